@@ -1,0 +1,11 @@
+"""Chapter 9 (1): forwarding, and bridged packets through iptables."""
+
+from facts.sysctl import Parameters, Persisted, Runtime
+
+
+def test_runtime(sysctl: Runtime, parameters: Parameters) -> None:
+    assert sysctl.value == parameters.value
+
+
+def test_persisted(sysctl: Persisted, parameters: Parameters) -> None:
+    assert sysctl.value == parameters.value

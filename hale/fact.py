@@ -1,0 +1,243 @@
+"""What a fact is made of: probes that are run on a host, readings that come back, sources.
+
+A module of facts/ declares `probes(host, cases)`, and for each aspect it can tell a pure
+function of that name, `runtime(readings, case)` or `persisted(readings, case)`, which
+returns a frozen dataclass. Nothing in this file touches a host.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Protocol
+
+
+class Unreadable(Exception):
+    """The host could not be asked, or did not answer in a form we know: the verdict is UNKNOWN."""
+
+
+class NotApplicable(Exception):
+    """The requirement does not concern this host; the text says why: the verdict is N-A."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A piece of POSIX sh that only reads, run as `sh -c` with LC_ALL=C and stdin closed.
+
+    Exit status 0 means that it could see what it looked for, whatever it found.
+    `timeout` is in seconds. `slow` commands (a VIP that nobody answers, a registry) run
+    beside the others. Its output may be at most about 1 MiB, a slow one's 64 KiB.
+    """
+
+    name: str
+    script: str
+    timeout: float = 10.0
+    slow: bool = False
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files to be read, as absolute shell patterns (`*`, `?`, `[…]`; `*` skips dot files)."""
+
+    patterns: tuple[str, ...]
+
+    def __init__(self, *patterns: str) -> None:
+        object.__setattr__(self, "patterns", patterns)
+
+
+Probe = Command | Files
+
+
+@dataclass(frozen=True)
+class Output:
+    """What one command printed. Bytes that are not UTF-8 appear as `\\xNN`."""
+
+    name: str
+    status: int
+    stdout: str
+    stderr: str
+    read_at: float  # seconds since the epoch, by the operator's clock
+    script: str = ""
+
+    @property
+    def text(self) -> str:
+        """Its standard output; raises Unreadable where the exit status says it could not see."""
+        if self.status != 0:
+            said = (self.stderr.strip() or self.stdout.strip()).splitlines()
+            why = said[-1] if said else "it said nothing"
+            if self.status in (124, 137):
+                why = f"no answer in time ({why})"
+            raise Unreadable(f"{self.name}: exit status {self.status}: {why}")
+        return self.stdout
+
+    @property
+    def lines(self) -> list[str]:
+        """`text` cut at newlines only (a form feed or U+2028 inside a line stays there)."""
+        cut = self.text.split("\n")
+        return cut[:-1] if cut[-1] == "" else cut
+
+
+@dataclass(frozen=True)
+class File:
+    """One file as it stands on the host.
+
+    kind: `f` file, `d` directory, `l` symbolic link whose target is missing or special,
+    or find(1)'s other letters; a link to a regular file is `f` with `target` set.
+    changed: the later of inode change and content change, seconds since the epoch, by the
+    host's clock. content: lines without their newline (a CR stays), None if not readable.
+    """
+
+    path: str
+    kind: str
+    target: str | None
+    changed: float
+    content: tuple[str, ...] | None
+    trouble: str = ""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Its lines; raises Unreadable where the file is there but could not be read."""
+        if self.content is None:
+            raise Unreadable(f"{self.path}: {self.trouble or 'not readable'}")
+        return self.content
+
+    @property
+    def masked(self) -> bool:
+        """True for a link to /dev/null, systemd's way to switch a file off."""
+        return self.target == "/dev/null"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A line of a host's file that bears on a setting. `wins`: it is the one that counts."""
+
+    path: str
+    line: int
+    text: str
+    wins: bool = False
+    changed: float = 0.0  # File.changed of its file
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}" if self.line else self.path
+
+
+class Fact(Protocol):
+    """What every fact can say of itself; the rest of it is the subject's own."""
+
+    @property
+    def actual(self) -> str:
+        """How the host is, in one sentence for a person, with the place where it stands."""
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """The lines it was read from, winners marked; empty for values of the kernel."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything one host answered in one run."""
+
+    host: str
+    outputs: Mapping[str, Output] = field(default_factory=dict)  # by "subject.command"
+    listed: Mapping[str, File] = field(default_factory=dict)  # by path
+    patterns: frozenset[str] = frozenset()  # what was looked for
+    hidden: Sequence[str] = ()  # directories that could not be searched
+    files_trouble: str = ""  # why the files could not be read at all
+    read_at: float = 0.0
+    down: str = ""  # why the host could not be asked at all
+
+
+class Readings:
+    """One subject's view of a host's evidence; remembers what was looked at."""
+
+    def __init__(self, evidence: Evidence, subject: str) -> None:
+        self._evidence = evidence
+        self._subject = subject
+        self.host = evidence.host
+        self.used_outputs: dict[str, Output] = {}
+        self.used_files: dict[str, File] = {}
+
+    @property
+    def read_at(self) -> float:
+        """When the files were read, seconds since the epoch, by the operator's clock."""
+        return self._evidence.read_at
+
+    def output(self, name: str) -> Output:
+        """What the command of that name printed. Raises Unreadable if it never answered."""
+        self._up()
+        found = self._evidence.outputs.get(f"{self._subject}.{name}")
+        if found is None:
+            raise Unreadable(f"{self._subject}.{name} is not in the evidence")
+        self.used_outputs[name] = found
+        return found
+
+    def text(self, name: str) -> str:
+        """Standard output of a command that could see. Raises Unreadable."""
+        return self.output(name).text
+
+    def file(self, path: str) -> File | None:
+        """The file, or None where there is none. Raises Unreadable if that cannot be told."""
+        found = self.files(path)
+        return found[0] if found else None
+
+    def files(self, *patterns: str) -> tuple[File, ...]:
+        """The files of these declared patterns, by pattern, then path. Raises Unreadable."""
+        self._up()
+        if self._evidence.files_trouble:
+            raise Unreadable(self._evidence.files_trouble)
+        found: dict[str, File] = {}
+        for pattern in patterns:
+            if pattern not in self._evidence.patterns:
+                raise Unreadable(f"{pattern} is not in the evidence")
+            for directory in self._evidence.hidden:
+                if _could_hold(directory, pattern):
+                    raise Unreadable(f"{directory}: not searchable by this user")
+            for path in sorted(p for p in self._evidence.listed if matches(p, pattern)):
+                found.setdefault(path, self._evidence.listed[path])
+        self.used_files.update(found)
+        return tuple(found.values())
+
+    def _up(self) -> None:
+        if self._evidence.down:
+            raise Unreadable(self._evidence.down)
+
+
+ClusterReadings = Mapping[str, Readings]
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Whether the shell's pattern names this path: part by part, `*` never takes a dot first.
+
+    Source: sh(1), "Filename Expansion".
+    """
+    have, want = path.split("/"), pattern.split("/")
+    return len(have) == len(want) and all(
+        fnmatchcase(h, w) and (not h.startswith(".") or w.startswith("."))
+        for h, w in zip(have, want, strict=True)
+    )
+
+
+def _could_hold(directory: str, pattern: str) -> bool:
+    depth = directory.rstrip("/").count("/") + 1
+    return matches(directory.rstrip("/"), "/".join(pattern.split("/")[:depth]))
+
+
+_SECRETS = (
+    # options of fstab, mount units and configuration files
+    re.compile(
+        r"(?i)\b(pass(?:word|wd|phrase)?|secret|token|api[_-]?key)(\s*[=:]\s*)([^\s,;&\"']+)"
+    ),
+    # user:password in an URL
+    re.compile(r"(?i)()(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)([^\s/@]+)(?=@)"),
+)
+_PEM = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+)
+
+
+def mask(text: str) -> str:
+    """The text with what looks like a secret replaced, before anything is judged or saved."""
+    for pattern in _SECRETS:
+        text = pattern.sub(lambda m: f"{m[1]}{m[2]}********", text)
+    return _PEM.sub("-----BEGIN PRIVATE KEY----- ******** -----END PRIVATE KEY-----", text)

@@ -1,0 +1,388 @@
+"""The inventory: an INI file as Ansible users know it, read without Ansible.
+
+Sources: Ansible's "How to build your inventory", and its `ini` inventory plugin.
+Understood: `[group]`, `[group:children]`, `[group:vars]`, host variables, ranges
+(`node-[01:20]`, `rack-[a:c]`, `[0:20:5]`), `#` and `;` comments, quoting.
+"""
+
+import ipaddress
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hale.errors import HaleError, Where
+
+OVERRIDE = "hale_"
+ENDPOINT_KINDS = ("keepalived", "external", "kube-vip")
+ETCD_KINDS = ("stacked", "external")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable's text, the group or host that sets it, and where."""
+
+    value: str
+    scope: str
+    where: Where
+
+
+@dataclass(frozen=True)
+class Host:
+    """A planned host. `variables` are already merged: host over group over parent over all."""
+
+    name: str
+    address: str | None
+    groups: frozenset[str]
+    variables: Mapping[str, Variable] = field(repr=False)
+    where: Where
+    planned: bool = True  # False: named by a URI such as local:// and not in the inventory
+
+    def get(self, name: str, default: str = "") -> str:
+        """The text of a variable."""
+        found = self.variables.get(name)
+        return found.value if found else default
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where clients find the apiserver: the VIP, its port and names."""
+
+    vip: str
+    port: int
+    names: tuple[str, ...]
+    kind: str = "keepalived"
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All hosts in the file's order, groups with their hosts' names, and the cluster's values."""
+
+    path: Path
+    hosts: tuple[Host, ...]
+    groups: Mapping[str, tuple[str, ...]]
+    variables: Mapping[str, Variable]  # of the whole site: [all:vars] and the cluster's group
+    endpoint: Endpoint
+    etcd_kind: str = "stacked"
+
+    @property
+    def site(self) -> str:
+        """What kind of inventory this is, for the first line of a run: `lab` or `site`."""
+        found = self.variables.get("hale_site")
+        return found.value if found else "site"
+
+    @property
+    def masters(self) -> tuple[Host, ...]:
+        """The control-plane hosts, in the file's order."""
+        return tuple(h for h in self.hosts if "masters" in h.groups)
+
+
+def load(path: Path) -> Inventory:
+    """Read an inventory. Raises HaleError with file and line for whatever is wrong in it."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise HaleError(
+            f"cannot read the inventory: {error.strerror}. Name one with --inventory FILE.",
+            Where(path),
+        ) from None
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise HaleError(
+            f"byte {raw[error.start]:#04x} is not UTF-8. Save the file as UTF-8.", Where(path, line)
+        ) from None
+    return _Reader(path, text).inventory()
+
+
+_SECTION = re.compile(r"\[([^\]:\s]+)(?::(\w+))?\]\s*(?:[#;].*)?$")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*$")
+_GROUP = re.compile(r"[A-Za-z_][\w.-]*$")
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$")
+_RANGE = re.compile(r"\[(\w+):(\w+)(?::(\d+))?\]")
+MOST_HOSTS = 10_000
+
+
+class _Reader:
+    def __init__(self, path: Path, text: str) -> None:
+        self.path = path
+        self.text = text
+        self.members: dict[str, dict[str, Where]] = {}
+        self.children: dict[str, dict[str, Where]] = {}
+        self.group_vars: dict[str, dict[str, Variable]] = {}
+        self.host_vars: dict[str, dict[str, Variable]] = {}
+        self.first: dict[str, Where] = {}  # of each host
+        self.first_vars: dict[str, Where] = {}  # of each [group:vars]
+
+    def inventory(self) -> Inventory:
+        for line, words, section, kind in self._lines():
+            where = Where(self.path, line)
+            if kind == "vars":
+                self._group_variable(section, words, where)
+            elif kind == "children":
+                self._child(section, words, where)
+            else:
+                self._hosts(section, words, where)
+        self._known_groups()
+        self._no_cycles()
+        hosts = tuple(self._host(name) for name in self.first)
+        self._unique(hosts)
+        groups = {
+            group: tuple(h.name for h in hosts if group in h.groups)
+            for group in ["all", *self.members, *self.children]
+        }
+        site = self._site_variables(hosts)
+        endpoint = self._endpoint(site)
+        for host in hosts:
+            if host.address == endpoint.vip:
+                raise HaleError(
+                    f"{host.name} has the VIP {endpoint.vip} as its own address. "
+                    f"The VIP moves between masters and belongs to no host.",
+                    host.where,
+                )
+        etcd_kind = _choice(site, "etcd_kind", ETCD_KINDS)
+        return Inventory(self.path, hosts, groups, site, endpoint, etcd_kind)
+
+    def _lines(self) -> Iterator[tuple[int, str, str, str]]:
+        section, kind = "ungrouped", "hosts"
+        for number, raw in enumerate(self.text.splitlines(), 1):
+            line = raw.strip()
+            if not line or line[0] in "#;":
+                continue
+            found = _SECTION.match(line)
+            if line[0] != "[" or (not found and _RANGE.match(line)):
+                yield number, line, section, kind
+                continue
+            where = Where(self.path, number)
+            if not found:
+                raise HaleError(f"{line!r} is no section; write [group] or [group:vars].", where)
+            section, kind = found[1], found[2] or "hosts"
+            if not _GROUP.match(section):
+                raise HaleError(f"{section!r} is no name for a group.", where)
+            if kind not in ("hosts", "vars", "children"):
+                raise HaleError(f"[{section}:{kind}]: known are :vars and :children.", where)
+            if kind == "hosts":
+                self.members.setdefault(section, {})
+            elif kind == "children":
+                self.children.setdefault(section, {})
+            else:
+                self.group_vars.setdefault(section, {})
+                self.first_vars.setdefault(section, where)
+
+    def _group_variable(self, group: str, line: str, where: Where) -> None:
+        name, equals, value = line.partition("=")
+        name = name.strip()
+        if not equals or not _NAME.match(name):
+            raise HaleError(f"{line!r} is no variable; write name=value.", where)
+        known = self.group_vars.setdefault(group, {})
+        if name in known:
+            raise HaleError(f"{name} is set before, at {known[name].where}.", where)
+        known[name] = Variable(_unquoted(value, where), group, where)
+
+    def _child(self, group: str, line: str, where: Where) -> None:
+        words = _words(line, where)
+        if len(words) != 1:
+            raise HaleError(f"{line!r}: one group's name a line.", where)
+        self.children[group][words[0]] = where
+
+    def _hosts(self, group: str, line: str, where: Where) -> None:
+        pattern, *settings = _words(line, where)
+        names = _expand(pattern, where)
+        variables = {}
+        for setting in settings:
+            name, equals, value = setting.partition("=")
+            if not equals or not _NAME.match(name):
+                raise HaleError(f"{setting!r} is no variable; write name=value.", where)
+            if name in variables:
+                raise HaleError(f"{name} is set twice for {pattern}.", where)
+            variables[name] = value
+        members = self.members.setdefault(group, {})
+        for name in names:
+            if not _HOST.match(name):
+                raise HaleError(f"{name!r} is no host name.", where)
+            if name in members:
+                raise HaleError(f"{name} is in [{group}] before, at {members[name]}.", where)
+            members[name] = where
+            self.first.setdefault(name, where)
+            own = self.host_vars.setdefault(name, {})
+            for key, value in variables.items():
+                if key in own:
+                    raise HaleError(f"{key} of {name} is set before, at {own[key].where}.", where)
+                own[key] = Variable(value, name, where)
+
+    def _known_groups(self) -> None:
+        known = {"all", "ungrouped", *self.members, *self.children}
+        for group, children in self.children.items():
+            for child, where in children.items():
+                if child not in known:
+                    raise HaleError(f"[{group}:children] names the unknown group {child}.", where)
+        for group, where in self.first_vars.items():
+            if group not in known:
+                raise HaleError(f"[{group}:vars] is of an unknown group.", where)
+        for name, where in self.first.items():
+            if name in known:
+                raise HaleError(f"{name} is the name of a group too.", where)
+
+    def _parents(self, group: str) -> list[str]:
+        return [parent for parent, children in self.children.items() if group in children]
+
+    def _no_cycles(self) -> None:
+        def visit(group: str, trail: tuple[str, ...]) -> None:
+            for child, where in self.children.get(group, {}).items():
+                if child in (*trail, group):
+                    raise HaleError(f"group {child} contains itself.", where)
+                visit(child, (*trail, group))
+
+        for group in self.children:
+            visit(group, ())
+
+    def _depths(self, host: str) -> dict[str, int]:
+        """All groups of a host, with how far each is below `all` (the deeper one wins)."""
+        depths = {"all": 0}
+
+        def depth(group: str) -> int:
+            if group not in depths:
+                depths[group] = 1 + max((depth(p) for p in self._parents(group)), default=0)
+            return depths[group]
+
+        def climb(group: str) -> None:
+            depth(group)
+            for parent in self._parents(group):
+                climb(parent)
+
+        for group, members in self.members.items():
+            if host in members:
+                climb(group)
+        return depths
+
+    def _host(self, name: str) -> Host:
+        depths = self._depths(name)
+        merged: dict[str, Variable] = {}
+        for group in sorted(depths, key=lambda g: (depths[g], g)):
+            merged.update(self.group_vars.get(group, {}))
+        merged.update(self.host_vars.get(name, {}))
+        address = merged.get("ansible_host")
+        return Host(
+            name, address.value if address else None, frozenset(depths), merged, self.first[name]
+        )
+
+    def _unique(self, hosts: tuple[Host, ...]) -> None:
+        seen: dict[str, Host] = {}
+        for host in hosts:
+            where = host.variables["ansible_host"].where if host.address else host.where
+            other = seen.setdefault(host.address or host.name, host)
+            if other is not host:
+                raise HaleError(
+                    f"{host.name} has the address {host.address} of {other.name}, "
+                    f"at {other.where}.",
+                    where,
+                )
+
+    def _site_variables(self, hosts: tuple[Host, ...]) -> dict[str, Variable]:
+        """Variables that every host has alike: the cluster's own."""
+        if not hosts:
+            return dict(self.group_vars.get("all", {}))
+        first, *others = hosts
+        alike = {
+            name: variable
+            for name, variable in first.variables.items()
+            if variable.scope != first.name
+            and all(
+                name in o.variables and o.variables[name].value == variable.value for o in others
+            )
+        }
+        for name in ("vip", "vip_port", "vip_names", "endpoint_kind", "etcd_kind"):
+            for host in hosts:
+                if name in host.variables and name not in alike:
+                    raise HaleError(
+                        f"{name} is one for the whole cluster: set it in a group of all hosts.",
+                        host.variables[name].where,
+                    )
+        return alike
+
+    def _endpoint(self, site: Mapping[str, Variable]) -> Endpoint:
+        for name in ("vip", "vip_port", "vip_names"):
+            if name not in site:
+                raise HaleError(
+                    f"the variable {name} is missing; set it for all hosts.", Where(self.path)
+                )
+        vip, port = site["vip"], site["vip_port"]
+        try:
+            address = str(ipaddress.ip_address(vip.value))
+        except ValueError:
+            raise HaleError(f"vip={vip.value!r} is no IP address.", vip.where) from None
+        if not port.value.isdecimal() or not 0 < int(port.value) < 65536:
+            raise HaleError(f"vip_port={port.value!r} is no port (1 to 65535).", port.where)
+        names = tuple(site["vip_names"].value.replace(",", " ").split())
+        if not names or not all(_HOST.match(name) for name in names):
+            raise HaleError(
+                "vip_names: host names, the first is in the apiserver's URL.",
+                site["vip_names"].where,
+            )
+        return Endpoint(
+            address, int(port.value), names, _choice(site, "endpoint_kind", ENDPOINT_KINDS)
+        )
+
+
+def _choice(site: Mapping[str, Variable], name: str, known: tuple[str, ...]) -> str:
+    found = site.get(name)
+    if found is None:
+        return known[0]
+    if found.value not in known:
+        raise HaleError(f"{name}={found.value!r}: known are {', '.join(known)}.", found.where)
+    return found.value
+
+
+def _words(line: str, where: Where) -> list[str]:
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
+    lexer.whitespace_split = True
+    lexer.commenters = "#"
+    try:
+        words = list(lexer)
+    except ValueError as error:
+        raise HaleError(f"{line!r}: {str(error).lower()}; close the quotation.", where) from None
+    if not words:
+        raise HaleError(f"{line!r}: nothing is named.", where)
+    return words
+
+
+def _unquoted(text: str, where: Where) -> str:
+    """A [group:vars] value: everything after `=`, quotes taken off, a ` #` comment too."""
+    text = text.strip()
+    if text[:1] in ("'", '"'):
+        end = text.find(text[0], 1)
+        if end < 0:
+            raise HaleError(f"{text!r}: close the quotation.", where)
+        rest = text[end + 1 :].strip()
+        if rest and rest[0] not in "#;":
+            raise HaleError(f"{rest!r} behind a closed quotation.", where)
+        return text[1:end]
+    return re.split(r"\s[#;]", text, maxsplit=1)[0].strip()
+
+
+def _expand(pattern: str, where: Where) -> list[str]:
+    found = _RANGE.search(pattern)
+    if not found:
+        if "[" in pattern or "]" in pattern:
+            raise HaleError(f"{pattern!r}: a range is written [01:20] or [a:c].", where)
+        return [pattern]
+    first, last, step = found[1], found[2], int(found[3] or 1)
+    if first.isdecimal() and last.isdecimal():
+        width = len(first) if first.startswith("0") else 0
+        if width and len(last) != len(first):
+            raise HaleError(f"{found[0]}: both ends need the same number of digits.", where)
+        numbers = range(int(first), int(last) + 1, step or 1)
+        middles = [str(n).zfill(width) for n in numbers[: MOST_HOSTS + 1]]
+    elif len(first) == len(last) == 1 and first.isalpha() and last.isalpha():
+        middles = [chr(n) for n in range(ord(first), ord(last) + 1, step or 1)]
+    else:
+        raise HaleError(f"{found[0]}: a range is written [01:20] or [a:c].", where)
+    if not middles or step == 0:
+        raise HaleError(f"{found[0]}: the range is empty.", where)
+    ends = _expand(pattern[found.end() :], where) if found.end() < len(pattern) else [""]
+    names = [f"{pattern[: found.start()]}{m}{end}" for m in middles for end in ends]
+    if len(names) > MOST_HOSTS:
+        raise HaleError(f"{pattern!r} names more than {MOST_HOSTS} hosts.", where)
+    return names

@@ -1,0 +1,339 @@
+"""The standard: what must be true, as TOML, one file a chapter of the document.
+
+A file is `standard/NN-name.toml`: `chapter` and `title`, then one table a requirement,
+
+    [SWAP-OFF]
+    title = "Swap is off"
+    subject = "swap"            # facts/swap.py reads it, checks/test_swap.py judges it
+    role = "all"                # all, masters, workers, or cluster (judged once)
+    severity = "critical"       # critical, major or minor
+    profile = "document"        # or "extended": beyond the document
+    why = "The kubelet refuses to start …"
+    [SWAP-OFF.aspects]          # what must be true, aspect by aspect, for people
+    runtime = "no swap is active"
+    [SWAP-OFF.parameters]       # limits and values; their types are the subject's Parameters
+
+`{name}` in an aspect's text stands for a parameter, or for `vip`, `vip_port`, `vip_names`.
+"""
+
+import dataclasses
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from hale import subjects
+from hale.errors import HaleError, Where
+from hale.inventory import OVERRIDE, Host, Inventory, Variable
+
+ROLES = ("all", "masters", "workers", "cluster")
+SEVERITIES = ("critical", "major", "minor")
+PROFILES = ("document", "extended")
+ASPECTS = ("inventory", "runtime", "persisted", "drill")
+
+P = TypeVar("P", covariant=True)
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One requirement of the standard. `parameters` are the standard's own, unoverridden."""
+
+    id: str
+    chapter: int
+    title: str
+    subject: str
+    role: str
+    severity: str
+    profile: str
+    why: str
+    aspects: Mapping[str, str]
+    parameters: Any
+    where: Where
+
+
+@dataclass(frozen=True)
+class Override:
+    """A value of the standard that the inventory replaces, for one host or all."""
+
+    parameter: str
+    standard: Any
+    value: Any
+    scope: str  # the group or host that says so
+    where: Where
+
+
+@dataclass(frozen=True)
+class Case(Generic[P]):
+    """What one test judges: a requirement's aspect, on a host (None: the cluster as a whole)."""
+
+    requirement: Requirement
+    aspect: str
+    host: Host | None
+    parameters: P
+    overrides: tuple[Override, ...]
+    inventory: Inventory
+
+    @property
+    def host_name(self) -> str:
+        """The name in test ids and results."""
+        return self.host.name if self.host else "cluster"
+
+    @property
+    def nodeid(self) -> str:
+        """pytest's id of this case's test."""
+        requirement = self.requirement
+        return (
+            f"checks/test_{requirement.subject}.py::test_{self.aspect}"
+            f"[{self.host_name}-{requirement.id}]"
+        )
+
+    @property
+    def expected(self) -> str:
+        """What must be true, with this host's values filled in."""
+        endpoint = self.inventory.endpoint
+        values: dict[str, Any] = {
+            "vip": endpoint.vip,
+            "vip_port": endpoint.port,
+            "vip_names": " ".join(endpoint.names),
+            "host": self.host_name,
+        }
+        given: Any = self.parameters  # a dataclass, which a TypeVar cannot say
+        values |= {f.name: getattr(given, f.name) for f in dataclasses.fields(given)}
+        return _fill(self.requirement.aspects[self.aspect], values)
+
+
+@dataclass(frozen=True)
+class Standard:
+    """All requirements in order of file and place, and the SHA-256 of the files."""
+
+    folder: Path
+    requirements: tuple[Requirement, ...]
+    sha256: str
+
+    def of_profile(self, profile: str) -> tuple[Requirement, ...]:
+        """`document`, or `extended`, which is the document's and those beyond it."""
+        wanted = PROFILES[: PROFILES.index(profile) + 1]
+        return tuple(r for r in self.requirements if r.profile in wanted)
+
+
+def load(folder: Path) -> Standard:
+    """Read standard/*.toml. Raises HaleError with file and line for whatever is wrong."""
+    files = sorted(folder.glob("*.toml"))
+    if not files:
+        raise HaleError("no standard here: there is no *.toml file.", Where(folder))
+    digest = hashlib.sha256()
+    seen: dict[str, Requirement] = {}
+    for path in files:
+        raw = path.read_bytes()
+        digest.update(f"{path.name}\0{len(raw)}\0".encode() + raw)
+        for requirement in _read(path, raw):
+            other = seen.setdefault(requirement.id, requirement)
+            if other is not requirement:
+                raise HaleError(
+                    f"{requirement.id} is stated before, at {other.where}.", requirement.where
+                )
+    return Standard(folder, tuple(seen.values()), digest.hexdigest())
+
+
+class _Table(msgspec.Struct, forbid_unknown_fields=True):
+    """One requirement as the file has it."""
+
+    title: str
+    subject: str
+    role: str
+    severity: str
+    aspects: dict[str, str]
+    profile: str = "document"
+    why: str = ""
+    parameters: dict[str, Any] = {}
+
+
+def _read(path: Path, raw: bytes) -> list[Requirement]:
+    try:
+        text = raw.decode()
+        document = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise HaleError("the file is not UTF-8.", Where(path, line)) from None
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"at line (\d+)", str(error))
+        at = int(found[1]) if found else text.count("\n") + 1
+        raise HaleError(f"no valid TOML: {error}", Where(path, at)) from None
+    chapter = document.pop("chapter", None)
+    if type(chapter) is not int:
+        raise HaleError("`chapter = <number>` must stand first.", Where(path, 1))
+    if not isinstance(document.pop("title", None), str):
+        raise HaleError('`title = "…"` must stand first.', Where(path, 1))
+    return [_requirement(path, text, chapter, *entry) for entry in document.items()]
+
+
+def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> Requirement:
+    where = _line(path, text, name)
+    if not isinstance(table, dict) or not re.fullmatch(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)+", name):
+        raise HaleError(f"{name!r}: a requirement is a table like [SWAP-OFF].", where)
+    try:
+        stated = msgspec.convert(table, _Table)
+    except msgspec.ValidationError as error:
+        raise _invalid(path, text, name, error) from None
+    for key, value, known in (
+        ("role", stated.role, ROLES),
+        ("severity", stated.severity, SEVERITIES),
+        ("profile", stated.profile, PROFILES),
+    ):
+        if value not in known:
+            raise HaleError(
+                f"{key} = {value!r}: known are {', '.join(known)}.", _line(path, text, name, key)
+            )
+    subject_at = _line(path, text, name, "subject")
+    try:
+        subject = subjects.load(stated.subject)
+    except subjects.UnknownSubject as error:
+        raise HaleError(str(error), subject_at) from None
+    if not stated.aspects:
+        raise HaleError(f"{name} names no aspect.", where)
+    for aspect in stated.aspects:
+        at = _line(path, text, f"{name}.aspects", aspect)
+        if aspect not in ASPECTS:
+            raise HaleError(f"{aspect!r}: known aspects are {', '.join(ASPECTS)}.", at)
+        if aspect != "drill" and not hasattr(subject, aspect):
+            raise HaleError(f"facts/{stated.subject}.py does not tell {aspect}().", at)
+    try:
+        parameters = msgspec.convert(stated.parameters, subject.Parameters)
+        unknown = set(stated.parameters) - {f.name for f in dataclasses.fields(subject.Parameters)}
+        if unknown:
+            raise HaleError(
+                f"{name} has no parameter {min(unknown)!r}.",
+                _line(path, text, f"{name}.parameters", min(unknown)),
+            )
+    except msgspec.ValidationError as error:
+        raise _invalid(path, text, f"{name}.parameters", error) from None
+    return Requirement(
+        id=name,
+        chapter=chapter,
+        title=stated.title,
+        subject=stated.subject,
+        role=stated.role,
+        severity=stated.severity,
+        profile=stated.profile,
+        why=stated.why,
+        aspects=stated.aspects,
+        parameters=parameters,
+        where=where,
+    )
+
+
+def _invalid(path: Path, text: str, table: str, error: msgspec.ValidationError) -> HaleError:
+    """msgspec says `… - at `$.aspects``, or names an unknown or missing field: find its line."""
+    said = str(error)
+    at = re.search(r"at `\$\.?([\w.]*)", said)
+    unknown = re.search(r"unknown field `(\w+)`", said)
+    keys = [k for k in (at[1] if at else "").split(".") if k]
+    if unknown:
+        keys.append(unknown[1])
+    where = _line(path, text, table)
+    for depth in range(len(keys)):
+        inside = ".".join([table, *keys[:depth]])
+        found = _line(path, text, inside, keys[depth])
+        where = found if found.line else where
+    message = said.replace("Object contains", "there is an").replace(
+        "Object missing required", "missing the"
+    )
+    return HaleError(f"{table}: {message}", where)
+
+
+def _line(path: Path, text: str, table: str, key: str = "") -> Where:
+    """The line of `[table]`, or of `key = …` in it; the file as a whole where neither is."""
+    header, inside = 0, False
+    for number, line in enumerate(text.splitlines(), 1):
+        if opened := re.match(r"\s*\[\s*([^\]]+?)\s*\]", line):
+            inside = opened[1].replace('"', "") == table
+            if inside:
+                header = number
+        elif inside and key and re.match(rf"\s*\"?{re.escape(key)}\"?\s*[=.]", line):
+            return Where(path, number)
+    return Where(path, header)
+
+
+def parameters_of(
+    requirement: Requirement, inventory: Inventory, host: Host | None
+) -> tuple[Any, tuple[Override, ...]]:
+    """The requirement's parameters for this host, and what was overridden to get them.
+
+    Raises HaleError with the inventory's line for a value of the wrong type.
+    """
+    variables = host.variables if host else inventory.variables
+    prefix = _prefix(requirement)
+    overrides = []
+    for field in dataclasses.fields(requirement.parameters):
+        variable = variables.get(prefix + field.name)
+        if variable is None:
+            continue
+        value = _typed(variable, field, requirement)
+        standard = getattr(requirement.parameters, field.name)
+        overrides.append(Override(field.name, standard, value, variable.scope, variable.where))
+    changed = dataclasses.replace(
+        requirement.parameters, **{o.parameter: o.value for o in overrides}
+    )
+    return changed, tuple(overrides)
+
+
+def check_overrides(standard: Standard, inventory: Inventory) -> None:
+    """Raise HaleError, with file and line, for a `hale_…__…` variable that overrides nothing."""
+    known = {
+        _prefix(r) + f.name: r
+        for r in standard.requirements
+        for f in dataclasses.fields(r.parameters)
+    }
+    for host in inventory.hosts:
+        for name, variable in host.variables.items():
+            if not name.startswith(OVERRIDE) or "__" not in name:
+                continue
+            requirement = known.get(name)
+            if requirement is None:
+                raise HaleError(
+                    f"{name} overrides nothing: no requirement has such a parameter.",
+                    variable.where,
+                )
+            if requirement.role == "cluster" and name not in inventory.variables:
+                raise HaleError(
+                    f"{requirement.id} is judged for the whole cluster: set {name} for all hosts.",
+                    variable.where,
+                )
+            parameters_of(requirement, inventory, host)
+
+
+def _prefix(requirement: Requirement) -> str:
+    return f"{OVERRIDE}{requirement.id.lower().replace('-', '_')}__"
+
+
+def _typed(variable: Variable, field: "dataclasses.Field[Any]", requirement: Requirement) -> Any:
+    text = variable.value
+    try:
+        raw: Any = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        raw = text
+    wanted = subjects.parameter_type(requirement.subject, field.name)
+    try:
+        return msgspec.convert(raw, wanted)
+    except msgspec.ValidationError:
+        try:
+            return msgspec.convert(text, wanted)
+        except msgspec.ValidationError as error:
+            raise HaleError(
+                f"{requirement.id}: {field.name} = {text!r}: {error}.", variable.where
+            ) from None
+
+
+def _fill(text: str, values: Mapping[str, Any]) -> str:
+    def one(found: re.Match[str]) -> str:
+        if found[1] not in values:
+            return found[0]
+        value = values[found[1]]
+        return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+    return re.sub(r"\{(\w+)\}", one, text)
