@@ -1,0 +1,261 @@
+"""Every reader on recorded files and outputs: one small TOML file a case, named by what it shows.
+
+tests/facts/<subject>/<what-it-shows>.toml is
+
+    requirement = "SYS-IP-FORWARD"   # of the real standard; its subject is the folder's name
+    aspect = "persisted"
+    verdict = "FAIL"                 # PASS, FAIL, UNKNOWN or N-A, from the check's own function
+    actual = "no line sets"          # must be in what a person reads (a string, or several);
+                                     # for UNKNOWN and N-A the reason, which must be stated
+    winners = ["/etc/x.conf:3"]      # sources with `wins`; with `losers` those without
+    absent = ["value"]               # fields of the fact that must be None
+    host = "k8s-master-01"           # of ../../inventory.ini; that is the default
+    hidden = ["/etc/x.d"]            # folders that could not be searched
+    down = ""                        # why the host could not be asked at all
+    files_trouble = ""               # why no file could be read
+    [fields]                         # of the fact: those named must be equal
+    value = 0
+    [parameters]                     # override the standard's
+    [variables]                      # the inventory's, for this host
+    [files."/etc/x.conf"]
+    text = "a = 1\\n"                 # or: kind = "d", target = "…", trouble = "…", changed = 0
+    ignored = true                   # no probe reads this one (the driver holds you to it)
+    [outputs.name]
+    stdout = ""                      # also: stderr, status
+
+A requirement of the whole cluster has `[hosts.<name>]` tables with files, outputs, hidden,
+down and files_trouble of each instead. Files and outputs that no probe asks for are mistakes.
+"""
+
+import dataclasses
+import importlib
+import inspect
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hale import inventory as inventories
+from hale import standard as standards
+from hale import subjects
+from hale.errors import Where
+from hale.fact import (
+    Command,
+    Evidence,
+    File,
+    Files,
+    NotApplicable,
+    Output,
+    Readings,
+    Unreadable,
+    matches,
+)
+from hale.inventory import Host, Inventory, Variable
+from hale.standard import Case, Requirement
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+CASES = sorted(HERE.glob("*/*.toml"))
+
+
+class GivenFile(msgspec.Struct, forbid_unknown_fields=True):
+    text: str = ""
+    kind: str = "f"
+    target: str | None = None
+    trouble: str = ""
+    changed: float = 0.0
+    ignored: bool = False
+
+
+class GivenOutput(msgspec.Struct, forbid_unknown_fields=True):
+    stdout: str = ""
+    stderr: str = ""
+    status: int = 0
+
+
+class GivenHost(msgspec.Struct, forbid_unknown_fields=True):
+    files: dict[str, GivenFile] = {}
+    outputs: dict[str, GivenOutput] = {}
+    hidden: list[str] = []
+    down: str = ""
+    files_trouble: str = ""
+    variables: dict[str, str] = {}
+
+
+class Given(GivenHost, kw_only=True, forbid_unknown_fields=True):
+    requirement: str
+    aspect: str
+    verdict: str
+    actual: str | list[str] = []
+    winners: list[str] | None = None
+    losers: list[str] | None = None
+    absent: list[str] = []
+    fields: dict[str, Any] = {}
+    host: str = "k8s-master-01"
+    parameters: dict[str, Any] = {}
+    hosts: dict[str, GivenHost] = {}
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_case(path: Path) -> None:
+    given = msgspec.toml.decode(path.read_bytes(), type=Given)
+    requirement = requirement_named(given.requirement)
+    assert requirement.subject == path.parent.name, "the case lies in another subject's folder"
+    fact: Any = None
+    try:
+        fact = read(given, requirement)
+        verdict, reason = judge(given, requirement, fact), fact.actual
+    except Unreadable as error:
+        verdict, reason = "UNKNOWN", str(error)
+    except NotApplicable as error:
+        verdict, reason = "N-A", str(error)
+    assert verdict == given.verdict, reason
+    assert fact is not None or given.actual, f"state the reason in `actual`: {reason}"
+    wanted = [given.actual] if isinstance(given.actual, str) else given.actual
+    for part in wanted:
+        assert part in reason
+    if fact is None:
+        assert given.winners is given.losers is None
+        assert not given.fields
+        assert not given.absent
+        return
+    if given.winners is not None:
+        assert [str(s) for s in fact.sources if s.wins] == given.winners
+    if given.losers is not None:
+        assert sorted(str(s) for s in fact.sources if not s.wins) == sorted(given.losers)
+    for name in given.absent:
+        assert getattr(fact, name) is None
+    assert picked(msgspec.to_builtins(fact), given.fields) == given.fields
+
+
+def picked(have: Any, wanted: Any) -> Any:
+    """Of `have` only what `wanted` names, so that a case states no more than it is about."""
+    if isinstance(wanted, dict) and isinstance(have, dict):
+        return {key: picked(have.get(key, "no such field"), wanted[key]) for key in wanted}
+    if isinstance(wanted, list) and isinstance(have, list) and len(have) == len(wanted):
+        return [picked(h, w) for h, w in zip(have, wanted, strict=True)]
+    return have
+
+
+def read(given: Given, requirement: Requirement) -> Any:
+    """The fact, from nothing but what the case gives."""
+    case = case_of(given, requirement)
+    module = subjects.load(requirement.subject)
+    tell = getattr(module, given.aspect)
+    if requirement.role != "cluster":
+        return tell(readings_of(given, case, case.host), case)
+    hosts = {host.name: host for host in case.inventory.hosts}
+    assert set(given.hosts) <= set(hosts), "the inventory has no such host"
+    return tell(
+        {n: readings_of(given.hosts.get(n, GivenHost()), case, h) for n, h in hosts.items()}, case
+    )
+
+
+def readings_of(given: GivenHost, case: Case[Any], host: Host | None) -> Readings:
+    """What the gatherer would hand over had the host these files and answers."""
+    assert host is not None
+    subject = case.requirement.subject
+    probes = list(subjects.load(subject).probes(host, [case]))
+    patterns = {p for probe in probes if isinstance(probe, Files) for p in probe.patterns}
+    commands = {probe.name: probe for probe in probes if isinstance(probe, Command)}
+    assert set(given.outputs) <= set(commands), "no probe has such a name"
+    for path, file in given.files.items():
+        asked = any(matches(path, pattern) for pattern in patterns)
+        assert asked is not file.ignored, f"{path}: {'' if asked else 'not '}read by the probes"
+    return Readings(
+        Evidence(
+            host=host.name,
+            outputs={
+                f"{subject}.{name}": Output(
+                    name, out.status, out.stdout, out.stderr, 0.0, commands[name].script
+                )
+                for name, out in given.outputs.items()
+            },
+            listed={
+                path: file_of(path, file) for path, file in given.files.items() if not file.ignored
+            },
+            patterns=frozenset(patterns),
+            hidden=given.hidden,
+            files_trouble=given.files_trouble,
+            down=given.down,
+        ),
+        subject,
+    )
+
+
+def file_of(path: str, given: GivenFile) -> File:
+    lines = given.text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    readable = given.kind == "f" and not given.trouble
+    return File(
+        path,
+        given.kind,
+        given.target,
+        given.changed,
+        tuple(lines) if readable else None,
+        given.trouble,
+    )
+
+
+def judge(given: Given, requirement: Requirement, fact: Any) -> str:
+    """PASS or FAIL, as the check's own function says."""
+    module = importlib.import_module(f"checks.test_{requirement.subject}")
+    check = getattr(module, f"test_{given.aspect}")
+    case = case_of(given, requirement)
+    fixtures: Mapping[str, Any] = {
+        requirement.subject: fact,
+        "parameters": case.parameters,
+        "case": case,
+        "inventory": case.inventory,
+    }
+    wanted = {name: fixtures[name] for name in inspect.signature(check).parameters}
+    try:
+        check(**wanted)
+    except AssertionError:
+        return "FAIL"
+    return "PASS"
+
+
+def case_of(given: Given, requirement: Requirement) -> Case[Any]:
+    inventory = with_variables(given)
+    types = {name: subjects.parameter_type(requirement.subject, name) for name in given.parameters}
+    parameters = dataclasses.replace(
+        requirement.parameters,
+        **{name: msgspec.convert(given.parameters[name], types[name]) for name in types},
+    )
+    hosts = {host.name: host for host in inventory.hosts}
+    host = None if requirement.role == "cluster" else hosts[given.host]
+    return Case(requirement, given.aspect, host, parameters, (), inventory)
+
+
+def with_variables(given: Given) -> Inventory:
+    """The inventory of the document's hosts, with the case's own variables of each."""
+    whole = inventories.load(ROOT / "inventory.ini")
+    more = {given.host: given.variables} | {n: h.variables for n, h in given.hosts.items()}
+    hosts = tuple(
+        dataclasses.replace(
+            host,
+            variables={
+                **host.variables,
+                **{
+                    name: Variable(value, host.name, Where("the case"))
+                    for name, value in more.get(host.name, {}).items()
+                },
+            },
+        )
+        for host in whole.hosts
+    )
+    return dataclasses.replace(whole, hosts=hosts)
+
+
+def requirement_named(name: str) -> Requirement:
+    return {r.id: r for r in the_standard().requirements}[name]
+
+
+@cache
+def the_standard() -> standards.Standard:
+    return standards.load(ROOT / "standard")
