@@ -1,0 +1,162 @@
+"""Control groups of the lab's hosts: made, joined, killed and removed in every hierarchy.
+
+A host owns the group `hale-lab/<lab>/<host>` in each mounted hierarchy: the v1 controllers, v1's
+named hierarchy of systemd and v2 alike (cgroups(7)). On a machine with v2 alone this is the one
+group under /sys/fs/cgroup; systemd as PID 1 leaves groups alone that it did not make. The
+machine's own groups are never written to, save that v2 controllers are switched on on the way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from lab.errors import LabError, LabUnavailable
+
+TOP = "hale-lab"
+
+#: Seconds that the processes of a group may take to die of SIGKILL.
+DEATH = 20.0
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """One mounted hierarchy of control groups: where, and whether it is version 2."""
+
+    path: Path
+    v2: bool
+
+
+@cache
+def hierarchies() -> tuple[Hierarchy, ...]:
+    """Every hierarchy mounted from its root, in the order of /proc/self/mountinfo (proc(5)).
+
+    Raises LabUnavailable if there is none.
+    """
+    found: dict[str, Hierarchy] = {}
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields, _, tail = line.partition(" - ")
+        kind = tail.split()[0]
+        _, _, device, root, where, *_ = fields.split()
+        if kind in ("cgroup", "cgroup2") and root == "/":
+            found.setdefault(device, Hierarchy(Path(where), kind == "cgroup2"))
+    if not found:
+        raise LabUnavailable(
+            "no control group hierarchy is mounted from its root; the lab needs /sys/fs/cgroup "
+            "of the machine itself (it cannot run in a container that sees a part of it)"
+        )
+    return tuple(found.values())
+
+
+def groups(lab: str, host: str | None = None) -> list[Path]:
+    """The folders of the host's group (or of the whole lab's), one a hierarchy."""
+    tail = Path(TOP, lab, host) if host else Path(TOP, lab)
+    return [hierarchy.path / tail for hierarchy in hierarchies()]
+
+
+def create(lab: str, host: str) -> list[Path]:
+    """Make the host's group in every hierarchy, ready to be joined, and return the folders."""
+    made = groups(lab, host)
+    for hierarchy, group in zip(hierarchies(), made, strict=True):
+        for folder in (group.parents[1], group.parent, group):
+            folder.mkdir(exist_ok=True)
+            if (hierarchy.path / "cpuset.cpus").exists():
+                _inherit_cpuset(folder)
+            if hierarchy.v2:
+                _delegate(folder.parent)
+    return made
+
+
+def _inherit_cpuset(folder: Path) -> None:
+    """A new v1 cpuset is empty and cannot be joined until it has CPUs and memory (cpuset(7))."""
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        if not (folder / name).read_text().strip():
+            (folder / name).write_text((folder.parent / name).read_text())
+    (folder / "cgroup.clone_children").write_text("1")
+
+
+def _delegate(folder: Path) -> None:
+    """Switch on every v2 controller for the children of `folder`, as far as the kernel lets us."""
+    for controller in (folder / "cgroup.controllers").read_text().split():
+        with contextlib.suppress(OSError):
+            (folder / "cgroup.subtree_control").write_text(f"+{controller}")
+
+
+def of_process(pid: int) -> list[Path]:
+    """The groups a process is in, as folders of this machine, in every mounted hierarchy."""
+    tails: dict[str, str] = {}
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, tail = line.split(":", 2)
+        for controller in controllers.split(","):
+            tails[controller.removeprefix("name=")] = tail
+    found = []
+    for hierarchy in hierarchies():
+        key = "" if hierarchy.v2 else hierarchy.path.name.split(",")[0]
+        if key in tails:
+            found.append(hierarchy.path / tails[key].lstrip("/"))
+    return found
+
+
+def processes(lab: str, host: str | None = None) -> set[int]:
+    """Process ids in the group and all groups below it, in any hierarchy."""
+    pids: set[int] = set()
+    for group in groups(lab, host):
+        for folder, _, _ in os.walk(group):
+            # A group may go while it is being read; what is gone holds no process.
+            with contextlib.suppress(OSError):
+                pids.update(map(int, (Path(folder) / "cgroup.procs").read_text().split()))
+    pids.discard(0)  # a process of another pid namespace that we have no number for
+    return pids
+
+
+def kill(lab: str, host: str | None = None) -> None:
+    """SIGKILL everything in the group, again and again until nothing is left: a power cut.
+
+    Raises LabError if something does not die (a process stuck in the kernel).
+    """
+    end = time.monotonic() + DEATH
+    while pids := processes(lab, host):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if time.monotonic() > end:
+            raise LabError(
+                f"processes {sorted(pids)} of lab {lab!r} did not die of SIGKILL in {DEATH:.0f} s; "
+                "look at /proc/<pid>/stack, then run `invoke lab.down` again"
+            )
+        time.sleep(0.01)
+
+
+def remove(lab: str, host: str | None = None) -> None:
+    """Remove the group with all below it, and the folder above all labs if it is empty then.
+
+    Raises LabError if the kernel still counts something as inside.
+    """
+    for group in groups(lab, host):
+        end = time.monotonic() + DEATH
+        while group.is_dir():
+            for folder, _, _ in os.walk(group, topdown=False):
+                with contextlib.suppress(OSError):
+                    Path(folder).rmdir()
+            if group.is_dir():  # the kernel lets go of the dead a moment later
+                if time.monotonic() > end:
+                    raise LabError(f"control group {group} cannot be removed: still in use")
+                time.sleep(0.01)
+    if host is None:
+        for hierarchy in hierarchies():
+            with contextlib.suppress(OSError):
+                (hierarchy.path / TOP).rmdir()
+
+
+def labs() -> set[str]:
+    """Names of the labs that have a group."""
+    found: set[str] = set()
+    for hierarchy in hierarchies():
+        with contextlib.suppress(FileNotFoundError):
+            found.update(entry.name for entry in (hierarchy.path / TOP).iterdir() if entry.is_dir())
+    return found

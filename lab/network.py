@@ -1,0 +1,137 @@
+"""The lab's network: one namespace a host and one for the operator, on a bridge without uplink.
+
+The operator's namespace holds the bridge and 10.208.1.1, the hosts' default gateway. It
+forwards, because then what a host sends into the world is refused at once ("network
+unreachable") and not swallowed; it has no route but the lab's own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.command import run
+from lab.errors import LabUnavailable
+from lab.topology import LAB_RANGES, NETWORK, OPERATOR_ADDRESS, HostPlan, prefix
+
+NETNS = Path("/run/netns")
+BRIDGE = "br0"
+
+#: Marks the lab's routes in the machine's namespace (rtm_protocol, rtnetlink(7)): ownership is
+#: read from the route itself, so no state file can be wrong about it.
+PROTOCOL = "208"
+
+# What a kernel has that has just booted. A new namespace does not: it inherits ipv4's values
+# from the machine (net.core.devconf_inherit_init_net, kernel's Documentation/admin-guide/sysctl).
+_FRESH = """
+net.ipv4.ip_forward=0
+net.ipv4.conf.all.rp_filter=0
+net.ipv4.conf.default.rp_filter=0
+net.ipv6.conf.all.forwarding=0
+net.bridge.bridge-nf-call-iptables=1
+net.bridge.bridge-nf-call-ip6tables=1
+net.bridge.bridge-nf-call-arptables=1
+"""
+
+
+def operator(lab: str) -> str:
+    """Name of the operator's network namespace."""
+    return f"{prefix(lab)}operator"
+
+
+def of_host(lab: str, host: str) -> str:
+    """Name of a host's network namespace."""
+    return f"{prefix(lab)}{host}"
+
+
+def guard(keep: Sequence[int] = ()) -> None:
+    """Make the lab's addresses unreachable from the namespace this runs in (the machine's).
+
+    A range that somebody else already made unreachable stays theirs. Raises LabUnavailable if
+    the machine has a way to one of the addresses: then they may be real hosts.
+    """
+    for network in LAB_RANGES:
+        shown = run(["ip", "-json", "route", "show", "table", "all", "root", str(network)])
+        routes = json.loads(shown.stdout or "[]")
+        if ways := [r for r in routes if r.get("type", "unicast") in ("unicast", "local")]:
+            raise LabUnavailable(
+                f"this machine has a route to {ways[0]['dst']} (dev {ways[0].get('dev')}), and the "
+                f"lab's hosts have addresses in {network}: on such a machine the lab could be "
+                "mistaken for real hosts. Raise it on a machine without that route."
+            )
+        if not any(r["dst"] == str(network) for r in routes):
+            run(
+                ["ip", "route", "add", "unreachable", str(network), "proto", PROTOCOL],
+                keep=keep,
+            )
+
+
+def unguard(keep: Sequence[int] = ()) -> None:
+    """Take away the unreachable routes that `guard` added, and no others."""
+    for network in LAB_RANGES:
+        mine = ["type", "unreachable", "exact", str(network), "proto", PROTOCOL]
+        if run(["ip", "route", "show", *mine]).stdout.strip():
+            route = ["unreachable", str(network), "proto", PROTOCOL]
+            run(["ip", "route", "del", *route], keep=keep)
+
+
+def raise_operator(lab: str, keep: Sequence[int]) -> None:
+    """Make the operator's namespace with the bridge."""
+    name = operator(lab)
+    run(["ip", "netns", "add", name], keep=keep)
+    batch = f"""
+link set lo up
+link add {BRIDGE} type bridge
+addr add {OPERATOR_ADDRESS}/{NETWORK.prefixlen} dev {BRIDGE}
+link set {BRIDGE} up
+"""
+    run(["ip", "-netns", name, "-batch", "-"], input=batch, keep=keep)
+    _sysctl(name, "net.ipv4.ip_forward=1", keep)
+
+
+def plug_in(lab: str, host: HostPlan, keep: Sequence[int]) -> None:
+    """Make a host's namespace as a booting kernel would, and its cable to the bridge.
+
+    The host brings the interface up itself, from its own /etc/network/interfaces.
+    """
+    name = of_host(lab, host.name)
+    run(["ip", "netns", "add", name], keep=keep)
+    _sysctl(name, _FRESH, keep)
+    batch = f"""
+link add {host.name} type veth peer name eth0 address {host.mac} netns {name}
+link set {host.name} master {BRIDGE} up
+"""
+    run(["ip", "-netns", operator(lab), "-batch", "-"], input=batch, keep=keep)
+
+
+def unplug(lab: str, host: HostPlan, keep: Sequence[int]) -> None:
+    """Remove a host's cable and namespace with all interfaces in it; fine if they are not there.
+
+    The cable first: the kernel takes a namespace apart a moment after it was deleted, and a new
+    cable of the same name could meet the old one.
+    """
+    if (NETNS / operator(lab)).exists():
+        run(
+            ["ip", "-netns", operator(lab), "link", "del", host.name],
+            check=False,
+            keep=keep,
+        )
+    if (NETNS / of_host(lab, host.name)).exists():
+        run(["ip", "netns", "del", of_host(lab, host.name)], keep=keep)
+
+
+def remove_all(lab: str, keep: Sequence[int]) -> None:
+    """Remove every namespace whose name begins with the lab's prefix."""
+    for path in sorted(NETNS.glob(f"{prefix(lab)}*")):
+        if run(["ip", "netns", "del", path.name], check=False, keep=keep).returncode:
+            path.unlink(missing_ok=True)  # `ip netns add` was killed before it mounted
+
+
+def labs() -> set[str]:
+    """Names of the labs that have a network namespace."""
+    return {path.name.split(".")[1] for path in NETNS.glob("hale.*.*")}
+
+
+def _sysctl(netns: str, settings: str, keep: Sequence[int]) -> None:
+    run(["ip", "netns", "exec", netns, "sysctl", "-q", "-e", "-p-"], input=settings, keep=keep)

@@ -1,0 +1,184 @@
+"""Booting a host with systemd-nspawn(1) and finding it again without any state file."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import cgroups, network
+from lab.command import ENVIRONMENT
+from lab.errors import LabError
+from lab.topology import HostPlan, prefix
+
+_LEFTOVERS = Path("/run/systemd/nspawn")
+
+_SSH = f":{22:04X}"
+_LISTEN = "0A"
+
+
+@dataclass(frozen=True)
+class Leader:
+    """The running host's PID 1, by the number the machine knows it by, and when it began."""
+
+    pid: int
+
+    @property
+    def root(self) -> Path:
+        """The host's file system as its own PID 1 sees it."""
+        return Path(f"/proc/{self.pid}/root")
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since PID 1 of the host began."""
+        begun = int(Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[19])
+        now = float(Path("/proc/uptime").read_text().split()[0])
+        return now - begun / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def admits(self) -> bool:
+        """Whether logins are let in: sshd listens and pam_nologin(8)'s file is gone.
+
+        Read from the kernel's tables, so that waiting costs the host nothing. The file is made
+        long before sshd starts, so sshd without it means that logins were opened.
+        """
+        try:
+            tables = [Path(f"/proc/{self.pid}/net/{t}").read_text() for t in ("tcp", "tcp6")]
+        except OSError:
+            return False
+        sockets = [line.split() for table in tables for line in table.splitlines()[1:]]
+        return any(
+            s[1].endswith(_SSH) and s[3] == _LISTEN for s in sockets
+        ) and not os.path.lexists(self.root / "run/nologin")
+
+
+def start(lab: str, host: HostPlan, root: Path, log: Path, keep: Sequence[int]) -> None:
+    """Start nspawn, detached, inside the host's own control groups; returns once it is in them.
+
+    The starter holds the lab's lock (`keep`) until then, so that a clean-up never overtakes it.
+    """
+    groups = cgroups.create(lab, host.name)
+    nspawn = [
+        "systemd-nspawn",
+        "--quiet",
+        "--register=no",
+        "--keep-unit",
+        "--boot",
+        f"--directory={root}",
+        f"--machine={prefix(lab)}{host.name}",
+        # What a kernel says before /etc/hostname was read; without it that would be the machine's.
+        "--hostname=localhost",
+        f"--network-namespace-path={network.NETNS / network.of_host(lab, host.name)}",
+        "--capability=CAP_NET_ADMIN",
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--link-journal=no",
+        "--console=pipe",
+    ]
+    environment = {
+        **ENVIRONMENT,
+        # Only /proc/sys/net is the host's own. kernel.*, vm.*, fs.* are the machine's and stay
+        # read-only, so that a host's systemd-sysctl cannot change the machine.
+        "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+    }
+    joined, joining = os.pipe()
+    try:
+        script = "\n".join(
+            [
+                *(
+                    f"echo $$ > {shlex.quote(str(group / 'cgroup.procs'))} || exit"
+                    for group in groups
+                ),
+                *(f"exec {fd}>&-" for fd in (*keep, joining)),
+                f"exec {shlex.join(nspawn)}",
+            ]
+        )
+        with log.open("wb") as console:
+            subprocess.run(
+                ["setsid", "--fork", "bash", "-c", script],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                env=environment,
+                pass_fds=(*keep, joining),
+                check=True,
+            )
+        os.close(joining)
+        joining = -1
+        os.read(joined, 1)
+    finally:
+        os.close(joined)
+        if joining >= 0:
+            os.close(joining)
+
+
+def leader(lab: str, host: str) -> Leader | None:
+    """The host's PID 1, or None if the host is off.
+
+    It is the process of the host's groups that is number 1 exactly one pid namespace below ours
+    (containers inside the host have number 1 two below) and has become systemd.
+    """
+    for pid in cgroups.processes(lab, host):
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+            executable = Path(f"/proc/{pid}/exe").readlink()
+        except OSError:
+            continue
+        numbers = status.partition("NSpid:")[2].partition("\n")[0].split()
+        if len(numbers) == 2 and numbers[1] == "1" and executable.name == "systemd":
+            return Leader(pid)
+    return None
+
+
+def inside(
+    leader: Leader, script: str, *, input: bytes | None, timeout: float
+) -> subprocess.CompletedProcess[bytes]:
+    """Run `script` with the host's /bin/sh as root, in all its namespaces and control groups.
+
+    Raises subprocess.TimeoutExpired after `timeout` seconds; the script is killed then.
+    """
+    joins = [
+        f"echo $$ > {shlex.quote(str(group / 'cgroup.procs'))} || exit 255"
+        for group in cgroups.of_process(leader.pid)
+    ]
+    enter = ["nsenter", f"--target={leader.pid}", "--all", "--root", "--wd", "--"]
+    clean = ["/usr/bin/env", "-i", *(f"{k}={v}" for k, v in ENVIRONMENT.items()), "/bin/sh", "-c"]
+    argv = ["bash", "-c", "\n".join([*joins, f'exec {shlex.join(enter)} "$@"']), "bash", *clean]
+    process = subprocess.Popen(
+        [*argv, script],
+        stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+        start_new_session=True,  # so that a timeout reaches all of it
+    )
+    try:
+        out, err = process.communicate(input, timeout=timeout)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(script, process.returncode, out, err)
+
+
+def forget(lab: str, host: HostPlan, root: Path) -> None:
+    """Remove what nspawn leaves in /run when it is killed; `root` while it is still mounted."""
+    if root.is_dir():
+        disk = root.stat()
+        (_LEFTOVERS / f"locks/inode-{disk.st_dev}:{disk.st_ino}").unlink(missing_ok=True)
+    for folder in _LEFTOVERS.glob(f"*/{prefix(lab)}{host.name}"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def last_words(log: Path) -> str:
+    """The end of a host's console, for an error message."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except FileNotFoundError as e:
+        raise LabError(f"there is no console log {log}") from e
+    return "\n".join(lines[-15:])

@@ -1,0 +1,138 @@
+"""What a machine must have to carry a lab, and getting the Debian packages it lacks."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from lab import cgroups
+from lab.command import ENVIRONMENT
+from lab.errors import LabUnavailable
+from lab.topology import STATE_ROOT
+
+#: A program the lab calls, and the Debian package it comes in.
+PROGRAMS = {
+    "systemd-nspawn": "systemd-container",
+    "debootstrap": "debootstrap",
+    "nc.openbsd": "netcat-openbsd",
+    "ip": "iproute2",
+    "sysctl": "procps",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "mount": "mount",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+    "setsid": "util-linux",
+    "bash": "bash",
+}
+
+# File systems that cannot hold the upper layer of an overlay (kernel's overlayfs.rst).
+_NO_UPPER = {"overlay", "tmpfs", "ramfs", "nfs", "nfs4", "9p", "fuse", "vfat"}
+
+
+def unavailable() -> str | None:
+    """Why this machine cannot carry a lab, in one sentence that says what is needed, or None.
+
+    Takes some milliseconds and changes nothing. Packages that apt-get can install are no reason.
+    """
+    if platform.system() != "Linux":
+        return f"the lab needs Linux with systemd-nspawn; this is {platform.system()}"
+    if os.geteuid() != 0:
+        return (
+            "the lab needs root (namespaces, mounts, control groups): run it as root or with sudo"
+        )
+    if missing_packages() and not shutil.which("apt-get"):
+        return (
+            f"the lab needs {', '.join(missing_packages())} (Debian's package names), and there is "
+            "no apt-get to install them: install them by hand"
+        )
+    if (
+        "overlay" not in _filesystems()
+        and subprocess.run(
+            ["modprobe", "overlay"], capture_output=True, env=ENVIRONMENT, check=False
+        ).returncode
+    ):
+        return "the lab needs the overlay file system, and this kernel has none (modprobe overlay)"
+    kind = _filesystem_of(STATE_ROOT)
+    if kind in _NO_UPPER:
+        return (
+            f"the lab needs {STATE_ROOT} on a real disk, and it is on {kind}, which cannot hold an "
+            f"overlay's upper layer: mount a disk (ext4, xfs, btrfs) at {STATE_ROOT}"
+        )
+    made = subprocess.run(
+        ["unshare", "--net", "--mount", "--pid", "--fork", "true"],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    if made.returncode:
+        return (
+            "the lab needs namespaces of its own, and this machine refuses them "
+            f"({made.stderr.strip()}): it needs CAP_SYS_ADMIN on the machine itself, "
+            "not a container without it"
+        )
+    try:
+        cgroups.hierarchies()
+    except LabUnavailable as e:
+        return str(e)
+    if all(not os.access(h.path, os.W_OK) for h in cgroups.hierarchies()):
+        return "the lab needs control groups of its own, and /sys/fs/cgroup is read-only here"
+    return None
+
+
+def missing_packages() -> list[str]:
+    """Debian packages of the programs that are not installed."""
+    return sorted({p for name, p in PROGRAMS.items() if not shutil.which(name, path=_PATH)})
+
+
+def install_missing(say: Callable[[str], None]) -> None:
+    """Install the Debian packages the lab lacks, saying which.
+
+    Raises LabUnavailable if apt-get fails.
+    """
+    packages = missing_packages()
+    if not packages:
+        return
+    say(f"installing Debian packages the lab needs: {' '.join(packages)}")
+    install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *packages]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    for argv in (install, ["apt-get", "update", "--quiet"], install):
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+        )
+        if argv is install and done.returncode == 0:
+            return
+    raise LabUnavailable(
+        f"apt-get could not install {' '.join(packages)}:\n{done.stderr.strip()}\n"
+        "Install them by hand, then run `invoke lab.up` again."
+    )
+
+
+_PATH = ENVIRONMENT["PATH"]
+
+
+def _filesystems() -> str:
+    return Path("/proc/filesystems").read_text()
+
+
+def _filesystem_of(path: Path) -> str:
+    """Type of the file system that `path` is on, or would be."""
+    while not path.exists():
+        path = path.parent
+    device = path.stat().st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        if line.split()[2] == wanted:
+            return line.partition(" - ")[2].split()[0]
+    return "unknown"

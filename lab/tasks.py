@@ -1,0 +1,122 @@
+"""The lab's commands: `invoke lab.up | lab.down | lab.status | lab.shell | lab.power`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+from rich.console import Console
+from rich.table import Table
+
+from lab.errors import LabError
+from lab.machine import HostStatus, Lab
+
+_DEFAULT = os.environ.get("HALE_LAB", "lab")
+_NAME = {"name": "which lab, when several are up (default: $HALE_LAB, or lab)"}
+
+
+@task(help=_NAME)
+def up(_: Context, name: str = _DEFAULT) -> None:
+    """Raise the lab (2 s; the first time ever a minute more) and say how to use it."""
+    with _plainly():
+        lab = Lab(name, _say)
+        lab.up()
+        _print_status(lab)
+        print("\nAudit it:\n")
+        print(f"    .venv/bin/pytest --inventory {lab.inventory} --hosts=all\n")
+
+
+@task(help=_NAME)
+def down(_: Context, name: str = _DEFAULT) -> None:
+    """Take the lab down with everything it made."""
+    with _plainly():
+        there = name in Lab.existing()
+        Lab(name, _say).down()
+        print(f"lab {name} is down" if there else f"there is no lab {name}; nothing to take down")
+
+
+@task(help=_NAME)
+def status(_: Context, name: str = _DEFAULT) -> None:
+    """Show the lab's hosts: power, address, whether ssh answers, uptime."""
+    with _plainly():
+        lab = _raised(name)
+        _print_status(lab)
+
+
+@task(help={**_NAME, "host": "the host, for instance k8s-master-01"})
+def shell(_: Context, host: str, name: str = _DEFAULT) -> None:
+    """Open a root shell on a host, over ssh."""
+    with _plainly():
+        lab = _raised(name)
+        if not lab[host].running:
+            raise LabError(f"{host} is off: `invoke lab.power on {host}`")
+        sys.stdout.flush()
+        os.execvp("ssh", ["ssh", "-F", str(lab.ssh_config), lab[host].address])
+
+
+@task(
+    positional=["state", "host"],
+    help={**_NAME, "state": "on, off or cycle", "host": "the host, for instance k8s-master-01"},
+)
+def power(_: Context, state: str, host: str, name: str = _DEFAULT) -> None:
+    """Cut a host's power, switch it on, or both."""
+    with _plainly():
+        machine = _raised(name)[host]
+        match state:
+            case "on":
+                machine.power_on()
+            case "off":
+                machine.power_off()
+            case "cycle":
+                machine.power_cycle()
+            case _:
+                raise LabError(f"power is switched on, off or cycle, not {state!r}")
+        print(f"{host} is {'on' if machine.running else 'off'}")
+
+
+def _raised(name: str) -> Lab:
+    lab = Lab(name, _say)
+    if not lab.is_up:
+        others = [other for other in Lab.existing() if Lab(other).is_up]
+        hint = f" (up: {', '.join(others)}; choose with --name)" if others else ""
+        raise LabError(f"lab {name} is down{hint}: `invoke lab.up` raises it")
+    return lab
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _print_status(lab: Lab) -> None:
+    table = Table(title=f"lab {lab.name}", title_justify="left")
+    for column in ("host", "address", "power", "ssh", "uptime"):
+        table.add_column(column, justify="right" if column == "uptime" else "left")
+    for host in lab.status():
+        table.add_row(*_row(host))
+    Console().print(table)
+
+
+def _row(host: HostStatus) -> tuple[str, str, str, str, str]:
+    uptime = "" if host.uptime is None else f"{host.uptime:.0f} s"
+    power = "on" if host.on else "off"
+    return host.name, host.address, power, host.banner or "does not answer", uptime
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Show the lab's errors as what they are, messages, and Ctrl-C as an end, not a traceback."""
+    try:
+        yield
+    except LabError as e:
+        raise Exit(f"lab: {e}", code=1) from e
+    except KeyboardInterrupt as e:
+        raise Exit("interrupted", code=130) from e
+
+
+lab = Collection("lab", up, down, status, shell, power)

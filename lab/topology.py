@@ -1,0 +1,67 @@
+"""The document's hosts and addresses, and the names everything of a lab goes by.
+
+All that a lab makes on the machine carries `hale.<lab>.` or `hale-lab/<lab>/` in its name.
+So clean-up can find it by looking, also when no state file tells of it. Lab names have no
+dot, therefore `hale.dev.` can never be the beginning of another lab's names.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from lab.errors import LabError
+
+NETWORK = IPv4Network("10.208.1.0/24")
+OPERATOR_ADDRESS = IPv4Address("10.208.1.1")
+VIP = IPv4Address("10.208.1.190")
+
+#: Addresses that exist inside labs only; the machine itself must never send to them.
+LAB_RANGES = (NETWORK,)
+
+#: Where labs keep their state; hosts' disks lie here, so it must be on a real disk.
+STATE_ROOT = Path("/var/lib/hale-lab")
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """One host of the document: its name, planned address and role (`masters` or `workers`)."""
+
+    name: str
+    address: IPv4Address
+    role: str
+    firewalld: bool = False
+
+    @property
+    def mac(self) -> str:
+        """A locally administered MAC made from the address, so it survives a power cycle."""
+        return "02:00:" + ":".join(f"{byte:02x}" for byte in self.address.packed)
+
+
+HOSTS = (
+    HostPlan("k8s-master-01", IPv4Address("10.208.1.191"), "masters"),
+    HostPlan("k8s-master-02", IPv4Address("10.208.1.192"), "masters"),
+    HostPlan("k8s-master-03", IPv4Address("10.208.1.195"), "masters"),
+    HostPlan("k8s-node-01", IPv4Address("10.208.1.196"), "workers"),
+    # One host with firewalld as Debian leaves it, so that FW-FIREWALLD has something to find.
+    HostPlan("k8s-node-02", IPv4Address("10.208.1.198"), "workers", firewalld=True),
+)
+
+
+def checked_name(name: str) -> str:
+    """Return `name` if it can be a lab's name, else raise LabError saying what a name is."""
+    if not _NAME.fullmatch(name):
+        raise LabError(
+            f"{name!r} cannot be the name of a lab: use 1 to 32 of a-z, 0-9 and -, "
+            "beginning and ending with a letter or digit"
+        )
+    return name
+
+
+def prefix(lab: str) -> str:
+    """The beginning of the names of a lab's network namespaces and machines."""
+    return f"hale.{lab}."
