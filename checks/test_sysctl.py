@@ -9,3 +9,4 @@ def test_runtime(sysctl: Runtime, parameters: Parameters) -> None:
 
 def test_persisted(sysctl: Persisted, parameters: Parameters) -> None:
     assert sysctl.value == parameters.value
+    assert not sysctl.differs  # not only thanks to /run, and not spoiled by it

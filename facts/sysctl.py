@@ -1,34 +1,50 @@
 """Kernel parameters: what the kernel has now, and which line of sysctl.d wins at boot.
 
-Sources: sysctl.d(5), systemd-sysctl.service(8); proc_sys(5).
+Sources: sysctl.d(5), systemd-sysctl.service(8) and its source, src/sysctl/sysctl.c;
+proc_sys(5); the kernel's kernel/sysctl.c for what it takes as a number.
+
+`persisted` mirrors systemd-sysctl: all files are read into one table first, a key's last
+line replaces the earlier ones, then the table is written to /proc/sys in its order. Not
+seen: what other programs write later (networkd, tuned, docker), and credentials. Whether a
+key of a module exists by then is the matter of the requirement that loads the module.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from hale.fact import File, Files, Probe, Readings, Source, Unreadable
+from facts import dropins, kernel_cmdline
+from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable, matches
 from hale.inventory import Host
 from hale.standard import Case
 
-# Highest priority first: a file hides one of the same name in a later folder. The names are
-# then sorted, whatever their folder, and the last line that sets a key wins.
-FOLDERS = (
-    "/etc/sysctl.d",
-    "/run/sysctl.d",
-    "/usr/local/lib/sysctl.d",
-    "/usr/lib/sysctl.d",
-    "/lib/sysctl.d",
+ROOT = "/proc/sys"
+PATTERNS = dropins.patterns("sysctl.d")
+# Read at boot only where a link in sysctl.d leads to it, as Debian 12 and Red Hat 8 and 9 have.
+OLD_FILE = "/etc/sysctl.conf"
+SERVICE = "systemd-sysctl.service"
+# The systemd that first knew patterns (`net.*.x = 1`) and exclusions (`-net.y`).
+PATTERNS_SINCE = 245
+# The library's name has the version; a shell's own pattern finds it without a fork.
+VERSION = Command(
+    "systemd",
+    "for f in /usr/lib/systemd/libsystemd-shared-*.so /lib/systemd/libsystemd-shared-*.so "
+    "/usr/lib/*/systemd/libsystemd-shared-*.so /lib/*/systemd/libsystemd-shared-*.so\n"
+    'do if [ -e "$f" ]; then echo "$f"; fi; done',
 )
-PATTERNS = tuple(f"{folder}/*.conf" for folder in FOLDERS)
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """A kernel parameter in sysctl's spelling, and its value."""
+    """A kernel parameter in sysctl's spelling, and its value.
+
+    `same_as` are other parameters that are one and the same variable of the kernel: what
+    is written to one of them is what all of them have.
+    """
 
     key: str
     value: int
+    same_as: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,93 +64,254 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Persisted:
-    """The value after a boot; None where no line sets it."""
+    """The value after a boot; None where no line sets it, or none that the kernel would take.
+
+    `lost` is why lines that seem to set it do not. `differs` is the value with what /run
+    holds now, if that is another one: a boot empties /run, but something may fill it again.
+    """
 
     key: str
     value: int | None
     sources: tuple[Source, ...] = ()
+    lost: str = ""
+    differs: str = ""
 
     @property
     def actual(self) -> str:
         winner = next((s for s in self.sources if s.wins), None)
         if winner is None:
-            return f"no line of sysctl.d sets {self.key}"
-        losers = ", ".join(str(s) for s in self.sources if not s.wins)
-        behind = f" (wins over {losers})" if losers else ""
-        return f"{winner} sets {self.key} to {self.value}{behind}"
+            said = f"no line of sysctl.d sets {self.key}"
+        else:
+            losers = ", ".join(
+                f"{s} ({s.note})" if s.note else str(s) for s in self.sources if not s.wins
+            )
+            behind = f" (wins over {losers})" if losers else ""
+            said = f"{winner} sets {self.key} to {self.value}{behind}"
+        return "; ".join(part for part in (said, self.lost, self.differs) if part)
 
 
 def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
-    """The keys' files below /proc/sys, and all of sysctl.d."""
-    return (Files(*(_path(case.parameters.key) for case in cases), *PATTERNS),)
+    """The keys' files below /proc/sys, all of sysctl.d, and systemd's version."""
+    return (
+        Files(
+            ROOT,
+            *(_path(case.parameters.key) for case in cases),
+            *PATTERNS,
+            OLD_FILE,
+            kernel_cmdline.PATH,
+            *dropins.mask_patterns(SERVICE),
+        ),
+        VERSION,
+    )
 
 
 def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     """What the kernel says. Raises Unreadable for a value that is no number."""
     key = case.parameters.key
     file = readings.file(_path(key))
-    return Runtime(key, None if file is None else _number("".join(file.lines), file.path))
+    if file is None:
+        _sees_proc_sys(readings)
+        return Runtime(key, None)
+    text = "\n".join(file.lines)
+    value = number(text)
+    if value is None:
+        raise Unreadable(f"{file.path}: {text.strip()!r} is no number")
+    return Runtime(key, value)
 
 
 def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
-    """Which line wins at boot, as systemd-sysctl.service reads them."""
-    key = case.parameters.key
-    lines = assignments(readings.files(*PATTERNS), key)
-    if not lines:
-        return Persisted(key, None)
-    *losers, (winner, value) = lines
-    sources = (
-        Source(winner.path, winner.line, winner.text, wins=True, changed=winner.changed),
-        *(source for source, _ in reversed(losers)),
+    """Which line wins at boot, as systemd-sysctl.service reads and writes them."""
+    parameters = case.parameters
+    if mask := dropins.unit_masked(readings, SERVICE):
+        source = Source(mask.path, 0, "-> /dev/null", changed=mask.changed)
+        why = f"{SERVICE} is masked ({mask.path}): nothing of sysctl.d is set at boot"
+        return Persisted(parameters.key, None, (source,), lost=why)
+    found = readings.files(*PATTERNS)
+    stays = _outcome(readings, dropins.lasting(found), parameters)
+    now = _outcome(readings, found, parameters)
+    if now.value == stays.value:
+        return stays
+    decides = next((s for s in now.sources if s.wins), None)
+    return replace(
+        stays,
+        differs=f"but with what /run holds now it is {now.value}"
+        + (f" ({decides})" if decides else "")
+        + "; a boot empties /run, unless something fills it again",
     )
-    return Persisted(key, _number(value, str(winner)), sources)
 
 
-def assignments(files: Sequence[File], key: str) -> list[tuple[Source, str]]:
-    """Every line that would set this key, in the order in which a boot applies them."""
-    chosen: dict[str, File] = {}
-    for file in files:  # by folder, highest priority first
-        chosen.setdefault(file.path.rpartition("/")[2], file)
-    exact: list[tuple[Source, str]] = []
-    globbed: list[tuple[Source, str]] = []
-    for name in sorted(chosen):
-        file = chosen[name]
-        if file.masked or file.kind != "f":
+@dataclass(frozen=True)
+class _Entry:
+    """A key's last line in systemd-sysctl's table; `value` None excludes it from patterns."""
+
+    value: str | None
+    source: Source
+
+
+def _outcome(readings: Readings, files: Sequence[File], parameters: Parameters) -> Persisted:
+    read = dropins.in_force(files)
+    names = [normalized(key) for key in (parameters.key, *parameters.same_as)]
+    table, replaced = _table(read)
+    if any(_concerns(p, names) and (_is_pattern(p) or e.value is None) for p, e in table.items()):
+        _knows_patterns(readings)
+    writes = list(_writes(table, names)) or _kernel_arguments(readings, names)
+    losers = [s for key, s in replaced if _concerns(key, names)]
+    winner: Source | None = None
+    value: int | None = None
+    for source, text in writes:
+        taken = number(text)
+        if taken is None:
+            losers.append(replace(source, note=f"the kernel refuses {text!r}"))
             continue
-        for number, line in enumerate(file.lines, 1):
-            pattern, value = _assignment(line)
-            if value is None:
-                continue
-            source = Source(file.path, number, line.strip(), changed=file.changed)
-            if pattern == key:
-                exact.append((source, value))
-            elif fnmatchcase(key, pattern):
-                globbed.append((source, value))
-    # A pattern sets only those keys that no line names in full.
-    return exact or globbed
+        if winner:
+            losers.append(winner)
+        winner, value = source, taken
+    lost = _unread(readings, read, parameters) if winner is None else ""
+    refused = [f"{s}: {s.note}" for s in losers if s.note] if winner is None else []
+    excluded = [
+        f"{e.source} takes it out" for k, e in table.items() if k in names and e.value is None
+    ]
+    return Persisted(
+        parameters.key,
+        value,
+        (*([replace(winner, wins=True)] if winner else []), *reversed(losers)),
+        lost="; ".join(part for part in (lost, *refused, *excluded) if part),
+    )
 
 
-def _assignment(line: str) -> tuple[str, str | None]:
-    """The key as sysctl spells it and its value; None for a line that sets nothing."""
-    line = line.strip()
-    if not line or line[0] in "#;":
-        return "", None
-    key, equals, value = line.partition("=")
-    return _dotted(key.strip().removeprefix("-").strip()), value.strip() if equals else None
+def _table(files: Sequence[File]) -> tuple[dict[str, _Entry], list[tuple[str, Source]]]:
+    """systemd-sysctl's table in its order, and the lines that a later one of the key replaced.
+
+    A key that is set again to the same value keeps its place in the order.
+    """
+    table: dict[str, _Entry] = {}
+    replaced: list[tuple[str, Source]] = []
+    for source, key, value in assignments(files):
+        old = table.get(key)
+        if old:
+            replaced.append((key, old.source))
+            if old.value != value:
+                del table[key]
+        table[key] = _Entry(value, source)
+    return table, replaced
 
 
-def _dotted(key: str) -> str:
-    """Both spellings in one: the first of `.` and `/` is what separates."""
-    first = next((c for c in key if c in "./"), ".")
-    return key if first == "." else key.translate(str.maketrans("./", "/."))
+def assignments(files: Sequence[File]) -> Iterator[tuple[Source, str, str | None]]:
+    """Every line with its key as a path below /proc/sys and its value, as they are read.
+
+    The value is None for an exclusion (`-key`). Other lines without `=` are ignored.
+    """
+    for file in files:
+        for count, raw in enumerate(file.lines, 1):
+            for line in raw.split("\r"):  # systemd ends a line at a carriage return too
+                line = line.strip(" \t")
+                if not line or line[0] in "#;":
+                    continue
+                key, equals, value = line.partition("=")
+                if not equals and not key.startswith("-"):
+                    continue
+                name = normalized(key.removeprefix("-").strip(" \t"))
+                source = Source(file.path, count, raw.strip(), changed=file.changed)
+                yield source, name, value.strip(" \t") if equals else None
+
+
+def _writes(table: Mapping[str, _Entry], names: Sequence[str]) -> Iterator[tuple[Source, str]]:
+    """What is written to the parameter, in order; a pattern spares keys that lines name."""
+    for key, entry in table.items():
+        if entry.value is None:
+            continue
+        if _is_pattern(key):
+            if any(name not in table and _matches(name, key) for name in names):
+                yield entry.source, entry.value
+        elif key in names:
+            yield entry.source, entry.value
+
+
+def _kernel_arguments(readings: Readings, names: Sequence[str]) -> list[tuple[Source, str]]:
+    """`sysctl.key=value` arguments, which the kernel itself sets before systemd starts.
+
+    Source: the kernel's admin-guide/kernel-parameters, "sysctl.*=".
+    """
+    file = readings.file(kernel_cmdline.PATH)
+    if file is None:
+        raise Unreadable(f"{kernel_cmdline.PATH} does not exist: is /proc mounted?")
+    return [
+        (Source(file.path, 1, f"{name}={value}", changed=file.changed), value)
+        for name, value in kernel_cmdline.arguments(" ".join(file.lines))
+        if value is not None
+        and name.startswith("sysctl.")
+        and normalized(name.removeprefix("sysctl.")) in names
+    ]
+
+
+def _unread(readings: Readings, read: Sequence[File], parameters: Parameters) -> str:
+    """A word on /etc/sysctl.conf where it would set the key, but no link leads to it."""
+    old = readings.file(OLD_FILE)
+    if old is None or old.kind != "f" or any(dropins.leads_to(f) == OLD_FILE for f in read):
+        return ""
+    names = [normalized(key) for key in (parameters.key, *parameters.same_as)]
+    lines = [str(source) for source, key, _ in assignments([old]) if key in names]
+    if not lines:
+        return ""
+    return f"{lines[-1]} does, but no link in sysctl.d leads to that file, so no boot reads it"
+
+
+def _knows_patterns(readings: Readings) -> None:
+    versions = re.findall(r"/libsystemd-shared-(\d+)", readings.text("systemd"))
+    if not versions:
+        raise Unreadable("a pattern bears on this key, and systemd's version is not to be seen")
+    if min(map(int, versions)) < PATTERNS_SINCE:
+        raise Unreadable(
+            f"a pattern bears on this key, which systemd {versions[0]} does not know "
+            f"(since {PATTERNS_SINCE}): name the key in full"
+        )
+
+
+def _sees_proc_sys(readings: Readings) -> None:
+    """Raise Unreadable unless /proc/sys is there: one parameter may be missing, not all."""
+    if readings.file(ROOT) is None:
+        raise Unreadable(f"{ROOT} does not exist: is /proc mounted?")
+
+
+def _concerns(key: str, names: Sequence[str]) -> bool:
+    return any(_matches(n, key) for n in names) if _is_pattern(key) else key in names
+
+
+def _is_pattern(key: str) -> bool:
+    return any(c in key for c in "*?[")
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return matches(f"/{name}", f"/{pattern}")
+
+
+def normalized(key: str) -> str:
+    """The path below /proc/sys. Of `.` and `/` the one that comes first separates.
+
+    `net.ipv4.conf.eth0/1.x` and `net/ipv4/conf/eth0.1/x` are the same.
+    """
+    first = next((c for c in key if c in "./"), "/")
+    path = key if first == "/" else key.translate(str.maketrans("./", "/."))
+    return "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
 def _path(key: str) -> str:
-    return "/proc/sys/" + key.translate(str.maketrans("./", "/."))
+    return f"{ROOT}/{normalized(key)}"
 
 
-def _number(text: str, where: str) -> int:
-    try:
-        return int(text.strip(), 0)
-    except ValueError:
-        raise Unreadable(f"{where}: {text.strip()!r} is no number") from None
+_NUMBER = re.compile(r"\s*(-?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)(?=[ \t\n]|$)")
+
+
+def number(text: str) -> int | None:
+    """What the kernel makes of a text written to an integer parameter; None: it refuses.
+
+    The first number counts, decimal, 0x… or octal 0…, and a blank must follow it.
+    Source: the kernel's kernel/sysctl.c, proc_get_long.
+    """
+    found = _NUMBER.match(text)
+    if not found:
+        return None
+    digits = found[2]
+    base = 16 if digits[:2] in ("0x", "0X") else 8 if digits[0] == "0" else 10
+    value = int(digits, base)
+    return None if value > 0x7FFFFFFF else -value if found[1] else value
