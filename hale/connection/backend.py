@@ -1,0 +1,78 @@
+"""testinfra over the connection: `hale://NAME`, NAME being a host of the inventory."""
+
+import threading
+from typing import Any
+
+import testinfra.backend  # type: ignore[import-untyped]
+from testinfra.backend.base import (  # type: ignore[import-untyped]
+    BaseBackend,
+    CommandResult,
+)
+
+from hale.connection.session import Session
+from hale.connection.target import Target
+
+#: The hosts that can be reached, by name; filled from the inventory.
+TARGETS: dict[str, Target] = {}
+
+_sessions: dict[str, Session] = {}
+_lock = threading.Lock()
+
+
+class UnknownHost(LookupError):
+    """A name that is not in the inventory."""
+
+
+def session_for(name: str) -> Session:
+    """The session that everybody shares for this host, begun by whoever uses it first.
+
+    Raises UnknownHost if TARGETS has no such name.
+    """
+    with _lock:
+        if name not in _sessions:
+            if name not in TARGETS:
+                known = ", ".join(sorted(TARGETS)) or "none"
+                raise UnknownHost(f"no host {name!r} in the inventory. Known hosts: {known}.")
+            _sessions[name] = Session(TARGETS[name])
+        return _sessions[name]
+
+
+def close_sessions() -> None:
+    """Close every shared session; `session_for` then makes new ones."""
+    with _lock:
+        sessions = list(_sessions.values())
+        _sessions.clear()
+    for session in sessions:
+        session.close()
+
+
+def register() -> None:
+    """Make `hale://` known to testinfra; needed before it makes hosts of its --hosts option."""
+    testinfra.backend.BACKENDS[HaleBackend.NAME] = f"{__name__}.{HaleBackend.__name__}"
+
+
+class HaleBackend(BaseBackend):  # type: ignore[misc]
+    """testinfra's backend for hosts of the inventory.
+
+    Differences from `ssh://`: a command may take a `timeout` in seconds (60), exit status 255
+    is a status like any other, and text is taken to be UTF-8 without asking a python on the
+    host. Errors of the connection are Session's.
+    """
+
+    NAME = "hale"
+
+    def __init__(self, name: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(name, *args, **kwargs)
+        self.name = name
+        self.session = session_for(name)
+
+    def get_pytest_id(self) -> str:
+        return self.name
+
+    def get_encoding(self) -> str:
+        return "UTF-8"
+
+    def run(self, command: str, *args: str, **kwargs: Any) -> CommandResult:
+        text = self.get_command(command, *args)
+        done = self.session.run(text, timeout=kwargs.get("timeout", 60.0))
+        return self.result(done.exit_status, self.encode(text), done.stdout, done.stderr)

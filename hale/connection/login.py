@@ -1,0 +1,76 @@
+"""From the start of ssh to a shell that runs as the wanted user."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hale.connection import ssh
+from hale.connection.host_shell import password_prompt
+from hale.connection.link import Link
+from hale.connection.target import HostDown, SudoRefused, Target
+
+# ssh's own message about a timeout is better than ours: let it come first.
+_GRACE = 0.5
+# Banners and start-up files may print what they like before the shell is there; kept is this.
+_GREETING = 1 << 16
+
+
+@dataclass(frozen=True)
+class Login:
+    """Who we are on the host, and the host key that ssh knew; see Session."""
+
+    login_user: str
+    effective_user: str
+    host_key: str | None
+
+
+def log_in(link: Link, target: Target, token: str, stop: Callable[[], bool]) -> Login | None:
+    """Wait until the shell is there, giving sudo its password; None if `stop` came true.
+
+    Raises HostDown or SudoRefused, at the latest connect_timeout after ssh's start, and when
+    sudo is wanted connect_timeout after the login.
+    """
+    limit = target.connect_timeout + _GRACE
+    began = time.monotonic()
+    mark = token.encode("ascii")
+    login_line = re.compile(rb"%s login (.*)\n" % mark)
+    shell_line = re.compile(rb"%s shell (.*)\n" % mark)
+    shell_mark = mark + b"\n"
+    prompt = password_prompt(token).encode("ascii")
+    login_user: str | None = None
+    asked = False
+
+    def refused(waited: float | None, wrong_password: bool = False) -> HostDown:
+        if target.become and login_user not in (None, target.become_user):
+            return SudoRefused(ssh.why_no_sudo(target, bytes(link.err), waited, wrong_password))
+        return HostDown(ssh.why_not(target, link.log(), bytes(link.err), waited))
+
+    while not stop():
+        if login_user is None and (found := login_line.search(link.out)):
+            login_user = found[1].decode("utf-8", "replace")
+            if target.become:
+                # From here on it is sudo's time; PAM lets a wrong password wait for seconds.
+                began = time.monotonic()
+        if login_user is not None and (ready := shell_line.search(link.out)):
+            at = link.err.find(shell_mark)
+            if at >= 0:
+                del link.out[: ready.end()], link.err[: at + len(shell_mark)]
+                effective_user = ready[1].decode("utf-8", "replace")
+                return Login(login_user, effective_user, ssh.host_key(link.log()))
+        if target.become_password is not None and (at := link.err.find(prompt)) >= 0:
+            if asked:
+                raise refused(None, wrong_password=True)
+            asked = True
+            del link.err[: at + len(prompt)]
+            link.to_send += target.become_password.encode() + b"\n"
+        if link.ended:
+            raise refused(None)
+        left = began + limit - time.monotonic()
+        if left <= 0:
+            raise refused(time.monotonic() - began)
+        for stream in (link.out, link.err):
+            if len(stream) > _GREETING:
+                del stream[: -_GREETING // 2]
+        link.pump(left)
+    return None
