@@ -23,8 +23,12 @@ tests/facts/<subject>/<what-it-shows>.toml is
     [outputs.name]
     stdout = ""                      # also: stderr, status
 
+    inventory = "[masters]\n…"       # instead of ../../inventory.ini
+
 A requirement of the whole cluster has `[hosts.<name>]` tables with files, outputs, hidden,
-down and files_trouble of each instead. Files and outputs that no probe asks for are mistakes.
+down, files_trouble and `clock` (the host's, when the operator's is 0) of each instead;
+`asked = false` leaves a host out of the run, and `[every]` gives what all hosts have alike.
+Files and outputs that no probe asks for are mistakes.
 """
 
 import dataclasses
@@ -33,6 +37,7 @@ import inspect
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import msgspec
@@ -83,6 +88,8 @@ class GivenHost(msgspec.Struct, forbid_unknown_fields=True):
     down: str = ""
     files_trouble: str = ""
     variables: dict[str, str] = {}
+    clock: float | None = None
+    asked: bool = True
 
 
 class Given(GivenHost, kw_only=True, forbid_unknown_fields=True):
@@ -97,6 +104,8 @@ class Given(GivenHost, kw_only=True, forbid_unknown_fields=True):
     host: str = "k8s-master-01"
     parameters: dict[str, Any] = {}
     hosts: dict[str, GivenHost] = {}
+    every: GivenHost = msgspec.field(default_factory=GivenHost)
+    inventory: str = ""
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda p: f"{p.parent.name}/{p.stem}")
@@ -147,10 +156,20 @@ def read(given: Given, requirement: Requirement) -> Any:
     tell = getattr(module, given.aspect)
     if requirement.role != "cluster":
         return tell(readings_of(given, case, case.host), case)
-    hosts = {host.name: host for host in case.inventory.hosts}
+    reads = requirement.reads
+    hosts = {h.name: h for h in case.inventory.hosts if reads == "all" or reads in h.groups}
     assert set(given.hosts) <= set(hosts), "the inventory has no such host"
-    return tell(
-        {n: readings_of(given.hosts.get(n, GivenHost()), case, h) for n, h in hosts.items()}, case
+    each = {name: of_cluster(given, name) for name in hosts}
+    return tell({n: readings_of(each[n], case, h) for n, h in hosts.items() if each[n].asked}, case)
+
+
+def of_cluster(given: Given, name: str) -> GivenHost:
+    """What this host has: its own, and what every host has."""
+    own = given.hosts.get(name, GivenHost())
+    return msgspec.structs.replace(
+        own,
+        files={**given.every.files, **own.files},
+        outputs={**given.every.outputs, **own.outputs},
     )
 
 
@@ -181,6 +200,7 @@ def readings_of(given: GivenHost, case: Case[Any], host: Host | None) -> Reading
             hidden=given.hidden,
             files_trouble=given.files_trouble,
             down=given.down,
+            clock=given.clock,
         ),
         subject,
     )
@@ -235,6 +255,11 @@ def case_of(given: Given, requirement: Requirement) -> Case[Any]:
 def with_variables(given: Given) -> Inventory:
     """The inventory of the document's hosts, with the case's own variables of each."""
     whole = inventories.load(ROOT / "inventory.ini")
+    if given.inventory:
+        with NamedTemporaryFile("w", suffix=".ini") as file:
+            file.write(given.inventory)
+            file.flush()
+            whole = inventories.load(Path(file.name))
     more = {given.host: given.variables} | {n: h.variables for n, h in given.hosts.items()}
     hosts = tuple(
         dataclasses.replace(
