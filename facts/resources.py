@@ -1,0 +1,78 @@
+"""CPUs and memory that the running kernel has.
+
+Sources: the kernel's Documentation/admin-guide/cputopology.rst (`online`, a list of ranges);
+proc_meminfo(5), MemTotal: usable memory, without what firmware and kernel keep for themselves.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hale.fact import Files, Probe, Readings, Source, Unreadable
+from hale.inventory import Host
+from hale.standard import Case
+
+CPUS = "/sys/devices/system/cpu/online"
+MEMORY = "/proc/meminfo"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The least CPUs, the least installed memory, and the share of it that may be reserved."""
+
+    cpus: int
+    memory_mib: int
+    reserved_percent: int
+
+    @property
+    def usable_mib(self) -> float:
+        """What MemTotal must be at least."""
+        return self.memory_mib * (100 - self.reserved_percent) / 100
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """CPUs that are online, and usable memory."""
+
+    cpus: int
+    memory_mib: float
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        return (
+            f"{self.cpus} CPU{'' if self.cpus == 1 else 's'} online, "
+            f"{self.memory_mib:.0f} MiB of memory usable (MemTotal)"
+        )
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """The kernel's two files."""
+    return (Files(CPUS, MEMORY),)
+
+
+def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+    """What the kernel has. Raises Unreadable where it does not say."""
+    cpus = readings.file(CPUS)
+    memory = readings.file(MEMORY)
+    if cpus is None or memory is None:
+        raise Unreadable(f"there is no {MEMORY if cpus else CPUS}")
+    return Runtime(_count("".join(cpus.lines).strip()), _total(memory.lines) / 1024)
+
+
+def _count(ranges: str) -> int:
+    """4 of `0-2,5`."""
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", ranges):
+        raise Unreadable(f"{CPUS}: {ranges!r} is no list of CPUs")
+    count = 0
+    for part in ranges.split(","):
+        first, _, last = part.partition("-")
+        count += int(last or first) - int(first) + 1
+    return count
+
+
+def _total(lines: Sequence[str]) -> int:
+    for line in lines:
+        if found := re.fullmatch(r"MemTotal:\s+(\d+) kB\s*", line):
+            return int(found[1])
+    raise Unreadable(f"{MEMORY} has no MemTotal")
