@@ -1,0 +1,8 @@
+"""Chapter 4: the operating system and its kernel."""
+
+from facts.os_release import Parameters, Runtime
+
+
+def test_runtime(os_release: Runtime, parameters: Parameters) -> None:
+    assert os_release.is_one_of(parameters.accepted)
+    assert os_release.kernel_at_least(parameters.kernel)

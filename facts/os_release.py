@@ -1,0 +1,116 @@
+"""Which operating system and kernel a host runs.
+
+Sources: os-release(5); proc_sys_kernel(5), osrelease.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from hale.fact import Files, Probe, Readings, Source, Unreadable
+from hale.inventory import Host
+from hale.standard import Case
+
+FILES = ("/etc/os-release", "/usr/lib/os-release")  # the second where the first is not there
+KERNEL = "/proc/sys/kernel/osrelease"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Accepted systems, spelled `NAME VERSION_ID`, and the oldest accepted kernel.
+
+    "Rocky Linux 9" accepts 9.4 as well, "Rocky Linux 9.4" no 9.5 and no 9.40.
+    """
+
+    accepted: tuple[str, ...]
+    kernel: str
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The system as `NAME VERSION_ID`, and the running kernel's release."""
+
+    system: str
+    pretty_name: str
+    kernel: str
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        where = f" ({self.sources[0].path})" if self.sources else ""
+        pretty = f", which calls itself {self.pretty_name}" if self.pretty_name else ""
+        return f"{self.system}{pretty}{where}, with kernel {self.kernel}"
+
+    def is_one_of(self, accepted: Sequence[str]) -> bool:
+        """Whether it is one of these systems, or a minor release of one."""
+        return any(self.system == one or self.system.startswith(f"{one}.") for one in accepted)
+
+    def kernel_at_least(self, release: str) -> bool:
+        """Whether the running kernel is of this release or a later one."""
+        have, want = numbers(self.kernel), numbers(release)
+        for mine, theirs in zip_longest(have, want, fillvalue=0):
+            if mine != theirs:
+                return mine > theirs
+        return True
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """os-release in both its places, and the kernel's own word for its release."""
+    return (Files(*FILES, KERNEL),)
+
+
+def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+    """What runs. Raises Unreadable where os-release names no system or the kernel no release."""
+    said = fields(readings, FILES)
+    name = said.get("NAME", "")
+    if not name:
+        raise Unreadable(f"no NAME in {' or '.join(FILES)}")
+    file = readings.file(KERNEL)
+    kernel = file.lines[0].strip() if file and file.lines else ""
+    numbers(kernel)
+    return Runtime(
+        f"{name} {said.get('VERSION_ID', '')}".strip(),
+        said.get("PRETTY_NAME", ""),
+        kernel,
+        _sources(readings),
+    )
+
+
+def fields(readings: Readings, files: Sequence[str]) -> Mapping[str, str]:
+    """The assignments of the first of these files that exists. Raises Unreadable."""
+    for path in files:
+        if file := readings.file(path):
+            return {key: value for line in file.lines for key, value in _assignment(line)}
+    raise Unreadable(f"there is no {' or '.join(files)}")
+
+
+def numbers(release: str) -> tuple[int, ...]:
+    """(4, 18, 0) of `4.18.0-553.el8.x86_64`. Raises Unreadable for what starts with no number."""
+    found = re.match(r"\d+(\.\d+)*", release)
+    if not found:
+        raise Unreadable(f"{release!r} is no kernel release")
+    return tuple(int(n) for n in found[0].split("."))
+
+
+def _assignment(line: str) -> list[tuple[str, str]]:
+    """One `KEY=value` as a shell would read it; none for comments and what is no assignment."""
+    found = re.match(r"\s*([A-Za-z_][A-Za-z0-9_]*)=(.*)$", line.rstrip("\r"))
+    if not found:
+        return []
+    value = found[2].strip()
+    if value[:1] == "'" and value.find("'", 1) > 0:
+        return [(found[1], value[1 : value.find("'", 1)])]
+    if value[:1] == '"' and (quoted := re.match(r'"((?:[^"\\]|\\.)*)"', value)):
+        return [(found[1], re.sub(r'\\([$"`\\])', r"\1", quoted[1]))]
+    return [(found[1], re.sub(r"\\(.)", r"\1", value))]
+
+
+def _sources(readings: Readings) -> tuple[Source, ...]:
+    file = next(f for path in FILES if (f := readings.file(path)))
+    return tuple(
+        Source(file.path, number, line.strip(), wins=True, changed=file.changed)
+        for number, line in enumerate(file.lines, 1)
+        for key, _ in _assignment(line)
+        if key in ("NAME", "VERSION_ID")
+    )
