@@ -1,0 +1,8 @@
+"""Beyond the document: no two hosts with the same machine-id, hardware UUID or MAC address."""
+
+from facts.identity import Runtime
+
+
+def test_runtime(identity: Runtime) -> None:
+    assert not identity.shared
+    assert not identity.unset

@@ -1,0 +1,80 @@
+"""How far the hosts' clocks are apart.
+
+Each host's clock is read in the moment in which its answer is complete, and set against the
+operator's, who may himself be wrong: only differences between hosts are judged. The way of the
+answer makes a host look late by some milliseconds, which the tolerance must cover.
+
+Sources: etcd's rafthttp prober, which complains of more than one second between members;
+date(1).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hale.fact import ClusterReadings, Probe, Source, Unreadable
+from hale.inventory import Host
+from hale.standard import Case
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The largest difference between two hosts' clocks, in seconds."""
+
+    tolerance_seconds: float
+
+
+@dataclass(frozen=True)
+class Offset:
+    """How far a host's clock is ahead of the operator's, in seconds."""
+
+    host: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The hosts' clocks, the most advanced first."""
+
+    offsets: tuple[Offset, ...]
+    unread: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def spread_seconds(self) -> float:
+        """Between the most advanced clock and the one furthest behind."""
+        return self.offsets[0].seconds - self.offsets[-1].seconds if self.offsets else 0.0
+
+    @property
+    def actual(self) -> str:
+        first, last = self.offsets[0], self.offsets[-1]
+        if first is last:
+            said = f"{first.host} is the only host: there is nothing to differ from"
+        else:
+            said = (
+                f"{first.host}'s clock is {self.spread_seconds:.3f} s ahead of {last.host}'s; "
+                "against the operator's: "
+                + ", ".join(f"{o.host} {o.seconds:+.3f} s" for o in self.offsets)
+            )
+        return "; ".join([said, *self.unread])
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """Nothing of its own: every answer of a host ends with its clock."""
+    return ()
+
+
+def runtime(readings: ClusterReadings, case: Case[Parameters]) -> Runtime:
+    """All clocks. Raises Unreadable where one is missing and the others do not prove a FAIL."""
+    offsets: list[Offset] = []
+    unread = [f"{h.name}: not asked" for h in case.inventory.hosts if h.name not in readings]
+    for host, its in readings.items():
+        try:
+            offsets.append(Offset(host, its.clock_offset))
+        except Unreadable as error:
+            unread.append(f"{host}: {error}")
+    fact = Runtime(tuple(sorted(offsets, key=lambda o: o.seconds, reverse=True)), tuple(unread))
+    if unread and fact.spread_seconds <= case.parameters.tolerance_seconds:
+        raise Unreadable("; ".join(unread))
+    if not offsets:
+        raise Unreadable("no host was asked")
+    return fact
