@@ -20,6 +20,10 @@ from lab.errors import LabError, LabUnavailable
 
 TOP = "hale-lab"
 
+#: Groups below the host's: one for the machine itself, which sees nothing above it, and one for
+#: what keeps it powered.
+MACHINE, POWER = "machine", "power"
+
 #: Seconds that the processes of a group may take to die of SIGKILL.
 DEATH = 20.0
 
@@ -63,7 +67,7 @@ def create(lab: str, host: str) -> list[Path]:
     """Make the host's group in every hierarchy, ready to be joined, and return the folders."""
     made = groups(lab, host)
     for hierarchy, group in zip(hierarchies(), made, strict=True):
-        for folder in (group.parents[1], group.parent, group):
+        for folder in (group.parents[1], group.parent, group, group / MACHINE, group / POWER):
             folder.mkdir(exist_ok=True)
             if (hierarchy.path / "cpuset.cpus").exists():
                 _inherit_cpuset(folder)
@@ -115,12 +119,12 @@ def processes(lab: str, host: str | None = None) -> set[int]:
 
 
 def kill(lab: str, host: str | None = None) -> None:
-    """SIGKILL everything in the group, again and again until nothing is left: a power cut.
+    """SIGKILL everything in the group but ourselves, again and again until nothing is left.
 
     Raises LabError if something does not die (a process stuck in the kernel).
     """
     end = time.monotonic() + DEATH
-    while pids := processes(lab, host):
+    while pids := processes(lab, host) - {os.getpid()}:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -141,6 +141,20 @@ class LabHost:
             self._power_on(lock)
         self.lab._await([self])
 
+    def reboot(self) -> None:
+        """Let the host shut down in good order and boot again; returns when people can log in.
+
+        `systemctl reboot` on the host itself does the same, without the waiting.
+        """
+        before = nspawn.leader(self.lab.name, self.name)
+        self.run("systemctl reboot")
+        end = time.monotonic() + BOOT
+        while nspawn.leader(self.lab.name, self.name) in (before, None):
+            if time.monotonic() > end:
+                raise LabError(f"{self.name} did not reboot within {BOOT:.0f} s")
+            time.sleep(0.02)
+        self.lab._await([self])
+
     def reset(self) -> None:
         """Give the host a fresh disk, keeping its machine-id and ssh host keys, and boot it."""
         with self.lab._locked() as lock:
@@ -151,6 +165,11 @@ class LabHost:
             self._install(self.lab._images(), lock)
             self._power_on(lock)
         self.lab._await([self])
+
+    def boot_again(self) -> None:
+        """Boot the host after it rebooted itself; called by lab.reboot, not by people."""
+        with self.lab._locked() as lock:
+            self._boot(lock)
 
     def status(self) -> HostStatus:
         """How the host is now; asks its sshd for the banner, for at most 2 s."""
@@ -176,9 +195,13 @@ class LabHost:
         disk.install(self.plan, self.lab.state, self.folder)
 
     def _cut(self, lock: int) -> None:
-        cgroups.kill(self.lab.name, self.name)
+        self._stop(lock)
         cgroups.remove(self.lab.name, self.name)
+
+    def _stop(self, lock: int) -> None:
         network.unplug(self.lab.name, self.plan, [lock])
+        cgroups.kill(self.lab.name, self.name)
+        network.remove(self.lab.name, self.plan, [lock])
         nspawn.forget(self.lab.name, self.plan, self.root)
 
     def _power_on(self, lock: int) -> None:
@@ -188,7 +211,7 @@ class LabHost:
             self._boot(lock)
 
     def _boot(self, lock: int) -> None:
-        self._cut(lock)  # the host may have switched itself off
+        self._stop(lock)  # the host may have switched itself off, which leaves its namespace
         network.plug_in(self.lab.name, self.plan, [lock])
         nspawn.start(self.lab.name, self.plan, self.root, self._console, [lock])
 
@@ -384,6 +407,7 @@ class Lab:
     def _clear(self, lock: int) -> None:
         """Remove all that exists under the lab's name; the machine's routes with the last lab."""
         cgroups.kill(self.name)
+        network.kill_inside(self.name)
         cgroups.remove(self.name)
         for host in self.hosts:
             nspawn.forget(self.name, host.plan, host.root)
@@ -393,6 +417,7 @@ class Lab:
         with locked(_MACHINE_LOCK, self._say) as machine:
             if not self.existing():
                 network.unguard([lock, machine])
+                network.release([lock, machine])
 
     def _images(self) -> image.Images:
         state = json.loads((self.state / "state.json").read_text())

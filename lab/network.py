@@ -7,7 +7,10 @@ unreachable") and not swallowed; it has no route but the lab's own.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -106,10 +109,11 @@ link set {host.name} master {BRIDGE} up
 
 
 def unplug(lab: str, host: HostPlan, keep: Sequence[int]) -> None:
-    """Remove a host's cable and namespace with all interfaces in it; fine if they are not there.
+    """Pull a host's cable out of the bridge; fine if there is none.
 
-    The cable first: the kernel takes a namespace apart a moment after it was deleted, and a new
-    cable of the same name could meet the old one.
+    Before the host is killed, so that it cannot say goodbye: the kernel would close its
+    connections. And before its namespace is removed: the kernel takes that apart a moment later,
+    and a new cable of the same name could meet the old one.
     """
     if (NETNS / operator(lab)).exists():
         run(
@@ -117,15 +121,40 @@ def unplug(lab: str, host: HostPlan, keep: Sequence[int]) -> None:
             check=False,
             keep=keep,
         )
-    if (NETNS / of_host(lab, host.name)).exists():
-        run(["ip", "netns", "del", of_host(lab, host.name)], keep=keep)
+
+
+def remove(lab: str, host: HostPlan, keep: Sequence[int]) -> None:
+    """Remove a host's namespace with all that is in it; fine if there is none."""
+    _delete(NETNS / of_host(lab, host.name), keep)
 
 
 def remove_all(lab: str, keep: Sequence[int]) -> None:
     """Remove every namespace whose name begins with the lab's prefix."""
     for path in sorted(NETNS.glob(f"{prefix(lab)}*")):
-        if run(["ip", "netns", "del", path.name], check=False, keep=keep).returncode:
-            path.unlink(missing_ok=True)  # `ip netns add` was killed before it mounted
+        _delete(path, keep)
+
+
+def _delete(path: Path, keep: Sequence[int]) -> None:
+    if path.exists() and run(["ip", "netns", "del", path.name], check=False, keep=keep).returncode:
+        path.unlink(missing_ok=True)  # `ip netns add` was killed before it mounted
+
+
+def kill_inside(lab: str) -> None:
+    """SIGKILL what still runs in the lab's namespaces, for instance started by the operator."""
+    inodes = {path.stat().st_ino for path in NETNS.glob(f"{prefix(lab)}*")}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "ns/net").stat().st_ino in inodes and int(process.name) != os.getpid():
+                os.kill(int(process.name), signal.SIGKILL)
+
+
+def release(keep: Sequence[int]) -> None:
+    """Undo the mount that the first `ip netns add` of a machine makes, if no namespace is left.
+
+    See ip-netns(8). The kernel refuses it while somebody's namespace is there.
+    """
+    if NETNS.is_mount() and not any(NETNS.iterdir()):
+        run(["umount", str(NETNS)], check=False, keep=keep)
 
 
 def labs() -> set[str]:

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from lab.errors import LabError
 from lab.topology import HostPlan, prefix
 
 _LEFTOVERS = Path("/run/systemd/nspawn")
+
+#: nspawn's exit status when the host asked for a reboot, for whoever keeps it running.
+_REBOOT = 133
 
 _SSH = f":{22:04X}"
 _LISTEN = "0A"
@@ -60,7 +64,9 @@ class Leader:
 def start(lab: str, host: HostPlan, root: Path, log: Path, keep: Sequence[int]) -> None:
     """Start nspawn, detached, inside the host's own control groups; returns once it is in them.
 
-    The starter holds the lab's lock (`keep`) until then, so that a clean-up never overtakes it.
+    What starts it waits for its end, and when the host rebooted itself, boots it anew with a new
+    network namespace (lab.reboot): nspawn by itself would keep the old one and its sysctls.
+    Until it is in the groups it holds the lab's lock (`keep`), so no clean-up overtakes it.
     """
     groups = cgroups.create(lab, host.name)
     nspawn = [
@@ -90,12 +96,16 @@ def start(lab: str, host: HostPlan, root: Path, log: Path, keep: Sequence[int]) 
     try:
         script = "\n".join(
             [
-                *(
-                    f"echo $$ > {shlex.quote(str(group / 'cgroup.procs'))} || exit"
-                    for group in groups
-                ),
+                *(_join(group / cgroups.POWER) for group in groups),
                 *(f"exec {fd}>&-" for fd in (*keep, joining)),
+                "(",
+                *(_join(group / cgroups.MACHINE) for group in groups),
                 f"exec {shlex.join(nspawn)}",
+                ")",
+                f"[ $? = {_REBOOT} ] || exit",
+                "unset SYSTEMD_NSPAWN_API_VFS_WRITABLE",
+                f"export PYTHONPATH={shlex.quote(str(Path(__file__).parents[1]))}",
+                f"exec {shlex.join([sys.executable, '-m', 'lab.reboot', lab, host.name])}",
             ]
         )
         with log.open("wb") as console:
@@ -115,6 +125,10 @@ def start(lab: str, host: HostPlan, root: Path, log: Path, keep: Sequence[int]) 
         os.close(joined)
         if joining >= 0:
             os.close(joining)
+
+
+def _join(group: Path) -> str:
+    return f"echo $BASHPID > {shlex.quote(str(group / 'cgroup.procs'))} || exit 255"
 
 
 def leader(lab: str, host: str) -> Leader | None:
@@ -142,10 +156,7 @@ def inside(
 
     Raises subprocess.TimeoutExpired after `timeout` seconds; the script is killed then.
     """
-    joins = [
-        f"echo $$ > {shlex.quote(str(group / 'cgroup.procs'))} || exit 255"
-        for group in cgroups.of_process(leader.pid)
-    ]
+    joins = [_join(group) for group in cgroups.of_process(leader.pid)]
     enter = ["nsenter", f"--target={leader.pid}", "--all", "--root", "--wd", "--"]
     clean = ["/usr/bin/env", "-i", *(f"{k}={v}" for k, v in ENVIRONMENT.items()), "/bin/sh", "-c"]
     argv = ["bash", "-c", "\n".join([*joins, f'exec {shlex.join(enter)} "$@"']), "bash", *clean]

@@ -105,7 +105,8 @@ def _print_status(lab: Lab) -> None:
 def _row(host: HostStatus) -> tuple[str, str, str, str, str]:
     uptime = "" if host.uptime is None else f"{host.uptime:.0f} s"
     power = "on" if host.on else "off"
-    return host.name, host.address, power, host.banner or "does not answer", uptime
+    ssh = "answers" if host.banner else "does not answer" if host.on else ""
+    return host.name, host.address, power, ssh, uptime
 
 
 @contextmanager
