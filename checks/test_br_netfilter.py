@@ -1,0 +1,12 @@
+"""Chapter 9 (2): the module that hands bridged packets to iptables."""
+
+from facts.br_netfilter import Persisted, Runtime
+
+
+def test_runtime(br_netfilter: Runtime) -> None:
+    assert br_netfilter.present
+
+
+def test_persisted(br_netfilter: Persisted) -> None:
+    assert br_netfilter.named
+    assert not br_netfilter.blocked

@@ -1,0 +1,286 @@
+"""A kernel module: loaded now, and loaded at boot by systemd-modules-load.
+
+Sources: proc_modules(5); modules-load.d(5) and systemd's src/modules-load; modprobe.d(5) and
+kmod's libkmod-config.c; the kernel's admin-guide/kernel-parameters (module_blacklist).
+
+What systemd-modules-load does with a name: an `alias` line may make it another module's, a
+`blacklist` line drops it, the first fitting `install` line is run instead of loading it. For
+modules that it needs, only `install` lines and the kernel's own module_blacklist count.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from facts import dropins, kernel_cmdline
+from facts.kernel_cmdline import same_name
+from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
+from hale.inventory import Host
+from hale.standard import Case
+
+NAMED = dropins.patterns("modules-load.d")
+RULES = dropins.patterns("modprobe.d")
+# Debian's list; read at boot only through its link in modules-load.d.
+OLD_FILE = "/etc/modules"
+SERVICE = "systemd-modules-load.service"
+LOADED = "/proc/modules"
+ROOT = "/proc/sys"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The module, the modules that it needs, and a path that is there once it works."""
+
+    module: str
+    needs: tuple[str, ...] = ()
+    shows: str = ""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Whether the kernel has the module now; `how` says how that is seen."""
+
+    module: str
+    present: bool
+    how: str
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        return f"{self.module} {self.how}"
+
+
+@dataclass(frozen=True)
+class Persisted:
+    """The lines that name the module at boot, and those that keep it from being loaded."""
+
+    module: str
+    named: tuple[Source, ...]
+    blocked: tuple[Source, ...]
+    hint: str = ""
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The line that decides first: what blocks wins over what names."""
+        if self.blocked:
+            return (replace(self.blocked[0], wins=True), *self.blocked[1:], *self.named)
+        return tuple(replace(s, wins=n == 0) for n, s in enumerate(self.named))
+
+    @property
+    def actual(self) -> str:
+        if self.named:
+            said = f"{self.named[0]} names {self.module}"
+        else:
+            said = f"no line of modules-load.d names {self.module}"
+        blocks = [f"{source} {source.note}" for source in self.blocked]
+        if blocks and self.named:
+            said += ", but " + ", and ".join(blocks)
+        elif blocks:
+            said += "; " + "; ".join(blocks)
+        return f"{said}; {self.hint}" if self.hint else said
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """The kernel's list of modules, and all files that bear on loading at boot."""
+    modules = [case.parameters.module for case in cases]
+    shown = [case.parameters.shows for case in cases if case.parameters.shows]
+    return (
+        Files(
+            LOADED,
+            ROOT,
+            kernel_cmdline.PATH,
+            *(_sysfs(module) for module in modules),
+            *shown,
+            *NAMED,
+            OLD_FILE,
+            *RULES,
+            *dropins.mask_patterns(SERVICE),
+        ),
+        # The list of what this kernel has built in; without that file nothing is known of it.
+        Command(
+            "builtin",
+            "read -r release </proc/sys/kernel/osrelease || exit\n"
+            'list=/lib/modules/$release/modules.builtin; [ -e "$list" ] || exit 0\n'
+            f"grep -E '/({'|'.join(map(_either, modules))})[.]ko' \"$list\" || [ $? -eq 1 ]",
+        ),
+    )
+
+
+def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+    """Loaded, or built in. Raises Unreadable where the kernel's files are not to be seen."""
+    module, shows = case.parameters.module, case.parameters.shows
+    state = _state(readings, module)
+    if state == "Live":
+        return Runtime(module, True, f"is loaded ({LOADED})")
+    if state:
+        return Runtime(module, False, f"is neither loaded nor gone: {LOADED} says {state}")
+    if readings.file(_sysfs(module)):
+        return Runtime(module, True, f"is built into the kernel ({_sysfs(module)} exists)")
+    if shows and readings.file(shows):
+        return Runtime(module, True, f"is built into the kernel ({shows} exists)")
+    if readings.file(ROOT) is None:
+        raise Unreadable(f"{ROOT} does not exist: is /proc mounted?")
+    for line in readings.output("builtin").lines:
+        if same_name(line.rpartition("/")[2].partition(".ko")[0], module):
+            return Runtime(module, True, f"is built into the kernel (modules.builtin: {line})")
+    return Runtime(module, False, "is neither loaded nor built into the kernel")
+
+
+def _state(readings: Readings, module: str) -> str:
+    """Live, Loading or Unloading; empty for a module that is not in the kernel's list."""
+    file = readings.file(LOADED)
+    for line in file.lines if file else ():  # no such file: a kernel without loadable modules
+        fields = line.split()
+        if fields and same_name(fields[0], module):
+            return fields[4] if len(fields) > 4 else "nothing of its state"
+    return ""
+
+
+def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+    """Whether a boot loads it, judged by files and kernel arguments alone."""
+    module, needs = case.parameters.module, case.parameters.needs
+    found = readings.files(*NAMED)
+    arguments = list(_arguments(readings))
+    named = [
+        *_naming(dropins.in_force(dropins.lasting(found)), module),
+        *(
+            source
+            for source, name, value in arguments
+            if same_name(name, "modules_load")
+            and any(same_name(v, module) for v in value.split(","))
+        ),
+    ]
+    hint = "" if named else _hint(readings, dropins.in_force(found), module)
+    blocked = [
+        *_masked(readings),
+        *_blocking(readings.files(*RULES), module, needs),
+        *_blocking_arguments(arguments, module, needs),
+    ]
+    return Persisted(module, tuple(named), tuple(blocked), hint)
+
+
+def _naming(files: Sequence[File], module: str) -> Iterator[Source]:
+    """Lines that consist of the module's name: one name a line, nothing behind it."""
+    for file in files:
+        for count, raw in enumerate(file.lines, 1):
+            for line in raw.split("\r"):  # systemd ends a line at a carriage return too
+                if same_name(line.strip(" \t"), module):
+                    yield Source(file.path, count, raw.strip(), changed=file.changed)
+
+
+def _hint(readings: Readings, files: Sequence[File], module: str) -> str:
+    """A word on lines that look as if they loaded it."""
+    for file in files:
+        for count, line in enumerate(file.lines, 1):
+            words = line.split()
+            if dropins.volatile(file.path) and words and same_name(words[0], module):
+                return f"{file.path}:{count} does, but a boot empties /run"
+            if len(words) > 1 and same_name(words[0], module):
+                return f"{file.path}:{count} does not: only the name may stand in a line"
+    old = readings.file(OLD_FILE)
+    if old and old.kind == "f" and not any(dropins.leads_to(f) == OLD_FILE for f in files):
+        for source in _naming([old], module):
+            return f"{source} does, but no link in modules-load.d leads there: no boot reads it"
+    return ""
+
+
+def _masked(readings: Readings) -> Iterator[Source]:
+    if mask := dropins.unit_masked(readings, SERVICE):
+        yield Source(mask.path, 0, "-> /dev/null", changed=mask.changed, note=f"masks {SERVICE}")
+
+
+def _blocking(files: Sequence[File], module: str, needs: Sequence[str]) -> list[Source]:
+    """Rules of modprobe.d that keep it from being loaded, with or without what /run holds."""
+    able = [f for f in files if f.kind == "f" or f.masked]
+    found: dict[str, Source] = {}
+    for read in (dropins.in_force(able), dropins.in_force(dropins.lasting(able))):
+        for source in _rules(read, module, needs):
+            found.setdefault(str(source), source)
+    return list(found.values())
+
+
+def _rules(files: Sequence[File], module: str, needs: Sequence[str]) -> Iterator[Source]:
+    installed: set[str] = set()
+    for source, words in _commands(files):
+        command, name, rest = words[0], words[1].replace("-", "_"), words[2:]
+        if command == "blacklist" and name == _plain(module):
+            yield replace(source, note="blacklists it")
+        elif command == "alias" and rest and fnmatchcase(_plain(module), name):
+            if not same_name(rest[0], module):
+                yield replace(source, note=f"makes the name one for {rest[0]}")
+        elif command == "install" and rest:
+            for wanted in (module, *needs):
+                if wanted in installed or not fnmatchcase(_plain(wanted), name):
+                    continue
+                installed.add(wanted)  # only the first line that fits a module counts
+                if not _loads(" ".join(rest), wanted):
+                    needed = "" if wanted == module else f", which {module} needs"
+                    yield replace(
+                        source, note=f"runs a command instead of loading {wanted}{needed}"
+                    )
+
+
+def _commands(files: Sequence[File]) -> Iterator[tuple[Source, list[str]]]:
+    """The lines of modprobe.d with at least two words; a backslash joins lines.
+
+    A carriage return is a part of the word, as for kmod.
+    """
+    for file in files:
+        text, first = "", 0
+        for count, line in enumerate(file.lines, 1):
+            first = first or count
+            if line.endswith("\\"):
+                text += line[:-1]
+                continue
+            words = [w for w in re.split("[ \t]+", text + line) if w]
+            if len(words) > 1 and not (text + line).startswith("#"):
+                yield Source(file.path, first, (text + line).strip(), changed=file.changed), words
+            text, first = "", 0
+
+
+def _loads(command: str, module: str) -> bool:
+    """Whether an install line's command loads the module after all."""
+    return any(
+        re.search(r"(^|/|\s)modprobe\s", part)
+        and re.search(r"\s(--ignore-install|-i)\s", part)
+        and any(same_name(word, module) for word in part.split())
+        for part in re.split(r"[;&|]+", command)
+    )
+
+
+def _arguments(readings: Readings) -> Iterator[tuple[Source, str, str]]:
+    file = readings.file(kernel_cmdline.PATH)
+    if file is None:
+        raise Unreadable(f"{kernel_cmdline.PATH} does not exist: is /proc mounted?")
+    for name, value in kernel_cmdline.arguments(" ".join(file.lines)):
+        if value is not None:
+            yield Source(file.path, 1, f"{name}={value}", changed=file.changed), name, value
+
+
+def _blocking_arguments(
+    arguments: Sequence[tuple[Source, str, str]], module: str, needs: Sequence[str]
+) -> Iterator[Source]:
+    for source, name, value in arguments:
+        if name == "modprobe.blacklist":
+            hit = [module]
+        elif name == "module_blacklist":
+            hit = [module, *needs]
+        else:
+            continue
+        for wanted in hit:
+            if any(same_name(v, wanted) for v in value.split(",")):
+                yield replace(source, note=f"blacklists {wanted} (kernel argument {name})")
+
+
+def _plain(module: str) -> str:
+    return module.replace("-", "_")
+
+
+def _either(module: str) -> str:
+    """A regular expression for both spellings of the name."""
+    return "[-_]".join(re.escape(part) for part in re.split("[-_]", module))
+
+
+def _sysfs(module: str) -> str:
+    return f"/sys/module/{_plain(module)}"
