@@ -144,8 +144,13 @@ class Evidence:
     patterns: frozenset[str] = frozenset()  # what was looked for
     hidden: Sequence[str] = ()  # directories that could not be searched
     files_trouble: str = ""  # why the files could not be read at all
-    read_at: float = 0.0
+    read_at: float = 0.0  # when the answer was complete, by the operator's clock
+    clock: float | None = None  # the host's own clock at that moment
     down: str = ""  # why the host could not be asked at all
+    transport: str = "hale"  # testinfra's name for the connection
+    address: str = ""
+    login_user: str = ""
+    host_key: str = ""  # "ssh-ed25519 SHA256:…", as the ssh client verified it
 
 
 class Readings:
@@ -162,6 +167,18 @@ class Readings:
     def read_at(self) -> float:
         """When the files were read, seconds since the epoch, by the operator's clock."""
         return self._evidence.read_at
+
+    @property
+    def clock_offset(self) -> float:
+        """How far the host's clock is ahead of the operator's, in seconds. Raises Unreadable.
+
+        Both are read when the host has answered everything; the way back (one half of a round
+        trip) makes the host look that much late.
+        """
+        self._up()
+        if self._evidence.clock is None:
+            raise Unreadable("the host's `date` told no time")
+        return self._evidence.clock - self._evidence.read_at
 
     def output(self, name: str) -> Output:
         """What the command of that name printed. Raises Unreadable if it never answered."""
@@ -228,6 +245,8 @@ _SECRETS = (
     re.compile(
         r"(?i)\b(pass(?:word|wd|phrase)?|secret|token|api[_-]?key)(\s*[=:]\s*)([^\s,;&\"']+)"
     ),
+    # keepalived's password
+    re.compile(r"(?i)\b(auth_pass)(\s+)(\S+)"),
     # user:password in an URL
     re.compile(r"(?i)()(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)([^\s/@]+)(?=@)"),
 )
@@ -237,7 +256,7 @@ _PEM = re.compile(
 
 
 def mask(text: str) -> str:
-    """The text with what looks like a secret replaced, before anything is judged or saved."""
+    """The text without what looks like a secret, line for line, before it is judged or saved."""
     for pattern in _SECRETS:
         text = pattern.sub(lambda m: f"{m[1]}{m[2]}********", text)
-    return _PEM.sub("-----BEGIN PRIVATE KEY----- ******** -----END PRIVATE KEY-----", text)
+    return _PEM.sub(lambda m: "(a private key) ********" + "\n" * m[0].count("\n"), text)

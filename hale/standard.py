@@ -5,7 +5,8 @@ A file is `standard/NN-name.toml`: `chapter` and `title`, then one table a requi
     [SWAP-OFF]
     title = "Swap is off"
     subject = "swap"            # facts/swap.py reads it, checks/test_swap.py judges it
-    role = "all"                # all, masters, workers, or cluster (judged once)
+    role = "all"                # all, masters, workers, or cluster (judged once …)
+    reads = "masters"           # (… from these hosts; all where it is not said)
     severity = "critical"       # critical, major or minor
     profile = "document"        # or "extended": beyond the document
     why = "The kubelet refuses to start …"
@@ -48,6 +49,7 @@ class Requirement:
     title: str
     subject: str
     role: str
+    reads: str
     severity: str
     profile: str
     why: str
@@ -148,6 +150,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     role: str
     severity: str
     aspects: dict[str, str]
+    reads: str = "all"
     profile: str = "document"
     why: str = ""
     parameters: dict[str, Any] = {}
@@ -182,6 +185,7 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
         raise _invalid(path, text, name, error) from None
     for key, value, known in (
         ("role", stated.role, ROLES),
+        ("reads", stated.reads, ROLES[:3]),
         ("severity", stated.severity, SEVERITIES),
         ("profile", stated.profile, PROFILES),
     ):
@@ -218,6 +222,7 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
         title=stated.title,
         subject=stated.subject,
         role=stated.role,
+        reads=stated.reads,
         severity=stated.severity,
         profile=stated.profile,
         why=stated.why,

@@ -1,0 +1,151 @@
+"""One audit: the hosts it asks, the cases it judges, the evidence in between.
+
+pytest's controller gathers; xdist's workers are handed the evidence's file.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from hale import evidence, gather, selection, subjects
+from hale.errors import Where
+from hale.fact import Evidence, Fact, NotApplicable, Readings
+from hale.inventory import Host, Inventory
+from hale.selection import Chosen
+from hale.standard import Case, Standard
+
+
+@dataclass
+class Audit:
+    """What `pytest --hosts=…` is about to do, or has done."""
+
+    inventory: Inventory
+    standard: Standard
+    profile: str
+    chosen: tuple[Chosen, ...]
+    transport: Callable[[Chosen], gather.Transport]
+    gather_timeout: float
+    hosts: Mapping[str, Evidence] = field(default_factory=dict)
+
+    @cached_property
+    def cases(self) -> tuple[Case[Any], ...]:
+        """Everything that can be judged on the chosen hosts."""
+        hosts = [c.host for c in self.chosen]
+        return tuple(selection.cases(self.inventory, self.standard, self.profile, hosts))
+
+    @cached_property
+    def by_test(self) -> Mapping[tuple[str, str], tuple[Case[Any], ...]]:
+        """The cases by subject and aspect: those of one test function."""
+        found: dict[tuple[str, str], list[Case[Any]]] = {}
+        for case in self.cases:
+            found.setdefault((case.requirement.subject, case.aspect), []).append(case)
+        return MappingProxyType({key: tuple(cases) for key, cases in found.items()})
+
+    @cached_property
+    def possible(self) -> tuple[Case[Any], ...]:
+        """Everything that the profile says of the whole inventory."""
+        every = selection.cases(self.inventory, self.standard, self.profile, self.inventory.hosts)
+        beside = [c for c in self.cases if c.host and not c.host.planned]
+        return (*every, *beside)
+
+    def gather(self, cases: Iterable[Case[Any]], told: Callable[[Evidence], None]) -> None:
+        """Ask every host that one of these cases concerns, all at once."""
+        wanted = [c for c in cases if excluded(c) is None]
+        asked = []
+        for chosen in self.chosen:
+            concerned = [c for c in wanted if self._concerns(c, chosen.host)]
+            if concerned:
+                question = gather.question(chosen.host, concerned)
+                asked.append((question, self.transport(chosen)))
+        self.hosts = gather.gather(asked, self.gather_timeout, told)
+
+    def _concerns(self, case: Case[Any], host: Host) -> bool:
+        if case.aspect == "inventory":
+            return False
+        if case.host is None:
+            return host.name in selection.needed(case.requirement, self.inventory)
+        return case.host.name == host.name
+
+    def read(self, case: Case[Any]) -> tuple[Any, list[Readings]]:
+        """The readings in the form that the subject's function takes, and all of them."""
+        subject = case.requirement.subject
+        if case.aspect == "inventory":
+            return {}, []
+        if case.host is None:
+            names = [h.name for h in self.inventory.hosts]
+            needed = selection.needed(case.requirement, self.inventory)
+            cluster = {n: self._readings(n, subject) for n in names if n in needed}
+            return cluster, list(cluster.values())
+        one = self._readings(case.host.name, subject)
+        return one, [one]
+
+    def _readings(self, host: str, subject: str) -> Readings:
+        missing = Evidence(host, down=f"{host} is not in the evidence")
+        return Readings(self.hosts.get(host, missing), subject)
+
+    def identity(self, host: str) -> Any:
+        """Which machine answered, as facts/identity.py reads it."""
+        subject: Any = subjects.load(gather.IDENTITY)
+        return subject.read(self._readings(host, gather.IDENTITY))
+
+
+def fact(case: Case[Any], readings: Any) -> Fact:
+    """Parse what was read. Raises Unreadable, NotApplicable, or whatever is a bug."""
+    reason = excluded(case)
+    if reason:
+        raise NotApplicable(reason)
+    tell = getattr(subjects.load(case.requirement.subject), case.aspect)
+    found: Fact = tell(readings, case)
+    return found
+
+
+def excluded(case: Case[Any]) -> str | None:
+    """Why the requirement's role does not include this host; None where it does."""
+    if case.aspect == "drill":
+        return "measured only by a drill, not by an audit"
+    role = case.requirement.role
+    if case.host is None or role in ("all", "cluster") or role in case.host.groups:
+        return None
+    return f"concerns {role} only"
+
+
+def incomplete(audit: Audit, selected: Sequence[Case[Any]], unjudged: int) -> list[str]:
+    """Why a run covers less than the inventory and the profile; empty if it covers all."""
+    reasons = []
+    covered = {c.nodeid for c in selected}
+    asked = {c.host.name for c in audit.chosen}
+    left_out = [h.name for h in audit.inventory.hosts if h.name not in asked]
+    if left_out:
+        reasons.append(f"hosts of the inventory left out: {', '.join(left_out)}")
+    missing = [c for c in audit.possible if c.nodeid not in covered]
+    here = [c for c in missing if c.host is None or c.host.name in asked]
+    if here:
+        reasons.append(f"{len(here)} of the profile's rows deselected on the hosts asked")
+    if unjudged:
+        reasons.append(f"{unjudged} rows selected but not judged")
+    return reasons
+
+
+def overrides_sha256(audit: Audit) -> str:
+    """A digest over every override that applies to a chosen host."""
+    lines = sorted(
+        f"{case.host_name} {case.requirement.id} {o.parameter} {o.value!r}"
+        for case in audit.cases
+        for o in case.overrides
+    )
+    return hashlib.sha256("\n".join(dict.fromkeys(lines)).encode()).hexdigest()
+
+
+def from_evidence(saved: evidence.Saved, inventory: Inventory) -> tuple[Chosen, ...]:
+    """The hosts that saved evidence holds, as the inventory has them today."""
+    planned = {h.name: h for h in inventory.hosts}
+    chosen = []
+    for name in saved.hosts:
+        host = planned.get(name) or Host(
+            name, None, frozenset({"all"}), inventory.variables, Where("evidence"), False
+        )
+        chosen.append(Chosen(host, saved.uris.get(name, "")))
+    return tuple(chosen)

@@ -1,0 +1,45 @@
+"""evidence.json: everything the hosts answered, to be judged again with `pytest --evidence`."""
+
+from pathlib import Path
+
+import msgspec
+
+from hale import atomic
+from hale.errors import HaleError, Where
+from hale.fact import Evidence
+
+SCHEMA = "hale.evidence/1"
+
+
+class Saved(msgspec.Struct):
+    """The whole file. The inventory is named, not held: it may contain what is secret."""
+
+    schema: str
+    inventory: str
+    inventory_sha256: str
+    profile: str
+    hosts: dict[str, Evidence]
+    uris: dict[str, str] = {}  # hosts that were named by a URI
+
+
+def save(saved: Saved, path: Path) -> None:
+    """Write it, readable by the operator alone: it holds the hosts' configuration."""
+    atomic.write(path, msgspec.json.encode(saved, order="sorted") + b"\n", mode=0o600)
+
+
+def load(path: Path) -> Saved:
+    """Read it. Raises HaleError for a file that is none, or of another version."""
+    try:
+        raw = path.read_bytes()
+        version = msgspec.json.decode(raw, type=_Version).schema
+        if version != SCHEMA:
+            raise HaleError(f"schema {version}; this is {SCHEMA}.", Where(path))
+        return msgspec.json.decode(raw, type=Saved)
+    except OSError as error:
+        raise HaleError(f"cannot read the evidence: {error.strerror}.", Where(path)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise HaleError(f"this is no evidence: {error}.", Where(path)) from None
+
+
+class _Version(msgspec.Struct):
+    schema: str = "none"

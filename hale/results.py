@@ -1,0 +1,238 @@
+"""results.json: what a run found, in one file from which every report is made.
+
+The schema's version is `SCHEMA`; docs/results.md describes it. Fields are only ever added
+within a version.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hale import atomic
+from hale.errors import HaleError, Where
+from hale.fact import Fact, Readings
+from hale.standard import Case
+from hale.verdicts import Verdict
+
+SCHEMA = "hale.results/1"
+EXCERPT = 2000  # characters of a probe's output that a result keeps; evidence.json has it all
+
+
+class Override(msgspec.Struct, frozen=True):
+    """A value of the standard that the inventory replaces, and where it says so."""
+
+    parameter: str
+    standard: Any
+    value: Any
+    scope: str
+    where: str
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """A line of a file on the host that bears on the result; `wins`: the one that counts."""
+
+    path: str
+    line: int
+    text: str
+    wins: bool
+    changed: float
+    note: str = ""
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """A probe that the verdict rests on. exit_status is None for a file."""
+
+    probe: str
+    exit_status: int | None
+    output: str
+    read_at: str
+
+
+class Result(msgspec.Struct):
+    """One row: a requirement's aspect on one host, or on `cluster`."""
+
+    host: str
+    requirement: str
+    aspect: str
+    verdict: Verdict
+    chapter: int
+    title: str
+    subject: str
+    severity: str
+    profile: str
+    expected: str
+    actual: str
+    test: str
+    duration: float = 0.0  # seconds
+    reboot_proven: bool = False  # the winning line is older than this boot, and holds now
+    overrides: list[Override] = []
+    settings: list[Setting] = []
+    evidence: list[Reading] = []
+
+
+class HostRecord(msgspec.Struct):
+    """Which machine answered under that name. Empty fields could not be read."""
+
+    name: str
+    address: str = ""
+    transport: str = ""
+    login_user: str = ""
+    effective_user: str = ""
+    host_key: str = ""
+    machine_id: str = ""
+    boot_id: str = ""
+    booted_at: str = ""
+    os: str = ""
+    kernel: str = ""
+    read_at: str = ""
+    down: str = ""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """The name of a result."""
+
+    host: str
+    requirement: str
+    aspect: str
+
+
+class Run(msgspec.Struct):
+    """Who ran what, from where, with which inputs."""
+
+    kind: str
+    state: str  # finished, or interrupted: also what stands here until the end
+    operator: str
+    source_host: str
+    version: str
+    git_revision: str
+    packages: dict[str, str]
+    python: str
+    command_line: list[str]
+    inventory: str
+    site: str
+    inventory_sha256: str
+    standard_sha256: str
+    overrides_sha256: str
+    profile: str
+    hosts_expression: str
+    started: str
+    ended: str = ""
+    exit_status: int | None = None
+    evidence_from: str = ""  # --evidence: nothing was asked, this file was judged again
+    incomplete: list[str] = []  # why the run covers less than inventory and profile
+
+
+class Results(msgspec.Struct):
+    """The whole file."""
+
+    schema: str
+    run: Run
+    hosts: list[HostRecord]
+    results: list[Result]
+    deselected: list[Row]
+
+
+def row(case: Case[Any], verdict: Verdict, actual: str) -> Result:
+    """A result without evidence, for a case that was not judged or does not apply."""
+    requirement = case.requirement
+    return Result(
+        host=case.host_name,
+        requirement=requirement.id,
+        aspect=case.aspect,
+        verdict=verdict,
+        chapter=requirement.chapter,
+        title=requirement.title,
+        subject=requirement.subject,
+        severity=requirement.severity,
+        profile=requirement.profile,
+        expected=case.expected,
+        actual=actual,
+        test=case.nodeid,
+        overrides=[
+            Override(o.parameter, o.standard, o.value, o.scope, str(o.where))
+            for o in case.overrides
+        ],
+    )
+
+
+def judged(
+    case: Case[Any],
+    verdict: Verdict,
+    fact: Fact | None,
+    reason: str,
+    read: Iterable[Readings],
+    duration: float,
+) -> Result:
+    """A result with what it rests on. `reason` stands where there is no fact to speak."""
+    result = row(case, verdict, reason if fact is None else fact.actual)
+    result.duration = round(duration, 6)
+    if fact is not None:
+        result.settings = [
+            Setting(s.path, s.line, s.text, s.wins, s.changed, s.note) for s in fact.sources
+        ]
+    readings = list(read)
+    result.evidence = [e for r in readings for e in _evidence(r, len(readings) > 1)]
+    return result
+
+
+def _evidence(readings: Readings, several: bool) -> Iterable[Reading]:
+    prefix = f"{readings.host}: " if several else ""
+    for name, output in readings.used_outputs.items():
+        said = output.stdout if output.status == 0 else f"{output.stdout}{output.stderr}"
+        yield Reading(prefix + name, output.status, _excerpt(said), utc(output.read_at))
+    for path, file in readings.used_files.items():
+        if file.content is not None:
+            said = "\n".join(file.content)
+        else:
+            said = f"({file.trouble or {'d': 'a directory'}.get(file.kind, 'not a file')})"
+        link = f" -> {file.target}" if file.target else ""
+        yield Reading(f"{prefix}{path}{link}", None, _excerpt(said), utc(readings.read_at))
+
+
+def _excerpt(text: str) -> str:
+    return text if len(text) <= EXCERPT else f"{text[:EXCERPT]}… ({len(text)} characters)"
+
+
+def utc(seconds: float) -> str:
+    """Seconds since the epoch as ISO 8601 in UTC; "" for 0."""
+    if not seconds:
+        return ""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def finish(results: Results, booted: Mapping[str, float]) -> None:
+    """What can be said only when all is judged: which settings a reboot has proven.
+
+    `booted`: when each host booted, seconds since the epoch, by the host's clock.
+    """
+    now = {(r.host, r.requirement): r.verdict for r in results.results if r.aspect == "runtime"}
+    for result in results.results:
+        winners = [s for s in result.settings if s.wins]
+        result.reboot_proven = (
+            result.aspect == "persisted"
+            and result.verdict is Verdict.PASS
+            and now.get((result.host, result.requirement)) is Verdict.PASS
+            and bool(winners)
+            and all(0 < s.changed < booted.get(result.host, 0.0) for s in winners)
+        )
+
+
+def save(results: Results, path: Path) -> None:
+    """Write the file whole or not at all."""
+    atomic.write(path, msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+
+
+def load(path: Path) -> Results:
+    """Read a results file. Raises HaleError for one that is none, or of another version."""
+    try:
+        results = msgspec.json.decode(path.read_bytes(), type=Results)
+    except OSError as error:
+        raise HaleError(f"cannot read the results: {error.strerror}.", Where(path)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise HaleError(f"these are no results: {error}.", Where(path)) from None
+    if results.schema != SCHEMA:
+        raise HaleError(f"schema {results.schema}; this is {SCHEMA}.", Where(path))
+    return results

@@ -1,0 +1,109 @@
+"""The ways to a host: our own connection, and every backend that testinfra has."""
+
+import shlex
+import threading
+from typing import Any
+
+from testinfra.host import Host as TestinfraHost
+
+from hale.connection import CommandTimeout, HostDown, Session, Target
+from hale.errors import HaleError
+from hale.gather import Answer
+from hale.inventory import Host
+
+TRUE = ("true", "yes", "1", "on")
+
+
+def target(
+    host: Host,
+    *,
+    ssh_config: str | None,
+    identity_file: str | None,
+    become: bool,
+    become_user: str | None,
+    become_password: str | None,
+    connect_timeout: float,
+) -> Target:
+    """How ssh reaches an inventory's host, from Ansible's variables and pytest's options."""
+    port = host.get("ansible_port")
+    if port and not port.isdecimal():
+        raise HaleError(f"ansible_port={port!r} is no port.", host.variables["ansible_port"].where)
+    arguments: list[str] = []
+    for name in ("ansible_ssh_common_args", "ansible_ssh_extra_args"):
+        try:
+            arguments += shlex.split(host.get(name))
+        except ValueError as error:
+            raise HaleError(f"{name}: {error}.", host.variables[name].where) from None
+    return Target(
+        name=host.name,
+        address=host.address,
+        user=host.get("ansible_user") or None,
+        port=int(port) if port else None,
+        identity_file=host.get("ansible_ssh_private_key_file") or identity_file,
+        ssh_config=ssh_config,
+        ssh_args=tuple(arguments),
+        become=become or host.get("ansible_become").lower() in TRUE,
+        become_user=host.get("ansible_become_user") or become_user or "root",
+        become_password=become_password,
+        connect_timeout=connect_timeout,
+    )
+
+
+class Connected:
+    """Our own connection."""
+
+    name = "hale"
+
+    def __init__(self, session: Session, target: Target) -> None:
+        self._session = session
+        self._target = target
+
+    def ask(self, command: str, timeout: float) -> Answer:
+        """Run it over the host's one ssh; a timeout of one probe is the probe's own matter."""
+        address = self._target.address or self._target.name
+        try:
+            done = self._session.run(command, timeout)
+        except HostDown as error:
+            return Answer(down=str(error), address=address)
+        except CommandTimeout:
+            return Answer(
+                down=f"the host did not finish answering within {timeout:g} s. "
+                "Look for a stuck file system or command on it, or raise --gather-timeout.",
+                address=address,
+            )
+        return Answer(
+            done.stdout,
+            done.stderr,
+            address=address,
+            login_user=self._session.login_user or "",
+            host_key=self._session.host_key or "",
+        )
+
+
+class Stock:
+    """A host of testinfra's: ssh://, local://, docker:// and the others, for reading only."""
+
+    def __init__(self, host: TestinfraHost) -> None:
+        self._host = host
+        self.name: str = host.backend.get_connection_type()
+
+    def ask(self, command: str, timeout: float) -> Answer:
+        """Run it by the backend's own means, which have no timeout: the thread is left behind."""
+        got: list[Any] = []
+
+        def run() -> None:
+            try:
+                got.append(self._host.run(command))
+            except Exception as error:  # each backend has errors of its own
+                got.append(error)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(timeout)
+        address = self._host.backend.get_pytest_id()
+        if not got:
+            return Answer(down=f"no answer within {timeout:g} s over {address}.", address=address)
+        if isinstance(got[0], Exception):
+            return Answer(down=f"{address}: {got[0]}", address=address)
+        result = got[0]
+        return Answer(result.stdout_bytes, result.stderr_bytes, address=address)
