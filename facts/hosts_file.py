@@ -1,0 +1,203 @@
+"""The VIP's names: what /etc/hosts says of them, and what the resolver answers.
+
+A line counts as glibc's `files` reads it: blanks of any kind separate (a CR too), `#` ends
+it, an address that is none voids it, names are compared without regard to case. getaddrinfo
+collects the addresses of all lines that have the name, so a second line adds a second address
+and is as wrong as a first.
+
+Sources: hosts(5), host.conf(5) (`multi`), nsswitch.conf(5), getent(1); glibc's
+nss/nss_files/files-hosts.c; cloud-init's "Update Etc Hosts".
+"""
+
+import ipaddress
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from facts import cloud_init
+from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
+from hale.inventory import Host
+from hale.standard import Case
+
+HOSTS = "/etc/hosts"
+ORDER = "/etc/nsswitch.conf"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """None: the VIP and its names are the inventory's."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The addresses that the resolver gives for a name; none where it knows none."""
+
+    name: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What the resolver answers for each of the names."""
+
+    vip: str
+    answers: tuple[Answer, ...]
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        said = "; ".join(
+            f"{a.name} resolves to {' and '.join(a.addresses) or 'nothing'}" for a in self.answers
+        )
+        return "; ".join([said, *(f"{s}: {s.text}" for s in self.sources)])
+
+
+@dataclass(frozen=True)
+class Persisted:
+    """The lines of /etc/hosts that bear on the VIP, sorted by what they do.
+
+    counts: for each name how many lines map it to the VIP. contradicting: lines that give one
+    of the names another address, or the VIP the name of a host. rewritten: cloud-init's
+    setting, where it makes the file anew at boot.
+    """
+
+    vip: str
+    counts: Mapping[str, int]
+    contradicting: tuple[Source, ...] = ()
+    rewritten: Source | None = None
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names that no line maps to the VIP."""
+        return tuple(name for name, count in self.counts.items() if not count)
+
+    @property
+    def repeated(self) -> tuple[str, ...]:
+        """Names that more than one line maps to the VIP."""
+        return tuple(name for name, count in self.counts.items() if count > 1)
+
+    @property
+    def actual(self) -> str:
+        lines = ", ".join(str(s) for s in self.sources if s.wins)
+        said = []
+        if mapped := [name for name, count in self.counts.items() if count]:
+            said.append(f"{lines} maps {self.vip} to {' and '.join(mapped)}")
+        if self.repeated:
+            said.append(f"more than once: {', '.join(self.repeated)}")
+        if self.missing:
+            said.append(f"no line of {HOSTS} maps {self.vip} to {' or '.join(self.missing)}")
+        said += [f"{s} contradicts it: {s.text}" for s in self.contradicting]
+        if self.rewritten:
+            said.append(
+                f"cloud-init makes {HOSTS} anew at every boot: {self.rewritten} says "
+                f"{self.rewritten.text}"
+            )
+        return "; ".join(said)
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """The file, what rewrites it, and the resolver's answer for each name.
+
+    The resolver may ask name servers that do not answer; it is held to a few seconds then.
+    """
+    names = {name: None for case in cases for name in case.inventory.endpoint.names}
+    return (
+        Files(HOSTS, ORDER, *cloud_init.FILES),
+        Command("resolver", _script(tuple(names)), timeout=20, slow=True),
+    )
+
+
+def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+    """What the resolver answers. Raises Unreadable where it could not be asked."""
+    found: dict[str, list[str]] = {}
+    for line in readings.output("resolver").lines:
+        kind, *words = line.split()
+        if kind == "name" and len(words) == 1:
+            found[words[0]] = []
+        elif kind == "is" and words and found:
+            addresses = next(reversed(found.values()))
+            if words[0] not in addresses:
+                addresses.append(words[0])
+        else:
+            raise Unreadable(f"the resolver's answer is garbled: {line!r}")
+    endpoint = case.inventory.endpoint
+    if missing := [name for name in endpoint.names if name not in found]:
+        raise Unreadable(f"the resolver was not asked for {', '.join(missing)}")
+    return Runtime(
+        endpoint.vip,
+        tuple(Answer(name, tuple(_plain(a) or a for a in found[name])) for name in endpoint.names),
+        _order(readings),
+    )
+
+
+def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+    """What the file says, and whether it stays. Raises Unreadable."""
+    endpoint = case.inventory.endpoint
+    vip = _plain(endpoint.vip)
+    wanted = {name.lower(): name for name in endpoint.names}
+    hosts = {host.name.lower() for host in case.inventory.hosts}
+    counts = dict.fromkeys(endpoint.names, 0)
+    file = readings.file(HOSTS)
+    lines: list[Source] = []
+    contradicting: list[Source] = []
+    for source, address, names in _lines(file) if file else ():
+        meant = [wanted[name] for name in wanted if name in names]
+        if address == vip:
+            for name in meant:
+                counts[name] += 1
+            if meant:
+                lines.append(replace(source, wins=True))
+            if names & (hosts - set(wanted)):
+                contradicting.append(replace(source, wins=False))
+        elif meant:
+            contradicting.append(source)
+    rewritten = None
+    if cloud_init.runs_at_boot(readings):
+        managed = cloud_init.setting(readings, "manage_etc_hosts")
+        if managed and managed[0].lower() in (*cloud_init.TRUE, "template"):
+            rewritten = managed[1]
+    losers = (*contradicting, rewritten) if rewritten else tuple(contradicting)
+    return Persisted(vip, counts, tuple(contradicting), rewritten, (*lines, *losers))
+
+
+def _lines(file: File) -> list[tuple[Source, str, set[str]]]:
+    """Lines with an address: the line, the address in its plain form, the names in lower case."""
+    found = []
+    for number, line in enumerate(file.lines, 1):
+        words = line.partition("#")[0].split()
+        address = _plain(words[0]) if words else ""
+        if address and len(words) > 1:
+            source = Source(file.path, number, line.strip(), changed=file.changed)
+            found.append((source, address, {name.lower() for name in words[1:]}))
+    return found
+
+
+def _plain(text: str) -> str:
+    """The address in one spelling; empty for what is none, as one with a scope is to glibc."""
+    try:
+        return str(ipaddress.ip_address(text)) if "%" not in text else ""
+    except ValueError:
+        return ""
+
+
+def _order(readings: Readings) -> tuple[Source, ...]:
+    """The `hosts:` line of nsswitch.conf, which says who is asked in what order."""
+    file = readings.file(ORDER)
+    return tuple(
+        Source(ORDER, number, line.strip(), changed=file.changed)
+        for number, line in enumerate(file.lines if file else (), 1)
+        if line.strip().startswith("hosts:") and file
+    )
+
+
+def _script(names: Sequence[str]) -> str:
+    """getent(1) ends with 2 for a name that nobody knows; anything else is no answer."""
+    return f"""
+RES_OPTIONS='timeout:2 attempts:1'; export RES_OPTIONS
+for name in {" ".join(map(shlex.quote, names))}; do
+  printf 'name %s\\n' "$name"
+  found=$(getent ahosts "$name"); r=$?
+  [ $r = 0 ] || [ $r = 2 ] || exit $r
+  [ $r = 2 ] || printf '%s\\n' "$found" | sed 's/^/is /'
+done"""
