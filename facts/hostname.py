@@ -1,0 +1,211 @@
+"""The name a host goes by: in the kernel now, and as systemd will set it at boot.
+
+The kubelet takes the kernel's whole name in lower case, so `k8s-master-01.example.org` is
+another node than `k8s-master-01`.
+
+Sources: hostname(5), systemd(1) (`systemd.hostname=`), machine-info(5); systemd's
+hostname_setup() and read_etc_hostname(); cloud-init's cc_update_hostname; the kubelet's
+`--hostname-override`.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from facts import cloud_init
+from hale.fact import Files, NotApplicable, Probe, Readings, Source, Unreadable
+from hale.inventory import Host
+from hale.standard import Case
+
+KERNEL = "/proc/sys/kernel/hostname"
+STATIC = "/etc/hostname"
+INFO = "/etc/machine-info"
+ARGUMENTS = "/proc/cmdline"
+NEXT_ARGUMENTS = ("/etc/kernel/cmdline", "/etc/default/grub", "/etc/default/grub.d/*.cfg")
+WRITTEN_BY_CLOUD_INIT = "/var/lib/cloud/data/previous-hostname"
+
+LONGEST = 64  # HOST_NAME_MAX
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """None: the names are the inventory's."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The kernel's name, the planned one, and other names that a person may be shown."""
+
+    name: str
+    planned: str
+    static: str | None = None
+    pretty: str | None = None
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        said = f"the running hostname is {self.name or 'empty'}"
+        if self.static is not None and self.static != self.name:
+            said += f"; {STATIC} says {self.static or 'nothing'}"
+        if self.pretty and self.pretty != self.name:
+            said += f"; {INFO} shows people {self.pretty!r}"
+        return said
+
+
+@dataclass(frozen=True)
+class Persisted:
+    """The name after a boot, the planned one, and what sets it; None where nothing does."""
+
+    name: str | None
+    planned: str
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        winner = next((s for s in self.sources if s.wins), None)
+        if winner is None:
+            return f"nothing sets the hostname at boot: {STATIC} has no valid name"
+        losers = ", ".join(f"{s} ({s.text})" for s in self.sources if not s.wins)
+        behind = f" (wins over {losers})" if losers else ""
+        return f"{winner} sets the hostname to {self.name}{behind}"
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """All the files; no tool is asked."""
+    return (
+        Files(
+            KERNEL,
+            STATIC,
+            INFO,
+            ARGUMENTS,
+            *NEXT_ARGUMENTS,
+            WRITTEN_BY_CLOUD_INIT,
+            *cloud_init.FILES,
+        ),
+    )
+
+
+def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+    """The kernel's name. Raises Unreadable, NotApplicable."""
+    planned = _planned(case)
+    file = readings.file(KERNEL)
+    if file is None:
+        raise Unreadable(f"there is no {KERNEL}")
+    static = _etc_hostname(readings)
+    return Runtime(
+        file.lines[0].strip() if file.lines else "",
+        planned,
+        static[0] if static else None,
+        _pretty(readings),
+    )
+
+
+def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+    """The name after a boot: a kernel argument's, else /etc/hostname's, unless cloud-init's."""
+    planned = _planned(case)
+    named = _arguments(readings)
+    static = _etc_hostname(readings)
+    if static:
+        named.append(static)
+    if not named:
+        return Persisted(None, planned)
+    rewritten = _rewritten(readings, named[0][0], planned)
+    if rewritten:
+        named.insert(0, rewritten)
+    (name, winner), *losers = named
+    sources = (replace(winner, wins=True), *(source for _, source in losers))
+    return Persisted(name, planned, sources)
+
+
+def _planned(case: Case[Parameters]) -> str:
+    if case.host is None or not case.host.planned:
+        raise NotApplicable("the inventory does not name this host, so no name is planned for it")
+    return case.host.name
+
+
+def _arguments(readings: Readings) -> list[tuple[str, Source]]:
+    """`systemd.hostname=` for the next boot and the present one; the last on a line counts."""
+    found = []
+    for file in readings.files(ARGUMENTS, *NEXT_ARGUMENTS):
+        for number, line in enumerate(file.lines, 1):
+            if line.lstrip().startswith("#"):
+                continue
+            for name in re.findall(r"(?:^|[\s\"'=])systemd\.hostname=([^\s\"']+)", line)[-1:]:
+                if valid(name):
+                    source = Source(
+                        file.path, number, f"systemd.hostname={name}", changed=file.changed
+                    )
+                    found.append((name, source))
+    return found
+
+
+def _etc_hostname(readings: Readings) -> tuple[str, Source] | None:
+    """The first line that is neither blank nor a comment, cleaned; None where that is no name."""
+    file = readings.file(STATIC)
+    if file is None or file.kind != "f":
+        return None
+    for number, line in enumerate(file.lines, 1):
+        text = line.strip(" \t\r\n")
+        if text and not text.startswith("#"):
+            name = cleaned(text)
+            if not valid(name):
+                return None
+            return name, Source(STATIC, number, text, changed=file.changed)
+    return None
+
+
+def cleaned(text: str) -> str:
+    """As systemd's hostname_cleanup(): what cannot be in a name is dropped, not the line.
+
+    Raises Unreadable for an underscore, which older releases keep and newer ones drop.
+    """
+    if "_" in text:
+        raise Unreadable(f"{STATIC}: systemd's releases differ about the underscore in {text!r}")
+    kept = ""
+    for char in text:
+        if len(kept) == LONGEST:
+            break
+        if char == ".":
+            kept += char if kept and kept[-1] not in ".-" else ""
+        elif char == "-":
+            kept += char if kept and kept[-1] != "." else ""
+        elif char.isascii() and char.isalnum():
+            kept += char
+    return kept[:-1] if kept.endswith((".", "-")) else kept
+
+
+def valid(name: str) -> bool:
+    """As systemd's hostname_is_valid(), but for a trailing dot, which it only drops."""
+    label = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+    return len(name) <= LONGEST and bool(re.fullmatch(rf"{label}(?:\.{label})*", name))
+
+
+def _rewritten(readings: Readings, name: str, planned: str) -> tuple[str, Source] | None:
+    """The name that cloud-init writes at boot, where it still looks after the file.
+
+    It leaves the name alone with preserve_hostname, and where the file no longer says what it
+    wrote itself. A name that comes from the cloud's metadata was written at the present boot
+    already; what its configuration says may be newer than that.
+    """
+    if not cloud_init.runs_at_boot(readings):
+        return None
+    preserve = cloud_init.setting(readings, "preserve_hostname")
+    if preserve and preserve[0].lower() in cloud_init.TRUE:
+        return None
+    written = readings.file(WRITTEN_BY_CLOUD_INIT)
+    last = written.lines[0].strip() if written and written.lines else ""
+    if last != name:
+        return None
+    asked = [s for k in ("hostname", "fqdn") if (s := cloud_init.setting(readings, k))]
+    if not asked or any(value in (name, planned) for value, _ in asked):
+        return None
+    value, source = asked[0]
+    return value, replace(source, note="cloud-init writes it at boot")
+
+
+def _pretty(readings: Readings) -> str | None:
+    file = readings.file(INFO)
+    for line in file.lines if file else ():
+        if line.strip().startswith("PRETTY_HOSTNAME="):
+            return line.strip().partition("=")[2].strip("\"'") or None
+    return None
