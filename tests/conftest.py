@@ -1,7 +1,7 @@
 """What all of the suite's own tests share: one lab for the whole run, raised when first asked."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -16,3 +16,16 @@ def lab() -> Iterator[machine.Lab]:
         pytest.skip(f"no lab: {reason}")
     with machine.raised(f"test-{os.getpid()}") as raised:
         yield raised
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI (HALE_REQUIRE_LAB) a lab test that was skipped has failed: it proved nothing."""
+    report = yield
+    needs_lab = "lab" in getattr(item, "fixturenames", ()) or item.get_closest_marker("lab")
+    if os.environ.get("HALE_REQUIRE_LAB") and needs_lab and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"a lab test was skipped: {report.longrepr}"
+    return report

@@ -1,0 +1,53 @@
+# `make` alone says what there is. Everything lives in .venv/, made from requirements.lock.
+SHELL := /bin/bash
+PYTHON ?= python3
+UV := 0.13.9
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format lock bench clean
+
+help: ## say what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+setup: .venv/.complete ## make .venv with everything in it
+
+demo: .venv/.complete ## raise the lab, audit its five hosts, leave the report
+	@.venv/bin/invoke demo
+
+test: .venv/.complete ## run all tests, those on the lab too
+	@.venv/bin/pytest tests
+
+lint: .venv/.complete ## check style and types
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format: .venv/.complete ## put the code into its style
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+bench: .venv/.complete ## compare the speed with stock testinfra, in one run (10 minutes)
+	.venv/bin/python -m bench
+
+lock: .venv/.complete ## pin the newest versions that pyproject.toml allows
+	.venv/bin/uv pip compile pyproject.toml --group dev --group bench --universal --upgrade \
+	  --generate-hashes --no-annotate --no-emit-index-url --quiet \
+	  --custom-compile-command 'make lock' --output-file requirements.lock
+	$(MAKE) setup
+
+clean: ## remove .venv and what tools leave behind; reports and the lab stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.complete: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Hale needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "installing the Debian package python3-venv, which .venv needs"; \
+	  [ "$$(id -u)" = 0 ] || { echo "not root: ask root for apt-get install python3-venv"; exit 1; }; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y python3-venv >/dev/null; }
+	@echo "making .venv"
+	@[ -x .venv/bin/pip ] || { rm -rf .venv; $(PYTHON) -m venv .venv; }
+	@.venv/bin/pip install --quiet --disable-pip-version-check uv==$(UV)
+	@.venv/bin/uv pip install --quiet --require-hashes -r requirements.lock
+	@.venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
