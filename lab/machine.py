@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -223,12 +224,25 @@ class LabHost:
 class Lab:
     """A lab by its name, up or down. Making the object changes nothing on the machine."""
 
-    def __init__(self, name: str = "lab", say: Say = _silent) -> None:
-        """`say` is told each step as one line of text."""
+    def __init__(
+        self, name: str = "lab", say: Say = _silent, hosts: Sequence[str] | None = None
+    ) -> None:
+        """`say` is told each step as one line of text; `hosts` names those of the document's hosts
+        that the lab has (a machine has room for some twenty): all of them, or those it was raised
+        with if it is up.
+
+        Raises LabError if the name or a host's name is none.
+        """
         self.name = checked_name(name)
         self.state = STATE_ROOT / self.name
-        self.hosts = tuple(LabHost(self, plan) for plan in HOSTS)
         self._say = say
+        if hosts is None and self.is_up:
+            hosts = list(self._read_state()["hosts"])
+        if unknown := set(hosts or ()) - {plan.name for plan in HOSTS}:
+            raise LabError(f"the document has no host {', '.join(sorted(unknown))}")
+        self.hosts = tuple(
+            LabHost(self, plan) for plan in HOSTS if hosts is None or plan.name in hosts
+        )
 
     def __repr__(self) -> str:
         return f"<Lab {self.name!r}>"
@@ -259,10 +273,9 @@ class Lab:
     def is_up(self) -> bool:
         """Whether the lab was raised completely since this machine booted."""
         try:
-            state = json.loads((self.state / "state.json").read_text())
-        except (FileNotFoundError, ValueError):
+            return bool(self._read_state()["boot_id"] == _boot_id())
+        except FileNotFoundError:
             return False
-        return bool(state["boot_id"] == _boot_id())
 
     @classmethod
     def existing(cls) -> list[str]:
@@ -286,6 +299,11 @@ class Lab:
         images = image.ready(self._say)
         with self._locked() as lock:
             if self.is_up:
+                there = list(self._read_state()["hosts"])
+                if there != [host.name for host in self.hosts]:
+                    raise LabError(
+                        f"lab {self.name} is up with {', '.join(there)}; take it down first"
+                    )
                 off = [host for host in self.hosts if not host.running]
                 self._say(f"lab {self.name} is up" + (", hosts to switch on:" if off else ""))
                 for host in off:
@@ -296,6 +314,8 @@ class Lab:
             if self.name in self.existing():
                 self._say(f"clearing what is left of an earlier lab {self.name}")
             self._clear(lock)
+            if reason := prerequisites.crowded(len(self.hosts)):
+                raise LabUnavailable(reason)
             try:
                 self._raise(images, lock)
             except BaseException:
@@ -395,22 +415,29 @@ class Lab:
                     break
                 alive = leader is not None or cgroups.processes(self.name, host.name)
                 if not alive or time.monotonic() > end:
-                    why = f"is not up after {BOOT:.0f} s" if alive else "switched itself off"
-                    raise LabError(
-                        f"{host.name} {why}; its console ({host._console}) ends with\n"
-                        f"{nspawn.last_words(host._console)}"
-                    )
+                    raise self._did_not_boot(host, "is off" if not alive else "lets nobody log in")
                 time.sleep(0.02)
         for host in hosts:
-            host.run("systemctl is-system-running --wait", check=False, timeout=BOOT)
+            left = max(1.0, end - time.monotonic())
+            try:
+                host.run("systemctl is-system-running --wait", check=False, timeout=left)
+            except subprocess.TimeoutExpired as e:
+                raise self._did_not_boot(host, "is still booting") from e
+
+    def _did_not_boot(self, host: LabHost, how: str) -> LabError:
+        return LabError(
+            f"{host.name} {how} and should be up by now. "
+            + (prerequisites.crowded(1) or f"Its console ({host._console}) ends with:")
+            + f"\n{nspawn.last_words(host._console)}"
+        )
 
     def _clear(self, lock: int) -> None:
         """Remove all that exists under the lab's name; the machine's routes with the last lab."""
         cgroups.kill(self.name)
         network.kill_inside(self.name)
         cgroups.remove(self.name)
-        for host in self.hosts:
-            nspawn.forget(self.name, host.plan, host.root)
+        for plan in HOSTS:
+            nspawn.forget(self.name, plan, LabHost(self, plan).root)
         disk.unmount_below(self.state, [lock])
         network.remove_all(self.name, [lock])
         disk.erase(self.state)
@@ -419,8 +446,11 @@ class Lab:
                 network.unguard([lock, machine])
                 network.release([lock, machine])
 
+    def _read_state(self) -> Any:
+        return json.loads((self.state / "state.json").read_text())
+
     def _images(self) -> image.Images:
-        state = json.loads((self.state / "state.json").read_text())
+        state = self._read_state()
         return image.Images(Path(state["base"]), Path(state["firewalld"]))
 
 
@@ -439,7 +469,7 @@ def sweep() -> list[str]:
 
 
 @contextmanager
-def raised(name: str, say: Say = _silent) -> Iterator[Lab]:
+def raised(name: str, say: Say = _silent, hosts: Sequence[str] | None = None) -> Iterator[Lab]:
     """A lab that is up inside the `with` and taken down after it, however that ends.
 
     SIGTERM and SIGHUP end the `with` like an exception does. After a SIGKILL the next call sweeps
@@ -450,7 +480,7 @@ def raised(name: str, say: Say = _silent) -> Iterator[Lab]:
     if reason := unavailable():
         raise LabUnavailable(reason)
     sweep()
-    lab = Lab(name, say)
+    lab = Lab(name, say, hosts)
     with _signals_raise():
         try:
             lab.up()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import math
 import os
 import platform
 import shutil
@@ -84,6 +86,40 @@ def unavailable() -> str | None:
     if all(not os.access(h.path, os.W_OK) for h in cgroups.hierarchies()):
         return "the lab needs control groups of its own, and /sys/fs/cgroup is read-only here"
     return None
+
+
+#: Inotify instances that a booted host holds: systemd four, D-Bus and logind one each, and
+#: polkit's two where firewalld runs. A login adds four while it lasts (systemd --user).
+_INOTIFY = 6.4
+
+
+def crowded(hosts: int) -> str | None:
+    """Why this machine has no room for so many more hosts now, and what to do, or None.
+
+    The kernel counts inotify instances for root on the whole machine, with all labs' hosts
+    (inotify(7)); a systemd that gets none dies while booting, without a word. The limit is the
+    machine's, so the lab does not touch it.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    opened = []
+    try:
+        for _ in range(math.ceil(hosts * _INOTIFY)):
+            fd = libc.inotify_init1(os.O_CLOEXEC)
+            if fd < 0:
+                break
+            opened.append(fd)
+        else:
+            return None
+    finally:
+        for fd in opened:
+            os.close(fd)
+    limit = Path("/proc/sys/fs/inotify/max_user_instances").read_text().strip()
+    return (
+        f"this machine has no room for {hosts} more hosts: of its {limit} inotify instances "
+        f"{len(opened)} are free, a host takes 6. Take down a lab that nobody uses (labs that are "
+        f"up: `ls {STATE_ROOT}`), or, if you may change this machine, raise the limit: "
+        "`sysctl fs.inotify.max_user_instances=1024`"
+    )
 
 
 def missing_packages() -> list[str]:

@@ -1,0 +1,99 @@
+"""What the lab's tests share: a lab of their own, and a look at what a lab left behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lab import cgroups, network, nspawn
+from lab.machine import Lab, raised, unavailable
+from lab.topology import STATE_ROOT, prefix
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _available() -> None:
+    if reason := unavailable():
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """A lab that all tests of the folder share; what one changes on a host, it resets."""
+    with raised(f"test-{os.getpid()}-lab") as lab:
+        yield lab
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    """The name of a lab for this test alone; taken down afterwards, whatever is left of it."""
+    name = f"test-{os.getpid()}-own"
+    yield name
+    Lab(name).down()
+
+
+@dataclass(frozen=True)
+class Inner:
+    """The namespaces of a lab that is up: nothing may live in them when it is down."""
+
+    namespaces: frozenset[str]
+
+    @classmethod
+    def of(cls, lab: Lab) -> Inner:
+        found = {f"net:[{p.stat().st_ino}]" for p in network.NETNS.glob(f"{prefix(lab.name)}*")}
+        for host in lab.hosts:
+            if leader := nspawn.leader(lab.name, host.name):
+                ns = Path(f"/proc/{leader.pid}/ns")
+                found.update(str((ns / kind).readlink()) for kind in ("pid", "mnt", "uts", "ipc"))
+        return cls(frozenset(found))
+
+    def inhabitants(self) -> list[str]:
+        """Processes that live in one of the namespaces, dead ones that nobody reaped yet apart."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                kinds = ("net", "pid", "mnt", "uts", "ipc")
+                homes = {str((process / "ns" / kind).readlink()) for kind in kinds}
+                if homes & self.namespaces:
+                    found.append(f"{process.name} {(process / 'comm').read_text().strip()}")
+            except OSError:
+                continue
+        return found
+
+
+def leftovers(name: str) -> list[str]:
+    """Everything on the machine that carries the name of a lab."""
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    where = (f"{STATE_ROOT}/{name}/", f"{network.NETNS}/{prefix(name)}")
+    return [
+        *(mount for mount in mounts if mount.startswith(where)),
+        *map(str, network.NETNS.glob(f"{prefix(name)}*")),
+        *(str(group) for group in cgroups.groups(name) if group.exists()),
+        *map(str, STATE_ROOT.glob(f"{name}*")),
+        *map(str, Path("/run/systemd/nspawn").glob(f"*/{prefix(name)}*")),
+        *(command for command in _commands() if prefix(name) in command),
+    ]
+
+
+def _commands() -> Iterator[str]:
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if int(process.name) != os.getpid():
+                yield (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+
+
+@pytest.fixture
+def left() -> Callable[[str], list[str]]:
+    """`left(name)`: what the machine still has of the lab of that name."""
+    return leftovers
+
+
+@pytest.fixture
+def inner() -> Callable[[Lab], Inner]:
+    """`inner(lab)`: the namespaces of a lab that is up."""
+    return Inner.of
