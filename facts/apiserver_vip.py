@@ -1,0 +1,167 @@
+"""The apiserver as this host reaches it: by its name and by the VIP, certificate verified.
+
+Two requests. By name, as kubelet and kubectl ask: the host's own resolver finds the address,
+and curl says which one answered. By the VIP itself: so the certificate must carry both. Only
+the cluster's CA counts, none of the system's, and nothing is ever asked without verifying.
+
+/livez is open to everybody unless the site closed it. Where it answers 401 or 403, it is asked
+again with the kubelet's own certificate (only curl reads its key); if that is refused too, the
+verdict is UNKNOWN: somebody answers for the cluster, but not how it is.
+
+Sources: kubernetes.io, "Kubernetes API health endpoints", "PKI certificates and requirements";
+kubeadm's "Creating Highly Available Clusters"; curl(1), EXIT CODES and --write-out.
+"""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hale.fact import Command, Probe, Readings, Source, Unreadable
+from hale.inventory import Endpoint, Host
+from hale.standard import Case
+
+# kubeadm puts it here on every host, masters and workers, when the host joins.
+CA = "/etc/kubernetes/pki/ca.crt"
+CLIENT = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+
+# curl(1), EXIT CODES: what a person would rather read than a number.
+WORDS = {
+    6: "the name does not resolve",
+    7: "nobody listens there: the connection was refused or has no route",
+    28: "no answer in time",
+    35: "the TLS handshake failed",
+    51: "the certificate does not carry it",
+    52: "the connection was closed without an answer",
+    56: "the connection broke off",
+    60: "the certificate is not of the cluster's CA, not valid now, or does not carry it",
+    77: "somebody answers, but there is no CA certificate to verify him with",
+}
+NO_ACCESS = (401, 403)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """None: address, port and names are the inventory's."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for one URL. `exit` is curl's; http and address are of the last answer."""
+
+    url: str
+    exit: int
+    http: int
+    address: str
+    body: str
+    error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the apiserver said that it is well."""
+        return self.exit == 0 and self.http == 200 and self.body == "ok"
+
+    def __str__(self) -> str:
+        if self.exit:
+            return f"{self.url}: {WORDS.get(self.exit, 'no answer')} ({self.error})"
+        said = self.body if len(self.body) <= 60 else f"{self.body[:60]}…"
+        return f"{self.url}: HTTP {self.http} {said!r} from {self.address}"
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Both answers, the VIP, and whether the host has the cluster's CA at all."""
+
+    vip: str
+    joined: bool
+    by_name: Answer
+    by_vip: Answer
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        said = f"{self.by_name}; {self.by_vip}"
+        if not self.joined:
+            said = f"this host is not in a cluster yet (no {CA}); {said}"
+        if self.by_name.exit == 0 and self.by_name.address != self.vip:
+            said += f"; the name leads to {self.by_name.address}, not to the VIP {self.vip}"
+        return said
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """Both requests in one command, beside the others: nobody may answer."""
+    endpoint = cases[0].inventory.endpoint if cases else None
+    return (Command("livez", _script(endpoint), timeout=30, slow=True),) if endpoint else ()
+
+
+def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+    """What the host got. Raises Unreadable where it could not ask, or was not let in."""
+    endpoint = case.inventory.endpoint
+    lines = readings.output("livez").lines
+    if not lines or lines[0] not in ("joined", "not joined"):
+        raise Unreadable(f"the answer of livez is garbled: {' '.join(lines)[:80]!r}")
+    answers = [_answer(url, lines[1:]) for url in _urls(endpoint)]
+    by_name, by_vip = answers
+    for answer in answers:
+        if answer.exit == 0 and answer.http in NO_ACCESS:
+            raise Unreadable(
+                f"{answer.url} is the cluster's, but does not let this host ask: HTTP {answer.http}"
+            )
+    return Runtime(endpoint.vip, lines[0] == "joined", by_name, by_vip)
+
+
+def _urls(endpoint: Endpoint) -> tuple[str, str]:
+    vip = f"[{endpoint.vip}]" if ":" in endpoint.vip else endpoint.vip
+    return (
+        f"https://{endpoint.names[0]}:{endpoint.port}/livez",
+        f"https://{vip}:{endpoint.port}/livez",
+    )
+
+
+def _answer(url: str, lines: Sequence[str]) -> Answer:
+    """The block `url … / body … / got …`. Raises Unreadable where it is not whole."""
+    try:
+        start = lines.index(f"url {url}")
+        got = next(i for i in range(start, len(lines)) if lines[i].startswith("got "))
+        _, exit_, http, address = [*lines[got].split(), ""][:4]
+        said = [line.removeprefix("| ") for line in lines[start + 1 : got]]
+        error = [line for line in said if line.startswith("curl: ")]
+        body = [line for line in said if not line.startswith("curl: ")]
+        return Answer(url, int(exit_), int(http), address, "\n".join(body).strip(), " ".join(error))
+    except (ValueError, StopIteration):
+        raise Unreadable(f"there is no whole answer of {url}") from None
+
+
+def _script(endpoint: Endpoint) -> str:
+    """curl without ~/.curlrc, which may switch verifying off, and without the system's CAs.
+
+    -w prints what it knows last, so nothing in a body can be taken for it: bodies are marked.
+    """
+    urls = " ".join(map(shlex.quote, _urls(endpoint)))
+    return f"""
+command -v curl >/dev/null || {{ echo "curl is not installed" >&2; exit 127; }}
+ca={CA}
+if [ -e $ca ]; then
+  [ -r $ca ] || {{ echo "$ca is not readable by this user" >&2; exit 3; }}
+  echo joined
+else
+  d=/etc/kubernetes/pki
+  for p in /etc/kubernetes $d; do
+    [ ! -d $p ] || [ -x $p ] || {{ echo "$p is not searchable by this user" >&2; exit 3; }}
+  done
+  echo not joined
+  ca=/dev/null
+fi
+ask() {{
+  curl -q -sS --noproxy '*' --connect-timeout 3 --max-time 6 --cacert $ca --capath /dev/null \\
+    -w '\\n@ %{{http_code}} %{{remote_ip}}\\n' "$@" 2>&1
+}}
+for url in {urls}; do
+  said=$(ask "$url"); r=$?
+  case $(printf '%s\\n' "$said" | grep '^@ ' | tail -n 1) in
+  "@ 401 "*|"@ 403 "*) [ ! -r {CLIENT} ] || {{ said=$(ask --cert {CLIENT} "$url"); r=$?; }} ;;
+  esac
+  printf 'url %s\\n' "$url"
+  printf '%s\\n' "$said" | sed '/^@ /d; s/^/| /' | head -c 2000
+  printf '\\ngot %s %s\\n' "$r" "$(printf '%s\\n' "$said" | sed -n 's/^@ //p' | tail -n 1)"
+done
+"""
