@@ -305,7 +305,8 @@ _NUMBER = re.compile(r"\s*(-?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)(?=[ \t\n]|
 def number(text: str) -> int | None:
     """What the kernel makes of a text written to an integer parameter; None: it refuses.
 
-    The first number counts, decimal, 0x… or octal 0…, and a blank must follow it.
+    The first number counts, decimal, 0x… or octal 0…, and a blank must follow it; it must
+    fit into 32 bits and, with leading zeros, into 20 characters.
     Source: the kernel's kernel/sysctl.c, proc_get_long.
     """
     found = _NUMBER.match(text)
@@ -313,5 +314,6 @@ def number(text: str) -> int | None:
         return None
     digits = found[2]
     base = 16 if digits[:2] in ("0x", "0X") else 8 if digits[0] == "0" else 10
-    value = int(digits, base)
-    return None if value > 0x7FFFFFFF else -value if found[1] else value
+    value = -int(digits, base) if found[1] else int(digits, base)
+    fits = -0x80000000 <= value <= 0x7FFFFFFF and len(found[1] + digits) <= 20
+    return value if fits else None

@@ -1,0 +1,16 @@
+"""Chapter 9 (4): what a login may use, soft and hard. More than asked for is compliant."""
+
+from facts.limits import Parameters, Persisted, Runtime
+
+
+def test_runtime(limits: Runtime, parameters: Parameters) -> None:
+    assert limits.soft >= parameters.wanted
+    assert limits.hard >= parameters.wanted
+
+
+def test_persisted(limits: Persisted, parameters: Parameters) -> None:
+    assert not limits.lost
+    assert limits.soft is not None
+    assert limits.hard is not None
+    assert limits.soft >= parameters.wanted
+    assert limits.hard >= parameters.wanted

@@ -1,0 +1,474 @@
+"""Resource limits of a login: what pam_limits' files say, and what a fresh session gets.
+
+Sources: limits.conf(5) and pam_limits(8) with its source, Linux-PAM's
+modules/pam_limits/pam_limits.c; getrlimit(2); Debian's pam, whose patch keeps `*` and
+groups from root.
+
+pam_limits reads limits.conf, then limits.d/*.conf in the order of the C locale. For the soft
+and the hard limit apart, a line for the user beats one for a group, which beats `*`; of
+equals the last one counts. A soft limit above the hard one becomes the hard one. What no
+line sets stays as sshd has it. memlock is in KiB here, as in the files.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Literal
+
+from facts import dropins, pam
+from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
+from hale.inventory import Host
+from hale.standard import Case
+
+MAIN = "/etc/security/limits.conf"
+FOLDER = "/etc/security/limits.d/*.conf"
+# Read where PAM is built so, which is where a distribution ships such files.
+VENDORS = ("/usr/etc/security", "/usr/share/security")
+VENDOR_MAINS = tuple(f"{folder}/limits.conf" for folder in VENDORS)
+VENDOR_FOLDERS = tuple(f"{folder}/limits.d/*.conf" for folder in VENDORS)
+DEBIAN = "/etc/debian_version"
+MOST_FILES = "/proc/sys/fs/nr_open"
+ROOT = "root"
+# In the inventory: the ordinary user whose login is tried.
+VARIABLE = "limits_user"
+SHOWN = {"nofile": "Max open files", "nproc": "Max processes", "memlock": "Max locked memory"}
+
+_USER = """\
+user={name}
+if [ -z "$user" ]; then
+  least=
+  while IFS=: read -r name _ uid _ _ _ shell; do
+    case $shell in */nologin|*/false|*/true|/dev/null) continue;; esac
+    case $uid in ''|*[!0-9]*) continue;; esac
+    # from 65534 on are nobody and what systemd makes up
+    if [ "$uid" -ge 1000 ] && [ "$uid" -lt 65534 ] && [ "$uid" -lt "${{least:-65534}}" ]
+    then least=$uid user=$name; fi
+  done </etc/passwd || exit
+fi
+"""
+
+# `id` of the user, or nothing where there is none.
+_IDENTITY = """\
+[ -n "$user" ] || exit 0
+exec id -- "$user"
+"""
+
+# sshd's limits, then those of a session that PAM opens from them. prlimit makes this shell's
+# limits sshd's, for they may be those that pam_limits gave to us.
+_SESSION = """\
+fail() { echo "$1" >&2; exit 3; }
+[ -n "$user" ] || fail 'no ordinary user has a login shell: name one in the inventory, limits_user'
+pid=
+for file in /run/sshd.pid /var/run/sshd.pid; do
+  [ -r "$file" ] && read -r found <"$file" && [ -r "/proc/$found/comm" ] &&
+    read -r name <"/proc/$found/comm" && [ "$name" = sshd ] && { pid=$found; break; }
+done
+if [ -z "$pid" ]; then
+  for folder in /proc/[0-9]*; do
+    { read -r name <"$folder/comm" && [ "$name" = sshd ] &&
+      read -r _ _ _ parent _ <"$folder/stat"; } 2>/dev/null || continue
+    [ "$parent" = 1 ] && { pid=${folder#/proc/}; break; }
+  done
+fi
+[ -n "$pid" ] || fail 'no sshd listens here, so a login has no limits to start from'
+while read -r first second third fourth fifth _; do
+  case "$first $second" in
+    'Max open') nofile=$fourth:$fifth;;
+    'Max locked') memlock=$fourth:$fifth;;
+    'Max processes') nproc=$third:$fourth;;
+  esac
+done <"/proc/$pid/limits" || exit
+echo "sshd nofile=$nofile nproc=$nproc memlock=$memlock"
+echo "user $user"
+prlimit --pid $$ --nofile="$nofile" --nproc="$nproc" --memlock="$memlock" || exit
+exec runuser -s /bin/sh -c 'while IFS= read -r line; do
+  case $line in Max\\ open*|Max\\ processes*|Max\\ locked*) echo "$line";; esac
+done </proc/self/limits' -- "$user"
+"""
+
+# Whether this pam_limits knows that nofile cannot be unlimited (since Linux-PAM 1.5.2).
+_LIBRARY = """\
+set --
+for folder in /lib/security /lib/*/security /lib64/security \\
+              /usr/lib/security /usr/lib/*/security /usr/lib64/security
+do [ -e "$folder/pam_limits.so" ] && set -- "$@" "$folder/pam_limits.so"; done
+[ $# -gt 0 ] || { echo 'pam_limits.so is in no folder of PAM' >&2; exit 3; }
+grep -c nr_open /dev/null "$@" || [ $? -eq 1 ]
+"""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """A limit's name in limits.conf, the least that soft and hard may be, and for whom.
+
+    `domain` is `*`, everybody but root, or `root`. `least` of memlock is in KiB.
+    """
+
+    item: str
+    least: int | Literal["unlimited"]
+    domain: str = "*"
+
+    @property
+    def wanted(self) -> float:
+        """`least` as a number; more than any number for unlimited."""
+        return inf if self.least == "unlimited" else self.least
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What a fresh session of this user gets; inf for unlimited."""
+
+    item: str
+    user: str
+    soft: float
+    hard: float
+    how: str = ""
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        said = f"a fresh login of {self.user} gets {_said(self.item, self.soft, self.hard)}"
+        return f"{said} ({self.how})" if self.how else said
+
+
+@dataclass(frozen=True)
+class Persisted:
+    """What the files set; None where no line does. `lost` is why lines have no effect."""
+
+    item: str
+    domain: str
+    soft: float | None
+    hard: float | None
+    sources: tuple[Source, ...] = ()
+    lost: str = ""
+
+    @property
+    def actual(self) -> str:
+        winners = [s for s in self.sources if s.wins]
+        where = " and ".join(dict.fromkeys(str(s) for s in winners))
+        if winners:
+            said = f"{where}: {_said(self.item, self.soft, self.hard)} for {self.domain}"
+        else:
+            said = f"no line sets {self.item} for {self.domain}"
+        behind = [f"{s} ({s.note})" if s.note else str(s) for s in self.sources if not s.wins]
+        if behind:
+            said += f" (wins over {', '.join(behind)})" if winners else f" ({', '.join(behind)})"
+        return f"{said}; {self.lost}" if self.lost else said
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """The files of pam_limits, of PAM and of sshd; who the user is; a session of that user."""
+    names = {
+        "root" if case.parameters.domain == ROOT else "user": _asked(host, case.parameters)
+        for case in cases
+    }
+    fresh = {
+        "root" if case.parameters.domain == ROOT else "user"
+        for case in cases
+        if case.aspect == "runtime"
+    }
+    return (
+        Files(
+            MAIN,
+            FOLDER,
+            *VENDOR_MAINS,
+            *VENDOR_FOLDERS,
+            DEBIAN,
+            MOST_FILES,
+            *pam.PATTERNS,
+            *pam.SSHD_PATTERNS,
+        ),
+        Command("library", _LIBRARY),
+        *(
+            Command(f"identity_{who}", _USER.format(name=shlex.quote(name)) + _IDENTITY)
+            for who, name in names.items()
+        ),
+        *(
+            Command(
+                f"session_{who}",
+                _USER.format(name=shlex.quote(names[who])) + _SESSION,
+            )
+            for who in sorted(fresh)
+        ),
+    )
+
+
+def _asked(host: Host, parameters: Parameters) -> str:
+    """The user's name; empty for the first ordinary one that the host has."""
+    return ROOT if parameters.domain == ROOT else host.get(VARIABLE)
+
+
+def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+    """What a login gets now. Raises Unreadable where no such session can be tried.
+
+    runuser opens the session: its stack calls pam_limits as sshd's does. Where sshd's does
+    not, a login keeps sshd's own limits.
+    """
+    parameters = case.parameters
+    item = parameters.item
+    lost, called = _passes_limits(readings)
+    output = readings.output("session_root" if parameters.domain == ROOT else "session_user")
+    lines = output.lines
+    user = next((line[5:] for line in lines if line.startswith("user ")), "")
+    if lost:
+        sshd = next((line for line in lines if line.startswith("sshd ")), "")
+        found = re.search(rf"\b{item}=(\w+):(\w+)", sshd)
+    else:
+        _same_call(readings, called)
+        shown = next((line for line in lines if line.startswith(SHOWN[item])), "")
+        found = re.match(r"\s+(\w+)\s+(\w+)", shown[len(SHOWN[item]) :])
+    if not found or not user:
+        raise Unreadable(f"{output.name}: no {item} in what it printed")
+    soft, hard = _kernel(item, found[1]), _kernel(item, found[2])
+    return Runtime(item, user, soft, hard, f"sshd's own limits: {lost}" if lost else "")
+
+
+def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+    """What pam_limits sets at a login, for the domain and for the one user that is tried.
+
+    Of the two the lower counts, so that a line for that user or a group of theirs is seen.
+    """
+    parameters = case.parameters
+    lost, _ = _passes_limits(readings)
+    read = _read(readings)
+    if parameters.domain == ROOT:
+        user = _identity(readings.text("identity_root"))
+        if user is None:
+            raise Unreadable("the host has no root")
+        found = _decided(readings, read, parameters, user)
+    else:
+        found = _decided(readings, read, parameters, None)
+        user = _identity(readings.text("identity_user"))
+        if user:
+            own = _decided(readings, read, parameters, user)
+            found = min(found, own, key=lambda p: min(_or_less(p.soft), _or_less(p.hard)))
+    return replace(found, lost="; ".join(part for part in (found.lost, lost) if part))
+
+
+@dataclass(frozen=True)
+class _User:
+    name: str
+    uid: int
+    gid: int
+    groups: frozenset[str]
+    gids: frozenset[int]
+
+
+@dataclass(frozen=True)
+class _Line:
+    source: Source
+    domain: str
+    soft: bool
+    hard: bool
+    value: float | None  # None: pam_limits may not take it
+
+
+_MINE, _GROUP, _DEFAULT = range(3)  # pam_limits' order: the lower beats the higher
+
+
+def _decided(
+    readings: Readings, read: Sequence[File], parameters: Parameters, user: _User | None
+) -> Persisted:
+    """The winning lines for this user; for None those for `*` alone."""
+    who = user.name if user else parameters.domain
+    spares_root = readings.file(DEBIAN) is not None
+    won: dict[str, tuple[int, _Line]] = {}
+    losers: list[Source] = []
+    for entry in _entries(read, parameters.item):
+        if isinstance(entry, Source):  # `<who> -`: no limits at all, whatever else is there
+            if user and _rank(entry.text.split()[0], user, spares_root) in (_MINE, _GROUP):
+                why = f"{entry} takes {who} out of all limits"
+                return Persisted(parameters.item, who, None, None, (entry,), why)
+            continue
+        rank = _rank(entry.domain, user, spares_root)
+        if rank is None:
+            continue
+        if entry.value is None:
+            losers.append(replace(entry.source, note="no value that every pam_limits takes"))
+            continue
+        if refused := _refused(readings, parameters.item, entry.value):
+            entry = replace(entry, source=replace(entry.source, note=refused), value=-1)
+        for side, set_here in (("soft", entry.soft), ("hard", entry.hard)):
+            if not set_here:
+                continue
+            if side in won and won[side][0] < rank:
+                losers.append(entry.source)
+                continue
+            if side in won:
+                losers.append(won[side][1].source)
+            won[side] = (rank, entry)
+    # The kernel takes soft and hard together or not at all.
+    if any(line.value == -1 for _, line in won.values()):
+        none = [*(line.source for _, line in won.values()), *losers]
+        return Persisted(parameters.item, who, None, None, tuple(dict.fromkeys(none)))
+    soft, hard = (won[s][1].value if s in won else None for s in ("soft", "hard"))
+    if soft is not None and hard is not None and soft > hard:
+        soft = hard  # as pam_limits does
+    winners = dict.fromkeys(won[s][1].source for s in ("soft", "hard") if s in won)
+    return Persisted(
+        parameters.item,
+        who,
+        soft,
+        hard,
+        (
+            *(replace(source, wins=True) for source in winners),
+            *dict.fromkeys(s for s in losers if s not in winners),
+        ),
+    )
+
+
+def _entries(files: Sequence[File], item: str) -> Iterator["_Line | Source"]:
+    """The lines that bear on this limit, in the order they are read.
+
+    A Source stands for a line `<who> -`, which frees its users from all limits.
+    """
+    for file in files:
+        for count, raw in enumerate(file.lines, 1):
+            fields = raw.lstrip().partition("#")[0].split(maxsplit=3)
+            source = Source(file.path, count, raw.strip(), changed=file.changed)
+            if len(fields) == 2 and fields[1].startswith("-"):
+                yield source
+            if len(fields) < 4 or fields[2].lower() != item:
+                continue
+            kind, value = fields[1].lower(), number(fields[3])
+            if kind in ("soft", "hard", "-"):
+                yield _Line(source, fields[0], kind != "hard", kind != "soft", value)
+
+
+def number(text: str) -> float | None:
+    """What pam_limits makes of a value: digits count up to what follows; None: it is ignored.
+
+    A word must be alone: before Linux-PAM 1.6 `unlimited` might have a carriage return or
+    another word behind it, since then it may not.
+    """
+    word = text.lower().strip(" \t")
+    if word in ("-1", "-", "unlimited", "infinity"):
+        return inf
+    found = re.match(r"\s*([+-]?)(\d+)", word)
+    if not found:
+        return None
+    most = 2**64 - 1
+    value = int(found[2])
+    if found[1] == "-" and value <= most:
+        value = (most + 1 - value) % (most + 1)  # strtoull(3) turns it round
+    return inf if value >= most else float(value)
+
+
+def _rank(domain: str, user: _User | None, spares_root: bool) -> int | None:
+    """How closely a line's domain fits; None if it does not."""
+    if user is None:
+        return _DEFAULT if domain == "*" else None
+    if domain == user.name:
+        return _MINE
+    plain = user.uid != 0 or not spares_root
+    if domain == "*":
+        return _DEFAULT if plain else None
+    if domain.startswith("@"):
+        return _GROUP if plain and _in_group(domain[1:], user) else None
+    low, colon, high = domain.partition(":")
+    return _MINE if colon and _in_range(low, high, user.uid) else None
+
+
+def _in_group(name: str, user: _User) -> bool:
+    low, colon, high = name.partition(":")
+    if not colon:
+        return name in user.groups
+    if not low:
+        return high.isdecimal() and int(high) in user.gids
+    return _in_range(low, high, user.gid)
+
+
+def _in_range(low: str, high: str, number: int) -> bool:
+    if not (low + high).isdecimal():
+        return False
+    if not low:
+        return number == int(high)
+    return int(low) <= number and (not high or number <= int(high))
+
+
+def _refused(readings: Readings, item: str, value: float) -> str:
+    """Why the kernel would not take this value: only nofile has a bound of its own."""
+    if item != "nofile":
+        return ""
+    file = readings.file(MOST_FILES)
+    if file is None:
+        raise Unreadable(f"{MOST_FILES} does not exist: is /proc mounted?")
+    most = int("".join(file.lines))
+    if value == inf:
+        found = re.findall(r"pam_limits\.so:(\d+)", readings.text("library"))
+        known = bool(found) and all(int(count) for count in found)
+        return "" if known else "this pam_limits cannot set nofile to unlimited: give a number"
+    return f"above the kernel's fs.nr_open, {most}" if value > most else ""
+
+
+def _read(readings: Readings) -> list[File]:
+    """The files in pam_limits' order. A file of /etc hides the vendor's of the same name."""
+    mains = [f for f in readings.files(MAIN, *VENDOR_MAINS) if f.kind == "f"]
+    return [*mains[:1], *dropins.in_force(readings.files(FOLDER, *VENDOR_FOLDERS))]
+
+
+def _passes_limits(readings: Readings) -> tuple[str, tuple[str, ...]]:
+    """Why a login by ssh gets nothing from these files (or nothing), and pam_limits' arguments."""
+    if without := pam.sshd_without_pam(readings):
+        return f"logins do not pass PAM: {without}", ()
+    calls = pam.calls(readings, "sshd", "session", "pam_limits.so")
+    if not calls:
+        return "logins do not pass pam_limits: the stack of /etc/pam.d/sshd does not call it", ()
+    for call in calls:
+        if any(a.startswith("conf=") for a in call.arguments):
+            raise Unreadable(f"{call.source} has pam_limits read other files: {call.source.text}")
+    return "", calls[-1].arguments
+
+
+def _same_call(readings: Readings, called: tuple[str, ...]) -> None:
+    """Raise Unreadable unless runuser's session stands for one of sshd's."""
+    calls = pam.calls(readings, "runuser", "session", "pam_limits.so")
+    if not calls or calls[-1].arguments != called:
+        raise Unreadable(
+            "sshd's sessions cannot be tried: the stack of /etc/pam.d/runuser does not call "
+            "pam_limits as sshd's does"
+        )
+
+
+def _identity(text: str) -> _User | None:
+    """From `uid=1000(ops) gid=1000(ops) groups=1000(ops),27(sudo)`."""
+    if not text.strip():
+        return None
+    who = re.search(r"uid=(\d+)\(([^)]*)\)", text)
+    main = re.search(r"gid=(\d+)", text)
+    groups = re.findall(r"(\d+)\(([^)]*)\)", text.partition("groups=")[2])
+    if not who or not main:
+        raise Unreadable(f"id said {text.strip()!r}")
+    return _User(
+        who[2],
+        int(who[1]),
+        int(main[1]),
+        frozenset(name for _, name in groups),
+        frozenset(int(gid) for gid, _ in groups),
+    )
+
+
+def _kernel(item: str, text: str) -> float:
+    """A limit as /proc/PID/limits has it, in the unit of limits.conf."""
+    if text == "unlimited":
+        return inf
+    if not text.isdecimal():
+        raise Unreadable(f"{item}: {text!r} is no number")
+    return int(text) // 1024 if item == "memlock" else int(text)
+
+
+def _or_less(value: float | None) -> float:
+    return -1 if value is None else value
+
+
+def _said(item: str, soft: float | None, hard: float | None) -> str:
+    def one(value: float | None) -> str:
+        if value is None:
+            return "unset"
+        if value == inf:
+            return "unlimited"
+        return f"{value:.0f} KiB" if item == "memlock" else f"{value:.0f}"
+
+    return f"{item} soft {one(soft)}, hard {one(hard)}"
