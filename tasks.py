@@ -9,6 +9,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from lab import machine
+from lab.errors import LabError
 from lab.tasks import lab
 
 TREE = Path(__file__).parent
@@ -23,7 +24,10 @@ def demo(context: Context) -> None:
         arguments = ["--hosts=local://"]
     else:
         raised = machine.Lab("lab", lambda line: print(line, flush=True))
-        raised.up()
+        try:
+            raised.up()
+        except LabError as error:
+            raise Exit(f"lab: {error}", code=1) from None
         arguments = ["--inventory", str(raised.inventory), "--hosts=all"]
     command = [str(Path(sys.executable).parent / "pytest"), *arguments]
     print(f"\n$ {' '.join(command)}\n", flush=True)
