@@ -1,0 +1,304 @@
+"""etcd, as each master's own member tells of itself and of the others.
+
+Asked over etcd's JSON gateway with curl and the client certificate that kubeadm makes for
+health checks, so that no etcdctl is needed; the key is read by curl and never leaves the host.
+The state of a member is local to it, so a cluster without a majority still answers. Alarms are
+read there too (`errors`): asking for them by themselves would write to etcd's log. Whether a
+majority works shows in /health, which reads through it.
+
+The members are known by their own numbers: each master says which member it is, whatever name
+it gave itself.
+
+Sources: etcd's "API reference", "gRPC gateway", "Health check"; kubernetes.io, "PKI
+certificates and requirements"; kubeadm's implementation details, "Generate static Pod
+manifest for local etcd"; proc_net(5), /proc/net/tcp.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hale.fact import (
+    ClusterReadings,
+    Command,
+    NotApplicable,
+    Probe,
+    Readings,
+    Source,
+    Unreadable,
+)
+from hale.inventory import Host
+from hale.standard import Case
+
+PKI = "/etc/kubernetes/pki/etcd"
+MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
+PORT = 2379
+
+# curl's exit codes that mean an etcd which is not well; all others mean that we cannot tell.
+SILENT = {
+    7: "refuses the connection",
+    28: "gives no answer in time",
+    52: "closes the connection without an answer",
+    60: f"shows a certificate that {PKI}/ca.crt does not vouch for, or that is not valid now",
+}
+
+SCRIPT = f"""
+pki={PKI}
+for d in /etc/kubernetes /etc/kubernetes/manifests /etc/kubernetes/pki $pki; do
+  [ ! -d $d ] || [ -x $d ] || {{ echo "$d is not searchable by this user" >&2; exit 3; }}
+done
+cat /proc/net/tcp >/dev/null || exit 3
+if [ -e {MANIFEST} ]; then echo manifest; else echo no manifest; fi
+cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+  grep -q '^ *[0-9]*: [0-9A-F]*:{PORT:04X} [0-9A-F:]* 0A ' || {{ echo closed; exit 0; }}
+echo open
+command -v curl >/dev/null || {{ echo "curl is not installed" >&2; exit 127; }}
+for f in ca.crt healthcheck-client.crt healthcheck-client.key; do
+  [ -e $pki/$f ] || {{ echo "something listens on {PORT}, but $pki/$f is missing" >&2; exit 3; }}
+  [ -r $pki/$f ] || {{ echo "$pki/$f is not readable by this user" >&2; exit 3; }}
+done
+ask() {{
+  name=$1; path=$2; shift 2
+  said=$(curl -q -sS --noproxy '*' --connect-timeout 3 --max-time 5 --capath /dev/null \\
+    --cacert $pki/ca.crt --cert $pki/healthcheck-client.crt --key $pki/healthcheck-client.key \\
+    "$@" "https://127.0.0.1:{PORT}$path" 2>&1); r=$?
+  printf '%s %s %s\\n' "$name" "$r" "$(printf '%s' "$said" | tr '\\n' ' ')"
+}}
+ask status /v3/maintenance/status -d '{{}}'
+ask members /v3/cluster/member/list -d '{{}}'
+ask health /health
+sleep 1
+ask again /v3/maintenance/status -d '{{}}'
+"""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """How many entries of the log a member may be behind the most advanced one."""
+
+    lag: int
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member as the member list has it. One that never started has no name."""
+
+    id: int
+    name: str
+    voting: bool
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What one master's etcd says of itself; `silent` where it listens but does not answer."""
+
+    host: str
+    id: int
+    cluster: int
+    leader: int
+    applied: tuple[int, int]  # index of the log in both samples
+    committed: int  # in the second
+    healthy: bool
+    complaints: tuple[str, ...]
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """All masters' etcd. `faults` are sentences; the lag alone is left to be judged."""
+
+    voices: tuple[Voice, ...]
+    faults: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def behind(self) -> tuple[tuple[str, int], ...]:
+        """Each master with the entries that it had not applied when asked for the second time."""
+        most = max((v.applied[0] for v in self.voices), default=0)
+        return tuple(
+            (v.host, max(most - v.applied[1], v.committed - v.applied[1], 0)) for v in self.voices
+        )
+
+    @property
+    def lag(self) -> int:
+        """How far the slowest member is behind."""
+        return max((entries for _, entries in self.behind), default=0)
+
+    @property
+    def actual(self) -> str:
+        said = list(self.faults)
+        if not said:
+            leader = next((v.host for v in self.voices if v.id == v.leader), "none of the masters")
+            said = [f"{len(self.voices)} members, one on each master, led by {leader}"]
+        if self.lag:
+            slowest = max(self.behind, key=lambda pair: pair[1])
+            said.append(f"{slowest[0]} is {slowest[1]} entries behind")
+        elif self.voices:
+            said.append("none is behind")
+        return "; ".join([*said, *self.unread])
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """Masters are asked, each about itself; twice, a second apart, so beside the others."""
+    stacked = any(case.inventory.etcd_kind == "stacked" for case in cases)
+    if "masters" not in host.groups or not stacked:
+        return ()
+    return (Command("members", SCRIPT, timeout=30, slow=True),)
+
+
+def runtime(readings: ClusterReadings, case: Case[Parameters]) -> Runtime:
+    """What all masters say together. A proven fault counts, whoever else could not be asked.
+
+    Raises Unreadable where a master could not be asked and nothing is proven without it.
+    """
+    if case.inventory.etcd_kind != "stacked":
+        raise NotApplicable("etcd is external: its hosts are not in this inventory")
+    voices: list[Voice] = []
+    faults: list[str] = []
+    unread: list[str] = []
+    masters = case.inventory.masters
+    for host in masters:
+        try:
+            if host.name not in readings:
+                raise Unreadable("not asked")
+            said = _voice(readings[host.name])
+        except Unreadable as error:
+            unread.append(f"{host.name}: {error}")
+            continue
+        if isinstance(said, Voice):
+            voices.append(said)
+        else:
+            faults.append(f"{host.name}: {said}")
+    faults += _faults(voices, len(masters))
+    fact = Runtime(tuple(voices), tuple(faults), tuple(unread))
+    if unread and not faults and fact.lag <= case.parameters.lag:
+        raise Unreadable("; ".join(unread))
+    if not masters:
+        raise Unreadable("the inventory names no master")
+    return fact
+
+
+def _faults(voices: Sequence[Voice], masters: int) -> list[str]:
+    """What is wrong with these voices, by themselves and together.
+
+    A member without a voice may be that of a master without one; not when there are more.
+    """
+    faults = []
+    for voice in voices:
+        if not voice.healthy:
+            faults.append(f"{voice.host}: etcd is not healthy")
+        if not voice.leader:
+            faults.append(f"{voice.host}: knows no leader")
+        faults += [f"{voice.host}: {complaint}" for complaint in voice.complaints]
+    if len({v.cluster for v in voices}) > 1:
+        faults.append("different clusters: " + _each(voices, lambda v: f"{v.cluster:x}"))
+    if len({v.leader for v in voices if v.leader}) > 1:
+        faults.append("different leaders: " + _each(voices, lambda v: f"{v.leader:x}"))
+    views = {v.members for v in voices if v.members}
+    if len(views) > 1:
+        faults.append(
+            "they do not agree who is a member: "
+            + _each(voices, lambda v: " ".join(_called(m) for m in v.members))
+        )
+    selves = {v.id: v.host for v in voices}
+    if len(selves) < len(voices):
+        faults.append("two masters are one member: " + _each(voices, lambda v: f"{v.id:x}"))
+    for members in views:
+        faults += [f"{_called(m)} does not vote: it is a learner" for m in members if not m.voting]
+        faults += [f"{_called(m)} was added and never started" for m in members if not m.name]
+        strangers = [m for m in members if m.id not in selves]
+        if len(strangers) > masters - len(voices):
+            faults.append(
+                f"{len(members)} members for {masters} masters: "
+                f"{' '.join(map(_called, strangers))} is on none of them"
+            )
+        known = {m.id for m in members}
+        faults += [f"{host} is no member" for id_, host in selves.items() if id_ not in known]
+        leaders = {v.leader for v in voices if v.leader and v.members == members}
+        faults += [f"the leader {id_:x} is no member" for id_ in leaders - known]
+    return list(dict.fromkeys(faults))
+
+
+def _each(voices: Sequence[Voice], word: Any) -> str:
+    return ", ".join(f"{v.host} says {word(v)}" for v in voices)
+
+
+def _called(member: Member) -> str:
+    return member.name or f"{member.id:x}"
+
+
+def _voice(readings: Readings) -> Voice | str:
+    """The master's etcd, or what is wrong that it has none. Raises Unreadable."""
+    lines = readings.output("members").lines
+    if len(lines) < 2 or lines[0] not in ("manifest", "no manifest"):
+        raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
+    if lines[1] == "closed":
+        manifest = (
+            f"there is no {MANIFEST}"
+            if lines[0] == "no manifest"
+            else f"although {MANIFEST} is there"
+        )
+        return f"no etcd: nothing listens on {PORT} ({manifest})"
+    answers: dict[str, tuple[int, str]] = {}
+    for line in lines[2:]:
+        name, _, rest = line.partition(" ")
+        ended, _, said = rest.partition(" ")
+        answers[name] = (int(ended) if ended.isdigit() else -1, said)
+    for name in ("status", "members", "health", "again"):
+        if name not in answers:
+            raise Unreadable(f"there is no answer of {name}")
+        if answers[name][0] == -1 or answers[name][0] not in (0, *SILENT):
+            raise Unreadable(f"{name}: {answers[name][1]}")
+    for name in ("status", "again"):
+        code, text = answers[name]
+        if code:
+            return f"etcd {SILENT[code]} ({text.partition(' More details')[0].strip()})"
+    first, second = _json("status", answers), _json("again", answers)
+    for status in (first, second):
+        if "header" not in status:
+            return f"etcd does not tell its state: {_reason(status)}"
+    complaints = [f"etcd complains: {text}".strip() for text in second.get("errors", ())]
+    code, text = answers["members"]
+    listed: dict[str, Any] = {} if code else _json("members", answers)
+    if code or "members" not in listed:
+        why = f"it {SILENT[code]}" if code else _reason(listed)
+        complaints.append(f"etcd does not tell its members: {why}")
+    code, text = answers["health"]
+    health: dict[str, Any] = {} if code else _json("health", answers)
+    if code or health.get("reason"):
+        complaints.append(f"/health: {health.get('reason') or f'it {SILENT[code]}'}")
+    try:
+        return Voice(
+            host=readings.host,
+            id=int(second["header"]["member_id"]),
+            cluster=int(second["header"]["cluster_id"]),
+            leader=int(second.get("leader", 0)),
+            applied=(int(first["raftAppliedIndex"]), int(second["raftAppliedIndex"])),
+            committed=int(second["raftIndex"]),
+            healthy=health.get("health") in ("true", True),
+            complaints=tuple(complaints),
+            members=tuple(sorted(map(_member, listed.get("members", ())), key=lambda m: m.id)),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"etcd's answer has another form than we know: {error!r}") from None
+
+
+def _member(listed: Mapping[str, Any]) -> Member:
+    return Member(int(listed["ID"]), listed.get("name", ""), not listed.get("isLearner", False))
+
+
+def _reason(answer: Mapping[str, Any]) -> str:
+    return str(answer.get("error") or answer.get("message") or "")
+
+
+def _json(name: str, answers: Mapping[str, tuple[int, str]]) -> dict[str, Any]:
+    text = answers[name][1]
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Unreadable(f"{name}: {text[:80]!r} is no answer of etcd")
+    return found
