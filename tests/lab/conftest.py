@@ -22,8 +22,8 @@ def _available() -> None:
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    """A lab that all tests of the folder share; what one changes on a host, it resets."""
-    with raised(f"test-{os.getpid()}-lab") as lab:
+    """Two hosts that the tests of this folder share; what a test changes on one, it resets."""
+    with raised(f"test-{os.getpid()}-lab", hosts=["k8s-master-01", "k8s-node-02"]) as lab:
         yield lab
 
 
