@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from facts import dropins, kernel_cmdline
+from facts import dropins, kernel_cmdline, units
 from facts.kernel_cmdline import same_name
 from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
@@ -95,7 +95,7 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
             *NAMED,
             OLD_FILE,
             *RULES,
-            *dropins.mask_patterns(SERVICE),
+            *units.file_patterns(SERVICE),
         ),
         # The list of what this kernel has built in; without that file nothing is known of it.
         Command(
@@ -186,7 +186,7 @@ def _hint(readings: Readings, files: Sequence[File], module: str) -> str:
 
 
 def _masked(readings: Readings) -> Iterator[Source]:
-    if mask := dropins.unit_masked(readings, SERVICE):
+    if mask := units.mask(readings, SERVICE):
         yield Source(mask.path, 0, "-> /dev/null", changed=mask.changed, note=f"masks {SERVICE}")
 
 

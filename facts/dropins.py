@@ -7,7 +7,7 @@ modprobe.d(5); systemd's src/basic/conf-files.c.
 from collections.abc import Sequence
 from posixpath import dirname, join, normpath
 
-from hale.fact import File, Readings
+from hale.fact import File
 
 # Highest priority first. On hosts with a merged /usr the last two are one folder, which
 # changes nothing: a file hides its namesake in later folders, and there it hides itself.
@@ -49,13 +49,3 @@ def name_of(file: File) -> str:
 def leads_to(file: File) -> str:
     """The path that a link names, made absolute; the file's own path if it is no link."""
     return file.path if file.target is None else normpath(join(dirname(file.path), file.target))
-
-
-def unit_masked(readings: Readings, unit: str) -> File | None:
-    """The link to /dev/null that keeps this unit from ever starting, if there is one."""
-    return next((f for f in readings.files(*mask_patterns(unit)) if f.masked), None)
-
-
-def mask_patterns(unit: str) -> tuple[str, ...]:
-    """Where a lasting mask of a unit lies."""
-    return (f"/etc/systemd/system/{unit}",)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from facts import dropins, kernel_cmdline
+from facts import dropins, kernel_cmdline, units
 from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable, matches
 from hale.inventory import Host
 from hale.standard import Case
@@ -99,7 +99,7 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
             *PATTERNS,
             OLD_FILE,
             kernel_cmdline.PATH,
-            *dropins.mask_patterns(SERVICE),
+            *units.file_patterns(SERVICE),
         ),
         VERSION,
     )
@@ -122,7 +122,7 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
 def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     """Which line wins at boot, as systemd-sysctl.service reads and writes them."""
     parameters = case.parameters
-    if mask := dropins.unit_masked(readings, SERVICE):
+    if mask := units.mask(readings, SERVICE):
         source = Source(mask.path, 0, "-> /dev/null", changed=mask.changed)
         why = f"{SERVICE} is masked ({mask.path}): nothing of sysctl.d is set at boot"
         return Persisted(parameters.key, None, (source,), lost=why)

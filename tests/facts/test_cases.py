@@ -142,6 +142,8 @@ def test_case(path: Path) -> None:
 
 def picked(have: Any, wanted: Any) -> Any:
     """Of `have` only what `wanted` names, so that a case states no more than it is about."""
+    if isinstance(have, tuple):
+        have = list(have)
     if isinstance(wanted, dict) and isinstance(have, dict):
         return {key: picked(have.get(key, "no such field"), wanted[key]) for key in wanted}
     if isinstance(wanted, list) and isinstance(have, list) and len(have) == len(wanted):

@@ -1,0 +1,438 @@
+"""Swap: what is active, and what would turn it on at boot.
+
+Sources: proc_swaps(5); fstab(5), getmntent(3), systemd-fstab-generator(8); systemd.swap(5);
+systemd-gpt-auto-generator(8); zram-generator.conf(5); the packages named in SERVICES.
+
+Beyond this: a swapon in rc.local, cron or a service of the site's own, and a .swap unit
+that is pulled in by a line of another unit's own file (lines of drop-ins of targets are seen).
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from facts import dropins, kernel_cmdline, units
+from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
+from hale.inventory import Host
+from hale.standard import Case
+
+ACTIVE = "/proc/swaps"
+MEMORY = "/proc/meminfo"
+FSTAB = "/etc/fstab"
+TARGET = "swap.target"
+GENERATED = tuple(f"/run/systemd/generator{late}" for late in ("", ".early", ".late"))
+DEVICES = "/run/udev/data/b*"
+# GPT's type of a swap partition, and the flag that keeps generators off.
+GPT_SWAP = "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f"
+NO_AUTO = 1 << 63
+ZRAM_PARENTS = ("/run", "/etc", "/usr/local/lib", "/usr/lib")
+ZRAM_MAINS = tuple(f"{parent}/systemd/zram-generator.conf" for parent in ZRAM_PARENTS)
+ZRAM_FOLDERS = tuple(f"{parent}/systemd/zram-generator.conf.d/*.conf" for parent in ZRAM_PARENTS)
+# Services whose work is to turn swap on, and the packages they come from.
+SERVICES = {
+    "zramswap.service": "zram-tools",
+    "zram-config.service": "zram-config",
+    "zram-swap.service": "zram",
+    "dphys-swapfile.service": "dphys-swapfile",
+    "swapspace.service": "swapspace",
+    "systemd-swap.service": "systemd-swap",
+    "swapfile.service": "swapfile",
+}
+
+# Generators that are installed and not masked, and the devices below the root file system.
+_GENERATORS = """\
+for name in zram-generator systemd-gpt-auto-generator; do
+  for folder in /etc /usr/local/lib /usr/lib /lib; do
+    file=$folder/systemd/system-generators/$name
+    [ -e "$file" ] || continue
+    if [ -f "$file" ] && [ -x "$file" ]; then echo "generator $name"; fi
+    break
+  done
+done
+device=
+while read -r _ _ number _ at _; do if [ "$at" = / ]; then device=$number; fi
+done </proc/self/mountinfo || exit
+echo "root $device"
+below=/sys/dev/block/$device/slaves
+for file in "$below"/*/dev "$below"/*/slaves/*/dev; do
+  if [ -r "$file" ] && read -r number <"$file"; then echo "root $number"; fi
+done
+:
+"""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """There is nothing to set: swap is off or it is not."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A line of /proc/swaps; sizes in KiB."""
+
+    name: str
+    kind: str
+    size: int
+    used: int
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.kind}, {self.size} KiB, {self.used} used)"
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The active swap devices and files."""
+
+    active: tuple[Device, ...]
+    why: str = ""
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        if not self.active:
+            return self.why or f"no swap is active ({ACTIVE})"
+        return f"swap is active: {', '.join(map(str, self.active))}"
+
+
+@dataclass(frozen=True)
+class Persisted:
+    """What turns swap on at boot, and what looks like it but does not; `note` says why."""
+
+    turns_on: tuple[Source, ...]
+    harmless: tuple[Source, ...] = ()
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return (*(replace(s, wins=True) for s in self.turns_on), *self.harmless)
+
+    @property
+    def actual(self) -> str:
+        if self.turns_on:
+            return f"swap is turned on at boot: {'; '.join(f'{s} {s.note}' for s in self.turns_on)}"
+        but = "; ".join(f"{s} {s.note}" for s in self.harmless)
+        return "nothing turns swap on at boot" + (f" ({but})" if but else "")
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """The kernel's list, and every file that turns swap on."""
+    return (
+        Files(
+            ACTIVE,
+            MEMORY,
+            FSTAB,
+            kernel_cmdline.PATH,
+            *units.file_patterns("*.swap"),
+            *units.pull_patterns("*.swap"),
+            *units.file_patterns("*.target.d/*.conf"),
+            *units.file_patterns(TARGET),
+            *(f"{folder}/*.swap" for folder in GENERATED),
+            *(f"{folder}/*.{kind}/*.swap" for folder in GENERATED for kind in units.PULLS),
+            *ZRAM_MAINS,
+            *ZRAM_FOLDERS,
+            *(p for service in SERVICES for p in units.file_patterns(service)),
+            *(p for service in SERVICES for p in units.pull_patterns(service)),
+            DEVICES,
+        ),
+        Command("generators", _GENERATORS),
+    )
+
+
+def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+    """What /proc/swaps lists. Raises Unreadable where it has a form we do not know."""
+    file = readings.file(ACTIVE)
+    if file is None:
+        total = _memory(readings, "SwapTotal")
+        if total:
+            raise Unreadable(f"{ACTIVE} does not exist, but SwapTotal is {total} kB")
+        return Runtime((), f"this kernel has no swap: {ACTIVE} does not exist, SwapTotal is 0")
+    lines = [line for line in file.lines if line.strip()]
+    if not lines or lines[0].split() != ["Filename", "Type", "Size", "Used", "Priority"]:
+        raise Unreadable(f"{ACTIVE} does not begin with its header: {lines[:1]}")
+    return Runtime(tuple(map(_device, lines[1:])))
+
+
+def _device(line: str) -> Device:
+    fields = line.rsplit(maxsplit=4)
+    if len(fields) != 5 or not (fields[2] + fields[3]).isdecimal():
+        raise Unreadable(f"{ACTIVE}: {line!r}")
+    return Device(unescaped(fields[0]), fields[1], int(fields[2]), int(fields[3]))
+
+
+def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+    """All that turns swap on at boot: fstab, units, generators, services."""
+    found = [
+        *_fstab(readings),
+        *_units(readings),
+        *_generated(readings),
+        *_gpt(readings),
+        *_zram(readings),
+        *_services(readings),
+        *_arguments(readings),
+    ]
+    on = tuple(source for source, starts in found if starts)
+    return Persisted(on, tuple(source for source, starts in found if not starts))
+
+
+# What each reader yields: the line, and whether it turns swap on. The note says how or why not.
+Found = Iterator[tuple[Source, bool]]
+
+
+def _fstab(readings: Readings) -> Found:
+    """Lines of type swap. `nofail` turns on as well, `noauto` does not."""
+    target = units.mask(readings, TARGET)
+    for source, what, options in _fstab_swaps(readings):
+        mask = _mask(readings, units.name_of_path(what, "swap"))
+        if _noauto(options):
+            yield replace(source, note=f"lists {what}, but as noauto"), False
+        elif target:
+            yield replace(source, note=f"lists {what}, but {target.path} masks {TARGET}"), False
+        elif mask:
+            yield replace(source, note=f"lists {what}, but {mask.path} masks its unit"), False
+        else:
+            yield replace(source, note=f"lists {what} as swap"), True
+
+
+def _fstab_swaps(readings: Readings) -> Iterator[tuple[Source, str, str]]:
+    """Lines of type swap: the device's path and the options."""
+    file = readings.file(FSTAB)
+    if file is None:
+        return
+    for count, line in enumerate(file.lines, 1):
+        text = line.strip(" \t")
+        words = [unescaped(w) for w in re.split("[ \t]+", text)] if text[:1] != "#" else []
+        if len(words) >= 3 and words[2] == "swap":
+            source = Source(file.path, count, line.strip(), changed=file.changed)
+            yield source, _device_path(words[0]), words[3] if len(words) > 3 else ""
+
+
+def _noauto(options: str) -> bool:
+    said = [o for o in options.strip().split(",") if o in ("auto", "noauto")]
+    return bool(said) and said[-1] == "noauto"
+
+
+def _device_path(text: str) -> str:
+    """`UUID=…` and its like as the link that udev makes."""
+    tag, equals, value = text.partition("=")
+    if equals and tag in ("UUID", "LABEL", "PARTUUID", "PARTLABEL"):
+        return f"/dev/disk/by-{tag.lower()}/{value.strip(chr(34))}"
+    return text
+
+
+def unescaped(text: str) -> str:
+    """`\\040` and its like, as fstab and /proc/swaps write blanks. Source: getmntent(3)."""
+    return re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), text)
+
+
+def _units(readings: Readings) -> Found:
+    """`.swap` units that something pulls in."""
+    files = units.in_force(readings, "*.swap")
+    pulled: dict[str, list[str]] = {}
+    for link in units.pulls(readings, "*.swap"):
+        pulled.setdefault(dropins.name_of(link), []).append(units.puller(link))
+    for name, by in _pulled_by_dropins(readings):
+        pulled.setdefault(name, []).append(by)
+    target = units.mask(readings, TARGET)
+    for name, file in files.items():
+        source = Source(file.path, 0, name, changed=file.changed)
+        by_whom = list(dict.fromkeys(pulled.get(name, [])))
+        if units.masked(file):
+            yield replace(source, note="is masked"), False
+        elif not by_whom:
+            yield replace(source, note="is there, but nothing pulls it in"), False
+        elif target and by_whom == [TARGET]:
+            yield replace(source, note=f"is pulled in by {TARGET} only, which is masked"), False
+        else:
+            yield replace(source, note=f"is pulled in by {', '.join(by_whom)}"), True
+
+
+def _mask(readings: Readings, unit: str) -> File | None:
+    found = units.in_force(readings, "*.swap").get(unit)
+    return found if found and units.masked(found) else None
+
+
+def _pulled_by_dropins(readings: Readings) -> Iterator[tuple[str, str]]:
+    """Units named by Wants=, Requires= and the like in drop-ins of targets, and by which."""
+    for file in readings.files(*units.file_patterns("*.target.d/*.conf")):
+        if file.kind != "f":
+            continue
+        for line in file.lines:
+            said = re.match(r"\s*(Wants|Requires|Requisite|BindsTo|Upholds)\s*=(.*)", line)
+            for name in said[2].split() if said else ():
+                if name.endswith(".swap"):
+                    yield name, file.path.split("/")[-2].removesuffix(".d")
+
+
+def _generated(readings: Readings) -> Found:
+    """What generators made at this boot and will make again.
+
+    Not those of fstab and zram-generator, whose files are judged themselves: theirs here may
+    be of yesterday.
+    """
+    wanted = {
+        dropins.name_of(f)
+        for f in readings.files(
+            *(f"{folder}/*.{kind}/*.swap" for folder in GENERATED for kind in units.PULLS)
+        )
+    }
+    for file in readings.files(*(f"{folder}/*.swap" for folder in GENERATED)):
+        if file.kind != "f" or dropins.name_of(file) not in wanted:
+            continue
+        text = "\n".join(file.lines)
+        if f"SourcePath={FSTAB}" in text or "zram-generator" in text:
+            continue
+        made = re.search(r"generated by (\S+)", text)
+        by = made[1] if made else "a generator"
+        source = Source(file.path, 0, dropins.name_of(file), changed=file.changed)
+        mask = _mask(readings, source.text) or units.mask(readings, TARGET)
+        if mask:
+            yield replace(source, note=f"was made by {by}, but {mask.path} masks it"), False
+        else:
+            yield replace(source, note=f"was made by {by}, as at every boot"), True
+
+
+def _gpt(readings: Readings) -> Found:
+    """Swap partitions that systemd-gpt-auto-generator would find once fstab names no swap.
+
+    It looks at the disk of the root file system, and at nothing while fstab has any swap.
+    """
+    installed, roots = _host(readings)
+    if "systemd-gpt-auto-generator" not in installed or any(_fstab_swaps(readings)):
+        return
+    if _switched_off(readings, "systemd.gpt_auto") or units.mask(readings, TARGET):
+        return
+    if any(
+        file.kind == "f" and "gpt-auto-generator" in "\n".join(file.lines)
+        for file in readings.files(*(f"{folder}/*.swap" for folder in GENERATED))
+    ):
+        return  # _generated tells it
+    devices = {
+        dropins.name_of(f)[1:]: _properties(f) for f in readings.files(DEVICES) if f.kind == "f"
+    }
+    disks = {devices.get(root, {}).get("ID_PART_ENTRY_DISK") for root in roots} - {None}
+    for number, entry in devices.items():
+        if entry.get("ID_PART_ENTRY_TYPE", "").lower() != GPT_SWAP:
+            continue
+        if int(entry.get("ID_PART_ENTRY_FLAGS", "0"), 16) & NO_AUTO:
+            continue
+        if disks and entry.get("ID_PART_ENTRY_DISK") not in disks:
+            continue
+        uuid = entry.get("ID_PART_ENTRY_UUID", "")
+        name = f"/dev/disk/by-partuuid/{uuid}" if uuid else f"block device {number}"
+        note = "is a swap partition by its GPT type: systemd-gpt-auto-generator turns it on"
+        yield Source(name, 0, GPT_SWAP, note=note), True
+
+
+def _properties(file: File) -> Mapping[str, str]:
+    pairs = (line[2:].partition("=") for line in file.lines if line.startswith("E:"))
+    return {name: value for name, _, value in pairs}
+
+
+def _host(readings: Readings) -> tuple[set[str], set[str]]:
+    """The generators that are installed, and the device numbers below the root file system."""
+    lines = [line.split() for line in readings.output("generators").lines]
+    return (
+        {words[1] for words in lines if words[0] == "generator"},
+        {words[1] for words in lines if words[0] == "root" and len(words) > 1},
+    )
+
+
+def _zram(readings: Readings) -> Found:
+    """Devices of zram-generator, with and without what /run holds."""
+    installed, _ = _host(readings)
+    if "zram-generator" not in installed:
+        return
+    if _switched_off(readings, "systemd.zram"):
+        return
+    found: dict[str, tuple[Source, str]] = {}
+    for keep in (dropins.lasting, list):
+        mains = keep(readings.files(*ZRAM_MAINS))
+        files = [
+            *[f for f in mains[:1] if f.kind == "f" and not f.masked],
+            *dropins.in_force(keep(readings.files(*ZRAM_FOLDERS))),
+        ]
+        for source, why_not in _zram_devices(readings, files):
+            if source.text not in found or not why_not:
+                found[source.text] = source, why_not
+    for name, (source, why_not) in found.items():
+        yield replace(source, note=why_not or f"makes {name} a swap"), not why_not
+
+
+def _zram_devices(readings: Readings, files: Sequence[File]) -> Iterator[tuple[Source, str]]:
+    devices: dict[str, Source] = {}
+    options: dict[str, dict[str, str]] = {}
+    for file in files:
+        section = ""
+        for count, line in enumerate(file.lines, 1):
+            line = line.strip()
+            if opened := re.fullmatch(r"\[(.*)\]", line):
+                section = opened[1].strip()
+                if re.fullmatch(r"zram\d+", section):
+                    devices.setdefault(
+                        section, Source(file.path, count, section, changed=file.changed)
+                    )
+            elif section in devices and line[:1] not in ("", "#", ";"):
+                key, _, value = line.partition("=")
+                options.setdefault(section, {})[key.strip()] = value.strip()
+    for name, source in devices.items():
+        said = options.get(name, {})
+        limit = said.get("host-memory-limit", said.get("memory-limit", "none"))
+        if said.get("zram-size") == "0":
+            yield source, f"gives {name} no size"
+        elif said.get("mount-point") or said.get("fs-type", "swap") != "swap":
+            yield source, f"makes {name} a file system"
+        elif limit.isdecimal() and int(limit) < _memory(readings, "MemTotal") // 1024:
+            yield source, f"makes {name} only below {limit} MB of memory"
+        else:
+            yield source, ""
+
+
+def _services(readings: Readings) -> Found:
+    """Services whose work is to turn swap on, if they are enabled."""
+    for service, package in SERVICES.items():
+        files = units.in_force(readings, service)
+        links = units.pulls(readings, service)
+        for link in links[:1]:
+            source = Source(link.path, 0, service, changed=link.changed)
+            if service not in files:
+                yield replace(source, note=f"enables {service}, which is not there"), False
+            elif mask := units.mask(readings, service):
+                yield replace(source, note=f"enables {service}, but {mask.path} masks it"), False
+            else:
+                yield replace(source, note=f"enables {service} ({package})"), True
+
+
+def _arguments(readings: Readings) -> Found:
+    """Kernel arguments that name a swap (systemd 254 and later), or make a zram0."""
+    for source, name, value in _kernel(readings):
+        if name == "systemd.swap-extra" and value:
+            yield replace(source, note=f"names {value} as swap"), True
+        elif name == "systemd.zram" and "zram-generator" in _host(readings)[0]:
+            on = not _is_no(value)
+            yield replace(source, note=f"{'makes' if on else 'forbids'} zram devices"), on
+
+
+def _kernel(readings: Readings) -> Iterator[tuple[Source, str, str | None]]:
+    file = readings.file(kernel_cmdline.PATH)
+    if file is None:
+        raise Unreadable(f"{kernel_cmdline.PATH} does not exist: is /proc mounted?")
+    for name, value in kernel_cmdline.arguments(" ".join(file.lines)):
+        text = name if value is None else f"{name}={value}"
+        yield Source(file.path, 1, text, changed=file.changed), name, value
+
+
+def _switched_off(readings: Readings, argument: str) -> bool:
+    said = [value for _, name, value in _kernel(readings) if name == argument]
+    return bool(said) and _is_no(said[-1])
+
+
+def _is_no(value: str | None) -> bool:
+    return value is not None and value.lower() in ("0", "no", "n", "false", "f", "off")
+
+
+def _memory(readings: Readings, name: str) -> int:
+    """A line of /proc/meminfo, in KiB."""
+    file = readings.file(MEMORY)
+    for line in file.lines if file else ():
+        if found := re.match(rf"{name}:\s+(\d+) kB", line):
+            return int(found[1])
+    raise Unreadable(f"{MEMORY} does not say {name}")
