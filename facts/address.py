@@ -1,0 +1,165 @@
+"""The host's planned address, and the VIP, on its interfaces now and in what it reads at boot.
+
+Now: the planned address must be on an interface that is up. The VIP may be there too, where its
+manager may have put it: on a master, unless the endpoint is external. Whether exactly one
+master has it is another requirement (HA-VIP-OWNER); a worker never has.
+
+At boot: only the host's own network configuration counts, and the VIP must not be in it. An
+address that DHCP gives is not the host's: what the server will say next time cannot be seen
+here, and a plan that hangs on it is not kept by this host, so it FAILs and says so. A site
+whose server holds the addresses by reservation waives it.
+
+Sources: ip-address(8); keepalived.conf(5), virtual_ipaddress; facts/boot_network.py.
+"""
+
+import ipaddress
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from facts import boot_network
+from hale.fact import Command, Files, NotApplicable, Probe, Readings, Source, Unreadable
+from hale.inventory import Host
+from hale.standard import Case
+
+# An address of IPv6 that somebody else has, or that is still being looked for, does not work.
+USELESS = ("dadfailed", "tentative")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """None: addresses and VIP are the inventory's."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Interfaces that have the planned address, up or down, and those that have the VIP."""
+
+    planned: str
+    vip: str
+    up: tuple[str, ...]
+    down: tuple[str, ...]
+    vip_on: tuple[str, ...]
+    may_hold_vip: bool
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        if self.up:
+            said = f"{self.planned} is on {' and '.join(self.up)}, which is up"
+        elif self.down:
+            said = f"{self.planned} is on {' and '.join(self.down)}, which is not up"
+        else:
+            said = f"no interface has {self.planned}"
+        if not self.vip_on:
+            return said
+        where = f"the VIP {self.vip} is on {' and '.join(self.vip_on)}"
+        return f"{said}; {where}" + ("" if self.may_hold_vip else ", where nothing may put it")
+
+
+@dataclass(frozen=True)
+class Persisted:
+    """The lines that set the planned address at boot, and those that set the VIP."""
+
+    planned: str
+    vip: str
+    setters: tuple[Source, ...]
+    vip_setters: tuple[Source, ...]
+    dhcp: tuple[Source, ...] = ()
+    idle: tuple[Source, ...] = ()  # with the reason as note
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        if self.setters:
+            said = [f"{' and '.join(map(str, self.setters))} sets {self.planned} at boot"]
+        else:
+            said = [f"nothing on this host sets {self.planned} at boot"]
+            said += [f"{s} would, but {s.note}" for s in self.idle]
+            said += [f"{s} asks DHCP, which may give another one" for s in self.dhcp]
+            if not self.idle and not self.dhcp:
+                said.append(f"looked at: {boot_network.KNOWN}")
+        said += [f"{s} sets the VIP {self.vip}: {s.text}" for s in self.vip_setters]
+        return "; ".join(said)
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """ip(8) for exactly these two addresses, and the files of every network manager we know."""
+    aspects = {case.aspect for case in cases}
+    asked: list[Probe] = []
+    if "persisted" in aspects:
+        asked.append(Files(*boot_network.FILES))
+    planned = _address(host)
+    if "runtime" in aspects and planned:
+        asked.append(Command("ip", _script(planned, cases[0].inventory.endpoint.vip)))
+    return tuple(asked)
+
+
+def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+    """What ip(8) says of both addresses. Raises Unreadable, NotApplicable."""
+    planned = _planned(case)
+    endpoint = case.inventory.endpoint
+    on: dict[str, list[str]] = {}
+    for line in readings.output("ip").lines:
+        words = line.split()
+        if words[:1] == ["of"]:
+            on[" ".join(words)] = []
+        elif on and len(words) > 3 and words[2] in ("inet", "inet6"):
+            key = next(reversed(on))
+            useless = any(word in words for word in USELESS)
+            if boot_network.plain(words[3]) == key.split()[-1] and not useless:
+                on[key].append(words[1].partition("@")[0])
+        elif words:
+            raise Unreadable(f"ip: {line!r} is no address")
+    try:
+        up, every = on[f"of up {planned}"], on[f"of any {planned}"]
+        vip_on = on[f"of any {endpoint.vip}"]
+    except KeyError:
+        raise Unreadable("ip: its answer breaks off") from None
+    return Runtime(
+        planned,
+        endpoint.vip,
+        tuple(up),
+        tuple(name for name in every if name not in up),
+        tuple(vip_on),
+        case.host in case.inventory.masters and endpoint.kind != "external",
+    )
+
+
+def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+    """What the configuration sets at boot. Raises Unreadable, NotApplicable."""
+    planned = _planned(case)
+    vip = case.inventory.endpoint.vip
+    every = boot_network.settings(readings)
+    active = [s for s in every if not s.idle]
+    setters = tuple(replace(s.source, wins=True) for s in active if s.address == planned)
+    vip_setters = tuple(s.source for s in active if s.address == vip)
+    dhcp = tuple(s.source for s in active if s.address is None)
+    idle = tuple(replace(s.source, note=s.idle) for s in every if s.idle and s.address == planned)
+    return Persisted(
+        planned, vip, setters, vip_setters, dhcp, idle, (*setters, *vip_setters, *idle)
+    )
+
+
+def _planned(case: Case[Parameters]) -> str:
+    if case.host is None or not case.host.planned:
+        raise NotApplicable("the inventory does not name this host, so it plans no address for it")
+    planned = _address(case.host)
+    if not planned:
+        raise NotApplicable("the inventory plans no address for it: ansible_host is no IP address")
+    return planned
+
+
+def _address(host: Host) -> str:
+    try:
+        return str(ipaddress.ip_address(host.address or ""))
+    except ValueError:
+        return ""
+
+
+def _script(planned: str, vip: str) -> str:
+    return f"""
+for a in {shlex.quote(planned)} {shlex.quote(vip)}; do
+  echo "of any $a" && ip -o addr show to "$a" && echo "of up $a" && ip -o addr show up to "$a" ||
+    exit
+done"""
