@@ -10,12 +10,14 @@ from pathlib import Path
 
 
 @contextmanager
-def locked(path: Path, waiting: Callable[[str], None], *, remove: bool = False) -> Iterator[int]:
+def locked(
+    path: Path, waiting: Callable[[str], None], *, keep: Callable[[], bool] = lambda: True
+) -> Iterator[int]:
     """Hold the lock file `path` (flock(2)); yields its file descriptor.
 
     `waiting` is told the path if somebody else holds it. Children that inherit the descriptor
-    hold the lock too. With `remove` the file is taken away again; whoever waited for it notices
-    and takes the new one.
+    hold the lock too. If there is no reason to `keep` the file in the end it is taken away;
+    whoever waited for it notices and takes the new one.
     """
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,9 +33,11 @@ def locked(path: Path, waiting: Callable[[str], None], *, remove: bool = False) 
                 fcntl.flock(fd, fcntl.LOCK_EX)
             if not _same_file(fd, path):
                 continue
-            yield fd
-            if remove:
-                path.unlink(missing_ok=True)
+            try:
+                yield fd
+            finally:
+                if not keep():
+                    path.unlink(missing_ok=True)
             return
         finally:
             os.close(fd)

@@ -330,10 +330,8 @@ class Lab:
         """
         if os.geteuid() != 0:
             raise LabUnavailable("taking a lab down needs root: run it as root or with sudo")
-        with self._locked(remove=True) as lock:
+        with self._locked() as lock:
             self._clear(lock)
-        with contextlib.suppress(OSError):
-            STATE_ROOT.rmdir()
 
     def operator_argv(self, argv: Sequence[str]) -> list[str]:
         """`argv` turned into a command that runs in the operator's network namespace."""
@@ -344,8 +342,15 @@ class Lab:
         with ThreadPoolExecutor(len(self.hosts)) as pool:
             return list(pool.map(LabHost.status, self.hosts))
 
-    def _locked(self, *, remove: bool = False) -> contextlib.AbstractContextManager[int]:
-        return locked(STATE_ROOT / f"{self.name}.lock", self._say, remove=remove)
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        lock = STATE_ROOT / f"{self.name}.lock"
+        try:
+            with locked(lock, self._say, keep=self.state.exists) as fd:
+                yield fd
+        finally:
+            with contextlib.suppress(OSError):  # somebody else's lab is there
+                STATE_ROOT.rmdir()
 
     def _raise(self, images: image.Images, lock: int) -> None:
         begun = time.monotonic()
