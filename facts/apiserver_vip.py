@@ -155,13 +155,15 @@ ask() {{
   curl -q -sS --noproxy '*' --connect-timeout 3 --max-time 6 --cacert $ca --capath /dev/null \\
     -w '\\n@ %{{http_code}} %{{remote_ip}}\\n' "$@" 2>&1
 }}
-for url in {urls}; do
-  said=$(ask "$url"); r=$?
+one() {{
+  said=$(ask "$1"); r=$?
   case $(printf '%s\\n' "$said" | grep '^@ ' | tail -n 1) in
-  "@ 401 "*|"@ 403 "*) [ ! -r {CLIENT} ] || {{ said=$(ask --cert {CLIENT} "$url"); r=$?; }} ;;
+  "@ 401 "*|"@ 403 "*) [ ! -r {CLIENT} ] || {{ said=$(ask --cert {CLIENT} "$1"); r=$?; }} ;;
   esac
-  printf 'url %s\\n' "$url"
-  printf '%s\\n' "$said" | sed '/^@ /d; s/^/| /' | head -c 2000
-  printf '\\ngot %s %s\\n' "$r" "$(printf '%s\\n' "$said" | sed -n 's/^@ //p' | tail -n 1)"
-done
+  got=$(printf '%s\\n' "$said" | sed -n 's/^@ //p' | tail -n 1)
+  said=$(printf '%s\\n' "$said" | sed '/^@ /d; s/^/| /' | head -c 1500)
+  printf 'url %s\\n%s\\ngot %s %s\\n' "$1" "$said" "$r" "$got"
+}}
+for url in {urls}; do one "$url" & done
+wait
 """
