@@ -1,0 +1,243 @@
+"""A service that must not run: whether it does, and whatever could start it again.
+
+Sources: systemd.unit(5), systemctl(1); dbus-daemon(1), "activation"; firewalld(1).
+
+A lasting mask is the safe state: nothing starts a masked unit, neither D-Bus nor another
+unit. Beyond this: rc.local, cron and configuration management.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from facts import dropins, units
+from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
+from hale.inventory import Host
+from hale.standard import Case
+
+BUS_FOLDERS = (
+    "/etc/dbus-1/system-services",
+    "/run/dbus-1/system-services",
+    "/usr/local/share/dbus-1/system-services",
+    "/usr/share/dbus-1/system-services",
+    "/lib/dbus-1/system-services",
+)
+# The site's own units are read as a whole; of the vendors' systemd knows who names whom.
+OWN = ("/etc/systemd/system/*.service", "/etc/systemd/system/*/*.conf", "/etc/systemd/system/*.*")
+PULLED_BY = ("WantedBy", "RequiredBy", "RequisiteOf", "BoundBy", "UpheldBy", "TriggeredBy")
+PULLS = ("Wants", "Requires", "Requisite", "BindsTo", "Upholds", "Unit", "Sockets", "Service")
+ENABLED = ("enabled", "linked", "generated", "transient")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The unit, its name on the bus, and its program's name."""
+
+    unit: str
+    bus_name: str
+    program: str
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Whether it runs, by systemd's word and by the processes that there are."""
+
+    running: bool
+    actual: str
+    sources: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True)
+class Persisted:
+    """What could start it; `state` says in a word how it is: masked, disabled, …"""
+
+    unit: str
+    state: str
+    starts: tuple[Source, ...] = ()
+    settles: tuple[Source, ...] = ()
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return tuple(replace(s, wins=True) for s in (*self.starts, *self.settles))
+
+    @property
+    def actual(self) -> str:
+        said = f"{self.unit} is {self.state}"
+        if not self.starts:
+            return said
+        return f"{said}: {'; '.join(f'{s} {s.note}' for s in self.starts)}"
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """Unit files and links, D-Bus' files, one `systemctl show`, and the list of processes."""
+    parameters = cases[0].parameters
+    unit, program = parameters.unit, parameters.program
+    shown = ",".join(("LoadState", "ActiveState", "SubState", "UnitFileState", *PULLED_BY))
+    return (
+        Files(
+            *units.file_patterns(unit),
+            *units.pull_patterns(unit),
+            *(f"{folder}/{parameters.bus_name}.service" for folder in BUS_FOLDERS),
+            *OWN,
+        ),
+        Command("unit", f"systemctl show {shlex.quote(unit)} --property={shown}"),
+        Command("processes", _processes(program)),
+    )
+
+
+def _processes(program: str) -> str:
+    """Lists processes of that name, or with the program's path as one of their arguments.
+
+    The brackets keep this very command line from being found.
+    """
+    path = f"^/([^ ]*/)?s?bin/[{re.escape(program[:1])}]{re.escape(program[1:])}$"
+    return f"""\
+for file in /proc/[0-9]*/comm; do
+  {{ read -r name <"$file"; }} 2>/dev/null && [ "$name" = {shlex.quote(program[:15])} ] &&
+    echo "$file"
+done
+grep -lzsE {shlex.quote(path)} /proc/[0-9]*/cmdline
+[ $? -le 2 ] && [ -r /proc/1/comm ]
+"""
+
+
+def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+    """Running is what has a process, or what systemd calls active.
+
+    Raises Unreadable where processes cannot be listed. systemd's word is needed only where
+    there is no process: a unit that is starting has none yet.
+    """
+    parameters = case.parameters
+    unit = parameters.unit
+    pids = sorted({int(n) for n in re.findall(r"^/proc/(\d+)/", readings.text("processes"), re.M)})
+    said = readings.output("unit")
+    state = _properties(said.stdout) if said.status == 0 else {}
+    now = f"{state.get('ActiveState')} ({state.get('SubState')})"
+    if pids:
+        where = f"as process {', '.join(map(str, pids))}"
+        if state and state.get("ActiveState") in ("inactive", "failed"):
+            where += f", outside of systemd, which says {now}"
+        return Runtime(True, f"{parameters.program} runs {where}")
+    if not state:
+        if not _nowhere(readings, unit):
+            _ = said.text  # raises, saying why
+            raise Unreadable(f"systemctl show {unit} printed nothing")
+        return Runtime(False, f"no process is {parameters.program}, and no file is {unit}")
+    if state.get("LoadState") == "not-found":
+        return Runtime(False, f"{unit} is not installed, and no process is {parameters.program}")
+    if state.get("ActiveState") in ("inactive", "failed"):
+        return Runtime(False, f"{unit} is {now}, and no process is {parameters.program}")
+    if not state.get("ActiveState"):
+        raise Unreadable(f"systemctl show {unit} said no ActiveState")
+    return Runtime(True, f"{unit} is {now}")
+
+
+def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+    """Whether anything can start it after a boot. A lasting mask settles it.
+
+    Raises Unreadable where the files alone cannot prove that nothing does and systemctl
+    did not answer.
+    """
+    parameters = case.parameters
+    unit = parameters.unit
+    if mask := units.mask(readings, unit):
+        text = f"-> {mask.target}" if mask.target else "(empty)"
+        source = Source(mask.path, 0, text, changed=mask.changed)
+        return Persisted(unit, f"masked ({mask.path})", settles=(source,))
+    said = readings.output("unit")
+    state = _properties(said.stdout) if said.status == 0 else {}
+    starts = [*_by_links(readings, unit), *_by_own_units(readings, unit)]
+    if _nowhere(readings, unit) and state.get("LoadState", "not-found") in ("not-found", "masked"):
+        return Persisted(unit, "not installed: no unit file is where systemd looks")
+    starts += [*_by_bus(readings, parameters), *_by_systemd(state, unit, starts)]
+    if starts:
+        return Persisted(unit, "not kept from starting", tuple(starts))
+    if not state:
+        _ = said.text  # raises, saying why
+        raise Unreadable(f"systemctl show {unit} printed nothing")
+    return Persisted(unit, "installed but disabled, and nothing starts it")
+
+
+def _nowhere(readings: Readings, unit: str) -> bool:
+    return not units.in_force(readings, unit)
+
+
+def _properties(text: str) -> Mapping[str, str]:
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {name: value for name, equals, value in pairs if equals}
+
+
+def _by_links(readings: Readings, unit: str) -> Iterator[Source]:
+    """Links of .wants and the like, and other names of the unit, which D-Bus uses."""
+    for link in units.pulls(readings, unit):
+        yield Source(
+            link.path, 0, unit, changed=link.changed, note=f"has {units.puller(link)} start it"
+        )
+    for file in readings.files(OWN[0]):
+        name = dropins.name_of(file)
+        if name != unit and file.target and file.target.rpartition("/")[2] == unit:
+            yield Source(
+                file.path,
+                0,
+                f"-> {file.target}",
+                changed=file.changed,
+                note=f"is a name for it: {name}",
+            )
+
+
+def _by_own_units(readings: Readings, unit: str) -> Iterator[Source]:
+    """Lines of the site's own units and drop-ins that pull it in."""
+    for file in readings.files(*OWN):
+        if file.kind != "f" or dropins.name_of(file) == unit or _is_name_of(file, unit):
+            continue
+        for count, line in enumerate(file.lines, 1):
+            key, _, value = line.partition("=")
+            if key.strip() in PULLS and unit in value.split():
+                yield Source(
+                    file.path, count, line.strip(), changed=file.changed, note="pulls it in"
+                )
+
+
+def _is_name_of(file: File, unit: str) -> bool:
+    return file.target is not None and file.target.rpartition("/")[2] == unit
+
+
+def _by_bus(readings: Readings, parameters: Parameters) -> Iterator[Source]:
+    """A file by which D-Bus starts it as soon as anybody asks for its name.
+
+    D-Bus starts the unit of SystemdService=; without that line, the program of Exec=.
+    """
+    unit = parameters.unit
+    for file in readings.files(*(f"{f}/{parameters.bus_name}.service" for f in BUS_FOLDERS)):
+        if file.kind != "f":
+            continue
+        said = {
+            key.strip(): (count, line.strip(), value.strip())
+            for count, line in enumerate(file.lines, 1)
+            for key, equals, value in [line.partition("=")]
+            if equals
+        }
+        count, line, value = said.get("SystemdService") or said.get("Exec") or (0, "", "")
+        if "SystemdService" in said and value != unit and not _has_name(readings, value, unit):
+            continue  # D-Bus asks for a unit that is not there
+        yield Source(file.path, count, line, changed=file.changed, note="lets D-Bus start it")
+        return  # the first folder that has the name counts
+
+
+def _has_name(readings: Readings, name: str, unit: str) -> bool:
+    return any(dropins.name_of(f) == name and _is_name_of(f, unit) for f in readings.files(OWN[0]))
+
+
+def _by_systemd(state: Mapping[str, str], unit: str, known: Sequence[Source]) -> Iterator[Source]:
+    """What systemd knows besides: the vendors' units, generators, /run."""
+    named = " ".join(source.note for source in known)
+    for name in PULLED_BY:
+        for other in state.get(name, "").split():
+            if other not in named:
+                text = f"{name}={other}"
+                yield Source(f"systemctl show {unit}", 0, text, note=f"says {text}")
+    file_state = state.get("UnitFileState", "")
+    if file_state.removesuffix("-runtime") in ENABLED and not known:
+        text = f"UnitFileState={file_state}"
+        yield Source(f"systemctl show {unit}", 0, text, note=f"says {text}")

@@ -1,0 +1,184 @@
+"""SELinux: whether it enforces now, and what a boot makes of it.
+
+Sources: selinux(8), selinux_config(5) and libselinux' selinux_getenforcemode and
+selinux_init_load_policy; the kernel's admin-guide/kernel-parameters (selinux=, enforcing=,
+lsm=, security=).
+
+Of /etc/selinux/config the first line counts that begins with `SELINUX=` and goes on with a
+mode, in either case; a line that begins with a blank, or has one before the `=`, does not.
+Without such a line a boot is permissive. `selinux=0` beats the file, and so does `enforcing=`
+unless the file says disabled.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from facts import boot_loader
+from facts.boot_loader import Boot
+from hale.fact import Files, Probe, Readings, Source, Unreadable
+from hale.inventory import Host
+from hale.standard import Case
+
+ENFORCE = "/sys/fs/selinux/enforce"
+FILE_SYSTEMS = "/proc/filesystems"
+# PID 1's label: `kernel` as long as no policy is loaded.
+LABEL = "/proc/1/attr/current"
+CONFIG = "/etc/selinux/config"
+# Red Hat's link to CONFIG; `sed -i` makes a file of it that nobody reads.
+OLD_CONFIG = "/etc/sysconfig/selinux"
+DISABLED, PERMISSIVE, ENFORCING = "disabled", "permissive", "enforcing"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The modes that the configuration may have."""
+
+    modes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The mode now."""
+
+    mode: str
+    why: str
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        return f"SELinux is {self.mode} now: {self.why}"
+
+
+@dataclass(frozen=True)
+class Persisted:
+    """The worst mode of the boots to come. `contradicts`: arguments that speak against the file."""
+
+    mode: str
+    why: str
+    sources: tuple[Source, ...] = ()
+    contradicts: str = ""
+    hint: str = ""
+
+    @property
+    def actual(self) -> str:
+        said = f"a boot makes SELinux {self.mode}: {self.why}"
+        return "; ".join(part for part in (said, self.contradicts, self.hint) if part)
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """The kernel's own files, the configuration, and the boot loader's."""
+    return (Files(ENFORCE, FILE_SYSTEMS, LABEL, CONFIG, OLD_CONFIG, *boot_loader.PATTERNS),)
+
+
+def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+    """The kernel's word. Raises Unreadable where it hides it."""
+    file = readings.file(ENFORCE)
+    if file is not None:
+        said = "".join(file.lines).strip()
+        if said not in ("0", "1"):
+            raise Unreadable(f"{ENFORCE}: {said!r}")
+        return Runtime(ENFORCING if said == "1" else PERMISSIVE, f"{ENFORCE} is {said}")
+    if not _active(readings):
+        return Runtime(DISABLED, f"the kernel runs without it ({FILE_SYSTEMS} has no selinuxfs)")
+    label = readings.file(LABEL)
+    if label is None or "".join(label.lines).strip("\0 ") != "kernel":
+        raise Unreadable(f"the kernel has SELinux, but {ENFORCE} is not to be seen here")
+    return Runtime(DISABLED, f"no policy is loaded ({LABEL} is `kernel`)")
+
+
+def _active(readings: Readings) -> bool:
+    """Whether this boot's kernel runs SELinux at all."""
+    file = readings.file(FILE_SYSTEMS)
+    if file is None:
+        raise Unreadable(f"{FILE_SYSTEMS} does not exist: is /proc mounted?")
+    return any(line.split()[-1:] == ["selinuxfs"] for line in file.lines)
+
+
+def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+    """The mode of the boots to come; of several the first that the parameters do not allow."""
+    mode, lines = _configured(readings)
+    by_default = _by_default(readings)
+    outcomes = [_outcome(boot, mode, lines, by_default) for boot in boot_loader.to_come(readings)]
+    bad = [o for o in outcomes if o.mode not in case.parameters.modes or o.contradicts]
+    return replace((bad or outcomes)[0], hint=_hint(readings, mode))
+
+
+def _configured(readings: Readings) -> tuple[str | None, list[Source]]:
+    """The file's mode, and its lines that name one, the one that counts first."""
+    file = readings.file(CONFIG)
+    if file is None or file.kind != "f":
+        return None, []
+    found: list[tuple[str, Source]] = []
+    for count, line in enumerate(file.lines, 1):
+        if line.startswith("SELINUX="):
+            value = line.removeprefix("SELINUX=").lstrip().lower()
+            for mode in (ENFORCING, PERMISSIVE, DISABLED):
+                if value.startswith(mode):
+                    source = Source(file.path, count, line.strip(), changed=file.changed)
+                    found.append((mode, source))
+    return (found[0][0] if found else None), [source for _, source in found]
+
+
+def _by_default(readings: Readings) -> bool:
+    """Whether a kernel that is told nothing runs SELinux, as far as the present boot shows."""
+    now = boot_loader.present(readings)
+    told = [name for name, _ in now.arguments if name in ("selinux", "security", "lsm")]
+    return _active(readings) or bool(told)
+
+
+def _outcome(boot: Boot, mode: str | None, lines: Sequence[Source], by_default: bool) -> Persisted:
+    winner, after = (lines[0] if lines else None), lines[1:]
+    file = f"{winner} says {mode}" if winner else f"{CONFIG} names no mode"
+    if not _runs(boot, by_default):
+        if boot.last("selinux") == "0":
+            argument = replace(boot.source, wins=True)
+            why = f"{boot.source} has selinux=0, whatever the configuration says ({file})"
+            return Persisted(DISABLED, why, (argument, *([winner] if winner else []), *after))
+        return Persisted(
+            DISABLED, f"the kernel starts without it ({boot.source}; {file})", tuple(lines)
+        )
+    enforcing = boot.first("enforcing")
+    told = _number(enforcing) if enforcing is not None else None
+    if mode == DISABLED and winner:
+        contradicts = f"but {boot.source} has enforcing={enforcing}" if told else ""
+        return Persisted(mode, file, (replace(winner, wins=True), *after), contradicts)
+    if told is not None:
+        argument = replace(boot.source, wins=True)
+        return Persisted(
+            ENFORCING if told else PERMISSIVE,
+            f"{boot.source} has enforcing={enforcing}, which wins over the configuration ({file})",
+            (argument, *([winner] if winner else []), *after),
+        )
+    if mode is None or winner is None:
+        return Persisted(PERMISSIVE, f"{file}, and then a boot is permissive", ())
+    return Persisted(mode, file, (replace(winner, wins=True), *after))
+
+
+def _runs(boot: Boot, by_default: bool) -> bool:
+    """Whether the kernel runs SELinux with these arguments."""
+    if boot.last("selinux") == "0":
+        return False
+    modules, major = boot.last("lsm"), boot.last("security")
+    if modules is not None:
+        return "selinux" in modules.split(",")
+    if major is not None:
+        return major == "selinux"
+    return by_default or boot.last("selinux") is not None
+
+
+def _number(text: str) -> int:
+    """As atoi(3): digits count up to what follows them, and nothing is 0."""
+    digits = text.strip().lstrip("+-")
+    count = next((at for at, c in enumerate(digits) if not c.isdecimal()), len(digits))
+    return int(digits[:count] or "0")
+
+
+def _hint(readings: Readings, mode: str | None) -> str:
+    """A word on Red Hat's link where it has become a file of its own."""
+    old = readings.file(OLD_CONFIG)
+    if old is None or old.target is not None or old.kind != "f":
+        return ""
+    for count, line in enumerate(old.lines, 1):
+        if line.startswith("SELINUX=") and line.removeprefix("SELINUX=").strip() != mode:
+            return f"{OLD_CONFIG}:{count} says otherwise, but should be a link: nobody reads it"
+    return ""
