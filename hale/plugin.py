@@ -19,6 +19,7 @@ import testinfra
 from hale import (
     connection,
     evidence,
+    html,
     inventory,
     provenance,
     results,
@@ -115,6 +116,7 @@ def pytest_configure(config: pytest.Config) -> None:
         controller = Controller(config, audit)
         config.stash[RUN] = controller
         config.pluginmanager.register(controller, "hale-controller")
+        config.pluginmanager.register(html.Page(controller), "hale-html")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -18,7 +18,10 @@ from hale.standard import Case
 from hale.verdicts import Verdict
 
 SCHEMA = "hale.results/1"
-EXCERPT = 2000  # characters of a probe's output that a result keeps; evidence.json has it all
+# Characters of a probe's output that a result keeps, and of a file that was read while another
+# one decided; evidence.json has it all.
+EXCERPT = 2000
+BESIDE = 300
 
 
 class Override(msgspec.Struct, frozen=True):
@@ -174,11 +177,12 @@ def judged(
             Setting(s.path, s.line, s.text, s.wins, s.changed, s.note) for s in fact.sources
         ]
     readings = list(read)
-    result.evidence = [e for r in readings for e in _evidence(r, len(readings) > 1)]
+    decided = {setting.path for setting in result.settings}
+    result.evidence = [e for r in readings for e in _evidence(r, len(readings) > 1, decided)]
     return result
 
 
-def _evidence(readings: Readings, several: bool) -> Iterable[Reading]:
+def _evidence(readings: Readings, several: bool, decided: set[str]) -> Iterable[Reading]:
     prefix = f"{readings.host}: " if several else ""
     for name, output in readings.used_outputs.items():
         said = output.stdout if output.status == 0 else f"{output.stdout}{output.stderr}"
@@ -189,11 +193,12 @@ def _evidence(readings: Readings, several: bool) -> Iterable[Reading]:
         else:
             said = f"({file.trouble or {'d': 'a directory'}.get(file.kind, 'not a file')})"
         link = f" -> {file.target}" if file.target else ""
-        yield Reading(f"{prefix}{path}{link}", None, _excerpt(said), utc(readings.read_at))
+        most = BESIDE if decided and path not in decided else EXCERPT
+        yield Reading(f"{prefix}{path}{link}", None, _excerpt(said, most), utc(readings.read_at))
 
 
-def _excerpt(text: str) -> str:
-    return text if len(text) <= EXCERPT else f"{text[:EXCERPT]}… ({len(text)} characters)"
+def _excerpt(text: str, most: int = EXCERPT) -> str:
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
 
 
 def utc(seconds: float) -> str:

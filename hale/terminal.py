@@ -2,9 +2,11 @@
 
 import io
 import os
+import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from hale.verdicts import Verdict
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
+    from rich.text import Text
 
 SIGN = {
     Verdict.PASS: ("✓", "green"),
@@ -24,11 +27,27 @@ SIGN = {
     Verdict.UNKNOWN: ("?", "bold magenta"),
 }
 ASPECTS = ("inventory", "runtime", "persisted", "drill")
-MOST_REASONS = 60  # lines; results.json and report.html have them all
+# Of what is red; results.json and report.html have it all.
+MOST_REASONS = 40
+MOST_NAMES = 4  # requirements that say the same
+MOST_TEXT = 400  # characters of a reason
+# The picture's black, red, green, yellow, blue, magenta, cyan and white, on white.
+INK = [
+    (31, 35, 40),
+    (192, 28, 40),
+    (26, 127, 55),
+    (154, 103, 0),
+    (9, 105, 218),
+    (138, 63, 252),
+    (27, 124, 131),
+    (110, 119, 129),
+]
 
 
 def printable(text: str) -> str:
     """A host's text with every control character made visible: it must not drive a terminal."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -78,28 +97,12 @@ class Progress:
 
 
 def summary(reporter: Any, results: Results, folder: Path) -> None:
-    """The matrix, the reasons and the path of the report, at the end of a run."""
-    from rich.console import Console
-
+    """The reasons, the matrix and the path of the report, at the end of a run."""
     width = shutil.get_terminal_size((100, 24)).columns
-    console = Console(
-        width=width,
-        file=io.StringIO(),
-        force_terminal=reporter.hasmarkup,
-        color_system="standard" if reporter.hasmarkup else None,
-        legacy_windows=False,
-        highlight=False,
-    )
-    reporter.write_sep("=", f"hale: {results.run.site} inventory, profile {results.run.profile}")
-    with console.capture() as printed:
-        for piece in pieces(results, width):
-            console.print(piece)
-    reporter.write(printed.get())
-    if results.run.state != "finished":
-        reporter.write_line("INTERRUPTED: rows that no test judged are UNKNOWN.", red=True)
-    for reason in results.run.incomplete:
-        reporter.write_line(f"INCOMPLETE: {printable(reason)}", yellow=True)
-    reporter.write_line(f"report: {_short(folder)}/report.html")
+    run = results.run
+    reporter.write_sep("=", f"hale: {printable(run.site)} inventory, profile {run.profile}")
+    reporter.write(text(results, width, reporter.verbosity, color=reporter.hasmarkup))
+    reporter.write_line(f"report: {printable(_short(folder))}/report.html")
 
 
 def _short(path: Path) -> str:
@@ -109,48 +112,223 @@ def _short(path: Path) -> str:
         return str(path)
 
 
-def pieces(results: Results, width: int) -> "list[RenderableType]":
-    """Matrix, legend and reasons, for a terminal of that many columns."""
-    from rich.text import Text
+def text(results: Results, width: int, verbosity: int = 0, color: bool = False) -> str:
+    """What `summary` prints: for a terminal of that many columns, for -q (-1) or -v (1)."""
+    from rich.console import Console
 
-    rows = results.results
-    if not rows:
-        return [Text("nothing was judged")]
-    found: list[RenderableType] = []
-    names = [h.name for h in results.hosts]
-    names += [n for n in dict.fromkeys(r.host for r in rows) if n not in names]
-    present = {r.host for r in rows}
-    names = [n for n in names if n in present]
-    each = max(2, (width - 28) // 8)
-    for start in range(0, len(names), each):
-        found.append(_matrix(rows, names[start : start + each]))
-    found.append(_legend(rows))
-    found.extend(_reasons(rows, len([n for n in names if n != "cluster"])))
+    console = Console(
+        width=width,
+        file=io.StringIO(),
+        force_terminal=color,
+        color_system="standard" if color else None,
+        no_color=not color,
+        legacy_windows=False,
+        highlight=False,
+        emoji=False,
+        markup=False,
+    )
+    with console.capture() as printed:
+        for piece in pieces(results, width, verbosity):
+            console.print(piece, overflow="fold")
+    # rich fills lines up with blanks, which every copy and every diff would show.
+    return "".join(f"{line.rstrip()}\n" for line in printed.get().splitlines())
+
+
+def svg(results: Results, title: str = "pytest --hosts=all") -> str:
+    """The matrix as a picture in SVG, for the README.
+
+    rich's own frame fetches fonts from the network; this asks for whatever monospaced font
+    there is. It says nothing of this machine: no path, no host but the inventory's.
+    """
+    from rich.console import Console
+    from rich.terminal_theme import TerminalTheme
+
+    names = columns(results)
+    width = 30 + 8 * len(names)
+    console = Console(width=width, record=True, file=io.StringIO(), force_terminal=True)
+    for piece in pieces(results, width, -1):
+        console.print(piece)
+    theme = TerminalTheme((255, 255, 255), (31, 35, 40), INK)
+    drawn = console.export_svg(title=title, theme=theme, unique_id="hale")
+    drawn = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)
+    drawn = drawn.replace(
+        "Fira Code, monospace", "ui-monospace, Menlo, DejaVu Sans Mono, monospace"
+    )
+    return "".join(f"{line.rstrip()}\n" for line in drawn.splitlines())
+
+
+# --- the order of things, here and in report.html ---
+
+
+def columns(results: Results) -> list[str]:
+    """The names of the matrix's columns: the hosts that were asked, then `cluster`."""
+    present = dict.fromkeys(r.host for r in results.results)
+    asked = [h.name for h in results.hosts if h.name in present]
+    return asked + [name for name in present if name not in asked]
+
+
+def matrix(rows: Sequence[Result]) -> dict[str, dict[str, list[Result]]]:
+    """Requirements by chapter; for each host its rows, aspect by aspect."""
+    found: dict[str, dict[str, list[Result]]] = {}
+    # Chapter 0 is beyond the document.
+    for row in sorted(rows, key=lambda r: r.chapter or 99):
+        found.setdefault(row.requirement, {}).setdefault(row.host, []).append(row)
+    for cells in found.values():
+        for cell in cells.values():
+            cell.sort(key=lambda r: ASPECTS.index(r.aspect) if r.aspect in ASPECTS else 9)
     return found
 
 
-def _matrix(rows: Sequence[Result], names: Sequence[str]) -> "Table":
+_NUMBERED = re.compile(r"(.*?)(\d+)")
+
+
+def folded(names: Sequence[str]) -> str:
+    """`k8s-node-01, k8s-node-02, k8s-node-03, web` as `k8s-node-[01-03], web`."""
+    groups: dict[tuple[str, int], list[str]] = {}
+    for name in names:
+        found = _NUMBERED.fullmatch(name)
+        # A name without a number is a group of its own; widths keep 9 and 09 apart.
+        key = (found[1], len(found[2])) if found else (name, 0)
+        groups.setdefault(key, []).append(found[2] if found else "")
+    return ", ".join(_folded(stem, numbers) for (stem, _), numbers in groups.items())
+
+
+def _folded(stem: str, numbers: Sequence[str]) -> str:
+    runs: list[list[str]] = []
+    for number in sorted(numbers):
+        if runs and number and int(number) == int(runs[-1][-1]) + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    parts = [p for run in runs for p in (run if len(run) < 3 else [f"{run[0]}-{run[-1]}"])]
+    inside = ",".join(parts)
+    return f"{stem}[{inside}]" if len(numbers) > 1 else f"{stem}{inside}"
+
+
+# --- the pieces ---
+
+
+def pieces(results: Results, width: int, verbosity: int = 0) -> "list[RenderableType]":
+    """Reasons, overrides, matrix, legend and warnings, for a terminal of that many columns."""
+    from rich.text import Text
+
+    rows = results.results
+    found: list[RenderableType] = []
+    if rows:
+        names = columns(results)
+        if verbosity >= 0:
+            found.extend(_reasons(rows, names, verbosity))
+            found.extend(_overrides(rows))
+        found.extend(_matrices(rows, names, width))  # last: it is what stays on the screen
+        found.append(_legend(rows))
+    else:
+        found.append(Text("nothing was judged"))
+    run = results.run
+    if run.evidence_from:
+        found.append(Text(printable(f"no host was asked: {run.evidence_from} judged again")))
+    if run.state != "finished":
+        said = "INTERRUPTED: rows that no test judged are UNKNOWN"
+        found.append(_hanging(Text("! ", "bold red"), Text(said, "bold red")))
+    for reason in run.incomplete:
+        said = printable(f"INCOMPLETE: {reason}")
+        found.append(_hanging(Text("! ", "bold yellow"), Text(said, "yellow")))
+    return found
+
+
+def _hanging(sign: "Text", body: "Text") -> "Table":
+    """A line whose continuations stand under its text, not under its sign."""
+    from rich.table import Table
+
+    table = Table.grid()
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(sign, body)
+    return table
+
+
+@dataclass(frozen=True)
+class _Column:
+    """Hosts whose signs are the same, requirement by requirement."""
+
+    heading: str
+    hosts: tuple[str, ...]
+
+
+def _matrices(rows: Sequence[Result], names: Sequence[str], width: int) -> "list[RenderableType]":
+    """One table where the hosts fit; otherwise one column for all hosts that look the same."""
+    found = matrix(rows)
+    label = max(len(requirement) for requirement in found) + 4
+    headings = _headings(names)
+    each = [_Column(h, (n,)) for h, n in zip(headings, names, strict=True)]
+    if label + sum(_wide(c, found) for c in each) <= width:
+        return [_matrix(found, each)]
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        signs = ["".join(r.verdict for r in found[q].get(name, ())) for q in found]
+        alike.setdefault(tuple(signs), []).append(name)
+    if len(alike) < len(names):
+        each = [
+            _Column(f"{_letters(n)}\n×{len(hosts)}", tuple(hosts))
+            for n, hosts in enumerate(alike.values())
+        ]
+    blocks: list[list[_Column]] = [[]]
+    for column in each:
+        taken = label + sum(_wide(c, found) for c in blocks[-1])
+        if blocks[-1] and taken + _wide(column, found) > width:
+            blocks.append([])
+        blocks[-1].append(column)
+    tables: list[RenderableType] = [_matrix(found, block) for block in blocks]
+    if len(alike) < len(names):
+        tables.append(_key(each))
+    return tables
+
+
+def _wide(column: _Column, found: Mapping[str, Mapping[str, Sequence[Result]]]) -> int:
+    from rich.cells import cell_len
+
+    signs = max(len(cells.get(column.hosts[0], ())) for cells in found.values())
+    return max(signs, *map(cell_len, column.heading.split("\n"))) + 2
+
+
+def _letters(number: int) -> str:
+    """A … Z, AA … like the columns of a spreadsheet."""
+    before = _letters(number // 26 - 1) if number >= 26 else ""
+    return before + chr(ord("A") + number % 26)
+
+
+def _key(each: Sequence[_Column]) -> "RenderableType":
+    """Which hosts stand behind each letter."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for column in each:
+        letter = column.heading.partition("\n")[0]
+        table.add_row(Text(letter, "bold"), Text(printable(folded(column.hosts))))
+    return Padding(table, (1, 0, 0, 0))
+
+
+def _matrix(
+    found: Mapping[str, Mapping[str, Sequence[Result]]], each: Sequence[_Column]
+) -> "Table":
     """Requirements down, hosts across; in a cell a sign for each aspect, in order."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    table.add_column("§", justify="right")
-    table.add_column("requirement", no_wrap=True)
-    for heading in _headings(names):
-        table.add_column(heading, justify="center")
-    cells: dict[tuple[str, str], list[Result]] = {}
-    for row in rows:
-        cells.setdefault((row.requirement, row.host), []).append(row)
-    for requirement in dict.fromkeys(
-        r.requirement for r in sorted(rows, key=lambda r: r.chapter or 99)
-    ):
-        chapter = next(r.chapter for r in rows if r.requirement == requirement)
-        line: list[Text] = []
-        for name in names:
-            cell = sorted(cells.get((requirement, name), []), key=lambda r: ASPECTS.index(r.aspect))
-            signs = [SIGN[r.verdict] for r in cell]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("§", justify="right", no_wrap=True)
+    table.add_column(Text("requirement"), no_wrap=True)
+    for column in each:
+        table.add_column(Text(column.heading), justify="center", no_wrap=True)
+    for requirement, cells in found.items():
+        line = []
+        for column in each:
+            signs = [SIGN[row.verdict] for row in cells.get(column.hosts[0], ())]
             line.append(Text.assemble(*signs) if signs else Text(" "))
+        chapter = next(iter(cells.values()))[0].chapter
         table.add_row(str(chapter) if chapter else "+", requirement, *line)
     return table
 
@@ -170,9 +348,9 @@ def _headings(names: Sequence[str]) -> list[str]:
 def _legend(rows: Sequence[Result]) -> "RenderableType":
     from rich.text import Text
 
-    counts = [(v, sum(r.verdict is v for r in rows)) for v in Verdict]
     parts: list[tuple[str, str]] = []
-    for verdict, count in counts:
+    for verdict in Verdict:
+        count = sum(r.verdict is verdict for r in rows)
         if count:
             sign, style = SIGN[verdict]
             parts += [(sign, style), (f" {verdict} {count}   ", "")]
@@ -180,27 +358,81 @@ def _legend(rows: Sequence[Result]) -> "RenderableType":
     return Text.assemble("\n", *parts, "\n")
 
 
-def _reasons(rows: Sequence[Result], hosts: int) -> "list[RenderableType]":
-    """Red rows with the same reason in one line, the hosts behind it."""
+@dataclass
+class _Reason:
+    """One text, and all rows that say it."""
+
+    verdict: Verdict
+    actual: str
+    expected: str
+    rows: dict[str, dict[str, None]]  # hosts by "requirement aspect"
+
+
+def _reasons(rows: Sequence[Result], names: Sequence[str], verbosity: int) -> "list[Any]":
+    """Red rows by what they say: a text once, with all the requirements and hosts behind it."""
     from rich.text import Text
 
-    grouped: dict[tuple[str, str, Verdict, str], list[str]] = {}
+    grouped: dict[tuple[Verdict, str], _Reason] = {}
     for row in rows:
         if row.verdict.red:
-            key = (row.requirement, row.aspect, row.verdict, row.actual)
-            grouped.setdefault(key, []).append(row.host)
-    lines: list[RenderableType] = []
-    for (requirement, aspect, verdict, actual), names in list(grouped.items())[:MOST_REASONS]:
-        sign, style = SIGN[verdict]
-        where = f"all {hosts} hosts" if len(names) == hosts > 1 else ", ".join(names)
-        lines.append(
-            Text.assemble(
-                (f"{sign} ", style),
-                (f"{requirement} {aspect}", "bold"),
-                f" ({printable(where)}): {printable(actual)}",
-            )
-        )
-    left = len(grouped) - len(lines)
+            actual = row.actual.removeprefix(f"{row.host}: ")
+            key = (row.verdict, re.sub(r"\d+(?= ms\b)", "", actual))
+            reason = grouped.setdefault(key, _Reason(row.verdict, actual, row.expected, {}))
+            reason.rows.setdefault(f"{row.requirement} {row.aspect}", {})[row.host] = None
+    hosts = [n for n in names if n != "cluster"]
+    most = None if verbosity > 0 else MOST_REASONS
+    found: list[Any] = []
+    for reason in sorted(grouped.values(), key=lambda r: list(Verdict).index(r.verdict))[:most]:
+        sign, style = SIGN[reason.verdict]
+        body = Text.assemble(*_who(reason, hosts))
+        body.append(f"\n{_cut(printable(reason.actual), verbosity)}")
+        if verbosity > 0 and len(reason.rows) == 1:
+            body.append(f"\nexpected: {printable(reason.expected)}", "dim")
+        found.append(_hanging(Text(f"{sign} ", style), body))
+    left = len(grouped) - len(found)
     if left > 0:
-        lines.append(Text(f"… and {left} more reasons in the report"))
-    return lines
+        found.append(Text(f"… and {left} more reasons in the report (or with -v)"))
+    if found:
+        found.append(Text(""))
+    return found
+
+
+def _who(reason: _Reason, hosts: Sequence[str]) -> "list[tuple[str, str]]":
+    """Requirements and aspects in bold, the hosts behind them."""
+    by_hosts: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    for name, whose in reason.rows.items():
+        requirement, aspect = name.split(" ", 1)
+        by_hosts.setdefault(tuple(whose), {}).setdefault(requirement, []).append(aspect)
+    parts: list[tuple[str, str]] = []
+    for where, requirements in by_hosts.items():
+        count = sum(map(len, requirements.values()))
+        if len(requirements) > MOST_NAMES:
+            what = f"{count} rows of {len(requirements)} requirements"
+        else:
+            alike: dict[str, list[str]] = {}
+            for requirement, aspects in requirements.items():
+                alike.setdefault(", ".join(aspects), []).append(requirement)
+            what = "; ".join(f"{', '.join(names)} {a}" for a, names in alike.items())
+        everywhere = len(where) == len(hosts) > 1 and set(where) == set(hosts)
+        at = f"all {len(hosts)} hosts" if everywhere else folded(where)
+        parts += [("\n" if parts else "", ""), (what, "bold"), (f" ({printable(at)})", "")]
+    return parts
+
+
+def _cut(text: str, verbosity: int) -> str:
+    if verbosity > 0 or len(text) <= MOST_TEXT:
+        return text
+    return f"{text[:MOST_TEXT]}… (all of it in the report, or with -v)"
+
+
+def _overrides(rows: Sequence[Result]) -> "list[Any]":
+    """The values of the standard that the inventory replaces, each once."""
+    from rich.text import Text
+
+    said: dict[str, None] = {}
+    for row in rows:
+        for o in row.overrides:
+            place = Path(o.where).name
+            said[f"{row.requirement}: {o.parameter} = {o.value}, not {o.standard} ({place})"] = None
+    found: list[Any] = [_hanging(Text("override ", "cyan"), Text(printable(line))) for line in said]
+    return [*found, Text("")] if found else []

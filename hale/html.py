@@ -1,0 +1,333 @@
+"""report.html: pytest-html's page, filled from the run's results and from nothing else.
+
+pytest-html escapes neither the cells nor the environment that a plugin gives it. Everything
+of ours is made by html.jinja2, which escapes whatever is put into it and makes control
+characters visible; so there is no place where a host's text could become markup.
+"""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import msgspec
+import pytest
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from hale import terminal
+from hale.results import Override, Result, Results
+from hale.terminal import SIGN, printable
+from hale.verdicts import Verdict
+
+ROW = "hale_row"  # hale/plugin.py keeps a report's row under this name
+# pytest-html's name for each verdict: its filters and its script know no others. What is red
+# comes first in the table.
+OUTCOME = {
+    Verdict.FAIL: "failed",
+    Verdict.UNKNOWN: "error",
+    Verdict.WAIVED: "xfailed",
+    Verdict.PASS: "passed",
+    Verdict.NOT_APPLICABLE: "skipped",
+}
+COLUMNS = {
+    "result": "verdict",
+    "host": "host",
+    "chapter": "§",
+    "requirement": "requirement",
+    "aspect": "aspect",
+    "expected": "expected",
+    "actual": "actual",
+    "severity": "severity",
+    "proven": "reboot-proven",
+    "overrides": "overrides",
+}
+SEVERITIES = ("critical", "major", "minor")
+MEANING = {
+    Verdict.PASS: "read, and as required",
+    Verdict.FAIL: "read, and not as required",
+    Verdict.UNKNOWN: "could not be read; never counts as passed",
+    Verdict.WAIVED: "not as required, accepted by a waiver",
+    Verdict.NOT_APPLICABLE: "does not concern this host",
+}
+
+
+class Recorded(Protocol):
+    """Where the results are while a run lasts."""
+
+    @property
+    def results(self) -> Results:
+        """All rows, as they are to be reported."""
+
+
+class HasRecorder(Protocol):
+    """The part of a run's controller that the page needs."""
+
+    @property
+    def recorder(self) -> Recorded | None:
+        """None as long as nothing is collected."""
+
+
+class Page:
+    """pytest-html's hooks. The audit's rows are added at the end, when all is known of them."""
+
+    def __init__(self, controller: HasRecorder) -> None:
+        self._controller = controller
+        self._report: Any = None
+        self._logs: dict[str, str] = {}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_report_title(self, report: Any) -> None:
+        """Called first of all: keeps the report's data at hand, and empties its environment.
+
+        What pytest-metadata collects (plugins, variables of a CI) is not the run's identity,
+        and would be put into the page as markup. What the operator gave with --metadata stays.
+        """
+        self._report = report
+        given = getattr(report.config.option, "metadata", [])
+        report.set_data("environment", {printable(k): escape(visible(v)) for k, v in given})
+        for verdict, outcome in OUTCOME.items():
+            report.outcomes[outcome]["label"] = verdict.value
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_table_header(self, cells: list[str]) -> None:
+        """Our columns; a click on a head sorts by it."""
+        cells[:] = [
+            f'<th class="sortable" data-column-type="{name}">{head}</th>'
+            for name, head in COLUMNS.items()
+        ]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_table_row(self, report: Any, cells: list[str]) -> None:
+        """Drop the audit's rows, which come from the results; give others our columns."""
+        raw = getattr(report, ROW, None)
+        if raw is None:
+            cells[:] = foreign(report, cells)
+            return
+        cells.clear()
+        text = _log(report, raw)
+        if text:
+            self._logs[raw["test"]] = text
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_summary(self, prefix: list[str]) -> None:
+        """What stands above the table, and the table's rows."""
+        recorder = self._controller.recorder
+        if recorder is None:
+            return
+        found = recorder.results
+        self._report.title = title(found)
+        prefix.append(summary(found))
+        ours = {}
+        for row in in_order(found.results):
+            outcome = OUTCOME[row.verdict]
+            self._report.outcomes = outcome
+            ours[anchor(row)] = [entry(row, self._logs.get(row.test, ""))]
+        self._report.set_data("tests", ours | self._report.data["tests"])
+
+
+def _log(report: Any, raw: dict[str, Any]) -> str:
+    """What pytest has to say of a row beyond the row itself: a traceback, captured output."""
+    said = [f"{head}\n{text}" for head, text in report.sections]
+    if raw["verdict"] in (Verdict.FAIL, Verdict.UNKNOWN):
+        text = report.longreprtext
+        if text != terminal.block(msgspec.convert(raw, Result)):
+            said.insert(0, text)
+    return "\n".join(said)
+
+
+# --- what the template is given ---
+
+
+def visible(value: Any) -> Any:
+    """Text with every control character spelled out, except newlines and tabs; others as is."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    if value.replace("\n", "").replace("\t", "").isprintable():  # nearly always, and fast
+        return value
+    return "".join(c if c in "\n\t" else printable(c) for c in value)
+
+
+@cache
+def _template() -> Any:
+    # finalize sees every value before it is escaped.
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        finalize=visible,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters["utc"] = utc
+    return environment.get_template("html.jinja2").module
+
+
+def utc(stamp: str) -> str:
+    """`2026-11-23T15:24:20.165Z` as people write it; what is no such time as it is."""
+    date, t, time = stamp.partition("T")
+    return f"{date} {time[:8]} UTC" if t else stamp
+
+
+def anchor(row: Result) -> str:
+    """The row's place in the page, the same in every report."""
+    return f"{row.host}/{row.requirement}/{row.aspect}"
+
+
+def in_order(rows: Iterable[Result]) -> list[Result]:
+    """What is red first; the standard's order within a verdict."""
+    order = list(OUTCOME)
+    return sorted(rows, key=lambda r: (order.index(r.verdict), r.chapter or 99))
+
+
+def title(found: Results) -> str:
+    """For the window's tab and the page's head; never without what must not be overlooked."""
+    run = found.run
+    words = [f"Hale {run.kind} {utc(run.started)}: {verdict(found)}"]
+    words += ["INTERRUPTED"] if run.state != "finished" else []
+    words += ["INCOMPLETE"] if run.incomplete else []
+    return " · ".join(words)
+
+
+def verdict(found: Results) -> str:
+    """The run in one or two words."""
+    have = {row.verdict for row in found.results}
+    if not have:
+        return "nothing was judged"
+    if Verdict.FAIL in have:
+        return "not compliant"
+    if Verdict.UNKNOWN in have:
+        return "not proven"
+    whole = found.run.state == "finished" and not found.run.incomplete
+    return "compliant" if whole else "compliant as far as it was asked"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One requirement in the matrix: for each host its rows, aspect by aspect."""
+
+    requirement: str
+    title: str
+    aspects: Sequence[str]
+    overridden: bool
+    cells: Sequence[Sequence[Result]]
+
+
+@dataclass(frozen=True)
+class Overridden:
+    """One value of the standard that the inventory replaces, and for which hosts."""
+
+    requirement: str
+    override: Override
+    hosts: str
+
+
+def summary(found: Results) -> str:
+    """Banner, matrix, overrides, hosts and the run itself."""
+    names = terminal.columns(found)
+    rows = found.results
+    counts = [(v, sum(r.verdict is v for r in rows)) for v in Verdict]
+    page = _template().summary(
+        run=found.run,
+        style=Markup((Path(__file__).parent / "html.css").read_text()),
+        command=shlex.join(found.run.command_line),
+        verdict=verdict(found),
+        good=bool(rows) and not any(r.verdict.red for r in rows),
+        total=len(rows),
+        counts=[(v, count) for v, count in counts if count],
+        reds=[(v, count) for v, count in counts if count and v.red],
+        sign={v: SIGN[v][0] for v in Verdict},
+        meaning=MEANING,
+        names=names,
+        chapters=_chapters(found, names),
+        tally=[_tally(rows, name) for name in names],
+        link=lambda row: "#" + quote(anchor(row)),
+        overrides=overrides(found),
+        hosts=found.hosts,
+        deselected=_deselected(found),
+        possible=len(rows) + len(found.deselected),
+    )
+    return str(page)
+
+
+def _chapters(found: Results, names: Sequence[str]) -> list[tuple[int, list[Line]]]:
+    chapters: dict[int, list[Line]] = {}
+    for requirement, cells in terminal.matrix(found.results).items():
+        rows = [row for of_host in cells.values() for row in of_host]
+        line = Line(
+            requirement,
+            rows[0].title,
+            sorted({r.aspect for r in rows}, key=terminal.ASPECTS.index),
+            any(r.overrides for r in rows),
+            [cells.get(name, []) for name in names],
+        )
+        chapters.setdefault(rows[0].chapter, []).append(line)
+    return list(chapters.items())
+
+
+def _tally(rows: Iterable[Result], name: str) -> list[tuple[Verdict, int]]:
+    mine = [r.verdict for r in rows if r.host == name]
+    counts = [(v, mine.count(v)) for v in (Verdict.FAIL, Verdict.UNKNOWN)]
+    return [(v, count) for v, count in counts if count]
+
+
+def overrides(found: Results) -> list[Overridden]:
+    """Every override once, with the hosts that it applies to."""
+    hosts: dict[str, tuple[str, Override, dict[str, None]]] = {}
+    for row in found.results:
+        for one in row.overrides:
+            # The value may be of any kind, also one that has no hash.
+            key = f"{row.requirement} {one!r}"
+            hosts.setdefault(key, (row.requirement, one, {}))[2][row.host] = None
+    return [
+        Overridden(requirement, one, terminal.folded(list(names)))
+        for requirement, one, names in hosts.values()
+    ]
+
+
+def _deselected(found: Results) -> list[tuple[str, list[str]]]:
+    by_host: dict[str, list[str]] = {}
+    for row in found.deselected:
+        by_host.setdefault(row.host, []).append(f"{row.requirement} {row.aspect}")
+    return list(by_host.items())
+
+
+def entry(row: Result, log: str = "") -> dict[str, Any]:
+    """One row as pytest-html's script wants it; it sorts by the keys named like columns."""
+    page = _template()
+    sign = SIGN[row.verdict][0]
+    return {
+        "testId": anchor(row),
+        "result": OUTCOME[row.verdict].capitalize(),
+        "extras": [],
+        "log": "",
+        # One string for all cells: the browser parses it in one go.
+        "resultsTableRow": [str(page.cells(row=row, sign=sign))],
+        "tableHtml": [str(page.detail(row=row, log=log))],
+        "host": row.host,
+        "chapter": row.chapter or 99,
+        "requirement": row.requirement,
+        "aspect": row.aspect,
+        "expected": row.expected,
+        "actual": row.actual,
+        "severity": SEVERITIES.index(row.severity) if row.severity in SEVERITIES else 9,
+        "proven": not row.reboot_proven,
+        "overrides": -len(row.overrides),
+    }
+
+
+def foreign(report: Any, cells: Sequence[str]) -> list[str]:
+    """A test that is none of the audit's (a site's own, or a file that cannot be collected).
+
+    pytest-html's first cell is its own word for the outcome, which its filters look at.
+    """
+    said = report.longreprtext.strip().splitlines()
+    texts = {"requirement": report.nodeid, "actual": said[-1] if said else ""}
+    cell = _template().cell
+    ours = [str(cell(name=name, text=texts.get(name, ""))) for name in COLUMNS]
+    return [cells[0], *ours[1:]]
