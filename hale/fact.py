@@ -142,7 +142,7 @@ class Evidence:
     outputs: Mapping[str, Output] = field(default_factory=dict)  # by "subject.command"
     listed: Mapping[str, File] = field(default_factory=dict)  # by path
     patterns: frozenset[str] = frozenset()  # what was looked for
-    hidden: Sequence[str] = ()  # directories that could not be searched
+    hidden: Mapping[str, str] = field(default_factory=dict)  # what could not be searched, and why
     files_trouble: str = ""  # why the files could not be read at all
     read_at: float = 0.0  # when the answer was complete, by the operator's clock
     clock: float | None = None  # the host's own clock at that moment
@@ -207,9 +207,9 @@ class Readings:
         for pattern in patterns:
             if pattern not in self._evidence.patterns:
                 raise Unreadable(f"{pattern} is not in the evidence")
-            for directory in self._evidence.hidden:
+            for directory, why in self._evidence.hidden.items():
                 if _could_hold(directory, pattern):
-                    raise Unreadable(f"{directory}: not searchable by this user")
+                    raise Unreadable(f"{directory}: not searchable: {why}")
             for path in sorted(p for p in self._evidence.listed if matches(p, pattern)):
                 found.setdefault(path, self._evidence.listed[path])
         self.used_files.update(found)

@@ -6,12 +6,14 @@ waits in a pipe.
 """
 
 import base64
+import gzip
 import re
 import secrets
 import shlex
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Protocol
@@ -101,8 +103,8 @@ def gather(
 
 def ask(question: Question, transport: Transport, timeout: float) -> Evidence:
     """One host's evidence. A host that is down, or babbles, is evidence too (`down`)."""
-    nonce = secrets.token_hex(16)
-    answer = transport.ask(command(question, nonce), timeout)
+    token = secrets.token_hex(8)
+    answer = transport.ask(command(question, token), timeout)
     now = time.time()
     known = Evidence(
         question.host.name,
@@ -117,7 +119,7 @@ def ask(question: Question, transport: Transport, timeout: float) -> Evidence:
     if answer.down:
         return known
     try:
-        return _evidence(known, question, nonce.encode(), answer.stdout)
+        return _evidence(known, question, token.encode(), answer.stdout)
     except _Malformed as error:
         said = answer.stderr.decode(errors="backslashreplace").strip()[-300:]
         return replace(known, down=mask(f"{error}{': ' + said if said else ''}"))
@@ -126,50 +128,81 @@ def ask(question: Question, transport: Transport, timeout: float) -> Evidence:
 # --- the script ---
 
 
-def command(question: Question, nonce: str) -> str:
+def command(question: Question, token: str) -> str:
     """The one command line to run; any login shell reads it alike, fish and csh too."""
-    text = base64.b64encode(script(question, nonce).encode()).decode()
-    return f"echo {text} | base64 -d | sh"
+    # Packed: one argument of a command may have 128 KiB (execve(2)), and a far host's first
+    # round trip carries 14 KB.
+    packed = gzip.compress(script(question, token).encode(), mtime=0)
+    return f"echo {base64.b64encode(packed).decode()} | base64 -d | gzip -d | sh"
 
 
+# `problems` tells what find complained of. What is not there is only counted: of some hundred
+# patterns most name nothing.
 _PRELUDE = r"""
 LC_ALL=C PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin
 export LC_ALL PATH
 unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY
 unset POSIXLY_CORRECT GREP_OPTIONS GREP_COLORS
+read -r N </proc/sys/kernel/random/uuid || exit
+printf '%s %s\n' "$1" $N
 T=; command -v timeout >/dev/null && T=1
 run() {
   printf '%s C %s\n' $N "$1"
   { e=$(${T:+timeout -k 1 "$2"} sh -c "$3" </dev/null 2>&1 >&3 3>&-); r=$?; } 3>&1
   printf '%s S %s\n%s' $N $r "$e"
 }
+problems() {
+  n=0 f= IFS='
+'
+  set -f
+  for l in $e; do
+    case $l in
+    *': No such file or directory' | *': Not a directory') n=$((n+1)) ;;
+    *) f="$f$l
+" ;;
+    esac
+  done
+  unset IFS
+  set +f
+  printf '%s S %s\n%s\n%s' $N $r $n "$f"
+}
+folders() {
+  printf '%s H\n' $N
+  { e=$(find "$@" -maxdepth 1 -false 2>&1 >&3); r=$?; } 3>&1
+  problems
+}
 list() {
-  printf '%s L\n' $N
+  printf '%s L %s\n' $N $#
   { e=$(find "$@" -maxdepth 0 -printf '%p\0%y\0%Y\0%l\0%C@\0%T@\0' \
         \( -readable -printf 'r\0' -o -printf '-\0' \) 2>&1 >&3); r=$?; } 3>&1
-  printf '%s S %s\n%s' $N $r "$e"
+  problems
 }
 links() {
   printf '%s M\n' $N
-  find -L "$@" -maxdepth 0 -printf '%p\0%C@\0%T@\0' 2>/dev/null
+  find -L "$@" -maxdepth 0 -xtype l -printf '%p\0%C@\0%T@\0' 2>/dev/null
 }
 lines() {
-  printf '%s G\n' $N
+  printf '%s G %s\n' $N $#
   { e=$(grep -anHZ '' "$@" 2>&1 >&3); r=$?; } 3>&1
   printf '%s S %s\n%s' $N $r "$e"
 }
 """
 
 
-def script(question: Question, nonce: str) -> str:
-    """The whole script in POSIX sh; frames `C` command, `L` list, `G` lines, `Z` the end."""
+def script(question: Question, token: str) -> str:
+    """The whole script in POSIX sh. It says `token NONCE`, then frames that begin with NONCE.
+
+    `H` folders, `L` list, `M` links, `G` lines, `C` a command, `S` how it ended, `Z` the end.
+    The nonce is the host's own, so that no process list shows it while a probe runs.
+    """
     quick = [_run(name, c) for name, c in question.commands if not c.slow]
     body = "\n".join([*_files(question.patterns), *quick])
     inner = f"{{\n{body}\n}} </dev/null"
     for name, slow in question.commands:
         if slow.slow:  # its output waits in the pipe until the others are done
             inner = f"{{ {_run(name, slow)}; }} | {{\n{inner}\ncat\n}}"
-    return f"N={nonce}{_PRELUDE}{inner}\nprintf '%s Z %s\\n' $N \"$(date +%s.%N)\"\n"
+    end = "printf '%s Z %s\\n' $N \"$(date +%s.%N)\""
+    return f"set -- {token}{_PRELUDE}{inner}\n{end}\n"
 
 
 def _run(name: str, command: Command) -> str:
@@ -179,35 +212,44 @@ def _run(name: str, command: Command) -> str:
 def _files(patterns: Sequence[str]) -> list[str]:
     if not patterns:
         return []
-    folders: dict[str, None] = {}
-    for pattern in patterns:
-        parts = pattern.split("/")[1:-1]
-        for depth in range(1, len(parts) + 1):
-            folders["/" + "/".join(parts[:depth])] = None
+    searched = " ".join(map(_shell_pattern, _searched(patterns)))
+    wanted = " ".join(map(_shell_pattern, patterns))
     return [
-        "printf '%s H\\n' $N",
-        f"for d in {' '.join(map(_shell_pattern, folders))}; do",
-        '  [ ! -d "$d" ] || { [ -r "$d" ] && [ -x "$d" ]; } || printf \'%s\\0\' "$d"',
-        "done",
+        f"folders /dev/null/. {searched}",  # without any, find would search where we are
+        # Only regular files are opened: a FIFO would hang, a device may act. They are chosen
+        # before the listing, so that one that comes or goes in between is noticed (_unread).
         "set --",
-        f"for p in {' '.join(map(_shell_pattern, patterns))}; do",
-        '  if [ -e "$p" ] || [ -L "$p" ]; then set -- "$@" "$p"; fi',
-        "done",
-        '[ $# = 0 ] || list "$@"',
-        # only regular files are opened: a FIFO would hang, a device may act
-        'n=$#; for p; do if [ -L "$p" ]; then set -- "$@" "$p"; fi; done; shift $n',
-        '[ $# = 0 ] || links "$@"',
-        "set --",
-        f"for p in {' '.join(map(_shell_pattern, patterns))}; do",
+        f"for p in {wanted}; do",
         '  if [ -f "$p" ]; then set -- "$@" "$p"; fi',
         "done",
-        '[ $# = 0 ] || lines "$@"',
+        # A pattern that matches nothing stays as it is: find says that there is no such file.
+        f"list {wanted}",
+        f"links {wanted}",
+        # With no file to read there is nothing to say, and grep would read its input instead.
+        'lines "$@" /dev/null',
     ]
+
+
+def _searched(patterns: Sequence[str]) -> list[str]:
+    """The folders that must be searchable, else a pattern's matches are not all there.
+
+    For a path without wildcards find itself says what became of it.
+    """
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        parts = pattern.split("/")
+        for depth in range(2, len(parts)):
+            if any(_WILD.search(part) for part in parts[1 : depth + 1]):
+                found["/".join(parts[:depth]) + "/."] = None
+    return list(found)
+
+
+_WILD = re.compile(r"[*?]|\[[^]]*\]")
 
 
 def _shell_pattern(pattern: str) -> str:
     """Everything quoted but the wildcards."""
-    parts = re.split(r"([*?]|\[[^]]*\])", pattern)
+    parts = re.split(f"({_WILD.pattern})", pattern)
     return "".join(p if i % 2 else (shlex.quote(p) if p else "") for i, p in enumerate(parts))
 
 
@@ -218,49 +260,118 @@ class _Malformed(Exception):
     pass
 
 
-def _evidence(known: Evidence, question: Question, nonce: bytes, stdout: bytes) -> Evidence:
-    frames = [(f[1:2], f[3:] if f[2:3] == b" " else f[2:]) for f in stdout.split(nonce)[1:]]
+class _Unproven(Exception):
+    """The files were not seen as they are; their commands' outputs may be fine."""
+
+
+_NONCE = re.compile(rb"[0-9a-f-]{36}")
+Frames = Sequence[tuple[bytes, bytes]]
+
+
+def _evidence(known: Evidence, question: Question, token: bytes, stdout: bytes) -> Evidence:
+    _, _, told = stdout.partition(token + b" ")
+    nonce, _, rest = told.partition(b"\n")
+    if not _NONCE.fullmatch(nonce):
+        raise _Malformed("the host did not run what it was sent")
+    frames = [(f[1:2], f[3:] if f[2:3] == b" " else f[2:]) for f in rest.split(nonce)[1:]]
     if not frames or frames[-1][0] != b"Z":
-        raise _Malformed(
-            "the host's answer breaks off" if frames else "the host did not run what it was sent"
-        )
-    outputs: dict[str, Output] = {}
+        raise _Malformed("the host's answer breaks off")
     listed: dict[str, File] = {}
-    moved: dict[str, float] = {}
-    content: dict[str, list[bytes]] = {}
-    hidden: list[str] = []
+    hidden: dict[str, str] = {}
     files_trouble = ""
-    asked = dict(question.commands)
-    for (kind, data), (after, status) in zip(frames, [*frames[1:], (b"", b"")], strict=True):
-        code, errors = _status(status) if after == b"S" else (0, "")
-        if kind == b"C":
-            name, _, printed = data.partition(b"\n")
-            key = name.decode()
-            outputs[key] = Output(
-                key, code, mask(_text(printed)), mask(errors), known.read_at, asked[key].script
-            )
-        elif kind == b"H":
-            hidden = [_text(d) for d in data[1:].split(b"\0")[:-1]]
-        elif kind == b"L":
-            listed = _listing(data[1:])
-            if code == 127:
-                files_trouble = f"the files could not be listed: {errors.strip()}"
-        elif kind == b"M":
-            moved = _moved(data[1:])
-        elif kind == b"G":
-            content = _grep(data[1:])
-            if code == 127:
-                files_trouble = f"the files could not be read: {errors.strip()}"
-            listed = _with_trouble(listed, errors)
+    try:
+        if question.patterns:
+            hidden, listed = _seen(frames)
+    except _Unproven as error:
+        files_trouble = str(error)
     clock = re.fullmatch(rb"(\d+\.\d+)\n?", frames[-1][1])
     return replace(
         known,
-        outputs=outputs,
-        listed={f.path: f for f in _filled(listed.values(), moved, content)},
+        outputs=_outputs(known, question, frames),
+        listed=listed,
         hidden=hidden,
-        files_trouble=files_trouble,
+        files_trouble=mask(files_trouble),
         clock=float(clock[1]) if clock else None,
     )
+
+
+def _outputs(known: Evidence, question: Question, frames: Frames) -> dict[str, Output]:
+    asked = dict(question.commands)
+    outputs: dict[str, Output] = {}
+    for (kind, data), (after, end) in pairwise(frames):
+        if kind != b"C":
+            continue
+        name, _, printed = data.partition(b"\n")
+        key = _text(name)
+        if key not in asked or key in outputs:
+            raise _Malformed(f"the host's answer is garbled: command {key[:40]!r}")
+        if after != b"S":
+            continue  # it was killed half-way; what it printed proves nothing
+        code, errors = _status(end)
+        outputs[key] = Output(
+            key, code, mask(_text(printed)), mask(errors), known.read_at, asked[key].script
+        )
+    return outputs
+
+
+def _seen(frames: Frames) -> tuple[dict[str, str], dict[str, File]]:
+    """What could not be searched and why, and the files. Raises _Unproven."""
+    found = dict(frames)
+    ended = {k: end for (k, _), (after, end) in pairwise(frames) if after == b"S"}
+    if not found.keys() >= {b"H", b"L", b"M", b"G"} or not ended.keys() >= {b"H", b"L", b"G"}:
+        raise _Unproven("the files were not read: the host's answer has a gap")
+    hidden = dict(_problems(ended[b"H"])[1])
+    count, _, records = found[b"L"].partition(b"\n")
+    listed = _listing(records)
+    absent, blocked = _problems(ended[b"L"])
+    if count != b"%d" % (len(listed) + absent + len(blocked)):
+        raise _Unproven(f"the files could not be listed: {len(listed)} of {_text(count)} were")
+    count, _, records = found[b"G"].partition(b"\n")
+    content = _grep(records)
+    status, said = _status(ended[b"G"])
+    if status > 2:
+        raise _Unproven(f"the files could not be read: grep ended with {status}: {said.strip()}")
+    paths = {*content, *(f.path for f in listed)}
+    failed = [_complaint(line, paths) for line in said.splitlines()]
+    files = list(_filled(listed, _moved(found[b"M"][1:]), content, dict(failed)))
+    # A file that two patterns match was listed and read twice.
+    read = sum(f.kind == "f" and f.path not in dict(failed) for f in listed)
+    if count != b"%d" % (1 + read + len(failed)) or not content.keys() <= paths:
+        files = [_unread(file) for file in files]
+    return hidden | dict(blocked), {f.path: f for f in files}
+
+
+def _unread(file: File) -> File:
+    """Not all that was listed was read: which files are empty and which were missed?"""
+    if file.content == ():
+        return replace(file, content=None, trouble="it changed while it was read; run again")
+    return file
+
+
+_COMPLAINT = re.compile(r"find: ['`]([^\\]*)': (.+)")
+
+
+def _problems(frame: bytes) -> tuple[int, list[tuple[str, str]]]:
+    """How many paths name nothing, and those that could not be seen, with the reason."""
+    code, said = _status(frame)
+    absent, _, errors = said.partition("\n")
+    found = [_COMPLAINT.fullmatch(line) for line in errors.splitlines()]
+    explained = absent.isdecimal() and (code == 0 or found or int(absent))
+    if code > 1 or not explained or not all(found):
+        why = (errors.strip().splitlines() or [f"find ended with {code}"])[-1]
+        raise _Unproven(f"the files could not be listed: {why}")
+    return int(absent), [
+        (f[1].removesuffix("/.").replace("/./", "/") or "/", f[2]) for f in found if f
+    ]
+
+
+def _complaint(line: str, paths: Collection[str]) -> tuple[str, str]:
+    """What grep says of a file: `grep: PATH: Input/output error`."""
+    path, colon, why = line.removeprefix("grep: ").rpartition(": ")
+    known = path in paths or why == "No such file or directory"  # gone before it was listed
+    if not (line.startswith("grep: ") and colon and known):
+        raise _Unproven(f"the files could not be read: {line}")
+    return path, why
 
 
 def _text(raw: bytes) -> str:
@@ -269,7 +380,7 @@ def _text(raw: bytes) -> str:
 
 def _status(frame: bytes) -> tuple[int, str]:
     code, _, errors = frame.partition(b"\n")
-    if not code.isdigit():
+    if not re.fullmatch(rb"\d{1,3}", code):
         raise _Malformed(f"the host's answer is garbled: {code[:40]!r} is no exit status")
     return int(code), _text(errors)
 
@@ -281,17 +392,19 @@ def _records(data: bytes, width: int) -> Iterable[list[bytes]]:
     return (fields[i : i + width] for i in range(0, len(fields) - 1, width))
 
 
-def _listing(data: bytes) -> dict[str, File]:
-    files = {}
+def _listing(data: bytes) -> list[File]:
+    files = []
     for path, kind, real, target, changed, modified, readable in _records(data, 7):
         followed = real if kind == b"l" and real == b"f" else kind
-        files[_text(path)] = File(
-            path=_text(path),
-            kind=_text(followed),
-            target=_text(target) if kind == b"l" else None,
-            changed=max(_seconds(changed), _seconds(modified)),
-            content=() if readable == b"r" and followed == b"f" else None,
-            trouble="" if readable == b"r" else "not readable by this user",
+        files.append(
+            File(
+                path=_text(path),
+                kind=_text(followed),
+                target=_text(target) if kind == b"l" else None,
+                changed=max(_seconds(changed), _seconds(modified)),
+                content=() if readable == b"r" and followed == b"f" else None,
+                trouble="" if readable == b"r" else "not readable by this user",
+            )
         )
     return files
 
@@ -301,10 +414,9 @@ def _moved(data: bytes) -> dict[str, float]:
 
 
 def _seconds(raw: bytes) -> float:
-    try:
-        return float(raw)
-    except ValueError:
-        raise _Malformed("the host's list of files is garbled") from None
+    if not re.fullmatch(rb"-?\d{1,15}(\.\d*)?", raw):
+        raise _Malformed("the host's list of files is garbled")
+    return float(raw)
 
 
 def _grep(data: bytes) -> dict[str, list[bytes]]:
@@ -317,31 +429,32 @@ def _grep(data: bytes) -> dict[str, list[bytes]]:
         end = data.find(b"\n", colon)
         if nul < 0 or colon < 0 or end < 0:
             raise _Malformed("the host's files are garbled")
-        lines = content.setdefault(_text(data[at:nul]), [])
+        path, number = _text(data[at:nul]), data[nul + 1 : colon]
+        if number == b"1":
+            content[path] = []
+        lines = content.setdefault(path, [])
         lines.append(data[colon + 1 : end])
-        if data[nul + 1 : colon] != b"%d" % len(lines):
+        if number != b"%d" % len(lines):
             raise _Malformed("the host's files are garbled: a line is missing")
         at = end + 1
     return content
 
 
-def _with_trouble(listed: Mapping[str, File], errors: str) -> dict[str, File]:
-    """Files that grep complained of count as unreadable: `grep: PATH: Input/output error`."""
-    files = dict(listed)
-    for line in errors.splitlines():
-        for path, file in listed.items():
-            if line.startswith(f"grep: {path}: "):
-                files[path] = replace(file, content=None, trouble=line.removeprefix("grep: "))
-    return files
-
-
 def _filled(
-    files: Iterable[File], moved: Mapping[str, float], content: Mapping[str, list[bytes]]
+    files: Iterable[File],
+    moved: Mapping[str, float],
+    content: Mapping[str, list[bytes]],
+    failed: Mapping[str, str],
 ) -> Iterable[File]:
     for file in files:
-        changed = max(file.changed, moved.get(file.path, 0.0))
-        if file.content is None or file.path not in content:
-            yield replace(file, changed=changed)
-            continue
-        text = mask("\n".join(_text(line) for line in content[file.path]))
-        yield replace(file, changed=changed, content=tuple(text.split("\n")))
+        if file.target is not None:
+            # The later of link and target; 0, "not known", where the target's was not told.
+            target = moved.get(file.path)
+            file = replace(file, changed=max(file.changed, target) if target else 0.0)
+        if file.path in failed:
+            yield replace(file, content=None, trouble=failed[file.path])
+        elif file.content is None or file.path not in content:
+            yield file
+        else:
+            text = mask("\n".join(_text(line) for line in content[file.path]))
+            yield replace(file, content=tuple(text.split("\n")))

@@ -24,6 +24,7 @@ tests/facts/<subject>/<what-it-shows>.toml is
     stdout = ""                      # also: stderr, status
 
     inventory = "[masters]\n…"       # instead of ../../inventory.ini
+    planned = false                  # the host was named by a URI, not by the inventory
 
 A requirement of the whole cluster has `[hosts.<name>]` tables with files, outputs, hidden,
 down, files_trouble and `clock` (the host's, when the operator's is 0) of each instead;
@@ -106,6 +107,7 @@ class Given(GivenHost, kw_only=True, forbid_unknown_fields=True):
     hosts: dict[str, GivenHost] = {}
     every: GivenHost = msgspec.field(default_factory=GivenHost)
     inventory: str = ""
+    planned: bool = True
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda p: f"{p.parent.name}/{p.stem}")
@@ -199,7 +201,7 @@ def readings_of(given: GivenHost, case: Case[Any], host: Host | None) -> Reading
                 path: file_of(path, file) for path, file in given.files.items() if not file.ignored
             },
             patterns=frozenset(patterns),
-            hidden=given.hidden,
+            hidden=dict.fromkeys(given.hidden, "Permission denied"),
             files_trouble=given.files_trouble,
             down=given.down,
             clock=given.clock,
@@ -266,6 +268,7 @@ def with_variables(given: Given) -> Inventory:
     hosts = tuple(
         dataclasses.replace(
             host,
+            planned=given.planned,
             variables={
                 **host.variables,
                 **{
