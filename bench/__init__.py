@@ -1,0 +1,1 @@
+"""The speed comparisons: `make bench`, or `python -m bench`."""

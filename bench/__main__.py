@@ -1,0 +1,129 @@
+"""`python -m bench`: how fast an audit is, against the floor and against stock testinfra.
+
+Everything is measured side by side in one run: a round runs each contender once, and what
+counts are medians over the rounds and ratios between contenders. A contender that judged
+other tests than the audit, or judged differently, ends the benchmark.
+
+Exit status: 0 targets reached, 1 a target missed, 2 nothing could be measured.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bench import page
+from bench.contenders import LEAST_TESTS, Arena, Contender, Done, RunFailed, contenders, run
+from bench.hosts import prepare
+from bench.measured import Disagreement, compare, repeats
+from hale.provenance import ROOT
+from lab.machine import LabError, LabUnavailable, raised
+
+SLOW = "stock"
+QUICK_ROUNDS = 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="how many rounds (default: 5)")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"only {QUICK_ROUNDS} round of the slowest contender; bench/results.md stays as it is",
+    )
+    options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    console = Console(highlight=False)
+    try:
+        # A lab of this name is swept by the next one, should we be killed.
+        with (
+            tempfile.TemporaryDirectory(prefix="hale-bench-") as folder,
+            raised(f"test-{os.getpid()}-bench", console.print) as lab,
+        ):
+            prepare(lab)
+            arena = Arena(lab, Path(folder))
+            measured = _measure(arena, options.rounds, options.quick, console)
+    except KeyboardInterrupt:
+        console.print("stopped; the lab is taken down")
+        return 130
+    except (LabUnavailable, LabError, RunFailed, Disagreement) as error:
+        console.print(f"nothing measured: {error}", style="red", markup=False)
+        return 2
+    console.print()
+    console.print(page.table(measured))
+    for verdict in page.verdicts(measured):
+        console.print(str(verdict), style="green" if verdict.reached else "bold red")
+    if options.quick:
+        console.print(f"--quick: {QUICK_ROUNDS} round of {SLOW}, results.md not written")
+    else:
+        (ROOT / "bench" / "results.md").write_text(page.markdown(measured))
+        console.print("written: bench/results.md")
+    return 0 if all(verdict.reached for verdict in page.verdicts(measured)) else 1
+
+
+def _measure(arena: Arena, rounds: int, quick: bool, console: Console) -> page.Measured:
+    everybody = contenders(arena)
+    load = os.getloadavg()[0]
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    ) as progress:
+        task = progress.add_task("warming up", total=None)
+        once = run(everybody[0], arena)
+        arena.repeat = repeats(once.tests, LEAST_TESTS)
+        arena.tests = once.tests * arena.repeat
+        console.print(
+            f"{once.tests} tests of chapters 4 to 9 on {len(arena.hosts)} hosts, "
+            f"{arena.repeat} times: {arena.tests} tests"
+        )
+        plan = [
+            (number, contender)
+            for number in range(1, rounds + 1)
+            for contender in everybody
+            if not (quick and contender.key == SLOW and number > QUICK_ROUNDS)
+        ]
+        progress.update(task, total=len(plan) + 2)
+        # Compiles what is not yet compiled.
+        for contender in everybody[:2]:
+            run(contender, arena)
+            progress.advance(task)
+        done: dict[str, list[Done]] = {contender.key: [] for contender in everybody}
+        for number, contender in plan:
+            progress.update(task, description=f"round {number} of {rounds}: {contender.title}")
+            done[contender.key].append(_checked(contender, arena, once))
+            seconds = done[contender.key][-1].seconds
+            console.print(f"  round {number}  {seconds:8.3f} s  {contender.title}")
+            progress.advance(task)
+    return page.Measured(
+        titles={contender.key: contender.title for contender in everybody},
+        done=done,
+        tests=arena.tests,
+        hosts=len(arena.hosts),
+        repeat=arena.repeat,
+        load=(load, os.getloadavg()[0]),
+        ended=time.time(),
+    )
+
+
+def _checked(contender: Contender, arena: Arena, reference: Done) -> Done:
+    """One run; raises Disagreement if it did not judge what the audit judges."""
+    done = run(contender, arena)
+    if contender.key != "whole" and done.tests != arena.tests:
+        raise Disagreement(f"{contender.title}: {done.tests} tests instead of {arena.tests}")
+    if done.verdicts is not None and reference.verdicts is not None:
+        compare(contender.title, done.verdicts, reference.verdicts)
+    return done
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,264 @@
+"""The contenders: each runs from cold, is timed, and says what it judged.
+
+All run in the operator's namespace of one lab, over the same ssh_config, with the same Python
+and the same plugins installed. Compiled Python is kept for all of them, in a folder of the
+benchmark's own.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+from bench.measured import Test, Verdicts, merged
+from bench.repeat import COPY
+from hale import standard
+from hale.provenance import ROOT
+from lab.machine import Lab
+
+CHAPTERS = range(4, 10)
+LEAST_TESTS = 200
+# A run that takes longer than this many seconds hangs.
+TIMEOUT = 600.0
+
+_NOISE = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTEST_ADDOPTS", "PYTEST_PLUGINS")
+_STOCK_ID = re.compile(r"test_(\w+)_([a-z]+)\[\d+-\w+://(.+)\]")
+_SUMMARY = re.compile(r"^=+ (?:.* )?(\d+) passed in ", re.M)
+
+
+class RunFailed(Exception):
+    """A contender did not run as it should; its time means nothing."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """One run. `parts` are named stretches of it; `verdicts` is None where nothing is judged."""
+
+    seconds: float
+    tests: int
+    verdicts: Verdicts | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """`key` for the program, `title` for people; `run` does one run in a new, empty folder."""
+
+    key: str
+    title: str
+    run: Callable[[Path], Done]
+
+
+class Arena:
+    """The lab's hosts, and the files that every contender needs to reach them."""
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        self.lab = lab
+        self.folder = folder
+        self.hosts = [host.name for host in lab.hosts]
+        self.repeat = 1
+        self.tests = 0
+        # The lab's ssh_config enters the namespace for each connection; the contenders are in it.
+        text = lab.ssh_config.read_text()
+        self._config = re.sub(r"^ *Proxy.*\n", "", text, flags=re.M)
+        self.ssh_config = folder / "ssh_config"
+        self.ssh_config.write_text(self._config)
+        self.inventory = folder / "inventory.ini"
+        hosts = lab.inventory.read_text().replace(str(lab.ssh_config), str(self.ssh_config))
+        self.inventory.write_text(hosts)
+        stated = standard.load(ROOT / "standard").requirements
+        chapters = sorted({r.chapter for r in stated} & set(CHAPTERS))
+        self.marks = " or ".join(f"chapter{chapter}" for chapter in chapters)
+
+    # --- ours ---
+
+    def audit(self, folder: Path) -> Done:
+        """The product as it is used, all reports written."""
+        done, verdicts, tests = self._audit(
+            folder, "-p", "bench.repeat", f"--repeat={self.repeat}", "-m", f"({self.marks})"
+        )
+        return Done(done, tests, merged(verdicts, self.repeat))
+
+    def whole(self, folder: Path) -> Done:
+        """Everything that the document's profile says, the VIP that nobody answers included."""
+        seconds, _, tests = self._audit(folder)
+        return Done(seconds, tests)
+
+    def _audit(self, folder: Path, *options: str) -> tuple[float, list[tuple[Test, str]], int]:
+        seconds = self._pytest(
+            folder,
+            *options,
+            f"--inventory={self.inventory}",
+            "--hosts=all",
+            f"--reports={folder}",
+        )
+        (results,) = folder.glob("*-audit/results.json")
+        found = json.loads(results.read_bytes())
+        reports = [results.parent / name for name in ("report.html", "junit.xml", "evidence.json")]
+        if found["run"]["state"] != "finished" or not all(path.is_file() for path in reports):
+            raise RunFailed(f"the audit did not finish, or lacks a report: {_said(folder)}")
+        verdicts = [
+            ((row["host"], row["requirement"].partition(COPY)[0], row["aspect"]), row["verdict"])
+            for row in found["results"]
+        ]
+        return seconds, verdicts, len(_cases(results.parent / "junit.xml"))
+
+    # --- the floor ---
+
+    def floor(self, folder: Path) -> Done:
+        """What nobody can avoid: one login to each host, and pytest with so many empty tests."""
+        return self._floor(folder)
+
+    def floor_with_reports(self, folder: Path) -> Done:
+        """The same, pytest writing the two reports that are its plugins' own."""
+        html = ("--html", f"{folder}/report.html", "--self-contained-html")
+        return self._floor(folder, *html, f"--junitxml={folder}/junit.xml")
+
+    def _floor(self, folder: Path, *options: str) -> Done:
+        ssh = [shlex.join(["ssh", "-F", str(self.ssh_config), host, "true"]) for host in self.hosts]
+        script = "p=; " + " ".join(f"{one} & p=$p\\ $!;" for one in ssh)
+        login = self._timed(folder, ["sh", "-c", f"{script} for i in $p; do wait $i || exit; done"])
+        pytest = self._pytest(folder, *options, tree="empty")
+        passed = _SUMMARY.search(_said(folder))
+        return Done(
+            login + pytest,
+            int(passed[1]) if passed else 0,
+            parts={"five bare ssh at once": login, "pytest, empty tests": pytest},
+        )
+
+    # --- stock testinfra ---
+
+    def stock(self, folder: Path) -> Done:
+        """`ssh://` as installed."""
+        return self._stock(folder, "ssh", self.ssh_config)
+
+    def control_path(self, folder: Path) -> Done:
+        """`ssh://`, and a ControlPath in ssh_config, so that a host's commands share a login."""
+        config = folder / "ssh_config"
+        config.write_text(f"{self._config}    ControlPath {folder}/%C\n")
+        try:
+            return self._stock(folder, "ssh", config)
+        finally:
+            # They would stay for a minute, and make the next run a warm one.
+            for host in self.hosts:
+                leave = ["ssh", "-F", str(config), "-O", "exit", host]
+                subprocess.run(self.lab.operator_argv(leave), stderr=subprocess.DEVNULL)
+
+    def paramiko(self, folder: Path) -> Done:
+        """`paramiko://`, which keeps one connection a host."""
+        return self._stock(folder, "paramiko", self.ssh_config)
+
+    def _stock(self, folder: Path, backend: str, config: Path) -> Done:
+        hosts = ",".join(f"{backend}://{host}" for host in self.hosts)
+        junit = folder / "junit.xml"
+        seconds = self._pytest(
+            folder,
+            f"--hosts={hosts}",
+            f"--ssh-config={config}",
+            f"--junitxml={junit}",
+            tree="stock",
+        )
+        cases = _cases(junit)
+        return Done(seconds, len(cases), merged(map(_stock_verdict, cases), self.repeat))
+
+    # --- running ---
+
+    def _pytest(self, folder: Path, *options: str, tree: str = "") -> float:
+        """Seconds that pytest took with the audit's tests, or with those of bench/TREE."""
+        words = [sys.executable, "-m", "pytest", "-o", f"cache_dir={folder}/cache", *options]
+        if tree:
+            words += ["-c", f"{ROOT}/bench/{tree}/pytest.ini", f"{ROOT}/bench/{tree}"]
+        return self._timed(folder, words, accepted=(0, 1))
+
+    def _timed(self, folder: Path, words: Sequence[str], accepted: Sequence[int] = (0,)) -> float:
+        environment = {k: v for k, v in os.environ.items() if k not in _NOISE}
+        environment |= {
+            "PYTHONPYCACHEPREFIX": str(self.folder / "compiled"),
+            "BENCH_TESTS": str(self.tests),
+            "BENCH_REPEAT": str(self.repeat),
+        }
+        with (folder / "said").open("wb") as said:
+            began = time.perf_counter()
+            process = subprocess.Popen(
+                self.lab.operator_argv(words),
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                status = process.wait(TIMEOUT)
+                seconds = time.perf_counter() - began
+            except subprocess.TimeoutExpired:
+                raise RunFailed(f"no end after {TIMEOUT:.0f} s: {_said(folder)}") from None
+            finally:
+                _end(process)
+        if status not in accepted:
+            raise RunFailed(f"exit status {status}: {_said(folder)}")
+        return seconds
+
+
+def contenders(arena: Arena) -> list[Contender]:
+    """All of them, in the order of a round."""
+    return [
+        Contender("audit", "Hale", arena.audit),
+        Contender("floor", "the floor: bare ssh + empty tests", arena.floor),
+        Contender("reports", "the floor, junit and html written", arena.floor_with_reports),
+        Contender("whole", "Hale, everything, VIP unanswered", arena.whole),
+        Contender("control", "testinfra ssh:// + ControlPath", arena.control_path),
+        Contender("paramiko", "testinfra paramiko://", arena.paramiko),
+        Contender("stock", "testinfra ssh:// as installed", arena.stock),
+    ]
+
+
+def run(contender: Contender, arena: Arena) -> Done:
+    """One run in a folder of its own, which is removed again."""
+    folder = arena.folder / "run"
+    folder.mkdir()
+    try:
+        return contender.run(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End what is left of a run: after Ctrl-C, or a hang."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _said(folder: Path) -> str:
+    return (folder / "said").read_text(errors="replace")[-3000:]
+
+
+def _cases(junit: Path) -> list[ElementTree.Element]:
+    return list(ElementTree.parse(junit).iter("testcase"))
+
+
+def _stock_verdict(case: ElementTree.Element) -> tuple[Test, str]:
+    """Test and verdict, in the audit's words; the function is named after the requirement."""
+    named = _STOCK_ID.fullmatch(case.get("name", ""))
+    if not named:
+        raise RunFailed(f"a test of no known form: {case.get('name')}")
+    requirement, aspect, host = named.groups()
+    said = {"failure": "FAIL", "error": "UNKNOWN", "skipped": "N-A"}
+    verdict = next((said[child.tag] for child in case if child.tag in said), "PASS")
+    return (host, requirement.replace("_", "-").upper(), aspect), verdict

@@ -1,0 +1,167 @@
+"""What people read: the table in the terminal, and bench/results.md."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from rich.table import Table
+
+from bench.contenders import Done
+from bench.measured import Ratio, Series, ratio
+from hale import provenance
+
+WIDTH = 30  # of the longest bar, in characters
+PACKAGES = ("pytest", "pytest-testinfra", "pytest-xdist", "pytest-html", "paramiko")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All runs of a benchmark, by contender."""
+
+    titles: Mapping[str, str]
+    done: Mapping[str, Sequence[Done]]
+    tests: int
+    hosts: int
+    repeat: int
+    load: tuple[float, float]  # the machine's load average before and after
+    ended: float  # seconds since the epoch
+
+    def series(self, key: str) -> Series:
+        return Series(tuple(done.seconds for done in self.done[key]))
+
+    def parts(self, key: str) -> dict[str, Series]:
+        """The stretches that a contender's runs consist of."""
+        names = self.done[key][0].parts
+        return {name: Series(tuple(d.parts[name] for d in self.done[key])) for name in names}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A target, and whether it was reached."""
+
+    wanted: str
+    got: Ratio
+    reached: bool
+
+    def __str__(self) -> str:
+        said = "reached" if self.reached else "MISSED"
+        return f"{said}: {self.wanted}: {_ratio(self.got)}"
+
+
+def verdicts(measured: Measured) -> list[Verdict]:
+    """The two targets."""
+    audit = measured.series("audit")
+    floor = ratio(audit, measured.series("floor"))
+    stock = ratio(measured.series("stock"), audit)
+    return [
+        Verdict("an audit takes at most 1.3 x the floor", floor, floor.value <= 1.3),
+        Verdict("stock ssh:// takes at least 40 x an audit", stock, stock.value >= 40),
+    ]
+
+
+def table(measured: Measured) -> Table:
+    """The contenders with bars of one scale."""
+    found = Table(box=None, pad_edge=False)
+    found.add_column("")
+    for heading in ("median", "min – max", "rounds", "x Hale"):
+        found.add_column(heading, justify="right")
+    found.add_column("")
+    longest = max(measured.series(key).median for key in measured.titles)
+    for key, title in measured.titles.items():
+        series = measured.series(key)
+        bar = _bar(series.median / longest * WIDTH)
+        found.add_row(title, *_cells(measured, key), bar, style="bold" if key == "audit" else "")
+    return found
+
+
+def markdown(measured: Measured) -> str:
+    """The page that is kept. It names no host and no path of the machine."""
+    when = datetime.fromtimestamp(measured.ended, UTC)
+    lines = [
+        "# How fast",
+        "",
+        f"Written by `make bench` on {when:%Y-%m-%d %H:%M} UTC. Audit of {measured.hosts} hosts "
+        f"of the lab, chapters 4 to 9, every requirement {measured.repeat} times: "
+        f"{measured.tests} tests in each contender but the whole audit. Every round ran all "
+        "contenders one after the other, each from cold; all judged the same tests, with the "
+        "same verdicts.",
+        "",
+        *(f"- {v}" for v in verdicts(measured)),
+        "",
+        "| | median | min – max | rounds | x Hale |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for key, title in measured.titles.items():
+        lines.append(f"| {title} | " + " | ".join(_cells(measured, key)) + " |")
+    lines.append("")
+    for name, series in measured.parts("floor").items():
+        lines.append(f"- of the floor, {name}: {_seconds(series)}")
+    against = ratio(measured.series("audit"), measured.series("reports"))
+    lines += [
+        f"- against the floor that writes junit and html too, an audit takes {_ratio(against)}",
+        "",
+        "Ratios are of the medians; in brackets the least and the greatest of a single round. "
+        "Hale writes results.json, evidence.json, junit.xml and report.html in every run, the "
+        "floor writes nothing, stock testinfra its junit.xml. The whole audit is the profile "
+        "`document` with all chapters once; most of its time it waits for a VIP that nobody "
+        "answers.",
+        "",
+        "| machine | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in _machine(measured)),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _cells(measured: Measured, key: str) -> tuple[str, str, str, str]:
+    series = measured.series(key)
+    times = series.median / measured.series("audit").median
+    return (
+        f"{series.median:.2f} s",
+        f"{series.low:.2f} – {series.high:.2f}",
+        str(len(series.seconds)),
+        f"{times:.2f}",
+    )
+
+
+def _seconds(series: Series) -> str:
+    return f"{series.median:.2f} s ({series.low:.2f} – {series.high:.2f})"
+
+
+def _ratio(found: Ratio) -> str:
+    return f"{found.value:.2f} x ({found.low:.2f} – {found.high:.2f})"
+
+
+def _bar(length: float) -> str:
+    whole, rest = divmod(round(length * 8), 8)
+    return "█" * whole + (chr(0x2590 - rest) if rest else "")
+
+
+def _machine(measured: Measured) -> list[tuple[str, str]]:
+    cpu = _field("/proc/cpuinfo", "model name")
+    kib = int(_field("/proc/meminfo", "MemTotal").split()[0])
+    ssh = subprocess.run(["ssh", "-V"], capture_output=True, text=True).stderr.strip()
+    return [
+        ("processor", f"{cpu}, {len(os.sched_getaffinity(0))} cores"),
+        ("memory", f"{kib / 1024 / 1024:.1f} GiB"),
+        ("kernel", platform.release()),
+        ("load average", f"{measured.load[0]:.1f} before, {measured.load[1]:.1f} after"),
+        ("revision", str(provenance.Revision())),
+        ("Python", platform.python_version()),
+        *((name, metadata.version(name)) for name in PACKAGES),
+        ("ssh", ssh),
+    ]
+
+
+def _field(path: str, name: str) -> str:
+    for line in Path(path).read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == name:
+            return value.strip()
+    return "0"

@@ -1,0 +1,48 @@
+"""bench/measured.py: no contender wins by judging less, and ratios are of the same rounds."""
+
+import pytest
+
+from bench.measured import Disagreement, Series, compare, merged, ratio, repeats
+
+A = ("k8s-master-01", "SWAP-OFF", "runtime")
+B = ("k8s-node-01", "SWAP-OFF", "runtime")
+
+
+def test_ratio_is_of_the_medians_and_its_extremes_of_single_rounds() -> None:
+    found = ratio(Series((1.0, 4.0, 3.0)), Series((1.0, 2.0, 2.0)))
+    assert (found.value, found.low, found.high) == (1.5, 1.0, 2.0)
+
+
+def test_ratio_with_fewer_rounds_of_the_slow_one() -> None:
+    found = ratio(Series((80.0,)), Series((1.0, 2.0, 2.0)))
+    assert (found.value, found.low, found.high) == (40.0, 80.0, 80.0)
+
+
+@pytest.mark.parametrize(("tests", "times"), [(100, 2), (130, 2), (199, 2), (200, 1), (250, 1)])
+def test_repeats_until_there_are_enough(tests: int, times: int) -> None:
+    assert repeats(tests, 200) == times
+
+
+def test_merged_takes_equal_verdicts_of_all_repetitions() -> None:
+    judged = [(A, "PASS"), (B, "FAIL"), (A, "PASS"), (B, "FAIL")]
+    assert merged(judged, 2) == {A: "PASS", B: "FAIL"}
+
+
+@pytest.mark.parametrize("verdicts", [["PASS"], ["PASS", "FAIL"], ["PASS", "PASS", "PASS"]])
+def test_merged_refuses_missing_different_and_extra_verdicts(verdicts: list[str]) -> None:
+    with pytest.raises(Disagreement):
+        merged([(A, verdict) for verdict in verdicts], 2)
+
+
+def test_compare_names_what_differs_and_what_was_not_judged() -> None:
+    with pytest.raises(Disagreement) as error:
+        compare("stock", {A: "FAIL"}, {A: "PASS", B: "PASS"})
+    assert str(error.value).splitlines() == [
+        "stock disagrees with the audit:",
+        "  k8s-master-01 SWAP-OFF runtime: FAIL, the audit says PASS",
+        "  k8s-node-01 SWAP-OFF runtime: not judged, the audit says PASS",
+    ]
+
+
+def test_compare_is_content_with_equal_verdicts() -> None:
+    compare("stock", {A: "PASS"}, {A: "PASS"})
