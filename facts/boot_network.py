@@ -122,6 +122,8 @@ def _ifupdown(readings: Readings) -> list[Setting]:
             interface = ""
         elif word == "iface" and len(rest) >= 3:
             interface, method = rest[0], rest[2]
+            if "inherits" in rest:
+                raise Unreadable(f"{source}: what it inherits is not read")
             if method == "dhcp":
                 found.append(Setting("ifupdown", interface, None, source))
         elif word in ("mapping", "template", "iface"):
@@ -143,7 +145,7 @@ def _ifupdown(readings: Readings) -> list[Setting]:
 def _starts_interface(pattern: str, interface: str) -> bool:
     if pattern.startswith("/"):  # `auto /eth*`, `auto /eth*/1`
         return fnmatchcase(interface, pattern[1:].partition("/")[0])
-    return pattern.partition("=")[0] == interface
+    return pattern.rpartition("=")[2] == interface  # `auto eth0=home` takes `iface home`
 
 
 def _interface_lines(
@@ -199,7 +201,7 @@ def _networkd(readings: Readings) -> list[Setting]:
         file = chosen[name]
         if file.masked or file.kind != "f":
             continue
-        lines = [*_ini(file), *(line for f in _dropins(readings, name) for line in _ini(f))]
+        lines = [*_unit(file), *(line for f in _dropins(readings, name) for line in _unit(f))]
         hits, doubt = _matched(readings, lines)
         mine = [i for i in hits if i not in taken]
         taken |= dict.fromkeys(mine, file.path)
@@ -210,7 +212,7 @@ def _networkd(readings: Readings) -> list[Setting]:
             unsure.append(file.path)
             continue
         if not mine:
-            why = f"{taken[hits[0]]} has {hits[0]} before it" if hits else "no interface matches"
+            why = f"{taken[hits[0]]} has {hits[0]} before it" if hits else "it matches no interface"
             found += [replace(s, idle=why) for s in settings_here]
             continue
         if unsure and settings_here:
@@ -225,9 +227,9 @@ def _network_settings(lines: Iterable[tuple[str, str, str, Source]]) -> list[Set
     found: list[Setting] = []
     dhcp: list[Setting] = []
     for section, key, value, source in lines:
-        if (section, key) == ("Network", "Address") and not value:
-            found = []  # an empty value takes back what was set before
-        elif key == "Address" and section in ("Network", "Address"):
+        if (section, key) == ("Network", "Address") and not value and found:
+            raise Unreadable(f"{source}: systemd's releases differ about an empty Address=")
+        if key == "Address" and section in ("Network", "Address"):
             found.append(Setting("systemd-networkd", "", plain(value), source))
         elif (section, key) == ("Network", "DHCP"):
             on = _true(value) or value.lower() in ("both", "ipv4", "ipv6", "v4", "v6")
@@ -253,7 +255,8 @@ def _matched(
     for section, key, value, _ in lines:
         if section == "Match":  # said twice, a key has both values; an empty one starts anew
             conditions[key] = [*conditions.get(key, ()), *value.split()] if value else []
-    names = list(macs)
+    # A file without a condition is ignored; lo is not how others reach a host.
+    names = [name for name in macs if name != "lo" and any(conditions.values())]
     for key, words in conditions.items():
         if key == "Name" and words:
             no = words[0].startswith("!")
@@ -262,7 +265,11 @@ def _matched(
         elif key in ("MACAddress", "PermanentMACAddress") and words:
             wanted = {w.lower().replace("-", ":") for w in words}
             names = [n for n in names if macs[n] in wanted]
-    doubts = [k for k in conditions if k not in ("Name", "MACAddress", "PermanentMACAddress")]
+    doubts = [
+        k
+        for k in conditions
+        if conditions[k] and k not in ("Name", "MACAddress", "PermanentMACAddress")
+    ]
     return (names, "") if not doubts or not names else ([], f"[Match] {doubts[0]}=")
 
 
@@ -271,6 +278,24 @@ def _macs(readings: Readings) -> dict[str, str]:
         f.path.split("/")[4]: f.lines[0].strip().lower() if f.lines else ""
         for f in readings.files(MACS)
     }
+
+
+def _unit(file: File) -> Iterator[tuple[str, str, str, Source]]:
+    """A unit file's lines, those that end with a backslash joined; comments do not part them."""
+    joined: list[str] = []
+    held, empty = "", 0
+    for line in file.lines:
+        if held and line.lstrip()[:1] in ("#", ";"):
+            empty += 1
+            continue
+        held += line.rstrip("\r")
+        if held.endswith("\\"):
+            held, empty = held[:-1] + " ", empty + 1
+            continue
+        joined += [held, *[""] * empty]
+        held, empty = "", 0
+    joined.append(held)
+    yield from _ini(replace(file, content=tuple(joined)))
 
 
 def _ini(file: File) -> Iterator[tuple[str, str, str, Source]]:
