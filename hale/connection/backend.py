@@ -3,8 +3,8 @@
 import threading
 from typing import Any
 
-import testinfra.backend  # type: ignore[import-untyped]
-from testinfra.backend.base import (  # type: ignore[import-untyped]
+import testinfra.backend
+from testinfra.backend.base import (
     BaseBackend,
     CommandResult,
 )
@@ -51,7 +51,7 @@ def register() -> None:
     testinfra.backend.BACKENDS[HaleBackend.NAME] = f"{__name__}.{HaleBackend.__name__}"
 
 
-class HaleBackend(BaseBackend):  # type: ignore[misc]
+class HaleBackend(BaseBackend):
     """testinfra's backend for hosts of the inventory.
 
     Differences from `ssh://`: a command may take a `timeout` in seconds (60), exit status 255

@@ -44,7 +44,9 @@ def log_in(link: Link, target: Target, token: str, stop: Callable[[], bool]) -> 
     def refused(waited: float | None, wrong_password: bool = False) -> HostDown:
         if target.become and login_user not in (None, target.become_user):
             return SudoRefused(ssh.why_no_sudo(target, bytes(link.err), waited, wrong_password))
-        return HostDown(ssh.why_not(target, link.log(), bytes(link.err), waited))
+        # nologin(8) says why on standard output.
+        said = bytes(link.err) or bytes(link.out)
+        return HostDown(ssh.why_not(target, link.log(), said, waited))
 
     while not stop():
         if login_user is None and (found := login_line.search(link.out)):
@@ -55,8 +57,8 @@ def log_in(link: Link, target: Target, token: str, stop: Callable[[], bool]) -> 
         if login_user is not None and (ready := shell_line.search(link.out)):
             at = link.err.find(shell_mark)
             if at >= 0:
+                effective_user = ready[1].decode("utf-8", "replace")  # before `del` moves it
                 del link.out[: ready.end()], link.err[: at + len(shell_mark)]
-                effective_user = ready[1].decode("utf-8", "replace")
                 return Login(login_user, effective_user, ssh.host_key(link.log()))
         if target.become_password is not None and (at := link.err.find(prompt)) >= 0:
             if asked:

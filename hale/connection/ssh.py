@@ -75,7 +75,8 @@ _NO_REASON = (
 def last_words(log: bytes) -> str:
     """The last line of ssh's log that is meant for people; empty if there is none."""
     for line in reversed(log.decode("utf-8", "replace").splitlines()):
-        if line.strip() and not line.startswith(_NO_REASON):
+        # "FILE: terminating, 1 bad configuration options" comes after the line that says which.
+        if line.strip() and not line.startswith(_NO_REASON) and ": terminating, " not in line:
             return line.strip()
     return ""
 
@@ -131,13 +132,14 @@ _KEY_CHANGED = (
 )
 
 
-def why_not(target: Target, log: bytes, stderr: bytes, waited: float | None) -> str:
+def why_not(target: Target, log: bytes, output: bytes, waited: float | None) -> str:
     """Why there is no login: ssh's own words and the next step, for a person.
 
-    `waited` is the time in seconds after which we gave up, None if ssh ended by itself.
+    `output` is what was printed besides the log; `waited` the time in seconds after which we
+    gave up, None if ssh ended by itself.
     """
     words = last_words(log)
-    said = _last_line(stderr)
+    said = _last_line(output)
     authenticating = b"debug1: Authenticating to " in log
     logged_in = b"debug1: Entering interactive session" in log
     if logged_in:
@@ -153,7 +155,7 @@ def why_not(target: Target, log: bytes, stderr: bytes, waited: float | None) -> 
             words = f"{_stage(log)} timed out after {waited:.1f} s"
         words = words or "ssh ended without a word"
         step = next((step for part, step in _NEXT_STEPS if part in words), "Try `ssh -v` by hand")
-    # Before the login standard error is a ProxyCommand's; then come banners, after it the shell's.
+    # Before the login it is a ProxyCommand's, then come banners, after the login the shell's.
     if said and said not in words and (logged_in or not authenticating):
         words += f" ({said})"
     return f"{target.name}: {words}. {step}."

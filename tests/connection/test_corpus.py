@@ -1,0 +1,82 @@
+"""The corpus on a real host, byte for byte against plain ssh."""
+
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hale.connection import ConnectionLost, Session
+from lab.machine import Lab
+
+from .corpus import CASES, FISH, SIMPLE, Case
+from .lab_users import HOST, reach
+
+pytestmark = pytest.mark.lab
+
+# Login shells, and what is tried on each: bash reads ~/.bashrc under sshd, dash does not, and
+# takes the path without relays for simple commands, fish has a syntax of its own.
+LOGINS = {"root": CASES, "hale-dash": SIMPLE, "hale-fish": FISH}
+
+Result = tuple[int, bytes, bytes]
+
+
+@dataclass(frozen=True)
+class Login:
+    """One login user, our session for it, and plain ssh's results in the order of its cases."""
+
+    user: str
+    session: Session
+    plain: list[Result]
+
+
+def plain(config: Path, user: str, case: Case) -> Result:
+    done = subprocess.run(
+        ["ssh", "-F", config, f"{user}@{HOST}", case.command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module", params=LOGINS)
+def login(request: pytest.FixtureRequest, users: Lab) -> Iterator[Login]:
+    """One login user: plain ssh's results for all its cases, and our session."""
+    user, config = request.param, users.ssh_config
+    with ThreadPoolExecutor(4) as pool:  # sshd's MaxStartups allows ten
+        results = list(pool.map(partial(plain, config, user), LOGINS[user]))
+    session = Session(reach(config, user))
+    yield Login(user, session, results)
+    session.close()
+
+
+@pytest.mark.parametrize("kind", ["same", "different"])
+def test_as_plain_ssh(login: Login, kind: str, subtests: pytest.Subtests) -> None:
+    """Every case is equal but for the fields the corpus names; those do differ."""
+    pairs = zip(LOGINS[login.user], login.plain, strict=True)
+    chosen = [(case, plain) for case, plain in pairs if bool(case.hale) == (kind == "different")]
+    futures = [login.session.submit(case.command) for case, _ in chosen]
+    for (case, (status, stdout, stderr)), future in zip(chosen, futures, strict=True):
+        expected: dict[str, Any] = {"exit_status": status, "stdout": stdout, "stderr": stderr}
+        with subtests.test(str(case), why=case.why):
+            differences = case.hale or {}
+            if "error" in differences:
+                assert isinstance(future.exception(), differences["error"])
+                continue
+            for field, value in differences.items():
+                assert expected[field] != value, "no longer a difference: strike it from the corpus"
+            done = future.result()
+            got = {"exit_status": done.exit_status, "stdout": done.stdout, "stderr": done.stderr}
+            assert got == expected | differences
+
+
+def test_the_session_lived_through_all(login: Login) -> None:
+    """Two commands end the session (`kill 0`); none other costs a connection."""
+    ended = sum(case.hale == {"error": ConnectionLost} for case in LOGINS[login.user])
+    assert login.session.attempts <= 1 + ended
