@@ -165,6 +165,7 @@ def _template() -> Any:
         auto_reload=False,
     )
     environment.filters["utc"] = utc
+    environment.filters["plain"] = terminal.plain
     return environment.get_template("html.jinja2").module
 
 

@@ -21,6 +21,7 @@ from hale import (
     evidence,
     html,
     inventory,
+    junit,
     provenance,
     results,
     standard,
@@ -115,6 +116,7 @@ def pytest_configure(config: pytest.Config) -> None:
     elif not config.option.collectonly:
         controller = Controller(config, audit)
         config.stash[RUN] = controller
+        config.pluginmanager.register(junit.Suite(config, controller), "hale-junit")
         config.pluginmanager.register(controller, "hale-controller")
         config.pluginmanager.register(html.Page(controller), "hale-html")
 

@@ -36,7 +36,7 @@ class Recorder:
 
     def __init__(self, path: Path, run: Run) -> None:
         self.path = path
-        self.results = Results(results.SCHEMA, run, [], [], [])
+        self.results = Results(results.SCHEMA, results.without_secrets(run), [], [], [])
         self._rows: dict[str, Result] = {}
         self._open: set[str] = set()
         self._written = 0.0

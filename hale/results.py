@@ -13,7 +13,7 @@ import msgspec
 
 from hale import atomic
 from hale.errors import HaleError, Where
-from hale.fact import Fact, Readings
+from hale.fact import Fact, Readings, mask
 from hale.standard import Case
 from hale.verdicts import Verdict
 
@@ -227,7 +227,31 @@ def finish(results: Results, booted: Mapping[str, float]) -> None:
 
 def save(results: Results, path: Path) -> None:
     """Write the file whole or not at all."""
-    atomic.write(path, msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+    try:
+        encoded = msgspec.json.encode(results)
+    except UnicodeEncodeError:  # Python's stand-ins for bytes of paths and arguments
+        encoded = msgspec.json.encode(_encodable(msgspec.to_builtins(results)))
+    atomic.write(path, msgspec.json.format(encoded, indent=1) + b"\n")
+
+
+def _encodable(value: Any) -> Any:
+    """The same with `\\udcff` spelled out, wherever a byte was not UTF-8."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(one) for one in value]
+    return value
+
+
+def without_secrets(run: Run) -> Run:
+    """The run with passwords in what was typed masked: `--hosts=ssh://root:…@host`."""
+    return msgspec.structs.replace(
+        run,
+        command_line=[mask(word) for word in run.command_line],
+        hosts_expression=mask(run.hosts_expression),
+    )
 
 
 def load(path: Path) -> Results:

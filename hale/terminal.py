@@ -51,6 +51,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def plain(value: Any) -> str:
+    """A parameter's value for people: a list without brackets and quotes."""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
 def block(row: Result) -> str:
     """One red row in four lines, for pytest's own failure section and the HTML report."""
     lines = [
@@ -61,7 +66,7 @@ def block(row: Result) -> str:
     lines += [
         f"  {'wins' if s.wins else 'loses'}      {s.path}:{s.line}: {s.text}" for s in row.settings
     ]
-    lines += [f"  override  {o.parameter} = {o.value} ({o.where})" for o in row.overrides]
+    lines += [f"  override  {o.parameter} = {plain(o.value)} ({o.where})" for o in row.overrides]
     return "\n".join(printable(line) for line in lines)
 
 
@@ -433,6 +438,7 @@ def _overrides(rows: Sequence[Result]) -> "list[Any]":
     for row in rows:
         for o in row.overrides:
             place = Path(o.where).name
-            said[f"{row.requirement}: {o.parameter} = {o.value}, not {o.standard} ({place})"] = None
+            values = f"{plain(o.value)}, not {plain(o.standard)}"
+            said[f"{row.requirement}: {o.parameter} = {values} ({place})"] = None
     found: list[Any] = [_hanging(Text("override ", "cyan"), Text(printable(line))) for line in said]
     return [*found, Text("")] if found else []
