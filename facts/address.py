@@ -116,13 +116,14 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
         vip_on = on[f"of any {endpoint.vip}"]
     except KeyError:
         raise Unreadable("ip: its answer breaks off") from None
+    masters = [host.name for host in case.inventory.masters]
     return Runtime(
         planned,
         endpoint.vip,
         tuple(up),
         tuple(name for name in every if name not in up),
         tuple(vip_on),
-        case.host in case.inventory.masters and endpoint.kind != "external",
+        case.host_name in masters and endpoint.kind != "external",
     )
 
 
