@@ -1,0 +1,399 @@
+"""The readers against the real ones, on real hosts: what they say must be what happens.
+
+systemd-sysctl and the kernel, systemd-analyze, a power cycle; a login by ssh; kmod; fstab as
+systemd-fstab-generator sees it; systemctl. What a host of the lab cannot show (modules and
+swap of its own, SELinux) is proven on the virtual machine instead, or not at all here.
+"""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facts import br_netfilter, dropins, firewalld, limits, swap, sysctl
+from hale import gather, inventory, standard
+from hale.fact import Evidence, Readings
+from hale.standard import Case
+from lab.machine import Lab, LabHost
+
+pytestmark = pytest.mark.lab
+
+ROOT = Path(__file__).parent.parent.parent
+NAME = "k8s-node-01"
+
+
+@pytest.fixture
+def host(lab: Lab) -> Iterator[LabHost]:
+    """A host that is as it was delivered afterwards."""
+    yield lab[NAME]
+    lab[NAME].reset()
+
+
+class _Ssh:
+    """The plainest transport: the system's ssh, a connection for each question."""
+
+    name = "ssh"
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+
+    def ask(self, command: str, timeout: float) -> gather.Answer:
+        done = _ssh(self.lab, "root", command, timeout)
+        return gather.Answer(done.stdout, done.stderr, down="" if done.returncode == 0 else "ssh")
+
+
+def _ssh(
+    lab: Lab, user: str, command: str, timeout: float = 30
+) -> subprocess.CompletedProcess[bytes]:
+    argv = ["ssh", "-F", str(lab.ssh_config), "-l", user, NAME, command]
+    return subprocess.run(argv, capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL)
+
+
+@cache
+def _case(requirement: str, aspect: str) -> Case[Any]:
+    plan = inventory.load(ROOT / "inventory.ini")
+    found = {r.id: r for r in standard.load(ROOT / "standard").requirements}[requirement]
+    on = next(h for h in plan.hosts if h.name == NAME)
+    parameters, overrides = standard.parameters_of(found, plan, on)
+    return Case(found, aspect, on, parameters, overrides, plan)
+
+
+def _evidence(lab: Lab, *cases: Case[Any]) -> Evidence:
+    host = cases[0].host
+    assert host
+    return gather.ask(gather.question(host, cases), _Ssh(lab), 60)
+
+
+def _put(host: LabHost, path: str, text: str) -> None:
+    folder = path.rpartition("/")[0]
+    host.run(f"mkdir -p {folder}; cat >{path}", input=text.encode("latin-1"))
+
+
+# --- sysctl ---
+
+FORWARD = "/proc/sys/net/ipv4/ip_forward"
+KEY = "net.ipv4.ip_forward"
+VALUES = (
+    "1", "0x1", "010", "08", "1 # x", "1#x", "1x", "", "-1", "+1", '"1"', "1,2", "1 2", "1_0",
+    "2147483648", "-2147483648", "00000000000000000000001", "01", "yes", "1\r", "1\v", "\t1\t",
+)  # fmt: skip
+FILES = (
+    *(f"{KEY} = {value}\n" for value in VALUES),
+    f"{KEY} = 1\n{KEY} = yes\n",
+    f"{KEY} = 1\nnet.ipv4.conf.all.forwarding = 0\n",
+    f"{KEY} = 1\n-net.ipv4.conf.all.forwarding=0\n",
+    f"{KEY} = 1\n-{KEY}\n",
+    f"-{KEY}\n{KEY} = 1\n",
+    f"# off\r{KEY} = 3\n",
+    f"# Kubernetes\r\n{KEY} = 3\r\n",
+    "net.ipv4/ip_forward = 1\n",
+    "net/ipv4/ip_forward = 1\n",
+    "/net//ipv4/./ip_forward = 1\n",
+    "net.ipv4.ip_f* = 1\n",
+    "net.*forward = 1\n",
+    f"net.ipv4.ip_[f]orward = 1\n-{KEY}\n",
+    "net.ipv4.ip_* = 1\nnet.ipv4.ip_f* = 0\nnet.ipv4.ip_* = 1\n",
+    f"net.ipv4.conf.*.forwarding = 0\n{KEY} = 1\n",
+    f"{KEY} = 1\nnet.ipv4.conf.*.forwarding = 0\n",
+    f" - {KEY} = 1\n",
+    f"{KEY} 1\n",
+    f";{KEY} = 1\n",
+    f"\xff{KEY} = 1\n",
+)
+
+
+def test_every_line_means_what_systemd_sysctl_makes_of_it(lab: Lab, host: LabHost) -> None:
+    case = _case("SYS-IP-FORWARD", "persisted")
+    differ = {}
+    for text in FILES:
+        _put(host, "/etc/sysctl.d/50-case.conf", text)
+        real = host.run(
+            f"echo 7 >{FORWARD}; /lib/systemd/systemd-sysctl 2>/dev/null; cat {FORWARD}"
+        )
+        fact = sysctl.persisted(Readings(_evidence(lab, case), "sysctl"), case)
+        said = 7 if fact.value is None else fact.value
+        if said != int(real.stdout):
+            differ[text] = (said, int(real.stdout))
+    assert not differ
+
+
+def test_folders_are_read_in_the_order_of_systemd(lab: Lab, host: LabHost) -> None:
+    _put(host, "/etc/sysctl.d/10-a.conf", f"{KEY} = 1\n")
+    _put(host, "/etc/sysctl.d/99-zz.conf", "# last\n")
+    _put(host, "/usr/local/lib/sysctl.d/60-local.conf", f"{KEY} = 0\n")
+    _put(host, "/usr/lib/sysctl.d/10-a.conf", f"{KEY} = 0\n")
+    _put(host, "/usr/lib/sysctl.d/70-masked.conf", f"{KEY} = 0\n")
+    _put(host, "/run/sysctl.d/65-run.conf", "# /run\n")
+    host.run("ln -s /dev/null /etc/sysctl.d/70-masked.conf")
+    case = _case("SYS-IP-FORWARD", "persisted")
+    readings = Readings(_evidence(lab, case), "sysctl")
+    ours = [f.path for f in dropins.in_force(readings.files(*sysctl.PATTERNS))]
+    printed = host.run("systemd-analyze cat-config sysctl.d").stdout.decode()
+    theirs = re.findall(r"^# (/\S+/sysctl\.d/\S+\.conf)$", printed, re.M)
+    # cat-config shows a masked file as an empty one
+    assert ours == [path for path in theirs if not path.endswith("70-masked.conf")]
+    assert (
+        str(sysctl.persisted(readings, case).sources[0])
+        == "/usr/local/lib/sysctl.d/60-local.conf:1"
+    )
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_power_cycle_gives_what_was_read_before_it(lab: Lab, host: LabHost, value: int) -> None:
+    cases = _case("SYS-IP-FORWARD", "runtime"), _case("SYS-IP-FORWARD", "persisted")
+    _put(host, "/etc/sysctl.d/10-early.conf", f"{KEY} = {1 - value}\n")
+    _put(host, "/etc/sysctl.conf", f"{KEY} = {value}\n")  # by its link 99-sysctl.conf
+    host.run(f"echo {1 - value} >{FORWARD}")
+    before = Readings(_evidence(lab, *cases), "sysctl")
+    assert sysctl.runtime(before, cases[0]).value == 1 - value
+    told = sysctl.persisted(before, cases[1])
+    assert told.value == value
+    host.power_cycle()
+    after = Readings(_evidence(lab, *cases), "sysctl")
+    assert sysctl.runtime(after, cases[0]).value == value
+    assert sysctl.persisted(after, cases[1]).sources == told.sources
+
+
+# --- limits ---
+
+# Below what the lab's hosts may have at most: they cannot raise their own hard limits.
+LIMITS = (
+    "",
+    "* - nofile 5000\n",
+    "* soft nofile 5000\n* hard nofile 3000\n",
+    "* hard nofile 500\n",
+    "* soft nofile 7000\nops hard nofile 6000\n",
+    "root soft nofile 4000\n",
+    "root soft nofile 4000\n* - nofile 3000\n",
+    "@root soft nofile 3300\n@ops - nofile 3500\n* - nofile 3600\n",
+    ":0 soft nofile 2222\n:1000 - nofile 3333\n",
+    "0: soft nofile 2323\n",
+    "1000:1999 - nofile 2424\n2000: - nofile 1\n",
+    "* soft nofile 100\n* soft nofile 200\n",
+    "ops - nofile 2000\n* - nofile 100\n",
+    "ops -\n* - nofile 300\n",
+    "@ops -\n* - nofile 300\n",
+    "* -\n* - nofile 300\n",
+    "* - nofile lots\n",
+    "* - nofile 120x\n",
+    "\t*\t-\tnofile\t5000 # c\r\n",
+    "* - NOFILE 5001\n* HARD nofile 4999\n",
+    "#* - nofile 300\n%ops - nofile 301\n* both nofile 302\n* nofile 303\n",
+    "* soft memlock 64\n* hard memlock 128\n",
+    "* - memlock 64\nops soft memlock 32\n",
+    "* - nproc 5000\n",
+    "* soft nproc 4000 5\nroot soft nproc 3000\n",
+)
+IDS = {
+    (item, who): f"LIM-{'ROOT-' if who == 'root' else ''}{item.upper()}"
+    for item in limits.SHOWN
+    for who in ("ops", "root")
+}
+
+
+@pytest.fixture
+def ops(lab: Lab, host: LabHost) -> LabHost:
+    """The host, with the lab's key let in as `ops` too."""
+    host.run(
+        "install -d -o ops -g ops -m 700 /home/ops/.ssh; "
+        "install -o ops -g ops -m 600 /root/.ssh/authorized_keys /home/ops/.ssh/authorized_keys"
+    )
+    return host
+
+
+def _real(lab: Lab, user: str) -> dict[str, tuple[float, float]]:
+    """What a login by ssh really gets."""
+    shown = _ssh(lab, user, "cat /proc/self/limits").stdout.decode()
+    found = {}
+    for item, title in limits.SHOWN.items():
+        words = next(x for x in shown.splitlines() if x.startswith(title))[len(title) :].split()
+        soft, hard = (float("inf") if w == "unlimited" else int(w) for w in words[:2])
+        unit = 1024 if item == "memlock" else 1
+        found[item] = soft // unit, hard // unit
+    return found
+
+
+def test_limits_are_those_of_a_real_login(lab: Lab, ops: LabHost) -> None:
+    differ: list[str] = []
+    for text in LIMITS:
+        _put(ops, "/etc/security/limits.conf", text)
+        _compare(lab, text, differ)
+    assert not differ
+
+
+def test_limits_d_is_read_in_order(lab: Lab, ops: LabHost) -> None:
+    _put(ops, "/etc/security/limits.conf", "* - nofile 1000\n")
+    _put(ops, "/etc/security/limits.d/Z.conf", "* - nofile 2000\n* - nproc 9000\n")
+    _put(ops, "/etc/security/limits.d/a.conf", "* soft nofile 1500\n")
+    _put(ops, "/etc/security/limits.d/z.conf.bak", "* - nofile 1\n")
+    differ: list[str] = []
+    _compare(lab, "limits.d", differ)
+    assert not differ
+
+
+def test_without_pam_limits_a_login_keeps_sshds_limits(lab: Lab, ops: LabHost) -> None:
+    _put(ops, "/etc/security/limits.conf", "* soft nofile 5000\n")
+    ops.run("sed -i '/pam_limits/d' /etc/pam.d/sshd")
+    differ: list[str] = []
+    _compare(lab, "no pam_limits", differ, lines_count=False)
+    assert not differ
+
+
+def test_a_session_leaves_no_file_behind(lab: Lab, ops: LabHost) -> None:
+    """Only what sshd and PAM keep of any login: their records in /var/log and /run."""
+    cases = [_case(name, "runtime") for name in IDS.values()]
+    _evidence(lab, *cases)
+    ops.run("touch /mark; sleep 0.1")
+    _evidence(lab, *cases)
+    changed = ops.run(
+        "find / -xdev -newer /mark ! -path '/proc/*' ! -path '/sys/*' ! -path '/run/*' "
+        "! -path '/var/log/*' ! -type d"
+    ).stdout.decode()
+    assert changed == ""
+
+
+def _compare(lab: Lab, text: str, differ: list[str], lines_count: bool = True) -> None:
+    cases = [_case(name, aspect) for name in IDS.values() for aspect in ("runtime", "persisted")]
+    readings = Readings(_evidence(lab, *cases), "limits")
+    real = {user: _real(lab, user) for user in ("ops", "root")}
+    for (item, user), name in IDS.items():
+        got = limits.runtime(readings, _case(name, "runtime"))
+        if (got.soft, got.hard) != real[user][item]:
+            differ.append(f"{text!r}: {got.actual}, but really {real[user][item]}")
+        lines = limits.persisted(readings, _case(name, "persisted"))
+        if bool(lines.lost) is (lines_count and "takes" not in lines.lost):
+            differ.append(f"{text!r}: {lines.actual}")
+        if not lines_count or user != ("root" if lines.domain == "root" else "ops"):
+            continue
+        for said, is_ in zip((lines.soft, lines.hard), real[user][item], strict=True):
+            if lines.domain == "*" and "ops" in text:
+                continue  # a line of ops' own that is better than the one for all
+            if said is not None and said != is_:
+                differ.append(f"{text!r}: {lines.actual}, but really {real[user][item]}")
+
+
+# --- modules ---
+
+RULES = (
+    "blacklist br-netfilter\n",
+    "blacklist br_netfilter\r\n",
+    "#blacklist br_netfilter\n",
+    "\tblacklist\tbr_netfilter extra\n",
+    "install br_netfilter /bin/false\n",
+    "install br_* \\\n  /bin/true\n",
+    "alias br_netfilter off\n",
+    "options br_netfilter x=1\n",
+    "install bridge /bin/false\n",
+)
+
+
+# A carriage return belongs to the word before it: such a line names another module.
+_BLOCKS = re.compile(
+    r"^(blacklist br_netfilter|install (br_netfilter|br_\*|bridge)\s+/bin/\S+|"
+    r"alias br_netfilter off)\n",
+    re.M,
+)
+
+
+def test_rules_of_modprobe_are_those_that_kmod_has_in_force(lab: Lab, host: LabHost) -> None:
+    """kmod prints its table, names with `_`; modules themselves cannot be loaded in the lab."""
+    case = _case("MOD-BR-NETFILTER", "persisted")
+    _put(host, "/etc/modules-load.d/k8s.conf", "br_netfilter\n")
+    wrong = {}
+    for text in RULES:
+        _put(host, "/etc/modprobe.d/case.conf", text)
+        table = host.run("modprobe --showconfig", check=False).stdout.decode("latin-1")
+        theirs = _BLOCKS.search(table) is not None
+        readings = Readings(_evidence(lab, case), "br_netfilter")
+        fact = br_netfilter.persisted(readings, case)
+        if bool(fact.blocked) is not theirs:
+            wrong[text] = (fact.actual, theirs)
+    assert not wrong
+
+
+# --- swap ---
+
+FSTAB = r"""UUID=1234-abcd none swap sw 0 0
+/swap\040file none swap nofail
+LABEL=x none swap noauto 0 0
+/dev/sda9 none swap noauto,auto 0 0
+""" + (
+    " /dev/sdb1\tnone\tswap\tsw\t0\t0\r\n"
+    "/cr none swap\r\n"
+    "/dev/sdx /data/\\040swap\\040 ext4 defaults 0 0\n"
+    "# /dev/no none swap sw 0 0\n"
+    "\t# /dev/no none swap sw 0 0\n"
+    'PARTLABEL="my swap" none swap sw 0 0\n'
+    "/x none SWAP sw 0 0\n"
+    "/y none swap sw,noauto # c\n"
+)
+
+
+def test_fstab_is_what_systemd_fstab_generator_sees(lab: Lab, host: LabHost) -> None:
+    """In a container it turns nothing on, but its log says what it read.
+
+    It passes over devices where /sys cannot be written, so it gets a /sys that can.
+    """
+    _put(host, "/etc/fstab", FSTAB)
+    log = host.run(
+        "mkdir -p /tmp/g; export SYSTEMD_LOG_LEVEL=debug SYSTEMD_LOG_TARGET=console; "
+        "unshare -m sh -c 'mount -t tmpfs none /sys; "
+        "/lib/systemd/system-generators/systemd-fstab-generator /tmp/g /tmp/g /tmp/g' 2>&1"
+    ).stdout.decode()
+    entries = re.findall(r"what=(\S*.*?) where=.*? type=(\S+\s?) ?makefs.*?noauto=(\w+)", log)
+    theirs = {
+        what for what, kind, noauto in entries if kind.strip(" ") == "swap" and noauto == "no"
+    }
+    case = _case("SWAP-OFF", "persisted")
+    fact = swap.persisted(Readings(_evidence(lab, case), "swap"), case)
+    ours = {re.search(r"lists (.*) as swap", s.note)[1] for s in fact.turns_on}  # type: ignore[index]
+    assert ours == theirs
+    assert len(ours) == 4
+
+
+# --- firewalld ---
+
+UNIT = """[Unit]
+Description=stands for firewalld
+[Service]
+ExecStart=/usr/sbin/firewalld 1000
+[Install]
+WantedBy=multi-user.target
+Alias=dbus-org.fedoraproject.FirewallD1.service
+"""
+STATES = (  # commands, and whether it runs, and whether a boot may start it
+    ("true", False, False),
+    ("systemctl enable firewalld", False, True),
+    ("systemctl start firewalld", True, True),
+    ("systemctl mask --runtime firewalld", True, True),
+    ("systemctl unmask --runtime firewalld; systemctl disable firewalld", True, False),
+    ("systemctl mask firewalld", True, False),
+    ("systemctl stop firewalld", False, False),
+    ("nohup /usr/sbin/firewalld 1000 >/dev/null 2>&1 &", True, False),
+    ("kill $(pidof firewalld)", False, False),
+    ("systemctl unmask firewalld", False, False),
+    ("systemctl add-wants basic.target firewalld", False, True),
+)
+
+
+def test_firewalld_is_as_systemctl_leaves_it(lab: Lab, host: LabHost) -> None:
+    cases = _case("FW-FIREWALLD", "runtime"), _case("FW-FIREWALLD", "persisted")
+    host.run("cp /bin/sleep /usr/sbin/firewalld")
+    _put(host, "/lib/systemd/system/firewalld.service", UNIT)
+    host.run("systemctl daemon-reload")
+    wrong = []
+    for command, runs, starts in STATES:
+        host.run(command)
+        readings = Readings(_evidence(lab, *cases), "firewalld")
+        now, later = (
+            firewalld.runtime(readings, cases[0]),
+            firewalld.persisted(readings, cases[1]),
+        )
+        if now.running is not runs or bool(later.starts) is not starts:
+            wrong.append(f"{shlex.quote(command)}: {now.actual}; {later.actual}")
+    assert not wrong
