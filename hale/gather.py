@@ -3,6 +3,11 @@
 The script prints frames that begin with a random nonce, so that whatever a probe prints
 cannot be taken for a frame. Nothing is written on the host: what runs beside the others
 waits in a pipe.
+
+What was not seen must never look like what is not there. So a file is absent only when the
+host's kernel says so (find's "No such file or directory"), and every file that was listed must
+have been read; a tool that is missing, too old, killed or fed too much makes all files
+unreadable. The answer travels packed, with a checksum: a part of it is no answer.
 """
 
 import base64
@@ -11,6 +16,7 @@ import re
 import secrets
 import shlex
 import time
+import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -81,21 +87,20 @@ def gather(
 ) -> dict[str, Evidence]:
     """Ask all hosts at once; `told` is called as each one has answered. `timeout` in seconds."""
     # Threads of our own: a pool would keep Ctrl-C waiting for the slowest host.
-    answered: SimpleQueue[Evidence | BaseException] = SimpleQueue()
+    answered: SimpleQueue[Evidence] = SimpleQueue()
 
     def one(question: Question, transport: Transport) -> None:
         try:
             answered.put(ask(question, transport, timeout))
-        except BaseException as error:
-            answered.put(error)
+        except Exception as error:  # a mistake of ours: the other hosts are judged all the same
+            why = f"a mistake in hale, please report it: {type(error).__name__}: {error}"
+            answered.put(Evidence(question.host.name, read_at=time.time(), down=mask(why)))
 
     for pair in asked:
         Thread(target=one, args=pair, daemon=True, name=f"gather {pair[0].host.name}").start()
     found: dict[str, Evidence] = {}
     for _ in asked:
         evidence = answered.get()
-        if isinstance(evidence, BaseException):
-            raise evidence
         found[evidence.host] = evidence
         told(evidence)
     return {q.host.name: found[q.host.name] for q, _ in asked}
@@ -144,7 +149,7 @@ export LC_ALL PATH
 unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY
 unset POSIXLY_CORRECT GREP_OPTIONS GREP_COLORS
 read -r N </proc/sys/kernel/random/uuid || exit
-printf '%s %s\n' "$1" $N
+printf '%s\n' $N
 T=; command -v timeout >/dev/null && T=1
 run() {
   printf '%s C %s\n' $N "$1"
@@ -190,10 +195,11 @@ lines() {
 
 
 def script(question: Question, token: str) -> str:
-    """The whole script in POSIX sh. It says `token NONCE`, then frames that begin with NONCE.
+    """The whole script in POSIX sh; between two lines `token` it prints what _unpacked reads.
 
-    `H` folders, `L` list, `M` links, `G` lines, `C` a command, `S` how it ended, `Z` the end.
-    The nonce is the host's own, so that no process list shows it while a probe runs.
+    That is a line NONCE, then frames that begin with NONCE: `H` folders, `L` list, `M` links,
+    `G` lines, `C` a command, `S` how one of these ended, `Z` the end. The nonce is the host's
+    own, so that no process list shows it while a probe runs.
     """
     quick = [_run(name, c) for name, c in question.commands if not c.slow]
     body = "\n".join([*_files(question.patterns), *quick])
@@ -202,7 +208,7 @@ def script(question: Question, token: str) -> str:
         if slow.slow:  # its output waits in the pipe until the others are done
             inner = f"{{ {_run(name, slow)}; }} | {{\n{inner}\ncat\n}}"
     end = "printf '%s Z %s\\n' $N \"$(date +%s.%N)\""
-    return f"set -- {token}{_PRELUDE}{inner}\n{end}\n"
+    return f"echo {token}\n{{{_PRELUDE}{inner}\n{end}\n}} | gzip -1c | base64\necho {token}\n"
 
 
 def _run(name: str, command: Command) -> str:
@@ -216,17 +222,15 @@ def _files(patterns: Sequence[str]) -> list[str]:
     wanted = " ".join(map(_shell_pattern, patterns))
     return [
         f"folders /dev/null/. {searched}",  # without any, find would search where we are
-        # Only regular files are opened: a FIFO would hang, a device may act. They are chosen
-        # before the listing, so that one that comes or goes in between is noticed (_unread).
-        "set --",
-        f"for p in {wanted}; do",
-        '  if [ -f "$p" ]; then set -- "$@" "$p"; fi',
-        "done",
         # A pattern that matches nothing stays as it is: find says that there is no such file.
-        f"list {wanted}",
-        f"links {wanted}",
-        # With no file to read there is nothing to say, and grep would read its input instead.
-        'lines "$@" /dev/null',
+        f"set -- {wanted}",
+        'list "$@"',
+        'links "$@"',
+        # Only regular files are opened: a FIFO would hang, a device may act. `w` names them by
+        # their numbers. With no file to read grep would read its input: hence /dev/null.
+        "i=0 w=",
+        'for p; do i=$((i+1)); if [ -f "$p" ]; then w="$w \\"\\${$i}\\""; fi; done',
+        'eval "lines $w /dev/null"',
     ]
 
 
@@ -265,14 +269,34 @@ class _Unproven(Exception):
 
 
 _NONCE = re.compile(rb"[0-9a-f-]{36}")
+MOST = 64 << 20  # bytes of an answer
 Frames = Sequence[tuple[bytes, bytes]]
 
 
-def _evidence(known: Evidence, question: Question, token: bytes, stdout: bytes) -> Evidence:
-    _, _, told = stdout.partition(token + b" ")
-    nonce, _, rest = told.partition(b"\n")
-    if not _NONCE.fullmatch(nonce):
+def _unpacked(stdout: bytes, token: bytes) -> bytes:
+    """What stands between the tokens, whole as its checksum says; banners may stand around it."""
+    _, begun, rest = stdout.partition(token + b"\n")
+    packed, ended, _ = rest.partition(token)
+    if not begun:
         raise _Malformed("the host did not run what it was sent")
+    if not ended:
+        raise _Malformed("the host's answer breaks off")
+    unpacker = zlib.decompressobj(wbits=31)  # gzip
+    try:
+        answer = unpacker.decompress(base64.b64decode(packed), MOST)
+    except (ValueError, zlib.error):
+        raise _Malformed("the host's answer is garbled") from None
+    if unpacker.unconsumed_tail:
+        raise _Malformed(f"the host's answer is longer than {MOST >> 20} MiB")
+    if not unpacker.eof or unpacker.unused_data:
+        raise _Malformed("the host's answer breaks off")
+    return answer
+
+
+def _evidence(known: Evidence, question: Question, token: bytes, stdout: bytes) -> Evidence:
+    nonce, _, rest = _unpacked(stdout, token).partition(b"\n")
+    if not _NONCE.fullmatch(nonce):
+        raise _Malformed("the host's answer is garbled")
     frames = [(f[1:2], f[3:] if f[2:3] == b" " else f[2:]) for f in rest.split(nonce)[1:]]
     if not frames or frames[-1][0] != b"Z":
         raise _Malformed("the host's answer breaks off")

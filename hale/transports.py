@@ -4,9 +4,10 @@ import shlex
 import threading
 from typing import Any
 
+from testinfra.backend.base import CommandResult
 from testinfra.host import Host as TestinfraHost
 
-from hale.connection import CommandTimeout, HostDown, Session, Target
+from hale.connection import CommandTimeout, HostDown, OutputTooLarge, Session, Target
 from hale.errors import HaleError
 from hale.gather import Answer
 from hale.inventory import Host
@@ -63,7 +64,7 @@ class Connected:
         address = self._target.address or self._target.name
         try:
             done = self._session.run(command, timeout)
-        except HostDown as error:
+        except (HostDown, OutputTooLarge) as error:
             return Answer(down=str(error), address=address)
         except CommandTimeout:
             return Answer(
@@ -104,6 +105,15 @@ class Stock:
         if not got:
             return Answer(down=f"no answer within {timeout:g} s over {address}.", address=address)
         if isinstance(got[0], Exception):
-            return Answer(down=f"{address}: {got[0]}", address=address)
+            return Answer(down=f"{address}: {_said(got[0])}", address=address)
         result = got[0]
         return Answer(result.stdout_bytes, result.stderr_bytes, address=address)
+
+
+def _said(error: Exception) -> str:
+    """The error for a person; testinfra raises whole command results, with the command."""
+    result = error.args[0] if error.args else None
+    if isinstance(result, CommandResult):
+        lines = result.stderr_bytes.decode(errors="backslashreplace").strip().splitlines()
+        return lines[-1] if lines else f"exit status {result.rc}, and not a word"
+    return str(error) or type(error).__name__
