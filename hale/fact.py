@@ -240,7 +240,6 @@ def _could_hold(directory: str, pattern: str) -> bool:
     return matches(directory.rstrip("/"), "/".join(pattern.split("/")[:depth]))
 
 
-# Never over the end of a line: what is on the next one is judged, and must stay.
 # --- what looks like a secret, and is masked before it is judged or saved ---
 
 _STARS = "********"
@@ -252,7 +251,7 @@ _NAME = (
 )
 _NAMES = ("pass", "secret", "token", "psk", "api", "certificate", "key-data", "shared", "private")
 _QUOTED = r"\"(?:[^\"\\\n]|\\.)+\"|'[^'\n]+'"
-# Within one line: words of which one must be in the line (in small letters), and the pattern;
+# Never over the end of a line: what is on the next one is judged, and must stay. Words of which one must be in the line (in small letters), and the pattern;
 # what follows its first group is the secret.
 _SECRETS = tuple(
     (words, re.compile(pattern))
