@@ -251,8 +251,9 @@ _NAME = (
 )
 _NAMES = ("pass", "secret", "token", "psk", "api", "certificate", "key-data", "shared", "private")
 _QUOTED = r"\"(?:[^\"\\\n]|\\.)+\"|'[^'\n]+'"
-# Never over the end of a line: what is on the next one is judged, and must stay. Words of which one must be in the line (in small letters), and the pattern;
-# what follows its first group is the secret.
+# Never over the end of a line: what is on the next one is judged, and must stay. Each: words of
+# which one must be in the line (in small letters), and the pattern; what follows its first
+# group is the secret.
 _SECRETS = tuple(
     (words, re.compile(pattern))
     for words, pattern in (
