@@ -173,7 +173,7 @@ problems() {
 }
 folders() {
   printf '%s H\n' $N
-  { e=$(find "$@" -maxdepth 1 -false 2>&1 >&3); r=$?; } 3>&1
+  { e=$(find -H "$@" -maxdepth 1 -false 2>&1 >&3); r=$?; } 3>&1
   problems
 }
 list() {
@@ -187,7 +187,8 @@ links() {
   find -L "$@" -maxdepth 0 -xtype l -printf '%p\0%C@\0%T@\0' 2>/dev/null
 }
 lines() {
-  printf '%s G %s\n' $N $#
+  printf '%s G\n' $N
+  printf '%s\0' "$@" ""
   { e=$(grep -anHZ '' "$@" 2>&1 >&3); r=$?; } 3>&1
   printf '%s S %s\n%s' $N $r "$e"
 }
@@ -221,16 +222,16 @@ def _files(patterns: Sequence[str]) -> list[str]:
     searched = " ".join(map(_shell_pattern, _searched(patterns)))
     wanted = " ".join(map(_shell_pattern, patterns))
     return [
-        f"folders /dev/null/. {searched}",  # without any, find would search where we are
+        f"folders /dev/null {searched}",  # without any, find would search where we are
         # A pattern that matches nothing stays as it is: find says that there is no such file.
         f"set -- {wanted}",
         'list "$@"',
         'links "$@"',
         # Only regular files are opened: a FIFO would hang, a device may act. `w` names them by
-        # their numbers. With no file to read grep would read its input: hence /dev/null.
+        # their numbers. The line of the last one shows that grep works, and got that far.
         "i=0 w=",
         'for p; do i=$((i+1)); if [ -f "$p" ]; then w="$w \\"\\${$i}\\""; fi; done',
-        'eval "lines $w /dev/null"',
+        f'eval "lines $w {_LAST}"',
     ]
 
 
@@ -244,10 +245,11 @@ def _searched(patterns: Sequence[str]) -> list[str]:
         parts = pattern.split("/")
         for depth in range(2, len(parts)):
             if any(_WILD.search(part) for part in parts[1 : depth + 1]):
-                found["/".join(parts[:depth]) + "/."] = None
+                found["/".join(parts[:depth])] = None
     return list(found)
 
 
+_LAST = "/proc/sys/kernel/random/uuid"  # the script has read it before
 _WILD = re.compile(r"[*?]|\[[^]]*\]")
 
 
@@ -350,29 +352,18 @@ def _seen(frames: Frames) -> tuple[dict[str, str], dict[str, File]]:
     absent, blocked = _problems(ended[b"L"])
     if count != b"%d" % (len(listed) + absent + len(blocked)):
         raise _Unproven(f"the files could not be listed: {len(listed)} of {_text(count)} were")
-    count, _, records = found[b"G"].partition(b"\n")
+    names, _, records = found[b"G"][1:].partition(b"\0\0")
+    read = {_text(name) for name in names.split(b"\0")}
     content = _grep(records)
     status, said = _status(ended[b"G"])
-    if status > 2:
+    if status > 2 or _LAST not in content:
         raise _Unproven(f"the files could not be read: grep ended with {status}: {said.strip()}")
-    paths = {*content, *(f.path for f in listed)}
-    failed = [_complaint(line, paths) for line in said.splitlines()]
-    files = list(_filled(listed, _moved(found[b"M"][1:]), content, dict(failed)))
-    # A file that two patterns match was listed and read twice.
-    read = sum(f.kind == "f" and f.path not in dict(failed) for f in listed)
-    if count != b"%d" % (1 + read + len(failed)) or not content.keys() <= paths:
-        files = [_unread(file) for file in files]
+    failed = dict(_complaint(line, read) for line in said.splitlines())
+    files = _filled(listed, _moved(found[b"M"][1:]), read, content, failed)
     return hidden | dict(blocked), {f.path: f for f in files}
 
 
-def _unread(file: File) -> File:
-    """Not all that was listed was read: which files are empty and which were missed?"""
-    if file.content == ():
-        return replace(file, content=None, trouble="it changed while it was read; run again")
-    return file
-
-
-_COMPLAINT = re.compile(r"find: ['`]([^\\]*)': (.+)")
+_COMPLAINT = re.compile(r"\S*find: ['`]([^\\]*)': (.+)")
 
 
 def _problems(frame: bytes) -> tuple[int, list[tuple[str, str]]]:
@@ -384,16 +375,14 @@ def _problems(frame: bytes) -> tuple[int, list[tuple[str, str]]]:
     if code > 1 or not explained or not all(found):
         why = (errors.strip().splitlines() or [f"find ended with {code}"])[-1]
         raise _Unproven(f"the files could not be listed: {why}")
-    return int(absent), [
-        (f[1].removesuffix("/.").replace("/./", "/") or "/", f[2]) for f in found if f
-    ]
+    return int(absent), [(f[1], f[2]) for f in found if f]
 
 
 def _complaint(line: str, paths: Collection[str]) -> tuple[str, str]:
     """What grep says of a file: `grep: PATH: Input/output error`."""
-    path, colon, why = line.removeprefix("grep: ").rpartition(": ")
-    known = path in paths or why == "No such file or directory"  # gone before it was listed
-    if not (line.startswith("grep: ") and colon and known):
+    program, _, rest = line.partition(": ")
+    path, _, why = rest.rpartition(": ")
+    if not program.endswith("grep") or path not in paths:
         raise _Unproven(f"the files could not be read: {line}")
     return path, why
 
@@ -467,6 +456,7 @@ def _grep(data: bytes) -> dict[str, list[bytes]]:
 def _filled(
     files: Iterable[File],
     moved: Mapping[str, float],
+    read: Collection[str],
     content: Mapping[str, list[bytes]],
     failed: Mapping[str, str],
 ) -> Iterable[File]:
@@ -476,9 +466,10 @@ def _filled(
             target = moved.get(file.path)
             file = replace(file, changed=max(file.changed, target) if target else 0.0)
         if file.path in failed:
-            yield replace(file, content=None, trouble=failed[file.path])
-        elif file.content is None or file.path not in content:
-            yield file
-        else:
+            file = replace(file, content=None, trouble=failed[file.path])
+        elif file.content is not None and file.path not in read:
+            file = replace(file, content=None, trouble="it changed while it was read; run again")
+        elif file.content is not None and file.path in content:
             text = mask("\n".join(_text(line) for line in content[file.path]))
-            yield replace(file, content=tuple(text.split("\n")))
+            file = replace(file, content=tuple(text.split("\n")))
+        yield file
