@@ -29,7 +29,7 @@ bench: .venv/.complete ## compare the speed with stock testinfra, in one run (10
 	.venv/bin/python -m bench
 
 lock: .venv/.complete ## pin the newest versions that pyproject.toml allows
-	.venv/bin/uv pip compile pyproject.toml --group dev --group bench --universal --upgrade \
+	.venv/bin/uv pip compile --system-certs pyproject.toml --group dev --group bench --universal --upgrade \
 	  --generate-hashes --no-annotate --no-emit-index-url --quiet \
 	  --custom-compile-command 'make lock' --output-file requirements.lock
 	$(MAKE) setup
@@ -48,6 +48,6 @@ clean: ## remove .venv and what tools leave behind; reports and the lab stay
 	@echo "making .venv"
 	@[ -x .venv/bin/pip ] || { rm -rf .venv; $(PYTHON) -m venv .venv; }
 	@.venv/bin/pip install --quiet --disable-pip-version-check uv==$(UV)
-	@.venv/bin/uv pip install --quiet --require-hashes -r requirements.lock
-	@.venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@.venv/bin/uv pip install --quiet --system-certs --require-hashes -r requirements.lock
+	@.venv/bin/uv pip install --quiet --system-certs --no-deps --no-build-isolation --editable .
 	@touch $@
