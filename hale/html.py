@@ -114,6 +114,11 @@ class Page:
             self._logs[raw["test"]] = text
 
     @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_table_html(self, data: list[str]) -> None:
+        """What others printed: pytest-html has escaped it; its control characters are left."""
+        data[:] = [visible(text) for text in data]
+
+    @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, prefix: list[str]) -> None:
         """What stands above the table, and the table's rows."""
         recorder = self._controller.recorder
@@ -134,7 +139,7 @@ def _log(report: Any, raw: dict[str, Any]) -> str:
     """What pytest has to say of a row beyond the row itself: a traceback, captured output."""
     said = [f"{head}\n{text}" for head, text in report.sections]
     if raw["verdict"] in (Verdict.FAIL, Verdict.UNKNOWN):
-        text = report.longreprtext
+        text = str(report.longrepr)  # without the name of xdist's worker
         if text != terminal.block(msgspec.convert(raw, Result)):
             said.insert(0, text)
     return "\n".join(said)
@@ -177,7 +182,7 @@ def utc(stamp: str) -> str:
 
 def anchor(row: Result) -> str:
     """The row's place in the page, the same in every report."""
-    return f"{row.host}/{row.requirement}/{row.aspect}"
+    return printable(f"{row.host}/{row.requirement}/{row.aspect}")
 
 
 def in_order(rows: Iterable[Result]) -> list[Result]:
@@ -192,7 +197,7 @@ def title(found: Results) -> str:
     words = [f"Hale {run.kind} {utc(run.started)}: {verdict(found)}"]
     words += ["INTERRUPTED"] if run.state != "finished" else []
     words += ["INCOMPLETE"] if run.incomplete else []
-    return " · ".join(words)
+    return printable(" · ".join(words))
 
 
 def verdict(found: Results) -> str:

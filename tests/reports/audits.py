@@ -1,0 +1,142 @@
+"""Runs of `pytest` in processes of their own, and pages made of any results."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hale import html, results
+from hale.results import Result, Results
+
+ROOT = Path(__file__).parent.parent.parent
+DATA = Path(__file__).parent / "data"
+GIVEN = (f"--evidence={DATA / 'evidence.json'}", f"--inventory={DATA / 'inventory.ini'}")
+
+
+@dataclass(frozen=True)
+class Audited:
+    """A run that has ended: its exit status, what it printed, and its folder."""
+
+    status: int
+    printed: str
+    folder: Path
+
+    @property
+    def results(self) -> Results:
+        """results.json, which must be whole."""
+        return results.load(self.folder / "results.json")
+
+    def text(self, name: str) -> str:
+        """A file of the run's folder."""
+        return (self.folder / name).read_text()
+
+
+def command(reports: Path, *arguments: str) -> list[str]:
+    """The command line; pytest looks for its configuration in the tree's top."""
+    own = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--reports={reports}"]
+    return [*own, *arguments]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Nothing of the terminal, of pytest or of xdist that surrounds these tests."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTEST", "COLUMNS", "FORCE_COLOR", "NO_COLOR", "CI"))
+    }
+    return kept | {"COLUMNS": "100"} | more
+
+
+def audit(reports: Path, *arguments: str, given: Sequence[str] = GIVEN, **more: str) -> Audited:
+    """Judge the recorded evidence, to the end."""
+    ran = subprocess.run(
+        command(reports, *given, *arguments),
+        cwd=ROOT,
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    folders = list(reports.glob("*-audit"))
+    assert len(folders) == 1, ran.stdout + ran.stderr
+    return Audited(ran.returncode, ran.stdout + ran.stderr, folders[0])
+
+
+# A plugin that makes one test hang, and says when it does.
+HANGS = """
+import os, time
+from pathlib import Path
+
+def pytest_runtest_call(item):
+    if os.environ["HANG_AT"] in item.nodeid:
+        Path(os.environ["HANG_SAY"]).touch()
+        time.sleep(60)
+"""
+
+
+def cut_short(
+    reports: Path, end: signal.Signals, *arguments: str, at: str, given: Sequence[str] = GIVEN
+) -> Audited:
+    """The same, ended by a signal while the test that `at` names is running."""
+    (reports / "hangs.py").write_text(HANGS)
+    said = reports / "hanging"
+    process = subprocess.Popen(
+        command(reports, *given, "-p", "hangs", *arguments),
+        cwd=ROOT,
+        env=environment(PYTHONPATH=str(reports), HANG_AT=at, HANG_SAY=str(said)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        late = time.monotonic() + 30
+        while not said.exists():
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < late, "the test never began"
+            time.sleep(0.02)
+        if end is signal.SIGKILL:
+            process.kill()
+        else:
+            os.killpg(process.pid, end)  # as a terminal does: to all of the foreground
+        printed, _ = process.communicate(timeout=30)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    (folder,) = reports.glob("*-audit")
+    return Audited(process.returncode, printed, folder)
+
+
+@dataclass(frozen=True)
+class _Recorder:
+    results: Results
+
+
+@dataclass(frozen=True)
+class _Controller:
+    recorder: _Recorder
+
+
+def page(found: Results, folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+    """report.html of these results, by the real pytest-html; tests in `folder` are run too."""
+    monkeypatch.chdir(folder)
+    (folder / "pytest.ini").write_text(
+        "[pytest]\nrender_collapsed = all\ninitial_sort = original\n"
+    )
+    hale = html.Page(_Controller(_Recorder(found)))
+    own = ["--html=report.html", "--self-contained-html", "-p", "no:cacheprovider"]
+    pytest.main([*own, "-p", "no:terminal", *arguments, str(folder)], plugins=[hale])
+    return (folder / "report.html").read_text()
+
+
+def names(rows: Sequence[Result]) -> list[tuple[str, str, str]]:
+    """What the rows are called."""
+    return [(row.host, row.requirement, row.aspect) for row in rows]

@@ -1,0 +1,399 @@
+"""report.html: nothing from outside becomes markup, and it says what results.json says."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hale import html, results
+from hale.results import HostRecord, Override, Reading, Result, Results, Row, Setting
+from hale.verdicts import Verdict
+from tests.reports import audits
+
+SCRIPT = "<script>document.title='pwned'</script>"
+HOSTILE = (
+    SCRIPT,
+    '"><img src=x onerror="document.title=\'pwned\'">',
+    "' onmouseover='document.title=1' x='",
+    "</script></style></textarea><svg onload=document.title=1>",
+    "{{ 7*7 }}{% raw %}${7*7}",
+    "\x1b[31mred\x1b[0m\x1b]0;pwned\x07",
+    "evil\u202egnp.exe\u2066\u200b",
+    "nul\x00, byte \udcff, \u2028 line",
+    "&lt;b&gt; &amp;quot; &#60;",
+    "javascript:document.title='pwned'",
+)
+ALL = " ".join(HOSTILE)
+TAGS = """
+    html head meta title style body h1 h2 h3 p a div table thead tbody tfoot tr th td template
+    img video source span button input footer script section b i em ul li small sup br code pre
+    dl dt dd details summary
+"""
+
+
+def hostile(recorded: Results) -> Results:
+    """Results in which every text that comes from outside is hostile."""
+    text = ALL
+    row = Result(
+        host=text,
+        requirement="SWAP-OFF",
+        aspect="runtime",
+        verdict=Verdict.FAIL,
+        chapter=8,
+        title=text,
+        subject="swap",
+        severity=text,
+        profile="document",
+        expected=text,
+        actual=text,
+        test=text,
+        overrides=[Override(text, [text], {text: text}, text, text)],
+        settings=[Setting(text, 3, text, True, 1.0, text)],
+        evidence=[Reading(text, 1, text, text), Reading(text, None, text, text)],
+    )
+    values: dict[str, Any] = {
+        field.name: text for field in msgspec.structs.fields(HostRecord) if field.type is str
+    }
+    down = HostRecord(**values)
+    up = HostRecord(**(values | {"down": ""}))
+    run = msgspec.structs.replace(
+        recorded.run,
+        operator=text,
+        source_host=text,
+        site=text,
+        inventory=text,
+        git_revision=text,
+        command_line=["pytest", *HOSTILE],
+        packages={text: text},
+        evidence_from=text,
+        incomplete=[text],
+        started=text,
+        state=text,
+    )
+    return Results(recorded.schema, run, [down, up], [row], [Row(text, text, text)])
+
+
+class Markup(HTMLParser):
+    """What a browser would find: tags with their attributes, and texts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.scripts = 0
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1][0] not in ("script", "style"):
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.texts)
+
+
+def blob(page: str) -> dict[str, Any]:
+    """The data that pytest-html's script makes the table of."""
+    found: dict[str, Any] = json.loads(
+        next(a["data-jsonblob"] or "" for _, a in Markup(page).tags if "data-jsonblob" in a)
+    )
+    return found
+
+
+def entries(page: str) -> list[dict[str, Any]]:
+    return [entry for same in blob(page)["tests"].values() for entry in same]
+
+
+def fragments(page: str) -> Iterator[str]:
+    """Every text that the script puts into the page as markup."""
+    data = blob(page)
+    yield from data["environment"].values()
+    for entry in entries(page):
+        yield from entry["resultsTableRow"]
+        yield from entry.get("tableHtml") or []
+        yield entry["log"]
+
+
+def harmless(markup: Markup, scripts: int) -> None:
+    """Only tags that we know, and nothing in them that runs or fetches."""
+    assert {tag for tag, _ in markup.tags} <= set(TAGS.split())
+    assert sum(tag == "script" for tag, _ in markup.tags) == scripts
+    for tag, attributes in markup.tags:
+        for name, value in attributes.items():
+            if name.startswith("on"):
+                assert value == "location.reload()", (tag, name, value)
+            if name in ("src", "data", "action", "poster", "srcset", "style"):
+                assert not value, (tag, name, value)
+            if name == "href":
+                assert (value or "").startswith(("#", "https://pypi.python.org/")), (tag, value)
+    for character in "\x1b\x00\x07\u202e\u2066\u200b\u2028":
+        assert character not in markup.text
+
+
+FOREIGN = """
+import pytest
+
+@pytest.mark.parametrize("x", {values!r})
+def test_site(x, extras):
+    extras.append({{"name": x, "content": x, "format_type": "url", "mime_type": None,
+                    "extension": None}})
+    print(x)
+    raise ValueError(x)
+"""
+
+
+@pytest.fixture(scope="module")
+def nasty(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A page of hostile results and of a site's own hostile tests."""
+    folder = tmp_path_factory.mktemp("nasty")
+    (folder / "test_of_the_site.py").write_text(FOREIGN.format(values=list(HOSTILE[:7])))
+    (folder / "test_broken.py").write_text(f"raise ValueError({SCRIPT!r})")
+    found = hostile(results.load(audits.DATA / "results.json"))
+    given = ("--metadata", "change", SCRIPT, "--continue-on-collection-errors")
+    with pytest.MonkeyPatch.context() as patch:
+        return audits.page(found, folder, patch, *given)
+
+
+def test_nothing_hostile_becomes_markup(nasty: str) -> None:
+    page = Markup(nasty)
+    harmless(page, scripts=1)
+    count = 0
+    for fragment in fragments(nasty):
+        count += 1
+        harmless(Markup(fragment), scripts=0)
+    assert count > 10
+
+
+def test_hostile_text_is_there_to_be_read(nasty: str) -> None:
+    seen = Markup(nasty).text + "".join(Markup(f).text for f in fragments(nasty))
+    for text in HOSTILE[:5]:
+        assert text in seen
+    assert "\\x1b[31mred" in seen
+    assert "evil\\u202egnp.exe" in seen
+    assert "\\udcff" in seen
+
+
+def test_what_a_site_adds_has_the_same_columns(nasty: str) -> None:
+    others = [e for e in entries(nasty) if "testId" not in e]
+    assert len(others) == 8
+    for entry in others:
+        assert len(entry["resultsTableRow"]) == len(html.COLUMNS)
+        assert entry["result"] in ("Failed", "Error")
+
+
+def test_nothing_is_fetched(nasty: str) -> None:
+    style = "".join(re.findall(r"<style.*?</style>", nasty, re.DOTALL))
+    assert "url(" not in style
+    assert "@import" not in style
+    assert not re.search(r"<link|<base|<iframe|<meta[^>]*refresh", nasty)
+
+
+def test_environment_is_the_operators(nasty: str, whole: audits.Audited) -> None:
+    assert list(blob(nasty)["environment"]) == ["change"]
+    assert blob(whole.text("report.html"))["environment"] == {}
+
+
+# --- what it says ---
+
+
+@pytest.fixture
+def shown(recorded: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return audits.page(recorded, tmp_path, monkeypatch)
+
+
+def test_rows_are_those_of_the_results(recorded: Results, shown: str) -> None:
+    told = {e["testId"]: e for e in entries(shown)}
+    assert len(told) == len(recorded.results)
+    for row in recorded.results:
+        entry = told[f"{row.host}/{row.requirement}/{row.aspect}"]
+        assert entry["result"] == html.OUTCOME[row.verdict].capitalize()
+        text = Markup(entry["resultsTableRow"][0]).text
+        for word in (row.verdict, row.host, row.requirement, row.title, row.expected, row.actual):
+            assert word in text
+        detail = Markup(entry["tableHtml"][0]).text
+        for setting in row.settings:
+            assert f"{setting.path}:{setting.line}" in detail
+            assert setting.text in detail
+        for reading in row.evidence:
+            assert reading.probe in detail
+            assert reading.output in detail
+
+
+def test_red_rows_come_first(shown: str) -> None:
+    order = [e["result"] for e in entries(shown)]
+    assert order == sorted(order, key=["Failed", "Error", "Xfailed", "Passed", "Skipped"].index)
+
+
+def test_every_cell_of_the_matrix_has_its_sign_and_leads_to_its_row(
+    recorded: Results, shown: str
+) -> None:
+    links = re.findall(r'<a class="([\w-]+)" href="#([^"]+)" title="[^"]*">(.)', shown)
+    assert len(links) == len(recorded.results)
+    ids = {e["testId"]: e["result"] for e in entries(shown)}
+    for name, anchor, sign in links:
+        assert ids[anchor] == html.OUTCOME[Verdict(name)].capitalize()
+        assert sign == {"PASS": "✓", "FAIL": "✗", "UNKNOWN": "?", "N-A": "-"}[name]
+
+
+def test_unknown_is_not_shown_as_passed(recorded: Results, shown: str) -> None:
+    unknown = [e for e in entries(shown) if e["result"] == "Error"]
+    assert unknown
+    for entry in unknown:
+        assert "? UNKNOWN" in Markup(entry["resultsTableRow"][0]).text
+    only = msgspec.structs.replace(
+        recorded, results=[r for r in recorded.results if r.verdict in ("PASS", "UNKNOWN")]
+    )
+    assert html.verdict(only) == "not proven"
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        ({}, []),
+        ({"incomplete": ["hosts left out: a"]}, ["INCOMPLETE", "hosts left out: a"]),
+        ({"state": "interrupted"}, ["INTERRUPTED"]),
+        ({"evidence_from": "x.json"}, ["SAVED EVIDENCE", "x.json"]),
+    ],
+)
+def test_what_must_not_be_overlooked(
+    recorded: Results, run: dict[str, Any], words: list[str]
+) -> None:
+    found = msgspec.structs.replace(recorded, run=msgspec.structs.replace(recorded.run, **run))
+    text = Markup(html.summary(found)).text
+    for word in ("INCOMPLETE", "INTERRUPTED", "SAVED EVIDENCE", *words):
+        assert (word in text) == (word in words)
+        if word in ("INCOMPLETE", "INTERRUPTED"):
+            assert (word in html.title(found)) == (word in words)
+
+
+def test_no_green_word_for_a_run_that_lacks_something(recorded: Results) -> None:
+    passed = [r for r in recorded.results if r.verdict is Verdict.PASS]
+    good = msgspec.structs.replace(recorded, results=passed)
+    assert html.verdict(good) == "compliant"
+    for change in ({"incomplete": ["x"]}, {"state": "interrupted"}):
+        run = msgspec.structs.replace(recorded.run, **change)
+        assert html.verdict(msgspec.structs.replace(good, run=run)) != "compliant"
+    nothing = msgspec.structs.replace(recorded, results=[])
+    assert html.verdict(nothing) == "nothing was judged"
+    assert 'class="banner bad"' in html.summary(nothing)
+
+
+def test_identity_of_run_and_hosts(recorded: Results, shown: str) -> None:
+    text = Markup(shown).text
+    run = recorded.run
+    for word in (run.operator, run.source_host, run.git_revision, run.site, run.inventory_sha256):
+        assert word in text
+    for word in (run.standard_sha256, run.overrides_sha256, "--hosts=all", *run.packages.values()):
+        assert word in text
+    for host in recorded.hosts:
+        for word in (host.address, host.host_key, host.machine_id, host.boot_id, host.os):
+            assert word in text
+
+
+def test_overrides_are_shown_as_overrides(recorded: Results) -> None:
+    (one,) = html.overrides(recorded)
+    assert one.requirement == "OS-RELEASE"
+    assert one.hosts == "k8s-master-[01-03], k8s-node-[01,02]"
+    text = Markup(html.summary(recorded)).text
+    assert "CentOS Stream 8" in text
+    assert "Debian GNU/Linux 12" in text
+
+
+# --- from the command line ---
+
+
+def test_the_page_of_a_run_is_made_of_its_results(whole: audits.Audited) -> None:
+    page = whole.text("report.html")
+    assert len(entries(page)) == len(whole.results.results)
+    harmless(Markup(page), scripts=1)
+    assert "SAVED EVIDENCE" in page
+
+
+def test_with_xdist_it_is_the_same(whole: audits.Audited, distributed: audits.Audited) -> None:
+    def rows(page: str) -> list[Any]:
+        told = entries(page)
+        for entry in told:
+            entry["tableHtml"] = [re.sub(r"[\d.]+ ms", "", h) for h in entry["tableHtml"]]
+        return told
+
+    assert rows(distributed.text("report.html")) == rows(whole.text("report.html"))
+
+
+# --- in a browser ---
+
+PROBE = """
+<script>
+const said = [];
+const rows = () => [...document.querySelectorAll('#results-table > tbody')];
+const open = () => rows().filter(r => r.querySelector('.extras-row:not(.hidden)'));
+const column = (name) => rows().map(r => r.querySelector('.col-' + name)?.textContent.trim());
+said.push(['title', document.title]);
+said.push(['rows', rows().length]);
+said.push(['open', open().length]);
+rows()[0].querySelector('.col-actual').click();
+said.push(['opened', open().length]);
+document.querySelector('.matrix a[href]').click();
+said.push(['hash', document.getElementById(decodeURIComponent(location.hash.slice(1))) !== null]);
+document.querySelector('th[data-column-type="host"]').click();
+said.push(['hosts', column('host')]);
+document.querySelector('input[data-test-result="failed"]').click();
+said.push(['left', rows().length]);
+document.getElementById('show_all_details').click();
+said.push(['all', open().length]);
+setTimeout(() => {
+  said.push(['title at last', document.title]);
+  document.body.textContent = '';
+  const pre = document.createElement('pre');
+  pre.id = 'said';
+  pre.textContent = JSON.stringify(said);
+  document.body.appendChild(pre);
+}, 300);
+</script>
+"""
+
+
+def browse(page: str, folder: Path) -> dict[str, Any]:
+    """What a browser makes of the page, with the clicks of PROBE."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no chromium here")
+    path = folder / "probe.html"
+    path.write_text(page.replace("</body>", f"{PROBE}</body>"))
+    quiet = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    ran = subprocess.run(
+        [chromium, "--headless", "--no-sandbox", *quiet, "--disable-component-update",
+         "--disable-sync", f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=2000",
+         "--dump-dom", path.as_uri()],
+        capture_output=True, text=True, timeout=50, check=True,
+    )  # fmt: skip
+    texts = Markup(ran.stdout).text
+    return dict(json.loads(texts[texts.index("[[") :]))
+
+
+def test_a_browser_runs_nothing_hostile(nasty: str, tmp_path: Path) -> None:
+    said = browse(nasty, tmp_path)
+    assert said["title"] == said["title at last"]
+    assert said["title"].startswith("Hale audit")
+    assert said["rows"] == 9  # one of ours, eight of the site
+
+
+def test_rows_open_sort_and_filter(recorded: Results, shown: str, tmp_path: Path) -> None:
+    said = browse(shown, tmp_path)
+    assert said["rows"] == len(recorded.results)
+    assert said["open"] == 0
+    assert said["opened"] == 1
+    assert said["hash"] is True
+    assert said["hosts"] == sorted(said["hosts"])
+    failed = sum(r.verdict is Verdict.FAIL for r in recorded.results)
+    assert said["left"] == said["all"] == len(recorded.results) - failed
