@@ -43,6 +43,8 @@ def close_sessions() -> None:
         sessions = list(_sessions.values())
         _sessions.clear()
     for session in sessions:
+        session.begin_close()
+    for session in sessions:
         session.close()
 
 

@@ -131,13 +131,16 @@ class Session:
 
     def close(self) -> None:
         """End the connection and all that runs in it; commands not yet done get ConnectionLost."""
-        with self._lock:
-            self._closed = True
-            thread = self._thread
-            if thread is not None:
-                self._wake()
+        self.begin_close()
+        thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(2 * _HANG_UP)
+
+    def begin_close(self) -> None:
+        """As `close`, without waiting for the host; so that many can be closed at once."""
+        with self._lock:
+            self._closed = True
+            self._wake()
 
     def _wake(self) -> None:  # with the lock
         if self._wake_write >= 0:
@@ -334,4 +337,4 @@ def _searched(stream: bytearray, found: int, nonce: bytes) -> int:
 
 def _copy(error: BaseException) -> BaseException:
     """The same error for another waiter: a traceback belongs to one raise only."""
-    return type(error)(*error.args)
+    return type(error)(*error.args) if isinstance(error, HostDown) else error

@@ -41,6 +41,8 @@ Defaults:hale-tty requiretty
 Defaults:hale-pty use_pty
 Defaults:hale-asked lecture=always
 EOF
+# fish makes folders in a fresh home; several at once complain.
+su - hale-fish -c true
 """
 
 _REMOVE = r"""

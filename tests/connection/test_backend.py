@@ -1,5 +1,6 @@
 """testinfra's own modules over `hale://`, compared with its `ssh://`."""
 
+import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -126,13 +127,22 @@ def _as_other(host: Any) -> list[str]:
     return [inner, host.check_output("id -un")]
 
 
+@pytest.fixture(scope="module")
+def stock(users: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """testinfra's `ssh://`; sharing a connection, which it does not by itself, saves time."""
+    folder = tmp_path_factory.mktemp("shared")
+    config = folder / "config"
+    config.write_text(f"ControlPath {folder}/%n\n" + users.ssh_config.read_text())
+    yield testinfra.get_host(f"ssh://{HOST}?ssh_config={config}")
+    subprocess.run(["ssh", "-F", config, "-O", "exit", HOST], stderr=subprocess.PIPE, check=True)
+
+
 @pytest.mark.lab
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_modules_answer_as_over_ssh(
-    users: Lab, inventory: dict[str, Target], question: str
+    users: Lab, inventory: dict[str, Target], stock: Any, question: str
 ) -> None:
     inventory[HOST] = reach(users.ssh_config)
-    stock = testinfra.get_host(f"ssh://{HOST}?ssh_config={users.ssh_config}&controlpersist=0")
     ask = QUESTIONS[question]
     assert ask(host_of(HOST)) == ask(stock)
 

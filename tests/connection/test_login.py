@@ -209,3 +209,32 @@ def test_nothing_is_left_after_kill_9(users: Lab, user: str, become: bool) -> No
         time.sleep(0.05)
     assert left(users) == 0
     assert not users[HOST].run("ls /tmp/hale-went-on", check=False).stdout
+
+
+def test_a_jump_host_and_an_agent(
+    users: Lab, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ssh can, the connection can: the key is in an agent, the way leads over a host."""
+    agent = tmp_path / "agent"
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", agent], stdout=subprocess.DEVNULL)
+    try:
+        while not agent.exists():
+            time.sleep(0.01)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
+        config = users.ssh_config.read_text()
+        key = users.state / "id_ed25519"
+        subprocess.run(["ssh-add", "-q", key], check=True)
+        (tmp_path / "config").write_text(
+            "\n".join(
+                line for line in config.split("\n") if "Identit" not in line.partition("#")[0]
+            )
+        )
+        jump = users.hosts[0].name
+        host = connect(
+            HOST, user="hale-sudo", ssh_config=str(tmp_path / "config"), ssh_args=("-J", jump)
+        )
+        came_from = host.run("echo ${SSH_CLIENT%% *}").stdout.decode().strip()
+        assert came_from == users.hosts[0].address
+    finally:
+        process.terminate()
+        process.wait()
