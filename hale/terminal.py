@@ -155,7 +155,7 @@ def svg(results: Results, title: str = "pytest --hosts=all") -> str:
         console.print(piece)
     theme = TerminalTheme((255, 255, 255), (31, 35, 40), INK)
     drawn = console.export_svg(title=title, theme=theme, unique_id="hale")
-    drawn = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r"@font-face \{.*?\}\s*|<!--.*?-->\s*", "", drawn, flags=re.DOTALL)
     drawn = drawn.replace(
         "Fira Code, monospace", "ui-monospace, Menlo, DejaVu Sans Mono, monospace"
     )
@@ -282,7 +282,9 @@ def _matrices(rows: Sequence[Result], names: Sequence[str], width: int) -> "list
         if blocks[-1] and taken + _wide(column, found) > width:
             blocks.append([])
         blocks[-1].append(column)
-    tables: list[RenderableType] = [_matrix(found, block) for block in blocks]
+    tables: list[RenderableType] = []
+    for block in blocks:
+        tables += ["", _matrix(found, block)] if tables else [_matrix(found, block)]
     if len(alike) < len(names):
         tables.append(_key(each))
     return tables
