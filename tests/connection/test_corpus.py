@@ -34,23 +34,33 @@ class Login:
     plain: list[Result]
 
 
-def plain(config: Path, user: str, case: Case) -> Result:
+def plain(config: Path, shared: Path, user: str, case: Case) -> Result:
+    """Plain ssh's result. What does not hurt sshd goes over a shared connection, to save time."""
     done = subprocess.run(
-        ["ssh", "-F", config, f"{user}@{HOST}", case.command],
+        ["ssh", "-F", config, "-S", "none" if case.hale else shared, f"{user}@{HOST}",
+         case.command],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=30,
         check=False,
-    )
+    )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module", params=LOGINS)
-def login(request: pytest.FixtureRequest, users: Lab) -> Iterator[Login]:
+def login(
+    request: pytest.FixtureRequest, users: Lab, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Login]:
     """One login user: plain ssh's results for all its cases, and our session."""
     user, config = request.param, users.ssh_config
-    with ThreadPoolExecutor(4) as pool:  # sshd's MaxStartups allows ten
-        results = list(pool.map(partial(plain, config, user), LOGINS[user]))
+    shared = tmp_path_factory.mktemp("shared") / "socket"
+    master = ["ssh", "-F", str(config), "-S", str(shared), f"{user}@{HOST}"]
+    subprocess.run([*master, "-fNM"], check=True, stderr=subprocess.DEVNULL)
+    try:
+        with ThreadPoolExecutor(4) as pool:  # sshd's MaxSessions and MaxStartups are ten
+            results = list(pool.map(partial(plain, config, shared, user), LOGINS[user]))
+    finally:
+        subprocess.run([*master, "-O", "exit"], check=True, stderr=subprocess.DEVNULL)
     session = Session(reach(config, user))
     yield Login(user, session, results)
     session.close()
