@@ -1,0 +1,1 @@
+"""How a host is made as the standard says: changes from facts. Nothing here touches a host."""

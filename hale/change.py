@@ -1,0 +1,121 @@
+"""What a remedy may want of a host. A change is data: only the engine's apply writes.
+
+A module of remediate/ has, for each aspect it can mend, a pure function of that name,
+`runtime(fact, case)` or `persisted(fact, case)`, which is called when the verdict is FAIL and
+returns a tuple of changes. What no change can mend is said by `ByHand`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Effect(StrEnum):
+    """What a change costs besides itself."""
+
+    RESTART = "restarts a service"
+    REBOOT = "needs a reboot to take effect"
+    TRAFFIC = "interrupts traffic"
+    FINAL = "cannot be undone"
+
+
+@dataclass(frozen=True)
+class Replace:
+    """Replace a line. `old` is its text as the fact read it (blanks around it do not count, and
+    secrets are masked): where the line differs, nothing is done. `{}` in `new` stands for the
+    line as it is, so that a secret in it, or a byte that is no text, survives being commented.
+    """
+
+    line: int  # from 1
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Append:
+    """Add a line at the end, once; a missing last newline is added before it."""
+
+    text: str
+
+
+Edit = Replace | Append
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """Edit a text file, keeping all other bytes, mode, owner and label; made if it is not there.
+
+    Edits of several requirements to one file become one write.
+    """
+
+    path: str
+    edits: tuple[Edit, ...]
+    why: str
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True)
+class LinkChange:
+    """Make `path` a symbolic link, as `systemctl mask` does with /dev/null; `expect`: the target
+    of the link that is there now, or None for nothing."""
+
+    path: str
+    target: str
+    expect: str | None
+    why: str
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True)
+class ValueChange:
+    """Write a kernel value, in /proc/sys or /sys, that reads `expect` now.
+
+    `keep`: patterns of values that the kernel changes along and that are put back.
+    """
+
+    path: str
+    expect: str
+    value: str
+    why: str
+    keep: tuple[str, ...] = ()
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True)
+class UnitChange:
+    """Stop or disable a systemd unit. active, enabled: what `systemctl` says of it now."""
+
+    unit: str
+    verb: str  # stop, disable or mask
+    active: str
+    enabled: str
+    why: str
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True)
+class SwapChange:
+    """Turn a swap device off, if the memory that is available exceeds what is in it."""
+
+    device: str
+    used_kib: int
+    why: str
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModuleChange:
+    """Load a kernel module."""
+
+    name: str
+    why: str
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """What only a person can do, and how; or why Hale refuses to do it."""
+
+    what: str
+
+
+Change = FileChange | LinkChange | ValueChange | UnitChange | SwapChange | ModuleChange | ByHand
