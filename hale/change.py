@@ -5,8 +5,9 @@ A module of remediate/ has, for each aspect it can mend, a pure function of that
 returns a tuple of changes. What no change can mend is said by `ByHand`.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class Effect(StrEnum):
@@ -18,8 +19,7 @@ class Effect(StrEnum):
     FINAL = "cannot be undone"
 
 
-@dataclass(frozen=True)
-class Replace:
+class Replace(msgspec.Struct, frozen=True, tag=True):
     """Replace a line. `old` is its text as the fact read it (blanks around it do not count, and
     secrets are masked): where the line differs, nothing is done. `{}` in `new` stands for the
     line as it is, so that a secret in it, or a byte that is no text, survives being commented.
@@ -30,8 +30,7 @@ class Replace:
     new: str
 
 
-@dataclass(frozen=True)
-class Append:
+class Append(msgspec.Struct, frozen=True, tag=True):
     """Add a line at the end, once; a missing last newline is added before it."""
 
     text: str
@@ -40,8 +39,7 @@ class Append:
 Edit = Replace | Append
 
 
-@dataclass(frozen=True)
-class FileChange:
+class FileChange(msgspec.Struct, frozen=True, tag=True):
     """Edit a text file, keeping all other bytes, mode, owner and label; made if it is not there.
 
     Edits of several requirements to one file become one write.
@@ -53,8 +51,7 @@ class FileChange:
     effects: tuple[Effect, ...] = ()
 
 
-@dataclass(frozen=True)
-class LinkChange:
+class LinkChange(msgspec.Struct, frozen=True, tag=True):
     """Make `path` a symbolic link, as `systemctl mask` does with /dev/null; `expect`: the target
     of the link that is there now, or None for nothing."""
 
@@ -65,8 +62,7 @@ class LinkChange:
     effects: tuple[Effect, ...] = ()
 
 
-@dataclass(frozen=True)
-class ValueChange:
+class ValueChange(msgspec.Struct, frozen=True, tag=True):
     """Write a kernel value, in /proc/sys or /sys, that reads `expect` now.
 
     `keep`: patterns of values that the kernel changes along and that are put back.
@@ -80,8 +76,7 @@ class ValueChange:
     effects: tuple[Effect, ...] = ()
 
 
-@dataclass(frozen=True)
-class UnitChange:
+class UnitChange(msgspec.Struct, frozen=True, tag=True):
     """Stop or disable a systemd unit. active, enabled: what `systemctl` says of it now."""
 
     unit: str
@@ -92,8 +87,7 @@ class UnitChange:
     effects: tuple[Effect, ...] = ()
 
 
-@dataclass(frozen=True)
-class SwapChange:
+class SwapChange(msgspec.Struct, frozen=True, tag=True):
     """Turn a swap device off, if the memory that is available exceeds what is in it."""
 
     device: str
@@ -102,8 +96,7 @@ class SwapChange:
     effects: tuple[Effect, ...] = ()
 
 
-@dataclass(frozen=True)
-class ModuleChange:
+class ModuleChange(msgspec.Struct, frozen=True, tag=True):
     """Load a kernel module."""
 
     name: str
@@ -111,8 +104,7 @@ class ModuleChange:
     effects: tuple[Effect, ...] = ()
 
 
-@dataclass(frozen=True)
-class ByHand:
+class ByHand(msgspec.Struct, frozen=True, tag=True):
     """What only a person can do, and how; or why Hale refuses to do it."""
 
     what: str
