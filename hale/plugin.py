@@ -100,13 +100,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    for name, text in _markers():
-        config.addinivalue_line("markers", f"{name}: {text}")
     worker = getattr(config, "workerinput", None)
-    if config.option.hosts is None and config.option.evidence is None:
-        return
     try:
-        audit = _audit(config, worker)
+        stated = standard.load(ROOT / "standard")
+        for name, text in _markers(stated):
+            config.addinivalue_line("markers", f"{name}: {text}")
+        if config.option.hosts is None and config.option.evidence is None:
+            return
+        audit = _audit(config, worker, stated)
     except HaleError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[AUDIT] = audit
@@ -150,12 +151,13 @@ def _what_to_type(config: pytest.Config) -> str:
 # --- from options to an audit ---
 
 
-def _audit(config: pytest.Config, worker: dict[str, Any] | None) -> Audit:
+def _audit(
+    config: pytest.Config, worker: dict[str, Any] | None, stated: standard.Standard
+) -> Audit:
     option = config.option
     saved = evidence.load(Path(option.evidence)) if option.evidence else None
     path = option.inventory or (saved.inventory if saved else ROOT / "inventory.ini")
     known = inventory.load(Path(path))
-    stated = standard.load(ROOT / "standard")
     standard.check_overrides(stated, known)
     # xdist hands workers our options as they are by now: hosts already rewritten.
     typed = getattr(option, "hale_hosts", option.hosts)
@@ -251,10 +253,9 @@ def _transport(chosen: Chosen, targets: dict[str, connection.Target], option: An
 # --- tests: one for each case ---
 
 
-def _markers() -> list[tuple[str, str]]:
-    stated = standard.load(ROOT / "standard").requirements
-    chapters = sorted({r.chapter for r in stated})
-    subjects = sorted({r.subject for r in stated})
+def _markers(stated: standard.Standard) -> list[tuple[str, str]]:
+    chapters = sorted({r.chapter for r in stated.requirements})
+    subjects = sorted({r.subject for r in stated.requirements})
     return [
         *((f"chapter{number}", f"chapter {number} of the document") for number in chapters),
         *((subject, f"checks/test_{subject}.py") for subject in subjects),
