@@ -448,9 +448,14 @@ class Controller:
             f"reports: {self.folder}"
         )
 
-    # With xdist: before the workers start, so everything that could be selected.
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
+        if not self.config.option.evidence:
+            # Logging in takes longest; it goes on while pytest collects.
+            for chosen in self.audit.chosen:
+                if not chosen.uri:
+                    connection.session_for(chosen.host.name).start()
+        # With xdist: before the workers start, so everything that could be selected.
         if self.distributed:
             self._gather(self.audit.cases)
 
