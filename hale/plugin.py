@@ -5,6 +5,7 @@ testinfra's own `host` fixture then sees the chosen hosts over our connection, f
 a site adds. Our checks never touch a host: their fixtures parse evidence.
 """
 
+import gc
 import getpass
 import sys
 import time
@@ -479,6 +480,8 @@ class Controller:
         cases = [case for item in session.items if (case := _case(item))]
         self._gather(cases)
         self._begin(case.nodeid for case in cases)
+        # Tests, cases and evidence stay to the end: no use in looking for garbage among them.
+        gc.freeze()
 
     def _gather(self, cases: Sequence[Case[Any]]) -> None:
         option = self.config.option
