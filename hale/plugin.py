@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import msgspec
@@ -487,6 +488,8 @@ class Controller:
         option = self.config.option
         if not option.evidence:
             reporter = self.config.pluginmanager.getplugin("terminalreporter")
+            # What the end of the run needs is imported while the hosts answer.
+            Thread(target=terminal.get_ready, daemon=True).start()
             with terminal.Progress(reporter, len(self.audit.chosen)) as progress:
                 self.audit.gather(cases, progress.told)
         known = self.audit.inventory

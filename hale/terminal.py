@@ -101,6 +101,13 @@ class Progress:
             self._reporter.write(f"\rgathering: {self._told} of {self._hosts} hosts answered")
 
 
+def get_ready() -> None:
+    """Import what `summary` needs: rich takes as long as dozens of tests."""
+    import rich.console
+    import rich.padding
+    import rich.table  # noqa: F401
+
+
 def summary(reporter: Any, results: Results, folder: Path) -> None:
     """The reasons, the matrix and the path of the report, at the end of a run."""
     width = shutil.get_terminal_size((100, 24)).columns
