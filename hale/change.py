@@ -23,6 +23,7 @@ class Replace(msgspec.Struct, frozen=True, tag=True):
     """Replace a line. `old` is its text as the fact read it (blanks around it do not count, and
     secrets are masked): where the line differs, nothing is done. `{}` in `new` stands for the
     line as it is, so that a secret in it, or a byte that is no text, survives being commented.
+    A newline in `new` begins another line.
     """
 
     line: int  # from 1
@@ -37,6 +38,9 @@ class Append(msgspec.Struct, frozen=True, tag=True):
 
 
 Edit = Replace | Append
+
+# How a line that must not count any more is kept, as `new` of its Replace.
+COMMENTED = "# commented by Hale: {}"
 
 
 class FileChange(msgspec.Struct, frozen=True, tag=True):

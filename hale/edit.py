@@ -46,7 +46,9 @@ def _replace(lines: list[bytes], edit: Replace) -> None:
     if mask(_text(line)).strip() != edit.old.strip():
         raise Moved(f"line {edit.line} is {mask(_text(line))!r} and no longer {edit.old!r}")
     body = line.rstrip(b"\r\n")
-    lines[edit.line - 1] = edit.new.encode().replace(b"{}", body) + line[len(body) :]
+    ending = line[len(body) :]
+    new = edit.new.encode().replace(b"\n", ending or b"\n")
+    lines[edit.line - 1] = new.replace(b"{}", body) + ending
 
 
 def _text(line: bytes) -> str:
