@@ -1,9 +1,13 @@
-"""junit.xml says of the whole run what its test cases cannot: what it was, and what it lacks."""
+"""junit.xml says whose row each test case is, and of the whole run what it was and lacks."""
+
+from typing import Any
 
 import pytest
 from _pytest.junitxml import xml_key
 
-from hale.html import HasRecorder
+from hale.html import ROW, HasRecorder
+
+NAMES = ("host", "requirement", "aspect", "verdict")
 
 
 class Suite:
@@ -15,6 +19,19 @@ class Suite:
     def __init__(self, config: pytest.Config, controller: HasRecorder) -> None:
         self._config = config
         self._controller = controller
+        self._rows: dict[str, dict[str, Any]] = {}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Give each test case its row's name: pytest takes properties from the last phase only."""
+        row = getattr(report, ROW, None)
+        if row is not None:
+            self._rows[report.nodeid] = row
+        if report.when == "teardown":
+            row = self._rows.pop(report.nodeid, None)
+            given = dict(report.user_properties)
+            given |= {name: row[name] for name in NAMES} if row else {}
+            report.user_properties = list(given.items())
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:

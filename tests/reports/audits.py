@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,16 +82,22 @@ def pytest_runtest_call(item):
 """
 
 
-def cut_short(
-    reports: Path, end: signal.Signals, *arguments: str, at: str, given: Sequence[str] = GIVEN
-) -> Audited:
+def cut_short(reports: Path, end: signal.Signals, *arguments: str, at: str) -> Audited:
     """The same, ended by a signal while the test that `at` names is running."""
     (reports / "hangs.py").write_text(HANGS)
     said = reports / "hanging"
+    more = {"PYTHONPATH": str(reports), "HANG_AT": at, "HANG_SAY": str(said)}
+    return ended(reports, end, *GIVEN, "-p", "hangs", *arguments, when=said.exists, **more)
+
+
+def ended(
+    reports: Path, end: signal.Signals, *arguments: str, when: Callable[[], bool], **more: str
+) -> Audited:
+    """A run that is ended by a signal as soon as `when` is true."""
     process = subprocess.Popen(
-        command(reports, *given, "-p", "hangs", *arguments),
+        command(reports, *arguments),
         cwd=ROOT,
-        env=environment(PYTHONPATH=str(reports), HANG_AT=at, HANG_SAY=str(said)),
+        env=environment(**more),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -99,12 +105,15 @@ def cut_short(
     )
     try:
         late = time.monotonic() + 30
-        while not said.exists():
+        while not when():
             assert process.poll() is None, process.communicate()[0]
-            assert time.monotonic() < late, "the test never began"
+            assert time.monotonic() < late, "it never came so far"
             time.sleep(0.02)
         if end is signal.SIGKILL:
             process.kill()
+            process.wait()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, end)  # workers: by themselves they end only after a while
         else:
             os.killpg(process.pid, end)  # as a terminal does: to all of the foreground
         printed, _ = process.communicate(timeout=30)

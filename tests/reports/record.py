@@ -14,8 +14,8 @@ import msgspec
 from hale import evidence, results
 
 DATA = Path(__file__).parent / "data"
-SUBJECTS = ("br_netfilter", "bridge", "hostname", "hosts_file", "identity", "sysctl")
-LEFT_OUT = re.compile(r"/pam\.d|/security/|/ssh|/udev|/network|firewalld|selinux|/usr/lib/modprobe")
+SUBJECTS = ("br_netfilter", "bridge", "hostname", "hosts_file", "identity", "swap", "sysctl")
+LEFT_OUT = re.compile(r"/pam\.d|/security/|/ssh|/udev|/network|firewalld|selinux")
 CMDLINE = "BOOT_IMAGE=/vmlinuz root=/dev/vda1 ro quiet"
 KERNEL = "6.1.0-28-amd64"
 EXCERPT = 160
@@ -67,6 +67,8 @@ def main(run: Path) -> None:
         host["kernel"] = KERNEL if host["kernel"] else ""
     for row in document["results"]:
         kept = []
+        decided = {setting["path"] for setting in row["settings"]}
+        row["evidence"].sort(key=lambda e: e["probe"] not in decided)
         for reading in row["evidence"][:3]:
             reading["output"] = reading["output"][:EXCERPT]
             if reading["probe"] == "/proc/cmdline":

@@ -1,0 +1,234 @@
+"""results.json: what is written is documented, and what it says of itself is true."""
+
+import json
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hale import recorder, results
+from hale.errors import HaleError
+from hale.results import HostRecord, Override, Reading, Result, Results, Row, Run, Setting
+from hale.verdicts import Verdict
+from tests.reports import audits
+
+SECTIONS: dict[type[msgspec.Struct], str] = {
+    Results: "The file",
+    Run: "run",
+    HostRecord: "hosts",
+    Result: "results",
+    Override: "results",
+    Setting: "results",
+    Reading: "results",
+    Row: "deselected",
+}
+DOCUMENT = audits.ROOT / "docs" / "results.md"
+SCHEMA = audits.ROOT / "docs" / "results.schema.json"
+
+
+# --- the documents ---
+
+
+@pytest.mark.parametrize("struct", SECTIONS, ids=lambda s: s.__name__)
+def test_every_field_is_documented(struct: type[msgspec.Struct]) -> None:
+    sections = re.split(r"^##+ (.*)$", DOCUMENT.read_text(), flags=re.MULTILINE)
+    said = dict(zip(sections[1::2], sections[2::2], strict=True))[SECTIONS[struct]]
+    missing = [f.name for f in msgspec.structs.fields(struct) if f"`{f.name}`" not in said]
+    assert not missing
+
+
+def test_every_verdict_and_the_version_are_documented() -> None:
+    said = DOCUMENT.read_text()
+    assert results.SCHEMA in said
+    assert [v for v in Verdict if f"`{v}`" not in said] == []
+
+
+def test_the_example_is_a_results_file() -> None:
+    (example,) = re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    found = msgspec.json.decode(example, type=Results)
+    assert found.results
+    assert found.hosts
+    # No field is left out of it.
+    assert msgspec.to_builtins(found) == json.loads(example)
+
+
+def test_the_schema_is_current(request: pytest.FixtureRequest) -> None:
+    wanted = json.dumps(msgspec.json.schema(Results), indent=1, ensure_ascii=False) + "\n"
+    if request.config.getoption("--update-golden"):
+        SCHEMA.write_text(wanted)
+    assert SCHEMA.read_text() == wanted
+
+
+# --- the file ---
+
+
+def test_a_file_of_another_version_is_refused(tmp_path: Path, recorded: Results) -> None:
+    path = tmp_path / "results.json"
+    results.save(recorded, path)
+    assert results.load(path) == recorded
+    recorded.schema = "hale.results/0"
+    results.save(recorded, path)
+    with pytest.raises(HaleError, match="results/0"):
+        results.load(path)
+
+
+def test_fields_that_are_not_known_are_ignored(tmp_path: Path, recorded: Results) -> None:
+    path = tmp_path / "results.json"
+    document = msgspec.to_builtins(recorded)
+    document["new"] = document["run"]["new"] = document["results"][0]["new"] = 1
+    path.write_bytes(msgspec.json.encode(document))
+    assert results.load(path) == recorded
+
+
+def test_bytes_that_are_no_text_do_not_cost_the_results(tmp_path: Path, recorded: Results) -> None:
+    odd = "/srv/\udcff.ini"
+    recorded.run.inventory = odd
+    recorded.run.command_line = ["pytest", odd]
+    recorded.run.packages = {odd: odd}
+    recorded.results[0].actual = odd
+    path = tmp_path / "results.json"
+    results.save(recorded, path)
+    again = results.load(path)
+    assert again.run.inventory == r"/srv/\udcff.ini"
+    assert again.run.command_line == ["pytest", r"/srv/\udcff.ini"]
+    assert again.results[0].actual == r"/srv/\udcff.ini"
+
+
+def test_passwords_that_were_typed_are_not_kept(tmp_path: Path, recorded: Results) -> None:
+    recorded.run.command_line = ["pytest", "--hosts=ssh://root:S3cr3t@web1"]
+    recorded.run.hosts_expression = "ssh://root:S3cr3t@web1"
+    kept = recorder.Recorder(tmp_path / "results.json", recorded.run)
+    kept.begin([], [], [])
+    written = (tmp_path / "results.json").read_text()
+    assert "S3cr3t" not in written
+    assert "ssh://root:********@web1" in written
+
+
+# --- what a reboot has proven ---
+
+
+def proof(**changes: Any) -> bool:
+    """Whether the persisted row counts as proven by a reboot at time 100."""
+    given: dict[str, Any] = {
+        "runtime": Verdict.PASS,
+        "persisted": Verdict.PASS,
+        "aspect": "persisted",
+        "changed": [50.0],
+        "wins": True,
+        "booted": {"h": 100.0},
+    } | changes
+    lines = [Setting("/etc/x", 1, "x", given["wins"], c) for c in given["changed"]]
+    common: dict[str, Any] = {
+        "host": "h", "requirement": "R-1", "chapter": 1, "title": "", "subject": "",
+        "severity": "", "profile": "", "expected": "", "actual": "", "test": "",
+    }  # fmt: skip
+    now = Result(aspect="runtime", verdict=given["runtime"], **common)
+    then = Result(aspect=given["aspect"], verdict=given["persisted"], settings=lines, **common)
+    run = msgspec.convert(
+        {f.name: "" for f in msgspec.structs.fields(Run) if f.required}
+        | {"packages": {}, "command_line": []},
+        Run,
+    )
+    found = Results(results.SCHEMA, run, [], [now, then], [])
+    booted: Mapping[str, float] = given["booted"]
+    results.finish(found, booted)
+    assert not now.reboot_proven
+    return then.reboot_proven
+
+
+def test_proven_by_a_reboot() -> None:
+    assert proof()
+    assert proof(changed=[50.0, 60.0])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"runtime": Verdict.FAIL},
+        {"runtime": Verdict.UNKNOWN},
+        {"persisted": Verdict.FAIL},
+        {"aspect": "inventory"},
+        {"changed": [150.0]},  # set after the boot
+        {"changed": [50.0, 150.0]},  # one of two winners
+        {"changed": [100.0]},  # at that very moment
+        {"changed": [0.0]},  # nobody knows when
+        {"changed": []},
+        {"wins": False},
+        {"booted": {}},
+        {"booted": {"h": 0.0}},
+    ],
+    ids=str,
+)
+def test_not_proven_by_a_reboot(changes: dict[str, Any]) -> None:
+    assert not proof(**changes)
+
+
+# --- a run's own account ---
+
+
+def test_who_ran_what(whole: audits.Audited) -> None:
+    run = whole.results.run
+    assert run.kind == "audit"
+    assert run.state == "finished"
+    assert run.operator
+    assert run.source_host
+    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", run.git_revision)
+    assert run.started < run.ended
+    for digest in (run.inventory_sha256, run.standard_sha256, run.overrides_sha256):
+        assert re.fullmatch(r"[0-9a-f]{64}", digest)
+    assert run.site == "lab"
+    assert run.exit_status == whole.status == 1
+    assert run.command_line[0] == "pytest"
+    assert f"--reports={whole.folder.parent}" in run.command_line
+    assert run.evidence_from == str(audits.DATA / "evidence.json")
+    assert "pytest-testinfra" in run.packages
+    assert not run.incomplete
+    assert not whole.results.deselected
+
+
+def test_which_machine_answered(whole: audits.Audited) -> None:
+    hosts = {h.name: h for h in whole.results.hosts}
+    assert len(hosts) == 5
+    host = hosts["k8s-master-01"]
+    fields = msgspec.to_builtins(host)
+    assert [name for name, value in fields.items() if not value] == ["down"]
+    assert host.host_key.startswith("ssh-ed25519 SHA256:")
+    down = hosts["k8s-node-02"]
+    assert down.down
+    assert not down.machine_id
+
+
+def test_every_row_says_what_it_rests_on(whole: audits.Audited) -> None:
+    judged = [
+        r
+        for r in whole.results.results
+        if r.verdict in (Verdict.PASS, Verdict.FAIL) and r.aspect in ("runtime", "persisted")
+    ]
+    assert len(judged) > 20
+    for row in judged:
+        assert row.expected
+        assert row.actual
+        assert row.evidence, row
+        assert all(e.read_at for e in row.evidence)
+
+
+def test_winners_and_losers_have_their_place(whole: audits.Audited) -> None:
+    row = next(
+        r
+        for r in whole.results.results
+        if (r.host, r.requirement, r.aspect) == ("k8s-master-03", "SYS-IP-FORWARD", "persisted")
+    )
+    winners = [s for s in row.settings if s.wins]
+    assert [(s.path, s.line) for s in winners] == [("/etc/sysctl.d/zz-old.conf", 1)]
+    assert "<script>" in winners[0].text
+
+
+def test_the_hosts_configuration_is_for_the_operator_alone(whole: audits.Audited) -> None:
+    mode = (whole.folder / "evidence.json").stat().st_mode
+    assert stat.S_IMODE(mode) == 0o600
+    names = sorted(p.name for p in whole.folder.iterdir())
+    assert names == ["evidence.json", "junit.xml", "report.html", "results.json"]
