@@ -81,7 +81,10 @@ class ValueChange(msgspec.Struct, frozen=True, tag=True):
 
 
 class UnitChange(msgspec.Struct, frozen=True, tag=True):
-    """Stop or disable a systemd unit. active, enabled: what `systemctl` says of it now."""
+    """Stop, disable or mask a systemd unit.
+
+    active, enabled: what `systemctl` says of it now; empty where that does not matter.
+    """
 
     unit: str
     verb: str  # stop, disable or mask
