@@ -1,0 +1,218 @@
+"""Two ways to audit, and what is different between two audits.
+
+`typed` runs `pytest --hosts=…` as an operator does, in about 2 s. `Engine` asks the same
+questions of the same hosts over connections of its own and lets the same facts and checks
+judge, in about 0.4 s, which is what a table of faults can afford. That both come to the same
+rows is tested with faults of every check.
+"""
+
+import importlib.util
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+
+from hale import (
+    connection,
+    evidence,
+    inventory,
+    provenance,
+    results,
+    selection,
+    standard,
+    transports,
+)
+from hale.audit import Audit, fact
+from hale.evidence import Saved
+from hale.fact import NotApplicable, Unreadable
+from hale.gather import Transport
+from hale.provenance import ROOT
+from hale.results import Results, Row
+from hale.standard import Case
+from tests.faults.fault import Turn
+
+# Every requirement: those of the document are a part of it.
+PROFILE = "extended"
+
+
+class Said(NamedTuple):
+    """A row's verdict, and its `actual`."""
+
+    verdict: str
+    actual: str
+
+    def __str__(self) -> str:
+        return f"{self.verdict} ({self.actual})"
+
+
+Rows = Mapping[Row, Said]
+
+
+def typed(reports: Path, *arguments: str) -> Results:
+    """Run `pytest --profile=extended <arguments>` and read its results.json.
+
+    Raises AssertionError with what it printed if it ended without whole results.
+    """
+    reports.mkdir(parents=True, exist_ok=True)
+    before = set(reports.iterdir())
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--quiet",
+            f"--profile={PROFILE}", f"--reports={reports}", *arguments,
+        ],
+        cwd=ROOT,
+        # Not ours: what pytest says to its own children, and options meant for this run.
+        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    made = sorted(set(reports.iterdir()) - before)
+    said = f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
+    assert len(made) == 1, f"the audit kept no results (exit status {done.returncode}):\n{said}"
+    found = results.load(made[0] / "results.json")
+    assert found.run.state == "finished", f"the audit did not finish:\n{said}"
+    assert not found.run.incomplete, f"the audit is incomplete: {found.run.incomplete}"
+    return found
+
+
+class Engine:
+    """Audits all hosts of an inventory without a new pytest."""
+
+    def __init__(self, path: Path) -> None:
+        self.inventory = inventory.load(path)
+        self.standard = standard.load(ROOT / "standard")
+        standard.check_overrides(self.standard, self.inventory)
+        self.targets = {
+            host.name: transports.target(
+                host,
+                ssh_config=None,
+                identity_file=None,
+                become=False,
+                become_user=None,
+                become_password=None,
+                connect_timeout=5.0,
+            )
+            for host in self.inventory.hosts
+        }
+
+    def audit(self, hosts: str = "all") -> dict[Row, Said]:
+        """Every row of the profile for these hosts. Logs in anew each time, as every run does."""
+        return self._judge(self._asked(hosts))
+
+    def evidence(self) -> Saved:
+        """What all hosts answer, as a run saves it."""
+        path = self.inventory.path.resolve()
+        answered = dict(self._asked("all").hosts)
+        return Saved(evidence.SCHEMA, str(path), provenance.sha256(path), PROFILE, answered)
+
+    def judge(self, saved: Saved) -> dict[Row, Said]:
+        """The rows of evidence that was saved before."""
+        audit = self._audit("all")
+        audit.hosts = saved.hosts
+        return self._judge(audit)
+
+    def _asked(self, hosts: str) -> Audit:
+        connection.TARGETS.update(self.targets)
+        audit = self._audit(hosts)
+        try:
+            audit.gather(audit.cases, lambda answered: None)
+        finally:
+            connection.close_sessions()
+        return audit
+
+    def _audit(self, hosts: str) -> Audit:
+        chosen = selection.choose(hosts, self.inventory, lambda uri: ())
+        return Audit(
+            self.inventory, self.standard, PROFILE, chosen, self._transport, gather_timeout=60
+        )
+
+    def _transport(self, chosen: selection.Chosen) -> Transport:
+        name = chosen.host.name
+        return transports.Connected(connection.session_for(name), self.targets[name])
+
+    def _judge(self, audit: Audit) -> dict[Row, Said]:
+        return {
+            Row(case.host_name, case.requirement.id, case.aspect): _judged(audit, case)
+            for case in audit.cases
+        }
+
+
+def _judged(audit: Audit, case: Case[Any]) -> Said:
+    """As hale.plugin judges: what the fact says, or why there is none."""
+    subject = case.requirement.subject
+    try:
+        found = fact(case, audit.read(case)[0])
+    except NotApplicable as reason:
+        return Said("N-A", str(reason))
+    except Exception as error:
+        said = str(error) if isinstance(error, Unreadable) else f"{type(error).__name__}: {error}"
+        return Said("UNKNOWN", said)
+    check: Callable[..., None] = getattr(_checks(subject), f"test_{case.aspect}")
+    given = {subject: found, "parameters": case.parameters, "requirement": case.requirement}
+    try:
+        check(**{name: given[name] for name in inspect.signature(check).parameters})
+    except AssertionError:
+        return Said("FAIL", found.actual)
+    except pytest.skip.Exception as reason:
+        return Said("N-A", str(reason))
+    except Exception as error:
+        return Said("UNKNOWN", f"{type(error).__name__}: {error}")
+    return Said("PASS", found.actual)
+
+
+@cache
+def _checks(subject: str) -> ModuleType:
+    """checks/test_<subject>.py, which is in no package."""
+    name = f"test_{subject}"
+    spec = importlib.util.spec_from_file_location(name, ROOT / "checks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def rows(found: Results) -> dict[Row, Said]:
+    """Every row's verdict and `actual`, by the row's name."""
+    return {
+        Row(r.host, r.requirement, r.aspect): Said(r.verdict.value, r.actual) for r in found.results
+    }
+
+
+def of_host(found: Rows, host: str) -> dict[Row, Said]:
+    """The rows of one host."""
+    return {row: said for row, said in found.items() if row.host == host}
+
+
+def trouble(before: Rows, after: Rows, turns: Mapping[Row, Turn], host: str) -> list[str]:
+    """All that is not as a fault's table says: rows that do not turn, and those that do.
+
+    Rows of untouched hosts must say the same as before, word for word. Of the touched host and
+    the cluster the verdict counts alone: there, `actual` may tell of what was done.
+    """
+    found = [f"{row} is gone" for row in before if row not in after]
+    found += [f"{row} is new" for row in after if row not in before]
+    found += [f"the audit has no {row}" for row in turns if row not in before]
+    for row in (r for r in before if r in after):
+        old, new = before[row], after[row]
+        turn = turns.get(row)
+        if turn is None:
+            same = old.verdict == new.verdict if row.host in (host, "cluster") else old == new
+            if not same:
+                found.append(f"{row} was {old} and is {new}")
+        elif turn.verdict != new.verdict:
+            found.append(f"{row} should be {turn.verdict} and is {new}")
+        elif turn.says not in new.actual:
+            found.append(f"{row} should say {turn.says!r} and says {new.actual!r}")
+        elif old == new:
+            found.append(f"{row} says what it said without the fault: {new}")
+    return found

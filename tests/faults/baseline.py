@@ -1,0 +1,170 @@
+"""Makes the lab's hosts compliant, so that a fault is the only thing wrong with them.
+
+What the remedies will do one day, by hand. An apiserver is not to be had here; a stand-in on
+the first master answers on the VIP with a certificate of a CA that all hosts have, so that its
+row is green and can turn red.
+"""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from math import inf
+from pathlib import Path
+
+from hale.results import Row
+from lab.machine import Lab, LabHost
+
+VIP_HOLDER = "k8s-master-01"
+# The first has the machine-id of the second at hand, for the day on which it becomes a clone.
+CLONE, CLONED = "k8s-node-01", "k8s-node-02"
+CLONED_ID = "/root/machine-id-of-another"
+STAND_IN = "/usr/local/lib/stand-in"
+
+# What a lab without a cluster cannot have, and why; all other rows must be green.
+NOT_GREEN = {
+    Row("cluster", "HA-ETCD-MEMBERS", "runtime"): ("FAIL", "nothing listens on 2379"),
+    Row("cluster", "ID-PRODUCT-UUID", "runtime"): ("N-A", "no host has a product_uuid"),
+}
+
+_EVERY_HOST = r"""
+set -e
+echo '10.208.1.190 master.k8s.io k8s-vip' >>/etc/hosts
+# A name that sorts before 99-sysctl.conf, Debian's link to /etc/sysctl.conf.
+cat >/etc/sysctl.d/60-kubernetes.conf <<'EOF'
+net.ipv4.ip_forward = 1
+net.bridge.bridge-nf-call-iptables = 1
+net.bridge.bridge-nf-call-ip6tables = 1
+EOF
+echo br_netfilter >/etc/modules-load.d/kubernetes.conf
+cat >>/etc/security/limits.conf <<'EOF'
+{limits}
+EOF
+systemctl restart systemd-sysctl
+if [ -e /usr/sbin/firewalld ]; then
+  systemctl --quiet disable --now firewalld
+  systemctl --quiet mask firewalld
+fi
+install -D -m 644 /dev/stdin /etc/kubernetes/pki/ca.crt
+"""
+
+# The certificate is of the first name and the VIP, as kubeadm makes it of controlPlaneEndpoint.
+_MAKE_CA = rf"""
+set -e
+mkdir -p {STAND_IN} && cd {STAND_IN}
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+  -subj /CN=kubernetes -keyout ca.key -out ca.crt 2>/dev/null
+cat >certificate <<'EOF'
+# certificate FILE SUBJECT_ALT_NAMES DAYS [CA]: make FILE.pem, key and certificate.
+set -e
+cd {STAND_IN}
+openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=kube-apiserver \
+  -keyout $1.key -out $1.csr 2>/dev/null
+echo "subjectAltName=$2" >$1.ext
+openssl x509 -req -in $1.csr -CA ${{4:-ca}}.crt -CAkey ${{4:-ca}}.key -CAcreateserial \
+  -days $3 -extfile $1.ext -out $1.crt 2>/dev/null
+cat $1.key $1.crt >$1.pem
+EOF
+sh certificate server DNS:master.k8s.io,DNS:k8s-vip,IP:10.208.1.190 30
+cat ca.crt
+"""
+
+_STAND_IN = rf"""
+set -e
+cd {STAND_IN}
+printf 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok' >answer
+cat >reply <<'EOF'
+#!/bin/sh
+# One request: read up to the empty line, answer.
+while IFS= read -r line && [ "$line" != "$(printf '\r')" ]; do :; done
+cat {STAND_IN}/answer
+EOF
+cat >serve <<'EOF'
+#!/bin/sh
+exec socat OPENSSL-LISTEN:16443,reuseaddr,fork,cert={STAND_IN}/server.pem,verify=0 \
+  EXEC:{STAND_IN}/reply
+EOF
+chmod +x reply serve
+cat >/etc/systemd/system/stand-in.service <<'EOF'
+[Unit]
+Description=Answers on the VIP in the apiserver's place
+After=networking.service
+StartLimitIntervalSec=0
+[Service]
+ExecStartPre=-/usr/sbin/ip address add 10.208.1.190/32 dev eth0
+ExecStart={STAND_IN}/serve
+[Install]
+WantedBy=multi-user.target
+EOF
+systemctl daemon-reload
+systemctl --quiet enable stand-in
+systemctl restart stand-in
+for n in $(seq 50); do
+  ! (echo | socat - OPENSSL:127.0.0.1:16443,verify=0 >/dev/null 2>&1) || exit 0
+  sleep 0.1
+done
+exit 1
+"""
+
+
+# What the document wants of limits.conf; memlock in KiB.
+_LIMITS = {"nofile": 65536.0, "nproc": 65536.0, "memlock": inf}
+
+
+def make(lab: Lab, inventory: Path) -> None:
+    """Make fresh hosts compliant, and write the inventory that says so.
+
+    It is the lab's, but for limits above those of sshd: a machine may not let anybody raise
+    them (capabilities(7), CAP_SYS_RESOURCE), so there the standard's value is overridden with
+    what there is. Raises LabError for the step that failed.
+    """
+    holder = lab[VIP_HOLDER]
+    ca = holder.run(_MAKE_CA).stdout
+    has = _hard(holder)
+    able = {item: min(wanted, has[item]) for item, wanted in _LIMITS.items()}
+    lines = []
+    for item, value in able.items():
+        lines += [f"* soft {item} {_number(value)}", f"* hard {item} {_number(value)}"]
+        # Not below what sshd has: the audit comes in as root, and must be able to go back there.
+        hard = value if has[item] == inf else max(value, has[item])
+        lines += [f"root soft {item} {_number(value)}", f"root hard {item} {_number(hard)}"]
+    script = _EVERY_HOST.replace("{limits}", "\n".join(lines))
+
+    def one(host: LabHost) -> None:
+        host.run(script, input=ca)
+
+    with ThreadPoolExecutor(len(lab.hosts)) as pool:
+        list(pool.map(one, lab.hosts))
+    holder.run(_STAND_IN)
+    lab[CLONE].run(f"cat >{CLONED_ID}", input=lab[CLONED].run("cat /etc/machine-id").stdout)
+    overrides = [
+        f"hale_lim_{who}{item}__least={_number(value)}"
+        for item, value in able.items()
+        if value < _LIMITS[item]
+        for who in ("", "root_")
+    ]
+    text = lab.inventory.read_text()
+    inventory.write_text("\n".join([text.rstrip(), *overrides, ""]))
+
+
+def _hard(host: LabHost) -> dict[str, float]:
+    """The hard limits that sshd has, which a login can have without any privilege."""
+    said = host.run('cat "/proc/$(cat /run/sshd.pid)/limits"').stdout.decode()
+    found = {}
+    for item, title, unit in (
+        ("nofile", "Max open files", 1),
+        ("nproc", "Max processes", 1),
+        ("memlock", "Max locked memory", 1024),
+    ):
+        value = re.search(rf"{title}\s+\w+\s+(\w+)", said)
+        assert value, f"/proc/<sshd>/limits has no {title!r}"
+        found[item] = inf if value[1] == "unlimited" else int(value[1]) // unit
+    return found
+
+
+def _number(value: float) -> str:
+    return "unlimited" if value == inf else str(int(value))
+
+
+def fresh(lab: Lab) -> None:
+    """Give every host a fresh disk: whatever was done to it is gone."""
+    with ThreadPoolExecutor(len(lab.hosts)) as pool:
+        list(pool.map(LabHost.reset, lab.hosts))

@@ -1,0 +1,270 @@
+"""Faults of chapters 1 and 3: the VIP and what answers on it, etcd, addresses, identities."""
+
+from lab.topology import HOSTS
+from tests.faults.baseline import CLONED_ID, STAND_IN, VIP_HOLDER
+from tests.faults.fault import Fault, Turn, fail, unknown
+
+HOST = "k8s-node-01"
+ADDRESS = "10.208.1.196"
+VIP = "10.208.1.190"
+PKI = "/etc/kubernetes/pki"
+INTERFACES = "/etc/network/interfaces"
+RESTART = "systemctl restart stand-in && sleep 0.3"
+SOCAT = "nohup socat TCP-LISTEN:2379,reuseaddr,fork"
+
+
+def everywhere(turn: Turn) -> dict[str, Turn]:
+    """The row of the VIP on every host."""
+    return {f"HA-APISERVER-VIP runtime @{host.name}": turn for host in HOSTS}
+
+
+def answering(name: str, inject: str, turn: Turn) -> Fault:
+    """A fault of what answers on the VIP."""
+    return Fault(
+        name,
+        VIP_HOLDER,
+        f"cd {STAND_IN} && {inject} && {RESTART}",
+        everywhere(turn),
+        (STAND_IN,),
+        undo=RESTART,
+    )
+
+
+def saying(name: str, answer: str, turn: Turn) -> Fault:
+    """An answer of HTTP other than `200 ok`, as printf writes it."""
+    return answering(name, f"printf '{answer}' >answer", turn)
+
+
+def etcd(name: str, inject: str, says: str, files: tuple[str, ...] = (), undo: str = "") -> Fault:
+    """Without a cluster this row is red for want of etcd; a fault makes it red for its own sake."""
+    turns = {"HA-ETCD-MEMBERS runtime @cluster": fail(says)}
+    return Fault(name, "k8s-master-02", inject, turns, files, undo)
+
+
+def address(name: str, inject: str, says: str) -> Fault:
+    """A fault in what the host reads at boot."""
+    return Fault(name, HOST, inject, {"NODES-ADDRESS persisted": fail(says)}, ("/etc/network",))
+
+
+FAULTS = (
+    # --- HA-APISERVER-VIP ---
+    Fault(
+        "nobody listens on the VIP",
+        VIP_HOLDER,
+        "systemctl stop stand-in",
+        everywhere(fail("the connection was refused or has no route")),
+        undo=RESTART,
+    ),
+    Fault(
+        "nobody holds the VIP",
+        VIP_HOLDER,
+        f"ip address del {VIP}/32 dev eth0",
+        everywhere(fail(f"https://{VIP}:16443/livez: n")),
+        undo=f"ip address add {VIP}/32 dev eth0",
+    ),
+    answering(
+        "certificate of another CA on the VIP",
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30"
+        " -subj /CN=kubernetes -keyout other.key -out other.crt 2>/dev/null &&"
+        f" sh certificate server DNS:master.k8s.io,IP:{VIP} 30 other",
+        fail("the certificate is not of the cluster's CA"),
+    ),
+    answering(
+        "certificate signed by itself on the VIP",
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30"
+        f" -subj /CN=kubernetes -addext subjectAltName=DNS:master.k8s.io,IP:{VIP}"
+        " -keyout self.key -out self.crt 2>/dev/null && cat self.key self.crt >server.pem",
+        fail("the certificate is not of the cluster's CA"),
+    ),
+    answering(
+        "certificate without the VIP",
+        "sh certificate server DNS:master.k8s.io,DNS:k8s-vip,IP:10.208.1.191 30",
+        fail(f"from {VIP}; https://{VIP}:16443/livez: the certificate"),
+    ),
+    answering(
+        "certificate without the VIP's name",
+        f"sh certificate server DNS:k8s-master-01,IP:{VIP} 30",
+        fail("https://master.k8s.io:16443/livez: the certificate"),
+    ),
+    answering(
+        "certificate out of date",
+        f"sh certificate server DNS:master.k8s.io,IP:{VIP} -1",
+        fail("the certificate is not of the cluster's CA, not valid now"),
+    ),
+    answering(
+        "no TLS on the VIP",
+        "sed -i 's/OPENSSL-LISTEN:16443/TCP-LISTEN:16443/; s/,cert=[^ ]*//' serve",
+        fail("https://master.k8s.io:16443/livez: "),
+    ),
+    saying(
+        "apiserver is not well",
+        r"HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\n\r\nlivez check failed",
+        fail("HTTP 500 'livez check failed'"),
+    ),
+    saying(
+        "something else answers on the VIP",
+        r"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<html>ok</html>",
+        fail("HTTP 200 '<html>ok</html>'"),
+    ),
+    saying(
+        "VIP sends on to another address",
+        r"HTTP/1.1 302 Found\r\nLocation: https://10.208.1.191/\r\nConnection: close\r\n\r\nok",
+        fail("HTTP 302"),
+    ),
+    saying(
+        "apiserver does not let a host ask",
+        r"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\nok",
+        unknown("does not let this host ask: HTTP 401"),
+    ),
+    saying(
+        "connection closed without an answer",
+        "",
+        fail("the connection was closed without an answer"),
+    ),
+    Fault(
+        "host is not in the cluster",
+        HOST,
+        f"rm {PKI}/ca.crt",
+        {"HA-APISERVER-VIP runtime": fail("this host is not in a cluster yet")},
+        (PKI,),
+    ),
+    Fault(
+        "host has another cluster's CA, and curl is told not to mind",
+        HOST,
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30"
+        f" -subj /CN=kubernetes -keyout /dev/null -out {PKI}/ca.crt 2>/dev/null;"
+        " echo insecure >/root/.curlrc",
+        {"HA-APISERVER-VIP runtime": fail("the certificate is not of the cluster's CA")},
+        (PKI, "/root/.curlrc"),
+    ),
+    Fault(
+        "proxy in the environment of logins",
+        HOST,
+        "printf 'https_proxy=http://10.208.1.1:1\\nhttp_proxy=http://10.208.1.1:1\\n'"
+        " >>/etc/environment",
+        files=("/etc/environment",),
+    ),
+    # --- HA-ETCD-MEMBERS ---
+    etcd(
+        "something that is no etcd on etcd's port",
+        f"{SOCAT} EXEC:/bin/cat >/dev/null 2>&1 & sleep 0.3",
+        "something listens on 2379, but /etc/kubernetes/pki/etcd/ca.crt is missing",
+        undo="pkill -x socat",
+    ),
+    etcd(
+        "etcd's manifest without etcd",
+        "mkdir -p /etc/kubernetes/manifests; : >/etc/kubernetes/manifests/etcd.yaml",
+        "nothing listens on 2379 (although /etc/kubernetes/manifests/etcd.yaml is there)",
+        ("/etc/kubernetes/manifests",),
+    ),
+    etcd(
+        "an etcd that says all is well, with a certificate of its own",
+        f"""mkdir -p {PKI}/etcd && cd {PKI}/etcd
+        for name in ca fake; do
+          openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+            -subj /CN=$name -addext subjectAltName=IP:127.0.0.1 \
+            -keyout $name.key -out $name.crt 2>/dev/null
+        done
+        cp ca.crt healthcheck-client.crt; cp ca.key healthcheck-client.key
+        cat fake.key fake.crt >fake.pem
+        printf 'HTTP/1.1 200 OK\\r\\nConnection: close\\r\\n\\r\\n{{"health":"true"}}' >said
+        nohup socat OPENSSL-LISTEN:2379,reuseaddr,fork,cert=fake.pem,verify=0 \
+          SYSTEM:"cat {PKI}/etcd/said" >/dev/null 2>&1 & sleep 0.3""",
+        "does not vouch for",
+        (PKI,),
+        undo="pkill -x socat",
+    ),
+    # --- NODES-ADDRESS ---
+    address(
+        "another address at boot",
+        f"sed -i s/{ADDRESS}/10.208.1.77/ {INTERFACES}",
+        f"nothing on this host sets {ADDRESS} at boot",
+    ),
+    address(
+        "address by DHCP at boot",
+        f"sed -i 's/inet static/inet dhcp/; /address/d; /gateway/d' {INTERFACES}",
+        "asks DHCP, which may give another one",
+    ),
+    address(
+        "interface not brought up at boot",
+        f"sed -i 's/^auto eth0/#&/' {INTERFACES}",
+        "no `auto eth0` brings it up at boot",
+    ),
+    address(
+        "VIP set on the host at boot",
+        f"printf 'auto lo:1\\niface lo:1 inet static\\n\\taddress {VIP}/32\\n'"
+        f" >{INTERFACES}.d/vip; chmod 600 {INTERFACES}.d/vip",
+        f"sets the VIP {VIP}: address {VIP}/32",
+    ),
+    Fault(
+        "what sets the address is not started at boot",
+        HOST,
+        "systemctl --quiet disable networking",
+        {"NODES-ADDRESS persisted": fail(f"nothing on this host sets {ADDRESS} at boot")},
+        undo="systemctl --quiet enable networking",
+    ),
+    Fault(
+        "VIP on a worker",
+        HOST,
+        f"ip address add {VIP}/32 dev lo",
+        {
+            "NODES-ADDRESS runtime": fail(f"the VIP {VIP} is on lo, where nothing may put it"),
+            "HA-APISERVER-VIP runtime": fail("the connection was refused"),
+        },
+        undo=f"ip address del {VIP}/32 dev lo",
+    ),
+    Fault(
+        "planned address answered for, but on no interface",
+        HOST,
+        f"""ip address del {ADDRESS}/24 dev eth0
+        ip address add 10.208.1.77/24 dev eth0
+        ip route add default via 10.208.1.1
+        ip route add local {ADDRESS} dev lo""",
+        {"NODES-ADDRESS runtime": fail(f"no interface has {ADDRESS}")},
+        undo=f"""ip route del local {ADDRESS} dev lo
+        ip address del 10.208.1.77/24 dev eth0
+        ip address add {ADDRESS}/24 dev eth0
+        ip route add default via 10.208.1.1""",
+    ),
+    Fault(
+        "planned address on an interface that is down",
+        HOST,
+        f"""ip address del {ADDRESS}/24 dev eth0
+        ip address add 10.208.1.77/24 dev eth0
+        ip route add default via 10.208.1.1
+        ip route add local {ADDRESS} dev lo
+        ip link add spare type veth peer name other
+        ip address add {ADDRESS}/32 dev spare""",
+        {"NODES-ADDRESS runtime": fail(f"{ADDRESS} is on spare, which is not up")},
+        undo=f"""ip link del spare
+        ip route del local {ADDRESS} dev lo
+        ip address del 10.208.1.77/24 dev eth0
+        ip address add {ADDRESS}/24 dev eth0
+        ip route add default via 10.208.1.1""",
+    ),
+    # --- ID-* ---
+    Fault(
+        "machine-id of a clone",
+        HOST,
+        f"cp {CLONED_ID} /etc/machine-id",
+        {"ID-MACHINE-ID runtime @cluster": fail("have the same machine-id")},
+        ("/etc/machine-id",),
+    ),
+    Fault(
+        "machine-id never set",
+        HOST,
+        "echo uninitialized >/etc/machine-id",
+        {"ID-MACHINE-ID runtime @cluster": fail(f"{HOST} has no valid machine-id")},
+        ("/etc/machine-id",),
+    ),
+    Fault(
+        "MAC address of another host",
+        HOST,
+        """ip link add spare address 02:00:0a:d0:01:c6 type veth peer name other
+        ip address add 192.0.2.1/24 dev spare
+        ip link set other up
+        ip link set spare up""",
+        {"ID-MAC runtime @cluster": fail("have the same MAC address 02:00:0a:d0:01:c6")},
+        undo="ip link del spare",
+    ),
+)

@@ -1,0 +1,84 @@
+"""What a fault is: how it comes about on a host, and exactly which rows it turns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hale.results import Row
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a row becomes, and a piece of what it must say: red for another reason proves nothing.
+
+    `says` may be empty where the row says nothing of its own (cluster rows name the host).
+    """
+
+    verdict: str
+    says: str
+
+
+def fail(says: str) -> Turn:
+    """The row becomes FAIL, saying this."""
+    return Turn("FAIL", says)
+
+
+def unknown(says: str) -> Turn:
+    """The row becomes UNKNOWN, saying this."""
+    return Turn("UNKNOWN", says)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault on one host.
+
+    name: for people, unique. turns: rows by "REQUIREMENT aspect" (on `host`) or
+    "REQUIREMENT aspect @other" (`@cluster` too); empty for what looks like a fault and is none.
+    files: what `inject` changes on the disk; put back bytes, mode, owner and time, or taken away
+    again. undo: what files do not bring back. reboot: the power is cut between inject and audit,
+    and after the undo, so that the row shows what a boot makes of it.
+    """
+
+    name: str
+    host: str
+    inject: str
+    turns: Mapping[str, Turn] = field(default_factory=dict)
+    files: Sequence[str] = ()
+    undo: str = ""
+    reboot: bool = False
+
+    @property
+    def rows(self) -> dict[Row, Turn]:
+        """`turns` with the rows' full names."""
+        return {row(key, self.host): turn for key, turn in self.turns.items()}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A fault that one kernel for all hosts cannot show: a host's evidence, changed.
+
+    source: where the content was recorded, or what manual states its form. files: "path" or
+    "path @host" -> text, None for a file that is not there. outputs: "subject.probe" -> what
+    the command printed. etcd: a case of tests/facts/etcd, whose masters' answers take the place
+    of the healthy ones. clock: seconds by which the host's clock is put forward.
+    """
+
+    name: str
+    host: str
+    source: str
+    turns: Mapping[str, Turn]
+    files: Mapping[str, str | None] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    etcd: str = ""
+    clock: float = 0.0
+
+    @property
+    def rows(self) -> dict[Row, Turn]:
+        """`turns` with the rows' full names."""
+        return {row(key, self.host): turn for key, turn in self.turns.items()}
+
+
+def row(key: str, host: str) -> Row:
+    """The row of "REQUIREMENT aspect" or "REQUIREMENT aspect @host"."""
+    words, _, other = key.partition(" @")
+    requirement, aspect = words.split()
+    return Row(other or host, requirement, aspect)

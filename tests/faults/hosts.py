@@ -1,0 +1,195 @@
+"""Faults of chapters 4 to 6: the system, /etc/hosts, the hostname."""
+
+from tests.faults.fault import Fault, fail, unknown
+
+HOST = "k8s-node-01"
+HOSTS = ("/etc/hosts",)
+
+FAULTS = (
+    # --- OS-RELEASE ---
+    Fault(
+        "another release of the distribution",
+        "k8s-master-02",
+        "sed -i 's/^VERSION_ID=.*/VERSION_ID=\"11\"/' /etc/os-release",
+        {"OS-RELEASE runtime": fail("Debian GNU/Linux 11")},
+        files=("/etc/os-release",),
+    ),
+    Fault(
+        "another distribution that calls itself an accepted one",
+        "k8s-master-02",
+        "sed -i 's/^NAME=.*/NAME=\"Devuan GNU\\/Linux\"/' /etc/os-release",
+        {"OS-RELEASE runtime": fail("Devuan GNU/Linux 12, which calls itself Debian GNU/Linux 12")},
+        files=("/etc/os-release",),
+    ),
+    Fault(
+        "os-release is empty",
+        "k8s-master-02",
+        "rm /etc/os-release && : >/etc/os-release",
+        {"OS-RELEASE runtime": unknown("no NAME")},
+        files=("/etc/os-release",),
+    ),
+    # --- HOSTS-VIP ---
+    Fault(
+        "VIP entry commented out",
+        HOST,
+        "sed -i 's/^10.208.1.190/#&/' /etc/hosts",
+        {
+            "HOSTS-VIP runtime": fail("master.k8s.io resolves to nothing"),
+            "HOSTS-VIP persisted": fail("no line of /etc/hosts maps 10.208.1.190"),
+            "HA-APISERVER-VIP runtime": fail("the name does not resolve"),
+        },
+        files=HOSTS,
+    ),
+    Fault(
+        "VIP entry contradicted by another address",
+        HOST,
+        "echo '10.208.1.191 master.k8s.io' >>/etc/hosts",
+        {
+            "HOSTS-VIP runtime": fail("resolves to 10.208.1.190 and 10.208.1.191"),
+            "HOSTS-VIP persisted": fail("contradicts it: 10.208.1.191 master.k8s.io"),
+        },
+        files=HOSTS,
+    ),
+    Fault(
+        "VIP's name leads to one master",
+        HOST,
+        "sed -i 's/^10.208.1.190.*/10.208.1.191 master.k8s.io k8s-vip/' /etc/hosts",
+        {
+            "HOSTS-VIP runtime": fail("master.k8s.io resolves to 10.208.1.191;"),
+            "HOSTS-VIP persisted": fail("contradicts it: 10.208.1.191 master.k8s.io k8s-vip"),
+            # The stand-in listens on all of the first master's addresses, as haproxy does.
+            "HA-APISERVER-VIP runtime": fail("the name leads to 10.208.1.191, not to the VIP"),
+        },
+        files=HOSTS,
+    ),
+    Fault(
+        "VIP's name only as a part of others",
+        HOST,
+        "sed -i 's/master.k8s.io k8s-vip/xmaster.k8s.io k8s-vip2/' /etc/hosts",
+        {
+            "HOSTS-VIP runtime": fail("master.k8s.io resolves to nothing; k8s-vip"),
+            "HOSTS-VIP persisted": fail("no line of /etc/hosts maps 10.208.1.190"),
+            "HA-APISERVER-VIP runtime": fail("the name does not resolve"),
+        },
+        files=HOSTS,
+    ),
+    Fault(
+        "one of the VIP's names is missing",
+        HOST,
+        "sed -i 's/ k8s-vip//' /etc/hosts",
+        {
+            "HOSTS-VIP runtime": fail("k8s-vip resolves to nothing"),
+            "HOSTS-VIP persisted": fail("no line of /etc/hosts maps 10.208.1.190 to k8s-vip"),
+        },
+        files=HOSTS,
+    ),
+    Fault(
+        "VIP entry behind a comment sign in the line",
+        HOST,
+        "sed -i 's/master.k8s.io/# &/' /etc/hosts",
+        {
+            "HOSTS-VIP runtime": fail("master.k8s.io resolves to nothing; k8s-vip"),
+            "HOSTS-VIP persisted": fail("no line of /etc/hosts maps 10.208.1.190"),
+            "HA-APISERVER-VIP runtime": fail("the name does not resolve"),
+        },
+        files=HOSTS,
+    ),
+    Fault(
+        "VIP entry twice, as `>>` leaves it",
+        HOST,
+        "grep 10.208.1.190 /etc/hosts >/run/line && cat /run/line >>/etc/hosts && rm /run/line",
+        {"HOSTS-VIP persisted": fail("more than once: master.k8s.io, k8s-vip")},
+        files=HOSTS,
+    ),
+    Fault(
+        "VIP has a master's name as well",
+        HOST,
+        "echo '10.208.1.190 k8s-master-01' >>/etc/hosts",
+        {"HOSTS-VIP persisted": fail("contradicts it: 10.208.1.190 k8s-master-01")},
+        files=HOSTS,
+    ),
+    Fault(
+        "resolver does not read /etc/hosts",
+        "k8s-master-02",
+        "sed -i 's/^hosts:.*/hosts: dns/' /etc/nsswitch.conf",
+        {
+            "HOSTS-VIP runtime": fail("master.k8s.io resolves to nothing"),
+            "HA-APISERVER-VIP runtime": fail("the name does not resolve"),
+        },
+        files=("/etc/nsswitch.conf",),
+    ),
+    Fault(
+        "cloud-init makes /etc/hosts anew at boot",
+        "k8s-master-03",
+        """
+        install -m 755 /bin/true /usr/bin/cloud-init
+        mkdir -p /etc/cloud/cloud.cfg.d
+        echo 'manage_etc_hosts: true' >/etc/cloud/cloud.cfg.d/99-site.cfg
+        """,
+        {"HOSTS-VIP persisted": fail("cloud-init makes /etc/hosts anew at every boot")},
+        files=("/usr/bin/cloud-init", "/etc/cloud"),
+    ),
+    Fault(
+        "VIP entry written with tabs, capitals and a carriage return",
+        HOST,
+        r"sed -i 's/^10.208.1.190.*/10.208.1.190\t\tMASTER.k8s.io\tk8s-vip\r/' /etc/hosts",
+        files=HOSTS,
+    ),
+    # --- NAME-HOSTNAME ---
+    Fault(
+        "hostname transient only",
+        HOST,
+        "hostname localhost",
+        {"NAME-HOSTNAME runtime": fail("the running hostname is localhost")},
+        undo=f"hostname {HOST}",
+    ),
+    Fault(
+        "hostname right until the next boot",
+        HOST,
+        "echo localhost >/etc/hostname",
+        {"NAME-HOSTNAME persisted": fail("sets the hostname to localhost")},
+        files=("/etc/hostname",),
+    ),
+    Fault(
+        "hostname of another host, after a boot",
+        HOST,
+        "echo k8s-node-02 >/etc/hostname",
+        {
+            "NAME-HOSTNAME runtime": fail("the running hostname is k8s-node-02"),
+            "NAME-HOSTNAME persisted": fail("sets the hostname to k8s-node-02"),
+        },
+        files=("/etc/hostname",),
+        reboot=True,
+    ),
+    Fault(
+        "hostname with a domain",
+        HOST,
+        f"echo {HOST}.example.org >/etc/hostname",
+        {"NAME-HOSTNAME persisted": fail(f"sets the hostname to {HOST}.example.org")},
+        files=("/etc/hostname",),
+    ),
+    Fault(
+        "no valid name in /etc/hostname",
+        HOST,
+        "echo '#k8s-node-01' >/etc/hostname",
+        {"NAME-HOSTNAME persisted": fail("nothing sets the hostname at boot")},
+        files=("/etc/hostname",),
+    ),
+    Fault(
+        "boot loader's argument names the host otherwise",
+        HOST,
+        """
+        mkdir -p /etc/default
+        echo 'GRUB_CMDLINE_LINUX="systemd.hostname=template"' >/etc/default/grub
+        """,
+        {"NAME-HOSTNAME persisted": fail("sets the hostname to template")},
+        files=("/etc/default/grub",),
+    ),
+    Fault(
+        "/etc/hostname with a comment and blanks around the name",
+        HOST,
+        f"printf '# the plan\\n\\n  {HOST}  \\n' >/etc/hostname",
+        files=("/etc/hostname",),
+        reboot=True,
+    ),
+)

@@ -1,0 +1,231 @@
+"""Faults of chapter 9 (1) to (3): sysctl.d, modules-load.d, and the kernel's values."""
+
+from tests.faults.fault import Fault, Turn, fail
+
+HOST = "k8s-node-01"
+FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/etc/sysctl.conf")
+MODULES = ("/etc/modules-load.d", "/run/modules-load.d", "/etc/modprobe.d")
+OURS = "/etc/sysctl.d/60-kubernetes.conf"
+SYSCTLS = ("SYS-IP-FORWARD", "SYS-BRIDGE-IPTABLES", "SYS-BRIDGE-IP6TABLES")
+
+
+def all_persisted(says: str) -> dict[str, Turn]:
+    """What makes all of sysctl.d's lines lost."""
+    return {f"{requirement} persisted": fail(says) for requirement in SYSCTLS}
+
+
+def forwarding(name: str, inject: str, says: str, host: str = HOST) -> Fault:
+    """A fault in the files alone, of net.ipv4.ip_forward."""
+    return Fault(name, host, inject, {"SYS-IP-FORWARD persisted": fail(says)}, FOLDERS)
+
+
+def harmless(name: str, inject: str) -> Fault:
+    """Lines of sysctl.d that look worse than they are."""
+    return Fault(name, HOST, inject, files=FOLDERS)
+
+
+def module(name: str, inject: str, says: str) -> Fault:
+    """A fault in the files that load br_netfilter at boot."""
+    return Fault(name, HOST, inject, {"MOD-BR-NETFILTER persisted": fail(says)}, MODULES)
+
+
+FAULTS = (
+    # --- SYS-* persisted ---
+    forwarding(
+        "sysctl won by a later file",
+        "echo net.ipv4.ip_forward=0 >/etc/sysctl.d/95-router.conf",
+        "/etc/sysctl.d/95-router.conf:1 sets net.ipv4.ip_forward to 0",
+    ),
+    forwarding(
+        "sysctl won by /etc/sysctl.conf",
+        "echo net.ipv4.ip_forward=0 >>/etc/sysctl.conf",
+        "/etc/sysctl.d/99-sysctl.conf:",
+    ),
+    forwarding(
+        "sysctl won by a file in /run",
+        "mkdir -p /run/sysctl.d && echo net.ipv4.ip_forward=0 >/run/sysctl.d/70-vpn.conf",
+        "with what /run holds now it is 0 (/run/sysctl.d/70-vpn.conf:1)",
+    ),
+    forwarding(
+        "sysctl only thanks to a file in /run",
+        f"mkdir -p /run/sysctl.d && mv {OURS} /run/sysctl.d/ &&"
+        f" grep -v ip_forward /run/sysctl.d/60-kubernetes.conf >{OURS} &&"
+        " mv /run/sysctl.d/60-kubernetes.conf /run/sysctl.d/61-kubernetes.conf",
+        "no line of sysctl.d sets net.ipv4.ip_forward; but with what /run holds now it is 1",
+    ),
+    forwarding(
+        "sysctl with a `-` in front, blanks and tabs",
+        r"printf ' \t-net.ipv4.ip_forward \t= 0 \n' >/etc/sysctl.d/95-router.conf",
+        "/etc/sysctl.d/95-router.conf:1 sets net.ipv4.ip_forward to 0",
+    ),
+    forwarding(
+        "sysctl spelled with slashes",
+        "echo net/ipv4/ip_forward=0 >/etc/sysctl.d/95-router.conf",
+        "/etc/sysctl.d/95-router.conf:1 sets net.ipv4.ip_forward to 0",
+    ),
+    forwarding(
+        "sysctl by the kernel's other name for it",
+        "echo net.ipv4.conf.all.forwarding=0 >/etc/sysctl.d/95-router.conf",
+        "/etc/sysctl.d/95-router.conf:1 sets net.ipv4.ip_forward to 0",
+    ),
+    forwarding(
+        "sysctl line commented out",
+        f"sed -i 's/^net.ipv4.ip_forward/#&/' {OURS}",
+        "no line of sysctl.d sets net.ipv4.ip_forward",
+    ),
+    forwarding(
+        "sysctl set to what the kernel refuses",
+        f"sed -i 's/^net.ipv4.ip_forward.*/net.ipv4.ip_forward = yes/' {OURS}",
+        "the kernel refuses 'yes'",
+    ),
+    forwarding(
+        "sysctl only in a /etc/sysctl.conf that no link leads to",
+        f"sed -i /ip_forward/d {OURS}; rm /etc/sysctl.d/99-sysctl.conf;"
+        " echo net.ipv4.ip_forward=1 >>/etc/sysctl.conf",
+        "no link in sysctl.d leads to that file",
+    ),
+    Fault(
+        "bridge's sysctl won by a later file",
+        "k8s-master-02",
+        "echo net.bridge.bridge-nf-call-iptables=0 >/etc/sysctl.d/95-libvirt.conf",
+        {"SYS-BRIDGE-IPTABLES persisted": fail("/etc/sysctl.d/95-libvirt.conf:1 sets")},
+        FOLDERS,
+    ),
+    Fault(
+        "bridge's sysctl for IPv6 forgotten",
+        "k8s-master-02",
+        f"sed -i /ip6tables/d {OURS}",
+        {"SYS-BRIDGE-IP6TABLES persisted": fail("no line of sysctl.d sets")},
+        FOLDERS,
+    ),
+    Fault(
+        "sysctl file hidden by a link to /dev/null",
+        HOST,
+        f"mkdir -p /usr/lib/sysctl.d && mv {OURS} /usr/lib/sysctl.d/ && ln -s /dev/null {OURS}",
+        all_persisted("no line of sysctl.d sets"),
+        (*FOLDERS, "/usr/lib/sysctl.d"),
+    ),
+    Fault(
+        "sysctl file without .conf at its end",
+        HOST,
+        f"mv {OURS} {OURS}.bak",
+        all_persisted("no line of sysctl.d sets"),
+        FOLDERS,
+    ),
+    Fault(
+        "systemd-sysctl masked",
+        HOST,
+        "systemctl --quiet mask systemd-sysctl.service",
+        all_persisted("systemd-sysctl.service is masked"),
+        undo="systemctl --quiet unmask systemd-sysctl.service",
+    ),
+    # --- SYS-* runtime ---
+    Fault(
+        "forwarding switched off until the next boot",
+        HOST,
+        "sysctl -qw net.ipv4.ip_forward=0",
+        {"SYS-IP-FORWARD runtime": fail("net.ipv4.ip_forward is 0")},
+        undo="sysctl -qw net.ipv4.ip_forward=1",
+    ),
+    Fault(
+        "bridge's values switched off until the next boot",
+        "k8s-master-03",
+        "sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0",
+        {
+            "SYS-BRIDGE-IPTABLES runtime": fail("net.bridge.bridge-nf-call-iptables is 0"),
+            "SYS-BRIDGE-IP6TABLES runtime": fail("net.bridge.bridge-nf-call-ip6tables is 0"),
+        },
+        undo="sysctl -qw net.bridge.bridge-nf-call-iptables=1"
+        " net.bridge.bridge-nf-call-ip6tables=1",
+    ),
+    Fault(
+        "all sysctls won by a later file, after a boot",
+        HOST,
+        "sed 's/= 1/= 0/' /etc/sysctl.d/60-kubernetes.conf >/etc/sysctl.d/95-router.conf",
+        {
+            **all_persisted("/etc/sysctl.d/95-router.conf:"),
+            "SYS-IP-FORWARD runtime": fail("net.ipv4.ip_forward is 0"),
+            "SYS-BRIDGE-IPTABLES runtime": fail("net.bridge.bridge-nf-call-iptables is 0"),
+            "SYS-BRIDGE-IP6TABLES runtime": fail("net.bridge.bridge-nf-call-ip6tables is 0"),
+        },
+        files=FOLDERS,
+        reboot=True,
+    ),
+    Fault(
+        "forwarding never persisted, after a boot",
+        HOST,
+        f"sed -i /ip_forward/d {OURS}",
+        {
+            "SYS-IP-FORWARD runtime": fail("net.ipv4.ip_forward is 0"),
+            "SYS-IP-FORWARD persisted": fail("no line of sysctl.d sets net.ipv4.ip_forward"),
+        },
+        files=FOLDERS,
+        reboot=True,
+    ),
+    harmless(
+        "sysctl lost in an earlier file",
+        "echo net.ipv4.ip_forward=0 >/etc/sysctl.d/10-router.conf",
+    ),
+    harmless(
+        "sysctl in a comment with `;`",
+        "printf ';net.ipv4.ip_forward=0\\n# net.ipv4.ip_forward=0\\n' >/etc/sysctl.d/95-old.conf",
+    ),
+    Fault(
+        "sysctl by a pattern that spares what lines name",
+        HOST,
+        "echo 'net.bridge.bridge-nf-call-* = 0' >/etc/sysctl.d/95-libvirt.conf",
+        files=FOLDERS,
+        reboot=True,
+    ),
+    # --- MOD-BR-NETFILTER persisted ---
+    module(
+        "module blacklisted",
+        "echo 'blacklist br_netfilter' >/etc/modprobe.d/site.conf",
+        "/etc/modprobe.d/site.conf:1 blacklists it",
+    ),
+    module(
+        "module blacklisted with a dash in its name",
+        "printf '\\n blacklist\\tbr-netfilter\\n' >/etc/modprobe.d/site.conf",
+        "/etc/modprobe.d/site.conf:2 blacklists it",
+    ),
+    module(
+        "module installed away",
+        "echo 'install br_netfilter /bin/false' >/etc/modprobe.d/site.conf",
+        "runs a command instead of loading br_netfilter",
+    ),
+    module(
+        "module's own need installed away",
+        "echo 'install bridge /bin/true' >/etc/modprobe.d/site.conf",
+        "instead of loading bridge, which br_netfilter needs",
+    ),
+    module(
+        "module not named",
+        "rm /etc/modules-load.d/kubernetes.conf",
+        "no line of modules-load.d names br_netfilter",
+    ),
+    module(
+        "module's name with a comment behind it",
+        "echo 'br_netfilter # bridges' >/etc/modules-load.d/kubernetes.conf",
+        "only the name may stand in a line",
+    ),
+    module(
+        "module named in /run alone",
+        "mkdir -p /run/modules-load.d && mv /etc/modules-load.d/kubernetes.conf"
+        " /run/modules-load.d/",
+        "does, but a boot empties /run",
+    ),
+    Fault(
+        "systemd-modules-load masked",
+        HOST,
+        "systemctl --quiet mask systemd-modules-load.service",
+        {"MOD-BR-NETFILTER persisted": fail("masks systemd-modules-load.service")},
+        undo="systemctl --quiet unmask systemd-modules-load.service",
+    ),
+    Fault(
+        "module named with a dash, and blacklisted in a comment",
+        HOST,
+        "echo br-netfilter >/etc/modules-load.d/kubernetes.conf;"
+        " echo '#blacklist br_netfilter' >/etc/modprobe.d/site.conf",
+        files=MODULES,
+    ),
+)

@@ -1,0 +1,112 @@
+"""Faults of chapter 9 (4): limits of logins."""
+
+from collections.abc import Sequence
+
+from tests.faults.fault import Fault, Turn, fail
+
+HOST = "k8s-node-01"
+MAIN = "/etc/security/limits.conf"
+LATE = "/etc/security/limits.d/90-site.conf"
+FILES = (MAIN, "/etc/security/limits.d")
+
+
+def both(requirement: str, runtime: str, persisted: str) -> dict[str, Turn]:
+    """Both aspects of a limit fail: pam_limits reads its files anew at every login."""
+    return {f"{requirement} runtime": fail(runtime), f"{requirement} persisted": fail(persisted)}
+
+
+def limit(name: str, inject: str, turns: dict[str, Turn], files: Sequence[str] = FILES) -> Fault:
+    """A fault in the files of pam_limits."""
+    return Fault(name, HOST, inject, turns, files)
+
+
+FAULTS = (
+    limit(
+        "limit overridden in limits.d",
+        f"printf '* soft nofile 1024\\n* hard nofile 4096\\n' >{LATE}",
+        both("LIM-NOFILE", "nofile soft 1024, hard 4096", f"{LATE}:1 and {LATE}:2"),
+    ),
+    limit(
+        "limit overridden with `-`, soft and hard at once",
+        f"printf '*\\t-\\tnproc\\t1000\\n' >{LATE}",
+        both("LIM-NPROC", "nproc soft 1000, hard 1000", f"{LATE}:1"),
+    ),
+    limit(
+        "hard limit lower than the soft one",
+        f"echo '* hard memlock 64' >{LATE}",
+        both("LIM-MEMLOCK", "memlock soft 64 KiB, hard 64 KiB", f"{LATE}:1"),
+    ),
+    limit(
+        "soft limit alone is low",
+        f"echo '* soft nofile 1024' >{LATE}",
+        both("LIM-NOFILE", "nofile soft 1024, hard", f"{LATE}:1"),
+    ),
+    limit(
+        "limit one below what is wanted",
+        f"n=$(sed -n 's/^. soft nproc //p' {MAIN}); echo \"* - nproc $((n - 1))\" >{LATE}",
+        both("LIM-NPROC", "a fresh login of ops gets nproc soft", f"{LATE}:1: nproc"),
+    ),
+    limit(
+        "limit of one user beats the line for all",
+        f"sed -i '1i ops - nproc 500' {MAIN}",
+        both("LIM-NPROC", "nproc soft 500, hard 500", f"{MAIN}:1"),
+    ),
+    limit(
+        "limit of a group beats the line for all",
+        f"sed -i '1i @ops hard nofile 2048' {MAIN}",
+        both("LIM-NOFILE", "hard 2048", f"{MAIN}:1"),
+    ),
+    limit(
+        "user taken out of all limits",
+        f"echo 'ops -' >>{MAIN}",
+        {
+            "LIM-NOFILE persisted": fail("takes ops out of all limits"),
+            "LIM-NOFILE runtime": fail("nofile soft 1024"),
+            # What sshd itself has, a login has: enough here.
+            "LIM-NPROC persisted": fail("takes ops out of all limits"),
+            "LIM-MEMLOCK persisted": fail("takes ops out of all limits"),
+        },
+    ),
+    limit(
+        "number with a comma, which ends it",
+        f"echo '* - nproc 65,536' >{LATE}",
+        both("LIM-NPROC", "nproc soft 65, hard 65", f"{LATE}:1"),
+    ),
+    limit(
+        "limits of root forgotten",
+        f"sed -i '/^root/d' {MAIN}",
+        {
+            "LIM-ROOT-NOFILE persisted": fail("no line sets nofile for root"),
+            "LIM-ROOT-NOFILE runtime": fail("a fresh login of root gets nofile soft 1024"),
+            "LIM-ROOT-NPROC persisted": fail("no line sets nproc for root"),
+            "LIM-ROOT-MEMLOCK persisted": fail("no line sets memlock for root"),
+        },
+    ),
+    limit(
+        "soft limits of root are low",
+        f"printf 'root soft nproc 1000\\nroot soft memlock 64\\n' >{LATE}",
+        {
+            **both("LIM-ROOT-NPROC", "nproc soft 1000", f"{LATE}:1"),
+            **both("LIM-ROOT-MEMLOCK", "memlock soft 64 KiB", f"{LATE}:2"),
+        },
+    ),
+    limit(
+        "logins do not pass pam_limits",
+        "sed -i '/pam_limits.so/d' /etc/pam.d/sshd",
+        {
+            **both("LIM-NOFILE", "sshd's own limits", "does not call it"),
+            **both("LIM-ROOT-NOFILE", "sshd's own limits", "does not call it"),
+            "LIM-NPROC persisted": fail("does not call it"),
+            "LIM-MEMLOCK persisted": fail("does not call it"),
+            "LIM-ROOT-NPROC persisted": fail("does not call it"),
+            "LIM-ROOT-MEMLOCK persisted": fail("does not call it"),
+        },
+        files=("/etc/pam.d/sshd",),
+    ),
+    limit(
+        "limits said twice, and low ones in a comment and in a file that is not read",
+        f"grep '^. soft' {MAIN} >{LATE}; echo '* - nproc 5' >{LATE}.off;"
+        f" echo '#* - nofile 5' >>{MAIN}",
+        {},
+    ),
+)

@@ -1,0 +1,236 @@
+"""Faults of the kernel and the machine, which the lab's hosts share: in recorded evidence.
+
+A real run's evidence of the compliant lab, in which files of one host are replaced by what a
+kernel with that fault says, and then judged as ever.
+"""
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+from hale.evidence import Saved
+from hale.fact import Evidence, File, Output
+from tests.faults.fault import Recorded, fail, unknown
+
+HOST = "k8s-master-02"
+ETCD = Path(__file__).parents[1] / "facts" / "etcd"
+MEMBERS = "etcd.members"
+
+SWAPS = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+BUILT_IN = {
+    "/sys/module/br_netfilter": None,
+    "/proc/sys/net/bridge": None,
+    "/proc/sys/net/bridge/bridge-nf-call-iptables": None,
+    "/proc/sys/net/bridge/bridge-nf-call-ip6tables": None,
+}
+BOARD = "/sys/class/dmi/id/product_uuid"
+
+RECORDED = (
+    # --- HA-ETCD-MEMBERS: answers of a cluster of etcd 3.4 or 3.6, recorded as each case tells ---
+    Recorded(
+        "etcd of one master stopped",
+        "k8s-master-03",
+        "three members of etcd 3.4.23, one of them stopped (SIGSTOP)",
+        {"HA-ETCD-MEMBERS runtime @cluster": fail("k8s-master-03: etcd gives no answer in time")},
+        etcd="one-stopped",
+    ),
+    Recorded(
+        "etcd of one master killed",
+        "k8s-master-03",
+        "three members of etcd, one of them killed",
+        {"HA-ETCD-MEMBERS runtime @cluster": fail("k8s-master-03")},
+        etcd="one-killed",
+    ),
+    Recorded(
+        "etcd without a majority",
+        "k8s-master-03",
+        "three members of etcd, two of them killed",
+        {"HA-ETCD-MEMBERS runtime @cluster": fail("not healthy")},
+        etcd="no-majority",
+    ),
+    Recorded(
+        "etcd's database is full",
+        "k8s-master-03",
+        "etcd with a quota that was reached",
+        {"HA-ETCD-MEMBERS runtime @cluster": fail("NOSPACE")},
+        etcd="database-full",
+    ),
+    Recorded(
+        "etcd's member removed from the cluster",
+        "k8s-master-03",
+        "three members of etcd, one removed",
+        {"HA-ETCD-MEMBERS runtime @cluster": fail("k8s-master-03")},
+        etcd="one-removed",
+    ),
+    # --- chapter 3 ---
+    Recorded(
+        "one CPU",
+        HOST,
+        "cputopology.rst of the kernel: `online` is a list of ranges",
+        {"NODES-RESOURCES runtime": fail("1 CPU online")},
+        {"/sys/devices/system/cpu/online": "0\n"},
+    ),
+    Recorded(
+        "two GiB of memory",
+        HOST,
+        "proc_meminfo(5); a virtual machine of 2 GiB",
+        {"NODES-RESOURCES runtime": fail("1967 MiB of memory usable")},
+        {"/proc/meminfo": "MemTotal:        2014360 kB\nMemFree:          831244 kB\n"},
+    ),
+    Recorded(
+        "product_uuid of a clone",
+        HOST,
+        "the kernel's sysfs-class-dmi: one line, in lower case",
+        {"ID-PRODUCT-UUID runtime @cluster": fail("have the same product_uuid")},
+        {
+            f"{BOARD}": "4c4c4544-0051-3610-8052-b4c04f4e5a32\n",
+            f"{BOARD} @k8s-master-03": "4C4C4544-0051-3610-8052-B4C04F4E5A32\n",
+        },
+    ),
+    Recorded(
+        "clock one and a half seconds ahead",
+        HOST,
+        "the host's own `date`, set ahead",
+        {"CLOCK-SKEW runtime @cluster": fail(f"{HOST}'s clock is 1.")},
+        clock=1.5,
+    ),
+    # --- chapters 4 and 6 ---
+    Recorded(
+        "kernel of CentOS 7",
+        HOST,
+        "/proc/sys/kernel/osrelease of CentOS 7.9",
+        {"OS-RELEASE runtime": fail("3.10.0-1160.el7.x86_64")},
+        {"/proc/sys/kernel/osrelease": "3.10.0-1160.el7.x86_64\n"},
+    ),
+    Recorded(
+        "argument of this boot names the host otherwise",
+        HOST,
+        "systemd(1), systemd.hostname=",
+        {"NAME-HOSTNAME persisted": fail("sets the hostname to template")},
+        {"/proc/cmdline": "BOOT_IMAGE=/vmlinuz root=/dev/vda1 ro systemd.hostname=template\n"},
+    ),
+    # --- chapter 7 ---
+    Recorded(
+        "SELinux enforcing now",
+        HOST,
+        "selinuxfs' `enforce`, one figure without a newline; selinux(8)",
+        {"SEC-SELINUX runtime": fail("/sys/fs/selinux/enforce is 1")},
+        {"/sys/fs/selinux/enforce": "1"},
+    ),
+    Recorded(
+        "SELinux there, but its files are not",
+        HOST,
+        "/proc/filesystems and PID 1's label of a kernel with a policy, without /sys/fs/selinux",
+        {
+            "SEC-SELINUX runtime": unknown("not to be seen here"),
+            "SEC-SELINUX persisted": fail("names no mode"),
+        },
+        {
+            "/proc/filesystems": "nodev\tsysfs\nnodev\tselinuxfs\n\text4\n",
+            "/proc/1/attr/current": "system_u:system_r:init_t:s0\0",
+        },
+    ),
+    # --- chapter 8 ---
+    Recorded(
+        "swap partition in use",
+        HOST,
+        "proc_swaps(5); Debian 12 with a swap partition",
+        {"SWAP-OFF runtime": fail("/dev/vda2 (partition, 999420 KiB, 0 used)")},
+        {"/proc/swaps": f"{SWAPS}/dev/vda2                   partition\t999420\t0\t-2\n"},
+    ),
+    Recorded(
+        "swap file in use, with a blank in its name",
+        HOST,
+        "proc_swaps(5); blanks are written \\040",
+        {"SWAP-OFF runtime": fail("/var/swap file (file, 65532 KiB, 12 used)")},
+        {"/proc/swaps": f"{SWAPS}/var/swap\\040file                        file\t65532\t12\t-3\n"},
+    ),
+    Recorded(
+        "zram in use",
+        HOST,
+        "proc_swaps(5); Debian 12 with systemd-zram-generator",
+        {"SWAP-OFF runtime": fail("/dev/zram0 (partition, 1006588 KiB, 0 used)")},
+        {"/proc/swaps": f"{SWAPS}/dev/zram0                  partition\t1006588\t0\t100\n"},
+    ),
+    # --- chapter 9 ---
+    Recorded(
+        "module not loaded",
+        HOST,
+        "proc_modules(5); Debian 12's kernel without br_netfilter, which takes its files along",
+        {
+            "MOD-BR-NETFILTER runtime": fail("is neither loaded nor built into the kernel"),
+            "BRIDGE-PROC runtime": fail("/proc/sys/net/bridge does not exist"),
+            "SYS-BRIDGE-IPTABLES runtime": fail("the kernel has no net.bridge.bridge-nf-call-ipt"),
+            "SYS-BRIDGE-IP6TABLES runtime": fail("the kernel has no net.bridge.bridge-nf-call-ip6"),
+        },
+        {
+            **BUILT_IN,
+            "/proc/modules": "bridge 311296 0 - Live 0x0000000000000000\n"
+            "stp 16384 1 bridge, Live 0x0000000000000000\n",
+        },
+        {"br_netfilter.builtin": ""},
+    ),
+    Recorded(
+        "module in the middle of being loaded",
+        HOST,
+        "proc_modules(5), the fifth field",
+        {"MOD-BR-NETFILTER runtime": fail("says Loading")},
+        {"/proc/modules": "br_netfilter 32768 1 - Loading 0x0000000000000000\n"},
+    ),
+    Recorded(
+        "module blacklisted by an argument of the kernel",
+        HOST,
+        "the kernel's kernel-parameters, module_blacklist=",
+        {"MOD-BR-NETFILTER persisted": fail("blacklists br_netfilter (kernel argument")},
+        {"/proc/cmdline": "BOOT_IMAGE=/vmlinuz ro module_blacklist=floppy,br_netfilter\n"},
+    ),
+    Recorded(
+        "swap named by an argument of the kernel",
+        HOST,
+        "systemd-fstab-generator(8), systemd.swap-extra=",
+        {"SWAP-OFF persisted": fail("names /dev/vdb as swap")},
+        {"/proc/cmdline": "BOOT_IMAGE=/vmlinuz ro systemd.swap-extra=/dev/vdb\n"},
+    ),
+)
+
+
+def healthy(saved: Saved) -> Saved:
+    """With the answers of a whole etcd, so that its row is green before a fault is put in."""
+    return _with_etcd(saved, "three-of-three-by-3-6")
+
+
+def changed(saved: Saved, fault: Recorded) -> Saved:
+    """The evidence with the fault in it."""
+    hosts = dict(saved.hosts)
+    for key, text in fault.files.items():
+        path, _, other = key.partition(" @")
+        name = other or fault.host
+        hosts[name] = _with_file(hosts[name], path, text)
+    one = hosts[fault.host]
+    outputs = dict(one.outputs)
+    for key, said in fault.outputs.items():
+        outputs[key] = replace(one.outputs[key], stdout=said, status=0)
+    clock = None if one.clock is None else one.clock + fault.clock
+    hosts[fault.host] = replace(one, outputs=outputs, clock=clock)
+    found = Saved(saved.schema, saved.inventory, saved.inventory_sha256, saved.profile, hosts)
+    return _with_etcd(found, fault.etcd) if fault.etcd else found
+
+
+def _with_file(evidence: Evidence, path: str, text: str | None) -> Evidence:
+    listed = dict(evidence.listed)
+    listed.pop(path, None)
+    if text is not None:
+        lines = tuple(text.removesuffix("\n").split("\n"))
+        listed[path] = File(path, "f", None, evidence.read_at, lines)
+    return replace(evidence, listed=listed)
+
+
+def _with_etcd(saved: Saved, case: str) -> Saved:
+    told = tomllib.loads((ETCD / f"{case}.toml").read_text())["hosts"]
+    hosts = dict(saved.hosts)
+    for name, given in told.items():
+        output: Output = hosts[name].outputs[MEMBERS]
+        said = given.get("outputs", {}).get("members", {}).get("stdout", "")
+        outputs = {**hosts[name].outputs, MEMBERS: replace(output, stdout=said, status=0)}
+        hosts[name] = replace(hosts[name], outputs=outputs)
+    return Saved(saved.schema, saved.inventory, saved.inventory_sha256, saved.profile, hosts)

@@ -1,0 +1,48 @@
+"""Without a fault every row is green, save those that a lab without a cluster cannot have.
+
+Row by row, so that no red is ever got used to.
+"""
+
+import pytest
+
+from hale.results import Row
+from hale.verdicts import Verdict
+from tests.faults import audit, baseline
+from tests.faults.conftest import Compliant
+
+pytestmark = pytest.mark.lab
+
+
+def test_every_row_is_green(compliant: Compliant) -> None:
+    rows = audit.rows(compliant.typed())
+    assert rows
+    expected = dict.fromkeys(rows, ("PASS", "")) | baseline.NOT_GREEN
+    wrong = [
+        f"{row} should be {verdict} {says!r} and is {rows.get(row)}"
+        for row, (verdict, says) in expected.items()
+        if row not in rows or rows[row].verdict != verdict or says not in rows[row].actual
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_engine_and_what_is_typed_come_to_the_same(compliant: Compliant) -> None:
+    typed = audit.rows(compliant.typed())
+    assert not audit.trouble(typed, compliant.before, {}, "cluster")
+
+
+# Nothing is to be written for these, so there is no line that could be older than the boot.
+NOTHING_WRITTEN = {"SWAP-OFF", "SEC-SELINUX"}
+
+
+def test_a_power_cut_leaves_it_compliant_and_proves_what_is_persisted(
+    compliant: Compliant,
+) -> None:
+    host = compliant.lab["k8s-node-02"]  # its firewalld is masked by a line
+    host.power_cycle()
+    found = compliant.typed()
+    assert not audit.trouble(compliant.before, audit.rows(found), {}, host.name)
+    mine = [r for r in found.results if r.host == host.name and r.aspect == "persisted"]
+    proven = {Row(r.host, r.requirement, r.aspect) for r in mine if r.reboot_proven}
+    unproven = {r.requirement for r in mine if r.verdict is Verdict.PASS and not r.reboot_proven}
+    assert proven
+    assert unproven == NOTHING_WRITTEN

@@ -1,0 +1,99 @@
+"""Every fault of the table: exactly its rows turn, for its reason, and no other row of any host.
+
+The table is audited by the engine; one fault of every check also by `pytest` as it is
+typed, and both must come to the same rows.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hale import evidence
+from hale.evidence import Saved
+from tests.faults import audit, recorded
+from tests.faults.conftest import Compliant
+from tests.faults.fault import Fault, Recorded
+from tests.faults.injected import injected
+from tests.faults.proofs import Proofs
+from tests.faults.recorded import RECORDED
+from tests.faults.table import FAULTS, typed_too
+
+pytestmark = pytest.mark.lab
+TYPED = typed_too()
+
+
+def slug(fault: Fault | Recorded) -> str:
+    """A test's id: the fault's name, typable."""
+    return "".join(c if c.isalnum() else "-" for c in fault.name)
+
+
+@pytest.fixture
+def whole(compliant: Compliant) -> Iterator[None]:
+    """Whatever a failed test leaves behind, the next one finds compliant hosts."""
+    yield
+    if not compliant.whole:
+        compliant.mend()
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=slug)
+@pytest.mark.usefixtures("whole")
+def test_fault(fault: Fault, compliant: Compliant, proofs: Proofs) -> None:
+    compliant.whole = False
+    with injected(compliant.lab, fault):
+        after = compliant.engine.audit()
+        typed = audit.rows(compliant.typed()) if fault.name in TYPED else None
+    wrong = audit.trouble(compliant.before, after, fault.rows, fault.host)
+    if typed is not None:
+        wrong += audit.trouble(compliant.before, typed, fault.rows, fault.host)
+        wrong += [
+            f"{row}: typed {typed.get(row)}, the engine {said}"
+            for row, said in after.items()
+            if typed.get(row, said).verdict != said.verdict
+        ]
+    assert not wrong, "\n".join(wrong)
+    # The way back is a part of the proof: the next fault must not be red because of this one.
+    if all(row.host == fault.host for row in fault.rows):
+        before = audit.of_host(compliant.before, fault.host)
+        back = audit.of_host(compliant.engine.audit(fault.host), fault.host)
+    else:
+        before, back = dict(compliant.before), compliant.engine.audit()
+    left = audit.trouble(before, back, {}, fault.host)
+    assert not left, "the undo left\n" + "\n".join(left)
+    compliant.whole = True
+    proofs.add(fault)
+
+
+@pytest.fixture(scope="module")
+def saved(compliant: Compliant) -> Saved:
+    """A run's evidence, with the answers of a whole etcd."""
+    return recorded.healthy(compliant.engine.evidence())
+
+
+@pytest.fixture(scope="module")
+def before(compliant: Compliant, saved: Saved) -> audit.Rows:
+    """The rows of that evidence: all green, etcd's too, but for a product_uuid nobody has."""
+    rows = compliant.engine.judge(saved)
+    red = {row: said for row, said in rows.items() if said.verdict != "PASS"}
+    assert [row.requirement for row in red] == ["ID-PRODUCT-UUID"]
+    return rows
+
+
+@pytest.mark.parametrize("fault", RECORDED, ids=slug)
+def test_recorded(
+    fault: Recorded,
+    compliant: Compliant,
+    saved: Saved,
+    before: audit.Rows,
+    proofs: Proofs,
+    tmp_path: Path,
+) -> None:
+    changed = recorded.changed(saved, fault)
+    after = compliant.engine.judge(changed)
+    wrong = audit.trouble(before, after, fault.rows, fault.host)
+    if fault.name in TYPED:
+        evidence.save(changed, tmp_path / "evidence.json")
+        typed = audit.rows(compliant.typed(f"--evidence={tmp_path / 'evidence.json'}"))
+        assert typed == after
+    assert not wrong, "\n".join(wrong)
+    proofs.add(fault)

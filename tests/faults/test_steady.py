@@ -1,0 +1,53 @@
+"""An audit of hosts that nobody touches says the same every time, however it is run."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from hale.results import Results
+from tests.faults.conftest import Compliant
+
+pytestmark = pytest.mark.lab
+
+RUNS = 20
+
+
+def steady(found: Results) -> str:
+    """Everything in the results that is not a time, or named after one."""
+    rows = []
+    for result in found.results:
+        row = msgspec.to_builtins(result)
+        del row["duration"]
+        for reading in row["evidence"]:
+            del reading["read_at"]
+        if result.requirement == "CLOCK-SKEW":  # it tells times
+            del row["actual"]
+        rows.append(row)
+    hosts = []
+    for record in found.hosts:
+        host = msgspec.to_builtins(record)
+        del host["read_at"]
+        hosts.append(host)
+    run = found.run
+    return msgspec.json.format(
+        msgspec.json.encode([rows, hosts, run.exit_status, run.state, run.incomplete])
+    ).decode()
+
+
+def test_twenty_audits_are_one(compliant: Compliant) -> None:
+    audits = [steady(compliant.typed()) for _ in range(RUNS)]
+    for number, said in enumerate(audits[1:], 2):
+        assert said.splitlines() == audits[0].splitlines(), f"audit {number} differs from the first"
+
+
+def test_with_workers_it_is_the_same(compliant: Compliant) -> None:
+    alone, together = compliant.typed(), compliant.typed("-n", "2")
+    assert steady(together).splitlines() == steady(alone).splitlines()
+
+
+def test_judged_again_from_its_evidence_it_is_the_same(compliant: Compliant) -> None:
+    first = compliant.typed()
+    folder = max((p for p in compliant.reports.iterdir()), key=lambda p: p.stat().st_mtime)
+    again = compliant.typed(f"--evidence={Path(folder) / 'evidence.json'}")
+    assert steady(again).splitlines() == steady(first).splitlines()

@@ -1,0 +1,89 @@
+"""The table itself: it covers the whole standard, and a fault cannot pass for no reason."""
+
+from hale import standard
+from hale.provenance import ROOT
+from hale.results import Row
+from tests.faults import audit, proofs
+from tests.faults.audit import Said
+from tests.faults.fault import Fault, fail
+from tests.faults.table import EVERY, FAULTS, turned
+
+# `inventory` is judged without any host, and a drill is not an audit.
+HOST_LEVEL = ("runtime", "persisted")
+
+
+def test_every_row_of_the_standard_has_a_fault_on_a_real_host() -> None:
+    stated = {
+        (r.id, aspect)
+        for r in standard.load(ROOT / "standard").requirements
+        for aspect in r.aspects
+        if aspect in HOST_LEVEL
+    }
+    real = {key for key, by in turned().items() if any(isinstance(f, Fault) for f in by)}
+    assert stated - real - set(proofs.ONLY_RECORDED) == set()
+    assert set(turned()) - stated == set(), "faults of rows that the standard does not have"
+
+
+def test_what_is_only_recorded_has_a_record_and_no_real_host() -> None:
+    for key in proofs.ONLY_RECORDED:
+        assert key in turned()
+        assert not any(isinstance(fault, Fault) for fault in turned()[key])
+
+
+def test_the_table_is_as_large_as_promised() -> None:
+    assert len([fault for fault in FAULTS if fault.turns]) >= 70
+
+
+def test_names_are_unique() -> None:
+    names = [fault.name for fault in EVERY]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_every_turn_says_why() -> None:
+    assert [f.name for f in EVERY for turn in f.turns.values() if not turn.says] == []
+
+
+def test_every_fault_has_a_way_back() -> None:
+    assert [f.name for f in FAULTS if not f.files and not f.undo] == []
+
+
+# --- what tells a right audit from a wrong one ---
+
+MINE, OTHER = Row("a", "X-Y", "runtime"), Row("b", "X-Y", "runtime")
+BEFORE = {MINE: Said("PASS", "is 1"), OTHER: Said("PASS", "is 1")}
+TURNS = {MINE: fail("is 0")}
+
+
+def test_exactly_the_row_turned() -> None:
+    assert audit.trouble(BEFORE, BEFORE | {MINE: Said("FAIL", "is 0")}, TURNS, "a") == []
+
+
+def test_nothing_turned() -> None:
+    assert audit.trouble(BEFORE, BEFORE, TURNS, "a")
+
+
+def test_red_for_another_reason() -> None:
+    assert audit.trouble(BEFORE, BEFORE | {MINE: Said("FAIL", "is 2")}, TURNS, "a")
+
+
+def test_another_red_than_was_said() -> None:
+    assert audit.trouble(BEFORE, BEFORE | {MINE: Said("UNKNOWN", "is 0")}, TURNS, "a")
+
+
+def test_another_host_turned_too() -> None:
+    after = {MINE: Said("FAIL", "is 0"), OTHER: Said("FAIL", "is 0")}
+    assert audit.trouble(BEFORE, after, TURNS, "a")
+
+
+def test_another_host_says_something_else() -> None:
+    after = {MINE: Said("FAIL", "is 0"), OTHER: Said("PASS", "is 1, late")}
+    assert audit.trouble(BEFORE, after, TURNS, "a")
+
+
+def test_a_row_vanished() -> None:
+    assert audit.trouble(BEFORE, {MINE: Said("FAIL", "is 0")}, TURNS, "a")
+
+
+def test_red_before_and_after_for_the_same_reason_proves_nothing() -> None:
+    red = BEFORE | {MINE: Said("FAIL", "is 0")}
+    assert audit.trouble(red, red, TURNS, "a")

@@ -1,0 +1,137 @@
+"""A host without a tool may be unknown, but never green where it was red, nor red where green."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab.machine import LabHost
+from tests.faults import audit, proofs
+from tests.faults.conftest import Compliant
+from tests.faults.fault import Fault
+from tests.faults.injected import injected
+
+pytestmark = pytest.mark.lab
+
+# Every program that a probe runs, and those that it might be tempted to.
+TOOLS = (
+    "awk", "base64", "cat", "curl", "date", "find", "getconf", "getenforce", "getent", "grep",
+    "head", "hostname", "id", "ip", "ls", "lsmod", "prlimit", "ps", "readlink", "runuser", "sed",
+    "sleep", "sort", "ss", "su", "swapon", "sysctl", "systemctl", "tail", "timeout", "tr", "uname",
+)  # fmt: skip
+
+# Whatever a host can have wrong, on the host that has firewalld, all at once.
+RUIN = r"""
+sed -i '/^10.208.1.190/d' /etc/hosts; echo '10.208.1.191 master.k8s.io' >>/etc/hosts
+rm /etc/kubernetes/pki/ca.crt
+hostname localhost; echo localhost >/etc/hostname
+sed -i 's/10.208.1.198/10.208.1.77/' /etc/network/interfaces
+ip address add 10.208.1.190/32 dev lo
+rm /etc/os-release; printf 'NAME="Other"\nVERSION_ID="1"\n' >/etc/os-release
+systemctl --quiet unmask firewalld; systemctl --quiet enable --now firewalld
+mkdir -p /etc/selinux; echo SELINUX=enforcing >/etc/selinux/config
+echo 'GRUB_CMDLINE_LINUX="security=selinux selinux=1"' >/etc/default/grub
+printf '/dev/sdb1\tnone\tswap\tsw\t0\t0\n' >>/etc/fstab
+sed -i 's/= 1/= 0/' /etc/sysctl.d/60-kubernetes.conf
+sysctl -qw net.ipv4.ip_forward=0 \
+  net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0
+echo 'blacklist br_netfilter' >/etc/modprobe.d/site.conf
+for who in '*' root; do
+  echo "$who soft nofile 512"; echo "$who soft nproc 500"; echo "$who soft memlock 64"
+done >/etc/security/limits.d/90-site.conf
+"""
+REPAIR = r"""
+hostname k8s-node-02
+ip address del 10.208.1.190/32 dev lo
+systemctl --quiet disable --now firewalld; systemctl --quiet mask firewalld
+systemctl daemon-reload
+sysctl -qw net.ipv4.ip_forward=1 \
+  net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1
+"""
+EVERYTHING = Fault(
+    "everything at once",
+    "k8s-node-02",
+    RUIN,
+    files=(
+        "/etc/hosts", "/etc/kubernetes/pki", "/etc/hostname", "/etc/network", "/etc/os-release",
+        "/etc/selinux", "/etc/default/grub", "/etc/fstab", "/etc/sysctl.d", "/etc/modprobe.d",
+        "/etc/security",
+    ),
+    undo=REPAIR,
+)  # fmt: skip
+
+
+class Without:
+    """A host from which one tool after the other is taken away and given back."""
+
+    def __init__(self, compliant: Compliant, host: LabHost) -> None:
+        self.compliant = compliant
+        self.host = host
+        self.before = self.rows()
+
+    def rows(self) -> audit.Rows:
+        """The host's own rows."""
+        return audit.of_host(self.compliant.engine.audit(self.host.name), self.host.name)
+
+    def rows_without(self, tool: str) -> audit.Rows:
+        """The host's rows while the tool is in none of the folders of programs."""
+        found = self.host.run(
+            f"for d in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin; do"
+            f' if [ -e "$d/{tool}" ] || [ -L "$d/{tool}" ]; then echo "$d"; fi; done'
+        )
+        folders = found.stdout.decode().split()
+        if not folders:
+            pytest.skip(f"the lab's hosts have no {tool}, so nothing needs it")
+        self.host.run(";".join(f"mv {d}/{tool} {d}/{tool}.gone" for d in folders))
+        try:
+            return self.rows()
+        finally:
+            self.host.run(";".join(f"mv {d}/{tool}.gone {d}/{tool}" for d in folders))
+
+
+@pytest.fixture(scope="module")
+def ruined(compliant: Compliant) -> Iterator[Without]:
+    """A host on which all is wrong that can be."""
+    with injected(compliant.lab, EVERYTHING):
+        yield Without(compliant, compliant.lab[EVERYTHING.host])
+
+
+@pytest.fixture(scope="module")
+def sound(compliant: Compliant) -> Without:
+    """A compliant host."""
+    return Without(compliant, compliant.lab["k8s-node-01"])
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_compliant_host_turns_unknown_at_worst(tool: str, sound: Without) -> None:
+    after = sound.rows_without(tool)
+    wrong = [
+        f"{row} was {sound.before[row]} and is {said}"
+        for row, said in after.items()
+        if said.verdict not in (sound.before[row].verdict, "UNKNOWN")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_on_the_ruined_host_all_is_red_that_can_be(ruined: Without) -> None:
+    green = {
+        (row.requirement, row.aspect)
+        for row, said in ruined.before.items()
+        if said.verdict not in ("FAIL", "UNKNOWN")
+    }
+    assert green == {
+        key
+        for key in proofs.ONLY_RECORDED
+        if key in {(r.requirement, r.aspect) for r in ruined.before}
+    }
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_ruined_host_never_turns_green(tool: str, ruined: Without) -> None:
+    after = ruined.rows_without(tool)
+    wrong = [
+        f"{row} was {ruined.before[row]} and is {said}"
+        for row, said in after.items()
+        if said.verdict not in ("FAIL", "UNKNOWN")
+        and ruined.before[row].verdict in ("FAIL", "UNKNOWN")
+    ]
+    assert not wrong, "\n".join(wrong)
