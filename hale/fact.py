@@ -247,9 +247,21 @@ _STARS = "********"
 _NAME = (
     r"(?:(?<![A-Za-z])(?i:pass(?:word|wd|phrase)?|secret(?:[_-]?access)?(?:[_-]?key)?|psk|token"
     r"|(?:identity|access|refresh)token|api[_-]?key|certificate-?key|client-key-data|preshared-?key"
-    r"|private[_-]?key)|(?<=[a-z])(?:Pass(?:word|wd|phrase)?|Secret|Token|ApiKey|CertificateKey))"
+    r"|private[_-]?key)|(?<=[A-Z])(?:PASSWORD|SECRET|TOKEN)|(?<=_)PWD|(?<=[a-z])(?:Pass(?:word|wd|phrase)?|Secret|Token|ApiKey|CertificateKey))"
 )
-_NAMES = ("pass", "secret", "token", "psk", "api", "certificate", "key-data", "shared", "private")
+_NAMES = (
+    "pass",
+    "secret",
+    "token",
+    "psk",
+    "api",
+    "certificate",
+    "key-data",
+    "shared",
+    "private",
+    "_pwd",
+)
+_NOT = r"(?!(?:files|compat|sss|systemd|ldap|nis|winbind|db|cache|altfiles)\b|[|>][-+]?$|/)"
 _QUOTED = r"\"(?:[^\"\\\n]|\\.)+\"|'[^'\n]+'"
 # Never over the end of a line: what is on the next one is judged, and must stay. Each: words of
 # which one must be in the line (in small letters), and the pattern; what follows its first
@@ -257,13 +269,17 @@ _QUOTED = r"\"(?:[^\"\\\n]|\\.)+\"|'[^'\n]+'"
 _SECRETS = tuple(
     (words, re.compile(pattern))
     for words, pattern in (
-        # Alone on its line, or behind a colon: the whole value, commas too. Not nsswitch's
-        # `passwd: files`, not the head of a block, not the place where a key lies.
+        # Alone on its line: all that follows. Not nsswitch's `passwd: files`, not the head of a
+        # block, not the place where a key lies.
         (
             _NAMES,
-            rf"(^[ \t]*(?:export[ \t]+)?[\w.-]*?{_NAME}[ \t]*=[ \t]*|{_NAME}[\"']?[ \t]*:[ \t]*)"
-            r"(?!(?:files|compat|sss|systemd|ldap|nis|winbind|db|cache|altfiles)\b|[|>][-+]?$|/)"
-            rf"(?:{_QUOTED}|[^\s\"']+?(?=[,;}}\]]*(?:\s|$)))",
+            rf"(^[ \t]*(?:-[ \t]+)?(?:export[ \t]+)?[\"']?[\w.-]*?{_NAME}[\"']?[ \t]*[=:][ \t]*)"
+            rf"{_NOT}(?:{_QUOTED}|[^\s\"'].*?(?=[,;]?\s*$))",
+        ),
+        # Behind a colon: the whole value, commas too.
+        (
+            _NAMES,
+            rf"({_NAME}[\"']?[ \t]*:[ \t]*){_NOT}(?:{_QUOTED}|[^\s\"']+?(?=[,;}}\]]*(?:\s|$)))",
         ),
         # An option among others, in fstab or behind a program.
         (_NAMES, rf"({_NAME}[ \t]*=[ \t]*)(?!/)(?:{_QUOTED}|[^\s,;&\"']+)"),
