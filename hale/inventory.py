@@ -1,13 +1,18 @@
 """The inventory: an INI file as Ansible users know it, read without Ansible.
 
 Sources: Ansible's "How to build your inventory", and its `ini` inventory plugin.
-Understood: `[group]`, `[group:children]`, `[group:vars]`, host variables, ranges
-(`node-[01:20]`, `rack-[a:c]`, `[0:20:5]`), `#` and `;` comments, quoting.
+Understood: `[group]`, `[group:children]`, `[group:vars]`, host variables, `host:port`, ranges
+(`node-[01:20]`, `rack-[a:c]`, `[0:20:5]`), `#` and `;` comments, quoting,
+`ansible_group_priority`. What Ansible takes in silence and nobody means is an error here: a
+variable set twice to different values, an address of two hosts, a comment that would become a
+part of a value. Files of variables (group_vars/, host_vars/) are not read.
 """
 
+import ast
 import ipaddress
 import re
 import shlex
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +22,14 @@ from hale.errors import HaleError, Where
 OVERRIDE = "hale_"
 ENDPOINT_KINDS = ("keepalived", "external", "kube-vip")
 ETCD_KINDS = ("stacked", "external")
+MOST_BYTES = 16 << 20
+# What Ansible called them before 2.0, and still takes.
+OLD_NAMES = {
+    "ansible_ssh_host": "ansible_host",
+    "ansible_ssh_user": "ansible_user",
+    "ansible_ssh_port": "ansible_port",
+    "ansible_private_key_file": "ansible_ssh_private_key_file",
+}
 
 
 @dataclass(frozen=True)
@@ -81,12 +94,15 @@ class Inventory:
 def load(path: Path) -> Inventory:
     """Read an inventory. Raises HaleError with file and line for whatever is wrong in it."""
     try:
-        raw = path.read_bytes()
-    except OSError as error:
+        with path.open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise HaleError(
-            f"cannot read the inventory: {error.strerror}. Name one with --inventory FILE.",
-            Where(path),
+            f"cannot read the inventory: {why}. Name one with --inventory FILE.", Where(path)
         ) from None
+    if len(raw) > MOST_BYTES:
+        raise HaleError(f"larger than {MOST_BYTES >> 20} MiB: is this an inventory?", Where(path))
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -94,14 +110,18 @@ def load(path: Path) -> Inventory:
         raise HaleError(
             f"byte {raw[error.start]:#04x} is not UTF-8. Save the file as UTF-8.", Where(path, line)
         ) from None
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise HaleError("there is a NUL byte. Save the file as plain text.", Where(path, line))
     return _Reader(path, text).inventory()
 
 
 _SECTION = re.compile(r"\[([^\]:\s]+)(?::(\w+))?\]\s*(?:[#;].*)?$")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*$")
-_GROUP = re.compile(r"[A-Za-z_][\w.-]*$")
+_GROUP = re.compile(r"\w[\w.-]*$")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$")
-_RANGE = re.compile(r"\[(\w+):(\w+)(?::(\d+))?\]")
+_ADDRESS = re.compile(r"[A-Za-z0-9:][A-Za-z0-9._:%-]*$")
+_RANGE = re.compile(r"\[([0-9]{1,9}|[A-Za-z]):([0-9]{1,9}|[A-Za-z])(?::([0-9]{1,9}))?\]")
 MOST_HOSTS = 10_000
 
 
@@ -127,6 +147,7 @@ class _Reader:
                 self._hosts(section, words, where)
         self._known_groups()
         self._no_cycles()
+        self._priorities()
         hosts = tuple(self._host(name) for name in self.first)
         self._unique(hosts)
         groups = {
@@ -136,18 +157,25 @@ class _Reader:
         site = self._site_variables(hosts)
         endpoint = self._endpoint(site)
         for host in hosts:
-            if host.address == endpoint.vip:
+            if _same(host.address or host.name) in (endpoint.vip, *map(_same, endpoint.names)):
                 raise HaleError(
                     f"{host.name} has the VIP {endpoint.vip} as its own address. "
                     f"The VIP moves between masters and belongs to no host.",
-                    host.where,
+                    host.variables["ansible_host"].where if host.address else host.where,
                 )
+        if not any("masters" in host.groups for host in hosts):
+            raise HaleError(
+                "no host is in the group masters: write [masters] with the control-plane hosts, "
+                "or [masters:children] with the name of your group.",
+                Where(self.path),
+            )
         etcd_kind = _choice(site, "etcd_kind", ETCD_KINDS)
         return Inventory(self.path, hosts, groups, site, endpoint, etcd_kind)
 
     def _lines(self) -> Iterator[tuple[int, str, str, str]]:
         section, kind = "ungrouped", "hosts"
-        for number, raw in enumerate(self.text.splitlines(), 1):
+        # Not splitlines(), which ends lines where no editor does (form feed, U+2028).
+        for number, raw in enumerate(self.text.split("\n"), 1):
             line = raw.strip()
             if not line or line[0] in "#;":
                 continue
@@ -189,28 +217,30 @@ class _Reader:
 
     def _hosts(self, group: str, line: str, where: Where) -> None:
         pattern, *settings = _words(line, where)
+        pattern, port = _port(pattern)
         names = _expand(pattern, where)
-        variables = {}
+        variables = {"ansible_port": port} if port else {}
         for setting in settings:
             name, equals, value = setting.partition("=")
             if not equals or not _NAME.match(name):
                 raise HaleError(f"{setting!r} is no variable; write name=value.", where)
             if name in variables:
                 raise HaleError(f"{name} is set twice for {pattern}.", where)
-            variables[name] = value
+            variables[name] = _literal(value)
         members = self.members.setdefault(group, {})
         for name in names:
             if not _HOST.match(name):
-                raise HaleError(f"{name!r} is no host name.", where)
+                hint = " Write NAME ansible_host=ADDRESS." if ":" in name else ""
+                raise HaleError(f"{name!r} is no host name.{hint}", where)
             if name in members:
                 raise HaleError(f"{name} is in [{group}] before, at {members[name]}.", where)
             members[name] = where
             self.first.setdefault(name, where)
             own = self.host_vars.setdefault(name, {})
             for key, value in variables.items():
-                if key in own:
+                if key in own and own[key].value != value:
                     raise HaleError(f"{key} of {name} is set before, at {own[key].where}.", where)
-                own[key] = Variable(value, name, where)
+                own.setdefault(key, Variable(value, name, where))
 
     def _known_groups(self) -> None:
         known = {"all", "ungrouped", *self.members, *self.children}
@@ -229,41 +259,60 @@ class _Reader:
         return [parent for parent, children in self.children.items() if group in children]
 
     def _no_cycles(self) -> None:
-        def visit(group: str, trail: tuple[str, ...]) -> None:
-            for child, where in self.children.get(group, {}).items():
-                if child in (*trail, group):
+        whole: set[str] = set()
+        for start in self.children:
+            # A walk with a stack of its own: chains of groups can be longer than Python's.
+            trail = {start: iter(self.children.get(start, {}).items())}
+            while trail:
+                group, left = next(reversed(trail.items()))
+                child, where = next(left, (None, None))
+                if child is None:
+                    whole.add(group)
+                    del trail[group]
+                elif child in trail:
                     raise HaleError(f"group {child} contains itself.", where)
-                visit(child, (*trail, group))
+                elif child not in whole:
+                    trail[child] = iter(self.children.get(child, {}).items())
 
-        for group in self.children:
-            visit(group, ())
+    def _priorities(self) -> None:
+        """`ansible_group_priority` decides between groups of the same depth; 1 by default."""
+        self.priorities: dict[str, int] = {}
+        for group, variables in self.group_vars.items():
+            if found := variables.get("ansible_group_priority"):
+                if not re.fullmatch(r"-?[0-9]{1,9}", found.value):
+                    raise HaleError(
+                        f"ansible_group_priority={found.value!r} is no number.", found.where
+                    )
+                self.priorities[group] = int(found.value)
 
     def _depths(self, host: str) -> dict[str, int]:
         """All groups of a host, with how far each is below `all` (the deeper one wins)."""
         depths = {"all": 0}
-
-        def depth(group: str) -> int:
-            if group not in depths:
-                depths[group] = 1 + max((depth(p) for p in self._parents(group)), default=0)
-            return depths[group]
-
-        def climb(group: str) -> None:
-            depth(group)
-            for parent in self._parents(group):
-                climb(parent)
-
-        for group, members in self.members.items():
-            if host in members:
-                climb(group)
+        left = [group for group, members in self.members.items() if host in members]
+        while left:
+            group = left[-1]
+            parents = [p for p in self._parents(group) if p not in depths]
+            if group in depths or not parents:
+                left.pop()
+                above = (depths[p] for p in self._parents(group))
+                depths.setdefault(group, 1 + max(above, default=0))
+            left += parents
         return depths
 
     def _host(self, name: str) -> Host:
         depths = self._depths(name)
         merged: dict[str, Variable] = {}
-        for group in sorted(depths, key=lambda g: (depths[g], g)):
+        for group in sorted(depths, key=lambda g: (depths[g], self.priorities.get(g, 1), g)):
             merged.update(self.group_vars.get(group, {}))
         merged.update(self.host_vars.get(name, {}))
+        for old, new in OLD_NAMES.items():
+            if old in merged:
+                merged.setdefault(new, merged[old])
         address = merged.get("ansible_host")
+        if address and not _ADDRESS.match(address.value):
+            raise HaleError(
+                f"ansible_host={address.value!r} is no host name or address.", address.where
+            )
         return Host(
             name, address.value if address else None, frozenset(depths), merged, self.first[name]
         )
@@ -272,18 +321,18 @@ class _Reader:
         seen: dict[str, Host] = {}
         for host in hosts:
             where = host.variables["ansible_host"].where if host.address else host.where
-            other = seen.setdefault(host.address or host.name, host)
+            address = _same(host.address or host.name)
+            other = seen.setdefault(address, host)
             if other is not host:
                 raise HaleError(
-                    f"{host.name} has the address {host.address} of {other.name}, "
-                    f"at {other.where}.",
+                    f"{host.name} has the address {address} of {other.name}, at {other.where}.",
                     where,
                 )
 
     def _site_variables(self, hosts: tuple[Host, ...]) -> dict[str, Variable]:
         """Variables that every host has alike: the cluster's own."""
         if not hosts:
-            return dict(self.group_vars.get("all", {}))
+            raise HaleError("there is no host in it.", Where(self.path))
         first, *others = hosts
         alike = {
             name: variable
@@ -294,12 +343,15 @@ class _Reader:
             )
         }
         for name in ("vip", "vip_port", "vip_names", "endpoint_kind", "etcd_kind"):
-            for host in hosts:
-                if name in host.variables and name not in alike:
-                    raise HaleError(
-                        f"{name} is one for the whole cluster: set it in a group of all hosts.",
-                        host.variables[name].where,
-                    )
+            given = [h.variables[name] for h in hosts if name in h.variables]
+            if given and name not in alike:
+                # The exception rather than the rule: a host's own, or the rarest.
+                names = {h.name for h in hosts}
+                odd = min(given, key=lambda v: (v.scope not in names, given.count(v)))
+                raise HaleError(
+                    f"{name} is one for the whole cluster: set it in a group of all hosts.",
+                    odd.where,
+                )
         return alike
 
     def _endpoint(self, site: Mapping[str, Variable]) -> Endpoint:
@@ -313,7 +365,7 @@ class _Reader:
             address = str(ipaddress.ip_address(vip.value))
         except ValueError:
             raise HaleError(f"vip={vip.value!r} is no IP address.", vip.where) from None
-        if not port.value.isdecimal() or not 0 < int(port.value) < 65536:
+        if not re.fullmatch(r"[0-9]{1,5}", port.value) or not 0 < int(port.value) < 65536:
             raise HaleError(f"vip_port={port.value!r} is no port (1 to 65535).", port.where)
         names = tuple(site["vip_names"].value.replace(",", " ").split())
         if not names or not all(_HOST.match(name) for name in names):
@@ -348,18 +400,56 @@ def _words(line: str, where: Where) -> list[str]:
     return words
 
 
+def _literal(text: str) -> str:
+    """Without one more pair of quotes, as Ansible takes every value for a literal of Python."""
+    value = _evaluated(text) if text[:1] in ("'", '"') else None
+    return value if isinstance(value, str) else text
+
+
 def _unquoted(text: str, where: Where) -> str:
-    """A [group:vars] value: everything after `=`, quotes taken off, a ` #` comment too."""
+    """A [group:vars] value: all behind `=`, its quotes taken off.
+
+    Behind a quoted value or a number a comment may stand. Behind plain words Ansible makes it
+    a part of the value, which nobody means.
+    """
     text = text.strip()
     if text[:1] in ("'", '"'):
-        end = text.find(text[0], 1)
-        if end < 0:
-            raise HaleError(f"{text!r}: close the quotation.", where)
-        rest = text[end + 1 :].strip()
-        if rest and rest[0] not in "#;":
-            raise HaleError(f"{rest!r} behind a closed quotation.", where)
-        return text[1:end]
-    return re.split(r"\s[#;]", text, maxsplit=1)[0].strip()
+        if isinstance(value := _evaluated(text), str):
+            return value
+        raise HaleError(f"{text!r}: close the quotation, and nothing behind it.", where)
+    for comment in re.finditer(r"\s#", text):
+        if _evaluated(text) is None:
+            raise HaleError(
+                f"{text!r}: Ansible takes this comment for a part of the value. "
+                "Quote the value, or give the comment a line of its own.",
+                where,
+            )
+        if _evaluated(text[: comment.start()]) == _evaluated(text):
+            return text[: comment.start()].strip()
+    return text
+
+
+def _evaluated(text: str) -> object:
+    """What Python makes of it; None where it makes nothing of it."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def _port(pattern: str) -> tuple[str, str]:
+    """`host:2222`: a host with its port. Colons inside of brackets are a range's."""
+    found = re.fullmatch(r"((?:[^:\[\]]|\[[^\]]*\])+):([0-9]+)", pattern)
+    return (found[1], found[2]) if found else (pattern, "")
+
+
+def _same(address: str) -> str:
+    """One spelling of an address or name."""
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return address.lower().removesuffix(".")
 
 
 def _expand(pattern: str, where: Where) -> list[str]:
@@ -370,19 +460,18 @@ def _expand(pattern: str, where: Where) -> list[str]:
         return [pattern]
     first, last, step = found[1], found[2], int(found[3] or 1)
     if first.isdecimal() and last.isdecimal():
-        width = len(first) if first.startswith("0") else 0
+        width = len(first) if first.startswith("0") and len(first) > 1 else 0
         if width and len(last) != len(first):
             raise HaleError(f"{found[0]}: both ends need the same number of digits.", where)
         numbers = range(int(first), int(last) + 1, step or 1)
         middles = [str(n).zfill(width) for n in numbers[: MOST_HOSTS + 1]]
-    elif len(first) == len(last) == 1 and first.isalpha() and last.isalpha():
+    elif first.isalpha() and last.isalpha() and first.islower() == last.islower():
         middles = [chr(n) for n in range(ord(first), ord(last) + 1, step or 1)]
     else:
         raise HaleError(f"{found[0]}: a range is written [01:20] or [a:c].", where)
     if not middles or step == 0:
         raise HaleError(f"{found[0]}: the range is empty.", where)
     ends = _expand(pattern[found.end() :], where) if found.end() < len(pattern) else [""]
-    names = [f"{pattern[: found.start()]}{m}{end}" for m in middles for end in ends]
-    if len(names) > MOST_HOSTS:
+    if len(middles) * len(ends) > MOST_HOSTS:
         raise HaleError(f"{pattern!r} names more than {MOST_HOSTS} hosts.", where)
-    return names
+    return [f"{pattern[: found.start()]}{m}{end}" for m in middles for end in ends]

@@ -1,0 +1,144 @@
+"""Inventories, one small file a case: what a valid one means, what is said of a malformed one.
+
+inventory/valid/<name>.toml has `inventory`, and of each host its exact `groups`, its `address`
+and some `variables`; inventory/malformed/<name>.toml has the `error`, which begins with the
+line. The endpoint's variables are put behind each, unless it is `whole`.
+
+All valid ones were compared with what `ansible-inventory --list` of ansible-core 2.19.14 makes
+of them: the same hosts, groups and values (a number or list is its text here); only a byte
+order mark it does not take.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hale import inventory
+from hale.errors import HaleError
+
+HERE = Path(__file__).parent / "inventory"
+ROOT = Path(__file__).parents[2]
+TAIL = "\n[all:vars]\nvip=10.0.0.100\nvip_port=16443\nvip_names=api.example\n"
+
+
+def cases(folder: str) -> list[Path]:
+    return sorted((HERE / folder).glob("*.toml"))
+
+
+def load(case: Path, folder: Path) -> tuple[dict[str, Any], Path]:
+    given = tomllib.loads(case.read_text())
+    path = folder / "inventory.ini"
+    path.write_bytes((given["inventory"] + ("" if given.get("whole") else TAIL)).encode())
+    return given, path
+
+
+@pytest.mark.parametrize("case", cases("valid"), ids=lambda p: p.stem)
+def test_valid(case: Path, tmp_path: Path) -> None:
+    given, path = load(case, tmp_path)
+    known = inventory.load(path)
+    assert [h.name for h in known.hosts] == list(given["hosts"])
+    for host in known.hosts:
+        wanted = given["hosts"][host.name]
+        assert host.address == wanted.get("address")
+        assert sorted(host.groups) == wanted["groups"]
+        for name, value in wanted.get("variables", {}).items():
+            assert host.get(name) == value, name
+        for group in host.groups:
+            assert host.name in known.groups.get(group, ()) or group == "ungrouped"
+
+
+@pytest.mark.parametrize("case", cases("malformed"), ids=lambda p: p.stem)
+def test_malformed(case: Path, tmp_path: Path) -> None:
+    given, path = load(case, tmp_path)
+    with pytest.raises(HaleError) as error:
+        inventory.load(path)
+    said = str(error.value)
+    assert said.startswith(f"{path}:")
+    assert given["error"] in said
+    if given["error"].startswith(":"):
+        assert said.startswith(f"{path}{given['error'].partition(' ')[0]}")
+
+
+def test_the_documents_inventory() -> None:
+    known = inventory.load(ROOT / "inventory.ini")
+    assert {h.name: h.address for h in known.hosts} == {
+        "k8s-master-01": "10.208.1.191",
+        "k8s-master-02": "10.208.1.192",
+        "k8s-master-03": "10.208.1.195",
+        "k8s-node-01": "10.208.1.196",
+        "k8s-node-02": "10.208.1.198",
+    }
+    assert [h.name for h in known.masters] == [f"k8s-master-0{n}" for n in (1, 2, 3)]
+    assert known.groups["workers"] == ("k8s-node-01", "k8s-node-02")
+    endpoint = known.endpoint
+    assert (endpoint.vip, endpoint.port, endpoint.kind) == ("10.208.1.190", 16443, "keepalived")
+    assert endpoint.names == ("master.k8s.io", "k8s-vip")
+    assert (known.etcd_kind, known.site) == ("stacked", "site")
+
+
+def test_a_byte_that_is_not_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.ini"
+    path.write_bytes(b"[masters]\nm1\n# caf\xe9\n" + TAIL.encode())
+    with pytest.raises(HaleError, match=r"inventory.ini:3: byte 0xe9 is not UTF-8"):
+        inventory.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("absent.ini", "No such file or directory"),
+        (".", "Is a directory"),
+        ("/dev/zero", "larger than 16 MiB"),
+        ("/dev/null", "there is no host in it"),
+        ("\0", "embedded null byte"),
+        ("x" * 300, "File name too long"),
+    ],
+)
+def test_what_is_no_file(tmp_path: Path, name: str, error: str) -> None:
+    with pytest.raises(HaleError, match=error):
+        inventory.load(tmp_path / name)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.ini"
+    path.write_text("[masters]\nm1\n" + TAIL)
+    path.chmod(0)
+    with pytest.raises(HaleError, match="Permission denied"):
+        inventory.load(path)
+
+
+def test_very_many_hosts(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.ini"
+    path.write_text("[masters]\nm[1:3]\n[workers]\nn[0001:2000]\n" + TAIL)
+    assert len(inventory.load(path).hosts) == 2003
+
+
+def test_a_chain_of_groups_longer_than_pythons_stack(tmp_path: Path) -> None:
+    chain = "".join(f"[g{n}:children]\ng{n + 1}\n" for n in range(3000))
+    path = tmp_path / "inventory.ini"
+    path.write_text(f"[masters]\nm1\n[g3000]\nm1\n{chain}{TAIL}")
+    assert len(inventory.load(path).hosts[0].groups) == 3003
+    path.write_text(f"[masters]\nm1\n[g3000]\nm1\n{chain}[g3000:children]\ng0\n{TAIL}")
+    with pytest.raises(HaleError, match="contains itself"):
+        inventory.load(path)
+
+
+def test_variables_remember_where_they_were_set(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.ini"
+    path.write_text("[masters]\nm1 a=host\nm2\n[masters:vars]\na=group\nb=site\n" + TAIL)
+    known = inventory.load(path)
+    told = [(h.name, h.variables["a"].scope, str(h.variables["a"].where)) for h in known.hosts]
+    assert told == [("m1", "m1", f"{path}:2"), ("m2", "masters", f"{path}:5")]
+    assert known.variables["b"].scope == "masters"
+    assert "a" not in known.variables
+
+
+def test_every_case_has_a_name_of_its_own() -> None:
+    names = [p.stem for folder in ("valid", "malformed") for p in cases(folder)]
+    assert len(names) == len(set(names))
+    texts = [p.read_text() for folder in ("valid", "malformed") for p in cases(folder)]
+    assert len(texts) == len(set(texts))
