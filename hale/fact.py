@@ -269,11 +269,11 @@ _QUOTED = r"\"(?:[^\"\\\n]|\\.)+\"|'[^'\n]+'"
 _SECRETS = tuple(
     (words, re.compile(pattern))
     for words, pattern in (
-        # Alone on its line: all that follows. Not nsswitch's `passwd: files`, not the head of a
-        # block, not the place where a key lies.
+        # Alone on its line, in a comment too: all that follows. Not nsswitch's `passwd: files`,
+        # not the head of a block, not the place where a key lies.
         (
             _NAMES,
-            rf"(^[ \t]*(?:-[ \t]+)?(?:export[ \t]+)?[\"']?[\w.-]*?{_NAME}[\"']?[ \t]*[=:][ \t]*)"
+            rf"(^[ \t#;]*(?:-[ \t]+)?(?:export[ \t]+)?[\"']?[\w.-]*?{_NAME}[\"']?[ \t]*[=:][ \t]*)"
             rf"{_NOT}(?:{_QUOTED}|[^\s\"'].*?(?=[,;]?\s*$))",
         ),
         # Behind a colon: the whole value, commas too.

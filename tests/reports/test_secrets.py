@@ -47,6 +47,7 @@ HELD = {
     "YAML, block": f"password: |\n  {SECRET}\n  {SECRET}\nnext: 1",
     "JSON": f'{{"username": "ops", "password": "{SECRET} \\" {SECRET}", "x": 1}}',
     "ini": f"proxy_password = {SECRET}, {SECRET}",
+    "ini, in a comment": f"# proxy_password = {SECRET}, {SECRET}",
     "YAML, plain": f"  - password: {SECRET} and {SECRET}",
     "PostgreSQL": f"PGPASSWORD={SECRET} psql",
     "MySQL": f"MYSQL_PWD={SECRET}",
