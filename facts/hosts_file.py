@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from facts import cloud_init
+from facts import cloud_init, joined
 from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
 from hale.standard import Case
@@ -37,12 +37,27 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """A line that must change: its address and names as written, and those it must not have.
+
+    `wrong`: names of the VIP on another address, a host's own on the VIP, and the VIP's where
+    a line before has them already.
+    """
+
+    source: Source
+    address: str
+    names: tuple[str, ...]
+    wrong: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Runtime:
-    """What the resolver answers for each of the names."""
+    """What the resolver answers for each of the names. file_right: None: it could not be read."""
 
     vip: str
     answers: tuple[Answer, ...]
     sources: tuple[Source, ...] = ()
+    file_right: bool | None = None
 
     @property
     def actual(self) -> str:
@@ -58,7 +73,8 @@ class Persisted:
 
     counts: for each name how many lines map it to the VIP. contradicting: lines that give one
     of the names another address, or the VIP the name of a host. rewritten: cloud-init's
-    setting, where it makes the file anew at boot.
+    setting, where it makes the file anew at boot. entries: the lines that must change. joined:
+    what shows that the host is in a cluster (facts/joined.py).
     """
 
     vip: str
@@ -66,6 +82,13 @@ class Persisted:
     contradicting: tuple[Source, ...] = ()
     rewritten: Source | None = None
     sources: tuple[Source, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    joined: str = ""
+
+    @property
+    def right(self) -> bool:
+        """Whether the file alone is as it must be now."""
+        return not (self.missing or self.entries)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -103,7 +126,7 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
     """
     names = {name: None for case in cases for name in case.inventory.endpoint.names}
     return (
-        Files(HOSTS, ORDER, *cloud_init.FILES),
+        Files(HOSTS, ORDER, *cloud_init.FILES, *joined.FILES),
         Command("resolver", _script(tuple(names)), timeout=20, slow=True),
     )
 
@@ -128,7 +151,15 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
         endpoint.vip,
         tuple(Answer(name, tuple(_plain(a) or a for a in found[name])) for name in endpoint.names),
         _order(readings),
+        _file_right(readings, case),
     )
+
+
+def _file_right(readings: Readings, case: Case[Parameters]) -> bool | None:
+    try:
+        return persisted(readings, case).right
+    except Unreadable:
+        return None
 
 
 def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
@@ -141,8 +172,16 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     file = readings.file(HOSTS)
     lines: list[Source] = []
     contradicting: list[Source] = []
-    for source, address, names in _lines(file) if file else ():
+    entries: list[Entry] = []
+    for source, address, written, spelled in _lines(file) if file else ():
+        names = {name.lower() for name in spelled}
         meant = [wanted[name] for name in wanted if name in names]
+        wrong = set(map(str.lower, meant))
+        if address == vip:
+            wrong = {n.lower() for n in meant if counts[n]} | names & (hosts - set(wanted))
+        if wrong:
+            given = tuple(name for name in spelled if name.lower() in wrong)
+            entries.append(Entry(source, written, spelled, given))
         if address == vip:
             for name in meant:
                 counts[name] += 1
@@ -158,18 +197,26 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
         if managed and managed[0].lower() in (*cloud_init.TRUE, "template"):
             rewritten = managed[1]
     losers = (*contradicting, rewritten) if rewritten else tuple(contradicting)
-    return Persisted(vip, counts, tuple(contradicting), rewritten, (*lines, *losers))
+    return Persisted(
+        vip,
+        counts,
+        tuple(contradicting),
+        rewritten,
+        (*lines, *losers),
+        tuple(entries),
+        joined.shown_by(readings),
+    )
 
 
-def _lines(file: File) -> list[tuple[Source, str, set[str]]]:
-    """Lines with an address: the line, the address in its plain form, the names in lower case."""
+def _lines(file: File) -> list[tuple[Source, str, str, tuple[str, ...]]]:
+    """Lines with an address: the line, the address, plain and as written, and the names."""
     found = []
     for number, line in enumerate(file.lines, 1):
         words = line.partition("#")[0].split()
         address = _plain(words[0]) if words else ""
         if address and len(words) > 1:
             source = Source(file.path, number, line.strip(), changed=file.changed)
-            found.append((source, address, {name.lower() for name in words[1:]}))
+            found.append((source, address, words[0], tuple(words[1:])))
     return found
 
 

@@ -1,0 +1,114 @@
+"""The VIP's names in /etc/hosts: one line that gives them the VIP, none that says otherwise.
+
+A line that is wrong is commented, and where it has other names too, a line with those follows
+it. The rest of the file, and its order, stay. On a host of a cluster this moves the kubelet to
+the VIP: the apiserver must answer there before.
+
+Sources: hosts(5); nsswitch.conf(5); nscd(8), sss_cache(8); cloud-init, "Update Etc Hosts".
+"""
+
+import re
+
+from facts.hosts_file import HOSTS, Entry, Parameters, Persisted, Runtime
+from hale.change import (
+    COMMENTED,
+    Append,
+    ByHand,
+    Change,
+    Edit,
+    Effect,
+    FileChange,
+    Replace,
+)
+from hale.standard import Case
+from remediate import cloud_init
+
+# What hosts(5) lets a name be made of, and an underscore, which is met in the wild. A name with
+# anything else cannot be written again as it was read.
+WRITABLE = re.compile(r"[\w.-]+", re.ASCII)
+
+
+def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+    """Nothing where the file is what is wrong, which `persisted` mends; else a person must look."""
+    if fact.file_right is False:
+        return ()
+    wrong = "; ".join(
+        f"{a.name} resolves to {' and '.join(a.addresses) or 'nothing'}"
+        for a in fact.answers
+        if a.addresses != (fact.vip,)
+    )
+    order = " and ".join(f"{s} says `{s.text}`" for s in fact.sources) or "there is no hosts: line"
+    state = f"{HOSTS} is right" if fact.file_right else f"{HOSTS} could not be read"
+    return (
+        ByHand(
+            f"{wrong}, though {state}: another source of names answers before it ({order}). Put "
+            "`files` first in the `hosts:` line of /etc/nsswitch.conf (on Red Hat with "
+            "`authselect`, or it is written anew), empty the caches (`nscd -i hosts`, "
+            "`sss_cache -E`, `resolvectl flush-caches`), and see what "
+            f"`getent ahosts {case.inventory.endpoint.names[0]}` says."
+        ),
+    )
+
+
+def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
+    """The file made right, and kept from being made anew at boot."""
+    changes = () if fact.right else _file(fact)
+    if fact.rewritten is None:
+        return changes
+    why = (
+        f"{fact.rewritten} has cloud-init make {HOSTS} anew at every boot, which takes the VIP's "
+        "names out of it."
+    )
+    return (*changes, cloud_init.told("manage_etc_hosts", "false", fact.rewritten, why))
+
+
+def _file(fact: Persisted) -> tuple[Change, ...]:
+    if odd := [entry for entry in fact.entries if not _writable(entry)]:
+        lines = "; ".join(f"{e.source}: {e.source.text}" for e in odd)
+        return (
+            ByHand(
+                f"take {' and '.join(dict.fromkeys(n for e in odd for n in e.wrong))} out of "
+                f"{lines}: it has other names that Hale cannot write again byte for byte."
+            ),
+        )
+    edits: list[Edit] = [Replace(e.source.line, e.source.text, _new(e)) for e in fact.entries]
+    if fact.missing:
+        edits.append(Append(" ".join((fact.vip, *fact.missing))))
+    effects = (Effect.TRAFFIC,) if fact.joined and fact.contradicting else ()
+    return (FileChange(HOSTS, tuple(edits), _why(fact), effects),)
+
+
+def _kept(entry: Entry) -> tuple[str, ...]:
+    return tuple(name for name in entry.names if name not in entry.wrong)
+
+
+def _writable(entry: Entry) -> bool:
+    kept = _kept(entry)
+    return not kept or all(WRITABLE.fullmatch(name) for name in kept)
+
+
+def _new(entry: Entry) -> str:
+    """The line as a comment; below it the line without the wrong names, where any is left."""
+    kept = _kept(entry)
+    return "\n".join([COMMENTED, *([" ".join((entry.address, *kept))] if kept else [])])
+
+
+def _why(fact: Persisted) -> str:
+    said = [
+        f"{entry.source} gives {entry.address} to {' and '.join(entry.wrong)}"
+        + (
+            ", as a line before it does"
+            if entry.source not in fact.contradicting
+            else ", which contradicts the plan"
+        )
+        for entry in fact.entries
+    ]
+    if fact.missing:
+        said.append(f"no line gives {fact.vip} to {' or '.join(fact.missing)}")
+    moved = (
+        f" (this host is in a cluster, {fact.joined}: its kubelet will go to {fact.vip} from now "
+        "on, so the apiserver must answer there)"
+        if fact.joined and fact.contradicting
+        else ""
+    )
+    return f"{'; '.join(said)}{moved}."
