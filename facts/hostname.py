@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from facts import cloud_init
+from facts import cloud_init, joined
 from hale.fact import Files, NotApplicable, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
 from hale.standard import Case
@@ -34,13 +34,17 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Runtime:
-    """The kernel's name, the planned one, and other names that a person may be shown."""
+    """The kernel's name, the planned one, and other names that a person may be shown.
+
+    joined: what shows that the host is in a cluster (facts/joined.py).
+    """
 
     name: str
     planned: str
     static: str | None = None
     pretty: str | None = None
     sources: tuple[Source, ...] = ()
+    joined: str = ""
 
     @property
     def actual(self) -> str:
@@ -54,11 +58,23 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Persisted:
-    """The name after a boot, the planned one, and what sets it; None where nothing does."""
+    """The name after a boot, the planned one, and what sets it; None where nothing does.
+
+    joined: what shows that the host is in a cluster (facts/joined.py). static: the line of
+    /etc/hostname that is read, valid or not. strange: what stands there and is no file.
+    arguments: the kernel's that set another name. rewritten: cloud-init's line that does,
+    or would once the file has the planned name; preserve: what says whether it may.
+    """
 
     name: str | None
     planned: str
     sources: tuple[Source, ...] = ()
+    joined: str = ""
+    static: Source | None = None
+    strange: str = ""
+    arguments: tuple[Source, ...] = ()
+    rewritten: Source | None = None
+    preserve: Source | None = None
 
     @property
     def actual(self) -> str:
@@ -81,6 +97,7 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
             *NEXT_ARGUMENTS,
             WRITTEN_BY_CLOUD_INIT,
             *cloud_init.FILES,
+            *joined.FILES,
         ),
     )
 
@@ -97,6 +114,7 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
         planned,
         static[0] if static else None,
         _pretty(readings),
+        joined=joined.shown_by(readings),
     )
 
 
@@ -104,17 +122,33 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     """The name after a boot: a kernel argument's, else /etc/hostname's, unless cloud-init's."""
     planned = _planned(case)
     named = _arguments(readings)
+    file = readings.file(STATIC)
+    after, preserve = _rewriting(readings, planned)
+    fact = Persisted(
+        None,
+        planned,
+        joined=joined.shown_by(readings),
+        static=_first_line(readings),
+        strange=STATIC if file and file.kind != "f" else "",
+        arguments=tuple(source for name, source in named if name != planned),
+        rewritten=after,
+        preserve=preserve,
+    )
     static = _etc_hostname(readings)
     if static:
         named.append(static)
     if not named:
-        return Persisted(None, planned)
+        return fact
     rewritten = _rewritten(readings, named[0][0], planned)
     if rewritten:
         named.insert(0, rewritten)
     (name, winner), *losers = named
-    sources = (replace(winner, wins=True), *(source for _, source in losers))
-    return Persisted(name, planned, sources)
+    return replace(
+        fact,
+        name=name,
+        sources=(replace(winner, wins=True), *(source for _, source in losers)),
+        rewritten=rewritten[1] if rewritten else fact.rewritten,
+    )
 
 
 def _planned(case: Case[Parameters]) -> str:
@@ -140,17 +174,21 @@ def _arguments(readings: Readings) -> list[tuple[str, Source]]:
 
 
 def _etc_hostname(readings: Readings) -> tuple[str, Source] | None:
-    """The first line that is neither blank nor a comment, cleaned; None where that is no name."""
+    """The line that is read, cleaned; None where that is no name."""
+    source = _first_line(readings)
+    name = cleaned(source.text) if source else ""
+    return (name, source) if source and valid(name) else None
+
+
+def _first_line(readings: Readings) -> Source | None:
+    """The first line that is neither blank nor a comment."""
     file = readings.file(STATIC)
     if file is None or file.kind != "f":
         return None
     for number, line in enumerate(file.lines, 1):
         text = line.strip(" \t\r\n")
         if text and not text.startswith("#"):
-            name = cleaned(text)
-            if not valid(name):
-                return None
-            return name, Source(STATIC, number, text, changed=file.changed)
+            return Source(STATIC, number, text, changed=file.changed)
     return None
 
 
@@ -201,6 +239,16 @@ def _rewritten(readings: Readings, name: str, planned: str) -> tuple[str, Source
         return None
     value, source = asked[0]
     return value, replace(source, note="cloud-init writes it at boot")
+
+
+def _rewriting(readings: Readings, planned: str) -> tuple[Source | None, Source | None]:
+    """What will write another name once the file has the planned one, and what allows it."""
+    try:
+        rewritten = _rewritten(readings, planned, planned)
+        preserve = cloud_init.setting(readings, "preserve_hostname")
+    except Unreadable:
+        return None, None
+    return rewritten[1] if rewritten else None, preserve[1] if preserve else None
 
 
 def _pretty(readings: Readings) -> str | None:

@@ -1,0 +1,34 @@
+"""Kernel arguments are taken out by a person: a mistake in them costs the next boot.
+
+Sources: grubby(8); GRUB's manual, "Simple configuration handling"; Debian's update-grub(8);
+kernel-install(8); Red Hat, "Configuring kernel command-line parameters".
+"""
+
+from facts.boot_loader import DEFAULTS, INSTALL
+from facts.kernel_cmdline import PATH
+from hale.change import ByHand
+from hale.fact import Source
+
+MENU = "`update-grub` (Debian) or `grub2-mkconfig -o /boot/grub2/grub.cfg` (Red Hat)"
+
+
+def taken_out(source: Source, argument: str, why: str) -> ByHand:
+    """How the argument is taken out of the line of the boot loader's that has it."""
+    grubby = f"`grubby --update-kernel=ALL --remove-args={argument.partition('=')[0]}`"
+    if source.path == PATH:
+        how = (
+            f"The present boot has it. Where the boot loader has it too, take it out with {grubby} "
+            f"(Red Hat), or out of /etc/default/grub and then {MENU}; reboot when that is safe."
+        )
+    elif source.path == INSTALL:
+        how = (
+            f"Take it out of {source}, and then for the kernels that are installed already run "
+            "`kernel-install add $(uname -r) /lib/modules/$(uname -r)/vmlinuz`."
+        )
+    elif source.path in DEFAULTS or source.path.startswith("/etc/default/grub.d/"):
+        how = f"Take it out of {source}, and then run {MENU}."
+    elif "/grub/" in source.path:
+        how = f"Take it out of /etc/default/grub, from which {source} is made: then `update-grub`."
+    else:
+        how = f"Take it out with {grubby}, of which `grubby --info=ALL` shows the effect."
+    return ByHand(f"{why} Hale edits no boot loader. {how}")

@@ -1,0 +1,72 @@
+"""The planned host name, now and after a boot; never on a host that is in a cluster.
+
+A node's name is in its certificate, in its Node object, and for a master in etcd's member:
+the host that takes another one is a stranger to its own cluster.
+
+Sources: hostname(5); systemd(1) (`systemd.hostname=`); cloud-init, "Set Hostname"; kubeadm,
+"Remove the node" and `kubeadm reset`; kubernetes.io, "Safely Drain a Node".
+"""
+
+from facts.hostname import KERNEL, STATIC, Parameters, Persisted, Runtime
+from hale.change import Append, ByHand, Change, FileChange, Replace, ValueChange
+from hale.standard import Case
+from remediate import boot_loader, cloud_init
+
+
+def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+    """The kernel's name; services that are already running may go on showing the old one."""
+    if fact.joined:
+        return (_rejoin(fact.name, fact.planned, fact.joined),)
+    why = f"the running hostname is {fact.name or 'empty'}, and the plan says {fact.planned}."
+    return (ValueChange(KERNEL, fact.name, fact.planned, why),)
+
+
+def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
+    """The file's name, and what would win over it."""
+    if fact.joined:
+        return (_rejoin(fact.name or "not set at boot", fact.planned, fact.joined),)
+    changes: list[Change] = []
+    if fact.strange:
+        changes.append(
+            ByHand(
+                f"{STATIC} is no file. See what it is (`ls -ld {STATIC}`), move it away, and run "
+                f"`echo {fact.planned} >{STATIC}`."
+            )
+        )
+    elif fact.static is None or fact.static.text != fact.planned:
+        changes.append(_file(fact))
+    changes += [
+        boot_loader.taken_out(a, a.text, f"{a} would name this host at boot: {a.text}.")
+        for a in fact.arguments
+    ]
+    if fact.rewritten:
+        why = f"{fact.rewritten} has cloud-init name this host at boot: {fact.rewritten.text}."
+        asked = fact.preserve
+        changes.append(
+            cloud_init.told("preserve_hostname", "true", asked, why)
+            if asked
+            else cloud_init.added("preserve_hostname", "true", why)
+        )
+    return tuple(changes)
+
+
+def _file(fact: Persisted) -> FileChange:
+    line = fact.static
+    if line is None:
+        why = f"{STATIC} has no name, and the plan says {fact.planned}."
+        return FileChange(STATIC, (Append(fact.planned),), why)
+    why = f"{line} says {line.text}, and the plan says {fact.planned}."
+    return FileChange(STATIC, (Replace(line.line, line.text, fact.planned),), why)
+
+
+def _rejoin(name: str, planned: str, joined: str) -> ByHand:
+    return ByHand(
+        f"the hostname is {name} and the plan says {planned}, but this host is in a cluster "
+        f"({joined}), where it is known under the name it joined with: under another one it does "
+        "not come back. Either correct the plan (the inventory), or take the host out and in "
+        "again, masters one at a time and only while etcd has all its members: from another "
+        "master `kubectl get nodes -o wide` for the node's present name, `kubectl drain <node> "
+        "--ignore-daemonsets --delete-emptydir-data`; on this host `kubeadm reset`; then "
+        f"`kubectl delete node <node>`; on this host `hostnamectl set-hostname {planned}`; and "
+        "`kubeadm join` as the cluster's installation does."
+    )
