@@ -209,7 +209,7 @@ def applied(given: Given, changes: Iterable[Change], subject: str) -> Given:
     """The case as it is after the changes. Raises edit.Moved where a line is another."""
     host: GivenHost = given
     more = None
-    if importlib.util.find_spec(f"tests.remediate.{subject}.host"):
+    if (HERE / subject / "host.py").exists():
         more = importlib.import_module(f"tests.remediate.{subject}.host").after
     for change in changes:
         host = changed(host, change)
