@@ -5,7 +5,7 @@ modprobe.d(5); systemd's src/basic/conf-files.c.
 """
 
 from collections.abc import Sequence
-from posixpath import dirname, join, normpath
+from posixpath import basename, dirname, join, normpath
 
 from hale.fact import File
 
@@ -49,3 +49,29 @@ def name_of(file: File) -> str:
 def leads_to(file: File) -> str:
     """The path that a link names, made absolute; the file's own path if it is no link."""
     return file.path if file.target is None else normpath(join(dirname(file.path), file.target))
+
+
+def ours(path: str) -> bool:
+    """Whether a site may edit this file: neither a package's own nor gone after a boot."""
+    return path.startswith("/etc/")
+
+
+def beside(path: str, other: str) -> str:
+    """A name in the folder of `path` that is read after its namesake `other`, wherever it lies."""
+    stem = basename(other).removesuffix(".conf")
+    return join(dirname(path), f"{stem}.{basename(path)}")
+
+
+def place(files: Sequence[File], path: str) -> str | None:
+    """The file that takes a new line for `path`: itself, or one beside it, by its own path.
+
+    It is not made where it would hide a package's file of that name, and not written to where
+    it is a mask, leads out of /etc or is no file. None where nothing is free.
+    """
+    for name in (path, beside(path, path)):
+        own = next((f for f in files if f.path == name), None)
+        if own is None and all(name_of(f) != basename(name) for f in files):
+            return name
+        if own and own.kind == "f" and not own.masked and ours(leads_to(own)):
+            return leads_to(own)
+    return None

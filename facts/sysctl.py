@@ -39,12 +39,17 @@ class Parameters:
     """A kernel parameter in sysctl's spelling, and its value.
 
     `same_as` are other parameters that are one and the same variable of the kernel: what
-    is written to one of them is what all of them have.
+    is written to one of them is what all of them have. `disturbs` are those that the kernel
+    sets anew when this one changes; `module` makes the parameter; `file` is where the standard
+    writes it.
     """
 
     key: str
     value: int
     same_as: tuple[str, ...] = ()
+    disturbs: tuple[str, ...] = ()
+    module: str = ""
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,26 @@ class Runtime:
     @property
     def actual(self) -> str:
         if self.value is None:
-            return f"the kernel has no {self.key}: {_path(self.key)} does not exist"
+            return f"the kernel has no {self.key}: {path_of(self.key)} does not exist"
         return f"{self.key} is {self.value}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of sysctl.d that names the parameter, one that is the same, or a pattern for them.
+
+    key: a path below /proc/sys; value: None for an exclusion; file: where the line really is,
+    when its source is a link.
+    """
+
+    source: Source
+    key: str
+    value: str | None
+    file: str
+
+    @property
+    def pattern(self) -> bool:
+        return _is_pattern(self.key)
 
 
 @dataclass(frozen=True)
@@ -68,6 +91,8 @@ class Persisted:
 
     `lost` is why lines that seem to set it do not. `differs` is the value with what /run
     holds now, if that is another one: a boot empties /run, but something may fill it again.
+    `lines` are all that bear on it, as they are read, those of /run too; `place` is the file
+    that takes a new line, None where there is none; `masked` is what keeps all from being read.
     """
 
     key: str
@@ -75,6 +100,9 @@ class Persisted:
     sources: tuple[Source, ...] = ()
     lost: str = ""
     differs: str = ""
+    lines: tuple[Line, ...] = ()
+    place: str | None = None
+    masked: str = ""
 
     @property
     def actual(self) -> str:
@@ -95,7 +123,7 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
     return (
         Files(
             ROOT,
-            *(_path(case.parameters.key) for case in cases),
+            *(path_of(case.parameters.key) for case in cases),
             *PATTERNS,
             OLD_FILE,
             kernel_cmdline.PATH,
@@ -108,7 +136,7 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
 def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     """What the kernel says. Raises Unreadable for a value that is no number."""
     key = case.parameters.key
-    file = readings.file(_path(key))
+    file = readings.file(path_of(key))
     if file is None:
         _sees_proc_sys(readings)
         return Runtime(key, None)
@@ -125,10 +153,14 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     if mask := units.mask(readings, SERVICE):
         source = Source(mask.path, 0, "-> /dev/null", changed=mask.changed)
         why = f"{SERVICE} is masked ({mask.path}): nothing of sysctl.d is set at boot"
-        return Persisted(parameters.key, None, (source,), lost=why)
+        return Persisted(parameters.key, None, (source,), lost=why, masked=mask.path)
     found = readings.files(*PATTERNS)
-    stays = _outcome(readings, dropins.lasting(found), parameters)
     now = _outcome(readings, found, parameters)
+    stays = replace(
+        _outcome(readings, dropins.lasting(found), parameters),
+        lines=tuple(_lines(found, parameters)),
+        place=dropins.place(found, parameters.file),
+    )
     if now.value == stays.value:
         return stays
     decides = next((s for s in now.sources if s.wins), None)
@@ -177,6 +209,18 @@ def _outcome(readings: Readings, files: Sequence[File], parameters: Parameters) 
         (*([replace(winner, wins=True)] if winner else []), *reversed(losers)),
         lost="; ".join(part for part in (lost, *refused, *excluded) if part),
     )
+
+
+def _lines(found: Sequence[File], parameters: Parameters) -> Iterator[Line]:
+    """Of the files that a boot reads, with or without what /run holds."""
+    names = [normalized(key) for key in (parameters.key, *parameters.same_as)]
+    read = {
+        f.path: f for f in (*dropins.in_force(found), *dropins.in_force(dropins.lasting(found)))
+    }
+    for file in sorted(read.values(), key=dropins.name_of):
+        for source, key, value in assignments([file]):
+            if _concerns(key, names):
+                yield Line(source, key, value, dropins.leads_to(file))
 
 
 def _table(files: Sequence[File]) -> tuple[dict[str, _Entry], list[tuple[str, Source]]]:
@@ -295,7 +339,8 @@ def normalized(key: str) -> str:
     return "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
-def _path(key: str) -> str:
+def path_of(key: str) -> str:
+    """The parameter's file. A key with `*` gives a pattern of files."""
     return f"{ROOT}/{normalized(key)}"
 
 

@@ -1,0 +1,157 @@
+"""Kernel parameters: the value now, and a line of sysctl.d that wins at boot.
+
+Only the parameter itself is written, never all of sysctl.d: that would set what nobody asked
+for. The line stands in the standard's own file; a line that wins over it is commented if it is
+the site's, and overruled by a file that is read after it if it is a package's, of /run, or
+cannot be commented.
+
+Sources: as of facts/sysctl.py; the kernel's net/ipv4/devinet.c, inet_forward_change.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from posixpath import basename
+
+from facts import dropins
+from facts.sysctl import SERVICE, Line, Parameters, Persisted, Runtime, normalized, number, path_of
+from hale.change import (
+    COMMENTED,
+    Append,
+    ByHand,
+    Change,
+    Effect,
+    FileChange,
+    ModuleChange,
+    Replace,
+    ValueChange,
+)
+from hale.fact import matches
+from hale.standard import Case
+
+
+def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+    """Write the value; where the kernel has no such parameter, load the module that makes it."""
+    wanted = case.parameters
+    if fact.value is not None:
+        why = f"{wanted.key} is {fact.value} in the kernel and must be {wanted.value}."
+        keep = tuple(map(path_of, wanted.disturbs))
+        return (ValueChange(path_of(wanted.key), str(fact.value), str(wanted.value), why, keep),)
+    if wanted.module:
+        why = (
+            f"The kernel has {wanted.key} only with {wanted.module}; once that is loaded it may "
+            "need its value in a second run."
+        )
+        return (ModuleChange(wanted.module, why, (Effect.TRAFFIC,)),)
+    return (
+        ByHand(
+            f"This kernel has no {wanted.key} ({path_of(wanted.key)}) and the standard names no "
+            "module that makes it: boot a kernel that has it."
+        ),
+    )
+
+
+def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
+    """The standard's line in the standard's file, and nothing that wins over it."""
+    wanted = case.parameters
+    if fact.masked:
+        return (
+            ByHand(
+                f"{fact.masked} masks {SERVICE}, so no file of sysctl.d is read at boot. Somebody "
+                f"wanted that: find out why, then `systemctl unmask {SERVICE}` and plan again."
+            ),
+        )
+    if fact.place is None:
+        return (
+            ByHand(
+                f"{wanted.file} cannot take the line: it is a mask, no file, or leads to a file "
+                "of a package, and so is the one beside it. Make it a plain file and plan again."
+            ),
+        )
+    wrong = [line for line in fact.lines if _wrong(line, wanted)]
+    own = [line for line in wrong if line.file == fact.place]
+    above = [line for line in wrong if line.file != fact.place and _beats(line, fact.place, wanted)]
+    theirs = [line for line in (*own, *above) if not _commentable(line)]
+    sited = [line for line in above if _commentable(line)]
+    place = _behind(theirs, fact.place)
+    return (
+        *_in_own_file(fact, [line for line in own if _commentable(line)], place, wanted),
+        *_elsewhere(place, theirs, fact.place, wanted),
+        *_commented(sited, wanted),
+    )
+
+
+def _wrong(line: Line, wanted: Parameters) -> bool:
+    """Whether the line could leave another value. A pattern spares what is named in full."""
+    if line.value is None:
+        return line.key == normalized(wanted.key)
+    if line.pattern and not any(
+        matches(f"/{normalized(key)}", f"/{line.key}") for key in wanted.same_as
+    ):
+        return False
+    return number(line.value) != wanted.value
+
+
+def _beats(line: Line, place: str, wanted: Parameters) -> bool:
+    """Read after ours; or for another name of the same variable, whose order is its own."""
+    return line.key != normalized(wanted.key) or basename(line.source.path) >= basename(place)
+
+
+def _commentable(line: Line) -> bool:
+    """Not a package's, not of /run; and a comment ends at a carriage return inside the line."""
+    return dropins.ours(line.file) and "\r" not in line.source.text
+
+
+def _behind(theirs: Sequence[Line], place: str) -> str:
+    """The file that is read after all lines that cannot be commented."""
+    last = max((basename(line.source.path) for line in theirs), default="")
+    return place if last < basename(place) else dropins.beside(place, last)
+
+
+def _line(key: str, wanted: Parameters) -> str:
+    return f"{key} = {wanted.value}"
+
+
+def _in_own_file(
+    fact: Persisted, wrong: Sequence[Line], place: str, wanted: Parameters
+) -> Iterator[Change]:
+    """Replace the first wrong line of the key and comment the others; or add one."""
+    assert fact.place
+    name = normalized(wanted.key)
+    right = any(
+        line.file == fact.place and line.key == name and not _wrong(line, wanted)
+        for line in fact.lines
+    )
+    for line in wrong:
+        new = COMMENTED
+        if line.key == name and line.value is not None and not right:
+            new, right = _line(wanted.key, wanted), True
+        why = f"{line.file}:{line.source.line} must set {wanted.key} to {wanted.value}."
+        yield FileChange(line.file, (Replace(line.source.line, line.source.text, new),), why)
+    if not right and place == fact.place:
+        why = f"A boot sets {wanted.key} to {wanted.value} by a line of {place}."
+        yield FileChange(place, (Append(_line(wanted.key, wanted)),), why)
+
+
+def _elsewhere(
+    place: str, theirs: Sequence[Line], own: str, wanted: Parameters
+) -> Iterator[Change]:
+    """What overrules lines that cannot be commented: also under the variable's other names."""
+    others = [
+        k for k in wanted.same_as if any(line.key != normalized(wanted.key) for line in theirs)
+    ]
+    keys = [*([wanted.key] if place != own else []), *others]
+    if keys:
+        where = " and ".join(str(line.source) for line in theirs)
+        edits = tuple(Append(_line(key, wanted)) for key in keys)
+        why = f"{where} must not be edited, and {place}, which is read after it, wins over it."
+        yield FileChange(place, edits, why)
+
+
+def _commented(lines: Iterable[Line], wanted: Parameters) -> Iterator[Change]:
+    done: set[tuple[str, int]] = set()
+    for line in lines:
+        at = line.file, line.source.line
+        if at in done:
+            continue
+        done.add(at)
+        why = f"{line.file}:{line.source.line} wins over the line that sets {wanted.key}."
+        yield FileChange(line.file, (Replace(at[1], line.source.text, COMMENTED),), why)
