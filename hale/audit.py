@@ -12,7 +12,7 @@ from typing import Any
 
 from hale import evidence, gather, selection, subjects
 from hale.errors import Where
-from hale.fact import Evidence, Fact, NotApplicable, Readings
+from hale.fact import Evidence, Fact, NotApplicable, Readings, Unreadable
 from hale.inventory import Host, Inventory
 from hale.selection import Chosen
 from hale.standard import Case, Standard
@@ -97,6 +97,9 @@ def fact(case: Case[Any], readings: Any) -> Fact:
     reason = excluded(case)
     if reason:
         raise NotApplicable(reason)
+    if case.host is None and case.aspect != "inventory" and not readings:
+        reads = case.requirement.reads
+        raise Unreadable(f"no host is in the group {reads}, so there is nothing to read it from")
     tell = getattr(subjects.load(case.requirement.subject), case.aspect)
     found: Fact = tell(readings, case)
     return found

@@ -163,12 +163,6 @@ class _Reader:
                     f"The VIP moves between masters and belongs to no host.",
                     host.variables["ansible_host"].where if host.address else host.where,
                 )
-        if not any("masters" in host.groups for host in hosts):
-            raise HaleError(
-                "no host is in the group masters: write [masters] with the control-plane hosts, "
-                "or [masters:children] with the name of your group.",
-                Where(self.path),
-            )
         etcd_kind = _choice(site, "etcd_kind", ETCD_KINDS)
         return Inventory(self.path, hosts, groups, site, endpoint, etcd_kind)
 
