@@ -30,21 +30,28 @@ ROOT = "/proc/sys"
 
 @dataclass(frozen=True)
 class Parameters:
-    """The module, the modules that it needs, and a path that is there once it works."""
+    """The module, the modules that it needs, a path that is there once it works, and the file
+    of modules-load.d in which the standard names it."""
 
     module: str
     needs: tuple[str, ...] = ()
     shows: str = ""
+    file: str = ""
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Whether the kernel has the module now; `how` says how that is seen."""
+    """Whether the kernel has the module now; `how` says how that is seen.
+
+    modular: the kernel can load modules; state: of one that is on its way in or out.
+    """
 
     module: str
     present: bool
     how: str
     sources: tuple[Source, ...] = ()
+    modular: bool = True
+    state: str = ""
 
     @property
     def actual(self) -> str:
@@ -52,13 +59,31 @@ class Runtime:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """A line of modprobe.d that keeps the module out.
+
+    file: where the line really is; lines: that file's; pattern: it concerns other modules too.
+    """
+
+    source: Source
+    file: str
+    lines: tuple[str, ...]
+    pattern: bool
+
+
+@dataclass(frozen=True)
 class Persisted:
-    """The lines that name the module at boot, and those that keep it from being loaded."""
+    """The lines that name the module at boot, and those that keep it from being loaded.
+
+    rules: what of `blocked` is a line of modprobe.d; place: the file that takes a new name.
+    """
 
     module: str
     named: tuple[Source, ...]
     blocked: tuple[Source, ...]
     hint: str = ""
+    rules: tuple[Rule, ...] = ()
+    place: str | None = None
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -114,7 +139,8 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     if state == "Live":
         return Runtime(module, True, f"is loaded ({LOADED})")
     if state:
-        return Runtime(module, False, f"is neither loaded nor gone: {LOADED} says {state}")
+        how = f"is neither loaded nor gone: {LOADED} says {state}"
+        return Runtime(module, False, how, state=state)
     if readings.file(_sysfs(module)):
         return Runtime(module, True, f"is built into the kernel ({_sysfs(module)} exists)")
     if shows and readings.file(shows):
@@ -124,7 +150,8 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     for line in readings.output("builtin").lines:
         if same_name(line.rpartition("/")[2].partition(".ko")[0], module):
             return Runtime(module, True, f"is built into the kernel (modules.builtin: {line})")
-    return Runtime(module, False, "is neither loaded nor built into the kernel")
+    modular = readings.file(LOADED) is not None
+    return Runtime(module, False, "is neither loaded nor built into the kernel", modular=modular)
 
 
 def _state(readings: Readings, module: str) -> str:
@@ -152,12 +179,22 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
         ),
     ]
     hint = "" if named else _hint(readings, dropins.in_force(found), module)
-    blocked = [
-        *_masked(readings),
-        *_blocking(readings.files(*RULES), module, needs),
-        *_blocking_arguments(arguments, module, needs),
-    ]
-    return Persisted(module, tuple(named), tuple(blocked), hint)
+    files = readings.files(*RULES)
+    lines = _blocking(files, module, needs)
+    return Persisted(
+        module,
+        tuple(named),
+        (*_masked(readings), *lines, *_blocking_arguments(arguments, module, needs)),
+        hint,
+        tuple(_rule(files, source) for source in lines),
+        dropins.place(found, case.parameters.file),
+    )
+
+
+def _rule(files: Sequence[File], source: Source) -> Rule:
+    file = next(f for f in files if f.path == source.path)
+    name = re.split("[ \t]+", source.text)[1]
+    return Rule(source, dropins.leads_to(file), file.lines, any(c in name for c in "*?["))
 
 
 def _naming(files: Sequence[File], module: str) -> Iterator[Source]:

@@ -15,9 +15,10 @@ ROOT = "/proc/sys"
 
 @dataclass(frozen=True)
 class Parameters:
-    """The folder that must exist, below /proc/sys."""
+    """The folder that must exist, below /proc/sys, and the module that makes it."""
 
     path: str
+    module: str = ""
 
 
 @dataclass(frozen=True)
