@@ -1,6 +1,7 @@
 """A service that must not run: whether it does, and whatever could start it again.
 
-Sources: systemd.unit(5), systemctl(1); dbus-daemon(1), "activation"; firewalld(1).
+Sources: systemd.unit(5), systemctl(1); dbus-daemon(1), "activation"; firewalld(1),
+firewalld.zone(5), firewalld.direct(5).
 
 A lasting mask is the safe state: nothing starts a masked unit, neither D-Bus nor another
 unit. Beyond this: rc.local, cron and configuration management.
@@ -28,34 +29,74 @@ OWN = ("/etc/systemd/system/*.service", "/etc/systemd/system/*/*.conf", "/etc/sy
 PULLED_BY = ("WantedBy", "RequiredBy", "RequisiteOf", "BoundBy", "UpheldBy", "TriggeredBy")
 PULLS = ("Wants", "Requires", "Requisite", "BindsTo", "Upholds", "Unit", "Sockets", "Service")
 ENABLED = ("enabled", "linked", "generated", "transient")
+# Whoever pulls it in by these stops with it, and does not start where it is masked.
+NEEDS = ("Requires", "Requisite", "BindsTo")
+NEEDED_BY = ("RequiredBy", "RequisiteOf", "BoundBy")
+# Where a mask lies, and the folder that is stronger than one.
+MASK_FOLDER, STRONGER = "/etc/systemd/system", "/etc/systemd/system.control"
+# What a site adds; the packages of Debian and Red Hat put none of these there.
+SITE_RULES = (
+    "/etc/firewalld/direct.xml",
+    "/etc/firewalld/zones/*.xml",
+    "/etc/firewalld/policies/*.xml",
+    "/etc/firewalld/services/*.xml",
+    "/etc/firewalld/ipsets/*.xml",
+    "/etc/firewalld/helpers/*.xml",
+    "/etc/firewalld/icmptypes/*.xml",
+)
+VENDOR_ZONES = "/usr/lib/firewalld/zones/*.xml"
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """The unit, its name on the bus, and its program's name."""
+    """The unit, its name on the bus, its program's name; and whether rules of the site's own,
+    which are in force only while it runs, may go with it."""
 
     unit: str
     bus_name: str
     program: str
+    site_rules_may_go: bool = False
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Whether it runs, by systemd's word and by the processes that there are."""
+    """Whether it runs, by systemd's word and by the processes that there are.
+
+    active, enabled: systemd's words, empty where it said none. pids: its processes. needed_by:
+    units that stop with it. site_rules: files with rules of the site's own, or why that cannot
+    be told.
+    """
 
     running: bool
     actual: str
     sources: tuple[Source, ...] = ()
+    active: str = ""
+    enabled: str = ""
+    pids: tuple[int, ...] = ()
+    needed_by: tuple[str, ...] = ()
+    site_rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Persisted:
-    """What could start it; `state` says in a word how it is: masked, disabled, …"""
+    """What could start it; `state` says in a word how it is: masked, disabled, …
+
+    active, enabled, site_rules: as in Runtime. needs: those of the starts that fail where it is
+    masked. by_program: those that no mask keeps from it. Where a mask would lie: in_the_way, a
+    file that it cannot replace, or link, the target of a link that it can.
+    """
 
     unit: str
     state: str
     starts: tuple[Source, ...] = ()
     settles: tuple[Source, ...] = ()
+    active: str = ""
+    enabled: str = ""
+    site_rules: tuple[str, ...] = ()
+    needs: tuple[Source, ...] = ()
+    by_program: tuple[Source, ...] = ()
+    in_the_way: str = ""
+    link: str | None = None
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -80,6 +121,8 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
             *units.pull_patterns(unit),
             *(f"{folder}/{parameters.bus_name}.service" for folder in BUS_FOLDERS),
             *OWN,
+            *SITE_RULES,
+            VENDOR_ZONES,
         ),
         Command("unit", f"systemctl show {shlex.quote(unit)} --property={shown}"),
         Command("processes", _processes(program)),
@@ -108,7 +151,22 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     Raises Unreadable where processes cannot be listed. systemd's word is needed only where
     there is no process: a unit that is starting has none yet.
     """
-    parameters = case.parameters
+    fact = _running(readings, case.parameters)
+    if not fact.running:
+        return fact
+    said = readings.output("unit")
+    state = _properties(said.stdout) if said.status == 0 else {}
+    needed_by = (other for name in NEEDED_BY for other in state.get(name, "").split())
+    return replace(
+        fact,
+        active=state.get("ActiveState", ""),
+        enabled=state.get("UnitFileState", ""),
+        needed_by=tuple(dict.fromkeys(needed_by)),
+        site_rules=site_rules(readings),
+    )
+
+
+def _running(readings: Readings, parameters: Parameters) -> Runtime:
     unit = parameters.unit
     pids = sorted({int(n) for n in re.findall(r"^/proc/(\d+)/", readings.text("processes"), re.M)})
     said = readings.output("unit")
@@ -118,7 +176,7 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
         where = f"as process {', '.join(map(str, pids))}"
         if state and state.get("ActiveState") in ("inactive", "failed"):
             where += f", outside of systemd, which says {now}"
-        return Runtime(True, f"{parameters.program} runs {where}")
+        return Runtime(True, f"{parameters.program} runs {where}", pids=tuple(pids))
     if not state:
         if not _nowhere(readings, unit):
             _ = said.text  # raises, saying why
@@ -152,11 +210,64 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
         return Persisted(unit, "not installed: no unit file is where systemd looks")
     starts += [*_by_bus(readings, parameters), *_by_systemd(state, unit, starts)]
     if starts:
-        return Persisted(unit, "not kept from starting", tuple(starts))
+        mask_path = readings.file(f"{MASK_FOLDER}/{unit}")
+        blocking = readings.file(f"{STRONGER}/{unit}") or (
+            mask_path if mask_path and mask_path.target is None else None
+        )
+        return Persisted(
+            unit,
+            "not kept from starting",
+            tuple(starts),
+            active=state.get("ActiveState", ""),
+            enabled=state.get("UnitFileState", ""),
+            site_rules=site_rules(readings),
+            needs=tuple(s for s in starts if _fails_with_it(s)),
+            by_program=tuple(s for s in starts if s.text.partition("=")[0].strip() == "Exec"),
+            in_the_way=blocking.path if blocking else "",
+            link=mask_path.target if mask_path else None,
+        )
     if not state:
         _ = said.text  # raises, saying why
         raise Unreadable(f"systemctl show {unit} printed nothing")
     return Persisted(unit, "installed but disabled, and nothing starts it")
+
+
+def site_rules(readings: Readings) -> tuple[str, ...]:
+    """Files with rules that a person made, or why that cannot be told.
+
+    A zone that says what the vendor's of that name says is none: installers write such.
+    """
+    try:
+        vendors = {dropins.name_of(f): _rules(f) for f in readings.files(VENDOR_ZONES)}
+        found = [(file, _rules(file)) for file in readings.files(*SITE_RULES)]
+    except Unreadable as error:
+        return (f"cannot be told: {error}",)
+    return tuple(
+        file.path
+        for file, rules in found
+        if (rules != vendors.get(dropins.name_of(file)) if "/zones/" in file.path else rules)
+    )
+
+
+def _rules(file: File) -> set[str]:
+    """The lines of a zone or of direct.xml that do something, however they are ordered.
+
+    `<forward/>` is new in firewalld 0.9's own zones, and means nothing where all forwards.
+    """
+    text = re.sub(
+        r"<\?.*?\?>|<!--.*?-->|<(short|description)>.*?</\1>|</?(?:zone|direct)>|<forward\s*/>",
+        "",
+        "\n".join(file.lines),
+        flags=re.S,
+    )
+    return {line.strip() for line in text.splitlines() if line.strip()}
+
+
+def _fails_with_it(start: Source) -> bool:
+    """Whether the unit that pulls it in cannot start without it."""
+    return start.text.partition("=")[0].strip() in (*NEEDS, *NEEDED_BY) or (
+        ".requires/" in start.path
+    )
 
 
 def _nowhere(readings: Readings, unit: str) -> bool:

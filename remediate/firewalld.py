@@ -1,0 +1,98 @@
+"""firewalld is stopped, disabled and masked; not where rules of the site's own go with it.
+
+Its rules are in force only while it runs. When it stops it flushes them, and with its older
+backend those of kube-proxy and the pod network too, until these are written again. A mask is
+the lasting state: a package's update enables what is only disabled, and D-Bus starts it.
+
+Sources: firewalld(1), firewalld.conf(5) (CleanupOnExit); systemctl(1) (stop, disable, mask);
+systemd.unit(5) (Requires=, BindsTo=); dbus-daemon(1).
+"""
+
+from collections.abc import Sequence
+
+from facts.firewalld import MASK_FOLDER, Parameters, Persisted, Runtime
+from hale.change import ByHand, Change, Effect, LinkChange, UnitChange
+from hale.inventory import OVERRIDE
+from hale.standard import Case
+
+NOTHING = "/dev/null"
+
+
+def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+    """Stopped by systemd, where systemd started it and nothing else stops with it."""
+    unit = case.parameters.unit
+    if kept := _kept(fact.site_rules, case):
+        return (kept,)
+    if fact.active in ("", "inactive", "failed"):
+        pids = " ".join(map(str, fact.pids))
+        return (
+            ByHand(
+                f"{fact.actual}: no unit of systemd's that could be stopped. See who started it "
+                f"(`ps -o pid,ppid,lstart,args -p {pids}`, `cat /proc/{pids.partition(' ')[0]}"
+                "/cgroup`: it may be a container's), end that, and then `kill` what is left. Its "
+                "rules stay until they are flushed: look at `nft list ruleset`."
+            ),
+        )
+    if fact.needed_by:
+        others = " and ".join(fact.needed_by)
+        return (
+            ByHand(
+                f"{others} cannot be without {unit} and would stop with it. Take the dependence "
+                f"out first (`systemctl cat {fact.needed_by[0]}`, lines Requires= or BindsTo=), "
+                f"`systemctl daemon-reload`, and then `systemctl stop {unit}`."
+            ),
+        )
+    why = f"{fact.actual}; its rules stand in front of those of kube-proxy and the pod network."
+    return (UnitChange(unit, "stop", fact.active, fact.enabled, why, (Effect.TRAFFIC,)),)
+
+
+def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
+    """Disabled where it is enabled, and masked whatever starts it."""
+    if kept := _kept(fact.site_rules, case):
+        return (kept,)
+    if fact.needs:
+        lines = "; ".join(f"{s}: {s.text}" for s in fact.needs)
+        return (
+            ByHand(
+                f"what needs {fact.unit} does not start where that is masked: {lines}. Take the "
+                "dependence out first (or make it a Wants=), `systemctl daemon-reload`, and plan "
+                "again."
+            ),
+        )
+    if fact.in_the_way:
+        return (
+            ByHand(
+                f"{fact.in_the_way} is a unit file of the site's own, where a mask would lie. Keep "
+                f"a copy of it elsewhere, remove it, `systemctl daemon-reload`, and then "
+                f"`systemctl disable {fact.unit}` and `systemctl mask {fact.unit}`."
+            ),
+        )
+    why = f"{'; '.join(f'{s} {s.note}' for s in fact.starts)}."
+    changes: list[Change] = []
+    if fact.enabled == "enabled" and fact.link is None:
+        changes.append(UnitChange(fact.unit, "disable", fact.active, fact.enabled, why))
+    changes.append(LinkChange(f"{MASK_FOLDER}/{fact.unit}", NOTHING, fact.link, why))
+    changes += [
+        ByHand(
+            f"{start} has D-Bus run the program itself ({start.text}), which no mask prevents: "
+            f"move {start.path} away, and see which package has it (`rpm -qf` or `dpkg -S`)."
+        )
+        for start in fact.by_program
+    ]
+    return tuple(changes)
+
+
+def _kept(site_rules: Sequence[str], case: Case[Parameters]) -> ByHand | None:
+    """A refusal where rules of the site's own would go, unless the inventory lets them."""
+    if not site_rules or case.parameters.site_rules_may_go:
+        return None
+    unit, program = case.parameters.unit, case.parameters.program
+    variable = f"{OVERRIDE}{case.requirement.id.lower().replace('-', '_')}__site_rules_may_go"
+    return ByHand(
+        f"{program} has rules of this site's own, in force only while it runs: "
+        f"{', '.join(site_rules)}. Read them (`firewall-cmd --list-all-zones`, "
+        "`firewall-cmd --direct --get-all-rules`), put what must stay where it lasts (the "
+        "network's firewall, nftables.service, policies of the pod network), and then say in the "
+        f"inventory that they may go, {variable}=true, and plan again; or "
+        f"`systemctl disable --now {unit}` and `systemctl mask {unit}`."
+    )
