@@ -136,9 +136,12 @@ def _script(endpoint: Endpoint) -> str:
 
     -w prints what it knows last, so nothing in a body can be taken for it: bodies are marked.
     """
-    urls = " ".join(map(shlex.quote, _urls(endpoint)))
+    # Both at once; the second's answer waits in the pipe, so that their order is always the same.
+    first, second = map(shlex.quote, _urls(endpoint))
     return f"""
-command -v curl >/dev/null || {{ echo "curl is not installed" >&2; exit 127; }}
+for tool in curl grep head sed tail; do
+  command -v $tool >/dev/null || {{ echo "$tool is not installed" >&2; exit 127; }}
+done
 ca={CA}
 if [ -e $ca ]; then
   [ -r $ca ] || {{ echo "$ca is not readable by this user" >&2; exit 3; }}
@@ -164,6 +167,5 @@ one() {{
   said=$(printf '%s\\n' "$said" | sed '/^@ /d; s/^/| /' | head -c 1500)
   printf 'url %s\\n%s\\ngot %s %s\\n' "$1" "$said" "$r" "$got"
 }}
-for url in {urls}; do one "$url" & done
-wait
+one {second} | {{ one {first} </dev/null; cat; }}
 """
