@@ -9,6 +9,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
+from hale.errors import HaleError
 from lab import machine
 from lab.errors import LabError
 from lab.tasks import lab
@@ -42,4 +43,39 @@ def demo(context: Context) -> None:
         print("The lab is still up: `.venv/bin/invoke lab.status`, `.venv/bin/invoke lab.down`.")
 
 
-namespace = Collection(demo, lab)
+@task(
+    help={
+        "hosts": "which hosts, as in pytest --hosts (default: all)",
+        "inventory": "the inventory (default: inventory.ini)",
+        "only": "requirements, by commas (default: all that are red)",
+        "profile": "document or extended",
+        "out": "save the plan to this file, with a SHA-256 over its content",
+    }
+)
+def fix(
+    _: Context,
+    hosts: str = "all",
+    inventory: str = "",
+    only: str = "",
+    profile: str = "document",
+    out: str = "",
+) -> None:
+    """Say what would make the red rows green, changing nothing: diffs, costs, what is by hand."""
+    from hale import fix as planner
+    from hale import plan
+
+    try:
+        wanted = planner.requirements(only)
+        run = planner.audit(
+            Path(inventory) if inventory else None, hosts, profile, TREE / "reports"
+        )
+        made = planner.make(run, wanted)
+        if out:
+            plan.save(made, Path(out))
+    except HaleError as error:
+        raise Exit(f"fix: {error}", code=1) from None
+    print("\n".join(planner.lines(made)))
+    print(f"\nSaved to {out}." if out else "\nNothing is changed; --out FILE saves this plan.")
+
+
+namespace = Collection(demo, fix, lab)

@@ -1,0 +1,196 @@
+"""`invoke fix`: audit, then say what would change. Nothing is written to a host here.
+
+The audit is pytest's, in a process of its own; the plan starts from its evidence and verdicts.
+"""
+
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hale import (
+    connection,
+    edit,
+    evidence,
+    inventory,
+    plan,
+    provenance,
+    results,
+    standard,
+    transports,
+)
+from hale.audit import Audit, fact, from_evidence
+from hale.errors import HaleError
+from hale.inventory import Inventory
+from hale.plan import HostPlan, Plan, Red
+from hale.results import Results, Row
+from hale.verdicts import Verdict
+
+
+def audit(path: Path | None, hosts: str, profile: str, reports: Path) -> Path:
+    """Run `pytest --hosts=…` and return its folder. Raises HaleError if no audit could be made."""
+    command = [
+        str(Path(sys.executable).parent / "pytest"),
+        str(provenance.ROOT / "checks"),
+        f"--hosts={hosts}",
+        f"--profile={profile}",
+        f"--reports={reports}",
+        "-qq",
+    ]
+    if path is not None:
+        command.append(f"--inventory={path}")
+    before = set(reports.glob("*-audit"))
+    done = subprocess.run(command, cwd=provenance.ROOT, stdin=subprocess.DEVNULL)
+    made = sorted(set(reports.glob("*-audit")) - before)
+    if done.returncode not in (0, 1) or not made:
+        raise HaleError("the audit could not be made, so nothing can be planned; see above.")
+    return made[-1]
+
+
+def requirements(words: str) -> list[str]:
+    """The requirements that `--only` names. Raises HaleError for one that there is not."""
+    wanted = words.replace(",", " ").split()
+    stated = {r.id for r in standard.load(provenance.ROOT / "standard").requirements}
+    for name in wanted:
+        if name not in stated:
+            raise HaleError(f"--only: no requirement {name!r}; standard/ has them.")
+    return wanted
+
+
+def make(run: Path, only: Sequence[str] = ()) -> Plan:
+    """The plan for what the audit in that folder found red.
+
+    only: the requirements to mend, all where empty. Raises HaleError when a host's file changes
+    while it is read.
+    """
+    found = results.load(run / "results.json")
+    saved = evidence.load(run / "evidence.json")
+    known = inventory.load(Path(saved.inventory))
+    stated = standard.load(provenance.ROOT / "standard")
+    judged = Audit(
+        known, stated, saved.profile, from_evidence(saved, known), _no_transport, 0.0, saved.hosts
+    )
+    hosts = [_host(judged, name, found, only, _reader(known, name)) for name in _order(found)]
+    connection.close_sessions()
+    return plan.sealed(
+        Plan(
+            schema=plan.SCHEMA,
+            author=provenance.operator(),
+            created=results.utc(time.time()),
+            inventory=saved.inventory,
+            inventory_sha256=saved.inventory_sha256,
+            standard_sha256=stated.sha256,
+            profile=saved.profile,
+            hosts=tuple(hosts),
+        )
+    )
+
+
+def _no_transport(_: Any) -> Any:
+    raise AssertionError("a plan is made from evidence")
+
+
+def _order(found: Results) -> list[str]:
+    return [h.name for h in found.hosts]
+
+
+def _host(
+    judged: Audit, name: str, found: Results, only: Sequence[str], read: plan.Contents
+) -> HostPlan:
+    rows = {r.test: r for r in found.results if r.host == name}
+    red, unknown = [], []
+    for case in judged.cases:
+        row = rows.get(case.nodeid)
+        if row is None or (only and row.requirement not in only):
+            continue
+        if row.verdict is Verdict.FAIL:
+            readings, _ = judged.read(case)
+            red.append(Red(case, fact(case, readings)))
+        elif row.verdict is Verdict.UNKNOWN:
+            unknown.append(Row(row.host, row.requirement, row.aspect))
+    machine = next(h.machine_id for h in found.hosts if h.name == name)
+    try:
+        return plan.host_plan(name, machine, red, unknown, read)
+    except edit.Moved as error:
+        raise HaleError(f"{name}: {error}. Somebody is changing it now; plan again.") from None
+
+
+def _reader(known: Inventory, name: str) -> plan.Contents:
+    """Reads a file's very bytes, over our own connection; None for no file."""
+    host = next((h for h in known.hosts if h.name == name), None)
+    if host is None:
+        raise HaleError(f"{name} is not in the inventory: only its hosts can be mended.")
+    connection.TARGETS[name] = transports.target(
+        host,
+        ssh_config=None,
+        identity_file=None,
+        become=False,
+        become_user=None,
+        become_password=None,
+        connect_timeout=5.0,
+    )
+
+    def read(path: str) -> bytes | None:
+        quoted = shlex.quote(path)
+        asked = f"if [ -e {quoted} ] || [ -L {quoted} ]; then cat {quoted}; else exit 44; fi"
+        done = connection.session_for(name).run(f"/bin/sh -c {shlex.quote(asked)}")
+        if done.exit_status == 44:
+            return None
+        if done.exit_status != 0:
+            said = done.stderr.decode(errors="backslashreplace").strip()
+            raise HaleError(f"{name}: {path}: {said}")
+        return done.stdout
+
+    return read
+
+
+def lines(made: Plan) -> Iterable[str]:
+    """The plan for people; hosts with the same plan are told together."""
+    told: dict[str, list[str]] = {}
+    for host in made.hosts:
+        told.setdefault("\n".join(_host_lines(host)), []).append(host.host)
+    for text, names in told.items():
+        yield f"── {', '.join(names)}"
+        yield text
+
+
+def _host_lines(host: HostPlan) -> Iterable[str]:
+    if not (host.steps or host.by_hand or host.unknown):
+        yield "   as the standard says; nothing to do"
+    for step in host.steps:
+        yield from _step(step)
+    for note in host.by_hand:
+        yield f"   {note.requirement} {note.aspect}: by hand: {note.what}"
+    for row in host.unknown:
+        yield f"   {row.requirement} {row.aspect}: UNKNOWN, so nothing is planned for it"
+
+
+def _step(step: plan.Step) -> Iterable[str]:
+    change = step.change
+    yield f"   {', '.join(step.requirements)}: {getattr(change, 'why', '')}"
+    for effect in getattr(change, "effects", ()):
+        yield f"     ! {effect}"
+    yield from (
+        f"     {line}" for line in (step.diff.split("\n") if step.diff else [shown(change)])
+    )
+
+
+def shown(change: Any) -> str:
+    """A change that is not a file's, as a command would do it."""
+    kind = type(change).__name__
+    match kind:
+        case "ValueChange":
+            return f"{change.path}: {change.expect} -> {change.value}"
+        case "LinkChange":
+            return f"{change.path} -> {change.target}"
+        case "UnitChange":
+            return f"systemctl {change.verb} {change.unit}"
+        case "SwapChange":
+            return f"swapoff {change.device}"
+        case "ModuleChange":
+            return f"modprobe {change.name}"
+        case _:
+            return str(change)

@@ -1,0 +1,199 @@
+"""The plan: which changes make the red rows green, in one file that can be approved.
+
+Pure: facts and the hosts' files in, a plan out. Edits of several requirements to one file are
+one step. Every step carries what it expects to find, and is refused by itself when that no
+longer holds; the plan carries a SHA-256 over its content.
+"""
+
+import difflib
+import hashlib
+import importlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hale import atomic, edit
+from hale.change import ByHand, Change, Edit, Effect, FileChange
+from hale.errors import HaleError, Where
+from hale.fact import Fact, mask
+from hale.results import Row
+from hale.standard import Case
+
+SCHEMA = "hale.plan/1"
+PACKAGE = "remediate"
+ABSENT = ""  # the SHA-256 that is expected of a file that is not there
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One change of one host. sha256: of the file's bytes before, for a FileChange only."""
+
+    requirements: tuple[str, ...]
+    change: Change
+    sha256: str = ABSENT
+    diff: str = ""  # unified, secrets masked
+
+
+class Note(msgspec.Struct, frozen=True):
+    """A red row that no change mends, with what a person must do."""
+
+    requirement: str
+    aspect: str
+    what: str
+
+
+class HostPlan(msgspec.Struct, frozen=True):
+    """All that would be done to one host, in order, and what would be left."""
+
+    host: str
+    machine_id: str
+    steps: tuple[Step, ...]
+    by_hand: tuple[Note, ...]
+    unknown: tuple[Row, ...]  # rows that could not be judged, so nothing is planned for them
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The whole file."""
+
+    schema: str
+    author: str
+    created: str
+    inventory: str
+    inventory_sha256: str
+    standard_sha256: str
+    profile: str
+    hosts: tuple[HostPlan, ...]
+    sha256: str = ""
+
+
+class Red(msgspec.Struct, frozen=True):
+    """A case whose verdict is FAIL, and the fact that it was judged by."""
+
+    case: Any
+    fact: Any
+
+
+Contents = Callable[[str], bytes | None]
+
+
+def remedy(case: Case[Any], fact: Fact) -> tuple[Change, ...]:
+    """What remediate/<subject>.py wants of this host; a ByHand where it knows no change."""
+    name = f"{PACKAGE}.{case.requirement.subject}"
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        module = None
+    mend = getattr(module, case.aspect, None)
+    if mend is None:
+        return (ByHand("there is no remedy for it: mend it by hand and audit again"),)
+    changes: tuple[Change, ...] = mend(fact, case)
+    return changes
+
+
+def host_plan(
+    host: str, machine_id: str, red: Sequence[Red], unknown: Iterable[Row], read: Contents
+) -> HostPlan:
+    """One host's plan. `read` gives a file's bytes as they are now, or None for no file.
+
+    Raises edit.Moved where a file is not as the facts have it.
+    """
+    files: dict[str, list[FileChange]] = {}
+    order: list[tuple[str, Change]] = []
+    asked_by: dict[Any, list[str]] = {}
+    by_hand: list[Note] = []
+    for one in red:
+        requirement = one.case.requirement.id
+        for change in remedy(one.case, one.fact):
+            if isinstance(change, ByHand):
+                by_hand.append(Note(requirement, one.case.aspect, change.what))
+                continue
+            key = change.path if isinstance(change, FileChange) else change
+            if key not in asked_by:
+                order.append((requirement, change))
+            asked_by.setdefault(key, []).append(requirement)
+            if isinstance(change, FileChange):
+                files.setdefault(change.path, []).append(change)
+    steps = []
+    for _, change in sorted(order, key=lambda entry: _rank(entry[1])):
+        if isinstance(change, FileChange):
+            wanted = tuple(dict.fromkeys(asked_by[change.path]))
+            steps.append(_file_step(wanted, files[change.path], read(change.path)))
+        else:
+            steps.append(Step(tuple(dict.fromkeys(asked_by[change])), change))
+    notes = tuple(dict.fromkeys(by_hand))
+    return HostPlan(host, machine_id, tuple(steps), notes, tuple(unknown))
+
+
+def _rank(change: Change) -> int:
+    """What lasts first, then what holds now: a power cut in between leaves the better half."""
+    return 0 if isinstance(change, FileChange) else 1
+
+
+def _file_step(
+    requirements: tuple[str, ...], changes: Sequence[FileChange], before: bytes | None
+) -> Step:
+    edits: dict[Edit, None] = {e: None for change in changes for e in change.edits}
+    effects: dict[Effect, None] = {e: None for change in changes for e in change.effects}
+    why = " ".join(dict.fromkeys(change.why for change in changes))
+    path = changes[0].path
+    try:
+        after = edit.apply(before or b"", edits)
+    except edit.Moved as error:
+        raise edit.Moved(f"{path}: {error}") from None
+    merged = FileChange(path, tuple(edits), why, tuple(effects))
+    return Step(requirements, merged, sha256(before), diff(path, before, after))
+
+
+def sha256(content: bytes | None) -> str:
+    """The digest of a file's bytes; ABSENT for no file."""
+    return ABSENT if content is None else hashlib.sha256(content).hexdigest()
+
+
+def diff(path: str, before: bytes | None, after: bytes) -> str:
+    """A unified diff for people: secrets masked, odd bytes spelled out."""
+    old, new = (
+        mask(raw.decode(errors="backslashreplace")).split("\n") for raw in (before or b"", after)
+    )
+    # A last newline ends a line and begins none.
+    old, new = (lines[:-1] if lines[-1] == "" else lines for lines in (old, new))
+    name = "/dev/null" if before is None else path
+    return "\n".join(difflib.unified_diff(old, new, name, path, lineterm="", n=2))
+
+
+# --- the file ---
+
+
+def sealed(plan: Plan) -> Plan:
+    """The plan with the SHA-256 over everything else in it."""
+    return msgspec.structs.replace(plan, sha256=_digest(plan))
+
+
+def _digest(plan: Plan) -> str:
+    bare = msgspec.structs.replace(plan, sha256="")
+    return hashlib.sha256(msgspec.json.encode(bare, order="deterministic")).hexdigest()
+
+
+def save(plan: Plan, path: Path) -> None:
+    """Write it, readable by the operator alone, whole or not at all."""
+    atomic.write(path, msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n", mode=0o600)
+
+
+def load(path: Path) -> Plan:
+    """Read a plan. Raises HaleError for a file that is none, or that somebody has altered."""
+    try:
+        plan = msgspec.json.decode(path.read_bytes(), type=Plan)
+    except OSError as error:
+        raise HaleError(f"cannot read the plan: {error.strerror}.", Where(path)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise HaleError(f"this is no plan: {error}.", Where(path)) from None
+    if plan.schema != SCHEMA:
+        raise HaleError(f"schema {plan.schema}; this is {SCHEMA}.", Where(path))
+    if plan.sha256 != _digest(plan):
+        raise HaleError(
+            "the plan was altered since it was made: its SHA-256 does not fit. Plan again.",
+            Where(path),
+        )
+    return plan
