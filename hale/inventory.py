@@ -20,6 +20,7 @@ from pathlib import Path
 from hale.errors import HaleError, Where
 
 OVERRIDE = "hale_"
+OWN_VARIABLES = ("hale_site",)  # those that override nothing
 ENDPOINT_KINDS = ("keepalived", "external", "kube-vip")
 ETCD_KINDS = ("stacked", "external")
 MOST_BYTES = 16 << 20

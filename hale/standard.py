@@ -18,7 +18,9 @@ A file is `standard/NN-name.toml`: `chapter` and `title`, then one table a requi
 """
 
 import dataclasses
+import difflib
 import hashlib
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -30,7 +32,7 @@ import msgspec
 
 from hale import subjects
 from hale.errors import HaleError, Where
-from hale.inventory import OVERRIDE, Host, Inventory, Variable
+from hale.inventory import OVERRIDE, OWN_VARIABLES, Host, Inventory, Variable
 
 ROLES = ("all", "masters", "workers", "cluster")
 SEVERITIES = ("critical", "major", "minor")
@@ -131,7 +133,10 @@ def load(folder: Path) -> Standard:
     digest = hashlib.sha256()
     seen: dict[str, Requirement] = {}
     for path in files:
-        raw = path.read_bytes()
+        try:
+            raw = path.read_bytes()
+        except OSError as error:
+            raise HaleError(f"cannot read the standard: {error.strerror}.", Where(path)) from None
         digest.update(f"{path.name}\0{len(raw)}\0".encode() + raw)
         for requirement in _read(path, raw):
             other = seen.setdefault(requirement.id, requirement)
@@ -167,18 +172,27 @@ def _read(path: Path, raw: bytes) -> list[Requirement]:
         found = re.search(r"at line (\d+)", str(error))
         at = int(found[1]) if found else text.count("\n") + 1
         raise HaleError(f"no valid TOML: {error}", Where(path, at)) from None
+    except RecursionError:
+        raise HaleError("no valid TOML: nested too deep.", Where(path)) from None
     chapter = document.pop("chapter", None)
     if type(chapter) is not int:
-        raise HaleError("`chapter = <number>` must stand first.", Where(path, 1))
+        at = _line(path, text, "", "chapter").line or 1
+        raise HaleError("`chapter = <number>` must stand first.", Where(path, at))
     if not isinstance(document.pop("title", None), str):
-        raise HaleError('`title = "…"` must stand first.', Where(path, 1))
+        at = _line(path, text, "", "title").line or 1
+        raise HaleError('`title = "…"` must stand first.', Where(path, at))
     return [_requirement(path, text, chapter, *entry) for entry in document.items()]
 
 
 def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> Requirement:
-    where = _line(path, text, name)
+    where = _header(path, text, name)
     if not isinstance(table, dict) or not re.fullmatch(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)+", name):
         raise HaleError(f"{name!r}: a requirement is a table like [SWAP-OFF].", where)
+    aspects = table.get("aspects")
+    for aspect, said in aspects.items() if isinstance(aspects, dict) else ():
+        if not isinstance(said, str):
+            at = _line(path, text, f"{name}.aspects", aspect)
+            raise HaleError(f"{aspect}: what must be true, as a text.", at)
     try:
         stated = msgspec.convert(table, _Table)
     except msgspec.ValidationError as error:
@@ -216,6 +230,12 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
             )
     except msgspec.ValidationError as error:
         raise _invalid(path, text, f"{name}.parameters", error) from None
+    for key, value in stated.parameters.items():
+        if not _finite(value):
+            raise HaleError(
+                f"{name}: {key} = {value}: a limit is a finite number.",
+                _line(path, text, f"{name}.parameters", key),
+            )
     return Requirement(
         id=name,
         chapter=chapter,
@@ -241,6 +261,8 @@ def _invalid(path: Path, text: str, table: str, error: msgspec.ValidationError) 
     if unknown:
         keys.append(unknown[1])
     where = _line(path, text, table)
+    if not where.line:
+        where = _header(path, text, table.partition(".")[0])
     for depth in range(len(keys)):
         inside = ".".join([table, *keys[:depth]])
         found = _line(path, text, inside, keys[depth])
@@ -251,11 +273,17 @@ def _invalid(path: Path, text: str, table: str, error: msgspec.ValidationError) 
     return HaleError(f"{table}: {message}", where)
 
 
+def _header(path: Path, text: str, name: str) -> Where:
+    """The line of `[NAME]`, or of `NAME = { … }`."""
+    found = _line(path, text, name)
+    return found if found.line else _line(path, text, "", name)
+
+
 def _line(path: Path, text: str, table: str, key: str = "") -> Where:
     """The line of `[table]`, or of `key = …` in it; the file as a whole where neither is."""
-    header, inside = 0, False
+    header, inside = 0, not table  # "" is what stands before the first table
     for number, line in enumerate(text.splitlines(), 1):
-        if opened := re.match(r"\s*\[\s*([^\]]+?)\s*\]", line):
+        if opened := re.match(r"\s*\[{1,2}\s*([^\]]+?)\s*\]", line):
             inside = opened[1].replace('"', "") == table
             if inside:
                 header = number
@@ -288,7 +316,7 @@ def parameters_of(
 
 
 def check_overrides(standard: Standard, inventory: Inventory) -> None:
-    """Raise HaleError, with file and line, for a `hale_…__…` variable that overrides nothing."""
+    """Raise HaleError, with file and line, for a `hale_…` variable that overrides nothing."""
     known = {
         _prefix(r) + f.name: r
         for r in standard.requirements
@@ -296,12 +324,14 @@ def check_overrides(standard: Standard, inventory: Inventory) -> None:
     }
     for host in inventory.hosts:
         for name, variable in host.variables.items():
-            if not name.startswith(OVERRIDE) or "__" not in name:
+            if not name.startswith(OVERRIDE) or name in OWN_VARIABLES:
                 continue
             requirement = known.get(name)
             if requirement is None:
+                close = difflib.get_close_matches(name, known, 1)
+                hint = f" Did you mean {close[0]}?" if close else ""
                 raise HaleError(
-                    f"{name} overrides nothing: no requirement has such a parameter.",
+                    f"{name} overrides nothing: no requirement has such a parameter.{hint}",
                     variable.where,
                 )
             if requirement.role == "cluster" and name not in inventory.variables:
@@ -320,18 +350,29 @@ def _typed(variable: Variable, field: "dataclasses.Field[Any]", requirement: Req
     text = variable.value
     try:
         raw: Any = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         raw = text
     wanted = subjects.parameter_type(requirement.subject, field.name)
-    try:
-        return msgspec.convert(raw, wanted)
-    except msgspec.ValidationError:
+    why = ""
+    for given in (raw, text):
         try:
-            return msgspec.convert(text, wanted)
+            value = msgspec.convert(given, wanted)
         except msgspec.ValidationError as error:
-            raise HaleError(
-                f"{requirement.id}: {field.name} = {text!r}: {error}.", variable.where
-            ) from None
+            why = why or str(error)
+            continue
+        if _finite(value):
+            return value
+        why = why or "a limit is a finite number"
+    raise HaleError(f"{requirement.id}: {field.name} = {text!r}: {why}.", variable.where)
+
+
+def _finite(value: Any) -> bool:
+    """Whether no number in it is nan or inf: nothing is above nan, and everything below inf."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(map(_finite, value.values()))
+    return not isinstance(value, list | tuple) or all(map(_finite, value))
 
 
 def _fill(text: str, values: Mapping[str, Any]) -> str:
