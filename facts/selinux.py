@@ -51,13 +51,22 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Persisted:
-    """The worst mode of the boots to come. `contradicts`: arguments that speak against the file."""
+    """The worst mode of the boots to come. `contradicts`: arguments that speak against the file.
+
+    line: the line of the file that names the mode, and configured, which. against: boot
+    loaders' lines that keep a boot from the first of the modes, whatever the file says; `note`
+    has their argument. strange: what is in the file's place and is none.
+    """
 
     mode: str
     why: str
     sources: tuple[Source, ...] = ()
     contradicts: str = ""
     hint: str = ""
+    configured: str | None = None
+    line: Source | None = None
+    against: tuple[Source, ...] = ()
+    strange: str = ""
 
     @property
     def actual(self) -> str:
@@ -98,9 +107,36 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     """The mode of the boots to come; of several the first that the parameters do not allow."""
     mode, lines = _configured(readings)
     by_default = _by_default(readings)
-    outcomes = [_outcome(boot, mode, lines, by_default) for boot in boot_loader.to_come(readings)]
-    bad = [o for o in outcomes if o.mode not in case.parameters.modes or o.contradicts]
-    return replace((bad or outcomes)[0], hint=_hint(readings, mode))
+    modes = case.parameters.modes
+    boots = boot_loader.to_come(readings)
+    outcomes = [_outcome(boot, mode, lines, by_default) for boot in boots]
+    bad = [o for o in outcomes if o.mode not in modes or o.contradicts]
+    mended = [Source(CONFIG, 0, f"SELINUX={mode}") for mode in modes[:1]]
+    then = [(boot, _outcome(boot, modes[0], mended, by_default)) for boot in boots if modes]
+    file = readings.file(CONFIG)
+    return replace(
+        (bad or outcomes)[0],
+        hint=_hint(readings, mode),
+        configured=mode,
+        line=lines[0] if lines else None,
+        against=tuple(
+            replace(boot.source, note=_argument(boot))
+            for boot, o in then
+            if o.mode not in modes or o.contradicts
+        ),
+        strange=CONFIG if file and file.kind != "f" else "",
+    )
+
+
+def _argument(boot: Boot) -> str:
+    """The argument that decides about SELinux on this command line; empty where none does."""
+    if boot.last("selinux") == "0":
+        return "selinux=0"
+    for name in ("lsm", "security"):
+        if boot.last(name) is not None and not _runs(boot, by_default=False):
+            return f"{name}={boot.last(name)}"
+    enforcing = boot.first("enforcing")
+    return "" if enforcing is None else f"enforcing={enforcing}"
 
 
 def _configured(readings: Readings) -> tuple[str | None, list[Source]]:
