@@ -13,7 +13,9 @@ line sets stays as sshd has it. memlock is in KiB here, as in the files.
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from math import inf
 from typing import Literal
 
@@ -103,12 +105,14 @@ grep -c nr_open /dev/null "$@" || [ $? -eq 1 ]
 class Parameters:
     """A limit's name in limits.conf, the least that soft and hard may be, and for whom.
 
-    `domain` is `*`, everybody but root, or `root`. `least` of memlock is in KiB.
+    `domain` is `*`, everybody but root, or `root`. `least` of memlock is in KiB. `file` is
+    where the standard writes it.
     """
 
     item: str
     least: int | Literal["unlimited"]
     domain: str = "*"
+    file: str = ""
 
     @property
     def wanted(self) -> float:
@@ -116,26 +120,40 @@ class Parameters:
         return inf if self.least == "unlimited" else self.least
 
 
+class Rank(IntEnum):
+    """How closely a line's domain fits: in pam_limits' order, the lower beats the higher."""
+
+    MINE = 0
+    GROUP = 1
+    DEFAULT = 2
+
+
 @dataclass(frozen=True)
-class Runtime:
-    """What a fresh session of this user gets; inf for unlimited."""
+class Line:
+    """A line of pam_limits' files that bears on the limit of these users.
 
-    item: str
-    user: str
-    soft: float
-    hard: float
-    how: str = ""
-    sources: tuple[Source, ...] = ()
+    value: None where pam_limits may not take it, -1 where the kernel does not; frees: it is
+    `<who> -`, which takes them out of all limits; file: where it really is.
+    """
 
-    @property
-    def actual(self) -> str:
-        said = f"a fresh login of {self.user} gets {_said(self.item, self.soft, self.hard)}"
-        return f"{said} ({self.how})" if self.how else said
+    source: Source
+    domain: str
+    soft: bool
+    hard: bool
+    value: float | None
+    rank: Rank
+    file: str
+    frees: bool = False
 
 
 @dataclass(frozen=True)
 class Persisted:
-    """What the files set; None where no line does. `lost` is why lines have no effect."""
+    """What the files set; None where no line does. `lost` is why lines have no effect.
+
+    `lines` are all that bear on it, as they are read; `place` is the file that takes a new one;
+    `stack`: why a login does not come to these files; `refused`: why the kernel would not take
+    what the standard asks for.
+    """
 
     item: str
     domain: str
@@ -143,6 +161,10 @@ class Persisted:
     hard: float | None
     sources: tuple[Source, ...] = ()
     lost: str = ""
+    lines: tuple[Line, ...] = ()
+    place: str | None = None
+    stack: str = ""
+    refused: str = ""
 
     @property
     def actual(self) -> str:
@@ -156,6 +178,28 @@ class Persisted:
         if behind:
             said += f" (wins over {', '.join(behind)})" if winners else f" ({', '.join(behind)})"
         return f"{said}; {self.lost}" if self.lost else said
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What a fresh session of this user gets; inf for unlimited.
+
+    files: what the files say, None where that cannot be told; stack: as of Persisted.
+    """
+
+    item: str
+    user: str
+    soft: float
+    hard: float
+    how: str = ""
+    sources: tuple[Source, ...] = ()
+    files: Persisted | None = None
+    stack: str = ""
+
+    @property
+    def actual(self) -> str:
+        said = f"a fresh login of {self.user} gets {_said(self.item, self.soft, self.hard)}"
+        return f"{said} ({self.how})" if self.how else said
 
 
 def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
@@ -222,7 +266,11 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     if not found or not user:
         raise Unreadable(f"{output.name}: no {item} in what it printed")
     soft, hard = _kernel(item, found[1]), _kernel(item, found[2])
-    return Runtime(item, user, soft, hard, f"sshd's own limits: {lost}" if lost else "")
+    how = f"sshd's own limits: {lost}" if lost else ""
+    files: Persisted | None = None
+    with suppress(Unreadable):
+        files = persisted(readings, case)
+    return Runtime(item, user, soft, hard, how, files=files, stack=lost)
 
 
 def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
@@ -244,7 +292,55 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
         if user:
             own = _decided(readings, read, parameters, user)
             found = min(found, own, key=lambda p: min(_or_less(p.soft), _or_less(p.hard)))
-    return replace(found, lost="; ".join(part for part in (found.lost, lost) if part))
+    return replace(
+        found,
+        lost="; ".join(part for part in (found.lost, lost) if part),
+        lines=tuple(_lines(readings, read, parameters, user)),
+        place=_place(readings, parameters.file),
+        stack=lost,
+        refused=_refused(readings, parameters.item, parameters.wanted),
+    )
+
+
+def _lines(
+    readings: Readings, read: Sequence[File], parameters: Parameters, user: "_User | None"
+) -> Iterator[Line]:
+    """All that bears on the domain, or on the one user that is tried."""
+    spares_root = readings.file(DEBIAN) is not None
+    for file in read:
+        real = dropins.leads_to(file)
+        for entry in _entries([file], parameters.item):
+            frees = isinstance(entry, Source)
+            domain = entry.text.split()[0] if isinstance(entry, Source) else entry.domain
+            rank = _rank(domain, user, spares_root) if user else None
+            if rank is None and parameters.domain != ROOT:
+                rank = _rank(domain, None, spares_root)
+            if rank is None or (frees and rank == Rank.DEFAULT):
+                continue
+            if isinstance(entry, Source):
+                yield Line(entry, domain, True, True, None, rank, real, frees=True)
+                continue
+            value = entry.value
+            if value is not None and _refused(readings, parameters.item, value):
+                value = -1
+            yield Line(entry.source, domain, entry.soft, entry.hard, value, rank, real)
+
+
+def _place(readings: Readings, path: str) -> str | None:
+    """The file that takes a new line, or one of the folder beside it.
+
+    A new limits.conf would hide a package's; where lines end in a carriage return, so would
+    ours, and pam_limits takes no word with one.
+    """
+    folder = FOLDER.rpartition("/")[0]
+    main = readings.file(path)
+    if main is None and not readings.files(*VENDOR_MAINS):
+        return path
+    plain = main is not None and main.kind == "f" and dropins.ours(dropins.leads_to(main))
+    if main and plain and not any(line.endswith("\r") for line in main.lines[-1:]):
+        return dropins.leads_to(main)
+    found = readings.files(FOLDER, *VENDOR_FOLDERS)
+    return dropins.place(found, f"{folder}/{path.rpartition('/')[2]}")
 
 
 @dataclass(frozen=True)
@@ -265,20 +361,17 @@ class _Line:
     value: float | None  # None: pam_limits may not take it
 
 
-_MINE, _GROUP, _DEFAULT = range(3)  # pam_limits' order: the lower beats the higher
-
-
 def _decided(
     readings: Readings, read: Sequence[File], parameters: Parameters, user: _User | None
 ) -> Persisted:
     """The winning lines for this user; for None those for `*` alone."""
     who = user.name if user else parameters.domain
     spares_root = readings.file(DEBIAN) is not None
-    won: dict[str, tuple[int, _Line]] = {}
+    won: dict[str, tuple[Rank, _Line]] = {}
     losers: list[Source] = []
     for entry in _entries(read, parameters.item):
         if isinstance(entry, Source):  # `<who> -`: no limits at all, whatever else is there
-            if user and _rank(entry.text.split()[0], user, spares_root) in (_MINE, _GROUP):
+            if user and _rank(entry.text.split()[0], user, spares_root) in (Rank.MINE, Rank.GROUP):
                 why = f"{entry} takes {who} out of all limits"
                 return Persisted(parameters.item, who, None, None, (entry,), why)
             continue
@@ -356,19 +449,19 @@ def number(text: str) -> float | None:
     return inf if value >= most else float(value)
 
 
-def _rank(domain: str, user: _User | None, spares_root: bool) -> int | None:
+def _rank(domain: str, user: _User | None, spares_root: bool) -> Rank | None:
     """How closely a line's domain fits; None if it does not."""
     if user is None:
-        return _DEFAULT if domain == "*" else None
+        return Rank.DEFAULT if domain == "*" else None
     if domain == user.name:
-        return _MINE
+        return Rank.MINE
     plain = user.uid != 0 or not spares_root
     if domain == "*":
-        return _DEFAULT if plain else None
+        return Rank.DEFAULT if plain else None
     if domain.startswith("@"):
-        return _GROUP if plain and _in_group(domain[1:], user) else None
+        return Rank.GROUP if plain and _in_group(domain[1:], user) else None
     low, colon, high = domain.partition(":")
-    return _MINE if colon and _in_range(low, high, user.uid) else None
+    return Rank.MINE if colon and _in_range(low, high, user.uid) else None
 
 
 def _in_group(name: str, user: _User) -> bool:

@@ -43,7 +43,7 @@ from hale.change import (
     UnitChange,
     ValueChange,
 )
-from hale.fact import Files, Unreadable, matches
+from hale.fact import Command, Files, Unreadable, matches
 from hale.subjects import load
 from tests.facts import test_cases as facts_cases
 from tests.facts.test_cases import Given, GivenFile, GivenHost
@@ -170,8 +170,13 @@ def mends(given: Given, changes: Sequence[Change], subject: str) -> None:
 
 def mended_by_persisted(given: Given, subject: str) -> bool:
     """Whether the other aspect fails too, and has a remedy for it."""
-    other = msgspec.structs.replace(given, aspect="persisted")
     requirement = facts_cases.requirement_named(given.requirement)
+    other = msgspec.structs.replace(given, aspect="persisted")
+    case = facts_cases.case_of(other, requirement)
+    assert case.host is not None
+    probes = list(load(subject).probes(case.host, [case]))
+    names = {probe.name for probe in probes if isinstance(probe, Command)}
+    other.outputs = {name: out for name, out in given.outputs.items() if name in names}
     try:
         fact = facts_cases.read(other, requirement)
     except Unreadable as error:

@@ -1,0 +1,175 @@
+"""Limits of a login: the standard's lines in limits.conf, and none that beats them.
+
+A line that asks for more stays as it is: no limit is lowered. One that asks for less, for the
+domain or for the user that is tried, is replaced or commented; a package's is overruled by a
+file that is read after it.
+
+Sources: as of facts/limits.py.
+"""
+
+from collections.abc import Iterator, Sequence
+from posixpath import basename, dirname
+
+from facts import dropins
+from facts.limits import FOLDER, ROOT, Line, Parameters, Persisted, Rank, Runtime
+from hale.change import COMMENTED, Append, ByHand, Change, FileChange, Replace
+from hale.standard import Case
+
+SIDES = ("soft", "hard")
+
+
+def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+    """A new login gets what the files say: where they are wrong, their remedy is this one too."""
+    if fact.stack:
+        return (_stack(fact.stack),)
+    if fact.files is None:
+        return (
+            ByHand(
+                f"{fact.actual}, and what the files of pam_limits say cannot be told: see "
+                "`persisted` of this requirement first."
+            ),
+        )
+    changes = persisted(fact.files, case)
+    if any(not isinstance(change, ByHand) for change in changes):
+        return ()
+    return changes or (
+        ByHand(
+            f"{fact.actual}, though the files of pam_limits say more ({fact.files.actual}). "
+            "Either they were changed a moment ago and it is well now, or pam_limits may not "
+            "raise a limit above sshd's: see `journalctl -t sshd`, the host's own limits if it "
+            "is a container (CAP_SYS_RESOURCE), and LimitNOFILE=, LimitNPROC= and "
+            "LimitMEMLOCK= of the service sshd; a new limit of the service needs its restart, "
+            "with a second session open."
+        ),
+    )
+
+
+def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
+    """Nothing for files that comply. Sessions that are open keep their limits."""
+    wanted = case.parameters
+    changes: list[Change] = [_stack(fact.stack)] if fact.stack else []
+    if fact.refused:
+        what = f"{wanted.item} {wanted.least}"
+        changes.append(
+            ByHand(
+                f"{what} is {fact.refused}; with such a line nobody might log in any more. Raise "
+                "fs.nr_open by a line of sysctl.d, or have the standard ask for less."
+            )
+        )
+        return tuple(changes)
+    # Two links may lead to one file.
+    bad = list(
+        {(line.file, line.source.line): line for line in fact.lines if _bad(line, wanted)}.values()
+    )
+    sited = [line for line in bad if dropins.ours(line.file)]
+    theirs = [line for line in bad if line not in sited]
+    rank = Rank.MINE if wanted.domain == ROOT else Rank.DEFAULT
+    for line in theirs:
+        if line.frees or line.rank < rank:
+            changes.append(_closer(line, wanted))
+    theirs = [line for line in theirs if not line.frees and line.rank == rank]
+    open_sides = [side for side in SIDES if not _covered(side, fact.lines, theirs, wanted)]
+    place = _behind(theirs, fact.place)
+    for line in sited:
+        change, closed = _mended(line, open_sides if line.file == place else [], wanted)
+        changes.append(change)
+        open_sides = [side for side in open_sides if side not in closed]
+    changes.extend(_added(open_sides, place, theirs, wanted))
+    return tuple(changes)
+
+
+def _bad(line: Line, wanted: Parameters) -> bool:
+    """Whether it gives less than asked for, and is not beaten by the standard's own line."""
+    if line.frees:
+        return True
+    beaten = wanted.domain == ROOT and line.rank > Rank.MINE
+    return not beaten and line.value is not None and line.value < wanted.wanted
+
+
+def _covered(side: str, lines: Sequence[Line], theirs: Sequence[Line], wanted: Parameters) -> bool:
+    """Whether a line of the domain sets enough, behind those that cannot be edited."""
+    last = max(
+        (n for n, line in enumerate(lines) if line in theirs and _sets(line, side)), default=-1
+    )
+    return any(
+        line.domain == wanted.domain
+        and _sets(line, side)
+        and not line.frees
+        and line.value is not None
+        and line.value >= wanted.wanted
+        for line in lines[last + 1 :]
+    )
+
+
+def _sets(line: Line, side: str) -> bool:
+    return line.soft if side == "soft" else line.hard
+
+
+def _behind(theirs: Sequence[Line], place: str | None) -> str | None:
+    """The file that is read after all lines that cannot be edited; limits.conf is the first."""
+    folder = dirname(FOLDER)
+    in_folder = [basename(line.source.path) for line in theirs if _in_folder(line.source.path)]
+    last = max(in_folder, default="")
+    if place is None or not last or (_in_folder(place) and last < basename(place)):
+        return place
+    return dropins.beside(f"{folder}/{basename(place)}", last)
+
+
+def _in_folder(path: str) -> bool:
+    return basename(dirname(path)) == basename(dirname(FOLDER))
+
+
+def _mended(
+    line: Line, open_sides: Sequence[str], wanted: Parameters
+) -> tuple[Change, Sequence[str]]:
+    """The standard's line in its place, or a comment; and the sides that this sets."""
+    at, text = line.source.line, line.source.text
+    sides = [side for side in open_sides if _sets(line, side)]
+    who = "" if line.domain == wanted.domain else f" for {line.domain}"
+    if sides and line.domain == wanted.domain and not line.frees:
+        new = _line(text.split()[1].lower(), wanted)
+        why = f"{line.file}:{at} must give at least {wanted.least} for {wanted.item}."
+        return FileChange(line.file, (Replace(at, text, new),), why), sides
+    less = "takes its users out of all limits" if line.frees else f"gives less {wanted.item}"
+    why = f"{line.file}:{at} {less}{who} than {wanted.least}."
+    if line.frees:
+        why = f"{line.file}:{at} {less}: {wanted.item} would stay as sshd has it."
+    return FileChange(line.file, (Replace(at, text, COMMENTED),), why), []
+
+
+def _added(
+    sides: Sequence[str], place: str | None, theirs: Sequence[Line], wanted: Parameters
+) -> Iterator[Change]:
+    if not sides:
+        return
+    if place is None:
+        yield ByHand(
+            f"{wanted.file} cannot take new lines, nor can a file of {dirname(FOLDER)}: they are "
+            "links to a package's file, masks, or no files. Make one a plain file and plan again."
+        )
+        return
+    edits = tuple(Append(_line(side, wanted)) for side in sides)
+    over = " and ".join(str(line.source) for line in theirs)
+    behind = f", read after {over}, which must not be edited" if over else ""
+    why = f"{place}{behind}, gives {wanted.domain} {wanted.item} {wanted.least} at a login."
+    yield FileChange(place, edits, why)
+
+
+def _line(kind: str, wanted: Parameters) -> str:
+    return f"{wanted.domain} {kind} {wanted.item} {wanted.least}"
+
+
+def _closer(line: Line, wanted: Parameters) -> ByHand:
+    return ByHand(
+        f"{line.source} (`{line.source.text}`) is a package's and beats a line for "
+        f"{wanted.domain}: put a file of the same name into {dirname(FOLDER)} without that line."
+    )
+
+
+def _stack(why: str) -> ByHand:
+    return ByHand(
+        f"{why}. An error here locks everybody out, so no change is made: with a second session "
+        "of root open, say `UsePAM yes` in /etc/ssh/sshd_config (`sshd -t`, then reload) or add "
+        "`session required pam_limits.so` to /etc/pam.d/sshd, as the distribution's package has "
+        "it, and try a new login before closing the old one."
+    )
