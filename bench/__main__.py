@@ -15,7 +15,13 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from bench import page
 from bench.contenders import LEAST_TESTS, Arena, Contender, Done, RunFailed, contenders, run
@@ -73,7 +79,7 @@ def _measure(arena: Arena, rounds: int, quick: bool, console: Console) -> page.M
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=console,
         transient=True,

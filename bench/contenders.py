@@ -214,9 +214,9 @@ def contenders(arena: Arena) -> list[Contender]:
     """All of them, in the order of a round."""
     return [
         Contender("audit", "Hale", arena.audit),
-        Contender("floor", "the floor: bare ssh + empty tests", arena.floor),
-        Contender("reports", "the floor, junit and html written", arena.floor_with_reports),
-        Contender("whole", "Hale, everything, VIP unanswered", arena.whole),
+        Contender("floor", "the floor: ssh + empty tests", arena.floor),
+        Contender("reports", "the floor with junit and html", arena.floor_with_reports),
+        Contender("whole", "Hale, all of it, no VIP answers", arena.whole),
         Contender("control", "testinfra ssh:// + ControlPath", arena.control_path),
         Contender("paramiko", "testinfra paramiko://", arena.paramiko),
         Contender("stock", "testinfra ssh:// as installed", arena.stock),

@@ -15,7 +15,7 @@ from bench.contenders import Done
 from bench.measured import Ratio, Series, ratio
 from hale import provenance
 
-WIDTH = 30  # of the longest bar, in characters
+WIDTH = 16  # of the longest bar, in characters
 PACKAGES = ("pytest", "pytest-testinfra", "pytest-xdist", "pytest-html", "paramiko")
 
 
@@ -67,10 +67,10 @@ def verdicts(measured: Measured) -> list[Verdict]:
 def table(measured: Measured) -> Table:
     """The contenders with bars of one scale."""
     found = Table(box=None, pad_edge=False)
-    found.add_column("")
+    found.add_column("", no_wrap=True)
     for heading in ("median", "min – max", "rounds", "x Hale"):
         found.add_column(heading, justify="right")
-    found.add_column("")
+    found.add_column("", no_wrap=True)
     longest = max(measured.series(key).median for key in measured.titles)
     for key, title in measured.titles.items():
         series = measured.series(key)
