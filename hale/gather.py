@@ -461,7 +461,8 @@ def _filled(
     failed: Mapping[str, str],
 ) -> Iterable[File]:
     for file in files:
-        if file.target is not None:
+        # A mask is a link to /dev/null, which every boot makes anew: only the link counts.
+        if file.target is not None and not file.masked:
             # The later of link and target; 0, "not known", where the target's was not told.
             target = moved.get(file.path)
             file = replace(file, changed=max(file.changed, target) if target else 0.0)
