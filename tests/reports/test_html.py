@@ -341,7 +341,11 @@ const column = (name) => rows().map(r => r.querySelector('.col-' + name)?.textCo
 said.push(['title', document.title]);
 said.push(['rows', rows().length]);
 said.push(['open', open().length]);
-rows()[0].querySelector('.col-actual').click();
+// Where a hand would click: on the words, not on the cell around them.
+const words = rows()[0].querySelector('.col-actual span') ?? rows()[0].querySelector('td');
+words.scrollIntoView({block: 'center'});
+const box = words.getBoundingClientRect();
+document.elementFromPoint(box.x + box.width / 2, box.y + 4).click();
 said.push(['opened', open().length]);
 document.querySelector('.matrix a[href]').click();
 said.push(['hash', document.getElementById(decodeURIComponent(location.hash.slice(1))) !== null]);

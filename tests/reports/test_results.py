@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hale import recorder, results
+from hale import inventory, recorder, results, selection, standard
 from hale.errors import HaleError
 from hale.results import HostRecord, Override, Reading, Result, Results, Row, Run, Setting
 from hale.verdicts import Verdict
@@ -106,6 +106,57 @@ def test_passwords_that_were_typed_are_not_kept(tmp_path: Path, recorded: Result
     written = (tmp_path / "results.json").read_text()
     assert "S3cr3t" not in written
     assert "ssh://root:********@web1" in written
+
+
+# --- the file from the first moment on ---
+
+
+def test_every_row_is_there_before_the_first_test(tmp_path: Path, recorded: Results) -> None:
+    known = inventory.load(audits.DATA / "inventory.ini")
+    stated = standard.load(audits.ROOT / "standard")
+    cases = selection.cases(known, stated, "document", known.hosts)
+    path = tmp_path / "results.json"
+    kept = recorder.Recorder(path, recorded.run)
+    kept.begin(cases[:10], cases, recorded.hosts)
+    found = results.load(path)
+    assert len(found.results) == 10
+    assert {r.verdict for r in found.results} == {Verdict.UNKNOWN}
+    assert len(found.deselected) == len(cases) - 10
+    assert found.hosts == recorded.hosts
+    # A row that was judged replaces the one that stood for it; the rest stay unknown.
+    one = msgspec.structs.replace(found.results[3], verdict=Verdict.PASS, actual="fine")
+    kept.record(msgspec.to_builtins(one))
+    kept.end(2, ["9 rows selected but not judged"], {})
+    found = results.load(path)
+    assert [r.verdict for r in found.results].count(Verdict.PASS) == 1
+    assert found.results[3].actual == "fine"
+    assert kept.unjudged == 9
+
+
+@pytest.mark.parametrize(
+    ("status", "judged", "state"),
+    [
+        (0, 1, "finished"),
+        (1, 1, "finished"),
+        (0, 0, "interrupted"),
+        (1, 0, "interrupted"),
+        (2, 1, "interrupted"),
+        (3, 1, "interrupted"),
+    ],
+)
+def test_only_a_run_that_judged_all_is_finished(
+    tmp_path: Path, recorded: Results, status: int, judged: int, state: str
+) -> None:
+    known = inventory.load(audits.DATA / "inventory.ini")
+    stated = standard.load(audits.ROOT / "standard")
+    case = selection.cases(known, stated, "document", known.hosts)[0]
+    recorded.run.state = "interrupted"
+    kept = recorder.Recorder(tmp_path / "results.json", recorded.run)
+    kept.begin([case], [case], [])
+    if judged:
+        kept.record(msgspec.to_builtins(results.row(case, Verdict.PASS, "fine")))
+    kept.end(status, [], {})
+    assert results.load(tmp_path / "results.json").run.state == state
 
 
 # --- what a reboot has proven ---
