@@ -1,0 +1,34 @@
+"""CPUs and memory are given by people; an offline CPU may only be asleep.
+
+Sources: the kernel's Documentation/core-api/cpu_hotplug.rst; kubeadm, "Before you begin".
+"""
+
+from facts.resources import CPUS, MEMORY, Parameters, Runtime
+from hale.change import ByHand, Change
+from hale.standard import Case
+
+
+def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+    """What to give the machine, and where to look first."""
+    wanted, changes = case.parameters, list[Change]()
+    if fact.cpus < wanted.cpus:
+        changes.append(
+            ByHand(
+                f"CPUs online: {fact.cpus} ({CPUS}); wanted: {wanted.cpus}. See whether "
+                "more are there and offline (`lscpu`; `cat /sys/devices/system/cpu/present`): "
+                "`chcpu -e 1` brings CPU 1 back, and a kernel argument (maxcpus=, nr_cpus=, nosmt) "
+                "may have taken it away. Else give the machine more, which for most means to "
+                "drain it and shut it down."
+            )
+        )
+    if fact.memory_mib < wanted.usable_mib:
+        changes.append(
+            ByHand(
+                f"{fact.memory_mib:.0f} MiB of memory are usable ({MEMORY}, MemTotal), and "
+                f"{wanted.usable_mib:.0f} MiB are wanted. See what is installed and what the "
+                "kernel keeps (`dmidecode -t memory`; `journalctl -k | grep Memory:`; a "
+                "crashkernel= argument), and give the machine more: drain it, shut it down, one "
+                "master at a time."
+            )
+        )
+    return tuple(changes)
