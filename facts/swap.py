@@ -9,7 +9,8 @@ that is pulled in by a line of another unit's own file (lines of drop-ins of tar
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 from facts import dropins, kernel_cmdline, units
 from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
@@ -20,6 +21,10 @@ ACTIVE = "/proc/swaps"
 MEMORY = "/proc/meminfo"
 FSTAB = "/etc/fstab"
 TARGET = "swap.target"
+SITE = "/etc/systemd/system"
+GPT_GENERATOR = "systemd-gpt-auto-generator"
+ZRAM_GENERATOR = "zram-generator"
+FILE_SYSTEM = "a file system"
 GENERATED = tuple(f"/run/systemd/generator{late}" for late in ("", ".early", ".late"))
 DEVICES = "/run/udev/data/b*"
 # GPT's type of a swap partition, and the flag that keeps generators off.
@@ -63,7 +68,9 @@ done
 
 @dataclass(frozen=True)
 class Parameters:
-    """There is nothing to set: swap is off or it is not."""
+    """margin_kib: memory that must be left when what is in a device goes back to it."""
+
+    margin_kib: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,11 +88,12 @@ class Device:
 
 @dataclass(frozen=True)
 class Runtime:
-    """The active swap devices and files."""
+    """The active swap devices and files; available: the memory's, in KiB, None if not told."""
 
     active: tuple[Device, ...]
     why: str = ""
     sources: tuple[Source, ...] = ()
+    available: int | None = None
 
     @property
     def actual(self) -> str:
@@ -96,10 +104,19 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Persisted:
-    """What turns swap on at boot, and what looks like it but does not; `note` says why."""
+    """What turns swap on at boot, and what looks like it but does not; `note` says why.
+
+    behind: partitions that would be turned on if fstab named no swap; made: file systems on
+    zram; there: what has a unit's name in /etc, with a link's target; enabled: units that
+    `systemctl disable` keeps from boot, for only links in /etc pull them in.
+    """
 
     turns_on: tuple[Source, ...]
     harmless: tuple[Source, ...] = ()
+    behind: tuple[Source, ...] = ()
+    made: tuple[Source, ...] = ()
+    there: Mapping[str, str | None] = field(default_factory=dict)
+    enabled: frozenset[str] = frozenset()
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -148,7 +165,10 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     lines = [line for line in file.lines if line.strip()]
     if not lines or lines[0].split() != ["Filename", "Type", "Size", "Used", "Priority"]:
         raise Unreadable(f"{ACTIVE} does not begin with its header: {lines[:1]}")
-    return Runtime(tuple(map(_device, lines[1:])))
+    available: int | None = None
+    with suppress(Unreadable):
+        available = _memory(readings, "MemAvailable")
+    return Runtime(tuple(map(_device, lines[1:])), available=available)
 
 
 def _device(line: str) -> Device:
@@ -170,7 +190,31 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
         *_arguments(readings),
     ]
     on = tuple(source for source, starts in found if starts)
-    return Persisted(on, tuple(source for source, starts in found if not starts))
+    off = tuple(source for source, starts in found if not starts)
+    return Persisted(
+        on,
+        off,
+        behind=tuple(source for source, _ in _gpt(readings, whatever_fstab_says=True)),
+        made=tuple(s for s in off if s.note.endswith(FILE_SYSTEM)),
+        there={f.path: f.target for f in readings.files(*_own_units())},
+        enabled=frozenset(_enabled(readings)),
+    )
+
+
+def _own_units() -> list[str]:
+    return [f"{SITE}/{name}" for name in ("*.swap", TARGET, *SERVICES)]
+
+
+def _enabled(readings: Readings) -> Iterator[str]:
+    """Units that nothing but links in /etc pulls in."""
+    by_dropins = {name for name, _ in _pulled_by_dropins(readings)}
+    by_links: dict[str, bool] = {}
+    for name in ("*.swap", *SERVICES):
+        for link in units.pulls(readings, name):
+            unit = dropins.name_of(link)
+            ours = link.path.startswith(f"{SITE}/") and link.target is not None
+            by_links[unit] = by_links.get(unit, True) and ours
+    yield from (unit for unit, ours in by_links.items() if ours and unit not in by_dropins)
 
 
 # What each reader yields: the line, and whether it turns swap on. The note says how or why not.
@@ -290,18 +334,20 @@ def _generated(readings: Readings) -> Found:
             yield replace(source, note=f"was made by {by}, as at every boot"), True
 
 
-def _gpt(readings: Readings) -> Found:
+def _gpt(readings: Readings, whatever_fstab_says: bool = False) -> Found:
     """Swap partitions that systemd-gpt-auto-generator would find once fstab names no swap.
 
     It looks at the disk of the root file system, and at nothing while fstab has any swap.
     """
     installed, roots = _host(readings)
-    if "systemd-gpt-auto-generator" not in installed or any(_fstab_swaps(readings)):
+    if GPT_GENERATOR not in installed:
+        return
+    if any(_fstab_swaps(readings)) and not whatever_fstab_says:
         return
     if _switched_off(readings, "systemd.gpt_auto") or units.mask(readings, TARGET):
         return
     if any(
-        file.kind == "f" and "gpt-auto-generator" in "\n".join(file.lines)
+        file.kind == "f" and GPT_GENERATOR in "\n".join(file.lines)
         for file in readings.files(*(f"{folder}/*.swap" for folder in GENERATED))
     ):
         return  # _generated tells it
@@ -339,7 +385,7 @@ def _host(readings: Readings) -> tuple[set[str], set[str]]:
 def _zram(readings: Readings) -> Found:
     """Devices of zram-generator, with and without what /run holds."""
     installed, _ = _host(readings)
-    if "zram-generator" not in installed:
+    if ZRAM_GENERATOR not in installed:
         return
     if _switched_off(readings, "systemd.zram"):
         return
@@ -379,7 +425,7 @@ def _zram_devices(readings: Readings, files: Sequence[File]) -> Iterator[tuple[S
         if said.get("zram-size") == "0":
             yield source, f"gives {name} no size"
         elif said.get("mount-point") or said.get("fs-type", "swap") != "swap":
-            yield source, f"makes {name} a file system"
+            yield source, f"makes {name} {FILE_SYSTEM}"
         elif limit.isdecimal() and int(limit) < _memory(readings, "MemTotal") // 1024:
             yield source, f"makes {name} only below {limit} MB of memory"
         else:
@@ -406,7 +452,7 @@ def _arguments(readings: Readings) -> Found:
     for source, name, value in _kernel(readings):
         if name == "systemd.swap-extra" and value:
             yield replace(source, note=f"names {value} as swap"), True
-        elif name == "systemd.zram" and "zram-generator" in _host(readings)[0]:
+        elif name == "systemd.zram" and ZRAM_GENERATOR in _host(readings)[0]:
             on = not _is_no(value)
             yield replace(source, note=f"{'makes' if on else 'forbids'} zram devices"), on
 
