@@ -29,6 +29,7 @@ class Audit:
     transport: Callable[[Chosen], gather.Transport]
     gather_timeout: float
     hosts: Mapping[str, Evidence] = field(default_factory=dict)
+    evidence_of: str = ""  # the inventory that --evidence was gathered with, if another one
 
     @cached_property
     def cases(self) -> tuple[Case[Any], ...]:

@@ -8,12 +8,27 @@ This is the only thing of Hale that is installed as a plugin; all else comes by 
 """
 
 import os
+import shlex
 import sys
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
-SEPARATED = ("--inventory", "--evidence", "--reports", "--ssh-config", "--ssh-identity-file")
+SEPARATED = (
+    "--inventory",
+    "--evidence",
+    "--reports",
+    "--ssh-config",
+    "--ssh-identity-file",
+    "--ansible-inventory",
+    "--html",
+    "--css",
+    "--junitxml",
+    "--junit-xml",
+    "--log-file",
+)
+ROOT = Path(__file__).parent.parent
 
 
 def joined(arguments: list[str]) -> list[str]:
@@ -30,7 +45,25 @@ def joined(arguments: list[str]) -> list[str]:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
     typed = list(early_config.invocation_params.args)
     better = joined(typed)
-    if better != typed and sys.argv[1:] == typed:  # not for pytest.main() inside a program
+    try:
+        always = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
+    except ValueError:
+        always = []  # pytest itself says what is wrong with it
+    changed = better != typed or joined(always) != always
+    if changed and sys.argv[1:] == typed:  # not for pytest.main() inside a program
+        if always:
+            os.environ["PYTEST_ADDOPTS"] = shlex.join(joined(always))
         sys.stdout.flush()
-        os.execv(sys.executable, [sys.executable, "-m", "pytest", *better])
+        python = sys.orig_argv[: len(sys.orig_argv) - len(typed)]  # its own options too
+        os.execv(sys.executable, [*python, *better])
     return (yield)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Elsewhere testinfra would take `all` for a host of that name."""
+    words = (getattr(config.option, "hosts", None) or "").split(",")
+    if "all" in words and not config.pluginmanager.hasplugin("hale.plugin"):
+        raise pytest.UsageError(
+            f"--hosts=all audits in Hale's tree, and {config.rootpath} is not it. "
+            f"Go to {ROOT}, or type: pytest {ROOT / 'checks'} --hosts=all"
+        )

@@ -1,0 +1,216 @@
+"""The run: gathers before the first test, and keeps the results from the first moment on."""
+
+import gc
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from hale import connection, evidence, provenance, results, terminal
+from hale.audit import Audit, incomplete, overrides_sha256
+from hale.fact import Evidence
+from hale.recorder import Recorder, folder
+from hale.standard import Case
+
+ROW = "hale_row"  # the attribute of a test report that carries its row, through xdist too
+
+
+def params(item: pytest.Item) -> dict[str, Any]:
+    """What a test was parametrized with."""
+    callspec = getattr(item, "callspec", None)
+    return callspec.params if callspec else {}
+
+
+def case_of(item: pytest.Item) -> Case[Any] | None:
+    """The case that a test judges; None for a check that a site adds."""
+    found = params(item).get("case")
+    return found if isinstance(found, Case) else None
+
+
+class Controller:
+    """pytest's own process, as opposed to xdist's workers: it gathers, and keeps the results."""
+
+    def __init__(self, config: pytest.Config, audit: Audit) -> None:
+        self.config = config
+        self.audit = audit
+        self.revision = provenance.Revision()
+        self.started = time.time()
+        self.folder = folder(Path(config.option.reports), "audit")
+        self.selected: list[Case[Any]] = []
+        option = config.option
+        # Switched off with `-p no:html` they have no such option.
+        if getattr(option, "htmlpath", "off") is None:
+            option.htmlpath = str(self.folder / "report.html")
+            option.self_contained_html = True
+        if getattr(option, "xmlpath", "off") is None:
+            option.xmlpath = str(self.folder / "junit.xml")
+        self.recorder: Recorder | None = None
+
+    @property
+    def distributed(self) -> bool:
+        return self.config.pluginmanager.hasplugin("dsession")
+
+    def pytest_report_header(self) -> str:
+        known, audit = self.audit.inventory, self.audit
+        names = [c.host.name for c in audit.chosen]
+        return (
+            f"hale {provenance.version()}: {known.site} inventory {known.path}, "
+            f"profile {audit.profile}, {len(names)} of {len(known.hosts)} hosts\n"
+            f"reports: {self.folder}"
+            + (f"\nevidence: {self._evidence_from()}" if self.config.option.evidence else "")
+        )
+
+    def _evidence_from(self) -> str:
+        of = self.audit.evidence_of
+        return (self.config.option.evidence or "") + (
+            f" (gathered with another inventory, or another state of it: {of})" if of else ""
+        )
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        if not self.config.option.evidence:
+            # Logging in takes longest; it goes on while pytest collects.
+            for chosen in self.audit.chosen:
+                if not chosen.uri:
+                    connection.session_for(chosen.host.name).start()
+        # With xdist: before the workers start, so everything that could be selected.
+        if self.distributed:
+            self._gather(self.audit.cases)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput["hale_evidence"] = str(self.folder / "evidence.json")
+        node.workerinput["hale_become_password"] = next(
+            (t.become_password for t in connection.TARGETS.values()), None
+        )
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        if self.recorder is None:
+            self._begin(ids)
+            self._asked()
+
+    # Without: exactly what was collected.
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        if self.distributed:
+            return
+        cases = [case for item in session.items if (case := case_of(item))]
+        # Before the hosts are asked: whatever ends us then, all rows are there as UNKNOWN.
+        self._begin(case.nodeid for case in cases)
+        self._gather(cases)
+        self._asked()
+        # Tests, cases and evidence stay to the end: no use in looking for garbage among them.
+        gc.freeze()
+
+    def _gather(self, cases: Sequence[Case[Any]]) -> None:
+        option = self.config.option
+        if not option.evidence:
+            reporter = self.config.pluginmanager.getplugin("terminalreporter")
+            # What the end of the run needs is imported while the hosts answer.
+            Thread(target=terminal.get_ready, daemon=True).start()
+            if reporter is None:  # -p no:terminal
+                self.audit.gather(cases, lambda evidence: None)
+            else:
+                with terminal.Progress(reporter, len(self.audit.chosen)) as progress:
+                    self.audit.gather(cases, progress.told)
+        known = self.audit.inventory
+        saved = evidence.Saved(
+            evidence.SCHEMA,
+            str(known.path.resolve()),
+            provenance.sha256(known.path),
+            self.audit.profile,
+            dict(self.audit.hosts),
+            {c.host.name: c.uri for c in self.audit.chosen if c.uri},
+        )
+        evidence.save(saved, self.folder / "evidence.json")
+
+    def _begin(self, collected: Iterable[str]) -> None:
+        wanted = set(collected)
+        self.selected = selected = [c for c in self.audit.cases if c.nodeid in wanted]
+        self.recorder = Recorder(self.folder / "results.json", self._run())
+        self.recorder.begin(selected, self.audit.possible, [])
+
+    def _asked(self) -> None:
+        assert self.recorder is not None
+        hosts = [self._host(name, told) for name, told in self.audit.hosts.items()]
+        self.recorder.results.hosts = hosts
+
+    def _run(self) -> results.Run:
+        audit, option = self.audit, self.config.option
+        return results.Run(
+            kind="audit",
+            state="interrupted",
+            operator=provenance.operator(),
+            source_host=provenance.source_host(),
+            version=provenance.version(),
+            git_revision=str(self.revision),
+            packages=provenance.packages(),
+            python=sys.version.split()[0],
+            command_line=["pytest", *self.config.invocation_params.args],
+            inventory=str(audit.inventory.path),
+            site=audit.inventory.site,
+            inventory_sha256=provenance.sha256(audit.inventory.path),
+            standard_sha256=audit.standard.sha256,
+            overrides_sha256=overrides_sha256(audit),
+            profile=audit.profile,
+            hosts_expression=option.hale_hosts or "",
+            started=results.utc(self.started),
+            evidence_from=self._evidence_from(),
+        )
+
+    def _host(self, name: str, told: Evidence) -> results.HostRecord:
+        record = results.HostRecord(
+            name,
+            address=told.address,
+            transport=told.transport,
+            login_user=told.login_user,
+            host_key=told.host_key,
+            read_at=results.utc(told.read_at),
+            down=told.down,
+        )
+        if told.down:
+            return record
+        try:
+            identity = self.audit.identity(name)
+            record.effective_user = identity.effective_user or ""
+            record.machine_id = identity.machine_id or ""
+            record.boot_id = identity.boot_id or ""
+            record.booted_at = results.utc(self._booted(name))
+            record.os = identity.os or ""
+            record.kernel = identity.kernel or ""
+        except Exception:  # garbage of one host must not end the run of all; its rows tell
+            pass
+        return record
+
+    def _booted(self, name: str) -> float:
+        """When the host booted, seconds since the epoch; 0 where it tells nothing, or nonsense."""
+        try:
+            boot_time: float = self.audit.identity(name).boot_time or 0.0
+        except Exception:  # as above
+            return 0.0
+        return boot_time if 0 < boot_time < 1e11 else 0.0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        row = getattr(report, ROW, None)
+        if row is not None and self.recorder is not None:
+            self.recorder.record(row)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        if self.recorder is None:
+            return
+        booted = {
+            name: self._booted(name) for name, told in self.audit.hosts.items() if not told.down
+        }
+        reasons = incomplete(self.audit, self.selected, self.recorder.unjudged)
+        self.recorder.end(int(exitstatus), reasons, booted)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.recorder is not None:
+            terminal.summary(terminalreporter, self.recorder.results, self.folder)
