@@ -47,7 +47,8 @@ def _replace(lines: list[bytes], edit: Replace) -> None:
         raise Moved(f"line {edit.line} is {mask(_text(line))!r} and no longer {edit.old!r}")
     body = line.rstrip(b"\r\n")
     ending = line[len(body) :]
-    new = edit.new.encode().replace(b"\n", ending or b"\n")
+    between = ending if ending.endswith(b"\n") else b"\n"
+    new = edit.new.encode().replace(b"\n", between)
     lines[edit.line - 1] = new.replace(b"{}", body) + ending
 
 
