@@ -202,7 +202,10 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     if mask := units.mask(readings, unit):
         text = f"-> {mask.target}" if mask.target else "(empty)"
         source = Source(mask.path, 0, text, changed=mask.changed)
-        return Persisted(unit, f"masked ({mask.path})", settles=(source,))
+        # A mask keeps systemd from starting it, but not D-Bus from running a program itself.
+        past = tuple(s for s in _by_bus(readings, parameters) if _runs_a_program(s))
+        word = f"masked ({mask.path})" + (", which does not keep D-Bus from it" if past else "")
+        return Persisted(unit, word, past, settles=(source,), by_program=past)
     said = readings.output("unit")
     state = _properties(said.stdout) if said.status == 0 else {}
     starts = [*_by_links(readings, unit), *_by_own_units(readings, unit)]
@@ -222,7 +225,7 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
             enabled=state.get("UnitFileState", ""),
             site_rules=site_rules(readings),
             needs=tuple(s for s in starts if _fails_with_it(s)),
-            by_program=tuple(s for s in starts if s.text.partition("=")[0].strip() == "Exec"),
+            by_program=tuple(s for s in starts if _runs_a_program(s)),
             in_the_way=blocking.path if blocking else "",
             link=mask_path.target if mask_path else None,
         )
@@ -334,6 +337,10 @@ def _by_bus(readings: Readings, parameters: Parameters) -> Iterator[Source]:
             continue  # D-Bus asks for a unit that is not there
         yield Source(file.path, count, line, changed=file.changed, note="lets D-Bus start it")
         return  # the first folder that has the name counts
+
+
+def _runs_a_program(source: Source) -> bool:
+    return source.text.partition("=")[0].strip() == "Exec"
 
 
 def _has_name(readings: Readings, name: str, unit: str) -> bool:

@@ -71,7 +71,8 @@ def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
     changes: list[Change] = []
     if fact.enabled == "enabled" and fact.link is None:
         changes.append(UnitChange(fact.unit, "disable", fact.active, fact.enabled, why))
-    changes.append(LinkChange(f"{MASK_FOLDER}/{fact.unit}", NOTHING, fact.link, why))
+    if not fact.settles:  # what settles it is a mask that lies there already
+        changes.append(LinkChange(f"{MASK_FOLDER}/{fact.unit}", NOTHING, fact.link, why))
     changes += [
         ByHand(
             f"{start} has D-Bus run the program itself ({start.text}), which no mask prevents: "
