@@ -15,7 +15,18 @@ from typing import Any
 import msgspec
 
 from hale import atomic, edit
-from hale.change import ByHand, Change, Edit, Effect, FileChange
+from hale.change import (
+    ByHand,
+    Change,
+    Edit,
+    Effect,
+    FileChange,
+    LinkChange,
+    ModuleChange,
+    SwapChange,
+    UnitChange,
+    ValueChange,
+)
 from hale.errors import HaleError, Where
 from hale.fact import Fact, mask
 from hale.results import Row
@@ -74,6 +85,7 @@ class Red(msgspec.Struct, frozen=True):
     fact: Any
 
 
+Other = LinkChange | ModuleChange | SwapChange | UnitChange | ValueChange
 Contents = Callable[[str], bytes | None]
 
 
@@ -101,7 +113,7 @@ def host_plan(
     Raises edit.Moved where a file is not as the facts have it.
     """
     files: dict[str, list[FileChange]] = {}
-    order: list[tuple[str, Change]] = []
+    order: list[FileChange | Other] = []
     asked_by: dict[Any, list[str]] = {}
     by_hand: list[Note] = []
     for one in red:
@@ -110,26 +122,34 @@ def host_plan(
             if isinstance(change, ByHand):
                 by_hand.append(Note(requirement, one.case.aspect, change.what))
                 continue
-            key = change.path if isinstance(change, FileChange) else change
+            key = _key(change)
             if key not in asked_by:
-                order.append((requirement, change))
+                order.append(change)
             asked_by.setdefault(key, []).append(requirement)
             if isinstance(change, FileChange):
                 files.setdefault(change.path, []).append(change)
     steps = []
-    for _, change in sorted(order, key=lambda entry: _rank(entry[1])):
+    for change in sorted(order, key=_rank):
         if isinstance(change, FileChange):
-            wanted = tuple(dict.fromkeys(asked_by[change.path]))
+            wanted = tuple(dict.fromkeys(asked_by[_key(change)]))
             steps.append(_file_step(wanted, files[change.path], read(change.path)))
         else:
-            steps.append(Step(tuple(dict.fromkeys(asked_by[change])), change))
+            steps.append(Step(tuple(dict.fromkeys(asked_by[_key(change)])), change))
     notes = tuple(dict.fromkeys(by_hand))
     return HostPlan(host, machine_id, tuple(steps), notes, tuple(unknown))
 
 
-def _rank(change: Change) -> int:
-    """What lasts first, then what holds now: a power cut in between leaves the better half."""
-    return 0 if isinstance(change, FileChange) else 1
+def _key(change: FileChange | Other) -> object:
+    """What it does, whatever for: several requirements may want the same for their own reasons."""
+    if isinstance(change, FileChange):
+        return change.path
+    return msgspec.structs.replace(change, why="")
+
+
+def _rank(change: FileChange | Other) -> int:
+    """What lasts goes before what holds now, and a unit before what it would turn on again."""
+    kinds = (FileChange, LinkChange, UnitChange, ModuleChange, ValueChange, SwapChange)
+    return kinds.index(type(change))
 
 
 def _file_step(

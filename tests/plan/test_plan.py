@@ -10,7 +10,17 @@ import msgspec
 import pytest
 
 from hale import edit, plan
-from hale.change import Append, ByHand, Change, FileChange, Replace, ValueChange
+from hale.change import (
+    Append,
+    ByHand,
+    Change,
+    FileChange,
+    LinkChange,
+    ModuleChange,
+    Replace,
+    SwapChange,
+    ValueChange,
+)
 from hale.errors import HaleError
 from lab.machine import Lab
 
@@ -58,6 +68,18 @@ def test_two_requirements_share_one_write(monkeypatch: pytest.MonkeyPatch) -> No
     assert file.diff.split("\n")[3:] == [" # kept", "-b = 0", "+b = 1", " last", "+a = 1"]
     assert kernel.change == value, "files come before what holds only until the next boot"
     assert found.by_hand == (plan.Note("B", "persisted", "walk"),)
+
+
+def test_the_same_change_for_two_reasons_is_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = {name: (ModuleChange("br_netfilter", f"for {name}"),) for name in ("A", "B")}
+    swap: tuple[Change, ...] = (SwapChange("/dev/sda2", 0, "off"), LinkChange("/l", "/t", None, ""))
+    found = made(monkeypatch, {**load, "C": swap}, {})
+    assert [s.requirements for s in found.steps] == [("C",), ("A", "B"), ("C",)]
+    assert [type(s.change).__name__ for s in found.steps] == [
+        "LinkChange",
+        "ModuleChange",
+        "SwapChange",
+    ]
 
 
 def test_a_file_that_moved_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
