@@ -20,11 +20,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from hale import terminal
+from hale.controller import ROW
 from hale.results import Override, Result, Results
 from hale.terminal import SIGN, printable
 from hale.verdicts import Verdict
 
-ROW = "hale_row"  # hale/plugin.py keeps a report's row under this name
 # pytest-html's name for each verdict: its filters and its script know no others. What is red
 # comes first in the table.
 OUTCOME = {

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from _pytest.junitxml import xml_key
 
-from hale.html import ROW, HasRecorder
+from hale.controller import ROW
+from hale.html import HasRecorder
 
 NAMES = ("host", "requirement", "aspect", "verdict")
 

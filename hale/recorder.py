@@ -56,6 +56,7 @@ class Recorder:
         ]
         self.results.hosts = hosts
         self._write()
+        self._written = -EVERY  # with the first row it is time again: the hosts have answered
 
     def record(self, raw: dict[str, Any]) -> None:
         """Take one judged row, as it came from a worker."""

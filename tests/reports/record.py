@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from hale import evidence, results
+from hale import evidence, provenance, results
 
 DATA = Path(__file__).parent / "data"
 SUBJECTS = ("br_netfilter", "bridge", "hostname", "hosts_file", "identity", "swap", "sysctl")
@@ -34,6 +34,7 @@ def main(run: Path) -> None:
     saved = evidence.load(run / "evidence.json")
     raw = msgspec.to_builtins(saved)
     raw["inventory"] = "inventory.ini"
+    raw["inventory_sha256"] = provenance.sha256(DATA / "inventory.ini")
     for host in raw["hosts"].values():
         host["outputs"] = {
             name: output
