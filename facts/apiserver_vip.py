@@ -12,6 +12,7 @@ Sources: kubernetes.io, "Kubernetes API health endpoints", "PKI certificates and
 kubeadm's "Creating Highly Available Clusters"; curl(1), EXIT CODES and --write-out.
 """
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -124,7 +125,8 @@ def _answer(url: str, lines: Sequence[str]) -> Answer:
         got = next(i for i in range(start, len(lines)) if lines[i].startswith("got "))
         _, exit_, http, address = [*lines[got].split(), ""][:4]
         said = [line.removeprefix("| ") for line in lines[start + 1 : got]]
-        error = [line for line in said if line.startswith("curl: ")]
+        # How long it waited differs from run to run, and the answer does not.
+        error = [re.sub(r" after \d+ ms", "", x) for x in said if x.startswith("curl: ")]
         body = [line for line in said if not line.startswith("curl: ")]
         return Answer(url, int(exit_), int(http), address, "\n".join(body).strip(), " ".join(error))
     except (ValueError, StopIteration):
