@@ -28,7 +28,7 @@ SEPARATED = (
     "--junit-xml",
     "--log-file",
 )
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def joined(arguments: list[str]) -> list[str]:

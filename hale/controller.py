@@ -1,5 +1,6 @@
 """The run: gathers before the first test, and keeps the results from the first moment on."""
 
+import contextlib
 import gc
 import sys
 import time
@@ -209,6 +210,14 @@ class Controller:
         }
         reasons = incomplete(self.audit, self.selected, self.recorder.unjudged)
         self.recorder.end(int(exitstatus), reasons, booted)
+
+    def discard_nothing(self) -> None:
+        """Remove the reports of a run that judged nothing: an empty one looks like a good one."""
+        if self.recorder is None:
+            for name in ("report.html", "junit.xml"):
+                (self.folder / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it holds evidence.json: hosts were asked
+                self.folder.rmdir()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -34,11 +34,15 @@ def load(path: Path) -> Saved:
         version = msgspec.json.decode(raw, type=_Version).schema
         if version != SCHEMA:
             raise HaleError(f"schema {version}; this is {SCHEMA}.", Where(path))
-        return msgspec.json.decode(raw, type=Saved)
+        saved = msgspec.json.decode(raw, type=Saved)
     except OSError as error:
         raise HaleError(f"cannot read the evidence: {error.strerror}.", Where(path)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HaleError(f"this is no evidence: {error}.", Where(path)) from None
+    for name, told in saved.hosts.items():
+        if told.host != name:
+            raise HaleError(f"{name} has the answers of {told.host}.", Where(path))
+    return saved
 
 
 class _Version(msgspec.Struct):

@@ -58,16 +58,19 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(html.Page(controller), "hale-html")
 
 
+@pytest.hookimpl(trylast=True)  # after pytest-html has written its page
 def pytest_unconfigure(config: pytest.Config) -> None:
     connection.close_sessions()
+    if controller := config.stash.get(RUN, None):
+        controller.discard_nothing()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
     config = session.config
+    if config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR:
+        config.args = [str(CHECKS)]  # typed somewhere below the top of the tree
     if AUDIT in config.stash:
-        if config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR:
-            config.args = [str(CHECKS)]  # typed somewhere below the top of the tree
         return
     for argument in config.args:
         path = Path(argument.partition("::")[0]).resolve()

@@ -1,0 +1,119 @@
+"""evidence.json: written whole, for the operator alone; what is none is said to be none."""
+
+import json
+import math
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from hale import atomic, evidence
+from hale.errors import HaleError
+from hale.evidence import Saved
+from hale.fact import Evidence, File, Output
+
+DATA = Path(__file__).parent / "data/evidence.json"
+
+
+def saved(**hosts: Evidence) -> Saved:
+    return Saved(evidence.SCHEMA, "inventory.ini", "0" * 64, "document", hosts)
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    told = Evidence(
+        "a",
+        outputs={"x.y": Output("y", 3, "ü\x00\u2028", "err\x1b[0m", 1.5, "script")},
+        listed={"/a\nb": File("/a\nb", "f", None, 1.25, ("", "\r"), "")},
+        patterns=frozenset({"/a*"}),
+        hidden={"/x": "Permission denied"},
+        clock=None,
+    )
+    path = tmp_path / "evidence.json"
+    evidence.save(saved(a=told), path)
+    assert evidence.load(path) == saved(a=told)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600  # it holds the hosts' configuration
+
+
+def test_what_is_recorded_is_loaded() -> None:
+    found = evidence.load(DATA)
+    assert len(found.hosts) == 5
+    assert found.hosts["k8s-node-02"].down
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"", "this is no evidence"),
+        (b"{}", "schema none; this is hale.evidence/"),
+        (b'{"schema": "hale.evidence/9"}', "schema hale.evidence/9; this is hale.evidence/"),
+        (b'{"schema": 1}', "this is no evidence"),
+        (b'{"schema": "hale.evidence/1"}', "this is no evidence: Object missing required field"),
+        (b"\xff\xfe\0", "this is no evidence"),
+        (b'{"schema": "caf\xe9"}', "this is no evidence"),
+        (b"\xef\xbb\xbf{}", "this is no evidence"),
+        (b"\0" * 1000, "this is no evidence"),
+        (b"[" * 100_000, "this is no evidence"),
+        (b'{"x": ' + b"[" * 100_000, "this is no evidence"),
+        (DATA.read_bytes()[:-1000], "this is no evidence"),
+        (DATA.read_bytes() + b"{}", "this is no evidence"),
+        (DATA.read_bytes().replace(b"\n", b"\r\n"), ""),
+    ],
+    ids=[
+        "empty", "other", "newer", "number", "nothing-else", "utf16", "latin1", "bom", "nul",
+        "deep", "deep-inside", "cut-off", "two", "crlf",
+    ],
+)  # fmt: skip
+def test_malformed(tmp_path: Path, content: bytes, error: str) -> None:
+    path = tmp_path / "evidence.json"
+    path.write_bytes(content)
+    if not error:
+        assert evidence.load(path) == evidence.load(DATA)
+        return
+    with pytest.raises(HaleError) as raised:
+        evidence.load(path)
+    assert str(raised.value).startswith(f"{path}: {error}")
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [(".", "Is a directory"), ("none.json", "No such file"), ("/proc/self/mem", "Input/output")],
+)
+def test_what_is_no_file(tmp_path: Path, path: str, error: str) -> None:
+    with pytest.raises(HaleError, match=f"cannot read the evidence: {error}"):
+        evidence.load(tmp_path / path)
+
+
+def test_the_answers_of_another_host(tmp_path: Path) -> None:
+    whole = json.loads(DATA.read_text())
+    whole["hosts"]["k8s-master-02"] = whole["hosts"]["k8s-master-01"]
+    path = tmp_path / "evidence.json"
+    path.write_text(json.dumps(whole))
+    with pytest.raises(HaleError, match="k8s-master-02 has the answers of k8s-master-01"):
+        evidence.load(path)
+
+
+# --- atomic.write ---
+
+
+def test_a_file_is_there_whole_or_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    atomic.write(path, b"old", mode=0o640)
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"old", 0o640)
+
+    def full(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        atomic.write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_no_time_is_nan() -> None:
+    """nan is null in JSON, and null is no number: the file could not be read again."""
+    for told in evidence.load(DATA).hosts.values():
+        assert all(math.isfinite(f.changed) for f in told.listed.values())

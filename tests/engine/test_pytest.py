@@ -1,0 +1,601 @@
+"""`pytest --hosts=…` behaves as people who know pytest expect: the real command, no host needed."""
+
+import json
+import os
+import re
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.engine.typed import DATA, EVIDENCE, ROOT, SYSCTL, Done, copy_of_the_tree, typed
+
+HOSTS = ["k8s-master-01", "k8s-master-02", "k8s-master-03", "k8s-node-01", "k8s-node-02"]
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """All of the recorded subjects, judged once for several tests."""
+    return typed(tmp_path_factory.mktemp("judged"), *EVIDENCE, SYSCTL, "checks/test_masters.py")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """A copy of the tree, and the environment to run it with."""
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    return folder, copy_of_the_tree(folder)
+
+
+# --- without --hosts nothing is contacted ---
+
+
+@pytest.mark.parametrize("where", [".", "checks", "facts", "hale"])
+def test_without_hosts_it_says_what_to_type(tmp_path: Path, where: str) -> None:
+    done = typed(tmp_path / "r", cwd=ROOT / where)
+    assert done.code == 4
+    for part in ("--hosts=all", "'masters,!k8s-master-01'", "masters (3)", "workers (2)"):
+        assert part in done.said
+    assert done.folder is None
+
+
+@pytest.mark.parametrize("words", [[SYSCTL, "--collect-only"], ["-n2", "-k", "swap"]])
+def test_without_hosts_whatever_else_is_typed(tmp_path: Path, words: list[str]) -> None:
+    done = typed(tmp_path / "r", *words)
+    assert done.code == 4
+    assert "no host is contacted without --hosts" in done.said
+    assert done.folder is None
+
+
+@pytest.mark.parametrize("word", ["--help", "--markers", "--fixtures", "--version"])
+def test_words_that_ask_for_help(tmp_path: Path, word: str) -> None:
+    done = typed(tmp_path / "r", word)
+    assert done.code == 0
+    assert {
+        "--help": "--connect-timeout",
+        "--markers": "chapter9",
+        "--fixtures": "requirement",
+        "--version": "pytest",
+    }[word] in done.said
+    assert done.folder is None
+
+
+@pytest.mark.parametrize(
+    ("expression", "error"),
+    [
+        ("", "--hosts= leaves no host"),
+        ("k8s-nodes-01", "no host or group 'k8s-nodes-01' in {}. Did you mean k8s-node-01?"),
+        ("masters,!masters", "--hosts=masters,!masters leaves no host"),
+        ("nope://x", "Unknown connection type 'nope'"),
+        ("k8s-node-01,ssh://k8s-node-01", "names k8s-node-01 twice"),
+    ],
+)
+def test_hosts_that_name_nothing(tmp_path: Path, expression: str, error: str) -> None:
+    inventory = DATA / "inventory.ini"
+    done = typed(tmp_path / "r", f"--hosts={expression}", f"--inventory={inventory}")
+    assert done.code == 4
+    assert error.format(inventory) in done.said
+    assert "Traceback" not in done.said
+    assert done.folder is None
+
+
+# --- ids, markers, expressions ---
+
+
+def collected(tmp_path: Path, *words: str) -> list[str]:
+    done = typed(tmp_path / "r", "--collect-only", "-q", *words)
+    assert done.code in (0, 5), done.said
+    assert done.folder is None  # nothing was judged, so there is nothing to keep
+    return [line for line in done.said.splitlines() if "::" in line]
+
+
+def test_ids_are_unique_and_stable(tmp_path: Path) -> None:
+    words = ("--hosts=all", f"--inventory={DATA / 'inventory.ini'}", "--profile=extended")
+    ids = collected(tmp_path, *words)
+    assert len(ids) == len(set(ids)) > 100
+    assert "checks/test_swap.py::test_persisted[k8s-node-01-SWAP-OFF]" in ids
+    assert "checks/test_masters.py::test_inventory[cluster-NODES-ODD-MASTERS]" in ids
+    shape = r"checks/test_(\w+)\.py::test_(inventory|runtime|persisted|drill)\[([\w-]+)\]"
+    for name in ids:
+        assert re.fullmatch(shape, name), name
+
+
+def test_the_extended_profile_is_the_documents_and_more(tmp_path: Path) -> None:
+    words = ("--hosts=all", f"--inventory={DATA / 'inventory.ini'}")
+    document = collected(tmp_path, *words)
+    extended = collected(tmp_path, *words, "--profile=extended")
+    assert set(document) < set(extended)
+
+
+@pytest.mark.parametrize(
+    ("words", "count", "part"),
+    [
+        (["-m", "chapter9 and sysctl and persisted"], 15, "test_persisted"),
+        (["-m", "masters and inventory"], 1, "NODES-ODD-MASTERS"),
+        (["-m", "extended"], 0, ""),
+        (["-k", "SYS-IP-FORWARD and k8s-node-01"], 2, "k8s-node-01-SYS-IP-FORWARD"),
+        (["-k", "SYS-IP-FORWARD and not node", "-m", "critical"], 6, "k8s-master"),
+        ([f"{SYSCTL}::test_persisted[k8s-node-01-SYS-IP-FORWARD]"], 1, "k8s-node-01"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else None,
+)
+def test_choosing_tests(tmp_path: Path, words: list[str], count: int, part: str) -> None:
+    ids = collected(tmp_path, *EVIDENCE, *words)
+    assert len(ids) == count
+    assert all(part in name for name in ids)
+
+
+def test_choosing_hosts(tmp_path: Path) -> None:
+    """All kinds of words are in test_selection.py; here is that pytest hands them on."""
+    words = (*EVIDENCE, "-k", "SYS-IP-FORWARD and runtime")
+    ids = collected(tmp_path, "--hosts=all,!k8s-node-*,!k8s-master-02", *words)
+    names = [re.sub(r".*\[(.*)-SYS-IP-FORWARD]", r"\1", name) for name in ids]
+    assert names == ["k8s-master-01", "k8s-master-03"]
+
+
+# --- verdicts and exit codes ---
+
+
+def test_the_recorded_hosts(judged: Done) -> None:
+    assert judged.code == 1
+    forward = {h: judged.of(h) for h in HOSTS}
+    told = {
+        h: [v[f"SYS-IP-FORWARD {a}"] for a in ("runtime", "persisted")] for h, v in forward.items()
+    }
+    assert told == {
+        "k8s-master-01": ["PASS", "PASS"],
+        "k8s-master-02": ["FAIL", "FAIL"],
+        "k8s-master-03": ["FAIL", "FAIL"],
+        "k8s-node-01": ["PASS", "FAIL"],
+        "k8s-node-02": ["UNKNOWN", "UNKNOWN"],
+    }
+    assert judged.of("cluster") == {"NODES-ODD-MASTERS inventory": "PASS"}
+    found = judged.results
+    assert (found.run.state, found.run.exit_status) == ("finished", 1)
+    assert any("deselected" in reason for reason in found.run.incomplete)
+    assert "INCOMPLETE" in judged.said
+    down = [r for r in found.results if r.host == "k8s-node-02"]
+    assert {r.actual for r in down} == {
+        "k8s-node-02: proxy dialer did not pass back a connection. Try `ssh -v` by hand."
+    }
+
+
+def test_pytests_own_count_agrees(judged: Done) -> None:
+    counts = Counter(judged.verdicts.values())
+    assert (
+        f"{counts['FAIL']} failed, {counts['PASS']} passed, {counts['UNKNOWN']} errors"
+        in judged.said
+    )
+    assert judged.folder
+    suite = ElementTree.parse(judged.folder / "junit.xml").getroot()[0]
+    assert [int(suite.get(key) or 0) for key in ("tests", "failures", "errors", "skipped")] == [
+        len(judged.verdicts),
+        counts["FAIL"],
+        counts["UNKNOWN"],
+        counts["N-A"],
+    ]
+
+
+def test_all_green_is_0(tmp_path: Path) -> None:
+    done = typed(tmp_path, *EVIDENCE, SYSCTL, "-k", "SYS-IP-FORWARD and k8s-master-01")
+    assert done.code == 0, done.said
+    assert set(done.verdicts.values()) == {"PASS"}
+    assert "INCOMPLETE" in done.said
+
+
+def test_nothing_selected_is_5(tmp_path: Path) -> None:
+    assert typed(tmp_path, *EVIDENCE, "-k", "nothing-has-this-name").code == 5
+
+
+def test_a_role_that_excludes_a_host_is_not_applicable(tmp_path: Path) -> None:
+    done = typed(tmp_path, *EVIDENCE, "--hosts=k8s-node-01", "-m", "masters and not cluster")
+    rows = [r for r in done.results.results if r.host == "k8s-node-01"]
+    if not rows:
+        pytest.skip("the standard has no requirement of masters alone")
+    assert {(str(r.verdict), r.actual) for r in rows} == {("N-A", "concerns masters only")}
+
+
+def test_cluster_rows_need_all_their_hosts(tmp_path: Path) -> None:
+    """Judged on a part of the hosts, `one leader` or `all agree` would pass too easily."""
+    done = typed(
+        tmp_path, *EVIDENCE, "--hosts=k8s-master-01", "--profile=extended", "-k", "cluster"
+    )
+    assert set(done.verdicts) == {
+        row for row in done.verdicts if row.requirement == "NODES-ODD-MASTERS"
+    }
+    assert "hosts of the inventory left out: k8s-master-02" in done.said
+    left_out = {(r.host, r.requirement) for r in done.results.deselected}
+    assert ("cluster", "CLOCK-SKEW") in left_out
+
+
+@pytest.mark.parametrize(("word", "red"), [("-x", 1), ("--maxfail=3", 3)])
+def test_stopping_early(tmp_path: Path, word: str, red: int) -> None:
+    done = typed(tmp_path, *EVIDENCE, SYSCTL, word)
+    assert done.code == 1
+    found = done.results
+    assert found.run.state == "interrupted"
+    not_judged = [r for r in found.results if r.actual.startswith("not judged")]
+    judged = [r for r in found.results if r not in not_judged]
+    assert sum(r.verdict.red for r in judged) == red
+    assert not_judged
+    assert {str(r.verdict) for r in not_judged} == {"UNKNOWN"}
+    assert any("selected but not judged" in reason for reason in found.run.incomplete)
+
+
+def test_last_failed(tmp_path: Path) -> None:
+    words = (*EVIDENCE, SYSCTL, "-k", "SYS-IP-FORWARD")
+    cache = ("-o", f"cache_dir={tmp_path / 'cache'}")
+    plain = ["-q", *cache, *words]
+    first = typed(tmp_path / "a", plain=[*plain, f"--reports={tmp_path / 'a'}"])
+    red = {row for row, verdict in first.verdicts.items() if verdict in ("FAIL", "UNKNOWN")}
+    second = typed(tmp_path / "b", plain=[*plain, "--lf", f"--reports={tmp_path / 'b'}"])
+    assert set(second.verdicts) == red
+    assert len(red) == 7
+
+
+# --- plugins beside us ---
+
+
+def rows(done: Done) -> set[tuple[str, str, str]]:
+    return {(r.test, str(r.verdict), r.actual) for r in done.results.results}
+
+
+@pytest.mark.parametrize("words", [["-n2"], ["-n0"]])
+def test_xdist_finds_the_same(tmp_path: Path, judged: Done, words: list[str]) -> None:
+    done = typed(tmp_path, *EVIDENCE, SYSCTL, "checks/test_masters.py", *words)
+    assert done.code == 1
+    assert rows(done) == rows(judged)
+    assert done.results.run.state == "finished"
+    assert done.results.hosts == judged.results.hosts
+
+
+@pytest.mark.parametrize(
+    ("plugin", "missing"),
+    [("html", "report.html"), ("junitxml", "junit.xml"), ("xdist", "")],
+)
+def test_without_a_plugin(tmp_path: Path, judged: Done, plugin: str, missing: str) -> None:
+    words = (SYSCTL, "checks/test_masters.py", "-p", f"no:{plugin}")
+    done = typed(tmp_path, *EVIDENCE, *words)
+    assert done.code == 1
+    assert "INTERNALERROR" not in done.said
+    assert rows(done) == rows(judged)
+    assert done.folder
+    whole = {"evidence.json", "results.json", "report.html", "junit.xml"}
+    assert {p.name for p in done.folder.iterdir()} == whole - {missing}
+
+
+def test_own_places_for_the_reports(tmp_path: Path) -> None:
+    page, xml = tmp_path / "own.html", tmp_path / "own.xml"
+    done = typed(tmp_path / "r", *EVIDENCE, SYSCTL, f"--html={page}", f"--junitxml={xml}")
+    assert "k8s-master-01" in page.read_text()
+    assert "k8s-master-01" in xml.read_text()
+    assert done.folder
+    assert {p.name for p in done.folder.iterdir()} == {"evidence.json", "results.json"}
+
+
+def test_options_in_two_words_from_anywhere(tmp_path: Path) -> None:
+    """pytest takes what exists for a path of tests, and its folder for the project."""
+    page = tmp_path / "own.html"
+    page.touch()
+    words = [
+        *("--evidence", str(DATA / "evidence.json"), "--inventory", str(DATA / "inventory.ini")),
+        *("--html", str(page), "--reports", str(tmp_path / "r"), "-k", "SYS-IP-FORWARD"),
+    ]
+    (tmp_path / "r").mkdir()
+    done = typed(tmp_path / "r", plain=words)
+    assert len(done.verdicts) == 10
+    assert "k8s-master-01" in page.read_text()
+
+
+def test_options_in_the_environment(tmp_path: Path) -> None:
+    always = f"--inventory '{DATA / 'inventory.ini'}' -k SYS-IP-FORWARD"
+    done = typed(tmp_path, EVIDENCE[0], more={"PYTEST_ADDOPTS": always})
+    assert len(done.verdicts) == 10
+
+
+@pytest.mark.parametrize("where", ["checks", "facts", "/"])
+def test_from_another_folder(tmp_path: Path, where: str) -> None:
+    named = [str(ROOT / "checks")] if where == "/" else []
+    done = typed(tmp_path, *EVIDENCE, "-k", "SYS-IP-FORWARD", *named, cwd=ROOT / where)
+    assert len(done.verdicts) == 10
+    assert f"{SYSCTL}::test_runtime[k8s-node-01-SYS-IP-FORWARD]" in {
+        r.test for r in done.results.results
+    }
+
+
+def test_outside_of_the_tree_it_says_where_to_go(tmp_path: Path) -> None:
+    done = typed(tmp_path, plain=["--hosts=all"], cwd=tmp_path)
+    assert done.code == 4
+    assert f"Go to {ROOT}, or type: pytest {ROOT}/checks --hosts=all" in done.said
+
+
+def test_another_suite_of_testinfra_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "test_own.py").write_text("def test_own(host): assert host.run('true').rc == 0\n")
+    done = typed(tmp_path, plain=["-q", "--hosts=local://"], cwd=tmp_path)
+    assert done.code == 0, done.said
+    assert "1 passed" in done.said
+
+
+def test_another_project_for_the_tree_is_refused(tmp_path: Path) -> None:
+    done = typed(tmp_path, *EVIDENCE, "--rootdir=/")
+    assert done.code == 4
+    assert f"run it in {ROOT}" in done.said
+
+
+# --- what is wrong with what we were given ---
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "error"),
+    [
+        ("inventory.ini", "\n[masters\n", r"inventory\.ini:\d+: '\[masters' is no section"),
+        ("inventory.ini", "\nhale_nope__x=1\n", r"inventory\.ini:\d+: hale_nope__x overrides"),
+        (
+            "inventory.ini",
+            "\nhale_sys_ip_forward__value=x\n",
+            r"inventory\.ini:\d+: SYS-IP-FORWARD",
+        ),
+        ("standard/09-kernel.toml", "\nx = \n", r"09-kernel\.toml:\d+: no valid TOML"),
+        ("standard/09-kernel.toml", "\n[A-B]\n", r"09-kernel\.toml:\d+: A-B: missing the field"),
+        ("pytest.ini", "\naddopts = \n", r"pytest\.ini:\d+: duplicate name 'addopts'"),
+    ],
+)
+def test_malformed_inputs(
+    tree: tuple[Path, dict[str, str]],
+    tmp_path: Path,
+    name: str,
+    change: str,
+    error: str,
+) -> None:
+    folder, more = tree
+    with (folder / name).open("a") as file:
+        file.write(change)
+    words = ["-n2"] if name == "inventory.ini" else []
+    done = typed(tmp_path / "r", "--hosts=all", *words, cwd=folder, more=more)
+    assert done.code == 4
+    assert re.search(error, done.said)
+    assert "Traceback" not in done.said
+    assert "INTERNALERROR" not in done.said
+    assert done.folder is None
+
+
+def test_evidence_that_was_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "evidence.json"
+    raw = (DATA / "evidence.json").read_bytes()
+    path.write_bytes(raw[: len(raw) // 2])
+    done = typed(tmp_path / "r", f"--evidence={path}", EVIDENCE[1])
+    assert done.code == 4
+    assert "this is no evidence" in done.said
+
+
+def test_evidence_of_hosts_that_it_does_not_hold(tmp_path: Path) -> None:
+    path = tmp_path / "evidence.json"
+    saved = json.loads((DATA / "evidence.json").read_text())
+    del saved["hosts"]["k8s-node-02"]
+    path.write_text(json.dumps(saved))
+    words = (f"--evidence={path}", EVIDENCE[1], "-k", "SYS-IP-FORWARD")
+    done = typed(tmp_path / "r", *words, "--hosts=all")
+    assert done.code == 4
+    assert f"{path} holds nothing of k8s-node-02" in done.said
+    done = typed(tmp_path / "r", *words)
+    assert "hosts of the inventory left out: k8s-node-02" in done.said
+    assert not done.of("k8s-node-02")
+
+
+def test_evidence_of_another_inventory_says_so(tmp_path: Path, judged: Done) -> None:
+    other = tmp_path / "inventory.ini"
+    other.write_text((DATA / "inventory.ini").read_text() + "# changed since\n")
+    done = typed(tmp_path / "r", EVIDENCE[0], f"--inventory={other}", "-k", "SYS-IP-FORWARD")
+    assert "gathered with another inventory, or another state of it: inventory.ini" in done.said
+    assert "another inventory" in done.results.run.evidence_from
+    assert "another inventory" not in judged.said
+
+
+def test_what_was_not_gathered_is_unknown(tmp_path: Path) -> None:
+    """The recorded evidence is of five subjects; the others are not found to be absent."""
+    done = typed(tmp_path, *EVIDENCE, "--hosts=k8s-master-01", "-m", "swap or selinux or limits")
+    assert set(done.verdicts.values()) == {"UNKNOWN"}
+    assert all("not in the evidence" in r.actual for r in done.results.results)
+
+
+@pytest.mark.parametrize(
+    ("word", "error"),
+    [
+        ("--connect-timeout=nan", "invalid seconds value: 'nan'"),
+        ("--connect-timeout=-1", "invalid seconds value: '-1'"),
+        ("--gather-timeout=soon", "invalid seconds value: 'soon'"),
+        ("--profile=own", "invalid choice: 'own'"),
+        ("--reports=/proc/none", "--reports: /proc/none: No such file or directory"),
+        ("checks/test_nope.py", "file or directory not found: checks/test_nope.py"),
+        (f"{SYSCTL}::test_nope", "not found: "),
+    ],
+)
+def test_options_that_are_wrong(tmp_path: Path, word: str, error: str) -> None:
+    done = typed(tmp_path / "r", *EVIDENCE, word)
+    assert done.code == 4
+    assert error in done.said
+    assert "Traceback" not in done.said
+    assert done.folder is None  # an empty report would look like a good one
+
+
+# --- checks and facts that are wrong: never PASS ---
+
+BY_REQUIREMENT = """
+import pytest
+
+def test_runtime(sysctl, case) -> None:
+    name = f"{case.host_name} {case.requirement.id}"
+    if name == "k8s-master-01 SYS-IP-FORWARD":
+        assert sysctl.value == 1
+    elif name == "k8s-master-02 SYS-IP-FORWARD":
+        assert sysctl.value == 1
+    elif name == "k8s-master-03 SYS-IP-FORWARD":
+        raise RuntimeError("oops")
+    elif name == "k8s-node-01 SYS-IP-FORWARD":
+        sysctl.nope
+    elif name == "k8s-master-01 SYS-BRIDGE-IPTABLES":
+        raise SystemExit(0)
+    elif name == "k8s-master-02 SYS-BRIDGE-IPTABLES":
+        pytest.skip("not today")
+    elif name == "k8s-master-03 SYS-BRIDGE-IPTABLES":
+        pytest.importorskip("nope")
+    elif name == "k8s-node-01 SYS-BRIDGE-IPTABLES":
+        pytest.fail("by hand")
+
+def test_persisted(case) -> None:
+    pass
+"""
+
+
+def test_checks_that_are_wrong(tree: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    folder, more = tree
+    (folder / SYSCTL).write_text(BY_REQUIREMENT)
+    done = typed(tmp_path / "r", *EVIDENCE, SYSCTL, cwd=folder, more=more)
+    told = {(r.host, r.requirement, r.aspect): (r.verdict, r.actual) for r in done.results.results}
+    first, second = "SYS-IP-FORWARD", "SYS-BRIDGE-IPTABLES"
+    for host, requirement, verdict, reason in (
+        ("k8s-master-01", first, "PASS", "net.ipv4.ip_forward is 1"),
+        ("k8s-master-02", first, "FAIL", "net.ipv4.ip_forward is 0"),
+        ("k8s-master-03", first, "UNKNOWN", "RuntimeError: oops"),
+        ("k8s-node-01", first, "UNKNOWN", "no attribute 'nope'"),
+        ("k8s-node-02", first, "UNKNOWN", "proxy dialer did not pass back a connection"),
+        ("k8s-master-01", second, "UNKNOWN", "SystemExit"),
+        ("k8s-master-02", second, "UNKNOWN", "the check was switched off: "),
+        ("k8s-master-03", second, "UNKNOWN", "the check was switched off: "),
+        ("k8s-node-01", second, "UNKNOWN", "by hand"),
+    ):
+        said = told[host, requirement, "runtime"]
+        assert (said[0], reason in said[1]) == (verdict, True), (host, requirement, said)
+    for (_, _, aspect), (verdict, actual) in told.items():
+        if aspect == "persisted":
+            assert verdict == "UNKNOWN"
+            assert "passed without looking at its fact" in actual
+    assert done.code == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "arguments", "reason"),
+    [
+        ("@pytest.mark.skip('later')", "sysctl", "the check was switched off: "),
+        ("", "sysctl, nope", "FixtureLookupError: ('nope'"),
+        (
+            "@pytest.fixture\ndef broken(): yield; raise OSError('teardown')",
+            "sysctl, broken",
+            "OSError: teardown",
+        ),
+    ],
+    ids=["skip", "no-fixture", "teardown"],
+)
+def test_checks_that_are_wrong_around_their_body(
+    tree: tuple[Path, dict[str, str]], tmp_path: Path, before: str, arguments: str, reason: str
+) -> None:
+    folder, more = tree
+    text = f"import pytest\n{before}\ndef test_runtime({arguments}): pass\n"
+    (folder / SYSCTL).write_text(f"{text}\ndef test_persisted(): pass\n")
+    one = f"{SYSCTL}::test_runtime[k8s-master-01-SYS-IP-FORWARD]"
+    done = typed(tmp_path / "r", *EVIDENCE, one, cwd=folder, more=more)
+    (row,) = done.results.results
+    assert str(row.verdict) == "UNKNOWN", done.said
+    assert reason in row.actual
+    assert done.code == 1
+
+
+def test_an_assertion_inside_a_fact_is_no_failure(
+    tree: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    folder, more = tree
+    with (folder / "facts/sysctl.py").open("a") as file:
+        file.write("\n\ndef runtime(readings, case):\n    assert False, 'a mistake of ours'\n")
+    done = typed(tmp_path / "r", *EVIDENCE, f"{SYSCTL}::test_runtime", cwd=folder, more=more)
+    assert set(done.verdicts.values()) == {"UNKNOWN"}
+    assert done.code == 1
+
+
+def test_a_check_that_cannot_be_imported_stops_the_run(
+    tree: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    folder, more = tree
+    (folder / SYSCTL).write_text(
+        "import nope\n\ndef test_runtime(): ...\ndef test_persisted(): ...\n"
+    )
+    done = typed(tmp_path / "r", *EVIDENCE, cwd=folder, more=more)
+    assert done.code == 2
+    assert "No module named 'nope'" in done.said or "1 error during collection" in done.said
+
+
+def test_an_aspect_that_nothing_judges_is_an_error(
+    tree: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    folder, more = tree
+    text = (folder / SYSCTL).read_text().replace("def test_persisted(", "def check_persisted(")
+    (folder / SYSCTL).write_text(text)
+    done = typed(tmp_path / "r", *EVIDENCE, cwd=folder, more=more)
+    assert done.code == 4
+    assert "SYS-IP-FORWARD: nothing judges its persisted: write test_persisted in" in done.said
+
+
+def test_a_worker_that_dies(tree: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    folder, more = tree
+    text = """
+import os
+
+def test_runtime(sysctl, case):
+    if case.host_name == "k8s-master-03":
+        os._exit(9)
+
+def test_persisted(sysctl): ...
+"""
+    (folder / SYSCTL).write_text(text)
+    words = ("-n2", f"{SYSCTL}::test_runtime", "-k", "SYS-IP-FORWARD")
+    done = typed(tmp_path / "r", *EVIDENCE, *words, cwd=folder, more=more)
+    assert done.code == 1
+    verdicts = {row.host: v for row, v in done.verdicts.items()}
+    assert verdicts["k8s-master-03"] == "UNKNOWN"
+    assert "not judged" in done.said
+    assert done.results.run.state == "interrupted"
+
+
+# --- live checks that a site adds ---
+
+LIVE = """
+def test_live(host):
+    assert host.run("echo $((40 + 2))").stdout == "42\\n"
+    assert host.file("/etc/passwd").exists
+"""
+
+
+def test_a_sites_own_check_is_live(tree: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    folder, more = tree
+    (folder / "checks/test_site.py").write_text(LIVE)
+    words = ("--hosts=local://", "checks/test_site.py")
+    done = typed(tmp_path / "r", *words, cwd=folder, more=more)
+    assert done.code == 0, done.said
+    assert "1 passed" in done.said
+
+
+def test_a_sites_own_check_is_not_judged_from_evidence(
+    tree: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    """`--evidence` contacts nobody, and says so; the hosts' names may be somebody's by now."""
+    folder, more = tree
+    (folder / "checks/test_site.py").write_text(LIVE)
+    words = ("checks/test_site.py", "-rs")
+    done = typed(tmp_path / "r", *EVIDENCE, *words, cwd=folder, more=more)
+    assert "5 skipped" in done.said
+    assert "--evidence contacts none" in done.said
+
+
+# --- this machine ---
+
+
+def test_this_machine(tmp_path: Path) -> None:
+    words = ("--hosts=local://", f"--inventory={DATA / 'inventory.ini'}", "--profile=extended")
+    done = typed(tmp_path, *words)
+    assert "INTERNALERROR" not in done.said
+    told = done.of("local")
+    assert told["NODES-ADDRESS runtime"] == told["NAME-HOSTNAME runtime"] == "N-A"
+    assert {row.host for row in done.verdicts} == {"local"}
+    assert f"hosts of the inventory left out: {', '.join(HOSTS)}" in done.said
+    (host,) = done.results.hosts
+    assert (host.transport, host.down, host.kernel) == ("local", "", os.uname().release)
