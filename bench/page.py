@@ -21,7 +21,7 @@ PACKAGES = ("pytest", "pytest-testinfra", "pytest-xdist", "pytest-html", "parami
 
 @dataclass(frozen=True)
 class Measured:
-    """All runs of a benchmark, by contender."""
+    """The runs of a benchmark that count, by contender; one a round."""
 
     titles: Mapping[str, str]
     done: Mapping[str, Sequence[Done]]
@@ -88,8 +88,8 @@ def markdown(measured: Measured) -> str:
         f"Written by `make bench` on {when:%Y-%m-%d %H:%M} UTC. Audit of {measured.hosts} hosts "
         f"of the lab, chapters 4 to 9, every requirement {measured.repeat} times: "
         f"{measured.tests} tests in each contender but the whole audit. Every round ran all "
-        "contenders one after the other, each from cold; all judged the same tests, with the "
-        "same verdicts.",
+        "contenders one after the other, each from cold, the short ones three times between the "
+        "long ones (their median counts); all judged the same tests, with the same verdicts.",
         "",
         *(f"- {v}" for v in verdicts(measured)),
         "",
