@@ -373,7 +373,7 @@ def _problems(frame: bytes) -> tuple[int, list[tuple[str, str]]]:
     found = [_COMPLAINT.fullmatch(line) for line in errors.splitlines()]
     explained = absent.isdecimal() and (code == 0 or found or int(absent))
     if code > 1 or not explained or not all(found):
-        why = (errors.strip().splitlines() or [f"find ended with {code}"])[-1]
+        why = (errors.strip().splitlines() or [f"find ended with {code}"])[0]
         raise _Unproven(f"the files could not be listed: {why}")
     return int(absent), [(f[1], f[2]) for f in found if f]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from hale import gather
+from hale import gather, inventory, selection, standard
 from hale.fact import Command, Evidence, Readings, Unreadable
 from hale.gather import Answer
 from tests.engine.asked import Shell, ask, question, readings, tool
@@ -461,13 +461,29 @@ def test_proxies_and_the_users_language_do_not_bend_a_probe() -> None:
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox", "zsh", "fish", "tcsh", "csh", "ksh"])
 def test_any_login_shell(tmp_path: Path, shell: str) -> None:
-    if not shutil.which(shell):
+    program = shutil.which(shell)
+    if not program:
         pytest.skip(f"no {shell} here")
     (tmp_path / "a'b.conf").write_text("a\n")
-    argv = (shell, "sh", "-c") if shell == "busybox" else (shell, "-c")
+    argv = (program, "sh", "-c") if shell == "busybox" else (program, "-c")
     found = readings(tmp_path / "*.conf", shell=Shell(argv), commands=[Command("a", "echo seen")])
     assert found.text("a") == "seen\n"
+    if shell == "busybox":  # its own find, wherever the real one is
+        with pytest.raises(Unreadable, match="unrecognized: -"):
+            found.files(str(tmp_path / "*.conf"))
+        return
     assert [f.lines for f in found.files(str(tmp_path / "*.conf"))] == [("a",)]
+
+
+def test_the_longest_script_is_an_argument_that_every_system_takes() -> None:
+    """One argument may have 128 KiB (execve(2)); tcsh is content with much less."""
+    root = Path(__file__).parents[2]
+    known = inventory.load(root / "inventory.ini")
+    stated = standard.load(root / "standard")
+    cases = selection.cases(known, stated, "extended", known.hosts)
+    host = known.hosts[0]
+    concerned = [c for c in cases if c.host in (host, None)]
+    assert len(gather.command(gather.question(host, concerned), "token")) < 32 << 10
 
 
 @pytest.mark.parametrize("noise", [b"Welcome!\n", b"\xff\0\n", b"token\n", b"x" * 100_000])

@@ -1,0 +1,207 @@
+"""Hosts that do not answer as ssh hosts do: the whole audit, each attempt counted.
+
+A ProxyCommand stands for the network, so no address is ever dialled.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.typed import Done, command, environment, typed
+
+# What happens when ssh dials: a shell command whose output is what the host sends.
+HABITS = {
+    "refuses": ("echo 'nc: connect refused' >&2; exit 1", ""),
+    "garbage": ("head -c 100000 /dev/urandom", ""),
+    "garbage-without-end": ("cat /dev/zero", ""),
+    "http": (r"printf 'HTTP/1.1 400 Bad Request\r\n\r\n'", "whether the port is ssh at all"),
+    "banner-only": (r"printf 'SSH-2.0-OpenSSH_9.2\r\n'; sleep 60", ""),
+    "banner-then-gone": (r"printf 'SSH-2.0-OpenSSH_9.2\r\n'", ""),
+    "hangs": ("sleep 60", "timed out"),
+    "old": (r"printf 'SSH-1.5-old\r\n'; sleep 60", ""),
+}
+
+
+class Network:
+    """An inventory of unreachable hosts, and what was dialled."""
+
+    def __init__(self, folder: Path, habits: dict[str, tuple[str, str]]) -> None:
+        self.folder = folder
+        self.dialled = folder / "dialled"
+        names = sorted(habits)
+        config = [f"# {folder}"]
+        for name in names:
+            script = folder / f"{name}.sh"
+            script.write_text(f"#!/bin/sh\necho {name} >>{self.dialled}\n{habits[name][0]}\n")
+            script.chmod(0o755)
+            config.append(f"Host {name}\n  ProxyCommand {script}")
+        config.append("Host *\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null")
+        (folder / "ssh_config").write_text("\n".join(config) + "\n")
+        self.inventory = folder / "inventory.ini"
+        self.inventory.write_text(
+            "[masters]\n{}\n[all:vars]\nvip=192.0.2.1\nvip_port=16443\nvip_names=api.example\n"
+            "ansible_ssh_common_args='-F {}'\n".format("\n".join(names), folder / "ssh_config")
+        )
+
+    @property
+    def words(self) -> list[str]:
+        return [f"--inventory={self.inventory}", "--connect-timeout=2"]
+
+    @property
+    def attempts(self) -> Counter[str]:
+        text = self.dialled.read_text() if self.dialled.exists() else ""
+        return Counter(text.split())
+
+    def left(self) -> list[str]:
+        """Processes of ours that are still there, by their command lines."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if str(self.folder) in words and process.name != str(os.getpid()):
+                found.append(f"{process.name} {words[:200]}")
+        return found
+
+    def gone(self) -> bool:
+        end = time.monotonic() + 3
+        while self.left() and time.monotonic() < end:
+            time.sleep(0.05)
+        return not self.left()
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[Network]:
+    network = Network(tmp_path, HABITS)
+    yield network
+    assert network.gone(), network.left()
+
+
+@pytest.mark.parametrize("words", [[], ["-n2"]], ids=["plain", "xdist"])
+def test_each_costs_one_attempt_and_all_at_once(
+    network: Network, tmp_path: Path, words: list[str]
+) -> None:
+    began = time.monotonic()
+    done = typed(
+        tmp_path / "r", "--hosts=all,local://", *network.words, *words, "-k", "sysctl or hostname"
+    )
+    took = time.monotonic() - began
+    assert done.code == 1
+    assert network.attempts == dict.fromkeys(HABITS, 1)
+    assert took < 12, "hosts are waited for one after the other"
+    for name, (_, reason) in HABITS.items():
+        rows = [r for r in done.results.results if r.host == name]
+        assert {str(r.verdict) for r in rows} == {"UNKNOWN"}
+        (why,) = {r.actual for r in rows}
+        assert why.startswith(f"{name}: ")
+        assert reason in why
+    fine = done.of("local")
+    assert {v for k, v in fine.items() if k.startswith("SYS-")} <= {"PASS", "FAIL"}
+    assert done.results.run.state == "finished"
+    assert not unreadable(done)
+
+
+def unreadable(done: Done) -> list[str]:
+    return [word for word in ("Traceback", "INTERNALERROR") if word in done.said]
+
+
+def test_collecting_dials_nobody(network: Network, tmp_path: Path) -> None:
+    done = typed(tmp_path / "r", "--hosts=all", "--collect-only", "-q", *network.words)
+    assert done.code == 0
+    assert not network.attempts
+    assert done.folder is None
+
+
+def test_hosts_that_are_not_named_are_not_dialled(network: Network, tmp_path: Path) -> None:
+    typed(tmp_path / "r", "--hosts=refuses", "-k", "sysctl", *network.words)
+    assert network.attempts == {"refuses": 1}
+
+
+def test_live_checks_of_a_dead_host_dial_once(tmp_path: Path, network: Network) -> None:
+    """Three checks that a site adds, and our own rows: still one attempt."""
+    (tmp_path / "test_live.py").write_text(
+        "import pytest\n@pytest.mark.parametrize('n', range(3))\n"
+        "def test_live(host, n): assert host.run('true').rc == 0\n"
+    )
+    words = [str(tmp_path / "test_live.py"), "checks/test_sysctl.py", "--rootdir=."]
+    done = typed(tmp_path / "r", "--hosts=refuses", *network.words, *words)
+    assert done.code == 1
+    assert "3 failed" in done.said
+    assert network.attempts == {"refuses": 1}
+
+
+# --- ended by the operator ---
+
+
+def started(reports: Path, network: Network, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(reports, *network.words, *words),
+        cwd=Path(__file__).resolve().parents[2],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture
+def hanging(tmp_path: Path) -> Iterator[Network]:
+    habits = {f"hangs{n}": ("sleep 60", "") for n in range(5)}
+    network = Network(tmp_path, habits)
+    network.inventory.write_text(network.inventory.read_text())
+    yield network
+    assert network.gone(), network.left()
+
+
+@pytest.mark.parametrize("words", [[], ["-n2"]], ids=["plain", "xdist"])
+def test_ctrl_c_while_gathering(hanging: Network, tmp_path: Path, words: list[str]) -> None:
+    reports = tmp_path / "r"
+    run = started(reports, hanging, "--hosts=all", "--connect-timeout=30", *words)
+    while len(hanging.attempts) < 5:
+        assert run.poll() is None
+        time.sleep(0.02)
+    time.sleep(0.5)
+    began = time.monotonic()
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: all of the foreground
+    said = run.communicate(timeout=30)[0]
+    assert time.monotonic() - began < 3
+    assert run.returncode == 2, said
+    assert "Traceback" not in said
+    done = Done(2, said, reports)
+    if words:  # nothing was selected yet
+        assert done.folder is None
+        return
+    assert set(done.verdicts.values()) == {"UNKNOWN"}
+    assert done.results.run.state == "interrupted"
+    assert {r.actual for r in done.results.results} == {"not judged: the run ended before"}
+    assert done.results.run.exit_status == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_killed_while_gathering(hanging: Network, tmp_path: Path, number: signal.Signals) -> None:
+    """Nothing of ours can run then: the rows must be on disk, and ssh must end by itself."""
+    reports = tmp_path / "r"
+    run = started(reports, hanging, "--hosts=all", "--connect-timeout=2")
+    while len(hanging.attempts) < 5:
+        assert run.poll() is None
+        time.sleep(0.02)
+    time.sleep(0.5)
+    run.send_signal(number)
+    run.communicate(timeout=30)
+    done = Done(run.returncode, "", reports)
+    assert done.results.run.state == "interrupted"
+    assert set(done.verdicts.values()) == {"UNKNOWN"}
+    end = time.monotonic() + 6
+    while time.monotonic() < end and any("ssh " in line for line in hanging.left()):
+        time.sleep(0.1)
+    for line in hanging.left():  # the ProxyCommand's own sleep
+        os.kill(int(line.partition(" ")[0]), signal.SIGKILL)
