@@ -4,7 +4,7 @@ import contextlib
 import gc
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 
 from hale import connection, evidence, provenance, results, terminal
 from hale.audit import Audit, incomplete, overrides_sha256
-from hale.fact import Evidence
+from hale.fact import Evidence, mask
 from hale.recorder import Recorder, folder
 from hale.standard import Case
 
@@ -126,7 +126,7 @@ class Controller:
             provenance.sha256(known.path),
             self.audit.profile,
             dict(self.audit.hosts),
-            {c.host.name: c.uri for c in self.audit.chosen if c.uri},
+            {c.host.name: mask(c.uri) for c in self.audit.chosen if c.uri},
         )
         evidence.save(saved, self.folder / "evidence.json")
 
@@ -219,7 +219,10 @@ class Controller:
             with contextlib.suppress(OSError):  # it holds evidence.json: hosts were asked
                 self.folder.rmdir()
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # after what other plugins say of their files
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter
+    ) -> Generator[None, None, None]:
+        yield
         if self.recorder is not None:
             terminal.summary(terminalreporter, self.recorder.results, self.folder)
