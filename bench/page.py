@@ -15,7 +15,7 @@ from bench.contenders import Done
 from bench.measured import Ratio, Series, ratio
 from hale import provenance
 
-WIDTH = 16  # of the longest bar, in characters
+WIDTH = 10  # of the longest bar, in characters
 PACKAGES = ("pytest", "pytest-testinfra", "pytest-xdist", "pytest-html", "paramiko")
 
 
@@ -68,14 +68,16 @@ def table(measured: Measured) -> Table:
     """The contenders with bars of one scale."""
     found = Table(box=None, pad_edge=False)
     found.add_column("", no_wrap=True)
-    for heading in ("median", "min – max", "rounds", "x Hale"):
-        found.add_column(heading, justify="right")
+    for heading in ("median", "min – max", "x Hale"):
+        found.add_column(heading, justify="right", no_wrap=True)
     found.add_column("", no_wrap=True)
     longest = max(measured.series(key).median for key in measured.titles)
     for key, title in measured.titles.items():
         series = measured.series(key)
         bar = _bar(series.median / longest * WIDTH)
-        found.add_row(title, *_cells(measured, key), bar, style="bold" if key == "audit" else "")
+        median, extremes, _, times = _cells(measured, key)
+        style = "bold" if key == "audit" else ""
+        found.add_row(title, median, extremes, times, bar, style=style)
     return found
 
 
