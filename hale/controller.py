@@ -50,6 +50,7 @@ class Controller:
         if getattr(option, "xmlpath", "off") is None:
             option.xmlpath = str(self.folder / "junit.xml")
         self.recorder: Recorder | None = None
+        self.narrowed = False  # with xdist: the workers have said what is selected
 
     @property
     def distributed(self) -> bool:
@@ -80,6 +81,7 @@ class Controller:
                     connection.session_for(chosen.host.name).start()
         # With xdist: before the workers start, so everything that could be selected.
         if self.distributed:
+            self._begin(case.nodeid for case in self.audit.cases)
             self._gather(self.audit.cases)
 
     @pytest.hookimpl(optionalhook=True)
@@ -91,7 +93,8 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        if self.recorder is None:
+        if not self.narrowed:  # all workers collect the same
+            self.narrowed = True
             self._begin(ids)
             self._asked()
 

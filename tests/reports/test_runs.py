@@ -159,14 +159,7 @@ ansible_ssh_common_args="-F {config}"
 """
 
 
-NOT_YET = pytest.mark.xfail(
-    strict=True, reason="with xdist, controller.py begins the results when all hosts have answered"
-)
-
-
-@pytest.mark.parametrize(
-    "workers", [(), pytest.param(("-n", "2"), marks=NOT_YET)], ids=["alone", "xdist"]
-)
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_ctrl_c_while_hosts_are_asked(tmp_path: Path, workers: tuple[str, ...]) -> None:
     """A host that takes the connection and then says nothing; no packet leaves this machine."""
     config, known = tmp_path / "ssh_config", tmp_path / "inventory.ini"
