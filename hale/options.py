@@ -149,7 +149,10 @@ def _targets(
 ) -> dict[str, connection.Target]:
     password = worker["hale_become_password"] if worker else None
     if worker is None and option.ask_become_pass:
-        password = getpass.getpass("sudo password on the hosts: ")
+        try:
+            password = getpass.getpass("sudo password on the hosts: ")
+        except (OSError, EOFError):
+            raise HaleError("--ask-become-pass needs a terminal to ask on.") from None
     return {
         c.host.name: transports.target(
             c.host,

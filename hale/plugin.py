@@ -43,11 +43,12 @@ def pytest_configure(config: pytest.Config) -> None:
             raise HaleError(f"pytest took {config.rootpath} for the project: run it in {ROOT}.")
         audit = options.audit(config, worker, stated)
         if worker is None and not config.option.collectonly:
-            config.stash[RUN] = Controller(config, audit)
+            try:
+                config.stash[RUN] = Controller(config, audit)
+            except OSError as error:
+                raise HaleError(f"--reports: {error.filename}: {error.strerror}.") from None
     except HaleError as error:
         raise pytest.UsageError(str(error)) from None
-    except OSError as error:
-        raise pytest.UsageError(f"--reports: {error.filename}: {error.strerror}.") from None
     config.stash[AUDIT] = audit
     config.pluginmanager.register(_subject_fixtures(audit), "hale-subjects")
     if worker is not None:

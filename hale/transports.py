@@ -65,7 +65,9 @@ class Connected:
         try:
             done = self._session.run(command, timeout)
         except (HostDown, OutputTooLarge) as error:
-            return Answer(down=str(error), address=address)
+            # The session shows the command; all of ours are one, and no person can read it.
+            shown = f"`{command[:79]}…`"
+            return Answer(down=str(error).replace(shown, "what hale asks"), address=address)
         except CommandTimeout:
             return Answer(
                 down=f"the host did not finish answering within {timeout:g} s. "
