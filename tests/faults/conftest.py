@@ -30,6 +30,7 @@ class Compliant:
 
     def mend(self) -> None:
         """Begin anew with fresh hosts, after a fault whose undo did not bring a host back."""
+        self.engine.close()
         baseline.fresh(self.lab)
         baseline.make(self.lab, self.inventory)
         self.whole = True
@@ -44,6 +45,7 @@ def compliant(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Co
     baseline.make(lab, inventory)
     engine = audit.Engine(inventory)
     yield Compliant(lab, inventory, engine, folder / "reports", engine.audit())
+    engine.close()
     baseline.fresh(lab)
 
 

@@ -47,6 +47,11 @@ class Fault:
     reboot: bool = False
 
     @property
+    def how(self) -> str:
+        """What the fault was shown on."""
+        return "real host"
+
+    @property
     def rows(self) -> dict[Row, Turn]:
         """`turns` with the rows' full names."""
         return {row(key, self.host): turn for key, turn in self.turns.items()}
@@ -70,6 +75,12 @@ class Recorded:
     outputs: Mapping[str, str] = field(default_factory=dict)
     etcd: str = ""
     clock: float = 0.0
+    inventory: tuple[str, str] | None = None
+
+    @property
+    def how(self) -> str:
+        """What the fault was shown on."""
+        return "changed inventory" if self.inventory else "recorded evidence"
 
     @property
     def rows(self) -> dict[Row, Turn]:

@@ -64,6 +64,19 @@ RECORDED = (
     ),
     # --- chapter 3 ---
     Recorded(
+        "two masters in the inventory",
+        "k8s-master-03",
+        "the inventory is the plan, no host's",
+        {
+            "NODES-ODD-MASTERS inventory @cluster": fail("the inventory names 2 masters"),
+            "HA-ETCD-MEMBERS runtime @cluster": fail("3 members for 2 masters"),
+        },
+        inventory=(
+            "k8s-master-03 ansible_host=10.208.1.195\n\n[workers]\n",
+            "\n[workers]\nk8s-master-03 ansible_host=10.208.1.195\n",
+        ),
+    ),
+    Recorded(
         "one CPU",
         HOST,
         "cputopology.rst of the kernel: `online` is a list of ranges",

@@ -38,6 +38,7 @@ def test_a_power_cut_leaves_it_compliant_and_proves_what_is_persisted(
     compliant: Compliant,
 ) -> None:
     host = compliant.lab["k8s-node-02"]  # its firewalld is masked by a line
+    compliant.engine.close()
     host.power_cycle()
     found = compliant.typed()
     assert not audit.trouble(compliant.before, audit.rows(found), {}, host.name)

@@ -41,7 +41,7 @@ def whole(compliant: Compliant) -> Iterator[None]:
 def test_fault(fault: Fault, compliant: Compliant, proofs: Proofs) -> None:
     compliant.whole = False
     with injected(compliant.lab, fault):
-        after = compliant.engine.audit()
+        after = compliant.engine.audit(anew=[fault.host])
         typed = audit.rows(compliant.typed()) if fault.name in TYPED else None
     wrong = audit.trouble(compliant.before, after, fault.rows, fault.host)
     if typed is not None:
@@ -55,9 +55,9 @@ def test_fault(fault: Fault, compliant: Compliant, proofs: Proofs) -> None:
     # The way back is a part of the proof: the next fault must not be red because of this one.
     if all(row.host == fault.host for row in fault.rows):
         before = audit.of_host(compliant.before, fault.host)
-        back = audit.of_host(compliant.engine.audit(fault.host), fault.host)
+        back = audit.of_host(compliant.engine.audit(fault.host, [fault.host]), fault.host)
     else:
-        before, back = dict(compliant.before), compliant.engine.audit()
+        before, back = dict(compliant.before), compliant.engine.audit(anew=[fault.host])
     left = audit.trouble(before, back, {}, fault.host)
     assert not left, "the undo left\n" + "\n".join(left)
     compliant.whole = True
@@ -89,11 +89,19 @@ def test_recorded(
     tmp_path: Path,
 ) -> None:
     changed = recorded.changed(saved, fault)
-    after = compliant.engine.judge(changed)
+    path = compliant.inventory
+    if fault.inventory:
+        old, new = fault.inventory
+        text = path.read_text()
+        assert text.count(old) == 1
+        path = tmp_path / "inventory.ini"
+        path.write_text(text.replace(old, new))
+    after = audit.Engine(path).judge(changed)
     wrong = audit.trouble(before, after, fault.rows, fault.host)
     if fault.name in TYPED:
         evidence.save(changed, tmp_path / "evidence.json")
-        typed = audit.rows(compliant.typed(f"--evidence={tmp_path / 'evidence.json'}"))
+        again = f"--evidence={tmp_path / 'evidence.json'}"
+        typed = audit.rows(audit.typed(compliant.reports, f"--inventory={path}", again))
         assert typed == after
     assert not wrong, "\n".join(wrong)
     proofs.add(fault)
