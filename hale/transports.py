@@ -1,5 +1,6 @@
 """The ways to a host: our own connection, and every backend that testinfra has."""
 
+import re
 import shlex
 import threading
 from typing import Any
@@ -12,7 +13,13 @@ from hale.errors import HaleError
 from hale.gather import Answer
 from hale.inventory import Host
 
-TRUE = ("true", "yes", "1", "on")
+TRUE = ("true", "yes", "1", "on", "y", "t")
+FALSE = ("false", "no", "0", "off", "n", "f", "")
+# Variables that change the way to a host, and what of theirs we do.
+KNOWN = {
+    "ansible_connection": ("ssh", "smart", "paramiko", "paramiko_ssh", ""),
+    "ansible_become_method": ("sudo", ""),
+}
 
 
 def target(
@@ -27,8 +34,13 @@ def target(
 ) -> Target:
     """How ssh reaches an inventory's host, from Ansible's variables and pytest's options."""
     port = host.get("ansible_port")
-    if port and not port.isdecimal():
-        raise HaleError(f"ansible_port={port!r} is no port.", host.variables["ansible_port"].where)
+    if port and not (re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) < 65536):
+        raise _wrong(host, "ansible_port", "is no port")
+    for name, known in KNOWN.items():
+        if host.get(name) not in known:
+            raise _wrong(host, name, f"cannot be done; known is {known[0]}")
+    if host.get("ansible_become").lower() not in TRUE + FALSE:
+        raise _wrong(host, "ansible_become", "is neither true nor false")
     arguments: list[str] = []
     for name in ("ansible_ssh_common_args", "ansible_ssh_extra_args"):
         try:
@@ -48,6 +60,10 @@ def target(
         become_password=become_password,
         connect_timeout=connect_timeout,
     )
+
+
+def _wrong(host: Host, name: str, why: str) -> HaleError:
+    return HaleError(f"{name}={host.get(name)!r} {why}.", host.variables[name].where)
 
 
 class Connected:
