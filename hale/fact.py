@@ -210,7 +210,7 @@ class Readings:
             for directory, why in self._evidence.hidden.items():
                 if _could_hold(directory, pattern):
                     raise Unreadable(f"{directory}: not searchable: {why}")
-            for path in sorted(p for p in self._evidence.listed if matches(p, pattern)):
+            for path in _named(pattern, self._evidence.listed):
                 found.setdefault(path, self._evidence.listed[path])
         self.used_files.update(found)
         return tuple(found.values())
@@ -233,6 +233,18 @@ def matches(path: str, pattern: str) -> bool:
         fnmatchcase(h, w) and (not h.startswith(".") or w.startswith("."))
         for h, w in zip(have, want, strict=True)
     )
+
+
+_WILD = re.compile(r"[*?[]")
+
+
+def _named(pattern: str, listed: Mapping[str, File]) -> list[str]:
+    """The paths that the pattern names, sorted; most patterns have no wildcard or one folder."""
+    wild = _WILD.search(pattern)
+    if wild is None:
+        return [pattern] if pattern in listed else []
+    fixed = pattern[: wild.start()]
+    return sorted(p for p in listed if p.startswith(fixed) and matches(p, pattern))
 
 
 def _could_hold(directory: str, pattern: str) -> bool:
