@@ -50,6 +50,7 @@ class Controller:
         if getattr(option, "xmlpath", "off") is None:
             option.xmlpath = str(self.folder / "junit.xml")
         self.recorder: Recorder | None = None
+        self._booted: dict[str, float] = {}  # seconds since the epoch; of hosts that answered
         self.narrowed = False  # with xdist: the workers have said what is selected
 
     @property
@@ -184,20 +185,15 @@ class Controller:
             record.effective_user = identity.effective_user or ""
             record.machine_id = identity.machine_id or ""
             record.boot_id = identity.boot_id or ""
-            record.booted_at = results.utc(self._booted(name))
+            # Nonsense is 0, "not known".
+            booted = identity.boot_time or 0.0
+            self._booted[name] = booted if 0 < booted < 1e11 else 0.0
+            record.booted_at = results.utc(self._booted[name])
             record.os = identity.os or ""
             record.kernel = identity.kernel or ""
         except Exception:  # garbage of one host must not end the run of all; its rows tell
             pass
         return record
-
-    def _booted(self, name: str) -> float:
-        """When the host booted, seconds since the epoch; 0 where it tells nothing, or nonsense."""
-        try:
-            boot_time: float = self.audit.identity(name).boot_time or 0.0
-        except Exception:  # as above
-            return 0.0
-        return boot_time if 0 < boot_time < 1e11 else 0.0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         row = getattr(report, ROW, None)
@@ -208,11 +204,8 @@ class Controller:
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         if self.recorder is None:
             return
-        booted = {
-            name: self._booted(name) for name, told in self.audit.hosts.items() if not told.down
-        }
         reasons = incomplete(self.audit, self.selected, self.recorder.unjudged)
-        self.recorder.end(int(exitstatus), reasons, booted)
+        self.recorder.end(int(exitstatus), reasons, self._booted)
 
     def discard_nothing(self) -> None:
         """Remove the reports of a run that judged nothing: an empty one looks like a good one."""

@@ -177,13 +177,11 @@ def test_ctrl_c_while_gathering(hanging: Network, tmp_path: Path, words: list[st
     assert run.returncode == 2, said
     assert "Traceback" not in said
     done = Done(2, said, reports)
-    if words:  # nothing was selected yet
-        assert done.folder is None
-        return
     assert set(done.verdicts.values()) == {"UNKNOWN"}
     assert done.results.run.state == "interrupted"
     assert {r.actual for r in done.results.results} == {"not judged: the run ended before"}
-    assert done.results.run.exit_status == 2
+    # With xdist the hosts are asked before pytest's session has begun, so it has no end either.
+    assert done.results.run.exit_status == (None if words else 2)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
