@@ -4,6 +4,8 @@ Every way to a false PASS that we know has a test here. A file that is reported 
 must be absent or empty; all else must raise Unreadable.
 """
 
+import base64
+import gzip
 import os
 import random
 import shutil
@@ -591,6 +593,30 @@ def test_spoilt_frames_behind_a_good_checksum_never_tell_less(
         judged(b"")
 
 
+def test_a_frame_that_is_missing_never_tells_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    token, stdout, _ = answer()
+    frames = gather._unpacked(stdout, token.encode())
+    nonce = frames.partition(b"\n")[0]
+    parts = frames.split(nonce)
+    for gone in range(2, len(parts)):
+        for last in (gone + 1, gone + 2, gone + 4):
+            left = nonce.join([*parts[:gone], *parts[last:]])
+            monkeypatch.setattr(gather, "_unpacked", lambda *_, left=left: left)
+            same_or_unknown(judged(b""))
+
+
+def test_an_answer_packed_only_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    """gzip was killed: what it had written unpacks well, up to there."""
+    token, stdout, _ = answer()
+    packed = base64.b64decode(stdout.removeprefix(token.encode()).partition(token.encode())[0])
+    for end in (*range(20, len(packed), 97), len(packed) - 1):
+        half = base64.b64encode(packed[:end])
+        cut = judged(b"%s\n%s\n%s\n" % (token.encode(), half, token.encode()))
+        assert cut.down == "the host's answer breaks off"
+    twice = base64.b64encode(packed + packed)
+    assert judged(b"%s\n%s\n%s\n" % (token.encode(), twice, token.encode())).down
+
+
 def spoilt(data: bytes, dice: random.Random) -> bytes:
     at = dice.randrange(len(data))
     to = min(len(data), at + dice.choice((1, 2, 10, 100, 1000)))
@@ -619,9 +645,6 @@ def test_no_answer(stdout: bytes) -> None:
 
 def test_an_answer_that_unpacks_without_end() -> None:
     """64 KiB of gzip can be 64 MiB: the operator's memory is not the host's to fill."""
-    import base64
-    import gzip
-
     bomb = base64.b64encode(gzip.compress(b"\0" * (gather.MOST + 1)))
 
     def answered(stdout: bytes) -> bytes:

@@ -1,0 +1,79 @@
+"""From evidence to facts: what was not read is never a fact."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hale import evidence, inventory, standard
+from hale.audit import Audit, fact, overrides_sha256
+from hale.fact import Unreadable
+from hale.gather import Transport
+from hale.inventory import Inventory
+from hale.selection import Chosen
+from hale.standard import Case
+
+ROOT = Path(__file__).parents[2]
+DATA = Path(__file__).parent / "data"
+
+
+def nobody(chosen: Chosen) -> Transport:
+    raise AssertionError(f"{chosen.host.name} was asked")
+
+
+def audit(known: Inventory, *names: str) -> Audit:
+    chosen = tuple(Chosen(h) for h in known.hosts if not names or h.name in names)
+    stated = standard.load(ROOT / "standard")
+    return Audit(known, stated, "extended", chosen, nobody, 1.0)
+
+
+def told(run: Audit, case: Case[Any]) -> Any:
+    return fact(case, run.read(case)[0])
+
+
+def test_without_evidence_every_row_that_reads_is_unreadable() -> None:
+    run = audit(inventory.load(DATA / "inventory.ini"))
+    for case in run.cases:
+        if case.aspect == "inventory":
+            continue
+        with pytest.raises(Exception) as raised:  # noqa: PT011 - N-A for some roles
+            told(run, case)
+        assert type(raised.value).__name__ in ("Unreadable", "NotApplicable"), case.nodeid
+
+
+def test_a_row_of_the_cluster_that_no_host_tells_of(tmp_path: Path) -> None:
+    """All of nothing agree, and none of nothing is bad: a cluster without masters would pass."""
+    path = tmp_path / "inventory.ini"
+    path.write_text("[workers]\nw1\n[all:vars]\nvip=192.0.2.1\nvip_port=1\nvip_names=api.example\n")
+    run = audit(inventory.load(path))
+    rows = [c for c in run.cases if c.host is None and c.requirement.reads == "masters"]
+    assert rows
+    for case in rows:
+        if case.aspect != "inventory":
+            with pytest.raises(Unreadable, match="no host is in the group masters"):
+                told(run, case)
+
+
+def test_recorded_evidence_is_judged_without_asking() -> None:
+    run = audit(inventory.load(DATA / "inventory.ini"))
+    run.hosts = evidence.load(DATA / "evidence.json").hosts
+    (case,) = (c for c in run.cases if c.nodeid.endswith("runtime[k8s-node-01-SYS-IP-FORWARD]"))
+    assert told(run, case).value == 1
+
+
+def test_nobody_is_asked_for_rows_of_the_inventory_or_a_drill() -> None:
+    run = audit(inventory.load(DATA / "inventory.ini"))
+    run.gather([c for c in run.cases if c.aspect in ("inventory", "drill")], lambda _: None)
+    assert run.hosts == {}
+
+
+def test_other_overrides_have_another_digest() -> None:
+    known = inventory.load(DATA / "inventory.ini")
+    first = known.hosts[0]
+    variable = dataclasses.replace(first.variables["ansible_user"], value="2")
+    changed = dataclasses.replace(
+        first, variables={**first.variables, "hale_sys_ip_forward__value": variable}
+    )
+    other = dataclasses.replace(known, hosts=(changed, *known.hosts[1:]))
+    assert overrides_sha256(audit(known)) != overrides_sha256(audit(other))
