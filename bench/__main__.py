@@ -1,7 +1,7 @@
 """`python -m bench`: how fast an audit is, against the floor and against stock testinfra.
 
 Everything is measured side by side in one run: a round runs each contender once, and what
-counts are medians over the rounds and ratios between contenders. A contender that judged
+counts are medians, and ratios between runs that were neighbours in time. A contender that judged
 other tests than the audit, or judged differently, ends the benchmark.
 
 Exit status: 0 targets reached, 1 a target missed, 2 nothing could be measured.
@@ -31,7 +31,7 @@ from hale.provenance import ROOT
 from lab.machine import LabError, LabUnavailable, raised
 
 # One round. What takes a second only is run before each of the long ones, so that a burst of
-# other work on the machine does not hit it alone; what counts is the median of the three.
+# other work on the machine does not hit it alone; each run is compared with its neighbours.
 SHORT = ("audit", "floor", "reports")
 ROUND = (*SHORT, "whole", "control", *SHORT, "paramiko", *SHORT, "stock")
 SLOW = "stock"
@@ -106,18 +106,17 @@ def _measure(arena: Arena, rounds: int, quick: bool, console: Console) -> page.M
             run(contender, arena)
             progress.advance(task)
         by_key = {contender.key: contender for contender in everybody}
-        done: dict[str, list[Done]] = {key: [] for key in by_key}
+        done: dict[str, list[list[Done]]] = {key: [] for key in by_key}
         for number, keys in enumerate(plan, 1):
-            in_round: dict[str, list[Done]] = {}
+            for key in dict.fromkeys(keys):
+                done[key].append([])
             for key in keys:
                 contender = by_key[key]
                 progress.update(task, description=f"round {number} of {rounds}: {contender.title}")
                 one = _checked(contender, arena, once)
-                in_round.setdefault(key, []).append(one)
+                done[key][-1].append(one)
                 console.print(f"  round {number}  {one.seconds:8.3f} s  {contender.title}")
                 progress.advance(task)
-            for key, runs in in_round.items():
-                done[key].append(sorted(runs, key=lambda run: run.seconds)[len(runs) // 2])
     return page.Measured(
         titles={contender.key: contender.title for contender in everybody},
         done=done,

@@ -15,9 +15,14 @@ class Disagreement(Exception):
 
 @dataclass(frozen=True)
 class Series:
-    """The times of one contender in seconds, round by round."""
+    """The times of one contender in seconds: of each round its runs, one or more."""
 
-    seconds: tuple[float, ...]
+    rounds: tuple[tuple[float, ...], ...]
+
+    @property
+    def seconds(self) -> tuple[float, ...]:
+        """The times of all runs."""
+        return tuple(time for runs in self.rounds for time in runs)
 
     @property
     def median(self) -> float:
@@ -34,7 +39,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Ratio:
-    """One contender's time over another's: of the medians, and the extremes of the rounds."""
+    """One contender's time over another's: the median of what was run side by side, extremes."""
 
     value: float
     low: float
@@ -42,9 +47,19 @@ class Ratio:
 
 
 def ratio(one: Series, other: Series) -> Ratio:
-    """`one` over `other`. A round is compared with itself: both had the same noise."""
-    rounds = [a / b for a, b in zip(one.seconds, other.seconds, strict=False)]
-    return Ratio(one.median / other.median, min(rounds), max(rounds))
+    """`one` over `other`, each run with its neighbour in time: both had the same noise.
+
+    A ratio of two medians would take one from a quiet minute and the other from a busy one.
+    Where a round has not as many runs of both, the medians of that round are compared.
+    """
+    pairs: list[tuple[float, float]] = []
+    for ours, theirs in zip(one.rounds, other.rounds, strict=False):
+        if len(ours) == len(theirs):
+            pairs += zip(ours, theirs, strict=True)
+        else:
+            pairs.append((median(ours), median(theirs)))
+    found = [ours / theirs for ours, theirs in pairs]
+    return Ratio(median(found), min(found), max(found))
 
 
 def repeats(tests: int, least: int) -> int:

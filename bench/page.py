@@ -21,10 +21,10 @@ PACKAGES = ("pytest", "pytest-testinfra", "pytest-xdist", "pytest-html", "parami
 
 @dataclass(frozen=True)
 class Measured:
-    """The runs of a benchmark that count, by contender; one a round."""
+    """All runs of a benchmark, by contender and round."""
 
     titles: Mapping[str, str]
-    done: Mapping[str, Sequence[Done]]
+    done: Mapping[str, Sequence[Sequence[Done]]]
     tests: int
     hosts: int
     repeat: int
@@ -32,12 +32,14 @@ class Measured:
     ended: float  # seconds since the epoch
 
     def series(self, key: str) -> Series:
-        return Series(tuple(done.seconds for done in self.done[key]))
+        return Series(tuple(tuple(done.seconds for done in runs) for runs in self.done[key]))
 
     def parts(self, key: str) -> dict[str, Series]:
         """The stretches that a contender's runs consist of."""
-        names = self.done[key][0].parts
-        return {name: Series(tuple(d.parts[name] for d in self.done[key])) for name in names}
+        return {
+            name: Series(tuple(tuple(d.parts[name] for d in runs) for runs in self.done[key]))
+            for name in self.done[key][0][0].parts
+        }
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,11 @@ def markdown(measured: Measured) -> str:
         f"of the lab, chapters 4 to 9, every requirement {measured.repeat} times: "
         f"{measured.tests} tests in each contender but the whole audit. Every round ran all "
         "contenders one after the other, each from cold, the short ones three times between the "
-        "long ones (their median counts); all judged the same tests, with the same verdicts.",
+        "long ones; all judged the same tests, with the same verdicts.",
         "",
         *(f"- {v}" for v in verdicts(measured)),
         "",
-        "| | median | min – max | rounds | x Hale |",
+        "| | median | min – max | runs | x Hale |",
         "|---|---:|---:|---:|---:|",
     ]
     for key, title in measured.titles.items():
@@ -107,7 +109,9 @@ def markdown(measured: Measured) -> str:
     lines += [
         f"- against the floor that writes junit and html too, an audit takes {_ratio(against)}",
         "",
-        "Ratios are of the medians; in brackets the least and the greatest of a single round. "
+        "A ratio is the median over pairs of runs that were neighbours in time, with the least "
+        "and the greatest: the machine is shared, and a ratio of medians could take one from a "
+        "quiet minute and the other from a busy one. "
         "Hale writes results.json, evidence.json, junit.xml and report.html in every run, the "
         "floor writes nothing, stock testinfra its junit.xml. The whole audit is the profile "
         "`document` with all chapters once; most of its time it waits for a VIP that nobody "
@@ -123,7 +127,7 @@ def markdown(measured: Measured) -> str:
 
 def _cells(measured: Measured, key: str) -> tuple[str, str, str, str]:
     series = measured.series(key)
-    times = series.median / measured.series("audit").median
+    times = ratio(series, measured.series("audit")).value
     return (
         f"{series.median:.2f} s",
         f"{series.low:.2f} – {series.high:.2f}",

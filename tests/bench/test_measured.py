@@ -8,14 +8,21 @@ A = ("k8s-master-01", "SWAP-OFF", "runtime")
 B = ("k8s-node-01", "SWAP-OFF", "runtime")
 
 
-def test_ratio_is_of_the_medians_and_its_extremes_of_single_rounds() -> None:
-    found = ratio(Series((1.0, 4.0, 3.0)), Series((1.0, 2.0, 2.0)))
-    assert (found.value, found.low, found.high) == (1.5, 1.0, 2.0)
+def test_ratio_is_of_neighbours_not_of_medians() -> None:
+    # The medians (3 and 2) would say 1.5; half of the noise hit only one of the two.
+    ours, floor = Series(((1.0, 4.0, 3.0),)), Series(((1.0, 2.0, 3.0),))
+    found = ratio(ours, floor)
+    assert (found.value, found.low, found.high) == (1.0, 1.0, 2.0)
+
+
+def test_ratio_compares_a_long_run_with_the_median_of_its_round() -> None:
+    found = ratio(Series(((80.0,), (40.0,))), Series(((1.0, 9.0, 2.0), (1.0, 1.0, 1.0))))
+    assert (found.value, found.low, found.high) == (40.0, 40.0, 40.0)
 
 
 def test_ratio_with_fewer_rounds_of_the_slow_one() -> None:
-    found = ratio(Series((80.0,)), Series((1.0, 2.0, 2.0)))
-    assert (found.value, found.low, found.high) == (40.0, 80.0, 80.0)
+    found = ratio(Series(((80.0,),)), Series(((2.0,), (4.0,))))
+    assert (found.value, found.low, found.high) == (40.0, 40.0, 40.0)
 
 
 @pytest.mark.parametrize(("tests", "times"), [(100, 2), (130, 2), (199, 2), (200, 1), (250, 1)])
