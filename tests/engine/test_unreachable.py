@@ -1,6 +1,7 @@
 """Hosts that do not answer as ssh hosts do: the whole audit, each attempt counted.
 
-A ProxyCommand stands for the network, so no address is ever dialled.
+A ProxyCommand stands for the network, so no address is ever dialled; nor is the VIP, which
+this machine too is asked for.
 """
 
 import os
@@ -45,7 +46,7 @@ class Network:
         (folder / "ssh_config").write_text("\n".join(config) + "\n")
         self.inventory = folder / "inventory.ini"
         self.inventory.write_text(
-            "[masters]\n{}\n[all:vars]\nvip=192.0.2.1\nvip_port=16443\nvip_names=api.example\n"
+            "[masters]\n{}\n[all:vars]\nvip=127.0.0.1\nvip_port=9\nvip_names=localhost\n"
             "ansible_ssh_common_args='-F {}'\n".format("\n".join(names), folder / "ssh_config")
         )
 
