@@ -21,7 +21,7 @@ HABITS = {
     "refuses": ("echo 'nc: connect refused' >&2; exit 1", ""),
     "garbage": ("head -c 100000 /dev/urandom", ""),
     "garbage-without-end": ("cat /dev/zero", ""),
-    "http": (r"printf 'HTTP/1.1 400 Bad Request\r\n\r\n'", "whether the port is ssh at all"),
+    "http": (r"printf 'HTTP/1.1 400 Bad Request\r\n\r\n'", "port is"),
     "banner-only": (r"printf 'SSH-2.0-OpenSSH_9.2\r\n'; sleep 60", ""),
     "banner-then-gone": (r"printf 'SSH-2.0-OpenSSH_9.2\r\n'", ""),
     "hangs": ("sleep 60", "timed out"),
