@@ -15,6 +15,7 @@ from lab.errors import LabError
 from lab.tasks import lab
 
 TREE = Path(__file__).parent
+REPORTS = TREE / "reports"
 
 
 @task
@@ -43,13 +44,29 @@ def demo(context: Context) -> None:
         print("The lab is still up: `.venv/bin/invoke lab.status`, `.venv/bin/invoke lab.down`.")
 
 
+HOSTS = "which hosts, as in pytest --hosts (default: all)"
+INVENTORY = "the inventory (default: inventory.ini)"
+YES = "apply without asking"
+TAKE_LOCK = "take a lock whose owner has gone"
+MAX_FAIL = "so many failed hosts of a group stop the rest of it (default: 1)"
+APPROVED_BY = "who approved the plan, for the journal"
+TICKET = "the change's ticket, for the journal"
+
+
 @task(
     help={
-        "hosts": "which hosts, as in pytest --hosts (default: all)",
-        "inventory": "the inventory (default: inventory.ini)",
+        "hosts": HOSTS,
+        "inventory": INVENTORY,
         "only": "requirements, by commas (default: all that are red)",
         "profile": "document or extended",
         "out": "save the plan to this file, with a SHA-256 over its content",
+        "apply": "make the changes, and audit again",
+        "plan": "with --apply: this saved plan and no other",
+        "yes": YES,
+        "approved-by": APPROVED_BY,
+        "ticket": TICKET,
+        "max-fail": MAX_FAIL,
+        "take-lock": TAKE_LOCK,
     }
 )
 def fix(
@@ -59,23 +76,111 @@ def fix(
     only: str = "",
     profile: str = "document",
     out: str = "",
+    apply: bool = False,
+    plan: str = "",
+    yes: bool = False,
+    approved_by: str = "",
+    ticket: str = "",
+    max_fail: int = 1,
+    take_lock: bool = False,
 ) -> None:
-    """Say what would make the red rows green, changing nothing: diffs, costs, what is by hand."""
+    """Say what would make the red rows green: diffs, costs, what is by hand. --apply does it."""
     from hale import fix as planner
-    from hale import plan
+    from hale import plan as plans
+    from hale.apply import command
 
+    path = Path(inventory) if inventory else None
     try:
+        if (plan or yes or ticket or approved_by or take_lock) and not apply:
+            raise HaleError("nothing is applied without --apply; the other option belongs to it.")
+        if (apply and out) or (plan and (only or inventory)):
+            raise HaleError(
+                "--out only plans; a saved plan has an inventory and requirements of its own."
+            )
         wanted = planner.requirements(only)
-        run = planner.audit(
-            Path(inventory) if inventory else None, hosts, profile, TREE / "reports"
-        )
+        if apply:
+            asked = command.Asked(
+                REPORTS,
+                path,
+                hosts,
+                profile,
+                yes=yes,
+                take_lock=take_lock,
+                max_fail=max_fail,
+                approved_by=approved_by,
+                ticket=ticket,
+            )
+            whole = command.apply(asked, wanted, Path(plan) if plan else None)
+            raise Exit(code=0 if whole else 1)
+        run = planner.audit(path, hosts, profile, REPORTS)
         made = planner.make(run, wanted)
         if out:
-            plan.save(made, Path(out))
+            plans.save(made, Path(out))
     except HaleError as error:
         raise Exit(f"fix: {error}", code=1) from None
+    except KeyboardInterrupt:
+        raise Exit("interrupted; `invoke runs` says what was done", code=130) from None
     print("\n".join(planner.lines(made)))
-    print(f"\nSaved to {out}." if out else "\nNothing is changed; --out FILE saves this plan.")
+    saved = f"Saved to {out}; `invoke fix --apply --plan {out}` applies it."
+    print(f"\n{saved}" if out else "\nNothing is changed; --apply does it, --out FILE saves it.")
 
 
-namespace = Collection(demo, fix, lab)
+@task(
+    help={
+        "run": "the run, as `invoke runs` names it",
+        "hosts": "only these hosts (default: all that the run changed)",
+        "force": "put back files too that somebody has changed since",
+        "yes": YES,
+        "approved-by": APPROVED_BY,
+        "ticket": TICKET,
+        "max-fail": MAX_FAIL,
+        "take-lock": TAKE_LOCK,
+    }
+)
+def undo(
+    _: Context,
+    run: str,
+    hosts: str = "all",
+    force: bool = False,
+    yes: bool = False,
+    approved_by: str = "",
+    ticket: str = "",
+    max_fail: int = 1,
+    take_lock: bool = False,
+) -> None:
+    """Take a run back: bytes, modes, owners, units and values as they were, newest first."""
+    from hale.apply import command
+
+    try:
+        asked = command.Asked(
+            REPORTS,
+            hosts=hosts,
+            yes=yes,
+            take_lock=take_lock,
+            max_fail=max_fail,
+            approved_by=approved_by,
+            ticket=ticket,
+            force=force,
+        )
+        whole = command.take_back(asked, run)
+    except HaleError as error:
+        raise Exit(f"undo: {error}", code=1) from None
+    except KeyboardInterrupt:
+        raise Exit("interrupted; `invoke runs` says what was done", code=130) from None
+    raise Exit(code=0 if whole else 1)
+
+
+@task
+def runs(_: Context) -> None:
+    """List the runs: who changed what, when, and how it ended."""
+    from rich.console import Console
+
+    from hale.apply import command
+
+    try:
+        Console(highlight=False).print(command.table(REPORTS))
+    except HaleError as error:
+        raise Exit(f"runs: {error}", code=1) from None
+
+
+namespace = Collection(demo, fix, undo, runs, lab)

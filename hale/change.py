@@ -55,12 +55,29 @@ class FileChange(msgspec.Struct, frozen=True, tag=True):
     effects: tuple[Effect, ...] = ()
 
 
-class LinkChange(msgspec.Struct, frozen=True, tag=True):
-    """Make `path` a symbolic link, as `systemctl mask` does with /dev/null; `expect`: the target
-    of the link that is there now, or None for nothing."""
+class Restore(msgspec.Struct, frozen=True, tag=True):
+    """Put a file back as a run kept it: bytes, mode, owner, times, label.
+
+    kept: the kept original on the host. expect: SHA-256 of the bytes that are there now, as the
+    run left them. sha256: of the original; empty where there was no file, which then is removed,
+    with `folders`, the empty ones that the run had made for it.
+    """
 
     path: str
-    target: str
+    kept: str
+    expect: str
+    sha256: str
+    why: str
+    folders: tuple[str, ...] = ()
+    effects: tuple[Effect, ...] = ()
+
+
+class LinkChange(msgspec.Struct, frozen=True, tag=True):
+    """Make `path` a symbolic link, as `systemctl mask` does with /dev/null, or remove it where
+    `target` is None; `expect`: the target of the link that is there now, or None for nothing."""
+
+    path: str
+    target: str | None
     expect: str | None
     why: str
     effects: tuple[Effect, ...] = ()
@@ -81,13 +98,13 @@ class ValueChange(msgspec.Struct, frozen=True, tag=True):
 
 
 class UnitChange(msgspec.Struct, frozen=True, tag=True):
-    """Stop, disable or mask a systemd unit.
+    """Stop, disable, start or restart a systemd unit.
 
     active, enabled: what `systemctl` says of it now; empty where that does not matter.
     """
 
     unit: str
-    verb: str  # stop, disable or mask
+    verb: str  # stop, disable, start or restart
     active: str
     enabled: str
     why: str
@@ -95,19 +112,30 @@ class UnitChange(msgspec.Struct, frozen=True, tag=True):
 
 
 class SwapChange(msgspec.Struct, frozen=True, tag=True):
-    """Turn a swap device off, if the memory that is available exceeds what is in it."""
+    """Turn a swap device off, if memory that is available exceeds what is in it by `margin_kib`."""
 
     device: str
     used_kib: int
+    why: str
+    margin_kib: int = 0
+    effects: tuple[Effect, ...] = ()
+
+
+class SwapOn(msgspec.Struct, frozen=True, tag=True):
+    """Turn a swap device on again; a negative priority is the kernel's own choice (swapon(8))."""
+
+    device: str
+    priority: int
     why: str
     effects: tuple[Effect, ...] = ()
 
 
 class ModuleChange(msgspec.Struct, frozen=True, tag=True):
-    """Load a kernel module."""
+    """Load a kernel module; or unload it, which the kernel refuses while it is in use."""
 
     name: str
     why: str
+    load: bool = True
     effects: tuple[Effect, ...] = ()
 
 
@@ -117,4 +145,14 @@ class ByHand(msgspec.Struct, frozen=True, tag=True):
     what: str
 
 
-Change = FileChange | LinkChange | ValueChange | UnitChange | SwapChange | ModuleChange | ByHand
+Doable = (
+    FileChange
+    | Restore
+    | LinkChange
+    | UnitChange
+    | ModuleChange
+    | ValueChange
+    | SwapChange
+    | SwapOn
+)
+Change = Doable | ByHand

@@ -1,4 +1,4 @@
-"""`invoke fix`: audit, then say what would change. Nothing is written to a host here.
+"""The plan of `invoke fix`: audit, then say what would change. Nothing is written to a host.
 
 The audit is pytest's, in a process of its own; the plan starts from its evidence and verdicts.
 """
@@ -23,6 +23,17 @@ from hale import (
     transports,
 )
 from hale.audit import Audit, fact, from_evidence
+from hale.change import (
+    Doable,
+    FileChange,
+    LinkChange,
+    ModuleChange,
+    Restore,
+    SwapChange,
+    SwapOn,
+    UnitChange,
+    ValueChange,
+)
 from hale.errors import HaleError
 from hale.inventory import Inventory
 from hale.plan import HostPlan, Plan, Red
@@ -30,8 +41,19 @@ from hale.results import Results, Row
 from hale.verdicts import Verdict
 
 
-def audit(path: Path | None, hosts: str, profile: str, reports: Path) -> Path:
-    """Run `pytest --hosts=…` and return its folder. Raises HaleError if no audit could be made."""
+def audit(
+    path: Path | None,
+    hosts: str,
+    profile: str,
+    reports: Path,
+    marker: str = "",
+    *,
+    say: bool = True,
+) -> Path:
+    """Run `pytest --hosts=…` and return its folder. Raises HaleError if no audit could be made.
+
+    marker: only these tests, as `pytest -m`. say: let pytest talk.
+    """
     command = [
         str(Path(sys.executable).parent / "pytest"),
         str(provenance.ROOT / "checks"),
@@ -42,8 +64,13 @@ def audit(path: Path | None, hosts: str, profile: str, reports: Path) -> Path:
     ]
     if path is not None:
         command.append(f"--inventory={path}")
+    if marker:
+        command.append(f"-m={marker}")
     before = set(reports.glob("*-audit"))
-    done = subprocess.run(command, cwd=provenance.ROOT, stdin=subprocess.DEVNULL)
+    out = None if say else subprocess.DEVNULL
+    done = subprocess.run(
+        command, cwd=provenance.ROOT, stdin=subprocess.DEVNULL, stdout=out, check=False
+    )
     made = sorted(set(reports.glob("*-audit")) - before)
     if done.returncode not in (0, 1) or not made:
         raise HaleError("the audit could not be made, so nothing can be planned; see above.")
@@ -68,13 +95,10 @@ def make(run: Path, only: Sequence[str] = ()) -> Plan:
     """
     found = results.load(run / "results.json")
     saved = evidence.load(run / "evidence.json")
-    known = inventory.load(Path(saved.inventory))
-    stated = standard.load(provenance.ROOT / "standard")
-    judged = Audit(
-        known, stated, saved.profile, from_evidence(saved, known), _no_transport, 0.0, saved.hosts
-    )
+    judged = judged_again(run)
+    known, stated = judged.inventory, judged.standard
+    connect(known)
     hosts = [_host(judged, name, found, only, _reader(known, name)) for name in _order(found)]
-    connection.close_sessions()
     return plan.sealed(
         Plan(
             schema=plan.SCHEMA,
@@ -87,6 +111,29 @@ def make(run: Path, only: Sequence[str] = ()) -> Plan:
             hosts=tuple(hosts),
         )
     )
+
+
+def judged_again(run: Path) -> Audit:
+    """The audit of that folder, from its evidence, with inventory and standard as they are now."""
+    saved = evidence.load(run / "evidence.json")
+    known = inventory.load(Path(saved.inventory))
+    stated = standard.load(provenance.ROOT / "standard")
+    chosen = from_evidence(saved, known)
+    return Audit(known, stated, saved.profile, chosen, _no_transport, 0.0, saved.hosts)
+
+
+def connect(known: Inventory) -> None:
+    """Make the inventory's hosts known to our connection."""
+    for host in known.hosts:
+        connection.TARGETS[host.name] = transports.target(
+            host,
+            ssh_config=None,
+            identity_file=None,
+            become=False,
+            become_user=None,
+            become_password=None,
+            connect_timeout=5.0,
+        )
 
 
 def _no_transport(_: Any) -> Any:
@@ -120,18 +167,8 @@ def _host(
 
 def _reader(known: Inventory, name: str) -> plan.Contents:
     """Reads a file's very bytes, over our own connection; None for no file."""
-    host = next((h for h in known.hosts if h.name == name), None)
-    if host is None:
+    if all(h.name != name for h in known.hosts):
         raise HaleError(f"{name} is not in the inventory: only its hosts can be mended.")
-    connection.TARGETS[name] = transports.target(
-        host,
-        ssh_config=None,
-        identity_file=None,
-        become=False,
-        become_user=None,
-        become_password=None,
-        connect_timeout=5.0,
-    )
 
     def read(path: str) -> bytes | None:
         quoted = shlex.quote(path)
@@ -178,19 +215,24 @@ def _step(step: plan.Step) -> Iterable[str]:
     )
 
 
-def shown(change: Any) -> str:
-    """A change that is not a file's, as a command would do it."""
-    kind = type(change).__name__
-    match kind:
-        case "ValueChange":
+def shown(change: Doable) -> str:
+    """A change as a command would do it, in one line."""
+    match change:
+        case FileChange(path=path):
+            return f"edit {path}"
+        case Restore(path=path, sha256=sha256):
+            return f"restore {path}" if sha256 else f"remove {path}"
+        case ValueChange():
             return f"{change.path}: {change.expect} -> {change.value}"
-        case "LinkChange":
+        case LinkChange(target=None):
+            return f"remove the link {change.path}"
+        case LinkChange():
             return f"{change.path} -> {change.target}"
-        case "UnitChange":
+        case UnitChange():
             return f"systemctl {change.verb} {change.unit}"
-        case "SwapChange":
+        case SwapChange():
             return f"swapoff {change.device}"
-        case "ModuleChange":
-            return f"modprobe {change.name}"
-        case _:
-            return str(change)
+        case SwapOn():
+            return f"swapon {change.device}"
+        case ModuleChange():
+            return f"modprobe {'' if change.load else '-r '}{change.name}"

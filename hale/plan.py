@@ -18,12 +18,15 @@ from hale import atomic, edit
 from hale.change import (
     ByHand,
     Change,
+    Doable,
     Edit,
     Effect,
     FileChange,
     LinkChange,
     ModuleChange,
+    Restore,
     SwapChange,
+    SwapOn,
     UnitChange,
     ValueChange,
 )
@@ -41,7 +44,7 @@ class Step(msgspec.Struct, frozen=True):
     """One change of one host. sha256: of the file's bytes before, for a FileChange only."""
 
     requirements: tuple[str, ...]
-    change: Change
+    change: Doable
     sha256: str = ABSENT
     diff: str = ""  # unified, secrets masked
 
@@ -85,7 +88,6 @@ class Red(msgspec.Struct, frozen=True):
     fact: Any
 
 
-Other = LinkChange | ModuleChange | SwapChange | UnitChange | ValueChange
 Contents = Callable[[str], bytes | None]
 
 
@@ -113,7 +115,7 @@ def host_plan(
     Raises edit.Moved where a file is not as the facts have it.
     """
     files: dict[str, list[FileChange]] = {}
-    order: list[FileChange | Other] = []
+    order: list[Doable] = []
     asked_by: dict[Any, list[str]] = {}
     by_hand: list[Note] = []
     for one in red:
@@ -139,16 +141,25 @@ def host_plan(
     return HostPlan(host, machine_id, tuple(steps), notes, tuple(unknown))
 
 
-def _key(change: FileChange | Other) -> object:
+def _key(change: Doable) -> object:
     """What it does, whatever for: several requirements may want the same for their own reasons."""
     if isinstance(change, FileChange):
         return change.path
     return msgspec.structs.replace(change, why="")
 
 
-def _rank(change: FileChange | Other) -> int:
-    """What lasts goes before what holds now, and a unit before what it would turn on again."""
-    kinds = (FileChange, LinkChange, UnitChange, ModuleChange, ValueChange, SwapChange)
+def _rank(change: Doable) -> int:
+    """What lasts goes before what holds now. A unit that is masked cannot be disabled any more,
+    so units come before links; one that is to be started or restarted, after all files."""
+    kinds = (FileChange, UnitChange, LinkChange, ModuleChange, ValueChange, SwapChange)
+    later = isinstance(change, UnitChange) and change.verb in ("start", "restart")
+    return len(kinds) if later else kinds.index(type(change))
+
+
+def undo_order(change: Doable) -> int:
+    """As `_rank`, for the way back: a unit can be started only once it is not masked any more,
+    and a module goes when the values that came with it are put back."""
+    kinds = (Restore, LinkChange, UnitChange, ValueChange, ModuleChange, SwapOn)
     return kinds.index(type(change))
 
 

@@ -46,7 +46,7 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
         f"{fact.module} {fact.how}. From then on packets between two ports of a bridge meet the "
         "rules of iptables, which may drop what passed before."
     )
-    return (ModuleChange(fact.module, why, (Effect.TRAFFIC,)),)
+    return (ModuleChange(fact.module, why, effects=(Effect.TRAFFIC,)),)
 
 
 def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:

@@ -18,4 +18,4 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
         f"{fact.path} comes with {case.parameters.module}. From then on packets between two "
         "ports of a bridge meet the rules of iptables, which may drop what passed before."
     )
-    return (ModuleChange(case.parameters.module, why, (Effect.TRAFFIC,)),)
+    return (ModuleChange(case.parameters.module, why, effects=(Effect.TRAFFIC,)),)

@@ -59,7 +59,7 @@ def _off(fact: Runtime, margin: int) -> Iterator[Change]:
         elif not device.used or device.used <= room:
             room -= device.used
             why = f"{device} is active; the kubelet does not start beside it."
-            yield SwapChange(device.name, device.used, why)
+            yield SwapChange(device.name, device.used, why, margin)
         else:
             yield _full(device, fact.available, margin)
 

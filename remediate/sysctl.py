@@ -43,7 +43,7 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
             f"The kernel has {wanted.key} only with {wanted.module}; once that is loaded it may "
             "need its value in a second run."
         )
-        return (ModuleChange(wanted.module, why, (Effect.TRAFFIC,)),)
+        return (ModuleChange(wanted.module, why, effects=(Effect.TRAFFIC,)),)
     return (
         ByHand(
             f"This kernel has no {wanted.key} ({path_of(wanted.key)}) and the standard names no "

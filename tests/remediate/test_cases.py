@@ -237,6 +237,7 @@ def changed(host: GivenHost, change: Change) -> GivenHost:
             there = files.get(change.path)
             assert (there.target if there else None) == change.expect, f"{change} meets {there}"
             assert there is None or there.target is not None, f"{change.path} is no link"
+            assert change.target is not None
             files[change.path] = _link(files, change.path, change.target)
         case ValueChange():
             assert files[change.path].text.strip() == change.expect, change

@@ -1,0 +1,86 @@
+"""Who may be touched when: hosts of a living cluster go one at a time, and the cluster waits.
+
+A host that has joined no cluster has no gate. Control-plane hosts of a living one are changed
+after all others, the VIP's owner last; before each, and after it, all rows of the cluster
+itself (chapters 1 and 2: apiserver, VIP, etcd's members) must be green for the masters, judged
+by the same checks as an audit. A change that interrupts something needs a quorum of etcd
+without this member: three members or more, all of them well.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hale.change import Effect
+from hale.plan import HostPlan
+from hale.results import Result
+from hale.verdicts import Verdict
+
+OF_THE_CLUSTER = (1, 2)  # chapters
+QUORUM = 3  # members that bear the loss of one: etcd's FAQ, "What is failure tolerance?"
+# Seconds for a cluster to be whole again after a host, and between two looks.
+PATIENCE, EVERY = 300.0, 5.0
+INTERRUPTS = (Effect.RESTART, Effect.TRAFFIC, Effect.REBOOT)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a host is in its cluster. joined: the file that shows it, or why it cannot be told."""
+
+    master: bool
+    joined: str
+    holds_vip: bool = False
+
+    @property
+    def control_plane(self) -> bool:
+        """Whether it carries a part of a living control plane."""
+        return self.master and bool(self.joined)
+
+
+class Closed(Exception):
+    """The gate stays shut; says why."""
+
+
+def waves(hosts: Sequence[str], standing: Mapping[str, Standing]) -> list[list[str]]:
+    """Hosts that may be changed at once, wave after wave."""
+    alone = [h for h in hosts if standing[h].control_plane]
+    alone.sort(key=lambda h: standing[h].holds_vip)
+    together = [h for h in hosts if h not in alone]
+    return [*([together] if together else []), *([h] for h in alone)]
+
+
+def ill(rows: Iterable[Result]) -> list[str]:
+    """What of the cluster is not whole."""
+    return [
+        f"{r.requirement} on {r.host}: {r.verdict.value}, {r.actual}"
+        for r in rows
+        if r.chapter in OF_THE_CLUSTER
+        and r.aspect == "runtime"
+        and r.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)
+    ]
+
+
+def may_begin(host: HostPlan, masters: int, rows: Iterable[Result]) -> None:
+    """Raises Closed where this control-plane host must not be changed now."""
+    if wrong := ill(rows):
+        raise Closed(f"the cluster is not whole, so no master of it is changed: {wrong[0]}")
+    risky = [s for s in host.steps if any(e in INTERRUPTS for e in s.change.effects)]
+    if risky and masters < QUORUM:
+        raise Closed(
+            f"{', '.join(risky[0].requirements)} interrupts this host, and {masters} master(s) "
+            f"leave etcd without quorum meanwhile: do it in a maintenance window by hand"
+        )
+
+
+def whole_again(
+    look: Callable[[], Iterable[Result]],
+    stopped: Callable[[], bool],
+    patience: float = PATIENCE,
+    every: float = EVERY,
+) -> None:
+    """Wait until the cluster is whole. Raises Closed after `patience` seconds."""
+    until = time.monotonic() + patience
+    while wrong := ill(look()):
+        if stopped() or time.monotonic() > until:
+            raise Closed(f"the cluster is not whole again after {patience:g} s: {wrong[0]}")
+        time.sleep(every)

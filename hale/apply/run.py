@@ -1,0 +1,220 @@
+"""A run: locks, waves of hosts, step after step, each in the journal before and after."""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hale import connection, fix
+from hale.apply import gates, journal, lock
+from hale.apply.gates import Closed, Standing
+from hale.apply.journal import Begin, Done, End, HostEnd, Journal, Skipped, Story, now
+from hale.apply.lock import Locked, Owner
+from hale.apply.writer import RUNS, Failed, Kept, Refused, State, Writer
+from hale.connection import CommandTimeout, HostDown, OutputTooLarge, session_for
+from hale.errors import HaleError
+from hale.plan import HostPlan, Plan
+from hale.results import Result
+
+Told = Callable[[str, str], None]  # host, and what happens there
+ANSWERS_NOT = (HostDown, CommandTimeout, OutputTooLarge)
+
+
+@dataclass
+class Run:
+    """One plan on its way to the hosts.
+
+    standing: what each host is in its cluster. group: the group that a failure stops. look: the
+    rows of the cluster as they are now. max_fail: so many failed hosts stop their group.
+    """
+
+    plan: Plan
+    folder: Path
+    journal: Journal
+    owner: Owner
+    standing: Mapping[str, Standing]
+    group: Mapping[str, str]
+    look: Callable[[], Iterable[Result]]
+    told: Told
+    max_fail: int = 1
+    failed: dict[str, str] = field(default_factory=dict)  # host -> why
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def carry_out(self) -> bool:
+        """Do the plan; True where every host got all its changes.
+
+        Ctrl-C lets the steps that were begun end, begins no others, and is raised again.
+        """
+        hosts = {h.host: h for h in self.plan.hosts if h.steps}
+        try:
+            for wave in gates.waves(list(hosts), self.standing):
+                self._wave([hosts[name] for name in wave])
+        except BaseException:
+            self.journal.write(End("interrupted", now()))
+            raise
+        state = "failed" if self.failed else "finished"
+        self.journal.write(End(state, now()))
+        return not self.failed
+
+    def _wave(self, hosts: Sequence[HostPlan]) -> None:
+        with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
+            running = [pool.submit(self._gated, host) for host in hosts]
+            try:
+                wait(running)
+            except KeyboardInterrupt:
+                self._stop.set()
+                self.told("", "stopping: steps that were begun are ended")
+                wait(running)
+                raise
+            for one in running:
+                one.result()
+
+    def _gated(self, host: HostPlan) -> None:
+        control_plane = self.standing[host.host].control_plane
+        try:
+            if control_plane and not self._stopped(host.host):
+                masters = sum(s.master for s in self.standing.values())
+                gates.may_begin(host, masters, self.look())
+            self._host(host)
+            if control_plane:
+                gates.whole_again(self.look, self._stop.is_set)
+        except (Closed, Refused, Failed, Stopped, *ANSWERS_NOT) as error:
+            with self._lock:
+                self.failed[host.host] = str(error)
+            state = {Closed: "refused", Refused: "refused", Stopped: "stopped"}
+            said = state.get(type(error), "failed")
+            self.journal.write(HostEnd(host.host, said, str(error), now()))
+            self.told(host.host, f"{said}: {error}")
+        else:
+            self.journal.write(HostEnd(host.host, "done", "", now()))
+
+    def _host(self, host: HostPlan) -> None:
+        """Every step that can be done. A refused one does not keep the others from being done,
+        but for those that come after files: what holds now must not be without what lasts."""
+        writer = Writer(session_for(host.host), self.owner.run)
+        refused: list[str] = []
+        for number, step in enumerate(host.steps, 1):
+            name = f"{number}/{len(host.steps)} {', '.join(step.requirements)}"
+            if why := self._stopped(host.host):
+                self._skip(host, number, "stopped", why)
+                raise Stopped(why)
+            try:
+                kept = writer.keep(step, number)
+                if kept is None:
+                    self._skip(host, number, State.ALREADY.value, "")
+                    self.told(host.host, f"{name}: already so")
+                    continue
+                self.journal.write(Begin(host.host, number, step, kept.after, kept.told, now()))
+                undo = writer.do(kept)
+            except Refused as error:
+                self._skip(host, number, "refused", str(error))
+                self.told(host.host, f"{name}: refused: {error}")
+                refused.append(str(error))
+                continue
+            except Failed as error:
+                self._skip(host, number, "failed", str(error))
+                raise
+            self.journal.write(Done(host.host, number, undo, now()))
+            self.told(host.host, f"{name}: {fix.shown(step.change)}")
+        if refused:
+            raise Refused("; ".join(refused))
+
+    def _skip(self, host: HostPlan, number: int, state: str, why: str) -> None:
+        self.journal.write(Skipped(host.host, number, state, why, now()))
+
+    def _stopped(self, host: str) -> str:
+        """Why no further step may begin on this host."""
+        if self._stop.is_set():
+            return "interrupted"
+        with self._lock:
+            mates = [h for h in self.failed if h != host and self.group[h] == self.group[host]]
+        if len(mates) >= self.max_fail:
+            return f"{' and '.join(mates)} of the same group failed (--max-fail={self.max_fail})"
+        return ""
+
+
+class Stopped(Exception):
+    """No further step was begun here, for a reason that lies elsewhere."""
+
+
+def locked(
+    hosts: Sequence[str], needed: Iterable[str], owner: Owner, *, stale: bool, told: Told
+) -> list[str]:
+    """Lock all hosts of an inventory, in its order; returns those that are locked.
+
+    A host that is not `needed` and cannot be reached is left out, and told. Raises Locked, with
+    everything given back.
+    """
+    for name in hosts:
+        session_for(name).start()
+    held: list[str] = []
+    try:
+        for name in hosts:
+            try:
+                lock.take(session_for(name), owner, stale=stale)
+                held.append(name)
+            except ANSWERS_NOT as error:
+                if name in needed:
+                    raise Locked(f"{name} cannot be locked: {error}") from None
+                told(name, f"not reached, so not locked: {error}")
+    except BaseException:
+        released(held, owner)
+        raise
+    return held
+
+
+def released(hosts: Iterable[str], owner: Owner) -> list[str]:
+    """Give the locks back; returns the hosts where that did not work."""
+    left = []
+    for name in hosts:
+        try:
+            lock.release(session_for(name), owner)
+        except ANSWERS_NOT:
+            # The connection was lost under a step: one more attempt, over a new one.
+            try:
+                again = connection.Session(connection.TARGETS[name])
+                lock.release(again, owner)
+                again.close()
+            except ANSWERS_NOT:
+                left.append(name)
+    return left
+
+
+def settle(story: Story, told: Told) -> None:
+    """Find out how the steps ended that a run had begun when it was cut off, and write it down.
+
+    Raises HaleError where a host cannot be asked. The hosts' locks must be held.
+    """
+    book = Journal(story.folder, None)
+    try:
+        for begun in story.open:
+            kept = _kept(story, begun)
+            writer = Writer(session_for(begun.host), story.header.run)
+            try:
+                state, undo = writer.settle(kept)
+            except (Refused, Failed) as error:
+                told(begun.host, f"{story.header.run}, step {begun.number}: {error}")
+                state, undo = State.NOT_DONE, ()
+            except ANSWERS_NOT as error:
+                raise HaleError(
+                    f"{begun.host} must say how far {story.header.run} came there: {error}"
+                ) from None
+            book.write(Done(begun.host, begun.number, undo, now()))
+            told(begun.host, f"{story.header.run}, step {begun.number} was {state.value}")
+        if story.end is None:
+            book.write(End("interrupted", now()))
+    finally:
+        book.close()
+
+
+def _kept(story: Story, begun: Begin) -> Kept:
+    folder = f"{RUNS}/{story.header.run}/{begun.number}"
+    return Kept(begun.step, folder, begun.after, begun.told)
+
+
+def stories(reports: Path) -> list[Story]:
+    """All runs that have a journal, the newest first."""
+    found = [journal.load(p.parent) for p in reports.glob(f"*/{journal.NAME}")]
+    return sorted(found, key=lambda s: s.header.run, reverse=True)
