@@ -98,7 +98,7 @@ def make(run: Path, only: Sequence[str] = ()) -> Plan:
     judged = judged_again(run)
     known, stated = judged.inventory, judged.standard
     connect(known)
-    hosts = [_host(judged, name, found, only, _reader(known, name)) for name in _order(found)]
+    hosts = [_host(judged, name, found, only, reader(known, name)) for name in _order(found)]
     return plan.sealed(
         Plan(
             schema=plan.SCHEMA,
@@ -165,7 +165,7 @@ def _host(
         raise HaleError(f"{name}: {error}. Somebody is changing it now; plan again.") from None
 
 
-def _reader(known: Inventory, name: str) -> plan.Contents:
+def reader(known: Inventory, name: str) -> plan.Contents:
     """Reads a file's very bytes, over our own connection; None for no file."""
     if all(h.name != name for h in known.hosts):
         raise HaleError(f"{name} is not in the inventory: only its hosts can be mended.")

@@ -114,6 +114,10 @@ class Engine:
         """
         return self._judge(self._asked(hosts, anew))
 
+    def asked(self, hosts: str) -> Audit:
+        """An audit with these hosts' answers, over new connections."""
+        return self._asked(hosts, None)
+
     def evidence(self) -> Saved:
         """What all hosts answer, as a run saves it."""
         path = self.inventory.path.resolve()
@@ -154,12 +158,12 @@ class Engine:
 
     def _judge(self, audit: Audit) -> dict[Row, Said]:
         return {
-            Row(case.host_name, case.requirement.id, case.aspect): _judged(audit, case)
+            Row(case.host_name, case.requirement.id, case.aspect): judged(audit, case)
             for case in audit.cases
         }
 
 
-def _judged(audit: Audit, case: Case[Any]) -> Said:
+def judged(audit: Audit, case: Case[Any]) -> Said:
     """As hale.plugin judges: what the fact says, or why there is none."""
     subject = case.requirement.subject
     try:

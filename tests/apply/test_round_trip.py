@@ -1,0 +1,100 @@
+"""Every fault that a remedy can mend, on a real host: there and back again.
+
+Inject; the plan is exactly tests/apply/plans/<fault>.txt; apply; every row of the host is
+green; a second plan is empty; the power is cut, and all is still green; undo; bytes, modes,
+owners, times and units are as before, and the same rows are red as before.
+
+A plan file is what `invoke fix` prints. `HALE_WRITE_PLANS=1 pytest …` writes them anew, to be
+read before they are committed.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.apply.ready import Ready, told
+from tests.faults import hosts, kernel, limits, security, swap
+from tests.faults.fault import Fault
+from tests.faults.injected import injected
+
+pytestmark = pytest.mark.lab
+PLANS = Path(__file__).parent / "plans"
+FAULTS = [
+    fault
+    for module in (hosts, security, swap, kernel, limits)
+    for fault in module.FAULTS
+    if any(turn.verdict == "FAIL" for turn in fault.turns.values())
+]
+
+
+def slug(fault: Fault) -> str:
+    return "".join(c if c.isalnum() else "-" for c in fault.name)
+
+
+def mendable(fault: Fault) -> bool:
+    """Whether the plan has a step: a line of a change that is no `by hand`."""
+    path = PLANS / f"{slug(fault)}.txt"
+    return not path.exists() or any(
+        line.startswith("     ") for line in path.read_text().splitlines()
+    )
+
+
+def test_sixty_faults_go_there_and_back() -> None:
+    assert sum(mendable(fault) for fault in FAULTS) >= 60
+    unused = {p.stem for p in PLANS.glob("*.txt")} - {slug(fault) for fault in FAULTS}
+    assert not unused
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=slug)
+def test_there_and_back(fault: Fault, ready: Ready) -> None:
+    host = fault.host
+    volatile = any(path.startswith("/run/") for path in fault.files)
+    with injected(ready.lab, fault):
+        listing, units, harmed = ready.listing(host), ready.units(host), ready.rows(host)
+        assert ready.red(harmed), "the fault turns no row"
+        made = ready.plan([host])
+        _as_written(fault, told(made))
+        if not made.hosts[0].steps:
+            return
+        story, run = ready.apply(made)
+        assert not run.failed
+        # What only a person can do stays red; there must be nothing else.
+        by_hand = {(note.requirement, note.aspect) for note in made.hosts[0].by_hand}
+        left = {
+            r: s
+            for r, s in ready.red(ready.rows(host)).items()
+            if (r.requirement, r.aspect) not in by_hand
+        }
+        assert not left
+        again = ready.plan([host])
+        assert not again.hosts[0].steps, told(again)
+        ready.power_cycle(host)
+        left = {
+            r: s
+            for r, s in ready.red(ready.rows(host)).items()
+            if (r.requirement, r.aspect) not in by_hand
+        }
+        assert not left, "a boot undid it"
+        back, moved = ready.take_back(story)
+        assert not moved
+        _, run = ready.apply(back, "undo", story.header.run)
+        assert not run.failed
+        assert _without_run(ready.listing(host)) == _without_run(listing)
+        if volatile:
+            return  # the boot has emptied /run, and the fault with it
+        assert ready.units(host) == units
+        now = {row: said.verdict for row, said in ready.rows(host).items()}
+        assert now == {row: said.verdict for row, said in harmed.items()}
+
+
+def _without_run(listing: list[str]) -> list[str]:
+    """Without what a boot of systemd's writes anew."""
+    return [line for line in listing if "etc/resolv.conf" not in line]
+
+
+def _as_written(fault: Fault, plan: str) -> None:
+    path = PLANS / f"{slug(fault)}.txt"
+    if os.environ.get("HALE_WRITE_PLANS"):
+        path.write_text(plan)
+    assert plan == path.read_text()
