@@ -74,13 +74,15 @@ class Restore(msgspec.Struct, frozen=True, tag=True):
 
 class LinkChange(msgspec.Struct, frozen=True, tag=True):
     """Make `path` a symbolic link, as `systemctl mask` does with /dev/null, or remove it where
-    `target` is None; `expect`: the target of the link that is there now, or None for nothing."""
+    `target` is None; `expect`: the target of the link that is there now, or None for nothing;
+    `folders`: as of Restore."""
 
     path: str
     target: str | None
     expect: str | None
     why: str
     effects: tuple[Effect, ...] = ()
+    folders: tuple[str, ...] = ()
 
 
 class ValueChange(msgspec.Struct, frozen=True, tag=True):

@@ -43,7 +43,9 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
             ),
         )
     why = f"{fact.actual}; its rules stand in front of those of kube-proxy and the pod network."
-    return (UnitChange(unit, "stop", fact.active, fact.enabled, why, (Effect.TRAFFIC,)),)
+    # systemd stops what is masked, and does not start it again.
+    last = (Effect.FINAL,) if fact.enabled.startswith("masked") else ()
+    return (UnitChange(unit, "stop", fact.active, fact.enabled, why, (Effect.TRAFFIC, *last)),)
 
 
 def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:

@@ -29,8 +29,10 @@ from hale.fact import NotApplicable, Unreadable
 from hale.inventory import Inventory
 from hale.plan import Plan
 from hale.results import Result, Results
-from hale.terminal import SIGN
+from hale.terminal import SIGN, folded, printable
 from hale.verdicts import Verdict
+
+RED = (Verdict.FAIL, Verdict.UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -132,21 +134,21 @@ def take_back(asked: Asked, name: str) -> bool:
 
 def table(reports: Path) -> Table:
     """All runs: who, when, what, state."""
-    shown = Table("run", "operator", "hosts", "steps", "state", "approved by", box=None)
+    shown = Table("run", "operator", "hosts", "steps", "state", box=None)
     stories = run.stories(reports)
     for story in stories:
         header = story.header
         state = f"{story.state}, undone by {by}" if (by := _undone(story, stories)) else story.state
-        hosts = list(dict.fromkeys(host for host, _ in story.begun))
-        approved = " ".join(filter(None, (header.approved_by, header.ticket)))
+        hosts = sorted({host for host, _ in story.begun})
         done = sum(bool(d.undo) for d in story.done.values())
+        approved = f", approved by {header.approved_by}" if header.approved_by else ""
+        ticket = f", {header.ticket}" if header.ticket else ""
         shown.add_row(
-            header.run,
-            f"{header.operator} on {header.source_host}",
-            ", ".join(hosts) or "-",
+            Text(header.run, no_wrap=True),
+            f"{header.operator}@{header.source_host}{approved}{ticket}",
+            folded(hosts) or "none",
             f"{done} done, {len(story.skipped)} not",
-            state,
-            approved,
+            f"takes back {header.of}: {state}" if header.of else state,
         )
     return shown
 
@@ -222,7 +224,7 @@ def _carry_out(made: Plan, folder: Path, asked: Asked, before: Path, kind: str, 
         plan_sha256=made.sha256,
         at=now(),
         of=of,
-        approved_by=asked.approved_by or made.author,
+        approved_by=asked.approved_by,
         ticket=asked.ticket,
     )
     told = _teller()
@@ -333,24 +335,29 @@ def _again(path: Path | None, made: Plan, profile: str, folder: Path) -> Results
 def _before_after(before: Results, after: Results, wanted: set[tuple[str, str]]) -> bool:
     """Show what turned; whether all rows are green that the plan was for."""
     was = {(r.host, r.requirement, r.aspect): r for r in before.results}
-    turned = Table("host", "requirement", "aspect", "before", "after", "", box=None)
+    order = {h.name: n for n, h in enumerate(before.hosts)}
+    turned: dict[tuple[str, str, Verdict, Verdict, str], list[str]] = {}
     red = False
-    for row in after.results:
+    for row in sorted(after.results, key=lambda r: (r.chapter or 99, order.get(r.host, -1))):
         old = was.get((row.host, row.requirement, row.aspect))
-        meant = (row.host, row.requirement) in wanted
-        bad = row.verdict in (Verdict.FAIL, Verdict.UNKNOWN)
-        red = red or (meant and bad)
-        if old is None or (old.verdict is row.verdict and not (meant and bad)):
-            continue
-        signs = [Text(f"{SIGN[v][0]} {v.value}", SIGN[v][1]) for v in (old.verdict, row.verdict)]
-        turned.add_row(row.host, row.requirement, row.aspect, *signs, row.actual if bad else "")
+        bad = row.verdict in RED
+        left = bad and (row.host, row.requirement) in wanted
+        red = red or left
+        if old is not None and (old.verdict is not row.verdict or left):
+            said = printable(row.actual) if bad else ""
+            key = (row.requirement, row.aspect, old.verdict, row.verdict, said)
+            turned.setdefault(key, []).append(row.host)
+    shown = Table("requirement", "aspect", "before", "after", "hosts", box=None)
+    for (requirement, aspect, *verdicts, said), hosts in turned.items():
+        signs = [Text(f"{SIGN[v][0]} {v.value}", SIGN[v][1]) for v in verdicts]
+        names = Text(folded(hosts))
+        shown.add_row(
+            requirement, aspect, *signs, names + Text(f"\n{said}", "dim") if said else names
+        )
     console = Console(highlight=False)
     console.print()
-    console.print(turned)
-    counts = [
-        sum(r.verdict in (Verdict.FAIL, Verdict.UNKNOWN) for r in each.results)
-        for each in (before, after)
-    ]
+    console.print(shown)
+    counts = [sum(r.verdict in RED for r in each.results) for each in (before, after)]
     console.print(f"\nred or unknown rows: {counts[0]} before, {counts[1]} after")
     return not red
 

@@ -23,6 +23,7 @@ from hale import edit, plan
 from hale.change import (
     Append,
     Change,
+    Effect,
     FileChange,
     LinkChange,
     ModuleChange,
@@ -352,7 +353,8 @@ def _given(change: Change, before: str, after: str) -> str:
                 "nothing" if target is None else f"link {target}"
                 for target in (change.expect, change.target)
             ]
-            return _assigned(p=change.path, before=ends[0], after=ends[1])
+            folders = " ".join(map(shlex.quote, change.folders))
+            return _assigned(p=change.path, before=ends[0], after=ends[1], folders=folders)
         case UnitChange():
             want = change.enabled if change.verb == "disable" else change.active
             return _assigned(unit=change.unit, verb=change.verb, want=want)
@@ -420,10 +422,12 @@ if [ "$now" != "$after" ]; then
   [ "$now" = "$before" ] || moved "$p: expected $before, found $now"
   trap 'rm -f -- "$new"' EXIT
   mkdir -p -- "$f"
-  if [ "$after" = nothing ]; then rm -- "$p"
+  if [ "$after" = nothing ]; then
+    rm -- "$p"
+    eval "for g in $folders; do rmdir -- \\"\\$g\\" 2>/dev/null || :; done"
   elif [ "$before" = nothing ]; then ln -sT -- "${{after#link }}" "$p"
   else ln -sT -- "${{after#link }}" "$new"; mv -fT -- "$new" "$p"; fi
-  sync "$f"
+  [ ! -e "$f" ] || sync "$f"
 fi
 """
 
@@ -447,7 +451,10 @@ now=$(value "$p")
 if [ "$now" != "$after" ]; then
   undone
   [ "$now" = "$before" ] || moved "$p is $now and no longer $before"
-  printf '%s\\n' "$after" >"$p"
+  # A container may have /proc read-only and the right to sethostname(2) all the same.
+  { printf '%s\\n' "$after" >"$p"; } 2>"$d/said" || {
+    [ "$p" = /proc/sys/kernel/hostname ] && hostname -- "$after" || { cat "$d/said" >&2; exit 1; }
+  }
 fi
 while read -r f old; do
   [ ! -e "$f" ] || [ "$(value "$f")" = "$old" ] || printf '%s\\n' "$old" >"$f"
@@ -509,6 +516,8 @@ def _inverse(kept: Kept, said: Sequence[str]) -> tuple[Change, ...]:
     folders = tuple(line.partition(" ")[2] for line in kept.told if line.startswith("folder "))
     why = f"takes back: {getattr(change, 'why', '')}"
     effects = change.effects
+    if Effect.FINAL in effects:
+        return ()
     match change:
         case FileChange(path=path):
             original = f"{kept.folder}/original"
@@ -517,7 +526,7 @@ def _inverse(kept: Kept, said: Sequence[str]) -> tuple[Change, ...]:
             original = f"{kept.folder}/original"
             return (Restore(path, original, change.sha256, change.expect, why, folders, effects),)
         case LinkChange():
-            return (LinkChange(change.path, change.expect, change.target, why, effects),)
+            return (LinkChange(change.path, change.expect, change.target, why, effects, folders),)
         case UnitChange(verb="disable"):
             links = (line.split("\t") for line in said if "\t" in line)
             return tuple(LinkChange(path, to, None, why, effects) for path, to in links)

@@ -9,10 +9,12 @@ read before they are committed.
 """
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+from hale.change import Effect
 from tests.apply.ready import Ready, told
 from tests.faults import hosts, kernel, limits, security, swap
 from tests.faults.fault import Fault
@@ -20,11 +22,16 @@ from tests.faults.injected import injected
 
 pytestmark = pytest.mark.lab
 PLANS = Path(__file__).parent / "plans"
+# Where the lab cannot follow, and why.
+NOT_HERE = {
+    "limits of root forgotten": "the document's nproc is below sshd's here, and without "
+    "CAP_SYS_RESOURCE root's audit cannot go back up",
+}
 FAULTS = [
     fault
     for module in (hosts, security, swap, kernel, limits)
     for fault in module.FAULTS
-    if any(turn.verdict == "FAIL" for turn in fault.turns.values())
+    if any(turn.verdict == "FAIL" for turn in fault.turns.values()) and fault.name not in NOT_HERE
 ]
 
 
@@ -81,8 +88,9 @@ def test_there_and_back(fault: Fault, ready: Ready) -> None:
         _, run = ready.apply(back, "undo", story.header.run)
         assert not run.failed
         assert _without_run(ready.listing(host)) == _without_run(listing)
-        if volatile:
-            return  # the boot has emptied /run, and the fault with it
+        final = any(Effect.FINAL in step.change.effects for step in made.hosts[0].steps)
+        if volatile or final:
+            return  # the boot has emptied /run; or the plan said that it cannot be undone
         assert ready.units(host) == units
         now = {row: said.verdict for row, said in ready.rows(host).items()}
         assert now == {row: said.verdict for row, said in harmed.items()}
@@ -95,6 +103,7 @@ def _without_run(listing: list[str]) -> list[str]:
 
 def _as_written(fault: Fault, plan: str) -> None:
     path = PLANS / f"{slug(fault)}.txt"
+    plan = re.sub(r"\b(process |/proc/|pid,ppid,lstart,args -p )\d+( \d+)*", r"\1PID", plan)
     if os.environ.get("HALE_WRITE_PLANS"):
         path.write_text(plan)
     assert plan == path.read_text()
