@@ -44,6 +44,7 @@ def demo(context: Context) -> None:
         print("The lab is still up: `.venv/bin/invoke lab.status`, `.venv/bin/invoke lab.down`.")
 
 
+REPORTS_DIR = "where each run makes its folder (default: reports/)"
 HOSTS = "which hosts, as in pytest --hosts (default: all)"
 INVENTORY = "the inventory (default: inventory.ini)"
 YES = "apply without asking"
@@ -67,6 +68,7 @@ TICKET = "the change's ticket, for the journal"
         "ticket": TICKET,
         "max-fail": MAX_FAIL,
         "take-lock": TAKE_LOCK,
+        "reports": REPORTS_DIR,
     }
 )
 def fix(
@@ -83,6 +85,7 @@ def fix(
     ticket: str = "",
     max_fail: int = 1,
     take_lock: bool = False,
+    reports: str = "",
 ) -> None:
     """Say what would make the red rows green: diffs, costs, what is by hand. --apply does it."""
     from hale import fix as planner
@@ -90,6 +93,7 @@ def fix(
     from hale.apply import command
 
     path = Path(inventory) if inventory else None
+    folder = _reports(reports)
     try:
         if (plan or yes or ticket or approved_by or take_lock) and not apply:
             raise HaleError("nothing is applied without --apply; the other option belongs to it.")
@@ -100,7 +104,7 @@ def fix(
         wanted = planner.requirements(only)
         if apply:
             asked = command.Asked(
-                REPORTS,
+                folder,
                 path,
                 hosts,
                 profile,
@@ -112,7 +116,7 @@ def fix(
             )
             whole = command.apply(asked, wanted, Path(plan) if plan else None)
             raise Exit(code=0 if whole else 1)
-        run = planner.audit(path, hosts, profile, REPORTS)
+        run = planner.audit(path, hosts, profile, folder)
         made = planner.make(run, wanted)
         if out:
             plans.save(made, Path(out))
@@ -135,6 +139,7 @@ def fix(
         "ticket": TICKET,
         "max-fail": MAX_FAIL,
         "take-lock": TAKE_LOCK,
+        "reports": REPORTS_DIR,
     }
 )
 def undo(
@@ -147,13 +152,14 @@ def undo(
     ticket: str = "",
     max_fail: int = 1,
     take_lock: bool = False,
+    reports: str = "",
 ) -> None:
     """Take a run back: bytes, modes, owners, units and values as they were, newest first."""
     from hale.apply import command
 
     try:
         asked = command.Asked(
-            REPORTS,
+            _reports(reports),
             hosts=hosts,
             yes=yes,
             take_lock=take_lock,
@@ -170,17 +176,21 @@ def undo(
     raise Exit(code=0 if whole else 1)
 
 
-@task
-def runs(_: Context) -> None:
+@task(help={"reports": REPORTS_DIR})
+def runs(_: Context, reports: str = "") -> None:
     """List the runs: who changed what, when, and how it ended."""
     from rich.console import Console
 
     from hale.apply import command
 
     try:
-        Console(highlight=False).print(command.table(REPORTS))
+        Console(highlight=False).print(command.table(_reports(reports)))
     except HaleError as error:
         raise Exit(f"runs: {error}", code=1) from None
+
+
+def _reports(typed: str) -> Path:
+    return Path(typed).absolute() if typed else REPORTS
 
 
 namespace = Collection(demo, fix, undo, runs, lab)

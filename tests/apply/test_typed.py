@@ -1,0 +1,256 @@
+"""`invoke fix --apply`, `invoke undo` and `invoke runs` as an operator types them."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hale.provenance import ROOT
+from tests.apply.ready import Ready
+
+pytestmark = pytest.mark.lab
+INVOKE = str(Path(sys.executable).parent / "invoke")
+
+# Ten faults over all five hosts.
+FAULTS = {
+    "k8s-master-01": "sed -i '/k8s-vip/d' /etc/hosts; "
+    "echo net.ipv4.ip_forward=0 >>/etc/sysctl.conf",
+    "k8s-master-02": "echo '/dev/sdb1 none swap sw 0 0' >>/etc/fstab; "
+    "echo '10.208.1.191 k8s-vip' >>/etc/hosts",
+    "k8s-master-03": "echo 'blacklist br_netfilter' >/etc/modprobe.d/site.conf; "
+    "echo '* hard memlock 64' >/etc/security/limits.d/90-site.conf",
+    "k8s-node-01": "echo k8s-node-02 >/etc/hostname; "
+    "echo net.ipv4.ip_forward=0 >/etc/sysctl.d/zz-site.conf",
+    "k8s-node-02": "systemctl --quiet unmask firewalld; systemctl --quiet enable --now firewalld; "
+    "echo 0 >/proc/sys/net/ipv4/ip_forward",
+}
+
+
+@dataclass
+class Operator:
+    """Who types; with a folder of reports of their own."""
+
+    ready: Ready
+    reports: Path
+
+    def start(self, *words: str, inventory: Path | None = None) -> subprocess.Popen[str]:
+        """Begin `invoke …`; `fix` gets the inventory."""
+        more = [f"--reports={self.reports}"]
+        if words[0] == "fix" and not any(w.startswith("--plan") for w in words):
+            more.append(f"--inventory={inventory or self.ready.inventory}")
+        return subprocess.Popen(
+            [INVOKE, *words, *more],
+            cwd=ROOT,
+            env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def type(self, *words: str, inventory: Path | None = None) -> tuple[int, str]:
+        """Type it and wait: exit status, and all that was said."""
+        process = self.start(*words, inventory=inventory)
+        said, _ = process.communicate(timeout=120)
+        return process.returncode, said
+
+    @property
+    def last(self) -> Path:
+        """The folder of the newest run."""
+        return max((p.parent for p in self.reports.glob("*/journal.jsonl")), key=os.path.getmtime)
+
+
+@pytest.fixture
+def operator(ready: Ready, tmp_path: Path) -> Iterator[Operator]:
+    yield Operator(ready, tmp_path / "reports")
+    for host in ready.lab.hosts:
+        host.run("rm -rf /var/lib/hale")
+
+
+# Rows that a lab without a cluster cannot make green are none of the plan's.
+ONLY = (
+    "--only=HOSTS-VIP,NAME-HOSTNAME,FW-FIREWALLD,SWAP-OFF,SYS-IP-FORWARD,MOD-BR-NETFILTER,"
+    "LIM-MEMLOCK"
+)
+
+
+def test_ten_faults_at_once_there_and_back(operator: Operator, tmp_path: Path) -> None:
+    ready = operator.ready
+    pristine = {h.name: ready.listing(h.name) for h in ready.lab.hosts}
+    for host, fault in FAULTS.items():
+        ready.lab[host].run(fault)
+    harmed = {h.name: ready.listing(h.name) for h in ready.lab.hosts}
+    saved = tmp_path / "fix.json"
+    status, said = operator.type("fix", ONLY, f"--out={saved}")
+    assert status == 0, said
+    assert {h.name: ready.listing(h.name) for h in ready.lab.hosts} == harmed
+    status, said = operator.type(
+        "fix", "--apply", f"--plan={saved}", "--yes", "--approved-by=the board", "--ticket=CHG-7"
+    )
+    assert status == 0, said
+    assert re.search(r"red or unknown rows: \d+ before", said)
+    folder = operator.last
+    assert {p.name for p in folder.iterdir()} == {"before", "after", "plan.json", "journal.jsonl"}
+    assert all((folder / n).stat().st_mode & 0o77 == 0 for n in ("plan.json", "journal.jsonl"))
+    header = json.loads((folder / "journal.jsonl").read_text().splitlines()[0])
+    assert (header["approved_by"], header["ticket"]) == ("the board", "CHG-7")
+    status, said = operator.type("fix", ONLY, "--apply", "--yes")
+    assert status == 0, said
+    assert "Nothing to change." in said
+    status, said = operator.type("runs")
+    assert status == 0
+    assert "finished" in said
+    assert "CHG-7" in said
+    status, said = operator.type("undo", folder.name, "--yes")
+    assert status == 0, said
+    assert {h.name: ready.listing(h.name) for h in ready.lab.hosts} == harmed
+    status, said = operator.type("undo", operator.last.name, "--yes")
+    assert status == 0, f"an undo can be undone: {said}"
+    assert not ready.red(ready.rows())
+    status, said = operator.type("undo", operator.last.name, "--yes")
+    assert status == 0, said
+    undo = {
+        "k8s-master-01": "sed -i '/ip_forward/d' /etc/sysctl.conf; "
+        "echo '10.208.1.190 master.k8s.io k8s-vip' >>/etc/hosts",
+        "k8s-master-02": "sed -i '/sdb1/d' /etc/fstab; sed -i '/191 k8s-vip/d' /etc/hosts",
+        "k8s-master-03": "rm /etc/modprobe.d/site.conf /etc/security/limits.d/90-site.conf",
+        "k8s-node-01": "echo k8s-node-01 >/etc/hostname; rm /etc/sysctl.d/zz-site.conf",
+        "k8s-node-02": "systemctl --quiet disable --now firewalld; "
+        "systemctl --quiet mask firewalld; echo 1 >/proc/sys/net/ipv4/ip_forward",
+    }
+    for host, script in undo.items():
+        ready.lab[host].run(script)
+    assert not ready.red(ready.rows())
+    names = {line.split()[0] for line in pristine["k8s-node-01"]}
+    assert names == {line.split()[0] for line in ready.listing("k8s-node-01")}
+
+
+HOST = "k8s-node-01"
+FORWARD = "--only=SYS-IP-FORWARD"
+SYSCTL = "/etc/sysctl.d/zz-site.conf"
+
+
+@pytest.fixture
+def harmed(operator: Operator) -> Iterator[Operator]:
+    """One host with a line against forwarding, and a swap line."""
+    host = operator.ready.lab[HOST]
+    host.run(f"echo net.ipv4.ip_forward=0 >{SYSCTL}; cp -p /etc/fstab /root/fstab")
+    host.run("echo '/dev/sdb1 none swap sw 0 0' >>/etc/fstab")
+    yield operator
+    host.run(f"rm -f {SYSCTL}; cp -p /root/fstab /etc/fstab; systemctl daemon-reload")
+    assert not operator.ready.red(operator.ready.rows(HOST))
+
+
+def content(operator: Operator, path: str) -> str:
+    return operator.ready.lab[HOST].run(f"cat {path}").stdout.decode()
+
+
+def test_an_altered_plan_is_refused(harmed: Operator, tmp_path: Path) -> None:
+    saved = tmp_path / "fix.json"
+    status, said = harmed.type("fix", FORWARD, f"--hosts={HOST}", f"--out={saved}")
+    assert status == 0, said
+    saved.write_text(saved.read_text().replace(SYSCTL, "/etc/passwd", 1))
+    status, said = harmed.type("fix", "--apply", f"--plan={saved}", "--yes")
+    assert status == 1
+    assert "the plan was altered since it was made" in said
+    assert content(harmed, SYSCTL) == "net.ipv4.ip_forward=0\n"
+
+
+def test_a_file_edited_after_the_plan_is_refused_and_the_others_are_not(
+    harmed: Operator, tmp_path: Path
+) -> None:
+    saved = tmp_path / "fix.json"
+    only = "--only=SYS-IP-FORWARD,SWAP-OFF"
+    harmed.type("fix", only, f"--hosts={HOST}", f"--out={saved}")
+    harmed.ready.lab[HOST].run(f"echo '# by hand' >>{SYSCTL}")
+    status, said = harmed.type("fix", "--apply", f"--plan={saved}", "--yes")
+    assert status == 1
+    assert f"{SYSCTL} has other bytes" in said
+    assert content(harmed, SYSCTL) == "net.ipv4.ip_forward=0\n# by hand\n"
+    assert "# commented by Hale: /dev/sdb1" in content(harmed, "/etc/fstab")
+
+
+def test_a_file_edited_before_the_undo_is_put_back_by_force_only(harmed: Operator) -> None:
+    status, said = harmed.type("fix", FORWARD, f"--hosts={HOST}", "--apply", "--yes")
+    assert status == 0, said
+    run = harmed.last.name
+    harmed.ready.lab[HOST].run(f"echo '# by hand' >>{SYSCTL}")
+    status, said = harmed.type("undo", run, "--yes")
+    assert status == 1
+    assert "+# by hand" in said
+    assert content(harmed, SYSCTL).endswith("# by hand\n")
+    status, said = harmed.type("undo", run, "--yes", "--force")
+    assert status == 0, said
+    assert content(harmed, SYSCTL) == "net.ipv4.ip_forward=0\n"
+
+
+def test_without_a_yes_nothing_is_changed(harmed: Operator) -> None:
+    status, said = harmed.type("fix", FORWARD, f"--hosts={HOST}", "--apply")
+    assert status == 1
+    assert "say --yes" in said
+    assert content(harmed, SYSCTL) == "net.ipv4.ip_forward=0\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("undo", "no-such-run", "--yes"), "no run 'no-such-run'"),
+        (("fix", "--yes"), "nothing is applied without --apply"),
+        (("fix", "--apply", "--max-fail=0", "--yes"), "--max-fail is a number of hosts"),
+        (("fix", "--apply", "--plan=/dev/null", "--yes"), "this is no plan"),
+        (("fix", "--only=SWAP-OF"), "no requirement 'SWAP-OF'"),
+    ],
+)
+def test_wrong_words(operator: Operator, words: tuple[str, ...], says: str) -> None:
+    operator.reports.mkdir()
+    status, said = operator.type(*words)
+    assert status == 1
+    assert says in said
+
+
+def test_two_operators_at_once(harmed: Operator, tmp_path: Path) -> None:
+    """While one has the lock, the other changes nothing and says who has it."""
+    host = harmed.ready.lab[HOST]
+    # A step of the first takes its time: its shell waits for what holds the folder of the locks.
+    host.run(
+        "mkdir -p /var/lib/hale/runs; mkfifo /root/slow; mv /usr/bin/sha256sum /root/sha256sum"
+    )
+    host.run(
+        "printf '#!/bin/sh\\n[ ! -e /root/slow ] || sleep 6\\nexec /root/sha256sum \"$@\"\\n' "
+        ">/usr/bin/sha256sum; chmod +x /usr/bin/sha256sum"
+    )
+    try:
+        first = harmed.start("fix", FORWARD, f"--hosts={HOST}", "--apply", "--yes")
+        until = time.monotonic() + 60
+        while b"operator" not in host.run("cat /var/lib/hale/lock 2>/dev/null || true").stdout:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        other = Operator(harmed.ready, tmp_path / "other")
+        words = ("fix", "--only=SWAP-OFF", f"--hosts={HOST}", "--apply", "--yes", "--take-lock")
+        second = other.start(*words)
+        said, _ = second.communicate(timeout=60)
+        assert second.returncode == 1
+        assert "is locked by" in said
+        assert "--take-lock takes no lock whose owner is connected" in said
+        assert "/dev/sdb1 none" in content(harmed, "/etc/fstab").splitlines()[-1]
+        assert not list((tmp_path / "other").glob("*/journal.jsonl"))
+        first.send_signal(signal.SIGKILL)
+        first.communicate()
+        time.sleep(1)  # sshd sees the connection end
+        host.run("rm /root/slow")
+        status, said = other.type(*words[:-1])
+        assert status == 1
+        assert "the lock is stale" in said
+        status, said = other.type(*words)
+        assert status == 0, said
+        assert content(harmed, "/etc/fstab").splitlines()[-1].startswith("# commented by Hale")
+    finally:
+        host.run("rm -f /root/slow; mv /root/sha256sum /usr/bin/sha256sum")
