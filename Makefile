@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := 0.13.9
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock bench clean
+.PHONY: help setup demo test soak lint format lock bench clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -15,6 +15,9 @@ demo: .venv/.complete ## raise the lab, audit its five hosts, leave the report
 
 test: .venv/.complete ## run all tests, those on the lab too
 	@.venv/bin/pytest tests
+
+soak: .venv/.complete ## all crash tests, of which `make test` draws a fifth (half an hour)
+	@HALE_SOAK=1 .venv/bin/pytest tests/apply/test_crash.py
 
 lint: .venv/.complete ## check style and types
 	.venv/bin/ruff check .

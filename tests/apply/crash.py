@@ -1,0 +1,37 @@
+"""Carries out a plan and dies at a journal's entry: `python -m tests.apply.crash …`.
+
+A process of its own, because it ends by SIGKILL: nothing of it can clean up.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from hale import plan
+from hale.apply.journal import Entry, Journal
+from tests.apply.ready import carry_out
+
+
+def main(inventory: str, saved: str, folder: str, side: str, entry: int) -> None:
+    """Die right `before` or `after` the entry of that number is on disk."""
+    write = Journal.write
+    count = 0
+
+    def dying(self: Journal, line: Entry) -> None:
+        nonlocal count
+        count += 1
+        if count == entry and side == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(self, line)
+        if count == entry and side == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Journal.write = dying  # type: ignore[method-assign, assignment]
+    made = plan.load(Path(saved))
+    carry_out(made, Path(inventory), Path(folder), "fix")
+
+
+if __name__ == "__main__":
+    inventory, saved, folder, side, entry = sys.argv[1:]
+    main(inventory, saved, folder, side, int(entry))
