@@ -8,14 +8,16 @@ swap of its own, SELinux) is proven on the virtual machine instead, or not at al
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from facts import br_netfilter, dropins, firewalld, limits, swap, sysctl
+from facts import br_netfilter, dropins, firewalld, limits, service_limits, swap, sysctl
 from hale import gather, inventory, standard
 from hale.fact import Evidence, Readings
 from hale.standard import Case
@@ -397,3 +399,124 @@ def test_firewalld_is_as_systemctl_leaves_it(lab: Lab, host: LabHost) -> None:
         if now.running is not runs or bool(later.starts) is not starts:
             wrong.append(f"{shlex.quote(command)}: {now.actual}; {later.actual}")
     assert not wrong
+
+
+# --- limits of services ---
+
+# Behind `[Service]`, in a drop-in; the unit itself says nothing.
+SETTINGS = (
+    "", "LimitNOFILE=77", "LimitNOFILE=", "LimitNOFILE=0", "LimitNOFILE=5:6", "LimitNOFILE=6:5",
+    "LimitNOFILE=5:", "LimitNOFILE=:5", "LimitNOFILE=5: 6", "LimitNOFILE=5 :6", "LimitNOFILE=5:6:7",
+    "LimitNOFILE=infinity", "LimitNOFILE=5:infinity", "LimitNOFILE=Infinity", "LimitNOFILE=64K",
+    "LimitNOFILE=unlimited", "LimitNOFILE=010", "LimitNOFILE=08", "LimitNOFILE=0x1F",
+    "LimitNOFILE=0b11", "LimitNOFILE=0o17", "LimitNOFILE=+5", "LimitNOFILE=-5", "LimitNOFILE=-0",
+    "LimitNOFILE=18446744073709551615", "LimitNOFILE=18446744073709551614", 'LimitNOFILE="65"',
+    "LimitNOFILE=65 # c", "LimitNOFILE = \t65\t", "limitnofile=65", "LimitNOFILE=1_0",
+    "LimitNOFILE=77\nLimitNOFILE=", "LimitNOFILE=77\nLimitNOFILE=x", "LimitNOFILE=6\\5",
+    "LimitNOFILE=65\\:66", "LimitNOFILE=1.5", "#c\\\nLimitNOFILE=65", "LimitNOFILE=\\\n65",
+    "LimitNOFILE=\\\n# c\n65", "LimitNOFILE=\\\n  ;c \\\n 67", "LimitNOFILE=\\\n\n65",
+    "LimitNOFILE=6\\\n5", "LimitNOFILE=65\\", "A=\\\\\nLimitNOFILE=65", "A=\\\nLimitNOFILE=65",
+    "[Unit]\nLimitNOFILE=65", "[service]\nLimitNOFILE=65", "LimitNOFILE=64\n[Foo\n[Service]\nA=1",
+    "[Foo\n[Service]\nLimitNOFILE=65", "[X-a]\nLimitNOFILE=66\n [Service] \nLimitNOFILE=65",
+    "garbage\nLimitNOFILE=65", "=x\nLimitNOFILE=65", "LimitNOFILE=64\rLimitNOFILE=65",
+    "LimitNOFILE=65\r", "A=\\\r\nLimitNOFILE=65", "LimitNOFILE=65\f", "LimitNOFILE=65\v",
+    "# \xe9\nLimitNOFILE=65", "LimitNOFILE=64\nA=\xe9",
+    "LimitMEMLOCK=64", "LimitMEMLOCK=64K", "LimitMEMLOCK=64k", "LimitMEMLOCK=64 K",
+    "LimitMEMLOCK=1G500M", "LimitMEMLOCK=1.5K", "LimitMEMLOCK=1.K", "LimitMEMLOCK=1M:2M",
+    "LimitMEMLOCK=2M:1M", "LimitMEMLOCK=infinity", "LimitMEMLOCK=1M 5K", "LimitMEMLOCK=5K 1M",
+    "LimitMEMLOCK=64KB", "LimitMEMLOCK=64B", "LimitMEMLOCK=64Ki", "LimitMEMLOCK=1K1K",
+    "LimitMEMLOCK=-1", "LimitMEMLOCK=+5", "LimitMEMLOCK=010", "LimitMEMLOCK=0x10",
+    "LimitMEMLOCK=.5K", "LimitMEMLOCK=1P", "LimitMEMLOCK=64 :128", "LimitMEMLOCK=64K :128K",
+    "LimitNPROC=500", "LimitNPROC=500:infinity", "LimitNPROC=1K",
+)  # fmt: skip
+SLEEPER = "[Service]\nExecStart=/bin/sleep infinity\n"
+ITEMS: tuple[service_limits.Item, ...] = ("nofile", "nproc", "memlock")
+
+
+def _of_unit(unit: str, item: service_limits.Item, aspect: str) -> Case[Any]:
+    case = _case(f"SVC-KUBELET-{item.upper()}", aspect)
+    return replace(case, parameters=replace(case.parameters, unit=unit))
+
+
+def _loaded(host: LabHost, unit: str) -> dict[str, tuple[str, str]]:
+    """Soft and hard limits as systemd has loaded them."""
+    shown = host.run(f"systemctl show {unit}").stdout.decode("latin-1")
+    said = dict(line.partition("=")[::2] for line in shown.splitlines())
+    names = {item: f"Limit{item.upper()}" for item in ITEMS}
+    return {item: (said[f"{name}Soft"], said[name]) for item, name in names.items()}
+
+
+def _in_systemds_words(item: str, limit: service_limits.Limit) -> tuple[str, str]:
+    unit = 1024 if item == "memlock" else 1
+    soft, hard = ("infinity" if v == inf else str(int(v * unit)) for v in (limit.soft, limit.hard))
+    return soft, hard
+
+
+def _limits_of(
+    lab: Lab, units: Sequence[str], *items: service_limits.Item
+) -> list[service_limits.Persisted]:
+    cases = [_of_unit(unit, item, "persisted") for unit in units for item in items]
+    readings = Readings(_evidence(lab, *cases), "service_limits")
+    return [service_limits.persisted(readings, case) for case in cases]
+
+
+def test_every_line_of_a_service_means_what_systemd_makes_of_it(lab: Lab, host: LabHost) -> None:
+    units = {f"case{n}.service": text for n, text in enumerate(SETTINGS)}
+    for unit, text in units.items():
+        _put(host, f"/etc/systemd/system/{unit}", SLEEPER)
+        _put(host, f"/etc/systemd/system/{unit}.d/a.conf", f"[Service]\n{text}\n")
+    host.run("systemctl daemon-reload")
+    differ = []
+    names, some = list(units), 20  # at once, not to ask too much of one script
+    for at in range(0, len(names), some):
+        for fact in _limits_of(lab, names[at : at + some], *ITEMS):
+            said = _in_systemds_words(fact.item, fact.given)
+            real = _loaded(host, fact.unit)[fact.item]
+            if said != real:
+                differ.append(f"{units[fact.unit]!r}: {said}, but really {real}")
+    assert not differ
+
+
+def test_units_and_drop_ins_are_read_in_the_order_of_systemd(lab: Lab, host: LabHost) -> None:
+    """Every file sets another number, which tells the one that counts; it goes, and so on."""
+    unit = "a-b.service"
+    folders = [f for f in service_limits.FOLDERS if not f.startswith(("/run/", "/lib/"))]
+    files = [f"{f}/{unit}" for f in folders[1:]]
+    files += [
+        f"{folder}/{kind}.d/{name}.conf"
+        for folder in folders
+        for kind in (unit, "a-.service", "service")
+        for name in (("k", "m") if folder == folders[1] else ("m",))
+    ]
+    for number, path in enumerate(files, 1000):
+        text = SLEEPER if path.endswith(unit) else "[Service]\n"
+        _put(host, path, f"{text}LimitNOFILE={number}\n")
+    order: list[str] = []
+    while order[-1:] != [files[0]]:
+        host.run("systemctl daemon-reload")
+        (fact,) = _limits_of(lab, [unit], "nofile")
+        (winner,) = [s.path for s in fact.sources if s.wins]
+        order.append(winner)
+        assert _loaded(host, unit)["nofile"][0] == f"{fact.soft:.0f}", f"after {order}"
+        host.run(f"rm {winner}")
+    assert len(order) == len(files) - 2, "the units of lower priority never count"
+
+
+def test_a_start_after_a_power_cycle_gets_what_was_read_before_it(lab: Lab, host: LabHost) -> None:
+    unit = "kubelet.service"
+    _put(host, f"/usr/lib/systemd/system/{unit}", SLEEPER)
+    _put(host, "/etc/systemd/system.conf.d/a.conf", "[Manager]\nDefaultLimitNPROC=500:600\n")
+    _put(host, f"/etc/systemd/system/{unit}.d/a.conf", "[Service]\nLimitNOFILE=3000:infinity\n")
+    _put(host, f"/run/systemd/system/{unit}.d/z.conf", "[Service]\nLimitNOFILE=2000\n")
+    host.run(f"systemctl daemon-reload; systemctl start {unit}")
+    cases = [_of_unit(unit, item, aspect) for item in ITEMS for aspect in ("runtime", "persisted")]
+    before = Readings(_evidence(lab, *cases), "service_limits")
+    told = [service_limits.persisted(before, case) for case in cases[1::2]]
+    assert service_limits.runtime(before, cases[0]).soft == 2000
+    assert "nofile soft 2000, hard 2000" in told[0].differs
+    host.power_cycle()
+    host.run(f"systemctl start {unit}")
+    after = Readings(_evidence(lab, *cases), "service_limits")
+    got = [service_limits.runtime(after, case) for case in cases[::2]]
+    assert [(g.soft, g.hard) for g in got] == [(t.soft, t.hard) for t in told]
+    assert [g.soft for g in got][:2] == [3000, 500]

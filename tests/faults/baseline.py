@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hale.results import Row
 from lab.machine import Lab, LabHost
+from lab.topology import HOSTS
 
 VIP_HOLDER = "k8s-master-01"
 # The first has the machine-id of the second at hand, for the day on which it becomes a clone.
@@ -23,6 +24,13 @@ STAND_IN = "/usr/local/lib/stand-in"
 NOT_GREEN = {
     Row("cluster", "HA-ETCD-MEMBERS", "runtime"): ("FAIL", "nothing listens on 2379"),
     Row("cluster", "ID-PRODUCT-UUID", "runtime"): ("N-A", "no host has a product_uuid"),
+    **{
+        Row(host.name, f"SVC-{service}-{item}", aspect): ("N-A", "is not installed")
+        for host in HOSTS
+        for service in ("CONTAINERD", "KUBELET")
+        for item in ("NOFILE", "NPROC", "MEMLOCK")
+        for aspect in ("runtime", "persisted")
+    },
 }
 
 _EVERY_HOST = r"""
@@ -136,10 +144,10 @@ def make(lab: Lab, inventory: Path) -> None:
     holder.run(_STAND_IN)
     lab[CLONE].run(f"cat >{CLONED_ID}", input=lab[CLONED].run("cat /etc/machine-id").stdout)
     overrides = [
-        f"hale_lim_{who}{item}__least={_number(value)}"
+        f"hale_{of}_{item}__least={_number(value)}"
         for item, value in able.items()
         if value < _LIMITS[item]
-        for who in ("", "root_")
+        for of in ("lim", "lim_root", "svc_containerd", "svc_kubelet")
     ]
     text = lab.inventory.read_text()
     inventory.write_text("\n".join([text.rstrip(), *overrides, ""]))

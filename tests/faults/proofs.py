@@ -54,10 +54,10 @@ def page(stated: Iterable[Requirement], faults: Iterable[Fault | Recorded]) -> s
 
 
 def _turned(fault: Fault | Recorded, requirement: str, aspect: str) -> list[tuple[str, str]]:
-    """The verdict that the fault gives this aspect, and on which hosts; empty if none."""
+    """The red that the fault gives this aspect, and on which hosts; empty if none."""
     hosts: dict[str, list[str]] = {}
     for row, turn in fault.rows.items():
-        if (row.requirement, row.aspect) == (requirement, aspect):
+        if (row.requirement, row.aspect) == (requirement, aspect) and turn.verdict != "PASS":
             hosts.setdefault(turn.verdict, []).append(row.host)
     return [
         (verdict, "all hosts" if len(names) == len(HOSTS) else ", ".join(names))
@@ -71,6 +71,14 @@ NOTES: Mapping[str, str] = {
         "Green before by a stand-in: a TLS server on the VIP whose certificate is of the CA that "
         "all hosts have, and which answers as an apiserver does. A cluster comes later."
     ),
+    **{
+        f"SVC-{service}-{item}": (
+            "Not applicable before: the lab's hosts have no such service, and each fault brings a "
+            "stand-in along that systemd runs as it would run the real one."
+        )
+        for service in ("CONTAINERD", "KUBELET")
+        for item in ("NOFILE", "NPROC", "MEMLOCK")
+    },
     "HA-ETCD-MEMBERS": (
         "On the lab's hosts red before, since they have no etcd; there, a fault makes it red for "
         "a reason of its own. Green before in the recorded evidence, by answers of a whole etcd."

@@ -2,7 +2,7 @@
 
 from hale import standard
 from hale.provenance import ROOT
-from tests.faults import cluster, hosts, kernel, limits, security, swap
+from tests.faults import cluster, hosts, kernel, limits, security, services, swap
 from tests.faults.fault import Fault, Recorded
 from tests.faults.recorded import RECORDED
 
@@ -13,6 +13,7 @@ FAULTS: tuple[Fault, ...] = (
     *swap.FAULTS,
     *kernel.FAULTS,
     *limits.FAULTS,
+    *services.FAULTS,
 )
 
 EVERY: tuple[Fault | Recorded, ...] = (*FAULTS, *RECORDED)

@@ -1,0 +1,607 @@
+"""Resource limits of a service: what its main process has, and what its next start gets.
+
+No login is involved, so pam_limits and limits.conf never reach a service: systemd sets what the
+unit says. Sources: systemd.unit(5) (load path, drop-ins), systemd.exec(5) (LimitNOFILE=),
+systemd-system.conf(5) (DefaultLimitNOFILE=), systemd.syntax(7); systemd's
+src/shared/conf-parser.c, src/shared/dropin.c, src/basic/rlimit-util.c and
+src/basic/parse-util.c; proc_pid_limits(5); capabilities(7), CAP_SYS_RESOURCE.
+
+The unit's own file is read first, then its drop-ins by name: of namesakes the one in the folder
+of highest priority, and the unit's own folders (`x.service.d`) before those of name prefixes
+(`a-.service.d` for a-b.service) before `service.d`. The last line that systemd takes sets soft
+and hard at once; an empty one and one that it cannot read change nothing. Without any, the
+same of system.conf counts, and without that what `systemctl show` calls the default; a line
+taken out of system.conf since systemd last read it is still in that. memlock is in KiB here.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from math import inf
+from posixpath import basename
+from typing import Literal
+
+from facts import dropins, joined, units
+from facts.limits import MOST_FILES, SHOWN
+from hale.fact import (
+    Command,
+    File,
+    Files,
+    NotApplicable,
+    Probe,
+    Readings,
+    Source,
+    Unreadable,
+    matches,
+)
+from hale.inventory import Host
+from hale.standard import Case
+
+Item = Literal["nofile", "nproc", "memlock"]
+# All folders of units by priority; those of /run are empty after a boot, or made anew.
+FOLDERS = (
+    "/etc/systemd/system.control",
+    "/run/systemd/system.control",
+    "/run/systemd/transient",
+    "/run/systemd/generator.early",
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/run/systemd/generator",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+    "/run/systemd/generator.late",
+)
+OWN = "/etc/systemd/system"  # where a site puts its drop-ins
+MAINS = tuple(f"{parent}/systemd/system.conf" for parent in dropins.PARENTS)
+MANAGER = dropins.patterns("systemd/system.conf.d")
+BLANKS = " \t\r\n"
+# How such a byte looks here; or somebody wrote just these letters.
+_NOT_UTF_8 = re.compile(r"\\x[89a-f][0-9a-f]")
+
+# The kernel's limits of a process, those three that matter.
+_LIMITS = "grep -E '^Max (open files|processes|locked memory) ' /proc/{pid}/limits"
+_SHOWN = ",".join(
+    (
+        "LoadState", "ActiveState", "SubState", "UnitFileState", "FragmentPath", "DropInPaths",
+        *(f"Limit{item.upper()}{side}" for item in SHOWN for side in ("", "Soft")), "MainPID",
+    )
+)  # fmt: skip
+_UNIT = f"""\
+said=$(systemctl show --property={_SHOWN} -- {{unit}}) || exit
+printf '%s\\n' "$said"
+pid=$(printf '%s\\n' "$said" | sed -n 's/^MainPID=//p')
+[ "$pid" = 0 ] || {_LIMITS.format(pid='"$pid"')} || :
+"""
+_SYSTEMD = f"""\
+systemctl show --property={
+    ",".join(f"DefaultLimit{item.upper()}{side}" for item in SHOWN for side in ("", "Soft"))
+} || exit
+grep ^CapEff: /proc/1/status || exit
+{_LIMITS.format(pid=1)}
+"""
+CAP_SYS_RESOURCE = 1 << 24
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """A unit, a limit's name in limits.conf, and the least that soft and hard may be.
+
+    `least` of memlock is in KiB. `dropin` is the name of the standard's own drop-in, which must
+    sort behind `conf`. `drain`: on a node, a restart is for a drained one only.
+    """
+
+    unit: str
+    item: Item
+    least: int | Literal["unlimited"]
+    dropin: str
+    drain: bool = False
+
+    @property
+    def wanted(self) -> float:
+        """`least` as a number; more than any number for unlimited."""
+        return inf if self.least == "unlimited" else self.least
+
+    @property
+    def setting(self) -> str:
+        """The name that systemd has for it."""
+        return f"Limit{self.item.upper()}"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Soft and hard together, as systemd sets them; inf for unlimited."""
+
+    soft: float
+    hard: float
+
+    def reaches(self, wanted: float) -> bool:
+        """Whether both are enough."""
+        return min(self.soft, self.hard) >= wanted
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line that sets the limit of the unit.
+
+    name: of the drop-in, by which it is ordered; empty for the unit's own file. own: it concerns
+    this unit alone. whole: it is one line of the file, neither continued nor ended by a lone
+    carriage return.
+    """
+
+    source: Source
+    limit: Limit
+    file: str
+    name: str
+    own: bool
+    whole: bool
+
+    @property
+    def lasting(self) -> bool:
+        """Whether a boot leaves it there."""
+        return not dropins.volatile(self.source.path)
+
+
+@dataclass(frozen=True)
+class Persisted:
+    """What a start after a boot gets.
+
+    given: what files and defaults say; soft, hard: what systemd can give of it. default: without
+    any line of the unit. lines: all that bear on it as they are read, those of /run too; place:
+    the drop-in that takes a new one. refused: why systemd cannot give what the standard asks
+    for; differs: what holds until the boot.
+    """
+
+    item: Item
+    unit: str
+    soft: float
+    hard: float
+    given: Limit
+    default: Limit
+    sources: tuple[Source, ...] = ()
+    lines: tuple[Line, ...] = ()
+    place: str | None = None
+    refused: str = ""
+    differs: str = ""
+
+    @property
+    def actual(self) -> str:
+        said = f"{self.unit} starts with {_said(self.item, Limit(self.soft, self.hard))}"
+        if (self.soft, self.hard) != (self.given.soft, self.given.hard):
+            said += f", asked for {_said(self.item, self.given)},"
+        winner = next((s for s in self.sources if s.wins), None)
+        said += f" by {winner}" if winner else ", systemd's default"
+        others = [f"{s} ({s.note})" if s.note else str(s) for s in self.sources if not s.wins]
+        if others:
+            said += f" ({'wins over' if winner else 'not by'} {', '.join(others)})"
+        return "; ".join(part for part in (said, self.refused, self.differs) if part)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What the main process has.
+
+    loaded: what systemd would start it with now, None where it does not say. active: systemd's
+    word. joined: what shows that the host is in a cluster (facts/joined.py). files: as
+    `persisted` tells, or why that cannot be told. refused: as in Persisted.
+    """
+
+    item: Item
+    unit: str
+    soft: float
+    hard: float
+    loaded: Limit | None
+    active: str
+    joined: str = ""
+    files: Persisted | str = ""
+    refused: str = ""
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        said = f"{self.unit} runs with {_said(self.item, Limit(self.soft, self.hard))}"
+        return f"{said}; {self.refused}" if self.refused else said
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """Unit files and drop-ins, system.conf, and what systemd and the kernel say of each unit."""
+    found = dict.fromkeys(case.parameters.unit for case in cases)
+    return (
+        Files(
+            *(path for unit in found for path in (*_mains(unit), *_dropins(unit))),
+            *MAINS,
+            *MANAGER,
+            MOST_FILES,
+            *joined.FILES,
+        ),
+        Command("systemd", _SYSTEMD),
+        *(Command(unit, _UNIT.format(unit=shlex.quote(unit))) for unit in found),
+    )
+
+
+def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+    """What the running service has. Raises NotApplicable where it does not run: then
+    `persisted` tells what it will get.
+
+    Raises Unreadable where systemd or the kernel does not tell.
+    """
+    wanted = case.parameters
+    state = _properties(readings.text(wanted.unit))
+    if "MainPID" not in state:
+        raise Unreadable(f"systemctl show {wanted.unit} says no MainPID")
+    if state["MainPID"] == "0":
+        if _loaded(state, wanted.unit) == "not-found":
+            raise NotApplicable(f"{wanted.unit} is not installed")
+        now = f"{state.get('ActiveState')} ({state.get('SubState')})"
+        if state.get("ActiveState") in ("active", "reloading"):
+            raise Unreadable(f"{wanted.unit} is {now}, and systemd knows no main process of it")
+        raise NotApplicable(f"{wanted.unit} does not run: systemd says {now}")
+    limit = _of_process(readings.text(wanted.unit), wanted.item, wanted.unit)
+    loaded: Limit | None = None
+    refused = ""
+    files: Persisted | str
+    with suppress(Unreadable):
+        loaded = _shown(state, wanted.setting, wanted.item)
+    with suppress(Unreadable):
+        refused = _refused(readings, wanted)
+    try:
+        files = persisted(readings, case)
+    except (Unreadable, NotApplicable) as error:
+        files = str(error)
+    return Runtime(
+        wanted.item,
+        wanted.unit,
+        limit.soft,
+        limit.hard,
+        loaded,
+        state.get("ActiveState", ""),
+        joined.shown_by(readings),
+        files,
+        # The process has what it has; this tells only why a restart would not help.
+        "" if limit.reaches(wanted.wanted) else refused,
+    )
+
+
+def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+    """What the files give a start after a boot. Raises NotApplicable where nothing can start it.
+
+    Raises Unreadable where systemd reads files that are not looked for here: another name of the
+    unit, portable services.
+    """
+    wanted = case.parameters
+    unit, item = wanted.unit, wanted.item
+    state = _properties(readings.text(unit))
+    load = _loaded(state, unit)
+    if mask := units.mask(readings, unit):
+        raise NotApplicable(f"{unit} is masked ({mask.path}): nothing starts it")
+    mains = [f for f in readings.files(*_mains(unit)) if f.kind != "d"]
+    main = next(iter(dropins.lasting(mains)), None)
+    if main and main.kind == "l":
+        raise NotApplicable(f"{unit} is not installed: {main.path} leads nowhere")
+    if main is None:
+        if load != "loaded":
+            raise NotApplicable(f"{unit} is not installed")
+        if mains:
+            raise Unreadable(f"{mains[0].path} is made at every boot, and by what cannot be told")
+        raise Unreadable(f"systemd knows {unit}, and no file of that name is where it looks")
+    _covered(state, unit)
+    files = readings.files(*_dropins(unit))
+    valid, invalid = _lines(readings, unit, wanted.setting, item)
+    lasting = [line for line in valid if line.lasting]
+    default, said_by = _default(readings, item)
+    given = lasting[-1].limit if lasting else default
+    sources = [line.source for line in lasting] or said_by
+    now = valid[-1] if valid else None
+    differs = ""
+    if now and not now.lasting and now.limit != given:
+        differs = f"until the next boot {now.source} gives it {_said(item, now.limit)}"
+    limit = _possible(readings, item, given)
+    return Persisted(
+        item,
+        unit,
+        limit.soft,
+        limit.hard,
+        given,
+        default,
+        (*_ranked(sources), *invalid),
+        tuple(valid),
+        _place(files, f"{OWN}/{unit}.d/{wanted.dropin}"),
+        _refused(readings, wanted),
+        differs,
+    )
+
+
+def _ranked(sources: Sequence[Source]) -> Iterator[Source]:
+    """The last wins; then those that it wins over."""
+    for source in sources[-1:]:
+        yield replace(source, wins=True)
+    yield from sources[:-1]
+
+
+# --- where systemd looks ---
+
+
+def _mains(unit: str) -> tuple[str, ...]:
+    return tuple(f"{folder}/{unit}" for folder in FOLDERS)
+
+
+def _dropins(unit: str) -> tuple[str, ...]:
+    """Patterns of the unit's drop-ins by priority: its own and its prefixes', then its type's."""
+    stem, _, kind = unit.rpartition(".")
+    parts = stem.split("-")
+    prefixes = ("-".join(parts[:n]) for n in range(len(parts) - 1, 0, -1))
+    names = [unit, *(f"{prefix}-.{kind}" for prefix in prefixes if prefix)]
+    return (
+        *(f"{folder}/{name}.d/*.conf" for folder in FOLDERS for name in names),
+        *(f"{folder}/{kind}.d/*.conf" for folder in FOLDERS),
+    )
+
+
+def _covered(state: Mapping[str, str], unit: str) -> None:
+    """Raise Unreadable where systemd reads what the patterns do not name."""
+    path = state.get("FragmentPath", "")
+    if path and basename(path) != unit:
+        raise Unreadable(f"{unit} is another name of {path}, whose drop-ins count too")
+    for path in state.get("DropInPaths", "").split():
+        if not any(matches(path, pattern) for pattern in _dropins(unit)):
+            raise Unreadable(f"systemd reads {path} for {unit}, and no such folder is looked into")
+
+
+def _place(files: Sequence[File], path: str) -> str | None:
+    """The drop-in that takes a new line: this one, or one beside it; None where none can."""
+    for name in (path, dropins.beside(path, path)):
+        there = next((f for f in files if dropins.name_of(f) == basename(name)), None)
+        if there is None:
+            return name
+        if there.path == name and there.kind == "f" and there.target is None and _simple(there):
+            return name
+    return None
+
+
+def _simple(file: File) -> bool:
+    """Whether a line at the end is of [Service]: no other section, nothing that goes on."""
+    lines = [line.strip() for line in file.lines]
+    heads = {line for line in lines if line.startswith("[")}
+    goes_on = bool(lines) and lines[-1].endswith("\\")
+    return heads <= {"[Service]"} and not goes_on and not any(map(_NOT_UTF_8.search, lines))
+
+
+# --- what the files say ---
+
+
+def _lines(
+    readings: Readings, unit: str, setting: str, item: Item
+) -> tuple[list[Line], list[Source]]:
+    """The lines that set it, in the order they are read, and those that systemd ignores.
+
+    One of /run may hide a lasting one of the same name until the boot: both are told.
+    """
+    every = readings.files(*_dropins(unit))
+    mains = [f for f in readings.files(*_mains(unit)) if f.kind == "f"]
+    order = {f.path: "" for main in (mains, dropins.lasting(mains)) for f in main[:1]} | {
+        f.path: dropins.name_of(f)
+        for files in (every, dropins.lasting(every))
+        for f in dropins.in_force(files)
+    }
+    valid: list[Line] = []
+    invalid: list[Source] = []
+    files = sorted(
+        (f for f in (*mains, *every) if f.path in order),
+        key=lambda f: (order[f.path], dropins.volatile(f.path)),
+    )
+    for file in files:
+        name = order[file.path]
+        own = not name or file.path.split("/")[-2] == f"{unit}.d"
+        for source, value, whole in _assignments(file, "Service", setting):
+            limit = parsed(item, value)
+            if limit is None:
+                invalid.append(replace(source, note="systemd takes no such value"))
+            else:
+                valid.append(Line(source, limit, dropins.leads_to(file), name, own, whole))
+    return valid, invalid
+
+
+def _default(readings: Readings, item: Item) -> tuple[Limit, list[Source]]:
+    """What a unit without a line gets, and the lines of system.conf that say so."""
+    setting = f"DefaultLimit{item.upper()}"
+    mains = [f for f in readings.files(*MAINS) if f.kind == "f"]
+    lasting = [
+        *dropins.lasting(mains)[:1],
+        *dropins.in_force(dropins.lasting(readings.files(*MANAGER))),
+    ]
+    found = [
+        (limit, source)
+        for file in lasting
+        for source, value, _ in _assignments(file, "Manager", setting)
+        if (limit := parsed(item, value))
+    ]
+    if found:
+        return found[-1][0], [source for _, source in found]
+    for file in (*mains, *readings.files(*MANAGER)):
+        if dropins.volatile(file.path) and any(_assignments(file, "Manager", setting)):
+            raise Unreadable(f"{file.path} sets {setting} until the next boot only")
+    return _shown(_properties(readings.text("systemd")), setting, item), []
+
+
+def _assignments(file: File, section: str, key: str) -> Iterator[tuple[Source, str, bool]]:
+    """The values that a key gets in a section, and whether each is one whole line of the file.
+
+    Raises Unreadable where a line before may be no UTF-8: systemd reads no further than that.
+    """
+    inside, doubt = "", 0
+    for number, text, whole in _logical(file):
+        if _NOT_UTF_8.search(text):
+            doubt = doubt or number
+        if text.startswith("["):
+            if not text.endswith("]"):
+                return  # systemd gives the file up here
+            inside = text[1:-1]
+            continue
+        name, equals, value = text.partition("=")
+        if not equals or inside != section or name.strip(BLANKS) != key:
+            continue
+        if doubt:
+            raise Unreadable(
+                f"{file.path}:{doubt}: systemd reads no further if this line is not UTF-8, and "
+                f"{key}= stands behind it"
+            )
+        source = Source(file.path, number, text, changed=file.changed)
+        yield source, value.strip(BLANKS), whole
+
+
+def _logical(file: File) -> Iterator[tuple[int, str, bool]]:
+    """Lines as systemd takes them: comments and empty ones out, continued ones joined.
+
+    A lone carriage return ends a line too. A comment never goes on, and may stand between.
+    """
+    held, began, parts = "", 0, 0
+    for number, raw in enumerate(file.lines, 1):
+        pieces = raw.removesuffix("\r").split("\r")
+        for piece in pieces:
+            line = piece.removeprefix("\ufeff") if number == 1 else piece
+            if line.lstrip(BLANKS)[:1] in ("#", ";"):
+                continue
+            began, parts = (began, parts + 1) if held else (number, 1)
+            held += line
+            if (len(held) - len(held.rstrip("\\"))) % 2:
+                held = held[:-1] + " "
+                continue
+            text, held = held.strip(BLANKS), ""
+            if text:
+                yield began, text, parts == len(pieces) == 1
+    if held.strip(BLANKS):
+        yield began, held.strip(BLANKS), False
+
+
+# --- what systemd makes of a value ---
+
+
+def parsed(item: Item, value: str) -> Limit | None:
+    """`1024`, `soft:hard`, `infinity`; memlock, in bytes, with K, M, G …; None: it is ignored."""
+    words = re.sub(r"\\([^:])", r"\1", value).split(":")
+    found = [_one(item, word) for word in words]
+    if len(found) > 2 or None in found:
+        return None
+    soft, hard = found[0], found[-1]
+    assert soft is not None
+    assert hard is not None
+    return Limit(soft, hard) if soft <= hard else None
+
+
+def _one(item: Item, word: str) -> float | None:
+    if word == "infinity":
+        return inf
+    value = _size(word) if item == "memlock" else _number(word)
+    if value is None or value >= 2**64 - 1:
+        return None
+    return value / 1024 if item == "memlock" else value
+
+
+def _number(word: str) -> int | None:
+    """As strtoull(3) with base 0, and 0b and 0o as in Python: a leading zero is octal."""
+    text = word.lstrip(BLANKS)
+    if re.fullmatch(r"0[bB][01]+|0[oO][0-7]+", text):
+        return int(text, 0)
+    found = re.fullmatch(r"([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)", text)
+    if not found:
+        return None
+    digits = found[2]
+    value = int(digits, 16 if "x" in digits.lower() else 8 if digits[0] == "0" else 10)
+    return None if value and found[1] == "-" else value
+
+
+_SUFFIXES = ("E", "P", "T", "G", "M", "K", "B", "")
+_PART = re.compile(r"[ \t\r\n]*\+?([0-9]+)(?:\.([0-9]*))?[ \t\r\n]*([EPTGMKB]?)")
+
+
+def _size(word: str) -> int | None:
+    """Bytes: `64K`, `1.5G`, `1G 500M`, larger units first."""
+    total, at, rank = 0, 0, 0
+    while True:
+        found = _PART.match(word, at)
+        if not found or _SUFFIXES.index(found[3]) < rank:
+            return None
+        rank = _SUFFIXES.index(found[3]) + 1
+        factor: int = 1024 ** max(0, _SUFFIXES.index("B") + 1 - rank)
+        total += int(found[1]) * factor + int(float(f"0.{found[2] or 0}") * factor)
+        at = found.end()
+        if at == len(word):
+            return total
+
+
+# --- what systemd and the kernel say ---
+
+
+def _properties(text: str) -> Mapping[str, str]:
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {name: value for name, equals, value in pairs if equals}
+
+
+def _loaded(state: Mapping[str, str], unit: str) -> str:
+    """systemd's word. Raises Unreadable where it said none, or that it failed to load the unit:
+    nobody knows then what a start would do."""
+    load = state.get("LoadState", "")
+    if load not in ("loaded", "not-found", "masked"):
+        raise Unreadable(f"systemctl show {unit} says LoadState={load or '(nothing)'}")
+    return load
+
+
+def _shown(state: Mapping[str, str], setting: str, item: Item) -> Limit:
+    """A limit as `systemctl show` has it: a number, of bytes for memlock, or infinity."""
+    found = [_one(item, state.get(f"{setting}{side}", "")) for side in ("Soft", "")]
+    if found[0] is None or found[1] is None:
+        raise Unreadable(f"systemctl show says no {setting} that could be read")
+    return Limit(found[0], found[1])
+
+
+def _of_process(text: str, item: Item, whose: str) -> Limit:
+    """A limit as /proc/PID/limits has it."""
+    found = re.search(rf"^{SHOWN[item]} +(\w+) +(\w+)", text, re.M)
+    values = (
+        [_one(item, w.replace("unlimited", "infinity")) for w in found.groups()] if found else []
+    )
+    if len(values) != 2 or values[0] is None or values[1] is None:
+        raise Unreadable(f"/proc/PID/limits of {whose} has no {SHOWN[item]!r} that could be read")
+    return Limit(values[0], values[1])
+
+
+def _possible(readings: Readings, item: Item, limit: Limit) -> Limit:
+    """What systemd can give of it: the kernel bounds nofile, and without CAP_SYS_RESOURCE
+    everything by what systemd itself has. systemd gives the closest, as setrlimit_closest()."""
+    text = readings.text("systemd")
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", text, re.M)
+    if not found:
+        raise Unreadable("/proc/1/status has no CapEff")
+    own = _of_process(text, item, "systemd").hard
+    able = bool(int(found[1], 16) & CAP_SYS_RESOURCE)
+    most = inf
+    if item == "nofile":
+        file = readings.file(MOST_FILES)
+        if file is None:
+            raise Unreadable(f"{MOST_FILES} does not exist: is /proc mounted?")
+        most = int("".join(file.lines))
+    if able and limit.hard <= most:
+        return limit
+    return Limit(min(limit.soft, own), min(limit.hard, own))
+
+
+def _refused(readings: Readings, wanted: Parameters) -> str:
+    """Why systemd cannot give what the standard asks for."""
+    most = _possible(readings, wanted.item, Limit(wanted.wanted, wanted.wanted))
+    if most.reaches(wanted.wanted):
+        return ""
+    return (
+        f"systemd itself has {_said(wanted.item, most)} and may not exceed that here "
+        "(CAP_SYS_RESOURCE, fs.nr_open)"
+    )
+
+
+def _said(item: Item, limit: Limit) -> str:
+    def one(value: float) -> str:
+        if value == inf:
+            return "unlimited"
+        return f"{value:.0f} KiB" if item == "memlock" else f"{value:.0f}"
+
+    return f"{item} soft {one(limit.soft)}, hard {one(limit.hard)}"
