@@ -109,8 +109,8 @@ def _value(value: float, wanted: Parameters) -> str:
 
 def _added(place: str, theirs: Sequence[Line], line: str, wanted: Parameters) -> FileChange:
     beaten = [str(one.source) for one in theirs if one.name]
-    over = f", read after {' and '.join(beaten)}, which must not be edited" if beaten else ""
-    why = f"{place}{over}, gives {wanted.unit} at least {wanted.least} for {wanted.item}."
+    over = f", read after {' and '.join(beaten)}, which must not be edited," if beaten else ""
+    why = f"{place}{over} gives {wanted.unit} at least {wanted.least} for {wanted.item}."
     return FileChange(place, (Append(SECTION), Append(line)), why)
 
 
