@@ -11,6 +11,7 @@ from tests.faults.fault import Fault, Turn, fail, unknown
 HOST = "k8s-node-01"
 VENDOR = "/usr/lib/systemd/system"
 OWN = "/etc/systemd/system"
+CONTAINERD, KUBELET = UNITS = "containerd.service", "kubelet.service"
 LOW = r"LimitNOFILE=1024:4096\nLimitNPROC=1000\nLimitMEMLOCK=64K\n"
 HIGH = r"LimitNOFILE=infinity\nLimitNPROC=infinity\nLimitMEMLOCK=infinity\n"
 DEFAULTS = r"DefaultLimitNOFILE=1024:4096\nDefaultLimitNPROC=1000\nDefaultLimitMEMLOCK=64K\n"
@@ -23,13 +24,23 @@ SECTION, MANAGERS = r"[Service]\n", r"[Manager]\n"
 RELOAD = "systemctl daemon-reload"
 
 
+def path(unit: str) -> str:
+    """Where a package has this unit."""
+    return f"{VENDOR}/{unit}"
+
+
+def link(unit: str) -> str:
+    """The link by which it starts at boot."""
+    return f"{OWN}/multi-user.target.wants/{unit}"
+
+
 def installed(unit: str, limits: str) -> str:
     """Commands that put the stand-in's unit where a package has it, and enable it."""
     text = (
         rf"{SECTION}ExecStart=/bin/sleep infinity\n{limits}"
         r"[Install]\nWantedBy=multi-user.target\n"
     )
-    return f"printf '{text}' >{VENDOR}/{unit}; systemctl --quiet enable {unit}"
+    return f"printf '{text}' >{path(unit)}; systemctl --quiet enable {unit}"
 
 
 def started(unit: str) -> str:
@@ -37,9 +48,9 @@ def started(unit: str) -> str:
     return f"{RELOAD}; systemctl start {unit}"
 
 
-def written(path: str, text: str) -> str:
+def written(name: str, text: str) -> str:
     """A command that writes this file (as printf does) and its folder."""
-    return f"mkdir -p {path.rpartition('/')[0]}; printf '{text}' >{path}"
+    return f"mkdir -p {name.rpartition('/')[0]}; printf '{text}' >{name}"
 
 
 def runs(service: str) -> dict[str, Turn]:
@@ -49,10 +60,10 @@ def runs(service: str) -> dict[str, Turn]:
     }
 
 
-def starts(service: str, path: str, first: int) -> dict[str, Turn]:
+def starts(service: str, name: str, first: int) -> dict[str, Turn]:
     """A start gives the low limits by three lines of this file."""
     return {
-        f"SVC-{service}-{item} persisted": fail(f"starts with {said} by {path}:{line}")
+        f"SVC-{service}-{item} persisted": fail(f"starts with {said} by {name}:{line}")
         for line, (item, said) in enumerate(SAID.items(), first)
     }
 
@@ -71,13 +82,12 @@ def service(
         HOST,
         inject,
         turns,
-        (f"{VENDOR}/{unit}", f"{OWN}/multi-user.target.wants/{unit}", *files),
+        (path(unit), link(unit), *files),
         f"systemctl stop {unit} || true; systemctl daemon-reload; systemctl reset-failed",
         reboot,
     )
 
 
-CONTAINERD, KUBELET = "containerd.service", "kubelet.service"
 LATE = f"{OWN}/{CONTAINERD}.d/zz-site.conf"
 EVERY = f"{OWN}/service.d/50-site.conf"
 MANAGER = "/etc/systemd/system.conf.d/50-site.conf"
@@ -88,13 +98,13 @@ FAULTS = (
         "containerd has low limits in its own unit",
         CONTAINERD,
         f"{installed(CONTAINERD, LOW)}; {started(CONTAINERD)}",
-        {**runs("CONTAINERD"), **starts("CONTAINERD", f"{VENDOR}/{CONTAINERD}", 3)},
+        {**runs("CONTAINERD"), **starts("CONTAINERD", path(CONTAINERD), 3)},
     ),
     service(
         "kubelet has low limits in its own unit",
         KUBELET,
         f"{installed(KUBELET, LOW)}; {started(KUBELET)}",
-        {**runs("KUBELET"), **starts("KUBELET", f"{VENDOR}/{KUBELET}", 3)},
+        {**runs("KUBELET"), **starts("KUBELET", path(KUBELET), 3)},
     ),
     service(
         "containerd's limits lowered by a drop-in",
@@ -121,7 +131,7 @@ FAULTS = (
         "kubelet's limits raised until the next boot only",
         KUBELET,
         f"{installed(KUBELET, LOW)}; {written(VOLATILE, SECTION + HIGH)}; {started(KUBELET)}",
-        {**runs("KUBELET"), **starts("KUBELET", f"{VENDOR}/{KUBELET}", 3)},
+        {**runs("KUBELET"), **starts("KUBELET", path(KUBELET), 3)},
         reboot=True,
     ),
     service(
@@ -139,12 +149,12 @@ FAULTS = (
         "containerd has low limits and does not run",
         CONTAINERD,
         f"{installed(CONTAINERD, LOW)}; {RELOAD}",
-        starts("CONTAINERD", f"{VENDOR}/{CONTAINERD}", 3),
+        starts("CONTAINERD", path(CONTAINERD), 3),
     ),
     service(
         "containerd's unit cannot be loaded",
         CONTAINERD,
-        rf"printf '[Service]\n{HIGH}' >{VENDOR}/{CONTAINERD}; {RELOAD}",
+        rf"printf '[Service]\n{HIGH}' >{path(CONTAINERD)}; {RELOAD}",
         {
             f"SVC-CONTAINERD-{item} {aspect}": unknown("LoadState=bad-setting")
             for item in SAID

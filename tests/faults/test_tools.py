@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab.machine import LabHost
-from tests.faults import audit, proofs
+from tests.faults import audit, proofs, services
 from tests.faults.conftest import Compliant
 from tests.faults.fault import Fault
 from tests.faults.injected import injected
@@ -39,11 +39,14 @@ echo 'blacklist br_netfilter' >/etc/modprobe.d/site.conf
 for who in '*' root; do
   echo "$who soft nofile 512"; echo "$who soft nproc 500"; echo "$who soft memlock 64"
 done >/etc/security/limits.d/90-site.conf
-"""
+""" + "\n".join(
+    f"{services.installed(unit, services.LOW)}; {services.started(unit)}" for unit in services.UNITS
+)
 REPAIR = r"""
 hostname k8s-node-02
 ip address del 10.208.1.190/32 dev lo
 systemctl --quiet disable --now firewalld; systemctl --quiet mask firewalld
+systemctl stop containerd kubelet
 systemctl daemon-reload
 sysctl -qw net.ipv4.ip_forward=1 \
   net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1
@@ -55,7 +58,7 @@ EVERYTHING = Fault(
     files=(
         "/etc/hosts", "/etc/kubernetes/pki", "/etc/hostname", "/etc/network", "/etc/os-release",
         "/etc/selinux", "/etc/default/grub", "/etc/fstab", "/etc/sysctl.d", "/etc/modprobe.d",
-        "/etc/security",
+        "/etc/security", *map(services.path, services.UNITS), *map(services.link, services.UNITS),
     ),
     undo=REPAIR,
 )  # fmt: skip
