@@ -16,7 +16,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hale import connection, fix, inventory, plan, provenance, recorder, results, selection
+from hale import (
+    connection,
+    fix,
+    inventory,
+    plan,
+    provenance,
+    recorder,
+    results,
+    selection,
+    standard,
+)
 from hale.apply import journal, run, undo
 from hale.apply.gates import OF_THE_CLUSTER, Standing
 from hale.apply.journal import SCHEMA, Header, Journal, Story, now
@@ -71,8 +81,9 @@ def apply(asked: Asked, only: Sequence[str], approved: Path | None) -> bool:
     made = fix.make(before, only) if made is None else _approved(made, found)
     print("\n".join(fix.lines(made)), flush=True)
     if not any(h.steps for h in made.hosts):
-        print("\nNothing to change.")
-        return True
+        unknown = sum(len(h.unknown) for h in made.hosts)
+        print(f"\nNothing to change{f', and {unknown} rows are unknown' if unknown else ''}.")
+        return not unknown
     _agreed(asked, made)
     folder = _folder(asked.reports, "fix")
     before = before.rename(folder / "before")
@@ -319,7 +330,9 @@ def standing(audit: Audit) -> Mapping[str, Standing]:
 
 def _look(known: Inventory) -> list[Result]:
     """The rows of the cluster, by an audit of its own of the masters."""
-    marker = " or ".join(f"chapter{n}" for n in OF_THE_CLUSTER)
+    stated = standard.load(provenance.ROOT / "standard").requirements
+    chapters = sorted({r.chapter for r in stated} & set(OF_THE_CLUSTER))
+    marker = " or ".join(f"chapter{n}" for n in chapters)
     with tempfile.TemporaryDirectory(prefix="hale-") as folder:
         made = fix.audit(known.path, "masters", "document", Path(folder), marker, say=False)
         return results.load(made / "results.json").results

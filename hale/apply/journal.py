@@ -104,6 +104,7 @@ class Journal:
             os.fchmod(self._file.fileno(), 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self._file.close()
             raise HaleError("this run is still going on.", Where(self.path)) from None
         except OSError as error:
             raise HaleError(f"no journal can be kept: {error.strerror}.", Where(folder)) from None

@@ -1,0 +1,105 @@
+"""The journal: what a crash, a full disk or a careless hand makes of it."""
+
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+
+from hale.apply import journal
+from hale.apply.journal import Begin, Done, End, Header, Journal, Skipped, now
+from hale.change import ValueChange
+from hale.errors import HaleError
+from hale.plan import Step
+
+HEADER = Header(journal.SCHEMA, "a-run", "fix", "me", "here", "inventory.ini", "", now())
+STEP = Step(("A",), ValueChange("/proc/sys/x", "0", "1", "why"))
+BEGIN = Begin("one", 1, STEP, "", (), now())
+
+
+def written(folder: Path) -> Path:
+    book = Journal(folder, HEADER)
+    for entry in (BEGIN, Done("one", 1, (STEP.change,), now()), Begin("one", 2, STEP, "", (), "")):
+        book.write(entry)
+    book.close()
+    return folder / journal.NAME
+
+
+def test_a_journal_tells_what_was_done(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    story = journal.load(tmp_path)
+    assert story.header == HEADER
+    assert [b.number for b in story.open] == [2]
+    assert story.done["one", 1].undo == (STEP.change,)
+    assert story.state == "interrupted"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_states_of_a_run(tmp_path: Path) -> None:
+    book = Journal(tmp_path, HEADER)
+    assert journal.load(tmp_path).state == "running"
+    with pytest.raises(HaleError, match="still going on"):
+        Journal(tmp_path, None)
+    book.write(Skipped("one", 1, "refused", "moved", now()))
+    book.write(End("failed", now()))
+    book.close()
+    assert journal.load(tmp_path).state == "failed"
+
+
+def test_a_line_that_was_cut_off_counts_as_not_written(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"type":"done","host":"one","nu')
+    assert [b.number for b in journal.load(tmp_path).open] == [2]
+    book = Journal(tmp_path, None)  # who settles it takes the piece away
+    book.write(End("interrupted", now()))
+    book.close()
+    assert path.read_bytes().startswith(whole)
+    assert journal.load(tmp_path).state == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"", "is empty"),
+        (b"\n", ":1: no line of a journal"),
+        (b"garbage\n", ":1: no line of a journal"),
+        (b"\xff\xfe\n", ":1: no line of a journal"),
+        (b'{"type":"end","state":"finished","at":""}\n', "the first line must name the run"),
+        (b'{"type":"unheard","at":""}\n', ":1: no line of a journal"),
+    ],
+)
+def test_what_is_no_journal(tmp_path: Path, text: bytes, says: str) -> None:
+    (tmp_path / journal.NAME).write_bytes(text)
+    with pytest.raises(HaleError, match=says):
+        journal.load(tmp_path)
+
+
+def test_garbage_in_the_middle_is_told_with_its_line(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    lines = path.read_bytes().split(b"\n")
+    lines[2] = b"<script>"
+    path.write_bytes(b"\n".join(lines))
+    with pytest.raises(HaleError, match=f"{journal.NAME}:3: no line of a journal"):
+        journal.load(tmp_path)
+
+
+def test_another_version(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"hale.journal/1", b"hale.journal/9"))
+    with pytest.raises(HaleError, match=r"schema hale\.journal/9; this is hale\.journal/1"):
+        journal.load(tmp_path)
+
+
+def test_a_disk_that_is_full_stops_the_run(tmp_path: Path) -> None:
+    book = Journal(tmp_path, HEADER)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (book.path.stat().st_size, hard))
+        with pytest.raises(HaleError, match="cannot be written, so nothing more is done"):
+            book.write(BEGIN)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    book.close()
