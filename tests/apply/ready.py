@@ -34,7 +34,7 @@ getfacl -pR etc/hosts etc/security etc/sysctl.d 2>/dev/null || true
 """
 _UNITS = r"""
 systemctl list-unit-files --no-legend --no-pager | sed 's/  */ /g' | grep -v '^session-\|^user-'
-systemctl list-units --all --no-legend --plain --no-pager --type=swap,target |
+systemctl list-units --no-legend --plain --no-pager --type=swap,target |
   sed 's/  */ /g' | cut -d' ' -f1,3
 systemctl is-active firewalld
 true

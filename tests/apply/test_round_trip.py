@@ -103,7 +103,7 @@ def _without_run(listing: list[str]) -> list[str]:
 
 def _as_written(fault: Fault, plan: str) -> None:
     path = PLANS / f"{slug(fault)}.txt"
-    plan = re.sub(r"\b(process |/proc/|pid,ppid,lstart,args -p )\d+( \d+)*", r"\1PID", plan)
+    plan = re.sub(r"(process |/proc/|pid,ppid,lstart,args -p )\d+( \d+)*", r"\1PID", plan)
     if os.environ.get("HALE_WRITE_PLANS"):
         path.write_text(plan)
     assert plan == path.read_text()
