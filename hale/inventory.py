@@ -17,11 +17,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hale import cluster
+from hale.cluster import Cluster
 from hale.errors import HaleError, Where
 
 OVERRIDE = "hale_"
 OWN_VARIABLES = ("hale_site",)  # those that override nothing
 ENDPOINT_KINDS = ("keepalived", "external", "kube-vip")
+ENDPOINT = ("vip", "vip_port", "vip_names", "endpoint_kind")
 ETCD_KINDS = ("stacked", "external")
 MOST_BYTES = 16 << 20
 # What Ansible called them before 2.0, and still takes.
@@ -79,6 +82,7 @@ class Inventory:
     variables: Mapping[str, Variable]  # of the whole site: [all:vars] and the cluster's group
     endpoint: Endpoint
     etcd_kind: str = "stacked"
+    cluster: Cluster = field(default_factory=Cluster)
 
     @property
     def site(self) -> str:
@@ -165,7 +169,9 @@ class _Reader:
                     host.variables["ansible_host"].where if host.address else host.where,
                 )
         etcd_kind = _choice(site, "etcd_kind", ETCD_KINDS)
-        return Inventory(self.path, hosts, groups, site, endpoint, etcd_kind)
+        addresses = [endpoint.vip, *(h.address or h.name for h in hosts)]
+        built = cluster.read(site, self.path, addresses)
+        return Inventory(self.path, hosts, groups, site, endpoint, etcd_kind, built)
 
     def _lines(self) -> Iterator[tuple[int, str, str, str]]:
         section, kind = "ungrouped", "hosts"
@@ -337,7 +343,7 @@ class _Reader:
                 name in o.variables and o.variables[name].value == variable.value for o in others
             )
         }
-        for name in ("vip", "vip_port", "vip_names", "endpoint_kind", "etcd_kind"):
+        for name in (*ENDPOINT, "etcd_kind", *cluster.VARIABLES):
             given = [h.variables[name] for h in hosts if name in h.variables]
             if given and name not in alike:
                 # The exception rather than the rule: a host's own, or the rarest.

@@ -11,12 +11,14 @@ order mark it does not take.
 
 import os
 import tomllib
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hale import inventory
+from hale.cluster import AptSource, Cluster
 from hale.errors import HaleError
 
 HERE = Path(__file__).parent / "inventory"
@@ -142,3 +144,55 @@ def test_every_case_has_a_name_of_its_own() -> None:
     assert len(names) == len(set(names))
     texts = [p.read_text() for folder in ("valid", "malformed") for p in cases(folder)]
     assert len(texts) == len(set(texts))
+
+
+CLUSTER = """
+[masters]
+m1 ansible_host=10.0.0.1
+[k8s:children]
+masters
+[k8s:vars]
+cluster_name=berlin
+kubernetes_version=1.34.4
+apt_repository="http://10.208.1.1:8080/apt ./"
+apt_key=keys/apt.asc
+image_repository=10.208.1.1:5000/k8s
+image_registry_plain_http=True
+pod_cidr=10.244.0.0/16
+service_cidr=10.96.0.0/16
+network_manifest=network.yaml
+addons="one.yaml 'the second.yaml'"
+vrrp_id=51
+kubeadm_extra=extra.yaml
+cgroup_driver=cgroupfs
+"""
+
+
+def test_the_clusters_variables(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    for name in ("keys/apt.asc", "network.yaml", "one.yaml", "the second.yaml", "extra.yaml"):
+        (tmp_path / name).touch()
+    path = tmp_path / "inventory.ini"
+    path.write_text(CLUSTER + TAIL)
+    assert inventory.load(path).cluster == Cluster(
+        name="berlin",
+        kubernetes_version="1.34.4",
+        apt_repository=AptSource("http://10.208.1.1:8080/apt", "./"),
+        apt_key=tmp_path / "keys/apt.asc",
+        image_repository="10.208.1.1:5000/k8s",
+        plain_http=True,
+        pod_cidr=ip_network("10.244.0.0/16"),
+        service_cidr=ip_network("10.96.0.0/16"),
+        network_manifest=tmp_path / "network.yaml",
+        addons=(tmp_path / "one.yaml", tmp_path / "the second.yaml"),
+        vrrp_id=51,
+        kubeadm_extra=tmp_path / "extra.yaml",
+        cgroup_driver="cgroupfs",
+    )
+
+
+def test_without_the_clusters_variables(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.ini"
+    # The host lies in the default range of the services: nothing is installed here.
+    path.write_text("[masters]\nm1 ansible_host=10.100.0.1\n" + TAIL)
+    assert inventory.load(path).cluster == Cluster()
