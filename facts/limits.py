@@ -58,7 +58,8 @@ exec id -- "$user"
 """
 
 # sshd's limits, then those of a session that PAM opens from them. prlimit makes this shell's
-# limits sshd's, for they may be those that pam_limits gave to us.
+# limits sshd's, for they may be those that pam_limits gave to us. Where root may not raise them
+# (a container without CAP_SYS_RESOURCE, entered through sudo) it says which were kept.
 _SESSION = """\
 fail() { echo "$1" >&2; exit 3; }
 [ -n "$user" ] || fail 'no ordinary user has a login shell: name one in the inventory, limits_user'
@@ -84,7 +85,12 @@ while read -r first second third fourth fifth _; do
 done <"/proc/$pid/limits" || exit
 echo "sshd nofile=$nofile nproc=$nproc memlock=$memlock"
 echo "user $user"
-prlimit --pid $$ --nofile="$nofile" --nproc="$nproc" --memlock="$memlock" || exit
+for limit in nofile="$nofile" nproc="$nproc" memlock="$memlock"; do
+  said=$(prlimit --pid $$ --"$limit" 2>&1) || case $said in
+    *'Operation not permitted'*) echo "kept ${limit%%=*}";;
+    *) fail "$said";;
+  esac
+done
 exec runuser -s /bin/sh -c 'while IFS= read -r line; do
   case $line in Max\\ open*|Max\\ processes*|Max\\ locked*) echo "$line";; esac
 done </proc/self/limits' -- "$user"
@@ -165,6 +171,10 @@ class Persisted:
     place: str | None = None
     stack: str = ""
     refused: str = ""
+
+    def gives(self, soft: float, hard: float) -> bool:
+        """Whether a login gets exactly these limits from the files, whatever it starts from."""
+        return not self.lost and (self.soft, self.hard) == (soft, hard)
 
     @property
     def actual(self) -> str:
@@ -270,6 +280,12 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     files: Persisted | None = None
     with suppress(Unreadable):
         files = persisted(readings, case)
+    # Lower limits than sshd's to start from: what the files set in full is the same from either.
+    if not lost and f"kept {item}" in lines and not (files and files.gives(soft, hard)):
+        raise Unreadable(
+            f"{output.name}: root came through sudo, whose {item} is lower than sshd's, and may "
+            "not raise it (no CAP_SYS_RESOURCE): log in as root to try a login"
+        )
     return Runtime(item, user, soft, hard, how, files=files, stack=lost)
 
 

@@ -136,6 +136,8 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
     node, other, spoilt = lab["k8s-node-01"], lab["k8s-master-02"], lab["k8s-master-03"]
     # All of them log in at once; sshd would drop some of them by chance (sshd_config(5)).
     node.run("echo MaxStartups 100 >/etc/ssh/sshd_config.d/hale.conf; systemctl reload ssh")
+    # Who comes through sudo has this limit by then, and root may not be able to raise it again.
+    node.run("echo '* - nproc 60000' >/etc/security/limits.d/site.conf")
     site.alias("root", node, "root")
     for name, (program, script) in TOOLS.items():
         tools(node, name, program, script)
