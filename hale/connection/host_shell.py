@@ -68,7 +68,7 @@ def password_prompt(token: str) -> str:
 
 
 def prologue(target: Target) -> bytes:
-    """Defines `x` and `y` in the executing shell; both run one command and frame its output.
+    """Defines `x`, `y` and `z` in the executing shell; each runs and frames one command.
 
     6 and 7 are the channel's stdout and stderr. The command gets pipes of its own, each read
     by a `cat` that ends only when *every* holder of the pipe has closed it (as sshd does), so
@@ -92,6 +92,10 @@ r=$({ { { ("$S" -c "$2" </dev/null 2>&1 >&8 6>&- 7>&- 8>&- 9>&-); echo $? >&9; }
 printf %s "$1" >&7; printf '%s%s\\n' "$1" "$r" >&6; }
 y() { ("$S" -c "$2" </dev/null >&6 2>&7 6>&- 7>&-)
 r=$?; printf %s "$1" >&7; printf '%s%s\\n' "$1" "$r" >&6; }
+z() {
+r=$({ { { (printf %s "$3" | "$S" -c "$2" 2>&1 >&8 6>&- 7>&- 8>&- 9>&-); echo $? >&9; } | cat >&7
+} 8>&1 | cat >&6; } 9>&1)
+printf %s "$1" >&7; printf '%s%s\\n' "$1" "$r" >&6; }
 case ${S##*/} in
 sh|dash|ash) ;;
 *) [ "${S##*/}" = bash ] && [ -z "$SSH_CLIENT$SSH2_CLIENT$BASH_ENV" ] || y() { x "$@"; } ;;
@@ -109,11 +113,18 @@ _LEAVES_NOTHING = re.compile(
 )
 
 
-def frame(command: bytes, nonce: bytes) -> bytes:
+def frame(command: bytes, nonce: bytes, stdin: bytes = b"") -> bytes:
     """The line for the executing shell that runs `command` and ends its output with `nonce`.
 
     stdout ends with the nonce, the exit status (empty if the command killed the shell that
-    waited for it) and a newline; stderr ends with the nonce.
+    waited for it) and a newline; stderr ends with the nonce. What is given as `stdin` travels
+    as the nonce does, and is written by the builtin printf: it is in no argv and on no disk.
     """
+    if stdin:
+        return b"z %s %s %s\n" % (nonce, _quoted(command), _quoted(stdin))
     verb = b"y" if _LEAVES_NOTHING.match(command) else b"x"
-    return b"%s %s '%s'\n" % (verb, nonce, command.replace(b"'", b"'\\''"))
+    return b"%s %s %s\n" % (verb, nonce, _quoted(command))
+
+
+def _quoted(text: bytes) -> bytes:
+    return b"'%s'" % text.replace(b"'", b"'\\''")

@@ -5,6 +5,7 @@ import select
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ OUTPUT_LIMIT = 64 << 20
 # in a write and not see that we are gone.
 _AHEAD = 16
 _AHEAD_BYTES = 4096
+Told = Callable[[bytes], None]
 # How long a host may take to end a session after we hung up.
 _HANG_UP = 2.0
 
@@ -38,6 +40,9 @@ _HANG_UP = 2.0
 class _Job:
     command: bytes
     timeout: float
+    stdin: bytes = field(default=b"", repr=False)
+    told: Told | None = None
+    told_upto: int = 0
     future: "Future[Completed]" = field(default_factory=Future)
     nonce: bytes = b""
     line: bytes = b""
@@ -46,7 +51,7 @@ class _Job:
 
     def __post_init__(self) -> None:
         self.nonce = os.urandom(16).hex().encode()
-        self.line = frame(self.command, self.nonce)
+        self.line = frame(self.command, self.nonce, self.stdin)
 
     def shown(self) -> str:
         """The command's first line, shortened, for messages."""
@@ -57,10 +62,10 @@ class _Job:
 class Session:
     """The one connection to a host; thread-safe, commands run one after the other.
 
-    Each command runs in a shell of its own with standard input from /dev/null, in the login
-    user's home. Background children that it leaves live at most as long as the session, unless
-    they start a session of their own (setsid, systemd-run). As with plain ssh a command ends
-    when everything that holds its stdout or stderr has.
+    Each command runs in a shell of its own in the login user's home, with standard input from
+    /dev/null where it is given none. Background children that it leaves live at most as long as
+    the session, unless they start a session of their own (setsid, systemd-run). As with plain ssh
+    a command ends when everything that holds its stdout or stderr has.
 
     A host that cannot be reached costs one attempt, then every command raises the same
     HostDown. After a timeout or a lost connection the next command connects again; commands
@@ -100,24 +105,39 @@ class Session:
             )
             self._thread.start()
 
-    def run(self, command: str | bytes, timeout: float = 60.0) -> Completed:
+    def run(
+        self,
+        command: str | bytes,
+        timeout: float = 60.0,
+        stdin: bytes = b"",
+        told: Told | None = None,
+    ) -> Completed:
         """Run `command` and return how it ended; `timeout` in seconds from when it begins.
 
-        Raises HostDown (SudoRefused, ConnectionLost), CommandTimeout, OutputTooLarge, and
-        ValueError for a command that contains a NUL byte.
-        """
-        return self.submit(command, timeout).result()
+        stdin: its standard input, which no process list and no disk of the host ever shows.
+        told: is given standard output as it comes, in the session's thread; not the last bytes.
 
-    def submit(self, command: str | bytes, timeout: float = 60.0) -> "Future[Completed]":
+        Raises HostDown (SudoRefused, ConnectionLost), CommandTimeout, OutputTooLarge, and
+        ValueError for a command or input that contains a NUL byte.
+        """
+        return self.submit(command, timeout, stdin, told).result()
+
+    def submit(
+        self,
+        command: str | bytes,
+        timeout: float = 60.0,
+        stdin: bytes = b"",
+        told: Told | None = None,
+    ) -> "Future[Completed]":
         """Queue `command` and return at once; the future's `result()` is what `run` returns.
 
         A command that was cancelled before it was sent does not run.
         """
         if isinstance(command, str):
             command = command.encode("utf-8", "surrogateescape")
-        if b"\0" in command:
-            raise ValueError("a command cannot contain a NUL byte")
-        job = _Job(command, timeout)
+        if b"\0" in command or b"\0" in stdin:
+            raise ValueError("a command cannot contain a NUL byte, nor can its input")
+        job = _Job(command, timeout, stdin, told)
         with self._lock:
             if self._down is not None:
                 job.future.set_exception(_copy(self._down))
@@ -259,6 +279,10 @@ class Session:
                     job.too_large = True
                     del link.out[: self._out_seen], link.err[: self._err_seen]
                     self._out_seen = self._err_seen = 0
+                elif job.told is not None and self._out_seen > job.told_upto:
+                    new = bytes(link.out[job.told_upto : self._out_seen])
+                    job.told_upto = self._out_seen
+                    job.told(new)
                 return
             status = bytes(link.out[status_at:line_end])
             stdout, stderr = bytes(link.out[:out_end]), bytes(link.err[:err_end])

@@ -282,3 +282,42 @@ def test_a_cancelled_command_does_not_run(fake_ssh: Path, connect: Connect) -> N
     assert futures[-1].cancel()
     futures[-2].result()
     assert (fake_ssh / "book").read_text().split() == [str(n) for n in range(39)]
+
+
+@pytest.mark.usefixtures("fake_ssh")
+@pytest.mark.parametrize(
+    "given",
+    [b"x", b"it's\n'quoted'\n", b"\n\n", b"%s \\n %d", b"\xff\xfe", b"a line\n" * 100_000],
+    ids=["one", "quotes", "newlines", "formats", "no-text", "large"],
+)
+def test_a_command_gets_its_standard_input(connect: Connect, given: bytes) -> None:
+    host = connect()
+    done = host.run("cat; echo end >&2; exit 3", stdin=given)
+    assert (done.exit_status, done.stdout, done.stderr) == (3, given, b"end\n")
+    unread = host.run("echo unread", stdin=given)
+    assert (unread.exit_status, unread.stdout) == (0, b"unread\n")
+    assert host.run("cat").stdout == b"", "the next one has none"
+
+
+@pytest.mark.usefixtures("fake_ssh")
+def test_standard_input_is_in_no_process_list(connect: Connect) -> None:
+    secret = os.urandom(12).hex()
+    # More than a pipe holds, so that whoever writes it is still at it while we look.
+    given = f"{secret}\n" * 10_000
+    running = connect().submit(f"sleep 1; grep -c {secret[:8]}", stdin=given.encode())
+    seen = [line for _ in range(20) for line in alive(secret[8:], wait=0.03)]
+    assert seen == []
+    assert running.result().stdout == b"10000\n"
+
+
+@pytest.mark.usefixtures("fake_ssh")
+def test_output_is_told_as_it_comes(connect: Connect) -> None:
+    told: list[tuple[float, bytes]] = []
+    begun = time.monotonic()
+    done = connect().run(
+        f"echo {'first' * 10}; sleep 1; echo second",
+        told=lambda new: told.append((time.monotonic() - begun, new)),
+    )
+    assert done.stdout == b"first" * 10 + b"\nsecond\n"
+    assert done.stdout.startswith(b"".join(new for _, new in told))
+    assert told[0][0] < 0.9, "while the command ran"
