@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := 0.13.9
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint format lock bench clean
+.PHONY: help setup demo test soak lint docs format lock bench clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -19,10 +19,14 @@ test: .venv/.complete ## run all tests, those on the lab too
 soak: .venv/.complete ## all crash tests, of which `make test` draws a fifth (half an hour)
 	@HALE_SOAK=1 .venv/bin/pytest tests/apply/test_crash.py
 
-lint: .venv/.complete ## check style and types
+lint: .venv/.complete ## check style and types, and that docs/requirements is current
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/python -m hale.explain --check
+
+docs: .venv/.complete ## write docs/requirements from standard/, facts/ and remediate/
+	.venv/bin/python -m hale.explain
 
 format: .venv/.complete ## put the code into its style
 	.venv/bin/ruff check --fix .

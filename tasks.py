@@ -189,8 +189,26 @@ def runs(_: Context, reports: str = "") -> None:
         raise Exit(f"runs: {error}", code=1) from None
 
 
+@task(help={"requirement": "its id, such as SWAP-OFF"})
+def explain(_: Context, requirement: str) -> None:
+    """Say what a requirement asks, how it is seen, what mends it, and how to do that by hand."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from hale import explain as pages
+
+    try:
+        page = pages.page(requirement)
+    except HaleError as error:
+        raise Exit(f"explain: {error}", code=1) from None
+    if sys.stdout.isatty():
+        Console().print(Markdown(page))
+    else:
+        print(page, end="")
+
+
 def _reports(typed: str) -> Path:
     return Path(typed).absolute() if typed else REPORTS
 
 
-namespace = Collection(demo, fix, undo, runs, lab)
+namespace = Collection(demo, explain, fix, undo, runs, lab)
