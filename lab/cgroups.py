@@ -125,6 +125,7 @@ def kill(lab: str, host: str | None = None) -> None:
     """
     end = time.monotonic() + DEATH
     while pids := processes(lab, host) - {os.getpid()}:
+        _thaw(lab, host)
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -134,6 +135,16 @@ def kill(lab: str, host: str | None = None) -> None:
                 "look at /proc/<pid>/stack, then run `invoke lab.down` again"
             )
         time.sleep(0.01)
+
+
+def _thaw(lab: str, host: str | None) -> None:
+    """Let frozen groups go on, so that they can die: version 1 holds even SIGKILL back."""
+    for group in groups(lab, host):
+        for state in group.rglob("freezer.state"):
+            # A group may go meanwhile; one whose parent is frozen thaws with it.
+            with contextlib.suppress(OSError):
+                if state.read_text().strip() != "THAWED":
+                    state.write_text("THAWED")
 
 
 def remove(lab: str, host: str | None = None) -> None:

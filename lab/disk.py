@@ -1,8 +1,8 @@
 """A host's disk: an overlay on the shared image, with what the Debian installer would have left.
 
 A folder a host, `hosts/<host>/`, holds `upper` and `work` (what the host changed), `root` (the
-disk as the host sees it), `identity` (machine-id and ssh host keys, which outlive a reset) and
-`console.log` (its last boot).
+disk as the host sees it), `real` (folders that cannot be on an overlay), `identity` (machine-id
+and ssh host keys, which outlive a reset) and `console.log` (its last boot).
 """
 
 from __future__ import annotations
@@ -16,6 +16,11 @@ from lab import ssh
 from lab.command import run
 from lab.errors import LabError
 from lab.topology import NETWORK, OPERATOR_ADDRESS, HostPlan
+
+#: Folders of a host that lie on the machine's disk itself. containerd's are overlays, and an
+#: overlay on an overlay there is not (kernel's overlayfs.rst); the kubelet's and etcd's are those
+#: that a site puts on a disk of their own.
+REAL = ("/var/lib/containerd", "/var/lib/kubelet", "/var/lib/etcd")
 
 # As the installer's netcfg writes them for an address that is set by hand.
 _HOSTS = """\
@@ -59,6 +64,14 @@ def mount(folder: Path, lower: str, keep: Sequence[int]) -> None:
         (folder / name).mkdir(exist_ok=True)
     layers = f"lowerdir={lower},upperdir={folder / 'upper'},workdir={folder / 'work'}"
     run(["mount", "-t", "overlay", "-o", layers, "overlay", str(folder / "root")], keep=keep)
+
+
+def real(folder: Path) -> dict[Path, str]:
+    """The machine's folder of each of `REAL`, made if it is not there."""
+    disks = {folder / "real" / Path(where).name: where for where in REAL}
+    for path in disks:
+        path.mkdir(parents=True, exist_ok=True)
+    return disks
 
 
 def install(host: HostPlan, state: Path, folder: Path) -> None:

@@ -7,21 +7,13 @@ complete, so a killed build leaves nothing that is taken for complete.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
-import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
+from lab.build import Cache, Say, cache, key, opened
 from lab.command import run
-from lab.errors import LabError
-from lab.lock import locked
 
 SUITE = "bookworm"
 
@@ -74,8 +66,6 @@ apt-config dump Acquire > root/run/apt.conf
 APT_CONFIG=/run/apt.conf chroot root /bin/sh -c "$STEPS"
 """
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class Images:
@@ -90,29 +80,23 @@ class Images:
         return ":".join(map(str, layers))
 
 
-def cache() -> Path:
-    """The folder of the cached layers, on the user's disk."""
-    return user_cache_path("hale") / "lab"
-
-
 def ready(say: Say) -> Images:
     """Return the layers, building what is not there yet (about a minute, once).
 
     Raises LabError saying what failed and where its log is.
     """
-    key = _key({"suite": SUITE, "arch": _architecture(), "packages": PACKAGES, "end": _FINISH_BASE})
-    base = cache() / f"base-{key}"
-    key = _key({"base": base.name, "steps": _INSTALL_FIREWALLD, "layer": _LAYER})
-    firewalld = cache() / f"firewalld-{key}"
-    if not (base.is_dir() and firewalld.is_dir()):
-        with locked(cache() / "lock", say) as lock:
-            for stale in cache().glob("*.partial"):
-                shutil.rmtree(stale)
-            if not base.is_dir():
-                _build_base(base, say, lock)
-            if not firewalld.is_dir():
-                _build_layer(firewalld, base, _INSTALL_FIREWALLD, say, lock)
-    return Images(base, firewalld)
+    there = Images(cache() / f"base-{key(_BASE)}", cache() / f"firewalld-{key(_firewalld())}")
+    if not (there.base.is_dir() and there.firewalld.is_dir()):
+        with opened(cache(), say) as building:
+            building.entry("base", _BASE, lambda folder: _build_base(building, folder))
+            building.entry(
+                "firewalld",
+                _firewalld(),
+                lambda folder: build_layer(
+                    building, folder, there.base, _INSTALL_FIREWALLD, "the layer with firewalld"
+                ),
+            )
+    return there
 
 
 def mirror() -> str | None:
@@ -126,9 +110,8 @@ def mirror() -> str | None:
     return next(iter(targets.stdout.split()), None)
 
 
-def _build_base(target: Path, say: Say, lock: int) -> None:
-    partial = _partial(target)
-    root = partial / "root"
+def _build_base(building: Cache, folder: Path) -> Path:
+    root = folder / "root"
     argv = [
         "debootstrap",
         "--variant=minbase",
@@ -137,89 +120,35 @@ def _build_base(target: Path, say: Say, lock: int) -> None:
         str(root),
         *filter(None, [mirror()]),
     ]
-    _isolated(argv, partial, "building the hosts' Debian 12 (debootstrap)", say, lock, {})
+    building.run(argv, folder, "building the hosts' Debian 12 (debootstrap)", hint())
     finish = ["chroot", str(root), "/bin/sh", "-c", _FINISH_BASE]
-    _isolated(finish, partial, "finishing the hosts' Debian 12", say, lock, {})
-    root.rename(target)
-    shutil.rmtree(partial)
+    building.run(finish, folder, "finishing the hosts' Debian 12", hint())
+    return root
 
 
-def _build_layer(target: Path, base: Path, steps: str, say: Say, lock: int) -> None:
-    partial = _partial(target)
-    argv = ["sh", "-c", _LAYER]
-    _isolated(
-        argv, partial, "building the layer with firewalld", say, lock,
-        {"BASE": str(base), "STEPS": steps},
-    )  # fmt: skip
-    (partial / "upper").rename(target)
-    shutil.rmtree(partial)
+def build_layer(building: Cache, folder: Path, base: Path, steps: str, title: str) -> Path:
+    """Run shell steps in a Debian that is `base` underneath; returns what they wrote."""
+    variables = {"BASE": str(base), "STEPS": steps}
+    building.run(["sh", "-c", _LAYER], folder, f"building {title}", hint(), variables)
+    return folder / "upper"
 
 
-def _isolated(
-    argv: Sequence[str], folder: Path, title: str, say: Say, lock: int, variables: Mapping[str, str]
-) -> None:
-    """Run a build step in namespaces that end with it, or with us, saying every 10 s how it goes.
-
-    setpriv and unshare let it die with us also when we are killed; the lock is held until then.
-    """
-    log = folder.parent / f"{folder.name.removesuffix('.partial')}.log"
-    environment = {
-        **os.environ,  # proxies, and whatever else apt needs to get out of this machine
-        "DEBIAN_FRONTEND": "noninteractive",
-        "LC_ALL": "C.UTF-8",
-        **variables,
-    }
-    alone = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork",
-             "--kill-child=KILL", "--mount-proc"]  # fmt: skip
-    say(title)
-    begun = time.monotonic()
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [*alone, *argv],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=environment,
-            pass_fds=(lock,),
-        )
-        try:
-            while True:
-                try:
-                    status = process.wait(timeout=10)
-                    break
-                except subprocess.TimeoutExpired:
-                    say(f"  … {time.monotonic() - begun:.0f} s: {_last_line(log)}")
-        except BaseException:
-            process.kill()
-            process.wait()
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-    if status:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise LabError(
-            f"{title} failed after {time.monotonic() - begun:.0f} s: {_last_line(log)}\n"
-            f"The whole log is {log}. Usual causes: no way to the Debian mirror "
-            f"({mirror() or 'debootstrap' + chr(39) + 's default'}), or a full disk. "
-            "Then run `invoke lab.up` again; it begins from the start."
-        )
-    log.unlink()
+def hint() -> str:
+    """What usually stops a step that needs Debian's packages, and what to do then."""
+    return (
+        "Usual causes: no way to the Debian mirror "
+        f"({mirror() or 'debootstrap' + chr(39) + 's default'}), or a full disk. "
+        "Then run the same command again; it begins from the start."
+    )
 
 
-def _partial(target: Path) -> Path:
-    folder = target.parent / f"{target.name}.partial"
-    folder.mkdir()
-    return folder
+_BASE = {
+    "suite": SUITE,
+    "arch": os.uname().machine,
+    "packages": PACKAGES,
+    "end": _FINISH_BASE,
+}
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
-
-
-def _key(inputs: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _architecture() -> str:
-    return os.uname().machine
+def _firewalld() -> dict[str, object]:
+    return {"base": f"base-{key(_BASE)}", "steps": _INSTALL_FIREWALLD, "layer": _LAYER}

@@ -18,7 +18,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,7 +121,7 @@ class LabHost:
 
     def power_off(self) -> None:
         """Cut the power: everything of the host dies at once, its network with it."""
-        with self.lab._locked() as lock:
+        with self.lab.locked() as lock:
             self._cut(lock)
 
     def power_on(self, wait: bool = True) -> None:
@@ -130,14 +130,14 @@ class LabHost:
         With `wait` it returns when the host lets people log in and has finished booting.
         Raises LabError with the end of the console if it does not get there.
         """
-        with self.lab._locked() as lock:
+        with self.lab.locked() as lock:
             self._power_on(lock)
         if wait:
             self.lab._await([self])
 
     def power_cycle(self) -> None:
         """Cut the power and switch on again; returns when the host lets people log in."""
-        with self.lab._locked() as lock:
+        with self.lab.locked() as lock:
             self._cut(lock)
             self._power_on(lock)
         self.lab._await([self])
@@ -158,10 +158,10 @@ class LabHost:
 
     def reset(self) -> None:
         """Give the host a fresh disk, keeping its machine-id and ssh host keys, and boot it."""
-        with self.lab._locked() as lock:
+        with self.lab.locked() as lock:
             self._cut(lock)
             disk.unmount_below(self.folder, [lock])
-            for layer in ("upper", "work"):
+            for layer in ("upper", "work", "real"):
                 disk.erase(self.folder / layer)
             self._install(self.lab._images(), lock)
             self._power_on(lock)
@@ -169,7 +169,7 @@ class LabHost:
 
     def boot_again(self) -> None:
         """Boot the host after it rebooted itself; called by lab.reboot, not by people."""
-        with self.lab._locked() as lock:
+        with self.lab.locked() as lock:
             self._boot(lock)
 
     def status(self) -> HostStatus:
@@ -214,7 +214,8 @@ class LabHost:
     def _boot(self, lock: int) -> None:
         self._stop(lock)  # the host may have switched itself off, which leaves its namespace
         network.plug_in(self.lab.name, self.plan, [lock])
-        nspawn.start(self.lab.name, self.plan, self.root, self._console, [lock])
+        disks = disk.real(self.folder)
+        nspawn.start(self.lab.name, self.plan, self.root, disks, self._console, [lock])
 
     @property
     def _console(self) -> Path:
@@ -270,6 +271,11 @@ class Lab:
         return self.state / "known_hosts"
 
     @property
+    def base(self) -> Path:
+        """The Debian that all hosts' disks lie on, without what any of them changed."""
+        return self._images().base
+
+    @property
     def is_up(self) -> bool:
         """Whether the lab was raised completely since this machine booted."""
         try:
@@ -297,7 +303,7 @@ class Lab:
             raise LabUnavailable(reason)
         prerequisites.install_missing(self._say)
         images = image.ready(self._say)
-        with self._locked() as lock:
+        with self.locked() as lock:
             if self.is_up:
                 there = list(self._read_state()["hosts"])
                 if there != [host.name for host in self.hosts]:
@@ -330,7 +336,7 @@ class Lab:
         """
         if os.geteuid() != 0:
             raise LabUnavailable("taking a lab down needs root: run it as root or with sudo")
-        with self._locked() as lock:
+        with self.locked() as lock:
             self._clear(lock)
 
     def operator_argv(self, argv: Sequence[str]) -> list[str]:
@@ -343,7 +349,8 @@ class Lab:
             return list(pool.map(LabHost.status, self.hosts))
 
     @contextmanager
-    def _locked(self) -> Iterator[int]:
+    def locked(self) -> Iterator[int]:
+        """Hold the lab, so that nobody else changes it; yields what children inherit to hold it."""
         lock = STATE_ROOT / f"{self.name}.lock"
         try:
             with locked(lock, self._say, keep=self.state.exists) as fd:
@@ -376,7 +383,9 @@ class Lab:
         with ThreadPoolExecutor(len(self.hosts)) as pool:
             for host in pool.map(switch_on, self.hosts):
                 step(f"{host.name} is booting")
-        self._write_files()
+        self._write("ssh_config")
+        self.write_inventory()
+        _write(self.known_hosts, ssh.known_hosts((host.plan, host.root) for host in self.hosts))
         self._await(self.hosts)
         step("all hosts let people log in")
         state = {
@@ -387,7 +396,11 @@ class Lab:
         }
         _write(self.state / "state.json", json.dumps(state, indent=2) + "\n")
 
-    def _write_files(self) -> None:
+    def write_inventory(self, variables: Mapping[str, str] | None = None) -> None:
+        """Write the lab's inventory; `variables` are those of the cluster, quoted as INI needs."""
+        self._write("inventory.ini", variables=variables or {})
+
+    def _write(self, name: str, **more: object) -> None:
         templates = Environment(
             loader=FileSystemLoader(Path(__file__).parent),
             undefined=StrictUndefined,
@@ -395,17 +408,15 @@ class Lab:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
-        values = {
-            "lab": self.name,
-            "state": self.state,
-            "hosts": [host.plan for host in self.hosts],
-            "operator": network.operator(self.name),
-            "vip": VIP,
-        }
-        for name in ("ssh_config", "inventory.ini"):
-            text = templates.get_template(f"{name}.j2").render(values)
-            _write(self.state / name, text)
-        _write(self.known_hosts, ssh.known_hosts((host.plan, host.root) for host in self.hosts))
+        text = templates.get_template(f"{name}.j2").render(
+            lab=self.name,
+            state=self.state,
+            hosts=[host.plan for host in self.hosts],
+            operator=network.operator(self.name),
+            vip=VIP,
+            **more,
+        )
+        _write(self.state / name, text)
 
     def _await(self, hosts: Sequence[LabHost]) -> None:
         """Wait until the hosts let people log in and have finished booting.

@@ -60,8 +60,8 @@ def guard(keep: Sequence[int] = ()) -> None:
         if ways := [r for r in routes if r.get("type", "unicast") in ("unicast", "local")]:
             raise LabUnavailable(
                 f"this machine has a route to {ways[0]['dst']} (dev {ways[0].get('dev')}), and the "
-                f"lab's hosts have addresses in {network}: on such a machine the lab could be "
-                "mistaken for real hosts. Raise it on a machine without that route."
+                f"lab's hosts, pods or Services have addresses in {network}: on such a machine the "
+                "lab could be mistaken for real hosts. Raise it on a machine without that route."
             )
         if not any(r["dst"] == str(network) for r in routes):
             run(

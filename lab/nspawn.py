@@ -8,11 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import cgroups, network
+from lab import cgroups, detached, network
 from lab.command import ENVIRONMENT
 from lab.errors import LabError
 from lab.topology import HostPlan, prefix
@@ -21,6 +21,8 @@ _LEFTOVERS = Path("/run/systemd/nspawn")
 
 #: nspawn's exit status when the host asked for a reboot, for whoever keeps it running.
 _REBOOT = 133
+
+_FIRMWARE = Path(__file__).with_name("firmware.sh")
 
 _SSH = f":{22:04X}"
 _LISTEN = "0A"
@@ -61,12 +63,19 @@ class Leader:
         ) and not os.path.lexists(self.root / "run/nologin")
 
 
-def start(lab: str, host: HostPlan, root: Path, log: Path, keep: Sequence[int]) -> None:
+def start(
+    lab: str,
+    host: HostPlan,
+    root: Path,
+    disks: Mapping[Path, str],
+    log: Path,
+    keep: Sequence[int],
+) -> None:
     """Start nspawn, detached, inside the host's own control groups; returns once it is in them.
 
     What starts it waits for its end, and when the host rebooted itself, boots it anew with a new
     network namespace (lab.reboot): nspawn by itself would keep the old one and its sysctls.
-    Until it is in the groups it holds the lab's lock (`keep`), so no clean-up overtakes it.
+    `disks` says which folders of the machine carry which of the host's (disk.REAL).
     """
     groups = cgroups.create(lab, host.name)
     nspawn = [
@@ -74,17 +83,25 @@ def start(lab: str, host: HostPlan, root: Path, log: Path, keep: Sequence[int]) 
         "--quiet",
         "--register=no",
         "--keep-unit",
-        "--boot",
         f"--directory={root}",
         f"--machine={prefix(lab)}{host.name}",
         # What a kernel says before /etc/hostname was read; without it that would be the machine's.
         "--hostname=localhost",
         f"--network-namespace-path={network.NETNS / network.of_host(lab, host.name)}",
         "--capability=CAP_NET_ADMIN",
+        # What runc calls beyond nspawn's list: a session keyring for a container (keyrings(7)),
+        # and the device rules of version 2 control groups (bpf(2)).
+        "--system-call-filter=add_key keyctl request_key bpf",
+        # A host has no kernel log of its own, and the machine's is not its. The kubelet wants one.
+        "--bind=/dev/null:/dev/kmsg",
+        *(f"--bind={folder}:{where}" for folder, where in disks.items()),
         "--resolv-conf=off",
         "--timezone=off",
         "--link-journal=no",
         "--console=pipe",
+        "/bin/sh",
+        "-c",
+        _FIRMWARE.read_text(),
     ]
     environment = {
         **ENVIRONMENT,
@@ -92,43 +109,20 @@ def start(lab: str, host: HostPlan, root: Path, log: Path, keep: Sequence[int]) 
         # read-only, so that a host's systemd-sysctl cannot change the machine.
         "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
     }
-    joined, joining = os.pipe()
-    try:
-        script = "\n".join(
-            [
-                *(_join(group / cgroups.POWER) for group in groups),
-                *(f"exec {fd}>&-" for fd in (*keep, joining)),
-                "(",
-                *(_join(group / cgroups.MACHINE) for group in groups),
-                f"exec {shlex.join(nspawn)}",
-                ")",
-                f"[ $? = {_REBOOT} ] || exit",
-                "unset SYSTEMD_NSPAWN_API_VFS_WRITABLE",
-                f"export PYTHONPATH={shlex.quote(str(Path(__file__).parents[1]))}",
-                f"exec {shlex.join([sys.executable, '-m', 'lab.reboot', lab, host.name])}",
-            ]
-        )
-        with log.open("wb") as console:
-            subprocess.run(
-                ["setsid", "--fork", "bash", "-c", script],
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                env=environment,
-                pass_fds=(*keep, joining),
-                check=True,
-            )
-        os.close(joining)
-        joining = -1
-        os.read(joined, 1)
-    finally:
-        os.close(joined)
-        if joining >= 0:
-            os.close(joining)
-
-
-def _join(group: Path) -> str:
-    return f"echo $BASHPID > {shlex.quote(str(group / 'cgroup.procs'))} || exit 255"
+    script = "\n".join(
+        [
+            "(",
+            *(detached.join(group / cgroups.MACHINE) for group in groups),
+            f"exec {shlex.join(nspawn)}",
+            ")",
+            f"[ $? = {_REBOOT} ] || exit",
+            "unset SYSTEMD_NSPAWN_API_VFS_WRITABLE",
+            f"export PYTHONPATH={shlex.quote(str(Path(__file__).parents[1]))}",
+            f"exec {shlex.join([sys.executable, '-m', 'lab.reboot', lab, host.name])}",
+        ]
+    )
+    power = [group / cgroups.POWER for group in groups]
+    detached.start(power, script, log, environment, keep)
 
 
 def leader(lab: str, host: str) -> Leader | None:
@@ -156,7 +150,7 @@ def inside(
 
     Raises subprocess.TimeoutExpired after `timeout` seconds; the script is killed then.
     """
-    joins = [_join(group) for group in cgroups.of_process(leader.pid)]
+    joins = [detached.join(group) for group in cgroups.of_process(leader.pid)]
     enter = ["nsenter", f"--target={leader.pid}", "--all", "--root", "--wd", "--"]
     clean = ["/usr/bin/env", "-i", *(f"{k}={v}" for k, v in ENVIRONMENT.items()), "/bin/sh", "-c"]
     argv = ["bash", "-c", "\n".join([*joins, f'exec {shlex.join(enter)} "$@"']), "bash", *clean]

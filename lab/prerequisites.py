@@ -8,13 +8,15 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lab import cgroups
 from lab.command import ENVIRONMENT
 from lab.errors import LabUnavailable
 from lab.topology import STATE_ROOT
+
+_PATH = ENVIRONMENT["PATH"]
 
 #: A program the lab calls, and the Debian package it comes in.
 PROGRAMS = {
@@ -122,17 +124,17 @@ def crowded(hosts: int) -> str | None:
     )
 
 
-def missing_packages() -> list[str]:
+def missing_packages(programs: Mapping[str, str] = PROGRAMS) -> list[str]:
     """Debian packages of the programs that are not installed."""
-    return sorted({p for name, p in PROGRAMS.items() if not shutil.which(name, path=_PATH)})
+    return sorted({p for name, p in programs.items() if not shutil.which(name, path=_PATH)})
 
 
-def install_missing(say: Callable[[str], None]) -> None:
+def install_missing(say: Callable[[str], None], programs: Mapping[str, str] = PROGRAMS) -> None:
     """Install the Debian packages the lab lacks, saying which.
 
     Raises LabUnavailable if apt-get fails.
     """
-    packages = missing_packages()
+    packages = missing_packages(programs)
     if not packages:
         return
     say(f"installing Debian packages the lab needs: {' '.join(packages)}")
@@ -151,11 +153,8 @@ def install_missing(say: Callable[[str], None]) -> None:
             return
     raise LabUnavailable(
         f"apt-get could not install {' '.join(packages)}:\n{done.stderr.strip()}\n"
-        "Install them by hand, then run `invoke lab.up` again."
+        "Install them by hand, then run the same command again."
     )
-
-
-_PATH = ENVIRONMENT["PATH"]
 
 
 def _filesystems() -> str:

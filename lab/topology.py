@@ -18,8 +18,12 @@ NETWORK = IPv4Network("10.208.1.0/24")
 OPERATOR_ADDRESS = IPv4Address("10.208.1.1")
 VIP = IPv4Address("10.208.1.190")
 
+#: Addresses of pods and of Services in the lab's cluster.
+POD_RANGE = IPv4Network("10.244.0.0/16")
+SERVICE_RANGE = IPv4Network("10.96.0.0/12")
+
 #: Addresses that exist inside labs only; the machine itself must never send to them.
-LAB_RANGES = (NETWORK,)
+LAB_RANGES = (NETWORK, POD_RANGE, SERVICE_RANGE)
 
 #: Where labs keep their state; hosts' disks lie here, so it must be on a real disk.
 STATE_ROOT = Path("/var/lib/hale-lab")

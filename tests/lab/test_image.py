@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab import image
+from lab.build import cache
 from lab.machine import LabError
 
 pytestmark = pytest.mark.lab
@@ -38,9 +39,9 @@ def test_a_failed_build_says_what_and_where(programs: Path) -> None:
     program(programs, "debootstrap", "echo 'E: Failed getting release file'; exit 1")
     with pytest.raises(LabError, match=r"(?s)Failed getting release file.*The whole log is") as e:
         image.ready(lambda _: None)
-    log = next(image.cache().glob("*.log"))
+    log = next(cache().glob("*.log"))
     assert str(log) in str(e.value)
-    assert not [path for path in image.cache().iterdir() if path.is_dir()]
+    assert not [path for path in cache().iterdir() if path.is_dir()]
 
 
 def test_a_killed_build_leaves_no_process_and_is_cleared_by_the_next(programs: Path) -> None:
@@ -51,7 +52,7 @@ def test_a_killed_build_leaves_no_process_and_is_cleared_by_the_next(programs: P
         stdout=subprocess.DEVNULL,
     )
     end = time.monotonic() + 10
-    while not list(image.cache().glob("*.partial/root")):
+    while not list(cache().glob("*.partial/root")):
         assert time.monotonic() < end
         time.sleep(0.02)
     building.send_signal(signal.SIGKILL)
@@ -62,7 +63,7 @@ def test_a_killed_build_leaves_no_process_and_is_cleared_by_the_next(programs: P
     program(programs, "chroot", "exit 0")
     program(programs, "sh", "mkdir upper")
     images = image.ready(lambda _: None)
-    assert sorted(path.name for path in image.cache().iterdir() if path.is_dir()) == sorted(
+    assert sorted(path.name for path in cache().iterdir() if path.is_dir()) == sorted(
         [images.base.name, images.firewalld.name]
     )
 

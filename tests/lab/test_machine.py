@@ -107,7 +107,7 @@ def test_missing_packages_are_installed_with_a_line_that_says_so(
         calls.append(argv)
         return subprocess.CompletedProcess(argv, 100 if len(calls) == 1 else 0, "", "")
 
-    monkeypatch.setattr(prerequisites, "missing_packages", lambda: ["debootstrap"])
+    monkeypatch.setattr(prerequisites, "missing_packages", lambda _: ["debootstrap"])
     monkeypatch.setattr(subprocess, "run", apt)
     said: list[str] = []
     prerequisites.install_missing(said.append)

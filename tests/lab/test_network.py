@@ -89,14 +89,14 @@ network.unguard(); show()
 
 
 def test_the_guard_is_put_once_and_taken_away() -> None:
-    routes = [f"unreachable {r} proto {network.PROTOCOL}" for r in LAB_RANGES]
+    routes = [f"unreachable {r} proto {network.PROTOCOL}" for r in sorted(LAB_RANGES)]
     said = _in_a_namespace("", GUARD).stdout.splitlines()
     assert [line.rstrip() for line in said] == [*routes, "none"]
 
 
 def test_a_guard_that_was_there_stays() -> None:
     setup = "\n".join(f"ip route add unreachable {r}" for r in LAB_RANGES)
-    routes = [f"unreachable {r}" for r in LAB_RANGES]
+    routes = [f"unreachable {r}" for r in sorted(LAB_RANGES)]
     said = _in_a_namespace(setup, GUARD).stdout.splitlines()
     assert [line.rstrip() for line in said] == [*routes, *routes]
 
