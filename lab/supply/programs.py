@@ -1,0 +1,49 @@
+"""What is built: Kubernetes, etcd, CoreDNS, and two programs of the lab's own."""
+
+from __future__ import annotations
+
+from lab.supply.golang import Module
+
+KUBERNETES_VERSION = "1.34.4"
+ETCD_VERSION = "3.6.5"
+
+#: Programs of a Kubernetes release, the names `--kube-dir` has them under.
+KUBERNETES_PROGRAMS = (
+    "kubeadm",
+    "kubelet",
+    "kubectl",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+)
+
+_MAJOR, _MINOR, _ = KUBERNETES_VERSION.split(".")
+
+KUBERNETES = Module(
+    "kubernetes",
+    {f"k8s.io/kubernetes/cmd/{name}": name for name in KUBERNETES_PROGRAMS},
+    {
+        f"{package}.{name}": value
+        for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+        for name, value in {
+            "gitVersion": f"v{KUBERNETES_VERSION}",
+            "gitMajor": _MAJOR,
+            "gitMinor": _MINOR,
+            "gitTreeState": "clean",
+        }.items()
+    },
+)
+
+ETCD = Module(
+    "etcd",
+    {
+        "go.etcd.io/etcd/server/v3": "etcd",
+        "go.etcd.io/etcd/etcdctl/v3": "etcdctl",
+        "go.etcd.io/etcd/etcdutl/v3": "etcdutl",
+    },
+)
+
+COREDNS = Module("coredns", {"github.com/coredns/coredns": "coredns"})
+
+TOOLS = Module("tools", {"./pause": "pause", "./echo": "echo"})

@@ -1,0 +1,82 @@
+"""An apt repository of .deb files, flat, signed with a key of the lab's own (apt-secure(8)).
+
+The key is made once in the cache, which only its owner can read there; who has it can sign what
+the lab's hosts install, and nothing else in the world believes it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.build import Cache
+
+#: The folder of the repository, below what the lab's web server serves, and its public key there.
+FOLDER, KEY = "apt", "key.asc"
+
+_HINT = "A full disk is the usual cause. Then run `invoke lab.supply` again."
+
+_MAKE_KEY = """
+set -eu
+umask 077
+mkdir key
+gpg --homedir key --batch --quiet --passphrase '' --quick-generate-key \
+    'packages of a lab of Hale' ed25519 sign never
+gpg --homedir key --batch --quiet --armor --export > key/key.asc
+"""
+
+_INDEX = """
+set -eu
+cd apt
+apt-ftparchive packages . > Packages
+gzip --keep --no-name Packages
+apt-ftparchive -o APT::FTPArchive::Release::Origin=hale-lab \
+    -o APT::FTPArchive::Release::Label=hale-lab release . > ../Release
+mv ../Release .
+gpg --homedir "$KEY" --batch --quiet --clearsign --output InRelease Release
+gpg --homedir "$KEY" --batch --quiet --armor --detach-sign --output Release.gpg Release
+"""
+
+
+def made(building: Cache, sources: Sequence[Path]) -> Path:
+    """A folder with the repository `apt/` of all .deb files in `sources`, made if it is not there.
+
+    Raises LabError if apt-ftparchive or gpg fails.
+    """
+    key = signing_key(building)
+
+    def make(folder: Path) -> Path:
+        served = folder / "served"
+        packages = served / FOLDER
+        packages.mkdir(parents=True)
+        for source in sources:
+            for package in source.glob("*.deb"):
+                _link(package, packages / package.name)
+        shutil.copyfile(key / KEY, packages / KEY)
+        building.run(
+            ["sh", "-c", _INDEX], served, "making the apt repository", _HINT, {"KEY": str(key)}
+        )
+        return served
+
+    inputs = {"key": key.name, "index": _INDEX, "sources": [str(source) for source in sources]}
+    return building.entry("repository", inputs, make)
+
+
+def signing_key(building: Cache) -> Path:
+    """A folder, for its owner only, with the lab's signing key and `key.asc`, its public half."""
+
+    def make(folder: Path) -> Path:
+        building.run(["sh", "-c", _MAKE_KEY], folder, "making the lab's signing key", _HINT)
+        return folder / "key"
+
+    return building.entry("key", {"script": _MAKE_KEY}, make)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Cached files never change, so the same bytes may have two names."""
+    try:
+        os.link(source, target)
+    except OSError:  # the disk cannot
+        shutil.copyfile(source, target)

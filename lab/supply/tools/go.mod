@@ -1,0 +1,3 @@
+module hale/lab/tools
+
+go 1.24
