@@ -207,8 +207,56 @@ def explain(_: Context, requirement: str) -> None:
         print(page, end="")
 
 
+@task(
+    positional=["part"],
+    help={
+        "part": "vip, apiserver, etcd, worker, master, or all: what is taken away; or restore: "
+        "only give back what a drill left that was cut off",
+        "inventory": INVENTORY,
+        "host": "take it from this host (default: the one whose loss costs most)",
+        "on-production": "also where hosts are no lab's; docs/drills.md says what happens there",
+        "yes": "take it away without asking",
+        "take-lock": TAKE_LOCK,
+        "reports": REPORTS_DIR,
+    },
+)
+def drill(
+    _: Context,
+    part: str,
+    inventory: str = "",
+    host: str = "",
+    on_production: bool = False,
+    yes: bool = False,
+    take_lock: bool = False,
+    reports: str = "",
+) -> None:
+    """Take a part of the cluster away, measure who misses it, and give it back."""
+    from hale.drill import command
+    from lab.power import of_inventory
+
+    path = Path(inventory) if inventory else TREE / "inventory.ini"
+    asked = command.Asked(
+        part=part,
+        reports=_reports(reports),
+        inventory=path,
+        host=host,
+        on_production=on_production,
+        yes=yes,
+        take_lock=take_lock,
+        power=of_inventory(path),
+        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+    )
+    try:
+        whole = command.give_back(asked) if part == "restore" else command.drill(asked)
+    except HaleError as error:
+        raise Exit(f"drill: {error}", code=1) from None
+    except KeyboardInterrupt:
+        raise Exit("interrupted; see `invoke drill restore`", code=130) from None
+    raise Exit(code=0 if whole else 1)
+
+
 def _reports(typed: str) -> Path:
     return Path(typed).absolute() if typed else REPORTS
 
 
-namespace = Collection(demo, explain, fix, undo, runs, lab)
+namespace = Collection(demo, explain, fix, undo, runs, drill, lab)

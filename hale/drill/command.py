@@ -1,0 +1,376 @@
+"""`invoke drill`: from an operator's words to a report.
+
+A drill's folder is reports/<time>-drill/: before/ and after/ are audits of chapters 1 and 2,
+drill.jsonl is the journal, <part>/ has the raw records of client and watcher.
+"""
+
+import contextlib
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from hale import connection, fix, inventory, provenance, recorder, results, standard
+from hale.apply import lock
+from hale.apply.gates import EVERY, OF_THE_CLUSTER, PATIENCE, ill
+from hale.apply.journal import now
+from hale.apply.lock import Locked, Owner
+from hale.apply.run import ANSWERS_NOT, locked, released
+from hale.audit import Audit, fact
+from hale.drill import hosts, journal, report, restore
+from hale.drill.asks import Ask
+from hale.drill.hosts import Failed
+from hale.drill.journal import End, Header, Journal, Spread, Story
+from hale.drill.loop import LoopEnded
+from hale.drill.measured import Measured
+from hale.drill.outage import PARTS, POWER, Outage, Power, Roles, choose, client
+from hale.drill.run import Drill
+from hale.drill.screen import Screen
+from hale.errors import HaleError
+from hale.fact import NotApplicable, Unreadable
+from hale.inventory import Inventory
+from hale.results import Results
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a drill is to be made, as the operator typed it.
+
+    power: who can switch this inventory's hosts off and on; None where nobody can.
+    """
+
+    part: str
+    reports: Path
+    inventory: Path
+    host: str = ""
+    on_production: bool = False
+    yes: bool = False
+    take_lock: bool = False
+    power: Power | None = None
+    command: Sequence[str] = ()
+
+
+def drill(asked: Asked) -> bool:
+    """Drill; True where every row is green and the cluster is whole again. Raises HaleError."""
+    parts = PARTS if asked.part == "all" else (asked.part,)
+    if unknown := set(parts) - set(PARTS):
+        raise HaleError(f"there is no drill {unknown.pop()!r}: {', '.join(PARTS)}, or all.")
+    if asked.host and asked.part == "all":
+        raise HaleError("--host belongs to one drill; `all` chooses for each.")
+    known = inventory.load(asked.inventory)
+    allowed(known, on_production=asked.on_production)
+    with _signals_raise(), Screen() as screen:
+        again(asked, known, screen)
+        return Session(asked, known, tuple(parts), screen).carry_out()
+
+
+def give_back(asked: Asked) -> bool:
+    """`invoke drill restore`: only give back what was left by drills that were cut off.
+
+    Raises HaleError.
+    """
+    known = inventory.load(asked.inventory)
+    with _signals_raise(), Screen() as screen:
+        if not again(asked, known, screen):
+            screen.told("", "no drill of this inventory left anything to give back")
+            return True
+        screen.told("", "waiting until the cluster is whole")
+        rows, _ = whole_again(known)
+        for said in rows:
+            screen.told("", f"not whole: {said}")
+        return not rows
+
+
+def allowed(known: Inventory, *, on_production: bool) -> None:
+    """Raises HaleError where these hosts are not a lab's and nobody said that they may suffer."""
+    if known.site != "lab" and not on_production:
+        raise HaleError(
+            f"{known.path} is no lab (its hale_site is {known.site!r}), and a drill takes parts of "
+            "its cluster away. --on-production does it, as far as it can be undone from here: "
+            "haproxy, an apiserver and an etcd member are stopped and started again; hosts are "
+            "rebooted instead of losing their power. Read docs/drills.md before."
+        )
+
+
+def again(asked: Asked, known: Inventory, screen: Screen) -> bool:
+    """Give back what drills that were cut off left; whether there was any. Raises HaleError."""
+    found = journal.unfinished(asked.reports, str(known.path.resolve()))
+    if not found:
+        return False
+    fix.connect(known)
+    for story in found:
+        screen.told("", f"{story.folder.name} was cut off; giving back what it left")
+        book = Journal(story.folder, None)
+        try:
+            _unlocked(known, story, screen)
+            wrong = restore.put_back(story, asked.power, book.write, screen.told)
+            if wrong:
+                raise HaleError(
+                    f"{story.folder.name} is not given back: {'; '.join(wrong)}. Mend that "
+                    "(docs/drills.md says how), then `invoke drill restore` again."
+                )
+            book.write(End("restored", now()))
+        finally:
+            book.close()
+            connection.close_sessions()
+    return True
+
+
+def _unlocked(known: Inventory, story: Story, screen: Screen) -> None:
+    """Take away the locks of a drill whose process has ended."""
+    for host in known.hosts:
+        session = connection.Session(connection.TARGETS[host.name])
+        try:
+            lock.release(session, story.header.owner)
+        except ANSWERS_NOT as error:
+            screen.told(host.name, f"does not answer, so its lock stays: {error}")
+        finally:
+            session.close()
+
+
+@dataclass
+class Session:
+    """One `invoke drill`, from the audit before to the report."""
+
+    asked: Asked
+    known: Inventory
+    parts: tuple[str, ...]
+    screen: Screen
+    started: float = field(default_factory=time.time)
+    _done: list[Measured] = field(default_factory=list)
+
+    def carry_out(self) -> bool:
+        """Do it all; True where every row is green and the cluster whole again."""
+        asked, known, told = self.asked, self.known, self.screen.told
+        folder = recorder.folder(asked.reports, "drill")
+        told("", f"auditing chapters 1 and 2 of {known.path}")
+        before, judged = look(known, folder, "before")
+        refuse(before)
+        roles = who(judged)
+        # Before anybody is asked: every part can be had here.
+        planned = [self._outage(part, roles) for part in self.parts]
+        self._agreed(planned)
+        fix.connect(known)
+        owner = Owner(provenance.operator(), provenance.source_host(), folder.name, now())
+        held = self._lock(owner)
+        book: Journal | None = None
+        reason = ""
+        wrong: list[str] = []
+        rows: list[str] = []
+        try:
+            header = Header(
+                journal.SCHEMA,
+                owner,
+                str(known.path.resolve()),
+                self.parts,
+                asked.on_production,
+            )
+            book = Journal(folder, header)
+            try:
+                self._drills(book, folder, planned)
+            except (Failed, LoopEnded, HaleError) as error:
+                reason = str(error)
+                told("", f"stopped: {reason}")
+            except KeyboardInterrupt:
+                reason = "interrupted by the operator"
+                told("", "stopping; what is taken away is given back first")
+            wrong = self._back(book, folder)
+            told("", "auditing chapters 1 and 2 again")
+            rows, _ = whole_again(known, folder)
+            if not wrong:
+                book.write(End("finished" if not reason else "interrupted", now()))
+        finally:
+            if book is not None:
+                book.close()
+            left = released(held, owner)
+            connection.close_sessions()
+            if left:
+                told("", f"the lock is still on {', '.join(left)}: --take-lock")
+        whole = not reason and not wrong
+        found = report.record(
+            before, judged, self._done, self.parts, asked.command, self.started, whole=whole
+        )
+        report.save(folder, found, self._done, ill=rows, wrong=wrong, reason=reason)
+        self._show(folder, found, rows, wrong, reason)
+        return whole and not rows and found.run.exit_status == 0
+
+    def _outage(self, part: str, roles: Roles) -> Outage:
+        power = self.asked.power if self.known.site == "lab" else None
+        return choose(part, self.known, roles, self.asked.host, power)
+
+    def _agreed(self, planned: Sequence[Outage]) -> None:
+        """Say what will be lost, and ask once. Raises HaleError where nobody agrees."""
+        for outage in planned:
+            self.screen.told(outage.host, f"will lose {outage.title}: {outage.how}")
+        if self.asked.yes:
+            return
+        if not sys.stdin.isatty():
+            raise HaleError("nobody is there to ask: say --yes to drill without asking.")
+        with self.screen.silent():
+            answer = input(f"\nTake this away from {self.known.path}? [y/N] ")
+        if answer.strip().lower() not in ("y", "yes"):
+            raise HaleError("nothing was taken away.")
+
+    def _lock(self, owner: Owner) -> list[str]:
+        names = [h.name for h in self.known.hosts]
+        try:
+            return locked(names, names, owner, stale=self.asked.take_lock, told=self.screen.told)
+        except Locked as error:
+            raise HaleError(f"nothing was taken away: {error}") from None
+
+    def _drills(self, book: Journal, folder: Path, planned: Sequence[Outage]) -> None:
+        """Part after part; each from the cluster as the one before has left it."""
+        replicas = 0
+        for number, outage in enumerate(planned):
+            if number:
+                # The VIP has moved, and etcd's leader: who is what now?
+                rows, judged = whole_again(self.known)
+                if rows or judged is None:
+                    raise Failed(f"the cluster is not whole before {outage.part}: {rows[0]}")
+                outage = self._outage(outage.part, who(judged))
+            watcher = self._watcher(outage)
+            if outage.part in POWER and not replicas:
+                replicas = len(self.known.hosts)
+                self.screen.told(watcher, f"spreading out a Deployment with {replicas} replicas")
+                book.write(Spread(watcher, False, now()))
+                hosts.spread_out(watcher, replicas)
+            drill = Drill(
+                known=self.known,
+                folder=folder / outage.part,
+                outage=outage,
+                client=client(self.known, {outage.host: outage.part}),
+                watcher=watcher,
+                replicas=replicas if outage.part in POWER else 0,
+                power=self.asked.power,
+                book=book,
+                screen=self.screen,
+            )
+            self._done.append(drill.carry_out())
+
+    def _watcher(self, outage: Outage) -> str:
+        """A master that loses nothing."""
+        return next(h.name for h in self.known.masters if h.name != outage.host)
+
+    def _back(self, book: Journal, folder: Path) -> list[str]:
+        """Give back whatever is left, from the journal, as another process would."""
+        story = journal.load(folder)
+        if story is None:
+            return []
+        wrong = restore.put_back(story, self.asked.power, book.write, self.screen.told)
+        for said in wrong:
+            self.screen.told("", f"NOT GIVEN BACK: {said}")
+        return wrong
+
+    def _show(
+        self,
+        folder: Path,
+        found: Results,
+        rows: Sequence[str],
+        wrong: Sequence[str],
+        reason: str,
+    ) -> None:
+        console: Console = self.screen.console
+        drills: list[tuple[Measured, Sequence[Ask]]] = [
+            (d, report.of(folder, d)) for d in self._done
+        ]
+        report.show(console, found, drills)
+        if reason:
+            console.print(f"stopped: {reason}", style="bold red", markup=False)
+        for said in (*wrong, *rows):
+            console.print(f"not whole: {said}", style="bold red", markup=False)
+        if wrong:
+            console.print("`invoke drill restore` tries again; docs/drills.md says what to do.")
+        console.print(f"report: {folder}/report.html", markup=False)
+
+
+# --- the cluster as an audit sees it ---
+
+
+def look(known: Inventory, folder: Path, name: str) -> tuple[Results, Audit]:
+    """Audit the cluster's own rows, and who is what, into folder/name. Raises HaleError."""
+    stated = standard.load(provenance.ROOT / "standard").requirements
+    chapters = sorted({r.chapter for r in stated} & set(OF_THE_CLUSTER))
+    marker = " or ".join([*(f"chapter{n}" for n in chapters), "address", "etcd"])
+    made = fix.audit(known.path, "all", "document", folder, marker, say=False)
+    kept = made.rename(folder / name)
+    return results.load(kept / "results.json"), fix.judged_again(kept)
+
+
+def refuse(before: Results) -> None:
+    """Raises HaleError where the cluster is not whole: nothing may be taken from it."""
+    if red := ill(before.results):
+        more = f" (and {len(red) - 5} more rows)" if len(red) > 5 else ""
+        raise HaleError(
+            "nothing was taken away, because the cluster is not whole: "
+            + "; ".join(red[:5])
+            + f"{more}. `pytest --hosts=all -m 'chapter1 or chapter2'` shows it; mend it first."
+        )
+
+
+def who(judged: Audit) -> Roles:
+    """The VIP's owner and the host of etcd's leader. Raises HaleError where they are unknown."""
+    owners, leaders = [], []
+    for case in judged.cases:
+        subject = case.requirement.subject
+        if case.aspect != "runtime" or subject not in ("address", "etcd"):
+            continue
+        try:
+            found: Any = fact(case, judged.read(case)[0])
+        except (NotApplicable, Unreadable):
+            continue
+        if subject == "address" and case.host is not None and found.vip_on:
+            owners.append(case.host.name)
+        if subject == "etcd":
+            leaders += [v.host for v in found.voices if v.id == v.leader]
+    masters = {h.name for h in judged.inventory.masters}
+    owners = [h for h in owners if h in masters]
+    if len(set(owners)) != 1 and judged.inventory.endpoint.kind != "external":
+        raise HaleError(
+            f"who has the VIP? {' and '.join(owners) or 'no master'}: nothing is taken."
+        )
+    return Roles(owners[0] if owners else "", leaders[0] if leaders else "")
+
+
+def whole_again(known: Inventory, folder: Path | None = None) -> tuple[list[str], Audit | None]:
+    """Audit until the cluster is whole, for up to PATIENCE; returns what is not, and the audit.
+
+    folder: where the last audit stays, as `after`.
+    """
+    until = time.monotonic() + PATIENCE
+    judged: Audit | None = None
+    while True:
+        with tempfile.TemporaryDirectory(prefix="hale-") as place:
+            try:
+                found, judged = look(known, Path(place), "after")
+                rows = ill(found.results)
+            except HaleError as error:
+                rows = [str(error)]
+            if not rows or time.monotonic() > until:
+                made = Path(place) / "after"
+                if folder is not None and made.exists():
+                    shutil.move(made, folder / "after")
+                return rows, judged
+        time.sleep(EVERY)
+
+
+@contextlib.contextmanager
+def _signals_raise() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a drill as Ctrl-C does: with everything given back."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    old = {n: signal.signal(n, leave) for n in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

@@ -1,0 +1,185 @@
+"""On real hosts without a cluster: what is taken stays away and comes back, and a client counts."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hale import connection, fix, inventory
+from hale.drill import asks, measured
+from hale.drill.loop import FOLDER, Loop, LoopEnded
+from hale.drill.outage import Outage
+from hale.inventory import Inventory
+from lab.machine import Lab, LabHost
+from tests.faults import baseline
+
+pytestmark = pytest.mark.lab
+MASTER, WORKER = "k8s-master-01", "k8s-node-01"
+# systemd starts haproxy again, and the kubelet what has a manifest; these do the same.
+_STAND_INS = r"""
+set -e
+mkdir -p /etc/kubernetes/manifests /usr/local/lib/drill
+for name in haproxy etcd kube-apiserver; do cp /bin/sleep /usr/local/lib/drill/$name; done
+cat >/usr/lib/systemd/system/haproxy.service <<'EOF'
+[Service]
+ExecStart=/usr/local/lib/drill/haproxy infinity
+Restart=always
+RestartSec=100ms
+EOF
+for name in etcd kube-apiserver; do
+  echo "# $name" >/etc/kubernetes/manifests/$name.yaml
+  cat >/usr/local/lib/drill/$name.sh <<EOF
+while :; do
+  [ ! -e /etc/kubernetes/manifests/$name.yaml ] || /usr/local/lib/drill/$name infinity
+  sleep 0.1
+done
+EOF
+  printf '[Service]\nExecStart=/bin/sh /usr/local/lib/drill/%s.sh\n' $name \
+    >/usr/lib/systemd/system/drill-$name.service
+done
+systemctl daemon-reload
+systemctl start haproxy drill-etcd drill-kube-apiserver
+"""
+
+
+@pytest.fixture(scope="module")
+def host(lab: Lab) -> Iterator[LabHost]:
+    """A master with stand-ins of all that can be taken from one."""
+    host = lab["k8s-master-02"]
+    host.run(_STAND_INS)
+    yield host
+    host.reset()
+
+
+def there(host: LabHost, name: str) -> bool:
+    return host.run(f"pgrep -x {name}", check=False).returncode == 0
+
+
+def wait(condition: Callable[[], bool], most: float = 5) -> None:
+    end = time.monotonic() + most
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+PROCESS = {"vip": "haproxy", "apiserver": "kube-apiserver", "etcd": "etcd"}
+_FILES = "ls -R /etc/kubernetes; cat /etc/kubernetes/manifests/*"
+
+
+@pytest.mark.parametrize("part", PROCESS)
+def test_what_is_taken_stays_away_and_comes_back(host: LabHost, part: str) -> None:
+    outage, name = Outage(part, host.name), PROCESS[part]
+    wait(lambda: there(host, name))
+    before = host.run(_FILES).stdout
+    host.run(outage.take())
+    assert not there(host, name)
+    time.sleep(1)
+    assert not there(host, name)
+    assert host.run("systemctl is-active hale-drill-undo.timer").stdout == b"active\n"
+    host.run(outage.give())
+    wait(lambda: there(host, name))
+    host.run(outage.give())  # a second time there is nothing to do
+    assert there(host, name)
+    assert host.run(_FILES).stdout == before
+    left = host.run("systemctl is-active hale-drill-undo.timer", check=False).stdout
+    assert left == b"inactive\n"
+
+
+@pytest.mark.parametrize("part", PROCESS)
+def test_a_host_helps_itself_when_nobody_comes_back(host: LabHost, part: str) -> None:
+    outage, name = Outage(part, host.name), PROCESS[part]
+    wait(lambda: there(host, name))
+    host.run(outage.take(2))
+    assert not there(host, name)
+    wait(lambda: there(host, name), 10)
+
+
+def test_what_is_not_there_is_not_taken(host: LabHost) -> None:
+    host.run("mv /etc/kubernetes/manifests/etcd.yaml /root/")
+    done = host.run(Outage("etcd", host.name).take(), check=False)
+    host.run("mv /root/etcd.yaml /etc/kubernetes/manifests/")
+    assert done.returncode == 1
+    assert b"is not there: is this kubeadm's?" in done.stderr
+    assert host.run("systemctl is-active hale-drill-undo.timer", check=False).returncode
+
+
+@pytest.fixture(scope="module")
+def known(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inventory]:
+    """Hosts that have a CA, and somebody who answers on the VIP with its certificate."""
+    path: Path = tmp_path_factory.mktemp("drill") / "inventory.ini"
+    baseline.fresh(lab)
+    baseline.make(lab, path)
+    known = inventory.load(path)
+    fix.connect(known)
+    yield known
+    connection.close_sessions()
+    baseline.fresh(lab)
+
+
+def client(known: Inventory) -> Loop:
+    return Loop(connection.TARGETS[WORKER], "client", asks.script(known.endpoint))
+
+
+def follow(loop: Loop, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        loop.read()
+        time.sleep(0.1)
+
+
+def left(lab: Lab) -> list[bytes]:
+    """What there is of the client on its host: processes, and files."""
+    said = lab[WORKER].run(f"pgrep -fa readyz; ls {FOLDER}", check=False).stdout
+    return [line for line in said.splitlines() if b"pgrep" not in line]
+
+
+def test_the_client_asks_every_50_ms_and_sees_how_long_nobody_answered(
+    lab: Lab, known: Inventory
+) -> None:
+    loop = client(known)
+    began = time.monotonic()
+    loop.start()
+    try:
+        follow(loop, 2)
+        zero = time.monotonic()
+        lab[MASTER].run("ip address del 10.208.1.190/32 dev eth0")  # asks hang, and overlap
+        follow(loop, 2)
+        lab[MASTER].run("systemctl restart stand-in")
+        back = time.monotonic()
+        follow(loop, 3)
+        end = time.monotonic()
+    finally:
+        loop.stop()
+    asked = asks.parse(loop.record).since(zero + loop.clock.offset)
+    assert measured.doubt(asked) == ""
+    # 20 a second, also while they hang; those of the last 2 s have not all been written.
+    since = [a for a in asked.asks if a.began < end - zero - 2.5]
+    assert len(since) == pytest.approx(20 * (end - began - 2.5), rel=0.25)
+    longest = max(measured.gaps(asked, end - zero), key=lambda gap: gap.seconds)
+    assert longest.began == pytest.approx(0, abs=0.7)
+    assert longest.ended == pytest.approx(back - zero, abs=1.0)
+    assert longest.failed >= 10
+    assert any("curl 28" in said for said in asks.failures(asked.asks))
+    assert left(lab) == []
+
+
+def test_a_client_that_is_left_alone_ends_with_its_connection(lab: Lab, known: Inventory) -> None:
+    loop = client(known)
+    loop.start()
+    follow(loop, 0.5)
+    assert any(b"readyz" in line for line in left(lab))
+    loop._session.close()  # as if the operator's process had been killed
+    wait(lambda: not any(b"readyz" in line for line in left(lab)))
+
+
+def test_a_client_without_a_ca_says_so(lab: Lab, known: Inventory) -> None:
+    lab[WORKER].run("mv /etc/kubernetes/pki/ca.crt /root/")
+    loop = client(known)
+    try:
+        loop.start()
+        with pytest.raises(LoopEnded, match="has joined no cluster"):
+            follow(loop, 2)
+    finally:
+        lab[WORKER].run("mv /root/ca.crt /etc/kubernetes/pki/")
+        loop.stop()

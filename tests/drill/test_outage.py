@@ -1,0 +1,121 @@
+"""What is taken away from whom, and what is refused before anything is."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hale import inventory
+from hale.drill import command, outage
+from hale.drill.outage import PARTS, Roles, choose, client
+from hale.errors import HaleError
+from hale.inventory import Inventory
+
+ROLES = Roles(vip="k8s-master-02", etcd="k8s-master-03")
+INVENTORY = Path(__file__).parents[2] / "inventory.ini"
+
+
+class Switch:
+    """Somebody who could switch hosts off; nothing here does."""
+
+    def off(self, host: str) -> None:
+        raise AssertionError(host)
+
+    def on(self, host: str) -> None:
+        raise AssertionError(host)
+
+
+@pytest.fixture(scope="module")
+def known() -> Inventory:
+    return inventory.load(INVENTORY)
+
+
+def without(known: Inventory, *names: str) -> Inventory:
+    return replace(known, hosts=tuple(h for h in known.hosts if h.name not in names))
+
+
+def test_each_part_is_taken_where_its_loss_costs_most(known: Inventory) -> None:
+    hosts = {p: choose(p, known, ROLES, "", Switch()).host for p in PARTS}
+    assert hosts == {
+        "vip": "k8s-master-02",
+        "apiserver": "k8s-master-02",
+        "etcd": "k8s-master-03",
+        "master": "k8s-master-02",
+        "worker": "k8s-node-02",
+    }
+
+
+def test_another_host_can_be_named(known: Inventory) -> None:
+    assert choose("master", known, ROLES, "k8s-master-01", Switch()).host == "k8s-master-01"
+    assert choose("worker", known, ROLES, "k8s-node-01", Switch()).host == "k8s-node-01"
+
+
+@pytest.mark.parametrize(
+    ("part", "host", "why"),
+    [
+        ("vip", "k8s-master-01", "the VIP is on k8s-master-02"),
+        ("worker", "k8s-master-01", "none of k8s-node-01"),
+        ("etcd", "k8s-node-01", "none of k8s-master-01"),
+        ("master", "elsewhere", "elsewhere is none of"),
+    ],
+)
+def test_a_host_that_has_no_such_part_is_refused(
+    known: Inventory, part: str, host: str, why: str
+) -> None:
+    with pytest.raises(HaleError, match=why):
+        choose(part, known, ROLES, host, Switch())
+
+
+@pytest.mark.parametrize("part", ["vip", "apiserver", "etcd", "master"])
+def test_two_masters_lose_nothing(known: Inventory, part: str) -> None:
+    with pytest.raises(HaleError, match="without quorum"):
+        choose(part, without(known, "k8s-master-03"), ROLES, "", Switch())
+
+
+def test_the_only_worker_is_not_lost(known: Inventory) -> None:
+    with pytest.raises(HaleError, match="needs two"):
+        choose("worker", without(known, "k8s-node-01"), ROLES, "", Switch())
+
+
+def test_parts_that_are_elsewhere_are_refused(known: Inventory) -> None:
+    with pytest.raises(HaleError, match="etcd is external"):
+        choose("etcd", replace(known, etcd_kind="external"), ROLES, "", Switch())
+    there = replace(known, endpoint=replace(known.endpoint, kind="external"))
+    with pytest.raises(HaleError, match="endpoint_kind is external"):
+        choose("vip", there, ROLES, "", Switch())
+
+
+@pytest.mark.parametrize("part", outage.POWER)
+def test_where_nobody_has_the_switch_a_host_is_rebooted(known: Inventory, part: str) -> None:
+    """Never switched off: nobody could switch it on again from here."""
+    lost = choose(part, known, ROLES, "", None)
+    assert lost.reboots
+    assert not lost.by_power
+    assert lost.how == "systemctl reboot"
+    assert lost.take().strip() == "systemctl --no-block reboot"
+    assert "reboot" not in lost.give()
+
+
+def test_the_client_loses_nothing(known: Inventory) -> None:
+    assert client(known, {"k8s-master-02": "vip"}) == "k8s-node-01"
+    assert client(known, {"k8s-node-01": "worker"}) == "k8s-node-02"
+    assert client(without(known, "k8s-node-02"), {"k8s-node-01": "worker"}) == "k8s-master-01"
+
+
+def test_production_must_be_named(known: Inventory) -> None:
+    with pytest.raises(HaleError, match="--on-production"):
+        command.allowed(known, on_production=False)
+    command.allowed(known, on_production=True)
+
+
+@pytest.mark.parametrize(
+    ("part", "host", "why"),
+    [("vp", "", "no drill 'vp'"), ("all", "k8s-node-01", "--host belongs to one drill")],
+)
+def test_what_was_mistyped_is_refused_before_a_host_is_asked(
+    tmp_path: Path, part: str, host: str, why: str
+) -> None:
+    asked = command.Asked(part, tmp_path, INVENTORY, host, on_production=True, yes=True)
+    with pytest.raises(HaleError, match=why):
+        command.drill(asked)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,150 @@
+"""The picture, the line and the page: true to the numbers, and nobody's markup."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from hale.drill import picture, report
+from hale.drill.asks import Ask
+from hale.drill.measured import Leader, Lost, Measured, Stretch, Thing
+from hale.drill.picture import Scale
+from hale.results import SCHEMA, HostRecord, Results, Run
+
+EVIL = "</svg><script>alert(1)</script>\x1b[31m"
+
+
+def drill(**changed: object) -> Measured:
+    values: dict[str, object] = {
+        "part": "vip",
+        "host": "k8s-master-01",
+        "title": "haproxy of the VIP's owner k8s-master-01",
+        "how": "SIGKILL",
+        "client": "k8s-node-01",
+        "watcher": "k8s-master-02",
+        "began": "2026-11-25T12:00:00.000Z",
+        "zero": 100.0,
+        "given": 10.0,
+        "ended": 20.0,
+        "asks": 400,
+        "failed": 20,
+        "failures": {EVIL: 20},
+        "gaps": (Lost(0.1, 1.2, 20),),
+        "pause": 0.06,
+        "median": 0.03,
+        "things": (
+            Thing("etcd quorum", (), ""),
+            Thing("nodes Ready", (Stretch(5.0, 9.0), Stretch(12.0, None)), EVIL),
+        ),
+        "leaders": (Leader("kube-scheduler", "k8s-master-01", EVIL, 2.1),),
+        "replicas": 0,
+        "on_victim": False,
+        "reboots": False,
+    }
+    return Measured(**(values | changed))  # type: ignore[arg-type]
+
+
+def asks(until: float = 20.0) -> list[Ask]:
+    found = []
+    for n in range(int((until + 3) * 20)):
+        at = n / 20 - 3
+        lost = 62 <= n < 82  # a second from 0.1 on
+        found.append(Ask(n, at, at + 0.03, 7 if lost else 0, 0 if lost else 200))
+    return found
+
+
+def svg(**changed: object) -> ElementTree.Element:
+    return ElementTree.fromstring(str(picture.svg(drill(**changed), asks(), -3.0, 20.0)))
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_every_ask_is_a_mark_and_failed_ones_are_others() -> None:
+    ok, bad = (p.attrib["d"] for p in svg().iter(f"{SVG}path"))
+    assert bad.count("M") == 20
+    assert ok.count("M") + bad.count("M") == len(asks())
+
+
+def test_what_was_not_whole_is_as_wide_as_it_was_long() -> None:
+    broken = [r for r in svg().iter(f"{SVG}rect") if r.attrib["class"] == "broken"]
+    a_second = picture.WIDTH / 23
+    widths = [float(r.attrib["width"]) / a_second for r in broken]
+    assert widths == pytest.approx([1.1, 4.0, 8.0], abs=0.05)  # what has no end goes to the edge
+
+
+def test_nothing_happened_is_a_picture_too() -> None:
+    root = svg(gaps=(), things=(), given=None)
+    assert not [r for r in root.iter(f"{SVG}rect") if r.attrib["class"] in ("broken", "lost")]
+
+
+def test_a_name_is_no_markup() -> None:
+    text = str(picture.svg(drill(title=EVIL, things=(Thing(EVIL, (), ""),)), asks(), -3, 20))
+    assert "<script>" not in text
+    assert "\x1b" not in text
+    ElementTree.fromstring(text)
+
+
+@pytest.mark.parametrize(
+    ("since", "until"), [(-1.0, 5.0), (-3.0, 20.0), (-3.0, 300.0), (-1.0, 0.5)]
+)
+def test_ticks_are_round_and_few(since: float, until: float) -> None:
+    ticks = Scale(since, until).ticks
+    assert 3 <= len(ticks) <= 15
+    assert all(since <= t <= until for t in ticks)
+    assert 0.0 in ticks
+
+
+def test_what_lies_beyond_the_picture_is_at_its_edge() -> None:
+    scale = Scale(0.0, 10.0)
+    assert scale.x(-5) == picture.LEFT
+    assert scale.x(50) == picture.LEFT + picture.WIDTH
+    assert picture.y(1e9) == picture.y(picture.SLOWEST)
+    assert picture.y(0) == picture.y(picture.FASTEST)
+
+
+def test_the_line_is_low_where_nobody_answered() -> None:
+    line = picture.line(asks(), 20.0, 23)
+    assert len(line.plain) == 23
+    assert line.plain[3] in "▁▂"
+    assert set(line.plain[5:]) == {"█"}
+    assert picture.line([], 20.0).plain == ""
+    assert picture.line(asks()[:1], -3.0).plain == ""
+
+
+def page(**changed: object) -> str:
+    found = Results(SCHEMA, run(), [HostRecord(EVIL)], [], [])
+    return report.html_page(found, [(drill(**changed), asks())], ill=[EVIL], wrong=[EVIL])
+
+
+def run() -> Run:
+    return Run(
+        operator=EVIL,
+        source_host=EVIL,
+        version="0.1.0",
+        git_revision=EVIL,
+        python="3.11",
+        inventory=EVIL,
+        inventory_sha256="",
+        standard_sha256="",
+        kind="drill",
+        state="finished",
+        packages={},
+        command_line=["invoke", EVIL],
+        site=EVIL,
+        overrides_sha256="",
+        profile="document",
+        hosts_expression="all",
+        started="2026-11-25T12:00:00.000Z",
+        exit_status=0,
+    )
+
+
+def test_the_page_stands_by_itself_and_shows_no_ones_markup() -> None:
+    text = page()
+    assert "<script" not in text
+    assert "\x1b" not in text
+    assert not re.findall(r"(?:src|href)\s*=|url\(|@import|https?://(?!www\.w3\.org/)", text)
+    assert text.count("<svg") == 2
+    assert "1.10 s" in text
+    assert "NOT GIVEN BACK" in text
