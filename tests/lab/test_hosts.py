@@ -38,7 +38,10 @@ def test_a_host_is_a_fresh_debian(lab: Lab) -> None:
         assert text(host, "sysctl -n net.bridge.bridge-nf-call-iptables") == "1"
         assert text(host, "ls /etc/sysctl.d") == "99-sysctl.conf\nREADME.sysctl"
         assert text(host, "systemctl is-enabled systemd-networkd || true") == "disabled"
-        assert text(host, "test -e /usr/bin/fish && cat /etc/resolv.conf") == ""
+        assert text(host, "cat /etc/resolv.conf") == "nameserver 10.208.1.1"
+        assert text(host, "ls /usr/bin/fish; ls /var/lib/kubelet /var/lib/etcd") == (
+            "/usr/bin/fish\n/var/lib/etcd:\n\n/var/lib/kubelet:"
+        )
 
 
 def test_what_must_differ_between_hosts_does(lab: Lab) -> None:
