@@ -121,7 +121,7 @@ def _write_files(folder: Path, goods: Goods) -> None:
     )
     for name in ("network", "echo"):
         text = templates.get_template(f"{name}.yaml.j2").render(
-            registry=images.REGISTRY, image=f"{images.LAB}/{name}:{images.OWN}"
+            registry=images.REGISTRY, image=f"{images.LAB}/{name}:{images.OWN}", pods=POD_RANGE
         )
         (folder / f"{name}.yaml").write_text(text)
     shutil.copyfile(_HERE / "kubeadm-extra.yaml", folder / "kubeadm-extra.yaml")

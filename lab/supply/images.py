@@ -34,7 +34,7 @@ OWN = "1"
 
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
-_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -169,7 +169,7 @@ class _Store:
         configured = self.blob(json.dumps(config).encode())
         manifest = {
             "schemaVersion": 2,
-            "mediaType": _MANIFEST,
+            "mediaType": MANIFEST,
             "config": configured.described(_CONFIG),
             "layers": [layer.described(_LAYER) for layer in layers],
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from lab import cgroups, network, nspawn
-from lab.machine import Lab, raised, unavailable
+from lab.machine import Lab, LabHost, raised, unavailable
+from lab.supply import supply
 from lab.topology import STATE_ROOT, prefix
 
 
@@ -25,6 +27,42 @@ def lab() -> Iterator[Lab]:
     """Two hosts that the tests of this folder share; what a test changes on one, it resets."""
     with raised(f"test-{os.getpid()}-lab", hosts=["k8s-master-01", "k8s-node-02"]) as lab:
         yield lab
+
+
+@pytest.fixture(scope="session")
+def supplied() -> Iterator[LabHost]:
+    """A host of a lab that is supplied."""
+    with raised(f"test-{os.getpid()}-supply", hosts=["k8s-node-01"]) as lab:
+        supply(lab, lambda _: None)
+        yield lab["k8s-node-01"]
+
+
+_INSTALL = """
+set -eu
+mkdir -p /etc/apt/keyrings
+cat > /etc/apt/keyrings/lab.asc
+echo 'deb [signed-by=/etc/apt/keyrings/lab.asc] http://10.208.1.1:8080/apt ./' > /etc/apt/site.list
+set -- -qq -o Dir::Etc::sourcelist=/etc/apt/site.list -o Dir::Etc::sourceparts=-
+apt-get "$@" -o APT::Update::Error-Mode=any update
+export DEBIAN_FRONTEND=noninteractive
+apt-get "$@" install --yes --no-install-recommends {packages}
+"""
+
+Install = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+@pytest.fixture
+def install() -> Install:
+    """`install(host, *packages, key=…)`: from the lab's repository and no other."""
+
+    def install(
+        host: LabHost, *packages: str, key: bytes = b"", check: bool = True
+    ) -> subprocess.CompletedProcess[bytes]:
+        script = _INSTALL.format(packages=" ".join(packages))
+        key = key or (host.lab.state / "apt-key.asc").read_bytes()
+        return host.run(script, input=key, check=check, timeout=180)
+
+    return install
 
 
 @pytest.fixture
