@@ -59,7 +59,7 @@ ask() {{
   set -- "$1" $said
   n=$1; shift
   now
-  echo "ask $n $began $now $r $*"
+  printf 'ask %s %s %s %s %s\\n' "$n" "$began" "$now" "$r" "$*"
 }}
 now; start=$now; n=0
 echo "begin $now"

@@ -38,6 +38,7 @@ from hale.errors import HaleError
 from hale.fact import NotApplicable, Unreadable
 from hale.inventory import Inventory
 from hale.results import Results
+from hale.verdicts import Verdict
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,10 @@ class Session:
         folder = recorder.folder(asked.reports, "drill")
         told("", f"auditing chapters 1 and 2 of {known.path}")
         before, judged = look(known, folder, "before")
+        if unsure(before):
+            told("", "some hosts were too slow to tell; auditing once more")
+            shutil.rmtree(folder / "before")
+            before, judged = look(known, folder, "before")
         refuse(before)
         roles = who(judged)
         # Before anybody is asked: every part can be had here.
@@ -302,6 +307,12 @@ def look(known: Inventory, folder: Path, name: str) -> tuple[Results, Audit]:
     made = fix.audit(known.path, "all", "document", folder, marker, say=False)
     kept = made.rename(folder / name)
     return results.load(kept / "results.json"), fix.judged_again(kept)
+
+
+def unsure(before: Results) -> bool:
+    """Whether nothing is known to be wrong, and not everything is known to be right."""
+    verdicts = {r.verdict for r in before.results if r.aspect == "runtime"}
+    return Verdict.UNKNOWN in verdicts and Verdict.FAIL not in verdicts
 
 
 def refuse(before: Results) -> None:

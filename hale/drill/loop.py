@@ -51,7 +51,7 @@ class Loop:
         self.host = target.name
         self.clock = Clock()
         self.record = b""
-        self._name, self._script = name, script
+        self.name, self._script = name, script
         self._path = f"{FOLDER}/{name}"
         self._session = Session(target)
         self._pid = 0
@@ -79,7 +79,7 @@ class Loop:
         self.record += news
         if alive != b"alive":
             why = self._run(f"tail -n 3 {self._path}.err").decode(errors="backslashreplace")
-            raise LoopEnded(f"{self.host}: {self._name} ended: {why.strip() or 'without a word'}")
+            raise LoopEnded(f"{self.host}: {self.name} ended: {why.strip() or 'without a word'}")
         return news
 
     def stop(self) -> None:
@@ -95,8 +95,8 @@ class Loop:
         try:
             done = self._session.run(f"/bin/sh -c {shlex.quote(script)}", TIMEOUT)
         except (HostDown, CommandTimeout, OutputTooLarge) as error:
-            raise LoopEnded(f"{self._name} cannot go on: {error}") from None
+            raise LoopEnded(f"{self.name} cannot go on: {error}") from None
         if done.exit_status and not done.stdout:
             said = done.stderr.decode(errors="backslashreplace").strip()
-            raise LoopEnded(f"{self.host}: {self._name}: {said or done.exit_status}")
+            raise LoopEnded(f"{self.host}: {self.name}: {said or done.exit_status}")
         return done.stdout

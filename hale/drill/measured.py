@@ -169,8 +169,9 @@ def leaders(samples: Sequence[Sample], until: float) -> tuple[Leader, ...]:
 
 
 def moved(samples: Sequence[Sample], zero: float) -> tuple[Sample, ...]:
-    """The same with times that count from `zero`."""
-    return tuple(Sample(s.what, s.of, s.at - zero, s.told) for s in samples)
+    """The same in order of time, with times that count from `zero`."""
+    found = (Sample(s.what, s.of, s.at - zero, s.told) for s in samples)
+    return tuple(sorted(found, key=lambda s: s.at))
 
 
 def not_whole(found: Sequence[Track]) -> list[str]:

@@ -54,10 +54,11 @@ class Drill:
         Raises Failed, LoopEnded and KeyboardInterrupt with whatever is taken left to
         `restore.put_back`.
         """
-        spread = bool(self.replicas)
+        api = watch.api_script(spread=bool(self.replicas))
         self._loops = (
             Loop(TARGETS[self.client], "client", asks.script(self.known.endpoint)),
-            Loop(TARGETS[self.watcher], "watch", watch.script(self.known, spread=spread)),
+            Loop(TARGETS[self.watcher], "etcd", watch.etcd_script(self.known)),
+            Loop(TARGETS[self.watcher], "api", api),
         )
         self.book.write(Loops((self.client, self.watcher), _utc()))
         try:
@@ -68,8 +69,7 @@ class Drill:
             self.folder.mkdir(exist_ok=True)
             for loop in self._loops:
                 loop.stop()
-            self.folder.joinpath("client.txt").write_bytes(self._loops[0].record)
-            self.folder.joinpath("watch.txt").write_bytes(self._loops[1].record)
+                self.folder.joinpath(f"{loop.name}.txt").write_bytes(loop.record)
 
     def _measure(self) -> Measured:
         told, outage = self.screen.told, self.outage
@@ -153,14 +153,14 @@ class Drill:
         return False
 
     def _look(self) -> None:
-        client, watcher = self._loops
+        client, *watchers = self._loops
         self._asked += asks.parse(client.read()).asks
-        self._samples += watch.parse(watcher.read())
+        for watcher in watchers:
+            self._samples += watch.parse(watcher.read())
         if time.monotonic() > self._tracked + 1:
             self._tracked = time.monotonic()
             zero = self._zero if self._zero < float("inf") else 0.0
-            samples = measured.moved(self._samples, zero + watcher.clock.offset)
-            samples = tuple(sorted(samples, key=lambda s: s.at))
+            samples = measured.moved(self._samples, zero + watchers[0].clock.offset)
             now = time.monotonic() - zero
             self._tracks = watch.tracks(samples, self.known, self.replicas, self._dead(), now)
         self.screen.show(self._asked, self._client_now, self._since, not_whole(self._tracks))
@@ -175,10 +175,11 @@ class Drill:
         return ((self.outage.host, 0.0, float("inf") if self._given is None else self._given),)
 
     def _said(self, began: str, on_victim: bool) -> Measured:
-        client, watcher = self._loops
+        client, *watchers = self._loops
         end = self._since
         asked = asks.parse(client.record).since(self._zero + client.clock.offset)
-        samples = measured.moved(watch.parse(watcher.record), self._zero + watcher.clock.offset)
+        seen = [s for w in watchers for s in watch.parse(w.record)]
+        samples = measured.moved(seen, self._zero + watchers[0].clock.offset)
         before = [a.seconds for a in asked.asks if a.ok and a.ended < 0]
         since = [a for a in asked.asks if a.ended > 0]
         return Measured(

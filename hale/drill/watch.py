@@ -1,8 +1,9 @@
-"""The watcher: on a master that loses nothing, looks twice a second how whole the cluster is.
+"""The watchers: on a master that loses nothing, they look how whole the cluster is.
 
-etcd's members are asked directly, so that they tell the truth while apiservers do not. All
-else is asked of this master's own apiserver, through one `kubectl proxy` that has a socket of
-its own which only root can open; no key leaves the host.
+One asks etcd's members directly, so that they tell the truth while apiservers do not; members
+that are gone must not delay the others, so each is asked beside the others. The other one asks
+this master's own apiserver, one thing after the other, through a `kubectl proxy` that has a
+socket of its own which only root can open; no key leaves the host.
 
 Sources: etcd's "Health check", "gRPC gateway"; kubernetes.io, "Kubernetes API Concepts:
 Receiving resources as Tables", "Leases"; kubectl-proxy(1).
@@ -19,7 +20,8 @@ from hale.drill.loop import FOLDER, NOW
 from hale.drill.spread import ADMIN, NAME
 from hale.inventory import Inventory
 
-PERIOD = 0.5  # seconds between two looks at etcd and leaders; nodes and Pods every second time
+PERIOD = 0.5  # seconds between two looks at etcd
+API_PERIOD = 1.0  # and at what the API tells
 PATIENCE = 2  # seconds that a look waits
 LEADERS = ("kube-controller-manager", "kube-scheduler")
 # A leader renews every 2 s (--leader-elect-retry-period) and loses its lease after 15: longer
@@ -29,69 +31,69 @@ RENEWED = 5.0
 _ETCD = "/etc/kubernetes/pki/etcd"
 _SOCKET = f"{FOLDER}/api.sock"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
-_PATHS = {
-    **{name: f"{_LEASES}/{name}" for name in LEADERS},
-    "nodes": "/api/v1/nodes?includeObject=None",
-    "pods": f"/api/v1/namespaces/{NAME}/pods?includeObject=None",
-}
-
-
-def script(known: Inventory, *, spread: bool) -> str:
-    """The loop, in POSIX sh. spread: look at the Deployment's Pods too."""
-    stacked = known.etcd_kind == "stacked"
-    members = "".join(
-        f"etcd {h.name} https://{_host(h.address or h.name)}:2379/health &\n" for h in known.masters
-    )
-    return f"""
+_BEGIN = f"""
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 set -f
 {NOW}
-manifest=/etc/kubernetes/manifests/kube-apiserver.yaml
-flag() {{ sed -n "s/^ *- --$1=//p" $manifest | head -n 1; }}
-server=$(flag advertise-address); port=$(flag secure-port)
-case $server in *:*) server="[$server]";; esac
-[ -n "$server" ] && [ -r {ADMIN} ] || {{ echo "no master of kubeadm's" >&2; exit 3; }}
-rm -f {_SOCKET}
-kubectl --kubeconfig={ADMIN} --server="https://$server:${{port:-6443}}" proxy \\
-  --unix-socket={_SOCKET} >/dev/null 2>{FOLDER}/proxy.err &
-for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-  [ ! -S {_SOCKET} ] || break; sleep 0.2
-done
-[ -S {_SOCKET} ] || {{ cat {FOLDER}/proxy.err >&2; exit 3; }}
+now; echo "begin $now"
+"""
+
+
+def etcd_script(known: Inventory) -> str:
+    """The loop that asks etcd, in POSIX sh. With external etcd there is nobody to ask."""
+    stacked = known.etcd_kind == "stacked"
+    members = "".join(
+        f"  etcd {h.name} https://{_host(h.address or h.name)}:2379/health &\n"
+        for h in known.masters
+        if stacked
+    )
+    return f"""{_BEGIN}
 etcd() {{
   now; t=$now
   said=$(curl -q -sS --noproxy '*' --connect-timeout {PATIENCE} --max-time {PATIENCE} \\
     --capath /dev/null --cacert {_ETCD}/ca.crt --cert {_ETCD}/healthcheck-client.crt \\
     --key {_ETCD}/healthcheck-client.key "$2" 2>&1); r=$?
   set -- "$1" $said; name=$1; shift
-  echo "etcd $name $t $r $*"
+  printf 'etcd %s %s %s %s\\n' "$name" "$t" "$r" "$*"
 }}
-api() {{
-  now; t=$now
-  said=$(curl -q -sS --max-time {PATIENCE} --unix-socket {_SOCKET} -A hale-drill \\
-    -H 'Accept: application/json;as=Table;v=v1;g=meta.k8s.io,application/json' \\
-    "http://localhost$2" 2>&1); r=$?
-  set -- "$1" $said; name=$1; shift
-  echo "$name . $t $r $*"
-}}
-lease() {{
-  now; t=$now
-  said=$(curl -q -sS --max-time {PATIENCE} --unix-socket {_SOCKET} -A hale-drill \\
-    "http://localhost$2" 2>&1); r=$?
-  set -- "$1" $said; name=$1; shift
-  echo "$name . $t $r $*"
-}}
-now; echo "begin $now"
-n=0
 while :; do
-  {members if stacked else ""}
-  {"".join(f"lease {name} '{_PATHS[name]}' &{chr(10)}  " for name in LEADERS)}
-  if [ $((n % 2)) = 0 ]; then
-    api nodes '{_PATHS["nodes"]}' &
-    {f"api pods '{_PATHS['pods']}' &" if spread else ""}
-  fi
-  n=$((n + 1))
-  sleep {PERIOD}
+{members}  sleep {PERIOD}
+done
+"""
+
+
+def api_script(*, spread: bool) -> str:
+    """The loop that asks the API, in POSIX sh. spread: look at the Deployment's Pods too.
+
+    Lines can be long, and only one process may write them. A look that fails is an empty line.
+    """
+    tables = ["/api/v1/nodes?includeObject=None"]
+    if spread:
+        tables.append(f"/api/v1/namespaces/{NAME}/pods?includeObject=None")
+    names = (*LEADERS, *(("nodes", "pods") if spread else ("nodes",)))
+    ask = f"curl -q -sS --max-time {PATIENCE} --unix-socket {_SOCKET} -A hale-drill -w '\\n'"
+    again = ask.removeprefix("curl -q ")
+    leases = " ".join(f"'http://localhost{_LEASES}/{name}'" for name in LEADERS)
+    lists = " ".join(f"'http://localhost{path}'" for path in tables)
+    sign = ";".join(f"{n}s/^/{name} . $now 0 /" for n, name in enumerate(names, 1))
+    return f"""{_BEGIN}
+manifest=/etc/kubernetes/manifests/kube-apiserver.yaml
+flag() {{ sed -n "s/^ *- --$1=//p" $manifest | head -n 1; }}
+server=$(flag advertise-address); port=$(flag secure-port)
+case $server in *:*) server="[$server]";; esac
+[ -n "$server" ] && [ -r {ADMIN} ] || {{ echo "this is no master of kubeadm's" >&2; exit 3; }}
+rm -f {_SOCKET}
+kubectl --kubeconfig={ADMIN} --server="https://$server:${{port:-6443}}" proxy \\
+  --unix-socket={_SOCKET} >/dev/null 2>{FOLDER}/proxy.err &
+for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+  [ ! -S {_SOCKET} ] || break; sleep 0.5
+done
+[ -S {_SOCKET} ] || {{ cat {FOLDER}/proxy.err >&2; exit 3; }}
+table='Accept: application/json;as=Table;v=v1;g=meta.k8s.io,application/json'
+while :; do
+  now
+  {ask} {leases} --next {again} -H "$table" {lists} 2>/dev/null | sed "{sign}"
+  sleep {API_PERIOD}
 done
 """
 
