@@ -24,6 +24,10 @@ TOP = "hale-lab"
 #: what keeps it powered.
 MACHINE, POWER = "machine", "power"
 
+#: All labs together count as so many processes when the machine's CPUs are busy. Without it they
+#: count as one, and a cluster on the hosts loses its leaders to a test run beside it.
+WEIGHT = 8
+
 #: Seconds that the processes of a group may take to die of SIGKILL.
 DEATH = 20.0
 
@@ -73,7 +77,15 @@ def create(lab: str, host: str) -> list[Path]:
                 _inherit_cpuset(folder)
             if hierarchy.v2:
                 _delegate(folder.parent)
+        _weigh(group.parents[1])
     return made
+
+
+def _weigh(top: Path) -> None:
+    """Give the labs' common group its part of the CPUs, where this hierarchy deals them out."""
+    for name, usual in (("cpu.shares", 1024), ("cpu.weight", 100)):
+        if (top / name).exists():
+            (top / name).write_text(str(WEIGHT * usual))
 
 
 def _inherit_cpuset(folder: Path) -> None:

@@ -65,17 +65,17 @@ done
 def api_script(*, spread: bool) -> str:
     """The loop that asks the API, in POSIX sh. spread: look at the Deployment's Pods too.
 
-    Lines can be long, and only one process may write them. A look that fails is an empty line.
+    Lines can be long, and only one process may write them. curl marks the end of each answer,
+    so that one that does not come is not taken for the next.
     """
     tables = ["/api/v1/nodes?includeObject=None"]
     if spread:
         tables.append(f"/api/v1/namespaces/{NAME}/pods?includeObject=None")
     names = (*LEADERS, *(("nodes", "pods") if spread else ("nodes",)))
-    ask = f"curl -q -sS --max-time {PATIENCE} --unix-socket {_SOCKET} -A hale-drill -w '\\n'"
+    ask = f"curl -q -sS --max-time {PATIENCE} --unix-socket {_SOCKET} -A hale-drill -w '\\n@\\n'"
     again = ask.removeprefix("curl -q ")
     leases = " ".join(f"'http://localhost{_LEASES}/{name}'" for name in LEADERS)
     lists = " ".join(f"'http://localhost{path}'" for path in tables)
-    sign = ";".join(f"{n}s/^/{name} . $now 0 /" for n, name in enumerate(names, 1))
     return f"""{_BEGIN}
 manifest=/etc/kubernetes/manifests/kube-apiserver.yaml
 flag() {{ sed -n "s/^ *- --$1=//p" $manifest | head -n 1; }}
@@ -92,7 +92,10 @@ done
 table='Accept: application/json;as=Table;v=v1;g=meta.k8s.io,application/json'
 while :; do
   now
-  {ask} {leases} --next {again} -H "$table" {lists} 2>/dev/null | sed "{sign}"
+  {ask} {leases} --next {again} -H "$table" {lists} 2>/dev/null |
+    awk -v t=$now 'BEGIN {{ split("{" ".join(names)}", name); n = 1 }}
+      /^@$/ {{ if (!seen) print name[n] " . " t " 28 no answer"; n++; seen = 0; next }}
+      length {{ print name[n] " . " t " 0 " $0; seen = 1 }}'
   sleep {API_PERIOD}
 done
 """

@@ -68,6 +68,19 @@ def test_all_of_a_host_is_in_its_groups(lab: Lab) -> None:
     host.run("pkill -f 'sleep 454[5]'")
 
 
+def test_all_labs_together_count_as_several_processes(lab: Lab) -> None:
+    """One test run beside it must not take a cluster's leaders their time to renew."""
+    tops = [group.parent for group in cgroups.groups(lab.name)]
+    found = {
+        (top / name).read_text().strip()
+        for top in tops
+        for name in ("cpu.shares", "cpu.weight")
+        if (top / name).exists()
+    }
+    assert found <= {str(8 * 1024), "800"}
+    assert found
+
+
 def test_not_for_an_ordinary_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     reason = unavailable()
