@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := 0.13.9
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint docs format lock bench clean
+.PHONY: help setup demo cluster test soak lint docs format lock bench clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -12,6 +12,10 @@ setup: .venv/.complete ## make .venv with everything in it
 
 demo: .venv/.complete ## raise the lab, audit its five hosts, leave the report
 	@.venv/bin/invoke demo
+
+cluster: .venv/.complete ## raise the lab, build an HA cluster on it, audit it
+	@.venv/bin/invoke lab.up lab.supply
+	@.venv/bin/invoke install --fix --yes --inventory /var/lib/hale-lab/$(or $(HALE_LAB),lab)/inventory.ini
 
 test: .venv/.complete ## run all tests, those on the lab too
 	@.venv/bin/pytest tests

@@ -10,6 +10,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from hale.errors import HaleError
+from hale.install.tasks import install, kubeconfig, reset
 from lab import machine
 from lab.errors import LabError
 from lab.tasks import lab
@@ -259,4 +260,4 @@ def _reports(typed: str) -> Path:
     return Path(typed).absolute() if typed else REPORTS
 
 
-namespace = Collection(demo, explain, fix, undo, runs, drill, lab)
+namespace = Collection(demo, explain, fix, undo, runs, install, reset, kubeconfig, drill, lab)

@@ -163,7 +163,7 @@ def runtime(readings: ClusterReadings, case: Case[Parameters]) -> Runtime:
         try:
             if host.name not in readings:
                 raise Unreadable("not asked")
-            said = _voice(readings[host.name])
+            said = voice(readings[host.name])
         except Unreadable as error:
             unread.append(f"{host.name}: {error}")
             continue
@@ -229,7 +229,7 @@ def _called(member: Member) -> str:
     return member.name or f"{member.id:x}"
 
 
-def _voice(readings: Readings) -> Voice | str:
+def voice(readings: Readings) -> Voice | str:
     """The master's etcd, or what is wrong that it has none. Raises Unreadable."""
     lines = readings.output("members").lines
     if len(lines) < 2 or lines[0] not in ("manifest", "no manifest"):

@@ -33,6 +33,7 @@ VARIABLES = (
     "kubeadm_extra",
     "cgroup_driver",
 )
+ADMIN = "/etc/kubernetes/admin.conf"  # where kubeadm puts the administrator's kubeconfig
 # VRRP's router id where the inventory names none: the one of keepalived's own examples is what
 # everybody forgets to change, so it is not ours.
 VRRP_ID = 163

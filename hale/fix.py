@@ -122,8 +122,8 @@ def judged_again(run: Path) -> Audit:
     return Audit(known, stated, saved.profile, chosen, _no_transport, 0.0, saved.hosts)
 
 
-def connect(known: Inventory) -> None:
-    """Make the inventory's hosts known to our connection."""
+def connect(known: Inventory, timeout: float = 5.0) -> None:
+    """Make the inventory's hosts known to our connection; `timeout` of a login in seconds."""
     for host in known.hosts:
         connection.TARGETS[host.name] = transports.target(
             host,
@@ -132,7 +132,7 @@ def connect(known: Inventory) -> None:
             become=False,
             become_user=None,
             become_password=None,
-            connect_timeout=5.0,
+            connect_timeout=timeout,
         )
 
 

@@ -203,7 +203,7 @@ def script(question: Question, token: str) -> str:
     own, so that no process list shows it while a probe runs.
     """
     quick = [_run(name, c) for name, c in question.commands if not c.slow]
-    body = "\n".join([*_files(question.patterns), *quick])
+    body = "\n".join([*_files(question.patterns), *quick]) or ":"
     inner = f"{{\n{body}\n}} </dev/null"
     for name, slow in question.commands:
         if slow.slow:  # its output waits in the pipe until the others are done

@@ -28,7 +28,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lab import cgroups, disk, image, network, nspawn, prerequisites, ssh
+from lab import cgroups, disk, image, limits, network, nspawn, prerequisites, ssh
 from lab.errors import LabError, LabUnavailable
 from lab.lock import locked
 from lab.prerequisites import unavailable
@@ -398,7 +398,7 @@ class Lab:
 
     def write_inventory(self, variables: Mapping[str, str] | None = None) -> None:
         """Write the lab's inventory; `variables` are those of the cluster, quoted as INI needs."""
-        self._write("inventory.ini", variables=variables or {})
+        self._write("inventory.ini", variables=variables or {}, limits=limits.overrides())
 
     def _write(self, name: str, **more: object) -> None:
         templates = Environment(

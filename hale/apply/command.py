@@ -98,6 +98,11 @@ def apply(asked: Asked, only: Sequence[str], approved: Path | None) -> bool:
 def take_back(asked: Asked, name: str) -> bool:
     """Undo a run, whole or on some hosts. True where everything is as it was before it."""
     story = _named(asked.reports, name)
+    if story.header.kind in ("install", "reset"):
+        raise HaleError(
+            f"{name} is no fix. What an install has made is taken off by `invoke reset`, and a "
+            "reset is followed by `invoke install`."
+        )
     known = inventory.load(Path(story.header.inventory))
     fix.connect(known)
     touched = list(dict.fromkeys(host for host, _ in story.begun))
@@ -150,8 +155,8 @@ def table(reports: Path) -> Table:
     for story in stories:
         header = story.header
         state = f"{story.state}, undone by {by}" if (by := _undone(story, stories)) else story.state
-        hosts = sorted({host for host, _ in story.begun})
-        done = sum(bool(d.undo) for d in story.done.values())
+        hosts = sorted({host for host, _ in story.begun} | {a.host for a in story.acts})
+        done = sum(bool(d.undo) for d in story.done.values()) + len(story.acts)
         approved = f", approved by {header.approved_by}" if header.approved_by else ""
         ticket = f", {header.ticket}" if header.ticket else ""
         shown.add_row(
@@ -238,7 +243,7 @@ def _carry_out(made: Plan, folder: Path, asked: Asked, before: Path, kind: str, 
         approved_by=asked.approved_by,
         ticket=asked.ticket,
     )
-    told = _teller()
+    told = teller()
     needed = [h.host for h in made.hosts if h.steps]
     names = [h.name for h in known.hosts]
     held = _lock(names, needed, owner, asked, told)
@@ -280,7 +285,7 @@ def _lock(
 
 def _settled(asked: Asked, known: Inventory, owner: Owner, stories: Iterable[Story]) -> None:
     """Settle under the locks, for an undo that comes before any other run."""
-    told = _teller()
+    told = teller()
     needed = [host for s in stories for host in dict.fromkeys(b.host for b in s.open)]
     held = _lock([h.name for h in known.hosts], needed, owner, asked, told)
     try:
@@ -384,7 +389,8 @@ def _say_how_to_go_on(folder: Path, *, ok: bool, green: bool) -> None:
     print(f"undo:   invoke undo {folder.name}")
 
 
-def _teller() -> Told:
+def teller() -> Told:
+    """Tells a host and what happens there, a line each."""
     console = Console(highlight=False, soft_wrap=True)
     return lambda host, said: console.print(Text(f"  {host + ': ' if host else ''}{said}"))
 

@@ -24,7 +24,7 @@ NAME = "journal.jsonl"
 
 
 class Header(msgspec.Struct, frozen=True, tag="run"):
-    """Who runs what. kind: fix or undo. of: the run that is taken back."""
+    """Who runs what. kind: fix, undo, install or reset. of: the run that is taken back."""
 
     schema: str
     run: str
@@ -78,6 +78,31 @@ class HostEnd(msgspec.Struct, frozen=True, tag="host"):
     at: str
 
 
+class Phase(msgspec.Struct, frozen=True, tag="phase"):
+    """A phase of an install: begun, done, skipped (it was done before), or failed, and why."""
+
+    name: str
+    state: str
+    why: str
+    seconds: float
+    at: str
+
+
+class Act(msgspec.Struct, frozen=True, tag="act"):
+    """A step of an install is over: done, failed, or there was nothing to do.
+
+    kubeadm: it was kubeadm's own work on the way to the cluster (init, a join).
+    """
+
+    phase: str
+    host: str
+    title: str
+    state: str
+    seconds: float
+    kubeadm: bool
+    at: str
+
+
 class End(msgspec.Struct, frozen=True, tag="end"):
     """The run is over: finished, or failed where a host did not get all its changes."""
 
@@ -85,7 +110,7 @@ class End(msgspec.Struct, frozen=True, tag="end"):
     at: str
 
 
-Entry = Header | Begin | Done | Skipped | HostEnd | End
+Entry = Header | Begin | Done | Skipped | HostEnd | Phase | Act | End
 
 
 def now() -> str:
@@ -157,6 +182,8 @@ class Story(msgspec.Struct):
     done: dict[tuple[str, int], Done] = {}
     skipped: list[Skipped] = []
     hosts: dict[str, HostEnd] = {}
+    phases: dict[str, Phase] = {}  # of an install, each as it was told last
+    acts: list[Act] = []
     end: End | None = None
 
     @property
@@ -210,7 +237,7 @@ def load(folder: Path) -> Story:
     return story
 
 
-def _tell(story: Story, entry: Begin | Done | Skipped | HostEnd | End) -> None:
+def _tell(story: Story, entry: Begin | Done | Skipped | HostEnd | Phase | Act | End) -> None:
     match entry:
         case Begin():
             story.begun[entry.host, entry.number] = entry
@@ -218,6 +245,10 @@ def _tell(story: Story, entry: Begin | Done | Skipped | HostEnd | End) -> None:
             story.done[entry.host, entry.number] = entry
         case Skipped():
             story.skipped.append(entry)
+        case Phase():
+            story.phases[entry.name] = entry
+        case Act():
+            story.acts.append(entry)
         case HostEnd():
             story.hosts[entry.host] = entry
         case End():

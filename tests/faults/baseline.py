@@ -149,8 +149,10 @@ def make(lab: Lab, inventory: Path) -> None:
         if value < _LIMITS[item]
         for of in ("lim", "lim_root", "svc_containerd", "svc_kubelet")
     ]
+    # The lab's own inventory overrides those that the machine itself does not reach.
     text = lab.inventory.read_text()
-    inventory.write_text("\n".join([text.rstrip(), *overrides, ""]))
+    more = [line for line in overrides if line.partition("=")[0] + "=" not in text]
+    inventory.write_text("\n".join([text.rstrip(), *more, ""]))
 
 
 def _hard(host: LabHost) -> dict[str, float]:

@@ -1,0 +1,54 @@
+"""Which of the control plane's images a host has. No subject of its own: the install asks.
+
+Sources: kubeadm-config-images(1); ctr, `images ls`.
+"""
+
+import shlex
+from dataclasses import dataclass
+
+from hale.fact import Command, Readings
+
+SUBJECT = "images"
+# What a worker runs of them.
+WORKER = ("pause", "kube-proxy")
+
+_SCRIPT = """\
+command -v kubeadm ctr >/dev/null || { echo absent; exit 0; }
+kubeadm config images list --kubernetes-version %s %s 2>/dev/null | sed 's/^/want /' || exit 3
+ctr -n k8s.io images ls -q 2>/dev/null | sed 's/^/have /'
+"""
+
+
+@dataclass(frozen=True)
+class Images:
+    """wanted: as kubeadm of this host names them; empty where there is no kubeadm."""
+
+    wanted: tuple[str, ...] = ()
+    present: frozenset[str] = frozenset()
+
+    def missing(self, *, master: bool) -> tuple[str, ...]:
+        """Those that a host of this role needs and has not."""
+        return tuple(
+            i for i in self.wanted if i not in self.present and (master or name(i) in WORKER)
+        )
+
+
+def name(image: str) -> str:
+    """An image's last name: `pause` of registry/k8s/pause:3.10."""
+    return image.rpartition("/")[2].partition(":")[0]
+
+
+def probe(version: str, repository: str) -> Command:
+    """Asks for the images of that version of Kubernetes."""
+    where = f"--image-repository {shlex.quote(repository)}" if repository else ""
+    return Command("images", _SCRIPT % (shlex.quote(f"v{version}"), where), timeout=20)
+
+
+def read(readings: Readings) -> Images:
+    """The host's images. Raises Unreadable."""
+    said: dict[str, list[str]] = {"want": [], "have": []}
+    for line in readings.output("images").lines:
+        word, _, rest = line.partition(" ")
+        if word in said:
+            said[word].append(rest)
+    return Images(tuple(said["want"]), frozenset(said["have"]))

@@ -1,0 +1,101 @@
+"""What kubeadm and the kubelet have left on a host, and who listens on their ports. No subject of
+its own: the install's phases ask.
+
+Sources: kubeadm, "Implementation details"; kubernetes.io, "Ports and Protocols"; ss(8).
+"""
+
+from dataclasses import dataclass, field
+
+from hale.cluster import ADMIN
+from hale.fact import Command, Readings, Unreadable
+
+SUBJECT = "kubernetes"
+
+# Files by which one can tell how far kubeadm came.
+FILES = (
+    ADMIN,
+    "/etc/kubernetes/kubelet.conf",
+    "/etc/kubernetes/bootstrap-kubelet.conf",
+    "/etc/kubernetes/manifests/etcd.yaml",
+    "/etc/kubernetes/manifests/kube-apiserver.yaml",
+    "/etc/kubernetes/manifests/kube-controller-manager.yaml",
+    "/etc/kubernetes/manifests/kube-scheduler.yaml",
+    "/etc/kubernetes/pki/ca.crt",
+    "/var/lib/kubelet/config.yaml",
+    "/var/lib/etcd/member",
+)
+KUBELET = FILES[1]
+CA = "/etc/kubernetes/pki/ca.crt"
+# The last of init's phases that is about this host; kubeadm writes the rotating certificate's
+# path into kubelet.conf then, and the kubelet does the same when a join has brought it in.
+ROTATING = "kubelet-client-current.pem"
+
+_SCRIPT = f"""\
+for f in {" ".join(FILES)}; do [ ! -e $f ] || echo "file $f"; done
+! grep -qs {ROTATING} {KUBELET} || echo rotating
+echo "kubelet $(systemctl is-active kubelet 2>/dev/null)"
+command -v ss >/dev/null || {{ echo "ss (iproute2) is missing" >&2; exit 127; }}
+ss -Hltnp | while read -r _ _ _ at _ who; do
+  who=${{who#*\\"}}
+  echo "port ${{at##*:}} ${{who%%\\"*}}"
+done
+if command -v curl >/dev/null && [ -r {CA} ] && [ -e {FILES[4]} ]; then
+  curl -q -s --noproxy '*' --max-time 3 --cacert {CA} --capath /dev/null \\
+    --resolve kubernetes:6443:127.0.0.1 -o /dev/null -w 'readyz %{{http_code}}\\n' \\
+    https://kubernetes:6443/readyz || :
+fi
+"""
+
+
+@dataclass(frozen=True)
+class Node:
+    """files: of FILES, those that are there. ports: who listens, by port. ready: this host's own
+    apiserver says that it is ready. finalised: kubeadm has come through with this host itself."""
+
+    files: frozenset[str] = frozenset()
+    finalised: bool = False
+    kubelet: bool = False
+    ports: dict[int, str] = field(default_factory=dict)
+    ready: bool = False
+
+    @property
+    def untouched(self) -> bool:
+        """Whether kubeadm has never worked here, or `kubeadm reset` has since."""
+        return not self.files
+
+    @property
+    def admin(self) -> bool:
+        """Whether kubectl can be used here."""
+        return ADMIN in self.files
+
+
+def probe() -> Command:
+    """Asks for all of it."""
+    return Command("node", _SCRIPT)
+
+
+def read(readings: Readings) -> Node:
+    """How far kubeadm came here. Raises Unreadable."""
+    files: set[str] = set()
+    ports: dict[int, str] = {}
+    said: dict[str, str] = {}
+    for line in readings.output("node").lines:
+        word, _, rest = line.partition(" ")
+        if word == "file":
+            files.add(rest)
+        elif word == "port":
+            port, _, who = rest.partition(" ")
+            if not port.isdecimal():
+                raise Unreadable(f"the answer is garbled: {line[:80]!r}")
+            ports[int(port)] = who
+        else:
+            said[word] = rest
+    if "kubelet" not in said:
+        raise Unreadable("the answer breaks off")
+    return Node(
+        frozenset(files),
+        "rotating" in said,
+        said["kubelet"] == "active",
+        ports,
+        said.get("readyz") == "200",
+    )

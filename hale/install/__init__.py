@@ -1,0 +1,6 @@
+"""Install: from bare hosts to a highly available cluster, phase after phase.
+
+`step` says what a phase may want of a host, `site` what is to be built, `look` reads the hosts,
+`doer` alone writes to them, `engine` leads, `command` turns an operator's words into a run. The
+phases themselves are remediate/cluster/<phase>.py: pure functions from what was read to steps.
+"""

@@ -1,0 +1,84 @@
+"""Reading the hosts for the phases: what several of them ask for, in one round trip a host."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from hale import connection, gather
+from hale.fact import Command, Evidence, Files, Output
+from hale.gather import Question
+from hale.install.site import Site
+from hale.install.step import Asked, Await, Phase, Seen
+from hale.inventory import Host
+from hale.transports import Connected
+
+TIMEOUT = 90.0  # seconds for all that one host is asked
+
+
+class Down(Exception):
+    """A host cannot be asked; says which, why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What somebody wants to see: a phase, or one who waits, by a name of its own."""
+
+    name: str
+    of: "Phase | Await"
+    hosts: tuple[str, ...] = ()  # all where empty
+
+
+def look(site: Site, wishes: Iterable[Wish]) -> Mapping[str, Seen]:
+    """What the hosts answer to each of the wishes, all hosts at once. Raises Down."""
+    wishes = tuple(wishes)
+    asked = []
+    served: dict[str, dict[str, list[str]]] = {}  # host -> command asked -> keys it serves
+    for host in site.hosts:
+        question, keys = _question(site, host, wishes)
+        if question is not None:
+            served[host.name] = keys
+            session = connection.session_for(host.name)
+            asked.append((question, Connected(session, connection.TARGETS[host.name])))
+    found = gather.gather(asked, TIMEOUT)
+    for evidence in found.values():
+        if evidence.down:
+            raise Down(evidence.down)
+    return {
+        wish.name: Seen({n: _own(e, wish.name, served[n]) for n, e in found.items()})
+        for wish in wishes
+    }
+
+
+def _question(
+    site: Site, host: Host, wishes: Iterable[Wish]
+) -> tuple[Question | None, dict[str, list[str]]]:
+    commands: dict[str, Command] = {}
+    patterns: dict[str, None] = {}
+    keys: dict[str, list[str]] = {}
+    named: dict[str, str] = {}
+    for wish in wishes:
+        if wish.hosts and host.name not in wish.hosts:
+            continue
+        wanted: Asked = wish.of.probes(site, host)
+        for subject, probes in wanted.items():
+            for probe in probes:
+                if isinstance(probe, Files):
+                    patterns.update(dict.fromkeys(probe.patterns))
+                    continue
+                # Two phases that ask the same are answered by one run of it.
+                key = named.setdefault(probe.script, f"{wish.name}.{subject}.{probe.name}")
+                commands.setdefault(key, probe)
+                keys.setdefault(key, []).append(f"{wish.name}/{subject}.{probe.name}")
+    if not commands and not patterns:
+        return None, keys
+    return Question(host, tuple(commands.items()), tuple(patterns)), keys
+
+
+def _own(evidence: Evidence, wish: str, keys: Mapping[str, list[str]]) -> Evidence:
+    """The evidence as one wish sees it, by the names that its facts know."""
+    outputs: dict[str, Output] = {}
+    for key, output in evidence.outputs.items():
+        for served in keys.get(key, ()):
+            name, _, own = served.partition("/")
+            if name == wish:
+                outputs[own] = replace(output, name=own)
+    return replace(evidence, outputs=outputs)

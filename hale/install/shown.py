@@ -1,0 +1,107 @@
+"""What the operator sees of a run: one line a phase, and what every host is at just now."""
+
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from hale.install.step import Step
+from hale.terminal import printable
+
+SIGNS = {
+    "begun": ("▶", "bold"),
+    "done": ("✓", "green"),
+    "skipped": ("-", "dim"),
+    "failed": ("✗", "bold red"),
+}
+
+
+class Progress:
+    """Lines as things end; on a terminal also what runs, with its seconds and latest words."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._lock = threading.Lock()
+        self._running: dict[int, tuple[Step, float, str]] = {}
+        self._waiting = ""
+        self._phase = ""
+        self._live = (
+            Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._now)
+            if console.is_terminal
+            else None
+        )
+
+    def __enter__(self) -> "Progress":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def phase(self, name: str, title: str, state: str, seconds: float, why: str = "") -> None:
+        """A phase begins or has ended."""
+        with self._lock:
+            self._phase = f"{title} …" if state == "begun" else ""
+            self._waiting = ""
+        if state == "begun":
+            if not self._live:
+                self._print(f"{name}: {title}", "bold", "▶")
+            return
+        sign, style = SIGNS[state]
+        took = f"  {seconds:.1f} s" if state != "skipped" else ""
+        said = f"  {printable(why)}" if why and state != "failed" else ""
+        self._print(f"{name}: {title}{took}{said}", style, sign)
+
+    def step(self, step: Step, state: str, seconds: float) -> None:
+        """A step begins or has ended."""
+        with self._lock:
+            if state == "begun":
+                self._running[id(step)] = (step, time.monotonic(), "")
+                return
+            self._running.pop(id(step), None)
+        if state != "nothing":
+            sign, style = ("·", "dim") if state == "done" else ("✗", "red")
+            self._print(f"  {step.host}: {step.title}  {seconds:.1f} s", style, sign)
+
+    def line(self, step: Step, text: str) -> None:
+        """What a running step says."""
+        with self._lock:
+            if id(step) in self._running:
+                self._running[id(step)] = (*self._running[id(step)][:2], printable(text))
+
+    def waits(self, title: str, left: Sequence[str], seconds: float) -> None:
+        """What is waited for."""
+        with self._lock:
+            self._waiting = f"until {title}  {seconds:.0f} s  {left[0]}" if left else ""
+        if not left and seconds > 0.5:
+            self._print(f"  {title}  {seconds:.1f} s", "dim", "·")
+
+    def says(self, text: str) -> None:
+        """Something about the run as a whole."""
+        self._print(text, "yellow", "!")
+
+    def _print(self, text: str, style: str, sign: str) -> None:
+        self._console.print(Text(f"{sign} {text}", style), soft_wrap=True, highlight=False)
+
+    def _now(self) -> Group:
+        with self._lock:
+            running, waiting, phase = list(self._running.values()), self._waiting, self._phase
+        width = max(40, self._console.width - 1)
+        lines = [Text(phase, "bold")] if phase else []
+        for step, begun, said in running:
+            text = f"  {step.host}: {step.title}  {time.monotonic() - begun:.0f} s  {said}"
+            lines.append(Text(text[:width], "cyan"))
+        if waiting:
+            lines.append(Text(f"  {printable(waiting)}"[:width], "yellow"))
+        return Group(*lines)

@@ -1,0 +1,230 @@
+"""What is to be built: the inventory, the operator's files, and secrets that live in memory."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from hale import standard
+from hale.cluster import Cluster
+from hale.errors import HaleError, Where
+from hale.install.step import Secret
+from hale.inventory import Host, Inventory
+from hale.standard import Standard
+
+KUBE_PROXY = "CMP-KUBE-PROXY"  # the requirement whose parameter `mode` is the proxy's mode
+IPVS = "ipvs"  # the document's, should the standard not say
+APISERVER_PORT = 6443
+
+
+@dataclass
+class Secrets:
+    """A bootstrap token and a certificate key, made for one run and kept nowhere.
+
+    uploaded: the control plane's certificates lie in the cluster, encrypted with this key.
+    """
+
+    token: Secret = field(default_factory=lambda: Secret(_token()))
+    certificate_key: Secret = field(default_factory=lambda: Secret(secrets.token_hex(32)))
+    uploaded: bool = False
+
+    def hidden(self, text: str) -> str:
+        """The text without them, whatever stands around."""
+        for secret in (self.token, self.certificate_key):
+            for shown in (secret.reveal(), secret.reveal().partition(".")[2]):
+                if shown:
+                    text = text.replace(shown, "********")
+        return text
+
+
+def _token() -> str:
+    """A bootstrap token: kubernetes.io, "Authenticating with Bootstrap Tokens", its format."""
+    return f"{secrets.token_hex(3)}.{secrets.token_hex(8)}"
+
+
+@dataclass(frozen=True)
+class Site:
+    """Everything that the phases know besides what they read.
+
+    extra: the documents of kubeadm_extra by their kind. texts: the contents of the operator's
+    files by path.
+    """
+
+    inventory: Inventory
+    kube_proxy_mode: str
+    extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    texts: Mapping[Path, bytes] = field(default_factory=dict, repr=False)
+    secrets: Secrets = field(default_factory=Secrets, repr=False)
+
+    @property
+    def cluster(self) -> Cluster:
+        """The inventory's variables of the cluster."""
+        return self.inventory.cluster
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """Masters and workers, in the inventory's order."""
+        return tuple(h for h in self.inventory.hosts if h.groups & {"masters", "workers"})
+
+    @property
+    def masters(self) -> tuple[Host, ...]:
+        """The control-plane hosts."""
+        return self.inventory.masters
+
+    @property
+    def workers(self) -> tuple[Host, ...]:
+        """All other hosts of the cluster."""
+        return tuple(h for h in self.hosts if "masters" not in h.groups)
+
+    @property
+    def first(self) -> Host:
+        """The master that the cluster begins with."""
+        return self.masters[0]
+
+    @property
+    def endpoint(self) -> str:
+        """Name and port by which everybody finds the apiserver."""
+        return f"{self.inventory.endpoint.names[0]}:{self.inventory.endpoint.port}"
+
+    @property
+    def balanced(self) -> bool:
+        """Whether keepalived and haproxy on the masters are ours to set up."""
+        return self.inventory.endpoint.kind == "keepalived"
+
+    def text(self, path: Path) -> str:
+        """An operator's file."""
+        return self.texts[path].decode()
+
+
+def load(inventory: Inventory, stated: Standard) -> Site:
+    """Read the operator's files. Raises HaleError for what is missing, or does not fit together."""
+    cluster = inventory.cluster
+    _complete(inventory)
+    paths = [cluster.apt_key, cluster.dnf_key, cluster.network_manifest, *cluster.addons]
+    texts: dict[Path, bytes] = {}
+    for path in paths:
+        if path is not None:
+            texts[path] = _bytes(path)
+    for path in (cluster.network_manifest, *cluster.addons):
+        if path is not None:
+            documents(path, texts[path])
+    extra: dict[str, Mapping[str, Any]] = {}
+    if cluster.kubeadm_extra is not None:
+        raw = _bytes(cluster.kubeadm_extra)
+        for document in documents(cluster.kubeadm_extra, raw):
+            extra[document["kind"]] = document
+    _fits(inventory, extra)
+    return Site(inventory, _mode(inventory, stated, extra), extra, texts)
+
+
+def documents(path: Path, raw: bytes) -> list[dict[str, Any]]:
+    """The YAML documents of a manifest. Raises HaleError, with the line, for what is none."""
+    try:
+        found = [d for d in yaml.safe_load_all(raw) if d is not None]
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        said = getattr(error, "problem", None) or str(error)
+        raise HaleError(
+            f"no valid YAML: {said}.", Where(path, mark.line + 1 if mark else 0)
+        ) from None
+    for document in found:
+        if not isinstance(document, dict) or not isinstance(document.get("kind"), str):
+            raise HaleError("a document in it has no `kind`.", Where(path))
+    return found
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise HaleError(f"cannot be read: {error.strerror}.", Where(path)) from None
+
+
+def _complete(inventory: Inventory) -> None:
+    """What nobody can guess must be there."""
+    cluster, where = inventory.cluster, Where(inventory.path)
+    if not inventory.masters:
+        raise HaleError("the group [masters] has no host, so there is nothing to install.", where)
+    for name, given in (
+        ("kubernetes_version", cluster.kubernetes_version),
+        ("pod_cidr", cluster.pod_cidr),
+        ("network_manifest", cluster.network_manifest),
+    ):
+        if not given:
+            raise HaleError(
+                f"the variable {name} is missing; set it in [k8s:vars] (docs/install.md).", where
+            )
+    for kind in ("apt", "dnf"):
+        source, key = getattr(cluster, f"{kind}_repository"), getattr(cluster, f"{kind}_key")
+        if source and key is None:
+            raise HaleError(
+                f"{kind}_repository needs {kind}_key, the public key that its packages are signed "
+                "with: nothing unsigned is installed.",
+                inventory.variables[f"{kind}_repository"].where,
+            )
+        if key is not None and not source:
+            raise HaleError(
+                f"{kind}_key belongs to {kind}_repository, which is not set.",
+                inventory.variables[f"{kind}_key"].where,
+            )
+    for host in inventory.hosts:
+        if host.groups & {"masters", "workers"} and not host.address:
+            raise HaleError(f"{host.name} needs ansible_host=ADDRESS to be installed.", host.where)
+
+
+KINDS = (
+    "ClusterConfiguration",
+    "InitConfiguration",
+    "JoinConfiguration",
+    "KubeletConfiguration",
+    "KubeProxyConfiguration",
+)
+
+
+def _fits(inventory: Inventory, extra: Mapping[str, Mapping[str, Any]]) -> None:
+    """The inventory's kinds and kubeadm's extra documents must say the same."""
+    path = inventory.cluster.kubeadm_extra
+    for kind in extra:
+        if kind not in KINDS:
+            raise HaleError(
+                f"kind {kind}: known are {', '.join(KINDS)}.", Where(path or inventory.path)
+            )
+    external = "external" in (extra.get("ClusterConfiguration", {}).get("etcd") or {})
+    if inventory.etcd_kind == "external" and not external:
+        raise HaleError(
+            "etcd_kind=external needs kubeadm_extra with a ClusterConfiguration that names "
+            "etcd.external.endpoints and its certificates on the masters.",
+            inventory.variables["etcd_kind"].where,
+        )
+    if inventory.etcd_kind == "stacked" and external:
+        raise HaleError(
+            "etcd.external is named, but the inventory says etcd_kind=stacked.",
+            Where(path or inventory.path),
+        )
+    driver = extra.get("KubeletConfiguration", {}).get("cgroupDriver")
+    if driver and driver != inventory.cluster.cgroup_driver:
+        raise HaleError(
+            f"cgroupDriver {driver} contradicts cgroup_driver={inventory.cluster.cgroup_driver} of "
+            "the inventory: containerd and the kubelet must agree.",
+            Where(path or inventory.path),
+        )
+
+
+def _mode(inventory: Inventory, stated: Standard, extra: Mapping[str, Mapping[str, Any]]) -> str:
+    """kube-proxy's mode: the site's own document, else the standard's with its overrides."""
+    if mode := extra.get("KubeProxyConfiguration", {}).get("mode"):
+        return str(mode)
+    for requirement in stated.requirements:
+        if requirement.id == KUBE_PROXY:
+            parameters, _ = standard.parameters_of(requirement, inventory, None)
+            return str(parameters.mode)
+    return IPVS
+
+
+def encoded(document: Mapping[str, Any]) -> str:
+    """One YAML document; JSON is YAML, and needs no quoting rules of its own."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()

@@ -1,0 +1,144 @@
+"""What a phase may want of hosts. A step is data; the engine alone carries it out.
+
+A phase is a module of remediate/cluster/ with
+
+    TITLE = "Packages"
+    NEEDS = ("gate",)                            # phases that must be done before
+    def probes(site, host) -> Asked              # what to read on this host, by subject
+    def left(site, seen) -> tuple[str, ...]      # what is not done yet, in words; empty: done
+    def waves(site, seen) -> Iterable[Wave]      # what does it
+
+and, where something may stand in the way, `refusals(site, seen)`: reasons why nothing may be
+done, each with the next step. All of them are pure. Whether a phase is done is read from the
+hosts, never from what an earlier run says.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from hale.fact import Evidence, Probe, Readings
+
+if TYPE_CHECKING:
+    from hale.install.site import Site
+    from hale.inventory import Host
+
+Asked = Mapping[str, tuple[Probe, ...]]  # by the subject that understands the answer
+
+
+class Secret:
+    """A text that nothing may show: no repr, log, plan, journal, argv or file."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself, for the one place that hands it over."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+@dataclass(frozen=True)
+class Write:
+    """A whole file: written beside its place, validated, then renamed over what is there.
+
+    check: a command that the new file must pass before, as `$new`. then: a command that is run
+    when the file was changed, a reload or restart. keep: the file that was there before Hale's
+    first is kept, for `invoke reset` to put it back. Owner is root.
+    """
+
+    host: str
+    title: str
+    path: str
+    content: str | bytes
+    mode: int = 0o644
+    check: str = ""
+    then: str = ""
+    keep: bool = True
+
+
+@dataclass(frozen=True)
+class Run:
+    """A script for /bin/sh as root, `set -eu`; done again it must do no harm.
+
+    stdin: what it reads; a Secret is shown nowhere. timeout: in seconds. critical: it is
+    kubeadm's own work on the way to the cluster, which the bench compares with the whole.
+    uploads: it leaves the run's token and the control plane's certificates in the cluster.
+    """
+
+    host: str
+    title: str
+    script: str
+    stdin: Secret | str | None = None
+    timeout: float = 120.0
+    critical: bool = False
+    uploads: bool = False
+
+
+@dataclass(frozen=True)
+class Await:
+    """Look until nothing is left in `left`'s words, at most `patience` seconds."""
+
+    title: str
+    hosts: tuple[str, ...]
+    probes: "Callable[[Site, Host], Asked]"
+    left: "Callable[[Site, Seen], tuple[str, ...]]"
+    patience: float = 120.0
+    every: float = 0.5
+
+
+Step = Write | Run
+
+
+@dataclass(frozen=True)
+class Wave:
+    """Steps that may go at once: hosts in parallel, the steps of one host in their order.
+
+    background: the next phases need not wait for it, the end of the run does, and the phase
+    that names it in its NEEDS. afterwards: what must be true before the next wave begins.
+    """
+
+    steps: tuple[Step, ...] = ()
+    afterwards: Await | None = None
+    background: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the hosts answered."""
+
+    hosts: Mapping[str, Evidence] = field(default_factory=dict)
+
+    def of(self, host: str, subject: str) -> Readings:
+        """One subject's view of one host; Unreadable comes when it is read."""
+        missing = Evidence(host, down=f"{host} was not asked")
+        return Readings(self.hosts.get(host, missing), subject)
+
+
+class Phase(Protocol):
+    """A module of remediate/cluster/."""
+
+    TITLE: str
+    NEEDS: tuple[str, ...]
+
+    @property
+    def probes(self) -> "Callable[[Site, Host], Asked]":
+        """What to read on a host."""
+
+    @property
+    def left(self) -> "Callable[[Site, Seen], tuple[str, ...]]":
+        """What is not done yet."""
+
+    @property
+    def waves(self) -> "Callable[[Site, Seen], Iterable[Wave]]":
+        """What does it."""

@@ -1,0 +1,227 @@
+"""Load balancer and VIP: haproxy and keepalived on every master.
+
+haproxy listens on the VIP's port and passes connections on to the apiservers that are ready;
+keepalived gives the VIP to a master whose haproxy reaches one. "Ready" is what /readyz says
+over TLS that the cluster's CA vouches for. Before there is a CA, a port that is open has to do:
+the phase `readyz` comes back once it is there.
+
+Adverts go between the masters alone (unicast), by VRRP version 3, which knows no password: the
+network between masters has to be trusted, or filtered (docs/install.md). Nobody takes the VIP
+back (`nopreempt`): moving it once more would cut every connection once more.
+
+Sources: HAProxy's configuration manual 2.6; keepalived.conf(5); RFC 9568; kubernetes.io,
+"Options for Software Load Balancing".
+"""
+
+from collections.abc import Iterable, Iterator
+
+from facts import kubernetes, services, vip_claims, written
+from facts.vip_claims import Claims
+from hale.fact import Files
+from hale.install.site import APISERVER_PORT, Site
+from hale.install.step import Asked, Run, Seen, Step, Wave, Write
+from hale.inventory import Host
+from remediate.cluster import templates
+
+TITLE = "Load balancer and VIP"
+NEEDS = ("packages",)
+
+HAPROXY = "/etc/haproxy/haproxy.cfg"
+DROPIN = "/etc/systemd/system/haproxy.service.d/hale.conf"
+KEEPALIVED = "/etc/keepalived/keepalived.conf"
+CHECK = "/etc/keepalived/check-apiserver"
+CA = "/etc/haproxy/apiserver-ca.crt"
+UNITS = {HAPROXY: "haproxy", KEEPALIVED: "keepalived"}
+# keepalived 2.2 ends its test of a file that names a script by a SIGTERM to itself, whether the
+# file is right or not, and says on standard error what is wrong; older ones end with a status.
+VALID = """\
+said=$(keepalived -t -f "$new" 2>&1) && r=0 || r=$?
+said=$(printf '%s\\n' "$said" | grep -v '^Terminated$' || :)
+case $r in 0 | 143) [ -z "$said" ] && exit ;; esac
+printf '%s\\n' "$said" "keepalived -t ended with $r"
+exit 1
+"""
+# Seconds between two adverts; three that are missing, and less than one interval more, are a
+# master that is lost.
+ADVERT = 0.3
+KIND = {
+    "external": "endpoint_kind=external: the site's own load balancer; see that it sends "
+    "{endpoint} to port 6443 of every master and asks /readyz there",
+    "kube-vip": "endpoint_kind=kube-vip: put kube-vip's static pod manifest on the masters "
+    "yourself, before init on the first (its documentation says how); Hale does not write it",
+}
+
+
+def not_applicable(site: Site) -> str:
+    """Why this phase does not concern the site, and what its people must do; or empty."""
+    return KIND.get(site.inventory.endpoint.kind, "").format(endpoint=site.endpoint)
+
+
+def probes(site: Site, host: Host) -> Asked:
+    """Files, services, ports, and who claims the VIP."""
+    if "masters" not in host.groups or not_applicable(site):
+        return {}
+    endpoint = site.inventory.endpoint
+    return {
+        written.SUBJECT: (written.probe([HAPROXY, DROPIN, KEEPALIVED, CHECK, CA]),),
+        services.SUBJECT: (services.probe(UNITS.values()),),
+        kubernetes.SUBJECT: (kubernetes.probe(), Files(kubernetes.CA)),
+        vip_claims.SUBJECT: (vip_claims.probe(endpoint.vip, host.address or host.name),),
+    }
+
+
+def left(site: Site, seen: Seen) -> tuple[str, ...]:
+    """Files that differ, services that do not run by them, a port that nobody listens on."""
+    if not_applicable(site):
+        return ()
+    return tuple(
+        f"{host.name}: {what}" for host in site.masters for what in _left(site, seen, host)
+    )
+
+
+def _left(site: Site, seen: Seen, host: Host) -> Iterator[str]:
+    yield from templates.stale(_files(site, seen, host), seen, host.name, UNITS)
+    ports = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT)).ports
+    if ports.get(site.inventory.endpoint.port) != "haproxy":
+        yield f"haproxy does not listen on {site.inventory.endpoint.port}"
+
+
+def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
+    """Somebody else has the VIP, the router's id or a port."""
+    if not_applicable(site):
+        return ()
+    endpoint, own = site.inventory.endpoint, {h.address for h in site.masters}
+    said: list[str] = []
+    claims = {h.name: vip_claims.read(seen.of(h.name, vip_claims.SUBJECT)) for h in site.masters}
+    if not any(c.held for c in claims.values()):
+        said += [
+            f"the VIP {endpoint.vip} is in use by somebody else: {name} gets an answer from it"
+            f"{f' ({c.neighbour})' if c.neighbour else ''}. Take another vip, or find out who "
+            "has it: `ip neigh`, the switch's table."
+            for name, c in claims.items()
+            if c.answered or c.neighbour
+        ][:1]
+    strangers = {
+        (peer, name)
+        for name, c in claims.items()
+        for peer, router in c.speakers
+        if router == site.cluster.vrrp_id and peer not in own
+    }
+    for peer, name in sorted(strangers)[:1]:
+        said.append(
+            f"{peer} speaks VRRP with the id {site.cluster.vrrp_id} already, as {name} hears: two "
+            "groups of one id take each other's VIP. Set another vrrp_id."
+        )
+    for host in site.masters:
+        claim = claims[host.name]
+        if not claim.interface:
+            said.append(
+                f"{host.name}: no interface has the planned address {host.address}; see "
+                "NODES-ADDRESS of the audit."
+            )
+        ports = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT)).ports
+        who = ports.get(endpoint.port)
+        if who is not None and who != "haproxy":
+            said.append(
+                f"{host.name}: port {endpoint.port} is taken by {who or 'another program'}. Stop "
+                "it (`ss -ltnp`), or set another vip_port."
+            )
+    return tuple(said)
+
+
+def waves(site: Site, seen: Seen) -> Iterable[Wave]:
+    """haproxy on all masters, then keepalived: the VIP goes to nobody without a haproxy."""
+    if not_applicable(site):
+        return
+    haproxy: list[Step] = []
+    keepalived: list[Step] = []
+    for host in site.masters:
+        undone = tuple(_left(site, seen, host))
+        if not undone:
+            continue
+        files = _files(site, seen, host)
+        for path in (CA, DROPIN, HAPROXY):
+            if path in files:
+                check = 'haproxy -c -q -f "$new"' if path == HAPROXY else ""
+                then = "systemctl daemon-reload" if path == DROPIN else ""
+                step = Write(host.name, path, path, files[path], check=check, then=then)
+                haproxy.append(step)
+        port = site.inventory.endpoint.port
+        haproxy.append(Run(host.name, "haproxy", _started("haproxy", "reload-or-restart", port)))
+        keepalived.append(Write(host.name, CHECK, CHECK, files[CHECK], mode=0o755))
+        keepalived.append(
+            Write(
+                host.name,
+                KEEPALIVED,
+                KEEPALIVED,
+                files[KEEPALIVED],
+                mode=0o600,
+                check=VALID,
+                then="systemctl restart keepalived",
+            )
+        )
+        # A restart moves the VIP: only where it does not run by what is there already.
+        old = f"keepalived runs by an older {KEEPALIVED}" in undone
+        how = "restart" if old else "start"
+        keepalived.append(Run(host.name, "keepalived", _started("keepalived", how, 0)))
+    yield Wave(tuple(haproxy))
+    yield Wave(tuple(keepalived))
+
+
+def _started(unit: str, how: str, port: int) -> str:
+    """Reload what runs, start what does not, and see that it works: a port that is open."""
+    return f"""\
+systemctl -q is-enabled {unit} || systemctl -q enable {unit}
+! systemctl -q is-failed {unit} || systemctl reset-failed {unit}
+systemctl {how} {unit}
+n=0
+until systemctl -q is-active {unit} && {{ [ {port} = 0 ] || ss -Hltn | grep -q ':{port} '; }}; do
+  n=$((n + 1))
+  [ $n -lt 50 ] || {{ journalctl -u {unit} -n 5 --no-pager -o cat >&2; exit 1; }}
+  sleep 0.2
+done
+"""
+
+
+def ca(site: Site, seen: Seen) -> str:
+    """The cluster's CA as the first master has it; empty before there is one."""
+    found = seen.of(site.first.name, kubernetes.SUBJECT).file(kubernetes.CA)
+    return "\n".join((*found.lines, "")) if found else ""
+
+
+def _files(site: Site, seen: Seen, host: Host) -> dict[str, str]:
+    endpoint = site.inventory.endpoint
+    authority = ca(site, seen)
+    claim: Claims = vip_claims.read(seen.of(host.name, vip_claims.SUBJECT))
+    files = {
+        HAPROXY: templates.render(
+            "haproxy.cfg.j2",
+            port=endpoint.port,
+            apiserver_port=APISERVER_PORT,
+            masters=site.masters,
+            ca=CA if authority else "",
+            name=endpoint.names[0],
+        ),
+        DROPIN: templates.render("haproxy.conf.j2"),
+        CHECK: templates.render(
+            "check-apiserver.j2",
+            port=endpoint.port,
+            name=endpoint.names[0],
+            ca=CA if authority else "",
+        ),
+        KEEPALIVED: templates.render(
+            "keepalived.conf.j2",
+            check=CHECK,
+            interface=claim.interface,
+            vrrp_id=site.cluster.vrrp_id,
+            # All different, so that two that lose the owner at once do not both take over.
+            priority=100 + len(site.masters) - site.masters.index(host),
+            advert=ADVERT,
+            address=host.address,
+            peers=[h.address for h in site.masters if h is not host],
+            vip=endpoint.vip,
+        ),
+    }
+    if authority:
+        files[CA] = authority
+    return files

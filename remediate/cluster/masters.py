@@ -1,0 +1,234 @@
+"""Masters: the others join, one at a time, and etcd is whole before the next one does.
+
+A join that was cut off left anything from a file to a member of etcd that never started. Such a
+host is known by what the cluster does not know of it: no node of its name that is marked as
+control plane. Its member is removed if etcd's other members are all well, so that removing it
+can cost no quorum; its node object too; then `kubeadm reset` on that host alone, and a new join.
+A host whose join went through is never cleaned: it is waited for.
+
+Sources: kubeadm-join(1), "The join workflow"; etcd's "gRPC gateway", /v3/cluster/member/remove;
+etcd's "Learner" design.
+"""
+
+import hashlib
+import shlex
+from collections.abc import Iterable, Sequence
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import load_pem_x509_certificate
+
+from facts import etcd, kubernetes, nodes
+from facts.etcd import Voice
+from hale.cluster import ADMIN
+from hale.errors import HaleError
+from hale.fact import Command, Files, Probe, Unreadable
+from hale.install.site import Site
+from hale.install.step import Asked, Await, Run, Seen, Wave
+from hale.inventory import Host
+from remediate.cluster import kubeadm
+
+TITLE = "Masters join"
+NEEDS = ("images", "init", "readyz")
+
+PATIENCE = 180.0  # seconds for a master that has joined, until etcd and apiserver are well
+
+
+def probes(site: Site, host: Host) -> Asked:
+    """How far kubeadm came, what each apiserver and each etcd says."""
+    if "masters" not in host.groups:
+        return {}
+    asked: dict[str, tuple[Probe, ...]] = {
+        kubernetes.SUBJECT: (kubernetes.probe(), Files(kubernetes.CA)),
+        nodes.SUBJECT: (nodes.probe(host.address or host.name),),
+    }
+    if site.inventory.etcd_kind == "stacked":
+        asked["etcd"] = (Command("members", etcd.SCRIPT, timeout=30, slow=True),)
+    return asked
+
+
+def left(site: Site, seen: Seen) -> tuple[str, ...]:
+    """Masters that the cluster does not know as such, or that are not well."""
+    return tuple(f"{h.name}: {what}" for h in site.masters if (what := _left(site, seen, h)))
+
+
+def _left(site: Site, seen: Seen, host: Host) -> str:
+    if host.name not in _joined(site, seen):
+        node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
+        return "has not joined" if node.untouched else "its join was cut off"
+    return _ill(site, seen, host)
+
+
+def _ill(site: Site, seen: Seen, host: Host) -> str:
+    """What keeps a master that has joined from bearing its part; empty where nothing does."""
+    node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
+    if not node.kubelet:
+        return "its kubelet does not run"
+    if not node.ready:
+        return "its apiserver is not ready"
+    if site.inventory.etcd_kind != "stacked":
+        return ""
+    try:
+        said = etcd.voice(seen.of(host.name, "etcd"))
+    except Unreadable as error:
+        return str(error)
+    if not isinstance(said, Voice):
+        return said
+    if not said.healthy or not said.leader:
+        return "its etcd is not healthy"
+    if learners := [m.name or f"{m.id:x}" for m in said.members if not m.voting]:
+        return f"etcd's member {learners[0]} does not vote yet"
+    if silent := [f"{m.id:x}" for m in said.members if not m.name]:
+        return f"etcd's member {silent[0]} was added and never started"
+    return ""
+
+
+def _joined(site: Site, seen: Seen) -> frozenset[str]:
+    """The masters that the cluster marks as such, as any of their apiservers tells."""
+    for host in site.masters:
+        told = nodes.read(seen.of(host.name, nodes.SUBJECT))
+        if told.answers:
+            return told.masters
+    return frozenset()
+
+
+def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
+    """Nobody joins a cluster that is ill: one loss more might be the end of it."""
+    joined = _joined(site, seen)
+    if not joined:
+        return ("no master's apiserver answers, so nobody can join; see `--plan` for init.",)
+    strangers = joined - {h.name for h in site.masters}
+    if strangers:
+        return (
+            f"the cluster has a master {min(strangers)} that [masters] does not name: is this "
+            "another cluster, or was the inventory shortened? Nothing joins it.",
+        )
+    return ()
+
+
+def waves(site: Site, seen: Seen) -> Iterable[Wave]:
+    """One master after the other, each only while all those before are well."""
+    joined = _joined(site, seen)
+    whole = [h for h in site.masters if h.name in joined]
+    fresh = [h for h in site.masters if h.name not in joined]
+    if ill := [h for h in whole if _ill(site, seen, h) and not _of_others(site, seen, h, fresh)]:
+        yield Wave(afterwards=_well(whole, f"{ill[0].name} is well again"))
+        return
+    if not fresh:
+        return
+    if not whole:
+        return
+    by = whole[0]
+    if not site.secrets.uploaded:
+        yield Wave((token(site, by, certificates=True),))
+    pin = ca_pin(seen, by)
+    for host in fresh:
+        node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
+        steps = [] if node.untouched else clean(site, seen, host, whole)
+        secret = kubeadm.join(site, host, pin, master=True)
+        script = f"kubeadm join {kubeadm.CONFIG}"
+        steps.append(Run(host.name, "kubeadm join", script, secret, 600, critical=True))
+        for step in steps[:-1]:
+            yield Wave((step,))
+        whole = [*whole, host]
+        yield Wave((steps[-1],), afterwards=_well(whole, f"etcd is whole with {host.name}"))
+
+
+def _of_others(site: Site, seen: Seen, host: Host, fresh: Sequence[Host]) -> bool:
+    """Whether what is ill on this master is only the remains of a join that was cut off."""
+    why = _ill(site, seen, host)
+    return why.startswith("etcd's member") and any(
+        not kubernetes.read(seen.of(h.name, kubernetes.SUBJECT)).untouched for h in fresh
+    )
+
+
+def _well(whole: Sequence[Host], title: str) -> Await:
+    names = tuple(h.name for h in whole)
+
+    def ill(site: Site, seen: Seen) -> tuple[str, ...]:
+        masters = [h for h in site.masters if h.name in names]
+        return tuple(f"{h.name}: {what}" for h in masters if (what := _ill(site, seen, h)))
+
+    return Await(title, names, probes, ill, PATIENCE)
+
+
+def ca_pin(seen: Seen, host: Host) -> str:
+    """The CA's public key as kubeadm's discovery knows it: sha256:HEX, RFC 7469's pin."""
+    file = seen.of(host.name, kubernetes.SUBJECT).file(kubernetes.CA)
+    if file is None:
+        raise HaleError(f"{host.name} has no {kubernetes.CA}.")
+    certificate = load_pem_x509_certificate("\n".join(file.lines).encode())
+    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return f"sha256:{hashlib.sha256(key).hexdigest()}"
+
+
+def token(site: Site, by: Host, *, certificates: bool) -> Run:
+    """A token for this run; for masters also the certificates, encrypted with this run's key.
+
+    What an earlier run left in the cluster expires by itself, and its key is known to nobody.
+    """
+    script = f"""\
+umask 077
+config=$(cat)
+printf %s "$config" | kubeadm token create {kubeadm.CONFIG} >/dev/null
+"""
+    if certificates:
+        script += (
+            'printf %s "$config" | kubeadm init phase upload-certs --upload-certs '
+            f"--skip-certificate-key-print {kubeadm.CONFIG}\n"
+        )
+    title = "token and certificates" if certificates else "token"
+    return Run(by.name, title, script, kubeadm.token(site), 120, uploads=certificates)
+
+
+def clean(site: Site, seen: Seen, host: Host, whole: Sequence[Host]) -> list[Run]:
+    """Take what a join that was cut off left out of the cluster, then off the host.
+
+    Raises HaleError where etcd's other members are not all well: then nobody is removed.
+    """
+    by = whole[0]
+    steps = []
+    for other in whole if site.inventory.etcd_kind == "stacked" else ():
+        said = etcd.voice(seen.of(other.name, "etcd"))
+        if not isinstance(said, Voice) or not said.healthy or not said.leader:
+            raise HaleError(
+                f"{host.name} has the remains of a join, and etcd on {other.name} is not well: "
+                "removing a member now could cost the quorum. Mend etcd there first, then go on."
+            )
+    if site.inventory.etcd_kind == "stacked":
+        steps.append(Run(by.name, f"etcd forgets {host.name}", forget(host)))
+    steps.append(
+        Run(
+            by.name,
+            f"the cluster forgets {host.name}",
+            f"kubectl --kubeconfig {ADMIN} --server https://{by.address}:6443 "
+            f"delete node {shlex.quote(host.name)} --ignore-not-found --timeout=30s",
+        )
+    )
+    steps.append(Run(host.name, "a join that was cut off is cleaned away", CLEAN, timeout=180))
+    return steps
+
+
+CLEAN = (
+    "kubeadm reset --force >/dev/null 2>&1 || kubeadm reset --force\nrm -rf /var/lib/etcd/member"
+)
+
+
+def forget(host: Host) -> str:
+    """Remove the members whose peer URL is this host's, whatever their name: one that was added
+    and never started has none."""
+    url = f"https://{f'[{host.address}]' if ':' in (host.address or '') else host.address}:2380"
+    return f"""\
+pki={etcd.PKI}
+ask() {{
+  curl -q -sS -f --noproxy '*' --max-time 10 --capath /dev/null --cacert $pki/ca.crt \\
+    --cert $pki/healthcheck-client.crt --key $pki/healthcheck-client.key \\
+    "https://127.0.0.1:{etcd.PORT}$1" -d "$2"
+}}
+members=$(ask /v3/cluster/member/list '{{}}')
+printf '%s' "$members" | sed 's/{{"ID"/\\n&/g' | grep -F '"{url}"' |
+  sed -n 's/^{{"ID":"\\([0-9]*\\)".*/\\1/p' |
+  while read -r id; do
+    echo "removing the member $id"
+    ask /v3/cluster/member/remove "{{\\"ID\\":\\"$id\\"}}" >/dev/null
+  done
+"""

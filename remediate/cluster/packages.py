@@ -1,0 +1,241 @@
+"""Packages: the site's repository and its key; containerd, runc, the CNI plugins, kubelet, kubeadm
+and kubectl at the inventory's version, held there; keepalived and haproxy on masters.
+
+All hosts at once. Only the site's own repository is refreshed, so that a mirror that is away
+does not matter. A version that the repository does not have is told before anything is
+installed, with those that it has.
+
+Sources: apt-get(8), apt-mark(8), sources.list(5); kubernetes.io, "Installing kubeadm"; dnf.conf(5)
+`excludepkgs`.
+"""
+
+import shlex
+from collections.abc import Iterable, Iterator
+
+from facts import packages, services, written
+from facts.packages import Packages
+from hale.errors import HaleError
+from hale.install.site import Site
+from hale.install.step import Asked, Run, Seen, Step, Wave, Write
+from hale.inventory import Host
+from remediate.cluster import templates
+
+TITLE = "Packages"
+NEEDS: tuple[str, ...] = ()
+
+PINNED = ("kubeadm", "kubectl", "kubelet")
+RUNTIME = ("containerd", "runc")
+# Docker's package brings both.
+OTHER_RUNTIME = "containerd.io"
+BALANCER = ("haproxy", "keepalived")
+TOOLS = ("conntrack", "curl", "socat")
+NAME = "hale-kubernetes"
+LIST = f"/etc/apt/sources.list.d/{NAME}.list"
+REPO = f"/etc/yum.repos.d/{NAME}.repo"
+DNF_KEY = f"/etc/pki/rpm-gpg/RPM-GPG-KEY-{NAME}"
+
+
+def probes(site: Site, host: Host) -> Asked:
+    """Packages and their holds, the repository's files, the kubelet's unit."""
+    paths = [LIST, *_keyrings(), REPO, DNF_KEY]
+    return {
+        packages.SUBJECT: (packages.probe((*_all(site, host), OTHER_RUNTIME)),),
+        written.SUBJECT: (written.probe(paths),),
+        services.SUBJECT: (services.probe(["kubelet", "containerd"]),),
+    }
+
+
+def left(site: Site, seen: Seen) -> tuple[str, ...]:
+    """Packages that are missing, at another version or not held; a repository of old."""
+    return tuple(f"{host.name}: {what}" for host in site.hosts for what in _left(site, seen, host))
+
+
+def _left(site: Site, seen: Seen, host: Host) -> Iterator[str]:
+    found = packages.read(seen.of(host.name, packages.SUBJECT))
+    there = written.read(seen.of(host.name, written.SUBJECT))
+    units = services.read(seen.of(host.name, services.SUBJECT))
+    for path, content in _repository(site, found).items():
+        if path not in there or there[path].sha256 != templates.digest(content):
+            yield f"{path} is not the inventory's"
+    if found.broken:
+        yield "dpkg was cut off in the middle"
+    if missing := [name for name in _wanted(site, host, found) if name not in found.versions]:
+        yield f"not installed: {' '.join(missing)}"
+    version = site.cluster.kubernetes_version
+    for name in PINNED:
+        if name in found.versions and not is_version(found.versions[name], version):
+            yield f"{name} is {found.versions[name]} and not {version}"
+    if found.manager == "apt" and (free := [n for n in PINNED if n not in found.held]):
+        yield f"not held: {' '.join(free)}"
+    if not (units["kubelet"].enabled and units["containerd"].enabled):
+        yield "kubelet and containerd do not start at boot"
+
+
+def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
+    """A running kubelet is not exchanged under its pods: that is an upgrade."""
+    said = []
+    for host in site.hosts:
+        found = packages.read(seen.of(host.name, packages.SUBJECT))
+        runs = services.read(seen.of(host.name, services.SUBJECT))["kubelet"].active
+        have = found.versions.get("kubelet")
+        if runs and have and not is_version(have, site.cluster.kubernetes_version):
+            said.append(
+                f"{host.name} runs the kubelet {have}; the inventory says "
+                f"{site.cluster.kubernetes_version}. An install does not upgrade a cluster: set "
+                f"kubernetes_version to what runs, or `invoke reset` first."
+            )
+    return tuple(said)
+
+
+def waves(site: Site, seen: Seen) -> Iterable[Wave]:
+    """Repository, then all packages in one go."""
+    steps: list[Step] = []
+    for host in site.hosts:
+        found = packages.read(seen.of(host.name, packages.SUBJECT))
+        if not tuple(_left(site, seen, host)):
+            continue
+        for path, content in _repository(site, found).items():
+            title = "repository's key" if isinstance(content, bytes) else "repository"
+            steps.append(Write(host.name, title, path, content, keep=False))
+        script = _apt(site, host, found) if found.manager == "apt" else _dnf(site, host, found)
+        steps.append(Run(host.name, "packages", script, timeout=1800))
+    return (Wave(tuple(steps)),)
+
+
+def is_version(installed: str, wanted: str) -> bool:
+    """Whether a package's version, such as 1.34.4-1.1, is that version of Kubernetes."""
+    bare = installed.partition(":")[2] if ":" in installed else installed
+    return bare == wanted or bare.startswith((f"{wanted}-", f"{wanted}+", f"{wanted}~"))
+
+
+def _all(site: Site, host: Host) -> tuple[str, ...]:
+    own = BALANCER if "masters" in host.groups and site.balanced else ()
+    return (*RUNTIME, *PINNED, *TOOLS, *own)
+
+
+def _wanted(site: Site, host: Host, found: Packages) -> tuple[str, ...]:
+    other = RUNTIME if OTHER_RUNTIME in found.versions else ()
+    tools = {"conntrack": "conntrack-tools"} if found.manager == "dnf" else {}
+    return tuple(tools.get(n, n) for n in _all(site, host) if n not in other)
+
+
+# --- the repository ---
+
+
+def _repository(site: Site, found: Packages) -> dict[str, str | bytes]:
+    cluster = site.cluster
+    if found.manager == "apt":
+        if cluster.apt_repository is None:
+            return {}
+        keyring = _keyring(site)
+        return {
+            keyring: _key(site, found),
+            LIST: f"# written by Hale\ndeb [signed-by={keyring}] {cluster.apt_repository}\n",
+        }
+    if not cluster.dnf_repository:
+        return {}
+    return {
+        DNF_KEY: _key(site, found),
+        REPO: f"# written by Hale\n[{NAME}]\nname=Kubernetes\nbaseurl={cluster.dnf_repository}\n"
+        f"enabled=1\ngpgcheck=1\ngpgkey=file://{DNF_KEY}\nexclude={' '.join(PINNED)}\n",
+    }
+
+
+def _keyrings() -> tuple[str, str]:
+    return (f"/etc/apt/keyrings/{NAME}.asc", f"/etc/apt/keyrings/{NAME}.gpg")
+
+
+def _keyring(site: Site) -> str:
+    """apt tells an armored key from a binary one by the name: apt-key(8)."""
+    path = site.cluster.apt_key
+    armored = path is not None and site.texts[path].lstrip().startswith(b"-----BEGIN")
+    return _keyrings()[0 if armored else 1]
+
+
+def _key(site: Site, found: Packages) -> bytes:
+    path = site.cluster.apt_key if found.manager == "apt" else site.cluster.dnf_key
+    if path is None:
+        raise HaleError(f"{found.manager}_repository needs {found.manager}_key.")
+    return site.texts[path]
+
+
+# --- the scripts ---
+
+
+def _apt(site: Site, host: Host, found: Packages) -> str:
+    version = site.cluster.kubernetes_version
+    names = [n for n in _wanted(site, host, found) if n not in PINNED]
+    pinned = " ".join(f"{n}=${{v_{n}}}" for n in PINNED)
+    own = site.cluster.apt_repository is not None
+    only = f"-o Dir::Etc::sourcelist={LIST} -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0"
+    return f"""\
+export DEBIAN_FRONTEND=noninteractive
+echo "refreshing the repository"
+dpkg --configure -a
+wait='-o DPkg::Lock::Timeout=120'
+apt-get -qq $wait {only if own else ""} -o Acquire::Retries=2 -o APT::Update::Error-Mode=any update
+pick() {{
+  has=$(apt-cache madison "$1" | awk '{{print $3}}')
+  printf '%s\\n' "$has" | grep -E '^([0-9]+:)?{_escaped(version)}([-+~]|$)' | head -n 1 |
+    grep . || {{
+    echo "no $1 {version} in the repository; it has: $(echo $has)" >&2
+    exit 44
+  }}
+}}
+{_picks()}
+plugins=containernetworking-plugins
+[ -z "$(apt-cache madison kubernetes-cni)" ] || plugins=kubernetes-cni
+echo "installing"
+apt-get -qq $wait -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-confdef \\
+  --allow-change-held-packages --allow-downgrades --no-install-recommends -y \\
+  install {" ".join(names)} $plugins {pinned}
+echo "holding {" ".join(PINNED)}"
+apt-mark -qq hold {" ".join(PINNED)}
+{_plugins()}
+systemctl -q enable kubelet containerd
+"""
+
+
+def _picks() -> str:
+    return "\n".join(f"v_{n}=$(pick {n})" for n in PINNED)
+
+
+def _dnf(site: Site, host: Host, found: Packages) -> str:
+    version = site.cluster.kubernetes_version
+    names = [n for n in _wanted(site, host, found) if n not in PINNED]
+    pinned = " ".join(f"{n}-{version}" for n in PINNED)
+    return f"""\
+echo "refreshing the repository"
+for n in {" ".join(PINNED)}; do
+  has=$(dnf -q --disableexcludes={NAME} list --showduplicates "$n" 2>/dev/null |
+    awk '$1 ~ /^kube/ {{print $2}}')
+  printf '%s\\n' "$has" | grep -qE '^([0-9]+:)?{_escaped(version)}-' || {{
+    echo "no $n {version} in the repository; it has: $(echo $has)" >&2
+    exit 44
+  }}
+done
+echo "installing"
+dnf -q -y --disableexcludes={NAME} install {shlex.join(names)} {pinned}
+{_plugins()}
+systemctl -q enable kubelet containerd
+"""
+
+
+def _plugins() -> str:
+    """Network plugins bring programs of their own to /opt/cni/bin; there all must be found."""
+    return """\
+if [ ! -e /opt/cni/bin/loopback ]; then
+  for d in /usr/lib/cni /usr/libexec/cni; do
+    [ -x $d/loopback ] || continue
+    mkdir -p /opt/cni/bin
+    for p in $d/*; do [ -e "/opt/cni/bin/${p##*/}" ] || ln -s "$p" /opt/cni/bin/; done
+    break
+  done
+fi
+[ -e /opt/cni/bin/loopback ] || {
+  echo "no CNI plugins: neither kubernetes-cni nor containernetworking-plugins is there" >&2; exit 1
+}"""
+
+
+def _escaped(version: str) -> str:
+    return version.replace(".", "[.]")

@@ -1,0 +1,32 @@
+"""The load balancer asks /readyz: the same files as before, now with the cluster's CA.
+
+What `load_balancer` wrote before there was a CA took an open port for an answer. From here on a
+backend counts as up, and a master may hold the VIP, only while an apiserver says over verified
+TLS that it is ready.
+"""
+
+from collections.abc import Iterable
+
+from hale.install.site import Site
+from hale.install.step import Seen, Wave
+from remediate.cluster import load_balancer
+
+TITLE = "Health checks by /readyz"
+NEEDS = ("init",)
+
+not_applicable = load_balancer.not_applicable
+probes = load_balancer.probes
+
+
+def left(site: Site, seen: Seen) -> tuple[str, ...]:
+    """As the load balancer's, once there is a CA."""
+    if load_balancer.not_applicable(site):
+        return ()
+    if not load_balancer.ca(site, seen):
+        return (f"{site.first.name}: there is no CA yet",)
+    return load_balancer.left(site, seen)
+
+
+def waves(site: Site, seen: Seen) -> Iterable[Wave]:
+    """As the load balancer's."""
+    return load_balancer.waves(site, seen) if load_balancer.ca(site, seen) else ()

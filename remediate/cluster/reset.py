@@ -1,0 +1,268 @@
+"""Reset: the cluster off the hosts again. No phase of an install; `invoke reset` runs it alone.
+
+What the host requirements put there stays, and so do packages, containerd's configuration and
+images, unless packages are to go too. haproxy's and keepalived's files are put back as they were
+before Hale's first, or removed where there were none.
+
+On a part of the hosts: workers are drained and forgotten; a master's member leaves etcd before
+its host is reset, one master at a time, and never so many that the rest is no majority of those
+that there were, unless the operator accepts that (`quorum` says what is lost).
+
+Sources: kubeadm-reset(1) and what it says it leaves; etcd's FAQ, "What is failure tolerance?"
+"""
+
+import shlex
+from collections.abc import Iterable, Sequence
+
+from facts import etcd, kubernetes, nodes, remains
+from facts.etcd import Voice
+from hale.cluster import ADMIN
+from hale.fact import Command, Probe, Unreadable
+from hale.install.doer import ORIGINALS
+from hale.install.site import Site
+from hale.install.step import Asked, Await, Run, Seen, Step, Wave
+from hale.inventory import Host
+from remediate.cluster import load_balancer, masters, packages, runtime
+
+TITLE = "Reset"
+
+BALANCER_FILES = (
+    load_balancer.HAPROXY,
+    load_balancer.DROPIN,
+    load_balancer.KEEPALIVED,
+    load_balancer.CHECK,
+    load_balancer.CA,
+)
+PATIENCE = 120.0
+
+
+def probes(site: Site, host: Host) -> Asked:
+    """What is there of the cluster."""
+    endpoint, pods = site.inventory.endpoint, site.cluster.pod_cidr
+    asked: dict[str, tuple[Probe, ...]] = {
+        remains.SUBJECT: (remains.probe(endpoint.vip, str(pods or "")),),
+        kubernetes.SUBJECT: (kubernetes.probe(),),
+    }
+    if "masters" in host.groups:
+        asked[nodes.SUBJECT] = (nodes.probe(host.address or host.name),)
+        asked["etcd"] = (Command("members", etcd.SCRIPT, timeout=30, slow=True),)
+    return asked
+
+
+def left(site: Site, seen: Seen, hosts: Sequence[Host]) -> tuple[str, ...]:
+    """What is left of the cluster on these hosts."""
+    said = []
+    for host in hosts:
+        found = remains.read(seen.of(host.name, remains.SUBJECT))
+        if found.things:
+            said.append(f"{host.name}: {found.words}")
+    return tuple(said)
+
+
+def quorum(site: Site, seen: Seen, hosts: Sequence[Host]) -> str:
+    """What is lost when these masters go and others stay; empty where nothing is.
+
+    Members that stay have to be a majority of those that there are, and well.
+    """
+    going = {h.name for h in hosts}
+    staying = [h for h in site.masters if h.name not in going]
+    if site.inventory.etcd_kind != "stacked" or not staying:
+        return ""
+    if not any("masters" in h.groups for h in hosts):
+        return ""
+    voices = {h.name: _voice(seen, h) for h in site.masters}
+    members = max((len(v.members) for v in voices.values() if v), default=0)
+    well = [h.name for h in staying if (v := voices[h.name]) and v.healthy and v.leader]
+    if not members:
+        return ""
+    if len(well) <= members // 2:
+        return (
+            f"etcd has {members} members, and {members // 2 + 1} of them are its majority; without "
+            f"{', '.join(sorted(going))} there would be {len(well)} that work "
+            f"({', '.join(well) or 'none'}). The cluster would bear no loss any more, or stand "
+            "still and lose what was written to it last."
+        )
+    return ""
+
+
+def _voice(seen: Seen, host: Host) -> Voice | None:
+    try:
+        said = etcd.voice(seen.of(host.name, "etcd"))
+    except Unreadable:
+        return None
+    return said if isinstance(said, Voice) else None
+
+
+def waves(
+    site: Site, seen: Seen, hosts: Sequence[Host], *, with_packages: bool = False
+) -> Iterable[Wave]:
+    """The whole cluster at once; a part of it host by host, so that the rest goes on."""
+    going = {h.name for h in hosts}
+    staying = [
+        h
+        for h in site.masters
+        if h.name not in going and nodes.read(seen.of(h.name, nodes.SUBJECT)).answers
+    ]
+    if not staying:
+        yield Wave(tuple(s for h in hosts for s in _host(site, h, whole=True)))
+    else:
+        by = staying[0]
+        for host in hosts:
+            yield Wave(tuple(_leave(site, by, host)))
+            yield Wave(
+                tuple(_host(site, host, whole=False)),
+                afterwards=_well(staying) if host in site.masters else None,
+            )
+    if with_packages:
+        yield Wave(tuple(_packages(h) for h in hosts))
+
+
+def _well(staying: Sequence[Host]) -> Await:
+    names = {h.name for h in staying}
+
+    def ill(site: Site, seen: Seen) -> tuple[str, ...]:
+        return tuple(
+            f"{h.name}: etcd is not well"
+            for h in site.masters
+            if h.name in names and not ((v := _voice(seen, h)) and v.healthy and v.leader)
+        )
+
+    return Await("etcd is whole without it", tuple(names), masters.probes, ill, PATIENCE)
+
+
+def _leave(site: Site, by: Host, host: Host) -> list[Step]:
+    """Drained and forgotten, by a master that stays."""
+    kubectl = (
+        f"kubectl --kubeconfig {ADMIN} --server https://{by.address}:6443 --request-timeout 30s"
+    )
+    name = shlex.quote(host.name)
+    steps: list[Step] = [
+        Run(
+            by.name,
+            f"{host.name} is drained",
+            f"{kubectl} get node {name} >/dev/null 2>&1 || exit 0\n"
+            f"{kubectl} drain {name} --ignore-daemonsets --delete-emptydir-data --force "
+            f"--timeout=90s || echo 'not all of its pods would go' >&2\n",
+            timeout=150,
+        )
+    ]
+    if host in site.masters and site.inventory.etcd_kind == "stacked":
+        steps.append(Run(by.name, f"etcd forgets {host.name}", masters.forget(host)))
+    steps.append(
+        Run(
+            by.name,
+            f"the cluster forgets {host.name}",
+            f"{kubectl} delete node {name} --ignore-not-found",
+        )
+    )
+    return steps
+
+
+def _host(site: Site, host: Host, *, whole: bool) -> list[Step]:
+    steps: list[Step] = []
+    if host in site.masters and site.balanced:
+        steps.append(Run(host.name, "load balancer and VIP", _unbalance(site)))
+    steps.append(Run(host.name, "kubeadm reset", _KUBEADM, timeout=300))
+    steps.append(Run(host.name, "what kubeadm leaves", _sweep(site), timeout=180))
+    return steps
+
+
+# Its own removal of the etcd member talks to a cluster that is going away too; a part's member
+# has left before.
+_KUBEADM = """\
+systemctl stop kubelet 2>/dev/null || :
+if command -v kubeadm >/dev/null && [ -S /run/containerd/containerd.sock ]; then
+  kubeadm reset --force --skip-phases=remove-etcd-member
+fi
+rm -rf /var/lib/etcd/member
+"""
+
+
+def _unbalance(site: Site) -> str:
+    return f"""\
+systemctl -q disable --now keepalived 2>/dev/null || :
+ip -o addr show | grep -F ' {site.inventory.endpoint.vip}/' | while read -r _ i _ a _; do
+  ip addr del "$a" dev "$i"
+done
+systemctl -q disable --now haproxy 2>/dev/null || :
+{put_back(BALANCER_FILES)}
+systemctl daemon-reload
+"""
+
+
+def put_back(paths: Iterable[str]) -> str:
+    """The files as they were before Hale's first, or gone where there were none."""
+    return f"""\
+for p in {" ".join(map(shlex.quote, paths))}; do
+  o={ORIGINALS}$p
+  if [ -e "$o" ]; then cp -a -- "$o" "$p.hale-new"; mv -fT -- "$p.hale-new" "$p"; rm -f -- "$o"
+  elif [ -e "$o.absent" ]; then rm -f -- "$p" "$o.absent"; fi
+  ! grep -qs 'written by Hale' "$p" || rm -f -- "$p"
+done
+rmdir {load_balancer.DROPIN.rpartition("/")[0]} 2>/dev/null || :
+"""
+
+
+def _sweep(site: Site) -> str:
+    pods = shlex.quote(str(site.cluster.pod_cidr or ""))
+    return f"""\
+if [ -S /run/containerd/containerd.sock ]; then
+  for c in $(ctr -n k8s.io containers ls -q 2>/dev/null); do
+    ctr -n k8s.io tasks kill -s SIGKILL -a "$c" >/dev/null 2>&1 || :
+    ctr -n k8s.io tasks rm -f "$c" >/dev/null 2>&1 || :
+    ctr -n k8s.io containers rm "$c" >/dev/null 2>&1 || :
+  done
+fi
+awk '$2 ~ "^/var/lib/kubelet/|^/run/netns/cni-" {{ print $2 }}' /proc/mounts | sort -r |
+  while read -r m; do umount -l "$(printf %b "$m")" || :; done
+rm -f /run/netns/cni-* /var/run/netns/cni-* 2>/dev/null || :
+for i in /sys/class/net/*; do
+  i=${{i##*/}}
+  ! echo "$i" | grep -qxE '{remains.INTERFACES}' || ip link del "$i" 2>/dev/null || :
+done
+pods={pods}
+[ -z "$pods" ] || ip -o route show root "$pods" 2>/dev/null | while read -r to rest; do
+  ip route del "$to" 2>/dev/null || :
+done
+# Everything but the chains of Kubernetes and the network plugins stays as it is.
+for t in iptables ip6tables; do
+  command -v $t-save >/dev/null || continue
+  rules=$($t-save 2>/dev/null) || continue
+  echo "$rules" | grep -qE '{remains.CHAINS}' || continue
+  echo "$rules" | grep -vE '^:({remains.CHAINS})|({remains.CHAINS})' | $t-restore
+done
+if command -v nft >/dev/null; then
+  nft list tables 2>/dev/null | grep -E ' ({remains.TABLES})' | while read -r _ family table; do
+    nft delete table "$family" "$table"
+  done
+fi
+! command -v ipvsadm >/dev/null || ipvsadm -C 2>/dev/null || :
+rm -rf /etc/kubernetes /var/lib/cni /etc/cni/net.d/* /run/flannel /run/calico /var/lib/calico
+find /var/lib/kubelet -mindepth 1 -delete 2>/dev/null || :
+"""
+
+
+def _packages(host: Host) -> Step:
+    names = " ".join(
+        (*packages.PINNED, *packages.BALANCER, *packages.RUNTIME, "kubernetes-cni", "cri-tools")
+    )
+    files = " ".join((packages.LIST, packages.REPO, packages.DNF_KEY))
+    return Run(
+        host.name,
+        "packages",
+        f"""\
+systemctl -q disable --now containerd 2>/dev/null || :
+if command -v apt-get >/dev/null; then
+  apt-mark -qq unhold {" ".join(packages.PINNED)} >/dev/null 2>&1 || :
+  have=$(dpkg-query -W -f='${{Package}} ' {names} 2>/dev/null || :)
+  [ -z "$have" ] || DEBIAN_FRONTEND=noninteractive apt-get -qq -y \\
+    -o DPkg::Lock::Timeout=120 purge $have
+  rm -f /etc/apt/keyrings/{packages.NAME}.*
+else
+  dnf -q -y --disableexcludes={packages.NAME} remove {names}
+fi
+{put_back((runtime.CONFIG,))}
+rm -rf {runtime.CERTS} {files}
+""",
+        timeout=900,
+    )

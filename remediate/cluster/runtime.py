@@ -1,0 +1,105 @@
+"""Runtime: containerd's configuration, and containerd running with it.
+
+Sandbox image and registry are the site's, the cgroup driver is the kubelet's. A registry that
+speaks plain http gets a hosts.toml. Where the host must not make processes less likely victims
+of the kernel's than they are, containerd is told not to try.
+
+Sources: containerd's docs/cri/config.md, docs/hosts.md; containerd-config.toml(5).
+"""
+
+from collections.abc import Iterable, Iterator
+
+from facts import images, packages, services, written
+from facts.packages import Packages
+from hale.errors import HaleError
+from hale.install.site import Site
+from hale.install.step import Asked, Run, Seen, Step, Wave, Write
+from hale.inventory import Host
+from remediate.cluster import templates
+
+TITLE = "Container runtime"
+NEEDS = ("packages",)
+
+CONFIG = "/etc/containerd/config.toml"
+CERTS = "/etc/containerd/certs.d"
+UNIT = "containerd"
+
+
+def probes(site: Site, host: Host) -> Asked:
+    """containerd's version and files, how it runs, and what kubeadm calls the pause image."""
+    cluster = site.cluster
+    return {
+        packages.SUBJECT: (packages.probe([UNIT]),),
+        images.SUBJECT: (images.probe(cluster.kubernetes_version, cluster.image_repository),),
+        written.SUBJECT: (written.probe([CONFIG, _hosts_toml(site)]),),
+        services.SUBJECT: (services.probe([UNIT]),),
+    }
+
+
+def left(site: Site, seen: Seen) -> tuple[str, ...]:
+    """Files that differ, and a containerd that is older than its configuration."""
+    return tuple(f"{host.name}: {what}" for host in site.hosts for what in _left(site, seen, host))
+
+
+def _left(site: Site, seen: Seen, host: Host) -> Iterator[str]:
+    found = packages.read(seen.of(host.name, packages.SUBJECT))
+    if not found.containerd:
+        yield "containerd is not installed"
+        return
+    wanted = _files(site, seen, host)
+    yield from templates.stale(wanted, seen, host.name, {CONFIG: UNIT})
+
+
+def waves(site: Site, seen: Seen) -> Iterable[Wave]:
+    """The files, then a restart where one of them was changed or containerd does not run."""
+    steps: list[Step] = []
+    for host in site.hosts:
+        found = packages.read(seen.of(host.name, packages.SUBJECT))
+        if not found.containerd or not tuple(_left(site, seen, host)):
+            continue
+        for path, content in _files(site, seen, host).items():
+            # A configuration that containerd cannot read would stop every pod of the node.
+            check = 'containerd -c "$new" config dump >/dev/null' if path == CONFIG else ""
+            steps.append(Write(host.name, path.rpartition("/")[2], path, content, check=check))
+        steps.append(
+            Run(
+                host.name,
+                "containerd restarts",
+                f"systemctl restart {UNIT}\n"
+                "for n in 1 2 3 4 5 6 7 8 9 10; do ctr version >/dev/null 2>&1 && exit; sleep 1; "
+                f"done\njournalctl -u {UNIT} -n 5 --no-pager -o cat >&2; exit 1\n",
+            )
+        )
+    return (Wave(tuple(steps)),)
+
+
+def _files(site: Site, seen: Seen, host: Host) -> dict[str, str]:
+    found = packages.read(seen.of(host.name, packages.SUBJECT))
+    names = images.read(seen.of(host.name, images.SUBJECT)).wanted
+    pause = next((i for i in names if images.name(i) == "pause"), "")
+    if not pause:
+        raise HaleError(f"{host.name}: kubeadm does not name its pause image.")
+    cluster = site.cluster
+    files = {
+        CONFIG: templates.render(
+            "containerd.toml.j2",
+            three=_major(found) >= 2,
+            sandbox_image=pause,
+            systemd_cgroup=cluster.cgroup_driver == "systemd",
+            restrict_oom_score_adj=not found.capable,
+            certs=CERTS,
+        )
+    }
+    if cluster.registry and cluster.plain_http:
+        files = {
+            _hosts_toml(site): templates.render("hosts.toml.j2", registry=cluster.registry)
+        } | files
+    return files
+
+
+def _major(found: Packages) -> int:
+    return int(found.containerd.partition(".")[0])
+
+
+def _hosts_toml(site: Site) -> str:
+    return f"{CERTS}/{site.cluster.registry or '_default'}/hosts.toml"

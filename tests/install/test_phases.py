@@ -1,0 +1,61 @@
+"""Phases, one small file a case: from what hosts answered to what is left, refused and done.
+
+phases/<phase>/<what-it-shows>.toml has `[outputs.<host>]` with each command's output by
+"subject.command" (`*` for every host of the site), `[files.<host>]`, and of the phase the exact
+`left`, `refusals` and `steps`; each step as `host: title`, waves parted by `--`.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hale.errors import HaleError
+from hale.install import engine
+from hale.install.step import Seen
+from tests.install import sites
+
+HERE = Path(__file__).parent / "phases"
+CASES = sorted(HERE.glob("*/*.toml"))
+
+
+def told(module: Any, site: Any, found: Seen) -> list[str]:
+    lines: list[str] = []
+    for wave in module.waves(site, found):
+        if lines and lines[-1] != "--":
+            lines.append("--")
+        lines += [f"{step.host}: {step.title}" for step in wave.steps]
+        if wave.afterwards is not None:
+            lines.append(f"until {wave.afterwards.title}")
+    return lines[:-1] if lines[-1:] == ["--"] else lines
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_phase(case: Path, tmp_path: Path) -> None:
+    given = tomllib.loads(case.read_text())
+    site = sites.made(tmp_path, given.get("inventory", ""))
+    everywhere = given["outputs"].pop("*", {})
+    outputs = {h.name: everywhere | given["outputs"].get(h.name, {}) for h in site.inventory.hosts}
+    found = sites.seen(outputs, given.get("files", {}))
+    module: Any = engine.load(case.parent.name)
+    assert list(module.left(site, found)) == given["left"]
+    assert list(engine.refusals(module, site, found)) == given.get("refusals", [])
+    if "raises" in given:
+        with pytest.raises(HaleError, match=given["raises"]):
+            told(module, site, found)
+    else:
+        assert told(module, site, found) == given.get("steps", [])
+
+
+def test_every_phase_has_cases() -> None:
+    shown = {case.parent.name for case in CASES}
+    assert shown >= set(engine.names()) - {"readyz", "addons"}
+
+
+@pytest.mark.parametrize("name", engine.names())
+def test_a_phase_needs_only_earlier_ones(name: str) -> None:
+    module = engine.load(name)
+    names = engine.names()
+    assert all(names.index(n) < names.index(name) for n in module.NEEDS)
+    assert module.TITLE
