@@ -30,4 +30,9 @@ umount --lazy /mnt
 # systemd does this where a kernel started it (mount_namespaces(7)); volumes of pods rely on it.
 mount --make-rshared /
 
+# A systemd for each user that logs in would hold four of the inotify instances that root has on
+# the whole machine (inotify(7)), and with a cluster on the hosts they would not do.
+mkdir -p /run/systemd/system
+ln -s /dev/null /run/systemd/system/user@.service
+
 exec /usr/lib/systemd/systemd

@@ -91,7 +91,8 @@ def unavailable() -> str | None:
 
 
 #: Inotify instances that a booted host holds: systemd four, D-Bus and logind one each, and
-#: polkit's two where firewalld runs. A login adds four while it lasts (systemd --user).
+#: polkit's two where firewalld runs. A login adds none (lab/firmware.sh); a master of a cluster
+#: has some 20 more, a worker 9.
 _INOTIFY = 6.4
 
 

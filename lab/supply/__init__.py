@@ -75,8 +75,8 @@ def built(base: Path, say: Say, kube_dir: Path | None = None) -> Goods:
             version = programs.KUBERNETES_VERSION
             kubernetes = golang.built(building, programs.KUBERNETES)
         else:
-            version = _version(kube_dir)
             kubernetes = _taken(building, kube_dir)
+            version = _version(kubernetes)
         etcd = golang.built(building, programs.ETCD)
         made = images.Programs(
             kubernetes,
