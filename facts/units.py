@@ -59,6 +59,17 @@ def mask(readings: Readings, unit: str) -> File | None:
     return found if found and masked(found) else None
 
 
+def not_at_boot(readings: Readings, unit: str) -> list[str]:
+    """Why a boot does not start this unit, in sentences; empty where it does."""
+    if kept := mask(readings, unit):
+        return [f"{unit} is masked ({kept.path})"]
+    if unit not in in_force(readings, unit):
+        return [f"{unit} is not installed"]
+    if not pulls(readings, unit):
+        return [f"{unit} is not enabled: nothing starts it at boot (`systemctl enable {unit}`)"]
+    return []
+
+
 def name_of_path(path: str, kind: str) -> str:
     """`/dev/disk/by-uuid/1-2` and `swap` give `dev-disk-by\\x2duuid-1\\x2d2.swap`.
 

@@ -21,7 +21,12 @@ from lab.machine import Lab
 from tests.faults import audit, baseline
 
 # What these hosts cannot have: no cluster, so no apiserver and no etcd.
-NO_CLUSTER = ("HA-APISERVER-VIP", "HA-ETCD-MEMBERS", "ID-PRODUCT-UUID")
+NO_CLUSTER = {
+    "HA-APISERVER-VIP",
+    "HA-ETCD-MEMBERS",
+    "ID-PRODUCT-UUID",
+    *(row.requirement for row in baseline.NO_CLUSTER),
+}
 
 # All that a remedy could change on a disk; directories without their time of change.
 _LISTING = r"""

@@ -6,6 +6,7 @@ row is green and can turn red.
 """
 
 import re
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from pathlib import Path
@@ -20,8 +21,72 @@ CLONE, CLONED = "k8s-node-01", "k8s-node-02"
 CLONED_ID = "/root/machine-id-of-another"
 STAND_IN = "/usr/local/lib/stand-in"
 
+MASTERS = [host.name for host in HOSTS if host.role == "masters"]
+WORKERS = [host.name for host in HOSTS if host.role == "workers"]
+
+
+def _each(hosts: Iterable[str], keys: str, verdict: str, says: str) -> dict[Row, tuple[str, str]]:
+    """The same for these rows, `REQUIREMENT aspect` by commas, of each of these hosts."""
+    return {Row(host, *key.split()): (verdict, says) for host in hosts for key in keys.split(", ")}
+
+
 # What a lab without a cluster cannot have, and why; all other rows must be green.
+NO_CLUSTER = {
+    **_each(MASTERS, "HA-APISERVER-EACH runtime", "FAIL", "no apiserver: there is no"),
+    **_each(MASTERS, "HA-LB-BACKENDS runtime", "FAIL", "no load balancer on this master"),
+    **_each(MASTERS, "HA-LB-BACKENDS persisted", "FAIL", "haproxy.service is not installed"),
+    **_each(MASTERS, "CMP-KUBECTL runtime", "FAIL", "kubectl is not installed"),
+    **_each(MASTERS + WORKERS, "CMP-KUBE-PROXY runtime", "FAIL", "kube-proxy does not run"),
+    **_each(
+        MASTERS + WORKERS,
+        "CMP-KUBELET runtime, CMP-KUBELET persisted",
+        "FAIL",
+        "kubelet.service is not installed",
+    ),
+    **_each(
+        ["cluster"],
+        "HA-VIP-OWNER runtime, HA-VIP-OWNER persisted",
+        "FAIL",
+        "keepalived.service is not installed",
+    ),
+    **_each(
+        ["cluster"],
+        "HA-CONTROLLER-MANAGER runtime, HA-SCHEDULER runtime",
+        "FAIL",
+        "does not run (no manifest of it)",
+    ),
+    **_each(["cluster"], "CMP-COREDNS runtime", "FAIL", "this host is no node yet"),
+    **_each(["cluster"], "CP-MANIFEST-DRIFT runtime", "N-A", "there is no cluster yet"),
+    **_each(["cluster"], "HA-SELF-HEALING drill", "N-A", "measured only by a drill"),
+    **_each(
+        ["cluster"],
+        "CMP-DASHBOARD runtime, CMP-INGRESS runtime, CMP-FEDERATION runtime",
+        "N-A",
+        "not requested",
+    ),
+    **_each(MASTERS + WORKERS, "NODES-IMAGE-PULL runtime", "N-A", "names no image_repository"),
+    **_each(MASTERS + WORKERS, "NODE-CGROUP-DRIVER persisted", "N-A", "no node yet"),
+    **_each(
+        MASTERS,
+        "CERT-APISERVER runtime, CERT-ETCD runtime, CERT-FRONT-PROXY runtime, "
+        "CERT-KUBECONFIG runtime, CERT-CA runtime",
+        "N-A",
+        "this host is no node yet",
+    ),
+    **_each(MASTERS + WORKERS, "CERT-KUBELET runtime", "N-A", "this host is no node yet"),
+    **_each(
+        WORKERS,
+        "HA-APISERVER-EACH runtime, HA-LB-BACKENDS runtime, HA-LB-BACKENDS persisted, "
+        "CMP-KUBECTL runtime, CERT-APISERVER runtime, CERT-ETCD runtime, "
+        "CERT-FRONT-PROXY runtime, CERT-KUBECONFIG runtime, CERT-CA runtime, "
+        "NODE-PORTS-MASTER runtime",
+        "N-A",
+        "concerns masters only",
+    ),
+    **_each(MASTERS, "NODE-PORTS-WORKER runtime", "N-A", "concerns workers only"),
+}
 NOT_GREEN = {
+    **NO_CLUSTER,
     Row("cluster", "HA-ETCD-MEMBERS", "runtime"): ("FAIL", "nothing listens on 2379"),
     Row("cluster", "ID-PRODUCT-UUID", "runtime"): ("N-A", "no host has a product_uuid"),
     **{

@@ -1,5 +1,7 @@
 """Faults of chapters 1 and 3: the VIP and what answers on it, etcd, addresses, identities."""
 
+from collections.abc import Mapping
+
 from lab.topology import HOSTS
 from tests.faults.baseline import CLONED_ID, STAND_IN, VIP_HOLDER
 from tests.faults.fault import Fault, Turn, fail, unknown
@@ -35,10 +37,28 @@ def saying(name: str, answer: str, turn: Turn) -> Fault:
     return answering(name, f"printf '{answer}' >answer", turn)
 
 
-def etcd(name: str, inject: str, says: str, files: tuple[str, ...] = (), undo: str = "") -> Fault:
+def etcd(
+    name: str,
+    inject: str,
+    says: str,
+    files: tuple[str, ...] = (),
+    undo: str = "",
+    turns: Mapping[str, Turn] | None = None,
+) -> Fault:
     """Without a cluster this row is red for want of etcd; a fault makes it red for its own sake."""
-    turns = {"HA-ETCD-MEMBERS runtime @cluster": fail(says)}
-    return Fault(name, "k8s-master-02", inject, turns, files, undo)
+    etcds = {"HA-ETCD-MEMBERS runtime @cluster": fail(says)}
+    return Fault(name, "k8s-master-02", inject, {**etcds, **(turns or {})}, files, undo)
+
+
+def taken(name: str, host: str, port: int, requirement: str) -> Fault:
+    """Somebody listens on a port that a component will want."""
+    return Fault(
+        name,
+        host,
+        f"nohup socat TCP-LISTEN:{port},reuseaddr,fork EXEC:/bin/cat >/dev/null 2>&1 & sleep 0.3",
+        {f"{requirement} runtime": fail(f"has not joined, and somebody listens on {port}")},
+        undo="pkill -x socat",
+    )
 
 
 def address(name: str, inject: str, says: str) -> Fault:
@@ -156,6 +176,11 @@ FAULTS = (
         "mkdir -p /etc/kubernetes/manifests; : >/etc/kubernetes/manifests/etcd.yaml",
         "nothing listens on 2379 (although /etc/kubernetes/manifests/etcd.yaml is there)",
         ("/etc/kubernetes/manifests",),
+        turns={
+            "CP-MANIFEST-DRIFT runtime @cluster": fail(
+                "k8s-master-01: there is no /etc/kubernetes/manifests/etcd.yaml"
+            )
+        },
     ),
     etcd(
         "an etcd that says all is well, with a certificate of its own",
@@ -242,6 +267,9 @@ FAULTS = (
         ip address add {ADDRESS}/24 dev eth0
         ip route add default via 10.208.1.1""",
     ),
+    # --- NODE-PORTS-* ---
+    taken("apiserver's port taken before", "k8s-master-02", 6443, "NODE-PORTS-MASTER"),
+    taken("kubelet's port taken before", HOST, 10250, "NODE-PORTS-WORKER"),
     # --- ID-* ---
     Fault(
         "machine-id of a clone",

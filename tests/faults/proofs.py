@@ -57,13 +57,15 @@ def _turned(fault: Fault | Recorded, requirement: str, aspect: str) -> list[tupl
     """The red that the fault gives this aspect, and on which hosts; empty if none."""
     hosts: dict[str, list[str]] = {}
     for row, turn in fault.rows.items():
-        if (row.requirement, row.aspect) == (requirement, aspect) and turn.verdict != "PASS":
+        if (row.requirement, row.aspect) == (requirement, aspect) and turn.verdict in RED:
             hosts.setdefault(turn.verdict, []).append(row.host)
     return [
         (verdict, "all hosts" if len(names) == len(HOSTS) else ", ".join(names))
         for verdict, names in hosts.items()
     ]
 
+
+RED = ("FAIL", "UNKNOWN")
 
 # What a reader must know of how a row was green before.
 NOTES: Mapping[str, str] = {
@@ -87,6 +89,10 @@ NOTES: Mapping[str, str] = {
 
 # What turns by recorded evidence alone, and why the lab's hosts cannot have the fault.
 ONLY_RECORDED: Mapping[tuple[str, str], str] = {
+    **{
+        (f"CMP-{name}", "runtime"): "no host is asked yet, the inventory alone tells"
+        for name in ("DASHBOARD", "INGRESS", "FEDERATION")
+    },
     ("SWAP-OFF", "runtime"): "swap is the kernel's, and the lab's hosts share the machine's",
     ("MOD-BR-NETFILTER", "runtime"): "modules are the kernel's",
     ("BRIDGE-PROC", "runtime"): "the folder goes with the kernel's module",
@@ -96,3 +102,20 @@ ONLY_RECORDED: Mapping[tuple[str, str], str] = {
     ("CLOCK-SKEW", "runtime"): "the clock is the machine's",
     ("SEC-SELINUX", "runtime"): "SELinux is the kernel's",
 }
+
+# What only a host of a cluster can show, which these faults' hosts are not.
+OF_A_CLUSTER = {
+    *(
+        (requirement, "runtime")
+        for requirement in (
+            "HA-APISERVER-EACH", "HA-LB-BACKENDS", "HA-VIP-OWNER", "HA-CONTROLLER-MANAGER",
+            "HA-SCHEDULER", "CMP-KUBELET", "CMP-KUBECTL", "CMP-KUBE-PROXY", "CMP-COREDNS",
+            "NODES-IMAGE-PULL", "CERT-APISERVER", "CERT-ETCD", "CERT-FRONT-PROXY",
+            "CERT-KUBECONFIG", "CERT-CA", "CERT-KUBELET",
+        )
+    ),
+    ("HA-LB-BACKENDS", "persisted"),
+    ("HA-VIP-OWNER", "persisted"),
+    ("CMP-KUBELET", "persisted"),
+    ("NODE-CGROUP-DRIVER", "persisted"),
+}  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hale.evidence import Saved
 from hale.fact import Evidence, File, Output
-from tests.faults.fault import Recorded, fail, unknown
+from tests.faults.fault import Recorded, Turn, fail, unknown
 
 HOST = "k8s-master-02"
 ETCD = Path(__file__).parents[1] / "facts" / "etcd"
@@ -62,6 +62,21 @@ RECORDED = (
         {"HA-ETCD-MEMBERS runtime @cluster": fail("k8s-master-03")},
         etcd="one-removed",
     ),
+    # --- what the inventory alone asks for ---
+    *(
+        Recorded(
+            f"the inventory asks for {what}",
+            "k8s-master-03",
+            "the inventory is the plan, no host's",
+            {f"CMP-{name} runtime @cluster": unknown("Hale cannot prove it yet")},
+            inventory=("hale_site=lab", f"hale_site=lab\nhale_cmp_{name.lower()}__requested=true"),
+        )
+        for what, name in (
+            ("a dashboard", "DASHBOARD"),
+            ("an ingress", "INGRESS"),
+            ("a second cluster", "FEDERATION"),
+        )
+    ),
     # --- chapter 3 ---
     Recorded(
         "two masters in the inventory",
@@ -70,6 +85,17 @@ RECORDED = (
         {
             "NODES-ODD-MASTERS inventory @cluster": fail("the inventory names 2 masters"),
             "HA-ETCD-MEMBERS runtime @cluster": fail("3 members for 2 masters"),
+            **{
+                f"{row} @k8s-master-03": Turn("N-A", "concerns masters only")
+                for row in (
+                    "HA-APISERVER-EACH runtime",
+                    "HA-LB-BACKENDS runtime",
+                    "HA-LB-BACKENDS persisted",
+                    "CMP-KUBECTL runtime",
+                    "NODE-PORTS-MASTER runtime",
+                )
+            },
+            "NODE-PORTS-WORKER runtime @k8s-master-03": Turn("PASS", "all of them are free"),
         },
         inventory=(
             "k8s-master-03 ansible_host=10.208.1.195\n\n[workers]\n",

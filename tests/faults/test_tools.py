@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab.machine import LabHost
-from tests.faults import audit, proofs, services
+from tests.faults import audit, baseline, proofs, services
 from tests.faults.conftest import Compliant
 from tests.faults.fault import Fault
 from tests.faults.injected import injected
@@ -15,9 +15,10 @@ pytestmark = pytest.mark.lab
 # Every program that a probe runs, and those that it might be tempted to. No host of the lab has
 # getenforce(8), so every audit of the lab shows that it is not needed.
 TOOLS = (
-    "awk", "base64", "cat", "curl", "date", "find", "getconf", "getent", "grep",
-    "head", "hostname", "id", "ip", "ls", "lsmod", "prlimit", "ps", "readlink", "runuser", "sed",
-    "sleep", "sort", "ss", "su", "swapon", "sysctl", "systemctl", "tail", "timeout", "tr", "uname",
+    "awk", "base64", "cat", "curl", "date", "dd", "find", "getconf", "getent", "grep", "head",
+    "hostname", "id", "ip", "ls", "lsmod", "od", "prlimit", "ps", "readlink", "runuser", "sed",
+    "sleep", "socat", "sort", "ss", "su", "swapon", "sysctl", "systemctl", "tail", "timeout",
+    "tr", "uname",
 )  # fmt: skip
 
 # Whatever a host can have wrong, on the host that has firewalld, all at once.
@@ -42,7 +43,12 @@ done >/etc/security/limits.d/90-site.conf
 """ + "\n".join(
     f"{services.installed(unit, services.LOW)}; {services.started(unit)}" for unit in services.UNITS
 )
+RUIN += """
+systemctl --quiet disable kubelet
+nohup socat TCP-LISTEN:10250,reuseaddr,fork EXEC:/bin/cat >/dev/null 2>&1 &
+"""
 REPAIR = r"""
+pkill -x socat
 hostname k8s-node-02
 ip address del 10.208.1.190/32 dev lo
 systemctl --quiet disable --now firewalld; systemctl --quiet mask firewalld
@@ -127,6 +133,10 @@ def test_on_the_ruined_host_all_is_red_that_can_be(ruined: Without) -> None:
         key
         for key in proofs.ONLY_RECORDED
         if key in {(r.requirement, r.aspect) for r in ruined.before}
+    } | {
+        (row.requirement, row.aspect)
+        for row, (verdict, _) in baseline.NO_CLUSTER.items()
+        if row.host == EVERYTHING.host and verdict == "N-A"
     }
 
 

@@ -1,0 +1,8 @@
+"""Chapter 2: CoreDNS on different nodes, and a Service's name found from every node."""
+
+from facts.coredns import Runtime
+
+
+def test_runtime(coredns: Runtime) -> None:
+    assert coredns.nodes
+    assert not coredns.faults

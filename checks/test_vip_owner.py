@@ -1,0 +1,12 @@
+"""Chapters 1 and 3: exactly one master holds the VIP, and every master could take it."""
+
+from facts.vip_owner import Persisted, Runtime
+
+
+def test_runtime(vip_owner: Runtime) -> None:
+    assert len(vip_owner.owners) == 1
+    assert not vip_owner.idle
+
+
+def test_persisted(vip_owner: Persisted) -> None:
+    assert not vip_owner.faults

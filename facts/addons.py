@@ -1,0 +1,44 @@
+"""What the document names and not every cluster has: dashboard, ingress, a second cluster.
+
+A site that wants one says so in its inventory. Hale has no way yet to prove that one works, so
+where it is asked for the verdict is UNKNOWN, and says that; it is never taken for granted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from hale.fact import ClusterReadings, NotApplicable, Probe, Source, Unreadable
+from hale.inventory import Host
+from hale.standard import Case
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Whether the site asks for it."""
+
+    requested: bool
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Whether it was seen to work."""
+
+    proven: bool
+    actual: str
+    sources: tuple[Source, ...] = ()
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """Nothing: there is no way to prove it yet."""
+    return ()
+
+
+def runtime(readings: ClusterReadings, case: Case[Parameters]) -> NoReturn:
+    """Told by nothing yet: raises NotApplicable where it is not asked for, else UNKNOWN."""
+    if not case.parameters.requested:
+        raise NotApplicable("not requested")
+    raise Unreadable(
+        f"the inventory asks for it, and Hale cannot prove it yet: {case.expected}. Show it by "
+        "hand, and keep the evidence beside the report"
+    )

@@ -1,0 +1,155 @@
+"""How long the certificates of a node are good for.
+
+Only certificates are read: kubeconfigs and the kubelet's own file hold a private key beside
+theirs, so what is in front of or behind the certificate never leaves the host. They are taken apart
+here, and compared with the clock of the host that uses them.
+
+kubeadm makes certificates for a year and renews them when it upgrades; the kubelet renews its own.
+A renewed file does not help a component that was not restarted since: restart it too.
+
+Sources: kubernetes.io, "PKI certificates and requirements", "Certificate Management with
+kubeadm"; RFC 7468 (PEM).
+"""
+
+import base64
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from facts.kubelet import CONFIG
+from facts.shell import PRELUDE
+from hale.fact import Command, NotApplicable, Probe, Readings, Source, Unreadable
+from hale.inventory import Host
+from hale.standard import Case
+
+DAY = 86400.0
+NO_CLUSTER = f"this host is no node yet (no {CONFIG})"
+
+# `cert PATH` and then the PEM, or the base64 of a kubeconfig's certificate; `none PATH`.
+SCRIPT = """{prelude}
+need sed date
+enter /etc/kubernetes /etc/kubernetes/pki /etc/kubernetes/pki/etcd
+enter /var/lib/kubelet /var/lib/kubelet/pki
+date '+now %s'
+[ -e {joined} ] || {{ echo not joined; exit 0; }}
+for f in {files}; do
+  [ -e "$f" ] || {{ echo "none $f"; continue; }}
+  readable "$f"
+  echo "cert $f"
+  case $f in
+  *.conf) sed -n 's/^ *client-certificate-data: *//p; s/^ *client-certificate: */at /p' "$f" ;;
+  *) sed -n '/^-----BEGIN CERTIFICATE-----/,/^-----END CERTIFICATE-----/p' "$f" ;;
+  esac || exit 3
+done
+"""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The files, and for how many days more each certificate in them must be valid.
+
+    etcd: they are of a stacked etcd, and not there where etcd is external.
+    """
+
+    files: tuple[str, ...]
+    days: int
+    etcd: bool = False
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """One certificate: the file, whom it names, and the days that are left (negative: over)."""
+
+    path: str
+    subject: str
+    days: float
+    begun: bool = True
+
+    def __str__(self) -> str:
+        if not self.begun:
+            return f"{self.path} ({self.subject}) is not valid yet"
+        if self.days < 0:
+            return f"{self.path} ({self.subject}) ran out {-self.days:.0f} days ago"
+        return f"{self.path} ({self.subject}) runs out in {self.days:.0f} days"
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The certificates, the shortest first, and files that hold none."""
+
+    certificates: tuple[Certificate, ...]
+    faults: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def days(self) -> float:
+        """What the shortest has left."""
+        return min((c.days for c in self.certificates), default=0.0)
+
+    @property
+    def actual(self) -> str:
+        first = [c for c in self.certificates if not c.begun] or list(self.certificates[:1])
+        return "; ".join([*self.faults, *map(str, first)])
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """All files of all requirements in one command."""
+    files = dict.fromkeys(path for case in cases for path in case.parameters.files)
+    quoted = " ".join(map(shlex.quote, files))
+    return (Command("files", SCRIPT.format(prelude=PRELUDE, files=quoted, joined=CONFIG)),)
+
+
+def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+    """The certificates of these files. Raises NotApplicable, Unreadable."""
+    if case.parameters.etcd and case.inventory.etcd_kind != "stacked":
+        raise NotApplicable("etcd is external: its certificates are on hosts of its own")
+    lines = readings.output("files").lines
+    now = re.fullmatch(r"now (\d+)", lines[0] if lines else "")
+    if not now:
+        raise Unreadable("the host's `date` told no time")
+    if lines[1:] == ["not joined"]:
+        raise NotApplicable(NO_CLUSTER)
+    found: list[Certificate] = []
+    faults: list[str] = []
+    for path in case.parameters.files:
+        if f"none {path}" in lines:
+            faults.append(f"there is no {path}")
+            continue
+        every = _certificates(path, _of_file(lines, path), float(now[1]))
+        if not every:
+            faults.append(f"there is no certificate in {path}")
+        found += every
+    return Runtime(tuple(sorted(found, key=lambda c: c.days)), tuple(faults))
+
+
+def _of_file(lines: Sequence[str], path: str) -> list[str]:
+    """The lines behind `cert PATH`. Raises Unreadable where they are missing."""
+    try:
+        start = lines.index(f"cert {path}") + 1
+    except ValueError:
+        raise Unreadable(f"{path} is missing in the answer") from None
+    end = next(
+        (i for i in range(start, len(lines)) if lines[i].startswith(("cert ", "none "))), len(lines)
+    )
+    return list(lines[start:end])
+
+
+def _certificates(path: str, lines: Sequence[str], now: float) -> list[Certificate]:
+    """What the file holds; of a chain only the first, which is its own. Raises Unreadable."""
+    if not lines:
+        return []
+    if lines[0].startswith("at "):
+        raise Unreadable(f"{path} names {lines[0][3:]}, which is not looked at here")
+    text = "\n".join(lines)
+    try:
+        if path.endswith(".conf"):
+            text = base64.b64decode("".join(lines), validate=True).decode("ascii")
+        first = x509.load_pem_x509_certificates(text.encode())[0]
+    except ValueError as error:
+        raise Unreadable(f"{path}: its certificate cannot be read: {error}") from None
+    left = first.not_valid_after_utc.timestamp() - now
+    begun = first.not_valid_before_utc.timestamp() <= now
+    return [Certificate(path, first.subject.rfc4514_string(), left / DAY, begun)]

@@ -1,0 +1,108 @@
+"""The control groups' driver: containerd's and the kubelet's must be the same.
+
+With different ones, two managers write the same tree of groups: pods lose their limits, or do not
+start after a reboot. Both are read from their configuration, as their next start takes it.
+containerd's is `SystemdCgroup` of the runtime that it uses by default; a file that it imports may
+say it too.
+
+A kubelet of 1.34 and newer may ask the container runtime (containerd from 2.0 on) and then does
+not mind what its own file says; an older runtime cannot tell it.
+
+Sources: kubernetes.io, "Configuring a cgroup driver", "Container Runtimes"; containerd's
+docs/cri/config.md, containerd-config.toml(5) (version, imports).
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from hale.fact import Files, NotApplicable, Probe, Readings, Source, Unreadable
+from hale.inventory import Host
+from hale.standard import Case
+
+KUBELET = "/var/lib/kubelet/config.yaml"
+CONTAINERD = "/etc/containerd/config.toml"
+IMPORTS = ("/etc/containerd/conf.d/*.toml", "/etc/containerd/config.d/*.toml")
+PLUGINS = ("io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """None: whichever it is, both must have the same."""
+
+
+@dataclass(frozen=True)
+class Persisted:
+    """Both drivers: `systemd` or `cgroupfs`."""
+
+    kubelet: str
+    runtime: str
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        return (
+            f"the kubelet uses {self.kubelet} ({KUBELET}), containerd {self.runtime} ({CONTAINERD})"
+        )
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """Both configurations, and files that containerd's may import."""
+    return (Files(KUBELET, CONTAINERD, *IMPORTS),)
+
+
+def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+    """What both take at their next start. Raises NotApplicable, Unreadable."""
+    kubelet, containerd = readings.file(KUBELET), readings.file(CONTAINERD)
+    if kubelet is None:
+        raise NotApplicable(f"this host is no node yet (no {KUBELET})")
+    if containerd is None:
+        raise Unreadable(
+            f"there is no {CONTAINERD}: the driver of another runtime is not read here"
+        )
+    sources = []
+    driver = "cgroupfs"  # the kubelet's own default
+    for number, line in enumerate(kubelet.lines, 1):
+        name, colon, value = line.partition(":")
+        if colon and name == "cgroupDriver":
+            driver = value.partition("#")[0].strip().strip("\"'")
+            sources.append(Source(KUBELET, number, line.strip(), True, kubelet.changed))
+    whole = _parsed(CONTAINERD, containerd.lines)
+    for pattern in whole.get("imports", []):
+        for file in readings.files(*IMPORTS):
+            if fnmatchcase(file.path, pattern) or file.path == pattern:
+                _merge(whole, _parsed(file.path, file.lines))
+        if pattern not in (CONTAINERD, *IMPORTS) and not pattern.startswith("/etc/containerd/con"):
+            raise Unreadable(f"{CONTAINERD} imports {pattern}, which is not looked at here")
+    for number, line in enumerate(containerd.lines, 1):
+        if line.strip().startswith("SystemdCgroup"):
+            sources.append(Source(CONTAINERD, number, line.strip(), False, containerd.changed))
+    return Persisted(driver, "systemd" if _systemd(whole) else "cgroupfs", tuple(sources))
+
+
+def _parsed(path: str, lines: Sequence[str]) -> dict[str, Any]:
+    try:
+        return tomllib.loads("\n".join(lines))
+    except tomllib.TOMLDecodeError as error:
+        raise Unreadable(f"{path} is no valid TOML: {error}") from None
+
+
+def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _systemd(whole: Mapping[str, Any]) -> bool:
+    """SystemdCgroup of the runtime that is used by default."""
+    for plugin in PLUGINS:
+        containerd = whole.get("plugins", {}).get(plugin, {}).get("containerd", {})
+        if containerd:
+            name = containerd.get("default_runtime_name", "runc")
+            options = containerd.get("runtimes", {}).get(name, {}).get("options", {})
+            return options.get("SystemdCgroup", False) is True
+    return False

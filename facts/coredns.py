@@ -1,0 +1,163 @@
+"""CoreDNS: enough ready replicas on different nodes, and answers on every node.
+
+The replicas are the pods labelled k8s-app=kube-dns, as any master's apiserver lists them. Whether
+Services can be looked up is seen from every node by a question of its own: for the A record of
+kubernetes.default.svc, to the DNS server that its kubelet gives to pods, over the same kube-proxy
+that pods go through. The answer must be the address that the apiserver says the Service has.
+
+Sources: kubernetes.io, "DNS for Services and Pods", KubeletConfiguration v1beta1 (clusterDNS,
+clusterDomain); "API Concepts", Receiving resources as Tables; facts/dns_query.py.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from facts import dns_query, own_apiserver
+from facts.kubelet import CONFIG
+from hale.fact import ClusterReadings, Command, Probe, Source, Unreadable
+from hale.inventory import Host
+from hale.standard import Case
+
+PATHS = {
+    "pods": "/api/v1/namespaces/kube-system/pods?labelSelector=k8s-app%3Dkube-dns"
+    "&includeObject=None&pretty=false",
+    "service": "/api/v1/namespaces/default/services/kubernetes?includeObject=None&pretty=false",
+}
+TABLE = "Accept: application/json;as=Table;v=v1;g=meta.k8s.io"
+
+LOOK = f"""
+{dns_query.SHELL}
+need sed
+enter /var/lib/kubelet
+[ -e {CONFIG} ] || {{ echo not joined; exit 0; }}
+readable {CONFIG}
+server=$(sed -n '/^clusterDNS:/{{n;s/^ *- *"\\{{0,1\\}}\\([0-9a-f.:]*\\).*/\\1/p}}' {CONFIG})
+domain=$(sed -n 's/^clusterDomain: *"\\{{0,1\\}}\\([A-Za-z0-9.-]*\\).*/\\1/p' {CONFIG})
+[ -n "$server" ] || {{ echo no server; exit 0; }}
+ask "$server" "kubernetes.default.svc.${{domain:-cluster.local}}"
+"""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """How many ready replicas there must be, each on a node of its own."""
+
+    replicas: int
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The nodes of the ready replicas, and what is wrong with what the nodes got."""
+
+    nodes: tuple[str, ...]
+    faults: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        where = ", ".join(f"{n} on {node}" for node, n in sorted(Counter(self.nodes).items()))
+        said = f"ready replicas of CoreDNS: {where or 'none'}"
+        return "; ".join([said, *self.faults, *self.unread])
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """A question of every host, and of masters the list of replicas; beside the others."""
+    look = Command("lookup", LOOK, timeout=15, slow=True)
+    if "masters" not in host.groups:
+        return (look,)
+    asked = "\n".join(f"api {name} '{path}' -H '{TABLE}'" for name, path in PATHS.items())
+    return (look, Command("replicas", f"{own_apiserver.SHELL}\n{asked}", timeout=20, slow=True))
+
+
+def runtime(readings: ClusterReadings, case: Case[Parameters]) -> Runtime:
+    """What all hosts say together. A proven fault counts, whoever else could not be asked.
+
+    Raises Unreadable where a host could not be asked, or no apiserver told of the replicas, and
+    nothing is proven without it.
+    """
+    nodes, address, untold = _replicas(readings, case)
+    faults: list[str] = []
+    unread: list[str] = []
+    for host in case.inventory.hosts:
+        try:
+            if host.name not in readings:
+                raise Unreadable("not asked")
+            if fault := _lookup(readings[host.name].output("lookup").lines, address):
+                faults.append(f"{host.name}: {fault}")
+        except Unreadable as error:
+            unread.append(f"{host.name}: {error}")
+    if nodes is None:
+        unread = [*untold, *unread]
+    elif len(set(nodes)) < min(case.parameters.replicas, len(case.inventory.hosts)):
+        faults.append(
+            f"they are on {len(set(nodes))} node(s): one that is lost takes the names of "
+            "all Services along"
+            if nodes
+            else "none is ready: no name of a Service is found"
+        )
+    if unread and not faults:
+        raise Unreadable("; ".join(unread))
+    return Runtime(nodes or (), tuple(faults), tuple(unread))
+
+
+def _lookup(lines: Sequence[str], address: str) -> str:
+    """What is wrong with what this host got. Raises Unreadable."""
+    if lines == ["not joined"]:
+        return f"there is no {CONFIG}: this host is no node yet"
+    if lines == ["no server"]:
+        return f"{CONFIG} names no clusterDNS: pods get no DNS server of the cluster"
+    got = dns_query.reply(lines[-1] if lines else "")
+    if got.trouble:
+        return got.trouble
+    if not address:
+        return ""
+    if got.addresses != (address,):
+        return (
+            f"{got.server} says {' '.join(got.addresses)} for {got.name}, and the Service has "
+            f"{address}"
+        )
+    return ""
+
+
+def _replicas(
+    readings: ClusterReadings, case: Case[Parameters]
+) -> tuple[tuple[str, ...] | None, str, list[str]]:
+    """The ready replicas' nodes and the Service's address, by the first master that tells.
+
+    None and why, where none does.
+    """
+    untold = []
+    for host in case.inventory.masters:
+        try:
+            if host.name not in readings:
+                raise Unreadable("not asked")
+            found = own_apiserver.answers(readings[host.name].output("replicas").lines, PATHS)
+            if found is None:
+                raise Unreadable(f"no apiserver to ask: {own_apiserver.NONE}")
+            ready = [
+                row["Node"]
+                for row in _rows(found["pods"].document)
+                if row["Status"] == "Running" and _all_ready(row["Ready"])
+            ]
+            (service,) = _rows(found["service"].document)
+            return tuple(sorted(ready)), str(service["Cluster-IP"]), []
+        except Unreadable as error:
+            untold.append(f"{host.name}: {error}")
+        except (KeyError, TypeError, ValueError) as error:
+            untold.append(f"{host.name}: the table has another form than we know: {error!r}")
+    return None, "", untold
+
+
+def _all_ready(cell: str) -> bool:
+    """`1/1`, and not `0/1`."""
+    ready, _, every = cell.partition("/")
+    return ready == every != "0"
+
+
+def _rows(table: dict[str, Any]) -> list[dict[str, Any]]:
+    """A Table's rows by their columns' names."""
+    names = [column["name"] for column in table["columnDefinitions"]]
+    return [dict(zip(names, row["cells"], strict=False)) for row in table.get("rows") or ()]

@@ -1,0 +1,191 @@
+"""kube-proxy of a node: its mode, and whether its rules for the first Service are really there.
+
+The mode is what the running kube-proxy says of itself. Its rules are looked for where that mode
+keeps them, by the Service `default/kubernetes`, which every cluster has: what catches packets,
+the Service's own address and port, and at least one apiserver behind it. So a ruleset that
+somebody flushed is seen, though kube-proxy believes that it wrote it.
+
+Sources: kubernetes.io, "Virtual IPs and Service Proxies", kube-proxy(1) (metricsBindAddress,
+healthzBindAddress), KEP-3866 (nftables); iptables-save(8); nft(8); the kernel's
+net/netfilter/ipvs/ip_vs_ctl.c (/proc/net/ip_vs).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from facts.shell import PRELUDE
+from hale.fact import Command, Probe, Readings, Source, Unreadable
+from hale.inventory import Host
+from hale.standard import Case
+
+Mode = Literal["ipvs", "iptables", "nftables"]
+SILENT = {
+    28: "gives no answer in time",
+    52: "closes the connection without an answer",
+    56: "breaks the connection off",
+}
+
+# With `iptables-save` the variant that the host's own tools use is tried first; kube-proxy may
+# have taken the other one.
+SCRIPT = (
+    PRELUDE
+    + r"""
+need curl grep tr
+get() {
+  said=$(curl -q -sS --noproxy '*' --connect-timeout 2 --max-time 4 \
+    -w '\n@ %{http_code}\n' "$2" 2>&1); r=$?
+  [ "$1" = mode ] || said=$(printf '%s\n' "$said" | grep -E '^@|^curl')
+  printf '%s %s %s\n' "$1" "$r" "$(flat "$said")"
+}
+grep -qx kube-proxy /proc/[0-9]*/comm 2>/dev/null || { echo no process; exit 0; }
+echo process
+get mode http://127.0.0.1:10249/proxyMode
+mode=$said
+get health http://127.0.0.1:10256/healthz
+case $mode in
+iptables*)
+  seen=
+  for save in iptables-save iptables-legacy-save iptables-nft-save ip6tables-save; do
+    command -v $save >/dev/null || continue
+    seen=1
+    rules=$($save -t nat 2>&1) || { printf '%s: %s\n' "$save" "$rules" >&2; exit 3; }
+    rules=$(printf '%s\n' "$rules" | grep -E 'default/kubernetes:https|-j KUBE-SERVICES')
+    case $rules in *-A*) printf '%s\n' "$rules"; break ;; esac
+  done
+  [ "$seen" ] || missing "iptables-save is not installed: the rules cannot be looked at"
+  ;;
+nftables*)
+  command -v nft >/dev/null || missing "nft is not installed: the rules cannot be looked at"
+  for family in ip ip6; do
+    rules=$(nft list table $family kube-proxy 2>&1) || {
+      case $rules in *'No such file'*) continue ;; esac
+      printf '%s\n' "$rules" >&2; exit 3
+    }
+    printf '%s\n' "$rules" | grep -E 'default/kubernetes/tcp/https|hook (prerouting|output)'
+  done
+  ;;
+ipvs*)
+  [ -e /proc/net/ip_vs ] || { echo "no /proc/net/ip_vs"; exit 0; }
+  cat /proc/net/ip_vs || exit 3
+  ;;
+esac
+exit 0
+"""
+)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The mode that a site has chosen."""
+
+    mode: Mode
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The mode it runs in, and what is wrong with it or its rules."""
+
+    mode: str
+    faults: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        said = f"kube-proxy runs in mode {self.mode}" if self.mode else ""
+        fine = "" if self.faults else "and its rules for default/kubernetes are there"
+        return "; ".join(part for part in (f"{said} {fine}".strip(), *self.faults) if part)
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """One command, beside the others: what is stopped does not answer."""
+    return (Command("rules", SCRIPT, timeout=20, slow=True),)
+
+
+def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+    """What kube-proxy and the kernel say. Raises Unreadable where they do not tell."""
+    lines = readings.output("rules").lines
+    if lines == ["no process"]:
+        return Runtime("", ("kube-proxy does not run",))
+    if lines[:1] != ["process"]:
+        raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
+    code, mode = _answer(lines, "mode")
+    if code in SILENT:
+        return Runtime("", (f"kube-proxy {SILENT[code]} on port 10249",))
+    if code:
+        raise Unreadable(f"kube-proxy runs, but its mode cannot be asked: {mode}")
+    if (told := re.fullmatch(r"(\w+) +@ 200", mode)) is None:
+        raise Unreadable(f"kube-proxy runs, and says of its mode {mode[:60]!r}")
+    faults = []
+    code, health = _answer(lines, "health")
+    if code or not health.startswith("@ 200"):
+        faults.append(f"kube-proxy is not healthy on port 10256: {health}")
+    rules = lines[3:]
+    look = {"iptables": _iptables, "nftables": _nftables}.get(told[1])
+    faults += look(rules) if look else _ipvs(rules, case) if told[1] == "ipvs" else []
+    return Runtime(told[1], tuple(faults))
+
+
+def _answer(lines: Sequence[str], name: str) -> tuple[int, str]:
+    for line in lines:
+        if found := re.fullmatch(rf"{name} (\d+) (.*)", line):
+            return int(found[1]), re.sub(r" after \d+ (ms|milliseconds)", "", found[2].strip())
+    raise Unreadable(f"there is no whole answer of {name}")
+
+
+def _iptables(rules: Sequence[str]) -> list[str]:
+    """Hooks, the Service's address, an endpoint: `-A CHAIN … -j TARGET` lines of iptables-save."""
+    hooks = {
+        line.split()[1] for line in rules if line.startswith("-A ") and "-j KUBE-SERVICES" in line
+    }
+    chain = next(
+        (
+            line.rpartition(" -j ")[2].strip()
+            for line in rules
+            if line.startswith("-A KUBE-SERVICES ") and "default/kubernetes:https" in line
+        ),
+        "",
+    )
+    ends = [line for line in rules if line.startswith(f"-A {chain} ") and " -j KUBE-SEP-" in line]
+    targets = [line for line in rules if line.startswith("-A KUBE-SEP-") and " -j DNAT" in line]
+    faults = [
+        f"iptables: nat's {hook} does not lead to KUBE-SERVICES: no Service is reached"
+        for hook in ("PREROUTING", "OUTPUT")
+        if hook not in hooks
+    ]
+    if not chain:
+        faults.append("iptables: chain KUBE-SERVICES has no rule for default/kubernetes:https")
+    elif not ends or not targets:
+        faults.append("iptables: default/kubernetes:https leads to no apiserver")
+    return faults
+
+
+def _nftables(rules: Sequence[str]) -> list[str]:
+    """The table kube-proxy: hooks, the Service in the map service-ips, an endpoint's chain."""
+    text = "\n".join(rules)
+    faults = [
+        f"nftables: table kube-proxy has no chain at hook {hook}: no Service is reached"
+        for hook in ("prerouting", "output")
+        if f"hook {hook}" not in text
+    ]
+    if not re.search(r"tcp \. 443 : goto service-\w+-default/kubernetes/tcp/https", text):
+        faults.append("nftables: the table kube-proxy has no element for default/kubernetes")
+    elif not re.search(r"endpoint-\w+-default/kubernetes/tcp/https", text):
+        faults.append("nftables: default/kubernetes leads to no apiserver")
+    return faults
+
+
+def _ipvs(rules: Sequence[str], case: Case[Parameters]) -> list[str]:
+    """`TCP  0A600001:01BB rr` with `  -> 0AD001BF:192B …` behind it."""
+    if "no /proc/net/ip_vs" in rules:
+        return ["ipvs: the kernel has no IPVS (/proc/net/ip_vs does not exist)"]
+    first = case.inventory.cluster.service_cidr[1]
+    spelled = f"{int(first):08X}" if first.version == 4 else f"[{first.exploded}]"
+    for at, line in enumerate(rules):
+        if line.startswith(f"TCP  {spelled}:01BB"):
+            ends = rules[at + 1 : at + 2]
+            if not ends or not ends[0].strip().startswith("->"):
+                return [f"ipvs: {first}:443 leads to no apiserver"]
+            return []
+    return [f"ipvs: there is no virtual server {first}:443 (default/kubernetes)"]

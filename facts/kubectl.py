@@ -1,0 +1,98 @@
+"""kubectl on the masters: whether it reaches the cluster by the administrator's own kubeconfig.
+
+`kubectl version` is asked, which reads one page of the apiserver by the way that the kubeconfig
+names, and tells both versions. The kubeconfig is used in place and never printed, and no cache
+is written.
+
+Sources: kubernetes.io, kubectl-version(1), "Version Skew Policy".
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from facts.shell import PRELUDE
+from hale.fact import Command, Probe, Readings, Source, Unreadable
+from hale.inventory import Host
+from hale.standard import Case
+
+KUBECONFIG = "/etc/kubernetes/admin.conf"
+
+SCRIPT = f"""{PRELUDE}
+need tr
+enter /etc/kubernetes
+command -v kubectl >/dev/null || {{ echo no kubectl; exit 0; }}
+[ -e {KUBECONFIG} ] || {{ echo no kubeconfig; exit 0; }}
+readable {KUBECONFIG}
+said=$(KUBERC=off kubectl --kubeconfig {KUBECONFIG} --cache-dir /dev/null --request-timeout=5s \\
+  version -o json 2>&1)
+printf 'version %s %s\\n' "$?" "$(flat "$said")"
+"""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """By how many minor versions kubectl may differ from the apiserver."""
+
+    minor_skew: int
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Both versions as they name themselves, or why there are none."""
+
+    client: str
+    server: str
+    trouble: str = ""
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def skew(self) -> int:
+        """By how many minor versions the two differ; a thousand where the major ones do."""
+        (one, minor), (other, theirs) = map(_version, (self.client, self.server))
+        return abs(minor - theirs) + 1000 * abs(one - other)
+
+    @property
+    def actual(self) -> str:
+        return self.trouble or f"kubectl {self.client} talks to an apiserver of {self.server}"
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """One request, beside the others: nobody may answer."""
+    return (Command("version", SCRIPT, timeout=15, slow=True),)
+
+
+def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+    """What kubectl says. Raises Unreadable where it could not be run."""
+    lines = readings.output("version").lines
+    if lines == ["no kubectl"]:
+        return Runtime("", "", "kubectl is not installed")
+    if lines == ["no kubeconfig"]:
+        return Runtime("", "", f"there is no {KUBECONFIG}: this host is no master of a cluster yet")
+    found = re.fullmatch(r"version (\d+) (.*)", lines[0] if lines else "")
+    if not found:
+        raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
+    code, said = int(found[1]), found[2].strip()
+    if code in (126, 127):
+        raise Unreadable(f"kubectl: {said[:120]}")
+    if code:
+        # What kubectl could tell of itself stands before its complaint.
+        error = re.sub(r"^\{.*\} *", "", said) or said
+        return Runtime("", "", f"kubectl does not reach the cluster: {error[:200]}")
+    try:
+        told = json.loads(said)
+        client, server = (told[k]["gitVersion"] for k in ("clientVersion", "serverVersion"))
+        _version(client)
+        _version(server)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"kubectl's answer has another form than we know: {error!r}") from None
+    return Runtime(client, server)
+
+
+def _version(text: str) -> tuple[int, int]:
+    """Major and minor of `v1.34.4`. Raises ValueError."""
+    found = re.match(r"v(\d+)\.(\d+)\.", text)
+    if not found:
+        raise ValueError(f"{text!r} is no version")
+    return int(found[1]), int(found[2])

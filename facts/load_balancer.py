@@ -1,0 +1,257 @@
+"""The load balancer in front of the apiservers: haproxy on every master.
+
+Now: what the running haproxy itself says over its stats socket, which only reads: every server
+behind the VIP's port, whether its health check finds it up, and why not. It must be every
+master and nobody else, and the process must be younger than its configuration file: a haproxy that
+nobody reloaded balances by what the file said before.
+
+At boot: the service is enabled, and the file names every master.
+
+A load balancer that is not in this inventory (`endpoint_kind=external`), and kube-vip, which
+has none in front, are not judged here: HA-APISERVER-VIP is.
+
+Sources: haproxy's Management Guide, 9.3 "Unix Socket commands" (show info, show servers state,
+show stat), 4 "Stopping and restarting"; systemd.unit(5); facts/haproxy.py.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from facts import haproxy, units
+from facts.haproxy import FILE
+from facts.shell import PRELUDE
+from hale.fact import (
+    Command,
+    Files,
+    NotApplicable,
+    Probe,
+    Readings,
+    Source,
+    Unreadable,
+)
+from hale.inventory import Host
+from hale.standard import Case
+
+RUNNING = "2"  # SRV_ST_RUNNING, of srv_op_state
+SHOWN = "LoadState,ActiveState,SubState"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The service's unit, and the port that each master's apiserver listens on."""
+
+    unit: str
+    apiserver_port: int
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A server as the running haproxy has it. why: what its last health check came to."""
+
+    name: str
+    address: str
+    port: int
+    up: bool
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The servers behind the VIP's port, and what is wrong."""
+
+    unit: str
+    backends: tuple[Backend, ...]
+    faults: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        up = ", ".join(b.name for b in self.backends if b.up)
+        said = f"up behind the VIP's port: {up or 'nobody'}" if self.backends else ""
+        return "; ".join(part for part in (*self.faults, said) if part)
+
+
+@dataclass(frozen=True)
+class Persisted:
+    """What a boot starts. servers: behind the VIP's port by the file."""
+
+    unit: str
+    enabled: bool
+    faults: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        return "; ".join(self.faults) or (
+            f"{self.unit} starts at boot, and {FILE} names every master"
+        )
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """The file, the unit's links, and one conversation over the stats socket."""
+    if not cases or cases[0].inventory.endpoint.kind != "keepalived":
+        return ()
+    unit = cases[0].parameters.unit
+    return (
+        Files(FILE, *units.file_patterns(unit), *units.pull_patterns(unit)),
+        Command("socket", _script(unit)),
+    )
+
+
+def _script(unit: str) -> str:
+    return f"""{PRELUDE}
+need systemctl sed head date
+said=$(systemctl show {unit} --property={SHOWN}) || exit
+printf '%s\\n' "$said"
+case $said in *ActiveState=active*) ;; *) exit 0 ;; esac
+readable {FILE}
+line='^[[:space:]]*stats[[:space:]]+socket[[:space:]]+(unix@)?(/[^[:space:]]*).*'
+s=$(sed -nE "s#$line#\\2#p" {FILE} | head -n 1)
+echo "socket $s"
+[ -n "$s" ] || exit 0
+[ -S "$s" ] || {{ echo "nothing at $s"; exit 0; }}
+[ -w "$s" ] || hidden "$s is not to be used"
+command -v socat >/dev/null || missing "socat is not installed: it reads haproxy's stats socket"
+echo 'show info;show servers state;show stat -1 4 -1' | socat -t 3 -T 3 - "UNIX-CONNECT:$s" || exit
+date '+now %s'
+"""
+
+
+def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+    """What the running haproxy says. Raises Unreadable, NotApplicable."""
+    _applies(case)
+    unit, endpoint = case.parameters.unit, case.inventory.endpoint
+    lines = readings.output("socket").lines
+    state = dict(line.split("=", 1) for line in lines if line.startswith(tuple(SHOWN.split(","))))
+    if "ActiveState" not in state:
+        raise Unreadable(f"systemctl show {unit} says no ActiveState")
+    if state.get("LoadState") == "not-found":
+        return Runtime(unit, (), (f"{unit} is not installed: no load balancer on this master",))
+    if state["ActiveState"] != "active":
+        now = f"{state['ActiveState']} ({state.get('SubState')})"
+        return Runtime(unit, (), (f"{unit} does not run: systemd says {now}",))
+    file = readings.file(FILE)
+    if file is None:
+        return Runtime(unit, (), (f"{unit} runs, and there is no {FILE}",))
+    found = haproxy.behind(file, endpoint.port)
+    if found is None:
+        return Runtime(unit, (), (f"{FILE}: no line binds the VIP's port {endpoint.port}",))
+    if "socket " in lines:
+        raise Unreadable(
+            f"{FILE} has no line `stats socket /…`: the running haproxy cannot be asked"
+        )
+    if gone := next((line for line in lines if line.startswith("nothing at ")), ""):
+        raise Unreadable(
+            f"{FILE} names a stats socket, and there is {gone}: does haproxy run with this file?"
+        )
+    faults = []
+    started = _started(lines)
+    if file.changed > started + 1:
+        faults.append(
+            f"haproxy runs an old configuration: {FILE} was changed after it was started; "
+            f"reload it (`systemctl reload {unit}`)"
+        )
+    running = [b for name in found.backends for b in _servers(lines).get(name, [])]
+    if not running:
+        faults.append(
+            f"the running haproxy has no server in {' '.join(found.backends) or 'any backend'}, "
+            f"to which the VIP's port {endpoint.port} leads"
+        )
+    faults += _unknown(running, case)
+    names = {(b.address, b.port) for b in running}
+    for server in found.servers:
+        if (server.address, server.port) not in names and not server.disabled:
+            faults.append(f"{server.source} names {server.name}, which the running haproxy has not")
+    return Runtime(unit, tuple(running), tuple(dict.fromkeys(faults)))
+
+
+def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+    """What the files say. Raises Unreadable, NotApplicable."""
+    _applies(case)
+    unit, endpoint = case.parameters.unit, case.inventory.endpoint
+    faults = list(units.not_at_boot(readings, unit))
+    enabled = not faults
+    sources: tuple[Source, ...] = ()
+    file = readings.file(FILE)
+    if file is None:
+        faults.append(f"there is no {FILE}")
+    elif (found := haproxy.behind(file, endpoint.port)) is None:
+        faults.append(f"{FILE}: no line binds the VIP's port {endpoint.port}")
+    else:
+        sources = tuple(server.source for server in found.servers)
+        named = [
+            Backend(s.name, s.address, s.port, not s.disabled, f"{s.source} says disabled")
+            for s in found.servers
+        ]
+        faults += _unknown(named, case)
+    return Persisted(unit, enabled, tuple(dict.fromkeys(faults)), sources)
+
+
+def _applies(case: Case[Parameters]) -> None:
+    kind = case.inventory.endpoint.kind
+    if kind == "external":
+        raise NotApplicable("the endpoint is external: its load balancer is not in this inventory")
+    if kind == "kube-vip":
+        raise NotApplicable("the endpoint is kube-vip: there is no load balancer in front")
+
+
+def _unknown(servers: Sequence[Backend], case: Case[Parameters]) -> list[str]:
+    """What is wrong with these servers, seen as the list of the masters' apiservers."""
+    port = case.parameters.apiserver_port
+    faults = []
+    left = list(servers)
+    for host in case.inventory.masters:
+        mine = [b for b in left if b.port == port and host.address in (None, b.address, b.name)]
+        mine = [b for b in mine if host.address or host.name in (b.name, b.address)]
+        if not mine:
+            faults.append(
+                f"{host.name} ({host.address or host.name}:{port}) is not among its servers"
+            )
+        for server in mine:
+            left.remove(server)
+            if not server.up:
+                faults.append(f"{host.name} is down for it ({server.why})")
+    faults += [
+        f"{b.name} ({b.address}:{b.port}) is among its servers, and is no master" for b in left
+    ]
+    return faults
+
+
+def _started(lines: Sequence[str]) -> float:
+    """When the running process was started, by the host's clock. Raises Unreadable."""
+    told = dict(line.split(": ", 1) for line in lines if ": " in line)
+    now = next((line.removeprefix("now ") for line in lines if line.startswith("now ")), "")
+    up = told.get("Uptime_sec", "")
+    if not now.isdecimal() or not up.isdecimal():
+        raise Unreadable("haproxy's `show info` tells no Uptime_sec: its answer breaks off")
+    return float(now) - float(up)
+
+
+def _servers(lines: Sequence[str]) -> Mapping[str, list[Backend]]:
+    """Each backend's servers. Raises Unreadable where a table is missing."""
+    states = _table(lines, "# be_id ", " ")
+    checks = {(row["pxname"], row["svname"]): row for row in _table(lines, "# pxname,", ",")}
+    found: dict[str, list[Backend]] = {}
+    for row in states:
+        try:
+            check = checks.get((row["be_name"], row["srv_name"]), {})
+            said = " ".join(
+                check.get(k, "") for k in ("status", "check_status", "last_chk")
+            ).strip()
+            up = row["srv_op_state"] == RUNNING and row["srv_admin_state"] == "0"
+            found.setdefault(row["be_name"], []).append(
+                Backend(row["srv_name"], row["srv_addr"], int(row["srv_port"]), up, said)
+            )
+        except (KeyError, ValueError) as error:
+            raise Unreadable(f"haproxy's table has another form than we know: {error!r}") from None
+    return found
+
+
+def _table(lines: Sequence[str], head: str, between: str) -> list[dict[str, str]]:
+    start = next((i for i, line in enumerate(lines) if line.startswith(head)), None)
+    if start is None:
+        raise Unreadable(f"haproxy's answer has no table `{head.strip()}`: it breaks off")
+    end = next((i for i in range(start, len(lines)) if not lines[i].strip()), len(lines))
+    rows = [line.removeprefix("# ") for line in lines[start:end]]
+    return [dict(row) for row in csv.DictReader(rows, delimiter=between)]

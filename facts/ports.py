@@ -1,0 +1,87 @@
+"""The ports of Kubernetes' components: free before a host joins, open after.
+
+Before, whatever listens there keeps a component from starting, and kubeadm stops half-way.
+After, a port that nobody listens on is a component that does not run.
+
+Sources: kubernetes.io, "Ports and Protocols"; proc_net_tcp(5); kubeadm's preflight checks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from facts.kubelet import CONFIG
+from facts.shell import PRELUDE
+from hale.fact import Command, Files, NotApplicable, Probe, Readings, Source, Unreadable
+from hale.inventory import Host
+from hale.standard import Case
+
+LISTEN = "0A"
+SCRIPT = f"""{PRELUDE}
+need grep
+cat /proc/net/tcp >/dev/null || exit 3
+grep -h ' {LISTEN} ' /proc/net/tcp /proc/net/tcp6 2>/dev/null
+echo end
+"""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """TCP ports by number; `etcd_ports` count where etcd is stacked on the masters."""
+
+    ports: tuple[int, ...]
+    etcd_ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """joined: whether this host is a node, as its kubelet's configuration shows."""
+
+    joined: bool
+    open: tuple[int, ...]
+    closed: tuple[int, ...]
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def wrong(self) -> tuple[int, ...]:
+        """Ports that are not as they must be."""
+        return self.closed if self.joined else self.open
+
+    @property
+    def actual(self) -> str:
+        wrong = ", ".join(map(str, self.wrong))
+        if self.joined:
+            return f"nobody listens on {wrong}" if wrong else "somebody listens on each"
+        if not wrong:
+            return "this host has not joined, and all of them are free"
+        return f"this host has not joined, and somebody listens on {wrong} (`ss -ltnp` says who)"
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """The kernel's own list of listening sockets, and what shows that the host has joined."""
+    return (Files(CONFIG), Command("listening", SCRIPT))
+
+
+def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+    """Which of the ports are open. Raises Unreadable."""
+    joined = readings.file(CONFIG) is not None
+    lines = readings.output("listening").lines
+    if lines[-1:] != ["end"]:
+        raise Unreadable("the list of listening sockets breaks off")
+    listening = set()
+    for line in lines[:-1]:
+        words = line.split()
+        try:
+            if words[3] == LISTEN:
+                listening.add(int(words[1].rpartition(":")[2], 16))
+        except (IndexError, ValueError):
+            raise Unreadable(f"/proc/net/tcp: {line[:60]!r} is no socket") from None
+    wanted = list(case.parameters.ports)
+    if case.inventory.etcd_kind == "stacked":
+        wanted += case.parameters.etcd_ports
+    if not wanted:
+        raise NotApplicable("the standard names no port")
+    return Runtime(
+        joined,
+        tuple(p for p in wanted if p in listening),
+        tuple(p for p in wanted if p not in listening),
+    )

@@ -1,0 +1,127 @@
+"""The image registry, as this host reaches it; asked without pulling anything.
+
+Two requests: /v2/, by which a registry says that it is one, and the manifest of an image that
+every node needs, kube-proxy of the cluster's version. A registry that answers and lacks the image
+is as bad as none: the next node that joins does not start. Which registry, and whether without
+TLS, the inventory says (image_repository, image_registry_plain_http, kubernetes_version).
+
+Source: OCI Distribution Specification 1.1, "Determining Support", "Checking if content exists".
+"""
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from facts.apiserver_vip import WORDS
+from facts.shell import PRELUDE
+from hale.fact import Command, NotApplicable, Probe, Readings, Source, Unreadable
+from hale.inventory import Host, Inventory
+from hale.standard import Case
+
+KINDS = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+# curl's exit codes that prove a registry which this host cannot use.
+AWAY = (6, 7, 28, 35, 52, 56, 60)
+UNTRUSTED = (
+    "the certificate is not of a CA that this host trusts, not valid now, or of another name"
+)
+UNKNOWN_REPOSITORY = (
+    "the inventory names no image_repository: which registry the nodes pull from is not known"
+)
+
+ASK = """
+need curl grep tr
+ask() {
+  url=$1; shift
+  said=$(curl -q -sSL --noproxy '*' --connect-timeout 3 --max-time 6 -o /dev/null \\
+    -w '\\n@ %{http_code}\\n' "$@" "$url" 2>&1)
+  printf 'url %s %s %s\\n' "$url" "$?" "$(flat "$said")"
+}
+"""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The image whose manifest is asked for, by its name in the repository."""
+
+    image: str
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What came back, and what is wrong."""
+
+    asked: tuple[str, ...]
+    faults: tuple[str, ...]
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        return "; ".join(self.faults) or f"answers: {', '.join(self.asked)}"
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """Both requests in one command, beside the others: nobody may answer."""
+    urls = _urls(cases[0].inventory, cases[0].parameters) if cases else ()
+    if not urls:
+        return ()
+    accept = " ".join(f"-H {shlex.quote(f'Accept: {kind}')}" for kind in KINDS)
+    asks = "\n".join(
+        f"ask {shlex.quote(url)}" + (f" -I {accept}" if "/manifests/" in url else "")
+        for url in urls
+    )
+    return (Command("answers", PRELUDE + ASK + asks, timeout=20, slow=True),)
+
+
+def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+    """What this host got. Raises NotApplicable where no registry is known.
+
+    Raises Unreadable where it could not ask, or is not let in.
+    """
+    urls = _urls(case.inventory, case.parameters)
+    if not urls:
+        raise NotApplicable(UNKNOWN_REPOSITORY)
+    told = {}
+    for line in readings.output("answers").lines:
+        if found := re.fullmatch(r"url (\S+) (\d+) (.*)", line):
+            told[found[1]] = (int(found[2]), found[3].strip())
+    faults = []
+    for url in urls:
+        if url not in told:
+            raise Unreadable(f"there is no whole answer of {url}")
+        code, said = told[url]
+        http = re.search(r"@ (\d{3})", said)
+        why = re.sub(r" after \d+ (ms|milliseconds)", "", said[http.end() :] if http else said)
+        if code in AWAY:
+            word = UNTRUSTED if code == 60 else WORDS[code]
+            faults.append(f"{url}: {word} ({why.strip()})")
+            break  # the second answer would say the same
+        if code or not http:
+            raise Unreadable(f"{url}: {why.strip() or f'curl ended with {code}'}")
+        if http[1] in ("401", "403"):
+            if url.endswith("/v2/"):
+                continue  # a registry that asks for a login is one
+            raise Unreadable(f"{url}: the registry wants a login: HTTP {http[1]}")
+        if http[1] == "404" and not url.endswith("/v2/"):
+            faults.append(f"{url}: the registry does not have it")
+        elif http[1] != "200":
+            faults.append(f"{url}: HTTP {http[1]}")
+    return Runtime(urls, tuple(faults))
+
+
+def _urls(inventory: Inventory, wanted: Parameters) -> tuple[str, ...]:
+    """/v2/ and the manifest; none where the inventory names no repository."""
+    cluster = inventory.cluster
+    registry, _, path = cluster.image_repository.partition("/")
+    if not registry:
+        return ()
+    base = f"http{'' if cluster.plain_http else 's'}://{registry}/v2/"
+    version = cluster.kubernetes_version
+    if not version:
+        return (base,)
+    return (base, f"{base}{f'{path}/' if path else ''}{wanted.image}/manifests/v{version}")

@@ -1,0 +1,181 @@
+"""Which masters hold the VIP, and what moves it from one to another.
+
+Two holders are worse than none: half of the hosts talk to one, half to the other, and both
+see a cluster that works. So every master's own interfaces are read, and all must have answered
+before one holder is enough.
+
+keepalived: its service runs on every master now, and starts at boot. kube-vip: its static pod
+does. An external endpoint has no holder among these hosts.
+
+Sources: ip-address(8); keepalived.conf(5), virtual_ipaddress; kube-vip's "Static Pods".
+"""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from facts import boot_network, units
+from facts.address import USELESS
+from hale.fact import (
+    ClusterReadings,
+    Command,
+    Files,
+    NotApplicable,
+    Probe,
+    Readings,
+    Source,
+    Unreadable,
+)
+from hale.inventory import Host
+from hale.standard import Case
+
+KUBE_VIP = "/etc/kubernetes/manifests/kube-vip.yaml"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The unit that moves the VIP, where the endpoint's kind is keepalived."""
+
+    unit: str
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The masters that hold the VIP. idle: masters whose manager does not run, and how it is."""
+
+    vip: str
+    owners: tuple[str, ...]
+    idle: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        match self.owners:
+            case ():
+                said = f"no master holds the VIP {self.vip}"
+            case (one,):
+                said = f"{one} holds the VIP {self.vip}"
+            case _:
+                said = f"{' and '.join(self.owners)} hold the VIP {self.vip} at once"
+        return "; ".join([said, *self.idle, *self.unread])
+
+
+@dataclass(frozen=True)
+class Persisted:
+    """Why a master's boot does not start the VIP's manager."""
+
+    faults: tuple[str, ...]
+    unread: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        said = self.faults or ("the VIP's manager starts at boot on every master",)
+        return "; ".join([*said, *self.unread])
+
+
+def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+    """ip(8) for exactly the VIP, its manager's state, and the files that start it."""
+    if not cases or "masters" not in host.groups:
+        return ()
+    endpoint, unit = cases[0].inventory.endpoint, cases[0].parameters.unit
+    if endpoint.kind == "external":
+        return ()
+    if endpoint.kind == "kube-vip":
+        state, files = "grep -qx kube-vip /proc/[0-9]*/comm; echo manager $?", [KUBE_VIP]
+    else:
+        state = f"systemctl show {unit} --property=LoadState,ActiveState,SubState"
+        files = [*units.file_patterns(unit), *units.pull_patterns(unit)]
+    vip = shlex.quote(endpoint.vip)
+    return (
+        Files(*files),
+        Command("holder", f"echo of {vip}\nip -o addr show to {vip} || exit\n{state}"),
+    )
+
+
+def runtime(readings: ClusterReadings, case: Case[Parameters]) -> Runtime:
+    """Who holds it. Raises Unreadable where a master could not be asked and nothing is proven."""
+    endpoint = case.inventory.endpoint
+    _applies(case)
+    owners: list[str] = []
+    idle: list[str] = []
+    unread: list[str] = []
+    for host in case.inventory.masters:
+        try:
+            holds, state = _seen(_of(readings, host), case)
+        except Unreadable as error:
+            unread.append(f"{host.name}: {error}")
+            continue
+        owners += [host.name] if holds else []
+        idle += [f"{host.name}: {state}"] if state else []
+    if not case.inventory.masters:
+        raise Unreadable("the inventory names no master")
+    fact = Runtime(endpoint.vip, tuple(owners), tuple(idle), tuple(unread))
+    if unread and len(owners) < 2 and not idle:
+        raise Unreadable("; ".join(unread))
+    return fact
+
+
+def persisted(readings: ClusterReadings, case: Case[Parameters]) -> Persisted:
+    """What a boot starts. Raises Unreadable where that cannot be told."""
+    _applies(case)
+    faults: list[str] = []
+    unread: list[str] = []
+    for host in case.inventory.masters:
+        try:
+            its = _of(readings, host)
+            if case.inventory.endpoint.kind == "kube-vip":
+                found = [] if its.file(KUBE_VIP) else [f"there is no {KUBE_VIP}"]
+            else:
+                found = units.not_at_boot(its, case.parameters.unit)
+        except Unreadable as error:
+            unread.append(f"{host.name}: {error}")
+            continue
+        faults += [f"{host.name}: {fault}" for fault in found]
+    if unread and not faults:
+        raise Unreadable("; ".join(unread))
+    if not case.inventory.masters:
+        raise Unreadable("the inventory names no master")
+    return Persisted(tuple(faults), tuple(unread))
+
+
+def _applies(case: Case[Parameters]) -> None:
+    if case.inventory.endpoint.kind == "external":
+        raise NotApplicable("the endpoint is external: no host of this inventory holds the VIP")
+
+
+def _of(readings: ClusterReadings, host: Host) -> Readings:
+    if host.name not in readings:
+        raise Unreadable("not asked")
+    return readings[host.name]
+
+
+def _seen(its: Readings, case: Case[Parameters]) -> tuple[bool, str]:
+    """Whether this master holds the VIP, and what is wrong with its manager. Raises Unreadable."""
+    vip = case.inventory.endpoint.vip
+    lines = its.output("holder").lines
+    if lines[:1] != [f"of {vip}"]:
+        raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
+    holds = False
+    state: dict[str, str] = {}
+    for line in lines[1:]:
+        words = line.split()
+        if "=" in line and len(words) == 1:
+            name, _, value = line.partition("=")
+            state[name] = value
+        elif words[:1] == ["manager"]:
+            state["ActiveState"] = "active" if words[1] == "0" else "inactive"
+        elif len(words) > 3 and words[2] in ("inet", "inet6"):
+            useless = any(word in words for word in USELESS)
+            holds = holds or (boot_network.plain(words[3]) == vip and not useless)
+        elif words:
+            raise Unreadable(f"ip: {line!r} is no address")
+    if "ActiveState" not in state:
+        raise Unreadable("the state of the VIP's manager is missing in the answer")
+    unit = "kube-vip" if case.inventory.endpoint.kind == "kube-vip" else case.parameters.unit
+    if state.get("LoadState") == "not-found":
+        return holds, f"{unit} is not installed"
+    if state["ActiveState"] != "active":
+        return holds, f"{unit} does not run ({state['ActiveState']})"
+    return holds, ""

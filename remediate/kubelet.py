@@ -1,0 +1,32 @@
+"""A kubelet that is ill is looked at by a person: what is started without knowing why dies again.
+
+Sources: kubernetes.io, "Troubleshooting kubeadm"; systemctl(1).
+"""
+
+from facts.kubelet import Parameters, Persisted, Runtime
+from hale.change import ByHand, Change
+from hale.standard import Case
+
+
+def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+    """Where to look for why it is not healthy."""
+    unit = case.parameters.unit
+    return (
+        ByHand(
+            f"{fact.actual}. `systemctl status {unit}` and `journalctl -u {unit} -n 100` say why; "
+            "often swap (SWAP-OFF), a driver of control groups that is not the runtime's "
+            f"(NODE-CGROUP-DRIVER), or containerd that is down. `systemctl start {unit}` follows. "
+            "A host that has not joined is joined by the cluster's installation."
+        ),
+    )
+
+
+def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
+    """Enable it."""
+    unit = case.parameters.unit
+    return (
+        ByHand(
+            f"{fact.actual}. `systemctl unmask {unit}` where it is masked, and `systemctl enable "
+            f"{unit}`. Where it was never installed, the cluster's installation does that."
+        ),
+    )

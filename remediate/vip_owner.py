@@ -1,0 +1,40 @@
+"""Who holds the VIP is for its manager to say; a person sees why that says otherwise.
+
+Sources: keepalived.conf(5) (unicast_peer, virtual_router_id, nopreempt); RFC 5798.
+"""
+
+from facts.vip_owner import Parameters, Persisted, Runtime
+from hale.change import ByHand, Change
+from hale.standard import Case
+
+
+def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+    """Which two to part, or where to look for why nobody takes it."""
+    if len(fact.owners) > 1:
+        return (
+            ByHand(
+                f"{fact.actual}. Masters that do not hear each other each take it: see on both "
+                "`journalctl -u keepalived -n 50`, that both name the other as unicast_peer with "
+                "the same virtual_router_id, and that protocol 112 passes between them. Where "
+                "keepalived says BACKUP and the address is there all the same, somebody set it by "
+                f"hand: `ip address del {fact.vip}/32 dev <interface>` there."
+            ),
+        )
+    return (
+        ByHand(
+            f"{fact.actual}. On each master `systemctl status keepalived` and `journalctl -u "
+            "keepalived -n 50`: where its health check fails, the apiserver behind the load "
+            "balancer is what to look at (HA-LB-BACKENDS, HA-APISERVER-EACH). Where it was never "
+            "installed, the cluster's installation does that."
+        ),
+    )
+
+
+def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
+    """Enable it."""
+    return (
+        ByHand(
+            f"{fact.actual}. `systemctl enable {case.parameters.unit}` there, or for kube-vip its "
+            "static pod. Where it was never installed, the cluster's installation does that."
+        ),
+    )
