@@ -95,3 +95,11 @@ def test_mounts_are_shared_on_the_host_and_stay_there(host: LabHost) -> None:
         assert "/real/kubelet" not in Path("/proc/self/mountinfo").read_text()
     finally:
         host.run("umount /var/lib/kubelet")
+
+
+def test_a_reset_host_has_none_of_it(host: LabHost) -> None:
+    host.run("echo data > /var/lib/etcd/member; echo config > /var/lib/kubelet/config.yaml")
+    host.reset()
+    assert host.run("ls -A /var/lib/containerd /var/lib/kubelet /var/lib/etcd").stdout == (
+        b"/var/lib/containerd:\n\n/var/lib/etcd:\n\n/var/lib/kubelet:\n"
+    )
