@@ -3,7 +3,8 @@
 Sources: haproxy's Management Guide, 4 "Stopping and restarting", 9.3; haproxy(1) (-c).
 """
 
-from facts.load_balancer import FILE, Parameters, Persisted, Runtime
+from facts.haproxy import FILE
+from facts.load_balancer import Parameters, Persisted, Runtime
 from hale.change import ByHand, Change
 from hale.standard import Case
 
