@@ -1,8 +1,11 @@
-"""What a drill does on a host: one command over a connection of its own, or the power switch."""
+"""What a drill does on a host: one command, or the power switch."""
 
+import re
 import shlex
+import time
 
-from hale.connection import TARGETS, CommandTimeout, HostDown, OutputTooLarge, Session
+from hale.connection import TARGETS, CommandTimeout, HostDown, OutputTooLarge, Session, session_for
+from hale.drill.loop import Clock
 from hale.drill.outage import LIMIT, NoPower, Outage, Power
 from hale.drill.spread import ADMIN, IMAGE, NAME, manifest
 
@@ -16,36 +19,67 @@ class Failed(Exception):
 
 
 def run(host: str, script: str, timeout: float = TIMEOUT) -> str:
-    """Run a script as root; returns what it printed. Raises Failed.
+    """Run a script as root, that may be run twice; returns what it printed. Raises Failed.
 
-    A new connection each time: the host may have been without power in between.
+    Over the connection that there is; where that was lost, because the host was without power
+    in between, over a new one.
     """
-    session = Session(TARGETS[host])
     try:
-        done = session.run(f"/bin/sh -c {shlex.quote(f'{_BEGIN}{script}')}", timeout)
+        try:
+            said = _done(host, session_for(host), script, timeout)
+        except HostDown:
+            session = Session(TARGETS[host])
+            try:
+                said = _done(host, session, script, timeout)
+            finally:
+                session.close()
     except (HostDown, CommandTimeout, OutputTooLarge) as error:
         raise Failed(str(error)) from None
-    finally:
-        session.close()
+    return said.decode(errors="backslashreplace")
+
+
+def _done(host: str, session: Session, script: str, timeout: float) -> bytes:
+    done = session.run(f"/bin/sh -c {shlex.quote(f'{_BEGIN}{script}')}", timeout)
     if done.exit_status:
         said = done.stderr.decode(errors="backslashreplace").strip()
         last = "; ".join(said.splitlines()[-3:]) or f"exit status {done.exit_status}"
         raise Failed(f"{host}: {last}")
-    return done.stdout.decode(errors="backslashreplace")
+    return done.stdout
 
 
 _BEGIN = "export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin\n"
 
 
-def take(outage: Outage, power: Power | None, limit: int = LIMIT) -> None:
-    """Take the part away; returns when it is gone. Raises Failed."""
+def take(outage: Outage, power: Power | None, limit: int = LIMIT) -> float:
+    """Take the part away; returns when it was lost (time.monotonic()). Raises Failed.
+
+    Logging in and getting ready take longer than the blow: the host says when that fell.
+    """
     if not outage.by_power:
-        run(outage.host, outage.take(limit))
-        return
+        return _struck(outage.host, outage.take(limit))
     try:
-        _switch(outage, power).off(outage.host)
+        switch = _switch(outage, power)
+        lost = time.monotonic()
+        switch.off(outage.host)
     except NoPower as error:
         raise Failed(str(error)) from None
+    return lost
+
+
+def _struck(host: str, script: str) -> float:
+    clock, session = Clock(), session_for(host)
+    try:
+        for _ in range(3):
+            sent = time.monotonic()
+            said = session.run("cat /proc/uptime", TIMEOUT).stdout
+            clock.read(sent, time.monotonic(), float(said.split()[0]))
+        said = _done(host, session, script, TIMEOUT)
+    except (HostDown, CommandTimeout, OutputTooLarge) as error:
+        raise Failed(str(error)) from None
+    found = re.search(rb"^lost ([\d.]+)$", said, re.MULTILINE)
+    if not found:
+        raise Failed(f"{host} does not say when it lost it")
+    return float(found[1]) - clock.offset
 
 
 def give(outage: Outage, power: Power | None) -> None:

@@ -4,9 +4,12 @@ Every way back may be walked twice, and finds by itself what there is to do. Wha
 command is given back by the host itself after LIMIT, should nobody be left to do it.
 
 haproxy is killed, and a mask that a reboot forgets keeps systemd from starting it again. An
-apiserver or etcd is killed at once, without the grace that a kubelet gives, and its manifest
-lies beside the folder that the kubelet watches, so that it stays away. Power is what the lab
-cuts; on a site a host is told to reboot, because nobody could switch it on again from here.
+apiserver is killed at once, without the grace that a kubelet gives, and its manifest lies beside
+the folder that the kubelet watches, so that it stays away. etcd is killed as often as the kubelet
+starts it: were its manifest away, the kubelet would have to delete the member's Pod through an
+apiserver that has no etcd, and would wait for that, half a minute at a time, before it looked at
+the manifest again. Power is what the lab cuts; on a site a host is told to reboot, because nobody
+could switch it on again from here.
 
 Sources: systemctl(1), mask --runtime; systemd-run(1); kubernetes.io, "Create static Pods";
 haproxy's Management Guide, "Stopping and restarting HAProxy".
@@ -21,6 +24,8 @@ from hale.errors import HaleError
 from hale.inventory import Inventory
 
 LIMIT = 900  # seconds until a host helps itself
+#: Shell: says, in seconds since the host booted, that the part is lost from now on.
+LOST = 'read -r up _ </proc/uptime; echo "lost $up"\n'
 MANIFESTS = "/etc/kubernetes/manifests"
 ASIDE = "/etc/kubernetes"  # on the same file system, and not watched
 HAPROXY = "haproxy.service"
@@ -72,7 +77,7 @@ class Outage:
         return {
             "vip": "SIGKILL, masked until it is given back",
             "apiserver": "SIGKILL, its manifest moved aside",
-            "etcd": "SIGKILL, its manifest moved aside",
+            "etcd": "SIGKILL, as often as it is started",
         }.get(self.part, "power cut")
 
     @property
@@ -83,7 +88,7 @@ class Outage:
     def take(self, limit: int = LIMIT) -> str:
         """Shell, as root on the host. Ends with 0 when it is gone."""
         if self.part in POWER:
-            return "systemctl --no-block reboot\n"
+            return f"{LOST}systemctl --no-block reboot\n"
         look, take, _ = _SCRIPTS[self.part]
         return f"{look}{_after(limit, self.give())}{take}"
 
@@ -113,14 +118,18 @@ def _manifest(name: str) -> tuple[str, str, str]:
     take = f"""\
 mv -nT {there} {aside}
 sync {ASIDE} {MANIFESTS}
-# Until the kubelet has seen it, it may start what was killed once more.
+{LOST}# Until the kubelet has seen it, it may start what was killed once more.
 for n in 1 2 3 4 5 6 7 8 9 10; do
   pkill -9 -x {name} || [ $n = 1 ] || break
   sleep 0.2
 done
 [ ! -e {there} ] && ! pgrep -x {name} >/dev/null
 """
-    give = f"[ ! -e {aside} ] || mv -nT {aside} {there}\nsync {ASIDE} {MANIFESTS}\n[ -e {there} ]\n"
+    give = f"""\
+[ ! -e {aside} ] || mv -nT {aside} {there}
+sync {ASIDE} {MANIFESTS}
+[ -e {there} ]
+"""
     return look, take, give
 
 
@@ -134,7 +143,7 @@ systemctl --quiet mask --runtime {HAPROXY}
 [ "$({_STATE})" = masked ] || {{
   echo "{HAPROXY} cannot be masked: its unit lies in /etc/systemd/system" >&2; exit 1
 }}
-systemctl --quiet kill --signal=KILL {HAPROXY}
+{LOST}systemctl --quiet kill --signal=KILL {HAPROXY}
 for n in 1 2 3 4 5 6 7 8 9 10; do pgrep -x haproxy >/dev/null || exit 0; sleep 0.1; done
 exit 1
 """,
@@ -144,7 +153,22 @@ systemctl reset-failed {HAPROXY} 2>/dev/null || :
 systemctl --quiet start {HAPROXY}
 """,
 )
-_SCRIPTS = {"vip": _VIP, "apiserver": _manifest("kube-apiserver"), "etcd": _manifest("etcd")}
+_KILLER = "hale-drill-etcd.service"
+_ETCD = (
+    f"""\
+[ -f {MANIFESTS}/etcd.yaml ] && pid=$(pgrep -o -x etcd) || {{
+  echo "no etcd of kubeadm's runs here" >&2; exit 1
+}}
+""",
+    f"""\
+{LOST}systemd-run --quiet --collect --unit={_KILLER} \\
+  /bin/sh -c 'while :; do pkill -9 -x etcd; sleep 0.1; done'
+for n in 1 2 3 4 5 6 7 8 9 10; do kill -0 $pid 2>/dev/null || exit 0; sleep 0.1; done
+exit 1
+""",
+    f"systemctl --quiet stop {_KILLER} 2>/dev/null || :\n",
+)
+_SCRIPTS = {"vip": _VIP, "apiserver": _manifest("kube-apiserver"), "etcd": _ETCD}
 
 
 @dataclass(frozen=True)

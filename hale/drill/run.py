@@ -84,8 +84,7 @@ class Drill:
         told(outage.host, f"taking away {outage.title}: {outage.how}")
         began = _utc()
         self.book.write(Take(outage.part, outage.host, outage.reboots, began))
-        self._zero = time.monotonic()
-        hosts.take(outage, self.power)
+        self._zero = hosts.take(outage, self.power)
         if not outage.reboots:
             self._until(self._served, HEAL if self.replicas else MOST)
             told(outage.host, f"giving back {outage.title}")
