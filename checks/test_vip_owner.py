@@ -1,6 +1,6 @@
 """Chapters 1 and 3: exactly one master holds the VIP, and every master could take it."""
 
-from facts.vip_owner import Persisted, Runtime
+from facts.vip_owner import Drill, Parameters, Persisted, Runtime
 
 
 def test_runtime(vip_owner: Runtime) -> None:
@@ -10,3 +10,7 @@ def test_runtime(vip_owner: Runtime) -> None:
 
 def test_persisted(vip_owner: Persisted) -> None:
     assert not vip_owner.faults
+
+
+def test_drill(vip_owner: Drill, parameters: Parameters) -> None:
+    assert all(wait.seconds <= parameters.failover_seconds for wait in vip_owner.waits)

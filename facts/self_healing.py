@@ -2,22 +2,66 @@
 
 An audit reads only, and nothing that can be read shows what a cluster does when a node is lost.
 
-Source: kubernetes.io, "Kubernetes Self-Healing", "Taints and Tolerations" (eviction).
+Source: kubernetes.io, "Kubernetes Self-Healing", "Taints and Tolerations" (eviction), "Nodes"
+(--node-monitor-grace-period).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hale.fact import Probe
+from hale.drill.measured import Measured
+from hale.fact import Probe, Source, Unreadable
 from hale.inventory import Host
 from hale.standard import Case
+
+DRILLS = ("worker", "master")
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """None."""
+    """Within how many seconds of a node's loss the replicas must be whole on other nodes."""
+
+    heal_seconds: float
+
+
+@dataclass(frozen=True)
+class Healed:
+    """A host that was lost, and after how many seconds the replicas were whole without it."""
+
+    host: str
+    replicas: int
+    seconds: float | None
+
+    def __str__(self) -> str:
+        when = "were not whole" if self.seconds is None else f"were whole {self.seconds:.1f} s"
+        return f"{self.replicas} replicas {when} after {self.host} was lost"
+
+
+@dataclass(frozen=True)
+class Drill:
+    """Every host that was lost with a replica on it."""
+
+    healed: tuple[Healed, ...]
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        return "; ".join(map(str, self.healed))
 
 
 def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
     """Nothing to read."""
     return ()
+
+
+def drill(measured: Sequence[Measured], case: Case[Parameters]) -> Drill:
+    """What the drills of this run show. Raises Unreadable where one shows nothing."""
+    lost = [m for m in measured if m.part in DRILLS]
+    for one in lost:
+        if one.reboots:
+            raise Unreadable(
+                f"{one.host} was only rebooted, and was back before the cluster took it for dead"
+            )
+        if not one.replicas or not one.on_victim:
+            raise Unreadable(f"no replica was on {one.host} when it was lost")
+    return Drill(tuple(Healed(m.host, m.replicas, m.healed) for m in lost))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from facts import boot_network, units
 from facts.address import USELESS
+from hale.drill.measured import Measured
 from hale.fact import (
     ClusterReadings,
     Command,
@@ -29,14 +30,20 @@ from hale.fact import (
 from hale.inventory import Host
 from hale.standard import Case
 
+# The drills that take something from its owner.
+DRILLS = ("vip", "apiserver", "master")
 KUBE_VIP = "/etc/kubernetes/manifests/kube-vip.yaml"
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """The unit that moves the VIP, where the endpoint's kind is keepalived."""
+    """The unit that moves the VIP, where the endpoint's kind is keepalived.
+
+    failover_seconds: for how long nobody may answer through it when its owner loses something.
+    """
 
     unit: str
+    failover_seconds: float
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,29 @@ class Persisted:
     def actual(self) -> str:
         said = self.faults or ("the VIP's manager starts at boot on every master",)
         return "; ".join([*said, *self.unread])
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What was taken away, and the longest time in seconds for which nobody answered then."""
+
+    lost: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"without {self.lost} nobody answered for {self.seconds:.2f} s"
+
+
+@dataclass(frozen=True)
+class Drill:
+    """What a client got through the VIP while its owner lost something."""
+
+    waits: tuple[Wait, ...]
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        return "; ".join(map(str, self.waits))
 
 
 def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
@@ -179,3 +209,14 @@ def _seen(its: Readings, case: Case[Parameters]) -> tuple[bool, str]:
     if state["ActiveState"] != "active":
         return holds, f"{unit} does not run ({state['ActiveState']})"
     return holds, ""
+
+
+def drill(measured: Sequence[Measured], case: Case[Parameters]) -> Drill:
+    """What the drills of this run show. Raises Unreadable where a record proves nothing."""
+    waits = []
+    for one in measured:
+        if one.part in DRILLS:
+            if one.doubt:
+                raise Unreadable(f"{one.part}: {one.doubt}")
+            waits.append(Wait(one.title, one.longest))
+    return Drill(tuple(waits))

@@ -1,0 +1,105 @@
+"""What a drill's measurements come to, by the checks of an audit."""
+
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+import pytest
+
+from hale import inventory, standard
+from hale.audit import Audit
+from hale.drill import verdict
+from hale.drill.measured import Lost, Measured, Stretch, Thing
+from hale.provenance import ROOT
+from hale.selection import Chosen
+from hale.verdicts import Verdict
+from tests.drill.test_picture import drill
+
+
+def nobody(_: Chosen) -> NoReturn:
+    raise AssertionError("no host is asked")
+
+
+@pytest.fixture(scope="module")
+def audit() -> Audit:
+    known = inventory.load(ROOT / "inventory.ini")
+    chosen = tuple(Chosen(h) for h in known.hosts)
+    stated = standard.load(ROOT / "standard")
+    return Audit(known, stated, "document", chosen, nobody, 0.0, {})
+
+
+def said(audit: Audit, *drills: Measured) -> dict[str, tuple[Verdict, str]]:
+    rows, others = verdict.rows(audit, drills)
+    assert len(rows) + len(others) == len(audit.possible)
+    assert all(r.aspect == "drill" and r.host == "cluster" for r in rows)
+    return {r.requirement: (r.verdict, r.actual) for r in rows}
+
+
+def waited(seconds: float, part: str = "vip", **changed: object) -> Measured:
+    return drill(part=part, gaps=(Lost(0.0, seconds, 9),), **changed)
+
+
+def healed(seconds: float | None, **changed: object) -> Measured:
+    values = {"part": "worker", "replicas": 5, "on_victim": True, "given": 100.0, "gaps": ()}
+    things = (Thing("replicas", (Stretch(0.5, seconds),), ""),)
+    return drill(things=things, **(values | changed))
+
+
+def test_a_row_is_judged_by_the_drills_that_measure_it_and_no_others(audit: Audit) -> None:
+    assert set(said(audit, waited(1))) == {"HA-VIP-OWNER"}
+    assert set(said(audit, healed(50))) == {"HA-SELF-HEALING"}
+    assert set(said(audit, drill(part="etcd"))) == set()
+    assert set(said(audit, waited(1), healed(50))) == {"HA-VIP-OWNER", "HA-SELF-HEALING"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wanted"), [(0.0, Verdict.PASS), (5.0, Verdict.PASS), (5.01, Verdict.FAIL)]
+)
+def test_the_longest_wait_decides(audit: Audit, seconds: float, wanted: Verdict) -> None:
+    found, actual = said(audit, waited(0.1), waited(seconds, "apiserver"))["HA-VIP-OWNER"]
+    assert found is wanted
+    assert f"nobody answered for {seconds:.2f} s" in actual
+
+
+def test_a_record_that_proves_nothing_is_unknown(audit: Audit) -> None:
+    found = said(audit, waited(0.1, doubt="the clock jumped"))["HA-VIP-OWNER"]
+    assert found == (Verdict.UNKNOWN, "vip: the clock jumped")
+
+
+@pytest.mark.parametrize(
+    ("measured", "wanted", "why"),
+    [
+        (healed(55.0), Verdict.PASS, "whole 55.0 s after"),
+        (healed(90.5), Verdict.FAIL, "whole 90.5 s after"),
+        (healed(None), Verdict.FAIL, "were not whole"),
+        # Whole only because the host came back: nothing has healed.
+        (healed(55.0, given=50.0), Verdict.FAIL, "were not whole"),
+        (healed(55.0, on_victim=False), Verdict.UNKNOWN, "no replica was on"),
+        (healed(55.0, reboots=True), Verdict.UNKNOWN, "only rebooted"),
+        (healed(55.0, replicas=0), Verdict.UNKNOWN, "no replica was on"),
+    ],
+)
+def test_replicas_must_be_whole_without_the_host(
+    audit: Audit, measured: Measured, wanted: Verdict, why: str
+) -> None:
+    found, actual = said(audit, measured)["HA-SELF-HEALING"]
+    assert found is wanted
+    assert why in actual
+
+
+def test_all_that_was_measured_can_be_written_and_read_again() -> None:
+    one = healed(None)
+    assert msgspec.json.decode(msgspec.json.encode(one), type=Measured) == one
+
+
+def test_a_limit_of_the_site_counts_and_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.ini"
+    text = (ROOT / "inventory.ini").read_text()
+    path.write_text(text + "\n[all:vars]\nhale_ha_vip_owner__failover_seconds=9\n")
+    known = inventory.load(path)
+    chosen = tuple(Chosen(h) for h in known.hosts)
+    stated = standard.load(ROOT / "standard")
+    audit = Audit(known, stated, "document", chosen, nobody, 0.0, {})
+    (row,), _ = verdict.rows(audit, [waited(8.0)])
+    assert row.verdict is Verdict.PASS
+    assert row.overrides[0].value == 9.0
