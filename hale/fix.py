@@ -49,10 +49,11 @@ def audit(
     marker: str = "",
     *,
     say: bool = True,
+    timeout: float | None = None,
 ) -> Path:
     """Run `pytest --hosts=…` and return its folder. Raises HaleError if no audit could be made.
 
-    marker: only these tests, as `pytest -m`. say: let pytest talk.
+    marker: only these tests, as `pytest -m`. say: let pytest talk. timeout: of a login, seconds.
     """
     command = [
         str(Path(sys.executable).parent / "pytest"),
@@ -64,6 +65,8 @@ def audit(
     ]
     if path is not None:
         command.append(f"--inventory={path}")
+    if timeout is not None:
+        command.append(f"--connect-timeout={timeout:g}")
     if marker:
         command.append(f"-m={marker}")
     before = set(reports.glob("*-audit"))

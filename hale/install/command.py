@@ -48,8 +48,6 @@ from hale.inventory import Host, Inventory
 from hale.terminal import printable
 
 GATE, AUDIT = "gate", "audit"
-# Seconds for a login: hosts that build a cluster are busy, and a run is not to end by it.
-LOGIN = 20.0
 
 
 @dataclass(frozen=True)
@@ -189,7 +187,7 @@ def _chosen(asked: Asked) -> list[str]:
 
 def _reachable(known: Inventory) -> None:
     """Every host, before anything is done to any. Raises HaleError naming those that are not."""
-    fix.connect(known, LOGIN)
+    fix.connect(known, gate.LOGIN)
     sessions = {h.name: connection.session_for(h.name) for h in known.hosts}
     for session in sessions.values():
         session.start()
@@ -243,6 +241,7 @@ def _gate(asked: Asked, known: Inventory, folder: Path, console: Console) -> boo
         if not found.open:
             for text in gate.lines([*found.fixable, *found.stuck]):
                 console.print(Text(f"  ✗ {printable(text)}", "red"))
+            console.print("These are red still: see above what became of them, and say it again.")
             return False
     for text in gate.lines(found.accepted):
         console.print(Text(f"  ! despite {printable(text)}", "yellow"))
@@ -315,7 +314,7 @@ def _indented(text: str) -> str:
 def _audit(known: Inventory, folder: Path, despite: Sequence[str]) -> bool:
     """Whether every row is green, but for those that the operator accepts."""
     print(f"▶ {AUDIT}: Audit of everything", flush=True)
-    made = fix.audit(known.path, "all", "document", folder, say=True)
+    made = fix.audit(known.path, "all", "document", folder, say=True, timeout=gate.LOGIN)
     found = results.load(made / "results.json").results
     red = [r for r in found if r.verdict in gate.RED and r.requirement not in despite]
     return not red
@@ -327,7 +326,7 @@ def _audit(known: Inventory, folder: Path, despite: Sequence[str]) -> bool:
 @contextmanager
 def _run(asked: Asked, known: Inventory, folder: Path, kind: str) -> Iterator[Journal]:
     """The cluster-wide lock and the journal. Raises HaleError where somebody else has it."""
-    fix.connect(known, LOGIN)
+    fix.connect(known, gate.LOGIN)
     owner = Owner(provenance.operator(), provenance.source_host(), folder.name, now())
     every = [h.name for h in known.hosts]
     told = apply.teller()
@@ -498,7 +497,7 @@ def kubeconfig(path: Path, out: Path) -> None:
     Never printed. Raises HaleError where no master has one, or the file cannot be written.
     """
     known = inventory.load(path)
-    fix.connect(known, LOGIN)
+    fix.connect(known, gate.LOGIN)
     tried = []
     try:
         for host in known.masters:

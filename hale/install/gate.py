@@ -14,6 +14,8 @@ from hale.verdicts import Verdict
 
 PROFILE = "extended"
 MARKER = f"(({' or '.join(f'chapter{n}' for n in range(3, 10))}) and document) or identity or clock"
+# Seconds for a login: hosts that build a cluster are busy, and a run is not to end by it.
+LOGIN = 20.0
 RED = (Verdict.FAIL, Verdict.UNKNOWN)
 
 
@@ -36,7 +38,7 @@ class Gate:
 
 def look(path: Path, reports: Path, despite: Collection[str]) -> Gate:
     """Audit the hosts and sort what is red. Raises HaleError where that cannot be done."""
-    folder = fix.audit(path, "all", PROFILE, reports, MARKER, say=False)
+    folder = fix.audit(path, "all", PROFILE, reports, MARKER, say=False, timeout=LOGIN)
     red = [r for r in results.load(folder / "results.json").results if r.verdict in RED]
     accepted = tuple(r for r in red if r.requirement in despite)
     red = [r for r in red if r.requirement not in despite]

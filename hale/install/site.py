@@ -28,8 +28,8 @@ class Secrets:
     uploaded: the control plane's certificates lie in the cluster, encrypted with this key.
     """
 
-    token: Secret = field(default_factory=lambda: Secret(_token()))
-    certificate_key: Secret = field(default_factory=lambda: Secret(secrets.token_hex(32)))
+    token: Secret = field(default_factory=lambda: Secret(new_token()))
+    certificate_key: Secret = field(default_factory=lambda: Secret(new_key()))
     uploaded: bool = False
 
     def hidden(self, text: str) -> str:
@@ -41,9 +41,14 @@ class Secrets:
         return text
 
 
-def _token() -> str:
+def new_token() -> str:
     """A bootstrap token: kubernetes.io, "Authenticating with Bootstrap Tokens", its format."""
     return f"{secrets.token_hex(3)}.{secrets.token_hex(8)}"
+
+
+def new_key() -> str:
+    """A certificate key: AES-256, in hexadecimal digits (kubeadm certs certificate-key)."""
+    return secrets.token_hex(32)
 
 
 @dataclass(frozen=True)

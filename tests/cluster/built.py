@@ -1,0 +1,208 @@
+"""A cluster on a lab, and the operator's commands on it in processes of their own."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from hale.apply import journal
+from hale.apply.journal import Story
+from lab.machine import Lab
+
+ROOT = Path(__file__).parents[2]
+# What the secrets of every run of these tests are: they must be found nowhere afterwards.
+TOKEN = "f00d1e.0123456789abcdef"
+KEY = "5ec2e7" + "0f" * 29
+PLANTED = (TOKEN, TOKEN.partition(".")[2], KEY)
+PATIENCE = 1500.0  # seconds for an install on a busy machine
+
+
+@dataclass
+class Running:
+    """A command that runs, and the file that its output goes to."""
+
+    child: "subprocess.Popen[bytes]"
+    out: Path
+
+    def kill(self) -> None:
+        """kill -9, if it still runs."""
+        if self.child.poll() is None:
+            self.child.send_signal(signal.SIGKILL)
+        self.child.wait()
+
+    def completed(self) -> "subprocess.CompletedProcess[str]":
+        """How it ended, and all that it said."""
+        said = [p.read_text(errors="replace") for p in (self.out, self.out.with_suffix(".err"))]
+        return subprocess.CompletedProcess([], self.child.returncode, *said)
+
+
+class Built:
+    """The lab, its inventory, and where the runs' folders are made."""
+
+    def __init__(self, lab: Lab, reports: Path) -> None:
+        self.lab = lab
+        self.inventory = lab.inventory
+        self.reports = reports
+        reports.mkdir(parents=True, exist_ok=True)
+        self.first: subprocess.CompletedProcess[str] | None = None
+        self.sampled: Sampler | None = None
+        self._runs = 0
+
+    def invoke(self, *words: str, timeout: float = PATIENCE) -> "subprocess.CompletedProcess[str]":
+        """`invoke WORDS --inventory … --reports …`, with the planted secrets."""
+        running = self.start(*words)
+        try:
+            running.child.wait(timeout)
+        finally:
+            running.kill()
+        return running.completed()
+
+    def start(self, *words: str) -> "Running":
+        """The same, still running."""
+        task, *options = words
+        more = [] if task == "kubeconfig" else ["--reports", str(self.reports)]
+        given = [] if "--inventory" in options else ["--inventory", str(self.inventory)]
+        self._runs += 1
+        out = self.reports.parent / f"run-{self._runs:03}.txt"
+        with out.open("wb") as stdout, out.with_suffix(".err").open("wb") as stderr:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "tests.cluster.planted", task, *options, *given, *more],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+            )
+        return Running(child, out)
+
+    def install(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """`invoke install --yes`, to its end."""
+        return self.invoke("install", "--yes", *options)
+
+    def reset(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """`invoke reset --yes`, to its end."""
+        return self.invoke("reset", "--yes", "--cluster-name", "kubernetes", *options)
+
+    def stories(self) -> list[Story]:
+        """The journals of all runs, the oldest first."""
+        found = sorted(self.reports.glob(f"*/{journal.NAME}"))
+        return [journal.load(p.parent) for p in found]
+
+    def killed(self, phase: str, delay: float, *options: str) -> bool:
+        """Install, and kill -9 the operator `delay` seconds after that phase began.
+
+        False where the run was over before that.
+        """
+        known = set(self.reports.glob("*-install"))
+        running = self.start("install", "--yes", "--take-lock", *options)
+        try:
+            reached = self.reached(running, known, phase)
+            if reached:
+                time.sleep(delay)
+            return reached and running.child.poll() is None
+        finally:
+            running.kill()
+            time.sleep(3)  # until every sshd has seen it, and the locks are stale
+
+    def reached(self, running: "Running", known: set[Path], phase: str) -> bool:
+        """Wait until the run's journal says that the phase began; False where it ended before.
+
+        known: the folders of runs that were there before.
+        """
+        until = time.monotonic() + PATIENCE
+        while running.child.poll() is None and time.monotonic() < until:
+            for folder in set(self.reports.glob("*-install")) - known:
+                path = folder / journal.NAME
+                lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+                for entry in map(msgspec.json.decode, lines):
+                    if entry["type"] == "phase" and entry["name"] == phase:
+                        return bool(entry["state"] == "begun")
+            time.sleep(0.05)
+        return False
+
+    def kubectl(self, *words: str) -> str:
+        """What kubectl says on the first master that lets it."""
+        for host in self.lab.hosts[:3]:
+            done = host.run(
+                f"kubectl --kubeconfig /etc/kubernetes/admin.conf {' '.join(words)}", check=False
+            )
+            if done.returncode == 0:
+                return done.stdout.decode()
+        raise AssertionError(done.stderr.decode())
+
+    def remains(self, host: str) -> list[str]:
+        """What of a cluster is on a host, looked for without the suite's own probes."""
+        return self.lab[host].run(_REMAINS, timeout=60).stdout.decode().split("\n")[:-1]
+
+
+_REMAINS = r"""
+! [ -S /run/containerd/containerd.sock ] || ctr -n k8s.io containers ls -q | sed 's/^/container /'
+ps -eo args |
+  grep -E '^(/pause|kube-|etcd |/coredns|/usr/bin/kubelet|haproxy|keepalived)|containerd-shim' |
+  grep -v grep | sed 's/^/process /'
+cut -d' ' -f2 /proc/mounts | grep -E '^/var/lib/kubelet/|^/run/netns/|^/run/containerd/' |
+  sed 's/^/mount /'
+ls /sys/class/net | grep -vxE 'lo|eth0' | sed 's/^/interface /'
+{ iptables-save; ip6tables-save; nft list ruleset; } 2>/dev/null | grep -iE 'kube|cni|lab' |
+  sed 's/^/rule /'
+ip -o addr show | grep -F 10.208.1.190 | sed 's/^/vip /'
+ip route | grep -E '10\.244|10\.96' | sed 's/^/route /'
+ss -Hltn | grep -E ':(6443|16443|2379|2380|10250|10256|10257|10259) ' | sed 's/^/port /'
+ls -d /etc/kubernetes /etc/cni/net.d/* /var/lib/etcd/* /var/lib/kubelet/* /var/lib/cni 2>/dev/null |
+  sed 's/^/file /'
+true
+"""
+
+
+class Sampler:
+    """Looks all the time into every process of the machine, which holds the lab's hosts."""
+
+    def __init__(self, built: Built) -> None:
+        self.looks = 0
+        self.found: set[str] = set()
+        self.kubeadm = 0  # how often a kubeadm was seen at work
+        self._built = built
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "Sampler":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        own = os.getpid()
+        secrets = [s.encode() for s in PLANTED]
+        while not self._stop.wait(0.1):
+            self.looks += 1
+            for process in Path("/proc").glob("[0-9]*"):
+                if process.name == str(own):
+                    continue
+                try:
+                    argv = (process / "cmdline").read_bytes()
+                    environ = (process / "environ").read_bytes()
+                except OSError:
+                    continue
+                self.kubeadm += argv.startswith(b"kubeadm\0")
+                for shown, where in ((argv, "argv"), (environ, "environ")):
+                    if any(s in shown for s in secrets):
+                        self.found.add(f"{where}: {shown[:200]!r}")
+
+
+def phases(story: Story) -> dict[str, str]:
+    """Each phase of an install and how it ended."""
+    return {name: entry.state for name, entry in story.phases.items()}

@@ -1,0 +1,129 @@
+"""A cluster as `invoke install` leaves it: audited, said again, its secrets nowhere."""
+
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hale import results
+from hale.install import engine
+from hale.verdicts import Verdict
+from tests.cluster.built import KEY, PLANTED, TOKEN, Built, phases
+
+# Where a host may keep what a run has left: not etcd's own data, which holds the cluster's token.
+_GREP = "grep -rlsaF -e {} /etc /root /run /tmp /var/log /var/lib/hale /var/lib/kubelet /home"
+
+
+def test_all_five_hosts_are_ready_nodes(cluster: Built) -> None:
+    rows = [line.split() for line in cluster.kubectl("get nodes --no-headers").splitlines()]
+    assert {row[0]: row[1] for row in rows} == {h.name: "Ready" for h in cluster.lab.hosts}
+    assert {row[0] for row in rows if "control-plane" in row[2]} == {
+        h.name for h in cluster.lab.hosts if h.plan.role == "masters"
+    }
+    assert {row[4] for row in rows} == {"v1.34.4"}
+
+
+def test_the_audit_at_the_end_is_green(cluster: Built) -> None:
+    if cluster.first is None:
+        pytest.skip("the cluster was there before")
+    (folder,) = cluster.reports.glob("*-install")
+    found = results.load(folder / "audit/results.json").results
+    red = [r for r in found if r.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)]
+    assert not red
+    assert {r.requirement for r in found} >= {"HA-APISERVER-VIP", "HA-ETCD-MEMBERS", "SWAP-OFF"}
+
+
+def test_the_journal_has_every_phase_and_kubeadms_seconds(cluster: Built) -> None:
+    if cluster.first is None:
+        pytest.skip("the cluster was there before")
+    story = next(s for s in cluster.stories() if s.header.kind == "install")
+    assert phases(story) == dict.fromkeys(engine.names(), "done")
+    by_phase = engine.by_phase(story.acts)
+    assert set(by_phase) == {"init", "masters", "workers"}
+    assert all(seconds > 0.5 for seconds in by_phase.values())
+    assert sum(a.kubeadm for a in story.acts) == 5
+
+
+def test_said_again_it_does_nothing(cluster: Built) -> None:
+    done = cluster.install()
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    story = cluster.stories()[-1]
+    assert phases(story) == dict.fromkeys(engine.names(), "skipped")
+    assert story.acts == []
+
+
+def test_the_plan_of_a_cluster_is_that_nothing_is_to_do(cluster: Built) -> None:
+    done = cluster.invoke("install", "--plan")
+    assert done.returncode == 0, done.stderr
+    assert "would:" not in done.stdout
+    assert done.stdout.count("  done") == len(engine.names()) + 1
+
+
+def test_one_master_has_the_vip_and_every_haproxy_three_backends(cluster: Built) -> None:
+    holders = []
+    for host in cluster.lab.hosts[:3]:
+        if "10.208.1.190/" in host.run("ip -o addr show").stdout.decode():
+            holders.append(host.name)
+        said = host.run("echo show stat | socat - /run/haproxy/admin.sock").stdout.decode()
+        rows = [line.split(",") for line in said.splitlines() if line.startswith("apiservers,")]
+        states = {row[1]: row[17] for row in rows}
+        assert states == {**{h.name: "UP" for h in cluster.lab.hosts[:3]}, "BACKEND": "UP"}
+        assert all(row[36] == "L7OK" for row in rows if row[1] != "BACKEND"), "by /readyz"
+    assert len(holders) == 1
+
+
+def test_the_kubeconfig_is_the_operators_alone(cluster: Built, tmp_path: Path) -> None:
+    out = tmp_path / "admin.conf"
+    done = cluster.invoke("kubeconfig", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    text = out.read_text()
+    key = next(line for line in text.splitlines() if "client-key-data" in line).split()[1]
+    assert key not in done.stdout + done.stderr
+    admin = cluster.lab.hosts[0].run("cat /etc/kubernetes/admin.conf").stdout
+    assert out.read_bytes() == admin
+    done = cluster.invoke("kubeconfig", "--out", str(tmp_path / "no/such/folder"))
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+
+
+def test_no_secret_is_left_anywhere(cluster: Built) -> None:
+    if cluster.first is None or cluster.sampled is None:
+        pytest.skip("the cluster was there before")
+    assert cluster.sampled.looks > 20
+    assert cluster.sampled.kubeadm > 5, "kubeadm was at work while we looked"
+    assert cluster.sampled.found == set()
+    shown = cluster.first.stdout + cluster.first.stderr
+    assert not [s for s in PLANTED if s in shown]
+    for path in cluster.reports.rglob("*"):
+        if path.is_file():
+            raw = path.read_bytes()
+            assert not [s for s in PLANTED if s.encode() in raw], path
+    words = " -e ".join((TOKEN, KEY))
+    for host in cluster.lab.hosts:
+        assert host.run(_GREP.format(words), check=False).stdout == b""
+        log = host.run(f"journalctl --no-pager -o cat | grep -cF -e {words}", check=False)
+        assert log.stdout == b"0\n"
+    # They were the run's own: the cluster has the token, until it expires.
+    tokens = cluster.kubectl("-n kube-system get secrets -o name")
+    assert f"bootstrap-token-{TOKEN.partition('.')[0]}" in tokens
+
+
+def test_the_wrong_names_reset_nothing(cluster: Built) -> None:
+    for words, said in (
+        (("--yes", "--cluster-name", "berlin"), "the cluster's name is 'kubernetes', not 'berlin'"),
+        (("--yes",), "say which cluster goes: --cluster-name NAME"),
+        (("--cluster-name", "kubernetes"), "say --yes to reset without asking"),
+    ):
+        done = cluster.invoke("reset", *words)
+        assert (done.returncode, said in done.stderr) == (1, True), done.stderr
+    assert isinstance(cluster.kubectl("get nodes"), str)
+
+
+def test_a_reset_that_costs_the_quorum_is_refused(cluster: Built) -> None:
+    done: subprocess.CompletedProcess[str] = cluster.reset("--hosts", "k8s-master-02,k8s-master-03")
+    assert done.returncode == 1
+    assert "etcd has 3 members, and 2 of them are its majority" in done.stderr
+    assert "--i-accept-losing-quorum" in done.stderr
+    assert cluster.stories()[-1].acts == []

@@ -1,0 +1,199 @@
+"""The cluster taken off its hosts and built again: over wrong inputs, kills and power cuts.
+
+The last of this folder: it leaves the cluster whole, for whoever comes after in the same run.
+"""
+
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from hale.install import engine
+from tests.cluster.built import Built, phases
+
+SOAK = bool(os.environ.get("HALE_SOAK"))
+SEED = os.environ.get("HALE_SEED") or f"{random.SystemRandom().randrange(1 << 32)}"
+
+WORKS = "[ -e /var/lib/dpkg/info/kubelet.list ]"
+
+
+def test_a_part_may_go_and_come_back(cluster: Built) -> None:
+    """One worker, then one master: the rest stays a cluster, and both join again."""
+    done = cluster.reset("--hosts", "k8s-node-02,k8s-master-03")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    for name in ("k8s-node-02", "k8s-master-03"):
+        assert cluster.remains(name) == []
+    nodes = cluster.kubectl("get nodes -o name").split()
+    assert nodes == ["node/k8s-master-01", "node/k8s-master-02", "node/k8s-node-01"]
+    done = cluster.install()
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+def test_reset_leaves_nothing(cluster: Built) -> None:
+    done = cluster.reset()
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    left = {host.name: cluster.remains(host.name) for host in cluster.lab.hosts}
+    assert left == {host.name: [] for host in cluster.lab.hosts}
+    for host in cluster.lab.hosts:  # packages and host requirements stay
+        host.run(WORKS)
+        host.run("grep -q master.k8s.io /etc/hosts && [ $(cat /proc/sys/net/ipv4/ip_forward) = 1 ]")
+    masters = cluster.lab.hosts[:3]
+    assert all(b"Hale" not in h.run("cat /etc/haproxy/haproxy.cfg").stdout for h in masters)
+    done = cluster.reset()
+    assert done.returncode == 0, "again, of nothing: " + done.stdout[-3000:]
+
+
+def edited(cluster: Built, old: str, new: str) -> Path:
+    """The inventory with one line changed, beside it, so that its files are found."""
+    text = cluster.inventory.read_text()
+    assert old in text
+    path = cluster.inventory.with_name("edited.ini")
+    path.write_text(text.replace(old, new))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("phase", "old", "new", "said"),
+    [
+        (
+            "gate",
+            "k8s-master-03 ansible_host=10.208.1.195\n",
+            "",
+            "NODES-ODD-MASTERS inventory on cluster: FAIL: the inventory names 2 masters",
+        ),
+        (
+            "packages",
+            "kubernetes_version=1.34.4",
+            "kubernetes_version=1.34.9",
+            "no kubeadm 1.34.9 in the repository; it has: 1.34.4-",
+        ),
+        ("packages", "apt_key=apt-key.asc", "apt_key=known_hosts", "NO_PUBKEY"),
+        ("images", "10.208.1.1:5000/k8s", "10.208.1.1:5000/nowhere", "nowhere/"),
+    ],
+    ids=["two-masters", "no-such-version", "another-key", "no-such-image"],
+)
+def test_wrong_inputs(cluster: Built, phase: str, old: str, new: str, said: str) -> None:
+    """Each is told before anything is built by it, and mended by a run with the right one."""
+    path = edited(cluster, old, new)
+    try:
+        done = cluster.install("--inventory", str(path), "--to", phase)
+    finally:
+        path.unlink()
+    told = done.stdout + done.stderr
+    assert (done.returncode, said in told) == (1, True), told[-3000:]
+    assert all(cluster.remains(h.name) == [] for h in cluster.lab.hosts if phase == "packages")
+
+
+def test_a_vip_that_somebody_has(cluster: Built) -> None:
+    stranger = cluster.lab["k8s-node-01"]
+    stranger.run("ip addr add 10.208.1.190/32 dev eth0")
+    try:
+        done = cluster.install("--only", "load_balancer")
+    finally:
+        stranger.run("ip addr del 10.208.1.190/32 dev eth0")
+    assert done.returncode == 1
+    assert "the VIP 10.208.1.190 is in use by somebody else" in done.stdout, done.stdout[-2000:]
+    assert all(b"Hale" not in h.run("cat /etc/haproxy/haproxy.cfg").stdout
+               for h in cluster.lab.hosts[:3])  # fmt: skip
+
+
+def test_a_vrrp_id_that_somebody_speaks(cluster: Built) -> None:
+    """A keepalived of somebody else's, by multicast, with the same id."""
+    stranger = cluster.lab["k8s-master-01"]
+    conf = (
+        "vrrp_instance other { state MASTER interface eth0 virtual_router_id 51 priority 10 "
+        "advert_int 1 virtual_ipaddress { 10.208.1.189/32 } }"
+    )
+    stranger.run(f"echo '{conf}' >/run/other.conf; ip addr add 10.208.1.88/24 dev eth0")
+    stranger.run("keepalived -f /run/other.conf -p /run/o.pid -r /run/ov.pid --vrrp")
+    try:
+        done = cluster.install("--only", "load_balancer")
+    finally:
+        stranger.run("kill $(cat /run/o.pid); ip addr del 10.208.1.88/24 dev eth0; sleep 1")
+    said = done.stdout
+    assert done.returncode == 1
+    # By a master's own address it looks like one of ours to the others: another says so.
+    assert "speaks VRRP with the id 51 already" in said or "port" in said, said[-2000:]
+
+
+@pytest.mark.parametrize("port", [6443, 16443])
+def test_a_port_that_somebody_has(cluster: Built, port: int) -> None:
+    host = cluster.lab["k8s-master-02"]
+    host.run(f"systemd-run -q --unit=taken socat TCP-LISTEN:{port},fork,reuseaddr /dev/null")
+    try:
+        phase = "init" if port == 6443 else "load_balancer"
+        done = cluster.install("--to" if phase == "init" else "--only", phase)
+    finally:
+        host.run("systemctl stop taken")
+    assert done.returncode == 1
+    assert f"k8s-master-02: port {port} is taken by socat" in done.stdout, done.stdout[-3000:]
+    assert not host.run("ls -d /etc/kubernetes/manifests/*.yaml", check=False).stdout
+
+
+def test_a_host_that_is_off(cluster: Built) -> None:
+    host = cluster.lab["k8s-node-02"]
+    host.power_off()
+    try:
+        done = cluster.install("--to", "packages")
+    finally:
+        host.power_on()
+    assert done.returncode == 1
+    assert "nothing was changed: k8s-node-02" in done.stderr
+
+
+def points() -> list[tuple[str, float]]:
+    """Where the operator is killed: a phase, and seconds after it began. 0 is the border."""
+    dice = random.Random(SEED)
+    every = [
+        (name, delay)
+        for name in engine.names()
+        for delay in (0.0, dice.uniform(0.2, 2.0), dice.uniform(2.0, 8.0))
+    ]
+    if SOAK:
+        return every
+    border = [p for p in every if p[1] == 0.0]
+    inside = [p for p in every if p[1] and p[0] in ("init", "masters", "workers", "images")]
+    drawn = {dice.choice(border), dice.choice(inside)}
+    return [p for p in every if p in drawn]
+
+
+def test_the_operator_is_killed(cluster: Built) -> None:
+    """kill -9 at each of the points on the way of one install; the last run ends it."""
+    assert cluster.reset("--take-lock").returncode == 0
+    for phase, delay in points():
+        cluster.killed(phase, delay)
+    done = cluster.install("--take-lock")
+    assert done.returncode == 0, f"HALE_SEED={SEED}\n{done.stdout[-5000:]}\n{done.stderr[-1000:]}"
+    assert set(phases(cluster.stories()[-1]).values()) <= {"done", "skipped"}
+
+
+@pytest.mark.parametrize(
+    ("phase", "host", "delays"),
+    [("init", "k8s-master-01", (1.0, 12.0)), ("masters", "k8s-master-02", (2.0, 18.0))],
+    ids=["init", "join"],
+)
+def test_a_host_loses_its_power(
+    cluster: Built, phase: str, host: str, delays: tuple[float, float]
+) -> None:
+    """The run ends by itself and says where; the next one ends in the same healthy cluster."""
+    dice = random.Random(f"{SEED} {phase}")
+    delay = dice.uniform(*delays)
+    where = f"{delay:.1f} s into {phase}, HALE_SEED={SEED}"
+    assert cluster.reset("--take-lock").returncode == 0
+    known = set(cluster.reports.glob("*-install"))
+    running = cluster.start("install", "--yes")
+    try:
+        assert cluster.reached(running, known, phase), where
+        time.sleep(delay)
+        cluster.lab[host].power_off()
+        running.child.wait(900)
+    finally:
+        running.kill()
+    first = running.completed()
+    assert first.returncode in (0, 1), f"{where}: {first.stderr[-2000:]}"
+    assert first.returncode == 0 or host in first.stdout, where
+    cluster.lab[host].power_on()
+    done = cluster.install("--take-lock")
+    assert done.returncode == 0, f"{where}\n{done.stdout[-5000:]}\n{done.stderr[-1000:]}"

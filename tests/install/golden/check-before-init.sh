@@ -1,0 +1,5 @@
+#!/bin/sh
+# written by Hale: may this master hold the VIP?
+# There is no cluster yet whose CA could vouch for an answer: an open port has to do.
+curl -q -s -o /dev/null --noproxy '*' --max-time 1 http://127.0.0.1:16443/
+[ $? != 7 ]
