@@ -5,6 +5,7 @@ phases/<phase>/<what-it-shows>.toml has `[outputs.<host>]` with each command's o
 `left`, `refusals` and `steps`; each step as `host: title`, waves parted by `--`.
 """
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from hale.errors import HaleError
 from hale.install import engine
 from hale.install.step import Seen
+from remediate.cluster import load_balancer, readyz, templates
 from tests.install import sites
 
 HERE = Path(__file__).parent / "phases"
@@ -31,14 +33,29 @@ def told(module: Any, site: Any, found: Seen) -> list[str]:
     return lines[:-1] if lines[-1:] == ["--"] else lines
 
 
+def digests(outputs: dict[str, dict[str, str]], module: Any, site: Any, found: Seen) -> None:
+    """`{sha256 PATH}` is of what the phase wants to have there; golden/ has the contents."""
+    writes = getattr(load_balancer if module is readyz else module, "_files", None)
+    for host in site.inventory.hosts:
+        text = outputs[host.name].get("written.files", "")
+        if "{sha256 " in text:
+            wanted = writes(site, found, host) if writes else {}
+            digest = {path: templates.digest(content) for path, content in wanted.items()}
+            for path in re.findall(r"\{sha256 (\S+)\}", text):
+                text = text.replace(f"{{sha256 {path}}}", digest[path])
+            outputs[host.name]["written.files"] = text
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_phase(case: Path, tmp_path: Path) -> None:
     given = tomllib.loads(case.read_text())
     site = sites.made(tmp_path, given.get("inventory", ""))
     everywhere = given["outputs"].pop("*", {})
     outputs = {h.name: everywhere | given["outputs"].get(h.name, {}) for h in site.inventory.hosts}
-    found = sites.seen(outputs, given.get("files", {}))
     module: Any = engine.load(case.parent.name)
+    files = given.get("files", {})
+    digests(outputs, module, site, sites.seen(outputs, files))
+    found = sites.seen(outputs, files)
     assert list(module.left(site, found)) == given["left"]
     assert list(engine.refusals(module, site, found)) == given.get("refusals", [])
     if "raises" in given:
