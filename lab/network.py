@@ -90,7 +90,8 @@ addr add {OPERATOR_ADDRESS}/{NETWORK.prefixlen} dev {BRIDGE}
 link set {BRIDGE} up
 """
     run(["ip", "-netns", name, "-batch", "-"], input=batch, keep=keep)
-    _sysctl(name, "net.ipv4.ip_forward=1", keep)
+    # Whoever asks for what is not there is told so each time (icmp(7)), and never left waiting.
+    _sysctl(name, "net.ipv4.ip_forward=1\nnet.ipv4.icmp_ratelimit=0", keep)
 
 
 def plug_in(lab: str, host: HostPlan, keep: Sequence[int]) -> None:
