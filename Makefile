@@ -36,8 +36,9 @@ format: .venv/.complete ## put the code into its style
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-bench: .venv/.complete ## compare the speed with stock testinfra, in one run (10 minutes)
-	.venv/bin/python -m bench
+bench: .venv/.complete ## compare the speed with stock testinfra, ansible-core and pyinfra (20 minutes)
+	.venv/bin/python -m bench audit
+	.venv/bin/python -m bench fix
 
 lock: .venv/.complete ## pin the newest versions that pyproject.toml allows
 	.venv/bin/uv pip compile --system-certs pyproject.toml --group dev --group bench --universal --upgrade \

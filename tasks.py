@@ -117,7 +117,7 @@ def fix(
             )
             whole = command.apply(asked, wanted, Path(plan) if plan else None)
             raise Exit(code=0 if whole else 1)
-        run = planner.audit(path, hosts, profile, folder)
+        run = planner.audit(path, hosts, profile, folder, planner.marker(wanted))
         made = planner.make(run, wanted)
         if out:
             plans.save(made, Path(out))

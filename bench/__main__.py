@@ -1,4 +1,6 @@
-"""`python -m bench`: how fast an audit is, against the floor and against stock testinfra.
+"""`python -m bench audit`: how fast an audit is, against the floor and against stock testinfra.
+
+`python -m bench fix`: how fast hosts are mended, against ansible-core and pyinfra (bench/mend.py).
 
 Everything is measured side by side in one run: a round runs each contender once, and what
 counts are medians, and ratios between runs that were neighbours in time. A contender that judged
@@ -23,7 +25,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from bench import page
+from bench import mend, page
 from bench.contenders import LEAST_TESTS, Arena, Contender, Done, RunFailed, contenders, run
 from bench.hosts import prepare
 from bench.measured import Disagreement, compare, repeats
@@ -35,11 +37,13 @@ from lab.machine import LabError, LabUnavailable, raised
 SHORT = ("audit", "floor", "reports")
 ROUND = (*SHORT, "whole", "control", *SHORT, "paramiko", *SHORT, "stock")
 SLOW = "stock"
+RESULTS = ROOT / "bench" / "results.md"
 QUICK_ROUNDS = 1
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("what", choices=("audit", "fix"), nargs="?", default="audit")
     parser.add_argument("--rounds", type=int, default=5, help="how many rounds (default: 5)")
     parser.add_argument(
         "--quick",
@@ -56,8 +60,10 @@ def main() -> int:
             tempfile.TemporaryDirectory(prefix="hale-bench-") as folder,
             raised(f"test-{os.getpid()}-bench", console.print) as lab,
         ):
-            prepare(lab)
             arena = Arena(lab, Path(folder))
+            if options.what == "fix":
+                return _mend(arena, options.rounds, options.quick, console)
+            prepare(lab)
             measured = _measure(arena, options.rounds, options.quick, console)
     except KeyboardInterrupt:
         console.print("stopped; the lab is taken down")
@@ -72,9 +78,23 @@ def main() -> int:
     if options.quick:
         console.print(f"--quick: {QUICK_ROUNDS} round of {SLOW}, results.md not written")
     else:
-        (ROOT / "bench" / "results.md").write_text(page.markdown(measured))
+        page.put(RESULTS, page.TITLE, page.markdown(measured))
         console.print("written: bench/results.md")
     return 0 if all(verdict.reached for verdict in page.verdicts(measured)) else 1
+
+
+def _mend(arena: Arena, rounds: int, quick: bool, console: Console) -> int:
+    mended = mend.measure(
+        arena, QUICK_ROUNDS if quick else rounds, lambda: os.getloadavg()[0], console
+    )
+    console.print()
+    console.print(mend.table(mended))
+    for verdict in mend.verdicts(mended):
+        console.print(str(verdict), style="green" if verdict.reached else "bold red")
+    if not quick:
+        page.put(RESULTS, mend.TITLE, mend.markdown(mended))
+        console.print("written: bench/results.md")
+    return 0 if all(verdict.reached for verdict in mend.verdicts(mended)) else 1
 
 
 def _measure(arena: Arena, rounds: int, quick: bool, console: Console) -> page.Measured:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 from xml.etree import ElementTree
 
 from bench.measured import Test, Verdicts, merged
@@ -34,6 +35,9 @@ TIMEOUT = 600.0
 _NOISE = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTEST_ADDOPTS", "PYTEST_PLUGINS")
 _STOCK_ID = re.compile(r"test_(\w+)_([a-z]+)\[\d+-\w+://(.+)\]")
 _SUMMARY = re.compile(r"^=+ (?:.* )?(\d+) passed in ", re.M)
+
+
+T = TypeVar("T")
 
 
 class RunFailed(Exception):
@@ -94,6 +98,10 @@ class Arena:
         seconds, _, tests = self._audit(folder)
         return Done(seconds, tests)
 
+    def judged(self, folder: Path, *options: str) -> list[tuple[Test, str]]:
+        """Every test's verdict, by an audit with these options."""
+        return self._audit(folder, *options)[1]
+
     def _audit(self, folder: Path, *options: str) -> tuple[float, list[tuple[Test, str]], int]:
         seconds = self._pytest(
             folder,
@@ -127,7 +135,7 @@ class Arena:
     def _floor(self, folder: Path, *options: str) -> Done:
         ssh = [shlex.join(["ssh", "-F", str(self.ssh_config), host, "true"]) for host in self.hosts]
         script = "p=; " + " ".join(f"{one} & p=$p\\ $!;" for one in ssh)
-        login = self._timed(folder, ["sh", "-c", f"{script} for i in $p; do wait $i || exit; done"])
+        login = self.timed(folder, ["sh", "-c", f"{script} for i in $p; do wait $i || exit; done"])
         pytest = self._pytest(folder, *options, tree="empty")
         passed = _SUMMARY.search(_said(folder))
         return Done(
@@ -173,19 +181,39 @@ class Arena:
 
     # --- running ---
 
+    def in_folder(self, does: Callable[[Path], T]) -> T:
+        """Do it in an empty folder, which is removed again."""
+        folder = self.folder / "run"
+        folder.mkdir()
+        try:
+            return does(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
     def _pytest(self, folder: Path, *options: str, tree: str = "") -> float:
         """Seconds that pytest took with the audit's tests, or with those of bench/TREE."""
         words = [sys.executable, "-m", "pytest", "-o", f"cache_dir={folder}/cache", *options]
         if tree:
             words += ["-c", f"{ROOT}/bench/{tree}/pytest.ini", f"{ROOT}/bench/{tree}"]
-        return self._timed(folder, words, accepted=(0, 1))
+        return self.timed(folder, words, accepted=(0, 1))
 
-    def _timed(self, folder: Path, words: Sequence[str], accepted: Sequence[int] = (0,)) -> float:
+    def timed(
+        self,
+        folder: Path,
+        words: Sequence[str],
+        accepted: Sequence[int] = (0,),
+        more: Mapping[str, str] | None = None,
+    ) -> float:
+        """Seconds that a command took in the operator's namespace; `more` of its environment.
+
+        Raises RunFailed for another exit status than those that are accepted.
+        """
         environment = {k: v for k, v in os.environ.items() if k not in _NOISE}
         environment |= {
             "PYTHONPYCACHEPREFIX": str(self.folder / "compiled"),
             "BENCH_TESTS": str(self.tests),
             "BENCH_REPEAT": str(self.repeat),
+            **(more or {}),
         }
         with (folder / "said").open("wb") as said:
             began = time.perf_counter()
@@ -225,12 +253,7 @@ def contenders(arena: Arena) -> list[Contender]:
 
 def run(contender: Contender, arena: Arena) -> Done:
     """One run in a folder of its own, which is removed again."""
-    folder = arena.folder / "run"
-    folder.mkdir()
-    try:
-        return contender.run(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    return arena.in_folder(contender.run)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

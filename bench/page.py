@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from bench.contenders import Done
 from bench.measured import Ratio, Series, ratio
 from hale import provenance
 
+TITLE = "How fast"
 WIDTH = 10  # of the longest bar, in characters
 PACKAGES = ("pytest", "pytest-testinfra", "pytest-xdist", "pytest-html", "paramiko")
 
@@ -85,11 +87,10 @@ def table(measured: Measured) -> Table:
 
 def markdown(measured: Measured) -> str:
     """The page that is kept. It names no host and no path of the machine."""
-    when = datetime.fromtimestamp(measured.ended, UTC)
     lines = [
-        "# How fast",
+        f"# {TITLE}",
         "",
-        f"Written by `make bench` on {when:%Y-%m-%d %H:%M} UTC. Audit of {measured.hosts} hosts "
+        f"Written by `make bench` on {when(measured.ended)}. Audit of {measured.hosts} hosts "
         f"of the lab, chapters 4 to 9, every requirement {measured.repeat} times: "
         f"{measured.tests} tests in each contender but the whole audit. Every round ran all "
         "contenders one after the other, each from cold, the short ones three times between the "
@@ -117,12 +118,27 @@ def markdown(measured: Measured) -> str:
         "`document` with all chapters once; most of its time it waits for a VIP that nobody "
         "answers.",
         "",
-        "| machine | |",
-        "|---|---|",
-        *(f"| {name} | {value} |" for name, value in _machine(measured)),
+        *machine(measured.load, PACKAGES),
         "",
     ]
     return "\n".join(lines)
+
+
+def put(path: Path, title: str, text: str) -> None:
+    """Put a section into a page in its old one's place, or at the end; its title begins it."""
+    page = path.read_text() if path.exists() else ""
+    sections = re.split(r"^(?=# )", page, flags=re.M)
+    mine = [n for n, section in enumerate(sections) if section.startswith(f"# {title}\n")]
+    if mine:
+        sections[mine[0]] = text if mine[0] == len(sections) - 1 else f"{text}\n"
+    else:
+        sections[-1:] = [f"{sections[-1].rstrip()}\n\n{text}" if page else text]
+    path.write_text("".join(sections))
+
+
+def when(seconds: float) -> str:
+    """A time for people."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _cells(measured: Measured, key: str) -> tuple[str, str, str, str]:
@@ -149,7 +165,13 @@ def _bar(length: float) -> str:
     return "█" * whole + (chr(0x2590 - rest) if rest else "")
 
 
-def _machine(measured: Measured) -> list[tuple[str, str]]:
+def machine(load: tuple[float, float], packages: Sequence[str]) -> list[str]:
+    """What it was measured on, and with, as the lines of a table."""
+    rows = (f"| {name} | {value} |" for name, value in _machine(load, packages))
+    return ["| machine | |", "|---|---|", *rows]
+
+
+def _machine(load: tuple[float, float], packages: Sequence[str]) -> list[tuple[str, str]]:
     cpu = _field("/proc/cpuinfo", "model name")
     kib = int(_field("/proc/meminfo", "MemTotal").split()[0])
     ssh = subprocess.run(["ssh", "-V"], capture_output=True, text=True).stderr.strip()
@@ -157,10 +179,10 @@ def _machine(measured: Measured) -> list[tuple[str, str]]:
         ("processor", f"{cpu}, {len(os.sched_getaffinity(0))} cores"),
         ("memory", f"{kib / 1024 / 1024:.1f} GiB"),
         ("kernel", platform.release()),
-        ("load average", f"{measured.load[0]:.1f} before, {measured.load[1]:.1f} after"),
+        ("load average", f"{load[0]:.1f} before, {load[1]:.1f} after"),
         ("revision", str(provenance.Revision())),
         ("Python", platform.python_version()),
-        *((name, metadata.version(name)) for name in PACKAGES),
+        *((name, metadata.version(name)) for name in packages),
         ("ssh", ssh),
     ]
 

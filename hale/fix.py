@@ -3,11 +3,11 @@
 The audit is pytest's, in a process of its own; the plan starts from its evidence and verdicts.
 """
 
-import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from hale import (
     standard,
     transports,
 )
+from hale.apply import writer
 from hale.audit import Audit, fact, from_evidence
 from hale.change import (
     Doable,
@@ -39,6 +40,12 @@ from hale.inventory import Inventory
 from hale.plan import HostPlan, Plan, Red
 from hale.results import Results, Row
 from hale.verdicts import Verdict
+
+# Seconds for a login. More than an audit waits: a host that is busy is not off, and a run that
+# changes hosts must not end half-way for it.
+PATIENCE = 15.0
+# Subjects that tell what a host is in its cluster.
+STANDING = ADDRESS, HOSTNAME = "address", "hostname"
 
 
 def audit(
@@ -61,6 +68,7 @@ def audit(
         f"--hosts={hosts}",
         f"--profile={profile}",
         f"--reports={reports}",
+        f"--connect-timeout={PATIENCE:g}",
         "-qq",
     ]
     if path is not None:
@@ -90,6 +98,18 @@ def requirements(words: str) -> list[str]:
     return wanted
 
 
+def marker(only: Sequence[str]) -> str:
+    """What `pytest -m` must select for these requirements; nothing, so all, where none is named.
+
+    Always with them: what tells which host is a node of a cluster, and who has the VIP.
+    """
+    if not only:
+        return ""
+    stated = standard.load(provenance.ROOT / "standard").requirements
+    subjects = {r.subject for r in stated if r.id in only} | set(STANDING)
+    return " or ".join(sorted(subjects))
+
+
 def make(run: Path, only: Sequence[str] = ()) -> Plan:
     """The plan for what the audit in that folder found red.
 
@@ -101,7 +121,13 @@ def make(run: Path, only: Sequence[str] = ()) -> Plan:
     judged = judged_again(run)
     known, stated = judged.inventory, judged.standard
     connect(known)
-    hosts = [_host(judged, name, found, only, reader(known, name)) for name in _order(found)]
+    names = _order(found)
+
+    def one(name: str) -> HostPlan:
+        return _host(judged, name, found, only, reader(known, name))
+
+    with ThreadPoolExecutor(max_workers=len(names)) as pool:
+        hosts = list(pool.map(one, names))
     return plan.sealed(
         Plan(
             schema=plan.SCHEMA,
@@ -125,7 +151,7 @@ def judged_again(run: Path) -> Audit:
     return Audit(known, stated, saved.profile, chosen, _no_transport, 0.0, saved.hosts)
 
 
-def connect(known: Inventory, timeout: float = 5.0) -> None:
+def connect(known: Inventory, timeout: float = PATIENCE) -> None:
     """Make the inventory's hosts known to our connection; `timeout` of a login in seconds."""
     for host in known.hosts:
         connection.TARGETS[host.name] = transports.target(
@@ -169,20 +195,17 @@ def _host(
 
 
 def reader(known: Inventory, name: str) -> plan.Contents:
-    """Reads a file's very bytes, over our own connection; None for no file."""
+    """Reads a host's files over our own connection. Raises HaleError for one that it cannot."""
     if all(h.name != name for h in known.hosts):
         raise HaleError(f"{name} is not in the inventory: only its hosts can be mended.")
 
-    def read(path: str) -> bytes | None:
-        quoted = shlex.quote(path)
-        asked = f"if [ -e {quoted} ] || [ -L {quoted} ]; then cat {quoted}; else exit 44; fi"
-        done = connection.session_for(name).run(f"/bin/sh -c {shlex.quote(asked)}")
-        if done.exit_status == 44:
-            return None
-        if done.exit_status != 0:
-            said = done.stderr.decode(errors="backslashreplace").strip()
-            raise HaleError(f"{name}: {path}: {said}")
-        return done.stdout
+    def read(paths: Sequence[str]) -> dict[str, bytes | None]:
+        found: dict[str, bytes | None] = {}
+        for path, content in writer.read(connection.session_for(name), paths).items():
+            if isinstance(content, writer.Failed):
+                raise HaleError(f"{name}: {path}: {content}")
+            found[path] = content
+        return found
 
     return read
 

@@ -8,7 +8,7 @@ longer holds; the plan carries a SHA-256 over its content.
 import difflib
 import hashlib
 import importlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,8 @@ class Red(msgspec.Struct, frozen=True):
     fact: Any
 
 
-Contents = Callable[[str], bytes | None]
+# Files' bytes as they are now, None for no file.
+Contents = Callable[[Sequence[str]], Mapping[str, bytes | None]]
 
 
 def remedy(case: Case[Any], fact: Fact) -> tuple[Change, ...]:
@@ -110,7 +111,7 @@ def remedy(case: Case[Any], fact: Fact) -> tuple[Change, ...]:
 def host_plan(
     host: str, machine_id: str, red: Sequence[Red], unknown: Iterable[Row], read: Contents
 ) -> HostPlan:
-    """One host's plan. `read` gives a file's bytes as they are now, or None for no file.
+    """One host's plan. `read` is asked once, for all files that are to be edited.
 
     Raises edit.Moved where a file is not as the facts have it.
     """
@@ -131,10 +132,11 @@ def host_plan(
             if isinstance(change, FileChange):
                 files.setdefault(change.path, []).append(change)
     steps = []
+    present = read(list(files)) if files else {}
     for change in sorted(order, key=_rank):
         if isinstance(change, FileChange):
             wanted = tuple(dict.fromkeys(asked_by[_key(change)]))
-            steps.append(_file_step(wanted, files[change.path], read(change.path)))
+            steps.append(_file_step(wanted, files[change.path], present[change.path]))
         else:
             steps.append(Step(tuple(dict.fromkeys(asked_by[_key(change)])), change))
     notes = tuple(dict.fromkeys(by_hand))

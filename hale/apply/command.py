@@ -76,7 +76,8 @@ def apply(asked: Asked, only: Sequence[str], approved: Path | None) -> bool:
     if made is not None:
         path, profile = Path(made.inventory), made.profile
         hosts = _of_the_plan(made, hosts, path)
-    before = fix.audit(path, hosts, profile, asked.reports)
+    marker = fix.marker(only)
+    before = fix.audit(path, hosts, profile, asked.reports, marker)
     found = results.load(before / "results.json")
     made = fix.make(before, only) if made is None else _approved(made, found)
     print("\n".join(fix.lines(made)), flush=True)
@@ -88,7 +89,7 @@ def apply(asked: Asked, only: Sequence[str], approved: Path | None) -> bool:
     folder = _folder(asked.reports, "fix")
     before = before.rename(folder / "before")
     ok = _carry_out(made, folder, asked, before, "fix", "")
-    after = _again(path, made, profile, folder)
+    after = _again(path, made, profile, folder, marker)
     wanted = {(h.host, r) for h in made.hosts for s in h.steps for r in s.requirements}
     green = _before_after(found, after, wanted)
     _say_how_to_go_on(folder, ok=ok, green=green)
@@ -312,7 +313,7 @@ def standing(audit: Audit) -> Mapping[str, Standing]:
     holds: dict[str, bool] = {}
     for case in audit.cases:
         subject = case.requirement.subject
-        if case.aspect != "runtime" or subject not in ("address", "hostname"):
+        if case.aspect != "runtime" or subject not in fix.STANDING:
             continue
         try:
             found: Any = fact(case, audit.read(case)[0])
@@ -321,7 +322,7 @@ def standing(audit: Audit) -> Mapping[str, Standing]:
         except Unreadable as error:
             joined.setdefault(case.host_name, str(error))
             continue
-        if subject == "address":
+        if subject == fix.ADDRESS:
             holds[case.host_name] = bool(found.vip_on)
         else:
             joined[case.host_name] = found.joined
@@ -343,10 +344,10 @@ def _look(known: Inventory) -> list[Result]:
         return results.load(made / "results.json").results
 
 
-def _again(path: Path | None, made: Plan, profile: str, folder: Path) -> Results:
+def _again(path: Path | None, made: Plan, profile: str, folder: Path, marker: str = "") -> Results:
     """The same checks once more, on the hosts that were to be changed."""
     hosts = ",".join(h.host for h in made.hosts)
-    after = fix.audit(path, hosts, profile, folder, say=False).rename(folder / "after")
+    after = fix.audit(path, hosts, profile, folder, marker, say=False).rename(folder / "after")
     return results.load(after / "results.json")
 
 

@@ -91,17 +91,21 @@ class Run:
             self.journal.write(HostEnd(host.host, "done", "", now()))
 
     def _host(self, host: HostPlan) -> None:
-        """Every step that can be done. A refused one does not keep the others from being done,
-        but for those that come after files: what holds now must not be without what lasts."""
+        """Every step that can be done, once all that can be kept is kept. A refused step does not
+        keep the others from being done."""
         writer = Writer(session_for(host.host), self.owner.run)
         refused: list[str] = []
-        for number, step in enumerate(host.steps, 1):
+        steps = dict(enumerate(host.steps, 1))
+        found = {} if self._stopped(host.host) else writer.keep(steps)
+        for number, step in steps.items():
             name = f"{number}/{len(host.steps)} {', '.join(step.requirements)}"
             if why := self._stopped(host.host):
                 self._skip(host, number, "stopped", why)
                 raise Stopped(why)
             try:
-                kept = writer.keep(step, number)
+                kept = found[number]
+                if isinstance(kept, Refused | Failed):
+                    raise kept
                 if kept is None:
                     self._skip(host, number, State.ALREADY.value, "")
                     self.told(host.host, f"{name}: already so")

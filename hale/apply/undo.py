@@ -11,7 +11,7 @@ import msgspec
 
 from hale import plan, provenance, results
 from hale.apply.journal import Story
-from hale.apply.writer import Failed, Refused, Writer
+from hale.apply.writer import Failed, read
 from hale.change import ByHand, Restore
 from hale.connection import session_for
 from hale.plan import HostPlan, Plan, Step
@@ -54,17 +54,17 @@ def shown(made: Plan, story: Story, *, force: bool) -> tuple[Plan, list[str]]:
     moved: list[str] = []
     hosts = []
     for host in made.hosts:
-        writer = Writer(session_for(host.host), story.header.run)
+        restores = [s.change for s in host.steps if isinstance(s.change, Restore)]
+        there = _there(host.host, [p for c in restores for p in (c.path, c.kept, _staged(c))])
         steps = []
         for step in host.steps:
             change = step.change
             if isinstance(change, Restore):
-                present = writer.read(change.path)
-                original = writer.read(change.kept) if change.sha256 else b""
+                present = there[change.path]
+                original = there[change.kept] if change.sha256 else b""
                 found = plan.sha256(present)
                 if found not in (change.expect, change.sha256):
-                    ours = _ours(writer, change)
-                    told = plan.diff(change.path, ours, present or b"")
+                    told = plan.diff(change.path, there[_staged(change)], present or b"")
                     moved.append(f"{host.host}: {change.path} was changed since:\n{told}")
                     if force:
                         change = msgspec.structs.replace(change, expect=found)
@@ -75,9 +75,16 @@ def shown(made: Plan, story: Story, *, force: bool) -> tuple[Plan, list[str]]:
     return plan.sealed(msgspec.structs.replace(made, hosts=tuple(hosts))), moved
 
 
-def _ours(writer: Writer, change: Restore) -> bytes | None:
-    """The bytes that the run wrote, as it staged them."""
-    try:
-        return writer.read(f"{change.kept.rpartition('/')[0]}/new")
-    except (Refused, Failed):
-        return None
+def _staged(change: Restore) -> str:
+    """Where the run kept the bytes that it wrote."""
+    return f"{change.kept.rpartition('/')[0]}/new"
+
+
+def _there(host: str, paths: list[str]) -> dict[str, bytes | None]:
+    """The bytes of these files on the host, None for no file. Raises Failed."""
+    found: dict[str, bytes | None] = {}
+    for path, content in read(session_for(host), paths).items():
+        if isinstance(content, Failed):
+            raise content
+        found[path] = content
+    return found

@@ -1,10 +1,10 @@
 """One step on one host: keep what is there, then change it, whole or not at all.
 
-Each step is two commands on the host, with the journal's entry between them. `keep` looks at
-the precondition and keeps the original in RUNS/<run>/<step>/, on disk before it returns. `do`
-looks again, changes, and looks whether the change is there. Asked to `settle`, it changes
-nothing and says which of the two states the host is in: so a step that was cut off is known to
-be done or not done.
+First `keep` looks at the preconditions of all steps and keeps their originals, those of a step in
+RUNS/<run>/<step>/; all are on disk before it returns, and nothing is changed before. Then each
+step is a command of its own, with the journal's entries around it: `do` looks again, changes, and
+looks whether the change is there. Asked to `settle`, it changes nothing and says which of the two
+states the host is in: so a step that was cut off is known to be done or not done.
 
 A file is written beside its place, with the mode, owner, ACL, attributes and SELinux label of
 the old one, fsync'ed and renamed over it: rename(2), fsync(2), cp(1) `--preserve`, sync(1).
@@ -13,8 +13,8 @@ Needed on the host: a POSIX sh, coreutils, findutils, systemctl; no Python.
 
 import base64
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import msgspec
@@ -40,8 +40,6 @@ HOME = "/var/lib/hale"
 RUNS = f"{HOME}/runs"
 # Seconds that a step may take. A swap device is read back page by page.
 TIMEOUT, SWAP_TIMEOUT = 120.0, 3600.0
-# Base64 characters in one command: an argument of exec has 128 KiB at most (execve(2)).
-_CHUNK = 80_000
 _ALREADY, _MOVED, _NOT_DONE = 40, 41, 42
 
 
@@ -78,21 +76,34 @@ class Writer:
         self._session = session
         self._run = run
 
-    def keep(self, step: Step, number: int) -> Kept | None:
-        """Keep the original; None where the host is already as the step would make it.
+    def keep(self, steps: Mapping[int, Step]) -> dict[int, "Kept | Refused | Failed | None"]:
+        """Keep the originals of these steps, in one go; None where the host is already so.
 
-        Raises Refused, Failed, and what Session.run raises.
+        A step that is refused or cannot be kept does not keep the others from it. Raises Failed
+        where none could be, and what Session.run raises.
         """
-        folder = f"{RUNS}/{self._run}/{number}"
-        content = self._content(step) if isinstance(step.change, FileChange) else None
-        after = _after(step.change, content)
-        script = _keep(step, after)
-        status, said = self._do(folder, _KEEPING + script)
-        if status == _ALREADY:
-            return None
-        if content is not None:
-            self._stage(folder, content)
-        return Kept(step, folder, after, tuple(said.splitlines()))
+        contents = self._contents(steps)
+        script = [_KEEPER]
+        asked: dict[int, Kept] = {}
+        found: dict[int, Kept | Refused | Failed | None] = {}
+        for number, step in steps.items():
+            content = contents.get(number)
+            if isinstance(content, Refused | Failed):
+                found[number] = content
+                continue
+            folder = f"{RUNS}/{self._run}/{number}"
+            asked[number] = Kept(step, folder, _after(step.change, content), ())
+            script += _kept(asked[number], content)
+        if not asked:
+            return found
+        script.append(_ON_DISK.format(run=shlex.quote(f"{RUNS}/{self._run}")))
+        done = self._session.run("exec /bin/sh", TIMEOUT, "".join(script).encode())
+        if done.exit_status:
+            raise Failed(_words(done.stderr) or f"exit status {done.exit_status}, and not a word")
+        answers = _answers(done.stdout.decode(errors="surrogateescape").splitlines())
+        for kept, (status, told, said) in zip(asked.values(), answers, strict=True):
+            found[int(kept.folder.rpartition("/")[2])] = _of(kept, status, told, said)
+        return found
 
     def do(self, kept: Kept) -> tuple[Change, ...]:
         """Change the host; returns what takes it back. Raises as `keep` does."""
@@ -108,35 +119,16 @@ class Writer:
 
     def read(self, path: str) -> bytes | None:
         """A file's bytes now, None where there is none. Raises Failed."""
-        p = shlex.quote(path)
-        script = f"[ -e {p} ] || [ -L {p} ] || exit {_NOT_DONE}; cat {p}"
-        done = self._session.run(f"/bin/sh -c {shlex.quote(script)}", TIMEOUT)
-        if done.exit_status == _NOT_DONE:
-            return None
-        if done.exit_status:
-            raise Failed(_words(done.stderr) or f"{path} cannot be read")
-        return done.stdout
+        found = read(self._session, [path])[path]
+        if isinstance(found, Failed):
+            raise found
+        return found
 
-    def _content(self, step: Step) -> bytes:
-        """The new bytes, from those that are there now."""
-        assert isinstance(step.change, FileChange)
-        path, before = step.change.path, self.read(step.change.path)
-        try:
-            return edit.apply(before or b"", step.change.edits)
-        except edit.Moved as error:
-            if before is not None and all(
-                isinstance(e, Append) or e.new.encode() in before for e in step.change.edits
-            ):
-                return before
-            raise Refused(f"{path}: {error}") from None
-
-    def _stage(self, folder: str, content: bytes) -> None:
-        text = base64.b64encode(content).decode()
-        pieces = [text[at : at + _CHUNK] for at in range(0, len(text), _CHUNK)] or [""]
-        for count, piece in enumerate(pieces):
-            to = ">" if count == 0 else ">>"
-            self._do(folder, f'printf %s {piece} | base64 -d {to}"$d/new"\n')
-        self._do(folder, f'[ "$(sha "$d/new")" = {plan.sha256(content)} ]; sync "$d/new" "$d"\n')
+    def _contents(self, steps: Mapping[int, Step]) -> "dict[int, bytes | Refused | Failed]":
+        """The new bytes of each file that is edited, from those that are there now."""
+        edits = {n: s.change for n, s in steps.items() if isinstance(s.change, FileChange)}
+        present = read(self._session, [change.path for change in edits.values()])
+        return {n: _edited(change, present[change.path]) for n, change in edits.items()}
 
     def _do(self, folder: str, script: str) -> tuple[int, str]:
         whole = f"{_PRELUDE}d={shlex.quote(folder)}\n{script}"
@@ -147,6 +139,82 @@ class Writer:
         if done.exit_status not in (0, _ALREADY, _NOT_DONE):
             raise Failed(_words(done.stderr) or f"exit status {done.exit_status}, and not a word")
         return done.exit_status, done.stdout.decode(errors="surrogateescape")
+
+
+def read(session: Session, paths: Iterable[str]) -> "dict[str, bytes | Failed | None]":
+    """The bytes of files, by one command; None where there is none. Raises as Session.run does."""
+    wanted = list(dict.fromkeys(paths))
+    if not wanted:
+        return {}
+    script = f"{_READ}for p in {' '.join(map(shlex.quote, wanted))}; do read_it; done\n"
+    done = session.run("exec /bin/sh", TIMEOUT, script.encode())
+    if done.exit_status:
+        raise Failed(_words(done.stderr) or f"exit status {done.exit_status}, and not a word")
+    found: dict[str, bytes | Failed | None] = {}
+    for path, line in zip(wanted, done.stdout.decode().splitlines(), strict=True):
+        kind, text = line[:1], base64.b64decode(line[1:])
+        found[path] = {"-": None, "+": text}.get(kind, Failed(_words(text)))
+    return found
+
+
+# One line a file: `-`, `+` and its bytes, or `!` and why it cannot be read; in base64.
+_READ = """\
+LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL PATH
+read_it() {
+  if [ ! -e "$p" ] && [ ! -L "$p" ]; then echo -
+  elif e=$(base64 -w0 -- "$p" 2>&1 </dev/null); then printf '+%s\\n' "$e"
+  else printf '!%s\\n' "$(printf %s "$e" | base64 -w0)"; fi
+}
+"""
+
+
+def _edited(change: FileChange, before: "bytes | Failed | None") -> "bytes | Refused | Failed":
+    if isinstance(before, Failed):
+        return before
+    try:
+        return edit.apply(before or b"", change.edits)
+    except edit.Moved as error:
+        if before is not None and all(
+            isinstance(e, Append) or e.new.encode() in before for e in change.edits
+        ):
+            return before
+        return Refused(f"{change.path}: {error}")
+
+
+def _kept(kept: Kept, content: bytes | None) -> Iterator[str]:
+    """Lines for the keeper: the step's own script, and what it is to stage."""
+    script = f"d={shlex.quote(kept.folder)}\n{_KEEPING}{_keep(kept.step, kept.after)}"
+    yield f"keep {shlex.quote(script)}\n"
+    if content is not None:
+        text = base64.encodebytes(content).decode()
+        yield f"stage {shlex.quote(kept.folder)} <<'END'\n{text}END\n"
+    yield "told\n"
+
+
+def _answers(lines: Iterable[str]) -> Iterator[tuple[int, tuple[str, ...], bytes]]:
+    """Of each step its exit status, what it told, and its words on standard error."""
+    told: list[str] = []
+    for line in lines:
+        if line.startswith("end "):
+            _, status, words = line.split(" ")
+            yield int(status), tuple(told), base64.b64decode(words)
+            told = []
+        elif line:
+            told.append(line)
+
+
+def _of(
+    kept: Kept, status: int, told: tuple[str, ...], said: bytes
+) -> "Kept | Refused | Failed | None":
+    match status:
+        case 0:
+            return replace(kept, told=told)
+        case x if x == _ALREADY:
+            return None
+        case x if x == _MOVED:
+            return Refused(_words(said))
+    return Failed(_words(said) or f"exit status {status}, and not a word")
 
 
 def _words(stderr: bytes) -> str:
@@ -178,11 +246,28 @@ undone() {{ [ -z "$settle" ] || exit {_NOT_DONE}; }}
 value() {{ tr -s ' \\t\\n' ' ' <"$1" | sed 's/^ //; s/ $//'; }}
 """
 
-# The folder of one step, on disk with all its parents.
+# The folder of one step.
 _KEEPING = f"""\
-folder() {{ (umask 077; mkdir -p "$d"); sync {HOME} {RUNS} "$d/.." "$d"; }}
+folder() {{ (umask 077; mkdir -p "$d"); }}
 [ ! -e {HOME} ] || [ -d {HOME} ] || {{ echo "{HOME} is no folder" >&2; exit 1; }}
 """
+
+# Runs each step's script in a shell of its own, and says how it ended.
+_KEEPER = f"""\
+LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL PATH
+prelude={shlex.quote(_PRELUDE)}
+keep() {{ {{ e=$(/bin/sh -c "$prelude$1" </dev/null 2>&1 >&3 3>&-); r=$?; }} 3>&1; }}
+stage() {{
+  [ $r -eq 0 ] || return 0
+  e=$({{ umask 077; base64 -d >"$1/new"; }} 2>&1) || r=1
+}}
+told() {{ printf 'end %s %s\\n' $r "${{e:+$(printf %s "$e" | base64 -w0)}}"; }}
+"""
+# All that was kept, with its folders.
+_ON_DISK = (
+    f"[ ! -e {{run}} ] || {{{{ find {{run}} -exec sync {{{{}}}} + && sync {RUNS} {HOME}; }}}}\n"
+)
 
 
 def _assigned(**values: str) -> str:
@@ -214,14 +299,12 @@ if [ "$now" != "$before" ]; then
   [ -n "$before" ] || moved "$p is there now; it was not"
   moved "$p has other bytes: their SHA-256 is $now and was $before"
 fi
-flags=$(lsattr -d -- "$t" 2>/dev/null | cut -d' ' -f1) || flags=
-case $flags in *[ia]*) echo "$t: Operation not permitted" >&2; exit 1;; esac
+flags=$(lsattr -d -- "$t" 2>/dev/null) || flags=
+case ${{flags%% *}} in *[ia]*) echo "$t: Operation not permitted" >&2; exit 1;; esac
 folder
 if [ -n "$now" ]; then
-  rm -f "$d/original"
-  cp --preserve=all -- "$t" "$d/original"
+  cp --preserve=all --remove-destination -- "$t" "$d/original"
   [ "$(sha "$d/original")" = "$now" ] || moved "$p was changed this moment"
-  sync "$d/original" "$d"
 else
   f=$(dirname -- "$t")
   while [ ! -e "$f" ]; do echo "folder $f"; f=$(dirname -- "$f"); done
@@ -239,37 +322,49 @@ _KEEP_LINK = f"""\
 [ "$now" != "$after" ] || exit {_ALREADY}
 [ "$now" = "$before" ] || moved "$p: expected $before, found $now"
 folder
-printf '%s\\n' "$now" >"$d/link"; sync "$d/link" "$d"
+printf '%s\\n' "$now" >"$d/link"
 f=$(dirname -- "$p")
 while [ ! -e "$f" ]; do echo "folder $f"; f=$(dirname -- "$f"); done
 """
 
 _UNIT_NOW = """\
-now() { systemctl show --property="$1" --value -- "$unit"; }
-active=$(now ActiveState)
-enabled=$(now UnitFileState)
+look() {
+  loaded= active= enabled= entered=
+  shown=$(systemctl show -p LoadState,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic \
+    -- "$unit")
+  while IFS='=' read -r name text; do
+    case $name in
+    LoadState) loaded=$text;;
+    ActiveState) active=$text;;
+    UnitFileState) enabled=$text;;
+    Active*) entered=$text;;
+    esac
+  done <<END
+$shown
+END
+}
+look
 links() { find /etc/systemd/system -type l -printf '%p\\t%l\\n' | sort; }
 is() {
   case $verb in
   stop) [ "$active" = inactive ] || [ "$active" = failed ];;
   start) [ "$active" = active ];;
   disable) [ "$enabled" != enabled ] && [ "$enabled" != enabled-runtime ];;
-  restart) [ -e "$d/began" ] && [ "$(now ActiveEnterTimestampMonotonic)" != "$(cat "$d/began")" ];;
+  restart) [ -e "$d/began" ] && [ "$entered" != "$(cat "$d/began")" ];;
   esac
 }
 """
 
 _KEEP_UNIT = f"""\
 {_UNIT_NOW}
-[ "$(now LoadState)" != not-found ] || moved "there is no unit $unit"
+[ "$loaded" != not-found ] || moved "there is no unit $unit"
 ! is || exit {_ALREADY}
 if [ "$verb" = disable ]; then [ -z "$want" ] || [ "$want" = "$enabled" ]
 else [ -z "$want" ] || [ "$want" = "$active" ]; fi ||
   moved "$unit is $active, $enabled; it was $want"
 folder
 links >"$d/links"
-now ActiveEnterTimestampMonotonic >"$d/began"
-sync "$d/links" "$d/began" "$d"
+echo "$entered" >"$d/began"
 """
 
 _KEEP_VALUE = f"""\
@@ -280,7 +375,6 @@ now=$(value "$p")
 folder
 : >"$d/values"
 for f in $keep; do [ ! -f "$f" ] || printf '%s %s\\n' "$f" "$(value "$f")" >>"$d/values"; done
-sync "$d/values" "$d"
 """
 
 _KEEP_MODULE = f"""\
@@ -297,14 +391,21 @@ swap() {
 }
 """
 
+_ROOM = """\
+room() {
+  used=${line% *}
+  free=$(sed -n 's/^MemAvailable: *\\([0-9]*\\).*/\\1/p' /proc/meminfo)
+  [ "$used" = 0 ] || [ "$used" -le $((free - margin)) ] ||
+    moved "$used KiB are in $device, $free KiB are available, and $margin must stay free"
+}
+"""
+
 _KEEP_SWAPOFF = f"""\
 {_SWAP_LINE}
+{_ROOM}
 line=$(swap)
 [ -n "$line" ] || exit {_ALREADY}
-used=${{line% *}}
-free=$(sed -n 's/^MemAvailable: *\\([0-9]*\\).*/\\1/p' /proc/meminfo)
-[ "$used" = 0 ] || [ "$used" -le $((free - margin)) ] ||
-  moved "$used KiB are in $device, $free KiB are available, and $margin must stay free"
+room
 folder
 echo "priority ${{line#* }}"
 """
@@ -376,9 +477,9 @@ def _given(change: Change, before: str, after: str) -> str:
 # are staged and whose attributes are those of the file that it replaces.
 _DO_FILE = f"""\
 {_TARGET}
-f=$(dirname -- "$t")
+f=${{t%/*}}
 new=$f/.hale-new
-rm -f -- "$new"
+[ ! -e "$new" ] && [ ! -L "$new" ] || rm -f -- "$new"
 if [ "$now" != "$after" ]; then
   undone
   [ "$now" = "$before" ] || moved "$p was changed this moment"
@@ -414,9 +515,9 @@ fi
 
 _DO_LINK = f"""\
 {_LINK_NOW}
-f=$(dirname -- "$p")
+f=${{p%/*}}
 new=$f/.hale-new
-rm -f -- "$new"
+[ ! -e "$new" ] && [ ! -L "$new" ] || rm -f -- "$new"
 if [ "$now" != "$after" ]; then
   undone
   [ "$now" = "$before" ] || moved "$p: expected $before, found $now"
@@ -438,8 +539,7 @@ _DO_UNIT = f"""\
 if ! is; then
   undone
   systemctl --quiet "$verb" -- "$unit"
-  active=$(now ActiveState)
-  enabled=$(now UnitFileState)
+  look
   is || {{ echo "$unit is $active, $enabled after systemctl $verb" >&2; exit 1; }}
   sync /etc/systemd/system
 fi
@@ -469,9 +569,12 @@ if [ "$load" = 1 ]; then there || { undone; modprobe -- "$name"; there; }
 elif there; then undone; modprobe -r -- "$name"; ! there; fi
 """
 
+# What is in the devices before it has come back to memory by now.
 _DO_SWAPOFF = f"""\
 {_SWAP_LINE}
-[ -z "$(swap)" ] || {{ undone; swapoff -- "$device"; }}
+{_ROOM}
+line=$(swap)
+[ -z "$line" ] || {{ undone; room; swapoff -- "$device"; }}
 """
 
 _DO_SWAPON = f"""\

@@ -1,10 +1,12 @@
 """Hosts that comply, for all tests of this folder."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from lab.machine import Lab
+from tests.apply.operator import Operator
 from tests.apply.ready import Ready
 from tests.faults import baseline
 
@@ -16,3 +18,11 @@ def ready(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ready]
     yield made
     made.close()
     baseline.fresh(lab)
+
+
+@pytest.fixture
+def operator(ready: Ready, tmp_path: Path) -> Iterator[Operator]:
+    """Somebody who types; afterwards the hosts keep nothing of their runs."""
+    yield Operator(ready, tmp_path / "reports")
+    for host in ready.lab.hosts:
+        host.run("rm -rf /var/lib/hale")

@@ -111,7 +111,7 @@ def harmed(request: pytest.FixtureRequest, ready: Ready, tmp_path: Path) -> Iter
         reader = fix.reader(ready.engine.inventory, host)
         for step in made.hosts[0].steps:
             if isinstance(step.change, FileChange):
-                content = reader(step.change.path)
+                content = reader([step.change.path])[step.change.path]
                 before[step.change.path] = plan.sha256(content)
                 new = edit.apply(content or b"", step.change.edits)
                 after[step.change.path] = plan.sha256(new)
@@ -201,7 +201,7 @@ def _stale_and_whole(harmed: Harmed, folder: Path, where: str) -> None:
     lock.take(session, mine, stale=True)
     story = _story(folder)
     for path, old in harmed.before.items():
-        now = plan.sha256(fix.reader(harmed.ready.engine.inventory, harmed.host)(path))
+        now = plan.sha256(fix.reader(harmed.ready.engine.inventory, harmed.host)([path])[path])
         assert now in (old, harmed.after[path]), f"{where}: {path} is half-written"
         if now != old and old:
             kept = host.run(

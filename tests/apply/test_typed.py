@@ -1,23 +1,17 @@
 """`invoke fix --apply`, `invoke undo` and `invoke runs` as an operator types them."""
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from hale.provenance import ROOT
-from tests.apply.ready import Ready
+from tests.apply.operator import Operator
 
 pytestmark = pytest.mark.lab
-INVOKE = str(Path(sys.executable).parent / "invoke")
 
 # Ten faults over all five hosts.
 FAULTS = {
@@ -32,47 +26,6 @@ FAULTS = {
     "k8s-node-02": "systemctl --quiet unmask firewalld; systemctl --quiet enable --now firewalld; "
     "echo 0 >/proc/sys/net/ipv4/ip_forward",
 }
-
-
-@dataclass
-class Operator:
-    """Who types; with a folder of reports of their own."""
-
-    ready: Ready
-    reports: Path
-
-    def start(self, *words: str, inventory: Path | None = None) -> subprocess.Popen[str]:
-        """Begin `invoke …`; `fix` gets the inventory."""
-        more = [f"--reports={self.reports}"]
-        if words[0] == "fix" and not any(w.startswith("--plan") for w in words):
-            more.append(f"--inventory={inventory or self.ready.inventory}")
-        return subprocess.Popen(
-            [INVOKE, *words, *more],
-            cwd=ROOT,
-            env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def type(self, *words: str, inventory: Path | None = None) -> tuple[int, str]:
-        """Type it and wait: exit status, and all that was said."""
-        process = self.start(*words, inventory=inventory)
-        said, _ = process.communicate(timeout=120)
-        return process.returncode, said
-
-    @property
-    def last(self) -> Path:
-        """The folder of the newest run."""
-        return max((p.parent for p in self.reports.glob("*/journal.jsonl")), key=os.path.getmtime)
-
-
-@pytest.fixture
-def operator(ready: Ready, tmp_path: Path) -> Iterator[Operator]:
-    yield Operator(ready, tmp_path / "reports")
-    for host in ready.lab.hosts:
-        host.run("rm -rf /var/lib/hale")
 
 
 # Rows that a lab without a cluster cannot make green are none of the plan's.

@@ -100,7 +100,7 @@ class Engine:
                 become=False,
                 become_user=None,
                 become_password=None,
-                connect_timeout=5.0,
+                connect_timeout=15.0,
             )
             for host in self.inventory.hosts
         }

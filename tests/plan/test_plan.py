@@ -47,7 +47,9 @@ def made(
 
     monkeypatch.setattr(plan, "remedy", remedy)
     red = [plan.Red(Case(name, "persisted"), None) for name in wanted]
-    return plan.host_plan("k8s-node-01", "m", red, [], files.get)
+    return plan.host_plan(
+        "k8s-node-01", "m", red, [], lambda paths: {p: files.get(p) for p in paths}
+    )
 
 
 def test_two_requirements_share_one_write(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,62 @@
+"""The hosts that are to be mended: compliant once, then with every fault that stands beside others.
+
+The faults are those of tests/faults, each proven to turn its rows by itself; here are as many of
+them as can be on one host at a time. Each host gets all of them, but those of firewalld, which
+only the hosts that have it can have.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from lab.machine import Lab, LabHost
+from tests.faults import baseline, security
+from tests.faults.table import FAULTS
+
+TOGETHER = (
+    "VIP's name leads to one master",
+    "VIP has a master's name as well",
+    "cloud-init makes /etc/hosts anew at boot",
+    "hostname transient only",
+    "hostname right until the next boot",
+    "firewalld enabled and running, as Debian leaves it",
+    "SELinux enforcing",
+    "fstab swap line with tabs",
+    "fstab swap line by UUID",
+    "fstab swap line by label, in quotes, with few fields",
+    "fstab swap file",
+    "a .swap unit that a target wants",
+    "a zram generator and its file",
+    "a service that makes a swap of zram",
+    "sysctl won by a later file",
+    "sysctl won by /etc/sysctl.conf",
+    "sysctl line commented out",
+    "bridge's sysctl won by a later file",
+    "bridge's sysctl for IPv6 forgotten",
+    "forwarding switched off until the next boot",
+    "bridge's values switched off until the next boot",
+    "module blacklisted",
+    "module not named",
+    "limit overridden in limits.d",
+    "limit of one user beats the line for all",
+    "limit of a group beats the line for all",
+)
+
+
+def ruin(lab: Lab, inventory: Path) -> None:
+    """Give every host a fresh disk, make it comply, and then put all the faults in.
+
+    `inventory` is written: the lab's, with what this machine's limits allow.
+    """
+    baseline.fresh(lab)
+    baseline.make(lab, inventory)
+    by_name = {fault.name: fault for fault in FAULTS}
+    faults = [by_name[name] for name in TOGETHER]
+
+    def one(host: LabHost) -> None:
+        host.run("rm -r /etc/kubernetes; systemctl --quiet disable --now stand-in || true")
+        for fault in faults:
+            if fault.host != security.WALL or host.plan.firewalld:
+                host.run(f"set -e\n{fault.inject}")
+
+    with ThreadPoolExecutor(len(lab.hosts)) as pool:
+        list(pool.map(one, lab.hosts))

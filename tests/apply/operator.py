@@ -1,0 +1,50 @@
+"""Who types `invoke …`, with a folder of reports of their own."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from hale.provenance import ROOT
+from tests.apply.ready import Ready
+
+INVOKE = str(Path(sys.executable).parent / "invoke")
+# Seconds that a command may take, on a machine with other work too.
+PATIENCE = 240
+
+
+@dataclass
+class Operator:
+    """Types at one machine; `inventory` is that of the compliant hosts where none is given."""
+
+    ready: Ready
+    reports: Path
+
+    def start(self, *words: str, inventory: Path | None = None) -> "subprocess.Popen[str]":
+        """Begin `invoke …`; `fix` gets the inventory."""
+        more = [f"--reports={self.reports}"]
+        if words[0] == "fix" and not any(w.startswith("--plan") for w in words):
+            more.append(f"--inventory={inventory or self.ready.inventory}")
+        return subprocess.Popen(
+            [INVOKE, *words, *more],
+            cwd=ROOT,
+            env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def type(self, *words: str, inventory: Path | None = None) -> tuple[int, str]:
+        """Type it and wait: exit status, and all that was said."""
+        process = self.start(*words, inventory=inventory)
+        said, _ = process.communicate(timeout=PATIENCE)
+        return process.returncode, said
+
+    @property
+    def last(self) -> Path:
+        """The folder of the newest run."""
+        found = [p.parent for p in self.reports.glob("*/journal.jsonl")]
+        assert found, "no run has begun"
+        return max(found, key=os.path.getmtime)
