@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 TOKEN = "f00d1e.0123456789abcdef"
 KEY = "5ec2e7" + "0f" * 29
 PLANTED = (TOKEN, TOKEN.partition(".")[2], KEY)
+READS = 3  # how often one process is looked into
 PATIENCE = 1500.0  # seconds for an install on a busy machine
 
 
@@ -185,16 +186,20 @@ class Sampler:
         self._thread.join()
 
     def _run(self) -> None:
-        own = os.getpid()
         secrets = [s.encode() for s in PLANTED]
-        while not self._stop.wait(0.1):
+        # A process is read a few times only, also after an exec: the machine has others to serve.
+        times = {str(os.getpid()): READS}
+        while not self._stop.wait(0.2):
             self.looks += 1
-            for process in Path("/proc").glob("[0-9]*"):
-                if process.name == str(own):
+            alive = [p for p in os.listdir("/proc") if p.isdecimal()]  # noqa: PTH208 - quick
+            times = {p: times.get(p, 0) for p in alive}
+            for process in alive:
+                if times[process] >= READS:
                     continue
+                times[process] += 1
                 try:
-                    argv = (process / "cmdline").read_bytes()
-                    environ = (process / "environ").read_bytes()
+                    argv = Path("/proc", process, "cmdline").read_bytes()
+                    environ = Path("/proc", process, "environ").read_bytes()
                 except OSError:
                     continue
                 self.kubeadm += argv.startswith(b"kubeadm\0")
