@@ -186,23 +186,32 @@ def _chosen(asked: Asked) -> list[str]:
 
 
 def _reachable(known: Inventory) -> None:
-    """Every host, before anything is done to any. Raises HaleError naming those that are not."""
+    """Every host, before anything is done to any. Raises HaleError naming those that are not.
+
+    Asked twice: a host that is only busy lets people in the second time.
+    """
     fix.connect(known, gate.LOGIN)
-    sessions = {h.name: connection.session_for(h.name) for h in known.hosts}
-    for session in sessions.values():
+    for _ in range(2):
+        if not (down := _down(known)):
+            return
+        connection.close_sessions()
+    raise HaleError("nothing was changed: " + "\n".join(down))
+
+
+def _down(known: Inventory) -> list[str]:
+    """Who cannot be asked as root, and why."""
+    sessions = [connection.session_for(h.name) for h in known.hosts]
+    for session in sessions:
         session.start()
     down = []
-    for session in sessions.values():
+    for session in sessions:
+        name = session.target.name
         try:
-            done = session.run("id -u", 20)
-            if done.stdout.strip() != b"0":
-                name = session.target.name
+            if session.run("id -u", 2 * gate.LOGIN).stdout.strip() != b"0":
                 down.append(f"{name}: root is needed: put ansible_become=true into the inventory")
         except run.ANSWERS_NOT as error:
             down.append(str(error))
-    if down:
-        connection.close_sessions()
-        raise HaleError("nothing was changed: " + "\n".join(down))
+    return down
 
 
 def _gate(asked: Asked, known: Inventory, folder: Path, console: Console) -> bool:

@@ -11,6 +11,8 @@ from tests.cluster.built import Built, Sampler
 
 # The name of a lab that is up, supplied and installed, to be used as it is during development.
 REUSED = os.environ.get("HALE_CLUSTER_LAB")
+# Or build one: minutes of two cores, so only where it is asked for.
+WANTED = os.environ.get("HALE_CLUSTER") or os.environ.get("HALE_SOAK")
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +25,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     if REUSED:
         yield Built(Lab(REUSED), reports)
         return
+    if not WANTED:
+        pytest.skip("HALE_CLUSTER=1 builds a cluster for it, HALE_CLUSTER_LAB=NAME takes one")
     if reason := machine.unavailable():
         pytest.skip(f"no lab: {reason}")
     with machine.raised(f"test-{os.getpid()}-cluster") as lab:
