@@ -18,6 +18,12 @@ def lab() -> Iterator[machine.Lab]:
         yield raised
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The cluster's tests come first, and it ends with them: beside it a machine has no inotify
+    instances for five more hosts (128 is the kernel's default, inotify(7))."""
+    items.sort(key=lambda item: not item.nodeid.startswith("cluster/"))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,

@@ -15,7 +15,7 @@ REUSED = os.environ.get("HALE_CLUSTER_LAB")
 WANTED = os.environ.get("HALE_CLUSTER") or os.environ.get("HALE_SOAK")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # it costs half a core: no other test runs beside it
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     """Five hosts with an HA cluster on them, healthy when the first test sees it.
 
