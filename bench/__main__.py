@@ -159,4 +159,8 @@ def _checked(contender: Contender, arena: Arena, reference: Done) -> Done:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["failover"]:
+        from bench import failover
+
+        sys.exit(failover.main(sys.argv[2:]))
     sys.exit(main())

@@ -26,7 +26,7 @@ MACHINE, POWER = "machine", "power"
 
 #: All labs together count as so many processes when the machine's CPUs are busy. Without it they
 #: count as one, and a cluster on the hosts loses its leaders to a test run beside it.
-WEIGHT = 8
+WEIGHT = 4
 
 #: Seconds that the processes of a group may take to die of SIGKILL.
 DEATH = 20.0

@@ -1,0 +1,191 @@
+"""`python -m bench failover`: for how long a client gets no answer when the VIP's owner loses
+its haproxy, its apiserver, or its power.
+
+It needs a lab with a cluster: the one that HALE_CLUSTER_LAB names, or one that it raises and
+installs. Rounds go over the three in turn; what counts is the median of each. The client is that
+of `invoke drill`, and so is how a part is taken away and given back.
+
+Exit status: 0 targets reached, 1 a target missed, 2 nothing could be measured.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from hale import connection, fix, inventory
+from hale.apply.lock import Owner
+from hale.drill import journal, restore
+from hale.drill.hosts import Failed
+from hale.drill.journal import Header, Journal
+from hale.drill.loop import LoopEnded
+from hale.drill.measured import Measured
+from hale.drill.outage import Outage
+from hale.drill.run import Drill
+from hale.drill.screen import Screen
+from hale.inventory import Inventory
+from hale.provenance import ROOT
+from lab import supply
+from lab.machine import Lab, LabError, LabUnavailable, raised
+from lab.power import Power
+
+PARTS = {"master": "its power", "vip": "its haproxy", "apiserver": "its apiserver"}
+TARGET = 2.0  # seconds, for the median of each
+RESULTS = ROOT / "bench" / "failover.md"
+
+
+def main(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench failover", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="how many of each (default: 5)")
+    rounds: int = parser.parse_args(words).rounds
+    console = Console(highlight=False)
+    try:
+        with cluster(console) as lab, tempfile.TemporaryDirectory() as folder:
+            load = os.getloadavg()[0]
+            measured = measure(lab, Path(folder), rounds)
+    except (LabUnavailable, LabError, Failed, LoopEnded, subprocess.CalledProcessError) as error:
+        console.print(f"nothing measured: {error}", style="red", markup=False)
+        return 2
+    console.print(table(measured))
+    if rounds >= 5:
+        RESULTS.write_text(markdown(measured, (load, os.getloadavg()[0])))
+        console.print("written: bench/failover.md")
+    return 0 if all(median(waits(m)) <= TARGET for m in measured.values()) else 1
+
+
+@contextmanager
+def cluster(console: Console) -> Iterator[Lab]:
+    """A lab with a cluster on it."""
+    if name := os.environ.get("HALE_CLUSTER_LAB"):
+        yield Lab(name)
+        return
+    with raised(f"test-{os.getpid()}-failover", console.print) as lab:
+        supply.supply(lab, console.print)
+        invoke = Path(sys.executable).with_name("invoke")
+        subprocess.run(
+            [invoke, "install", "--fix", "--yes", f"--inventory={lab.inventory}"],
+            cwd=ROOT,
+            check=True,
+        )
+        yield lab
+
+
+def measure(lab: Lab, folder: Path, rounds: int) -> Mapping[str, Sequence[Measured]]:
+    """Take each part away once a round, from whoever has the VIP then."""
+    known = inventory.load(lab.inventory)
+    fix.connect(known)
+    found: dict[str, list[Measured]] = {part: [] for part in PARTS}
+    with Screen() as screen:
+        for number in range(1, rounds + 1):
+            for part in PARTS:
+                screen.told("", f"round {number} of {rounds}: {PARTS[part]}")
+                found[part].append(one(lab, known, folder / f"{number}-{part}", part, screen))
+                screen.told("", f"nobody answered for {found[part][-1].longest:.2f} s")
+    return found
+
+
+def one(lab: Lab, known: Inventory, folder: Path, part: str, screen: Screen) -> Measured:
+    """One loss; given back, and whole, when it returns. Raises Failed where it proves nothing."""
+    folder.mkdir()
+    owner, power = holder(lab, known), Power(lab)
+    header = Header(
+        journal.SCHEMA,
+        Owner("bench", "here", folder.name, ""),
+        str(known.path),
+        (part,),
+        on_production=False,
+    )
+    book = Journal(folder, header)
+    try:
+        measured = Drill(
+            known=known,
+            folder=folder / part,
+            outage=Outage(part, owner),
+            client=next(h.name for h in known.hosts if "masters" not in h.groups),
+            watcher=next(h.name for h in known.masters if h.name != owner),
+            replicas=0,
+            power=power,
+            book=book,
+            screen=screen,
+            brief=True,
+        ).carry_out()
+    finally:
+        if story := journal.load(folder):
+            restore.put_back(story, power, book.write, screen.told)
+        book.close()
+        connection.close_sessions()
+    if measured.doubt:
+        raise Failed(measured.doubt)
+    return measured
+
+
+def holder(lab: Lab, known: Inventory) -> str:
+    """The master that has the VIP. Raises Failed where there is not exactly one."""
+    ask = f"ip -o address show to {known.endpoint.vip}"
+    found = [h.name for h in known.masters if lab[h.name].run(ask).stdout.strip()]
+    if len(found) != 1:
+        raise Failed(f"the VIP is on {' and '.join(found) or 'no master'}")
+    return found[0]
+
+
+def waits(measured: Sequence[Measured]) -> list[float]:
+    """For how long nobody answered, each time."""
+    return [m.longest for m in measured]
+
+
+def table(measured: Mapping[str, Sequence[Measured]]) -> Table:
+    shown = Table("the VIP's owner loses", "median", "min – max", "asks failed", box=None)
+    for part, all_ in measured.items():
+        shown.add_row(PARTS[part], *_cells(all_))
+    return shown
+
+
+def _cells(all_: Sequence[Measured]) -> tuple[str, str, str]:
+    times = waits(all_)
+    failed = sum(m.failed for m in all_)
+    return (
+        f"{median(times):.2f} s",
+        f"{min(times):.2f} – {max(times):.2f} s",
+        f"{failed} of {sum(m.asks for m in all_)}",
+    )
+
+
+def markdown(measured: Mapping[str, Sequence[Measured]], load: tuple[float, float]) -> str:
+    """The page that is kept. It names no host and no path of the machine."""
+    when = datetime.fromtimestamp(time.time(), UTC)
+    lines = [
+        "# For how long nobody answers",
+        "",
+        f"Written by `python -m bench failover` on {when:%Y-%m-%d %H:%M} UTC. A client asks "
+        "`/readyz` through the VIP every 50 ms, each time over a new connection; what counts is "
+        "the longest time between two answers in which asks failed, after the VIP's owner lost "
+        "something. Five hosts of the lab on one machine.",
+        "",
+        "| the VIP's owner loses | median | min – max | asks failed | at most 2 s |",
+        "|---|---:|---:|---:|---|",
+    ]
+    for part, all_ in measured.items():
+        reached = "reached" if median(waits(all_)) <= TARGET else "**MISSED**"
+        lines.append(f"| {PARTS[part]} | {' | '.join(_cells(all_))} | {reached} |")
+    runs = len(next(iter(measured.values())))
+    lines += [
+        "",
+        f"{runs} rounds; {os.cpu_count()} CPUs, load average {load[0]:.1f} before and "
+        f"{load[1]:.1f} after. Each time: "
+        + "; ".join(
+            f"{PARTS[p]} {', '.join(f'{w:.2f}' for w in waits(a))} s" for p, a in measured.items()
+        )
+        + ".",
+        "",
+    ]
+    return "\n".join(lines)
