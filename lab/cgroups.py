@@ -24,9 +24,10 @@ TOP = "hale-lab"
 #: what keeps it powered.
 MACHINE, POWER = "machine", "power"
 
-#: All labs together count as so many processes when the machine's CPUs are busy. Without it they
-#: count as one, and a cluster on the hosts loses its leaders to a test run beside it.
-WEIGHT = 4
+#: All labs together count as so many processes when the machine's CPUs are busy. As one, a cluster
+#: on the hosts loses its leaders to a test run beside it; as many more than this, the ssh clients
+#: that talk to the hosts starve.
+WEIGHT = 2
 
 #: Seconds that the processes of a group may take to die of SIGKILL.
 DEATH = 20.0
