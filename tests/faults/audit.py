@@ -87,7 +87,8 @@ def typed(reports: Path, *arguments: str) -> Results:
 class Engine:
     """Audits all hosts of an inventory without a new pytest."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, connect_timeout: float = 15.0) -> None:
+        """connect_timeout: seconds that a login may take, which on a busy machine are many."""
         self.inventory = inventory.load(path)
         self.standard = standard.load(ROOT / "standard")
         standard.check_overrides(self.standard, self.inventory)
@@ -100,7 +101,7 @@ class Engine:
                 become=False,
                 become_user=None,
                 become_password=None,
-                connect_timeout=15.0,
+                connect_timeout=connect_timeout,
             )
             for host in self.inventory.hosts
         }

@@ -2,35 +2,54 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from hale.results import Row
 from hale.standard import Requirement
 from lab.topology import HOSTS
-from tests.faults.fault import Fault, Recorded
+from tests.faults.fault import Turn
 
 HEAD = """\
 # Proofs
 
 For every requirement and aspect: the faults that turned it red. Written by `tests/faults`,
 which injects each fault on one of the lab's hosts, audits all of them, and finds that exactly
-the rows named for that fault turn, for the reason named. A row without a fault that turns it
+the rows named for that fault turn, for the reason named; `tests/cluster` does the same with a
+cluster that `invoke install` has built ("real cluster"). A row without a fault that turns it
 on a real host proves nothing yet; only what the lab's one kernel for all hosts cannot show may
 stand here with recorded evidence alone.
 
 """
 
 
+class Proof(Protocol):
+    """What a page tells of a fault: of a host, of recorded evidence, of a cluster."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+
+    @property
+    def how(self) -> str:
+        """What it was shown on."""
+
+    @property
+    def rows(self) -> dict[Row, Turn]:
+        """What it turns."""
+
+
 @dataclass
 class Proofs:
     """The faults that a run has seen turn exactly the rows that they should."""
 
-    seen: dict[str, Fault | Recorded] = field(default_factory=dict)
+    seen: dict[str, Proof] = field(default_factory=dict)
 
-    def add(self, fault: Fault | Recorded) -> None:
+    def add(self, fault: Proof) -> None:
         """This fault turned its rows, and no others."""
         self.seen[fault.name] = fault
 
 
-def page(stated: Iterable[Requirement], faults: Iterable[Fault | Recorded]) -> str:
+def page(stated: Iterable[Requirement], faults: Iterable[Proof]) -> str:
     """The page, in the standard's order and the table's, without times: a rerun changes nothing."""
     faults = list(faults)
     text = HEAD
@@ -53,7 +72,7 @@ def page(stated: Iterable[Requirement], faults: Iterable[Fault | Recorded]) -> s
     return text + "".join(f"- {fault.name}\n" for fault in faults if not fault.rows)
 
 
-def _turned(fault: Fault | Recorded, requirement: str, aspect: str) -> list[tuple[str, str]]:
+def _turned(fault: Proof, requirement: str, aspect: str) -> list[tuple[str, str]]:
     """The red that the fault gives this aspect, and on which hosts; empty if none."""
     hosts: dict[str, list[str]] = {}
     for row, turn in fault.rows.items():
@@ -103,19 +122,13 @@ ONLY_RECORDED: Mapping[tuple[str, str], str] = {
     ("SEC-SELINUX", "runtime"): "SELinux is the kernel's",
 }
 
-# What only a host of a cluster can show, which these faults' hosts are not.
-OF_A_CLUSTER = {
+# Of a cluster too, and not yet turned on one by a fault that turns exactly them.
+NOT_YET = {
     *(
         (requirement, "runtime")
         for requirement in (
-            "HA-APISERVER-EACH", "HA-LB-BACKENDS", "HA-VIP-OWNER", "HA-CONTROLLER-MANAGER",
-            "HA-SCHEDULER", "CMP-KUBELET", "CMP-KUBECTL", "CMP-KUBE-PROXY", "CMP-COREDNS",
-            "NODES-IMAGE-PULL", "CERT-APISERVER", "CERT-ETCD", "CERT-FRONT-PROXY",
-            "CERT-KUBECONFIG", "CERT-CA", "CERT-KUBELET",
+            "HA-CONTROLLER-MANAGER", "HA-SCHEDULER", "CERT-APISERVER", "CERT-ETCD",
+            "CERT-FRONT-PROXY", "CERT-KUBECONFIG", "CERT-KUBELET",
         )
     ),
-    ("HA-LB-BACKENDS", "persisted"),
-    ("HA-VIP-OWNER", "persisted"),
-    ("CMP-KUBELET", "persisted"),
-    ("NODE-CGROUP-DRIVER", "persisted"),
 }  # fmt: skip

@@ -1,0 +1,97 @@
+"""Faults of certificates: signed anew by the cluster's own CA, for a time that is too short."""
+
+from tests.cluster.faults.fault import THIRD, Both, ClusterFault, on
+from tests.faults.fault import fail
+
+PKI = "/etc/kubernetes/pki"
+KEPT = "/root/kept-certificate"
+KUBELET = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+
+
+def signed(file: str, ca: str, days: int) -> str:
+    """The certificate in this file with another end. openssl keeps names, key and extensions."""
+    return (
+        f"openssl x509 -in {file} -CA {ca}.crt -CAkey {ca}.key -set_serial 7 -days {days}"
+        " 2>/dev/null"
+    )
+
+
+def short(path: str, ca: str, days: int) -> Both:
+    """A file of kubeadm's with that many days left."""
+    return on(
+        THIRD,
+        f"cp -p {path} {KEPT} && {signed(KEPT, ca, days)} >{path}",
+        f"mv {KEPT} {path}",
+    )
+
+
+def in_kubeconfig(path: str, days: int) -> Both:
+    """A kubeconfig whose client certificate has that many days left."""
+    return on(
+        THIRD,
+        f"""
+        cp -p {path} {KEPT} && old=$(sed -n 's/^ *client-certificate-data: //p' {path}) &&
+        echo "$old" | base64 -d >/run/old.crt &&
+        new=$({signed("/run/old.crt", f"{PKI}/ca", days)} | base64 -w0) && [ -n "$new" ] &&
+        sed -i "s|$old|$new|" {path} && rm /run/old.crt""",
+        f"mv {KEPT} {path}",
+    )
+
+
+FAULTS = (
+    ClusterFault(
+        "the apiserver's certificate for kubelets runs out soon",
+        THIRD,
+        **short(f"{PKI}/apiserver-kubelet-client.crt", f"{PKI}/ca", 10),
+        turns={"CERT-APISERVER runtime": fail("(CN=kube-apiserver-kubelet-client")},
+    ),
+    ClusterFault(
+        "etcd's certificate for its peers runs out soon",
+        THIRD,
+        **short(f"{PKI}/etcd/peer.crt", f"{PKI}/etcd/ca", 10),
+        turns={"CERT-ETCD runtime": fail("peer.crt (CN=k8s-master-03) runs out in 10 days")},
+    ),
+    ClusterFault(
+        "the front proxy's certificate has run out",
+        THIRD,
+        **short(f"{PKI}/front-proxy-client.crt", f"{PKI}/front-proxy-ca", -1),
+        turns={"CERT-FRONT-PROXY runtime": fail("(CN=front-proxy-client) ran out 1 days ago")},
+    ),
+    ClusterFault(
+        "the scheduler's kubeconfig runs out soon",
+        THIRD,
+        **in_kubeconfig("/etc/kubernetes/scheduler.conf", 10),
+        turns={"CERT-KUBECONFIG runtime": fail("scheduler.conf (CN=system:kube-scheduler) runs")},
+    ),
+    ClusterFault(
+        "the administrator's kubeconfig has run out",
+        THIRD,
+        **in_kubeconfig("/etc/kubernetes/admin.conf", -1),
+        turns={
+            "CERT-KUBECONFIG runtime": fail("ran out 1 days ago"),
+            "CMP-KUBECTL runtime": fail("kubectl does not reach the cluster"),
+        },
+    ),
+    ClusterFault(
+        "the front proxy's CA is in its last half-year",
+        THIRD,
+        **on(
+            THIRD,
+            f"cp -p {PKI}/front-proxy-ca.crt {KEPT} && openssl x509 -in {KEPT} -signkey"
+            f" {PKI}/front-proxy-ca.key -days 100 2>/dev/null >{PKI}/front-proxy-ca.crt",
+            f"mv {KEPT} {PKI}/front-proxy-ca.crt",
+        ),
+        turns={"CERT-CA runtime": fail("front-proxy-ca.crt (CN=front-proxy-ca) runs out in 100")},
+    ),
+    ClusterFault(
+        "the kubelet's certificate is not renewed",
+        THIRD,
+        **on(
+            THIRD,
+            f"p=$(readlink -f {KUBELET}) && cp -p $p {KEPT} && {{ {signed(KEPT, f'{PKI}/ca', 10)};"
+            f" sed -n '/PRIVATE KEY/,/PRIVATE KEY/p' {KEPT}; }} >$p",
+            f"mv {KEPT} $(readlink -f {KUBELET})",
+        ),
+        turns={"CERT-KUBELET runtime": fail("(CN=system:node:k8s-master-03,O=system:nodes) runs")},
+    ),
+)

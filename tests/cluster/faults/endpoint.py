@@ -1,0 +1,174 @@
+"""Faults of the endpoint: load balancer, VIP, and who answers on it."""
+
+from tests.cluster.faults.fault import (
+    EVERY,
+    FIRST,
+    MASTERS,
+    NODE,
+    SECOND,
+    THIRD,
+    Both,
+    ClusterFault,
+    each,
+    on,
+)
+from tests.faults.fault import fail, unknown
+
+VIP, PORT = "10.208.1.190", 16443
+CONFIG = "/etc/haproxy/haproxy.cfg"
+KEPT = "/root/haproxy.cfg"
+RELOAD = "systemctl reload haproxy && sleep 1.5"
+BACK = f"mv {KEPT} {CONFIG} && {RELOAD}"
+FAKE = "/run/fake"
+REDIRECT = f"OUTPUT -d {VIP} -p tcp --dport {PORT} -j REDIRECT --to-ports 26443"
+
+
+def edited(sed: str, *, reload: bool) -> Both:
+    """The second master's haproxy with another file, known to it or not."""
+    more = f" && {RELOAD}" if reload else ""
+    return on(SECOND, f"cp -p {CONFIG} {KEPT} && sed -i '{sed}' {CONFIG}{more}", BACK)
+
+
+def answered(host: str, certificate: str) -> Both:
+    """On this host somebody else answers for the VIP, with that certificate."""
+    return on(
+        host,
+        f"""
+        mkdir -p {FAKE} && cd {FAKE} && {certificate} && cat key crt >pem
+        printf 'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n' >answer
+        printf 'Connection: close\\r\\n\\r\\nok' >>answer
+        echo '#!/bin/sh' >reply
+        echo 'while IFS= read -r l && [ ${{#l}} -gt 1 ]; do :; done; cat {FAKE}/answer' >>reply
+        chmod +x reply
+        nohup socat OPENSSL-LISTEN:26443,reuseaddr,fork,cert={FAKE}/pem,verify=0 EXEC:{FAKE}/reply \
+          >/dev/null 2>&1 &
+        sleep 0.5; iptables -t nat -I {REDIRECT}""",
+        f"iptables -t nat -D {REDIRECT}; pkill -x socat; rm -rf {FAKE}",
+    )
+
+
+SELF = (
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30"
+    f" -subj /CN=kubernetes -addext subjectAltName=DNS:master.k8s.io,IP:{VIP}"
+    " -keyout key -out crt 2>/dev/null"
+)
+OF_THE_CA = (
+    "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=kube-apiserver"
+    " -keyout key -out csr 2>/dev/null && echo subjectAltName=DNS:master.k8s.io >ext &&"
+    " openssl x509 -req -in csr -CA /etc/kubernetes/pki/ca.crt -CAkey /etc/kubernetes/pki/ca.key"
+    " -set_serial 7 -days 30 -extfile ext -out crt 2>/dev/null"
+)
+
+BALANCER_FAULTS = (
+    ClusterFault(
+        "haproxy without one master",
+        SECOND,
+        **edited(r"/^ *server k8s-master-03/d", reload=True),
+        turns={
+            "HA-LB-BACKENDS runtime": fail(f"{THIRD} (10.208.1.195:6443) is not among"),
+            "HA-LB-BACKENDS persisted": fail(f"{THIRD} (10.208.1.195:6443) is not among"),
+        },
+    ),
+    ClusterFault(
+        "haproxy runs an old configuration",
+        SECOND,
+        **edited("$a # changed", reload=False),
+        turns={"HA-LB-BACKENDS runtime": fail("haproxy runs an old configuration")},
+    ),
+    ClusterFault(
+        "haproxy was given another master's old address, and not reloaded",
+        SECOND,
+        **edited("s/10.208.1.195:6443/10.208.1.77:6443/", reload=False),
+        turns={
+            "HA-LB-BACKENDS runtime": fail("which the running haproxy has not"),
+            "HA-LB-BACKENDS persisted": fail("10.208.1.77:6443) is among its servers, and is no"),
+        },
+    ),
+    ClusterFault(
+        "haproxy is up and its backends are down",
+        SECOND,
+        **on(
+            SECOND,
+            "iptables -I OUTPUT -o eth0 -p tcp --dport 6443 -j REJECT --reject-with tcp-reset"
+            " && sleep 3",
+            "iptables -D OUTPUT -o eth0 -p tcp --dport 6443 -j REJECT --reject-with tcp-reset",
+        ),
+        turns={"HA-LB-BACKENDS runtime": fail(f"{FIRST} is down for it")},
+    ),
+    ClusterFault(
+        "haproxy is stopped",
+        THIRD,
+        **on(THIRD, "systemctl stop haproxy", "systemctl start haproxy"),
+        turns={"HA-LB-BACKENDS runtime": fail("haproxy.service does not run")},
+    ),
+    ClusterFault(
+        "haproxy does not start at boot",
+        THIRD,
+        **on(THIRD, "systemctl -q disable haproxy", "systemctl -q enable haproxy"),
+        turns={"HA-LB-BACKENDS persisted": fail("haproxy.service is not enabled")},
+    ),
+    ClusterFault(
+        "haproxy's stats socket is gone",
+        THIRD,
+        # A reload hands the old socket on: only a start makes it anew.
+        **on(THIRD, "rm /run/haproxy/admin.sock", "systemctl restart haproxy && sleep 1.5"),
+        turns={"HA-LB-BACKENDS runtime": unknown("there is nothing at /run/haproxy/admin.sock")},
+    ),
+)
+
+VIP_FAULTS = (
+    ClusterFault(
+        "two masters hold the VIP",
+        FIRST,
+        # Whichever of both does not hold it: one of the two always does not.
+        inject=tuple(
+            (host, f"ip -br addr | grep -q {VIP} || ip address add {VIP}/32 dev lo")
+            for host in (SECOND, THIRD)
+        ),
+        undo=tuple((host, f"ip address del {VIP}/32 dev lo || true") for host in (SECOND, THIRD)),
+        turns={"HA-VIP-OWNER runtime @cluster": fail(f"hold the VIP {VIP} at once")},
+    ),
+    ClusterFault(
+        "no master holds the VIP",
+        FIRST,
+        inject=tuple((host, "systemctl stop keepalived") for host in MASTERS),
+        undo=tuple((host, "systemctl start keepalived") for host in MASTERS),
+        turns={
+            "HA-VIP-OWNER runtime @cluster": fail(f"no master holds the VIP {VIP}"),
+            **each(EVERY, "HA-APISERVER-VIP runtime", fail(f"https://{VIP}:{PORT}/livez: n")),
+            **each(MASTERS, "CMP-KUBECTL runtime", fail("kubectl does not reach the cluster")),
+        },
+    ),
+    ClusterFault(
+        "the VIP's manager is stopped on one master",
+        THIRD,
+        **on(THIRD, "systemctl stop keepalived", "systemctl start keepalived"),
+        turns={"HA-VIP-OWNER runtime @cluster": fail(f"{THIRD}: keepalived.service does not run")},
+    ),
+    ClusterFault(
+        "the VIP's manager does not start at boot on one master",
+        THIRD,
+        **on(THIRD, "systemctl -q disable keepalived", "systemctl -q enable keepalived"),
+        turns={
+            "HA-VIP-OWNER persisted @cluster": fail(f"{THIRD}: keepalived.service is not enabled")
+        },
+    ),
+    ClusterFault(
+        "the VIP answers with another cluster's certificate",
+        NODE,
+        **answered(NODE, SELF),
+        turns={"HA-APISERVER-VIP runtime": fail("the certificate is not of the cluster's CA")},
+        may=("CMP-KUBELET runtime",),
+    ),
+    ClusterFault(
+        "the certificate does not name the VIP",
+        SECOND,
+        **answered(SECOND, OF_THE_CA),
+        turns={
+            "HA-APISERVER-VIP runtime": fail(f"https://{VIP}:{PORT}/livez: the certificate"),
+            "CMP-KUBECTL runtime": fail("kubectl does not reach the cluster"),
+        },
+    ),
+)
+
+FAULTS = (*BALANCER_FAULTS, *VIP_FAULTS)

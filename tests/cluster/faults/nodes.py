@@ -1,0 +1,203 @@
+"""Faults of the nodes: kubelet, kube-proxy, CoreDNS, control groups, the registry."""
+
+from tests.cluster.faults.fault import (
+    EVERY,
+    FIRST,
+    KUBECTL,
+    NODE,
+    OTHER_NODE,
+    ClusterFault,
+    each,
+    gone,
+    hanging,
+    on,
+)
+from tests.faults.fault import Turn, fail
+
+DNS = "10.96.0.10"
+TO_DNS = f"OUTPUT -d {DNS} -p udp --dport 53"
+FAKE = "/run/fake-dns"
+MODE = f"{KUBECTL} -n kube-system get configmap kube-proxy -o yaml"
+NAMES = "k8s-app=kube-proxy"
+# kube-proxy writes its rules anew when it starts.
+AGAIN = "pkill -x kube-proxy"
+COREDNS = f"{KUBECTL} -n kube-system"
+# An answer to the question of facts/dns_query.py: one A record, 10.96.0.99.
+ANSWER = (
+    r"\x12\x34\x85\x00\x00\x01\x00\x01\x00\x00\x00\x00\x0akubernetes\x07default\x03svc\x07cluster"
+    r"\x05local\x00\x00\x01\x00\x01\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x1e\x00\x04\x0a\x60\x00\x63"
+)
+
+
+def moded(mode: str) -> str:
+    """Every kube-proxy in that mode."""
+    return (
+        f"{MODE} | sed 's/^    mode: .*/    mode: {mode}/' | {KUBECTL} apply -f - 2>/dev/null &&"
+        f" {KUBECTL} -n kube-system delete pods -l {NAMES} --wait=true &&"
+        f" {KUBECTL} -n kube-system rollout status daemonset kube-proxy --timeout=90s"
+    )
+
+
+def cut_off(why: str) -> dict[str, Turn]:
+    """A node whose rules are gone finds no name either."""
+    return {
+        "CMP-KUBE-PROXY runtime": fail(why),
+        "CMP-COREDNS runtime @cluster": fail(f"{OTHER_NODE}: {DNS} gives no answer"),
+    }
+
+
+KUBELET_FAULTS = (
+    ClusterFault(
+        "kubelet is stopped",
+        OTHER_NODE,
+        **on(OTHER_NODE, "systemctl stop kubelet", "systemctl start kubelet"),
+        turns={
+            "CMP-KUBELET runtime": fail("the kubelet does not listen"),
+            "NODE-PORTS-WORKER runtime": fail("nobody listens on 10250"),
+        },
+        may=(
+            "CMP-COREDNS runtime @cluster",
+            *(f"SVC-KUBELET-{item} runtime" for item in ("NOFILE", "NPROC", "MEMLOCK")),
+        ),
+    ),
+    ClusterFault(
+        "kubelet hangs",
+        OTHER_NODE,
+        **hanging(OTHER_NODE, "kubelet"),
+        turns={"CMP-KUBELET runtime": fail("gives no answer in time")},
+        may=("CMP-COREDNS runtime @cluster",),
+    ),
+    ClusterFault(
+        "kubelet is disabled",
+        OTHER_NODE,
+        **on(OTHER_NODE, "systemctl -q disable kubelet", "systemctl -q enable kubelet"),
+        turns={"CMP-KUBELET persisted": fail("kubelet.service is not enabled")},
+    ),
+    ClusterFault(
+        "kubelet's configuration names no DNS server",
+        OTHER_NODE,
+        **on(
+            OTHER_NODE,
+            "cd /var/lib/kubelet && cp -p config.yaml /root/ &&"
+            " sed -i '/^clusterDNS:/,+1d' config.yaml",
+            "mv /root/config.yaml /var/lib/kubelet/",
+        ),
+        turns={"CMP-COREDNS runtime @cluster": fail("names no clusterDNS")},
+    ),
+    ClusterFault(
+        "containerd has another driver of control groups",
+        OTHER_NODE,
+        **on(
+            OTHER_NODE,
+            "cp -p /etc/containerd/config.toml /root/ &&"
+            " sed -i 's/SystemdCgroup = false/SystemdCgroup = true/' /etc/containerd/config.toml",
+            "mv /root/config.toml /etc/containerd/",
+        ),
+        turns={"NODE-CGROUP-DRIVER persisted": fail("the kubelet uses cgroupfs")},
+    ),
+    ClusterFault(
+        "the registry is away for one node",
+        OTHER_NODE,
+        **on(
+            OTHER_NODE,
+            "iptables -I OUTPUT -p tcp --dport 5000 -j REJECT --reject-with tcp-reset",
+            "iptables -D OUTPUT -p tcp --dport 5000 -j REJECT --reject-with tcp-reset",
+        ),
+        turns={"NODES-IMAGE-PULL runtime": fail("nobody listens there")},
+    ),
+)
+
+PROXY_FAULTS = (
+    ClusterFault(
+        "kube-proxy's rules are flushed",
+        OTHER_NODE,
+        **on(OTHER_NODE, "iptables -t nat -F KUBE-SERVICES", AGAIN),
+        turns=cut_off("KUBE-SERVICES has no rule for default/kubernetes:https"),
+    ),
+    ClusterFault(
+        "nothing leads to kube-proxy's rules",
+        OTHER_NODE,
+        **on(
+            OTHER_NODE,
+            "iptables -t nat -F OUTPUT",
+            AGAIN,
+        ),
+        turns=cut_off("nat's OUTPUT does not lead to KUBE-SERVICES"),
+    ),
+    ClusterFault(
+        "kube-proxy hangs",
+        OTHER_NODE,
+        **hanging(OTHER_NODE, "kube-proxy"),
+        turns={"CMP-KUBE-PROXY runtime": fail("kube-proxy gives no answer in time")},
+    ),
+    ClusterFault(
+        "kube-proxy is absent on one node",
+        OTHER_NODE,
+        inject=(
+            (FIRST, f"{KUBECTL} label node {OTHER_NODE} kubernetes.io/os=none --overwrite"),
+            (OTHER_NODE, gone("kube-proxy")),
+        ),
+        undo=((FIRST, f"{KUBECTL} label node {OTHER_NODE} kubernetes.io/os=linux --overwrite"),),
+        turns={
+            "CMP-KUBE-PROXY runtime": fail("kube-proxy does not run"),
+            "NODE-PORTS-WORKER runtime": fail("nobody listens on 10256"),
+        },
+    ),
+    ClusterFault(
+        "kube-proxy runs in another mode",
+        FIRST,
+        **on(FIRST, moded("nftables"), moded("iptables")),
+        turns=each(EVERY, "CMP-KUBE-PROXY runtime", fail("kube-proxy runs in mode nftables and")),
+    ),
+)
+
+DNS_FAULTS = (
+    ClusterFault(
+        "CoreDNS is scaled to 0",
+        FIRST,
+        **on(
+            FIRST,
+            f"{COREDNS} scale deployment coredns --replicas 0 &&"
+            f" {COREDNS} wait --for=delete pod -l k8s-app=kube-dns --timeout=60s",
+            f"{COREDNS} scale deployment coredns --replicas 2",
+        ),
+        turns={"CMP-COREDNS runtime @cluster": fail("none is ready")},
+    ),
+    ClusterFault(
+        "CoreDNS is on one node alone",
+        FIRST,
+        **on(
+            FIRST,
+            f"{KUBECTL} cordon {OTHER_NODE} && {COREDNS} patch deployment coredns -p"
+            f' \'{{"spec":{{"template":{{"spec":{{"nodeName":"{NODE}"}}}}}}}}\''
+            f" && {COREDNS} rollout status deployment coredns --timeout=60s",
+            f"{KUBECTL} uncordon {OTHER_NODE}; {COREDNS} rollout undo deployment coredns",
+        ),
+        turns={"CMP-COREDNS runtime @cluster": fail("they are on 1 node(s)")},
+    ),
+    ClusterFault(
+        "one node gets a wrong address",
+        OTHER_NODE,
+        **on(
+            OTHER_NODE,
+            f"""
+            printf '#!/bin/bash\\nprintf "%s"\\n' '{ANSWER}' >{FAKE} && chmod +x {FAKE}
+            nohup socat UDP-RECVFROM:5399,fork EXEC:{FAKE} >/dev/null 2>&1 &
+            sleep 0.5; iptables -t nat -I {TO_DNS} -j REDIRECT --to-ports 5399""",
+            f"iptables -t nat -D {TO_DNS} -j REDIRECT --to-ports 5399; pkill -x socat; rm {FAKE}",
+        ),
+        turns={"CMP-COREDNS runtime @cluster": fail(f"{OTHER_NODE}: {DNS} says 10.96.0.99 for")},
+    ),
+    ClusterFault(
+        "one node gets no answer",
+        OTHER_NODE,
+        **on(
+            OTHER_NODE,
+            f"iptables -t raw -I {TO_DNS} -j DROP",
+            f"iptables -t raw -D {TO_DNS} -j DROP",
+        ),
+        turns={"CMP-COREDNS runtime @cluster": fail(f"{OTHER_NODE}: {DNS} gives no answer")},
+    ),
+)
+
+FAULTS = (*KUBELET_FAULTS, *PROXY_FAULTS, *DNS_FAULTS)
