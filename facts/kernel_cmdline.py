@@ -3,10 +3,13 @@
 Sources: kernel-command-line(7); the kernel's "The kernel's command-line parameters".
 """
 
+from functools import lru_cache
+
 PATH = "/proc/cmdline"
 
 
-def arguments(text: str) -> list[tuple[str, str | None]]:
+@lru_cache  # a dozen requirements look at the same text
+def arguments(text: str) -> tuple[tuple[str, str | None], ...]:
     """Names and values in their order; the value is None where there is no `=`.
 
     Double quotes hold blanks together and are taken off. After `--` come init's arguments,
@@ -25,10 +28,10 @@ def arguments(text: str) -> list[tuple[str, str | None]]:
             word, started = word + character, True
     if started:
         words.append(word)
-    return [
+    return tuple(
         (name, value if equals else None)
         for name, equals, value in (w.partition("=") for w in words)
-    ]
+    )
 
 
 def same_name(one: str, other: str) -> bool:

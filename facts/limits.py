@@ -436,6 +436,8 @@ def _entries(files: Sequence[File], item: str) -> Iterator["_Line | Source"]:
     for file in files:
         for count, raw in enumerate(file.lines, 1):
             fields = raw.lstrip().partition("#")[0].split(maxsplit=3)
+            if len(fields) < 2:  # nearly all of them
+                continue
             source = Source(file.path, count, raw.strip(), changed=file.changed)
             if len(fields) == 2 and fields[1].startswith("-"):
                 yield source

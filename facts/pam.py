@@ -7,11 +7,13 @@ followed: a module counts as called when the stack names it.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hale.fact import File, Readings, Source, Unreadable
 
 PATTERNS = ("/etc/pam.d/*", "/usr/lib/pam.d/*")
 SSHD_PATTERNS = ("/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/*.conf")
+_INCLUDE = re.compile(r"@include\s+(\S+)")
 _LINE = re.compile(r"-?(\w+)\s+(\[[^\]]*\]|\S+)\s+(\S+)(.*)")
 
 
@@ -28,7 +30,12 @@ def calls(readings: Readings, service: str, kind: str, module: str) -> list[Call
 
     Raises Unreadable where a file of the stack is not there.
     """
-    return list(_calls(readings.files(*PATTERNS), service, kind, module, ()))
+    return list(_stack(readings.files(*PATTERNS), service, kind, module))
+
+
+@lru_cache(maxsize=64)  # every requirement of limits asks
+def _stack(files: tuple[File, ...], service: str, kind: str, module: str) -> tuple[Call, ...]:
+    return tuple(_calls(files, service, kind, module, ()))
 
 
 def _calls(
@@ -40,8 +47,8 @@ def _calls(
     file = next((f for f in files if f.path.rpartition("/")[2] == name and f.kind == "f"), None)
     if file is None:
         raise Unreadable(f"/etc/pam.d/{name} is not there" + (f" for {trail[-1]}" if trail else ""))
-    for source, line in _lines(file):
-        if included := re.fullmatch(r"@include\s+(\S+)", line):
+    for number, line in _lines(file):
+        if included := _INCLUDE.fullmatch(line):
             yield from _calls(files, included[1], kind, module, (*trail, name))
             continue
         found = _LINE.fullmatch(line)
@@ -50,11 +57,12 @@ def _calls(
         if found[2] in ("include", "substack"):
             yield from _calls(files, found[3], kind, module, (*trail, name))
         elif found[3].rpartition("/")[2] == module:
+            source = Source(file.path, number, line, changed=file.changed)
             yield Call(source, tuple(found[4].split()))
 
 
-def _lines(file: File) -> Iterator[tuple[Source, str]]:
-    """Lines without comments; a backslash joins them."""
+def _lines(file: File) -> Iterator[tuple[int, str]]:
+    """Lines without comments, with their numbers; a backslash joins them."""
     text, first = "", 0
     for count, line in enumerate(file.lines, 1):
         first = first or count
@@ -63,7 +71,7 @@ def _lines(file: File) -> Iterator[tuple[Source, str]]:
             continue
         whole = (text + line).partition("#")[0].strip()
         if whole:
-            yield Source(file.path, first, whole, changed=file.changed), whole
+            yield first, whole
         text, first = "", 0
 
 
@@ -85,6 +93,8 @@ def sshd_without_pam(readings: Readings) -> str:
 
 def _use_pam(files: dict[str, File], file: File) -> Iterator[tuple[Source, str]]:
     for count, line in enumerate(file.lines, 1):
+        if line.lstrip()[:1] in ("", "#"):  # nearly all of them
+            continue
         words = re.split(r"[\s=]+", line.strip(), maxsplit=1)
         keyword = words[0].lower()
         value = words[1].strip().strip('"') if len(words) > 1 else ""

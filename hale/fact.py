@@ -6,9 +6,12 @@ returns a frozen dataclass. Nothing in this file touches a host.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cache, cached_property, lru_cache
+from itertools import islice, takewhile
 from typing import Protocol
 
 
@@ -152,6 +155,28 @@ class Evidence:
     login_user: str = ""
     host_key: str = ""  # "ssh-ed25519 SHA256:…", as the ssh client verified it
 
+    def named(self, pattern: str) -> tuple[File, ...]:
+        """The files that the pattern names, by path. Remembered: many requirements ask alike."""
+        if pattern not in self._named:
+            wild = _WILD.search(pattern)
+            if wild is None:
+                named = [pattern] if pattern in self.listed else []
+            else:
+                fixed = pattern[: wild.start()]
+                behind = islice(self._paths, bisect_left(self._paths, fixed), None)
+                near = takewhile(lambda path: path.startswith(fixed), behind)
+                named = [path for path in near if matches(path, pattern)]
+            self._named[pattern] = tuple(self.listed[path] for path in named)
+        return self._named[pattern]
+
+    @cached_property
+    def _named(self) -> dict[str, tuple[File, ...]]:
+        return {}
+
+    @cached_property
+    def _paths(self) -> list[str]:
+        return sorted(self.listed)
+
 
 class Readings:
     """One subject's view of a host's evidence; remembers what was looked at."""
@@ -210,8 +235,8 @@ class Readings:
             for directory, why in self._evidence.hidden.items():
                 if _could_hold(directory, pattern):
                     raise Unreadable(f"{directory}: not searchable: {why}")
-            for path in _named(pattern, self._evidence.listed):
-                found.setdefault(path, self._evidence.listed[path])
+            for file in self._evidence.named(pattern):
+                found.setdefault(file.path, file)
         self.used_files.update(found)
         return tuple(found.values())
 
@@ -236,15 +261,6 @@ def matches(path: str, pattern: str) -> bool:
 
 
 _WILD = re.compile(r"[*?[]")
-
-
-def _named(pattern: str, listed: Mapping[str, File]) -> list[str]:
-    """The paths that the pattern names, sorted; most patterns have no wildcard or one folder."""
-    wild = _WILD.search(pattern)
-    if wild is None:
-        return [pattern] if pattern in listed else []
-    fixed = pattern[: wild.start()]
-    return sorted(p for p in listed if p.startswith(fixed) and matches(p, pattern))
 
 
 def _could_hold(directory: str, pattern: str) -> bool:
@@ -278,67 +294,69 @@ _QUOTED = r"\"(?:[^\"\\\n]|\\.)+\"|'[^'\n]+'"
 # Never over the end of a line: what is on the next one is judged, and must stay. Each: words of
 # which one must be in the line (in small letters), and the pattern; what follows its first
 # group is the secret.
-_SECRETS = tuple(
-    (words, re.compile(pattern))
-    for words, pattern in (
-        # Alone on its line, in a comment too: all that follows. Not nsswitch's `passwd: files`,
-        # not the head of a block, not the place where a key lies.
-        (
-            _NAMES,
-            rf"(^[ \t#;]*(?:-[ \t]+)?(?:export[ \t]+)?[\"']?[\w.-]*?{_NAME}[\"']?[ \t]*[=:][ \t]*)"
-            rf"{_NOT}(?:{_QUOTED}|[^\s\"'].*?(?=[,;]?\s*$))",
-        ),
-        # Behind a colon: the whole value, commas too.
-        (
-            _NAMES,
-            rf"({_NAME}[\"']?[ \t]*:[ \t]*){_NOT}(?:{_QUOTED}|[^\s\"']+?(?=[,;}}\]]*(?:\s|$)))",
-        ),
-        # An option among others, in fstab or behind a program.
-        (_NAMES, rf"({_NAME}[ \t]*=[ \t]*)(?!/)(?:{_QUOTED}|[^\s,;&\"']+)"),
-        (
-            ("--",),
-            r"((?<!\S)--(?:[\w-]+-)?(?:pass(?:word|wd|phrase)|token|secret|(?:api|certificate)-key)"
-            rf"[ \t]+)(?:{_QUOTED}|[^\s-]\S*)",
-        ),
-        (("curl",), r"(\bcurl\b.*?[ \t](?:-[uU]|--user|--proxy-user)[ =]?[^\s:]+:)\S+"),
-        # keepalived, HAProxy
-        (("auth_pass",), r"(?i)(\bauth_pass[ \t]+)\S+"),
-        (("stats",), r"(\bstats[ \t]+auth[ \t]+[^\s:]+:)\S+"),
-        (("user", "-password"), r"(\b(?:insecure-|user[ \t]+\S+[ \t]+)password[ \t]+)\S+"),
-        # a registry's login in base64
-        (("auth",), r"(\bauth\"?[ \t]*[=:][ \t]*)\"[A-Za-z0-9+/]{8,}={0,2}\""),
-        # user:password in a URL; the last @ before the path ends the password
-        (("@",), r"(?i)((?:\b[a-z][a-z0-9+.-]*:)?//[^\s/:@]*:)[^\s/]+(?=@)"),
-        # HTTP's headers, hashes of passwords, JSON web tokens
-        (
-            ("authorization",),
-            r"(?i)(\bauthorization[\"']?[ \t]*:[ \t]*[\"']?(?:basic|bearer)[ \t]+)[^\s\"']+",
-        ),
-        (("bearer",), r"(?i)(\bbearer[ \t]+)(?=\S*\d)[\w.~+/=-]{8,}"),
-        (("$",), r"()\$(?:[1-7]|2[abxy]|g?y)\$[./A-Za-z0-9$=,-]{12,}"),
-        (("eyj",), r"()\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+"),
-    )
+_SECRETS = (
+    # Alone on its line, in a comment too: all that follows. Not nsswitch's `passwd: files`,
+    # not the head of a block, not the place where a key lies.
+    (
+        _NAMES,
+        rf"(^[ \t#;]*(?:-[ \t]+)?(?:export[ \t]+)?[\"']?[\w.-]*?{_NAME}[\"']?[ \t]*[=:][ \t]*)"
+        rf"{_NOT}(?:{_QUOTED}|[^\s\"'].*?(?=[,;]?\s*$))",
+    ),
+    # Behind a colon: the whole value, commas too.
+    (
+        _NAMES,
+        rf"({_NAME}[\"']?[ \t]*:[ \t]*){_NOT}(?:{_QUOTED}|[^\s\"']+?(?=[,;}}\]]*(?:\s|$)))",
+    ),
+    # An option among others, in fstab or behind a program.
+    (_NAMES, rf"({_NAME}[ \t]*=[ \t]*)(?!/)(?:{_QUOTED}|[^\s,;&\"']+)"),
+    (
+        ("--",),
+        r"((?<!\S)--(?:[\w-]+-)?(?:pass(?:word|wd|phrase)|token|secret|(?:api|certificate)-key)"
+        rf"[ \t]+)(?:{_QUOTED}|[^\s-]\S*)",
+    ),
+    (("curl",), r"(\bcurl\b.*?[ \t](?:-[uU]|--user|--proxy-user)[ =]?[^\s:]+:)\S+"),
+    # keepalived, HAProxy
+    (("auth_pass",), r"(?i)(\bauth_pass[ \t]+)\S+"),
+    (("stats",), r"(\bstats[ \t]+auth[ \t]+[^\s:]+:)\S+"),
+    (("user", "-password"), r"(\b(?:insecure-|user[ \t]+\S+[ \t]+)password[ \t]+)\S+"),
+    # a registry's login in base64
+    (("auth",), r"(\bauth\"?[ \t]*[=:][ \t]*)\"[A-Za-z0-9+/]{8,}={0,2}\""),
+    # user:password in a URL; the last @ before the path ends the password
+    (("@",), r"(?i)((?:\b[a-z][a-z0-9+.-]*:)?//[^\s/:@]*:)[^\s/]+(?=@)"),
+    # HTTP's headers, hashes of passwords, JSON web tokens
+    (
+        ("authorization",),
+        r"(?i)(\bauthorization[\"']?[ \t]*:[ \t]*[\"']?(?:basic|bearer)[ \t]+)[^\s\"']+",
+    ),
+    (("bearer",), r"(?i)(\bbearer[ \t]+)(?=\S*\d)[\w.~+/=-]{8,}"),
+    (("$",), r"()\$(?:[1-7]|2[abxy]|g?y)\$[./A-Za-z0-9$=,-]{12,}"),
+    (("eyj",), r"()\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+"),
 )
 # Over several lines: PEM keys, YAML's block scalars, cloud-init's names and passwords.
-_PEM = re.compile(
+_PEM = (
     r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----[\s\S]*?"
     r"(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)"
 )
-_BLOCK = re.compile(
+_BLOCK = (
     rf"(?m)(^([ \t]*)(?:-[ \t]+)?[\"']?[\w.-]*?{_NAME}[\"']?:[ \t]*[|>][-+]?\n)"
     r"((?:\2[ \t]+\S.*(?:\n|\Z))+)"
 )
-_CHPASSWD = re.compile(r"(?m)^(chpasswd:[ \t]*\n)((?:[ \t]+.*(?:\n|\Z))+)")
+_CHPASSWD = r"(?m)^(chpasswd:[ \t]*\n)((?:[ \t]+.*(?:\n|\Z))+)"
+# Compiling all of these takes as long as a dozen tests, and hardly any run needs them all.
+_compiled = cache(re.compile)
 
 
+@lru_cache(maxsize=1024)  # hosts of one kind have the same files
 def mask(text: str) -> str:
     """The text without what looks like a secret; every line stays where it is."""
     if "PRIVATE KEY" in text:
-        text = _PEM.sub(lambda m: f"(a private key) {_STARS}" + "\n" * m[0].count("\n"), text)
+        text = _compiled(_PEM).sub(
+            lambda m: f"(a private key) {_STARS}" + "\n" * m[0].count("\n"), text
+        )
     if ": |" in text or ": >" in text:
-        text = _BLOCK.sub(lambda m: m[1] + re.sub(r"\S.*", _STARS, m[3]), text)
+        text = _compiled(_BLOCK).sub(lambda m: m[1] + re.sub(r"\S.*", _STARS, m[3]), text)
     if "chpasswd:" in text:
-        text = _CHPASSWD.sub(
+        text = _compiled(_CHPASSWD).sub(
             lambda m: (
                 m[1] + re.sub(r"(?m)^([ \t]*(?:-[ \t]*)?[\w.-]+:)\S.*$", rf"\1{_STARS}", m[2])
             ),
@@ -346,7 +364,7 @@ def mask(text: str) -> str:
         )
     # Most texts hold none of the words: looking for those first makes this ten times faster.
     small = text.lower()
-    rules = [(words, p) for words, p in _SECRETS if any(word in small for word in words)]
+    rules = [(w, _compiled(p)) for w, p in _SECRETS if any(word in small for word in w)]
     if not rules:
         return text
     return "\n".join(_masked(line, rules) for line in text.split("\n"))

@@ -25,6 +25,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -87,7 +88,7 @@ class Case(Generic[P]):
         """The name in test ids and results."""
         return self.host.name if self.host else "cluster"
 
-    @property
+    @cached_property
     def nodeid(self) -> str:
         """pytest's id of this case's test."""
         requirement = self.requirement
@@ -96,7 +97,7 @@ class Case(Generic[P]):
             f"[{self.host_name}-{requirement.id}]"
         )
 
-    @property
+    @cached_property
     def expected(self) -> str:
         """What must be true, with this host's values filled in."""
         endpoint = self.inventory.endpoint
@@ -281,15 +282,26 @@ def _header(path: Path, text: str, name: str) -> Where:
 
 def _line(path: Path, text: str, table: str, key: str = "") -> Where:
     """The line of `[table]`, or of `key = …` in it; the file as a whole where neither is."""
-    header, inside = 0, not table  # "" is what stands before the first table
+    lines = _lines(text)
+    return Where(path, lines.get((table, key)) or lines.get((table, ""), 0))
+
+
+_OPENED = re.compile(r"\s*\[{1,2}\s*([^\]]+?)\s*\]")
+_KEY = re.compile(r"""\s*(?:"([^"]*)"|([^\s"=.]+))\s*[=.]""")
+
+
+@lru_cache(maxsize=1)  # a file is asked for dozens of its lines, one file after the other
+def _lines(text: str) -> Mapping[tuple[str, str], int]:
+    """The line of every `key = …` by table and key, and of the table itself by the key ""."""
+    found: dict[tuple[str, str], int] = {}
+    table = ""  # what stands before the first one
     for number, line in enumerate(text.splitlines(), 1):
-        if opened := re.match(r"\s*\[{1,2}\s*([^\]]+?)\s*\]", line):
-            inside = opened[1].replace('"', "") == table
-            if inside:
-                header = number
-        elif inside and key and re.match(rf"\s*\"?{re.escape(key)}\"?\s*[=.]", line):
-            return Where(path, number)
-    return Where(path, header)
+        if opened := _OPENED.match(line):
+            table = opened[1].replace('"', "")
+            found[table, ""] = number
+        elif key := _KEY.match(line):
+            found.setdefault((table, key[1] or key[2]), number)
+    return found
 
 
 def parameters_of(
