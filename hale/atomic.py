@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 
@@ -23,3 +24,21 @@ def write(path: Path, content: bytes, mode: int = 0o644) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+class Writer:
+    """Writes files one after the other while its owner goes on: disks are slower than tests."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "writer")
+        self._begun: list[Future[None]] = []
+
+    def write(self, path: Path, content: bytes, mode: int = 0o644) -> None:
+        """As the function of that name, soon."""
+        self._begun.append(self._thread.submit(write, path, content, mode))
+
+    def wait(self) -> None:
+        """Until all is written. Raises what a write has raised."""
+        begun, self._begun = self._begun, []
+        for one in begun:
+            one.result()

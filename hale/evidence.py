@@ -1,5 +1,6 @@
 """evidence.json: everything the hosts answered, to be judged again with `pytest --evidence`."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -22,9 +23,9 @@ class Saved(msgspec.Struct):
     uris: dict[str, str] = {}  # hosts that were named by a URI
 
 
-def save(saved: Saved, path: Path) -> None:
+def save(saved: Saved, path: Path, write: Callable[..., None] = atomic.write) -> None:
     """Write it, readable by the operator alone: it holds the hosts' configuration."""
-    atomic.write(path, msgspec.json.encode(saved, order="sorted") + b"\n", mode=0o600)
+    write(path, msgspec.json.encode(saved, order="sorted") + b"\n", mode=0o600)
 
 
 def load(path: Path) -> Saved:

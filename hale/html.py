@@ -5,23 +5,25 @@ of ours is made by html.jinja2, which escapes whatever is put into it and makes 
 characters visible; so there is no place where a host's text could become markup.
 """
 
+import os
 import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
 import msgspec
 import pytest
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from hale import terminal
-from hale.controller import ROW
-from hale.results import Override, Result, Results
+from hale.results import ROW, Override, Result, Results
 from hale.terminal import SIGN, printable
 from hale.verdicts import Verdict
 
@@ -79,6 +81,7 @@ class Page:
         self._controller = controller
         self._report: Any = None
         self._logs: dict[str, str] = {}
+        self._ours: set[str] = set()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_report_title(self, report: Any) -> None:
@@ -101,12 +104,20 @@ class Page:
             for name, head in COLUMNS.items()
         ]
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Before pytest-html looks at a test's reports, which it does at the last of them."""
+        if hasattr(report, ROW):
+            self._ours.add(report.nodeid)
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_row(self, report: Any, cells: list[str]) -> None:
         """Drop the audit's rows, which come from the results; give others our columns."""
         raw = getattr(report, ROW, None)
         if raw is None:
-            cells[:] = foreign(report, cells)
+            if report.nodeid in self._ours:  # setup or teardown
+                cells.clear()
+            elif report.when in ("call", "collect") or not report.passed:  # others are not shown
+                cells[:] = foreign(report, cells)
             return
         cells.clear()
         text = _log(report, raw)
@@ -152,9 +163,17 @@ def visible(value: Any) -> Any:
     """Text with every control character spelled out, except newlines and tabs; others as is."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    if value.replace("\n", "").replace("\t", "").isprintable():  # nearly always, and fast
+    # Nearly always, and fast.
+    if value.isprintable() or value.replace("\n", "").replace("\t", "").isprintable():
         return value
     return "".join(c if c in "\n\t" else printable(c) for c in value)
+
+
+def _compiled() -> FileSystemBytecodeCache | None:
+    """Keeps the compiled template beside Python's own compiled files, where those are kept."""
+    folder = Path(cache_from_source(__file__)).parent
+    kept = not sys.dont_write_bytecode and os.access(folder, os.W_OK)
+    return FileSystemBytecodeCache(str(folder)) if kept else None
 
 
 @cache
@@ -168,10 +187,16 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        bytecode_cache=_compiled(),
     )
     environment.filters["utc"] = utc
     environment.filters["plain"] = terminal.plain
     return environment.get_template("html.jinja2").module
+
+
+def get_ready() -> None:
+    """Compile the template, or load it compiled: that takes as long as dozens of tests."""
+    _template()
 
 
 def utc(stamp: str) -> str:

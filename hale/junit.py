@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from _pytest.junitxml import xml_key
 
-from hale.controller import ROW
 from hale.html import HasRecorder
+from hale.results import ROW
 
 NAMES = ("host", "requirement", "aspect", "verdict")
 

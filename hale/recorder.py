@@ -1,14 +1,14 @@
 """Keeps a run's results on disk from its first moment, so that no end of it loses them."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from hale import results
+from hale import atomic, results
 from hale.results import HostRecord, Result, Results, Row, Run
 from hale.standard import Case
 from hale.verdicts import Verdict
@@ -34,8 +34,11 @@ def folder(reports: Path, kind: str) -> Path:
 class Recorder:
     """Collects rows as tests end; the file always holds every selected row."""
 
-    def __init__(self, path: Path, run: Run) -> None:
+    def __init__(
+        self, path: Path, run: Run, write: Callable[[Path, bytes], None] = atomic.write
+    ) -> None:
         self.path = path
+        self._to_disk = write
         self.results = Results(results.SCHEMA, results.without_secrets(run), [], [], [])
         self._rows: dict[str, Result] = {}
         self._open: set[str] = set()
@@ -85,5 +88,5 @@ class Recorder:
 
     def _write(self) -> None:
         self.results.results = list(self._rows.values())
-        results.save(self.results, self.path)
+        results.save(self.results, self.path, self._to_disk)
         self._written = time.monotonic()

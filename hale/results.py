@@ -4,8 +4,9 @@ The schema's version is `SCHEMA`; docs/results.md describes it. Fields are only 
 within a version.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hale.standard import Case
 from hale.verdicts import Verdict
 
 SCHEMA = "hale.results/1"
+ROW = "hale_row"  # the attribute of a test report that carries its row, through xdist too
 # Characters of a probe's output that a result keeps, and of a file that was read while another
 # one decided; evidence.json has it all.
 EXCERPT = 2000
@@ -201,6 +203,7 @@ def _excerpt(text: str, most: int = EXCERPT) -> str:
     return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
 
 
+@lru_cache  # a host's readings all have the same time
 def utc(seconds: float) -> str:
     """Seconds since the epoch as ISO 8601 in UTC; "" for 0."""
     if not seconds:
@@ -225,13 +228,13 @@ def finish(results: Results, booted: Mapping[str, float]) -> None:
         )
 
 
-def save(results: Results, path: Path) -> None:
+def save(results: Results, path: Path, write: Callable[[Path, bytes], None] = atomic.write) -> None:
     """Write the file whole or not at all."""
     try:
         encoded = msgspec.json.encode(results)
     except UnicodeEncodeError:  # Python's stand-ins for bytes of paths and arguments
         encoded = msgspec.json.encode(_encodable(msgspec.to_builtins(results)))
-    atomic.write(path, msgspec.json.format(encoded, indent=1) + b"\n")
+    write(path, msgspec.json.format(encoded, indent=1) + b"\n")
 
 
 def _encodable(value: Any) -> Any:

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -325,26 +325,39 @@ def _key(each: Sequence[_Column]) -> "RenderableType":
     return Padding(table, (1, 0, 0, 0))
 
 
-def _matrix(
-    found: Mapping[str, Mapping[str, Sequence[Result]]], each: Sequence[_Column]
-) -> "Table":
-    """Requirements down, hosts across; in a cell a sign for each aspect, in order."""
-    from rich.table import Table
+def _matrix(found: Mapping[str, Mapping[str, Sequence[Result]]], each: Sequence[_Column]) -> "Text":
+    """Requirements down, hosts across; in a cell a sign for each aspect, in order.
+
+    All of it is one text: rich's Table takes fifty times as long for as many cells.
+    """
+    from rich.cells import cell_len
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("§", justify="right", no_wrap=True)
-    table.add_column(Text("requirement"), no_wrap=True)
-    for column in each:
-        table.add_column(Text(column.heading), justify="center", no_wrap=True)
+    chapters = {q: str(next(iter(cells.values()))[0].chapter or "+") for q, cells in found.items()}
+    first = max(map(len, chapters.values()))
+    second = max(map(cell_len, ("requirement", *found)))
+    wide = [_wide(column, found) - 2 for column in each]
+    headings = [column.heading.split("\n") for column in each]
+    parts: list[tuple[str, str]] = []
+
+    def line(
+        chapter: str, name: str, cells: Iterable[Sequence[tuple[str, str]]], style: str
+    ) -> None:
+        parts.append((f"{chapter:>{first}}  {name}{' ' * (second - cell_len(name))}", style))
+        for width, cell in zip(wide, cells, strict=True):
+            free = width - sum(cell_len(text) for text, _ in cell)
+            parts.append(("  " + " " * (free // 2), ""))
+            parts.extend(cell)
+            parts.append((" " * (free - free // 2), ""))
+        parts.append(("\n", ""))
+
+    for below in range(max(map(len, headings)), 0, -1):
+        titles = [[(h[-below], "bold")] if below <= len(h) else [] for h in headings]
+        line(*(("", "") if below > 1 else ("§", "requirement")), titles, "bold")
     for requirement, cells in found.items():
-        line = []
-        for column in each:
-            signs = [SIGN[row.verdict] for row in cells.get(column.hosts[0], ())]
-            line.append(Text.assemble(*signs) if signs else Text(" "))
-        chapter = next(iter(cells.values()))[0].chapter
-        table.add_row(str(chapter) if chapter else "+", requirement, *line)
-    return table
+        signs = [[SIGN[r.verdict] for r in cells.get(c.hosts[0], ())] for c in each]
+        line(chapters[requirement], requirement, signs, "")
+    return Text.assemble(*parts[:-1], no_wrap=True)
 
 
 def _headings(names: Sequence[str]) -> list[str]:
