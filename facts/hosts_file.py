@@ -242,9 +242,12 @@ def _script(names: Sequence[str]) -> str:
     """getent(1) ends with 2 for a name that nobody knows; anything else is no answer."""
     return f"""
 RES_OPTIONS='timeout:2 attempts:1'; export RES_OPTIONS
+set -f
+IFS='
+'
 for name in {" ".join(map(shlex.quote, names))}; do
   printf 'name %s\\n' "$name"
   found=$(getent ahosts "$name"); r=$?
   [ $r = 0 ] || [ $r = 2 ] || exit $r
-  [ $r = 2 ] || printf '%s\\n' "$found" | sed 's/^/is /'
+  [ $r = 2 ] || printf 'is %s\\n' $found
 done"""

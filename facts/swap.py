@@ -54,9 +54,10 @@ for name in zram-generator systemd-gpt-auto-generator; do
     break
   done
 done
-device=
-while read -r _ _ number _ at _; do if [ "$at" = / ]; then device=$number; fi
-done </proc/self/mountinfo || exit
+# A shell reads a line byte by byte, and a node has hundreds of mounts: sed(1) is faster.
+device=$(sed -n 's,^[^ ]* [^ ]* \\([^ ]*\\) [^ ]* / .*,\\1,p' /proc/self/mountinfo) || exit
+device=${device##*"
+"}
 echo "root $device"
 below=/sys/dev/block/$device/slaves
 for file in "$below"/*/dev "$below"/*/slaves/*/dev; do

@@ -51,8 +51,11 @@ class Transport(Protocol):
     def name(self) -> str:
         """testinfra's name for it, such as `ssh`."""
 
-    def ask(self, command: str, timeout: float) -> Answer:
-        """Run the command once. Never raises: a host that is down is an answer."""
+    def ask(self, script: str, timeout: float) -> Answer:
+        """Run the script of POSIX sh once. Never raises: a host that is down is an answer.
+
+        A transport that hands its text to a login shell hands over what `packed` makes of it.
+        """
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,12 @@ def gather(
     asked: Sequence[tuple[Question, Transport]],
     timeout: float,
     told: Callable[[Evidence], None] = lambda evidence: None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> dict[str, Evidence]:
-    """Ask all hosts at once; `told` is called as each one has answered. `timeout` in seconds."""
+    """Ask all hosts at once, do `meanwhile`, and wait; `timeout` in seconds.
+
+    `told` is called as each one has answered.
+    """
     # Threads of our own: a pool would keep Ctrl-C waiting for the slowest host.
     answered: SimpleQueue[Evidence] = SimpleQueue()
 
@@ -98,6 +105,7 @@ def gather(
 
     for pair in asked:
         Thread(target=one, args=pair, daemon=True, name=f"gather {pair[0].host.name}").start()
+    meanwhile()
     found: dict[str, Evidence] = {}
     for _ in asked:
         evidence = answered.get()
@@ -109,7 +117,7 @@ def gather(
 def ask(question: Question, transport: Transport, timeout: float) -> Evidence:
     """One host's evidence. A host that is down, or babbles, is evidence too (`down`)."""
     token = secrets.token_hex(8)
-    answer = transport.ask(command(question, token), timeout)
+    answer = transport.ask(script(question, token), timeout)
     now = time.time()
     known = Evidence(
         question.host.name,
@@ -133,12 +141,11 @@ def ask(question: Question, transport: Transport, timeout: float) -> Evidence:
 # --- the script ---
 
 
-def command(question: Question, token: str) -> str:
-    """The one command line to run; any login shell reads it alike, fish and csh too."""
-    # Packed: one argument of a command may have 128 KiB (execve(2)), and a far host's first
-    # round trip carries 14 KB.
-    packed = gzip.compress(script(question, token).encode(), mtime=0)
-    return f"echo {base64.b64encode(packed).decode()} | base64 -d | gzip -d | sh"
+def packed(script: str) -> str:
+    """One command line that runs it; any login shell reads that alike, fish and csh too."""
+    # One argument of a command may have 128 KiB (execve(2)).
+    small = gzip.compress(script.encode(), mtime=0)
+    return f"echo {base64.b64encode(small).decode()} | base64 -d | gzip -d | sh"
 
 
 # `problems` tells what find complained of. What is not there is only counted: of some hundred
@@ -156,6 +163,26 @@ run() {
   { e=$(${T:+timeout -k 1 "$2"} sh -c "$3" </dev/null 2>&1 >&3 3>&-); r=$?; } 3>&1
   printf '%s S %s\n%s' $N $r "$e"
 }
+quick() {
+  d=
+  if [ "$T" ]; then
+    { d=$(printf '%s\n' $N | timeout -k 1 3 sh -c "$Q" sh "$@" 3>&1 >&4 4>&-); } 4>&1
+  fi
+  shift $((${#d} * 3))
+  while [ $# -gt 2 ]; do run "$1" "$2" "$3"; shift 3; done
+}
+# By $( ) it tells quick how many are done; a TERM ends it between two frames.
+Q='
+read -r N
+exec </dev/null
+trap "exit 124" TERM
+while [ $# -gt 2 ]; do
+  printf "%s C %s\n" $N "$1"
+  { e=$(sh -c "$3" 2>&1 >&4 3>&- 4>&-); r=$?; } 4>&1
+  printf . >&3
+  printf "%s S %s\n%s" $N $r "$e"
+  shift 3
+done'
 problems() {
   n=0 f= IFS='
 '
@@ -184,7 +211,7 @@ list() {
 }
 links() {
   printf '%s M\n' $N
-  find -L "$@" -maxdepth 0 -xtype l -printf '%p\0%C@\0%T@\0' 2>/dev/null
+  [ $# = 0 ] || find -L "$@" -maxdepth 0 -xtype l -printf '%p\0%C@\0%T@\0' 2>/dev/null
 }
 lines() {
   printf '%s G\n' $N
@@ -202,18 +229,18 @@ def script(question: Question, token: str) -> str:
     `G` lines, `C` a command, `S` how one of these ended, `Z` the end. The nonce is the host's
     own, so that no process list shows it while a probe runs.
     """
-    quick = [_run(name, c) for name, c in question.commands if not c.slow]
-    body = "\n".join([*_files(question.patterns), *quick]) or ":"
+    quick = " ".join(_words(name, c) for name, c in question.commands if not c.slow)
+    body = "\n".join([*_files(question.patterns), f"quick {quick}"])
     inner = f"{{\n{body}\n}} </dev/null"
     for name, slow in question.commands:
         if slow.slow:  # its output waits in the pipe until the others are done
-            inner = f"{{ {_run(name, slow)}; }} | {{\n{inner}\ncat\n}}"
+            inner = f"{{ run {_words(name, slow)}; }} | {{\n{inner}\ncat\n}}"
     end = "printf '%s Z %s\\n' $N \"$(date +%s.%N)\""
     return f"echo {token}\n{{{_PRELUDE}{inner}\n{end}\n}} | gzip -1c | base64\necho {token}\n"
 
 
-def _run(name: str, command: Command) -> str:
-    return f"run {shlex.quote(name)} {command.timeout:g} {shlex.quote(command.script)}"
+def _words(name: str, command: Command) -> str:
+    return f"{shlex.quote(name)} {command.timeout:g} {shlex.quote(command.script)}"
 
 
 def _files(patterns: Sequence[str]) -> list[str]:
@@ -226,11 +253,15 @@ def _files(patterns: Sequence[str]) -> list[str]:
         # A pattern that matches nothing stays as it is: find says that there is no such file.
         f"set -- {wanted}",
         'list "$@"',
-        'links "$@"',
         # Only regular files are opened: a FIFO would hang, a device may act. `w` names them by
-        # their numbers. The line of the last one shows that grep works, and got that far.
-        "i=0 w=",
-        'for p; do i=$((i+1)); if [ -f "$p" ]; then w="$w \\"\\${$i}\\""; fi; done',
+        # their numbers, `l` links. The line of the last one shows that grep works, and got there.
+        "i=0 w= l=",
+        "for p; do",
+        '  i=$((i+1)) v=" \\"\\${$i}\\""',
+        '  if [ -L "$p" ]; then l=$l$v; fi',
+        '  if [ -f "$p" ]; then w=$w$v; fi',
+        "done",
+        'eval "links $l"',
         f'eval "lines $w {_LAST}"',
     ]
 
@@ -432,24 +463,25 @@ def _seconds(raw: bytes) -> float:
     return float(raw)
 
 
+_RECORD = re.compile(rb"([^\0]+)\0(\d+):(.*)\n")
+
+
 def _grep(data: bytes) -> dict[str, list[bytes]]:
     """Records `path NUL number : line NEWLINE`; a path may hold a newline, a line may not."""
     content: dict[str, list[bytes]] = {}
-    at = 0
-    while at < len(data):
-        nul = data.find(b"\0", at)
-        colon = data.find(b":", nul)
-        end = data.find(b"\n", colon)
-        if nul < 0 or colon < 0 or end < 0:
-            raise _Malformed("the host's files are garbled")
-        path, number = _text(data[at:nul]), data[nul + 1 : colon]
-        if number == b"1":
-            content[path] = []
-        lines = content.setdefault(path, [])
-        lines.append(data[colon + 1 : end])
+    lines: list[bytes] = []
+    left = len(data)
+    last = b""
+    for path, number, line in _RECORD.findall(data):
+        left -= len(path) + len(number) + len(line) + 3
+        if path != last or number == b"1":
+            last = path
+            lines = content[_text(path)] = []
+        lines.append(line)
         if number != b"%d" % len(lines):
             raise _Malformed("the host's files are garbled: a line is missing")
-        at = end + 1
+    if left:
+        raise _Malformed("the host's files are garbled")
     return content
 
 

@@ -9,8 +9,9 @@ from testinfra.backend.base import CommandResult
 from testinfra.host import Host as TestinfraHost
 
 from hale.connection import CommandTimeout, HostDown, OutputTooLarge, Session, Target
+from hale.connection.session import shown
 from hale.errors import HaleError
-from hale.gather import Answer
+from hale.gather import Answer, packed
 from hale.inventory import Host
 
 TRUE = ("true", "yes", "1", "on", "y", "t")
@@ -75,15 +76,15 @@ class Connected:
         self._session = session
         self._target = target
 
-    def ask(self, command: str, timeout: float) -> Answer:
+    def ask(self, script: str, timeout: float) -> Answer:
         """Run it over the host's one ssh; a timeout of one probe is the probe's own matter."""
         address = self._target.address or self._target.name
         try:
-            done = self._session.run(command, timeout)
+            done = self._session.run(script, timeout, plain=True)
         except (HostDown, OutputTooLarge) as error:
-            # The session shows the command; all of ours are one, and no person can read it.
-            shown = f"`{command[:79]}…`"
-            return Answer(down=str(error).replace(shown, "what hale asks"), address=address)
+            # The session shows the script's first line, which tells a person nothing.
+            said = str(error).replace(f"`{shown(script)}`", "what hale asks")
+            return Answer(down=said, address=address)
         except CommandTimeout:
             return Answer(
                 down=f"the host did not finish answering within {timeout:g} s. "
@@ -106,13 +107,13 @@ class Stock:
         self._host = host
         self.name: str = host.backend.get_connection_type()
 
-    def ask(self, command: str, timeout: float) -> Answer:
+    def ask(self, script: str, timeout: float) -> Answer:
         """Run it by the backend's own means, which have no timeout: the thread is left behind."""
         got: list[Any] = []
 
         def run() -> None:
             try:
-                got.append(self._host.run(command))
+                got.append(self._host.run(packed(script)))
             except Exception as error:  # each backend has errors of its own
                 got.append(error)
 

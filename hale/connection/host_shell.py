@@ -30,13 +30,13 @@ _KILL_SESSION = (
 
 
 def _session_shell(token: str) -> str:
-    """The innermost shell: says that it is there, then runs what comes on standard input."""
+    """The innermost shell: says that it is there, and for `$u`; then runs what comes to it."""
     return (
         # proc(5): after the command's name come state, ppid, pgrp, session; starttime is 20th.
         "read -r l </proc/self/stat; set -- ${l##*) }; g=$3 s=$4 b=${20}; "
         # This shell outlives the signal, so that the session ends when `k` is through.
         f"{_KILL_SESSION}; trap : TERM; "
-        f"echo {token} >&2; echo {token} shell $(id -un || id -u); "
+        f"echo {token} >&2; echo {token} shell $u; "
         "{ cat; k; } | { /bin/sh; k; }"
     )
 
@@ -48,18 +48,19 @@ def login_command(target: Target, token: str) -> str:
     once the shell is ready, and before that `password_prompt(token)` whenever sudo asks.
     sudo is left out when the login user already is the one wanted.
     """
-    shell = shlex.quote(_session_shell(token))
-    script = f"u=$(id -un || id -u); echo {token} login $u; "
+    who = "u=$(id -un || id -u); "
+    script = f"{who}echo {token} login $u; "
     if target.become:
+        shell = shlex.quote(who + _session_shell(token))
         # -H: HOME of the target user, as in a login. -S: password from standard input. sudo(8)
         ask = "-n" if target.become_password is None else f"-S -p {password_prompt(token)}"
         script += (
             f"s=; [ $u = {shlex.quote(target.become_user)} ] || "
-            f's="sudo {ask} -H -u {shlex.quote(target.become_user)}"; exec $s '
+            f's="sudo {ask} -H -u {shlex.quote(target.become_user)}"; exec $s /bin/sh -c {shell}'
         )
     else:
-        script += "exec "
-    return "exec /bin/sh -c " + shlex.quote(f"{script}/bin/sh -c {shell}")
+        script += _session_shell(token)
+    return f"exec /bin/sh -c {shlex.quote(script)}"
 
 
 def password_prompt(token: str) -> str:
@@ -68,7 +69,7 @@ def password_prompt(token: str) -> str:
 
 
 def prologue(target: Target) -> bytes:
-    """Defines `x`, `y` and `z` in the executing shell; each runs and frames one command.
+    """Defines `w` to `z` in the executing shell; each runs and frames one command.
 
     6 and 7 are the channel's stdout and stderr. The command gets pipes of its own, each read
     by a `cat` that ends only when *every* holder of the pipe has closed it (as sshd does), so
@@ -90,8 +91,9 @@ def prologue(target: Target) -> bytes:
 r=$({ { { ("$S" -c "$2" </dev/null 2>&1 >&8 6>&- 7>&- 8>&- 9>&-); echo $? >&9; } | cat >&7
 } 8>&1 | cat >&6; } 9>&1)
 printf %s "$1" >&7; printf '%s%s\\n' "$1" "$r" >&6; }
-y() { ("$S" -c "$2" </dev/null >&6 2>&7 6>&- 7>&-)
+w() { ("${3:-/bin/sh}" -c "$2" </dev/null >&6 2>&7 6>&- 7>&-)
 r=$?; printf %s "$1" >&7; printf '%s%s\\n' "$1" "$r" >&6; }
+y() { w "$@" "$S"; }
 z() {
 r=$({ { { (printf %s "$3" | "$S" -c "$2" 2>&1 >&8 6>&- 7>&- 8>&- 9>&-); echo $? >&9; } | cat >&7
 } 8>&1 | cat >&6; } 9>&1)
@@ -106,14 +108,15 @@ esac
 
 # `y` saves two cats and three forks (1.5 instead of 3.6 ms), and is right only for what cannot
 # leave a process behind: one command of this list with literal arguments, in a shell that reads
-# no start-up file (bash does under sshd, therefore the `case` above).
+# no start-up file (bash does under sshd, therefore the `case` above). `w` is the same by /bin/sh,
+# for a command of which the caller knows that (Session.run, `plain`).
 _LEAVES_NOTHING = re.compile(
     rb"(?:(?:/usr)?/bin/)?(?:test|cat|grep|stat|uname|hostname|readlink|id|systemctl is-active)"
     rb"(?: (?:[\w./:=,@%+^-]|'[^']*')+)*\Z"
 )
 
 
-def frame(command: bytes, nonce: bytes, stdin: bytes = b"") -> bytes:
+def frame(command: bytes, nonce: bytes, stdin: bytes = b"", plain: bool = False) -> bytes:
     """The line for the executing shell that runs `command` and ends its output with `nonce`.
 
     stdout ends with the nonce, the exit status (empty if the command killed the shell that
@@ -122,7 +125,7 @@ def frame(command: bytes, nonce: bytes, stdin: bytes = b"") -> bytes:
     """
     if stdin:
         return b"z %s %s %s\n" % (nonce, _quoted(command), _quoted(stdin))
-    verb = b"y" if _LEAVES_NOTHING.match(command) else b"x"
+    verb = b"w" if plain else b"y" if _LEAVES_NOTHING.match(command) else b"x"
     return b"%s %s %s\n" % (verb, nonce, _quoted(command))
 
 

@@ -13,6 +13,7 @@ import socket
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -368,6 +369,7 @@ def test_a_file_that_vanishes(tmp_path: Path, after: str) -> None:
     path = tmp_path / "a.conf"
     path.write_text("a\n")
     (tmp_path / "empty.conf").write_text("")
+    (tmp_path / "link.conf").symlink_to("empty.conf")
     script = f'$REAL "$@"; r=$?\ncase "$*" in *{after}*) rm {path};; esac\nexit $r'
     tool(tmp_path / "bin", "find", script)
     found = readings(tmp_path / "*.conf", shell=Shell(tools=tmp_path / "bin"))
@@ -376,7 +378,7 @@ def test_a_file_that_vanishes(tmp_path: Path, after: str) -> None:
     if after == "-false":
         assert str(path) not in files  # it was gone before it was listed
         return
-    with pytest.raises(Unreadable, match="changed while it was read"):
+    with pytest.raises(Unreadable, match=r"changed while it was read|No such file"):
         _ = files[str(path)].lines
 
 
@@ -395,11 +397,12 @@ def test_a_file_that_is_renamed_between_listing_and_reading(tmp_path: Path) -> N
     path.write_text("a\n")
     script = f'$REAL "$@"; r=$?\ncase "$*" in *xtype*) mv {path} {tmp_path}/b.conf;; esac\nexit $r'
     tool(tmp_path / "bin", "find", script)
-    names = (path, tmp_path / "b.conf")
+    (tmp_path / "link.conf").symlink_to("/dev/null")
+    names = (path, tmp_path / "b.conf", tmp_path / "link.conf")
     found = readings(*names, shell=Shell(tools=tmp_path / "bin"))
     file = found.file(str(path))
     assert file
-    with pytest.raises(Unreadable, match="changed while it was read"):
+    with pytest.raises(Unreadable, match=r"changed while it was read|No such file"):
         _ = file.lines
 
 
@@ -433,6 +436,29 @@ def test_what_commands_say_arrives_as_it_is() -> None:
             found.text(name)
     with pytest.raises(Unreadable):
         found.text("never-asked")
+
+
+@pytest.mark.parametrize(
+    "hangs",
+    ["echo first; sleep 60", "trap '' TERM; echo first; while :; do :; done", "kill -9 $PPID"],
+)
+def test_a_command_that_hangs_among_quick_ones(hangs: str) -> None:
+    """All quick ones have one watchdog; what it stops has its own time, and the rest theirs."""
+    commands = [
+        Command("before", "echo before; echo err >&2; exit 3"),
+        Command("hangs", hangs, timeout=0.5),
+        Command("later", "sleep 0.5; printf later", timeout=9),
+        Command("hangs-too", "sleep 60", timeout=0.5),
+        Command("last", "echo last"),
+    ]
+    began = time.monotonic()
+    found = readings(commands=commands)
+    assert time.monotonic() - began < 20
+    before = found.output("before")
+    assert (before.status, before.stdout, before.stderr) == (3, "before\n", "err")
+    for name in ("hangs", "hangs-too"):
+        assert found.output(name).status in (124, 137)
+    assert (found.text("later"), found.text("last")) == ("later", "last\n")
 
 
 def test_a_command_cannot_forge_a_frame() -> None:
@@ -485,7 +511,7 @@ def test_the_longest_script_is_an_argument_that_every_system_takes() -> None:
     cases = selection.cases(known, stated, "extended", known.hosts)
     host = known.hosts[0]
     concerned = [c for c in cases if c.host in (host, None)]
-    assert len(gather.command(gather.question(host, concerned), "token")) < 32 << 10
+    assert len(gather.packed(gather.script(gather.question(host, concerned), "token"))) < 32 << 10
 
 
 @pytest.mark.parametrize("noise", [b"Welcome!\n", b"\xff\0\n", b"token\n", b"x" * 100_000])

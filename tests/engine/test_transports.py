@@ -102,7 +102,7 @@ class Failing:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    def run(self, command: str, timeout: float) -> Completed:
+    def run(self, command: str, timeout: float, *, plain: bool) -> Completed:
         raise self._error
 
 
