@@ -52,8 +52,13 @@ class Audit:
         beside = [c for c in self.cases if c.host and not c.host.planned]
         return (*every, *beside)
 
-    def gather(self, cases: Iterable[Case[Any]], told: Callable[[Evidence], None]) -> None:
-        """Ask every host that one of these cases concerns, all at once."""
+    def gather(
+        self,
+        cases: Iterable[Case[Any]],
+        told: Callable[[Evidence], None],
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Ask every host that one of these cases concerns, all at once; see gather.gather."""
         wanted = [c for c in cases if excluded(c) is None]
         asked = []
         for chosen in self.chosen:
@@ -61,7 +66,7 @@ class Audit:
             if concerned:
                 question = gather.question(chosen.host, concerned)
                 asked.append((question, self.transport(chosen)))
-        self.hosts = gather.gather(asked, self.gather_timeout, told)
+        self.hosts = gather.gather(asked, self.gather_timeout, told, meanwhile)
 
     def _concerns(self, case: Case[Any], host: Host) -> bool:
         if case.aspect == "inventory":

@@ -6,18 +6,16 @@ import sys
 import time
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
-from hale import connection, evidence, provenance, results, terminal
+from hale import atomic, connection, evidence, html, provenance, results, terminal
 from hale.audit import Audit, incomplete, overrides_sha256
 from hale.fact import Evidence, mask
 from hale.recorder import Recorder, folder
+from hale.results import ROW
 from hale.standard import Case
-
-ROW = "hale_row"  # the attribute of a test report that carries its row, through xdist too
 
 
 def params(item: pytest.Item) -> dict[str, Any]:
@@ -50,6 +48,7 @@ class Controller:
         if getattr(option, "xmlpath", "off") is None:
             option.xmlpath = str(self.folder / "junit.xml")
         self.recorder: Recorder | None = None
+        self.writer = atomic.Writer()
         self._booted: dict[str, float] = {}  # seconds since the epoch; of hosts that answered
         self.narrowed = False  # with xdist: the workers have said what is selected
 
@@ -75,15 +74,11 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        if not self.config.option.evidence:
-            # Logging in takes longest; it goes on while pytest collects.
-            for chosen in self.audit.chosen:
-                if not chosen.uri:
-                    connection.session_for(chosen.host.name).start()
         # With xdist: before the workers start, so everything that could be selected.
         if self.distributed:
-            self._begin(case.nodeid for case in self.audit.cases)
             self._gather(self.audit.cases)
+            self.writer.wait()  # the workers read it
+            connection.begin_close_sessions()  # and have sessions of their own
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -105,24 +100,32 @@ class Controller:
         if self.distributed:
             return
         cases = [case for item in session.items if (case := case_of(item))]
-        # Before the hosts are asked: whatever ends us then, all rows are there as UNKNOWN.
-        self._begin(case.nodeid for case in cases)
         self._gather(cases)
         self._asked()
+        if not any("_testinfra_host" in params(item) for item in session.items):
+            connection.begin_close_sessions()  # no check of a site's own needs them
         # Tests, cases and evidence stay to the end: no use in looking for garbage among them.
         gc.freeze()
 
     def _gather(self, cases: Sequence[Case[Any]]) -> None:
-        option = self.config.option
-        if not option.evidence:
-            reporter = self.config.pluginmanager.getplugin("terminalreporter")
-            # What the end of the run needs is imported while the hosts answer.
-            Thread(target=terminal.get_ready, daemon=True).start()
-            if reporter is None:  # -p no:terminal
-                self.audit.gather(cases, lambda evidence: None)
-            else:
-                with terminal.Progress(reporter, len(self.audit.chosen)) as progress:
-                    self.audit.gather(cases, progress.told)
+        def begin() -> None:
+            # From here on, whatever ends us, all rows are there as UNKNOWN.
+            self._begin(case.nodeid for case in cases)
+
+        def meanwhile() -> None:
+            begin()
+            # What the end of the run needs; the hosts have not answered yet.
+            terminal.get_ready()
+            html.get_ready()
+
+        reporter = self.config.pluginmanager.getplugin("terminalreporter")
+        if self.config.option.evidence:
+            begin()
+        elif reporter is None:  # -p no:terminal
+            self.audit.gather(cases, lambda evidence: None, meanwhile)
+        else:
+            with terminal.Progress(reporter, len(self.audit.chosen)) as progress:
+                self.audit.gather(cases, progress.told, meanwhile)
         known = self.audit.inventory
         saved = evidence.Saved(
             evidence.SCHEMA,
@@ -132,12 +135,12 @@ class Controller:
             dict(self.audit.hosts),
             {c.host.name: mask(c.uri) for c in self.audit.chosen if c.uri},
         )
-        evidence.save(saved, self.folder / "evidence.json")
+        evidence.save(saved, self.folder / "evidence.json", self.writer.write)
 
     def _begin(self, collected: Iterable[str]) -> None:
         wanted = set(collected)
         self.selected = selected = [c for c in self.audit.cases if c.nodeid in wanted]
-        self.recorder = Recorder(self.folder / "results.json", self._run())
+        self.recorder = Recorder(self.folder / "results.json", self._run(), self.writer.write)
         self.recorder.begin(selected, self.audit.possible, [])
 
     def _asked(self) -> None:
@@ -209,6 +212,7 @@ class Controller:
 
     def discard_nothing(self) -> None:
         """Remove the reports of a run that judged nothing: an empty one looks like a good one."""
+        self.writer.wait()  # without a terminal nobody has waited
         if self.recorder is None:
             for name in ("report.html", "junit.xml"):
                 (self.folder / name).unlink(missing_ok=True)
@@ -221,4 +225,5 @@ class Controller:
     ) -> Generator[None, None, None]:
         yield
         if self.recorder is not None:
+            self.writer.wait()
             terminal.summary(terminalreporter, self.recorder.results, self.folder)

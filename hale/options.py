@@ -1,7 +1,8 @@
 """pytest's options for an audit, and from them to the audit itself."""
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hale import connection, evidence, inventory, provenance, standard, transpor
 from hale.audit import Audit, from_evidence
 from hale.errors import HaleError
 from hale.gather import Transport
+from hale.inventory import Inventory
 from hale.selection import Chosen, choose
 from hale.standard import PROFILES
 
@@ -90,14 +92,22 @@ def what_to_type(config: pytest.Config) -> str:
     return WHAT_TO_TYPE.format(inventory=path, host=host, groups=groups)
 
 
-def audit(config: pytest.Config, worker: dict[str, Any] | None, stated: standard.Standard) -> Audit:
-    """The audit that was asked for. Raises HaleError for whatever is wrong with the words."""
+@dataclass(frozen=True)
+class Asked:
+    """The hosts that were asked for, and what came of an earlier run with `--evidence`."""
+
+    inventory: Inventory
+    chosen: tuple[Chosen, ...]
+    targets: Mapping[str, connection.Target]
+    saved: evidence.Saved | None
+
+
+def asked(config: pytest.Config, worker: dict[str, Any] | None) -> Asked:
+    """The hosts that the words name. Raises HaleError for whatever is wrong with them."""
     option = config.option
     saved = evidence.load(Path(option.evidence)) if option.evidence else None
     path = option.inventory or (saved.inventory if saved else ROOT / "inventory.ini")
     known = inventory.load(Path(path))
-    standard.check_overrides(stated, known)
-    _check_tests(stated)
     # xdist hands workers our options as they are by now: hosts already rewritten.
     typed = getattr(option, "hale_hosts", option.hosts)
     option.hale_hosts = typed
@@ -113,18 +123,32 @@ def audit(config: pytest.Config, worker: dict[str, Any] | None, stated: standard
     targets = _targets(chosen, option, worker)
     connection.TARGETS.update(targets)
     option.hosts = ",".join(c.uri or f"hale://{c.host.name}" for c in chosen)
+    return Asked(known, chosen, targets, saved)
+
+
+def logs_in(option: Any) -> bool:
+    """Whether pytest was started to run tests on hosts, and not to tell something."""
+    telling = ("collectonly", "help", "version", "markers", "evidence")
+    return not any(getattr(option, name) for name in telling)
+
+
+def audit(config: pytest.Config, asked: Asked, stated: standard.Standard) -> Audit:
+    """The audit of these hosts. Raises HaleError for an override or a standard that is wrong."""
+    option = config.option
+    standard.check_overrides(stated, asked.inventory)
+    _check_tests(stated)
     found = Audit(
-        known,
+        asked.inventory,
         stated,
         option.profile,
-        chosen,
-        lambda one: _transport(one, targets, option),
+        asked.chosen,
+        lambda one: _transport(one, asked.targets, option),
         option.gather_timeout,
     )
-    if saved is not None:
-        found.hosts = saved.hosts
-        if saved.inventory_sha256 != provenance.sha256(known.path):
-            found.evidence_of = saved.inventory
+    if asked.saved is not None:
+        found.hosts = asked.saved.hosts
+        if asked.saved.inventory_sha256 != provenance.sha256(asked.inventory.path):
+            found.evidence_of = asked.saved.inventory
     return found
 
 
@@ -199,7 +223,7 @@ def _names(host: Any) -> tuple[str, str]:
     return name or identity.partition("://")[2], identity
 
 
-def _transport(chosen: Chosen, targets: dict[str, connection.Target], option: Any) -> Transport:
+def _transport(chosen: Chosen, targets: Mapping[str, connection.Target], option: Any) -> Transport:
     if not chosen.uri:
         name = chosen.host.name
         return transports.Connected(connection.session_for(name), targets[name])

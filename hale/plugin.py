@@ -14,10 +14,11 @@ import pytest
 
 from hale import connection, evidence, html, junit, options, results, standard, terminal
 from hale.audit import Audit, fact
-from hale.controller import ROW, Controller, case_of, params
+from hale.controller import Controller, case_of, params
 from hale.errors import HaleError
 from hale.fact import Fact, NotApplicable, Readings, Unreadable
 from hale.options import CHECKS, ROOT, pytest_addoption
+from hale.results import ROW
 from hale.standard import PROFILES, ROLES, SEVERITIES, Case, Requirement
 from hale.verdicts import Verdict
 
@@ -33,15 +34,23 @@ RUN = pytest.StashKey[Controller]()
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
+    option = config.option
+    asked: options.Asked | None = None
     try:
+        if getattr(option, "hosts", None) is not None or option.evidence is not None:
+            if config.rootpath.resolve() != ROOT.resolve():
+                raise HaleError(f"pytest took {config.rootpath} for the project: run it in {ROOT}.")
+            asked = options.asked(config, worker)
+            # Logging in takes longest: it goes on while all else is read, imported and collected.
+            for chosen in asked.chosen:
+                if worker is None and not chosen.uri and options.logs_in(option):
+                    connection.session_for(chosen.host.name).start()
         stated = standard.load(ROOT / "standard")
         for name, text in _markers(stated):
             config.addinivalue_line("markers", f"{name}: {text}")
-        if getattr(config.option, "hosts", None) is None and config.option.evidence is None:
+        if asked is None:
             return
-        if config.rootpath.resolve() != ROOT.resolve():
-            raise HaleError(f"pytest took {config.rootpath} for the project: run it in {ROOT}.")
-        audit = options.audit(config, worker, stated)
+        audit = options.audit(config, asked, stated)
         if worker is None and not config.option.collectonly:
             try:
                 config.stash[RUN] = Controller(config, audit)
@@ -175,8 +184,11 @@ def _subject_fixtures(audit: Audit) -> object:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
     case = case_of(item)
+    if case is not None and call.excinfo is not None and call.excinfo.errisinstance(KNOWN):
+        # What pytest would make of the traceback is not shown, and takes longer than the test.
+        vars(item)["repr_failure"] = lambda excinfo: ""
+    report = yield
     if case is None:
         return report
     _prove(item, report)
@@ -197,7 +209,7 @@ def pytest_runtest_makereport(
     if verdict.red:
         if verdict is Verdict.UNKNOWN and report.when == "call":
             report.when = "setup"  # pytest's word for an error rather than a failure
-        expected = any(call.excinfo and call.excinfo.errisinstance(kind) for kind in KNOWN)
+        expected = call.excinfo is not None and call.excinfo.errisinstance(KNOWN)
         if expected or verdict is Verdict.FAIL:
             report.longrepr = terminal.block(row)
     return report

@@ -35,10 +35,11 @@ class Recorder:
     """Collects rows as tests end; the file always holds every selected row."""
 
     def __init__(
-        self, path: Path, run: Run, write: Callable[[Path, bytes], None] = atomic.write
+        self, path: Path, run: Run, last: Callable[[Path, bytes], None] = atomic.write
     ) -> None:
+        """`last` writes the final file, when nothing is left that could cut the run short."""
         self.path = path
-        self._to_disk = write
+        self._last = last
         self.results = Results(results.SCHEMA, results.without_secrets(run), [], [], [])
         self._rows: dict[str, Result] = {}
         self._open: set[str] = set()
@@ -84,9 +85,9 @@ class Recorder:
             run.state = "finished"
         self.results.results = list(self._rows.values())
         results.finish(self.results, booted)
-        self._write()
+        results.save(self.results, self.path, self._last)
 
     def _write(self) -> None:
         self.results.results = list(self._rows.values())
-        results.save(self.results, self.path, self._to_disk)
+        results.save(self.results, self.path)
         self._written = time.monotonic()

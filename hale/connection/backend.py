@@ -16,6 +16,7 @@ from hale.connection.target import Target
 TARGETS: dict[str, Target] = {}
 
 _sessions: dict[str, Session] = {}
+_closing: list[Session] = []
 _lock = threading.Lock()
 
 
@@ -37,14 +38,23 @@ def session_for(name: str) -> Session:
         return _sessions[name]
 
 
+def begin_close_sessions() -> None:
+    """As `close_sessions`, without waiting for the hosts."""
+    with _lock:
+        begun = list(_sessions.values())
+        _sessions.clear()
+        _closing.extend(begun)
+    for session in begun:
+        session.begin_close()
+
+
 def close_sessions() -> None:
     """Close every shared session; `session_for` then makes new ones."""
+    begin_close_sessions()
     with _lock:
-        sessions = list(_sessions.values())
-        _sessions.clear()
-    for session in sessions:
-        session.begin_close()
-    for session in sessions:
+        closing = _closing.copy()
+        _closing.clear()
+    for session in closing:
         session.close()
 
 
@@ -66,7 +76,7 @@ class HaleBackend(BaseBackend):
     def __init__(self, name: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(name, *args, **kwargs)
         self.name = name
-        self.session = session_for(name)
+        session_for(name)  # is there such a host?
 
     def get_pytest_id(self) -> str:
         return self.name
@@ -76,5 +86,5 @@ class HaleBackend(BaseBackend):
 
     def run(self, command: str, *args: str, **kwargs: Any) -> CommandResult:
         text = self.get_command(command, *args)
-        done = self.session.run(text, timeout=kwargs.get("timeout", 60.0))
+        done = session_for(self.name).run(text, timeout=kwargs.get("timeout", 60.0))
         return self.result(done.exit_status, self.encode(text), done.stdout, done.stderr)
