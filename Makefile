@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 UV := 0.13.9
+LOCK := --system-certs --universal --upgrade --generate-hashes --no-annotate --no-emit-index-url \
+  --quiet --custom-compile-command 'make lock' --output-file
 .DEFAULT_GOAL := help
 .PHONY: help setup demo cluster test soak lint docs format lock bench clean
 
@@ -36,14 +38,13 @@ format: .venv/.complete ## put the code into its style
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-bench: .venv/.complete ## compare the speed with stock testinfra, ansible-core and pyinfra (20 minutes)
+bench: .venv/.complete .venv/rivals/.complete ## compare the speed with stock testinfra, ansible-core and pyinfra (20 minutes)
 	.venv/bin/python -m bench audit
 	.venv/bin/python -m bench fix
 
 lock: .venv/.complete ## pin the newest versions that pyproject.toml allows
-	.venv/bin/uv pip compile --system-certs pyproject.toml --group dev --group bench --universal --upgrade \
-	  --generate-hashes --no-annotate --no-emit-index-url --quiet \
-	  --custom-compile-command 'make lock' --output-file requirements.lock
+	.venv/bin/uv pip compile pyproject.toml --group dev --group bench $(LOCK) requirements.lock
+	.venv/bin/uv pip compile --group rivals $(LOCK) bench/rivals.lock
 	$(MAKE) setup
 
 clean: ## remove .venv and what tools leave behind; reports and the lab stay
@@ -62,4 +63,11 @@ clean: ## remove .venv and what tools leave behind; reports and the lab stay
 	@.venv/bin/pip install --quiet --disable-pip-version-check uv==$(UV)
 	@.venv/bin/uv pip install --quiet --system-certs --require-hashes -r requirements.lock
 	@.venv/bin/uv pip install --quiet --system-certs --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/rivals/.complete: .venv/.complete bench/rivals.lock
+	@echo "making .venv/rivals, with what the benchmark compares with"
+	@.venv/bin/uv venv --quiet --clear --python .venv/bin/python .venv/rivals
+	@.venv/bin/uv pip install --quiet --system-certs --python .venv/rivals/bin/python \
+	  --require-hashes -r bench/rivals.lock
 	@touch $@

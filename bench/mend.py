@@ -29,7 +29,8 @@ from tests.faults.table import FAULTS
 
 TITLE = "How fast hosts are mended"
 PACKAGES = ("ansible-core", "pyinfra")
-BIN = Path(sys.executable).parent
+RIVALS = ROOT / ".venv" / "rivals"
+BIN = RIVALS / "bin"
 STEPS = ("dry run", "run", "dry run again")
 
 
@@ -91,7 +92,7 @@ class Mending:
     def hale(self, folder: Path) -> Done:
         """Audit, plan, apply with fsync and journal, audit."""
         words = [
-            str(BIN / "invoke"), "fix", "--apply", "--yes",
+            str(Path(sys.executable).with_name("invoke")), "fix", "--apply", "--yes",
             f"--only={','.join(r.id for r in self.wanted)}",
             f"--inventory={self.arena.inventory}", f"--reports={folder}/reports",
         ]  # fmt: skip
@@ -234,7 +235,7 @@ def markdown(mended: Mended) -> str:
         "bench/deploy: pyinfra's own operations and facts. A ratio is the median over the rounds, "
         "with the least and the greatest.",
         "",
-        *page.machine(mended.load, PACKAGES),
+        *page.machine(mended.load, PACKAGES, RIVALS),
         "",
     ]
     return "\n".join(lines)

@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -165,15 +166,25 @@ def _bar(length: float) -> str:
     return "█" * whole + (chr(0x2590 - rest) if rest else "")
 
 
-def machine(load: tuple[float, float], packages: Sequence[str]) -> list[str]:
-    """What it was measured on, and with, as the lines of a table."""
-    rows = (f"| {name} | {value} |" for name, value in _machine(load, packages))
+def machine(
+    load: tuple[float, float], packages: Sequence[str], environment: Path = Path(sys.prefix)
+) -> list[str]:
+    """What it was measured on, and with, as the lines of a table; packages as in `environment`."""
+    rows = (f"| {name} | {value} |" for name, value in _machine(load, packages, environment))
     return ["| machine | |", "|---|---|", *rows]
 
 
-def _machine(load: tuple[float, float], packages: Sequence[str]) -> list[tuple[str, str]]:
+def _machine(
+    load: tuple[float, float], packages: Sequence[str], environment: Path
+) -> list[tuple[str, str]]:
     cpu = _field("/proc/cpuinfo", "model name")
     kib = int(_field("/proc/meminfo", "MemTotal").split()[0])
+    versions = {
+        d.name: d.version
+        for d in metadata.distributions(
+            path=[str(p) for p in environment.glob("lib/*/site-packages")]
+        )
+    }
     ssh = subprocess.run(["ssh", "-V"], capture_output=True, text=True).stderr.strip()
     return [
         ("processor", f"{cpu}, {len(os.sched_getaffinity(0))} cores"),
@@ -182,7 +193,7 @@ def _machine(load: tuple[float, float], packages: Sequence[str]) -> list[tuple[s
         ("load average", f"{load[0]:.1f} before, {load[1]:.1f} after"),
         ("revision", str(provenance.Revision())),
         ("Python", platform.python_version()),
-        *((name, metadata.version(name)) for name in packages),
+        *((name, versions[name]) for name in packages),
         ("ssh", ssh),
     ]
 
