@@ -25,7 +25,6 @@ from tests.faults.audit import Rows
 from tests.faults.proofs import Proofs, page
 from tests.faults.table import EVERY
 
-pytestmark = pytest.mark.lab
 # Seconds for a fault to show everywhere, and for the cluster to be whole again after it.
 SHOWS, MENDS = 45.0, 120.0
 # Without HALE_SOAK so many of them, drawn by HALE_SEED or the day.
