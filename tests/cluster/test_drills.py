@@ -1,0 +1,166 @@
+"""Drills on a cluster that lives: each once, one that is stopped by Ctrl-C, one by kill -9."""
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hale import results
+from hale.drill import journal
+from hale.drill.outage import PARTS
+from hale.verdicts import Verdict
+from tests.cluster.built import Built, Running
+
+pytestmark = pytest.mark.lab
+MASTERS = ("k8s-master-01", "k8s-master-02", "k8s-master-03")
+# What a drill leaves nowhere: its loops, its locks, its masks, manifests aside, its timers.
+_LEFT = r"""
+ls -d /run/hale-drill /var/lib/hale/lock /etc/kubernetes/*.hale-drill 2>/dev/null
+systemctl list-units --all --plain --no-legend 'hale-drill*' | cut -d' ' -f1
+systemctl list-unit-files --state=masked-runtime --no-legend haproxy.service | cut -d' ' -f1
+pgrep -fa 'hale-drill|[/]readyz -w'  | grep -v pgrep
+true
+"""
+
+
+def left(cluster: Built) -> dict[str, str]:
+    said = {h.name: h.run(_LEFT).stdout.decode().strip() for h in cluster.lab.hosts}
+    return {host: text for host, text in said.items() if text}
+
+
+def owner(cluster: Built) -> str:
+    """The master that has the VIP."""
+    ask = "ip -o address show to 10.208.1.190"
+    found = [m for m in MASTERS if cluster.lab[m].run(ask).stdout.strip()]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def newest(cluster: Built) -> Path:
+    return max(cluster.reports.glob("*-drill*"), key=lambda p: p.stat().st_mtime)
+
+
+def until(condition: Callable[[], bool], most: float) -> None:
+    end = time.monotonic() + most
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def taken(cluster: Built, running: Running, known: set[Path]) -> journal.Story:
+    """Wait until something is taken away; the story up to then."""
+    found: list[journal.Story] = []
+
+    def look() -> bool:
+        assert running.child.poll() is None, running.completed().stdout
+        for folder in set(cluster.reports.glob("*-drill*")) - known:
+            story = journal.load(folder) if (folder / journal.NAME).exists() else None
+            if story and story.taken:
+                found.append(story)
+        return bool(found)
+
+    until(look, 240)
+    return found[0]
+
+
+def test_every_drill_is_survived_and_leaves_nothing(cluster: Built) -> None:
+    before = owner(cluster)
+    done = cluster.invoke("drill", "all", "--yes")
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    folder = newest(cluster)
+    found = results.load(folder / "results.json")
+    assert found.run.kind == "drill"
+    assert found.run.state == "finished", done.stdout
+    assert found.run.incomplete == []
+    rows = {r.requirement: r for r in found.results}
+    assert set(rows) == {"HA-VIP-OWNER", "HA-SELF-HEALING"}
+    assert rows["HA-SELF-HEALING"].verdict is Verdict.PASS, rows["HA-SELF-HEALING"].actual
+    assert rows["HA-VIP-OWNER"].verdict is not Verdict.UNKNOWN, rows["HA-VIP-OWNER"].actual
+    saved: dict[str, Any] = json.loads((folder / "drill.json").read_text())
+    assert saved["ill"] == []
+    drills = {d["part"]: d for d in saved["drills"]}
+    assert list(drills) == list(PARTS)
+    for part, drill in drills.items():
+        assert drill["doubt"] == ""
+        assert drill["asks"] > 10 * drill["ended"], part  # 20 a second, on a machine that is busy
+        assert all(not t["broken"] or t["broken"][-1]["ended"] for t in drill["things"]), part
+    # What is lost shows in the record: a blow that nobody felt was none.
+    assert drills["vip"]["host"] == before
+    assert drills["vip"]["gaps"]
+    assert drills["vip"]["failed"]
+    assert drills["etcd"]["things"][1]["broken"]
+    for part in ("worker", "master"):
+        names = {t["name"]: t["broken"] for t in drills[part]["things"]}
+        assert names["replicas"]
+        assert names["nodes Ready"]
+    page = (folder / "report.html").read_text()
+    assert page.count("<svg") == 2 * len(PARTS)
+    assert "hale-drill" not in cluster.kubectl("get", "namespaces")
+    assert left(cluster) == {}
+
+
+def test_ctrl_c_gives_back_what_was_taken(cluster: Built) -> None:
+    known = set(cluster.reports.glob("*-drill*"))
+    running = cluster.start("drill", "apiserver", "--yes")
+    try:
+        host = taken(cluster, running, known).taken[0].host
+        time.sleep(2)
+        assert cluster.lab[host].run("pgrep -x kube-apiserver", check=False).returncode
+        running.child.send_signal(signal.SIGINT)
+        assert running.child.wait(400) == 1
+    finally:
+        running.kill()
+    folder = newest(cluster)
+    story = journal.load(folder)
+    assert story
+    assert not story.taken
+    assert story.end
+    assert story.end.state == "interrupted"
+    assert results.load(folder / "results.json").run.state == "interrupted"
+    assert "INTERRUPTED" in (folder / "report.html").read_text()
+    assert cluster.lab[host].run("pgrep -x kube-apiserver").stdout
+    assert left(cluster) == {}
+
+
+def test_what_a_killed_drill_took_the_next_one_gives_back(cluster: Built) -> None:
+    known = set(cluster.reports.glob("*-drill*"))
+    running = cluster.start("drill", "vip", "--yes")
+    try:
+        host = taken(cluster, running, known).taken[0].host
+        time.sleep(2)
+    finally:
+        running.kill()
+    masked = "systemctl show --property=LoadState --value haproxy"
+    assert cluster.lab[host].run(masked).stdout == b"masked\n"
+    # The client and the watchers are gone with the connections.
+    until(lambda: not any("readyz -w" in text for text in left(cluster).values()), 20)
+    done = cluster.invoke("drill", "restore")
+    assert done.returncode == 0, done.stdout
+    assert "giving back haproxy" in done.stdout
+    assert cluster.lab[host].run("systemctl is-active haproxy").stdout == b"active\n"
+    story = journal.load(newest(cluster))
+    assert story
+    assert story.end
+    assert story.end.state == "restored"
+    assert left(cluster) == {}
+    again = cluster.invoke("drill", "restore")
+    assert again.returncode == 0
+    assert "left anything to give back" in again.stdout
+
+
+def test_a_cluster_that_is_not_whole_is_not_drilled(cluster: Built) -> None:
+    host = next(m for m in MASTERS if m != owner(cluster))
+    cluster.lab[host].run("systemctl stop haproxy")
+    try:
+        done = cluster.invoke("drill", "vip", "--yes")
+    finally:
+        cluster.lab[host].run("systemctl start haproxy")
+    assert done.returncode == 1
+    assert "the cluster is not whole: " in done.stderr
+    assert f"HA-LB-BACKENDS on {host}" in done.stderr
+    assert not (newest(cluster) / journal.NAME).exists()
+    assert left(cluster) == {}
