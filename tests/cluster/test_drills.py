@@ -15,7 +15,6 @@ from hale.drill.outage import PARTS
 from hale.verdicts import Verdict
 from tests.cluster.built import Built, Running
 
-pytestmark = pytest.mark.lab
 MASTERS = ("k8s-master-01", "k8s-master-02", "k8s-master-03")
 # What a drill leaves nowhere: its loops, its locks, its masks, manifests aside, its timers.
 _LEFT = r"""
