@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from hale import results
 from hale.drill import journal
 from hale.drill.outage import PARTS
