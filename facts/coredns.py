@@ -16,7 +16,7 @@ from typing import Any
 
 from facts import dns_query, own_apiserver
 from facts.kubelet import CONFIG
-from hale.fact import ClusterReadings, Command, Probe, Source, Unreadable
+from hale.fact import ClusterReadings, Command, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
 from hale.standard import Case
 
@@ -66,10 +66,13 @@ class Runtime:
 def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
     """A question of every host, and of masters the list of replicas; beside the others."""
     look = Command("lookup", LOOK, timeout=15, slow=True)
-    if "masters" not in host.groups:
-        return (look,)
+    return (look,) if "masters" not in host.groups else (look, replicas_probe())
+
+
+def replicas_probe() -> Command:
+    """Asks this master's own apiserver for the replicas and the Service."""
     asked = "\n".join(f"api {name} '{path}' -H '{TABLE}'" for name, path in PATHS.items())
-    return (look, Command("replicas", f"{own_apiserver.SHELL}\n{asked}", timeout=20, slow=True))
+    return Command("replicas", f"{own_apiserver.SHELL}\n{asked}", timeout=20, slow=True)
 
 
 def runtime(readings: ClusterReadings, case: Case[Parameters]) -> Runtime:
@@ -134,21 +137,30 @@ def _replicas(
         try:
             if host.name not in readings:
                 raise Unreadable("not asked")
-            found = own_apiserver.answers(readings[host.name].output("replicas").lines, PATHS)
-            if found is None:
-                raise Unreadable(f"no apiserver to ask: {own_apiserver.NONE}")
-            ready = [
-                row["Node"]
-                for row in _rows(found["pods"].document)
-                if row["Status"] == "Running" and _all_ready(row["Ready"])
-            ]
-            (service,) = _rows(found["service"].document)
-            return tuple(sorted(ready)), str(service["Cluster-IP"]), []
+            return *replicas(readings[host.name]), []
         except Unreadable as error:
             untold.append(f"{host.name}: {error}")
-        except (KeyError, TypeError, ValueError) as error:
-            untold.append(f"{host.name}: the table has another form than we know: {error!r}")
     return None, "", untold
+
+
+def replicas(readings: Readings) -> tuple[tuple[str, ...], str]:
+    """The ready replicas' nodes and the Service's address, as this master tells.
+
+    Raises Unreadable.
+    """
+    found = own_apiserver.answers(readings.output("replicas").lines, PATHS)
+    if found is None:
+        raise Unreadable(f"no apiserver to ask: {own_apiserver.NONE}")
+    try:
+        ready = [
+            row["Node"]
+            for row in _rows(found["pods"].document)
+            if row["Status"] == "Running" and _all_ready(row["Ready"])
+        ]
+        (service,) = _rows(found["service"].document)
+        return tuple(sorted(ready)), str(service["Cluster-IP"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"the table has another form than we know: {error!r}") from None
 
 
 def _all_ready(cell: str) -> bool:

@@ -17,7 +17,7 @@ from hale.inventory import Host, Inventory
 from hale.standard import Standard
 
 KUBE_PROXY = "CMP-KUBE-PROXY"  # the requirement whose parameter `mode` is the proxy's mode
-IPVS = "ipvs"  # the document's, should the standard not say
+COREDNS = "CMP-COREDNS"  # … and whose parameter `replicas` says on how many nodes it must be
 APISERVER_PORT = 6443
 
 
@@ -56,11 +56,12 @@ class Site:
     """Everything that the phases know besides what they read.
 
     extra: the documents of kubeadm_extra by their kind. texts: the contents of the operator's
-    files by path.
+    files by path. dns_nodes: on how many nodes CoreDNS must be.
     """
 
     inventory: Inventory
     kube_proxy_mode: str
+    dns_nodes: int
     extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     texts: Mapping[Path, bytes] = field(default_factory=dict, repr=False)
     secrets: Secrets = field(default_factory=Secrets, repr=False)
@@ -123,7 +124,8 @@ def load(inventory: Inventory, stated: Standard) -> Site:
         for document in documents(cluster.kubeadm_extra, raw):
             extra[document["kind"]] = document
     _fits(inventory, extra)
-    return Site(inventory, _mode(inventory, stated, extra), extra, texts)
+    nodes = min(_stated(inventory, stated, COREDNS).replicas, len(inventory.hosts))
+    return Site(inventory, _mode(inventory, stated, extra), nodes, extra, texts)
 
 
 def documents(path: Path, raw: bytes) -> list[dict[str, Any]]:
@@ -223,11 +225,13 @@ def _mode(inventory: Inventory, stated: Standard, extra: Mapping[str, Mapping[st
     """kube-proxy's mode: the site's own document, else the standard's with its overrides."""
     if mode := extra.get("KubeProxyConfiguration", {}).get("mode"):
         return str(mode)
-    for requirement in stated.requirements:
-        if requirement.id == KUBE_PROXY:
-            parameters, _ = standard.parameters_of(requirement, inventory, None)
-            return str(parameters.mode)
-    return IPVS
+    return str(_stated(inventory, stated, KUBE_PROXY).mode)
+
+
+def _stated(inventory: Inventory, stated: Standard, name: str) -> Any:
+    """A requirement's parameters, with the site's overrides."""
+    requirement = next(r for r in stated.requirements if r.id == name)
+    return standard.parameters_of(requirement, inventory, None)[0]
 
 
 def encoded(document: Mapping[str, Any]) -> str:

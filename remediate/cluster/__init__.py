@@ -13,5 +13,6 @@ PHASES = (
     "network",
     "masters",
     "workers",
+    "dns",
     "addons",
 )
