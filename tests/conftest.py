@@ -1,11 +1,18 @@
 """What all of the suite's own tests share: one lab for the whole run, raised when first asked."""
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 
 import pytest
 
 from lab import machine
+
+
+def pytest_configure() -> None:
+    """Whoever starts us in the background has Ctrl-C ignored, and all that we start would too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
