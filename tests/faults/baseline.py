@@ -58,6 +58,7 @@ NO_CLUSTER = {
     **_each(["cluster"], "CMP-COREDNS runtime", "FAIL", "this host is no node yet"),
     **_each(["cluster"], "CP-MANIFEST-DRIFT runtime", "N-A", "there is no cluster yet"),
     **_each(["cluster"], "HA-SELF-HEALING drill", "N-A", "measured only by a drill"),
+    **_each(["cluster"], "HA-VIP-OWNER drill", "N-A", "measured only by a drill"),
     **_each(
         ["cluster"],
         "CMP-DASHBOARD runtime, CMP-INGRESS runtime, CMP-FEDERATION runtime",

@@ -50,6 +50,10 @@ def etcd(
     return Fault(name, "k8s-master-02", inject, {**etcds, **(turns or {})}, files, undo)
 
 
+# What else a listener on etcd's port is on a host that has not joined.
+TAKEN = {"NODE-PORTS-MASTER runtime": fail("has not joined, and somebody listens on 2379")}
+
+
 def taken(name: str, host: str, port: int, requirement: str) -> Fault:
     """Somebody listens on a port that a component will want."""
     return Fault(
@@ -170,6 +174,7 @@ FAULTS = (
         f"{SOCAT} EXEC:/bin/cat >/dev/null 2>&1 & sleep 0.3",
         "something listens on 2379, but /etc/kubernetes/pki/etcd/ca.crt is missing",
         undo="pkill -x socat",
+        turns=TAKEN,
     ),
     etcd(
         "etcd's manifest without etcd",
@@ -198,6 +203,7 @@ FAULTS = (
         "does not vouch for",
         (PKI,),
         undo="pkill -x socat",
+        turns=TAKEN,
     ),
     # --- NODES-ADDRESS ---
     address(
