@@ -1,5 +1,6 @@
 """An audit of hosts that nobody touches says the same every time, however it is run."""
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -27,6 +28,8 @@ def steady(found: Results) -> str:
             del reading["read_at"]
             if reading["probe"] in COUNTERS:
                 del reading["output"]
+            else:  # a lease is held against the host's own clock, which the probe tells
+                reading["output"] = re.sub(r"(?m)^now [\d.]+$", "now", reading["output"])
         if result.requirement == "CLOCK-SKEW":  # it tells times
             del row["actual"]
         rows.append(row)
