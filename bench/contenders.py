@@ -79,7 +79,8 @@ class Arena:
         self.ssh_config.write_text(self._config)
         self.inventory = folder / "inventory.ini"
         hosts = lab.inventory.read_text().replace(str(lab.ssh_config), str(self.ssh_config))
-        self.inventory.write_text(hosts)
+        # Stock testinfra has the standard's own limits, so all are asked for those.
+        self.inventory.write_text(re.sub(r"^hale_(?:lim|svc)_.*\n", "", hosts, flags=re.M))
         stated = standard.load(ROOT / "standard").requirements
         chapters = sorted({r.chapter for r in stated} & set(CHAPTERS))
         self.marks = " or ".join(f"chapter{chapter}" for chapter in chapters)
