@@ -153,7 +153,8 @@ def kill(lab: str, host: str | None = None) -> None:
 def _thaw(lab: str, host: str | None) -> None:
     """Let frozen groups go on, so that they can die: version 1 holds even SIGKILL back."""
     for group in groups(lab, host):
-        for state in group.rglob("freezer.state"):
+        for folder, _, _ in os.walk(group):  # rglob() raises where a folder goes meanwhile
+            state = Path(folder) / "freezer.state"  # version 2 has none
             # A group may go meanwhile; one whose parent is frozen thaws with it.
             with contextlib.suppress(OSError):
                 if state.read_text().strip() != "THAWED":
