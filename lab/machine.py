@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -341,7 +342,7 @@ class Lab:
 
     def operator_argv(self, argv: Sequence[str]) -> list[str]:
         """`argv` turned into a command that runs in the operator's network namespace."""
-        return ["ip", "netns", "exec", network.operator(self.name), *argv]
+        return network.inside(network.operator(self.name), argv)
 
     def status(self) -> list[HostStatus]:
         """How the hosts are now."""
@@ -412,7 +413,7 @@ class Lab:
             lab=self.name,
             state=self.state,
             hosts=[host.plan for host in self.hosts],
-            operator=network.operator(self.name),
+            enter=shlex.join(self.operator_argv([])),
             vip=VIP,
             **more,
         )

@@ -163,5 +163,14 @@ def labs() -> set[str]:
     return {path.name.split(".")[1] for path in NETNS.glob("hale.*.*")}
 
 
+def inside(netns: str, argv: Sequence[str]) -> list[str]:
+    """`argv` turned into a command that runs in a network namespace.
+
+    Not by `ip netns exec`, which makes a mount namespace and a /sys for each command besides:
+    those are locks that all labs of a machine share, and a login would wait for them.
+    """
+    return ["nsenter", f"--net={NETNS / netns}", *argv]
+
+
 def _sysctl(netns: str, settings: str, keep: Sequence[int]) -> None:
-    run(["ip", "netns", "exec", netns, "sysctl", "-q", "-e", "-p-"], input=settings, keep=keep)
+    run(inside(netns, ["sysctl", "-q", "-e", "-p-"]), input=settings, keep=keep)

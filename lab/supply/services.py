@@ -51,7 +51,7 @@ class Service:
             return False
         self.end(lab)
         groups = [group / cgroups.POWER for group in cgroups.create(lab, self._group)]
-        inside = ["ip", "netns", "exec", network.operator(lab), *argv]
+        inside = network.inside(network.operator(lab), argv)
         detached.start(groups, f"exec {shlex.join(inside)}", log, ENVIRONMENT, keep)
         end = time.monotonic() + START
         while not self.answers(lab):

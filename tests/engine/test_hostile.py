@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from lab import network
 from lab.machine import Lab, LabHost
 from tests.engine.typed import Done, command, environment, typed
 
@@ -84,12 +83,9 @@ class Site:
         return self.folder / "inventory.ini"
 
     def write(self) -> None:
-        operator = network.operator(self.lab.name)
+        enter = shlex.join(self.lab.operator_argv(["nc.openbsd", "-F"]))
         dial = self.folder / "dial.sh"
-        dial.write_text(
-            f'#!/bin/sh\necho "$1" >>{self.folder}/dialled\n'
-            f'exec ip netns exec {operator} nc.openbsd -F "$2" "$3"\n'
-        )
+        dial.write_text(f'#!/bin/sh\necho "$1" >>{self.folder}/dialled\nexec {enter} "$2" "$3"\n')
         dial.chmod(0o755)
         config = []
         for name, lines in self.aliases.items():
@@ -330,11 +326,11 @@ def test_stock_transports_beside_inventory_names(site: Site, before: Done, tmp_p
     config = site.folder / "ssh_config"
     without_fd = site.folder / "paramiko_config"
     node = site.lab["k8s-master-02"]
-    operator = network.operator(site.lab.name)
+    enter = shlex.join(site.lab.operator_argv(["nc.openbsd"]))
     without_fd.write_text(
         f"Host tmp\n  HostName {node.address}\n  User root\n  IdentityFile "
         f"{site.lab.state}/id_ed25519\n"
-        f"  ProxyCommand ip netns exec {operator} nc.openbsd %h %p\n"
+        f"  ProxyCommand {enter} %h %p\n"
     )
     hosts = f"garbage,ssh://root?ssh_config={config},paramiko://tmp?ssh_config={without_fd}"
     only = ("-k", "sysctl or swap or firewalld or hosts_file")
