@@ -8,7 +8,8 @@ On a part of the hosts: workers are drained and forgotten; a master's member lea
 its host is reset, one master at a time, and never so many that the rest is no majority of those
 that there were, unless the operator accepts that (`quorum` says what is lost).
 
-Sources: kubeadm-reset(1) and what it says it leaves; etcd's FAQ, "What is failure tolerance?"
+Sources: kubeadm-reset(1) and what it says it leaves; kubespray's roles/reset, which stops
+containers before it removes them; etcd's FAQ, "What is failure tolerance?"
 """
 
 import shlex
@@ -34,6 +35,7 @@ BALANCER_FILES = (
     load_balancer.CA,
 )
 PATIENCE = 120.0
+GRACE = 30  # seconds for all containers of a host to end by themselves: a Pod's default
 
 
 def probes(site: Site, host: Host) -> Asked:
@@ -167,10 +169,23 @@ def _host(site: Site, host: Host, *, whole: bool) -> list[Step]:
     return steps
 
 
-# Its own removal of the etcd member talks to a cluster that is going away too; a part's member
-# has left before.
-_KUBEADM = """\
+# kubeadm kills what runs. Asked to end before, as a node's shutdown asks, the pod network's daemons
+# take their rules, routes and interfaces with them, which nobody but they knows. Its own removal
+# of the etcd member talks to a cluster that is going away too; a part's member has left before.
+_KUBEADM = f"""\
 systemctl stop kubelet 2>/dev/null || :
+if [ -S /run/containerd/containerd.sock ]; then
+  ids=$(ctr -n k8s.io containers ls -q 'labels."io.cri-containerd.kind"==container' | xargs)
+  pids=$(ctr -n k8s.io tasks ls | awk -v ids="$ids" '
+    BEGIN {{ n = split(ids, i); while (n) of[i[n--]] }} $1 in of && $2 {{ print $2 }}')
+  for c in $ids; do ctr -n k8s.io tasks kill "$c" >/dev/null 2>&1 || :; done
+  for _ in $(seq {2 * GRACE}); do
+    left=
+    for p in $pids; do [ ! -e "/proc/$p" ] || left="$left $p"; done
+    [ -n "$left" ] || break
+    sleep 0.5
+  done
+fi
 if command -v kubeadm >/dev/null && [ -S /run/containerd/containerd.sock ]; then
   kubeadm reset --force --skip-phases=remove-etcd-member
 fi

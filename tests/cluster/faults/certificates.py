@@ -8,11 +8,15 @@ KEPT = "/root/kept-certificate"
 KUBELET = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 
 
-def signed(file: str, ca: str, days: int) -> str:
-    """The certificate in this file with another end. openssl keeps names, key and extensions."""
+def signed(file: str, key: str, ca: str, days: int) -> str:
+    """The certificate in this file with another end: names, key and extensions stay.
+
+    By way of a request: openssl signs no certificate of a CA's anew as it is.
+    """
     return (
-        f"openssl x509 -in {file} -CA {ca}.crt -CAkey {ca}.key -set_serial 7 -days {days}"
-        " 2>/dev/null"
+        f"openssl x509 -in {file} -x509toreq -signkey {key} -copy_extensions copyall 2>/dev/null |"
+        f" openssl x509 -req -CA {ca}.crt -CAkey {ca}.key -set_serial 7 -days {days}"
+        " -copy_extensions copyall 2>/dev/null"
     )
 
 
@@ -20,7 +24,7 @@ def short(path: str, ca: str, days: int) -> Both:
     """A file of kubeadm's with that many days left."""
     return on(
         THIRD,
-        f"cp -p {path} {KEPT} && {signed(KEPT, ca, days)} >{path}",
+        f"cp -p {path} {KEPT} && {signed(KEPT, path.replace('.crt', '.key'), ca, days)} >{path}",
         f"mv {KEPT} {path}",
     )
 
@@ -31,9 +35,10 @@ def in_kubeconfig(path: str, days: int) -> Both:
         THIRD,
         f"""
         cp -p {path} {KEPT} && old=$(sed -n 's/^ *client-certificate-data: //p' {path}) &&
-        echo "$old" | base64 -d >/run/old.crt &&
-        new=$({signed("/run/old.crt", f"{PKI}/ca", days)} | base64 -w0) && [ -n "$new" ] &&
-        sed -i "s|$old|$new|" {path} && rm /run/old.crt""",
+        echo "$old" | base64 -d >/run/old.crt && umask 077 &&
+        sed -n 's/^ *client-key-data: //p' {path} | base64 -d >/run/old.key &&
+        new=$({signed("/run/old.crt", "/run/old.key", f"{PKI}/ca", days)} | base64 -w0) &&
+        [ -n "$new" ] && sed -i "s|$old|$new|" {path} && rm /run/old.crt /run/old.key""",
         f"mv {KEPT} {path}",
     )
 
@@ -88,7 +93,7 @@ FAULTS = (
         THIRD,
         **on(
             THIRD,
-            f"p=$(readlink -f {KUBELET}) && cp -p $p {KEPT} && {{ {signed(KEPT, f'{PKI}/ca', 10)};"
+            f"p=$(readlink -f {KUBELET}) && cp -p $p {KEPT} && {{ {signed(KEPT, KEPT, f'{PKI}/ca', 10)};"
             f" sed -n '/PRIVATE KEY/,/PRIVATE KEY/p' {KEPT}; }} >$p",
             f"mv {KEPT} $(readlink -f {KUBELET})",
         ),
