@@ -9,6 +9,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
+from hale import typed
 from hale.errors import HaleError
 from hale.install.tasks import install, kubeconfig, reset
 from lab import machine
@@ -16,7 +17,6 @@ from lab.errors import LabError
 from lab.tasks import lab
 
 TREE = Path(__file__).parent
-REPORTS = TREE / "reports"
 
 
 @task
@@ -45,31 +45,24 @@ def demo(context: Context) -> None:
         print("The lab is still up: `.venv/bin/invoke lab.status`, `.venv/bin/invoke lab.down`.")
 
 
-REPORTS_DIR = "where each run makes its folder (default: reports/)"
-HOSTS = "which hosts, as in pytest --hosts (default: all)"
-INVENTORY = "the inventory (default: inventory.ini)"
-YES = "apply without asking"
-TAKE_LOCK = "take a lock whose owner has gone"
 MAX_FAIL = "so many failed hosts of a group stop the rest of it (default: 1)"
-APPROVED_BY = "who approved the plan, for the journal"
-TICKET = "the change's ticket, for the journal"
 
 
 @task(
     help={
-        "hosts": HOSTS,
-        "inventory": INVENTORY,
+        "hosts": typed.HOSTS,
+        "inventory": typed.INVENTORY,
         "only": "requirements, by commas (default: all that are red)",
         "profile": "document or extended",
         "out": "save the plan to this file, with a SHA-256 over its content",
         "apply": "make the changes, and audit again",
         "plan": "with --apply: this saved plan and no other",
-        "yes": YES,
-        "approved-by": APPROVED_BY,
-        "ticket": TICKET,
+        "yes": typed.YES,
+        "approved-by": typed.APPROVED_BY,
+        "ticket": typed.TICKET,
         "max-fail": MAX_FAIL,
-        "take-lock": TAKE_LOCK,
-        "reports": REPORTS_DIR,
+        "take-lock": typed.TAKE_LOCK,
+        "reports": typed.REPORTS,
     }
 )
 def fix(
@@ -94,7 +87,7 @@ def fix(
     from hale.apply import command
 
     path = Path(inventory) if inventory else None
-    folder = _reports(reports)
+    folder = typed.reports(reports)
     try:
         if (plan or yes or ticket or approved_by or take_lock) and not apply:
             raise HaleError("nothing is applied without --apply; the other option belongs to it.")
@@ -135,12 +128,12 @@ def fix(
         "run": "the run, as `invoke runs` names it",
         "hosts": "only these hosts (default: all that the run changed)",
         "force": "put back files too that somebody has changed since",
-        "yes": YES,
-        "approved-by": APPROVED_BY,
-        "ticket": TICKET,
+        "yes": typed.YES,
+        "approved-by": typed.APPROVED_BY,
+        "ticket": typed.TICKET,
         "max-fail": MAX_FAIL,
-        "take-lock": TAKE_LOCK,
-        "reports": REPORTS_DIR,
+        "take-lock": typed.TAKE_LOCK,
+        "reports": typed.REPORTS,
     }
 )
 def undo(
@@ -160,7 +153,7 @@ def undo(
 
     try:
         asked = command.Asked(
-            _reports(reports),
+            typed.reports(reports),
             hosts=hosts,
             yes=yes,
             take_lock=take_lock,
@@ -177,15 +170,15 @@ def undo(
     raise Exit(code=0 if whole else 1)
 
 
-@task(help={"reports": REPORTS_DIR})
+@task(help={"reports": typed.REPORTS})
 def runs(_: Context, reports: str = "") -> None:
-    """List the runs: who changed what, when, and how it ended."""
+    """List the runs, installs and drills too: who changed what, when, and how it ended."""
     from rich.console import Console
 
-    from hale.apply import command
+    from hale import runs as every
 
     try:
-        Console(highlight=False).print(command.table(_reports(reports)))
+        Console(highlight=False).print(every.table(typed.reports(reports)))
     except HaleError as error:
         raise Exit(f"runs: {error}", code=1) from None
 
@@ -213,12 +206,12 @@ def explain(_: Context, requirement: str) -> None:
     help={
         "part": "vip, apiserver, etcd, worker, master, or all: what is taken away; or restore: "
         "only give back what a drill left that was cut off",
-        "inventory": INVENTORY,
+        "inventory": typed.INVENTORY,
         "host": "take it from this host (default: the one whose loss costs most)",
         "on-production": "also where hosts are no lab's; docs/drills.md says what happens there",
-        "yes": "take it away without asking",
-        "take-lock": TAKE_LOCK,
-        "reports": REPORTS_DIR,
+        "yes": typed.YES,
+        "take-lock": typed.TAKE_LOCK,
+        "reports": typed.REPORTS,
     },
 )
 def drill(
@@ -238,7 +231,7 @@ def drill(
     path = Path(inventory) if inventory else TREE / "inventory.ini"
     asked = command.Asked(
         part=part,
-        reports=_reports(reports),
+        reports=typed.reports(reports),
         inventory=path,
         host=host,
         on_production=on_production,
@@ -254,10 +247,6 @@ def drill(
     except KeyboardInterrupt:
         raise Exit("interrupted; see `invoke drill restore`", code=130) from None
     raise Exit(code=0 if whole else 1)
-
-
-def _reports(typed: str) -> Path:
-    return Path(typed).absolute() if typed else REPORTS
 
 
 namespace = Collection(demo, explain, fix, undo, runs, install, reset, kubeconfig, drill, lab)

@@ -177,7 +177,8 @@ def _compiled() -> FileSystemBytecodeCache | None:
 
 
 @cache
-def _template() -> Any:
+def templates() -> Environment:
+    """Templates of pages, named from this folder; every value is escaped and made visible."""
     # finalize sees every value before it is escaped.
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -191,7 +192,12 @@ def _template() -> Any:
     )
     environment.filters["utc"] = utc
     environment.filters["plain"] = terminal.plain
-    return environment.get_template("html.jinja2").module
+    return environment
+
+
+@cache
+def _template() -> Any:
+    return templates().get_template("html.jinja2").module
 
 
 def get_ready() -> None:

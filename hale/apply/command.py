@@ -1,4 +1,4 @@
-"""`invoke fix --apply`, `invoke undo` and `invoke runs`: from an operator's words to a run.
+"""`invoke fix --apply` and `invoke undo`: from an operator's words to a run.
 
 A run's folder is reports/<time>-fix/ (or -undo): before/ and after/ are audits like any other,
 plan.json what was approved, journal.jsonl what was done.
@@ -147,33 +147,6 @@ def take_back(asked: Asked, name: str) -> bool:
     _before_after(results.load(before / "results.json"), after, set())
     _say_how_to_go_on(folder, ok=ok, green=True)
     return ok
-
-
-def table(reports: Path) -> Table:
-    """All runs: who, when, what, state."""
-    shown = Table("run", "operator", "hosts", "steps", "state", box=None)
-    stories = run.stories(reports)
-    for story in stories:
-        header = story.header
-        state = f"{story.state}, undone by {by}" if (by := _undone(story, stories)) else story.state
-        hosts = sorted({host for host, _ in story.begun} | {a.host for a in story.acts})
-        done = sum(bool(d.undo) for d in story.done.values()) + len(story.acts)
-        approved = f", approved by {header.approved_by}" if header.approved_by else ""
-        ticket = f", {header.ticket}" if header.ticket else ""
-        shown.add_row(
-            Text(header.run, no_wrap=True),
-            f"{header.operator}@{header.source_host}{approved}{ticket}",
-            folded(hosts) or "none",
-            f"{done} done, {len(story.skipped)} not",
-            f"takes back {header.of}: {state}" if header.of else state,
-        )
-    return shown
-
-
-def _undone(story: Story, stories: Iterable[Story]) -> str:
-    return ", ".join(
-        s.header.run for s in stories if s.header.of == story.header.run and s.state == "finished"
-    )
 
 
 # --- the pieces ---

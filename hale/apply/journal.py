@@ -1,20 +1,11 @@
-"""The journal of a run: said before a step is done, and after. It is all that undo needs.
+"""The journal of a run: said before a step is done, and after. It is all that undo needs."""
 
-One JSON object a line, each on disk (fsync) before what it announces begins. A last line that
-a crash cut off counts as not written. While the run lives it holds a lock on the file
-(flock(2)), so that others can tell a run that goes on from one that was cut off.
-"""
-
-import fcntl
-import os
-import threading
 import time
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
-from hale import results
+from hale import journal, results
 from hale.change import Change
 from hale.errors import HaleError, Where
 from hale.plan import Step
@@ -118,59 +109,11 @@ def now() -> str:
     return results.utc(time.time())
 
 
-class Journal:
-    """Writes; any thread may. Raises HaleError where the disk does not take a line."""
+class Journal(journal.Writer[Entry]):
+    """Writes the journal of the run whose folder this is; header: of a new one."""
 
     def __init__(self, folder: Path, header: Header | None) -> None:
-        self.path = folder / NAME
-        self._lock = threading.Lock()
-        try:
-            self._file: BinaryIO = self.path.open("ab" if header is None else "xb")
-            os.fchmod(self._file.fileno(), 0o600)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise HaleError("this run is still going on.", Where(self.path)) from None
-        except OSError as error:
-            raise HaleError(f"no journal can be kept: {error.strerror}.", Where(folder)) from None
-        if header is not None:
-            self.write(header)
-            _sync(folder)
-        else:
-            _end_line(self.path, self._file)
-
-    def write(self, entry: Entry) -> None:
-        """Put an entry on disk. A run that cannot say what it does must not go on."""
-        with self._lock:
-            try:
-                self._file.write(msgspec.json.encode(entry) + b"\n")
-                self._file.flush()
-                os.fsync(self._file.fileno())
-            except OSError as error:
-                raise HaleError(
-                    f"the journal cannot be written, so nothing more is done: {error.strerror}.",
-                    Where(self.path),
-                ) from None
-
-    def close(self) -> None:
-        """Give the file free."""
-        self._file.close()
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _end_line(path: Path, file: BinaryIO) -> None:
-    """Take away a last line that was cut off."""
-    raw = path.read_bytes()
-    whole = raw.rfind(b"\n") + 1
-    if whole < len(raw):
-        file.truncate(whole)
+        super().__init__(folder / NAME, header)
 
 
 class Story(msgspec.Struct):
@@ -201,36 +144,18 @@ class Story(msgspec.Struct):
 
 def running(folder: Path) -> bool:
     """Whether the run's own process still holds the journal."""
-    try:
-        with (folder / NAME).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False
+    return journal.running(folder / NAME)
 
 
 def load(folder: Path) -> Story:
     """Read a run's journal. Raises HaleError, with the line, for what is no journal."""
     path = folder / NAME
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise HaleError(f"cannot read the journal: {error.strerror}.", Where(path)) from None
-    lines = raw.split(b"\n")[:-1]  # the last piece is empty, or a line that was cut off
-    decoder = msgspec.json.Decoder(Entry)
+    decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
     story: Story | None = None
-    for number, line in enumerate(lines, 1):
-        try:
-            entry = decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise HaleError(f"no line of a journal: {error}.", Where(path, number)) from None
+    for entry in journal.read(path, decoder, SCHEMA):
         if isinstance(entry, Header):
-            if entry.schema != SCHEMA:
-                raise HaleError(f"schema {entry.schema}; this is {SCHEMA}.", Where(path, number))
             story = Story(folder, entry)
-        elif story is None:
-            raise HaleError("the first line must name the run.", Where(path, number))
-        else:
+        elif story is not None:
             _tell(story, entry)
     if story is None:
         raise HaleError("the journal is empty: nothing was begun.", Where(path))

@@ -1,21 +1,17 @@
 """A drill's journal: said before something is taken away, and after it is back.
 
-One JSON object a line, on disk before what it announces begins, as the journal of
-`hale.apply`; in a file of another name, because what stands in it is given back by
-`invoke drill restore` and not by `invoke undo`.
+Beside the journals of `hale.apply`, in a file of another name, because what stands in it is given
+back by `invoke drill restore` and not by `invoke undo`.
 """
 
-import fcntl
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
+from hale import journal
 from hale.apply.lock import Owner
 from hale.drill.outage import Outage
-from hale.errors import HaleError, Where
 
 SCHEMA = "hale.drill/1"
 NAME = "drill.jsonl"
@@ -77,40 +73,11 @@ class End(msgspec.Struct, frozen=True, tag="end"):
 Entry = Header | Loops | Spread | Take | Given | End
 
 
-class Journal:
-    """Writes. While it is open it holds a lock on its file (flock(2)): the drill lives."""
+class Journal(journal.Writer[Entry]):
+    """Writes the journal of the drill whose folder this is; header: of a new one."""
 
     def __init__(self, folder: Path, header: Header | None) -> None:
-        self.path = folder / NAME
-        try:
-            self._file: BinaryIO = self.path.open("ab" if header is None else "xb")
-            os.fchmod(self._file.fileno(), 0o600)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise HaleError("this drill is still going on.", Where(self.path)) from None
-        except OSError as error:
-            raise HaleError(f"no journal can be kept: {error.strerror}.", Where(folder)) from None
-        if header is not None:
-            self.write(header)
-        else:  # a last line that was cut off counts as not written
-            raw = self.path.read_bytes()
-            self._file.truncate(raw.rfind(b"\n") + 1)
-
-    def write(self, entry: Entry) -> None:
-        """Put an entry on disk. A drill that cannot say what it takes must not take it."""
-        try:
-            self._file.write(msgspec.json.encode(entry) + b"\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise HaleError(
-                f"the journal cannot be written: {error.strerror}.", Where(self.path)
-            ) from None
-
-    def close(self) -> None:
-        """Give the file free."""
-        self._file.close()
+        super().__init__(folder / NAME, header)
 
 
 class Story(msgspec.Struct):
@@ -124,6 +91,23 @@ class Story(msgspec.Struct):
     def end(self) -> End | None:
         """How it ended; None where it was cut off, or goes on."""
         return next((e for e in self.entries if isinstance(e, End)), None)
+
+    @property
+    def state(self) -> str:
+        """finished, failed, interrupted, restored, or running."""
+        if self.end:
+            return self.end.state
+        return "running" if journal.running(self.folder / NAME) else "interrupted"
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """What was taken, in its order."""
+        return list(dict.fromkeys(e.part for e in self.entries if isinstance(e, Take)))
+
+    @property
+    def hosts(self) -> Sequence[str]:
+        """Hosts that a part was taken from."""
+        return list(dict.fromkeys(e.host for e in self.entries if isinstance(e, Take)))
 
     @property
     def taken(self) -> list[Take]:
@@ -149,53 +133,31 @@ class Story(msgspec.Struct):
         return list(dict.fromkeys(hosts))
 
 
-def running(folder: Path) -> bool:
-    """Whether the drill's own process still holds the journal."""
-    try:
-        with (folder / NAME).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False
-
-
 def load(folder: Path) -> Story | None:
     """Read a journal; None for one that was cut off before it named the drill.
 
     Raises HaleError, with the line, for what is no journal.
     """
-    path = folder / NAME
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise HaleError(f"cannot read the journal: {error.strerror}.", Where(path)) from None
-    decoder = msgspec.json.Decoder(Entry)
+    decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
     story: Story | None = None
-    for number, line in enumerate(raw.split(b"\n")[:-1], 1):
-        try:
-            entry = decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise HaleError(
-                f"no line of a drill's journal: {error}.", Where(path, number)
-            ) from None
+    for entry in journal.read(folder / NAME, decoder, SCHEMA):
         if isinstance(entry, Header):
-            if entry.schema != SCHEMA:
-                raise HaleError(f"schema {entry.schema}; this is {SCHEMA}.", Where(path, number))
             story = Story(folder, entry)
-        elif story is None:
-            raise HaleError("the first line must name the drill.", Where(path, number))
-        else:
+        elif story is not None:
             story.entries.append(entry)
     return story
 
 
+def stories(reports: Path) -> list[Story]:
+    """All drills that have a journal, the newest first; not those that named nothing yet."""
+    found = [load(p.parent) for p in sorted(reports.glob(f"*/{NAME}"), reverse=True)]
+    return [story for story in found if story is not None]
+
+
 def unfinished(reports: Path, inventory: str) -> list[Story]:
     """The drills of that inventory that were cut off, the newest first."""
-    found = []
-    for path in sorted(reports.glob(f"*/{NAME}"), reverse=True):
-        if running(path.parent):
-            continue
-        story = load(path.parent)
-        if story and story.end is None and story.header.inventory == inventory:
-            found.append(story)
-    return found
+    return [
+        story
+        for story in stories(reports)
+        if story.state == "interrupted" and not story.end and story.header.inventory == inventory
+    ]

@@ -6,36 +6,18 @@ SVG that stands by itself in a page, and one line of text for the terminal.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.text import Text
 
 from hale.drill.asks import Ask
 from hale.drill.measured import Lost, Measured
-from hale.html import utc, visible
+from hale.html import templates
 
 LEFT, WIDTH, RIGHT = 150, 1000, 20
 # The scale of durations: logarithmic, from a quick answer to more than an ask may take.
 FASTEST, SLOWEST, TALL = 0.01, 4.0, 130
 LANE = 20
-
-
-@cache
-def templates() -> Environment:
-    """Where the drill's templates are; every value is escaped and made visible."""
-    made = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        finalize=visible,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters["utc"] = utc
-    return made
 
 
 @dataclass(frozen=True)
@@ -81,7 +63,7 @@ def svg(drill: Measured, asks: Sequence[Ask], since: float, until: float) -> Any
     ]
     return (
         templates()
-        .get_template("picture.jinja2")
+        .get_template("drill/picture.jinja2")
         .module.picture(  # type: ignore[attr-defined]
             drill=drill,
             scale=scale,

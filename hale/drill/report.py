@@ -93,7 +93,7 @@ def html_page(
     reason: str = "",
 ) -> str:
     """report.html: one page, nothing in it is fetched from elsewhere."""
-    template = picture.templates().get_template("page.jinja2")
+    template = html.templates().get_template("drill/page.jinja2")
     pages = [
         (
             d,

@@ -10,17 +10,17 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from hale import provenance
+from hale import typed
 from hale.errors import HaleError
+from hale.provenance import ROOT
 
-_REPORTS = provenance.ROOT / "reports"
 _COMMON = {
-    "inventory": "the inventory (default: inventory.ini)",
-    "yes": "do it without asking",
-    "take-lock": "take a lock whose owner has gone",
-    "reports": "where each run makes its folder (default: reports/)",
-    "approved-by": "who approved it, for the journal",
-    "ticket": "the change's ticket, for the journal",
+    "inventory": typed.INVENTORY,
+    "yes": typed.YES,
+    "take-lock": typed.TAKE_LOCK,
+    "reports": typed.REPORTS,
+    "approved-by": typed.APPROVED_BY,
+    "ticket": typed.TICKET,
 }
 
 
@@ -54,7 +54,7 @@ def install(
 
     with _plainly("install"):
         asked = command.Asked(
-            Path(reports).absolute() if reports else _REPORTS,
+            typed.reports(reports),
             Path(inventory) if inventory else None,
             fix=fix,
             despite=tuple(planner.requirements(despite)) if despite else (),
@@ -75,7 +75,7 @@ def install(
     help={
         **_COMMON,
         "cluster-name": "the name of the cluster that goes (inventory: cluster_name)",
-        "hosts": "only these hosts (default: all)",
+        "hosts": typed.HOSTS,
         "packages": "take the packages off too",
         "i-accept-losing-quorum": "reset so many masters that etcd may stand still",
     }
@@ -98,7 +98,7 @@ def reset(
 
     with _plainly("reset"):
         asked = command.Asked(
-            Path(reports).absolute() if reports else _REPORTS,
+            typed.reports(reports),
             Path(inventory) if inventory else None,
             yes=yes,
             take_lock=take_lock,
@@ -122,7 +122,7 @@ def kubeconfig(_: Context, inventory: str = "", out: str = "") -> None:
     from hale.install import command
 
     with _plainly("kubeconfig"):
-        path = Path(inventory) if inventory else provenance.ROOT / "inventory.ini"
+        path = Path(inventory) if inventory else ROOT / "inventory.ini"
         name = inventories.load(path).cluster.name
         command.kubeconfig(path, Path(out or f"kubeconfig-{name}").absolute())
 

@@ -1,0 +1,73 @@
+"""`invoke runs` has drills among the runs, with what is still to be given back."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from hale import runs
+from hale.apply import journal as applied
+from hale.apply.journal import Act
+from hale.apply.lock import Owner
+from hale.drill.journal import SCHEMA, End, Given, Header, Journal, Take
+from hale.errors import HaleError
+
+HEADER = Header(SCHEMA, Owner("op", "here", "2026-drill", "t"), "/inv", ("vip",), False)
+VIP = Take("vip", "m1", False, "t1")
+
+
+def told(reports: Path) -> list[str]:
+    console = Console(width=200, highlight=False)
+    with console.capture() as said:
+        console.print(runs.table(reports))
+    return [" ".join(line.split()) for line in said.get().splitlines()]
+
+
+def drill(folder: Path, *entries: Take | Given | End) -> Journal:
+    folder.mkdir()
+    writer = Journal(folder, HEADER)
+    for entry in entries:
+        writer.write(entry)
+    return writer
+
+
+def test_drills_stand_among_installs_by_their_time(tmp_path: Path) -> None:
+    (tmp_path / "2-install").mkdir()
+    header = applied.Header(applied.SCHEMA, "2-install", "install", "op", "here", "/inv", "", "t")
+    book = applied.Journal(tmp_path / "2-install", header)
+    book.write(Act("init", "m1", "kubeadm init", "done", 8.0, True, "t"))
+    book.write(applied.End("finished", "t"))
+    book.close()
+    drill(tmp_path / "1-drill", VIP, Given("vip", "m1", "t"), End("finished", "t")).close()
+    drill(tmp_path / "3-drill", VIP).close()
+    assert told(tmp_path)[1:] == [
+        "3-drill op@here m1 vip taken interrupted: vip of m1 not given back, say `invoke drill "
+        "restore`",
+        "2-install op@here m1 1 done, 0 not finished",
+        "1-drill op@here m1 vip taken finished",
+    ]
+
+
+def test_a_drill_that_goes_on_has_nothing_to_be_given_back(tmp_path: Path) -> None:
+    writer = drill(tmp_path / "1-drill", VIP)
+    try:
+        assert told(tmp_path)[1:] == ["1-drill op@here m1 vip taken running"]
+    finally:
+        writer.close()
+
+
+def test_a_drill_that_took_nothing(tmp_path: Path) -> None:
+    drill(tmp_path / "1-drill", End("interrupted", "t")).close()
+    assert told(tmp_path)[1:] == ["1-drill op@here none nothing taken interrupted"]
+
+
+def test_no_runs(tmp_path: Path) -> None:
+    assert len(told(tmp_path)) == 1
+
+
+def test_garbage_is_told_with_its_place(tmp_path: Path) -> None:
+    drill(tmp_path / "1-drill", VIP).close()
+    path = tmp_path / "1-drill" / "drill.jsonl"
+    path.write_bytes(path.read_bytes() + b"<script>\n")
+    with pytest.raises(HaleError, match=r"drill\.jsonl:3"):
+        told(tmp_path)
