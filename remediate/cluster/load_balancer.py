@@ -184,8 +184,14 @@ done
 
 
 def ca(site: Site, seen: Seen) -> str:
-    """The cluster's CA as the first master has it; empty before there is one."""
-    found = seen.of(site.first.name, kubernetes.SUBJECT).file(kubernetes.CA)
+    """The cluster's CA as the first master has it; empty before there is one.
+
+    That of an init which was cut off is none: the next init makes another.
+    """
+    readings = seen.of(site.first.name, kubernetes.SUBJECT)
+    if not kubernetes.read(readings).finalised:
+        return ""
+    found = readings.file(kubernetes.CA)
     return "\n".join((*found.lines, "")) if found else ""
 
 
