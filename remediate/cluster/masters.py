@@ -166,9 +166,11 @@ def token(site: Site, by: Host, *, certificates: bool) -> Run:
 
     What an earlier run left in the cluster expires by itself, and its key is known to nobody.
     """
+    # Made anew where this run has made it before: `kubeadm token create` wants it not to be there.
     script = f"""\
 umask 077
 config=$(cat)
+kubeadm token delete {site.secrets.token.reveal().partition(".")[0]} >/dev/null 2>&1 || :
 printf %s "$config" | kubeadm token create {kubeadm.CONFIG} >/dev/null
 """
     if certificates:
