@@ -93,7 +93,8 @@ FAULTS = (
         THIRD,
         **on(
             THIRD,
-            f"p=$(readlink -f {KUBELET}) && cp -p $p {KEPT} && {{ {signed(KEPT, KEPT, f'{PKI}/ca', 10)};"
+            f"p=$(readlink -f {KUBELET}) && cp -p $p {KEPT} &&"
+            f" {{ {signed(KEPT, KEPT, f'{PKI}/ca', 10)};"
             f" sed -n '/PRIVATE KEY/,/PRIVATE KEY/p' {KEPT}; }} >$p",
             f"mv {KEPT} $(readlink -f {KUBELET})",
         ),
