@@ -43,6 +43,9 @@ SERVICES = {
     "systemd-swap.service": "systemd-swap",
     "swapfile.service": "swapfile",
 }
+# All of them, and others that are then left out: a host looks through its folders once for a
+# pattern, and once more for every name.
+SERVICE_NAMES = ("*swap*.service", "zram-config.service")
 
 # Generators that are installed and not masked, and the devices below the root file system.
 _GENERATORS = """\
@@ -147,8 +150,8 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
             *(f"{folder}/*.{kind}/*.swap" for folder in GENERATED for kind in units.PULLS),
             *ZRAM_MAINS,
             *ZRAM_FOLDERS,
-            *(p for service in SERVICES for p in units.file_patterns(service)),
-            *(p for service in SERVICES for p in units.pull_patterns(service)),
+            *(p for name in SERVICE_NAMES for p in units.file_patterns(name)),
+            *(p for name in SERVICE_NAMES for p in units.pull_patterns(name)),
             DEVICES,
         ),
         Command("generators", _GENERATORS),
@@ -197,22 +200,27 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
         off,
         behind=tuple(source for source, _ in _gpt(readings, whatever_fstab_says=True)),
         made=tuple(s for s in off if s.note.endswith(FILE_SYSTEM)),
-        there={f.path: f.target for f in readings.files(*_own_units())},
+        there={f.path: f.target for f in _own_units(readings)},
         enabled=frozenset(_enabled(readings)),
     )
 
 
-def _own_units() -> list[str]:
-    return [f"{SITE}/{name}" for name in ("*.swap", TARGET, *SERVICES)]
+def _own_units(readings: Readings) -> list[File]:
+    files = readings.files(*(f"{SITE}/{name}" for name in ("*.swap", TARGET, *SERVICE_NAMES)))
+    return [file for file in files if _is_ours(dropins.name_of(file))]
+
+
+def _is_ours(unit: str) -> bool:
+    return unit in SERVICES or not unit.endswith(".service")
 
 
 def _enabled(readings: Readings) -> Iterator[str]:
     """Units that nothing but links in /etc pulls in."""
     by_dropins = {name for name, _ in _pulled_by_dropins(readings)}
     by_links: dict[str, bool] = {}
-    for name in ("*.swap", *SERVICES):
-        for link in units.pulls(readings, name):
-            unit = dropins.name_of(link)
+    for link in units.pulls(readings, "*.swap", *SERVICE_NAMES):
+        unit = dropins.name_of(link)
+        if _is_ours(unit):
             ours = link.path.startswith(f"{SITE}/") and link.target is not None
             by_links[unit] = by_links.get(unit, True) and ours
     yield from (unit for unit, ours in by_links.items() if ours and unit not in by_dropins)
@@ -435,15 +443,18 @@ def _zram_devices(readings: Readings, files: Sequence[File]) -> Iterator[tuple[S
 
 def _services(readings: Readings) -> Found:
     """Services whose work is to turn swap on, if they are enabled."""
+    files = units.in_force(readings, *SERVICE_NAMES)
+    links: dict[str, File] = {}
+    for pull in units.pulls(readings, *SERVICE_NAMES):
+        links.setdefault(dropins.name_of(pull), pull)
     for service, package in SERVICES.items():
-        files = units.in_force(readings, service)
-        links = units.pulls(readings, service)
-        for link in links[:1]:
+        if link := links.get(service):
             source = Source(link.path, 0, service, changed=link.changed)
-            if service not in files:
+            unit = files.get(service)
+            if unit is None:
                 yield replace(source, note=f"enables {service}, which is not there"), False
-            elif mask := units.mask(readings, service):
-                yield replace(source, note=f"enables {service}, but {mask.path} masks it"), False
+            elif units.masked(unit):
+                yield replace(source, note=f"enables {service}, but {unit.path} masks it"), False
             else:
                 yield replace(source, note=f"enables {service} ({package})"), True
 

@@ -27,18 +27,18 @@ def pull_patterns(unit: str) -> tuple[str, ...]:
     return tuple(f"{folder}/*.{kind}/{unit}" for folder in FOLDERS for kind in PULLS)
 
 
-def in_force(readings: Readings, unit: str) -> dict[str, File]:
-    """The file of each unit of that name or pattern, from the folder of highest priority."""
+def in_force(readings: Readings, *units: str) -> dict[str, File]:
+    """The file of each unit of these names or patterns, from the folder of highest priority."""
     found: dict[str, File] = {}
-    for file in readings.files(*file_patterns(unit)):
+    for file in readings.files(*(p for unit in units for p in file_patterns(unit))):
         found.setdefault(file.path.rpartition("/")[2], file)
     return found
 
 
-def pulls(readings: Readings, unit: str) -> list[File]:
-    """The links that pull units of that name or pattern in, each once."""
+def pulls(readings: Readings, *units: str) -> list[File]:
+    """The links that pull units of these names or patterns in, each once."""
     found: dict[tuple[str, ...], File] = {}
-    for file in readings.files(*pull_patterns(unit)):
+    for file in readings.files(*(p for unit in units for p in pull_patterns(unit))):
         found.setdefault(tuple(file.path.split("/")[-2:]), file)
     return [file for file in found.values() if not masked(file)]
 
