@@ -25,8 +25,9 @@ class NotApplicable(Exception):
 
 @dataclass(frozen=True)
 class Command:
-    """A piece of POSIX sh that only reads, run as `sh -c` with LC_ALL=C and stdin closed.
+    """A piece of POSIX sh that only reads, run in a shell of its own, LC_ALL=C, stdin closed.
 
+    It may be a subshell: `$$` is not this shell's number, /proc/self is.
     Exit status 0 means that it could see what it looked for, whatever it found.
     `timeout` is in seconds. `slow` commands (a VIP that nobody answers, a registry) run
     beside the others. Its output may be at most about 1 MiB, a slow one's 64 KiB.

@@ -171,14 +171,15 @@ quick() {
   shift $((${#d} * 3))
   while [ $# -gt 2 ]; do run "$1" "$2" "$3"; shift 3; done
 }
-# By $( ) it tells quick how many are done; a TERM ends it between two frames.
+# By $( ) it tells quick how many are done; a TERM ends it between two frames. Each command has
+# the shell of a $( ): starting another program takes twice as long.
 Q='
 read -r N
 exec </dev/null
 trap "exit 124" TERM
 while [ $# -gt 2 ]; do
   printf "%s C %s\n" $N "$1"
-  { e=$(sh -c "$3" 2>&1 >&4 3>&- 4>&-); r=$?; } 4>&1
+  { e=$(N=; eval "$3" 2>&1 >&4 3>&- 4>&-); r=$?; } 4>&1
   printf . >&3
   printf "%s S %s\n%s" $N $r "$e"
   shift 3

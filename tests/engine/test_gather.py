@@ -440,7 +440,7 @@ def test_what_commands_say_arrives_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     "hangs",
-    ["echo first; sleep 60", "trap '' TERM; echo first; while :; do :; done", "kill -9 $PPID"],
+    ["echo first; sleep 60", "trap '' TERM; echo first; while :; do :; done", "kill -9 $$"],
 )
 def test_a_command_that_hangs_among_quick_ones(hangs: str) -> None:
     """All quick ones have one watchdog; what it stops has its own time, and the rest theirs."""
