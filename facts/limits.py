@@ -85,9 +85,11 @@ while read -r first second third fourth fifth _; do
 done <"/proc/$pid/limits" || exit
 echo "sshd nofile=$nofile nproc=$nproc memlock=$memlock"
 echo "user $user"
-for limit in nofile="$nofile" nproc="$nproc" memlock="$memlock"; do
-  said=$(prlimit --pid $$ --"$limit" 2>&1) || case $said in
-    *'Operation not permitted'*) echo "kept ${limit%%=*}";;
+read -r self _ </proc/self/stat || exit
+set -- --nofile="$nofile" --nproc="$nproc" --memlock="$memlock"
+prlimit --pid "$self" "$@" 2>/dev/null || for limit; do
+  said=$(prlimit --pid "$self" "$limit" 2>&1) || case $said in
+    *'Operation not permitted'*) limit=${limit#--}; echo "kept ${limit%%=*}";;
     *) fail "$said";;
   esac
 done
