@@ -7,10 +7,10 @@ goes by what the subjects need. Overrides of the inventory hold for the copies t
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from hale import selection
 from hale.inventory import Host, Inventory

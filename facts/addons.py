@@ -5,23 +5,22 @@ where it is asked for the verdict is UNKNOWN, and says that; it is never taken f
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NoReturn
+
+from msgspec import Struct
 
 from hale.fact import ClusterReadings, NotApplicable, Probe, Source, Unreadable
 from hale.inventory import Host
 from hale.standard import Case
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """Whether the site asks for it."""
 
     requested: bool
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """Whether it was seen to work."""
 
     proven: bool

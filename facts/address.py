@@ -15,7 +15,9 @@ Sources: ip-address(8); keepalived.conf(5), virtual_ipaddress; facts/boot_networ
 import ipaddress
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from facts import boot_network
 from hale.fact import Command, Files, NotApplicable, Probe, Readings, Source, Unreadable
@@ -26,13 +28,11 @@ from hale.standard import Case
 USELESS = ("dadfailed", "tentative")
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """None: addresses and VIP are the inventory's."""
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """Interfaces that have the planned address, up or down, and those that have the VIP."""
 
     planned: str
@@ -57,8 +57,7 @@ class Runtime:
         return f"{said}; {where}" + ("" if self.may_hold_vip else ", where nothing may put it")
 
 
-@dataclass(frozen=True)
-class Persisted:
+class Persisted(Struct, frozen=True):
     """The lines that set the planned address at boot, and those that set the VIP."""
 
     planned: str

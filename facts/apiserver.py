@@ -7,7 +7,8 @@ Source: kubernetes.io, "Kubernetes API health endpoints" (/readyz?verbose).
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from facts import own_apiserver
 from hale.fact import Command, Probe, Readings, Source
@@ -17,13 +18,11 @@ from hale.standard import Case
 PATH = "/readyz?verbose"
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """None: address and port are the manifest's."""
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """What it said. trouble: why it gave no answer of its own. failing: its checks that say no."""
 
     url: str

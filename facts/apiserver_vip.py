@@ -15,7 +15,8 @@ kubeadm's "Creating Highly Available Clusters"; curl(1), EXIT CODES and --write-
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from hale.fact import Command, Probe, Readings, Source, Unreadable
 from hale.inventory import Endpoint, Host
@@ -40,13 +41,11 @@ WORDS = {
 NO_ACCESS = (401, 403)
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """None: address, port and names are the inventory's."""
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What came back for one URL. `exit` is curl's; http and address are of the last answer."""
 
     url: str
@@ -68,8 +67,7 @@ class Answer:
         return f"{self.url}: HTTP {self.http} {said!r} from {self.address}"
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """Both answers, the VIP, and whether the host has the cluster's CA at all."""
 
     vip: str

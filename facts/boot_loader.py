@@ -7,7 +7,8 @@ Sources: the Boot Loader Specification (loader/entries/*.conf); GRUB's manual, g
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from facts import kernel_cmdline
 from hale.fact import File, Readings, Source, Unreadable
@@ -29,8 +30,7 @@ INSTALL = "/etc/kernel/cmdline"
 PATTERNS = (*ENTRIES, *MENUS, *VARIABLES, *DEFAULTS, INSTALL, kernel_cmdline.PATH)
 
 
-@dataclass(frozen=True)
-class Boot:
+class Boot(Struct, frozen=True):
     """A kernel command line, and the line of a file that has it."""
 
     source: Source

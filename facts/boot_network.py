@@ -11,8 +11,10 @@ nm-settings-keyfile(5), nm-settings-ifcfg-rh(5), NetworkManager's "autoconnect-p
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from hale.fact import File, Readings, Source, Unreadable, matches
 
@@ -59,8 +61,7 @@ IGNORED = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """A line that sets an address; `address` is None where DHCP is asked for one.
 
     idle: why it has no effect at boot, empty where it has.
@@ -392,8 +393,7 @@ def _unquoted(text: str) -> str:
 # --- NetworkManager, and the old network script, which reads the same ifcfg files ---
 
 
-@dataclass(frozen=True)
-class _Profile:
+class _Profile(Struct, frozen=True):
     where: str
     interface: str  # empty: any
     priority: int

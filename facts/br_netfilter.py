@@ -10,8 +10,10 @@ modules that it needs, only `install` lines and the kernel's own module_blacklis
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from facts import dropins, kernel_cmdline, units
 from facts.kernel_cmdline import same_name
@@ -28,8 +30,7 @@ LOADED = "/proc/modules"
 ROOT = "/proc/sys"
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """The module, the modules that it needs, a path that is there once it works, and the file
     of modules-load.d in which the standard names it."""
 
@@ -39,8 +40,7 @@ class Parameters:
     file: str = ""
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """Whether the kernel has the module now; `how` says how that is seen.
 
     modular: the kernel can load modules; state: of one that is on its way in or out.
@@ -58,8 +58,7 @@ class Runtime:
         return f"{self.module} {self.how}"
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """A line of modprobe.d that keeps the module out.
 
     file: where the line really is; lines: that file's; pattern: it concerns other modules too.
@@ -71,8 +70,7 @@ class Rule:
     pattern: bool
 
 
-@dataclass(frozen=True)
-class Persisted:
+class Persisted(Struct, frozen=True):
     """The lines that name the module at boot, and those that keep it from being loaded.
 
     rules: what of `blocked` is a line of modprobe.d; place: the file that takes a new name.

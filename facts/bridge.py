@@ -4,7 +4,8 @@ Source: the kernel's Documentation/networking/ip-sysctl, "/proc/sys/net/bridge/*
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from hale.fact import Files, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
@@ -13,16 +14,14 @@ from hale.standard import Case
 ROOT = "/proc/sys"
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """The folder that must exist, below /proc/sys, and the module that makes it."""
 
     path: str
     module: str = ""
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """Whether the folder exists."""
 
     path: str

@@ -15,9 +15,8 @@ import base64
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from cryptography import x509
+from msgspec import Struct
 
 from facts.kubelet import CONFIG
 from facts.shell import PRELUDE
@@ -47,8 +46,7 @@ done
 """
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """The files, and for how many days more each certificate in them must be valid.
 
     etcd: they are of a stacked etcd, and not there where etcd is external.
@@ -59,8 +57,7 @@ class Parameters:
     etcd: bool = False
 
 
-@dataclass(frozen=True)
-class Certificate:
+class Certificate(Struct, frozen=True):
     """One certificate: the file, whom it names, and the days that are left (negative: over)."""
 
     path: str
@@ -76,8 +73,7 @@ class Certificate:
         return f"{self.path} ({self.subject}) runs out in {self.days:.0f} days"
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """The certificates, the shortest first, and files that hold none."""
 
     certificates: tuple[Certificate, ...]
@@ -139,6 +135,8 @@ def _of_file(lines: Sequence[str], path: str) -> list[str]:
 
 def _certificates(path: str, lines: Sequence[str], now: float) -> list[Certificate]:
     """What the file holds; of a chain only the first, which is its own. Raises Unreadable."""
+    from cryptography import x509  # takes longer than all of facts/, and is not always needed
+
     if not lines:
         return []
     if lines[0].startswith("at "):

@@ -14,9 +14,10 @@ docs/cri/config.md, containerd-config.toml(5) (version, imports).
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
+
+from msgspec import Struct
 
 from hale.fact import Files, NotApplicable, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
@@ -28,13 +29,11 @@ IMPORTS = ("/etc/containerd/conf.d/*.toml", "/etc/containerd/config.d/*.toml")
 PLUGINS = ("io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri")
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """None: whichever it is, both must have the same."""
 
 
-@dataclass(frozen=True)
-class Persisted:
+class Persisted(Struct, frozen=True):
     """Both drivers: `systemd` or `cgroupfs`."""
 
     kubelet: str

@@ -9,30 +9,28 @@ date(1).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from hale.fact import ClusterReadings, Probe, Source, Unreadable
 from hale.inventory import Host
 from hale.standard import Case
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """The largest difference between two hosts' clocks, in seconds."""
 
     tolerance_seconds: float
 
 
-@dataclass(frozen=True)
-class Offset:
+class Offset(Struct, frozen=True):
     """How far a host's clock is ahead of the operator's, in seconds."""
 
     host: str
     seconds: float
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """The hosts' clocks, the most advanced first."""
 
     offsets: tuple[Offset, ...]

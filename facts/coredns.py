@@ -11,8 +11,9 @@ clusterDomain); "API Concepts", Receiving resources as Tables; facts/dns_query.p
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from facts import dns_query, own_apiserver
 from facts.kubelet import CONFIG
@@ -40,15 +41,13 @@ ask "$server" "kubernetes.default.svc.${{domain:-cluster.local}}"
 """
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """How many ready replicas there must be, each on a node of its own."""
 
     replicas: int
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """The nodes of the ready replicas, and what is wrong with what the nodes got."""
 
     nodes: tuple[str, ...]

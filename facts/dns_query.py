@@ -10,7 +10,8 @@ Sources: RFC 1035, 4.1 "Format"; bash(1), REDIRECTION; socat(1).
 
 import ipaddress
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from facts.shell import PRELUDE
 from hale.fact import Unreadable
@@ -47,8 +48,7 @@ ask() {
 RCODES = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What a server said for one name: addresses, or why there are none."""
 
     server: str

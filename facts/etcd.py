@@ -16,8 +16,9 @@ manifest for local etcd"; proc_net(5), /proc/net/tcp.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from hale.fact import (
     ClusterReadings,
@@ -73,15 +74,13 @@ ask again /v3/maintenance/status -d '{{}}'
 """
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """How many entries of the log a member may be behind the most advanced one."""
 
     lag: int
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(Struct, frozen=True):
     """A member as the member list has it. One that never started has no name."""
 
     id: int
@@ -89,8 +88,7 @@ class Member:
     voting: bool
 
 
-@dataclass(frozen=True)
-class Voice:
+class Voice(Struct, frozen=True):
     """What one master's etcd says of itself; `silent` where it listens but does not answer."""
 
     host: str
@@ -104,8 +102,7 @@ class Voice:
     members: tuple[Member, ...]
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """All masters' etcd. `faults` are sentences; the lag alone is left to be judged."""
 
     voices: tuple[Voice, ...]

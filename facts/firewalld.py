@@ -10,7 +10,9 @@ unit. Beyond this: rc.local, cron and configuration management.
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from facts import dropins, units
 from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
@@ -47,8 +49,7 @@ SITE_RULES = (
 VENDOR_ZONES = "/usr/lib/firewalld/zones/*.xml"
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """The unit, its name on the bus, its program's name; and whether rules of the site's own,
     which are in force only while it runs, may go with it."""
 
@@ -58,8 +59,7 @@ class Parameters:
     site_rules_may_go: bool = False
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """Whether it runs, by systemd's word and by the processes that there are.
 
     active, enabled: systemd's words, empty where it said none. pids: its processes. needed_by:
@@ -77,8 +77,7 @@ class Runtime:
     site_rules: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Persisted:
+class Persisted(Struct, frozen=True):
     """What could start it; `state` says in a word how it is: masked, disabled, …
 
     active, enabled, site_rules: as in Runtime. needs: those of the starts that fail where it is

@@ -9,7 +9,8 @@ escaping", 4.2 (bind, default_backend, server, use_backend), 5.2 (disabled).
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from hale.fact import File, Source
 
@@ -21,8 +22,7 @@ _SECTIONS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(Struct, frozen=True):
     """A line of a backend. disabled: it is taken out of service from the start."""
 
     name: str
@@ -32,17 +32,15 @@ class Server:
     source: Source
 
 
-@dataclass
-class _Section:
+class _Section(Struct):
     kind: str
     name: str
-    ports: list[int] = field(default_factory=list)
-    backends: list[str] = field(default_factory=list)
-    servers: list[Server] = field(default_factory=list)
+    ports: list[int] = []
+    backends: list[str] = []
+    servers: list[Server] = []
 
 
-@dataclass(frozen=True)
-class Behind:
+class Behind(Struct, frozen=True):
     """What a port leads to: the backends by name, and their servers."""
 
     backends: tuple[str, ...]

@@ -10,7 +10,9 @@ hostname_setup() and read_etc_hostname(); cloud-init's cc_update_hostname; the k
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from facts import cloud_init, joined
 from hale.fact import Files, NotApplicable, Probe, Readings, Source, Unreadable
@@ -27,13 +29,11 @@ WRITTEN_BY_CLOUD_INIT = "/var/lib/cloud/data/previous-hostname"
 LONGEST = 64  # HOST_NAME_MAX
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """None: the names are the inventory's."""
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """The kernel's name, the planned one, and other names that a person may be shown.
 
     joined: what shows that the host is in a cluster (facts/joined.py).
@@ -56,8 +56,7 @@ class Runtime:
         return said
 
 
-@dataclass(frozen=True)
-class Persisted:
+class Persisted(Struct, frozen=True):
     """The name after a boot, the planned one, and what sets it; None where nothing does.
 
     joined: what shows that the host is in a cluster (facts/joined.py). static: the line of

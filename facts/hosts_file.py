@@ -12,7 +12,9 @@ nss/nss_files/files-hosts.c; cloud-init's "Update Etc Hosts".
 import ipaddress
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from facts import cloud_init, joined
 from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
@@ -23,21 +25,18 @@ HOSTS = "/etc/hosts"
 ORDER = "/etc/nsswitch.conf"
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """None: the VIP and its names are the inventory's."""
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The addresses that the resolver gives for a name; none where it knows none."""
 
     name: str
     addresses: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A line that must change: its address and names as written, and those it must not have.
 
     `wrong`: names of the VIP on another address, a host's own on the VIP, and the VIP's where
@@ -50,8 +49,7 @@ class Entry:
     wrong: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """What the resolver answers for each of the names. file_right: None: it could not be read."""
 
     vip: str
@@ -67,8 +65,7 @@ class Runtime:
         return "; ".join([said, *(f"{s}: {s.text}" for s in self.sources)])
 
 
-@dataclass(frozen=True)
-class Persisted:
+class Persisted(Struct, frozen=True):
     """The lines of /etc/hosts that bear on the VIP, sorted by what they do.
 
     counts: for each name how many lines map it to the VIP. contradicting: lines that give one

@@ -11,8 +11,9 @@ the machine-id where there is no product_uuid.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from facts import os_release
 from hale.fact import (
@@ -58,15 +59,13 @@ WORDS: Mapping[What, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """What must be unique over the cluster's hosts."""
 
     what: What
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """What one host says of itself; None for what could not be read."""
 
     machine_id: str | None
@@ -79,16 +78,14 @@ class Identity:
     macs: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Shared:
+class Shared(Struct, frozen=True):
     """A value that several hosts have, and which."""
 
     value: str
     hosts: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """What the hosts have in common, and which of them have nothing valid."""
 
     what: What

@@ -4,7 +4,8 @@ Sources: kubeadm-config-images(1); ctr, `images ls`.
 """
 
 import shlex
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from hale.fact import Command, Readings
 
@@ -19,8 +20,7 @@ ctr -n k8s.io images ls -q 2>/dev/null | sed 's/^/have /'
 """
 
 
-@dataclass(frozen=True)
-class Images:
+class Images(Struct, frozen=True):
     """wanted: as kubeadm of this host names them; empty where there is no kubeadm."""
 
     wanted: tuple[str, ...] = ()

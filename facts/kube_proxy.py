@@ -12,8 +12,9 @@ net/netfilter/ipvs/ip_vs_ctl.c (/proc/net/ip_vs).
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from facts.shell import PRELUDE
 from hale.fact import Command, Probe, Readings, Source, Unreadable
@@ -76,15 +77,13 @@ exit 0
 )
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """The mode that a site has chosen."""
 
     mode: Mode
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """The mode it runs in, and what is wrong with it or its rules."""
 
     mode: str

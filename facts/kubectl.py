@@ -10,7 +10,8 @@ Sources: kubernetes.io, kubectl-version(1), "Version Skew Policy".
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from facts.shell import PRELUDE
 from hale.fact import Command, Probe, Readings, Source, Unreadable
@@ -31,15 +32,13 @@ printf 'version %s %s\\n' "$?" "$(flat "$said")"
 """
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """By how many minor versions kubectl may differ from the apiserver."""
 
     minor_skew: int
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """Both versions as they name themselves, or why there are none."""
 
     client: str

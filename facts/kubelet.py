@@ -9,7 +9,8 @@ healthzPort); kubeadm, "Configuring each kubelet"; systemd.unit(5).
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from facts import units
 from facts.shell import PRELUDE
@@ -27,15 +28,13 @@ SILENT = {
 }
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """The kubelet's unit."""
 
     unit: str
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """Whether it is healthy, and why not."""
 
     healthy: bool
@@ -43,8 +42,7 @@ class Runtime:
     sources: tuple[Source, ...] = ()
 
 
-@dataclass(frozen=True)
-class Persisted:
+class Persisted(Struct, frozen=True):
     """Why a boot does not start it; empty where it does."""
 
     unit: str

@@ -4,7 +4,7 @@ its own: the install's phases ask.
 Sources: kubeadm, "Implementation details"; kubernetes.io, "Ports and Protocols"; ss(8).
 """
 
-from dataclasses import dataclass, field
+from msgspec import Struct
 
 from hale.cluster import ADMIN
 from hale.fact import Command, Readings, Unreadable
@@ -47,15 +47,14 @@ fi
 """
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(Struct, frozen=True):
     """files: of FILES, those that are there. ports: who listens, by port. ready: this host's own
     apiserver says that it is ready. finalised: kubeadm has come through with this host itself."""
 
     files: frozenset[str] = frozenset()
     finalised: bool = False
     kubelet: bool = False
-    ports: dict[int, str] = field(default_factory=dict)
+    ports: dict[int, str] = {}
     ready: bool = False
 
     @property

@@ -15,8 +15,9 @@ kube-scheduler(1), kube-controller-manager(1), --leader-elect-lease-duration.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from facts import own_apiserver
 from hale.fact import ClusterReadings, Command, Probe, Source, Unreadable
@@ -33,8 +34,7 @@ SILENT = {
 }
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """A component, the port of its /healthz, and the age in seconds that its lease may have."""
 
     component: str
@@ -42,8 +42,7 @@ class Parameters:
     lease_seconds: float
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """All masters' instances. ages: of the lease in seconds, by each host that could read it.
 
     leader: the master that holds the lease, or the holder's own name where it is none of them.

@@ -14,10 +14,12 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from math import inf
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from facts import dropins, pam
 from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
@@ -109,8 +111,7 @@ grep -c nr_open /dev/null "$@" || [ $? -eq 1 ]
 """
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """A limit's name in limits.conf, the least that soft and hard may be, and for whom.
 
     `domain` is `*`, everybody but root, or `root`. `least` of memlock is in KiB. `file` is
@@ -136,8 +137,7 @@ class Rank(IntEnum):
     DEFAULT = 2
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(Struct, frozen=True):
     """A line of pam_limits' files that bears on the limit of these users.
 
     value: None where pam_limits may not take it, -1 where the kernel does not; frees: it is
@@ -154,8 +154,7 @@ class Line:
     frees: bool = False
 
 
-@dataclass(frozen=True)
-class Persisted:
+class Persisted(Struct, frozen=True):
     """What the files set; None where no line does. `lost` is why lines have no effect.
 
     `lines` are all that bear on it, as they are read; `place` is the file that takes a new one;
@@ -192,8 +191,7 @@ class Persisted:
         return f"{said}; {self.lost}" if self.lost else said
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """What a fresh session of this user gets; inf for unlimited.
 
     files: what the files say, None where that cannot be told; stack: as of Persisted.
@@ -361,8 +359,7 @@ def _place(readings: Readings, path: str) -> str | None:
     return dropins.place(found, f"{folder}/{path.rpartition('/')[2]}")
 
 
-@dataclass(frozen=True)
-class _User:
+class _User(Struct, frozen=True):
     name: str
     uid: int
     gid: int
@@ -370,8 +367,7 @@ class _User:
     gids: frozenset[int]
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(Struct, frozen=True):
     source: Source
     domain: str
     soft: bool

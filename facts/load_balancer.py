@@ -16,7 +16,8 @@ show stat), 4 "Stopping and restarting"; systemd.unit(5); facts/haproxy.py.
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from facts import haproxy, units
 from facts.haproxy import FILE
@@ -37,16 +38,14 @@ RUNNING = "2"  # SRV_ST_RUNNING, of srv_op_state
 SHOWN = "LoadState,ActiveState,SubState"
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """The service's unit, and the port that each master's apiserver listens on."""
 
     unit: str
     apiserver_port: int
 
 
-@dataclass(frozen=True)
-class Backend:
+class Backend(Struct, frozen=True):
     """A server as the running haproxy has it. why: what its last health check came to."""
 
     name: str
@@ -56,8 +55,7 @@ class Backend:
     why: str = ""
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """The servers behind the VIP's port, and what is wrong."""
 
     unit: str
@@ -72,8 +70,7 @@ class Runtime:
         return "; ".join(part for part in (*self.faults, said) if part)
 
 
-@dataclass(frozen=True)
-class Persisted:
+class Persisted(Struct, frozen=True):
     """What a boot starts. servers: behind the VIP's port by the file."""
 
     unit: str

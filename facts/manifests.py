@@ -11,7 +11,8 @@ guide (--initial-cluster).
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from hale.fact import ClusterReadings, File, Files, NotApplicable, Probe, Source, Unreadable
 from hale.inventory import Host
@@ -21,16 +22,14 @@ FOLDER = "/etc/kubernetes/manifests"
 PATTERN = f"{FOLDER}/*.yaml"
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """The manifests, and flags that may differ from master to master."""
 
     manifests: tuple[str, ...]
     may_differ: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """What differs, in sentences."""
 
     compared: int

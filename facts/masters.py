@@ -5,22 +5,21 @@ cluster members?"
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from hale.fact import ClusterReadings, Probe, Source
 from hale.inventory import Host
 from hale.standard import Case
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """The accepted numbers of masters."""
 
     accepted: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Inventory:
+class Inventory(Struct, frozen=True):
     """The planned masters, in the inventory's order."""
 
     names: tuple[str, ...]

@@ -8,7 +8,8 @@ Sources: kubectl's reference, "JSONPath support"; kubeadm, "Implementation detai
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from hale.cluster import ADMIN
 from hale.fact import Command, Readings, Unreadable
@@ -50,8 +51,7 @@ _OBJECTS = (
 )
 
 
-@dataclass(frozen=True)
-class Nodes:
+class Nodes(Struct, frozen=True):
     """What one master's apiserver says. answers: it does; else `why`.
 
     nodes: whether each is Ready. masters: those that kubeadm has marked as control plane.
@@ -60,9 +60,9 @@ class Nodes:
 
     answers: bool
     why: str = ""
-    nodes: Mapping[str, bool] = field(default_factory=dict)
+    nodes: Mapping[str, bool] = {}
     masters: frozenset[str] = frozenset()
-    objects: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    objects: Mapping[str, tuple[int, int]] = {}
 
 
 def probe(address: str, objects: Iterable[str] = MADE) -> Command:

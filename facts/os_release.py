@@ -5,8 +5,9 @@ Sources: os-release(5); proc_sys_kernel(5), osrelease.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
+
+from msgspec import Struct
 
 from hale.fact import Files, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
@@ -16,8 +17,7 @@ FILES = ("/etc/os-release", "/usr/lib/os-release")  # the second where the first
 KERNEL = "/proc/sys/kernel/osrelease"
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """Accepted systems, spelled `NAME VERSION_ID`, and the oldest accepted kernel.
 
     "Rocky Linux 9" accepts 9.4 as well, "Rocky Linux 9.4" no 9.5 and no 9.40.
@@ -27,8 +27,7 @@ class Parameters:
     kernel: str
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """The system as `NAME VERSION_ID`, and the running kernel's release."""
 
     system: str

@@ -13,8 +13,9 @@ kubeadm's implementation details; curl(1), EXIT CODES.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from facts.apiserver_vip import NO_ACCESS, WORDS
 from facts.shell import PRELUDE
@@ -59,8 +60,7 @@ api() {{
 _LINE = re.compile(r"([\w-]+) (-?\d+) (.*) *@ (\d{3}) *(curl: .*?)? *")
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What came back for one path: curl's exit code, HTTP's code, the body, curl's complaint."""
 
     url: str

@@ -5,8 +5,9 @@ Sources: dpkg-query(1), apt-mark(8); rpm(8) --queryformat.
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct
 
 from hale.fact import Command, Readings, Unreadable
 
@@ -35,15 +36,14 @@ echo "capabilities $(sed -n 's/^CapEff:[[:space:]]*//p' /proc/1/status)"
 CAP_SYS_RESOURCE = 1 << 24  # capabilities(7)
 
 
-@dataclass(frozen=True)
-class Packages:
+class Packages(Struct, frozen=True):
     """versions: of those that are wholly installed. plugins: where the CNI plugins lie.
 
     capable: processes may be made less likely victims than they are (CAP_SYS_RESOURCE).
     """
 
     manager: Manager
-    versions: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = {}
     held: frozenset[str] = frozenset()
     broken: bool = False  # dpkg was cut off in the middle
     containerd: str = ""  # its version

@@ -6,8 +6,9 @@ followed: a module counts as called when the stack names it.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from hale.fact import File, Readings, Source, Unreadable
 
@@ -17,8 +18,7 @@ _INCLUDE = re.compile(r"@include\s+(\S+)")
 _LINE = re.compile(r"-?(\w+)\s+(\[[^\]]*\]|\S+)\s+(\S+)(.*)")
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(Struct, frozen=True):
     """A line that calls a module, and the arguments it gives."""
 
     source: Source

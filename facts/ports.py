@@ -7,7 +7,8 @@ Sources: kubernetes.io, "Ports and Protocols"; proc_net_tcp(5); kubeadm's prefli
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from facts.kubelet import CONFIG
 from facts.shell import PRELUDE
@@ -24,16 +25,14 @@ echo end
 """
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """TCP ports by number; `etcd_ports` count where etcd is stacked on the masters."""
 
     ports: tuple[int, ...]
     etcd_ports: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """joined: whether this host is a node, as its kubelet's configuration shows."""
 
     joined: bool

@@ -11,7 +11,8 @@ Source: OCI Distribution Specification 1.1, "Determining Support", "Checking if 
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from facts.apiserver_vip import WORDS
 from facts.shell import PRELUDE
@@ -45,15 +46,13 @@ ask() {
 """
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """The image whose manifest is asked for, by its name in the repository."""
 
     image: str
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """What came back, and what is wrong."""
 
     asked: tuple[str, ...]

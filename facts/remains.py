@@ -7,7 +7,8 @@ kubeadm-reset(1), which says what it leaves.
 """
 
 import shlex
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from facts.kubernetes import FILES
 from hale.fact import Command, Readings, Unreadable
@@ -52,8 +53,7 @@ echo end
 """
 
 
-@dataclass(frozen=True)
-class Remains:
+class Remains(Struct, frozen=True):
     """Each thing as `kind name`, in the order in which it was found."""
 
     things: tuple[str, ...] = ()

@@ -6,7 +6,8 @@ proc_meminfo(5), MemTotal: usable memory, without what firmware and kernel keep 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from hale.fact import Files, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
@@ -16,8 +17,7 @@ CPUS = "/sys/devices/system/cpu/online"
 MEMORY = "/proc/meminfo"
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """The least CPUs, the least installed memory, and the share of it that may be reserved."""
 
     cpus: int
@@ -30,8 +30,7 @@ class Parameters:
         return self.memory_mib * (100 - self.reserved_percent) / 100
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """CPUs that are online, and usable memory."""
 
     cpus: int

@@ -7,25 +7,27 @@ Source: kubernetes.io, "Kubernetes Self-Healing", "Taints and Tolerations" (evic
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from hale.drill.measured import Measured
+from msgspec import Struct
+
 from hale.fact import Probe, Source, Unreadable
 from hale.inventory import Host
 from hale.standard import Case
 
+if TYPE_CHECKING:
+    from hale.drill.measured import Measured
+
 DRILLS = ("worker", "master")
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """Within how many seconds of a node's loss the replicas must be whole on other nodes."""
 
     heal_seconds: float
 
 
-@dataclass(frozen=True)
-class Healed:
+class Healed(Struct, frozen=True):
     """A host that was lost, and after how many seconds the replicas were whole without it."""
 
     host: str
@@ -37,8 +39,7 @@ class Healed:
         return f"{self.replicas} replicas {when} after {self.host} was lost"
 
 
-@dataclass(frozen=True)
-class Drill:
+class Drill(Struct, frozen=True):
     """Every host that was lost with a replica on it."""
 
     healed: tuple[Healed, ...]
@@ -54,7 +55,7 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
     return ()
 
 
-def drill(measured: Sequence[Measured], case: Case[Parameters]) -> Drill:
+def drill(measured: "Sequence[Measured]", case: Case[Parameters]) -> Drill:
     """What the drills of this run show. Raises Unreadable where one shows nothing."""
     lost = [m for m in measured if m.part in DRILLS]
     for one in lost:

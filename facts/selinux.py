@@ -11,7 +11,9 @@ unless the file says disabled.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from facts import boot_loader
 from facts.boot_loader import Boot
@@ -29,15 +31,13 @@ OLD_CONFIG = "/etc/sysconfig/selinux"
 DISABLED, PERMISSIVE, ENFORCING = "disabled", "permissive", "enforcing"
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """The modes that the configuration may have."""
 
     modes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """The mode now."""
 
     mode: str
@@ -49,8 +49,7 @@ class Runtime:
         return f"SELinux is {self.mode} now: {self.why}"
 
 
-@dataclass(frozen=True)
-class Persisted:
+class Persisted(Struct, frozen=True):
     """The worst mode of the boots to come. `contradicts`: arguments that speak against the file.
 
     line: the line of the file that names the mode, and configured, which. against: boot

@@ -18,10 +18,12 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from math import inf
 from posixpath import basename
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from facts import dropins, joined, units
 from facts.limits import MOST_FILES, SHOWN
@@ -85,8 +87,7 @@ grep ^CapEff: /proc/1/status || exit
 CAP_SYS_RESOURCE = 1 << 24
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """A unit, a limit's name in limits.conf, and the least that soft and hard may be.
 
     `least` of memlock is in KiB. `dropin` is the name of the standard's own drop-in, which must
@@ -110,8 +111,7 @@ class Parameters:
         return f"Limit{self.item.upper()}"
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(Struct, frozen=True):
     """Soft and hard together, as systemd sets them; inf for unlimited."""
 
     soft: float
@@ -122,8 +122,7 @@ class Limit:
         return min(self.soft, self.hard) >= wanted
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(Struct, frozen=True):
     """A line that sets the limit of the unit.
 
     name: of the drop-in, by which it is ordered; empty for the unit's own file. own: it concerns
@@ -144,8 +143,7 @@ class Line:
         return not dropins.volatile(self.source.path)
 
 
-@dataclass(frozen=True)
-class Persisted:
+class Persisted(Struct, frozen=True):
     """What a start after a boot gets.
 
     given: what files and defaults say; soft, hard: what systemd can give of it. default: without
@@ -179,8 +177,7 @@ class Persisted:
         return "; ".join(part for part in (said, self.refused, self.differs) if part)
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """What the main process has.
 
     loaded: what systemd would start it with now, None where it does not say. active: systemd's

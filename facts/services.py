@@ -8,7 +8,8 @@ Sources: systemctl(1) `show`; proc_pid_stat(5), field 22; proc_uptime(5).
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from hale.fact import Command, Readings, Unreadable
 
@@ -34,8 +35,7 @@ echo "now $(date +%%s.%%N) $up $hz"
 """
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(Struct, frozen=True):
     """loaded: systemd knows the unit. since: seconds since the epoch, 0 where nothing runs."""
 
     loaded: bool

@@ -10,7 +10,9 @@ that is pulled in by a line of another unit's own file (lines of drop-ins of tar
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from facts import dropins, kernel_cmdline, units
 from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
@@ -70,15 +72,13 @@ done
 """
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """margin_kib: memory that must be left when what is in a device goes back to it."""
 
     margin_kib: int = 0
 
 
-@dataclass(frozen=True)
-class Device:
+class Device(Struct, frozen=True):
     """A line of /proc/swaps; sizes in KiB."""
 
     name: str
@@ -90,8 +90,7 @@ class Device:
         return f"{self.name} ({self.kind}, {self.size} KiB, {self.used} used)"
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """The active swap devices and files; available: the memory's, in KiB, None if not told."""
 
     active: tuple[Device, ...]
@@ -106,8 +105,7 @@ class Runtime:
         return f"swap is active: {', '.join(map(str, self.active))}"
 
 
-@dataclass(frozen=True)
-class Persisted:
+class Persisted(Struct, frozen=True):
     """What turns swap on at boot, and what looks like it but does not; `note` says why.
 
     behind: partitions that would be turned on if fstab named no swap; made: file systems on
@@ -119,7 +117,7 @@ class Persisted:
     harmless: tuple[Source, ...] = ()
     behind: tuple[Source, ...] = ()
     made: tuple[Source, ...] = ()
-    there: Mapping[str, str | None] = field(default_factory=dict)
+    there: Mapping[str, str | None] = {}
     enabled: frozenset[str] = frozenset()
 
     @property

@@ -11,7 +11,9 @@ key of a module exists by then is the matter of the requirement that loads the m
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from facts import dropins, kernel_cmdline, units
 from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable, matches
@@ -34,8 +36,7 @@ VERSION = Command(
 )
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """A kernel parameter in sysctl's spelling, and its value.
 
     `same_as` are other parameters that are one and the same variable of the kernel: what
@@ -52,8 +53,7 @@ class Parameters:
     file: str = ""
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """The kernel's value; None where the kernel has no such parameter."""
 
     key: str
@@ -67,8 +67,7 @@ class Runtime:
         return f"{self.key} is {self.value}"
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(Struct, frozen=True):
     """A line of sysctl.d that names the parameter, one that is the same, or a pattern for them.
 
     key: a path below /proc/sys; value: None for an exclusion; file: where the line really is,
@@ -85,8 +84,7 @@ class Line:
         return _is_pattern(self.key)
 
 
-@dataclass(frozen=True)
-class Persisted:
+class Persisted(Struct, frozen=True):
     """The value after a boot; None where no line sets it, or none that the kernel would take.
 
     `lost` is why lines that seem to set it do not. `differs` is the value with what /run
@@ -172,8 +170,7 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     )
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     """A key's last line in systemd-sysctl's table; `value` None excludes it from patterns."""
 
     value: str | None

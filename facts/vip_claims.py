@@ -9,7 +9,8 @@ socat(1), IP4-RECVFROM; ip-neighbour(8); arp(7), delay_first_probe_time.
 """
 
 import shlex
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from hale.fact import Command, Readings, Unreadable
 
@@ -44,8 +45,7 @@ exit 0
 """
 
 
-@dataclass(frozen=True)
-class Claims:
+class Claims(Struct, frozen=True):
     """interface: of the host's planned address. held: it has the VIP itself. answered: somebody
     else does; neighbour: his MAC. speakers: (address, VRID) of adverts heard. deaf: why
     nobody listened; `ours` where keepalived is Hale's already, so that it was done before."""

@@ -12,11 +12,12 @@ Sources: ip-address(8); keepalived.conf(5), virtual_ipaddress; kube-vip's "Stati
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from facts import boot_network, units
 from facts.address import USELESS
-from hale.drill.measured import Measured
 from hale.fact import (
     ClusterReadings,
     Command,
@@ -30,13 +31,15 @@ from hale.fact import (
 from hale.inventory import Host
 from hale.standard import Case
 
+if TYPE_CHECKING:
+    from hale.drill.measured import Measured
+
 # The drills that take something from its owner.
 DRILLS = ("vip", "apiserver", "master")
 KUBE_VIP = "/etc/kubernetes/manifests/kube-vip.yaml"
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """The unit that moves the VIP, where the endpoint's kind is keepalived.
 
     failover_seconds: for how long nobody may answer through it when its owner loses something.
@@ -46,8 +49,7 @@ class Parameters:
     failover_seconds: float
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """The masters that hold the VIP. idle: masters whose manager does not run, and how it is."""
 
     vip: str
@@ -68,8 +70,7 @@ class Runtime:
         return "; ".join([said, *self.idle, *self.unread])
 
 
-@dataclass(frozen=True)
-class Persisted:
+class Persisted(Struct, frozen=True):
     """Why a master's boot does not start the VIP's manager."""
 
     faults: tuple[str, ...]
@@ -82,8 +83,7 @@ class Persisted:
         return "; ".join([*said, *self.unread])
 
 
-@dataclass(frozen=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """What was taken away, and the longest time in seconds for which nobody answered then."""
 
     lost: str
@@ -93,8 +93,7 @@ class Wait:
         return f"without {self.lost} nobody answered for {self.seconds:.2f} s"
 
 
-@dataclass(frozen=True)
-class Drill:
+class Drill(Struct, frozen=True):
     """What a client got through the VIP while its owner lost something."""
 
     waits: tuple[Wait, ...]
@@ -211,7 +210,7 @@ def _seen(its: Readings, case: Case[Parameters]) -> tuple[bool, str]:
     return holds, ""
 
 
-def drill(measured: Sequence[Measured], case: Case[Parameters]) -> Drill:
+def drill(measured: "Sequence[Measured]", case: Case[Parameters]) -> Drill:
     """What the drills of this run show. Raises Unreadable where a record proves nothing."""
     waits = []
     for one in measured:

@@ -4,7 +4,8 @@ own: the install's phases ask for it.
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from hale.fact import Command, Readings, Unreadable
 
@@ -21,8 +22,7 @@ done
 """
 
 
-@dataclass(frozen=True)
-class File:
+class File(Struct, frozen=True):
     """sha256: of its bytes; `other` for what is no file. changed: seconds since the epoch."""
 
     sha256: str

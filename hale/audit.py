@@ -5,10 +5,11 @@ pytest's controller gathers; xdist's workers are handed the evidence's file.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct
 
 from hale import evidence, gather, selection, subjects
 from hale.errors import Where
@@ -18,8 +19,7 @@ from hale.selection import Chosen
 from hale.standard import Case, Standard
 
 
-@dataclass
-class Audit:
+class Audit(Struct, dict=True):
     """What `pytest --hosts=…` is about to do, or has done."""
 
     inventory: Inventory
@@ -28,7 +28,7 @@ class Audit:
     chosen: tuple[Chosen, ...]
     transport: Callable[[Chosen], gather.Transport]
     gather_timeout: float
-    hosts: Mapping[str, Evidence] = field(default_factory=dict)
+    hosts: Mapping[str, Evidence] = {}
     evidence_of: str = ""  # the inventory that --evidence was gathered with, if another one
 
     @cached_property

@@ -9,9 +9,10 @@ import ipaddress
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from hale.errors import HaleError, Where
 
@@ -55,8 +56,7 @@ class Given(Protocol):
         """The line that sets it."""
 
 
-@dataclass(frozen=True)
-class AptSource:
+class AptSource(Struct, frozen=True):
     """What stands in an apt source line behind its options: sources.list(5)."""
 
     url: str
@@ -70,8 +70,7 @@ class AptSource:
 SERVICES = ipaddress.IPv4Network("10.96.0.0/12")  # kubeadm's own default
 
 
-@dataclass(frozen=True)
-class Cluster:
+class Cluster(Struct, frozen=True):
     """The cluster's own variables; empty or None for what the inventory does not set.
 
     kubernetes_version: without a `v`. image_repository: with its path, without a `/` at its end;

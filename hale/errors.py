@@ -1,11 +1,11 @@
 """Errors that a person has to mend, with the place where."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True)
-class Where:
+
+class Where(Struct, frozen=True):
     """A line of a file that somebody wrote; lines count from 1, 0 means the file as a whole."""
 
     file: Path | str

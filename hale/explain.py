@@ -8,7 +8,6 @@ done by hand is written down, in remediate/<subject>.md, with the standard's val
 """
 
 import ast
-import dataclasses
 import difflib
 import importlib
 import inspect
@@ -21,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hale import atomic, change, inventory, plan, selection, standard, subjects
@@ -44,8 +44,7 @@ KINDS: Mapping[type, str] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Remedy:
+class Remedy(msgspec.Struct, frozen=True):
     """What remediate/<subject>.py says: `aspects` it mends, kinds of change, and their costs."""
 
     told: str
@@ -54,16 +53,14 @@ class Remedy:
     costs: tuple[str, ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class Read:
+class Read(msgspec.Struct, frozen=True):
     """Files of these names, or patterns of names, in each of these folders."""
 
     names: tuple[str, ...]
     folders: tuple[str, ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class Value:
+class Value(msgspec.Struct, frozen=True):
     """A parameter, its value as TOML's, and the inventory's variable that replaces it."""
 
     name: str
@@ -189,10 +186,7 @@ def _by_hand(requirement: Requirement, case: Case[Any]) -> str:
     path = ROOT / plan.PACKAGE / f"{requirement.subject}.md"
     if not path.exists():
         return ""
-    given = {
-        f.name: getattr(requirement.parameters, f.name)
-        for f in dataclasses.fields(requirement.parameters)
-    }
+    given = msgspec.structs.asdict(requirement.parameters)
     endpoint = case.inventory.endpoint
     return (
         _environment(ROOT / plan.PACKAGE)
@@ -213,10 +207,9 @@ def _by_hand(requirement: Requirement, case: Case[Any]) -> str:
 def _values(requirement: Requirement) -> list[Value]:
     prefix = f"{OVERRIDE}{requirement.id.lower().replace('-', '_')}__"
     found = []
-    for field in dataclasses.fields(requirement.parameters):
-        value = getattr(requirement.parameters, field.name)
+    for name, value in msgspec.structs.asdict(requirement.parameters).items():
         text = json.dumps(value, ensure_ascii=False)
-        found.append(Value(field.name, text, prefix + field.name))
+        found.append(Value(name, text, prefix + name))
     return found
 
 

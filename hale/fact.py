@@ -2,17 +2,19 @@
 
 A module of facts/ declares `probes(host, cases)`, and for each aspect it can tell a pure
 function of that name, `runtime(readings, case)` or `persisted(readings, case)`, which
-returns a frozen dataclass. Nothing in this file touches a host.
+returns a frozen Struct. Nothing in this file touches a host.
 """
 
 import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache, cached_property, lru_cache
 from itertools import islice, takewhile
 from typing import Protocol
+
+from msgspec import Struct
 
 
 class Unreadable(Exception):
@@ -23,8 +25,7 @@ class NotApplicable(Exception):
     """The requirement does not concern this host; the text says why: the verdict is N-A."""
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(Struct, frozen=True):
     """A piece of POSIX sh that only reads, run in a shell of its own, LC_ALL=C, stdin closed.
 
     It may be a subshell: `$$` is not this shell's number, /proc/self is.
@@ -52,8 +53,7 @@ class Files:
 Probe = Command | Files
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(Struct, frozen=True):
     """What one command printed. Bytes that are not UTF-8 appear as `\\xNN`."""
 
     name: str
@@ -81,8 +81,7 @@ class Output:
         return cut[:-1] if cut[-1] == "" else cut
 
 
-@dataclass(frozen=True)
-class File:
+class File(Struct, frozen=True):
     """One file as it stands on the host.
 
     kind: `f` file, `d` directory, `l` symbolic link whose target is missing or special,
@@ -111,8 +110,7 @@ class File:
         return self.target == "/dev/null"
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct, frozen=True):
     """A line of a host's file that bears on a setting. `wins`: it is the one that counts."""
 
     path: str
@@ -138,15 +136,14 @@ class Fact(Protocol):
         """The lines it was read from, winners marked; empty for values of the kernel."""
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(Struct, frozen=True, dict=True):
     """Everything one host answered in one run."""
 
     host: str
-    outputs: Mapping[str, Output] = field(default_factory=dict)  # by "subject.command"
-    listed: Mapping[str, File] = field(default_factory=dict)  # by path
+    outputs: Mapping[str, Output] = {}  # by "subject.command"
+    listed: Mapping[str, File] = {}  # by path
     patterns: frozenset[str] = frozenset()  # what was looked for
-    hidden: Mapping[str, str] = field(default_factory=dict)  # what could not be searched, and why
+    hidden: Mapping[str, str] = {}  # what could not be searched, and why
     files_trouble: str = ""  # why the files could not be read at all
     read_at: float = 0.0  # when the answer was complete, by the operator's clock
     clock: float | None = None  # the host's own clock at that moment

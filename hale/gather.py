@@ -18,11 +18,13 @@ import shlex
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from hale import subjects
 from hale.fact import Command, Evidence, File, Files, Output, mask
@@ -32,8 +34,7 @@ from hale.standard import Case
 IDENTITY = "identity"  # the subject that says which host answered; read in every run
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What a transport brought back, or why not."""
 
     stdout: bytes = b""
@@ -58,8 +59,7 @@ class Transport(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(Struct, frozen=True):
     """All that one host is asked: commands by "subject.name", and patterns of files."""
 
     host: Host

@@ -9,7 +9,6 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from html import escape
 from importlib.util import cache_from_source
@@ -21,6 +20,7 @@ import msgspec
 import pytest
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from msgspec import Struct
 
 from hale import terminal
 from hale.results import ROW, Override, Result, Results
@@ -244,8 +244,7 @@ def verdict(found: Results) -> str:
     return "compliant" if whole else "compliant as far as it was asked"
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(Struct, frozen=True):
     """One requirement in the matrix: for each host its rows, aspect by aspect."""
 
     requirement: str
@@ -255,8 +254,7 @@ class Line:
     cells: Sequence[Sequence[Result]]
 
 
-@dataclass(frozen=True)
-class Overridden:
+class Overridden(Struct, frozen=True):
     """One value of the standard that the inventory replaces, and for which hosts."""
 
     requirement: str

@@ -14,8 +14,9 @@ import re
 import shlex
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct
 
 from hale import cluster
 from hale.cluster import Cluster
@@ -36,8 +37,7 @@ OLD_NAMES = {
 }
 
 
-@dataclass(frozen=True)
-class Variable:
+class Variable(Struct, frozen=True):
     """A variable's text, the group or host that sets it, and where."""
 
     value: str
@@ -45,16 +45,18 @@ class Variable:
     where: Where
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(Struct, frozen=True):
     """A planned host. `variables` are already merged: host over group over parent over all."""
 
     name: str
     address: str | None
     groups: frozenset[str]
-    variables: Mapping[str, Variable] = field(repr=False)
+    variables: Mapping[str, Variable]
     where: Where
     planned: bool = True  # False: named by a URI such as local:// and not in the inventory
+
+    def __repr__(self) -> str:
+        return f"Host({self.name!r})"  # variables may be what nobody is to read
 
     def get(self, name: str, default: str = "") -> str:
         """The text of a variable."""
@@ -62,8 +64,7 @@ class Host:
         return found.value if found else default
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """Where clients find the apiserver: the VIP, its port and names."""
 
     vip: str
@@ -72,8 +73,7 @@ class Endpoint:
     kind: str = "keepalived"
 
 
-@dataclass(frozen=True)
-class Inventory:
+class Inventory(Struct, frozen=True):
     """All hosts in the file's order, groups with their hosts' names, and the cluster's values."""
 
     path: Path
@@ -82,7 +82,7 @@ class Inventory:
     variables: Mapping[str, Variable]  # of the whole site: [all:vars] and the cluster's group
     endpoint: Endpoint
     etcd_kind: str = "stacked"
-    cluster: Cluster = field(default_factory=Cluster)
+    cluster: Cluster = Cluster()
 
     @property
     def site(self) -> str:

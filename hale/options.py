@@ -2,12 +2,12 @@
 
 import getpass
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import testinfra
+from msgspec import Struct
 
 from hale import connection, evidence, inventory, provenance, standard, transports
 from hale.audit import Audit, from_evidence
@@ -92,8 +92,7 @@ def what_to_type(config: pytest.Config) -> str:
     return WHAT_TO_TYPE.format(inventory=path, host=host, groups=groups)
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """The hosts that were asked for, and what came of an earlier run with `--evidence`."""
 
     inventory: Inventory

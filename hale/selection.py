@@ -9,17 +9,17 @@ ssh://…, local://, docker://…   testinfra's own connections, in or beside th
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
+
+from msgspec import Struct
 
 from hale.errors import HaleError, Where
 from hale.inventory import Host, Inventory
 from hale.standard import Case, Requirement, Standard, parameters_of
 
 
-@dataclass(frozen=True)
-class Chosen:
+class Chosen(Struct, frozen=True):
     """A host of a run. uri: testinfra's URI where the operator named one, else ""."""
 
     host: Host

@@ -17,19 +17,18 @@ A file is `standard/NN-name.toml`: `chapter` and `title`, then one table a requi
 `{name}` in an aspect's text stands for a parameter, or for `vip`, `vip_port`, `vip_names`.
 """
 
-import dataclasses
 import difflib
 import hashlib
 import math
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from hale import subjects
 from hale.errors import HaleError, Where
@@ -43,8 +42,7 @@ ASPECTS = ("inventory", "runtime", "persisted", "drill")
 P = TypeVar("P", covariant=True)
 
 
-@dataclass(frozen=True)
-class Requirement:
+class Requirement(Struct, frozen=True):
     """One requirement of the standard. `parameters` are the standard's own, unoverridden."""
 
     id: str
@@ -61,8 +59,7 @@ class Requirement:
     where: Where
 
 
-@dataclass(frozen=True)
-class Override:
+class Override(Struct, frozen=True):
     """A value of the standard that the inventory replaces, for one host or all."""
 
     parameter: str
@@ -72,8 +69,7 @@ class Override:
     where: Where
 
 
-@dataclass(frozen=True)
-class Case(Generic[P]):
+class Case(Struct, Generic[P], frozen=True, dict=True):
     """What one test judges: a requirement's aspect, on a host (None: the cluster as a whole)."""
 
     requirement: Requirement
@@ -107,13 +103,12 @@ class Case(Generic[P]):
             "vip_names": " ".join(endpoint.names),
             "host": self.host_name,
         }
-        given: Any = self.parameters  # a dataclass, which a TypeVar cannot say
-        values |= {f.name: getattr(given, f.name) for f in dataclasses.fields(given)}
+        given: Any = self.parameters  # a Struct, which a TypeVar cannot say
+        values |= msgspec.structs.asdict(given)
         return _fill(self.requirement.aspects[self.aspect], values)
 
 
-@dataclass(frozen=True)
-class Standard:
+class Standard(Struct, frozen=True):
     """All requirements in order of file and place, and the SHA-256 of the files."""
 
     folder: Path
@@ -223,7 +218,7 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
             raise HaleError(f"facts/{stated.subject}.py does not tell {aspect}().", at)
     try:
         parameters = msgspec.convert(stated.parameters, subject.Parameters)
-        unknown = set(stated.parameters) - {f.name for f in dataclasses.fields(subject.Parameters)}
+        unknown = set(stated.parameters) - set(subject.Parameters.__struct_fields__)
         if unknown:
             raise HaleError(
                 f"{name} has no parameter {min(unknown)!r}.",
@@ -314,14 +309,14 @@ def parameters_of(
     variables = host.variables if host else inventory.variables
     prefix = _prefix(requirement)
     overrides = []
-    for field in dataclasses.fields(requirement.parameters):
-        variable = variables.get(prefix + field.name)
+    for name in requirement.parameters.__struct_fields__:
+        variable = variables.get(prefix + name)
         if variable is None:
             continue
-        value = _typed(variable, field, requirement)
-        standard = getattr(requirement.parameters, field.name)
-        overrides.append(Override(field.name, standard, value, variable.scope, variable.where))
-    changed = dataclasses.replace(
+        value = _typed(variable, name, requirement)
+        standard = getattr(requirement.parameters, name)
+        overrides.append(Override(name, standard, value, variable.scope, variable.where))
+    changed = msgspec.structs.replace(
         requirement.parameters, **{o.parameter: o.value for o in overrides}
     )
     return changed, tuple(overrides)
@@ -330,9 +325,9 @@ def parameters_of(
 def check_overrides(standard: Standard, inventory: Inventory) -> None:
     """Raise HaleError, with file and line, for a `hale_…` variable that overrides nothing."""
     known = {
-        _prefix(r) + f.name: r
+        _prefix(r) + name: r
         for r in standard.requirements
-        for f in dataclasses.fields(r.parameters)
+        for name in r.parameters.__struct_fields__
     }
     for host in inventory.hosts:
         for name, variable in host.variables.items():
@@ -358,13 +353,13 @@ def _prefix(requirement: Requirement) -> str:
     return f"{OVERRIDE}{requirement.id.lower().replace('-', '_')}__"
 
 
-def _typed(variable: Variable, field: "dataclasses.Field[Any]", requirement: Requirement) -> Any:
+def _typed(variable: Variable, name: str, requirement: Requirement) -> Any:
     text = variable.value
     try:
         raw: Any = tomllib.loads(f"value = {text}")["value"]
     except (tomllib.TOMLDecodeError, RecursionError):
         raw = text
-    wanted = subjects.parameter_type(requirement.subject, field.name)
+    wanted = subjects.parameter_type(requirement.subject, name)
     why = ""
     for given in (raw, text):
         try:
@@ -375,7 +370,7 @@ def _typed(variable: Variable, field: "dataclasses.Field[Any]", requirement: Req
         if _finite(value):
             return value
         why = why or "a limit is a finite number"
-    raise HaleError(f"{requirement.id}: {field.name} = {text!r}: {why}.", variable.where)
+    raise HaleError(f"{requirement.id}: {name} = {text!r}: {why}.", variable.where)
 
 
 def _finite(value: Any) -> bool:

@@ -22,7 +22,7 @@ class UnknownSubject(Exception):
 class Subject(Protocol):
     """What a module of facts/ declares. Besides: a function for each aspect it can tell."""
 
-    Parameters: type[Any]  # a frozen dataclass; the standard's parameters, typed
+    Parameters: type[Any]  # a frozen Struct; the standard's parameters, typed
 
     @property
     def probes(self) -> "Callable[[Host, Sequence[Case[Any]]], Iterable[Probe]]":

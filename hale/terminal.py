@@ -6,9 +6,10 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from hale.fact import Evidence
 from hale.results import Result, Results
@@ -258,8 +259,7 @@ def _hanging(sign: "Text", body: "Text") -> "Table":
     return table
 
 
-@dataclass(frozen=True)
-class _Column:
+class _Column(Struct, frozen=True):
     """Hosts whose signs are the same, requirement by requirement."""
 
     heading: str
@@ -385,8 +385,7 @@ def _legend(rows: Sequence[Result]) -> "RenderableType":
     return Text.assemble("\n", *parts, "\n")
 
 
-@dataclass
-class _Reason:
+class _Reason(Struct):
     """One text, and all rows that say it."""
 
     verdict: Verdict

@@ -3,7 +3,8 @@
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from hale.connection import ssh
 from hale.connection.host_shell import password_prompt
@@ -16,8 +17,7 @@ _GRACE = 0.5
 _GREETING = 1 << 16
 
 
-@dataclass(frozen=True)
-class Login:
+class Login(Struct, frozen=True):
     """Who we are on the host, and the host key that ssh knew; see Session."""
 
     login_user: str

@@ -11,8 +11,9 @@ Sources: kubernetes.io, "Kubernetes API health endpoints"; curl(1), EXIT CODES a
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+from msgspec import Struct
 
 from hale.drill.loop import NOW
 from hale.inventory import Endpoint
@@ -75,8 +76,7 @@ done
 """
 
 
-@dataclass(frozen=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """One request. Times in seconds, by one clock; http is 0 where there was no answer at all."""
 
     number: int
@@ -105,8 +105,7 @@ class Ask:
         return f"HTTP {self.http}"
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A whole record: the asks in order of their beginning, and what is odd about it.
 
     garbled: lines that are none of ours. backwards: asks that ended before they began, or were
@@ -160,8 +159,7 @@ def parse(raw: bytes) -> Asked:
     return Asked(tuple(sorted(ordered, key=lambda a: a.began)), garbled, backwards)
 
 
-@dataclass(frozen=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """A stretch in which nobody answered although somebody asked. Times in seconds."""
 
     began: float

@@ -12,9 +12,10 @@ Receiving resources as Tables", "Leases"; kubectl-proxy(1).
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+
+from msgspec import Struct
 
 from hale.drill.loop import FOLDER, NOW
 from hale.drill.spread import ADMIN, NAME
@@ -105,8 +106,7 @@ def _host(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One answer. of: a master's name for etcd, else ""; told: None where there was no answer."""
 
     what: str
@@ -135,8 +135,7 @@ def parse(raw: bytes) -> tuple[Sample, ...]:
     return tuple(sorted(found, key=lambda s: s.at))
 
 
-@dataclass(frozen=True)
-class Track:
+class Track(Struct, frozen=True):
     """One thing over time: each stretch from a look to the next, whole or not, and why not."""
 
     name: str
@@ -215,8 +214,7 @@ def _etcd(
     return Track(name, tuple(points))
 
 
-@dataclass(frozen=True)
-class Renewal:
+class Renewal(Struct, frozen=True):
     """When a lease was first seen with that renewal, and whose it is."""
 
     at: float

@@ -1,7 +1,9 @@
 """Reading the hosts for the phases: what several of them ask for, in one round trip a host."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from hale import connection, gather
 from hale.fact import Command, Evidence, Files, Output

@@ -1,9 +1,9 @@
 """What is taken away from whom, and what is refused before anything is."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from hale import inventory
 from hale.drill import command, outage

@@ -1,10 +1,10 @@
 """The watcher's record: what was whole when, and what is not believed."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from hale import inventory
 from hale.drill import measured, watch

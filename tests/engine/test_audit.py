@@ -1,10 +1,10 @@
 """From evidence to facts: what was not read is never a fact."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from hale import evidence, inventory, standard
 from hale.audit import Audit, fact, overrides_sha256
@@ -71,9 +71,7 @@ def test_nobody_is_asked_for_rows_of_the_inventory_or_a_drill() -> None:
 def test_other_overrides_have_another_digest() -> None:
     known = inventory.load(DATA / "inventory.ini")
     first = known.hosts[0]
-    variable = dataclasses.replace(first.variables["ansible_user"], value="2")
-    changed = dataclasses.replace(
-        first, variables={**first.variables, "hale_sys_ip_forward__value": variable}
-    )
-    other = dataclasses.replace(known, hosts=(changed, *known.hosts[1:]))
+    variable = replace(first.variables["ansible_user"], value="2")
+    changed = replace(first, variables={**first.variables, "hale_sys_ip_forward__value": variable})
+    other = replace(known, hosts=(changed, *known.hosts[1:]))
     assert overrides_sha256(audit(known)) != overrides_sha256(audit(other))

@@ -32,7 +32,6 @@ down, files_trouble and `clock` (the host's, when the operator's is 0) of each i
 Files and outputs that no probe asks for are mistakes.
 """
 
-import dataclasses
 import importlib
 import inspect
 from collections.abc import Mapping
@@ -43,6 +42,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from hale import inventory as inventories
 from hale import standard as standards
@@ -247,7 +247,7 @@ def judge(given: Given, requirement: Requirement, fact: Any) -> str:
 def case_of(given: Given, requirement: Requirement) -> Case[Any]:
     inventory = with_variables(given)
     types = {name: subjects.parameter_type(requirement.subject, name) for name in given.parameters}
-    parameters = dataclasses.replace(
+    parameters = replace(
         requirement.parameters,
         **{name: msgspec.convert(given.parameters[name], types[name]) for name in types},
     )
@@ -266,7 +266,7 @@ def with_variables(given: Given) -> Inventory:
             whole = inventories.load(Path(file.name))
     more = {given.host: given.variables} | {n: h.variables for n, h in given.hosts.items()}
     hosts = tuple(
-        dataclasses.replace(
+        replace(
             host,
             planned=given.planned,
             variables={
@@ -279,7 +279,7 @@ def with_variables(given: Given) -> Inventory:
         )
         for host in whole.hosts
     )
-    return dataclasses.replace(whole, hosts=hosts)
+    return replace(whole, hosts=hosts)
 
 
 def requirement_named(name: str) -> Requirement:

@@ -9,13 +9,13 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import cache
 from math import inf
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from facts import br_netfilter, dropins, firewalld, limits, service_limits, swap, sysctl
 from hale import gather, inventory, standard

@@ -5,8 +5,9 @@ kernel with that fault says, and then judged as ever.
 """
 
 import tomllib
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from hale.evidence import Saved
 from hale.fact import Evidence, File, Output
