@@ -204,8 +204,8 @@ def explain(_: Context, requirement: str) -> None:
 @task(
     positional=["part"],
     help={
-        "part": "vip, apiserver, etcd, worker, master, or all: what is taken away; or restore: "
-        "only give back what a drill left that was cut off",
+        "part": "vip, apiserver, etcd, worker, master, several by commas, or all: what is taken "
+        "away; or restore: only give back what a drill left that was cut off",
         "inventory": typed.INVENTORY,
         "host": "take it from this host (default: the one whose loss costs most)",
         "on-production": "also where hosts are no lab's; docs/drills.md says what happens there",

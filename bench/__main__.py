@@ -1,6 +1,7 @@
 """`python -m bench audit`: how fast an audit is, against the floor and against stock testinfra.
 
 `python -m bench fix`: how fast hosts are mended, against ansible-core and pyinfra (bench/mend.py).
+`python -m bench failover` and `python -m bench install` have a cluster (their own files).
 
 Everything is measured side by side in one run: a round runs each contender once, and what
 counts are medians, and ratios between runs that were neighbours in time. A contender that judged
@@ -159,8 +160,9 @@ def _checked(contender: Contender, arena: Arena, reference: Done) -> Done:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["failover"]:
-        from bench import failover
+    if sys.argv[1:2] in (["failover"], ["install"]):
+        from bench import failover, install
 
-        sys.exit(failover.main(sys.argv[2:]))
+        alone = {"failover": failover.main, "install": install.main}[sys.argv[1]]
+        sys.exit(alone(sys.argv[2:]))
     sys.exit(main())

@@ -16,13 +16,13 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
 from rich.console import Console
 from rich.table import Table
 
+from bench import page
 from hale import connection, fix, inventory
 from hale.apply.lock import Owner
 from hale.drill import journal, restore
@@ -41,7 +41,8 @@ from lab.power import Power
 
 PARTS = {"master": "its power", "vip": "its haproxy", "apiserver": "its apiserver"}
 TARGET = 2.0  # seconds, for the median of each
-RESULTS = ROOT / "bench" / "failover.md"
+RESULTS = ROOT / "bench" / "results.md"
+TITLE = "For how long nobody answers"
 
 
 def main(words: Sequence[str]) -> int:
@@ -58,8 +59,8 @@ def main(words: Sequence[str]) -> int:
         return 2
     console.print(table(measured))
     if rounds >= 5:
-        RESULTS.write_text(markdown(measured, (load, os.getloadavg()[0])))
-        console.print("written: bench/failover.md")
+        page.put(RESULTS, TITLE, markdown(measured, (load, os.getloadavg()[0])))
+        console.print("written: bench/results.md")
     return 0 if all(median(waits(m)) <= TARGET for m in measured.values()) else 1
 
 
@@ -161,12 +162,11 @@ def _cells(all_: Sequence[Measured]) -> tuple[str, str, str]:
 
 
 def markdown(measured: Mapping[str, Sequence[Measured]], load: tuple[float, float]) -> str:
-    """The page that is kept. It names no host and no path of the machine."""
-    when = datetime.fromtimestamp(time.time(), UTC)
+    """The section of bench/results.md."""
     lines = [
-        "# For how long nobody answers",
+        f"# {TITLE}",
         "",
-        f"Written by `python -m bench failover` on {when:%Y-%m-%d %H:%M} UTC. A client asks "
+        f"Written by `python -m bench failover` on {page.when(time.time())}. A client asks "
         "`/readyz` through the VIP every 50 ms, each time over a new connection; what counts is "
         "the longest time between two answers in which asks failed, after the VIP's owner lost "
         "something. Five hosts of the lab on one machine.",

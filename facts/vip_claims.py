@@ -2,10 +2,11 @@
 
 No subject of its own: the install asks before it sets up a VIP. A speaker is heard by a raw
 socket of socat's that joins VRRP's multicast group for a moment; unicast adverts that are sent
-to this host are heard as well. Nothing is sent but one echo request to the VIP.
+to this host are heard as well. Nothing is sent but one echo request to the VIP, and the question
+who has it.
 
 Sources: RFC 9568 (VRRP: group 224.0.0.18, protocol 112, the router's id is the second byte);
-socat(1), IP4-RECVFROM; ip-neighbour(8); arp(7), delay_first_probe_time.
+socat(1), IP4-RECVFROM; ip-neighbour(8); arp(7).
 """
 
 import shlex
@@ -25,13 +26,9 @@ ip -o addr show | while read -r _ i _ a _; do
   [ "${a%%/*}" != "$vip" ] || echo "held $i"
 done
 if ! ip -o addr show | grep -qF " $vip/"; then
-  if ping -c 1 -W 1 -- "$vip" >/dev/null 2>&1; then echo "answered"; else
-    # A neighbour of earlier is asked anew; he may have gone, and is no answer until that is over.
-    for _ in $(seq 24); do
-      ip neigh show to "$vip" 2>/dev/null | grep -qE 'STALE|DELAY|PROBE|INCOMPLETE' || break
-      sleep 0.5
-    done
-  fi
+  # Who had it a moment ago may have gone: the kernel forgets him, and asks anew.
+  ip neigh flush to "$vip" >/dev/null 2>&1 || :
+  ping -c 1 -W 1 -- "$vip" >/dev/null 2>&1 && echo "answered"
   mac=$(ip neigh show to "$vip" 2>/dev/null |
     sed -n 's/.* lladdr \\([0-9a-f:]*\\).*/\\1/p' | head -n 1)
   [ -z "$mac" ] || echo "neighbour $mac"
@@ -61,7 +58,7 @@ class Claims(Struct, frozen=True):
 def probe(vip: str, address: str) -> Command:
     """Asks and listens, beside the others."""
     script = _SCRIPT % (shlex.quote(vip), shlex.quote(address), LISTEN)
-    return Command("claims", script, timeout=30, slow=True)
+    return Command("claims", script, timeout=15, slow=True)
 
 
 def read(readings: Readings) -> Claims:

@@ -61,11 +61,12 @@ class Asked:
 
 def drill(asked: Asked) -> bool:
     """Drill; True where every row is green and the cluster is whole again. Raises HaleError."""
-    parts = PARTS if asked.part == "all" else (asked.part,)
-    if unknown := set(parts) - set(PARTS):
-        raise HaleError(f"there is no drill {unknown.pop()!r}: {', '.join(PARTS)}, or all.")
-    if asked.host and asked.part == "all":
-        raise HaleError("--host belongs to one drill; `all` chooses for each.")
+    typed = PARTS if asked.part == "all" else asked.part.split(",")
+    if unknown := sorted(set(typed) - set(PARTS)):
+        raise HaleError(f"there is no drill {unknown[0]!r}: {', '.join(PARTS)}, or all.")
+    parts = [part for part in PARTS if part in typed]
+    if asked.host and len(parts) > 1:
+        raise HaleError("--host belongs to one drill; of several each chooses its own.")
     known = inventory.load(asked.inventory)
     allowed(known, on_production=asked.on_production)
     with _signals_raise(), Screen() as screen:

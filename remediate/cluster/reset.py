@@ -169,13 +169,18 @@ def _host(site: Site, host: Host, *, whole: bool) -> list[Step]:
     return steps
 
 
+_DAEMONS = (
+    'labels."io.cri-containerd.kind"==container,'
+    'labels."io.kubernetes.container.name"!=kube-apiserver'
+)
 # kubeadm kills what runs. Asked to end before, as a node's shutdown asks, the pod network's daemons
-# take their rules, routes and interfaces with them, which nobody but they knows. Its own removal
-# of the etcd member talks to a cluster that is going away too; a part's member has left before.
+# take their rules, routes and interfaces with them, which nobody but they knows. The apiserver is
+# not asked: it would wait for its etcd. Kubeadm's own removal of the etcd member talks to a
+# cluster that is going away too; a part's member has left before.
 _KUBEADM = f"""\
 systemctl stop kubelet 2>/dev/null || :
 if [ -S /run/containerd/containerd.sock ]; then
-  ids=$(ctr -n k8s.io containers ls -q 'labels."io.cri-containerd.kind"==container' | xargs)
+  ids=$(ctr -n k8s.io containers ls -q '{_DAEMONS}' | xargs)
   pids=$(ctr -n k8s.io tasks ls | awk -v ids="$ids" '
     BEGIN {{ n = split(ids, i); while (n) of[i[n--]] }} $1 in of && $2 {{ print $2 }}')
   for c in $ids; do ctr -n k8s.io tasks kill "$c" >/dev/null 2>&1 || :; done

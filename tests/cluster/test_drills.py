@@ -1,6 +1,8 @@
 """Drills on a cluster that lives: each once, one that is stopped by Ctrl-C, one by kill -9."""
 
 import json
+import os
+import random
 import signal
 import time
 from collections.abc import Callable
@@ -13,6 +15,8 @@ from hale.drill.outage import PARTS
 from hale.verdicts import Verdict
 from tests.cluster.built import Built, Running
 
+SOAK = bool(os.environ.get("HALE_SOAK"))
+SEED = os.environ.get("HALE_SEED") or time.strftime("%Y-%m-%d")
 MASTERS = ("k8s-master-01", "k8s-master-02", "k8s-master-03")
 # What a drill leaves nowhere: its loops, its locks, its masks, manifests aside, its timers.
 _LEFT = r"""
@@ -64,9 +68,19 @@ def taken(cluster: Built, running: Running, known: set[Path]) -> journal.Story:
     return found[0]
 
 
-def test_every_drill_is_survived_and_leaves_nothing(cluster: Built) -> None:
+def parts() -> list[str]:
+    """All of them in a soak; else one that takes a program and one that takes a host's power.
+
+    Both in such a way that each requirement which drills judge is judged.
+    """
+    if SOAK:
+        return list(PARTS)
+    return random.Random(SEED).choice([["vip", "worker"], ["etcd", "master"]])
+
+
+def test_drills_are_survived_and_leave_nothing(cluster: Built) -> None:
     before = owner(cluster)
-    done = cluster.invoke("drill", "all", "--yes")
+    done = cluster.invoke("drill", ",".join(parts()), "--yes")
     assert done.returncode in (0, 1), done.stdout + done.stderr
     folder = newest(cluster)
     found = results.load(folder / "results.json")
@@ -80,22 +94,24 @@ def test_every_drill_is_survived_and_leaves_nothing(cluster: Built) -> None:
     saved: dict[str, Any] = json.loads((folder / "drill.json").read_text())
     assert saved["ill"] == []
     drills = {d["part"]: d for d in saved["drills"]}
-    assert list(drills) == list(PARTS)
+    assert list(drills) == parts()
     for part, drill in drills.items():
         assert drill["doubt"] == ""
         assert drill["asks"] > 10 * drill["ended"], part  # 20 a second, on a machine that is busy
         assert all(not t["broken"] or t["broken"][-1]["ended"] for t in drill["things"]), part
     # What is lost shows in the record: a blow that nobody felt was none.
-    assert drills["vip"]["host"] == before
-    assert drills["vip"]["gaps"]
-    assert drills["vip"]["failed"]
-    assert drills["etcd"]["things"][1]["broken"]
-    for part in ("worker", "master"):
+    if vip := drills.get("vip"):
+        assert vip["host"] == before
+        assert vip["gaps"]
+        assert vip["failed"]
+    if etcd := drills.get("etcd"):
+        assert etcd["things"][1]["broken"]
+    for part in {"worker", "master"} & set(drills):
         names = {t["name"]: t["broken"] for t in drills[part]["things"]}
         assert names["replicas"]
         assert names["nodes Ready"]
     page = (folder / "report.html").read_text()
-    assert page.count("<svg") == 2 * len(PARTS)
+    assert page.count("<svg") == 2 * len(drills)
     assert "hale-drill" not in cluster.kubectl("get", "namespaces")
     assert left(cluster) == {}
 

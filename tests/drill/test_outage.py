@@ -111,7 +111,13 @@ def test_production_must_be_named(known: Inventory) -> None:
 
 @pytest.mark.parametrize(
     ("part", "host", "why"),
-    [("vp", "", "no drill 'vp'"), ("all", "k8s-node-01", "--host belongs to one drill")],
+    [
+        ("vp", "", "no drill 'vp'"),
+        ("vip,", "", "no drill ''"),
+        ("vip,restore", "", "no drill 'restore'"),
+        ("all", "k8s-node-01", "--host belongs to one drill"),
+        ("etcd,vip", "k8s-node-01", "--host belongs to one drill"),
+    ],
 )
 def test_what_was_mistyped_is_refused_before_a_host_is_asked(
     tmp_path: Path, part: str, host: str, why: str

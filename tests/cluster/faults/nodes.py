@@ -22,7 +22,8 @@ NAMES = "k8s-app=kube-proxy"
 # kube-proxy writes its rules anew when it starts.
 AGAIN = "pkill -x kube-proxy"
 COREDNS = f"{KUBECTL} -n kube-system"
-# An answer to the question of facts/dns_query.py: one A record, 10.96.0.99.
+# An answer to the question of facts/dns_query.py: one A record, 10.96.0.99. It has a newline in
+# it, at which bash would cut it in two.
 ANSWER = (
     r"\x12\x34\x85\x00\x00\x01\x00\x01\x00\x00\x00\x00\x0akubernetes\x07default\x03svc\x07cluster"
     r"\x05local\x00\x00\x01\x00\x01\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x1e\x00\x04\x0a\x60\x00\x63"
@@ -181,7 +182,8 @@ DNS_FAULTS = (
         **on(
             OTHER_NODE,
             f"""
-            printf '#!/bin/bash\\nprintf "%s"\\n' '{ANSWER}' >{FAKE} && chmod +x {FAKE}
+            printf '#!/bin/bash\\nprintf "%s" | dd bs=512 iflag=fullblock status=none\\n' \
+              '{ANSWER}' >{FAKE} && chmod +x {FAKE}
             nohup socat UDP-RECVFROM:5399,fork EXEC:{FAKE} >/dev/null 2>&1 &
             sleep 0.5; iptables -t nat -I {TO_DNS} -j REDIRECT --to-ports 5399""",
             f"iptables -t nat -D {TO_DNS} -j REDIRECT --to-ports 5399; pkill -x socat; rm {FAKE}",

@@ -1,0 +1,184 @@
+"""`python -m bench install`: how long an install takes, against kubeadm's own part of it.
+
+It needs a lab that is supplied: the one that HALE_CLUSTER_LAB names (its cluster is taken off it
+first), or one that it raises. A round takes the cluster and its packages off and installs it anew.
+Kubeadm's part is what its own programs took on the way, one after the other: init, each master's
+join, the slowest worker's join. What counts is the median of a round's whole time over its own
+part, from the first phase's beginning to the last one's end; the audits before and after are
+told beside it.
+
+Exit status: 0 target reached, 1 missed, 2 nothing could be measured.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import page
+from hale.apply import journal
+from hale.apply.journal import Story
+from hale.install import engine
+from hale.provenance import ROOT
+from lab import supply
+from lab.machine import Lab, LabError, LabUnavailable, raised
+
+TARGET = 1.2  # times kubeadm's own part
+RESULTS = ROOT / "bench" / "results.md"
+TITLE = "How long an install takes"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """One install. whole: the command's seconds, audits too; phases: their part of it."""
+
+    whole: float
+    built: float
+    kubeadm: float
+    phases: dict[str, float]
+
+    @property
+    def times(self) -> float:
+        """The phases' time over kubeadm's own."""
+        return self.built / self.kubeadm
+
+    @property
+    def without_packages(self) -> float:
+        """The same without the phase that fetches, unpacks and configures packages."""
+        return (self.built - self.phases["packages"]) / self.kubeadm
+
+
+def main(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench install", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="how many installs (default: 3)")
+    rounds: int = parser.parse_args(words).rounds
+    console = Console(highlight=False)
+    try:
+        with supplied(console) as lab, tempfile.TemporaryDirectory() as folder:
+            load = os.getloadavg()[0]
+            measured = []
+            for number in range(1, rounds + 1):
+                measured.append(one(lab, Path(folder, str(number))))
+                console.print(f"  round {number}  {_said(measured[-1])}")
+    except (LabUnavailable, LabError, subprocess.CalledProcessError) as error:
+        console.print(f"nothing measured: {error}", style="red", markup=False)
+        return 2
+    console.print(table(measured))
+    if rounds >= 3:
+        page.put(RESULTS, TITLE, markdown(measured, (load, os.getloadavg()[0])))
+        console.print("written: bench/results.md")
+    return 0 if median(m.times for m in measured) <= TARGET else 1
+
+
+@contextmanager
+def supplied(console: Console) -> Iterator[Lab]:
+    """A lab whose hosts can be installed."""
+    if name := os.environ.get("HALE_CLUSTER_LAB"):
+        yield Lab(name)
+        return
+    with raised(f"test-{os.getpid()}-install", console.print) as lab:
+        supply.supply(lab, console.print)
+        yield lab
+
+
+def one(lab: Lab, reports: Path) -> Installed:
+    """Take off what is there, packages too, and install. Raises CalledProcessError."""
+    _invoke(lab, reports, "reset", "--cluster-name=kubernetes", "--packages")
+    _invoke(lab, reports, "install", "--fix", "--to=gate")
+    begun = time.monotonic()
+    _invoke(lab, reports, "install")
+    whole = time.monotonic() - begun
+    (folder,) = (p.parent for p in reports.glob(f"*-install/{journal.NAME}"))
+    return of(journal.load(folder), whole)
+
+
+def _invoke(lab: Lab, reports: Path, task: str, *options: str) -> None:
+    invoke = Path(sys.executable).with_name("invoke")
+    subprocess.run(
+        [invoke, task, *options, "--yes", f"--inventory={lab.inventory}", f"--reports={reports}"],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def of(story: Story, whole: float) -> Installed:
+    """What an install's journal says. The run must have come to its end."""
+    assert story.end is not None
+    return Installed(
+        whole=whole,
+        built=_moment(story.end.at) - _moment(story.header.at),
+        kubeadm=sum(engine.by_phase(story.acts).values()),
+        phases={name: phase.seconds for name, phase in story.phases.items()},
+    )
+
+
+def _moment(stamp: str) -> float:
+    return datetime.fromisoformat(stamp).timestamp()
+
+
+def _said(one: Installed) -> str:
+    return (
+        f"{one.built:.0f} s, kubeadm {one.kubeadm:.0f} s of it: {one.times:.2f} x "
+        f"({one.without_packages:.2f} x without packages); {one.whole:.0f} s with both audits"
+    )
+
+
+def table(measured: Sequence[Installed]) -> Table:
+    shown = Table("phase", "median", "min – max", box=None)
+    for name in measured[0].phases:
+        shown.add_row(name, *_cells([m.phases[name] for m in measured]))
+    shown.add_row("all phases", *_cells([m.built for m in measured]))
+    shown.add_row("kubeadm's own", *_cells([m.kubeadm for m in measured]))
+    return shown
+
+
+def _cells(seconds: Sequence[float]) -> tuple[str, str]:
+    return f"{median(seconds):.1f} s", f"{min(seconds):.1f} – {max(seconds):.1f}"
+
+
+def markdown(measured: Sequence[Installed], load: tuple[float, float]) -> str:
+    """The section of bench/results.md."""
+    times = [m.times for m in measured]
+    rest = [m.without_packages for m in measured]
+    reached = "reached" if median(times) <= TARGET else "MISSED"
+    lines = [
+        f"# {TITLE}",
+        "",
+        f"Written by `python -m bench install` on {page.when(time.time())}. {len(measured)} "
+        "installs of five hosts of the lab on one machine, each from hosts without packages, with "
+        "all images to pull; kubeadm's own part is init, the masters' joins one after the other, "
+        "and the slowest worker's.",
+        "",
+        f"- {reached}: an install takes at most {TARGET} x kubeadm's own part: {median(times):.2f}"
+        f" x ({min(times):.2f} – {max(times):.2f})",
+        f"- without the phase `packages`: {median(rest):.2f} x ({min(rest):.2f} – {max(rest):.2f})",
+        "",
+        "| phase | median | min – max |",
+        "|---|---:|---:|",
+    ]
+    for name in measured[0].phases:
+        lines.append(f"| {name} | {' | '.join(_cells([m.phases[name] for m in measured]))} |")
+    for title, seconds in (
+        ("**all phases**", [m.built for m in measured]),
+        ("kubeadm's own part of it", [m.kubeadm for m in measured]),
+        ("with the audits before and after", [m.whole for m in measured]),
+    ):
+        lines.append(f"| {title} | {' | '.join(_cells(seconds))} |")
+    lines += [
+        "",
+        f"{os.cpu_count()} CPUs, load average {load[0]:.1f} before and {load[1]:.1f} after.",
+        "",
+    ]
+    return "\n".join(lines)
