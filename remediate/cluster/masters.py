@@ -217,7 +217,10 @@ CLEAN = (
 
 def forget(host: Host) -> str:
     """Remove the members whose peer URL is this host's, whatever their name: one that was added
-    and never started has none."""
+    and never started has none.
+
+    etcd refuses for five seconds after a member has come back ("unhealthy cluster").
+    """
     url = f"https://{f'[{host.address}]' if ':' in (host.address or '') else host.address}:2380"
     return f"""\
 pki={etcd.PKI}
@@ -231,6 +234,11 @@ printf '%s' "$members" | sed 's/{{"ID"/\\n&/g' | grep -F '"{url}"' |
   sed -n 's/^{{"ID":"\\([0-9]*\\)".*/\\1/p' |
   while read -r id; do
     echo "removing the member $id"
-    ask /v3/cluster/member/remove "{{\\"ID\\":\\"$id\\"}}" >/dev/null
+    n=0
+    until ask /v3/cluster/member/remove "{{\\"ID\\":\\"$id\\"}}" >/dev/null; do
+      n=$((n + 1))
+      [ $n -lt 20 ] || exit 1
+      sleep 1
+    done
   done
 """
