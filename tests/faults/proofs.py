@@ -90,7 +90,7 @@ RED = ("FAIL", "UNKNOWN")
 NOTES: Mapping[str, str] = {
     "HA-APISERVER-VIP": (
         "Green before by a stand-in: a TLS server on the VIP whose certificate is of the CA that "
-        "all hosts have, and which answers as an apiserver does. A cluster comes later."
+        "all hosts have, and which answers as an apiserver does; of a real cluster by itself."
     ),
     **{
         f"SVC-{service}-{item}": (
@@ -121,14 +121,3 @@ ONLY_RECORDED: Mapping[tuple[str, str], str] = {
     ("CLOCK-SKEW", "runtime"): "the clock is the machine's",
     ("SEC-SELINUX", "runtime"): "SELinux is the kernel's",
 }
-
-# Of a cluster too, and not yet turned on one by a fault that turns exactly them.
-NOT_YET = {
-    *(
-        (requirement, "runtime")
-        for requirement in (
-            "HA-CONTROLLER-MANAGER", "HA-SCHEDULER", "CERT-APISERVER", "CERT-ETCD",
-            "CERT-FRONT-PROXY", "CERT-KUBECONFIG", "CERT-KUBELET",
-        )
-    ),
-}  # fmt: skip

@@ -184,7 +184,7 @@ DNS_FAULTS = (
             f"""
             printf '#!/bin/bash\\nprintf "%s" | dd bs=512 iflag=fullblock status=none\\n' \
               '{ANSWER}' >{FAKE} && chmod +x {FAKE}
-            nohup socat UDP-RECVFROM:5399,fork EXEC:{FAKE} >/dev/null 2>&1 &
+            nohup socat UDP-RECVFROM:5399,bind=127.0.0.1,fork EXEC:{FAKE} >/dev/null 2>&1 &
             sleep 0.5; iptables -t nat -I {TO_DNS} -j REDIRECT --to-ports 5399""",
             f"iptables -t nat -D {TO_DNS} -j REDIRECT --to-ports 5399; pkill -x socat; rm {FAKE}",
         ),
