@@ -1,8 +1,10 @@
 """The plan of `invoke fix`: audit, then say what would change. Nothing is written to a host.
 
-The audit is pytest's, in a process of its own; the plan starts from its evidence and verdicts.
+The audit is pytest's; the plan starts from its evidence and verdicts.
 """
 
+import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ from hale import (
     plan,
     provenance,
     results,
+    selection,
     standard,
     transports,
 )
@@ -57,13 +60,15 @@ def audit(
     *,
     say: bool = True,
     timeout: float | None = None,
+    here: bool = False,
 ) -> Path:
     """Run `pytest --hosts=…` and return its folder. Raises HaleError if no audit could be made.
 
     marker: only these tests, as `pytest -m`. say: let pytest talk. timeout: of a login, seconds.
+    here: in this process, over the connections that it has (connection.kept), and in its main
+    thread while no other thread prints; else in a process of its own, with logins of its own.
     """
-    command = [
-        str(Path(sys.executable).parent / "pytest"),
+    words = [
         str(provenance.ROOT / "checks"),
         f"--hosts={hosts}",
         f"--profile={profile}",
@@ -72,20 +77,66 @@ def audit(
         "-qq",
     ]
     if path is not None:
-        command.append(f"--inventory={path}")
+        words.append(f"--inventory={path.absolute()}")
     if timeout is not None:
-        command.append(f"--connect-timeout={timeout:g}")
+        words.append(f"--connect-timeout={timeout:g}")
     if marker:
-        command.append(f"-m={marker}")
+        words.append(f"-m={marker}")
     before = set(reports.glob("*-audit"))
-    out = None if say else subprocess.DEVNULL
-    done = subprocess.run(
-        command, cwd=provenance.ROOT, stdin=subprocess.DEVNULL, stdout=out, check=False
-    )
+    status = _here(words, say=say) if here else _process(words, say=say)
     made = sorted(set(reports.glob("*-audit")) - before)
-    if done.returncode not in (0, 1) or not made:
+    if status not in (0, 1) or not made:
         raise HaleError("the audit could not be made, so nothing can be planned; see above.")
     return made[-1]
+
+
+def log_in(path: Path | None, hosts: str) -> None:
+    """Begin the logins that an audit `here` will use: they take as long as what it imports."""
+    known = inventory.load(path or provenance.ROOT / "inventory.ini")
+    connect(known)
+    for chosen in selection.choose(hosts, known, lambda uri: ()):
+        connection.session_for(chosen.host.name).start()
+
+
+def _process(words: Sequence[str], *, say: bool) -> int:
+    """pytest's exit status, in a process of its own."""
+    command = [str(Path(sys.executable).parent / "pytest"), *words]
+    out = None if say else subprocess.DEVNULL
+    return subprocess.run(
+        command, cwd=provenance.ROOT, stdin=subprocess.DEVNULL, stdout=out, check=False
+    ).returncode
+
+
+class _CtrlC:
+    """Tells Ctrl-C from whatever else makes pytest stop; it says the same of both."""
+
+    pressed = False
+
+    def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
+        self.pressed = excinfo.errisinstance(KeyboardInterrupt)
+
+
+def _here(words: Sequence[str], *, say: bool) -> int:
+    """pytest's exit status, in this process. Raises KeyboardInterrupt."""
+    import pytest
+
+    watch = _CtrlC()
+    ours = [
+        f"--rootdir={provenance.ROOT}",
+        f"-c={provenance.ROOT / 'pytest.ini'}",
+        # Nothing of ours prints, and what it reads of the terminal stays with whoever types.
+        "--capture=no",
+        # The second time all is imported already.
+        "-W=ignore::pytest.PytestAssertRewriteWarning",
+    ]
+    with contextlib.ExitStack() as stack:
+        if not say:
+            nowhere = stack.enter_context(Path(os.devnull).open("w"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+        status = pytest.main([*words, *ours], plugins=[watch])
+    if watch.pressed:
+        raise KeyboardInterrupt
+    return int(status)
 
 
 def requirements(words: str) -> list[str]:

@@ -76,8 +76,10 @@ def apply(asked: Asked, only: Sequence[str], approved: Path | None) -> bool:
     if made is not None:
         path, profile = Path(made.inventory), made.profile
         hosts = _of_the_plan(made, hosts, path)
+    fix.log_in(path, hosts)
     marker = fix.marker(only)
-    before = fix.audit(path, hosts, profile, asked.reports, marker)
+    with connection.kept():  # one login for audit, plan, and what is changed
+        before = fix.audit(path, hosts, profile, asked.reports, marker, here=True)
     found = results.load(before / "results.json")
     made = fix.make(before, only) if made is None else _approved(made, found)
     print("\n".join(fix.lines(made)), flush=True)
@@ -139,7 +141,9 @@ def take_back(asked: Asked, name: str) -> bool:
         return True
     _agreed(asked, made)
     folder = _folder(asked.reports, "undo")
-    audited = fix.audit(known.path, ",".join(hosts), made.profile, folder, say=False)
+    with connection.kept():
+        names = ",".join(hosts)
+        audited = fix.audit(known.path, names, made.profile, folder, say=False, here=True)
     before = audited.rename(folder / "before")
     _approved(made, results.load(before / "results.json"))
     ok = _carry_out(made, folder, asked, before, "undo", name)
@@ -320,7 +324,8 @@ def _look(known: Inventory) -> list[Result]:
 def _again(path: Path | None, made: Plan, profile: str, folder: Path, marker: str = "") -> Results:
     """The same checks once more, on the hosts that were to be changed."""
     hosts = ",".join(h.host for h in made.hosts)
-    after = fix.audit(path, hosts, profile, folder, marker, say=False).rename(folder / "after")
+    made_anew = fix.audit(path, hosts, profile, folder, marker, say=False, here=True)
+    after = made_anew.rename(folder / "after")
     return results.load(after / "results.json")
 
 

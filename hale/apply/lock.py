@@ -82,7 +82,7 @@ def take(session: Session, owner: Owner, *, stale: bool) -> None:
     """
     mine = msgspec.json.encode(owner).decode()
     script = f"o={shlex.quote(mine)}\ntake={'1' if stale else ''}\n{_SCRIPT}"
-    done = session.run(f"/bin/sh -c {shlex.quote(script)}", TIMEOUT)
+    done = session.run(script, TIMEOUT, plain=True)
     name = session.target.name
     if done.exit_status in (_TAKEN, _HELD):
         raise Locked(f"{name} is locked by {_told(done.stdout)}. {_next(done.exit_status, stale)}")
@@ -113,4 +113,4 @@ def release(session: Session, owner: Owner) -> None:
     """Give the host's lock back, if it still is ours. Raises as Session.run does."""
     mine = msgspec.json.encode(owner).decode()
     script = f"o={shlex.quote(mine)}\n{_RELEASE}"
-    session.run(f"/bin/sh -c {shlex.quote(script)}", TIMEOUT)
+    session.run(script, TIMEOUT, plain=True)

@@ -94,10 +94,29 @@ class Run:
         """Every step that can be done, once all that can be kept is kept. A refused step does not
         keep the others from being done."""
         writer = Writer(session_for(host.host), self.owner.run)
-        refused: list[str] = []
         steps = dict(enumerate(host.steps, 1))
         found = {} if self._stopped(host.host) else writer.keep(steps)
-        for number, step in steps.items():
+        unread: list[Done] = []
+        try:
+            refused = self._steps(host, writer, found, unread)
+        except (Stopped, Failed):
+            self._reload(writer, unread)  # what was done shall hold
+            raise
+        self._reload(writer, unread)
+        if refused:
+            raise Refused("; ".join(refused))
+
+    def _steps(
+        self,
+        host: HostPlan,
+        writer: Writer,
+        found: Mapping[int, Kept | Refused | Failed | None],
+        unread: list[Done],
+    ) -> list[str]:
+        """One step after the other; what was refused. To `unread` goes what was done, and is to be
+        written down once systemd has read its files anew."""
+        refused: list[str] = []
+        for number, step in enumerate(host.steps, 1):
             name = f"{number}/{len(host.steps)} {', '.join(step.requirements)}"
             if why := self._stopped(host.host):
                 self._skip(host, number, "stopped", why)
@@ -110,6 +129,8 @@ class Run:
                     self._skip(host, number, State.ALREADY.value, "")
                     self.told(host.host, f"{name}: already so")
                     continue
+                if kept.needs_reload:
+                    self._reload(writer, unread)
                 self.journal.write(Begin(host.host, number, step, kept.after, kept.told, now()))
                 undo = writer.do(kept)
             except Refused as error:
@@ -120,10 +141,20 @@ class Run:
             except Failed as error:
                 self._skip(host, number, "failed", str(error))
                 raise
-            self.journal.write(Done(host.host, number, undo, now()))
+            done = Done(host.host, number, undo, now())
+            if kept.reloads:
+                unread.append(done)
+            else:
+                self.journal.write(done)
             self.told(host.host, f"{name}: {fix.shown(step.change)}")
-        if refused:
-            raise Refused("; ".join(refused))
+        return refused
+
+    def _reload(self, writer: Writer, unread: list[Done]) -> None:
+        """Let systemd read its files anew, once for all steps that wait for it."""
+        if unread:
+            writer.reload()
+        while unread:
+            self.journal.write(unread.pop(0))
 
     def _skip(self, host: HostPlan, number: int, state: str, why: str) -> None:
         self.journal.write(Skipped(host.host, number, state, why, now()))
@@ -146,33 +177,48 @@ class Stopped(Exception):
 def locked(
     hosts: Sequence[str], needed: Iterable[str], owner: Owner, *, stale: bool, told: Told
 ) -> list[str]:
-    """Lock all hosts of an inventory, in its order; returns those that are locked.
+    """Lock all hosts of an inventory; returns those that are locked, in its order.
 
-    A host that is not `needed` and cannot be reached is left out, and told. Raises Locked, with
-    everything given back.
+    The first alone, then the others at once: of two who begin together one gets all. A host that
+    is not `needed` and cannot be reached is left out, and told. Raises Locked, with everything
+    given back.
     """
     for name in hosts:
         session_for(name).start()
     held: list[str] = []
+
+    def take(name: str) -> None:
+        try:
+            lock.take(session_for(name), owner, stale=stale)
+            held.append(name)
+        except ANSWERS_NOT as error:
+            if name in needed:
+                raise Locked(f"{name} cannot be locked: {error}") from None
+            told(name, f"not reached, so not locked: {error}")
+
     try:
-        for name in hosts:
-            try:
-                lock.take(session_for(name), owner, stale=stale)
-                held.append(name)
-            except ANSWERS_NOT as error:
-                if name in needed:
-                    raise Locked(f"{name} cannot be locked: {error}") from None
-                told(name, f"not reached, so not locked: {error}")
+        for at_once in (hosts[:1], hosts[1:]):
+            _all(take, at_once)
     except BaseException:
         released(held, owner)
         raise
-    return held
+    return [name for name in hosts if name in held]
+
+
+def _all(does: Callable[[str], None], names: Sequence[str]) -> None:
+    """Do it for all at once, and wait for all. Raises what the first of them has raised."""
+    if names:
+        with ThreadPoolExecutor(len(names)) as pool:
+            begun = [pool.submit(does, name) for name in names]
+        for one in begun:
+            one.result()
 
 
 def released(hosts: Iterable[str], owner: Owner) -> list[str]:
     """Give the locks back; returns the hosts where that did not work."""
-    left = []
-    for name in hosts:
+    left: list[str] = []
+
+    def release(name: str) -> None:
         try:
             lock.release(session_for(name), owner)
         except ANSWERS_NOT:
@@ -183,6 +229,8 @@ def released(hosts: Iterable[str], owner: Owner) -> list[str]:
                 again.close()
             except ANSWERS_NOT:
                 left.append(name)
+
+    _all(release, list(hosts))
     return left
 
 

@@ -68,6 +68,26 @@ class Kept:
     after: str  # SHA-256 of the file's bytes as the step leaves them; ABSENT for anything else
     told: tuple[str, ...]  # `folder PATH` that has to be made, `priority N` of a swap
 
+    @property
+    def reloads(self) -> bool:
+        """Whether it is done only once systemd has read its files anew: `Writer.reload`."""
+        match self.step.change:
+            case FileChange(path=path) | Restore(path=path) | LinkChange(path=path):
+                return path == "/etc/fstab" or path.startswith("/etc/systemd/")
+            case UnitChange(verb=verb):
+                return verb == "disable"
+        return False
+
+    @property
+    def needs_reload(self) -> bool:
+        """Whether systemd must have read its files before: it acts on them."""
+        match self.step.change:
+            case UnitChange(verb=verb):
+                return verb in ("start", "restart")
+            case SwapChange() | SwapOn():
+                return True
+        return False
+
 
 class Writer:
     """Does the steps of one run on one host. `number`: the step's, unique in the run and host."""
@@ -106,13 +126,21 @@ class Writer:
         return found
 
     def do(self, kept: Kept) -> tuple[Change, ...]:
-        """Change the host; returns what takes it back. Raises as `keep` does."""
+        """Change the host; returns what takes it back. Raises as `keep` does.
+
+        A step that `reloads` is done after `reload` only, which serves for all of them.
+        """
         _, said = self._do(kept.folder, _do(kept))
         return _inverse(kept, said.splitlines())
 
+    def reload(self) -> None:
+        """Let systemd read its files anew. Raises as `keep` does."""
+        self._do("", _RELOAD)
+
     def settle(self, kept: Kept) -> tuple[State, tuple[Change, ...]]:
         """Whether a step that was cut off is done, and what takes it back if it is."""
-        status, said = self._do(kept.folder, "settle=1\n" + _do(kept))
+        script = f"settle=1\n{_do(kept)}{_RELOAD if kept.reloads else ''}"
+        status, said = self._do(kept.folder, script)
         if status == _NOT_DONE:
             return State.NOT_DONE, ()
         return State.DONE, _inverse(kept, said.splitlines())
@@ -133,7 +161,7 @@ class Writer:
     def _do(self, folder: str, script: str) -> tuple[int, str]:
         whole = f"{_PRELUDE}d={shlex.quote(folder)}\n{script}"
         timeout = SWAP_TIMEOUT if "swapoff" in script else TIMEOUT
-        done = self._session.run(f"/bin/sh -c {shlex.quote(whole)}", timeout)
+        done = self._session.run(whole, timeout, plain=True)
         if done.exit_status == _MOVED:
             raise Refused(_words(done.stderr))
         if done.exit_status not in (0, _ALREADY, _NOT_DONE):
@@ -184,7 +212,7 @@ def _edited(change: FileChange, before: "bytes | Failed | None") -> "bytes | Ref
 
 def _kept(kept: Kept, content: bytes | None) -> Iterator[str]:
     """Lines for the keeper: the step's own script, and what it is to stage."""
-    script = f"d={shlex.quote(kept.folder)}\n{_KEEPING}{_keep(kept.step, kept.after)}"
+    script = f"d={shlex.quote(kept.folder)}\n{_keep(kept.step, kept.after)}"
     yield f"keep {shlex.quote(script)}\n"
     if content is not None:
         text = base64.encodebytes(content).decode()
@@ -241,26 +269,25 @@ export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 umask 022
 settle=
 moved() {{ echo "$*" >&2; exit {_MOVED}; }}
-sha() {{ [ ! -e "$1" ] && [ ! -L "$1" ] || (set -- $(sha256sum <"$1"); echo "$1"); }}
+sha() {{
+  sum=
+  [ ! -e "$1" ] && [ ! -L "$1" ] || {{ sum=$(sha256sum <"$1"); sum=${{sum%% *}}; }}
+}}
 undone() {{ [ -z "$settle" ] || exit {_NOT_DONE}; }}
-value() {{ tr -s ' \\t\\n' ' ' <"$1" | sed 's/^ //; s/ $//'; }}
-"""
-
-# The folder of one step.
-_KEEPING = f"""\
-folder() {{ (umask 077; mkdir -p "$d"); }}
-[ ! -e {HOME} ] || [ -d {HOME} ] || {{ echo "{HOME} is no folder" >&2; exit 1; }}
+value() {{ set -f; set -- $(cat "$1"); set +f; value=$*; }}
 """
 
 # Runs each step's script in a shell of its own, and says how it ended.
 _KEEPER = f"""\
-LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
-export LC_ALL PATH
-prelude={shlex.quote(_PRELUDE)}
-keep() {{ {{ e=$(/bin/sh -c "$prelude$1" </dev/null 2>&1 >&3 3>&-); r=$?; }} 3>&1; }}
+{_PRELUDE}
+set +e
+umask 077
+folder() {{ mkdir -p "$d"; }}
+[ ! -e {HOME} ] || [ -d {HOME} ] || {{ echo "{HOME} is no folder" >&2; exit 1; }}
+keep() {{ {{ e=$(set -e; eval "$1" </dev/null 2>&1 >&3 3>&-); r=$?; }} 3>&1; }}
 stage() {{
   [ $r -eq 0 ] || return 0
-  e=$({{ umask 077; base64 -d >"$1/new"; }} 2>&1) || r=1
+  e=$({{ base64 -d >"$1/new"; }} 2>&1) || r=1
 }}
 told() {{ printf 'end %s %s\\n' $r "${{e:+$(printf %s "$e" | base64 -w0)}}"; }}
 """
@@ -284,11 +311,12 @@ def _after(change: Change, content: bytes | None) -> str:
 
 _TARGET = """\
 t=$p
-if [ -L "$p" ] || [ -e "$p" ]; then
+if [ -L "$p" ]; then
   t=$(readlink -e -- "$p") || moved "$p is a link that leads nowhere"
-  [ -f "$t" ] || moved "$p is no file"
 fi
-now=$(sha "$t")
+[ ! -e "$t" ] || [ -f "$t" ] || moved "$p is no file"
+sha "$t"
+now=$sum
 """
 
 _KEEP_FILE = f"""\
@@ -304,10 +332,11 @@ case ${{flags%% *}} in *[ia]*) echo "$t: Operation not permitted" >&2; exit 1;; 
 folder
 if [ -n "$now" ]; then
   cp --preserve=all --remove-destination -- "$t" "$d/original"
-  [ "$(sha "$d/original")" = "$now" ] || moved "$p was changed this moment"
+  sha "$d/original"
+  [ "$sum" = "$now" ] || moved "$p was changed this moment"
 else
-  f=$(dirname -- "$t")
-  while [ ! -e "$f" ]; do echo "folder $f"; f=$(dirname -- "$f"); done
+  f=${{t%/*}}
+  while [ ! -e "$f/" ]; do echo "folder $f"; f=${{f%/*}}; done
 fi
 """
 
@@ -323,8 +352,8 @@ _KEEP_LINK = f"""\
 [ "$now" = "$before" ] || moved "$p: expected $before, found $now"
 folder
 printf '%s\\n' "$now" >"$d/link"
-f=$(dirname -- "$p")
-while [ ! -e "$f" ]; do echo "folder $f"; f=$(dirname -- "$f"); done
+f=${{p%/*}}
+while [ ! -e "$f/" ]; do echo "folder $f"; f=${{f%/*}}; done
 """
 
 _UNIT_NOW = """\
@@ -349,7 +378,12 @@ is() {
   case $verb in
   stop) [ "$active" = inactive ] || [ "$active" = failed ];;
   start) [ "$active" = active ];;
-  disable) [ "$enabled" != enabled ] && [ "$enabled" != enabled-runtime ];;
+  disable)
+    # What `show` says is as old as the last reload; of a unit that is gone nothing else says it.
+    state=$(systemctl is-enabled -- "$unit" 2>/dev/null) || :
+    [ -n "$state" ] || { systemctl daemon-reload && look && state=$enabled; } || return
+    [ "$state" != enabled ] && [ "$state" != enabled-runtime ]
+    ;;
   restart) [ -e "$d/began" ] && [ "$entered" != "$(cat "$d/began")" ];;
   esac
 }
@@ -369,12 +403,13 @@ echo "$entered" >"$d/began"
 
 _KEEP_VALUE = f"""\
 [ -e "$p" ] || moved "$p is gone"
-now=$(value "$p")
-[ "$now" != "$after" ] || exit {_ALREADY}
-[ "$now" = "$before" ] || moved "$p is $now and no longer $before"
+value "$p"
+[ "$value" != "$after" ] || exit {_ALREADY}
+[ "$value" = "$before" ] || moved "$p is $value and no longer $before"
 folder
-: >"$d/values"
-for f in $keep; do [ ! -f "$f" ] || printf '%s %s\\n' "$f" "$(value "$f")" >>"$d/values"; done
+for f in $keep; do
+  [ ! -f "$f" ] || {{ value "$f"; printf '%s %s\\n' "$f" "$value"; }}
+done >"$d/values"
 """
 
 _KEEP_MODULE = f"""\
@@ -473,6 +508,8 @@ def _given(change: Change, before: str, after: str) -> str:
 
 # --- do: look again, change, look ---
 
+_RELOAD = "systemctl daemon-reload\n"
+
 # `source`: the kept file to restore, with its own attributes; empty for an edit, whose new bytes
 # are staged and whose attributes are those of the file that it replaces.
 _DO_FILE = f"""\
@@ -483,34 +520,37 @@ new=$f/.hale-new
 if [ "$now" != "$after" ]; then
   undone
   [ "$now" = "$before" ] || moved "$p was changed this moment"
-  trap 'rm -f -- "$new"' EXIT
+  trap '[ ! -e "$new" ] || rm -f -- "$new"' EXIT
   keep=mode,ownership,xattr
   [ ! -e /sys/fs/selinux/enforce ] || keep=$keep,context
   if [ -z "$after" ]; then
     rm -- "$t"
   else
-    mkdir -p -- "$f"
+    [ -d "$f" ] || mkdir -p -- "$f"
     if [ -n "$source" ]; then
       cp --preserve=$keep,timestamps -- "$source" "$new"
     else
       [ -z "$now" ] || cp --attributes-only --preserve=$keep -- "$t" "$new"
       cat "$d/new" >"$new"
     fi
-    [ "$(sha "$new")" = "$after" ] || {{ echo "$new: the new bytes did not arrive" >&2; exit 1; }}
+    sha "$new"
+    [ "$sum" = "$after" ] || {{ echo "$new: the new bytes did not arrive" >&2; exit 1; }}
     sync "$new"
     if [ -z "$now" ]; then
       ln -T -- "$new" "$t" || moved "$p is there now; it was not"
       rm -f -- "$new"
       ! command -v restorecon >/dev/null || [ ! -e /sys/fs/selinux/enforce ] || restorecon "$t"
     else
-      [ "$(sha "$t")" = "$before" ] || moved "$p was changed this moment"
+      sha "$t"
+      [ "$sum" = "$before" ] || moved "$p was changed this moment"
       mv -fT -- "$new" "$t"
     fi
   fi
   sync "$f"
 fi
 [ -n "$after" ] || eval "for g in $folders; do rmdir -- \\"\\$g\\" 2>/dev/null || :; done"
-[ "$(sha "$t")" = "$after" ] || {{ echo "$p is not as it was written" >&2; exit 1; }}
+sha "$t"
+[ "$sum" = "$after" ] || {{ echo "$p is not as it was written" >&2; exit 1; }}
 """
 
 _DO_LINK = f"""\
@@ -521,8 +561,8 @@ new=$f/.hale-new
 if [ "$now" != "$after" ]; then
   undone
   [ "$now" = "$before" ] || moved "$p: expected $before, found $now"
-  trap 'rm -f -- "$new"' EXIT
-  mkdir -p -- "$f"
+  trap '[ ! -L "$new" ] || rm -f -- "$new"' EXIT
+  [ -d "$f" ] || mkdir -p -- "$f"
   if [ "$after" = nothing ]; then
     rm -- "$p"
     eval "for g in $folders; do rmdir -- \\"\\$g\\" 2>/dev/null || :; done"
@@ -532,35 +572,37 @@ if [ "$now" != "$after" ]; then
 fi
 """
 
-_RELOAD = "systemctl daemon-reload\n"
 
+# `disable` would reload systemd by itself, once for each unit.
 _DO_UNIT = f"""\
 {_UNIT_NOW}
 if ! is; then
   undone
-  systemctl --quiet "$verb" -- "$unit"
+  systemctl --quiet --no-reload "$verb" -- "$unit"
   look
-  is || {{ echo "$unit is $active, $enabled after systemctl $verb" >&2; exit 1; }}
+  is || {{ echo "$unit is $active, ${{state:-$enabled}} after systemctl $verb" >&2; exit 1; }}
   sync /etc/systemd/system
 fi
 [ "$verb" != disable ] || {{ links >"$d/left"; sort "$d/links" | comm -23 - "$d/left"; }}
 """
 
 _DO_VALUE = """\
-now=$(value "$p")
-if [ "$now" != "$after" ]; then
+value "$p"
+if [ "$value" != "$after" ]; then
   undone
-  [ "$now" = "$before" ] || moved "$p is $now and no longer $before"
+  [ "$value" = "$before" ] || moved "$p is $value and no longer $before"
   # A container may have /proc read-only and the right to sethostname(2) all the same.
   { printf '%s\\n' "$after" >"$p"; } 2>"$d/said" || {
     [ "$p" = /proc/sys/kernel/hostname ] && hostname -- "$after" || { cat "$d/said" >&2; exit 1; }
   }
 fi
 while read -r f old; do
-  [ ! -e "$f" ] || [ "$(value "$f")" = "$old" ] || printf '%s\\n' "$old" >"$f"
+  [ -e "$f" ] || continue
+  value "$f"
+  [ "$value" = "$old" ] || printf '%s\\n' "$old" >"$f"
 done <"$d/values"
-now=$(value "$p")
-[ "$now" = "$after" ] || { echo "$p is $now after $after was written" >&2; exit 1; }
+value "$p"
+[ "$value" = "$after" ] || { echo "$p is $value after $after was written" >&2; exit 1; }
 """
 
 _DO_MODULE = """\
@@ -591,9 +633,9 @@ def _do(kept: Kept) -> str:
     given = _given(change, kept.step.sha256, kept.after)
     match change:
         case FileChange() | Restore():
-            return given + _DO_FILE + (_RELOAD if _read_by_systemd(change.path) else "")
+            return given + _DO_FILE
         case LinkChange():
-            return given + _DO_LINK + (_RELOAD if _read_by_systemd(change.path) else "")
+            return given + _DO_LINK
         case UnitChange():
             return given + _DO_UNIT
         case ValueChange():
@@ -604,10 +646,6 @@ def _do(kept: Kept) -> str:
             return given + _DO_SWAPOFF
         case SwapOn():
             return given + _DO_SWAPON
-
-
-def _read_by_systemd(path: str) -> bool:
-    return path == "/etc/fstab" or path.startswith("/etc/systemd/")
 
 
 # --- what takes a step back ---

@@ -15,6 +15,7 @@ from hale.connection.backend import (
     UnknownHost,
     begin_close_sessions,
     close_sessions,
+    kept,
     register,
     session_for,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "UnknownHost",
     "begin_close_sessions",
     "close_sessions",
+    "kept",
     "register",
     "session_for",
 ]

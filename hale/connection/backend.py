@@ -1,6 +1,8 @@
 """testinfra over the connection: `hale://NAME`, NAME being a host of the inventory."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import testinfra.backend
@@ -18,6 +20,7 @@ TARGETS: dict[str, Target] = {}
 _sessions: dict[str, Session] = {}
 _closing: list[Session] = []
 _lock = threading.Lock()
+_keeping = threading.Event()
 
 
 class UnknownHost(LookupError):
@@ -38,8 +41,20 @@ def session_for(name: str) -> Session:
         return _sessions[name]
 
 
+@contextmanager
+def kept() -> Iterator[None]:
+    """Meanwhile the shared sessions stay, whoever has no more use for them: another has."""
+    _keeping.set()
+    try:
+        yield
+    finally:
+        _keeping.clear()
+
+
 def begin_close_sessions() -> None:
     """As `close_sessions`, without waiting for the hosts."""
+    if _keeping.is_set():
+        return
     with _lock:
         begun = list(_sessions.values())
         _sessions.clear()
