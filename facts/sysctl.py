@@ -41,14 +41,15 @@ class Parameters(Struct, frozen=True):
 
     `same_as` are other parameters that are one and the same variable of the kernel: what
     is written to one of them is what all of them have. `disturbs` are those that the kernel
-    sets anew when this one changes; `module` makes the parameter; `file` is where the standard
-    writes it.
+    sets anew when this one changes, `leads` those that it makes the same; `module` makes the
+    parameter; `file` is where the standard writes it.
     """
 
     key: str
     value: int
     same_as: tuple[str, ...] = ()
     disturbs: tuple[str, ...] = ()
+    leads: tuple[str, ...] = ()
     module: str = ""
     file: str = ""
 

@@ -88,7 +88,9 @@ class LinkChange(msgspec.Struct, frozen=True, tag=True):
 class ValueChange(msgspec.Struct, frozen=True, tag=True):
     """Write a kernel value, in /proc/sys or /sys, that reads `expect` now.
 
-    `keep`: patterns of values that the kernel changes along and that are put back.
+    `keep`: patterns of values that the kernel changes along and that are put back at once.
+    `follow`: patterns of values that the kernel makes the same, which is wanted; only what takes
+    the step back puts them back, by `then`: paths and values that are written afterwards.
     """
 
     path: str
@@ -97,6 +99,8 @@ class ValueChange(msgspec.Struct, frozen=True, tag=True):
     why: str
     keep: tuple[str, ...] = ()
     effects: tuple[Effect, ...] = ()
+    follow: tuple[str, ...] = ()
+    then: tuple[tuple[str, str], ...] = ()
 
 
 class UnitChange(msgspec.Struct, frozen=True, tag=True):

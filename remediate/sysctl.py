@@ -33,11 +33,11 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
     wanted = case.parameters
     if fact.value is not None:
         why = f"{wanted.key} is {fact.value} in the kernel and must be {wanted.value}."
-        keep = tuple(map(path_of, wanted.disturbs))
+        keep, follow = (tuple(map(path_of, keys)) for keys in (wanted.disturbs, wanted.leads))
         path, now, then = path_of(wanted.key), str(fact.value), str(wanted.value)
         # What a module makes sends packets through rules that they did not meet before.
         costs = (Effect.TRAFFIC,) if wanted.module else ()
-        return (ValueChange(path, now, then, why, keep, costs),)
+        return (ValueChange(path, now, then, why, keep, costs, follow),)
     if wanted.module:
         why = (
             f"The kernel has {wanted.key} only with {wanted.module}; once that is loaded it may "

@@ -66,7 +66,9 @@ class Kept:
     step: Step
     folder: str
     after: str  # SHA-256 of the file's bytes as the step leaves them; ABSENT for anything else
-    told: tuple[str, ...]  # `folder PATH` that has to be made, `priority N` of a swap
+    # `folder PATH` that has to be made, `priority N` of a swap, `was PATH VALUE` of a value that
+    # another leads.
+    told: tuple[str, ...]
 
     @property
     def reloads(self) -> bool:
@@ -407,6 +409,9 @@ value "$p"
 [ "$value" != "$after" ] || exit {_ALREADY}
 [ "$value" = "$before" ] || moved "$p is $value and no longer $before"
 folder
+for f in $follow; do
+  [ ! -f "$f" ] || {{ value "$f"; [ "$value" = "$before" ] || echo "was $f $value"; }}
+done
 for f in $keep; do
   [ ! -f "$f" ] || {{ value "$f"; printf '%s %s\\n' "$f" "$value"; }}
 done >"$d/values"
@@ -495,8 +500,14 @@ def _given(change: Change, before: str, after: str) -> str:
             want = change.enabled if change.verb == "disable" else change.active
             return _assigned(unit=change.unit, verb=change.verb, want=want)
         case ValueChange():
-            spared = " ".join(p for p in change.keep if p != change.path)
-            return _assigned(p=change.path, before=change.expect, after=change.value, keep=spared)
+            return _assigned(
+                p=change.path,
+                before=change.expect,
+                after=change.value,
+                keep=" ".join(p for p in change.keep if p != change.path),
+                follow=" ".join(change.follow),
+                then=" ".join(word for pair in change.then for word in pair),
+            )
         case ModuleChange():
             return _assigned(name=change.name, load="1" if change.load else "0")
         case SwapChange():
@@ -601,6 +612,11 @@ while read -r f old; do
   value "$f"
   [ "$value" = "$old" ] || printf '%s\\n' "$old" >"$f"
 done <"$d/values"
+set -- $then
+while [ $# -gt 1 ]; do
+  [ ! -e "$1" ] || printf '%s\\n' "$2" >"$1"
+  shift 2
+done
 value "$p"
 [ "$value" = "$after" ] || { echo "$p is $value after $after was written" >&2; exit 1; }
 """
@@ -675,15 +691,26 @@ def _inverse(kept: Kept, said: Sequence[str]) -> tuple[Change, ...]:
             verb = {"stop": "start", "start": "stop"}.get(change.verb, change.verb)
             return (UnitChange(change.unit, verb, "", "", why, effects),)
         case ValueChange():
-            return (
-                ValueChange(change.path, change.value, change.expect, why, change.keep, effects),
+            then = tuple(_before(kept.told))
+            back = msgspec.structs.replace(
+                change, expect=change.value, value=change.expect, why=why, then=then
             )
+            return (back,)
         case ModuleChange():
             return (msgspec.structs.replace(change, why=why, load=not change.load),)
         case SwapChange():
             return (SwapOn(change.device, int(found.get("priority", "-1")), why, effects),)
         case SwapOn():
             return (SwapChange(change.device, 0, why, effects=effects),)
+
+
+def _before(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Values that were others than the one that led them, and no longer are."""
+    for line in lines:
+        kind, _, rest = line.partition(" ")
+        path, _, value = rest.partition(" ")
+        if kind == "was":
+            yield path, value
 
 
 def _pairs(lines: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -165,6 +165,30 @@ def test_what_forwarding_sets_anew_is_put_back(
     assert changed == (redirects == "1"), "without help the kernel does change them"
 
 
+def test_interfaces_that_forwarded_by_themselves_do_so_again_after_the_undo(
+    operator: Operator, host: LabHost
+) -> None:
+    """Writing ip_forward sets forwarding of every interface (devinet.c)."""
+    folder = "/proc/sys/net/ipv4/conf"
+    look = f"grep -H . {folder}/*/forwarding"
+    host.run(f"echo 0 >/proc/sys/net/ipv4/ip_forward; echo 1 >{folder}/eth0/forwarding")
+    before = host.run(look).stdout
+    status, said = operator.type("fix", *FORWARD, *APPLY)
+    assert status == 0, said
+    assert b":0" not in host.run(look).stdout, "a host that forwards does it everywhere"
+    host.run(f"echo 0 >{folder}/lo/forwarding")
+    between = host.run(look).stdout
+    status, said = operator.type("undo", operator.last.name, "--yes")
+    assert status == 0, said
+    assert host.run(look).stdout == before
+    status, said = operator.type("undo", operator.last.name, "--yes")
+    assert status == 0, said
+    assert host.run(look).stdout == between
+    status, said = operator.type("undo", operator.last.name, "--yes")
+    assert status == 0, said
+    assert host.run(look).stdout == before
+
+
 # --- without root's login ---
 
 

@@ -199,7 +199,8 @@ def said(change: Change) -> str:
     match change:
         case ValueChange():
             kept = f", keeping {' '.join(change.keep)}" if change.keep else ""
-            return f"write {change.value} to {change.path}, which is {change.expect}{kept}"
+            led = f", which leads {' '.join(change.follow)}" if change.follow else ""
+            return f"write {change.value} to {change.path}, which is {change.expect}{kept}{led}"
         case UnitChange():
             return f"{change.verb} {change.unit}"
         case SwapChange():
