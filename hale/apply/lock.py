@@ -10,7 +10,7 @@ import shlex
 
 import msgspec
 
-from hale.apply.writer import HOME
+from hale.apply.kept import HOME
 from hale.connection import Session
 
 PATH = f"{HOME}/lock"

@@ -10,8 +10,9 @@ from hale import connection, fix
 from hale.apply import gates, journal, lock
 from hale.apply.gates import Closed, Standing
 from hale.apply.journal import Begin, Done, End, HostEnd, Journal, Skipped, Story, now
+from hale.apply.kept import RUNS, Kept
 from hale.apply.lock import Locked, Owner
-from hale.apply.writer import RUNS, Failed, Kept, Refused, State, Writer
+from hale.apply.writer import Failed, Refused, State, Writer
 from hale.connection import CommandTimeout, HostDown, OutputTooLarge, session_for
 from hale.errors import HaleError
 from hale.plan import HostPlan, Plan

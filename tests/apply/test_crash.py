@@ -26,8 +26,9 @@ import pytest
 
 from hale import connection, edit, fix, plan
 from hale.apply import journal, lock, run
+from hale.apply.kept import RUNS, Kept
 from hale.apply.lock import Locked, Owner
-from hale.apply.writer import RUNS, Kept, Writer
+from hale.apply.writer import Writer
 from hale.change import Change, FileChange
 from hale.connection import session_for
 from hale.plan import Plan

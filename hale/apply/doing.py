@@ -1,0 +1,162 @@
+"""Doing: look again, change, look whether the change is there.
+
+With `settle=1` before it a script changes nothing, and ends with NOT_DONE where it would have to.
+"""
+
+from hale.apply.kept import Kept
+from hale.apply.shell import LINK_NOW, ROOM, SWAP_LINE, TARGET, UNIT_NOW, given
+from hale.change import (
+    FileChange,
+    LinkChange,
+    ModuleChange,
+    Restore,
+    SwapChange,
+    SwapOn,
+    UnitChange,
+    ValueChange,
+)
+
+RELOAD = "systemctl daemon-reload\n"
+
+# `source`: the kept file to restore, with its own attributes; empty for an edit, whose new bytes
+# are staged and whose attributes are those of the file that it replaces.
+_DO_FILE = f"""\
+{TARGET}
+f=${{t%/*}}
+new=$f/.hale-new
+[ ! -e "$new" ] && [ ! -L "$new" ] || rm -f -- "$new"
+if [ "$now" != "$after" ]; then
+  undone
+  [ "$now" = "$before" ] || moved "$p was changed this moment"
+  trap '[ ! -e "$new" ] || rm -f -- "$new"' EXIT
+  keep=mode,ownership,xattr
+  [ ! -e /sys/fs/selinux/enforce ] || keep=$keep,context
+  if [ -z "$after" ]; then
+    rm -- "$t"
+  else
+    [ -d "$f" ] || mkdir -p -- "$f"
+    if [ -n "$source" ]; then
+      cp --preserve=$keep,timestamps -- "$source" "$new"
+    else
+      [ -z "$now" ] || cp --attributes-only --preserve=$keep -- "$t" "$new"
+      cat "$d/new" >"$new"
+    fi
+    sha "$new"
+    [ "$sum" = "$after" ] || {{ echo "$new: the new bytes did not arrive" >&2; exit 1; }}
+    sync "$new"
+    if [ -z "$now" ]; then
+      ln -T -- "$new" "$t" || moved "$p is there now; it was not"
+      rm -f -- "$new"
+      ! command -v restorecon >/dev/null || [ ! -e /sys/fs/selinux/enforce ] || restorecon "$t"
+    else
+      sha "$t"
+      [ "$sum" = "$before" ] || moved "$p was changed this moment"
+      mv -fT -- "$new" "$t"
+    fi
+  fi
+  sync "$f"
+fi
+[ -n "$after" ] || eval "for g in $folders; do rmdir -- \\"\\$g\\" 2>/dev/null || :; done"
+sha "$t"
+[ "$sum" = "$after" ] || {{ echo "$p is not as it was written" >&2; exit 1; }}
+"""
+
+_DO_LINK = f"""\
+{LINK_NOW}
+f=${{p%/*}}
+new=$f/.hale-new
+[ ! -e "$new" ] && [ ! -L "$new" ] || rm -f -- "$new"
+if [ "$now" != "$after" ]; then
+  undone
+  [ "$now" = "$before" ] || moved "$p: expected $before, found $now"
+  trap '[ ! -L "$new" ] || rm -f -- "$new"' EXIT
+  [ -d "$f" ] || mkdir -p -- "$f"
+  if [ "$after" = nothing ]; then
+    rm -- "$p"
+    eval "for g in $folders; do rmdir -- \\"\\$g\\" 2>/dev/null || :; done"
+  elif [ "$before" = nothing ]; then ln -sT -- "${{after#link }}" "$p"
+  else ln -sT -- "${{after#link }}" "$new"; mv -fT -- "$new" "$p"; fi
+  [ ! -e "$f" ] || sync "$f"
+fi
+"""
+
+
+# `disable` would reload systemd by itself, once for each unit.
+_DO_UNIT = f"""\
+{UNIT_NOW}
+if ! is; then
+  undone
+  systemctl --quiet --no-reload "$verb" -- "$unit"
+  look
+  is || {{ echo "$unit is $active, ${{state:-$enabled}} after systemctl $verb" >&2; exit 1; }}
+  sync /etc/systemd/system
+fi
+[ "$verb" != disable ] || {{ links >"$d/left"; sort "$d/links" | comm -23 - "$d/left"; }}
+"""
+
+_DO_VALUE = """\
+value "$p"
+if [ "$value" != "$after" ]; then
+  undone
+  [ "$value" = "$before" ] || moved "$p is $value and no longer $before"
+  # A container may have /proc read-only and the right to sethostname(2) all the same.
+  { printf '%s\\n' "$after" >"$p"; } 2>"$d/said" || {
+    [ "$p" = /proc/sys/kernel/hostname ] && hostname -- "$after" || { cat "$d/said" >&2; exit 1; }
+  }
+fi
+while read -r f old; do
+  [ -e "$f" ] || continue
+  value "$f"
+  [ "$value" = "$old" ] || printf '%s\\n' "$old" >"$f"
+done <"$d/values"
+set -- $then
+while [ $# -gt 1 ]; do
+  [ ! -e "$1" ] || printf '%s\\n' "$2" >"$1"
+  shift 2
+done
+value "$p"
+[ "$value" = "$after" ] || { echo "$p is $value after $after was written" >&2; exit 1; }
+"""
+
+_DO_MODULE = """\
+there() { [ -d "/sys/module/$name" ]; }
+if [ "$load" = 1 ]; then there || { undone; modprobe -- "$name"; there; }
+elif there; then undone; modprobe -r -- "$name"; ! there; fi
+"""
+
+# What is in the devices before it has come back to memory by now.
+_DO_SWAPOFF = f"""\
+{SWAP_LINE}
+{ROOM}
+line=$(swap)
+[ -z "$line" ] || {{ undone; room; swapoff -- "$device"; }}
+"""
+
+_DO_SWAPON = f"""\
+{SWAP_LINE}
+if [ -z "$(swap)" ]; then
+  undone
+  if [ "$priority" -lt 0 ]; then swapon -- "$device"; else swapon -p "$priority" -- "$device"; fi
+fi
+"""
+
+
+def script(kept: Kept) -> str:
+    """The script that does it."""
+    change = kept.step.change
+    names = given(change, kept.step.sha256, kept.after)
+    match change:
+        case FileChange() | Restore():
+            return names + _DO_FILE
+        case LinkChange():
+            return names + _DO_LINK
+        case UnitChange():
+            return names + _DO_UNIT
+        case ValueChange():
+            return names + _DO_VALUE
+        case ModuleChange():
+            return names + _DO_MODULE
+        case SwapChange():
+            return names + _DO_SWAPOFF
+        case SwapOn():
+            return names + _DO_SWAPON

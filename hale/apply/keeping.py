@@ -1,0 +1,156 @@
+"""Keeping: what must hold before a step is done, and what is kept of what is there."""
+
+import base64
+import shlex
+from collections.abc import Iterator
+
+from hale import plan
+from hale.apply.kept import HOME, RUNS, Kept
+from hale.apply.shell import ALREADY, LINK_NOW, PRELUDE, ROOM, SWAP_LINE, TARGET, UNIT_NOW, given
+from hale.change import (
+    Change,
+    FileChange,
+    LinkChange,
+    ModuleChange,
+    Restore,
+    SwapChange,
+    SwapOn,
+    UnitChange,
+    ValueChange,
+)
+from hale.plan import ABSENT, Step
+
+# Runs each step's script in a shell of its own, and says how it ended.
+KEEPER = f"""\
+{PRELUDE}
+set +e
+umask 077
+folder() {{ mkdir -p "$d"; }}
+[ ! -e {HOME} ] || [ -d {HOME} ] || {{ echo "{HOME} is no folder" >&2; exit 1; }}
+keep() {{ {{ e=$(set -e; eval "$1" </dev/null 2>&1 >&3 3>&-); r=$?; }} 3>&1; }}
+stage() {{
+  [ $r -eq 0 ] || return 0
+  e=$({{ base64 -d >"$1/new"; }} 2>&1) || r=1
+}}
+told() {{ printf 'end %s %s\\n' $r "${{e:+$(printf %s "$e" | base64 -w0)}}"; }}
+"""
+# All that was kept, with its folders.
+ON_DISK = (
+    f"[ ! -e {{run}} ] || {{{{ find {{run}} -exec sync {{{{}}}} + && sync {RUNS} {HOME}; }}}}\n"
+)
+
+
+_KEEP_FILE = f"""\
+{TARGET}
+[ "$now" != "$after" ] || exit {ALREADY}
+if [ "$now" != "$before" ]; then
+  [ -n "$now" ] || moved "$p is gone; its SHA-256 was $before"
+  [ -n "$before" ] || moved "$p is there now; it was not"
+  moved "$p has other bytes: their SHA-256 is $now and was $before"
+fi
+flags=$(lsattr -d -- "$t" 2>/dev/null) || flags=
+case ${{flags%% *}} in *[ia]*) echo "$t: Operation not permitted" >&2; exit 1;; esac
+folder
+if [ -n "$now" ]; then
+  cp --preserve=all --remove-destination -- "$t" "$d/original"
+  sha "$d/original"
+  [ "$sum" = "$now" ] || moved "$p was changed this moment"
+else
+  f=${{t%/*}}
+  while [ ! -e "$f/" ]; do echo "folder $f"; f=${{f%/*}}; done
+fi
+"""
+
+_KEEP_LINK = f"""\
+{LINK_NOW}
+[ "$now" != "$after" ] || exit {ALREADY}
+[ "$now" = "$before" ] || moved "$p: expected $before, found $now"
+folder
+printf '%s\\n' "$now" >"$d/link"
+f=${{p%/*}}
+while [ ! -e "$f/" ]; do echo "folder $f"; f=${{f%/*}}; done
+"""
+
+_KEEP_UNIT = f"""\
+{UNIT_NOW}
+[ "$loaded" != not-found ] || moved "there is no unit $unit"
+! is || exit {ALREADY}
+if [ "$verb" = disable ]; then [ -z "$want" ] || [ "$want" = "$enabled" ]
+else [ -z "$want" ] || [ "$want" = "$active" ]; fi ||
+  moved "$unit is $active, $enabled; it was $want"
+folder
+links >"$d/links"
+echo "$entered" >"$d/began"
+"""
+
+_KEEP_VALUE = f"""\
+[ -e "$p" ] || moved "$p is gone"
+value "$p"
+[ "$value" != "$after" ] || exit {ALREADY}
+[ "$value" = "$before" ] || moved "$p is $value and no longer $before"
+folder
+for f in $follow; do
+  [ ! -f "$f" ] || {{ value "$f"; [ "$value" = "$before" ] || echo "was $f $value"; }}
+done
+for f in $keep; do
+  [ ! -f "$f" ] || {{ value "$f"; printf '%s %s\\n' "$f" "$value"; }}
+done >"$d/values"
+"""
+
+_KEEP_MODULE = f"""\
+there() {{ [ -d "/sys/module/$name" ]; }}
+if [ "$load" = 1 ]; then ! there || exit {ALREADY}; else there || exit {ALREADY}; fi
+folder
+"""
+
+_KEEP_SWAPOFF = f"""\
+{SWAP_LINE}
+{ROOM}
+line=$(swap)
+[ -n "$line" ] || exit {ALREADY}
+room
+folder
+echo "priority ${{line#* }}"
+"""
+
+_KEEP_SWAPON = f"""\
+{SWAP_LINE}
+[ -z "$(swap)" ] || exit {ALREADY}
+folder
+"""
+
+
+def after(change: Change, content: bytes | None) -> str:
+    """The SHA-256 of the file's bytes as the step leaves them; ABSENT for anything else."""
+    if isinstance(change, Restore):
+        return change.sha256
+    return ABSENT if content is None else plan.sha256(content)
+
+
+def lines(kept: Kept, content: bytes | None) -> Iterator[str]:
+    """Lines for the keeper: the step's own script, and what it is to stage."""
+    script = f"d={shlex.quote(kept.folder)}\n{_keep(kept.step, kept.after)}"
+    yield f"keep {shlex.quote(script)}\n"
+    if content is not None:
+        text = base64.encodebytes(content).decode()
+        yield f"stage {shlex.quote(kept.folder)} <<'END'\n{text}END\n"
+    yield "told\n"
+
+
+def _keep(step: Step, after: str) -> str:
+    names = given(step.change, step.sha256, after)
+    match step.change:
+        case FileChange() | Restore():
+            return names + _KEEP_FILE
+        case LinkChange():
+            return names + _KEEP_LINK
+        case UnitChange():
+            return names + _KEEP_UNIT
+        case ValueChange():
+            return names + _KEEP_VALUE
+        case ModuleChange():
+            return names + _KEEP_MODULE
+        case SwapChange():
+            return names + _KEEP_SWAPOFF
+        case SwapOn():
+            return names + _KEEP_SWAPON

@@ -1,0 +1,148 @@
+"""Shell text that keeping a step and doing it have in common.
+
+POSIX sh, `set -eu`. A script ends with ALREADY where there is nothing to do, with MOVED where a
+precondition does not hold, and with NOT_DONE where a step that is settled was not done.
+"""
+
+import shlex
+
+from hale.change import (
+    Change,
+    FileChange,
+    LinkChange,
+    ModuleChange,
+    Restore,
+    SwapChange,
+    SwapOn,
+    UnitChange,
+    ValueChange,
+)
+
+ALREADY, MOVED, NOT_DONE = 40, 41, 42
+
+PRELUDE = f"""\
+set -eu
+export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
+umask 022
+settle=
+moved() {{ echo "$*" >&2; exit {MOVED}; }}
+sha() {{
+  sum=
+  [ ! -e "$1" ] && [ ! -L "$1" ] || {{ sum=$(sha256sum <"$1"); sum=${{sum%% *}}; }}
+}}
+undone() {{ [ -z "$settle" ] || exit {NOT_DONE}; }}
+value() {{ set -f; set -- $(cat "$1"); set +f; value=$*; }}
+"""
+
+
+# `t`: the file behind `p`, `now`: its SHA-256.
+TARGET = """\
+t=$p
+if [ -L "$p" ]; then
+  t=$(readlink -e -- "$p") || moved "$p is a link that leads nowhere"
+fi
+[ ! -e "$t" ] || [ -f "$t" ] || moved "$p is no file"
+sha "$t"
+now=$sum
+"""
+
+LINK_NOW = """\
+if [ -L "$p" ]; then now="link $(readlink -- "$p")"
+elif [ -e "$p" ]; then now="no link"
+else now=nothing; fi
+"""
+
+UNIT_NOW = """\
+look() {
+  loaded= active= enabled= entered=
+  shown=$(systemctl show -p LoadState,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic \
+    -- "$unit")
+  while IFS='=' read -r name text; do
+    case $name in
+    LoadState) loaded=$text;;
+    ActiveState) active=$text;;
+    UnitFileState) enabled=$text;;
+    Active*) entered=$text;;
+    esac
+  done <<END
+$shown
+END
+}
+look
+links() { find /etc/systemd/system -type l -printf '%p\\t%l\\n' | sort; }
+is() {
+  case $verb in
+  stop) [ "$active" = inactive ] || [ "$active" = failed ];;
+  start) [ "$active" = active ];;
+  disable)
+    # What `show` says is as old as the last reload; of a unit that is gone nothing else says it.
+    state=$(systemctl is-enabled -- "$unit" 2>/dev/null) || :
+    [ -n "$state" ] || { systemctl daemon-reload && look && state=$enabled; } || return
+    [ "$state" != enabled ] && [ "$state" != enabled-runtime ]
+    ;;
+  restart) [ -e "$d/began" ] && [ "$entered" != "$(cat "$d/began")" ];;
+  esac
+}
+"""
+
+SWAP_LINE = """\
+swap() {
+  while read -r name _ _ used priority; do
+    [ "$(printf %b "$name")" != "$device" ] || { echo "$used $priority"; return; }
+  done </proc/swaps
+}
+"""
+
+ROOM = """\
+room() {
+  used=${line% *}
+  free=$(sed -n 's/^MemAvailable: *\\([0-9]*\\).*/\\1/p' /proc/meminfo)
+  [ "$used" = 0 ] || [ "$used" -le $((free - margin)) ] ||
+    moved "$used KiB are in $device, $free KiB are available, and $margin must stay free"
+}
+"""
+
+
+def given(change: Change, before: str, after: str) -> str:
+    """The variables of a change's scripts."""
+    match change:
+        case FileChange(path=path):
+            return assigned(p=path, before=before, after=after, source="", folders="")
+        case Restore():
+            return assigned(
+                p=change.path,
+                before=change.expect,
+                after=change.sha256,
+                source=change.kept,
+                folders=" ".join(map(shlex.quote, change.folders)),
+            )
+        case LinkChange():
+            ends = [
+                "nothing" if target is None else f"link {target}"
+                for target in (change.expect, change.target)
+            ]
+            folders = " ".join(map(shlex.quote, change.folders))
+            return assigned(p=change.path, before=ends[0], after=ends[1], folders=folders)
+        case UnitChange():
+            want = change.enabled if change.verb == "disable" else change.active
+            return assigned(unit=change.unit, verb=change.verb, want=want)
+        case ValueChange():
+            return assigned(
+                p=change.path,
+                before=change.expect,
+                after=change.value,
+                keep=" ".join(p for p in change.keep if p != change.path),
+                follow=" ".join(change.follow),
+                then=" ".join(word for pair in change.then for word in pair),
+            )
+        case ModuleChange():
+            return assigned(name=change.name, load="1" if change.load else "0")
+        case SwapChange():
+            return assigned(device=change.device, margin=str(change.margin_kib))
+        case SwapOn():
+            return assigned(device=change.device, priority=str(change.priority))
+    raise TypeError(change)
+
+
+def assigned(**values: str) -> str:
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
