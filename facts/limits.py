@@ -15,6 +15,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from enum import IntEnum
+from functools import lru_cache
 from math import inf
 from typing import Literal
 
@@ -432,18 +433,25 @@ def _entries(files: Sequence[File], item: str) -> Iterator["_Line | Source"]:
     A Source stands for a line `<who> -`, which frees its users from all limits.
     """
     for file in files:
-        for count, raw in enumerate(file.lines, 1):
-            fields = raw.lstrip().partition("#")[0].split(maxsplit=3)
-            if len(fields) < 2:  # nearly all of them
-                continue
-            source = Source(file.path, count, raw.strip(), changed=file.changed)
-            if len(fields) == 2 and fields[1].startswith("-"):
-                yield source
-            if len(fields) < 4 or fields[2].lower() != item:
-                continue
-            kind, value = fields[1].lower(), number(fields[3])
-            if kind in ("soft", "hard", "-"):
-                yield _Line(source, fields[0], kind != "hard", kind != "soft", value)
+        yield from _entries_of(file, item)
+
+
+@lru_cache(maxsize=4096)  # each is asked for by both aspects, for everybody and for the user
+def _entries_of(file: File, item: str) -> tuple["_Line | Source", ...]:
+    found: list[_Line | Source] = []
+    for count, raw in enumerate(file.lines, 1):
+        fields = raw.lstrip().partition("#")[0].split(maxsplit=3)
+        if len(fields) < 2:  # nearly all of them
+            continue
+        source = Source(file.path, count, raw.strip(), changed=file.changed)
+        if len(fields) == 2 and fields[1].startswith("-"):
+            found.append(source)
+        if len(fields) < 4 or fields[2].lower() != item:
+            continue
+        kind, value = fields[1].lower(), number(fields[3])
+        if kind in ("soft", "hard", "-"):
+            found.append(_Line(source, fields[0], kind != "hard", kind != "soft", value))
+    return tuple(found)
 
 
 def number(text: str) -> float | None:

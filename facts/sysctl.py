@@ -11,6 +11,7 @@ key of a module exists by then is the matter of the requirement that loads the m
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -244,17 +245,24 @@ def assignments(files: Sequence[File]) -> Iterator[tuple[Source, str, str | None
     The value is None for an exclusion (`-key`). Other lines without `=` are ignored.
     """
     for file in files:
-        for count, raw in enumerate(file.lines, 1):
-            for line in raw.split("\r"):  # systemd ends a line at a carriage return too
-                line = line.strip(" \t")
-                if not line or line[0] in "#;":
-                    continue
-                key, equals, value = line.partition("=")
-                if not equals and not key.startswith("-"):
-                    continue
-                name = normalized(key.removeprefix("-").strip(" \t"))
-                source = Source(file.path, count, raw.strip(), changed=file.changed)
-                yield source, name, value.strip(" \t") if equals else None
+        yield from _assignments(file)
+
+
+@lru_cache(maxsize=4096)  # every requirement reads all of them, three times
+def _assignments(file: File) -> tuple[tuple[Source, str, str | None], ...]:
+    found: list[tuple[Source, str, str | None]] = []
+    for count, raw in enumerate(file.lines, 1):
+        for line in raw.split("\r"):  # systemd ends a line at a carriage return too
+            line = line.strip(" \t")
+            if not line or line[0] in "#;":
+                continue
+            key, equals, value = line.partition("=")
+            if not equals and not key.startswith("-"):
+                continue
+            name = normalized(key.removeprefix("-").strip(" \t"))
+            source = Source(file.path, count, raw.strip(), changed=file.changed)
+            found.append((source, name, value.strip(" \t") if equals else None))
+    return tuple(found)
 
 
 def _writes(table: Mapping[str, _Entry], names: Sequence[str]) -> Iterator[tuple[Source, str]]:
