@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from html import escape
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -23,7 +23,7 @@ from markupsafe import Markup
 from msgspec import Struct
 
 from hale import terminal
-from hale.results import ROW, Override, Result, Results
+from hale.results import ROW, Override, Reading, Result, Results
 from hale.terminal import SIGN, printable
 from hale.verdicts import Verdict
 
@@ -343,7 +343,7 @@ def entry(row: Result, log: str = "") -> dict[str, Any]:
         "log": "",
         # One string for all cells: the browser parses it in one go.
         "resultsTableRow": [str(page.cells(row=row, sign=sign))],
-        "tableHtml": [str(page.detail(row=row, log=log))],
+        "tableHtml": [str(page.detail(row=row, read=list(map(_reading, row.evidence)), log=log))],
         "host": row.host,
         "chapter": row.chapter or 99,
         "requirement": row.requirement,
@@ -354,6 +354,11 @@ def entry(row: Result, log: str = "") -> dict[str, Any]:
         "proven": not row.reboot_proven,
         "overrides": -len(row.overrides),
     }
+
+
+@lru_cache(maxsize=4096)  # many rows rest on the same file
+def _reading(read: Reading) -> Markup:
+    return Markup(_template().reading(read))
 
 
 def foreign(report: Any, cells: Sequence[str]) -> list[str]:
