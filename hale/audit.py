@@ -19,6 +19,14 @@ from hale.selection import Chosen
 from hale.standard import Case, Standard
 
 
+class Seen(Struct):
+    """What one test has read, and found; excluded: that its case does not apply."""
+
+    readings: Sequence[Readings] = ()
+    fact: Fact | None = None
+    excluded: bool = False
+
+
 class Audit(Struct, dict=True):
     """What `pytest --hosts=…` is about to do, or has done."""
 
@@ -29,6 +37,7 @@ class Audit(Struct, dict=True):
     transport: Callable[[Chosen], gather.Transport]
     gather_timeout: float
     hosts: Mapping[str, Evidence] = {}
+    seen: dict[str, Seen] = {}  # by the case's nodeid
     evidence_of: str = ""  # the inventory that --evidence was gathered with, if another one
 
     @cached_property

@@ -5,7 +5,8 @@ testinfra's own `host` fixture then sees the chosen hosts over our connection, f
 a site adds. Our checks never touch a host: their fixtures parse evidence.
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ import msgspec
 import pytest
 
 from hale import connection, evidence, html, junit, options, results, standard, terminal
-from hale.audit import Audit, fact
+from hale.audit import Audit, Seen, fact
 from hale.controller import Controller, case_of, params
 from hale.errors import HaleError
-from hale.fact import Fact, NotApplicable, Readings, Unreadable
+from hale.fact import Fact, NotApplicable, Unreadable
 from hale.options import CHECKS, ROOT, pytest_addoption
 from hale.results import ROW
 from hale.standard import PROFILES, ROLES, SEVERITIES, Case, Requirement
@@ -25,9 +26,6 @@ from hale.verdicts import Verdict
 __all__ = ["pytest_addoption"]  # a hook of this plugin too
 
 AUDIT = pytest.StashKey[Audit]()
-FACT = pytest.StashKey[Fact]()
-EXCLUDED = pytest.StashKey[bool]()  # the case does not apply, as its fact has found
-READ = pytest.StashKey[Iterable[Readings]]()
 RUN = pytest.StashKey[Controller]()
 
 
@@ -113,7 +111,13 @@ def _marks(requirement: Requirement, aspect: str) -> list[pytest.MarkDecorator]:
         requirement.severity: None,
         requirement.profile: None,
     }
-    return [getattr(pytest.mark, name) for name in names]
+    return [_mark(name) for name in names]
+
+
+@cache  # pytest looks through all markers that are known
+def _mark(name: str) -> pytest.MarkDecorator:
+    found: pytest.MarkDecorator = getattr(pytest.mark, name)
+    return found
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -159,16 +163,16 @@ def _subject_fixtures(audit: Audit) -> object:
     """A fixture for each subject, named after it: the fact of the test's aspect."""
 
     def make(subject: str) -> Any:
-        def read(self: object, request: pytest.FixtureRequest, case: Case[Any]) -> Fact:
+        # pytest makes a new `request` for every fixture of every test that wants one.
+        def read(self: object, case: Case[Any]) -> Fact:
             raw, everything = audit.read(case)
-            request.node.stash[READ] = everything
+            seen = audit.seen[case.nodeid] = Seen(everything)
             try:
-                found = fact(case, raw)
+                seen.fact = fact(case, raw)
             except NotApplicable as reason:
-                request.node.stash[EXCLUDED] = True
+                seen.excluded = True
                 pytest.skip(str(reason))
-            request.node.stash[FACT] = found
-            return found
+            return seen.fact
 
         read.__doc__ = f"How the host is: facts/{subject}.py."
         return pytest.fixture(name=subject)(read)
@@ -191,14 +195,14 @@ def pytest_runtest_makereport(
     report = yield
     if case is None:
         return report
-    _prove(item, report)
+    seen = item.config.stash[AUDIT].seen.get(case.nodeid, Seen())
+    _prove(item, report, seen)
     verdict = _verdict(report, call)
     if verdict is None:
         return report
-    seen = item.stash.get(FACT, None)
-    reason = _reason(report, call)
-    told = None if verdict is Verdict.UNKNOWN else seen
-    row = results.judged(case, verdict, told, reason, item.stash.get(READ, ()), report.duration)
+    told = None if verdict is Verdict.UNKNOWN else seen.fact
+    reason = _reason(report, call) if told is None else ""
+    row = results.judged(case, verdict, told, reason, seen.readings, report.duration)
     setattr(report, ROW, msgspec.to_builtins(row))
     report.user_properties += [
         ("host", row.host),
@@ -218,14 +222,14 @@ def pytest_runtest_makereport(
 KNOWN = (Unreadable, AssertionError)
 
 
-def _prove(item: pytest.Item, report: pytest.TestReport) -> None:
+def _prove(item: pytest.Item, report: pytest.TestReport, seen: Seen) -> None:
     """Make an error of a test that passed without its fact, or was skipped for a reason of its own.
 
     Nothing was found out then, and neither PASS nor N-A may say that there was.
     """
-    if report.passed and report.when == "call" and FACT not in item.stash:
+    if report.passed and report.when == "call" and seen.fact is None:
         report.longrepr = f"{item.name}: the check passed without looking at its fact"
-    elif report.skipped and not hasattr(report, "wasxfail") and EXCLUDED not in item.stash:
+    elif report.skipped and not hasattr(report, "wasxfail") and not seen.excluded:
         why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.longrepr = f"{item.name}: the check was switched off: {why}"
     else:
