@@ -14,8 +14,6 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from enum import IntEnum
-from functools import lru_cache
 from math import inf
 from typing import Literal
 
@@ -23,6 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from facts import dropins, pam
+from facts.limits_conf import Entry, Rank, User, entries, identity, rank_of
 from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
 from hale.standard import Case
@@ -128,14 +127,6 @@ class Parameters(Struct, frozen=True):
     def wanted(self) -> float:
         """`least` as a number; more than any number for unlimited."""
         return inf if self.least == "unlimited" else self.least
-
-
-class Rank(IntEnum):
-    """How closely a line's domain fits: in pam_limits' order, the lower beats the higher."""
-
-    MINE = 0
-    GROUP = 1
-    DEFAULT = 2
 
 
 class Line(Struct, frozen=True):
@@ -299,13 +290,13 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     lost, _ = _passes_limits(readings)
     read = _read(readings)
     if parameters.domain == ROOT:
-        user = _identity(readings.text("identity_root"))
+        user = identity(readings.text("identity_root"))
         if user is None:
             raise Unreadable("the host has no root")
         found = _decided(readings, read, parameters, user)
     else:
         found = _decided(readings, read, parameters, None)
-        user = _identity(readings.text("identity_user"))
+        user = identity(readings.text("identity_user"))
         if user:
             own = _decided(readings, read, parameters, user)
             found = min(found, own, key=lambda p: min(_or_less(p.soft), _or_less(p.hard)))
@@ -320,18 +311,18 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
 
 
 def _lines(
-    readings: Readings, read: Sequence[File], parameters: Parameters, user: "_User | None"
+    readings: Readings, read: Sequence[File], parameters: Parameters, user: "User | None"
 ) -> Iterator[Line]:
     """All that bears on the domain, or on the one user that is tried."""
     spares_root = readings.file(DEBIAN) is not None
     for file in read:
         real = dropins.leads_to(file)
-        for entry in _entries([file], parameters.item):
+        for entry in entries([file], parameters.item):
             frees = isinstance(entry, Source)
             domain = entry.text.split()[0] if isinstance(entry, Source) else entry.domain
-            rank = _rank(domain, user, spares_root) if user else None
+            rank = rank_of(domain, user, spares_root) if user else None
             if rank is None and parameters.domain != ROOT:
-                rank = _rank(domain, None, spares_root)
+                rank = rank_of(domain, None, spares_root)
             if rank is None or (frees and rank == Rank.DEFAULT):
                 continue
             if isinstance(entry, Source):
@@ -360,37 +351,24 @@ def _place(readings: Readings, path: str) -> str | None:
     return dropins.place(found, f"{folder}/{path.rpartition('/')[2]}")
 
 
-class _User(Struct, frozen=True):
-    name: str
-    uid: int
-    gid: int
-    groups: frozenset[str]
-    gids: frozenset[int]
-
-
-class _Line(Struct, frozen=True):
-    source: Source
-    domain: str
-    soft: bool
-    hard: bool
-    value: float | None  # None: pam_limits may not take it
-
-
 def _decided(
-    readings: Readings, read: Sequence[File], parameters: Parameters, user: _User | None
+    readings: Readings, read: Sequence[File], parameters: Parameters, user: User | None
 ) -> Persisted:
     """The winning lines for this user; for None those for `*` alone."""
     who = user.name if user else parameters.domain
     spares_root = readings.file(DEBIAN) is not None
-    won: dict[str, tuple[Rank, _Line]] = {}
+    won: dict[str, tuple[Rank, Entry]] = {}
     losers: list[Source] = []
-    for entry in _entries(read, parameters.item):
+    for entry in entries(read, parameters.item):
         if isinstance(entry, Source):  # `<who> -`: no limits at all, whatever else is there
-            if user and _rank(entry.text.split()[0], user, spares_root) in (Rank.MINE, Rank.GROUP):
+            if user and rank_of(entry.text.split()[0], user, spares_root) in (
+                Rank.MINE,
+                Rank.GROUP,
+            ):
                 why = f"{entry} takes {who} out of all limits"
                 return Persisted(parameters.item, who, None, None, (entry,), why)
             continue
-        rank = _rank(entry.domain, user, spares_root)
+        rank = rank_of(entry.domain, user, spares_root)
         if rank is None:
             continue
         if entry.value is None:
@@ -425,84 +403,6 @@ def _decided(
             *dict.fromkeys(s for s in losers if s not in winners),
         ),
     )
-
-
-def _entries(files: Sequence[File], item: str) -> Iterator["_Line | Source"]:
-    """The lines that bear on this limit, in the order they are read.
-
-    A Source stands for a line `<who> -`, which frees its users from all limits.
-    """
-    for file in files:
-        yield from _entries_of(file, item)
-
-
-@lru_cache(maxsize=4096)  # each is asked for by both aspects, for everybody and for the user
-def _entries_of(file: File, item: str) -> tuple["_Line | Source", ...]:
-    found: list[_Line | Source] = []
-    for count, raw in enumerate(file.lines, 1):
-        fields = raw.lstrip().partition("#")[0].split(maxsplit=3)
-        if len(fields) < 2:  # nearly all of them
-            continue
-        source = Source(file.path, count, raw.strip(), changed=file.changed)
-        if len(fields) == 2 and fields[1].startswith("-"):
-            found.append(source)
-        if len(fields) < 4 or fields[2].lower() != item:
-            continue
-        kind, value = fields[1].lower(), number(fields[3])
-        if kind in ("soft", "hard", "-"):
-            found.append(_Line(source, fields[0], kind != "hard", kind != "soft", value))
-    return tuple(found)
-
-
-def number(text: str) -> float | None:
-    """What pam_limits makes of a value: digits count up to what follows; None: it is ignored.
-
-    A word must be alone: before Linux-PAM 1.6 `unlimited` might have a carriage return or
-    another word behind it, since then it may not.
-    """
-    word = text.lower().strip(" \t")
-    if word in ("-1", "-", "unlimited", "infinity"):
-        return inf
-    found = re.match(r"\s*([+-]?)(\d+)", word)
-    if not found:
-        return None
-    most = 2**64 - 1
-    value = int(found[2])
-    if found[1] == "-" and value <= most:
-        value = (most + 1 - value) % (most + 1)  # strtoull(3) turns it round
-    return inf if value >= most else float(value)
-
-
-def _rank(domain: str, user: _User | None, spares_root: bool) -> Rank | None:
-    """How closely a line's domain fits; None if it does not."""
-    if user is None:
-        return Rank.DEFAULT if domain == "*" else None
-    if domain == user.name:
-        return Rank.MINE
-    plain = user.uid != 0 or not spares_root
-    if domain == "*":
-        return Rank.DEFAULT if plain else None
-    if domain.startswith("@"):
-        return Rank.GROUP if plain and _in_group(domain[1:], user) else None
-    low, colon, high = domain.partition(":")
-    return Rank.MINE if colon and _in_range(low, high, user.uid) else None
-
-
-def _in_group(name: str, user: _User) -> bool:
-    low, colon, high = name.partition(":")
-    if not colon:
-        return name in user.groups
-    if not low:
-        return high.isdecimal() and int(high) in user.gids
-    return _in_range(low, high, user.gid)
-
-
-def _in_range(low: str, high: str, number: int) -> bool:
-    if not (low + high).isdecimal():
-        return False
-    if not low:
-        return number == int(high)
-    return int(low) <= number and (not high or number <= int(high))
 
 
 def _refused(readings: Readings, item: str, value: float) -> str:
@@ -547,24 +447,6 @@ def _same_call(readings: Readings, called: tuple[str, ...]) -> None:
             "sshd's sessions cannot be tried: the stack of /etc/pam.d/runuser does not call "
             "pam_limits as sshd's does"
         )
-
-
-def _identity(text: str) -> _User | None:
-    """From `uid=1000(ops) gid=1000(ops) groups=1000(ops),27(sudo)`."""
-    if not text.strip():
-        return None
-    who = re.search(r"uid=(\d+)\(([^)]*)\)", text)
-    main = re.search(r"gid=(\d+)", text)
-    groups = re.findall(r"(\d+)\(([^)]*)\)", text.partition("groups=")[2])
-    if not who or not main:
-        raise Unreadable(f"id said {text.strip()!r}")
-    return _User(
-        who[2],
-        int(who[1]),
-        int(main[1]),
-        frozenset(name for _, name in groups),
-        frozenset(int(gid) for gid, _ in groups),
-    )
 
 
 def _kernel(item: str, text: str) -> float:

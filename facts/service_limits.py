@@ -27,6 +27,7 @@ from msgspec.structs import replace
 
 from facts import dropins, joined, units
 from facts.limits import MOST_FILES, SHOWN
+from facts.unit_limits import NOT_UTF_8, Item, Limit, assignments, bound, parsed
 from hale.fact import (
     Command,
     File,
@@ -41,7 +42,6 @@ from hale.fact import (
 from hale.inventory import Host
 from hale.standard import Case
 
-Item = Literal["nofile", "nproc", "memlock"]
 # All folders of units by priority; those of /run are empty after a boot, or made anew.
 FOLDERS = (
     "/etc/systemd/system.control",
@@ -59,9 +59,6 @@ FOLDERS = (
 OWN = "/etc/systemd/system"  # where a site puts its drop-ins
 MAINS = tuple(f"{parent}/systemd/system.conf" for parent in dropins.PARENTS)
 MANAGER = dropins.patterns("systemd/system.conf.d")
-BLANKS = " \t\r\n"
-# How such a byte looks here; or somebody wrote just these letters.
-_NOT_UTF_8 = re.compile(r"\\x[89a-f][0-9a-f]")
 
 # The kernel's limits of a process, those three that matter.
 _LIMITS = "grep -E '^Max (open files|processes|locked memory) ' /proc/{pid}/limits"
@@ -109,17 +106,6 @@ class Parameters(Struct, frozen=True):
     def setting(self) -> str:
         """The name that systemd has for it."""
         return f"Limit{self.item.upper()}"
-
-
-class Limit(Struct, frozen=True):
-    """Soft and hard together, as systemd sets them; inf for unlimited."""
-
-    soft: float
-    hard: float
-
-    def reaches(self, wanted: float) -> bool:
-        """Whether both are enough."""
-        return min(self.soft, self.hard) >= wanted
 
 
 class Line(Struct, frozen=True):
@@ -362,7 +348,7 @@ def _simple(file: File) -> bool:
     lines = [line.strip() for line in file.lines]
     heads = {line for line in lines if line.startswith("[")}
     goes_on = bool(lines) and lines[-1].endswith("\\")
-    return heads <= {"[Service]"} and not goes_on and not any(map(_NOT_UTF_8.search, lines))
+    return heads <= {"[Service]"} and not goes_on and not any(map(NOT_UTF_8.search, lines))
 
 
 # --- what the files say ---
@@ -391,7 +377,7 @@ def _lines(
     for file in files:
         name = order[file.path]
         own = not name or file.path.split("/")[-2] == f"{unit}.d"
-        for source, value, whole in _assignments(file, "Service", setting):
+        for source, value, whole in assignments(file, "Service", setting):
             limit = parsed(item, value)
             if limit is None:
                 invalid.append(replace(source, note="systemd takes no such value"))
@@ -411,121 +397,15 @@ def _default(readings: Readings, item: Item) -> tuple[Limit, list[Source]]:
     found = [
         (limit, source)
         for file in lasting
-        for source, value, _ in _assignments(file, "Manager", setting)
+        for source, value, _ in assignments(file, "Manager", setting)
         if (limit := parsed(item, value))
     ]
     if found:
         return found[-1][0], [source for _, source in found]
     for file in (*mains, *readings.files(*MANAGER)):
-        if dropins.volatile(file.path) and any(_assignments(file, "Manager", setting)):
+        if dropins.volatile(file.path) and any(assignments(file, "Manager", setting)):
             raise Unreadable(f"{file.path} sets {setting} until the next boot only")
     return _shown(_properties(readings.text("systemd")), setting, item), []
-
-
-def _assignments(file: File, section: str, key: str) -> Iterator[tuple[Source, str, bool]]:
-    """The values that a key gets in a section, and whether each is one whole line of the file.
-
-    Raises Unreadable where a line before may be no UTF-8: systemd reads no further than that.
-    """
-    inside, doubt = "", 0
-    for number, text, whole in _logical(file):
-        if _NOT_UTF_8.search(text):
-            doubt = doubt or number
-        if text.startswith("["):
-            if not text.endswith("]"):
-                return  # systemd gives the file up here
-            inside = text[1:-1]
-            continue
-        name, equals, value = text.partition("=")
-        if not equals or inside != section or name.strip(BLANKS) != key:
-            continue
-        if doubt:
-            raise Unreadable(
-                f"{file.path}:{doubt}: systemd reads no further if this line is not UTF-8, and "
-                f"{key}= stands behind it"
-            )
-        source = Source(file.path, number, text, changed=file.changed)
-        yield source, value.strip(BLANKS), whole
-
-
-def _logical(file: File) -> Iterator[tuple[int, str, bool]]:
-    """Lines as systemd takes them: comments and empty ones out, continued ones joined.
-
-    A lone carriage return ends a line too. A comment never goes on, and may stand between.
-    """
-    held, began, parts = "", 0, 0
-    for number, raw in enumerate(file.lines, 1):
-        pieces = raw.removesuffix("\r").split("\r")
-        for piece in pieces:
-            line = piece.removeprefix("\ufeff") if number == 1 else piece
-            if line.lstrip(BLANKS)[:1] in ("#", ";"):
-                continue
-            began, parts = (began, parts + 1) if held else (number, 1)
-            held += line
-            if (len(held) - len(held.rstrip("\\"))) % 2:
-                held = held[:-1] + " "
-                continue
-            text, held = held.strip(BLANKS), ""
-            if text:
-                yield began, text, parts == len(pieces) == 1
-    if held.strip(BLANKS):
-        yield began, held.strip(BLANKS), False
-
-
-# --- what systemd makes of a value ---
-
-
-def parsed(item: Item, value: str) -> Limit | None:
-    """`1024`, `soft:hard`, `infinity`; memlock, in bytes, with K, M, G …; None: it is ignored."""
-    words = re.sub(r"\\([^:])", r"\1", value).split(":")
-    found = [_one(item, word) for word in words]
-    if len(found) > 2 or None in found:
-        return None
-    soft, hard = found[0], found[-1]
-    assert soft is not None
-    assert hard is not None
-    return Limit(soft, hard) if soft <= hard else None
-
-
-def _one(item: Item, word: str) -> float | None:
-    if word == "infinity":
-        return inf
-    value = _size(word) if item == "memlock" else _number(word)
-    if value is None or value >= 2**64 - 1:
-        return None
-    return value / 1024 if item == "memlock" else value
-
-
-def _number(word: str) -> int | None:
-    """As strtoull(3) with base 0, and 0b and 0o as in Python: a leading zero is octal."""
-    text = word.lstrip(BLANKS)
-    if re.fullmatch(r"0[bB][01]+|0[oO][0-7]+", text):
-        return int(text, 0)
-    found = re.fullmatch(r"([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)", text)
-    if not found:
-        return None
-    digits = found[2]
-    value = int(digits, 16 if "x" in digits.lower() else 8 if digits[0] == "0" else 10)
-    return None if value and found[1] == "-" else value
-
-
-_SUFFIXES = ("E", "P", "T", "G", "M", "K", "B", "")
-_PART = re.compile(r"[ \t\r\n]*\+?([0-9]+)(?:\.([0-9]*))?[ \t\r\n]*([EPTGMKB]?)")
-
-
-def _size(word: str) -> int | None:
-    """Bytes: `64K`, `1.5G`, `1G 500M`, larger units first."""
-    total, at, rank = 0, 0, 0
-    while True:
-        found = _PART.match(word, at)
-        if not found or _SUFFIXES.index(found[3]) < rank:
-            return None
-        rank = _SUFFIXES.index(found[3]) + 1
-        factor: int = 1024 ** max(0, _SUFFIXES.index("B") + 1 - rank)
-        total += int(found[1]) * factor + int(float(f"0.{found[2] or 0}") * factor)
-        at = found.end()
-        if at == len(word):
-            return total
 
 
 # --- what systemd and the kernel say ---
@@ -547,7 +427,7 @@ def _loaded(state: Mapping[str, str], unit: str) -> str:
 
 def _shown(state: Mapping[str, str], setting: str, item: Item) -> Limit:
     """A limit as `systemctl show` has it: a number, of bytes for memlock, or infinity."""
-    found = [_one(item, state.get(f"{setting}{side}", "")) for side in ("Soft", "")]
+    found = [bound(item, state.get(f"{setting}{side}", "")) for side in ("Soft", "")]
     if found[0] is None or found[1] is None:
         raise Unreadable(f"systemctl show says no {setting} that could be read")
     return Limit(found[0], found[1])
@@ -557,7 +437,7 @@ def _of_process(text: str, item: Item, whose: str) -> Limit:
     """A limit as /proc/PID/limits has it."""
     found = re.search(rf"^{SHOWN[item]} +(\w+) +(\w+)", text, re.M)
     values = (
-        [_one(item, w.replace("unlimited", "infinity")) for w in found.groups()] if found else []
+        [bound(item, w.replace("unlimited", "infinity")) for w in found.groups()] if found else []
     )
     if len(values) != 2 or values[0] is None or values[1] is None:
         raise Unreadable(f"/proc/PID/limits of {whose} has no {SHOWN[item]!r} that could be read")

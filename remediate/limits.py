@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from posixpath import basename, dirname
 
 from facts import dropins
-from facts.limits import FOLDER, ROOT, Line, Parameters, Persisted, Rank, Runtime
+from facts.limits import FOLDER, ROOT, Line, Parameters, Persisted, Runtime
+from facts.limits_conf import Rank
 from hale.change import COMMENTED, Append, ByHand, Change, FileChange, Replace
 from hale.standard import Case
 

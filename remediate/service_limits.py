@@ -12,7 +12,8 @@ from math import inf
 from posixpath import basename, dirname, join
 
 from facts import dropins
-from facts.service_limits import Limit, Line, Parameters, Persisted, Runtime
+from facts.service_limits import Line, Parameters, Persisted, Runtime
+from facts.unit_limits import Limit
 from hale.change import COMMENTED, Append, ByHand, Change, Effect, FileChange, Replace, UnitChange
 from hale.standard import Case
 

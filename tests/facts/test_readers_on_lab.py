@@ -17,7 +17,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from facts import br_netfilter, dropins, firewalld, limits, service_limits, swap, sysctl
+from facts import (
+    br_netfilter,
+    dropins,
+    firewalld,
+    limits,
+    service_limits,
+    swap,
+    sysctl,
+    unit_limits,
+)
 from hale import gather, inventory, standard
 from hale.fact import Evidence, Readings
 from hale.standard import Case
@@ -430,10 +439,10 @@ SETTINGS = (
     "LimitNPROC=500", "LimitNPROC=500:infinity", "LimitNPROC=1K",
 )  # fmt: skip
 SLEEPER = "[Service]\nExecStart=/bin/sleep infinity\n"
-ITEMS: tuple[service_limits.Item, ...] = ("nofile", "nproc", "memlock")
+ITEMS: tuple[unit_limits.Item, ...] = ("nofile", "nproc", "memlock")
 
 
-def _of_unit(unit: str, item: service_limits.Item, aspect: str) -> Case[Any]:
+def _of_unit(unit: str, item: unit_limits.Item, aspect: str) -> Case[Any]:
     case = _case(f"SVC-KUBELET-{item.upper()}", aspect)
     return replace(case, parameters=replace(case.parameters, unit=unit))
 
@@ -446,14 +455,14 @@ def _loaded(host: LabHost, unit: str) -> dict[str, tuple[str, str]]:
     return {item: (said[f"{name}Soft"], said[name]) for item, name in names.items()}
 
 
-def _in_systemds_words(item: str, limit: service_limits.Limit) -> tuple[str, str]:
+def _in_systemds_words(item: str, limit: unit_limits.Limit) -> tuple[str, str]:
     unit = 1024 if item == "memlock" else 1
     soft, hard = ("infinity" if v == inf else str(int(v * unit)) for v in (limit.soft, limit.hard))
     return soft, hard
 
 
 def _limits_of(
-    lab: Lab, units: Sequence[str], *items: service_limits.Item
+    lab: Lab, units: Sequence[str], *items: unit_limits.Item
 ) -> list[service_limits.Persisted]:
     cases = [_of_unit(unit, item, "persisted") for unit in units for item in items]
     readings = Readings(_evidence(lab, *cases), "service_limits")

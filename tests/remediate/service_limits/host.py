@@ -6,7 +6,7 @@ from math import inf
 import msgspec
 
 from facts import service_limits
-from facts.service_limits import Item, Limit
+from facts.unit_limits import Item, Limit
 from hale.change import Change, UnitChange
 from tests.facts import test_cases as facts_cases
 from tests.facts.test_cases import Given, GivenHost
