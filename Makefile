@@ -22,8 +22,8 @@ cluster: .venv/.complete ## raise the lab, build an HA cluster on it, audit it
 test: .venv/.complete ## run all tests, those on the lab too
 	@.venv/bin/pytest tests
 
-soak: .venv/.complete ## all crash tests, of which `make test` draws a fifth (half an hour)
-	@HALE_SOAK=1 .venv/bin/pytest tests/apply/test_crash.py
+soak: .venv/.complete ## all crash tests and all of a cluster, of which `make test` draws a part (hours)
+	@HALE_SOAK=1 .venv/bin/pytest tests/apply/test_crash.py tests/cluster
 
 lint: .venv/.complete ## check style and types, and that docs/requirements is current
 	.venv/bin/ruff check .

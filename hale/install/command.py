@@ -1,7 +1,7 @@
 """`invoke install`, `invoke reset` and `invoke kubeconfig`: from an operator's words to a run.
 
-A run's folder is reports/<time>-install/ (or -reset): gate/ and audit/ are audits like any
-other, journal.jsonl what was done, with the seconds of each step and of kubeadm itself.
+A run's folder is reports/<time>-install/ (or -reset): gate/ and the last <time>-audit/ are audits
+like any other, journal.jsonl what was done, with the seconds of each step and of kubeadm itself.
 """
 
 import shlex

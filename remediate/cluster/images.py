@@ -1,6 +1,7 @@
-"""Images: pulled on all hosts at once, from the site's repository, before anybody waits for them.
+"""Images: pulled on all hosts, from the site's repository, before anybody waits for them.
 
-The first master gets its own before init begins; the others pull while it runs.
+The first master gets its own before init begins, with the registry to itself; the others pull
+while init runs.
 
 Sources: kubeadm-config-images(1); containerd's docs/hosts.md for ctr's --hosts-dir.
 """
@@ -50,8 +51,8 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
         missing = _missing(images.read(seen.of(host.name, images.SUBJECT)), host)
         if missing:
             (first if host is site.first else others).append(_pull(site, host, missing))
-    yield Wave(tuple(others), background=True)
     yield Wave(tuple(first))
+    yield Wave(tuple(others), background=True)
 
 
 def _pull(site: Site, host: Host, missing: tuple[str, ...]) -> Run:

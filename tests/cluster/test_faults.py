@@ -31,7 +31,7 @@ from tests.faults.table import EVERY
 SHOWS, MENDS = 45.0, 240.0
 STEP = 120.0  # seconds for one step of it
 # Without HALE_SOAK so many of them, drawn by HALE_SEED or the day.
-SAMPLE = 12
+SAMPLE = 8
 
 
 @pytest.fixture(scope="module")
