@@ -103,15 +103,29 @@ def test_a_vip_that_somebody_has(cluster: Built) -> None:
                for h in cluster.lab.hosts[:3])  # fmt: skip
 
 
+OTHER = b"""
+vrrp_instance other {
+    state MASTER
+    interface eth0
+    virtual_router_id 51
+    priority 10
+    advert_int 1
+    mcast_src_ip 10.208.1.88
+    virtual_ipaddress {
+        10.208.1.189/32
+    }
+}
+"""
+
+
 def test_a_vrrp_id_that_somebody_speaks(cluster: Built) -> None:
     """A keepalived of somebody else's, by multicast, with the same id."""
     stranger = cluster.lab["k8s-master-01"]
-    conf = (
-        "vrrp_instance other { state MASTER interface eth0 virtual_router_id 51 priority 10 "
-        "advert_int 1 mcast_src_ip 10.208.1.88 virtual_ipaddress { 10.208.1.189/32 } }"
+    stranger.run("cat >/run/other.conf; ip addr add 10.208.1.88/24 dev eth0", input=OTHER)
+    stranger.run(
+        "keepalived -f /run/other.conf -p /run/o.pid -r /run/ov.pid --vrrp >/dev/null 2>&1"
     )
-    stranger.run(f"echo '{conf}' >/run/other.conf; ip addr add 10.208.1.88/24 dev eth0")
-    stranger.run("keepalived -f /run/other.conf -p /run/o.pid -r /run/ov.pid --vrrp")
+    stranger.run("until ip addr | grep -qF 10.208.1.189; do sleep 0.2; done")
     try:
         done = cluster.install("--only", "load_balancer")
     finally:
