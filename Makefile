@@ -38,10 +38,11 @@ format: .venv/.complete ## put the code into its style
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-bench: .venv/.complete .venv/rivals/.complete ## compare the speed with others, and measure a failover (40 minutes)
+bench: .venv/.complete .venv/rivals/.complete ## compare the speed with others, measure a failover and an install (an hour)
 	.venv/bin/python -m bench audit
 	.venv/bin/python -m bench fix
 	.venv/bin/python -m bench failover
+	.venv/bin/python -m bench install
 
 lock: .venv/.complete ## pin the newest versions that pyproject.toml allows
 	.venv/bin/uv pip compile pyproject.toml --group dev --group bench $(LOCK) requirements.lock
