@@ -93,8 +93,10 @@ def supplied(console: Console) -> Iterator[Lab]:
 
 
 def one(lab: Lab, reports: Path) -> Installed:
-    """Take off what is there, packages too, and install. Raises CalledProcessError."""
+    """Take off what is there, packages and images too, and install. Raises CalledProcessError."""
     _invoke(lab, reports, "reset", "--cluster-name=kubernetes", "--packages")
+    for host in lab.hosts:
+        host.run("find /var/lib/containerd -mindepth 1 -delete", timeout=120)
     _invoke(lab, reports, "install", "--fix", "--to=gate")
     begun = time.monotonic()
     _invoke(lab, reports, "install")
