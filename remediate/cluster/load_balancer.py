@@ -184,15 +184,17 @@ done
 
 
 def ca(site: Site, seen: Seen) -> str:
-    """The cluster's CA as the first master has it; empty before there is one.
+    """The cluster's CA as a master has it that kubeadm is through with; empty before there is one.
 
     That of an init which was cut off is none: the next init makes another.
     """
-    readings = seen.of(site.first.name, kubernetes.SUBJECT)
-    if not kubernetes.read(readings).finalised:
-        return ""
-    found = readings.file(kubernetes.CA)
-    return "\n".join((*found.lines, "")) if found else ""
+    for host in site.masters:
+        readings = seen.of(host.name, kubernetes.SUBJECT)
+        if not kubernetes.read(readings).finalised:
+            continue
+        if found := readings.file(kubernetes.CA):
+            return "\n".join((*found.lines, ""))
+    return ""
 
 
 def _files(site: Site, seen: Seen, host: Host) -> dict[str, str]:
