@@ -134,12 +134,12 @@ def test_a_vrrp_id_that_somebody_speaks(cluster: Built) -> None:
     assert "10.208.1.88 speaks VRRP with the id 51 already" in done.stdout, done.stdout[-2000:]
 
 
-@pytest.mark.parametrize("port", [6443, 16443])
+@pytest.mark.parametrize("port", [16443, 6443])  # on the way to init haproxy gets the first one
 def test_a_port_that_somebody_has(cluster: Built, port: int) -> None:
     host = cluster.lab["k8s-master-02"]
-    host.run(
-        f"systemd-run -q --collect --unit=taken socat TCP-LISTEN:{port},fork,reuseaddr /dev/null"
-    )
+    command = f"socat TCP-LISTEN:{port},fork,reuseaddr /dev/null"
+    host.run(f"systemd-run -q --collect --unit=taken {command}")
+    host.run(f"until ss -Hltn 'sport = :{port}' | grep -q .; do sleep 0.1; done")
     try:
         phase = "init" if port == 6443 else "load_balancer"
         done = cluster.install("--to" if phase == "init" else "--only", phase)
