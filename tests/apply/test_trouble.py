@@ -187,6 +187,7 @@ def test_interfaces_that_forwarded_by_themselves_do_so_again_after_the_undo(
     status, said = operator.type("undo", operator.last.name, "--yes")
     assert status == 0, said
     assert host.run(look).stdout == before
+    host.run("echo 1 >/proc/sys/net/ipv4/ip_forward")
 
 
 # --- without root's login ---
