@@ -141,22 +141,19 @@ fi
 """
 
 
+_DO: dict[type, str] = {
+    FileChange: _DO_FILE,
+    Restore: _DO_FILE,
+    LinkChange: _DO_LINK,
+    UnitChange: _DO_UNIT,
+    ValueChange: _DO_VALUE,
+    ModuleChange: _DO_MODULE,
+    SwapChange: _DO_SWAPOFF,
+    SwapOn: _DO_SWAPON,
+}
+
+
 def script(kept: Kept) -> str:
     """The script that does it."""
     change = kept.step.change
-    names = given(change, kept.step.sha256, kept.after)
-    match change:
-        case FileChange() | Restore():
-            return names + _DO_FILE
-        case LinkChange():
-            return names + _DO_LINK
-        case UnitChange():
-            return names + _DO_UNIT
-        case ValueChange():
-            return names + _DO_VALUE
-        case ModuleChange():
-            return names + _DO_MODULE
-        case SwapChange():
-            return names + _DO_SWAPOFF
-        case SwapOn():
-            return names + _DO_SWAPON
+    return given(change, kept.step.sha256, kept.after) + _DO[type(change)]

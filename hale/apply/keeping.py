@@ -18,7 +18,7 @@ from hale.change import (
     UnitChange,
     ValueChange,
 )
-from hale.plan import ABSENT, Step
+from hale.plan import ABSENT
 
 # Runs each step's script in a shell of its own, and says how it ended.
 KEEPER = f"""\
@@ -120,6 +120,18 @@ folder
 """
 
 
+_KEEP: dict[type, str] = {
+    FileChange: _KEEP_FILE,
+    Restore: _KEEP_FILE,
+    LinkChange: _KEEP_LINK,
+    UnitChange: _KEEP_UNIT,
+    ValueChange: _KEEP_VALUE,
+    ModuleChange: _KEEP_MODULE,
+    SwapChange: _KEEP_SWAPOFF,
+    SwapOn: _KEEP_SWAPON,
+}
+
+
 def after(change: Change, content: bytes | None) -> str:
     """The SHA-256 of the file's bytes as the step leaves them; ABSENT for anything else."""
     if isinstance(change, Restore):
@@ -129,28 +141,11 @@ def after(change: Change, content: bytes | None) -> str:
 
 def lines(kept: Kept, content: bytes | None) -> Iterator[str]:
     """Lines for the keeper: the step's own script, and what it is to stage."""
-    script = f"d={shlex.quote(kept.folder)}\n{_keep(kept.step, kept.after)}"
+    change = kept.step.change
+    names = given(change, kept.step.sha256, kept.after)
+    script = f"d={shlex.quote(kept.folder)}\n{names}{_KEEP[type(change)]}"
     yield f"keep {shlex.quote(script)}\n"
     if content is not None:
         text = base64.encodebytes(content).decode()
         yield f"stage {shlex.quote(kept.folder)} <<'END'\n{text}END\n"
     yield "told\n"
-
-
-def _keep(step: Step, after: str) -> str:
-    names = given(step.change, step.sha256, after)
-    match step.change:
-        case FileChange() | Restore():
-            return names + _KEEP_FILE
-        case LinkChange():
-            return names + _KEEP_LINK
-        case UnitChange():
-            return names + _KEEP_UNIT
-        case ValueChange():
-            return names + _KEEP_VALUE
-        case ModuleChange():
-            return names + _KEEP_MODULE
-        case SwapChange():
-            return names + _KEEP_SWAPOFF
-        case SwapOn():
-            return names + _KEEP_SWAPON
