@@ -18,7 +18,14 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
-from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+import pytest_html.plugin
+from jinja2 import (
+    Environment,
+    FileSystemBytecodeCache,
+    FileSystemLoader,
+    StrictUndefined,
+    select_autoescape,
+)
 from markupsafe import Markup
 from msgspec import Struct
 
@@ -174,6 +181,21 @@ def _compiled() -> FileSystemBytecodeCache | None:
     folder = Path(cache_from_source(__file__)).parent
     kept = not sys.dont_write_bytecode and os.access(folder, os.W_OK)
     return FileSystemBytecodeCache(str(folder)) if kept else None
+
+
+def keep_compiled() -> None:
+    """Let pytest-html load its page's template compiled, which else takes longer than 20 tests."""
+
+    def read(search_paths: Sequence[Path], template_name: str = "index.jinja2") -> Any:
+        # As pytest-html makes it, but for the cache.
+        environment = Environment(
+            loader=FileSystemLoader(search_paths),
+            autoescape=select_autoescape(enabled_extensions=("jinja2",)),
+            bytecode_cache=_compiled(),
+        )
+        return environment.get_template(template_name)
+
+    pytest_html.plugin._read_template = read
 
 
 @cache

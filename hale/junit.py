@@ -1,54 +1,123 @@
-"""junit.xml says whose row each test case is, and of the whole run what it was and lacks."""
+"""junit.xml: the rows as the results have them, in pytest's own file beside other tests.
 
-from typing import Any
+pytest's reporter looks at each test three times and again at the end; a row is complete when
+the run ends, so it is put there once, and pytest reports only what is none of the audit's.
+"""
+
+from typing import Any, Protocol
+from xml.etree import ElementTree
 
 import pytest
-from _pytest.junitxml import xml_key
+from _pytest.junitxml import LogXML, shorten_message, xml_key
 
-from hale.html import HasRecorder
-from hale.results import ROW
+from hale.html import HasRecorder, visible
+from hale.results import ROW, Result
+from hale.verdicts import Verdict
 
 NAMES = ("host", "requirement", "aspect", "verdict")
+KINDS = {
+    Verdict.FAIL: "failure",
+    Verdict.UNKNOWN: "error",
+    Verdict.NOT_APPLICABLE: "skipped",
+    Verdict.WAIVED: "skipped",
+}
 
 
-class Suite:
-    """Gives the suite its name and properties, before pytest writes the file.
+class HasXml(Protocol):
+    """What pytest asks of each entry when it writes the file."""
 
-    Registered before the controller, so that the controller has completed the results.
+    def to_xml(self) -> ElementTree.Element:
+        """The entry's `testcase`."""
+
+
+class Suite(LogXML):
+    """Stands in for pytest's reporter of junit.xml: same file, same options.
+
+    Registered before the controller, so that the controller has completed the results when
+    the file is written.
     """
 
     def __init__(self, config: pytest.Config, controller: HasRecorder) -> None:
-        self._config = config
+        option = config.option
+        super().__init__(
+            option.xmlpath,
+            option.junitprefix,
+            config.getini("junit_suite_name"),
+            config.getini("junit_logging"),
+            config.getini("junit_duration_report"),
+            config.getini("junit_family"),
+            config.getini("junit_log_passing_tests"),
+        )
         self._controller = controller
-        self._rows: dict[str, dict[str, Any]] = {}
+        self._rows: set[str] = set()
+        self._said: dict[str, str] = {}  # by the name of a red row's test, what pytest says of it
+        config.stash[xml_key] = self  # for the fixtures that add to the file
+        option.xmlpath = None  # else pytest would write one too
 
-    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Give each test case its row's name: pytest takes properties from the last phase only."""
+        """Leave the audit's own tests, whole, to the end."""
         row = getattr(report, ROW, None)
         if row is not None:
-            self._rows[report.nodeid] = row
-        if report.when == "teardown":
-            row = self._rows.pop(report.nodeid, None)
-            given = dict(report.user_properties)
-            given |= {name: row[name] for name in NAMES} if row else {}
-            report.user_properties = list(given.items())
+            self._rows.add(report.nodeid)
+            if Verdict(row["verdict"]).red:
+                self._said[row["test"]] = str(report.longrepr)
+        elif report.failed or not (report.nodeid in self._rows or _began(report)):
+            super().pytest_runtest_logreport(report)
 
-    @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Write the run's identity, and INCOMPLETE and INTERRUPTED where a CI shows them."""
-        xml, recorder = self._config.stash.get(xml_key, None), self._controller.recorder
-        if xml is None or recorder is None:
-            return
-        run = recorder.results.run
-        names = [f"hale {run.kind}"]
-        if run.state != "finished":
-            names.append("INTERRUPTED")
-            xml.add_global_property("INTERRUPTED", "rows that no test judged are not here")
-        if run.incomplete:
-            names.append("INCOMPLETE")
-        for reason in run.incomplete:
-            xml.add_global_property("INCOMPLETE", reason)
-        xml.suite_name = " ".join(names)
-        for name in ("version", "git_revision", "site", "inventory", "profile", "started"):
-            xml.add_global_property(name, getattr(run, name))
+        """Write it, with the run's identity; INCOMPLETE and INTERRUPTED where a CI shows them."""
+        recorder = self._controller.recorder
+        if recorder is not None:
+            found = recorder.results
+            run = found.run
+            names = [f"hale {run.kind}"]
+            if run.state != "finished":
+                names.append("INTERRUPTED")
+                self.add_global_property("INTERRUPTED", "rows that no test judged are errors here")
+            if run.incomplete:
+                names.append("INCOMPLETE")
+            for reason in run.incomplete:
+                self.add_global_property("INCOMPLETE", reason)
+            self.suite_name = " ".join(names)
+            for name in ("version", "git_revision", "site", "inventory", "profile", "started"):
+                self.add_global_property(name, getattr(run, name))
+            ours = [self._entry(row) for row in found.results]
+            entries: list[HasXml] = self.node_reporters_ordered  # type: ignore[assignment]
+            entries[:0] = ours
+        super().pytest_sessionfinish()
+
+    def _entry(self, row: Result) -> "_Entry":
+        kind = KINDS.get(row.verdict)
+        self.add_stats(kind or "passed")
+        path, _, name = row.test.partition("::")
+        words = [self.prefix] if self.prefix else []
+        words.append(path.removesuffix(".py").replace("/", "."))
+        case = ElementTree.Element(
+            "testcase",
+            {"classname": ".".join(words), "name": visible(name), "time": f"{row.duration:.3f}"},
+        )
+        properties = ElementTree.SubElement(case, "properties")
+        for word in NAMES:
+            value = visible(str(getattr(row, word)))
+            ElementTree.SubElement(properties, "property", {"name": word, "value": value})
+        if kind is not None:
+            said = visible(row.actual)
+            why = ElementTree.SubElement(case, kind, {"message": shorten_message(said)})
+            why.text = visible(self._said.get(row.test, row.actual))
+            if kind == "skipped":
+                waived = row.verdict is Verdict.WAIVED
+                why.set("type", "pytest.xfail" if waived else "pytest.skip")
+        return _Entry(case)
+
+
+def _began(report: pytest.TestReport) -> bool:
+    """Whose test it is, is not known yet, and nothing has happened to it."""
+    return report.when == "setup" and report.passed
+
+
+class _Entry:
+    def __init__(self, case: ElementTree.Element) -> None:
+        self._case = case
+
+    def to_xml(self) -> Any:
+        return self._case

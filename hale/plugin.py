@@ -5,6 +5,7 @@ testinfra's own `host` fixture then sees the chosen hosts over our connection, f
 a site adds. Our checks never touch a host: their fixtures parse evidence.
 """
 
+import gc
 from collections.abc import Generator
 from functools import cache
 from pathlib import Path
@@ -39,6 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
             if config.rootpath.resolve() != ROOT.resolve():
                 raise HaleError(f"pytest took {config.rootpath} for the project: run it in {ROOT}.")
             asked = options.asked(config, worker)
+            # What is made from here on stays to the end: looking for garbage among it takes
+            # as long as dozens of tests. The controller goes on from there.
+            gc.set_threshold(100_000)
             # Logging in takes longest: it goes on while all else is read, imported and collected.
             for chosen in asked.chosen:
                 if worker is None and not chosen.uri and options.logs_in(option):
@@ -61,8 +65,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if worker is not None:
         audit.hosts = evidence.load(Path(worker["hale_evidence"])).hosts
     elif controller := config.stash.get(RUN, None):
-        config.pluginmanager.register(junit.Suite(config, controller), "hale-junit")
+        if getattr(config.option, "xmlpath", None):  # -p no:junitxml: there is no such option
+            config.pluginmanager.register(junit.Suite(config, controller), "hale-junit")
         config.pluginmanager.register(controller, "hale-controller")
+        html.keep_compiled()
         config.pluginmanager.register(html.Page(controller), "hale-html")
 
 

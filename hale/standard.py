@@ -21,13 +21,13 @@ import difflib
 import hashlib
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
+import tomli
 from msgspec import Struct
 
 from hale import subjects
@@ -160,11 +160,11 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
 def _read(path: Path, raw: bytes) -> list[Requirement]:
     try:
         text = raw.decode()
-        document = tomllib.loads(text)
+        document = tomli.loads(text)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise HaleError("the file is not UTF-8.", Where(path, line)) from None
-    except tomllib.TOMLDecodeError as error:
+    except tomli.TOMLDecodeError as error:
         found = re.search(r"at line (\d+)", str(error))
         at = int(found[1]) if found else text.count("\n") + 1
         raise HaleError(f"no valid TOML: {error}", Where(path, at)) from None
@@ -356,8 +356,8 @@ def _prefix(requirement: Requirement) -> str:
 def _typed(variable: Variable, name: str, requirement: Requirement) -> Any:
     text = variable.value
     try:
-        raw: Any = tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+        raw: Any = tomli.loads(f"value = {text}")["value"]
+    except (tomli.TOMLDecodeError, RecursionError):
         raw = text
     wanted = subjects.parameter_type(requirement.subject, name)
     why = ""
