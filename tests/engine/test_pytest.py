@@ -574,6 +574,59 @@ def test_a_sites_own_check_is_live(tree: tuple[Path, dict[str, str]], tmp_path: 
     assert "1 passed" in done.said
 
 
+MIXED = """
+import pytest
+
+def test_good(): pass
+
+def test_bad():
+    assert "\\x07bell" == ""
+
+def test_left_out():
+    pytest.skip("not here")
+
+@pytest.fixture
+def broken():
+    raise OSError("no such thing")
+
+def test_without_its_fixture(broken): pass
+
+def test_noted(record_property):
+    record_property("ticket", "CHG-1")
+"""
+
+
+@pytest.mark.parametrize("workers", [[], ["-n2"]], ids=["plain", "xdist"])
+def test_a_sites_own_checks_stand_in_junit_xml_too(
+    tree: tuple[Path, dict[str, str]], tmp_path: Path, workers: list[str]
+) -> None:
+    folder, more = tree
+    (folder / "checks/test_site.py").write_text(MIXED)
+    words = ("checks/test_site.py", f"{SYSCTL}::test_runtime", "-k", "site or SYS-IP-FORWARD")
+    done = typed(tmp_path / "r", *EVIDENCE, *words, *workers, cwd=folder, more=more)
+    assert done.code == 1
+    assert done.folder
+    suite = ElementTree.parse(done.folder / "junit.xml").getroot()[0]
+    told = {case.get("name", ""): case for case in suite.iter("testcase")}
+    found = {
+        name: [child.tag for child in case if child.tag != "properties"]
+        for name, case in told.items()
+        if case.get("classname") == "checks.test_site"
+    }
+    assert found == {
+        "test_good": [],
+        "test_bad": ["failure"],
+        "test_left_out": ["skipped"],
+        "test_without_its_fixture": ["error"],
+        "test_noted": [],
+    }
+    (noted,) = told["test_noted"].iter("property")
+    assert noted.attrib == {"name": "ticket", "value": "CHG-1"}
+    assert len(told) == len(found) + 5
+    counts = [int(suite.get(key, "")) for key in ("tests", "failures", "errors", "skipped")]
+    assert counts == [10, 3, 2, 1]  # of the five hosts two are red, one was not reached
+
+
 def test_a_sites_own_check_is_not_judged_from_evidence(
     tree: tuple[Path, dict[str, str]], tmp_path: Path
 ) -> None:
