@@ -4,6 +4,10 @@ import shlex
 import sys
 from pathlib import Path
 
+# invoke lets no compiled Python be kept: each command would compile anew all that it imports,
+# which takes longer than an audit. From here on it is as Python was told.
+sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -12,7 +16,6 @@ from invoke.tasks import task
 from hale import typed
 from hale.errors import HaleError
 from hale.install.tasks import install, kubeconfig, reset
-from lab import machine
 from lab.errors import LabError
 from lab.tasks import lab
 
@@ -22,6 +25,8 @@ TREE = Path(__file__).parent
 @task
 def demo(context: Context) -> None:
     """Raise the lab, audit its five hosts, leave the report; without a lab, audit this machine."""
+    from lab import machine
+
     reason = machine.unavailable()
     if reason:
         print(f"No lab here: {reason}\nAuditing this machine instead.", flush=True)
@@ -82,10 +87,6 @@ def fix(
     reports: str = "",
 ) -> None:
     """Say what would make the red rows green: diffs, costs, what is by hand. --apply does it."""
-    from hale import fix as planner
-    from hale import plan as plans
-    from hale.apply import command
-
     path = Path(inventory) if inventory else None
     folder = typed.reports(reports)
     try:
@@ -95,6 +96,14 @@ def fix(
             raise HaleError(
                 "--out only plans; a saved plan has an inventory and requirements of its own."
             )
+        if apply and not plan:
+            from hale import logins
+
+            logins.begin(path, hosts)
+        from hale import fix as planner
+        from hale import plan as plans
+        from hale.apply import command
+
         wanted = planner.requirements(only)
         if apply:
             asked = command.Asked(
@@ -124,6 +133,7 @@ def fix(
 
 
 @task(
+    klass=typed.Helpful,
     help={
         "run": "the run, as `invoke runs` names it",
         "hosts": "only these hosts (default: all that the run changed)",
@@ -134,7 +144,7 @@ def fix(
         "max-fail": MAX_FAIL,
         "take-lock": typed.TAKE_LOCK,
         "reports": typed.REPORTS,
-    }
+    },
 )
 def undo(
     _: Context,
@@ -183,7 +193,7 @@ def runs(_: Context, reports: str = "") -> None:
         raise Exit(f"runs: {error}", code=1) from None
 
 
-@task(help={"requirement": "its id, such as SWAP-OFF"})
+@task(klass=typed.Helpful, help={"requirement": "its id, such as SWAP-OFF"})
 def explain(_: Context, requirement: str) -> None:
     """Say what a requirement asks, how it is seen, what mends it, and how to do that by hand."""
     from rich.console import Console
@@ -202,6 +212,7 @@ def explain(_: Context, requirement: str) -> None:
 
 
 @task(
+    klass=typed.Helpful,
     positional=["part"],
     help={
         "part": "vip, apiserver, etcd, worker, master, several by commas, or all: what is taken "

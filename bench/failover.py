@@ -23,7 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import page
-from hale import connection, fix, inventory
+from bench.supplied import GIVEN, supplied
+from hale import connection, inventory, logins
 from hale.apply.lock import Owner
 from hale.drill import journal, restore
 from hale.drill.hosts import Failed
@@ -35,8 +36,7 @@ from hale.drill.run import Drill
 from hale.drill.screen import Screen
 from hale.inventory import Inventory
 from hale.provenance import ROOT
-from lab import supply
-from lab.machine import Lab, LabError, LabUnavailable, raised
+from lab.machine import Lab, LabError, LabUnavailable
 from lab.power import Power
 
 PARTS = {"master": "its power", "vip": "its haproxy", "apiserver": "its apiserver"}
@@ -67,24 +67,21 @@ def main(words: Sequence[str]) -> int:
 @contextmanager
 def cluster(console: Console) -> Iterator[Lab]:
     """A lab with a cluster on it."""
-    if name := os.environ.get("HALE_CLUSTER_LAB"):
-        yield Lab(name)
-        return
-    with raised(f"test-{os.getpid()}-failover", console.print) as lab:
-        supply.supply(lab, console.print)
-        invoke = Path(sys.executable).with_name("invoke")
-        subprocess.run(
-            [invoke, "install", "--fix", "--yes", f"--inventory={lab.inventory}"],
-            cwd=ROOT,
-            check=True,
-        )
+    with supplied(console, "failover") as lab:
+        if not os.environ.get(GIVEN):
+            invoke = Path(sys.executable).with_name("invoke")
+            subprocess.run(
+                [invoke, "install", "--fix", "--yes", f"--inventory={lab.inventory}"],
+                cwd=ROOT,
+                check=True,
+            )
         yield lab
 
 
 def measure(lab: Lab, folder: Path, rounds: int) -> Mapping[str, Sequence[Measured]]:
     """Take each part away once a round, from whoever has the VIP then."""
     known = inventory.load(lab.inventory)
-    fix.connect(known)
+    logins.connect(known)
     found: dict[str, list[Measured]] = {part: [] for part in PARTS}
     with Screen() as screen:
         for number in range(1, rounds + 1):

@@ -16,8 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,12 +26,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import page
+from bench.supplied import supplied
 from hale.apply import journal
 from hale.apply.journal import Story
 from hale.install import engine
 from hale.provenance import ROOT
-from lab import supply
-from lab.machine import Lab, LabError, LabUnavailable, raised
+from lab.machine import Lab, LabError, LabUnavailable
 
 TARGET = 1.2  # times kubeadm's own part
 RESULTS = ROOT / "bench" / "results.md"
@@ -65,7 +64,7 @@ def main(words: Sequence[str]) -> int:
     rounds: int = parser.parse_args(words).rounds
     console = Console(highlight=False)
     try:
-        with supplied(console) as lab, tempfile.TemporaryDirectory() as folder:
+        with supplied(console, "install") as lab, tempfile.TemporaryDirectory() as folder:
             load = os.getloadavg()[0]
             measured = []
             for number in range(1, rounds + 1):
@@ -79,17 +78,6 @@ def main(words: Sequence[str]) -> int:
         page.put(RESULTS, TITLE, markdown(measured, (load, os.getloadavg()[0])))
         console.print("written: bench/results.md")
     return 0 if median(m.times for m in measured) <= TARGET else 1
-
-
-@contextmanager
-def supplied(console: Console) -> Iterator[Lab]:
-    """A lab whose hosts can be installed."""
-    if name := os.environ.get("HALE_CLUSTER_LAB"):
-        yield Lab(name)
-        return
-    with raised(f"test-{os.getpid()}-install", console.print) as lab:
-        supply.supply(lab, console.print)
-        yield lab
 
 
 def one(lab: Lab, reports: Path) -> Installed:

@@ -18,12 +18,11 @@ from hale import (
     edit,
     evidence,
     inventory,
+    logins,
     plan,
     provenance,
     results,
-    selection,
     standard,
-    transports,
 )
 from hale.apply import writer
 from hale.audit import Audit, fact, from_evidence
@@ -44,9 +43,6 @@ from hale.plan import HostPlan, Plan, Red
 from hale.results import Results, Row
 from hale.verdicts import Verdict
 
-# Seconds for a login. More than an audit waits: a host that is busy is not off, and a run that
-# changes hosts must not end half-way for it.
-PATIENCE = 15.0
 # Subjects that tell what a host is in its cluster.
 STANDING = ADDRESS, HOSTNAME = "address", "hostname"
 
@@ -73,7 +69,7 @@ def audit(
         f"--hosts={hosts}",
         f"--profile={profile}",
         f"--reports={reports}",
-        f"--connect-timeout={PATIENCE:g}",
+        f"--connect-timeout={logins.PATIENCE:g}",
         "-qq",
     ]
     if path is not None:
@@ -88,14 +84,6 @@ def audit(
     if status not in (0, 1) or not made:
         raise HaleError("the audit could not be made, so nothing can be planned; see above.")
     return made[-1]
-
-
-def log_in(path: Path | None, hosts: str) -> None:
-    """Begin the logins that an audit `here` will use: they take as long as what it imports."""
-    known = inventory.load(path or provenance.ROOT / "inventory.ini")
-    connect(known)
-    for chosen in selection.choose(hosts, known, lambda uri: ()):
-        connection.session_for(chosen.host.name).start()
 
 
 def _process(words: Sequence[str], *, say: bool) -> int:
@@ -171,7 +159,7 @@ def make(run: Path, only: Sequence[str] = ()) -> Plan:
     saved = evidence.load(run / "evidence.json")
     judged = judged_again(run)
     known, stated = judged.inventory, judged.standard
-    connect(known)
+    logins.connect(known)
     names = _order(found)
 
     def one(name: str) -> HostPlan:
@@ -200,20 +188,6 @@ def judged_again(run: Path) -> Audit:
     stated = standard.load(provenance.ROOT / "standard")
     chosen = from_evidence(saved, known)
     return Audit(known, stated, saved.profile, chosen, _no_transport, 0.0, saved.hosts)
-
-
-def connect(known: Inventory, timeout: float = PATIENCE) -> None:
-    """Make the inventory's hosts known to our connection; `timeout` of a login in seconds."""
-    for host in known.hosts:
-        connection.TARGETS[host.name] = transports.target(
-            host,
-            ssh_config=None,
-            identity_file=None,
-            become=False,
-            become_user=None,
-            become_password=None,
-            connect_timeout=timeout,
-        )
 
 
 def _no_transport(_: Any) -> Any:

@@ -1,4 +1,7 @@
-"""The lab's commands: `invoke lab.up | supply | down | status | shell | power`."""
+"""The lab's commands: `invoke lab.up | supply | down | status | shell | power`.
+
+What they need is imported when they run: `invoke fix` knows them too, and has no use for it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -15,10 +19,11 @@ from invoke.tasks import task
 from rich.console import Console
 from rich.table import Table
 
+from hale.typed import Helpful
 from lab.errors import LabError
-from lab.machine import HostStatus, Lab
-from lab.supply import services
-from lab.supply import supply as provide
+
+if TYPE_CHECKING:
+    from lab.machine import HostStatus, Lab
 
 _DEFAULT = os.environ.get("HALE_LAB", "lab")
 _NAME = {"name": "which lab, when several are up (default: $HALE_LAB, or lab)"}
@@ -28,7 +33,7 @@ _NAME = {"name": "which lab, when several are up (default: $HALE_LAB, or lab)"}
 def up(_: Context, name: str = _DEFAULT) -> None:
     """Raise the lab (2 s; the first time ever a minute more) and say how to use it."""
     with _plainly():
-        lab = Lab(name, _say)
+        lab = _lab(name)
         lab.up()
         _print_status(lab)
         print("\nAudit it:\n")
@@ -39,8 +44,9 @@ def up(_: Context, name: str = _DEFAULT) -> None:
 def down(_: Context, name: str = _DEFAULT) -> None:
     """Take the lab down with everything it made."""
     with _plainly():
-        there = name in Lab.existing()
-        Lab(name, _say).down()
+        lab = _lab(name)
+        there = name in lab.existing()
+        lab.down()
         print(f"lab {name} is down" if there else f"there is no lab {name}; nothing to take down")
 
 
@@ -53,6 +59,8 @@ def down(_: Context, name: str = _DEFAULT) -> None:
 )
 def supply(_: Context, name: str = _DEFAULT, kube_dir: str = "") -> None:
     """Build Kubernetes and serve packages and images in the lab (8 minutes once, then seconds)."""
+    from lab.supply import supply as provide
+
     with _plainly():
         lab = _raised(name)
         provide(lab, _say, Path(kube_dir).resolve() if kube_dir else None)
@@ -67,7 +75,7 @@ def status(_: Context, name: str = _DEFAULT) -> None:
         _print_status(lab)
 
 
-@task(help={**_NAME, "host": "the host, for instance k8s-master-01"})
+@task(klass=Helpful, help={**_NAME, "host": "the host, for instance k8s-master-01"})
 def shell(_: Context, host: str, name: str = _DEFAULT) -> None:
     """Open a root shell on a host, over ssh."""
     with _plainly():
@@ -98,10 +106,16 @@ def power(_: Context, state: str, host: str, name: str = _DEFAULT) -> None:
         print(f"{host} is {'on' if machine.running else 'off'}")
 
 
+def _lab(name: str) -> Lab:
+    from lab.machine import Lab
+
+    return Lab(name, _say)
+
+
 def _raised(name: str) -> Lab:
-    lab = Lab(name, _say)
+    lab = _lab(name)
     if not lab.is_up:
-        others = [other for other in Lab.existing() if Lab(other).is_up]
+        others = [other for other in lab.existing() if _lab(other).is_up]
         hint = f" (up: {', '.join(others)}; choose with --name)" if others else ""
         raise LabError(f"lab {name} is down{hint}: `invoke lab.up` raises it")
     return lab
@@ -119,6 +133,8 @@ def _print_status(lab: Lab) -> None:
         table.add_row(*_row(host))
     Console().print(table)
     if (lab.state / "supply").exists():
+        from lab.supply import services
+
         for service in services.ALL:
             how = "answers" if service.answers(lab.name) else "is dead: `invoke lab.supply`"
             print(f"{service.name} at {service.url}: {how}")

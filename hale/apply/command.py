@@ -20,6 +20,7 @@ from hale import (
     connection,
     fix,
     inventory,
+    logins,
     plan,
     provenance,
     recorder,
@@ -76,7 +77,7 @@ def apply(asked: Asked, only: Sequence[str], approved: Path | None) -> bool:
     if made is not None:
         path, profile = Path(made.inventory), made.profile
         hosts = _of_the_plan(made, hosts, path)
-    fix.log_in(path, hosts)
+    logins.begin(path, hosts)
     marker = fix.marker(only)
     with connection.kept():  # one login for audit, plan, and what is changed
         before = fix.audit(path, hosts, profile, asked.reports, marker, here=True)
@@ -107,7 +108,7 @@ def take_back(asked: Asked, name: str) -> bool:
             "reset is followed by `invoke install`."
         )
     known = inventory.load(Path(story.header.inventory))
-    fix.connect(known)
+    logins.connect(known)
     touched = list(dict.fromkeys(host for host, _ in story.begun))
     chosen = [c.host.name for c in selection.choose(asked.hosts, known, lambda uri: ())]
     hosts = [h for h in touched if h in chosen]
@@ -206,7 +207,7 @@ def _carry_out(made: Plan, folder: Path, asked: Asked, before: Path, kind: str, 
     plan.save(made, folder / "plan.json")
     audit = fix.judged_again(before)
     known = audit.inventory
-    fix.connect(known)
+    logins.connect(known)
     owner = _owner(folder.name)
     header = Header(
         schema=SCHEMA,

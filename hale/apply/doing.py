@@ -104,10 +104,18 @@ if [ "$value" != "$after" ]; then
     [ "$p" = /proc/sys/kernel/hostname ] && hostname -- "$after" || { cat "$d/said" >&2; exit 1; }
   }
 fi
+files=
+while read -r f old; do files="$files $f"; done <"$d/values"
+found=$(values $files)
 while read -r f old; do
-  [ -e "$f" ] || continue
-  value "$f"
-  [ "$value" = "$old" ] || printf '%s\\n' "$old" >"$f"
+  case "
+$found
+" in
+  *"
+$f $old
+"*) ;;
+  *) [ ! -e "$f" ] || printf '%s\\n' "$old" >"$f" ;;
+  esac
 done <"$d/values"
 set -- $then
 while [ $# -gt 1 ]; do

@@ -92,9 +92,7 @@ folder
 for f in $follow; do
   [ ! -f "$f" ] || {{ value "$f"; [ "$value" = "$before" ] || echo "was $f $value"; }}
 done
-for f in $keep; do
-  [ ! -f "$f" ] || {{ value "$f"; printf '%s %s\\n' "$f" "$value"; }}
-done >"$d/values"
+values $keep >"$d/values"
 """
 
 _KEEP_MODULE = f"""\

@@ -20,6 +20,8 @@ from hale.change import (
 
 ALREADY, MOVED, NOT_DONE = 40, 41, 42
 
+# `values`: of the first line of each file its name and value, all by one program; a shell of its
+# own for each would take most of a step's time.
 PRELUDE = f"""\
 set -eu
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -32,6 +34,12 @@ sha() {{
 }}
 undone() {{ [ -z "$settle" ] || exit {NOT_DONE}; }}
 value() {{ set -f; set -- $(cat "$1"); set +f; value=$*; }}
+values() {{
+  grep -sH '' "$@" /dev/null | while IFS=: read -r name text; do
+    set -f; set -- $text; set +f
+    printf '%s %s\\n' "$name" "$*"
+  done
+}}
 """
 
 

@@ -8,7 +8,7 @@ states the host is in: so a step that was cut off is known to be done or not don
 
 A file is written beside its place, with the mode, owner, ACL, attributes and SELinux label of
 the old one, fsync'ed and renamed over it: rename(2), fsync(2), cp(1) `--preserve`, sync(1).
-Needed on the host: a POSIX sh, coreutils, findutils, systemctl; no Python.
+Needed on the host: a POSIX sh, coreutils, findutils, grep, systemctl; no Python.
 """
 
 import base64

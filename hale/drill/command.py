@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from hale import connection, fix, inventory, provenance, recorder, results, standard
+from hale import connection, fix, inventory, logins, provenance, recorder, results, standard
 from hale.apply import lock
 from hale.apply.gates import EVERY, OF_THE_CLUSTER, PATIENCE, ill
 from hale.apply.journal import now
@@ -107,7 +107,7 @@ def again(asked: Asked, known: Inventory, screen: Screen) -> bool:
     found = journal.unfinished(asked.reports, str(known.path.resolve()))
     if not found:
         return False
-    fix.connect(known)
+    logins.connect(known)
     for story in found:
         screen.told("", f"{story.folder.name} was cut off; giving back what it left")
         book = Journal(story.folder, None)
@@ -164,7 +164,7 @@ class Session:
         # Before anybody is asked: every part can be had here.
         planned = [self._outage(part, roles) for part in self.parts]
         self._agreed(planned)
-        fix.connect(known)
+        logins.connect(known)
         owner = Owner(provenance.operator(), provenance.source_host(), folder.name, now())
         held = self._lock(owner)
         book: Journal | None = None

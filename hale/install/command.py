@@ -24,6 +24,7 @@ from hale import (
     connection,
     fix,
     inventory,
+    logins,
     provenance,
     recorder,
     results,
@@ -190,7 +191,7 @@ def _reachable(known: Inventory) -> None:
 
     Asked twice: a host that is only busy lets people in the second time.
     """
-    fix.connect(known, gate.LOGIN)
+    logins.connect(known, gate.LOGIN)
     for _ in range(2):
         if not (down := _down(known)):
             return
@@ -335,7 +336,7 @@ def _audit(known: Inventory, folder: Path, despite: Sequence[str]) -> bool:
 @contextmanager
 def _run(asked: Asked, known: Inventory, folder: Path, kind: str) -> Iterator[Journal]:
     """The cluster-wide lock and the journal. Raises HaleError where somebody else has it."""
-    fix.connect(known, gate.LOGIN)
+    logins.connect(known, gate.LOGIN)
     owner = Owner(provenance.operator(), provenance.source_host(), folder.name, now())
     every = [h.name for h in known.hosts]
     told = apply.teller()
@@ -506,7 +507,7 @@ def kubeconfig(path: Path, out: Path) -> None:
     Never printed. Raises HaleError where no master has one, or the file cannot be written.
     """
     known = inventory.load(path)
-    fix.connect(known, gate.LOGIN)
+    logins.connect(known, gate.LOGIN)
     tried = []
     try:
         for host in known.masters:

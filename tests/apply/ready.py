@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from hale import connection, fix, inventory, plan
+from hale import connection, fix, inventory, logins, plan
 from hale.apply import journal, run, undo
 from hale.apply.gates import Standing
 from hale.apply.journal import Header, Journal, Story, now
@@ -79,7 +79,7 @@ class Ready:
         """As `invoke fix` makes it, for what is red now."""
         connection.close_sessions()  # of before a power cut, if there was one
         found = self.engine.asked(",".join(hosts))
-        fix.connect(found.inventory)
+        logins.connect(found.inventory)
         made = []
         for name in hosts:
             red = []
@@ -121,7 +121,7 @@ class Ready:
     def take_back(self, story: Story, *, force: bool = False) -> tuple[Plan, list[str]]:
         """The plan that takes a run back, and what was changed since."""
         hosts = list(dict.fromkeys(host for host, _ in story.begun))
-        fix.connect(self.engine.inventory)
+        logins.connect(self.engine.inventory)
         return undo.shown(undo.make(story, hosts, audit.PROFILE, {}), story, force=force)
 
     def power_cycle(self, host: str) -> None:
@@ -149,7 +149,7 @@ def carry_out(made: Plan, path: Path, folder: Path, kind: str, of: str = "") -> 
     owner = Owner("test", "here", f"{folder.parent.name}-{folder.name}", now())
     header = Header(journal.SCHEMA, owner.run, kind, "test", "here", str(path), "", now(), of)
     hosts = [h.host for h in made.hosts]
-    fix.connect(inventory.load(path))
+    logins.connect(inventory.load(path))
     with _locked(hosts, owner):
         book = Journal(folder, header)
         try:

@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from hale import connection, edit, fix, plan
+from hale import connection, edit, fix, logins, plan
 from hale.apply import journal, lock, run
 from hale.apply.kept import RUNS, Kept
 from hale.apply.lock import Locked, Owner
@@ -185,7 +185,7 @@ def test_the_host_loses_its_power(
 def _stale_and_whole(harmed: Harmed, folder: Path, where: str) -> None:
     """What a crash leaves: a lock that says whose, whole files, and their originals."""
     host = harmed.ready.lab[harmed.host]
-    fix.connect(harmed.ready.engine.inventory)
+    logins.connect(harmed.ready.engine.inventory)
     mine = Owner("next", "here", "next", journal.now())
     session = session_for(harmed.host)
     held = host.run("cat /var/lib/hale/lock 2>/dev/null || true").stdout

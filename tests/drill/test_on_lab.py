@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hale import connection, fix, inventory
+from hale import connection, inventory, logins
 from hale.drill import asks, measured
 from hale.drill.loop import FOLDER, Loop, LoopEnded
 from hale.drill.outage import Outage
@@ -113,7 +113,7 @@ def known(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Invent
     baseline.fresh(lab)
     baseline.make(lab, path)
     known = inventory.load(path)
-    fix.connect(known)
+    logins.connect(known)
     yield known
     connection.close_sessions()
     baseline.fresh(lab)

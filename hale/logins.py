@@ -1,0 +1,38 @@
+"""Logins of an operator's run: which hosts our connection knows, and when it begins to dial.
+
+Little is imported here, so that a run can dial first and import what it needs meanwhile.
+"""
+
+from pathlib import Path
+
+from hale import connection, inventory, provenance, selection, transports
+from hale.inventory import Inventory
+
+# Seconds for a login. More than an audit waits: a host that is busy is not off, and a run that
+# changes hosts must not end half-way for it.
+PATIENCE = 15.0
+
+
+def connect(known: Inventory, timeout: float = PATIENCE) -> None:
+    """Make the inventory's hosts known to our connection; `timeout` of a login in seconds."""
+    for host in known.hosts:
+        connection.TARGETS[host.name] = transports.target(
+            host,
+            ssh_config=None,
+            identity_file=None,
+            become=False,
+            become_user=None,
+            become_password=None,
+            connect_timeout=timeout,
+        )
+
+
+def begin(path: Path | None, hosts: str) -> None:
+    """Begin the logins that an audit in this process will use: they take as long as its imports.
+
+    Raises HaleError for what is wrong with the inventory or the words for the hosts.
+    """
+    known = inventory.load(path or provenance.ROOT / "inventory.ini")
+    connect(known)
+    for chosen in selection.choose(hosts, known, lambda uri: ()):
+        connection.session_for(chosen.host.name).start()
