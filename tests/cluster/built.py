@@ -69,7 +69,9 @@ class Built:
         """The same, still running."""
         task, *options = words
         more = [] if task == "kubeconfig" else ["--reports", str(self.reports)]
-        given = [] if "--inventory" in options else ["--inventory", str(self.inventory)]
+        # An undo knows its inventory: the run's that it takes back.
+        known = task == "undo" or "--inventory" in options
+        given = [] if known else ["--inventory", str(self.inventory)]
         self._runs += 1
         out = self.reports.parent / f"run-{self._runs:03}.txt"
         with out.open("wb") as stdout, out.with_suffix(".err").open("wb") as stderr:

@@ -1,0 +1,163 @@
+"""`invoke fix` on a cluster that lives: masters alone, the VIP's owner last, and nobody waits."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from hale.apply.journal import NAME, Begin, Done, Entry, HostEnd, Story
+from hale.results import Result, load
+from hale.verdicts import Verdict
+from lab.machine import LabHost
+from tests.cluster.built import Built
+
+WORKER = "k8s-node-01"
+MASTERS = ("k8s-master-01", "k8s-master-02", "k8s-master-03")
+TOUCHED = (WORKER, *MASTERS)
+FIX = (
+    "--only=SYS-IP-FORWARD,SVC-KUBELET-NOFILE", f"--hosts={','.join(TOUCHED)}",
+    "--profile=extended", "--apply", "--yes",
+)  # fmt: skip
+
+# A setting that the next boot would make, and a limit that the kubelet has now and then.
+SYSCTL = "/etc/sysctl.d/zz-site.conf"
+DROPIN = "/etc/systemd/system/kubelet.service.d/zz-site.conf"
+_BREAK = f"""
+mkdir -p {Path(DROPIN).parent}
+echo net.ipv4.ip_forward=0 >{SYSCTL}
+printf '[Service]\\nLimitNOFILE=4096\\n' >{DROPIN}
+systemctl daemon-reload && systemctl restart kubelet
+"""
+_MEND = f"rm -f {SYSCTL} {DROPIN}; systemctl daemon-reload; systemctl restart kubelet"
+_STATE = f"""
+stat -c '%n %a %u:%g' {SYSCTL} {DROPIN}
+find /etc/sysctl.d /etc/systemd/system/kubelet.service.d -type f | sort | xargs sha256sum
+grep -F 'open files' /proc/$(systemctl show --property=MainPID --value kubelet)/limits
+"""
+# Asks the VIP twenty times a second, a new connection each, until its file of answers is gone.
+_ASK = """
+: >/run/asked; while [ -e /run/asked ]; do
+  code=$(curl -sk -o /dev/null -w '%{http_code}' -m 2 https://10.208.1.190:16443/readyz)
+  [ ! -e /run/asked ] || echo "$code" >>/run/asked
+  sleep 0.05
+done
+"""
+
+# Until etcd answers again, and the apiserver that asks it.
+_WAIT = """
+for i in $(seq 300); do
+  curl -sf http://127.0.0.1:2381/readyz && curl -skf https://127.0.0.1:6443/readyz && exit 0
+  sleep 0.5
+done
+exit 1
+"""
+
+
+@pytest.fixture
+def broken(cluster: Built) -> Iterator[Built]:
+    """Three masters and a worker with the same two faults; the cluster is whole all the same."""
+    for name in TOUCHED:
+        cluster.lab[name].run(_BREAK)
+    yield cluster
+    for name in TOUCHED:
+        cluster.lab[name].run(_MEND)
+
+
+@pytest.fixture
+def client(cluster: Built) -> Iterator[LabHost]:
+    """A host beside them whose client asks the VIP all the time."""
+    host = cluster.lab["k8s-node-02"]
+    host.run(f"exec setsid sh -c {shlex.quote(_ASK)} >/dev/null 2>&1 </dev/null &")
+    yield host
+    host.run("rm -f /run/asked")
+
+
+def holder(cluster: Built) -> str:
+    """The master that has the VIP."""
+    ask = "ip -o address show to 10.208.1.190"
+    (found,) = [m for m in MASTERS if cluster.lab[m].run(ask).stdout.strip()]
+    return found
+
+
+def states(cluster: Built) -> dict[str, bytes]:
+    return {name: cluster.lab[name].run(_STATE).stdout for name in TOUCHED}
+
+
+def in_turn(story: Story) -> list[str]:
+    """The hosts as they were changed. Fails where one began before another had ended."""
+    turns: list[str] = []
+    at_work = ""
+    decoder = msgspec.json.Decoder(Entry)
+    for entry in map(decoder.decode, (story.folder / NAME).read_bytes().splitlines()):
+        if isinstance(entry, Begin | Done):
+            assert at_work in ("", entry.host), f"{entry.host} while {at_work} was at work"
+            at_work = entry.host
+            turns += [] if entry.host in turns else [entry.host]
+        elif isinstance(entry, HostEnd):
+            at_work = ""
+    return turns
+
+
+def red(cluster: Built, kind: str) -> dict[str, list[Result]]:
+    """Before and after the newest run of a kind: the rows that were not green."""
+    folder = max(cluster.reports.glob(f"*-{kind}/{NAME}")).parent
+    return {
+        when: [
+            r
+            for r in load(folder / when / "results.json").results
+            if r.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)
+        ]
+        for when in ("before", "after")
+    }
+
+
+def test_masters_are_mended_one_at_a_time_and_nobody_notices(
+    broken: Built, client: LabHost
+) -> None:
+    owner, before = holder(broken), states(broken)
+    others = [m for m in MASTERS if m != owner]
+
+    done = broken.invoke("fix", *FIX)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = red(broken, "fix")
+    assert {(r.host, r.requirement) for r in rows["before"]} >= {
+        (host, which) for host in TOUCHED for which in ("SYS-IP-FORWARD", "SVC-KUBELET-NOFILE")
+    }
+    assert rows["after"] == []
+    assert in_turn(broken.stories()[-1]) == [WORKER, *others, owner]
+    assert holder(broken) == owner, "nobody had to take it over"
+
+    run = broken.stories()[-1].header.run
+    done = broken.invoke("undo", run, "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert in_turn(broken.stories()[-1]) == [WORKER, *others, owner]
+    assert states(broken) == before
+
+    answers = client.run("cat /run/asked").stdout.split()
+    assert len(answers) > 100
+    assert set(answers) == {b"200"}, "every request was answered all the time"
+
+
+def test_no_master_is_changed_while_a_member_of_etcd_is_away(broken: Built) -> None:
+    before = states(broken)
+    away = broken.lab["k8s-master-03"]
+    away.run("mv /etc/kubernetes/manifests/etcd.yaml /etc/kubernetes/etcd.yaml.aside")
+    try:
+        away.run("for i in $(seq 300); do pgrep -x etcd || exit 0; sleep 0.2; done; exit 1")
+        done = broken.invoke("fix", *FIX, "--max-fail=3")
+    finally:
+        away.run("mv /etc/kubernetes/etcd.yaml.aside /etc/kubernetes/manifests/etcd.yaml")
+    assert done.returncode == 1, done.stdout + done.stderr
+    story = broken.stories()[-1]
+    assert in_turn(story) == [WORKER]
+    ends = story.hosts
+    assert {h: e.state for h, e in ends.items()} == {
+        WORKER: "done", **dict.fromkeys(MASTERS, "refused"),
+    }  # fmt: skip
+    for master in MASTERS:
+        assert "the cluster is not whole, so no master of it is changed" in ends[master].why
+        assert "etcd" in ends[master].why
+        assert states(broken)[master] == before[master]
+        away.run(_WAIT, timeout=180)
