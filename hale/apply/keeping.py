@@ -2,7 +2,7 @@
 
 import base64
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from hale import plan
 from hale.apply.kept import HOME, RUNS, Kept
@@ -25,12 +25,37 @@ KEEPER = f"""\
 {PRELUDE}
 set +e
 umask 077
-folder() {{ mkdir -p "$d"; }}
+nl='
+'
+sums= flags=
+# Of all files at once, where they are no links: a program for each would take most of the time.
+look_at() {{
+  for p; do
+    shift
+    [ -L "$p" ] || [ ! -f "$p" ] || set -- "$@" "$p"
+  done
+  [ $# -gt 0 ] || return
+  sums=$nl$(sha256sum -- "$@" 2>/dev/null)$nl
+  flags=$nl$(lsattr -d -- "$@" 2>/dev/null)$nl
+}}
+sha() {{
+  case $sums in
+  *"  $1$nl"*) sum=${{sums%%"  $1$nl"*}}; sum=${{sum##*"$nl"}} ;;
+  *) sha_of "$1" ;;
+  esac
+}}
+attributes() {{
+  case $flags in
+  *" $1$nl"*) found=${{flags%%" $1$nl"*}}; found=${{found##*"$nl"}} ;;
+  *) found=$(lsattr -d -- "$1" 2>/dev/null) || found= ;;
+  esac
+}}
+folder() {{ [ -d "$d" ] || mkdir -p "$d"; }}
 [ ! -e {HOME} ] || [ -d {HOME} ] || {{ echo "{HOME} is no folder" >&2; exit 1; }}
 keep() {{ {{ e=$(set -e; eval "$1" </dev/null 2>&1 >&3 3>&-); r=$?; }} 3>&1; }}
 stage() {{
   [ $r -eq 0 ] || return 0
-  e=$({{ base64 -d >"$1/new"; }} 2>&1) || r=1
+  e=$(base64 -d 2>&1 >"$1/new") || r=1
 }}
 told() {{ printf 'end %s %s\\n' $r "${{e:+$(printf %s "$e" | base64 -w0)}}"; }}
 """
@@ -48,8 +73,8 @@ if [ "$now" != "$before" ]; then
   [ -n "$before" ] || moved "$p is there now; it was not"
   moved "$p has other bytes: their SHA-256 is $now and was $before"
 fi
-flags=$(lsattr -d -- "$t" 2>/dev/null) || flags=
-case ${{flags%% *}} in *[ia]*) echo "$t: Operation not permitted" >&2; exit 1;; esac
+attributes "$t"
+case ${{found%% *}} in *[ia]*) echo "$t: Operation not permitted" >&2; exit 1;; esac
 folder
 if [ -n "$now" ]; then
   cp --preserve=all --remove-destination -- "$t" "$d/original"
@@ -89,8 +114,8 @@ value "$p"
 [ "$value" != "$after" ] || exit {ALREADY}
 [ "$value" = "$before" ] || moved "$p is $value and no longer $before"
 folder
-for f in $follow; do
-  [ ! -f "$f" ] || {{ value "$f"; [ "$value" = "$before" ] || echo "was $f $value"; }}
+[ -z "$follow" ] || values $follow | while read -r f value; do
+  [ "$value" = "$before" ] || echo "was $f $value"
 done
 values $keep >"$d/values"
 """
@@ -128,6 +153,12 @@ _KEEP: dict[type, str] = {
     SwapChange: _KEEP_SWAPOFF,
     SwapOn: _KEEP_SWAPON,
 }
+
+
+def look_at(changes: Iterable[Change]) -> str:
+    """The line that looks at all files that are to be changed, before the first step is kept."""
+    paths = [shlex.quote(c.path) for c in changes if isinstance(c, FileChange | Restore)]
+    return f"look_at {' '.join(paths)}\n" if paths else ""
 
 
 def after(change: Change, content: bytes | None) -> str:

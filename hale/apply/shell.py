@@ -28,10 +28,11 @@ export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 umask 022
 settle=
 moved() {{ echo "$*" >&2; exit {MOVED}; }}
-sha() {{
+sha_of() {{
   sum=
   [ ! -e "$1" ] && [ ! -L "$1" ] || {{ sum=$(sha256sum <"$1"); sum=${{sum%% *}}; }}
 }}
+sha() {{ sha_of "$1"; }}
 undone() {{ [ -z "$settle" ] || exit {NOT_DONE}; }}
 value() {{ set -f; set -- $(cat "$1"); set +f; value=$*; }}
 values() {{

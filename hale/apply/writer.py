@@ -59,7 +59,7 @@ class Writer:
         where none could be, and what Session.run raises.
         """
         contents = self._contents(steps)
-        script = [keeping.KEEPER]
+        script = [keeping.KEEPER, keeping.look_at(s.change for s in steps.values())]
         asked: dict[int, Kept] = {}
         found: dict[int, Kept | Refused | Failed | None] = {}
         for number, step in steps.items():
