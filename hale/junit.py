@@ -4,7 +4,7 @@ pytest's reporter looks at each test three times and again at the end; a row is 
 the run ends, so it is put there once, and pytest reports only what is none of the audit's.
 """
 
-from typing import Any, Protocol
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -21,13 +21,6 @@ KINDS = {
     Verdict.NOT_APPLICABLE: "skipped",
     Verdict.WAIVED: "skipped",
 }
-
-
-class HasXml(Protocol):
-    """What pytest asks of each entry when it writes the file."""
-
-    def to_xml(self) -> ElementTree.Element:
-        """The entry's `testcase`."""
 
 
 class Suite(LogXML):
@@ -81,12 +74,11 @@ class Suite(LogXML):
             self.suite_name = " ".join(names)
             for name in ("version", "git_revision", "site", "inventory", "profile", "started"):
                 self.add_global_property(name, getattr(run, name))
-            ours = [self._entry(row) for row in found.results]
-            entries: list[HasXml] = self.node_reporters_ordered  # type: ignore[assignment]
-            entries[:0] = ours
+            entries: list[Any] = self.node_reporters_ordered
+            entries[:0] = [_Entry(self._case(row)) for row in found.results]
         super().pytest_sessionfinish()
 
-    def _entry(self, row: Result) -> "_Entry":
+    def _case(self, row: Result) -> ElementTree.Element:
         kind = KINDS.get(row.verdict)
         self.add_stats(kind or "passed")
         path, _, name = row.test.partition("::")
@@ -107,7 +99,7 @@ class Suite(LogXML):
             if kind == "skipped":
                 waived = row.verdict is Verdict.WAIVED
                 why.set("type", "pytest.xfail" if waived else "pytest.skip")
-        return _Entry(case)
+        return case
 
 
 def _began(report: pytest.TestReport) -> bool:
@@ -116,8 +108,10 @@ def _began(report: pytest.TestReport) -> bool:
 
 
 class _Entry:
+    """What pytest asks for its `testcase` when it writes the file."""
+
     def __init__(self, case: ElementTree.Element) -> None:
         self._case = case
 
-    def to_xml(self) -> Any:
+    def to_xml(self) -> ElementTree.Element:
         return self._case

@@ -13,10 +13,10 @@ from hale.inventory import Inventory
 PATIENCE = 15.0
 
 
-def connect(known: Inventory, timeout: float = PATIENCE) -> None:
-    """Make the inventory's hosts known to our connection; `timeout` of a login in seconds."""
-    for host in known.hosts:
-        connection.TARGETS[host.name] = transports.target(
+def targets(known: Inventory, timeout: float = PATIENCE) -> dict[str, connection.Target]:
+    """How each host is reached by what the inventory says; `timeout` of a login in seconds."""
+    return {
+        host.name: transports.target(
             host,
             ssh_config=None,
             identity_file=None,
@@ -25,11 +25,19 @@ def connect(known: Inventory, timeout: float = PATIENCE) -> None:
             become_password=None,
             connect_timeout=timeout,
         )
+        for host in known.hosts
+    }
+
+
+def connect(known: Inventory, timeout: float = PATIENCE) -> None:
+    """Make the inventory's hosts known to our connection; `timeout` as above."""
+    connection.TARGETS.update(targets(known, timeout))
 
 
 def begin(path: Path | None, hosts: str) -> None:
     """Begin the logins that an audit in this process will use: they take as long as its imports.
 
+    One that is begun is left as it is: a command says this before it imports what says it too.
     Raises HaleError for what is wrong with the inventory or the words for the hosts.
     """
     known = inventory.load(path or provenance.ROOT / "inventory.ini")

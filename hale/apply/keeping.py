@@ -158,7 +158,7 @@ _KEEP: dict[type, str] = {
 def look_at(changes: Iterable[Change]) -> str:
     """The line that looks at all files that are to be changed, before the first step is kept."""
     paths = [shlex.quote(c.path) for c in changes if isinstance(c, FileChange | Restore)]
-    return f"look_at {' '.join(paths)}\n" if paths else ""
+    return f"look_at {' '.join(paths)}\n"
 
 
 def after(change: Change, content: bytes | None) -> str:

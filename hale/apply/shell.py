@@ -36,7 +36,8 @@ sha() {{ sha_of "$1"; }}
 undone() {{ [ -z "$settle" ] || exit {NOT_DONE}; }}
 value() {{ set -f; set -- $(cat "$1"); set +f; value=$*; }}
 values() {{
-  grep -sH '' "$@" /dev/null | while IFS=: read -r name text; do
+  [ $# -gt 0 ] || return 0
+  grep -sH '' "$@" | while IFS=: read -r name text; do
     set -f; set -- $text; set +f
     printf '%s %s\\n' "$name" "$*"
   done

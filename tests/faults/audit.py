@@ -23,6 +23,7 @@ from hale import (
     connection,
     evidence,
     inventory,
+    logins,
     provenance,
     results,
     selection,
@@ -93,18 +94,7 @@ class Engine:
         self.standard = standard.load(ROOT / "standard")
         standard.check_overrides(self.standard, self.inventory)
         self.sessions: dict[str, connection.Session] = {}
-        self.targets = {
-            host.name: transports.target(
-                host,
-                ssh_config=None,
-                identity_file=None,
-                become=False,
-                become_user=None,
-                become_password=None,
-                connect_timeout=connect_timeout,
-            )
-            for host in self.inventory.hosts
-        }
+        self.targets = logins.targets(self.inventory, connect_timeout)
 
     def audit(self, hosts: str = "all", anew: Collection[str] | None = None) -> dict[Row, Said]:
         """Every row of the profile for these hosts.
