@@ -4,7 +4,7 @@ With `settle=1` before it a script changes nothing, and ends with NOT_DONE where
 """
 
 from hale.apply.kept import Kept
-from hale.apply.shell import LINK_NOW, ROOM, SWAP_LINE, TARGET, UNIT_NOW, given
+from hale.apply.shell import LINK_NOW, ROOM, SWAP_LINE, TARGET, UNIT, given
 from hale.change import (
     FileChange,
     LinkChange,
@@ -19,43 +19,51 @@ from hale.change import (
 RELOAD = "systemctl daemon-reload\n"
 
 # `source`: the kept file to restore, with its own attributes; empty for an edit, whose new bytes
-# are staged and whose attributes are those of the file that it replaces.
+# are staged and whose attributes are those of the file that it replaces. One program looks at the
+# new bytes and at the old ones, just before they are replaced.
 _DO_FILE = f"""\
 {TARGET}
 f=${{t%/*}}
 new=$f/.hale-new
+moment() {{ moved "$p was changed this moment"; }}
 [ ! -e "$new" ] && [ ! -L "$new" ] || rm -f -- "$new"
-if [ "$now" != "$after" ]; then
-  undone
-  [ "$now" = "$before" ] || moved "$p was changed this moment"
+if [ -n "$settle" ] || [ -z "$after" ]; then
+  sha "$t"
+  if [ "$sum" != "$after" ]; then
+    undone
+    [ "$sum" = "$before" ] || moment
+    rm -- "$t"
+  fi
+else
+  [ -z "$before" ] || [ -e "$t" ] || moment
   trap '[ ! -e "$new" ] || rm -f -- "$new"' EXIT
   keep=mode,ownership,xattr
   [ ! -e /sys/fs/selinux/enforce ] || keep=$keep,context
-  if [ -z "$after" ]; then
-    rm -- "$t"
+  [ -d "$f" ] || mkdir -p -- "$f"
+  if [ -n "$source" ]; then
+    cp --preserve=$keep,timestamps -- "$source" "$new"
   else
-    [ -d "$f" ] || mkdir -p -- "$f"
-    if [ -n "$source" ]; then
-      cp --preserve=$keep,timestamps -- "$source" "$new"
-    else
-      [ -z "$now" ] || cp --attributes-only --preserve=$keep -- "$t" "$new"
-      cat "$d/new" >"$new"
-    fi
-    sha "$new"
-    [ "$sum" = "$after" ] || {{ echo "$new: the new bytes did not arrive" >&2; exit 1; }}
-    sync "$new"
-    if [ -z "$now" ]; then
-      ln -T -- "$new" "$t" || moved "$p is there now; it was not"
-      rm -f -- "$new"
-      ! command -v restorecon >/dev/null || [ ! -e /sys/fs/selinux/enforce ] || restorecon "$t"
-    else
-      sha "$t"
-      [ "$sum" = "$before" ] || moved "$p was changed this moment"
-      mv -fT -- "$new" "$t"
-    fi
+    [ ! -e "$t" ] || cp --attributes-only --preserve=$keep -- "$t" "$new"
+    cat "$d/new" >"$new"
   fi
-  sync "$f"
+  sync "$new"
+  set -- "$new"
+  [ ! -e "$t" ] || set -- "$new" "$t"
+  {{ read -r first _; read -r second _ || second=; }} <<END
+$(sha256sum -- "$@")
+END
+  first=${{first#\\\\}} second=${{second#\\\\}}  # where a name holds a backslash
+  [ "$first" = "$after" ] || {{ echo "$new: the new bytes did not arrive" >&2; exit 1; }}
+  if [ "$second" = "$after" ]; then rm -f -- "$new"
+  elif [ "$second" != "$before" ]; then moment
+  elif [ -n "$before" ]; then mv -fT -- "$new" "$t"
+  else
+    ln -T -- "$new" "$t" || moved "$p is there now; it was not"
+    rm -f -- "$new"
+    ! command -v restorecon >/dev/null || [ ! -e /sys/fs/selinux/enforce ] || restorecon "$t"
+  fi
 fi
+[ ! -d "$f" ] || sync "$f"
 [ -n "$after" ] || eval "for g in $folders; do rmdir -- \\"\\$g\\" 2>/dev/null || :; done"
 sha "$t"
 [ "$sum" = "$after" ] || {{ echo "$p is not as it was written" >&2; exit 1; }}
@@ -83,15 +91,16 @@ fi
 
 # `disable` would reload systemd by itself, once for each unit.
 _DO_UNIT = f"""\
-{UNIT_NOW}
+{UNIT}
+again
 if ! is; then
   undone
   systemctl --quiet --no-reload "$verb" -- "$unit"
-  look
-  is || {{ echo "$unit is $active, ${{state:-$enabled}} after systemctl $verb" >&2; exit 1; }}
+  again
+  is || {{ echo "$unit is ${{state:-$active, $enabled}} after systemctl $verb" >&2; exit 1; }}
   sync /etc/systemd/system
 fi
-[ "$verb" != disable ] || {{ links >"$d/left"; sort "$d/links" | comm -23 - "$d/left"; }}
+[ "$verb" != disable ] || {{ links >"$d/left"; grep -vxFf "$d/left" "$d/links" || :; }}
 """
 
 _DO_VALUE = """\

@@ -1,12 +1,17 @@
-"""Keeping: what must hold before a step is done, and what is kept of what is there."""
+"""Keeping: what must hold before a step is done, and what is kept of what is there.
+
+All steps of a host are kept by one script. A program costs more than all that the shell does by
+itself, so what many steps need, one program does for all of them.
+"""
 
 import base64
+import re
 import shlex
 from collections.abc import Iterable, Iterator
 
 from hale import plan
 from hale.apply.kept import HOME, RUNS, Kept
-from hale.apply.shell import ALREADY, LINK_NOW, PRELUDE, ROOM, SWAP_LINE, TARGET, UNIT_NOW, given
+from hale.apply.shell import ALREADY, LINK_NOW, PRELUDE, ROOM, SWAP_LINE, TARGET, UNIT, given
 from hale.change import (
     Change,
     FileChange,
@@ -18,7 +23,7 @@ from hale.change import (
     UnitChange,
     ValueChange,
 )
-from hale.plan import ABSENT
+from hale.plan import ABSENT, Step
 
 # Runs each step's script in a shell of its own, and says how it ended.
 KEEPER = f"""\
@@ -50,23 +55,34 @@ attributes() {{
   *) found=$(lsattr -d -- "$1" 2>/dev/null) || found= ;;
   esac
 }}
-folder() {{ [ -d "$d" ] || mkdir -p "$d"; }}
+unused=
+folders() {{ mkdir -p -- "$@" 2>/dev/null; }}  # where it cannot, the step says why
+folder() {{ [ -d "$d" ] || mkdir -p -- "$d"; }}
 [ ! -e {HOME} ] || [ -d {HOME} ] || {{ echo "{HOME} is no folder" >&2; exit 1; }}
 keep() {{ {{ e=$(set -e; eval "$1" </dev/null 2>&1 >&3 3>&-); r=$?; }} 3>&1; }}
 stage() {{
   [ $r -eq 0 ] || return 0
-  e=$(base64 -d 2>&1 >"$1/new") || r=1
+  printf %s "$2" 2>/dev/null >"$1/new" || e=$(printf %s "$2" | cat 2>&1 >"$1/new") || r=1
 }}
-told() {{ printf 'end %s %s\\n' $r "${{e:+$(printf %s "$e" | base64 -w0)}}"; }}
+stage_bytes() {{ [ $r -ne 0 ] || e=$(base64 -d 2>&1 >"$1/new") || r=1; }}
+told() {{
+  [ $r -eq 0 ] || unused="$unused $1"
+  printf 'end %s %s\\n' $r "${{e:+$(printf %s "$e" | base64 -w0)}}"
+}}
 """
-# All that was kept, with its folders.
-ON_DISK = (
-    f"[ ! -e {{run}} ] || {{{{ find {{run}} -exec sync {{{{}}}} + && sync {RUNS} {HOME}; }}}}\n"
-)
+# The SHA-256 of every original, with its path; then all that was kept is on disk, with its folders.
+_END = f"""\
+[ -z "$unused" ] || rmdir -p -- $unused 2>/dev/null
+set -- {{run}}/*/original
+[ ! -e "$1" ] || sha256sum -- "$@" || exit
+[ ! -e {{run}} ] || {{{{ find {{run}} -exec sync {{{{}}}} + && sync {RUNS} {HOME}; }}}}
+"""
 
 
 _KEEP_FILE = f"""\
 {TARGET}
+sha "$t"
+now=$sum
 [ "$now" != "$after" ] || exit {ALREADY}
 if [ "$now" != "$before" ]; then
   [ -n "$now" ] || moved "$p is gone; its SHA-256 was $before"
@@ -78,8 +94,6 @@ case ${{found%% *}} in *[ia]*) echo "$t: Operation not permitted" >&2; exit 1;; 
 folder
 if [ -n "$now" ]; then
   cp --preserve=all --remove-destination -- "$t" "$d/original"
-  sha "$d/original"
-  [ "$sum" = "$now" ] || moved "$p was changed this moment"
 else
   f=${{t%/*}}
   while [ ! -e "$f/" ]; do echo "folder $f"; f=${{f%/*}}; done
@@ -97,7 +111,8 @@ while [ ! -e "$f/" ]; do echo "folder $f"; f=${{f%/*}}; done
 """
 
 _KEEP_UNIT = f"""\
-{UNIT_NOW}
+{UNIT}
+look
 [ "$loaded" != not-found ] || moved "there is no unit $unit"
 ! is || exit {ALREADY}
 if [ "$verb" = disable ]; then [ -z "$want" ] || [ "$want" = "$enabled" ]
@@ -155,10 +170,12 @@ _KEEP: dict[type, str] = {
 }
 
 
-def look_at(changes: Iterable[Change]) -> str:
-    """The line that looks at all files that are to be changed, before the first step is kept."""
+def begin(steps: Iterable[Kept]) -> str:
+    """The lines before the first step's: the folders, and a look at all files to be changed."""
+    folders = [shlex.quote(kept.folder) for kept in steps]
+    changes = (kept.step.change for kept in steps)
     paths = [shlex.quote(c.path) for c in changes if isinstance(c, FileChange | Restore)]
-    return f"look_at {' '.join(paths)}\n"
+    return f"{KEEPER}folders {' '.join(folders)}\nlook_at {' '.join(paths)}\n"
 
 
 def after(change: Change, content: bytes | None) -> str:
@@ -168,13 +185,31 @@ def after(change: Change, content: bytes | None) -> str:
     return ABSENT if content is None else plan.sha256(content)
 
 
+def before(step: Step) -> str:
+    """The SHA-256 of the file's bytes as the step expects them; ABSENT for anything else."""
+    return step.change.expect if isinstance(step.change, Restore) else step.sha256
+
+
 def lines(kept: Kept, content: bytes | None) -> Iterator[str]:
     """Lines for the keeper: the step's own script, and what it is to stage."""
-    change = kept.step.change
-    names = given(change, kept.step.sha256, kept.after)
-    script = f"d={shlex.quote(kept.folder)}\n{names}{_KEEP[type(change)]}"
+    folder = shlex.quote(kept.folder)
+    names = given(kept.step.change, before(kept.step), kept.after)
+    script = f"d={folder}\n{names}{_KEEP[type(kept.step.change)]}"
     yield f"keep {shlex.quote(script)}\n"
     if content is not None:
-        text = base64.encodebytes(content).decode()
-        yield f"stage {shlex.quote(kept.folder)} <<'END'\n{text}END\n"
-    yield "told\n"
+        yield _staged(folder, content)
+    yield f"told {folder}\n"
+
+
+def _staged(folder: str, content: bytes) -> str:
+    if _TEXT.fullmatch(content):
+        return f"stage {folder} {shlex.quote(content.decode())}\n"
+    return f"stage_bytes {folder} <<'END'\n{base64.encodebytes(content).decode()}END\n"
+
+
+_TEXT = re.compile(rb"[\t\n\r -~]*")  # what every shell takes as it is
+
+
+def end(run: str) -> str:
+    """The lines after the last step's."""
+    return _END.format(run=shlex.quote(run))

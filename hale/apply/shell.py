@@ -45,15 +45,13 @@ values() {{
 """
 
 
-# `t`: the file behind `p`, `now`: its SHA-256.
+# `t`: the file behind `p`.
 TARGET = """\
 t=$p
 if [ -L "$p" ]; then
   t=$(readlink -e -- "$p") || moved "$p is a link that leads nowhere"
 fi
 [ ! -e "$t" ] || [ -f "$t" ] || moved "$p is no file"
-sha "$t"
-now=$sum
 """
 
 LINK_NOW = """\
@@ -62,9 +60,11 @@ elif [ -e "$p" ]; then now="no link"
 else now=nothing; fi
 """
 
-UNIT_NOW = """\
+# `look`: what systemd knows of the unit. `is`: whether it is as the verb makes it; of `disable`
+# it tells without a look, so `again` spares it one.
+UNIT = """\
+loaded= active= enabled= entered= state=
 look() {
-  loaded= active= enabled= entered=
   shown=$(systemctl show -p LoadState,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic \
     -- "$unit")
   while IFS='=' read -r name text; do
@@ -78,8 +78,8 @@ look() {
 $shown
 END
 }
-look
-links() { find /etc/systemd/system -type l -printf '%p\\t%l\\n' | sort; }
+again() { [ "$verb" = disable ] || look; }
+links() { find /etc/systemd/system -type l -printf '%p\\t%l\\n'; }
 is() {
   case $verb in
   stop) [ "$active" = inactive ] || [ "$active" = failed ];;

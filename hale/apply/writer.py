@@ -23,7 +23,7 @@ from hale.apply.kept import RUNS, Kept
 from hale.apply.shell import ALREADY, MOVED, NOT_DONE, PRELUDE
 from hale.change import Append, Change, FileChange
 from hale.connection import Session
-from hale.plan import Step
+from hale.plan import ABSENT, Step
 
 # Seconds that a step may take. A swap device is read back page by page.
 TIMEOUT, SWAP_TIMEOUT = 120.0, 3600.0
@@ -59,7 +59,7 @@ class Writer:
         where none could be, and what Session.run raises.
         """
         contents = self._contents(steps)
-        script = [keeping.KEEPER, keeping.look_at(s.change for s in steps.values())]
+        script: list[str] = []
         asked: dict[int, Kept] = {}
         found: dict[int, Kept | Refused | Failed | None] = {}
         for number, step in steps.items():
@@ -72,13 +72,15 @@ class Writer:
             script += keeping.lines(asked[number], content)
         if not asked:
             return found
-        script.append(keeping.ON_DISK.format(run=shlex.quote(f"{RUNS}/{self._run}")))
+        script.insert(0, keeping.begin(asked.values()))
+        script.append(keeping.end(f"{RUNS}/{self._run}"))
         done = self._session.run("exec /bin/sh", TIMEOUT, "".join(script).encode())
         if done.exit_status:
             raise Failed(_words(done.stderr) or f"exit status {done.exit_status}, and not a word")
-        answers = _answers(done.stdout.decode(errors="surrogateescape").splitlines())
-        for kept, (status, told, said) in zip(asked.values(), answers, strict=True):
-            found[int(kept.folder.rpartition("/")[2])] = _of(kept, status, told, said)
+        *answers, (_, sums, _) = _answers(done.stdout.decode(errors="surrogateescape").splitlines())
+        originals = {path: sha for sha, path in (line.split("  ", 1) for line in sums)}
+        for (number, kept), answer in zip(asked.items(), answers, strict=True):
+            found[number] = _of(kept, *answer, originals.get(f"{kept.folder}/original", ABSENT))
         return found
 
     def do(self, kept: Kept) -> tuple[Change, ...]:
@@ -167,7 +169,8 @@ def _edited(change: FileChange, before: "bytes | Failed | None") -> "bytes | Ref
 
 
 def _answers(lines: Iterable[str]) -> Iterator[tuple[int, tuple[str, ...], bytes]]:
-    """Of each step its exit status, what it told, and its words on standard error."""
+    """Of each step its exit status, what it told, and its words on standard error; at last what
+    was told after all of them."""
     told: list[str] = []
     for line in lines:
         if line.startswith("end "):
@@ -176,13 +179,17 @@ def _answers(lines: Iterable[str]) -> Iterator[tuple[int, tuple[str, ...], bytes
             told = []
         elif line:
             told.append(line)
+    yield 0, tuple(told), b""
 
 
 def _of(
-    kept: Kept, status: int, told: tuple[str, ...], said: bytes
+    kept: Kept, status: int, told: tuple[str, ...], said: bytes, original: str
 ) -> "Kept | Refused | Failed | None":
+    """How keeping a step ended. original: the SHA-256 of the file that was kept."""
     match status:
         case 0:
+            if original != keeping.before(kept.step):
+                return Refused(f"{getattr(kept.step.change, 'path', '')} was changed this moment")
             return replace(kept, told=told)
         case x if x == ALREADY:
             return None
