@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from hale.connection.ssh import argv
+from hale.connection.ssh import argv, environment
 from hale.connection.target import HostDown, Target
 
 _CHUNK = 1 << 18
@@ -42,6 +42,7 @@ class Link:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
+                env=environment(),
                 # Ctrl-C is for us to act on, and nobody is asked for anything on the terminal.
                 start_new_session=True,
             )

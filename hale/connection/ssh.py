@@ -1,6 +1,7 @@
 """The OpenSSH client: its arguments, and what its log says (ssh(1), ssh_config(5))."""
 
 import math
+import os
 import re
 
 from hale.connection.host_shell import login_command
@@ -41,6 +42,16 @@ def argv(target: Target, token: str, log: str) -> list[str]:
         target.address or target.name,
         login_command(target, token),
     ]
+
+
+def environment() -> dict[str, str]:
+    """The ssh process's environment: ours, but nobody's ~/.bashrc is read for a ProxyCommand.
+
+    ssh has it run by the user's shell, with a socket for its input where ProxyUseFdpass is set. A
+    bash that finds a socket there and no shell above takes itself for one that rshd has invoked
+    (bash(1), "Invocation").
+    """
+    return {**os.environ, "SHLVL": os.environ.get("SHLVL", "").strip("0") or "1"}
 
 
 _HOST_KEY = re.compile(rb"^debug1: Server host (?:key|certificate): (\S+ SHA256:[^\s,]+)", re.M)

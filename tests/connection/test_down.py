@@ -110,6 +110,24 @@ def test_a_proxy_command_that_hangs(connect: Connect) -> None:
     assert subprocess.run(["pgrep", "-f", "^sleep 4712"], check=False).returncode == 1
 
 
+@pytest.mark.parametrize("level", [None, "0", "1"])
+def test_a_proxy_command_of_somebody_whose_bashrc_takes_long(
+    connect: Connect, level: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started by cron, systemd or CI, no shell is above us; bash must not take that for rshd."""
+    (tmp_path / ".bashrc").write_text(f"touch {tmp_path}/read\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    if level is None:
+        monkeypatch.delenv("SHLVL", raising=False)
+    else:
+        monkeypatch.setenv("SHLVL", level)
+    proxy = "-o", f"ProxyCommand=touch {tmp_path}/run", "-o", "ProxyUseFdpass=yes"
+    is_down(connect, "did not pass back a connection", name="127.0.0.1", ssh_args=proxy)
+    assert (tmp_path / "run").exists()
+    assert not (tmp_path / "read").exists()
+
+
 def test_a_mistake_in_the_ssh_configuration(connect: Connect, tmp_path: Path) -> None:
     (tmp_path / "config").write_text("Nonsense yes\n")
     is_down(connect, "onfiguration option.*nonsense", name="h", ssh_config=str(tmp_path / "config"))
