@@ -7,7 +7,6 @@ like any other, journal.jsonl what was done, with the seconds of each step and o
 import shlex
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -40,7 +39,7 @@ from hale.errors import HaleError
 from hale.fact import mask
 from hale.install import gate, site
 from hale.install.doer import Failed
-from hale.install.engine import Engine, PhaseFailed, Planned, Stopped, load, names
+from hale.install.engine import Engine, PhaseFailed, Planned, Stopped, follows, load, names
 from hale.install.look import Down, Wish, look
 from hale.install.shown import Progress
 from hale.install.site import Site
@@ -272,7 +271,7 @@ def _phases(
         return True
     with _run(asked, built.inventory, folder, "install") as book, Progress(console) as shown:
         engine = Engine(built, shown, book)
-        with _stoppable(engine.stop, shown):
+        with _stoppable(engine, shown):
             try:
                 if asked.only:
                     _needs(engine, asked.only)
@@ -291,7 +290,8 @@ def _phases(
 
 def _needs(engine: Engine, only: str) -> None:
     """What --only's phase needs must be done. Raises HaleError."""
-    for one in engine.plan(load(only).NEEDS):
+    module = load(only)
+    for one in engine.plan((*follows(module), *module.NEEDS)):
         if one.left or one.unknown:
             raise HaleError(
                 f"--only {only} needs {one.name}, which is not done: "
@@ -370,16 +370,17 @@ def _run(asked: Asked, known: Inventory, folder: Path, kind: str) -> Iterator[Jo
 
 
 @contextmanager
-def _stoppable(stop: threading.Event, shown: Progress) -> Iterator[None]:
+def _stoppable(engine: Engine, shown: Progress) -> Iterator[None]:
     """Ctrl-C lets the steps end that were begun; a second one cuts the connections, and with
     them what runs on the hosts."""
 
     def asked_to(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
+        if engine.stop.is_set():
             shown.says("cutting the connections: what runs on the hosts is killed")
+            engine.cut()
             connection.close_sessions()
             return
-        stop.set()
+        engine.stop.set()
         shown.says("stopping: steps that were begun are ended (once more: cut them off)")
 
     before = signal.signal(signal.SIGINT, asked_to)
@@ -450,7 +451,7 @@ def reset(asked: Asked, wanted: Reset) -> bool:
     folder = recorder.folder(asked.reports, "reset")
     with _run(asked, known, folder, "reset") as book, Progress(console) as shown:
         engine = Engine(built, shown, book)
-        with _stoppable(engine.stop, shown):
+        with _stoppable(engine, shown):
             try:
                 wish = Wish("reset", cast("Phase", taken_off))
                 seen = look(built, [wish])["reset"]

@@ -1,8 +1,9 @@
-"""Leads an install: phase after phase, wave after wave, each step in the journal.
+"""Leads an install: each phase as soon as those are through that it needs, wave after wave, each
+step in the journal.
 
 A phase that is done is skipped. One that is not is begun, and looked at again: what its steps
-left undone is a failure, whatever they said. Hosts are looked at for a phase and its next one
-in one round trip.
+left undone is a failure, whatever they said. Hosts are looked at for a phase and for those that
+come after it in one round trip. Where a phase fails, the others stop at their next step.
 """
 
 import importlib
@@ -11,16 +12,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
+from queue import SimpleQueue
 from typing import Any, Protocol, cast
 
-from hale import connection
 from hale.apply.journal import Act, Journal, now
 from hale.apply.journal import Phase as Said
-from hale.connection import Session
 from hale.errors import HaleError
 from hale.fact import Unreadable, mask
 from hale.install.doer import Doer, Failed
 from hale.install.look import Down, Wish, look
+from hale.install.sessions import Of, Sessions
 from hale.install.site import Site
 from hale.install.step import Await, Phase, Run, Seen, Step, Wave
 
@@ -56,7 +58,7 @@ class Shown(Protocol):
         """What a running step says."""
 
     def waits(self, title: str, left: Sequence[str], seconds: float) -> None:
-        """What is waited for."""
+        """What is waited for; nothing left: no longer."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,17 @@ class Engine:
     shown: Shown
     journal: Journal | None = None
     stop: threading.Event = field(default_factory=threading.Event)
-    kubeadm_seconds: float = 0.0
-    _background: list["Future[None]"] = field(default_factory=list)
-    _extra: list[Session] = field(default_factory=list)
+    _failing: threading.Event = field(default_factory=threading.Event)
+    _sessions: Sessions = field(default_factory=Sessions)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64))
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _uploading: threading.Lock = field(default_factory=threading.Lock)
+    # Of the phases asked for: those not begun; what is known of them; those that are through, and
+    # those of which only what runs in the background is not. `_news` wakes who waits for these.
+    _waiting: list[str] = field(default_factory=list)
+    _seen: dict[str, Seen] = field(default_factory=dict)
+    _through: set[str] = field(default_factory=set)
+    _behind: set[str] = field(default_factory=set)
+    _news: "SimpleQueue[None]" = field(default_factory=SimpleQueue)
 
     # --- what is to do ---
 
@@ -121,26 +129,79 @@ class Engine:
     # --- doing it ---
 
     def carry_out(self, names: Sequence[str], *, again: bool = False) -> None:
-        """Bring these phases through, in their order. again: also where they are done.
+        """Bring these phases through, each once those are through that it needs. again: also
+        where they are done.
 
         Raises PhaseFailed, Stopped, and Down where a host cannot be asked.
         """
+        self._waiting = list(names)
+        running: dict[str, Future[Mapping[str, Seen] | None]] = {}
+        failed: list[BaseException] = []
         try:
-            wishes = [Wish(n, load(n)) for n in names]
-            seen = dict(look(self.site, wishes))
-            fresh = set(names)
-            for at, name in enumerate(names):
-                if name not in fresh:
-                    seen |= look(self.site, wishes[at : at + 2])
-                    fresh |= set(names[at : at + 2])
-                if self._phase(wishes[at], seen[name], wishes[at + 1 : at + 2], seen, again=again):
-                    # Something was done: what was seen of the later phases is of before.
-                    fresh -= set(names[at + 2 :])
-            self._join_background(names[-1] if names else "")
+            self._seen = dict(look(self.site, [_wish(n) for n in names]))
+            while True:
+                self._begin(names, running, again=again)
+                if not running:
+                    break
+                self._news.get()
+                for name in [n for n, future in running.items() if future.done()]:
+                    future = running.pop(name)
+                    if (error := future.exception()) is not None:
+                        self._failing.set()
+                        failed.append(error)
+                    else:
+                        self._ended(name, future.result())
         finally:
-            for session in self._extra:
-                session.begin_close()
+            self.cut()
             self._pool.shutdown(wait=False, cancel_futures=True)
+        if failed:
+            # Others have only stopped because of the first that failed.
+            raise next((e for e in failed if not isinstance(e, Stopped)), failed[0])
+        if self._waiting:
+            raise Stopped
+
+    def cut(self) -> None:
+        """End the connections that are the engine's own, and what runs over them."""
+        self._sessions.begin_close()
+
+    def _begin(
+        self, names: Sequence[str], running: dict[str, "Future[Any]"], *, again: bool
+    ) -> None:
+        """Begin every phase that can begin; those that are done are through at once."""
+        for name in names:
+            if name not in self._waiting or self._halted() or not self._may_begin(name, names):
+                continue
+            self._waiting.remove(name)
+            seen = self._seen.pop(name, None)
+            if seen is not None and self._skipped(name, seen, again=again):
+                self._through.add(name)
+                continue
+            running[name] = self._pool.submit(self._phase, name, seen, names, again=again)
+            running[name].add_done_callback(lambda _: self._news.put(None))
+
+    def _may_begin(self, name: str, names: Sequence[str]) -> bool:
+        """Whether all is through that this phase needs, of those that were asked for."""
+        module = load(name)
+        past = self._through | self._behind
+        return all(n in self._through or n not in names for n in module.NEEDS) and all(
+            n in past or n not in names for n in follows(module)
+        )
+
+    def _ended(self, name: str, found: Mapping[str, Seen] | None) -> None:
+        """A phase is through. found: what was seen of the next; None where nothing was done."""
+        self._through.add(name)
+        if found is None:
+            return
+        # What was seen of phases that come after it is of before.
+        late = {name}
+        for waiting in self._waiting:
+            if late & set(load(waiting).NEEDS):
+                late.add(waiting)
+                self._seen.pop(waiting, None)
+        self._seen |= {n: seen for n, seen in found.items() if n in self._waiting}
+
+    def _halted(self) -> bool:
+        return self.stop.is_set() or self._failing.is_set()
 
     def once(
         self, name: str, waves: Iterable[Wave], wish: Wish, left: Callable[[Seen], tuple[str, ...]]
@@ -152,107 +213,113 @@ class Engine:
         begun = time.monotonic()
         self._said(name, name, "begun", begun)
         try:
-            self._waves(name, waves)
-            said = left(look(self.site, [wish])[wish.name])
+            with self._sessions.lent() as of:
+                self._waves(name, waves, of)
+                said = left(look(self.site, [wish], of)[wish.name])
         except (Failed, HaleError) as error:
             self._said(name, name, "failed", begun, mask(str(error)))
             raise
         finally:
+            self.cut()
             self._pool.shutdown(wait=False, cancel_futures=True)
         self._said(name, name, "failed" if said else "done", begun, "; ".join(said))
         return said
 
-    def _phase(
-        self, wish: Wish, seen: Seen, following: Sequence[Wish], all_seen: dict[str, Seen],
-        *, again: bool,
-    ) -> bool:  # fmt: skip
-        """One phase; whether anything was done. Leaves what was seen of the next in all_seen."""
-        module, name = cast("Phase", wish.of), wish.name
-        begun = time.monotonic()
-        if self.stop.is_set():
-            raise Stopped
-        if why := not_applicable(module, self.site):
-            self._said(name, module.TITLE, "skipped", begun, why)
-            return False
+    def _skipped(self, name: str, seen: Seen, *, again: bool) -> bool:
+        """Whether there is nothing to do in this phase; says so."""
+        module = load(name)
+        why = not_applicable(module, self.site)
         try:
-            left = module.left(self.site, seen)
-            if not left and not again:
-                self._said(name, module.TITLE, "skipped", begun, "done already")
+            if not why and (again or module.left(self.site, seen)):
                 return False
-            self._said(name, module.TITLE, "begun", begun)
-            if refused := refusals(module, self.site, seen):
-                raise PhaseFailed(name, "\n".join(refused))
-            if any(needed in LATE for needed in module.NEEDS):
-                self._join_background(name)
-            for _ in range(ROUNDS):
-                self._waves(name, module.waves(self.site, seen))
-                if name not in LATE:
-                    seen, left = self._settled(wish, following, all_seen)
-                else:
-                    left = ()
-                if not left:
-                    self._said(name, module.TITLE, "done", begun)
-                    return True
-        except (Failed, Unreadable, HaleError, Down) as error:
+        except Unreadable:
+            return False
+        self._said(name, module.TITLE, "skipped", time.monotonic(), why or "done already")
+        return True
+
+    def _phase(
+        self, name: str, seen: Seen | None, names: Sequence[str], *, again: bool
+    ) -> Mapping[str, Seen] | None:
+        """One phase; returns what was seen of the next, None where nothing was done."""
+        module = load(name)
+        begun = time.monotonic()
+        try:
+            with self._sessions.lent() as of:
+                if seen is None:
+                    seen = look(self.site, [_wish(name)], of)[name]
+                    if self._skipped(name, seen, again=again):
+                        return None
+                self._said(name, module.TITLE, "begun", begun)
+                if refused := refusals(module, self.site, seen):
+                    raise PhaseFailed(name, "\n".join(refused))
+                for _ in range(ROUNDS):
+                    self._waves(name, module.waves(self.site, seen), of)
+                    found, left = self._settled(name, names, of)
+                    if not left:
+                        self._said(name, module.TITLE, "done", begun)
+                        return found
+                    seen = found[name]
+            why = f"all its steps were done, and yet: {'; '.join(left)}"
+            raise PhaseFailed(name, why)
+        except (Failed, Unreadable, HaleError, Down, PhaseFailed) as error:
+            self._said(name, module.TITLE, "failed", begun, mask(str(error)))
+            if isinstance(error, PhaseFailed):
+                raise
             said = error.said if isinstance(error, Failed) else ""
-            self._said(name, module.TITLE, "failed", begun, mask(str(error)))
             raise PhaseFailed(name, str(error), said) from None
-        except PhaseFailed as error:
-            self._said(name, module.TITLE, "failed", begun, mask(str(error)))
-            raise
-        why = f"all its steps were done, and yet: {'; '.join(left)}"
-        self._said(name, module.TITLE, "failed", begun, mask(why))
-        raise PhaseFailed(name, why)
 
     def _settled(
-        self, wish: Wish, following: Sequence[Wish], all_seen: dict[str, Seen]
-    ) -> tuple[Seen, tuple[str, ...]]:
-        """Look until nothing is left, for as long as it changes what is."""
-        module = cast("Phase", wish.of)
+        self, name: str, names: Sequence[str], of: Of
+    ) -> tuple[Mapping[str, Seen], tuple[str, ...]]:
+        """Look until nothing is left, for as long as it changes what is; at the next ones too."""
         until = time.monotonic() + SETTLE
         before: tuple[str, ...] | None = None
         while True:
-            found = look(self.site, [wish, *following])
-            all_seen |= found
+            through = self._through | {name}
+            following = [
+                n
+                for n in list(self._waiting)
+                if name in (needs := load(n).NEEDS)
+                and all(needed in through or needed not in names for needed in needs)
+            ]
+            found = look(self.site, [_wish(n) for n in (name, *following)], of)
             try:
-                left = module.left(self.site, found[wish.name])
+                left = load(name).left(self.site, found[name])
             except Unreadable as error:
                 left = (str(error),)
-            if not left or left == before or time.monotonic() > until or self.stop.is_set():
-                return found[wish.name], left
+            if not left or left == before or time.monotonic() > until or self._halted():
+                return found, left
             before = left
             time.sleep(1)
 
-    def _waves(self, phase: str, waves: Iterable[Wave]) -> None:
+    def _waves(self, phase: str, waves: Iterable[Wave], of: Of) -> None:
         for wave in waves:
-            if self.stop.is_set():
+            if self._halted():
                 raise Stopped
             by_host: dict[str, list[Step]] = {}
             for step in wave.steps:
                 by_host.setdefault(step.host, []).append(step)
-            running = [
-                self._pool.submit(self._host, phase, steps, background=wave.background)
-                for steps in by_host.values()
-            ]
             if wave.background:
-                self._background += running
-                continue
-            _all(running)
+                self._behind.add(phase)
+                self._news.put(None)
+            _all([self._pool.submit(self._host, phase, steps, of) for steps in by_host.values()])
             if wave.afterwards is not None:
-                self._wait(wave.afterwards)
+                self._wait(wave.afterwards, of)
 
-    def _host(self, phase: str, steps: Sequence[Step], *, background: bool) -> None:
+    def _host(self, phase: str, steps: Sequence[Step], of: Of) -> None:
         """The steps of one host, in their order."""
-        session = connection.session_for(steps[0].host)
-        if background:  # the host's own session stays free for looks and for other steps
-            session = Session(connection.TARGETS[steps[0].host])
-            with self._lock:
-                self._extra.append(session)
-        doer = Doer(session, self.site.secrets)
+        doer = Doer(of(steps[0].host), self.site.secrets)
         for step in steps:
-            if self.stop.is_set():
+            if self._halted():
                 raise Stopped
-            self._step(phase, step, doer)
+            if not isinstance(step, Run) or not step.uploads:
+                self._step(phase, step, doer)
+                continue
+            there = self.site.secrets.uploaded
+            with self._uploading:  # two phases may want the same
+                if not step.uploads <= there:
+                    self._step(phase, step, doer)
+                    there |= step.uploads
 
     def _step(self, phase: str, step: Step, doer: Doer) -> None:
         begun = time.monotonic()
@@ -267,20 +334,16 @@ class Engine:
         finally:
             seconds = time.monotonic() - begun
             critical = isinstance(step, Run) and step.critical
-            with self._lock:
-                self.kubeadm_seconds += seconds if critical else 0.0
             self._write(Act(phase, step.host, step.title, state, seconds, critical, now()))
             self.shown.step(step, state, seconds)
-        if isinstance(step, Run) and step.uploads:
-            self.site.secrets.uploaded = True
 
-    def _wait(self, wanted: Await) -> None:
+    def _wait(self, wanted: Await, of: Of) -> None:
         """Look until it is true. Raises PhaseFailed when patience ends."""
         begun = time.monotonic()
         left: tuple[str, ...] = ()
         while True:
             try:
-                found = look(self.site, [Wish("await", wanted, wanted.hosts)])["await"]
+                found = look(self.site, [Wish("await", wanted, wanted.hosts)], of)["await"]
                 left = wanted.left(self.site, found)
             except (Unreadable, Down) as error:
                 left = (str(error),)
@@ -288,20 +351,15 @@ class Engine:
             self.shown.waits(wanted.title, left, seconds)
             if not left:
                 return
-            if self.stop.is_set():
+            if self._halted():
+                self.shown.waits(wanted.title, (), 0.0)
                 raise Stopped
             if seconds > wanted.patience:
+                self.shown.waits(wanted.title, (), 0.0)
                 raise HaleError(
                     f"waited {wanted.patience:g} s until {wanted.title}: {'; '.join(left)}"
                 )
             time.sleep(wanted.every)
-
-    def _join_background(self, phase: str) -> None:
-        running, self._background = self._background, []
-        try:
-            _all(running)
-        except Failed as error:
-            raise PhaseFailed(phase, str(error), error.said) from None
 
     # --- what is told ---
 
@@ -315,8 +373,8 @@ class Engine:
             self.journal.write(entry)
 
 
-# Phases whose steps go on while the next ones run: they are looked at when the run ends.
-LATE = ("images",)
+def _wish(name: str) -> Wish:
+    return Wish(name, load(name))
 
 
 def load(name: str) -> Phase:
@@ -334,6 +392,12 @@ def refusals(module: Any, site: Site, seen: Seen) -> tuple[str, ...]:
     """What stands in a phase's way."""
     ask: Callable[[Site, Seen], tuple[str, ...]] | None = getattr(module, "refusals", None)
     return ask(site, seen) if ask else ()
+
+
+def follows(module: Any) -> tuple[str, ...]:
+    """Phases of which only what runs in the background need not be through."""
+    found: tuple[str, ...] = getattr(module, "FOLLOWS", ())
+    return found
 
 
 def not_applicable(module: Any, site: Site) -> str:
@@ -376,10 +440,11 @@ def _kubelet(doer: Doer, step: Run) -> str:
     return ""
 
 
-def by_phase(acts: Iterable[Act]) -> Mapping[str, float]:
-    """Seconds of kubeadm's own work by phase, joins that went at once counted once."""
-    found: dict[str, list[float]] = {}
-    for act in acts:
-        if act.kubeadm:
-            found.setdefault(act.phase, []).append(act.seconds)
-    return {p: max(s) if p == "workers" else sum(s) for p, s in found.items()}
+def kubeadm_seconds(acts: Iterable[Act]) -> float:
+    """For how long any of kubeadm's own steps ran; those that ran at once are counted once."""
+    ends = {a: datetime.fromisoformat(a.at).timestamp() for a in acts if a.kubeadm}
+    total = until = 0.0
+    for begun, end in sorted((end - act.seconds, end) for act, end in ends.items()):
+        total += max(0.0, end - max(begun, until))
+        until = max(until, end)
+    return total

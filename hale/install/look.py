@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from hale import connection, gather
 from hale.fact import Command, Evidence, Files, Output
 from hale.gather import Question
+from hale.install.sessions import Of
 from hale.install.site import Site
 from hale.install.step import Asked, Await, Phase, Seen
 from hale.inventory import Host
@@ -29,7 +30,7 @@ class Wish:
     hosts: tuple[str, ...] = ()  # all where empty
 
 
-def look(site: Site, wishes: Iterable[Wish]) -> Mapping[str, Seen]:
+def look(site: Site, wishes: Iterable[Wish], of: Of = connection.session_for) -> Mapping[str, Seen]:
     """What the hosts answer to each of the wishes, all hosts at once. Raises Down."""
     wishes = tuple(wishes)
     asked = []
@@ -38,8 +39,7 @@ def look(site: Site, wishes: Iterable[Wish]) -> Mapping[str, Seen]:
         question, keys = _question(site, host, wishes)
         if question is not None:
             served[host.name] = keys
-            session = connection.session_for(host.name)
-            asked.append((question, Connected(session, connection.TARGETS[host.name])))
+            asked.append((question, Connected(of(host.name), connection.TARGETS[host.name])))
     found = gather.gather(asked, TIMEOUT)
     for evidence in found.values():
         if evidence.down:

@@ -1,4 +1,4 @@
-"""What the operator sees of a run: one line a phase, and what every host is at just now."""
+"""What the operator sees of a run: lines a phase, and what every host is at just now."""
 
 import threading
 import time
@@ -27,8 +27,8 @@ class Progress:
         self._console = console
         self._lock = threading.Lock()
         self._running: dict[int, tuple[Step, float, str]] = {}
-        self._waiting = ""
-        self._phase = ""
+        self._waits: dict[str, str] = {}
+        self._phases: dict[str, str] = {}
         self._live = (
             Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._now)
             if console.is_terminal
@@ -52,8 +52,10 @@ class Progress:
     def phase(self, name: str, title: str, state: str, seconds: float, why: str = "") -> None:
         """A phase begins or has ended."""
         with self._lock:
-            self._phase = f"{title} …" if state == "begun" else ""
-            self._waiting = ""
+            if state == "begun":
+                self._phases[name] = f"{title} …"
+            else:
+                self._phases.pop(name, None)
         if state == "begun":
             if not self._live:
                 self._print(f"{name}: {title}", "bold", "▶")
@@ -81,9 +83,11 @@ class Progress:
                 self._running[id(step)] = (*self._running[id(step)][:2], printable(text))
 
     def waits(self, title: str, left: Sequence[str], seconds: float) -> None:
-        """What is waited for."""
+        """What is waited for; nothing left: no longer."""
         with self._lock:
-            self._waiting = f"until {title}  {seconds:.0f} s  {left[0]}" if left else ""
+            self._waits.pop(title, None)
+            if left:
+                self._waits[title] = f"until {title}  {seconds:.0f} s  {left[0]}"
         if not left and seconds > 0.5:
             self._print(f"  {title}  {seconds:.1f} s", "dim", "·")
 
@@ -96,12 +100,12 @@ class Progress:
 
     def _now(self) -> Group:
         with self._lock:
-            running, waiting, phase = list(self._running.values()), self._waiting, self._phase
+            running = list(self._running.values())
+            phases, waits = list(self._phases.values()), list(self._waits.values())
         width = max(40, self._console.width - 1)
-        lines = [Text(phase, "bold")] if phase else []
+        lines = [Text(phase, "bold") for phase in phases]
         for step, begun, said in running:
             text = f"  {step.host}: {step.title}  {time.monotonic() - begun:.0f} s  {said}"
             lines.append(Text(text[:width], "cyan"))
-        if waiting:
-            lines.append(Text(f"  {printable(waiting)}"[:width], "yellow"))
+        lines += [Text(f"  {printable(said)}"[:width], "yellow") for said in waits]
         return Group(*lines)

@@ -25,12 +25,13 @@ APISERVER_PORT = 6443
 class Secrets:
     """A bootstrap token and a certificate key, made for one run and kept nowhere.
 
-    uploaded: the control plane's certificates lie in the cluster, encrypted with this key.
+    uploaded: which of TOKEN and CERTIFICATES (the control plane's, encrypted with this key) lie in
+    the cluster by now.
     """
 
     token: Secret = field(default_factory=lambda: Secret(new_token()))
     certificate_key: Secret = field(default_factory=lambda: Secret(new_key()))
-    uploaded: bool = False
+    uploaded: set[str] = field(default_factory=set)
 
     def hidden(self, text: str) -> str:
         """The text without them, whatever stands around."""

@@ -3,14 +3,15 @@
 A phase is a module of remediate/cluster/ with
 
     TITLE = "Packages"
-    NEEDS = ("gate",)                            # phases that must be done before
+    NEEDS = ("gate",)                            # phases that must be through before
     def probes(site, host) -> Asked              # what to read on this host, by subject
     def left(site, seen) -> tuple[str, ...]      # what is not done yet, in words; empty: done
     def waves(site, seen) -> Iterable[Wave]      # what does it
 
 and, where something may stand in the way, `refusals(site, seen)`: reasons why nothing may be
-done, each with the next step. All of them are pure. Whether a phase is done is read from the
-hosts, never from what an earlier run says.
+done, each with the next step. FOLLOWS names phases that must be through but for their waves in
+the background; phases that need nothing of each other go at once. All of them are pure. Whether
+a phase is done is read from the hosts, never from what an earlier run says.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from hale.inventory import Host
 
 Asked = Mapping[str, tuple[Probe, ...]]  # by the subject that understands the answer
+
+
+# What joins use: the run's bootstrap token, and the control plane's certificates, encrypted.
+TOKEN, CERTIFICATES = "token", "certificates"
 
 
 class Secret:
@@ -73,7 +78,7 @@ class Run:
 
     stdin: what it reads; a Secret is shown nowhere. timeout: in seconds. critical: it is
     kubeadm's own work on the way to the cluster, which the bench compares with the whole.
-    uploads: it leaves the run's token and the control plane's certificates in the cluster.
+    uploads: which of TOKEN and CERTIFICATES it leaves in the cluster; done once a run.
     """
 
     host: str
@@ -82,7 +87,7 @@ class Run:
     stdin: Secret | str | None = None
     timeout: float = 120.0
     critical: bool = False
-    uploads: bool = False
+    uploads: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -104,8 +109,8 @@ Step = Write | Run
 class Wave:
     """Steps that may go at once: hosts in parallel, the steps of one host in their order.
 
-    background: the next phases need not wait for it, the end of the run does, and the phase
-    that names it in its NEEDS. afterwards: what must be true before the next wave begins.
+    background: phases that FOLLOW this one need not wait for it, and for what comes after it.
+    afterwards: what must be true before the next wave begins.
     """
 
     steps: tuple[Step, ...] = ()

@@ -1,4 +1,4 @@
-"""The install's phases, one a file, in their order; and `reset`, which takes the cluster off.
+"""The install's phases, one a file, in the order of their needs; and `reset`.
 
 All are pure: from what facts/ read, and from the inventory, to steps. See hale/install/step.py.
 """
@@ -15,4 +15,5 @@ PHASES = (
     "workers",
     "dns",
     "addons",
+    "ready",
 )

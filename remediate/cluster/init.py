@@ -13,12 +13,13 @@ from collections.abc import Iterable
 from facts import kubernetes, nodes
 from hale.fact import Probe
 from hale.install.site import APISERVER_PORT, Site
-from hale.install.step import Asked, Await, Run, Seen, Wave
+from hale.install.step import CERTIFICATES, TOKEN, Asked, Await, Run, Seen, Wave
 from hale.inventory import Host
 from remediate.cluster import kubeadm
 
 TITLE = "kubeadm init"
 NEEDS = ("runtime", "load_balancer")
+FOLLOWS = ("images",)  # the first master's
 
 PORTS = (APISERVER_PORT, 2379, 2380, 10250, 10257, 10259)
 WORKERS_PORTS = (10250,)
@@ -97,7 +98,8 @@ CLEAN = (
 def _run(site: Site, title: str, command: str, timeout: float, *, init: bool = False) -> Run:
     script = f"{command} {kubeadm.CONFIG}"
     secret = kubeadm.init(site)
-    return Run(site.first.name, title, script, secret, timeout, critical=init, uploads=init)
+    uploads = frozenset((TOKEN, CERTIFICATES) if init else ())
+    return Run(site.first.name, title, script, secret, timeout, init, uploads)
 
 
 def _silent(site: Site, seen: Seen) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from hale.cluster import ADMIN
 from hale.errors import HaleError
 from hale.fact import Command, Files, Probe, Unreadable
 from hale.install.site import Site
-from hale.install.step import Asked, Await, Run, Seen, Wave
+from hale.install.step import CERTIFICATES, TOKEN, Asked, Await, Run, Seen, Wave
 from hale.inventory import Host
 from remediate.cluster import kubeadm
 
@@ -118,8 +118,8 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
     if not whole:
         return
     by = whole[0]
-    if not site.secrets.uploaded:
-        yield Wave((token(site, by, certificates=True),))
+    if not site.secrets.uploaded >= {TOKEN, CERTIFICATES}:
+        yield Wave((token(site, by), certificates(site, by)))
     pin = ca_pin(seen, by)
     for host in fresh:
         node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
@@ -161,25 +161,25 @@ def ca_pin(seen: Seen, host: Host) -> str:
     return f"sha256:{hashlib.sha256(key).hexdigest()}"
 
 
-def token(site: Site, by: Host, *, certificates: bool) -> Run:
-    """A token for this run; for masters also the certificates, encrypted with this run's key.
-
-    What an earlier run left in the cluster expires by itself, and its key is known to nobody.
-    """
+def token(site: Site, by: Host) -> Run:
+    """A token for this run. What an earlier run left in the cluster expires by itself."""
     # Made anew where this run has made it before: `kubeadm token create` wants it not to be there.
     script = f"""\
 umask 077
-config=$(cat)
-kubeadm token delete {site.secrets.token.reveal().partition(".")[0]} >/dev/null 2>&1 || :
-printf %s "$config" | kubeadm token create {kubeadm.CONFIG} >/dev/null
+kubeadm token delete {site.secrets.token.reveal().partition(".")[0]} >/dev/null 2>&1 </dev/null || :
+kubeadm token create {kubeadm.CONFIG} >/dev/null
 """
-    if certificates:
-        script += (
-            'printf %s "$config" | kubeadm init phase upload-certs --upload-certs '
-            f"--skip-certificate-key-print {kubeadm.CONFIG}\n"
-        )
-    title = "token and certificates" if certificates else "token"
-    return Run(by.name, title, script, kubeadm.token(site), 120, uploads=certificates)
+    return Run(by.name, "token", script, kubeadm.token(site), 120, uploads=frozenset({TOKEN}))
+
+
+def certificates(site: Site, by: Host) -> Run:
+    """The control plane's certificates, encrypted with this run's key, which nobody else knows."""
+    script = (
+        "umask 077\nkubeadm init phase upload-certs --upload-certs --skip-certificate-key-print "
+        f"{kubeadm.CONFIG}"
+    )
+    uploads = frozenset({CERTIFICATES})
+    return Run(by.name, "certificates", script, kubeadm.token(site), 120, uploads=uploads)
 
 
 def clean(site: Site, seen: Seen, host: Host, whole: Sequence[Host]) -> list[Run]:

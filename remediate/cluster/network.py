@@ -95,5 +95,14 @@ def applied(site: Site, title: str, paths: Iterable[Path | None]) -> Wave:
     """Apply the manifests, which may hold secrets, by standard input."""
     texts = [site.text(path) for path in paths if path is not None]
     kubectl = f"kubectl --kubeconfig {ADMIN} --server https://{site.first.address}:6443"
-    script = f"{kubectl} apply --server-side --force-conflicts -f /dev/stdin"
+    apply = f"{kubectl} apply --server-side --force-conflicts -f /dev/stdin"
+    script = "given=$(cat)\n" + tried_again(f'printf "%s\\n" "$given" | {apply}')
     return Wave((Run(site.first.name, title, script, Secret("\n---\n".join(texts)), timeout=120),))
+
+
+def tried_again(*commands: str) -> str:
+    """A script for what may be refused once while masters join: etcd may just choose a leader."""
+    return "".join(
+        f"n=0\nuntil {command}; do n=$((n + 1)); [ $n -lt 5 ] || exit 1; sleep 2; done\n"
+        for command in commands
+    )

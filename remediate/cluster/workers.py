@@ -1,4 +1,4 @@
-"""Workers: all join at once; then every node has to be ready.
+"""Workers: all join at once, beside the masters; then each has to be a ready node.
 
 A worker whose join was cut off is reset, alone, and joins again: it holds nothing of the cluster.
 """
@@ -10,47 +10,49 @@ from facts import kubernetes, nodes
 from hale.cluster import ADMIN
 from hale.fact import Files, Probe
 from hale.install.site import Site
-from hale.install.step import Asked, Await, Run, Seen, Step, Wave
+from hale.install.step import TOKEN, Asked, Await, Run, Seen, Step, Wave
 from hale.inventory import Host
 from remediate.cluster import kubeadm, masters
 
-TITLE = "Workers join, all nodes ready"
-NEEDS = ("images", "init", "network")
+TITLE = "Workers join"
+NEEDS = ("images", "readyz", "network")
 
-PATIENCE = 300.0  # seconds for the network to come up on every node
+PATIENCE = 300.0  # seconds for the network to come up on every worker
 
 
 def probes(site: Site, host: Host) -> Asked:
-    """How far kubeadm came; the nodes, as the first master tells."""
-    asked: dict[str, tuple[Probe, ...]] = {kubernetes.SUBJECT: (kubernetes.probe(),)}
-    if host is site.first:
-        asked[kubernetes.SUBJECT] = (kubernetes.probe(), Files(kubernetes.CA))
-        asked[nodes.SUBJECT] = (nodes.probe(host.address or host.name, nodes.ADDONS),)
+    """How far kubeadm came on each worker; the nodes, as the first master tells."""
+    asked: dict[str, tuple[Probe, ...]] = {}
+    if host in site.workers:
+        asked[kubernetes.SUBJECT] = (kubernetes.probe(),)
+    elif host is site.first:
+        asked[kubernetes.SUBJECT] = (Files(kubernetes.CA),)
+        asked[nodes.SUBJECT] = (nodes.probe(host.address or host.name, ()),)
     return asked
 
 
 def left(site: Site, seen: Seen) -> tuple[str, ...]:
-    """Workers that are no nodes, nodes that are not ready, addons of kubeadm that are not."""
+    """Workers that are no nodes, and those that are not ready."""
     told = nodes.read(seen.of(site.first.name, nodes.SUBJECT))
     if not told.answers:
         return (f"{site.first.name}: {told.why}",)
-    said = [f"{h.name}: {what}" for h in site.workers if (what := _left(seen, h, told))]
-    said += [f"{name}: the node is not ready" for name, ready in told.nodes.items() if not ready]
-    for name, (wanted, ready_now) in told.objects.items():
-        if ready_now < max(wanted, 1):
-            said.append(f"{name}: {ready_now} of {wanted} are ready")
-    return tuple(said)
+    return tuple(f"{h.name}: {what}" for h in site.workers if (what := _left(seen, h, told)))
 
 
 def _left(seen: Seen, host: Host, told: nodes.Nodes) -> str:
     node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
     if host.name not in told.nodes or not node.finalised:
-        return "has not joined" if node.untouched else "its join was cut off"
-    return "" if node.kubelet else "its kubelet does not run"
+        return _JOINS if node.untouched else _CUT_OFF
+    if not node.kubelet:
+        return "its kubelet does not run"
+    return "" if told.nodes[host.name] else _NOT_READY
+
+
+_JOINS, _CUT_OFF, _NOT_READY = "has not joined", "its join was cut off", "the node is not ready"
 
 
 def waves(site: Site, seen: Seen) -> Iterable[Wave]:
-    """A token, all joins at once, and the wait for every node."""
+    """A token, all joins at once, and the wait for every worker."""
     told = nodes.read(seen.of(site.first.name, nodes.SUBJECT))
     if not told.answers:
         return
@@ -58,20 +60,20 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
     joins: list[Step] = []
     for host in site.workers:
         why = _left(seen, host, told)
-        if why == "its join was cut off":
+        if why == _CUT_OFF:
             remains += _clean(site, host)
-        if why in ("has not joined", "its join was cut off"):
+        if why in (_JOINS, _CUT_OFF):
             pin = masters.ca_pin(seen, site.first)
             secret = kubeadm.join(site, host, pin, master=False)
             script = f"kubeadm join {kubeadm.CONFIG}"
             joins.append(Run(host.name, "kubeadm join", script, secret, 300, critical=True))
-        elif why:
+        elif why and why != _NOT_READY:
             joins.append(Run(host.name, "kubelet", "systemctl restart kubelet"))
-    if any(isinstance(s, Run) and s.critical for s in joins) and not site.secrets.uploaded:
-        remains.append(masters.token(site, site.first, certificates=False))
+    if any(isinstance(s, Run) and s.critical for s in joins) and TOKEN not in site.secrets.uploaded:
+        remains.append(masters.token(site, site.first))
     yield Wave(tuple(remains))
-    names = tuple(h.name for h in site.hosts)
-    yield Wave(tuple(joins), afterwards=Await("all nodes are ready", names, probes, left, PATIENCE))
+    names = (site.first.name, *(h.name for h in site.workers))
+    yield Wave(tuple(joins), afterwards=Await("workers are ready", names, probes, left, PATIENCE))
 
 
 def _clean(site: Site, host: Host) -> list[Step]:

@@ -106,11 +106,11 @@ def test_what_lists_images_knows_no_secret(tmp_path: Path) -> None:
 
 def test_no_step_shows_a_secret(tmp_path: Path) -> None:
     site = sites.made(tmp_path)
-    steps: list[Run] = [masters.token(site, site.first, certificates=True)]
+    steps: list[Run] = [masters.token(site, site.first), masters.certificates(site, site.first)]
     none = {"kubernetes.node": "kubelet inactive\n", "nodes.nodes": "absent\n"}
     for wave in init.waves(site, sites.seen({h.name: none for h in site.hosts}, {})):
         steps += [s for s in wave.steps if isinstance(s, Run)]
-    assert len(steps) == 2
+    assert len(steps) == 3
     for secret in (site.secrets.token, site.secrets.certificate_key):
         assert secret.reveal() not in repr(steps) + repr(site) + str(steps)
         assert all(

@@ -1,0 +1,38 @@
+"""Ready: every node of the cluster, and kubeadm's own addons on them, before anybody judges it."""
+
+from collections.abc import Iterable
+
+from facts import nodes
+from hale.install.site import Site
+from hale.install.step import Asked, Await, Seen, Wave
+from hale.inventory import Host
+
+TITLE = "All nodes are ready"
+NEEDS = ("masters", "workers", "dns", "addons")
+
+PATIENCE = 300.0  # seconds for the network to come up on every node
+
+
+def probes(site: Site, host: Host) -> Asked:
+    """The nodes, as the first master tells."""
+    if host is not site.first:
+        return {}
+    return {nodes.SUBJECT: (nodes.probe(host.address or host.name, nodes.ADDONS),)}
+
+
+def left(site: Site, seen: Seen) -> tuple[str, ...]:
+    """Nodes that are not ready, and addons of kubeadm that are not."""
+    told = nodes.read(seen.of(site.first.name, nodes.SUBJECT))
+    if not told.answers:
+        return (f"{site.first.name}: {told.why}",)
+    said = [f"{name}: the node is not ready" for name, ready in told.nodes.items() if not ready]
+    for name, (wanted, ready_now) in told.objects.items():
+        if ready_now < max(wanted, 1):
+            said.append(f"{name}: {ready_now} of {wanted} are ready")
+    return tuple(said)
+
+
+def waves(site: Site, seen: Seen) -> Iterable[Wave]:
+    """Wait for them."""
+    first = (site.first.name,)
+    return (Wave(afterwards=Await("all nodes are ready", first, probes, left, PATIENCE)),)
