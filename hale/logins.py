@@ -3,10 +3,13 @@
 Little is imported here, so that a run can dial first and import what it needs meanwhile.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from hale import connection, inventory, provenance, selection, transports
 from hale.inventory import Inventory
+from hale.selection import Chosen
 
 # Seconds for a login. More than an audit waits: a host that is busy is not off, and a run that
 # changes hosts must not end half-way for it.
@@ -32,6 +35,34 @@ def targets(known: Inventory, timeout: float = PATIENCE) -> dict[str, connection
 def connect(known: Inventory, timeout: float = PATIENCE) -> None:
     """Make the inventory's hosts known to our connection; `timeout` as above."""
     connection.TARGETS.update(targets(known, timeout))
+
+
+def asked_for(
+    chosen: Iterable[Chosen], option: Any, password: str | None = None
+) -> dict[str, connection.Target]:
+    """How each host is reached by pytest's options too; `password`: what sudo wants."""
+    return {
+        c.host.name: transports.target(
+            c.host,
+            ssh_config=option.ssh_config,
+            identity_file=option.ssh_identity_file,
+            become=bool(option.sudo or option.ask_become_pass),
+            become_user=option.sudo_user,
+            become_password=password,
+            connect_timeout=option.connect_timeout,
+        )
+        for c in chosen
+        if not c.uri
+    }
+
+
+def dial(option: Any) -> None:
+    """Begin the logins that pytest's options ask for. Raises HaleError."""
+    known = inventory.load(Path(option.inventory or provenance.ROOT / "inventory.ini"))
+    found = asked_for(selection.choose(option.hosts, known, lambda uri: ()), option)
+    connection.TARGETS.update(found)
+    for name in found:
+        connection.session_for(name).start()
 
 
 def begin(path: Path | None, hosts: str) -> None:

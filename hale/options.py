@@ -1,31 +1,19 @@
-"""pytest's options for an audit, and from them to the audit itself."""
+"""pytest's options for an audit; and the logins, which begin as soon as the options are read.
 
-import getpass
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+pytest.ini names this plugin, so it is there before any conftest.py. Little is imported here: what
+else an audit needs is imported while the hosts let us in (hale/plugin.py).
+"""
+
+import contextlib
+import os
 from typing import Any
 
 import pytest
-import testinfra
-from msgspec import Struct
 
-from hale import connection, evidence, inventory, provenance, standard, transports
-from hale.audit import Audit, from_evidence
+from hale import logins
 from hale.errors import HaleError
-from hale.gather import Transport
-from hale.inventory import Inventory
-from hale.selection import Chosen, choose
+from hale.provenance import ROOT
 from hale.standard import PROFILES
-
-ROOT = provenance.ROOT
-CHECKS = ROOT / "checks"
-
-WHAT_TO_TYPE = """\
-no host is contacted without --hosts. Type for example
-    pytest --hosts=all                  every host of {inventory}
-    pytest --hosts='masters,!{host}'    groups, hosts, globs, and `!` to leave out
-    pytest --hosts=local://             this machine
-Groups: {groups}."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -80,153 +68,23 @@ def seconds(text: str) -> float:
     return found
 
 
-def what_to_type(config: pytest.Config) -> str:
-    """The message for a command line that names no hosts."""
-    path = Path(config.option.inventory or ROOT / "inventory.ini")
-    try:
-        known = inventory.load(path)
-    except HaleError as error:
-        return str(error)
-    groups = ", ".join(f"{name} ({len(members)})" for name, members in known.groups.items())
-    host = known.hosts[0].name if known.hosts else "HOST"
-    return WHAT_TO_TYPE.format(inventory=path, host=host, groups=groups)
-
-
-class Asked(Struct, frozen=True):
-    """The hosts that were asked for, and what came of an earlier run with `--evidence`."""
-
-    inventory: Inventory
-    chosen: tuple[Chosen, ...]
-    targets: Mapping[str, connection.Target]
-    saved: evidence.Saved | None
-
-
-def asked(config: pytest.Config, worker: dict[str, Any] | None) -> Asked:
-    """The hosts that the words name. Raises HaleError for whatever is wrong with them."""
-    option = config.option
-    saved = evidence.load(Path(option.evidence)) if option.evidence else None
-    path = option.inventory or (saved.inventory if saved else ROOT / "inventory.ini")
-    known = inventory.load(Path(path))
-    # xdist hands workers our options as they are by now: hosts already rewritten.
-    typed = getattr(option, "hale_hosts", option.hosts)
-    option.hale_hosts = typed
-    connection.register()
-    chosen = () if saved is None else from_evidence(saved, known)
-    if typed is not None:
-        wanted = choose(typed, known, lambda uri: _expand(uri, option))
-        if saved is not None:
-            missing = [c.host.name for c in wanted if c.host.name not in saved.hosts]
-            if missing:
-                raise HaleError(f"{option.evidence} holds nothing of {', '.join(missing)}.")
-        chosen = wanted
-    targets = _targets(chosen, option, worker)
-    connection.TARGETS.update(targets)
-    option.hosts = ",".join(c.uri or f"hale://{c.host.name}" for c in chosen)
-    return Asked(known, chosen, targets, saved)
-
-
 def logs_in(option: Any) -> bool:
     """Whether pytest was started to run tests on hosts, and not to tell something."""
     telling = ("collectonly", "help", "version", "markers", "evidence")
     return not any(getattr(option, name) for name in telling)
 
 
-def audit(config: pytest.Config, asked: Asked, stated: standard.Standard) -> Audit:
-    """The audit of these hosts. Raises HaleError for an override or a standard that is wrong."""
-    option = config.option
-    standard.check_overrides(stated, asked.inventory)
-    _check_tests(stated)
-    found = Audit(
-        asked.inventory,
-        stated,
-        option.profile,
-        asked.chosen,
-        lambda one: _transport(one, asked.targets, option),
-        option.gather_timeout,
-    )
-    if asked.saved is not None:
-        found.hosts = asked.saved.hosts
-        if asked.saved.inventory_sha256 != provenance.sha256(asked.inventory.path):
-            found.evidence_of = asked.saved.inventory
-    return found
-
-
-def _check_tests(stated: standard.Standard) -> None:
-    """Raise HaleError for an aspect that no test would judge, and nobody miss."""
-    texts: dict[str, str] = {}
-    for requirement in stated.requirements:
-        path = CHECKS / f"test_{requirement.subject}.py"
-        if requirement.subject not in texts:
-            texts[requirement.subject] = path.read_text() if path.is_file() else ""
-        for aspect in requirement.aspects:
-            if f"def test_{aspect}(" not in texts[requirement.subject]:
-                raise HaleError(
-                    f"{requirement.id}: nothing judges its {aspect}: "
-                    f"write test_{aspect} in {path}.",
-                    requirement.where,
-                )
-
-
-def _targets(
-    chosen: Sequence[Chosen], option: Any, worker: dict[str, Any] | None
-) -> dict[str, connection.Target]:
-    password = worker["hale_become_password"] if worker else None
-    if worker is None and option.ask_become_pass:
-        try:
-            password = getpass.getpass("sudo password on the hosts: ")
-        except (OSError, EOFError):
-            raise HaleError("--ask-become-pass needs a terminal to ask on.") from None
-    return {
-        c.host.name: transports.target(
-            c.host,
-            ssh_config=option.ssh_config,
-            identity_file=option.ssh_identity_file,
-            become=bool(option.sudo or option.ask_become_pass),
-            become_user=option.sudo_user,
-            become_password=password,
-            connect_timeout=option.connect_timeout,
-        )
-        for c in chosen
-        if not c.uri
-    }
-
-
-def _testinfra_hosts(uri: str, option: Any) -> list[Any]:
-    """The arguments are those that testinfra's plugin uses itself: the objects are shared."""
-    try:
-        return testinfra.get_hosts(
-            [uri],
-            connection=option.connection,
-            ssh_config=option.ssh_config,
-            ssh_identity_file=option.ssh_identity_file,
-            sudo=option.sudo,
-            sudo_user=option.sudo_user,
-            ansible_inventory=option.ansible_inventory,
-            force_ansible=option.force_ansible,
-        )
-    except Exception as error:  # testinfra, and what each backend imports and runs
-        raise HaleError(f"--hosts={uri}: {error}") from None
-
-
-def _expand(uri: str, option: Any) -> list[tuple[str, str]]:
-    found = []
-    for host in _testinfra_hosts(uri, option):
-        found.append(_names(host))
-    return found
-
-
-def _names(host: Any) -> tuple[str, str]:
-    """A testinfra host's own name, and testinfra's id of it, such as ssh://web1."""
-    identity: str = host.backend.get_pytest_id()
-    name: str | None = getattr(getattr(host.backend, "host", None), "name", None)
-    return name or identity.partition("://")[2], identity
-
-
-def _transport(chosen: Chosen, targets: Mapping[str, connection.Target], option: Any) -> Transport:
-    if not chosen.uri:
-        name = chosen.host.name
-        return transports.Connected(connection.session_for(name), targets[name])
-    for host in _testinfra_hosts(chosen.uri, option):
-        if chosen.host.name in _names(host):
-            return transports.Stock(host)
-    raise HaleError(f"{chosen.uri}: {chosen.host.name} is gone.")
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Begin to log in. What is wrong with the words is said later, where all is looked at."""
+    option = early_config.known_args_namespace
+    if (
+        not getattr(option, "hosts", None)
+        or option.ask_become_pass
+        or not logs_in(option)
+        or "PYTEST_XDIST_WORKER" in os.environ  # the controller has asked all that there is to ask
+        or early_config.rootpath.resolve() != ROOT.resolve()
+    ):
+        return
+    with contextlib.suppress(HaleError):
+        logins.dial(option)

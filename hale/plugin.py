@@ -14,17 +14,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from hale import connection, evidence, html, junit, options, results, standard, terminal
+from hale import asked as asks
+from hale import connection, evidence, html, junit, results, standard, terminal
+from hale.asked import CHECKS
 from hale.audit import Audit, Seen, fact
 from hale.controller import Controller, case_of, params
 from hale.errors import HaleError
 from hale.fact import Fact, NotApplicable, Unreadable
-from hale.options import CHECKS, ROOT, pytest_addoption
+from hale.options import logs_in
+from hale.provenance import ROOT
 from hale.results import ROW
 from hale.standard import PROFILES, ROLES, SEVERITIES, Case, Requirement
 from hale.verdicts import Verdict
 
-__all__ = ["pytest_addoption"]  # a hook of this plugin too
+pytest_plugins = ["hale.options"]  # where pytest.ini was not read
 
 AUDIT = pytest.StashKey[Audit]()
 RUN = pytest.StashKey[Controller]()
@@ -34,25 +37,25 @@ RUN = pytest.StashKey[Controller]()
 def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     option = config.option
-    asked: options.Asked | None = None
+    asked: asks.Asked | None = None
     try:
         if getattr(option, "hosts", None) is not None or option.evidence is not None:
             if config.rootpath.resolve() != ROOT.resolve():
                 raise HaleError(f"pytest took {config.rootpath} for the project: run it in {ROOT}.")
-            asked = options.asked(config, worker)
+            asked = asks.asked(config, worker)
             # What is made from here on stays to the end: looking for garbage among it takes
             # as long as dozens of tests. The controller goes on from there.
             gc.set_threshold(100_000)
             # Logging in takes longest: it goes on while all else is read, imported and collected.
             for chosen in asked.chosen:
-                if worker is None and not chosen.uri and options.logs_in(option):
+                if worker is None and not chosen.uri and logs_in(option):
                     connection.session_for(chosen.host.name).start()
         stated = standard.load(ROOT / "standard")
         for name, text in _markers(stated):
             config.addinivalue_line("markers", f"{name}: {text}")
         if asked is None:
             return
-        audit = options.audit(config, asked, stated)
+        audit = asks.audit(config, asked, stated)
         if worker is None and not config.option.collectonly:
             try:
                 config.stash[RUN] = Controller(config, audit)
@@ -89,7 +92,7 @@ def pytest_collection(session: pytest.Session) -> None:
     for argument in config.args:
         path = Path(argument.partition("::")[0]).resolve()
         if path == CHECKS or CHECKS in path.parents or path in CHECKS.parents:
-            raise pytest.UsageError(options.what_to_type(config))
+            raise pytest.UsageError(asks.what_to_type(config))
 
 
 # --- tests: one for each case ---
