@@ -78,9 +78,9 @@ def audit(
         words.append(f"--connect-timeout={timeout:g}")
     if marker:
         words.append(f"-m={marker}")
-    before = set(reports.glob("*-audit"))
+    before = set(reports.glob("*-audit*"))
     status = _here(words, say=say) if here else _process(words, say=say)
-    made = sorted(set(reports.glob("*-audit")) - before)
+    made = sorted(set(reports.glob("*-audit*")) - before)
     if status not in (0, 1) or not made:
         raise HaleError("the audit could not be made, so nothing can be planned; see above.")
     return made[-1]
