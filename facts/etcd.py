@@ -44,7 +44,7 @@ SILENT = {
     60: f"shows a certificate that {PKI}/ca.crt does not vouch for, or that is not valid now",
 }
 
-SCRIPT = f"""
+_ASK = f"""
 pki={PKI}
 for d in /etc/kubernetes /etc/kubernetes/manifests /etc/kubernetes/pki $pki; do
   [ ! -d $d ] || [ -x $d ] || {{ echo "$d is not searchable by this user" >&2; exit 3; }}
@@ -69,9 +69,11 @@ ask() {{
 ask status /v3/maintenance/status -d '{{}}'
 ask members /v3/cluster/member/list -d '{{}}'
 ask health /health
-sleep 1
-ask again /v3/maintenance/status -d '{{}}'
 """
+_AGAIN = "ask again /v3/maintenance/status -d '{}'\n"
+# A second apart: whether entries are applied at all.
+SCRIPT = f"{_ASK}sleep 1\n{_AGAIN}"
+MOMENT = f"{_ASK}{_AGAIN}"  # for who looks again and again
 
 
 class Parameters(Struct, frozen=True):

@@ -18,26 +18,35 @@ from hale.fact import Command, Readings, Unreadable
 SUBJECT = "vip_claims"
 LISTEN = 2.5  # seconds: two adverts of VRRP's default interval and the slack of a busy host
 
-_SCRIPT = """\
+_OWN = """\
 vip=%s me=%s
 command -v ip >/dev/null || { echo "ip (iproute2) is missing" >&2; exit 127; }
 ip -o addr show | while read -r _ i _ a _; do
   [ "${a%%/*}" != "$me" ] || echo "interface $i"
   [ "${a%%/*}" != "$vip" ] || echo "held $i"
 done
-if ! ip -o addr show | grep -qF " $vip/"; then
+"""
+_STRANGERS = """\
+vip=%s me=%s
+ask() {
   # Who had it a moment ago may have gone: the kernel forgets him, and asks anew.
   ip neigh flush to "$vip" >/dev/null 2>&1 || :
   ping -c 1 -W 1 -- "$vip" >/dev/null 2>&1 && echo "answered"
   mac=$(ip neigh show to "$vip" 2>/dev/null |
     sed -n 's/.* lladdr \\([0-9a-f:]*\\).*/\\1/p' | head -n 1)
   [ -z "$mac" ] || echo "neighbour $mac"
-fi
-! grep -qs 'written by Hale' /etc/keepalived/keepalived.conf || { echo "deaf ours"; exit 0; }
-case $me in *:*) echo "deaf IPv6"; exit 0 ;; esac
-command -v socat >/dev/null || { echo "deaf socat is not installed"; exit 0; }
-timeout %s socat -u "IP4-RECVFROM:112,ip-add-membership=224.0.0.18:$me,fork" \\
-  SYSTEM:'echo "heard $SOCAT_PEERADDR $(od -An -v -tx1 -N28 | tr -d "\\n")"' 2>/dev/null | sort -u
+}
+listen() {
+  ! grep -qs 'written by Hale' /etc/keepalived/keepalived.conf || { echo "deaf ours"; return; }
+  case $me in *:*) echo "deaf IPv6"; return ;; esac
+  command -v socat >/dev/null || { echo "deaf socat is not installed"; return; }
+  timeout %s socat -u "IP4-RECVFROM:112,ip-add-membership=224.0.0.18:$me,fork" \\
+    SYSTEM:'echo "heard $SOCAT_PEERADDR $(od -An -v -tx1 -N28 | tr -d "\\n")"' 2>/dev/null | sort -u
+}
+command -v ip >/dev/null || { echo "ip (iproute2) is missing" >&2; exit 127; }
+ip -o addr show | grep -qF " $vip/" || ask &
+listen
+wait
 exit 0
 """
 
@@ -55,17 +64,28 @@ class Claims(Struct, frozen=True):
     deaf: str = ""
 
 
-def probe(vip: str, address: str) -> Command:
+def own(vip: str, address: str) -> Command:
+    """Looks at this host's interfaces."""
+    return Command("own", _OWN % (shlex.quote(vip), shlex.quote(address)))
+
+
+def strangers(vip: str, address: str) -> Command:
     """Asks and listens, beside the others."""
-    script = _SCRIPT % (shlex.quote(vip), shlex.quote(address), LISTEN)
-    return Command("claims", script, timeout=15, slow=True)
+    script = _STRANGERS % (shlex.quote(vip), shlex.quote(address), LISTEN)
+    return Command("strangers", script, timeout=15, slow=True)
+
+
+def interface(readings: Readings) -> str:
+    """The interface of the host's planned address; empty where none has it. Raises Unreadable."""
+    words = (line.partition(" ") for line in readings.output("own").lines)
+    return next((name for word, _, name in words if word == "interface"), "")
 
 
 def read(readings: Readings) -> Claims:
     """Who claims it, as seen from here. Raises Unreadable."""
     said: dict[str, str] = {}
     speakers: set[tuple[str, int]] = set()
-    for line in readings.output("claims").lines:
+    for line in (*readings.output("own").lines, *readings.output("strangers").lines):
         word, _, rest = line.partition(" ")
         if word == "heard":
             peer, *octets = rest.split()

@@ -28,8 +28,9 @@ from hale.install.step import Await, Phase, Run, Seen, Step, Wave
 
 PACKAGE = "remediate.cluster"
 ROUNDS = 4  # of one phase: what came up late is done in another round
-# Seconds that two looks at one phase may take until they agree: what was begun comes up.
-SETTLE = 60.0
+# Seconds that a phase may take until nothing of it changes any more, and for how long nothing
+# changes then: what was begun comes up.
+SETTLE, STEADY = 60.0, 1.0
 
 
 class Stopped(Exception):
@@ -100,7 +101,7 @@ class Engine:
     def plan(self, names: Iterable[str]) -> list[Planned]:
         """Each phase, done or not, and what it would do. Changes nothing. Raises Down."""
         names = tuple(names)
-        seen = look(self.site, [Wish(n, load(n)) for n in names])
+        seen = look(self.site, [_wish(n, whole=True) for n in names])
         found: dict[str, Planned] = {}
         for name in names:
             waits = [n for n in load(name).NEEDS if n in found and found[n].left]
@@ -250,6 +251,8 @@ class Engine:
                     if self._skipped(name, seen, again=again):
                         return None
                 self._said(name, module.TITLE, "begun", begun)
+                if hasattr(module, "obstacles"):
+                    seen = look(self.site, [_wish(name, whole=True)], of)[name]
                 if refused := refusals(module, self.site, seen):
                     raise PhaseFailed(name, "\n".join(refused))
                 for _ in range(ROUNDS):
@@ -272,7 +275,7 @@ class Engine:
         self, name: str, names: Sequence[str], of: Of
     ) -> tuple[Mapping[str, Seen], tuple[str, ...]]:
         """Look until nothing is left, for as long as it changes what is; at the next ones too."""
-        until = time.monotonic() + SETTLE
+        begun = changed = time.monotonic()
         before: tuple[str, ...] | None = None
         while True:
             through = self._through | {name}
@@ -287,10 +290,13 @@ class Engine:
                 left = load(name).left(self.site, found[name])
             except Unreadable as error:
                 left = (str(error),)
-            if not left or left == before or time.monotonic() > until or self._halted():
+            moment = time.monotonic()
+            if left != before:
+                before, changed = left, moment
+            late = moment > min(begun + SETTLE, changed + STEADY)
+            if not left or late or self._halted():
                 return found, left
-            before = left
-            time.sleep(1)
+            time.sleep(0.2)
 
     def _waves(self, phase: str, waves: Iterable[Wave], of: Of) -> None:
         for wave in waves:
@@ -373,8 +379,8 @@ class Engine:
             self.journal.write(entry)
 
 
-def _wish(name: str) -> Wish:
-    return Wish(name, load(name))
+def _wish(name: str, *, whole: bool = False) -> Wish:
+    return Wish(name, load(name), whole=whole)
 
 
 def load(name: str) -> Phase:

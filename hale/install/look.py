@@ -1,12 +1,12 @@
 """Reading the hosts for the phases: what several of them ask for, in one round trip a host."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from hale import connection, gather
-from hale.fact import Command, Evidence, Files, Output
+from hale.fact import Command, Evidence, Files, Output, Probe
 from hale.gather import Question
 from hale.install.sessions import Of
 from hale.install.site import Site
@@ -23,11 +23,15 @@ class Down(Exception):
 
 @dataclass(frozen=True)
 class Wish:
-    """What somebody wants to see: a phase, or one who waits, by a name of its own."""
+    """What somebody wants to see: a phase, or one who waits, by a name of its own.
+
+    whole: a phase's obstacles too.
+    """
 
     name: str
     of: "Phase | Await"
     hosts: tuple[str, ...] = ()  # all where empty
+    whole: bool = False
 
 
 def look(site: Site, wishes: Iterable[Wish], of: Of = connection.session_for) -> Mapping[str, Seen]:
@@ -60,8 +64,7 @@ def _question(
     for wish in wishes:
         if wish.hosts and host.name not in wish.hosts:
             continue
-        wanted: Asked = wish.of.probes(site, host)
-        for subject, probes in wanted.items():
+        for subject, probes in _asked(wish, site, host):
             for probe in probes:
                 if isinstance(probe, Files):
                     patterns.update(dict.fromkeys(probe.patterns))
@@ -73,6 +76,13 @@ def _question(
     if not commands and not patterns:
         return None, keys
     return Question(host, tuple(commands.items()), tuple(patterns)), keys
+
+
+def _asked(wish: Wish, site: Site, host: Host) -> Iterable[tuple[str, tuple[Probe, ...]]]:
+    yield from wish.of.probes(site, host).items()
+    obstacles: Callable[[Site, Host], Asked] | None = getattr(wish.of, "obstacles", None)
+    if wish.whole and obstacles:
+        yield from obstacles(site, host).items()
 
 
 def _own(evidence: Evidence, wish: str, keys: Mapping[str, list[str]]) -> Evidence:

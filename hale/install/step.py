@@ -9,9 +9,12 @@ A phase is a module of remediate/cluster/ with
     def waves(site, seen) -> Iterable[Wave]      # what does it
 
 and, where something may stand in the way, `refusals(site, seen)`: reasons why nothing may be
-done, each with the next step. FOLLOWS names phases that must be through but for their waves in
-the background; phases that need nothing of each other go at once. All of them are pure. Whether
-a phase is done is read from the hosts, never from what an earlier run says.
+done, each with the next step. What only they read, and takes long, is asked for by
+`obstacles(site, host)`, just before the phase begins. FOLLOWS names phases that must be through
+but for their waves in the background; phases that need nothing of each other go at once.
+
+All of them are pure. Whether a phase is done is read from the hosts, never from what an earlier
+run says.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -16,7 +16,6 @@ Sources: HAProxy's configuration manual 2.6; keepalived.conf(5); RFC 9568; kuber
 from collections.abc import Iterable, Iterator
 
 from facts import kubernetes, services, vip_claims, written
-from facts.vip_claims import Claims
 from hale.fact import Files
 from hale.install.site import APISERVER_PORT, Site
 from hale.install.step import Asked, Run, Seen, Step, Wave, Write
@@ -58,7 +57,7 @@ def not_applicable(site: Site) -> str:
 
 
 def probes(site: Site, host: Host) -> Asked:
-    """Files, services, ports, and who claims the VIP."""
+    """Files, services, ports, and the interface."""
     if "masters" not in host.groups or not_applicable(site):
         return {}
     endpoint = site.inventory.endpoint
@@ -66,8 +65,16 @@ def probes(site: Site, host: Host) -> Asked:
         written.SUBJECT: (written.probe([HAPROXY, DROPIN, KEEPALIVED, CHECK, CA]),),
         services.SUBJECT: (services.probe(UNITS.values()),),
         kubernetes.SUBJECT: (kubernetes.probe(), Files(kubernetes.CA)),
-        vip_claims.SUBJECT: (vip_claims.probe(endpoint.vip, host.address or host.name),),
+        vip_claims.SUBJECT: (vip_claims.own(endpoint.vip, host.address or host.name),),
     }
+
+
+def obstacles(site: Site, host: Host) -> Asked:
+    """Who else claims the VIP: it takes seconds to hear that."""
+    if "masters" not in host.groups or not_applicable(site):
+        return {}
+    vip = site.inventory.endpoint.vip
+    return {vip_claims.SUBJECT: (vip_claims.strangers(vip, host.address or host.name),)}
 
 
 def left(site: Site, seen: Seen) -> tuple[str, ...]:
@@ -200,7 +207,6 @@ def ca(site: Site, seen: Seen) -> str:
 def _files(site: Site, seen: Seen, host: Host) -> dict[str, str]:
     endpoint = site.inventory.endpoint
     authority = ca(site, seen)
-    claim: Claims = vip_claims.read(seen.of(host.name, vip_claims.SUBJECT))
     files = {
         HAPROXY: templates.render(
             "haproxy.cfg.j2",
@@ -220,7 +226,7 @@ def _files(site: Site, seen: Seen, host: Host) -> dict[str, str]:
         KEEPALIVED: templates.render(
             "keepalived.conf.j2",
             check=CHECK,
-            interface=claim.interface,
+            interface=vip_claims.interface(seen.of(host.name, vip_claims.SUBJECT)),
             vrrp_id=site.cluster.vrrp_id,
             # All different, so that two that lose the owner at once do not both take over.
             priority=100 + len(site.masters) - site.masters.index(host),

@@ -42,7 +42,7 @@ def probes(site: Site, host: Host) -> Asked:
         nodes.SUBJECT: (nodes.probe(host.address or host.name),),
     }
     if site.inventory.etcd_kind == "stacked":
-        asked["etcd"] = (Command("members", etcd.SCRIPT, timeout=30, slow=True),)
+        asked["etcd"] = (Command("members", etcd.MOMENT, timeout=30, slow=True),)
     return asked
 
 

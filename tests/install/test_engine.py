@@ -44,9 +44,9 @@ class Made:
         monkeypatch.setattr(engine, "look", self.look)
 
     def look(self, site: Any, wishes: Iterable[Any], of: Any = None) -> dict[str, Seen]:
-        names = [w.name for w in wishes]
-        self.looks.append(names)
-        return {name: Seen() for name in names}
+        wishes = list(wishes)
+        self.looks.append([f"{w.name}{' whole' if w.whole else ''}" for w in wishes])
+        return {w.name: Seen() for w in wishes}
 
     def phase(
         self, name: str, waves: Callable[[], Iterable[Wave]], *needs: str, follows: Any = ()
@@ -182,6 +182,21 @@ def test_what_was_seen_before_something_was_done_is_not_gone_by(made: Made) -> N
     assert sorted(made.told.said) == [
         "a begun", "a done", "b skipped", "c skipped", "other skipped",
     ]  # fmt: skip
+
+
+def test_what_takes_long_is_looked_at_only_before_the_phase_begins(made: Made) -> None:
+    for name, needs in (("a", ()), ("b", ("a",)), ("done", ())):
+        made.phase(name, nothing, *needs)
+        made.phases[name].obstacles = lambda site, host: {}
+    made.phases["done"].done.set()
+    made.run()
+    assert made.looks == [["a", "b", "done"], ["a whole"], ["a", "b"], ["b whole"], ["b"]]
+
+
+def test_a_plan_looks_at_all(made: Made) -> None:
+    made.phase("a", nothing)
+    assert [one.left for one in made.engine.plan(["a"])] == [("a",)]
+    assert made.looks == [["a whole"]]
 
 
 def test_done_again_where_it_is_asked_for(made: Made) -> None:
