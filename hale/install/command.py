@@ -38,8 +38,9 @@ from hale.cluster import ADMIN
 from hale.errors import HaleError
 from hale.fact import mask
 from hale.install import gate, site
+from hale.install.course import follows, load, names
 from hale.install.doer import Failed
-from hale.install.engine import Engine, PhaseFailed, Planned, Stopped, follows, load, names
+from hale.install.engine import Engine, PhaseFailed, Planned, Stopped
 from hale.install.look import Down, Wish, look
 from hale.install.shown import Progress
 from hale.install.site import Site

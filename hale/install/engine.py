@@ -6,7 +6,6 @@ left undone is a failure, whatever they said. Hosts are looked at for a phase an
 come after it in one round trip. Where a phase fails, the others stop at their next step.
 """
 
-import importlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,19 +13,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from queue import SimpleQueue
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from hale.apply.journal import Act, Journal, now
 from hale.apply.journal import Phase as Said
 from hale.errors import HaleError
 from hale.fact import Unreadable, mask
+from hale.install.course import Course, load
 from hale.install.doer import Doer, Failed
 from hale.install.look import Down, Wish, look
 from hale.install.sessions import Of, Sessions
 from hale.install.site import Site
-from hale.install.step import Await, Phase, Run, Seen, Step, Wave
+from hale.install.step import Await, Run, Seen, Step, Wave
 
-PACKAGE = "remediate.cluster"
 ROUNDS = 4  # of one phase: what came up late is done in another round
 # Seconds that a phase may take until nothing of it changes any more, and for how long nothing
 # changes then: what was begun comes up.
@@ -88,13 +87,8 @@ class Engine:
     _sessions: Sessions = field(default_factory=Sessions)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64))
     _uploading: threading.Lock = field(default_factory=threading.Lock)
-    # Of the phases asked for: those not begun; what is known of them; those that are through, and
-    # those of which only what runs in the background is not. `_news` wakes who waits for these.
-    _waiting: list[str] = field(default_factory=list)
-    _seen: dict[str, Seen] = field(default_factory=dict)
-    _through: set[str] = field(default_factory=set)
-    _behind: set[str] = field(default_factory=set)
-    _news: "SimpleQueue[None]" = field(default_factory=SimpleQueue)
+    _course: Course = field(default_factory=lambda: Course((), {}))
+    _news: "SimpleQueue[None]" = field(default_factory=SimpleQueue)  # wakes who leads the phases
 
     # --- what is to do ---
 
@@ -135,13 +129,12 @@ class Engine:
 
         Raises PhaseFailed, Stopped, and Down where a host cannot be asked.
         """
-        self._waiting = list(names)
         running: dict[str, Future[Mapping[str, Seen] | None]] = {}
         failed: list[BaseException] = []
         try:
-            self._seen = dict(look(self.site, [_wish(n) for n in names]))
+            self._course = Course(names, look(self.site, [_wish(n) for n in names]))
             while True:
-                self._begin(names, running, again=again)
+                self._begin(running, again=again)
                 if not running:
                     break
                 self._news.get()
@@ -151,55 +144,31 @@ class Engine:
                         self._failing.set()
                         failed.append(error)
                     else:
-                        self._ended(name, future.result())
+                        self._course.end(name, future.result())
         finally:
             self.cut()
             self._pool.shutdown(wait=False, cancel_futures=True)
         if failed:
             # Others have only stopped because of the first that failed.
             raise next((e for e in failed if not isinstance(e, Stopped)), failed[0])
-        if self._waiting:
+        if self._course.waiting:
             raise Stopped
 
     def cut(self) -> None:
         """End the connections that are the engine's own, and what runs over them."""
         self._sessions.begin_close()
 
-    def _begin(
-        self, names: Sequence[str], running: dict[str, "Future[Any]"], *, again: bool
-    ) -> None:
+    def _begin(self, running: dict[str, "Future[Any]"], *, again: bool) -> None:
         """Begin every phase that can begin; those that are done are through at once."""
-        for name in names:
-            if name not in self._waiting or self._halted() or not self._may_begin(name, names):
-                continue
-            self._waiting.remove(name)
-            seen = self._seen.pop(name, None)
+        for name in self._course.ready():
+            if self._halted():
+                return
+            seen = self._course.begin(name)
             if seen is not None and self._skipped(name, seen, again=again):
-                self._through.add(name)
+                self._course.end(name, None)
                 continue
-            running[name] = self._pool.submit(self._phase, name, seen, names, again=again)
+            running[name] = self._pool.submit(self._phase, name, seen, again=again)
             running[name].add_done_callback(lambda _: self._news.put(None))
-
-    def _may_begin(self, name: str, names: Sequence[str]) -> bool:
-        """Whether all is through that this phase needs, of those that were asked for."""
-        module = load(name)
-        past = self._through | self._behind
-        return all(n in self._through or n not in names for n in module.NEEDS) and all(
-            n in past or n not in names for n in follows(module)
-        )
-
-    def _ended(self, name: str, found: Mapping[str, Seen] | None) -> None:
-        """A phase is through. found: what was seen of the next; None where nothing was done."""
-        self._through.add(name)
-        if found is None:
-            return
-        # What was seen of phases that come after it is of before.
-        late = {name}
-        for waiting in self._waiting:
-            if late & set(load(waiting).NEEDS):
-                late.add(waiting)
-                self._seen.pop(waiting, None)
-        self._seen |= {n: seen for n, seen in found.items() if n in self._waiting}
 
     def _halted(self) -> bool:
         return self.stop.is_set() or self._failing.is_set()
@@ -238,9 +207,7 @@ class Engine:
         self._said(name, module.TITLE, "skipped", time.monotonic(), why or "done already")
         return True
 
-    def _phase(
-        self, name: str, seen: Seen | None, names: Sequence[str], *, again: bool
-    ) -> Mapping[str, Seen] | None:
+    def _phase(self, name: str, seen: Seen | None, *, again: bool) -> Mapping[str, Seen] | None:
         """One phase; returns what was seen of the next, None where nothing was done."""
         module = load(name)
         begun = time.monotonic()
@@ -257,7 +224,7 @@ class Engine:
                     raise PhaseFailed(name, "\n".join(refused))
                 for _ in range(ROUNDS):
                     self._waves(name, module.waves(self.site, seen), of)
-                    found, left = self._settled(name, names, of)
+                    found, left = self._settled(name, of)
                     if not left:
                         self._said(name, module.TITLE, "done", begun)
                         return found
@@ -271,21 +238,13 @@ class Engine:
             said = error.said if isinstance(error, Failed) else ""
             raise PhaseFailed(name, str(error), said) from None
 
-    def _settled(
-        self, name: str, names: Sequence[str], of: Of
-    ) -> tuple[Mapping[str, Seen], tuple[str, ...]]:
+    def _settled(self, name: str, of: Of) -> tuple[Mapping[str, Seen], tuple[str, ...]]:
         """Look until nothing is left, for as long as it changes what is; at the next ones too."""
         begun = changed = time.monotonic()
         before: tuple[str, ...] | None = None
         while True:
-            through = self._through | {name}
-            following = [
-                n
-                for n in list(self._waiting)
-                if name in (needs := load(n).NEEDS)
-                and all(needed in through or needed not in names for needed in needs)
-            ]
-            found = look(self.site, [_wish(n) for n in (name, *following)], of)
+            wishes = [_wish(n) for n in (name, *self._course.following(name))]
+            found = look(self.site, wishes, of)
             try:
                 left = load(name).left(self.site, found[name])
             except Unreadable as error:
@@ -306,7 +265,7 @@ class Engine:
             for step in wave.steps:
                 by_host.setdefault(step.host, []).append(step)
             if wave.background:
-                self._behind.add(phase)
+                self._course.only_background(phase)
                 self._news.put(None)
             _all([self._pool.submit(self._host, phase, steps, of) for steps in by_host.values()])
             if wave.afterwards is not None:
@@ -383,27 +342,10 @@ def _wish(name: str, *, whole: bool = False) -> Wish:
     return Wish(name, load(name), whole=whole)
 
 
-def load(name: str) -> Phase:
-    """The module of that phase."""
-    return cast("Phase", importlib.import_module(f"{PACKAGE}.{name}"))
-
-
-def names() -> tuple[str, ...]:
-    """All phases of an install, in their order."""
-    found: tuple[str, ...] = importlib.import_module(PACKAGE).PHASES
-    return found
-
-
 def refusals(module: Any, site: Site, seen: Seen) -> tuple[str, ...]:
     """What stands in a phase's way."""
     ask: Callable[[Site, Seen], tuple[str, ...]] | None = getattr(module, "refusals", None)
     return ask(site, seen) if ask else ()
-
-
-def follows(module: Any) -> tuple[str, ...]:
-    """Phases of which only what runs in the background need not be through."""
-    found: tuple[str, ...] = getattr(module, "FOLLOWS", ())
-    return found
 
 
 def not_applicable(module: Any, site: Site) -> str:

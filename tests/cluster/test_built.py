@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hale import results
-from hale.install import engine
+from hale.install import course, engine
 from hale.verdicts import Verdict
 from tests.cluster.built import KEY, PLANTED, TOKEN, Built, phases
 
@@ -39,7 +39,7 @@ def test_the_journal_has_every_phase_and_kubeadms_seconds(cluster: Built) -> Non
     if cluster.first is None:
         pytest.skip("the cluster was there before")
     story = next(s for s in cluster.stories() if s.header.kind == "install")
-    assert phases(story) == dict.fromkeys(engine.names(), "done")
+    assert phases(story) == dict.fromkeys(course.names(), "done")
     own = [a for a in story.acts if a.kubeadm]
     assert sorted(a.phase for a in own) == ["init", *["masters"] * 2, *["workers"] * 2]
     assert all(a.seconds > 0.5 for a in own)
@@ -53,7 +53,7 @@ def test_said_again_it_does_nothing(cluster: Built) -> None:
     done = cluster.install()
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     story = cluster.stories()[-1]
-    assert phases(story) == dict.fromkeys(engine.names(), "skipped")
+    assert phases(story) == dict.fromkeys(course.names(), "skipped")
     assert story.acts == []
 
 
@@ -61,7 +61,7 @@ def test_the_plan_of_a_cluster_is_that_nothing_is_to_do(cluster: Built) -> None:
     done = cluster.invoke("install", "--plan")
     assert done.returncode == 0, done.stderr
     assert "would:" not in done.stdout
-    assert done.stdout.count("  done") == len(engine.names()) + 1
+    assert done.stdout.count("  done") == len(course.names()) + 1
 
 
 def test_one_master_has_the_vip_and_every_haproxy_three_backends(cluster: Built) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hale.install import engine
+from hale.install import course
 from tests.cluster.built import PATIENCE, Built, phases
 
 SOAK = bool(os.environ.get("HALE_SOAK"))
@@ -173,7 +173,7 @@ class Cut:
 def cuts() -> list[Cut]:
     """All of them in a soak, in the order of the phases; else two kills and a power cut."""
     dice = random.Random(SEED)
-    names = engine.names()
+    names = course.names()
     power = [
         Cut("init", dice.uniform(1, 12), "k8s-master-01"),
         Cut("masters", dice.uniform(2, 18), "k8s-master-02"),

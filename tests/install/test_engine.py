@@ -11,7 +11,7 @@ import pytest
 
 from hale.apply.journal import Act
 from hale.errors import HaleError
-from hale.install import engine
+from hale.install import course, engine
 from hale.install.engine import Engine, PhaseFailed, Stopped
 from hale.install.step import Await, Seen, Wave
 from tests.install import sites
@@ -40,7 +40,8 @@ class Made:
         self.told = Told()
         self.looks: list[list[str]] = []
         self.engine = Engine(sites.made(folder), self.told)
-        monkeypatch.setattr(engine, "load", self.phases.__getitem__)
+        for module in (course, engine):
+            monkeypatch.setattr(module, "load", self.phases.__getitem__)
         monkeypatch.setattr(engine, "look", self.look)
 
     def look(self, site: Any, wishes: Iterable[Any], of: Any = None) -> dict[str, Seen]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hale.errors import HaleError
-from hale.install import engine
+from hale.install import course, engine
 from hale.install.step import Seen
 from remediate.cluster import load_balancer, readyz, templates
 from tests.install import sites
@@ -52,7 +52,7 @@ def test_phase(case: Path, tmp_path: Path) -> None:
     site = sites.made(tmp_path, given.get("inventory", ""))
     everywhere = given["outputs"].pop("*", {})
     outputs = {h.name: everywhere | given["outputs"].get(h.name, {}) for h in site.inventory.hosts}
-    module: Any = engine.load(case.parent.name)
+    module: Any = course.load(case.parent.name)
     files = given.get("files", {})
     digests(outputs, module, site, sites.seen(outputs, files))
     found = sites.seen(outputs, files)
@@ -67,13 +67,13 @@ def test_phase(case: Path, tmp_path: Path) -> None:
 
 def test_every_phase_has_cases() -> None:
     shown = {case.parent.name for case in CASES}
-    assert shown >= set(engine.names()) - {"readyz", "addons"}
+    assert shown >= set(course.names()) - {"readyz", "addons"}
 
 
-@pytest.mark.parametrize("name", engine.names())
+@pytest.mark.parametrize("name", course.names())
 def test_a_phase_needs_only_earlier_ones(name: str) -> None:
-    module = engine.load(name)
-    names = engine.names()
-    before = {*module.NEEDS, *engine.follows(module)}
+    module = course.load(name)
+    names = course.names()
+    before = {*module.NEEDS, *course.follows(module)}
     assert all(names.index(n) < names.index(name) for n in before)
     assert module.TITLE
