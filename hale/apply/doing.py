@@ -172,5 +172,4 @@ _DO: dict[type, str] = {
 
 def script(kept: Kept) -> str:
     """The script that does it."""
-    change = kept.step.change
-    return given(change, kept.step.sha256, kept.after) + _DO[type(change)]
+    return given(kept) + _DO[type(kept.step.change)]

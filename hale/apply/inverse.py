@@ -21,7 +21,7 @@ from hale.change import (
 
 def changes(kept: Kept, said: Sequence[str]) -> tuple[Change, ...]:
     """What takes it back. said: what the host printed while it was done."""
-    change, step = kept.step.change, kept.step
+    change = kept.step.change
     found = dict(_pairs(kept.told))
     folders = tuple(line.partition(" ")[2] for line in kept.told if line.startswith("folder "))
     why = f"takes back: {getattr(change, 'why', '')}"
@@ -29,12 +29,9 @@ def changes(kept: Kept, said: Sequence[str]) -> tuple[Change, ...]:
     if Effect.FINAL in effects:
         return ()
     match change:
-        case FileChange(path=path):
+        case FileChange(path=path) | Restore(path=path):
             original = f"{kept.folder}/original"
-            return (Restore(path, original, kept.after, step.sha256, why, folders, effects),)
-        case Restore(path=path):
-            original = f"{kept.folder}/original"
-            return (Restore(path, original, change.sha256, change.expect, why, folders, effects),)
+            return (Restore(path, original, kept.after, kept.before, why, folders, effects),)
         case LinkChange():
             return (LinkChange(change.path, change.expect, change.target, why, effects, folders),)
         case UnitChange(verb="disable"):

@@ -23,7 +23,7 @@ from hale.change import (
     UnitChange,
     ValueChange,
 )
-from hale.plan import ABSENT, Step
+from hale.plan import ABSENT
 
 # Runs each step's script in a shell of its own, and says how it ended.
 KEEPER = f"""\
@@ -69,13 +69,6 @@ told() {{
   [ $r -eq 0 ] || unused="$unused $1"
   printf 'end %s %s\\n' $r "${{e:+$(printf %s "$e" | base64 -w0)}}"
 }}
-"""
-# The SHA-256 of every original, with its path; then all that was kept is on disk, with its folders.
-_END = f"""\
-[ -z "$unused" ] || rmdir -p -- $unused 2>/dev/null
-set -- {{run}}/*/original
-[ ! -e "$1" ] || sha256sum -- "$@" || exit
-[ ! -e {{run}} ] || {{{{ find {{run}} -exec sync {{{{}}}} + && sync {RUNS} {HOME}; }}}}
 """
 
 
@@ -185,16 +178,10 @@ def after(change: Change, content: bytes | None) -> str:
     return ABSENT if content is None else plan.sha256(content)
 
 
-def before(step: Step) -> str:
-    """The SHA-256 of the file's bytes as the step expects them; ABSENT for anything else."""
-    return step.change.expect if isinstance(step.change, Restore) else step.sha256
-
-
 def lines(kept: Kept, content: bytes | None) -> Iterator[str]:
     """Lines for the keeper: the step's own script, and what it is to stage."""
     folder = shlex.quote(kept.folder)
-    names = given(kept.step.change, before(kept.step), kept.after)
-    script = f"d={folder}\n{names}{_KEEP[type(kept.step.change)]}"
+    script = f"d={folder}\n{given(kept)}{_KEEP[type(kept.step.change)]}"
     yield f"keep {shlex.quote(script)}\n"
     if content is not None:
         yield _staged(folder, content)
@@ -211,5 +198,12 @@ _TEXT = re.compile(rb"[\t\n\r -~]*")  # what every shell takes as it is
 
 
 def end(run: str) -> str:
-    """The lines after the last step's."""
-    return _END.format(run=shlex.quote(run))
+    """The lines after the last step's: the SHA-256 of every original, with its path; then all
+    that was kept is on disk, with its folders."""
+    run = shlex.quote(run)
+    return f"""\
+[ -z "$unused" ] || rmdir -p -- $unused 2>/dev/null
+set -- {run}/*/original
+[ ! -e "$1" ] || sha256sum -- "$@" || exit
+[ ! -e {run} ] || {{ find {run} -exec sync {{}} + && sync {RUNS} {HOME}; }}
+"""

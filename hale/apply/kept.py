@@ -28,6 +28,12 @@ class Kept:
     told: tuple[str, ...]
 
     @property
+    def before(self) -> str:
+        """SHA-256 of the file's bytes as the step expects them; ABSENT for anything else."""
+        change = self.step.change
+        return change.expect if isinstance(change, Restore) else self.step.sha256
+
+    @property
     def reloads(self) -> bool:
         """Whether it is done only once systemd has read its files anew: `Writer.reload`."""
         match self.step.change:

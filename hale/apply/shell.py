@@ -5,9 +5,10 @@ precondition does not hold, and with NOT_DONE where a step that is settled was n
 """
 
 import shlex
+from collections.abc import Iterable
 
+from hale.apply.kept import Kept
 from hale.change import (
-    Change,
     FileChange,
     LinkChange,
     ModuleChange,
@@ -113,19 +114,13 @@ room() {
 """
 
 
-def given(change: Change, before: str, after: str) -> str:
-    """The variables of a change's scripts."""
-    match change:
+def given(kept: Kept) -> str:
+    """The variables of a step's scripts."""
+    match change := kept.step.change:
         case FileChange(path=path):
-            return assigned(p=path, before=before, after=after, source="", folders="")
-        case Restore():
-            return assigned(
-                p=change.path,
-                before=change.expect,
-                after=change.sha256,
-                source=change.kept,
-                folders=" ".join(map(shlex.quote, change.folders)),
-            )
+            return _of_file(kept, path, "", ())
+        case Restore(path=path):
+            return _of_file(kept, path, change.kept, change.folders)
         case LinkChange():
             ends = [
                 "nothing" if target is None else f"link {target}"
@@ -152,6 +147,16 @@ def given(change: Change, before: str, after: str) -> str:
         case SwapOn():
             return assigned(device=change.device, priority=str(change.priority))
     raise TypeError(change)
+
+
+def _of_file(kept: Kept, path: str, source: str, folders: Iterable[str]) -> str:
+    return assigned(
+        p=path,
+        before=kept.before,
+        after=kept.after,
+        source=source,
+        folders=" ".join(map(shlex.quote, folders)),
+    )
 
 
 def assigned(**values: str) -> str:

@@ -188,7 +188,7 @@ def _of(
     """How keeping a step ended. original: the SHA-256 of the file that was kept."""
     match status:
         case 0:
-            if original != keeping.before(kept.step):
+            if original != kept.before:
                 return Refused(f"{getattr(kept.step.change, 'path', '')} was changed this moment")
             return replace(kept, told=told)
         case x if x == ALREADY:
