@@ -366,7 +366,7 @@ class _Reader:
             address = str(ipaddress.ip_address(vip.value))
         except ValueError:
             raise HaleError(f"vip={vip.value!r} is no IP address.", vip.where) from None
-        if not re.fullmatch(r"[0-9]{1,5}", port.value) or not 0 < int(port.value) < 65536:
+        if not is_port(port.value):
             raise HaleError(f"vip_port={port.value!r} is no port (1 to 65535).", port.where)
         names = tuple(site["vip_names"].value.replace(",", " ").split())
         if not names or not all(_HOST.match(name) for name in names):
@@ -377,6 +377,11 @@ class _Reader:
         return Endpoint(
             address, int(port.value), names, _choice(site, "endpoint_kind", ENDPOINT_KINDS)
         )
+
+
+def is_port(text: str) -> bool:
+    """Whether it is a port's number, 1 to 65535."""
+    return bool(re.fullmatch(r"[0-9]{1,5}", text)) and 0 < int(text) < 65536
 
 
 def _choice(site: Mapping[str, Variable], name: str, known: tuple[str, ...]) -> str:

@@ -18,18 +18,7 @@ PATIENCE = 15.0
 
 def targets(known: Inventory, timeout: float = PATIENCE) -> dict[str, connection.Target]:
     """How each host is reached by what the inventory says; `timeout` of a login in seconds."""
-    return {
-        host.name: transports.target(
-            host,
-            ssh_config=None,
-            identity_file=None,
-            become=False,
-            become_user=None,
-            become_password=None,
-            connect_timeout=timeout,
-        )
-        for host in known.hosts
-    }
+    return {h.name: transports.target(h, connect_timeout=timeout) for h in known.hosts}
 
 
 def connect(known: Inventory, timeout: float = PATIENCE) -> None:

@@ -1,6 +1,5 @@
 """The ways to a host: our own connection, and every backend that testinfra has."""
 
-import re
 import shlex
 import threading
 from typing import Any
@@ -12,7 +11,7 @@ from hale.connection import CommandTimeout, HostDown, OutputTooLarge, Session, T
 from hale.connection.session import shown
 from hale.errors import HaleError
 from hale.gather import Answer, packed
-from hale.inventory import Host
+from hale.inventory import Host, is_port
 
 TRUE = ("true", "yes", "1", "on", "y", "t")
 FALSE = ("false", "no", "0", "off", "n", "f", "")
@@ -26,16 +25,16 @@ KNOWN = {
 def target(
     host: Host,
     *,
-    ssh_config: str | None,
-    identity_file: str | None,
-    become: bool,
-    become_user: str | None,
-    become_password: str | None,
+    ssh_config: str | None = None,
+    identity_file: str | None = None,
+    become: bool = False,
+    become_user: str | None = None,
+    become_password: str | None = None,
     connect_timeout: float,
 ) -> Target:
     """How ssh reaches an inventory's host, from Ansible's variables and pytest's options."""
     port = host.get("ansible_port")
-    if port and not (re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) < 65536):
+    if port and not is_port(port):
         raise _wrong(host, "ansible_port", "is no port")
     for name, known in KNOWN.items():
         if host.get(name) not in known:
