@@ -281,7 +281,7 @@ class Engine:
                 self._step(phase, step, doer)
                 continue
             there = self.site.secrets.uploaded
-            with self._uploading:  # two phases may want the same
+            with self._uploading:  # several phases want the same, and it is done once
                 if not step.uploads <= there:
                     self._step(phase, step, doer)
                     there |= step.uploads
@@ -316,15 +316,13 @@ class Engine:
             self.shown.waits(wanted.title, left, seconds)
             if not left:
                 return
-            if self._halted():
-                self.shown.waits(wanted.title, (), 0.0)
-                raise Stopped
-            if seconds > wanted.patience:
-                self.shown.waits(wanted.title, (), 0.0)
-                raise HaleError(
-                    f"waited {wanted.patience:g} s until {wanted.title}: {'; '.join(left)}"
-                )
+            if self._halted() or seconds > wanted.patience:
+                break
             time.sleep(wanted.every)
+        self.shown.waits(wanted.title, (), 0.0)
+        if self._halted():
+            raise Stopped
+        raise HaleError(f"waited {wanted.patience:g} s until {wanted.title}: {'; '.join(left)}")
 
     # --- what is told ---
 

@@ -9,11 +9,10 @@ Source: kubectl-rollout(1), "restart"; kubernetes.io, "Assigning Pods to Nodes".
 from collections.abc import Iterable
 
 from facts import coredns, nodes
-from hale.cluster import ADMIN
 from hale.install.site import Site
 from hale.install.step import Asked, Await, Run, Seen, Wave
 from hale.inventory import Host
-from remediate.cluster import network
+from remediate.cluster import kubectl
 
 TITLE = "CoreDNS on different nodes"
 NEEDS = ("workers",)
@@ -47,12 +46,10 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
     first = (site.first.name,)
     enough = Await(f"{site.dns_nodes} nodes are ready", first, probes, _few, JOINS)
     yield Wave(afterwards=enough)
-    kubectl = (
-        f"kubectl --kubeconfig {ADMIN} --server https://{site.first.address}:6443 -n kube-system"
-    )
-    script = network.tried_again(
-        f"{kubectl} rollout restart deployment coredns",
-        f"{kubectl} rollout status deployment coredns --timeout {PATIENCE:.0f}s",
+    rollout = f"{kubectl.of(site.first)} -n kube-system rollout"
+    script = kubectl.tried_again(
+        f"{rollout} restart deployment coredns",
+        f"{rollout} status deployment coredns --timeout {PATIENCE:.0f}s",
     )
     yield Wave(
         (Run(site.first.name, "CoreDNS is spread", script, timeout=PATIENCE + 30),),

@@ -99,7 +99,7 @@ def _run(site: Site, title: str, command: str, timeout: float, *, init: bool = F
     script = f"{command} {kubeadm.CONFIG}"
     secret = kubeadm.init(site)
     uploads = frozenset((TOKEN, CERTIFICATES) if init else ())
-    return Run(site.first.name, title, script, secret, timeout, init, uploads)
+    return Run(site.first.name, title, script, secret, timeout, critical=init, uploads=uploads)
 
 
 def _silent(site: Site, seen: Seen) -> tuple[str, ...]:

@@ -19,13 +19,12 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from facts import etcd, kubernetes, nodes
 from facts.etcd import Voice
-from hale.cluster import ADMIN
 from hale.errors import HaleError
 from hale.fact import Command, Files, Probe, Unreadable
 from hale.install.site import Site
 from hale.install.step import CERTIFICATES, TOKEN, Asked, Await, Run, Seen, Wave
 from hale.inventory import Host
-from remediate.cluster import kubeadm
+from remediate.cluster import kubeadm, kubectl
 
 TITLE = "Masters join"
 NEEDS = ("images", "init", "readyz")
@@ -118,8 +117,7 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
     if not whole:
         return
     by = whole[0]
-    if not site.secrets.uploaded >= {TOKEN, CERTIFICATES}:
-        yield Wave((token(site, by), certificates(site, by)))
+    yield Wave((token(site, by), certificates(site, by)))
     pin = ca_pin(seen, by)
     for host in fresh:
         node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
@@ -202,8 +200,8 @@ def clean(site: Site, seen: Seen, host: Host, whole: Sequence[Host]) -> list[Run
         Run(
             by.name,
             f"the cluster forgets {host.name}",
-            f"kubectl --kubeconfig {ADMIN} --server https://{by.address}:6443 "
-            f"delete node {shlex.quote(host.name)} --ignore-not-found --timeout=30s",
+            f"{kubectl.of(by)} delete node {shlex.quote(host.name)} "
+            "--ignore-not-found --timeout=30s",
         )
     )
     steps.append(Run(host.name, "a join that was cut off is cleaned away", CLEAN, timeout=180))

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from facts import nodes
-from hale.cluster import ADMIN
 from hale.install.site import Site, documents
 from hale.install.step import Asked, Run, Secret, Seen, Wave
 from hale.inventory import Host
+from remediate.cluster import kubectl
 
 TITLE = "Pod network"
 NEEDS = ("init",)
@@ -94,15 +94,6 @@ def _bare(name: str) -> str:
 def applied(site: Site, title: str, paths: Iterable[Path | None]) -> Wave:
     """Apply the manifests, which may hold secrets, by standard input."""
     texts = [site.text(path) for path in paths if path is not None]
-    kubectl = f"kubectl --kubeconfig {ADMIN} --server https://{site.first.address}:6443"
-    apply = f"{kubectl} apply --server-side --force-conflicts -f /dev/stdin"
-    script = "given=$(cat)\n" + tried_again(f'printf "%s\\n" "$given" | {apply}')
+    apply = f"{kubectl.of(site.first)} apply --server-side --force-conflicts -f /dev/stdin"
+    script = "given=$(cat)\n" + kubectl.tried_again(f'printf "%s\\n" "$given" | {apply}')
     return Wave((Run(site.first.name, title, script, Secret("\n---\n".join(texts)), timeout=120),))
-
-
-def tried_again(*commands: str) -> str:
-    """A script for what may be refused once while masters join: etcd may just choose a leader."""
-    return "".join(
-        f"n=0\nuntil {command}; do n=$((n + 1)); [ $n -lt 5 ] || exit 1; sleep 2; done\n"
-        for command in commands
-    )

@@ -17,13 +17,12 @@ from collections.abc import Iterable, Sequence
 
 from facts import etcd, kubernetes, nodes, remains
 from facts.etcd import Voice
-from hale.cluster import ADMIN
 from hale.fact import Command, Probe, Unreadable
 from hale.install.doer import ORIGINALS
 from hale.install.site import Site
 from hale.install.step import Asked, Await, Run, Seen, Step, Wave
 from hale.inventory import Host
-from remediate.cluster import load_balancer, masters, packages, runtime
+from remediate.cluster import kubectl, load_balancer, masters, packages, runtime
 
 TITLE = "Reset"
 
@@ -134,16 +133,14 @@ def _well(staying: Sequence[Host]) -> Await:
 
 def _leave(site: Site, by: Host, host: Host) -> list[Step]:
     """Drained and forgotten, by a master that stays."""
-    kubectl = (
-        f"kubectl --kubeconfig {ADMIN} --server https://{by.address}:6443 --request-timeout 30s"
-    )
+    command = f"{kubectl.of(by)} --request-timeout 30s"
     name = shlex.quote(host.name)
     steps: list[Step] = [
         Run(
             by.name,
             f"{host.name} is drained",
-            f"{kubectl} get node {name} >/dev/null 2>&1 || exit 0\n"
-            f"{kubectl} drain {name} --ignore-daemonsets --delete-emptydir-data --force "
+            f"{command} get node {name} >/dev/null 2>&1 || exit 0\n"
+            f"{command} drain {name} --ignore-daemonsets --delete-emptydir-data --force "
             f"--timeout=90s || echo 'not all of its pods would go' >&2\n",
             timeout=150,
         )
@@ -154,7 +151,7 @@ def _leave(site: Site, by: Host, host: Host) -> list[Step]:
         Run(
             by.name,
             f"the cluster forgets {host.name}",
-            f"{kubectl} delete node {name} --ignore-not-found",
+            f"{command} delete node {name} --ignore-not-found",
         )
     )
     return steps

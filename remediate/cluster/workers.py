@@ -7,12 +7,11 @@ import shlex
 from collections.abc import Iterable
 
 from facts import kubernetes, nodes
-from hale.cluster import ADMIN
 from hale.fact import Files, Probe
 from hale.install.site import Site
-from hale.install.step import TOKEN, Asked, Await, Run, Seen, Step, Wave
+from hale.install.step import Asked, Await, Run, Seen, Step, Wave
 from hale.inventory import Host
-from remediate.cluster import kubeadm, masters
+from remediate.cluster import kubeadm, kubectl, masters
 
 TITLE = "Workers join"
 NEEDS = ("images", "readyz", "network")
@@ -69,7 +68,7 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
             joins.append(Run(host.name, "kubeadm join", script, secret, 300, critical=True))
         elif why and why != _NOT_READY:
             joins.append(Run(host.name, "kubelet", "systemctl restart kubelet"))
-    if any(isinstance(s, Run) and s.critical for s in joins) and TOKEN not in site.secrets.uploaded:
+    if any(isinstance(s, Run) and s.critical for s in joins):
         remains.append(masters.token(site, site.first))
     yield Wave(tuple(remains))
     names = (site.first.name, *(h.name for h in site.workers))
@@ -83,8 +82,7 @@ def _clean(site: Site, host: Host) -> list[Step]:
         Run(
             site.first.name,
             f"the cluster forgets {host.name}",
-            f"kubectl --kubeconfig {ADMIN} --server "
-            f"https://{site.first.address}:6443 delete node {shlex.quote(host.name)} "
+            f"{kubectl.of(site.first)} delete node {shlex.quote(host.name)} "
             "--ignore-not-found --timeout=30s",
         ),
     ]
