@@ -24,6 +24,9 @@ ROW = "hale_row"  # the attribute of a test report that carries its row, through
 # one decided; evidence.json has it all.
 EXCERPT = 2000
 BESIDE = 300
+# Seconds. The kernel tells the time of its boot in whole ones, and reckons it anew from a clock
+# that is steered, so the same boot moves by one: what changed that close to it proves nothing.
+BOOT_BLUR = 2.0
 
 
 class Override(msgspec.Struct, frozen=True):
@@ -224,7 +227,7 @@ def finish(results: Results, booted: Mapping[str, float]) -> None:
             and result.verdict is Verdict.PASS
             and now.get((result.host, result.requirement)) is Verdict.PASS
             and bool(winners)
-            and all(0 < s.changed < booted.get(result.host, 0.0) for s in winners)
+            and all(0 < s.changed < booted.get(result.host, 0.0) - BOOT_BLUR for s in winners)
         )
 
 

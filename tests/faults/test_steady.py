@@ -1,5 +1,6 @@
 """An audit of hosts that nobody touches says the same every time, however it is run."""
 
+import difflib
 import re
 from pathlib import Path
 
@@ -47,23 +48,29 @@ def steady(found: Results) -> str:
     ).decode()
 
 
+def same(one: Results, other: Results, which: str) -> None:
+    """Say where two audits differ and not, as a comparison of lists does, all that is alike."""
+    changed = difflib.unified_diff(
+        steady(one).splitlines(), steady(other).splitlines(), "one", "other", lineterm="", n=12
+    )
+    assert not (said := "\n".join(changed)), f"{which}:\n{said}"
+
+
 def test_twenty_audits_are_one(compliant: Compliant) -> None:
-    first = steady(compliant.typed()).splitlines()
+    first = compliant.typed()
     for number in range(2, TYPED + 1):
-        again = steady(compliant.typed()).splitlines()
-        assert again == first, f"audit {number} differs from the first"
+        same(first, compliant.typed(), f"audit {number} differs from the first")
     for number in range(TYPED + 1, RUNS + 1):
         rows = compliant.engine.audit()
         assert not audit.trouble(compliant.before, rows, {}, "cluster"), f"audit {number}"
 
 
 def test_with_workers_it_is_the_same(compliant: Compliant) -> None:
-    alone, together = compliant.typed(), compliant.typed("-n", "2")
-    assert steady(together).splitlines() == steady(alone).splitlines()
+    same(compliant.typed(), compliant.typed("-n", "2"), "with workers it differs")
 
 
 def test_judged_again_from_its_evidence_it_is_the_same(compliant: Compliant) -> None:
     first = compliant.typed()
     folder = max((p for p in compliant.reports.iterdir()), key=lambda p: p.stat().st_mtime)
     again = compliant.typed(f"--evidence={Path(folder) / 'evidence.json'}")
-    assert steady(again).splitlines() == steady(first).splitlines()
+    same(first, again, "judged again it differs")
