@@ -20,10 +20,11 @@ from hale.standard import Case, Standard
 
 
 class Seen(Struct):
-    """What one test has read, and found; excluded: that its case does not apply."""
+    """What one test has read, and found, or why not; excluded: that its case does not apply."""
 
     readings: Sequence[Readings] = ()
     fact: Fact | None = None
+    error: Exception | None = None
     excluded: bool = False
 
 
@@ -37,7 +38,8 @@ class Audit(Struct, dict=True):
     transport: Callable[[Chosen], gather.Transport]
     gather_timeout: float
     hosts: Mapping[str, Evidence] = {}
-    seen: dict[str, Seen] = {}  # by the case's nodeid
+    seen: dict[str, Seen] = {}  # by the case's nodeid, of the tests that have looked
+    looked: dict[str, Seen] = {}  # what they are going to see
     evidence_of: str = ""  # the inventory that --evidence was gathered with, if another one
 
     @cached_property
@@ -67,15 +69,43 @@ class Audit(Struct, dict=True):
         told: Callable[[Evidence], None],
         meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
-        """Ask every host that one of these cases concerns, all at once; see gather.gather."""
+        """Ask every host that one of these cases concerns, all at once; see gather.gather.
+
+        What a host has answered is parsed while others are still to answer.
+        """
         wanted = [c for c in cases if excluded(c) is None]
+        own: dict[str, list[Case[Any]]] = {}
+        for case in wanted:
+            if case.host is not None:
+                own.setdefault(case.host.name, []).append(case)
+        answered: dict[str, Evidence] = {}
+        self.hosts = answered
+
+        def parsed(evidence: Evidence) -> None:
+            answered[evidence.host] = evidence
+            told(evidence)
+            for case in own.get(evidence.host, ()):
+                self.look(case)
+
         asked = []
         for chosen in self.chosen:
             concerned = [c for c in wanted if self._concerns(c, chosen.host)]
             if concerned:
                 question = gather.question(chosen.host, concerned)
                 asked.append((question, self.transport(chosen)))
-        self.hosts = gather.gather(asked, self.gather_timeout, told, meanwhile)
+        self.hosts = gather.gather(asked, self.gather_timeout, parsed, meanwhile)
+
+    def look(self, case: Case[Any]) -> Seen:
+        """What a test of this case sees. Parses it at the first call only; never raises."""
+        seen = self.looked.get(case.nodeid)
+        if seen is None:
+            raw, everything = self.read(case)
+            seen = self.looked[case.nodeid] = Seen(everything)
+            try:
+                seen.fact = fact(case, raw)
+            except Exception as error:  # the test raises it again
+                seen.error = error
+        return seen
 
     def _concerns(self, case: Case[Any], host: Host) -> bool:
         if case.aspect == "inventory":

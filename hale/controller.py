@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hale import atomic, connection, evidence, html, provenance, results, terminal
+from hale import atomic, connection, evidence, html, junit, provenance, results, terminal
 from hale.audit import Audit, incomplete, overrides_sha256
 from hale.fact import Evidence, mask
 from hale.recorder import Recorder, folder
@@ -100,14 +100,14 @@ class Controller:
         if self.distributed:
             return
         cases = [case for item in session.items if (case := case_of(item))]
-        self._gather(cases)
+        self._gather(cases, session.items)
         self._asked()
         if not any("_testinfra_host" in params(item) for item in session.items):
             connection.begin_close_sessions()  # no check of a site's own needs them
         # Tests, cases and evidence stay to the end: no use in looking for garbage among them.
         gc.freeze()
 
-    def _gather(self, cases: Sequence[Case[Any]]) -> None:
+    def _gather(self, cases: Sequence[Case[Any]], items: Sequence[pytest.Item] = ()) -> None:
         def begin() -> None:
             # From here on, whatever ends us, all rows are there as UNKNOWN.
             self._begin(case.nodeid for case in cases)
@@ -117,6 +117,9 @@ class Controller:
             # What the end of the run needs; the hosts have not answered yet.
             terminal.get_ready()
             html.get_ready()
+            junit.get_ready()
+            for item in items:
+                _ = item.location  # pytest keeps it
 
         reporter = self.config.pluginmanager.getplugin("terminalreporter")
         if self.config.option.evidence:

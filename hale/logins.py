@@ -15,6 +15,18 @@ from hale.selection import Chosen
 # changes hosts must not end half-way for it.
 PATIENCE = 15.0
 
+# pytest's options that say who is dialled, and how.
+OPTIONS = (
+    "hosts",
+    "inventory",
+    "ssh_config",
+    "ssh_identity_file",
+    "sudo",
+    "sudo_user",
+    "ask_become_pass",
+    "connect_timeout",
+)
+
 
 def targets(known: Inventory, timeout: float = PATIENCE) -> dict[str, connection.Target]:
     """How each host is reached by what the inventory says; `timeout` of a login in seconds."""

@@ -1,22 +1,33 @@
-"""pytest's options for an audit; and the logins, which begin as soon as the options are read.
+"""pytest's options for an audit; and the logins, which begin before pytest has read them all.
 
-pytest.ini names this plugin, so it is there before any conftest.py. Little is imported here: what
-else an audit needs is imported while the hosts let us in (hale/plugin.py).
+pytest.ini names this plugin, so it is there before any conftest.py and any other plugin that is
+installed. Little is imported here: what else an audit needs is imported while the hosts let us
+in (hale/plugin.py).
 """
 
+import argparse
 import contextlib
 import os
-from typing import Any
+import shlex
+from typing import Any, NoReturn
 
 import pytest
+import testinfra.plugin
 
-from hale import logins
+from hale import connection, logins
 from hale.errors import HaleError
 from hale.provenance import ROOT
 from hale.standard import PROFILES
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    _options(parser)
+    config = pluginmanager.get_plugin("pytestconfig")
+    if isinstance(config, pytest.Config):
+        _early(config)
+
+
+def _options(parser: Any) -> None:
     group = parser.getgroup("hale", "audit of Kubernetes hosts (with --hosts)")
     group.addoption(
         "--inventory",
@@ -74,17 +85,59 @@ def logs_in(option: Any) -> bool:
     return not any(getattr(option, name) for name in telling)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+def _dial(config: pytest.Config, option: Any) -> None:
     """Begin to log in. What is wrong with the words is said later, where all is looked at."""
-    option = early_config.known_args_namespace
     if (
-        not getattr(option, "hosts", None)
+        not option.hosts
         or option.ask_become_pass
         or not logs_in(option)
         or "PYTEST_XDIST_WORKER" in os.environ  # the controller has asked all that there is to ask
-        or early_config.rootpath.resolve() != ROOT.resolve()
+        or config.rootpath.resolve() != ROOT.resolve()
     ):
         return
     with contextlib.suppress(HaleError):
         logins.dial(option)
+
+
+class _Early(argparse.ArgumentParser):
+    """Reads the options of testinfra and ours, which pytest does after all plugins are there."""
+
+    def __init__(self) -> None:
+        super().__init__(add_help=False, allow_abbrev=False)
+        testinfra.plugin.pytest_addoption(self)  # type: ignore[arg-type]
+        _options(self)
+
+    def getgroup(self, name: str, description: str = "") -> "_Early":
+        return self
+
+    addoption = argparse.ArgumentParser.add_argument
+
+    def error(self, message: str) -> NoReturn:
+        raise HaleError(message)  # pytest says it in a moment
+
+
+EARLY = pytest.StashKey[argparse.Namespace]()
+
+
+def _early(config: pytest.Config) -> None:
+    """Begin to log in while pytest looks for plugins, which takes as long as ssh's first steps."""
+    typed = [
+        *shlex.split(os.environ.get("PYTEST_ADDOPTS", "")),
+        *config.getini("addopts"),
+        *config.invocation_params.args,
+    ]
+    with contextlib.suppress(HaleError):
+        known = argparse.Namespace(**vars(config.known_args_namespace))
+        option, _ = _Early().parse_known_args(typed, known)
+        config.stash[EARLY] = option
+        _dial(config, option)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Begin to log in, unless that is begun; anew where pytest has read other words than we."""
+    option = early_config.known_args_namespace
+    early = early_config.stash.get(EARLY, None)
+    if early is None or any(getattr(early, n) != getattr(option, n) for n in logins.OPTIONS):
+        connection.close_sessions()
+        _dial(early_config, option)

@@ -17,7 +17,7 @@ import pytest
 from hale import asked as asks
 from hale import connection, evidence, html, junit, results, standard, terminal
 from hale.asked import CHECKS
-from hale.audit import Audit, Seen, fact
+from hale.audit import Audit, Seen
 from hale.controller import Controller, case_of, params
 from hale.errors import HaleError
 from hale.fact import Fact, NotApplicable, Unreadable
@@ -80,6 +80,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     connection.close_sessions()
     if controller := config.stash.get(RUN, None):
         controller.discard_nothing()
+        gc.freeze()  # Python would look through all that was made before it ends
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -174,13 +175,13 @@ def _subject_fixtures(audit: Audit) -> object:
     def make(subject: str) -> Any:
         # pytest makes a new `request` for every fixture of every test that wants one.
         def read(self: object, case: Case[Any]) -> Fact:
-            raw, everything = audit.read(case)
-            seen = audit.seen[case.nodeid] = Seen(everything)
-            try:
-                seen.fact = fact(case, raw)
-            except NotApplicable as reason:
+            seen = audit.seen[case.nodeid] = audit.look(case)
+            if isinstance(seen.error, NotApplicable):
                 seen.excluded = True
-                pytest.skip(str(reason))
+                pytest.skip(str(seen.error))
+            if seen.error is not None:
+                raise seen.error
+            assert seen.fact is not None
             return seen.fact
 
         read.__doc__ = f"How the host is: facts/{subject}.py."

@@ -35,11 +35,11 @@ class Recorder:
     """Collects rows as tests end; the file always holds every selected row."""
 
     def __init__(
-        self, path: Path, run: Run, last: Callable[[Path, bytes], None] = atomic.write
+        self, path: Path, run: Run, soon: Callable[[Path, bytes], None] = atomic.write
     ) -> None:
-        """`last` writes the final file, when nothing is left that could cut the run short."""
+        """`soon` writes what follows the first file, which stands when this does not come to it."""
         self.path = path
-        self._last = last
+        self._soon = soon
         self.results = Results(results.SCHEMA, results.without_secrets(run), [], [], [])
         self._rows: dict[str, Result] = {}
         self._open: set[str] = set()
@@ -59,7 +59,7 @@ class Recorder:
             if c.nodeid not in self._rows
         ]
         self.results.hosts = hosts
-        self._write()
+        results.save(self.results, self.path)
         self._written = -EVERY  # with the first row it is time again: the hosts have answered
 
     def record(self, raw: dict[str, Any]) -> None:
@@ -68,7 +68,9 @@ class Recorder:
         self._rows[result.test] = result
         self._open.discard(result.test)
         if time.monotonic() - self._written > EVERY:
-            self._write()
+            self.results.results = list(self._rows.values())
+            results.save(self.results, self.path, self._soon)
+            self._written = time.monotonic()
 
     @property
     def unjudged(self) -> int:
@@ -85,9 +87,4 @@ class Recorder:
             run.state = "finished"
         self.results.results = list(self._rows.values())
         results.finish(self.results, booted)
-        results.save(self.results, self.path, self._last)
-
-    def _write(self) -> None:
-        self.results.results = list(self._rows.values())
-        results.save(self.results, self.path)
-        self._written = time.monotonic()
+        results.save(self.results, self.path, self._soon)

@@ -55,6 +55,16 @@ def test_a_row_of_the_cluster_that_no_host_tells_of(tmp_path: Path) -> None:
                 told(run, case)
 
 
+def test_what_a_case_sees_is_parsed_once_and_every_error_kept() -> None:
+    run = audit(inventory.load(DATA / "inventory.ini"))
+    first = [run.look(case) for case in run.cases]
+    assert all((seen.fact is None) == (seen.error is not None) for seen in first)
+    assert {type(s.error).__name__ for s in first} >= {"Unreadable", "NotApplicable"}
+    run.hosts = evidence.load(DATA / "evidence.json").hosts
+    assert [run.look(case) for case in run.cases] == first
+    assert not run.seen, "a test that has not looked has seen nothing"
+
+
 def test_recorded_evidence_is_judged_without_asking() -> None:
     run = audit(inventory.load(DATA / "inventory.ini"))
     run.hosts = evidence.load(DATA / "evidence.json").hosts

@@ -142,6 +142,60 @@ def test_live_checks_of_a_dead_host_dial_once(tmp_path: Path, network: Network) 
     assert network.attempts == {"refuses": 1}
 
 
+# --- before pytest has read all options ---
+
+WAITING = """
+import pathlib, time
+end = time.monotonic() + 20
+while not pathlib.Path({dialled!r}).exists():
+    assert time.monotonic() < end, "nobody was dialled before this plugin"
+    time.sleep(0.05)
+"""
+OTHER_WORDS = """
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config):
+    early_config.known_args_namespace.connect_timeout = 2.5
+"""
+
+
+def typed_with(plugin: str, network: Network, folder: Path, *words: str) -> Done:
+    """An audit of sysctl with one more plugin, which is named after those of pytest.ini."""
+    (folder / "one_more.py").write_text(plugin)
+    return typed(
+        folder / "r",
+        *network.words,
+        *(*words, "-p", "one_more", "-k", "sysctl"),
+        more={"PYTHONPATH": str(folder)},
+    )
+
+
+def test_logins_begin_before_other_plugins_are_there(network: Network, tmp_path: Path) -> None:
+    plugin = WAITING.format(dialled=str(network.dialled))
+    done = typed_with(plugin, network, tmp_path, "--hosts=refuses")
+    assert done.code == 1, done.said
+    assert network.attempts == {"refuses": 1}
+
+
+def test_what_was_begun_with_other_words_is_begun_anew(network: Network, tmp_path: Path) -> None:
+    done = typed_with(OTHER_WORDS, network, tmp_path, "--hosts=refuses,hangs")
+    assert done.code == 1, done.said
+    assert network.attempts == {"refuses": 2, "hangs": 2}
+    assert {str(r.verdict) for r in done.results.results} == {"UNKNOWN"}
+
+
+@pytest.mark.parametrize(
+    ("words", "host"), [([], "hangs"), (["--hosts=refuses"], "refuses")], ids=["alone", "outdone"]
+)
+def test_words_of_the_environment_count(
+    network: Network, tmp_path: Path, words: list[str], host: str
+) -> None:
+    more = {"PYTEST_ADDOPTS": "--hosts=hangs -k sysctl"}
+    typed(tmp_path / "r", *words, *network.words, more=more)
+    assert network.attempts == {host: 1}
+
+
 # --- ended by the operator ---
 
 
