@@ -95,9 +95,7 @@ prlimit --pid "$self" "$@" 2>/dev/null || for limit; do
     *) fail "$said";;
   esac
 done
-exec runuser -s /bin/sh -c 'while IFS= read -r line; do
-  case $line in Max\\ open*|Max\\ processes*|Max\\ locked*) echo "$line";; esac
-done </proc/self/limits' -- "$user"
+exec runuser -s /bin/cat -- "$user" /proc/self/limits
 """
 
 # Whether this pam_limits knows that nofile cannot be unlimited (since Linux-PAM 1.5.2).

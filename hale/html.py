@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, wraps
 from html import escape
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -113,23 +113,19 @@ class Page:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Before pytest-html looks at a test's reports, which it does at the last of them."""
-        if hasattr(report, ROW):
+        raw = getattr(report, ROW, None)
+        if raw is not None:
             self._ours.add(report.nodeid)
+            if text := _log(report, raw):
+                self._logs[raw["test"]] = text
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_row(self, report: Any, cells: list[str]) -> None:
         """Drop the audit's rows, which come from the results; give others our columns."""
-        raw = getattr(report, ROW, None)
-        if raw is None:
-            if report.nodeid in self._ours:  # setup or teardown
-                cells.clear()
-            elif report.when in ("call", "collect") or not report.passed:  # others are not shown
-                cells[:] = foreign(report, cells)
-            return
-        cells.clear()
-        text = _log(report, raw)
-        if text:
-            self._logs[raw["test"]] = text
+        if report.nodeid in self._ours:
+            cells.clear()
+        elif report.when in ("call", "collect") or not report.passed:  # others are not shown
+            cells[:] = foreign(report, cells)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_html(self, data: list[str]) -> None:
@@ -168,10 +164,10 @@ def _log(report: Any, raw: dict[str, Any]) -> str:
 
 def visible(value: Any) -> Any:
     """Text with every control character spelled out, except newlines and tabs; others as is."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
     # Nearly always, and fast.
-    if value.isprintable() or value.replace("\n", "").replace("\t", "").isprintable():
+    if not isinstance(value, str) or value.isprintable() or isinstance(value, Markup):
+        return value
+    if value.replace("\n", "").replace("\t", "").isprintable():
         return value
     return "".join(c if c in "\n\t" else printable(c) for c in value)
 
@@ -196,6 +192,22 @@ def keep_compiled() -> None:
         return environment.get_template(template_name)
 
     pytest_html.plugin._read_template = read
+
+
+def leave_rows_out() -> None:
+    """Spare pytest-html the reports of our rows, of which it would make cells three times over."""
+    theirs = pytest_html.basereport.BaseReport.pytest_runtest_logreport
+    if hasattr(theirs, "__wrapped__"):
+        return
+
+    @wraps(theirs)
+    def others(self: Any, report: pytest.TestReport) -> None:
+        if hasattr(report, ROW):
+            self._reports.pop(report.nodeid, None)
+        else:
+            theirs(self, report)
+
+    pytest_html.basereport.BaseReport.pytest_runtest_logreport = others
 
 
 @cache

@@ -72,6 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(junit.Suite(config, controller), "hale-junit")
         config.pluginmanager.register(controller, "hale-controller")
         html.keep_compiled()
+        html.leave_rows_out()
         config.pluginmanager.register(html.Page(controller), "hale-html")
 
 
