@@ -6,7 +6,7 @@ a site adds. Our checks never touch a host: their fixtures parse evidence.
 """
 
 import gc
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -152,6 +152,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if params(item).get("case", item) is not None]
+    if audit := config.stash.get(AUDIT, None):
+        for item in items:
+            if isinstance(item, pytest.Function):
+                _spare_fixtures(item, audit)
     if config.option.evidence:
         for item in items:
             if "_testinfra_host" in params(item):
@@ -176,20 +180,46 @@ def _subject_fixtures(audit: Audit) -> object:
     def make(subject: str) -> Any:
         # pytest makes a new `request` for every fixture of every test that wants one.
         def read(self: object, case: Case[Any]) -> Fact:
-            seen = audit.seen[case.nodeid] = audit.look(case)
-            if isinstance(seen.error, NotApplicable):
-                seen.excluded = True
-                pytest.skip(str(seen.error))
-            if seen.error is not None:
-                raise seen.error
-            assert seen.fact is not None
-            return seen.fact
+            return _fact(audit, case)
 
         read.__doc__ = f"How the host is: facts/{subject}.py."
         return pytest.fixture(name=subject)(read)
 
     names = [path.stem.removeprefix("test_") for path in sorted(CHECKS.glob("test_*.py"))]
     return type("SubjectFixtures", (), {f"read_{name}": make(name) for name in names})()
+
+
+def _fact(audit: Audit, case: Case[Any]) -> Fact:
+    seen = audit.seen[case.nodeid] = audit.look(case)
+    if isinstance(seen.error, NotApplicable):
+        seen.excluded = True
+        pytest.skip(str(seen.error))
+    if seen.error is not None:
+        raise seen.error
+    assert seen.fact is not None
+    return seen.fact
+
+
+def _spare_fixtures(item: pytest.Function, audit: Audit) -> None:
+    """Give a test its arguments without fixtures, where it wants none but those above.
+
+    pytest takes longer to set up the three of them than the test takes to judge.
+    """
+    case = case_of(item)
+    if case is None:
+        return
+    known: dict[str, Callable[[], Any]] = {
+        case.requirement.subject: lambda: _fact(audit, case),
+        "case": lambda: case,
+        "requirement": lambda: case.requirement,
+        "parameters": lambda: case.parameters,
+    }
+    if known.keys() >= set(item.fixturenames):
+
+        def setup() -> None:
+            item.funcargs.update((name, known[name]()) for name in item.fixturenames)
+
+        vars(item)["setup"] = setup
 
 
 # --- verdicts ---

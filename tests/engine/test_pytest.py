@@ -448,6 +448,29 @@ def test_persisted(case) -> None:
 """
 
 
+SITES_OWN = """
+import pytest
+
+@pytest.fixture(autouse=True)
+def told(request, case):
+    with open({file!r}, "a") as file:
+        file.write(request.node.nodeid + "\\n")
+"""
+
+
+def test_fixtures_of_a_site_reach_every_check(
+    tree: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    """Our checks do without fixtures, unless somebody wants one."""
+    folder, more = tree
+    plain = typed(tmp_path / "plain", *EVIDENCE, SYSCTL, cwd=folder, more=more)
+    told = tmp_path / "told"
+    (folder / "checks" / "conftest.py").write_text(SITES_OWN.format(file=str(told)))
+    done = typed(tmp_path / "r", *EVIDENCE, SYSCTL, cwd=folder, more=more)
+    assert done.verdicts == plain.verdicts
+    assert sorted(told.read_text().split()) == sorted(r.test for r in done.results.results)
+
+
 def test_checks_that_are_wrong(tree: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     folder, more = tree
     (folder / SYSCTL).write_text(BY_REQUIREMENT)
