@@ -20,12 +20,16 @@ from hale.standard import Case, Standard
 
 
 class Seen(Struct):
-    """What one test has read, and found, or why not; excluded: that its case does not apply."""
+    """What one test has read, and found, or why not."""
 
     readings: Sequence[Readings] = ()
     fact: Fact | None = None
     error: Exception | None = None
-    excluded: bool = False
+
+    @property
+    def excluded(self) -> bool:
+        """Whether the case does not apply."""
+        return isinstance(self.error, NotApplicable)
 
 
 class Audit(Struct, dict=True):
@@ -75,22 +79,20 @@ class Audit(Struct, dict=True):
         """
         wanted = [c for c in cases if excluded(c) is None]
         own: dict[str, list[Case[Any]]] = {}
-        for case in wanted:
-            if case.host is not None:
-                own.setdefault(case.host.name, []).append(case)
         answered: dict[str, Evidence] = {}
         self.hosts = answered
 
         def parsed(evidence: Evidence) -> None:
             answered[evidence.host] = evidence
             told(evidence)
-            for case in own.get(evidence.host, ()):
+            for case in own[evidence.host]:
                 self.look(case)
 
         asked = []
         for chosen in self.chosen:
             concerned = [c for c in wanted if self._concerns(c, chosen.host)]
             if concerned:
+                own[chosen.host.name] = [c for c in concerned if c.host is not None]
                 question = gather.question(chosen.host, concerned)
                 asked.append((question, self.transport(chosen)))
         self.hosts = gather.gather(asked, self.gather_timeout, parsed, meanwhile)

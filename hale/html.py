@@ -121,7 +121,7 @@ class Page:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_row(self, report: Any, cells: list[str]) -> None:
-        """Drop the audit's rows, which come from the results; give others our columns."""
+        """Drop what is left of the audit's rows, setup or teardown; give others our columns."""
         if report.nodeid in self._ours:
             cells.clear()
         elif report.when in ("call", "collect") or not report.passed:  # others are not shown

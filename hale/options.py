@@ -88,7 +88,7 @@ def logs_in(option: Any) -> bool:
 def _dial(config: pytest.Config, option: Any) -> None:
     """Begin to log in. What is wrong with the words is said later, where all is looked at."""
     if (
-        not option.hosts
+        not getattr(option, "hosts", None)
         or option.ask_become_pass
         or not logs_in(option)
         or "PYTEST_XDIST_WORKER" in os.environ  # the controller has asked all that there is to ask
@@ -138,6 +138,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Begin to log in, unless that is begun; anew where pytest has read other words than we."""
     option = early_config.known_args_namespace
     early = early_config.stash.get(EARLY, None)
-    if early is None or any(getattr(early, n) != getattr(option, n) for n in logins.OPTIONS):
+    # With `-p no:testinfra` pytest knows no --hosts.
+    if early is None or any(getattr(early, n) != getattr(option, n, None) for n in logins.OPTIONS):
         connection.close_sessions()
         _dial(early_config, option)

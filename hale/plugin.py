@@ -6,7 +6,7 @@ a site adds. Our checks never touch a host: their fixtures parse evidence.
 """
 
 import gc
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from hale.asked import CHECKS
 from hale.audit import Audit, Seen
 from hale.controller import Controller, case_of, params
 from hale.errors import HaleError
-from hale.fact import Fact, NotApplicable, Unreadable
+from hale.fact import Fact, Unreadable
 from hale.options import logs_in
 from hale.provenance import ROOT
 from hale.results import ROW
@@ -152,10 +152,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if params(item).get("case", item) is not None]
-    if audit := config.stash.get(AUDIT, None):
-        for item in items:
-            if isinstance(item, pytest.Function):
-                _spare_fixtures(item, audit)
     if config.option.evidence:
         for item in items:
             if "_testinfra_host" in params(item):
@@ -180,46 +176,19 @@ def _subject_fixtures(audit: Audit) -> object:
     def make(subject: str) -> Any:
         # pytest makes a new `request` for every fixture of every test that wants one.
         def read(self: object, case: Case[Any]) -> Fact:
-            return _fact(audit, case)
+            seen = audit.seen[case.nodeid] = audit.look(case)
+            if seen.excluded:
+                pytest.skip(str(seen.error))
+            if seen.error is not None:
+                raise seen.error
+            assert seen.fact is not None
+            return seen.fact
 
         read.__doc__ = f"How the host is: facts/{subject}.py."
         return pytest.fixture(name=subject)(read)
 
     names = [path.stem.removeprefix("test_") for path in sorted(CHECKS.glob("test_*.py"))]
     return type("SubjectFixtures", (), {f"read_{name}": make(name) for name in names})()
-
-
-def _fact(audit: Audit, case: Case[Any]) -> Fact:
-    seen = audit.seen[case.nodeid] = audit.look(case)
-    if isinstance(seen.error, NotApplicable):
-        seen.excluded = True
-        pytest.skip(str(seen.error))
-    if seen.error is not None:
-        raise seen.error
-    assert seen.fact is not None
-    return seen.fact
-
-
-def _spare_fixtures(item: pytest.Function, audit: Audit) -> None:
-    """Give a test its arguments without fixtures, where it wants none but those above.
-
-    pytest takes longer to set up the three of them than the test takes to judge.
-    """
-    case = case_of(item)
-    if case is None:
-        return
-    known: dict[str, Callable[[], Any]] = {
-        case.requirement.subject: lambda: _fact(audit, case),
-        "case": lambda: case,
-        "requirement": lambda: case.requirement,
-        "parameters": lambda: case.parameters,
-    }
-    if known.keys() >= set(item.fixturenames):
-
-        def setup() -> None:
-            item.funcargs.update((name, known[name]()) for name in item.fixturenames)
-
-        vars(item)["setup"] = setup
 
 
 # --- verdicts ---

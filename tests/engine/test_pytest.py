@@ -419,6 +419,13 @@ def test_options_that_are_wrong(tmp_path: Path, word: str, error: str) -> None:
     assert done.folder is None  # an empty report would look like a good one
 
 
+def test_without_testinfra_there_is_no_hosts_to_read(tmp_path: Path) -> None:
+    done = typed(tmp_path / "r", "-p", "no:pytest11.testinfra")
+    assert done.code == 4
+    assert "no host is contacted without --hosts" in done.said
+    assert "Traceback" not in done.said
+
+
 # --- checks and facts that are wrong: never PASS ---
 
 BY_REQUIREMENT = """
@@ -461,7 +468,6 @@ def told(request, case):
 def test_fixtures_of_a_site_reach_every_check(
     tree: tuple[Path, dict[str, str]], tmp_path: Path
 ) -> None:
-    """Our checks do without fixtures, unless somebody wants one."""
     folder, more = tree
     plain = typed(tmp_path / "plain", *EVIDENCE, SYSCTL, cwd=folder, more=more)
     told = tmp_path / "told"
