@@ -102,8 +102,6 @@ class Controller:
         cases = [case for item in session.items if (case := case_of(item))]
         self._gather(cases, session.items)
         self._asked()
-        if not any("_testinfra_host" in params(item) for item in session.items):
-            connection.begin_close_sessions()  # no check of a site's own needs them
         # Tests, cases and evidence stay to the end: no use in looking for garbage among them.
         gc.freeze()
 

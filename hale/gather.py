@@ -247,12 +247,12 @@ def _words(name: str, command: Command) -> str:
 def _files(patterns: Sequence[str]) -> list[str]:
     if not patterns:
         return []
-    searched = " ".join(map(_shell_pattern, _searched(patterns)))
-    wanted = " ".join(map(_shell_pattern, patterns))
     return [
-        f"folders /dev/null {searched}",  # without any, find would search where we are
+        # Without any, find would search where we are.
+        *_arguments(["/dev/null", *_searched(patterns)]),
+        'folders "$@"',
         # A pattern that matches nothing stays as it is: find says that there is no such file.
-        f"set -- {wanted}",
+        *_arguments(patterns),
         'list "$@"',
         # Only regular files are opened: a FIFO would hang, a device may act. `w` names them by
         # their numbers, `l` links. The line of the last one shows that grep works, and got there.
@@ -265,6 +265,20 @@ def _files(patterns: Sequence[str]) -> list[str]:
         'eval "links $l"',
         f'eval "lines $w {_LAST}"',
     ]
+
+
+def _arguments(patterns: Sequence[str]) -> list[str]:
+    """Set $@ to what the patterns match; nothing twice where /lib is but a name of /usr/lib."""
+    known = frozenset(patterns)
+    once: list[str] = []
+    again: list[str] = []
+    for pattern in patterns:
+        twin = pattern.startswith("/lib/") and f"/usr{pattern}" in known
+        (again if twin else once).append(_shell_pattern(pattern))
+    lines = [f"set -- {' '.join(once)}"]
+    if again:
+        lines.append(f'[ /lib -ef /usr/lib ] 2>/dev/null || set -- "$@" {" ".join(again)}')
+    return lines
 
 
 def _searched(patterns: Sequence[str]) -> list[str]:

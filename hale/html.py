@@ -8,15 +8,14 @@ characters visible; so there is no place where a host's text could become markup
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
-from functools import cache, lru_cache, wraps
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, wraps
 from html import escape
 from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-import msgspec
 import pytest
 import pytest_html.plugin
 from jinja2 import (
@@ -88,7 +87,6 @@ class Page:
         self._controller = controller
         self._report: Any = None
         self._logs: dict[str, str] = {}
-        self._ours: set[str] = set()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_report_title(self, report: Any) -> None:
@@ -113,18 +111,14 @@ class Page:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Before pytest-html looks at a test's reports, which it does at the last of them."""
-        raw = getattr(report, ROW, None)
-        if raw is not None:
-            self._ours.add(report.nodeid)
-            if text := _log(report, raw):
-                self._logs[raw["test"]] = text
+        row: Result | None = getattr(report, ROW, None)
+        if row is not None and (text := _log(report, row)):
+            self._logs[row.test] = text
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_row(self, report: Any, cells: list[str]) -> None:
-        """Drop what is left of the audit's rows, setup or teardown; give others our columns."""
-        if report.nodeid in self._ours:
-            cells.clear()
-        elif report.when in ("call", "collect") or not report.passed:  # others are not shown
+        """Give a test that is none of the audit's our columns."""
+        if report.when in ("call", "collect") or not report.passed:  # others are not shown
             cells[:] = foreign(report, cells)
 
     @pytest.hookimpl(optionalhook=True)
@@ -133,8 +127,8 @@ class Page:
         data[:] = [visible(text) for text in data]
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_summary(self, prefix: list[str]) -> None:
-        """What stands above the table, and the table's rows."""
+    def pytest_html_results_summary(self, prefix: list[str], postfix: list[str]) -> None:
+        """What stands above the table, and the table's rows with what they rest on."""
         recorder = self._controller.recorder
         if recorder is None:
             return
@@ -142,19 +136,21 @@ class Page:
         self._report.title = title(found)
         prefix.append(summary(found))
         ours = {}
+        places: dict[Reading, str] = {}
         for row in in_order(found.results):
             outcome = OUTCOME[row.verdict]
             self._report.outcomes = outcome
-            ours[anchor(row)] = [entry(row, self._logs.get(row.test, ""))]
+            ours[anchor(row)] = [entry(row, places, self._logs.get(row.test, ""))]
         self._report.set_data("tests", ours | self._report.data["tests"])
+        postfix.append(readings(places))
 
 
-def _log(report: Any, raw: dict[str, Any]) -> str:
+def _log(report: Any, row: Result) -> str:
     """What pytest has to say of a row beyond the row itself: a traceback, captured output."""
     said = [f"{head}\n{text}" for head, text in report.sections]
-    if raw["verdict"] in (Verdict.FAIL, Verdict.UNKNOWN):
+    if row.verdict.red:
         text = str(report.longrepr)  # without the name of xdist's worker
-        if text != terminal.block(msgspec.convert(raw, Result)):
+        if text != terminal.block(row):
             said.insert(0, text)
     return "\n".join(said)
 
@@ -195,16 +191,14 @@ def keep_compiled() -> None:
 
 
 def leave_rows_out() -> None:
-    """Spare pytest-html the reports of our rows, of which it would make cells three times over."""
+    """Keep the reports of our rows from pytest-html, which would make cells of each phase."""
     theirs = pytest_html.basereport.BaseReport.pytest_runtest_logreport
     if hasattr(theirs, "__wrapped__"):
         return
 
     @wraps(theirs)
     def others(self: Any, report: pytest.TestReport) -> None:
-        if hasattr(report, ROW):
-            self._reports.pop(report.nodeid, None)
-        else:
+        if not hasattr(report, ROW):
             theirs(self, report)
 
     pytest_html.basereport.BaseReport.pytest_runtest_logreport = others
@@ -366,10 +360,14 @@ def _deselected(found: Results) -> list[tuple[str, list[str]]]:
     return list(by_host.items())
 
 
-def entry(row: Result, log: str = "") -> dict[str, Any]:
-    """One row as pytest-html's script wants it; it sorts by the keys named like columns."""
+def entry(row: Result, places: dict[Reading, str], log: str = "") -> dict[str, Any]:
+    """One row as pytest-html's script wants it; it sorts by the keys named like columns.
+
+    `places` are the ids of what `readings` puts into the page; what the row rests on is added.
+    """
     page = _template()
     sign = SIGN[row.verdict][0]
+    read = [places.setdefault(one, f"reading-{len(places)}") for one in row.evidence]
     return {
         "testId": anchor(row),
         "result": OUTCOME[row.verdict].capitalize(),
@@ -377,7 +375,7 @@ def entry(row: Result, log: str = "") -> dict[str, Any]:
         "log": "",
         # One string for all cells: the browser parses it in one go.
         "resultsTableRow": [str(page.cells(row=row, sign=sign))],
-        "tableHtml": [str(page.detail(row=row, read=list(map(_reading, row.evidence)), log=log))],
+        "tableHtml": [str(page.detail(row=row, read=read, log=log))],
         "host": row.host,
         "chapter": row.chapter or 99,
         "requirement": row.requirement,
@@ -390,9 +388,10 @@ def entry(row: Result, log: str = "") -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=4096)  # many rows rest on the same file
-def _reading(read: Reading) -> Markup:
-    return Markup(_template().reading(read))
+def readings(places: Mapping[Reading, str]) -> str:
+    """What the rows rest on, each once: many rest on the same file."""
+    script = Markup((Path(__file__).parent / "html.js").read_text())
+    return str(_template().readings(places=places, script=script))
 
 
 def foreign(report: Any, cells: Sequence[str]) -> list[str]:

@@ -42,20 +42,18 @@ class Suite(LogXML):
             config.getini("junit_log_passing_tests"),
         )
         self._controller = controller
-        self._rows: set[str] = set()
         self._said: dict[str, str] = {}  # by the name of a red row's test, what pytest says of it
         config.stash[xml_key] = self  # for the fixtures that add to the file
         option.xmlpath = None  # else pytest would write one too
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Leave the audit's own tests, whole, to the end."""
-        row = getattr(report, ROW, None)
-        if row is not None:
-            self._rows.add(report.nodeid)
-            if Verdict(row["verdict"]).red:
-                self._said[row["test"]] = str(report.longrepr)
-        elif report.failed or not (report.nodeid in self._rows or _began(report)):
+        if not hasattr(report, ROW):
             super().pytest_runtest_logreport(report)
+            return
+        row: Result | None = getattr(report, ROW)
+        if row is not None and row.verdict.red:
+            self._said[row.test] = str(report.longrepr)
 
     def pytest_sessionfinish(self) -> None:
         """Write it, with the run's identity; INCOMPLETE and INTERRUPTED where a CI shows them."""
@@ -105,11 +103,6 @@ class Suite(LogXML):
 def get_ready() -> None:
     """Let pytest compile what it looks for in every value: it takes as long as a dozen tests."""
     bin_xml_escape("")
-
-
-def _began(report: pytest.TestReport) -> bool:
-    """Whose test it is, is not known yet, and nothing has happened to it."""
-    return report.when == "setup" and report.passed
 
 
 class _Entry:

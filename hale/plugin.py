@@ -23,7 +23,7 @@ from hale.errors import HaleError
 from hale.fact import Fact, Unreadable
 from hale.options import logs_in
 from hale.provenance import ROOT
-from hale.results import ROW
+from hale.results import ROW, Result
 from hale.standard import PROFILES, ROLES, SEVERITIES, Case, Requirement
 from hale.verdicts import Verdict
 
@@ -209,11 +209,12 @@ def pytest_runtest_makereport(
     _prove(item, report, seen)
     verdict = _verdict(report, call)
     if verdict is None:
+        setattr(report, ROW, None)
         return report
     told = None if verdict is Verdict.UNKNOWN else seen.fact
     reason = _reason(report, call) if told is None else ""
     row = results.judged(case, verdict, told, reason, seen.readings, report.duration)
-    setattr(report, ROW, msgspec.to_builtins(row))
+    setattr(report, ROW, row)
     report.user_properties += [
         ("host", row.host),
         ("requirement", row.requirement),
@@ -230,6 +231,24 @@ def pytest_runtest_makereport(
 
 
 KNOWN = (Unreadable, AssertionError)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable(
+    report: Any,
+) -> Generator[None, dict[str, Any] | None, dict[str, Any] | None]:
+    data = yield
+    if data is not None and ROW in data:
+        data[ROW] = msgspec.to_builtins(data[ROW])
+    return data
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_from_serializable(data: dict[str, Any]) -> Generator[None, Any, Any]:
+    report = yield
+    if ROW in data:
+        setattr(report, ROW, msgspec.convert(data[ROW], Result | None))
+    return report
 
 
 def _prove(item: pytest.Item, report: pytest.TestReport, seen: Seen) -> None:
@@ -271,7 +290,7 @@ def _reason(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str:
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, Any] | None:
-    row = getattr(report, ROW, None)
+    row: Result | None = getattr(report, ROW, None)
     if row is None:
         return None
     return {
@@ -280,4 +299,4 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, Any] 
         "N-A": ("skipped", "-", ("N-A", {"yellow": True})),
         "WAIVED": ("xfailed", "w", ("WAIVED", {"yellow": True})),
         "UNKNOWN": ("error", "?", ("UNKNOWN", {"red": True})),
-    }[row["verdict"]]
+    }[row.verdict]

@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from hale import atomic, results
 from hale.results import HostRecord, Result, Results, Row, Run
 from hale.standard import Case
@@ -62,9 +60,8 @@ class Recorder:
         results.save(self.results, self.path)
         self._written = -EVERY  # with the first row it is time again: the hosts have answered
 
-    def record(self, raw: dict[str, Any]) -> None:
-        """Take one judged row, as it came from a worker."""
-        result = msgspec.convert(raw, Result)
+    def record(self, result: Result) -> None:
+        """Take one judged row."""
         self._rows[result.test] = result
         self._open.discard(result.test)
         if time.monotonic() - self._written > EVERY:

@@ -14,12 +14,14 @@ import msgspec
 
 from hale import atomic
 from hale.errors import HaleError, Where
-from hale.fact import Fact, Readings, mask
+from hale.fact import Fact, File, Readings, mask
 from hale.standard import Case
 from hale.verdicts import Verdict
 
 SCHEMA = "hale.results/1"
-ROW = "hale_row"  # the attribute of a test report that carries its row, through xdist too
+# The attribute of a test report that carries its row, through xdist too: a Result, or None in a
+# phase of such a test that decides nothing.
+ROW = "hale_row"
 # Characters of a probe's output that a result keeps, and of a file that was read while another
 # one decided; evidence.json has it all.
 EXCERPT = 2000
@@ -193,13 +195,18 @@ def _evidence(readings: Readings, several: bool, decided: set[str]) -> Iterable[
         said = output.stdout if output.status == 0 else f"{output.stdout}{output.stderr}"
         yield Reading(prefix + name, output.status, _excerpt(said), utc(output.read_at))
     for path, file in readings.used_files.items():
-        if file.content is not None:
-            said = "\n".join(file.content)
-        else:
-            said = f"({file.trouble or {'d': 'a directory'}.get(file.kind, 'not a file')})"
-        link = f" -> {file.target}" if file.target else ""
         most = BESIDE if decided and path not in decided else EXCERPT
-        yield Reading(f"{prefix}{path}{link}", None, _excerpt(said, most), utc(readings.read_at))
+        yield _file(prefix, file, most, utc(readings.read_at))
+
+
+@lru_cache(maxsize=1024)  # many rows rest on the same file
+def _file(prefix: str, file: File, most: int, read_at: str) -> Reading:
+    if file.content is not None:
+        said = "\n".join(file.content)
+    else:
+        said = f"({file.trouble or {'d': 'a directory'}.get(file.kind, 'not a file')})"
+    link = f" -> {file.target}" if file.target else ""
+    return Reading(f"{prefix}{file.path}{link}", None, _excerpt(said, most), read_at)
 
 
 def _excerpt(text: str, most: int = EXCERPT) -> str:

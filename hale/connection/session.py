@@ -319,7 +319,9 @@ class Session:
         """
         link.hang_up()
         until = time.monotonic() + _HANG_UP
-        while not link.ended and (left := until - time.monotonic()) > 0:
+        # Nothing of ours runs there then, and the shell that waits sees its input end.
+        idle = self._closed and not self._sent
+        while not idle and not link.ended and (left := until - time.monotonic()) > 0:
             link.pump(left)
             self._receive(link)
         log = link.log()

@@ -256,6 +256,22 @@ class TestEnd:
         with pytest.raises(ConnectionLost, match="closed"):
             host.run("true")
 
+    def test_an_idle_session_is_left_at_once(
+        self, fake_ssh: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        slow = fake_ssh / "slow"  # the host takes its time to end a session
+        slow.write_text('#!/bin/sh\n/bin/sh "$@"\nexec sleep 5\n')
+        slow.chmod(0o755)
+        monkeypatch.setenv("FAKE_LOGIN_SHELL", str(slow))
+        host = connect()
+        mark = f"8{os.getpid()}.6"
+        host.run(f"sleep {mark} >/dev/null 2>&1 &")
+        assert alive(f"sleep {mark}", wait=0)
+        begun = time.monotonic()
+        host.close()
+        assert time.monotonic() - begun < 1
+        assert alive(f"sleep {mark}") == []
+
     @pytest.mark.usefixtures("fake_ssh")
     def test_close_is_fine_at_any_time(self, connect: Connect) -> None:
         connect().close()

@@ -8,6 +8,7 @@ import base64
 import gzip
 import os
 import random
+import re
 import shutil
 import socket
 import stat
@@ -88,6 +89,31 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.conf")).write_text("seen\n")
     found = readings(tmp_path / "*.conf").files(str(tmp_path / "*.conf"))
     assert [(f.path, f.lines) for f in found] == [(f"{tmp_path}/\\xff.conf", ("seen",))]
+
+
+def test_a_folder_with_two_names_is_read_once(tmp_path: Path) -> None:
+    """/lib, where it is but a link to /usr/lib; where it is not, nothing of it is left out."""
+    (tmp_path / "usr/lib/x").mkdir(parents=True)
+    (tmp_path / "usr/lib/x/a").write_text("usr\n")
+    patterns = ("/usr/lib/x/*", "/lib/x/*", "/lib/alone")
+
+    def found() -> list[str]:
+        # The same script for a root of ours, with the one part that no test can have elsewhere.
+        command = gather.script(question(*patterns), "token")
+        for name in ("usr/lib", "lib"):
+            command = re.sub(rf"(?<=\s)/{name}(?=[/\s])", f"{tmp_path}/{name}", command)
+        ran = subprocess.run(["sh", "-c", command], capture_output=True, check=True).stdout
+        answer = gzip.decompress(base64.b64decode(ran.split(b"token\n")[1]))
+        listed = answer.split(b" L ")[1].partition(b"\n")[2].split(b" S ")[0]
+        return [p for p in listed.decode().split("\0") if p.startswith(str(tmp_path))]
+
+    (tmp_path / "lib").symlink_to("usr/lib")
+    (tmp_path / "usr/lib/alone").touch()
+    assert found() == [f"{tmp_path}/usr/lib/x/a", f"{tmp_path}/lib/alone"]
+    (tmp_path / "lib").unlink()
+    (tmp_path / "lib/x").mkdir(parents=True)
+    (tmp_path / "lib/x/b").touch()
+    assert found() == [f"{tmp_path}/usr/lib/x/a", f"{tmp_path}/lib/x/b"]
 
 
 def test_a_file_that_two_patterns_match_is_read_once(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,16 @@ def fragments(page: str) -> Iterator[str]:
         yield entry["log"]
 
 
+def readings(page: str) -> dict[str, list[str]]:
+    """By its place, what was read: the probe, and what it said."""
+    found = re.findall(r'<template id="(reading-\d+)">(.*?)</template>', page, re.DOTALL)
+    parts = r"<code>(.*?)</code>.*<pre>\n(.*?)</pre>"  # a browser leaves that newline out
+    return {
+        place: [unescape(part) for part in re.search(parts, text, re.DOTALL).groups()]  # type: ignore[union-attr]
+        for place, text in found
+    }
+
+
 def harmless(markup: Markup, scripts: int) -> None:
     """Only tags that we know, and nothing in them that runs or fetches."""
     assert {tag for tag, _ in markup.tags} <= set(TAGS.split())
@@ -167,7 +178,7 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_nothing_hostile_becomes_markup(nasty: str) -> None:
     page = Markup(nasty)
-    harmless(page, scripts=1)
+    harmless(page, scripts=2)
     count = 0
     for fragment in fragments(nasty):
         count += 1
@@ -214,6 +225,7 @@ def shown(recorded: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_rows_are_those_of_the_results(recorded: Results, shown: str) -> None:
     told = {e["testId"]: e for e in entries(shown)}
+    read = readings(shown)
     assert len(told) == len(recorded.results)
     for row in recorded.results:
         entry = told[f"{row.host}/{row.requirement}/{row.aspect}"]
@@ -225,9 +237,10 @@ def test_rows_are_those_of_the_results(recorded: Results, shown: str) -> None:
         for setting in row.settings:
             assert f"{setting.path}:{setting.line}" in detail
             assert setting.text in detail
-        for reading in row.evidence:
-            assert reading.probe in detail
-            assert reading.output in detail
+        places = re.findall(r'data-reading="([^"]+)"', entry["tableHtml"][0])
+        assert [read[place] for place in places] == [
+            [reading.probe, reading.output or "(empty)"] for reading in row.evidence
+        ]
 
 
 def test_red_rows_come_first(shown: str) -> None:
@@ -316,7 +329,7 @@ def test_overrides_are_shown_as_overrides(recorded: Results) -> None:
 def test_the_page_of_a_run_is_made_of_its_results(whole: audits.Audited) -> None:
     page = whole.text("report.html")
     assert len(entries(page)) == len(whole.results.results)
-    harmless(Markup(page), scripts=1)
+    harmless(Markup(page), scripts=2)
     assert "SAVED EVIDENCE" in page
 
 
@@ -327,7 +340,14 @@ def test_with_xdist_it_is_the_same(whole: audits.Audited, distributed: audits.Au
             entry["tableHtml"] = [re.sub(r"[\d.]+ ms", "", h) for h in entry["tableHtml"]]
         return told
 
-    assert rows(distributed.text("report.html")) == rows(whole.text("report.html"))
+    one, other = distributed.text("report.html"), whole.text("report.html")
+    assert rows(one) == rows(other)
+    assert readings(one) == readings(other)
+
+
+def test_what_many_rows_rest_on_stands_there_once(recorded: Results, shown: str) -> None:
+    every = [reading for row in recorded.results for reading in row.evidence]
+    assert len(readings(shown)) == len(set(every)) < len(every)
 
 
 # --- in a browser ---
@@ -357,6 +377,9 @@ document.getElementById('show_all_details').click();
 said.push(['all', open().length]);
 setTimeout(() => {
   said.push(['title at last', document.title]);
+  said.push(['read', Object.fromEntries(rows().map(
+    r => [r.id, [...r.querySelectorAll('.detail details')].map(
+      d => [d.querySelector('code').textContent, d.querySelector('pre').textContent])]))]);
   document.body.textContent = '';
   const pre = document.createElement('pre');
   pre.id = 'said';
@@ -401,3 +424,9 @@ def test_rows_open_sort_and_filter(recorded: Results, shown: str, tmp_path: Path
     assert said["hosts"] == sorted(said["hosts"])
     failed = sum(r.verdict is Verdict.FAIL for r in recorded.results)
     assert said["left"] == said["all"] == len(recorded.results) - failed
+    # What each row that is left rests on is in it.
+    assert said["read"] == {
+        html.anchor(row): [[reading.probe, reading.output or "(empty)"] for reading in row.evidence]
+        for row in recorded.results
+        if row.verdict is not Verdict.FAIL
+    }

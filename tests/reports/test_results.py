@@ -125,7 +125,7 @@ def test_every_row_is_there_before_the_first_test(tmp_path: Path, recorded: Resu
     assert found.hosts == recorded.hosts
     # A row that was judged replaces the one that stood for it; the rest stay unknown.
     one = msgspec.structs.replace(found.results[3], verdict=Verdict.PASS, actual="fine")
-    kept.record(msgspec.to_builtins(one))
+    kept.record(one)
     kept.end(2, ["9 rows selected but not judged"], {})
     found = results.load(path)
     assert [r.verdict for r in found.results].count(Verdict.PASS) == 1
@@ -154,7 +154,7 @@ def test_only_a_run_that_judged_all_is_finished(
     kept = recorder.Recorder(tmp_path / "results.json", recorded.run)
     kept.begin([case], [case], [])
     if judged:
-        kept.record(msgspec.to_builtins(results.row(case, Verdict.PASS, "fine")))
+        kept.record(results.row(case, Verdict.PASS, "fine"))
     kept.end(status, [], {})
     assert results.load(tmp_path / "results.json").run.state == state
 
