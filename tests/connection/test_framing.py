@@ -256,13 +256,10 @@ class TestEnd:
         with pytest.raises(ConnectionLost, match="closed"):
             host.run("true")
 
-    def test_an_idle_session_is_left_at_once(
-        self, fake_ssh: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        slow = fake_ssh / "slow"  # the host takes its time to end a session
-        slow.write_text('#!/bin/sh\n/bin/sh "$@"\nexec sleep 5\n')
-        slow.chmod(0o755)
-        monkeypatch.setenv("FAKE_LOGIN_SHELL", str(slow))
+    def test_an_idle_session_is_left_at_once(self, fake_ssh: Path, connect: Connect) -> None:
+        ssh = fake_ssh / "bin/ssh"  # the host takes its time to end a session
+        ssh.write_text(f'#!/bin/sh\n{ssh.rename(f"{ssh}-quick")} "$@"\nexec sleep 5\n')
+        ssh.chmod(0o755)
         host = connect()
         mark = f"8{os.getpid()}.6"
         host.run(f"sleep {mark} >/dev/null 2>&1 &")
