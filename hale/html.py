@@ -110,7 +110,7 @@ class Page:
         ]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Before pytest-html looks at a test's reports, which it does at the last of them."""
+        """Keep what pytest has to say of our rows, whose reports pytest-html does not get."""
         row: Result | None = getattr(report, ROW, None)
         if row is not None and (text := _log(report, row)):
             self._logs[row.test] = text
@@ -228,6 +228,11 @@ def _template() -> Any:
     return templates().get_template("html.jinja2").module
 
 
+def asset(name: str) -> Markup:
+    """A style or script of ours, from this folder, to stand in a page as it is."""
+    return Markup((Path(__file__).parent / name).read_text())
+
+
 def get_ready() -> None:
     """Compile the template, or load it compiled: that takes as long as dozens of tests."""
     _template()
@@ -297,7 +302,7 @@ def summary(found: Results) -> str:
     counts = [(v, sum(r.verdict is v for r in rows)) for v in Verdict]
     page = _template().summary(
         run=found.run,
-        style=Markup((Path(__file__).parent / "html.css").read_text()),
+        style=asset("html.css"),
         command=shlex.join(found.run.command_line),
         verdict=verdict(found),
         good=bool(rows) and not any(r.verdict.red for r in rows),
@@ -390,8 +395,7 @@ def entry(row: Result, places: dict[Reading, str], log: str = "") -> dict[str, A
 
 def readings(places: Mapping[Reading, str]) -> str:
     """What the rows rest on, each once: many rest on the same file."""
-    script = Markup((Path(__file__).parent / "html.js").read_text())
-    return str(_template().readings(places=places, script=script))
+    return str(_template().readings(places=places, script=asset("html.js")))
 
 
 def foreign(report: Any, cells: Sequence[str]) -> list[str]:

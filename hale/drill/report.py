@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from markupsafe import Markup
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -106,7 +105,7 @@ def html_page(
         title=printable(f"Hale drill {html.utc(found.run.started)}: {said(found, drills)}"),
         verdict=said(found, drills),
         good=found.run.exit_status == 0,
-        style=Markup((Path(html.__file__).parent / "html.css").read_text()),
+        style=html.asset("html.css"),
         run=found.run,
         rows=found.results,
         hosts=found.hosts,
