@@ -22,7 +22,7 @@ _OWN = """\
 vip=%s me=%s
 command -v ip >/dev/null || { echo "ip (iproute2) is missing" >&2; exit 127; }
 ip -o addr show | while read -r _ i _ a _; do
-  [ "${a%%/*}" != "$me" ] || echo "interface $i"
+  [ "${a%%/*}" != "$me" ] || { echo "interface $i"; echo "mac $(cat "/sys/class/net/$i/address")"; }
   [ "${a%%/*}" != "$vip" ] || echo "held $i"
 done
 """
@@ -52,11 +52,13 @@ exit 0
 
 
 class Claims(Struct, frozen=True):
-    """interface: of the host's planned address. held: it has the VIP itself. answered: somebody
-    else does; neighbour: his MAC. speakers: (address, VRID) of adverts heard. deaf: why
-    nobody listened; `ours` where keepalived is Hale's already, so that it was done before."""
+    """interface: of the host's planned address; mac: its own. held: it has the VIP itself.
+    answered: somebody else does; neighbour: his MAC. speakers: (address, VRID) of adverts heard.
+    deaf: why nobody listened; `ours` where keepalived is Hale's already, so that it was done
+    before."""
 
     interface: str = ""
+    mac: str = ""
     held: str = ""
     answered: bool = False
     neighbour: str = ""
@@ -89,11 +91,14 @@ def read(readings: Readings) -> Claims:
         word, _, rest = line.partition(" ")
         if word == "heard":
             peer, *octets = rest.split()
+            if not octets:
+                continue  # the listening ended just as it came; another is heard whole
             speakers.add((peer, _router_id(octets)))
         else:
             said.setdefault(word, rest)
     return Claims(
         said.get("interface", ""),
+        said.get("mac", ""),
         said.get("held", ""),
         "answered" in said,
         said.get("neighbour", ""),

@@ -291,7 +291,7 @@ def _phases(
 
 def _needs(engine: Engine, only: str) -> None:
     """What --only's phase needs must be done. Raises HaleError."""
-    for one in engine.plan(load(only).NEEDS):
+    for one in engine.plan(dict.fromkeys(n.partition("/")[0] for n in load(only).NEEDS)):
         if one.left or one.unknown:
             raise HaleError(
                 f"--only {only} needs {one.name}, which is not done: "
@@ -453,8 +453,8 @@ def reset(asked: Asked, wanted: Reset) -> bool:
         engine = Engine(built, shown, book)
         with _stoppable(engine, shown):
             try:
-                wish = Wish("reset", cast("Phase", taken_off))
-                seen = look(built, [wish])["reset"]
+                wish = Wish("reset", cast("Phase", taken_off), built)
+                seen = look([wish])["reset"]
                 lost = taken_off.quorum(built, seen, hosts)
                 if lost and not wanted.accept:
                     raise HaleError(

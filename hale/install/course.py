@@ -1,15 +1,33 @@
 """Which phase of an install may begin, and what is known of those that have not.
 
+A phase with PARTS goes host by host, as if each part were a phase: the first master, each of the
+others, the workers together. A part needs only the same part of what its phase NEEDS, and lets
+the part before it go ahead: by that hosts come in the order in which they are waited for, and
+none waits for one that is slower before it has to.
+
 One thread alone changes a course; the phases' own threads ask it.
 """
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, cast
 
+from hale.install.site import Site
 from hale.install.step import Phase, Seen
 
 PACKAGE = "remediate.cluster"
+WHOLE = ""
+PREPARED = "images"  # a part is prepared once it is through with this phase
+
+
+class Unit(NamedTuple):
+    """A phase, or one part of it, by the part's name in Site.parts."""
+
+    phase: str
+    part: str = WHOLE
 
 
 def load(name: str) -> Phase:
@@ -23,10 +41,24 @@ def names() -> tuple[str, ...]:
     return found
 
 
-def follows(module: Any) -> tuple[str, ...]:
-    """Phases of which only what runs in the background need not be through."""
-    found: tuple[str, ...] = getattr(module, "FOLLOWS", ())
-    return found
+def units(name: str, site: Site) -> tuple[Unit, ...]:
+    """The parts of a phase, in their order; a phase that has none is one."""
+    groups: tuple[str, ...] = getattr(load(name), "PARTS", ())
+    if not groups:
+        return (Unit(name),)
+    return tuple(Unit(name, part) for part, group in site.parts.items() if group in groups)
+
+
+def needs(unit: Unit, site: Site) -> frozenset[Unit]:
+    """What must be through before it may begin: of NEEDS's `phase/group` that group's parts, of
+    `phase` the same part, all parts where either has none."""
+    wanted: set[Unit] = set()
+    for need in load(unit.phase).NEEDS:
+        name, _, group = need.partition("/")
+        found = units(name, site)
+        same = {u for u in found if WHOLE in (u.part, unit.part) or u.part == unit.part}
+        wanted |= {u for u in found if site.parts[u.part] == group} if group else same
+    return frozenset(wanted)
 
 
 class Course:
@@ -35,50 +67,66 @@ class Course:
     What a phase needs that was not asked for counts as through.
     """
 
-    def __init__(self, names: Sequence[str], seen: Mapping[str, Seen]) -> None:
-        self.waiting = list(names)
-        self._names = frozenset(names)
-        self._seen = dict(seen)
-        self._through: frozenset[str] = frozenset()
-        self._behind: frozenset[str] = frozenset()
+    def __init__(
+        self,
+        names: Sequence[str],
+        site: Site,
+        seen: Mapping[str, Seen],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.waiting = [unit for name in names for unit in units(name, site)]
+        self._needs = {unit: needs(unit, site) & set(self.waiting) for unit in self.waiting}
+        self._before = dict(itertools.pairwise(reversed(site.parts)))
+        self._seen = {unit: seen[unit.phase] for unit in self.waiting}
+        self._through: frozenset[Unit] = frozenset()
+        self._begun: dict[Unit, float] = {}
+        self._clock = clock
 
-    def ready(self) -> Iterator[str]:
+    def ready(self) -> Iterator[Unit]:
         """Those that may begin, in their order; one that is through meanwhile makes more ready."""
-        for name in list(self.waiting):
-            module = load(name)
-            past = self._through | self._behind
-            if self._none_left(module.NEEDS, self._through) and self._none_left(
-                follows(module), past
-            ):
-                yield name
+        for unit in list(self.waiting):
+            if self._needs[unit] <= self._through and self._waits(unit) <= 0:
+                yield unit
 
-    def _none_left(self, needs: Sequence[str], past: frozenset[str]) -> bool:
-        return not (self._names & set(needs)) - past
+    def soon(self) -> float | None:
+        """Seconds until one more is ready though nothing else happens; None: none will be."""
+        waits = [self._waits(u) for u in self.waiting if self._needs[u] <= self._through]
+        return min((w for w in waits if w < math.inf), default=None)
 
-    def begin(self, name: str) -> Seen | None:
+    def _waits(self, unit: Unit) -> float:
+        """Seconds that are left of the head start of the part before."""
+        part = self._before.get(unit.part)
+        before = Unit(unit.phase, part or WHOLE)
+        if part is None or before not in self._needs:
+            return 0.0
+        head_start: float = getattr(load(unit.phase), "HEAD_START", 0.0)
+        prepared = Unit(PREPARED, part)
+        last = prepared if head_start < math.inf and prepared in self._needs else before
+        if last in self._through:
+            return 0.0
+        return max(0.0, self._begun.get(before, math.inf) + head_start - self._clock())
+
+    def begin(self, unit: Unit) -> Seen | None:
         """It begins. What is known of its hosts; None where something was done since."""
-        self.waiting.remove(name)
-        return self._seen.pop(name, None)
+        self.waiting.remove(unit)
+        self._begun[unit] = self._clock()
+        return self._seen.pop(unit, None)
 
-    def only_background(self, name: str) -> None:
-        """All of it is through but for what runs in the background."""
-        self._behind |= {name}
-
-    def following(self, name: str) -> tuple[str, ...]:
+    def following(self, unit: Unit) -> tuple[Unit, ...]:
         """Those that need nothing more than this one and what is through."""
-        through = self._through | {name}
-        waiting = [n for n in list(self.waiting) if name in load(n).NEEDS]
-        return tuple(n for n in waiting if self._none_left(load(n).NEEDS, through))
+        through = self._through | {unit}
+        waiting = [u for u in list(self.waiting) if unit in self._needs[u]]
+        return tuple(u for u in waiting if self._needs[u] <= through)
 
-    def end(self, name: str, found: Mapping[str, Seen] | None) -> None:
+    def end(self, unit: Unit, found: Mapping[Unit, Seen] | None) -> None:
         """It is through. found: what was seen of the next; None where nothing was done."""
-        self._through |= {name}
+        self._through |= {unit}
         if found is None:
             return
-        # What was seen of phases that come after it is of before.
-        late = {name}
+        # What was seen of those that come after it is of before.
+        late = {unit}
         for waiting in self.waiting:
-            if late & set(load(waiting).NEEDS):
+            if late & self._needs[waiting]:
                 late.add(waiting)
                 self._seen.pop(waiting, None)
-        self._seen |= {n: seen for n, seen in found.items() if n in self.waiting}
+        self._seen |= {u: seen for u, seen in found.items() if u in self.waiting}

@@ -1,5 +1,5 @@
-"""Leads an install: each phase as soon as those are through that it needs, wave after wave, each
-step in the journal.
+"""Leads an install: each phase, or part of one, as soon as those are through that it needs, wave
+after wave, each step in the journal.
 
 A phase that is done is skipped. One that is not is begun, and looked at again: what its steps
 left undone is a failure, whatever they said. Hosts are looked at for a phase and for those that
@@ -10,16 +10,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from hale.apply.journal import Act, Journal, now
 from hale.apply.journal import Phase as Said
 from hale.errors import HaleError
 from hale.fact import Unreadable, mask
-from hale.install.course import Course, load
+from hale.install.course import Course, Unit, load, units
 from hale.install.doer import Doer, Failed
 from hale.install.look import Down, Wish, look
 from hale.install.sessions import Of, Sessions
@@ -87,7 +88,10 @@ class Engine:
     _sessions: Sessions = field(default_factory=Sessions)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64))
     _uploading: threading.Lock = field(default_factory=threading.Lock)
-    _course: Course = field(default_factory=lambda: Course((), {}))
+    _telling: threading.Lock = field(default_factory=threading.Lock)
+    _since: dict[str, float] = field(default_factory=dict)  # when each phase began
+    _states: dict[str, dict[Unit, str]] = field(default_factory=dict)  # how its parts ended
+    _course: Course = field(init=False)
     _news: "SimpleQueue[None]" = field(default_factory=SimpleQueue)  # wakes who leads the phases
 
     # --- what is to do ---
@@ -95,10 +99,11 @@ class Engine:
     def plan(self, names: Iterable[str]) -> list[Planned]:
         """Each phase, done or not, and what it would do. Changes nothing. Raises Down."""
         names = tuple(names)
-        seen = look(self.site, [_wish(n, whole=True) for n in names])
+        seen = look([self._wish(Unit(n), whole=True) for n in names])
         found: dict[str, Planned] = {}
         for name in names:
-            waits = [n for n in load(name).NEEDS if n in found and found[n].left]
+            needed = dict.fromkeys(n.partition("/")[0] for n in load(name).NEEDS)
+            waits = [n for n in needed if n in found and found[n].left]
             found[name] = self._planned(name, seen[name], waits)
         return list(found.values())
 
@@ -129,22 +134,23 @@ class Engine:
 
         Raises PhaseFailed, Stopped, and Down where a host cannot be asked.
         """
-        running: dict[str, Future[Mapping[str, Seen] | None]] = {}
+        running: dict[Unit, Future[Mapping[Unit, Seen] | None]] = {}
         failed: list[BaseException] = []
         try:
-            self._course = Course(names, look(self.site, [_wish(n) for n in names]))
+            self._course = Course(names, self.site, look([self._wish(Unit(n)) for n in names]))
             while True:
                 self._begin(running, again=again)
                 if not running:
                     break
-                self._news.get()
-                for name in [n for n, future in running.items() if future.done()]:
-                    future = running.pop(name)
+                with suppress(Empty):
+                    self._news.get(timeout=self._course.soon())
+                for unit in [u for u, future in running.items() if future.done()]:
+                    future = running.pop(unit)
                     if (error := future.exception()) is not None:
                         self._failing.set()
                         failed.append(error)
                     else:
-                        self._course.end(name, future.result())
+                        self._course.end(unit, future.result())
         finally:
             self.cut()
             self._pool.shutdown(wait=False, cancel_futures=True)
@@ -158,17 +164,17 @@ class Engine:
         """End the connections that are the engine's own, and what runs over them."""
         self._sessions.begin_close()
 
-    def _begin(self, running: dict[str, "Future[Any]"], *, again: bool) -> None:
-        """Begin every phase that can begin; those that are done are through at once."""
-        for name in self._course.ready():
+    def _begin(self, running: dict[Unit, "Future[Any]"], *, again: bool) -> None:
+        """Begin all that can begin; those that are done are through at once."""
+        for unit in self._course.ready():
             if self._halted():
                 return
-            seen = self._course.begin(name)
-            if seen is not None and self._skipped(name, seen, again=again):
-                self._course.end(name, None)
+            seen = self._course.begin(unit)
+            if seen is not None and self._skipped(unit, seen, again=again):
+                self._course.end(unit, None)
                 continue
-            running[name] = self._pool.submit(self._phase, name, seen, again=again)
-            running[name].add_done_callback(lambda _: self._news.put(None))
+            running[unit] = self._pool.submit(self._phase, unit, seen, again=again)
+            running[unit].add_done_callback(lambda _: self._news.put(None))
 
     def _halted(self) -> bool:
         return self.stop.is_set() or self._failing.is_set()
@@ -185,7 +191,7 @@ class Engine:
         try:
             with self._sessions.lent() as of:
                 self._waves(name, waves, of)
-                said = left(look(self.site, [wish], of)[wish.name])
+                said = left(look([wish], of)[wish.name])
         except (Failed, HaleError) as error:
             self._said(name, name, "failed", begun, mask(str(error)))
             raise
@@ -195,58 +201,58 @@ class Engine:
         self._said(name, name, "failed" if said else "done", begun, "; ".join(said))
         return said
 
-    def _skipped(self, name: str, seen: Seen, *, again: bool) -> bool:
-        """Whether there is nothing to do in this phase; says so."""
-        module = load(name)
-        why = not_applicable(module, self.site)
+    def _skipped(self, unit: Unit, seen: Seen, *, again: bool) -> bool:
+        """Whether there is nothing to do in it; says so."""
+        module, site = load(unit.phase), self._site(unit)
+        why = not_applicable(module, site)
         try:
-            if not why and (again or module.left(self.site, seen)):
+            if not why and (again or module.left(site, seen)):
                 return False
         except Unreadable:
             return False
-        self._said(name, module.TITLE, "skipped", time.monotonic(), why or "done already")
+        self._ended(unit, "skipped", why or "done already")
         return True
 
-    def _phase(self, name: str, seen: Seen | None, *, again: bool) -> Mapping[str, Seen] | None:
-        """One phase; returns what was seen of the next, None where nothing was done."""
-        module = load(name)
-        begun = time.monotonic()
+    def _phase(self, unit: Unit, seen: Seen | None, *, again: bool) -> Mapping[Unit, Seen] | None:
+        """A phase, or a part; returns what was seen of the next, None where nothing was done."""
+        module, site = load(unit.phase), self._site(unit)
         try:
             with self._sessions.lent() as of:
                 if seen is None:
-                    seen = look(self.site, [_wish(name)], of)[name]
-                    if self._skipped(name, seen, again=again):
+                    seen = look([self._wish(unit)], of)[unit.phase]
+                    if self._skipped(unit, seen, again=again):
                         return None
-                self._said(name, module.TITLE, "begun", begun)
+                self._begun(unit)
                 if hasattr(module, "obstacles"):
-                    seen = look(self.site, [_wish(name, whole=True)], of)[name]
-                if refused := refusals(module, self.site, seen):
-                    raise PhaseFailed(name, "\n".join(refused))
+                    seen = look([self._wish(unit, whole=True)], of)[unit.phase]
+                if refused := refusals(module, site, seen):
+                    raise PhaseFailed(unit.phase, "\n".join(refused))
                 for _ in range(ROUNDS):
-                    self._waves(name, module.waves(self.site, seen), of)
-                    found, left = self._settled(name, of)
+                    self._waves(unit.phase, module.waves(site, seen), of)
+                    found, left = self._settled(unit, of)
                     if not left:
-                        self._said(name, module.TITLE, "done", begun)
+                        self._ended(unit, "done")
                         return found
-                    seen = found[name]
+                    seen = found[unit]
             why = f"all its steps were done, and yet: {'; '.join(left)}"
-            raise PhaseFailed(name, why)
+            raise PhaseFailed(unit.phase, why)
         except (Failed, Unreadable, HaleError, Down, PhaseFailed) as error:
-            self._said(name, module.TITLE, "failed", begun, mask(str(error)))
+            self._ended(unit, "failed", mask(str(error)))
             if isinstance(error, PhaseFailed):
                 raise
             said = error.said if isinstance(error, Failed) else ""
-            raise PhaseFailed(name, str(error), said) from None
+            raise PhaseFailed(unit.phase, str(error), said) from None
 
-    def _settled(self, name: str, of: Of) -> tuple[Mapping[str, Seen], tuple[str, ...]]:
+    def _settled(self, unit: Unit, of: Of) -> tuple[Mapping[Unit, Seen], tuple[str, ...]]:
         """Look until nothing is left, for as long as it changes what is; at the next ones too."""
         begun = changed = time.monotonic()
         before: tuple[str, ...] | None = None
         while True:
-            wishes = [_wish(n) for n in (name, *self._course.following(name))]
-            found = look(self.site, wishes, of)
+            looked = (unit, *self._course.following(unit))
+            seen = look([self._wish(u) for u in looked], of)
+            found = {u: seen[u.phase] for u in looked}
             try:
-                left = load(name).left(self.site, found[name])
+                left = load(unit.phase).left(self._site(unit), found[unit])
             except Unreadable as error:
                 left = (str(error),)
             moment = time.monotonic()
@@ -257,6 +263,13 @@ class Engine:
                 return found, left
             time.sleep(0.2)
 
+    def _site(self, unit: Unit) -> Site:
+        """The site as that part of a phase knows it."""
+        return replace(self.site, only=unit.part)
+
+    def _wish(self, unit: Unit, *, whole: bool = False) -> Wish:
+        return Wish(unit.phase, load(unit.phase), self._site(unit), whole=whole)
+
     def _waves(self, phase: str, waves: Iterable[Wave], of: Of) -> None:
         for wave in waves:
             if self._halted():
@@ -264,9 +277,6 @@ class Engine:
             by_host: dict[str, list[Step]] = {}
             for step in wave.steps:
                 by_host.setdefault(step.host, []).append(step)
-            if wave.background:
-                self._course.only_background(phase)
-                self._news.put(None)
             _all([self._pool.submit(self._host, phase, steps, of) for steps in by_host.values()])
             if wave.afterwards is not None:
                 self._wait(wave.afterwards, of)
@@ -308,7 +318,7 @@ class Engine:
         left: tuple[str, ...] = ()
         while True:
             try:
-                found = look(self.site, [Wish("await", wanted, wanted.hosts)], of)["await"]
+                found = look([Wish("await", wanted, self.site, wanted.hosts)], of)["await"]
                 left = wanted.left(self.site, found)
             except (Unreadable, Down) as error:
                 left = (str(error),)
@@ -326,6 +336,26 @@ class Engine:
 
     # --- what is told ---
 
+    def _begun(self, unit: Unit) -> None:
+        """A phase has begun when the first of its parts has."""
+        with self._telling:
+            if unit.phase in self._since:
+                return
+            self._since[unit.phase] = time.monotonic()
+            self._said(unit.phase, load(unit.phase).TITLE, "begun", self._since[unit.phase])
+
+    def _ended(self, unit: Unit, state: str, why: str = "") -> None:
+        """It has ended when all of them have; it was skipped when all of them were."""
+        with self._telling:
+            states = self._states.setdefault(unit.phase, {})
+            states[unit] = state
+            if state != "failed" and len(states) < len(units(unit.phase, self.site)):
+                return
+            if state == "skipped" and set(states.values()) != {"skipped"}:
+                state, why = "done", ""
+            since = self._since.get(unit.phase, time.monotonic())
+            self._said(unit.phase, load(unit.phase).TITLE, state, since, why)
+
     def _said(self, name: str, title: str, state: str, begun: float, why: str = "") -> None:
         seconds = time.monotonic() - begun
         self._write(Said(name, state, why, seconds, now()))
@@ -334,10 +364,6 @@ class Engine:
     def _write(self, entry: Any) -> None:
         if self.journal is not None:
             self.journal.write(entry)
-
-
-def _wish(name: str, *, whole: bool = False) -> Wish:
-    return Wish(name, load(name), whole=whole)
 
 
 def refusals(module: Any, site: Site, seen: Seen) -> tuple[str, ...]:

@@ -25,22 +25,23 @@ class Down(Exception):
 class Wish:
     """What somebody wants to see: a phase, or one who waits, by a name of its own.
 
-    whole: a phase's obstacles too.
+    site: as the phase knows it. whole: a phase's obstacles too.
     """
 
     name: str
     of: "Phase | Await"
+    site: Site
     hosts: tuple[str, ...] = ()  # all where empty
     whole: bool = False
 
 
-def look(site: Site, wishes: Iterable[Wish], of: Of = connection.session_for) -> Mapping[str, Seen]:
+def look(wishes: Iterable[Wish], of: Of = connection.session_for) -> Mapping[str, Seen]:
     """What the hosts answer to each of the wishes, all hosts at once. Raises Down."""
     wishes = tuple(wishes)
     asked = []
     served: dict[str, dict[str, list[str]]] = {}  # host -> command asked -> keys it serves
-    for host in site.hosts:
-        question, keys = _question(site, host, wishes)
+    for host in wishes[0].site.hosts if wishes else ():
+        question, keys = _question(host, wishes)
         if question is not None:
             served[host.name] = keys
             asked.append((question, Connected(of(host.name), connection.TARGETS[host.name])))
@@ -54,9 +55,7 @@ def look(site: Site, wishes: Iterable[Wish], of: Of = connection.session_for) ->
     }
 
 
-def _question(
-    site: Site, host: Host, wishes: Iterable[Wish]
-) -> tuple[Question | None, dict[str, list[str]]]:
+def _question(host: Host, wishes: Iterable[Wish]) -> tuple[Question | None, dict[str, list[str]]]:
     commands: dict[str, Command] = {}
     patterns: dict[str, None] = {}
     keys: dict[str, list[str]] = {}
@@ -64,7 +63,7 @@ def _question(
     for wish in wishes:
         if wish.hosts and host.name not in wish.hosts:
             continue
-        for subject, probes in _asked(wish, site, host):
+        for subject, probes in _asked(wish, host):
             for probe in probes:
                 if isinstance(probe, Files):
                     patterns.update(dict.fromkeys(probe.patterns))
@@ -78,11 +77,11 @@ def _question(
     return Question(host, tuple(commands.items()), tuple(patterns)), keys
 
 
-def _asked(wish: Wish, site: Site, host: Host) -> Iterable[tuple[str, tuple[Probe, ...]]]:
-    yield from wish.of.probes(site, host).items()
+def _asked(wish: Wish, host: Host) -> Iterable[tuple[str, tuple[Probe, ...]]]:
+    yield from wish.of.probes(wish.site, host).items()
     obstacles: Callable[[Site, Host], Asked] | None = getattr(wish.of, "obstacles", None)
     if wish.whole and obstacles:
-        yield from obstacles(site, host).items()
+        yield from obstacles(wish.site, host).items()
 
 
 def _own(evidence: Evidence, wish: str, keys: Mapping[str, list[str]]) -> Evidence:

@@ -19,6 +19,8 @@ from hale.standard import Standard
 KUBE_PROXY = "CMP-KUBE-PROXY"  # the requirement whose parameter `mode` is the proxy's mode
 COREDNS = "CMP-COREDNS"  # … and whose parameter `replicas` says on how many nodes it must be
 APISERVER_PORT = 6443
+# Groups of hosts that a phase may go by, in its PARTS.
+FIRST, MASTERS, WORKERS = "first", "masters", "workers"
 
 
 @dataclass
@@ -57,7 +59,8 @@ class Site:
     """Everything that the phases know besides what they read.
 
     extra: the documents of kubeadm_extra by their kind. texts: the contents of the operator's
-    files by path. dns_nodes: on how many nodes CoreDNS must be.
+    files by path. dns_nodes: on how many nodes CoreDNS must be. only: the part of the hosts
+    that a phase is at which goes in parts (hale/install/course.py).
     """
 
     inventory: Inventory
@@ -66,6 +69,7 @@ class Site:
     extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     texts: Mapping[Path, bytes] = field(default_factory=dict, repr=False)
     secrets: Secrets = field(default_factory=Secrets, repr=False)
+    only: str = ""
 
     @property
     def cluster(self) -> Cluster:
@@ -76,6 +80,17 @@ class Site:
     def hosts(self) -> tuple[Host, ...]:
         """Masters and workers, in the inventory's order."""
         return tuple(h for h in self.inventory.hosts if h.groups & {"masters", "workers"})
+
+    @property
+    def part(self) -> tuple[Host, ...]:
+        """Those of them that a phase which goes in parts is at."""
+        return tuple(h for h in self.hosts if self.only in ("", _part(self, h)))
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """Every part by its name, in their order, with its group: first, masters or workers."""
+        found = {_part(self, h): _group(self, h) for h in (*self.masters, *self.workers)}
+        return {"": "", **found}
 
     @property
     def masters(self) -> tuple[Host, ...]:
@@ -105,6 +120,17 @@ class Site:
     def text(self, path: Path) -> str:
         """An operator's file."""
         return self.texts[path].decode()
+
+
+def _group(site: Site, host: Host) -> str:
+    if host not in site.masters:
+        return WORKERS
+    return FIRST if host is site.first else MASTERS
+
+
+def _part(site: Site, host: Host) -> str:
+    """Each master by itself, as they join; all workers together."""
+    return f"[{WORKERS}]" if host not in site.masters else host.name
 
 
 def load(inventory: Inventory, stated: Standard) -> Site:

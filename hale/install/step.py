@@ -3,15 +3,21 @@
 A phase is a module of remediate/cluster/ with
 
     TITLE = "Packages"
-    NEEDS = ("gate",)                            # phases that must be through before
+    NEEDS = ("images/first",)                    # phases, or parts, that must be through before
     def probes(site, host) -> Asked              # what to read on this host, by subject
     def left(site, seen) -> tuple[str, ...]      # what is not done yet, in words; empty: done
     def waves(site, seen) -> Iterable[Wave]      # what does it
 
 and, where something may stand in the way, `refusals(site, seen)`: reasons why nothing may be
 done, each with the next step. What only they read, and takes long, is asked for by
-`obstacles(site, host)`, just before the phase begins. FOLLOWS names phases that must be through
-but for their waves in the background; phases that need nothing of each other go at once.
+`obstacles(site, host)`, just before the phase begins. Phases that need nothing of each other go at
+once.
+
+A phase with PARTS, of the groups `first` (the first master), `masters` (each of the others) and
+`workers` (together), goes by them, in this order, and does what it does at the hosts of
+`site.part`; `site.hosts` are all. A part begins HEAD_START seconds after the one before it, or
+once that is prepared; where it is infinite, once that is through. NEEDS may name a group:
+"images/first".
 
 All of them are pure. Whether a phase is done is read from the hosts, never from what an earlier
 run says.
@@ -112,13 +118,11 @@ Step = Write | Run
 class Wave:
     """Steps that may go at once: hosts in parallel, the steps of one host in their order.
 
-    background: phases that FOLLOW this one need not wait for it, and for what comes after it.
     afterwards: what must be true before the next wave begins.
     """
 
     steps: tuple[Step, ...] = ()
     afterwards: Await | None = None
-    background: bool = False
 
 
 @dataclass(frozen=True)

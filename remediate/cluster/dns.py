@@ -1,9 +1,11 @@
 """DNS: CoreDNS's replicas go to different nodes, as soon as there are enough.
 
 kubeadm makes them while the first master is the only node, so both are there, and a pod that runs
-is never moved. Made anew one by one, the anti-affinity in kubeadm's Deployment spreads them.
+is never moved. Where a node has several, all but one of them are deleted, one after the other: by
+the anti-affinity in kubeadm's Deployment the new ones go to other nodes. (A rollout does not do:
+its new pods keep away from the old ones too, and may meet where none of those is.)
 
-Source: kubectl-rollout(1), "restart"; kubernetes.io, "Assigning Pods to Nodes".
+Source: kubernetes.io, "Assigning Pods to Nodes", inter-pod anti-affinity.
 """
 
 from collections.abc import Iterable
@@ -15,11 +17,29 @@ from hale.inventory import Host
 from remediate.cluster import kubectl
 
 TITLE = "CoreDNS on different nodes"
-NEEDS = ("workers",)
+NEEDS = ("network",)
 
 SUBJECT = "coredns"
 PATIENCE = 120.0  # seconds for new replicas to be ready
-JOINS = 1800.0  # seconds for enough nodes to be there, where masters have to be among them
+JOINS, EVERY = 3600.0, 3.0  # seconds for enough nodes to be there, and between two looks
+
+
+# Until no node has two; what the apiserver refuses while masters join is tried again.
+_SPREAD = """\
+k() {{ {kubectl} -n kube-system "$@"; }}
+n=0
+while n=$((n + 1)); [ $n -le 10 ]; do
+  k rollout status deployment coredns --timeout 60s || {{ sleep 2; continue; }}
+  pods=$(k get pods -l k8s-app=kube-dns --field-selector status.phase=Running --no-headers \
+    -o custom-columns=:.spec.nodeName,:.metadata.name) || {{ sleep 2; continue; }}
+  second=$(echo "$pods" | sort | awk '$1 == last {{ print $2; exit }} {{ last = $1 }}')
+  [ -n "$second" ] || exit 0
+  echo "deleting $second, which is not alone on its node"
+  k delete pod "$second" --timeout 60s || sleep 2
+done
+echo "the new pods go to the same node again and again" >&2
+exit 1
+"""
 
 
 def probes(site: Site, host: Host) -> Asked:
@@ -42,17 +62,13 @@ def left(site: Site, seen: Seen) -> tuple[str, ...]:
 
 
 def waves(site: Site, seen: Seen) -> Iterable[Wave]:
-    """Make them anew, one by one: the cluster's names are found meanwhile."""
+    """Move those that are too many, one by one: the cluster's names are found meanwhile."""
     first = (site.first.name,)
-    enough = Await(f"{site.dns_nodes} nodes are ready", first, probes, _few, JOINS)
+    enough = Await(f"{site.dns_nodes} nodes are ready", first, probes, _few, JOINS, EVERY)
     yield Wave(afterwards=enough)
-    rollout = f"{kubectl.of(site.first)} -n kube-system rollout"
-    script = kubectl.tried_again(
-        f"{rollout} restart deployment coredns",
-        f"{rollout} status deployment coredns --timeout {PATIENCE:.0f}s",
-    )
+    script = _SPREAD.format(kubectl=kubectl.of(site.first))
     yield Wave(
-        (Run(site.first.name, "CoreDNS is spread", script, timeout=PATIENCE + 30),),
+        (Run(site.first.name, "CoreDNS is spread", script, timeout=600),),
         afterwards=Await("CoreDNS is on different nodes", first, probes, left, PATIENCE),
     )
 

@@ -1,26 +1,31 @@
 """Images: pulled on all hosts, from the site's repository, before anybody waits for them.
 
-The first master gets its own before init begins, with the registry to itself; the others pull
-while init runs.
+One part of the hosts after the other, with the registry to itself: the first master before init
+begins, the others while init runs.
 
 Sources: kubeadm-config-images(1); containerd's docs/hosts.md for ctr's --hosts-dir.
 """
 
+import math
 import shlex
 from collections.abc import Iterable
 
 from facts import images
-from hale.install.site import Site
+from hale.install.site import FIRST, MASTERS, WORKERS, Site
 from hale.install.step import Asked, Run, Seen, Wave
 from hale.inventory import Host
 from remediate.cluster import kubeadm, runtime
 
 TITLE = "Images"
 NEEDS = ("runtime",)
+PARTS = (FIRST, MASTERS, WORKERS)
+HEAD_START = math.inf
 
 
 def probes(site: Site, host: Host) -> Asked:
     """The images that the host has, and those that its kubeadm wants."""
+    if host not in site.part:
+        return {}
     cluster = site.cluster
     return {
         images.SUBJECT: (images.probe(cluster.kubernetes_version, cluster.image_repository),),
@@ -30,7 +35,7 @@ def probes(site: Site, host: Host) -> Asked:
 def left(site: Site, seen: Seen) -> tuple[str, ...]:
     """Images that a host of its role has not."""
     said = []
-    for host in site.hosts:
+    for host in site.part:
         found = images.read(seen.of(host.name, images.SUBJECT))
         if not found.wanted:
             said.append(f"{host.name}: kubeadm is not installed")
@@ -44,15 +49,13 @@ def _missing(found: images.Images, host: Host) -> tuple[str, ...]:
 
 
 def waves(site: Site, seen: Seen) -> Iterable[Wave]:
-    """The first master alone, the others beside what follows."""
-    first: list[Run] = []
-    others: list[Run] = []
-    for host in site.hosts:
+    """All that a host lacks, all hosts at once."""
+    pulls = []
+    for host in site.part:
         missing = _missing(images.read(seen.of(host.name, images.SUBJECT)), host)
         if missing:
-            (first if host is site.first else others).append(_pull(site, host, missing))
-    yield Wave(tuple(first))
-    yield Wave(tuple(others), background=True)
+            pulls.append(_pull(site, host, missing))
+    return (Wave(tuple(pulls)),)
 
 
 def _pull(site: Site, host: Host, missing: tuple[str, ...]) -> Run:
@@ -63,6 +66,7 @@ def _pull(site: Site, host: Host, missing: tuple[str, ...]) -> Run:
             f"kubeadm config images pull {kubeadm.CONFIG}",
             stdin=kubeadm.plain(site),
             timeout=1800,
+            critical=host is site.first,  # which init would do itself
         )
     # kubeadm pulls a master's images only all together, and a worker needs two of them.
     pulls = "\n".join(

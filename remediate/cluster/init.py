@@ -18,8 +18,7 @@ from hale.inventory import Host
 from remediate.cluster import kubeadm
 
 TITLE = "kubeadm init"
-NEEDS = ("runtime", "load_balancer")
-FOLLOWS = ("images",)  # the first master's
+NEEDS = ("runtime/first", "load_balancer/first", "images/first")
 
 PORTS = (APISERVER_PORT, 2379, 2380, 10250, 10257, 10259)
 WORKERS_PORTS = (10250,)

@@ -17,13 +17,14 @@ from collections.abc import Iterable, Iterator
 
 from facts import kubernetes, services, vip_claims, written
 from hale.fact import Files
-from hale.install.site import APISERVER_PORT, Site
+from hale.install.site import APISERVER_PORT, FIRST, MASTERS, Site
 from hale.install.step import Asked, Run, Seen, Step, Wave, Write
 from hale.inventory import Host
 from remediate.cluster import templates
 
 TITLE = "Load balancer and VIP"
 NEEDS = ("packages",)
+PARTS = (FIRST, MASTERS)
 
 HAPROXY = "/etc/haproxy/haproxy.cfg"
 DROPIN = "/etc/systemd/system/haproxy.service.d/hale.conf"
@@ -42,7 +43,7 @@ exit 1
 """
 # Seconds between two adverts; three that are missing, and less than one interval more, are a
 # master that is lost.
-ADVERT = 0.3
+ADVERT = 0.4
 KIND = {
     "external": "endpoint_kind=external: the site's own load balancer; see that it sends "
     "{endpoint} to port 6443 of every master and asks /readyz there",
@@ -82,8 +83,12 @@ def left(site: Site, seen: Seen) -> tuple[str, ...]:
     if not_applicable(site):
         return ()
     return tuple(
-        f"{host.name}: {what}" for host in site.masters for what in _left(site, seen, host)
+        f"{host.name}: {what}" for host in _balancers(site) for what in _left(site, seen, host)
     )
+
+
+def _balancers(site: Site) -> tuple[Host, ...]:
+    return tuple(h for h in site.part if h in site.masters)
 
 
 def _left(site: Site, seen: Seen, host: Host) -> Iterator[str]:
@@ -100,13 +105,15 @@ def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
     endpoint, own = site.inventory.endpoint, {h.address for h in site.masters}
     said: list[str] = []
     claims = {h.name: vip_claims.read(seen.of(h.name, vip_claims.SUBJECT)) for h in site.masters}
+    # A master may have taken it while the others were asked: its part comes before theirs.
+    ours = {c.mac for c in claims.values()} - {""}
     if not any(c.held for c in claims.values()):
         said += [
             f"the VIP {endpoint.vip} is in use by somebody else: {name} gets an answer from it"
             f"{f' ({c.neighbour})' if c.neighbour else ''}. Take another vip, or find out who "
             "has it: `ip neigh`, the switch's table."
             for name, c in claims.items()
-            if c.answered or c.neighbour
+            if (c.answered or c.neighbour) and c.neighbour not in ours
         ][:1]
     strangers = {
         (peer, name)
@@ -142,7 +149,7 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
         return
     haproxy: list[Step] = []
     keepalived: list[Step] = []
-    for host in site.masters:
+    for host in _balancers(site):
         undone = tuple(_left(site, seen, host))
         if not undone:
             continue

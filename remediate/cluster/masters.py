@@ -11,8 +11,9 @@ etcd's "Learner" design.
 """
 
 import hashlib
+import math
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificate
@@ -21,13 +22,15 @@ from facts import etcd, kubernetes, nodes
 from facts.etcd import Voice
 from hale.errors import HaleError
 from hale.fact import Command, Files, Probe, Unreadable
-from hale.install.site import Site
+from hale.install.site import MASTERS, Site
 from hale.install.step import CERTIFICATES, TOKEN, Asked, Await, Run, Seen, Wave
 from hale.inventory import Host
 from remediate.cluster import kubeadm, kubectl
 
 TITLE = "Masters join"
-NEEDS = ("images", "init", "readyz")
+NEEDS = ("images", "init", "readyz", "readyz/first")
+PARTS = (MASTERS,)
+HEAD_START = math.inf
 
 PATIENCE = 180.0  # seconds for a master that has joined, until etcd and apiserver are well
 
@@ -38,7 +41,7 @@ def probes(site: Site, host: Host) -> Asked:
         return {}
     asked: dict[str, tuple[Probe, ...]] = {
         kubernetes.SUBJECT: (kubernetes.probe(), Files(kubernetes.CA)),
-        nodes.SUBJECT: (nodes.probe(host.address or host.name),),
+        nodes.SUBJECT: (nodes.probe(host.address or host.name, ()),),
     }
     if site.inventory.etcd_kind == "stacked":
         asked["etcd"] = (Command("members", etcd.MOMENT, timeout=30, slow=True),)
@@ -47,14 +50,19 @@ def probes(site: Site, host: Host) -> Asked:
 
 def left(site: Site, seen: Seen) -> tuple[str, ...]:
     """Masters that the cluster does not know as such, or that are not well."""
-    return tuple(f"{h.name}: {what}" for h in site.masters if (what := _left(site, seen, h)))
+    return tuple(
+        f"{h.name}: {what}"
+        for h in site.masters
+        if h in site.part and (what := _left(site, seen, h))
+    )
 
 
 def _left(site: Site, seen: Seen, host: Host) -> str:
-    if host.name not in _joined(site, seen):
+    joined = _joined(site, seen)
+    if host.name not in joined:
         node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
         return "has not joined" if node.untouched else "its join was cut off"
-    return _ill(site, seen, host)
+    return "" if _of_others(site, seen, host, joined) else _ill(site, seen, host)
 
 
 def _ill(site: Site, seen: Seen, host: Host) -> str:
@@ -108,8 +116,8 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
     """One master after the other, each only while all those before are well."""
     joined = _joined(site, seen)
     whole = [h for h in site.masters if h.name in joined]
-    fresh = [h for h in site.masters if h.name not in joined]
-    if ill := [h for h in whole if _ill(site, seen, h) and not _of_others(site, seen, h, fresh)]:
+    fresh = [h for h in site.masters if h.name not in joined and h in site.part]
+    if ill := [h for h in whole if _ill(site, seen, h) and not _of_others(site, seen, h, joined)]:
         yield Wave(afterwards=_well(whole, f"{ill[0].name} is well again"))
         return
     if not fresh:
@@ -121,21 +129,26 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
     pin = ca_pin(seen, by)
     for host in fresh:
         node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
-        steps = [] if node.untouched else clean(site, seen, host, whole)
+        for step in () if node.untouched else clean(site, seen, host, whole):
+            yield Wave((step,))
         secret = kubeadm.join(site, host, pin, master=True)
         script = f"kubeadm join {kubeadm.CONFIG}"
-        steps.append(Run(host.name, "kubeadm join", script, secret, 600, critical=True))
-        for step in steps[:-1]:
-            yield Wave((step,))
-        whole = [*whole, host]
-        yield Wave((steps[-1],), afterwards=_well(whole, f"etcd is whole with {host.name}"))
+        joins = Run(host.name, "kubeadm join", script, secret, 600, critical=True)
+        yield Wave((joins, Run(host.name, "kubelet", ANEW)))
 
 
-def _of_others(site: Site, seen: Seen, host: Host, fresh: Sequence[Host]) -> bool:
+# kubeadm points the kubelet of a master at that master's own apiserver, which comes up long after
+# the kubelet has begun to ask it, ever less often. Begun anew it asks at once; else the pods of
+# the network and of kube-proxy may come 15 s later.
+ANEW = "systemctl restart kubelet"
+
+
+def _of_others(site: Site, seen: Seen, host: Host, joined: Collection[str]) -> bool:
     """Whether what is ill on this master is only the remains of a join that was cut off."""
-    why = _ill(site, seen, host)
-    return why.startswith("etcd's member") and any(
-        not kubernetes.read(seen.of(h.name, kubernetes.SUBJECT)).untouched for h in fresh
+    return _ill(site, seen, host).startswith("etcd's member") and any(
+        not kubernetes.read(seen.of(h.name, kubernetes.SUBJECT)).untouched
+        for h in site.masters
+        if h.name not in joined
     )
 
 

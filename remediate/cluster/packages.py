@@ -1,9 +1,10 @@
 """Packages: the site's repository and its key; containerd, runc, the CNI plugins, kubelet, kubeadm
 and kubectl at the inventory's version, held there; keepalived and haproxy on masters.
 
-All hosts at once. Only the site's own repository is refreshed, so that a mirror that is away
-does not matter. A version that the repository does not have is told before anything is
-installed, with those that it has.
+One part of the hosts after the other, a few seconds apart: where they share a mirror's line, or a
+lab's processors, those come earlier that others wait for. Only the site's own repository is
+refreshed, so that a mirror that is away does not matter. A version that the repository does not
+have is told before anything is installed, with those that it has.
 
 Sources: apt-get(8), apt-mark(8), sources.list(5); kubernetes.io, "Installing kubeadm"; dnf.conf(5)
 `excludepkgs`.
@@ -15,13 +16,15 @@ from collections.abc import Iterable, Iterator
 from facts import packages, services, written
 from facts.packages import Packages
 from hale.errors import HaleError
-from hale.install.site import Site
+from hale.install.site import FIRST, MASTERS, WORKERS, Site
 from hale.install.step import Asked, Run, Seen, Step, Wave, Write
 from hale.inventory import Host
 from remediate.cluster import templates
 
 TITLE = "Packages"
 NEEDS: tuple[str, ...] = ()
+PARTS = (FIRST, MASTERS, WORKERS)
+HEAD_START = 15.0  # seconds; init and each join take longer, so that nobody waits for it in the end
 
 PINNED = ("kubeadm", "kubectl", "kubelet")
 RUNTIME = ("containerd", "runc")
@@ -37,6 +40,8 @@ DNF_KEY = f"/etc/pki/rpm-gpg/RPM-GPG-KEY-{NAME}"
 
 def probes(site: Site, host: Host) -> Asked:
     """Packages and their holds, the repository's files, the kubelet's unit."""
+    if host not in site.part:
+        return {}
     paths = [LIST, *_keyrings(), REPO, DNF_KEY]
     return {
         packages.SUBJECT: (packages.probe((*_all(site, host), OTHER_RUNTIME)),),
@@ -47,7 +52,7 @@ def probes(site: Site, host: Host) -> Asked:
 
 def left(site: Site, seen: Seen) -> tuple[str, ...]:
     """Packages that are missing, at another version or not held; a repository of old."""
-    return tuple(f"{host.name}: {what}" for host in site.hosts for what in _left(site, seen, host))
+    return tuple(f"{host.name}: {what}" for host in site.part for what in _left(site, seen, host))
 
 
 def _left(site: Site, seen: Seen, host: Host) -> Iterator[str]:
@@ -74,7 +79,7 @@ def _left(site: Site, seen: Seen, host: Host) -> Iterator[str]:
 def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
     """A running kubelet is not exchanged under its pods: that is an upgrade."""
     said = []
-    for host in site.hosts:
+    for host in site.part:
         found = packages.read(seen.of(host.name, packages.SUBJECT))
         runs = services.read(seen.of(host.name, services.SUBJECT))["kubelet"].active
         have = found.versions.get("kubelet")
@@ -90,7 +95,7 @@ def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
 def waves(site: Site, seen: Seen) -> Iterable[Wave]:
     """Repository, then all packages in one go."""
     steps: list[Step] = []
-    for host in site.hosts:
+    for host in site.part:
         found = packages.read(seen.of(host.name, packages.SUBJECT))
         if not tuple(_left(site, seen, host)):
             continue

@@ -12,7 +12,8 @@ from hale.install.step import Seen, Wave
 from remediate.cluster import load_balancer
 
 TITLE = "Health checks by /readyz"
-NEEDS = ("init",)
+NEEDS = ("load_balancer", "init")
+PARTS = load_balancer.PARTS
 
 not_applicable = load_balancer.not_applicable
 probes = load_balancer.probes

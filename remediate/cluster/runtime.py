@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator
 from facts import images, packages, services, written
 from facts.packages import Packages
 from hale.errors import HaleError
-from hale.install.site import Site
+from hale.install.site import FIRST, MASTERS, WORKERS, Site
 from hale.install.step import Asked, Run, Seen, Step, Wave, Write
 from hale.inventory import Host
 from remediate.cluster import templates
 
 TITLE = "Container runtime"
 NEEDS = ("packages",)
+PARTS = (FIRST, MASTERS, WORKERS)
 
 CONFIG = "/etc/containerd/config.toml"
 CERTS = "/etc/containerd/certs.d"
@@ -27,6 +28,8 @@ UNIT = "containerd"
 
 def probes(site: Site, host: Host) -> Asked:
     """containerd's version and files, how it runs, and what kubeadm calls the pause image."""
+    if host not in site.part:
+        return {}
     cluster = site.cluster
     return {
         packages.SUBJECT: (packages.probe([UNIT]),),
@@ -38,7 +41,7 @@ def probes(site: Site, host: Host) -> Asked:
 
 def left(site: Site, seen: Seen) -> tuple[str, ...]:
     """Files that differ, and a containerd that is older than its configuration."""
-    return tuple(f"{host.name}: {what}" for host in site.hosts for what in _left(site, seen, host))
+    return tuple(f"{host.name}: {what}" for host in site.part for what in _left(site, seen, host))
 
 
 def _left(site: Site, seen: Seen, host: Host) -> Iterator[str]:
@@ -53,7 +56,7 @@ def _left(site: Site, seen: Seen, host: Host) -> Iterator[str]:
 def waves(site: Site, seen: Seen) -> Iterable[Wave]:
     """The files, then a restart where one of them was changed or containerd does not run."""
     steps: list[Step] = []
-    for host in site.hosts:
+    for host in site.part:
         found = packages.read(seen.of(host.name, packages.SUBJECT))
         if not found.containerd or not tuple(_left(site, seen, host)):
             continue

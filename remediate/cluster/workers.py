@@ -14,7 +14,7 @@ from hale.inventory import Host
 from remediate.cluster import kubeadm, kubectl, masters
 
 TITLE = "Workers join"
-NEEDS = ("images", "readyz", "network")
+NEEDS = ("images/workers", "readyz/first", "network")
 
 PATIENCE = 300.0  # seconds for the network to come up on every worker
 

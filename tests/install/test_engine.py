@@ -1,8 +1,10 @@
 """Which phases run when. The phases are made up, and ask no host; what real ones do, the cluster's
 tests show."""
 
+import math
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +19,7 @@ from hale.install.step import Await, Seen, Wave
 from tests.install import sites
 
 PATIENCE = 10.0
+EVERY = ("first", "masters", "workers")
 
 
 class Told:
@@ -39,18 +42,19 @@ class Made:
         self.phases: dict[str, Any] = {}
         self.told = Told()
         self.looks: list[list[str]] = []
+        self.order: list[str] = []  # "PHASE HOST" as the parts begin
         self.engine = Engine(sites.made(folder), self.told)
         for module in (course, engine):
             monkeypatch.setattr(module, "load", self.phases.__getitem__)
         monkeypatch.setattr(engine, "look", self.look)
 
-    def look(self, site: Any, wishes: Iterable[Any], of: Any = None) -> dict[str, Seen]:
+    def look(self, wishes: Iterable[Any], of: Any = None) -> dict[str, Seen]:
         wishes = list(wishes)
         self.looks.append([f"{w.name}{' whole' if w.whole else ''}" for w in wishes])
         return {w.name: Seen() for w in wishes}
 
     def phase(
-        self, name: str, waves: Callable[[], Iterable[Wave]], *needs: str, follows: Any = ()
+        self, name: str, waves: Callable[[], Iterable[Wave]], *needs: str, **more: Any
     ) -> None:
         """One that is done once its waves were gone through."""
         done = threading.Event()
@@ -60,9 +64,31 @@ class Made:
             done.set()
 
         self.phases[name] = SimpleNamespace(
-            TITLE=name, NEEDS=needs, FOLLOWS=follows, waves=through, done=done,
+            TITLE=name, NEEDS=needs, waves=through, done=done,
             left=lambda site, seen: () if done.is_set() else (name,),
-            probes=lambda site, host: {},
+            probes=lambda site, host: {}, **more,
+        )  # fmt: skip
+
+    def parted(
+        self,
+        name: str,
+        at: Callable[[str], Iterable[Wave]],
+        *needs: str,
+        groups: Sequence[str] = EVERY,
+        **more: Any,
+    ) -> None:
+        """One that goes in parts. at: what it does, by the first host of the part."""
+        done: set[str] = set()
+
+        def through(site: Any, seen: Any) -> Iterator[Wave]:
+            self.order.append(f"{name} {site.part[0].name}")
+            yield from at(site.part[0].name)
+            done.add(site.part[0].name)
+
+        self.phases[name] = SimpleNamespace(
+            TITLE=name, NEEDS=needs, PARTS=groups, waves=through, done=done,
+            left=lambda site, seen: () if site.part[0].name in done else (name,),
+            probes=lambda site, host: {}, **more,
         )  # fmt: skip
 
     def run(self, **how: bool) -> None:
@@ -101,18 +127,93 @@ def test_what_needs_nothing_of_each_other_goes_at_once(made: Made) -> None:
     assert made.told.said[6:] == ["last begun", "last done"]
 
 
-def test_who_follows_waits_only_for_what_is_no_background(made: Made) -> None:
-    def pulls() -> Iterable[Wave]:
-        yield Wave(background=True)
-        yield from until(made.phases["init"].done.is_set)
+def quickly(_: str) -> Iterable[Wave]:
+    return ()
 
-    made.phase("images", pulls)
-    made.phase("init", nothing, follows=("images",))
-    made.phase("joins", nothing, "images")
+
+def test_who_needs_one_part_does_not_wait_for_the_others(made: Made) -> None:
+    def installs(host: str) -> Iterable[Wave]:
+        return () if host == "m1" else until(made.phases["init"].done.is_set)
+
+    made.parted("packages", installs)
+    made.phase("init", nothing, "packages/first")
+    made.phase("all", nothing, "packages")
     made.run()
     assert made.told.said == [
-        "images begun", "init begun", "init done", "images done", "joins begun", "joins done",
+        "packages begun", "init begun", "init done", "packages done", "all begun", "all done",
     ]  # fmt: skip
+
+
+def test_a_part_needs_only_the_same_part(made: Made) -> None:
+    """A worker that is slow, and another master, keep nobody waiting but themselves."""
+
+    def installs(host: str) -> Iterable[Wave]:
+        return until(lambda: "joins m3" in made.order) if host == "w1" else ()
+
+    made.parted("packages", installs)
+    made.parted("runtime", quickly, "packages")
+    made.parted("joins", quickly, "runtime", groups=("masters",))
+    made.phase("workers", nothing, "runtime/workers")
+    made.run()
+    assert made.order.index("joins m3") < made.order.index("runtime w1")
+    assert [f"{w} m2" for w in ("packages", "runtime", "joins")] == [
+        o for o in made.order if o.endswith("m2")
+    ]
+    assert "joins m1" not in made.order
+    assert made.order.count("packages w1") == 1, "workers go together"
+    assert made.told.said.count("packages done") == 1
+    assert made.told.said[-2:] == ["workers begun", "workers done"]
+
+
+def test_parts_that_go_one_at_a_time(made: Made) -> None:
+    at = threading.Lock()
+
+    def joins(_: str) -> Iterable[Wave]:
+        assert at.acquire(blocking=False), "two at once"
+        yield from until(lambda: True)
+        at.release()
+
+    made.parted("joins", joins, HEAD_START=math.inf)
+    made.run()
+    assert made.order == ["joins m1", "joins m2", "joins m3", "joins w1"]
+
+
+def test_a_head_start_ends_by_itself(made: Made) -> None:
+    def installs(host: str) -> Iterable[Wave]:
+        return until(lambda: "packages w1" in made.order) if host == "m1" else ()
+
+    made.parted("packages", installs, HEAD_START=0.3)
+    begun = time.monotonic()
+    made.run()
+    assert made.order == ["packages m1", "packages m2", "packages m3", "packages w1"]
+    # m2 waits for its turn; m3 and the worker follow one that is through.
+    assert 0.3 <= time.monotonic() - begun < 0.3 * 3
+
+
+def test_a_head_start_ends_when_the_part_before_is_prepared(made: Made) -> None:
+    def pulls(host: str) -> Iterable[Wave]:
+        assert f"packages {AFTER[host]}" not in made.order
+        return ()
+
+    made.parted("packages", quickly, HEAD_START=PATIENCE)
+    made.parted("images", pulls, "packages", HEAD_START=math.inf)
+    begun = time.monotonic()
+    made.run()
+    assert time.monotonic() - begun < PATIENCE
+    assert made.order == [f"{w} {h}" for h in AFTER for w in ("packages", "images")]
+
+
+AFTER = {"m1": "m2", "m2": "m3", "m3": "w1", "w1": "nobody"}
+
+
+def test_parts_that_are_done_are_skipped_and_the_phase_is_told_once(made: Made) -> None:
+    made.parted("packages", quickly)
+    made.phases["packages"].done.update(("m1", "m2", "w1"))
+    made.parted("runtime", quickly, "packages")
+    made.phases["runtime"].done.update(AFTER)
+    made.run()
+    assert made.order == ["packages m3"]
+    assert sorted(made.told.said) == ["packages begun", "packages done", "runtime skipped"]
 
 
 def test_a_failure_stops_the_others_and_is_what_is_told(made: Made) -> None:

@@ -2,11 +2,13 @@
 
 phases/<phase>/<what-it-shows>.toml has `[outputs.<host>]` with each command's output by
 "subject.command" (`*` for every host of the site), `[files.<host>]`, and of the phase the exact
-`left`, `refusals` and `steps`; each step as `host: title`, waves parted by `--`.
+`left`, `refusals` and `steps`; each step as `host: title`, waves parted by `--`. `part`: the part
+of the hosts that the phase is at, where it is not all.
 """
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,7 @@ def digests(outputs: dict[str, dict[str, str]], module: Any, site: Any, found: S
 @pytest.mark.parametrize("case", CASES, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_phase(case: Path, tmp_path: Path) -> None:
     given = tomllib.loads(case.read_text())
-    site = sites.made(tmp_path, given.get("inventory", ""))
+    site = replace(sites.made(tmp_path, given.get("inventory", "")), only=given.get("part", ""))
     everywhere = given["outputs"].pop("*", {})
     outputs = {h.name: everywhere | given["outputs"].get(h.name, {}) for h in site.inventory.hosts}
     module: Any = course.load(case.parent.name)
@@ -71,9 +73,11 @@ def test_every_phase_has_cases() -> None:
 
 
 @pytest.mark.parametrize("name", course.names())
-def test_a_phase_needs_only_earlier_ones(name: str) -> None:
-    module = course.load(name)
+def test_a_phase_needs_only_earlier_ones(name: str, tmp_path: Path) -> None:
+    site = sites.made(tmp_path)
     names = course.names()
-    before = {*module.NEEDS, *course.follows(module)}
-    assert all(names.index(n) < names.index(name) for n in before)
-    assert module.TITLE
+    for unit in course.units(name, site):
+        before = course.needs(unit, site)
+        assert all(names.index(u.phase) < names.index(name) for u in before)
+        assert bool(before) == bool(course.load(name).NEEDS)
+    assert course.load(name).TITLE
