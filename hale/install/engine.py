@@ -349,7 +349,8 @@ class Engine:
         with self._telling:
             states = self._states.setdefault(unit.phase, {})
             states[unit] = state
-            if state != "failed" and len(states) < len(units(unit.phase, self.site)):
+            parts = len(units(unit.phase, self.site))
+            if state != "failed" and (len(states) < parts or "failed" in states.values()):
                 return
             if state == "skipped" and set(states.values()) != {"skipped"}:
                 state, why = "done", ""

@@ -206,6 +206,23 @@ def test_a_head_start_ends_when_the_part_before_is_prepared(made: Made) -> None:
 AFTER = {"m1": "m2", "m2": "m3", "m3": "w1", "w1": "nobody"}
 
 
+def test_a_part_that_ends_well_does_not_hide_one_that_failed(made: Made) -> None:
+    def installs(host: str) -> Iterable[Wave]:
+        if host == "m1":
+            yield from until(lambda: len(made.order) == 4)
+            raise HaleError("the disk is full.")
+        yield from until(lambda: True)
+        until_failed = time.monotonic() + PATIENCE
+        while host == "w1" and "packages failed" not in made.told.said:
+            assert time.monotonic() < until_failed
+            time.sleep(0.01)
+
+    made.parted("packages", installs)
+    with pytest.raises(PhaseFailed, match="the disk is full"):
+        made.run()
+    assert made.told.said == ["packages begun", "packages failed"]
+
+
 def test_parts_that_are_done_are_skipped_and_the_phase_is_told_once(made: Made) -> None:
     made.parted("packages", quickly)
     made.phases["packages"].done.update(("m1", "m2", "w1"))
