@@ -140,10 +140,11 @@ class Engine:
             self._course = Course(names, self.site, look([self._wish(Unit(n)) for n in names]))
             while True:
                 self._begin(running, again=again)
-                if not running:
+                soon = None if self._halted() else self._course.soon()
+                if not running and soon is None:
                     break
                 with suppress(Empty):
-                    self._news.get(timeout=self._course.soon())
+                    self._news.get(timeout=soon)
                 for unit in [u for u, future in running.items() if future.done()]:
                     future = running.pop(unit)
                     if (error := future.exception()) is not None:

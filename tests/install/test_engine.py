@@ -206,6 +206,30 @@ def test_a_head_start_ends_when_the_part_before_is_prepared(made: Made) -> None:
 AFTER = {"m1": "m2", "m2": "m3", "m3": "w1", "w1": "nobody"}
 
 
+def test_a_head_start_over_what_is_done_is_none(made: Made) -> None:
+    made.parted("packages", quickly, HEAD_START=PATIENCE)
+    made.parted("images", quickly, "packages", HEAD_START=math.inf)
+    made.parted("joins", quickly, "images", groups=("masters",), HEAD_START=math.inf)
+    for name in ("packages", "images"):
+        made.phases[name].done.update(AFTER)
+    made.phases["joins"].done.add("m2")
+    begun = time.monotonic()
+    made.run()
+    assert time.monotonic() - begun < PATIENCE
+    assert made.order == ["joins m3"]
+
+
+def test_ctrl_c_ends_a_head_start(made: Made) -> None:
+    def stop(_: str) -> Iterable[Wave]:
+        made.engine.stop.set()
+        return ()
+
+    made.parted("packages", stop, HEAD_START=PATIENCE)
+    with pytest.raises(Stopped):
+        made.run()
+    assert made.order == ["packages m1"]
+
+
 def test_a_part_that_ends_well_does_not_hide_one_that_failed(made: Made) -> None:
     def installs(host: str) -> Iterable[Wave]:
         if host == "m1":
