@@ -4,9 +4,8 @@ It needs a lab that is supplied: the one that HALE_CLUSTER_LAB names (its cluste
 first), or one that it raises. A round takes the cluster and its packages off and installs it anew.
 Kubeadm's part is for how long any of its own programs ran: the pull of the first master's images,
 which init would do itself, init, the masters' joins one after the other, the workers' beside them.
-What counts is the median of a round's whole time over its own
-part, from the first phase's beginning to the last one's end; the audits before and after are
-told beside it.
+What counts is the median of a round's whole time over its own part, from the first phase's
+beginning to the last one's end; the audits before and after are told beside it.
 
 Exit status: 0 target reached, 1 missed, 2 nothing could be measured.
 """

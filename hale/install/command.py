@@ -38,7 +38,7 @@ from hale.cluster import ADMIN
 from hale.errors import HaleError
 from hale.fact import mask
 from hale.install import gate, site
-from hale.install.course import load, names
+from hale.install.course import load, names, needed
 from hale.install.doer import Failed
 from hale.install.engine import Engine, PhaseFailed, Planned, Stopped
 from hale.install.look import Down, Wish, look
@@ -291,7 +291,7 @@ def _phases(
 
 def _needs(engine: Engine, only: str) -> None:
     """What --only's phase needs must be done. Raises HaleError."""
-    for one in engine.plan(dict.fromkeys(n.partition("/")[0] for n in load(only).NEEDS)):
+    for one in engine.plan(needed(only)):
         if one.left or one.unknown:
             raise HaleError(
                 f"--only {only} needs {one.name}, which is not done: "

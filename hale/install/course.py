@@ -15,11 +15,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, cast
 
-from hale.install.site import Site
+from hale.install.site import WHOLE, Site
 from hale.install.step import Phase, Seen
 
 PACKAGE = "remediate.cluster"
-WHOLE = ""
 PREPARED = "images"  # a part is prepared once it is through with this phase
 
 
@@ -39,6 +38,11 @@ def names() -> tuple[str, ...]:
     """All phases of an install, in their order."""
     found: tuple[str, ...] = importlib.import_module(PACKAGE).PHASES
     return found
+
+
+def needed(name: str) -> tuple[str, ...]:
+    """The phases that a phase NEEDS, whichever parts of them."""
+    return tuple(dict.fromkeys(need.partition("/")[0] for need in load(name).NEEDS))
 
 
 def units(name: str, site: Site) -> tuple[Unit, ...]:

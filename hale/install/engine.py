@@ -20,7 +20,7 @@ from hale.apply.journal import Act, Journal, now
 from hale.apply.journal import Phase as Said
 from hale.errors import HaleError
 from hale.fact import Unreadable, mask
-from hale.install.course import Course, Unit, load, units
+from hale.install.course import Course, Unit, load, needed, units
 from hale.install.doer import Doer, Failed
 from hale.install.look import Down, Wish, look
 from hale.install.sessions import Of, Sessions
@@ -102,8 +102,7 @@ class Engine:
         seen = look([self._wish(Unit(n), whole=True) for n in names])
         found: dict[str, Planned] = {}
         for name in names:
-            needed = dict.fromkeys(n.partition("/")[0] for n in load(name).NEEDS)
-            waits = [n for n in needed if n in found and found[n].left]
+            waits = [n for n in needed(name) if n in found and found[n].left]
             found[name] = self._planned(name, seen[name], waits)
         return list(found.values())
 

@@ -19,8 +19,9 @@ from hale.standard import Standard
 KUBE_PROXY = "CMP-KUBE-PROXY"  # the requirement whose parameter `mode` is the proxy's mode
 COREDNS = "CMP-COREDNS"  # … and whose parameter `replicas` says on how many nodes it must be
 APISERVER_PORT = 6443
-# Groups of hosts that a phase may go by, in its PARTS.
-FIRST, MASTERS, WORKERS = "first", "masters", "workers"
+# Groups of hosts that a phase may go by, in its PARTS; and the name of what is no part.
+GROUPS = FIRST, MASTERS, WORKERS = "first", "masters", "workers"
+WHOLE = ""
 
 
 @dataclass
@@ -69,7 +70,7 @@ class Site:
     extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     texts: Mapping[Path, bytes] = field(default_factory=dict, repr=False)
     secrets: Secrets = field(default_factory=Secrets, repr=False)
-    only: str = ""
+    only: str = WHOLE
 
     @property
     def cluster(self) -> Cluster:
@@ -84,13 +85,18 @@ class Site:
     @property
     def part(self) -> tuple[Host, ...]:
         """Those of them that a phase which goes in parts is at."""
-        return tuple(h for h in self.hosts if self.only in ("", _part(self, h)))
+        return tuple(h for h in self.hosts if self.only in (WHOLE, _part(self, h)))
+
+    @property
+    def masters_of_part(self) -> tuple[Host, ...]:
+        """The masters among those."""
+        return tuple(h for h in self.part if h in self.masters)
 
     @property
     def parts(self) -> dict[str, str]:
         """Every part by its name, in their order, with its group: first, masters or workers."""
         found = {_part(self, h): _group(self, h) for h in (*self.masters, *self.workers)}
-        return {"": "", **found}
+        return {WHOLE: WHOLE, **found}
 
     @property
     def masters(self) -> tuple[Host, ...]:

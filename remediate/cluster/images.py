@@ -11,14 +11,14 @@ import shlex
 from collections.abc import Iterable
 
 from facts import images
-from hale.install.site import FIRST, MASTERS, WORKERS, Site
+from hale.install.site import GROUPS, Site
 from hale.install.step import Asked, Run, Seen, Wave
 from hale.inventory import Host
 from remediate.cluster import kubeadm, runtime
 
 TITLE = "Images"
 NEEDS = ("runtime",)
-PARTS = (FIRST, MASTERS, WORKERS)
+PARTS = GROUPS
 HEAD_START = math.inf
 
 

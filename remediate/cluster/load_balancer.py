@@ -83,12 +83,8 @@ def left(site: Site, seen: Seen) -> tuple[str, ...]:
     if not_applicable(site):
         return ()
     return tuple(
-        f"{host.name}: {what}" for host in _balancers(site) for what in _left(site, seen, host)
+        f"{host.name}: {what}" for host in site.masters_of_part for what in _left(site, seen, host)
     )
-
-
-def _balancers(site: Site) -> tuple[Host, ...]:
-    return tuple(h for h in site.part if h in site.masters)
 
 
 def _left(site: Site, seen: Seen, host: Host) -> Iterator[str]:
@@ -149,7 +145,7 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
         return
     haproxy: list[Step] = []
     keepalived: list[Step] = []
-    for host in _balancers(site):
+    for host in site.masters_of_part:
         undone = tuple(_left(site, seen, host))
         if not undone:
             continue

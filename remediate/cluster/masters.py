@@ -51,9 +51,7 @@ def probes(site: Site, host: Host) -> Asked:
 def left(site: Site, seen: Seen) -> tuple[str, ...]:
     """Masters that the cluster does not know as such, or that are not well."""
     return tuple(
-        f"{h.name}: {what}"
-        for h in site.masters
-        if h in site.part and (what := _left(site, seen, h))
+        f"{h.name}: {what}" for h in site.masters_of_part if (what := _left(site, seen, h))
     )
 
 
@@ -116,7 +114,7 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
     """One master after the other, each only while all those before are well."""
     joined = _joined(site, seen)
     whole = [h for h in site.masters if h.name in joined]
-    fresh = [h for h in site.masters if h.name not in joined and h in site.part]
+    fresh = [h for h in site.masters_of_part if h.name not in joined]
     if ill := [h for h in whole if _ill(site, seen, h) and not _of_others(site, seen, h, joined)]:
         yield Wave(afterwards=_well(whole, f"{ill[0].name} is well again"))
         return

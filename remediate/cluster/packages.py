@@ -16,14 +16,14 @@ from collections.abc import Iterable, Iterator
 from facts import packages, services, written
 from facts.packages import Packages
 from hale.errors import HaleError
-from hale.install.site import FIRST, MASTERS, WORKERS, Site
+from hale.install.site import GROUPS, Site
 from hale.install.step import Asked, Run, Seen, Step, Wave, Write
 from hale.inventory import Host
 from remediate.cluster import templates
 
 TITLE = "Packages"
 NEEDS: tuple[str, ...] = ()
-PARTS = (FIRST, MASTERS, WORKERS)
+PARTS = GROUPS
 HEAD_START = 15.0  # seconds; init and each join take longer, so that nobody waits for it in the end
 
 PINNED = ("kubeadm", "kubectl", "kubelet")

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator
 from facts import images, packages, services, written
 from facts.packages import Packages
 from hale.errors import HaleError
-from hale.install.site import FIRST, MASTERS, WORKERS, Site
+from hale.install.site import GROUPS, Site
 from hale.install.step import Asked, Run, Seen, Step, Wave, Write
 from hale.inventory import Host
 from remediate.cluster import templates
 
 TITLE = "Container runtime"
 NEEDS = ("packages",)
-PARTS = (FIRST, MASTERS, WORKERS)
+PARTS = GROUPS
 
 CONFIG = "/etc/containerd/config.toml"
 CERTS = "/etc/containerd/certs.d"

@@ -15,11 +15,11 @@ from hale.apply.journal import Act
 from hale.errors import HaleError
 from hale.install import course, engine
 from hale.install.engine import Engine, PhaseFailed, Stopped
+from hale.install.site import GROUPS
 from hale.install.step import Await, Seen, Wave
 from tests.install import sites
 
 PATIENCE = 10.0
-EVERY = ("first", "masters", "workers")
 
 
 class Told:
@@ -74,7 +74,7 @@ class Made:
         name: str,
         at: Callable[[str], Iterable[Wave]],
         *needs: str,
-        groups: Sequence[str] = EVERY,
+        groups: Sequence[str] = GROUPS,
         **more: Any,
     ) -> None:
         """One that goes in parts. at: what it does, by the first host of the part."""
