@@ -14,7 +14,7 @@ SUBJECT = "images"
 WORKER = ("pause", "kube-proxy")
 
 _SCRIPT = """\
-command -v kubeadm ctr >/dev/null || { echo absent; exit 0; }
+command -v kubeadm >/dev/null && command -v ctr >/dev/null || { echo absent; exit 0; }
 kubeadm config images list --kubernetes-version %s %s 2>/dev/null | sed 's/^/want /' || exit 3
 ctr -n k8s.io images ls -q 2>/dev/null | sed 's/^/have /'
 """

@@ -16,12 +16,12 @@ Manager = Literal["apt", "dnf"]
 
 _SCRIPT = """\
 set -- %s
-if command -v dpkg-query apt-get >/dev/null; then
+if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
   echo apt
   dpkg-query -W -f='have ${Package} ${db:Status-Abbrev}${Version}\\n' "$@" 2>/dev/null
   apt-mark showhold "$@" 2>/dev/null | sed 's/^/held /'
   [ -z "$(dpkg --audit)" ] || echo broken
-elif command -v dnf rpm >/dev/null; then
+elif command -v dnf >/dev/null && command -v rpm >/dev/null; then
   echo dnf
   rpm -q --qf 'have %%{NAME} ii %%{VERSION}-%%{RELEASE}\\n' "$@" | grep '^have '
 else

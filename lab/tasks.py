@@ -55,15 +55,18 @@ def down(_: Context, name: str = _DEFAULT) -> None:
         **_NAME,
         "kube-dir": "take Kubernetes' programs from this folder (kubernetes/server/bin of a "
         "release) and do not build them",
+        "dnf": "hosts that get dnf and containerd 2 in apt's place: k8s-node-02,…; two minutes "
+        "more once",
     }
 )
-def supply(_: Context, name: str = _DEFAULT, kube_dir: str = "") -> None:
+def supply(_: Context, name: str = _DEFAULT, kube_dir: str = "", dnf: str = "") -> None:
     """Build Kubernetes and serve packages and images in the lab (8 minutes once, then seconds)."""
     from lab.supply import supply as provide
 
     with _plainly():
         lab = _raised(name)
-        provide(lab, _say, Path(kube_dir).resolve() if kube_dir else None)
+        hosts = [lab[host] for host in dnf.split(",") if host]
+        provide(lab, _say, Path(kube_dir).resolve() if kube_dir else None, hosts)
         print(f"\nThe cluster's variables are in {lab.inventory}")
 
 
@@ -135,7 +138,7 @@ def _print_status(lab: Lab) -> None:
     if (lab.state / "supply").exists():
         from lab.supply import services
 
-        for service in services.ALL:
+        for service in services.of(lab.name):
             how = "answers" if service.answers(lab.name) else "is dead: `invoke lab.supply`"
             print(f"{service.name} at {service.url}: {how}")
 

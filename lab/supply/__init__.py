@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from lab import prerequisites
 from lab.build import Cache, cache, opened
 from lab.errors import LabError
-from lab.machine import Lab
-from lab.supply import debian, debs, golang, images, programs, repository, services
+from lab.machine import Lab, LabHost
+from lab.supply import debian, debs, golang, images, programs, red_hat, repository, services
 from lab.topology import POD_RANGE, SERVICE_RANGE
 
 Say = Callable[[str], None]
@@ -43,29 +43,38 @@ class Goods:
     key: Path
 
 
-def supply(lab: Lab, say: Say, kube_dir: Path | None = None) -> None:
+def supply(lab: Lab, say: Say, kube_dir: Path | None = None, dnf: Sequence[LabHost] = ()) -> None:
     """Build what is not built yet, serve it in the lab, and name it in the lab's inventory.
 
     Eight minutes on two cores the first time, seconds later. `kube_dir` is a folder with the
-    programs of a Kubernetes release, which are taken instead of building them.
+    programs of a Kubernetes release, which are taken instead of building them. `dnf` are hosts
+    that become such as are no Debian (red_hat.py), which takes two minutes more the first time.
 
     Raises LabError if a step fails or `kube_dir` lacks a program, LabUnavailable if the machine
     lacks a package that cannot be installed.
     """
     prerequisites.install_missing(say, PROGRAMS)
     goods = built(lab.base, say, kube_dir)
+    others = red_hat.built(lab.base, say) if dnf else None
     with lab.locked() as lock:
         if not lab.is_up:
             raise LabError(f"lab {lab.name} went down meanwhile: `invoke lab.up` raises it")
         state = lab.state / "supply"
         state.mkdir(exist_ok=True)
         _write_files(lab.state, goods)
-        lab.write_inventory(variables(goods))
+        if others:
+            red_hat.serve(others, lab.name, lab.state, [lock])
+        named = red_hat.VARIABLES if services.RPMS.answers(lab.name) else {}
+        lab.write_inventory(variables(goods) | named)
         started = services.serve_packages(lab.name, goods.packages, state, [lock])
         say(_said("packages", services.PACKAGES.url, started))
         program = goods.registry / "usr/bin/docker-registry"
         started = services.serve_images(lab.name, program, goods.images, state, [lock])
         say(_said("images", services.IMAGES.url, started))
+    if others:
+        for host in dnf:
+            red_hat.become(others, host)
+            say(f"{host.name} has dnf now, and no apt")
 
 
 def built(base: Path, say: Say, kube_dir: Path | None = None) -> Goods:

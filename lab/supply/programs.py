@@ -6,6 +6,7 @@ from lab.supply.golang import Module
 
 KUBERNETES_VERSION = "1.34.4"
 ETCD_VERSION = "3.6.5"
+CONTAINERD_VERSION = "2.4.2"
 
 #: Programs of a Kubernetes release, the names `--kube-dir` has them under.
 KUBERNETES_PROGRAMS = (
@@ -45,5 +46,15 @@ ETCD = Module(
 )
 
 COREDNS = Module("coredns", {"github.com/coredns/coredns": "coredns"})
+
+#: For hosts that are not supplied by Debian, which has containerd 1 (lab/supply/red_hat.py).
+CONTAINERD = Module(
+    "containerd",
+    {
+        f"github.com/containerd/containerd/v2/cmd/{name}": name
+        for name in ("containerd", "containerd-shim-runc-v2", "ctr")
+    },
+    {"github.com/containerd/containerd/v2/version.Version": f"v{CONTAINERD_VERSION}"},
+)
 
 TOOLS = Module("tools", {"./pause": "pause", "./echo": "echo"})

@@ -28,10 +28,12 @@ HEAD_START = 15.0  # seconds; init and each join take longer, so that nobody wai
 
 PINNED = ("kubeadm", "kubectl", "kubelet")
 RUNTIME = ("containerd", "runc")
-# Docker's package brings both.
+# Docker's package brings both. It is left where it is, and taken where dnf has no containerd: the
+# Red Hat family itself has none.
 OTHER_RUNTIME = "containerd.io"
 BALANCER = ("haproxy", "keepalived")
 TOOLS = ("conntrack", "curl", "socat")
+DNF_NAMES = {"conntrack": "conntrack-tools"}  # of those that are called otherwise there
 NAME = "hale-kubernetes"
 LIST = f"/etc/apt/sources.list.d/{NAME}.list"
 REPO = f"/etc/yum.repos.d/{NAME}.repo"
@@ -43,8 +45,9 @@ def probes(site: Site, host: Host) -> Asked:
     if host not in site.part:
         return {}
     paths = [LIST, *_keyrings(), REPO, DNF_KEY]
+    names = (*_all(site, host), OTHER_RUNTIME, *DNF_NAMES.values())
     return {
-        packages.SUBJECT: (packages.probe((*_all(site, host), OTHER_RUNTIME)),),
+        packages.SUBJECT: (packages.probe(names),),
         written.SUBJECT: (written.probe(paths),),
         services.SUBJECT: (services.probe(["kubelet", "containerd"]),),
     }
@@ -120,8 +123,8 @@ def _all(site: Site, host: Host) -> tuple[str, ...]:
 
 def _wanted(site: Site, host: Host, found: Packages) -> tuple[str, ...]:
     other = RUNTIME if OTHER_RUNTIME in found.versions else ()
-    tools = {"conntrack": "conntrack-tools"} if found.manager == "dnf" else {}
-    return tuple(tools.get(n, n) for n in _all(site, host) if n not in other)
+    called = DNF_NAMES if found.manager == "dnf" else {}
+    return tuple(called.get(n, n) for n in _all(site, host) if n not in other)
 
 
 # --- the repository ---
@@ -205,12 +208,18 @@ def _picks() -> str:
     return "\n".join(f"v_{n}=$(pick {n})" for n in PINNED)
 
 
+_STRICT = f"--setopt={NAME}.skip_if_unavailable=0"  # what dnf.conf(5) says may be the other way
+
+
 def _dnf(site: Site, host: Host, found: Packages) -> str:
     version = site.cluster.kubernetes_version
-    names = [n for n in _wanted(site, host, found) if n not in PINNED]
+    wanted = [n for n in _wanted(site, host, found) if n not in PINNED]
+    names = [n for n in wanted if n not in RUNTIME]
     pinned = " ".join(f"{n}-{version}" for n in PINNED)
+    own = f"dnf -q -y --disablerepo='*' --enablerepo={NAME} {_STRICT} --refresh makecache"
     return f"""\
 echo "refreshing the repository"
+{own if site.cluster.dnf_repository else ":"}
 for n in {" ".join(PINNED)}; do
   has=$(dnf -q --disableexcludes={NAME} list --showduplicates "$n" 2>/dev/null |
     awk '$1 ~ /^kube/ {{print $2}}')
@@ -219,8 +228,10 @@ for n in {" ".join(PINNED)}; do
     exit 44
   }}
 done
+runtime="{" ".join(n for n in RUNTIME if n in wanted)}"
+[ -z "$runtime" ] || dnf -q list containerd >/dev/null 2>&1 || runtime={OTHER_RUNTIME}
 echo "installing"
-dnf -q -y --disableexcludes={NAME} install {shlex.join(names)} {pinned}
+dnf -q -y --disableexcludes={NAME} install {shlex.join(names)} $runtime {pinned}
 {_plugins()}
 systemctl -q enable kubelet containerd
 """

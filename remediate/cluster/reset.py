@@ -115,7 +115,7 @@ def waves(
                 afterwards=_well(staying) if host in site.masters else None,
             )
     if with_packages:
-        yield Wave(tuple(_packages(h) for h in hosts))
+        yield Wave(tuple(_packages(site, h) for h in hosts))
 
 
 def _well(staying: Sequence[Host]) -> Await:
@@ -259,10 +259,10 @@ find /var/lib/kubelet -mindepth 1 -delete 2>/dev/null || :
 """
 
 
-def _packages(host: Host) -> Step:
-    names = " ".join(
-        (*packages.PINNED, *packages.BALANCER, *packages.RUNTIME, "kubernetes-cni", "cri-tools")
-    )
+def _packages(site: Site, host: Host) -> Step:
+    balancer = packages.BALANCER if site.balanced else ()
+    rest = (*packages.RUNTIME, packages.OTHER_RUNTIME, "kubernetes-cni", "cri-tools")
+    names = " ".join((*packages.PINNED, *balancer, *rest))
     files = " ".join((packages.LIST, packages.REPO, packages.DNF_KEY))
     return Run(
         host.name,

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +19,8 @@ from hale.apply.journal import Story
 from lab.machine import Lab
 
 ROOT = Path(__file__).parents[2]
+# The host that has dnf and containerd 2, where the others have apt and containerd 1.
+DNF = "k8s-node-02"
 # What the secrets of every run of these tests are: they must be found nowhere afterwards.
 TOKEN = "f00d1e.0123456789abcdef"
 KEY = "5ec2e7" + "0f" * 29
@@ -91,6 +95,18 @@ class Built:
     def reset(self, *options: str) -> subprocess.CompletedProcess[str]:
         """`invoke reset --yes`, to its end."""
         return self.invoke("reset", "--yes", "--cluster-name", "kubernetes", *options)
+
+    @contextmanager
+    def edited(self, old: str, new: str) -> Iterator[Path]:
+        """The inventory with a part of it changed, beside it, so that its files are found."""
+        text = self.inventory.read_text()
+        assert old in text
+        path = self.inventory.with_name("edited.ini")
+        path.write_text(text.replace(old, new))
+        try:
+            yield path
+        finally:
+            path.unlink()
 
     def stories(self) -> list[Story]:
         """The journals of all runs, the oldest first."""

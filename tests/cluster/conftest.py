@@ -7,7 +7,7 @@ import pytest
 
 from lab import machine, supply
 from lab.machine import Lab
-from tests.cluster.built import Built, Sampler
+from tests.cluster.built import DNF, Built, Sampler
 
 # The name of a lab that is up, supplied and installed, to be used as it is during development.
 REUSED = os.environ.get("HALE_CLUSTER_LAB")
@@ -30,7 +30,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     if reason := machine.unavailable():
         pytest.skip(f"no lab: {reason}")
     with machine.raised(f"test-{os.getpid()}-cluster") as lab:
-        supply.supply(lab, lambda line: print(line, flush=True))
+        supply.supply(lab, lambda line: print(line, flush=True), dnf=[lab[DNF]])
         made = Built(lab, reports)
         with Sampler(made) as sampled:
             done = made.install("--fix")

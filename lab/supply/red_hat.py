@@ -1,0 +1,272 @@
+"""A host with dnf and rpm instead of apt and dpkg, and what it installs: Kubernetes, containerd 2.
+
+Not a Red Hat: kernel, systemd, PAM and paths stay Debian's. It shows that what is said to dnf is
+right, and that a cluster may have both, and containerd 1 and 2.
+
+The packages have the names that sites know: Kubernetes' are those of pkgs.k8s.io, containerd.io is
+Docker's, which brings runc too, and a configuration that leaves the CRI plugin out. Programs that
+the hosts' Debian has anyway are packages without files.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab import image, prerequisites
+from lab.build import Cache, cache, opened
+from lab.command import run
+from lab.machine import LabHost, Say
+from lab.supply import debian, debs, golang, programs, repository, services
+
+#: Programs that are called here, and the Debian packages they come in.
+PROGRAMS = {"rpmbuild": "rpm", "rpmsign": "rpm", "createrepo_c": "createrepo-c"}
+
+_HINT = "A full disk is the usual cause. Then run the same command again."
+RELEASE = "150500.1.1"
+#: What the inventory of a lab with such hosts says besides.
+VARIABLES = {"dnf_repository": services.RPMS.url, "dnf_key": "rpm-key.asc"}
+
+_INSTALL_DNF = """
+set -eu
+apt-get update --quiet
+apt-get install --yes --quiet --no-install-recommends dnf rpm
+apt-get clean
+rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
+"""
+
+# dnf asks a release's package for the version; there is none.
+_BECOME = """
+set -eu
+rm -f /usr/bin/apt-get /usr/bin/apt-mark /usr/bin/apt-cache /usr/bin/apt /usr/bin/dpkg-query
+rm -f /etc/apt/sources.list
+mkdir -p /etc/dnf/vars /etc/yum.repos.d /etc/pki/rpm-gpg
+echo 9 >/etc/dnf/vars/releasever
+rpm --initdb
+"""
+
+_SPEC = """\
+Name: {package.name}
+Version: {package.version}
+Release: {release}
+Summary: {package.summary}
+License: Apache-2.0
+AutoReqProv: no
+{requires}
+%description
+Built by the lab, for the lab.
+%install
+cp -a {root}/. %{{buildroot}}/
+%files
+{files}
+"""
+
+_CONTAINERD_UNIT = """\
+[Unit]
+Description=containerd container runtime
+Documentation=https://containerd.io
+After=network.target local-fs.target
+
+[Service]
+ExecStart=/usr/bin/containerd
+Type=notify
+Delegate=yes
+KillMode=process
+Restart=always
+RestartSec=5
+LimitNPROC=infinity
+LimitCORE=infinity
+TasksMax=infinity
+OOMScoreAdjust=-999
+
+[Install]
+WantedBy=multi-user.target
+"""
+_CONTAINERD_CONFIG = 'disabled_plugins = ["cri"]\n'
+
+
+@dataclass(frozen=True)
+class Rpm:
+    """programs: what goes where, from files of ours; files: text and mode of others."""
+
+    name: str
+    version: str
+    summary: str
+    programs: Mapping[str, Path] = field(default_factory=dict)
+    files: debs.Files = field(default_factory=dict)
+    requires: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Goods:
+    """What such hosts are made from and what they are served: folders of the cache."""
+
+    layer: Path
+    packages: Path
+    key: Path
+
+
+def built(base: Path, say: Say) -> Goods:
+    """Built where the cache has it not: two minutes on two cores. `base` is the hosts' Debian.
+
+    Raises LabError if a step fails, LabUnavailable if the machine lacks a package that cannot be
+    installed.
+    """
+    prerequisites.install_missing(say, PROGRAMS)
+    with opened(cache() / "supply", say) as building:
+        key = repository.signing_key(building) / repository.KEY
+        return Goods(_layer(building, base), _repository(building, base), key)
+
+
+def become(goods: Goods, host: LabHost) -> None:
+    """Make a running host one with dnf, for as long as its disk lives."""
+    run(["cp", "--archive", f"{goods.layer}/.", str(host.root)])
+    host.run(_BECOME)
+
+
+def serve(goods: Goods, lab: str, state: Path, keep: Sequence[int]) -> None:
+    """Serve the packages. state: the lab's folder, which gets their key."""
+    services.serve_rpms(lab, goods.packages, state / "supply", keep)
+    shutil.copyfile(goods.key, state / VARIABLES["dnf_key"])
+
+
+def _layer(building: Cache, base: Path) -> Path:
+    """What dnf and rpm are in the hosts' Debian, as files."""
+
+    def make(folder: Path) -> Path:
+        return image.build_layer(building, folder, base, _INSTALL_DNF, "a Debian with dnf")
+
+    return building.entry("dnf", {"base": base.name, "steps": _INSTALL_DNF}, make)
+
+
+def _repository(building: Cache, base: Path) -> Path:
+    kubernetes = golang.built(building, programs.KUBERNETES)
+    containerd = golang.built(building, programs.CONTAINERD)
+    downloaded = debian.downloaded(building, base)
+    key = repository.signing_key(building)
+
+    def make(folder: Path) -> Path:
+        debians = _unpacked(building, folder, downloaded / "packages")
+        packed = folder / "packages"
+        packed.mkdir()
+        for package in _packages(kubernetes, containerd, debians):
+            _pack(building, folder, package, packed)
+        argv = ["sh", "-c", _INDEX]
+        building.run(argv, packed, "making the dnf repository", _HINT, {"KEY": str(key)})
+        return packed
+
+    inputs = {
+        "kubernetes": kubernetes.name,
+        "containerd": containerd.name,
+        "debian": downloaded.name,
+        "key": key.name,
+        "steps": [_SPEC, _INDEX, _CONTAINERD_UNIT, _CONTAINERD_CONFIG],
+        "packages": repr(_packages(Path(), Path(), Path())),
+    }
+    return building.entry("rpms", inputs, make)
+
+
+_INDEX = """
+set -eu
+rpmsign --define "__gpg $(command -v gpg)" --define "_gpg_path $KEY" \\
+  --define "_gpg_name packages of a lab of Hale" --addsign ./*.rpm
+createrepo_c --quiet .
+"""
+
+
+def _unpacked(building: Cache, folder: Path, packages: Path) -> Path:
+    """What lies in Debian's packages of runc and the network's plugins."""
+    root = folder / "debian"
+    for name in ("runc", "containernetworking-plugins"):
+        (package,) = packages.glob(f"{name}_*.deb")
+        argv = ["dpkg-deb", "--extract", str(package), str(root)]
+        building.run(argv, folder, f"unpacking {name}", _HINT)
+    return root
+
+
+def _packages(kubernetes: Path, containerd: Path, debians: Path) -> tuple[Rpm, ...]:
+    """All of them, from the folders where their programs are."""
+    plugins = debians / "usr/lib/cni"
+    made = [
+        Rpm(
+            package.name,
+            programs.KUBERNETES_VERSION,
+            package.summary,
+            {f"usr/bin/{name}": kubernetes / name for name in package.programs},
+            {
+                where.replace("etc/default", "etc/sysconfig"): (
+                    text.replace("/etc/default", "/etc/sysconfig"),
+                    mode,
+                )
+                for where, (text, mode) in package.files.items()
+            },
+            {"kubelet": ("kubernetes-cni",), "kubeadm": ("kubelet",)}.get(package.name, ()),
+        )
+        for package in debs.KUBERNETES
+    ]
+    return (
+        *made,
+        Rpm(
+            "containerd.io",
+            programs.CONTAINERD_VERSION,
+            "An industry-standard container runtime, and runc",
+            {
+                "usr/bin/runc": debians / "usr/sbin/runc",
+                **{f"usr/bin/{name}": containerd / name for name in CONTAINERD},
+            },
+            {
+                "usr/lib/systemd/system/containerd.service": (_CONTAINERD_UNIT, 0o644),
+                "etc/containerd/config.toml": (_CONTAINERD_CONFIG, 0o644),
+            },
+        ),
+        Rpm(
+            "kubernetes-cni",
+            "1.7.1",
+            "Plugins of the Container Network Interface",
+            {f"opt/cni/bin/{p.name}": p for p in sorted(plugins.glob("*"))},
+        ),
+        *(Rpm(name, "1.0", "The hosts' Debian has it") for name in _THERE),
+    )
+
+
+CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr")
+_THERE = ("conntrack-tools", "curl", "socat")
+
+
+def _pack(building: Cache, folder: Path, package: Rpm, done: Path) -> None:
+    root = folder / package.name
+    root.mkdir()
+    for where, program in package.programs.items():
+        target = root / where
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(program, target)
+        target.chmod(0o755)
+    for where, (text, mode) in package.files.items():
+        target = root / where
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+        target.chmod(mode)
+    configured = [f"/{w}" for w in package.files if w.startswith("etc/") and "/." not in w]
+    spec = folder / f"{package.name}.spec"
+    spec.write_text(
+        _SPEC.format(
+            package=package,
+            release=RELEASE,
+            root=root,
+            requires="".join(f"Requires: {name}\n" for name in package.requires),
+            files="\n".join(
+                f"%config(noreplace) {where}" if where in configured else where
+                for where in sorted(f"/{w}" for w in (*package.programs, *package.files))
+            ),
+        )
+    )
+    top = folder / "rpmbuild"
+    argv = ["rpmbuild", "-bb", "--define", f"_topdir {top}", "--define", f"_rpmdir {done}",
+            "--define", "_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm", "--define",
+            "_binary_payload w3.zstdio", "--define", "debug_package %{nil}", "--define",
+            "__os_install_post %{nil}", str(spec)]  # fmt: skip
+    building.run(argv, folder, f"packing {package.name} {package.version}", _HINT)
+    shutil.rmtree(root)
+    shutil.rmtree(top)

@@ -1,0 +1,60 @@
+"""A host with dnf and containerd 2, in a cluster whose others have apt and containerd 1."""
+
+import pytest
+
+from tests.cluster.built import DNF, Built
+
+OURS = ("kubelet", "kubeadm", "kubectl", "containerd.io", "kubernetes-cni")
+
+
+@pytest.fixture(autouse=True)
+def has_dnf(cluster: Built) -> None:
+    if cluster.lab[DNF].run("command -v dnf", check=False).returncode:
+        pytest.skip(f"`invoke lab.supply --dnf {DNF}` before the cluster was built was not said")
+
+
+def test_it_runs_what_dnf_brought(cluster: Built) -> None:
+    host = cluster.lab[DNF]
+    assert b"not installed" not in host.run(f"rpm -q {' '.join(OURS)}").stdout
+    field = "custom-columns=:.status.nodeInfo.containerRuntimeVersion"
+    runtimes = {
+        name: cluster.kubectl(f"get node {name} --no-headers -o {field}").strip()
+        for name in (h.name for h in cluster.lab.hosts)
+    }
+    assert runtimes.pop(DNF).startswith("containerd://2.")
+    assert all(said.startswith("containerd://1.") for said in runtimes.values())
+
+
+def test_an_upgrade_of_all_leaves_kubernetes_as_it_is(cluster: Built) -> None:
+    host = cluster.lab[DNF]
+    asked = "dnf -q {} repoquery kubelet kubeadm kubectl"
+    assert host.run(asked.format("")).stdout == b""
+    there = host.run(asked.format("--disableexcludes=hale-kubernetes")).stdout
+    assert len(there.split()) == 3, "the repository has them, and they are left out"
+
+
+def test_it_goes_with_its_packages_and_comes_back(cluster: Built) -> None:
+    """Nothing is installed that another key has signed, or while the repository is away."""
+    host = cluster.lab[DNF]
+    done = cluster.reset("--hosts", DNF, "--packages")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    assert cluster.remains(DNF) == []
+    said = host.run(f"rpm -q {' '.join(OURS)}", check=False).stdout.decode()
+    assert said.count("is not installed") == len(OURS)
+    assert host.run("ls -A /etc/yum.repos.d /etc/pki/rpm-gpg").stdout.count(b"hale") == 0
+    assert b"Hale" not in host.run("cat /etc/containerd/config.toml", check=False).stdout
+    # rpm keeps a key that dnf has once been let to import.
+    host.run("rpm --erase --force-debian $(rpm -q gpg-pubkey)")
+    host.run("find /var/lib/containerd -mindepth 1 -delete", timeout=120)
+
+    for old, new, why in (
+        ("dnf_key=rpm-key.asc", "dnf_key=known_hosts", "GPG check FAILED"),
+        (":8081", ":8081/nowhere", "Failed to download metadata for repo 'hale-kubernetes'"),
+    ):
+        with cluster.edited(old, new) as path:
+            done = cluster.install("--inventory", str(path), "--to", "packages")
+        assert (done.returncode, why in done.stdout) == (1, True), done.stdout[-3000:]
+        assert host.run("rpm -q kubelet", check=False).returncode == 1
+
+    done = cluster.install()
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
