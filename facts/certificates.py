@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from facts.kubelet import CONFIG
+from facts.own_apiserver import MANIFEST
 from facts.shell import PRELUDE
 from hale.fact import Command, NotApplicable, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
@@ -27,14 +28,21 @@ from hale.standard import Case
 DAY = 86400.0
 NO_CLUSTER = f"this host is no node yet (no {CONFIG})"
 
-# `cert PATH` and then the PEM, or the base64 of a kubeconfig's certificate; `none PATH`.
+# What kubeadm calls the apiserver's certificate for etcd; a site's own etcd may have it elsewhere.
+ETCD_CLIENT = "/etc/kubernetes/pki/apiserver-etcd-client.crt"
+
+# `cert PATH` and then the PEM, or the base64 of a kubeconfig's certificate; `none PATH`. Before
+# them `etcd PATH`, the apiserver's certificate for etcd as its manifest names it.
 SCRIPT = """{prelude}
 need sed date
 enter /etc/kubernetes /etc/kubernetes/pki /etc/kubernetes/pki/etcd
 enter /var/lib/kubelet /var/lib/kubelet/pki
 date '+now %s'
 [ -e {joined} ] || {{ echo not joined; exit 0; }}
-for f in {files}; do
+etcd=$(sed -n 's/^[- ]*--etcd-certfile=//p' {manifest} 2>/dev/null) || :
+case " {files} " in *" {client} "*) ;; *) etcd= ;; esac
+[ "${{etcd:-{client}}}" = {client} ] && etcd= || echo "etcd $etcd"
+for f in {files} $etcd; do
   [ -e "$f" ] || {{ echo "none $f"; continue; }}
   readable "$f"
   echo "cert $f"
@@ -95,7 +103,10 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
     """All files of all requirements in one command."""
     files = dict.fromkeys(path for case in cases for path in case.parameters.files)
     quoted = " ".join(map(shlex.quote, files))
-    return (Command("files", SCRIPT.format(prelude=PRELUDE, files=quoted, joined=CONFIG)),)
+    script = SCRIPT.format(
+        prelude=PRELUDE, files=quoted, joined=CONFIG, manifest=MANIFEST, client=ETCD_CLIENT
+    )
+    return (Command("files", script),)
 
 
 def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
@@ -110,7 +121,8 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
         raise NotApplicable(NO_CLUSTER)
     found: list[Certificate] = []
     faults: list[str] = []
-    for path in case.parameters.files:
+    elsewhere = next((line[5:] for line in lines if line.startswith("etcd ")), ETCD_CLIENT)
+    for path in (elsewhere if f == ETCD_CLIENT else f for f in case.parameters.files):
         if f"none {path}" in lines:
             faults.append(f"there is no {path}")
             continue

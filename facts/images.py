@@ -26,10 +26,14 @@ class Images(Struct, frozen=True):
     wanted: tuple[str, ...] = ()
     present: frozenset[str] = frozenset()
 
-    def missing(self, *, master: bool) -> tuple[str, ...]:
-        """Those that a host of this role needs and has not."""
+    def missing(self, *, master: bool, stacked: bool) -> tuple[str, ...]:
+        """Those that a host of this role needs and has not; etcd's only where it is stacked."""
         return tuple(
-            i for i in self.wanted if i not in self.present and (master or name(i) in WORKER)
+            i
+            for i in self.wanted
+            if i not in self.present
+            and (master or name(i) in WORKER)
+            and (stacked or name(i) != "etcd")
         )
 
 

@@ -22,8 +22,9 @@ FILES = (
     "/etc/kubernetes/manifests/kube-scheduler.yaml",
     "/etc/kubernetes/pki/ca.crt",
     "/var/lib/kubelet/config.yaml",
-    "/var/lib/etcd/member",
 )
+# Where etcd is stacked; else the data there is the site's own.
+ETCD_DATA = "/var/lib/etcd/member"
 KUBELET = FILES[1]
 CA = "/etc/kubernetes/pki/ca.crt"
 # The last of init's phases that is about this host; kubeadm writes the rotating certificate's
@@ -31,7 +32,7 @@ CA = "/etc/kubernetes/pki/ca.crt"
 ROTATING = "kubelet-client-current.pem"
 
 _SCRIPT = f"""\
-for f in {" ".join(FILES)}; do [ ! -e $f ] || echo "file $f"; done
+for f in {" ".join(FILES)} %s; do [ ! -e $f ] || echo "file $f"; done
 ! grep -qs {ROTATING} {KUBELET} || echo rotating
 echo "kubelet $(systemctl is-active kubelet 2>/dev/null)"
 command -v ss >/dev/null || {{ echo "ss (iproute2) is missing" >&2; exit 127; }}
@@ -41,7 +42,7 @@ ss -Hltnp | while read -r _ _ _ at _ who; do
 done
 if command -v curl >/dev/null && [ -r {CA} ] && [ -e {FILES[4]} ]; then
   curl -q -s --noproxy '*' --max-time 3 --cacert {CA} --capath /dev/null \\
-    --resolve kubernetes:6443:127.0.0.1 -o /dev/null -w 'readyz %{{http_code}}\\n' \\
+    --resolve kubernetes:6443:127.0.0.1 -o /dev/null -w 'readyz %%{{http_code}}\\n' \\
     https://kubernetes:6443/readyz || :
 fi
 """
@@ -68,9 +69,9 @@ class Node(Struct, frozen=True):
         return ADMIN in self.files
 
 
-def probe() -> Command:
-    """Asks for all of it."""
-    return Command("node", _SCRIPT)
+def probe(*, stacked: bool) -> Command:
+    """Asks for all of it. stacked: etcd's data is kubeadm's too."""
+    return Command("node", _SCRIPT % (ETCD_DATA if stacked else ""))
 
 
 def read(readings: Readings) -> Node:

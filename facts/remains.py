@@ -10,7 +10,7 @@ import shlex
 
 from msgspec import Struct
 
-from facts.kubernetes import FILES
+from facts.kubernetes import ETCD_DATA, FILES
 from hale.fact import Command, Readings, Unreadable
 
 SUBJECT = "remains"
@@ -25,11 +25,12 @@ CHAINS = "KUBE-|CNI-|cali-|FLANNEL|CILIUM_|ANTREA-|WEAVE"
 TABLES = "kube-proxy|kube_proxy|flannel|calico|cni_hostport"
 
 _SCRIPT = f"""\
-vip=%s pods=%s
+vip=%s pods=%s etcd=%s
 if command -v ctr >/dev/null && [ -S /run/containerd/containerd.sock ]; then
   ctr -n k8s.io containers ls -q 2>/dev/null | sed 's/^/container /'
 fi
-ps -eo comm= | grep -E '^(containerd-shim|kube-|etcd$|coredns|pause$)' | sed 's/^/process /'
+ours='^(containerd-shim|kube-|coredns|pause$)'
+ps -eo comm= | grep -E -e "$ours" ${{etcd:+-e '^etcd$'}} | sed 's/^/process /'
 awk '$2 ~ "^(/var/lib/kubelet/|/run/containerd/io[.]|/run/netns/cni-|/var/run/netns/cni-)" \\
   {{ print "mount " $2 }}' /proc/mounts
 for i in /sys/class/net/*; do
@@ -44,7 +45,7 @@ done
 [ ! -r /proc/net/ip_vs ] || tail -n +4 /proc/net/ip_vs | sed 's/^/rule ipvs /'
 [ -z "$pods" ] || ip -o route show root "$pods" 2>/dev/null | sed 's/^/route /'
 ! ip -o addr show | grep -qF " $vip/" || echo "vip $vip"
-for f in {" ".join(FILES)} /etc/cni/net.d/*; do [ ! -e "$f" ] || echo "file $f"; done
+for f in {" ".join(FILES)} $etcd /etc/cni/net.d/*; do [ ! -e "$f" ] || echo "file $f"; done
 for f in /etc/haproxy/haproxy.cfg /etc/keepalived/keepalived.conf; do
   ! grep -qs 'written by Hale' $f || echo "file $f"
 done
@@ -65,9 +66,10 @@ class Remains(Struct, frozen=True):
         return ", ".join(self.things[:4]) + (f" and {more} more" if more > 0 else "")
 
 
-def probe(vip: str, pods: str) -> Command:
-    """Asks for all of it. pods: the range of the pods, may be empty."""
-    return Command("things", _SCRIPT % (shlex.quote(vip), shlex.quote(pods)), timeout=30)
+def probe(vip: str, pods: str, *, stacked: bool) -> Command:
+    """Asks for all of it. pods: the range of the pods, may be empty. stacked: etcd too."""
+    given = (shlex.quote(vip), shlex.quote(pods), ETCD_DATA if stacked else "")
+    return Command("things", _SCRIPT % given, timeout=30)
 
 
 def read(readings: Readings) -> Remains:

@@ -123,6 +123,17 @@ class Site:
         """Whether keepalived and haproxy on the masters are ours to set up."""
         return self.inventory.endpoint.kind == "keepalived"
 
+    @property
+    def stacked(self) -> bool:
+        """Whether etcd's members are kubeadm's own, on the masters."""
+        return self.inventory.etcd_kind == "stacked"
+
+    @property
+    def external_etcd(self) -> Mapping[str, Any]:
+        """kubeadm's `etcd.external`: an etcd of the site's own, and how masters reach it."""
+        etcd = self.extra.get("ClusterConfiguration", {}).get("etcd") or {}
+        return etcd.get("external") or {}
+
     def text(self, path: Path) -> str:
         """An operator's file."""
         return self.texts[path].decode()
@@ -233,8 +244,8 @@ def _fits(inventory: Inventory, extra: Mapping[str, Mapping[str, Any]]) -> None:
             raise HaleError(
                 f"kind {kind}: known are {', '.join(KINDS)}.", Where(path or inventory.path)
             )
-    external = "external" in (extra.get("ClusterConfiguration", {}).get("etcd") or {})
-    if inventory.etcd_kind == "external" and not external:
+    external = (extra.get("ClusterConfiguration", {}).get("etcd") or {}).get("external")
+    if inventory.etcd_kind == "external" and not (external and external.get("endpoints")):
         raise HaleError(
             "etcd_kind=external needs kubeadm_extra with a ClusterConfiguration that names "
             "etcd.external.endpoints and its certificates on the masters.",

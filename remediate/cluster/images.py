@@ -39,20 +39,20 @@ def left(site: Site, seen: Seen) -> tuple[str, ...]:
         found = images.read(seen.of(host.name, images.SUBJECT))
         if not found.wanted:
             said.append(f"{host.name}: kubeadm is not installed")
-        elif missing := _missing(found, host):
+        elif missing := _missing(site, found, host):
             said.append(f"{host.name}: {' '.join(map(images.name, missing))}")
     return tuple(said)
 
 
-def _missing(found: images.Images, host: Host) -> tuple[str, ...]:
-    return found.missing(master="masters" in host.groups)
+def _missing(site: Site, found: images.Images, host: Host) -> tuple[str, ...]:
+    return found.missing(master="masters" in host.groups, stacked=site.stacked)
 
 
 def waves(site: Site, seen: Seen) -> Iterable[Wave]:
     """All that a host lacks, all hosts at once."""
     pulls = []
     for host in site.part:
-        missing = _missing(images.read(seen.of(host.name, images.SUBJECT)), host)
+        missing = _missing(site, images.read(seen.of(host.name, images.SUBJECT)), host)
         if missing:
             pulls.append(_pull(site, host, missing))
     return (Wave(tuple(pulls)),)

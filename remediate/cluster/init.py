@@ -8,9 +8,9 @@ that does not answer then is a matter for people.
 Source: kubeadm-init(1), "Init workflow": the order of its phases.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from facts import kubernetes, nodes
+from facts import external_etcd, kubernetes, nodes
 from hale.fact import Probe
 from hale.install.site import APISERVER_PORT, Site
 from hale.install.step import CERTIFICATES, TOKEN, Asked, Await, Run, Seen, Wave
@@ -20,13 +20,16 @@ from remediate.cluster import kubeadm
 TITLE = "kubeadm init"
 NEEDS = ("runtime/first", "load_balancer/first", "images/first")
 
-PORTS = (APISERVER_PORT, 2379, 2380, 10250, 10257, 10259)
+PORTS = (APISERVER_PORT, 10250, 10257, 10259)
+ETCD_PORTS = (2379, 2380)  # where it is stacked
 WORKERS_PORTS = (10250,)
 
 
 def probes(site: Site, host: Host) -> Asked:
     """How far kubeadm came on each host; what the first master's apiserver tells."""
-    asked: dict[str, tuple[Probe, ...]] = {kubernetes.SUBJECT: (kubernetes.probe(),)}
+    asked: dict[str, tuple[Probe, ...]] = {
+        kubernetes.SUBJECT: (kubernetes.probe(stacked=site.stacked),)
+    }
     if host is site.first:
         asked[nodes.SUBJECT] = (nodes.probe(host.address or host.name),)
     return asked
@@ -46,14 +49,25 @@ def left(site: Site, seen: Seen) -> tuple[str, ...]:
     return tuple(f"{name}: there is no {o}" for o in nodes.MADE if o not in told.objects)
 
 
+def obstacles(site: Site, host: Host) -> Asked:
+    """The site's own etcd, as the first master reaches it."""
+    named = site.external_etcd
+    if site.stacked or host is not site.first:
+        return {}
+    endpoints = [str(e) for e in named.get("endpoints") or ()]
+    files = (str(named.get(k) or "") for k in ("caFile", "certFile", "keyFile"))
+    return {external_etcd.SUBJECT: (external_etcd.probe(endpoints, *files),)}
+
+
 def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
-    """Ports that others have; a control plane that is elsewhere, or ill."""
-    said = []
+    """Ports that others have; a control plane that is elsewhere, or ill; an etcd that is."""
+    said = [] if site.stacked else list(_external(site, seen))
     found = {h.name: kubernetes.read(seen.of(h.name, kubernetes.SUBJECT)) for h in site.hosts}
     first = found[site.first.name]
     for host in site.hosts:
         node = found[host.name]
-        wanted = PORTS if "masters" in host.groups else WORKERS_PORTS
+        own = (*PORTS, *(ETCD_PORTS if site.stacked else ()))
+        wanted = own if "masters" in host.groups else WORKERS_PORTS
         taken = [(p, node.ports[p]) for p in wanted if p in node.ports]
         if node.untouched and taken:
             port, who = taken[0]
@@ -71,13 +85,35 @@ def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
     return tuple(said)
 
 
+def _external(site: Site, seen: Seen) -> Iterator[str]:
+    """What keeps the site's own etcd from bearing this cluster. One that init was cut off over
+    has data of this cluster."""
+    name = site.first.name
+    node = kubernetes.read(seen.of(name, kubernetes.SUBJECT))
+    store = external_etcd.read(seen.of(name, external_etcd.SUBJECT))
+    if store.missing:
+        yield (
+            f"{name}: there is no {' and no '.join(store.missing)}, which kubeadm_extra names for "
+            "etcd. Put it on the first master; kubeadm brings it to the others."
+        )
+    elif store.silent:
+        yield f"{name} does not reach etcd at {'; '.join(store.silent)}"
+    elif store.keys and node.untouched:
+        yield (
+            f"etcd has {store.keys} keys below {external_etcd.PREFIX} already: the data of a "
+            "cluster, and init would write over it. Where it is that of no cluster that lives, "
+            f"`etcdctl del --prefix {external_etcd.PREFIX}` takes it away."
+        )
+
+
 def waves(site: Site, seen: Seen) -> Iterable[Wave]:
     """Init; after one that was cut off, a reset of this host before."""
     first = site.first
     node = kubernetes.read(seen.of(first.name, kubernetes.SUBJECT))
     if not node.finalised:
         if not node.untouched:
-            yield Wave((Run(first.name, "an init that was cut off is cleaned away", CLEAN),))
+            title = "an init that was cut off is cleaned away"
+            yield Wave((Run(first.name, title, kubeadm.clean(site, init=True)),))
         command = "kubeadm init --upload-certs --skip-token-print --skip-certificate-key-print"
         yield Wave((_run(site, "kubeadm init", command, 600, init=True),))
         return
@@ -86,12 +122,6 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
         yield Wave(afterwards=Await("the apiserver answers", (first.name,), probes, _silent))
     elif any(o not in told.objects for o in nodes.MADE):
         yield Wave((_run(site, "kubeadm's addons", "kubeadm init phase addon all", 120),))
-
-
-# What the control plane's containers hold open goes only when they do.
-CLEAN = (
-    "kubeadm reset --force >/dev/null 2>&1 || kubeadm reset --force\nrm -rf /var/lib/etcd/member"
-)
 
 
 def _run(site: Site, title: str, command: str, timeout: float, *, init: bool = False) -> Run:

@@ -6,9 +6,11 @@ front of the site's. It goes to kubeadm on standard input, for it may hold the t
 Source: kubernetes.io, "kubeadm Configuration (v1beta4)".
 """
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from facts import kubernetes
 from hale.install.site import APISERVER_PORT, Site, encoded
 from hale.install.step import Secret
 from hale.inventory import Host
@@ -17,6 +19,7 @@ API = "kubeadm.k8s.io/v1beta4"
 SOCKET = "unix:///run/containerd/containerd.sock"
 TOKEN_TTL = "2h0m0s"  # as long as the certificates that are uploaded for masters
 CONFIG = "--config /dev/stdin"
+_KEPT = "/var/lib/hale/install/kept"
 
 
 def init(site: Site) -> Secret:
@@ -116,6 +119,63 @@ def _node(host: Host) -> dict[str, Any]:
         # The address of the plan, on a host that has several.
         "kubeletExtraArgs": [{"name": "node-ip", "value": host.address}],
     }
+
+
+def clean(site: Site, *, init: bool = False) -> str:
+    """A script: what an init or a join that was cut off has left on a host goes, and nothing else.
+
+    Twice where need be: what the containers hold open goes only when they do. What an init has
+    written to an etcd of the site's own stays there, so the keys that it was written with do too:
+    with other ones nobody could read it, and the next init goes on with both.
+    """
+    script = f"{reset(site)} >/dev/null 2>&1 || {reset(site)}\n{etcd_data(site)}"
+    return kept(site, script, _PKI if init else ())
+
+
+# What kubeadm makes all else from; it takes them as they are where they are there. The last of
+# them is written last of all, so where it is, so are the others.
+_PKI = tuple(
+    f"/etc/kubernetes/pki/{name}"
+    for name in (
+        *("ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key"),
+        *("sa.key", "sa.pub"),
+    )
+)
+
+
+def reset(site: Site) -> str:
+    """kubeadm's own command. Its removal of a member empties /var/lib/etcd, whoever's that is."""
+    return "kubeadm reset --force" + ("" if site.stacked else " --skip-phases=remove-etcd-member")
+
+
+def etcd_data(site: Site) -> str:
+    """What takes away the data of a member that is kubeadm's."""
+    return f"rm -rf {kubernetes.ETCD_DATA}" if site.stacked else ":"
+
+
+def kept(site: Site, script: str, pki: Sequence[str] = ()) -> str:
+    """The script, and what the site has put among kubeadm's files to reach its own etcd stays.
+
+    pki: files that stay as well where the last of them is there.
+    """
+    named = (str(site.external_etcd.get(k, "")) for k in ("caFile", "certFile", "keyFile"))
+    files = [f for f in named if f.startswith("/etc/kubernetes/")]
+    if site.stacked or not (files or pki):
+        return script
+    more = f'[ ! -s {pki[-1]} ] || set -- "$@" {shlex.join(pki)}' if pki else ":"
+    # Whole or not at all: a copy may be cut off, and then what was kept first is all there is.
+    return f"""\
+set -- {shlex.join(files)}
+{more}
+copied() {{ mkdir -p "${{2%/*}}"; cp -a -- "$1" "$2.hale-new"; mv -fT -- "$2.hale-new" "$2"; }}
+for f; do [ ! -e "$f" ] || (umask 077; copied "$f" "{_KEPT}$f"); done
+(
+{script}
+)
+cd {_KEPT} 2>/dev/null || exit 0
+find . -type f ! -name '*.hale-new' | while read -r f; do copied "$f" "${{f#.}}"; done
+rm -rf {_KEPT}
+"""
 
 
 def merged(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def probes(site: Site, host: Host) -> Asked:
     return {
         written.SUBJECT: (written.probe([HAPROXY, DROPIN, KEEPALIVED, CHECK, CA]),),
         services.SUBJECT: (services.probe(UNITS.values()),),
-        kubernetes.SUBJECT: (kubernetes.probe(), Files(kubernetes.CA)),
+        kubernetes.SUBJECT: (kubernetes.probe(stacked=site.stacked), Files(kubernetes.CA)),
         vip_claims.SUBJECT: (vip_claims.own(endpoint.vip, host.address or host.name),),
     }
 

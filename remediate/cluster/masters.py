@@ -40,10 +40,10 @@ def probes(site: Site, host: Host) -> Asked:
     if "masters" not in host.groups:
         return {}
     asked: dict[str, tuple[Probe, ...]] = {
-        kubernetes.SUBJECT: (kubernetes.probe(), Files(kubernetes.CA)),
+        kubernetes.SUBJECT: (kubernetes.probe(stacked=site.stacked), Files(kubernetes.CA)),
         nodes.SUBJECT: (nodes.probe(host.address or host.name, ()),),
     }
-    if site.inventory.etcd_kind == "stacked":
+    if site.stacked:
         asked["etcd"] = (Command("members", etcd.MOMENT, timeout=30, slow=True),)
     return asked
 
@@ -70,7 +70,7 @@ def _ill(site: Site, seen: Seen, host: Host) -> str:
         return "its kubelet does not run"
     if not node.ready:
         return "its apiserver is not ready"
-    if site.inventory.etcd_kind != "stacked":
+    if not site.stacked:
         return ""
     try:
         said = etcd.voice(seen.of(host.name, "etcd"))
@@ -198,14 +198,14 @@ def clean(site: Site, seen: Seen, host: Host, whole: Sequence[Host]) -> list[Run
     """
     by = whole[0]
     steps = []
-    for other in whole if site.inventory.etcd_kind == "stacked" else ():
+    for other in whole if site.stacked else ():
         said = etcd.voice(seen.of(other.name, "etcd"))
         if not isinstance(said, Voice) or not said.healthy or not said.leader:
             raise HaleError(
                 f"{host.name} has the remains of a join, and etcd on {other.name} is not well: "
                 "removing a member now could cost the quorum. Mend etcd there first, then go on."
             )
-    if site.inventory.etcd_kind == "stacked":
+    if site.stacked:
         steps.append(Run(by.name, f"etcd forgets {host.name}", forget(host)))
     steps.append(
         Run(
@@ -215,13 +215,10 @@ def clean(site: Site, seen: Seen, host: Host, whole: Sequence[Host]) -> list[Run
             "--ignore-not-found --timeout=30s",
         )
     )
-    steps.append(Run(host.name, "a join that was cut off is cleaned away", CLEAN, timeout=180))
+    steps.append(
+        Run(host.name, "a join that was cut off is cleaned away", kubeadm.clean(site), timeout=180)
+    )
     return steps
-
-
-CLEAN = (
-    "kubeadm reset --force >/dev/null 2>&1 || kubeadm reset --force\nrm -rf /var/lib/etcd/member"
-)
 
 
 def forget(host: Host) -> str:

@@ -22,7 +22,7 @@ from hale.install.doer import ORIGINALS
 from hale.install.site import Site
 from hale.install.step import Asked, Await, Run, Seen, Step, Wave
 from hale.inventory import Host
-from remediate.cluster import kubectl, load_balancer, masters, packages, runtime
+from remediate.cluster import kubeadm, kubectl, load_balancer, masters, packages, runtime
 
 TITLE = "Reset"
 
@@ -41,8 +41,8 @@ def probes(site: Site, host: Host) -> Asked:
     """What is there of the cluster."""
     endpoint, pods = site.inventory.endpoint, site.cluster.pod_cidr
     asked: dict[str, tuple[Probe, ...]] = {
-        remains.SUBJECT: (remains.probe(endpoint.vip, str(pods or "")),),
-        kubernetes.SUBJECT: (kubernetes.probe(),),
+        remains.SUBJECT: (remains.probe(endpoint.vip, str(pods or ""), stacked=site.stacked),),
+        kubernetes.SUBJECT: (kubernetes.probe(stacked=site.stacked),),
     }
     if "masters" in host.groups:
         asked[nodes.SUBJECT] = (nodes.probe(host.address or host.name),)
@@ -67,7 +67,7 @@ def quorum(site: Site, seen: Seen, hosts: Sequence[Host]) -> str:
     """
     going = {h.name for h in hosts}
     staying = [h for h in site.masters if h.name not in going]
-    if site.inventory.etcd_kind != "stacked" or not staying:
+    if not site.stacked or not staying:
         return ""
     if not any("masters" in h.groups for h in hosts):
         return ""
@@ -112,7 +112,7 @@ def waves(
             yield Wave(tuple(_leave(site, by, host)))
             yield Wave(
                 tuple(_host(site, host, whole=False)),
-                afterwards=_well(staying) if host in site.masters else None,
+                afterwards=_well(staying) if site.stacked and host in site.masters else None,
             )
     if with_packages:
         yield Wave(tuple(_packages(site, h) for h in hosts))
@@ -145,7 +145,7 @@ def _leave(site: Site, by: Host, host: Host) -> list[Step]:
             timeout=150,
         )
     ]
-    if host in site.masters and site.inventory.etcd_kind == "stacked":
+    if host in site.masters and site.stacked:
         steps.append(Run(by.name, f"etcd forgets {host.name}", masters.forget(host)))
     steps.append(
         Run(
@@ -161,7 +161,7 @@ def _host(site: Site, host: Host, *, whole: bool) -> list[Step]:
     steps: list[Step] = []
     if host in site.masters and site.balanced:
         steps.append(Run(host.name, "load balancer and VIP", _unbalance(site)))
-    steps.append(Run(host.name, "kubeadm reset", _KUBEADM, timeout=300))
+    steps.append(Run(host.name, "kubeadm reset", _kubeadm(site), timeout=300))
     steps.append(Run(host.name, "what kubeadm leaves", _sweep(site), timeout=180))
     return steps
 
@@ -174,7 +174,7 @@ _DAEMONS = (
 # take their rules, routes and interfaces with them, which nobody but they knows. The apiserver is
 # not asked: it would wait for its etcd. Kubeadm's own removal of the etcd member talks to a
 # cluster that is going away too; a part's member has left before.
-_KUBEADM = f"""\
+_END = f"""\
 systemctl stop kubelet 2>/dev/null || :
 if [ -S /run/containerd/containerd.sock ]; then
   ids=$(ctr -n k8s.io containers ls -q '{_DAEMONS}' | xargs)
@@ -191,8 +191,11 @@ fi
 if command -v kubeadm >/dev/null && [ -S /run/containerd/containerd.sock ]; then
   kubeadm reset --force --skip-phases=remove-etcd-member
 fi
-rm -rf /var/lib/etcd/member
 """
+
+
+def _kubeadm(site: Site) -> str:
+    return kubeadm.kept(site, f"{_END}{kubeadm.etcd_data(site)}\n")
 
 
 def _unbalance(site: Site) -> str:
@@ -222,7 +225,7 @@ rmdir {load_balancer.DROPIN.rpartition("/")[0]} 2>/dev/null || :
 
 def _sweep(site: Site) -> str:
     pods = shlex.quote(str(site.cluster.pod_cidr or ""))
-    return f"""\
+    swept = f"""\
 if [ -S /run/containerd/containerd.sock ]; then
   for c in $(ctr -n k8s.io containers ls -q 2>/dev/null); do
     ctr -n k8s.io tasks kill -s SIGKILL -a "$c" >/dev/null 2>&1 || :
@@ -257,6 +260,7 @@ fi
 rm -rf /etc/kubernetes /var/lib/cni /etc/cni/net.d/* /run/flannel /run/calico /var/lib/calico
 find /var/lib/kubelet -mindepth 1 -delete 2>/dev/null || :
 """
+    return kubeadm.kept(site, swept)
 
 
 def _packages(site: Site, host: Host) -> Step:

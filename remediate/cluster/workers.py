@@ -23,7 +23,7 @@ def probes(site: Site, host: Host) -> Asked:
     """How far kubeadm came on each worker; the nodes, as the first master tells."""
     asked: dict[str, tuple[Probe, ...]] = {}
     if host in site.workers:
-        asked[kubernetes.SUBJECT] = (kubernetes.probe(),)
+        asked[kubernetes.SUBJECT] = (kubernetes.probe(stacked=site.stacked),)
     elif host is site.first:
         asked[kubernetes.SUBJECT] = (Files(kubernetes.CA),)
         asked[nodes.SUBJECT] = (nodes.probe(host.address or host.name, ()),)
@@ -78,7 +78,12 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
 def _clean(site: Site, host: Host) -> list[Step]:
     # A node of that name that is still taken for ready would stop the new join.
     return [
-        Run(host.name, "a join that was cut off is cleaned away", masters.CLEAN, timeout=180),
+        Run(
+            host.name,
+            "a join that was cut off is cleaned away",
+            kubeadm.clean(site),
+            timeout=180,
+        ),
         Run(
             site.first.name,
             f"the cluster forgets {host.name}",

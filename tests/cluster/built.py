@@ -97,12 +97,14 @@ class Built:
         return self.invoke("reset", "--yes", "--cluster-name", "kubernetes", *options)
 
     @contextmanager
-    def edited(self, old: str, new: str) -> Iterator[Path]:
-        """The inventory with a part of it changed, beside it, so that its files are found."""
+    def edited(self, *changes: tuple[str, str]) -> Iterator[Path]:
+        """The inventory with parts of it changed, beside it, so that its files are found."""
         text = self.inventory.read_text()
-        assert old in text
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
         path = self.inventory.with_name("edited.ini")
-        path.write_text(text.replace(old, new))
+        path.write_text(text)
         try:
             yield path
         finally:

@@ -6,11 +6,16 @@ The last of this folder: it leaves the cluster whole, for whoever comes after in
 import os
 import random
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from hale import results
 from hale.install import course
+from hale.verdicts import Verdict
+from tests.cluster import own
 from tests.cluster.built import PATIENCE, Built, phases
 
 SOAK = bool(os.environ.get("HALE_SOAK"))
@@ -68,7 +73,7 @@ def test_reset_leaves_nothing(cluster: Built) -> None:
 )  # fmt: skip
 def test_wrong_inputs(cluster: Built, options: str, old: str, new: str, said: str) -> None:
     """Each is told before anything is built by it, and mended by a run with the right one."""
-    with cluster.edited(old, new) as path:
+    with cluster.edited((old, new)) as path:
         done = cluster.install("--inventory", str(path), *options.split())
     told = done.stdout + done.stderr
     assert (done.returncode, said in told) == (1, True), told[-3000:]
@@ -144,6 +149,61 @@ def test_a_host_that_is_off(cluster: Built) -> None:
         host.power_on()
     assert done.returncode == 1
     assert "nothing was changed: k8s-node-02" in done.stderr
+
+
+@pytest.fixture
+def theirs(cluster: Built, tmp_path: Path) -> Iterator[Path]:
+    """An inventory whose masters have an etcd of the site's own, with a load balancer elsewhere."""
+    masters, other = cluster.lab.hosts[:3], cluster.lab["k8s-node-01"]
+    given = cluster.inventory.with_name("kubeadm-extra.yaml").read_text()
+    more = cluster.inventory.with_name("own-extra.yaml")
+    more.write_text(given + own.extra(masters))
+    changes = (
+        (f"{other.name} ansible_host={other.address}\n", ""),
+        ("kubeadm_extra=kubeadm-extra.yaml", f"kubeadm_extra={more.name}"),
+        ("vip_port=", "endpoint_kind=external\netcd_kind=external\nvip_port="),
+    )
+    try:
+        own.etcd(masters, tmp_path)
+        own.balancer(other, masters)
+        with cluster.edited(*changes) as path:
+            yield path
+    finally:
+        own.no_etcd(masters)
+        own.no_balancer(other)
+        more.unlink()
+
+
+def test_etcd_and_the_load_balancer_may_be_the_sites_own(cluster: Built, theirs: Path) -> None:
+    """Neither an install that was cut off nor a reset takes anything of either away."""
+    first, *_ = masters = cluster.lab.hosts[:3]
+    known = ("--inventory", str(theirs))
+    own.ask(first, "put /site/own kept")
+    own.ask(first, "put /registry/minions/other of-another-cluster")
+    done = cluster.install(*known, "--to", "init")
+    assert done.returncode == 1
+    assert "etcd has 1 keys below /registry/ already" in done.stdout, done.stdout[-3000:]
+    own.ask(first, "del --prefix /registry/")
+
+    assert cluster.killed("init", 5.0, *known)
+    done = cluster.install("--take-lock", *known)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    acts = [a.title for a in cluster.stories()[-1].acts]
+    assert "an init that was cut off is cleaned away" in acts
+    found = results.load(max(cluster.reports.glob("*-install/*-audit")) / "results.json").results
+    said = {(r.requirement, r.verdict) for r in found if r.chapter in (1, 2)}
+    assert {v for _, v in said} == {Verdict.PASS, Verdict.NOT_APPLICABLE}
+    assert ("HA-ETCD-MEMBERS", Verdict.NOT_APPLICABLE) in said
+    assert ("HA-APISERVER-VIP", Verdict.PASS) in said
+    assert "etcd-k8s" not in cluster.kubectl("-n kube-system get pods -o name")
+
+    done = cluster.reset(*known)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    theirs_too = ("port ", "file /var/lib/etcd/member", "file /etc/kubernetes")
+    for host in masters:
+        assert [r for r in cluster.remains(host.name) if not r.startswith(theirs_too)] == []
+        assert own.ask(host, "get /site/own --print-value-only").strip() == "kept"
+    first.run(f"ls {' '.join(own.FILES.values())}")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 phases/<phase>/<what-it-shows>.toml has `[outputs.<host>]` with each command's output by
 "subject.command" (`*` for every host of the site), `[files.<host>]`, and of the phase the exact
 `left`, `refusals` and `steps`; each step as `host: title`, waves parted by `--`. `part`: the part
-of the hosts that the phase is at, where it is not all.
+of the hosts that the phase is at, where it is not all. `extra`: what extra.yaml has, which
+`inventory` may name.
 """
 
 import re
@@ -51,7 +52,9 @@ def digests(outputs: dict[str, dict[str, str]], module: Any, site: Any, found: S
 @pytest.mark.parametrize("case", CASES, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_phase(case: Path, tmp_path: Path) -> None:
     given = tomllib.loads(case.read_text())
-    site = replace(sites.made(tmp_path, given.get("inventory", "")), only=given.get("part", ""))
+    extra = {"extra_yaml": given["extra"]} if "extra" in given else {}
+    site = sites.made(tmp_path, given.get("inventory", ""), **extra)
+    site = replace(site, only=given.get("part", ""))
     everywhere = given["outputs"].pop("*", {})
     outputs = {h.name: everywhere | given["outputs"].get(h.name, {}) for h in site.inventory.hosts}
     module: Any = course.load(case.parent.name)
