@@ -19,7 +19,6 @@ from hale.install.site import WHOLE, Site
 from hale.install.step import Phase, Seen
 
 PACKAGE = "remediate.cluster"
-PREPARED = "images"  # a part is prepared once it is through with this phase
 
 
 class Unit(NamedTuple):
@@ -104,9 +103,7 @@ class Course:
         if part is None or before not in self._needs:
             return 0.0
         head_start: float = getattr(load(unit.phase), "HEAD_START", 0.0)
-        prepared = Unit(PREPARED, part)
-        last = prepared if head_start < math.inf and prepared in self._needs else before
-        if last in self._through:
+        if before in self._through:
             return 0.0
         return max(0.0, self._begun.get(before, math.inf) + head_start - self._clock())
 

@@ -15,8 +15,8 @@ once.
 
 A phase with PARTS, of the groups `first` (the first master), `masters` (each of the others) and
 `workers` (together), goes by them, in this order, and does what it does at the hosts of
-`site.part`; `site.hosts` are all. A part begins HEAD_START seconds after the one before it, or
-once that is prepared; where it is infinite, once that is through. NEEDS may name a group:
+`site.part`; `site.hosts` are all. A part begins once the one before it is through, HEAD_START
+seconds after that began at the latest; at once where there is none. NEEDS may name a group:
 "images/first".
 
 All of them are pure. Whether a phase is done is read from the hosts, never from what an earlier

@@ -24,7 +24,7 @@ from remediate.cluster import templates
 TITLE = "Packages"
 NEEDS: tuple[str, ...] = ()
 PARTS = GROUPS
-HEAD_START = 15.0  # seconds; init and each join take longer, so that nobody waits for it in the end
+HEAD_START = 15.0  # seconds; init and each join take longer, so that nobody waits in the end
 
 PINNED = ("kubeadm", "kubectl", "kubelet")
 RUNTIME = ("containerd", "runc")
