@@ -162,18 +162,18 @@ def kept(site: Site, script: str, pki: Sequence[str] = ()) -> str:
     files = [f for f in named if f.startswith("/etc/kubernetes/")]
     if site.stacked or not (files or pki):
         return script
-    more = f'[ ! -s {pki[-1]} ] || set -- "$@" {shlex.join(pki)}' if pki else ":"
+    last = pki[-1] if pki else ""
+    more = f'set -- "$@" {shlex.join(pki)}' if pki else ":"
     # Whole or not at all: a copy may be cut off, and then what was kept first is all there is.
     return f"""\
 set -- {shlex.join(files)}
-{more}
+if [ -s "{last}" ] || [ -s "{_KEPT}{last}" ]; then {more}; fi
 copied() {{ mkdir -p "${{2%/*}}"; cp -a -- "$1" "$2.hale-new"; mv -fT -- "$2.hale-new" "$2"; }}
 for f; do [ ! -e "$f" ] || (umask 077; copied "$f" "{_KEPT}$f"); done
 (
 {script}
 )
-cd {_KEPT} 2>/dev/null || exit 0
-find . -type f ! -name '*.hale-new' | while read -r f; do copied "$f" "${{f#.}}"; done
+for f; do [ ! -e "{_KEPT}$f" ] || copied "{_KEPT}$f" "$f"; done
 rm -rf {_KEPT}
 """
 

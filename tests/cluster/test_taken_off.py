@@ -40,7 +40,7 @@ def test_reset_leaves_nothing(cluster: Built) -> None:
     left = {host.name: cluster.remains(host.name) for host in cluster.lab.hosts}
     assert left == {host.name: [] for host in cluster.lab.hosts}
     for host in cluster.lab.hosts:  # packages and host requirements stay
-        host.run("command -v kubelet containerd")
+        host.run("command -v kubelet && command -v containerd")
         host.run("grep -q master.k8s.io /etc/hosts && [ $(cat /proc/sys/net/ipv4/ip_forward) = 1 ]")
     masters = cluster.lab.hosts[:3]
     assert all(b"Hale" not in h.run("cat /etc/haproxy/haproxy.cfg").stdout for h in masters)
