@@ -34,9 +34,13 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Goods:
-    """What is served: folders of the cache, and the version of Kubernetes in them."""
+    """What is served: folders of the cache, and the version of Kubernetes in them.
+
+    kubernetes: its programs by themselves.
+    """
 
     version: str
+    kubernetes: Path
     packages: Path
     images: Path
     registry: Path
@@ -55,7 +59,7 @@ def supply(lab: Lab, say: Say, kube_dir: Path | None = None, dnf: Sequence[LabHo
     """
     prerequisites.install_missing(say, PROGRAMS)
     goods = built(lab.base, say, kube_dir)
-    others = red_hat.built(lab.base, say) if dnf else None
+    others = red_hat.built(lab.base, say, goods.kubernetes, goods.version) if dnf else None
     with lab.locked() as lock:
         if not lab.is_up:
             raise LabError(f"lab {lab.name} went down meanwhile: `invoke lab.up` raises it")
@@ -97,6 +101,7 @@ def built(base: Path, say: Say, kube_dir: Path | None = None) -> Goods:
         packed = debs.packed(building, kubernetes, version, etcd, debian.architecture(base))
         return Goods(
             version,
+            kubernetes,
             repository.made(building, [packed, downloaded / "packages"]),
             images.stored(building, images.wanted(made, version), base),
             downloaded / "registry",

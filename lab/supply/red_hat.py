@@ -108,8 +108,9 @@ class Goods:
     key: Path
 
 
-def built(base: Path, say: Say) -> Goods:
-    """Built where the cache has it not: two minutes on two cores. `base` is the hosts' Debian.
+def built(base: Path, say: Say, kubernetes: Path, version: str) -> Goods:
+    """Built where the cache has it not: two minutes on two cores. `base` is the hosts' Debian,
+    `kubernetes` a folder of its programs.
 
     Raises LabError if a step fails, LabUnavailable if the machine lacks a package that cannot be
     installed.
@@ -117,7 +118,8 @@ def built(base: Path, say: Say) -> Goods:
     prerequisites.install_missing(say, PROGRAMS)
     with opened(cache() / "supply", say) as building:
         key = repository.signing_key(building) / repository.KEY
-        return Goods(_layer(building, base), _repository(building, base), key)
+        packages = _repository(building, base, kubernetes, version)
+        return Goods(_layer(building, base), packages, key)
 
 
 def become(goods: Goods, host: LabHost) -> None:
@@ -141,8 +143,7 @@ def _layer(building: Cache, base: Path) -> Path:
     return building.entry("dnf", {"base": base.name, "steps": _INSTALL_DNF}, make)
 
 
-def _repository(building: Cache, base: Path) -> Path:
-    kubernetes = golang.built(building, programs.KUBERNETES)
+def _repository(building: Cache, base: Path, kubernetes: Path, version: str) -> Path:
     containerd = golang.built(building, programs.CONTAINERD)
     downloaded = debian.downloaded(building, base)
     key = repository.signing_key(building)
@@ -151,7 +152,7 @@ def _repository(building: Cache, base: Path) -> Path:
         debians = _unpacked(building, folder, downloaded / "packages")
         packed = folder / "packages"
         packed.mkdir()
-        for package in _packages(kubernetes, containerd, debians):
+        for package in _packages(kubernetes, version, containerd, debians):
             _pack(building, folder, package, packed)
         argv = ["sh", "-c", _INDEX]
         building.run(argv, packed, "making the dnf repository", _HINT, {"KEY": str(key)})
@@ -163,7 +164,7 @@ def _repository(building: Cache, base: Path) -> Path:
         "debian": downloaded.name,
         "key": key.name,
         "steps": [_SPEC, _INDEX, _CONTAINERD_UNIT, _CONTAINERD_CONFIG],
-        "packages": repr(_packages(Path(), Path(), Path())),
+        "packages": repr(_packages(Path(), version, Path(), Path())),
     }
     return building.entry("rpms", inputs, make)
 
@@ -186,13 +187,13 @@ def _unpacked(building: Cache, folder: Path, packages: Path) -> Path:
     return root
 
 
-def _packages(kubernetes: Path, containerd: Path, debians: Path) -> tuple[Rpm, ...]:
+def _packages(kubernetes: Path, version: str, containerd: Path, debians: Path) -> tuple[Rpm, ...]:
     """All of them, from the folders where their programs are."""
     plugins = debians / "usr/lib/cni"
     made = [
         Rpm(
             package.name,
-            programs.KUBERNETES_VERSION,
+            version,
             package.summary,
             {f"usr/bin/{name}": kubernetes / name for name in package.programs},
             {
