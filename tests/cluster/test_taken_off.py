@@ -163,6 +163,8 @@ def theirs(cluster: Built, tmp_path: Path) -> Iterator[Path]:
         ("kubeadm_extra=kubeadm-extra.yaml", f"kubeadm_extra={more.name}"),
         ("vip_port=", "endpoint_kind=external\netcd_kind=external\nvip_port="),
     )
+    done = cluster.reset()  # the masters have our load balancer, and with it the VIP
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     try:
         own.etcd(masters, tmp_path)
         own.balancer(other, masters)
