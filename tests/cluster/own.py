@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from lab.build import cache, opened
-from lab.machine import LabHost
+from lab.machine import Lab, LabHost
 from lab.supply import golang, programs
 from lab.topology import VIP
 
@@ -122,11 +122,20 @@ def balancer(host: LabHost, masters: Sequence[LabHost]) -> None:
     host.run(f"ip addr replace {VIP}/32 dev eth0")
     text = _BALANCER.format(vip=VIP, servers=servers)
     host.run("cat >/etc/haproxy/haproxy.cfg; systemctl restart haproxy", input=text.encode())
+    _moved(host.lab)
 
 
 def no_balancer(host: LabHost) -> None:
     """Away with both."""
     host.run(f"apt-get -qq purge -y haproxy >/dev/null; ip addr del {VIP}/32 dev eth0", timeout=120)
+    _moved(host.lab)
+
+
+def _moved(lab: Lab) -> None:
+    """What keepalived tells everybody by gratuitous ARP. A host that goes on sending to the old
+    owner has its packets forwarded from there, until kube-proxy drops them as half a connection."""
+    for host in lab.hosts:
+        host.run(f"ip neigh flush to {VIP}")
 
 
 def certificates(folder: Path, addresses: Sequence[str]) -> None:

@@ -176,6 +176,7 @@ def theirs(cluster: Built, tmp_path: Path) -> Iterator[Path]:
         more.unlink()
 
 
+@pytest.mark.skipif(not SOAK, reason="two minutes more: `make soak` has it")
 def test_etcd_and_the_load_balancer_may_be_the_sites_own(cluster: Built, theirs: Path) -> None:
     """Neither an install that was cut off nor a reset takes anything of either away."""
     first, *_ = masters = cluster.lab.hosts[:3]
