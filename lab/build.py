@@ -24,6 +24,9 @@ from lab.lock import locked
 
 Say = Callable[[str], None]
 
+#: What usually stops a step that needs nothing from outside, and what to do then.
+FULL_DISK = "A full disk is the usual cause. Then run `invoke lab.supply` again."
+
 #: Seconds between two lines that say how a step goes.
 BREATH = 10.0
 

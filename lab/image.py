@@ -38,13 +38,19 @@ apt-get clean
 rm -rf /var/lib/apt/lists/* /var/log/bootstrap.log /var/cache/apt/*.bin
 """
 
-_INSTALL_FIREWALLD = """
+
+def installing(packages: str) -> str:
+    """The steps of a layer (`build_layer`) that has these packages of Debian."""
+    return f"""
 set -eu
 apt-get update --quiet
-apt-get install --yes --quiet --no-install-recommends firewalld
+apt-get install --yes --quiet --no-install-recommends {packages}
 apt-get clean
 rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 """
+
+
+_INSTALL_FIREWALLD = installing("firewalld")
 
 # Runs in mount and pid namespaces of its own: mounts and processes go when the build ends or dies.
 # apt inside uses the machine's resolver, certificates and apt settings while the layer is built.

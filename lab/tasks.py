@@ -55,7 +55,7 @@ def down(_: Context, name: str = _DEFAULT) -> None:
         **_NAME,
         "kube-dir": "take Kubernetes' programs from this folder (kubernetes/server/bin of a "
         "release) and do not build them",
-        "dnf": "hosts that get dnf and containerd 2 in apt's place: k8s-node-02,…; two minutes "
+        "dnf": "hosts that get dnf and containerd 2 in apt's place: k8s-node-02,…; three minutes "
         "more once",
     }
 )
@@ -136,9 +136,10 @@ def _print_status(lab: Lab) -> None:
         table.add_row(*_row(host))
     Console().print(table)
     if (lab.state / "supply").exists():
-        from lab.supply import services
+        from lab.supply import red_hat, services
 
-        for service in services.of(lab.name):
+        there = (*services.ALL, services.RPMS) if red_hat.served(lab.state) else services.ALL
+        for service in there:
             how = "answers" if service.answers(lab.name) else "is dead: `invoke lab.supply`"
             print(f"{service.name} at {service.url}: {how}")
 

@@ -129,10 +129,16 @@ class Site:
         return self.inventory.etcd_kind == "stacked"
 
     @property
-    def external_etcd(self) -> Mapping[str, Any]:
-        """kubeadm's `etcd.external`: an etcd of the site's own, and how masters reach it."""
-        etcd = self.extra.get("ClusterConfiguration", {}).get("etcd") or {}
-        return etcd.get("external") or {}
+    def etcd_endpoints(self) -> tuple[str, ...]:
+        """Where an etcd of the site's own answers."""
+        return tuple(map(str, _external_etcd(self.extra).get("endpoints") or ()))
+
+    @property
+    def etcd_files(self) -> tuple[str, str, str]:
+        """CA, certificate and key by which masters reach it; empty where it wants none."""
+        named = _external_etcd(self.extra)
+        ca, cert, key = (str(named.get(k) or "") for k in ("caFile", "certFile", "keyFile"))
+        return ca, cert, key
 
     def text(self, path: Path) -> str:
         """An operator's file."""
@@ -244,8 +250,8 @@ def _fits(inventory: Inventory, extra: Mapping[str, Mapping[str, Any]]) -> None:
             raise HaleError(
                 f"kind {kind}: known are {', '.join(KINDS)}.", Where(path or inventory.path)
             )
-    external = (extra.get("ClusterConfiguration", {}).get("etcd") or {}).get("external")
-    if inventory.etcd_kind == "external" and not (external and external.get("endpoints")):
+    external = _external_etcd(extra)
+    if inventory.etcd_kind == "external" and not external.get("endpoints"):
         raise HaleError(
             "etcd_kind=external needs kubeadm_extra with a ClusterConfiguration that names "
             "etcd.external.endpoints and its certificates on the masters.",
@@ -263,6 +269,12 @@ def _fits(inventory: Inventory, extra: Mapping[str, Mapping[str, Any]]) -> None:
             "the inventory: containerd and the kubelet must agree.",
             Where(path or inventory.path),
         )
+
+
+def _external_etcd(extra: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """kubeadm's `etcd.external`: an etcd of the site's own, and how masters reach it."""
+    etcd = extra.get("ClusterConfiguration", {}).get("etcd") or {}
+    return etcd.get("external") or {}
 
 
 def _mode(inventory: Inventory, stated: Standard, extra: Mapping[str, Mapping[str, Any]]) -> str:

@@ -52,14 +52,18 @@ def supply(lab: Lab, say: Say, kube_dir: Path | None = None, dnf: Sequence[LabHo
 
     Eight minutes on two cores the first time, seconds later. `kube_dir` is a folder with the
     programs of a Kubernetes release, which are taken instead of building them. `dnf` are hosts
-    that become such as are no Debian (red_hat.py), which takes two minutes more the first time.
+    that become such as are no Debian (red_hat.py), which takes three minutes more the first time.
 
     Raises LabError if a step fails or `kube_dir` lacks a program, LabUnavailable if the machine
     lacks a package that cannot be installed.
     """
     prerequisites.install_missing(say, PROGRAMS)
     goods = built(lab.base, say, kube_dir)
-    others = red_hat.built(lab.base, say, goods.kubernetes, goods.version) if dnf else None
+    others = (
+        red_hat.built(lab.base, say, goods.kubernetes, goods.version)
+        if dnf or red_hat.served(lab.state)
+        else None
+    )
     with lab.locked() as lock:
         if not lab.is_up:
             raise LabError(f"lab {lab.name} went down meanwhile: `invoke lab.up` raises it")
@@ -68,9 +72,8 @@ def supply(lab: Lab, say: Say, kube_dir: Path | None = None, dnf: Sequence[LabHo
         _write_files(lab.state, goods)
         if others:
             red_hat.serve(others, lab.name, lab.state, [lock])
-        named = red_hat.VARIABLES if services.RPMS.answers(lab.name) else {}
-        lab.write_inventory(variables(goods) | named)
-        started = services.serve_packages(lab.name, goods.packages, state, [lock])
+        lab.write_inventory(variables(goods) | (red_hat.VARIABLES if others else {}))
+        started = services.serve_files(services.PACKAGES, lab.name, goods.packages, state, [lock])
         say(_said("packages", services.PACKAGES.url, started))
         program = goods.registry / "usr/bin/docker-registry"
         started = services.serve_images(lab.name, program, goods.images, state, [lock])

@@ -12,13 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.build import Cache
+from lab.build import FULL_DISK, Cache
 from lab.supply.programs import ETCD_VERSION
 
 #: The revision that Kubernetes gives the packages of a version the first time it makes them.
 REVISION = "1.1"
-
-_HINT = "A full disk is the usual cause. Then run `invoke lab.supply` again."
 
 _CONTROL = """\
 Package: {package.name}
@@ -119,6 +117,10 @@ class Package:
     scripts: Mapping[str, str] = field(default_factory=dict)
     conffiles: tuple[str, ...] = ()
 
+    def installed(self, programs: Path) -> dict[str, Path]:
+        """Its programs, in the folder where they were built, by where they are installed."""
+        return {f"usr/bin/{name}": programs / name for name in self.programs}
+
 
 _KUBERNETES = "https://kubernetes.io"
 
@@ -199,20 +201,25 @@ def _pack(
         _write(root / "DEBIAN" / name, text, 0o755)
     if package.conffiles:
         _write(root / "DEBIAN/conffiles", "".join(f"{f}\n" for f in package.conffiles), 0o644)
-    for where, (text, mode) in package.files.items():
-        _write(root / where, text, mode)
-    binaries = root / "usr/bin"
-    binaries.mkdir(parents=True)
-    for name in package.programs:
-        shutil.copyfile(programs / name, binaries / name)
-        (binaries / name).chmod(0o755)
+    lay_out(root, package.installed(programs), package.files)
     done = folder / "packages"
     done.mkdir(exist_ok=True)
     # Fast to unpack rather than small: five hosts unpack it at once, and nothing travels far.
     argv = ["dpkg-deb", "--root-owner-group", "-Zzstd", "-z3", "--build", str(root),
             str(done / f"{package.name}_{version}-{REVISION}_{architecture}.deb")]  # fmt: skip
-    building.run(argv, folder, f"packing {package.name} {version}", _HINT)
+    building.run(argv, folder, f"packing {package.name} {version}", FULL_DISK)
     shutil.rmtree(root)
+
+
+def lay_out(root: Path, programs: Mapping[str, Path], files: Files) -> None:
+    """Put programs, by where they are installed, and other files below a package's root."""
+    for where, program in programs.items():
+        target = root / where
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(program, target)
+        target.chmod(0o755)
+    for where, (text, mode) in files.items():
+        _write(root / where, text, mode)
 
 
 def _write(path: Path, text: str, mode: int) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import image, prerequisites
-from lab.build import Cache, cache, opened
+from lab.build import FULL_DISK, Cache, cache, opened
 from lab.command import run
 from lab.machine import LabHost, Say
 from lab.supply import debian, debs, golang, programs, repository, services
@@ -24,18 +24,11 @@ from lab.supply import debian, debs, golang, programs, repository, services
 #: Programs that are called here, and the Debian packages they come in.
 PROGRAMS = {"rpmbuild": "rpm", "rpmsign": "rpm", "createrepo_c": "createrepo-c"}
 
-_HINT = "A full disk is the usual cause. Then run the same command again."
 RELEASE = "150500.1.1"
 #: What the inventory of a lab with such hosts says besides.
 VARIABLES = {"dnf_repository": services.RPMS.url, "dnf_key": "rpm-key.asc"}
 
-_INSTALL_DNF = """
-set -eu
-apt-get update --quiet
-apt-get install --yes --quiet --no-install-recommends dnf rpm
-apt-get clean
-rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
-"""
+_INSTALL_DNF = image.installing("dnf rpm")
 
 # dnf asks a release's package for the version; there is none.
 _BECOME = """
@@ -109,7 +102,7 @@ class Goods:
 
 
 def built(base: Path, say: Say, kubernetes: Path, version: str) -> Goods:
-    """Built where the cache has it not: two minutes on two cores. `base` is the hosts' Debian,
+    """Built where the cache has it not: three minutes on two cores. `base` is the hosts' Debian,
     `kubernetes` a folder of its programs.
 
     Raises LabError if a step fails, LabUnavailable if the machine lacks a package that cannot be
@@ -122,6 +115,11 @@ def built(base: Path, say: Say, kubernetes: Path, version: str) -> Goods:
         return Goods(_layer(building, base), packages, key)
 
 
+def served(state: Path) -> bool:
+    """Whether a lab, by its folder, has such hosts."""
+    return (state / VARIABLES["dnf_key"]).exists()
+
+
 def become(goods: Goods, host: LabHost) -> None:
     """Make a running host one with dnf, for as long as its disk lives."""
     run(["cp", "--archive", f"{goods.layer}/.", str(host.root)])
@@ -130,7 +128,7 @@ def become(goods: Goods, host: LabHost) -> None:
 
 def serve(goods: Goods, lab: str, state: Path, keep: Sequence[int]) -> None:
     """Serve the packages. state: the lab's folder, which gets their key."""
-    services.serve_rpms(lab, goods.packages, state / "supply", keep)
+    services.serve_files(services.RPMS, lab, goods.packages, state / "supply", keep)
     shutil.copyfile(goods.key, state / VARIABLES["dnf_key"])
 
 
@@ -155,7 +153,7 @@ def _repository(building: Cache, base: Path, kubernetes: Path, version: str) -> 
         for package in _packages(kubernetes, version, containerd, debians):
             _pack(building, folder, package, packed)
         argv = ["sh", "-c", _INDEX]
-        building.run(argv, packed, "making the dnf repository", _HINT, {"KEY": str(key)})
+        building.run(argv, packed, "making the dnf repository", FULL_DISK, {"KEY": str(key)})
         return packed
 
     inputs = {
@@ -169,10 +167,10 @@ def _repository(building: Cache, base: Path, kubernetes: Path, version: str) -> 
     return building.entry("rpms", inputs, make)
 
 
-_INDEX = """
+_INDEX = f"""
 set -eu
 rpmsign --define "__gpg $(command -v gpg)" --define "_gpg_path $KEY" \\
-  --define "_gpg_name packages of a lab of Hale" --addsign ./*.rpm
+  --define "_gpg_name {repository.OWNER}" --addsign ./*.rpm
 createrepo_c --quiet .
 """
 
@@ -183,7 +181,7 @@ def _unpacked(building: Cache, folder: Path, packages: Path) -> Path:
     for name in ("runc", "containernetworking-plugins"):
         (package,) = packages.glob(f"{name}_*.deb")
         argv = ["dpkg-deb", "--extract", str(package), str(root)]
-        building.run(argv, folder, f"unpacking {name}", _HINT)
+        building.run(argv, folder, f"unpacking {name}", FULL_DISK)
     return root
 
 
@@ -195,7 +193,7 @@ def _packages(kubernetes: Path, version: str, containerd: Path, debians: Path) -
             package.name,
             version,
             package.summary,
-            {f"usr/bin/{name}": kubernetes / name for name in package.programs},
+            package.installed(kubernetes),
             {
                 where.replace("etc/default", "etc/sysconfig"): (
                     text.replace("/etc/default", "/etc/sysconfig"),
@@ -215,7 +213,10 @@ def _packages(kubernetes: Path, version: str, containerd: Path, debians: Path) -
             "An industry-standard container runtime, and runc",
             {
                 "usr/bin/runc": debians / "usr/sbin/runc",
-                **{f"usr/bin/{name}": containerd / name for name in CONTAINERD},
+                **{
+                    f"usr/bin/{name}": containerd / name
+                    for name in programs.CONTAINERD.packages.values()
+                },
             },
             {
                 "usr/lib/systemd/system/containerd.service": (_CONTAINERD_UNIT, 0o644),
@@ -232,23 +233,13 @@ def _packages(kubernetes: Path, version: str, containerd: Path, debians: Path) -
     )
 
 
-CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr")
 _THERE = ("conntrack-tools", "curl", "socat")
 
 
 def _pack(building: Cache, folder: Path, package: Rpm, done: Path) -> None:
     root = folder / package.name
     root.mkdir()
-    for where, program in package.programs.items():
-        target = root / where
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(program, target)
-        target.chmod(0o755)
-    for where, (text, mode) in package.files.items():
-        target = root / where
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
-        target.chmod(mode)
+    debs.lay_out(root, package.programs, package.files)
     configured = [f"/{w}" for w in package.files if w.startswith("etc/") and "/." not in w]
     spec = folder / f"{package.name}.spec"
     spec.write_text(
@@ -268,6 +259,6 @@ def _pack(building: Cache, folder: Path, package: Rpm, done: Path) -> None:
             "--define", "_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm", "--define",
             "_binary_payload w3.zstdio", "--define", "debug_package %{nil}", "--define",
             "__os_install_post %{nil}", str(spec)]  # fmt: skip
-    building.run(argv, folder, f"packing {package.name} {package.version}", _HINT)
+    building.run(argv, folder, f"packing {package.name} {package.version}", FULL_DISK)
     shutil.rmtree(root)
     shutil.rmtree(top)

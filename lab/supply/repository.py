@@ -11,19 +11,20 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.build import Cache
+from lab.build import FULL_DISK, Cache
 
 #: The folder of the repository, below what the lab's web server serves, and its public key there.
 FOLDER, KEY = "apt", "key.asc"
 
-_HINT = "A full disk is the usual cause. Then run `invoke lab.supply` again."
+#: Whose the signing key is, as gpg knows it.
+OWNER = "packages of a lab of Hale"
 
-_MAKE_KEY = """
+_MAKE_KEY = f"""
 set -eu
 umask 077
 mkdir key
 gpg --homedir key --batch --quiet --passphrase '' --quick-generate-key \
-    'packages of a lab of Hale' ed25519 sign never
+    '{OWNER}' ed25519 sign never
 gpg --homedir key --batch --quiet --armor --export > key/key.asc
 """
 
@@ -56,7 +57,7 @@ def made(building: Cache, sources: Sequence[Path]) -> Path:
                 _link(package, packages / package.name)
         shutil.copyfile(key / KEY, packages / KEY)
         building.run(
-            ["sh", "-c", _INDEX], served, "making the apt repository", _HINT, {"KEY": str(key)}
+            ["sh", "-c", _INDEX], served, "making the apt repository", FULL_DISK, {"KEY": str(key)}
         )
         return served
 
@@ -68,7 +69,7 @@ def signing_key(building: Cache) -> Path:
     """A folder, for its owner only, with the lab's signing key and `key.asc`, its public half."""
 
     def make(folder: Path) -> Path:
-        building.run(["sh", "-c", _MAKE_KEY], folder, "making the lab's signing key", _HINT)
+        building.run(["sh", "-c", _MAKE_KEY], folder, "making the lab's signing key", FULL_DISK)
         return folder / "key"
 
     return building.entry("key", {"script": _MAKE_KEY}, make)

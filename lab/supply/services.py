@@ -95,24 +95,8 @@ ALL = (PACKAGES, IMAGES)
 RPMS = Service("rpms", 8081)  # only where hosts have dnf: lab/supply/red_hat.py
 
 
-def of(lab: str) -> tuple[Service, ...]:
-    """Those that a supplied lab has."""
-    return (*ALL, RPMS) if RPMS.answers(lab) else ALL
-
-
-def serve_packages(lab: str, folder: Path, state: Path, keep: Sequence[int]) -> bool:
+def serve_files(service: Service, lab: str, folder: Path, state: Path, keep: Sequence[int]) -> bool:
     """Serve a folder over HTTP; returns whether the server had to be started."""
-    return _serve_files(PACKAGES, lab, folder, state, keep)
-
-
-def serve_rpms(lab: str, folder: Path, state: Path, keep: Sequence[int]) -> bool:
-    """The same for the folder that dnf installs from."""
-    return _serve_files(RPMS, lab, folder, state, keep)
-
-
-def _serve_files(
-    service: Service, lab: str, folder: Path, state: Path, keep: Sequence[int]
-) -> bool:
     argv = [sys.executable, "-I", "-m", "http.server", "--protocol", "HTTP/1.1", "--bind",
             str(OPERATOR_ADDRESS), "--directory", str(folder), str(service.port)]  # fmt: skip
     return service.serve(lab, argv, state / f"{service.name}.log", keep)

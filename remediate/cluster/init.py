@@ -51,12 +51,9 @@ def left(site: Site, seen: Seen) -> tuple[str, ...]:
 
 def obstacles(site: Site, host: Host) -> Asked:
     """The site's own etcd, as the first master reaches it."""
-    named = site.external_etcd
     if site.stacked or host is not site.first:
         return {}
-    endpoints = [str(e) for e in named.get("endpoints") or ()]
-    files = (str(named.get(k) or "") for k in ("caFile", "certFile", "keyFile"))
-    return {external_etcd.SUBJECT: (external_etcd.probe(endpoints, *files),)}
+    return {external_etcd.SUBJECT: (external_etcd.probe(site.etcd_endpoints, *site.etcd_files),)}
 
 
 def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
@@ -64,10 +61,10 @@ def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
     said = [] if site.stacked else list(_external(site, seen))
     found = {h.name: kubernetes.read(seen.of(h.name, kubernetes.SUBJECT)) for h in site.hosts}
     first = found[site.first.name]
+    masters_ports = (*PORTS, *ETCD_PORTS) if site.stacked else PORTS
     for host in site.hosts:
         node = found[host.name]
-        own = (*PORTS, *(ETCD_PORTS if site.stacked else ()))
-        wanted = own if "masters" in host.groups else WORKERS_PORTS
+        wanted = masters_ports if "masters" in host.groups else WORKERS_PORTS
         taken = [(p, node.ports[p]) for p in wanted if p in node.ports]
         if node.untouched and taken:
             port, who = taken[0]

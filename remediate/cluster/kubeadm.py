@@ -158,8 +158,7 @@ def kept(site: Site, script: str, pki: Sequence[str] = ()) -> str:
 
     pki: files that stay as well where the last of them is there.
     """
-    named = (str(site.external_etcd.get(k, "")) for k in ("caFile", "certFile", "keyFile"))
-    files = [f for f in named if f.startswith("/etc/kubernetes/")]
+    files = [f for f in site.etcd_files if f.startswith("/etc/kubernetes/")]
     if site.stacked or not (files or pki):
         return script
     last = pki[-1] if pki else ""

@@ -112,7 +112,7 @@ def no_etcd(masters: Sequence[LabHost]) -> None:
     """Away with it and its data."""
     for host in masters:
         host.run("systemctl disable --now etcd; rm -f /etc/systemd/system/etcd.service")
-        host.run(f"rm -rf /var/lib/etcd/* /etc/etcd /etc/kubernetes {PKI}; systemctl daemon-reload")
+        host.run("rm -rf /var/lib/etcd/* /etc/etcd /etc/kubernetes; systemctl daemon-reload")
 
 
 def balancer(host: LabHost, masters: Sequence[LabHost]) -> None:
