@@ -405,6 +405,9 @@ class _Quiet:
     def waits(self, *_: object) -> None:
         pass
 
+    def says(self, *_: object) -> None:
+        pass
+
 
 # --- reset ---
 

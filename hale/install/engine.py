@@ -23,6 +23,7 @@ from hale.fact import Unreadable, mask
 from hale.install.course import Course, Unit, load, needed, units
 from hale.install.doer import Doer, Failed
 from hale.install.look import Down, Wish, look
+from hale.install.meanwhile import Missed, meanwhile
 from hale.install.sessions import Of, Sessions
 from hale.install.site import Site
 from hale.install.step import Await, Run, Seen, Step, Wave
@@ -60,6 +61,9 @@ class Shown(Protocol):
 
     def waits(self, title: str, left: Sequence[str], seconds: float) -> None:
         """What is waited for; nothing left: no longer."""
+
+    def says(self, text: str) -> None:
+        """Something about the run as a whole."""
 
 
 @dataclass(frozen=True)
@@ -300,11 +304,15 @@ class Engine:
         begun = time.monotonic()
         self.shown.step(step, "begun", 0.0)
         state = "failed"
+        missed = Missed()
         try:
-            state = "done" if doer.do(step, lambda line: self.shown.line(step, line)) else "nothing"
+            with meanwhile(step, self.site, self.shown.says) as missed:
+                done = doer.do(step, lambda line: self.shown.line(step, line))
+            state = "done" if done else "nothing"
         except Failed as error:
             if isinstance(step, Run) and step.critical:
-                error.said = "\n".join(filter(None, (error.said, _kubelet(doer, step))))
+                more = (error.said, _kubelet(doer, step), *missed.who)
+                error.said = "\n".join(filter(None, more))
             raise
         finally:
             seconds = time.monotonic() - begun

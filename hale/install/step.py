@@ -87,7 +87,8 @@ class Run:
 
     stdin: what it reads; a Secret is shown nowhere. timeout: in seconds. critical: it is
     kubeadm's own work on the way to the cluster, which the bench compares with the whole.
-    uploads: which of TOKEN and CERTIFICATES it leaves in the cluster; done once a run.
+    uploads: which of TOKEN and CERTIFICATES it leaves in the cluster; done once a run. meanwhile:
+    what it may not go on without; the operator is told where that is not so.
     """
 
     host: str
@@ -97,6 +98,7 @@ class Run:
     timeout: float = 120.0
     critical: bool = False
     uploads: frozenset[str] = frozenset()
+    meanwhile: "Await | None" = None
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def probes(site: Site, host: Host) -> Asked:
     if host is not site.first:
         return {}
     return {
-        nodes.SUBJECT: (nodes.probe(host.address or host.name, ()),),
+        nodes.SUBJECT: (nodes.probe(host.address or host.name),),
         SUBJECT: (coredns.replicas_probe(),),
     }
 

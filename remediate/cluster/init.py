@@ -31,7 +31,7 @@ def probes(site: Site, host: Host) -> Asked:
         kubernetes.SUBJECT: (kubernetes.probe(stacked=site.stacked),)
     }
     if host is site.first:
-        asked[nodes.SUBJECT] = (nodes.probe(host.address or host.name),)
+        asked[nodes.SUBJECT] = nodes.probes(host.address or host.name)
     return asked
 
 
@@ -43,10 +43,12 @@ def left(site: Site, seen: Seen) -> tuple[str, ...]:
         return (f"{name}: there is no control plane",)
     if not node.finalised:
         return (f"{name}: kubeadm init was cut off",)
-    told = nodes.read(seen.of(name, nodes.SUBJECT))
+    readings = seen.of(name, nodes.SUBJECT)
+    told = nodes.read(readings)
     if not told.answers:
         return (f"{name}: its apiserver does not answer: {told.why}",)
-    return tuple(f"{name}: there is no {o}" for o in nodes.MADE if o not in told.objects)
+    found = nodes.counted(readings, nodes.MADE)
+    return tuple(f"{name}: there is no {o}" for o, count in found.items() if count is None)
 
 
 def obstacles(site: Site, host: Host) -> Asked:
@@ -114,10 +116,10 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
         command = "kubeadm init --upload-certs --skip-token-print --skip-certificate-key-print"
         yield Wave((_run(site, "kubeadm init", command, 600, init=True),))
         return
-    told = nodes.read(seen.of(first.name, nodes.SUBJECT))
-    if not told.answers:
+    readings = seen.of(first.name, nodes.SUBJECT)
+    if not nodes.read(readings).answers:
         yield Wave(afterwards=Await("the apiserver answers", (first.name,), probes, _silent))
-    elif any(o not in told.objects for o in nodes.MADE):
+    elif None in nodes.counted(readings, nodes.MADE).values():
         yield Wave((_run(site, "kubeadm's addons", "kubeadm init phase addon all", 120),))
 
 

@@ -2,8 +2,8 @@
 
 haproxy listens on the VIP's port and passes connections on to the apiservers that are ready;
 keepalived gives the VIP to a master whose haproxy reaches one. "Ready" is what /readyz says
-over TLS that the cluster's CA vouches for. Before there is a CA, a port that is open has to do:
-the phase `readyz` comes back once it is there.
+over TLS that the cluster's CA vouches for. Before there is a CA, haproxy takes anybody's word for
+it, and keepalived an open port: the phase `readyz` comes back once it is there.
 
 Adverts go between the masters alone (unicast), by VRRP version 3, which knows no password: the
 network between masters has to be trusted, or filtered (docs/install.md). Nobody takes the VIP

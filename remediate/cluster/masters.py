@@ -13,7 +13,7 @@ etcd's "Learner" design.
 import hashlib
 import math
 import shlex
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificate
@@ -28,7 +28,7 @@ from hale.inventory import Host
 from remediate.cluster import kubeadm, kubectl
 
 TITLE = "Masters join"
-NEEDS = ("images", "init", "readyz", "readyz/first")
+NEEDS = ("images", "init", "load_balancer")
 PARTS = (MASTERS,)
 HEAD_START = math.inf
 
@@ -39,9 +39,14 @@ def probes(site: Site, host: Host) -> Asked:
     """How far kubeadm came, what each apiserver and each etcd says."""
     if "masters" not in host.groups:
         return {}
+    told = {nodes.SUBJECT: (nodes.probe(host.address or host.name),)}
+    return {**health(site, host), **told}
+
+
+def health(site: Site, host: Host) -> Asked:
+    """How this master is itself."""
     asked: dict[str, tuple[Probe, ...]] = {
         kubernetes.SUBJECT: (kubernetes.probe(stacked=site.stacked), Files(kubernetes.CA)),
-        nodes.SUBJECT: (nodes.probe(host.address or host.name, ()),),
     }
     if site.stacked:
         asked["etcd"] = (Command("members", etcd.MOMENT, timeout=30, slow=True),)
@@ -65,6 +70,19 @@ def _left(site: Site, seen: Seen, host: Host) -> str:
 
 def _ill(site: Site, seen: Seen, host: Host) -> str:
     """What keeps a master that has joined from bearing its part; empty where nothing does."""
+    if (weak := _weak(site, seen, host)) or not site.stacked:
+        return weak
+    said = etcd.voice(seen.of(host.name, "etcd"))
+    members = said.members if isinstance(said, Voice) else ()
+    if learners := [m.name or f"{m.id:x}" for m in members if not m.voting]:
+        return f"etcd's member {learners[0]} does not vote yet"
+    if silent := [f"{m.id:x}" for m in members if not m.name]:
+        return f"etcd's member {silent[0]} was added and never started"
+    return ""
+
+
+def _weak(site: Site, seen: Seen, host: Host) -> str:
+    """What is not well on this master itself, whoever joins."""
     node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
     if not node.kubelet:
         return "its kubelet does not run"
@@ -78,13 +96,7 @@ def _ill(site: Site, seen: Seen, host: Host) -> str:
         return str(error)
     if not isinstance(said, Voice):
         return said
-    if not said.healthy or not said.leader:
-        return "its etcd is not healthy"
-    if learners := [m.name or f"{m.id:x}" for m in said.members if not m.voting]:
-        return f"etcd's member {learners[0]} does not vote yet"
-    if silent := [f"{m.id:x}" for m in said.members if not m.name]:
-        return f"etcd's member {silent[0]} was added and never started"
-    return ""
+    return "" if said.healthy and said.leader else "its etcd is not healthy"
 
 
 def _joined(site: Site, seen: Seen) -> frozenset[str]:
@@ -116,7 +128,7 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
     whole = [h for h in site.masters if h.name in joined]
     fresh = [h for h in site.masters_of_part if h.name not in joined]
     if ill := [h for h in whole if _ill(site, seen, h) and not _of_others(site, seen, h, joined)]:
-        yield Wave(afterwards=_well(whole, f"{ill[0].name} is well again"))
+        yield Wave(afterwards=_well(whole, f"{ill[0].name} is well again", _ill))
         return
     if not fresh:
         return
@@ -131,7 +143,8 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
             yield Wave((step,))
         secret = kubeadm.join(site, host, pin, master=True)
         script = f"kubeadm join {kubeadm.CONFIG}"
-        joins = Run(host.name, "kubeadm join", script, secret, 600, critical=True)
+        others = _well(whole, "the other masters are well", _weak, every=10.0)
+        joins = Run(host.name, "kubeadm join", script, secret, 600, critical=True, meanwhile=others)
         yield Wave((joins, Run(host.name, "kubelet", ANEW)))
 
 
@@ -150,14 +163,16 @@ def _of_others(site: Site, seen: Seen, host: Host, joined: Collection[str]) -> b
     )
 
 
-def _well(whole: Sequence[Host], title: str) -> Await:
+def _well(
+    whole: Sequence[Host], title: str, ill: Callable[[Site, Seen, Host], str], every: float = 0.5
+) -> Await:
+    """Until nothing is wrong with these masters."""
     names = tuple(h.name for h in whole)
 
-    def ill(site: Site, seen: Seen) -> tuple[str, ...]:
-        masters = [h for h in site.masters if h.name in names]
-        return tuple(f"{h.name}: {what}" for h in masters if (what := _ill(site, seen, h)))
+    def left(site: Site, seen: Seen) -> tuple[str, ...]:
+        return tuple(f"{h.name}: {what}" for h in whole if (what := ill(site, seen, h)))
 
-    return Await(title, names, probes, ill, PATIENCE)
+    return Await(title, names, health, left, PATIENCE, every)
 
 
 def ca_pin(seen: Seen, host: Host) -> str:

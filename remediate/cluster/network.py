@@ -16,20 +16,6 @@ from remediate.cluster import kubectl
 TITLE = "Pod network"
 NEEDS = ("init",)
 
-# Kinds that belong to no namespace: kubectl-api-resources(1) `--namespaced=false`.
-CLUSTER_WIDE = (
-    "apiservice",
-    "clusterrole",
-    "clusterrolebinding",
-    "customresourcedefinition",
-    "ingressclass",
-    "mutatingwebhookconfiguration",
-    "namespace",
-    "priorityclass",
-    "storageclass",
-    "validatingwebhookconfiguration",
-)
-
 
 def probes(site: Site, host: Host) -> Asked:
     """Whether the manifest's objects are there."""
@@ -53,13 +39,12 @@ def asked(site: Site, host: Host, paths: Iterable[Path | None]) -> Asked:
     """The first master is asked for every object of these manifests."""
     if host is not site.first:
         return {}
-    wanted = objects(site, paths)
-    return {nodes.SUBJECT: (nodes.probe(host.address or host.name, wanted),)}
+    return {nodes.SUBJECT: nodes.probes(host.address or host.name, objects(site, paths))}
 
 
-def objects(site: Site, paths: Iterable[Path | None]) -> tuple[str, ...]:
-    """What the manifests make, as NAMESPACE/KIND/NAME."""
-    found: list[str] = []
+def objects(site: Site, paths: Iterable[Path | None]) -> tuple[nodes.Object, ...]:
+    """What the manifests make."""
+    found: list[nodes.Object] = []
     for path in paths:
         if path is not None:
             for document in documents(path, site.texts[path]):
@@ -67,28 +52,27 @@ def objects(site: Site, paths: Iterable[Path | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _object(document: dict[str, Any]) -> str:
+def _object(document: dict[str, Any]) -> nodes.Object:
     about = document.get("metadata", {})
-    kind = str(document["kind"]).lower()
-    group, _, version = str(document.get("apiVersion", "")).rpartition("/")
-    # By group too: kinds of add-ons may be called as kinds of Kubernetes are.
-    typed = f"{kind}.{version}.{group}" if group and "." in group else kind
-    space = "-" if kind in CLUSTER_WIDE else about.get("namespace", "default")
-    return f"{space}/{typed}/{about.get('name', '')}"
+    return nodes.Object(
+        str(document.get("apiVersion", "v1")),
+        str(document["kind"]),
+        str(about.get("name", "")),
+        str(about.get("namespace", "")),
+    )
 
 
 def absent(site: Site, seen: Seen, paths: Iterable[Path | None]) -> tuple[str, ...]:
     """The manifests' objects that are not there."""
-    told = nodes.read(seen.of(site.first.name, nodes.SUBJECT))
+    readings = seen.of(site.first.name, nodes.SUBJECT)
+    told = nodes.read(readings)
     if not told.answers:
         return (f"{site.first.name}: {told.why}",)
-    return tuple(f"there is no {o}" for o in objects(site, paths) if _bare(o) not in told.objects)
-
-
-def _bare(name: str) -> str:
-    """An object's name as the apiserver says it, without version and group."""
-    space, kind, called = name.split("/", 2)
-    return f"{space}/{kind.partition('.')[0]}/{called}"
+    wanted = objects(site, paths)
+    if not wanted:
+        return ()
+    found = nodes.counted(readings, wanted)
+    return tuple(f"there is no {o}" for o, count in found.items() if count is None)
 
 
 def applied(site: Site, title: str, paths: Iterable[Path | None]) -> Wave:

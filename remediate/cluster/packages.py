@@ -182,8 +182,9 @@ echo "refreshing the repository"
 dpkg --configure -a
 wait='-o DPkg::Lock::Timeout=120'
 apt-get -qq $wait {only if own else ""} -o Acquire::Retries=2 -o APT::Update::Error-Mode=any update
+there=$(apt-cache madison {" ".join(PINNED)} kubernetes-cni)
 pick() {{
-  has=$(apt-cache madison "$1" | awk '{{print $3}}')
+  has=$(printf '%s\\n' "$there" | awk -v name="$1" '$1 == name {{print $3}}')
   printf '%s\\n' "$has" | grep -E '^([0-9]+:)?{_escaped(version)}([-+~]|$)' | head -n 1 |
     grep . || {{
     echo "no $1 {version} in the repository; it has: $(echo $has)" >&2
@@ -192,7 +193,7 @@ pick() {{
 }}
 {_picks()}
 plugins=containernetworking-plugins
-[ -z "$(apt-cache madison kubernetes-cni)" ] || plugins=kubernetes-cni
+case $there in *kubernetes-cni*) plugins=kubernetes-cni ;; esac
 echo "installing"
 apt-get -qq $wait -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-confdef \\
   --allow-change-held-packages --allow-downgrades --no-install-recommends -y \\

@@ -8,7 +8,7 @@ from hale.install.step import Asked, Await, Seen, Wave
 from hale.inventory import Host
 
 TITLE = "All nodes are ready"
-NEEDS = ("masters", "workers", "dns", "addons")
+NEEDS = ("readyz", "masters", "workers", "dns", "addons")
 
 PATIENCE = 300.0  # seconds for the network to come up on every node
 
@@ -17,18 +17,21 @@ def probes(site: Site, host: Host) -> Asked:
     """The nodes, as the first master tells."""
     if host is not site.first:
         return {}
-    return {nodes.SUBJECT: (nodes.probe(host.address or host.name, nodes.ADDONS),)}
+    return {nodes.SUBJECT: nodes.probes(host.address or host.name, nodes.ADDONS)}
 
 
 def left(site: Site, seen: Seen) -> tuple[str, ...]:
     """Nodes that are not ready, and addons of kubeadm that are not."""
-    told = nodes.read(seen.of(site.first.name, nodes.SUBJECT))
+    readings = seen.of(site.first.name, nodes.SUBJECT)
+    told = nodes.read(readings)
     if not told.answers:
         return (f"{site.first.name}: {told.why}",)
     said = [f"{name}: the node is not ready" for name, ready in told.nodes.items() if not ready]
-    for name, (wanted, ready_now) in told.objects.items():
-        if ready_now < max(wanted, 1):
-            said.append(f"{name}: {ready_now} of {wanted} are ready")
+    for addon, count in nodes.counted(readings, nodes.ADDONS).items():
+        if count is None:
+            said.append(f"there is no {addon}")
+        elif count.ready < max(count.wanted, 1):
+            said.append(f"{addon}: {count.ready} of {count.wanted} are ready")
     return tuple(said)
 
 

@@ -1,8 +1,8 @@
-"""The load balancer asks /readyz: the same files as before, now with the cluster's CA.
+"""The load balancer knows the cluster's apiservers: the same files as before, now with its CA.
 
-What `load_balancer` wrote before there was a CA took an open port for an answer. From here on a
-backend counts as up, and a master may hold the VIP, only while an apiserver says over verified
-TLS that it is ready.
+What `load_balancer` wrote before there was a CA believed whoever answered. From here on a backend
+counts as up, and a master may hold the VIP, only while an apiserver says over verified TLS that
+it is ready.
 """
 
 from collections.abc import Iterable

@@ -26,7 +26,7 @@ def probes(site: Site, host: Host) -> Asked:
         asked[kubernetes.SUBJECT] = (kubernetes.probe(stacked=site.stacked),)
     elif host is site.first:
         asked[kubernetes.SUBJECT] = (Files(kubernetes.CA),)
-        asked[nodes.SUBJECT] = (nodes.probe(host.address or host.name, ()),)
+        asked[nodes.SUBJECT] = (nodes.probe(host.address or host.name),)
     return asked
 
 

@@ -34,6 +34,35 @@ def test_a_part_may_go_and_come_back(cluster: Built) -> None:
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
+@pytest.mark.skipif(not SOAK, reason="two minutes more: `make soak` has it")
+def test_a_master_is_lost_while_another_joins(cluster: Built) -> None:
+    """The operator is told who is missed; it comes back, and the same run goes on to its end."""
+    lost, joins = cluster.lab["k8s-master-02"], cluster.lab["k8s-master-03"]
+    done = cluster.reset("--hosts", joins.name)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    known = set(cluster.reports.glob("*-install"))
+    running = cluster.start("install", "--yes")
+    try:
+        assert cluster.reached(running, known, "masters"), running.completed().stdout[-3000:]
+        joins.run("until pgrep -x kubeadm >/dev/null; do sleep 0.1; done", timeout=60)
+        lost.power_off()
+        until = time.monotonic() + 120
+        while "may not go on by itself" not in running.completed().stdout:
+            assert running.child.poll() is None, running.completed().stdout[-3000:]
+            assert time.monotonic() < until, running.completed().stdout[-3000:]
+            time.sleep(1)
+        lost.power_on()
+        running.child.wait(PATIENCE)
+    finally:
+        running.kill()
+        if not lost.running:
+            lost.power_on()
+    done = running.completed()
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert f"{joins.name}: kubeadm join may not go on by itself: {lost.name}" in done.stdout
+    assert f"{joins.name}: kubeadm join may go on: the other masters are well" in done.stdout
+
+
 def test_reset_leaves_nothing(cluster: Built) -> None:
     done = cluster.reset()
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]

@@ -4,7 +4,7 @@ phases/<phase>/<what-it-shows>.toml has `[outputs.<host>]` with each command's o
 "subject.command" (`*` for every host of the site), `[files.<host>]`, and of the phase the exact
 `left`, `refusals` and `steps`; each step as `host: title`, waves parted by `--`. `part`: the part
 of the hosts that the phase is at, where it is not all. `extra`: what extra.yaml has, which
-`inventory` may name.
+`inventory` may name. `unreadable`: why nobody can tell what is left, instead of all those.
 """
 
 import re
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from hale.errors import HaleError
+from hale.fact import Unreadable
 from hale.install import course, engine
 from hale.install.step import Seen
 from remediate.cluster import load_balancer, readyz, templates
@@ -61,6 +62,10 @@ def test_phase(case: Path, tmp_path: Path) -> None:
     files = given.get("files", {})
     digests(outputs, module, site, sites.seen(outputs, files))
     found = sites.seen(outputs, files)
+    if "unreadable" in given:
+        with pytest.raises(Unreadable, match=given["unreadable"]):
+            module.left(site, found)
+        return
     assert list(module.left(site, found)) == given["left"]
     assert list(engine.refusals(module, site, found)) == given.get("refusals", [])
     if "raises" in given:

@@ -1,0 +1,82 @@
+"""Who is missed while a step runs. The looks are made up; real ones, and a power cut, are in
+tests/cluster/test_taken_off."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hale.install import meanwhile as module
+from hale.install.look import Down
+from hale.install.meanwhile import meanwhile
+from hale.install.site import Site
+from hale.install.step import Await, Run, Seen
+from tests.install import sites
+
+PATIENCE = 10.0
+ILL, WELL = "m2: its etcd is not healthy", ""
+
+
+class Looks:
+    """What each look finds, the last one again and again; `seen` is set when all were taken."""
+
+    def __init__(self, found: list[str | Down]) -> None:
+        self._found: Iterator[str | Down] = iter(found)
+        self._last: str | Down = WELL
+        self.seen = threading.Event()
+
+    def look(self, wishes: Any, of: Any) -> dict[str, Seen]:
+        try:
+            self._last = next(self._found)
+        except StopIteration:
+            self.seen.set()
+        if isinstance(self._last, Down):
+            raise self._last
+        return {w.name: Seen() for w in wishes}
+
+    def left(self, site: Site, seen: Seen) -> tuple[str, ...]:
+        return (str(self._last),) if self._last else ()
+
+
+def told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: list[str | Down]
+) -> tuple[list[str], tuple[str, ...]]:
+    """What the operator was told, and who is missed when the step ends."""
+    looks, said = Looks(found), list[str]()
+    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    monkeypatch.setattr(module, "look", looks.look)
+    others = Await("the others are well", ("m2",), lambda s, h: {}, looks.left, every=0.001)
+    joins = Run("m3", "kubeadm join", "true", timeout=600, meanwhile=others)
+    with meanwhile(joins, sites.made(tmp_path), said.append) as missed:
+        assert looks.seen.wait(PATIENCE)
+    return said, missed.who
+
+
+def test_who_is_missed_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said, missed = told(tmp_path, monkeypatch, [ILL, ILL, ILL, ILL])
+    assert said == [
+        f"m3: kubeadm join may not go on by itself: {ILL}. Put that back, and it goes on; it is "
+        "stopped after 600 s."
+    ]
+    assert missed == (ILL,)
+
+
+def test_a_host_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said, missed = told(tmp_path, monkeypatch, [ILL, Down("m2 does not answer"), WELL])
+    assert "by itself: m2 does not answer." in said[0]
+    assert said[1:] == ["m3: kubeadm join may go on: the others are well"]
+    assert missed == ()
+
+
+def test_an_election_is_no_illness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told(tmp_path, monkeypatch, [ILL, WELL, ILL, WELL]) == ([], ())
+
+
+def test_a_step_that_needs_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "look", lambda *_: pytest.fail("nobody is to be looked at"))
+    before = threading.active_count()
+    with meanwhile(Run("m3", "token", "true"), sites.made(tmp_path), print) as missed:
+        assert threading.active_count() == before
+    assert missed.who == ()
