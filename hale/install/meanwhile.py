@@ -56,9 +56,10 @@ class _Watch:
             if over.is_set():
                 break
             if ill == LOOKS:
+                why = "; ".join(left).rstrip(".")
                 self._says(
-                    f"{named} may not go on by itself: {'; '.join(left)}. Put that back, and it "
-                    f"goes on; it is stopped after {self._step.timeout:g} s."
+                    f"{named} may not go on by itself: {why}. Put that back, and it goes on; it is "
+                    f"stopped after {self._step.timeout:g} s."
                 )
             elif found.who and not left:
                 self._says(f"{named} may go on: {self._wanted.title}")

@@ -64,7 +64,7 @@ def test_who_is_missed_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_host_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said, missed = told(tmp_path, monkeypatch, [ILL, Down("m2 does not answer"), WELL])
+    said, missed = told(tmp_path, monkeypatch, [ILL, Down("m2 does not answer."), WELL])
     assert "by itself: m2 does not answer." in said[0]
     assert said[1:] == ["m3: kubeadm join may go on: the others are well"]
     assert missed == ()
