@@ -48,10 +48,11 @@ _NODES = (
     '{.status.conditions[?(@.type=="Ready")].status} {.metadata.labels}{"\\n"}{end}'
 )
 _KUBECTL = f"""\
+address=%s
 [ -e {ADMIN} ] || {{ echo absent; exit 0; }}
 [ -r {ADMIN} ] || {{ echo "{ADMIN} is not readable by this user" >&2; exit 3; }}
 command -v kubectl >/dev/null || {{ echo absent; exit 0; }}
-k() {{ kubectl --kubeconfig {ADMIN} --server "https://%s:6443" --request-timeout 8s "$@"; }}
+k() {{ kubectl --kubeconfig {ADMIN} --server "https://$address:6443" --request-timeout 8s "$@"; }}
 """
 _ASK_NODES = f"""\
 nodes=$(k get nodes -o jsonpath={shlex.quote(_NODES)} 2>&1) || {{

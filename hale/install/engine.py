@@ -23,7 +23,7 @@ from hale.fact import Unreadable, mask
 from hale.install.course import Course, Unit, load, needed, units
 from hale.install.doer import Doer, Failed
 from hale.install.look import Down, Wish, look
-from hale.install.meanwhile import Missed, meanwhile
+from hale.install.meanwhile import meanwhile
 from hale.install.sessions import Of, Sessions
 from hale.install.site import Site
 from hale.install.step import Await, Run, Seen, Step, Wave
@@ -304,7 +304,6 @@ class Engine:
         begun = time.monotonic()
         self.shown.step(step, "begun", 0.0)
         state = "failed"
-        missed = Missed()
         try:
             with meanwhile(step, self.site, self.shown.says) as missed:
                 done = doer.do(step, lambda line: self.shown.line(step, line))

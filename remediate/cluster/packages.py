@@ -183,8 +183,9 @@ dpkg --configure -a
 wait='-o DPkg::Lock::Timeout=120'
 apt-get -qq $wait {only if own else ""} -o Acquire::Retries=2 -o APT::Update::Error-Mode=any update
 there=$(apt-cache madison {" ".join(PINNED)} kubernetes-cni)
+versions() {{ printf '%s\\n' "$there" | awk -v name="$1" '$1 == name {{print $3}}'; }}
 pick() {{
-  has=$(printf '%s\\n' "$there" | awk -v name="$1" '$1 == name {{print $3}}')
+  has=$(versions "$1")
   printf '%s\\n' "$has" | grep -E '^([0-9]+:)?{_escaped(version)}([-+~]|$)' | head -n 1 |
     grep . || {{
     echo "no $1 {version} in the repository; it has: $(echo $has)" >&2
@@ -193,7 +194,7 @@ pick() {{
 }}
 {_picks()}
 plugins=containernetworking-plugins
-case $there in *kubernetes-cni*) plugins=kubernetes-cni ;; esac
+[ -z "$(versions kubernetes-cni)" ] || plugins=kubernetes-cni
 echo "installing"
 apt-get -qq $wait -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-confdef \\
   --allow-change-held-packages --allow-downgrades --no-install-recommends -y \\
