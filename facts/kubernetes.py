@@ -31,6 +31,11 @@ CA = "/etc/kubernetes/pki/ca.crt"
 # path into kubelet.conf then, and the kubelet does the same when a join has brought it in.
 ROTATING = "kubelet-client-current.pem"
 
+# What this host's own apiserver answers, as HTTP status; 000 where nobody does.
+READYZ = f"""\
+curl -q -s --noproxy '*' --max-time 3 --cacert {CA} --capath /dev/null \\
+  --resolve kubernetes:6443:127.0.0.1 -o /dev/null -w '%{{http_code}}' https://kubernetes:6443/readyz"""
+
 _SCRIPT = f"""\
 for f in {" ".join(FILES)} %s; do [ ! -e $f ] || echo "file $f"; done
 ! grep -qs {ROTATING} {KUBELET} || echo rotating
@@ -40,23 +45,17 @@ ss -Hltnp | while read -r _ _ _ at _ who; do
   who=${{who#*\\"}}
   echo "port ${{at##*:}} ${{who%%\\"*}}"
 done
-if command -v curl >/dev/null && [ -r {CA} ] && [ -e {FILES[4]} ]; then
-  curl -q -s --noproxy '*' --max-time 3 --cacert {CA} --capath /dev/null \\
-    --resolve kubernetes:6443:127.0.0.1 -o /dev/null -w 'readyz %%{{http_code}}\\n' \\
-    https://kubernetes:6443/readyz || :
-fi
 """
 
 
 class Node(Struct, frozen=True):
-    """files: of FILES, those that are there. ports: who listens, by port. ready: this host's own
-    apiserver says that it is ready. finalised: kubeadm has come through with this host itself."""
+    """files: of FILES, those that are there. ports: who listens, by port. finalised: kubeadm has
+    come through with this host itself."""
 
     files: frozenset[str] = frozenset()
     finalised: bool = False
     kubelet: bool = False
     ports: dict[int, str] = {}
-    ready: bool = False
 
     @property
     def untouched(self) -> bool:
@@ -97,5 +96,15 @@ def read(readings: Readings) -> Node:
         "rotating" in said,
         said["kubelet"] == "active",
         ports,
-        said.get("readyz") == "200",
     )
+
+
+def readyz() -> Command:
+    """Asks this host's own apiserver, which may take seconds while it begins."""
+    manifest = FILES[4]
+    return Command("readyz", f"[ ! -r {CA} ] || [ ! -e {manifest} ] || {READYZ} || :", slow=True)
+
+
+def ready(readings: Readings) -> bool:
+    """Whether that apiserver says that it is ready. Raises Unreadable."""
+    return readings.output("readyz").text.strip() == "200"

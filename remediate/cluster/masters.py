@@ -46,7 +46,11 @@ def probes(site: Site, host: Host) -> Asked:
 def health(site: Site, host: Host) -> Asked:
     """How this master is itself."""
     asked: dict[str, tuple[Probe, ...]] = {
-        kubernetes.SUBJECT: (kubernetes.probe(stacked=site.stacked), Files(kubernetes.CA)),
+        kubernetes.SUBJECT: (
+            kubernetes.probe(stacked=site.stacked),
+            kubernetes.readyz(),
+            Files(kubernetes.CA),
+        ),
     }
     if site.stacked:
         asked["etcd"] = (Command("members", etcd.MOMENT, timeout=30, slow=True),)
@@ -83,10 +87,10 @@ def _ill(site: Site, seen: Seen, host: Host) -> str:
 
 def _weak(site: Site, seen: Seen, host: Host) -> str:
     """What is not well on this master itself, whoever joins."""
-    node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
-    if not node.kubelet:
+    readings = seen.of(host.name, kubernetes.SUBJECT)
+    if not kubernetes.read(readings).kubelet:
         return "its kubelet does not run"
-    if not node.ready:
+    if not kubernetes.ready(readings):
         return "its apiserver is not ready"
     if not site.stacked:
         return ""
@@ -142,16 +146,29 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
         for step in () if node.untouched else clean(site, seen, host, whole):
             yield Wave((step,))
         secret = kubeadm.join(site, host, pin, master=True)
-        script = f"kubeadm join {kubeadm.CONFIG}"
         others = _well(whole, "the other masters are well", _weak, every=10.0)
-        joins = Run(host.name, "kubeadm join", script, secret, 600, critical=True, meanwhile=others)
-        yield Wave((joins, Run(host.name, "kubelet", ANEW)))
+        joins = Run(host.name, "kubeadm join", JOIN, secret, 600, critical=True, meanwhile=others)
+        yield Wave((joins,))
 
 
-# kubeadm points the kubelet of a master at that master's own apiserver, which comes up long after
-# the kubelet has begun to ask it, ever less often. Begun anew it asks at once; else the pods of
-# the network and of kube-proxy may come 15 s later.
-ANEW = "systemctl restart kubelet"
+# kubeadm points the kubelet of a master at that master's own apiserver, which the kubelet itself
+# has to start. Until that is there it cannot ask for its certificate, nor for Services, and asks
+# again ever later; kubeadm waits for it. Begun anew once the apiserver is ready, it asks at once.
+JOIN = f"""\
+(
+  until [ "$({kubernetes.READYZ} || :)" = 200 ]; do
+    kill -0 $$ || exit
+    sleep 0.5
+  done
+  systemctl restart kubelet
+) >/dev/null 2>&1 </dev/null &
+anew=$!
+joined=0
+kubeadm join {kubeadm.CONFIG} || joined=$?
+kill $anew 2>/dev/null || :
+wait $anew || [ $joined != 0 ] || systemctl restart kubelet
+exit $joined
+"""
 
 
 def _of_others(site: Site, seen: Seen, host: Host, joined: Collection[str]) -> bool:

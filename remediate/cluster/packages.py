@@ -1,8 +1,8 @@
 """Packages: the site's repository and its key; containerd, runc, the CNI plugins, kubelet, kubeadm
 and kubectl at the inventory's version, held there; keepalived and haproxy on masters.
 
-One part of the hosts after the other, a few seconds apart: where they share a mirror's line, or a
-lab's processors, those come earlier that others wait for. Only the site's own repository is
+One part of the hosts after the other: where they share a mirror's line, or a lab's processors,
+those come earlier that others wait for. Only the site's own repository is
 refreshed, so that a mirror that is away does not matter. A version that the repository does not
 have is told before anything is installed, with those that it has.
 
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from facts import packages, services, written
 from facts.packages import Packages
 from hale.errors import HaleError
-from hale.install.site import GROUPS, Site
+from hale.install.site import GROUPS, MASTERS, Site
 from hale.install.step import Asked, Run, Seen, Step, Wave, Write
 from hale.inventory import Host
 from remediate.cluster import templates
@@ -24,7 +24,10 @@ from remediate.cluster import templates
 TITLE = "Packages"
 NEEDS: tuple[str, ...] = ()
 PARTS = GROUPS
-HEAD_START = 15.0  # seconds; init and each join take longer, so that nobody waits in the end
+# Whose join comes right after init has its images by then: they are not pulled beside the packages
+# of the next. Those that follow have the time of a join more.
+AHEAD = {MASTERS: "images"}
+HEAD_START = 40.0  # seconds; an init and a join take longer, so that nobody waits in the end
 
 PINNED = ("kubeadm", "kubectl", "kubelet")
 RUNTIME = ("containerd", "runc")

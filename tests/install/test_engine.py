@@ -206,6 +206,29 @@ def test_a_head_start_ends_when_the_part_before_is_through(made: Made) -> None:
 AFTER = {"m1": "m2", "m2": "m3", "m3": "w1", "w1": "nobody"}
 
 
+def test_a_part_goes_ahead_as_far_as_the_phase_says(made: Made) -> None:
+    """m2, the first of the group masters, has its images before m3's packages begin; m3 has not."""
+
+    def pulls(host: str) -> Iterable[Wave]:
+        after = {"m1": "packages m2", "m2": "images m2", "m3": "packages w1", "w1": "images m3"}
+        return until(lambda: after[host] in made.order)
+
+    made.parted("packages", quickly, HEAD_START=PATIENCE, AHEAD={"masters": "images"})
+    made.parted("images", pulls, "packages", HEAD_START=math.inf)
+    begun = time.monotonic()
+    made.run()
+    assert time.monotonic() - begun < PATIENCE
+    assert made.order.index("images m2") < made.order.index("packages m3")
+
+
+def test_who_goes_ahead_through_a_phase_that_is_not_asked_for_keeps_nobody(made: Made) -> None:
+    made.parted("packages", quickly, HEAD_START=PATIENCE, AHEAD={"masters": "images"})
+    begun = time.monotonic()
+    made.run()
+    assert time.monotonic() - begun < PATIENCE
+    assert made.order == [f"packages {h}" for h in AFTER]
+
+
 def test_a_head_start_over_what_is_done_is_none(made: Made) -> None:
     made.parted("packages", quickly, HEAD_START=PATIENCE)
     made.parted("images", quickly, "packages", HEAD_START=math.inf)
