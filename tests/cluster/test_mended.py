@@ -46,6 +46,18 @@ _ASK = """
 done
 """
 
+# Until the kubelet has run for a while: a manifest that is taken away while it begins (0.2 s after
+# it had read it) is still run for minutes.
+_CALM = """
+for i in $(seq 60); do
+  begun=$(systemctl show --property=ActiveEnterTimestampMonotonic --value kubelet)
+  read -r up _ </proc/uptime
+  [ $((${up%.*} - begun / 1000000)) -lt 15 ] || exit 0
+  sleep 0.5
+done
+exit 1
+"""
+
 # Until etcd answers again, and the apiserver that asks it.
 _WAIT = """
 for i in $(seq 300); do
@@ -68,9 +80,9 @@ def broken(cluster: Built) -> Iterator[Built]:
 
 @pytest.fixture
 def away(cluster: Built) -> Iterator[None]:
-    """One member of etcd is stopped. Before anything restarts that kubelet: one that has just
-    begun may not notice for minutes that a manifest is gone."""
+    """One member of etcd is stopped, before `broken` restarts that kubelet anew."""
     host = cluster.lab["k8s-master-03"]
+    host.run(_CALM, timeout=60)
     host.run("mv /etc/kubernetes/manifests/etcd.yaml /etc/kubernetes/etcd.yaml.aside")
     try:
         # The kubelet may look at its manifests only every twenty seconds.
