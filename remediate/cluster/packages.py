@@ -2,9 +2,9 @@
 and kubectl at the inventory's version, held there; keepalived and haproxy on masters.
 
 One part of the hosts after the other: where they share a mirror's line, or a lab's processors,
-those come earlier that others wait for. Only the site's own repository is
-refreshed, so that a mirror that is away does not matter. A version that the repository does not
-have is told before anything is installed, with those that it has.
+those come earlier that others wait for. Only the site's own repository is refreshed, so that a
+mirror that is away does not matter. A version that the repository does not have is told before
+anything is installed, with those that it has.
 
 Sources: apt-get(8), apt-mark(8), sources.list(5); kubernetes.io, "Installing kubeadm"; dnf.conf(5)
 `excludepkgs`.
