@@ -434,6 +434,7 @@ class Lab:
                 if not alive or time.monotonic() > end:
                     raise self._did_not_boot(host, "is off" if not alive else "lets nobody log in")
                 time.sleep(0.02)
+            network.resolve_anew(self.name, host.plan)
         for host in hosts:
             left = max(1.0, end - time.monotonic())
             try:

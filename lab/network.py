@@ -109,6 +109,17 @@ link set {host.name} master {BRIDGE} up
     run(["ip", "-netns", operator(lab), "-batch", "-"], input=batch, keep=keep)
 
 
+def resolve_anew(lab: str, host: HostPlan) -> None:
+    """Let the operator's kernel forget that a host's address was in vain; fine if it was not.
+
+    It asks for an address three times, a second apart (arp(7)), for instance because of what an
+    old connection still has to send. A host that comes up after the third is reachable, and yet
+    who connects to it within that second is told "no route to host".
+    """
+    command = ["neigh", "flush", "to", str(host.address), "dev", BRIDGE]
+    run(["ip", "-netns", operator(lab), *command])
+
+
 def unplug(lab: str, host: HostPlan, keep: Sequence[int]) -> None:
     """Pull a host's cable out of the bridge; fine if there is none.
 

@@ -82,6 +82,22 @@ def test_a_dead_host_is_told_by_an_error(lab: Lab, host: LabHost) -> None:
     assert time.monotonic() - begun < 8
 
 
+def test_a_host_is_reached_as_soon_as_it_is_on(lab: Lab, host: LabHost) -> None:
+    def operator(*argv: str) -> None:
+        subprocess.run(lab.operator_argv(argv), check=True, timeout=30)
+
+    # As if the last question for its address (arp(7)) had been asked just before it was on.
+    often = "net.ipv4.neigh.br0.retrans_time_ms"
+    host.power_off()
+    operator("sysctl", "-q", f"{often}=20000")
+    try:
+        assert ssh(lab, host.address, "true").returncode == 255
+        host.power_on()
+        assert ssh(lab, host.address, "true").returncode == 0
+    finally:
+        operator("sysctl", "-q", f"{often}=1000")
+
+
 def test_it_does_not_need_the_users_own_configuration(lab: Lab) -> None:
     clean = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
     done = subprocess.run(
