@@ -456,8 +456,8 @@ def reset(asked: Asked, wanted: Reset) -> bool:
         engine = Engine(built, shown, book)
         with _stoppable(engine, shown):
             try:
-                wish = Wish("reset", cast("Phase", taken_off), built)
-                seen = look([wish])["reset"]
+                wish = Wish(cast("Phase", taken_off), built)
+                (seen,) = look([wish])
                 lost = taken_off.quorum(built, seen, hosts)
                 if lost and not wanted.accept:
                     raise HaleError(

@@ -12,7 +12,7 @@ import importlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import NamedTuple, cast
 
 from hale.install.site import WHOLE, Site
@@ -80,7 +80,7 @@ class Course:
         self.waiting = [unit for name in names for unit in units(name, site)]
         self._needs = {unit: needs(unit, site) & set(self.waiting) for unit in self.waiting}
         self._before = dict(itertools.pairwise(reversed(site.parts)))
-        self._firsts = {group: part for part, group in reversed(site.parts.items())}
+        self._groups = site.parts
         self._seen = {unit: seen[unit.phase] for unit in self.waiting}
         self._through: frozenset[Unit] = frozenset()
         self._begun: dict[Unit, float] = {}
@@ -89,21 +89,24 @@ class Course:
     def ready(self) -> Iterator[Unit]:
         """Those that may begin, in their order; one that is through meanwhile makes more ready."""
         for unit in list(self.waiting):
-            if self._needs[unit] <= self._through and self._waits(unit) <= 0:
+            if self._waits(unit, self._through) <= 0:
                 yield unit
 
     def soon(self) -> float | None:
         """Seconds until one more is ready though nothing else happens; None: none will be."""
-        waits = [self._waits(u) for u in self.waiting if self._needs[u] <= self._through]
+        waits = [self._waits(u, self._through) for u in self.waiting]
         return min((w for w in waits if w < math.inf), default=None)
 
-    def _waits(self, unit: Unit) -> float:
-        """Seconds that are left of the head start of the part before."""
+    def _waits(self, unit: Unit, through: Set[Unit]) -> float:
+        """Seconds until it may begin where nothing else comes through: what is left of the head
+        start of the part before, and for ever where it needs more."""
+        if not self._needs[unit] <= through:
+            return math.inf
         part = self._before.get(unit.part)
         before = Unit(unit.phase, part or WHOLE)
         if part is None or before not in self._needs:
             return 0.0
-        if self._ahead(before) in self._through:
+        if self._ahead(before) in through:
             return 0.0
         head_start: float = getattr(load(unit.phase), "HEAD_START", 0.0)
         return max(0.0, self._begun.get(before, math.inf) + head_start - self._clock())
@@ -111,11 +114,8 @@ class Course:
     def _ahead(self, before: Unit) -> Unit:
         """What ends that part's head start: its own phase, or that to which AHEAD lets it go on."""
         phases: Mapping[str, str] = getattr(load(before.phase), "AHEAD", {})
-        for group, phase in phases.items():
-            further = Unit(phase, before.part)
-            if self._firsts.get(group) == before.part and further in self._needs:
-                return further
-        return before
+        further = Unit(phases.get(self._groups[before.part], ""), before.part)
+        return further if further in self._needs else before
 
     def begin(self, unit: Unit) -> Seen | None:
         """It begins. What is known of its hosts; None where something was done since."""
@@ -124,10 +124,14 @@ class Course:
         return self._seen.pop(unit, None)
 
     def following(self, unit: Unit) -> tuple[Unit, ...]:
-        """Those that need nothing more than this one and what is through."""
+        """Those that may begin by what comes of this one: who needs it, and its own next part."""
         through = self._through | {unit}
-        waiting = [u for u in list(self.waiting) if unit in self._needs[u]]
-        return tuple(u for u in waiting if self._needs[u] <= through)
+        return tuple(
+            u
+            for u in list(self.waiting)
+            if (unit in self._needs[u] or u.phase == unit.phase)
+            and self._waits(u, through) <= 0 < self._waits(u, self._through)
+        )
 
     def end(self, unit: Unit, found: Mapping[Unit, Seen] | None) -> None:
         """It is through. found: what was seen of the next; None where nothing was done."""

@@ -105,9 +105,9 @@ class Engine:
         names = tuple(names)
         seen = look([self._wish(Unit(n), whole=True) for n in names])
         found: dict[str, Planned] = {}
-        for name in names:
+        for name, own in zip(names, seen, strict=True):
             waits = [n for n in needed(name) if n in found and found[n].left]
-            found[name] = self._planned(name, seen[name], waits)
+            found[name] = self._planned(name, own, waits)
         return list(found.values())
 
     def _planned(self, name: str, seen: Seen, waits: Sequence[str]) -> Planned:
@@ -140,7 +140,8 @@ class Engine:
         running: dict[Unit, Future[Mapping[Unit, Seen] | None]] = {}
         failed: list[BaseException] = []
         try:
-            self._course = Course(names, self.site, look([self._wish(Unit(n)) for n in names]))
+            seen = look([self._wish(Unit(n)) for n in names])
+            self._course = Course(names, self.site, dict(zip(names, seen, strict=True)))
             while True:
                 self._begin(running, again=again)
                 soon = None if self._halted() else self._course.soon()
@@ -195,7 +196,7 @@ class Engine:
         try:
             with self._sessions.lent() as of:
                 self._waves(name, waves, of)
-                said = left(look([wish], of)[wish.name])
+                said = left(*look([wish], of))
         except (Failed, HaleError) as error:
             self._said(name, name, "failed", begun, mask(str(error)))
             raise
@@ -223,12 +224,12 @@ class Engine:
         try:
             with self._sessions.lent() as of:
                 if seen is None:
-                    seen = look([self._wish(unit)], of)[unit.phase]
+                    (seen,) = look([self._wish(unit)], of)
                     if self._skipped(unit, seen, again=again):
                         return None
                 self._begun(unit)
                 if hasattr(module, "obstacles"):
-                    seen = look([self._wish(unit, whole=True)], of)[unit.phase]
+                    (seen,) = look([self._wish(unit, whole=True)], of)
                 if refused := refusals(module, site, seen):
                     raise PhaseFailed(unit.phase, "\n".join(refused))
                 for _ in range(ROUNDS):
@@ -254,7 +255,7 @@ class Engine:
         while True:
             looked = (unit, *self._course.following(unit))
             seen = look([self._wish(u) for u in looked], of)
-            found = {u: seen[u.phase] for u in looked}
+            found = dict(zip(looked, seen, strict=True))
             try:
                 left = load(unit.phase).left(self._site(unit), found[unit])
             except Unreadable as error:
@@ -272,7 +273,7 @@ class Engine:
         return replace(self.site, only=unit.part)
 
     def _wish(self, unit: Unit, *, whole: bool = False) -> Wish:
-        return Wish(unit.phase, load(unit.phase), self._site(unit), whole=whole)
+        return Wish(load(unit.phase), self._site(unit), whole=whole)
 
     def _waves(self, phase: str, waves: Iterable[Wave], of: Of) -> None:
         for wave in waves:
@@ -325,7 +326,7 @@ class Engine:
         left: tuple[str, ...] = ()
         while True:
             try:
-                found = look([Wish("await", wanted, self.site, wanted.hosts)], of)["await"]
+                (found,) = look([Wish(wanted, self.site, wanted.hosts)], of)
                 left = wanted.left(self.site, found)
             except (Unreadable, Down) as error:
                 left = (str(error),)

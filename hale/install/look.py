@@ -23,19 +23,18 @@ class Down(Exception):
 
 @dataclass(frozen=True)
 class Wish:
-    """What somebody wants to see: a phase, or one who waits, by a name of its own.
+    """What somebody wants to see: a phase, or one who waits.
 
     site: as the phase knows it. whole: a phase's obstacles too.
     """
 
-    name: str
     of: "Phase | Await"
     site: Site
     hosts: tuple[str, ...] = ()  # all where empty
     whole: bool = False
 
 
-def look(wishes: Iterable[Wish], of: Of = connection.session_for) -> Mapping[str, Seen]:
+def look(wishes: Iterable[Wish], of: Of = connection.session_for) -> tuple[Seen, ...]:
     """What the hosts answer to each of the wishes, all hosts at once. Raises Down."""
     wishes = tuple(wishes)
     asked = []
@@ -49,10 +48,10 @@ def look(wishes: Iterable[Wish], of: Of = connection.session_for) -> Mapping[str
     for evidence in found.values():
         if evidence.down:
             raise Down(evidence.down)
-    return {
-        wish.name: Seen({n: _own(e, wish.name, served[n]) for n, e in found.items()})
-        for wish in wishes
-    }
+    return tuple(
+        Seen({n: _own(e, str(number), served[n]) for n, e in found.items()})
+        for number in range(len(wishes))
+    )
 
 
 def _question(host: Host, wishes: Iterable[Wish]) -> tuple[Question | None, dict[str, list[str]]]:
@@ -60,7 +59,7 @@ def _question(host: Host, wishes: Iterable[Wish]) -> tuple[Question | None, dict
     patterns: dict[str, None] = {}
     keys: dict[str, list[str]] = {}
     named: dict[str, str] = {}
-    for wish in wishes:
+    for number, wish in enumerate(wishes):
         if wish.hosts and host.name not in wish.hosts:
             continue
         for subject, probes in _asked(wish, host):
@@ -69,9 +68,9 @@ def _question(host: Host, wishes: Iterable[Wish]) -> tuple[Question | None, dict
                     patterns.update(dict.fromkeys(probe.patterns))
                     continue
                 # Two phases that ask the same are answered by one run of it.
-                key = named.setdefault(probe.script, f"{wish.name}.{subject}.{probe.name}")
+                key = named.setdefault(probe.script, f"{number}.{subject}.{probe.name}")
                 commands.setdefault(key, probe)
-                keys.setdefault(key, []).append(f"{wish.name}/{subject}.{probe.name}")
+                keys.setdefault(key, []).append(f"{number}/{subject}.{probe.name}")
     if not commands and not patterns:
         return None, keys
     return Question(host, tuple(commands.items()), tuple(patterns)), keys
@@ -84,12 +83,12 @@ def _asked(wish: Wish, host: Host) -> Iterable[tuple[str, tuple[Probe, ...]]]:
         yield from obstacles(wish.site, host).items()
 
 
-def _own(evidence: Evidence, wish: str, keys: Mapping[str, list[str]]) -> Evidence:
-    """The evidence as one wish sees it, by the names that its facts know."""
+def _own(evidence: Evidence, number: str, keys: Mapping[str, list[str]]) -> Evidence:
+    """The evidence as the wish of that number sees it, by the names that its facts know."""
     outputs: dict[str, Output] = {}
     for key, output in evidence.outputs.items():
         for served in keys.get(key, ()):
-            name, _, own = served.partition("/")
-            if name == wish:
+            wish, _, own = served.partition("/")
+            if wish == number:
                 outputs[own] = replace(output, name=own)
     return replace(evidence, outputs=outputs)

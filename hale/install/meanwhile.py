@@ -68,8 +68,9 @@ class _Watch:
 
     def _look(self) -> tuple[str, ...]:
         try:
-            wish = Wish("meanwhile", self._wanted, self._site, self._wanted.hosts)
-            return self._wanted.left(self._site, look([wish], self._session)[wish.name])
+            wish = Wish(self._wanted, self._site, self._wanted.hosts)
+            (seen,) = look([wish], self._session)
+            return self._wanted.left(self._site, seen)
         except (Unreadable, Down) as error:
             self._hang_up()
             return (str(error),)

@@ -48,10 +48,12 @@ class Made:
             monkeypatch.setattr(module, "load", self.phases.__getitem__)
         monkeypatch.setattr(engine, "look", self.look)
 
-    def look(self, wishes: Iterable[Any], of: Any = None) -> dict[str, Seen]:
+    def look(self, wishes: Iterable[Any], of: Any = None) -> tuple[Seen, ...]:
         wishes = list(wishes)
-        self.looks.append([f"{w.name}{' whole' if w.whole else ''}" for w in wishes])
-        return {w.name: Seen() for w in wishes}
+        if phases := [w for w in wishes if not isinstance(w.of, Await)]:
+            said = [(w.of.TITLE, w.site.only, "whole" if w.whole else "") for w in phases]
+            self.looks.append([" ".join(filter(None, words)) for words in said])
+        return tuple(Seen() for _ in wishes)
 
     def phase(
         self, name: str, waves: Callable[[], Iterable[Wave]], *needs: str, **more: Any
@@ -207,11 +209,12 @@ AFTER = {"m1": "m2", "m2": "m3", "m3": "w1", "w1": "nobody"}
 
 
 def test_a_part_goes_ahead_as_far_as_the_phase_says(made: Made) -> None:
-    """m2, the first of the group masters, has its images before m3's packages begin; m3 has not."""
+    """The other masters have their images before the next one's packages begin; the first, of
+    another group, has not."""
 
     def pulls(host: str) -> Iterable[Wave]:
-        after = {"m1": "packages m2", "m2": "images m2", "m3": "packages w1", "w1": "images m3"}
-        return until(lambda: after[host] in made.order)
+        after = {"m1": "packages m2"}
+        return until(lambda: after.get(host, f"images {host}") in made.order)
 
     made.parted("packages", quickly, HEAD_START=PATIENCE, AHEAD={"masters": "images"})
     made.parted("images", pulls, "packages", HEAD_START=math.inf)
@@ -219,6 +222,28 @@ def test_a_part_goes_ahead_as_far_as_the_phase_says(made: Made) -> None:
     made.run()
     assert time.monotonic() - begun < PATIENCE
     assert made.order.index("images m2") < made.order.index("packages m3")
+    assert made.order.index("images m3") < made.order.index("packages w1")
+
+
+def test_a_part_is_looked_at_once_the_one_before_is_through(made: Made) -> None:
+    """What a master's join has made of the cluster is seen before the next one joins; and nobody
+    is looked at who has to wait for another part all the same."""
+
+    def joins(host: str) -> Iterable[Wave]:
+        looked = lambda: any("images m3" in looked for looked in made.looks)  # noqa: E731
+        return until(looked) if host == "m2" else ()
+
+    def pulls(host: str) -> Iterable[Wave]:
+        return until(lambda: "joins m2" in made.order) if host == "m3" else ()
+
+    made.parted("images", pulls)
+    made.parted("joins", joins, "images", groups=("masters",), HEAD_START=math.inf)
+    made.run()
+    assert ["images m3"] in made.looks[1:]
+    assert [looked for looked in made.looks if "joins m3" in looked] == [
+        ["joins m2", "joins m3"],
+        ["joins m3"],
+    ]
 
 
 def test_who_goes_ahead_through_a_phase_that_is_not_asked_for_keeps_nobody(made: Made) -> None:

@@ -27,14 +27,14 @@ class Looks:
         self._last: str | Down = WELL
         self.seen = threading.Event()
 
-    def look(self, wishes: Any, of: Any) -> dict[str, Seen]:
+    def look(self, wishes: Any, of: Any) -> tuple[Seen, ...]:
         try:
             self._last = next(self._found)
         except StopIteration:
             self.seen.set()
         if isinstance(self._last, Down):
             raise self._last
-        return {w.name: Seen() for w in wishes}
+        return tuple(Seen() for _ in wishes)
 
     def left(self, site: Site, seen: Seen) -> tuple[str, ...]:
         return (str(self._last),) if self._last else ()
