@@ -50,10 +50,10 @@ def install(
 ) -> None:
     """Build the HA cluster with kubeadm, phase by phase; said again, it goes on where it was."""
     from hale import fix as planner
-    from hale.install import command
+    from hale.install import command, planned, running
 
     with _plainly("install"):
-        asked = command.Asked(
+        asked = running.Asked(
             typed.reports(reports),
             Path(inventory) if inventory else None,
             fix=fix,
@@ -66,7 +66,7 @@ def install(
             ticket=ticket,
         )
         if plan:
-            command.plan(asked)
+            planned.plan(asked)
         elif not command.install(asked):
             raise Exit(code=1)
 
@@ -94,10 +94,11 @@ def reset(
     ticket: str = "",
 ) -> None:
     """Take the cluster off the hosts; what the host requirements put there stays."""
-    from hale.install import command
+    from hale.install import reset as off
+    from hale.install import running
 
     with _plainly("reset"):
-        asked = command.Asked(
+        asked = running.Asked(
             typed.reports(reports),
             Path(inventory) if inventory else None,
             yes=yes,
@@ -105,8 +106,8 @@ def reset(
             approved_by=approved_by,
             ticket=ticket,
         )
-        wanted = command.Reset(cluster_name, hosts, packages, i_accept_losing_quorum)
-        if not command.reset(asked, wanted):
+        wanted = off.Reset(cluster_name, hosts, packages, i_accept_losing_quorum)
+        if not off.reset(asked, wanted):
             raise Exit(code=1)
 
 
@@ -119,12 +120,12 @@ def reset(
 def kubeconfig(_: Context, inventory: str = "", out: str = "") -> None:
     """Fetch the cluster's admin.conf to a file that only you can read; never printed."""
     from hale import inventory as inventories
-    from hale.install import command
+    from hale.install import kubeconfig as fetched
 
     with _plainly("kubeconfig"):
         path = Path(inventory) if inventory else ROOT / "inventory.ini"
         name = inventories.load(path).cluster.name
-        command.kubeconfig(path, Path(out or f"kubeconfig-{name}").absolute())
+        fetched.kubeconfig(path, Path(out or f"kubeconfig-{name}").absolute())
 
 
 @contextmanager

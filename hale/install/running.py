@@ -1,0 +1,179 @@
+"""What the cluster's commands share: what the operator typed, the hosts that must answer, the lock
+and the journal of a run, Ctrl-C.
+
+A run's folder is reports/<time>-install/ (or -reset): journal.jsonl is what was done, with the
+seconds of each step and of kubeadm itself; gate/ and the last <time>-audit/ are audits like any
+other.
+"""
+
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from rich.text import Text
+
+from hale import connection, logins, provenance, standard
+from hale.apply import command as apply
+from hale.apply import run
+from hale.apply.journal import SCHEMA, Header, Journal, now
+from hale.apply.lock import Locked, Owner
+from hale.errors import HaleError
+from hale.fact import mask
+from hale.install import gate, site
+from hale.install.engine import Engine
+from hale.install.shown import Progress
+from hale.install.site import Site
+from hale.inventory import Inventory
+from hale.terminal import printable
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a run is to be made, as the operator typed it."""
+
+    reports: Path
+    inventory: Path | None = None
+    fix: bool = False
+    despite: tuple[str, ...] = ()
+    to: str = ""
+    only: str = ""
+    yes: bool = False
+    take_lock: bool = False
+    approved_by: str = ""
+    ticket: str = ""
+
+    @property
+    def path(self) -> Path:
+        """The inventory's file."""
+        return self.inventory or provenance.ROOT / "inventory.ini"
+
+    @property
+    def again(self) -> str:
+        """The command that goes on where this one ended."""
+        words = [".venv/bin/invoke", "install"]
+        if self.inventory:
+            words += ["--inventory", str(self.inventory)]
+        if self.despite:
+            words += ["--despite", ",".join(self.despite)]
+        if self.fix:
+            words.append("--fix")
+        if self.yes:
+            words.append("--yes")
+        return shlex.join(words)
+
+
+def load_site(known: Inventory) -> Site:
+    """What the inventory and the standard say of the cluster. Raises HaleError."""
+    return site.load(known, standard.load(provenance.ROOT / "standard"))
+
+
+def reachable(known: Inventory) -> None:
+    """Every host, before anything is done to any. Raises HaleError naming those that are not.
+
+    Asked twice: a host that is only busy lets people in the second time.
+    """
+    logins.connect(known, gate.LOGIN)
+    for _ in range(2):
+        if not (down := _down(known)):
+            return
+        connection.close_sessions()
+    raise HaleError("nothing was changed: " + "\n".join(down))
+
+
+def _down(known: Inventory) -> list[str]:
+    """Who cannot be asked as root, and why."""
+    sessions = [connection.session_for(h.name) for h in known.hosts]
+    for session in sessions:
+        session.start()
+    down = []
+    for session in sessions:
+        name = session.target.name
+        try:
+            if session.run("id -u", 2 * gate.LOGIN).stdout.strip() != b"0":
+                down.append(f"{name}: root is needed: put ansible_become=true into the inventory")
+        except run.ANSWERS_NOT as error:
+            down.append(str(error))
+    return down
+
+
+@contextmanager
+def recorded(asked: Asked, known: Inventory, folder: Path, kind: str) -> Iterator[Journal]:
+    """The cluster-wide lock and the journal. Raises HaleError where somebody else has it."""
+    logins.connect(known, gate.LOGIN)
+    owner = Owner(provenance.operator(), provenance.source_host(), folder.name, now())
+    every = [h.name for h in known.hosts]
+    told = apply.teller()
+    try:
+        held = run.locked(every, every, owner, stale=asked.take_lock, told=told)
+    except Locked as error:
+        raise HaleError(f"nothing was changed: {error}") from None
+    book: Journal | None = None
+    try:
+        header = Header(
+            schema=SCHEMA,
+            run=folder.name,
+            kind=kind,
+            operator=owner.operator,
+            source_host=owner.source_host,
+            inventory=str(known.path),
+            plan_sha256="",
+            at=now(),
+            approved_by=asked.approved_by,
+            ticket=asked.ticket,
+        )
+        book = Journal(folder, header)
+        yield book
+    finally:
+        if book is not None:
+            book.close()
+        left = run.released(held, owner)
+        connection.close_sessions()
+        if left:
+            told("", f"the lock is still on {', '.join(left)}, which did not answer: --take-lock")
+
+
+@contextmanager
+def stoppable(engine: Engine, shown: Progress) -> Iterator[None]:
+    """Ctrl-C lets the steps end that were begun; a second one cuts the connections, and with
+    them what runs on the hosts."""
+
+    def asked_to(number: int, frame: FrameType | None) -> None:
+        if engine.stop.is_set():
+            shown.says("cutting the connections: what runs on the hosts is killed")
+            engine.cut()
+            connection.close_sessions()
+            return
+        engine.stop.set()
+        shown.says("stopping: steps that were begun are ended (once more: cut them off)")
+
+    before = signal.signal(signal.SIGINT, asked_to)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def agrees(question: str) -> bool:
+    """Whether there is an operator who says yes."""
+    return sys.stdin.isatty() and input(question).strip().lower() in ("y", "yes")
+
+
+def headline(sign: str, name: str, title: str, said: str) -> Text:
+    """How it stands with one phase."""
+    return Text(f"{sign} {name}: {title}{f'  {printable(said)}' if said else ''}")
+
+
+def printable_lines(text: str) -> str:
+    """Several lines of a host's text, each without what drives a terminal."""
+    lines = text.expandtabs(4).split("\n")
+    return "\n".join(printable(mask(line)) for line in lines)
+
+
+def indented(text: str) -> str:
+    """Each line a bit to the right."""
+    return "\n".join(f"    {line}" for line in text.split("\n"))
