@@ -55,8 +55,8 @@ def down(_: Context, name: str = _DEFAULT) -> None:
         **_NAME,
         "kube-dir": "take Kubernetes' programs from this folder (kubernetes/server/bin of a "
         "release) and do not build them",
-        "dnf": "hosts that get dnf and containerd 2 in apt's place: k8s-node-02,…; three minutes "
-        "more once",
+        "dnf": "hosts (or all) that get dnf and containerd 2 in apt's place: k8s-node-02,…; three "
+        "minutes more once",
     }
 )
 def supply(_: Context, name: str = _DEFAULT, kube_dir: str = "", dnf: str = "") -> None:
@@ -65,7 +65,7 @@ def supply(_: Context, name: str = _DEFAULT, kube_dir: str = "", dnf: str = "") 
 
     with _plainly():
         lab = _raised(name)
-        hosts = [lab[host] for host in dnf.split(",") if host]
+        hosts = lab.hosts if dnf == "all" else [lab[host] for host in dnf.split(",") if host]
         provide(lab, _say, Path(kube_dir).resolve() if kube_dir else None, hosts)
         print(f"\nThe cluster's variables are in {lab.inventory}")
 

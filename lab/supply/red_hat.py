@@ -10,6 +10,7 @@ the hosts' Debian has anyway are packages without files.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,7 +48,7 @@ Release: {release}
 Summary: {package.summary}
 License: Apache-2.0
 AutoReqProv: no
-{requires}
+{more}
 %description
 Built by the lab, for the lab.
 %install
@@ -77,12 +78,72 @@ OOMScoreAdjust=-999
 [Install]
 WantedBy=multi-user.target
 """
+# As Red Hat's packages have them: with a second place for haproxy's configuration, and keepalived
+# as a daemon that goes into the background.
+_HAPROXY_UNIT = """\
+[Unit]
+Description=HAProxy Load Balancer
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+EnvironmentFile=-/etc/sysconfig/haproxy
+Environment="CONFIG=/etc/haproxy/haproxy.cfg" "PIDFILE=/run/haproxy.pid" \
+  "CFGDIR=/etc/haproxy/conf.d"
+ExecStartPre=/usr/sbin/haproxy -f $CONFIG -f $CFGDIR -c -q $OPTIONS
+ExecStart=/usr/sbin/haproxy -Ws -f $CONFIG -f $CFGDIR -p $PIDFILE $OPTIONS
+ExecReload=/usr/sbin/haproxy -f $CONFIG -f $CFGDIR -c -q $OPTIONS
+ExecReload=/bin/kill -USR2 $MAINPID
+KillMode=mixed
+SuccessExitStatus=143
+Type=notify
+
+[Install]
+WantedBy=multi-user.target
+"""
+_HAPROXY_CONFIG = """\
+global
+    user haproxy
+    group haproxy
+defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 1m
+    timeout server 1m
+frontend main
+    bind *:5000
+"""
+_HAPROXY_USER = """\
+%pre
+getent group haproxy >/dev/null || groupadd -r haproxy
+getent passwd haproxy >/dev/null ||
+  useradd -r -g haproxy -d /var/lib/haproxy -s /usr/sbin/nologin haproxy
+"""
+_KEEPALIVED_UNIT = """\
+[Unit]
+Description=LVS and VRRP High Availability Monitor
+After=network-online.target syslog.target
+Wants=network-online.target
+
+[Service]
+Type=forking
+PIDFile=/run/keepalived.pid
+KillMode=process
+EnvironmentFile=-/etc/sysconfig/keepalived
+ExecStart=/usr/sbin/keepalived $KEEPALIVED_OPTIONS
+ExecReload=/bin/kill -HUP $MAINPID
+
+[Install]
+WantedBy=multi-user.target
+"""
 _CONTAINERD_CONFIG = 'disabled_plugins = ["cri"]\n'
 
 
 @dataclass(frozen=True)
 class Rpm:
-    """programs: what goes where, from files of ours; files: text and mode of others."""
+    """programs: what goes where, from files of ours; files: text and mode of others. more: further
+    lines of the spec, after which sections come.
+    """
 
     name: str
     version: str
@@ -90,6 +151,7 @@ class Rpm:
     programs: Mapping[str, Path] = field(default_factory=dict)
     files: debs.Files = field(default_factory=dict)
     requires: Sequence[str] = ()
+    more: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,8 +173,9 @@ def built(base: Path, say: Say, kubernetes: Path, version: str) -> Goods:
     prerequisites.install_missing(say, PROGRAMS)
     with opened(cache() / "supply", say) as building:
         key = repository.signing_key(building) / repository.KEY
-        packages = _repository(building, base, kubernetes, version)
-        return Goods(_layer(building, base), packages, key)
+        layer = _layer(building, base)
+        packages = _repository(building, base, layer, kubernetes, version)
+        return Goods(layer, packages, key)
 
 
 def served(state: Path) -> bool:
@@ -141,13 +204,13 @@ def _layer(building: Cache, base: Path) -> Path:
     return building.entry("dnf", {"base": base.name, "steps": _INSTALL_DNF}, make)
 
 
-def _repository(building: Cache, base: Path, kubernetes: Path, version: str) -> Path:
+def _repository(building: Cache, base: Path, layer: Path, kubernetes: Path, version: str) -> Path:
     containerd = golang.built(building, programs.CONTAINERD)
     downloaded = debian.downloaded(building, base)
     key = repository.signing_key(building)
 
     def make(folder: Path) -> Path:
-        debians = _unpacked(building, folder, downloaded / "packages")
+        debians = _unpacked(building, folder, downloaded / "packages", layer)
         packed = folder / "packages"
         packed.mkdir()
         for package in _packages(kubernetes, version, containerd, debians):
@@ -160,6 +223,7 @@ def _repository(building: Cache, base: Path, kubernetes: Path, version: str) -> 
         "kubernetes": kubernetes.name,
         "containerd": containerd.name,
         "debian": downloaded.name,
+        "layer": layer.name,
         "key": key.name,
         "steps": [_SPEC, _INDEX, _CONTAINERD_UNIT, _CONTAINERD_CONFIG],
         "packages": repr(_packages(Path(), version, Path(), Path())),
@@ -175,13 +239,26 @@ createrepo_c --quiet .
 """
 
 
-def _unpacked(building: Cache, folder: Path, packages: Path) -> Path:
-    """What lies in Debian's packages of runc and the network's plugins."""
+# What is taken from Debian's packages, and where libraries are.
+_TAKEN = ("runc", "containernetworking-plugins", "haproxy", "keepalived")
+_LINKED = "**/*-linux-gnu/lib*.so.*"
+_LIBRARIES = (
+    "libgdbm-compat4", "libglib2.0-0", "liblua5.3-0", "libnl-3-200", "libnl-genl-3-200",
+    "libopentracing-c-wrapper0", "libopentracing1", "libpci3", "libperl5.36", "libsensors5",
+    "libsnmp40",
+)  # fmt: skip
+
+
+def _unpacked(building: Cache, folder: Path, packages: Path, layer: Path) -> Path:
+    """What lies in Debian's packages, but for libraries that dnf itself has brought along."""
     root = folder / "debian"
-    for name in ("runc", "containernetworking-plugins"):
+    for name in (*_TAKEN, *_LIBRARIES):
         (package,) = packages.glob(f"{name}_*.deb")
         argv = ["dpkg-deb", "--extract", str(package), str(root)]
         building.run(argv, folder, f"unpacking {name}", FULL_DISK)
+    for path in list(root.glob(_LINKED)):
+        if os.path.lexists(layer / "usr/lib" / path.parent.name / path.name):
+            path.unlink()
     return root
 
 
@@ -229,11 +306,52 @@ def _packages(kubernetes: Path, version: str, containerd: Path, debians: Path) -
             "Plugins of the Container Network Interface",
             {f"opt/cni/bin/{p.name}": p for p in sorted(plugins.glob("*"))},
         ),
-        *(Rpm(name, "1.0", "The hosts' Debian has it") for name in _THERE),
+        *_balancer(debians),
+        *(Rpm(n, "1.0", "The hosts' Debian has it", more=more) for n, more in _THERE.items()),
     )
 
 
-_THERE = ("conntrack-tools", "curl", "socat")
+def _balancer(debians: Path) -> tuple[Rpm, ...]:
+    """What masters have besides, and what both are linked with."""
+    libraries = "libraries-of-balancers"
+    found = list(debians.glob(_LINKED))
+    return (
+        Rpm(
+            "haproxy",
+            "2.6.12",
+            "HAProxy load balancer",
+            {"usr/sbin/haproxy": debians / "usr/sbin/haproxy"},
+            {
+                "usr/lib/systemd/system/haproxy.service": (_HAPROXY_UNIT, 0o644),
+                "etc/haproxy/haproxy.cfg": (_HAPROXY_CONFIG, 0o644),
+                "etc/haproxy/conf.d/.keep": ("", 0o644),
+                "etc/sysconfig/haproxy": ('OPTIONS=""\n', 0o644),
+            },
+            (libraries,),
+            _HAPROXY_USER,
+        ),
+        Rpm(
+            "keepalived",
+            "2.2.7",
+            "Load balancer and high availability by VRRP",
+            {"usr/sbin/keepalived": debians / "usr/sbin/keepalived"},
+            {
+                "usr/lib/systemd/system/keepalived.service": (_KEEPALIVED_UNIT, 0o644),
+                "etc/keepalived/keepalived.conf": ("! Configuration File for keepalived\n", 0o644),
+                "etc/sysconfig/keepalived": ('KEEPALIVED_OPTIONS="-D"\n', 0o644),
+            },
+            (libraries,),
+        ),
+        Rpm(
+            libraries,
+            "1.0",
+            "What haproxy and keepalived are linked with",
+            {f"usr/lib/{p.parent.name}/{p.name}": p for p in sorted(found)},
+        ),
+    )
+
+
+_THERE = {"conntrack-tools": "", "curl": "", "socat": "", "bash": "Provides: /bin/sh\n"}
 
 
 def _pack(building: Cache, folder: Path, package: Rpm, done: Path) -> None:
@@ -247,7 +365,7 @@ def _pack(building: Cache, folder: Path, package: Rpm, done: Path) -> None:
             package=package,
             release=RELEASE,
             root=root,
-            requires="".join(f"Requires: {name}\n" for name in package.requires),
+            more="".join(f"Requires: {name}\n" for name in package.requires) + package.more,
             files="\n".join(
                 f"%config(noreplace) {where}" if where in configured else where
                 for where in sorted(f"/{w}" for w in (*package.programs, *package.files))

@@ -1,18 +1,27 @@
-"""A host with dnf and containerd 2, in a cluster whose others have apt and containerd 1."""
+"""A host with dnf and containerd 2, in a cluster whose others have apt and containerd 1; and a
+cluster where all have dnf, masters too."""
+
+import os
+from pathlib import Path
 
 import pytest
 
+from lab import machine, supply
 from tests.cluster.built import DNF, Built
 
 OURS = ("kubelet", "kubeadm", "kubectl", "containerd.io", "kubernetes-cni")
+BALANCER = ("haproxy", "keepalived")
+
+SOAK = bool(os.environ.get("HALE_SOAK"))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def has_dnf(cluster: Built) -> None:
     if cluster.lab[DNF].run("command -v dnf", check=False).returncode:
         pytest.skip(f"`invoke lab.supply --dnf {DNF}` before the cluster was built was not said")
 
 
+@pytest.mark.usefixtures("has_dnf")
 def test_it_runs_what_dnf_brought(cluster: Built) -> None:
     host = cluster.lab[DNF]
     assert b"not installed" not in host.run(f"rpm -q {' '.join(OURS)}").stdout
@@ -25,6 +34,7 @@ def test_it_runs_what_dnf_brought(cluster: Built) -> None:
     assert all(said.startswith("containerd://1.") for said in runtimes.values())
 
 
+@pytest.mark.usefixtures("has_dnf")
 def test_an_upgrade_of_all_leaves_kubernetes_as_it_is(cluster: Built) -> None:
     host = cluster.lab[DNF]
     asked = "dnf -q {} repoquery kubelet kubeadm kubectl"
@@ -33,6 +43,7 @@ def test_an_upgrade_of_all_leaves_kubernetes_as_it_is(cluster: Built) -> None:
     assert len(there.split()) == 3, "the repository has them, and they are left out"
 
 
+@pytest.mark.usefixtures("has_dnf")
 def test_it_goes_with_its_packages_and_comes_back(cluster: Built) -> None:
     """Nothing is installed that another key has signed, or while the repository is away."""
     host = cluster.lab[DNF]
@@ -58,3 +69,30 @@ def test_it_goes_with_its_packages_and_comes_back(cluster: Built) -> None:
 
     done = cluster.install()
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+@pytest.mark.skipif(not SOAK, reason="a cluster of its own: `make soak` has it")
+def test_masters_may_have_it_too(tmp_path: Path) -> None:
+    """haproxy and keepalived by units as Red Hat's packages have them."""
+    if reason := machine.unavailable():
+        pytest.skip(f"no lab: {reason}")
+    with machine.raised(f"test-{os.getpid()}-dnf") as lab:
+        supply.supply(lab, lambda line: print(line, flush=True), dnf=lab.hosts)
+        made = Built(lab, tmp_path / "reports")
+        done = made.install("--fix")
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        first, *_ = lab.hosts
+        assert b"not installed" not in first.run(f"rpm -q {' '.join((*OURS, *BALANCER))}").stdout
+        units = first.run("systemctl cat haproxy keepalived").stdout
+        assert b"/etc/haproxy/conf.d" in units
+        assert b"Type=forking" in units
+
+        done = made.invoke("drill", "vip", "--yes")
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+        done = made.reset("--packages")
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+        for host in lab.hosts:
+            assert made.remains(host.name) == []
+        said = first.run(f"rpm -q {' '.join((*OURS, *BALANCER))}", check=False).stdout
+        assert said.count(b"is not installed") == len(OURS) + len(BALANCER)
