@@ -39,7 +39,9 @@ def test_the_journal_has_every_phase_and_kubeadms_seconds(cluster: Built) -> Non
     if cluster.first is None:
         pytest.skip("the cluster was there before")
     story = next(s for s in cluster.stories() if s.header.kind == "install")
-    assert phases(story) == dict.fromkeys(course.names(), "done")
+    ended = phases(story)
+    assert ended.pop("ready") in ("done", "skipped"), "the last node may be ready when it is asked"
+    assert ended == dict.fromkeys(course.names()[:-1], "done")
     own = [a for a in story.acts if a.kubeadm and a.phase != "images"]
     (pulled,) = (a for a in story.acts if a.kubeadm and a.phase == "images")
     assert pulled.host == cluster.lab.hosts[0].name, "as init would do itself"
