@@ -17,8 +17,8 @@ A phase with PARTS, of the groups `first` (the first master), `masters` (each of
 `workers` (together), goes by them, in this order, and does what it does at the hosts of
 `site.part`; `site.hosts` are all. A part begins once the one before it is through, HEAD_START
 seconds after that began at the latest; at once where there is none. AHEAD = {"masters": "images"}
-lets each part of that group go on, through that phase, before the next one begins. NEEDS may name a
-group: "images/first".
+lets the first part of that group go on, through that phase, before the next one begins. NEEDS may
+name a group: "images/first".
 
 All of them are pure. Whether a phase is done is read from the hosts, never from what an earlier
 run says.

@@ -24,8 +24,8 @@ from remediate.cluster import templates
 TITLE = "Packages"
 NEEDS: tuple[str, ...] = ()
 PARTS = GROUPS
-# A master has its images when its turn to join comes: they are not pulled beside the packages of
-# the next, nor of the workers, whose joins are quick.
+# Whose join comes right after init has its images by then: they are not pulled beside the packages
+# of the next. Those that follow have the time of a join more.
 AHEAD = {MASTERS: "images"}
 HEAD_START = 40.0  # seconds; an init and a join take longer, so that nobody waits in the end
 
