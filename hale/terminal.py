@@ -52,6 +52,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def agrees(question: str) -> bool:
+    """Whether there is an operator who says yes."""
+    return sys.stdin.isatty() and input(question).strip().lower() in ("y", "yes")
+
+
 def plain(value: Any) -> str:
     """A parameter's value for people: a list without brackets and quotes."""
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -7,6 +7,7 @@ plan.json what was approved, journal.jsonl what was done.
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from hale import (
 from hale.apply import journal, run, undo
 from hale.apply.gates import OF_THE_CLUSTER, Standing
 from hale.apply.journal import SCHEMA, Header, Journal, Story, now
-from hale.apply.lock import Locked, Owner
+from hale.apply.lock import Owner
 from hale.apply.run import Run, Told
 from hale.apply.writer import Failed
 from hale.audit import Audit, fact
@@ -40,7 +41,7 @@ from hale.fact import NotApplicable, Unreadable
 from hale.inventory import Inventory
 from hale.plan import Plan
 from hale.results import Result, Results
-from hale.terminal import SIGN, folded, printable
+from hale.terminal import SIGN, agrees, folded, printable
 from hale.verdicts import Verdict
 
 RED = (Verdict.FAIL, Verdict.UNKNOWN)
@@ -89,7 +90,7 @@ def apply(asked: Asked, only: Sequence[str], approved: Path | None) -> bool:
         print(f"\nNothing to change{f', and {unknown} rows are unknown' if unknown else ''}.")
         return not unknown
     _agreed(asked, made)
-    folder = _folder(asked.reports, "fix")
+    folder = recorder.folder(asked.reports, "fix")
     before = before.rename(folder / "before")
     ok = _carry_out(made, folder, asked, before, "fix", "")
     after = _again(path, made, profile, folder, marker)
@@ -118,7 +119,7 @@ def take_back(asked: Asked, name: str) -> bool:
     if story.open or story.end is None:
         if journal.running(story.folder):
             raise HaleError(f"{name} is still going on; it cannot be taken back yet.")
-        owner = _owner(recorder.folder(asked.reports, "settle").name)
+        owner = run.owner_of(recorder.folder(asked.reports, "settle").name)
         _settled(asked, known, owner, [story])
         (asked.reports / owner.run).rmdir()
         story = journal.load(story.folder)
@@ -141,7 +142,7 @@ def take_back(asked: Asked, name: str) -> bool:
         print(f"\n{name} left nothing to take back.")
         return True
     _agreed(asked, made)
-    folder = _folder(asked.reports, "undo")
+    folder = recorder.folder(asked.reports, "undo")
     with connection.kept():
         names = ",".join(hosts)
         audited = fix.audit(known.path, names, made.profile, folder, say=False, here=True)
@@ -190,17 +191,8 @@ def _agreed(asked: Asked, made: Plan) -> None:
     steps, hosts = sum(len(h.steps) for h in made.hosts), sum(bool(h.steps) for h in made.hosts)
     if not sys.stdin.isatty():
         raise HaleError("nobody is there to ask: say --yes to apply without asking.")
-    answer = input(f"\nMake {steps} changes on {hosts} hosts? [y/N] ")
-    if answer.strip().lower() not in ("y", "yes"):
+    if not agrees(f"\nMake {steps} changes on {hosts} hosts? [y/N] "):
         raise HaleError("nothing was changed.")
-
-
-def _folder(reports: Path, kind: str) -> Path:
-    return recorder.folder(reports, kind)
-
-
-def _owner(name: str) -> Owner:
-    return Owner(provenance.operator(), provenance.source_host(), name, now())
 
 
 def _carry_out(made: Plan, folder: Path, asked: Asked, before: Path, kind: str, of: str) -> bool:
@@ -208,7 +200,7 @@ def _carry_out(made: Plan, folder: Path, asked: Asked, before: Path, kind: str, 
     audit = fix.judged_again(before)
     known = audit.inventory
     logins.connect(known)
-    owner = _owner(folder.name)
+    owner = run.owner_of(folder.name)
     header = Header(
         schema=SCHEMA,
         run=folder.name,
@@ -225,53 +217,35 @@ def _carry_out(made: Plan, folder: Path, asked: Asked, before: Path, kind: str, 
     told = teller()
     needed = [h.host for h in made.hosts if h.steps]
     names = [h.name for h in known.hosts]
-    held = _lock(names, needed, owner, asked, told)
-    book: Journal | None = None
     try:
-        for story in run.stories(asked.reports):
-            if story.state == "interrupted" and not story.end and _same(story, known):
-                run.settle(story, told)
-        book = Journal(folder, header)
-        leader = Run(
-            made,
-            folder,
-            book,
-            owner,
-            standing(audit),
-            {h.name: _group(h.groups) for h in known.hosts},
-            lambda: _look(known),
-            told,
-            asked.max_fail,
-        )
-        return leader.carry_out()
+        with run.holding(names, needed, owner, stale=asked.take_lock, told=told):
+            for story in run.stories(asked.reports):
+                if story.state == "interrupted" and not story.end and _same(story, known):
+                    run.settle(story, told)
+            with closing(Journal(folder, header)) as book:
+                return Run(
+                    made,
+                    folder,
+                    book,
+                    owner,
+                    standing(audit),
+                    {h.name: _group(h.groups) for h in known.hosts},
+                    lambda: _look(known),
+                    told,
+                    asked.max_fail,
+                ).carry_out()
     finally:
-        if book is not None:
-            book.close()
-        left = run.released(held, owner)
         connection.close_sessions()
-        if left:
-            told("", f"the lock is still on {', '.join(left)}, which did not answer: --take-lock")
-
-
-def _lock(
-    names: Sequence[str], needed: Iterable[str], owner: Owner, asked: Asked, told: Told
-) -> list[str]:
-    try:
-        return run.locked(names, list(needed), owner, stale=asked.take_lock, told=told)
-    except Locked as error:
-        raise HaleError(f"nothing was changed: {error}") from None
 
 
 def _settled(asked: Asked, known: Inventory, owner: Owner, stories: Iterable[Story]) -> None:
     """Settle under the locks, for an undo that comes before any other run."""
     told = teller()
     needed = [host for s in stories for host in dict.fromkeys(b.host for b in s.open)]
-    held = _lock([h.name for h in known.hosts], needed, owner, asked, told)
-    try:
+    names = [h.name for h in known.hosts]
+    with run.holding(names, needed, owner, stale=asked.take_lock, told=told):
         for story in stories:
             run.settle(story, told)
-    finally:
-        run.released(held, owner)
 
 
 def _same(story: Story, known: Inventory) -> bool:

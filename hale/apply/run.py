@@ -1,12 +1,13 @@
 """A run: locks, waves of hosts, step after step, each in the journal before and after."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hale import connection, fix
+from hale import connection, fix, provenance
 from hale.apply import gates, journal, lock
 from hale.apply.gates import Closed, Standing
 from hale.apply.journal import Begin, Done, End, HostEnd, Journal, Skipped, Story, now
@@ -173,6 +174,35 @@ class Run:
 
 class Stopped(Exception):
     """No further step was begun here, for a reason that lies elsewhere."""
+
+
+def owner_of(run: str) -> Owner:
+    """This operator, on this machine, now, with that run."""
+    return Owner(provenance.operator(), provenance.source_host(), run, now())
+
+
+@contextmanager
+def holding(
+    hosts: Sequence[str],
+    needed: Iterable[str],
+    owner: Owner,
+    *,
+    stale: bool,
+    told: Told,
+    nothing: str = "nothing was changed",
+) -> Iterator[None]:
+    """With the locks of all hosts, as `locked` takes them; told is where one could not be given
+    back. Raises HaleError where somebody else has one: `nothing` was done.
+    """
+    try:
+        held = locked(hosts, list(needed), owner, stale=stale, told=told)
+    except Locked as error:
+        raise HaleError(f"{nothing}: {error}") from None
+    try:
+        yield
+    finally:
+        if left := released(held, owner):
+            told("", f"the lock is still on {', '.join(left)}, which did not answer: --take-lock")
 
 
 def locked(

@@ -22,8 +22,7 @@ from hale import connection, fix, inventory, logins, provenance, recorder, resul
 from hale.apply import lock
 from hale.apply.gates import EVERY, OF_THE_CLUSTER, PATIENCE, ill
 from hale.apply.journal import now
-from hale.apply.lock import Locked, Owner
-from hale.apply.run import ANSWERS_NOT, locked, released
+from hale.apply.run import ANSWERS_NOT, holding, owner_of
 from hale.audit import Audit, fact
 from hale.drill import hosts, journal, report, restore
 from hale.drill.asks import Ask
@@ -38,6 +37,7 @@ from hale.errors import HaleError
 from hale.fact import NotApplicable, Unreadable
 from hale.inventory import Inventory
 from hale.results import Results
+from hale.terminal import agrees
 from hale.verdicts import Verdict
 
 
@@ -165,41 +165,33 @@ class Session:
         planned = [self._outage(part, roles) for part in self.parts]
         self._agreed(planned)
         logins.connect(known)
-        owner = Owner(provenance.operator(), provenance.source_host(), folder.name, now())
-        held = self._lock(owner)
-        book: Journal | None = None
+        owner = owner_of(folder.name)
+        header = Header(
+            journal.SCHEMA, owner, str(known.path.resolve()), self.parts, asked.on_production
+        )
+        every = [h.name for h in known.hosts]
+        nothing = "nothing was taken away"
         reason = ""
-        wrong: list[str] = []
-        rows: list[str] = []
         try:
-            header = Header(
-                journal.SCHEMA,
-                owner,
-                str(known.path.resolve()),
-                self.parts,
-                asked.on_production,
-            )
-            book = Journal(folder, header)
-            try:
-                self._drills(book, folder, planned)
-            except (Failed, LoopEnded, HaleError) as error:
-                reason = str(error)
-                told("", f"stopped: {reason}")
-            except KeyboardInterrupt:
-                reason = "interrupted by the operator"
-                told("", "stopping; what is taken away is given back first")
-            wrong = self._back(book, folder)
-            told("", "auditing chapters 1 and 2 again")
-            rows, _ = whole_again(known, folder)
-            if not wrong:
-                book.write(End("finished" if not reason else "interrupted", now()))
+            with (
+                holding(every, every, owner, stale=asked.take_lock, told=told, nothing=nothing),
+                contextlib.closing(Journal(folder, header)) as book,
+            ):
+                try:
+                    self._drills(book, folder, planned)
+                except (Failed, LoopEnded, HaleError) as error:
+                    reason = str(error)
+                    told("", f"stopped: {reason}")
+                except KeyboardInterrupt:
+                    reason = "interrupted by the operator"
+                    told("", "stopping; what is taken away is given back first")
+                wrong = self._back(book, folder)
+                told("", "auditing chapters 1 and 2 again")
+                rows, _ = whole_again(known, folder)
+                if not wrong:
+                    book.write(End("finished" if not reason else "interrupted", now()))
         finally:
-            if book is not None:
-                book.close()
-            left = released(held, owner)
             connection.close_sessions()
-            if left:
-                told("", f"the lock is still on {', '.join(left)}: --take-lock")
         whole = not reason and not wrong
         found = report.record(
             before, judged, self._done, self.parts, asked.command, self.started, whole=whole
@@ -221,16 +213,9 @@ class Session:
         if not sys.stdin.isatty():
             raise HaleError("nobody is there to ask: say --yes to drill without asking.")
         with self.screen.silent():
-            answer = input(f"\nTake this away from {self.known.path}? [y/N] ")
-        if answer.strip().lower() not in ("y", "yes"):
+            yes = agrees(f"\nTake this away from {self.known.path}? [y/N] ")
+        if not yes:
             raise HaleError("nothing was taken away.")
-
-    def _lock(self, owner: Owner) -> list[str]:
-        names = [h.name for h in self.known.hosts]
-        try:
-            return locked(names, names, owner, stale=self.asked.take_lock, told=self.screen.told)
-        except Locked as error:
-            raise HaleError(f"nothing was taken away: {error}") from None
 
     def _drills(self, book: Journal, folder: Path, planned: Sequence[Outage]) -> None:
         """Part after part; each from the cluster as the one before has left it."""

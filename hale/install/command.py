@@ -17,7 +17,6 @@ from hale.install.engine import Engine, PhaseFailed, Stopped
 from hale.install.look import Down
 from hale.install.running import (
     Asked,
-    agrees,
     headline,
     indented,
     load_site,
@@ -29,7 +28,7 @@ from hale.install.running import (
 from hale.install.shown import Progress
 from hale.install.site import Site
 from hale.inventory import Inventory
-from hale.terminal import printable
+from hale.terminal import agrees, printable
 
 GATE, AUDIT = "gate", "audit"
 

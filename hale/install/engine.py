@@ -196,7 +196,8 @@ class Engine:
         try:
             with self._sessions.lent() as of:
                 self._waves(name, waves, of)
-                said = left(*look([wish], of))
+                (seen,) = look([wish], of)
+                said = left(seen)
         except (Failed, HaleError) as error:
             self._said(name, name, "failed", begun, mask(str(error)))
             raise

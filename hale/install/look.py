@@ -1,6 +1,6 @@
 """Reading the hosts for the phases: what several of them ask for, in one round trip a host."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -15,6 +15,8 @@ from hale.inventory import Host
 from hale.transports import Connected
 
 TIMEOUT = 90.0  # seconds for all that one host is asked
+# By the command that a host is asked: which wishes it serves, and the name that each knows it by.
+_Served = dict[str, list[tuple[int, str]]]
 
 
 class Down(Exception):
@@ -38,7 +40,7 @@ def look(wishes: Iterable[Wish], of: Of = connection.session_for) -> tuple[Seen,
     """What the hosts answer to each of the wishes, all hosts at once. Raises Down."""
     wishes = tuple(wishes)
     asked = []
-    served: dict[str, dict[str, list[str]]] = {}  # host -> command asked -> keys it serves
+    served: dict[str, _Served] = {}
     for host in wishes[0].site.hosts if wishes else ():
         question, keys = _question(host, wishes)
         if question is not None:
@@ -49,15 +51,15 @@ def look(wishes: Iterable[Wish], of: Of = connection.session_for) -> tuple[Seen,
         if evidence.down:
             raise Down(evidence.down)
     return tuple(
-        Seen({n: _own(e, str(number), served[n]) for n, e in found.items()})
+        Seen({n: _own(e, number, served[n]) for n, e in found.items()})
         for number in range(len(wishes))
     )
 
 
-def _question(host: Host, wishes: Iterable[Wish]) -> tuple[Question | None, dict[str, list[str]]]:
+def _question(host: Host, wishes: Iterable[Wish]) -> tuple[Question | None, _Served]:
     commands: dict[str, Command] = {}
     patterns: dict[str, None] = {}
-    keys: dict[str, list[str]] = {}
+    keys: _Served = {}
     named: dict[str, str] = {}
     for number, wish in enumerate(wishes):
         if wish.hosts and host.name not in wish.hosts:
@@ -70,7 +72,7 @@ def _question(host: Host, wishes: Iterable[Wish]) -> tuple[Question | None, dict
                 # Two phases that ask the same are answered by one run of it.
                 key = named.setdefault(probe.script, f"{number}.{subject}.{probe.name}")
                 commands.setdefault(key, probe)
-                keys.setdefault(key, []).append(f"{number}/{subject}.{probe.name}")
+                keys.setdefault(key, []).append((number, f"{subject}.{probe.name}"))
     if not commands and not patterns:
         return None, keys
     return Question(host, tuple(commands.items()), tuple(patterns)), keys
@@ -83,12 +85,11 @@ def _asked(wish: Wish, host: Host) -> Iterable[tuple[str, tuple[Probe, ...]]]:
         yield from obstacles(wish.site, host).items()
 
 
-def _own(evidence: Evidence, number: str, keys: Mapping[str, list[str]]) -> Evidence:
+def _own(evidence: Evidence, number: int, keys: _Served) -> Evidence:
     """The evidence as the wish of that number sees it, by the names that its facts know."""
     outputs: dict[str, Output] = {}
     for key, output in evidence.outputs.items():
-        for served in keys.get(key, ()):
-            wish, _, own = served.partition("/")
+        for wish, own in keys.get(key, ()):
             if wish == number:
                 outputs[own] = replace(output, name=own)
     return replace(evidence, outputs=outputs)

@@ -17,7 +17,6 @@ from hale.install.engine import Engine, PhaseFailed, Stopped
 from hale.install.look import Down, Wish, look
 from hale.install.running import (
     Asked,
-    agrees,
     indented,
     load_site,
     printable_lines,
@@ -29,7 +28,7 @@ from hale.install.shown import Progress
 from hale.install.site import Site
 from hale.install.step import Phase, Seen, Wave
 from hale.inventory import Host
-from hale.terminal import printable
+from hale.terminal import agrees, printable
 
 
 @dataclass(frozen=True)

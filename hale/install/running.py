@@ -8,9 +8,8 @@ other.
 
 import shlex
 import signal
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -21,7 +20,6 @@ from hale import connection, logins, provenance, standard
 from hale.apply import command as apply
 from hale.apply import run
 from hale.apply.journal import SCHEMA, Header, Journal, now
-from hale.apply.lock import Locked, Owner
 from hale.errors import HaleError
 from hale.fact import mask
 from hale.install import gate, site
@@ -105,36 +103,26 @@ def _down(known: Inventory) -> list[str]:
 def recorded(asked: Asked, known: Inventory, folder: Path, kind: str) -> Iterator[Journal]:
     """The cluster-wide lock and the journal. Raises HaleError where somebody else has it."""
     logins.connect(known, gate.LOGIN)
-    owner = Owner(provenance.operator(), provenance.source_host(), folder.name, now())
+    owner = run.owner_of(folder.name)
     every = [h.name for h in known.hosts]
-    told = apply.teller()
     try:
-        held = run.locked(every, every, owner, stale=asked.take_lock, told=told)
-    except Locked as error:
-        raise HaleError(f"nothing was changed: {error}") from None
-    book: Journal | None = None
-    try:
-        header = Header(
-            schema=SCHEMA,
-            run=folder.name,
-            kind=kind,
-            operator=owner.operator,
-            source_host=owner.source_host,
-            inventory=str(known.path),
-            plan_sha256="",
-            at=now(),
-            approved_by=asked.approved_by,
-            ticket=asked.ticket,
-        )
-        book = Journal(folder, header)
-        yield book
+        with run.holding(every, every, owner, stale=asked.take_lock, told=apply.teller()):
+            header = Header(
+                schema=SCHEMA,
+                run=folder.name,
+                kind=kind,
+                operator=owner.operator,
+                source_host=owner.source_host,
+                inventory=str(known.path),
+                plan_sha256="",
+                at=now(),
+                approved_by=asked.approved_by,
+                ticket=asked.ticket,
+            )
+            with closing(Journal(folder, header)) as book:
+                yield book
     finally:
-        if book is not None:
-            book.close()
-        left = run.released(held, owner)
         connection.close_sessions()
-        if left:
-            told("", f"the lock is still on {', '.join(left)}, which did not answer: --take-lock")
 
 
 @contextmanager
@@ -156,11 +144,6 @@ def stoppable(engine: Engine, shown: Progress) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def agrees(question: str) -> bool:
-    """Whether there is an operator who says yes."""
-    return sys.stdin.isatty() and input(question).strip().lower() in ("y", "yes")
 
 
 def headline(sign: str, name: str, title: str, said: str) -> Text:

@@ -225,7 +225,7 @@ def _repository(building: Cache, base: Path, layer: Path, kubernetes: Path, vers
         "debian": downloaded.name,
         "layer": layer.name,
         "key": key.name,
-        "steps": [_SPEC, _INDEX, _CONTAINERD_UNIT, _CONTAINERD_CONFIG],
+        "steps": [_SPEC, _INDEX, *_TAKEN, *_LIBRARIES],
         "packages": repr(_packages(Path(), version, Path(), Path())),
     }
     return building.entry("rpms", inputs, make)
@@ -239,9 +239,8 @@ createrepo_c --quiet .
 """
 
 
-# What is taken from Debian's packages, and where libraries are.
+# What is taken from Debian's packages.
 _TAKEN = ("runc", "containernetworking-plugins", "haproxy", "keepalived")
-_LINKED = "**/*-linux-gnu/lib*.so.*"
 _LIBRARIES = (
     "libgdbm-compat4", "libglib2.0-0", "liblua5.3-0", "libnl-3-200", "libnl-genl-3-200",
     "libopentracing-c-wrapper0", "libopentracing1", "libpci3", "libperl5.36", "libsensors5",
@@ -256,10 +255,15 @@ def _unpacked(building: Cache, folder: Path, packages: Path, layer: Path) -> Pat
         (package,) = packages.glob(f"{name}_*.deb")
         argv = ["dpkg-deb", "--extract", str(package), str(root)]
         building.run(argv, folder, f"unpacking {name}", FULL_DISK)
-    for path in list(root.glob(_LINKED)):
+    for path in _linked(root):
         if os.path.lexists(layer / "usr/lib" / path.parent.name / path.name):
             path.unlink()
     return root
+
+
+def _linked(root: Path) -> list[Path]:
+    """The libraries there, wherever Debian's packages have them."""
+    return sorted(p for f in ("lib", "usr/lib") for p in root.glob(f"{f}/*-linux-gnu/lib*.so.*"))
 
 
 def _packages(kubernetes: Path, version: str, containerd: Path, debians: Path) -> tuple[Rpm, ...]:
@@ -314,7 +318,6 @@ def _packages(kubernetes: Path, version: str, containerd: Path, debians: Path) -
 def _balancer(debians: Path) -> tuple[Rpm, ...]:
     """What masters have besides, and what both are linked with."""
     libraries = "libraries-of-balancers"
-    found = list(debians.glob(_LINKED))
     return (
         Rpm(
             "haproxy",
@@ -346,7 +349,7 @@ def _balancer(debians: Path) -> tuple[Rpm, ...]:
             libraries,
             "1.0",
             "What haproxy and keepalived are linked with",
-            {f"usr/lib/{p.parent.name}/{p.name}": p for p in sorted(found)},
+            {f"usr/lib/{p.parent.name}/{p.name}": p for p in _linked(debians)},
         ),
     )
 
