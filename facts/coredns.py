@@ -6,12 +6,11 @@ kubernetes.default.svc, to the DNS server that its kubelet gives to pods, over t
 that pods go through. The answer must be the address that the apiserver says the Service has.
 
 Sources: kubernetes.io, "DNS for Services and Pods", KubeletConfiguration v1beta1 (clusterDNS,
-clusterDomain); "API Concepts", Receiving resources as Tables; facts/dns_query.py.
+clusterDomain); facts/dns_query.py.
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from msgspec import Struct
 
@@ -26,7 +25,6 @@ PATHS = {
     "&includeObject=None&pretty=false",
     "service": "/api/v1/namespaces/default/services/kubernetes?includeObject=None&pretty=false",
 }
-TABLE = "Accept: application/json;as=Table;v=v1;g=meta.k8s.io"
 
 LOOK = f"""
 {dns_query.SHELL}
@@ -70,7 +68,9 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
 
 def replicas_probe() -> Command:
     """Asks this master's own apiserver for the replicas and the Service."""
-    asked = "\n".join(f"api {name} '{path}' -H '{TABLE}'" for name, path in PATHS.items())
+    asked = "\n".join(
+        f"api {name} '{path}' -H '{own_apiserver.TABLE}'" for name, path in PATHS.items()
+    )
     return Command("replicas", f"{own_apiserver.SHELL}\n{asked}", timeout=20, slow=True)
 
 
@@ -153,10 +153,10 @@ def replicas(readings: Readings) -> tuple[tuple[str, ...], str]:
     try:
         ready = [
             row["Node"]
-            for row in _rows(found["pods"].document)
+            for row in found["pods"].rows
             if row["Status"] == "Running" and _all_ready(row["Ready"])
         ]
-        (service,) = _rows(found["service"].document)
+        (service,) = found["service"].rows
         return tuple(sorted(ready)), str(service["Cluster-IP"])
     except (KeyError, TypeError, ValueError) as error:
         raise Unreadable(f"the table has another form than we know: {error!r}") from None
@@ -166,9 +166,3 @@ def _all_ready(cell: str) -> bool:
     """`1/1`, and not `0/1`."""
     ready, _, every = cell.partition("/")
     return ready == every != "0"
-
-
-def _rows(table: dict[str, Any]) -> list[dict[str, Any]]:
-    """A Table's rows by their columns' names."""
-    names = [column["name"] for column in table["columnDefinitions"]]
-    return [dict(zip(names, row["cells"], strict=False)) for row in table.get("rows") or ()]

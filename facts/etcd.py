@@ -73,7 +73,7 @@ ask health /health
 _AGAIN = "ask again /v3/maintenance/status -d '{}'\n"
 # A second apart: whether entries are applied at all.
 SCRIPT = f"{_ASK}sleep 1\n{_AGAIN}"
-MOMENT = f"{_ASK}{_AGAIN}"  # for who looks again and again
+MOMENT = f"{_ASK}echo again -\n"  # for who looks again and again: the same once more
 
 
 class Parameters(Struct, frozen=True):
@@ -245,6 +245,8 @@ def voice(readings: Readings) -> Voice | str:
         name, _, rest = line.partition(" ")
         ended, _, said = rest.partition(" ")
         answers[name] = (int(ended) if ended.isdigit() else -1, said)
+        if (name, rest) == ("again", "-") and "status" in answers:
+            answers["again"] = answers["status"]
     for name in ("status", "members", "health", "again"):
         if name not in answers:
             raise Unreadable(f"there is no answer of {name}")

@@ -1,8 +1,9 @@
 """The cluster as a master's own apiserver tells it: nodes, and what kubeadm has put into it.
 
-No subject of its own: the install's phases ask, on the masters, with admin.conf of kubeadm,
-which kubectl alone reads. A master whose apiserver does not answer says so; that is no error.
-Several phases that ask for the nodes are answered by one kubectl (hale/install/look.py).
+No subject of its own: the install's phases ask, on the masters. Nodes are asked for as every fact
+asks (own_apiserver.py); what manifests name, of any kind, by kubectl with kubeadm's admin.conf,
+which it alone reads. A master whose apiserver does not answer says so; that is no error. Several
+phases that ask for the same are answered by one question (hale/install/look.py).
 
 Sources: kubectl's reference, "JSONPath support"; kubeadm, "Implementation details".
 """
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from facts import own_apiserver
 from hale.cluster import ADMIN
 from hale.fact import Command, Probe, Readings, Unreadable
 
@@ -41,25 +43,20 @@ MADE = (
     Object("apps/v1", "DaemonSet", "kube-proxy", "kube-system"),
 )
 ADDONS = MADE[3:]
-CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+CONTROL_PLANE = "control-plane"  # as the column of roles has it
 
-_NODES = (
-    "{range .items[*]}node {.metadata.name} "
-    '{.status.conditions[?(@.type=="Ready")].status} {.metadata.labels}{"\\n"}{end}'
-)
+_PATHS = {"nodes": "/api/v1/nodes"}
+_NODES = f"""\
+[ -e {own_apiserver.MANIFEST} ] || {{ echo at none; exit 0; }}
+{own_apiserver.SHELL}
+api nodes '/api/v1/nodes?includeObject=None&pretty=false' -H '{own_apiserver.TABLE}'
+"""
 _KUBECTL = f"""\
 address=%s
 [ -e {ADMIN} ] || {{ echo absent; exit 0; }}
 [ -r {ADMIN} ] || {{ echo "{ADMIN} is not readable by this user" >&2; exit 3; }}
 command -v kubectl >/dev/null || {{ echo absent; exit 0; }}
 k() {{ kubectl --kubeconfig {ADMIN} --server "https://$address:6443" --request-timeout 8s "$@"; }}
-"""
-_ASK_NODES = f"""\
-nodes=$(k get nodes -o jsonpath={shlex.quote(_NODES)} 2>&1) || {{
-  echo "silent $(echo "$nodes" | tail -n 1)"; exit 0
-}}
-echo answers
-printf '%s\\n' "$nodes"
 """
 # Of a Deployment: wanted and ready; of a DaemonSet: the same by other names.
 _OBJECTS = (
@@ -89,10 +86,9 @@ class Count(NamedTuple):
     ready: int
 
 
-def probe(address: str) -> Command:
+def probe() -> Command:
     """Asks this master's own apiserver for the nodes."""
-    script = f"{_KUBECTL % shlex.quote(address)}{_ASK_NODES}"
-    return Command("nodes", script, timeout=40, slow=True)
+    return Command("nodes", _NODES, slow=True)
 
 
 def probes(address: str, objects: Iterable[Object] = MADE) -> tuple[Probe, ...]:
@@ -108,34 +104,34 @@ def probes(address: str, objects: Iterable[Object] = MADE) -> tuple[Probe, ...]:
         for o in objects
     )
     if not given:
-        return (probe(address),)
+        return (probe(),)
     get = f"k get -f - --ignore-not-found -o jsonpath={shlex.quote(_OBJECTS)}"
     asked = (
         f"said=$(printf '%s' {shlex.quote(given)} | {get} 2>&1) && r=0 || r=$?\n"
         'printf "%s\\n" "$said"\necho "end $r"\n'
     )
     script = f"{_KUBECTL % shlex.quote(address)}{asked}"
-    return probe(address), Command("objects", script, timeout=40, slow=True)
+    return probe(), Command("objects", script, timeout=40, slow=True)
 
 
 def read(readings: Readings) -> Nodes:
     """What the apiserver says of the nodes. Raises Unreadable."""
-    lines = readings.output("nodes").lines
-    if not lines:
-        raise Unreadable("the answer breaks off")
-    word, _, why = lines[0].partition(" ")
-    if word != "answers":
-        return Nodes(False, why or "there is no admin.conf here")
-    nodes: dict[str, bool] = {}
-    masters: set[str] = set()
-    for line in lines[1:]:
-        kind, _, rest = line.partition(" ")
-        if kind == "node":
-            name, ready, labels = [*rest.split(" ", 2), "", ""][:3]
-            nodes[name] = ready == "True"
-            if f'"{CONTROL_PLANE}"' in labels:
-                masters.add(name)
-    return Nodes(True, "", nodes, frozenset(masters))
+    asked = own_apiserver.answers(readings.output("nodes").lines, _PATHS)
+    if asked is None:
+        return Nodes(False, own_apiserver.NONE)
+    try:
+        rows = asked["nodes"].rows
+    except Unreadable as error:
+        return Nodes(False, str(error))
+    try:
+        return Nodes(
+            True,
+            "",
+            {row["Name"]: row["Status"].split(",")[0] == "Ready" for row in rows},
+            frozenset(r["Name"] for r in rows if CONTROL_PLANE in r["Roles"].split(",")),
+        )
+    except (KeyError, AttributeError) as error:
+        raise Unreadable(f"the nodes' table has another form than we know: {error!r}") from None
 
 
 def counted(readings: Readings, objects: Iterable[Object]) -> dict[Object, Count | None]:

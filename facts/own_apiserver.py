@@ -6,8 +6,9 @@ shows the client certificate with which this apiserver asks kubelets (kubeadm ma
 the cluster's administrators), so it is let in where anonymous access is off. Only curl reads the
 key. Everything asked is a GET.
 
-Sources: kubernetes.io, "PKI certificates and requirements", "Kubernetes API health endpoints";
-kubeadm's implementation details; curl(1), EXIT CODES.
+Sources: kubernetes.io, "PKI certificates and requirements", "Kubernetes API health endpoints",
+"API Concepts" (Receiving resources as Tables); kubeadm's implementation details; curl(1), EXIT
+CODES.
 """
 
 import json
@@ -56,6 +57,8 @@ api() {{
   printf '%s %s %s\\n' "$name" "$?" "$(flat "$said")"
 }}
 """
+# With this header a list comes as what `kubectl get` shows of it.
+TABLE = "Accept: application/json;as=Table;v=v1;g=meta.k8s.io"
 
 _LINE = re.compile(r"([\w-]+) (-?\d+) (.*) *@ (\d{3}) *(curl: .*?)? *")
 
@@ -97,6 +100,18 @@ class Answer(Struct, frozen=True):
         if not isinstance(found, dict):
             raise Unreadable(f"{self.url}: {self.body[:80]!r} is no answer of an apiserver")
         return found
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """A Table's rows by their columns' names. Raises as document does."""
+        table = self.document
+        try:
+            names = [column["name"] for column in table["columnDefinitions"]]
+            return [dict(zip(names, row["cells"], strict=True)) for row in table.get("rows") or ()]
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unreadable(
+                f"{self.url}: the table has another form than we know: {error!r}"
+            ) from None
 
 
 def answers(lines: Sequence[str], paths: Mapping[str, str]) -> dict[str, Answer] | None:

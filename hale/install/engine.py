@@ -26,7 +26,7 @@ from hale.install.look import Down, Wish, look
 from hale.install.meanwhile import meanwhile
 from hale.install.sessions import Of, Sessions
 from hale.install.site import Site
-from hale.install.step import Await, Run, Seen, Step, Wave
+from hale.install.step import Await, Run, Seen, Step, Through, Wave
 
 ROUNDS = 4  # of one phase: what came up late is done in another round
 # Seconds that a phase may take until nothing of it changes any more, and for how long nothing
@@ -234,8 +234,8 @@ class Engine:
                 if refused := refusals(module, site, seen):
                     raise PhaseFailed(unit.phase, "\n".join(refused))
                 for _ in range(ROUNDS):
-                    self._waves(unit.phase, module.waves(site, seen), of)
-                    found, left = self._settled(unit, of)
+                    until = self._waves(unit.phase, module.waves(site, seen), of)
+                    found, left = self._settled(unit, until, of)
                     if not left:
                         self._ended(unit, "done")
                         return found
@@ -249,18 +249,21 @@ class Engine:
             said = error.said if isinstance(error, Failed) else ""
             raise PhaseFailed(unit.phase, str(error), said) from None
 
-    def _settled(self, unit: Unit, of: Of) -> tuple[Mapping[Unit, Seen], tuple[str, ...]]:
-        """Look until nothing is left, for as long as it changes what is; at the next ones too."""
+    def _settled(
+        self, unit: Unit, until: Through | None, of: Of
+    ) -> tuple[Mapping[Unit, Seen], tuple[str, ...]]:
+        """Look until nothing is left, for as long as it changes what is; at the next ones too.
+
+        Where that takes `until`'s patience, the next ones are not looked at again and again.
+        """
         begun = changed = time.monotonic()
         before: tuple[str, ...] | None = None
         while True:
-            looked = (unit, *self._course.following(unit))
-            seen = look([self._wish(u) for u in looked], of)
-            found = dict(zip(looked, seen, strict=True))
-            try:
-                left = load(unit.phase).left(self._site(unit), found[unit])
-            except Unreadable as error:
-                left = (str(error),)
+            found, left = self._looked(unit, of)
+            if left and until is not None:
+                module, site = load(unit.phase), self._site(unit)
+                wanted = Await(until.title, (), module.probes, module.left, until.patience)
+                return {unit: self._wait(wanted, site, of)}, ()
             moment = time.monotonic()
             if left != before:
                 before, changed = left, moment
@@ -269,6 +272,16 @@ class Engine:
                 return found, left
             time.sleep(0.2)
 
+    def _looked(self, unit: Unit, of: Of) -> tuple[Mapping[Unit, Seen], tuple[str, ...]]:
+        """What is seen of it and of the next ones, and what is left of it."""
+        looked = (unit, *self._course.following(unit))
+        seen = look([self._wish(u) for u in looked], of)
+        found = dict(zip(looked, seen, strict=True))
+        try:
+            return found, load(unit.phase).left(self._site(unit), found[unit])
+        except Unreadable as error:
+            return found, (str(error),)
+
     def _site(self, unit: Unit) -> Site:
         """The site as that part of a phase knows it."""
         return replace(self.site, only=unit.part)
@@ -276,7 +289,9 @@ class Engine:
     def _wish(self, unit: Unit, *, whole: bool = False) -> Wish:
         return Wish(load(unit.phase), self._site(unit), whole=whole)
 
-    def _waves(self, phase: str, waves: Iterable[Wave], of: Of) -> None:
+    def _waves(self, phase: str, waves: Iterable[Wave], of: Of) -> Through | None:
+        """One after the other; returns until when the phase as a whole is waited for."""
+        until = None
         for wave in waves:
             if self._halted():
                 raise Stopped
@@ -284,8 +299,11 @@ class Engine:
             for step in wave.steps:
                 by_host.setdefault(step.host, []).append(step)
             _all([self._pool.submit(self._host, phase, steps, of) for steps in by_host.values()])
-            if wave.afterwards is not None:
-                self._wait(wave.afterwards, of)
+            if isinstance(wave.afterwards, Await):
+                self._wait(wave.afterwards, self.site, of)
+            else:
+                until = wave.afterwards
+        return until
 
     def _host(self, phase: str, steps: Sequence[Step], of: Of) -> None:
         """The steps of one host, in their order."""
@@ -321,20 +339,21 @@ class Engine:
             self._write(Act(phase, step.host, step.title, state, seconds, critical, now()))
             self.shown.step(step, state, seconds)
 
-    def _wait(self, wanted: Await, of: Of) -> None:
-        """Look until it is true. Raises PhaseFailed when patience ends."""
+    def _wait(self, wanted: Await, site: Site, of: Of) -> Seen:
+        """Look until it is true; returns what was seen. Raises HaleError when patience ends."""
         begun = time.monotonic()
+        found = Seen()
         left: tuple[str, ...] = ()
         while True:
             try:
-                (found,) = look([Wish(wanted, self.site, wanted.hosts)], of)
-                left = wanted.left(self.site, found)
+                (found,) = look([Wish(wanted, site, wanted.hosts)], of)
+                left = wanted.left(site, found)
             except (Unreadable, Down) as error:
                 left = (str(error),)
             seconds = time.monotonic() - begun
             self.shown.waits(wanted.title, left, seconds)
             if not left:
-                return
+                return found
             if self._halted() or seconds > wanted.patience:
                 break
             time.sleep(wanted.every)

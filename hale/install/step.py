@@ -17,8 +17,8 @@ A phase with PARTS, of the groups `first` (the first master), `masters` (each of
 `workers` (together), goes by them, in this order, and does what it does at the hosts of
 `site.part`; `site.hosts` are all. A part begins once the one before it is through, HEAD_START
 seconds after that began at the latest; at once where there is none. AHEAD = {"masters": "images"}
-lets the first part of that group go on, through that phase, before the next one begins. NEEDS may
-name a group: "images/first".
+lets the parts of that group go on, through that phase, before the next one begins. NEEDS may name
+a group: "images/first".
 
 All of them are pure. Whether a phase is done is read from the hosts, never from what an earlier
 run says.
@@ -114,6 +114,14 @@ class Await:
     every: float = 0.5
 
 
+@dataclass(frozen=True)
+class Through:
+    """Look until nothing is left of the phase itself, at most `patience` seconds."""
+
+    title: str
+    patience: float
+
+
 Step = Write | Run
 
 
@@ -121,11 +129,11 @@ Step = Write | Run
 class Wave:
     """Steps that may go at once: hosts in parallel, the steps of one host in their order.
 
-    afterwards: what must be true before the next wave begins.
+    afterwards: what must be true before the next wave begins; Through stands in the last one.
     """
 
     steps: tuple[Step, ...] = ()
-    afterwards: Await | None = None
+    afterwards: Await | Through | None = None
 
 
 @dataclass(frozen=True)

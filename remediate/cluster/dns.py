@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from facts import coredns, nodes
 from hale.install.site import Site
-from hale.install.step import Asked, Await, Run, Seen, Wave
+from hale.install.step import Asked, Await, Run, Seen, Through, Wave
 from hale.inventory import Host
 from remediate.cluster import kubectl
 
@@ -43,13 +43,8 @@ exit 1
 
 
 def probes(site: Site, host: Host) -> Asked:
-    """Nodes, and where the replicas are, as the first master tells."""
-    if host is not site.first:
-        return {}
-    return {
-        nodes.SUBJECT: (nodes.probe(host.address or host.name),),
-        SUBJECT: (coredns.replicas_probe(),),
-    }
+    """Where the replicas are, as the first master tells."""
+    return {SUBJECT: (coredns.replicas_probe(),)} if host is site.first else {}
 
 
 def left(site: Site, seen: Seen) -> tuple[str, ...]:
@@ -64,13 +59,17 @@ def left(site: Site, seen: Seen) -> tuple[str, ...]:
 def waves(site: Site, seen: Seen) -> Iterable[Wave]:
     """Move those that are too many, one by one: the cluster's names are found meanwhile."""
     first = (site.first.name,)
-    enough = Await(f"{site.dns_nodes} nodes are ready", first, probes, _few, JOINS, EVERY)
+    enough = Await(f"{site.dns_nodes} nodes are ready", first, _nodes, _few, JOINS, EVERY)
     yield Wave(afterwards=enough)
     script = _SPREAD.format(kubectl=kubectl.of(site.first))
     yield Wave(
         (Run(site.first.name, "CoreDNS is spread", script, timeout=600),),
-        afterwards=Await("CoreDNS is on different nodes", first, probes, left, PATIENCE),
+        afterwards=Through("CoreDNS is on different nodes", PATIENCE),
     )
+
+
+def _nodes(site: Site, host: Host) -> Asked:
+    return {nodes.SUBJECT: (nodes.probe(),)}
 
 
 def _few(site: Site, seen: Seen) -> tuple[str, ...]:

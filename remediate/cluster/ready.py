@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from facts import nodes
 from hale.install.site import Site
-from hale.install.step import Asked, Await, Seen, Wave
+from hale.install.step import Asked, Seen, Through, Wave
 from hale.inventory import Host
 
 TITLE = "All nodes are ready"
@@ -37,5 +37,4 @@ def left(site: Site, seen: Seen) -> tuple[str, ...]:
 
 def waves(site: Site, seen: Seen) -> Iterable[Wave]:
     """Wait for them."""
-    first = (site.first.name,)
-    return (Wave(afterwards=Await("all nodes are ready", first, probes, left, PATIENCE)),)
+    return (Wave(afterwards=Through("all nodes are ready", PATIENCE)),)

@@ -45,7 +45,7 @@ def probes(site: Site, host: Host) -> Asked:
         kubernetes.SUBJECT: (kubernetes.probe(stacked=site.stacked),),
     }
     if "masters" in host.groups:
-        asked[nodes.SUBJECT] = (nodes.probe(host.address or host.name),)
+        asked[nodes.SUBJECT] = (nodes.probe(),)
         asked["etcd"] = (Command("members", etcd.SCRIPT, timeout=30, slow=True),)
     return asked
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from facts import kubernetes, nodes
 from hale.fact import Files, Probe
 from hale.install.site import Site
-from hale.install.step import Asked, Await, Run, Seen, Step, Wave
+from hale.install.step import Asked, Run, Seen, Step, Through, Wave
 from hale.inventory import Host
 from remediate.cluster import kubeadm, kubectl, masters
 
@@ -26,7 +26,7 @@ def probes(site: Site, host: Host) -> Asked:
         asked[kubernetes.SUBJECT] = (kubernetes.probe(stacked=site.stacked),)
     elif host is site.first:
         asked[kubernetes.SUBJECT] = (Files(kubernetes.CA),)
-        asked[nodes.SUBJECT] = (nodes.probe(host.address or host.name),)
+        asked[nodes.SUBJECT] = (nodes.probe(),)
     return asked
 
 
@@ -71,8 +71,7 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
     if any(isinstance(s, Run) and s.critical for s in joins):
         remains.append(masters.token(site, site.first))
     yield Wave(tuple(remains))
-    names = (site.first.name, *(h.name for h in site.workers))
-    yield Wave(tuple(joins), afterwards=Await("workers are ready", names, probes, left, PATIENCE))
+    yield Wave(tuple(joins), afterwards=Through("workers are ready", PATIENCE))
 
 
 def _clean(site: Site, host: Host) -> list[Step]:

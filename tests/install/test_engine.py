@@ -16,7 +16,7 @@ from hale.errors import HaleError
 from hale.install import course, engine
 from hale.install.engine import Engine, PhaseFailed, Stopped
 from hale.install.site import GROUPS
-from hale.install.step import Await, Seen, Wave
+from hale.install.step import Await, Seen, Through, Wave
 from tests.install import sites
 
 PATIENCE = 10.0
@@ -209,11 +209,10 @@ AFTER = {"m1": "m2", "m2": "m3", "m3": "w1", "w1": "nobody"}
 
 
 def test_a_part_goes_ahead_as_far_as_the_phase_says(made: Made) -> None:
-    """m2, the first of the group masters, has its images before m3's packages begin; m3 has not."""
+    """The others of the masters have their images before the next part's packages begin."""
 
     def pulls(host: str) -> Iterable[Wave]:
-        after = {"m1": "packages m2", "m2": "images m2", "m3": "packages w1", "w1": "images m3"}
-        return until(lambda: after[host] in made.order)
+        return until(lambda: "packages m2" in made.order) if host == "m1" else ()
 
     made.parted("packages", quickly, HEAD_START=PATIENCE, AHEAD={"masters": "images"})
     made.parted("images", pulls, "packages", HEAD_START=math.inf)
@@ -251,6 +250,26 @@ def test_a_part_is_looked_at_once_the_one_before_is_through(
         ["joins m2", "joins m3"],
         ["joins m3"],
     ]
+
+
+def test_a_phase_is_waited_for_until_it_is_through(made: Made) -> None:
+    """The next one is looked at with the first look alone, and anew once it may begin."""
+    lefts = iter([("not yet",), ("not yet",), ("still not",), ()])
+    last = Wave(afterwards=Through("it is there", PATIENCE))
+    made.phase("comes", lambda: [last])
+    made.phases["comes"].left = lambda site, seen: next(lefts)
+    made.phase("next", nothing, "comes")
+    made.run()
+    assert made.told.said == ["comes begun", "comes done", "next begun", "next done"]
+    assert made.looks == [["comes", "next"], ["comes", "next"], ["next"], ["next"]]
+
+
+def test_a_phase_that_does_not_come_through_fails_with_what_is_left(made: Made) -> None:
+    made.phase("comes", lambda: [Wave(afterwards=Through("it is there", 0.01))])
+    made.phases["comes"].left = lambda site, seen: ("m1 is not ready",)
+    with pytest.raises(PhaseFailed, match=r"waited 0\.01 s until it is there: m1 is not ready"):
+        made.run()
+    assert made.told.said == ["comes begun", "comes failed"]
 
 
 def test_who_goes_ahead_through_a_phase_that_is_not_asked_for_keeps_nobody(made: Made) -> None:

@@ -107,7 +107,7 @@ def test_what_lists_images_knows_no_secret(tmp_path: Path) -> None:
 def test_no_step_shows_a_secret(tmp_path: Path) -> None:
     site = sites.made(tmp_path)
     steps: list[Run] = [masters.token(site, site.first), masters.certificates(site, site.first)]
-    none = {"kubernetes.node": "kubelet inactive\n", "nodes.nodes": "absent\n"}
+    none = {"kubernetes.node": "kubelet inactive\n", "nodes.nodes": "at none\n"}
     for wave in init.waves(site, sites.seen({h.name: none for h in site.hosts}, {})):
         steps += [s for s in wave.steps if isinstance(s, Run)]
     assert len(steps) == 3
