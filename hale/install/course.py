@@ -80,7 +80,7 @@ class Course:
         self.waiting = [unit for name in names for unit in units(name, site)]
         self._needs = {unit: needs(unit, site) & set(self.waiting) for unit in self.waiting}
         self._before = dict(itertools.pairwise(reversed(site.parts)))
-        self._firsts = {group: part for part, group in reversed(site.parts.items())}
+        self._groups = site.parts
         self._seen = {unit: seen[unit.phase] for unit in self.waiting}
         self._through: frozenset[Unit] = frozenset()
         self._begun: dict[Unit, float] = {}
@@ -114,11 +114,8 @@ class Course:
     def _ahead(self, before: Unit) -> Unit:
         """What ends that part's head start: its own phase, or that to which AHEAD lets it go on."""
         phases: Mapping[str, str] = getattr(load(before.phase), "AHEAD", {})
-        for group, phase in phases.items():
-            further = Unit(phase, before.part)
-            if self._firsts.get(group) == before.part and further in self._needs:
-                return further
-        return before
+        further = Unit(phases.get(self._groups[before.part], ""), before.part)
+        return further if further in self._needs else before
 
     def begin(self, unit: Unit) -> Seen | None:
         """It begins. What is known of its hosts; None where something was done since."""

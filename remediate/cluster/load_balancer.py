@@ -5,6 +5,8 @@ keepalived gives the VIP to a master whose haproxy reaches one. "Ready" is what 
 over TLS that the cluster's CA vouches for. Before there is a CA, haproxy takes anybody's word for
 it, and keepalived an open port: the phase `readyz` comes back once it is there.
 
+Their packages are installed here and not with the others: the pull of the images need not wait.
+
 Adverts go between the masters alone (unicast), by VRRP version 3, which knows no password: the
 network between masters has to be trusted, or filtered (docs/install.md). Nobody takes the VIP
 back (`nopreempt`): moving it once more would cut every connection once more.
@@ -21,6 +23,7 @@ from hale.install.site import APISERVER_PORT, FIRST, MASTERS, Site
 from hale.install.step import Asked, Run, Seen, Step, Wave, Write
 from hale.inventory import Host
 from remediate.cluster import templates
+from remediate.cluster.packages import added
 
 TITLE = "Load balancer and VIP"
 NEEDS = ("packages",)
@@ -32,6 +35,7 @@ KEEPALIVED = "/etc/keepalived/keepalived.conf"
 CHECK = "/etc/keepalived/check-apiserver"
 CA = "/etc/haproxy/apiserver-ca.crt"
 UNITS = {HAPROXY: "haproxy", KEEPALIVED: "keepalived"}
+PACKAGES = tuple(UNITS.values())  # that bring them
 # keepalived 2.2 ends its test of a file that names a script by a SIGTERM to itself, whether the
 # file is right or not, and says on standard error what is wrong; older ones end with a status.
 VALID = """\
@@ -79,7 +83,8 @@ def obstacles(site: Site, host: Host) -> Asked:
 
 
 def left(site: Site, seen: Seen) -> tuple[str, ...]:
-    """Files that differ, services that do not run by them, a port that nobody listens on."""
+    """Packages that are missing, files that differ, services that do not run by them, a port that
+    nobody listens on."""
     if not_applicable(site):
         return ()
     return tuple(
@@ -88,6 +93,9 @@ def left(site: Site, seen: Seen) -> tuple[str, ...]:
 
 
 def _left(site: Site, seen: Seen, host: Host) -> Iterator[str]:
+    if missing := _missing(seen, host):
+        yield f"not installed: {' '.join(missing)}"
+        return
     yield from templates.stale(_files(site, seen, host), seen, host.name, UNITS)
     ports = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT)).ports
     if ports.get(site.inventory.endpoint.port) != "haproxy":
@@ -149,6 +157,8 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
         undone = tuple(_left(site, seen, host))
         if not undone:
             continue
+        if missing := _missing(seen, host):
+            haproxy.append(Run(host.name, "packages", added(missing), timeout=1800))
         files = _files(site, seen, host)
         for path in (CA, DROPIN, HAPROXY):
             if path in files:
@@ -176,6 +186,11 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
         keepalived.append(Run(host.name, "keepalived", _started("keepalived", how, 0)))
     yield Wave(tuple(haproxy))
     yield Wave(tuple(keepalived))
+
+
+def _missing(seen: Seen, host: Host) -> tuple[str, ...]:
+    units = services.read(seen.of(host.name, services.SUBJECT))
+    return tuple(name for name in PACKAGES if not units[name].loaded)
 
 
 def _started(unit: str, how: str, port: int) -> str:

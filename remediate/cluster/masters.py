@@ -28,7 +28,7 @@ from hale.inventory import Host
 from remediate.cluster import kubeadm, kubectl
 
 TITLE = "Masters join"
-NEEDS = ("images", "init", "load_balancer")
+NEEDS = ("images", "init")
 PARTS = (MASTERS,)
 HEAD_START = math.inf
 

@@ -1,5 +1,5 @@
 """Packages: the site's repository and its key; containerd, runc, the CNI plugins, kubelet, kubeadm
-and kubectl at the inventory's version, held there; keepalived and haproxy on masters.
+and kubectl at the inventory's version, held there.
 
 One part of the hosts after the other: where they share a mirror's line, or a lab's processors,
 those come earlier that others wait for. Only the site's own repository is refreshed, so that a
@@ -24,18 +24,17 @@ from remediate.cluster import templates
 TITLE = "Packages"
 NEEDS: tuple[str, ...] = ()
 PARTS = GROUPS
-# Whose join comes right after init has its images by then: they are not pulled beside the packages
-# of the next. Those that follow have the time of a join more.
+# A master that joins has its images by then: they are not pulled beside the packages of the next.
 AHEAD = {MASTERS: "images"}
-HEAD_START = 40.0  # seconds; an init and a join take longer, so that nobody waits in the end
+HEAD_START = 25.0  # seconds; an init and a join take longer, so that nobody waits in the end
 
 PINNED = ("kubeadm", "kubectl", "kubelet")
 RUNTIME = ("containerd", "runc")
 # Docker's package brings both. It is left where it is, and taken where dnf has no containerd: the
 # Red Hat family itself has none.
 OTHER_RUNTIME = "containerd.io"
-BALANCER = ("haproxy", "keepalived")
 TOOLS = ("conntrack", "curl", "socat")
+_ALL = (*RUNTIME, *PINNED, *TOOLS)
 DNF_NAMES = {"conntrack": "conntrack-tools"}  # of those that are called otherwise there
 NAME = "hale-kubernetes"
 LIST = f"/etc/apt/sources.list.d/{NAME}.list"
@@ -48,7 +47,7 @@ def probes(site: Site, host: Host) -> Asked:
     if host not in site.part:
         return {}
     paths = [LIST, *_keyrings(), REPO, DNF_KEY]
-    names = (*_all(site, host), OTHER_RUNTIME, *DNF_NAMES.values())
+    names = (*_ALL, OTHER_RUNTIME, *DNF_NAMES.values())
     return {
         packages.SUBJECT: (packages.probe(names),),
         written.SUBJECT: (written.probe(paths),),
@@ -70,7 +69,7 @@ def _left(site: Site, seen: Seen, host: Host) -> Iterator[str]:
             yield f"{path} is not the inventory's"
     if found.broken:
         yield "dpkg was cut off in the middle"
-    if missing := [name for name in _wanted(site, host, found) if name not in found.versions]:
+    if missing := [name for name in _wanted(found) if name not in found.versions]:
         yield f"not installed: {' '.join(missing)}"
     version = site.cluster.kubernetes_version
     for name in PINNED:
@@ -108,7 +107,7 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
         for path, content in _repository(site, found).items():
             title = "repository's key" if isinstance(content, bytes) else "repository"
             steps.append(Write(host.name, title, path, content, keep=False))
-        script = _apt(site, host, found) if found.manager == "apt" else _dnf(site, host, found)
+        script = _apt(site, found) if found.manager == "apt" else _dnf(site, found)
         steps.append(Run(host.name, "packages", script, timeout=1800))
     return (Wave(tuple(steps)),)
 
@@ -119,15 +118,21 @@ def is_version(installed: str, wanted: str) -> bool:
     return bare == wanted or bare.startswith((f"{wanted}-", f"{wanted}+", f"{wanted}~"))
 
 
-def _all(site: Site, host: Host) -> tuple[str, ...]:
-    own = BALANCER if "masters" in host.groups and site.balanced else ()
-    return (*RUNTIME, *PINNED, *TOOLS, *own)
+def added(names: Iterable[str]) -> str:
+    """A script that installs what the host's own sources have; this phase was through before."""
+    return f"""\
+if command -v apt-get >/dev/null; then
+{_APT}{_INSTALL} {shlex.join(names)}
+else
+  dnf -q -y install {shlex.join(names)}
+fi
+"""
 
 
-def _wanted(site: Site, host: Host, found: Packages) -> tuple[str, ...]:
+def _wanted(found: Packages) -> tuple[str, ...]:
     other = RUNTIME if OTHER_RUNTIME in found.versions else ()
     called = DNF_NAMES if found.manager == "dnf" else {}
-    return tuple(called.get(n, n) for n in _all(site, host) if n not in other)
+    return tuple(called.get(n, n) for n in _ALL if n not in other)
 
 
 # --- the repository ---
@@ -173,17 +178,24 @@ def _key(site: Site, found: Packages) -> bytes:
 # --- the scripts ---
 
 
-def _apt(site: Site, host: Host, found: Packages) -> str:
+_APT = """\
+export DEBIAN_FRONTEND=noninteractive
+wait='-o DPkg::Lock::Timeout=120'
+dpkg --configure -a
+"""
+_INSTALL = """\
+apt-get -qq $wait -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-confdef \\
+  --no-install-recommends -y install"""
+
+
+def _apt(site: Site, found: Packages) -> str:
     version = site.cluster.kubernetes_version
-    names = [n for n in _wanted(site, host, found) if n not in PINNED]
+    names = [n for n in _wanted(found) if n not in PINNED]
     pinned = " ".join(f"{n}=${{v_{n}}}" for n in PINNED)
     own = site.cluster.apt_repository is not None
     only = f"-o Dir::Etc::sourcelist={LIST} -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0"
     return f"""\
-export DEBIAN_FRONTEND=noninteractive
-echo "refreshing the repository"
-dpkg --configure -a
-wait='-o DPkg::Lock::Timeout=120'
+{_APT}echo "refreshing the repository"
 apt-get -qq $wait {only if own else ""} -o Acquire::Retries=2 -o APT::Update::Error-Mode=any update
 there=$(apt-cache madison {" ".join(PINNED)} kubernetes-cni)
 versions() {{ printf '%s\\n' "$there" | awk -v name="$1" '$1 == name {{print $3}}'; }}
@@ -199,9 +211,8 @@ pick() {{
 plugins=containernetworking-plugins
 [ -z "$(versions kubernetes-cni)" ] || plugins=kubernetes-cni
 echo "installing"
-apt-get -qq $wait -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-confdef \\
-  --allow-change-held-packages --allow-downgrades --no-install-recommends -y \\
-  install {" ".join(names)} $plugins {pinned}
+{_INSTALL} --allow-change-held-packages --allow-downgrades \\
+  {" ".join(names)} $plugins {pinned}
 echo "holding {" ".join(PINNED)}"
 apt-mark -qq hold {" ".join(PINNED)}
 {_plugins()}
@@ -216,9 +227,9 @@ def _picks() -> str:
 _STRICT = f"--setopt={NAME}.skip_if_unavailable=0"  # what dnf.conf(5) says may be the other way
 
 
-def _dnf(site: Site, host: Host, found: Packages) -> str:
+def _dnf(site: Site, found: Packages) -> str:
     version = site.cluster.kubernetes_version
-    wanted = [n for n in _wanted(site, host, found) if n not in PINNED]
+    wanted = [n for n in _wanted(found) if n not in PINNED]
     names = [n for n in wanted if n not in RUNTIME]
     pinned = " ".join(f"{n}-{version}" for n in PINNED)
     own = f"dnf -q -y --disablerepo='*' --enablerepo={NAME} {_STRICT} --refresh makecache"

@@ -264,7 +264,7 @@ find /var/lib/kubelet -mindepth 1 -delete 2>/dev/null || :
 
 
 def _packages(site: Site, host: Host) -> Step:
-    balancer = packages.BALANCER if site.balanced else ()
+    balancer = load_balancer.PACKAGES if site.balanced else ()
     rest = (*packages.RUNTIME, packages.OTHER_RUNTIME, "kubernetes-cni", "cri-tools")
     names = " ".join((*packages.PINNED, *balancer, *rest))
     files = " ".join((packages.LIST, packages.REPO, packages.DNF_KEY))

@@ -220,6 +220,7 @@ def test_a_part_goes_ahead_as_far_as_the_phase_says(made: Made) -> None:
     made.run()
     assert time.monotonic() - begun < PATIENCE
     assert made.order.index("images m2") < made.order.index("packages m3")
+    assert made.order.index("images m3") < made.order.index("packages w1")
 
 
 def test_a_part_is_looked_at_once_the_one_before_is_through(
