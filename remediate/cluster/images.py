@@ -1,7 +1,8 @@
 """Images: pulled on all hosts, from the site's repository, before anybody waits for them.
 
 One part of the hosts after the other, with the registry to itself: the first master before init
-begins, the others while init runs.
+begins, the others while init runs. Those also pull what the network's daemons run from: a node is
+not ready before it has that.
 
 Sources: kubeadm-config-images(1); containerd's docs/hosts.md for ctr's --hosts-dir.
 """
@@ -14,7 +15,7 @@ from facts import images
 from hale.install.site import GROUPS, Site
 from hale.install.step import Asked, Run, Seen, Wave
 from hale.inventory import Host
-from remediate.cluster import kubeadm, runtime
+from remediate.cluster import kubeadm, network, runtime
 
 TITLE = "Images"
 NEEDS = ("runtime",)
@@ -58,20 +59,32 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
     return (Wave(tuple(pulls)),)
 
 
+_PULL = f"ctr -n k8s.io images pull --hosts-dir {runtime.CERTS}"
+
+
 def _pull(site: Site, host: Host, missing: tuple[str, ...]) -> Run:
+    more = "" if host is site.first else _beforehand(site)
     if "masters" in host.groups:
         return Run(
             host.name,
             "images",
-            f"kubeadm config images pull {kubeadm.CONFIG}",
+            f"kubeadm config images pull {kubeadm.CONFIG}\n{more}",
             stdin=kubeadm.plain(site),
             timeout=1800,
             critical=host is site.first,  # which init would do itself
         )
     # kubeadm pulls a master's images only all together, and a worker needs two of them.
-    pulls = "\n".join(
-        f"ctr -n k8s.io images pull --hosts-dir {runtime.CERTS} {shlex.quote(i)} >/dev/null"
-        f"\necho {shlex.quote(f'pulled {images.name(i)}')}"
+    pulls = "".join(
+        f"{_PULL} {shlex.quote(i)} >/dev/null\necho {shlex.quote(f'pulled {images.name(i)}')}\n"
         for i in missing
     )
-    return Run(host.name, "images", pulls, timeout=1800)
+    return Run(host.name, "images", f"{pulls}{more}", timeout=1800)
+
+
+def _beforehand(site: Site) -> str:
+    """The network's images. Where that fails, the kubelet pulls them, who may know a password."""
+    return "".join(
+        f"echo {shlex.quote(f'pulling {i}')}\n"
+        f"timeout 120 {_PULL} {shlex.quote(i)} >/dev/null 2>&1 </dev/null || :\n"
+        for i in network.images(site)
+    )

@@ -3,7 +3,7 @@
 Source: kubectl-apply(1), "Server-Side Apply".
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,29 @@ def left(site: Site, seen: Seen) -> tuple[str, ...]:
 def waves(site: Site, seen: Seen) -> Iterable[Wave]:
     """Apply it; that they are ready is waited for once all nodes are there."""
     return (applied(site, "the pod network", (site.cluster.network_manifest,)),)
+
+
+def images(site: Site) -> tuple[str, ...]:
+    """What the network's daemons run from, on every node. Only names with their registry: those
+    are the same for all who ask containerd."""
+    path = site.cluster.network_manifest
+    made = documents(path, site.texts[path]) if path else []
+    listed = [one for document in made for one in document.get("items", [document])]
+    found = dict.fromkeys(
+        i for one in listed if one.get("kind") == "DaemonSet" for i in _images(one)
+    )
+    return tuple(i for i in found if any(mark in i.partition("/")[0] for mark in ".:"))
+
+
+def _images(part: object) -> Iterator[str]:
+    """Every `image: NAME` in it."""
+    if isinstance(part, list):
+        part = dict(enumerate(part))
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key == "image" and isinstance(value, str):
+                yield value
+            yield from _images(value)
 
 
 # --- what addons do as well ---
