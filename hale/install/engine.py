@@ -254,12 +254,19 @@ class Engine:
     ) -> tuple[Mapping[Unit, Seen], tuple[str, ...]]:
         """Look until nothing is left, for as long as it changes what is; at the next ones too.
 
-        Where that takes `until`'s patience, the next ones are not looked at again and again.
+        Where that takes `until`'s patience, a host that is down is waited for too, and the next
+        ones are not looked at again and again.
         """
+        left: tuple[str, ...]
         begun = changed = time.monotonic()
         before: tuple[str, ...] | None = None
         while True:
-            found, left = self._looked(unit, of)
+            try:
+                found, left = self._looked(unit, of)
+            except Down as error:
+                if until is None:
+                    raise
+                left = (str(error),)
             if left and until is not None:
                 module, site = load(unit.phase), self._site(unit)
                 wanted = Await(until.title, (), module.probes, module.left, until.patience)

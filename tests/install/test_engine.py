@@ -15,6 +15,7 @@ from hale.apply.journal import Act
 from hale.errors import HaleError
 from hale.install import course, engine
 from hale.install.engine import Engine, PhaseFailed, Stopped
+from hale.install.look import Down
 from hale.install.site import GROUPS
 from hale.install.step import Await, Seen, Through, Wave
 from tests.install import sites
@@ -263,6 +264,21 @@ def test_a_phase_is_waited_for_until_it_is_through(made: Made) -> None:
     made.run()
     assert made.told.said == ["comes begun", "comes done", "next begun", "next done"]
     assert made.looks == [["comes", "next"], ["comes", "next"], ["next"], ["next"]]
+
+
+def test_a_host_that_is_down_is_waited_for(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([False, True, True, False])  # before; after the steps; while it is waited for
+
+    def look(wishes: Iterable[Any], of: Any = None) -> tuple[Seen, ...]:
+        if next(looks):
+            raise Down("m1 does not answer")
+        return made.look(wishes, of)
+
+    monkeypatch.setattr(engine, "look", look)
+    made.phase("comes", lambda: [Wave(afterwards=Through("it is there", PATIENCE))])
+    made.run()
+    assert made.told.said == ["comes begun", "comes done"]
+    assert next(looks, None) is None
 
 
 def test_a_phase_that_does_not_come_through_fails_with_what_is_left(made: Made) -> None:
