@@ -82,9 +82,11 @@ def _pull(site: Site, host: Host, missing: tuple[str, ...]) -> Run:
 
 
 def _beforehand(site: Site) -> str:
-    """The network's images. Where that fails, the kubelet pulls them, who may know a password."""
-    return "".join(
-        f"echo {shlex.quote(f'pulling {i}')}\n"
-        f"timeout 120 {_PULL} {shlex.quote(i)} >/dev/null 2>&1 </dev/null || :\n"
-        for i in network.images(site)
-    )
+    """The network's images. Where one fails, the kubelet pulls them, who may know a password."""
+    found = " ".join(map(shlex.quote, network.images(site)))
+    return f"""\
+for i in {found}; do
+  echo "pulling $i"
+  timeout 120 {_PULL} "$i" >/dev/null 2>&1 </dev/null || break
+done
+"""
