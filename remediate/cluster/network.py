@@ -35,12 +35,8 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
 def images(site: Site) -> tuple[str, ...]:
     """What the network's daemons run from, on every node. Only names with their registry: those
     are the same for all who ask containerd."""
-    path = site.cluster.network_manifest
-    made = documents(path, site.texts[path]) if path else []
-    listed = [one for document in made for one in document.get("items", [document])]
-    found = dict.fromkeys(
-        i for one in listed if one.get("kind") == "DaemonSet" for i in _images(one)
-    )
+    made = _made(site, (site.cluster.network_manifest,))
+    found = dict.fromkeys(i for one in made if one.get("kind") == "DaemonSet" for i in _images(one))
     return tuple(i for i in found if any(mark in i.partition("/")[0] for mark in ".:"))
 
 
@@ -67,12 +63,14 @@ def asked(site: Site, host: Host, paths: Iterable[Path | None]) -> Asked:
 
 def objects(site: Site, paths: Iterable[Path | None]) -> tuple[nodes.Object, ...]:
     """What the manifests make."""
-    found: list[nodes.Object] = []
+    return tuple(dict.fromkeys(map(_object, _made(site, paths))))
+
+
+def _made(site: Site, paths: Iterable[Path | None]) -> Iterator[dict[str, Any]]:
+    """The manifests' objects as they stand there, those of a List one by one."""
     for path in paths:
-        if path is not None:
-            for document in documents(path, site.texts[path]):
-                found += map(_object, document.get("items", [document]))
-    return tuple(dict.fromkeys(found))
+        for document in documents(path, site.texts[path]) if path else ():
+            yield from document.get("items", [document])
 
 
 def _object(document: dict[str, Any]) -> nodes.Object:
