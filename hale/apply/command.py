@@ -31,7 +31,7 @@ from hale import (
 )
 from hale.apply import journal, run, undo
 from hale.apply.gates import OF_THE_CLUSTER, Standing
-from hale.apply.journal import SCHEMA, Header, Journal, Story, now
+from hale.apply.journal import Journal, Story
 from hale.apply.lock import Owner
 from hale.apply.run import Run, Told
 from hale.apply.writer import Failed
@@ -201,18 +201,14 @@ def _carry_out(made: Plan, folder: Path, asked: Asked, before: Path, kind: str, 
     known = audit.inventory
     logins.connect(known)
     owner = run.owner_of(folder.name)
-    header = Header(
-        schema=SCHEMA,
-        run=folder.name,
-        kind=kind,
-        operator=owner.operator,
-        source_host=owner.source_host,
-        inventory=str(known.path),
-        plan_sha256=made.sha256,
-        at=now(),
-        of=of,
+    header = run.header(
+        owner,
+        kind,
+        known.path,
         approved_by=asked.approved_by,
         ticket=asked.ticket,
+        plan_sha256=made.sha256,
+        of=of,
     )
     told = teller()
     needed = [h.host for h in made.hosts if h.steps]

@@ -10,7 +10,18 @@ from pathlib import Path
 from hale import connection, fix, provenance
 from hale.apply import gates, journal, lock
 from hale.apply.gates import Closed, Standing
-from hale.apply.journal import Begin, Done, End, HostEnd, Journal, Skipped, Story, now
+from hale.apply.journal import (
+    SCHEMA,
+    Begin,
+    Done,
+    End,
+    Header,
+    HostEnd,
+    Journal,
+    Skipped,
+    Story,
+    now,
+)
 from hale.apply.kept import RUNS, Kept
 from hale.apply.lock import Locked, Owner
 from hale.apply.writer import Failed, Refused, State, Writer
@@ -179,6 +190,32 @@ class Stopped(Exception):
 def owner_of(run: str) -> Owner:
     """This operator, on this machine, now, with that run."""
     return Owner(provenance.operator(), provenance.source_host(), run, now())
+
+
+def header(
+    owner: Owner,
+    kind: str,
+    inventory: Path,
+    *,
+    approved_by: str,
+    ticket: str,
+    plan_sha256: str = "",
+    of: str = "",
+) -> Header:
+    """What the journal of that owner's run begins with."""
+    return Header(
+        schema=SCHEMA,
+        run=owner.run,
+        kind=kind,
+        operator=owner.operator,
+        source_host=owner.source_host,
+        inventory=str(inventory),
+        plan_sha256=plan_sha256,
+        at=now(),
+        of=of,
+        approved_by=approved_by,
+        ticket=ticket,
+    )
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from rich.text import Text
 from hale import connection, logins, provenance, standard
 from hale.apply import command as apply
 from hale.apply import run
-from hale.apply.journal import SCHEMA, Header, Journal, now
+from hale.apply.journal import Journal
 from hale.errors import HaleError
 from hale.fact import mask
 from hale.install import gate, site
@@ -107,15 +107,10 @@ def recorded(asked: Asked, known: Inventory, folder: Path, kind: str) -> Iterato
     every = [h.name for h in known.hosts]
     try:
         with run.holding(every, every, owner, stale=asked.take_lock, told=apply.teller()):
-            header = Header(
-                schema=SCHEMA,
-                run=folder.name,
-                kind=kind,
-                operator=owner.operator,
-                source_host=owner.source_host,
-                inventory=str(known.path),
-                plan_sha256="",
-                at=now(),
+            header = run.header(
+                owner,
+                kind,
+                known.path,
                 approved_by=asked.approved_by,
                 ticket=asked.ticket,
             )
