@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from hale import atomic, connection, evidence, html, junit, provenance, results, terminal
+from hale import (
+    atomic,
+    connection,
+    evidence,
+    html,
+    interrupts,
+    junit,
+    provenance,
+    results,
+    terminal,
+)
 from hale.audit import Audit, incomplete, overrides_sha256
 from hale.fact import Evidence, mask
 from hale.recorder import Recorder, folder
@@ -111,13 +121,14 @@ class Controller:
             self._begin(case.nodeid for case in cases)
 
         def meanwhile() -> None:
-            begin()
-            # What the end of the run needs; the hosts have not answered yet.
-            terminal.get_ready()
-            html.get_ready()
-            junit.get_ready()
-            for item in items:
-                _ = item.location  # pytest keeps it
+            with interrupts.held():
+                begin()
+                # What the end of the run needs; the hosts have not answered yet.
+                terminal.get_ready()
+                html.get_ready()
+                junit.get_ready()
+                for item in items:
+                    _ = item.location  # pytest keeps it
 
         reporter = self.config.pluginmanager.getplugin("terminalreporter")
         if self.config.option.evidence:

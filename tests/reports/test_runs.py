@@ -159,13 +159,17 @@ ansible_ssh_common_args="-F {config}"
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_ctrl_c_while_hosts_are_asked(tmp_path: Path, workers: tuple[str, ...]) -> None:
+def silent(folder: Path) -> tuple[str]:
     """A host that takes the connection and then says nothing; no packet leaves this machine."""
-    config, known = tmp_path / "ssh_config", tmp_path / "inventory.ini"
+    config, known = folder / "ssh_config", folder / "inventory.ini"
     config.write_text("Host *\n  ProxyCommand sleep 60\n")
     known.write_text(UNREACHABLE.format(config=config))
-    arguments = (f"--inventory={known}", "--hosts=all", "--connect-timeout=30", *workers)
+    return (f"--inventory={known}",)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_ctrl_c_while_hosts_are_asked(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    arguments = (*silent(tmp_path), "--hosts=all", "--connect-timeout=30", *workers)
     late = time.monotonic() + 20
 
     def there() -> bool:
@@ -176,6 +180,34 @@ def test_ctrl_c_while_hosts_are_asked(tmp_path: Path, workers: tuple[str, ...]) 
     assert found.run.state == "interrupted"
     assert found.results
     assert {r.verdict for r in found.results} == {Verdict.UNKNOWN}
+
+
+# Ctrl-C in the middle of an import: there Python runs callbacks of weak references.
+LOSES = """
+import signal, weakref
+from hale import html
+
+class Lock:
+    pass
+
+def get_ready():
+    lock = Lock()
+    kept = weakref.ref(lock, lambda _: signal.raise_signal(signal.SIGINT))
+    del lock
+
+html.get_ready = get_ready
+"""
+
+
+def test_ctrl_c_while_modules_are_imported(tmp_path: Path) -> None:
+    (tmp_path / "loses.py").write_text(LOSES)
+    known = silent(tmp_path)
+    chosen = ("--hosts=all", "--connect-timeout=30", "-p", "loses")
+    begun = time.monotonic()
+    ran = audits.audit(tmp_path, *chosen, given=known, PYTHONPATH=str(tmp_path))
+    assert time.monotonic() - begun < 25, "nobody was waited for"
+    assert ran.status == pytest.ExitCode.INTERRUPTED
+    assert ran.results.run.state == "interrupted"
 
 
 # --- junit.xml ---
