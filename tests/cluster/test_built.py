@@ -47,8 +47,6 @@ def test_the_journal_has_every_phase_and_kubeadms_seconds(cluster: Built) -> Non
     assert pulled.host == cluster.lab.hosts[0].name, "as init would do itself"
     assert sorted(a.phase for a in own) == ["init", *["masters"] * 2, *["workers"] * 2]
     assert all(a.seconds > 0.5 for a in own)
-    begun = min(a.at for a in own if a.phase == "workers")
-    assert begun < max(a.at for a in own if a.phase == "masters"), "nobody waits for masters"
     together = engine.kubeadm_seconds(story.acts)
     assert max(a.seconds for a in own) < together < sum(a.seconds for a in (pulled, *own))
 

@@ -18,6 +18,7 @@ import pytest
 from hale.errors import HaleError
 from hale.fact import Unreadable
 from hale.install import course, engine
+from hale.install.site import MASTERS, Site
 from hale.install.step import Seen
 from remediate.cluster import load_balancer, readyz, templates
 from tests.install import sites
@@ -89,3 +90,18 @@ def test_a_phase_needs_only_earlier_ones(name: str, tmp_path: Path) -> None:
         assert all(names.index(u.phase) < names.index(name) for u in before)
         assert bool(before) == bool(course.load(name).NEEDS)
     assert course.load(name).TITLE
+
+
+def test_no_worker_waits_for_the_masters_to_join(tmp_path: Path) -> None:
+    """Nor for anything else of theirs: only for the first master's."""
+    site = sites.made(tmp_path)
+    others = {part for part, group in site.parts.items() if group == MASTERS}
+    waited_for = everything_before(course.Unit("workers"), site)
+    assert others
+    assert not [unit for unit in waited_for if unit.part in others]
+    assert course.Unit("init") in waited_for
+
+
+def everything_before(unit: course.Unit, site: Site) -> set[course.Unit]:
+    needs = course.needs(unit, site)
+    return set(needs).union(*(everything_before(need, site) for need in needs))
