@@ -33,7 +33,7 @@ from lab import cgroups, disk, image, limits, network, nspawn, prerequisites, ss
 from lab.errors import LabError, LabUnavailable
 from lab.lock import locked
 from lab.prerequisites import unavailable
-from lab.topology import HOSTS, STATE_ROOT, VIP, HostPlan, checked_name
+from lab.topology import HOSTS, STATE_ROOT, VIP, VIP_PORT, HostPlan, checked_name
 
 __all__ = ["HostStatus", "Lab", "LabError", "LabHost", "LabUnavailable", "raised", "unavailable"]
 
@@ -415,6 +415,7 @@ class Lab:
             hosts=[host.plan for host in self.hosts],
             enter=shlex.join(self.operator_argv([])),
             vip=VIP,
+            vip_port=VIP_PORT,
             **more,
         )
         _write(self.state / name, text)

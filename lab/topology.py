@@ -17,6 +17,7 @@ from lab.errors import LabError
 NETWORK = IPv4Network("10.208.1.0/24")
 OPERATOR_ADDRESS = IPv4Address("10.208.1.1")
 VIP = IPv4Address("10.208.1.190")
+VIP_PORT = 16443
 
 #: Addresses of pods and of Services in the lab's cluster.
 POD_RANGE = IPv4Network("10.244.0.0/16")

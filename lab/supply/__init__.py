@@ -22,7 +22,7 @@ from lab.build import Cache, cache, opened
 from lab.errors import LabError
 from lab.machine import Lab, LabHost
 from lab.supply import debian, debs, golang, images, programs, red_hat, repository, services
-from lab.topology import POD_RANGE, SERVICE_RANGE
+from lab.topology import POD_RANGE, SERVICE_RANGE, VIP, VIP_PORT
 
 Say = Callable[[str], None]
 
@@ -138,7 +138,11 @@ def _write_files(folder: Path, goods: Goods) -> None:
     )
     for name in ("network", "echo"):
         text = templates.get_template(f"{name}.yaml.j2").render(
-            registry=images.REGISTRY, image=f"{images.LAB}/{name}:{images.OWN}", pods=POD_RANGE
+            registry=images.REGISTRY,
+            image=f"{images.LAB}/{name}:{images.OWN}",
+            pods=POD_RANGE,
+            vip=VIP,
+            vip_port=VIP_PORT,
         )
         (folder / f"{name}.yaml").write_text(text)
     shutil.copyfile(_HERE / "kubeadm-extra.yaml", folder / "kubeadm-extra.yaml")
