@@ -1,9 +1,22 @@
-"""Ctrl-C where Python would lose it."""
+"""Signals that end a run: where they are heeded in another way, and for how long."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+
+@contextmanager
+def handled(
+    handler: Callable[[int, FrameType | None], object], *signals: signal.Signals
+) -> Iterator[None]:
+    """These signals are the handler's while the block lasts; in the main thread only."""
+    before = {number: signal.signal(number, handler) for number in signals}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 @contextmanager
@@ -13,11 +26,8 @@ def held() -> Iterator[None]:
     To be put around imports: for each one Python runs a weak reference's callback, and a
     KeyboardInterrupt raised there is told as "Exception ignored" and forgotten (weakref.ref).
     """
-    pressed: list[FrameType | None] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(frame))
-    try:
+    pressed: list[int] = []
+    with handled(lambda number, frame: pressed.append(number), signal.SIGINT):
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)
     if pressed:
         signal.raise_signal(signal.SIGINT)

@@ -18,7 +18,17 @@ from typing import Any
 
 from rich.console import Console
 
-from hale import connection, fix, inventory, logins, provenance, recorder, results, standard
+from hale import (
+    connection,
+    fix,
+    interrupts,
+    inventory,
+    logins,
+    provenance,
+    recorder,
+    results,
+    standard,
+)
 from hale.apply import lock
 from hale.apply.gates import EVERY, OF_THE_CLUSTER, PATIENCE, ill
 from hale.apply.journal import now
@@ -365,9 +375,5 @@ def _signals_raise() -> Iterator[None]:
     def leave(number: int, _: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    old = {n: signal.signal(n, leave) for n in (signal.SIGTERM, signal.SIGHUP)}
-    try:
+    with interrupts.handled(leave, signal.SIGTERM, signal.SIGHUP):
         yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

@@ -16,7 +16,7 @@ from types import FrameType
 
 from rich.text import Text
 
-from hale import connection, logins, provenance, standard
+from hale import connection, interrupts, logins, provenance, standard
 from hale.apply import command as apply
 from hale.apply import run
 from hale.apply.journal import Journal
@@ -134,11 +134,8 @@ def stoppable(engine: Engine, shown: Progress) -> Iterator[None]:
         engine.stop.set()
         shown.says("stopping: steps that were begun are ended (once more: cut them off)")
 
-    before = signal.signal(signal.SIGINT, asked_to)
-    try:
+    with interrupts.handled(asked_to, signal.SIGINT):
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def headline(sign: str, name: str, title: str, said: str) -> Text:
