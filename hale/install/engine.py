@@ -9,7 +9,7 @@ come after it in one round trip. Where a phase fails, the others stop at their n
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -22,7 +22,7 @@ from hale.errors import HaleError
 from hale.fact import Unreadable, mask
 from hale.install.course import Course, Unit, load, needed, units
 from hale.install.doer import Doer, Failed
-from hale.install.look import Down, Wish, look
+from hale.install.look import Down, Wish, look, obstacles
 from hale.install.meanwhile import meanwhile
 from hale.install.sessions import Of, Sessions
 from hale.install.site import Site
@@ -124,7 +124,8 @@ class Engine:
         try:
             # What stands in the way may be just what those phases are for.
             refused = () if waits else refusals(module, self.site, seen)
-            steps = tuple(_steps(module.waves(self.site, seen)))
+            waves = (*beforehand(module, self.site, seen), *module.waves(self.site, seen))
+            steps = tuple(_steps(waves))
         except (Unreadable, HaleError) as error:
             return Planned(name, module.TITLE, left, unknown=after or str(error))
         return Planned(name, module.TITLE, left, refused, steps, unknown=after)
@@ -229,8 +230,8 @@ class Engine:
                     if self._skipped(unit, seen, again=again):
                         return None
                 self._begun(unit)
-                if hasattr(module, "obstacles"):
-                    (seen,) = look([self._wish(unit, whole=True)], of)
+                if any(obstacles(module, site, host) for host in site.hosts):
+                    seen = self._seen_whole(unit, seen, of)
                 if refused := refusals(module, site, seen):
                     raise PhaseFailed(unit.phase, "\n".join(refused))
                 for _ in range(ROUNDS):
@@ -248,6 +249,16 @@ class Engine:
                 raise
             said = error.said if isinstance(error, Failed) else ""
             raise PhaseFailed(unit.phase, str(error), said) from None
+
+    def _seen_whole(self, unit: Unit, seen: Seen, of: Of) -> Seen:
+        """What is seen of it, obstacles too; what may be done whatever those are is, meanwhile."""
+        with self._sessions.lent() as others:
+            asked = self._pool.submit(look, [self._wish(unit, whole=True)], others)
+            try:
+                self._waves(unit.phase, beforehand(load(unit.phase), self._site(unit), seen), of)
+            finally:
+                wait([asked])
+        return asked.result()[0]
 
     def _settled(
         self, unit: Unit, until: Through | None, of: Of
@@ -405,6 +416,12 @@ class Engine:
 def refusals(module: Any, site: Site, seen: Seen) -> tuple[str, ...]:
     """What stands in a phase's way."""
     ask: Callable[[Site, Seen], tuple[str, ...]] | None = getattr(module, "refusals", None)
+    return ask(site, seen) if ask else ()
+
+
+def beforehand(module: Any, site: Site, seen: Seen) -> Iterable[Wave]:
+    """What may be done whatever stands in the way."""
+    ask: Callable[[Site, Seen], Iterable[Wave]] | None = getattr(module, "beforehand", None)
     return ask(site, seen) if ask else ()
 
 

@@ -80,9 +80,14 @@ def _question(host: Host, wishes: Iterable[Wish]) -> tuple[Question | None, _Ser
 
 def _asked(wish: Wish, host: Host) -> Iterable[tuple[str, tuple[Probe, ...]]]:
     yield from wish.of.probes(wish.site, host).items()
-    obstacles: Callable[[Site, Host], Asked] | None = getattr(wish.of, "obstacles", None)
-    if wish.whole and obstacles:
-        yield from obstacles(wish.site, host).items()
+    if wish.whole:
+        yield from obstacles(wish.of, wish.site, host).items()
+
+
+def obstacles(of: Phase | Await, site: Site, host: Host) -> Asked:
+    """What is read on a host only to find what stands in a phase's way."""
+    ask: Callable[[Site, Host], Asked] | None = getattr(of, "obstacles", None)
+    return ask(site, host) if ask else {}
 
 
 def _own(evidence: Evidence, number: int, keys: _Served) -> Evidence:

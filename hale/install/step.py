@@ -10,8 +10,8 @@ A phase is a module of remediate/cluster/ with
 
 and, where something may stand in the way, `refusals(site, seen)`: reasons why nothing may be
 done, each with the next step. What only they read, and takes long, is asked for by
-`obstacles(site, host)`, just before the phase begins. Phases that need nothing of each other go at
-once.
+`obstacles(site, host)`, just before the phase begins; the waves of `beforehand(site, seen)` are
+done meanwhile, whatever is refused then. Phases that need nothing of each other go at once.
 
 A phase with PARTS, of the groups `first` (the first master), `masters` (each of the others) and
 `workers` (together), goes by them, in this order, and does what it does at the hosts of

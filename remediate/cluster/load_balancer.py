@@ -5,7 +5,8 @@ keepalived gives the VIP to a master whose haproxy reaches one. "Ready" is what 
 over TLS that the cluster's CA vouches for. Before there is a CA, haproxy takes anybody's word for
 it, and keepalived an open port: the phase `readyz` comes back once it is there.
 
-Their packages are installed here and not with the others: the pull of the images need not wait.
+Their packages are installed here and not with the others: the pull of the images need not wait
+for them. Nor need they wait until it is known whether somebody else has the VIP.
 
 Adverts go between the masters alone (unicast), by VRRP version 3, which knows no password: the
 network between masters has to be trusted, or filtered (docs/install.md). Nobody takes the VIP
@@ -147,6 +148,19 @@ def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
     return tuple(said)
 
 
+def beforehand(site: Site, seen: Seen) -> Iterable[Wave]:
+    """The packages: they bring nothing that claims a VIP."""
+    if not_applicable(site):
+        return
+    yield Wave(
+        tuple(
+            Run(host.name, "packages", added(missing), timeout=1800)
+            for host in site.masters_of_part
+            if (missing := _missing(seen, host))
+        )
+    )
+
+
 def waves(site: Site, seen: Seen) -> Iterable[Wave]:
     """haproxy on all masters, then keepalived: the VIP goes to nobody without a haproxy."""
     if not_applicable(site):
@@ -157,8 +171,6 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
         undone = tuple(_left(site, seen, host))
         if not undone:
             continue
-        if missing := _missing(seen, host):
-            haproxy.append(Run(host.name, "packages", added(missing), timeout=1800))
         files = _files(site, seen, host)
         for path in (CA, DROPIN, HAPROXY):
             if path in files:

@@ -421,10 +421,57 @@ def test_what_was_seen_before_something_was_done_is_not_gone_by(made: Made) -> N
 def test_what_takes_long_is_looked_at_only_before_the_phase_begins(made: Made) -> None:
     for name, needs in (("a", ()), ("b", ("a",)), ("done", ())):
         made.phase(name, nothing, *needs)
-        made.phases[name].obstacles = lambda site, host: {}
+        made.phases[name].obstacles = lambda site, host: {"who": ()}
     made.phases["done"].done.set()
     made.run()
     assert made.looks == [["a", "b", "done"], ["a whole"], ["a", "b"], ["b whole"], ["b"]]
+
+
+def test_what_nothing_can_stand_in_the_way_of_is_not_looked_at_again(made: Made) -> None:
+    made.phase("a", nothing, obstacles=lambda site, host: {})
+    made.run()
+    assert made.looks == [["a"], ["a"]]
+
+
+def test_what_no_obstacle_concerns_is_done_while_they_are_looked_for(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, free = threading.Event(), threading.Event()
+
+    def look(wishes: Iterable[Any], of: Any = None) -> tuple[Seen, ...]:
+        wishes = list(wishes)
+        if any(w.whole for w in wishes):
+            asked.set()
+            assert free.wait(PATIENCE)
+        return made.look(wishes, of)
+
+    def beforehand(site: Any, seen: Any) -> Iterator[Wave]:
+        made.order.append("beforehand")
+        yield from until(asked.is_set)
+        free.set()
+
+    def waves() -> Iterable[Wave]:
+        made.order.append("waves")
+        return ()
+
+    monkeypatch.setattr(engine, "look", look)
+    made.phase("a", waves, obstacles=lambda site, host: {"who": ()}, beforehand=beforehand)
+    made.run()
+    assert made.order == ["beforehand", "waves"]
+    assert made.told.said == ["a begun", "a done"]
+
+
+def test_what_is_refused_is_not_gone_on_with(made: Made) -> None:
+    made.phase(
+        "a",
+        lambda: made.order.append("waves") or (),  # type: ignore[func-returns-value]
+        obstacles=lambda site, host: {"who": ()},
+        beforehand=lambda site, seen: made.order.append("beforehand") or (),  # type: ignore[func-returns-value]
+        refusals=lambda site, seen: ("somebody has it",),
+    )
+    with pytest.raises(PhaseFailed, match="somebody has it"):
+        made.run()
+    assert made.order == ["beforehand"]
 
 
 def test_a_plan_looks_at_all(made: Made) -> None:

@@ -29,7 +29,7 @@ CASES = sorted(HERE.glob("*/*.toml"))
 
 def told(module: Any, site: Any, found: Seen) -> list[str]:
     lines: list[str] = []
-    for wave in module.waves(site, found):
+    for wave in (*engine.beforehand(module, site, found), *module.waves(site, found)):
         if lines and lines[-1] != "--":
             lines.append("--")
         lines += [f"{step.host}: {step.title}" for step in wave.steps]
