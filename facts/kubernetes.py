@@ -37,7 +37,7 @@ curl -q -s --noproxy '*' --max-time 3 --cacert {CA} --capath /dev/null \\
   --resolve kubernetes:6443:127.0.0.1 -o /dev/null -w '%{{http_code}}' https://kubernetes:6443/readyz"""
 
 _SCRIPT = f"""\
-for f in {" ".join(FILES)} %s; do [ ! -e $f ] || echo "file $f"; done
+for f in {" ".join(FILES)} $etcd; do [ ! -e $f ] || echo "file $f"; done
 ! grep -qs {ROTATING} {KUBELET} || echo rotating
 echo "kubelet $(systemctl is-active kubelet 2>/dev/null)"
 command -v ss >/dev/null || {{ echo "ss (iproute2) is missing" >&2; exit 127; }}
@@ -70,7 +70,7 @@ class Node(Struct, frozen=True):
 
 def probe(*, stacked: bool) -> Command:
     """Asks for all of it. stacked: etcd's data is kubeadm's too."""
-    return Command("node", _SCRIPT % (ETCD_DATA if stacked else ""))
+    return Command("node", f"etcd={ETCD_DATA if stacked else ''}\n{_SCRIPT}")
 
 
 def read(readings: Readings) -> Node:
