@@ -17,7 +17,7 @@ from hale.inventory import Host
 from remediate.cluster import kubectl
 
 TITLE = "CoreDNS on different nodes"
-NEEDS = ("network",)
+NEEDS = ("workers",)  # nobody has to look again and again until those are there
 
 SUBJECT = "coredns"
 PATIENCE = 120.0  # seconds for new replicas to be ready
