@@ -14,6 +14,7 @@ from msgspec import Struct
 from hale import evidence, gather, selection, subjects
 from hale.errors import Where
 from hale.fact import Evidence, Fact, NotApplicable, Readings, Unreadable
+from hale.gather import question
 from hale.inventory import Host, Inventory
 from hale.selection import Chosen
 from hale.standard import Case, Standard
@@ -93,8 +94,7 @@ class Audit(Struct, dict=True):
             concerned = [c for c in wanted if self._concerns(c, chosen.host)]
             if concerned:
                 own[chosen.host.name] = [c for c in concerned if c.host is not None]
-                question = gather.question(chosen.host, concerned)
-                asked.append((question, self.transport(chosen)))
+                asked.append((question.of(chosen.host, concerned), self.transport(chosen)))
         self.hosts = gather.gather(asked, self.gather_timeout, parsed, meanwhile)
 
     def look(self, case: Case[Any]) -> Seen:
@@ -135,8 +135,8 @@ class Audit(Struct, dict=True):
 
     def identity(self, host: str) -> Any:
         """Which machine answered, as facts/identity.py reads it."""
-        subject: Any = subjects.load(gather.IDENTITY)
-        return subject.read(self._readings(host, gather.IDENTITY))
+        subject: Any = subjects.load(question.IDENTITY)
+        return subject.read(self._readings(host, question.IDENTITY))
 
 
 def fact(case: Case[Any], readings: Any) -> Fact:

@@ -10,7 +10,8 @@ from testinfra.host import Host as TestinfraHost
 from hale.connection import CommandTimeout, HostDown, OutputTooLarge, Session, Target
 from hale.connection.session import shown
 from hale.errors import HaleError
-from hale.gather import Answer, packed
+from hale.gather import Answer
+from hale.gather.question import packed
 from hale.inventory import Host, is_port
 
 TRUE = ("true", "yes", "1", "on", "y", "t")

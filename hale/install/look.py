@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from hale import connection, gather
 from hale.fact import Command, Evidence, Files, Output, Probe
-from hale.gather import Question
+from hale.gather.question import Question
 from hale.install.sessions import Of
 from hale.install.site import Site
 from hale.install.step import Asked, Await, Phase, Seen

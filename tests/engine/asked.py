@@ -9,7 +9,8 @@ from pathlib import Path
 from hale import gather
 from hale.errors import Where
 from hale.fact import Command, Evidence, Readings
-from hale.gather import Answer, Question
+from hale.gather import Answer
+from hale.gather.question import Question
 from hale.inventory import Host
 
 HOST = Host("here", None, frozenset({"all"}), {}, Where("test"))

@@ -24,6 +24,8 @@ import pytest
 from hale import gather, inventory, selection, standard
 from hale.fact import Command, Evidence, Readings, Unreadable
 from hale.gather import Answer
+from hale.gather import answer as back
+from hale.gather import question as sent
 from tests.engine.asked import Shell, ask, question, readings, tool
 
 NOBODY = 65534
@@ -99,7 +101,7 @@ def test_a_folder_with_two_names_is_read_once(tmp_path: Path) -> None:
 
     def found() -> list[str]:
         # The same script for a root of ours, with the one part that no test can have elsewhere.
-        command = gather.script(question(*patterns), "token")
+        command = sent.script(question(*patterns), "token")
         for name in ("usr/lib", "lib"):
             command = re.sub(rf"(?<=\s)/{name}(?=[/\s])", f"{tmp_path}/{name}", command)
         ran = subprocess.run(["sh", "-c", command], capture_output=True, check=True).stdout
@@ -355,12 +357,12 @@ def test_without_timeout_commands_still_run(tmp_path: Path) -> None:
     folder.mkdir()
     for name in ("sh", "gzip", "base64", "find", "grep", "date", "cat"):
         (folder / name).symlink_to(f"/usr/bin/{name}")
-    script = gather.script(question(commands=[Command("a", "echo seen")]), "token")
+    script = sent.script(question(commands=[Command("a", "echo seen")]), "token")
     script = script.replace(":/usr/sbin:/sbin:/usr/bin:/bin", "")
     done = subprocess.run(
         ["/bin/sh", "-c", script], env={"PATH": str(folder)}, capture_output=True, check=True
     )
-    assert b"seen" in gather._unpacked(done.stdout, b"token")
+    assert b"seen" in back.unpacked(done.stdout, b"token")
 
 
 def test_more_arguments_than_a_command_may_have(tmp_path: Path) -> None:
@@ -503,7 +505,7 @@ def test_a_command_cannot_forge_a_frame() -> None:
     found = readings(shell=Shell(spoil=keep), commands=commands)
     assert found.text("after") == "seen\n"
     token = answers[0].partition(b"\n")[0]
-    nonce = gather._unpacked(answers[0], token).partition(b"\n")[0].decode()
+    nonce = back.unpacked(answers[0], token).partition(b"\n")[0].decode()
     assert nonce not in found.text("forge")
 
 
@@ -537,7 +539,7 @@ def test_the_longest_script_is_an_argument_that_every_system_takes() -> None:
     cases = selection.cases(known, stated, "extended", known.hosts)
     host = known.hosts[0]
     concerned = [c for c in cases if c.host in (host, None)]
-    assert len(gather.packed(gather.script(gather.question(host, concerned), "token"))) < 32 << 10
+    assert len(sent.packed(sent.script(sent.of(host, concerned), "token"))) < 32 << 10
 
 
 @pytest.mark.parametrize("noise", [b"Welcome!\n", b"\xff\0\n", b"token\n", b"x" * 100_000])
@@ -581,8 +583,8 @@ def judged(stdout: bytes) -> Evidence:
         commands=[Command("a", "echo a"), Command("b", "echo b", slow=True)],
     )
     try:
-        return gather._evidence(known, asked, token.encode(), stdout)
-    except gather._Malformed as error:
+        return back.read(known, asked, token.encode(), stdout)
+    except back.Malformed as error:
         return Evidence("here", down=str(error))
 
 
@@ -638,22 +640,22 @@ def test_spoilt_frames_behind_a_good_checksum_never_tell_less(
     """A host that garbles before it packs: exceptions of ours must not be a way out either."""
     dice = random.Random(2)
     token, stdout, _ = answer()
-    frames = gather._unpacked(stdout, token.encode())
+    frames = back.unpacked(stdout, token.encode())
     spoils = iter([spoilt(frames, dice) for _ in range(800)])
-    monkeypatch.setattr(gather, "_unpacked", lambda *_: next(spoils))
+    monkeypatch.setattr(back, "unpacked", lambda *_: next(spoils))
     for _ in range(800):
         judged(b"")
 
 
 def test_a_frame_that_is_missing_never_tells_less(monkeypatch: pytest.MonkeyPatch) -> None:
     token, stdout, _ = answer()
-    frames = gather._unpacked(stdout, token.encode())
+    frames = back.unpacked(stdout, token.encode())
     nonce = frames.partition(b"\n")[0]
     parts = frames.split(nonce)
     for gone in range(2, len(parts)):
         for last in (gone + 1, gone + 2, gone + 4):
             left = nonce.join([*parts[:gone], *parts[last:]])
-            monkeypatch.setattr(gather, "_unpacked", lambda *_, left=left: left)
+            monkeypatch.setattr(back, "unpacked", lambda *_, left=left: left)
             same_or_unknown(judged(b""))
 
 
@@ -697,7 +699,7 @@ def test_no_answer(stdout: bytes) -> None:
 
 def test_an_answer_that_unpacks_without_end() -> None:
     """64 KiB of gzip can be 64 MiB: the operator's memory is not the host's to fill."""
-    bomb = base64.b64encode(gzip.compress(b"\0" * (gather.MOST + 1)))
+    bomb = base64.b64encode(gzip.compress(b"\0" * (back.MOST + 1)))
 
     def answered(stdout: bytes) -> bytes:
         token = stdout.partition(b"\n")[0] + b"\n"
@@ -716,7 +718,7 @@ def test_a_mistake_of_ours_spoils_one_host_only() -> None:
             raise KeyError("oops")
 
     one, other = question("/etc/passwd"), question("/etc/passwd")
-    named = gather.Question(
+    named = sent.Question(
         type(other.host)("other", None, frozenset(), {}, other.host.where), (), other.patterns
     )
     found = gather.gather([(one, Broken()), (named, Shell())], 10)

@@ -29,6 +29,7 @@ from facts import (
 )
 from hale import gather, inventory, standard
 from hale.fact import Evidence, Readings
+from hale.gather import question
 from hale.standard import Case
 from lab.machine import Lab, LabHost
 
@@ -77,7 +78,7 @@ def _case(requirement: str, aspect: str) -> Case[Any]:
 def _evidence(lab: Lab, *cases: Case[Any]) -> Evidence:
     host = cases[0].host
     assert host
-    return gather.ask(gather.question(host, cases), _Ssh(lab), 60)
+    return gather.ask(question.of(host, cases), _Ssh(lab), 60)
 
 
 def _put(host: LabHost, path: str, text: str) -> None:
