@@ -27,8 +27,14 @@ def lab() -> Iterator[machine.Lab]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The cluster's tests come first, and it ends with them: beside it a machine has no inotify
-    instances for five more hosts (128 is the kernel's default, inotify(7))."""
-    items.sort(key=lambda item: not item.nodeid.startswith("cluster/"))
+    instances for five more hosts (128 is the kernel's default, inotify(7)). So those of them that
+    have a lab of their own come before it."""
+
+    def place(item: pytest.Item) -> tuple[bool, bool]:
+        ours = item.nodeid.startswith("cluster/")
+        return not ours, ours and "cluster" in getattr(item, "fixturenames", ())
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(wrapper=True)
