@@ -149,16 +149,10 @@ def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
 
 
 def beforehand(site: Site, seen: Seen) -> Iterable[Wave]:
-    """The packages: they bring nothing that claims a VIP."""
-    if not_applicable(site):
-        return
-    yield Wave(
-        tuple(
-            Run(host.name, "packages", added(missing), timeout=1800)
-            for host in site.masters_of_part
-            if (missing := _missing(seen, host))
-        )
-    )
+    """The packages, where what they bring claims no VIP: a keepalived.conf of old might."""
+    if not not_applicable(site):
+        hosts = [h for h in site.masters_of_part if not _configured(seen, h)]
+        yield Wave(tuple(step for host in hosts for step in _packages(seen, host)))
 
 
 def waves(site: Site, seen: Seen) -> Iterable[Wave]:
@@ -171,6 +165,8 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
         undone = tuple(_left(site, seen, host))
         if not undone:
             continue
+        if _configured(seen, host):
+            haproxy += _packages(seen, host)
         files = _files(site, seen, host)
         for path in (CA, DROPIN, HAPROXY):
             if path in files:
@@ -203,6 +199,16 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
 def _missing(seen: Seen, host: Host) -> tuple[str, ...]:
     units = services.read(seen.of(host.name, services.SUBJECT))
     return tuple(name for name in PACKAGES if not units[name].loaded)
+
+
+def _packages(seen: Seen, host: Host) -> list[Step]:
+    missing = _missing(seen, host)
+    return [Run(host.name, "packages", added(missing), timeout=1800)] if missing else []
+
+
+def _configured(seen: Seen, host: Host) -> bool:
+    """Whether keepalived begins to work as soon as it is installed."""
+    return KEEPALIVED in written.read(seen.of(host.name, written.SUBJECT))
 
 
 def _started(unit: str, how: str, port: int) -> str:
