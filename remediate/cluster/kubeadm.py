@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from facts import kubernetes
+from facts import kubernetes, vip_owner
 from hale.install.site import APISERVER_PORT, Site, encoded
 from hale.install.step import Secret
 from hale.inventory import Host
@@ -154,12 +154,17 @@ def etcd_data(site: Site) -> str:
 
 
 def kept(site: Site, script: str, pki: Sequence[str] = ()) -> str:
-    """The script, and what the site has put among kubeadm's files to reach its own etcd stays.
+    """The script, and what the site has put among kubeadm's files stays: kube-vip's manifest, and
+    what its own etcd is reached by.
 
-    pki: files that stay as well where the last of them is there.
+    pki: files that stay as well, with an etcd of the site's own, where the last of them is there.
     """
-    files = [f for f in site.etcd_files if f.startswith("/etc/kubernetes/")]
-    if site.stacked or not (files or pki):
+    files = [] if site.inventory.endpoint.kind != "kube-vip" else [vip_owner.KUBE_VIP]
+    if site.stacked:
+        pki = ()
+    else:
+        files += [f for f in site.etcd_files if f.startswith("/etc/kubernetes/")]
+    if not (files or pki):
         return script
     last = pki[-1] if pki else ""
     more = f'set -- "$@" {shlex.join(pki)}' if pki else ":"

@@ -10,6 +10,7 @@ from hale.errors import HaleError
 from hale.install.doer import Doer
 from hale.install.site import Secrets
 from hale.install.step import Run, Secret
+from lab.machine import Lab
 from remediate.cluster import init, kubeadm, masters
 from tests.install import sites
 
@@ -186,3 +187,22 @@ def test_what_nobody_can_guess(tmp_path: Path, line: str, error: str) -> None:
         return
     with pytest.raises(HaleError, match=error):
         sites.made(tmp_path, whole=sites.INVENTORY.replace(f"{line}\n", ""))
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(("kind", "stays"), [("kube-vip", "ours\n"), ("keepalived", "")])
+def test_kube_vips_manifest_stays(lab: Lab, tmp_path: Path, kind: str, stays: str) -> None:
+    """The site has put it there; without it the next init would wait for a VIP in vain."""
+    site = sites.made(tmp_path, f"endpoint_kind={kind}\n")
+    host = lab["k8s-master-01"]
+    manifest = "/etc/kubernetes/manifests/kube-vip.yaml"
+    try:
+        host.run(f"mkdir -p {manifest.rpartition('/')[0]}")
+        host.run(f"(umask 077; echo ours >{manifest}); echo other >/etc/kubernetes/kubelet.conf")
+        host.run(f"set -eu\n{kubeadm.kept(site, 'rm -rf /etc/kubernetes')}")
+        left = host.run("find /etc/kubernetes -type f -printf '%p %m\\n' 2>/dev/null", check=False)
+        assert left.stdout.decode() == (f"{manifest} 600\n" if stays else "")
+        assert host.run(f"cat {manifest}", check=False).stdout.decode() == stays
+        assert host.run("ls -A /var/lib/hale/install", check=False).stdout == b""
+    finally:
+        host.run("rm -rf /etc/kubernetes /var/lib/hale/install")
