@@ -32,7 +32,10 @@ Frames = Sequence[tuple[bytes, bytes]]
 
 
 def unpacked(stdout: bytes, token: bytes) -> bytes:
-    """What stands between the tokens, whole as its checksum says; banners may stand around it."""
+    """What stands between the tokens, whole as its checksum says; banners may stand around it.
+
+    Raises Malformed.
+    """
     _, begun, rest = stdout.partition(token + b"\n")
     packed, ended, _ = rest.partition(token)
     if not begun:
@@ -52,6 +55,10 @@ def unpacked(stdout: bytes, token: bytes) -> bytes:
 
 
 def read(known: Evidence, question: Question, token: bytes, stdout: bytes) -> Evidence:
+    """What is known of the host, and what it printed when it was asked. Raises Malformed.
+
+    Files that were not seen as they are leave `files_trouble`; the commands count all the same.
+    """
     nonce, _, rest = unpacked(stdout, token).partition(b"\n")
     if not _NONCE.fullmatch(nonce):
         raise Malformed("the host's answer is garbled")

@@ -129,7 +129,7 @@ def clean(site: Site, *, init: bool = False) -> str:
     with other ones nobody could read it, and the next init goes on with both.
     """
     script = f"{reset(site)} >/dev/null 2>&1 || {reset(site)}\n{etcd_data(site)}"
-    return kept(site, script, _PKI if init else ())
+    return kept(site, script, _PKI if init and not site.stacked else ())
 
 
 # What kubeadm makes all else from; it takes them as they are where they are there. The last of
@@ -157,13 +157,11 @@ def kept(site: Site, script: str, pki: Sequence[str] = ()) -> str:
     """The script, and what the site has put among kubeadm's files stays: kube-vip's manifest, and
     what its own etcd is reached by.
 
-    pki: files that stay as well, with an etcd of the site's own, where the last of them is there.
+    pki: files that stay as well where the last of them is there.
     """
-    files = [] if site.inventory.endpoint.kind != "kube-vip" else [vip_owner.KUBE_VIP]
-    if site.stacked:
-        pki = ()
-    else:
-        files += [f for f in site.etcd_files if f.startswith("/etc/kubernetes/")]
+    files = [f for f in site.etcd_files if f.startswith("/etc/kubernetes/")]
+    if site.inventory.endpoint.kind == "kube-vip":
+        files.append(vip_owner.KUBE_VIP)
     if not (files or pki):
         return script
     last = pki[-1] if pki else ""

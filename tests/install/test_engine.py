@@ -94,6 +94,15 @@ class Made:
             probes=lambda site, host: {}, **more,
         )  # fmt: skip
 
+    def noting(self, word: str) -> Callable[..., Iterable[Wave]]:
+        """Waves that do nothing, and leave the word in `order`."""
+
+        def waves(*_: Any) -> Iterable[Wave]:
+            self.order.append(word)
+            return ()
+
+        return waves
+
     def run(self, **how: bool) -> None:
         self.engine.carry_out(list(self.phases), **how)
 
@@ -450,11 +459,8 @@ def test_what_no_obstacle_concerns_is_done_while_they_are_looked_for(
         yield from until(asked.is_set)
         free.set()
 
-    def waves() -> Iterable[Wave]:
-        made.order.append("waves")
-        return ()
-
     monkeypatch.setattr(engine, "look", look)
+    waves = made.noting("waves")
     made.phase("a", waves, obstacles=lambda site, host: {"who": ()}, beforehand=beforehand)
     made.run()
     assert made.order == ["beforehand", "waves"]
@@ -464,9 +470,9 @@ def test_what_no_obstacle_concerns_is_done_while_they_are_looked_for(
 def test_what_is_refused_is_not_gone_on_with(made: Made) -> None:
     made.phase(
         "a",
-        lambda: made.order.append("waves") or (),  # type: ignore[func-returns-value]
+        made.noting("waves"),
         obstacles=lambda site, host: {"who": ()},
-        beforehand=lambda site, seen: made.order.append("beforehand") or (),  # type: ignore[func-returns-value]
+        beforehand=made.noting("beforehand"),
         refusals=lambda site, seen: ("somebody has it",),
     )
     with pytest.raises(PhaseFailed, match="somebody has it"):
