@@ -17,10 +17,12 @@ from hale.inventory import Host
 from hale.standard import Case
 
 LISTEN = "0A"
-SCRIPT = f"""{PRELUDE}
-need grep
+# Up to the state: the queues behind it change with each connection that waits to be taken.
+SCRIPT = rf"""{PRELUDE}
+need grep sed
 cat /proc/net/tcp >/dev/null || exit 3
-grep -h ' {LISTEN} ' /proc/net/tcp /proc/net/tcp6 2>/dev/null
+grep -h ' {LISTEN} ' /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+  sed 's/^\( *[^ ]* [^ ]* [^ ]* [^ ]*\) .*/\1/'
 echo end
 """
 
