@@ -397,9 +397,17 @@ class Lab:
         }
         _write(self.state / "state.json", json.dumps(state, indent=2) + "\n")
 
-    def write_inventory(self, variables: Mapping[str, str] | None = None) -> None:
+    def write_inventory(
+        self, variables: Mapping[str, str] | None = None, vip_port: int = VIP_PORT
+    ) -> None:
         """Write the lab's inventory; `variables` are those of the cluster, quoted as INI needs."""
-        self._write("inventory.ini", variables=variables or {}, limits=limits.overrides())
+        self._write(
+            "inventory.ini",
+            variables=variables or {},
+            limits=limits.overrides(),
+            vip=VIP,
+            vip_port=vip_port,
+        )
 
     def _write(self, name: str, **more: object) -> None:
         templates = Environment(
@@ -414,8 +422,6 @@ class Lab:
             state=self.state,
             hosts=[host.plan for host in self.hosts],
             enter=shlex.join(self.operator_argv([])),
-            vip=VIP,
-            vip_port=VIP_PORT,
             **more,
         )
         _write(self.state / name, text)

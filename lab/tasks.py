@@ -57,16 +57,20 @@ def down(_: Context, name: str = _DEFAULT) -> None:
         "release) and do not build them",
         "dnf": "hosts (or all) that get dnf and containerd 2 in apt's place: k8s-node-02,…; three "
         "minutes more once",
+        "kube-vip": "kube-vip holds the VIP, its manifest is put on the masters, and the inventory "
+        "says so; two minutes more once",
     }
 )
-def supply(_: Context, name: str = _DEFAULT, kube_dir: str = "", dnf: str = "") -> None:
+def supply(
+    _: Context, name: str = _DEFAULT, kube_dir: str = "", dnf: str = "", kube_vip: bool = False
+) -> None:
     """Build Kubernetes and serve packages and images in the lab (8 minutes once, then seconds)."""
     from lab.supply import supply as provide
 
     with _plainly():
         lab = _raised(name)
         hosts = lab.hosts if dnf == "all" else [lab[host] for host in dnf.split(",") if host]
-        provide(lab, _say, Path(kube_dir).resolve() if kube_dir else None, hosts)
+        provide(lab, _say, Path(kube_dir).resolve() if kube_dir else None, hosts, kube_vip)
         print(f"\nThe cluster's variables are in {lab.inventory}")
 
 

@@ -21,7 +21,17 @@ from lab import prerequisites
 from lab.build import Cache, cache, opened
 from lab.errors import LabError
 from lab.machine import Lab, LabHost
-from lab.supply import debian, debs, golang, images, programs, red_hat, repository, services
+from lab.supply import (
+    debian,
+    debs,
+    golang,
+    images,
+    kube_vip,
+    programs,
+    red_hat,
+    repository,
+    services,
+)
 from lab.topology import POD_RANGE, SERVICE_RANGE, VIP, VIP_PORT
 
 Say = Callable[[str], None]
@@ -36,7 +46,7 @@ _HERE = Path(__file__).parent
 class Goods:
     """What is served: folders of the cache, and the version of Kubernetes in them.
 
-    kubernetes: its programs by themselves.
+    kubernetes: its programs by themselves. kube_vip: its program, where it was asked for.
     """
 
     version: str
@@ -45,20 +55,38 @@ class Goods:
     images: Path
     registry: Path
     key: Path
+    kube_vip: Path | None = None
 
 
-def supply(lab: Lab, say: Say, kube_dir: Path | None = None, dnf: Sequence[LabHost] = ()) -> None:
+def supply(
+    lab: Lab,
+    say: Say,
+    kube_dir: Path | None = None,
+    dnf: Sequence[LabHost] = (),
+    with_kube_vip: bool = False,
+) -> None:
     """Build what is not built yet, serve it in the lab, and name it in the lab's inventory.
 
     Eight minutes on two cores the first time, seconds later. `kube_dir` is a folder with the
     programs of a Kubernetes release, which are taken instead of building them. `dnf` are hosts
     that become such as are no Debian (red_hat.py), which takes three minutes more the first time.
+    With `with_kube_vip` it is kube-vip that holds the VIP, for as long as its manifest lies on a
+    master (kube_vip.py): two minutes more the first time.
 
-    Raises LabError if a step fails or `kube_dir` lacks a program, LabUnavailable if the machine
-    lacks a package that cannot be installed.
+    Raises LabError if a step fails, `kube_dir` lacks a program, or kube-vip would come into a
+    cluster that has keepalived; LabUnavailable if the machine lacks a package that cannot be
+    installed.
     """
     prerequisites.install_missing(say, PROGRAMS)
-    goods = built(lab.base, say, kube_dir)
+    masters = [host for host in lab.hosts if host.plan.role == "masters"]
+    if kube_vip.placed(masters):
+        with_kube_vip = True
+    elif with_kube_vip and (joined := kube_vip.joined(masters)):
+        raise LabError(
+            f"{joined} has a cluster, whose VIP keepalived holds: `invoke reset` first, then "
+            "`invoke lab.supply --kube-vip`"
+        )
+    goods = built(lab.base, say, kube_dir, with_kube_vip)
     others = (
         red_hat.built(lab.base, say, goods.kubernetes, goods.version)
         if dnf or red_hat.served(lab.state)
@@ -69,10 +97,16 @@ def supply(lab: Lab, say: Say, kube_dir: Path | None = None, dnf: Sequence[LabHo
             raise LabError(f"lab {lab.name} went down meanwhile: `invoke lab.up` raises it")
         state = lab.state / "supply"
         state.mkdir(exist_ok=True)
-        _write_files(lab.state, goods)
+        more = dict(red_hat.VARIABLES) if others else {}
+        port = VIP_PORT
+        if goods.kube_vip:
+            more |= kube_vip.VARIABLES
+            port = kube_vip.PORT
+            kube_vip.put(goods.kube_vip, masters)
+        _write_files(lab.state, goods, port)
         if others:
             red_hat.serve(others, lab.name, lab.state, [lock])
-        lab.write_inventory(variables(goods) | (red_hat.VARIABLES if others else {}))
+        lab.write_inventory(variables(goods) | more, port)
         started = services.serve_files(services.PACKAGES, lab.name, goods.packages, state, [lock])
         say(_said("packages", services.PACKAGES.url, started))
         program = goods.registry / "usr/bin/docker-registry"
@@ -84,7 +118,7 @@ def supply(lab: Lab, say: Say, kube_dir: Path | None = None, dnf: Sequence[LabHo
             say(f"{host.name} has dnf now, and no apt")
 
 
-def built(base: Path, say: Say, kube_dir: Path | None = None) -> Goods:
+def built(base: Path, say: Say, kube_dir: Path | None = None, with_kube_vip: bool = False) -> Goods:
     """Everything that is served, built where the cache has it not; `base` is the hosts' Debian."""
     with opened(cache() / "supply", say) as building:
         if kube_dir is None:
@@ -102,13 +136,18 @@ def built(base: Path, say: Say, kube_dir: Path | None = None) -> Goods:
         )
         downloaded = debian.downloaded(building, base)
         packed = debs.packed(building, kubernetes, version, etcd, debian.architecture(base))
+        wanted = images.wanted(made, version)
+        its = golang.built(building, programs.KUBE_VIP) / "kube-vip" if with_kube_vip else None
+        if its:
+            wanted.append(kube_vip.image(its))
         return Goods(
             version,
             kubernetes,
             repository.made(building, [packed, downloaded / "packages"]),
-            images.stored(building, images.wanted(made, version), base),
+            images.stored(building, wanted, base),
             downloaded / "registry",
             repository.signing_key(building) / repository.KEY,
+            its,
         )
 
 
@@ -131,7 +170,7 @@ def variables(goods: Goods) -> dict[str, str]:
     }
 
 
-def _write_files(folder: Path, goods: Goods) -> None:
+def _write_files(folder: Path, goods: Goods, vip_port: int) -> None:
     """Put the files that the variables name beside the inventory."""
     templates = Environment(
         loader=FileSystemLoader(_HERE), undefined=StrictUndefined, keep_trailing_newline=True
@@ -142,7 +181,7 @@ def _write_files(folder: Path, goods: Goods) -> None:
             image=f"{images.LAB}/{name}:{images.OWN}",
             pods=POD_RANGE,
             vip=VIP,
-            vip_port=VIP_PORT,
+            vip_port=vip_port,
         )
         (folder / f"{name}.yaml").write_text(text)
     shutil.copyfile(_HERE / "kubeadm-extra.yaml", folder / "kubeadm-extra.yaml")

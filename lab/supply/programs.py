@@ -1,4 +1,4 @@
-"""What is built: Kubernetes, etcd, CoreDNS, and two programs of the lab's own."""
+"""What is built: Kubernetes, etcd, CoreDNS, two programs of the lab's own, and on demand more."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from lab.supply.golang import Module
 KUBERNETES_VERSION = "1.34.4"
 ETCD_VERSION = "3.6.5"
 CONTAINERD_VERSION = "2.4.2"
+KUBE_VIP_VERSION = "1.0.0"
 
 #: Programs of a Kubernetes release, the names `--kube-dir` has them under.
 KUBERNETES_PROGRAMS = (
@@ -55,6 +56,13 @@ CONTAINERD = Module(
         for name in ("containerd", "containerd-shim-runc-v2", "ctr")
     },
     {"github.com/containerd/containerd/v2/version.Version": f"v{CONTAINERD_VERSION}"},
+)
+
+#: For clusters whose VIP it holds (lab/supply/kube_vip.py).
+KUBE_VIP = Module(
+    "kube-vip",
+    {"github.com/kube-vip/kube-vip": "kube-vip"},
+    {"main.Version": f"v{KUBE_VIP_VERSION}"},
 )
 
 TOOLS = Module("tools", {"./pause": "pause", "./echo": "echo"})

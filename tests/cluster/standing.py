@@ -1,12 +1,27 @@
-"""A cluster that stands, and what audits it again and again."""
+"""A cluster that stands, what audits it again and again, and proves a fault on it.
 
+A living cluster takes its time: what a fault has turned is looked at until it is as the table
+says, or time is up; so is the way back. Of rows that turn with no fault only the verdict counts,
+because who leads and who holds the VIP moves about.
+"""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from hale.results import Row
+from lab.errors import LabError
 from lab.machine import Lab
+from tests.cluster.faults.fault import ClusterFault, Steps
 from tests.faults import audit
+from tests.faults.audit import Rows
 
 HELLO = ("OS-RELEASE", "runtime")  # a row that every host has that answers at all
+# Seconds for a fault to show everywhere, and for the cluster to be whole again after it: a kubelet
+# whose apiserver hangs without its etcd starts that late (docs/drills.md, "Runbook: etcd").
+SHOWS, MENDS = 45.0, 240.0
+STEP = 120.0  # seconds for one step of it
 
 
 @dataclass
@@ -15,10 +30,10 @@ class Standing:
 
     lab: Lab
     engine: audit.Engine
-    before: audit.Rows = field(default_factory=dict)
+    before: Rows = field(default_factory=dict)
     silent: frozenset[str] = frozenset()  # hosts that gave no answer at the last look
 
-    def look(self) -> audit.Rows:
+    def look(self) -> Rows:
         """Every row, over the connections of the last look; those that broke are made anew."""
         rows = self.engine.audit(anew=self.silent)
         self.silent = frozenset(
@@ -33,3 +48,54 @@ class Standing:
             if not self.silent:
                 return
         raise AssertionError(f"no answer of {', '.join(sorted(self.silent))}")
+
+    def prove(self, fault: ClusterFault) -> None:
+        """Bring it about and take it back: its rows turn, and all is as before."""
+        try:
+            wrong = self._done(fault.inject)
+            if not wrong:
+                wrong = until(SHOWS, lambda: trouble(fault, self.before, self.look()))
+        finally:
+            left = self._done(fault.undo)
+        nothing = ClusterFault("nothing", fault.host, (), ())
+        left += until(MENDS, lambda: trouble(nothing, self.before, self.look()))
+        assert not wrong, "\n".join(wrong)
+        assert not left, "the undo left\n" + "\n".join(left)
+
+    def _done(self, steps: Steps) -> list[str]:
+        """Do them all, whatever one of them says; returns what went wrong."""
+        wrong = []
+        for host, script in steps:
+            try:
+                self.lab[host].run(script, timeout=STEP)
+            except (LabError, subprocess.TimeoutExpired) as error:
+                wrong.append(f"{host}: {error}")
+        return wrong
+
+
+def until(patience: float, wrong: Callable[[], Iterable[str]]) -> list[str]:
+    """Look until nothing is wrong, or time is up; returns what was wrong at the last look."""
+    end = time.monotonic() + patience
+    while True:
+        found = list(wrong())
+        if not found or time.monotonic() > end:
+            return found
+
+
+def trouble(fault: ClusterFault, before: Rows, after: Rows) -> list[str]:
+    """What is not as the fault's table says."""
+    found = [f"the audit has no {row}" for row in fault.rows if row not in before]
+    for row, said in after.items():
+        turn = fault.rows.get(row)
+        if turn is None:
+            if said.verdict != before[row].verdict and row not in fault.may_turn:
+                found.append(f"{_named(row)} was {before[row]} and is {said}")
+        elif turn.verdict != said.verdict or turn.says not in said.actual:
+            found.append(f"{_named(row)} should be {turn.verdict} {turn.says!r} and is {said}")
+        elif before[row] == said:
+            found.append(f"{_named(row)} says what it said without the fault: {said}")
+    return found
+
+
+def _named(row: Row) -> str:
+    return f"{row.requirement} {row.aspect} of {row.host}"

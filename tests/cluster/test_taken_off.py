@@ -15,8 +15,15 @@ import pytest
 from hale import results
 from hale.install import course
 from hale.verdicts import Verdict
+from lab import supply
+from lab.errors import LabError
+from lab.machine import LabHost
+from lab.supply import kube_vip
 from tests.cluster import own
 from tests.cluster.built import PATIENCE, Built, phases
+from tests.cluster.faults.kube_vip import FAULTS
+from tests.cluster.standing import Standing
+from tests.faults import audit
 
 SOAK = bool(os.environ.get("HALE_SOAK"))
 SEED = os.environ.get("HALE_SEED") or f"{random.SystemRandom().randrange(1 << 32)}"
@@ -32,6 +39,11 @@ def test_a_part_may_go_and_come_back(cluster: Built) -> None:
     assert nodes == ["node/k8s-master-01", "node/k8s-master-02", "node/k8s-node-01"]
     done = cluster.install()
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+def test_the_lab_puts_no_kube_vip_beside_keepalived(cluster: Built) -> None:
+    with pytest.raises(LabError, match="k8s-master-01 has a cluster, whose VIP keepalived holds"):
+        supply.supply(cluster.lab, print, with_kube_vip=True)
 
 
 @pytest.mark.skipif(not SOAK, reason="two minutes more: `make soak` has it")
@@ -239,6 +251,59 @@ def test_etcd_and_the_load_balancer_may_be_the_sites_own(cluster: Built, theirs:
         assert [r for r in cluster.remains(host.name) if not r.startswith(theirs_too)] == []
         assert own.ask(host, "get /site/own --print-value-only").strip() == "kept"
     first.run(f"ls {' '.join(own.FILES.values())}")
+
+
+@pytest.fixture
+def theirs_is_kube_vip(cluster: Built) -> Iterator[tuple[LabHost, ...]]:
+    """The lab's inventory says that kube-vip has the VIP, and the masters have its manifest."""
+    masters = cluster.lab.hosts[:3]
+    done = cluster.reset()
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    try:
+        supply.supply(cluster.lab, print, with_kube_vip=True)
+        yield masters
+    finally:
+        kube_vip.remove(masters)
+        supply.supply(cluster.lab, print)
+
+
+@pytest.mark.skipif(not SOAK, reason="five minutes more: `make soak` has it")
+def test_kube_vip_may_have_the_vip(cluster: Built, theirs_is_kube_vip: tuple[LabHost, ...]) -> None:
+    """Also after an init that was cut off; its faults are seen, and a reset leaves its manifest."""
+    assert cluster.killed("init", 5.0)
+    done = cluster.install("--take-lock")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    found = results.load(max(cluster.reports.glob("*-install/*-audit")) / "results.json").results
+    said = {(r.requirement, r.verdict) for r in found if r.chapter in (1, 2)}
+    assert {v for _, v in said} == {Verdict.PASS, Verdict.NOT_APPLICABLE}
+    assert ("HA-LB-BACKENDS", Verdict.NOT_APPLICABLE) in said
+    assert ("HA-VIP-OWNER", Verdict.PASS) in said
+
+    engine = audit.Engine(cluster.inventory, connect_timeout=30)
+    try:
+        standing = Standing(cluster.lab, engine)
+        standing.begin()
+        for fault in FAULTS:
+            standing.prove(fault)
+    finally:
+        engine.close()
+
+    done = cluster.invoke("drill", "apiserver", "--yes")
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    drilled = results.load(max(cluster.reports.glob("*-drill")) / "results.json")
+    assert drilled.run.state == "finished", done.stdout
+    rows = {r.requirement: r for r in drilled.results}
+    assert rows["HA-VIP-OWNER"].verdict in (Verdict.PASS, Verdict.FAIL)  # the machine is busy
+    done = cluster.invoke("drill", "vip", "--yes")
+    assert done.returncode == 1
+    assert "no haproxy on these hosts carries the VIP" in done.stderr
+
+    done = cluster.reset()
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    for host in theirs_is_kube_vip:
+        assert cluster.remains(host.name) == ["file /etc/kubernetes"]
+        kept = host.run("find /etc/kubernetes -type f").stdout.decode().split()
+        assert kept == ["/etc/kubernetes/manifests/kube-vip.yaml"]
 
 
 @dataclass(frozen=True)

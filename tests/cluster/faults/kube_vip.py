@@ -1,0 +1,72 @@
+"""Faults of a cluster whose VIP kube-vip holds; those of endpoint.py are of keepalived's."""
+
+from lab.supply.kube_vip import PORT
+from lab.topology import VIP
+from tests.cluster.faults.fault import (
+    EVERY,
+    FIRST,
+    MANIFESTS,
+    MASTERS,
+    SECOND,
+    THIRD,
+    ClusterFault,
+    Steps,
+    each,
+    gone,
+)
+from tests.faults.fault import fail
+
+OWNER = "HA-VIP-OWNER runtime @cluster"
+AT_BOOT = "HA-VIP-OWNER persisted @cluster"
+_FILE = f"{MANIFESTS}/kube-vip.yaml"
+
+
+def _without(*hosts: str) -> tuple[Steps, Steps]:
+    """Their manifests away, and back."""
+    return (
+        tuple((host, f"mv {_FILE} /root/") for host in hosts)
+        + tuple((host, gone("kube-vip")) for host in hosts),
+        tuple((host, f"mv /root/kube-vip.yaml {_FILE}") for host in hosts),
+    )
+
+
+FAULTS = (
+    ClusterFault(
+        "kube-vip is not on one master",
+        THIRD,
+        *_without(THIRD),
+        turns={
+            OWNER: fail(f"{THIRD}: kube-vip does not run"),
+            AT_BOOT: fail(f"{THIRD}: there is no {_FILE}"),
+        },
+    ),
+    ClusterFault(
+        "kube-vip is on no master",
+        FIRST,
+        *_without(*MASTERS),
+        turns={
+            OWNER: fail(f"no master holds the VIP {VIP}"),
+            AT_BOOT: fail(f"{FIRST}: there is no {_FILE}"),
+            **each(EVERY, "HA-APISERVER-VIP runtime", fail(f"https://{VIP}:{PORT}/livez: n")),
+            **each(MASTERS, "CMP-KUBECTL runtime", fail("kubectl does not reach the cluster")),
+        },
+    ),
+    ClusterFault(
+        "two masters hold the VIP, and kube-vip has given it to one",
+        FIRST,
+        tuple(
+            (host, f"ip -br addr | grep -q {VIP} || ip address add {VIP}/32 dev lo")
+            for host in (SECOND, THIRD)
+        ),
+        tuple((host, f"ip address del {VIP}/32 dev lo || true") for host in (SECOND, THIRD)),
+        turns={OWNER: fail(f"hold the VIP {VIP} at once")},
+    ),
+    ClusterFault(
+        "the owner's kube-vip hangs, and another one takes the VIP besides",
+        FIRST,
+        tuple((host, f"! ip -br addr | grep -q {VIP} || pkill -STOP -x kube-vip")
+              for host in MASTERS),
+        tuple((host, "pkill -CONT -x kube-vip") for host in MASTERS),
+        turns={OWNER: fail(f"hold the VIP {VIP} at once")},
+    ),
+)  # fmt: skip
