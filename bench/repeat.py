@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from hale import selection
 from hale.inventory import Host, Inventory
-from hale.standard import Case, Standard
+from hale.requirement import Case
+from hale.standard import Standard
 
 COPY = "~"  # between a requirement's id and the number of its copy
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from hale.fact import ClusterReadings, NotApplicable, Probe, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 
 class Parameters(Struct, frozen=True):

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from facts import boot_network
 from hale.fact import Command, Files, NotApplicable, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 # An address of IPv6 that somebody else has, or that is still being looked for, does not work.
 USELESS = ("dadfailed", "tentative")

@@ -13,7 +13,7 @@ from msgspec import Struct
 from facts import own_apiserver
 from hale.fact import Command, Probe, Readings, Source
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 PATH = "/readyz?verbose"
 

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from hale.fact import Command, Probe, Readings, Source, Unreadable
 from hale.inventory import Endpoint, Host
-from hale.standard import Case
+from hale.requirement import Case
 
 # kubeadm puts it here on every host, masters and workers, when the host joins.
 CA = "/etc/kubernetes/pki/ca.crt"

@@ -19,7 +19,7 @@ from facts import dropins, kernel_cmdline, units
 from facts.kernel_cmdline import same_name
 from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 NAMED = dropins.patterns("modules-load.d")
 RULES = dropins.patterns("modprobe.d")

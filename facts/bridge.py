@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from hale.fact import Files, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 ROOT = "/proc/sys"
 

@@ -23,7 +23,7 @@ from facts.own_apiserver import MANIFEST
 from facts.shell import PRELUDE
 from hale.fact import Command, NotApplicable, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 DAY = 86400.0
 NO_CLUSTER = f"this host is no node yet (no {CONFIG})"

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from hale.fact import Files, NotApplicable, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 KUBELET = "/var/lib/kubelet/config.yaml"
 CONTAINERD = "/etc/containerd/config.toml"

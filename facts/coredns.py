@@ -18,7 +18,7 @@ from facts import dns_query, own_apiserver
 from facts.kubelet import CONFIG
 from hale.fact import ClusterReadings, Command, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 PATHS = {
     "pods": "/api/v1/namespaces/kube-system/pods?labelSelector=k8s-app%3Dkube-dns"

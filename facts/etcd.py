@@ -30,7 +30,7 @@ from hale.fact import (
     Unreadable,
 )
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 PKI = "/etc/kubernetes/pki/etcd"
 MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from facts import dropins, units
 from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 BUS_FOLDERS = (
     "/etc/dbus-1/system-services",

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from facts import cloud_init, joined
 from hale.fact import Files, NotApplicable, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 KERNEL = "/proc/sys/kernel/hostname"
 STATIC = "/etc/hostname"

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from facts import cloud_init, joined
 from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 HOSTS = "/etc/hosts"
 ORDER = "/etc/nsswitch.conf"

@@ -28,7 +28,7 @@ from hale.fact import (
     Unreadable,
 )
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 MACHINE_ID = "/etc/machine-id"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"

@@ -19,7 +19,7 @@ from msgspec import Struct
 from facts.shell import PRELUDE
 from hale.fact import Command, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 Mode = Literal["ipvs", "iptables", "nftables"]
 SILENT = {

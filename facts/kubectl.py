@@ -16,7 +16,7 @@ from msgspec import Struct
 from facts.shell import PRELUDE
 from hale.fact import Command, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 KUBECONFIG = "/etc/kubernetes/admin.conf"
 

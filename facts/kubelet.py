@@ -16,7 +16,7 @@ from facts import units
 from facts.shell import PRELUDE
 from hale.fact import Command, Files, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 CONFIG = "/var/lib/kubelet/config.yaml"
 SHOWN = ("LoadState", "ActiveState", "SubState")

@@ -22,7 +22,7 @@ from msgspec import Struct
 from facts import own_apiserver
 from hale.fact import ClusterReadings, Command, Probe, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 SILENT = {

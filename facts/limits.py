@@ -24,7 +24,7 @@ from facts import dropins, pam
 from facts.limits_conf import Entry, Rank, User, entries, identity, rank_of
 from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 MAIN = "/etc/security/limits.conf"
 FOLDER = "/etc/security/limits.d/*.conf"

@@ -32,7 +32,7 @@ from hale.fact import (
     Unreadable,
 )
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 RUNNING = "2"  # SRV_ST_RUNNING, of srv_op_state
 SHOWN = "LoadState,ActiveState,SubState"

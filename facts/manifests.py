@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from hale.fact import ClusterReadings, File, Files, NotApplicable, Probe, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 FOLDER = "/etc/kubernetes/manifests"
 PATTERN = f"{FOLDER}/*.yaml"

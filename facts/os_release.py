@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from hale.fact import Files, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 FILES = ("/etc/os-release", "/usr/lib/os-release")  # the second where the first is not there
 KERNEL = "/proc/sys/kernel/osrelease"

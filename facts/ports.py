@@ -14,7 +14,7 @@ from facts.kubelet import CONFIG
 from facts.shell import PRELUDE
 from hale.fact import Command, Files, NotApplicable, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 LISTEN = "0A"
 # Up to the state: the queues behind it change with each connection that waits to be taken.

@@ -18,7 +18,7 @@ from facts.apiserver_vip import WORDS
 from facts.shell import PRELUDE
 from hale.fact import Command, NotApplicable, Probe, Readings, Source, Unreadable
 from hale.inventory import Host, Inventory
-from hale.standard import Case
+from hale.requirement import Case
 
 KINDS = (
     "application/vnd.oci.image.index.v1+json",

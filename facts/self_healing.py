@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from hale.fact import Probe, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 if TYPE_CHECKING:
     from hale.drill.measured import Measured

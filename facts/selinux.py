@@ -19,7 +19,7 @@ from facts import boot_loader
 from facts.boot_loader import Boot
 from hale.fact import Files, Probe, Readings, Source, Unreadable
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 ENFORCE = "/sys/fs/selinux/enforce"
 FILE_SYSTEMS = "/proc/filesystems"

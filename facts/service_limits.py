@@ -40,7 +40,7 @@ from hale.fact import (
     matches,
 )
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 # All folders of units by priority; those of /run are empty after a boot, or made anew.
 FOLDERS = (

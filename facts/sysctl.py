@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from facts import dropins, kernel_cmdline, units
 from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable, matches
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 ROOT = "/proc/sys"
 PATTERNS = dropins.patterns("sysctl.d")

@@ -29,7 +29,7 @@ from hale.fact import (
     Unreadable,
 )
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 if TYPE_CHECKING:
     from hale.drill.measured import Measured

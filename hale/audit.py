@@ -16,8 +16,9 @@ from hale.errors import Where
 from hale.fact import Evidence, Fact, NotApplicable, Readings, Unreadable
 from hale.gather import question
 from hale.inventory import Host, Inventory
+from hale.requirement import Case
 from hale.selection import Chosen
-from hale.standard import Case, Standard
+from hale.standard import Standard
 
 
 class Seen(Struct):

@@ -24,8 +24,8 @@ from hale import (
 from hale.audit import Audit, incomplete, overrides_sha256
 from hale.fact import Evidence, mask
 from hale.recorder import Recorder, folder
+from hale.requirement import Case
 from hale.results import ROW
-from hale.standard import Case
 
 
 def params(item: pytest.Item) -> dict[str, Any]:

@@ -29,7 +29,8 @@ from hale.errors import HaleError
 from hale.fact import Command, Files
 from hale.inventory import OVERRIDE, Inventory
 from hale.provenance import ROOT
-from hale.standard import Case, Requirement, Standard
+from hale.requirement import Case, Requirement
+from hale.standard import Standard
 
 PAGES = ROOT / "docs" / "requirements"
 INDEX = "README.md"

@@ -17,7 +17,7 @@ import testinfra.plugin
 from hale import connection, logins
 from hale.errors import HaleError
 from hale.provenance import ROOT
-from hale.standard import PROFILES
+from hale.requirement import PROFILES
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:

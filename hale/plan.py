@@ -32,8 +32,8 @@ from hale.change import (
 )
 from hale.errors import HaleError, Where
 from hale.fact import Fact, mask
+from hale.requirement import Case
 from hale.results import Row
-from hale.standard import Case
 
 SCHEMA = "hale.plan/1"
 PACKAGE = "remediate"

@@ -23,8 +23,8 @@ from hale.errors import HaleError
 from hale.fact import Fact, Unreadable
 from hale.options import logs_in
 from hale.provenance import ROOT
+from hale.requirement import ASPECTS, PROFILES, ROLES, SEVERITIES, Case, Requirement
 from hale.results import ROW, Result
-from hale.standard import PROFILES, ROLES, SEVERITIES, Case, Requirement
 from hale.verdicts import Verdict
 
 pytest_plugins = ["hale.options"]  # where pytest.ini was not read
@@ -107,7 +107,7 @@ def _markers(stated: standard.Standard) -> list[tuple[str, str]]:
         *((f"chapter{number}", f"chapter {number} of the document") for number in chapters),
         *((subject, f"checks/test_{subject}.py") for subject in subjects),
         *((role, "role: the hosts that a requirement concerns") for role in ROLES),
-        *((aspect, "aspect") for aspect in standard.ASPECTS),
+        *((aspect, "aspect") for aspect in ASPECTS),
         *((severity, "severity") for severity in SEVERITIES),
         *((profile, "profile") for profile in PROFILES),
     ]

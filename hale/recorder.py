@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hale import atomic, results
+from hale.requirement import Case
 from hale.results import HostRecord, Result, Results, Row, Run
-from hale.standard import Case
 from hale.verdicts import Verdict
 
 EVERY = 1.0  # seconds between two writes while tests run

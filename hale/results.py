@@ -15,7 +15,7 @@ import msgspec
 from hale import atomic
 from hale.errors import HaleError, Where
 from hale.fact import Fact, File, Readings, mask
-from hale.standard import Case
+from hale.requirement import Case
 from hale.verdicts import Verdict
 
 SCHEMA = "hale.results/1"

@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from hale.errors import HaleError, Where
 from hale.inventory import Host, Inventory
-from hale.standard import Case, Requirement, Standard, parameters_of
+from hale.requirement import Case, Requirement
+from hale.standard import Standard, parameters_of
 
 
 class Chosen(Struct, frozen=True):

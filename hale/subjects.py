@@ -5,12 +5,11 @@ import re
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from hale.fact import Probe
-    from hale.inventory import Host
-    from hale.standard import Case
+from hale.fact import Probe
+from hale.inventory import Host
+from hale.requirement import Case
 
 PACKAGE = "facts"
 
@@ -25,7 +24,7 @@ class Subject(Protocol):
     Parameters: type[Any]  # a frozen Struct; the standard's parameters, typed
 
     @property
-    def probes(self) -> "Callable[[Host, Sequence[Case[Any]]], Iterable[Probe]]":
+    def probes(self) -> Callable[[Host, Sequence[Case[Any]]], Iterable[Probe]]:
         """What to read on this host to judge these cases."""
 
 

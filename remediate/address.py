@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from facts.address import Parameters, Persisted, Runtime
 from hale.change import ByHand, Change
 from hale.fact import Source
-from hale.standard import Case
+from hale.requirement import Case
 
 APPLY = (
     "ifupdown: /etc/network/interfaces, `ifquery --list`, `ifup <interface>`; netplan: a file of "

@@ -6,7 +6,7 @@ Sources: kubernetes.io, "Kubernetes API health endpoints", "Debugging Kubernetes
 from facts.apiserver import Parameters, Runtime
 from facts.own_apiserver import MANIFEST
 from hale.change import ByHand, Change
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:

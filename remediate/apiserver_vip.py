@@ -6,7 +6,7 @@ requirements", `kubeadm init phase certs apiserver`; keepalived(8); haproxy(1).
 
 from facts.apiserver_vip import CA, Parameters, Runtime
 from hale.change import ByHand, Change
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:

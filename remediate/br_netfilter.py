@@ -21,7 +21,7 @@ from hale.change import (
     ModuleChange,
     Replace,
 )
-from hale.standard import Case
+from hale.requirement import Case
 
 OURS = dirname(RULES[0])
 

@@ -2,7 +2,7 @@
 
 from facts.bridge import Parameters, Runtime
 from hale.change import ByHand, Change, Effect, ModuleChange
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:

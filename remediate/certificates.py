@@ -6,7 +6,7 @@ Sources: kubernetes.io, "Certificate Management with kubeadm", "Manual Rotation 
 
 from facts.certificates import Parameters, Runtime
 from hale.change import ByHand, Change
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:

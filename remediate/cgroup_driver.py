@@ -5,7 +5,7 @@ Source: kubernetes.io, "Configuring a cgroup driver", "Migrating to the systemd 
 
 from facts.cgroup_driver import CONTAINERD, KUBELET, Parameters, Persisted
 from hale.change import ByHand, Change
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:

@@ -8,7 +8,7 @@ Sources: chrony.conf(5) (makestep), chronyc(1); systemd-timesyncd.service(8); ti
 
 from facts.clock import Parameters, Runtime
 from hale.change import ByHand, Change
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:

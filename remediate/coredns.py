@@ -5,7 +5,7 @@ Sources: kubernetes.io, "Debugging DNS Resolution"; kubectl-rollout(1).
 
 from facts.coredns import Parameters, Runtime
 from hale.change import ByHand, Change
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:

@@ -6,7 +6,7 @@ Sources: etcd's operations guide, "Runtime reconfiguration", "Disaster recovery"
 
 from facts.etcd import Parameters, Runtime
 from hale.change import ByHand, Change
-from hale.standard import Case
+from hale.requirement import Case
 
 ETCDCTL = (
     "`kubectl -n kube-system exec etcd-<master> -- etcdctl --cacert /etc/kubernetes/pki/etcd/"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from facts.firewalld import MASK_FOLDER, Parameters, Persisted, Runtime
 from hale.change import ByHand, Change, Effect, LinkChange, UnitChange
 from hale.inventory import OVERRIDE
-from hale.standard import Case
+from hale.requirement import Case
 
 NOTHING = "/dev/null"
 

@@ -9,7 +9,7 @@ Sources: hostname(5); systemd(1) (`systemd.hostname=`); cloud-init, "Set Hostnam
 
 from facts.hostname import KERNEL, STATIC, Parameters, Persisted, Runtime
 from hale.change import Append, ByHand, Change, FileChange, Replace, ValueChange
-from hale.standard import Case
+from hale.requirement import Case
 from remediate import boot_loader, cloud_init
 
 

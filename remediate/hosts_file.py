@@ -20,7 +20,7 @@ from hale.change import (
     FileChange,
     Replace,
 )
-from hale.standard import Case
+from hale.requirement import Case
 from remediate import cloud_init
 
 # What hosts(5) lets a name be made of, and an underscore, which is met in the wild. A name with

@@ -6,7 +6,7 @@ address and product_uuid are unique for every node".
 
 from facts.identity import MACHINE_ID, WORDS, Parameters, Runtime
 from hale.change import ByHand, Change
-from hale.standard import Case
+from hale.requirement import Case
 
 NEW = (
     f"`rm -f {MACHINE_ID} /var/lib/dbus/machine-id`, `systemd-machine-id-setup`, `ln -s "

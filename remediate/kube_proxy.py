@@ -5,7 +5,7 @@ Sources: kubernetes.io, "Virtual IPs and Service Proxies"; kubeadm's implementat
 
 from facts.kube_proxy import Parameters, Runtime
 from hale.change import ByHand, Change
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:

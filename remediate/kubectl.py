@@ -5,7 +5,7 @@ Sources: kubernetes.io, "Install and Set Up kubectl", "Version Skew Policy".
 
 from facts.kubectl import KUBECONFIG, Parameters, Runtime
 from hale.change import ByHand, Change
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:

@@ -5,7 +5,7 @@ Sources: kubernetes.io, "Troubleshooting kubeadm"; systemctl(1).
 
 from facts.kubelet import Parameters, Persisted, Runtime
 from hale.change import ByHand, Change
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:

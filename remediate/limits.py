@@ -14,7 +14,7 @@ from facts import dropins
 from facts.limits import FOLDER, ROOT, Line, Parameters, Persisted, Runtime
 from facts.limits_conf import Rank
 from hale.change import COMMENTED, Append, ByHand, Change, FileChange, Replace
-from hale.standard import Case
+from hale.requirement import Case
 
 SIDES = ("soft", "hard")
 

@@ -6,7 +6,7 @@ Sources: haproxy's Management Guide, 4 "Stopping and restarting", 9.3; haproxy(1
 from facts.haproxy import FILE
 from facts.load_balancer import Parameters, Persisted, Runtime
 from hale.change import ByHand, Change
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:

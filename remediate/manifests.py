@@ -5,7 +5,7 @@ Source: kubernetes.io, "Reconfiguring a kubeadm cluster".
 
 from facts.manifests import FOLDER, Parameters, Runtime
 from hale.change import ByHand, Change
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:

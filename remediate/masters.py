@@ -6,7 +6,7 @@ Available Clusters with kubeadm" and `kubeadm reset`.
 
 from facts.masters import Inventory, Parameters
 from hale.change import ByHand, Change
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def inventory(fact: Inventory, case: Case[Parameters]) -> tuple[Change, ...]:

@@ -6,7 +6,7 @@ Sources: kubeadm, "Before you begin"; kubernetes.io, "Safely Drain a Node".
 from facts.os_release import Parameters, Runtime
 from hale.change import ByHand, Change
 from hale.inventory import OVERRIDE
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:

@@ -5,7 +5,7 @@ Sources: kubernetes.io, "Ports and Protocols"; ss(8).
 
 from facts.ports import Parameters, Runtime
 from hale.change import ByHand, Change
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:

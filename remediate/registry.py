@@ -5,7 +5,7 @@ Source: kubeadm, `kubeadm config images`.
 
 from facts.registry import Parameters, Runtime
 from hale.change import ByHand, Change
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:

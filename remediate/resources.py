@@ -5,7 +5,7 @@ Sources: the kernel's Documentation/core-api/cpu_hotplug.rst; kubeadm, "Before y
 
 from facts.resources import CPUS, MEMORY, Parameters, Runtime
 from hale.change import ByHand, Change
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:

@@ -10,7 +10,7 @@ admin-guide/kernel-parameters (selinux=, enforcing=).
 from facts.selinux import CONFIG, DISABLED, ENFORCE, Parameters, Persisted, Runtime
 from hale.change import Append, ByHand, Change, Edit, Effect, FileChange, Replace, ValueChange
 from hale.fact import Source
-from hale.standard import Case
+from hale.requirement import Case
 from remediate import boot_loader
 
 

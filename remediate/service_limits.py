@@ -15,7 +15,7 @@ from facts import dropins
 from facts.service_limits import Line, Parameters, Persisted, Runtime
 from facts.unit_limits import Limit
 from hale.change import COMMENTED, Append, ByHand, Change, Effect, FileChange, Replace, UnitChange
-from hale.standard import Case
+from hale.requirement import Case
 
 SECTION = "[Service]"
 

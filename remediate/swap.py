@@ -37,7 +37,7 @@ from hale.change import (
     UnitChange,
 )
 from hale.fact import Source
-from hale.standard import Case
+from hale.requirement import Case
 
 GENERATORS = "/etc/systemd/system-generators"
 NOTHING = "/dev/null"

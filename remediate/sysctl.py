@@ -25,7 +25,7 @@ from hale.change import (
     ValueChange,
 )
 from hale.fact import matches
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:

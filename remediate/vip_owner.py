@@ -5,7 +5,7 @@ Sources: keepalived.conf(5) (unicast_peer, virtual_router_id, nopreempt); RFC 57
 
 from facts.vip_owner import Parameters, Persisted, Runtime
 from hale.change import ByHand, Change
-from hale.standard import Case
+from hale.requirement import Case
 
 
 def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:

@@ -15,8 +15,8 @@ from hale import provenance, results, selection, subjects
 from hale.audit import Audit
 from hale.drill.measured import Measured
 from hale.fact import NotApplicable, Unreadable
+from hale.requirement import Case
 from hale.results import Result, Row
-from hale.standard import Case
 from hale.verdicts import Verdict
 
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from hale import subjects
 from hale.fact import Command, Files
 from hale.inventory import Host
-from hale.standard import Case
+from hale.requirement import Case
 
 IDENTITY = "identity"  # the subject that says which host answered; read in every run
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from hale.connection import CommandTimeout, HostDown, OutputTooLarge, Session
 from hale.fact import mask
-from hale.install.site import Secrets
-from hale.install.step import Run, Secret, Step, Write
+from hale.install.secret import Secret, Secrets
+from hale.install.step import Run, Step, Write
 
 ORIGINALS = "/var/lib/hale/install/original"
 NEW = ".hale-new"

@@ -1,6 +1,5 @@
-"""What is to be built: the inventory, the operator's files, and secrets that live in memory."""
+"""What is to be built: the inventory, the operator's files, and the run's secrets."""
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ import yaml
 from hale import standard
 from hale.cluster import Cluster
 from hale.errors import HaleError, Where
-from hale.install.step import Secret
+from hale.install.secret import Secrets
 from hale.inventory import Host, Inventory
 from hale.standard import Standard
 
@@ -22,37 +21,6 @@ APISERVER_PORT = 6443
 # Groups of hosts that a phase may go by, in its PARTS; and the name of what is no part.
 GROUPS = FIRST, MASTERS, WORKERS = "first", "masters", "workers"
 WHOLE = ""
-
-
-@dataclass
-class Secrets:
-    """A bootstrap token and a certificate key, made for one run and kept nowhere.
-
-    uploaded: which of TOKEN and CERTIFICATES (the control plane's, encrypted with this key) lie in
-    the cluster by now.
-    """
-
-    token: Secret = field(default_factory=lambda: Secret(new_token()))
-    certificate_key: Secret = field(default_factory=lambda: Secret(new_key()))
-    uploaded: set[str] = field(default_factory=set)
-
-    def hidden(self, text: str) -> str:
-        """The text without them, whatever stands around."""
-        for secret in (self.token, self.certificate_key):
-            for shown in (secret.reveal(), secret.reveal().partition(".")[2]):
-                if shown:
-                    text = text.replace(shown, "********")
-        return text
-
-
-def new_token() -> str:
-    """A bootstrap token: kubernetes.io, "Authenticating with Bootstrap Tokens", its format."""
-    return f"{secrets.token_hex(3)}.{secrets.token_hex(8)}"
-
-
-def new_key() -> str:
-    """A certificate key: AES-256, in hexadecimal digits (kubeadm certs certificate-key)."""
-    return secrets.token_hex(32)
 
 
 @dataclass(frozen=True)

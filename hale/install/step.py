@@ -26,41 +26,26 @@ run says.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from hale.fact import Evidence, Probe, Readings
-
-if TYPE_CHECKING:
-    from hale.install.site import Site
-    from hale.inventory import Host
+from hale.install.secret import Secret
+from hale.install.site import Site
+from hale.inventory import Host
 
 Asked = Mapping[str, tuple[Probe, ...]]  # by the subject that understands the answer
 
 
-# What joins use: the run's bootstrap token, and the control plane's certificates, encrypted.
-TOKEN, CERTIFICATES = "token", "certificates"
+@dataclass(frozen=True)
+class Seen:
+    """What the hosts answered."""
 
+    hosts: Mapping[str, Evidence] = field(default_factory=dict)
 
-class Secret:
-    """A text that nothing may show: no repr, log, plan, journal, argv or file."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """The text itself, for the one place that hands it over."""
-        return self._text
-
-    def __repr__(self) -> str:
-        return "Secret(…)"
-
-    __str__ = __repr__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and self._text == other._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
+    def of(self, host: str, subject: str) -> Readings:
+        """One subject's view of one host; Unreadable comes when it is read."""
+        missing = Evidence(host, down=f"{host} was not asked")
+        return Readings(self.hosts.get(host, missing), subject)
 
 
 @dataclass(frozen=True)
@@ -108,8 +93,8 @@ class Await:
 
     title: str
     hosts: tuple[str, ...]
-    probes: "Callable[[Site, Host], Asked]"
-    left: "Callable[[Site, Seen], tuple[str, ...]]"
+    probes: Callable[[Site, Host], Asked]
+    left: Callable[[Site, Seen], tuple[str, ...]]
     patience: float = 120.0
     every: float = 0.5
 
@@ -136,18 +121,6 @@ class Wave:
     afterwards: Await | Through | None = None
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What the hosts answered."""
-
-    hosts: Mapping[str, Evidence] = field(default_factory=dict)
-
-    def of(self, host: str, subject: str) -> Readings:
-        """One subject's view of one host; Unreadable comes when it is read."""
-        missing = Evidence(host, down=f"{host} was not asked")
-        return Readings(self.hosts.get(host, missing), subject)
-
-
 class Phase(Protocol):
     """A module of remediate/cluster/."""
 
@@ -155,13 +128,13 @@ class Phase(Protocol):
     NEEDS: tuple[str, ...]
 
     @property
-    def probes(self) -> "Callable[[Site, Host], Asked]":
+    def probes(self) -> Callable[[Site, Host], Asked]:
         """What to read on a host."""
 
     @property
-    def left(self) -> "Callable[[Site, Seen], tuple[str, ...]]":
+    def left(self) -> Callable[[Site, Seen], tuple[str, ...]]:
         """What is not done yet."""
 
     @property
-    def waves(self) -> "Callable[[Site, Seen], Iterable[Wave]]":
+    def waves(self) -> Callable[[Site, Seen], Iterable[Wave]]:
         """What does it."""

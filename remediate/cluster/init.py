@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 
 from facts import external_etcd, kubernetes, nodes
 from hale.fact import Probe
+from hale.install.secret import CERTIFICATES, TOKEN
 from hale.install.site import APISERVER_PORT, Site
-from hale.install.step import CERTIFICATES, TOKEN, Asked, Await, Run, Seen, Wave
+from hale.install.step import Asked, Await, Run, Seen, Wave
 from hale.inventory import Host
 from remediate.cluster import kubeadm
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from facts import kubernetes, vip_owner
+from hale.install.secret import Secret
 from hale.install.site import APISERVER_PORT, Site, encoded
-from hale.install.step import Secret
 from hale.inventory import Host
 
 API = "kubeadm.k8s.io/v1beta4"

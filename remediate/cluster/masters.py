@@ -22,8 +22,9 @@ from facts import etcd, kubernetes, nodes
 from facts.etcd import Voice
 from hale.errors import HaleError
 from hale.fact import Command, Files, Probe, Unreadable
+from hale.install.secret import CERTIFICATES, TOKEN
 from hale.install.site import MASTERS, Site
-from hale.install.step import CERTIFICATES, TOKEN, Asked, Await, Run, Seen, Wave
+from hale.install.step import Asked, Await, Run, Seen, Wave
 from hale.inventory import Host
 from remediate.cluster import kubeadm, kubectl
 

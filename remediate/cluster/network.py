@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from facts import nodes
+from hale.install.secret import Secret
 from hale.install.site import Site, documents
-from hale.install.step import Asked, Run, Secret, Seen, Wave
+from hale.install.step import Asked, Run, Seen, Wave
 from hale.inventory import Host
 from remediate.cluster import kubectl
 

@@ -56,6 +56,7 @@ def test_fault(fault: ClusterFault, standing: Standing, proofs: Proofs) -> None:
     proofs.add(fault)
 
 
+@pytest.mark.usefixtures("cluster")  # so that it comes after the faults (tests/conftest.py)
 def test_the_page_is_what_was_proven(proofs: Proofs) -> None:
     """docs/proofs.md has the same table; what stands there of hosts, tests/faults has proven."""
     missing = [fault.name for fault in FAULTS if fault.name not in proofs.seen]

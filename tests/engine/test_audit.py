@@ -11,8 +11,8 @@ from hale.audit import Audit, fact, overrides_sha256
 from hale.fact import Unreadable
 from hale.gather import Transport
 from hale.inventory import Inventory
+from hale.requirement import Case
 from hale.selection import Chosen
-from hale.standard import Case
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).parent / "data"

@@ -12,6 +12,7 @@ from hale import explain, inventory, standard
 from hale.change import Effect
 from hale.errors import HaleError
 from hale.provenance import ROOT
+from hale.requirement import Requirement
 
 REQUIREMENTS = standard.load(ROOT / "standard").requirements
 INVOKE = Path(sys.executable).with_name("invoke")
@@ -22,7 +23,7 @@ def test_the_pages_are_current() -> None:
 
 
 @pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda r: r.id)
-def test_a_page_says_all(requirement: standard.Requirement) -> None:
+def test_a_page_says_all(requirement: Requirement) -> None:
     text = explain.page(requirement.id)
     assert requirement.why in text
     for aspect in requirement.aspects:

@@ -60,7 +60,7 @@ from hale.fact import (
     matches,
 )
 from hale.inventory import Host, Inventory, Variable
-from hale.standard import Case, Requirement
+from hale.requirement import Case, Requirement
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

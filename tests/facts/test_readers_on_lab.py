@@ -30,7 +30,7 @@ from facts import (
 from hale import gather, inventory, standard
 from hale.fact import Evidence, Readings
 from hale.gather import question
-from hale.standard import Case
+from hale.requirement import Case
 from lab.machine import Lab, LabHost
 
 pytestmark = pytest.mark.lab

@@ -35,8 +35,8 @@ from hale.evidence import Saved
 from hale.fact import NotApplicable, Unreadable
 from hale.gather import Transport
 from hale.provenance import ROOT
+from hale.requirement import Case
 from hale.results import Results, Row
-from hale.standard import Case
 from tests.faults.fault import Turn
 
 # Every requirement: those of the document are a part of it.

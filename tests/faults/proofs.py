@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from hale.requirement import Requirement
 from hale.results import Row
-from hale.standard import Requirement
 from lab.topology import HOSTS
 from tests.faults.fault import Turn
 

@@ -8,8 +8,8 @@ import yaml
 
 from hale.errors import HaleError
 from hale.install.doer import Doer
-from hale.install.site import Secrets
-from hale.install.step import Run, Secret
+from hale.install.secret import Secret, Secrets
+from hale.install.step import Run
 from lab.machine import Lab
 from remediate.cluster import init, kubeadm, masters
 from tests.install import sites
