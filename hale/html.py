@@ -1,17 +1,13 @@
 """report.html: pytest-html's page, filled from the run's results and from nothing else.
 
 pytest-html escapes neither the cells nor the environment that a plugin gives it. Everything
-of ours is made by html.jinja2, which escapes whatever is put into it and makes control
-characters visible; so there is no place where a host's text could become markup.
+of ours is made by html.jinja2, as pages.py says.
 """
 
-import os
 import shlex
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, wraps
 from html import escape
-from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -20,15 +16,14 @@ import pytest
 import pytest_html.plugin
 from jinja2 import (
     Environment,
-    FileSystemBytecodeCache,
     FileSystemLoader,
-    StrictUndefined,
     select_autoescape,
 )
-from markupsafe import Markup
 from msgspec import Struct
 
 from hale import terminal
+from hale.pages import asset, compiled, templates, utc, visible
+from hale.requirement import ASPECTS, SEVERITIES
 from hale.results import ROW, Override, Reading, Result, Results
 from hale.terminal import SIGN, printable
 from hale.verdicts import Verdict
@@ -54,7 +49,6 @@ COLUMNS = {
     "proven": "reboot-proven",
     "overrides": "overrides",
 }
-SEVERITIES = ("critical", "major", "minor")
 MEANING = {
     Verdict.PASS: "read, and as required",
     Verdict.FAIL: "read, and not as required",
@@ -155,26 +149,6 @@ def _log(report: Any, row: Result) -> str:
     return "\n".join(said)
 
 
-# --- what the template is given ---
-
-
-def visible(value: Any) -> Any:
-    """Text with every control character spelled out, except newlines and tabs; others as is."""
-    # Nearly always, and fast.
-    if not isinstance(value, str) or value.isprintable() or isinstance(value, Markup):
-        return value
-    if value.replace("\n", "").replace("\t", "").isprintable():
-        return value
-    return "".join(c if c in "\n\t" else printable(c) for c in value)
-
-
-def _compiled() -> FileSystemBytecodeCache | None:
-    """Keeps the compiled template beside Python's own compiled files, where those are kept."""
-    folder = Path(cache_from_source(__file__)).parent
-    kept = not sys.dont_write_bytecode and os.access(folder, os.W_OK)
-    return FileSystemBytecodeCache(str(folder)) if kept else None
-
-
 def keep_compiled() -> None:
     """Let pytest-html load its page's template compiled, which else takes longer than 20 tests."""
 
@@ -183,7 +157,7 @@ def keep_compiled() -> None:
         environment = Environment(
             loader=FileSystemLoader(search_paths),
             autoescape=select_autoescape(enabled_extensions=("jinja2",)),
-            bytecode_cache=_compiled(),
+            bytecode_cache=compiled(),
         )
         return environment.get_template(template_name)
 
@@ -205,43 +179,13 @@ def leave_rows_out() -> None:
 
 
 @cache
-def templates() -> Environment:
-    """Templates of pages, named from this folder; every value is escaped and made visible."""
-    # finalize sees every value before it is escaped.
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        finalize=visible,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-        bytecode_cache=_compiled(),
-    )
-    environment.filters["utc"] = utc
-    environment.filters["plain"] = terminal.plain
-    return environment
-
-
-@cache
 def _template() -> Any:
     return templates().get_template("html.jinja2").module
-
-
-def asset(name: str) -> Markup:
-    """A style or script of ours, from this folder, to stand in a page as it is."""
-    return Markup((Path(__file__).parent / name).read_text())
 
 
 def get_ready() -> None:
     """Compile the template, or load it compiled: that takes as long as dozens of tests."""
     _template()
-
-
-def utc(stamp: str) -> str:
-    """`2026-11-23T15:24:20.165Z` as people write it; what is no such time as it is."""
-    date, t, time = stamp.partition("T")
-    return f"{date} {time[:8]} UTC" if t else stamp
 
 
 def anchor(row: Result) -> str:
@@ -330,7 +274,7 @@ def _chapters(found: Results, names: Sequence[str]) -> list[tuple[int, list[Line
         line = Line(
             requirement,
             rows[0].title,
-            sorted({r.aspect for r in rows}, key=terminal.ASPECTS.index),
+            sorted({r.aspect for r in rows}, key=ASPECTS.index),
             any(r.overrides for r in rows),
             [cells.get(name, []) for name in names],
         )

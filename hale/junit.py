@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 import pytest
 from _pytest.junitxml import LogXML, bin_xml_escape, shorten_message, xml_key
 
-from hale.html import HasRecorder, visible
+from hale.html import HasRecorder
+from hale.pages import visible
 from hale.results import ROW, Result
 from hale.verdicts import Verdict
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from hale.fact import Evidence
+from hale.requirement import ASPECTS
 from hale.results import Result, Results
 from hale.verdicts import Verdict
 
@@ -27,7 +28,6 @@ SIGN = {
     Verdict.NOT_APPLICABLE: ("-", "dim"),
     Verdict.UNKNOWN: ("?", "bold magenta"),
 }
-ASPECTS = ("inventory", "runtime", "persisted", "drill")
 # Of what is red; results.json and report.html have it all.
 MOST_REASONS = 40
 MOST_NAMES = 4  # requirements that say the same

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from hale.drill.asks import Ask
 from hale.drill.measured import Lost, Measured
-from hale.html import templates
+from hale.pages import templates
 
 LEFT, WIDTH, RIGHT = 150, 1000, 20
 # The scale of durations: logarithmic, from a quick answer to more than an ask may take.

@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hale import atomic, html, results
+from hale import atomic, results
 from hale.audit import Audit
 from hale.drill import asks, picture, verdict
 from hale.drill.asks import Ask
 from hale.drill.measured import Measured
+from hale.pages import asset, templates, utc
 from hale.results import Results
 from hale.terminal import SIGN, printable
 from hale.verdicts import Verdict
@@ -92,7 +93,7 @@ def html_page(
     reason: str = "",
 ) -> str:
     """report.html: one page, nothing in it is fetched from elsewhere."""
-    template = html.templates().get_template("drill/page.jinja2")
+    template = templates().get_template("drill/page.jinja2")
     pages = [
         (
             d,
@@ -102,10 +103,10 @@ def html_page(
         for d, asked in drills
     ]
     return template.render(
-        title=printable(f"Hale drill {html.utc(found.run.started)}: {said(found, drills)}"),
+        title=printable(f"Hale drill {utc(found.run.started)}: {said(found, drills)}"),
         verdict=said(found, drills),
         good=found.run.exit_status == 0,
-        style=html.asset("html.css"),
+        style=asset("html.css"),
         run=found.run,
         rows=found.results,
         hosts=found.hosts,

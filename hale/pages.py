@@ -1,0 +1,65 @@
+"""How every page of ours is made: its templates, which escape whatever is put into them.
+
+They make control characters visible too; so there is no place where a host's text could become
+markup.
+"""
+
+import os
+import sys
+from functools import cache
+from importlib.util import cache_from_source
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from hale import terminal
+from hale.terminal import printable
+
+
+def visible(value: Any) -> Any:
+    """Text with every control character spelled out, except newlines and tabs; others as is."""
+    # Nearly always, and fast.
+    if not isinstance(value, str) or value.isprintable() or isinstance(value, Markup):
+        return value
+    if value.replace("\n", "").replace("\t", "").isprintable():
+        return value
+    return "".join(c if c in "\n\t" else printable(c) for c in value)
+
+
+@cache
+def templates() -> Environment:
+    """Templates of pages, named from this folder; every value is escaped and made visible."""
+    # finalize sees every value before it is escaped.
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        finalize=visible,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        bytecode_cache=compiled(),
+    )
+    environment.filters["utc"] = utc
+    environment.filters["plain"] = terminal.plain
+    return environment
+
+
+def compiled() -> FileSystemBytecodeCache | None:
+    """Keeps compiled templates beside Python's own compiled files, where those are kept."""
+    folder = Path(cache_from_source(__file__)).parent
+    kept = not sys.dont_write_bytecode and os.access(folder, os.W_OK)
+    return FileSystemBytecodeCache(str(folder)) if kept else None
+
+
+def asset(name: str) -> Markup:
+    """A style or script of ours, from this folder, to stand in a page as it is."""
+    return Markup((Path(__file__).parent / name).read_text())
+
+
+def utc(stamp: str) -> str:
+    """`2026-11-23T15:24:20.165Z` as people write it; what is no such time as it is."""
+    date, t, time = stamp.partition("T")
+    return f"{date} {time[:8]} UTC" if t else stamp
