@@ -2,9 +2,11 @@
 
 Its health is asked where its own configuration has it listen on the loopback address. A kubelet
 that systemd starts over and over is active for some seconds each time; only its answer counts.
+After a boot it comes to nothing without the container runtime that it was told to use.
 
-Sources: kubernetes.io, kubelet(1), KubeletConfiguration v1beta1 (healthzBindAddress,
-healthzPort); kubeadm, "Configuring each kubelet"; systemd.unit(5).
+Sources: kubernetes.io, kubelet(1) (--container-runtime-endpoint), KubeletConfiguration v1beta1
+(healthzBindAddress, healthzPort, containerRuntimeEndpoint); kubeadm, "Configuring each kubelet";
+systemd.unit(5).
 """
 
 import re
@@ -19,6 +21,18 @@ from hale.inventory import Host
 from hale.requirement import Case
 
 CONFIG = "/var/lib/kubelet/config.yaml"
+# Where the runtime's socket is named, the strongest first, and what it is where it is not.
+TOLD = ("/var/lib/kubelet/kubeadm-flags.env", "/var/lib/kubelet/instance-config.yaml", CONFIG)
+_ENDPOINT = re.compile(
+    r"""(?:--container-runtime-endpoint[ =]|^containerRuntimeEndpoint:\s*)["']?([^\s"']+)"""
+)
+DEFAULT = "unix:///run/containerd/containerd.sock"
+# The unit of each runtime by its socket's name.
+RUNTIMES = {
+    "containerd.sock": "containerd.service",
+    "crio.sock": "crio.service",
+    "cri-dockerd.sock": "cri-docker.service",
+}
 SHOWN = ("LoadState", "ActiveState", "SubState")
 SILENT = {
     7: "does not listen",
@@ -43,22 +57,32 @@ class Runtime(Struct, frozen=True):
 
 
 class Persisted(Struct, frozen=True):
-    """Why a boot does not start it; empty where it does."""
+    """Why a boot does not start it, or not its runtime; empty where it does.
+
+    runtime: the runtime's unit, where this host is a node and the unit is known.
+    """
 
     unit: str
     faults: tuple[str, ...]
+    runtime: str = ""
     sources: tuple[Source, ...] = ()
 
     @property
     def actual(self) -> str:
-        return "; ".join(self.faults) or f"{self.unit} starts at boot"
+        both = f"{self.unit} and {self.runtime} start" if self.runtime else f"{self.unit} starts"
+        return "; ".join(self.faults) or f"{both} at boot"
 
 
 def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
     """Its unit's links, and one command beside the others: a stopped kubelet does not answer."""
     unit = cases[0].parameters.unit
     return (
-        Files(*units.file_patterns(unit), *units.pull_patterns(unit)),
+        Files(
+            *(p for u in (unit, *RUNTIMES.values()) for p in units.file_patterns(u)),
+            *(p for u in (unit, *RUNTIMES.values()) for p in units.pull_patterns(u)),
+            *units.dropin_patterns(unit),
+            *TOLD,
+        ),
         Command("healthz", _script(unit), timeout=15, slow=True),
     )
 
@@ -109,4 +133,24 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
 def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     """What the unit's files and links say. Raises Unreadable."""
     unit = case.parameters.unit
-    return Persisted(unit, tuple(units.not_at_boot(readings, unit)))
+    faults = units.not_at_boot(readings, unit)
+    runtime = "" if faults else _runtime(readings)
+    if runtime and not _pulled_by(readings, unit, runtime):
+        faults = units.not_at_boot(readings, runtime)
+    return Persisted(unit, tuple(faults), runtime)
+
+
+def _runtime(readings: Readings) -> str:
+    """The unit of the runtime that this node's kubelet uses; empty where it is not known."""
+    if readings.file(CONFIG) is None:
+        return ""
+    told = [found[1] for f in readings.files(*TOLD) for found in map(_ENDPOINT.search, f.lines)
+            if found]  # fmt: skip
+    return RUNTIMES.get((told or [DEFAULT])[0].rpartition("/")[2], "")
+
+
+def _pulled_by(readings: Readings, unit: str, other: str) -> bool:
+    """Whether the unit itself starts the other one."""
+    files = readings.files(*units.file_patterns(unit), *units.dropin_patterns(unit))
+    line = re.compile(rf"\s*(?:Wants|Requires|BindsTo)\s*=(?:.*\s)?{re.escape(other)}(?:\s|$)")
+    return any(line.match(text) for file in files for text in file.content or ())

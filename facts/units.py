@@ -22,6 +22,11 @@ def file_patterns(unit: str) -> tuple[str, ...]:
     return tuple(f"{folder}/{unit}" for folder in FOLDERS)
 
 
+def dropin_patterns(unit: str) -> tuple[str, ...]:
+    """Where the files lie that add to a unit's own."""
+    return tuple(f"{folder}/{unit}.d/*.conf" for folder in FOLDERS)
+
+
 def pull_patterns(unit: str) -> tuple[str, ...]:
     """Where the links lie by which other units pull it in; the name may be a pattern."""
     return tuple(f"{folder}/*.{kind}/{unit}" for folder in FOLDERS for kind in PULLS)

@@ -4,8 +4,8 @@ Two holders are worse than none: half of the hosts talk to one, half to the othe
 see a cluster that works. So every master's own interfaces are read, and all must have answered
 before one holder is enough.
 
-keepalived: its service runs on every master now, and starts at boot. kube-vip: its static pod
-does. An external endpoint has no holder among these hosts.
+keepalived: its service runs on every master now, and starts at boot with the VIP in its
+configuration. kube-vip: its static pod does. An external endpoint has no holder among these hosts.
 
 Sources: ip-address(8); keepalived.conf(5), virtual_ipaddress; kube-vip's "Static Pods".
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from facts import boot_network, units
+from facts import boot_network, units, vip_files
 from facts.address import USELESS
 from hale.fact import (
     ClusterReadings,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 # The drills that take something from its owner.
 DRILLS = ("vip", "apiserver", "master")
-KUBE_VIP = "/etc/kubernetes/manifests/kube-vip.yaml"
+KEEPALIVED = "keepalived.service"
 
 
 class Parameters(Struct, frozen=True):
@@ -71,7 +71,7 @@ class Runtime(Struct, frozen=True):
 
 
 class Persisted(Struct, frozen=True):
-    """Why a master's boot does not start the VIP's manager."""
+    """Why a master's boot does not start the VIP's manager, or without the VIP."""
 
     faults: tuple[str, ...]
     unread: tuple[str, ...] = ()
@@ -112,10 +112,10 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
     if endpoint.kind == "external":
         return ()
     if endpoint.kind == "kube-vip":
-        state, files = "grep -qx kube-vip /proc/[0-9]*/comm; echo manager $?", [KUBE_VIP]
+        state, files = "grep -qx kube-vip /proc/[0-9]*/comm; echo manager $?", [vip_files.KUBE_VIP]
     else:
         state = f"systemctl show {unit} --property=LoadState,ActiveState,SubState"
-        files = [*units.file_patterns(unit), *units.pull_patterns(unit)]
+        files = [*units.file_patterns(unit), *units.pull_patterns(unit), *vip_files.FILES]
     vip = shlex.quote(endpoint.vip)
     return (
         Files(*files),
@@ -153,11 +153,7 @@ def persisted(readings: ClusterReadings, case: Case[Parameters]) -> Persisted:
     unread: list[str] = []
     for host in case.inventory.masters:
         try:
-            its = _of(readings, host)
-            if case.inventory.endpoint.kind == "kube-vip":
-                found = [] if its.file(KUBE_VIP) else [f"there is no {KUBE_VIP}"]
-            else:
-                found = units.not_at_boot(its, case.parameters.unit)
+            found = _lacking(_of(readings, host), case)
         except Unreadable as error:
             unread.append(f"{host.name}: {error}")
             continue
@@ -172,6 +168,17 @@ def persisted(readings: ClusterReadings, case: Case[Parameters]) -> Persisted:
 def _applies(case: Case[Parameters]) -> None:
     if case.inventory.endpoint.kind == "external":
         raise NotApplicable("the endpoint is external: no host of this inventory holds the VIP")
+
+
+def _lacking(its: Readings, case: Case[Parameters]) -> list[str]:
+    """Why this master's next boot takes no part. Raises Unreadable."""
+    endpoint, unit = case.inventory.endpoint, case.parameters.unit
+    if endpoint.kind == "kube-vip":
+        return vip_files.kube_vip(its, endpoint.vip)
+    found = units.not_at_boot(its, unit)
+    if not found and unit == KEEPALIVED:  # another one's files are not known
+        found = vip_files.keepalived(its, endpoint.vip)
+    return found
 
 
 def _of(readings: ClusterReadings, host: Host) -> Readings:

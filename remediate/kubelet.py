@@ -23,7 +23,7 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
 
 def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
     """Enable it."""
-    unit = case.parameters.unit
+    unit = fact.runtime or fact.unit
     return (
         ByHand(
             f"{fact.actual}. `systemctl unmask {unit}` where it is masked, and `systemctl enable "

@@ -31,10 +31,11 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
 
 
 def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
-    """Enable it."""
+    """Enable it, or have its configuration written."""
     return (
         ByHand(
             f"{fact.actual}. `systemctl enable {case.parameters.unit}` there, or for kube-vip its "
-            "static pod. Where it was never installed, the cluster's installation does that."
+            "static pod. What was never installed, or has lost its configuration, `invoke install "
+            "--only load_balancer` puts there."
         ),
     )

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from facts import kubernetes, vip_owner
+from facts import kubernetes, vip_files
 from hale.install.secret import Secret
 from hale.install.site import APISERVER_PORT, Site, encoded
 from hale.inventory import Host
@@ -161,7 +161,7 @@ def kept(site: Site, script: str, pki: Sequence[str] = ()) -> str:
     """
     files = [f for f in site.etcd_files if f.startswith("/etc/kubernetes/")]
     if site.inventory.endpoint.kind == "kube-vip":
-        files.append(vip_owner.KUBE_VIP)
+        files.append(vip_files.KUBE_VIP)
     if not (files or pki):
         return script
     last = pki[-1] if pki else ""

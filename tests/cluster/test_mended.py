@@ -58,9 +58,10 @@ done
 exit 1
 """
 
-# Until etcd answers again, and the apiserver that asks it.
+# Until etcd answers again, and the apiserver that asks it: the kubelet restarts one that has ended
+# often only every five minutes.
 _WAIT = """
-for i in $(seq 300); do
+for i in $(seq 700); do
   curl -sf http://127.0.0.1:2381/readyz && curl -skf https://127.0.0.1:6443/readyz && exit 0
   sleep 0.5
 done
@@ -91,7 +92,7 @@ def away(cluster: Built) -> Iterator[None]:
         yield
     finally:
         host.run("mv /etc/kubernetes/etcd.yaml.aside /etc/kubernetes/manifests/etcd.yaml")
-        host.run(_WAIT, timeout=180)
+        host.run(_WAIT, timeout=400)
 
 
 @pytest.fixture

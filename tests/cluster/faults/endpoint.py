@@ -1,5 +1,6 @@
 """Faults of the endpoint: load balancer, VIP, and who answers on it."""
 
+from facts import vip_files
 from tests.cluster.faults.fault import (
     EVERY,
     FIRST,
@@ -151,6 +152,20 @@ VIP_FAULTS = (
         **on(THIRD, "systemctl -q disable keepalived", "systemctl -q enable keepalived"),
         turns={
             "HA-VIP-OWNER persisted @cluster": fail(f"{THIRD}: keepalived.service is not enabled")
+        },
+    ),
+    ClusterFault(
+        "the VIP is in one keepalived.conf no more, and keepalived was not reloaded",
+        THIRD,
+        **on(
+            THIRD,
+            f"cp -p {vip_files.KEEPALIVED} /root/ && sed -i '/{VIP} dev/d' {vip_files.KEEPALIVED}",
+            f"mv /root/keepalived.conf {vip_files.KEEPALIVED}",
+        ),
+        turns={
+            "HA-VIP-OWNER persisted @cluster": fail(
+                f"{THIRD}: {vip_files.KEEPALIVED} gives {VIP} to no vrrp_instance"
+            )
         },
     ),
     ClusterFault(

@@ -1,11 +1,11 @@
 """Faults of a cluster whose VIP kube-vip holds; those of endpoint.py are of keepalived's."""
 
+from facts.vip_files import KUBE_VIP
 from lab.supply.kube_vip import PORT
 from lab.topology import VIP
 from tests.cluster.faults.fault import (
     EVERY,
     FIRST,
-    MANIFESTS,
     MASTERS,
     SECOND,
     THIRD,
@@ -18,15 +18,14 @@ from tests.faults.fault import fail
 
 OWNER = "HA-VIP-OWNER runtime @cluster"
 AT_BOOT = "HA-VIP-OWNER persisted @cluster"
-_FILE = f"{MANIFESTS}/kube-vip.yaml"
 
 
 def _without(*hosts: str) -> tuple[Steps, Steps]:
     """Their manifests away, and back."""
     return (
-        tuple((host, f"mv {_FILE} /root/") for host in hosts)
+        tuple((host, f"mv {KUBE_VIP} /root/") for host in hosts)
         + tuple((host, gone("kube-vip")) for host in hosts),
-        tuple((host, f"mv /root/kube-vip.yaml {_FILE}") for host in hosts),
+        tuple((host, f"mv /root/kube-vip.yaml {KUBE_VIP}") for host in hosts),
     )
 
 
@@ -37,7 +36,7 @@ FAULTS = (
         *_without(THIRD),
         turns={
             OWNER: fail(f"{THIRD}: kube-vip does not run"),
-            AT_BOOT: fail(f"{THIRD}: there is no {_FILE}"),
+            AT_BOOT: fail(f"{THIRD}: there is no {KUBE_VIP}"),
         },
     ),
     ClusterFault(
@@ -46,10 +45,17 @@ FAULTS = (
         *_without(*MASTERS),
         turns={
             OWNER: fail(f"no master holds the VIP {VIP}"),
-            AT_BOOT: fail(f"{FIRST}: there is no {_FILE}"),
+            AT_BOOT: fail(f"{FIRST}: there is no {KUBE_VIP}"),
             **each(EVERY, "HA-APISERVER-VIP runtime", fail(f"https://{VIP}:{PORT}/livez: n")),
             **each(MASTERS, "CMP-KUBECTL runtime", fail("kubectl does not reach the cluster")),
         },
+    ),
+    ClusterFault(
+        "one master's kube-vip is for another address",
+        THIRD,
+        ((THIRD, f"cp -p {KUBE_VIP} /root/ && sed -i s/{VIP}/10.208.1.189/ {KUBE_VIP}"),),
+        ((THIRD, f"mv /root/kube-vip.yaml {KUBE_VIP}"),),
+        turns={AT_BOOT: fail(f"{THIRD}: {KUBE_VIP} does not name the VIP {VIP}")},
     ),
     ClusterFault(
         "two masters hold the VIP, and kube-vip has given it to one",

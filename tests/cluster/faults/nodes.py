@@ -75,6 +75,12 @@ KUBELET_FAULTS = (
         turns={"CMP-KUBELET persisted": fail("kubelet.service is not enabled")},
     ),
     ClusterFault(
+        "containerd is disabled",
+        OTHER_NODE,
+        **on(OTHER_NODE, "systemctl -q disable containerd", "systemctl -q enable containerd"),
+        turns={"CMP-KUBELET persisted": fail("containerd.service is not enabled")},
+    ),
+    ClusterFault(
         "kubelet's configuration names no DNS server",
         OTHER_NODE,
         **on(
