@@ -32,10 +32,14 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
 
 def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
     """Enable it, or have its configuration written."""
-    return (
-        ByHand(
-            f"{fact.actual}. `systemctl enable {case.parameters.unit}` there, or for kube-vip its "
-            "static pod. What was never installed, or has lost its configuration, `invoke install "
-            "--only load_balancer` puts there."
-        ),
-    )
+    if case.inventory.endpoint.kind == "kube-vip":
+        how = (
+            "Put what `kube-vip manifest pod` prints for the VIP there (docs/install.md, Load "
+            "balancer and VIP)."
+        )
+    else:
+        how = (
+            f"`systemctl enable {case.parameters.unit}` there. What was never installed, or has "
+            "lost its configuration, `invoke install --only load_balancer` puts there."
+        )
+    return (ByHand(f"{fact.actual}. {how}"),)
