@@ -29,10 +29,10 @@ lint: .venv/.complete ## check style and types, and that docs/requirements is cu
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/python -m hale.explain --check
+	.venv/bin/python -m hale.docs.requirement_page --check
 
 docs: .venv/.complete ## write docs/requirements from standard/, facts/ and remediate/
-	.venv/bin/python -m hale.explain
+	.venv/bin/python -m hale.docs.requirement_page
 
 format: .venv/.complete ## put the code into its style
 	.venv/bin/ruff check --fix .

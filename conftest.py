@@ -1,3 +1,3 @@
-"""The door to pytest: the audit is hale/plugin.py, what it judges is in standard/ and checks/."""
+"""The door to pytest: hale/pytest_plugin/ runs the audit of standard/ by checks/."""
 
-pytest_plugins = ["hale.plugin"]
+pytest_plugins = ["hale.pytest_plugin.plugin"]

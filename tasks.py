@@ -14,9 +14,9 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from hale import typed
-from hale.errors import HaleError
-from hale.install.tasks import install, kubeconfig, reset
+from hale.cli import options
+from hale.cli.install import install, kubeconfig, reset
+from hale.model.errors import UserError
 from lab.errors import LabError
 from lab.tasks import lab
 
@@ -60,19 +60,19 @@ MAX_FAIL = "so many failed hosts of a group stop the rest of it (default: 1)"
 
 @task(
     help={
-        "hosts": typed.HOSTS,
-        "inventory": typed.INVENTORY,
+        "hosts": options.HOSTS,
+        "inventory": options.INVENTORY,
         "only": "requirements, by commas (default: all that are red)",
         "profile": "document or extended",
         "out": "save the plan to this file, with a SHA-256 over its content",
         "apply": "make the changes, and audit again",
         "plan": "with --apply: this saved plan and no other",
-        "yes": typed.YES,
-        "approved-by": typed.APPROVED_BY,
-        "ticket": typed.TICKET,
+        "yes": options.YES,
+        "approved-by": options.APPROVED_BY,
+        "ticket": options.TICKET,
         "max-fail": MAX_FAIL,
-        "take-lock": typed.TAKE_LOCK,
-        "reports": typed.REPORTS,
+        "take-lock": options.TAKE_LOCK,
+        "reports": options.REPORTS,
     }
 )
 def fix(
@@ -93,25 +93,25 @@ def fix(
 ) -> None:
     """Say what would make the red rows green: diffs, costs, what is by hand. --apply does it."""
     path = Path(inventory) if inventory else None
-    folder = typed.reports(reports)
+    folder = options.reports(reports)
     try:
         if (plan or yes or ticket or approved_by or take_lock) and not apply:
-            raise HaleError("nothing is applied without --apply; the other option belongs to it.")
+            raise UserError("nothing is applied without --apply; the other option belongs to it.")
         if (apply and out) or (plan and (only or inventory)):
-            raise HaleError(
+            raise UserError(
                 "--out only plans; a saved plan has an inventory and requirements of its own."
             )
         if apply and not plan:
-            from hale import logins
+            from hale.ssh import preconnect
 
-            logins.begin(path, hosts)
-        from hale import fix as planner
-        from hale import plan as plans
-        from hale.apply import command
+            preconnect.preconnect(path, hosts)
+        from hale.apply import workflow
+        from hale.plan import plan as plans
+        from hale.plan import planner as planner
 
-        wanted = planner.requirements(only)
+        wanted = planner.parse_only(only)
         if apply:
-            asked = command.Asked(
+            asked = workflow.ApplyOptions(
                 folder,
                 path,
                 hosts,
@@ -122,33 +122,33 @@ def fix(
                 approved_by=approved_by,
                 ticket=ticket,
             )
-            whole = command.apply(asked, wanted, Path(plan) if plan else None)
+            whole = workflow.apply_fix(asked, wanted, Path(plan) if plan else None)
             raise Exit(code=0 if whole else 1)
-        run = planner.audit(path, hosts, profile, folder, planner.marker(wanted))
-        made = planner.make(run, wanted)
+        run = planner.run_audit(path, hosts, profile, folder, planner.marker_expression(wanted))
+        made = planner.build_plan(run, wanted)
         if out:
-            plans.save(made, Path(out))
-    except HaleError as error:
+            plans.save_plan(made, Path(out))
+    except UserError as error:
         raise Exit(f"fix: {error}", code=1) from None
     except KeyboardInterrupt:
         raise Exit("interrupted; `invoke runs` says what was done", code=130) from None
-    print("\n".join(planner.lines(made)))
+    print("\n".join(planner.render(made)))
     saved = f"Saved to {out}; `invoke fix --apply --plan {out}` applies it."
     print(f"\n{saved}" if out else "\nNothing is changed; --apply does it, --out FILE saves it.")
 
 
 @task(
-    klass=typed.Helpful,
+    klass=options.TaskWithHelp,
     help={
         "run": "the run, as `invoke runs` names it",
         "hosts": "only these hosts (default: all that the run changed)",
         "force": "put back files too that somebody has changed since",
-        "yes": typed.YES,
-        "approved-by": typed.APPROVED_BY,
-        "ticket": typed.TICKET,
+        "yes": options.YES,
+        "approved-by": options.APPROVED_BY,
+        "ticket": options.TICKET,
         "max-fail": MAX_FAIL,
-        "take-lock": typed.TAKE_LOCK,
-        "reports": typed.REPORTS,
+        "take-lock": options.TAKE_LOCK,
+        "reports": options.REPORTS,
     },
 )
 def undo(
@@ -164,11 +164,11 @@ def undo(
     reports: str = "",
 ) -> None:
     """Take a run back: bytes, modes, owners, units and values as they were, newest first."""
-    from hale.apply import command
+    from hale.apply import workflow
 
     try:
-        asked = command.Asked(
-            typed.reports(reports),
+        asked = workflow.ApplyOptions(
+            options.reports(reports),
             hosts=hosts,
             yes=yes,
             take_lock=take_lock,
@@ -177,38 +177,38 @@ def undo(
             ticket=ticket,
             force=force,
         )
-        whole = command.take_back(asked, run)
-    except HaleError as error:
+        whole = workflow.undo_run(asked, run)
+    except UserError as error:
         raise Exit(f"undo: {error}", code=1) from None
     except KeyboardInterrupt:
         raise Exit("interrupted; `invoke runs` says what was done", code=130) from None
     raise Exit(code=0 if whole else 1)
 
 
-@task(help={"reports": typed.REPORTS})
+@task(help={"reports": options.REPORTS})
 def runs(_: Context, reports: str = "") -> None:
     """List the runs, installs and drills too: who changed what, when, and how it ended."""
     from rich.console import Console
 
-    from hale import runs as every
+    from hale.cli import runs as every
 
     try:
-        Console(highlight=False).print(every.table(typed.reports(reports)))
-    except HaleError as error:
+        Console(highlight=False).print(every.table(options.reports(reports)))
+    except UserError as error:
         raise Exit(f"runs: {error}", code=1) from None
 
 
-@task(klass=typed.Helpful, help={"requirement": "its id, such as SWAP-OFF"})
+@task(klass=options.TaskWithHelp, help={"requirement": "its id, such as SWAP-OFF"})
 def explain(_: Context, requirement: str) -> None:
     """Say what a requirement asks, how it is seen, what mends it, and how to do that by hand."""
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from hale import explain as pages
+    from hale.docs import requirement_page as pages
 
     try:
         page = pages.page(requirement)
-    except HaleError as error:
+    except UserError as error:
         raise Exit(f"explain: {error}", code=1) from None
     if sys.stdout.isatty():
         Console().print(Markdown(page))
@@ -217,17 +217,17 @@ def explain(_: Context, requirement: str) -> None:
 
 
 @task(
-    klass=typed.Helpful,
+    klass=options.TaskWithHelp,
     positional=["part"],
     help={
         "part": "vip, apiserver, etcd, worker, master, several by commas, or all: what is taken "
         "away; or restore: only give back what a drill left that was cut off",
-        "inventory": typed.INVENTORY,
+        "inventory": options.INVENTORY,
         "host": "take it from this host (default: the one whose loss costs most)",
         "on-production": "also where hosts are no lab's; docs/drills.md says what happens there",
-        "yes": typed.YES,
-        "take-lock": typed.TAKE_LOCK,
-        "reports": typed.REPORTS,
+        "yes": options.YES,
+        "take-lock": options.TAKE_LOCK,
+        "reports": options.REPORTS,
     },
 )
 def drill(
@@ -241,13 +241,13 @@ def drill(
     reports: str = "",
 ) -> None:
     """Take a part of the cluster away, measure who misses it, and give it back."""
-    from hale.drill import command
+    from hale.drill import workflow
     from lab.power import of_inventory
 
     path = Path(inventory) if inventory else TREE / "inventory.ini"
-    asked = command.Asked(
+    asked = workflow.DrillOptions(
         part=part,
-        reports=typed.reports(reports),
+        reports=options.reports(reports),
         inventory=path,
         host=host,
         on_production=on_production,
@@ -257,8 +257,8 @@ def drill(
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
     )
     try:
-        whole = command.give_back(asked) if part == "restore" else command.drill(asked)
-    except HaleError as error:
+        whole = workflow.revert_only(asked) if part == "restore" else workflow.run_drills(asked)
+    except UserError as error:
         raise Exit(f"drill: {error}", code=1) from None
     except KeyboardInterrupt:
         raise Exit("interrupted; see `invoke drill restore`", code=130) from None

@@ -30,7 +30,7 @@ from bench import mend, page
 from bench.contenders import LEAST_TESTS, Arena, Contender, Done, RunFailed, contenders, run
 from bench.hosts import prepare
 from bench.measured import Disagreement, compare, repeats
-from hale.provenance import ROOT
+from hale.paths import ROOT
 from lab.machine import LabError, LabUnavailable, raised
 
 # One round. What takes a second only is run before each of the long ones, so that a burst of

@@ -23,8 +23,8 @@ from xml.etree import ElementTree
 
 from bench.measured import Test, Verdicts, merged
 from bench.repeat import COPY
-from hale import standard
-from hale.provenance import ROOT
+from hale.paths import ROOT
+from hale.standard import loader
 from lab.machine import Lab
 
 CHAPTERS = range(4, 10)
@@ -81,7 +81,7 @@ class Arena:
         hosts = lab.inventory.read_text().replace(str(lab.ssh_config), str(self.ssh_config))
         # Stock testinfra has the standard's own limits, so all are asked for those.
         self.inventory.write_text(re.sub(r"^hale_(?:lim|svc)_.*\n", "", hosts, flags=re.M))
-        stated = standard.load(ROOT / "standard").requirements
+        stated = loader.load_standard(ROOT / "standard").requirements
         chapters = sorted({r.chapter for r in stated} & set(CHAPTERS))
         self.marks = " or ".join(f"chapter{chapter}" for chapter in chapters)
 

@@ -24,18 +24,20 @@ from rich.table import Table
 
 from bench import page
 from bench.supplied import GIVEN, supplied
-from hale import connection, inventory, logins
+from hale import ssh
 from hale.apply.lock import Owner
-from hale.drill import journal, restore
-from hale.drill.hosts import Failed
-from hale.drill.journal import Header, Journal
-from hale.drill.loop import LoopEnded
-from hale.drill.measured import Measured
-from hale.drill.outage import Outage
-from hale.drill.run import Drill
-from hale.drill.screen import Screen
-from hale.inventory import Inventory
-from hale.provenance import ROOT
+from hale.drill import journal, revert
+from hale.drill.actions import ActionFailed
+from hale.drill.experiment import DrillRun
+from hale.drill.fault import Fault
+from hale.drill.journal import DrillHeader, DrillJournal
+from hale.drill.live_view import LiveView
+from hale.drill.measurement import Measurement
+from hale.drill.sampler import SamplerStopped
+from hale.inventory import ini
+from hale.inventory.ini import Inventory
+from hale.paths import ROOT
+from hale.ssh import preconnect
 from lab.machine import Lab, LabError, LabUnavailable
 from lab.power import Power
 
@@ -54,7 +56,13 @@ def main(words: Sequence[str]) -> int:
         with cluster(console) as lab, tempfile.TemporaryDirectory() as folder:
             load = os.getloadavg()[0]
             measured = measure(lab, Path(folder), rounds)
-    except (LabUnavailable, LabError, Failed, LoopEnded, subprocess.CalledProcessError) as error:
+    except (
+        LabUnavailable,
+        LabError,
+        ActionFailed,
+        SamplerStopped,
+        subprocess.CalledProcessError,
+    ) as error:
         console.print(f"nothing measured: {error}", style="red", markup=False)
         return 2
     console.print(table(measured))
@@ -78,12 +86,12 @@ def cluster(console: Console) -> Iterator[Lab]:
         yield lab
 
 
-def measure(lab: Lab, folder: Path, rounds: int) -> Mapping[str, Sequence[Measured]]:
+def measure(lab: Lab, folder: Path, rounds: int) -> Mapping[str, Sequence[Measurement]]:
     """Take each part away once a round, from whoever has the VIP then."""
-    known = inventory.load(lab.inventory)
-    logins.connect(known)
-    found: dict[str, list[Measured]] = {part: [] for part in PARTS}
-    with Screen() as screen:
+    known = ini.load_inventory(lab.inventory)
+    preconnect.register_targets(known)
+    found: dict[str, list[Measurement]] = {part: [] for part in PARTS}
+    with LiveView() as screen:
         for number in range(1, rounds + 1):
             for part in PARTS:
                 screen.told("", f"round {number} of {rounds}: {PARTS[part]}")
@@ -92,23 +100,23 @@ def measure(lab: Lab, folder: Path, rounds: int) -> Mapping[str, Sequence[Measur
     return found
 
 
-def one(lab: Lab, known: Inventory, folder: Path, part: str, screen: Screen) -> Measured:
+def one(lab: Lab, known: Inventory, folder: Path, part: str, screen: LiveView) -> Measurement:
     """One loss; given back, and whole, when it returns. Raises Failed where it proves nothing."""
     folder.mkdir()
     owner, power = holder(lab, known), Power(lab)
-    header = Header(
+    header = DrillHeader(
         journal.SCHEMA,
         Owner("bench", "here", folder.name, ""),
         str(known.path),
         (part,),
         on_production=False,
     )
-    book = Journal(folder, header)
+    book = DrillJournal(folder, header)
     try:
-        measured = Drill(
+        measured = DrillRun(
             known=known,
             folder=folder / part,
-            outage=Outage(part, owner),
+            outage=Fault(part, owner),
             client=next(h.name for h in known.hosts if "masters" not in h.groups),
             watcher=next(h.name for h in known.masters if h.name != owner),
             replicas=0,
@@ -118,12 +126,12 @@ def one(lab: Lab, known: Inventory, folder: Path, part: str, screen: Screen) -> 
             brief=True,
         ).carry_out()
     finally:
-        if story := journal.load(folder):
-            restore.put_back(story, power, book.write, screen.told)
+        if story := journal.load_drill(folder):
+            revert.revert_all(story, power, book.write, screen.told)
         book.close()
-        connection.close_sessions()
+        ssh.close_sessions()
     if measured.doubt:
-        raise Failed(measured.doubt)
+        raise ActionFailed(measured.doubt)
     return measured
 
 
@@ -132,23 +140,23 @@ def holder(lab: Lab, known: Inventory) -> str:
     ask = f"ip -o address show to {known.endpoint.vip}"
     found = [h.name for h in known.masters if lab[h.name].run(ask).stdout.strip()]
     if len(found) != 1:
-        raise Failed(f"the VIP is on {' and '.join(found) or 'no master'}")
+        raise ActionFailed(f"the VIP is on {' and '.join(found) or 'no master'}")
     return found[0]
 
 
-def waits(measured: Sequence[Measured]) -> list[float]:
+def waits(measured: Sequence[Measurement]) -> list[float]:
     """For how long nobody answered, each time."""
     return [m.longest for m in measured]
 
 
-def table(measured: Mapping[str, Sequence[Measured]]) -> Table:
+def table(measured: Mapping[str, Sequence[Measurement]]) -> Table:
     shown = Table("the VIP's owner loses", "median", "min – max", "asks failed", box=None)
     for part, all_ in measured.items():
         shown.add_row(PARTS[part], *_cells(all_))
     return shown
 
 
-def _cells(all_: Sequence[Measured]) -> tuple[str, str, str]:
+def _cells(all_: Sequence[Measurement]) -> tuple[str, str, str]:
     times = waits(all_)
     failed = sum(m.failed for m in all_)
     return (
@@ -158,7 +166,7 @@ def _cells(all_: Sequence[Measured]) -> tuple[str, str, str]:
     )
 
 
-def markdown(measured: Mapping[str, Sequence[Measured]], load: tuple[float, float]) -> str:
+def markdown(measured: Mapping[str, Sequence[Measurement]], load: tuple[float, float]) -> str:
     """The section of bench/results.md."""
     lines = [
         f"# {TITLE}",

@@ -28,9 +28,9 @@ from rich.table import Table
 from bench import page
 from bench.supplied import supplied
 from hale.apply import journal
-from hale.apply.journal import Story
+from hale.apply.journal import RunHistory
 from hale.install import engine
-from hale.provenance import ROOT
+from hale.paths import ROOT
 from lab.machine import Lab, LabError, LabUnavailable
 
 TARGET = 1.2  # times kubeadm's own part
@@ -92,7 +92,7 @@ def one(lab: Lab, reports: Path) -> Installed:
     _invoke(lab, reports, "install")
     whole = time.monotonic() - begun
     (folder,) = (p.parent for p in reports.glob(f"*-install/{journal.NAME}"))
-    return of(journal.load(folder), whole)
+    return of(journal.load_run(folder), whole)
 
 
 def _invoke(lab: Lab, reports: Path, task: str, *options: str) -> None:
@@ -105,7 +105,7 @@ def _invoke(lab: Lab, reports: Path, task: str, *options: str) -> None:
     )
 
 
-def of(story: Story, whole: float) -> Installed:
+def of(story: RunHistory, whole: float) -> Installed:
     """What an install's journal says. The run must have come to its end."""
     assert story.end is not None
     return Installed(

@@ -22,9 +22,10 @@ from bench.contenders import CHAPTERS, Arena, Done
 from bench.measured import Disagreement, Series, ratio
 from bench.page import Verdict
 from bench.ruined import TOGETHER, ruin
-from hale import inventory, standard
-from hale.provenance import ROOT
-from hale.standard import parameters_of
+from hale.inventory import ini
+from hale.paths import ROOT
+from hale.standard import loader
+from hale.standard.loader import parameters_of
 from tests.faults.table import FAULTS
 
 TITLE = "How fast hosts are mended"
@@ -49,7 +50,7 @@ class Mending:
     def __init__(self, arena: Arena) -> None:
         self.arena = arena
         turned = {row.requirement for f in FAULTS if f.name in TOGETHER for row in f.rows}
-        stated = standard.load(ROOT / "standard").requirements
+        stated = loader.load_standard(ROOT / "standard").requirements
         self.wanted = [r for r in stated if r.id in turned and r.chapter in CHAPTERS]
 
     def ruin(self) -> None:
@@ -70,7 +71,7 @@ class Mending:
 
     def values(self) -> dict[str, Any]:
         """What the standard asks for, as variables for the others; nothing of it is theirs."""
-        known = inventory.load(self.arena.inventory)
+        known = ini.load_inventory(self.arena.inventory)
         by_subject: dict[str, list[Any]] = {}
         for requirement in self.wanted:
             given, _ = parameters_of(requirement, known, known.hosts[0])

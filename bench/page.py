@@ -15,7 +15,7 @@ from rich.table import Table
 
 from bench.contenders import Done
 from bench.measured import Ratio, Series, ratio
-from hale import provenance
+from hale.files import provenance
 
 TITLE = "How fast"
 WIDTH = 10  # of the longest bar, in characters
@@ -191,7 +191,7 @@ def _machine(
         ("memory", f"{kib / 1024 / 1024:.1f} GiB"),
         ("kernel", platform.release()),
         ("load average", f"{load[0]:.1f} before, {load[1]:.1f} after"),
-        ("revision", str(provenance.Revision())),
+        ("revision", str(provenance.GitRevision())),
         ("Python", platform.python_version()),
         *((name, versions[name]) for name in packages),
         ("ssh", ssh),

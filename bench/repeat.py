@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from hale import selection
-from hale.inventory import Host, Inventory
-from hale.requirement import Case
-from hale.standard import Standard
+from hale.inventory import selection
+from hale.inventory.ini import Host, Inventory
+from hale.model.requirement import Case
+from hale.standard.loader import Standard
 
 COPY = "~"  # between a requirement's id and the number of its copy
 
@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     times: int = config.option.repeat
-    once = selection.cases
+    once = selection.build_cases
 
     def cases(
         inventory: Inventory, standard: Standard, profile: str, hosts: Sequence[Host]
@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
         copies = [_copy(case, number) for number in range(2, times + 1) for case in found]
         return found + copies
 
-    selection.cases = cases
+    selection.build_cases = cases
 
 
 def _copy(case: Case[Any], number: int) -> Case[Any]:

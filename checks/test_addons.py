@@ -1,7 +1,7 @@
 """Chapter 2: dashboard, ingress, a second cluster, where the site asks for them."""
 
-from facts.addons import Runtime
+from facts.addons import AddonsRuntime
 
 
-def test_runtime(addons: Runtime) -> None:
+def test_runtime(addons: AddonsRuntime) -> None:
     assert addons.proven

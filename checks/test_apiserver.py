@@ -1,7 +1,7 @@
 """Chapter 1: each master's own apiserver is ready, whatever the others are."""
 
-from facts.apiserver import Runtime
+from facts.apiserver import ApiserverRuntime
 
 
-def test_runtime(apiserver: Runtime) -> None:
+def test_runtime(apiserver: ApiserverRuntime) -> None:
     assert apiserver.ready

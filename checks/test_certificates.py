@@ -1,9 +1,9 @@
 """Beyond the document: no certificate runs out soon."""
 
-from facts.certificates import Parameters, Runtime
+from facts.certificates import CertificatesParameters, CertificatesRuntime
 
 
-def test_runtime(certificates: Runtime, parameters: Parameters) -> None:
+def test_runtime(certificates: CertificatesRuntime, parameters: CertificatesParameters) -> None:
     assert not certificates.faults
     assert all(certificate.begun for certificate in certificates.certificates)
     assert certificates.days >= parameters.days

@@ -1,7 +1,7 @@
 """Beyond the document: clocks that agree, for leases, certificates and logs."""
 
-from facts.clock import Parameters, Runtime
+from facts.clock import ClockParameters, ClockRuntime
 
 
-def test_runtime(clock: Runtime, parameters: Parameters) -> None:
+def test_runtime(clock: ClockRuntime, parameters: ClockParameters) -> None:
     assert clock.spread_seconds <= parameters.tolerance_seconds

@@ -1,8 +1,8 @@
 """Chapters 1 and 2: a healthy voting member of etcd on every master."""
 
-from facts.etcd import Parameters, Runtime
+from facts.etcd import EtcdParameters, EtcdRuntime
 
 
-def test_runtime(etcd: Runtime, parameters: Parameters) -> None:
+def test_runtime(etcd: EtcdRuntime, parameters: EtcdParameters) -> None:
     assert not etcd.faults
     assert etcd.lag <= parameters.lag

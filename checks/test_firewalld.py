@@ -1,11 +1,11 @@
 """Chapter 7: no firewalld beside the rules of kube-proxy and the network."""
 
-from facts.firewalld import Persisted, Runtime
+from facts.firewalld import FirewalldPersisted, FirewalldRuntime
 
 
-def test_runtime(firewalld: Runtime) -> None:
+def test_runtime(firewalld: FirewalldRuntime) -> None:
     assert not firewalld.running
 
 
-def test_persisted(firewalld: Persisted) -> None:
+def test_persisted(firewalld: FirewalldPersisted) -> None:
     assert not firewalld.starts

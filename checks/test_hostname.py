@@ -1,11 +1,11 @@
 """Chapter 6: every host is named as the plan names it."""
 
-from facts.hostname import Persisted, Runtime
+from facts.hostname import HostnamePersisted, HostnameRuntime
 
 
-def test_runtime(hostname: Runtime) -> None:
+def test_runtime(hostname: HostnameRuntime) -> None:
     assert hostname.name == hostname.planned
 
 
-def test_persisted(hostname: Persisted) -> None:
+def test_persisted(hostname: HostnamePersisted) -> None:
     assert hostname.name == hostname.planned

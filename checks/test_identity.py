@@ -1,8 +1,8 @@
 """Beyond the document: no two hosts with the same machine-id, hardware UUID or MAC address."""
 
-from facts.identity import Runtime
+from facts.identity import IdentityRuntime
 
 
-def test_runtime(identity: Runtime) -> None:
+def test_runtime(identity: IdentityRuntime) -> None:
     assert not identity.shared
     assert not identity.unset

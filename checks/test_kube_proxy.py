@@ -1,8 +1,8 @@
 """Chapter 2: kube-proxy runs in the mode that was chosen, and its rules are really there."""
 
-from facts.kube_proxy import Parameters, Runtime
+from facts.kube_proxy import KubeProxyParameters, KubeProxyRuntime
 
 
-def test_runtime(kube_proxy: Runtime, parameters: Parameters) -> None:
+def test_runtime(kube_proxy: KubeProxyRuntime, parameters: KubeProxyParameters) -> None:
     assert not kube_proxy.faults
     assert kube_proxy.mode == parameters.mode

@@ -1,8 +1,8 @@
 """Chapters 1 and 2: kubectl talks to the cluster, and is no stranger to its version."""
 
-from facts.kubectl import Parameters, Runtime
+from facts.kubectl import KubectlParameters, KubectlRuntime
 
 
-def test_runtime(kubectl: Runtime, parameters: Parameters) -> None:
+def test_runtime(kubectl: KubectlRuntime, parameters: KubectlParameters) -> None:
     assert not kubectl.trouble
     assert kubectl.skew <= parameters.minor_skew

@@ -1,7 +1,7 @@
 """Beyond the document: the components' ports are free before a host joins, and open after."""
 
-from facts.ports import Runtime
+from facts.ports import PortsRuntime
 
 
-def test_runtime(ports: Runtime) -> None:
+def test_runtime(ports: PortsRuntime) -> None:
     assert not ports.wrong

@@ -1,8 +1,8 @@
 """Chapter 3: CPUs and memory of a host."""
 
-from facts.resources import Parameters, Runtime
+from facts.resources import ResourcesParameters, ResourcesRuntime
 
 
-def test_runtime(resources: Runtime, parameters: Parameters) -> None:
+def test_runtime(resources: ResourcesRuntime, parameters: ResourcesParameters) -> None:
     assert resources.cpus >= parameters.cpus
     assert resources.memory_mib >= parameters.usable_mib

@@ -1,9 +1,9 @@
 """Chapter 1: a Deployment keeps its replicas when a node dies. Told by a drill alone."""
 
-from facts.self_healing import Drill, Parameters
+from facts.self_healing import SelfHealingDrill, SelfHealingParameters
 
 
-def test_drill(self_healing: Drill, parameters: Parameters) -> None:
+def test_drill(self_healing: SelfHealingDrill, parameters: SelfHealingParameters) -> None:
     """An audit never gets here: the fixture says that a drill measures it, and skips."""
     for healed in self_healing.healed:
         assert healed.seconds is not None

@@ -1,11 +1,11 @@
 """Chapter 8: swap is off and stays off."""
 
-from facts.swap import Persisted, Runtime
+from facts.swap import SwapPersisted, SwapRuntime
 
 
-def test_runtime(swap: Runtime) -> None:
+def test_runtime(swap: SwapRuntime) -> None:
     assert not swap.active
 
 
-def test_persisted(swap: Persisted) -> None:
+def test_persisted(swap: SwapPersisted) -> None:
     assert not swap.turns_on

@@ -1,12 +1,12 @@
 """Chapter 9 (1): forwarding, and bridged packets through iptables."""
 
-from facts.sysctl import Parameters, Persisted, Runtime
+from facts.sysctl import SysctlParameters, SysctlPersisted, SysctlRuntime
 
 
-def test_runtime(sysctl: Runtime, parameters: Parameters) -> None:
+def test_runtime(sysctl: SysctlRuntime, parameters: SysctlParameters) -> None:
     assert sysctl.value == parameters.value
 
 
-def test_persisted(sysctl: Persisted, parameters: Parameters) -> None:
+def test_persisted(sysctl: SysctlPersisted, parameters: SysctlParameters) -> None:
     assert sysctl.value == parameters.value
     assert not sysctl.differs  # not only thanks to /run, and not spoiled by it

@@ -9,31 +9,31 @@ from typing import NoReturn
 
 from msgspec import Struct
 
-from hale.fact import ClusterReadings, NotApplicable, Probe, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from hale.inventory.ini import Host
+from hale.model.evidence import ClusterView, ConfigLine, NotApplicable, Probe, Unreadable
+from hale.model.requirement import Case
 
 
-class Parameters(Struct, frozen=True):
+class AddonsParameters(Struct, frozen=True):
     """Whether the site asks for it."""
 
     requested: bool
 
 
-class Runtime(Struct, frozen=True):
+class AddonsRuntime(Struct, frozen=True):
     """Whether it was seen to work."""
 
     proven: bool
     actual: str
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[AddonsParameters]]) -> tuple[Probe, ...]:
     """Nothing: there is no way to prove it yet."""
     return ()
 
 
-def runtime(readings: ClusterReadings, case: Case[Parameters]) -> NoReturn:
+def runtime(readings: ClusterView, case: Case[AddonsParameters]) -> NoReturn:
     """Told by nothing yet: raises NotApplicable where it is not asked for, else UNKNOWN."""
     if not case.parameters.requested:
         raise NotApplicable("not requested")

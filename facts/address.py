@@ -9,7 +9,7 @@ address that DHCP gives is not the host's: what the server will say next time ca
 here, and a plan that hangs on it is not kept by this host, so it FAILs and says so. A site
 whose server holds the addresses by reservation waives it.
 
-Sources: ip-address(8); keepalived.conf(5), virtual_ipaddress; facts/boot_network.py.
+Sources: ip-address(8); keepalived.conf(5), virtual_ipaddress; facts/parsers/boot_network.py.
 """
 
 import ipaddress
@@ -19,20 +19,28 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts import boot_network
-from hale.fact import Command, Files, NotApplicable, Probe, Readings, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from facts.parsers import boot_network
+from hale.inventory.ini import Host
+from hale.model.evidence import (
+    CommandProbe,
+    ConfigLine,
+    FileProbe,
+    HostView,
+    NotApplicable,
+    Probe,
+    Unreadable,
+)
+from hale.model.requirement import Case
 
 # An address of IPv6 that somebody else has, or that is still being looked for, does not work.
 USELESS = ("dadfailed", "tentative")
 
 
-class Parameters(Struct, frozen=True):
+class AddressParameters(Struct, frozen=True):
     """None: addresses and VIP are the inventory's."""
 
 
-class Runtime(Struct, frozen=True):
+class AddressRuntime(Struct, frozen=True):
     """Interfaces that have the planned address, up or down, and those that have the VIP."""
 
     planned: str
@@ -41,7 +49,7 @@ class Runtime(Struct, frozen=True):
     down: tuple[str, ...]
     vip_on: tuple[str, ...]
     may_hold_vip: bool
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
@@ -57,16 +65,16 @@ class Runtime(Struct, frozen=True):
         return f"{said}; {where}" + ("" if self.may_hold_vip else ", where nothing may put it")
 
 
-class Persisted(Struct, frozen=True):
+class AddressPersisted(Struct, frozen=True):
     """The lines that set the planned address at boot, and those that set the VIP."""
 
     planned: str
     vip: str
-    setters: tuple[Source, ...]
-    vip_setters: tuple[Source, ...]
-    dhcp: tuple[Source, ...] = ()
-    idle: tuple[Source, ...] = ()  # with the reason as note
-    sources: tuple[Source, ...] = ()
+    setters: tuple[ConfigLine, ...]
+    vip_setters: tuple[ConfigLine, ...]
+    dhcp: tuple[ConfigLine, ...] = ()
+    idle: tuple[ConfigLine, ...] = ()  # with the reason as note
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
@@ -82,19 +90,19 @@ class Persisted(Struct, frozen=True):
         return "; ".join(said)
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[AddressParameters]]) -> tuple[Probe, ...]:
     """ip(8) for exactly these two addresses, and the files of every network manager we know."""
     aspects = {case.aspect for case in cases}
     asked: list[Probe] = []
     if "persisted" in aspects:
-        asked.append(Files(*boot_network.FILES))
+        asked.append(FileProbe(*boot_network.FILES))
     planned = _address(host)
     if "runtime" in aspects and planned:
-        asked.append(Command("ip", _script(planned, cases[0].inventory.endpoint.vip)))
+        asked.append(CommandProbe("ip", _script(planned, cases[0].inventory.endpoint.vip)))
     return tuple(asked)
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRuntime:
     """What ip(8) says of both addresses. Raises Unreadable, NotApplicable."""
     planned = _planned(case)
     endpoint = case.inventory.endpoint
@@ -116,7 +124,7 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     except KeyError:
         raise Unreadable("ip: its answer breaks off") from None
     masters = [host.name for host in case.inventory.masters]
-    return Runtime(
+    return AddressRuntime(
         planned,
         endpoint.vip,
         tuple(up),
@@ -126,7 +134,7 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     )
 
 
-def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+def persisted(readings: HostView, case: Case[AddressParameters]) -> AddressPersisted:
     """What the configuration sets at boot. Raises Unreadable, NotApplicable."""
     planned = _planned(case)
     vip = case.inventory.endpoint.vip
@@ -136,12 +144,12 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     vip_setters = tuple(s.source for s in active if s.address == vip)
     dhcp = tuple(s.source for s in active if s.address is None)
     idle = tuple(replace(s.source, note=s.idle) for s in every if s.idle and s.address == planned)
-    return Persisted(
+    return AddressPersisted(
         planned, vip, setters, vip_setters, dhcp, idle, (*setters, *vip_setters, *idle)
     )
 
 
-def _planned(case: Case[Parameters]) -> str:
+def _planned(case: Case[AddressParameters]) -> str:
     if case.host is None or not case.host.planned:
         raise NotApplicable("the inventory does not name this host, so it plans no address for it")
     planned = _address(case.host)

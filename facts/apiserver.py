@@ -10,26 +10,26 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from facts import own_apiserver
-from hale.fact import Command, Probe, Readings, Source
-from hale.inventory import Host
-from hale.requirement import Case
+from facts.parsers import local_apiserver
+from hale.inventory.ini import Host
+from hale.model.evidence import CommandProbe, ConfigLine, HostView, Probe
+from hale.model.requirement import Case
 
 PATH = "/readyz?verbose"
 
 
-class Parameters(Struct, frozen=True):
+class ApiserverParameters(Struct, frozen=True):
     """None: address and port are the manifest's."""
 
 
-class Runtime(Struct, frozen=True):
+class ApiserverRuntime(Struct, frozen=True):
     """What it said. trouble: why it gave no answer of its own. failing: its checks that say no."""
 
     url: str
     http: int
     failing: tuple[str, ...]
     trouble: str = ""
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -45,20 +45,20 @@ class Runtime(Struct, frozen=True):
         return f"{self.url}: HTTP {self.http}, not ready: {', '.join(self.failing) or 'no reason'}"
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[ApiserverParameters]]) -> tuple[Probe, ...]:
     """One request, beside the others: it may hang."""
-    return (Command("readyz", f"{own_apiserver.SHELL}\napi readyz '{PATH}'", 15, slow=True),)
+    return (CommandProbe("readyz", f"{local_apiserver.SHELL}\napi readyz '{PATH}'", 15, slow=True),)
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[ApiserverParameters]) -> ApiserverRuntime:
     """What the apiserver says. Raises Unreadable where it could not be asked."""
-    found = own_apiserver.answers(readings.output("readyz").lines, {"readyz": PATH})
+    found = local_apiserver.answers(readings.output("readyz").lines, {"readyz": PATH})
     if found is None:
-        return Runtime("", 0, (), f"no apiserver: {own_apiserver.NONE}")
+        return ApiserverRuntime("", 0, (), f"no apiserver: {local_apiserver.NONE}")
     answer = found["readyz"]
     if why := answer.ill:
-        return Runtime(answer.url, answer.http, (), why)
+        return ApiserverRuntime(answer.url, answer.http, (), why)
     failing = tuple(re.findall(r"\[-\](\S+)", answer.body))
     if answer.http == 200 and "readyz check passed" not in answer.body:
         failing = (*failing, f"it says {answer.body[:60]!r}")
-    return Runtime(answer.url, answer.http, failing)
+    return ApiserverRuntime(answer.url, answer.http, failing)

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from hale.fact import Command, Probe, Readings, Source, Unreadable
-from hale.inventory import Endpoint, Host
-from hale.requirement import Case
+from hale.inventory.ini import ControlPlaneEndpoint, Host
+from hale.model.evidence import CommandProbe, ConfigLine, HostView, Probe, Unreadable
+from hale.model.requirement import Case
 
 # kubeadm puts it here on every host, masters and workers, when the host joins.
 CA = "/etc/kubernetes/pki/ca.crt"
@@ -41,7 +41,7 @@ WORDS = {
 NO_ACCESS = (401, 403)
 
 
-class Parameters(Struct, frozen=True):
+class ApiserverVipParameters(Struct, frozen=True):
     """None: address, port and names are the inventory's."""
 
 
@@ -67,14 +67,14 @@ class Answer(Struct, frozen=True):
         return f"{self.url}: HTTP {self.http} {said!r} from {self.address}"
 
 
-class Runtime(Struct, frozen=True):
+class ApiserverVipRuntime(Struct, frozen=True):
     """Both answers, the VIP, and whether the host has the cluster's CA at all."""
 
     vip: str
     joined: bool
     by_name: Answer
     by_vip: Answer
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
@@ -86,13 +86,13 @@ class Runtime(Struct, frozen=True):
         return said
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[ApiserverVipParameters]]) -> tuple[Probe, ...]:
     """Both requests in one command, beside the others: nobody may answer."""
     endpoint = cases[0].inventory.endpoint if cases else None
-    return (Command("livez", _script(endpoint), timeout=30, slow=True),) if endpoint else ()
+    return (CommandProbe("livez", _script(endpoint), timeout=30, slow=True),) if endpoint else ()
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[ApiserverVipParameters]) -> ApiserverVipRuntime:
     """What the host got. Raises Unreadable where it could not ask, or was not let in."""
     endpoint = case.inventory.endpoint
     lines = readings.output("livez").lines
@@ -105,10 +105,10 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
             raise Unreadable(
                 f"{answer.url} is the cluster's, but does not let this host ask: HTTP {answer.http}"
             )
-    return Runtime(endpoint.vip, lines[0] == "joined", by_name, by_vip)
+    return ApiserverVipRuntime(endpoint.vip, lines[0] == "joined", by_name, by_vip)
 
 
-def _urls(endpoint: Endpoint) -> tuple[str, str]:
+def _urls(endpoint: ControlPlaneEndpoint) -> tuple[str, str]:
     vip = f"[{endpoint.vip}]" if ":" in endpoint.vip else endpoint.vip
     return (
         f"https://{endpoint.names[0]}:{endpoint.port}/livez",
@@ -131,7 +131,7 @@ def _answer(url: str, lines: Sequence[str]) -> Answer:
         raise Unreadable(f"there is no whole answer of {url}") from None
 
 
-def _script(endpoint: Endpoint) -> str:
+def _script(endpoint: ControlPlaneEndpoint) -> str:
     """curl without ~/.curlrc, which may switch verifying off, and without the system's CAs.
 
     -w prints what it knows last, so nothing in a body can be taken for it: bodies are marked.

@@ -15,14 +15,22 @@ from fnmatch import fnmatchcase
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts import dropins, kernel_cmdline, units
-from facts.kernel_cmdline import same_name
-from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from facts.parsers import conf_dirs, kernel_cmdline, systemd_units
+from facts.parsers.kernel_cmdline import same_name
+from hale.inventory.ini import Host
+from hale.model.evidence import (
+    CommandProbe,
+    ConfigLine,
+    File,
+    FileProbe,
+    HostView,
+    Probe,
+    Unreadable,
+)
+from hale.model.requirement import Case
 
-NAMED = dropins.patterns("modules-load.d")
-RULES = dropins.patterns("modprobe.d")
+NAMED = conf_dirs.patterns("modules-load.d")
+RULES = conf_dirs.patterns("modprobe.d")
 # Debian's list; read at boot only through its link in modules-load.d.
 OLD_FILE = "/etc/modules"
 SERVICE = "systemd-modules-load.service"
@@ -30,7 +38,7 @@ LOADED = "/proc/modules"
 ROOT = "/proc/sys"
 
 
-class Parameters(Struct, frozen=True):
+class BrNetfilterParameters(Struct, frozen=True):
     """The module, the modules that it needs, a path that is there once it works, and the file
     of modules-load.d in which the standard names it."""
 
@@ -40,7 +48,7 @@ class Parameters(Struct, frozen=True):
     file: str = ""
 
 
-class Runtime(Struct, frozen=True):
+class BrNetfilterRuntime(Struct, frozen=True):
     """Whether the kernel has the module now; `how` says how that is seen.
 
     modular: the kernel can load modules; state: of one that is on its way in or out.
@@ -49,7 +57,7 @@ class Runtime(Struct, frozen=True):
     module: str
     present: bool
     how: str
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
     modular: bool = True
     state: str = ""
 
@@ -64,27 +72,27 @@ class Rule(Struct, frozen=True):
     file: where the line really is; lines: that file's; pattern: it concerns other modules too.
     """
 
-    source: Source
+    source: ConfigLine
     file: str
     lines: tuple[str, ...]
     pattern: bool
 
 
-class Persisted(Struct, frozen=True):
+class BrNetfilterPersisted(Struct, frozen=True):
     """The lines that name the module at boot, and those that keep it from being loaded.
 
     rules: what of `blocked` is a line of modprobe.d; place: the file that takes a new name.
     """
 
     module: str
-    named: tuple[Source, ...]
-    blocked: tuple[Source, ...]
+    named: tuple[ConfigLine, ...]
+    blocked: tuple[ConfigLine, ...]
     hint: str = ""
     rules: tuple[Rule, ...] = ()
     place: str | None = None
 
     @property
-    def sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[ConfigLine, ...]:
         """The line that decides first: what blocks wins over what names."""
         if self.blocked:
             return (replace(self.blocked[0], wins=True), *self.blocked[1:], *self.named)
@@ -104,12 +112,12 @@ class Persisted(Struct, frozen=True):
         return f"{said}; {self.hint}" if self.hint else said
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[BrNetfilterParameters]]) -> tuple[Probe, ...]:
     """The kernel's list of modules, and all files that bear on loading at boot."""
     modules = [case.parameters.module for case in cases]
     shown = [case.parameters.shows for case in cases if case.parameters.shows]
     return (
-        Files(
+        FileProbe(
             LOADED,
             ROOT,
             kernel_cmdline.PATH,
@@ -118,10 +126,10 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
             *NAMED,
             OLD_FILE,
             *RULES,
-            *units.file_patterns(SERVICE),
+            *systemd_units.file_patterns(SERVICE),
         ),
         # The list of what this kernel has built in; without that file nothing is known of it.
-        Command(
+        CommandProbe(
             "builtin",
             "read -r release </proc/sys/kernel/osrelease || exit\n"
             'list=/lib/modules/$release/modules.builtin; [ -e "$list" ] || exit 0\n'
@@ -130,29 +138,35 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
     )
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[BrNetfilterParameters]) -> BrNetfilterRuntime:
     """Loaded, or built in. Raises Unreadable where the kernel's files are not to be seen."""
     module, shows = case.parameters.module, case.parameters.shows
     state = _state(readings, module)
     if state == "Live":
-        return Runtime(module, True, f"is loaded ({LOADED})")
+        return BrNetfilterRuntime(module, True, f"is loaded ({LOADED})")
     if state:
         how = f"is neither loaded nor gone: {LOADED} says {state}"
-        return Runtime(module, False, how, state=state)
+        return BrNetfilterRuntime(module, False, how, state=state)
     if readings.file(_sysfs(module)):
-        return Runtime(module, True, f"is built into the kernel ({_sysfs(module)} exists)")
+        return BrNetfilterRuntime(
+            module, True, f"is built into the kernel ({_sysfs(module)} exists)"
+        )
     if shows and readings.file(shows):
-        return Runtime(module, True, f"is built into the kernel ({shows} exists)")
+        return BrNetfilterRuntime(module, True, f"is built into the kernel ({shows} exists)")
     if readings.file(ROOT) is None:
         raise Unreadable(f"{ROOT} does not exist: is /proc mounted?")
     for line in readings.output("builtin").lines:
         if same_name(line.rpartition("/")[2].partition(".ko")[0], module):
-            return Runtime(module, True, f"is built into the kernel (modules.builtin: {line})")
+            return BrNetfilterRuntime(
+                module, True, f"is built into the kernel (modules.builtin: {line})"
+            )
     modular = readings.file(LOADED) is not None
-    return Runtime(module, False, "is neither loaded nor built into the kernel", modular=modular)
+    return BrNetfilterRuntime(
+        module, False, "is neither loaded nor built into the kernel", modular=modular
+    )
 
 
-def _state(readings: Readings, module: str) -> str:
+def _state(readings: HostView, module: str) -> str:
     """Live, Loading or Unloading; empty for a module that is not in the kernel's list."""
     file = readings.file(LOADED)
     for line in file.lines if file else ():  # no such file: a kernel without loadable modules
@@ -162,13 +176,13 @@ def _state(readings: Readings, module: str) -> str:
     return ""
 
 
-def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+def persisted(readings: HostView, case: Case[BrNetfilterParameters]) -> BrNetfilterPersisted:
     """Whether a boot loads it, judged by files and kernel arguments alone."""
     module, needs = case.parameters.module, case.parameters.needs
     found = readings.files(*NAMED)
     arguments = list(_arguments(readings))
     named = [
-        *_naming(dropins.in_force(dropins.lasting(found)), module),
+        *_naming(conf_dirs.effective(conf_dirs.persistent(found)), module),
         *(
             source
             for source, name, value in arguments
@@ -176,66 +190,68 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
             and any(same_name(v, module) for v in value.split(","))
         ),
     ]
-    hint = "" if named else _hint(readings, dropins.in_force(found), module)
+    hint = "" if named else _hint(readings, conf_dirs.effective(found), module)
     files = readings.files(*RULES)
     lines = _blocking(files, module, needs)
-    return Persisted(
+    return BrNetfilterPersisted(
         module,
         tuple(named),
         (*_masked(readings), *lines, *_blocking_arguments(arguments, module, needs)),
         hint,
         tuple(_rule(files, source) for source in lines),
-        dropins.place(found, case.parameters.file),
+        conf_dirs.writable_location(found, case.parameters.file),
     )
 
 
-def _rule(files: Sequence[File], source: Source) -> Rule:
+def _rule(files: Sequence[File], source: ConfigLine) -> Rule:
     file = next(f for f in files if f.path == source.path)
     name = re.split("[ \t]+", source.text)[1]
-    return Rule(source, dropins.leads_to(file), file.lines, any(c in name for c in "*?["))
+    return Rule(source, conf_dirs.leads_to(file), file.lines, any(c in name for c in "*?["))
 
 
-def _naming(files: Sequence[File], module: str) -> Iterator[Source]:
+def _naming(files: Sequence[File], module: str) -> Iterator[ConfigLine]:
     """Lines that consist of the module's name: one name a line, nothing behind it."""
     for file in files:
         for count, raw in enumerate(file.lines, 1):
             for line in raw.split("\r"):  # systemd ends a line at a carriage return too
                 if same_name(line.strip(" \t"), module):
-                    yield Source(file.path, count, raw.strip(), changed=file.changed)
+                    yield ConfigLine(file.path, count, raw.strip(), changed=file.changed)
 
 
-def _hint(readings: Readings, files: Sequence[File], module: str) -> str:
+def _hint(readings: HostView, files: Sequence[File], module: str) -> str:
     """A word on lines that look as if they loaded it."""
     for file in files:
         for count, line in enumerate(file.lines, 1):
             words = line.split()
-            if dropins.volatile(file.path) and words and same_name(words[0], module):
+            if conf_dirs.volatile(file.path) and words and same_name(words[0], module):
                 return f"{file.path}:{count} does, but a boot empties /run"
             if len(words) > 1 and same_name(words[0], module):
                 return f"{file.path}:{count} does not: only the name may stand in a line"
     old = readings.file(OLD_FILE)
-    if old and old.kind == "f" and not any(dropins.leads_to(f) == OLD_FILE for f in files):
+    if old and old.kind == "f" and not any(conf_dirs.leads_to(f) == OLD_FILE for f in files):
         for source in _naming([old], module):
             return f"{source} does, but no link in modules-load.d leads there: no boot reads it"
     return ""
 
 
-def _masked(readings: Readings) -> Iterator[Source]:
-    if mask := units.mask(readings, SERVICE):
-        yield Source(mask.path, 0, "-> /dev/null", changed=mask.changed, note=f"masks {SERVICE}")
+def _masked(readings: HostView) -> Iterator[ConfigLine]:
+    if mask := systemd_units.mask(readings, SERVICE):
+        yield ConfigLine(
+            mask.path, 0, "-> /dev/null", changed=mask.changed, note=f"masks {SERVICE}"
+        )
 
 
-def _blocking(files: Sequence[File], module: str, needs: Sequence[str]) -> list[Source]:
+def _blocking(files: Sequence[File], module: str, needs: Sequence[str]) -> list[ConfigLine]:
     """Rules of modprobe.d that keep it from being loaded, with or without what /run holds."""
     able = [f for f in files if f.kind == "f" or f.masked]
-    found: dict[str, Source] = {}
-    for read in (dropins.in_force(able), dropins.in_force(dropins.lasting(able))):
+    found: dict[str, ConfigLine] = {}
+    for read in (conf_dirs.effective(able), conf_dirs.effective(conf_dirs.persistent(able))):
         for source in _rules(read, module, needs):
             found.setdefault(str(source), source)
     return list(found.values())
 
 
-def _rules(files: Sequence[File], module: str, needs: Sequence[str]) -> Iterator[Source]:
+def _rules(files: Sequence[File], module: str, needs: Sequence[str]) -> Iterator[ConfigLine]:
     installed: set[str] = set()
     for source, words in _commands(files):
         command, name, rest = words[0], words[1].replace("-", "_"), words[2:]
@@ -256,7 +272,7 @@ def _rules(files: Sequence[File], module: str, needs: Sequence[str]) -> Iterator
                     )
 
 
-def _commands(files: Sequence[File]) -> Iterator[tuple[Source, list[str]]]:
+def _commands(files: Sequence[File]) -> Iterator[tuple[ConfigLine, list[str]]]:
     """The lines of modprobe.d with at least two words; a backslash joins lines.
 
     A carriage return is a part of the word, as for kmod.
@@ -270,7 +286,10 @@ def _commands(files: Sequence[File]) -> Iterator[tuple[Source, list[str]]]:
                 continue
             words = [w for w in re.split("[ \t]+", text + line) if w]
             if len(words) > 1 and not (text + line).startswith("#"):
-                yield Source(file.path, first, (text + line).strip(), changed=file.changed), words
+                yield (
+                    ConfigLine(file.path, first, (text + line).strip(), changed=file.changed),
+                    words,
+                )
             text, first = "", 0
 
 
@@ -284,18 +303,18 @@ def _loads(command: str, module: str) -> bool:
     )
 
 
-def _arguments(readings: Readings) -> Iterator[tuple[Source, str, str]]:
+def _arguments(readings: HostView) -> Iterator[tuple[ConfigLine, str, str]]:
     file = readings.file(kernel_cmdline.PATH)
     if file is None:
         raise Unreadable(f"{kernel_cmdline.PATH} does not exist: is /proc mounted?")
     for name, value in kernel_cmdline.arguments(" ".join(file.lines)):
         if value is not None:
-            yield Source(file.path, 1, f"{name}={value}", changed=file.changed), name, value
+            yield ConfigLine(file.path, 1, f"{name}={value}", changed=file.changed), name, value
 
 
 def _blocking_arguments(
-    arguments: Sequence[tuple[Source, str, str]], module: str, needs: Sequence[str]
-) -> Iterator[Source]:
+    arguments: Sequence[tuple[ConfigLine, str, str]], module: str, needs: Sequence[str]
+) -> Iterator[ConfigLine]:
     for source, name, value in arguments:
         if name == "modprobe.blacklist":
             hit = [module]

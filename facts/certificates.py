@@ -19,11 +19,11 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from facts.kubelet import CONFIG
-from facts.own_apiserver import MANIFEST
-from facts.shell import PRELUDE
-from hale.fact import Command, NotApplicable, Probe, Readings, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from facts.parsers.local_apiserver import MANIFEST
+from facts.parsers.probe_prelude import PRELUDE
+from hale.inventory.ini import Host
+from hale.model.evidence import CommandProbe, ConfigLine, HostView, NotApplicable, Probe, Unreadable
+from hale.model.requirement import Case
 
 DAY = 86400.0
 NO_CLUSTER = f"this host is no node yet (no {CONFIG})"
@@ -54,7 +54,7 @@ done
 """
 
 
-class Parameters(Struct, frozen=True):
+class CertificatesParameters(Struct, frozen=True):
     """The files, and for how many days more each certificate in them must be valid.
 
     etcd: they are of a stacked etcd, and not there where etcd is external.
@@ -81,12 +81,12 @@ class Certificate(Struct, frozen=True):
         return f"{self.path} ({self.subject}) runs out in {self.days:.0f} days"
 
 
-class Runtime(Struct, frozen=True):
+class CertificatesRuntime(Struct, frozen=True):
     """The certificates, the shortest first, and files that hold none."""
 
     certificates: tuple[Certificate, ...]
     faults: tuple[str, ...] = ()
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def days(self) -> float:
@@ -99,17 +99,17 @@ class Runtime(Struct, frozen=True):
         return "; ".join([*self.faults, *map(str, first)])
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[CertificatesParameters]]) -> tuple[Probe, ...]:
     """All files of all requirements in one command."""
     files = dict.fromkeys(path for case in cases for path in case.parameters.files)
     quoted = " ".join(map(shlex.quote, files))
     script = SCRIPT.format(
         prelude=PRELUDE, files=quoted, joined=CONFIG, manifest=MANIFEST, client=ETCD_CLIENT
     )
-    return (Command("files", script),)
+    return (CommandProbe("files", script),)
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[CertificatesParameters]) -> CertificatesRuntime:
     """The certificates of these files. Raises NotApplicable, Unreadable."""
     if case.parameters.etcd and case.inventory.etcd_kind != "stacked":
         raise NotApplicable("etcd is external: its certificates are on hosts of its own")
@@ -130,7 +130,7 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
         if not every:
             faults.append(f"there is no certificate in {path}")
         found += every
-    return Runtime(tuple(sorted(found, key=lambda c: c.days)), tuple(faults))
+    return CertificatesRuntime(tuple(sorted(found, key=lambda c: c.days)), tuple(faults))
 
 
 def _of_file(lines: Sequence[str], path: str) -> list[str]:

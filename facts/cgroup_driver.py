@@ -19,9 +19,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from hale.fact import Files, NotApplicable, Probe, Readings, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from hale.inventory.ini import Host
+from hale.model.evidence import ConfigLine, FileProbe, HostView, NotApplicable, Probe, Unreadable
+from hale.model.requirement import Case
 
 KUBELET = "/var/lib/kubelet/config.yaml"
 CONTAINERD = "/etc/containerd/config.toml"
@@ -29,16 +29,16 @@ IMPORTS = ("/etc/containerd/conf.d/*.toml", "/etc/containerd/config.d/*.toml")
 PLUGINS = ("io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri")
 
 
-class Parameters(Struct, frozen=True):
+class CgroupDriverParameters(Struct, frozen=True):
     """None: whichever it is, both must have the same."""
 
 
-class Persisted(Struct, frozen=True):
+class CgroupDriverPersisted(Struct, frozen=True):
     """Both drivers: `systemd` or `cgroupfs`."""
 
     kubelet: str
     runtime: str
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
@@ -47,12 +47,12 @@ class Persisted(Struct, frozen=True):
         )
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[CgroupDriverParameters]]) -> tuple[Probe, ...]:
     """Both configurations, and files that containerd's may import."""
-    return (Files(KUBELET, CONTAINERD, *IMPORTS),)
+    return (FileProbe(KUBELET, CONTAINERD, *IMPORTS),)
 
 
-def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+def persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> CgroupDriverPersisted:
     """What both take at their next start. Raises NotApplicable, Unreadable."""
     kubelet, containerd = readings.file(KUBELET), readings.file(CONTAINERD)
     if kubelet is None:
@@ -67,7 +67,7 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
         name, colon, value = line.partition(":")
         if colon and name == "cgroupDriver":
             driver = value.partition("#")[0].strip().strip("\"'")
-            sources.append(Source(KUBELET, number, line.strip(), True, kubelet.changed))
+            sources.append(ConfigLine(KUBELET, number, line.strip(), True, kubelet.changed))
     whole = _parsed(CONTAINERD, containerd.lines)
     for pattern in whole.get("imports", []):
         for file in readings.files(*IMPORTS):
@@ -77,8 +77,10 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
             raise Unreadable(f"{CONTAINERD} imports {pattern}, which is not looked at here")
     for number, line in enumerate(containerd.lines, 1):
         if line.strip().startswith("SystemdCgroup"):
-            sources.append(Source(CONTAINERD, number, line.strip(), False, containerd.changed))
-    return Persisted(driver, "systemd" if _systemd(whole) else "cgroupfs", tuple(sources))
+            sources.append(ConfigLine(CONTAINERD, number, line.strip(), False, containerd.changed))
+    return CgroupDriverPersisted(
+        driver, "systemd" if _systemd(whole) else "cgroupfs", tuple(sources)
+    )
 
 
 def _parsed(path: str, lines: Sequence[str]) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from hale.fact import ClusterReadings, Probe, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from hale.inventory.ini import Host
+from hale.model.evidence import ClusterView, ConfigLine, Probe, Unreadable
+from hale.model.requirement import Case
 
 
-class Parameters(Struct, frozen=True):
+class ClockParameters(Struct, frozen=True):
     """The largest difference between two hosts' clocks, in seconds."""
 
     tolerance_seconds: float
@@ -30,12 +30,12 @@ class Offset(Struct, frozen=True):
     seconds: float
 
 
-class Runtime(Struct, frozen=True):
+class ClockRuntime(Struct, frozen=True):
     """The hosts' clocks, the most advanced first."""
 
     offsets: tuple[Offset, ...]
     unread: tuple[str, ...] = ()
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def spread_seconds(self) -> float:
@@ -56,12 +56,12 @@ class Runtime(Struct, frozen=True):
         return "; ".join([said, *self.unread])
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[ClockParameters]]) -> tuple[Probe, ...]:
     """Nothing of its own: every answer of a host ends with its clock."""
     return ()
 
 
-def runtime(readings: ClusterReadings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: ClusterView, case: Case[ClockParameters]) -> ClockRuntime:
     """All clocks. Raises Unreadable where one is missing and the others do not prove a FAIL."""
     offsets: list[Offset] = []
     unread = [f"{h.name}: not asked" for h in case.inventory.hosts if h.name not in readings]
@@ -70,7 +70,9 @@ def runtime(readings: ClusterReadings, case: Case[Parameters]) -> Runtime:
             offsets.append(Offset(host, its.clock_offset))
         except Unreadable as error:
             unread.append(f"{host}: {error}")
-    fact = Runtime(tuple(sorted(offsets, key=lambda o: o.seconds, reverse=True)), tuple(unread))
+    fact = ClockRuntime(
+        tuple(sorted(offsets, key=lambda o: o.seconds, reverse=True)), tuple(unread)
+    )
     if unread and fact.spread_seconds <= case.parameters.tolerance_seconds:
         raise Unreadable("; ".join(unread))
     if not offsets:

@@ -6,7 +6,7 @@ kubernetes.default.svc, to the DNS server that its kubelet gives to pods, over t
 that pods go through. The answer must be the address that the apiserver says the Service has.
 
 Sources: kubernetes.io, "DNS for Services and Pods", KubeletConfiguration v1beta1 (clusterDNS,
-clusterDomain); facts/dns_query.py.
+clusterDomain); facts/parsers/dns_query.py.
 """
 
 from collections import Counter
@@ -14,11 +14,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from facts import dns_query, own_apiserver
 from facts.kubelet import CONFIG
-from hale.fact import ClusterReadings, Command, Probe, Readings, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from facts.parsers import dns_query, local_apiserver
+from hale.inventory.ini import Host
+from hale.model.evidence import ClusterView, CommandProbe, ConfigLine, HostView, Probe, Unreadable
+from hale.model.requirement import Case
 
 PATHS = {
     "pods": "/api/v1/namespaces/kube-system/pods?labelSelector=k8s-app%3Dkube-dns"
@@ -39,19 +39,19 @@ ask "$server" "kubernetes.default.svc.${{domain:-cluster.local}}"
 """
 
 
-class Parameters(Struct, frozen=True):
+class CorednsParameters(Struct, frozen=True):
     """How many ready replicas there must be, each on a node of its own."""
 
     replicas: int
 
 
-class Runtime(Struct, frozen=True):
+class CorednsRuntime(Struct, frozen=True):
     """The nodes of the ready replicas, and what is wrong with what the nodes got."""
 
     nodes: tuple[str, ...]
     faults: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
@@ -60,21 +60,21 @@ class Runtime(Struct, frozen=True):
         return "; ".join([said, *self.faults, *self.unread])
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[CorednsParameters]]) -> tuple[Probe, ...]:
     """A question of every host, and of masters the list of replicas; beside the others."""
-    look = Command("lookup", LOOK, timeout=15, slow=True)
+    look = CommandProbe("lookup", LOOK, timeout=15, slow=True)
     return (look,) if "masters" not in host.groups else (look, replicas_probe())
 
 
-def replicas_probe() -> Command:
+def replicas_probe() -> CommandProbe:
     """Asks this master's own apiserver for the replicas and the Service."""
     asked = "\n".join(
-        f"api {name} '{path}' -H '{own_apiserver.TABLE}'" for name, path in PATHS.items()
+        f"api {name} '{path}' -H '{local_apiserver.TABLE}'" for name, path in PATHS.items()
     )
-    return Command("replicas", f"{own_apiserver.SHELL}\n{asked}", timeout=20, slow=True)
+    return CommandProbe("replicas", f"{local_apiserver.SHELL}\n{asked}", timeout=20, slow=True)
 
 
-def runtime(readings: ClusterReadings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: ClusterView, case: Case[CorednsParameters]) -> CorednsRuntime:
     """What all hosts say together. A proven fault counts, whoever else could not be asked.
 
     Raises Unreadable where a host could not be asked, or no apiserver told of the replicas, and
@@ -102,7 +102,7 @@ def runtime(readings: ClusterReadings, case: Case[Parameters]) -> Runtime:
         )
     if unread and not faults:
         raise Unreadable("; ".join(unread))
-    return Runtime(nodes or (), tuple(faults), tuple(unread))
+    return CorednsRuntime(nodes or (), tuple(faults), tuple(unread))
 
 
 def _lookup(lines: Sequence[str], address: str) -> str:
@@ -125,7 +125,7 @@ def _lookup(lines: Sequence[str], address: str) -> str:
 
 
 def _replicas(
-    readings: ClusterReadings, case: Case[Parameters]
+    readings: ClusterView, case: Case[CorednsParameters]
 ) -> tuple[tuple[str, ...] | None, str, list[str]]:
     """The ready replicas' nodes and the Service's address, by the first master that tells.
 
@@ -142,14 +142,14 @@ def _replicas(
     return None, "", untold
 
 
-def replicas(readings: Readings) -> tuple[tuple[str, ...], str]:
+def replicas(readings: HostView) -> tuple[tuple[str, ...], str]:
     """The ready replicas' nodes and the Service's address, as this master tells.
 
     Raises Unreadable.
     """
-    found = own_apiserver.answers(readings.output("replicas").lines, PATHS)
+    found = local_apiserver.answers(readings.output("replicas").lines, PATHS)
     if found is None:
-        raise Unreadable(f"no apiserver to ask: {own_apiserver.NONE}")
+        raise Unreadable(f"no apiserver to ask: {local_apiserver.NONE}")
     try:
         ready = [
             row["Node"]

@@ -20,17 +20,17 @@ from typing import Any
 
 from msgspec import Struct
 
-from hale.fact import (
-    ClusterReadings,
-    Command,
+from hale.inventory.ini import Host
+from hale.model.evidence import (
+    ClusterView,
+    CommandProbe,
+    ConfigLine,
+    HostView,
     NotApplicable,
     Probe,
-    Readings,
-    Source,
     Unreadable,
 )
-from hale.inventory import Host
-from hale.requirement import Case
+from hale.model.requirement import Case
 
 PKI = "/etc/kubernetes/pki/etcd"
 MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
@@ -70,13 +70,13 @@ ask status /v3/maintenance/status -d '{{}}'
 ask members /v3/cluster/member/list -d '{{}}'
 ask health /health
 """
-_AGAIN = "ask again /v3/maintenance/status -d '{}'\n"
+_SECOND_SAMPLE = "ask again /v3/maintenance/status -d '{}'\n"
 # A second apart: whether entries are applied at all.
-SCRIPT = f"{_ASK}sleep 1\n{_AGAIN}"
-MOMENT = f"{_ASK}echo again -\n"  # for who looks again and again: the same once more
+SCRIPT = f"{_ASK}sleep 1\n{_SECOND_SAMPLE}"
+SCRIPT_SINGLE_SAMPLE = f"{_ASK}echo again -\n"  # for who looks again and again: the same once more
 
 
-class Parameters(Struct, frozen=True):
+class EtcdParameters(Struct, frozen=True):
     """How many entries of the log a member may be behind the most advanced one."""
 
     lag: int
@@ -90,7 +90,7 @@ class Member(Struct, frozen=True):
     voting: bool
 
 
-class Voice(Struct, frozen=True):
+class MemberStatus(Struct, frozen=True):
     """What one master's etcd says of itself; `silent` where it listens but does not answer."""
 
     host: str
@@ -104,13 +104,13 @@ class Voice(Struct, frozen=True):
     members: tuple[Member, ...]
 
 
-class Runtime(Struct, frozen=True):
+class EtcdRuntime(Struct, frozen=True):
     """All masters' etcd. `faults` are sentences; the lag alone is left to be judged."""
 
-    voices: tuple[Voice, ...]
+    voices: tuple[MemberStatus, ...]
     faults: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def behind(self) -> tuple[tuple[str, int], ...]:
@@ -139,22 +139,22 @@ class Runtime(Struct, frozen=True):
         return "; ".join([*said, *self.unread])
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[EtcdParameters]]) -> tuple[Probe, ...]:
     """Masters are asked, each about itself; twice, a second apart, so beside the others."""
     stacked = any(case.inventory.etcd_kind == "stacked" for case in cases)
     if "masters" not in host.groups or not stacked:
         return ()
-    return (Command("members", SCRIPT, timeout=30, slow=True),)
+    return (CommandProbe("members", SCRIPT, timeout=30, slow=True),)
 
 
-def runtime(readings: ClusterReadings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: ClusterView, case: Case[EtcdParameters]) -> EtcdRuntime:
     """What all masters say together. A proven fault counts, whoever else could not be asked.
 
     Raises Unreadable where a master could not be asked and nothing is proven without it.
     """
     if case.inventory.etcd_kind != "stacked":
         raise NotApplicable("etcd is external: its hosts are not in this inventory")
-    voices: list[Voice] = []
+    voices: list[MemberStatus] = []
     faults: list[str] = []
     unread: list[str] = []
     masters = case.inventory.masters
@@ -162,16 +162,16 @@ def runtime(readings: ClusterReadings, case: Case[Parameters]) -> Runtime:
         try:
             if host.name not in readings:
                 raise Unreadable("not asked")
-            said = voice(readings[host.name])
+            said = parse_status(readings[host.name])
         except Unreadable as error:
             unread.append(f"{host.name}: {error}")
             continue
-        if isinstance(said, Voice):
+        if isinstance(said, MemberStatus):
             voices.append(said)
         else:
             faults.append(f"{host.name}: {said}")
     faults += _faults(voices, len(masters))
-    fact = Runtime(tuple(voices), tuple(faults), tuple(unread))
+    fact = EtcdRuntime(tuple(voices), tuple(faults), tuple(unread))
     if unread and not faults and fact.lag <= case.parameters.lag:
         raise Unreadable("; ".join(unread))
     if not masters:
@@ -179,7 +179,7 @@ def runtime(readings: ClusterReadings, case: Case[Parameters]) -> Runtime:
     return fact
 
 
-def _faults(voices: Sequence[Voice], masters: int) -> list[str]:
+def _faults(voices: Sequence[MemberStatus], masters: int) -> list[str]:
     """What is wrong with these voices, by themselves and together.
 
     A member without a voice may be that of a master without one; not when there are more.
@@ -220,7 +220,7 @@ def _faults(voices: Sequence[Voice], masters: int) -> list[str]:
     return list(dict.fromkeys(faults))
 
 
-def _each(voices: Sequence[Voice], word: Any) -> str:
+def _each(voices: Sequence[MemberStatus], word: Any) -> str:
     return ", ".join(f"{v.host} says {word(v)}" for v in voices)
 
 
@@ -228,7 +228,7 @@ def _called(member: Member) -> str:
     return member.name or f"{member.id:x}"
 
 
-def voice(readings: Readings) -> Voice | str:
+def parse_status(readings: HostView) -> MemberStatus | str:
     """The master's etcd, or what is wrong that it has none. Raises Unreadable."""
     lines = readings.output("members").lines
     if len(lines) < 2 or lines[0] not in ("manifest", "no manifest"):
@@ -271,7 +271,7 @@ def voice(readings: Readings) -> Voice | str:
     if code or health.get("reason"):
         complaints.append(f"/health: {health.get('reason') or f'it {SILENT[code]}'}")
     try:
-        return Voice(
+        return MemberStatus(
             host=readings.host,
             id=int(second["header"]["member_id"]),
             cluster=int(second["header"]["cluster_id"]),

@@ -14,10 +14,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts import dropins, units
-from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from facts.parsers import conf_dirs, systemd_units
+from hale.inventory.ini import Host
+from hale.model.evidence import (
+    CommandProbe,
+    ConfigLine,
+    File,
+    FileProbe,
+    HostView,
+    Probe,
+    Unreadable,
+)
+from hale.model.requirement import Case
 
 BUS_FOLDERS = (
     "/etc/dbus-1/system-services",
@@ -49,7 +57,7 @@ SITE_RULES = (
 VENDOR_ZONES = "/usr/lib/firewalld/zones/*.xml"
 
 
-class Parameters(Struct, frozen=True):
+class FirewalldParameters(Struct, frozen=True):
     """The unit, its name on the bus, its program's name; and whether rules of the site's own,
     which are in force only while it runs, may go with it."""
 
@@ -59,7 +67,7 @@ class Parameters(Struct, frozen=True):
     site_rules_may_go: bool = False
 
 
-class Runtime(Struct, frozen=True):
+class FirewalldRuntime(Struct, frozen=True):
     """Whether it runs, by systemd's word and by the processes that there are.
 
     active, enabled: systemd's words, empty where it said none. pids: its processes. needed_by:
@@ -69,7 +77,7 @@ class Runtime(Struct, frozen=True):
 
     running: bool
     actual: str
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
     active: str = ""
     enabled: str = ""
     pids: tuple[int, ...] = ()
@@ -77,7 +85,7 @@ class Runtime(Struct, frozen=True):
     site_rules: tuple[str, ...] = ()
 
 
-class Persisted(Struct, frozen=True):
+class FirewalldPersisted(Struct, frozen=True):
     """What could start it; `state` says in a word how it is: masked, disabled, …
 
     active, enabled, site_rules: as in Runtime. needs: those of the starts that fail where it is
@@ -87,18 +95,18 @@ class Persisted(Struct, frozen=True):
 
     unit: str
     state: str
-    starts: tuple[Source, ...] = ()
-    settles: tuple[Source, ...] = ()
+    starts: tuple[ConfigLine, ...] = ()
+    settles: tuple[ConfigLine, ...] = ()
     active: str = ""
     enabled: str = ""
     site_rules: tuple[str, ...] = ()
-    needs: tuple[Source, ...] = ()
-    by_program: tuple[Source, ...] = ()
+    needs: tuple[ConfigLine, ...] = ()
+    by_program: tuple[ConfigLine, ...] = ()
     in_the_way: str = ""
     link: str | None = None
 
     @property
-    def sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[ConfigLine, ...]:
         return tuple(replace(s, wins=True) for s in (*self.starts, *self.settles))
 
     @property
@@ -109,22 +117,22 @@ class Persisted(Struct, frozen=True):
         return f"{said}: {'; '.join(f'{s} {s.note}' for s in self.starts)}"
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[FirewalldParameters]]) -> tuple[Probe, ...]:
     """Unit files and links, D-Bus' files, one `systemctl show`, and the list of processes."""
     parameters = cases[0].parameters
     unit, program = parameters.unit, parameters.program
     shown = ",".join(("LoadState", "ActiveState", "SubState", "UnitFileState", *PULLED_BY))
     return (
-        Files(
-            *units.file_patterns(unit),
-            *units.pull_patterns(unit),
+        FileProbe(
+            *systemd_units.file_patterns(unit),
+            *systemd_units.pull_patterns(unit),
             *(f"{folder}/{parameters.bus_name}.service" for folder in BUS_FOLDERS),
             *OWN,
             *SITE_RULES,
             VENDOR_ZONES,
         ),
-        Command("unit", f"systemctl show {shlex.quote(unit)} --property={shown}"),
-        Command("processes", _processes(program)),
+        CommandProbe("unit", f"systemctl show {shlex.quote(unit)} --property={shown}"),
+        CommandProbe("processes", _processes(program)),
     )
 
 
@@ -144,7 +152,7 @@ grep -lzsE {shlex.quote(path)} /proc/[0-9]*/cmdline
 """
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[FirewalldParameters]) -> FirewalldRuntime:
     """Running is what has a process, or what systemd calls active.
 
     Raises Unreadable where processes cannot be listed. systemd's word is needed only where
@@ -165,7 +173,7 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     )
 
 
-def _running(readings: Readings, parameters: Parameters) -> Runtime:
+def _running(readings: HostView, parameters: FirewalldParameters) -> FirewalldRuntime:
     unit = parameters.unit
     pids = sorted({int(n) for n in re.findall(r"^/proc/(\d+)/", readings.text("processes"), re.M)})
     said = readings.output("unit")
@@ -175,22 +183,24 @@ def _running(readings: Readings, parameters: Parameters) -> Runtime:
         where = f"as process {', '.join(map(str, pids))}"
         if state and state.get("ActiveState") in ("inactive", "failed"):
             where += f", outside of systemd, which says {now}"
-        return Runtime(True, f"{parameters.program} runs {where}", pids=tuple(pids))
+        return FirewalldRuntime(True, f"{parameters.program} runs {where}", pids=tuple(pids))
     if not state:
         if not _nowhere(readings, unit):
             _ = said.text  # raises, saying why
             raise Unreadable(f"systemctl show {unit} printed nothing")
-        return Runtime(False, f"no process is {parameters.program}, and no file is {unit}")
+        return FirewalldRuntime(False, f"no process is {parameters.program}, and no file is {unit}")
     if state.get("LoadState") == "not-found":
-        return Runtime(False, f"{unit} is not installed, and no process is {parameters.program}")
+        return FirewalldRuntime(
+            False, f"{unit} is not installed, and no process is {parameters.program}"
+        )
     if state.get("ActiveState") in ("inactive", "failed"):
-        return Runtime(False, f"{unit} is {now}, and no process is {parameters.program}")
+        return FirewalldRuntime(False, f"{unit} is {now}, and no process is {parameters.program}")
     if not state.get("ActiveState"):
         raise Unreadable(f"systemctl show {unit} said no ActiveState")
-    return Runtime(True, f"{unit} is {now}")
+    return FirewalldRuntime(True, f"{unit} is {now}")
 
 
-def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+def persisted(readings: HostView, case: Case[FirewalldParameters]) -> FirewalldPersisted:
     """Whether anything can start it after a boot. A lasting mask settles it.
 
     Raises Unreadable where the files alone cannot prove that nothing does and systemctl
@@ -198,25 +208,25 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     """
     parameters = case.parameters
     unit = parameters.unit
-    if mask := units.mask(readings, unit):
+    if mask := systemd_units.mask(readings, unit):
         text = f"-> {mask.target}" if mask.target else "(empty)"
-        source = Source(mask.path, 0, text, changed=mask.changed)
+        source = ConfigLine(mask.path, 0, text, changed=mask.changed)
         # A mask keeps systemd from starting it, but not D-Bus from running a program itself.
         past = tuple(s for s in _by_bus(readings, parameters) if _runs_a_program(s))
         word = f"masked ({mask.path})" + (", which does not keep D-Bus from it" if past else "")
-        return Persisted(unit, word, past, settles=(source,), by_program=past)
+        return FirewalldPersisted(unit, word, past, settles=(source,), by_program=past)
     said = readings.output("unit")
     state = _properties(said.stdout) if said.status == 0 else {}
     starts = [*_by_links(readings, unit), *_by_own_units(readings, unit)]
     if _nowhere(readings, unit) and state.get("LoadState", "not-found") in ("not-found", "masked"):
-        return Persisted(unit, "not installed: no unit file is where systemd looks")
+        return FirewalldPersisted(unit, "not installed: no unit file is where systemd looks")
     starts += [*_by_bus(readings, parameters), *_by_systemd(state, unit, starts)]
     if starts:
         mask_path = readings.file(f"{MASK_FOLDER}/{unit}")
         blocking = readings.file(f"{STRONGER}/{unit}") or (
             mask_path if mask_path and mask_path.target is None else None
         )
-        return Persisted(
+        return FirewalldPersisted(
             unit,
             "not kept from starting",
             tuple(starts),
@@ -231,23 +241,23 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     if not state:
         _ = said.text  # raises, saying why
         raise Unreadable(f"systemctl show {unit} printed nothing")
-    return Persisted(unit, "installed but disabled, and nothing starts it")
+    return FirewalldPersisted(unit, "installed but disabled, and nothing starts it")
 
 
-def site_rules(readings: Readings) -> tuple[str, ...]:
+def site_rules(readings: HostView) -> tuple[str, ...]:
     """Files with rules that a person made, or why that cannot be told.
 
     A zone that says what the vendor's of that name says is none: installers write such.
     """
     try:
-        vendors = {dropins.name_of(f): _rules(f) for f in readings.files(VENDOR_ZONES)}
+        vendors = {conf_dirs.name_of(f): _rules(f) for f in readings.files(VENDOR_ZONES)}
         found = [(file, _rules(file)) for file in readings.files(*SITE_RULES)]
     except Unreadable as error:
         return (f"cannot be told: {error}",)
     return tuple(
         file.path
         for file, rules in found
-        if (rules != vendors.get(dropins.name_of(file)) if "/zones/" in file.path else rules)
+        if (rules != vendors.get(conf_dirs.name_of(file)) if "/zones/" in file.path else rules)
     )
 
 
@@ -265,15 +275,15 @@ def _rules(file: File) -> set[str]:
     return {line.strip() for line in text.splitlines() if line.strip()}
 
 
-def _fails_with_it(start: Source) -> bool:
+def _fails_with_it(start: ConfigLine) -> bool:
     """Whether the unit that pulls it in cannot start without it."""
     return start.text.partition("=")[0].strip() in (*NEEDS, *NEEDED_BY) or (
         ".requires/" in start.path
     )
 
 
-def _nowhere(readings: Readings, unit: str) -> bool:
-    return not units.in_force(readings, unit)
+def _nowhere(readings: HostView, unit: str) -> bool:
+    return not systemd_units.in_force(readings, unit)
 
 
 def _properties(text: str) -> Mapping[str, str]:
@@ -281,16 +291,20 @@ def _properties(text: str) -> Mapping[str, str]:
     return {name: value for name, equals, value in pairs if equals}
 
 
-def _by_links(readings: Readings, unit: str) -> Iterator[Source]:
+def _by_links(readings: HostView, unit: str) -> Iterator[ConfigLine]:
     """Links of .wants and the like, and other names of the unit, which D-Bus uses."""
-    for link in units.pulls(readings, unit):
-        yield Source(
-            link.path, 0, unit, changed=link.changed, note=f"has {units.puller(link)} start it"
+    for link in systemd_units.pull_links(readings, unit):
+        yield ConfigLine(
+            link.path,
+            0,
+            unit,
+            changed=link.changed,
+            note=f"has {systemd_units.pulled_by(link)} start it",
         )
     for file in readings.files(OWN[0]):
-        name = dropins.name_of(file)
+        name = conf_dirs.name_of(file)
         if name != unit and file.target and file.target.rpartition("/")[2] == unit:
-            yield Source(
+            yield ConfigLine(
                 file.path,
                 0,
                 f"-> {file.target}",
@@ -299,15 +313,15 @@ def _by_links(readings: Readings, unit: str) -> Iterator[Source]:
             )
 
 
-def _by_own_units(readings: Readings, unit: str) -> Iterator[Source]:
+def _by_own_units(readings: HostView, unit: str) -> Iterator[ConfigLine]:
     """Lines of the site's own units and drop-ins that pull it in."""
     for file in readings.files(*OWN):
-        if file.kind != "f" or dropins.name_of(file) == unit or _is_name_of(file, unit):
+        if file.kind != "f" or conf_dirs.name_of(file) == unit or _is_name_of(file, unit):
             continue
         for count, line in enumerate(file.lines, 1):
             key, _, value = line.partition("=")
             if key.strip() in PULLS and unit in value.split():
-                yield Source(
+                yield ConfigLine(
                     file.path, count, line.strip(), changed=file.changed, note="pulls it in"
                 )
 
@@ -316,7 +330,7 @@ def _is_name_of(file: File, unit: str) -> bool:
     return file.target is not None and file.target.rpartition("/")[2] == unit
 
 
-def _by_bus(readings: Readings, parameters: Parameters) -> Iterator[Source]:
+def _by_bus(readings: HostView, parameters: FirewalldParameters) -> Iterator[ConfigLine]:
     """A file by which D-Bus starts it as soon as anybody asks for its name.
 
     D-Bus starts the unit of SystemdService=; without that line, the program of Exec=.
@@ -334,27 +348,31 @@ def _by_bus(readings: Readings, parameters: Parameters) -> Iterator[Source]:
         count, line, value = said.get("SystemdService") or said.get("Exec") or (0, "", "")
         if "SystemdService" in said and value != unit and not _has_name(readings, value, unit):
             continue  # D-Bus asks for a unit that is not there
-        yield Source(file.path, count, line, changed=file.changed, note="lets D-Bus start it")
+        yield ConfigLine(file.path, count, line, changed=file.changed, note="lets D-Bus start it")
         return  # the first folder that has the name counts
 
 
-def _runs_a_program(source: Source) -> bool:
+def _runs_a_program(source: ConfigLine) -> bool:
     return source.text.partition("=")[0].strip() == "Exec"
 
 
-def _has_name(readings: Readings, name: str, unit: str) -> bool:
-    return any(dropins.name_of(f) == name and _is_name_of(f, unit) for f in readings.files(OWN[0]))
+def _has_name(readings: HostView, name: str, unit: str) -> bool:
+    return any(
+        conf_dirs.name_of(f) == name and _is_name_of(f, unit) for f in readings.files(OWN[0])
+    )
 
 
-def _by_systemd(state: Mapping[str, str], unit: str, known: Sequence[Source]) -> Iterator[Source]:
+def _by_systemd(
+    state: Mapping[str, str], unit: str, known: Sequence[ConfigLine]
+) -> Iterator[ConfigLine]:
     """What systemd knows besides: the vendors' units, generators, /run."""
     named = " ".join(source.note for source in known)
     for name in PULLED_BY:
         for other in state.get(name, "").split():
             if other not in named:
                 text = f"{name}={other}"
-                yield Source(f"systemctl show {unit}", 0, text, note=f"says {text}")
+                yield ConfigLine(f"systemctl show {unit}", 0, text, note=f"says {text}")
     file_state = state.get("UnitFileState", "")
     if file_state.removesuffix("-runtime") in ENABLED and not known:
         text = f"UnitFileState={file_state}"
-        yield Source(f"systemctl show {unit}", 0, text, note=f"says {text}")
+        yield ConfigLine(f"systemctl show {unit}", 0, text, note=f"says {text}")

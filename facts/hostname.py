@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts import cloud_init, joined
-from hale.fact import Files, NotApplicable, Probe, Readings, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from facts.parsers import cloud_init, kubeadm_membership
+from hale.inventory.ini import Host
+from hale.model.evidence import ConfigLine, FileProbe, HostView, NotApplicable, Probe, Unreadable
+from hale.model.requirement import Case
 
 KERNEL = "/proc/sys/kernel/hostname"
 STATIC = "/etc/hostname"
@@ -29,21 +29,21 @@ WRITTEN_BY_CLOUD_INIT = "/var/lib/cloud/data/previous-hostname"
 LONGEST = 64  # HOST_NAME_MAX
 
 
-class Parameters(Struct, frozen=True):
+class HostnameParameters(Struct, frozen=True):
     """None: the names are the inventory's."""
 
 
-class Runtime(Struct, frozen=True):
+class HostnameRuntime(Struct, frozen=True):
     """The kernel's name, the planned one, and other names that a person may be shown.
 
-    joined: what shows that the host is in a cluster (facts/joined.py).
+    joined: what shows that the host is in a cluster (kubeadm_membership).
     """
 
     name: str
     planned: str
     static: str | None = None
     pretty: str | None = None
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
     joined: str = ""
 
     @property
@@ -56,10 +56,10 @@ class Runtime(Struct, frozen=True):
         return said
 
 
-class Persisted(Struct, frozen=True):
+class HostnamePersisted(Struct, frozen=True):
     """The name after a boot, the planned one, and what sets it; None where nothing does.
 
-    joined: what shows that the host is in a cluster (facts/joined.py). static: the line of
+    joined: what shows that the host is in a cluster (kubeadm_membership). static: the line of
     /etc/hostname that is read, valid or not. strange: what stands there and is no file.
     arguments: the kernel's that set another name. rewritten: cloud-init's line that does,
     or would once the file has the planned name; preserve: what says whether it may.
@@ -67,13 +67,13 @@ class Persisted(Struct, frozen=True):
 
     name: str | None
     planned: str
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
     joined: str = ""
-    static: Source | None = None
+    static: ConfigLine | None = None
     strange: str = ""
-    arguments: tuple[Source, ...] = ()
-    rewritten: Source | None = None
-    preserve: Source | None = None
+    arguments: tuple[ConfigLine, ...] = ()
+    rewritten: ConfigLine | None = None
+    preserve: ConfigLine | None = None
 
     @property
     def actual(self) -> str:
@@ -85,10 +85,10 @@ class Persisted(Struct, frozen=True):
         return f"{winner} sets the hostname to {self.name}{behind}"
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[HostnameParameters]]) -> tuple[Probe, ...]:
     """All the files; no tool is asked."""
     return (
-        Files(
+        FileProbe(
             KERNEL,
             STATIC,
             INFO,
@@ -96,37 +96,37 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
             *NEXT_ARGUMENTS,
             WRITTEN_BY_CLOUD_INIT,
             *cloud_init.FILES,
-            *joined.FILES,
+            *kubeadm_membership.FILES,
         ),
     )
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[HostnameParameters]) -> HostnameRuntime:
     """The kernel's name. Raises Unreadable, NotApplicable."""
     planned = _planned(case)
     file = readings.file(KERNEL)
     if file is None:
         raise Unreadable(f"there is no {KERNEL}")
     static = _etc_hostname(readings)
-    return Runtime(
+    return HostnameRuntime(
         file.lines[0].strip() if file.lines else "",
         planned,
         static[0] if static else None,
         _pretty(readings),
-        joined=joined.shown_by(readings),
+        joined=kubeadm_membership.membership_file(readings),
     )
 
 
-def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+def persisted(readings: HostView, case: Case[HostnameParameters]) -> HostnamePersisted:
     """The name after a boot: a kernel argument's, else /etc/hostname's, unless cloud-init's."""
     planned = _planned(case)
     named = _arguments(readings)
     file = readings.file(STATIC)
     after, preserve = _rewriting(readings, planned)
-    fact = Persisted(
+    fact = HostnamePersisted(
         None,
         planned,
-        joined=joined.shown_by(readings),
+        joined=kubeadm_membership.membership_file(readings),
         static=_first_line(readings),
         strange=STATIC if file and file.kind != "f" else "",
         arguments=tuple(source for name, source in named if name != planned),
@@ -150,13 +150,13 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     )
 
 
-def _planned(case: Case[Parameters]) -> str:
+def _planned(case: Case[HostnameParameters]) -> str:
     if case.host is None or not case.host.planned:
         raise NotApplicable("the inventory does not name this host, so no name is planned for it")
     return case.host.name
 
 
-def _arguments(readings: Readings) -> list[tuple[str, Source]]:
+def _arguments(readings: HostView) -> list[tuple[str, ConfigLine]]:
     """`systemd.hostname=` for the next boot and the present one; the last on a line counts."""
     found = []
     for file in readings.files(ARGUMENTS, *NEXT_ARGUMENTS):
@@ -165,21 +165,21 @@ def _arguments(readings: Readings) -> list[tuple[str, Source]]:
                 continue
             for name in re.findall(r"(?:^|[\s\"'=])systemd\.hostname=([^\s\"']+)", line)[-1:]:
                 if valid(name):
-                    source = Source(
+                    source = ConfigLine(
                         file.path, number, f"systemd.hostname={name}", changed=file.changed
                     )
                     found.append((name, source))
     return found
 
 
-def _etc_hostname(readings: Readings) -> tuple[str, Source] | None:
+def _etc_hostname(readings: HostView) -> tuple[str, ConfigLine] | None:
     """The line that is read, cleaned; None where that is no name."""
     source = _first_line(readings)
     name = cleaned(source.text) if source else ""
     return (name, source) if source and valid(name) else None
 
 
-def _first_line(readings: Readings) -> Source | None:
+def _first_line(readings: HostView) -> ConfigLine | None:
     """The first line that is neither blank nor a comment."""
     file = readings.file(STATIC)
     if file is None or file.kind != "f":
@@ -187,7 +187,7 @@ def _first_line(readings: Readings) -> Source | None:
     for number, line in enumerate(file.lines, 1):
         text = line.strip(" \t\r\n")
         if text and not text.startswith("#"):
-            return Source(STATIC, number, text, changed=file.changed)
+            return ConfigLine(STATIC, number, text, changed=file.changed)
     return None
 
 
@@ -217,7 +217,7 @@ def valid(name: str) -> bool:
     return len(name) <= LONGEST and bool(re.fullmatch(rf"{label}(?:\.{label})*", name))
 
 
-def _rewritten(readings: Readings, name: str, planned: str) -> tuple[str, Source] | None:
+def _rewritten(readings: HostView, name: str, planned: str) -> tuple[str, ConfigLine] | None:
     """The name that cloud-init writes at boot, where it still looks after the file.
 
     It leaves the name alone with preserve_hostname, and where the file no longer says what it
@@ -240,7 +240,7 @@ def _rewritten(readings: Readings, name: str, planned: str) -> tuple[str, Source
     return value, replace(source, note="cloud-init writes it at boot")
 
 
-def _rewriting(readings: Readings, planned: str) -> tuple[Source | None, Source | None]:
+def _rewriting(readings: HostView, planned: str) -> tuple[ConfigLine | None, ConfigLine | None]:
     """What will write another name once the file has the planned one, and what allows it."""
     try:
         rewritten = _rewritten(readings, planned, planned)
@@ -250,7 +250,7 @@ def _rewriting(readings: Readings, planned: str) -> tuple[Source | None, Source 
     return rewritten[1] if rewritten else None, preserve[1] if preserve else None
 
 
-def _pretty(readings: Readings) -> str | None:
+def _pretty(readings: HostView) -> str | None:
     file = readings.file(INFO)
     for line in file.lines if file else ():
         if line.strip().startswith("PRETTY_HOSTNAME="):

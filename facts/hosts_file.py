@@ -16,16 +16,24 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts import cloud_init, joined
-from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from facts.parsers import cloud_init, kubeadm_membership
+from hale.inventory.ini import Host
+from hale.model.evidence import (
+    CommandProbe,
+    ConfigLine,
+    File,
+    FileProbe,
+    HostView,
+    Probe,
+    Unreadable,
+)
+from hale.model.requirement import Case
 
 HOSTS = "/etc/hosts"
 ORDER = "/etc/nsswitch.conf"
 
 
-class Parameters(Struct, frozen=True):
+class HostsFileParameters(Struct, frozen=True):
     """None: the VIP and its names are the inventory's."""
 
 
@@ -43,18 +51,18 @@ class Entry(Struct, frozen=True):
     a line before has them already.
     """
 
-    source: Source
+    source: ConfigLine
     address: str
     names: tuple[str, ...]
     wrong: tuple[str, ...]
 
 
-class Runtime(Struct, frozen=True):
+class HostsFileRuntime(Struct, frozen=True):
     """What the resolver answers for each of the names. file_right: None: it could not be read."""
 
     vip: str
     answers: tuple[Answer, ...]
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
     file_right: bool | None = None
 
     @property
@@ -65,20 +73,20 @@ class Runtime(Struct, frozen=True):
         return "; ".join([said, *(f"{s}: {s.text}" for s in self.sources)])
 
 
-class Persisted(Struct, frozen=True):
+class HostsFilePersisted(Struct, frozen=True):
     """The lines of /etc/hosts that bear on the VIP, sorted by what they do.
 
     counts: for each name how many lines map it to the VIP. contradicting: lines that give one
     of the names another address, or the VIP the name of a host. rewritten: cloud-init's
     setting, where it makes the file anew at boot. entries: the lines that must change. joined:
-    what shows that the host is in a cluster (facts/joined.py).
+    what shows that the host is in a cluster (facts/parsers/kubeadm_membership.py).
     """
 
     vip: str
     counts: Mapping[str, int]
-    contradicting: tuple[Source, ...] = ()
-    rewritten: Source | None = None
-    sources: tuple[Source, ...] = ()
+    contradicting: tuple[ConfigLine, ...] = ()
+    rewritten: ConfigLine | None = None
+    sources: tuple[ConfigLine, ...] = ()
     entries: tuple[Entry, ...] = ()
     joined: str = ""
 
@@ -116,19 +124,19 @@ class Persisted(Struct, frozen=True):
         return "; ".join(said)
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[HostsFileParameters]]) -> tuple[Probe, ...]:
     """The file, what rewrites it, and the resolver's answer for each name.
 
     The resolver may ask name servers that do not answer; it is held to a few seconds then.
     """
     names = {name: None for case in cases for name in case.inventory.endpoint.names}
     return (
-        Files(HOSTS, ORDER, *cloud_init.FILES, *joined.FILES),
-        Command("resolver", _script(tuple(names)), timeout=20, slow=True),
+        FileProbe(HOSTS, ORDER, *cloud_init.FILES, *kubeadm_membership.FILES),
+        CommandProbe("resolver", _script(tuple(names)), timeout=20, slow=True),
     )
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[HostsFileParameters]) -> HostsFileRuntime:
     """What the resolver answers. Raises Unreadable where it could not be asked."""
     found: dict[str, list[str]] = {}
     for line in readings.output("resolver").lines:
@@ -144,7 +152,7 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     endpoint = case.inventory.endpoint
     if missing := [name for name in endpoint.names if name not in found]:
         raise Unreadable(f"the resolver was not asked for {', '.join(missing)}")
-    return Runtime(
+    return HostsFileRuntime(
         endpoint.vip,
         tuple(Answer(name, tuple(_plain(a) or a for a in found[name])) for name in endpoint.names),
         _order(readings),
@@ -152,14 +160,14 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     )
 
 
-def _file_right(readings: Readings, case: Case[Parameters]) -> bool | None:
+def _file_right(readings: HostView, case: Case[HostsFileParameters]) -> bool | None:
     try:
         return persisted(readings, case).right
     except Unreadable:
         return None
 
 
-def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+def persisted(readings: HostView, case: Case[HostsFileParameters]) -> HostsFilePersisted:
     """What the file says, and whether it stays. Raises Unreadable."""
     endpoint = case.inventory.endpoint
     vip = _plain(endpoint.vip)
@@ -167,8 +175,8 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     hosts = {host.name.lower() for host in case.inventory.hosts}
     counts = dict.fromkeys(endpoint.names, 0)
     file = readings.file(HOSTS)
-    lines: list[Source] = []
-    contradicting: list[Source] = []
+    lines: list[ConfigLine] = []
+    contradicting: list[ConfigLine] = []
     entries: list[Entry] = []
     for source, address, written, spelled in _lines(file) if file else ():
         names = {name.lower() for name in spelled}
@@ -194,25 +202,25 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
         if managed and managed[0].lower() in (*cloud_init.TRUE, "template"):
             rewritten = managed[1]
     losers = (*contradicting, rewritten) if rewritten else tuple(contradicting)
-    return Persisted(
+    return HostsFilePersisted(
         vip,
         counts,
         tuple(contradicting),
         rewritten,
         (*lines, *losers),
         tuple(entries),
-        joined.shown_by(readings),
+        kubeadm_membership.membership_file(readings),
     )
 
 
-def _lines(file: File) -> list[tuple[Source, str, str, tuple[str, ...]]]:
+def _lines(file: File) -> list[tuple[ConfigLine, str, str, tuple[str, ...]]]:
     """Lines with an address: the line, the address, plain and as written, and the names."""
     found = []
     for number, line in enumerate(file.lines, 1):
         words = line.partition("#")[0].split()
         address = _plain(words[0]) if words else ""
         if address and len(words) > 1:
-            source = Source(file.path, number, line.strip(), changed=file.changed)
+            source = ConfigLine(file.path, number, line.strip(), changed=file.changed)
             found.append((source, address, words[0], tuple(words[1:])))
     return found
 
@@ -225,11 +233,11 @@ def _plain(text: str) -> str:
         return ""
 
 
-def _order(readings: Readings) -> tuple[Source, ...]:
+def _order(readings: HostView) -> tuple[ConfigLine, ...]:
     """The `hosts:` line of nsswitch.conf, which says who is asked in what order."""
     file = readings.file(ORDER)
     return tuple(
-        Source(ORDER, number, line.strip(), changed=file.changed)
+        ConfigLine(ORDER, number, line.strip(), changed=file.changed)
         for number, line in enumerate(file.lines if file else (), 1)
         if line.strip().startswith("hosts:") and file
     )

@@ -16,19 +16,19 @@ from typing import Literal
 from msgspec import Struct
 
 from facts import os_release
-from hale.fact import (
-    ClusterReadings,
-    Command,
+from hale.inventory.ini import Host
+from hale.model.evidence import (
+    ClusterView,
+    CommandProbe,
+    ConfigLine,
     File,
-    Files,
+    FileProbe,
+    HostView,
     NotApplicable,
     Probe,
-    Readings,
-    Source,
     Unreadable,
 )
-from hale.inventory import Host
-from hale.requirement import Case
+from hale.model.requirement import Case
 
 MACHINE_ID = "/etc/machine-id"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -46,7 +46,7 @@ ETHERNET = "1"  # ARPHRD_ETHER
 UNSET = ("", "uninitialized", "0" * 32)  # machine-id(5), "First Boot Semantics"
 
 # /proc/stat is long (all interrupts of all CPUs), and only one line of it matters.
-WHO = Command(
+WHO = CommandProbe(
     "who",
     "id -un && grep '^btime ' /proc/stat && { getconf CLK_TCK 2>/dev/null || echo 100; }",
 )
@@ -59,7 +59,7 @@ WORDS: Mapping[What, str] = {
 }
 
 
-class Parameters(Struct, frozen=True):
+class IdentityParameters(Struct, frozen=True):
     """What must be unique over the cluster's hosts."""
 
     what: What
@@ -85,7 +85,7 @@ class Shared(Struct, frozen=True):
     hosts: tuple[str, ...]
 
 
-class Runtime(Struct, frozen=True):
+class IdentityRuntime(Struct, frozen=True):
     """What the hosts have in common, and which of them have nothing valid."""
 
     what: What
@@ -93,7 +93,7 @@ class Runtime(Struct, frozen=True):
     shared: tuple[Shared, ...] = ()
     unset: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
@@ -104,10 +104,10 @@ class Runtime(Struct, frozen=True):
         return "; ".join([*said, *self.unread])
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[IdentityParameters]]) -> tuple[Probe, ...]:
     """All of it for every host, because the engine always asks who answered."""
     return (
-        Files(
+        FileProbe(
             MACHINE_ID,
             BOOT_ID,
             KERNEL,
@@ -124,7 +124,7 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
     )
 
 
-def read(readings: Readings) -> Identity:
+def read(readings: HostView) -> Identity:
     """Everything that could be seen. Never raises."""
     who = _who(readings)
     product_uuid = _first(readings, PRODUCT_UUID)
@@ -144,7 +144,7 @@ def read(readings: Readings) -> Identity:
     )
 
 
-def runtime(readings: ClusterReadings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: ClusterView, case: Case[IdentityParameters]) -> IdentityRuntime:
     """What the hosts have in common. A proven clone counts, whoever else could not be asked.
 
     Raises Unreadable where a host could not be asked and nothing is proven without it,
@@ -152,7 +152,7 @@ def runtime(readings: ClusterReadings, case: Case[Parameters]) -> Runtime:
     """
     what = case.parameters.what
     holders: dict[str, list[str]] = {}
-    sources: list[Source] = []
+    sources: list[ConfigLine] = []
     unset: list[str] = []
     unread = [f"{h.name}: not asked" for h in case.inventory.hosts if h.name not in readings]
     read_of = 0
@@ -167,16 +167,16 @@ def runtime(readings: ClusterReadings, case: Case[Parameters]) -> Runtime:
             unset.append(host)
         for value, path in found.items():
             holders.setdefault(value, []).append(host)
-            sources.append(Source(path, 1, value, note=host))
+            sources.append(ConfigLine(path, 1, value, note=host))
     shared = tuple(Shared(v, tuple(hosts)) for v, hosts in holders.items() if len(hosts) > 1)
     if unread and not shared and not unset:
         raise Unreadable("; ".join(unread))
     if not holders and not unset:
         raise NotApplicable(f"no host has a {WORDS[what]}: their machines have no {PRODUCT_UUID}")
-    return Runtime(what, read_of, shared, tuple(unset), tuple(unread), tuple(sources))
+    return IdentityRuntime(what, read_of, shared, tuple(unset), tuple(unread), tuple(sources))
 
 
-def _values(readings: Readings, what: What) -> Iterator[tuple[str, str]]:
+def _values(readings: HostView, what: What) -> Iterator[tuple[str, str]]:
     """The host's values, with the file of each. Raises Unreadable."""
     if what == "mac":
         found = list(_macs(readings))
@@ -197,7 +197,7 @@ def _values(readings: Readings, what: What) -> Iterator[tuple[str, str]]:
         yield value, path
 
 
-def _macs(readings: Readings) -> Iterator[tuple[str, str]]:
+def _macs(readings: HostView) -> Iterator[tuple[str, str]]:
     """Addresses of the interfaces by which the machine is known on its network.
 
     Those that a driver drives (`device`). A container has none of them: there, the Ethernet
@@ -220,7 +220,7 @@ def _macs(readings: Readings) -> Iterator[tuple[str, str]]:
             yield mac, file.path
 
 
-def _routed(readings: Readings) -> Iterator[str]:
+def _routed(readings: HostView) -> Iterator[str]:
     """Interfaces that a route of more than one address goes through."""
     file = readings.file(ROUTES)
     for line in file.lines[1:] if file else ():
@@ -241,7 +241,7 @@ def _line(file: File) -> str:
     return file.lines[0].strip() if file.lines else ""
 
 
-def _first(readings: Readings, path: str) -> str | None:
+def _first(readings: HostView, path: str) -> str | None:
     try:
         file = readings.file(path)
         return (_line(file) or None) if file else None
@@ -249,7 +249,7 @@ def _first(readings: Readings, path: str) -> str | None:
         return None
 
 
-def _who(readings: Readings) -> tuple[str, int, int] | None:
+def _who(readings: HostView) -> tuple[str, int, int] | None:
     """The user, the kernel's boot in seconds since the epoch, and clock ticks in a second."""
     try:
         user, btime, ticks = readings.output("who").lines
@@ -258,7 +258,7 @@ def _who(readings: Readings) -> tuple[str, int, int] | None:
         return None
 
 
-def _boot_time(readings: Readings, who: tuple[str, int, int] | None) -> float | None:
+def _boot_time(readings: HostView, who: tuple[str, int, int] | None) -> float | None:
     """PID 1's start, which in a container is later than the kernel's."""
     stat = _first(readings, PID1)
     if not who or not stat or who[2] <= 0:
@@ -270,7 +270,7 @@ def _boot_time(readings: Readings, who: tuple[str, int, int] | None) -> float | 
         return None
 
 
-def _pretty_name(readings: Readings) -> str | None:
+def _pretty_name(readings: HostView) -> str | None:
     try:
         return os_release.fields(readings, OS).get("PRETTY_NAME")
     except Unreadable:

@@ -16,10 +16,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-from facts.shell import PRELUDE
-from hale.fact import Command, Probe, Readings, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from facts.parsers.probe_prelude import PRELUDE
+from hale.inventory.ini import Host
+from hale.model.evidence import CommandProbe, ConfigLine, HostView, Probe, Unreadable
+from hale.model.requirement import Case
 
 Mode = Literal["ipvs", "iptables", "nftables"]
 SILENT = {
@@ -77,18 +77,18 @@ exit 0
 )
 
 
-class Parameters(Struct, frozen=True):
+class KubeProxyParameters(Struct, frozen=True):
     """The mode that a site has chosen."""
 
     mode: Mode
 
 
-class Runtime(Struct, frozen=True):
+class KubeProxyRuntime(Struct, frozen=True):
     """The mode it runs in, and what is wrong with it or its rules."""
 
     mode: str
     faults: tuple[str, ...] = ()
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
@@ -97,21 +97,21 @@ class Runtime(Struct, frozen=True):
         return "; ".join(part for part in (f"{said} {fine}".strip(), *self.faults) if part)
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[KubeProxyParameters]]) -> tuple[Probe, ...]:
     """One command, beside the others: what is stopped does not answer."""
-    return (Command("rules", SCRIPT, timeout=20, slow=True),)
+    return (CommandProbe("rules", SCRIPT, timeout=20, slow=True),)
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[KubeProxyParameters]) -> KubeProxyRuntime:
     """What kube-proxy and the kernel say. Raises Unreadable where they do not tell."""
     lines = readings.output("rules").lines
     if lines == ["no process"]:
-        return Runtime("", ("kube-proxy does not run",))
+        return KubeProxyRuntime("", ("kube-proxy does not run",))
     if lines[:1] != ["process"]:
         raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
     code, mode = _answer(lines, "mode")
     if code in SILENT:
-        return Runtime("", (f"kube-proxy {SILENT[code]} on port 10249",))
+        return KubeProxyRuntime("", (f"kube-proxy {SILENT[code]} on port 10249",))
     if code:
         raise Unreadable(f"kube-proxy runs, but its mode cannot be asked: {mode}")
     if (told := re.fullmatch(r"(\w+) +@ 200", mode)) is None:
@@ -123,7 +123,7 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     rules = lines[3:]
     look = {"iptables": _iptables, "nftables": _nftables}.get(told[1])
     faults += look(rules) if look else _ipvs(rules, case) if told[1] == "ipvs" else []
-    return Runtime(told[1], tuple(faults))
+    return KubeProxyRuntime(told[1], tuple(faults))
 
 
 def _answer(lines: Sequence[str], name: str) -> tuple[int, str]:
@@ -175,7 +175,7 @@ def _nftables(rules: Sequence[str]) -> list[str]:
     return faults
 
 
-def _ipvs(rules: Sequence[str], case: Case[Parameters]) -> list[str]:
+def _ipvs(rules: Sequence[str], case: Case[KubeProxyParameters]) -> list[str]:
     """`TCP  0A600001:01BB rr` with `  -> 0AD001BF:192B …` behind it."""
     if "no /proc/net/ip_vs" in rules:
         return ["ipvs: the kernel has no IPVS (/proc/net/ip_vs does not exist)"]

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from facts.shell import PRELUDE
-from hale.fact import Command, Probe, Readings, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from facts.parsers.probe_prelude import PRELUDE
+from hale.inventory.ini import Host
+from hale.model.evidence import CommandProbe, ConfigLine, HostView, Probe, Unreadable
+from hale.model.requirement import Case
 
 KUBECONFIG = "/etc/kubernetes/admin.conf"
 
@@ -32,19 +32,19 @@ printf 'version %s %s\\n' "$?" "$(flat "$said")"
 """
 
 
-class Parameters(Struct, frozen=True):
+class KubectlParameters(Struct, frozen=True):
     """By how many minor versions kubectl may differ from the apiserver."""
 
     minor_skew: int
 
 
-class Runtime(Struct, frozen=True):
+class KubectlRuntime(Struct, frozen=True):
     """Both versions as they name themselves, or why there are none."""
 
     client: str
     server: str
     trouble: str = ""
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def skew(self) -> int:
@@ -57,18 +57,20 @@ class Runtime(Struct, frozen=True):
         return self.trouble or f"kubectl {self.client} talks to an apiserver of {self.server}"
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[KubectlParameters]]) -> tuple[Probe, ...]:
     """One request, beside the others: nobody may answer."""
-    return (Command("version", SCRIPT, timeout=15, slow=True),)
+    return (CommandProbe("version", SCRIPT, timeout=15, slow=True),)
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[KubectlParameters]) -> KubectlRuntime:
     """What kubectl says. Raises Unreadable where it could not be run."""
     lines = readings.output("version").lines
     if lines == ["no kubectl"]:
-        return Runtime("", "", "kubectl is not installed")
+        return KubectlRuntime("", "", "kubectl is not installed")
     if lines == ["no kubeconfig"]:
-        return Runtime("", "", f"there is no {KUBECONFIG}: this host is no master of a cluster yet")
+        return KubectlRuntime(
+            "", "", f"there is no {KUBECONFIG}: this host is no master of a cluster yet"
+        )
     found = re.fullmatch(r"version (\d+) (.*)", lines[0] if lines else "")
     if not found:
         raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
@@ -78,7 +80,7 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     if code:
         # What kubectl could tell of itself stands before its complaint.
         error = re.sub(r"^\{.*\} *", "", said) or said
-        return Runtime("", "", f"kubectl does not reach the cluster: {error[:200]}")
+        return KubectlRuntime("", "", f"kubectl does not reach the cluster: {error[:200]}")
     try:
         told = json.loads(said)
         client, server = (told[k]["gitVersion"] for k in ("clientVersion", "serverVersion"))
@@ -86,7 +88,7 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
         _version(server)
     except (KeyError, TypeError, ValueError) as error:
         raise Unreadable(f"kubectl's answer has another form than we know: {error!r}") from None
-    return Runtime(client, server)
+    return KubectlRuntime(client, server)
 
 
 def _version(text: str) -> tuple[int, int]:

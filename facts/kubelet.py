@@ -14,11 +14,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from facts import units
-from facts.shell import PRELUDE
-from hale.fact import Command, Files, Probe, Readings, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from facts.parsers import systemd_units
+from facts.parsers.probe_prelude import PRELUDE
+from hale.inventory.ini import Host
+from hale.model.evidence import CommandProbe, ConfigLine, FileProbe, HostView, Probe, Unreadable
+from hale.model.requirement import Case
 
 CONFIG = "/var/lib/kubelet/config.yaml"
 # Where the runtime's socket is named, the strongest first, and what it is where it is not.
@@ -42,21 +42,21 @@ SILENT = {
 }
 
 
-class Parameters(Struct, frozen=True):
+class KubeletParameters(Struct, frozen=True):
     """The kubelet's unit."""
 
     unit: str
 
 
-class Runtime(Struct, frozen=True):
+class KubeletRuntime(Struct, frozen=True):
     """Whether it is healthy, and why not."""
 
     healthy: bool
     actual: str
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
 
-class Persisted(Struct, frozen=True):
+class KubeletPersisted(Struct, frozen=True):
     """Why a boot does not start it, or not its runtime; empty where it does.
 
     runtime: the runtime's unit, where this host is a node and the unit is known.
@@ -65,7 +65,7 @@ class Persisted(Struct, frozen=True):
     unit: str
     faults: tuple[str, ...]
     runtime: str = ""
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
@@ -73,17 +73,17 @@ class Persisted(Struct, frozen=True):
         return "; ".join(self.faults) or f"{both} at boot"
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[KubeletParameters]]) -> tuple[Probe, ...]:
     """Its unit's links, and one command beside the others: a stopped kubelet does not answer."""
     unit = cases[0].parameters.unit
     return (
-        Files(
-            *(p for u in (unit, *RUNTIMES.values()) for p in units.file_patterns(u)),
-            *(p for u in (unit, *RUNTIMES.values()) for p in units.pull_patterns(u)),
-            *units.dropin_patterns(unit),
+        FileProbe(
+            *(p for u in (unit, *RUNTIMES.values()) for p in systemd_units.file_patterns(u)),
+            *(p for u in (unit, *RUNTIMES.values()) for p in systemd_units.pull_patterns(u)),
+            *systemd_units.dropin_patterns(unit),
             *TOLD,
         ),
-        Command("healthz", _script(unit), timeout=15, slow=True),
+        CommandProbe("healthz", _script(unit), timeout=15, slow=True),
     )
 
 
@@ -103,7 +103,7 @@ printf 'healthz %s %s %s\\n' "$url" "$r" "$(flat "$said")"
 """
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[KubeletParameters]) -> KubeletRuntime:
     """What systemd and the kubelet say. Raises Unreadable where neither tells."""
     unit = case.parameters.unit
     lines = readings.output("healthz").lines
@@ -111,36 +111,38 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     if "ActiveState" not in state:
         raise Unreadable(f"systemctl show {unit} says no ActiveState")
     if state.get("LoadState") == "not-found":
-        return Runtime(False, f"{unit} is not installed")
+        return KubeletRuntime(False, f"{unit} is not installed")
     now = f"{state['ActiveState']} ({state.get('SubState')})"
     if f"no {CONFIG}" in lines:
-        return Runtime(False, f"there is no {CONFIG}: this host is no node yet; {unit} is {now}")
+        return KubeletRuntime(
+            False, f"there is no {CONFIG}: this host is no node yet; {unit} is {now}"
+        )
     found = re.fullmatch(r"healthz (\S+) (\d+) (.*)", lines[-1])
     if not found:
         raise Unreadable("there is no whole answer of healthz")
     url, code, said = found[1], int(found[2]), found[3].strip()
     if code in SILENT:
-        return Runtime(False, f"the kubelet {SILENT[code]} on {url}; systemd says {now}")
+        return KubeletRuntime(False, f"the kubelet {SILENT[code]} on {url}; systemd says {now}")
     if code:
         raise Unreadable(f"{url}: {said}")
     if said != "ok":
-        return Runtime(False, f"{url} says {said[:80]!r}; systemd says {now}")
+        return KubeletRuntime(False, f"{url} says {said[:80]!r}; systemd says {now}")
     if state["ActiveState"] != "active":
-        return Runtime(False, f"a kubelet answers on {url}, but {unit} is {now}")
-    return Runtime(True, f"{url} says ok; {unit} is {now}")
+        return KubeletRuntime(False, f"a kubelet answers on {url}, but {unit} is {now}")
+    return KubeletRuntime(True, f"{url} says ok; {unit} is {now}")
 
 
-def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+def persisted(readings: HostView, case: Case[KubeletParameters]) -> KubeletPersisted:
     """What the unit's files and links say. Raises Unreadable."""
     unit = case.parameters.unit
-    faults = units.not_at_boot(readings, unit)
+    faults = systemd_units.boot_problems(readings, unit)
     runtime = "" if faults else _runtime(readings)
     if runtime and not _pulled_by(readings, unit, runtime):
-        faults = units.not_at_boot(readings, runtime)
-    return Persisted(unit, tuple(faults), runtime)
+        faults = systemd_units.boot_problems(readings, runtime)
+    return KubeletPersisted(unit, tuple(faults), runtime)
 
 
-def _runtime(readings: Readings) -> str:
+def _runtime(readings: HostView) -> str:
     """The unit of the runtime that this node's kubelet uses; empty where it is not known."""
     if readings.file(CONFIG) is None:
         return ""
@@ -149,8 +151,8 @@ def _runtime(readings: Readings) -> str:
     return RUNTIMES.get((told or [DEFAULT])[0].rpartition("/")[2], "")
 
 
-def _pulled_by(readings: Readings, unit: str, other: str) -> bool:
+def _pulled_by(readings: HostView, unit: str, other: str) -> bool:
     """Whether the unit itself starts the other one."""
-    files = readings.files(*units.file_patterns(unit), *units.dropin_patterns(unit))
+    files = readings.files(*systemd_units.file_patterns(unit), *systemd_units.dropin_patterns(unit))
     line = re.compile(rf"\s*(?:Wants|Requires|BindsTo)\s*=(?:.*\s)?{re.escape(other)}(?:\s|$)")
     return any(line.match(text) for file in files for text in file.content or ())

@@ -20,11 +20,19 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts import dropins, pam
-from facts.limits_conf import Entry, Rank, User, entries, identity, rank_of
-from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from facts.parsers import conf_dirs, pam
+from facts.parsers.limits_conf import Entry, Rank, User, entries, identity, rank_of
+from hale.inventory.ini import Host
+from hale.model.evidence import (
+    CommandProbe,
+    ConfigLine,
+    File,
+    FileProbe,
+    HostView,
+    Probe,
+    Unreadable,
+)
+from hale.model.requirement import Case
 
 MAIN = "/etc/security/limits.conf"
 FOLDER = "/etc/security/limits.d/*.conf"
@@ -109,7 +117,7 @@ grep -c nr_open /dev/null "$@" || [ $? -eq 1 ]
 """
 
 
-class Parameters(Struct, frozen=True):
+class LimitsParameters(Struct, frozen=True):
     """A limit's name in limits.conf, the least that soft and hard may be, and for whom.
 
     `domain` is `*`, everybody but root, or `root`. `least` of memlock is in KiB. `file` is
@@ -134,7 +142,7 @@ class Line(Struct, frozen=True):
     `<who> -`, which takes them out of all limits; file: where it really is.
     """
 
-    source: Source
+    source: ConfigLine
     domain: str
     soft: bool
     hard: bool
@@ -144,7 +152,7 @@ class Line(Struct, frozen=True):
     frees: bool = False
 
 
-class Persisted(Struct, frozen=True):
+class LimitsPersisted(Struct, frozen=True):
     """What the files set; None where no line does. `lost` is why lines have no effect.
 
     `lines` are all that bear on it, as they are read; `place` is the file that takes a new one;
@@ -156,7 +164,7 @@ class Persisted(Struct, frozen=True):
     domain: str
     soft: float | None
     hard: float | None
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
     lost: str = ""
     lines: tuple[Line, ...] = ()
     place: str | None = None
@@ -181,7 +189,7 @@ class Persisted(Struct, frozen=True):
         return f"{said}; {self.lost}" if self.lost else said
 
 
-class Runtime(Struct, frozen=True):
+class LimitsRuntime(Struct, frozen=True):
     """What a fresh session of this user gets; inf for unlimited.
 
     files: what the files say, None where that cannot be told; stack: as of Persisted.
@@ -192,8 +200,8 @@ class Runtime(Struct, frozen=True):
     soft: float
     hard: float
     how: str = ""
-    sources: tuple[Source, ...] = ()
-    files: Persisted | None = None
+    sources: tuple[ConfigLine, ...] = ()
+    files: LimitsPersisted | None = None
     stack: str = ""
 
     @property
@@ -202,7 +210,7 @@ class Runtime(Struct, frozen=True):
         return f"{said} ({self.how})" if self.how else said
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[LimitsParameters]]) -> tuple[Probe, ...]:
     """The files of pam_limits, of PAM and of sshd; who the user is; a session of that user."""
     names = {
         "root" if case.parameters.domain == ROOT else "user": _asked(host, case.parameters)
@@ -214,7 +222,7 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
         if case.aspect == "runtime"
     }
     return (
-        Files(
+        FileProbe(
             MAIN,
             FOLDER,
             *VENDOR_MAINS,
@@ -224,13 +232,13 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
             *pam.PATTERNS,
             *pam.SSHD_PATTERNS,
         ),
-        Command("library", _LIBRARY),
+        CommandProbe("library", _LIBRARY),
         *(
-            Command(f"identity_{who}", _USER.format(name=shlex.quote(name)) + _IDENTITY)
+            CommandProbe(f"identity_{who}", _USER.format(name=shlex.quote(name)) + _IDENTITY)
             for who, name in names.items()
         ),
         *(
-            Command(
+            CommandProbe(
                 f"session_{who}",
                 _USER.format(name=shlex.quote(names[who])) + _SESSION,
             )
@@ -239,12 +247,12 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
     )
 
 
-def _asked(host: Host, parameters: Parameters) -> str:
+def _asked(host: Host, parameters: LimitsParameters) -> str:
     """The user's name; empty for the first ordinary one that the host has."""
     return ROOT if parameters.domain == ROOT else host.get(VARIABLE)
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRuntime:
     """What a login gets now. Raises Unreadable where no such session can be tried.
 
     runuser opens the session: its stack calls pam_limits as sshd's does. Where sshd's does
@@ -267,7 +275,7 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
         raise Unreadable(f"{output.name}: no {item} in what it printed")
     soft, hard = _kernel(item, found[1]), _kernel(item, found[2])
     how = f"sshd's own limits: {lost}" if lost else ""
-    files: Persisted | None = None
+    files: LimitsPersisted | None = None
     with suppress(Unreadable):
         files = persisted(readings, case)
     # Lower limits than sshd's to start from: what the files set in full is the same from either.
@@ -276,10 +284,10 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
             f"{output.name}: root came through sudo, whose {item} is lower than sshd's, and may "
             "not raise it (no CAP_SYS_RESOURCE): log in as root to try a login"
         )
-    return Runtime(item, user, soft, hard, how, files=files, stack=lost)
+    return LimitsRuntime(item, user, soft, hard, how, files=files, stack=lost)
 
 
-def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+def persisted(readings: HostView, case: Case[LimitsParameters]) -> LimitsPersisted:
     """What pam_limits sets at a login, for the domain and for the one user that is tried.
 
     Of the two the lower counts, so that a line for that user or a group of theirs is seen.
@@ -309,21 +317,21 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
 
 
 def _lines(
-    readings: Readings, read: Sequence[File], parameters: Parameters, user: "User | None"
+    readings: HostView, read: Sequence[File], parameters: LimitsParameters, user: "User | None"
 ) -> Iterator[Line]:
     """All that bears on the domain, or on the one user that is tried."""
     spares_root = readings.file(DEBIAN) is not None
     for file in read:
-        real = dropins.leads_to(file)
+        real = conf_dirs.leads_to(file)
         for entry in entries([file], parameters.item):
-            frees = isinstance(entry, Source)
-            domain = entry.text.split()[0] if isinstance(entry, Source) else entry.domain
+            frees = isinstance(entry, ConfigLine)
+            domain = entry.text.split()[0] if isinstance(entry, ConfigLine) else entry.domain
             rank = rank_of(domain, user, spares_root) if user else None
             if rank is None and parameters.domain != ROOT:
                 rank = rank_of(domain, None, spares_root)
             if rank is None or (frees and rank == Rank.DEFAULT):
                 continue
-            if isinstance(entry, Source):
+            if isinstance(entry, ConfigLine):
                 yield Line(entry, domain, True, True, None, rank, real, frees=True)
                 continue
             value = entry.value
@@ -332,7 +340,7 @@ def _lines(
             yield Line(entry.source, domain, entry.soft, entry.hard, value, rank, real)
 
 
-def _place(readings: Readings, path: str) -> str | None:
+def _place(readings: HostView, path: str) -> str | None:
     """The file that takes a new line, or one of the folder beside it.
 
     A new limits.conf would hide a package's; where lines end in a carriage return, so would
@@ -342,29 +350,31 @@ def _place(readings: Readings, path: str) -> str | None:
     main = readings.file(path)
     if main is None and not readings.files(*VENDOR_MAINS):
         return path
-    plain = main is not None and main.kind == "f" and dropins.ours(dropins.leads_to(main))
+    plain = (
+        main is not None and main.kind == "f" and conf_dirs.is_editable(conf_dirs.leads_to(main))
+    )
     if main and plain and not any(line.endswith("\r") for line in main.lines[-1:]):
-        return dropins.leads_to(main)
+        return conf_dirs.leads_to(main)
     found = readings.files(FOLDER, *VENDOR_FOLDERS)
-    return dropins.place(found, f"{folder}/{path.rpartition('/')[2]}")
+    return conf_dirs.writable_location(found, f"{folder}/{path.rpartition('/')[2]}")
 
 
 def _decided(
-    readings: Readings, read: Sequence[File], parameters: Parameters, user: User | None
-) -> Persisted:
+    readings: HostView, read: Sequence[File], parameters: LimitsParameters, user: User | None
+) -> LimitsPersisted:
     """The winning lines for this user; for None those for `*` alone."""
     who = user.name if user else parameters.domain
     spares_root = readings.file(DEBIAN) is not None
     won: dict[str, tuple[Rank, Entry]] = {}
-    losers: list[Source] = []
+    losers: list[ConfigLine] = []
     for entry in entries(read, parameters.item):
-        if isinstance(entry, Source):  # `<who> -`: no limits at all, whatever else is there
+        if isinstance(entry, ConfigLine):  # `<who> -`: no limits at all, whatever else is there
             if user and rank_of(entry.text.split()[0], user, spares_root) in (
                 Rank.MINE,
                 Rank.GROUP,
             ):
                 why = f"{entry} takes {who} out of all limits"
-                return Persisted(parameters.item, who, None, None, (entry,), why)
+                return LimitsPersisted(parameters.item, who, None, None, (entry,), why)
             continue
         rank = rank_of(entry.domain, user, spares_root)
         if rank is None:
@@ -386,12 +396,12 @@ def _decided(
     # The kernel takes soft and hard together or not at all.
     if any(line.value == -1 for _, line in won.values()):
         none = [*(line.source for _, line in won.values()), *losers]
-        return Persisted(parameters.item, who, None, None, tuple(dict.fromkeys(none)))
+        return LimitsPersisted(parameters.item, who, None, None, tuple(dict.fromkeys(none)))
     soft, hard = (won[s][1].value if s in won else None for s in ("soft", "hard"))
     if soft is not None and hard is not None and soft > hard:
         soft = hard  # as pam_limits does
     winners = dict.fromkeys(won[s][1].source for s in ("soft", "hard") if s in won)
-    return Persisted(
+    return LimitsPersisted(
         parameters.item,
         who,
         soft,
@@ -403,7 +413,7 @@ def _decided(
     )
 
 
-def _refused(readings: Readings, item: str, value: float) -> str:
+def _refused(readings: HostView, item: str, value: float) -> str:
     """Why the kernel would not take this value: only nofile has a bound of its own."""
     if item != "nofile":
         return ""
@@ -418,13 +428,13 @@ def _refused(readings: Readings, item: str, value: float) -> str:
     return f"above the kernel's fs.nr_open, {most}" if value > most else ""
 
 
-def _read(readings: Readings) -> list[File]:
+def _read(readings: HostView) -> list[File]:
     """The files in pam_limits' order. A file of /etc hides the vendor's of the same name."""
     mains = [f for f in readings.files(MAIN, *VENDOR_MAINS) if f.kind == "f"]
-    return [*mains[:1], *dropins.in_force(readings.files(FOLDER, *VENDOR_FOLDERS))]
+    return [*mains[:1], *conf_dirs.effective(readings.files(FOLDER, *VENDOR_FOLDERS))]
 
 
-def _passes_limits(readings: Readings) -> tuple[str, tuple[str, ...]]:
+def _passes_limits(readings: HostView) -> tuple[str, tuple[str, ...]]:
     """Why a login by ssh gets nothing from these files (or nothing), and pam_limits' arguments."""
     if without := pam.sshd_without_pam(readings):
         return f"logins do not pass PAM: {without}", ()
@@ -437,7 +447,7 @@ def _passes_limits(readings: Readings) -> tuple[str, tuple[str, ...]]:
     return "", calls[-1].arguments
 
 
-def _same_call(readings: Readings, called: tuple[str, ...]) -> None:
+def _same_call(readings: HostView, called: tuple[str, ...]) -> None:
     """Raise Unreadable unless runuser's session stands for one of sshd's."""
     calls = pam.calls(readings, "runuser", "session", "pam_limits.so")
     if not calls or calls[-1].arguments != called:

@@ -11,7 +11,7 @@ A load balancer that is not in this inventory (`endpoint_kind=external`), and ku
 has none in front, are not judged here: HA-APISERVER-VIP is.
 
 Sources: haproxy's Management Guide, 9.3 "Unix Socket commands" (show info, show servers state,
-show stat), 4 "Stopping and restarting"; systemd.unit(5); facts/haproxy.py.
+show stat), 4 "Stopping and restarting"; systemd.unit(5); facts/parsers/haproxy.py.
 """
 
 import csv
@@ -19,26 +19,26 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from facts import haproxy, units
-from facts.haproxy import FILE
-from facts.shell import PRELUDE
-from hale.fact import (
-    Command,
-    Files,
+from facts.parsers import haproxy, systemd_units
+from facts.parsers.haproxy import FILE
+from facts.parsers.probe_prelude import PRELUDE
+from hale.inventory.ini import Host
+from hale.model.evidence import (
+    CommandProbe,
+    ConfigLine,
+    FileProbe,
+    HostView,
     NotApplicable,
     Probe,
-    Readings,
-    Source,
     Unreadable,
 )
-from hale.inventory import Host
-from hale.requirement import Case
+from hale.model.requirement import Case
 
 RUNNING = "2"  # SRV_ST_RUNNING, of srv_op_state
 SHOWN = "LoadState,ActiveState,SubState"
 
 
-class Parameters(Struct, frozen=True):
+class LoadBalancerParameters(Struct, frozen=True):
     """The service's unit, and the port that each master's apiserver listens on."""
 
     unit: str
@@ -55,13 +55,13 @@ class Backend(Struct, frozen=True):
     why: str = ""
 
 
-class Runtime(Struct, frozen=True):
+class LoadBalancerRuntime(Struct, frozen=True):
     """The servers behind the VIP's port, and what is wrong."""
 
     unit: str
     backends: tuple[Backend, ...]
     faults: tuple[str, ...] = ()
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
@@ -70,13 +70,13 @@ class Runtime(Struct, frozen=True):
         return "; ".join(part for part in (*self.faults, said) if part)
 
 
-class Persisted(Struct, frozen=True):
+class LoadBalancerPersisted(Struct, frozen=True):
     """What a boot starts. servers: behind the VIP's port by the file."""
 
     unit: str
     enabled: bool
     faults: tuple[str, ...] = ()
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
@@ -85,14 +85,14 @@ class Persisted(Struct, frozen=True):
         )
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[LoadBalancerParameters]]) -> tuple[Probe, ...]:
     """The file, the unit's links, and one conversation over the stats socket."""
     if not cases or cases[0].inventory.endpoint.kind != "keepalived":
         return ()
     unit = cases[0].parameters.unit
     return (
-        Files(FILE, *units.file_patterns(unit), *units.pull_patterns(unit)),
-        Command("socket", _script(unit)),
+        FileProbe(FILE, *systemd_units.file_patterns(unit), *systemd_units.pull_patterns(unit)),
+        CommandProbe("socket", _script(unit)),
     )
 
 
@@ -115,7 +115,7 @@ date '+now %s'
 """
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> LoadBalancerRuntime:
     """What the running haproxy says. Raises Unreadable, NotApplicable."""
     _applies(case)
     unit, endpoint = case.parameters.unit, case.inventory.endpoint
@@ -124,16 +124,20 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     if "ActiveState" not in state:
         raise Unreadable(f"systemctl show {unit} says no ActiveState")
     if state.get("LoadState") == "not-found":
-        return Runtime(unit, (), (f"{unit} is not installed: no load balancer on this master",))
+        return LoadBalancerRuntime(
+            unit, (), (f"{unit} is not installed: no load balancer on this master",)
+        )
     if state["ActiveState"] != "active":
         now = f"{state['ActiveState']} ({state.get('SubState')})"
-        return Runtime(unit, (), (f"{unit} does not run: systemd says {now}",))
+        return LoadBalancerRuntime(unit, (), (f"{unit} does not run: systemd says {now}",))
     file = readings.file(FILE)
     if file is None:
-        return Runtime(unit, (), (f"{unit} runs, and there is no {FILE}",))
-    found = haproxy.behind(file, endpoint.port)
+        return LoadBalancerRuntime(unit, (), (f"{unit} runs, and there is no {FILE}",))
+    found = haproxy.route_of_port(file, endpoint.port)
     if found is None:
-        return Runtime(unit, (), (f"{FILE}: no line binds the VIP's port {endpoint.port}",))
+        return LoadBalancerRuntime(
+            unit, (), (f"{FILE}: no line binds the VIP's port {endpoint.port}",)
+        )
     if "socket " in lines:
         raise Unreadable(
             f"{FILE} has no line `stats socket /…`: the running haproxy cannot be asked"
@@ -160,20 +164,20 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     for server in found.servers:
         if (server.address, server.port) not in names and not server.disabled:
             faults.append(f"{server.source} names {server.name}, which the running haproxy has not")
-    return Runtime(unit, tuple(running), tuple(dict.fromkeys(faults)))
+    return LoadBalancerRuntime(unit, tuple(running), tuple(dict.fromkeys(faults)))
 
 
-def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+def persisted(readings: HostView, case: Case[LoadBalancerParameters]) -> LoadBalancerPersisted:
     """What the files say. Raises Unreadable, NotApplicable."""
     _applies(case)
     unit, endpoint = case.parameters.unit, case.inventory.endpoint
-    faults = list(units.not_at_boot(readings, unit))
+    faults = list(systemd_units.boot_problems(readings, unit))
     enabled = not faults
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
     file = readings.file(FILE)
     if file is None:
         faults.append(f"there is no {FILE}")
-    elif (found := haproxy.behind(file, endpoint.port)) is None:
+    elif (found := haproxy.route_of_port(file, endpoint.port)) is None:
         faults.append(f"{FILE}: no line binds the VIP's port {endpoint.port}")
     else:
         sources = tuple(server.source for server in found.servers)
@@ -182,10 +186,10 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
             for s in found.servers
         ]
         faults += _unknown(named, case)
-    return Persisted(unit, enabled, tuple(dict.fromkeys(faults)), sources)
+    return LoadBalancerPersisted(unit, enabled, tuple(dict.fromkeys(faults)), sources)
 
 
-def _applies(case: Case[Parameters]) -> None:
+def _applies(case: Case[LoadBalancerParameters]) -> None:
     kind = case.inventory.endpoint.kind
     if kind == "external":
         raise NotApplicable("the endpoint is external: its load balancer is not in this inventory")
@@ -193,7 +197,7 @@ def _applies(case: Case[Parameters]) -> None:
         raise NotApplicable("the endpoint is kube-vip: there is no load balancer in front")
 
 
-def _unknown(servers: Sequence[Backend], case: Case[Parameters]) -> list[str]:
+def _unknown(servers: Sequence[Backend], case: Case[LoadBalancerParameters]) -> list[str]:
     """What is wrong with these servers, seen as the list of the masters' apiservers."""
     port = case.parameters.apiserver_port
     faults = []

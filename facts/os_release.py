@@ -9,15 +9,15 @@ from itertools import zip_longest
 
 from msgspec import Struct
 
-from hale.fact import Files, Probe, Readings, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from hale.inventory.ini import Host
+from hale.model.evidence import ConfigLine, FileProbe, HostView, Probe, Unreadable
+from hale.model.requirement import Case
 
 FILES = ("/etc/os-release", "/usr/lib/os-release")  # the second where the first is not there
 KERNEL = "/proc/sys/kernel/osrelease"
 
 
-class Parameters(Struct, frozen=True):
+class OsReleaseParameters(Struct, frozen=True):
     """Accepted systems, spelled `NAME VERSION_ID`, and the oldest accepted kernel.
 
     "Rocky Linux 9" accepts 9.4 as well, "Rocky Linux 9.4" no 9.5 and no 9.40.
@@ -27,13 +27,13 @@ class Parameters(Struct, frozen=True):
     kernel: str
 
 
-class Runtime(Struct, frozen=True):
+class OsReleaseRuntime(Struct, frozen=True):
     """The system as `NAME VERSION_ID`, and the running kernel's release."""
 
     system: str
     pretty_name: str
     kernel: str
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
@@ -54,12 +54,12 @@ class Runtime(Struct, frozen=True):
         return True
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[OsReleaseParameters]]) -> tuple[Probe, ...]:
     """os-release in both its places, and the kernel's own word for its release."""
-    return (Files(*FILES, KERNEL),)
+    return (FileProbe(*FILES, KERNEL),)
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[OsReleaseParameters]) -> OsReleaseRuntime:
     """What runs. Raises Unreadable where os-release names no system or the kernel no release."""
     said = fields(readings, FILES)
     name = said.get("NAME", "")
@@ -68,7 +68,7 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     file = readings.file(KERNEL)
     kernel = file.lines[0].strip() if file and file.lines else ""
     numbers(kernel)
-    return Runtime(
+    return OsReleaseRuntime(
         f"{name} {said.get('VERSION_ID', '')}".strip(),
         said.get("PRETTY_NAME", ""),
         kernel,
@@ -76,7 +76,7 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     )
 
 
-def fields(readings: Readings, files: Sequence[str]) -> Mapping[str, str]:
+def fields(readings: HostView, files: Sequence[str]) -> Mapping[str, str]:
     """The assignments of the first of these files that exists. Raises Unreadable."""
     for path in files:
         if file := readings.file(path):
@@ -105,10 +105,10 @@ def _assignment(line: str) -> list[tuple[str, str]]:
     return [(found[1], re.sub(r"\\(.)", r"\1", value))]
 
 
-def _sources(readings: Readings) -> tuple[Source, ...]:
+def _sources(readings: HostView) -> tuple[ConfigLine, ...]:
     file = next(f for path in FILES if (f := readings.file(path)))
     return tuple(
-        Source(file.path, number, line.strip(), wins=True, changed=file.changed)
+        ConfigLine(file.path, number, line.strip(), wins=True, changed=file.changed)
         for number, line in enumerate(file.lines, 1)
         for key, _ in _assignment(line)
         if key in ("NAME", "VERSION_ID")

@@ -11,10 +11,18 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from facts.kubelet import CONFIG
-from facts.shell import PRELUDE
-from hale.fact import Command, Files, NotApplicable, Probe, Readings, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from facts.parsers.probe_prelude import PRELUDE
+from hale.inventory.ini import Host
+from hale.model.evidence import (
+    CommandProbe,
+    ConfigLine,
+    FileProbe,
+    HostView,
+    NotApplicable,
+    Probe,
+    Unreadable,
+)
+from hale.model.requirement import Case
 
 LISTEN = "0A"
 # Up to the state: the queues behind it change with each connection that waits to be taken.
@@ -27,20 +35,20 @@ echo end
 """
 
 
-class Parameters(Struct, frozen=True):
+class PortsParameters(Struct, frozen=True):
     """TCP ports by number; `etcd_ports` count where etcd is stacked on the masters."""
 
     ports: tuple[int, ...]
     etcd_ports: tuple[int, ...] = ()
 
 
-class Runtime(Struct, frozen=True):
+class PortsRuntime(Struct, frozen=True):
     """joined: whether this host is a node, as its kubelet's configuration shows."""
 
     joined: bool
     open: tuple[int, ...]
     closed: tuple[int, ...]
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def wrong(self) -> tuple[int, ...]:
@@ -57,12 +65,12 @@ class Runtime(Struct, frozen=True):
         return f"this host has not joined, and somebody listens on {wrong} (`ss -ltnp` says who)"
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[PortsParameters]]) -> tuple[Probe, ...]:
     """The kernel's own list of listening sockets, and what shows that the host has joined."""
-    return (Files(CONFIG), Command("listening", SCRIPT))
+    return (FileProbe(CONFIG), CommandProbe("listening", SCRIPT))
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[PortsParameters]) -> PortsRuntime:
     """Which of the ports are open. Raises Unreadable."""
     joined = readings.file(CONFIG) is not None
     lines = readings.output("listening").lines
@@ -81,7 +89,7 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
         wanted += case.parameters.etcd_ports
     if not wanted:
         raise NotApplicable("the standard names no port")
-    return Runtime(
+    return PortsRuntime(
         joined,
         tuple(p for p in wanted if p in listening),
         tuple(p for p in wanted if p not in listening),

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from facts.apiserver_vip import WORDS
-from facts.shell import PRELUDE
-from hale.fact import Command, NotApplicable, Probe, Readings, Source, Unreadable
-from hale.inventory import Host, Inventory
-from hale.requirement import Case
+from facts.parsers.probe_prelude import PRELUDE
+from hale.inventory.ini import Host, Inventory
+from hale.model.evidence import CommandProbe, ConfigLine, HostView, NotApplicable, Probe, Unreadable
+from hale.model.requirement import Case
 
 KINDS = (
     "application/vnd.oci.image.index.v1+json",
@@ -46,25 +46,25 @@ ask() {
 """
 
 
-class Parameters(Struct, frozen=True):
+class RegistryParameters(Struct, frozen=True):
     """The image whose manifest is asked for, by its name in the repository."""
 
     image: str
 
 
-class Runtime(Struct, frozen=True):
+class RegistryRuntime(Struct, frozen=True):
     """What came back, and what is wrong."""
 
     asked: tuple[str, ...]
     faults: tuple[str, ...]
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
         return "; ".join(self.faults) or f"answers: {', '.join(self.asked)}"
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[RegistryParameters]]) -> tuple[Probe, ...]:
     """Both requests in one command, beside the others: nobody may answer."""
     urls = _urls(cases[0].inventory, cases[0].parameters) if cases else ()
     if not urls:
@@ -74,10 +74,10 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
         f"ask {shlex.quote(url)}" + (f" -I {accept}" if "/manifests/" in url else "")
         for url in urls
     )
-    return (Command("answers", PRELUDE + ASK + asks, timeout=20, slow=True),)
+    return (CommandProbe("answers", PRELUDE + ASK + asks, timeout=20, slow=True),)
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[RegistryParameters]) -> RegistryRuntime:
     """What this host got. Raises NotApplicable where no registry is known.
 
     Raises Unreadable where it could not ask, or is not let in.
@@ -110,10 +110,10 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
             faults.append(f"{url}: the registry does not have it")
         elif http[1] != "200":
             faults.append(f"{url}: HTTP {http[1]}")
-    return Runtime(urls, tuple(faults))
+    return RegistryRuntime(urls, tuple(faults))
 
 
-def _urls(inventory: Inventory, wanted: Parameters) -> tuple[str, ...]:
+def _urls(inventory: Inventory, wanted: RegistryParameters) -> tuple[str, ...]:
     """/v2/ and the manifest; none where the inventory names no repository."""
     cluster = inventory.cluster
     registry, _, path = cluster.image_repository.partition("/")

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from hale.fact import Files, Probe, Readings, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from hale.inventory.ini import Host
+from hale.model.evidence import ConfigLine, FileProbe, HostView, Probe, Unreadable
+from hale.model.requirement import Case
 
 CPUS = "/sys/devices/system/cpu/online"
 MEMORY = "/proc/meminfo"
 
 
-class Parameters(Struct, frozen=True):
+class ResourcesParameters(Struct, frozen=True):
     """The least CPUs, the least installed memory, and the share of it that may be reserved."""
 
     cpus: int
@@ -30,12 +30,12 @@ class Parameters(Struct, frozen=True):
         return self.memory_mib * (100 - self.reserved_percent) / 100
 
 
-class Runtime(Struct, frozen=True):
+class ResourcesRuntime(Struct, frozen=True):
     """CPUs that are online, and usable memory."""
 
     cpus: int
     memory_mib: float
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
@@ -45,18 +45,18 @@ class Runtime(Struct, frozen=True):
         )
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[ResourcesParameters]]) -> tuple[Probe, ...]:
     """The kernel's two files."""
-    return (Files(CPUS, MEMORY),)
+    return (FileProbe(CPUS, MEMORY),)
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[ResourcesParameters]) -> ResourcesRuntime:
     """What the kernel has. Raises Unreadable where it does not say."""
     cpus = readings.file(CPUS)
     memory = readings.file(MEMORY)
     if cpus is None or memory is None:
         raise Unreadable(f"there is no {MEMORY if cpus else CPUS}")
-    return Runtime(_count("".join(cpus.lines).strip()), _total(memory.lines) / 1024)
+    return ResourcesRuntime(_count("".join(cpus.lines).strip()), _total(memory.lines) / 1024)
 
 
 def _count(ranges: str) -> int:

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from hale.fact import Probe, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from hale.inventory.ini import Host
+from hale.model.evidence import ConfigLine, Probe, Unreadable
+from hale.model.requirement import Case
 
 if TYPE_CHECKING:
-    from hale.drill.measured import Measured
+    from hale.drill.measurement import Measurement
 
 DRILLS = ("worker", "master")
 
 
-class Parameters(Struct, frozen=True):
+class SelfHealingParameters(Struct, frozen=True):
     """Within how many seconds of a node's loss the replicas must be whole on other nodes."""
 
     heal_seconds: float
@@ -39,23 +39,23 @@ class Healed(Struct, frozen=True):
         return f"{self.replicas} replicas {when} after {self.host} was lost"
 
 
-class Drill(Struct, frozen=True):
+class SelfHealingDrill(Struct, frozen=True):
     """Every host that was lost with a replica on it."""
 
     healed: tuple[Healed, ...]
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
         return "; ".join(map(str, self.healed))
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[SelfHealingParameters]]) -> tuple[Probe, ...]:
     """Nothing to read."""
     return ()
 
 
-def drill(measured: "Sequence[Measured]", case: Case[Parameters]) -> Drill:
+def drill(measured: "Sequence[Measurement]", case: Case[SelfHealingParameters]) -> SelfHealingDrill:
     """What the drills of this run show. Raises Unreadable where one shows nothing."""
     lost = [m for m in measured if m.part in DRILLS]
     for one in lost:
@@ -65,4 +65,4 @@ def drill(measured: "Sequence[Measured]", case: Case[Parameters]) -> Drill:
             )
         if not one.replicas or not one.on_victim:
             raise Unreadable(f"no replica was on {one.host} when it was lost")
-    return Drill(tuple(Healed(m.host, m.replicas, m.healed) for m in lost))
+    return SelfHealingDrill(tuple(Healed(m.host, m.replicas, m.healed) for m in lost))

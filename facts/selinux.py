@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts import boot_loader
-from facts.boot_loader import Boot
-from hale.fact import Files, Probe, Readings, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from facts.parsers import boot_loader
+from facts.parsers.boot_loader import Boot
+from hale.inventory.ini import Host
+from hale.model.evidence import ConfigLine, FileProbe, HostView, Probe, Unreadable
+from hale.model.requirement import Case
 
 ENFORCE = "/sys/fs/selinux/enforce"
 FILE_SYSTEMS = "/proc/filesystems"
@@ -31,25 +31,25 @@ OLD_CONFIG = "/etc/sysconfig/selinux"
 DISABLED, PERMISSIVE, ENFORCING = "disabled", "permissive", "enforcing"
 
 
-class Parameters(Struct, frozen=True):
+class SelinuxParameters(Struct, frozen=True):
     """The modes that the configuration may have."""
 
     modes: tuple[str, ...]
 
 
-class Runtime(Struct, frozen=True):
+class SelinuxRuntime(Struct, frozen=True):
     """The mode now."""
 
     mode: str
     why: str
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
         return f"SELinux is {self.mode} now: {self.why}"
 
 
-class Persisted(Struct, frozen=True):
+class SelinuxPersisted(Struct, frozen=True):
     """The worst mode of the boots to come. `contradicts`: arguments that speak against the file.
 
     line: the line of the file that names the mode, and configured, which. against: boot
@@ -59,12 +59,12 @@ class Persisted(Struct, frozen=True):
 
     mode: str
     why: str
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
     contradicts: str = ""
     hint: str = ""
     configured: str | None = None
-    line: Source | None = None
-    against: tuple[Source, ...] = ()
+    line: ConfigLine | None = None
+    against: tuple[ConfigLine, ...] = ()
     strange: str = ""
 
     @property
@@ -73,28 +73,30 @@ class Persisted(Struct, frozen=True):
         return "; ".join(part for part in (said, self.contradicts, self.hint) if part)
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[SelinuxParameters]]) -> tuple[Probe, ...]:
     """The kernel's own files, the configuration, and the boot loader's."""
-    return (Files(ENFORCE, FILE_SYSTEMS, LABEL, CONFIG, OLD_CONFIG, *boot_loader.PATTERNS),)
+    return (FileProbe(ENFORCE, FILE_SYSTEMS, LABEL, CONFIG, OLD_CONFIG, *boot_loader.PATTERNS),)
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[SelinuxParameters]) -> SelinuxRuntime:
     """The kernel's word. Raises Unreadable where it hides it."""
     file = readings.file(ENFORCE)
     if file is not None:
         said = "".join(file.lines).strip()
         if said not in ("0", "1"):
             raise Unreadable(f"{ENFORCE}: {said!r}")
-        return Runtime(ENFORCING if said == "1" else PERMISSIVE, f"{ENFORCE} is {said}")
+        return SelinuxRuntime(ENFORCING if said == "1" else PERMISSIVE, f"{ENFORCE} is {said}")
     if not _active(readings):
-        return Runtime(DISABLED, f"the kernel runs without it ({FILE_SYSTEMS} has no selinuxfs)")
+        return SelinuxRuntime(
+            DISABLED, f"the kernel runs without it ({FILE_SYSTEMS} has no selinuxfs)"
+        )
     label = readings.file(LABEL)
     if label is None or "".join(label.lines).strip("\0 ") != "kernel":
         raise Unreadable(f"the kernel has SELinux, but {ENFORCE} is not to be seen here")
-    return Runtime(DISABLED, f"no policy is loaded ({LABEL} is `kernel`)")
+    return SelinuxRuntime(DISABLED, f"no policy is loaded ({LABEL} is `kernel`)")
 
 
-def _active(readings: Readings) -> bool:
+def _active(readings: HostView) -> bool:
     """Whether this boot's kernel runs SELinux at all."""
     file = readings.file(FILE_SYSTEMS)
     if file is None:
@@ -102,7 +104,7 @@ def _active(readings: Readings) -> bool:
     return any(line.split()[-1:] == ["selinuxfs"] for line in file.lines)
 
 
-def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+def persisted(readings: HostView, case: Case[SelinuxParameters]) -> SelinuxPersisted:
     """The mode of the boots to come; of several the first that the parameters do not allow."""
     mode, lines = _configured(readings)
     by_default = _by_default(readings)
@@ -110,7 +112,7 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     boots = boot_loader.to_come(readings)
     outcomes = [_outcome(boot, mode, lines, by_default) for boot in boots]
     bad = [o for o in outcomes if o.mode not in modes or o.contradicts]
-    mended = [Source(CONFIG, 0, f"SELINUX={mode}") for mode in modes[:1]]
+    mended = [ConfigLine(CONFIG, 0, f"SELINUX={mode}") for mode in modes[:1]]
     then = [(boot, _outcome(boot, modes[0], mended, by_default)) for boot in boots if modes]
     file = readings.file(CONFIG)
     return replace(
@@ -138,55 +140,59 @@ def _argument(boot: Boot) -> str:
     return "" if enforcing is None else f"enforcing={enforcing}"
 
 
-def _configured(readings: Readings) -> tuple[str | None, list[Source]]:
+def _configured(readings: HostView) -> tuple[str | None, list[ConfigLine]]:
     """The file's mode, and its lines that name one, the one that counts first."""
     file = readings.file(CONFIG)
     if file is None or file.kind != "f":
         return None, []
-    found: list[tuple[str, Source]] = []
+    found: list[tuple[str, ConfigLine]] = []
     for count, line in enumerate(file.lines, 1):
         if line.startswith("SELINUX="):
             value = line.removeprefix("SELINUX=").lstrip().lower()
             for mode in (ENFORCING, PERMISSIVE, DISABLED):
                 if value.startswith(mode):
-                    source = Source(file.path, count, line.strip(), changed=file.changed)
+                    source = ConfigLine(file.path, count, line.strip(), changed=file.changed)
                     found.append((mode, source))
     return (found[0][0] if found else None), [source for _, source in found]
 
 
-def _by_default(readings: Readings) -> bool:
+def _by_default(readings: HostView) -> bool:
     """Whether a kernel that is told nothing runs SELinux, as far as the present boot shows."""
     now = boot_loader.present(readings)
     told = [name for name, _ in now.arguments if name in ("selinux", "security", "lsm")]
     return _active(readings) or bool(told)
 
 
-def _outcome(boot: Boot, mode: str | None, lines: Sequence[Source], by_default: bool) -> Persisted:
+def _outcome(
+    boot: Boot, mode: str | None, lines: Sequence[ConfigLine], by_default: bool
+) -> SelinuxPersisted:
     winner, after = (lines[0] if lines else None), lines[1:]
     file = f"{winner} says {mode}" if winner else f"{CONFIG} names no mode"
     if not _runs(boot, by_default):
         if boot.last("selinux") == "0":
             argument = replace(boot.source, wins=True)
             why = f"{boot.source} has selinux=0, whatever the configuration says ({file})"
-            return Persisted(DISABLED, why, (argument, *([winner] if winner else []), *after))
-        return Persisted(
+            return SelinuxPersisted(
+                DISABLED, why, (argument, *([winner] if winner else []), *after)
+            )
+        return SelinuxPersisted(
             DISABLED, f"the kernel starts without it ({boot.source}; {file})", tuple(lines)
         )
     enforcing = boot.first("enforcing")
     told = _number(enforcing) if enforcing is not None else None
     if mode == DISABLED and winner:
         contradicts = f"but {boot.source} has enforcing={enforcing}" if told else ""
-        return Persisted(mode, file, (replace(winner, wins=True), *after), contradicts)
+        return SelinuxPersisted(mode, file, (replace(winner, wins=True), *after), contradicts)
     if told is not None:
         argument = replace(boot.source, wins=True)
-        return Persisted(
+        return SelinuxPersisted(
             ENFORCING if told else PERMISSIVE,
             f"{boot.source} has enforcing={enforcing}, which wins over the configuration ({file})",
             (argument, *([winner] if winner else []), *after),
         )
     if mode is None or winner is None:
-        return Persisted(PERMISSIVE, f"{file}, and then a boot is permissive", ())
-    return Persisted(mode, file, (replace(winner, wins=True), *after))
+        return SelinuxPersisted(PERMISSIVE, f"{file}, and then a boot is permissive", ())
+    return SelinuxPersisted(mode, file, (replace(winner, wins=True), *after))
 
 
 def _runs(boot: Boot, by_default: bool) -> bool:
@@ -208,7 +214,7 @@ def _number(text: str) -> int:
     return int(digits[:count] or "0")
 
 
-def _hint(readings: Readings, mode: str | None) -> str:
+def _hint(readings: HostView, mode: str | None) -> str:
     """A word on Red Hat's link where it has become a file of its own."""
     old = readings.file(OLD_CONFIG)
     if old is None or old.target is not None or old.kind != "f":

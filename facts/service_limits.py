@@ -25,22 +25,22 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts import dropins, joined, units
 from facts.limits import MOST_FILES, SHOWN
-from facts.unit_limits import NOT_UTF_8, Item, Limit, assignments, bound, parsed
-from hale.fact import (
-    Command,
+from facts.parsers import conf_dirs, kubeadm_membership, systemd_units
+from facts.parsers.unit_limits import NOT_UTF_8, Item, Limit, assignments, bound, parsed
+from hale.inventory.ini import Host
+from hale.model.evidence import (
+    CommandProbe,
+    ConfigLine,
     File,
-    Files,
+    FileProbe,
+    HostView,
     NotApplicable,
     Probe,
-    Readings,
-    Source,
     Unreadable,
     matches,
 )
-from hale.inventory import Host
-from hale.requirement import Case
+from hale.model.requirement import Case
 
 # All folders of units by priority; those of /run are empty after a boot, or made anew.
 FOLDERS = (
@@ -57,8 +57,8 @@ FOLDERS = (
     "/run/systemd/generator.late",
 )
 OWN = "/etc/systemd/system"  # where a site puts its drop-ins
-MAINS = tuple(f"{parent}/systemd/system.conf" for parent in dropins.PARENTS)
-MANAGER = dropins.patterns("systemd/system.conf.d")
+MAINS = tuple(f"{parent}/systemd/system.conf" for parent in conf_dirs.PARENTS)
+MANAGER = conf_dirs.patterns("systemd/system.conf.d")
 
 # The kernel's limits of a process, those three that matter.
 _LIMITS = "grep -E '^Max (open files|processes|locked memory) ' /proc/{pid}/limits"
@@ -84,7 +84,7 @@ grep ^CapEff: /proc/1/status || exit
 CAP_SYS_RESOURCE = 1 << 24
 
 
-class Parameters(Struct, frozen=True):
+class ServiceLimitsParameters(Struct, frozen=True):
     """A unit, a limit's name in limits.conf, and the least that soft and hard may be.
 
     `least` of memlock is in KiB. `dropin` is the name of the standard's own drop-in, which must
@@ -116,7 +116,7 @@ class Line(Struct, frozen=True):
     carriage return.
     """
 
-    source: Source
+    source: ConfigLine
     limit: Limit
     file: str
     name: str
@@ -126,10 +126,10 @@ class Line(Struct, frozen=True):
     @property
     def lasting(self) -> bool:
         """Whether a boot leaves it there."""
-        return not dropins.volatile(self.source.path)
+        return not conf_dirs.volatile(self.source.path)
 
 
-class Persisted(Struct, frozen=True):
+class ServiceLimitsPersisted(Struct, frozen=True):
     """What a start after a boot gets.
 
     given: what files and defaults say; soft, hard: what systemd can give of it. default: without
@@ -144,7 +144,7 @@ class Persisted(Struct, frozen=True):
     hard: float
     given: Limit
     default: Limit
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
     lines: tuple[Line, ...] = ()
     place: str | None = None
     refused: str = ""
@@ -163,11 +163,11 @@ class Persisted(Struct, frozen=True):
         return "; ".join(part for part in (said, self.refused, self.differs) if part)
 
 
-class Runtime(Struct, frozen=True):
+class ServiceLimitsRuntime(Struct, frozen=True):
     """What the main process has.
 
     loaded: what systemd would start it with now, None where it does not say. active: systemd's
-    word. joined: what shows that the host is in a cluster (facts/joined.py). files: as
+    word. joined: what shows that the host is in a cluster (kubeadm_membership). files: as
     `persisted` tells, or why that cannot be told. refused: as in Persisted.
     """
 
@@ -178,9 +178,9 @@ class Runtime(Struct, frozen=True):
     loaded: Limit | None
     active: str
     joined: str = ""
-    files: Persisted | str = ""
+    files: ServiceLimitsPersisted | str = ""
     refused: str = ""
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
@@ -188,23 +188,23 @@ class Runtime(Struct, frozen=True):
         return f"{said}; {self.refused}" if self.refused else said
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[ServiceLimitsParameters]]) -> tuple[Probe, ...]:
     """Unit files and drop-ins, system.conf, and what systemd and the kernel say of each unit."""
     found = dict.fromkeys(case.parameters.unit for case in cases)
     return (
-        Files(
+        FileProbe(
             *(path for unit in found for path in (*_mains(unit), *_dropins(unit))),
             *MAINS,
             *MANAGER,
             MOST_FILES,
-            *joined.FILES,
+            *kubeadm_membership.FILES,
         ),
-        Command("systemd", _SYSTEMD),
-        *(Command(unit, _UNIT.format(unit=shlex.quote(unit))) for unit in found),
+        CommandProbe("systemd", _SYSTEMD),
+        *(CommandProbe(unit, _UNIT.format(unit=shlex.quote(unit))) for unit in found),
     )
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[ServiceLimitsParameters]) -> ServiceLimitsRuntime:
     """What the running service has. Raises NotApplicable where it does not run: then
     `persisted` tells what it will get.
 
@@ -224,7 +224,7 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
     limit = _of_process(readings.text(wanted.unit), wanted.item, wanted.unit)
     loaded: Limit | None = None
     refused = ""
-    files: Persisted | str
+    files: ServiceLimitsPersisted | str
     with suppress(Unreadable):
         loaded = _shown(state, wanted.setting, wanted.item)
     with suppress(Unreadable):
@@ -233,21 +233,21 @@ def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
         files = persisted(readings, case)
     except (Unreadable, NotApplicable) as error:
         files = str(error)
-    return Runtime(
+    return ServiceLimitsRuntime(
         wanted.item,
         wanted.unit,
         limit.soft,
         limit.hard,
         loaded,
         state.get("ActiveState", ""),
-        joined.shown_by(readings),
+        kubeadm_membership.membership_file(readings),
         files,
         # The process has what it has; this tells only why a restart would not help.
         "" if limit.reaches(wanted.wanted) else refused,
     )
 
 
-def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+def persisted(readings: HostView, case: Case[ServiceLimitsParameters]) -> ServiceLimitsPersisted:
     """What the files give a start after a boot. Raises NotApplicable where nothing can start it.
 
     Raises Unreadable where systemd reads files that are not looked for here: another name of the
@@ -257,10 +257,10 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     unit, item = wanted.unit, wanted.item
     state = _properties(readings.text(unit))
     load = _loaded(state, unit)
-    if mask := units.mask(readings, unit):
+    if mask := systemd_units.mask(readings, unit):
         raise NotApplicable(f"{unit} is masked ({mask.path}): nothing starts it")
     mains = [f for f in readings.files(*_mains(unit)) if f.kind != "d"]
-    main = next(iter(dropins.lasting(mains)), None)
+    main = next(iter(conf_dirs.persistent(mains)), None)
     if main and main.kind == "l":
         raise NotApplicable(f"{unit} is not installed: {main.path} leads nowhere")
     if main is None:
@@ -281,7 +281,7 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     if now and not now.lasting and now.limit != given:
         differs = f"until the next boot {now.source} gives it {_said(item, now.limit)}"
     limit = _possible(readings, item, given)
-    return Persisted(
+    return ServiceLimitsPersisted(
         item,
         unit,
         limit.soft,
@@ -296,7 +296,7 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     )
 
 
-def _ranked(sources: Sequence[Source]) -> Iterator[Source]:
+def _ranked(sources: Sequence[ConfigLine]) -> Iterator[ConfigLine]:
     """The last wins; then those that it wins over."""
     for source in sources[-1:]:
         yield replace(source, wins=True)
@@ -334,8 +334,8 @@ def _covered(state: Mapping[str, str], unit: str) -> None:
 
 def _place(files: Sequence[File], path: str) -> str | None:
     """The drop-in that takes a new line: this one, or one beside it; None where none can."""
-    for name in (path, dropins.beside(path, path)):
-        there = next((f for f in files if dropins.name_of(f) == basename(name)), None)
+    for name in (path, conf_dirs.sorts_after(path, path)):
+        there = next((f for f in files if conf_dirs.name_of(f) == basename(name)), None)
         if there is None:
             return name
         if there.path == name and there.kind == "f" and there.target is None and _simple(there):
@@ -355,24 +355,24 @@ def _simple(file: File) -> bool:
 
 
 def _lines(
-    readings: Readings, unit: str, setting: str, item: Item
-) -> tuple[list[Line], list[Source]]:
+    readings: HostView, unit: str, setting: str, item: Item
+) -> tuple[list[Line], list[ConfigLine]]:
     """The lines that set it, in the order they are read, and those that systemd ignores.
 
     One of /run may hide a lasting one of the same name until the boot: both are told.
     """
     every = readings.files(*_dropins(unit))
     mains = [f for f in readings.files(*_mains(unit)) if f.kind == "f"]
-    order = {f.path: "" for main in (mains, dropins.lasting(mains)) for f in main[:1]} | {
-        f.path: dropins.name_of(f)
-        for files in (every, dropins.lasting(every))
-        for f in dropins.in_force(files)
+    order = {f.path: "" for main in (mains, conf_dirs.persistent(mains)) for f in main[:1]} | {
+        f.path: conf_dirs.name_of(f)
+        for files in (every, conf_dirs.persistent(every))
+        for f in conf_dirs.effective(files)
     }
     valid: list[Line] = []
-    invalid: list[Source] = []
+    invalid: list[ConfigLine] = []
     files = sorted(
         (f for f in (*mains, *every) if f.path in order),
-        key=lambda f: (order[f.path], dropins.volatile(f.path)),
+        key=lambda f: (order[f.path], conf_dirs.volatile(f.path)),
     )
     for file in files:
         name = order[file.path]
@@ -382,17 +382,17 @@ def _lines(
             if limit is None:
                 invalid.append(replace(source, note="systemd takes no such value"))
             else:
-                valid.append(Line(source, limit, dropins.leads_to(file), name, own, whole))
+                valid.append(Line(source, limit, conf_dirs.leads_to(file), name, own, whole))
     return valid, invalid
 
 
-def _default(readings: Readings, item: Item) -> tuple[Limit, list[Source]]:
+def _default(readings: HostView, item: Item) -> tuple[Limit, list[ConfigLine]]:
     """What a unit without a line gets, and the lines of system.conf that say so."""
     setting = f"DefaultLimit{item.upper()}"
     mains = [f for f in readings.files(*MAINS) if f.kind == "f"]
     lasting = [
-        *dropins.lasting(mains)[:1],
-        *dropins.in_force(dropins.lasting(readings.files(*MANAGER))),
+        *conf_dirs.persistent(mains)[:1],
+        *conf_dirs.effective(conf_dirs.persistent(readings.files(*MANAGER))),
     ]
     found = [
         (limit, source)
@@ -403,7 +403,7 @@ def _default(readings: Readings, item: Item) -> tuple[Limit, list[Source]]:
     if found:
         return found[-1][0], [source for _, source in found]
     for file in (*mains, *readings.files(*MANAGER)):
-        if dropins.volatile(file.path) and any(assignments(file, "Manager", setting)):
+        if conf_dirs.volatile(file.path) and any(assignments(file, "Manager", setting)):
             raise Unreadable(f"{file.path} sets {setting} until the next boot only")
     return _shown(_properties(readings.text("systemd")), setting, item), []
 
@@ -444,7 +444,7 @@ def _of_process(text: str, item: Item, whose: str) -> Limit:
     return Limit(values[0], values[1])
 
 
-def _possible(readings: Readings, item: Item, limit: Limit) -> Limit:
+def _possible(readings: HostView, item: Item, limit: Limit) -> Limit:
     """What systemd can give of it: the kernel bounds nofile, and without CAP_SYS_RESOURCE
     everything by what systemd itself has. systemd gives the closest, as setrlimit_closest()."""
     text = readings.text("systemd")
@@ -464,7 +464,7 @@ def _possible(readings: Readings, item: Item, limit: Limit) -> Limit:
     return Limit(min(limit.soft, own), min(limit.hard, own))
 
 
-def _refused(readings: Readings, wanted: Parameters) -> str:
+def _refused(readings: HostView, wanted: ServiceLimitsParameters) -> str:
     """Why systemd cannot give what the standard asks for."""
     most = _possible(readings, wanted.item, Limit(wanted.wanted, wanted.wanted))
     if most.reaches(wanted.wanted):

@@ -14,10 +14,18 @@ from contextlib import suppress
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts import dropins, kernel_cmdline, units
-from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable
-from hale.inventory import Host
-from hale.requirement import Case
+from facts.parsers import conf_dirs, kernel_cmdline, systemd_units
+from hale.inventory.ini import Host
+from hale.model.evidence import (
+    CommandProbe,
+    ConfigLine,
+    File,
+    FileProbe,
+    HostView,
+    Probe,
+    Unreadable,
+)
+from hale.model.requirement import Case
 
 ACTIVE = "/proc/swaps"
 MEMORY = "/proc/meminfo"
@@ -72,7 +80,7 @@ done
 """
 
 
-class Parameters(Struct, frozen=True):
+class SwapParameters(Struct, frozen=True):
     """margin_kib: memory that must be left when what is in a device goes back to it."""
 
     margin_kib: int = 0
@@ -90,12 +98,12 @@ class Device(Struct, frozen=True):
         return f"{self.name} ({self.kind}, {self.size} KiB, {self.used} used)"
 
 
-class Runtime(Struct, frozen=True):
+class SwapRuntime(Struct, frozen=True):
     """The active swap devices and files; available: the memory's, in KiB, None if not told."""
 
     active: tuple[Device, ...]
     why: str = ""
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
     available: int | None = None
 
     @property
@@ -105,7 +113,7 @@ class Runtime(Struct, frozen=True):
         return f"swap is active: {', '.join(map(str, self.active))}"
 
 
-class Persisted(Struct, frozen=True):
+class SwapPersisted(Struct, frozen=True):
     """What turns swap on at boot, and what looks like it but does not; `note` says why.
 
     behind: partitions that would be turned on if fstab named no swap; made: file systems on
@@ -113,15 +121,15 @@ class Persisted(Struct, frozen=True):
     `systemctl disable` keeps from boot, for only links in /etc pull them in.
     """
 
-    turns_on: tuple[Source, ...]
-    harmless: tuple[Source, ...] = ()
-    behind: tuple[Source, ...] = ()
-    made: tuple[Source, ...] = ()
+    turns_on: tuple[ConfigLine, ...]
+    harmless: tuple[ConfigLine, ...] = ()
+    behind: tuple[ConfigLine, ...] = ()
+    made: tuple[ConfigLine, ...] = ()
     there: Mapping[str, str | None] = {}
     enabled: frozenset[str] = frozenset()
 
     @property
-    def sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[ConfigLine, ...]:
         return (*(replace(s, wins=True) for s in self.turns_on), *self.harmless)
 
     @property
@@ -132,45 +140,45 @@ class Persisted(Struct, frozen=True):
         return "nothing turns swap on at boot" + (f" ({but})" if but else "")
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[SwapParameters]]) -> tuple[Probe, ...]:
     """The kernel's list, and every file that turns swap on."""
     return (
-        Files(
+        FileProbe(
             ACTIVE,
             MEMORY,
             FSTAB,
             kernel_cmdline.PATH,
-            *units.file_patterns("*.swap"),
-            *units.pull_patterns("*.swap"),
-            *units.file_patterns("*.target.d/*.conf"),
-            *units.file_patterns(TARGET),
+            *systemd_units.file_patterns("*.swap"),
+            *systemd_units.pull_patterns("*.swap"),
+            *systemd_units.file_patterns("*.target.d/*.conf"),
+            *systemd_units.file_patterns(TARGET),
             *(f"{folder}/*.swap" for folder in GENERATED),
-            *(f"{folder}/*.{kind}/*.swap" for folder in GENERATED for kind in units.PULLS),
+            *(f"{folder}/*.{kind}/*.swap" for folder in GENERATED for kind in systemd_units.PULLS),
             *ZRAM_MAINS,
             *ZRAM_FOLDERS,
-            *(p for name in SERVICE_NAMES for p in units.file_patterns(name)),
-            *(p for name in SERVICE_NAMES for p in units.pull_patterns(name)),
+            *(p for name in SERVICE_NAMES for p in systemd_units.file_patterns(name)),
+            *(p for name in SERVICE_NAMES for p in systemd_units.pull_patterns(name)),
             DEVICES,
         ),
-        Command("generators", _GENERATORS),
+        CommandProbe("generators", _GENERATORS),
     )
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[SwapParameters]) -> SwapRuntime:
     """What /proc/swaps lists. Raises Unreadable where it has a form we do not know."""
     file = readings.file(ACTIVE)
     if file is None:
         total = _memory(readings, "SwapTotal")
         if total:
             raise Unreadable(f"{ACTIVE} does not exist, but SwapTotal is {total} kB")
-        return Runtime((), f"this kernel has no swap: {ACTIVE} does not exist, SwapTotal is 0")
+        return SwapRuntime((), f"this kernel has no swap: {ACTIVE} does not exist, SwapTotal is 0")
     lines = [line for line in file.lines if line.strip()]
     if not lines or lines[0].split() != ["Filename", "Type", "Size", "Used", "Priority"]:
         raise Unreadable(f"{ACTIVE} does not begin with its header: {lines[:1]}")
     available: int | None = None
     with suppress(Unreadable):
         available = _memory(readings, "MemAvailable")
-    return Runtime(tuple(map(_device, lines[1:])), available=available)
+    return SwapRuntime(tuple(map(_device, lines[1:])), available=available)
 
 
 def _device(line: str) -> Device:
@@ -180,7 +188,7 @@ def _device(line: str) -> Device:
     return Device(unescaped(fields[0]), fields[1], int(fields[2]), int(fields[3]))
 
 
-def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+def persisted(readings: HostView, case: Case[SwapParameters]) -> SwapPersisted:
     """All that turns swap on at boot: fstab, units, generators, services."""
     found = [
         *_fstab(readings),
@@ -193,7 +201,7 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     ]
     on = tuple(source for source, starts in found if starts)
     off = tuple(source for source, starts in found if not starts)
-    return Persisted(
+    return SwapPersisted(
         on,
         off,
         behind=tuple(source for source, _ in _gpt(readings, whatever_fstab_says=True)),
@@ -203,21 +211,21 @@ def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
     )
 
 
-def _own_units(readings: Readings) -> list[File]:
+def _own_units(readings: HostView) -> list[File]:
     files = readings.files(*(f"{SITE}/{name}" for name in ("*.swap", TARGET, *SERVICE_NAMES)))
-    return [file for file in files if _is_ours(dropins.name_of(file))]
+    return [file for file in files if _is_ours(conf_dirs.name_of(file))]
 
 
 def _is_ours(unit: str) -> bool:
     return unit in SERVICES or not unit.endswith(".service")
 
 
-def _enabled(readings: Readings) -> Iterator[str]:
+def _enabled(readings: HostView) -> Iterator[str]:
     """Units that nothing but links in /etc pulls in."""
     by_dropins = {name for name, _ in _pulled_by_dropins(readings)}
     by_links: dict[str, bool] = {}
-    for link in units.pulls(readings, "*.swap", *SERVICE_NAMES):
-        unit = dropins.name_of(link)
+    for link in systemd_units.pull_links(readings, "*.swap", *SERVICE_NAMES):
+        unit = conf_dirs.name_of(link)
         if _is_ours(unit):
             ours = link.path.startswith(f"{SITE}/") and link.target is not None
             by_links[unit] = by_links.get(unit, True) and ours
@@ -225,14 +233,14 @@ def _enabled(readings: Readings) -> Iterator[str]:
 
 
 # What each reader yields: the line, and whether it turns swap on. The note says how or why not.
-Found = Iterator[tuple[Source, bool]]
+Found = Iterator[tuple[ConfigLine, bool]]
 
 
-def _fstab(readings: Readings) -> Found:
+def _fstab(readings: HostView) -> Found:
     """Lines of type swap. `nofail` turns on as well, `noauto` does not."""
-    target = units.mask(readings, TARGET)
+    target = systemd_units.mask(readings, TARGET)
     for source, what, options in _fstab_swaps(readings):
-        mask = _mask(readings, units.name_of_path(what, "swap"))
+        mask = _mask(readings, systemd_units.name_of_path(what, "swap"))
         if _noauto(options):
             yield replace(source, note=f"lists {what}, but as noauto"), False
         elif target:
@@ -243,7 +251,7 @@ def _fstab(readings: Readings) -> Found:
             yield replace(source, note=f"lists {what} as swap"), True
 
 
-def _fstab_swaps(readings: Readings) -> Iterator[tuple[Source, str, str]]:
+def _fstab_swaps(readings: HostView) -> Iterator[tuple[ConfigLine, str, str]]:
     """Lines of type swap: the device's path and the options."""
     file = readings.file(FSTAB)
     if file is None:
@@ -252,7 +260,7 @@ def _fstab_swaps(readings: Readings) -> Iterator[tuple[Source, str, str]]:
         text = line.strip(" \t")
         words = [unescaped(w) for w in re.split("[ \t]+", text)] if text[:1] != "#" else []
         if len(words) >= 3 and words[2] == "swap":
-            source = Source(file.path, count, line.strip(), changed=file.changed)
+            source = ConfigLine(file.path, count, line.strip(), changed=file.changed)
             yield source, _device_path(words[0]), words[3] if len(words) > 3 else ""
 
 
@@ -274,19 +282,19 @@ def unescaped(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), text)
 
 
-def _units(readings: Readings) -> Found:
+def _units(readings: HostView) -> Found:
     """`.swap` units that something pulls in."""
-    files = units.in_force(readings, "*.swap")
+    files = systemd_units.in_force(readings, "*.swap")
     pulled: dict[str, list[str]] = {}
-    for link in units.pulls(readings, "*.swap"):
-        pulled.setdefault(dropins.name_of(link), []).append(units.puller(link))
+    for link in systemd_units.pull_links(readings, "*.swap"):
+        pulled.setdefault(conf_dirs.name_of(link), []).append(systemd_units.pulled_by(link))
     for name, by in _pulled_by_dropins(readings):
         pulled.setdefault(name, []).append(by)
-    target = units.mask(readings, TARGET)
+    target = systemd_units.mask(readings, TARGET)
     for name, file in files.items():
-        source = Source(file.path, 0, name, changed=file.changed)
+        source = ConfigLine(file.path, 0, name, changed=file.changed)
         by_whom = list(dict.fromkeys(pulled.get(name, [])))
-        if units.masked(file):
+        if systemd_units.masked(file):
             yield replace(source, note="is masked"), False
         elif not by_whom:
             yield replace(source, note="is there, but nothing pulls it in"), False
@@ -296,14 +304,14 @@ def _units(readings: Readings) -> Found:
             yield replace(source, note=f"is pulled in by {', '.join(by_whom)}"), True
 
 
-def _mask(readings: Readings, unit: str) -> File | None:
-    found = units.in_force(readings, "*.swap").get(unit)
-    return found if found and units.masked(found) else None
+def _mask(readings: HostView, unit: str) -> File | None:
+    found = systemd_units.in_force(readings, "*.swap").get(unit)
+    return found if found and systemd_units.masked(found) else None
 
 
-def _pulled_by_dropins(readings: Readings) -> Iterator[tuple[str, str]]:
+def _pulled_by_dropins(readings: HostView) -> Iterator[tuple[str, str]]:
     """Units named by Wants=, Requires= and the like in drop-ins of targets, and by which."""
-    for file in readings.files(*units.file_patterns("*.target.d/*.conf")):
+    for file in readings.files(*systemd_units.file_patterns("*.target.d/*.conf")):
         if file.kind != "f":
             continue
         for line in file.lines:
@@ -313,35 +321,35 @@ def _pulled_by_dropins(readings: Readings) -> Iterator[tuple[str, str]]:
                     yield name, file.path.split("/")[-2].removesuffix(".d")
 
 
-def _generated(readings: Readings) -> Found:
+def _generated(readings: HostView) -> Found:
     """What generators made at this boot and will make again.
 
     Not those of fstab and zram-generator, whose files are judged themselves: theirs here may
     be of yesterday.
     """
     wanted = {
-        dropins.name_of(f)
+        conf_dirs.name_of(f)
         for f in readings.files(
-            *(f"{folder}/*.{kind}/*.swap" for folder in GENERATED for kind in units.PULLS)
+            *(f"{folder}/*.{kind}/*.swap" for folder in GENERATED for kind in systemd_units.PULLS)
         )
     }
     for file in readings.files(*(f"{folder}/*.swap" for folder in GENERATED)):
-        if file.kind != "f" or dropins.name_of(file) not in wanted:
+        if file.kind != "f" or conf_dirs.name_of(file) not in wanted:
             continue
         text = "\n".join(file.lines)
         if f"SourcePath={FSTAB}" in text or "zram-generator" in text:
             continue
         made = re.search(r"generated by (\S+)", text)
         by = made[1] if made else "a generator"
-        source = Source(file.path, 0, dropins.name_of(file), changed=file.changed)
-        mask = _mask(readings, source.text) or units.mask(readings, TARGET)
+        source = ConfigLine(file.path, 0, conf_dirs.name_of(file), changed=file.changed)
+        mask = _mask(readings, source.text) or systemd_units.mask(readings, TARGET)
         if mask:
             yield replace(source, note=f"was made by {by}, but {mask.path} masks it"), False
         else:
             yield replace(source, note=f"was made by {by}, as at every boot"), True
 
 
-def _gpt(readings: Readings, whatever_fstab_says: bool = False) -> Found:
+def _gpt(readings: HostView, whatever_fstab_says: bool = False) -> Found:
     """Swap partitions that systemd-gpt-auto-generator would find once fstab names no swap.
 
     It looks at the disk of the root file system, and at nothing while fstab has any swap.
@@ -351,7 +359,7 @@ def _gpt(readings: Readings, whatever_fstab_says: bool = False) -> Found:
         return
     if any(_fstab_swaps(readings)) and not whatever_fstab_says:
         return
-    if _switched_off(readings, "systemd.gpt_auto") or units.mask(readings, TARGET):
+    if _switched_off(readings, "systemd.gpt_auto") or systemd_units.mask(readings, TARGET):
         return
     if any(
         file.kind == "f" and GPT_GENERATOR in "\n".join(file.lines)
@@ -359,7 +367,7 @@ def _gpt(readings: Readings, whatever_fstab_says: bool = False) -> Found:
     ):
         return  # _generated tells it
     devices = {
-        dropins.name_of(f)[1:]: _properties(f) for f in readings.files(DEVICES) if f.kind == "f"
+        conf_dirs.name_of(f)[1:]: _properties(f) for f in readings.files(DEVICES) if f.kind == "f"
     }
     disks = {devices.get(root, {}).get("ID_PART_ENTRY_DISK") for root in roots} - {None}
     for number, entry in devices.items():
@@ -372,7 +380,7 @@ def _gpt(readings: Readings, whatever_fstab_says: bool = False) -> Found:
         uuid = entry.get("ID_PART_ENTRY_UUID", "")
         name = f"/dev/disk/by-partuuid/{uuid}" if uuid else f"block device {number}"
         note = "is a swap partition by its GPT type: systemd-gpt-auto-generator turns it on"
-        yield Source(name, 0, GPT_SWAP, note=note), True
+        yield ConfigLine(name, 0, GPT_SWAP, note=note), True
 
 
 def _properties(file: File) -> Mapping[str, str]:
@@ -380,7 +388,7 @@ def _properties(file: File) -> Mapping[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _host(readings: Readings) -> tuple[set[str], set[str]]:
+def _host(readings: HostView) -> tuple[set[str], set[str]]:
     """The generators that are installed, and the device numbers below the root file system."""
     lines = [line.split() for line in readings.output("generators").lines]
     return (
@@ -389,19 +397,19 @@ def _host(readings: Readings) -> tuple[set[str], set[str]]:
     )
 
 
-def _zram(readings: Readings) -> Found:
+def _zram(readings: HostView) -> Found:
     """Devices of zram-generator, with and without what /run holds."""
     installed, _ = _host(readings)
     if ZRAM_GENERATOR not in installed:
         return
     if _switched_off(readings, "systemd.zram"):
         return
-    found: dict[str, tuple[Source, str]] = {}
-    for keep in (dropins.lasting, list):
+    found: dict[str, tuple[ConfigLine, str]] = {}
+    for keep in (conf_dirs.persistent, list):
         mains = keep(readings.files(*ZRAM_MAINS))
         files = [
             *[f for f in mains[:1] if f.kind == "f" and not f.masked],
-            *dropins.in_force(keep(readings.files(*ZRAM_FOLDERS))),
+            *conf_dirs.effective(keep(readings.files(*ZRAM_FOLDERS))),
         ]
         for source, why_not in _zram_devices(readings, files):
             if source.text not in found or not why_not:
@@ -410,8 +418,8 @@ def _zram(readings: Readings) -> Found:
         yield replace(source, note=why_not or f"makes {name} a swap"), not why_not
 
 
-def _zram_devices(readings: Readings, files: Sequence[File]) -> Iterator[tuple[Source, str]]:
-    devices: dict[str, Source] = {}
+def _zram_devices(readings: HostView, files: Sequence[File]) -> Iterator[tuple[ConfigLine, str]]:
+    devices: dict[str, ConfigLine] = {}
     options: dict[str, dict[str, str]] = {}
     for file in files:
         section = ""
@@ -421,7 +429,7 @@ def _zram_devices(readings: Readings, files: Sequence[File]) -> Iterator[tuple[S
                 section = opened[1].strip()
                 if re.fullmatch(r"zram\d+", section):
                     devices.setdefault(
-                        section, Source(file.path, count, section, changed=file.changed)
+                        section, ConfigLine(file.path, count, section, changed=file.changed)
                     )
             elif section in devices and line[:1] not in ("", "#", ";"):
                 key, _, value = line.partition("=")
@@ -439,25 +447,25 @@ def _zram_devices(readings: Readings, files: Sequence[File]) -> Iterator[tuple[S
             yield source, ""
 
 
-def _services(readings: Readings) -> Found:
+def _services(readings: HostView) -> Found:
     """Services whose work is to turn swap on, if they are enabled."""
-    files = units.in_force(readings, *SERVICE_NAMES)
+    files = systemd_units.in_force(readings, *SERVICE_NAMES)
     links: dict[str, File] = {}
-    for pull in units.pulls(readings, *SERVICE_NAMES):
-        links.setdefault(dropins.name_of(pull), pull)
+    for pull in systemd_units.pull_links(readings, *SERVICE_NAMES):
+        links.setdefault(conf_dirs.name_of(pull), pull)
     for service, package in SERVICES.items():
         if link := links.get(service):
-            source = Source(link.path, 0, service, changed=link.changed)
+            source = ConfigLine(link.path, 0, service, changed=link.changed)
             unit = files.get(service)
             if unit is None:
                 yield replace(source, note=f"enables {service}, which is not there"), False
-            elif units.masked(unit):
+            elif systemd_units.masked(unit):
                 yield replace(source, note=f"enables {service}, but {unit.path} masks it"), False
             else:
                 yield replace(source, note=f"enables {service} ({package})"), True
 
 
-def _arguments(readings: Readings) -> Found:
+def _arguments(readings: HostView) -> Found:
     """Kernel arguments that name a swap (systemd 254 and later), or make a zram0."""
     for source, name, value in _kernel(readings):
         if name == "systemd.swap-extra" and value:
@@ -467,16 +475,16 @@ def _arguments(readings: Readings) -> Found:
             yield replace(source, note=f"{'makes' if on else 'forbids'} zram devices"), on
 
 
-def _kernel(readings: Readings) -> Iterator[tuple[Source, str, str | None]]:
+def _kernel(readings: HostView) -> Iterator[tuple[ConfigLine, str, str | None]]:
     file = readings.file(kernel_cmdline.PATH)
     if file is None:
         raise Unreadable(f"{kernel_cmdline.PATH} does not exist: is /proc mounted?")
     for name, value in kernel_cmdline.arguments(" ".join(file.lines)):
         text = name if value is None else f"{name}={value}"
-        yield Source(file.path, 1, text, changed=file.changed), name, value
+        yield ConfigLine(file.path, 1, text, changed=file.changed), name, value
 
 
-def _switched_off(readings: Readings, argument: str) -> bool:
+def _switched_off(readings: HostView, argument: str) -> bool:
     said = [value for _, name, value in _kernel(readings) if name == argument]
     return bool(said) and _is_no(said[-1])
 
@@ -485,7 +493,7 @@ def _is_no(value: str | None) -> bool:
     return value is not None and value.lower() in ("0", "no", "n", "false", "f", "off")
 
 
-def _memory(readings: Readings, name: str) -> int:
+def _memory(readings: HostView, name: str) -> int:
     """A line of /proc/meminfo, in KiB."""
     file = readings.file(MEMORY)
     for line in file.lines if file else ():

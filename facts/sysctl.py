@@ -16,20 +16,29 @@ from functools import lru_cache
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts import dropins, kernel_cmdline, units
-from hale.fact import Command, File, Files, Probe, Readings, Source, Unreadable, matches
-from hale.inventory import Host
-from hale.requirement import Case
+from facts.parsers import conf_dirs, kernel_cmdline, systemd_units
+from hale.inventory.ini import Host
+from hale.model.evidence import (
+    CommandProbe,
+    ConfigLine,
+    File,
+    FileProbe,
+    HostView,
+    Probe,
+    Unreadable,
+    matches,
+)
+from hale.model.requirement import Case
 
 ROOT = "/proc/sys"
-PATTERNS = dropins.patterns("sysctl.d")
+PATTERNS = conf_dirs.patterns("sysctl.d")
 # Read at boot only where a link in sysctl.d leads to it, as Debian 12 and Red Hat 8 and 9 have.
 OLD_FILE = "/etc/sysctl.conf"
 SERVICE = "systemd-sysctl.service"
 # The systemd that first knew patterns (`net.*.x = 1`) and exclusions (`-net.y`).
 PATTERNS_SINCE = 245
 # The library's name has the version; a shell's own pattern finds it without a fork.
-VERSION = Command(
+VERSION = CommandProbe(
     "systemd",
     "for f in /usr/lib/systemd/libsystemd-shared-*.so /lib/systemd/libsystemd-shared-*.so "
     "/usr/lib/*/systemd/libsystemd-shared-*.so /lib/*/systemd/libsystemd-shared-*.so\n"
@@ -37,7 +46,7 @@ VERSION = Command(
 )
 
 
-class Parameters(Struct, frozen=True):
+class SysctlParameters(Struct, frozen=True):
     """A kernel parameter in sysctl's spelling, and its value.
 
     `same_as` are other parameters that are one and the same variable of the kernel: what
@@ -55,12 +64,12 @@ class Parameters(Struct, frozen=True):
     file: str = ""
 
 
-class Runtime(Struct, frozen=True):
+class SysctlRuntime(Struct, frozen=True):
     """The kernel's value; None where the kernel has no such parameter."""
 
     key: str
     value: int | None
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
@@ -76,7 +85,7 @@ class Line(Struct, frozen=True):
     when its source is a link.
     """
 
-    source: Source
+    source: ConfigLine
     key: str
     value: str | None
     file: str
@@ -86,7 +95,7 @@ class Line(Struct, frozen=True):
         return _is_pattern(self.key)
 
 
-class Persisted(Struct, frozen=True):
+class SysctlPersisted(Struct, frozen=True):
     """The value after a boot; None where no line sets it, or none that the kernel would take.
 
     `lost` is why lines that seem to set it do not. `differs` is the value with what /run
@@ -97,7 +106,7 @@ class Persisted(Struct, frozen=True):
 
     key: str
     value: int | None
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
     lost: str = ""
     differs: str = ""
     lines: tuple[Line, ...] = ()
@@ -118,48 +127,48 @@ class Persisted(Struct, frozen=True):
         return "; ".join(part for part in (said, self.lost, self.differs) if part)
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[SysctlParameters]]) -> tuple[Probe, ...]:
     """The keys' files below /proc/sys, all of sysctl.d, and systemd's version."""
     return (
-        Files(
+        FileProbe(
             ROOT,
             *(path_of(case.parameters.key) for case in cases),
             *PATTERNS,
             OLD_FILE,
             kernel_cmdline.PATH,
-            *units.file_patterns(SERVICE),
+            *systemd_units.file_patterns(SERVICE),
         ),
         VERSION,
     )
 
 
-def runtime(readings: Readings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: HostView, case: Case[SysctlParameters]) -> SysctlRuntime:
     """What the kernel says. Raises Unreadable for a value that is no number."""
     key = case.parameters.key
     file = readings.file(path_of(key))
     if file is None:
         _sees_proc_sys(readings)
-        return Runtime(key, None)
+        return SysctlRuntime(key, None)
     text = "\n".join(file.lines)
     value = number(text)
     if value is None:
         raise Unreadable(f"{file.path}: {text.strip()!r} is no number")
-    return Runtime(key, value)
+    return SysctlRuntime(key, value)
 
 
-def persisted(readings: Readings, case: Case[Parameters]) -> Persisted:
+def persisted(readings: HostView, case: Case[SysctlParameters]) -> SysctlPersisted:
     """Which line wins at boot, as systemd-sysctl.service reads and writes them."""
     parameters = case.parameters
-    if mask := units.mask(readings, SERVICE):
-        source = Source(mask.path, 0, "-> /dev/null", changed=mask.changed)
+    if mask := systemd_units.mask(readings, SERVICE):
+        source = ConfigLine(mask.path, 0, "-> /dev/null", changed=mask.changed)
         why = f"{SERVICE} is masked ({mask.path}): nothing of sysctl.d is set at boot"
-        return Persisted(parameters.key, None, (source,), lost=why, masked=mask.path)
+        return SysctlPersisted(parameters.key, None, (source,), lost=why, masked=mask.path)
     found = readings.files(*PATTERNS)
     now = _outcome(readings, found, parameters)
     stays = replace(
-        _outcome(readings, dropins.lasting(found), parameters),
+        _outcome(readings, conf_dirs.persistent(found), parameters),
         lines=tuple(_lines(found, parameters)),
-        place=dropins.place(found, parameters.file),
+        place=conf_dirs.writable_location(found, parameters.file),
     )
     if now.value == stays.value:
         return stays
@@ -176,18 +185,20 @@ class _Entry(Struct, frozen=True):
     """A key's last line in systemd-sysctl's table; `value` None excludes it from patterns."""
 
     value: str | None
-    source: Source
+    source: ConfigLine
 
 
-def _outcome(readings: Readings, files: Sequence[File], parameters: Parameters) -> Persisted:
-    read = dropins.in_force(files)
+def _outcome(
+    readings: HostView, files: Sequence[File], parameters: SysctlParameters
+) -> SysctlPersisted:
+    read = conf_dirs.effective(files)
     names = [normalized(key) for key in (parameters.key, *parameters.same_as)]
     table, replaced = _table(read)
     if any(_concerns(p, names) and (_is_pattern(p) or e.value is None) for p, e in table.items()):
         _knows_patterns(readings)
     writes = list(_writes(table, names)) or _kernel_arguments(readings, names)
     losers = [s for key, s in replaced if _concerns(key, names)]
-    winner: Source | None = None
+    winner: ConfigLine | None = None
     value: int | None = None
     for source, text in writes:
         taken = number(text)
@@ -202,7 +213,7 @@ def _outcome(readings: Readings, files: Sequence[File], parameters: Parameters) 
     excluded = [
         f"{e.source} takes it out" for k, e in table.items() if k in names and e.value is None
     ]
-    return Persisted(
+    return SysctlPersisted(
         parameters.key,
         value,
         (*([replace(winner, wins=True)] if winner else []), *reversed(losers)),
@@ -210,25 +221,26 @@ def _outcome(readings: Readings, files: Sequence[File], parameters: Parameters) 
     )
 
 
-def _lines(found: Sequence[File], parameters: Parameters) -> Iterator[Line]:
+def _lines(found: Sequence[File], parameters: SysctlParameters) -> Iterator[Line]:
     """Of the files that a boot reads, with or without what /run holds."""
     names = [normalized(key) for key in (parameters.key, *parameters.same_as)]
     read = {
-        f.path: f for f in (*dropins.in_force(found), *dropins.in_force(dropins.lasting(found)))
+        f.path: f
+        for f in (*conf_dirs.effective(found), *conf_dirs.effective(conf_dirs.persistent(found)))
     }
-    for file in sorted(read.values(), key=dropins.name_of):
+    for file in sorted(read.values(), key=conf_dirs.name_of):
         for source, key, value in assignments([file]):
             if _concerns(key, names):
-                yield Line(source, key, value, dropins.leads_to(file))
+                yield Line(source, key, value, conf_dirs.leads_to(file))
 
 
-def _table(files: Sequence[File]) -> tuple[dict[str, _Entry], list[tuple[str, Source]]]:
+def _table(files: Sequence[File]) -> tuple[dict[str, _Entry], list[tuple[str, ConfigLine]]]:
     """systemd-sysctl's table in its order, and the lines that a later one of the key replaced.
 
     A key that is set again to the same value keeps its place in the order.
     """
     table: dict[str, _Entry] = {}
-    replaced: list[tuple[str, Source]] = []
+    replaced: list[tuple[str, ConfigLine]] = []
     for source, key, value in assignments(files):
         old = table.get(key)
         if old:
@@ -239,7 +251,7 @@ def _table(files: Sequence[File]) -> tuple[dict[str, _Entry], list[tuple[str, So
     return table, replaced
 
 
-def assignments(files: Sequence[File]) -> Iterator[tuple[Source, str, str | None]]:
+def assignments(files: Sequence[File]) -> Iterator[tuple[ConfigLine, str, str | None]]:
     """Every line with its key as a path below /proc/sys and its value, as they are read.
 
     The value is None for an exclusion (`-key`). Other lines without `=` are ignored.
@@ -249,8 +261,8 @@ def assignments(files: Sequence[File]) -> Iterator[tuple[Source, str, str | None
 
 
 @lru_cache(maxsize=4096)  # every requirement reads all of them, three times
-def _assignments(file: File) -> tuple[tuple[Source, str, str | None], ...]:
-    found: list[tuple[Source, str, str | None]] = []
+def _assignments(file: File) -> tuple[tuple[ConfigLine, str, str | None], ...]:
+    found: list[tuple[ConfigLine, str, str | None]] = []
     for count, raw in enumerate(file.lines, 1):
         for line in raw.split("\r"):  # systemd ends a line at a carriage return too
             line = line.strip(" \t")
@@ -260,12 +272,12 @@ def _assignments(file: File) -> tuple[tuple[Source, str, str | None], ...]:
             if not equals and not key.startswith("-"):
                 continue
             name = normalized(key.removeprefix("-").strip(" \t"))
-            source = Source(file.path, count, raw.strip(), changed=file.changed)
+            source = ConfigLine(file.path, count, raw.strip(), changed=file.changed)
             found.append((source, name, value.strip(" \t") if equals else None))
     return tuple(found)
 
 
-def _writes(table: Mapping[str, _Entry], names: Sequence[str]) -> Iterator[tuple[Source, str]]:
+def _writes(table: Mapping[str, _Entry], names: Sequence[str]) -> Iterator[tuple[ConfigLine, str]]:
     """What is written to the parameter, in order; a pattern spares keys that lines name."""
     for key, entry in table.items():
         if entry.value is None:
@@ -277,7 +289,7 @@ def _writes(table: Mapping[str, _Entry], names: Sequence[str]) -> Iterator[tuple
             yield entry.source, entry.value
 
 
-def _kernel_arguments(readings: Readings, names: Sequence[str]) -> list[tuple[Source, str]]:
+def _kernel_arguments(readings: HostView, names: Sequence[str]) -> list[tuple[ConfigLine, str]]:
     """`sysctl.key=value` arguments, which the kernel itself sets before systemd starts.
 
     Source: the kernel's admin-guide/kernel-parameters, "sysctl.*=".
@@ -286,7 +298,7 @@ def _kernel_arguments(readings: Readings, names: Sequence[str]) -> list[tuple[So
     if file is None:
         raise Unreadable(f"{kernel_cmdline.PATH} does not exist: is /proc mounted?")
     return [
-        (Source(file.path, 1, f"{name}={value}", changed=file.changed), value)
+        (ConfigLine(file.path, 1, f"{name}={value}", changed=file.changed), value)
         for name, value in kernel_cmdline.arguments(" ".join(file.lines))
         if value is not None
         and name.startswith("sysctl.")
@@ -294,10 +306,10 @@ def _kernel_arguments(readings: Readings, names: Sequence[str]) -> list[tuple[So
     ]
 
 
-def _unread(readings: Readings, read: Sequence[File], parameters: Parameters) -> str:
+def _unread(readings: HostView, read: Sequence[File], parameters: SysctlParameters) -> str:
     """A word on /etc/sysctl.conf where it would set the key, but no link leads to it."""
     old = readings.file(OLD_FILE)
-    if old is None or old.kind != "f" or any(dropins.leads_to(f) == OLD_FILE for f in read):
+    if old is None or old.kind != "f" or any(conf_dirs.leads_to(f) == OLD_FILE for f in read):
         return ""
     names = [normalized(key) for key in (parameters.key, *parameters.same_as)]
     lines = [str(source) for source, key, _ in assignments([old]) if key in names]
@@ -306,7 +318,7 @@ def _unread(readings: Readings, read: Sequence[File], parameters: Parameters) ->
     return f"{lines[-1]} does, but no link in sysctl.d leads to that file, so no boot reads it"
 
 
-def _knows_patterns(readings: Readings) -> None:
+def _knows_patterns(readings: HostView) -> None:
     versions = re.findall(r"/libsystemd-shared-(\d+)", readings.text("systemd"))
     if not versions:
         raise Unreadable("a pattern bears on this key, and systemd's version is not to be seen")
@@ -317,7 +329,7 @@ def _knows_patterns(readings: Readings) -> None:
         )
 
 
-def _sees_proc_sys(readings: Readings) -> None:
+def _sees_proc_sys(readings: HostView) -> None:
     """Raise Unreadable unless /proc/sys is there: one parameter may be missing, not all."""
     if readings.file(ROOT) is None:
         raise Unreadable(f"{ROOT} does not exist: is /proc mounted?")

@@ -16,30 +16,30 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from facts import boot_network, units, vip_files
 from facts.address import USELESS
-from hale.fact import (
-    ClusterReadings,
-    Command,
-    Files,
+from facts.parsers import boot_network, systemd_units, vip_config
+from hale.inventory.ini import Host
+from hale.model.evidence import (
+    ClusterView,
+    CommandProbe,
+    ConfigLine,
+    FileProbe,
+    HostView,
     NotApplicable,
     Probe,
-    Readings,
-    Source,
     Unreadable,
 )
-from hale.inventory import Host
-from hale.requirement import Case
+from hale.model.requirement import Case
 
 if TYPE_CHECKING:
-    from hale.drill.measured import Measured
+    from hale.drill.measurement import Measurement
 
 # The drills that take something from its owner.
 DRILLS = ("vip", "apiserver", "master")
 KEEPALIVED = "keepalived.service"
 
 
-class Parameters(Struct, frozen=True):
+class VipOwnerParameters(Struct, frozen=True):
     """The unit that moves the VIP, where the endpoint's kind is keepalived.
 
     failover_seconds: for how long nobody may answer through it when its owner loses something.
@@ -49,14 +49,14 @@ class Parameters(Struct, frozen=True):
     failover_seconds: float
 
 
-class Runtime(Struct, frozen=True):
+class VipOwnerRuntime(Struct, frozen=True):
     """The masters that hold the VIP. idle: masters whose manager does not run, and how it is."""
 
     vip: str
     owners: tuple[str, ...]
     idle: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
@@ -70,12 +70,12 @@ class Runtime(Struct, frozen=True):
         return "; ".join([said, *self.idle, *self.unread])
 
 
-class Persisted(Struct, frozen=True):
+class VipOwnerPersisted(Struct, frozen=True):
     """Why a master's boot does not start the VIP's manager, or without the VIP."""
 
     faults: tuple[str, ...]
     unread: tuple[str, ...] = ()
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
@@ -93,18 +93,18 @@ class Wait(Struct, frozen=True):
         return f"without {self.lost} nobody answered for {self.seconds:.2f} s"
 
 
-class Drill(Struct, frozen=True):
+class VipOwnerDrill(Struct, frozen=True):
     """What a client got through the VIP while its owner lost something."""
 
     waits: tuple[Wait, ...]
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
         return "; ".join(map(str, self.waits))
 
 
-def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
+def probes(host: Host, cases: Sequence[Case[VipOwnerParameters]]) -> tuple[Probe, ...]:
     """ip(8) for exactly the VIP, its manager's state, and the files that start it."""
     if not cases or "masters" not in host.groups:
         return ()
@@ -112,18 +112,22 @@ def probes(host: Host, cases: Sequence[Case[Parameters]]) -> tuple[Probe, ...]:
     if endpoint.kind == "external":
         return ()
     if endpoint.kind == "kube-vip":
-        state, files = "grep -qx kube-vip /proc/[0-9]*/comm; echo manager $?", [vip_files.KUBE_VIP]
+        state, files = "grep -qx kube-vip /proc/[0-9]*/comm; echo manager $?", [vip_config.KUBE_VIP]
     else:
         state = f"systemctl show {unit} --property=LoadState,ActiveState,SubState"
-        files = [*units.file_patterns(unit), *units.pull_patterns(unit), *vip_files.FILES]
+        files = [
+            *systemd_units.file_patterns(unit),
+            *systemd_units.pull_patterns(unit),
+            *vip_config.FILES,
+        ]
     vip = shlex.quote(endpoint.vip)
     return (
-        Files(*files),
-        Command("holder", f"echo of {vip}\nip -o addr show to {vip} || exit\n{state}"),
+        FileProbe(*files),
+        CommandProbe("holder", f"echo of {vip}\nip -o addr show to {vip} || exit\n{state}"),
     )
 
 
-def runtime(readings: ClusterReadings, case: Case[Parameters]) -> Runtime:
+def runtime(readings: ClusterView, case: Case[VipOwnerParameters]) -> VipOwnerRuntime:
     """Who holds it. Raises Unreadable where a master could not be asked and nothing is proven."""
     endpoint = case.inventory.endpoint
     _applies(case)
@@ -140,13 +144,13 @@ def runtime(readings: ClusterReadings, case: Case[Parameters]) -> Runtime:
         idle += [f"{host.name}: {state}"] if state else []
     if not case.inventory.masters:
         raise Unreadable("the inventory names no master")
-    fact = Runtime(endpoint.vip, tuple(owners), tuple(idle), tuple(unread))
+    fact = VipOwnerRuntime(endpoint.vip, tuple(owners), tuple(idle), tuple(unread))
     if unread and len(owners) < 2 and not idle:
         raise Unreadable("; ".join(unread))
     return fact
 
 
-def persisted(readings: ClusterReadings, case: Case[Parameters]) -> Persisted:
+def persisted(readings: ClusterView, case: Case[VipOwnerParameters]) -> VipOwnerPersisted:
     """What a boot starts. Raises Unreadable where that cannot be told."""
     _applies(case)
     faults: list[str] = []
@@ -162,32 +166,32 @@ def persisted(readings: ClusterReadings, case: Case[Parameters]) -> Persisted:
         raise Unreadable("; ".join(unread))
     if not case.inventory.masters:
         raise Unreadable("the inventory names no master")
-    return Persisted(tuple(faults), tuple(unread))
+    return VipOwnerPersisted(tuple(faults), tuple(unread))
 
 
-def _applies(case: Case[Parameters]) -> None:
+def _applies(case: Case[VipOwnerParameters]) -> None:
     if case.inventory.endpoint.kind == "external":
         raise NotApplicable("the endpoint is external: no host of this inventory holds the VIP")
 
 
-def _lacking(its: Readings, case: Case[Parameters]) -> list[str]:
+def _lacking(its: HostView, case: Case[VipOwnerParameters]) -> list[str]:
     """Why this master's next boot takes no part. Raises Unreadable."""
     endpoint, unit = case.inventory.endpoint, case.parameters.unit
     if endpoint.kind == "kube-vip":
-        return vip_files.kube_vip(its, endpoint.vip)
-    found = units.not_at_boot(its, unit)
+        return vip_config.kube_vip(its, endpoint.vip)
+    found = systemd_units.boot_problems(its, unit)
     if not found and unit == KEEPALIVED:  # another one's files are not known
-        found = vip_files.keepalived(its, endpoint.vip)
+        found = vip_config.keepalived(its, endpoint.vip)
     return found
 
 
-def _of(readings: ClusterReadings, host: Host) -> Readings:
+def _of(readings: ClusterView, host: Host) -> HostView:
     if host.name not in readings:
         raise Unreadable("not asked")
     return readings[host.name]
 
 
-def _seen(its: Readings, case: Case[Parameters]) -> tuple[bool, str]:
+def _seen(its: HostView, case: Case[VipOwnerParameters]) -> tuple[bool, str]:
     """Whether this master holds the VIP, and what is wrong with its manager. Raises Unreadable."""
     vip = case.inventory.endpoint.vip
     lines = its.output("holder").lines
@@ -217,7 +221,7 @@ def _seen(its: Readings, case: Case[Parameters]) -> tuple[bool, str]:
     return holds, ""
 
 
-def drill(measured: "Sequence[Measured]", case: Case[Parameters]) -> Drill:
+def drill(measured: "Sequence[Measurement]", case: Case[VipOwnerParameters]) -> VipOwnerDrill:
     """What the drills of this run show. Raises Unreadable where a record proves nothing."""
     waits = []
     for one in measured:
@@ -225,4 +229,4 @@ def drill(measured: "Sequence[Measured]", case: Case[Parameters]) -> Drill:
             if one.doubt:
                 raise Unreadable(f"{one.part}: {one.doubt}")
             waits.append(Wait(one.title, one.longest))
-    return Drill(tuple(waits))
+    return VipOwnerDrill(tuple(waits))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hale.drill.outage import NoPower
+from hale.drill.fault import PowerError
 from lab.errors import LabError
 from lab.machine import Lab
 
@@ -20,7 +20,7 @@ class Power:
         try:
             self._lab[host].power_off()
         except LabError as error:
-            raise NoPower(str(error)) from None
+            raise PowerError(str(error)) from None
 
     def on(self, host: str) -> None:
         """Switch it on, and return when it lets people log in; on already is fine.
@@ -30,7 +30,7 @@ class Power:
         try:
             self._lab[host].power_on()
         except LabError as error:
-            raise NoPower(str(error)) from None
+            raise PowerError(str(error)) from None
 
 
 def of_inventory(path: Path) -> Power | None:

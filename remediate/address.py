@@ -9,10 +9,10 @@ nmcli(1); keepalived.conf(5), virtual_ipaddress.
 
 from collections.abc import Sequence
 
-from facts.address import Parameters, Persisted, Runtime
-from hale.change import ByHand, Change
-from hale.fact import Source
-from hale.requirement import Case
+from facts.address import AddressParameters, AddressPersisted, AddressRuntime
+from hale.model.change import ManualStep, Remedy
+from hale.model.evidence import ConfigLine
+from hale.model.requirement import Case
 
 APPLY = (
     "ifupdown: /etc/network/interfaces, `ifquery --list`, `ifup <interface>`; netplan: a file of "
@@ -22,13 +22,13 @@ APPLY = (
 )
 
 
-def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+def runtime(fact: AddressRuntime, case: Case[AddressParameters]) -> tuple[Remedy, ...]:
     """The planned address on an interface that is up, and the VIP off this one."""
-    changes: list[Change] = []
+    changes: list[Remedy] = []
     if not fact.up and fact.down:
         interface = fact.down[0]
         changes.append(
-            ByHand(
+            ManualStep(
                 f"{fact.planned} is on {' and '.join(fact.down)}, which is not up or does not "
                 f"work: see why (`ip -d addr show dev {interface}`, where `dadfailed` means that "
                 f"somebody else has the address; `journalctl -b -g {interface}`), then `ip link "
@@ -38,7 +38,7 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
     elif not fact.up:
         ask = "ndisc6 {} <interface>" if ":" in fact.planned else "arping -D -I <interface> {}"
         changes.append(
-            ByHand(
+            ManualStep(
                 f"no interface has {fact.planned}: see which one should (`ip -br addr`), be sure "
                 f"that nobody else has it (`{ask.format(fact.planned)}`), and, from a "
                 f"console, `ip addr add {fact.planned}/<prefix> dev <interface>`. If the host has "
@@ -49,7 +49,7 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
     if fact.vip_on and not fact.may_hold_vip:
         on = fact.vip_on[0]
         changes.append(
-            ByHand(
+            ManualStep(
                 f"the VIP {fact.vip} is on {' and '.join(fact.vip_on)}, and nothing may put it on "
                 "this host: see who did (`systemctl status keepalived`, a static pod in "
                 "/etc/kubernetes/manifests, the network's configuration), and end that first, or "
@@ -60,9 +60,9 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
     return tuple(changes)
 
 
-def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
+def persisted(fact: AddressPersisted, case: Case[AddressParameters]) -> tuple[Remedy, ...]:
     """The network's configuration: which lines are at fault, and how each manager is told."""
-    changes: list[Change] = []
+    changes: list[Remedy] = []
     if not fact.setters:
         if fact.idle:
             said = "; ".join(f"{s} would set {fact.planned}, but {s.note}" for s in fact.idle)
@@ -74,14 +74,14 @@ def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
         else:
             said = f"nothing on this host sets {fact.planned} at boot"
         changes.append(
-            ByHand(
+            ManualStep(
                 f"{said}. From a console, and with a copy of the file kept: {APPLY}. Then boot "
                 "once while the host is drained."
             )
         )
     if fact.vip_setters:
         changes.append(
-            ByHand(
+            ManualStep(
                 f"{_lines(fact.vip_setters)}: the host sets the VIP {fact.vip} for itself at boot. "
                 "Take it out of there, for the VIP's manager to put it where it belongs; what has "
                 "it now keeps it until the network is restarted."
@@ -90,5 +90,5 @@ def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
     return tuple(changes)
 
 
-def _lines(sources: Sequence[Source]) -> str:
+def _lines(sources: Sequence[ConfigLine]) -> str:
     return "; ".join(f"{s} says `{s.text}`" for s in sources)

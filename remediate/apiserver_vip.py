@@ -4,23 +4,23 @@ Sources: kubeadm, "Creating Highly Available Clusters with kubeadm", "PKI certif
 requirements", `kubeadm init phase certs apiserver`; keepalived(8); haproxy(1).
 """
 
-from facts.apiserver_vip import CA, Parameters, Runtime
-from hale.change import ByHand, Change
-from hale.requirement import Case
+from facts.apiserver_vip import CA, ApiserverVipParameters, ApiserverVipRuntime
+from hale.model.change import ManualStep, Remedy
+from hale.model.requirement import Case
 
 
-def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+def runtime(fact: ApiserverVipRuntime, case: Case[ApiserverVipParameters]) -> tuple[Remedy, ...]:
     """The installation where the host has not joined, else where to look, in order."""
     if not fact.joined:
         return (
-            ByHand(
+            ManualStep(
                 f"{fact.actual}. The cluster's installation joins this host, and {CA} comes with "
                 "that."
             ),
         )
     endpoint = case.inventory.endpoint
     return (
-        ByHand(
+        ManualStep(
             f"{fact.actual}. First the name (`getent ahosts {endpoint.names[0]}`, HOSTS-VIP), then "
             f"who has the VIP (`ip -br addr` on the masters; `systemctl status keepalived "
             f"haproxy`), then each master's own apiserver (`curl --cacert {CA} https://<master>:"

@@ -4,15 +4,15 @@ Sources: grubby(8); GRUB's manual, "Simple configuration handling"; Debian's upd
 kernel-install(8); Red Hat, "Configuring kernel command-line parameters".
 """
 
-from facts.boot_loader import DEFAULTS, INSTALL
-from facts.kernel_cmdline import PATH
-from hale.change import ByHand
-from hale.fact import Source
+from facts.parsers.boot_loader import DEFAULTS, INSTALL
+from facts.parsers.kernel_cmdline import PATH
+from hale.model.change import ManualStep
+from hale.model.evidence import ConfigLine
 
 MENU = "`update-grub` (Debian) or `grub2-mkconfig -o /boot/grub2/grub.cfg` (Red Hat)"
 
 
-def taken_out(source: Source, argument: str, why: str) -> ByHand:
+def remove_argument_step(source: ConfigLine, argument: str, why: str) -> ManualStep:
     """How the argument is taken out of the line of the boot loader's that has it."""
     grubby = f"`grubby --update-kernel=ALL --remove-args={argument.partition('=')[0]}`"
     if source.path == PATH:
@@ -31,4 +31,4 @@ def taken_out(source: Source, argument: str, why: str) -> ByHand:
         how = f"Take it out of /etc/default/grub, from which {source} is made: then `update-grub`."
     else:
         how = f"Take it out with {grubby}, of which `grubby --info=ALL` shows the effect."
-    return ByHand(f"{why} Hale edits no boot loader. {how}")
+    return ManualStep(f"{why} Hale edits no boot loader. {how}")

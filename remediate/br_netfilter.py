@@ -9,35 +9,41 @@ Sources: as of facts/br_netfilter.py.
 from collections.abc import Iterable, Iterator
 from posixpath import basename, dirname
 
-from facts import dropins, kernel_cmdline
-from facts.br_netfilter import RULES, Parameters, Persisted, Rule, Runtime
-from hale.change import (
-    COMMENTED,
-    Append,
-    ByHand,
-    Change,
-    Effect,
-    FileChange,
-    ModuleChange,
-    Replace,
+from facts.br_netfilter import (
+    RULES,
+    BrNetfilterParameters,
+    BrNetfilterPersisted,
+    BrNetfilterRuntime,
+    Rule,
 )
-from hale.requirement import Case
+from facts.parsers import conf_dirs, kernel_cmdline
+from hale.model.change import (
+    COMMENTED,
+    AppendLine,
+    FileEdit,
+    Impact,
+    ManualStep,
+    ModuleChange,
+    Remedy,
+    ReplaceLine,
+)
+from hale.model.requirement import Case
 
 OURS = dirname(RULES[0])
 
 
-def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+def runtime(fact: BrNetfilterRuntime, case: Case[BrNetfilterParameters]) -> tuple[Remedy, ...]:
     """Load it, unless the kernel cannot load anything or is at it."""
     if fact.state:
         return (
-            ByHand(
+            ManualStep(
                 f"{fact.module} is {fact.state.lower()}: wait until that is over and plan again. "
                 "If it never is, only a reboot helps."
             ),
         )
     if not fact.modular:
         return (
-            ByHand(
+            ManualStep(
                 f"This kernel loads no modules and has no {fact.module} built in: boot one that "
                 "has it."
             ),
@@ -46,10 +52,10 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
         f"{fact.module} {fact.how}. From then on packets between two ports of a bridge meet the "
         "rules of iptables, which may drop what passed before."
     )
-    return (ModuleChange(fact.module, why, effects=(Effect.TRAFFIC,)),)
+    return (ModuleChange(fact.module, why, effects=(Impact.TRAFFIC,)),)
 
 
-def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
+def persisted(fact: BrNetfilterPersisted, case: Case[BrNetfilterParameters]) -> tuple[Remedy, ...]:
     """A line that names it, and no rule of modprobe.d against it."""
     return (
         *([] if fact.named else _naming(fact, case.parameters)),
@@ -58,40 +64,40 @@ def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
     )
 
 
-def _naming(fact: Persisted, wanted: Parameters) -> Iterator[Change]:
+def _naming(fact: BrNetfilterPersisted, wanted: BrNetfilterParameters) -> Iterator[Remedy]:
     if fact.place:
         why = f"A boot loads {fact.module} because {fact.place} names it; no line did."
-        yield FileChange(fact.place, (Append(wanted.module),), why)
+        yield FileEdit(fact.place, (AppendLine(wanted.module),), why)
     else:
-        yield ByHand(
+        yield ManualStep(
             f"{wanted.file} cannot take the name: it is a mask, no file, or leads to a file of a "
             "package, and so is the one beside it. Make it a plain file and plan again."
         )
 
 
-def _ruled_out(rules: Iterable[Rule]) -> Iterator[Change]:
+def _ruled_out(rules: Iterable[Rule]) -> Iterator[Remedy]:
     copied: dict[str, list[Rule]] = {}
     for rule in rules:
         where, note = rule.source, rule.source.note
         if rule.pattern:
-            yield ByHand(
+            yield ManualStep(
                 f"{where} {note}, and other modules as well: `{where.text}`. See what else it is "
                 "for and make it narrower."
             )
-        elif dropins.volatile(rule.file):
-            yield ByHand(
+        elif conf_dirs.volatile(rule.file):
+            yield ManualStep(
                 f"{where} {note}. A boot empties /run, so a program writes this file anew: find "
                 "it and have it stop."
             )
-        elif dropins.ours(rule.file):
+        elif conf_dirs.is_editable(rule.file):
             at = where.line
             why = f"{rule.file}:{at} {note}."
             # A backslash at its end carries the comment over to the lines that belong to it.
-            yield FileChange(rule.file, (Replace(at, rule.lines[at - 1], COMMENTED),), why)
+            yield FileEdit(rule.file, (ReplaceLine(at, rule.lines[at - 1], COMMENTED),), why)
         elif _copyable(rule.lines):
             copied.setdefault(where.path, []).append(rule)
         else:
-            yield ByHand(
+            yield ManualStep(
                 f"{where} {note}. Copy the file to {OURS}/{basename(where.path)} and comment "
                 "the line there."
             )
@@ -104,31 +110,31 @@ def _copyable(lines: Iterable[str]) -> bool:
     return not any(c in line for line in lines for c in ("\\", "\r", "****"))
 
 
-def _copy(path: str, rules: list[Rule]) -> Change:
+def _copy(path: str, rules: list[Rule]) -> Remedy:
     """The package's file under its name in /etc, where it hides the package's."""
     against = {rule.source.line for rule in rules}
     edits = tuple(
-        Append(COMMENTED.replace("{}", line) if count in against else line)
+        AppendLine(COMMENTED.replace("{}", line) if count in against else line)
         for count, line in enumerate(rules[0].lines, 1)
         if line.strip()
     )
     notes = " and ".join(f"{rule.source} {rule.source.note}" for rule in rules)
     why = f"{notes}; a package's file is overruled by its copy in {OURS}, never edited."
-    return FileChange(f"{OURS}/{basename(path)}", edits, why)
+    return FileEdit(f"{OURS}/{basename(path)}", edits, why)
 
 
-def _not_files(fact: Persisted) -> Iterator[Change]:
+def _not_files(fact: BrNetfilterPersisted) -> Iterator[Remedy]:
     """Masks of the service, and arguments of the kernel."""
     lines = {str(rule.source) for rule in fact.rules}
     for source in fact.blocked:
         if source.path == kernel_cmdline.PATH:
-            yield ByHand(
+            yield ManualStep(
                 f"The kernel argument `{source.text}` {source.note}: take it out of the boot "
                 "loader's configuration (GRUB: /etc/default/grub, then update-grub or "
                 "grub2-mkconfig; Red Hat: grubby --remove-args) and reboot."
             )
         elif str(source) not in lines:
-            yield ByHand(
+            yield ManualStep(
                 f"{source} {source.note}, so no file of modules-load.d is read. Somebody wanted "
                 f"that: find out why, then `systemctl unmask {basename(source.path)}` and plan "
                 "again."

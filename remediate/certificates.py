@@ -4,12 +4,12 @@ Sources: kubernetes.io, "Certificate Management with kubeadm", "Manual Rotation 
 "Configure Certificate Rotation for the Kubelet".
 """
 
-from facts.certificates import Parameters, Runtime
-from hale.change import ByHand, Change
-from hale.requirement import Case
+from facts.certificates import CertificatesParameters, CertificatesRuntime
+from hale.model.change import ManualStep, Remedy
+from hale.model.requirement import Case
 
 
-def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+def runtime(fact: CertificatesRuntime, case: Case[CertificatesParameters]) -> tuple[Remedy, ...]:
     """How they are renewed: kubeadm's by kubeadm, the kubelet's by itself, CAs by a plan."""
     if case.requirement.role == "all":
         how = (
@@ -28,4 +28,4 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
             "all`, and restart its four static pods (move their manifests away for 20 s); see "
             "that etcd and the apiserver are whole before the next one."
         )
-    return (ByHand(f"{fact.actual}; {case.parameters.days} more days are wanted. {how}"),)
+    return (ManualStep(f"{fact.actual}; {case.parameters.days} more days are wanted. {how}"),)

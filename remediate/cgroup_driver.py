@@ -3,16 +3,18 @@
 Source: kubernetes.io, "Configuring a cgroup driver", "Migrating to the systemd driver".
 """
 
-from facts.cgroup_driver import CONTAINERD, KUBELET, Parameters, Persisted
-from hale.change import ByHand, Change
-from hale.requirement import Case
+from facts.cgroup_driver import CONTAINERD, KUBELET, CgroupDriverParameters, CgroupDriverPersisted
+from hale.model.change import ManualStep, Remedy
+from hale.model.requirement import Case
 
 
-def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
+def persisted(
+    fact: CgroupDriverPersisted, case: Case[CgroupDriverParameters]
+) -> tuple[Remedy, ...]:
     """Never by itself: on a node that has joined, it is changed while the node is drained."""
     name = case.host_name
     return (
-        ByHand(
+        ManualStep(
             f"{fact.actual}. With systemd as init, `systemd` is the one for both. It is changed on "
             f"a drained node only: `kubectl drain {name} --ignore-daemonsets "
             "--delete-emptydir-data`, stop kubelet and then containerd, `SystemdCgroup = true` in "

@@ -6,16 +6,16 @@ clocks is right; started on the host that is off, it may step the clock at once.
 Sources: chrony.conf(5) (makestep), chronyc(1); systemd-timesyncd.service(8); timedatectl(1).
 """
 
-from facts.clock import Parameters, Runtime
-from hale.change import ByHand, Change
-from hale.requirement import Case
+from facts.clock import ClockParameters, ClockRuntime
+from hale.model.change import ManualStep, Remedy
+from hale.model.requirement import Case
 
 
-def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+def runtime(fact: ClockRuntime, case: Case[ClockParameters]) -> tuple[Remedy, ...]:
     """Which clocks are apart, how to see which is right, and how to bring the others to it."""
     clocks = ", ".join(f"{o.host} {o.seconds:+.3f} s" for o in fact.offsets)
     return (
-        ByHand(
+        ManualStep(
             f"the hosts' clocks are {fact.spread_seconds:.3f} s apart, and "
             f"{case.parameters.tolerance_seconds} s are allowed; against the operator's: {clocks}. "
             "See on each host who keeps its time, and from where (`timedatectl`; `chronyc sources "

@@ -4,20 +4,20 @@ Source: cloud-init's documentation, "Configuration sources": cloud.cfg.d is merg
 of its names over cloud.cfg, and the user's data over both.
 """
 
-from hale.change import Append, ByHand, Change, FileChange
-from hale.fact import Source
+from hale.model.change import AppendLine, FileEdit, ManualStep, Remedy
+from hale.model.evidence import ConfigLine
 
 FOLDER = "/etc/cloud/cloud.cfg.d/"
 DROP_IN = f"{FOLDER}zz-hale.cfg"
 
 
-def told(key: str, value: str, against: Source, why: str) -> Change:
+def conflicting_setting(key: str, value: str, against: ConfigLine, why: str) -> Remedy:
     """`key: value` in the drop-in, where that is read after the line that now says otherwise."""
     if against.path == "/etc/cloud/cloud.cfg" or (
         against.path.startswith(FOLDER) and against.path < DROP_IN
     ):
-        return added(key, value, why)
-    return ByHand(
+        return add_setting(key, value, why)
+    return ManualStep(
         f"{why} No file under {FOLDER} wins over {against} ({against.text}): set `{key}: {value}` "
         f"where that comes from, which for {against.path.rpartition('/')[2]} is the user data of "
         "the machine at its cloud, or switch cloud-init off with "
@@ -25,6 +25,6 @@ def told(key: str, value: str, against: Source, why: str) -> Change:
     )
 
 
-def added(key: str, value: str, why: str) -> Change:
+def add_setting(key: str, value: str, why: str) -> Remedy:
     """`key: value` in the drop-in, where no file says anything of the key."""
-    return FileChange(DROP_IN, (Append(f"{key}: {value}"),), why)
+    return FileEdit(DROP_IN, (AppendLine(f"{key}: {value}"),), why)

@@ -3,15 +3,15 @@
 Sources: kubernetes.io, "Debugging DNS Resolution"; kubectl-rollout(1).
 """
 
-from facts.coredns import Parameters, Runtime
-from hale.change import ByHand, Change
-from hale.requirement import Case
+from facts.coredns import CorednsParameters, CorednsRuntime
+from hale.model.change import ManualStep, Remedy
+from hale.model.requirement import Case
 
 
-def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+def runtime(fact: CorednsRuntime, case: Case[CorednsParameters]) -> tuple[Remedy, ...]:
     """Where replicas are, and how they are spread anew."""
     return (
-        ByHand(
+        ManualStep(
             f"{fact.actual}. `kubectl -n kube-system get pods -l k8s-app=kube-dns -o wide`, and "
             "their logs. Too few: `kubectl -n kube-system scale deployment coredns --replicas "
             f"{case.parameters.replicas}`. All on one node: `kubectl -n kube-system rollout "

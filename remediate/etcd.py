@@ -4,9 +4,9 @@ Sources: etcd's operations guide, "Runtime reconfiguration", "Disaster recovery"
 "Maintenance" (alarms, snapshots); kubeadm, "Creating Highly Available Clusters with kubeadm".
 """
 
-from facts.etcd import Parameters, Runtime
-from hale.change import ByHand, Change
-from hale.requirement import Case
+from facts.etcd import EtcdParameters, EtcdRuntime
+from hale.model.change import ManualStep, Remedy
+from hale.model.requirement import Case
 
 ETCDCTL = (
     "`kubectl -n kube-system exec etcd-<master> -- etcdctl --cacert /etc/kubernetes/pki/etcd/"
@@ -15,19 +15,19 @@ ETCDCTL = (
 )
 
 
-def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+def runtime(fact: EtcdRuntime, case: Case[EtcdParameters]) -> tuple[Remedy, ...]:
     """The installation where there is no etcd at all, else how it is looked at and mended."""
     said = "; ".join(fact.faults) or fact.actual
     if not fact.voices:
         return (
-            ByHand(
+            ManualStep(
                 f"{said}. Where there is no cluster yet, its installation makes etcd's members. "
                 "Where there was one, touch nothing before its data is safe: copy /var/lib/etcd "
                 "of every master, and see `crictl ps -a --name etcd` and `crictl logs <container>`."
             ),
         )
     return (
-        ByHand(
+        ManualStep(
             f"{said}. A master that has never joined gets its member by the cluster's "
             "installation. For one that is ill, keep a copy first, with `snapshot save <file>` of "
             f"{ETCDCTL}, and look with its `endpoint status --cluster`, `member list` and `alarm "

@@ -10,15 +10,15 @@ systemd.unit(5) (Requires=, BindsTo=); dbus-daemon(1).
 
 from collections.abc import Sequence
 
-from facts.firewalld import MASK_FOLDER, Parameters, Persisted, Runtime
-from hale.change import ByHand, Change, Effect, LinkChange, UnitChange
-from hale.inventory import OVERRIDE
-from hale.requirement import Case
+from facts.firewalld import MASK_FOLDER, FirewalldParameters, FirewalldPersisted, FirewalldRuntime
+from hale.inventory.ini import OVERRIDE_PREFIX
+from hale.model.change import Impact, ManualStep, Remedy, SymlinkChange, UnitChange
+from hale.model.requirement import Case
 
 NOTHING = "/dev/null"
 
 
-def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+def runtime(fact: FirewalldRuntime, case: Case[FirewalldParameters]) -> tuple[Remedy, ...]:
     """Stopped by systemd, where systemd started it and nothing else stops with it."""
     unit = case.parameters.unit
     if kept := _kept(fact.site_rules, case):
@@ -26,7 +26,7 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
     if fact.active in ("", "inactive", "failed"):
         pids = " ".join(map(str, fact.pids))
         return (
-            ByHand(
+            ManualStep(
                 f"{fact.actual}: no unit of systemd's that could be stopped. See who started it "
                 f"(`ps -o pid,ppid,lstart,args -p {pids}`, `cat /proc/{pids.partition(' ')[0]}"
                 "/cgroup`: it may be a container's), end that, and then `kill` what is left. Its "
@@ -36,7 +36,7 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
     if fact.needed_by:
         others = " and ".join(fact.needed_by)
         return (
-            ByHand(
+            ManualStep(
                 f"{others} cannot be without {unit} and would stop with it. Take the dependence "
                 f"out first (`systemctl cat {fact.needed_by[0]}`, lines Requires= or BindsTo=), "
                 f"`systemctl daemon-reload`, and then `systemctl stop {unit}`."
@@ -44,18 +44,18 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
         )
     why = f"{fact.actual}; its rules stand in front of those of kube-proxy and the pod network."
     # systemd stops what is masked, and does not start it again.
-    last = (Effect.FINAL,) if fact.enabled.startswith("masked") else ()
-    return (UnitChange(unit, "stop", fact.active, fact.enabled, why, (Effect.TRAFFIC, *last)),)
+    last = (Impact.FINAL,) if fact.enabled.startswith("masked") else ()
+    return (UnitChange(unit, "stop", fact.active, fact.enabled, why, (Impact.TRAFFIC, *last)),)
 
 
-def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
+def persisted(fact: FirewalldPersisted, case: Case[FirewalldParameters]) -> tuple[Remedy, ...]:
     """Disabled where it is enabled, and masked whatever starts it."""
     if kept := _kept(fact.site_rules, case):
         return (kept,)
     if fact.needs:
         lines = "; ".join(f"{s}: {s.text}" for s in fact.needs)
         return (
-            ByHand(
+            ManualStep(
                 f"what needs {fact.unit} does not start where that is masked: {lines}. Take the "
                 "dependence out first (or make it a Wants=), `systemctl daemon-reload`, and plan "
                 "again."
@@ -63,20 +63,20 @@ def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
         )
     if fact.in_the_way:
         return (
-            ByHand(
+            ManualStep(
                 f"{fact.in_the_way} is a unit file of the site's own, where a mask would lie. Keep "
                 f"a copy of it elsewhere, remove it, `systemctl daemon-reload`, and then "
                 f"`systemctl disable {fact.unit}` and `systemctl mask {fact.unit}`."
             ),
         )
     why = f"{'; '.join(f'{s} {s.note}' for s in fact.starts)}."
-    changes: list[Change] = []
+    changes: list[Remedy] = []
     if fact.enabled == "enabled" and fact.link is None:
         changes.append(UnitChange(fact.unit, "disable", fact.active, fact.enabled, why))
     if not fact.settles:  # what settles it is a mask that lies there already
-        changes.append(LinkChange(f"{MASK_FOLDER}/{fact.unit}", NOTHING, fact.link, why))
+        changes.append(SymlinkChange(f"{MASK_FOLDER}/{fact.unit}", NOTHING, fact.link, why))
     changes += [
-        ByHand(
+        ManualStep(
             f"{start} has D-Bus run the program itself ({start.text}), which no mask prevents: "
             f"move {start.path} away, and see which package has it (`rpm -qf` or `dpkg -S`)."
         )
@@ -85,13 +85,15 @@ def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
     return tuple(changes)
 
 
-def _kept(site_rules: Sequence[str], case: Case[Parameters]) -> ByHand | None:
+def _kept(site_rules: Sequence[str], case: Case[FirewalldParameters]) -> ManualStep | None:
     """A refusal where rules of the site's own would go, unless the inventory lets them."""
     if not site_rules or case.parameters.site_rules_may_go:
         return None
     unit, program = case.parameters.unit, case.parameters.program
-    variable = f"{OVERRIDE}{case.requirement.id.lower().replace('-', '_')}__site_rules_may_go"
-    return ByHand(
+    variable = (
+        f"{OVERRIDE_PREFIX}{case.requirement.id.lower().replace('-', '_')}__site_rules_may_go"
+    )
+    return ManualStep(
         f"{program} has rules of this site's own, in force only while it runs: "
         f"{', '.join(site_rules)}. Read them (`firewall-cmd --list-all-zones`, "
         "`firewall-cmd --direct --get-all-rules`), put what must stay where it lasts (the "

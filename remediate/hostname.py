@@ -7,28 +7,35 @@ Sources: hostname(5); systemd(1) (`systemd.hostname=`); cloud-init, "Set Hostnam
 "Remove the node" and `kubeadm reset`; kubernetes.io, "Safely Drain a Node".
 """
 
-from facts.hostname import KERNEL, STATIC, Parameters, Persisted, Runtime
-from hale.change import Append, ByHand, Change, FileChange, Replace, ValueChange
-from hale.requirement import Case
+from facts.hostname import KERNEL, STATIC, HostnameParameters, HostnamePersisted, HostnameRuntime
+from hale.model.change import (
+    AppendLine,
+    FileEdit,
+    KernelValueChange,
+    ManualStep,
+    Remedy,
+    ReplaceLine,
+)
+from hale.model.requirement import Case
 from remediate import boot_loader, cloud_init
 
 
-def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+def runtime(fact: HostnameRuntime, case: Case[HostnameParameters]) -> tuple[Remedy, ...]:
     """The kernel's name; services that are already running may go on showing the old one."""
     if fact.joined:
         return (_rejoin(fact.name, fact.planned, fact.joined),)
     why = f"the running hostname is {fact.name or 'empty'}, and the plan says {fact.planned}."
-    return (ValueChange(KERNEL, fact.name, fact.planned, why),)
+    return (KernelValueChange(KERNEL, fact.name, fact.planned, why),)
 
 
-def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
+def persisted(fact: HostnamePersisted, case: Case[HostnameParameters]) -> tuple[Remedy, ...]:
     """The file's name, and what would win over it."""
     if fact.joined:
         return (_rejoin(fact.name or "not set at boot", fact.planned, fact.joined),)
-    changes: list[Change] = []
+    changes: list[Remedy] = []
     if fact.strange:
         changes.append(
-            ByHand(
+            ManualStep(
                 f"{STATIC} is no file. See what it is (`ls -ld {STATIC}`), move it away, and run "
                 f"`echo {fact.planned} >{STATIC}`."
             )
@@ -36,31 +43,31 @@ def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
     elif fact.static is None or fact.static.text != fact.planned:
         changes.append(_file(fact))
     changes += [
-        boot_loader.taken_out(a, a.text, f"{a} would name this host at boot: {a.text}.")
+        boot_loader.remove_argument_step(a, a.text, f"{a} would name this host at boot: {a.text}.")
         for a in fact.arguments
     ]
     if fact.rewritten:
         why = f"{fact.rewritten} has cloud-init name this host at boot: {fact.rewritten.text}."
         asked = fact.preserve
         changes.append(
-            cloud_init.told("preserve_hostname", "true", asked, why)
+            cloud_init.conflicting_setting("preserve_hostname", "true", asked, why)
             if asked
-            else cloud_init.added("preserve_hostname", "true", why)
+            else cloud_init.add_setting("preserve_hostname", "true", why)
         )
     return tuple(changes)
 
 
-def _file(fact: Persisted) -> FileChange:
+def _file(fact: HostnamePersisted) -> FileEdit:
     line = fact.static
     if line is None:
         why = f"{STATIC} has no name, and the plan says {fact.planned}."
-        return FileChange(STATIC, (Append(fact.planned),), why)
+        return FileEdit(STATIC, (AppendLine(fact.planned),), why)
     why = f"{line} says {line.text}, and the plan says {fact.planned}."
-    return FileChange(STATIC, (Replace(line.line, line.text, fact.planned),), why)
+    return FileEdit(STATIC, (ReplaceLine(line.line, line.text, fact.planned),), why)
 
 
-def _rejoin(name: str, planned: str, joined: str) -> ByHand:
-    return ByHand(
+def _rejoin(name: str, planned: str, joined: str) -> ManualStep:
+    return ManualStep(
         f"the hostname is {name} and the plan says {planned}, but this host is in a cluster "
         f"({joined}), where it is known under the name it joined with: under another one it does "
         "not come back. Either correct the plan (the inventory), or take the host out and in "

@@ -9,18 +9,18 @@ Sources: hosts(5); nsswitch.conf(5); nscd(8), sss_cache(8); cloud-init, "Update 
 
 import re
 
-from facts.hosts_file import HOSTS, Entry, Parameters, Persisted, Runtime
-from hale.change import (
+from facts.hosts_file import HOSTS, Entry, HostsFileParameters, HostsFilePersisted, HostsFileRuntime
+from hale.model.change import (
     COMMENTED,
-    Append,
-    ByHand,
-    Change,
-    Edit,
-    Effect,
-    FileChange,
-    Replace,
+    AppendLine,
+    FileEdit,
+    Impact,
+    LineEdit,
+    ManualStep,
+    Remedy,
+    ReplaceLine,
 )
-from hale.requirement import Case
+from hale.model.requirement import Case
 from remediate import cloud_init
 
 # What hosts(5) lets a name be made of, and an underscore, which is met in the wild. A name with
@@ -28,7 +28,7 @@ from remediate import cloud_init
 WRITABLE = re.compile(r"[\w.-]+", re.ASCII)
 
 
-def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+def runtime(fact: HostsFileRuntime, case: Case[HostsFileParameters]) -> tuple[Remedy, ...]:
     """Nothing where the file is what is wrong, which `persisted` mends; else a person must look."""
     if fact.file_right is False:
         return ()
@@ -40,7 +40,7 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
     order = " and ".join(f"{s} says `{s.text}`" for s in fact.sources) or "there is no hosts: line"
     state = f"{HOSTS} is right" if fact.file_right else f"{HOSTS} could not be read"
     return (
-        ByHand(
+        ManualStep(
             f"{wrong}, though {state}: another source of names answers before it ({order}). Put "
             "`files` first in the `hosts:` line of /etc/nsswitch.conf (on Red Hat with "
             "`authselect`, or it is written anew), empty the caches (`nscd -i hosts`, "
@@ -50,7 +50,7 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
     )
 
 
-def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
+def persisted(fact: HostsFilePersisted, case: Case[HostsFileParameters]) -> tuple[Remedy, ...]:
     """The file made right, and kept from being made anew at boot."""
     changes = () if fact.right else _file(fact)
     if fact.rewritten is None:
@@ -59,23 +59,28 @@ def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
         f"{fact.rewritten} has cloud-init make {HOSTS} anew at every boot, which takes the VIP's "
         "names out of it."
     )
-    return (*changes, cloud_init.told("manage_etc_hosts", "false", fact.rewritten, why))
+    return (
+        *changes,
+        cloud_init.conflicting_setting("manage_etc_hosts", "false", fact.rewritten, why),
+    )
 
 
-def _file(fact: Persisted) -> tuple[Change, ...]:
+def _file(fact: HostsFilePersisted) -> tuple[Remedy, ...]:
     if odd := [entry for entry in fact.entries if not _writable(entry)]:
         lines = "; ".join(f"{e.source}: {e.source.text}" for e in odd)
         return (
-            ByHand(
+            ManualStep(
                 f"take {' and '.join(dict.fromkeys(n for e in odd for n in e.wrong))} out of "
                 f"{lines}: it has other names that Hale cannot write again byte for byte."
             ),
         )
-    edits: list[Edit] = [Replace(e.source.line, e.source.text, _new(e)) for e in fact.entries]
+    edits: list[LineEdit] = [
+        ReplaceLine(e.source.line, e.source.text, _new(e)) for e in fact.entries
+    ]
     if fact.missing:
-        edits.append(Append(" ".join((fact.vip, *fact.missing))))
-    effects = (Effect.TRAFFIC,) if fact.joined and fact.contradicting else ()
-    return (FileChange(HOSTS, tuple(edits), _why(fact), effects),)
+        edits.append(AppendLine(" ".join((fact.vip, *fact.missing))))
+    effects = (Impact.TRAFFIC,) if fact.joined and fact.contradicting else ()
+    return (FileEdit(HOSTS, tuple(edits), _why(fact), effects),)
 
 
 def _kept(entry: Entry) -> tuple[str, ...]:
@@ -93,7 +98,7 @@ def _new(entry: Entry) -> str:
     return "\n".join([COMMENTED, *([" ".join((entry.address, *kept))] if kept else [])])
 
 
-def _why(fact: Persisted) -> str:
+def _why(fact: HostsFilePersisted) -> str:
     said = [
         f"{entry.source} gives {entry.address} to {' and '.join(entry.wrong)}"
         + (

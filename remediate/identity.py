@@ -4,9 +4,9 @@ Sources: machine-id(5), systemd-machine-id-setup(1), dbus-uuidgen(1); kubeadm, "
 address and product_uuid are unique for every node".
 """
 
-from facts.identity import MACHINE_ID, WORDS, Parameters, Runtime
-from hale.change import ByHand, Change
-from hale.requirement import Case
+from facts.identity import MACHINE_ID, WORDS, IdentityParameters, IdentityRuntime
+from hale.model.change import ManualStep, Remedy
+from hale.model.requirement import Case
 
 NEW = (
     f"`rm -f {MACHINE_ID} /var/lib/dbus/machine-id`, `systemd-machine-id-setup`, `ln -s "
@@ -28,11 +28,11 @@ HOW = {
 }
 
 
-def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+def runtime(fact: IdentityRuntime, case: Case[IdentityParameters]) -> tuple[Remedy, ...]:
     """Which host keeps what it has, and how the others get their own."""
     word = WORDS[fact.what]
-    changes: list[Change] = [
-        ByHand(
+    changes: list[Remedy] = [
+        ManualStep(
             f"{' and '.join(s.hosts)} have the same {word} {s.value}. One may keep it; on each of "
             f"the others: {HOW[fact.what]}. A node of a cluster is drained before, and one master "
             "is done at a time, while etcd has all its members."
@@ -41,6 +41,6 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
     ]
     if fact.unset:
         changes.append(
-            ByHand(f"no valid {word} on {' and '.join(fact.unset)}. On each: {HOW[fact.what]}.")
+            ManualStep(f"no valid {word} on {' and '.join(fact.unset)}. On each: {HOW[fact.what]}.")
         )
     return tuple(changes)

@@ -3,15 +3,15 @@
 Sources: kubernetes.io, "Virtual IPs and Service Proxies"; kubeadm's implementation details.
 """
 
-from facts.kube_proxy import Parameters, Runtime
-from hale.change import ByHand, Change
-from hale.requirement import Case
+from facts.kube_proxy import KubeProxyParameters, KubeProxyRuntime
+from hale.model.change import ManualStep, Remedy
+from hale.model.requirement import Case
 
 
-def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+def runtime(fact: KubeProxyRuntime, case: Case[KubeProxyParameters]) -> tuple[Remedy, ...]:
     """How the mode is changed, and rules that somebody took away come back."""
     return (
-        ByHand(
+        ManualStep(
             f"{fact.actual}. Its pod on {case.host_name}: `kubectl -n kube-system get pods -l "
             "k8s-app=kube-proxy -o wide`, and its logs. Rules come back when that pod is deleted; "
             "find out first who took them away (firewalld, an nftables.service that loads a "

@@ -3,16 +3,16 @@
 Sources: kubernetes.io, "Troubleshooting kubeadm"; systemctl(1).
 """
 
-from facts.kubelet import Parameters, Persisted, Runtime
-from hale.change import ByHand, Change
-from hale.requirement import Case
+from facts.kubelet import KubeletParameters, KubeletPersisted, KubeletRuntime
+from hale.model.change import ManualStep, Remedy
+from hale.model.requirement import Case
 
 
-def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+def runtime(fact: KubeletRuntime, case: Case[KubeletParameters]) -> tuple[Remedy, ...]:
     """Where to look for why it is not healthy."""
     unit = case.parameters.unit
     return (
-        ByHand(
+        ManualStep(
             f"{fact.actual}. `systemctl status {unit}` and `journalctl -u {unit} -n 100` say why; "
             "often swap (SWAP-OFF), a driver of control groups that is not the runtime's "
             f"(NODE-CGROUP-DRIVER), or containerd that is down. `systemctl start {unit}` follows. "
@@ -21,11 +21,11 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
     )
 
 
-def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
+def persisted(fact: KubeletPersisted, case: Case[KubeletParameters]) -> tuple[Remedy, ...]:
     """Enable it."""
     unit = fact.runtime or fact.unit
     return (
-        ByHand(
+        ManualStep(
             f"{fact.actual}. `systemctl unmask {unit}` where it is masked, and `systemctl enable "
             f"{unit}`. Where it was never installed, the cluster's installation does that."
         ),

@@ -10,31 +10,31 @@ Sources: as of facts/limits.py.
 from collections.abc import Iterator, Sequence
 from posixpath import basename, dirname
 
-from facts import dropins
-from facts.limits import FOLDER, ROOT, Line, Parameters, Persisted, Runtime
-from facts.limits_conf import Rank
-from hale.change import COMMENTED, Append, ByHand, Change, FileChange, Replace
-from hale.requirement import Case
+from facts.limits import FOLDER, ROOT, LimitsParameters, LimitsPersisted, LimitsRuntime, Line
+from facts.parsers import conf_dirs
+from facts.parsers.limits_conf import Rank
+from hale.model.change import COMMENTED, AppendLine, FileEdit, ManualStep, Remedy, ReplaceLine
+from hale.model.requirement import Case
 
 SIDES = ("soft", "hard")
 
 
-def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+def runtime(fact: LimitsRuntime, case: Case[LimitsParameters]) -> tuple[Remedy, ...]:
     """A new login gets what the files say: where they are wrong, their remedy is this one too."""
     if fact.stack:
         return (_stack(fact.stack),)
     if fact.files is None:
         return (
-            ByHand(
+            ManualStep(
                 f"{fact.actual}, and what the files of pam_limits say cannot be told: see "
                 "`persisted` of this requirement first."
             ),
         )
     changes = persisted(fact.files, case)
-    if any(not isinstance(change, ByHand) for change in changes):
+    if any(not isinstance(change, ManualStep) for change in changes):
         return ()
     return changes or (
-        ByHand(
+        ManualStep(
             f"{fact.actual}, though the files of pam_limits say more ({fact.files.actual}). "
             "Either they were changed a moment ago and it is well now, or pam_limits may not "
             "raise a limit above sshd's: see `journalctl -t sshd`, the host's own limits if it "
@@ -45,14 +45,14 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
     )
 
 
-def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
+def persisted(fact: LimitsPersisted, case: Case[LimitsParameters]) -> tuple[Remedy, ...]:
     """Nothing for files that comply. Sessions that are open keep their limits."""
     wanted = case.parameters
-    changes: list[Change] = [_stack(fact.stack)] if fact.stack else []
+    changes: list[Remedy] = [_stack(fact.stack)] if fact.stack else []
     if fact.refused:
         what = f"{wanted.item} {wanted.least}"
         changes.append(
-            ByHand(
+            ManualStep(
                 f"{what} is {fact.refused}; with such a line nobody might log in any more. Raise "
                 "fs.nr_open by a line of sysctl.d, or have the standard ask for less."
             )
@@ -62,7 +62,7 @@ def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
     bad = list(
         {(line.file, line.source.line): line for line in fact.lines if _bad(line, wanted)}.values()
     )
-    sited = [line for line in bad if dropins.ours(line.file)]
+    sited = [line for line in bad if conf_dirs.is_editable(line.file)]
     theirs = [line for line in bad if line not in sited]
     rank = Rank.MINE if wanted.domain == ROOT else Rank.DEFAULT
     for line in theirs:
@@ -79,7 +79,7 @@ def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
     return tuple(changes)
 
 
-def _bad(line: Line, wanted: Parameters) -> bool:
+def _bad(line: Line, wanted: LimitsParameters) -> bool:
     """Whether it gives less than asked for, and is not beaten by the standard's own line."""
     if line.frees:
         return True
@@ -87,7 +87,9 @@ def _bad(line: Line, wanted: Parameters) -> bool:
     return not beaten and line.value is not None and line.value < wanted.wanted
 
 
-def _covered(side: str, lines: Sequence[Line], theirs: Sequence[Line], wanted: Parameters) -> bool:
+def _covered(
+    side: str, lines: Sequence[Line], theirs: Sequence[Line], wanted: LimitsParameters
+) -> bool:
     """Whether a line of the domain sets enough, behind those that cannot be edited."""
     last = max(
         (n for n, line in enumerate(lines) if line in theirs and _sets(line, side)), default=-1
@@ -113,7 +115,7 @@ def _behind(theirs: Sequence[Line], place: str | None) -> str | None:
     last = max(in_folder, default="")
     if place is None or not last or (_in_folder(place) and last < basename(place)):
         return place
-    return dropins.beside(f"{folder}/{basename(place)}", last)
+    return conf_dirs.sorts_after(f"{folder}/{basename(place)}", last)
 
 
 def _in_folder(path: str) -> bool:
@@ -121,8 +123,8 @@ def _in_folder(path: str) -> bool:
 
 
 def _mended(
-    line: Line, open_sides: Sequence[str], wanted: Parameters
-) -> tuple[Change, Sequence[str]]:
+    line: Line, open_sides: Sequence[str], wanted: LimitsParameters
+) -> tuple[Remedy, Sequence[str]]:
     """The standard's line in its place, or a comment; and the sides that this sets."""
     at, text = line.source.line, line.source.text
     sides = [side for side in open_sides if _sets(line, side)]
@@ -130,45 +132,45 @@ def _mended(
     if sides and line.domain == wanted.domain and not line.frees:
         new = _line(text.split()[1].lower(), wanted)
         why = f"{line.file}:{at} must give at least {wanted.least} for {wanted.item}."
-        return FileChange(line.file, (Replace(at, text, new),), why), sides
+        return FileEdit(line.file, (ReplaceLine(at, text, new),), why), sides
     less = "takes its users out of all limits" if line.frees else f"gives less {wanted.item}"
     why = f"{line.file}:{at} {less}{who} than {wanted.least}."
     if line.frees:
         why = f"{line.file}:{at} {less}: {wanted.item} would stay as sshd has it."
-    return FileChange(line.file, (Replace(at, text, COMMENTED),), why), []
+    return FileEdit(line.file, (ReplaceLine(at, text, COMMENTED),), why), []
 
 
 def _added(
-    sides: Sequence[str], place: str | None, theirs: Sequence[Line], wanted: Parameters
-) -> Iterator[Change]:
+    sides: Sequence[str], place: str | None, theirs: Sequence[Line], wanted: LimitsParameters
+) -> Iterator[Remedy]:
     if not sides:
         return
     if place is None:
-        yield ByHand(
+        yield ManualStep(
             f"{wanted.file} cannot take new lines, nor can a file of {dirname(FOLDER)}: they are "
             "links to a package's file, masks, or no files. Make one a plain file and plan again."
         )
         return
-    edits = tuple(Append(_line(side, wanted)) for side in sides)
+    edits = tuple(AppendLine(_line(side, wanted)) for side in sides)
     over = " and ".join(str(line.source) for line in theirs)
     behind = f", read after {over}, which must not be edited" if over else ""
     why = f"{place}{behind}, gives {wanted.domain} {wanted.item} {wanted.least} at a login."
-    yield FileChange(place, edits, why)
+    yield FileEdit(place, edits, why)
 
 
-def _line(kind: str, wanted: Parameters) -> str:
+def _line(kind: str, wanted: LimitsParameters) -> str:
     return f"{wanted.domain} {kind} {wanted.item} {wanted.least}"
 
 
-def _closer(line: Line, wanted: Parameters) -> ByHand:
-    return ByHand(
+def _closer(line: Line, wanted: LimitsParameters) -> ManualStep:
+    return ManualStep(
         f"{line.source} (`{line.source.text}`) is a package's and beats a line for "
         f"{wanted.domain}: put a file of the same name into {dirname(FOLDER)} without that line."
     )
 
 
-def _stack(why: str) -> ByHand:
-    return ByHand(
+def _stack(why: str) -> ManualStep:
+    return ManualStep(
         f"{why}. An error here locks everybody out, so no change is made: with a second session "
         "of root open, say `UsePAM yes` in /etc/ssh/sshd_config (`sshd -t`, then reload) or add "
         "`session required pam_limits.so` to /etc/pam.d/sshd, as the distribution's package has "

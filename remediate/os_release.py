@@ -3,21 +3,21 @@
 Sources: kubeadm, "Before you begin"; kubernetes.io, "Safely Drain a Node".
 """
 
-from facts.os_release import Parameters, Runtime
-from hale.change import ByHand, Change
-from hale.inventory import OVERRIDE
-from hale.requirement import Case
+from facts.os_release import OsReleaseParameters, OsReleaseRuntime
+from hale.inventory.ini import OVERRIDE_PREFIX
+from hale.model.change import ManualStep, Remedy
+from hale.model.requirement import Case
 
 
-def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+def runtime(fact: OsReleaseRuntime, case: Case[OsReleaseParameters]) -> tuple[Remedy, ...]:
     """How another system or kernel comes on the host, and how this one is accepted."""
-    wanted, changes = case.parameters, list[Change]()
-    prefix = f"{OVERRIDE}{case.requirement.id.lower().replace('-', '_')}__"
+    wanted, changes = case.parameters, list[Remedy]()
+    prefix = f"{OVERRIDE_PREFIX}{case.requirement.id.lower().replace('-', '_')}__"
     where = f" ({fact.sources[0]})" if fact.sources else ""
     if not fact.is_one_of(wanted.accepted):
         accepted = f"none of {', '.join(wanted.accepted)}" if wanted.accepted else "not accepted"
         changes.append(
-            ByHand(
+            ManualStep(
                 f"{fact.system}{where} is {accepted}: install an accepted one (a node of a "
                 "cluster is drained, reset with `kubeadm reset` and joined anew, masters one at a "
                 "time); or, where this site has tried it, accept it in the inventory: "
@@ -26,7 +26,7 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
         )
     if not fact.kernel_at_least(wanted.kernel):
         changes.append(
-            ByHand(
+            ManualStep(
                 f"the running kernel is {fact.kernel}, older than {wanted.kernel}: see whether a "
                 "newer one is installed and was not booted (`ls /boot/vmlinuz-*`), else install "
                 "one (`dnf upgrade kernel`, `apt-get install linux-image-amd64`), then drain the "

@@ -11,31 +11,47 @@ from collections.abc import Iterator, Sequence
 from math import inf
 from posixpath import basename, dirname, join
 
-from facts import dropins
-from facts.service_limits import Line, Parameters, Persisted, Runtime
-from facts.unit_limits import Limit
-from hale.change import COMMENTED, Append, ByHand, Change, Effect, FileChange, Replace, UnitChange
-from hale.requirement import Case
+from facts.parsers import conf_dirs
+from facts.parsers.unit_limits import Limit
+from facts.service_limits import (
+    Line,
+    ServiceLimitsParameters,
+    ServiceLimitsPersisted,
+    ServiceLimitsRuntime,
+)
+from hale.model.change import (
+    COMMENTED,
+    AppendLine,
+    FileEdit,
+    Impact,
+    ManualStep,
+    Remedy,
+    ReplaceLine,
+    UnitChange,
+)
+from hale.model.requirement import Case
 
 SECTION = "[Service]"
 
 
-def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+def runtime(fact: ServiceLimitsRuntime, case: Case[ServiceLimitsParameters]) -> tuple[Remedy, ...]:
     """What `persisted` changes, and then a restart; on a node, by hand where it must be drained."""
     wanted = case.parameters
     if fact.refused:
         return (_refused(fact.refused, wanted),)
     if isinstance(fact.files, str):
-        return (ByHand(f"{fact.actual}, and what a restart would give is not known: {fact.files}"),)
+        return (
+            ManualStep(f"{fact.actual}, and what a restart would give is not known: {fact.files}"),
+        )
     changes = persisted(fact.files, case)
-    if any(isinstance(change, ByHand) for change in changes):
+    if any(isinstance(change, ManualStep) for change in changes):
         return changes
     stale = not changes and fact.loaded is not None and not fact.loaded.reaches(wanted.wanted)
     if wanted.drain and fact.joined:
         return (*changes, _drained(fact, case, stale))
     if stale:
         return (
-            ByHand(
+            ManualStep(
                 f"{fact.actual}; its files give more ({fact.files.actual}), which systemd has not "
                 f"read yet: `systemctl daemon-reload`, then `systemctl restart {wanted.unit}`."
             ),
@@ -43,18 +59,20 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
     why = f"{fact.actual}; a new limit holds from its next start on."
     return (
         *changes,
-        UnitChange(wanted.unit, "restart", fact.active, "", why, (Effect.RESTART,)),
+        UnitChange(wanted.unit, "restart", fact.active, "", why, (Impact.RESTART,)),
     )
 
 
-def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
+def persisted(
+    fact: ServiceLimitsPersisted, case: Case[ServiceLimitsParameters]
+) -> tuple[Remedy, ...]:
     """A line in the standard's drop-in, unless one that is there is enough."""
     wanted = case.parameters
     if fact.refused:
         return (_refused(fact.refused, wanted),)
     if fact.place is None:
         return (
-            ByHand(
+            ManualStep(
                 f"{dirname(_own(wanted))} has no free name for a drop-in beside {wanted.dropin}: "
                 "it is a link, a mask, or has more than a section [Service] in it. Make it a plain "
                 "file and plan again."
@@ -71,19 +89,19 @@ def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
     return tuple(changes)
 
 
-def _own(wanted: Parameters) -> str:
+def _own(wanted: ServiceLimitsParameters) -> str:
     return join("/etc/systemd/system", f"{wanted.unit}.d", wanted.dropin)
 
 
 def _editable(line: Line) -> bool:
     """Whether it may be commented: a site's drop-in for this unit alone, in one line."""
-    return bool(line.name) and line.own and line.whole and dropins.ours(line.file)
+    return bool(line.name) and line.own and line.whole and conf_dirs.is_editable(line.file)
 
 
 def _behind(theirs: Sequence[Line], place: str) -> str:
     """The drop-in that is read after all lines that cannot be commented."""
     last = max((line.name for line in theirs), default="")
-    return place if last < basename(place) else dropins.beside(place, last)
+    return place if last < basename(place) else conf_dirs.sorts_after(place, last)
 
 
 def _starts(lines: Sequence[Line], default: Limit) -> Iterator[Limit]:
@@ -92,7 +110,7 @@ def _starts(lines: Sequence[Line], default: Limit) -> Iterator[Limit]:
         yield some[-1].limit if some else default
 
 
-def _line(fact: Persisted, wanted: Parameters) -> str:
+def _line(fact: ServiceLimitsPersisted, wanted: ServiceLimitsParameters) -> str:
     """The standard's line, or one that gives more where a start gets more of one side today."""
     today = list(_starts(fact.lines, fact.default))
     soft = max(wanted.wanted, *(limit.soft for limit in today))
@@ -101,42 +119,46 @@ def _line(fact: Persisted, wanted: Parameters) -> str:
     return f"{wanted.setting}={':'.join(values)}"
 
 
-def _value(value: float, wanted: Parameters) -> str:
+def _value(value: float, wanted: ServiceLimitsParameters) -> str:
     """As systemd has it: memlock in bytes."""
     if value == inf:
         return "infinity"
     return str(int(value * 1024 if wanted.item == "memlock" else value))
 
 
-def _added(place: str, theirs: Sequence[Line], line: str, wanted: Parameters) -> FileChange:
+def _added(
+    place: str, theirs: Sequence[Line], line: str, wanted: ServiceLimitsParameters
+) -> FileEdit:
     beaten = [str(one.source) for one in theirs if one.name]
     over = f", read after {' and '.join(beaten)}, which must not be edited," if beaten else ""
     why = f"{place}{over} gives {wanted.unit} at least {wanted.least} for {wanted.item}."
-    return FileChange(place, (Append(SECTION), Append(line)), why)
+    return FileEdit(place, (AppendLine(SECTION), AppendLine(line)), why)
 
 
-def _commented(lines: Sequence[Line], wanted: Parameters) -> Iterator[FileChange]:
+def _commented(lines: Sequence[Line], wanted: ServiceLimitsParameters) -> Iterator[FileEdit]:
     done: set[tuple[str, int]] = set()
     for line in lines:
         at = line.file, line.source.line
         if at not in done:
             done.add(at)
             why = f"{line.file}:{at[1]} gives {wanted.unit} less {wanted.item} than {wanted.least}."
-            yield FileChange(line.file, (Replace(at[1], line.source.text, COMMENTED),), why)
+            yield FileEdit(line.file, (ReplaceLine(at[1], line.source.text, COMMENTED),), why)
 
 
-def _refused(why: str, wanted: Parameters) -> ByHand:
-    return ByHand(
+def _refused(why: str, wanted: ServiceLimitsParameters) -> ManualStep:
+    return ManualStep(
         f"{wanted.unit} cannot get {wanted.item} {wanted.least}: {why}. Raise fs.nr_open by a line "
         "of sysctl.d, give the container that this host is CAP_SYS_RESOURCE or higher limits, or "
         "have the standard ask for less."
     )
 
 
-def _drained(fact: Runtime, case: Case[Parameters], stale: bool) -> ByHand:
+def _drained(
+    fact: ServiceLimitsRuntime, case: Case[ServiceLimitsParameters], stale: bool
+) -> ManualStep:
     unit, name = case.parameters.unit, case.host_name
     reload = "`systemctl daemon-reload` and " if stale else ""
-    return ByHand(
+    return ManualStep(
         f"{fact.actual}; a new limit holds from its next start on, and {unit} of a node "
         f"({fact.joined}) is restarted only when the node is drained. Once its files are right: "
         f"`kubectl drain {name} --ignore-daemonsets --delete-emptydir-data`, on the host {reload}"

@@ -11,24 +11,33 @@ Sources: as of facts/sysctl.py; the kernel's net/ipv4/devinet.c, inet_forward_ch
 from collections.abc import Iterable, Iterator, Sequence
 from posixpath import basename
 
-from facts import dropins
-from facts.sysctl import SERVICE, Line, Parameters, Persisted, Runtime, normalized, number, path_of
-from hale.change import (
-    COMMENTED,
-    Append,
-    ByHand,
-    Change,
-    Effect,
-    FileChange,
-    ModuleChange,
-    Replace,
-    ValueChange,
+from facts.parsers import conf_dirs
+from facts.sysctl import (
+    SERVICE,
+    Line,
+    SysctlParameters,
+    SysctlPersisted,
+    SysctlRuntime,
+    normalized,
+    number,
+    path_of,
 )
-from hale.fact import matches
-from hale.requirement import Case
+from hale.model.change import (
+    COMMENTED,
+    AppendLine,
+    FileEdit,
+    Impact,
+    KernelValueChange,
+    ManualStep,
+    ModuleChange,
+    Remedy,
+    ReplaceLine,
+)
+from hale.model.evidence import matches
+from hale.model.requirement import Case
 
 
-def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
+def runtime(fact: SysctlRuntime, case: Case[SysctlParameters]) -> tuple[Remedy, ...]:
     """Write the value; where the kernel has no such parameter, load the module that makes it."""
     wanted = case.parameters
     if fact.value is not None:
@@ -36,35 +45,35 @@ def runtime(fact: Runtime, case: Case[Parameters]) -> tuple[Change, ...]:
         keep, follow = (tuple(map(path_of, keys)) for keys in (wanted.disturbs, wanted.leads))
         path, now, then = path_of(wanted.key), str(fact.value), str(wanted.value)
         # What a module makes sends packets through rules that they did not meet before.
-        costs = (Effect.TRAFFIC,) if wanted.module else ()
-        return (ValueChange(path, now, then, why, keep, costs, follow),)
+        costs = (Impact.TRAFFIC,) if wanted.module else ()
+        return (KernelValueChange(path, now, then, why, keep, costs, follow),)
     if wanted.module:
         why = (
             f"The kernel has {wanted.key} only with {wanted.module}; once that is loaded it may "
             "need its value in a second run."
         )
-        return (ModuleChange(wanted.module, why, effects=(Effect.TRAFFIC,)),)
+        return (ModuleChange(wanted.module, why, effects=(Impact.TRAFFIC,)),)
     return (
-        ByHand(
+        ManualStep(
             f"This kernel has no {wanted.key} ({path_of(wanted.key)}) and the standard names no "
             "module that makes it: boot a kernel that has it."
         ),
     )
 
 
-def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
+def persisted(fact: SysctlPersisted, case: Case[SysctlParameters]) -> tuple[Remedy, ...]:
     """The standard's line in the standard's file, and nothing that wins over it."""
     wanted = case.parameters
     if fact.masked:
         return (
-            ByHand(
+            ManualStep(
                 f"{fact.masked} masks {SERVICE}, so no file of sysctl.d is read at boot. Somebody "
                 f"wanted that: find out why, then `systemctl unmask {SERVICE}` and plan again."
             ),
         )
     if fact.place is None:
         return (
-            ByHand(
+            ManualStep(
                 f"{wanted.file} cannot take the line: it is a mask, no file, or leads to a file "
                 "of a package, and so is the one beside it. Make it a plain file and plan again."
             ),
@@ -82,7 +91,7 @@ def persisted(fact: Persisted, case: Case[Parameters]) -> tuple[Change, ...]:
     )
 
 
-def _wrong(line: Line, wanted: Parameters) -> bool:
+def _wrong(line: Line, wanted: SysctlParameters) -> bool:
     """Whether the line could leave another value. A pattern spares what is named in full."""
     if line.value is None:
         return line.key == normalized(wanted.key)
@@ -93,29 +102,29 @@ def _wrong(line: Line, wanted: Parameters) -> bool:
     return number(line.value) != wanted.value
 
 
-def _beats(line: Line, place: str, wanted: Parameters) -> bool:
+def _beats(line: Line, place: str, wanted: SysctlParameters) -> bool:
     """Read after ours; or for another name of the same variable, whose order is its own."""
     return line.key != normalized(wanted.key) or basename(line.source.path) >= basename(place)
 
 
 def _commentable(line: Line) -> bool:
     """Not a package's, not of /run; and a comment ends at a carriage return inside the line."""
-    return dropins.ours(line.file) and "\r" not in line.source.text
+    return conf_dirs.is_editable(line.file) and "\r" not in line.source.text
 
 
 def _behind(theirs: Sequence[Line], place: str) -> str:
     """The file that is read after all lines that cannot be commented."""
     last = max((basename(line.source.path) for line in theirs), default="")
-    return place if last < basename(place) else dropins.beside(place, last)
+    return place if last < basename(place) else conf_dirs.sorts_after(place, last)
 
 
-def _line(key: str, wanted: Parameters) -> str:
+def _line(key: str, wanted: SysctlParameters) -> str:
     return f"{key} = {wanted.value}"
 
 
 def _in_own_file(
-    fact: Persisted, wrong: Sequence[Line], place: str, wanted: Parameters
-) -> Iterator[Change]:
+    fact: SysctlPersisted, wrong: Sequence[Line], place: str, wanted: SysctlParameters
+) -> Iterator[Remedy]:
     """Replace the first wrong line of the key and comment the others; or add one."""
     assert fact.place
     name = normalized(wanted.key)
@@ -128,15 +137,15 @@ def _in_own_file(
         if line.key == name and line.value is not None and not right:
             new, right = _line(wanted.key, wanted), True
         why = f"{line.file}:{line.source.line} must set {wanted.key} to {wanted.value}."
-        yield FileChange(line.file, (Replace(line.source.line, line.source.text, new),), why)
+        yield FileEdit(line.file, (ReplaceLine(line.source.line, line.source.text, new),), why)
     if not right and place == fact.place:
         why = f"A boot sets {wanted.key} to {wanted.value} by a line of {place}."
-        yield FileChange(place, (Append(_line(wanted.key, wanted)),), why)
+        yield FileEdit(place, (AppendLine(_line(wanted.key, wanted)),), why)
 
 
 def _elsewhere(
-    place: str, theirs: Sequence[Line], own: str, wanted: Parameters
-) -> Iterator[Change]:
+    place: str, theirs: Sequence[Line], own: str, wanted: SysctlParameters
+) -> Iterator[Remedy]:
     """What overrules lines that cannot be commented: also under the variable's other names."""
     others = [
         k for k in wanted.same_as if any(line.key != normalized(wanted.key) for line in theirs)
@@ -144,12 +153,12 @@ def _elsewhere(
     keys = [*([wanted.key] if place != own else []), *others]
     if keys:
         where = " and ".join(str(line.source) for line in theirs)
-        edits = tuple(Append(_line(key, wanted)) for key in keys)
+        edits = tuple(AppendLine(_line(key, wanted)) for key in keys)
         why = f"{where} must not be edited, and {place}, which is read after it, wins over it."
-        yield FileChange(place, edits, why)
+        yield FileEdit(place, edits, why)
 
 
-def _commented(lines: Iterable[Line], wanted: Parameters) -> Iterator[Change]:
+def _commented(lines: Iterable[Line], wanted: SysctlParameters) -> Iterator[Remedy]:
     done: set[tuple[str, int]] = set()
     for line in lines:
         at = line.file, line.source.line
@@ -157,4 +166,4 @@ def _commented(lines: Iterable[Line], wanted: Parameters) -> Iterator[Change]:
             continue
         done.add(at)
         why = f"{line.file}:{line.source.line} wins over the line that sets {wanted.key}."
-        yield FileChange(line.file, (Replace(at[1], line.source.text, COMMENTED),), why)
+        yield FileEdit(line.file, (ReplaceLine(at[1], line.source.text, COMMENTED),), why)

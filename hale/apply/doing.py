@@ -3,17 +3,17 @@
 With `settle=1` before it a script changes nothing, and ends with NOT_DONE where it would have to.
 """
 
-from hale.apply.kept import Kept
+from hale.apply.prepared import PreparedStep
 from hale.apply.shell import LINK_NOW, ROOM, SWAP_LINE, TARGET, UNIT, given
-from hale.change import (
-    FileChange,
-    LinkChange,
+from hale.model.change import (
+    FileEdit,
+    KernelValueChange,
     ModuleChange,
-    Restore,
-    SwapChange,
+    RestoreFile,
+    SwapOff,
     SwapOn,
+    SymlinkChange,
     UnitChange,
-    ValueChange,
 )
 
 RELOAD = "systemctl daemon-reload\n"
@@ -159,17 +159,17 @@ fi
 
 
 _DO: dict[type, str] = {
-    FileChange: _DO_FILE,
-    Restore: _DO_FILE,
-    LinkChange: _DO_LINK,
+    FileEdit: _DO_FILE,
+    RestoreFile: _DO_FILE,
+    SymlinkChange: _DO_LINK,
     UnitChange: _DO_UNIT,
-    ValueChange: _DO_VALUE,
+    KernelValueChange: _DO_VALUE,
     ModuleChange: _DO_MODULE,
-    SwapChange: _DO_SWAPOFF,
+    SwapOff: _DO_SWAPOFF,
     SwapOn: _DO_SWAPON,
 }
 
 
-def script(kept: Kept) -> str:
+def apply_script(kept: PreparedStep) -> str:
     """The script that does it."""
     return given(kept) + _DO[type(kept.step.change)]

@@ -11,20 +11,20 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hale.change import Effect
-from hale.plan import HostPlan
-from hale.results import Result
-from hale.verdicts import Verdict
+from hale.model.change import Impact
+from hale.model.results import Result
+from hale.model.verdict import Verdict
+from hale.plan.plan import HostPlan
 
 OF_THE_CLUSTER = (1, 2)  # chapters
 QUORUM = 3  # members that bear the loss of one: etcd's FAQ, "What is failure tolerance?"
 # Seconds for a cluster to be whole again after a host, and between two looks.
 PATIENCE, EVERY = 300.0, 5.0
-INTERRUPTS = (Effect.RESTART, Effect.TRAFFIC, Effect.REBOOT)
+INTERRUPTS = (Impact.RESTART, Impact.TRAFFIC, Impact.REBOOT)
 
 
 @dataclass(frozen=True)
-class Standing:
+class NodeStatus:
     """What a host is in its cluster. joined: the file that shows it, or why it cannot be told."""
 
     master: bool
@@ -37,11 +37,11 @@ class Standing:
         return self.master and bool(self.joined)
 
 
-class Closed(Exception):
+class GateClosed(Exception):
     """The gate stays shut; says why."""
 
 
-def waves(hosts: Sequence[str], standing: Mapping[str, Standing]) -> list[list[str]]:
+def batches(hosts: Sequence[str], standing: Mapping[str, NodeStatus]) -> list[list[str]]:
     """Hosts that may be changed at once, wave after wave."""
     alone = [h for h in hosts if standing[h].control_plane]
     alone.sort(key=lambda h: standing[h].holds_vip)
@@ -49,7 +49,7 @@ def waves(hosts: Sequence[str], standing: Mapping[str, Standing]) -> list[list[s
     return [*([together] if together else []), *([h] for h in alone)]
 
 
-def ill(rows: Iterable[Result]) -> list[str]:
+def unhealthy(rows: Iterable[Result]) -> list[str]:
     """What of the cluster is not whole."""
     return [
         f"{r.requirement} on {r.host}: {r.verdict.value}, {r.actual}"
@@ -60,19 +60,19 @@ def ill(rows: Iterable[Result]) -> list[str]:
     ]
 
 
-def may_begin(host: HostPlan, masters: int, rows: Iterable[Result]) -> None:
+def check_may_change(host: HostPlan, masters: int, rows: Iterable[Result]) -> None:
     """Raises Closed where this control-plane host must not be changed now."""
-    if wrong := ill(rows):
-        raise Closed(f"the cluster is not whole, so no master of it is changed: {wrong[0]}")
+    if wrong := unhealthy(rows):
+        raise GateClosed(f"the cluster is not whole, so no master of it is changed: {wrong[0]}")
     risky = [s for s in host.steps if any(e in INTERRUPTS for e in s.change.effects)]
     if risky and masters < QUORUM:
-        raise Closed(
+        raise GateClosed(
             f"{', '.join(risky[0].requirements)} interrupts this host, and {masters} master(s) "
             f"leave etcd without quorum meanwhile: do it in a maintenance window by hand"
         )
 
 
-def whole_again(
+def wait_until_healthy(
     look: Callable[[], Iterable[Result]],
     stopped: Callable[[], bool],
     patience: float = PATIENCE,
@@ -80,7 +80,7 @@ def whole_again(
 ) -> None:
     """Wait until the cluster is whole. Raises Closed after `patience` seconds."""
     until = time.monotonic() + patience
-    while wrong := ill(look()):
+    while wrong := unhealthy(look()):
         if stopped() or time.monotonic() > until:
-            raise Closed(f"the cluster is not whole again after {patience:g} s: {wrong[0]}")
+            raise GateClosed(f"the cluster is not whole again after {patience:g} s: {wrong[0]}")
         time.sleep(every)

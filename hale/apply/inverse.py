@@ -4,43 +4,45 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from hale.apply.kept import Kept
-from hale.change import (
-    Change,
-    Effect,
-    FileChange,
-    LinkChange,
+from hale.apply.prepared import PreparedStep
+from hale.model.change import (
+    FileEdit,
+    Impact,
+    KernelValueChange,
     ModuleChange,
-    Restore,
-    SwapChange,
+    Remedy,
+    RestoreFile,
+    SwapOff,
     SwapOn,
+    SymlinkChange,
     UnitChange,
-    ValueChange,
 )
 
 
-def changes(kept: Kept, said: Sequence[str]) -> tuple[Change, ...]:
+def inverse_changes(kept: PreparedStep, said: Sequence[str]) -> tuple[Remedy, ...]:
     """What takes it back. said: what the host printed while it was done."""
     change = kept.step.change
     found = dict(_pairs(kept.told))
     folders = tuple(line.partition(" ")[2] for line in kept.told if line.startswith("folder "))
     why = f"takes back: {getattr(change, 'why', '')}"
     effects = change.effects
-    if Effect.FINAL in effects:
+    if Impact.FINAL in effects:
         return ()
     match change:
-        case FileChange(path=path) | Restore(path=path):
+        case FileEdit(path=path) | RestoreFile(path=path):
             original = f"{kept.folder}/original"
-            return (Restore(path, original, kept.after, kept.before, why, folders, effects),)
-        case LinkChange():
-            return (LinkChange(change.path, change.expect, change.target, why, effects, folders),)
+            return (RestoreFile(path, original, kept.after, kept.before, why, folders, effects),)
+        case SymlinkChange():
+            return (
+                SymlinkChange(change.path, change.expect, change.target, why, effects, folders),
+            )
         case UnitChange(verb="disable"):
             links = (line.split("\t") for line in said if "\t" in line)
-            return tuple(LinkChange(path, to, None, why, effects) for path, to in links)
+            return tuple(SymlinkChange(path, to, None, why, effects) for path, to in links)
         case UnitChange():
             verb = {"stop": "start", "start": "stop"}.get(change.verb, change.verb)
             return (UnitChange(change.unit, verb, "", "", why, effects),)
-        case ValueChange():
+        case KernelValueChange():
             then = tuple(_before(kept.told))
             back = msgspec.structs.replace(
                 change, expect=change.value, value=change.expect, why=why, then=then
@@ -48,10 +50,10 @@ def changes(kept: Kept, said: Sequence[str]) -> tuple[Change, ...]:
             return (back,)
         case ModuleChange():
             return (msgspec.structs.replace(change, why=why, load=not change.load),)
-        case SwapChange():
+        case SwapOff():
             return (SwapOn(change.device, int(found.get("priority", "-1")), why, effects),)
         case SwapOn():
-            return (SwapChange(change.device, 0, why, effects=effects),)
+            return (SwapOff(change.device, 0, why, effects=effects),)
 
 
 def _before(lines: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import msgspec
 
-from hale import journal, results
-from hale.change import Change
-from hale.errors import HaleError, Where
-from hale.plan import Step
+from hale.files import jsonl
+from hale.model import results
+from hale.model.change import Remedy
+from hale.model.errors import Location, UserError
+from hale.plan.plan import Step
 
 SCHEMA = "hale.journal/1"
 NAME = "journal.jsonl"
 
 
-class Header(msgspec.Struct, frozen=True, tag="run"):
+class RunHeader(msgspec.Struct, frozen=True, tag="run"):
     """Who runs what. kind: fix, undo, install or reset. of: the run that is taken back."""
 
     schema: str
@@ -30,7 +31,7 @@ class Header(msgspec.Struct, frozen=True, tag="run"):
     ticket: str = ""
 
 
-class Begin(msgspec.Struct, frozen=True, tag="begin"):
+class StepStarted(msgspec.Struct, frozen=True, tag="begin"):
     """A step is about to be done; its original is kept. after: SHA-256 that a file will have."""
 
     host: str
@@ -41,16 +42,16 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
     at: str
 
 
-class Done(msgspec.Struct, frozen=True, tag="done"):
+class StepDone(msgspec.Struct, frozen=True, tag="done"):
     """A step is done; `undo` takes it back. Without changes: it was found not to be done."""
 
     host: str
     number: int
-    undo: tuple[Change, ...]
+    undo: tuple[Remedy, ...]
     at: str
 
 
-class Skipped(msgspec.Struct, frozen=True, tag="skipped"):
+class StepSkipped(msgspec.Struct, frozen=True, tag="skipped"):
     """A step that was not begun. state: already so, refused, failed or stopped."""
 
     host: str
@@ -60,7 +61,7 @@ class Skipped(msgspec.Struct, frozen=True, tag="skipped"):
     at: str
 
 
-class HostEnd(msgspec.Struct, frozen=True, tag="host"):
+class HostFinished(msgspec.Struct, frozen=True, tag="host"):
     """A host is through: done, refused, failed or stopped, and why."""
 
     host: str
@@ -69,7 +70,7 @@ class HostEnd(msgspec.Struct, frozen=True, tag="host"):
     at: str
 
 
-class Phase(msgspec.Struct, frozen=True, tag="phase"):
+class PhaseEvent(msgspec.Struct, frozen=True, tag="phase"):
     """A phase of an install: begun, done, skipped (it was done before), or failed, and why."""
 
     name: str
@@ -79,7 +80,7 @@ class Phase(msgspec.Struct, frozen=True, tag="phase"):
     at: str
 
 
-class Act(msgspec.Struct, frozen=True, tag="act"):
+class InstallStepDone(msgspec.Struct, frozen=True, tag="act"):
     """A step of an install is over: done, failed, or there was nothing to do.
 
     kubeadm: it was kubeadm's own work on the way to the cluster (init, a join).
@@ -94,14 +95,23 @@ class Act(msgspec.Struct, frozen=True, tag="act"):
     at: str
 
 
-class End(msgspec.Struct, frozen=True, tag="end"):
+class RunFinished(msgspec.Struct, frozen=True, tag="end"):
     """The run is over: finished, or failed where a host did not get all its changes."""
 
     state: str
     at: str
 
 
-Entry = Header | Begin | Done | Skipped | HostEnd | Phase | Act | End
+Entry = (
+    RunHeader
+    | StepStarted
+    | StepDone
+    | StepSkipped
+    | HostFinished
+    | PhaseEvent
+    | InstallStepDone
+    | RunFinished
+)
 
 
 def now() -> str:
@@ -109,28 +119,28 @@ def now() -> str:
     return results.utc(time.time())
 
 
-class Journal(journal.Writer[Entry]):
+class Journal(jsonl.JsonlWriter[Entry]):
     """Writes the journal of the run whose folder this is; header: of a new one."""
 
-    def __init__(self, folder: Path, header: Header | None) -> None:
+    def __init__(self, folder: Path, header: RunHeader | None) -> None:
         super().__init__(folder / NAME, header)
 
 
-class Story(msgspec.Struct):
+class RunHistory(msgspec.Struct):
     """What a journal tells."""
 
     folder: Path
-    header: Header
-    begun: dict[tuple[str, int], Begin] = {}
-    done: dict[tuple[str, int], Done] = {}
-    skipped: list[Skipped] = []
-    hosts: dict[str, HostEnd] = {}
-    phases: dict[str, Phase] = {}  # of an install, each as it was told last
-    acts: list[Act] = []
-    end: End | None = None
+    header: RunHeader
+    begun: dict[tuple[str, int], StepStarted] = {}
+    done: dict[tuple[str, int], StepDone] = {}
+    skipped: list[StepSkipped] = []
+    hosts: dict[str, HostFinished] = {}
+    phases: dict[str, PhaseEvent] = {}  # of an install, each as it was told last
+    acts: list[InstallStepDone] = []
+    end: RunFinished | None = None
 
     @property
-    def open(self) -> list[Begin]:
+    def open(self) -> list[StepStarted]:
         """Steps that were begun and of which nobody knows how they ended."""
         return [b for key, b in self.begun.items() if key not in self.done]
 
@@ -139,42 +149,51 @@ class Story(msgspec.Struct):
         """finished, failed, running, or interrupted."""
         if self.end:
             return self.end.state
-        return "running" if running(self.folder) else "interrupted"
+        return "running" if is_running(self.folder) else "interrupted"
 
 
-def running(folder: Path) -> bool:
+def is_running(folder: Path) -> bool:
     """Whether the run's own process still holds the journal."""
-    return journal.running(folder / NAME)
+    return jsonl.is_locked(folder / NAME)
 
 
-def load(folder: Path) -> Story:
+def load_run(folder: Path) -> RunHistory:
     """Read a run's journal. Raises HaleError, with the line, for what is no journal."""
     path = folder / NAME
     decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
-    story: Story | None = None
-    for entry in journal.read(path, decoder, SCHEMA):
-        if isinstance(entry, Header):
-            story = Story(folder, entry)
+    story: RunHistory | None = None
+    for entry in jsonl.read_entries(path, decoder, SCHEMA):
+        if isinstance(entry, RunHeader):
+            story = RunHistory(folder, entry)
         elif story is not None:
-            _tell(story, entry)
+            _replay(story, entry)
     if story is None:
-        raise HaleError("the journal is empty: nothing was begun.", Where(path))
+        raise UserError("the journal is empty: nothing was begun.", Location(path))
     return story
 
 
-def _tell(story: Story, entry: Begin | Done | Skipped | HostEnd | Phase | Act | End) -> None:
+def _replay(
+    story: RunHistory,
+    entry: StepStarted
+    | StepDone
+    | StepSkipped
+    | HostFinished
+    | PhaseEvent
+    | InstallStepDone
+    | RunFinished,
+) -> None:
     match entry:
-        case Begin():
+        case StepStarted():
             story.begun[entry.host, entry.number] = entry
-        case Done():
+        case StepDone():
             story.done[entry.host, entry.number] = entry
-        case Skipped():
+        case StepSkipped():
             story.skipped.append(entry)
-        case Phase():
+        case PhaseEvent():
             story.phases[entry.name] = entry
-        case Act():
+        case InstallStepDone():
             story.acts.append(entry)
-        case HostEnd():
+        case HostFinished():
             story.hosts[entry.host] = entry
-        case End():
+        case RunFinished():
             story.end = entry

@@ -9,24 +9,24 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator
 
-from hale import plan
-from hale.apply.kept import HOME, RUNS, Kept
+from hale.apply.prepared import HOME, RUNS, PreparedStep
 from hale.apply.shell import ALREADY, LINK_NOW, PRELUDE, ROOM, SWAP_LINE, TARGET, UNIT, given
-from hale.change import (
-    Change,
-    FileChange,
-    LinkChange,
+from hale.model.change import (
+    FileEdit,
+    KernelValueChange,
     ModuleChange,
-    Restore,
-    SwapChange,
+    Remedy,
+    RestoreFile,
+    SwapOff,
     SwapOn,
+    SymlinkChange,
     UnitChange,
-    ValueChange,
 )
-from hale.plan import ABSENT
+from hale.plan import plan
+from hale.plan.plan import ABSENT
 
 # Runs each step's script in a shell of its own, and says how it ended.
-KEEPER = f"""\
+BACKUP_PRELUDE = f"""\
 {PRELUDE}
 set +e
 umask 077
@@ -152,33 +152,33 @@ folder
 
 
 _KEEP: dict[type, str] = {
-    FileChange: _KEEP_FILE,
-    Restore: _KEEP_FILE,
-    LinkChange: _KEEP_LINK,
+    FileEdit: _KEEP_FILE,
+    RestoreFile: _KEEP_FILE,
+    SymlinkChange: _KEEP_LINK,
     UnitChange: _KEEP_UNIT,
-    ValueChange: _KEEP_VALUE,
+    KernelValueChange: _KEEP_VALUE,
     ModuleChange: _KEEP_MODULE,
-    SwapChange: _KEEP_SWAPOFF,
+    SwapOff: _KEEP_SWAPOFF,
     SwapOn: _KEEP_SWAPON,
 }
 
 
-def begin(steps: Iterable[Kept]) -> str:
+def begin(steps: Iterable[PreparedStep]) -> str:
     """The lines before the first step's: the folders, and a look at all files to be changed."""
     folders = [shlex.quote(kept.folder) for kept in steps]
     changes = (kept.step.change for kept in steps)
-    paths = [shlex.quote(c.path) for c in changes if isinstance(c, FileChange | Restore)]
-    return f"{KEEPER}folders {' '.join(folders)}\nlook_at {' '.join(paths)}\n"
+    paths = [shlex.quote(c.path) for c in changes if isinstance(c, FileEdit | RestoreFile)]
+    return f"{BACKUP_PRELUDE}folders {' '.join(folders)}\nlook_at {' '.join(paths)}\n"
 
 
-def after(change: Change, content: bytes | None) -> str:
+def after(change: Remedy, content: bytes | None) -> str:
     """The SHA-256 of the file's bytes as the step leaves them; ABSENT for anything else."""
-    if isinstance(change, Restore):
+    if isinstance(change, RestoreFile):
         return change.sha256
     return ABSENT if content is None else plan.sha256(content)
 
 
-def lines(kept: Kept, content: bytes | None) -> Iterator[str]:
+def lines(kept: PreparedStep, content: bytes | None) -> Iterator[str]:
     """Lines for the keeper: the step's own script, and what it is to stage."""
     folder = shlex.quote(kept.folder)
     script = f"d={folder}\n{given(kept)}{_KEEP[type(kept.step.change)]}"

@@ -10,8 +10,8 @@ import shlex
 
 import msgspec
 
-from hale.apply.kept import HOME
-from hale.connection import Session
+from hale.apply.prepared import HOME
+from hale.ssh import Session
 
 PATH = f"{HOME}/lock"
 _TAKEN, _HELD = 44, 45
@@ -27,7 +27,7 @@ class Owner(msgspec.Struct, frozen=True):
     since: str
 
 
-class Locked(Exception):
+class LockHeld(Exception):
     """Somebody else holds the lock; says who, and what to do."""
 
 
@@ -75,23 +75,25 @@ read -r owner <{PATH}
 """
 
 
-def take(session: Session, owner: Owner, *, stale: bool) -> None:
+def acquire(session: Session, owner: Owner, *, stale: bool) -> None:
     """Take the host's lock; `stale`: also one whose owner has gone.
 
-    Raises Locked, and HostDown as Session.run does.
+    Raises Locked, and HostUnreachable as Session.run does.
     """
     mine = msgspec.json.encode(owner).decode()
     script = f"o={shlex.quote(mine)}\ntake={'1' if stale else ''}\n{_SCRIPT}"
     done = session.run(script, TIMEOUT, plain=True)
     name = session.target.name
     if done.exit_status in (_TAKEN, _HELD):
-        raise Locked(f"{name} is locked by {_told(done.stdout)}. {_next(done.exit_status, stale)}")
+        raise LockHeld(
+            f"{name} is locked by {_parse_reply(done.stdout)}. {_next(done.exit_status, stale)}"
+        )
     if done.exit_status:
         said = done.stderr.decode(errors="backslashreplace").strip()
-        raise Locked(f"{name} cannot be locked: {said or f'exit status {done.exit_status}'}")
+        raise LockHeld(f"{name} cannot be locked: {said or f'exit status {done.exit_status}'}")
 
 
-def _told(raw: bytes) -> str:
+def _parse_reply(raw: bytes) -> str:
     try:
         owner = msgspec.json.decode(raw, type=Owner)
     except msgspec.DecodeError:

@@ -7,16 +7,16 @@ precondition does not hold, and with NOT_DONE where a step that is settled was n
 import shlex
 from collections.abc import Iterable
 
-from hale.apply.kept import Kept
-from hale.change import (
-    FileChange,
-    LinkChange,
+from hale.apply.prepared import PreparedStep
+from hale.model.change import (
+    FileEdit,
+    KernelValueChange,
     ModuleChange,
-    Restore,
-    SwapChange,
+    RestoreFile,
+    SwapOff,
     SwapOn,
+    SymlinkChange,
     UnitChange,
-    ValueChange,
 )
 
 ALREADY, MOVED, NOT_DONE = 40, 41, 42
@@ -114,14 +114,14 @@ room() {
 """
 
 
-def given(kept: Kept) -> str:
+def given(kept: PreparedStep) -> str:
     """The variables of a step's scripts."""
     match change := kept.step.change:
-        case FileChange(path=path):
+        case FileEdit(path=path):
             return _of_file(kept, path, "", ())
-        case Restore(path=path):
+        case RestoreFile(path=path):
             return _of_file(kept, path, change.kept, change.folders)
-        case LinkChange():
+        case SymlinkChange():
             ends = [
                 "nothing" if target is None else f"link {target}"
                 for target in (change.expect, change.target)
@@ -131,7 +131,7 @@ def given(kept: Kept) -> str:
         case UnitChange():
             want = change.enabled if change.verb == "disable" else change.active
             return assigned(unit=change.unit, verb=change.verb, want=want)
-        case ValueChange():
+        case KernelValueChange():
             return assigned(
                 p=change.path,
                 before=change.expect,
@@ -142,14 +142,14 @@ def given(kept: Kept) -> str:
             )
         case ModuleChange():
             return assigned(name=change.name, load="1" if change.load else "0")
-        case SwapChange():
+        case SwapOff():
             return assigned(device=change.device, margin=str(change.margin_kib))
         case SwapOn():
             return assigned(device=change.device, priority=str(change.priority))
     raise TypeError(change)
 
 
-def _of_file(kept: Kept, path: str, source: str, folders: Iterable[str]) -> str:
+def _of_file(kept: PreparedStep, path: str, source: str, folders: Iterable[str]) -> str:
     return assigned(
         p=path,
         before=kept.before,

@@ -9,15 +9,19 @@ import time
 
 import msgspec
 
-from hale import plan, provenance, results
-from hale.apply.journal import Story
-from hale.apply.writer import Failed, read
-from hale.change import ByHand, Restore
-from hale.connection import session_for
-from hale.plan import HostPlan, Plan, Step
+from hale.apply.executor import StepFailed, read_files
+from hale.apply.journal import RunHistory
+from hale.files import provenance
+from hale.model import results
+from hale.model.change import ManualStep, RestoreFile
+from hale.plan import plan
+from hale.plan.plan import HostPlan, Plan, Step
+from hale.ssh import session_for
 
 
-def make(story: Story, hosts: list[str], profile: str, machine_ids: dict[str, str]) -> Plan:
+def build_undo_plan(
+    story: RunHistory, hosts: list[str], profile: str, machine_ids: dict[str, str]
+) -> Plan:
     """The plan that takes the run back on these hosts. The run must be settled."""
     made = []
     for host in hosts:
@@ -26,12 +30,12 @@ def make(story: Story, hosts: list[str], profile: str, machine_ids: dict[str, st
             for key, done in sorted(story.done.items(), reverse=True)
             if key[0] == host
             for change in done.undo
-            if not isinstance(change, ByHand)
+            if not isinstance(change, ManualStep)
         ]
         steps.sort(key=lambda s: plan.undo_order(s.change))
         made.append(HostPlan(host, machine_ids.get(host, ""), tuple(steps), (), ()))
     header = story.header
-    return plan.sealed(
+    return plan.with_checksum(
         Plan(
             schema=plan.SCHEMA,
             author=provenance.operator(),
@@ -45,7 +49,7 @@ def make(story: Story, hosts: list[str], profile: str, machine_ids: dict[str, st
     )
 
 
-def shown(made: Plan, story: Story, *, force: bool) -> tuple[Plan, list[str]]:
+def with_diffs(made: Plan, story: RunHistory, *, force: bool) -> tuple[Plan, list[str]]:
     """The plan with diffs of what it puts back, and what somebody has changed since.
 
     force: a file that was changed since is put back all the same; its bytes are kept as those
@@ -54,37 +58,37 @@ def shown(made: Plan, story: Story, *, force: bool) -> tuple[Plan, list[str]]:
     moved: list[str] = []
     hosts = []
     for host in made.hosts:
-        restores = [s.change for s in host.steps if isinstance(s.change, Restore)]
-        there = _there(host.host, [p for c in restores for p in (c.path, c.kept, _staged(c))])
+        restores = [s.change for s in host.steps if isinstance(s.change, RestoreFile)]
+        there = _read_files(host.host, [p for c in restores for p in (c.path, c.kept, _staged(c))])
         steps = []
         for step in host.steps:
             change = step.change
-            if isinstance(change, Restore):
+            if isinstance(change, RestoreFile):
                 present = there[change.path]
                 original = there[change.kept] if change.sha256 else b""
                 found = plan.sha256(present)
                 if found not in (change.expect, change.sha256):
-                    told = plan.diff(change.path, there[_staged(change)], present or b"")
+                    told = plan.unified_diff(change.path, there[_staged(change)], present or b"")
                     moved.append(f"{host.host}: {change.path} was changed since:\n{told}")
                     if force:
                         change = msgspec.structs.replace(change, expect=found)
-                diff = plan.diff(change.path, present, original or b"")
+                diff = plan.unified_diff(change.path, present, original or b"")
                 step = msgspec.structs.replace(step, change=change, diff=diff)
             steps.append(step)
         hosts.append(msgspec.structs.replace(host, steps=tuple(steps)))
-    return plan.sealed(msgspec.structs.replace(made, hosts=tuple(hosts))), moved
+    return plan.with_checksum(msgspec.structs.replace(made, hosts=tuple(hosts))), moved
 
 
-def _staged(change: Restore) -> str:
+def _staged(change: RestoreFile) -> str:
     """Where the run kept the bytes that it wrote."""
     return f"{change.kept.rpartition('/')[0]}/new"
 
 
-def _there(host: str, paths: list[str]) -> dict[str, bytes | None]:
+def _read_files(host: str, paths: list[str]) -> dict[str, bytes | None]:
     """The bytes of these files on the host, None for no file. Raises Failed."""
     found: dict[str, bytes | None] = {}
-    for path, content in read(session_for(host), paths).items():
-        if isinstance(content, Failed):
+    for path, content in read_files(session_for(host), paths).items():
+        if isinstance(content, StepFailed):
             raise content
         found[path] = content
     return found

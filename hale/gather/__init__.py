@@ -13,12 +13,13 @@ from typing import Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hale.fact import Evidence, mask
-from hale.gather import answer
-from hale.gather.question import Question, script
+from hale.gather import response
+from hale.gather.request import ProbeRequest, request_script
+from hale.model.evidence import Evidence
+from hale.redact import redact
 
 
-class Answer(Struct, frozen=True):
+class RawResponse(Struct, frozen=True):
     """What a transport brought back, or why not."""
 
     stdout: bytes = b""
@@ -36,15 +37,15 @@ class Transport(Protocol):
     def name(self) -> str:
         """testinfra's name for it, such as `ssh`."""
 
-    def ask(self, script: str, timeout: float) -> Answer:
+    def ask(self, script: str, timeout: float) -> RawResponse:
         """Run the script of POSIX sh once. Never raises: a host that is down is an answer.
 
         A transport that hands its text to a login shell hands over what `packed` makes of it.
         """
 
 
-def gather(
-    asked: Sequence[tuple[Question, Transport]],
+def gather_hosts(
+    asked: Sequence[tuple[ProbeRequest, Transport]],
     timeout: float,
     told: Callable[[Evidence], None] = lambda evidence: None,
     meanwhile: Callable[[], None] = lambda: None,
@@ -56,12 +57,12 @@ def gather(
     # Threads of our own: a pool would keep Ctrl-C waiting for the slowest host.
     answered: SimpleQueue[Evidence] = SimpleQueue()
 
-    def one(question: Question, transport: Transport) -> None:
+    def one(question: ProbeRequest, transport: Transport) -> None:
         try:
-            answered.put(ask(question, transport, timeout))
+            answered.put(gather_host(question, transport, timeout))
         except Exception as error:  # a mistake of ours: the other hosts are judged all the same
             why = f"a mistake in hale, please report it: {type(error).__name__}: {error}"
-            answered.put(Evidence(question.host.name, read_at=time.time(), down=mask(why)))
+            answered.put(Evidence(question.host.name, read_at=time.time(), down=redact(why)))
 
     for pair in asked:
         Thread(target=one, args=pair, daemon=True, name=f"gather {pair[0].host.name}").start()
@@ -74,15 +75,15 @@ def gather(
     return {q.host.name: found[q.host.name] for q, _ in asked}
 
 
-def ask(question: Question, transport: Transport, timeout: float) -> Evidence:
+def gather_host(question: ProbeRequest, transport: Transport, timeout: float) -> Evidence:
     """One host's evidence. A host that is down, or babbles, is evidence too (`down`)."""
     token = secrets.token_hex(8)
-    told = transport.ask(script(question, token), timeout)
+    told = transport.ask(request_script(question, token), timeout)
     now = time.time()
     known = Evidence(
         question.host.name,
         read_at=now,
-        down=mask(told.down),
+        down=redact(told.down),
         transport=transport.name,
         address=told.address,
         login_user=told.login_user,
@@ -92,7 +93,7 @@ def ask(question: Question, transport: Transport, timeout: float) -> Evidence:
     if told.down:
         return known
     try:
-        return answer.read(known, question, token.encode(), told.stdout)
-    except answer.Malformed as error:
+        return response.parse_response(known, question, token.encode(), told.stdout)
+    except response.MalformedResponse as error:
         said = told.stderr.decode(errors="backslashreplace").strip()[-300:]
-        return replace(known, down=mask(f"{error}{': ' + said if said else ''}"))
+        return replace(known, down=redact(f"{error}{': ' + said if said else ''}"))

@@ -16,17 +16,18 @@ from datetime import datetime
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from hale.apply.journal import Act, Journal, now
-from hale.apply.journal import Phase as Said
-from hale.errors import HaleError
-from hale.fact import Unreadable, mask
-from hale.install.course import Course, Unit, load, needed, units
-from hale.install.doer import Doer, Failed
-from hale.install.look import Down, Wish, look, obstacles
-from hale.install.meanwhile import meanwhile
-from hale.install.sessions import Of, Sessions
-from hale.install.site import Site
-from hale.install.step import Await, Run, Seen, Step, Through, Wave
+from hale.apply.journal import InstallStepDone, Journal, now
+from hale.apply.journal import PhaseEvent as Said
+from hale.install.cluster_context import ClusterContext
+from hale.install.executor import StepExecutor, StepFailed
+from hale.install.observe import HostsUnreachable, ObservationRequest, observe, obstacles
+from hale.install.peer_monitor import monitor_peers
+from hale.install.phase import Batch, Observations, RunScript, Step, WaitFor, WaitForPhase
+from hale.install.scheduler import PhaseTask, Scheduler, load_phase, required_phases, tasks_of
+from hale.install.session_pool import SessionFor, SessionPool
+from hale.model.errors import UserError
+from hale.model.evidence import Unreadable
+from hale.redact import redact
 
 ROUNDS = 4  # of one phase: what came up late is done in another round
 # Seconds that a phase may take until nothing of it changes any more, and for how long nothing
@@ -34,7 +35,7 @@ ROUNDS = 4  # of one phase: what came up late is done in another round
 SETTLE, STEADY = 60.0, 1.0
 
 
-class Stopped(Exception):
+class InstallAborted(Exception):
     """The operator has stopped the run."""
 
 
@@ -47,7 +48,7 @@ class PhaseFailed(Exception):
         self.said = said
 
 
-class Shown(Protocol):
+class ProgressListener(Protocol):
     """Who tells the operator what happens."""
 
     def phase(self, name: str, title: str, state: str, seconds: float, why: str = "") -> None:
@@ -67,7 +68,7 @@ class Shown(Protocol):
 
 
 @dataclass(frozen=True)
-class Planned:
+class PhaseStatus:
     """A phase as it stands. left: what is to do; refusals: what stands in the way; steps: what
     would be done first. unknown: why it cannot be told yet."""
 
@@ -84,51 +85,51 @@ class Planned:
 class Engine:
     """One install on its way to the hosts."""
 
-    site: Site
-    shown: Shown
+    site: ClusterContext
+    shown: ProgressListener
     journal: Journal | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     _failing: threading.Event = field(default_factory=threading.Event)
-    _sessions: Sessions = field(default_factory=Sessions)
+    _sessions: SessionPool = field(default_factory=SessionPool)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64))
     _uploading: threading.Lock = field(default_factory=threading.Lock)
     _telling: threading.Lock = field(default_factory=threading.Lock)
     _since: dict[str, float] = field(default_factory=dict)  # when each phase began
-    _states: dict[str, dict[Unit, str]] = field(default_factory=dict)  # how its parts ended
-    _course: Course = field(init=False)
+    _states: dict[str, dict[PhaseTask, str]] = field(default_factory=dict)  # how its parts ended
+    _course: Scheduler = field(init=False)
     _news: "SimpleQueue[None]" = field(default_factory=SimpleQueue)  # wakes who leads the phases
 
     # --- what is to do ---
 
-    def plan(self, names: Iterable[str]) -> list[Planned]:
+    def plan(self, names: Iterable[str]) -> list[PhaseStatus]:
         """Each phase, done or not, and what it would do. Changes nothing. Raises Down."""
         names = tuple(names)
-        seen = look([self._wish(Unit(n), whole=True) for n in names])
-        found: dict[str, Planned] = {}
+        seen = observe([self._wish(PhaseTask(n), whole=True) for n in names])
+        found: dict[str, PhaseStatus] = {}
         for name, own in zip(names, seen, strict=True):
-            waits = [n for n in needed(name) if n in found and found[n].left]
+            waits = [n for n in required_phases(name) if n in found and found[n].left]
             found[name] = self._planned(name, own, waits)
         return list(found.values())
 
-    def _planned(self, name: str, seen: Seen, waits: Sequence[str]) -> Planned:
-        module = load(name)
-        if why := not_applicable(module, self.site):
-            return Planned(name, module.TITLE, not_applicable=why)
+    def _planned(self, name: str, seen: Observations, waits: Sequence[str]) -> PhaseStatus:
+        module = load_phase(name)
+        if why := skip_reason(module, self.site):
+            return PhaseStatus(name, module.TITLE, not_applicable=why)
         try:
             left = module.left(self.site, seen)
         except Unreadable as error:
-            return Planned(name, module.TITLE, unknown=str(error))
+            return PhaseStatus(name, module.TITLE, unknown=str(error))
         if not left:
-            return Planned(name, module.TITLE)
+            return PhaseStatus(name, module.TITLE)
         after = f"more is known after {' and '.join(waits)}" if waits else ""
         try:
             # What stands in the way may be just what those phases are for.
-            refused = () if waits else refusals(module, self.site, seen)
-            waves = (*beforehand(module, self.site, seen), *module.waves(self.site, seen))
+            refused = () if waits else preflight_problems(module, self.site, seen)
+            waves = (*prepare_steps(module, self.site, seen), *module.waves(self.site, seen))
             steps = tuple(_steps(waves))
-        except (Unreadable, HaleError) as error:
-            return Planned(name, module.TITLE, left, unknown=after or str(error))
-        return Planned(name, module.TITLE, left, refused, steps, unknown=after)
+        except (Unreadable, UserError) as error:
+            return PhaseStatus(name, module.TITLE, left, unknown=after or str(error))
+        return PhaseStatus(name, module.TITLE, left, refused, steps, unknown=after)
 
     # --- doing it ---
 
@@ -138,11 +139,11 @@ class Engine:
 
         Raises PhaseFailed, Stopped, and Down where a host cannot be asked.
         """
-        running: dict[Unit, Future[Mapping[Unit, Seen] | None]] = {}
+        running: dict[PhaseTask, Future[Mapping[PhaseTask, Observations] | None]] = {}
         failed: list[BaseException] = []
         try:
-            seen = look([self._wish(Unit(n)) for n in names])
-            self._course = Course(names, self.site, dict(zip(names, seen, strict=True)))
+            seen = observe([self._wish(PhaseTask(n)) for n in names])
+            self._course = Scheduler(names, self.site, dict(zip(names, seen, strict=True)))
             while True:
                 self._begin(running, again=again)
                 soon = None if self._halted() else self._course.soon()
@@ -162,15 +163,15 @@ class Engine:
             self._pool.shutdown(wait=False, cancel_futures=True)
         if failed:
             # Others have only stopped because of the first that failed.
-            raise next((e for e in failed if not isinstance(e, Stopped)), failed[0])
+            raise next((e for e in failed if not isinstance(e, InstallAborted)), failed[0])
         if self._course.waiting:
-            raise Stopped
+            raise InstallAborted
 
     def cut(self) -> None:
         """End the connections that are the engine's own, and what runs over them."""
         self._sessions.begin_close()
 
-    def _begin(self, running: dict[Unit, "Future[Any]"], *, again: bool) -> None:
+    def _begin(self, running: dict[PhaseTask, "Future[Any]"], *, again: bool) -> None:
         """Begin all that can begin; those that are done are through at once."""
         for unit in self._course.ready():
             if self._halted():
@@ -186,7 +187,11 @@ class Engine:
         return self.stop.is_set() or self._failing.is_set()
 
     def once(
-        self, name: str, waves: Iterable[Wave], wish: Wish, left: Callable[[Seen], tuple[str, ...]]
+        self,
+        name: str,
+        waves: Iterable[Batch],
+        wish: ObservationRequest,
+        left: Callable[[Observations], tuple[str, ...]],
     ) -> tuple[str, ...]:
         """Some waves that are no phase; returns what is left after them.
 
@@ -197,10 +202,10 @@ class Engine:
         try:
             with self._sessions.lent() as of:
                 self._waves(name, waves, of)
-                (seen,) = look([wish], of)
+                (seen,) = observe([wish], of)
                 said = left(seen)
-        except (Failed, HaleError) as error:
-            self._said(name, name, "failed", begun, mask(str(error)))
+        except (StepFailed, UserError) as error:
+            self._said(name, name, "failed", begun, redact(str(error)))
             raise
         finally:
             self.cut()
@@ -208,10 +213,10 @@ class Engine:
         self._said(name, name, "failed" if said else "done", begun, "; ".join(said))
         return said
 
-    def _skipped(self, unit: Unit, seen: Seen, *, again: bool) -> bool:
+    def _skipped(self, unit: PhaseTask, seen: Observations, *, again: bool) -> bool:
         """Whether there is nothing to do in it; says so."""
-        module, site = load(unit.phase), self._site(unit)
-        why = not_applicable(module, site)
+        module, site = load_phase(unit.phase), self._site(unit)
+        why = skip_reason(module, site)
         try:
             if not why and (again or module.left(site, seen)):
                 return False
@@ -220,19 +225,21 @@ class Engine:
         self._ended(unit, "skipped", why or "done already")
         return True
 
-    def _phase(self, unit: Unit, seen: Seen | None, *, again: bool) -> Mapping[Unit, Seen] | None:
+    def _phase(
+        self, unit: PhaseTask, seen: Observations | None, *, again: bool
+    ) -> Mapping[PhaseTask, Observations] | None:
         """A phase, or a part; returns what was seen of the next, None where nothing was done."""
-        module, site = load(unit.phase), self._site(unit)
+        module, site = load_phase(unit.phase), self._site(unit)
         try:
             with self._sessions.lent() as of:
                 if seen is None:
-                    (seen,) = look([self._wish(unit)], of)
+                    (seen,) = observe([self._wish(unit)], of)
                     if self._skipped(unit, seen, again=again):
                         return None
                 self._begun(unit)
                 if any(obstacles(module, site, host) for host in site.hosts):
                     seen = self._seen_whole(unit, seen, of)
-                if refused := refusals(module, site, seen):
+                if refused := preflight_problems(module, site, seen):
                     raise PhaseFailed(unit.phase, "\n".join(refused))
                 for _ in range(ROUNDS):
                     until = self._waves(unit.phase, module.waves(site, seen), of)
@@ -243,26 +250,28 @@ class Engine:
                     seen = found[unit]
             why = f"all its steps were done, and yet: {'; '.join(left)}"
             raise PhaseFailed(unit.phase, why)
-        except (Failed, Unreadable, HaleError, Down, PhaseFailed) as error:
-            self._ended(unit, "failed", mask(str(error)))
+        except (StepFailed, Unreadable, UserError, HostsUnreachable, PhaseFailed) as error:
+            self._ended(unit, "failed", redact(str(error)))
             if isinstance(error, PhaseFailed):
                 raise
-            said = error.said if isinstance(error, Failed) else ""
+            said = error.said if isinstance(error, StepFailed) else ""
             raise PhaseFailed(unit.phase, str(error), said) from None
 
-    def _seen_whole(self, unit: Unit, seen: Seen, of: Of) -> Seen:
+    def _seen_whole(self, unit: PhaseTask, seen: Observations, of: SessionFor) -> Observations:
         """What is seen of it, obstacles too; what may be done whatever those are is, meanwhile."""
         with self._sessions.lent() as others:
-            asked = self._pool.submit(look, [self._wish(unit, whole=True)], others)
+            asked = self._pool.submit(observe, [self._wish(unit, whole=True)], others)
             try:
-                self._waves(unit.phase, beforehand(load(unit.phase), self._site(unit), seen), of)
+                self._waves(
+                    unit.phase, prepare_steps(load_phase(unit.phase), self._site(unit), seen), of
+                )
             finally:
                 wait([asked])
         return asked.result()[0]
 
     def _settled(
-        self, unit: Unit, until: Through | None, of: Of
-    ) -> tuple[Mapping[Unit, Seen], tuple[str, ...]]:
+        self, unit: PhaseTask, until: WaitForPhase | None, of: SessionFor
+    ) -> tuple[Mapping[PhaseTask, Observations], tuple[str, ...]]:
         """Look until nothing is left, for as long as it changes what is; at the next ones too.
 
         Where that takes `until`'s patience, a host that is down is waited for too, and the next
@@ -274,13 +283,13 @@ class Engine:
         while True:
             try:
                 found, left = self._looked(unit, of)
-            except Down as error:
+            except HostsUnreachable as error:
                 if until is None:
                     raise
                 left = (str(error),)
             if left and until is not None:
-                module, site = load(unit.phase), self._site(unit)
-                wanted = Await(until.title, (), module.probes, module.left, until.patience)
+                module, site = load_phase(unit.phase), self._site(unit)
+                wanted = WaitFor(until.title, (), module.probes, module.left, until.patience)
                 return {unit: self._wait(wanted, site, of)}, ()
             moment = time.monotonic()
             if left != before:
@@ -290,46 +299,48 @@ class Engine:
                 return found, left
             time.sleep(0.2)
 
-    def _looked(self, unit: Unit, of: Of) -> tuple[Mapping[Unit, Seen], tuple[str, ...]]:
+    def _looked(
+        self, unit: PhaseTask, of: SessionFor
+    ) -> tuple[Mapping[PhaseTask, Observations], tuple[str, ...]]:
         """What is seen of it and of the next ones, and what is left of it."""
         looked = (unit, *self._course.following(unit))
-        seen = look([self._wish(u) for u in looked], of)
+        seen = observe([self._wish(u) for u in looked], of)
         found = dict(zip(looked, seen, strict=True))
         try:
-            return found, load(unit.phase).left(self._site(unit), found[unit])
+            return found, load_phase(unit.phase).left(self._site(unit), found[unit])
         except Unreadable as error:
             return found, (str(error),)
 
-    def _site(self, unit: Unit) -> Site:
+    def _site(self, unit: PhaseTask) -> ClusterContext:
         """The site as that part of a phase knows it."""
         return replace(self.site, only=unit.part)
 
-    def _wish(self, unit: Unit, *, whole: bool = False) -> Wish:
-        return Wish(load(unit.phase), self._site(unit), whole=whole)
+    def _wish(self, unit: PhaseTask, *, whole: bool = False) -> ObservationRequest:
+        return ObservationRequest(load_phase(unit.phase), self._site(unit), whole=whole)
 
-    def _waves(self, phase: str, waves: Iterable[Wave], of: Of) -> Through | None:
+    def _waves(self, phase: str, waves: Iterable[Batch], of: SessionFor) -> WaitForPhase | None:
         """One after the other; returns until when the phase as a whole is waited for."""
         until = None
         for wave in waves:
             if self._halted():
-                raise Stopped
+                raise InstallAborted
             by_host: dict[str, list[Step]] = {}
             for step in wave.steps:
                 by_host.setdefault(step.host, []).append(step)
             _all([self._pool.submit(self._host, phase, steps, of) for steps in by_host.values()])
-            if isinstance(wave.afterwards, Await):
+            if isinstance(wave.afterwards, WaitFor):
                 self._wait(wave.afterwards, self.site, of)
             else:
                 until = wave.afterwards
         return until
 
-    def _host(self, phase: str, steps: Sequence[Step], of: Of) -> None:
+    def _host(self, phase: str, steps: Sequence[Step], of: SessionFor) -> None:
         """The steps of one host, in their order."""
-        doer = Doer(of(steps[0].host), self.site.secrets)
+        doer = StepExecutor(of(steps[0].host), self.site.secrets)
         for step in steps:
             if self._halted():
-                raise Stopped
-            if not isinstance(step, Run) or not step.uploads:
+                raise InstallAborted
+            if not isinstance(step, RunScript) or not step.uploads:
                 self._step(phase, step, doer)
                 continue
             there = self.site.secrets.uploaded
@@ -338,35 +349,37 @@ class Engine:
                     self._step(phase, step, doer)
                     there |= step.uploads
 
-    def _step(self, phase: str, step: Step, doer: Doer) -> None:
+    def _step(self, phase: str, step: Step, doer: StepExecutor) -> None:
         begun = time.monotonic()
         self.shown.step(step, "begun", 0.0)
         state = "failed"
         try:
-            with meanwhile(step, self.site, self.shown.says) as missed:
+            with monitor_peers(step, self.site, self.shown.says) as missed:
                 done = doer.do(step, lambda line: self.shown.line(step, line))
             state = "done" if done else "nothing"
-        except Failed as error:
-            if isinstance(step, Run) and step.critical:
+        except StepFailed as error:
+            if isinstance(step, RunScript) and step.critical:
                 more = (error.said, _kubelet(doer, step), *missed.who)
                 error.said = "\n".join(filter(None, more))
             raise
         finally:
             seconds = time.monotonic() - begun
-            critical = isinstance(step, Run) and step.critical
-            self._write(Act(phase, step.host, step.title, state, seconds, critical, now()))
+            critical = isinstance(step, RunScript) and step.critical
+            self._write(
+                InstallStepDone(phase, step.host, step.title, state, seconds, critical, now())
+            )
             self.shown.step(step, state, seconds)
 
-    def _wait(self, wanted: Await, site: Site, of: Of) -> Seen:
+    def _wait(self, wanted: WaitFor, site: ClusterContext, of: SessionFor) -> Observations:
         """Look until it is true; returns what was seen. Raises HaleError when patience ends."""
         begun = time.monotonic()
-        found = Seen()
+        found = Observations()
         left: tuple[str, ...] = ()
         while True:
             try:
-                (found,) = look([Wish(wanted, site, wanted.hosts)], of)
+                (found,) = observe([ObservationRequest(wanted, site, wanted.hosts)], of)
                 left = wanted.left(site, found)
-            except (Unreadable, Down) as error:
+            except (Unreadable, HostsUnreachable) as error:
                 left = (str(error),)
             seconds = time.monotonic() - begun
             self.shown.waits(wanted.title, left, seconds)
@@ -377,31 +390,31 @@ class Engine:
             time.sleep(wanted.every)
         self.shown.waits(wanted.title, (), 0.0)
         if self._halted():
-            raise Stopped
-        raise HaleError(f"waited {wanted.patience:g} s until {wanted.title}: {'; '.join(left)}")
+            raise InstallAborted
+        raise UserError(f"waited {wanted.patience:g} s until {wanted.title}: {'; '.join(left)}")
 
     # --- what is told ---
 
-    def _begun(self, unit: Unit) -> None:
+    def _begun(self, unit: PhaseTask) -> None:
         """A phase has begun when the first of its parts has."""
         with self._telling:
             if unit.phase in self._since:
                 return
             self._since[unit.phase] = time.monotonic()
-            self._said(unit.phase, load(unit.phase).TITLE, "begun", self._since[unit.phase])
+            self._said(unit.phase, load_phase(unit.phase).TITLE, "begun", self._since[unit.phase])
 
-    def _ended(self, unit: Unit, state: str, why: str = "") -> None:
+    def _ended(self, unit: PhaseTask, state: str, why: str = "") -> None:
         """It has ended when all of them have; it was skipped when all of them were."""
         with self._telling:
             states = self._states.setdefault(unit.phase, {})
             states[unit] = state
-            parts = len(units(unit.phase, self.site))
+            parts = len(tasks_of(unit.phase, self.site))
             if state != "failed" and (len(states) < parts or "failed" in states.values()):
                 return
             if state == "skipped" and set(states.values()) != {"skipped"}:
                 state, why = "done", ""
             since = self._since.get(unit.phase, time.monotonic())
-            self._said(unit.phase, load(unit.phase).TITLE, state, since, why)
+            self._said(unit.phase, load_phase(unit.phase).TITLE, state, since, why)
 
     def _said(self, name: str, title: str, state: str, begun: float, why: str = "") -> None:
         seconds = time.monotonic() - begun
@@ -413,31 +426,35 @@ class Engine:
             self.journal.write(entry)
 
 
-def refusals(module: Any, site: Site, seen: Seen) -> tuple[str, ...]:
+def preflight_problems(module: Any, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """What stands in a phase's way."""
-    ask: Callable[[Site, Seen], tuple[str, ...]] | None = getattr(module, "refusals", None)
+    ask: Callable[[ClusterContext, Observations], tuple[str, ...]] | None = getattr(
+        module, "refusals", None
+    )
     return ask(site, seen) if ask else ()
 
 
-def beforehand(module: Any, site: Site, seen: Seen) -> Iterable[Wave]:
+def prepare_steps(module: Any, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """What may be done whatever stands in the way."""
-    ask: Callable[[Site, Seen], Iterable[Wave]] | None = getattr(module, "beforehand", None)
+    ask: Callable[[ClusterContext, Observations], Iterable[Batch]] | None = getattr(
+        module, "beforehand", None
+    )
     return ask(site, seen) if ask else ()
 
 
-def not_applicable(module: Any, site: Site) -> str:
+def skip_reason(module: Any, site: ClusterContext) -> str:
     """Why a phase does not concern this site; empty where it does."""
-    ask: Callable[[Site], str] | None = getattr(module, "not_applicable", None)
+    ask: Callable[[ClusterContext], str] | None = getattr(module, "not_applicable", None)
     return ask(site) if ask else ""
 
 
-def _steps(waves: Iterable[Wave]) -> Iterable[str]:
+def _steps(waves: Iterable[Batch]) -> Iterable[str]:
     """What would be done, hosts that get the same together."""
     for wave in waves:
         told: dict[str, list[str]] = {}
         for step in wave.steps:
-            verb = "write" if not isinstance(step, Run) else "run"
-            title = step.title if isinstance(step, Run) else getattr(step, "path", step.title)
+            verb = "write" if not isinstance(step, RunScript) else "run"
+            title = step.title if isinstance(step, RunScript) else getattr(step, "path", step.title)
             told.setdefault(f"{verb} {title}", []).append(step.host)
         for what, hosts in told.items():
             yield f"{', '.join(dict.fromkeys(hosts))}: {what}"
@@ -449,23 +466,23 @@ def _all(running: Sequence["Future[None]"]) -> None:
     """Wait for all, then raise the first failure; the others have come to their own end."""
     errors = [e for f in running if (e := f.exception()) is not None]
     for error in errors:
-        if isinstance(error, Failed):
+        if isinstance(error, StepFailed):
             raise error
     if errors:
         raise errors[0]
 
 
-def _kubelet(doer: Doer, step: Run) -> str:
+def _kubelet(doer: StepExecutor, step: RunScript) -> str:
     """What the kubelet complained of last; kubeadm itself only says that it waited."""
     script = "journalctl -u kubelet -p err -n 4 --no-pager -o cat 2>/dev/null; exit 1"
     try:
-        doer.do(Run(step.host, "the kubelet's log", script, timeout=20), lambda line: None)
-    except Failed as error:
+        doer.do(RunScript(step.host, "the kubelet's log", script, timeout=20), lambda line: None)
+    except StepFailed as error:
         return f"the kubelet says:\n{error.said}" if error.said else ""
     return ""
 
 
-def kubeadm_seconds(acts: Iterable[Act]) -> float:
+def kubeadm_seconds(acts: Iterable[InstallStepDone]) -> float:
     """For how long any of kubeadm's own steps ran; those that ran at once are counted once."""
     ends = {a: datetime.fromisoformat(a.at).timestamp() for a in acts if a.kubeadm}
     total = until = 0.0

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
-from hale import atomic, connection, inventory, logins
-from hale.apply import run
-from hale.cluster import ADMIN
-from hale.errors import HaleError
-from hale.install import gate
+from hale import ssh
+from hale.apply import runner
+from hale.files import atomic
+from hale.install import preflight
+from hale.inventory import ini
+from hale.inventory.cluster_spec import ADMIN
+from hale.model.errors import UserError
+from hale.ssh import preconnect
 
 
 def kubeconfig(path: Path, out: Path) -> None:
@@ -14,21 +17,21 @@ def kubeconfig(path: Path, out: Path) -> None:
 
     Never printed. Raises HaleError where no master has one, or the file cannot be written.
     """
-    known = inventory.load(path)
-    logins.connect(known, gate.LOGIN)
+    known = ini.load_inventory(path)
+    preconnect.register_targets(known, preflight.LOGIN)
     tried = []
     try:
         for host in known.masters:
             try:
-                done = connection.session_for(host.name).run(f"cat {ADMIN}", 20)
-            except run.ANSWERS_NOT as error:
+                done = ssh.session_for(host.name).run(f"cat {ADMIN}", 20)
+            except runner.UNREACHABLE as error:
                 tried.append(str(error))
                 continue
             if done.exit_status == 0 and done.stdout:
                 try:
                     atomic.write(out, done.stdout, mode=0o600)
                 except OSError as error:
-                    raise HaleError(f"{out} cannot be written: {error.strerror}.") from None
+                    raise UserError(f"{out} cannot be written: {error.strerror}.") from None
                 print(f"{out}: admin of {known.cluster.name}, from {host.name}; 0600.")
                 print(
                     f"It reaches {known.endpoint.names[0]}:{known.endpoint.port}, a name that this "
@@ -37,5 +40,5 @@ def kubeconfig(path: Path, out: Path) -> None:
                 return
             tried.append(f"{host.name} has no {ADMIN} that this user may read")
     finally:
-        connection.close_sessions()
-    raise HaleError("no kubeconfig: " + "; ".join(tried) + ". `invoke install` makes it.")
+        ssh.close_sessions()
+    raise UserError("no kubeconfig: " + "; ".join(tried) + ". `invoke install` makes it.")

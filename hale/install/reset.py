@@ -8,27 +8,28 @@ from typing import Protocol, cast
 from rich.console import Console
 from rich.text import Text
 
-from hale import inventory, recorder, selection
-from hale.apply.journal import End, now
-from hale.errors import HaleError
-from hale.install.course import load
-from hale.install.doer import Failed
-from hale.install.engine import Engine, PhaseFailed, Stopped
-from hale.install.look import Down, Wish, look
+from hale.apply.journal import RunFinished, now
+from hale.audit import recorder
+from hale.install.cluster_context import ClusterContext
+from hale.install.engine import Engine, InstallAborted, PhaseFailed
+from hale.install.executor import StepFailed
+from hale.install.observe import HostsUnreachable, ObservationRequest, observe
+from hale.install.phase import Batch, Observations, Phase
+from hale.install.progress import InstallProgress
 from hale.install.running import (
-    Asked,
+    InstallOptions,
+    check_reachable,
+    escaped_lines,
     indented,
-    load_site,
-    printable_lines,
-    reachable,
-    recorded,
-    stoppable,
+    interruptible,
+    load_cluster_context,
+    locked_run,
 )
-from hale.install.shown import Progress
-from hale.install.site import Site
-from hale.install.step import Phase, Seen, Wave
-from hale.inventory import Host
-from hale.terminal import agrees, printable
+from hale.install.scheduler import load_phase
+from hale.inventory import ini, selection
+from hale.inventory.ini import Host
+from hale.model.errors import UserError
+from hale.report.terminal import confirm, escape_controls
 
 
 @dataclass(frozen=True)
@@ -41,68 +42,68 @@ class Reset:
     accept: bool = False
 
 
-class Off(Protocol):
+class ResetModule(Protocol):
     """remediate/cluster/reset.py, which is no phase: it asks for the hosts that go."""
 
     @property
-    def quorum(self) -> Callable[[Site, Seen, Sequence[Host]], str]:
+    def quorum(self) -> Callable[[ClusterContext, Observations, Sequence[Host]], str]:
         """What is lost by it."""
 
     @property
-    def waves(self) -> Callable[..., Iterable[Wave]]:
+    def waves(self) -> Callable[..., Iterable[Batch]]:
         """What does it."""
 
     @property
-    def left(self) -> Callable[[Site, Seen, Sequence[Host]], tuple[str, ...]]:
+    def left(self) -> Callable[[ClusterContext, Observations, Sequence[Host]], tuple[str, ...]]:
         """What is there still."""
 
 
-def reset(asked: Asked, wanted: Reset) -> bool:
+def reset_cluster(asked: InstallOptions, wanted: Reset) -> bool:
     """Take the cluster off the hosts. True where nothing of it is left there.
 
     Raises HaleError where the name is not the cluster's, nobody agrees, or the quorum would go.
     """
-    known = inventory.load(asked.path)
-    built = load_site(known)
-    chosen = {c.host.name for c in selection.choose(wanted.hosts, known, lambda uri: ())}
+    known = ini.load_inventory(asked.path)
+    built = load_cluster_context(known)
+    chosen = {c.host.name for c in selection.select_hosts(wanted.hosts, known, lambda uri: ())}
     hosts = [h for h in built.hosts if h.name in chosen]
-    taken_off = cast("Off", load("reset"))
+    taken_off = cast("ResetModule", load_phase("reset"))
     _named(built, wanted, hosts, yes=asked.yes)
-    reachable(known)
+    check_reachable(known)
     console = Console(highlight=False)
-    folder = recorder.folder(asked.reports, "reset")
-    with recorded(asked, known, folder, "reset") as book, Progress(console) as shown:
+    folder = recorder.create_run_dir(asked.reports, "reset")
+    with locked_run(asked, known, folder, "reset") as book, InstallProgress(console) as shown:
         engine = Engine(built, shown, book)
-        with stoppable(engine, shown):
+        with interruptible(engine, shown):
             try:
-                wish = Wish(cast("Phase", taken_off), built)
-                (seen,) = look([wish])
+                wish = ObservationRequest(cast("Phase", taken_off), built)
+                (seen,) = observe([wish])
                 lost = taken_off.quorum(built, seen, hosts)
                 if lost and not wanted.accept:
-                    raise HaleError(
+                    raise UserError(
                         f"nothing was changed: {lost} Say --i-accept-losing-quorum to do it."
                     )
                 waves = taken_off.waves(built, seen, hosts, with_packages=wanted.packages)
                 left = engine.once("reset", waves, wish, lambda s: taken_off.left(built, s, hosts))
-            except Stopped:
-                book.write(End("interrupted", now()))
+            except InstallAborted:
+                book.write(RunFinished("interrupted", now()))
                 raise KeyboardInterrupt from None
-            except (PhaseFailed, Failed, Down) as error:
-                book.write(End("failed", now()))
+            except (PhaseFailed, StepFailed, HostsUnreachable) as error:
+                book.write(RunFinished("failed", now()))
                 said = getattr(error, "said", "")
-                console.print(Text(f"\nreset failed: {printable_lines(str(error))}", "bold red"))
+                console.print(Text(f"\nreset failed: {escaped_lines(str(error))}", "bold red"))
                 if said:
-                    console.print(Text(indented(printable_lines(said))))
+                    console.print(Text(indented(escaped_lines(said))))
                 console.print("Say it again to go on.")
                 return False
-        book.write(End("failed" if left else "finished", now()))
+        book.write(RunFinished("failed" if left else "finished", now()))
     for text in left:
-        console.print(Text(f"  ✗ left: {printable(text)}", "red"))
+        console.print(Text(f"  ✗ left: {escape_controls(text)}", "red"))
     console.print(f"report: {folder}")
     return not left
 
 
-def _named(built: Site, wanted: Reset, hosts: Sequence[Host], *, yes: bool) -> None:
+def _named(built: ClusterContext, wanted: Reset, hosts: Sequence[Host], *, yes: bool) -> None:
     """The operator names the cluster that goes. Raises HaleError."""
     name = built.cluster.name
     given = wanted.cluster_name
@@ -110,12 +111,12 @@ def _named(built: Site, wanted: Reset, hosts: Sequence[Host], *, yes: bool) -> N
         print(f"This takes the cluster {name} off {', '.join(h.name for h in hosts)}.")
         given = input("Its name, to go on: ").strip()
     if not given:
-        raise HaleError("say which cluster goes: --cluster-name NAME (inventory: cluster_name).")
+        raise UserError("say which cluster goes: --cluster-name NAME (inventory: cluster_name).")
     if given != name:
-        raise HaleError(f"nothing was changed: the cluster's name is {name!r}, not {given!r}.")
+        raise UserError(f"nothing was changed: the cluster's name is {name!r}, not {given!r}.")
     if not yes and not sys.stdin.isatty():
-        raise HaleError("nobody is there to ask: say --yes to reset without asking.")
-    if not yes and not agrees(
+        raise UserError("nobody is there to ask: say --yes to reset without asking.")
+    if not yes and not confirm(
         f"Reset {len(hosts)} hosts? All that is in the cluster is lost. [y/N] "
     ):
-        raise HaleError("nothing was changed.")
+        raise UserError("nothing was changed.")

@@ -16,22 +16,26 @@ from types import FrameType
 
 from rich.text import Text
 
-from hale import connection, interrupts, logins, provenance, standard
-from hale.apply import command as apply
-from hale.apply import run
+from hale import ssh
+from hale.apply import runner
+from hale.apply import workflow as apply
 from hale.apply.journal import Journal
-from hale.errors import HaleError
-from hale.fact import mask
-from hale.install import gate, site
+from hale.files import signals
+from hale.install import cluster_context, preflight
+from hale.install.cluster_context import ClusterContext
 from hale.install.engine import Engine
-from hale.install.shown import Progress
-from hale.install.site import Site
-from hale.inventory import Inventory
-from hale.terminal import printable
+from hale.install.progress import InstallProgress
+from hale.inventory.ini import Inventory
+from hale.model.errors import UserError
+from hale.paths import ROOT
+from hale.redact import redact
+from hale.report.terminal import escape_controls
+from hale.ssh import preconnect
+from hale.standard import loader
 
 
 @dataclass(frozen=True)
-class Asked:
+class InstallOptions:
     """How a run is to be made, as the operator typed it."""
 
     reports: Path
@@ -48,7 +52,7 @@ class Asked:
     @property
     def path(self) -> Path:
         """The inventory's file."""
-        return self.inventory or provenance.ROOT / "inventory.ini"
+        return self.inventory or ROOT / "inventory.ini"
 
     @property
     def again(self) -> str:
@@ -65,49 +69,53 @@ class Asked:
         return shlex.join(words)
 
 
-def load_site(known: Inventory) -> Site:
+def load_cluster_context(known: Inventory) -> ClusterContext:
     """What the inventory and the standard say of the cluster. Raises HaleError."""
-    return site.load(known, standard.load(provenance.ROOT / "standard"))
+    return cluster_context.load_context(known, loader.load_standard(ROOT / "standard"))
 
 
-def reachable(known: Inventory) -> None:
+def check_reachable(known: Inventory) -> None:
     """Every host, before anything is done to any. Raises HaleError naming those that are not.
 
     Asked twice: a host that is only busy lets people in the second time.
     """
-    logins.connect(known, gate.LOGIN)
+    preconnect.register_targets(known, preflight.LOGIN)
     for _ in range(2):
         if not (down := _down(known)):
             return
-        connection.close_sessions()
-    raise HaleError("nothing was changed: " + "\n".join(down))
+        ssh.close_sessions()
+    raise UserError("nothing was changed: " + "\n".join(down))
 
 
 def _down(known: Inventory) -> list[str]:
     """Who cannot be asked as root, and why."""
-    sessions = [connection.session_for(h.name) for h in known.hosts]
+    sessions = [ssh.session_for(h.name) for h in known.hosts]
     for session in sessions:
         session.start()
     down = []
     for session in sessions:
         name = session.target.name
         try:
-            if session.run("id -u", 2 * gate.LOGIN).stdout.strip() != b"0":
+            if session.run("id -u", 2 * preflight.LOGIN).stdout.strip() != b"0":
                 down.append(f"{name}: root is needed: put ansible_become=true into the inventory")
-        except run.ANSWERS_NOT as error:
+        except runner.UNREACHABLE as error:
             down.append(str(error))
     return down
 
 
 @contextmanager
-def recorded(asked: Asked, known: Inventory, folder: Path, kind: str) -> Iterator[Journal]:
+def locked_run(
+    asked: InstallOptions, known: Inventory, folder: Path, kind: str
+) -> Iterator[Journal]:
     """The cluster-wide lock and the journal. Raises HaleError where somebody else has it."""
-    logins.connect(known, gate.LOGIN)
-    owner = run.owner_of(folder.name)
+    preconnect.register_targets(known, preflight.LOGIN)
+    owner = runner.new_owner(folder.name)
     every = [h.name for h in known.hosts]
     try:
-        with run.holding(every, every, owner, stale=asked.take_lock, told=apply.teller()):
-            header = run.header(
+        with runner.locks_held(
+            every, every, owner, stale=asked.take_lock, told=apply.console_reporter()
+        ):
+            header = runner.journal_header(
                 owner,
                 kind,
                 known.path,
@@ -117,11 +125,11 @@ def recorded(asked: Asked, known: Inventory, folder: Path, kind: str) -> Iterato
             with closing(Journal(folder, header)) as book:
                 yield book
     finally:
-        connection.close_sessions()
+        ssh.close_sessions()
 
 
 @contextmanager
-def stoppable(engine: Engine, shown: Progress) -> Iterator[None]:
+def interruptible(engine: Engine, shown: InstallProgress) -> Iterator[None]:
     """Ctrl-C lets the steps end that were begun; a second one cuts the connections, and with
     them what runs on the hosts."""
 
@@ -129,24 +137,24 @@ def stoppable(engine: Engine, shown: Progress) -> Iterator[None]:
         if engine.stop.is_set():
             shown.says("cutting the connections: what runs on the hosts is killed")
             engine.cut()
-            connection.close_sessions()
+            ssh.close_sessions()
             return
         engine.stop.set()
         shown.says("stopping: steps that were begun are ended (once more: cut them off)")
 
-    with interrupts.handled(asked_to, signal.SIGINT):
+    with signals.signal_handler(asked_to, signal.SIGINT):
         yield
 
 
 def headline(sign: str, name: str, title: str, said: str) -> Text:
     """How it stands with one phase."""
-    return Text(f"{sign} {name}: {title}{f'  {printable(said)}' if said else ''}")
+    return Text(f"{sign} {name}: {title}{f'  {escape_controls(said)}' if said else ''}")
 
 
-def printable_lines(text: str) -> str:
+def escaped_lines(text: str) -> str:
     """Several lines of a host's text, each without what drives a terminal."""
     lines = text.expandtabs(4).split("\n")
-    return "\n".join(printable(mask(line)) for line in lines)
+    return "\n".join(escape_controls(redact(line)) for line in lines)
 
 
 def indented(text: str) -> str:

@@ -10,10 +10,11 @@ Source: kubernetes.io, "Assigning Pods to Nodes", inter-pod anti-affinity.
 
 from collections.abc import Iterable
 
-from facts import coredns, nodes
-from hale.install.site import Site
-from hale.install.step import Asked, Await, Run, Seen, Through, Wave
-from hale.inventory import Host
+from facts import coredns
+from facts.cluster import nodes
+from hale.install.cluster_context import ClusterContext
+from hale.install.phase import Batch, Observations, Probes, RunScript, WaitFor, WaitForPhase
+from hale.inventory.ini import Host
 from remediate.cluster import kubectl
 
 TITLE = "CoreDNS on different nodes"
@@ -42,12 +43,12 @@ exit 1
 """
 
 
-def probes(site: Site, host: Host) -> Asked:
+def probes(site: ClusterContext, host: Host) -> Probes:
     """Where the replicas are, as the first master tells."""
     return {SUBJECT: (coredns.replicas_probe(),)} if host is site.first else {}
 
 
-def left(site: Site, seen: Seen) -> tuple[str, ...]:
+def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """On how few nodes they are."""
     there, _ = coredns.replicas(seen.of(site.first.name, SUBJECT))
     if len(set(there)) >= site.dns_nodes:
@@ -56,23 +57,23 @@ def left(site: Site, seen: Seen) -> tuple[str, ...]:
     return (f"CoreDNS is ready on {where}, and must be on {site.dns_nodes} nodes",)
 
 
-def waves(site: Site, seen: Seen) -> Iterable[Wave]:
+def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """Move those that are too many, one by one: the cluster's names are found meanwhile."""
     first = (site.first.name,)
-    enough = Await(f"{site.dns_nodes} nodes are ready", first, _nodes, _few, JOINS, EVERY)
-    yield Wave(afterwards=enough)
-    script = _SPREAD.format(kubectl=kubectl.of(site.first))
-    yield Wave(
-        (Run(site.first.name, "CoreDNS is spread", script, timeout=600),),
-        afterwards=Through("CoreDNS is on different nodes", PATIENCE),
+    enough = WaitFor(f"{site.dns_nodes} nodes are ready", first, _nodes, _few, JOINS, EVERY)
+    yield Batch(afterwards=enough)
+    script = _SPREAD.format(kubectl=kubectl.shell_command(site.first))
+    yield Batch(
+        (RunScript(site.first.name, "CoreDNS is spread", script, timeout=600),),
+        afterwards=WaitForPhase("CoreDNS is on different nodes", PATIENCE),
     )
 
 
-def _nodes(site: Site, host: Host) -> Asked:
+def _nodes(site: ClusterContext, host: Host) -> Probes:
     return {nodes.SUBJECT: (nodes.probe(),)}
 
 
-def _few(site: Site, seen: Seen) -> tuple[str, ...]:
+def _few(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     told = nodes.read(seen.of(site.first.name, nodes.SUBJECT))
     if not told.answers:
         return (f"{site.first.name}: {told.why}",)

@@ -11,10 +11,10 @@ import math
 import shlex
 from collections.abc import Iterable
 
-from facts import images
-from hale.install.site import GROUPS, Site
-from hale.install.step import Asked, Run, Seen, Wave
-from hale.inventory import Host
+from facts.cluster import images
+from hale.install.cluster_context import GROUPS, ClusterContext
+from hale.install.phase import Batch, Observations, Probes, RunScript
+from hale.inventory.ini import Host
 from remediate.cluster import kubeadm, network, runtime
 
 TITLE = "Images"
@@ -23,7 +23,7 @@ PARTS = GROUPS
 HEAD_START = math.inf
 
 
-def probes(site: Site, host: Host) -> Asked:
+def probes(site: ClusterContext, host: Host) -> Probes:
     """The images that the host has, and those that its kubeadm wants."""
     if host not in site.part:
         return {}
@@ -33,7 +33,7 @@ def probes(site: Site, host: Host) -> Asked:
     }
 
 
-def left(site: Site, seen: Seen) -> tuple[str, ...]:
+def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """Images that a host of its role has not."""
     said = []
     for host in site.part:
@@ -45,31 +45,31 @@ def left(site: Site, seen: Seen) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _missing(site: Site, found: images.Images, host: Host) -> tuple[str, ...]:
+def _missing(site: ClusterContext, found: images.Images, host: Host) -> tuple[str, ...]:
     return found.missing(master="masters" in host.groups, stacked=site.stacked)
 
 
-def waves(site: Site, seen: Seen) -> Iterable[Wave]:
+def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """All that a host lacks, all hosts at once."""
     pulls = []
     for host in site.part:
         missing = _missing(site, images.read(seen.of(host.name, images.SUBJECT)), host)
         if missing:
             pulls.append(_pull(site, host, missing))
-    return (Wave(tuple(pulls)),)
+    return (Batch(tuple(pulls)),)
 
 
 _PULL = f"ctr -n k8s.io images pull --hosts-dir {runtime.CERTS}"
 
 
-def _pull(site: Site, host: Host, missing: tuple[str, ...]) -> Run:
+def _pull(site: ClusterContext, host: Host, missing: tuple[str, ...]) -> RunScript:
     more = "" if host is site.first else _beforehand(site)
     if "masters" in host.groups:
-        return Run(
+        return RunScript(
             host.name,
             "images",
             f"kubeadm config images pull {kubeadm.CONFIG}\n{more}",
-            stdin=kubeadm.plain(site),
+            stdin=kubeadm.public_config(site),
             timeout=1800,
             critical=host is site.first,  # which init would do itself
         )
@@ -78,10 +78,10 @@ def _pull(site: Site, host: Host, missing: tuple[str, ...]) -> Run:
         f"{_PULL} {shlex.quote(i)} >/dev/null\necho {shlex.quote(f'pulled {images.name(i)}')}\n"
         for i in missing
     )
-    return Run(host.name, "images", f"{pulls}{more}", timeout=1800)
+    return RunScript(host.name, "images", f"{pulls}{more}", timeout=1800)
 
 
-def _beforehand(site: Site) -> str:
+def _beforehand(site: ClusterContext) -> str:
     """The network's images. Where one fails, the kubelet pulls them, who may know a password."""
     found = " ".join(map(shlex.quote, network.images(site)))
     return f"""\

@@ -10,12 +10,12 @@ Source: kubeadm-init(1), "Init workflow": the order of its phases.
 
 from collections.abc import Iterable, Iterator
 
-from facts import external_etcd, kubernetes, nodes
-from hale.fact import Probe
-from hale.install.secret import CERTIFICATES, TOKEN
-from hale.install.site import APISERVER_PORT, Site
-from hale.install.step import Asked, Await, Run, Seen, Wave
-from hale.inventory import Host
+from facts.cluster import external_etcd, kubernetes, nodes
+from hale.install.cluster_context import APISERVER_PORT, ClusterContext
+from hale.install.phase import Batch, Observations, Probes, RunScript, WaitFor
+from hale.install.secrets import CERTIFICATES, TOKEN
+from hale.inventory.ini import Host
+from hale.model.evidence import Probe
 from remediate.cluster import kubeadm
 
 TITLE = "kubeadm init"
@@ -26,7 +26,7 @@ ETCD_PORTS = (2379, 2380)  # where it is stacked
 WORKERS_PORTS = (10250,)
 
 
-def probes(site: Site, host: Host) -> Asked:
+def probes(site: ClusterContext, host: Host) -> Probes:
     """How far kubeadm came on each host; what the first master's apiserver tells."""
     asked: dict[str, tuple[Probe, ...]] = {
         kubernetes.SUBJECT: (kubernetes.probe(stacked=site.stacked),)
@@ -36,7 +36,7 @@ def probes(site: Site, host: Host) -> Asked:
     return asked
 
 
-def left(site: Site, seen: Seen) -> tuple[str, ...]:
+def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """What init has not made yet, as the first master's own apiserver tells."""
     node = kubernetes.read(seen.of(site.first.name, kubernetes.SUBJECT))
     name = site.first.name
@@ -52,14 +52,14 @@ def left(site: Site, seen: Seen) -> tuple[str, ...]:
     return tuple(f"{name}: there is no {o}" for o, count in found.items() if count is None)
 
 
-def obstacles(site: Site, host: Host) -> Asked:
+def obstacles(site: ClusterContext, host: Host) -> Probes:
     """The site's own etcd, as the first master reaches it."""
     if site.stacked or host is not site.first:
         return {}
     return {external_etcd.SUBJECT: (external_etcd.probe(site.etcd_endpoints, *site.etcd_files),)}
 
 
-def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
+def refusals(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """Ports that others have; a control plane that is elsewhere, or ill; an etcd that is."""
     said = [] if site.stacked else list(_external(site, seen))
     found = {h.name: kubernetes.read(seen.of(h.name, kubernetes.SUBJECT)) for h in site.hosts}
@@ -85,7 +85,7 @@ def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _external(site: Site, seen: Seen) -> Iterator[str]:
+def _external(site: ClusterContext, seen: Observations) -> Iterator[str]:
     """What keeps the site's own etcd from bearing this cluster. One that init was cut off over
     has data of this cluster."""
     name = site.first.name
@@ -106,31 +106,35 @@ def _external(site: Site, seen: Seen) -> Iterator[str]:
         )
 
 
-def waves(site: Site, seen: Seen) -> Iterable[Wave]:
+def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """Init; after one that was cut off, a reset of this host before."""
     first = site.first
     node = kubernetes.read(seen.of(first.name, kubernetes.SUBJECT))
     if not node.finalised:
         if not node.untouched:
             title = "an init that was cut off is cleaned away"
-            yield Wave((Run(first.name, title, kubeadm.clean(site, init=True)),))
+            yield Batch((RunScript(first.name, title, kubeadm.cleanup_script(site, init=True)),))
         command = "kubeadm init --upload-certs --skip-token-print --skip-certificate-key-print"
-        yield Wave((_run(site, "kubeadm init", command, 600, init=True),))
+        yield Batch((_run(site, "kubeadm init", command, 600, init=True),))
         return
     readings = seen.of(first.name, nodes.SUBJECT)
     if not nodes.read(readings).answers:
-        yield Wave(afterwards=Await("the apiserver answers", (first.name,), probes, _silent))
+        yield Batch(afterwards=WaitFor("the apiserver answers", (first.name,), probes, _silent))
     elif None in nodes.counted(readings, nodes.MADE).values():
-        yield Wave((_run(site, "kubeadm's addons", "kubeadm init phase addon all", 120),))
+        yield Batch((_run(site, "kubeadm's addons", "kubeadm init phase addon all", 120),))
 
 
-def _run(site: Site, title: str, command: str, timeout: float, *, init: bool = False) -> Run:
+def _run(
+    site: ClusterContext, title: str, command: str, timeout: float, *, init: bool = False
+) -> RunScript:
     script = f"{command} {kubeadm.CONFIG}"
     secret = kubeadm.init(site)
     uploads = frozenset((TOKEN, CERTIFICATES) if init else ())
-    return Run(site.first.name, title, script, secret, timeout, critical=init, uploads=uploads)
+    return RunScript(
+        site.first.name, title, script, secret, timeout, critical=init, uploads=uploads
+    )
 
 
-def _silent(site: Site, seen: Seen) -> tuple[str, ...]:
+def _silent(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     told = nodes.read(seen.of(site.first.name, nodes.SUBJECT))
     return () if told.answers else (f"{site.first.name}: {told.why}",)

@@ -10,10 +10,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from facts import kubernetes, vip_files
-from hale.install.secret import Secret
-from hale.install.site import APISERVER_PORT, Site, encoded
-from hale.inventory import Host
+from facts.cluster import kubernetes
+from facts.parsers import vip_config
+from hale.install.cluster_context import APISERVER_PORT, ClusterContext, encoded
+from hale.install.secrets import Secret
+from hale.inventory.ini import Host
 
 API = "kubeadm.k8s.io/v1beta4"
 SOCKET = "unix:///run/containerd/containerd.sock"
@@ -22,7 +23,7 @@ CONFIG = "--config /dev/stdin"
 _KEPT = "/var/lib/hale/install/kept"
 
 
-def init(site: Site) -> Secret:
+def init(site: ClusterContext) -> Secret:
     """What `kubeadm init` and its phases read."""
     secrets = site.secrets
     return Secret(
@@ -40,17 +41,17 @@ def init(site: Site) -> Secret:
     )
 
 
-def token(site: Site) -> Secret:
+def token(site: ClusterContext) -> Secret:
     """What `kubeadm token create` reads."""
     return init(site)
 
 
-def plain(site: Site) -> str:
+def public_config(site: ClusterContext) -> str:
     """The cluster's own configuration, without any secret: for `kubeadm config images`."""
     return _documents(site, None)
 
 
-def join(site: Site, host: Host, ca_pin: str, *, master: bool) -> Secret:
+def join(site: ClusterContext, host: Host, ca_pin: str, *, master: bool) -> Secret:
     """What `kubeadm join` reads on that host. ca_pin: sha256:HEX of the CA's public key."""
     secrets = site.secrets
     document: dict[str, Any] = {
@@ -70,10 +71,10 @@ def join(site: Site, host: Host, ca_pin: str, *, master: bool) -> Secret:
             "localAPIEndpoint": _local(host),
             "certificateKey": secrets.certificate_key.reveal(),
         }
-    return Secret(encoded(merged(document, site.extra.get("JoinConfiguration", {}))))
+    return Secret(encoded(deep_merge(document, site.extra.get("JoinConfiguration", {}))))
 
 
-def _documents(site: Site, first: dict[str, Any] | None) -> str:
+def _documents(site: ClusterContext, first: dict[str, Any] | None) -> str:
     cluster, endpoint = site.cluster, site.inventory.endpoint
     named = [*endpoint.names, endpoint.vip]
     for host in site.masters:
@@ -105,7 +106,9 @@ def _documents(site: Site, first: dict[str, Any] | None) -> str:
     documents = [configuration, kubelet, proxy] if first is None else [
         first, configuration, kubelet, proxy
     ]  # fmt: skip
-    return "\n---\n".join(encoded(merged(d, site.extra.get(str(d["kind"]), {}))) for d in documents)
+    return "\n---\n".join(
+        encoded(deep_merge(d, site.extra.get(str(d["kind"]), {}))) for d in documents
+    )
 
 
 def _local(host: Host) -> dict[str, Any]:
@@ -121,7 +124,7 @@ def _node(host: Host) -> dict[str, Any]:
     }
 
 
-def clean(site: Site, *, init: bool = False) -> str:
+def cleanup_script(site: ClusterContext, *, init: bool = False) -> str:
     """A script: what an init or a join that was cut off has left on a host goes, and nothing else.
 
     Twice where need be: what the containers hold open goes only when they do. What an init has
@@ -129,7 +132,7 @@ def clean(site: Site, *, init: bool = False) -> str:
     with other ones nobody could read it, and the next init goes on with both.
     """
     script = f"{reset(site)} >/dev/null 2>&1 || {reset(site)}\n{etcd_data(site)}"
-    return kept(site, script, _PKI if init and not site.stacked else ())
+    return preserving(site, script, _PKI if init and not site.stacked else ())
 
 
 # What kubeadm makes all else from; it takes them as they are where they are there. The last of
@@ -143,17 +146,17 @@ _PKI = tuple(
 )
 
 
-def reset(site: Site) -> str:
+def reset(site: ClusterContext) -> str:
     """kubeadm's own command. Its removal of a member empties /var/lib/etcd, whoever's that is."""
     return "kubeadm reset --force" + ("" if site.stacked else " --skip-phases=remove-etcd-member")
 
 
-def etcd_data(site: Site) -> str:
+def etcd_data(site: ClusterContext) -> str:
     """What takes away the data of a member that is kubeadm's."""
     return f"rm -rf {kubernetes.ETCD_DATA}" if site.stacked else ":"
 
 
-def kept(site: Site, script: str, pki: Sequence[str] = ()) -> str:
+def preserving(site: ClusterContext, script: str, pki: Sequence[str] = ()) -> str:
     """The script, and what the site has put among kubeadm's files stays: kube-vip's manifest, and
     what its own etcd is reached by.
 
@@ -161,7 +164,7 @@ def kept(site: Site, script: str, pki: Sequence[str] = ()) -> str:
     """
     files = [f for f in site.etcd_files if f.startswith("/etc/kubernetes/")]
     if site.inventory.endpoint.kind == "kube-vip":
-        files.append(vip_files.KUBE_VIP)
+        files.append(vip_config.KUBE_VIP)
     if not (files or pki):
         return script
     last = pki[-1] if pki else ""
@@ -180,13 +183,13 @@ rm -rf {_KEPT}
 """
 
 
-def merged(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+def deep_merge(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
     """Both, the site's values over ours; mappings are merged, lists joined, each item once."""
     found = dict(ours)
     for key, value in theirs.items():
         mine = found.get(key)
         if isinstance(mine, Mapping) and isinstance(value, Mapping):
-            found[key] = merged(mine, value)
+            found[key] = deep_merge(mine, value)
         elif isinstance(mine, list) and isinstance(value, list):
             found[key] = [*mine, *(item for item in value if item not in mine)]
         else:

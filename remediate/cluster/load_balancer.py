@@ -18,13 +18,13 @@ Sources: HAProxy's configuration manual 2.6; keepalived.conf(5); RFC 9568; kuber
 
 from collections.abc import Iterable, Iterator
 
-from facts import kubernetes, services, vip_claims, written
-from hale.fact import Files
-from hale.install.site import APISERVER_PORT, FIRST, MASTERS, Site
-from hale.install.step import Asked, Run, Seen, Step, Wave, Write
-from hale.inventory import Host
+from facts.cluster import file_digests, kubernetes, services, vip_conflicts
+from hale.install.cluster_context import APISERVER_PORT, FIRST, MASTERS, ClusterContext
+from hale.install.phase import Batch, Observations, Probes, RunScript, Step, WriteFile
+from hale.inventory.ini import Host
+from hale.model.evidence import FileProbe
 from remediate.cluster import templates
-from remediate.cluster.packages import added
+from remediate.cluster.packages import install_script
 
 TITLE = "Load balancer and VIP"
 NEEDS = ("packages",)
@@ -57,33 +57,35 @@ KIND = {
 }
 
 
-def not_applicable(site: Site) -> str:
+def not_applicable(site: ClusterContext) -> str:
     """Why this phase does not concern the site, and what its people must do; or empty."""
     return KIND.get(site.inventory.endpoint.kind, "").format(endpoint=site.endpoint)
 
 
-def probes(site: Site, host: Host) -> Asked:
+def probes(site: ClusterContext, host: Host) -> Probes:
     """Files, services, ports, and the interface."""
     if "masters" not in host.groups or not_applicable(site):
         return {}
     endpoint = site.inventory.endpoint
     return {
-        written.SUBJECT: (written.probe([HAPROXY, DROPIN, KEEPALIVED, CHECK, CA]),),
+        file_digests.SUBJECT: (file_digests.probe([HAPROXY, DROPIN, KEEPALIVED, CHECK, CA]),),
         services.SUBJECT: (services.probe(UNITS.values()),),
-        kubernetes.SUBJECT: (kubernetes.probe(stacked=site.stacked), Files(kubernetes.CA)),
-        vip_claims.SUBJECT: (vip_claims.own(endpoint.vip, host.address or host.name),),
+        kubernetes.SUBJECT: (kubernetes.probe(stacked=site.stacked), FileProbe(kubernetes.CA)),
+        vip_conflicts.SUBJECT: (
+            vip_conflicts.own_state_probe(endpoint.vip, host.address or host.name),
+        ),
     }
 
 
-def obstacles(site: Site, host: Host) -> Asked:
+def obstacles(site: ClusterContext, host: Host) -> Probes:
     """Who else claims the VIP: it takes seconds to hear that."""
     if "masters" not in host.groups or not_applicable(site):
         return {}
     vip = site.inventory.endpoint.vip
-    return {vip_claims.SUBJECT: (vip_claims.strangers(vip, host.address or host.name),)}
+    return {vip_conflicts.SUBJECT: (vip_conflicts.conflict_probe(vip, host.address or host.name),)}
 
 
-def left(site: Site, seen: Seen) -> tuple[str, ...]:
+def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """Packages that are missing, files that differ, services that do not run by them, a port that
     nobody listens on."""
     if not_applicable(site):
@@ -93,7 +95,7 @@ def left(site: Site, seen: Seen) -> tuple[str, ...]:
     )
 
 
-def _left(site: Site, seen: Seen, host: Host) -> Iterator[str]:
+def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[str]:
     if missing := _missing(seen, host):
         yield f"not installed: {' '.join(missing)}"
         return
@@ -103,13 +105,15 @@ def _left(site: Site, seen: Seen, host: Host) -> Iterator[str]:
         yield f"haproxy does not listen on {site.inventory.endpoint.port}"
 
 
-def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
+def refusals(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """Somebody else has the VIP, the router's id or a port."""
     if not_applicable(site):
         return ()
     endpoint, own = site.inventory.endpoint, {h.address for h in site.masters}
     said: list[str] = []
-    claims = {h.name: vip_claims.read(seen.of(h.name, vip_claims.SUBJECT)) for h in site.masters}
+    claims = {
+        h.name: vip_conflicts.read(seen.of(h.name, vip_conflicts.SUBJECT)) for h in site.masters
+    }
     # A master may have taken it while the others were asked: its part comes before theirs.
     ours = {c.mac for c in claims.values()} - {""}
     if not any(c.held for c in claims.values()):
@@ -148,14 +152,14 @@ def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
     return tuple(said)
 
 
-def beforehand(site: Site, seen: Seen) -> Iterable[Wave]:
+def beforehand(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """The packages, where what they bring claims no VIP: a keepalived.conf of old might."""
     if not not_applicable(site):
         hosts = [h for h in site.masters_of_part if not _configured(seen, h)]
-        yield Wave(tuple(step for host in hosts for step in _packages(seen, host)))
+        yield Batch(tuple(step for host in hosts for step in _packages(seen, host)))
 
 
-def waves(site: Site, seen: Seen) -> Iterable[Wave]:
+def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """haproxy on all masters, then keepalived: the VIP goes to nobody without a haproxy."""
     if not_applicable(site):
         return
@@ -172,13 +176,15 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
             if path in files:
                 check = 'haproxy -c -q -f "$new"' if path == HAPROXY else ""
                 then = "systemctl daemon-reload" if path == DROPIN else ""
-                step = Write(host.name, path, path, files[path], check=check, then=then)
+                step = WriteFile(host.name, path, path, files[path], check=check, then=then)
                 haproxy.append(step)
         port = site.inventory.endpoint.port
-        haproxy.append(Run(host.name, "haproxy", _started("haproxy", "reload-or-restart", port)))
-        keepalived.append(Write(host.name, CHECK, CHECK, files[CHECK], mode=0o755))
+        haproxy.append(
+            RunScript(host.name, "haproxy", _started("haproxy", "reload-or-restart", port))
+        )
+        keepalived.append(WriteFile(host.name, CHECK, CHECK, files[CHECK], mode=0o755))
         keepalived.append(
-            Write(
+            WriteFile(
                 host.name,
                 KEEPALIVED,
                 KEEPALIVED,
@@ -191,24 +197,26 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
         # A restart moves the VIP: only where it does not run by what is there already.
         old = f"keepalived runs by an older {KEEPALIVED}" in undone
         how = "restart" if old else "start"
-        keepalived.append(Run(host.name, "keepalived", _started("keepalived", how, 0)))
-    yield Wave(tuple(haproxy))
-    yield Wave(tuple(keepalived))
+        keepalived.append(RunScript(host.name, "keepalived", _started("keepalived", how, 0)))
+    yield Batch(tuple(haproxy))
+    yield Batch(tuple(keepalived))
 
 
-def _missing(seen: Seen, host: Host) -> tuple[str, ...]:
+def _missing(seen: Observations, host: Host) -> tuple[str, ...]:
     units = services.read(seen.of(host.name, services.SUBJECT))
     return tuple(name for name in PACKAGES if not units[name].loaded)
 
 
-def _packages(seen: Seen, host: Host) -> list[Step]:
+def _packages(seen: Observations, host: Host) -> list[Step]:
     missing = _missing(seen, host)
-    return [Run(host.name, "packages", added(missing), timeout=1800)] if missing else []
+    return (
+        [RunScript(host.name, "packages", install_script(missing), timeout=1800)] if missing else []
+    )
 
 
-def _configured(seen: Seen, host: Host) -> bool:
+def _configured(seen: Observations, host: Host) -> bool:
     """Whether keepalived begins to work as soon as it is installed."""
-    return KEEPALIVED in written.read(seen.of(host.name, written.SUBJECT))
+    return KEEPALIVED in file_digests.read(seen.of(host.name, file_digests.SUBJECT))
 
 
 def _started(unit: str, how: str, port: int) -> str:
@@ -226,7 +234,7 @@ done
 """
 
 
-def ca(site: Site, seen: Seen) -> str:
+def ca(site: ClusterContext, seen: Observations) -> str:
     """The cluster's CA as a master has it that kubeadm is through with; empty before there is one.
 
     That of an init which was cut off is none: the next init makes another.
@@ -240,7 +248,7 @@ def ca(site: Site, seen: Seen) -> str:
     return ""
 
 
-def _files(site: Site, seen: Seen, host: Host) -> dict[str, str]:
+def _files(site: ClusterContext, seen: Observations, host: Host) -> dict[str, str]:
     endpoint = site.inventory.endpoint
     authority = ca(site, seen)
     files = {
@@ -262,7 +270,7 @@ def _files(site: Site, seen: Seen, host: Host) -> dict[str, str]:
         KEEPALIVED: templates.render(
             "keepalived.conf.j2",
             check=CHECK,
-            interface=vip_claims.interface(seen.of(host.name, vip_claims.SUBJECT)),
+            interface=vip_conflicts.interface(seen.of(host.name, vip_conflicts.SUBJECT)),
             vrrp_id=site.cluster.vrrp_id,
             # All different, so that two that lose the owner at once do not both take over.
             priority=100 + len(site.masters) - site.masters.index(host),

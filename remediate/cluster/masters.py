@@ -18,14 +18,15 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificate
 
-from facts import etcd, kubernetes, nodes
-from facts.etcd import Voice
-from hale.errors import HaleError
-from hale.fact import Command, Files, Probe, Unreadable
-from hale.install.secret import CERTIFICATES, TOKEN
-from hale.install.site import MASTERS, Site
-from hale.install.step import Asked, Await, Run, Seen, Wave
-from hale.inventory import Host
+from facts import etcd
+from facts.cluster import kubernetes, nodes
+from facts.etcd import MemberStatus
+from hale.install.cluster_context import MASTERS, ClusterContext
+from hale.install.phase import Batch, Observations, Probes, RunScript, WaitFor
+from hale.install.secrets import CERTIFICATES, TOKEN
+from hale.inventory.ini import Host
+from hale.model.errors import UserError
+from hale.model.evidence import CommandProbe, FileProbe, Probe, Unreadable
 from remediate.cluster import kubeadm, kubectl
 
 TITLE = "Masters join"
@@ -36,49 +37,51 @@ HEAD_START = math.inf
 PATIENCE = 180.0  # seconds for a master that has joined, until etcd and apiserver are well
 
 
-def probes(site: Site, host: Host) -> Asked:
+def probes(site: ClusterContext, host: Host) -> Probes:
     """How far kubeadm came, what each apiserver and each etcd says."""
     if "masters" not in host.groups:
         return {}
     told = {nodes.SUBJECT: (nodes.probe(),)}
-    return {**health(site, host), **told}
+    return {**health_probes(site, host), **told}
 
 
-def health(site: Site, host: Host) -> Asked:
+def health_probes(site: ClusterContext, host: Host) -> Probes:
     """How this master is itself."""
     asked: dict[str, tuple[Probe, ...]] = {
         kubernetes.SUBJECT: (
             kubernetes.probe(stacked=site.stacked),
             kubernetes.readyz(),
-            Files(kubernetes.CA),
+            FileProbe(kubernetes.CA),
         ),
     }
     if site.stacked:
-        asked["etcd"] = (Command("members", etcd.MOMENT, timeout=30, slow=True),)
+        asked["etcd"] = (CommandProbe("members", etcd.SCRIPT_SINGLE_SAMPLE, timeout=30, slow=True),)
     return asked
 
 
-def left(site: Site, seen: Seen) -> tuple[str, ...]:
+def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """Masters that the cluster does not know as such, or that are not well."""
     return tuple(
         f"{h.name}: {what}" for h in site.masters_of_part if (what := _left(site, seen, h))
     )
 
 
-def _left(site: Site, seen: Seen, host: Host) -> str:
+def _left(site: ClusterContext, seen: Observations, host: Host) -> str:
     joined = _joined(site, seen)
     if host.name not in joined:
         node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
         return "has not joined" if node.untouched else "its join was cut off"
-    return "" if _of_others(site, seen, host, joined) else _ill(site, seen, host)
+    return (
+        "" if _leftover_of_cut_off_join(site, seen, host, joined) else _unhealthy(site, seen, host)
+    )
 
 
-def _ill(site: Site, seen: Seen, host: Host) -> str:
+def _unhealthy(site: ClusterContext, seen: Observations, host: Host) -> str:
     """What keeps a master that has joined from bearing its part; empty where nothing does."""
-    if (weak := _weak(site, seen, host)) or not site.stacked:
+    if (weak := _node_unhealthy(site, seen, host)) or not site.stacked:
         return weak
-    said = etcd.voice(seen.of(host.name, "etcd"))
-    members = said.members if isinstance(said, Voice) else ()
+    said = etcd.parse_status(seen.of(host.name, "etcd"))
+    members = said.members if isinstance(said, MemberStatus) else ()
     if learners := [m.name or f"{m.id:x}" for m in members if not m.voting]:
         return f"etcd's member {learners[0]} does not vote yet"
     if silent := [f"{m.id:x}" for m in members if not m.name]:
@@ -86,7 +89,7 @@ def _ill(site: Site, seen: Seen, host: Host) -> str:
     return ""
 
 
-def _weak(site: Site, seen: Seen, host: Host) -> str:
+def _node_unhealthy(site: ClusterContext, seen: Observations, host: Host) -> str:
     """What is not well on this master itself, whoever joins."""
     readings = seen.of(host.name, kubernetes.SUBJECT)
     if not kubernetes.read(readings).kubelet:
@@ -96,15 +99,15 @@ def _weak(site: Site, seen: Seen, host: Host) -> str:
     if not site.stacked:
         return ""
     try:
-        said = etcd.voice(seen.of(host.name, "etcd"))
+        said = etcd.parse_status(seen.of(host.name, "etcd"))
     except Unreadable as error:
         return str(error)
-    if not isinstance(said, Voice):
+    if not isinstance(said, MemberStatus):
         return said
     return "" if said.healthy and said.leader else "its etcd is not healthy"
 
 
-def _joined(site: Site, seen: Seen) -> frozenset[str]:
+def _joined(site: ClusterContext, seen: Observations) -> frozenset[str]:
     """The masters that the cluster marks as such, as any of their apiservers tells."""
     for host in site.masters:
         told = nodes.read(seen.of(host.name, nodes.SUBJECT))
@@ -113,7 +116,7 @@ def _joined(site: Site, seen: Seen) -> frozenset[str]:
     return frozenset()
 
 
-def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
+def refusals(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """Nobody joins a cluster that is ill: one loss more might be the end of it."""
     joined = _joined(site, seen)
     if not joined:
@@ -127,29 +130,35 @@ def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
     return ()
 
 
-def waves(site: Site, seen: Seen) -> Iterable[Wave]:
+def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """One master after the other, each only while all those before are well."""
     joined = _joined(site, seen)
     whole = [h for h in site.masters if h.name in joined]
     fresh = [h for h in site.masters_of_part if h.name not in joined]
-    if ill := [h for h in whole if _ill(site, seen, h) and not _of_others(site, seen, h, joined)]:
-        yield Wave(afterwards=_well(whole, f"{ill[0].name} is well again", _ill))
+    if ill := [
+        h
+        for h in whole
+        if _unhealthy(site, seen, h) and not _leftover_of_cut_off_join(site, seen, h, joined)
+    ]:
+        yield Batch(afterwards=_well(whole, f"{ill[0].name} is well again", _unhealthy))
         return
     if not fresh:
         return
     if not whole:
         return
     by = whole[0]
-    yield Wave((token(site, by), certificates(site, by)))
+    yield Batch((token(site, by), certificates(site, by)))
     pin = ca_pin(seen, by)
     for host in fresh:
         node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
         for step in () if node.untouched else clean(site, seen, host, whole):
-            yield Wave((step,))
+            yield Batch((step,))
         secret = kubeadm.join(site, host, pin, master=True)
-        others = _well(whole, "the other masters are well", _weak, every=10.0)
-        joins = Run(host.name, "kubeadm join", JOIN, secret, 600, critical=True, meanwhile=others)
-        yield Wave((joins,))
+        others = _well(whole, "the other masters are well", _node_unhealthy, every=10.0)
+        joins = RunScript(
+            host.name, "kubeadm join", JOIN, secret, 600, critical=True, meanwhile=others
+        )
+        yield Batch((joins,))
 
 
 # kubeadm points the kubelet of a master at that master's own apiserver, which the kubelet itself
@@ -172,9 +181,11 @@ exit $joined
 """
 
 
-def _of_others(site: Site, seen: Seen, host: Host, joined: Collection[str]) -> bool:
+def _leftover_of_cut_off_join(
+    site: ClusterContext, seen: Observations, host: Host, joined: Collection[str]
+) -> bool:
     """Whether what is ill on this master is only the remains of a join that was cut off."""
-    return _ill(site, seen, host).startswith("etcd's member") and any(
+    return _unhealthy(site, seen, host).startswith("etcd's member") and any(
         not kubernetes.read(seen.of(h.name, kubernetes.SUBJECT)).untouched
         for h in site.masters
         if h.name not in joined
@@ -182,28 +193,31 @@ def _of_others(site: Site, seen: Seen, host: Host, joined: Collection[str]) -> b
 
 
 def _well(
-    whole: Sequence[Host], title: str, ill: Callable[[Site, Seen, Host], str], every: float = 0.5
-) -> Await:
+    whole: Sequence[Host],
+    title: str,
+    ill: Callable[[ClusterContext, Observations, Host], str],
+    every: float = 0.5,
+) -> WaitFor:
     """Until nothing is wrong with these masters."""
     names = tuple(h.name for h in whole)
 
-    def left(site: Site, seen: Seen) -> tuple[str, ...]:
+    def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
         return tuple(f"{h.name}: {what}" for h in whole if (what := ill(site, seen, h)))
 
-    return Await(title, names, health, left, PATIENCE, every)
+    return WaitFor(title, names, health_probes, left, PATIENCE, every)
 
 
-def ca_pin(seen: Seen, host: Host) -> str:
+def ca_pin(seen: Observations, host: Host) -> str:
     """The CA's public key as kubeadm's discovery knows it: sha256:HEX, RFC 7469's pin."""
     file = seen.of(host.name, kubernetes.SUBJECT).file(kubernetes.CA)
     if file is None:
-        raise HaleError(f"{host.name} has no {kubernetes.CA}.")
+        raise UserError(f"{host.name} has no {kubernetes.CA}.")
     certificate = load_pem_x509_certificate("\n".join(file.lines).encode())
     key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return f"sha256:{hashlib.sha256(key).hexdigest()}"
 
 
-def token(site: Site, by: Host) -> Run:
+def token(site: ClusterContext, by: Host) -> RunScript:
     """A token for this run. What an earlier run left in the cluster expires by itself."""
     # Made anew where this run has made it before: `kubeadm token create` wants it not to be there.
     script = f"""\
@@ -211,20 +225,22 @@ umask 077
 kubeadm token delete {site.secrets.token.reveal().partition(".")[0]} >/dev/null 2>&1 </dev/null || :
 kubeadm token create {kubeadm.CONFIG} >/dev/null
 """
-    return Run(by.name, "token", script, kubeadm.token(site), 120, uploads=frozenset({TOKEN}))
+    return RunScript(by.name, "token", script, kubeadm.token(site), 120, uploads=frozenset({TOKEN}))
 
 
-def certificates(site: Site, by: Host) -> Run:
+def certificates(site: ClusterContext, by: Host) -> RunScript:
     """The control plane's certificates, encrypted with this run's key, which nobody else knows."""
     script = (
         "umask 077\nkubeadm init phase upload-certs --upload-certs --skip-certificate-key-print "
         f"{kubeadm.CONFIG}"
     )
     uploads = frozenset({CERTIFICATES})
-    return Run(by.name, "certificates", script, kubeadm.token(site), 120, uploads=uploads)
+    return RunScript(by.name, "certificates", script, kubeadm.token(site), 120, uploads=uploads)
 
 
-def clean(site: Site, seen: Seen, host: Host, whole: Sequence[Host]) -> list[Run]:
+def clean(
+    site: ClusterContext, seen: Observations, host: Host, whole: Sequence[Host]
+) -> list[RunScript]:
     """Take what a join that was cut off left out of the cluster, then off the host.
 
     Raises HaleError where etcd's other members are not all well: then nobody is removed.
@@ -232,29 +248,36 @@ def clean(site: Site, seen: Seen, host: Host, whole: Sequence[Host]) -> list[Run
     by = whole[0]
     steps = []
     for other in whole if site.stacked else ():
-        said = etcd.voice(seen.of(other.name, "etcd"))
-        if not isinstance(said, Voice) or not said.healthy or not said.leader:
-            raise HaleError(
+        said = etcd.parse_status(seen.of(other.name, "etcd"))
+        if not isinstance(said, MemberStatus) or not said.healthy or not said.leader:
+            raise UserError(
                 f"{host.name} has the remains of a join, and etcd on {other.name} is not well: "
                 "removing a member now could cost the quorum. Mend etcd there first, then go on."
             )
     if site.stacked:
-        steps.append(Run(by.name, f"etcd forgets {host.name}", forget(host)))
+        steps.append(
+            RunScript(by.name, f"etcd forgets {host.name}", remove_etcd_member_script(host))
+        )
     steps.append(
-        Run(
+        RunScript(
             by.name,
             f"the cluster forgets {host.name}",
-            f"{kubectl.of(by)} delete node {shlex.quote(host.name)} "
+            f"{kubectl.shell_command(by)} delete node {shlex.quote(host.name)} "
             "--ignore-not-found --timeout=30s",
         )
     )
     steps.append(
-        Run(host.name, "a join that was cut off is cleaned away", kubeadm.clean(site), timeout=180)
+        RunScript(
+            host.name,
+            "a join that was cut off is cleaned away",
+            kubeadm.cleanup_script(site),
+            timeout=180,
+        )
     )
     return steps
 
 
-def forget(host: Host) -> str:
+def remove_etcd_member_script(host: Host) -> str:
     """Remove the members whose peer URL is this host's, whatever their name: one that was added
     and never started has none.
 

@@ -7,33 +7,33 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from facts import nodes
-from hale.install.secret import Secret
-from hale.install.site import Site, documents
-from hale.install.step import Asked, Run, Seen, Wave
-from hale.inventory import Host
+from facts.cluster import nodes
+from hale.install.cluster_context import ClusterContext, documents
+from hale.install.phase import Batch, Observations, Probes, RunScript
+from hale.install.secrets import Secret
+from hale.inventory.ini import Host
 from remediate.cluster import kubectl
 
 TITLE = "Pod network"
 NEEDS = ("init",)
 
 
-def probes(site: Site, host: Host) -> Asked:
+def probes(site: ClusterContext, host: Host) -> Probes:
     """Whether the manifest's objects are there."""
-    return asked(site, host, (site.cluster.network_manifest,))
+    return object_probes(site, host, (site.cluster.network_manifest,))
 
 
-def left(site: Site, seen: Seen) -> tuple[str, ...]:
+def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """The manifest's objects that are not there."""
-    return absent(site, seen, (site.cluster.network_manifest,))
+    return missing_objects(site, seen, (site.cluster.network_manifest,))
 
 
-def waves(site: Site, seen: Seen) -> Iterable[Wave]:
+def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """Apply it; that they are ready is waited for once all nodes are there."""
-    return (applied(site, "the pod network", (site.cluster.network_manifest,)),)
+    return (apply_batch(site, "the pod network", (site.cluster.network_manifest,)),)
 
 
-def images(site: Site) -> tuple[str, ...]:
+def images(site: ClusterContext) -> tuple[str, ...]:
     """What the network's daemons run from, on every node. Only names with their registry: those
     are the same for all who ask containerd."""
     made = _made(site, (site.cluster.network_manifest,))
@@ -55,19 +55,19 @@ def _images(part: object) -> Iterator[str]:
 # --- what addons do as well ---
 
 
-def asked(site: Site, host: Host, paths: Iterable[Path | None]) -> Asked:
+def object_probes(site: ClusterContext, host: Host, paths: Iterable[Path | None]) -> Probes:
     """The first master is asked for every object of these manifests."""
     if host is not site.first:
         return {}
     return {nodes.SUBJECT: nodes.probes(host.address or host.name, objects(site, paths))}
 
 
-def objects(site: Site, paths: Iterable[Path | None]) -> tuple[nodes.Object, ...]:
+def objects(site: ClusterContext, paths: Iterable[Path | None]) -> tuple[nodes.Object, ...]:
     """What the manifests make."""
     return tuple(dict.fromkeys(map(_object, _made(site, paths))))
 
 
-def _made(site: Site, paths: Iterable[Path | None]) -> Iterator[dict[str, Any]]:
+def _made(site: ClusterContext, paths: Iterable[Path | None]) -> Iterator[dict[str, Any]]:
     """The manifests' objects as they stand there, those of a List one by one."""
     for path in paths:
         for document in documents(path, site.texts[path]) if path else ():
@@ -84,7 +84,9 @@ def _object(document: dict[str, Any]) -> nodes.Object:
     )
 
 
-def absent(site: Site, seen: Seen, paths: Iterable[Path | None]) -> tuple[str, ...]:
+def missing_objects(
+    site: ClusterContext, seen: Observations, paths: Iterable[Path | None]
+) -> tuple[str, ...]:
     """The manifests' objects that are not there."""
     readings = seen.of(site.first.name, nodes.SUBJECT)
     told = nodes.read(readings)
@@ -97,9 +99,13 @@ def absent(site: Site, seen: Seen, paths: Iterable[Path | None]) -> tuple[str, .
     return tuple(f"there is no {o}" for o, count in found.items() if count is None)
 
 
-def applied(site: Site, title: str, paths: Iterable[Path | None]) -> Wave:
+def apply_batch(site: ClusterContext, title: str, paths: Iterable[Path | None]) -> Batch:
     """Apply the manifests, which may hold secrets, by standard input."""
     texts = [site.text(path) for path in paths if path is not None]
-    apply = f"{kubectl.of(site.first)} apply --server-side --force-conflicts -f /dev/stdin"
-    script = "given=$(cat)\n" + kubectl.tried_again(f'printf "%s\\n" "$given" | {apply}')
-    return Wave((Run(site.first.name, title, script, Secret("\n---\n".join(texts)), timeout=120),))
+    apply = (
+        f"{kubectl.shell_command(site.first)} apply --server-side --force-conflicts -f /dev/stdin"
+    )
+    script = "given=$(cat)\n" + kubectl.retrying(f'printf "%s\\n" "$given" | {apply}')
+    return Batch(
+        (RunScript(site.first.name, title, script, Secret("\n---\n".join(texts)), timeout=120),)
+    )

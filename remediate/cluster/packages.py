@@ -13,12 +13,12 @@ Sources: apt-get(8), apt-mark(8), sources.list(5); kubernetes.io, "Installing ku
 import shlex
 from collections.abc import Iterable, Iterator
 
-from facts import packages, services, written
-from facts.packages import Packages
-from hale.errors import HaleError
-from hale.install.site import GROUPS, MASTERS, Site
-from hale.install.step import Asked, Run, Seen, Step, Wave, Write
-from hale.inventory import Host
+from facts.cluster import file_digests, packages, services
+from facts.cluster.packages import Packages
+from hale.install.cluster_context import GROUPS, MASTERS, ClusterContext
+from hale.install.phase import Batch, Observations, Probes, RunScript, Step, WriteFile
+from hale.inventory.ini import Host
+from hale.model.errors import UserError
 from remediate.cluster import templates
 
 TITLE = "Packages"
@@ -42,7 +42,7 @@ REPO = f"/etc/yum.repos.d/{NAME}.repo"
 DNF_KEY = f"/etc/pki/rpm-gpg/RPM-GPG-KEY-{NAME}"
 
 
-def probes(site: Site, host: Host) -> Asked:
+def probes(site: ClusterContext, host: Host) -> Probes:
     """Packages and their holds, the repository's files, the kubelet's unit."""
     if host not in site.part:
         return {}
@@ -50,19 +50,19 @@ def probes(site: Site, host: Host) -> Asked:
     names = (*_ALL, OTHER_RUNTIME, *DNF_NAMES.values())
     return {
         packages.SUBJECT: (packages.probe(names),),
-        written.SUBJECT: (written.probe(paths),),
+        file_digests.SUBJECT: (file_digests.probe(paths),),
         services.SUBJECT: (services.probe(["kubelet", "containerd"]),),
     }
 
 
-def left(site: Site, seen: Seen) -> tuple[str, ...]:
+def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """Packages that are missing, at another version or not held; a repository of old."""
     return tuple(f"{host.name}: {what}" for host in site.part for what in _left(site, seen, host))
 
 
-def _left(site: Site, seen: Seen, host: Host) -> Iterator[str]:
+def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[str]:
     found = packages.read(seen.of(host.name, packages.SUBJECT))
-    there = written.read(seen.of(host.name, written.SUBJECT))
+    there = file_digests.read(seen.of(host.name, file_digests.SUBJECT))
     units = services.read(seen.of(host.name, services.SUBJECT))
     for path, content in _repository(site, found).items():
         if path not in there or there[path].sha256 != templates.digest(content):
@@ -81,7 +81,7 @@ def _left(site: Site, seen: Seen, host: Host) -> Iterator[str]:
         yield "kubelet and containerd do not start at boot"
 
 
-def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
+def refusals(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """A running kubelet is not exchanged under its pods: that is an upgrade."""
     said = []
     for host in site.part:
@@ -97,7 +97,7 @@ def refusals(site: Site, seen: Seen) -> tuple[str, ...]:
     return tuple(said)
 
 
-def waves(site: Site, seen: Seen) -> Iterable[Wave]:
+def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """Repository, then all packages in one go."""
     steps: list[Step] = []
     for host in site.part:
@@ -106,10 +106,10 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
             continue
         for path, content in _repository(site, found).items():
             title = "repository's key" if isinstance(content, bytes) else "repository"
-            steps.append(Write(host.name, title, path, content, keep=False))
+            steps.append(WriteFile(host.name, title, path, content, keep=False))
         script = _apt(site, found) if found.manager == "apt" else _dnf(site, found)
-        steps.append(Run(host.name, "packages", script, timeout=1800))
-    return (Wave(tuple(steps)),)
+        steps.append(RunScript(host.name, "packages", script, timeout=1800))
+    return (Batch(tuple(steps)),)
 
 
 def is_version(installed: str, wanted: str) -> bool:
@@ -118,7 +118,7 @@ def is_version(installed: str, wanted: str) -> bool:
     return bare == wanted or bare.startswith((f"{wanted}-", f"{wanted}+", f"{wanted}~"))
 
 
-def added(names: Iterable[str]) -> str:
+def install_script(names: Iterable[str]) -> str:
     """A script that installs what the host's own sources have; this phase was through before."""
     return f"""\
 if command -v apt-get >/dev/null; then
@@ -138,7 +138,7 @@ def _wanted(found: Packages) -> tuple[str, ...]:
 # --- the repository ---
 
 
-def _repository(site: Site, found: Packages) -> dict[str, str | bytes]:
+def _repository(site: ClusterContext, found: Packages) -> dict[str, str | bytes]:
     cluster = site.cluster
     if found.manager == "apt":
         if cluster.apt_repository is None:
@@ -161,17 +161,17 @@ def _keyrings() -> tuple[str, str]:
     return (f"/etc/apt/keyrings/{NAME}.asc", f"/etc/apt/keyrings/{NAME}.gpg")
 
 
-def _keyring(site: Site) -> str:
+def _keyring(site: ClusterContext) -> str:
     """apt tells an armored key from a binary one by the name: apt-key(8)."""
     path = site.cluster.apt_key
     armored = path is not None and site.texts[path].lstrip().startswith(b"-----BEGIN")
     return _keyrings()[0 if armored else 1]
 
 
-def _key(site: Site, found: Packages) -> bytes:
+def _key(site: ClusterContext, found: Packages) -> bytes:
     path = site.cluster.apt_key if found.manager == "apt" else site.cluster.dnf_key
     if path is None:
-        raise HaleError(f"{found.manager}_repository needs {found.manager}_key.")
+        raise UserError(f"{found.manager}_repository needs {found.manager}_key.")
     return site.texts[path]
 
 
@@ -188,7 +188,7 @@ apt-get -qq $wait -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-
   --no-install-recommends -y install"""
 
 
-def _apt(site: Site, found: Packages) -> str:
+def _apt(site: ClusterContext, found: Packages) -> str:
     version = site.cluster.kubernetes_version
     names = [n for n in _wanted(found) if n not in PINNED]
     pinned = " ".join(f"{n}=${{v_{n}}}" for n in PINNED)
@@ -227,7 +227,7 @@ def _picks() -> str:
 _STRICT = f"--setopt={NAME}.skip_if_unavailable=0"  # what dnf.conf(5) says may be the other way
 
 
-def _dnf(site: Site, found: Packages) -> str:
+def _dnf(site: ClusterContext, found: Packages) -> str:
     version = site.cluster.kubernetes_version
     wanted = [n for n in _wanted(found) if n not in PINNED]
     names = [n for n in wanted if n not in RUNTIME]

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from facts import nodes
-from hale.install.site import Site
-from hale.install.step import Asked, Seen, Through, Wave
-from hale.inventory import Host
+from facts.cluster import nodes
+from hale.install.cluster_context import ClusterContext
+from hale.install.phase import Batch, Observations, Probes, WaitForPhase
+from hale.inventory.ini import Host
 
 TITLE = "All nodes are ready"
 NEEDS = ("readyz", "masters", "workers", "dns", "addons")
@@ -13,14 +13,14 @@ NEEDS = ("readyz", "masters", "workers", "dns", "addons")
 PATIENCE = 300.0  # seconds for the network to come up on every node
 
 
-def probes(site: Site, host: Host) -> Asked:
+def probes(site: ClusterContext, host: Host) -> Probes:
     """The nodes, as the first master tells."""
     if host is not site.first:
         return {}
     return {nodes.SUBJECT: nodes.probes(host.address or host.name, nodes.ADDONS)}
 
 
-def left(site: Site, seen: Seen) -> tuple[str, ...]:
+def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """Nodes that are not ready, and addons of kubeadm that are not."""
     readings = seen.of(site.first.name, nodes.SUBJECT)
     told = nodes.read(readings)
@@ -35,6 +35,6 @@ def left(site: Site, seen: Seen) -> tuple[str, ...]:
     return tuple(said)
 
 
-def waves(site: Site, seen: Seen) -> Iterable[Wave]:
+def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """Wait for them."""
-    return (Wave(afterwards=Through("all nodes are ready", PATIENCE)),)
+    return (Batch(afterwards=WaitForPhase("all nodes are ready", PATIENCE)),)

@@ -7,8 +7,8 @@ it is ready.
 
 from collections.abc import Iterable
 
-from hale.install.site import Site
-from hale.install.step import Seen, Wave
+from hale.install.cluster_context import ClusterContext
+from hale.install.phase import Batch, Observations
 from remediate.cluster import load_balancer
 
 TITLE = "Health checks by /readyz"
@@ -19,7 +19,7 @@ not_applicable = load_balancer.not_applicable
 probes = load_balancer.probes
 
 
-def left(site: Site, seen: Seen) -> tuple[str, ...]:
+def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """As the load balancer's, once there is a CA."""
     if load_balancer.not_applicable(site):
         return ()
@@ -28,6 +28,6 @@ def left(site: Site, seen: Seen) -> tuple[str, ...]:
     return load_balancer.left(site, seen)
 
 
-def waves(site: Site, seen: Seen) -> Iterable[Wave]:
+def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """As the load balancer's."""
     return load_balancer.waves(site, seen) if load_balancer.ca(site, seen) else ()

@@ -15,13 +15,14 @@ containers before it removes them; etcd's FAQ, "What is failure tolerance?"
 import shlex
 from collections.abc import Iterable, Sequence
 
-from facts import etcd, kubernetes, nodes, remains
-from facts.etcd import Voice
-from hale.fact import Command, Probe, Unreadable
-from hale.install.doer import ORIGINALS
-from hale.install.site import Site
-from hale.install.step import Asked, Await, Run, Seen, Step, Wave
-from hale.inventory import Host
+from facts import etcd
+from facts.cluster import kubernetes, leftovers, nodes
+from facts.etcd import MemberStatus
+from hale.install.cluster_context import ClusterContext
+from hale.install.executor import BACKUP_DIR
+from hale.install.phase import Batch, Observations, Probes, RunScript, Step, WaitFor
+from hale.inventory.ini import Host
+from hale.model.evidence import CommandProbe, Probe, Unreadable
 from remediate.cluster import kubeadm, kubectl, load_balancer, masters, packages, runtime
 
 TITLE = "Reset"
@@ -37,30 +38,30 @@ PATIENCE = 120.0
 GRACE = 30  # seconds for all containers of a host to end by themselves: a Pod's default
 
 
-def probes(site: Site, host: Host) -> Asked:
+def probes(site: ClusterContext, host: Host) -> Probes:
     """What is there of the cluster."""
     endpoint, pods = site.inventory.endpoint, site.cluster.pod_cidr
     asked: dict[str, tuple[Probe, ...]] = {
-        remains.SUBJECT: (remains.probe(endpoint.vip, str(pods or ""), stacked=site.stacked),),
+        leftovers.SUBJECT: (leftovers.probe(endpoint.vip, str(pods or ""), stacked=site.stacked),),
         kubernetes.SUBJECT: (kubernetes.probe(stacked=site.stacked),),
     }
     if "masters" in host.groups:
         asked[nodes.SUBJECT] = (nodes.probe(),)
-        asked["etcd"] = (Command("members", etcd.SCRIPT, timeout=30, slow=True),)
+        asked["etcd"] = (CommandProbe("members", etcd.SCRIPT, timeout=30, slow=True),)
     return asked
 
 
-def left(site: Site, seen: Seen, hosts: Sequence[Host]) -> tuple[str, ...]:
+def left(site: ClusterContext, seen: Observations, hosts: Sequence[Host]) -> tuple[str, ...]:
     """What is left of the cluster on these hosts."""
     said = []
     for host in hosts:
-        found = remains.read(seen.of(host.name, remains.SUBJECT))
+        found = leftovers.read(seen.of(host.name, leftovers.SUBJECT))
         if found.things:
             said.append(f"{host.name}: {found.words}")
     return tuple(said)
 
 
-def quorum(site: Site, seen: Seen, hosts: Sequence[Host]) -> str:
+def quorum(site: ClusterContext, seen: Observations, hosts: Sequence[Host]) -> str:
     """What is lost when these masters go and others stay; empty where nothing is.
 
     Members that stay have to be a majority of those that there are, and well.
@@ -86,17 +87,17 @@ def quorum(site: Site, seen: Seen, hosts: Sequence[Host]) -> str:
     return ""
 
 
-def _voice(seen: Seen, host: Host) -> Voice | None:
+def _voice(seen: Observations, host: Host) -> MemberStatus | None:
     try:
-        said = etcd.voice(seen.of(host.name, "etcd"))
+        said = etcd.parse_status(seen.of(host.name, "etcd"))
     except Unreadable:
         return None
-    return said if isinstance(said, Voice) else None
+    return said if isinstance(said, MemberStatus) else None
 
 
 def waves(
-    site: Site, seen: Seen, hosts: Sequence[Host], *, with_packages: bool = False
-) -> Iterable[Wave]:
+    site: ClusterContext, seen: Observations, hosts: Sequence[Host], *, with_packages: bool = False
+) -> Iterable[Batch]:
     """The whole cluster at once; a part of it host by host, so that the rest goes on."""
     going = {h.name for h in hosts}
     staying = [
@@ -105,38 +106,38 @@ def waves(
         if h.name not in going and nodes.read(seen.of(h.name, nodes.SUBJECT)).answers
     ]
     if not staying:
-        yield Wave(tuple(s for h in hosts for s in _host(site, h, whole=True)))
+        yield Batch(tuple(s for h in hosts for s in _host(site, h, whole=True)))
     else:
         by = staying[0]
         for host in hosts:
-            yield Wave(tuple(_leave(site, by, host)))
-            yield Wave(
+            yield Batch(tuple(_leave(site, by, host)))
+            yield Batch(
                 tuple(_host(site, host, whole=False)),
                 afterwards=_well(staying) if site.stacked and host in site.masters else None,
             )
     if with_packages:
-        yield Wave(tuple(_packages(site, h) for h in hosts))
+        yield Batch(tuple(_packages(site, h) for h in hosts))
 
 
-def _well(staying: Sequence[Host]) -> Await:
+def _well(staying: Sequence[Host]) -> WaitFor:
     names = {h.name for h in staying}
 
-    def ill(site: Site, seen: Seen) -> tuple[str, ...]:
+    def ill(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
         return tuple(
             f"{h.name}: etcd is not well"
             for h in site.masters
             if h.name in names and not ((v := _voice(seen, h)) and v.healthy and v.leader)
         )
 
-    return Await("etcd is whole without it", tuple(names), masters.probes, ill, PATIENCE)
+    return WaitFor("etcd is whole without it", tuple(names), masters.probes, ill, PATIENCE)
 
 
-def _leave(site: Site, by: Host, host: Host) -> list[Step]:
+def _leave(site: ClusterContext, by: Host, host: Host) -> list[Step]:
     """Drained and forgotten, by a master that stays."""
-    command = f"{kubectl.of(by)} --request-timeout 30s"
+    command = f"{kubectl.shell_command(by)} --request-timeout 30s"
     name = shlex.quote(host.name)
     steps: list[Step] = [
-        Run(
+        RunScript(
             by.name,
             f"{host.name} is drained",
             f"{command} get node {name} >/dev/null 2>&1 || exit 0\n"
@@ -146,9 +147,11 @@ def _leave(site: Site, by: Host, host: Host) -> list[Step]:
         )
     ]
     if host in site.masters and site.stacked:
-        steps.append(Run(by.name, f"etcd forgets {host.name}", masters.forget(host)))
+        steps.append(
+            RunScript(by.name, f"etcd forgets {host.name}", masters.remove_etcd_member_script(host))
+        )
     steps.append(
-        Run(
+        RunScript(
             by.name,
             f"the cluster forgets {host.name}",
             f"{command} delete node {name} --ignore-not-found",
@@ -157,12 +160,12 @@ def _leave(site: Site, by: Host, host: Host) -> list[Step]:
     return steps
 
 
-def _host(site: Site, host: Host, *, whole: bool) -> list[Step]:
+def _host(site: ClusterContext, host: Host, *, whole: bool) -> list[Step]:
     steps: list[Step] = []
     if host in site.masters and site.balanced:
-        steps.append(Run(host.name, "load balancer and VIP", _unbalance(site)))
-    steps.append(Run(host.name, "kubeadm reset", _kubeadm(site), timeout=300))
-    steps.append(Run(host.name, "what kubeadm leaves", _sweep(site), timeout=180))
+        steps.append(RunScript(host.name, "load balancer and VIP", _unbalance(site)))
+    steps.append(RunScript(host.name, "kubeadm reset", _kubeadm(site), timeout=300))
+    steps.append(RunScript(host.name, "what kubeadm leaves", _sweep(site), timeout=180))
     return steps
 
 
@@ -194,11 +197,11 @@ fi
 """
 
 
-def _kubeadm(site: Site) -> str:
-    return kubeadm.kept(site, f"{_END}{kubeadm.etcd_data(site)}\n")
+def _kubeadm(site: ClusterContext) -> str:
+    return kubeadm.preserving(site, f"{_END}{kubeadm.etcd_data(site)}\n")
 
 
-def _unbalance(site: Site) -> str:
+def _unbalance(site: ClusterContext) -> str:
     return f"""\
 systemctl -q disable --now keepalived 2>/dev/null || :
 ip -o addr show | grep -F ' {site.inventory.endpoint.vip}/' | while read -r _ i _ a _; do
@@ -214,7 +217,7 @@ def put_back(paths: Iterable[str]) -> str:
     """The files as they were before Hale's first, or gone where there were none."""
     return f"""\
 for p in {" ".join(map(shlex.quote, paths))}; do
-  o={ORIGINALS}$p
+  o={BACKUP_DIR}$p
   if [ -e "$o" ]; then cp -a -- "$o" "$p.hale-new"; mv -fT -- "$p.hale-new" "$p"; rm -f -- "$o"
   elif [ -e "$o.absent" ]; then rm -f -- "$p" "$o.absent"; fi
   ! grep -qs 'written by Hale' "$p" || rm -f -- "$p"
@@ -223,7 +226,7 @@ rmdir {load_balancer.DROPIN.rpartition("/")[0]} 2>/dev/null || :
 """
 
 
-def _sweep(site: Site) -> str:
+def _sweep(site: ClusterContext) -> str:
     pods = shlex.quote(str(site.cluster.pod_cidr or ""))
     swept = f"""\
 if [ -S /run/containerd/containerd.sock ]; then
@@ -238,7 +241,7 @@ awk '$2 ~ "^/var/lib/kubelet/|^/run/netns/cni-" {{ print $2 }}' /proc/mounts | s
 rm -f /run/netns/cni-* /var/run/netns/cni-* 2>/dev/null || :
 for i in /sys/class/net/*; do
   i=${{i##*/}}
-  ! echo "$i" | grep -qxE '{remains.INTERFACES}' || ip link del "$i" 2>/dev/null || :
+  ! echo "$i" | grep -qxE '{leftovers.INTERFACES}' || ip link del "$i" 2>/dev/null || :
 done
 pods={pods}
 [ -z "$pods" ] || ip -o route show root "$pods" 2>/dev/null | while read -r to rest; do
@@ -248,11 +251,11 @@ done
 for t in iptables ip6tables; do
   command -v $t-save >/dev/null || continue
   rules=$($t-save 2>/dev/null) || continue
-  echo "$rules" | grep -qE '{remains.CHAINS}' || continue
-  echo "$rules" | grep -vE '^:({remains.CHAINS})|({remains.CHAINS})' | $t-restore
+  echo "$rules" | grep -qE '{leftovers.CHAINS}' || continue
+  echo "$rules" | grep -vE '^:({leftovers.CHAINS})|({leftovers.CHAINS})' | $t-restore
 done
 if command -v nft >/dev/null; then
-  nft list tables 2>/dev/null | grep -E ' ({remains.TABLES})' | while read -r _ family table; do
+  nft list tables 2>/dev/null | grep -E ' ({leftovers.TABLES})' | while read -r _ family table; do
     nft delete table "$family" "$table"
   done
 fi
@@ -260,15 +263,15 @@ fi
 rm -rf /etc/kubernetes /var/lib/cni /etc/cni/net.d/* /run/flannel /run/calico /var/lib/calico
 find /var/lib/kubelet -mindepth 1 -delete 2>/dev/null || :
 """
-    return kubeadm.kept(site, swept)
+    return kubeadm.preserving(site, swept)
 
 
-def _packages(site: Site, host: Host) -> Step:
+def _packages(site: ClusterContext, host: Host) -> Step:
     balancer = load_balancer.PACKAGES if site.balanced else ()
     rest = (*packages.RUNTIME, packages.OTHER_RUNTIME, "kubernetes-cni", "cri-tools")
     names = " ".join((*packages.PINNED, *balancer, *rest))
     files = " ".join((packages.LIST, packages.REPO, packages.DNF_KEY))
-    return Run(
+    return RunScript(
         host.name,
         "packages",
         f"""\

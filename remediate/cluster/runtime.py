@@ -9,12 +9,12 @@ Sources: containerd's docs/cri/config.md, docs/hosts.md; containerd-config.toml(
 
 from collections.abc import Iterable, Iterator
 
-from facts import images, packages, services, written
-from facts.packages import Packages
-from hale.errors import HaleError
-from hale.install.site import GROUPS, Site
-from hale.install.step import Asked, Run, Seen, Step, Wave, Write
-from hale.inventory import Host
+from facts.cluster import file_digests, images, packages, services
+from facts.cluster.packages import Packages
+from hale.install.cluster_context import GROUPS, ClusterContext
+from hale.install.phase import Batch, Observations, Probes, RunScript, Step, WriteFile
+from hale.inventory.ini import Host
+from hale.model.errors import UserError
 from remediate.cluster import templates
 
 TITLE = "Container runtime"
@@ -26,7 +26,7 @@ CERTS = "/etc/containerd/certs.d"
 UNIT = "containerd"
 
 
-def probes(site: Site, host: Host) -> Asked:
+def probes(site: ClusterContext, host: Host) -> Probes:
     """containerd's version and files, how it runs, and what kubeadm calls the pause image."""
     if host not in site.part:
         return {}
@@ -34,17 +34,17 @@ def probes(site: Site, host: Host) -> Asked:
     return {
         packages.SUBJECT: (packages.probe([UNIT]),),
         images.SUBJECT: (images.probe(cluster.kubernetes_version, cluster.image_repository),),
-        written.SUBJECT: (written.probe([CONFIG, _hosts_toml(site)]),),
+        file_digests.SUBJECT: (file_digests.probe([CONFIG, _hosts_toml(site)]),),
         services.SUBJECT: (services.probe([UNIT]),),
     }
 
 
-def left(site: Site, seen: Seen) -> tuple[str, ...]:
+def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """Files that differ, and a containerd that is older than its configuration."""
     return tuple(f"{host.name}: {what}" for host in site.part for what in _left(site, seen, host))
 
 
-def _left(site: Site, seen: Seen, host: Host) -> Iterator[str]:
+def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[str]:
     found = packages.read(seen.of(host.name, packages.SUBJECT))
     if not found.containerd:
         yield "containerd is not installed"
@@ -53,7 +53,7 @@ def _left(site: Site, seen: Seen, host: Host) -> Iterator[str]:
     yield from templates.stale(wanted, seen, host.name, {CONFIG: UNIT})
 
 
-def waves(site: Site, seen: Seen) -> Iterable[Wave]:
+def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """The files, then a restart where one of them was changed or containerd does not run."""
     steps: list[Step] = []
     for host in site.part:
@@ -63,9 +63,9 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
         for path, content in _files(site, seen, host).items():
             # A configuration that containerd cannot read would stop every pod of the node.
             check = 'containerd -c "$new" config dump >/dev/null' if path == CONFIG else ""
-            steps.append(Write(host.name, path.rpartition("/")[2], path, content, check=check))
+            steps.append(WriteFile(host.name, path.rpartition("/")[2], path, content, check=check))
         steps.append(
-            Run(
+            RunScript(
                 host.name,
                 "containerd restarts",
                 f"systemctl restart {UNIT}\n"
@@ -73,15 +73,15 @@ def waves(site: Site, seen: Seen) -> Iterable[Wave]:
                 f"done\njournalctl -u {UNIT} -n 5 --no-pager -o cat >&2; exit 1\n",
             )
         )
-    return (Wave(tuple(steps)),)
+    return (Batch(tuple(steps)),)
 
 
-def _files(site: Site, seen: Seen, host: Host) -> dict[str, str]:
+def _files(site: ClusterContext, seen: Observations, host: Host) -> dict[str, str]:
     found = packages.read(seen.of(host.name, packages.SUBJECT))
     names = images.read(seen.of(host.name, images.SUBJECT)).wanted
     pause = next((i for i in names if images.name(i) == "pause"), "")
     if not pause:
-        raise HaleError(f"{host.name}: kubeadm does not name its pause image.")
+        raise UserError(f"{host.name}: kubeadm does not name its pause image.")
     cluster = site.cluster
     files = {
         CONFIG: templates.render(
@@ -104,5 +104,5 @@ def _major(found: Packages) -> int:
     return int(found.containerd.partition(".")[0])
 
 
-def _hosts_toml(site: Site) -> str:
+def _hosts_toml(site: ClusterContext) -> str:
     return f"{CERTS}/{site.cluster.registry or '_default'}/hosts.toml"

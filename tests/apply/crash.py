@@ -8,8 +8,8 @@ import signal
 import sys
 from pathlib import Path
 
-from hale import plan
 from hale.apply.journal import Entry, Journal
+from hale.plan import plan
 from tests.apply.ready import carry_out
 
 
@@ -28,7 +28,7 @@ def main(inventory: str, saved: str, folder: str, side: str, entry: int) -> None
             os.kill(os.getpid(), signal.SIGKILL)
 
     Journal.write = dying  # type: ignore[method-assign, assignment]
-    made = plan.load(Path(saved))
+    made = plan.load_plan(Path(saved))
     carry_out(made, Path(inventory), Path(folder), "fix")
 
 

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from hale.provenance import ROOT
+from hale.paths import ROOT
 from tests.apply.ready import Ready
 
 INVOKE = str(Path(sys.executable).parent / "invoke")

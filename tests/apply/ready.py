@@ -8,15 +8,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from hale import connection, fix, inventory, logins, plan
-from hale.apply import journal, run, undo
-from hale.apply.gates import Standing
-from hale.apply.journal import Header, Journal, Story, now
+from hale import ssh
+from hale.apply import journal, runner, undo
+from hale.apply.gates import NodeStatus
+from hale.apply.journal import Journal, RunHeader, RunHistory, now
 from hale.apply.lock import Owner
-from hale.apply.run import Run
-from hale.audit import fact
-from hale.plan import Plan, Red
-from hale.results import Row
+from hale.apply.runner import PlanRunner
+from hale.audit.audit import parse_fact
+from hale.inventory import ini
+from hale.model.results import RowKey
+from hale.plan import plan, planner
+from hale.plan.plan import FailedCase, Plan
+from hale.ssh import preconnect
 from lab.machine import Lab
 from tests.faults import audit, baseline
 
@@ -67,7 +70,7 @@ class Ready:
         names = list(self.engine.targets) if host == "all" else [host]
         return self.engine.audit(host, names)
 
-    def red(self, found: audit.Rows) -> dict[Row, audit.Said]:
+    def red(self, found: audit.Rows) -> dict[RowKey, audit.Said]:
         """Rows that are not as a compliant host's, as far as there can be one here."""
         return {
             row: said
@@ -77,9 +80,9 @@ class Ready:
 
     def plan(self, hosts: Sequence[str], only: Sequence[str] = ()) -> Plan:
         """As `invoke fix` makes it, for what is red now."""
-        connection.close_sessions()  # of before a power cut, if there was one
+        ssh.close_sessions()  # of before a power cut, if there was one
         found = self.engine.asked(",".join(hosts))
-        logins.connect(found.inventory)
+        preconnect.register_targets(found.inventory)
         made = []
         for name in hosts:
             red = []
@@ -90,10 +93,10 @@ class Ready:
                     continue
                 said = audit.judged(found, case)
                 if said.verdict == "FAIL":
-                    red.append(Red(case, fact(case, found.read(case)[0])))
-            reader = fix.reader(found.inventory, name)
-            made.append(plan.host_plan(name, "", red, (), reader))
-        return plan.sealed(
+                    red.append(FailedCase(case, parse_fact(case, found.read(case)[0])))
+            reader = planner.file_reader(found.inventory, name)
+            made.append(plan.build_host_plan(name, "", red, (), reader))
+        return plan.with_checksum(
             Plan(
                 schema=plan.SCHEMA,
                 author="test",
@@ -106,27 +109,29 @@ class Ready:
             )
         )
 
-    def apply(self, made: Plan, kind: str = "fix", of: str = "") -> tuple[Story, Run]:
+    def apply(self, made: Plan, kind: str = "fix", of: str = "") -> tuple[RunHistory, PlanRunner]:
         """Carry a plan out; its journal, and the run."""
         self._runs += 1
         folder = self.folder / f"run-{self._runs:04}-{kind}"
         folder.mkdir()
         leader = carry_out(made, self.inventory, folder, kind, of)
-        return journal.load(folder), leader
+        return journal.load_run(folder), leader
 
-    def carry_out_in(self, made: Plan, folder: Path) -> Run:
+    def carry_out_in(self, made: Plan, folder: Path) -> PlanRunner:
         """Carry a plan out with a journal in that folder."""
         return carry_out(made, self.inventory, folder, "fix")
 
-    def take_back(self, story: Story, *, force: bool = False) -> tuple[Plan, list[str]]:
+    def take_back(self, story: RunHistory, *, force: bool = False) -> tuple[Plan, list[str]]:
         """The plan that takes a run back, and what was changed since."""
         hosts = list(dict.fromkeys(host for host, _ in story.begun))
-        logins.connect(self.engine.inventory)
-        return undo.shown(undo.make(story, hosts, audit.PROFILE, {}), story, force=force)
+        preconnect.register_targets(self.engine.inventory)
+        return undo.with_diffs(
+            undo.build_undo_plan(story, hosts, audit.PROFILE, {}), story, force=force
+        )
 
     def power_cycle(self, host: str) -> None:
         """Cut the host's power; connections to it are gone."""
-        connection.close_sessions()
+        ssh.close_sessions()
         self.lab[host].power_cycle()
 
     def listing(self, host: str) -> list[str]:
@@ -139,26 +144,26 @@ class Ready:
 
     def close(self) -> None:
         """End all connections."""
-        connection.close_sessions()
+        ssh.close_sessions()
         self.engine.close()
 
 
-def carry_out(made: Plan, path: Path, folder: Path, kind: str, of: str = "") -> Run:
+def carry_out(made: Plan, path: Path, folder: Path, kind: str, of: str = "") -> PlanRunner:
     """The run of a plan on hosts that are in no cluster, with locks and journal."""
-    plan.save(made, folder / "plan.json")
+    plan.save_plan(made, folder / "plan.json")
     owner = Owner("test", "here", f"{folder.parent.name}-{folder.name}", now())
-    header = Header(journal.SCHEMA, owner.run, kind, "test", "here", str(path), "", now(), of)
+    header = RunHeader(journal.SCHEMA, owner.run, kind, "test", "here", str(path), "", now(), of)
     hosts = [h.host for h in made.hosts]
-    logins.connect(inventory.load(path))
+    preconnect.register_targets(ini.load_inventory(path))
     with _locked(hosts, owner):
         book = Journal(folder, header)
         try:
-            leader = Run(
+            leader = PlanRunner(
                 made,
                 folder,
                 book,
                 owner,
-                {h: Standing(master=False, joined="") for h in hosts},
+                {h: NodeStatus(master=False, joined="") for h in hosts},
                 dict.fromkeys(hosts, "workers"),
                 list,
                 lambda host, said: None,
@@ -171,18 +176,18 @@ def carry_out(made: Plan, path: Path, folder: Path, kind: str, of: str = "") -> 
 
 @contextmanager
 def _locked(hosts: Sequence[str], owner: Owner) -> Iterator[None]:
-    held = run.locked(hosts, hosts, owner, stale=False, told=lambda host, said: None)
+    held = runner.acquire_all(hosts, hosts, owner, stale=False, told=lambda host, said: None)
     try:
         yield
     finally:
-        run.released(held, owner)
+        runner.release_all(held, owner)
 
 
 def steps(made: Plan) -> list[str]:
     """The plan's steps in words, without hosts."""
-    return [fix.shown(step.change) for host in made.hosts for step in host.steps]
+    return [planner.describe(step.change) for host in made.hosts for step in host.steps]
 
 
 def told(made: Plan) -> str:
     """The plan as `invoke fix` prints it."""
-    return "\n".join(fix.lines(made)) + "\n"
+    return "\n".join(planner.render(made)) + "\n"

@@ -24,15 +24,16 @@ from typing import Any
 
 import pytest
 
-from hale import connection, edit, fix, logins, plan
-from hale.apply import journal, lock, run
-from hale.apply.kept import RUNS, Kept
-from hale.apply.lock import Locked, Owner
-from hale.apply.writer import Writer
-from hale.change import Change, FileChange
-from hale.connection import session_for
-from hale.plan import Plan
-from hale.provenance import ROOT
+from hale import ssh
+from hale.apply import journal, lock, runner
+from hale.apply.executor import StepExecutor
+from hale.apply.lock import LockHeld, Owner
+from hale.apply.prepared import RUNS, PreparedStep
+from hale.model.change import FileEdit, Remedy
+from hale.paths import ROOT
+from hale.plan import line_edit, plan, planner
+from hale.plan.plan import Plan
+from hale.ssh import preconnect, session_for
 from tests.apply.ready import Ready
 from tests.faults.injected import injected
 from tests.faults.table import FAULTS
@@ -109,15 +110,15 @@ def harmed(request: pytest.FixtureRequest, ready: Ready, tmp_path: Path) -> Iter
         listing = ready.listing(host)
         made = ready.plan([host])
         before, after = {}, {}
-        reader = fix.reader(ready.engine.inventory, host)
+        reader = planner.file_reader(ready.engine.inventory, host)
         for step in made.hosts[0].steps:
-            if isinstance(step.change, FileChange):
+            if isinstance(step.change, FileEdit):
                 content = reader([step.change.path])[step.change.path]
                 before[step.change.path] = plan.sha256(content)
-                new = edit.apply(content or b"", step.change.edits)
+                new = line_edit.apply_edits(content or b"", step.change.edits)
                 after[step.change.path] = plan.sha256(new)
         yield Harmed(ready, host, made, listing, before, after, tmp_path)
-        connection.close_sessions()
+        ssh.close_sessions()
         ready.lab[host].run("rm -rf /var/lib/hale")
 
 
@@ -128,7 +129,7 @@ def test_the_operator_is_killed(harmed: Harmed, request: pytest.FixtureRequest) 
         where = f"{side} entry {entry} of {entries}, HALE_SEED={SEED}"
         folder = harmed.next_folder()
         saved = folder / "approved.json"
-        plan.save(harmed.made, saved)
+        plan.save_plan(harmed.made, saved)
         child = subprocess.run(
             [
                 sys.executable, "-m", "tests.apply.crash", str(harmed.ready.inventory),
@@ -151,14 +152,14 @@ def test_the_host_loses_its_power(
     dice = random.Random(SEED)
     delays = [0.0, 0.01, 0.03, 0.06] if SOAK else [dice.choice((0.0, 0.01, 0.03, 0.06))]
     points = [(n, delay) for n in range(1, steps + 1) for delay in delays]
-    do = Writer.do
+    do = StepExecutor.do
     for number, delay in drawn(request.node.name, points):
         where = f"{delay} s into step {number} of {steps}, HALE_SEED={SEED}"
         folder = harmed.next_folder()
 
         def cut(
-            self: Writer, kept: Kept, number: int = number, delay: float = delay
-        ) -> tuple[Change, ...]:
+            self: StepExecutor, kept: PreparedStep, number: int = number, delay: float = delay
+        ) -> tuple[Remedy, ...]:
             if not kept.folder.endswith(f"/{number}"):
                 return do(self, kept)
 
@@ -173,10 +174,10 @@ def test_the_host_loses_its_power(
             finally:
                 power.join()
 
-        monkeypatch.setattr(Writer, "do", cut)
+        monkeypatch.setattr(StepExecutor, "do", cut)
         harmed.ready.carry_out_in(harmed.made, folder)
-        monkeypatch.setattr(Writer, "do", do)
-        connection.close_sessions()
+        monkeypatch.setattr(StepExecutor, "do", do)
+        ssh.close_sessions()
         harmed.ready.lab[harmed.host].power_on()
         _stale_and_whole(harmed, folder, where)
         _goes_on_or_back(harmed, folder, on=number % 2 == 0, where=where)
@@ -185,24 +186,26 @@ def test_the_host_loses_its_power(
 def _stale_and_whole(harmed: Harmed, folder: Path, where: str) -> None:
     """What a crash leaves: a lock that says whose, whole files, and their originals."""
     host = harmed.ready.lab[harmed.host]
-    logins.connect(harmed.ready.engine.inventory)
+    preconnect.register_targets(harmed.ready.engine.inventory)
     mine = Owner("next", "here", "next", journal.now())
     session = session_for(harmed.host)
     held = host.run("cat /var/lib/hale/lock 2>/dev/null || true").stdout
     if held:
         until = time.monotonic() + 5
         while True:  # sshd sees the end of the connection a moment later
-            with pytest.raises(Locked) as told:
-                lock.take(session, mine, stale=False)
+            with pytest.raises(LockHeld) as told:
+                lock.acquire(session, mine, stale=False)
             if "the lock is stale" in str(told.value) or time.monotonic() > until:
                 break
             time.sleep(0.1)
         assert f"run {folder.parent.name}-{folder.name}" in str(told.value), where
         assert "the lock is stale" in str(told.value), where
-    lock.take(session, mine, stale=True)
+    lock.acquire(session, mine, stale=True)
     story = _story(folder)
     for path, old in harmed.before.items():
-        now = plan.sha256(fix.reader(harmed.ready.engine.inventory, harmed.host)([path])[path])
+        now = plan.sha256(
+            planner.file_reader(harmed.ready.engine.inventory, harmed.host)([path])[path]
+        )
         assert now in (old, harmed.after[path]), f"{where}: {path} is half-written"
         if now != old and old:
             kept = host.run(
@@ -210,19 +213,19 @@ def _stale_and_whole(harmed: Harmed, folder: Path, where: str) -> None:
             ).stdout.decode()
             assert old in kept, f"{where}: the original of {path} is lost"
     if story is not None:
-        run.settle(story, lambda host, said: None)
-        assert not journal.load(folder).open
+        runner.recover(story, lambda host, said: None)
+        assert not journal.load_run(folder).open
     lock.release(session, mine)
     left = host.run("find /etc -name .hale-new").stdout.decode()
     assert not left, f"{where}: {left}"
 
 
-def _story(folder: Path) -> journal.Story | None:
+def _story(folder: Path) -> journal.RunHistory | None:
     """The journal, if the run came so far that it has a first line."""
     path = folder / journal.NAME
     if not path.exists() or b"\n" not in path.read_bytes():
         return None
-    return journal.load(folder)
+    return journal.load_run(folder)
 
 
 def _goes_on_or_back(harmed: Harmed, folder: Path, *, on: bool, where: str) -> None:

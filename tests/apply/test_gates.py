@@ -5,16 +5,16 @@ from collections.abc import Iterable
 import pytest
 
 from hale.apply import gates
-from hale.apply.gates import Closed, Standing
-from hale.change import Effect, UnitChange, ValueChange
-from hale.plan import HostPlan, Step
-from hale.results import Result
-from hale.verdicts import Verdict
+from hale.apply.gates import GateClosed, NodeStatus
+from hale.model.change import Impact, KernelValueChange, UnitChange
+from hale.model.results import Result
+from hale.model.verdict import Verdict
+from hale.plan.plan import HostPlan, Step
 
-MASTER = Standing(master=True, joined="/etc/kubernetes/pki/ca.crt")
-OWNER = Standing(master=True, joined="/etc/kubernetes/pki/ca.crt", holds_vip=True)
-WORKER = Standing(master=False, joined="/etc/kubernetes/pki/ca.crt")
-BARE = Standing(master=True, joined="")
+MASTER = NodeStatus(master=True, joined="/etc/kubernetes/pki/ca.crt")
+OWNER = NodeStatus(master=True, joined="/etc/kubernetes/pki/ca.crt", holds_vip=True)
+WORKER = NodeStatus(master=False, joined="/etc/kubernetes/pki/ca.crt")
+BARE = NodeStatus(master=True, joined="")
 
 
 @pytest.mark.parametrize(
@@ -28,9 +28,9 @@ BARE = Standing(master=True, joined="")
     ],
 )
 def test_masters_go_alone_and_the_owner_of_the_vip_last(
-    standing: dict[str, Standing], expected: list[list[str]]
+    standing: dict[str, NodeStatus], expected: list[list[str]]
 ) -> None:
-    assert gates.waves(list(standing), standing) == expected
+    assert gates.batches(list(standing), standing) == expected
 
 
 def row(verdict: Verdict, chapter: int = 1, aspect: str = "runtime") -> Result:
@@ -40,8 +40,8 @@ def row(verdict: Verdict, chapter: int = 1, aspect: str = "runtime") -> Result:
     )  # fmt: skip
 
 
-QUIET = Step(("SYS-IP-FORWARD",), ValueChange("/proc/sys/x", "0", "1", "why"))
-LOUD = Step(("FW-FIREWALLD",), UnitChange("f", "stop", "", "", "why", (Effect.TRAFFIC,)))
+QUIET = Step(("SYS-IP-FORWARD",), KernelValueChange("/proc/sys/x", "0", "1", "why"))
+LOUD = Step(("FW-FIREWALLD",), UnitChange("f", "stop", "", "", "why", (Impact.TRAFFIC,)))
 
 
 def host(*steps: Step) -> HostPlan:
@@ -57,7 +57,7 @@ def host(*steps: Step) -> HostPlan:
     ],
 )
 def test_open(steps: tuple[Step, ...], masters: int, rows: list[Result]) -> None:
-    gates.may_begin(host(*steps), masters, rows)
+    gates.check_may_change(host(*steps), masters, rows)
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_open(steps: tuple[Step, ...], masters: int, rows: list[Result]) -> None
     ],
 )
 def test_closed(steps: tuple[Step, ...], masters: int, rows: list[Result], says: str) -> None:
-    with pytest.raises(Closed, match=says):
-        gates.may_begin(host(*steps), masters, rows)
+    with pytest.raises(GateClosed, match=says):
+        gates.check_may_change(host(*steps), masters, rows)
 
 
 def test_it_waits_until_the_cluster_is_whole() -> None:
@@ -79,15 +79,15 @@ def test_it_waits_until_the_cluster_is_whole() -> None:
     def look() -> Iterable[Result]:
         return looks.pop(0)
 
-    gates.whole_again(look, lambda: False, patience=5, every=0.001)
+    gates.wait_until_healthy(look, lambda: False, patience=5, every=0.001)
     assert not looks
 
 
 def test_it_does_not_wait_for_ever() -> None:
-    with pytest.raises(Closed, match=r"not whole again after 0\.01 s"):
-        gates.whole_again(lambda: [row(Verdict.FAIL)], lambda: False, 0.01, 0.001)
+    with pytest.raises(GateClosed, match=r"not whole again after 0\.01 s"):
+        gates.wait_until_healthy(lambda: [row(Verdict.FAIL)], lambda: False, 0.01, 0.001)
 
 
 def test_it_does_not_wait_after_ctrl_c() -> None:
-    with pytest.raises(Closed):
-        gates.whole_again(lambda: [row(Verdict.FAIL)], lambda: True, 60, 60)
+    with pytest.raises(GateClosed):
+        gates.wait_until_healthy(lambda: [row(Verdict.FAIL)], lambda: True, 60, 60)

@@ -7,19 +7,31 @@ from pathlib import Path
 import pytest
 
 from hale.apply import journal
-from hale.apply.journal import Begin, Done, End, Header, Journal, Skipped, now
-from hale.change import ValueChange
-from hale.errors import HaleError
-from hale.plan import Step
+from hale.apply.journal import (
+    Journal,
+    RunFinished,
+    RunHeader,
+    StepDone,
+    StepSkipped,
+    StepStarted,
+    now,
+)
+from hale.model.change import KernelValueChange
+from hale.model.errors import UserError
+from hale.plan.plan import Step
 
-HEADER = Header(journal.SCHEMA, "a-run", "fix", "me", "here", "inventory.ini", "", now())
-STEP = Step(("A",), ValueChange("/proc/sys/x", "0", "1", "why"))
-BEGIN = Begin("one", 1, STEP, "", (), now())
+HEADER = RunHeader(journal.SCHEMA, "a-run", "fix", "me", "here", "inventory.ini", "", now())
+STEP = Step(("A",), KernelValueChange("/proc/sys/x", "0", "1", "why"))
+BEGIN = StepStarted("one", 1, STEP, "", (), now())
 
 
 def written(folder: Path) -> Path:
     book = Journal(folder, HEADER)
-    for entry in (BEGIN, Done("one", 1, (STEP.change,), now()), Begin("one", 2, STEP, "", (), "")):
+    for entry in (
+        BEGIN,
+        StepDone("one", 1, (STEP.change,), now()),
+        StepStarted("one", 2, STEP, "", (), ""),
+    ):
         book.write(entry)
     book.close()
     return folder / journal.NAME
@@ -27,7 +39,7 @@ def written(folder: Path) -> Path:
 
 def test_a_journal_tells_what_was_done(tmp_path: Path) -> None:
     path = written(tmp_path)
-    story = journal.load(tmp_path)
+    story = journal.load_run(tmp_path)
     assert story.header == HEADER
     assert [b.number for b in story.open] == [2]
     assert story.done["one", 1].undo == (STEP.change,)
@@ -37,25 +49,25 @@ def test_a_journal_tells_what_was_done(tmp_path: Path) -> None:
 
 def test_the_states_of_a_run(tmp_path: Path) -> None:
     book = Journal(tmp_path, HEADER)
-    assert journal.load(tmp_path).state == "running"
-    with pytest.raises(HaleError, match="still going on"):
+    assert journal.load_run(tmp_path).state == "running"
+    with pytest.raises(UserError, match="still going on"):
         Journal(tmp_path, None)
-    book.write(Skipped("one", 1, "refused", "moved", now()))
-    book.write(End("failed", now()))
+    book.write(StepSkipped("one", 1, "refused", "moved", now()))
+    book.write(RunFinished("failed", now()))
     book.close()
-    assert journal.load(tmp_path).state == "failed"
+    assert journal.load_run(tmp_path).state == "failed"
 
 
 def test_a_line_that_was_cut_off_counts_as_not_written(tmp_path: Path) -> None:
     path = written(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"type":"done","host":"one","nu')
-    assert [b.number for b in journal.load(tmp_path).open] == [2]
+    assert [b.number for b in journal.load_run(tmp_path).open] == [2]
     book = Journal(tmp_path, None)  # who settles it takes the piece away
-    book.write(End("interrupted", now()))
+    book.write(RunFinished("interrupted", now()))
     book.close()
     assert path.read_bytes().startswith(whole)
-    assert journal.load(tmp_path).state == "interrupted"
+    assert journal.load_run(tmp_path).state == "interrupted"
 
 
 @pytest.mark.parametrize(
@@ -71,8 +83,8 @@ def test_a_line_that_was_cut_off_counts_as_not_written(tmp_path: Path) -> None:
 )
 def test_what_is_no_journal(tmp_path: Path, text: bytes, says: str) -> None:
     (tmp_path / journal.NAME).write_bytes(text)
-    with pytest.raises(HaleError, match=says):
-        journal.load(tmp_path)
+    with pytest.raises(UserError, match=says):
+        journal.load_run(tmp_path)
 
 
 def test_garbage_in_the_middle_is_told_with_its_line(tmp_path: Path) -> None:
@@ -80,15 +92,15 @@ def test_garbage_in_the_middle_is_told_with_its_line(tmp_path: Path) -> None:
     lines = path.read_bytes().split(b"\n")
     lines[2] = b"<script>"
     path.write_bytes(b"\n".join(lines))
-    with pytest.raises(HaleError, match=f"{journal.NAME}:3: no line of a journal"):
-        journal.load(tmp_path)
+    with pytest.raises(UserError, match=f"{journal.NAME}:3: no line of a journal"):
+        journal.load_run(tmp_path)
 
 
 def test_another_version(tmp_path: Path) -> None:
     path = written(tmp_path)
     path.write_bytes(path.read_bytes().replace(b"hale.journal/1", b"hale.journal/9"))
-    with pytest.raises(HaleError, match=r"schema hale\.journal/9; this is hale\.journal/1"):
-        journal.load(tmp_path)
+    with pytest.raises(UserError, match=r"schema hale\.journal/9; this is hale\.journal/1"):
+        journal.load_run(tmp_path)
 
 
 def test_a_disk_that_is_full_stops_the_run(tmp_path: Path) -> None:
@@ -97,7 +109,7 @@ def test_a_disk_that_is_full_stops_the_run(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (book.path.stat().st_size, hard))
-        with pytest.raises(HaleError, match="cannot be written, so nothing more is done"):
+        with pytest.raises(UserError, match="cannot be written, so nothing more is done"):
             book.write(BEGIN)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

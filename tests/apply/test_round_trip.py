@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from hale.change import Effect
+from hale.model.change import Impact
 from tests.apply.ready import Ready, told
 from tests.faults import hosts, kernel, limits, security, swap
 from tests.faults.fault import Fault
@@ -88,7 +88,7 @@ def test_there_and_back(fault: Fault, ready: Ready) -> None:
         _, run = ready.apply(back, "undo", story.header.run)
         assert not run.failed
         assert _without_run(ready.listing(host)) == _without_run(listing)
-        final = any(Effect.FINAL in step.change.effects for step in made.hosts[0].steps)
+        final = any(Impact.FINAL in step.change.effects for step in made.hosts[0].steps)
         if volatile or final:
             return  # the boot has emptied /run; or the plan said that it cannot be undone
         assert ready.units(host) == units

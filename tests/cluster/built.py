@@ -15,7 +15,7 @@ from types import TracebackType
 import msgspec
 
 from hale.apply import journal
-from hale.apply.journal import Story
+from hale.apply.journal import RunHistory
 from lab.machine import Lab
 
 ROOT = Path(__file__).parents[2]
@@ -110,10 +110,10 @@ class Built:
         finally:
             path.unlink()
 
-    def stories(self) -> list[Story]:
+    def stories(self) -> list[RunHistory]:
         """The journals of all runs, the oldest first."""
         found = sorted(self.reports.glob(f"*/{journal.NAME}"))
-        return [journal.load(p.parent) for p in found]
+        return [journal.load_run(p.parent) for p in found]
 
     def killed(self, phase: str, delay: float, *options: str) -> bool:
         """Install, and kill -9 the operator `delay` seconds after that phase began.
@@ -228,6 +228,6 @@ class Sampler:
                         self.found.add(f"{where}: {shown[:200]!r}")
 
 
-def phases(story: Story) -> dict[str, str]:
+def phases(story: RunHistory) -> dict[str, str]:
     """Each phase of an install and how it ended."""
     return {name: entry.state for name, entry in story.phases.items()}

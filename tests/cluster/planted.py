@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from hale.install import secret
+from hale.install import secrets
 from tests.cluster.built import KEY, ROOT, TOKEN
 
 
@@ -11,8 +11,8 @@ def main() -> None:
     """The operator's command, as typed."""
     from invoke.program import Program
 
-    secret.new_token = lambda: TOKEN
-    secret.new_key = lambda: KEY
+    secrets.new_token = lambda: TOKEN
+    secrets.new_key = lambda: KEY
     sys.argv[0] = str(Path(sys.executable).parent / "invoke")
     sys.path.insert(0, str(ROOT))
     Program(name="invoke").run(["invoke", *sys.argv[1:]])

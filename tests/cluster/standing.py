@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from hale.results import Row
+from hale.model.results import RowKey
 from lab.errors import LabError
 from lab.machine import Lab
 from tests.cluster.faults.fault import ClusterFault, Steps
@@ -37,7 +37,7 @@ class Standing:
         """Every row, over the connections of the last look; those that broke are made anew."""
         rows = self.engine.audit(anew=self.silent)
         self.silent = frozenset(
-            host for host in self.engine.targets if rows[Row(host, *HELLO)].verdict == "UNKNOWN"
+            host for host in self.engine.targets if rows[RowKey(host, *HELLO)].verdict == "UNKNOWN"
         )
         return rows
 
@@ -97,5 +97,5 @@ def trouble(fault: ClusterFault, before: Rows, after: Rows) -> list[str]:
     return found
 
 
-def _named(row: Row) -> str:
+def _named(row: RowKey) -> str:
     return f"{row.requirement} {row.aspect} of {row.host}"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hale import results
-from hale.install import course, engine
-from hale.verdicts import Verdict
+from hale.install import engine, scheduler
+from hale.model import results
+from hale.model.verdict import Verdict
 from tests.cluster.built import KEY, PLANTED, TOKEN, Built, phases
 
 # Where a host may keep what a run has left: not etcd's own data, which holds the cluster's token.
@@ -29,7 +29,7 @@ def test_the_audit_at_the_end_is_green(cluster: Built) -> None:
         pytest.skip("the cluster was there before")
     (folder,) = cluster.reports.glob("*-install")
     made = max(folder.glob("*-audit"))
-    found = results.load(made / "results.json").results
+    found = results.load_results(made / "results.json").results
     red = [r for r in found if r.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)]
     assert not red
     assert {r.requirement for r in found} >= {"HA-APISERVER-VIP", "HA-ETCD-MEMBERS", "SWAP-OFF"}
@@ -41,7 +41,7 @@ def test_the_journal_has_every_phase_and_kubeadms_seconds(cluster: Built) -> Non
     story = next(s for s in cluster.stories() if s.header.kind == "install")
     ended = phases(story)
     assert ended.pop("ready") in ("done", "skipped"), "the last node may be ready when it is asked"
-    assert ended == dict.fromkeys(course.names()[:-1], "done")
+    assert ended == dict.fromkeys(scheduler.phase_names()[:-1], "done")
     own = [a for a in story.acts if a.kubeadm and a.phase != "images"]
     (pulled,) = (a for a in story.acts if a.kubeadm and a.phase == "images")
     assert pulled.host == cluster.lab.hosts[0].name, "as init would do itself"
@@ -55,7 +55,7 @@ def test_said_again_it_does_nothing(cluster: Built) -> None:
     done = cluster.install()
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     story = cluster.stories()[-1]
-    assert phases(story) == dict.fromkeys(course.names(), "skipped")
+    assert phases(story) == dict.fromkeys(scheduler.phase_names(), "skipped")
     assert story.acts == []
 
 
@@ -63,7 +63,7 @@ def test_the_plan_of_a_cluster_is_that_nothing_is_to_do(cluster: Built) -> None:
     done = cluster.invoke("install", "--plan")
     assert done.returncode == 0, done.stderr
     assert "would:" not in done.stdout
-    assert done.stdout.count("  done") == len(course.names()) + 1
+    assert done.stdout.count("  done") == len(scheduler.phase_names()) + 1
 
 
 def test_one_master_has_the_vip_and_every_haproxy_three_backends(cluster: Built) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hale import results
 from hale.drill import journal
-from hale.drill.outage import PARTS
-from hale.verdicts import Verdict
+from hale.drill.fault import PARTS
+from hale.model import results
+from hale.model.verdict import Verdict
 from tests.cluster.built import Built, Running
 
 SOAK = bool(os.environ.get("HALE_SOAK"))
@@ -52,14 +52,14 @@ def until(condition: Callable[[], bool], most: float) -> None:
         time.sleep(0.2)
 
 
-def taken(cluster: Built, running: Running, known: set[Path]) -> journal.Story:
+def taken(cluster: Built, running: Running, known: set[Path]) -> journal.DrillHistory:
     """Wait until something is taken away; the story up to then."""
-    found: list[journal.Story] = []
+    found: list[journal.DrillHistory] = []
 
     def look() -> bool:
         assert running.child.poll() is None, running.completed().stdout
         for folder in set(cluster.reports.glob("*-drill*")) - known:
-            story = journal.load(folder) if (folder / journal.NAME).exists() else None
+            story = journal.load_drill(folder) if (folder / journal.NAME).exists() else None
             if story and story.taken:
                 found.append(story)
         return bool(found)
@@ -83,7 +83,7 @@ def test_drills_are_survived_and_leave_nothing(cluster: Built) -> None:
     done = cluster.invoke("drill", ",".join(parts()), "--yes")
     assert done.returncode in (0, 1), done.stdout + done.stderr
     folder = newest(cluster)
-    found = results.load(folder / "results.json")
+    found = results.load_results(folder / "results.json")
     assert found.run.kind == "drill"
     assert found.run.state == "finished", done.stdout
     assert found.run.incomplete == []
@@ -128,12 +128,12 @@ def test_ctrl_c_gives_back_what_was_taken(cluster: Built) -> None:
     finally:
         running.kill()
     folder = newest(cluster)
-    story = journal.load(folder)
+    story = journal.load_drill(folder)
     assert story
     assert not story.taken
     assert story.end
     assert story.end.state == "interrupted"
-    assert results.load(folder / "results.json").run.state == "interrupted"
+    assert results.load_results(folder / "results.json").run.state == "interrupted"
     assert "INTERRUPTED" in (folder / "report.html").read_text()
     assert cluster.lab[host].run("pgrep -x kube-apiserver").stdout
     assert left(cluster) == {}
@@ -155,7 +155,7 @@ def test_what_a_killed_drill_took_the_next_one_gives_back(cluster: Built) -> Non
     assert done.returncode == 0, done.stdout
     assert "giving back haproxy" in done.stdout
     assert cluster.lab[host].run("systemctl is-active haproxy").stdout == b"active\n"
-    story = journal.load(newest(cluster))
+    story = journal.load_drill(newest(cluster))
     assert story
     assert story.end
     assert story.end.state == "restored"

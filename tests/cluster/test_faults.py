@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hale import standard
-from hale.provenance import ROOT
+from hale.paths import ROOT
+from hale.standard import loader
 from tests.cluster.built import Built
 from tests.cluster.faults.fault import ClusterFault
 from tests.cluster.faults.table import FAULTS
@@ -62,5 +62,5 @@ def test_the_page_is_what_was_proven(proofs: Proofs) -> None:
     missing = [fault.name for fault in FAULTS if fault.name not in proofs.seen]
     if missing:
         pytest.skip(f"this run proved {len(proofs.seen)} of {len(FAULTS)} faults: run `make soak`")
-    text = page(standard.load(ROOT / "standard").requirements, (*EVERY, *FAULTS))
+    text = page(loader.load_standard(ROOT / "standard").requirements, (*EVERY, *FAULTS))
     assert (ROOT / "docs" / "proofs.md").read_text() == text, "run all of tests/faults, commit it"

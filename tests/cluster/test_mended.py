@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hale.apply.journal import NAME, Begin, Done, Entry, HostEnd, Story
-from hale.results import Result, load
-from hale.verdicts import Verdict
+from hale.apply.journal import NAME, Entry, HostFinished, RunHistory, StepDone, StepStarted
+from hale.model.results import Result, load_results
+from hale.model.verdict import Verdict
 from lab.machine import LabHost
 from tests.cluster.built import Built
 from tests.cluster.faults.fault import gone
@@ -115,17 +115,17 @@ def states(cluster: Built) -> dict[str, bytes]:
     return {name: cluster.lab[name].run(_STATE).stdout for name in TOUCHED}
 
 
-def in_turn(story: Story) -> list[str]:
+def in_turn(story: RunHistory) -> list[str]:
     """The hosts as they were changed. Fails where one began before another had ended."""
     turns: list[str] = []
     at_work = ""
     decoder = msgspec.json.Decoder(Entry)
     for entry in map(decoder.decode, (story.folder / NAME).read_bytes().splitlines()):
-        if isinstance(entry, Begin | Done):
+        if isinstance(entry, StepStarted | StepDone):
             assert at_work in ("", entry.host), f"{entry.host} while {at_work} was at work"
             at_work = entry.host
             turns += [] if entry.host in turns else [entry.host]
-        elif isinstance(entry, HostEnd):
+        elif isinstance(entry, HostFinished):
             at_work = ""
     return turns
 
@@ -136,7 +136,7 @@ def red(cluster: Built, kind: str) -> dict[str, list[Result]]:
     return {
         when: [
             r
-            for r in load(folder / when / "results.json").results
+            for r in load_results(folder / when / "results.json").results
             if r.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)
         ]
         for when in ("before", "after")

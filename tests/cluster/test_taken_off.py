@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from hale import results
-from hale.install import course
-from hale.verdicts import Verdict
+from hale.install import scheduler
+from hale.model import results
+from hale.model.verdict import Verdict
 from lab import supply
 from lab.errors import LabError
 from lab.machine import LabHost
@@ -238,7 +238,9 @@ def test_etcd_and_the_load_balancer_may_be_the_sites_own(cluster: Built, theirs:
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     acts = [a.title for a in cluster.stories()[-1].acts]
     assert "an init that was cut off is cleaned away" in acts
-    found = results.load(max(cluster.reports.glob("*-install/*-audit")) / "results.json").results
+    found = results.load_results(
+        max(cluster.reports.glob("*-install/*-audit")) / "results.json"
+    ).results
     said = {(r.requirement, r.verdict) for r in found if r.chapter in (1, 2)}
     assert {v for _, v in said} == {Verdict.PASS, Verdict.NOT_APPLICABLE}
     assert ("HA-ETCD-MEMBERS", Verdict.NOT_APPLICABLE) in said
@@ -274,7 +276,9 @@ def test_kube_vip_may_have_the_vip(cluster: Built, theirs_is_kube_vip: tuple[Lab
     assert cluster.killed("init", 5.0)
     done = cluster.install("--take-lock")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    found = results.load(max(cluster.reports.glob("*-install/*-audit")) / "results.json").results
+    found = results.load_results(
+        max(cluster.reports.glob("*-install/*-audit")) / "results.json"
+    ).results
     said = {(r.requirement, r.verdict) for r in found if r.chapter in (1, 2)}
     assert {v for _, v in said} == {Verdict.PASS, Verdict.NOT_APPLICABLE}
     assert ("HA-LB-BACKENDS", Verdict.NOT_APPLICABLE) in said
@@ -291,7 +295,7 @@ def test_kube_vip_may_have_the_vip(cluster: Built, theirs_is_kube_vip: tuple[Lab
 
     done = cluster.invoke("drill", "apiserver", "--yes")
     assert done.returncode in (0, 1), done.stdout + done.stderr
-    drilled = results.load(max(cluster.reports.glob("*-drill")) / "results.json")
+    drilled = results.load_results(max(cluster.reports.glob("*-drill")) / "results.json")
     assert drilled.run.state == "finished", done.stdout
     rows = {r.requirement: r for r in drilled.results}
     assert rows["HA-VIP-OWNER"].verdict in (Verdict.PASS, Verdict.FAIL)  # the machine is busy
@@ -319,7 +323,7 @@ class Cut:
 def cuts() -> list[Cut]:
     """All of them in a soak, in the order of the phases; else two kills and a power cut."""
     dice = random.Random(SEED)
-    names = course.names()
+    names = scheduler.phase_names()
     power = [
         Cut("init", dice.uniform(1, 12), "k8s-master-01"),
         Cut("masters", dice.uniform(2, 18), "k8s-master-02"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hale.connection import Session, Target
+from hale.ssh import Session, Target
 from lab.machine import Lab
 
 from .lab_users import lab_users

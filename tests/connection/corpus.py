@@ -6,7 +6,7 @@ A case without `hale` must be byte-equal to plain ssh in exit status, stdout and
 from dataclasses import dataclass
 from typing import Any
 
-from hale.connection import ConnectionLost
+from hale.ssh import ConnectionLost
 
 SIGNAL = "ssh says 255 for every death by signal; we say 128+n, as shells do"
 NO_STDIN = "stdin is /dev/null: what plain ssh passes on there is pytest's"

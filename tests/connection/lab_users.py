@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hale.connection import Target
+from hale.ssh import Target
 from lab.machine import Lab
 
 HOST = "k8s-node-01"

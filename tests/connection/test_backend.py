@@ -8,11 +8,11 @@ import pytest
 import testinfra
 import testinfra.backend
 
-from hale.connection import (
+from hale.ssh import (
     TARGETS,
     CommandTimeout,
     HaleBackend,
-    HostDown,
+    HostUnreachable,
     Target,
     UnknownHost,
     close_sessions,
@@ -89,7 +89,7 @@ class TestPretended:
 def test_a_dead_host_costs_one_attempt(inventory: dict[str, Target]) -> None:
     inventory["dead"] = Target(name="dead", address="127.0.0.1", port=1, ssh_config="/dev/null")
     for _ in range(5):
-        with pytest.raises(HostDown, match="dead"):
+        with pytest.raises(HostUnreachable, match="dead"):
             _ = host_of("dead").file("/etc/fstab").exists
     assert session_for("dead").attempts == 1
 

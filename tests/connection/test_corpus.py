@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hale.connection import ConnectionLost, Session
+from hale.ssh import ConnectionLost, Session
 from lab.machine import Lab
 
 from .corpus import CASES, FISH, SIMPLE, Case

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hale.connection import ConnectionLost, HostDown
+from hale.ssh import ConnectionLost, HostUnreachable
 from lab.machine import Lab
 
 from .conftest import Connect
@@ -134,14 +134,14 @@ def test_a_mistake_in_the_ssh_configuration(connect: Connect, tmp_path: Path) ->
 
 
 def is_down(connect: Connect, words: str, **how: object) -> None:
-    """Every command raises HostDown in time, after one attempt."""
+    """Every command raises HostUnreachable in time, after one attempt."""
     host = connect(connect_timeout=1.0, **{"ssh_config": "/dev/null"} | how)
     begun = time.monotonic()
     for result in [host.submit("true") for _ in range(3)]:
-        with pytest.raises(HostDown, match=f"(?i){how['name']}: .*({words})"):
+        with pytest.raises(HostUnreachable, match=f"(?i){how['name']}: .*({words})"):
             result.result()
     assert time.monotonic() - begun < 2.5
-    with pytest.raises(HostDown):
+    with pytest.raises(HostUnreachable):
         host.run("true")
     assert host.attempts == 1
 

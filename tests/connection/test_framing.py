@@ -10,13 +10,7 @@ from typing import Any
 
 import pytest
 
-from hale.connection import (
-    CommandTimeout,
-    ConnectionLost,
-    HostDown,
-    OutputTooLarge,
-    session,
-)
+from hale.ssh import CommandTimeout, ConnectionLost, HostUnreachable, OutputTooLarge, session
 
 from .conftest import Connect
 from .corpus import CASES, Case
@@ -145,17 +139,17 @@ def test_a_login_without_a_shell_is_down(
     begun = time.monotonic()
     results = [host.submit("echo never") for _ in range(3)]
     for result in results:
-        with pytest.raises(HostDown, match=words):
+        with pytest.raises(HostUnreachable, match=words):
             result.result()
     assert seconds <= time.monotonic() - begun < seconds + 1.5
-    with pytest.raises(HostDown, match="somehost"):
+    with pytest.raises(HostUnreachable, match="somehost"):
         host.run("echo still never")
     assert host.attempts == 1
 
 
 def test_no_ssh_program(connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(HostDown, match="Install the OpenSSH client"):
+    with pytest.raises(HostUnreachable, match="Install the OpenSSH client"):
         connect().run("true")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hale.connection import HostDown, SudoRefused
+from hale.ssh import BecomeFailed, HostUnreachable
 from lab.machine import Lab
 
 from .conftest import Connect
@@ -85,7 +85,7 @@ def test_sudo_refused(
     users: Lab, connect: Connect, user: str, how: dict[str, str], words: str
 ) -> None:
     host = connect(**to(users, user, become=True, **how))
-    with pytest.raises(SudoRefused, match=words) as refused:
+    with pytest.raises(BecomeFailed, match=words) as refused:
         host.run("true")
     assert "wrong" not in str(refused.value).replace("is wrong", "")
     assert host.attempts == 1
@@ -122,7 +122,7 @@ def test_start_up_files_that_print_change_nothing_but_what_ssh_prints(
 def test_no_login(users: Lab, connect: Connect, user: str, words: str) -> None:
     host = connect(**to(users, user, connect_timeout=1.0))
     begun = time.monotonic()
-    with pytest.raises(HostDown, match=words):
+    with pytest.raises(HostUnreachable, match=words):
         host.run("true")
     assert time.monotonic() - begun < 2
     assert host.attempts == 1
@@ -135,7 +135,7 @@ def test_a_banner_is_not_the_reason(users: Lab, connect: Connect) -> None:
     )
     try:
         assert connect(**to(users, "root")).run("echo yes").stderr == b""
-        with pytest.raises(HostDown, match="Permission denied") as down:
+        with pytest.raises(HostUnreachable, match="Permission denied") as down:
             connect(**to(users, "nobody-here")).run("true")
         assert "LOGGED" not in str(down.value)
     finally:
@@ -156,7 +156,7 @@ def test_host_keys_are_verified(
     other = " ".join((tmp_path / "key.pub").read_text().split()[:2])
     (tmp_path / "known").write_text(known.format(host=users[HOST].address, other=other))
     options = "-o", f"UserKnownHostsFile={tmp_path}/known"
-    with pytest.raises(HostDown, match=words):
+    with pytest.raises(HostUnreachable, match=words):
         connect(**to(users, "root", ssh_args=options)).run("true")
 
 
@@ -172,7 +172,7 @@ def test_no_python_is_needed(users: Lab, connect: Connect) -> None:
 
 _CLIENT = """
 import sys
-from hale.connection import Session, Target
+from hale.ssh import Session, Target
 host = Session(Target(name=sys.argv[1], user=sys.argv[2], ssh_config=sys.argv[3],
                       become=sys.argv[4] == "True"))
 host.submit("sh -c 'sleep 4711 & timeout 600 sleep 4711; exit' # and fish knows no (...)")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hale.drill import asks, measured
-from hale.drill.asks import Asked, Gap
+from hale.drill import http_client, measurement
+from hale.drill.http_client import Downtime, RequestLog
 
 
 def line(number: int, began: int, took: int = 5, said: str = "0 = 200 0.040") -> str:
@@ -12,7 +12,7 @@ def line(number: int, began: int, took: int = 5, said: str = "0 = 200 0.040") ->
     return f"ask {number} {began} {began + took} {code} {rest}\n"
 
 
-def record(*spans: tuple[int, int, str]) -> Asked:
+def record(*spans: tuple[int, int, str]) -> RequestLog:
     """Asks every 50 ms: from, to (hundredths), with what they got."""
     lines = ["begin 0\n"]
     number = 0
@@ -20,7 +20,7 @@ def record(*spans: tuple[int, int, str]) -> Asked:
         for at in range(since, until, 5):
             lines.append(line(number, at, 5, said))
             number += 1
-    return asks.parse("".join(lines).encode())
+    return http_client.parse_log("".join(lines).encode())
 
 
 OK = "0 = 200 0.040"
@@ -28,12 +28,12 @@ REFUSED = "7 curl: (7) Failed to connect to 10.208.1.190 port 16443 after 0 ms: 
 
 
 def test_nothing_failed_is_no_gap() -> None:
-    assert asks.gaps(record((0, 1000, OK)), 10.0) == ()
+    assert http_client.downtimes(record((0, 1000, OK)), 10.0) == ()
 
 
 def test_an_outage_lasts_from_the_last_answer_to_the_next() -> None:
     asked = record((0, 300, OK), (300, 420, REFUSED), (420, 600, OK))
-    (gap,) = asks.gaps(asked, 6.0)
+    (gap,) = http_client.downtimes(asked, 6.0)
     assert (gap.began, gap.ended, gap.failed) == (3.0, 4.25, 24)
     assert gap.seconds == pytest.approx(1.25)
 
@@ -42,17 +42,17 @@ def test_two_outages_are_two() -> None:
     asked = record(
         (0, 100, OK), (100, 150, REFUSED), (150, 300, OK), (300, 400, REFUSED), (400, 500, OK)
     )
-    assert [round(g.seconds, 2) for g in asks.gaps(asked, 5.0)] == [0.55, 1.05]
+    assert [round(g.seconds, 2) for g in http_client.downtimes(asked, 5.0)] == [0.55, 1.05]
 
 
 def test_an_outage_without_end_is_closed_by_the_end_of_the_record() -> None:
-    (gap,) = asks.gaps(record((0, 100, OK), (100, 900, REFUSED)), 9.5)
+    (gap,) = http_client.downtimes(record((0, 100, OK), (100, 900, REFUSED)), 9.5)
     assert (gap.began, gap.ended) == (1.0, 9.5)
 
 
 def test_nobody_ever_answered() -> None:
-    (gap,) = asks.gaps(record((0, 200, REFUSED)), 3.0)
-    assert gap == Gap(0.0, 3.0, 40)
+    (gap,) = http_client.downtimes(record((0, 200, REFUSED)), 3.0)
+    assert gap == Downtime(0.0, 3.0, 40)
 
 
 def test_a_failure_beside_answers_makes_no_gap() -> None:
@@ -62,15 +62,15 @@ def test_a_failure_beside_answers_makes_no_gap() -> None:
         line(n, n * 5, 5 if n % 3 else 200, OK if n % 3 else hangs)  # every third
         for n in range(200)
     ]
-    asked = asks.parse("".join(lines).encode())
+    asked = http_client.parse_log("".join(lines).encode())
     assert len(asked.failed) == 67
-    assert asks.gaps(asked, 10.0) == ()
+    assert http_client.downtimes(asked, 10.0) == ()
 
 
 def test_slow_answers_make_no_gap() -> None:
     """They came: late, but they came."""
-    asked = asks.parse("".join(line(n, n * 5, 150) for n in range(100)).encode())
-    assert asks.gaps(asked, 7.0) == ()
+    asked = http_client.parse_log("".join(line(n, n * 5, 150) for n in range(100)).encode())
+    assert http_client.downtimes(asked, 7.0) == ()
 
 
 def test_other_statuses_and_certificates_are_failures() -> None:
@@ -79,9 +79,9 @@ def test_other_statuses_and_certificates_are_failures() -> None:
         line(1, 5, 5, "0 = 500 0.020"),
         line(2, 10, 5, "60 curl: (60) SSL: no alternative certificate subject name = 000 0.01"),
     ]
-    asked = asks.parse("".join(lines).encode())
+    asked = http_client.parse_log("".join(lines).encode())
     assert [a.ok for a in asked.asks] == [True, False, False]
-    assert list(asks.failures(asked.asks)) == [
+    assert list(http_client.failure_counts(asked.asks)) == [
         "HTTP 500",
         "curl 60: (60) SSL: no alternative certificate subject name",
     ]
@@ -90,15 +90,17 @@ def test_other_statuses_and_certificates_are_failures() -> None:
 def test_what_a_server_writes_into_an_error_is_no_answer() -> None:
     """A certificate's name can hold anything; curl's exit status decides."""
     said = "60 curl: (60) subject name '= 200 0.010' does not match = 000 0.02"
-    (ask,) = asks.parse(line(0, 0, 5, said).encode()).asks
+    (ask,) = http_client.parse_log(line(0, 0, 5, said).encode()).asks
     assert not ask.ok
     assert ask.http == 0
 
 
 def test_failures_of_one_kind_are_counted_together() -> None:
     said = [f"7 curl: (7) Failed to connect after {n} ms: refused = 000 0.0" for n in range(9)]
-    asked = asks.parse("".join(line(n, n * 5, 5, s) for n, s in enumerate(said)).encode())
-    assert asks.failures(asked.asks) == {"curl 7: (7) Failed to connect : refused": 9}
+    asked = http_client.parse_log(
+        "".join(line(n, n * 5, 5, s) for n, s in enumerate(said)).encode()
+    )
+    assert http_client.failure_counts(asked.asks) == {"curl 7: (7) Failed to connect : refused": 9}
 
 
 GARBAGE = [
@@ -114,14 +116,14 @@ GARBAGE = [
 
 @pytest.mark.parametrize("garbage", GARBAGE)
 def test_garbage_is_counted_and_nothing_is_concluded(garbage: bytes) -> None:
-    asked = asks.parse(line(0, 0).encode() + garbage + line(1, 5).encode())
+    asked = http_client.parse_log(line(0, 0).encode() + garbage + line(1, 5).encode())
     assert len(asked.asks) == 2
     assert asked.garbled == 1
-    assert "not the client's" in measured.doubt(asked.since(1.0))
+    assert "not the client's" in measurement.invalid_because(asked.since(1.0))
 
 
 def test_a_line_that_was_cut_off_is_left_out() -> None:
-    asked = asks.parse((line(0, 0) + "ask 1 5 10 0 = 20").encode())
+    asked = http_client.parse_log((line(0, 0) + "ask 1 5 10 0 = 20").encode())
     assert len(asked.asks) == 1
     assert not asked.garbled
 
@@ -135,34 +137,34 @@ def test_a_line_that_was_cut_off_is_left_out() -> None:
     ],
 )
 def test_a_clock_that_jumps_makes_everything_doubtful(second: str) -> None:
-    asked = asks.parse((line(0, 0) + second).encode())
+    asked = http_client.parse_log((line(0, 0) + second).encode())
     assert asked.backwards
-    assert "jumped" in measured.doubt(asked.since(1.0))
+    assert "jumped" in measurement.invalid_because(asked.since(1.0))
 
 
 def test_a_late_line_of_an_earlier_ask_is_no_jump() -> None:
     """Asks overlap: what hangs is written when it ends."""
-    asked = asks.parse((line(1, 5) + line(2, 10) + line(0, 0, 200)).encode())
+    asked = http_client.parse_log((line(1, 5) + line(2, 10) + line(0, 0, 200)).encode())
     assert not asked.backwards
     assert [a.number for a in asked.asks] == [0, 1, 2]
 
 
 def test_the_client_that_pauses_is_told() -> None:
     asked = record((0, 100, OK), (190, 300, OK))
-    assert asks.pause(asked.asks) == pytest.approx(0.95)
+    assert http_client.max_client_gap(asked.asks) == pytest.approx(0.95)
 
 
 def test_without_answers_before_nothing_is_concluded() -> None:
     asked = record((0, 100, REFUSED), (100, 300, OK))
-    assert "before anything was taken" in measured.doubt(asked.since(0.5))
-    assert measured.doubt(asked.since(2.0)) == ""
-    assert "no ask" in measured.doubt(asks.parse(b"begin 0\n"))
+    assert "before anything was taken" in measurement.invalid_because(asked.since(0.5))
+    assert measurement.invalid_because(asked.since(2.0)) == ""
+    assert "no ask" in measurement.invalid_because(http_client.parse_log(b"begin 0\n"))
 
 
 def test_only_gaps_after_the_taking_away_count() -> None:
     asked = record(
         (0, 100, OK), (100, 200, REFUSED), (200, 500, OK), (500, 600, REFUSED), (600, 700, OK)
     )
-    (lost,) = measured.gaps(asked.since(4.0), 3.0)
+    (lost,) = measurement.client_downtimes(asked.since(4.0), 3.0)
     assert lost.began == pytest.approx(1.0)
     assert lost.seconds == pytest.approx(1.05)

@@ -5,28 +5,38 @@ from pathlib import Path
 import pytest
 
 from hale.apply.lock import Owner
-from hale.drill import hosts, journal, restore
-from hale.drill.hosts import Failed
-from hale.drill.journal import SCHEMA, End, Entry, Given, Header, Journal, Loops, Spread, Take
-from hale.drill.outage import Outage, Power
-from hale.errors import HaleError
+from hale.drill import actions, journal, revert
+from hale.drill.actions import ActionFailed
+from hale.drill.fault import Fault, Power
+from hale.drill.journal import (
+    SCHEMA,
+    DrillEnd,
+    DrillHeader,
+    DrillJournal,
+    Entry,
+    FaultInjected,
+    FaultReverted,
+    SamplersStarted,
+    WorkloadEvent,
+)
+from hale.model.errors import UserError
 
-HEADER = Header(SCHEMA, Owner("op", "here", "2026-drill", "t"), "/inv", ("vip",), False)
-VIP = Take("vip", "m1", False, "t1")
-MASTER = Take("master", "m1", False, "t2")
+HEADER = DrillHeader(SCHEMA, Owner("op", "here", "2026-drill", "t"), "/inv", ("vip",), False)
+VIP = FaultInjected("vip", "m1", False, "t1")
+MASTER = FaultInjected("master", "m1", False, "t2")
 
 
 def book(folder: Path, *entries: Entry) -> Path:
     folder.mkdir(exist_ok=True)
-    writer = Journal(folder, HEADER)
+    writer = DrillJournal(folder, HEADER)
     for entry in entries:
         writer.write(entry)
     writer.close()
     return folder
 
 
-def told(folder: Path) -> journal.Story:
-    story = journal.load(folder)
+def told(folder: Path) -> journal.DrillHistory:
+    story = journal.load_drill(folder)
     assert story
     return story
 
@@ -35,11 +45,11 @@ def test_what_was_taken_and_not_given_is_left(tmp_path: Path) -> None:
     story = told(book(tmp_path / "a", VIP))
     assert story.taken == [VIP]
     assert story.end is None
-    assert restore.left(story) == ["haproxy of the VIP's owner m1 (taken at t1)"]
+    assert revert.remaining(story) == ["haproxy of the VIP's owner m1 (taken at t1)"]
 
 
 def test_what_is_back_is_not_left(tmp_path: Path) -> None:
-    entries = (VIP, Given("vip", "m1", "t"), MASTER)
+    entries = (VIP, FaultReverted("vip", "m1", "t"), MASTER)
     assert told(book(tmp_path / "a", *entries)).taken == [MASTER]
 
 
@@ -48,11 +58,11 @@ def test_the_last_taken_comes_back_first(tmp_path: Path) -> None:
 
 
 def test_a_part_that_was_taken_again_is_left_again(tmp_path: Path) -> None:
-    assert told(book(tmp_path / "a", VIP, Given("vip", "m1", "t"), VIP)).taken == [VIP]
+    assert told(book(tmp_path / "a", VIP, FaultReverted("vip", "m1", "t"), VIP)).taken == [VIP]
 
 
 def test_the_deployment_is_left_until_it_is_deleted(tmp_path: Path) -> None:
-    made, gone = Spread("m2", False, "t"), Spread("m2", True, "t")
+    made, gone = WorkloadEvent("m2", False, "t"), WorkloadEvent("m2", True, "t")
     assert told(book(tmp_path / "a", made)).spread == "m2"
     assert told(book(tmp_path / "b", made, gone)).spread == ""
     assert told(book(tmp_path / "c")).spread == ""
@@ -63,8 +73,8 @@ def test_the_last_line_that_a_crash_cut_off_does_not_count(tmp_path: Path) -> No
     path = folder / journal.NAME
     path.write_bytes(path.read_bytes() + b'{"type":"given","part":"vip","ho')
     assert told(folder).taken == [VIP]
-    more = Journal(folder, None)
-    more.write(Given("vip", "m1", "t"))
+    more = DrillJournal(folder, None)
+    more.write(FaultReverted("vip", "m1", "t"))
     more.close()
     assert told(folder).taken == []
 
@@ -73,20 +83,20 @@ def test_garbage_in_a_journal_is_an_error_with_its_line(tmp_path: Path) -> None:
     folder = book(tmp_path / "a", VIP)
     path = folder / journal.NAME
     path.write_bytes(path.read_bytes() + b'{"type":"take"}\n')
-    with pytest.raises(HaleError, match=f"{journal.NAME}:3"):
-        journal.load(folder)
+    with pytest.raises(UserError, match=f"{journal.NAME}:3"):
+        journal.load_drill(folder)
 
 
 def test_a_journal_that_named_nothing_yet_left_nothing(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / journal.NAME).write_bytes(b'{"type":"dri')
-    assert journal.load(tmp_path / "a") is None
+    assert journal.load_drill(tmp_path / "a") is None
     assert journal.unfinished(tmp_path, "/inv") == []
 
 
 def test_only_drills_of_this_inventory_that_were_cut_off_are_left(tmp_path: Path) -> None:
     book(tmp_path / "1", VIP)
-    book(tmp_path / "2", VIP, End("finished", "t"))
+    book(tmp_path / "2", VIP, DrillEnd("finished", "t"))
     book(tmp_path / "3", MASTER)
     assert [s.folder.name for s in journal.unfinished(tmp_path, "/inv")] == ["3", "1"]
     assert journal.unfinished(tmp_path, "/other") == []
@@ -94,11 +104,11 @@ def test_only_drills_of_this_inventory_that_were_cut_off_are_left(tmp_path: Path
 
 def test_a_drill_that_goes_on_is_not_taken_for_one_that_was_cut_off(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    writer = Journal(tmp_path / "a", HEADER)
+    writer = DrillJournal(tmp_path / "a", HEADER)
     writer.write(VIP)
     assert journal.unfinished(tmp_path, "/inv") == []
-    with pytest.raises(HaleError, match="still going on"):
-        Journal(tmp_path / "a", None)
+    with pytest.raises(UserError, match="still going on"):
+        DrillJournal(tmp_path / "a", None)
     writer.close()
     assert len(journal.unfinished(tmp_path, "/inv")) == 1
 
@@ -110,30 +120,36 @@ class Hosts:
         self.done: list[str] = []
         self.broken = broken
 
-    def give(self, outage: Outage, _: Power | None) -> None:
+    def revert(self, outage: Fault, _: Power | None) -> None:
         if outage.part in self.broken:
-            raise Failed(f"{outage.host}: no route to host")
+            raise ActionFailed(f"{outage.host}: no route to host")
         self.done.append(f"give {outage.part} {outage.host}")
 
-    def clear_spread(self, master: str) -> None:
+    def delete_workload(self, master: str) -> None:
         self.done.append(f"clear {master}")
 
-    def run(self, host: str, script: str, timeout: float = 0) -> str:
+    def run_script(self, host: str, script: str, timeout: float = 0) -> str:
         self.done.append(f"{script.strip()} on {host}")
         return ""
 
 
 def put_back(monkeypatch: pytest.MonkeyPatch, folder: Path, there: Hosts) -> list[str]:
-    for name in ("give", "clear_spread", "run"):
-        monkeypatch.setattr(hosts, name, getattr(there, name))
-    writer = Journal(folder, None)
+    for name in ("revert", "delete_workload", "run_script"):
+        monkeypatch.setattr(actions, name, getattr(there, name))
+    writer = DrillJournal(folder, None)
     try:
-        return restore.put_back(told(folder), None, writer.write, lambda host, said: None)
+        return revert.revert_all(told(folder), None, writer.write, lambda host, said: None)
     finally:
         writer.close()
 
 
-ALL = (Loops(("n1", "m2"), "t"), Spread("m2", False, "t"), VIP, Given("vip", "m1", "t"), MASTER)
+ALL = (
+    SamplersStarted(("n1", "m2"), "t"),
+    WorkloadEvent("m2", False, "t"),
+    VIP,
+    FaultReverted("vip", "m1", "t"),
+    MASTER,
+)
 
 
 def test_all_that_is_left_is_put_back_and_written_down(
@@ -147,7 +163,7 @@ def test_all_that_is_left_is_put_back_and_written_down(
         "rm -rf /run/hale-drill on n1",
         "rm -rf /run/hale-drill on m2",
     ]
-    assert restore.left(told(folder)) == []
+    assert revert.remaining(told(folder)) == []
 
 
 def test_what_cannot_be_put_back_stays_left_and_the_rest_is_done(
@@ -160,5 +176,5 @@ def test_what_cannot_be_put_back_stays_left_and_the_rest_is_done(
 
 
 def test_power_that_nobody_here_can_switch_is_said() -> None:
-    with pytest.raises(Failed, match="not on this machine"):
-        hosts.give(Outage("master", "m1"), None)
+    with pytest.raises(ActionFailed, match="not on this machine"):
+        actions.revert(Fault("master", "m1"), None)

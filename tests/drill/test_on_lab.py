@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from hale import connection, inventory, logins
-from hale.drill import asks, measured
-from hale.drill.loop import FOLDER, Loop, LoopEnded
-from hale.drill.outage import Outage
-from hale.inventory import Inventory
+from hale import ssh
+from hale.drill import http_client, measurement
+from hale.drill.fault import Fault
+from hale.drill.sampler import FOLDER, RemoteSampler, SamplerStopped
+from hale.inventory import ini
+from hale.inventory.ini import Inventory
+from hale.ssh import preconnect
 from lab.machine import Lab, LabHost
 from tests.faults import baseline
 
@@ -71,7 +73,7 @@ _FILES = "ls -R /etc/kubernetes; cat /etc/kubernetes/manifests/*"
 
 @pytest.mark.parametrize("part", PROCESS)
 def test_what_is_taken_stays_away_and_comes_back(host: LabHost, part: str) -> None:
-    outage, name = Outage(part, host.name), PROCESS[part]
+    outage, name = Fault(part, host.name), PROCESS[part]
     wait(lambda: there(host, name))
     before = host.run(_FILES).stdout
     host.run(outage.take())
@@ -90,7 +92,7 @@ def test_what_is_taken_stays_away_and_comes_back(host: LabHost, part: str) -> No
 
 @pytest.mark.parametrize("part", PROCESS)
 def test_a_host_helps_itself_when_nobody_comes_back(host: LabHost, part: str) -> None:
-    outage, name = Outage(part, host.name), PROCESS[part]
+    outage, name = Fault(part, host.name), PROCESS[part]
     wait(lambda: there(host, name))
     host.run(outage.take(2))
     assert not there(host, name)
@@ -99,7 +101,7 @@ def test_a_host_helps_itself_when_nobody_comes_back(host: LabHost, part: str) ->
 
 def test_what_is_not_there_is_not_taken(host: LabHost) -> None:
     host.run("mv /etc/kubernetes/manifests/etcd.yaml /root/")
-    done = host.run(Outage("etcd", host.name).take(), check=False)
+    done = host.run(Fault("etcd", host.name).take(), check=False)
     host.run("mv /root/etcd.yaml /etc/kubernetes/manifests/")
     assert done.returncode == 1
     assert b"no etcd of kubeadm's runs here" in done.stderr
@@ -112,18 +114,18 @@ def known(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Invent
     path: Path = tmp_path_factory.mktemp("drill") / "inventory.ini"
     baseline.fresh(lab)
     baseline.make(lab, path)
-    known = inventory.load(path)
-    logins.connect(known)
+    known = ini.load_inventory(path)
+    preconnect.register_targets(known)
     yield known
-    connection.close_sessions()
+    ssh.close_sessions()
     baseline.fresh(lab)
 
 
-def client(known: Inventory) -> Loop:
-    return Loop(connection.TARGETS[WORKER], "client", asks.script(known.endpoint))
+def client(known: Inventory) -> RemoteSampler:
+    return RemoteSampler(ssh.TARGETS[WORKER], "client", http_client.client_script(known.endpoint))
 
 
-def follow(loop: Loop, seconds: float) -> None:
+def follow(loop: RemoteSampler, seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         loop.read()
@@ -153,16 +155,16 @@ def test_the_client_asks_every_50_ms_and_sees_how_long_nobody_answered(
         end = time.monotonic()
     finally:
         loop.stop()
-    asked = asks.parse(loop.record).since(zero + loop.clock.offset)
-    assert measured.doubt(asked) == ""
+    asked = http_client.parse_log(loop.record).since(zero + loop.clock.offset)
+    assert measurement.invalid_because(asked) == ""
     # 20 a second, also while they hang; those of the last 2 s have not all been written.
     since = [a for a in asked.asks if a.began < end - zero - 2.5]
     assert len(since) == pytest.approx(20 * (end - began - 2.5), rel=0.25)
-    longest = max(measured.gaps(asked, end - zero), key=lambda gap: gap.seconds)
+    longest = max(measurement.client_downtimes(asked, end - zero), key=lambda gap: gap.seconds)
     assert longest.began == pytest.approx(0, abs=0.7)
     assert longest.ended == pytest.approx(back - zero, abs=1.0)
     assert longest.failed >= 10
-    assert any("curl 28" in said for said in asks.failures(asked.asks))
+    assert any("curl 28" in said for said in http_client.failure_counts(asked.asks))
     assert left(lab) == []
 
 
@@ -180,7 +182,7 @@ def test_a_client_without_a_ca_says_so(lab: Lab, known: Inventory) -> None:
     loop = client(known)
     try:
         loop.start()
-        with pytest.raises(LoopEnded, match="has joined no cluster"):
+        with pytest.raises(SamplerStopped, match="has joined no cluster"):
             follow(loop, 2)
     finally:
         lab[WORKER].run("mv /root/ca.crt /etc/kubernetes/pki/")

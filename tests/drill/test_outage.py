@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from hale import inventory
-from hale.drill import command, outage
-from hale.drill.outage import PARTS, Roles, choose, client
-from hale.errors import HaleError
-from hale.inventory import Inventory
+from hale.drill import fault, workflow
+from hale.drill.fault import PARTS, ClusterRoles, select_client, select_fault
+from hale.inventory import ini
+from hale.inventory.ini import Inventory
+from hale.model.errors import UserError
 
-ROLES = Roles(vip="k8s-master-02", etcd="k8s-master-03")
+ROLES = ClusterRoles(vip="k8s-master-02", etcd="k8s-master-03")
 INVENTORY = Path(__file__).parents[2] / "inventory.ini"
 
 
@@ -27,7 +27,7 @@ class Switch:
 
 @pytest.fixture(scope="module")
 def known() -> Inventory:
-    return inventory.load(INVENTORY)
+    return ini.load_inventory(INVENTORY)
 
 
 def without(known: Inventory, *names: str) -> Inventory:
@@ -35,7 +35,7 @@ def without(known: Inventory, *names: str) -> Inventory:
 
 
 def test_each_part_is_taken_where_its_loss_costs_most(known: Inventory) -> None:
-    hosts = {p: choose(p, known, ROLES, "", Switch()).host for p in PARTS}
+    hosts = {p: select_fault(p, known, ROLES, "", Switch()).host for p in PARTS}
     assert hosts == {
         "vip": "k8s-master-02",
         "apiserver": "k8s-master-02",
@@ -46,8 +46,8 @@ def test_each_part_is_taken_where_its_loss_costs_most(known: Inventory) -> None:
 
 
 def test_another_host_can_be_named(known: Inventory) -> None:
-    assert choose("master", known, ROLES, "k8s-master-01", Switch()).host == "k8s-master-01"
-    assert choose("worker", known, ROLES, "k8s-node-01", Switch()).host == "k8s-node-01"
+    assert select_fault("master", known, ROLES, "k8s-master-01", Switch()).host == "k8s-master-01"
+    assert select_fault("worker", known, ROLES, "k8s-node-01", Switch()).host == "k8s-node-01"
 
 
 @pytest.mark.parametrize(
@@ -62,33 +62,33 @@ def test_another_host_can_be_named(known: Inventory) -> None:
 def test_a_host_that_has_no_such_part_is_refused(
     known: Inventory, part: str, host: str, why: str
 ) -> None:
-    with pytest.raises(HaleError, match=why):
-        choose(part, known, ROLES, host, Switch())
+    with pytest.raises(UserError, match=why):
+        select_fault(part, known, ROLES, host, Switch())
 
 
 @pytest.mark.parametrize("part", ["vip", "apiserver", "etcd", "master"])
 def test_two_masters_lose_nothing(known: Inventory, part: str) -> None:
-    with pytest.raises(HaleError, match="without quorum"):
-        choose(part, without(known, "k8s-master-03"), ROLES, "", Switch())
+    with pytest.raises(UserError, match="without quorum"):
+        select_fault(part, without(known, "k8s-master-03"), ROLES, "", Switch())
 
 
 def test_the_only_worker_is_not_lost(known: Inventory) -> None:
-    with pytest.raises(HaleError, match="needs two"):
-        choose("worker", without(known, "k8s-node-01"), ROLES, "", Switch())
+    with pytest.raises(UserError, match="needs two"):
+        select_fault("worker", without(known, "k8s-node-01"), ROLES, "", Switch())
 
 
 def test_parts_that_are_elsewhere_are_refused(known: Inventory) -> None:
-    with pytest.raises(HaleError, match="etcd is external"):
-        choose("etcd", replace(known, etcd_kind="external"), ROLES, "", Switch())
+    with pytest.raises(UserError, match="etcd is external"):
+        select_fault("etcd", replace(known, etcd_kind="external"), ROLES, "", Switch())
     there = replace(known, endpoint=replace(known.endpoint, kind="external"))
-    with pytest.raises(HaleError, match="endpoint_kind is external"):
-        choose("vip", there, ROLES, "", Switch())
+    with pytest.raises(UserError, match="endpoint_kind is external"):
+        select_fault("vip", there, ROLES, "", Switch())
 
 
-@pytest.mark.parametrize("part", outage.POWER)
+@pytest.mark.parametrize("part", fault.POWER)
 def test_where_nobody_has_the_switch_a_host_is_rebooted(known: Inventory, part: str) -> None:
     """Never switched off: nobody could switch it on again from here."""
-    lost = choose(part, known, ROLES, "", None)
+    lost = select_fault(part, known, ROLES, "", None)
     assert lost.reboots
     assert not lost.by_power
     assert lost.how == "systemctl reboot"
@@ -98,15 +98,17 @@ def test_where_nobody_has_the_switch_a_host_is_rebooted(known: Inventory, part: 
 
 
 def test_the_client_loses_nothing(known: Inventory) -> None:
-    assert client(known, {"k8s-master-02": "vip"}) == "k8s-node-01"
-    assert client(known, {"k8s-node-01": "worker"}) == "k8s-node-02"
-    assert client(without(known, "k8s-node-02"), {"k8s-node-01": "worker"}) == "k8s-master-01"
+    assert select_client(known, {"k8s-master-02": "vip"}) == "k8s-node-01"
+    assert select_client(known, {"k8s-node-01": "worker"}) == "k8s-node-02"
+    assert (
+        select_client(without(known, "k8s-node-02"), {"k8s-node-01": "worker"}) == "k8s-master-01"
+    )
 
 
 def test_production_must_be_named(known: Inventory) -> None:
-    with pytest.raises(HaleError, match="--on-production"):
-        command.allowed(known, on_production=False)
-    command.allowed(known, on_production=True)
+    with pytest.raises(UserError, match="--on-production"):
+        workflow.require_consent(known, on_production=False)
+    workflow.require_consent(known, on_production=True)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_production_must_be_named(known: Inventory) -> None:
 def test_what_was_mistyped_is_refused_before_a_host_is_asked(
     tmp_path: Path, part: str, host: str, why: str
 ) -> None:
-    asked = command.Asked(part, tmp_path, INVENTORY, host, on_production=True, yes=True)
-    with pytest.raises(HaleError, match=why):
-        command.drill(asked)
+    asked = workflow.DrillOptions(part, tmp_path, INVENTORY, host, on_production=True, yes=True)
+    with pytest.raises(UserError, match=why):
+        workflow.run_drills(asked)
     assert not list(tmp_path.iterdir())

@@ -5,16 +5,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from hale.drill import picture, report
-from hale.drill.asks import Ask
-from hale.drill.measured import Leader, Lost, Measured, Stretch, Thing
-from hale.drill.picture import Scale
-from hale.results import SCHEMA, HostRecord, Results, Run
+from hale.drill import chart, drill_page
+from hale.drill.chart import Scale
+from hale.drill.http_client import Request
+from hale.drill.measurement import ClientDowntime, Component, Interval, LeaderChange, Measurement
+from hale.model.results import SCHEMA, HostRecord, Results, Run
 
 EVIL = "</svg><script>alert(1)</script>\x1b[31m"
 
 
-def drill(**changed: object) -> Measured:
+def drill(**changed: object) -> Measurement:
     values: dict[str, object] = {
         "part": "vip",
         "host": "k8s-master-01",
@@ -29,32 +29,32 @@ def drill(**changed: object) -> Measured:
         "asks": 400,
         "failed": 20,
         "failures": {EVIL: 20},
-        "gaps": (Lost(0.1, 1.2, 20),),
+        "gaps": (ClientDowntime(0.1, 1.2, 20),),
         "pause": 0.06,
         "median": 0.03,
         "things": (
-            Thing("etcd quorum", (), ""),
-            Thing("nodes Ready", (Stretch(5.0, 9.0), Stretch(12.0, None)), EVIL),
+            Component("etcd quorum", (), ""),
+            Component("nodes Ready", (Interval(5.0, 9.0), Interval(12.0, None)), EVIL),
         ),
-        "leaders": (Leader("kube-scheduler", "k8s-master-01", EVIL, 2.1),),
+        "leaders": (LeaderChange("kube-scheduler", "k8s-master-01", EVIL, 2.1),),
         "replicas": 0,
         "on_victim": False,
         "reboots": False,
     }
-    return Measured(**(values | changed))  # type: ignore[arg-type]
+    return Measurement(**(values | changed))  # type: ignore[arg-type]
 
 
-def asks(until: float = 20.0) -> list[Ask]:
+def asks(until: float = 20.0) -> list[Request]:
     found = []
     for n in range(int((until + 3) * 20)):
         at = n / 20 - 3
         lost = 62 <= n < 82  # a second from 0.1 on
-        found.append(Ask(n, at, at + 0.03, 7 if lost else 0, 0 if lost else 200))
+        found.append(Request(n, at, at + 0.03, 7 if lost else 0, 0 if lost else 200))
     return found
 
 
 def svg(**changed: object) -> ElementTree.Element:
-    return ElementTree.fromstring(str(picture.svg(drill(**changed), asks(), -3.0, 20.0)))
+    return ElementTree.fromstring(str(chart.svg(drill(**changed), asks(), -3.0, 20.0)))
 
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -68,7 +68,7 @@ def test_every_ask_is_a_mark_and_failed_ones_are_others() -> None:
 
 def test_what_was_not_whole_is_as_wide_as_it_was_long() -> None:
     broken = [r for r in svg().iter(f"{SVG}rect") if r.attrib["class"] == "broken"]
-    a_second = picture.WIDTH / 23
+    a_second = chart.WIDTH / 23
     widths = [float(r.attrib["width"]) / a_second for r in broken]
     assert widths == pytest.approx([1.1, 4.0, 8.0], abs=0.05)  # what has no end goes to the edge
 
@@ -79,7 +79,7 @@ def test_nothing_happened_is_a_picture_too() -> None:
 
 
 def test_a_name_is_no_markup() -> None:
-    text = str(picture.svg(drill(title=EVIL, things=(Thing(EVIL, (), ""),)), asks(), -3, 20))
+    text = str(chart.svg(drill(title=EVIL, things=(Component(EVIL, (), ""),)), asks(), -3, 20))
     assert "<script>" not in text
     assert "\x1b" not in text
     ElementTree.fromstring(text)
@@ -97,24 +97,24 @@ def test_ticks_are_round_and_few(since: float, until: float) -> None:
 
 def test_what_lies_beyond_the_picture_is_at_its_edge() -> None:
     scale = Scale(0.0, 10.0)
-    assert scale.x(-5) == picture.LEFT
-    assert scale.x(50) == picture.LEFT + picture.WIDTH
-    assert picture.y(1e9) == picture.y(picture.SLOWEST)
-    assert picture.y(0) == picture.y(picture.FASTEST)
+    assert scale.x(-5) == chart.LEFT
+    assert scale.x(50) == chart.LEFT + chart.WIDTH
+    assert chart.y(1e9) == chart.y(chart.SLOWEST)
+    assert chart.y(0) == chart.y(chart.FASTEST)
 
 
 def test_the_line_is_low_where_nobody_answered() -> None:
-    line = picture.line(asks(), 20.0, 23)
+    line = chart.sparkline(asks(), 20.0, 23)
     assert len(line.plain) == 23
     assert line.plain[3] in "▁▂"
     assert set(line.plain[5:]) == {"█"}
-    assert picture.line([], 20.0).plain == ""
-    assert picture.line(asks()[:1], -3.0).plain == ""
+    assert chart.sparkline([], 20.0).plain == ""
+    assert chart.sparkline(asks()[:1], -3.0).plain == ""
 
 
 def page(**changed: object) -> str:
     found = Results(SCHEMA, run(), [HostRecord(EVIL)], [], [])
-    return report.html_page(found, [(drill(**changed), asks())], ill=[EVIL], wrong=[EVIL])
+    return drill_page.html_page(found, [(drill(**changed), asks())], ill=[EVIL], wrong=[EVIL])
 
 
 def run() -> Run:

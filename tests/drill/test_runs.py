@@ -5,15 +5,22 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hale import runs
 from hale.apply import journal as applied
-from hale.apply.journal import Act
+from hale.apply.journal import InstallStepDone
 from hale.apply.lock import Owner
-from hale.drill.journal import SCHEMA, End, Given, Header, Journal, Take
-from hale.errors import HaleError
+from hale.cli import runs
+from hale.drill.journal import (
+    SCHEMA,
+    DrillEnd,
+    DrillHeader,
+    DrillJournal,
+    FaultInjected,
+    FaultReverted,
+)
+from hale.model.errors import UserError
 
-HEADER = Header(SCHEMA, Owner("op", "here", "2026-drill", "t"), "/inv", ("vip",), False)
-VIP = Take("vip", "m1", False, "t1")
+HEADER = DrillHeader(SCHEMA, Owner("op", "here", "2026-drill", "t"), "/inv", ("vip",), False)
+VIP = FaultInjected("vip", "m1", False, "t1")
 
 
 def told(reports: Path) -> list[str]:
@@ -23,9 +30,9 @@ def told(reports: Path) -> list[str]:
     return [" ".join(line.split()) for line in said.get().splitlines()]
 
 
-def drill(folder: Path, *entries: Take | Given | End) -> Journal:
+def drill(folder: Path, *entries: FaultInjected | FaultReverted | DrillEnd) -> DrillJournal:
     folder.mkdir()
-    writer = Journal(folder, HEADER)
+    writer = DrillJournal(folder, HEADER)
     for entry in entries:
         writer.write(entry)
     return writer
@@ -33,12 +40,16 @@ def drill(folder: Path, *entries: Take | Given | End) -> Journal:
 
 def test_drills_stand_among_installs_by_their_time(tmp_path: Path) -> None:
     (tmp_path / "2-install").mkdir()
-    header = applied.Header(applied.SCHEMA, "2-install", "install", "op", "here", "/inv", "", "t")
+    header = applied.RunHeader(
+        applied.SCHEMA, "2-install", "install", "op", "here", "/inv", "", "t"
+    )
     book = applied.Journal(tmp_path / "2-install", header)
-    book.write(Act("init", "m1", "kubeadm init", "done", 8.0, True, "t"))
-    book.write(applied.End("finished", "t"))
+    book.write(InstallStepDone("init", "m1", "kubeadm init", "done", 8.0, True, "t"))
+    book.write(applied.RunFinished("finished", "t"))
     book.close()
-    drill(tmp_path / "1-drill", VIP, Given("vip", "m1", "t"), End("finished", "t")).close()
+    drill(
+        tmp_path / "1-drill", VIP, FaultReverted("vip", "m1", "t"), DrillEnd("finished", "t")
+    ).close()
     drill(tmp_path / "3-drill", VIP).close()
     assert told(tmp_path)[1:] == [
         "3-drill op@here m1 vip taken interrupted: vip of m1 not given back, say `invoke drill "
@@ -57,7 +68,7 @@ def test_a_drill_that_goes_on_has_nothing_to_be_given_back(tmp_path: Path) -> No
 
 
 def test_a_drill_that_took_nothing(tmp_path: Path) -> None:
-    drill(tmp_path / "1-drill", End("interrupted", "t")).close()
+    drill(tmp_path / "1-drill", DrillEnd("interrupted", "t")).close()
     assert told(tmp_path)[1:] == ["1-drill op@here none nothing taken interrupted"]
 
 
@@ -69,5 +80,5 @@ def test_garbage_is_told_with_its_place(tmp_path: Path) -> None:
     drill(tmp_path / "1-drill", VIP).close()
     path = tmp_path / "1-drill" / "drill.jsonl"
     path.write_bytes(path.read_bytes() + b"<script>\n")
-    with pytest.raises(HaleError, match=r"drill\.jsonl:3"):
+    with pytest.raises(UserError, match=r"drill\.jsonl:3"):
         told(tmp_path)

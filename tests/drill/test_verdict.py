@@ -6,42 +6,43 @@ from typing import NoReturn
 import msgspec
 import pytest
 
-from hale import inventory, standard
-from hale.audit import Audit
-from hale.drill import verdict
-from hale.drill.measured import Lost, Measured, Stretch, Thing
-from hale.provenance import ROOT
-from hale.selection import Chosen
-from hale.verdicts import Verdict
+from hale.audit.audit import Audit
+from hale.drill import judge
+from hale.drill.measurement import ClientDowntime, Component, Interval, Measurement
+from hale.inventory import ini
+from hale.inventory.selection import SelectedHost
+from hale.model.verdict import Verdict
+from hale.paths import ROOT
+from hale.standard import loader
 from tests.drill.test_picture import drill
 
 
-def nobody(_: Chosen) -> NoReturn:
+def nobody(_: SelectedHost) -> NoReturn:
     raise AssertionError("no host is asked")
 
 
 @pytest.fixture(scope="module")
 def audit() -> Audit:
-    known = inventory.load(ROOT / "inventory.ini")
-    chosen = tuple(Chosen(h) for h in known.hosts)
-    stated = standard.load(ROOT / "standard")
+    known = ini.load_inventory(ROOT / "inventory.ini")
+    chosen = tuple(SelectedHost(h) for h in known.hosts)
+    stated = loader.load_standard(ROOT / "standard")
     return Audit(known, stated, "document", chosen, nobody, 0.0, {})
 
 
-def said(audit: Audit, *drills: Measured) -> dict[str, tuple[Verdict, str]]:
-    rows, others = verdict.rows(audit, drills)
+def said(audit: Audit, *drills: Measurement) -> dict[str, tuple[Verdict, str]]:
+    rows, others = judge.rows(audit, drills)
     assert len(rows) + len(others) == len(audit.possible)
     assert all(r.aspect == "drill" and r.host == "cluster" for r in rows)
     return {r.requirement: (r.verdict, r.actual) for r in rows}
 
 
-def waited(seconds: float, part: str = "vip", **changed: object) -> Measured:
-    return drill(part=part, gaps=(Lost(0.0, seconds, 9),), **changed)
+def waited(seconds: float, part: str = "vip", **changed: object) -> Measurement:
+    return drill(part=part, gaps=(ClientDowntime(0.0, seconds, 9),), **changed)
 
 
-def healed(seconds: float | None, **changed: object) -> Measured:
+def healed(seconds: float | None, **changed: object) -> Measurement:
     values = {"part": "worker", "replicas": 5, "on_victim": True, "given": 100.0, "gaps": ()}
-    things = (Thing("replicas", (Stretch(0.5, seconds),), ""),)
+    things = (Component("replicas", (Interval(0.5, seconds),), ""),)
     return drill(things=things, **(values | changed))
 
 
@@ -80,7 +81,7 @@ def test_a_record_that_proves_nothing_is_unknown(audit: Audit) -> None:
     ],
 )
 def test_replicas_must_be_whole_without_the_host(
-    audit: Audit, measured: Measured, wanted: Verdict, why: str
+    audit: Audit, measured: Measurement, wanted: Verdict, why: str
 ) -> None:
     found, actual = said(audit, measured)["HA-SELF-HEALING"]
     assert found is wanted
@@ -89,17 +90,17 @@ def test_replicas_must_be_whole_without_the_host(
 
 def test_all_that_was_measured_can_be_written_and_read_again() -> None:
     one = healed(None)
-    assert msgspec.json.decode(msgspec.json.encode(one), type=Measured) == one
+    assert msgspec.json.decode(msgspec.json.encode(one), type=Measurement) == one
 
 
 def test_a_limit_of_the_site_counts_and_is_shown(tmp_path: Path) -> None:
     path = tmp_path / "inventory.ini"
     text = (ROOT / "inventory.ini").read_text()
     path.write_text(text + "\n[all:vars]\nhale_ha_vip_owner__failover_seconds=9\n")
-    known = inventory.load(path)
-    chosen = tuple(Chosen(h) for h in known.hosts)
-    stated = standard.load(ROOT / "standard")
+    known = ini.load_inventory(path)
+    chosen = tuple(SelectedHost(h) for h in known.hosts)
+    stated = loader.load_standard(ROOT / "standard")
     audit = Audit(known, stated, "document", chosen, nobody, 0.0, {})
-    (row,), _ = verdict.rows(audit, [waited(8.0)])
+    (row,), _ = judge.rows(audit, [waited(8.0)])
     assert row.verdict is Verdict.PASS
     assert row.overrides[0].value == 9.0

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from hale import inventory
-from hale.drill import measured, watch
-from hale.drill.watch import Track
-from hale.inventory import Inventory
+from hale.drill import health, measurement
+from hale.drill.health import HealthTimeline
+from hale.inventory import ini
+from hale.inventory.ini import Inventory
 
 MASTERS = ("k8s-master-01", "k8s-master-02", "k8s-master-03")
 INVENTORY = Path(__file__).parents[2] / "inventory.ini"
@@ -17,7 +17,7 @@ INVENTORY = Path(__file__).parents[2] / "inventory.ini"
 
 @pytest.fixture(scope="module")
 def known() -> Inventory:
-    return inventory.load(INVENTORY)
+    return ini.load_inventory(INVENTORY)
 
 
 def etcd(at: float, name: str, said: str) -> str:
@@ -52,9 +52,9 @@ def pods(at: float, *nodes: str, status: str = "Running", ready: str = "1/1") ->
 
 
 def tracks(
-    known: Inventory, text: str, until: float, replicas: int = 0, dead: watch.Dead = ()
-) -> dict[str, Track]:
-    found = watch.tracks(watch.parse(text.encode()), known, replicas, dead, until)
+    known: Inventory, text: str, until: float, replicas: int = 0, dead: health.PoweredOff = ()
+) -> dict[str, HealthTimeline]:
+    found = health.tracks(health.parse_samples(text.encode()), known, replicas, dead, until)
     return {t.name: t for t in found}
 
 
@@ -87,9 +87,9 @@ def test_a_leader_that_stops_renewing_is_broken_until_another_one_leads(known: I
     text += "".join(lease(t, "k8s-master-01", "8") for t in range(10, 24, 2))
     text += "".join(lease(t, "k8s-master-02", str(t)) for t in range(24, 30, 2))
     found = tracks(known, text, 30)["kube-scheduler"]
-    assert found.broken(0) == ((8.0 + watch.RENEWED, 24.0),)
-    samples = watch.parse(text.encode())
-    (_, scheduler) = measured.leaders(measured.moved(samples, 9.0), 21.0)
+    assert found.broken(0) == ((8.0 + health.RENEWED, 24.0),)
+    samples = health.parse_samples(text.encode())
+    (_, scheduler) = measurement.leaders(measurement.moved(samples, 9.0), 21.0)
     assert (scheduler.before, scheduler.after) == ("k8s-master-01", "k8s-master-02")
     assert scheduler.longest == 16.0
 
@@ -145,7 +145,7 @@ def test_what_is_no_answer_makes_nothing_whole(known: Inventory, said: str) -> N
 
 def test_foreign_lines_are_no_samples() -> None:
     raw = b"begin 5\nmotd\n\xff\xfe\netcd\nrm -rf / 1 2 3\netcd a -5 0 {}\npods . 1 0 {"
-    assert watch.parse(raw) == ()
+    assert health.parse_samples(raw) == ()
 
 
 def test_nothing_seen_is_not_whole(known: Inventory) -> None:
@@ -153,5 +153,7 @@ def test_nothing_seen_is_not_whole(known: Inventory) -> None:
 
 
 def test_what_was_broken_before_the_taking_away_does_not_count() -> None:
-    track = Track("x", ((-5, False, ""), (-3, True, ""), (2, False, "gone"), (4, False, "gone")))
+    track = HealthTimeline(
+        "x", ((-5, False, ""), (-3, True, ""), (2, False, "gone"), (4, False, "gone"))
+    )
     assert track.broken(0) == ((2, None),)

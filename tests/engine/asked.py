@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hale import gather
-from hale.errors import Where
-from hale.fact import Command, Evidence, Readings
-from hale.gather import Answer
-from hale.gather.question import Question
-from hale.inventory import Host
+from hale.gather import RawResponse
+from hale.gather.request import ProbeRequest
+from hale.inventory.ini import Host
+from hale.model.errors import Location
+from hale.model.evidence import CommandProbe, Evidence, HostView
 
-HOST = Host("here", None, frozenset({"all"}), {}, Where("test"))
+HOST = Host("here", None, frozenset({"all"}), {}, Location("test"))
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Shell:
     environment: Mapping[str, str] = field(default_factory=dict)
     name: str = "local"
 
-    def ask(self, command: str, timeout: float) -> Answer:
+    def ask(self, command: str, timeout: float) -> RawResponse:
         path = f"{self.tools}:/usr/bin:/bin" if self.tools else "/usr/bin:/bin"
         done = subprocess.run(
             [*self.shell, command],
@@ -43,24 +43,24 @@ class Shell:
             extra_groups=[] if self.user else None,
             check=False,
         )
-        return Answer(self.spoil(done.stdout), done.stderr)
+        return RawResponse(self.spoil(done.stdout), done.stderr)
 
 
-def question(*patterns: str | Path, commands: Sequence[Command] = ()) -> Question:
+def question(*patterns: str | Path, commands: Sequence[CommandProbe] = ()) -> ProbeRequest:
     named = tuple((f"test.{c.name}", c) for c in commands)
-    return Question(HOST, named, tuple(map(str, patterns)))
+    return ProbeRequest(HOST, named, tuple(map(str, patterns)))
 
 
 def ask(
-    *patterns: str | Path, shell: Shell | None = None, commands: Sequence[Command] = ()
+    *patterns: str | Path, shell: Shell | None = None, commands: Sequence[CommandProbe] = ()
 ) -> Evidence:
-    return gather.ask(question(*patterns, commands=commands), shell or Shell(), 60)
+    return gather.gather_host(question(*patterns, commands=commands), shell or Shell(), 60)
 
 
 def readings(
-    *patterns: str | Path, shell: Shell | None = None, commands: Sequence[Command] = ()
-) -> Readings:
-    return Readings(ask(*patterns, shell=shell, commands=commands), "test")
+    *patterns: str | Path, shell: Shell | None = None, commands: Sequence[CommandProbe] = ()
+) -> HostView:
+    return HostView(ask(*patterns, shell=shell, commands=commands), "test")
 
 
 def tool(folder: Path, name: str, script: str) -> None:

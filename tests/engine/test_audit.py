@@ -6,34 +6,36 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from hale import evidence, inventory, standard
-from hale.audit import Audit, fact, overrides_sha256
-from hale.fact import Unreadable
+from hale.audit import evidence_file
+from hale.audit.audit import Audit, overrides_sha256, parse_fact
 from hale.gather import Transport
-from hale.inventory import Inventory
-from hale.requirement import Case
-from hale.selection import Chosen
+from hale.inventory import ini
+from hale.inventory.ini import Inventory
+from hale.inventory.selection import SelectedHost
+from hale.model.evidence import Unreadable
+from hale.model.requirement import Case
+from hale.standard import loader
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).parent / "data"
 
 
-def nobody(chosen: Chosen) -> Transport:
+def nobody(chosen: SelectedHost) -> Transport:
     raise AssertionError(f"{chosen.host.name} was asked")
 
 
 def audit(known: Inventory, *names: str) -> Audit:
-    chosen = tuple(Chosen(h) for h in known.hosts if not names or h.name in names)
-    stated = standard.load(ROOT / "standard")
+    chosen = tuple(SelectedHost(h) for h in known.hosts if not names or h.name in names)
+    stated = loader.load_standard(ROOT / "standard")
     return Audit(known, stated, "extended", chosen, nobody, 1.0)
 
 
 def told(run: Audit, case: Case[Any]) -> Any:
-    return fact(case, run.read(case)[0])
+    return parse_fact(case, run.read(case)[0])
 
 
 def test_without_evidence_every_row_that_reads_is_unreadable() -> None:
-    run = audit(inventory.load(DATA / "inventory.ini"))
+    run = audit(ini.load_inventory(DATA / "inventory.ini"))
     for case in run.cases:
         if case.aspect == "inventory":
             continue
@@ -46,7 +48,7 @@ def test_a_row_of_the_cluster_that_no_host_tells_of(tmp_path: Path) -> None:
     """All of nothing agree, and none of nothing is bad: a cluster without masters would pass."""
     path = tmp_path / "inventory.ini"
     path.write_text("[workers]\nw1\n[all:vars]\nvip=192.0.2.1\nvip_port=1\nvip_names=api.example\n")
-    run = audit(inventory.load(path))
+    run = audit(ini.load_inventory(path))
     rows = [c for c in run.cases if c.host is None and c.requirement.reads == "masters"]
     assert rows
     for case in rows:
@@ -56,30 +58,30 @@ def test_a_row_of_the_cluster_that_no_host_tells_of(tmp_path: Path) -> None:
 
 
 def test_what_a_case_sees_is_parsed_once_and_every_error_kept() -> None:
-    run = audit(inventory.load(DATA / "inventory.ini"))
+    run = audit(ini.load_inventory(DATA / "inventory.ini"))
     first = [run.look(case) for case in run.cases]
     assert all((seen.fact is None) == (seen.error is not None) for seen in first)
     assert {type(s.error).__name__ for s in first} >= {"Unreadable", "NotApplicable"}
-    run.hosts = evidence.load(DATA / "evidence.json").hosts
+    run.hosts = evidence_file.load_evidence(DATA / "evidence.json").hosts
     assert [run.look(case) for case in run.cases] == first
     assert not run.seen, "a test that has not looked has seen nothing"
 
 
 def test_recorded_evidence_is_judged_without_asking() -> None:
-    run = audit(inventory.load(DATA / "inventory.ini"))
-    run.hosts = evidence.load(DATA / "evidence.json").hosts
+    run = audit(ini.load_inventory(DATA / "inventory.ini"))
+    run.hosts = evidence_file.load_evidence(DATA / "evidence.json").hosts
     (case,) = (c for c in run.cases if c.nodeid.endswith("runtime[k8s-node-01-SYS-IP-FORWARD]"))
     assert told(run, case).value == 1
 
 
 def test_nobody_is_asked_for_rows_of_the_inventory_or_a_drill() -> None:
-    run = audit(inventory.load(DATA / "inventory.ini"))
+    run = audit(ini.load_inventory(DATA / "inventory.ini"))
     run.gather([c for c in run.cases if c.aspect in ("inventory", "drill")], lambda _: None)
     assert run.hosts == {}
 
 
 def test_other_overrides_have_another_digest() -> None:
-    known = inventory.load(DATA / "inventory.ini")
+    known = ini.load_inventory(DATA / "inventory.ini")
     first = known.hosts[0]
     variable = replace(first.variables["ansible_user"], value="2")
     changed = replace(first, variables={**first.variables, "hale_sys_ip_forward__value": variable})

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from hale import atomic, evidence
-from hale.errors import HaleError
-from hale.evidence import Saved
-from hale.fact import Evidence, File, Output
+from hale.audit import evidence_file
+from hale.audit.evidence_file import EvidenceFile
+from hale.files import atomic
+from hale.model.errors import UserError
+from hale.model.evidence import Evidence, File, Output
 
 DATA = Path(__file__).parent / "data/evidence.json"
 
 
-def saved(**hosts: Evidence) -> Saved:
-    return Saved(evidence.SCHEMA, "inventory.ini", "0" * 64, "document", hosts)
+def saved(**hosts: Evidence) -> EvidenceFile:
+    return EvidenceFile(evidence_file.SCHEMA, "inventory.ini", "0" * 64, "document", hosts)
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
@@ -30,13 +31,13 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
         clock=None,
     )
     path = tmp_path / "evidence.json"
-    evidence.save(saved(a=told), path)
-    assert evidence.load(path) == saved(a=told)
+    evidence_file.save_evidence(saved(a=told), path)
+    assert evidence_file.load_evidence(path) == saved(a=told)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600  # it holds the hosts' configuration
 
 
 def test_what_is_recorded_is_loaded() -> None:
-    found = evidence.load(DATA)
+    found = evidence_file.load_evidence(DATA)
     assert len(found.hosts) == 5
     assert found.hosts["k8s-node-02"].down
 
@@ -68,10 +69,10 @@ def test_malformed(tmp_path: Path, content: bytes, error: str) -> None:
     path = tmp_path / "evidence.json"
     path.write_bytes(content)
     if not error:
-        assert evidence.load(path) == evidence.load(DATA)
+        assert evidence_file.load_evidence(path) == evidence_file.load_evidence(DATA)
         return
-    with pytest.raises(HaleError) as raised:
-        evidence.load(path)
+    with pytest.raises(UserError) as raised:
+        evidence_file.load_evidence(path)
     assert str(raised.value).startswith(f"{path}: {error}")
 
 
@@ -80,8 +81,8 @@ def test_malformed(tmp_path: Path, content: bytes, error: str) -> None:
     [(".", "Is a directory"), ("none.json", "No such file"), ("/proc/self/mem", "Input/output")],
 )
 def test_what_is_no_file(tmp_path: Path, path: str, error: str) -> None:
-    with pytest.raises(HaleError, match=f"cannot read the evidence: {error}"):
-        evidence.load(tmp_path / path)
+    with pytest.raises(UserError, match=f"cannot read the evidence: {error}"):
+        evidence_file.load_evidence(tmp_path / path)
 
 
 def test_the_answers_of_another_host(tmp_path: Path) -> None:
@@ -89,8 +90,8 @@ def test_the_answers_of_another_host(tmp_path: Path) -> None:
     whole["hosts"]["k8s-master-02"] = whole["hosts"]["k8s-master-01"]
     path = tmp_path / "evidence.json"
     path.write_text(json.dumps(whole))
-    with pytest.raises(HaleError, match="k8s-master-02 has the answers of k8s-master-01"):
-        evidence.load(path)
+    with pytest.raises(UserError, match="k8s-master-02 has the answers of k8s-master-01"):
+        evidence_file.load_evidence(path)
 
 
 # --- atomic.write ---
@@ -115,5 +116,5 @@ def test_a_file_is_there_whole_or_as_it_was(
 
 def test_no_time_is_nan() -> None:
     """nan is null in JSON, and null is no number: the file could not be read again."""
-    for told in evidence.load(DATA).hosts.values():
+    for told in evidence_file.load_evidence(DATA).hosts.values():
         assert all(math.isfinite(f.changed) for f in told.listed.values())

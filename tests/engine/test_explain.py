@@ -8,23 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from hale import explain, inventory, standard
-from hale.change import Effect
-from hale.errors import HaleError
-from hale.provenance import ROOT
-from hale.requirement import Requirement
+from hale.docs import requirement_page
+from hale.inventory import ini
+from hale.model.change import Impact
+from hale.model.errors import UserError
+from hale.model.requirement import Requirement
+from hale.paths import ROOT
+from hale.standard import loader
 
-REQUIREMENTS = standard.load(ROOT / "standard").requirements
+REQUIREMENTS = loader.load_standard(ROOT / "standard").requirements
 INVOKE = Path(sys.executable).with_name("invoke")
 
 
 def test_the_pages_are_current() -> None:
-    assert explain.outdated() == [], "say `make docs` and commit docs/requirements"
+    assert requirement_page.outdated() == [], "say `make docs` and commit docs/requirements"
 
 
 @pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda r: r.id)
 def test_a_page_says_all(requirement: Requirement) -> None:
-    text = explain.page(requirement.id)
+    text = requirement_page.page(requirement.id)
     assert requirement.why in text
     for aspect in requirement.aspects:
         assert f"- **{aspect}**: " in text
@@ -38,7 +40,7 @@ def test_a_page_says_all(requirement: Requirement) -> None:
 
 
 def test_by_hand_has_the_standards_values() -> None:
-    text = explain.page("SYS-IP-FORWARD").partition("## By hand")[2]
+    text = requirement_page.page("SYS-IP-FORWARD").partition("## By hand")[2]
     assert "sysctl -w net.ipv4.ip_forward=1" in text
     assert "`net.ipv4.ip_forward = 1` in `/etc/sysctl.d/k8s.conf`" in text
 
@@ -53,9 +55,9 @@ def test_costs_are_those_of_the_remedies() -> None:
     seen = set()
     for path in (ROOT / "tests" / "remediate").glob("*/*.toml"):
         case = tomllib.loads(path.read_text())
-        risk = explain.page(case["requirement"]).partition("## Risk")[2].partition("##")[0]
+        risk = requirement_page.page(case["requirement"]).partition("## Risk")[2].partition("##")[0]
         for name in case.get("effects", ()):
-            assert Effect[name].value in risk, f"{path.name}: {name}"
+            assert Impact[name].value in risk, f"{path.name}: {name}"
             seen.add(name)
     assert seen >= {"RESTART", "REBOOT", "TRAFFIC"}
 
@@ -67,25 +69,25 @@ def test_a_new_requirement_needs_no_work(tmp_path: Path, monkeypatch: pytest.Mon
         'role = "workers"\nseverity = "minor"\n[NEW-ONE.aspects]\nruntime = "{key} is {value}"\n'
         '[NEW-ONE.parameters]\nkey = "vm.swappiness"\nvalue = 7\n'
     )
-    stated = standard.load(tmp_path / "standard")
-    known = inventory.load(ROOT / "inventory.ini")
-    monkeypatch.setattr(explain, "_stated", lambda: (stated, known))
-    assert set(explain.outdated()) == {"NEW-ONE.md", "README.md"}
-    text = explain.page("NEW-ONE")
+    stated = loader.load_standard(tmp_path / "standard")
+    known = ini.load_inventory(ROOT / "inventory.ini")
+    monkeypatch.setattr(requirement_page, "_load", lambda: (stated, known))
+    assert set(requirement_page.outdated()) == {"NEW-ONE.md", "README.md"}
+    text = requirement_page.page("NEW-ONE")
     assert "workers only" in text
     assert "vm.swappiness is 7\n\nAs the document plans it, shown for k8s-node-01." in text
     assert "- `/proc/sys/vm/swappiness`" in text
 
 
 def test_what_is_not_current_is_found_and_mended(tmp_path: Path) -> None:
-    explain.write(tmp_path)
-    assert explain.outdated(tmp_path) == []
+    requirement_page.write(tmp_path)
+    assert requirement_page.outdated(tmp_path) == []
     (tmp_path / "SWAP-OFF.md").write_text("by hand")
     (tmp_path / "GONE.md").write_text("of no requirement")
     (tmp_path / "README.md").unlink()
-    assert explain.outdated(tmp_path) == ["GONE.md", "README.md", "SWAP-OFF.md"]
-    explain.write(tmp_path)
-    assert explain.outdated(tmp_path) == []
+    assert requirement_page.outdated(tmp_path) == ["GONE.md", "README.md", "SWAP-OFF.md"]
+    requirement_page.write(tmp_path)
+    assert requirement_page.outdated(tmp_path) == []
 
 
 def typed(*words: str) -> "subprocess.CompletedProcess[str]":
@@ -97,12 +99,12 @@ def typed(*words: str) -> "subprocess.CompletedProcess[str]":
 def test_invoke_explain_prints_the_page() -> None:
     done = typed("swap-off")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == (explain.PAGES / "SWAP-OFF.md").read_text()
+    assert done.stdout == (requirement_page.PAGES / "SWAP-OFF.md").read_text()
 
 
 def test_an_unknown_one_is_told_with_a_near_one() -> None:
     done = typed("SWAP-OF")
     assert done.returncode == 1
     assert "there is no requirement 'SWAP-OF'. Did you mean SWAP-OFF?" in done.stderr
-    with pytest.raises(HaleError):
-        explain.page("")
+    with pytest.raises(UserError):
+        requirement_page.page("")

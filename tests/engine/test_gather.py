@@ -21,11 +21,13 @@ from pathlib import Path
 
 import pytest
 
-from hale import gather, inventory, selection, standard
-from hale.fact import Command, Evidence, Readings, Unreadable
-from hale.gather import Answer
-from hale.gather import answer as back
-from hale.gather import question as sent
+from hale import gather
+from hale.gather import RawResponse
+from hale.gather import request as sent
+from hale.gather import response as back
+from hale.inventory import ini, selection
+from hale.model.evidence import CommandProbe, Evidence, HostView, Unreadable
+from hale.standard import loader
 from tests.engine.asked import Shell, ask, question, readings, tool
 
 NOBODY = 65534
@@ -101,7 +103,7 @@ def test_a_folder_with_two_names_is_read_once(tmp_path: Path) -> None:
 
     def found() -> list[str]:
         # The same script for a root of ours, with the one part that no test can have elsewhere.
-        command = sent.script(question(*patterns), "token")
+        command = sent.request_script(question(*patterns), "token")
         for name in ("usr/lib", "lib"):
             command = re.sub(rf"(?<=\s)/{name}(?=[/\s])", f"{tmp_path}/{name}", command)
         ran = subprocess.run(["sh", "-c", command], capture_output=True, check=True).stdout
@@ -323,7 +325,7 @@ def test_a_tool_that_does_not_do_its_work(tmp_path: Path, name: str, how: str) -
     path.write_text("/dev/sda1 none swap sw 0 0\n")
     empty.write_text("")
     tool(tmp_path / "bin", name, BROKEN[how])
-    commands = (Command("quick", "echo seen"), Command("slow", "echo seen", slow=True))
+    commands = (CommandProbe("quick", "echo seen"), CommandProbe("slow", "echo seen", slow=True))
     found = readings(
         path, empty, tmp_path / "*.conf", shell=Shell(tools=tmp_path / "bin"), commands=commands
     )
@@ -357,12 +359,12 @@ def test_without_timeout_commands_still_run(tmp_path: Path) -> None:
     folder.mkdir()
     for name in ("sh", "gzip", "base64", "find", "grep", "date", "cat"):
         (folder / name).symlink_to(f"/usr/bin/{name}")
-    script = sent.script(question(commands=[Command("a", "echo seen")]), "token")
+    script = sent.request_script(question(commands=[CommandProbe("a", "echo seen")]), "token")
     script = script.replace(":/usr/sbin:/sbin:/usr/bin:/bin", "")
     done = subprocess.run(
         ["/bin/sh", "-c", script], env={"PATH": str(folder)}, capture_output=True, check=True
     )
-    assert b"seen" in back.unpacked(done.stdout, b"token")
+    assert b"seen" in back.decode(done.stdout, b"token")
 
 
 def test_more_arguments_than_a_command_may_have(tmp_path: Path) -> None:
@@ -371,7 +373,7 @@ def test_more_arguments_than_a_command_may_have(tmp_path: Path) -> None:
     folder.mkdir()
     for number in range(12_000):
         (folder / f"{number:0>225}.conf").touch()
-    found = readings(folder / "*.conf", commands=[Command("a", "echo seen")])
+    found = readings(folder / "*.conf", commands=[CommandProbe("a", "echo seen")])
     with pytest.raises(Unreadable, match="Argument list too long"):
         found.files(str(folder / "*.conf"))
     assert found.text("a") == "seen\n"
@@ -439,15 +441,15 @@ def test_a_file_that_is_renamed_between_listing_and_reading(tmp_path: Path) -> N
 
 def test_what_commands_say_arrives_as_it_is() -> None:
     commands = [
-        Command("both", "echo out; echo err >&2; exit 3"),
-        Command("bytes", "printf 'a\\0b\\377'"),
-        Command("input", "cat; echo end"),
-        Command("quotes", "echo \"it's\" '$HOME' `echo x`"),
-        Command("late", "sleep 0.2; echo late", slow=True),
-        Command("later", "sleep 0.1; echo later; exit 1", slow=True),
-        Command("stuck", "echo first; sleep 60", timeout=0.3, slow=True),
-        Command("syntax", "if"),
-        Command("killed", "kill -9 $$"),
+        CommandProbe("both", "echo out; echo err >&2; exit 3"),
+        CommandProbe("bytes", "printf 'a\\0b\\377'"),
+        CommandProbe("input", "cat; echo end"),
+        CommandProbe("quotes", "echo \"it's\" '$HOME' `echo x`"),
+        CommandProbe("late", "sleep 0.2; echo late", slow=True),
+        CommandProbe("later", "sleep 0.1; echo later; exit 1", slow=True),
+        CommandProbe("stuck", "echo first; sleep 60", timeout=0.3, slow=True),
+        CommandProbe("syntax", "if"),
+        CommandProbe("killed", "kill -9 $$"),
     ]
     found = readings(commands=commands)
     both = found.output("both")
@@ -473,11 +475,11 @@ def test_what_commands_say_arrives_as_it_is() -> None:
 def test_a_command_that_hangs_among_quick_ones(hangs: str) -> None:
     """All quick ones have one watchdog; what it stops has its own time, and the rest theirs."""
     commands = [
-        Command("before", "echo before; echo err >&2; exit 3"),
-        Command("hangs", hangs, timeout=0.5),
-        Command("later", "sleep 0.5; printf later", timeout=9),
-        Command("hangs-too", "sleep 60", timeout=0.5),
-        Command("last", "echo last"),
+        CommandProbe("before", "echo before; echo err >&2; exit 3"),
+        CommandProbe("hangs", hangs, timeout=0.5),
+        CommandProbe("later", "sleep 0.5; printf later", timeout=9),
+        CommandProbe("hangs-too", "sleep 60", timeout=0.5),
+        CommandProbe("last", "echo last"),
     ]
     began = time.monotonic()
     found = readings(commands=commands)
@@ -495,7 +497,7 @@ def test_a_command_cannot_forge_a_frame() -> None:
         "tr '\\0' '\\n' </proc/$PPID/cmdline; cat /proc/self/environ; "
         "ps -ef 2>/dev/null; for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; done 2>/dev/null"
     )
-    commands = [Command("forge", forge), Command("after", "echo seen")]
+    commands = [CommandProbe("forge", forge), CommandProbe("after", "echo seen")]
     answers: list[bytes] = []
 
     def keep(stdout: bytes) -> bytes:
@@ -505,13 +507,13 @@ def test_a_command_cannot_forge_a_frame() -> None:
     found = readings(shell=Shell(spoil=keep), commands=commands)
     assert found.text("after") == "seen\n"
     token = answers[0].partition(b"\n")[0]
-    nonce = back.unpacked(answers[0], token).partition(b"\n")[0].decode()
+    nonce = back.decode(answers[0], token).partition(b"\n")[0].decode()
     assert nonce not in found.text("forge")
 
 
 def test_proxies_and_the_users_language_do_not_bend_a_probe() -> None:
     spoilt = {"http_proxy": "http://x", "LC_ALL": "de_DE.UTF-8", "GREP_OPTIONS": "-v"}
-    shown = Command("env", 'echo "$http_proxy$GREP_OPTIONS$LC_ALL"')
+    shown = CommandProbe("env", 'echo "$http_proxy$GREP_OPTIONS$LC_ALL"')
     assert readings(shell=Shell(environment=spoilt), commands=[shown]).text("env") == "C\n"
 
 
@@ -522,7 +524,9 @@ def test_any_login_shell(tmp_path: Path, shell: str) -> None:
         pytest.skip(f"no {shell} here")
     (tmp_path / "a'b.conf").write_text("a\n")
     argv = (program, "sh", "-c") if shell == "busybox" else (program, "-c")
-    found = readings(tmp_path / "*.conf", shell=Shell(argv), commands=[Command("a", "echo seen")])
+    found = readings(
+        tmp_path / "*.conf", shell=Shell(argv), commands=[CommandProbe("a", "echo seen")]
+    )
     assert found.text("a") == "seen\n"
     if shell == "busybox":  # its own find, wherever the real one is
         with pytest.raises(Unreadable, match="unrecognized: -"):
@@ -534,18 +538,25 @@ def test_any_login_shell(tmp_path: Path, shell: str) -> None:
 def test_the_longest_script_is_an_argument_that_every_system_takes() -> None:
     """One argument may have 128 KiB (execve(2)); tcsh is content with much less."""
     root = Path(__file__).parents[2]
-    known = inventory.load(root / "inventory.ini")
-    stated = standard.load(root / "standard")
-    cases = selection.cases(known, stated, "extended", known.hosts)
+    known = ini.load_inventory(root / "inventory.ini")
+    stated = loader.load_standard(root / "standard")
+    cases = selection.build_cases(known, stated, "extended", known.hosts)
     host = known.hosts[0]
     concerned = [c for c in cases if c.host in (host, None)]
-    assert len(sent.packed(sent.script(sent.of(host, concerned), "token"))) < 32 << 10
+    assert (
+        len(
+            sent.encode_for_login_shell(
+                sent.request_script(sent.build_request(host, concerned), "token")
+            )
+        )
+        < 32 << 10
+    )
 
 
 @pytest.mark.parametrize("noise", [b"Welcome!\n", b"\xff\0\n", b"token\n", b"x" * 100_000])
 def test_banners_around_the_answer(noise: bytes) -> None:
     shell = Shell(spoil=lambda stdout: noise + stdout + noise)
-    assert readings(shell=shell, commands=[Command("a", "echo seen")]).text("a") == "seen\n"
+    assert readings(shell=shell, commands=[CommandProbe("a", "echo seen")]).text("a") == "seen\n"
 
 
 # --- answers that were cut or changed ---
@@ -561,17 +572,17 @@ def answer() -> tuple[str, bytes, Evidence]:
         "/etc/*.conf",
         "/etc/sysctl.d/*.conf",
         "/proc/swaps",
-        commands=[Command("a", "echo a"), Command("b", "echo b", slow=True)],
+        commands=[CommandProbe("a", "echo a"), CommandProbe("b", "echo b", slow=True)],
     )
     recorded: list[tuple[str, bytes]] = []
 
     class Recorder(Shell):
-        def ask(self, command: str, timeout: float) -> Answer:
+        def ask(self, command: str, timeout: float) -> RawResponse:
             said = super().ask(command, timeout)
             recorded.append((said.stdout.partition(b"\n")[0].decode(), said.stdout))
             return said
 
-    evidence = gather.ask(sample, Recorder(), 60)
+    evidence = gather.gather_host(sample, Recorder(), 60)
     return (*recorded[0], evidence)
 
 
@@ -580,11 +591,11 @@ def judged(stdout: bytes) -> Evidence:
     known = Evidence("here", patterns=whole.patterns, read_at=whole.read_at, transport="local")
     asked = question(
         *sorted(whole.patterns),
-        commands=[Command("a", "echo a"), Command("b", "echo b", slow=True)],
+        commands=[CommandProbe("a", "echo a"), CommandProbe("b", "echo b", slow=True)],
     )
     try:
-        return back.read(known, asked, token.encode(), stdout)
-    except back.Malformed as error:
+        return back.parse_response(known, asked, token.encode(), stdout)
+    except back.MalformedResponse as error:
         return Evidence("here", down=str(error))
 
 
@@ -593,7 +604,7 @@ def same_or_unknown(evidence: Evidence) -> None:
     whole = answer()[2]
     if evidence.down:
         return
-    now, before = Readings(evidence, "test"), Readings(whole, "test")
+    now, before = HostView(evidence, "test"), HostView(whole, "test")
     for pattern in whole.patterns:
         try:
             found = now.files(pattern)
@@ -640,22 +651,22 @@ def test_spoilt_frames_behind_a_good_checksum_never_tell_less(
     """A host that garbles before it packs: exceptions of ours must not be a way out either."""
     dice = random.Random(2)
     token, stdout, _ = answer()
-    frames = back.unpacked(stdout, token.encode())
+    frames = back.decode(stdout, token.encode())
     spoils = iter([spoilt(frames, dice) for _ in range(800)])
-    monkeypatch.setattr(back, "unpacked", lambda *_: next(spoils))
+    monkeypatch.setattr(back, "decode", lambda *_: next(spoils))
     for _ in range(800):
         judged(b"")
 
 
 def test_a_frame_that_is_missing_never_tells_less(monkeypatch: pytest.MonkeyPatch) -> None:
     token, stdout, _ = answer()
-    frames = back.unpacked(stdout, token.encode())
+    frames = back.decode(stdout, token.encode())
     nonce = frames.partition(b"\n")[0]
     parts = frames.split(nonce)
     for gone in range(2, len(parts)):
         for last in (gone + 1, gone + 2, gone + 4):
             left = nonce.join([*parts[:gone], *parts[last:]])
-            monkeypatch.setattr(back, "unpacked", lambda *_, left=left: left)
+            monkeypatch.setattr(back, "decode", lambda *_, left=left: left)
             same_or_unknown(judged(b""))
 
 
@@ -699,7 +710,7 @@ def test_no_answer(stdout: bytes) -> None:
 
 def test_an_answer_that_unpacks_without_end() -> None:
     """64 KiB of gzip can be 64 MiB: the operator's memory is not the host's to fill."""
-    bomb = base64.b64encode(gzip.compress(b"\0" * (back.MOST + 1)))
+    bomb = base64.b64encode(gzip.compress(b"\0" * (back.MAX_RESPONSE + 1)))
 
     def answered(stdout: bytes) -> bytes:
         token = stdout.partition(b"\n")[0] + b"\n"
@@ -714,13 +725,13 @@ def test_an_answer_that_unpacks_without_end() -> None:
 
 def test_a_mistake_of_ours_spoils_one_host_only() -> None:
     class Broken(Shell):
-        def ask(self, command: str, timeout: float) -> Answer:
+        def ask(self, command: str, timeout: float) -> RawResponse:
             raise KeyError("oops")
 
     one, other = question("/etc/passwd"), question("/etc/passwd")
-    named = sent.Question(
+    named = sent.ProbeRequest(
         type(other.host)("other", None, frozenset(), {}, other.host.where), (), other.patterns
     )
-    found = gather.gather([(one, Broken()), (named, Shell())], 10)
+    found = gather.gather_hosts([(one, Broken()), (named, Shell())], 10)
     assert "KeyError" in found["here"].down
     assert not found["other"].down

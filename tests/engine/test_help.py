@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hale.provenance import ROOT
+from hale.paths import ROOT
 
 INVOKE = Path(sys.executable).with_name("invoke")
 FIRST_WORD = {"drill": "--part", "explain": "--requirement", "undo": "--run", "lab.shell": "--host"}

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from hale import inventory
-from hale.cluster import AptSource, Cluster
-from hale.errors import HaleError
+from hale.inventory import ini
+from hale.inventory.cluster_spec import AptSource, ClusterSpec
+from hale.model.errors import UserError
 
 HERE = Path(__file__).parent / "inventory"
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ def load(case: Path, folder: Path) -> tuple[dict[str, Any], Path]:
 @pytest.mark.parametrize("case", cases("valid"), ids=lambda p: p.stem)
 def test_valid(case: Path, tmp_path: Path) -> None:
     given, path = load(case, tmp_path)
-    known = inventory.load(path)
+    known = ini.load_inventory(path)
     assert [h.name for h in known.hosts] == list(given["hosts"])
     for host in known.hosts:
         wanted = given["hosts"][host.name]
@@ -55,8 +55,8 @@ def test_valid(case: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", cases("malformed"), ids=lambda p: p.stem)
 def test_malformed(case: Path, tmp_path: Path) -> None:
     given, path = load(case, tmp_path)
-    with pytest.raises(HaleError) as error:
-        inventory.load(path)
+    with pytest.raises(UserError) as error:
+        ini.load_inventory(path)
     said = str(error.value)
     assert said.startswith(f"{path}:")
     assert given["error"] in said
@@ -65,7 +65,7 @@ def test_malformed(case: Path, tmp_path: Path) -> None:
 
 
 def test_the_documents_inventory() -> None:
-    known = inventory.load(ROOT / "inventory.ini")
+    known = ini.load_inventory(ROOT / "inventory.ini")
     assert {h.name: h.address for h in known.hosts} == {
         "k8s-master-01": "10.208.1.191",
         "k8s-master-02": "10.208.1.192",
@@ -84,8 +84,8 @@ def test_the_documents_inventory() -> None:
 def test_a_byte_that_is_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "inventory.ini"
     path.write_bytes(b"[masters]\nm1\n# caf\xe9\n" + TAIL.encode())
-    with pytest.raises(HaleError, match=r"inventory.ini:3: byte 0xe9 is not UTF-8"):
-        inventory.load(path)
+    with pytest.raises(UserError, match=r"inventory.ini:3: byte 0xe9 is not UTF-8"):
+        ini.load_inventory(path)
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_a_byte_that_is_not_utf8(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_file(tmp_path: Path, name: str, error: str) -> None:
-    with pytest.raises(HaleError, match=error):
-        inventory.load(tmp_path / name)
+    with pytest.raises(UserError, match=error):
+        ini.load_inventory(tmp_path / name)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -109,30 +109,30 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     path = tmp_path / "inventory.ini"
     path.write_text("[masters]\nm1\n" + TAIL)
     path.chmod(0)
-    with pytest.raises(HaleError, match="Permission denied"):
-        inventory.load(path)
+    with pytest.raises(UserError, match="Permission denied"):
+        ini.load_inventory(path)
 
 
 def test_very_many_hosts(tmp_path: Path) -> None:
     path = tmp_path / "inventory.ini"
     path.write_text("[masters]\nm[1:3]\n[workers]\nn[0001:2000]\n" + TAIL)
-    assert len(inventory.load(path).hosts) == 2003
+    assert len(ini.load_inventory(path).hosts) == 2003
 
 
 def test_a_chain_of_groups_longer_than_pythons_stack(tmp_path: Path) -> None:
     chain = "".join(f"[g{n}:children]\ng{n + 1}\n" for n in range(3000))
     path = tmp_path / "inventory.ini"
     path.write_text(f"[masters]\nm1\n[g3000]\nm1\n{chain}{TAIL}")
-    assert len(inventory.load(path).hosts[0].groups) == 3003
+    assert len(ini.load_inventory(path).hosts[0].groups) == 3003
     path.write_text(f"[masters]\nm1\n[g3000]\nm1\n{chain}[g3000:children]\ng0\n{TAIL}")
-    with pytest.raises(HaleError, match="contains itself"):
-        inventory.load(path)
+    with pytest.raises(UserError, match="contains itself"):
+        ini.load_inventory(path)
 
 
 def test_variables_remember_where_they_were_set(tmp_path: Path) -> None:
     path = tmp_path / "inventory.ini"
     path.write_text("[masters]\nm1 a=host\nm2\n[masters:vars]\na=group\nb=site\n" + TAIL)
-    known = inventory.load(path)
+    known = ini.load_inventory(path)
     told = [(h.name, h.variables["a"].scope, str(h.variables["a"].where)) for h in known.hosts]
     assert told == [("m1", "m1", f"{path}:2"), ("m2", "masters", f"{path}:5")]
     assert known.variables["b"].scope == "masters"
@@ -174,7 +174,7 @@ def test_the_clusters_variables(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     path = tmp_path / "inventory.ini"
     path.write_text(CLUSTER + TAIL)
-    assert inventory.load(path).cluster == Cluster(
+    assert ini.load_inventory(path).cluster == ClusterSpec(
         name="berlin",
         kubernetes_version="1.34.4",
         apt_repository=AptSource("http://10.208.1.1:8080/apt", "./"),
@@ -195,4 +195,4 @@ def test_without_the_clusters_variables(tmp_path: Path) -> None:
     path = tmp_path / "inventory.ini"
     # The host lies in the default range of the services: nothing is installed here.
     path.write_text("[masters]\nm1 ansible_host=10.100.0.1\n" + TAIL)
-    assert inventory.load(path).cluster == Cluster()
+    assert ini.load_inventory(path).cluster == ClusterSpec()

@@ -17,7 +17,9 @@ HOSTS = ["k8s-master-01", "k8s-master-02", "k8s-master-03", "k8s-node-01", "k8s-
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Done:
     """All of the recorded subjects, judged once for several tests."""
-    return typed(tmp_path_factory.mktemp("judged"), *EVIDENCE, SYSCTL, "checks/test_masters.py")
+    return typed(
+        tmp_path_factory.mktemp("judged"), *EVIDENCE, SYSCTL, "checks/test_control_plane_size.py"
+    )
 
 
 @pytest.fixture
@@ -95,7 +97,7 @@ def test_ids_are_unique_and_stable(tmp_path: Path) -> None:
     ids = collected(tmp_path, *words)
     assert len(ids) == len(set(ids)) > 100
     assert "checks/test_swap.py::test_persisted[k8s-node-01-SWAP-OFF]" in ids
-    assert "checks/test_masters.py::test_inventory[cluster-NODES-ODD-MASTERS]" in ids
+    assert "checks/test_control_plane_size.py::test_inventory[cluster-NODES-ODD-MASTERS]" in ids
     shape = r"checks/test_(\w+)\.py::test_(inventory|runtime|persisted|drill)\[([\w-]+)\]"
     for name in ids:
         assert re.fullmatch(shape, name), name
@@ -112,7 +114,7 @@ def test_the_extended_profile_is_the_documents_and_more(tmp_path: Path) -> None:
     ("words", "count", "part"),
     [
         (["-m", "chapter9 and sysctl and persisted"], 15, "test_persisted"),
-        (["-m", "masters and inventory"], 1, "NODES-ODD-MASTERS"),
+        (["-m", "control_plane_size and inventory"], 1, "NODES-ODD-MASTERS"),
         (["-m", "extended"], 0, ""),
         (["-k", "SYS-IP-FORWARD and k8s-node-01"], 2, "k8s-node-01-SYS-IP-FORWARD"),
         (["-k", "SYS-IP-FORWARD and not node", "-m", "critical"], 6, "k8s-master"),
@@ -243,7 +245,7 @@ def rows(done: Done) -> set[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("words", [["-n2"], ["-n0"]])
 def test_xdist_finds_the_same(tmp_path: Path, judged: Done, words: list[str]) -> None:
-    done = typed(tmp_path, *EVIDENCE, SYSCTL, "checks/test_masters.py", *words)
+    done = typed(tmp_path, *EVIDENCE, SYSCTL, "checks/test_control_plane_size.py", *words)
     assert done.code == 1
     assert rows(done) == rows(judged)
     assert done.results.run.state == "finished"
@@ -255,7 +257,7 @@ def test_xdist_finds_the_same(tmp_path: Path, judged: Done, words: list[str]) ->
     [("html", "report.html"), ("junitxml", "junit.xml"), ("xdist", "")],
 )
 def test_without_a_plugin(tmp_path: Path, judged: Done, plugin: str, missing: str) -> None:
-    words = (SYSCTL, "checks/test_masters.py", "-p", f"no:{plugin}")
+    words = (SYSCTL, "checks/test_control_plane_size.py", "-p", f"no:{plugin}")
     done = typed(tmp_path, *EVIDENCE, *words)
     assert done.code == 1
     assert "INTERNALERROR" not in done.said

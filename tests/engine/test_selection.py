@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from hale import inventory, selection, standard
-from hale.errors import HaleError
-from hale.selection import Chosen
+from hale.inventory import ini, selection
+from hale.inventory.selection import SelectedHost
+from hale.model.errors import UserError
+from hale.standard import loader
 
 ROOT = Path(__file__).parents[2]
-KNOWN = inventory.load(Path(__file__).parent / "data/inventory.ini")
+KNOWN = ini.load_inventory(Path(__file__).parent / "data/inventory.ini")
 HOSTS = [h.name for h in KNOWN.hosts]
 M1, M2, M3, N1, N2 = HOSTS
 
@@ -22,8 +23,8 @@ def expand(uri: str) -> Sequence[tuple[str, str]]:
     return [(name, f"{scheme}://{name}" if rest else scheme)]
 
 
-def chosen(expression: str) -> tuple[Chosen, ...]:
-    return selection.choose(expression, KNOWN, expand)
+def chosen(expression: str) -> tuple[SelectedHost, ...]:
+    return selection.select_hosts(expression, KNOWN, expand)
 
 
 @pytest.mark.parametrize(
@@ -94,17 +95,17 @@ def test_uris(expression: str, hosts: list[tuple[str, str, bool]]) -> None:
 def test_words_that_name_nothing(expression: str, error: str) -> None:
     if expression == "ungrouped" and "ungrouped" in KNOWN.groups:
         pytest.skip("known as an empty group")
-    with pytest.raises(HaleError) as raised:
+    with pytest.raises(UserError) as raised:
         chosen(expression)
     assert error in str(raised.value)
 
 
 def rows(*names: str, profile: str = "extended") -> set[tuple[str, str]]:
-    stated = standard.load(ROOT / "standard")
+    stated = loader.load_standard(ROOT / "standard")
     hosts = [h for h in KNOWN.hosts if h.name in names]
     return {
         (case.host_name, case.requirement.id)
-        for case in selection.cases(KNOWN, stated, profile, hosts)
+        for case in selection.build_cases(KNOWN, stated, profile, hosts)
     }
 
 
@@ -118,9 +119,9 @@ def test_a_row_of_the_cluster_needs_all_hosts_that_it_is_read_from() -> None:
 
 
 def test_a_host_beside_the_inventory_stands_for_no_cluster() -> None:
-    stated = standard.load(ROOT / "standard")
+    stated = loader.load_standard(ROOT / "standard")
     (local,) = chosen("local://")
-    found = selection.cases(KNOWN, stated, "extended", [local.host])
+    found = selection.build_cases(KNOWN, stated, "extended", [local.host])
     assert {case.host_name for case in found} == {"local"}
 
 

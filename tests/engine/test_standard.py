@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from hale import inventory, selection, standard
-from hale.errors import HaleError
-from hale.inventory import Inventory
+from hale.inventory import ini, selection
+from hale.inventory.ini import Inventory
+from hale.model.errors import UserError
+from hale.standard import loader
 
 HERE = Path(__file__).parent / "standard"
 ROOT = Path(__file__).parents[2]
@@ -24,8 +25,8 @@ def test_malformed(case: Path, tmp_path: Path) -> None:
     wanted = text.decode().partition("\n")[0].removeprefix("# error: ")
     path = tmp_path / "09-kernel.toml"
     path.write_bytes(text)
-    with pytest.raises(HaleError) as error:
-        standard.load(tmp_path)
+    with pytest.raises(UserError) as error:
+        loader.load_standard(tmp_path)
     said = str(error.value)
     assert said.startswith(f"{path}:")
     assert wanted in said
@@ -35,13 +36,13 @@ def test_malformed(case: Path, tmp_path: Path) -> None:
 
 def test_valid(tmp_path: Path) -> None:
     (tmp_path / "09-kernel.toml").write_text(VALID)
-    (found,) = standard.load(tmp_path).requirements
+    (found,) = loader.load_standard(tmp_path).requirements
     assert (found.id, found.chapter, found.parameters.value) == ("SYS-X", 9, 1)
     assert str(found.where) == f"{tmp_path}/09-kernel.toml:5"
 
 
 def test_the_documents_standard() -> None:
-    stated = standard.load(ROOT / "standard")
+    stated = loader.load_standard(ROOT / "standard")
     ids = [r.id for r in stated.requirements]
     assert len(ids) == len(set(ids))
     assert {r.profile for r in stated.of_profile("document")} == {"document"}
@@ -66,24 +67,24 @@ def test_the_documents_standard() -> None:
 )
 def test_bytes(tmp_path: Path, content: bytes, error: str) -> None:
     (tmp_path / "x.toml").write_bytes(content)
-    with pytest.raises(HaleError, match=error):
-        standard.load(tmp_path)
+    with pytest.raises(UserError, match=error):
+        loader.load_standard(tmp_path)
 
 
 def test_no_folder_no_file_and_a_folder_in_its_place(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(HaleError, match="no standard here"):
-            standard.load(folder)
+        with pytest.raises(UserError, match="no standard here"):
+            loader.load_standard(folder)
     (tmp_path / "x.toml").mkdir()
-    with pytest.raises(HaleError, match="cannot read the standard: Is a directory"):
-        standard.load(tmp_path)
+    with pytest.raises(UserError, match="cannot read the standard: Is a directory"):
+        loader.load_standard(tmp_path)
 
 
 def test_a_requirement_in_two_files(tmp_path: Path) -> None:
     (tmp_path / "08-a.toml").write_text(VALID)
     (tmp_path / "09-b.toml").write_text(VALID)
-    with pytest.raises(HaleError, match=r"09-b.toml:5: SYS-X is stated before, at .*08-a.toml:5"):
-        standard.load(tmp_path)
+    with pytest.raises(UserError, match=r"09-b.toml:5: SYS-X is stated before, at .*08-a.toml:5"):
+        loader.load_standard(tmp_path)
 
 
 def test_the_digest_is_of_names_and_contents(tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_the_digest_is_of_names_and_contents(tmp_path: Path) -> None:
             old.unlink()
         for name, text in files.items():
             (tmp_path / f"{name}.toml").write_text(text)
-        return standard.load(tmp_path).sha256
+        return loader.load_standard(tmp_path).sha256
 
     other = VALID.replace("SYS-X", "SYS-Y")
     found = {digest(a=VALID), digest(b=VALID), digest(a=VALID + "\n"), digest(a=VALID, b=other)}
@@ -121,18 +122,18 @@ vip_names=api.example
 def known(folder: Path, host: str = "", group: str = "", site: str = "") -> Inventory:
     path = folder / "inventory.ini"
     path.write_text(HOSTS.format(host=host, group=group, site=site))
-    return inventory.load(path)
+    return ini.load_inventory(path)
 
 
 def told(known: Inventory, requirement: str, parameter: str) -> dict[str, Any]:
-    stated = standard.load(ROOT / "standard")
-    standard.check_overrides(stated, known)
+    stated = loader.load_standard(ROOT / "standard")
+    loader.check_overrides(stated, known)
     return {
         case.host_name: (
             getattr(case.parameters, parameter),
             [(o.standard, o.value, o.scope, o.where.line) for o in case.overrides],
         )
-        for case in selection.cases(known, stated, "extended", known.hosts)
+        for case in selection.build_cases(known, stated, "extended", known.hosts)
         if case.requirement.id == requirement and case.aspect != "persisted"
     }
 
@@ -198,7 +199,7 @@ def test_overrides_that_are_wrong(tmp_path: Path, host: str, site: str, error: s
     if not error:  # a variable of somebody else's
         told(known(tmp_path, host, site=site), "SYS-IP-FORWARD", "value")
         return
-    with pytest.raises(HaleError) as raised:
+    with pytest.raises(UserError) as raised:
         told(known(tmp_path, host, site=site), "SYS-IP-FORWARD", "value")
     assert str(raised.value).startswith(f"{tmp_path}/inventory.ini:")
     assert error in str(raised.value)
@@ -207,7 +208,7 @@ def test_overrides_that_are_wrong(tmp_path: Path, host: str, site: str, error: s
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "+nan"])
 def test_no_limit_is_nan_or_infinite(tmp_path: Path, text: str) -> None:
     """Nothing is above nan: a skew of hours would pass."""
-    with pytest.raises(HaleError, match=r"inventory.ini:12: .*finite"):
+    with pytest.raises(UserError, match=r"inventory.ini:12: .*finite"):
         told(known(tmp_path, site=f"hale_clock_skew__tolerance_seconds={text}"), "", "")
 
 

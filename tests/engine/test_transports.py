@@ -7,18 +7,19 @@ from typing import Any
 import pytest
 import testinfra
 
-from hale import inventory, transports
-from hale.command_line import joined
-from hale.connection import (
+from hale.gather import transports
+from hale.inventory import ini
+from hale.model.errors import UserError
+from hale.pytest_plugin.argv import join_option_values
+from hale.ssh import (
+    CommandResult,
     CommandTimeout,
-    Completed,
     ConnectionLost,
-    HostDown,
+    HostUnreachable,
     OutputTooLarge,
     Session,
     Target,
 )
-from hale.errors import HaleError
 
 OPTIONS: dict[str, Any] = {
     "ssh_config": None,
@@ -35,8 +36,8 @@ def target(folder: Path, variables: str, **options: Any) -> Target:
     path.write_text(
         f"[masters]\nm1 {variables}\n[all:vars]\nvip=192.0.2.1\nvip_port=1\nvip_names=api.example\n"
     )
-    (host,) = inventory.load(path).hosts
-    return transports.target(host, **(OPTIONS | options))
+    (host,) = ini.load_inventory(path).hosts
+    return transports.target_of(host, **(OPTIONS | options))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_target(
     ids=lambda v: v[:30],
 )
 def test_what_cannot_be_done(tmp_path: Path, variables: str, error: str) -> None:
-    with pytest.raises(HaleError) as raised:
+    with pytest.raises(UserError) as raised:
         target(tmp_path, variables)
     assert str(raised.value).startswith(f"{tmp_path}/inventory.ini:2: ")
     assert error in str(raised.value)
@@ -102,14 +103,14 @@ class Failing:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    def run(self, command: str, timeout: float, *, plain: bool) -> Completed:
+    def run(self, command: str, timeout: float, *, plain: bool) -> CommandResult:
         raise self._error
 
 
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (HostDown("m1: no route"), "m1: no route"),
+        (HostUnreachable("m1: no route"), "m1: no route"),
         (
             ConnectionLost("m1: lost under `" + "e" * 79 + "…`: gone"),
             "m1: lost under what hale asks",
@@ -120,7 +121,7 @@ class Failing:
 )
 def test_a_session_that_fails(error: Exception, said: str) -> None:
     session: Any = Failing(error)
-    answer = transports.Connected(session, Target("m1")).ask("e" * 1000, 3)
+    answer = transports.SshTransport(session, Target("m1")).ask("e" * 1000, 3)
     assert said in answer.down
     assert answer.address == "m1"
 
@@ -128,20 +129,22 @@ def test_a_session_that_fails(error: Exception, said: str) -> None:
 def test_a_session_that_was_closed() -> None:
     session = Session(Target("m1"))
     session.close()
-    assert "the session is closed" in transports.Connected(session, session.target).ask("x", 3).down
+    assert (
+        "the session is closed" in transports.SshTransport(session, session.target).ask("x", 3).down
+    )
 
 
 def test_a_stock_transport_that_hangs() -> None:
     host = testinfra.get_host("local://")
     began = time.monotonic()
-    answer = transports.Stock(host).ask("sleep 3", 0.2)
+    answer = transports.TestinfraTransport(host).ask("sleep 3", 0.2)
     assert time.monotonic() - began < 1
     assert answer.down == "no answer within 0.2 s over local."
 
 
 def test_a_stock_transport_that_cannot() -> None:
     host = testinfra.get_host("docker://no-such-container")
-    answer = transports.Stock(host).ask("echo " + "x" * 1000, 20)
+    answer = transports.TestinfraTransport(host).ask("echo " + "x" * 1000, 20)
     assert "docker" in answer.address
     assert len(answer.down) < 300
 
@@ -161,4 +164,4 @@ def test_a_stock_transport_that_cannot() -> None:
     ],
 )
 def test_two_words_in_one(words: list[str], wanted: list[str]) -> None:
-    assert joined(words) == wanted
+    assert join_option_values(words) == wanted

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hale import results
-from hale.results import Results, Row
+from hale.model import results
+from hale.model.results import Results, RowKey
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(__file__).parent / "data"
@@ -38,12 +38,14 @@ class Done:
     @property
     def results(self) -> Results:
         assert self.folder
-        return results.load(self.folder / "results.json")
+        return results.load_results(self.folder / "results.json")
 
     @property
-    def verdicts(self) -> dict[Row, str]:
+    def verdicts(self) -> dict[RowKey, str]:
         """Each row's verdict."""
-        return {Row(r.host, r.requirement, r.aspect): str(r.verdict) for r in self.results.results}
+        return {
+            RowKey(r.host, r.requirement, r.aspect): str(r.verdict) for r in self.results.results
+        }
 
     def of(self, host: str) -> dict[str, str]:
         """One host's verdicts by `REQUIREMENT aspect`."""

@@ -44,23 +44,23 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from hale import inventory as inventories
-from hale import standard as standards
-from hale import subjects
-from hale.errors import Where
-from hale.fact import (
-    Command,
+from hale.inventory import ini as inventories
+from hale.inventory.ini import Host, Inventory, Variable
+from hale.model.errors import Location
+from hale.model.evidence import (
+    CommandProbe,
     Evidence,
     File,
-    Files,
+    FileProbe,
+    HostView,
     NotApplicable,
     Output,
-    Readings,
     Unreadable,
     matches,
 )
-from hale.inventory import Host, Inventory, Variable
-from hale.requirement import Case, Requirement
+from hale.model.requirement import Case, Requirement
+from hale.standard import loader as standards
+from hale.standard import subjects
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -156,7 +156,7 @@ def picked(have: Any, wanted: Any) -> Any:
 def read(given: Given, requirement: Requirement) -> Any:
     """The fact, from nothing but what the case gives."""
     case = case_of(given, requirement)
-    module = subjects.load(requirement.subject)
+    module = subjects.load_subject(requirement.subject)
     tell = getattr(module, given.aspect)
     if requirement.role != "cluster":
         return tell(readings_of(given, case, case.host), case)
@@ -177,18 +177,18 @@ def of_cluster(given: Given, name: str) -> GivenHost:
     )
 
 
-def readings_of(given: GivenHost, case: Case[Any], host: Host | None) -> Readings:
+def readings_of(given: GivenHost, case: Case[Any], host: Host | None) -> HostView:
     """What the gatherer would hand over had the host these files and answers."""
     assert host is not None
     subject = case.requirement.subject
-    probes = list(subjects.load(subject).probes(host, [case]))
-    patterns = {p for probe in probes if isinstance(probe, Files) for p in probe.patterns}
-    commands = {probe.name: probe for probe in probes if isinstance(probe, Command)}
+    probes = list(subjects.load_subject(subject).probes(host, [case]))
+    patterns = {p for probe in probes if isinstance(probe, FileProbe) for p in probe.patterns}
+    commands = {probe.name: probe for probe in probes if isinstance(probe, CommandProbe)}
     assert set(given.outputs) <= set(commands), "no probe has such a name"
     for path, file in given.files.items():
         asked = any(matches(path, pattern) for pattern in patterns)
         assert asked is not file.ignored, f"{path}: {'' if asked else 'not '}read by the probes"
-    return Readings(
+    return HostView(
         Evidence(
             host=host.name,
             outputs={
@@ -258,12 +258,12 @@ def case_of(given: Given, requirement: Requirement) -> Case[Any]:
 
 def with_variables(given: Given) -> Inventory:
     """The inventory of the document's hosts, with the case's own variables of each."""
-    whole = inventories.load(ROOT / "inventory.ini")
+    whole = inventories.load_inventory(ROOT / "inventory.ini")
     if given.inventory:
         with NamedTemporaryFile("w", suffix=".ini") as file:
             file.write(given.inventory)
             file.flush()
-            whole = inventories.load(Path(file.name))
+            whole = inventories.load_inventory(Path(file.name))
     more = {given.host: given.variables} | {n: h.variables for n, h in given.hosts.items()}
     hosts = tuple(
         replace(
@@ -272,7 +272,7 @@ def with_variables(given: Given) -> Inventory:
             variables={
                 **host.variables,
                 **{
-                    name: Variable(value, host.name, Where("the case"))
+                    name: Variable(value, host.name, Location("the case"))
                     for name, value in more.get(host.name, {}).items()
                 },
             },
@@ -288,4 +288,4 @@ def requirement_named(name: str) -> Requirement:
 
 @cache
 def the_standard() -> standards.Standard:
-    return standards.load(ROOT / "standard")
+    return standards.load_standard(ROOT / "standard")

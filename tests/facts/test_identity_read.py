@@ -1,9 +1,9 @@
 """What the engine is told of the host that answered: all that could be seen, and never an error."""
 
 from facts import identity
-from hale.errors import Where
-from hale.fact import Evidence, File, Files, Output, Readings
-from hale.inventory import Host
+from hale.inventory.ini import Host
+from hale.model.errors import Location
+from hale.model.evidence import Evidence, File, FileProbe, HostView, Output
 
 EMPTY = identity.Identity(None, None, None, None, None, None, None, ())
 STAT = "1 (a name) with 2) S 0 1 1 0 -1 4194560 1 2 0 7 7 3 5 2 20 0 13 0 2550 447 3 1"
@@ -12,15 +12,15 @@ STAT = "1 (a name) with 2) S 0 1 1 0 -1 4194560 1 2 0 7 7 3 5 2 20 0 13 0 2550 4
 def told(
     files: dict[str, str], who: Output | None = None, down: str = "", files_trouble: str = ""
 ) -> identity.Identity:
-    host = Host("h", None, frozenset(), {}, Where(""))
+    host = Host("h", None, frozenset(), {}, Location(""))
     probes = identity.probes(host, [])
-    patterns = [p for probe in probes if isinstance(probe, Files) for p in probe.patterns]
+    patterns = [p for probe in probes if isinstance(probe, FileProbe) for p in probe.patterns]
     listed = {p: File(p, "f", None, 0.0, tuple(t.splitlines())) for p, t in files.items()}
     outputs = {"identity.who": who} if who else {}
     evidence = Evidence(
         "h", outputs, listed, frozenset(patterns), files_trouble=files_trouble, down=down
     )
-    return identity.read(Readings(evidence, "identity"))
+    return identity.read(HostView(evidence, "identity"))
 
 
 def who(text: str, status: int = 0) -> Output:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from facts import kubernetes
-from hale.fact import Evidence, Output, Readings
+from facts.cluster import kubernetes
+from hale.model.evidence import Evidence, HostView, Output
 
 
 @pytest.mark.skipif(not Path("/proc/self/comm").exists(), reason="not Linux")
@@ -27,5 +27,5 @@ def test_a_port_that_two_processes_share_has_the_name_of_one() -> None:
                 other.kill()
     output = Output("kubernetes.node", 0, done.stdout, "", 0.0)
     evidence = Evidence("m1", outputs={output.name: output})
-    node = kubernetes.read(Readings(evidence, kubernetes.SUBJECT))
+    node = kubernetes.read(HostView(evidence, kubernetes.SUBJECT))
     assert node.ports[port] in {"sleep", Path("/proc/self/comm").read_text().strip()}

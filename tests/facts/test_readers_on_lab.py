@@ -17,20 +17,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from facts import (
-    br_netfilter,
-    dropins,
-    firewalld,
-    limits,
-    service_limits,
-    swap,
-    sysctl,
-    unit_limits,
-)
-from hale import gather, inventory, standard
-from hale.fact import Evidence, Readings
-from hale.gather import question
-from hale.requirement import Case
+from facts import br_netfilter, firewalld, limits, service_limits, swap, sysctl
+from facts.parsers import conf_dirs, unit_limits
+from hale import gather
+from hale.gather import request
+from hale.inventory import ini
+from hale.model.evidence import Evidence, HostView
+from hale.model.requirement import Case
+from hale.standard import loader
 from lab.machine import Lab, LabHost
 
 pytestmark = pytest.mark.lab
@@ -54,9 +48,11 @@ class _Ssh:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
 
-    def ask(self, command: str, timeout: float) -> gather.Answer:
+    def ask(self, command: str, timeout: float) -> gather.RawResponse:
         done = _ssh(self.lab, "root", command, timeout)
-        return gather.Answer(done.stdout, done.stderr, down="" if done.returncode == 0 else "ssh")
+        return gather.RawResponse(
+            done.stdout, done.stderr, down="" if done.returncode == 0 else "ssh"
+        )
 
 
 def _ssh(
@@ -68,17 +64,17 @@ def _ssh(
 
 @cache
 def _case(requirement: str, aspect: str) -> Case[Any]:
-    plan = inventory.load(ROOT / "inventory.ini")
-    found = {r.id: r for r in standard.load(ROOT / "standard").requirements}[requirement]
+    plan = ini.load_inventory(ROOT / "inventory.ini")
+    found = {r.id: r for r in loader.load_standard(ROOT / "standard").requirements}[requirement]
     on = next(h for h in plan.hosts if h.name == NAME)
-    parameters, overrides = standard.parameters_of(found, plan, on)
+    parameters, overrides = loader.parameters_of(found, plan, on)
     return Case(found, aspect, on, parameters, overrides, plan)
 
 
 def _evidence(lab: Lab, *cases: Case[Any]) -> Evidence:
     host = cases[0].host
     assert host
-    return gather.ask(question.of(host, cases), _Ssh(lab), 60)
+    return gather.gather_host(request.build_request(host, cases), _Ssh(lab), 60)
 
 
 def _put(host: LabHost, path: str, text: str) -> None:
@@ -127,7 +123,7 @@ def test_every_line_means_what_systemd_sysctl_makes_of_it(lab: Lab, host: LabHos
         real = host.run(
             f"echo 7 >{FORWARD}; /lib/systemd/systemd-sysctl 2>/dev/null; cat {FORWARD}"
         )
-        fact = sysctl.persisted(Readings(_evidence(lab, case), "sysctl"), case)
+        fact = sysctl.persisted(HostView(_evidence(lab, case), "sysctl"), case)
         said = 7 if fact.value is None else fact.value
         if said != int(real.stdout):
             differ[text] = (said, int(real.stdout))
@@ -143,8 +139,8 @@ def test_folders_are_read_in_the_order_of_systemd(lab: Lab, host: LabHost) -> No
     _put(host, "/run/sysctl.d/65-run.conf", "# /run\n")
     host.run("ln -s /dev/null /etc/sysctl.d/70-masked.conf")
     case = _case("SYS-IP-FORWARD", "persisted")
-    readings = Readings(_evidence(lab, case), "sysctl")
-    ours = [f.path for f in dropins.in_force(readings.files(*sysctl.PATTERNS))]
+    readings = HostView(_evidence(lab, case), "sysctl")
+    ours = [f.path for f in conf_dirs.effective(readings.files(*sysctl.PATTERNS))]
     printed = host.run("systemd-analyze cat-config sysctl.d").stdout.decode()
     theirs = re.findall(r"^# (/\S+/sysctl\.d/\S+\.conf)$", printed, re.M)
     # cat-config shows a masked file as an empty one
@@ -161,12 +157,12 @@ def test_a_power_cycle_gives_what_was_read_before_it(lab: Lab, host: LabHost, va
     _put(host, "/etc/sysctl.d/10-early.conf", f"{KEY} = {1 - value}\n")
     _put(host, "/etc/sysctl.conf", f"{KEY} = {value}\n")  # by its link 99-sysctl.conf
     host.run(f"echo {1 - value} >{FORWARD}")
-    before = Readings(_evidence(lab, *cases), "sysctl")
+    before = HostView(_evidence(lab, *cases), "sysctl")
     assert sysctl.runtime(before, cases[0]).value == 1 - value
     told = sysctl.persisted(before, cases[1])
     assert told.value == value
     host.power_cycle()
-    after = Readings(_evidence(lab, *cases), "sysctl")
+    after = HostView(_evidence(lab, *cases), "sysctl")
     assert sysctl.runtime(after, cases[0]).value == value
     assert sysctl.persisted(after, cases[1]).sources == told.sources
 
@@ -271,7 +267,7 @@ def test_a_session_leaves_no_file_behind(lab: Lab, ops: LabHost) -> None:
 
 def _compare(lab: Lab, text: str, differ: list[str], lines_count: bool = True) -> None:
     cases = [_case(name, aspect) for name in IDS.values() for aspect in ("runtime", "persisted")]
-    readings = Readings(_evidence(lab, *cases), "limits")
+    readings = HostView(_evidence(lab, *cases), "limits")
     real = {user: _real(lab, user) for user in ("ops", "root")}
     for (item, user), name in IDS.items():
         got = limits.runtime(readings, _case(name, "runtime"))
@@ -321,7 +317,7 @@ def test_rules_of_modprobe_are_those_that_kmod_has_in_force(lab: Lab, host: LabH
         _put(host, "/etc/modprobe.d/case.conf", text)
         table = host.run("modprobe --showconfig", check=False).stdout.decode("latin-1")
         theirs = _BLOCKS.search(table) is not None
-        readings = Readings(_evidence(lab, case), "br_netfilter")
+        readings = HostView(_evidence(lab, case), "br_netfilter")
         fact = br_netfilter.persisted(readings, case)
         if bool(fact.blocked) is not theirs:
             wrong[text] = (fact.actual, theirs)
@@ -362,7 +358,7 @@ def test_fstab_is_what_systemd_fstab_generator_sees(lab: Lab, host: LabHost) -> 
         what for what, kind, noauto in entries if kind.strip(" ") == "swap" and noauto == "no"
     }
     case = _case("SWAP-OFF", "persisted")
-    fact = swap.persisted(Readings(_evidence(lab, case), "swap"), case)
+    fact = swap.persisted(HostView(_evidence(lab, case), "swap"), case)
     ours = {re.search(r"lists (.*) as swap", s.note)[1] for s in fact.turns_on}  # type: ignore[index]
     assert ours == theirs
     assert len(ours) == 4
@@ -401,7 +397,7 @@ def test_firewalld_is_as_systemctl_leaves_it(lab: Lab, host: LabHost) -> None:
     wrong = []
     for command, runs, starts in STATES:
         host.run(command)
-        readings = Readings(_evidence(lab, *cases), "firewalld")
+        readings = HostView(_evidence(lab, *cases), "firewalld")
         now, later = (
             firewalld.runtime(readings, cases[0]),
             firewalld.persisted(readings, cases[1]),
@@ -464,9 +460,9 @@ def _in_systemds_words(item: str, limit: unit_limits.Limit) -> tuple[str, str]:
 
 def _limits_of(
     lab: Lab, units: Sequence[str], *items: unit_limits.Item
-) -> list[service_limits.Persisted]:
+) -> list[service_limits.ServiceLimitsPersisted]:
     cases = [_of_unit(unit, item, "persisted") for unit in units for item in items]
-    readings = Readings(_evidence(lab, *cases), "service_limits")
+    readings = HostView(_evidence(lab, *cases), "service_limits")
     return [service_limits.persisted(readings, case) for case in cases]
 
 
@@ -520,13 +516,13 @@ def test_a_start_after_a_power_cycle_gets_what_was_read_before_it(lab: Lab, host
     _put(host, f"/run/systemd/system/{unit}.d/z.conf", "[Service]\nLimitNOFILE=2000\n")
     host.run(f"systemctl daemon-reload; systemctl start {unit}")
     cases = [_of_unit(unit, item, aspect) for item in ITEMS for aspect in ("runtime", "persisted")]
-    before = Readings(_evidence(lab, *cases), "service_limits")
+    before = HostView(_evidence(lab, *cases), "service_limits")
     told = [service_limits.persisted(before, case) for case in cases[1::2]]
     assert service_limits.runtime(before, cases[0]).soft == 2000
     assert "nofile soft 2000, hard 2000" in told[0].differs
     host.power_cycle()
     host.run(f"systemctl start {unit}")
-    after = Readings(_evidence(lab, *cases), "service_limits")
+    after = HostView(_evidence(lab, *cases), "service_limits")
     got = [service_limits.runtime(after, case) for case in cases[::2]]
     assert [(g.soft, g.hard) for g in got] == [(t.soft, t.hard) for t in told]
     assert [g.soft for g in got][:2] == [3000, 500]

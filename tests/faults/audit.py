@@ -19,24 +19,20 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from hale import (
-    connection,
-    evidence,
-    inventory,
-    logins,
-    provenance,
-    results,
-    selection,
-    standard,
-    transports,
-)
-from hale.audit import Audit, fact
-from hale.evidence import Saved
-from hale.fact import NotApplicable, Unreadable
-from hale.gather import Transport
-from hale.provenance import ROOT
-from hale.requirement import Case
-from hale.results import Results, Row
+from hale import ssh
+from hale.audit import evidence_file
+from hale.audit.audit import Audit, parse_fact
+from hale.audit.evidence_file import EvidenceFile
+from hale.files import provenance
+from hale.gather import Transport, transports
+from hale.inventory import ini, selection
+from hale.model import results
+from hale.model.evidence import NotApplicable, Unreadable
+from hale.model.requirement import Case
+from hale.model.results import Results, RowKey
+from hale.paths import ROOT
+from hale.ssh import preconnect
+from hale.standard import loader
 from tests.faults.fault import Turn
 
 # Every requirement: those of the document are a part of it.
@@ -53,7 +49,7 @@ class Said(NamedTuple):
         return f"{self.verdict} ({self.actual})"
 
 
-Rows = Mapping[Row, Said]
+Rows = Mapping[RowKey, Said]
 
 
 def typed(reports: Path, *arguments: str) -> Results:
@@ -79,7 +75,7 @@ def typed(reports: Path, *arguments: str) -> Results:
     made = sorted(set(reports.iterdir()) - before)
     said = f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
     assert len(made) == 1, f"the audit kept no results (exit status {done.returncode}):\n{said}"
-    found = results.load(made[0] / "results.json")
+    found = results.load_results(made[0] / "results.json")
     assert found.run.state == "finished", f"the audit did not finish:\n{said}"
     assert not found.run.incomplete, f"the audit is incomplete: {found.run.incomplete}"
     return found
@@ -90,13 +86,13 @@ class Engine:
 
     def __init__(self, path: Path, connect_timeout: float = 15.0) -> None:
         """connect_timeout: seconds that a login may take, which on a busy machine are many."""
-        self.inventory = inventory.load(path)
-        self.standard = standard.load(ROOT / "standard")
-        standard.check_overrides(self.standard, self.inventory)
-        self.sessions: dict[str, connection.Session] = {}
-        self.targets = logins.targets(self.inventory, connect_timeout)
+        self.inventory = ini.load_inventory(path)
+        self.standard = loader.load_standard(ROOT / "standard")
+        loader.check_overrides(self.standard, self.inventory)
+        self.sessions: dict[str, ssh.Session] = {}
+        self.targets = preconnect.targets(self.inventory, connect_timeout)
 
-    def audit(self, hosts: str = "all", anew: Collection[str] | None = None) -> dict[Row, Said]:
+    def audit(self, hosts: str = "all", anew: Collection[str] | None = None) -> dict[RowKey, Said]:
         """Every row of the profile for these hosts.
 
         anew: hosts that are logged into anew, as every run does it everywhere; without it all of
@@ -109,17 +105,19 @@ class Engine:
         """An audit with these hosts' answers, over new connections."""
         return self._asked(hosts, None)
 
-    def evidence(self) -> Saved:
+    def evidence(self) -> EvidenceFile:
         """What all hosts answer, as a run saves it."""
         path = self.inventory.path.resolve()
         answered = dict(self._asked("all", None).hosts)
-        return Saved(evidence.SCHEMA, str(path), provenance.sha256(path), PROFILE, answered)
+        return EvidenceFile(
+            evidence_file.SCHEMA, str(path), provenance.sha256(path), PROFILE, answered
+        )
 
     def close(self) -> None:
         """End the connections of the last audit."""
         self._close(self.targets)
 
-    def judge(self, saved: Saved) -> dict[Row, Said]:
+    def judge(self, saved: EvidenceFile) -> dict[RowKey, Said]:
         """The rows of evidence that was saved before."""
         audit = self._audit("all")
         audit.hosts = saved.hosts
@@ -137,19 +135,19 @@ class Engine:
                 session.close()
 
     def _audit(self, hosts: str) -> Audit:
-        chosen = selection.choose(hosts, self.inventory, lambda uri: ())
+        chosen = selection.select_hosts(hosts, self.inventory, lambda uri: ())
         return Audit(
             self.inventory, self.standard, PROFILE, chosen, self._transport, gather_timeout=60
         )
 
-    def _transport(self, chosen: selection.Chosen) -> Transport:
+    def _transport(self, chosen: selection.SelectedHost) -> Transport:
         target = self.targets[chosen.host.name]
-        session = self.sessions.setdefault(target.name, connection.Session(target))
-        return transports.Connected(session, target)
+        session = self.sessions.setdefault(target.name, ssh.Session(target))
+        return transports.SshTransport(session, target)
 
-    def _judge(self, audit: Audit) -> dict[Row, Said]:
+    def _judge(self, audit: Audit) -> dict[RowKey, Said]:
         return {
-            Row(case.host_name, case.requirement.id, case.aspect): judged(audit, case)
+            RowKey(case.host_name, case.requirement.id, case.aspect): judged(audit, case)
             for case in audit.cases
         }
 
@@ -158,7 +156,7 @@ def judged(audit: Audit, case: Case[Any]) -> Said:
     """As hale.plugin judges: what the fact says, or why there is none."""
     subject = case.requirement.subject
     try:
-        found = fact(case, audit.read(case)[0])
+        found = parse_fact(case, audit.read(case)[0])
     except NotApplicable as reason:
         return Said("N-A", str(reason))
     except Exception as error:
@@ -189,19 +187,20 @@ def _checks(subject: str) -> ModuleType:
     return module
 
 
-def rows(found: Results) -> dict[Row, Said]:
+def rows(found: Results) -> dict[RowKey, Said]:
     """Every row's verdict and `actual`, by the row's name."""
     return {
-        Row(r.host, r.requirement, r.aspect): Said(r.verdict.value, r.actual) for r in found.results
+        RowKey(r.host, r.requirement, r.aspect): Said(r.verdict.value, r.actual)
+        for r in found.results
     }
 
 
-def of_host(found: Rows, host: str) -> dict[Row, Said]:
+def of_host(found: Rows, host: str) -> dict[RowKey, Said]:
     """The rows of one host."""
     return {row: said for row, said in found.items() if row.host == host}
 
 
-def trouble(before: Rows, after: Rows, turns: Mapping[Row, Turn], host: str) -> list[str]:
+def trouble(before: Rows, after: Rows, turns: Mapping[RowKey, Turn], host: str) -> list[str]:
     """All that is not as a fault's table says: rows that do not turn, and those that do.
 
     Rows of untouched hosts must say the same as before, word for word. Of the touched host and

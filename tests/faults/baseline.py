@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from pathlib import Path
 
-from hale.results import Row
+from hale.model.results import RowKey
 from lab.machine import Lab, LabHost
 from lab.topology import HOSTS
 
@@ -25,9 +25,13 @@ MASTERS = [host.name for host in HOSTS if host.role == "masters"]
 WORKERS = [host.name for host in HOSTS if host.role == "workers"]
 
 
-def _each(hosts: Iterable[str], keys: str, verdict: str, says: str) -> dict[Row, tuple[str, str]]:
+def _each(
+    hosts: Iterable[str], keys: str, verdict: str, says: str
+) -> dict[RowKey, tuple[str, str]]:
     """The same for these rows, `REQUIREMENT aspect` by commas, of each of these hosts."""
-    return {Row(host, *key.split()): (verdict, says) for host in hosts for key in keys.split(", ")}
+    return {
+        RowKey(host, *key.split()): (verdict, says) for host in hosts for key in keys.split(", ")
+    }
 
 
 # What a lab without a cluster cannot have, and why; all other rows must be green.
@@ -88,10 +92,10 @@ NO_CLUSTER = {
 }
 NOT_GREEN = {
     **NO_CLUSTER,
-    Row("cluster", "HA-ETCD-MEMBERS", "runtime"): ("FAIL", "nothing listens on 2379"),
-    Row("cluster", "ID-PRODUCT-UUID", "runtime"): ("N-A", "no host has a product_uuid"),
+    RowKey("cluster", "HA-ETCD-MEMBERS", "runtime"): ("FAIL", "nothing listens on 2379"),
+    RowKey("cluster", "ID-PRODUCT-UUID", "runtime"): ("N-A", "no host has a product_uuid"),
     **{
-        Row(host.name, f"SVC-{service}-{item}", aspect): ("N-A", "is not installed")
+        RowKey(host.name, f"SVC-{service}-{item}", aspect): ("N-A", "is not installed")
         for host in HOSTS
         for service in ("CONTAINERD", "KUBELET")
         for item in ("NOFILE", "NPROC", "MEMLOCK")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hale.results import Results
+from hale.model.results import Results
 from lab.machine import Lab
 from tests.faults import audit, baseline
 from tests.faults.proofs import Proofs

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hale.results import Row
+from hale.model.results import RowKey
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Fault:
         return "real host"
 
     @property
-    def rows(self) -> dict[Row, Turn]:
+    def rows(self) -> dict[RowKey, Turn]:
         """`turns` with the rows' full names."""
         return {row(key, self.host): turn for key, turn in self.turns.items()}
 
@@ -83,13 +83,13 @@ class Recorded:
         return "changed inventory" if self.inventory else "recorded evidence"
 
     @property
-    def rows(self) -> dict[Row, Turn]:
+    def rows(self) -> dict[RowKey, Turn]:
         """`turns` with the rows' full names."""
         return {row(key, self.host): turn for key, turn in self.turns.items()}
 
 
-def row(key: str, host: str) -> Row:
+def row(key: str, host: str) -> RowKey:
     """The row of "REQUIREMENT aspect" or "REQUIREMENT aspect @host"."""
     words, _, other = key.partition(" @")
     requirement, aspect = words.split()
-    return Row(other or host, requirement, aspect)
+    return RowKey(other or host, requirement, aspect)

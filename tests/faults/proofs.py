@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from hale.requirement import Requirement
-from hale.results import Row
+from hale.model.requirement import Requirement
+from hale.model.results import RowKey
 from lab.topology import HOSTS
 from tests.faults.fault import Turn
 
@@ -34,7 +34,7 @@ class Proof(Protocol):
         """What it was shown on."""
 
     @property
-    def rows(self) -> dict[Row, Turn]:
+    def rows(self) -> dict[RowKey, Turn]:
         """What it turns."""
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from hale.evidence import Saved
-from hale.fact import Evidence, File, Output
+from hale.audit.evidence_file import EvidenceFile
+from hale.model.evidence import Evidence, File, Output
 from tests.faults.fault import Recorded, Turn, fail, unknown
 
 HOST = "k8s-master-02"
@@ -234,12 +234,12 @@ RECORDED = (
 )
 
 
-def healthy(saved: Saved) -> Saved:
+def healthy(saved: EvidenceFile) -> EvidenceFile:
     """With the answers of a whole etcd, so that its row is green before a fault is put in."""
     return _with_etcd(saved, "three-of-three-by-3-6")
 
 
-def changed(saved: Saved, fault: Recorded) -> Saved:
+def changed(saved: EvidenceFile, fault: Recorded) -> EvidenceFile:
     """The evidence with the fault in it."""
     hosts = dict(saved.hosts)
     for key, text in fault.files.items():
@@ -252,7 +252,9 @@ def changed(saved: Saved, fault: Recorded) -> Saved:
         outputs[key] = replace(one.outputs[key], stdout=said, status=0)
     clock = None if one.clock is None else one.clock + fault.clock
     hosts[fault.host] = replace(one, outputs=outputs, clock=clock)
-    found = Saved(saved.schema, saved.inventory, saved.inventory_sha256, saved.profile, hosts)
+    found = EvidenceFile(
+        saved.schema, saved.inventory, saved.inventory_sha256, saved.profile, hosts
+    )
     return _with_etcd(found, fault.etcd) if fault.etcd else found
 
 
@@ -265,7 +267,7 @@ def _with_file(evidence: Evidence, path: str, text: str | None) -> Evidence:
     return replace(evidence, listed=listed)
 
 
-def _with_etcd(saved: Saved, case: str) -> Saved:
+def _with_etcd(saved: EvidenceFile, case: str) -> EvidenceFile:
     told = tomllib.loads((ETCD / f"{case}.toml").read_text())["hosts"]
     hosts = dict(saved.hosts)
     for name, given in told.items():
@@ -273,4 +275,4 @@ def _with_etcd(saved: Saved, case: str) -> Saved:
         said = given.get("outputs", {}).get("members", {}).get("stdout", "")
         outputs = {**hosts[name].outputs, MEMBERS: replace(output, stdout=said, status=0)}
         hosts[name] = replace(hosts[name], outputs=outputs)
-    return Saved(saved.schema, saved.inventory, saved.inventory_sha256, saved.profile, hosts)
+    return EvidenceFile(saved.schema, saved.inventory, saved.inventory_sha256, saved.profile, hosts)

@@ -1,7 +1,7 @@
 """All faults, in the order of docs/proofs.md."""
 
-from hale import standard
-from hale.provenance import ROOT
+from hale.paths import ROOT
+from hale.standard import loader
 from tests.faults import cluster, hosts, kernel, limits, security, services, swap
 from tests.faults.fault import Fault, Recorded
 from tests.faults.recorded import RECORDED
@@ -21,7 +21,7 @@ EVERY: tuple[Fault | Recorded, ...] = (*FAULTS, *RECORDED)
 
 def typed_too() -> set[str]:
     """Names of faults that the real command audits as well: one of every check."""
-    subjects = {r.id: r.subject for r in standard.load(ROOT / "standard").requirements}
+    subjects = {r.id: r.subject for r in loader.load_standard(ROOT / "standard").requirements}
     found: dict[tuple[str, str], str] = {}
     for fault in EVERY:
         checks = [(subjects.get(row.requirement, ""), row.aspect) for row in fault.rows]

@@ -5,8 +5,8 @@ Row by row, so that no red is ever got used to.
 
 import pytest
 
-from hale.results import Row
-from hale.verdicts import Verdict
+from hale.model.results import RowKey
+from hale.model.verdict import Verdict
 from tests.faults import audit, baseline
 from tests.faults.conftest import Compliant
 
@@ -43,7 +43,7 @@ def test_a_power_cut_leaves_it_compliant_and_proves_what_is_persisted(
     found = compliant.typed()
     assert not audit.trouble(compliant.before, audit.rows(found), {}, host.name)
     mine = [r for r in found.results if r.host == host.name and r.aspect == "persisted"]
-    proven = {Row(r.host, r.requirement, r.aspect) for r in mine if r.reboot_proven}
+    proven = {RowKey(r.host, r.requirement, r.aspect) for r in mine if r.reboot_proven}
     unproven = {r.requirement for r in mine if r.verdict is Verdict.PASS and not r.reboot_proven}
     assert proven
     assert unproven == NOTHING_WRITTEN

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hale import evidence
-from hale.evidence import Saved
-from hale.results import Row
+from hale.audit import evidence_file
+from hale.audit.evidence_file import EvidenceFile
+from hale.model.results import RowKey
 from tests.faults import audit, baseline, recorded
 from tests.faults.conftest import Compliant
 from tests.faults.fault import Fault, Recorded
@@ -66,17 +66,17 @@ def test_fault(fault: Fault, compliant: Compliant, proofs: Proofs) -> None:
 
 
 @pytest.fixture(scope="module")
-def saved(compliant: Compliant) -> Saved:
+def saved(compliant: Compliant) -> EvidenceFile:
     """A run's evidence, with the answers of a whole etcd."""
     return recorded.healthy(compliant.engine.evidence())
 
 
 @pytest.fixture(scope="module")
-def before(compliant: Compliant, saved: Saved) -> audit.Rows:
+def before(compliant: Compliant, saved: EvidenceFile) -> audit.Rows:
     """The rows of that evidence: all green, etcd's too, but for what no host has."""
     rows = compliant.engine.judge(saved)
     red = {row: said for row, said in rows.items() if said.verdict != "PASS"}
-    assert set(red) == set(baseline.NOT_GREEN) - {Row("cluster", "HA-ETCD-MEMBERS", "runtime")}
+    assert set(red) == set(baseline.NOT_GREEN) - {RowKey("cluster", "HA-ETCD-MEMBERS", "runtime")}
     return rows
 
 
@@ -84,7 +84,7 @@ def before(compliant: Compliant, saved: Saved) -> audit.Rows:
 def test_recorded(
     fault: Recorded,
     compliant: Compliant,
-    saved: Saved,
+    saved: EvidenceFile,
     before: audit.Rows,
     proofs: Proofs,
     tmp_path: Path,
@@ -100,7 +100,7 @@ def test_recorded(
     after = audit.Engine(path).judge(changed)
     wrong = audit.trouble(before, after, fault.rows, fault.host)
     if fault.name in TYPED:
-        evidence.save(changed, tmp_path / "evidence.json")
+        evidence_file.save_evidence(changed, tmp_path / "evidence.json")
         again = f"--evidence={tmp_path / 'evidence.json'}"
         typed = audit.rows(audit.typed(compliant.reports, f"--inventory={path}", again))
         assert typed == after

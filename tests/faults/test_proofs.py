@@ -6,8 +6,8 @@ else, it is replaced, and the test fails so that the new one gets committed.
 
 import pytest
 
-from hale import standard
-from hale.provenance import ROOT
+from hale.paths import ROOT
+from hale.standard import loader
 from tests.cluster.faults.table import FAULTS as CLUSTERS
 from tests.faults.proofs import Proofs, page
 from tests.faults.table import EVERY
@@ -21,7 +21,7 @@ def test_the_page_is_what_was_proven(lab: object, proofs: Proofs) -> None:
     if len(missing) == len(EVERY):
         pytest.skip("this run injected no fault: run all of tests/faults")
     assert not missing, f"not proven in this run, so the page stays as it was: {missing}"
-    stated = standard.load(ROOT / "standard").requirements
+    stated = loader.load_standard(ROOT / "standard").requirements
     text = page(stated, (*EVERY, *CLUSTERS))
     before = PAGE.read_text() if PAGE.exists() else ""
     PAGE.write_text(text)

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hale.results import Results
+from hale.model.results import Results
 from tests.faults import audit
 from tests.faults.conftest import Compliant
 

@@ -1,8 +1,8 @@
 """The table itself: it covers the whole standard, and a fault cannot pass for no reason."""
 
-from hale import standard
-from hale.provenance import ROOT
-from hale.results import Row
+from hale.model.results import RowKey
+from hale.paths import ROOT
+from hale.standard import loader
 from tests.cluster.faults.table import FAULTS as CLUSTERS
 from tests.faults import audit, proofs
 from tests.faults.audit import Said
@@ -13,7 +13,7 @@ from tests.faults.table import EVERY, FAULTS, turned
 def test_every_row_of_the_standard_has_a_fault_on_a_real_host() -> None:
     stated = {
         (r.id, aspect)
-        for r in standard.load(ROOT / "standard").requirements
+        for r in loader.load_standard(ROOT / "standard").requirements
         for aspect in r.aspects
         if aspect != "drill"  # measured by a drill, not by an audit
     }
@@ -61,7 +61,7 @@ def test_every_fault_has_a_way_back() -> None:
 
 # --- what tells a right audit from a wrong one ---
 
-MINE, OTHER = Row("a", "X-Y", "runtime"), Row("b", "X-Y", "runtime")
+MINE, OTHER = RowKey("a", "X-Y", "runtime"), RowKey("b", "X-Y", "runtime")
 BEFORE = {MINE: Said("PASS", "is 1"), OTHER: Said("PASS", "is 1")}
 TURNS = {MINE: fail("is 0")}
 

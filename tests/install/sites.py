@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hale import inventory, provenance, standard
-from hale.fact import Evidence, File, Output
-from hale.install import site
-from hale.install.site import Site
-from hale.install.step import Seen
+from hale.install import cluster_context
+from hale.install.cluster_context import ClusterContext
+from hale.install.phase import Observations
+from hale.inventory import ini
+from hale.model.evidence import Evidence, File, Output
+from hale.paths import ROOT
+from hale.standard import loader
 
 INVENTORY = """
 [masters]
@@ -46,7 +48,7 @@ metadata: {name: agent, namespace: net}
 """
 
 
-def made(folder: Path, more: str = "", *, whole: str = "", **files: str) -> Site:
+def made(folder: Path, more: str = "", *, whole: str = "", **files: str) -> ClusterContext:
     """The site, with more variables; `files` are contents by name, `_` for a dot."""
     (folder / "key.asc").write_text("-----BEGIN PGP PUBLIC KEY BLOCK-----\n")
     (folder / "network.yaml").write_text(NETWORK)
@@ -54,11 +56,13 @@ def made(folder: Path, more: str = "", *, whole: str = "", **files: str) -> Site
         (folder / name.replace("_", ".")).write_text(text)
     path = folder / "inventory.ini"
     path.write_text((whole or INVENTORY) + more)
-    stated = standard.load(provenance.ROOT / "standard")
-    return site.load(inventory.load(path), stated)
+    stated = loader.load_standard(ROOT / "standard")
+    return cluster_context.load_context(ini.load_inventory(path), stated)
 
 
-def seen(hosts: Mapping[str, Mapping[str, Any]], files: Mapping[str, Mapping[str, str]]) -> Seen:
+def seen(
+    hosts: Mapping[str, Mapping[str, Any]], files: Mapping[str, Mapping[str, str]]
+) -> Observations:
     """Evidence from outputs by host and "subject.command", and contents by host and path."""
     found = {}
     for host in hosts.keys() | files.keys():
@@ -68,4 +72,4 @@ def seen(hosts: Mapping[str, Mapping[str, Any]], files: Mapping[str, Mapping[str
             for path, text in files.get(host, {}).items()
         }
         found[host] = Evidence(host, outputs, listed, frozenset({"/etc/kubernetes/pki/ca.crt"}))
-    return Seen(found)
+    return Observations(found)

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from hale.apply.journal import Act
-from hale.errors import HaleError
-from hale.install import course, engine
-from hale.install.engine import Engine, PhaseFailed, Stopped
-from hale.install.look import Down
-from hale.install.site import GROUPS
-from hale.install.step import Await, Seen, Through, Wave
+from hale.apply.journal import InstallStepDone
+from hale.install import engine, scheduler
+from hale.install.cluster_context import GROUPS
+from hale.install.engine import Engine, InstallAborted, PhaseFailed
+from hale.install.observe import HostsUnreachable
+from hale.install.phase import Batch, Observations, WaitFor, WaitForPhase
+from hale.model.errors import UserError
 from tests.install import sites
 
 PATIENCE = 10.0
@@ -45,24 +45,24 @@ class Made:
         self.looks: list[list[str]] = []
         self.order: list[str] = []  # "PHASE HOST" as the parts begin
         self.engine = Engine(sites.made(folder), self.told)
-        for module in (course, engine):
-            monkeypatch.setattr(module, "load", self.phases.__getitem__)
-        monkeypatch.setattr(engine, "look", self.look)
+        for module in (scheduler, engine):
+            monkeypatch.setattr(module, "load_phase", self.phases.__getitem__)
+        monkeypatch.setattr(engine, "observe", self.look)
 
-    def look(self, wishes: Iterable[Any], of: Any = None) -> tuple[Seen, ...]:
+    def look(self, wishes: Iterable[Any], of: Any = None) -> tuple[Observations, ...]:
         wishes = list(wishes)
-        if phases := [w for w in wishes if not isinstance(w.of, Await)]:
+        if phases := [w for w in wishes if not isinstance(w.of, WaitFor)]:
             said = [(w.of.TITLE, w.site.only, "whole" if w.whole else "") for w in phases]
             self.looks.append([" ".join(filter(None, words)) for words in said])
-        return tuple(Seen() for _ in wishes)
+        return tuple(Observations() for _ in wishes)
 
     def phase(
-        self, name: str, waves: Callable[[], Iterable[Wave]], *needs: str, **more: Any
+        self, name: str, waves: Callable[[], Iterable[Batch]], *needs: str, **more: Any
     ) -> None:
         """One that is done once its waves were gone through."""
         done = threading.Event()
 
-        def through(site: Any, seen: Any) -> Iterator[Wave]:
+        def through(site: Any, seen: Any) -> Iterator[Batch]:
             yield from waves()
             done.set()
 
@@ -75,7 +75,7 @@ class Made:
     def parted(
         self,
         name: str,
-        at: Callable[[str], Iterable[Wave]],
+        at: Callable[[str], Iterable[Batch]],
         *needs: str,
         groups: Sequence[str] = GROUPS,
         **more: Any,
@@ -83,7 +83,7 @@ class Made:
         """One that goes in parts. at: what it does, by the first host of the part."""
         done: set[str] = set()
 
-        def through(site: Any, seen: Any) -> Iterator[Wave]:
+        def through(site: Any, seen: Any) -> Iterator[Batch]:
             self.order.append(f"{name} {site.part[0].name}")
             yield from at(site.part[0].name)
             done.add(site.part[0].name)
@@ -94,10 +94,10 @@ class Made:
             probes=lambda site, host: {}, **more,
         )  # fmt: skip
 
-    def noting(self, word: str) -> Callable[..., Iterable[Wave]]:
+    def noting(self, word: str) -> Callable[..., Iterable[Batch]]:
         """Waves that do nothing, and leave the word in `order`."""
 
-        def waves(*_: Any) -> Iterable[Wave]:
+        def waves(*_: Any) -> Iterable[Batch]:
             self.order.append(word)
             return ()
 
@@ -112,20 +112,20 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
     return Made(tmp_path, monkeypatch)
 
 
-def nothing() -> Iterable[Wave]:
+def nothing() -> Iterable[Batch]:
     return ()
 
 
-def until(happens: Callable[[], bool]) -> Iterable[Wave]:
+def until(happens: Callable[[], bool]) -> Iterable[Batch]:
     """A wave that waits for it."""
     wanted = lambda site, seen: () if happens() else ("not yet",)  # noqa: E731
-    yield Wave(afterwards=Await("it happens", (), lambda s, h: {}, wanted, PATIENCE, 0.01))
+    yield Batch(afterwards=WaitFor("it happens", (), lambda s, h: {}, wanted, PATIENCE, 0.01))
 
 
 def test_what_needs_nothing_of_each_other_goes_at_once(made: Made) -> None:
     both = threading.Barrier(2, timeout=PATIENCE)
 
-    def meet() -> Iterable[Wave]:
+    def meet() -> Iterable[Batch]:
         both.wait()
         return ()
 
@@ -139,12 +139,12 @@ def test_what_needs_nothing_of_each_other_goes_at_once(made: Made) -> None:
     assert made.told.said[6:] == ["last begun", "last done"]
 
 
-def quickly(_: str) -> Iterable[Wave]:
+def quickly(_: str) -> Iterable[Batch]:
     return ()
 
 
 def test_who_needs_one_part_does_not_wait_for_the_others(made: Made) -> None:
-    def installs(host: str) -> Iterable[Wave]:
+    def installs(host: str) -> Iterable[Batch]:
         return () if host == "m1" else until(made.phases["init"].done.is_set)
 
     made.parted("packages", installs)
@@ -159,7 +159,7 @@ def test_who_needs_one_part_does_not_wait_for_the_others(made: Made) -> None:
 def test_a_part_needs_only_the_same_part(made: Made) -> None:
     """A worker that is slow, and another master, keep nobody waiting but themselves."""
 
-    def installs(host: str) -> Iterable[Wave]:
+    def installs(host: str) -> Iterable[Batch]:
         return until(lambda: "joins m3" in made.order) if host == "w1" else ()
 
     made.parted("packages", installs)
@@ -180,7 +180,7 @@ def test_a_part_needs_only_the_same_part(made: Made) -> None:
 def test_parts_that_go_one_at_a_time(made: Made) -> None:
     at = threading.Lock()
 
-    def joins(_: str) -> Iterable[Wave]:
+    def joins(_: str) -> Iterable[Batch]:
         assert at.acquire(blocking=False), "two at once"
         yield from until(lambda: True)
         at.release()
@@ -191,7 +191,7 @@ def test_parts_that_go_one_at_a_time(made: Made) -> None:
 
 
 def test_a_head_start_ends_by_itself(made: Made) -> None:
-    def installs(host: str) -> Iterable[Wave]:
+    def installs(host: str) -> Iterable[Batch]:
         return until(lambda: "packages w1" in made.order) if host == "m1" else ()
 
     made.parted("packages", installs, HEAD_START=0.3)
@@ -203,7 +203,7 @@ def test_a_head_start_ends_by_itself(made: Made) -> None:
 
 
 def test_a_head_start_ends_when_the_part_before_is_through(made: Made) -> None:
-    def pulls(host: str) -> Iterable[Wave]:
+    def pulls(host: str) -> Iterable[Batch]:
         return until(lambda: f"packages {AFTER[host]}" in made.order) if host != "w1" else ()
 
     made.parted("packages", quickly, HEAD_START=PATIENCE)
@@ -221,7 +221,7 @@ AFTER = {"m1": "m2", "m2": "m3", "m3": "w1", "w1": "nobody"}
 def test_a_part_goes_ahead_as_far_as_the_phase_says(made: Made) -> None:
     """The others of the masters have their images before the next part's packages begin."""
 
-    def pulls(host: str) -> Iterable[Wave]:
+    def pulls(host: str) -> Iterable[Batch]:
         return until(lambda: "packages m2" in made.order) if host == "m1" else ()
 
     made.parted("packages", quickly, HEAD_START=PATIENCE, AHEAD={"masters": "images"})
@@ -239,18 +239,18 @@ def test_a_part_is_looked_at_once_the_one_before_is_through(
     """What a master's join has made of the cluster is seen before the next one joins; and nobody
     is looked at who has to wait for another part all the same."""
 
-    ends, ended = course.Course.end, set()
+    ends, ended = scheduler.Scheduler.end, set()
 
-    def end(self: course.Course, unit: course.Unit, found: Any) -> None:
+    def end(self: scheduler.Scheduler, unit: scheduler.PhaseTask, found: Any) -> None:
         ends(self, unit, found)
         ended.add(" ".join(unit))
 
-    monkeypatch.setattr(course.Course, "end", end)
+    monkeypatch.setattr(scheduler.Scheduler, "end", end)
 
-    def joins(host: str) -> Iterable[Wave]:
+    def joins(host: str) -> Iterable[Batch]:
         return until(lambda: "images m3" in ended) if host == "m2" else ()
 
-    def pulls(host: str) -> Iterable[Wave]:
+    def pulls(host: str) -> Iterable[Batch]:
         return until(lambda: "joins m2" in made.order) if host == "m3" else ()
 
     made.parted("images", pulls)
@@ -266,7 +266,7 @@ def test_a_part_is_looked_at_once_the_one_before_is_through(
 def test_a_phase_is_waited_for_until_it_is_through(made: Made) -> None:
     """The next one is looked at with the first look alone, and anew once it may begin."""
     lefts = iter([("not yet",), ("not yet",), ("still not",), ()])
-    last = Wave(afterwards=Through("it is there", PATIENCE))
+    last = Batch(afterwards=WaitForPhase("it is there", PATIENCE))
     made.phase("comes", lambda: [last])
     made.phases["comes"].left = lambda site, seen: next(lefts)
     made.phase("next", nothing, "comes")
@@ -278,20 +278,20 @@ def test_a_phase_is_waited_for_until_it_is_through(made: Made) -> None:
 def test_a_host_that_is_down_is_waited_for(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter([False, True, True, False])  # before; after the steps; while it is waited for
 
-    def look(wishes: Iterable[Any], of: Any = None) -> tuple[Seen, ...]:
+    def look(wishes: Iterable[Any], of: Any = None) -> tuple[Observations, ...]:
         if next(looks):
-            raise Down("m1 does not answer")
+            raise HostsUnreachable("m1 does not answer")
         return made.look(wishes, of)
 
-    monkeypatch.setattr(engine, "look", look)
-    made.phase("comes", lambda: [Wave(afterwards=Through("it is there", PATIENCE))])
+    monkeypatch.setattr(engine, "observe", look)
+    made.phase("comes", lambda: [Batch(afterwards=WaitForPhase("it is there", PATIENCE))])
     made.run()
     assert made.told.said == ["comes begun", "comes done"]
     assert next(looks, None) is None
 
 
 def test_a_phase_that_does_not_come_through_fails_with_what_is_left(made: Made) -> None:
-    made.phase("comes", lambda: [Wave(afterwards=Through("it is there", 0.01))])
+    made.phase("comes", lambda: [Batch(afterwards=WaitForPhase("it is there", 0.01))])
     made.phases["comes"].left = lambda site, seen: ("m1 is not ready",)
     with pytest.raises(PhaseFailed, match=r"waited 0\.01 s until it is there: m1 is not ready"):
         made.run()
@@ -320,21 +320,21 @@ def test_a_head_start_over_what_is_done_is_none(made: Made) -> None:
 
 
 def test_ctrl_c_ends_a_head_start(made: Made) -> None:
-    def stop(_: str) -> Iterable[Wave]:
+    def stop(_: str) -> Iterable[Batch]:
         made.engine.stop.set()
         return ()
 
     made.parted("packages", stop, HEAD_START=PATIENCE)
-    with pytest.raises(Stopped):
+    with pytest.raises(InstallAborted):
         made.run()
     assert made.order == ["packages m1"]
 
 
 def test_a_part_that_ends_well_does_not_hide_one_that_failed(made: Made) -> None:
-    def installs(host: str) -> Iterable[Wave]:
+    def installs(host: str) -> Iterable[Batch]:
         if host == "m1":
             yield from until(lambda: len(made.order) == 4)
-            raise HaleError("the disk is full.")
+            raise UserError("the disk is full.")
         yield from until(lambda: True)
         until_failed = time.monotonic() + PATIENCE
         while host == "w1" and "packages failed" not in made.told.said:
@@ -360,11 +360,11 @@ def test_parts_that_are_done_are_skipped_and_the_phase_is_told_once(made: Made) 
 def test_a_failure_stops_the_others_and_is_what_is_told(made: Made) -> None:
     begun = threading.Event()
 
-    def fails() -> Iterable[Wave]:
+    def fails() -> Iterable[Batch]:
         assert begun.wait(PATIENCE)
-        raise HaleError("the disk is full.")
+        raise UserError("the disk is full.")
 
-    def goes_on() -> Iterable[Wave]:
+    def goes_on() -> Iterable[Batch]:
         begun.set()
         yield from until(lambda: False)
 
@@ -380,24 +380,24 @@ def test_a_failure_stops_the_others_and_is_what_is_told(made: Made) -> None:
 
 
 def test_ctrl_c_lets_nothing_more_begin(made: Made) -> None:
-    def stop() -> Iterable[Wave]:
+    def stop() -> Iterable[Batch]:
         made.engine.stop.set()
         return ()
 
     made.phase("first", stop)
     made.phase("second", nothing, "first")
-    with pytest.raises(Stopped):
+    with pytest.raises(InstallAborted):
         made.run()
     assert made.told.said == ["first begun", "first done"]
 
 
 def test_ctrl_c_ends_a_wait(made: Made) -> None:
-    def waits() -> Iterable[Wave]:
+    def waits() -> Iterable[Batch]:
         made.engine.stop.set()
         yield from until(lambda: False)
 
     made.phase("first", waits)
-    with pytest.raises(Stopped):
+    with pytest.raises(InstallAborted):
         made.run()
     assert made.told.said == ["first begun"]
 
@@ -447,19 +447,19 @@ def test_what_no_obstacle_concerns_is_done_while_they_are_looked_for(
 ) -> None:
     asked, free = threading.Event(), threading.Event()
 
-    def look(wishes: Iterable[Any], of: Any = None) -> tuple[Seen, ...]:
+    def look(wishes: Iterable[Any], of: Any = None) -> tuple[Observations, ...]:
         wishes = list(wishes)
         if any(w.whole for w in wishes):
             asked.set()
             assert free.wait(PATIENCE)
         return made.look(wishes, of)
 
-    def beforehand(site: Any, seen: Any) -> Iterator[Wave]:
+    def beforehand(site: Any, seen: Any) -> Iterator[Batch]:
         made.order.append("beforehand")
         yield from until(asked.is_set)
         free.set()
 
-    monkeypatch.setattr(engine, "look", look)
+    monkeypatch.setattr(engine, "observe", look)
     waves = made.noting("waves")
     made.phase("a", waves, obstacles=lambda site, host: {"who": ()}, beforehand=beforehand)
     made.run()
@@ -494,9 +494,11 @@ def test_done_again_where_it_is_asked_for(made: Made) -> None:
 
 
 def test_kubeadms_seconds_that_go_at_once_are_counted_once() -> None:
-    def act(begun: int, seconds: float, own: bool = True) -> Act:
+    def act(begun: int, seconds: float, own: bool = True) -> InstallStepDone:
         end = begun + seconds
-        return Act("p", "h", "t", "done", seconds, own, f"2026-01-01T00:00:{end:06.3f}Z")
+        return InstallStepDone(
+            "p", "h", "t", "done", seconds, own, f"2026-01-01T00:00:{end:06.3f}Z"
+        )
 
     assert engine.kubeadm_seconds([]) == 0
     acts = [act(20, 10), act(22, 3.5), act(28, 4), act(0, 5), act(40, 9, own=False)]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hale.install.step import Run
+from hale.install.phase import RunScript
 from remediate.cluster import images, network
 from tests.install import sites
 
@@ -45,7 +45,7 @@ def test_those_of_the_networks_daemonsets_are_pulled_by_all_but_the_first(tmp_pa
     hosts = {h.name: {"images.images": NODES} for h in site.hosts}
     (wave,) = images.waves(site, sites.seen(hosts, {}))
     for step in wave.steps:
-        assert isinstance(step, Run)
+        assert isinstance(step, RunScript)
         beforehand = f"for i in {' '.join(wanted)}; do" in step.script
         assert beforehand == (step.host != "m1")
         assert "short" not in step.script

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from hale.errors import HaleError
-from hale.install.doer import Doer
-from hale.install.secret import Secret, Secrets
-from hale.install.step import Run
+from hale.install.executor import StepExecutor
+from hale.install.phase import RunScript
+from hale.install.secrets import Secret, Secrets
+from hale.model.errors import UserError
 from lab.machine import Lab
 from remediate.cluster import init, kubeadm, masters
 from tests.install import sites
@@ -99,7 +99,7 @@ def test_a_join_carries_the_key_for_masters_alone(tmp_path: Path) -> None:
 
 def test_what_lists_images_knows_no_secret(tmp_path: Path) -> None:
     site = sites.made(tmp_path)
-    text = kubeadm.plain(site)
+    text = kubeadm.public_config(site)
     for secret in (site.secrets.token, site.secrets.certificate_key):
         assert secret.reveal() not in text
     assert "InitConfiguration" not in text
@@ -107,10 +107,13 @@ def test_what_lists_images_knows_no_secret(tmp_path: Path) -> None:
 
 def test_no_step_shows_a_secret(tmp_path: Path) -> None:
     site = sites.made(tmp_path)
-    steps: list[Run] = [masters.token(site, site.first), masters.certificates(site, site.first)]
+    steps: list[RunScript] = [
+        masters.token(site, site.first),
+        masters.certificates(site, site.first),
+    ]
     none = {"kubernetes.node": "kubelet inactive\n", "nodes.nodes": "at none\n"}
     for wave in init.waves(site, sites.seen({h.name: none for h in site.hosts}, {})):
-        steps += [s for s in wave.steps if isinstance(s, Run)]
+        steps += [s for s in wave.steps if isinstance(s, RunScript)]
     assert len(steps) == 3
     for secret in (site.secrets.token, site.secrets.certificate_key):
         assert secret.reveal() not in repr(steps) + repr(site) + str(steps)
@@ -122,7 +125,7 @@ def test_no_step_shows_a_secret(tmp_path: Path) -> None:
 
 def test_what_a_host_says_is_told_without_secrets() -> None:
     secrets = Secrets()
-    doer = Doer(None, secrets)  # type: ignore[arg-type]  # nothing is asked of a host
+    doer = StepExecutor(None, secrets)  # type: ignore[arg-type]  # nothing is asked of a host
     token, key = secrets.token.reveal(), secrets.certificate_key.reveal()
     said = doer.last(
         f"join with {token}\nor {token.split('.')[1]}\nUsing certificate key:\n{key}\n"
@@ -162,7 +165,7 @@ def test_tokens_are_kubernetes_own_form() -> None:
     ],
 )
 def test_what_does_not_fit_together(tmp_path: Path, more: str, extra: str, error: str) -> None:
-    with pytest.raises(HaleError, match=error):
+    with pytest.raises(UserError, match=error):
         sites.made(tmp_path, more, extra_yaml=extra)
 
 
@@ -182,10 +185,10 @@ def test_what_nobody_can_guess(tmp_path: Path, line: str, error: str) -> None:
     assert line in sites.INVENTORY
     if error == "nothing":
         whole = sites.INVENTORY.replace("[masters]", "[others]")
-        with pytest.raises(HaleError, match=r"\[masters\] has no host"):
+        with pytest.raises(UserError, match=r"\[masters\] has no host"):
             sites.made(tmp_path, whole=whole.replace("\nmasters\n", "\nothers\n"))
         return
-    with pytest.raises(HaleError, match=error):
+    with pytest.raises(UserError, match=error):
         sites.made(tmp_path, whole=sites.INVENTORY.replace(f"{line}\n", ""))
 
 
@@ -199,7 +202,7 @@ def test_kube_vips_manifest_stays(lab: Lab, tmp_path: Path, kind: str, stays: st
     try:
         host.run(f"mkdir -p {manifest.rpartition('/')[0]}")
         host.run(f"(umask 077; echo ours >{manifest}); echo other >/etc/kubernetes/kubelet.conf")
-        host.run(f"set -eu\n{kubeadm.kept(site, 'rm -rf /etc/kubernetes')}")
+        host.run(f"set -eu\n{kubeadm.preserving(site, 'rm -rf /etc/kubernetes')}")
         left = host.run("find /etc/kubernetes -type f -printf '%p %m\\n' 2>/dev/null", check=False)
         assert left.stdout.decode() == (f"{manifest} 600\n" if stays else "")
         assert host.run(f"cat {manifest}", check=False).stdout.decode() == stays

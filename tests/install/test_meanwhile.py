@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from hale.install import meanwhile as module
-from hale.install.look import Down
-from hale.install.meanwhile import meanwhile
-from hale.install.site import Site
-from hale.install.step import Await, Run, Seen
+from hale.install import peer_monitor as module
+from hale.install.cluster_context import ClusterContext
+from hale.install.observe import HostsUnreachable
+from hale.install.peer_monitor import monitor_peers
+from hale.install.phase import Observations, RunScript, WaitFor
 from tests.install import sites
 
 PATIENCE = 10.0
@@ -22,34 +22,34 @@ ILL, WELL = "m2: its etcd is not healthy", ""
 class Looks:
     """What each look finds, the last one again and again; `seen` is set when all were taken."""
 
-    def __init__(self, found: list[str | Down]) -> None:
-        self._found: Iterator[str | Down] = iter(found)
-        self._last: str | Down = WELL
+    def __init__(self, found: list[str | HostsUnreachable]) -> None:
+        self._found: Iterator[str | HostsUnreachable] = iter(found)
+        self._last: str | HostsUnreachable = WELL
         self.seen = threading.Event()
 
-    def look(self, wishes: Any, of: Any) -> tuple[Seen, ...]:
+    def look(self, wishes: Any, of: Any) -> tuple[Observations, ...]:
         try:
             self._last = next(self._found)
         except StopIteration:
             self.seen.set()
-        if isinstance(self._last, Down):
+        if isinstance(self._last, HostsUnreachable):
             raise self._last
-        return tuple(Seen() for _ in wishes)
+        return tuple(Observations() for _ in wishes)
 
-    def left(self, site: Site, seen: Seen) -> tuple[str, ...]:
+    def left(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
         return (str(self._last),) if self._last else ()
 
 
 def told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: list[str | Down]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: list[str | HostsUnreachable]
 ) -> tuple[list[str], tuple[str, ...]]:
     """What the operator was told, and who is missed when the step ends."""
     looks, said = Looks(found), list[str]()
-    monkeypatch.setattr(module, "PATIENCE", 0.0)
-    monkeypatch.setattr(module, "look", looks.look)
-    others = Await("the others are well", ("m2",), lambda s, h: {}, looks.left, every=0.001)
-    joins = Run("m3", "kubeadm join", "true", timeout=600, meanwhile=others)
-    with meanwhile(joins, sites.made(tmp_path), said.append) as missed:
+    monkeypatch.setattr(module, "PEER_TIMEOUT", 0.0)
+    monkeypatch.setattr(module, "observe", looks.look)
+    others = WaitFor("the others are well", ("m2",), lambda s, h: {}, looks.left, every=0.001)
+    joins = RunScript("m3", "kubeadm join", "true", timeout=600, meanwhile=others)
+    with monitor_peers(joins, sites.made(tmp_path), said.append) as missed:
         assert looks.seen.wait(PATIENCE)
     return said, missed.who
 
@@ -64,7 +64,7 @@ def test_who_is_missed_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_host_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said, missed = told(tmp_path, monkeypatch, [ILL, Down("m2 does not answer."), WELL])
+    said, missed = told(tmp_path, monkeypatch, [ILL, HostsUnreachable("m2 does not answer."), WELL])
     assert "by itself: m2 does not answer." in said[0]
     assert said[1:] == ["m3: kubeadm join may go on: the others are well"]
     assert missed == ()
@@ -75,8 +75,8 @@ def test_an_election_is_no_illness(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_step_that_needs_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "look", lambda *_: pytest.fail("nobody is to be looked at"))
+    monkeypatch.setattr(module, "observe", lambda *_: pytest.fail("nobody is to be looked at"))
     before = set(threading.enumerate())  # those of other tests may still be ending
-    with meanwhile(Run("m3", "token", "true"), sites.made(tmp_path), print) as missed:
+    with monitor_peers(RunScript("m3", "token", "true"), sites.made(tmp_path), print) as missed:
         assert set(threading.enumerate()) <= before
     assert missed.who == ()

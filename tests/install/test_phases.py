@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from hale.errors import HaleError
-from hale.fact import Unreadable
-from hale.install import course, engine
-from hale.install.site import MASTERS, WORKERS, Site
-from hale.install.step import Seen
+from hale.install import engine, scheduler
+from hale.install.cluster_context import MASTERS, WORKERS, ClusterContext
+from hale.install.phase import Observations
+from hale.model.errors import UserError
+from hale.model.evidence import Unreadable
 from remediate.cluster import load_balancer, readyz, templates
 from tests.install import sites
 
@@ -27,9 +27,9 @@ HERE = Path(__file__).parent / "phases"
 CASES = sorted(HERE.glob("*/*.toml"))
 
 
-def told(module: Any, site: Any, found: Seen) -> list[str]:
+def told(module: Any, site: Any, found: Observations) -> list[str]:
     lines: list[str] = []
-    for wave in (*engine.beforehand(module, site, found), *module.waves(site, found)):
+    for wave in (*engine.prepare_steps(module, site, found), *module.waves(site, found)):
         if lines and lines[-1] != "--":
             lines.append("--")
         lines += [f"{step.host}: {step.title}" for step in wave.steps]
@@ -38,7 +38,9 @@ def told(module: Any, site: Any, found: Seen) -> list[str]:
     return lines[:-1] if lines[-1:] == ["--"] else lines
 
 
-def digests(outputs: dict[str, dict[str, str]], module: Any, site: Any, found: Seen) -> None:
+def digests(
+    outputs: dict[str, dict[str, str]], module: Any, site: Any, found: Observations
+) -> None:
     """`{sha256 PATH}` is of what the phase wants to have there; golden/ has the contents."""
     writes = getattr(load_balancer if module is readyz else module, "_files", None)
     for host in site.inventory.hosts:
@@ -59,7 +61,7 @@ def test_phase(case: Path, tmp_path: Path) -> None:
     site = replace(site, only=given.get("part", ""))
     everywhere = given["outputs"].pop("*", {})
     outputs = {h.name: everywhere | given["outputs"].get(h.name, {}) for h in site.inventory.hosts}
-    module: Any = course.load(case.parent.name)
+    module: Any = scheduler.load_phase(case.parent.name)
     files = given.get("files", {})
     digests(outputs, module, site, sites.seen(outputs, files))
     found = sites.seen(outputs, files)
@@ -68,9 +70,9 @@ def test_phase(case: Path, tmp_path: Path) -> None:
             module.left(site, found)
         return
     assert list(module.left(site, found)) == given["left"]
-    assert list(engine.refusals(module, site, found)) == given.get("refusals", [])
+    assert list(engine.preflight_problems(module, site, found)) == given.get("refusals", [])
     if "raises" in given:
-        with pytest.raises(HaleError, match=given["raises"]):
+        with pytest.raises(UserError, match=given["raises"]):
             told(module, site, found)
     else:
         assert told(module, site, found) == given.get("steps", [])
@@ -78,31 +80,31 @@ def test_phase(case: Path, tmp_path: Path) -> None:
 
 def test_every_phase_has_cases() -> None:
     shown = {case.parent.name for case in CASES}
-    assert shown >= set(course.names()) - {"readyz", "addons"}
+    assert shown >= set(scheduler.phase_names()) - {"readyz", "addons"}
 
 
-@pytest.mark.parametrize("name", course.names())
+@pytest.mark.parametrize("name", scheduler.phase_names())
 def test_a_phase_needs_only_earlier_ones(name: str, tmp_path: Path) -> None:
     site = sites.made(tmp_path)
-    names = course.names()
-    for unit in course.units(name, site):
-        before = course.needs(unit, site)
+    names = scheduler.phase_names()
+    for unit in scheduler.tasks_of(name, site):
+        before = scheduler.dependencies(unit, site)
         assert all(names.index(u.phase) < names.index(name) for u in before)
-        assert bool(before) == bool(course.load(name).NEEDS)
-    assert course.load(name).TITLE
+        assert bool(before) == bool(scheduler.load_phase(name).NEEDS)
+    assert scheduler.load_phase(name).TITLE
 
 
 def test_workers_need_nothing_of_the_other_masters(tmp_path: Path) -> None:
     site = sites.made(tmp_path)
     others = {part for part, group in site.parts.items() if group == MASTERS}
-    waited_for = everything_before(course.Unit("workers"), site)
+    waited_for = everything_before(scheduler.PhaseTask("workers"), site)
     assert others
     assert not [unit for unit in waited_for if unit.part in others]
-    assert course.Unit("init") in waited_for
+    assert scheduler.PhaseTask("init") in waited_for
 
 
-def everything_before(unit: course.Unit, site: Site) -> set[course.Unit]:
-    needs = course.needs(unit, site)
+def everything_before(unit: scheduler.PhaseTask, site: ClusterContext) -> set[scheduler.PhaseTask]:
+    needs = scheduler.dependencies(unit, site)
     return set(needs).union(*(everything_before(need, site) for need in needs))
 
 
@@ -111,8 +113,11 @@ def test_no_worker_waits_for_the_masters_to_join(tmp_path: Path) -> None:
     would join all the same."""
     site = sites.made(tmp_path)
     now = 0.0
-    going = course.Course(
-        course.names(), site, dict.fromkeys(course.names(), Seen()), clock=lambda: now
+    going = scheduler.Scheduler(
+        scheduler.phase_names(),
+        site,
+        dict.fromkeys(scheduler.phase_names(), Observations()),
+        clock=lambda: now,
     )
     while (wait := going.soon()) is not None:
         now += wait
@@ -121,5 +126,5 @@ def test_no_worker_waits_for_the_masters_to_join(tmp_path: Path) -> None:
             if unit.phase != "masters":
                 going.end(unit, None)
     assert {unit.phase for unit in going.waiting} >= {"masters", "ready"}
-    assert course.Unit("workers") not in going.waiting
+    assert scheduler.PhaseTask("workers") not in going.waiting
     assert WORKERS not in {site.parts[unit.part] for unit in going.waiting}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hale import inventory
+from hale.inventory import ini
 from lab.build import cache
 from lab.errors import LabError
 from lab.machine import Lab, LabHost
@@ -91,7 +91,7 @@ def test_the_registry_takes_nothing(host: LabHost) -> None:
 
 def test_the_inventory_has_the_clusters_variables_and_the_files_they_name(host: LabHost) -> None:
     lab = host.lab
-    read = inventory.load(lab.inventory)
+    read = ini.load_inventory(lab.inventory)
     found = {name: variable.value for name, variable in read.variables.items()}
     assert found["apt_repository"] == "http://10.208.1.1:8080/apt ./"
     assert found["kubernetes_version"] == programs.KUBERNETES_VERSION

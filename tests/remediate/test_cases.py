@@ -30,21 +30,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from facts import dropins, units
-from hale import edit
-from hale.change import (
-    ByHand,
-    Change,
-    FileChange,
-    LinkChange,
+from facts.parsers import conf_dirs, systemd_units
+from hale.model.change import (
+    FileEdit,
+    KernelValueChange,
+    ManualStep,
     ModuleChange,
-    Replace,
-    SwapChange,
+    Remedy,
+    ReplaceLine,
+    SwapOff,
+    SymlinkChange,
     UnitChange,
-    ValueChange,
 )
-from hale.fact import Command, Files, Unreadable, matches
-from hale.subjects import load
+from hale.model.evidence import CommandProbe, FileProbe, Unreadable, matches
+from hale.plan import line_edit
+from hale.standard.subjects import load_subject
 from tests.facts import test_cases as facts_cases
 from tests.facts.test_cases import Given, GivenFile, GivenHost
 
@@ -93,13 +93,13 @@ def test_remedy(path: Path) -> None:
     wanted = msgspec.toml.decode(path.read_bytes(), type=Wanted)
     assert wanted.verdict == "FAIL", "a remedy is asked for FAIL only"
     changes = remedy(wanted, path.parent.name)
-    hands = [change.what for change in changes if isinstance(change, ByHand)]
+    hands = [change.what for change in changes if isinstance(change, ManualStep)]
     assert len(hands) == len(wanted.by_hand), hands
     for part, hand in zip(wanted.by_hand, hands, strict=True):
         assert part in hand
-    others = [c for c in changes if not isinstance(c, ByHand | FileChange | LinkChange)]
+    others = [c for c in changes if not isinstance(c, ManualStep | FileEdit | SymlinkChange)]
     assert [said(change) for change in others] == wanted.does
-    touched = {c.path for c in changes if isinstance(c, FileChange | LinkChange)}
+    touched = {c.path for c in changes if isinstance(c, FileEdit | SymlinkChange)}
     assert touched == set(wanted.after)
     after = applied(wanted, changes, path.parent.name)
     for name, file in wanted.after.items():
@@ -107,10 +107,10 @@ def test_remedy(path: Path) -> None:
             assert after.files[name].target == file.target
         else:
             assert after.files[name].text == file.text
-    reasons = [c.why for c in changes if not isinstance(c, ByHand)]
+    reasons = [c.why for c in changes if not isinstance(c, ManualStep)]
     for part in wanted.why:
         assert any(part in reason for reason in reasons), reasons
-    costs = {e.name for c in changes if not isinstance(c, ByHand) for e in c.effects}
+    costs = {e.name for c in changes if not isinstance(c, ManualStep) for e in c.effects}
     assert costs == set(wanted.effects)
     mends(wanted, changes, path.parent.name)
 
@@ -121,7 +121,7 @@ def test_the_host_passes_then(path: Path) -> None:
     subject = path.parent.name
     changes = remedy(given, subject)
     listed = listed_by_hand(subject)
-    hands = [change.what for change in changes if isinstance(change, ByHand)]
+    hands = [change.what for change in changes if isinstance(change, ManualStep)]
     if hands:
         assert path.stem in listed, f"ends in ByHand and is not in {BY_HAND}: {hands}"
         assert any(listed[path.stem] in hand for hand in hands), hands
@@ -144,12 +144,12 @@ def listed_by_hand(subject: str) -> dict[str, str]:
     return {name: part for name, _, part in pairs}
 
 
-def mends(given: Given, changes: Sequence[Change], subject: str) -> None:
+def mends(given: Given, changes: Sequence[Remedy], subject: str) -> None:
     """Once is enough: the host passes, or what is left is for a person."""
     after = applied(given, changes, subject)
     requirement = facts_cases.requirement_named(given.requirement)
     for change in changes:
-        if isinstance(change, ByHand):
+        if isinstance(change, ManualStep):
             assert change.what.strip()
         else:
             assert change.why.strip(), f"no reason: {change}"
@@ -161,11 +161,11 @@ def mends(given: Given, changes: Sequence[Change], subject: str) -> None:
         assert mended_by_persisted(given, subject), f"no change and no word: {fact.actual}"
         return
     left = remedy(after, subject)
-    assert any(isinstance(change, ByHand) for change in changes), (
+    assert any(isinstance(change, ManualStep) for change in changes), (
         f"still {verdict}: {fact.actual}; and then {left}"
     )
     assert left, f"{verdict} and nothing said: {fact.actual}"
-    assert all(isinstance(change, ByHand) for change in left), f"a second time changes: {left}"
+    assert all(isinstance(change, ManualStep) for change in left), f"a second time changes: {left}"
 
 
 def mended_by_persisted(given: Given, subject: str) -> bool:
@@ -174,8 +174,8 @@ def mended_by_persisted(given: Given, subject: str) -> bool:
     other = msgspec.structs.replace(given, aspect="persisted")
     case = facts_cases.case_of(other, requirement)
     assert case.host is not None
-    probes = list(load(subject).probes(case.host, [case]))
-    names = {probe.name for probe in probes if isinstance(probe, Command)}
+    probes = list(load_subject(subject).probes(case.host, [case]))
+    names = {probe.name for probe in probes if isinstance(probe, CommandProbe)}
     other.outputs = {name: out for name, out in given.outputs.items() if name in names}
     try:
         fact = facts_cases.read(other, requirement)
@@ -184,26 +184,26 @@ def mended_by_persisted(given: Given, subject: str) -> bool:
     return facts_cases.judge(other, requirement, fact) == "FAIL" and bool(remedy(other, subject))
 
 
-def remedy(given: Given, subject: str) -> tuple[Change, ...]:
+def remedy(given: Given, subject: str) -> tuple[Remedy, ...]:
     requirement = facts_cases.requirement_named(given.requirement)
     fact = facts_cases.read(given, requirement)
     assert facts_cases.judge(given, requirement, fact) == "FAIL", fact.actual
     case = facts_cases.case_of(given, requirement)
-    changes: tuple[Change, ...] = getattr(remedy_of(subject), given.aspect)(fact, case)
+    changes: tuple[Remedy, ...] = getattr(remedy_of(subject), given.aspect)(fact, case)
     assert isinstance(changes, tuple)
     return changes
 
 
-def said(change: Change) -> str:
+def said(change: Remedy) -> str:
     """A change that is no file, in one line."""
     match change:
-        case ValueChange():
+        case KernelValueChange():
             kept = f", keeping {' '.join(change.keep)}" if change.keep else ""
             led = f", which leads {' '.join(change.follow)}" if change.follow else ""
             return f"write {change.value} to {change.path}, which is {change.expect}{kept}{led}"
         case UnitChange():
             return f"{change.verb} {change.unit}"
-        case SwapChange():
+        case SwapOff():
             return f"swapoff {change.device} with {change.used_kib} KiB"
         case ModuleChange():
             return f"load {change.name}"
@@ -211,7 +211,7 @@ def said(change: Change) -> str:
             return str(change)
 
 
-def applied(given: Given, changes: Iterable[Change], subject: str) -> Given:
+def applied(given: Given, changes: Iterable[Remedy], subject: str) -> Given:
     """The case as it is after the changes. Raises edit.Moved where a line is another."""
     host: GivenHost = given
     more = None
@@ -228,19 +228,19 @@ def applied(given: Given, changes: Iterable[Change], subject: str) -> Given:
     return msgspec.structs.replace(given, files=files, outputs=host.outputs)
 
 
-def changed(host: GivenHost, change: Change) -> GivenHost:
+def changed(host: GivenHost, change: Remedy) -> GivenHost:
     """The host's files after one change, as far as files tell it."""
     files = dict(host.files)
     match change:
-        case FileChange():
+        case FileEdit():
             _write(files, change)
-        case LinkChange():
+        case SymlinkChange():
             there = files.get(change.path)
             assert (there.target if there else None) == change.expect, f"{change} meets {there}"
             assert there is None or there.target is not None, f"{change.path} is no link"
             assert change.target is not None
             files[change.path] = _link(files, change.path, change.target)
-        case ValueChange():
+        case KernelValueChange():
             assert files[change.path].text.strip() == change.expect, change
             files[change.path] = GivenFile(text=change.value + "\n")
         case UnitChange(verb="mask"):
@@ -248,9 +248,11 @@ def changed(host: GivenHost, change: Change) -> GivenHost:
             assert path not in files, f"systemctl mask: {path} exists"
             files[path] = GivenFile(kind="l", target="/dev/null")
         case UnitChange(verb="disable"):
-            patterns = [f"/etc/systemd/system/*.{kind}/{change.unit}" for kind in units.PULLS]
+            patterns = [
+                f"/etc/systemd/system/*.{kind}/{change.unit}" for kind in systemd_units.PULLS
+            ]
             files = {p: f for p, f in files.items() if not any(matches(p, x) for x in patterns)}
-        case SwapChange():
+        case SwapOff():
             kept = [
                 line
                 for line in files["/proc/swaps"].text.splitlines()
@@ -266,14 +268,14 @@ def changed(host: GivenHost, change: Change) -> GivenHost:
     return msgspec.structs.replace(host, files=files)
 
 
-def _write(files: dict[str, GivenFile], change: FileChange) -> None:
+def _write(files: dict[str, GivenFile], change: FileEdit) -> None:
     """Links are followed: all paths that lead to the file have its new text."""
     there = files.get(change.path)
     assert there is None or (there.kind == "f" and not there.trouble), f"{change} meets {there}"
     assert not change.path.startswith(("/usr/", "/lib/", "/run/", "/proc/")), change.path
     assert change.edits, f"{change.path}: no edit"
     old = there.text if there else ""
-    new = edit.apply(old.encode(), change.edits).decode()
+    new = line_edit.apply_edits(old.encode(), change.edits).decode()
     _unconcerned(old, new, change)
     real = _leads_to(change.path, there)
     files.setdefault(real, GivenFile())
@@ -282,9 +284,9 @@ def _write(files: dict[str, GivenFile], change: FileChange) -> None:
             files[path] = msgspec.structs.replace(file, text=new)
 
 
-def _unconcerned(old: str, new: str, change: FileChange) -> None:
+def _unconcerned(old: str, new: str, change: FileEdit) -> None:
     """Lines that no edit names stay, in their order, to the byte."""
-    replaced = {e.line: e.new.count("\n") + 1 for e in change.edits if isinstance(e, Replace)}
+    replaced = {e.line: e.new.count("\n") + 1 for e in change.edits if isinstance(e, ReplaceLine)}
     before, now = old.split("\n"), new.split("\n")
     for count, line in enumerate(before, 1):
         mine, now = now[: replaced.get(count, 1)], now[replaced.get(count, 1) :]
@@ -293,7 +295,7 @@ def _unconcerned(old: str, new: str, change: FileChange) -> None:
 
 
 def _leads_to(path: str, file: GivenFile | None) -> str:
-    return dropins.leads_to(facts_cases.file_of(path, file)) if file else path
+    return conf_dirs.leads_to(facts_cases.file_of(path, file)) if file else path
 
 
 def _link(files: dict[str, GivenFile], path: str, target: str) -> GivenFile:
@@ -306,6 +308,6 @@ def _asked(given: Given, subject: str, path: str) -> bool:
     """Whether the fact's probes read this path."""
     case = facts_cases.case_of(given, facts_cases.requirement_named(given.requirement))
     assert case.host is not None
-    probes = load(subject).probes(case.host, [case])
-    patterns = [p for probe in probes if isinstance(probe, Files) for p in probe.patterns]
+    probes = load_subject(subject).probes(case.host, [case])
+    patterns = [p for probe in probes if isinstance(probe, FileProbe) for p in probe.patterns]
     return any(matches(path, pattern) for pattern in patterns)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from hale import html, results
-from hale.results import Result, Results
+from hale.model import results
+from hale.model.results import Result, Results
+from hale.report import html
 
 ROOT = Path(__file__).parent.parent.parent
 DATA = Path(__file__).parent / "data"
@@ -31,7 +32,7 @@ class Audited:
     @property
     def results(self) -> Results:
         """results.json, which must be whole."""
-        return results.load(self.folder / "results.json")
+        return results.load_results(self.folder / "results.json")
 
     def text(self, name: str) -> str:
         """A file of the run's folder."""
@@ -140,7 +141,7 @@ def page(found: Results, folder: Path, monkeypatch: pytest.MonkeyPatch, *argumen
     (folder / "pytest.ini").write_text(
         "[pytest]\nrender_collapsed = all\ninitial_sort = original\n"
     )
-    hale = html.Page(_Controller(_Recorder(found)))
+    hale = html.HtmlReport(_Controller(_Recorder(found)))
     own = ["--html=report.html", "--self-contained-html", "-p", "no:cacheprovider"]
     pytest.main([*own, "-p", "no:terminal", *arguments, str(folder)], plugins=[hale])
     return (folder / "report.html").read_text()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hale import results
-from hale.results import Results
+from hale.model import results
+from hale.model.results import Results
 from tests.reports import audits
 
 DATA = Path(__file__).parent / "data"
@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def recorded() -> Results:
     """The results of a real run on the lab; every test gets its own."""
-    return results.load(DATA / "results.json")
+    return results.load_results(DATA / "results.json")
 
 
 @pytest.fixture(scope="session")

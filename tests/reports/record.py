@@ -11,7 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from hale import evidence, provenance, results
+from hale.audit import evidence_file
+from hale.files import provenance
+from hale.model import results
 
 DATA = Path(__file__).parent / "data"
 SUBJECTS = ("br_netfilter", "bridge", "hostname", "hosts_file", "identity", "swap", "sysctl")
@@ -23,7 +25,7 @@ EXCERPT = 160
 
 def main(run: Path) -> None:
     """Write data/evidence.json and data/results.json."""
-    found = results.load(run / "results.json")
+    found = results.load_results(run / "results.json")
     kernels = {host.kernel for host in found.hosts if host.kernel}
 
     def scrubbed(text: str) -> str:
@@ -31,7 +33,7 @@ def main(run: Path) -> None:
             text = text.replace(kernel, KERNEL)
         return re.sub(r"/[\w./-]*/inventory\.ini", "inventory.ini", text)
 
-    saved = evidence.load(run / "evidence.json")
+    saved = evidence_file.load_evidence(run / "evidence.json")
     raw = msgspec.to_builtins(saved)
     raw["inventory"] = "inventory.ini"
     raw["inventory_sha256"] = provenance.sha256(DATA / "inventory.ini")

@@ -13,9 +13,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from hale import html, results
-from hale.results import HostRecord, Override, Reading, Result, Results, Row, Setting
-from hale.verdicts import Verdict
+from hale.model import results
+from hale.model.results import (
+    ConfigLineRecord,
+    EvidenceExcerpt,
+    HostRecord,
+    OverrideRecord,
+    Result,
+    Results,
+    RowKey,
+)
+from hale.model.verdict import Verdict
+from hale.report import html
 from tests.reports import audits
 
 SCRIPT = "<script>document.title='pwned'</script>"
@@ -55,9 +64,9 @@ def hostile(recorded: Results) -> Results:
         expected=text,
         actual=text,
         test=text,
-        overrides=[Override(text, [text], {text: text}, text, text)],
-        settings=[Setting(text, 3, text, True, 1.0, text)],
-        evidence=[Reading(text, 1, text, text), Reading(text, None, text, text)],
+        overrides=[OverrideRecord(text, [text], {text: text}, text, text)],
+        settings=[ConfigLineRecord(text, 3, text, True, 1.0, text)],
+        evidence=[EvidenceExcerpt(text, 1, text, text), EvidenceExcerpt(text, None, text, text)],
     )
     values: dict[str, Any] = {
         field.name: text for field in msgspec.structs.fields(HostRecord) if field.type is str
@@ -78,7 +87,7 @@ def hostile(recorded: Results) -> Results:
         started=text,
         state=text,
     )
-    return Results(recorded.schema, run, [down, up], [row], [Row(text, text, text)])
+    return Results(recorded.schema, run, [down, up], [row], [RowKey(text, text, text)])
 
 
 class Markup(HTMLParser):
@@ -170,7 +179,7 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("nasty")
     (folder / "test_of_the_site.py").write_text(FOREIGN.format(values=list(HOSTILE[:7])))
     (folder / "test_broken.py").write_text(f"raise ValueError({SCRIPT!r})")
-    found = hostile(results.load(audits.DATA / "results.json"))
+    found = hostile(results.load_results(audits.DATA / "results.json"))
     given = ("--metadata", "change", SCRIPT, "--continue-on-collection-errors")
     with pytest.MonkeyPatch.context() as patch:
         return audits.page(found, folder, patch, *given)
@@ -426,7 +435,7 @@ def test_rows_open_sort_and_filter(recorded: Results, shown: str, tmp_path: Path
     assert said["left"] == said["all"] == len(recorded.results) - failed
     # What each row that is left rests on is in it.
     assert said["read"] == {
-        html.anchor(row): [[reading.probe, reading.output or "(empty)"] for reading in row.evidence]
+        html.row_id(row): [[reading.probe, reading.output or "(empty)"] for reading in row.evidence]
         for row in recorded.results
         if row.verdict is not Verdict.FAIL
     }

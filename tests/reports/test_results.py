@@ -10,10 +10,22 @@ from typing import Any
 import msgspec
 import pytest
 
-from hale import inventory, recorder, results, selection, standard
-from hale.errors import HaleError
-from hale.results import HostRecord, Override, Reading, Result, Results, Row, Run, Setting
-from hale.verdicts import Verdict
+from hale.audit import recorder
+from hale.inventory import ini, selection
+from hale.model import results
+from hale.model.errors import UserError
+from hale.model.results import (
+    ConfigLineRecord,
+    EvidenceExcerpt,
+    HostRecord,
+    OverrideRecord,
+    Result,
+    Results,
+    RowKey,
+    Run,
+)
+from hale.model.verdict import Verdict
+from hale.standard import loader
 from tests.reports import audits
 
 SECTIONS: dict[type[msgspec.Struct], str] = {
@@ -21,10 +33,10 @@ SECTIONS: dict[type[msgspec.Struct], str] = {
     Run: "run",
     HostRecord: "hosts",
     Result: "results",
-    Override: "results",
-    Setting: "results",
-    Reading: "results",
-    Row: "deselected",
+    OverrideRecord: "results",
+    ConfigLineRecord: "results",
+    EvidenceExcerpt: "results",
+    RowKey: "deselected",
 }
 DOCUMENT = audits.ROOT / "docs" / "results.md"
 SCHEMA = audits.ROOT / "docs" / "results.schema.json"
@@ -68,12 +80,12 @@ def test_the_schema_is_current(request: pytest.FixtureRequest) -> None:
 
 def test_a_file_of_another_version_is_refused(tmp_path: Path, recorded: Results) -> None:
     path = tmp_path / "results.json"
-    results.save(recorded, path)
-    assert results.load(path) == recorded
+    results.save_results(recorded, path)
+    assert results.load_results(path) == recorded
     recorded.schema = "hale.results/0"
-    results.save(recorded, path)
-    with pytest.raises(HaleError, match="results/0"):
-        results.load(path)
+    results.save_results(recorded, path)
+    with pytest.raises(UserError, match="results/0"):
+        results.load_results(path)
 
 
 def test_fields_that_are_not_known_are_ignored(tmp_path: Path, recorded: Results) -> None:
@@ -81,7 +93,7 @@ def test_fields_that_are_not_known_are_ignored(tmp_path: Path, recorded: Results
     document = msgspec.to_builtins(recorded)
     document["new"] = document["run"]["new"] = document["results"][0]["new"] = 1
     path.write_bytes(msgspec.json.encode(document))
-    assert results.load(path) == recorded
+    assert results.load_results(path) == recorded
 
 
 def test_bytes_that_are_no_text_do_not_cost_the_results(tmp_path: Path, recorded: Results) -> None:
@@ -91,8 +103,8 @@ def test_bytes_that_are_no_text_do_not_cost_the_results(tmp_path: Path, recorded
     recorded.run.packages = {odd: odd}
     recorded.results[0].actual = odd
     path = tmp_path / "results.json"
-    results.save(recorded, path)
-    again = results.load(path)
+    results.save_results(recorded, path)
+    again = results.load_results(path)
     assert again.run.inventory == r"/srv/\udcff.ini"
     assert again.run.command_line == ["pytest", r"/srv/\udcff.ini"]
     assert again.results[0].actual == r"/srv/\udcff.ini"
@@ -112,13 +124,13 @@ def test_passwords_that_were_typed_are_not_kept(tmp_path: Path, recorded: Result
 
 
 def test_every_row_is_there_before_the_first_test(tmp_path: Path, recorded: Results) -> None:
-    known = inventory.load(audits.DATA / "inventory.ini")
-    stated = standard.load(audits.ROOT / "standard")
-    cases = selection.cases(known, stated, "document", known.hosts)
+    known = ini.load_inventory(audits.DATA / "inventory.ini")
+    stated = loader.load_standard(audits.ROOT / "standard")
+    cases = selection.build_cases(known, stated, "document", known.hosts)
     path = tmp_path / "results.json"
     kept = recorder.Recorder(path, recorded.run)
     kept.begin(cases[:10], cases, recorded.hosts)
-    found = results.load(path)
+    found = results.load_results(path)
     assert len(found.results) == 10
     assert {r.verdict for r in found.results} == {Verdict.UNKNOWN}
     assert len(found.deselected) == len(cases) - 10
@@ -127,7 +139,7 @@ def test_every_row_is_there_before_the_first_test(tmp_path: Path, recorded: Resu
     one = msgspec.structs.replace(found.results[3], verdict=Verdict.PASS, actual="fine")
     kept.record(one)
     kept.end(2, ["9 rows selected but not judged"], {})
-    found = results.load(path)
+    found = results.load_results(path)
     assert [r.verdict for r in found.results].count(Verdict.PASS) == 1
     assert found.results[3].actual == "fine"
     assert kept.unjudged == 9
@@ -147,16 +159,16 @@ def test_every_row_is_there_before_the_first_test(tmp_path: Path, recorded: Resu
 def test_only_a_run_that_judged_all_is_finished(
     tmp_path: Path, recorded: Results, status: int, judged: int, state: str
 ) -> None:
-    known = inventory.load(audits.DATA / "inventory.ini")
-    stated = standard.load(audits.ROOT / "standard")
-    case = selection.cases(known, stated, "document", known.hosts)[0]
+    known = ini.load_inventory(audits.DATA / "inventory.ini")
+    stated = loader.load_standard(audits.ROOT / "standard")
+    case = selection.build_cases(known, stated, "document", known.hosts)[0]
     recorded.run.state = "interrupted"
     kept = recorder.Recorder(tmp_path / "results.json", recorded.run)
     kept.begin([case], [case], [])
     if judged:
-        kept.record(results.row(case, Verdict.PASS, "fine"))
+        kept.record(results.unjudged(case, Verdict.PASS, "fine"))
     kept.end(status, [], {})
-    assert results.load(tmp_path / "results.json").run.state == state
+    assert results.load_results(tmp_path / "results.json").run.state == state
 
 
 # --- what a reboot has proven ---
@@ -172,7 +184,7 @@ def proof(**changes: Any) -> bool:
         "wins": True,
         "booted": {"h": 100.0},
     } | changes
-    lines = [Setting("/etc/x", 1, "x", given["wins"], c) for c in given["changed"]]
+    lines = [ConfigLineRecord("/etc/x", 1, "x", given["wins"], c) for c in given["changed"]]
     common: dict[str, Any] = {
         "host": "h", "requirement": "R-1", "chapter": 1, "title": "", "subject": "",
         "severity": "", "profile": "", "expected": "", "actual": "", "test": "",
@@ -186,7 +198,7 @@ def proof(**changes: Any) -> bool:
     )
     found = Results(results.SCHEMA, run, [], [now, then], [])
     booted: Mapping[str, float] = given["booted"]
-    results.finish(found, booted)
+    results.mark_reboot_proven(found, booted)
     assert not now.reboot_proven
     return then.reboot_proven
 

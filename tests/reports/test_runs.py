@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hale.results import Result, Results
-from hale.verdicts import Verdict
+from hale.model.results import Result, Results
+from hale.model.verdict import Verdict
 from tests.reports import audits
 from tests.reports.test_html import Markup
 
@@ -185,17 +185,17 @@ def test_ctrl_c_while_hosts_are_asked(tmp_path: Path, workers: tuple[str, ...]) 
 # Ctrl-C in the middle of an import: there Python runs callbacks of weak references.
 LOSES = """
 import signal, weakref
-from hale import html
+from hale.report import html
 
 class Lock:
     pass
 
-def get_ready():
+def preload():
     lock = Lock()
     kept = weakref.ref(lock, lambda _: signal.raise_signal(signal.SIGINT))
     del lock
 
-html.get_ready = get_ready
+html.preload = preload
 """
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hale.fact import mask
+from hale.redact import redact
 from lab import machine
 from tests.reports import audits
 
@@ -105,17 +105,17 @@ def revealed(text: str) -> bool:
 @pytest.mark.parametrize("text", HELD.values(), ids=HELD)
 def test_masked(text: str) -> None:
     assert revealed(text)
-    masked = mask(text)
+    masked = redact(text)
     assert not revealed(masked)
     assert "********" in masked
     assert masked.count("\n") == text.count("\n")
-    assert mask(masked) == masked
+    assert redact(masked) == masked
 
 
 def test_masked_among_others() -> None:
     """Each in the middle of a file of all of them, every line in its place."""
     text = "\n".join(f"# {number}\n{held}" for number, held in enumerate(HELD.values()))
-    masked = mask(text)
+    masked = redact(text)
     # The key that is cut off takes all that follows; it is the last but one.
     assert not revealed(masked)
     assert masked.count("\n") == text.count("\n")
@@ -128,15 +128,15 @@ def test_masked_among_others() -> None:
 
 @pytest.mark.parametrize("text", OPEN)
 def test_what_is_no_secret_stays(text: str) -> None:
-    assert mask(text) == text
+    assert redact(text) == text
 
 
 def test_a_long_text_does_not_take_long() -> None:
     """No pattern is quadratic: the worst that a host could send, in hardly any time."""
     begun = time.process_time()
     for piece in ("password", "token: ", "a.b-c_", "//", "$6$", "://a:", "eyJ", "--token "):
-        mask(piece * (200_000 // len(piece)))
-    mask("x = y\n" * 100_000 + "password: x\n")
+        redact(piece * (200_000 // len(piece)))
+    redact("x = y\n" * 100_000 + "password: x\n")
     assert time.process_time() - begun < 5
 
 
@@ -160,7 +160,7 @@ def test_no_reader_loses_anything() -> None:
         for text in texts(tomllib.loads(path.read_text())):
             count += 1
             if "secret" not in path.stem and "mask" not in path.stem:
-                assert mask(text) == text, path
+                assert redact(text) == text, path
     assert count > 500
 
 

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from rich.cells import cell_len
 
-from hale import terminal
-from hale.results import HostRecord, Result, Results
-from hale.verdicts import Verdict
+from hale.model.results import HostRecord, Result, Results
+from hale.model.verdict import Verdict
+from hale.report import terminal
 from tests.reports import audits
 from tests.reports.test_html import ALL, hostile
 
@@ -163,7 +163,7 @@ def test_hostile_text_is_no_markup_of_rich(recorded: Results) -> None:
     printed = terminal.text(recorded, 120)
     assert "[red]h[/red]" in printed
     assert "[bold]x[/bold] :smile: [link=http://x]y" in printed
-    assert all(c.isprintable() for c in terminal.block(row).replace("\n", ""))
+    assert all(c.isprintable() for c in terminal.failure_block(row).replace("\n", ""))
 
 
 def test_plain_and_coloured_text_are_the_same(recorded: Results) -> None:
@@ -199,11 +199,11 @@ def test_colours_are_the_operators_choice(
     ],
 )
 def test_folded(names: list[str], said: str) -> None:
-    assert terminal.folded(names) == said
+    assert terminal.fold_hostnames(names) == said
 
 
 def test_rich_is_not_loaded_before_it_is_needed() -> None:
-    code = "import sys, hale.terminal, hale.html; sys.exit('rich' in sys.modules)"
+    code = "import sys, hale.report.terminal, hale.report.html; sys.exit('rich' in sys.modules)"
     assert (
         subprocess.run([sys.executable, "-c", code], cwd=audits.ROOT, check=False).returncode == 0
     )

@@ -7,8 +7,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from facts import services, written
-from hale.install.step import Seen
+from facts.cluster import file_digests, services
+from hale.install.phase import Observations
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
@@ -34,13 +34,13 @@ def digest(content: str | bytes) -> str:
 
 
 def stale(
-    wanted: Mapping[str, str], seen: Seen, host: str, units: Mapping[str, str]
+    wanted: Mapping[str, str], seen: Observations, host: str, units: Mapping[str, str]
 ) -> Iterator[str]:
     """What of these files is not on the host, and which unit does not run by its file.
 
     units: the service that reads a file, by path.
     """
-    there = written.read(seen.of(host, written.SUBJECT))
+    there = file_digests.read(seen.of(host, file_digests.SUBJECT))
     for path, content in wanted.items():
         if path not in there:
             yield f"there is no {path}"

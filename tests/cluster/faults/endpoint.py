@@ -1,6 +1,6 @@
 """Faults of the endpoint: load balancer, VIP, and who answers on it."""
 
-from facts import vip_files
+from facts.parsers import vip_config
 from tests.cluster.faults.fault import (
     EVERY,
     FIRST,
@@ -159,12 +159,13 @@ VIP_FAULTS = (
         THIRD,
         **on(
             THIRD,
-            f"cp -p {vip_files.KEEPALIVED} /root/ && sed -i '/{VIP} dev/d' {vip_files.KEEPALIVED}",
-            f"mv /root/keepalived.conf {vip_files.KEEPALIVED}",
+            f"cp -p {vip_config.KEEPALIVED} /root/ && "
+            f"sed -i '/{VIP} dev/d' {vip_config.KEEPALIVED}",
+            f"mv /root/keepalived.conf {vip_config.KEEPALIVED}",
         ),
         turns={
             "HA-VIP-OWNER persisted @cluster": fail(
-                f"{THIRD}: {vip_files.KEEPALIVED} gives {VIP} to no vrrp_instance"
+                f"{THIRD}: {vip_config.KEEPALIVED} gives {VIP} to no vrrp_instance"
             )
         },
     ),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from hale.results import Row
+from hale.model.results import RowKey
 from lab.topology import HOSTS
 from tests.faults.fault import Turn, fail, row
 
@@ -51,12 +51,12 @@ class ClusterFault:
         return "real cluster"
 
     @property
-    def rows(self) -> dict[Row, Turn]:
+    def rows(self) -> dict[RowKey, Turn]:
         """`turns` with the rows' full names."""
         return {row(key, self.host): turn for key, turn in self.turns.items()}
 
     @property
-    def may_turn(self) -> set[Row]:
+    def may_turn(self) -> set[RowKey]:
         """`may` with the rows' full names."""
         return {row(key, self.host) for key in self.may}
 

@@ -1,6 +1,6 @@
 """Faults of a cluster whose VIP kube-vip holds; those of endpoint.py are of keepalived's."""
 
-from facts.vip_files import KUBE_VIP
+from facts.parsers.vip_config import KUBE_VIP
 from lab.supply.kube_vip import PORT
 from lab.topology import VIP
 from tests.cluster.faults.fault import (

@@ -22,7 +22,7 @@ NAMES = "k8s-app=kube-proxy"
 # kube-proxy writes its rules anew when it starts.
 AGAIN = "pkill -x kube-proxy"
 COREDNS = f"{KUBECTL} -n kube-system"
-# An answer to the question of facts/dns_query.py: one A record, 10.96.0.99. It has a newline in
+# An answer to the query of dns_query.py: one A record, 10.96.0.99. It has a newline in
 # it, at which bash would cut it in two.
 ANSWER = (
     r"\x12\x34\x85\x00\x00\x01\x00\x01\x00\x00\x00\x00\x0akubernetes\x07default\x03svc\x07cluster"

@@ -4,11 +4,11 @@ import re
 
 import msgspec
 
-from hale.change import Change, UnitChange
+from hale.model.change import Remedy, UnitChange
 from tests.facts.test_cases import GivenHost, GivenOutput
 
 
-def after(host: GivenHost, change: Change) -> GivenHost:
+def after(host: GivenHost, change: Remedy) -> GivenHost:
     if not isinstance(change, UnitChange):
         return host
     said = host.outputs["unit"].stdout

@@ -6,8 +6,8 @@ from math import inf
 import msgspec
 
 from facts import service_limits
-from facts.unit_limits import Item, Limit
-from hale.change import Change, UnitChange
+from facts.parsers.unit_limits import Item, Limit
+from hale.model.change import Remedy, UnitChange
 from tests.facts import test_cases as facts_cases
 from tests.facts.test_cases import Given, GivenHost
 
@@ -18,7 +18,7 @@ SHOWN: dict[Item, str] = {
 }
 
 
-def after(host: GivenHost, change: Change) -> GivenHost:
+def after(host: GivenHost, change: Remedy) -> GivenHost:
     if not isinstance(change, UnitChange):
         return host
     assert isinstance(host, Given)

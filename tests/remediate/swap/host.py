@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-from hale.change import Change, LinkChange, SwapChange
+from hale.model.change import Remedy, SwapOff, SymlinkChange
 from tests.facts.test_cases import GivenFile, GivenHost
 
 FOLDER = "/etc/systemd/system-generators/"
@@ -13,15 +13,15 @@ FOLDER = "/etc/systemd/system-generators/"
 MEMORY = "/proc/meminfo"
 
 
-def after(host: GivenHost, change: Change) -> GivenHost:
-    if isinstance(change, SwapChange) and MEMORY in host.files:
+def after(host: GivenHost, change: Remedy) -> GivenHost:
+    if isinstance(change, SwapOff) and MEMORY in host.files:
         text = re.sub(
             r"(MemAvailable: +)(\d+)",
             lambda m: f"{m[1]}{int(m[2]) - change.used_kib}",
             host.files[MEMORY].text,
         )
         return msgspec.structs.replace(host, files=host.files | {MEMORY: GivenFile(text=text)})
-    if not isinstance(change, LinkChange) or not change.path.startswith(FOLDER):
+    if not isinstance(change, SymlinkChange) or not change.path.startswith(FOLDER):
         return host
     gone = f"generator {change.path.removeprefix(FOLDER)}"
     old = host.outputs["generators"]

@@ -2,11 +2,11 @@
 
 import msgspec
 
-from hale.change import Change, ModuleChange
+from hale.model.change import ModuleChange, Remedy
 from tests.facts.test_cases import GivenFile, GivenHost
 
 
-def after(host: GivenHost, change: Change) -> GivenHost:
+def after(host: GivenHost, change: Remedy) -> GivenHost:
     if not isinstance(change, ModuleChange):
         return host
     made = {

@@ -1,0 +1,1 @@
+"""What only an installation observes: packages, images, nodes, leftovers."""

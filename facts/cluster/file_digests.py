@@ -1,0 +1,50 @@
+"""Whole files that an installation writes: their bytes' digest, mode and time. No subject of its
+own: the install's phases ask for it.
+"""
+
+import shlex
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from hale.model.evidence import CommandProbe, HostView, Unreadable
+
+SUBJECT = "written"
+
+_SCRIPT = """\
+command -v sha256sum stat >/dev/null || { echo "coreutils are missing" >&2; exit 127; }
+for f in %s; do
+  [ -e "$f" ] || continue
+  [ -f "$f" ] || { echo "other - - $f"; continue; }
+  sum=$(sha256sum <"$f") || exit 3
+  echo "${sum%%%% *} $(stat -Lc '%%a %%.Y' -- "$f") $f"
+done
+"""
+
+
+class File(Struct, frozen=True):
+    """sha256: of its bytes; `other` for what is no file. changed: seconds since the epoch."""
+
+    sha256: str
+    mode: int
+    changed: float
+
+
+def probe(paths: Iterable[str]) -> CommandProbe:
+    """Asks for these files."""
+    return CommandProbe("files", _SCRIPT % " ".join(map(shlex.quote, paths)))
+
+
+def read(readings: HostView) -> Mapping[str, File]:
+    """The files that are there, by path. Raises Unreadable."""
+    found: dict[str, File] = {}
+    for line in readings.output("files").lines:
+        sha256, mode, changed, path = (line.split(" ", 3) + [""] * 4)[:4]
+        if sha256 == "other":
+            found[path] = File(sha256, 0, 0.0)
+            continue
+        try:
+            found[path] = File(sha256, int(mode, 8), float(changed))
+        except ValueError:
+            raise Unreadable(f"the answer is garbled: {line[:80]!r}") from None
+    return found

@@ -1,0 +1,58 @@
+"""Which of the control plane's images a host has. No subject of its own: the install asks.
+
+Sources: kubeadm-config-images(1); ctr, `images ls`.
+"""
+
+import shlex
+
+from msgspec import Struct
+
+from hale.model.evidence import CommandProbe, HostView
+
+SUBJECT = "images"
+# What a worker runs of them.
+WORKER = ("pause", "kube-proxy")
+
+_SCRIPT = """\
+command -v kubeadm >/dev/null && command -v ctr >/dev/null || { echo absent; exit 0; }
+kubeadm config images list --kubernetes-version %s %s 2>/dev/null | sed 's/^/want /' || exit 3
+ctr -n k8s.io images ls -q 2>/dev/null | sed 's/^/have /'
+"""
+
+
+class Images(Struct, frozen=True):
+    """wanted: as kubeadm of this host names them; empty where there is no kubeadm."""
+
+    wanted: tuple[str, ...] = ()
+    present: frozenset[str] = frozenset()
+
+    def missing(self, *, master: bool, stacked: bool) -> tuple[str, ...]:
+        """Those that a host of this role needs and has not; etcd's only where it is stacked."""
+        return tuple(
+            i
+            for i in self.wanted
+            if i not in self.present
+            and (master or name(i) in WORKER)
+            and (stacked or name(i) != "etcd")
+        )
+
+
+def name(image: str) -> str:
+    """An image's last name: `pause` of registry/k8s/pause:3.10."""
+    return image.rpartition("/")[2].partition(":")[0]
+
+
+def probe(version: str, repository: str) -> CommandProbe:
+    """Asks for the images of that version of Kubernetes."""
+    where = f"--image-repository {shlex.quote(repository)}" if repository else ""
+    return CommandProbe("images", _SCRIPT % (shlex.quote(f"v{version}"), where), timeout=20)
+
+
+def read(readings: HostView) -> Images:
+    """The host's images. Raises Unreadable."""
+    said: dict[str, list[str]] = {"want": [], "have": []}
+    for line in readings.output("images").lines:
+        word, _, rest = line.partition(" ")
+        if word in said:
+            said[word].append(rest)
+    return Images(tuple(said["want"]), frozenset(said["have"]))

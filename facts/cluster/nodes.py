@@ -1,0 +1,166 @@
+"""The cluster as a master's own apiserver tells it: nodes, and what kubeadm has put into it.
+
+No subject of its own: the install's phases ask, on the masters. Nodes are asked for as every fact
+asks (own_apiserver.py); what manifests name, of any kind, by kubectl with kubeadm's admin.conf,
+which it alone reads. A master whose apiserver does not answer says so; that is no error. Several
+phases that ask for the same are answered by one question (hale/install/observe.py).
+
+Sources: kubectl's reference, "JSONPath support"; kubeadm, "Implementation details".
+"""
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from facts.parsers import local_apiserver
+from hale.inventory.cluster_spec import ADMIN
+from hale.model.evidence import CommandProbe, HostView, Probe, Unreadable
+
+SUBJECT = "nodes"
+
+
+class Object(NamedTuple):
+    """An object of the cluster, as a manifest names it. namespace: empty where it names none."""
+
+    api_version: str
+    kind: str
+    name: str
+    namespace: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, (self.namespace, self.kind.lower(), self.name)))
+
+
+# What kubeadm init makes, in its order; the last two are its addons.
+MADE = (
+    Object("v1", "ConfigMap", "kubeadm-config", "kube-system"),
+    Object("v1", "ConfigMap", "kubelet-config", "kube-system"),
+    Object("v1", "ConfigMap", "cluster-info", "kube-public"),
+    Object("apps/v1", "Deployment", "coredns", "kube-system"),
+    Object("apps/v1", "DaemonSet", "kube-proxy", "kube-system"),
+)
+ADDONS = MADE[3:]
+CONTROL_PLANE = "control-plane"  # as the column of roles has it
+
+_PATHS = {"nodes": "/api/v1/nodes"}
+_NODES = f"""\
+[ -e {local_apiserver.MANIFEST} ] || {{ echo at none; exit 0; }}
+{local_apiserver.SHELL}
+api nodes '/api/v1/nodes?includeObject=None&pretty=false' -H '{local_apiserver.TABLE}'
+"""
+_KUBECTL = f"""\
+address=%s
+[ -e {ADMIN} ] || {{ echo absent; exit 0; }}
+[ -r {ADMIN} ] || {{ echo "{ADMIN} is not readable by this user" >&2; exit 3; }}
+command -v kubectl >/dev/null || {{ echo absent; exit 0; }}
+k() {{ kubectl --kubeconfig {ADMIN} --server "https://$address:6443" --request-timeout 8s "$@"; }}
+"""
+# Of a Deployment: wanted and ready; of a DaemonSet: the same by other names.
+_OBJECTS = (
+    "{range .items[*]}object [{.metadata.namespace}] {.kind} {.metadata.name} "
+    "[{.spec.replicas}] [{.status.readyReplicas}] "
+    '[{.status.desiredNumberScheduled}] [{.status.numberReady}]{"\\n"}{end}'
+)
+_NO_SUCH_KIND = ("no matches for kind", "ensure CRDs are installed first")
+
+
+class Nodes(Struct, frozen=True):
+    """What one master's apiserver says. answers: it does; else `why`.
+
+    nodes: whether each is Ready. masters: those that kubeadm has marked as control plane.
+    """
+
+    answers: bool
+    why: str = ""
+    nodes: Mapping[str, bool] = {}
+    masters: frozenset[str] = frozenset()
+
+
+class Count(NamedTuple):
+    """How many of an object's pods are wanted, and how many are ready; 0 where it has none."""
+
+    wanted: int
+    ready: int
+
+
+def probe() -> CommandProbe:
+    """Asks this master's own apiserver for the nodes."""
+    return CommandProbe("nodes", _NODES, slow=True)
+
+
+def probes(address: str, objects: Iterable[Object] = MADE) -> tuple[Probe, ...]:
+    """Asks for the nodes, and for these objects, all at once: kubectl finds their namespaces."""
+    given = "\n".join(
+        json.dumps(
+            {
+                "apiVersion": o.api_version,
+                "kind": o.kind,
+                "metadata": {"name": o.name} | ({"namespace": o.namespace} if o.namespace else {}),
+            }
+        )
+        for o in objects
+    )
+    if not given:
+        return (probe(),)
+    get = f"k get -f - --ignore-not-found -o jsonpath={shlex.quote(_OBJECTS)}"
+    asked = (
+        f"said=$(printf '%s' {shlex.quote(given)} | {get} 2>&1) && r=0 || r=$?\n"
+        'printf "%s\\n" "$said"\necho "end $r"\n'
+    )
+    script = f"{_KUBECTL % shlex.quote(address)}{asked}"
+    return probe(), CommandProbe("objects", script, timeout=40, slow=True)
+
+
+def read(readings: HostView) -> Nodes:
+    """What the apiserver says of the nodes. Raises Unreadable."""
+    asked = local_apiserver.answers(readings.output("nodes").lines, _PATHS)
+    if asked is None:
+        return Nodes(False, local_apiserver.NONE)
+    try:
+        rows = asked["nodes"].rows
+    except Unreadable as error:
+        return Nodes(False, str(error))
+    try:
+        return Nodes(
+            True,
+            "",
+            {row["Name"]: row["Status"].split(",")[0] == "Ready" for row in rows},
+            frozenset(r["Name"] for r in rows if CONTROL_PLANE in r["Roles"].split(",")),
+        )
+    except (KeyError, AttributeError) as error:
+        raise Unreadable(f"the nodes' table has another form than we know: {error!r}") from None
+
+
+def counted(readings: HostView, objects: Iterable[Object]) -> dict[Object, Count | None]:
+    """Of each of these objects its pods; None where it is not there. Raises Unreadable."""
+    *lines, end = readings.output("objects").lines or [""]
+    word, _, status = end.partition(" ")
+    if word not in ("end", "absent"):
+        raise Unreadable("the answer breaks off")
+    found: dict[tuple[str, str, str], Count] = {}
+    for line in filter(None, lines):
+        words = line.split()
+        if words[0] != "object":
+            # A kind that nobody has defined yet has no objects; warnings are nobody's concern.
+            if status != "0" and not any(text in line for text in _NO_SUCH_KIND):
+                raise Unreadable(f"kubectl: {line[:200]}")
+            continue
+        try:
+            _, space, kind, name, *numbers = words
+            replicas, ready, scheduled, there = (int(n.strip("[]") or 0) for n in numbers)
+        except ValueError:
+            raise Unreadable(f"the answer is garbled: {line[:80]!r}") from None
+        found[space.strip("[]"), kind, name] = Count(replicas or scheduled, ready or there)
+    return {o: _count(o, found) for o in objects}
+
+
+def _count(wanted: Object, found: Mapping[tuple[str, str, str], Count]) -> Count | None:
+    """Where a manifest names no namespace, it is the default one, or the kind has none; where
+    the kind has none, the one that a manifest names is not heeded."""
+    for space in (wanted.namespace or "default", ""):
+        if count := found.get((space, wanted.kind, wanted.name)):
+            return count
+    return None

@@ -1,0 +1,87 @@
+"""Which packages a host has, at which version, and whether they are held. No subject of its own.
+
+Sources: dpkg-query(1), apt-mark(8); rpm(8) --queryformat.
+"""
+
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from hale.model.evidence import CommandProbe, HostView, Unreadable
+
+SUBJECT = "packages"
+Manager = Literal["apt", "dnf"]
+
+_SCRIPT = """\
+set -- %s
+if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
+  echo apt
+  dpkg-query -W -f='have ${Package} ${db:Status-Abbrev}${Version}\\n' "$@" 2>/dev/null
+  apt-mark showhold "$@" 2>/dev/null | sed 's/^/held /'
+  [ -z "$(dpkg --audit)" ] || echo broken
+elif command -v dnf >/dev/null && command -v rpm >/dev/null; then
+  echo dnf
+  rpm -q --qf 'have %%{NAME} ii %%{VERSION}-%%{RELEASE}\\n' "$@" | grep '^have '
+else
+  echo "neither apt-get nor dnf is there" >&2; exit 127
+fi
+! command -v containerd >/dev/null || echo "containerd $(containerd --version | cut -d' ' -f3)"
+for d in /opt/cni/bin /usr/lib/cni /usr/libexec/cni; do
+  [ ! -x $d/loopback ] || { echo "cni $d"; break; }
+done
+echo "capabilities $(sed -n 's/^CapEff:[[:space:]]*//p' /proc/1/status)"
+"""
+CAP_SYS_RESOURCE = 1 << 24  # capabilities(7)
+
+
+class Packages(Struct, frozen=True):
+    """versions: of those that are wholly installed. plugins: where the CNI plugins lie.
+
+    capable: processes may be made less likely victims than they are (CAP_SYS_RESOURCE).
+    """
+
+    manager: Manager
+    versions: Mapping[str, str] = {}
+    held: frozenset[str] = frozenset()
+    broken: bool = False  # dpkg was cut off in the middle
+    containerd: str = ""  # its version
+    plugins: str = ""
+    capable: bool = True
+
+
+def probe(names: Iterable[str]) -> CommandProbe:
+    """Asks for these packages."""
+    return CommandProbe("versions", _SCRIPT % " ".join(map(shlex.quote, names)), timeout=20)
+
+
+def read(readings: HostView) -> Packages:
+    """The host's packages. Raises Unreadable."""
+    lines = readings.output("versions").lines
+    manager: Manager = "dnf" if lines[:1] == ["dnf"] else "apt"
+    if lines[:1] not in (["apt"], ["dnf"]):
+        raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
+    versions: dict[str, str] = {}
+    held: set[str] = set()
+    said: dict[str, str] = {}
+    for line in lines[1:]:
+        word, _, rest = line.partition(" ")
+        if word == "have":
+            name, state, *version = rest.split()
+            # `ii` installed, `hi` installed and held; everything else is half there or gone.
+            if state in ("ii", "hi") and version:
+                versions[name] = version[0]
+        elif word == "held":
+            held.add(rest)
+        else:
+            said[word] = rest
+    return Packages(
+        manager,
+        versions,
+        frozenset(held),
+        "broken" in said,
+        said.get("containerd", "").removeprefix("v"),
+        said.get("cni", ""),
+        bool(int(said.get("capabilities") or "0", 16) & CAP_SYS_RESOURCE),
+    )

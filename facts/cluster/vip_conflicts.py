@@ -1,0 +1,117 @@
+"""Who claims the VIP: this host's interfaces, whoever answers for the address, and VRRP speakers.
+
+No subject of its own: the install asks before it sets up a VIP. A speaker is heard by a raw
+socket of socat's that joins VRRP's multicast group for a moment; unicast adverts that are sent
+to this host are heard as well. Nothing is sent but one echo request to the VIP, and the question
+who has it.
+
+Sources: RFC 9568 (VRRP: group 224.0.0.18, protocol 112, the router's id is the second byte);
+socat(1), IP4-RECVFROM; ip-neighbour(8); arp(7).
+"""
+
+import shlex
+
+from msgspec import Struct
+
+from hale.model.evidence import CommandProbe, HostView, Unreadable
+
+SUBJECT = "vip_claims"
+LISTEN = 2.5  # seconds: two adverts of VRRP's default interval and the slack of a busy host
+
+_OWN = """\
+vip=%s me=%s
+command -v ip >/dev/null || { echo "ip (iproute2) is missing" >&2; exit 127; }
+ip -o addr show | while read -r _ i _ a _; do
+  [ "${a%%/*}" != "$me" ] || { echo "interface $i"; echo "mac $(cat "/sys/class/net/$i/address")"; }
+  [ "${a%%/*}" != "$vip" ] || echo "held $i"
+done
+"""
+_STRANGERS = """\
+vip=%s me=%s
+ask() {
+  # Who had it a moment ago may have gone: the kernel forgets him, and asks anew.
+  ip neigh flush to "$vip" >/dev/null 2>&1 || :
+  ping -c 1 -W 1 -- "$vip" >/dev/null 2>&1 && echo "answered"
+  mac=$(ip neigh show to "$vip" 2>/dev/null |
+    sed -n 's/.* lladdr \\([0-9a-f:]*\\).*/\\1/p' | head -n 1)
+  [ -z "$mac" ] || echo "neighbour $mac"
+}
+listen() {
+  ! grep -qs 'written by Hale' /etc/keepalived/keepalived.conf || { echo "deaf ours"; return; }
+  case $me in *:*) echo "deaf IPv6"; return ;; esac
+  command -v socat >/dev/null || { echo "deaf socat is not installed"; return; }
+  timeout %s socat -u "IP4-RECVFROM:112,ip-add-membership=224.0.0.18:$me,fork" \\
+    SYSTEM:'echo "heard $SOCAT_PEERADDR $(od -An -v -tx1 -N28 | tr -d "\\n")"' 2>/dev/null | sort -u
+}
+command -v ip >/dev/null || { echo "ip (iproute2) is missing" >&2; exit 127; }
+ip -o addr show | grep -qF " $vip/" || ask &
+listen
+wait
+exit 0
+"""
+
+
+class Claims(Struct, frozen=True):
+    """interface: of the host's planned address; mac: its own. held: it has the VIP itself.
+    answered: somebody else does; neighbour: his MAC. speakers: (address, VRID) of adverts heard.
+    deaf: why nobody listened; `ours` where keepalived is Hale's already, so that it was done
+    before."""
+
+    interface: str = ""
+    mac: str = ""
+    held: str = ""
+    answered: bool = False
+    neighbour: str = ""
+    speakers: tuple[tuple[str, int], ...] = ()
+    deaf: str = ""
+
+
+def own_state_probe(vip: str, address: str) -> CommandProbe:
+    """Looks at this host's interfaces."""
+    return CommandProbe("own", _OWN % (shlex.quote(vip), shlex.quote(address)))
+
+
+def conflict_probe(vip: str, address: str) -> CommandProbe:
+    """Asks and listens, beside the others."""
+    script = _STRANGERS % (shlex.quote(vip), shlex.quote(address), LISTEN)
+    return CommandProbe("strangers", script, timeout=15, slow=True)
+
+
+def interface(readings: HostView) -> str:
+    """The interface of the host's planned address; empty where none has it. Raises Unreadable."""
+    words = (line.partition(" ") for line in readings.output("own").lines)
+    return next((name for word, _, name in words if word == "interface"), "")
+
+
+def read(readings: HostView) -> Claims:
+    """Who claims it, as seen from here. Raises Unreadable."""
+    said: dict[str, str] = {}
+    speakers: set[tuple[str, int]] = set()
+    for line in (*readings.output("own").lines, *readings.output("strangers").lines):
+        word, _, rest = line.partition(" ")
+        if word == "heard":
+            peer, *octets = rest.split()
+            if not octets:
+                continue  # the listening ended just as it came; another is heard whole
+            speakers.add((peer, _router_id(octets)))
+        else:
+            said.setdefault(word, rest)
+    return Claims(
+        said.get("interface", ""),
+        said.get("mac", ""),
+        said.get("held", ""),
+        "answered" in said,
+        said.get("neighbour", ""),
+        tuple(sorted(speakers)),
+        said.get("deaf", ""),
+    )
+
+
+def _router_id(octets: list[str]) -> int:
+    """The VRID of an advert, which a raw socket gives with its IP header."""
+    try:
+        raw = [int(o, 16) for o in octets]
+        start = (raw[0] & 15) * 4 if raw[0] >> 4 == 4 else 0
+        return raw[start + 1]
+    except (ValueError, IndexError):
+        raise Unreadable(f"the advert is garbled: {' '.join(octets)[:80]!r}") from None

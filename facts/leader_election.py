@@ -1,0 +1,196 @@
+"""Controller-manager and scheduler: one of them runs on every master, and exactly one leads.
+
+Whether one runs is seen on its master: a process, and its own /healthz on the loopback address.
+Who leads is in the component's lease, which any master's apiserver tells. Its age is read
+against the clock of the host that reads it, and the leader's own host is believed before all
+others: it was that clock that the lease was renewed by. A lease has one holder by its nature, so
+there cannot be two leaders; there can be none, or one that has long been dead.
+
+/healthz is asked without verifying, the one place where Hale does so: the component makes its
+certificate in memory, by itself, and the request never leaves the host.
+
+Sources: kubernetes.io, "Leases", "Kubernetes Component health"; kubeadm's implementation details;
+kube-scheduler(1), kube-controller-manager(1), --leader-elect-lease-duration.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from facts.parsers import local_apiserver
+from hale.inventory.ini import Host
+from hale.model.evidence import ClusterView, CommandProbe, ConfigLine, Probe, Unreadable
+from hale.model.requirement import Case
+
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+SILENT = {
+    7: "does not listen",
+    28: "gives no answer in time",
+    35: "fails the TLS handshake",
+    52: "closes the connection without an answer",
+    56: "breaks the connection off",
+}
+
+
+class LeaderElectionParameters(Struct, frozen=True):
+    """A component, the port of its /healthz, and the age in seconds that its lease may have."""
+
+    component: str
+    port: int
+    lease_seconds: float
+
+
+class LeaderElectionRuntime(Struct, frozen=True):
+    """All masters' instances. ages: of the lease in seconds, by each host that could read it.
+
+    leader: the master that holds the lease, or the holder's own name where it is none of them.
+    """
+
+    component: str
+    leader: str
+    ages: tuple[tuple[str, float], ...]
+    faults: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
+
+    @property
+    def age(self) -> float:
+        """By the leader's own clock, else the youngest that anybody read; inf where nobody did."""
+        by_host = dict(self.ages)
+        return by_host.get(self.leader, min(by_host.values(), default=float("inf")))
+
+    @property
+    def actual(self) -> str:
+        said = list(self.faults) or [f"{self.component} runs on every master"]
+        if self.leader:
+            said.append(f"{self.leader} leads, and renewed its lease {self.age:.0f} s ago")
+        return "; ".join([*said, *self.unread])
+
+
+def probes(host: Host, cases: Sequence[Case[LeaderElectionParameters]]) -> tuple[Probe, ...]:
+    """For each component one command, beside the others: what is stopped does not answer."""
+    if "masters" not in host.groups:
+        return ()
+    return tuple(
+        CommandProbe(case.parameters.component, _script(case.parameters), timeout=20, slow=True)
+        for case in cases
+    )
+
+
+def _script(wanted: LeaderElectionParameters) -> str:
+    # /proc/PID/comm has 15 letters of a name.
+    return f"""{local_apiserver.SHELL}
+need grep
+m=/etc/kubernetes/manifests/{wanted.component}.yaml
+if [ -e $m ]; then echo manifest; else echo no manifest; fi
+if grep -qx '{wanted.component[:15]}' /proc/[0-9]*/comm 2>/dev/null; then
+  bind=$(sed -n 's/^[- ]*--bind-address=//p' $m 2>/dev/null)
+  case $bind in ''|0.0.0.0|::) bind=127.0.0.1 ;; *:*) bind="[$bind]" ;; esac
+  url=https://$bind:{wanted.port}/healthz
+  said=$(curl -q -ksS --noproxy '*' --connect-timeout 2 --max-time 3 "$url" 2>&1)
+  echo "healthz $? $(flat "$said")"
+else
+  echo no process
+fi
+api lease '{LEASES}/{wanted.component}?pretty=false'
+date '+now %s.%N'
+"""
+
+
+def runtime(readings: ClusterView, case: Case[LeaderElectionParameters]) -> LeaderElectionRuntime:
+    """What all masters say together. A proven fault counts, whoever else could not be asked.
+
+    Raises Unreadable where a master could not be asked, or no apiserver told the lease, and
+    nothing is proven without it.
+    """
+    wanted = case.parameters
+    faults: list[str] = []
+    unread: list[str] = []
+    holders: dict[str, str] = {}
+    ages: list[tuple[str, float]] = []
+    deaf: list[str] = []
+    for host in case.inventory.masters:
+        try:
+            if host.name not in readings:
+                raise Unreadable("not asked")
+            lines = readings[host.name].output(wanted.component).lines
+            if fault := _instance(lines, wanted):
+                faults.append(f"{host.name}: {fault}")
+        except Unreadable as error:
+            unread.append(f"{host.name}: {error}")
+            continue
+        try:
+            holder, age = _lease(lines, wanted.component)
+        except Unreadable as error:
+            deaf.append(f"{host.name}: {error}")
+            continue
+        holders[host.name] = holder
+        if holder:
+            ages.append((host.name, age))
+    if not case.inventory.masters:
+        raise Unreadable("the inventory names no master")
+    if not holders:
+        unread += deaf
+    leader = _leader([h for h in holders.values() if h], case)
+    if holders and not leader:
+        faults.append(f"nobody leads: the lease kube-system/{wanted.component} has no holder")
+    elif leader and leader not in {h.name for h in case.inventory.masters}:
+        faults.append(f"{leader} leads, which is none of the masters")
+    fact = LeaderElectionRuntime(
+        wanted.component, leader, tuple(ages), tuple(faults), tuple(unread)
+    )
+    if unread and not faults and not (leader and fact.age > wanted.lease_seconds):
+        raise Unreadable("; ".join(unread))
+    return fact
+
+
+def _instance(lines: Sequence[str], wanted: LeaderElectionParameters) -> str:
+    """What is wrong with this master's own instance. Raises Unreadable."""
+    if "manifest" not in lines and "no manifest" not in lines:
+        raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
+    if "no process" in lines:
+        there = "no " if "no manifest" in lines else "although there is a "
+        return f"{wanted.component} does not run ({there}manifest of it)"
+    told = next((x for x in lines if x.startswith("healthz ")), "")
+    found = re.fullmatch(r"healthz (\d+) (.*)", told)
+    if not found:
+        raise Unreadable(f"{wanted.component}: /healthz is missing in the answer")
+    code, said = int(found[1]), found[2].strip()
+    if code in SILENT:
+        return f"{wanted.component} runs, but {SILENT[code]} on port {wanted.port}"
+    if code:
+        raise Unreadable(f"{wanted.component}: {said}")
+    return "" if said == "ok" else f"{wanted.component} is not healthy: {said[:60]!r}"
+
+
+def _lease(lines: Sequence[str], component: str) -> tuple[str, float]:
+    """Who holds it, and its age in seconds by this host's clock. Raises Unreadable."""
+    found = local_apiserver.answers(lines, {"lease": f"{LEASES}/{component}?pretty=false"})
+    if found is None:
+        raise Unreadable(f"no apiserver to ask: {local_apiserver.NONE}")
+    answer = found["lease"]
+    if not answer.ill and answer.http == 404:
+        return "", 0.0
+    spec = answer.document.get("spec", {})
+    now = next((re.fullmatch(r"now (\d+\.?\d*)", x) for x in lines if x.startswith("now ")), None)
+    holder = str(spec.get("holderIdentity") or "")
+    if not holder:
+        return "", 0.0
+    try:
+        renewed = datetime.fromisoformat(spec["renewTime"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        raise Unreadable(f"the lease's renewTime is {spec.get('renewTime')!r}") from None
+    if not now:
+        raise Unreadable("the host's `date` told no time")
+    return holder, float(now[1]) - renewed
+
+
+def _leader(holders: Sequence[str], case: Case[LeaderElectionParameters]) -> str:
+    """The master whose name the holder's begins with: `<hostname>_<uuid>`."""
+    for holder in holders[-1:]:
+        name = holder.rpartition("_")[0] or holder
+        same = (h.name for h in case.inventory.masters if h.name == name)
+        return next(same, name)
+    return ""

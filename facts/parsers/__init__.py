@@ -1,0 +1,1 @@
+"""Readers that several subjects share: systemd units, configuration folders, kernel arguments."""

@@ -1,0 +1,136 @@
+"""The kernel arguments of boots to come, as far as the boot loader's files tell.
+
+Sources: the Boot Loader Specification (loader/entries/*.conf); GRUB's manual, grub.cfg and
+/etc/default/grub; kernel-install(8), /etc/kernel/cmdline.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+
+from facts.parsers import kernel_cmdline
+from hale.model.evidence import ConfigLine, File, HostView, Unreadable
+
+ENTRIES = (
+    "/boot/loader/entries/*.conf",
+    "/boot/efi/loader/entries/*.conf",
+    "/efi/loader/entries/*.conf",
+)
+MENUS = (
+    "/boot/grub2/grub.cfg",
+    "/boot/grub/grub.cfg",
+    "/boot/efi/EFI/*/grub.cfg",
+)
+VARIABLES = ("/boot/grub2/grubenv", "/boot/grub/grubenv", "/boot/efi/EFI/*/grubenv")
+# Where a kernel that is installed later gets its arguments from.
+DEFAULTS = ("/etc/default/grub", "/etc/default/grub.d/*.cfg")
+INSTALL = "/etc/kernel/cmdline"
+PATTERNS = (*ENTRIES, *MENUS, *VARIABLES, *DEFAULTS, INSTALL, kernel_cmdline.PATH)
+
+
+class Boot(Struct, frozen=True):
+    """A kernel command line, and the line of a file that has it."""
+
+    source: ConfigLine
+    arguments: tuple[tuple[str, str | None], ...]
+
+    def last(self, name: str) -> str | None:
+        """The value that an argument has, where the last one counts; None without it."""
+        return next((v or "" for n, v in reversed(self.arguments) if n == name), None)
+
+    def first(self, name: str) -> str | None:
+        """As `last`, for a reader for whom the first one counts."""
+        return next((v or "" for n, v in self.arguments if n == name), None)
+
+
+def present(readings: HostView) -> Boot:
+    """The arguments of the present boot. Raises Unreadable without /proc."""
+    file = readings.file(kernel_cmdline.PATH)
+    if file is None:
+        raise Unreadable(f"{kernel_cmdline.PATH} does not exist: is /proc mounted?")
+    text = " ".join(file.lines)
+    return _boot(ConfigLine(file.path, 1, text, changed=file.changed), text)
+
+
+def to_come(readings: HostView) -> list[Boot]:
+    """Every command line of the boot loader, and those that new kernels will get.
+
+    The present boot's where no boot loader's file has any.
+    """
+    variables = {
+        name: value
+        for file in readings.files(*VARIABLES)
+        if file.kind == "f"
+        for name, equals, value in (line.partition("=") for line in file.lines)
+        if equals and not name.startswith("#")
+    }
+    found = [
+        *_entries(readings.files(*ENTRIES), variables),
+        *_menus(readings.files(*MENUS), variables),
+    ]
+    if not found:
+        found = [present(readings)]
+    return [*found, *_later(readings)]
+
+
+def _entries(files: Sequence[File], variables: dict[str, str]) -> Iterator[Boot]:
+    """The `options` of each entry; several lines of one entry are one."""
+    for file in files:
+        if file.kind != "f":
+            continue
+        lines = [(n, line.strip()) for n, line in enumerate(file.lines, 1)]
+        options = [(n, line) for n, line in lines if re.match(r"options\s", line)]
+        if options:
+            text = " ".join(line.split(None, 1)[1] for _, line in options)
+            source = ConfigLine(file.path, options[0][0], options[0][1], changed=file.changed)
+            yield _boot(source, _expanded(text, variables))
+
+
+def _menus(files: Sequence[File], variables: dict[str, str]) -> Iterator[Boot]:
+    """The `linux` lines of grub.cfg, memory tests left out."""
+    for file in files:
+        for count, line in enumerate(file.lines if file.kind == "f" else (), 1):
+            found = re.match(r"\s*linux(?:16|efi)?\s+(\S+)(.*)", line)
+            if found and "memtest" not in found[1]:
+                source = ConfigLine(file.path, count, line.strip(), changed=file.changed)
+                yield _boot(source, _expanded(found[2], variables))
+
+
+def _later(readings: HostView) -> Iterator[Boot]:
+    """What kernels that are installed later get: grub's defaults, and kernel-install's file."""
+    said: dict[str, tuple[ConfigLine, str]] = {}
+    for file in readings.files(*DEFAULTS):
+        for count, line in enumerate(file.lines if file.kind == "f" else (), 1):
+            found = re.match(r"\s*(?:export\s+)?(GRUB_CMDLINE_LINUX(?:_DEFAULT)?)(\+?=)(.*)", line)
+            if not found:
+                continue
+            source = ConfigLine(file.path, count, line.strip(), changed=file.changed)
+            before = said.get(found[1], (source, ""))[1]
+            value = _unquoted(found[3]).replace(f"${found[1]}", before)
+            said[found[1]] = source, f"{before} {value}" if found[2] == "+=" else value
+    if said:
+        source = said.get("GRUB_CMDLINE_LINUX", next(iter(said.values())))[0]
+        names = ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT")
+        yield _boot(source, " ".join(said[name][1] for name in names if name in said))
+    file_ = readings.file(INSTALL)
+    if file_ is not None and file_.kind == "f":
+        text = " ".join(file_.lines)
+        yield _boot(ConfigLine(file_.path, 1, text, changed=file_.changed), text)
+
+
+def _unquoted(text: str) -> str:
+    try:
+        return " ".join(shlex.split(text, comments=True))
+    except ValueError:
+        return text
+
+
+def _expanded(text: str, variables: dict[str, str]) -> str:
+    """With `$kernelopts` and the like filled in from grubenv."""
+    return re.sub(r"\$\{?(\w+)\}?", lambda m: variables.get(m[1], ""), text)
+
+
+def _boot(source: ConfigLine, text: str) -> Boot:
+    return Boot(source, tuple(kernel_cmdline.arguments(text)))

@@ -1,0 +1,106 @@
+"""One question to a DNS server, asked by a host that may have neither dig nor python.
+
+No subject of its own: facts/coredns.py's. The packet is made by printf, gathered by dd (a shell
+writes it line by line, and a length may be a newline), and sent by bash's /dev/udp, or by socat
+where there is no bash; od shows what came back. (getent asks the host's own resolver, which
+does not know the cluster's.)
+
+Sources: RFC 1035, 4.1 "Format"; bash(1), REDIRECTION; socat(1).
+"""
+
+import ipaddress
+import re
+
+from msgspec import Struct
+
+from facts.parsers.probe_prelude import PRELUDE
+from hale.model.evidence import Unreadable
+
+ID = "1234"
+# `ask SERVER NAME`: prints `dns SERVER NAME HEX`. One try more, as UDP may lose a packet.
+SHELL = (
+    PRELUDE
+    + r"""
+need od tr dd timeout
+ask() {
+  q='\022\064\001\000\000\001\000\000\000\000\000\000'
+  IFS=.; for label in $2; do q="$q$(printf '\\%03o' ${#label})$label"; done; unset IFS
+  q="$q"'\000\000\001\000\001'
+  if command -v bash >/dev/null; then
+    talk='exec 3<>"/dev/udp/$0/53" && cat >&3 && dd bs=4096 count=1 <&3'
+    send() { timeout 2 bash -c "$talk" "$1"; }
+  elif command -v socat >/dev/null; then
+    send() { socat -t 2 - "UDP:$1:53"; }
+  else
+    missing "neither bash nor socat is installed: no DNS server can be asked"
+  fi
+  for try in 1 2; do
+    got=$(
+      printf "$q" | dd bs=512 iflag=fullblock 2>/dev/null | send "$1" 2>/dev/null |
+        od -An -v -tx1 | tr -d ' \n'
+    )
+    [ -z "$got" ] || break
+  done
+  echo "dns $1 $2 ${got:-silent}"
+}
+"""
+)
+RCODES = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
+
+
+class Reply(Struct, frozen=True):
+    """What a server said for one name: addresses, or why there are none."""
+
+    server: str
+    name: str
+    addresses: tuple[str, ...]
+    trouble: str = ""
+
+
+def reply(line: str) -> Reply:
+    """What the line `dns SERVER NAME HEX` tells. Raises Unreadable where it is none."""
+    told = re.fullmatch(r"dns (\S+) (\S+) (silent|(?:[0-9a-f]{2})+)", line)
+    if not told:
+        raise Unreadable(f"the answer is garbled: {line[:80]!r}")
+    server, name = told[1], told[2]
+    if told[3] == "silent":
+        return Reply(server, name, (), f"{server} gives no answer for {name}")
+    data = bytes.fromhex(told[3])
+    try:
+        if data[:2].hex() != ID or not data[2] & 0x80:
+            raise Unreadable(f"{server}: what came back is no answer to our question")
+        if code := data[3] & 0x0F:
+            return Reply(server, name, (), f"{server} says {RCODES.get(code, code)} for {name}")
+        found = _addresses(data)
+    except IndexError:
+        raise Unreadable(f"{server}: its answer for {name} breaks off") from None
+    if not found:
+        return Reply(server, name, (), f"{server} knows no address of {name}")
+    return Reply(server, name, tuple(sorted(found)))
+
+
+def _addresses(data: bytes) -> list[str]:
+    """The A records among the answers. Raises IndexError where it breaks off."""
+    questions, answers = (int.from_bytes(data[at : at + 2], "big") for at in (4, 6))
+    at = 12
+    for _ in range(questions):
+        at = _behind_name(data, at) + 4
+    found = []
+    for _ in range(answers):
+        at = _behind_name(data, at)
+        kind, length = (int.from_bytes(data[at + n : at + n + 2], "big") for n in (0, 8))
+        value = data[at + 10 : at + 10 + length]
+        if len(value) < length or at + 10 > len(data):
+            raise IndexError
+        if kind == 1 and length == 4:
+            found.append(str(ipaddress.IPv4Address(value)))
+        at += 10 + length
+    return found
+
+
+def _behind_name(data: bytes, at: int) -> int:
+    while data[at]:
+        if data[at] >= 0xC0:  # a pointer ends it
+            return at + 2
+        at += 1 + data[at]
+    return at + 1

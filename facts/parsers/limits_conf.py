@@ -1,0 +1,139 @@
+"""How pam_limits reads a line of limits.conf: whom it is for, and what its value comes to.
+
+Sources: limits.conf(5); Linux-PAM's modules/pam_limits/pam_limits.c; Debian's pam, whose patch
+keeps `*` and groups from root. No subject of its own: facts/limits.py asks for it.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+from functools import lru_cache
+from math import inf
+
+from msgspec import Struct
+
+from hale.model.evidence import ConfigLine, File, Unreadable
+
+
+class Rank(IntEnum):
+    """How closely a line's domain fits: in pam_limits' order, the lower beats the higher."""
+
+    MINE = 0
+    GROUP = 1
+    DEFAULT = 2
+
+
+class User(Struct, frozen=True):
+    """Whom a login is for."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: frozenset[str]
+    gids: frozenset[int]
+
+
+class Entry(Struct, frozen=True):
+    """A line that sets the limit, for soft, hard or both."""
+
+    source: ConfigLine
+    domain: str
+    soft: bool
+    hard: bool
+    value: float | None  # None: pam_limits may not take it
+
+
+def identity(text: str) -> User | None:
+    """From `uid=1000(ops) gid=1000(ops) groups=1000(ops),27(sudo)`."""
+    if not text.strip():
+        return None
+    who = re.search(r"uid=(\d+)\(([^)]*)\)", text)
+    main = re.search(r"gid=(\d+)", text)
+    groups = re.findall(r"(\d+)\(([^)]*)\)", text.partition("groups=")[2])
+    if not who or not main:
+        raise Unreadable(f"id said {text.strip()!r}")
+    return User(
+        who[2],
+        int(who[1]),
+        int(main[1]),
+        frozenset(name for _, name in groups),
+        frozenset(int(gid) for gid, _ in groups),
+    )
+
+
+def entries(files: Sequence[File], item: str) -> Iterator["Entry | ConfigLine"]:
+    """The lines that bear on this limit, in the order they are read.
+
+    A Source stands for a line `<who> -`, which frees its users from all limits.
+    """
+    for file in files:
+        yield from _of_file(file, item)
+
+
+@lru_cache(maxsize=4096)  # each is asked for by both aspects, for everybody and for the user
+def _of_file(file: File, item: str) -> tuple["Entry | ConfigLine", ...]:
+    found: list[Entry | ConfigLine] = []
+    for count, raw in enumerate(file.lines, 1):
+        fields = raw.lstrip().partition("#")[0].split(maxsplit=3)
+        if len(fields) < 2:  # nearly all of them
+            continue
+        source = ConfigLine(file.path, count, raw.strip(), changed=file.changed)
+        if len(fields) == 2 and fields[1].startswith("-"):
+            found.append(source)
+        if len(fields) < 4 or fields[2].lower() != item:
+            continue
+        kind, value = fields[1].lower(), number(fields[3])
+        if kind in ("soft", "hard", "-"):
+            found.append(Entry(source, fields[0], kind != "hard", kind != "soft", value))
+    return tuple(found)
+
+
+def number(text: str) -> float | None:
+    """What pam_limits makes of a value: digits count up to what follows; None: it is ignored.
+
+    A word must be alone: before Linux-PAM 1.6 `unlimited` might have a carriage return or
+    another word behind it, since then it may not.
+    """
+    word = text.lower().strip(" \t")
+    if word in ("-1", "-", "unlimited", "infinity"):
+        return inf
+    found = re.match(r"\s*([+-]?)(\d+)", word)
+    if not found:
+        return None
+    most = 2**64 - 1
+    value = int(found[2])
+    if found[1] == "-" and value <= most:
+        value = (most + 1 - value) % (most + 1)  # strtoull(3) turns it round
+    return inf if value >= most else float(value)
+
+
+def rank_of(domain: str, user: User | None, spares_root: bool) -> Rank | None:
+    """How closely a line's domain fits; None if it does not."""
+    if user is None:
+        return Rank.DEFAULT if domain == "*" else None
+    if domain == user.name:
+        return Rank.MINE
+    plain = user.uid != 0 or not spares_root
+    if domain == "*":
+        return Rank.DEFAULT if plain else None
+    if domain.startswith("@"):
+        return Rank.GROUP if plain and _in_group(domain[1:], user) else None
+    low, colon, high = domain.partition(":")
+    return Rank.MINE if colon and _in_range(low, high, user.uid) else None
+
+
+def _in_group(name: str, user: User) -> bool:
+    low, colon, high = name.partition(":")
+    if not colon:
+        return name in user.groups
+    if not low:
+        return high.isdecimal() and int(high) in user.gids
+    return _in_range(low, high, user.gid)
+
+
+def _in_range(low: str, high: str, number: int) -> bool:
+    if not (low + high).isdecimal():
+        return False
+    if not low:
+        return number == int(high)
+    return int(low) <= number and (not high or number <= int(high))

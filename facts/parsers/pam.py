@@ -1,0 +1,109 @@
+"""Which modules of PAM a login passes, as the files of pam.d say.
+
+Sources: pam.conf(5), pam.d(5); sshd_config(5), UsePAM. Jumps (`[success=1 …]`) are not
+followed: a module counts as called when the stack names it.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+from msgspec import Struct
+
+from hale.model.evidence import ConfigLine, File, HostView, Unreadable
+
+PATTERNS = ("/etc/pam.d/*", "/usr/lib/pam.d/*")
+SSHD_PATTERNS = ("/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/*.conf")
+_INCLUDE = re.compile(r"@include\s+(\S+)")
+_LINE = re.compile(r"-?(\w+)\s+(\[[^\]]*\]|\S+)\s+(\S+)(.*)")
+
+
+class Call(Struct, frozen=True):
+    """A line that calls a module, and the arguments it gives."""
+
+    source: ConfigLine
+    arguments: tuple[str, ...]
+
+
+def calls(readings: HostView, service: str, kind: str, module: str) -> list[Call]:
+    """Where the service's stack of that kind (`session`, …) calls the module.
+
+    Raises Unreadable where a file of the stack is not there.
+    """
+    return list(_stack(readings.files(*PATTERNS), service, kind, module))
+
+
+@lru_cache(maxsize=64)  # every requirement of limits asks
+def _stack(files: tuple[File, ...], service: str, kind: str, module: str) -> tuple[Call, ...]:
+    return tuple(_calls(files, service, kind, module, ()))
+
+
+def _calls(
+    files: Sequence[File], service: str, kind: str, module: str, trail: tuple[str, ...]
+) -> Iterator[Call]:
+    name = service.rpartition("/")[2]
+    if name in trail:
+        raise Unreadable(f"pam.d: {' includes '.join((*trail, name))}")
+    file = next((f for f in files if f.path.rpartition("/")[2] == name and f.kind == "f"), None)
+    if file is None:
+        raise Unreadable(f"/etc/pam.d/{name} is not there" + (f" for {trail[-1]}" if trail else ""))
+    for number, line in _lines(file):
+        if included := _INCLUDE.fullmatch(line):
+            yield from _calls(files, included[1], kind, module, (*trail, name))
+            continue
+        found = _LINE.fullmatch(line)
+        if not found or found[1].lower() != kind:
+            continue
+        if found[2] in ("include", "substack"):
+            yield from _calls(files, found[3], kind, module, (*trail, name))
+        elif found[3].rpartition("/")[2] == module:
+            source = ConfigLine(file.path, number, line, changed=file.changed)
+            yield Call(source, tuple(found[4].split()))
+
+
+def _lines(file: File) -> Iterator[tuple[int, str]]:
+    """Lines without comments, with their numbers; a backslash joins them."""
+    text, first = "", 0
+    for count, line in enumerate(file.lines, 1):
+        first = first or count
+        if line.endswith("\\"):
+            text += line[:-1] + " "
+            continue
+        whole = (text + line).partition("#")[0].strip()
+        if whole:
+            yield first, whole
+        text, first = "", 0
+
+
+def sshd_without_pam(readings: HostView) -> str:
+    """Why sshd does not use PAM at all, or nothing. Its first word on a matter counts.
+
+    Raises Unreadable where there is no sshd_config.
+    """
+    files = {file.path: file for file in readings.files(*SSHD_PATTERNS)}
+    main = SSHD_PATTERNS[0]
+    if main not in files:
+        raise Unreadable(f"{main} is not there: how do people log in?")
+    said = next(_use_pam(files, files[main]), None)
+    if said is None:
+        return f"{main} does not say `UsePAM yes`, and sshd's own default is no"
+    source, value = said
+    return "" if value == "yes" else f"{source} says UsePAM {value}"
+
+
+def _use_pam(files: dict[str, File], file: File) -> Iterator[tuple[ConfigLine, str]]:
+    for count, line in enumerate(file.lines, 1):
+        if line.lstrip()[:1] in ("", "#"):  # nearly all of them
+            continue
+        words = re.split(r"[\s=]+", line.strip(), maxsplit=1)
+        keyword = words[0].lower()
+        value = words[1].strip().strip('"') if len(words) > 1 else ""
+        if keyword == "match":
+            return
+        if keyword == "usepam":
+            yield ConfigLine(file.path, count, line.strip()), value.lower()
+        elif keyword == "include" and file.path == SSHD_PATTERNS[0]:
+            folder = SSHD_PATTERNS[1].rpartition("/")[0]
+            if any(v.rpartition("/")[0] in (folder, "sshd_config.d") for v in value.split()):
+                for path in sorted(p for p in files if p.startswith(f"{folder}/")):
+                    yield from _use_pam(files, files[path])

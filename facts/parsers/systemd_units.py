@@ -1,0 +1,92 @@
+"""systemd's units as files: which one counts, which is masked, and what pulls one in at boot.
+
+Source: systemd.unit(5), "UNIT FILE LOAD PATH" and the .wants/, .requires/ and .upholds/ folders.
+Only what outlives a boot is looked at: /run is empty then, and generators run anew.
+"""
+
+from hale.model.evidence import File, HostView
+
+# Highest priority first. With a merged /usr the last two are one folder.
+FOLDERS = (
+    "/etc/systemd/system.control",
+    "/etc/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+PULLS = ("wants", "requires", "upholds")
+
+
+def file_patterns(unit: str) -> tuple[str, ...]:
+    """Where a unit's own file lies; the name may be a pattern."""
+    return tuple(f"{folder}/{unit}" for folder in FOLDERS)
+
+
+def dropin_patterns(unit: str) -> tuple[str, ...]:
+    """Where the files lie that add to a unit's own."""
+    return tuple(f"{folder}/{unit}.d/*.conf" for folder in FOLDERS)
+
+
+def pull_patterns(unit: str) -> tuple[str, ...]:
+    """Where the links lie by which other units pull it in; the name may be a pattern."""
+    return tuple(f"{folder}/*.{kind}/{unit}" for folder in FOLDERS for kind in PULLS)
+
+
+def in_force(readings: HostView, *units: str) -> dict[str, File]:
+    """The file of each unit of these names or patterns, from the folder of highest priority."""
+    found: dict[str, File] = {}
+    for file in readings.files(*(p for unit in units for p in file_patterns(unit))):
+        found.setdefault(file.path.rpartition("/")[2], file)
+    return found
+
+
+def pull_links(readings: HostView, *units: str) -> list[File]:
+    """The links that pull units of these names or patterns in, each once."""
+    found: dict[tuple[str, ...], File] = {}
+    for file in readings.files(*(p for unit in units for p in pull_patterns(unit))):
+        found.setdefault(tuple(file.path.split("/")[-2:]), file)
+    return [file for file in found.values() if not masked(file)]
+
+
+def pulled_by(link: File) -> str:
+    """The unit in whose folder the link lies."""
+    return link.path.split("/")[-2].rpartition(".")[0]
+
+
+def masked(file: File) -> bool:
+    """A link to /dev/null, or an empty file: systemd takes both for a mask."""
+    return file.masked or (file.kind == "f" and file.content == ())
+
+
+def mask(readings: HostView, unit: str) -> File | None:
+    """What keeps this unit from ever starting, if anything does."""
+    found = in_force(readings, unit).get(unit)
+    return found if found and masked(found) else None
+
+
+def boot_problems(readings: HostView, unit: str) -> list[str]:
+    """Why a boot does not start this unit, in sentences; empty where it does."""
+    if kept := mask(readings, unit):
+        return [f"{unit} is masked ({kept.path})"]
+    if unit not in in_force(readings, unit):
+        return [f"{unit} is not installed"]
+    if not pull_links(readings, unit):
+        return [f"{unit} is not enabled: nothing starts it at boot (`systemctl enable {unit}`)"]
+    return []
+
+
+def name_of_path(path: str, kind: str) -> str:
+    """`/dev/disk/by-uuid/1-2` and `swap` give `dev-disk-by\\x2duuid-1\\x2d2.swap`.
+
+    Source: systemd.unit(5), "STRING ESCAPING FOR INCLUSION IN UNIT NAMES".
+    """
+    text = "/".join(part for part in path.split("/") if part)
+    escaped = "".join(
+        "-"
+        if c == "/"
+        else c
+        if (c.isascii() and c.isalnum()) or c in ":_" or (c == "." and at)
+        else "".join(f"\\x{byte:02x}" for byte in c.encode())
+        for at, c in enumerate(text)
+    )
+    return f"{escaped or '-'}.{kind}"

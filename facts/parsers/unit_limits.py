@@ -1,0 +1,134 @@
+"""systemd's limits as its files have them: the lines that set one, and what a value comes to.
+
+Sources: systemd.syntax(7), systemd.exec(5) (LimitNOFILE=); systemd's src/shared/conf-parser.c,
+src/basic/rlimit-util.c and src/basic/parse-util.c. memlock is in KiB here. No subject of its own:
+facts/service_limits.py asks for it.
+"""
+
+import re
+from collections.abc import Iterator
+from math import inf
+from typing import Literal
+
+from msgspec import Struct
+
+from hale.model.evidence import ConfigLine, File, Unreadable
+
+Item = Literal["nofile", "nproc", "memlock"]
+BLANKS = " \t\r\n"
+# How such a byte looks here; or somebody wrote just these letters.
+NOT_UTF_8 = re.compile(r"\\x[89a-f][0-9a-f]")
+
+
+class Limit(Struct, frozen=True):
+    """Soft and hard together, as systemd sets them; inf for unlimited."""
+
+    soft: float
+    hard: float
+
+    def reaches(self, wanted: float) -> bool:
+        """Whether both are enough."""
+        return min(self.soft, self.hard) >= wanted
+
+
+def assignments(file: File, section: str, key: str) -> Iterator[tuple[ConfigLine, str, bool]]:
+    """The values that a key gets in a section, and whether each is one whole line of the file.
+
+    Raises Unreadable where a line before may be no UTF-8: systemd reads no further than that.
+    """
+    inside, doubt = "", 0
+    for number, text, whole in logical(file):
+        if NOT_UTF_8.search(text):
+            doubt = doubt or number
+        if text.startswith("["):
+            if not text.endswith("]"):
+                return  # systemd gives the file up here
+            inside = text[1:-1]
+            continue
+        name, equals, value = text.partition("=")
+        if not equals or inside != section or name.strip(BLANKS) != key:
+            continue
+        if doubt:
+            raise Unreadable(
+                f"{file.path}:{doubt}: systemd reads no further if this line is not UTF-8, and "
+                f"{key}= stands behind it"
+            )
+        source = ConfigLine(file.path, number, text, changed=file.changed)
+        yield source, value.strip(BLANKS), whole
+
+
+def logical(file: File) -> Iterator[tuple[int, str, bool]]:
+    """Lines as systemd takes them: comments and empty ones out, continued ones joined.
+
+    A lone carriage return ends a line too. A comment never goes on, and may stand between.
+    """
+    held, began, parts = "", 0, 0
+    for number, raw in enumerate(file.lines, 1):
+        pieces = raw.removesuffix("\r").split("\r")
+        for piece in pieces:
+            line = piece.removeprefix("\ufeff") if number == 1 else piece
+            if line.lstrip(BLANKS)[:1] in ("#", ";"):
+                continue
+            began, parts = (began, parts + 1) if held else (number, 1)
+            held += line
+            if (len(held) - len(held.rstrip("\\"))) % 2:
+                held = held[:-1] + " "
+                continue
+            text, held = held.strip(BLANKS), ""
+            if text:
+                yield began, text, parts == len(pieces) == 1
+    if held.strip(BLANKS):
+        yield began, held.strip(BLANKS), False
+
+
+def parsed(item: Item, value: str) -> Limit | None:
+    """`1024`, `soft:hard`, `infinity`; memlock, in bytes, with K, M, G …; None: it is ignored."""
+    words = re.sub(r"\\([^:])", r"\1", value).split(":")
+    found = [bound(item, word) for word in words]
+    if len(found) > 2 or None in found:
+        return None
+    soft, hard = found[0], found[-1]
+    assert soft is not None
+    assert hard is not None
+    return Limit(soft, hard) if soft <= hard else None
+
+
+def bound(item: Item, word: str) -> float | None:
+    if word == "infinity":
+        return inf
+    value = _size(word) if item == "memlock" else _number(word)
+    if value is None or value >= 2**64 - 1:
+        return None
+    return value / 1024 if item == "memlock" else value
+
+
+def _number(word: str) -> int | None:
+    """As strtoull(3) with base 0, and 0b and 0o as in Python: a leading zero is octal."""
+    text = word.lstrip(BLANKS)
+    if re.fullmatch(r"0[bB][01]+|0[oO][0-7]+", text):
+        return int(text, 0)
+    found = re.fullmatch(r"([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)", text)
+    if not found:
+        return None
+    digits = found[2]
+    value = int(digits, 16 if "x" in digits.lower() else 8 if digits[0] == "0" else 10)
+    return None if value and found[1] == "-" else value
+
+
+_SUFFIXES = ("E", "P", "T", "G", "M", "K", "B", "")
+_PART = re.compile(r"[ \t\r\n]*\+?([0-9]+)(?:\.([0-9]*))?[ \t\r\n]*([EPTGMKB]?)")
+
+
+def _size(word: str) -> int | None:
+    """Bytes: `64K`, `1.5G`, `1G 500M`, larger units first."""
+    total, at, rank = 0, 0, 0
+    while True:
+        found = _PART.match(word, at)
+        if not found or _SUFFIXES.index(found[3]) < rank:
+            return None
+        rank = _SUFFIXES.index(found[3]) + 1
+        factor: int = 1024 ** max(0, _SUFFIXES.index("B") + 1 - rank)
+        total += int(found[1]) * factor + int(float(f"0.{found[2] or 0}") * factor)
+        at = found.end()
+        if at == len(word):
+            return total

@@ -1,0 +1,151 @@
+"""What the files say of the VIP that the next boot gives somebody: keepalived's and kube-vip's.
+
+No subject of its own: facts/vip_owner.py's. What runs now may have been started with other files.
+
+Sources: keepalived.conf(5) (comments, include, virtual_ipaddress), keepalived(8), --use-file;
+kube-vip's "Static Pods" and its flags' environment.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from posixpath import dirname, join, normpath
+from typing import Any
+
+from facts.parsers import boot_network
+from hale.model.evidence import File, HostView, Unreadable, matches
+
+KEEPALIVED = "/etc/keepalived/keepalived.conf"
+KUBE_VIP = "/etc/kubernetes/manifests/kube-vip.yaml"
+
+# keepalived.conf includes others, and the unit's environment may name another file in its place.
+INCLUDED = ("/etc/keepalived/*.conf", "/etc/keepalived/*/*.conf")
+OPTIONS = ("/etc/default/keepalived", "/etc/sysconfig/keepalived")
+FILES = (KEEPALIVED, *INCLUDED, *OPTIONS)
+
+_MOST = 100  # files that include each other
+_OTHER_FILE = re.compile(r"""[^#]*(?:=|\s|["'])(?:-f|--use-file)""")
+_INCLUDE = re.compile(r"""include[a-z]?\s+["']?([^"']+)["']?""")
+_ADDRESSES = ("virtual_ipaddress", "virtual_ipaddress_excluded")
+# What says the address, as variable and as flag.
+_VARIABLES = ("address", "vip_address")
+_FLAG = re.compile(r"--(?:address|vip)(?:=(?P<value>.*))?")
+
+
+def keepalived(readings: HostView, vip: str) -> list[str]:
+    """Why keepalived, once started, gives nobody the VIP. Raises Unreadable where it cannot be
+    told: with parts in files elsewhere, for certain machines only, or with another file.
+    """
+    for file in readings.files(*OPTIONS):
+        if any(map(_OTHER_FILE.match, file.lines)):
+            raise Unreadable(f"{file.path}: keepalived is started with another file")
+    whole = readings.file(KEEPALIVED)
+    if whole is None:
+        return [f"there is no {KEEPALIVED}"]
+    reader = _Keepalived(readings.files(*INCLUDED))
+    if vip in map(boot_network.plain, reader.addresses(whole)):
+        return []
+    if reader.doubts:
+        raise Unreadable(reader.doubts[0])
+    return [f"{KEEPALIVED} gives {vip} to no vrrp_instance"]
+
+
+class _Keepalived:
+    """A configuration that is read. doubts: what of it says something that is not known here."""
+
+    def __init__(self, others: Sequence[File]) -> None:
+        self.doubts: list[str] = []
+        self._others = [file for file in others if file.kind == "f"]
+        self._opened = 0
+
+    def addresses(self, file: File) -> Iterator[str]:
+        """The first word of each line in a block of virtual addresses of a vrrp_instance."""
+        blocks: list[str] = []
+        named: dict[str, str] = {}
+        name = ""
+        for line in self._lines(file):
+            if given := re.fullmatch(r"\$(\w+)\s*=\s*(.*)", line):
+                named[given[1]] = given[2]
+                continue
+            begins = True
+            for word in re.sub(r"([{}])", r" \1 ", line).split():
+                if word == "{":
+                    blocks.append(name)
+                elif word == "}":
+                    del blocks[-1:]
+                elif begins and "vrrp_instance" in blocks and blocks[-1] in _ADDRESSES:
+                    yield self._known(word, named)
+                elif begins:
+                    name = word
+                begins = word in "{}"
+
+    def _known(self, word: str, named: dict[str, str]) -> str:
+        found = re.sub(r"\$(\w+)", lambda v: named.get(v[1], v[0]), word)
+        if "$" in found:
+            self.doubts.append(f"{KEEPALIVED}: {found} is not known")
+        return found
+
+    def _lines(self, file: File) -> Iterator[str]:
+        """Its lines without comments, and in the place of each `include` what it includes."""
+        self._opened += 1
+        if self._opened > _MOST:
+            self.doubts.append(f"{file.path}: too many files include each other")
+            return
+        for number, line in enumerate(file.lines, 1):
+            text = re.sub(r"[#!].*", "", line).strip()
+            if text.startswith("@"):
+                said = f"{text[:60]!r} counts on certain machines only"
+                self.doubts.append(f"{file.path}:{number}: {said}")
+            elif included := _INCLUDE.fullmatch(text):
+                wanted = normpath(join(dirname(file.path), included[1]))
+                if not any(matches(wanted, pattern) for pattern in INCLUDED):
+                    self.doubts.append(f"{file.path}:{number}: {wanted} is not read")
+                for other in self._others:
+                    if matches(other.path, wanted):
+                        yield from self._lines(other)
+            else:
+                yield text
+
+
+def kube_vip(readings: HostView, vip: str) -> list[str]:
+    """Why the kubelet, once started, runs no kube-vip for the VIP."""
+    file = readings.file(KUBE_VIP)
+    if file is None:
+        return [f"there is no {KUBE_VIP}"]
+    pod = _pod("\n".join(file.lines))
+    if pod is None:
+        return [f"{KUBE_VIP} is no Pod"]
+    if vip not in map(boot_network.plain, _said(pod)):
+        return [f"{KUBE_VIP} does not name the VIP {vip}"]
+    return []
+
+
+def _pod(text: str) -> dict[str, Any] | None:
+    import yaml
+
+    try:
+        found = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and found.get("kind") == "Pod" else None
+
+
+def _said(pod: dict[str, Any]) -> Iterator[str]:
+    """The addresses that its containers' variables and arguments name."""
+    spec = pod.get("spec")
+    containers = spec.get("containers") if isinstance(spec, dict) else None
+    for container in containers if isinstance(containers, list) else ():
+        if not isinstance(container, dict):
+            continue
+        for variable in _list(container, "env"):
+            if isinstance(variable, dict) and variable.get("name") in _VARIABLES:
+                yield str(variable.get("value"))
+        words = [str(word) for key in ("command", "args") for word in _list(container, key)]
+        for word, after in pairwise([*words, ""]):
+            if flag := _FLAG.fullmatch(word):
+                yield after if flag["value"] is None else flag["value"]
+
+
+def _list(mapping: dict[str, Any], key: str) -> list[Any]:
+    found = mapping.get(key)
+    return found if isinstance(found, list) else []

@@ -1,0 +1,122 @@
+"""The control plane's static manifests: the same on every master, but for names and addresses.
+
+A flag that was changed on one master by hand works until that master is lost, or until a client
+happens to talk to it. Each host's own name and address are put out of the way before manifests
+are compared, and so are the flags that kubeadm writes differently for the first master and for
+those that join.
+
+Sources: kubeadm's implementation details, "Generate static Pod manifests"; etcd's clustering
+guide (--initial-cluster).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from hale.inventory.ini import Host
+from hale.model.evidence import (
+    ClusterView,
+    ConfigLine,
+    File,
+    FileProbe,
+    NotApplicable,
+    Probe,
+    Unreadable,
+)
+from hale.model.requirement import Case
+
+FOLDER = "/etc/kubernetes/manifests"
+PATTERN = f"{FOLDER}/*.yaml"
+
+
+class StaticPodsParameters(Struct, frozen=True):
+    """The manifests, and flags that may differ from master to master."""
+
+    manifests: tuple[str, ...]
+    may_differ: tuple[str, ...]
+
+
+class StaticPodsRuntime(Struct, frozen=True):
+    """What differs, in sentences."""
+
+    compared: int
+    drift: tuple[str, ...]
+    unread: tuple[str, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        said = self.drift or (f"{self.compared} masters have the same static manifests",)
+        return "; ".join([*said, *self.unread])
+
+
+def probes(host: Host, cases: Sequence[Case[StaticPodsParameters]]) -> tuple[Probe, ...]:
+    """The manifests, which name keys and hold none."""
+    return (FileProbe(PATTERN),) if "masters" in host.groups else ()
+
+
+def runtime(readings: ClusterView, case: Case[StaticPodsParameters]) -> StaticPodsRuntime:
+    """What differs from what most masters have. Raises NotApplicable where there is no cluster.
+
+    Raises Unreadable where a master could not be asked and nothing is proven without it.
+    """
+    each: dict[str, Mapping[str, list[str]]] = {}
+    unread = []
+    for host in case.inventory.masters:
+        try:
+            if host.name not in readings:
+                raise Unreadable("not asked")
+            each[host.name] = _manifests(readings[host.name].files(PATTERN), host, case)
+        except Unreadable as error:
+            unread.append(f"{host.name}: {error}")
+    if not unread and not any(each.values()):
+        raise NotApplicable(f"no master has a manifest in {FOLDER}: there is no cluster yet")
+    drift = [fault for name in case.parameters.manifests for fault in _drift(name, each, case)]
+    if unread and not drift:
+        raise Unreadable("; ".join(unread))
+    return StaticPodsRuntime(len(each), tuple(drift), tuple(unread))
+
+
+def _manifests(
+    files: Sequence[File], host: Host, case: Case[StaticPodsParameters]
+) -> dict[str, list[str]]:
+    """By name, the lines without what is the host's own. Raises Unreadable."""
+    wanted = case.parameters
+    names = [name for name in (host.name, host.address) if name]
+    own = re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, names))})(?![\w-]|\.\w)")
+    flags = re.compile(
+        rf"^ *- --(?:{'|'.join(map(re.escape, wanted.may_differ)) or '(?!)'})(?:=|$)"
+    )
+    found = {}
+    for file in files:
+        name = file.path.rpartition("/")[2]
+        if name in wanted.manifests:
+            lines = (own.sub("<own>", line.rstrip()) for line in file.lines)
+            found[name] = [line for line in lines if line and not flags.match(line)]
+    return found
+
+
+def _drift(
+    name: str, each: Mapping[str, Mapping[str, list[str]]], case: Case[StaticPodsParameters]
+) -> list[str]:
+    """How this manifest differs between the masters: against what most of them have."""
+    if name == "etcd.yaml" and case.inventory.etcd_kind != "stacked":
+        return []
+    have = {host: texts[name] for host, texts in each.items() if name in texts}
+    missing = [host for host in each if host not in have]
+    faults = [f"{host}: there is no {FOLDER}/{name}" for host in missing]
+    if not have:
+        return faults
+    texts = list(have.values())
+    usual = max(texts, key=lambda text: (texts.count(text), -texts.index(text)))
+    others = " and ".join(host for host, text in have.items() if text == usual)
+    for host, text in have.items():
+        more = [line.strip(" -") for line in text if line not in usual]
+        less = [line.strip(" -") for line in usual if line not in text]
+        if text != usual:
+            said = [f"has {', '.join(more)}"] if more else []
+            said += [f"has not {', '.join(less)}"] if less else []
+            what = " and ".join(said) or "has its lines in another order"
+            faults.append(f"{host}: {name} {what[:300]}, unlike {others}")
+    return faults

@@ -1,0 +1,355 @@
+"""`invoke fix --apply` and `invoke undo`: from an operator's words to a run.
+
+A run's folder is reports/<time>-fix/ (or -undo): before/ and after/ are audits like any other,
+plan.json what was approved, journal.jsonl what was done.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hale import ssh
+from hale.apply import journal, runner, undo
+from hale.apply.executor import StepFailed
+from hale.apply.gates import OF_THE_CLUSTER, NodeStatus
+from hale.apply.journal import Journal, RunHistory
+from hale.apply.lock import Owner
+from hale.apply.runner import PlanRunner, Reporter
+from hale.audit import recorder
+from hale.audit.audit import Audit, parse_fact
+from hale.inventory import ini, selection
+from hale.inventory.ini import Inventory
+from hale.model import results
+from hale.model.errors import UserError
+from hale.model.evidence import NotApplicable, Unreadable
+from hale.model.results import Result, Results
+from hale.model.verdict import Verdict
+from hale.paths import ROOT
+from hale.plan import plan, planner
+from hale.plan.plan import Plan
+from hale.report.terminal import SIGN, confirm, escape_controls, fold_hostnames
+from hale.ssh import preconnect
+from hale.standard import loader
+
+RED = (Verdict.FAIL, Verdict.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class ApplyOptions:
+    """How a run is to be made, as the operator typed it. max_fail: failed hosts of one group
+    that stop the rest of it."""
+
+    reports: Path
+    inventory: Path | None = None
+    hosts: str = "all"
+    profile: str = "document"
+    yes: bool = False
+    take_lock: bool = False
+    max_fail: int = 1
+    approved_by: str = ""
+    ticket: str = ""
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_fail < 1:
+            raise UserError("--max-fail is a number of hosts, 1 or more.")
+
+
+def apply_fix(asked: ApplyOptions, only: Sequence[str], approved: Path | None) -> bool:
+    """Audit, plan (or take the approved plan), ask, apply, audit again, show before and after.
+
+    True where every planned change was made and every row it was for is green. Raises HaleError.
+    """
+    made = plan.load_plan(approved) if approved else None
+    path, hosts, profile = asked.inventory, asked.hosts, asked.profile
+    if made is not None:
+        path, profile = Path(made.inventory), made.profile
+        hosts = _hosts_of_plan(made, hosts, path)
+    preconnect.preconnect(path, hosts)
+    marker = planner.marker_expression(only)
+    with ssh.kept():  # one login for audit, plan, and what is changed
+        before = planner.run_audit(path, hosts, profile, asked.reports, marker, here=True)
+    found = results.load_results(before / "results.json")
+    made = planner.build_plan(before, only) if made is None else _check_machine_ids(made, found)
+    print("\n".join(planner.render(made)), flush=True)
+    if not any(h.steps for h in made.hosts):
+        unknown = sum(len(h.unknown) for h in made.hosts)
+        print(f"\nNothing to change{f', and {unknown} rows are unknown' if unknown else ''}.")
+        return not unknown
+    _confirm(asked, made)
+    folder = recorder.create_run_dir(asked.reports, "fix")
+    before = before.rename(folder / "before")
+    ok = _execute(made, folder, asked, before, "fix", "")
+    after = _audit_after(path, made, profile, folder, marker)
+    wanted = {(h.host, r) for h in made.hosts for s in h.steps for r in s.requirements}
+    green = _before_after(found, after, wanted)
+    _print_next_steps(folder, ok=ok, green=green)
+    return ok and green
+
+
+def undo_run(asked: ApplyOptions, name: str) -> bool:
+    """Undo a run, whole or on some hosts. True where everything is as it was before it."""
+    story = _find_run(asked.reports, name)
+    if story.header.kind in ("install", "reset"):
+        raise UserError(
+            f"{name} is no fix. What an install has made is taken off by `invoke reset`, and a "
+            "reset is followed by `invoke install`."
+        )
+    known = ini.load_inventory(Path(story.header.inventory))
+    preconnect.register_targets(known)
+    touched = list(dict.fromkeys(host for host, _ in story.begun))
+    chosen = [c.host.name for c in selection.select_hosts(asked.hosts, known, lambda uri: ())]
+    hosts = [h for h in touched if h in chosen]
+    if not hosts:
+        print(f"{name} changed nothing on {asked.hosts}.")
+        return True
+    if story.open or story.end is None:
+        if journal.is_running(story.folder):
+            raise UserError(f"{name} is still going on; it cannot be taken back yet.")
+        owner = runner.new_owner(recorder.create_run_dir(asked.reports, "settle").name)
+        _recover(asked, known, owner, [story])
+        (asked.reports / owner.run).rmdir()
+        story = journal.load_run(story.folder)
+    made_of = plan.load_plan(story.folder / "plan.json")
+    machines = {h.host: h.machine_id for h in made_of.hosts}
+    made = undo.build_undo_plan(story, hosts, made_of.profile, machines)
+    try:
+        made, moved = undo.with_diffs(made, story, force=asked.force)
+    except (StepFailed, *runner.UNREACHABLE) as error:
+        raise UserError(f"the way back cannot be read: {error}") from None
+    print("\n".join(planner.render(made)), flush=True)
+    if moved:
+        print("\n" + "\n".join(moved))
+        if not asked.force:
+            raise UserError(
+                "what was changed since is not put back. See the differences above; with --force "
+                "the old bytes come back all the same, and what is there now is kept."
+            )
+    if not any(h.steps for h in made.hosts):
+        print(f"\n{name} left nothing to take back.")
+        return True
+    _confirm(asked, made)
+    folder = recorder.create_run_dir(asked.reports, "undo")
+    with ssh.kept():
+        names = ",".join(hosts)
+        audited = planner.run_audit(known.path, names, made.profile, folder, say=False, here=True)
+    before = audited.rename(folder / "before")
+    _check_machine_ids(made, results.load_results(before / "results.json"))
+    ok = _execute(made, folder, asked, before, "undo", name)
+    after = _audit_after(known.path, made, made.profile, folder)
+    _before_after(results.load_results(before / "results.json"), after, set())
+    _print_next_steps(folder, ok=ok, green=True)
+    return ok
+
+
+# --- the pieces ---
+
+
+def _hosts_of_plan(made: Plan, hosts: str, path: Path) -> str:
+    """The plan's hosts, as far as `--hosts` names them."""
+    known = ini.load_inventory(path)
+    chosen = {c.host.name for c in selection.select_hosts(hosts, known, lambda uri: ())}
+    names = [h.host for h in made.hosts if h.host in chosen]
+    if not names:
+        raise UserError(f"the plan says nothing of {hosts}.")
+    return ",".join(names)
+
+
+def _check_machine_ids(made: Plan, found: Results) -> Plan:
+    """The plan for those hosts that were audited now. Raises HaleError for another machine."""
+    machines = {h.name: h for h in found.hosts}
+    hosts = [h for h in made.hosts if h.host in machines]
+    for host in hosts:
+        now_there = machines[host.host]
+        if host.steps and now_there.down:
+            raise UserError(f"{host.host} cannot be changed: {now_there.down}")
+        if host.steps and host.machine_id != now_there.machine_id:
+            raise UserError(
+                f"{host.host} is another machine than the plan was made for (machine-id "
+                f"{now_there.machine_id or 'unknown'} instead of {host.machine_id}). Plan again."
+            )
+    return msgspec.structs.replace(made, hosts=tuple(hosts))
+
+
+def _confirm(asked: ApplyOptions, made: Plan) -> None:
+    """Ask once. Raises HaleError where nobody agrees, or nobody is there to ask."""
+    if asked.yes:
+        return
+    steps, hosts = sum(len(h.steps) for h in made.hosts), sum(bool(h.steps) for h in made.hosts)
+    if not sys.stdin.isatty():
+        raise UserError("nobody is there to ask: say --yes to apply without asking.")
+    if not confirm(f"\nMake {steps} changes on {hosts} hosts? [y/N] "):
+        raise UserError("nothing was changed.")
+
+
+def _execute(
+    made: Plan, folder: Path, asked: ApplyOptions, before: Path, kind: str, of: str
+) -> bool:
+    plan.save_plan(made, folder / "plan.json")
+    audit = planner.replay(before)
+    known = audit.inventory
+    preconnect.register_targets(known)
+    owner = runner.new_owner(folder.name)
+    header = runner.journal_header(
+        owner,
+        kind,
+        known.path,
+        approved_by=asked.approved_by,
+        ticket=asked.ticket,
+        plan_sha256=made.sha256,
+        of=of,
+    )
+    told = console_reporter()
+    needed = [h.host for h in made.hosts if h.steps]
+    names = [h.name for h in known.hosts]
+    try:
+        with runner.locks_held(names, needed, owner, stale=asked.take_lock, told=told):
+            for story in runner.load_runs(asked.reports):
+                if story.state == "interrupted" and not story.end and _same(story, known):
+                    runner.recover(story, told)
+            with closing(Journal(folder, header)) as book:
+                return PlanRunner(
+                    made,
+                    folder,
+                    book,
+                    owner,
+                    cluster_membership(audit),
+                    {h.name: _group(h.groups) for h in known.hosts},
+                    lambda: _cluster_results(known),
+                    told,
+                    asked.max_fail,
+                ).carry_out()
+    finally:
+        ssh.close_sessions()
+
+
+def _recover(
+    asked: ApplyOptions, known: Inventory, owner: Owner, stories: Iterable[RunHistory]
+) -> None:
+    """Settle under the locks, for an undo that comes before any other run."""
+    told = console_reporter()
+    needed = [host for s in stories for host in dict.fromkeys(b.host for b in s.open)]
+    names = [h.name for h in known.hosts]
+    with runner.locks_held(names, needed, owner, stale=asked.take_lock, told=told):
+        for story in stories:
+            runner.recover(story, told)
+
+
+def _same(story: RunHistory, known: Inventory) -> bool:
+    return Path(story.header.inventory) == known.path
+
+
+def _group(groups: Iterable[str]) -> str:
+    return "masters" if "masters" in groups else "workers"
+
+
+def cluster_membership(audit: Audit) -> Mapping[str, NodeStatus]:
+    """What each host of the inventory is in its cluster, by what was read of it.
+
+    A host of which that could not be read counts as joined.
+    """
+    joined: dict[str, str] = {}
+    holds: dict[str, bool] = {}
+    for case in audit.cases:
+        subject = case.requirement.subject
+        if case.aspect != "runtime" or subject not in planner.MEMBERSHIP_SUBJECTS:
+            continue
+        try:
+            found: Any = parse_fact(case, audit.read(case)[0])
+        except NotApplicable:
+            continue
+        except Unreadable as error:
+            joined.setdefault(case.host_name, str(error))
+            continue
+        if subject == planner.ADDRESS:
+            holds[case.host_name] = bool(found.vip_on)
+        else:
+            joined[case.host_name] = found.joined
+    return {
+        host.name: NodeStatus(
+            "masters" in host.groups, joined.get(host.name, ""), holds.get(host.name, False)
+        )
+        for host in audit.inventory.hosts
+    }
+
+
+def _cluster_results(known: Inventory) -> list[Result]:
+    """The rows of the cluster, by an audit of its own of the masters."""
+    stated = loader.load_standard(ROOT / "standard").requirements
+    chapters = sorted({r.chapter for r in stated} & set(OF_THE_CLUSTER))
+    marker = " or ".join(f"chapter{n}" for n in chapters)
+    with tempfile.TemporaryDirectory(prefix="hale-") as folder:
+        made = planner.run_audit(known.path, "masters", "document", Path(folder), marker, say=False)
+        return results.load_results(made / "results.json").results
+
+
+def _audit_after(
+    path: Path | None, made: Plan, profile: str, folder: Path, marker: str = ""
+) -> Results:
+    """The same checks once more, on the hosts that were to be changed."""
+    hosts = ",".join(h.host for h in made.hosts)
+    made_anew = planner.run_audit(path, hosts, profile, folder, marker, say=False, here=True)
+    after = made_anew.rename(folder / "after")
+    return results.load_results(after / "results.json")
+
+
+def _before_after(before: Results, after: Results, wanted: set[tuple[str, str]]) -> bool:
+    """Show what turned; whether all rows are green that the plan was for."""
+    was = {(r.host, r.requirement, r.aspect): r for r in before.results}
+    order = {h.name: n for n, h in enumerate(before.hosts)}
+    turned: dict[tuple[str, str, Verdict, Verdict, str], list[str]] = {}
+    red = False
+    for row in sorted(after.results, key=lambda r: (r.chapter or 99, order.get(r.host, -1))):
+        old = was.get((row.host, row.requirement, row.aspect))
+        bad = row.verdict in RED
+        left = bad and (row.host, row.requirement) in wanted
+        red = red or left
+        if old is not None and (old.verdict is not row.verdict or left):
+            said = escape_controls(row.actual) if bad else ""
+            key = (row.requirement, row.aspect, old.verdict, row.verdict, said)
+            turned.setdefault(key, []).append(row.host)
+    shown = Table("requirement", "aspect", "before", "after", "hosts", box=None)
+    for (requirement, aspect, *verdicts, said), hosts in turned.items():
+        signs = [Text(f"{SIGN[v][0]} {v.value}", SIGN[v][1]) for v in verdicts]
+        names = Text(fold_hostnames(hosts))
+        shown.add_row(
+            requirement, aspect, *signs, names + Text(f"\n{said}", "dim") if said else names
+        )
+    console = Console(highlight=False)
+    console.print()
+    console.print(shown)
+    counts = [sum(r.verdict in RED for r in each.results) for each in (before, after)]
+    console.print(f"\nred or unknown rows: {counts[0]} before, {counts[1]} after")
+    return not red
+
+
+def _print_next_steps(folder: Path, *, ok: bool, green: bool) -> None:
+    print(f"report: {folder}")
+    if not ok:
+        print("Not all changes were made; see above. What was done stays, and can be taken back:")
+    elif not green:
+        print("All changes were made, and some of their rows are not green; see above.")
+    print(f"undo:   invoke undo {folder.name}")
+
+
+def console_reporter() -> Reporter:
+    """Tells a host and what happens there, a line each."""
+    console = Console(highlight=False, soft_wrap=True)
+    return lambda host, said: console.print(Text(f"  {host + ': ' if host else ''}{said}"))
+
+
+def _find_run(reports: Path, name: str) -> RunHistory:
+    folder = reports / Path(name).name
+    if not (folder / journal.NAME).is_file():
+        known = ", ".join(s.header.run for s in runner.load_runs(reports)) or "none"
+        raise UserError(f"no run {name!r} in {reports}; there are: {known}.")
+    return journal.load_run(folder)

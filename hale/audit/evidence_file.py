@@ -1,0 +1,52 @@
+"""evidence.json: everything the hosts answered, to be judged again with `pytest --evidence`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from hale.files import atomic
+from hale.model.errors import Location, UserError
+from hale.model.evidence import Evidence
+
+SCHEMA = "hale.evidence/1"
+
+
+class EvidenceFile(msgspec.Struct):
+    """The whole file. The inventory is named, not held: it may contain what is secret."""
+
+    schema: str
+    inventory: str
+    inventory_sha256: str
+    profile: str
+    hosts: dict[str, Evidence]
+    uris: dict[str, str] = {}  # hosts that were named by a URI
+
+
+def save_evidence(
+    saved: EvidenceFile, path: Path, write: Callable[..., None] = atomic.write
+) -> None:
+    """Write it, readable by the operator alone: it holds the hosts' configuration."""
+    write(path, msgspec.json.encode(saved, order="sorted") + b"\n", mode=0o600)
+
+
+def load_evidence(path: Path) -> EvidenceFile:
+    """Read it. Raises HaleError for a file that is none, or of another version."""
+    try:
+        raw = path.read_bytes()
+        version = msgspec.json.decode(raw, type=_Version).schema
+        if version != SCHEMA:
+            raise UserError(f"schema {version}; this is {SCHEMA}.", Location(path))
+        saved = msgspec.json.decode(raw, type=EvidenceFile)
+    except OSError as error:
+        raise UserError(f"cannot read the evidence: {error.strerror}.", Location(path)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"this is no evidence: {error}.", Location(path)) from None
+    for name, told in saved.hosts.items():
+        if told.host != name:
+            raise UserError(f"{name} has the answers of {told.host}.", Location(path))
+    return saved
+
+
+class _Version(msgspec.Struct):
+    schema: str = "none"

@@ -1,0 +1,90 @@
+"""Keeps a run's results on disk from its first moment, so that no end of it loses them."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hale.files import atomic
+from hale.model import results
+from hale.model.requirement import Case
+from hale.model.results import HostRecord, Result, Results, RowKey, Run
+from hale.model.verdict import Verdict
+
+FLUSH_INTERVAL = 1.0  # seconds between two writes while tests run
+NOT_RUN = "not judged: the run ended before"
+
+
+def create_run_dir(reports: Path, kind: str) -> Path:
+    """Make the run's own folder, `<UTC time>-<kind>`; never an existing one."""
+    stamp = f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}-{kind}"
+    reports.mkdir(parents=True, exist_ok=True)
+    for number in range(1000):
+        path = reports / (f"{stamp}-{number}" if number else stamp)
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise FileExistsError(f"{reports}/{stamp}: no free name")
+
+
+class Recorder:
+    """Collects rows as tests end; the file always holds every selected row."""
+
+    def __init__(
+        self, path: Path, run: Run, soon: Callable[[Path, bytes], None] = atomic.write
+    ) -> None:
+        """`soon` writes what follows the first file, which stands when this does not come to it."""
+        self.path = path
+        self._soon = soon
+        self.results = Results(results.SCHEMA, results.without_secrets(run), [], [], [])
+        self._rows: dict[str, Result] = {}
+        self._open: set[str] = set()
+        self._written = 0.0
+
+    def begin(
+        self, selected: Iterable[Case[Any]], possible: Iterable[Case[Any]], hosts: list[HostRecord]
+    ) -> None:
+        """Write the file with every selected row UNKNOWN, as it stays if we are killed now."""
+        for case in selected:
+            self._rows[case.nodeid] = results.unjudged(case, Verdict.UNKNOWN, NOT_RUN)
+        self._open = set(self._rows)
+        self.results.results = list(self._rows.values())
+        self.results.deselected = [
+            RowKey(c.host_name, c.requirement.id, c.aspect)
+            for c in possible
+            if c.nodeid not in self._rows
+        ]
+        self.results.hosts = hosts
+        results.save_results(self.results, self.path)
+        self._written = (
+            -FLUSH_INTERVAL
+        )  # with the first row it is time again: the hosts have answered
+
+    def record(self, result: Result) -> None:
+        """Take one judged row."""
+        self._rows[result.test] = result
+        self._open.discard(result.test)
+        if time.monotonic() - self._written > FLUSH_INTERVAL:
+            self.results.results = list(self._rows.values())
+            results.save_results(self.results, self.path, self._soon)
+            self._written = time.monotonic()
+
+    @property
+    def unjudged(self) -> int:
+        """How many selected rows no test has judged."""
+        return len(self._open)
+
+    def end(self, exit_status: int, incomplete: list[str], booted: Mapping[str, float]) -> None:
+        """Write the final file; a run that was cut short stays marked interrupted."""
+        run = self.results.run
+        run.ended = results.utc(time.time())
+        run.exit_status = exit_status
+        run.incomplete = incomplete
+        if exit_status in (0, 1, 5) and not self._open:
+            run.state = "finished"
+        self.results.results = list(self._rows.values())
+        results.mark_reboot_proven(self.results, booted)
+        results.save_results(self.results, self.path, self._soon)

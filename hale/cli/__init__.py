@@ -1,0 +1,1 @@
+"""The commands of invoke: options, tables, and the doors to the rooms below."""

@@ -1,0 +1,61 @@
+"""`invoke runs`: every run that changed a host, drills too: who, when, and how it ended."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from hale.apply import runner
+from hale.apply.journal import RunHistory
+from hale.drill import journal as drills
+from hale.report.terminal import escape_controls, fold_hostnames
+
+_RunRow = tuple[str, str, str, str, str]  # run, operator, hosts, steps, state
+
+
+def table(reports: Path) -> Table:
+    """All runs, the newest first. Raises HaleError for what is no journal."""
+    shown = Table("run", "operator", "hosts", "steps", "state", box=None)
+    stories = runner.load_runs(reports)
+    rows = [_row(story, stories) for story in stories]
+    rows += [_drill(story) for story in drills.load_drills(reports)]
+    for name, *cells in sorted(rows, reverse=True):
+        shown.add_row(
+            Text(escape_controls(name), no_wrap=True), *(Text(escape_controls(c)) for c in cells)
+        )
+    return shown
+
+
+def _row(story: RunHistory, stories: Iterable[RunHistory]) -> _RunRow:
+    header = story.header
+    by = ", ".join(s.header.run for s in stories if s.header.of == header.run and _succeeded(s))
+    state = f"{story.state}, undone by {by}" if by else story.state
+    hosts = {host for host, _ in story.begun} | {a.host for a in story.acts}
+    done = sum(bool(d.undo) for d in story.done.values()) + len(story.acts)
+    approved = f", approved by {header.approved_by}" if header.approved_by else ""
+    ticket = f", {header.ticket}" if header.ticket else ""
+    return (
+        header.run,
+        f"{header.operator}@{header.source_host}{approved}{ticket}",
+        fold_hostnames(sorted(hosts)) or "none",
+        f"{done} done, {len(story.skipped)} not",
+        f"takes back {header.of}: {state}" if header.of else state,
+    )
+
+
+def _succeeded(undo: RunHistory) -> bool:
+    return undo.state == "finished"
+
+
+def _drill(story: drills.DrillHistory) -> _RunRow:
+    owner = story.header.owner
+    left = " and ".join(f"{t.part} of {t.host}" for t in story.taken)
+    back = f": {left} not given back, say `invoke drill restore`" if left else ""
+    return (
+        story.folder.name,
+        f"{owner.operator}@{owner.source_host}",
+        fold_hostnames(sorted(story.hosts)) or "none",
+        f"{', '.join(story.parts) or 'nothing'} taken",
+        story.state + ("" if story.state == "running" else back),
+    )

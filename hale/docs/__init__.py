@@ -1,0 +1,1 @@
+"""Makes docs/requirements from standard/, facts/ and remediate/."""

@@ -1,0 +1,271 @@
+"""A requirement's page: what must be true, how it is seen, what mends it, and how by hand.
+
+Nothing is told twice: the page is made from standard/, from what facts/<subject>.py declares to
+read and says of itself, and from what remediate/<subject>.py can want of a host. Only how it is
+done by hand is written down, in remediate/<subject>.md, with the standard's values left open.
+
+`python -m hale.docs.requirement_page` writes docs/requirements/; with `--check` it names the
+pages that are out of date.
+"""
+
+import ast
+import difflib
+import importlib
+import inspect
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from hale.files import atomic
+from hale.inventory import ini, selection
+from hale.inventory.ini import OVERRIDE_PREFIX, Inventory
+from hale.model import change
+from hale.model.change import Impact
+from hale.model.errors import UserError
+from hale.model.evidence import CommandProbe, FileProbe
+from hale.model.requirement import Case, Requirement
+from hale.paths import ROOT
+from hale.plan import plan
+from hale.standard import loader, subjects
+from hale.standard.loader import Standard
+
+PAGES = ROOT / "docs" / "requirements"
+INDEX = "README.md"
+# What each kind of change is, for people.
+KINDS: Mapping[type, str] = {
+    change.FileEdit: "edits files: each is written beside its place and renamed over it",
+    change.SymlinkChange: "makes, turns or removes symbolic links, as `systemctl mask` does",
+    change.UnitChange: "stops, disables, starts or restarts systemd units",
+    change.ModuleChange: "loads a kernel module",
+    change.KernelValueChange: "writes values of the running kernel",
+    change.SwapOff: "turns swap devices off, one at a time, if memory has room for them",
+}
+
+
+class RemedyDoc(msgspec.Struct, frozen=True):
+    """What remediate/<subject>.py says: `aspects` it mends, kinds of change, and their costs."""
+
+    told: str
+    aspects: Mapping[str, str]
+    kinds: tuple[str, ...]
+    costs: tuple[str, ...]
+
+
+class FileSet(msgspec.Struct, frozen=True):
+    """Files of these names, or patterns of names, in each of these folders."""
+
+    names: tuple[str, ...]
+    folders: tuple[str, ...]
+
+
+class ParameterDoc(msgspec.Struct, frozen=True):
+    """A parameter, its value as TOML's, and the inventory's variable that replaces it."""
+
+    name: str
+    value: str
+    variable: str
+
+
+@cache
+def _load() -> tuple[Standard, Inventory]:
+    return loader.load_standard(ROOT / "standard"), ini.load_inventory(ROOT / "inventory.ini")
+
+
+def page(name: str) -> str:
+    """The page of that requirement, as Markdown. Raises HaleError for one that there is not."""
+    stated, known = _load()
+    found = next((r for r in stated.requirements if r.id == name.upper()), None)
+    if found is None:
+        close = difflib.get_close_matches(name.upper(), [r.id for r in stated.requirements], 1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise UserError(f"there is no requirement {name!r}.{hint} docs/requirements/ lists all.")
+    return _page(found, known)
+
+
+def pages() -> dict[str, str]:
+    """Every page by its file name, and the index."""
+    stated, known = _load()
+    index = _templates().get_template("index.md.jinja2")
+    made = {f"{r.id}.md": _page(r, known) for r in stated.requirements}
+    return {INDEX: index.render(requirements=stated.requirements), **made}
+
+
+def _page(requirement: Requirement, known: Inventory) -> str:
+    concerned = known.groups.get(requirement.role, ())
+    hosts = [h for h in known.hosts if h.name in concerned] or known.hosts
+    cases = selection.build_cases(known, _only(requirement), requirement.profile, hosts)
+    subject: Any = subjects.load_subject(requirement.subject)
+    one: dict[str, Case[Any]] = {}
+    for case in cases:
+        one.setdefault(case.aspect, case)
+    files, commands = _read(subject, known, cases)
+    template = _templates().get_template("requirement.md.jinja2")
+    return template.render(
+        requirement=requirement,
+        file=Path(requirement.where.file).name,
+        aspects={aspect: case.expected for aspect, case in one.items()},
+        shown_for=next(iter(one.values())).host,
+        how=_docstring(subject),
+        seen={a: _docstring(getattr(subject, a)) for a in one if hasattr(subject, a)},
+        files=_group_by_folder(files),
+        commands=commands,
+        remedy=_remedy(requirement),
+        by_hand=_by_hand(requirement, next(iter(one.values()))),
+        values=_values(requirement),
+    )
+
+
+def _only(requirement: Requirement) -> Standard:
+    return Standard(ROOT / "standard", (requirement,), "")
+
+
+def _docstring(thing: Any) -> str:
+    """A docstring, in the words of verdicts."""
+    text = inspect.getdoc(thing) or ""
+    text = re.sub(r"\s*Raises \w+(, \w+)*\.", "", text)
+    text = re.sub(r"Raises Unreadable", "UNKNOWN", text)
+    return re.sub(r"\b(Raises )?NotApplicable", "N-A", text).strip()
+
+
+def _read(
+    subject: Any, known: Inventory, cases: Iterable[Case[Any]]
+) -> tuple[list[str], list[CommandProbe]]:
+    """Files and commands that it reads on the document's hosts."""
+    files: dict[str, None] = {}
+    commands: dict[str, CommandProbe] = {}
+    for host in known.hosts:
+        own = [case for case in cases if case.host in (host, None)]
+        for probe in subject.probes(host, own) if own else ():
+            if isinstance(probe, FileProbe):
+                files |= dict.fromkeys(probe.patterns)
+            else:
+                commands.setdefault(probe.name, probe)
+    return list(files), list(commands.values())
+
+
+def _group_by_folder(patterns: Iterable[str]) -> list[FileSet]:
+    """Names that are looked for in the same folders, told together."""
+    folders: dict[str, list[str]] = {}
+    for pattern in patterns:
+        folder, _, name = pattern.rpartition("/")
+        folders.setdefault(name, []).append(folder)
+    names: dict[tuple[str, ...], list[str]] = {}
+    for name, found in folders.items():
+        names.setdefault(tuple(found), []).append(name)
+    return [FileSet(tuple(found), where) for where, found in names.items()]
+
+
+def _remedy(requirement: Requirement) -> RemedyDoc | None:
+    name = f"{plan.PACKAGE}.{requirement.subject}"
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        return None
+    mended = {a: _docstring(getattr(module, a)) for a in requirement.aspects if hasattr(module, a)}
+    kinds = tuple(said for kind, said in KINDS.items() if kind in vars(module).values())
+    return RemedyDoc(_docstring(module), mended, kinds, _costs(module))
+
+
+def _costs(module: ModuleType) -> tuple[str, ...]:
+    """The effects that its changes may name."""
+    named = {
+        node.attr
+        for node in ast.walk(ast.parse(inspect.getsource(module)))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == Impact.__name__
+    }
+    return tuple(effect.value for effect in Impact if effect.name in named)
+
+
+def _by_hand(requirement: Requirement, case: Case[Any]) -> str:
+    path = ROOT / plan.PACKAGE / f"{requirement.subject}.md"
+    if not path.exists():
+        return ""
+    given = msgspec.structs.asdict(requirement.parameters)
+    endpoint = case.inventory.endpoint
+    return (
+        _environment(ROOT / plan.PACKAGE)
+        .get_template(path.name)
+        .render(
+            given,
+            id=requirement.id,
+            aspects=list(requirement.aspects),
+            host=case.host_name,
+            vip=endpoint.vip,
+            vip_port=endpoint.port,
+            vip_names=endpoint.names,
+        )
+        .strip()
+    )
+
+
+def _values(requirement: Requirement) -> list[ParameterDoc]:
+    prefix = f"{OVERRIDE_PREFIX}{requirement.id.lower().replace('-', '_')}__"
+    found = []
+    for name, value in msgspec.structs.asdict(requirement.parameters).items():
+        text = json.dumps(value, ensure_ascii=False)
+        found.append(ParameterDoc(name, text, prefix + name))
+    return found
+
+
+@cache
+def _templates() -> Environment:
+    return _environment(Path(__file__).parent)
+
+
+def _environment(folder: Path) -> Environment:
+    return Environment(
+        loader=FileSystemLoader(folder),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+# --- docs/requirements ---
+
+
+def outdated(folder: Path = PAGES) -> list[str]:
+    """Names of pages that are missing, other than they would be made now, or of no requirement."""
+    made = pages()
+    there = {path.name: path.read_text() for path in folder.glob("*.md")}
+    return sorted(n for n in made.keys() | there.keys() if made.get(n) != there.get(n))
+
+
+def write(folder: Path = PAGES) -> list[str]:
+    """Write what is outdated, take away what is of no requirement; returns their names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made, old = pages(), outdated(folder)
+    for name in old:
+        if name in made:
+            atomic.write(folder / name, made[name].encode())
+        else:
+            (folder / name).unlink()
+    return old
+
+
+def main(words: list[str]) -> int:
+    """`--check`: exit status 1 where a page is not current. Without: write them."""
+    if words not in ([], ["--check"]):
+        print("usage: python -m hale.docs.requirement_page [--check]", file=sys.stderr)
+        return 2
+    old = outdated() if words else write()
+    if words and old:
+        print(f"docs/requirements is not current: {', '.join(old)}. Say `make docs`, commit it.")
+    return 1 if words and old else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Files of the control host: atomic writes, JSON lines, signals around both, provenance."""

@@ -1,0 +1,44 @@
+"""Files that are there whole or not at all."""
+
+import os
+import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+
+def write(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Replace the file in one step, surviving a crash at any moment (rename(2), fsync(2))."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+class BackgroundWriter:
+    """Writes files one after the other while its owner goes on: disks are slower than tests."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "writer")
+        self._begun: list[Future[None]] = []
+
+    def write(self, path: Path, content: bytes, mode: int = 0o644) -> None:
+        """As the function of that name, soon."""
+        self._begun.append(self._thread.submit(write, path, content, mode))
+
+    def wait(self) -> None:
+        """Until all is written. Raises what a write has raised."""
+        begun, self._begun = self._begun, []
+        for one in begun:
+            one.result()

@@ -1,0 +1,85 @@
+"""Who runs this, from where, with which version of everything."""
+
+import getpass
+import hashlib
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+from hale.paths import ROOT
+
+PACKAGES = ("pytest", "pytest-testinfra", "pytest-xdist", "pytest-html", "invoke", "msgspec")
+
+
+def operator() -> str:
+    """The login name of whoever runs this, through sudo too."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def control_host() -> str:
+    """The name of the machine that this runs on."""
+    return platform.node()
+
+
+def version() -> str:
+    """The suite's version, as pyproject.toml has it."""
+    for line in (ROOT / "pyproject.toml").read_text().splitlines():
+        if line.startswith("version"):
+            return line.partition("=")[2].strip(' "')
+    return ""
+
+
+def packages() -> dict[str, str]:
+    """The versions of the packages that decide how a run behaves."""
+    # metadata.version() would parse the long descriptions too, which takes longer than a test.
+    found = {}
+    for name in PACKAGES:
+        told = metadata.distribution(name).read_text("METADATA") or ""
+        found[name] = told.partition("\nVersion: ")[2].partition("\n")[0].strip()
+    return found
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file; "" for one that cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+class GitRevision:
+    """The tree's git revision, asked for in the background: git takes longer than a test."""
+
+    def __init__(self, root: Path = ROOT) -> None:
+        command = [
+            "git",
+            "--no-optional-locks",
+            "-C",
+            str(root),
+            "describe",
+            "--always",
+            "--abbrev=40",
+            "--dirty",
+        ]
+        try:
+            self._git: subprocess.Popen[str] | None = subprocess.Popen(
+                [*command, "--exclude=*"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+        except OSError:
+            self._git = None
+        self._said: str | None = None
+
+    def __str__(self) -> str:
+        """For example `3f2a…-dirty`; "" outside a git checkout."""
+        if self._said is None:
+            self._said = self._git.communicate()[0].strip() if self._git else ""
+        return self._said

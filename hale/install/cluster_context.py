@@ -1,0 +1,263 @@
+"""What is to be built: the inventory, the operator's files, and the run's secrets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from hale.install.secrets import Secrets
+from hale.inventory.cluster_spec import ClusterSpec
+from hale.inventory.ini import Host, Inventory
+from hale.model.errors import Location, UserError
+from hale.standard import loader
+from hale.standard.loader import Standard
+
+KUBE_PROXY = "CMP-KUBE-PROXY"  # the requirement whose parameter `mode` is the proxy's mode
+COREDNS = "CMP-COREDNS"  # … and whose parameter `replicas` says on how many nodes it must be
+APISERVER_PORT = 6443
+# Groups of hosts that a phase may go by, in its PARTS; and the name of what is no part.
+GROUPS = FIRST, MASTERS, WORKERS = "first", "masters", "workers"
+WHOLE = ""
+
+
+@dataclass(frozen=True)
+class ClusterContext:
+    """Everything that the phases know besides what they read.
+
+    extra: the documents of kubeadm_extra by their kind. texts: the contents of the operator's
+    files by path. dns_nodes: on how many nodes CoreDNS must be. only: the part of the hosts
+    that a phase is at which goes in parts (hale/install/scheduler.py).
+    """
+
+    inventory: Inventory
+    kube_proxy_mode: str
+    dns_nodes: int
+    extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    texts: Mapping[Path, bytes] = field(default_factory=dict, repr=False)
+    secrets: Secrets = field(default_factory=Secrets, repr=False)
+    only: str = WHOLE
+
+    @property
+    def cluster(self) -> ClusterSpec:
+        """The inventory's variables of the cluster."""
+        return self.inventory.cluster
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """Masters and workers, in the inventory's order."""
+        return tuple(h for h in self.inventory.hosts if h.groups & {"masters", "workers"})
+
+    @property
+    def part(self) -> tuple[Host, ...]:
+        """Those of them that a phase which goes in parts is at."""
+        return tuple(h for h in self.hosts if self.only in (WHOLE, _part(self, h)))
+
+    @property
+    def masters_of_part(self) -> tuple[Host, ...]:
+        """The masters among those."""
+        return tuple(h for h in self.part if h in self.masters)
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """Every part by its name, in their order, with its group: first, masters or workers."""
+        found = {_part(self, h): _group(self, h) for h in (*self.masters, *self.workers)}
+        return {WHOLE: WHOLE, **found}
+
+    @property
+    def masters(self) -> tuple[Host, ...]:
+        """The control-plane hosts."""
+        return self.inventory.masters
+
+    @property
+    def workers(self) -> tuple[Host, ...]:
+        """All other hosts of the cluster."""
+        return tuple(h for h in self.hosts if "masters" not in h.groups)
+
+    @property
+    def first(self) -> Host:
+        """The master that the cluster begins with."""
+        return self.masters[0]
+
+    @property
+    def endpoint(self) -> str:
+        """Name and port by which everybody finds the apiserver."""
+        return f"{self.inventory.endpoint.names[0]}:{self.inventory.endpoint.port}"
+
+    @property
+    def balanced(self) -> bool:
+        """Whether keepalived and haproxy on the masters are ours to set up."""
+        return self.inventory.endpoint.kind == "keepalived"
+
+    @property
+    def stacked(self) -> bool:
+        """Whether etcd's members are kubeadm's own, on the masters."""
+        return self.inventory.etcd_kind == "stacked"
+
+    @property
+    def etcd_endpoints(self) -> tuple[str, ...]:
+        """Where an etcd of the site's own answers."""
+        return tuple(map(str, _external_etcd(self.extra).get("endpoints") or ()))
+
+    @property
+    def etcd_files(self) -> tuple[str, str, str]:
+        """CA, certificate and key by which masters reach it; empty where it wants none."""
+        named = _external_etcd(self.extra)
+        ca, cert, key = (str(named.get(k) or "") for k in ("caFile", "certFile", "keyFile"))
+        return ca, cert, key
+
+    def text(self, path: Path) -> str:
+        """An operator's file."""
+        return self.texts[path].decode()
+
+
+def _group(site: ClusterContext, host: Host) -> str:
+    if host not in site.masters:
+        return WORKERS
+    return FIRST if host is site.first else MASTERS
+
+
+def _part(site: ClusterContext, host: Host) -> str:
+    """Each master by itself, as they join; all workers together."""
+    return f"[{WORKERS}]" if host not in site.masters else host.name
+
+
+def load_context(inventory: Inventory, stated: Standard) -> ClusterContext:
+    """Read the operator's files. Raises HaleError for what is missing, or does not fit together."""
+    cluster = inventory.cluster
+    _check_required(inventory)
+    paths = [cluster.apt_key, cluster.dnf_key, cluster.network_manifest, *cluster.addons]
+    texts: dict[Path, bytes] = {}
+    for path in paths:
+        if path is not None:
+            texts[path] = _bytes(path)
+    for path in (cluster.network_manifest, *cluster.addons):
+        if path is not None:
+            documents(path, texts[path])
+    extra: dict[str, Mapping[str, Any]] = {}
+    if cluster.kubeadm_extra is not None:
+        raw = _bytes(cluster.kubeadm_extra)
+        for document in documents(cluster.kubeadm_extra, raw):
+            extra[document["kind"]] = document
+    _check_consistent(inventory, extra)
+    nodes = min(_stated(inventory, stated, COREDNS).replicas, len(inventory.hosts))
+    return ClusterContext(inventory, _mode(inventory, stated, extra), nodes, extra, texts)
+
+
+def documents(path: Path, raw: bytes) -> list[dict[str, Any]]:
+    """The YAML documents of a manifest. Raises HaleError, with the line, for what is none."""
+    try:
+        found = [d for d in yaml.safe_load_all(raw) if d is not None]
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        said = getattr(error, "problem", None) or str(error)
+        raise UserError(
+            f"no valid YAML: {said}.", Location(path, mark.line + 1 if mark else 0)
+        ) from None
+    for document in found:
+        if not isinstance(document, dict) or not isinstance(document.get("kind"), str):
+            raise UserError("a document in it has no `kind`.", Location(path))
+    return found
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}.", Location(path)) from None
+
+
+def _check_required(inventory: Inventory) -> None:
+    """What nobody can guess must be there."""
+    cluster, where = inventory.cluster, Location(inventory.path)
+    if not inventory.masters:
+        raise UserError("the group [masters] has no host, so there is nothing to install.", where)
+    for name, given in (
+        ("kubernetes_version", cluster.kubernetes_version),
+        ("pod_cidr", cluster.pod_cidr),
+        ("network_manifest", cluster.network_manifest),
+    ):
+        if not given:
+            raise UserError(
+                f"the variable {name} is missing; set it in [k8s:vars] (docs/install.md).", where
+            )
+    for kind in ("apt", "dnf"):
+        source, key = getattr(cluster, f"{kind}_repository"), getattr(cluster, f"{kind}_key")
+        if source and key is None:
+            raise UserError(
+                f"{kind}_repository needs {kind}_key, the public key that its packages are signed "
+                "with: nothing unsigned is installed.",
+                inventory.variables[f"{kind}_repository"].where,
+            )
+        if key is not None and not source:
+            raise UserError(
+                f"{kind}_key belongs to {kind}_repository, which is not set.",
+                inventory.variables[f"{kind}_key"].where,
+            )
+    for host in inventory.hosts:
+        if host.groups & {"masters", "workers"} and not host.address:
+            raise UserError(f"{host.name} needs ansible_host=ADDRESS to be installed.", host.where)
+
+
+KINDS = (
+    "ClusterConfiguration",
+    "InitConfiguration",
+    "JoinConfiguration",
+    "KubeletConfiguration",
+    "KubeProxyConfiguration",
+)
+
+
+def _check_consistent(inventory: Inventory, extra: Mapping[str, Mapping[str, Any]]) -> None:
+    """The inventory's kinds and kubeadm's extra documents must say the same."""
+    path = inventory.cluster.kubeadm_extra
+    for kind in extra:
+        if kind not in KINDS:
+            raise UserError(
+                f"kind {kind}: known are {', '.join(KINDS)}.", Location(path or inventory.path)
+            )
+    external = _external_etcd(extra)
+    if inventory.etcd_kind == "external" and not external.get("endpoints"):
+        raise UserError(
+            "etcd_kind=external needs kubeadm_extra with a ClusterConfiguration that names "
+            "etcd.external.endpoints and its certificates on the masters.",
+            inventory.variables["etcd_kind"].where,
+        )
+    if inventory.etcd_kind == "stacked" and external:
+        raise UserError(
+            "etcd.external is named, but the inventory says etcd_kind=stacked.",
+            Location(path or inventory.path),
+        )
+    driver = extra.get("KubeletConfiguration", {}).get("cgroupDriver")
+    if driver and driver != inventory.cluster.cgroup_driver:
+        raise UserError(
+            f"cgroupDriver {driver} contradicts cgroup_driver={inventory.cluster.cgroup_driver} of "
+            "the inventory: containerd and the kubelet must agree.",
+            Location(path or inventory.path),
+        )
+
+
+def _external_etcd(extra: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """kubeadm's `etcd.external`: an etcd of the site's own, and how masters reach it."""
+    etcd = extra.get("ClusterConfiguration", {}).get("etcd") or {}
+    return etcd.get("external") or {}
+
+
+def _mode(inventory: Inventory, stated: Standard, extra: Mapping[str, Mapping[str, Any]]) -> str:
+    """kube-proxy's mode: the site's own document, else the standard's with its overrides."""
+    if mode := extra.get("KubeProxyConfiguration", {}).get("mode"):
+        return str(mode)
+    return str(_stated(inventory, stated, KUBE_PROXY).mode)
+
+
+def _stated(inventory: Inventory, stated: Standard, name: str) -> Any:
+    """A requirement's parameters, with the site's overrides."""
+    requirement = next(r for r in stated.requirements if r.id == name)
+    return loader.parameters_of(requirement, inventory, None)[0]
+
+
+def encoded(document: Mapping[str, Any]) -> str:
+    """One YAML document; JSON is YAML, and needs no quoting rules of its own."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()

@@ -1,0 +1,144 @@
+"""Carries one step out on one host; nothing else of the install writes to a host.
+
+What a step is given to read travels on the command's standard input (hale/connection), so that
+no process list and no file shows a secret.
+"""
+
+import base64
+import shlex
+from collections.abc import Callable
+
+from hale.install.phase import RunScript, Step, WriteFile
+from hale.install.secrets import Secret, Secrets
+from hale.redact import redact
+from hale.ssh import CommandTimeout, HostUnreachable, OutputTooLarge, Session
+
+BACKUP_DIR = "/var/lib/hale/install/original"
+NEW = ".hale-new"
+TIMEOUT = 120.0
+LINES = 15  # of what a failed step said, that are shown
+_INVALID = 45
+
+OutputCallback = Callable[[str], None]  # the latest line of a step that runs
+
+
+class StepFailed(Exception):
+    """A step did not work; `said` is the end of what it printed, without secrets."""
+
+    def __init__(self, step: Step, why: str, said: str = "") -> None:
+        super().__init__(f"{step.host}: {step.title}: {why}")
+        self.step = step
+        self.why = why
+        self.said = said
+
+
+class StepExecutor:
+    """Does steps on one host over its session. `secrets` are what no output may show."""
+
+    def __init__(self, session: Session, secrets: Secrets) -> None:
+        self._session = session
+        self._secrets = secrets
+
+    def do(self, step: Step, told: OutputCallback) -> bool:
+        """Carry it out; False where there was nothing to do. Raises Failed.
+
+        A connection that is lost under it is a failure too: nobody knows how far it came, and
+        the next look at the host tells.
+        """
+        try:
+            return self._write(step) if isinstance(step, WriteFile) else self._run(step, told)
+        except CommandTimeout:
+            seconds = step.timeout if isinstance(step, RunScript) else TIMEOUT
+            raise StepFailed(step, f"not done within {seconds:g} s, and stopped") from None
+        except (HostUnreachable, OutputTooLarge) as error:
+            raise StepFailed(step, self.clean(str(error))) from None
+
+    def clean(self, text: str) -> str:
+        """Without what is secret, or looks like it."""
+        return redact(self._secrets.hidden(text))
+
+    def _run(self, step: RunScript, told: OutputCallback) -> bool:
+        script = (
+            f"set -eu\nexport LC_ALL=C PATH={_PATH}\nunset {_PROXIES}\numask 022\n{step.script}"
+        )
+        given = step.stdin.reveal() if isinstance(step.stdin, Secret) else step.stdin or ""
+        listener = _Lines(lambda line: told(self.clean(line)))
+        done = self._session.run(
+            f"/bin/sh -c {shlex.quote(script)}", step.timeout, given.encode(), listener.take
+        )
+        if done.exit_status:
+            said = (done.stdout + b"\n" + done.stderr).decode(errors="backslashreplace")
+            raise StepFailed(step, f"exit status {done.exit_status}", self.last(said))
+        return True
+
+    def _write(self, step: WriteFile) -> bool:
+        raw = step.content.encode() if isinstance(step.content, str) else step.content
+        given = {
+            "p": step.path,
+            "mode": f"{step.mode:o}",
+            "o": f"{BACKUP_DIR}{step.path}" if step.keep else "",
+        }
+        script = "".join(f"{n}={shlex.quote(v)}\n" for n, v in given.items())
+        script += _WRITE % (step.check or ":", step.then or ":")
+        done = self._session.run(
+            f"/bin/sh -c {shlex.quote(script)}", TIMEOUT, base64.b64encode(raw)
+        )
+        said = done.stderr.decode(errors="backslashreplace")
+        if done.exit_status == _INVALID:
+            raise StepFailed(
+                step, f"{step.path} is not valid, so the old one stays", self.last(said)
+            )
+        if done.exit_status:
+            raise StepFailed(step, f"exit status {done.exit_status}", self.last(said))
+        return done.stdout.strip() == b"changed"
+
+    def last(self, text: str) -> str:
+        """The last lines that say something, without secrets."""
+        lines = [line.rstrip() for line in self.clean(text).splitlines() if line.strip()]
+        return "\n".join(lines[-LINES:])
+
+
+class _Lines:
+    """Cuts what comes into lines and tells the latest whole one."""
+
+    def __init__(self, told: OutputCallback) -> None:
+        self._told = told
+        self._rest = b""
+
+    def take(self, new: bytes) -> None:
+        *lines, self._rest = (self._rest + new).split(b"\n")
+        for line in reversed(lines):
+            if line.strip():
+                self._told(line.decode(errors="replace").strip())
+                return
+
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PROXIES = "http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY"
+
+_WRITE = f"""\
+set -eu
+export LC_ALL=C PATH={_PATH}
+umask 022
+f=$(dirname -- "$p")
+mkdir -p -- "$f"
+new=$f/{NEW}
+trap 'rm -f -- "$new"' EXIT
+(umask 077; base64 -d >"$new")
+chmod "$mode" "$new"
+chown 0:0 "$new"
+if [ -f "$p" ] && [ ! -L "$p" ] && cmp -s -- "$new" "$p" && [ "$(stat -c %%a "$p")" = "$mode" ]
+then echo same; exit; fi
+export new
+( %s ) >&2 || exit {_INVALID}
+if [ -n "$o" ] && [ ! -e "$o" ] && [ ! -e "$o.absent" ]; then
+  (umask 077; mkdir -p -- "${{o%%/*}}")
+  if [ -e "$p" ]; then cp -a -- "$p" "$o.part"; mv -- "$o.part" "$o"; else : >"$o.absent"; fi
+fi
+sync "$new"
+mv -fT -- "$new" "$p"
+sync "$f"
+! command -v restorecon >/dev/null || [ ! -e /sys/fs/selinux/enforce ] || restorecon "$p"
+%s
+echo changed
+"""

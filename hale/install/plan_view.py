@@ -1,0 +1,94 @@
+"""`invoke install --plan`: how each phase stands, and what it would do."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from hale import ssh
+from hale.audit import recorder
+from hale.install import preflight
+from hale.install.engine import Engine, PhaseStatus
+from hale.install.observe import HostsUnreachable
+from hale.install.running import InstallOptions, check_reachable, headline, load_cluster_context
+from hale.install.workflow import AUDIT, GATE, selected_phases
+from hale.inventory import ini
+from hale.model.errors import UserError
+from hale.report.terminal import escape_controls
+
+
+def print_plan(asked: InstallOptions) -> None:
+    """Print each phase, done or not, and what it would do. Changes nothing."""
+    known = ini.load_inventory(asked.path)
+    built = load_cluster_context(known)
+    console = Console(highlight=False, soft_wrap=True)
+    chosen = selected_phases(asked)
+    check_reachable(known)
+    if GATE in chosen:
+        folder = recorder.create_run_dir(asked.reports, "plan")
+        found = preflight.run_preflight(known.path, folder, asked.despite)
+        red = [*found.fixable, *found.stuck]
+        console.print(
+            headline("-" if found.open else "▶", GATE, "Host requirements", "" if red else "done")
+        )
+        for text in preflight.render(red):
+            console.print(Text(f"    {escape_controls(text)}"))
+    try:
+        planned = Engine(built, NullListener()).plan([n for n in chosen if n not in (GATE, AUDIT)])
+    except HostsUnreachable as error:
+        raise UserError(str(error)) from None
+    finally:
+        ssh.close_sessions()
+    for one in planned:
+        _print_planned(console, one)
+    if AUDIT in chosen:
+        console.print(headline("▶", AUDIT, "Audit of everything", ""))
+    console.print("\nNothing is changed.")
+
+
+def _print_planned(console: Console, one: PhaseStatus) -> None:
+    if one.not_applicable:
+        console.print(headline("-", one.name, one.title, f"not ours: {one.not_applicable}"))
+        return
+    if one.unknown and not one.left:
+        console.print(headline("?", one.name, one.title, one.unknown))
+        return
+    console.print(
+        headline("▶" if one.left else "-", one.name, one.title, "" if one.left else "done")
+    )
+    for text in _group_hosts(one.left):
+        console.print(Text(f"    left: {escape_controls(text)}"))
+    for text in one.refusals:
+        console.print(Text(f"    in the way: {escape_controls(text)}", "red"))
+    for text in one.steps:
+        console.print(Text(f"    would: {escape_controls(text)}", "dim"))
+    if one.unknown:
+        console.print(Text(f"    cannot be told yet: {escape_controls(one.unknown)}", "dim"))
+
+
+def _group_hosts(said: Sequence[str]) -> list[str]:
+    """`host: what` of hosts that say the same in one line."""
+    told: dict[str, list[str]] = {}
+    for text in said:
+        host, colon, what = text.partition(": ")
+        told.setdefault(what if colon else text, []).extend([host] if colon else [])
+    return [f"{', '.join(hosts)}: {what}" if hosts else what for what, hosts in told.items()]
+
+
+class NullListener:
+    """Tells nothing: for a plan, which does nothing."""
+
+    def phase(self, *_: object) -> None:
+        pass
+
+    def step(self, *_: object) -> None:
+        pass
+
+    def line(self, *_: object) -> None:
+        pass
+
+    def waits(self, *_: object) -> None:
+        pass
+
+    def says(self, *_: object) -> None:
+        pass

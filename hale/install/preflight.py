@@ -1,0 +1,85 @@
+"""The gate: the host requirements, judged by the same audit as always, before anything is built.
+
+Chapters 3 to 9 of the document, and of what is beyond it clocks and machines that are one.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hale.model import results
+from hale.model.results import Result
+from hale.model.verdict import Verdict
+from hale.plan import planner
+from hale.plan.plan import Plan
+
+PROFILE = "extended"
+PREFLIGHT_MARKERS = (
+    f"(({' or '.join(f'chapter{n}' for n in range(3, 10))}) and document) or identity or clock"
+)
+# Seconds for a login: hosts that build a cluster are busy, and a run is not to end by it.
+LOGIN = 20.0
+CLOCK, CLOCK_LOOKS = "CLOCK-SKEW", 3
+RED = (Verdict.FAIL, Verdict.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class PreflightResult:
+    """What stands in the way. fixable: red rows that `invoke fix` mends; stuck: those that it
+    does not; accepted: those that the operator said to go on despite."""
+
+    folder: Path
+    plan: Plan | None
+    fixable: tuple[Result, ...]
+    stuck: tuple[Result, ...]
+    accepted: tuple[Result, ...]
+
+    @property
+    def open(self) -> bool:
+        """Whether the install may begin."""
+        return not self.fixable and not self.stuck
+
+
+def run_preflight(path: Path, reports: Path, despite: Collection[str]) -> PreflightResult:
+    """Audit the hosts and sort what is red. Raises HaleError where that cannot be done."""
+    folder = planner.run_audit(
+        path, "all", PROFILE, reports, PREFLIGHT_MARKERS, say=False, timeout=LOGIN
+    )
+    red = _red(folder)
+    for _ in range(CLOCK_LOOKS):
+        if any(r.requirement == CLOCK for r in red):
+            # A busy host's answer comes late, and its clock looks as late; a wrong clock stays so.
+            again = _red(
+                planner.run_audit(path, "all", PROFILE, reports, "clock", say=False, timeout=LOGIN)
+            )
+            red = [r for r in red if r.requirement != CLOCK] + again
+    accepted = tuple(r for r in red if r.requirement in despite)
+    red = [r for r in red if r.requirement not in despite]
+    made = planner.build_plan(folder, sorted({r.requirement for r in red})) if red else None
+    mended = _mended(made) if made else frozenset()
+    fixable = tuple(r for r in red if (r.host, r.requirement) in mended)
+    stuck = tuple(r for r in red if (r.host, r.requirement) not in mended)
+    return PreflightResult(folder, made, fixable, stuck, accepted)
+
+
+def _red(folder: Path) -> list[Result]:
+    return [r for r in results.load_results(folder / "results.json").results if r.verdict in RED]
+
+
+def _mended(made: Plan) -> frozenset[tuple[str, str]]:
+    """Host and requirement of every row that the plan's steps are for, and of no note."""
+    steps = {(h.host, r) for h in made.hosts for s in h.steps for r in s.requirements}
+    by_hand = {(h.host, n.requirement) for h in made.hosts for n in h.by_hand}
+    return frozenset(steps - by_hand)
+
+
+def render(rows: Iterable[Result]) -> list[str]:
+    """Red rows for people: hosts that say the same together."""
+    told: dict[tuple[str, str, str, str], list[str]] = {}
+    for r in rows:
+        said = (r.requirement, r.aspect, r.verdict.value, r.actual)
+        told.setdefault(said, []).append(r.host)
+    return [
+        f"{requirement} {aspect} on {', '.join(hosts)}: {verdict}: {actual}"
+        for (requirement, aspect, verdict, actual), hosts in told.items()
+    ]

@@ -1,0 +1,111 @@
+"""What the operator sees of a run: lines a phase, and what every host is at just now."""
+
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from hale.install.phase import Step
+from hale.report.terminal import escape_controls
+
+SIGNS = {
+    "begun": ("▶", "bold"),
+    "done": ("✓", "green"),
+    "skipped": ("-", "dim"),
+    "failed": ("✗", "bold red"),
+}
+
+
+class InstallProgress:
+    """Lines as things end; on a terminal also what runs, with its seconds and latest words."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._lock = threading.Lock()
+        self._running: dict[int, tuple[Step, float, str]] = {}
+        self._waits: dict[str, str] = {}
+        self._phases: dict[str, str] = {}
+        self._live = (
+            Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._now)
+            if console.is_terminal
+            else None
+        )
+
+    def __enter__(self) -> "InstallProgress":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def phase(self, name: str, title: str, state: str, seconds: float, why: str = "") -> None:
+        """A phase begins or has ended."""
+        with self._lock:
+            if state == "begun":
+                self._phases[name] = f"{title} …"
+            else:
+                self._phases.pop(name, None)
+        if state == "begun":
+            if not self._live:
+                self._print(f"{name}: {title}", "bold", "▶")
+            return
+        sign, style = SIGNS[state]
+        took = f"  {seconds:.1f} s" if state != "skipped" else ""
+        said = f"  {escape_controls(why)}" if why and state != "failed" else ""
+        self._print(f"{name}: {title}{took}{said}", style, sign)
+
+    def step(self, step: Step, state: str, seconds: float) -> None:
+        """A step begins or has ended."""
+        with self._lock:
+            if state == "begun":
+                self._running[id(step)] = (step, time.monotonic(), "")
+                return
+            self._running.pop(id(step), None)
+        if state != "nothing":
+            sign, style = ("·", "dim") if state == "done" else ("✗", "red")
+            self._print(f"  {step.host}: {step.title}  {seconds:.1f} s", style, sign)
+
+    def line(self, step: Step, text: str) -> None:
+        """What a running step says."""
+        with self._lock:
+            if id(step) in self._running:
+                self._running[id(step)] = (*self._running[id(step)][:2], escape_controls(text))
+
+    def waits(self, title: str, left: Sequence[str], seconds: float) -> None:
+        """What is waited for; nothing left: no longer."""
+        with self._lock:
+            self._waits.pop(title, None)
+            if left:
+                self._waits[title] = f"until {title}  {seconds:.0f} s  {left[0]}"
+        if not left and seconds > 0.5:
+            self._print(f"  {title}  {seconds:.1f} s", "dim", "·")
+
+    def says(self, text: str) -> None:
+        """Something about the run as a whole."""
+        self._print(text, "yellow", "!")
+
+    def _print(self, text: str, style: str, sign: str) -> None:
+        self._console.print(Text(f"{sign} {text}", style), soft_wrap=True, highlight=False)
+
+    def _now(self) -> Group:
+        with self._lock:
+            running = list(self._running.values())
+            phases, waits = list(self._phases.values()), list(self._waits.values())
+        width = max(40, self._console.width - 1)
+        lines = [Text(phase, "bold") for phase in phases]
+        for step, begun, said in running:
+            text = f"  {step.host}: {step.title}  {time.monotonic() - begun:.0f} s  {said}"
+            lines.append(Text(text[:width], "cyan"))
+        lines += [Text(f"  {escape_controls(said)}"[:width], "yellow") for said in waits]
+        return Group(*lines)

@@ -1,0 +1,54 @@
+"""Connections for phases that run beside each other: none waits for what another does on a host."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from hale import ssh
+from hale.ssh import Session
+
+SessionFor = Callable[[str], Session]  # a host's name -> the connection to use there
+
+
+class SessionPool:
+    """Lends each phase a connection of its own to each host that it asks for.
+
+    The first to a host is the one that everybody shares; more are made as they are needed, and
+    used again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: dict[str, list[Session]] = {}
+        self._idle: dict[str, list[Session]] = {}
+
+    @contextmanager
+    def lent(self) -> Iterator[SessionFor]:
+        """Meanwhile they are one's own; what is given may be called from any thread."""
+        mine: dict[str, Session] = {}
+
+        def of(host: str) -> Session:
+            with self._lock:
+                if host not in mine:
+                    idle = self._idle.get(host)
+                    mine[host] = idle.pop() if idle else self._new(host)
+                return mine[host]
+
+        try:
+            yield of
+        finally:
+            with self._lock:
+                for host, session in mine.items():
+                    self._idle.setdefault(host, []).append(session)
+
+    def _new(self, host: str) -> Session:  # with the lock
+        made = self._made.setdefault(host, [])
+        made.append(Session(ssh.TARGETS[host]) if made else ssh.session_for(host))
+        return made[-1]
+
+    def begin_close(self) -> None:
+        """Close those that nobody shares, and what runs over them; waits for no host."""
+        with self._lock:
+            for made in self._made.values():
+                for session in made[1:]:
+                    session.begin_close()

@@ -1,0 +1,182 @@
+"""`invoke install`: the gate, the phases, the audit."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from hale.apply import workflow as apply
+from hale.apply.journal import RunFinished, now
+from hale.audit import recorder
+from hale.install import preflight
+from hale.install.cluster_context import ClusterContext
+from hale.install.engine import Engine, InstallAborted, PhaseFailed
+from hale.install.observe import HostsUnreachable
+from hale.install.progress import InstallProgress
+from hale.install.running import (
+    InstallOptions,
+    check_reachable,
+    escaped_lines,
+    headline,
+    indented,
+    interruptible,
+    load_cluster_context,
+    locked_run,
+)
+from hale.install.scheduler import phase_names, required_phases
+from hale.inventory import ini
+from hale.inventory.ini import Inventory
+from hale.model import results
+from hale.model.errors import UserError
+from hale.plan import planner
+from hale.report.terminal import confirm, escape_controls
+
+GATE, AUDIT = "gate", "audit"
+
+
+def install_cluster(asked: InstallOptions) -> bool:
+    """Build the cluster, or go on with it. True where everything is done and the audit green.
+
+    Raises HaleError for what is wrong with what was typed, or with the inventory.
+    """
+    known = ini.load_inventory(asked.path)
+    built = load_cluster_context(known)
+    chosen = selected_phases(asked)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{known.site} inventory {known.path}")
+    check_reachable(known)
+    folder = recorder.create_run_dir(asked.reports, "install")
+    if GATE in chosen and not _gate(asked, known, folder, console):
+        return False
+    ok = _phases(asked, built, folder, console, [n for n in chosen if n not in (GATE, AUDIT)])
+    if ok and AUDIT in chosen:
+        ok = _audit(known, folder, asked.despite)
+    console.print(f"report: {folder}")
+    return ok
+
+
+def selected_phases(asked: InstallOptions) -> list[str]:
+    """Gate, phases and audit, as far as they were asked for. Raises HaleError."""
+    every = [GATE, *phase_names(), AUDIT]
+    for given, option in ((asked.to, "--to"), (asked.only, "--only")):
+        if given and given not in every:
+            raise UserError(f"{option}: no phase {given!r}; there are: {', '.join(every)}.")
+    if asked.only and asked.to:
+        raise UserError("--only is one phase, --to all up to one: say one of them.")
+    if asked.only:
+        return [asked.only]
+    return every[: every.index(asked.to) + 1] if asked.to else every
+
+
+def _gate(asked: InstallOptions, known: Inventory, folder: Path, console: Console) -> bool:
+    begun = time.monotonic()
+    console.print(headline("▶", GATE, "Host requirements", ""))
+    found = preflight.run_preflight(known.path, folder, asked.despite)
+    if found.stuck:
+        for text in preflight.render(found.stuck):
+            console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
+        ids = ",".join(sorted({r.requirement for r in found.stuck}))
+        console.print(
+            f"Nothing was changed: no remedy mends these. Mend them by hand, or go on without them:"
+            f" --despite {ids}"
+        )
+        return False
+    if found.fixable:
+        for text in preflight.render(found.fixable):
+            console.print(Text(f"  ✗ {escape_controls(text)}"))
+        if not (asked.fix or confirm("\n`invoke fix` mends them. Plan it now? [y/N] ")):
+            console.print("Nothing was changed. `invoke install --fix` mends these first.")
+            return False
+        wanted = sorted({r.requirement for r in found.fixable})
+        typed = apply.ApplyOptions(
+            asked.reports,
+            known.path,
+            profile=preflight.PROFILE,
+            yes=asked.yes,
+            take_lock=asked.take_lock,
+            approved_by=asked.approved_by,
+            ticket=asked.ticket,
+        )
+        if not apply.apply_fix(typed, wanted, None):
+            console.print("Not everything was mended; see above, and say it again.")
+            return False
+        found = preflight.run_preflight(known.path, folder, asked.despite)
+        if not found.open:
+            for text in preflight.render([*found.fixable, *found.stuck]):
+                console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
+            console.print("These are red still: see above what became of them, and say it again.")
+            return False
+    for text in preflight.render(found.accepted):
+        console.print(Text(f"  ! despite {escape_controls(text)}", "yellow"))
+    found.folder.rename(folder / GATE)
+    seconds = time.monotonic() - begun
+    console.print(headline("✓", GATE, "Host requirements", f"{seconds:.1f} s"), style="green")
+    return True
+
+
+def _phases(
+    asked: InstallOptions,
+    built: ClusterContext,
+    folder: Path,
+    console: Console,
+    chosen: Sequence[str],
+) -> bool:
+    if not chosen:
+        return True
+    with (
+        locked_run(asked, built.inventory, folder, "install") as book,
+        InstallProgress(console) as shown,
+    ):
+        engine = Engine(built, shown, book)
+        with interruptible(engine, shown):
+            try:
+                if asked.only:
+                    _needs(engine, asked.only)
+                engine.carry_out(chosen, again=bool(asked.only))
+            except InstallAborted:
+                book.write(RunFinished("interrupted", now()))
+                console.print(f"Stopped. Go on with:\n    {asked.again}")
+                raise KeyboardInterrupt from None
+            except (PhaseFailed, HostsUnreachable) as error:
+                book.write(RunFinished("failed", now()))
+                _explain(console, engine, error, asked)
+                return False
+        book.write(RunFinished("finished", now()))
+    return True
+
+
+def _needs(engine: Engine, only: str) -> None:
+    """What --only's phase needs must be done. Raises HaleError."""
+    for one in engine.plan(required_phases(only)):
+        if one.left or one.unknown:
+            raise UserError(
+                f"--only {only} needs {one.name}, which is not done: "
+                f"{(*one.left, one.unknown)[0]}. Say --to {only}."
+            )
+
+
+def _explain(
+    console: Console, engine: Engine, error: PhaseFailed | HostsUnreachable, asked: InstallOptions
+) -> None:
+    name = error.phase if isinstance(error, PhaseFailed) else "reading the hosts"
+    console.print(Text(f"\n{name} failed: {escaped_lines(str(error))}", "bold red"))
+    if isinstance(error, PhaseFailed) and error.said:
+        console.print(Text(indented(escaped_lines(error.said))))
+    console.print(
+        f"\nWhat is done stays, and a new run goes on from here:\n    {asked.again}\n"
+        "docs/install.md says what to look at for each phase.",
+        soft_wrap=True,
+    )
+
+
+def _audit(known: Inventory, folder: Path, despite: Sequence[str]) -> bool:
+    """Whether every row is green, but for those that the operator accepts."""
+    print(f"▶ {AUDIT}: Audit of everything", flush=True)
+    made = planner.run_audit(
+        known.path, "all", "document", folder, say=True, timeout=preflight.LOGIN
+    )
+    found = results.load_results(made / "results.json").results
+    red = [r for r in found if r.verdict in preflight.RED and r.requirement not in despite]
+    return not red

@@ -1,0 +1,262 @@
+"""What the inventory says of the cluster that `invoke install` builds, typed and validated.
+
+Every variable is one for the whole cluster. Names of files are relative to the inventory's
+folder. Sources: kubeadm's v1beta4 configuration (networking, imageRepository), RFC 9568 (VRRP:
+virtual router ids), apt's sources.list(5), distribution's "reference" for names of images.
+"""
+
+import ipaddress
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from hale.model.errors import Location, UserError
+
+CGROUP_DRIVERS = ("systemd", "cgroupfs")
+VARIABLES = (
+    "cluster_name",
+    "kubernetes_version",
+    "apt_repository",
+    "apt_key",
+    "dnf_repository",
+    "dnf_key",
+    "image_repository",
+    "image_registry_plain_http",
+    "pod_cidr",
+    "service_cidr",
+    "network_manifest",
+    "addons",
+    "vrrp_id",
+    "kubeadm_extra",
+    "cgroup_driver",
+)
+ADMIN = "/etc/kubernetes/admin.conf"  # where kubeadm puts the administrator's kubeconfig
+# VRRP's router id where the inventory names none: the one of keepalived's own examples is what
+# everybody forgets to change, so it is not ours.
+VRRP_ID = 163
+TRUE, FALSE = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Setting(Protocol):
+    """A variable as the inventory has it."""
+
+    @property
+    def value(self) -> str:
+        """Its text."""
+
+    @property
+    def where(self) -> Location:
+        """The line that sets it."""
+
+
+class AptSource(Struct, frozen=True):
+    """What stands in an apt source line behind its options: sources.list(5)."""
+
+    url: str
+    suite: str
+    components: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join((self.url, self.suite, *self.components))
+
+
+SERVICES = ipaddress.IPv4Network("10.96.0.0/12")  # kubeadm's own default
+
+
+class ClusterSpec(Struct, frozen=True):
+    """The cluster's own variables; empty or None for what the inventory does not set.
+
+    kubernetes_version: without a `v`. image_repository: with its path, without a `/` at its end;
+    empty means kubeadm's own. plain_http: its registry speaks no TLS. cgroup_driver: of containerd
+    and the kubelet.
+    """
+
+    name: str = "kubernetes"
+    kubernetes_version: str = ""
+    apt_repository: AptSource | None = None
+    apt_key: Path | None = None
+    dnf_repository: str = ""
+    dnf_key: Path | None = None
+    image_repository: str = ""
+    plain_http: bool = False
+    pod_cidr: Network | None = None
+    service_cidr: Network = SERVICES
+    network_manifest: Path | None = None
+    addons: tuple[Path, ...] = ()
+    vrrp_id: int = VRRP_ID
+    kubeadm_extra: Path | None = None
+    cgroup_driver: str = "systemd"
+
+    @property
+    def registry(self) -> str:
+        """Host and port of the image repository; empty for kubeadm's own."""
+        return self.image_repository.partition("/")[0]
+
+    @property
+    def minor(self) -> tuple[int, int]:
+        """Major and minor of the version. Raises ValueError where none is given."""
+        major, minor, _ = self.kubernetes_version.split(".")
+        return int(major), int(minor)
+
+
+def read_cluster_spec(
+    site: Mapping[str, Setting], path: Path, addresses: Iterable[str]
+) -> ClusterSpec:
+    """The cluster's variables in the inventory at `path`.
+
+    addresses: those of the hosts and the VIP, which no range may hold. Raises HaleError with
+    file and line for whatever is wrong in one of them.
+    """
+    given = _SettingReader(site, path)
+    pods, services = given.network("pod_cidr"), given.network("service_cidr")
+    services = services or SERVICES
+    _check_ranges_disjoint(given, pods, services, addresses)
+    return ClusterSpec(
+        name=given.matching(
+            "cluster_name", r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?", "small letters, digits and -"
+        )
+        or "kubernetes",
+        kubernetes_version=given.matching(
+            "kubernetes_version", r"[1-9]\d?\.\d{1,3}\.\d{1,3}", "like 1.34.4, without a v"
+        ),
+        apt_repository=given.apt_source("apt_repository"),
+        apt_key=given.file("apt_key"),
+        dnf_repository=given.matching("dnf_repository", r"(https?|file)://\S+", "a baseurl"),
+        dnf_key=given.file("dnf_key"),
+        image_repository=given.matching(
+            "image_repository",
+            r"[A-Za-z0-9.-]+(:\d{1,5})?(/[a-z0-9._-]+)*",
+            "like registry.example:5000/k8s, without https:// and tag",
+        ),
+        plain_http=given.boolean("image_registry_plain_http"),
+        pod_cidr=pods,
+        service_cidr=services,
+        network_manifest=given.file("network_manifest"),
+        addons=given.files("addons"),
+        vrrp_id=given.number("vrrp_id", 1, 255) or VRRP_ID,
+        kubeadm_extra=given.file("kubeadm_extra"),
+        cgroup_driver=given.choice("cgroup_driver", CGROUP_DRIVERS),
+    )
+
+
+class _SettingReader:
+    def __init__(self, site: Mapping[str, Setting], path: Path) -> None:
+        self._site = site
+        self._path = path
+
+    def wrong(self, name: str, why: str) -> UserError:
+        found = self._site.get(name)
+        if found is None:
+            return UserError(f"{name}: {why}", Location(self._path))
+        return UserError(f"{name}={found.value!r}: {why}", found.where)
+
+    def text(self, name: str) -> str:
+        found = self._site.get(name)
+        if found is None:
+            return ""
+        if not found.value.strip():
+            raise self.wrong(name, "empty. Give it a value, or take the line out.")
+        return found.value.strip()
+
+    def matching(self, name: str, pattern: str, words: str) -> str:
+        text = self.text(name)
+        if text and not re.fullmatch(pattern, text):
+            raise self.wrong(name, f"it is written {words}.")
+        return text
+
+    def choice(self, name: str, known: tuple[str, ...]) -> str:
+        text = self.text(name) or known[0]
+        if text not in known:
+            raise self.wrong(name, f"known are {', '.join(known)}.")
+        return text
+
+    def boolean(self, name: str) -> bool:
+        text = self.text(name).lower()
+        if text and text not in TRUE + FALSE:
+            raise self.wrong(name, "it is either true or false.")
+        return text in TRUE
+
+    def number(self, name: str, least: int, most: int) -> int | None:
+        text = self.text(name)
+        if not text:
+            return None
+        if not re.fullmatch(r"\d{1,9}", text) or not least <= int(text) <= most:
+            raise self.wrong(name, f"it is a number from {least} to {most}.")
+        return int(text)
+
+    def network(self, name: str) -> Network | None:
+        text = self.text(name)
+        if not text:
+            return None
+        if "/" not in text:
+            raise self.wrong(name, "it is a range with its mask, like 10.244.0.0/16.")
+        try:
+            return ipaddress.ip_network(text)
+        except ValueError as error:
+            raise self.wrong(name, f"no range of addresses: {error}.") from None
+
+    def apt_source(self, name: str) -> AptSource | None:
+        text = self.text(name)
+        if not text:
+            return None
+        url, *rest = text.split()
+        if not re.fullmatch(r"(https?|file|mirror\+\S+)://?\S+", url) or not rest:
+            raise self.wrong(
+                name, 'it is written "URL SUITE [COMPONENT…]", like "http://mirror/k8s ./".'
+            )
+        suite, *components = rest
+        if suite.endswith("/") == bool(components):
+            raise self.wrong(
+                name, "a suite that is a path ends with / and has no components; others have some."
+            )
+        return AptSource(url, suite, tuple(components))
+
+    def file(self, name: str) -> Path | None:
+        text = self.text(name)
+        return self._there(name, text) if text else None
+
+    def files(self, name: str) -> tuple[Path, ...]:
+        try:
+            words = shlex.split(self.text(name))
+        except ValueError as error:
+            raise self.wrong(name, f"{str(error).lower()}.") from None
+        return tuple(self._there(name, word) for word in words)
+
+    def _there(self, name: str, text: str) -> Path:
+        path = self._path.parent / Path(text).expanduser()
+        if not path.is_file():
+            raise self.wrong(name, f"there is no file {path}.")
+        return path
+
+
+def _check_ranges_disjoint(
+    given: _SettingReader, pods: Network | None, services: Network, addresses: Iterable[str]
+) -> None:
+    """Pods, services and hosts are told apart by their addresses."""
+    # Where nothing is to be installed, the services' range is not ours to guess.
+    installs = given.text("service_cidr") or given.text("kubernetes_version")
+    ranges = [("service_cidr", services)] if installs else []
+    if pods is not None:
+        ranges.insert(0, ("pod_cidr", pods))
+        if pods.version == services.version and pods.overlaps(services):
+            raise given.wrong("pod_cidr", f"it overlaps the services' range {services}.")
+    for name, found in ranges:
+        for text in addresses:
+            if (address := _address(text)) and address in found:
+                raise given.wrong(
+                    name, f"the host's address or VIP {address} lies in the range {found}."
+                )
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None  # a name: where it leads is known on the hosts only

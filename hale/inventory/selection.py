@@ -1,0 +1,118 @@
+"""`--hosts`: which hosts a run asks, and which cases follow from that.
+
+all                     every host of the inventory
+masters,k8s-node-01     groups and hosts, by commas
+k8s-node-*              globs over hosts and groups
+all,!k8s-node-02        `!` takes away again
+ssh://…, local://, docker://…   testinfra's own connections, in or beside the inventory
+"""
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from msgspec import Struct
+
+from hale.inventory.ini import Host, Inventory
+from hale.model.errors import Location, UserError
+from hale.model.requirement import Case, Requirement
+from hale.standard.loader import Standard, parameters_of
+
+
+class SelectedHost(Struct, frozen=True):
+    """A host of a run. uri: testinfra's URI where the operator named one, else ""."""
+
+    host: Host
+    uri: str = ""
+
+
+def select_hosts(
+    expression: str, inventory: Inventory, expand: Callable[[str], Sequence[tuple[str, str]]]
+) -> tuple[SelectedHost, ...]:
+    """The hosts that the expression names, in the inventory's order, URIs behind them.
+
+    `expand` tells what a URI stands for: (host name, testinfra's id) of each. Raises HaleError
+    for a word that names nothing, and when nothing is left.
+    """
+    words = [w.strip() for w in expression.split(",") if w.strip()]
+    wanted: dict[str, SelectedHost] = {}
+    if words and all(w.startswith("!") for w in words):
+        words.insert(0, "all")
+    for word in words:
+        if word.startswith("!"):
+            for host in _match_pattern(word[1:], inventory, wanted):
+                wanted.pop(host, None)
+        elif "://" in word:
+            for chosen in _match_uri(word, inventory, expand):
+                if chosen.host.name in wanted:
+                    raise UserError(f"--hosts names {chosen.host.name} twice: once as {word}.")
+                wanted[chosen.host.name] = chosen
+        else:
+            by_name = {h.name: h for h in inventory.hosts}
+            for name in _match_pattern(word, inventory, ()):
+                if name in wanted and wanted[name].uri:
+                    raise UserError(f"--hosts names {name} twice: once as {wanted[name].uri}.")
+                wanted[name] = SelectedHost(by_name[name])
+    if not wanted:
+        raise UserError(f"--hosts={expression} leaves no host.")
+    order = {h.name: n for n, h in enumerate(inventory.hosts)}
+    return tuple(sorted(wanted.values(), key=lambda c: order.get(c.host.name, len(order))))
+
+
+def _match_pattern(word: str, inventory: Inventory, extra: Iterable[str]) -> list[str]:
+    names = {h.name: [h.name] for h in inventory.hosts} | {n: [n] for n in extra}
+    known = names | {group: list(members) for group, members in inventory.groups.items()}
+    if word in known:
+        return known[word]
+    found = [n for key, members in known.items() if fnmatchcase(key, word) for n in members]
+    if not found:
+        close = difflib.get_close_matches(word, known, 1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise UserError(
+            f"--hosts: no host or group {word!r} in {inventory.path}.{hint} "
+            f"A host beside the inventory is named by a URI, such as ssh://{word or 'HOST'}."
+        )
+    return list(dict.fromkeys(found))
+
+
+def _match_uri(
+    uri: str, inventory: Inventory, expand: Callable[[str], Sequence[tuple[str, str]]]
+) -> Iterable[SelectedHost]:
+    for name, identity in expand(uri):
+        planned = next((h for h in inventory.hosts if h.name == name), None)
+        site = inventory.variables
+        yield SelectedHost(
+            planned
+            or Host(identity, None, frozenset({"all"}), site, Location("--hosts"), planned=False),
+            uri,
+        )
+
+
+def build_cases(
+    inventory: Inventory, standard: Standard, profile: str, hosts: Sequence[Host]
+) -> list[Case[Any]]:
+    """Everything that can be judged when these hosts are asked, in the standard's order.
+
+    A requirement of the cluster is judged when all hosts are asked that it is read from.
+    """
+    asked = {h.name for h in hosts if h.planned}
+    found: list[Case[Any]] = []
+    for requirement in standard.of_profile(profile):
+        targets: list[Host | None] = list(hosts)
+        if requirement.role == "cluster":
+            targets = [None] if asked and source_hosts(requirement, inventory) <= asked else []
+        for host in targets:
+            parameters, overrides = parameters_of(requirement, inventory, host)
+            found.extend(
+                Case(requirement, aspect, host, parameters, overrides, inventory)
+                for aspect in requirement.aspects
+            )
+    return found
+
+
+def source_hosts(requirement: Requirement, inventory: Inventory) -> set[str]:
+    """The hosts that a requirement of the cluster is read from."""
+    if set(requirement.aspects) <= {"inventory"}:
+        return set()
+    return set(inventory.groups.get(requirement.reads, ()))

@@ -1,0 +1,1 @@
+"""The data that all rooms share: requirements, verdicts, evidence, changes, results, errors."""

@@ -1,0 +1,26 @@
+"""Errors that a person has to mend, with the place where."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class Location(Struct, frozen=True):
+    """A line of a file that somebody wrote; lines count from 1, 0 means the file as a whole."""
+
+    file: Path | str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else str(self.file)
+
+
+class UserError(Exception):
+    """Something the operator gave us is wrong: an inventory, a standard, an option, evidence.
+
+    The message starts with file and line where there is one, and ends with what to do.
+    """
+
+    def __init__(self, message: str, where: Location | None = None) -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.where = where

@@ -1,0 +1,266 @@
+"""What a fact is made of: probes that are run on a host, readings that come back, sources.
+
+A module of facts/ declares `probes(host, cases)`, and for each aspect it can tell a pure
+function of that name, `runtime(readings, case)` or `persisted(readings, case)`, which
+returns a frozen Struct. Nothing in this file touches a host.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from itertools import islice, takewhile
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Unreadable(Exception):
+    """The host could not be asked, or did not answer in a form we know: the verdict is UNKNOWN."""
+
+
+class NotApplicable(Exception):
+    """The requirement does not concern this host; the text says why: the verdict is N-A."""
+
+
+class CommandProbe(Struct, frozen=True):
+    """A piece of POSIX sh that only reads, run in a shell of its own, LC_ALL=C, stdin closed.
+
+    It may be a subshell: `$$` is not this shell's number, /proc/self is.
+    Exit status 0 means that it could see what it looked for, whatever it found.
+    `timeout` is in seconds. `slow` commands (a VIP that nobody answers, a registry) run
+    beside the others. Its output may be at most about 1 MiB, a slow one's 64 KiB.
+    """
+
+    name: str
+    script: str
+    timeout: float = 10.0
+    slow: bool = False
+
+
+@dataclass(frozen=True)
+class FileProbe:
+    """Files to be read, as absolute shell patterns (`*`, `?`, `[…]`; `*` skips dot files)."""
+
+    patterns: tuple[str, ...]
+
+    def __init__(self, *patterns: str) -> None:
+        object.__setattr__(self, "patterns", patterns)
+
+
+Probe = CommandProbe | FileProbe
+
+
+class Output(Struct, frozen=True):
+    """What one command printed. Bytes that are not UTF-8 appear as `\\xNN`."""
+
+    name: str
+    status: int
+    stdout: str
+    stderr: str
+    read_at: float  # seconds since the epoch, by the operator's clock
+    script: str = ""
+
+    @property
+    def text(self) -> str:
+        """Its standard output; raises Unreadable where the exit status says it could not see."""
+        if self.status != 0:
+            said = (self.stderr.strip() or self.stdout.strip()).splitlines()
+            why = said[-1] if said else "it said nothing"
+            if self.status in (124, 137):
+                why = f"no answer in time ({why})"
+            raise Unreadable(f"{self.name}: exit status {self.status}: {why}")
+        return self.stdout
+
+    @property
+    def lines(self) -> list[str]:
+        """`text` cut at newlines only (a form feed or U+2028 inside a line stays there)."""
+        cut = self.text.split("\n")
+        return cut[:-1] if cut[-1] == "" else cut
+
+
+class File(Struct, frozen=True):
+    """One file as it stands on the host.
+
+    kind: `f` file, `d` directory, `l` symbolic link whose target is missing or special,
+    or find(1)'s other letters; a link to a regular file is `f` with `target` set.
+    changed: the later of inode change and content change, seconds since the epoch, by the
+    host's clock. content: lines without their newline (a CR stays), None if not readable.
+    """
+
+    path: str
+    kind: str
+    target: str | None
+    changed: float
+    content: tuple[str, ...] | None
+    trouble: str = ""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Its lines; raises Unreadable where the file is there but could not be read."""
+        if self.content is None:
+            raise Unreadable(f"{self.path}: {self.trouble or 'not readable'}")
+        return self.content
+
+    @property
+    def masked(self) -> bool:
+        """True for a link to /dev/null, systemd's way to switch a file off."""
+        return self.target == "/dev/null"
+
+
+class ConfigLine(Struct, frozen=True):
+    """A line of a host's file that bears on a setting. `wins`: it is the one that counts."""
+
+    path: str
+    line: int
+    text: str
+    wins: bool = False
+    changed: float = 0.0  # File.changed of its file
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}" if self.line else self.path
+
+
+class Fact(Protocol):
+    """What every fact can say of itself; the rest of it is the subject's own."""
+
+    @property
+    def actual(self) -> str:
+        """How the host is, in one sentence for a person, with the place where it stands."""
+
+    @property
+    def sources(self) -> Sequence[ConfigLine]:
+        """The lines it was read from, winners marked; empty for values of the kernel."""
+
+
+class Evidence(Struct, frozen=True, dict=True):
+    """Everything one host answered in one run."""
+
+    host: str
+    outputs: Mapping[str, Output] = {}  # by "subject.command"
+    listed: Mapping[str, File] = {}  # by path
+    patterns: frozenset[str] = frozenset()  # what was looked for
+    hidden: Mapping[str, str] = {}  # what could not be searched, and why
+    files_trouble: str = ""  # why the files could not be read at all
+    read_at: float = 0.0  # when the answer was complete, by the operator's clock
+    clock: float | None = None  # the host's own clock at that moment
+    down: str = ""  # why the host could not be asked at all
+    transport: str = "hale"  # testinfra's name for the connection
+    address: str = ""
+    login_user: str = ""
+    host_key: str = ""  # "ssh-ed25519 SHA256:…", as the ssh client verified it
+
+    def named(self, pattern: str) -> tuple[File, ...]:
+        """The files that the pattern names, by path. Remembered: many requirements ask alike."""
+        if pattern not in self._named:
+            wild = _WILD.search(pattern)
+            if wild is None:
+                named = [pattern] if pattern in self.listed else []
+            else:
+                fixed = pattern[: wild.start()]
+                behind = islice(self._paths, bisect_left(self._paths, fixed), None)
+                near = takewhile(lambda path: path.startswith(fixed), behind)
+                named = [path for path in near if matches(path, pattern)]
+            self._named[pattern] = tuple(self.listed[path] for path in named)
+        return self._named[pattern]
+
+    @cached_property
+    def _named(self) -> dict[str, tuple[File, ...]]:
+        return {}
+
+    @cached_property
+    def _paths(self) -> list[str]:
+        return sorted(self.listed)
+
+
+class HostView:
+    """One subject's view of a host's evidence; remembers what was looked at."""
+
+    def __init__(self, evidence: Evidence, subject: str) -> None:
+        self._evidence = evidence
+        self._subject = subject
+        self.host = evidence.host
+        self.used_outputs: dict[str, Output] = {}
+        self.used_files: dict[str, File] = {}
+
+    @property
+    def read_at(self) -> float:
+        """When the files were read, seconds since the epoch, by the operator's clock."""
+        return self._evidence.read_at
+
+    @property
+    def clock_offset(self) -> float:
+        """How far the host's clock is ahead of the operator's, in seconds. Raises Unreadable.
+
+        Both are read when the host has answered everything; the way back (one half of a round
+        trip) makes the host look that much late.
+        """
+        self._up()
+        if self._evidence.clock is None:
+            raise Unreadable("the host's `date` told no time")
+        return self._evidence.clock - self._evidence.read_at
+
+    def output(self, name: str) -> Output:
+        """What the command of that name printed. Raises Unreadable if it never answered."""
+        self._up()
+        found = self._evidence.outputs.get(f"{self._subject}.{name}")
+        if found is None:
+            raise Unreadable(f"{self._subject}.{name} is not in the evidence")
+        self.used_outputs[name] = found
+        return found
+
+    def text(self, name: str) -> str:
+        """Standard output of a command that could see. Raises Unreadable."""
+        return self.output(name).text
+
+    def file(self, path: str) -> File | None:
+        """The file, or None where there is none. Raises Unreadable if that cannot be told."""
+        found = self.files(path)
+        return found[0] if found else None
+
+    def files(self, *patterns: str) -> tuple[File, ...]:
+        """The files of these declared patterns, by pattern, then path. Raises Unreadable."""
+        self._up()
+        if self._evidence.files_trouble:
+            raise Unreadable(self._evidence.files_trouble)
+        found: dict[str, File] = {}
+        for pattern in patterns:
+            if pattern not in self._evidence.patterns:
+                raise Unreadable(f"{pattern} is not in the evidence")
+            for directory, why in self._evidence.hidden.items():
+                if _could_hold(directory, pattern):
+                    raise Unreadable(f"{directory}: not searchable: {why}")
+            for file in self._evidence.named(pattern):
+                found.setdefault(file.path, file)
+        self.used_files.update(found)
+        return tuple(found.values())
+
+    def _up(self) -> None:
+        if self._evidence.down:
+            raise Unreadable(self._evidence.down)
+
+
+ClusterView = Mapping[str, HostView]
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Whether the shell's pattern names this path: part by part, `*` never takes a dot first.
+
+    Source: sh(1), "Filename Expansion".
+    """
+    have, want = path.split("/"), pattern.split("/")
+    return len(have) == len(want) and all(
+        fnmatchcase(h, w) and (not h.startswith(".") or w.startswith("."))
+        for h, w in zip(have, want, strict=True)
+    )
+
+
+_WILD = re.compile(r"[*?[]")
+
+
+def _could_hold(directory: str, pattern: str) -> bool:
+    depth = directory.rstrip("/").count("/") + 1
+    return matches(directory.rstrip("/"), "/".join(pattern.split("/")[:depth]))

@@ -1,0 +1,286 @@
+"""results.json: what a run found, in one file from which every report is made.
+
+The schema's version is `SCHEMA`; docs/results.md describes it. Fields are only ever added
+within a version.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hale.files import atomic
+from hale.model.errors import Location, UserError
+from hale.model.evidence import Fact, File, HostView
+from hale.model.requirement import Case
+from hale.model.verdict import Verdict
+from hale.redact import redact
+
+SCHEMA = "hale.results/1"
+# The attribute of a test report that carries its row, through xdist too: a Result, or None in a
+# phase of such a test that decides nothing.
+ROW = "hale_row"
+# Characters of a probe's output that a result keeps, and of a file that was read while another
+# one decided; evidence.json has it all.
+EXCERPT = 2000
+EXCERPT_SECONDARY = 300
+# Seconds. The kernel tells the time of its boot in whole ones, and reckons it anew from a clock
+# that is steered, so the same boot moves by one: what changed that close to it proves nothing.
+BOOT_TIME_TOLERANCE = 2.0
+
+
+class OverrideRecord(msgspec.Struct, frozen=True):
+    """A value of the standard that the inventory replaces, and where it says so."""
+
+    parameter: str
+    standard: Any
+    value: Any
+    scope: str
+    where: str
+
+
+class ConfigLineRecord(msgspec.Struct, frozen=True):
+    """A line of a file on the host that bears on the result; `wins`: the one that counts."""
+
+    path: str
+    line: int
+    text: str
+    wins: bool
+    changed: float
+    note: str = ""
+
+
+class EvidenceExcerpt(msgspec.Struct, frozen=True):
+    """A probe that the verdict rests on. exit_status is None for a file."""
+
+    probe: str
+    exit_status: int | None
+    output: str
+    read_at: str
+
+
+class Result(msgspec.Struct):
+    """One row: a requirement's aspect on one host, or on `cluster`."""
+
+    host: str
+    requirement: str
+    aspect: str
+    verdict: Verdict
+    chapter: int
+    title: str
+    subject: str
+    severity: str
+    profile: str
+    expected: str
+    actual: str
+    test: str
+    duration: float = 0.0  # seconds
+    reboot_proven: bool = False  # the winning line is older than this boot, and holds now
+    overrides: list[OverrideRecord] = []
+    settings: list[ConfigLineRecord] = []
+    evidence: list[EvidenceExcerpt] = []
+
+
+class HostRecord(msgspec.Struct):
+    """Which machine answered under that name. Empty fields could not be read."""
+
+    name: str
+    address: str = ""
+    transport: str = ""
+    login_user: str = ""
+    effective_user: str = ""
+    host_key: str = ""
+    machine_id: str = ""
+    boot_id: str = ""
+    booted_at: str = ""
+    os: str = ""
+    kernel: str = ""
+    read_at: str = ""
+    down: str = ""
+
+
+class RowKey(msgspec.Struct, frozen=True):
+    """The name of a result."""
+
+    host: str
+    requirement: str
+    aspect: str
+
+
+class Run(msgspec.Struct):
+    """Who ran what, from where, with which inputs."""
+
+    kind: str
+    state: str  # finished, or interrupted: also what stands here until the end
+    operator: str
+    source_host: str
+    version: str
+    git_revision: str
+    packages: dict[str, str]
+    python: str
+    command_line: list[str]
+    inventory: str
+    site: str
+    inventory_sha256: str
+    standard_sha256: str
+    overrides_sha256: str
+    profile: str
+    hosts_expression: str
+    started: str
+    ended: str = ""
+    exit_status: int | None = None
+    evidence_from: str = ""  # --evidence: nothing was asked, this file was judged again
+    incomplete: list[str] = []  # why the run covers less than inventory and profile
+
+
+class Results(msgspec.Struct):
+    """The whole file."""
+
+    schema: str
+    run: Run
+    hosts: list[HostRecord]
+    results: list[Result]
+    deselected: list[RowKey]
+
+
+def unjudged(case: Case[Any], verdict: Verdict, actual: str) -> Result:
+    """A result without evidence, for a case that was not judged or does not apply."""
+    requirement = case.requirement
+    return Result(
+        host=case.host_name,
+        requirement=requirement.id,
+        aspect=case.aspect,
+        verdict=verdict,
+        chapter=requirement.chapter,
+        title=requirement.title,
+        subject=requirement.subject,
+        severity=requirement.severity,
+        profile=requirement.profile,
+        expected=case.expected,
+        actual=actual,
+        test=case.nodeid,
+        overrides=[
+            OverrideRecord(o.parameter, o.standard, o.value, o.scope, str(o.where))
+            for o in case.overrides
+        ],
+    )
+
+
+def result_of(
+    case: Case[Any],
+    verdict: Verdict,
+    fact: Fact | None,
+    reason: str,
+    read: Iterable[HostView],
+    duration: float,
+) -> Result:
+    """A result with what it rests on. `reason` stands where there is no fact to speak."""
+    result = unjudged(case, verdict, reason if fact is None else fact.actual)
+    result.duration = round(duration, 6)
+    if fact is not None:
+        result.settings = [
+            ConfigLineRecord(s.path, s.line, s.text, s.wins, s.changed, s.note)
+            for s in fact.sources
+        ]
+    readings = list(read)
+    decided = {setting.path for setting in result.settings}
+    result.evidence = [e for r in readings for e in _evidence(r, len(readings) > 1, decided)]
+    return result
+
+
+def _evidence(readings: HostView, several: bool, decided: set[str]) -> Iterable[EvidenceExcerpt]:
+    prefix = f"{readings.host}: " if several else ""
+    for name, output in readings.used_outputs.items():
+        said = output.stdout if output.status == 0 else f"{output.stdout}{output.stderr}"
+        yield EvidenceExcerpt(prefix + name, output.status, _excerpt(said), utc(output.read_at))
+    for path, file in readings.used_files.items():
+        most = EXCERPT_SECONDARY if decided and path not in decided else EXCERPT
+        yield _file(prefix, file, most, utc(readings.read_at))
+
+
+@lru_cache(maxsize=1024)  # many rows rest on the same file
+def _file(prefix: str, file: File, most: int, read_at: str) -> EvidenceExcerpt:
+    if file.content is not None:
+        said = "\n".join(file.content)
+    else:
+        said = f"({file.trouble or {'d': 'a directory'}.get(file.kind, 'not a file')})"
+    link = f" -> {file.target}" if file.target else ""
+    return EvidenceExcerpt(f"{prefix}{file.path}{link}", None, _excerpt(said, most), read_at)
+
+
+def _excerpt(text: str, most: int = EXCERPT) -> str:
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
+
+
+@lru_cache  # a host's readings all have the same time
+def utc(seconds: float) -> str:
+    """Seconds since the epoch as ISO 8601 in UTC; "" for 0."""
+    if not seconds:
+        return ""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def mark_reboot_proven(results: Results, booted: Mapping[str, float]) -> None:
+    """What can be said only when all is judged: which settings a reboot has proven.
+
+    `booted`: when each host booted, seconds since the epoch, by the host's clock.
+    """
+    now = {(r.host, r.requirement): r.verdict for r in results.results if r.aspect == "runtime"}
+    for result in results.results:
+        winners = [s for s in result.settings if s.wins]
+        result.reboot_proven = (
+            result.aspect == "persisted"
+            and result.verdict is Verdict.PASS
+            and now.get((result.host, result.requirement)) is Verdict.PASS
+            and bool(winners)
+            and all(
+                0 < s.changed < booted.get(result.host, 0.0) - BOOT_TIME_TOLERANCE for s in winners
+            )
+        )
+
+
+def save_results(
+    results: Results, path: Path, write: Callable[[Path, bytes], None] = atomic.write
+) -> None:
+    """Write the file whole or not at all."""
+    try:
+        encoded = msgspec.json.encode(results)
+    except UnicodeEncodeError:  # Python's stand-ins for bytes of paths and arguments
+        encoded = msgspec.json.encode(_encodable(msgspec.to_builtins(results)))
+    write(path, msgspec.json.format(encoded, indent=1) + b"\n")
+
+
+def _encodable(value: Any) -> Any:
+    """The same with `\\udcff` spelled out, wherever a byte was not UTF-8."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(one) for one in value]
+    return value
+
+
+def without_secrets(run: Run) -> Run:
+    """The run with passwords in what was typed masked: `--hosts=ssh://root:…@host`."""
+    return msgspec.structs.replace(
+        run,
+        command_line=[redact(word) for word in run.command_line],
+        hosts_expression=redact(run.hosts_expression),
+    )
+
+
+def load_results(path: Path) -> Results:
+    """Read a results file. Raises HaleError for one that is none, or of another version."""
+    try:
+        results = msgspec.json.decode(path.read_bytes(), type=Results)
+    except OSError as error:
+        raise UserError(f"cannot read the results: {error.strerror}.", Location(path)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"these are no results: {error}.", Location(path)) from None
+    if results.schema != SCHEMA:
+        raise UserError(f"schema {results.schema}; this is {SCHEMA}.", Location(path))
+    return results

@@ -1,0 +1,1 @@
+"""From failed cases to a plan of changes. Nothing here writes to a host."""

@@ -1,0 +1,238 @@
+"""The plan: which changes make the red rows green, in one file that can be approved.
+
+Pure: facts and the hosts' files in, a plan out. Edits of several requirements to one file are
+one step. Every step carries what it expects to find, and is refused by itself when that no
+longer holds; the plan carries a SHA-256 over its content.
+"""
+
+import difflib
+import hashlib
+import importlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hale.files import atomic
+from hale.model.change import (
+    Action,
+    FileEdit,
+    Impact,
+    KernelValueChange,
+    LineEdit,
+    ManualStep,
+    ModuleChange,
+    Remedy,
+    RestoreFile,
+    SwapOff,
+    SwapOn,
+    SymlinkChange,
+    UnitChange,
+)
+from hale.model.errors import Location, UserError
+from hale.model.evidence import Fact
+from hale.model.requirement import Case
+from hale.model.results import RowKey
+from hale.plan import line_edit
+from hale.redact import redact
+
+SCHEMA = "hale.plan/1"
+PACKAGE = "remediate"
+ABSENT = ""  # the SHA-256 that is expected of a file that is not there
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One change of one host. sha256: of the file's bytes before, for a FileChange only."""
+
+    requirements: tuple[str, ...]
+    change: Action
+    sha256: str = ABSENT
+    diff: str = ""  # unified, secrets masked
+
+
+class ManualNote(msgspec.Struct, frozen=True):
+    """A red row that no change mends, with what a person must do."""
+
+    requirement: str
+    aspect: str
+    what: str
+
+
+class HostPlan(msgspec.Struct, frozen=True):
+    """All that would be done to one host, in order, and what would be left."""
+
+    host: str
+    machine_id: str
+    steps: tuple[Step, ...]
+    by_hand: tuple[ManualNote, ...]
+    unknown: tuple[RowKey, ...]  # rows that could not be judged, so nothing is planned for them
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The whole file."""
+
+    schema: str
+    author: str
+    created: str
+    inventory: str
+    inventory_sha256: str
+    standard_sha256: str
+    profile: str
+    hosts: tuple[HostPlan, ...]
+    sha256: str = ""
+
+
+class FailedCase(msgspec.Struct, frozen=True):
+    """A case whose verdict is FAIL, and the fact that it was judged by."""
+
+    case: Any
+    fact: Any
+
+
+# Files' bytes as they are now, None for no file.
+FileReader = Callable[[Sequence[str]], Mapping[str, bytes | None]]
+
+
+def plan_remedy(case: Case[Any], fact: Fact) -> tuple[Remedy, ...]:
+    """What remediate/<subject>.py wants of this host; a ByHand where it knows no change."""
+    name = f"{PACKAGE}.{case.requirement.subject}"
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        module = None
+    mend = getattr(module, case.aspect, None)
+    if mend is None:
+        return (ManualStep("there is no remedy for it: mend it by hand and audit again"),)
+    changes: tuple[Remedy, ...] = mend(fact, case)
+    return changes
+
+
+def build_host_plan(
+    host: str,
+    machine_id: str,
+    red: Sequence[FailedCase],
+    unknown: Iterable[RowKey],
+    read: FileReader,
+) -> HostPlan:
+    """One host's plan. `read` is asked once, for all files that are to be edited.
+
+    Raises edit.Moved where a file is not as the facts have it.
+    """
+    files: dict[str, list[FileEdit]] = {}
+    order: list[Action] = []
+    asked_by: dict[Any, list[str]] = {}
+    by_hand: list[ManualNote] = []
+    for one in red:
+        requirement = one.case.requirement.id
+        for change in plan_remedy(one.case, one.fact):
+            if isinstance(change, ManualStep):
+                by_hand.append(ManualNote(requirement, one.case.aspect, change.what))
+                continue
+            key = _dedupe_key(change)
+            if key not in asked_by:
+                order.append(change)
+            asked_by.setdefault(key, []).append(requirement)
+            if isinstance(change, FileEdit):
+                files.setdefault(change.path, []).append(change)
+    steps = []
+    present = read(list(files)) if files else {}
+    for change in sorted(order, key=apply_order):
+        if isinstance(change, FileEdit):
+            wanted = tuple(dict.fromkeys(asked_by[_dedupe_key(change)]))
+            steps.append(_file_step(wanted, files[change.path], present[change.path]))
+        else:
+            steps.append(Step(tuple(dict.fromkeys(asked_by[_dedupe_key(change)])), change))
+    notes = tuple(dict.fromkeys(by_hand))
+    return HostPlan(host, machine_id, tuple(steps), notes, tuple(unknown))
+
+
+def _dedupe_key(change: Action) -> object:
+    """What it does, whatever for: several requirements may want the same for their own reasons."""
+    if isinstance(change, FileEdit):
+        return change.path
+    return msgspec.structs.replace(change, why="")
+
+
+def apply_order(change: Action) -> int:
+    """What lasts goes before what holds now. A unit that is masked cannot be disabled any more,
+    so units come before links; one that is to be started or restarted, after all files."""
+    kinds = (FileEdit, UnitChange, SymlinkChange, ModuleChange, KernelValueChange, SwapOff)
+    later = isinstance(change, UnitChange) and change.verb in ("start", "restart")
+    return len(kinds) if later else kinds.index(type(change))
+
+
+def undo_order(change: Action) -> int:
+    """As `_rank`, for the way back: a unit can be started only once it is not masked any more,
+    and a module goes when the values that came with it are put back."""
+    kinds = (RestoreFile, SymlinkChange, UnitChange, KernelValueChange, ModuleChange, SwapOn)
+    return kinds.index(type(change))
+
+
+def _file_step(
+    requirements: tuple[str, ...], changes: Sequence[FileEdit], before: bytes | None
+) -> Step:
+    edits: dict[LineEdit, None] = {e: None for change in changes for e in change.edits}
+    effects: dict[Impact, None] = {e: None for change in changes for e in change.effects}
+    why = " ".join(dict.fromkeys(change.why for change in changes))
+    path = changes[0].path
+    try:
+        after = line_edit.apply_edits(before or b"", edits)
+    except line_edit.LineMismatch as error:
+        raise line_edit.LineMismatch(f"{path}: {error}") from None
+    merged = FileEdit(path, tuple(edits), why, tuple(effects))
+    return Step(requirements, merged, sha256(before), unified_diff(path, before, after))
+
+
+def sha256(content: bytes | None) -> str:
+    """The digest of a file's bytes; ABSENT for no file."""
+    return ABSENT if content is None else hashlib.sha256(content).hexdigest()
+
+
+def unified_diff(path: str, before: bytes | None, after: bytes) -> str:
+    """A unified diff for people: secrets masked, odd bytes spelled out."""
+    old, new = (
+        redact(raw.decode(errors="backslashreplace")).split("\n") for raw in (before or b"", after)
+    )
+    # A last newline ends a line and begins none.
+    old, new = (lines[:-1] if lines[-1] == "" else lines for lines in (old, new))
+    name = "/dev/null" if before is None else path
+    return "\n".join(difflib.unified_diff(old, new, name, path, lineterm="", n=2))
+
+
+# --- the file ---
+
+
+def with_checksum(plan: Plan) -> Plan:
+    """The plan with the SHA-256 over everything else in it."""
+    return msgspec.structs.replace(plan, sha256=_digest(plan))
+
+
+def _digest(plan: Plan) -> str:
+    bare = msgspec.structs.replace(plan, sha256="")
+    return hashlib.sha256(msgspec.json.encode(bare, order="deterministic")).hexdigest()
+
+
+def save_plan(plan: Plan, path: Path) -> None:
+    """Write it, readable by the operator alone, whole or not at all."""
+    atomic.write(path, msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n", mode=0o600)
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a plan. Raises HaleError for a file that is none, or that somebody has altered."""
+    try:
+        plan = msgspec.json.decode(path.read_bytes(), type=Plan)
+    except OSError as error:
+        raise UserError(f"cannot read the plan: {error.strerror}.", Location(path)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"this is no plan: {error}.", Location(path)) from None
+    if plan.schema != SCHEMA:
+        raise UserError(f"schema {plan.schema}; this is {SCHEMA}.", Location(path))
+    if plan.sha256 != _digest(plan):
+        raise UserError(
+            "the plan was altered since it was made: its SHA-256 does not fit. Plan again.",
+            Location(path),
+        )
+    return plan

@@ -1,0 +1,1 @@
+"""pytest's door to an audit: options, fixtures, one test item for each case."""

@@ -1,0 +1,310 @@
+"""The pytest plugin: `pytest --hosts=…` becomes an audit.
+
+testinfra owns `--hosts`. What the operator typed is resolved through the inventory here, and
+testinfra's own `host` fixture then sees the chosen hosts over our connection, for checks that
+a site adds. Our checks never touch a host: their fixtures parse evidence.
+"""
+
+import gc
+from collections.abc import Generator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hale import ssh
+from hale.audit import evidence_file
+from hale.audit.audit import Audit, CaseOutcome
+from hale.model import results
+from hale.model.errors import UserError
+from hale.model.evidence import Fact, Unreadable
+from hale.model.requirement import ASPECTS, PROFILES, ROLES, SEVERITIES, Case, Requirement
+from hale.model.results import ROW, Result
+from hale.model.verdict import Verdict
+from hale.paths import ROOT
+from hale.pytest_plugin import config as asks
+from hale.pytest_plugin.config import CHECKS
+from hale.pytest_plugin.options import contacts_hosts
+from hale.pytest_plugin.run import AuditRun, callspec_params, case_of
+from hale.report import html, junit, terminal
+from hale.standard import loader
+
+pytest_plugins = ["hale.pytest_plugin.options"]  # where pytest.ini was not read
+
+AUDIT = pytest.StashKey[Audit]()
+RUN = pytest.StashKey[AuditRun]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    worker = getattr(config, "workerinput", None)
+    option = config.option
+    asked: asks.AuditConfig | None = None
+    try:
+        if getattr(option, "hosts", None) is not None or option.evidence is not None:
+            if config.rootpath.resolve() != ROOT.resolve():
+                raise UserError(f"pytest took {config.rootpath} for the project: run it in {ROOT}.")
+            asked = asks.resolve_config(config, worker)
+            # What is made from here on stays to the end: looking for garbage among it takes
+            # as long as dozens of tests. The controller goes on from there.
+            gc.set_threshold(100_000)
+            # Logging in takes longest: it goes on while all else is read, imported and collected.
+            for chosen in asked.chosen:
+                if worker is None and not chosen.uri and contacts_hosts(option):
+                    ssh.session_for(chosen.host.name).start()
+        stated = loader.load_standard(ROOT / "standard")
+        for name, text in _markers(stated):
+            config.addinivalue_line("markers", f"{name}: {text}")
+        if asked is None:
+            return
+        audit = asks.build_audit(config, asked, stated)
+        if worker is None and not config.option.collectonly:
+            try:
+                config.stash[RUN] = AuditRun(config, audit)
+            except OSError as error:
+                raise UserError(f"--reports: {error.filename}: {error.strerror}.") from None
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[AUDIT] = audit
+    config.pluginmanager.register(_subject_fixtures(audit), "hale-subjects")
+    if worker is not None:
+        audit.hosts = evidence_file.load_evidence(Path(worker["hale_evidence"])).hosts
+    elif controller := config.stash.get(RUN, None):
+        if getattr(config.option, "xmlpath", None):  # -p no:junitxml: there is no such option
+            config.pluginmanager.register(junit.JUnitReport(config, controller), "hale-junit")
+        config.pluginmanager.register(controller, "hale-controller")
+        html.cache_pytest_html_template()
+        html.hide_rows_from_pytest_html()
+        config.pluginmanager.register(html.HtmlReport(controller), "hale-html")
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-html has written its page
+def pytest_unconfigure(config: pytest.Config) -> None:
+    ssh.close_sessions()
+    if controller := config.stash.get(RUN, None):
+        controller.discard_nothing()
+        gc.freeze()  # Python would look through all that was made before it ends
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    config = session.config
+    if config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR:
+        config.args = [str(CHECKS)]  # typed somewhere below the top of the tree
+    if AUDIT in config.stash:
+        return
+    for argument in config.args:
+        path = Path(argument.partition("::")[0]).resolve()
+        if path == CHECKS or CHECKS in path.parents or path in CHECKS.parents:
+            raise pytest.UsageError(asks.usage_hint(config))
+
+
+# --- tests: one for each case ---
+
+
+def _markers(stated: loader.Standard) -> list[tuple[str, str]]:
+    chapters = sorted({r.chapter for r in stated.requirements})
+    subjects = sorted({r.subject for r in stated.requirements})
+    return [
+        *((f"chapter{number}", f"chapter {number} of the document") for number in chapters),
+        *((subject, f"checks/test_{subject}.py") for subject in subjects),
+        *((role, "role: the hosts that a requirement concerns") for role in ROLES),
+        *((aspect, "aspect") for aspect in ASPECTS),
+        *((severity, "severity") for severity in SEVERITIES),
+        *((profile, "profile") for profile in PROFILES),
+    ]
+
+
+def _markers_of(requirement: Requirement, aspect: str) -> list[pytest.MarkDecorator]:
+    names = {
+        f"chapter{requirement.chapter}": None,
+        requirement.subject: None,
+        requirement.role: None,
+        aspect: None,
+        requirement.severity: None,
+        requirement.profile: None,
+    }
+    return [_mark(name) for name in names]
+
+
+@cache  # pytest looks through all markers that are known
+def _mark(name: str) -> pytest.MarkDecorator:
+    found: pytest.MarkDecorator = getattr(pytest.mark, name)
+    return found
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    audit = metafunc.config.stash.get(AUDIT, None)
+    if audit is None or "case" not in metafunc.fixturenames:
+        return
+    subject = metafunc.module.__name__.rpartition(".")[2].removeprefix("test_")
+    aspect = metafunc.function.__name__.removeprefix("test_")
+    marks: dict[str, list[pytest.MarkDecorator]] = {}
+    params = []
+    for case in audit.by_test.get((subject, aspect), ()):
+        requirement = case.requirement
+        if requirement.id not in marks:
+            marks[requirement.id] = _markers_of(requirement, aspect)
+        name = f"{case.host_name}-{requirement.id}"
+        params.append(pytest.param(case, marks=marks[requirement.id], id=name))
+    # Nothing to judge here (another profile, another role): taken out again below.
+    metafunc.parametrize("case", params or [pytest.param(None, id="nothing")])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items[:] = [item for item in items if callspec_params(item).get("case", item) is not None]
+    if config.option.evidence:
+        for item in items:
+            if "_testinfra_host" in callspec_params(item):
+                item.add_marker(pytest.mark.skip("asks a host, and --evidence contacts none"))
+
+
+@pytest.fixture
+def requirement(case: Case[Any]) -> Requirement:
+    """The requirement that this test judges, as the standard states it."""
+    return case.requirement
+
+
+@pytest.fixture
+def parameters(case: Case[Any]) -> Any:
+    """The requirement's values for this host, overrides applied: the subject's Parameters."""
+    return case.parameters
+
+
+def _subject_fixtures(audit: Audit) -> object:
+    """A fixture for each subject, named after it: the fact of the test's aspect."""
+
+    def make(subject: str) -> Any:
+        # pytest makes a new `request` for every fixture of every test that wants one.
+        def read(self: object, case: Case[Any]) -> Fact:
+            seen = audit.seen[case.nodeid] = audit.look(case)
+            if seen.excluded:
+                pytest.skip(str(seen.error))
+            if seen.error is not None:
+                raise seen.error
+            assert seen.fact is not None
+            return seen.fact
+
+        read.__doc__ = f"How the host is: facts/{subject}.py."
+        return pytest.fixture(name=subject)(read)
+
+    names = [path.stem.removeprefix("test_") for path in sorted(CHECKS.glob("test_*.py"))]
+    return type("SubjectFixtures", (), {f"read_{name}": make(name) for name in names})()
+
+
+# --- verdicts ---
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    case = case_of(item)
+    if (
+        case is not None
+        and call.excinfo is not None
+        and call.excinfo.errisinstance(EXPECTED_ERRORS)
+    ):
+        # What pytest would make of the traceback is not shown, and takes longer than the test.
+        vars(item)["repr_failure"] = lambda excinfo: ""
+    report = yield
+    if case is None:
+        return report
+    seen = item.config.stash[AUDIT].seen.get(case.nodeid, CaseOutcome())
+    _reject_unproven(item, report, seen)
+    verdict = _verdict(report, call)
+    if verdict is None:
+        setattr(report, ROW, None)
+        return report
+    told = None if verdict is Verdict.UNKNOWN else seen.fact
+    reason = _reason(report, call) if told is None else ""
+    row = results.result_of(case, verdict, told, reason, seen.readings, report.duration)
+    setattr(report, ROW, row)
+    report.user_properties += [
+        ("host", row.host),
+        ("requirement", row.requirement),
+        ("aspect", row.aspect),
+        ("verdict", row.verdict.value),
+    ]
+    if verdict.red:
+        if verdict is Verdict.UNKNOWN and report.when == "call":
+            report.when = "setup"  # pytest's word for an error rather than a failure
+        expected = call.excinfo is not None and call.excinfo.errisinstance(EXPECTED_ERRORS)
+        if expected or verdict is Verdict.FAIL:
+            report.longrepr = terminal.failure_block(row)
+    return report
+
+
+EXPECTED_ERRORS = (Unreadable, AssertionError)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable(
+    report: Any,
+) -> Generator[None, dict[str, Any] | None, dict[str, Any] | None]:
+    data = yield
+    if data is not None and ROW in data:
+        data[ROW] = msgspec.to_builtins(data[ROW])
+    return data
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_from_serializable(data: dict[str, Any]) -> Generator[None, Any, Any]:
+    report = yield
+    if ROW in data:
+        setattr(report, ROW, msgspec.convert(data[ROW], Result | None))
+    return report
+
+
+def _reject_unproven(item: pytest.Item, report: pytest.TestReport, seen: CaseOutcome) -> None:
+    """Make an error of a test that passed without its fact, or was skipped for a reason of its own.
+
+    Nothing was found out then, and neither PASS nor N-A may say that there was.
+    """
+    if report.passed and report.when == "call" and seen.fact is None:
+        report.longrepr = f"{item.name}: the check passed without looking at its fact"
+    elif report.skipped and not hasattr(report, "wasxfail") and not seen.excluded:
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.longrepr = f"{item.name}: the check was switched off: {why}"
+    else:
+        return
+    report.outcome = "failed"
+    report.when = "setup"
+
+
+def _verdict(report: pytest.TestReport, call: pytest.CallInfo[None]) -> Verdict | None:
+    """None for a phase that decides nothing: setup or teardown that went well."""
+    if report.skipped:
+        return Verdict.NOT_APPLICABLE
+    if report.passed:
+        return Verdict.PASS if report.when == "call" else None
+    failure = call.excinfo is not None and call.excinfo.errisinstance(AssertionError)
+    return Verdict.FAIL if failure and report.when == "call" else Verdict.UNKNOWN
+
+
+def _reason(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str:
+    if call.excinfo is None:
+        return str(report.longrepr or "")
+    error = call.excinfo.value
+    if isinstance(error, pytest.skip.Exception) and report.failed:
+        return str(report.longrepr)  # _prove has said it
+    if isinstance(error, Unreadable | pytest.skip.Exception):
+        return str(error)
+    place = call.excinfo.traceback[-1]
+    return f"{type(error).__name__}: {error} (at {Path(place.path).name}:{place.lineno + 1})"
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, Any] | None:
+    row: Result | None = getattr(report, ROW, None)
+    if row is None:
+        return None
+    return {
+        "PASS": ("passed", ".", ("PASS", {"green": True})),
+        "FAIL": ("failed", "F", ("FAIL", {"red": True})),
+        "N-A": ("skipped", "-", ("N-A", {"yellow": True})),
+        "WAIVED": ("xfailed", "w", ("WAIVED", {"yellow": True})),
+        "UNKNOWN": ("error", "?", ("UNKNOWN", {"red": True})),
+    }[row.verdict]

@@ -1,0 +1,236 @@
+"""The run: gathers before the first test, and keeps the results from the first moment on."""
+
+import contextlib
+import gc
+import sys
+import time
+from collections.abc import Generator, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hale import ssh
+from hale.audit import evidence_file
+from hale.audit.audit import Audit, coverage_gaps, overrides_sha256
+from hale.audit.recorder import Recorder, create_run_dir
+from hale.files import atomic, provenance, signals
+from hale.model import results
+from hale.model.evidence import Evidence
+from hale.model.requirement import Case
+from hale.model.results import ROW
+from hale.redact import redact
+from hale.report import html, junit, terminal
+
+
+def callspec_params(item: pytest.Item) -> dict[str, Any]:
+    """What a test was parametrized with."""
+    callspec = getattr(item, "callspec", None)
+    return callspec.params if callspec else {}
+
+
+def case_of(item: pytest.Item) -> Case[Any] | None:
+    """The case that a test judges; None for a check that a site adds."""
+    found = callspec_params(item).get("case")
+    return found if isinstance(found, Case) else None
+
+
+class AuditRun:
+    """pytest's own process, as opposed to xdist's workers: it gathers, and keeps the results."""
+
+    def __init__(self, config: pytest.Config, audit: Audit) -> None:
+        self.config = config
+        self.audit = audit
+        self.revision = provenance.GitRevision()
+        self.started = time.time()
+        self.folder = create_run_dir(Path(config.option.reports), "audit")
+        self.selected: list[Case[Any]] = []
+        option = config.option
+        # Switched off with `-p no:html` they have no such option.
+        if getattr(option, "htmlpath", "off") is None:
+            option.htmlpath = str(self.folder / "report.html")
+            option.self_contained_html = True
+        if getattr(option, "xmlpath", "off") is None:
+            option.xmlpath = str(self.folder / "junit.xml")
+        self.recorder: Recorder | None = None
+        self.writer = atomic.BackgroundWriter()
+        self._booted: dict[str, float] = {}  # seconds since the epoch; of hosts that answered
+        self.narrowed = False  # with xdist: the workers have said what is selected
+
+    @property
+    def distributed(self) -> bool:
+        return self.config.pluginmanager.hasplugin("dsession")
+
+    def pytest_report_header(self) -> str:
+        known, audit = self.audit.inventory, self.audit
+        names = [c.host.name for c in audit.chosen]
+        return (
+            f"hale {provenance.version()}: {known.site} inventory {known.path}, "
+            f"profile {audit.profile}, {len(names)} of {len(known.hosts)} hosts\n"
+            f"reports: {self.folder}"
+            + (f"\nevidence: {self._evidence_from()}" if self.config.option.evidence else "")
+        )
+
+    def _evidence_from(self) -> str:
+        of = self.audit.evidence_of
+        return (self.config.option.evidence or "") + (
+            f" (gathered with another inventory, or another state of it: {of})" if of else ""
+        )
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        # With xdist: before the workers start, so everything that could be selected.
+        if self.distributed:
+            self._gather(self.audit.cases)
+            self.writer.wait()  # the workers read it
+            ssh.begin_close_sessions()  # and have sessions of their own
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput["hale_evidence"] = str(self.folder / "evidence.json")
+        node.workerinput["hale_become_password"] = next(
+            (t.become_password for t in ssh.TARGETS.values()), None
+        )
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        if not self.narrowed:  # all workers collect the same
+            self.narrowed = True
+            self._begin(ids)
+            self._asked()
+
+    # Without: exactly what was collected.
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        if self.distributed:
+            return
+        cases = [case for item in session.items if (case := case_of(item))]
+        self._gather(cases, session.items)
+        self._asked()
+        # Tests, cases and evidence stay to the end: no use in looking for garbage among them.
+        gc.freeze()
+
+    def _gather(self, cases: Sequence[Case[Any]], items: Sequence[pytest.Item] = ()) -> None:
+        def begin() -> None:
+            # From here on, whatever ends us, all rows are there as UNKNOWN.
+            self._begin(case.nodeid for case in cases)
+
+        def meanwhile() -> None:
+            with signals.defer_sigint():
+                begin()
+                # What the end of the run needs; the hosts have not answered yet.
+                terminal.preload()
+                html.preload()
+                junit.preload()
+                for item in items:
+                    _ = item.location  # pytest keeps it
+
+        reporter = self.config.pluginmanager.getplugin("terminalreporter")
+        if self.config.option.evidence:
+            begin()
+        elif reporter is None:  # -p no:terminal
+            self.audit.gather(cases, lambda evidence: None, meanwhile)
+        else:
+            with terminal.GatherProgress(reporter, len(self.audit.chosen)) as progress:
+                self.audit.gather(cases, progress.told, meanwhile)
+        known = self.audit.inventory
+        saved = evidence_file.EvidenceFile(
+            evidence_file.SCHEMA,
+            str(known.path.resolve()),
+            provenance.sha256(known.path),
+            self.audit.profile,
+            dict(self.audit.hosts),
+            {c.host.name: redact(c.uri) for c in self.audit.chosen if c.uri},
+        )
+        evidence_file.save_evidence(saved, self.folder / "evidence.json", self.writer.write)
+
+    def _begin(self, collected: Iterable[str]) -> None:
+        wanted = set(collected)
+        self.selected = selected = [c for c in self.audit.cases if c.nodeid in wanted]
+        self.recorder = Recorder(self.folder / "results.json", self._run(), self.writer.write)
+        self.recorder.begin(selected, self.audit.possible, [])
+
+    def _asked(self) -> None:
+        assert self.recorder is not None
+        hosts = [self._host(name, told) for name, told in self.audit.hosts.items()]
+        self.recorder.results.hosts = hosts
+
+    def _run(self) -> results.Run:
+        audit, option = self.audit, self.config.option
+        return results.Run(
+            kind="audit",
+            state="interrupted",
+            operator=provenance.operator(),
+            source_host=provenance.control_host(),
+            version=provenance.version(),
+            git_revision=str(self.revision),
+            packages=provenance.packages(),
+            python=sys.version.split()[0],
+            command_line=["pytest", *self.config.invocation_params.args],
+            inventory=str(audit.inventory.path),
+            site=audit.inventory.site,
+            inventory_sha256=provenance.sha256(audit.inventory.path),
+            standard_sha256=audit.standard.sha256,
+            overrides_sha256=overrides_sha256(audit),
+            profile=audit.profile,
+            hosts_expression=option.hale_hosts or "",
+            started=results.utc(self.started),
+            evidence_from=self._evidence_from(),
+        )
+
+    def _host(self, name: str, told: Evidence) -> results.HostRecord:
+        record = results.HostRecord(
+            name,
+            address=told.address,
+            transport=told.transport,
+            login_user=told.login_user,
+            host_key=told.host_key,
+            read_at=results.utc(told.read_at),
+            down=told.down,
+        )
+        if told.down:
+            return record
+        try:
+            identity = self.audit.identity(name)
+            record.effective_user = identity.effective_user or ""
+            record.machine_id = identity.machine_id or ""
+            record.boot_id = identity.boot_id or ""
+            # Nonsense is 0, "not known".
+            booted = identity.boot_time or 0.0
+            self._booted[name] = booted if 0 < booted < 1e11 else 0.0
+            record.booted_at = results.utc(self._booted[name])
+            record.os = identity.os or ""
+            record.kernel = identity.kernel or ""
+        except Exception:  # garbage of one host must not end the run of all; its rows tell
+            pass
+        return record
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        row = getattr(report, ROW, None)
+        if row is not None and self.recorder is not None:
+            self.recorder.record(row)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        if self.recorder is None:
+            return
+        reasons = coverage_gaps(self.audit, self.selected, self.recorder.unjudged)
+        self.recorder.end(int(exitstatus), reasons, self._booted)
+
+    def discard_nothing(self) -> None:
+        """Remove the reports of a run that judged nothing: an empty one looks like a good one."""
+        self.writer.wait()  # without a terminal nobody has waited
+        if self.recorder is None:
+            for name in ("report.html", "junit.xml"):
+                (self.folder / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it holds evidence.json: hosts were asked
+                self.folder.rmdir()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # after what other plugins say of their files
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter
+    ) -> Generator[None, None, None]:
+        yield
+        if self.recorder is not None:
+            self.writer.wait()
+            terminal.summary(terminalreporter, self.recorder.results, self.folder)

@@ -1,0 +1,67 @@
+"""How every page of ours is made: its templates, which escape whatever is put into them.
+
+They make control characters visible too; so there is no place where a host's text could become
+markup.
+"""
+
+import os
+import sys
+from functools import cache
+from importlib.util import cache_from_source
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from hale.report import terminal
+from hale.report.terminal import escape_controls
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def escape_except_newlines(value: Any) -> Any:
+    """Text with every control character spelled out, except newlines and tabs; others as is."""
+    # Nearly always, and fast.
+    if not isinstance(value, str) or value.isprintable() or isinstance(value, Markup):
+        return value
+    if value.replace("\n", "").replace("\t", "").isprintable():
+        return value
+    return "".join(c if c in "\n\t" else escape_controls(c) for c in value)
+
+
+@cache
+def templates() -> Environment:
+    """Templates of pages, named from this folder; every value is escaped and made visible."""
+    # finalize sees every value before it is escaped.
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        finalize=escape_except_newlines,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        bytecode_cache=bytecode_cache(),
+    )
+    environment.filters["utc"] = utc
+    environment.filters["plain"] = terminal.format_value
+    return environment
+
+
+def bytecode_cache() -> FileSystemBytecodeCache | None:
+    """Keeps compiled templates beside Python's own compiled files, where those are kept."""
+    folder = Path(cache_from_source(__file__)).parent
+    kept = not sys.dont_write_bytecode and os.access(folder, os.W_OK)
+    return FileSystemBytecodeCache(str(folder)) if kept else None
+
+
+def inline_asset(name: str) -> Markup:
+    """A style or script of ours, from this folder, to stand in a page as it is."""
+    return Markup((_TEMPLATES / name).read_text())
+
+
+def utc(stamp: str) -> str:
+    """`2026-11-23T15:24:20.165Z` as people write it; what is no such time as it is."""
+    date, t, time = stamp.partition("T")
+    return f"{date} {time[:8]} UTC" if t else stamp

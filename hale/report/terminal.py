@@ -1,0 +1,476 @@
+"""What a person sees in the terminal: progress, the matrix, and why what is red is red."""
+
+import io
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from hale.model.evidence import Evidence
+from hale.model.requirement import ASPECTS
+from hale.model.results import Result, Results
+from hale.model.verdict import Verdict
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+SIGN = {
+    Verdict.PASS: ("✓", "green"),
+    Verdict.FAIL: ("✗", "bold red"),
+    Verdict.WAIVED: ("w", "yellow"),
+    Verdict.NOT_APPLICABLE: ("-", "dim"),
+    Verdict.UNKNOWN: ("?", "bold magenta"),
+}
+# Of what is red; results.json and report.html have it all.
+MAX_REASONS = 40
+MAX_NAMES = 4  # requirements that say the same
+MAX_TEXT = 400  # characters of a reason
+# The picture's black, red, green, yellow, blue, magenta, cyan and white, on white.
+SVG_PALETTE = [
+    (31, 35, 40),
+    (192, 28, 40),
+    (26, 127, 55),
+    (154, 103, 0),
+    (9, 105, 218),
+    (138, 63, 252),
+    (27, 124, 131),
+    (110, 119, 129),
+]
+
+
+def escape_controls(text: str) -> str:
+    """A host's text with every control character made visible: it must not drive a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def confirm(question: str) -> bool:
+    """Whether there is an operator who says yes."""
+    return sys.stdin.isatty() and input(question).strip().lower() in ("y", "yes")
+
+
+def format_value(value: Any) -> str:
+    """A parameter's value for people: a list without brackets and quotes."""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def failure_block(row: Result) -> str:
+    """One red row in four lines, for pytest's own failure section and the HTML report."""
+    lines = [
+        f"{row.verdict}: {row.requirement} {row.aspect} on {row.host}: {row.title}",
+        f"  expected  {row.expected}",
+        f"  actual    {row.actual}",
+    ]
+    lines += [
+        f"  {'wins' if s.wins else 'loses'}      {s.path}:{s.line}: {s.text}" for s in row.settings
+    ]
+    lines += [
+        f"  override  {o.parameter} = {format_value(o.value)} ({o.where})" for o in row.overrides
+    ]
+    return "\n".join(escape_controls(line) for line in lines)
+
+
+class GatherProgress:
+    """Which hosts have answered: a live line on a terminal, plain lines elsewhere."""
+
+    def __init__(self, reporter: Any, hosts: int) -> None:
+        self._reporter = reporter
+        self._hosts = hosts
+        self._told = 0
+        self._live = sys.stdout.isatty()
+
+    def __enter__(self) -> "GatherProgress":
+        self._show()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._reporter.write("\r\x1b[K")
+
+    def told(self, evidence: Evidence) -> None:
+        """One host has answered, or will not."""
+        self._told += 1
+        if evidence.down:
+            if self._live:
+                self._reporter.write("\r\x1b[K")
+            self._reporter.write_line(
+                escape_controls(f"{evidence.host}: {evidence.down}"), yellow=True
+            )
+        self._show()
+
+    def _show(self) -> None:
+        if self._live:
+            self._reporter.write(f"\rgathering: {self._told} of {self._hosts} hosts answered")
+
+
+def preload() -> None:
+    """Import what `summary` needs: rich takes as long as dozens of tests."""
+    import rich.console
+    import rich.padding
+    import rich.table  # noqa: F401
+
+
+def summary(reporter: Any, results: Results, folder: Path) -> None:
+    """The reasons, the matrix and the path of the report, at the end of a run."""
+    width = shutil.get_terminal_size((100, 24)).columns
+    run = results.run
+    reporter.write_sep("=", f"hale: {escape_controls(run.site)} inventory, profile {run.profile}")
+    reporter.write(text(results, width, reporter.verbosity, color=reporter.hasmarkup))
+    reporter.write_line(f"report: {escape_controls(_short(folder))}/report.html")
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def text(results: Results, width: int, verbosity: int = 0, color: bool = False) -> str:
+    """What `summary` prints: for a terminal of that many columns, for -q (-1) or -v (1)."""
+    from rich.console import Console
+
+    console = Console(
+        width=width,
+        file=io.StringIO(),
+        force_terminal=color,
+        color_system="standard" if color else None,
+        no_color=not color,
+        legacy_windows=False,
+        highlight=False,
+        emoji=False,
+        markup=False,
+    )
+    with console.capture() as printed:
+        for piece in renderables(results, width, verbosity):
+            console.print(piece, overflow="fold")
+    # rich fills lines up with blanks, which every copy and every diff would show.
+    return "".join(f"{line.rstrip()}\n" for line in printed.get().splitlines())
+
+
+def svg(results: Results, title: str = "pytest --hosts=all") -> str:
+    """The matrix as a picture in SVG, for the README.
+
+    rich's own frame fetches fonts from the network; this asks for whatever monospaced font
+    there is. It says nothing of this machine: no path, no host but the inventory's.
+    """
+    from rich.console import Console
+    from rich.terminal_theme import TerminalTheme
+
+    names = columns(results)
+    width = 30 + 8 * len(names)
+    console = Console(width=width, record=True, file=io.StringIO(), force_terminal=True)
+    for piece in renderables(results, width, -1):
+        console.print(piece)
+    theme = TerminalTheme((255, 255, 255), (31, 35, 40), SVG_PALETTE)
+    drawn = console.export_svg(title=title, theme=theme, unique_id="hale")
+    drawn = re.sub(r"@font-face \{.*?\}\s*|<!--.*?-->\s*", "", drawn, flags=re.DOTALL)
+    drawn = drawn.replace(
+        "Fira Code, monospace", "ui-monospace, Menlo, DejaVu Sans Mono, monospace"
+    )
+    return "".join(f"{line.rstrip()}\n" for line in drawn.splitlines())
+
+
+# --- the order of things, here and in report.html ---
+
+
+def columns(results: Results) -> list[str]:
+    """The names of the matrix's columns: the hosts that were asked, then `cluster`."""
+    present = dict.fromkeys(r.host for r in results.results)
+    asked = [h.name for h in results.hosts if h.name in present]
+    return asked + [name for name in present if name not in asked]
+
+
+def matrix(rows: Sequence[Result]) -> dict[str, dict[str, list[Result]]]:
+    """Requirements by chapter; for each host its rows, aspect by aspect."""
+    found: dict[str, dict[str, list[Result]]] = {}
+    # Chapter 0 is beyond the document.
+    for row in sorted(rows, key=lambda r: r.chapter or 99):
+        found.setdefault(row.requirement, {}).setdefault(row.host, []).append(row)
+    for cells in found.values():
+        for cell in cells.values():
+            cell.sort(key=lambda r: ASPECTS.index(r.aspect) if r.aspect in ASPECTS else 9)
+    return found
+
+
+_NUMBERED = re.compile(r"(.*?)(\d+)")
+
+
+def fold_hostnames(names: Sequence[str]) -> str:
+    """`k8s-node-01, k8s-node-02, k8s-node-03, web` as `k8s-node-[01-03], web`."""
+    groups: dict[tuple[str, int], list[str]] = {}
+    for name in names:
+        found = _NUMBERED.fullmatch(name)
+        # A name without a number is a group of its own; widths keep 9 and 09 apart.
+        key = (found[1], len(found[2])) if found else (name, 0)
+        groups.setdefault(key, []).append(found[2] if found else "")
+    return ", ".join(_folded(stem, numbers) for (stem, _), numbers in groups.items())
+
+
+def _folded(stem: str, numbers: Sequence[str]) -> str:
+    runs: list[list[str]] = []
+    for number in sorted(numbers):
+        if runs and number and int(number) == int(runs[-1][-1]) + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    parts = [p for run in runs for p in (run if len(run) < 3 else [f"{run[0]}-{run[-1]}"])]
+    inside = ",".join(parts)
+    return f"{stem}[{inside}]" if len(numbers) > 1 else f"{stem}{inside}"
+
+
+# --- the pieces ---
+
+
+def renderables(results: Results, width: int, verbosity: int = 0) -> "list[RenderableType]":
+    """Reasons, overrides, matrix, legend and warnings, for a terminal of that many columns."""
+    from rich.text import Text
+
+    rows = results.results
+    found: list[RenderableType] = []
+    if rows:
+        names = columns(results)
+        if verbosity >= 0:
+            found.extend(_reasons(rows, names, verbosity))
+            found.extend(_overrides(rows))
+        found.extend(_matrices(rows, names, width))  # last: it is what stays on the screen
+        found.append(_legend(rows))
+    else:
+        found.append(Text("nothing was judged"))
+    run = results.run
+    if run.evidence_from:
+        found.append(Text(escape_controls(f"no host was asked: {run.evidence_from} judged again")))
+    if run.state != "finished":
+        said = "INTERRUPTED: rows that no test judged are UNKNOWN"
+        found.append(_hanging(Text("! ", "bold red"), Text(said, "bold red")))
+    for reason in run.incomplete:
+        said = escape_controls(f"INCOMPLETE: {reason}")
+        found.append(_hanging(Text("! ", "bold yellow"), Text(said, "yellow")))
+    return found
+
+
+def _hanging(sign: "Text", body: "Text") -> "Table":
+    """A line whose continuations stand under its text, not under its sign."""
+    from rich.table import Table
+
+    table = Table.grid()
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(sign, body)
+    return table
+
+
+class _Column(Struct, frozen=True):
+    """Hosts whose signs are the same, requirement by requirement."""
+
+    heading: str
+    hosts: tuple[str, ...]
+
+
+def _matrices(rows: Sequence[Result], names: Sequence[str], width: int) -> "list[RenderableType]":
+    """One table where the hosts fit; otherwise one column for all hosts that look the same."""
+    found = matrix(rows)
+    label = max(len(requirement) for requirement in found) + 4
+    headings = _headings(names)
+    each = [_Column(h, (n,)) for h, n in zip(headings, names, strict=True)]
+    if label + sum(_wide(c, found) for c in each) <= width:
+        return [_matrix(found, each)]
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        signs = ["".join(r.verdict for r in found[q].get(name, ())) for q in found]
+        alike.setdefault(tuple(signs), []).append(name)
+    if len(alike) < len(names):
+        each = [
+            _Column(f"{_letters(n)}\n×{len(hosts)}", tuple(hosts))
+            for n, hosts in enumerate(alike.values())
+        ]
+    blocks: list[list[_Column]] = [[]]
+    for column in each:
+        taken = label + sum(_wide(c, found) for c in blocks[-1])
+        if blocks[-1] and taken + _wide(column, found) > width:
+            blocks.append([])
+        blocks[-1].append(column)
+    tables: list[RenderableType] = []
+    for block in blocks:
+        tables += ["", _matrix(found, block)] if tables else [_matrix(found, block)]
+    if len(alike) < len(names):
+        tables.append(_group_legend(each))
+    return tables
+
+
+def _wide(column: _Column, found: Mapping[str, Mapping[str, Sequence[Result]]]) -> int:
+    from rich.cells import cell_len
+
+    signs = max(len(cells.get(column.hosts[0], ())) for cells in found.values())
+    return max(signs, *map(cell_len, column.heading.split("\n"))) + 2
+
+
+def _letters(number: int) -> str:
+    """A … Z, AA … like the columns of a spreadsheet."""
+    before = _letters(number // 26 - 1) if number >= 26 else ""
+    return before + chr(ord("A") + number % 26)
+
+
+def _group_legend(each: Sequence[_Column]) -> "RenderableType":
+    """Which hosts stand behind each letter."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for column in each:
+        letter = column.heading.partition("\n")[0]
+        table.add_row(Text(letter, "bold"), Text(escape_controls(fold_hostnames(column.hosts))))
+    return Padding(table, (1, 0, 0, 0))
+
+
+def _matrix(found: Mapping[str, Mapping[str, Sequence[Result]]], each: Sequence[_Column]) -> "Text":
+    """Requirements down, hosts across; in a cell a sign for each aspect, in order.
+
+    All of it is one text: rich's Table takes fifty times as long for as many cells.
+    """
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    chapters = {q: str(next(iter(cells.values()))[0].chapter or "+") for q, cells in found.items()}
+    first = max(map(len, chapters.values()))
+    second = max(map(cell_len, ("requirement", *found)))
+    wide = [_wide(column, found) - 2 for column in each]
+    headings = [column.heading.split("\n") for column in each]
+    parts: list[tuple[str, str]] = []
+
+    def line(
+        chapter: str, name: str, cells: Iterable[Sequence[tuple[str, str]]], style: str
+    ) -> None:
+        parts.append((f"{chapter:>{first}}  {name}{' ' * (second - cell_len(name))}", style))
+        for width, cell in zip(wide, cells, strict=True):
+            free = width - sum(cell_len(text) for text, _ in cell)
+            parts.append(("  " + " " * (free // 2), ""))
+            parts.extend(cell)
+            parts.append((" " * (free - free // 2), ""))
+        parts.append(("\n", ""))
+
+    for below in range(max(map(len, headings)), 0, -1):
+        titles = [[(h[-below], "bold")] if below <= len(h) else [] for h in headings]
+        line(*(("", "") if below > 1 else ("§", "requirement")), titles, "bold")
+    for requirement, cells in found.items():
+        signs = [[SIGN[r.verdict] for r in cells.get(c.hosts[0], ())] for c in each]
+        line(chapters[requirement], requirement, signs, "")
+    return Text.assemble(*parts[:-1], no_wrap=True)
+
+
+def _headings(names: Sequence[str]) -> list[str]:
+    """Host names in two lines, without what all of them begin with: `k8s-master-01`."""
+    hosts = [n for n in names if n != "cluster"]
+    alike = os.path.commonprefix(hosts) if len(hosts) > 1 else ""  # noqa: RUF071 - characters
+    prefix = alike[: alike.rfind("-") + 1]
+    headings = []
+    for name in names:
+        stem, _, number = name.removeprefix(prefix).rpartition("-")
+        headings.append("\n".join(escape_controls(part) for part in (stem, number) if part))
+    return headings
+
+
+def _legend(rows: Sequence[Result]) -> "RenderableType":
+    from rich.text import Text
+
+    parts: list[tuple[str, str]] = []
+    for verdict in Verdict:
+        count = sum(r.verdict is verdict for r in rows)
+        if count:
+            sign, style = SIGN[verdict]
+            parts += [(sign, style), (f" {verdict} {count}   ", "")]
+    parts.append(("two signs: runtime, persisted", "dim"))
+    return Text.assemble("\n", *parts, "\n")
+
+
+class FailureGroup(Struct):
+    """One text, and all rows that say it."""
+
+    verdict: Verdict
+    actual: str
+    expected: str
+    rows: dict[str, dict[str, None]]  # hosts by "requirement aspect"
+
+
+def _reasons(rows: Sequence[Result], names: Sequence[str], verbosity: int) -> "list[Any]":
+    """Red rows by what they say: a text once, with all the requirements and hosts behind it."""
+    from rich.text import Text
+
+    grouped: dict[tuple[Verdict, str], FailureGroup] = {}
+    for row in rows:
+        if row.verdict.red:
+            actual = row.actual.removeprefix(f"{row.host}: ")
+            key = (row.verdict, re.sub(r"\d+(?= ms\b)", "", actual))
+            reason = grouped.setdefault(key, FailureGroup(row.verdict, actual, row.expected, {}))
+            reason.rows.setdefault(f"{row.requirement} {row.aspect}", {})[row.host] = None
+    hosts = [n for n in names if n != "cluster"]
+    most = None if verbosity > 0 else MAX_REASONS
+    found: list[Any] = []
+    for reason in sorted(grouped.values(), key=lambda r: list(Verdict).index(r.verdict))[:most]:
+        sign, style = SIGN[reason.verdict]
+        body = Text.assemble(*_affected(reason, hosts))
+        body.append(f"\n{_cut(escape_controls(reason.actual), verbosity)}")
+        if verbosity > 0 and len(reason.rows) == 1:
+            body.append(f"\nexpected: {escape_controls(reason.expected)}", "dim")
+        found.append(_hanging(Text(f"{sign} ", style), body))
+    left = len(grouped) - len(found)
+    if left > 0:
+        found.append(Text(f"… and {left} more reasons in the report (or with -v)"))
+    if found:
+        found.append(Text(""))
+    return found
+
+
+def _affected(reason: FailureGroup, hosts: Sequence[str]) -> "list[tuple[str, str]]":
+    """Requirements and aspects in bold, the hosts behind them."""
+    by_hosts: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    for name, whose in reason.rows.items():
+        requirement, aspect = name.split(" ", 1)
+        by_hosts.setdefault(tuple(whose), {}).setdefault(requirement, []).append(aspect)
+    parts: list[tuple[str, str]] = []
+    for where, requirements in by_hosts.items():
+        count = sum(map(len, requirements.values()))
+        if len(requirements) > MAX_NAMES:
+            what = f"{count} rows of {len(requirements)} requirements"
+        else:
+            alike: dict[str, list[str]] = {}
+            for requirement, aspects in requirements.items():
+                alike.setdefault(", ".join(aspects), []).append(requirement)
+            what = "; ".join(f"{', '.join(names)} {a}" for a, names in alike.items())
+        everywhere = len(where) == len(hosts) > 1 and set(where) == set(hosts)
+        at = f"all {len(hosts)} hosts" if everywhere else fold_hostnames(where)
+        parts += [("\n" if parts else "", ""), (what, "bold"), (f" ({escape_controls(at)})", "")]
+    return parts
+
+
+def _cut(text: str, verbosity: int) -> str:
+    if verbosity > 0 or len(text) <= MAX_TEXT:
+        return text
+    return f"{text[:MAX_TEXT]}… (all of it in the report, or with -v)"
+
+
+def _overrides(rows: Sequence[Result]) -> "list[Any]":
+    """The values of the standard that the inventory replaces, each once."""
+    from rich.text import Text
+
+    said: dict[str, None] = {}
+    for row in rows:
+        for o in row.overrides:
+            place = Path(o.where).name
+            values = f"{format_value(o.value)}, not {format_value(o.standard)}"
+            said[f"{row.requirement}: {o.parameter} = {values} ({place})"] = None
+    found: list[Any] = [
+        _hanging(Text("override ", "cyan"), Text(escape_controls(line))) for line in said
+    ]
+    return [*found, Text("")] if found else []

@@ -1,0 +1,51 @@
+"""The connection: one OpenSSH client a host, kept open, that every command goes through.
+
+    TARGETS["k8s-master-01"] = Target(name="k8s-master-01", address="10.208.1.191", become=True)
+    register()
+    testinfra.get_host("hale://k8s-master-01").file("/etc/fstab").exists
+
+`Session` is the connection itself; `HaleBackend` lets testinfra's modules use it. A host that
+cannot be used raises `HostUnreachable` (or its subclasses `BecomeFailed` and `ConnectionLost`), a
+command that misbehaves `CommandTimeout` or `OutputTooLarge`; an exit status is never an error here.
+"""
+
+from hale.ssh.backend import (
+    TARGETS,
+    HaleBackend,
+    UnknownHost,
+    begin_close_sessions,
+    close_sessions,
+    kept,
+    register,
+    session_for,
+)
+from hale.ssh.session import OUTPUT_LIMIT, Session
+from hale.ssh.target import (
+    BecomeFailed,
+    CommandResult,
+    CommandTimeout,
+    ConnectionLost,
+    HostUnreachable,
+    OutputTooLarge,
+    Target,
+)
+
+__all__ = [
+    "OUTPUT_LIMIT",
+    "TARGETS",
+    "BecomeFailed",
+    "CommandResult",
+    "CommandTimeout",
+    "ConnectionLost",
+    "HaleBackend",
+    "HostUnreachable",
+    "OutputTooLarge",
+    "Session",
+    "Target",
+    "UnknownHost",
+    "begin_close_sessions",
+    "close_sessions",
+    "kept",
+    "register",
+    "session_for",
+]

@@ -1,0 +1,105 @@
+"""testinfra over the connection: `hale://NAME`, NAME being a host of the inventory."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import testinfra.backend
+from testinfra.backend.base import (
+    BaseBackend,
+    CommandResult,
+)
+
+from hale.ssh.session import Session
+from hale.ssh.target import Target
+
+#: The hosts that can be reached, by name; filled from the inventory.
+TARGETS: dict[str, Target] = {}
+
+_sessions: dict[str, Session] = {}
+_closing: list[Session] = []
+_lock = threading.Lock()
+_keeping = threading.Event()
+
+
+class UnknownHost(LookupError):
+    """A name that is not in the inventory."""
+
+
+def session_for(name: str) -> Session:
+    """The session that everybody shares for this host, begun by whoever uses it first.
+
+    Raises UnknownHost if TARGETS has no such name.
+    """
+    with _lock:
+        if name not in _sessions:
+            if name not in TARGETS:
+                known = ", ".join(sorted(TARGETS)) or "none"
+                raise UnknownHost(f"no host {name!r} in the inventory. Known hosts: {known}.")
+            _sessions[name] = Session(TARGETS[name])
+        return _sessions[name]
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Meanwhile the shared sessions stay, whoever has no more use for them: another has."""
+    _keeping.set()
+    try:
+        yield
+    finally:
+        _keeping.clear()
+
+
+def begin_close_sessions() -> None:
+    """As `close_sessions`, without waiting for the hosts."""
+    if _keeping.is_set():
+        return
+    with _lock:
+        begun = list(_sessions.values())
+        _sessions.clear()
+        _closing.extend(begun)
+    for session in begun:
+        session.begin_close()
+
+
+def close_sessions() -> None:
+    """Close every shared session; `session_for` then makes new ones."""
+    begin_close_sessions()
+    with _lock:
+        closing = _closing.copy()
+        _closing.clear()
+    for session in closing:
+        session.close()
+
+
+def register() -> None:
+    """Make `hale://` known to testinfra; needed before it makes hosts of its --hosts option."""
+    testinfra.backend.BACKENDS[HaleBackend.NAME] = f"{__name__}.{HaleBackend.__name__}"
+
+
+class HaleBackend(BaseBackend):
+    """testinfra's backend for hosts of the inventory.
+
+    Differences from `ssh://`: a command may take a `timeout` in seconds (60), exit status 255
+    is a status like any other, and text is taken to be UTF-8 without asking a python on the
+    host. Errors of the connection are Session's.
+    """
+
+    NAME = "hale"
+
+    def __init__(self, name: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(name, *args, **kwargs)
+        self.name = name
+        session_for(name)  # is there such a host?
+
+    def get_pytest_id(self) -> str:
+        return self.name
+
+    def get_encoding(self) -> str:
+        return "UTF-8"
+
+    def run(self, command: str, *args: str, **kwargs: Any) -> CommandResult:
+        text = self.get_command(command, *args)
+        done = session_for(self.name).run(text, timeout=kwargs.get("timeout", 60.0))
+        return self.result(done.exit_status, self.encode(text), done.stdout, done.stderr)

@@ -1,0 +1,1 @@
+"""Loads standard/ and finds each requirement's subject in facts/."""

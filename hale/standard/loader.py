@@ -1,0 +1,313 @@
+"""The standard: what must be true, as TOML, one file a chapter of the document.
+
+A file is `standard/NN-name.toml`: `chapter` and `title`, then one table a requirement,
+
+    [SWAP-OFF]
+    title = "Swap is off"
+    subject = "swap"            # facts/swap.py reads it, checks/test_swap.py judges it
+    role = "all"                # all, masters, workers, or cluster (judged once …)
+    reads = "masters"           # (… from these hosts; all where it is not said)
+    severity = "critical"       # critical, major or minor
+    profile = "document"        # or "extended": beyond the document
+    why = "The kubelet refuses to start …"
+    [SWAP-OFF.aspects]          # what must be true, aspect by aspect, for people
+    runtime = "no swap is active"
+    [SWAP-OFF.parameters]       # limits and values; their types are the subject's Parameters
+
+`{name}` in an aspect's text stands for a parameter, or for `vip`, `vip_port`, `vip_names`.
+"""
+
+import difflib
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli
+from msgspec import Struct
+
+from hale.inventory.ini import OVERRIDE_PREFIX, OWN_VARIABLES, Host, Inventory, Variable
+from hale.model.errors import Location, UserError
+from hale.model.requirement import ASPECTS, PROFILES, ROLES, SEVERITIES, Override, Requirement
+from hale.standard import subjects
+
+
+class Standard(Struct, frozen=True):
+    """All requirements in order of file and place, and the SHA-256 of the files."""
+
+    folder: Path
+    requirements: tuple[Requirement, ...]
+    sha256: str
+
+    def of_profile(self, profile: str) -> tuple[Requirement, ...]:
+        """`document`, or `extended`, which is the document's and those beyond it."""
+        wanted = PROFILES[: PROFILES.index(profile) + 1]
+        return tuple(r for r in self.requirements if r.profile in wanted)
+
+
+def load_standard(folder: Path) -> Standard:
+    """Read standard/*.toml. Raises HaleError with file and line for whatever is wrong."""
+    files = sorted(folder.glob("*.toml"))
+    if not files:
+        raise UserError("no standard here: there is no *.toml file.", Location(folder))
+    digest = hashlib.sha256()
+    seen: dict[str, Requirement] = {}
+    for path in files:
+        try:
+            raw = path.read_bytes()
+        except OSError as error:
+            raise UserError(
+                f"cannot read the standard: {error.strerror}.", Location(path)
+            ) from None
+        digest.update(f"{path.name}\0{len(raw)}\0".encode() + raw)
+        for requirement in _parse_chapter(path, raw):
+            other = seen.setdefault(requirement.id, requirement)
+            if other is not requirement:
+                raise UserError(
+                    f"{requirement.id} is stated before, at {other.where}.", requirement.where
+                )
+    return Standard(folder, tuple(seen.values()), digest.hexdigest())
+
+
+class _Table(msgspec.Struct, forbid_unknown_fields=True):
+    """One requirement as the file has it."""
+
+    title: str
+    subject: str
+    role: str
+    severity: str
+    aspects: dict[str, str]
+    reads: str = "all"
+    profile: str = "document"
+    why: str = ""
+    parameters: dict[str, Any] = {}
+
+
+def _parse_chapter(path: Path, raw: bytes) -> list[Requirement]:
+    try:
+        text = raw.decode()
+        document = tomli.loads(text)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise UserError("the file is not UTF-8.", Location(path, line)) from None
+    except tomli.TOMLDecodeError as error:
+        found = re.search(r"at line (\d+)", str(error))
+        at = int(found[1]) if found else text.count("\n") + 1
+        raise UserError(f"no valid TOML: {error}", Location(path, at)) from None
+    except RecursionError:
+        raise UserError("no valid TOML: nested too deep.", Location(path)) from None
+    chapter = document.pop("chapter", None)
+    if type(chapter) is not int:
+        at = _locate(path, text, "", "chapter").line or 1
+        raise UserError("`chapter = <number>` must stand first.", Location(path, at))
+    if not isinstance(document.pop("title", None), str):
+        at = _locate(path, text, "", "title").line or 1
+        raise UserError('`title = "…"` must stand first.', Location(path, at))
+    return [_requirement(path, text, chapter, *entry) for entry in document.items()]
+
+
+def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> Requirement:
+    where = _header(path, text, name)
+    if not isinstance(table, dict) or not re.fullmatch(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)+", name):
+        raise UserError(f"{name!r}: a requirement is a table like [SWAP-OFF].", where)
+    aspects = table.get("aspects")
+    for aspect, said in aspects.items() if isinstance(aspects, dict) else ():
+        if not isinstance(said, str):
+            at = _locate(path, text, f"{name}.aspects", aspect)
+            raise UserError(f"{aspect}: what must be true, as a text.", at)
+    try:
+        stated = msgspec.convert(table, _Table)
+    except msgspec.ValidationError as error:
+        raise _invalid(path, text, name, error) from None
+    for key, value, known in (
+        ("role", stated.role, ROLES),
+        ("reads", stated.reads, ROLES[:3]),
+        ("severity", stated.severity, SEVERITIES),
+        ("profile", stated.profile, PROFILES),
+    ):
+        if value not in known:
+            raise UserError(
+                f"{key} = {value!r}: known are {', '.join(known)}.", _locate(path, text, name, key)
+            )
+    subject_at = _locate(path, text, name, "subject")
+    try:
+        subject = subjects.load_subject(stated.subject)
+    except subjects.UnknownSubject as error:
+        raise UserError(str(error), subject_at) from None
+    if not stated.aspects:
+        raise UserError(f"{name} names no aspect.", where)
+    for aspect in stated.aspects:
+        at = _locate(path, text, f"{name}.aspects", aspect)
+        if aspect not in ASPECTS:
+            raise UserError(f"{aspect!r}: known aspects are {', '.join(ASPECTS)}.", at)
+        if aspect != "drill" and not hasattr(subject, aspect):
+            raise UserError(f"facts/{stated.subject}.py does not tell {aspect}().", at)
+    try:
+        parameter_types = subjects.parameters_class(stated.subject)
+        parameters = msgspec.convert(stated.parameters, parameter_types)
+        unknown = set(stated.parameters) - set(parameter_types.__struct_fields__)
+        if unknown:
+            raise UserError(
+                f"{name} has no parameter {min(unknown)!r}.",
+                _locate(path, text, f"{name}.parameters", min(unknown)),
+            )
+    except msgspec.ValidationError as error:
+        raise _invalid(path, text, f"{name}.parameters", error) from None
+    for key, value in stated.parameters.items():
+        if not _finite(value):
+            raise UserError(
+                f"{name}: {key} = {value}: a limit is a finite number.",
+                _locate(path, text, f"{name}.parameters", key),
+            )
+    return Requirement(
+        id=name,
+        chapter=chapter,
+        title=stated.title,
+        subject=stated.subject,
+        role=stated.role,
+        reads=stated.reads,
+        severity=stated.severity,
+        profile=stated.profile,
+        why=stated.why,
+        aspects=stated.aspects,
+        parameters=parameters,
+        where=where,
+    )
+
+
+def _invalid(path: Path, text: str, table: str, error: msgspec.ValidationError) -> UserError:
+    """msgspec says `… - at `$.aspects``, or names an unknown or missing field: find its line."""
+    said = str(error)
+    at = re.search(r"at `\$\.?([\w.]*)", said)
+    unknown = re.search(r"unknown field `(\w+)`", said)
+    keys = [k for k in (at[1] if at else "").split(".") if k]
+    if unknown:
+        keys.append(unknown[1])
+    where = _locate(path, text, table)
+    if not where.line:
+        where = _header(path, text, table.partition(".")[0])
+    for depth in range(len(keys)):
+        inside = ".".join([table, *keys[:depth]])
+        found = _locate(path, text, inside, keys[depth])
+        where = found if found.line else where
+    message = said.replace("Object contains", "there is an").replace(
+        "Object missing required", "missing the"
+    )
+    return UserError(f"{table}: {message}", where)
+
+
+def _header(path: Path, text: str, name: str) -> Location:
+    """The line of `[NAME]`, or of `NAME = { … }`."""
+    found = _locate(path, text, name)
+    return found if found.line else _locate(path, text, "", name)
+
+
+def _locate(path: Path, text: str, table: str, key: str = "") -> Location:
+    """The line of `[table]`, or of `key = …` in it; the file as a whole where neither is."""
+    lines = _line_index(text)
+    return Location(path, lines.get((table, key)) or lines.get((table, ""), 0))
+
+
+_OPENED = re.compile(r"\s*\[{1,2}\s*([^\]]+?)\s*\]")
+_KEY = re.compile(r"""\s*(?:"([^"]*)"|([^\s"=.]+))\s*[=.]""")
+
+
+@lru_cache(maxsize=1)  # a file is asked for dozens of its lines, one file after the other
+def _line_index(text: str) -> Mapping[tuple[str, str], int]:
+    """The line of every `key = …` by table and key, and of the table itself by the key ""."""
+    found: dict[tuple[str, str], int] = {}
+    table = ""  # what stands before the first one
+    for number, line in enumerate(text.splitlines(), 1):
+        if opened := _OPENED.match(line):
+            table = opened[1].replace('"', "")
+            found[table, ""] = number
+        elif key := _KEY.match(line):
+            found.setdefault((table, key[1] or key[2]), number)
+    return found
+
+
+def parameters_of(
+    requirement: Requirement, inventory: Inventory, host: Host | None
+) -> tuple[Any, tuple[Override, ...]]:
+    """The requirement's parameters for this host, and what was overridden to get them.
+
+    Raises HaleError with the inventory's line for a value of the wrong type.
+    """
+    variables = host.variables if host else inventory.variables
+    prefix = _prefix(requirement)
+    overrides = []
+    for name in requirement.parameters.__struct_fields__:
+        variable = variables.get(prefix + name)
+        if variable is None:
+            continue
+        value = _coerce(variable, name, requirement)
+        standard = getattr(requirement.parameters, name)
+        overrides.append(Override(name, standard, value, variable.scope, variable.where))
+    changed = msgspec.structs.replace(
+        requirement.parameters, **{o.parameter: o.value for o in overrides}
+    )
+    return changed, tuple(overrides)
+
+
+def check_overrides(standard: Standard, inventory: Inventory) -> None:
+    """Raise HaleError, with file and line, for a `hale_…` variable that overrides nothing."""
+    known = {
+        _prefix(r) + name: r
+        for r in standard.requirements
+        for name in r.parameters.__struct_fields__
+    }
+    for host in inventory.hosts:
+        for name, variable in host.variables.items():
+            if not name.startswith(OVERRIDE_PREFIX) or name in OWN_VARIABLES:
+                continue
+            requirement = known.get(name)
+            if requirement is None:
+                close = difflib.get_close_matches(name, known, 1)
+                hint = f" Did you mean {close[0]}?" if close else ""
+                raise UserError(
+                    f"{name} overrides nothing: no requirement has such a parameter.{hint}",
+                    variable.where,
+                )
+            if requirement.role == "cluster" and name not in inventory.variables:
+                raise UserError(
+                    f"{requirement.id} is judged for the whole cluster: set {name} for all hosts.",
+                    variable.where,
+                )
+            parameters_of(requirement, inventory, host)
+
+
+def _prefix(requirement: Requirement) -> str:
+    return f"{OVERRIDE_PREFIX}{requirement.id.lower().replace('-', '_')}__"
+
+
+def _coerce(variable: Variable, name: str, requirement: Requirement) -> Any:
+    text = variable.value
+    try:
+        raw: Any = tomli.loads(f"value = {text}")["value"]
+    except (tomli.TOMLDecodeError, RecursionError):
+        raw = text
+    wanted = subjects.parameter_type(requirement.subject, name)
+    why = ""
+    for given in (raw, text):
+        try:
+            value = msgspec.convert(given, wanted)
+        except msgspec.ValidationError as error:
+            why = why or str(error)
+            continue
+        if _finite(value):
+            return value
+        why = why or "a limit is a finite number"
+    raise UserError(f"{requirement.id}: {name} = {text!r}: {why}.", variable.where)
+
+
+def _finite(value: Any) -> bool:
+    """Whether no number in it is nan or inf: nothing is above nan, and everything below inf."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(map(_finite, value.values()))
+    return not isinstance(value, list | tuple) or all(map(_finite, value))

@@ -1,0 +1,23 @@
+"""The kernel's switches for bridged packets: they come with their module."""
+
+from facts.bridge_netfilter import BridgeNetfilterParameters, BridgeNetfilterRuntime
+from hale.model.change import Impact, ManualStep, ModuleChange, Remedy
+from hale.model.requirement import Case
+
+
+def runtime(
+    fact: BridgeNetfilterRuntime, case: Case[BridgeNetfilterParameters]
+) -> tuple[Remedy, ...]:
+    """Load the module. What is there and no folder is no kernel's doing."""
+    if fact.kind:
+        return (
+            ManualStep(
+                f"{fact.path} is there, but is no folder: something is mounted over /proc. See "
+                "`findmnt -R /proc`."
+            ),
+        )
+    why = (
+        f"{fact.path} comes with {case.parameters.module}. From then on packets between two "
+        "ports of a bridge meet the rules of iptables, which may drop what passed before."
+    )
+    return (ModuleChange(case.parameters.module, why, effects=(Impact.TRAFFIC,)),)
