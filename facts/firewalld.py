@@ -162,7 +162,7 @@ def runtime(readings: HostView, case: Case[FirewalldParameters]) -> FirewalldRun
     if not fact.running:
         return fact
     said = readings.output("unit")
-    state = _properties(said.stdout) if said.status == 0 else {}
+    state = _properties(said.stdout) if said.exit_status == 0 else {}
     needed_by = (other for name in NEEDED_BY for other in state.get(name, "").split())
     return replace(
         fact,
@@ -177,7 +177,7 @@ def _running(readings: HostView, parameters: FirewalldParameters) -> FirewalldRu
     unit = parameters.unit
     pids = sorted({int(n) for n in re.findall(r"^/proc/(\d+)/", readings.text("processes"), re.M)})
     said = readings.output("unit")
-    state = _properties(said.stdout) if said.status == 0 else {}
+    state = _properties(said.stdout) if said.exit_status == 0 else {}
     now = f"{state.get('ActiveState')} ({state.get('SubState')})"
     if pids:
         where = f"as process {', '.join(map(str, pids))}"
@@ -216,7 +216,7 @@ def persisted(readings: HostView, case: Case[FirewalldParameters]) -> FirewalldP
         word = f"masked ({mask.path})" + (", which does not keep D-Bus from it" if past else "")
         return FirewalldPersisted(unit, word, past, settles=(source,), by_program=past)
     said = readings.output("unit")
-    state = _properties(said.stdout) if said.status == 0 else {}
+    state = _properties(said.stdout) if said.exit_status == 0 else {}
     starts = [*_by_links(readings, unit), *_by_own_units(readings, unit)]
     if _nowhere(readings, unit) and state.get("LoadState", "not-found") in ("not-found", "masked"):
         return FirewalldPersisted(unit, "not installed: no unit file is where systemd looks")

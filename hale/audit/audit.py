@@ -138,7 +138,7 @@ class Audit(Struct, dict=True):
         return one, [one]
 
     def _readings(self, host: str, subject: str) -> HostView:
-        missing = Evidence(host, down=f"{host} is not in the evidence")
+        missing = Evidence(host, unreachable=f"{host} is not in the evidence")
         return HostView(self.hosts.get(host, missing), subject)
 
     def identity(self, host: str) -> Any:

@@ -56,7 +56,7 @@ def record(
         command_line=list(command),
         started=results.utc(started),
         ended=results.utc(time.time()),
-        exit_status=0 if whole and not any(r.verdict.red for r in judged) else 1,
+        exit_status=0 if whole and not any(r.verdict.failed for r in judged) else 1,
         incomplete=[f"not drilled: {', '.join(left_out)}"] if left_out else [],
     )
     return Results(results.SCHEMA, run, before.hosts, judged, others)

@@ -24,7 +24,7 @@ class RawResponse(Struct, frozen=True):
 
     stdout: bytes = b""
     stderr: bytes = b""
-    down: str = ""
+    unreachable: str = ""
     address: str = ""
     login_user: str = ""
     host_key: str = ""
@@ -62,7 +62,7 @@ def gather_hosts(
             answered.put(gather_host(question, transport, timeout))
         except Exception as error:  # a mistake of ours: the other hosts are judged all the same
             why = f"a mistake in hale, please report it: {type(error).__name__}: {error}"
-            answered.put(Evidence(question.host.name, read_at=time.time(), down=redact(why)))
+            answered.put(Evidence(question.host.name, read_at=time.time(), unreachable=redact(why)))
 
     for pair in asked:
         Thread(target=one, args=pair, daemon=True, name=f"gather {pair[0].host.name}").start()
@@ -83,17 +83,17 @@ def gather_host(question: ProbeRequest, transport: Transport, timeout: float) ->
     known = Evidence(
         question.host.name,
         read_at=now,
-        down=redact(told.down),
+        unreachable=redact(told.unreachable),
         transport=transport.name,
         address=told.address,
         login_user=told.login_user,
         host_key=told.host_key,
         patterns=frozenset(question.patterns),
     )
-    if told.down:
+    if told.unreachable:
         return known
     try:
         return response.parse_response(known, question, token.encode(), told.stdout)
     except response.MalformedResponse as error:
         said = told.stderr.decode(errors="backslashreplace").strip()[-300:]
-        return replace(known, down=redact(f"{error}{': ' + said if said else ''}"))
+        return replace(known, unreachable=redact(f"{error}{': ' + said if said else ''}"))

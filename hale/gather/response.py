@@ -80,9 +80,9 @@ def parse_response(
     return replace(
         known,
         outputs=_outputs(known, question, frames),
-        listed=listed,
-        hidden=hidden,
-        files_trouble=redact(files_trouble),
+        files=listed,
+        unsearchable=hidden,
+        files_error=redact(files_trouble),
         clock=float(clock[1]) if clock else None,
     )
 
@@ -186,7 +186,7 @@ def _listing(data: bytes) -> list[File]:
                 target=_text(target) if kind == b"l" else None,
                 changed=max(_seconds(changed), _seconds(modified)),
                 content=() if readable == b"r" and followed == b"f" else None,
-                trouble="" if readable == b"r" else "not readable by this user",
+                error="" if readable == b"r" else "not readable by this user",
             )
         )
     return files
@@ -238,9 +238,9 @@ def _with_contents(
             target = moved.get(file.path)
             file = replace(file, changed=max(file.changed, target) if target else 0.0)
         if file.path in failed:
-            file = replace(file, content=None, trouble=failed[file.path])
+            file = replace(file, content=None, error=failed[file.path])
         elif file.content is not None and file.path not in read:
-            file = replace(file, content=None, trouble="it changed while it was read; run again")
+            file = replace(file, content=None, error="it changed while it was read; run again")
         elif file.content is not None and file.path in content:
             text = redact("\n".join(_text(line) for line in content[file.path]))
             file = replace(file, content=tuple(text.split("\n")))

@@ -84,10 +84,10 @@ class SshTransport:
         except (HostUnreachable, OutputTooLarge) as error:
             # The session shows the script's first line, which tells a person nothing.
             said = str(error).replace(f"`{describe_command(script)}`", "what hale asks")
-            return RawResponse(down=said, address=address)
+            return RawResponse(unreachable=said, address=address)
         except CommandTimeout:
             return RawResponse(
-                down=f"the host did not finish answering within {timeout:g} s. "
+                unreachable=f"the host did not finish answering within {timeout:g} s. "
                 "Look for a stuck file system or command on it, or raise --gather-timeout.",
                 address=address,
             )
@@ -123,10 +123,10 @@ class TestinfraTransport:
         address = self._host.backend.get_pytest_id()
         if not got:
             return RawResponse(
-                down=f"no answer within {timeout:g} s over {address}.", address=address
+                unreachable=f"no answer within {timeout:g} s over {address}.", address=address
             )
         if isinstance(got[0], Exception):
-            return RawResponse(down=f"{address}: {_error_text(got[0])}", address=address)
+            return RawResponse(unreachable=f"{address}: {_error_text(got[0])}", address=address)
         result = got[0]
         return RawResponse(result.stdout_bytes, result.stderr_bytes, address=address)
 

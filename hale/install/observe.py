@@ -50,8 +50,8 @@ def observe(
             asked.append((question, SshTransport(of(host.name), ssh.TARGETS[host.name])))
     found = gather.gather_hosts(asked, TIMEOUT)
     for evidence in found.values():
-        if evidence.down:
-            raise HostsUnreachable(evidence.down)
+        if evidence.unreachable:
+            raise HostsUnreachable(evidence.unreachable)
     return tuple(
         Observations({n: _own(e, number, served[n]) for n, e in found.items()})
         for number in range(len(wishes))

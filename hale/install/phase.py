@@ -44,7 +44,7 @@ class Observations:
 
     def of(self, host: str, subject: str) -> HostView:
         """One subject's view of one host; Unreadable comes when it is read."""
-        missing = Evidence(host, down=f"{host} was not asked")
+        missing = Evidence(host, unreachable=f"{host} was not asked")
         return HostView(self.hosts.get(host, missing), subject)
 
 

@@ -53,11 +53,11 @@ class FileProbe:
 Probe = CommandProbe | FileProbe
 
 
-class Output(Struct, frozen=True):
+class Output(Struct, frozen=True, rename={"exit_status": "status"}):
     """What one command printed. Bytes that are not UTF-8 appear as `\\xNN`."""
 
     name: str
-    status: int
+    exit_status: int
     stdout: str
     stderr: str
     read_at: float  # seconds since the epoch, by the operator's clock
@@ -66,12 +66,12 @@ class Output(Struct, frozen=True):
     @property
     def text(self) -> str:
         """Its standard output; raises Unreadable where the exit status says it could not see."""
-        if self.status != 0:
+        if self.exit_status != 0:
             said = (self.stderr.strip() or self.stdout.strip()).splitlines()
             why = said[-1] if said else "it said nothing"
-            if self.status in (124, 137):
+            if self.exit_status in (124, 137):
                 why = f"no answer in time ({why})"
-            raise Unreadable(f"{self.name}: exit status {self.status}: {why}")
+            raise Unreadable(f"{self.name}: exit status {self.exit_status}: {why}")
         return self.stdout
 
     @property
@@ -81,7 +81,7 @@ class Output(Struct, frozen=True):
         return cut[:-1] if cut[-1] == "" else cut
 
 
-class File(Struct, frozen=True):
+class File(Struct, frozen=True, rename={"error": "trouble"}):
     """One file as it stands on the host.
 
     kind: `f` file, `d` directory, `l` symbolic link whose target is missing or special,
@@ -95,13 +95,13 @@ class File(Struct, frozen=True):
     target: str | None
     changed: float
     content: tuple[str, ...] | None
-    trouble: str = ""
+    error: str = ""
 
     @property
     def lines(self) -> tuple[str, ...]:
         """Its lines; raises Unreadable where the file is there but could not be read."""
         if self.content is None:
-            raise Unreadable(f"{self.path}: {self.trouble or 'not readable'}")
+            raise Unreadable(f"{self.path}: {self.error or 'not readable'}")
         return self.content
 
     @property
@@ -136,18 +136,27 @@ class Fact(Protocol):
         """The lines it was read from, winners marked; empty for values of the kernel."""
 
 
-class Evidence(Struct, frozen=True, dict=True):
+# The names of evidence.json, a published format.
+_SAVED_NAMES = {
+    "files": "listed",
+    "unsearchable": "hidden",
+    "files_error": "files_trouble",
+    "unreachable": "down",
+}
+
+
+class Evidence(Struct, frozen=True, dict=True, rename=_SAVED_NAMES):
     """Everything one host answered in one run."""
 
     host: str
     outputs: Mapping[str, Output] = {}  # by "subject.command"
-    listed: Mapping[str, File] = {}  # by path
+    files: Mapping[str, File] = {}  # by path
     patterns: frozenset[str] = frozenset()  # what was looked for
-    hidden: Mapping[str, str] = {}  # what could not be searched, and why
-    files_trouble: str = ""  # why the files could not be read at all
+    unsearchable: Mapping[str, str] = {}  # what could not be searched, and why
+    files_error: str = ""  # why the files could not be read at all
     read_at: float = 0.0  # when the answer was complete, by the operator's clock
     clock: float | None = None  # the host's own clock at that moment
-    down: str = ""  # why the host could not be asked at all
+    unreachable: str = ""  # why the host could not be asked at all
     transport: str = "hale"  # testinfra's name for the connection
     address: str = ""
     login_user: str = ""
@@ -158,13 +167,13 @@ class Evidence(Struct, frozen=True, dict=True):
         if pattern not in self._named:
             wild = _WILD.search(pattern)
             if wild is None:
-                named = [pattern] if pattern in self.listed else []
+                named = [pattern] if pattern in self.files else []
             else:
                 fixed = pattern[: wild.start()]
                 behind = islice(self._paths, bisect_left(self._paths, fixed), None)
                 near = takewhile(lambda path: path.startswith(fixed), behind)
                 named = [path for path in near if matches(path, pattern)]
-            self._named[pattern] = tuple(self.listed[path] for path in named)
+            self._named[pattern] = tuple(self.files[path] for path in named)
         return self._named[pattern]
 
     @cached_property
@@ -173,7 +182,7 @@ class Evidence(Struct, frozen=True, dict=True):
 
     @cached_property
     def _paths(self) -> list[str]:
-        return sorted(self.listed)
+        return sorted(self.files)
 
 
 class HostView:
@@ -224,13 +233,13 @@ class HostView:
     def files(self, *patterns: str) -> tuple[File, ...]:
         """The files of these declared patterns, by pattern, then path. Raises Unreadable."""
         self._up()
-        if self._evidence.files_trouble:
-            raise Unreadable(self._evidence.files_trouble)
+        if self._evidence.files_error:
+            raise Unreadable(self._evidence.files_error)
         found: dict[str, File] = {}
         for pattern in patterns:
             if pattern not in self._evidence.patterns:
                 raise Unreadable(f"{pattern} is not in the evidence")
-            for directory, why in self._evidence.hidden.items():
+            for directory, why in self._evidence.unsearchable.items():
                 if _could_hold(directory, pattern):
                     raise Unreadable(f"{directory}: not searchable: {why}")
             for file in self._evidence.named(pattern):
@@ -239,8 +248,8 @@ class HostView:
         return tuple(found.values())
 
     def _up(self) -> None:
-        if self._evidence.down:
-            raise Unreadable(self._evidence.down)
+        if self._evidence.unreachable:
+            raise Unreadable(self._evidence.unreachable)
 
 
 ClusterView = Mapping[str, HostView]

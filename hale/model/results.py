@@ -194,8 +194,10 @@ def result_of(
 def _evidence(readings: HostView, several: bool, decided: set[str]) -> Iterable[EvidenceExcerpt]:
     prefix = f"{readings.host}: " if several else ""
     for name, output in readings.used_outputs.items():
-        said = output.stdout if output.status == 0 else f"{output.stdout}{output.stderr}"
-        yield EvidenceExcerpt(prefix + name, output.status, _excerpt(said), utc(output.read_at))
+        said = output.stdout if output.exit_status == 0 else f"{output.stdout}{output.stderr}"
+        yield EvidenceExcerpt(
+            prefix + name, output.exit_status, _excerpt(said), utc(output.read_at)
+        )
     for path, file in readings.used_files.items():
         most = EXCERPT_SECONDARY if decided and path not in decided else EXCERPT
         yield _file(prefix, file, most, utc(readings.read_at))
@@ -206,7 +208,7 @@ def _file(prefix: str, file: File, most: int, read_at: str) -> EvidenceExcerpt:
     if file.content is not None:
         said = "\n".join(file.content)
     else:
-        said = f"({file.trouble or {'d': 'a directory'}.get(file.kind, 'not a file')})"
+        said = f"({file.error or {'d': 'a directory'}.get(file.kind, 'not a file')})"
     link = f" -> {file.target}" if file.target else ""
     return EvidenceExcerpt(f"{prefix}{file.path}{link}", None, _excerpt(said, most), read_at)
 

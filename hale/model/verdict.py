@@ -13,6 +13,6 @@ class Verdict(StrEnum):
     UNKNOWN = "UNKNOWN"  # error: the fact could not be read
 
     @property
-    def red(self) -> bool:
+    def failed(self) -> bool:
         """Whether a run with this verdict has not succeeded."""
         return self in (Verdict.FAIL, Verdict.UNKNOWN)

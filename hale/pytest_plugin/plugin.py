@@ -229,7 +229,7 @@ def pytest_runtest_makereport(
         ("aspect", row.aspect),
         ("verdict", row.verdict.value),
     ]
-    if verdict.red:
+    if verdict.failed:
         if verdict is Verdict.UNKNOWN and report.when == "call":
             report.when = "setup"  # pytest's word for an error rather than a failure
         expected = call.excinfo is not None and call.excinfo.errisinstance(EXPECTED_ERRORS)

@@ -186,9 +186,9 @@ class AuditRun:
             login_user=told.login_user,
             host_key=told.host_key,
             read_at=results.utc(told.read_at),
-            down=told.down,
+            down=told.unreachable,
         )
-        if told.down:
+        if told.unreachable:
             return record
         try:
             identity = self.audit.identity(name)

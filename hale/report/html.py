@@ -144,7 +144,7 @@ class HtmlReport:
 def _log(report: Any, row: Result) -> str:
     """What pytest has to say of a row beyond the row itself: a traceback, captured output."""
     said = [f"{head}\n{text}" for head, text in report.sections]
-    if row.verdict.red:
+    if row.verdict.failed:
         text = str(report.longrepr)  # without the name of xdist's worker
         if text != terminal.failure_block(row):
             said.insert(0, text)
@@ -251,10 +251,10 @@ def summary(found: Results) -> str:
         style=inline_asset("page.css"),
         command=shlex.join(found.run.command_line),
         verdict=verdict(found),
-        good=bool(rows) and not any(r.verdict.red for r in rows),
+        good=bool(rows) and not any(r.verdict.failed for r in rows),
         total=len(rows),
         counts=[(v, count) for v, count in counts if count],
-        reds=[(v, count) for v, count in counts if count and v.red],
+        reds=[(v, count) for v, count in counts if count and v.failed],
         sign={v: SIGN[v][0] for v in Verdict},
         meaning=MEANING,
         names=names,

@@ -53,7 +53,7 @@ class JUnitReport(LogXML):
             super().pytest_runtest_logreport(report)
             return
         row: Result | None = getattr(report, ROW)
-        if row is not None and row.verdict.red:
+        if row is not None and row.verdict.failed:
             self._said[row.test] = str(report.longrepr)
 
     def pytest_sessionfinish(self) -> None:

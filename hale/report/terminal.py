@@ -98,11 +98,11 @@ class GatherProgress:
     def told(self, evidence: Evidence) -> None:
         """One host has answered, or will not."""
         self._told += 1
-        if evidence.down:
+        if evidence.unreachable:
             if self._live:
                 self._reporter.write("\r\x1b[K")
             self._reporter.write_line(
-                escape_controls(f"{evidence.host}: {evidence.down}"), yellow=True
+                escape_controls(f"{evidence.host}: {evidence.unreachable}"), yellow=True
             )
         self._show()
 
@@ -409,7 +409,7 @@ def _reasons(rows: Sequence[Result], names: Sequence[str], verbosity: int) -> "l
 
     grouped: dict[tuple[Verdict, str], FailureGroup] = {}
     for row in rows:
-        if row.verdict.red:
+        if row.verdict.failed:
             actual = row.actual.removeprefix(f"{row.host}: ")
             key = (row.verdict, re.sub(r"\d+(?= ms\b)", "", actual))
             reason = grouped.setdefault(key, FailureGroup(row.verdict, actual, row.expected, {}))

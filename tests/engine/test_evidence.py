@@ -25,9 +25,9 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     told = Evidence(
         "a",
         outputs={"x.y": Output("y", 3, "ü\x00\u2028", "err\x1b[0m", 1.5, "script")},
-        listed={"/a\nb": File("/a\nb", "f", None, 1.25, ("", "\r"), "")},
+        files={"/a\nb": File("/a\nb", "f", None, 1.25, ("", "\r"), "")},
         patterns=frozenset({"/a*"}),
-        hidden={"/x": "Permission denied"},
+        unsearchable={"/x": "Permission denied"},
         clock=None,
     )
     path = tmp_path / "evidence.json"
@@ -39,7 +39,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 def test_what_is_recorded_is_loaded() -> None:
     found = evidence_file.load_evidence(DATA)
     assert len(found.hosts) == 5
-    assert found.hosts["k8s-node-02"].down
+    assert found.hosts["k8s-node-02"].unreachable
 
 
 @pytest.mark.parametrize(
@@ -117,4 +117,4 @@ def test_a_file_is_there_whole_or_as_it_was(
 def test_no_time_is_nan() -> None:
     """nan is null in JSON, and null is no number: the file could not be read again."""
     for told in evidence_file.load_evidence(DATA).hosts.values():
-        assert all(math.isfinite(f.changed) for f in told.listed.values())
+        assert all(math.isfinite(f.changed) for f in told.files.values())

@@ -453,12 +453,12 @@ def test_what_commands_say_arrives_as_it_is() -> None:
     ]
     found = readings(commands=commands)
     both = found.output("both")
-    assert (both.status, both.stdout, both.stderr) == (3, "out\n", "err")
+    assert (both.exit_status, both.stdout, both.stderr) == (3, "out\n", "err")
     assert found.text("bytes") == "a\0b\\xff"
     assert found.text("input") == "end\n"
     assert found.text("quotes") == "it's $HOME x\n"
     assert found.text("late") == "late\n"
-    assert (found.output("later").status, found.output("later").stdout) == (1, "later\n")
+    assert (found.output("later").exit_status, found.output("later").stdout) == (1, "later\n")
     with pytest.raises(Unreadable, match="no answer in time"):
         found.text("stuck")
     for name in ("syntax", "killed"):
@@ -485,9 +485,9 @@ def test_a_command_that_hangs_among_quick_ones(hangs: str) -> None:
     found = readings(commands=commands)
     assert time.monotonic() - began < 20
     before = found.output("before")
-    assert (before.status, before.stdout, before.stderr) == (3, "before\n", "err")
+    assert (before.exit_status, before.stdout, before.stderr) == (3, "before\n", "err")
     for name in ("hangs", "hangs-too"):
-        assert found.output(name).status in (124, 137)
+        assert found.output(name).exit_status in (124, 137)
     assert (found.text("later"), found.text("last")) == ("later", "last\n")
 
 
@@ -596,13 +596,13 @@ def judged(stdout: bytes) -> Evidence:
     try:
         return back.parse_response(known, asked, token.encode(), stdout)
     except back.MalformedResponse as error:
-        return Evidence("here", down=str(error))
+        return Evidence("here", unreachable=str(error))
 
 
 def same_or_unknown(evidence: Evidence) -> None:
     """Every question has the recorded answer, or none."""
     whole = answer()[2]
-    if evidence.down:
+    if evidence.unreachable:
         return
     now, before = HostView(evidence, "test"), HostView(whole, "test")
     for pattern in whole.patterns:
@@ -624,9 +624,9 @@ def same_or_unknown(evidence: Evidence) -> None:
 
 def test_the_recorded_answer_is_whole() -> None:
     whole = answer()[2]
-    assert not whole.down
-    assert not whole.files_trouble
-    assert judged(answer()[1]).listed == whole.listed
+    assert not whole.unreachable
+    assert not whole.files_error
+    assert judged(answer()[1]).files == whole.files
 
 
 def test_an_answer_that_is_cut_off_is_none() -> None:
@@ -635,7 +635,7 @@ def test_an_answer_that_is_cut_off_is_none() -> None:
     end = len(stdout.rstrip())
     for at in [*range(200), *range(0, end, 7), *range(end - 300, end)]:
         cut = judged(stdout[:at])
-        assert cut.down, f"cut at {at} of {end}"
+        assert cut.unreachable, f"cut at {at} of {end}"
 
 
 def test_a_spoilt_answer_never_tells_less() -> None:
@@ -677,9 +677,9 @@ def test_an_answer_packed_only_half(monkeypatch: pytest.MonkeyPatch) -> None:
     for end in (*range(20, len(packed), 97), len(packed) - 1):
         half = base64.b64encode(packed[:end])
         cut = judged(b"%s\n%s\n%s\n" % (token.encode(), half, token.encode()))
-        assert cut.down == "the host's answer breaks off"
+        assert cut.unreachable == "the host's answer breaks off"
     twice = base64.b64encode(packed + packed)
-    assert judged(b"%s\n%s\n%s\n" % (token.encode(), twice, token.encode())).down
+    assert judged(b"%s\n%s\n%s\n" % (token.encode(), twice, token.encode())).unreachable
 
 
 def spoilt(data: bytes, dice: random.Random) -> bytes:
@@ -697,7 +697,7 @@ def spoilt(data: bytes, dice: random.Random) -> bytes:
 def test_frames_of_another_nonce_are_none() -> None:
     _, stdout, _ = answer()
     other = ask("/etc/passwd", shell=Shell(spoil=lambda _: stdout))
-    assert other.down == "the host did not run what it was sent"
+    assert other.unreachable == "the host did not run what it was sent"
 
 
 @pytest.mark.parametrize(
@@ -705,7 +705,7 @@ def test_frames_of_another_nonce_are_none() -> None:
 )
 def test_no_answer(stdout: bytes) -> None:
     found = ask("/etc/passwd", shell=Shell(spoil=lambda _: stdout))
-    assert found.down.startswith("the host did not run what it was sent")
+    assert found.unreachable.startswith("the host did not run what it was sent")
 
 
 def test_an_answer_that_unpacks_without_end() -> None:
@@ -717,7 +717,7 @@ def test_an_answer_that_unpacks_without_end() -> None:
         return token + bomb + b"\n" + token
 
     found = ask("/etc/passwd", shell=Shell(spoil=answered))
-    assert found.down == "the host's answer is longer than 64 MiB"
+    assert found.unreachable == "the host's answer is longer than 64 MiB"
 
 
 # --- all hosts at once ---
@@ -733,5 +733,5 @@ def test_a_mistake_of_ours_spoils_one_host_only() -> None:
         type(other.host)("other", None, frozenset(), {}, other.host.where), (), other.patterns
     )
     found = gather.gather_hosts([(one, Broken()), (named, Shell())], 10)
-    assert "KeyError" in found["here"].down
-    assert not found["other"].down
+    assert "KeyError" in found["here"].unreachable
+    assert not found["other"].unreachable

@@ -219,7 +219,7 @@ def test_stopping_early(tmp_path: Path, word: str, red: int) -> None:
     assert found.run.state == "interrupted"
     not_judged = [r for r in found.results if r.actual.startswith("not judged")]
     judged = [r for r in found.results if r not in not_judged]
-    assert sum(r.verdict.red for r in judged) == red
+    assert sum(r.verdict.failed for r in judged) == red
     assert not_judged
     assert {str(r.verdict) for r in not_judged} == {"UNKNOWN"}
     assert any("selected but not judged" in reason for reason in found.run.incomplete)

@@ -122,7 +122,7 @@ class Failing:
 def test_a_session_that_fails(error: Exception, said: str) -> None:
     session: Any = Failing(error)
     answer = transports.SshTransport(session, Target("m1")).ask("e" * 1000, 3)
-    assert said in answer.down
+    assert said in answer.unreachable
     assert answer.address == "m1"
 
 
@@ -130,7 +130,8 @@ def test_a_session_that_was_closed() -> None:
     session = Session(Target("m1"))
     session.close()
     assert (
-        "the session is closed" in transports.SshTransport(session, session.target).ask("x", 3).down
+        "the session is closed"
+        in transports.SshTransport(session, session.target).ask("x", 3).unreachable
     )
 
 
@@ -139,14 +140,14 @@ def test_a_stock_transport_that_hangs() -> None:
     began = time.monotonic()
     answer = transports.TestinfraTransport(host).ask("sleep 3", 0.2)
     assert time.monotonic() - began < 1
-    assert answer.down == "no answer within 0.2 s over local."
+    assert answer.unreachable == "no answer within 0.2 s over local."
 
 
 def test_a_stock_transport_that_cannot() -> None:
     host = testinfra.get_host("docker://no-such-container")
     answer = transports.TestinfraTransport(host).ask("echo " + "x" * 1000, 20)
     assert "docker" in answer.address
-    assert len(answer.down) < 300
+    assert len(answer.unreachable) < 300
 
 
 # --- the command line ---

@@ -197,13 +197,13 @@ def readings_of(given: GivenHost, case: Case[Any], host: Host | None) -> HostVie
                 )
                 for name, out in given.outputs.items()
             },
-            listed={
+            files={
                 path: file_of(path, file) for path, file in given.files.items() if not file.ignored
             },
             patterns=frozenset(patterns),
-            hidden=dict.fromkeys(given.hidden, "Permission denied"),
-            files_trouble=given.files_trouble,
-            down=given.down,
+            unsearchable=dict.fromkeys(given.hidden, "Permission denied"),
+            files_error=given.files_trouble,
+            unreachable=given.down,
             clock=given.clock,
         ),
         subject,

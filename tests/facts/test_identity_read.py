@@ -18,7 +18,7 @@ def told(
     listed = {p: File(p, "f", None, 0.0, tuple(t.splitlines())) for p, t in files.items()}
     outputs = {"identity.who": who} if who else {}
     evidence = Evidence(
-        "h", outputs, listed, frozenset(patterns), files_trouble=files_trouble, down=down
+        "h", outputs, listed, frozenset(patterns), files_error=files_trouble, unreachable=down
     )
     return identity.read(HostView(evidence, "identity"))
 

@@ -51,7 +51,7 @@ class _Ssh:
     def ask(self, command: str, timeout: float) -> gather.RawResponse:
         done = _ssh(self.lab, "root", command, timeout)
         return gather.RawResponse(
-            done.stdout, done.stderr, down="" if done.returncode == 0 else "ssh"
+            done.stdout, done.stderr, unreachable="" if done.returncode == 0 else "ssh"
         )
 
 

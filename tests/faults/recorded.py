@@ -249,7 +249,7 @@ def changed(saved: EvidenceFile, fault: Recorded) -> EvidenceFile:
     one = hosts[fault.host]
     outputs = dict(one.outputs)
     for key, said in fault.outputs.items():
-        outputs[key] = replace(one.outputs[key], stdout=said, status=0)
+        outputs[key] = replace(one.outputs[key], stdout=said, exit_status=0)
     clock = None if one.clock is None else one.clock + fault.clock
     hosts[fault.host] = replace(one, outputs=outputs, clock=clock)
     found = EvidenceFile(
@@ -259,12 +259,12 @@ def changed(saved: EvidenceFile, fault: Recorded) -> EvidenceFile:
 
 
 def _with_file(evidence: Evidence, path: str, text: str | None) -> Evidence:
-    listed = dict(evidence.listed)
+    listed = dict(evidence.files)
     listed.pop(path, None)
     if text is not None:
         lines = tuple(text.removesuffix("\n").split("\n"))
         listed[path] = File(path, "f", None, evidence.read_at, lines)
-    return replace(evidence, listed=listed)
+    return replace(evidence, files=listed)
 
 
 def _with_etcd(saved: EvidenceFile, case: str) -> EvidenceFile:
@@ -273,6 +273,6 @@ def _with_etcd(saved: EvidenceFile, case: str) -> EvidenceFile:
     for name, given in told.items():
         output: Output = hosts[name].outputs[MEMBERS]
         said = given.get("outputs", {}).get("members", {}).get("stdout", "")
-        outputs = {**hosts[name].outputs, MEMBERS: replace(output, stdout=said, status=0)}
+        outputs = {**hosts[name].outputs, MEMBERS: replace(output, stdout=said, exit_status=0)}
         hosts[name] = replace(hosts[name], outputs=outputs)
     return EvidenceFile(saved.schema, saved.inventory, saved.inventory_sha256, saved.profile, hosts)

@@ -78,7 +78,7 @@ def test_stopping_at_the_first_failure(tmp_path: Path) -> None:
     ran = audits.audit(tmp_path, "-x", "-m", "chapter5 or chapter9")
     found = ran.results
     assert found.run.state == "interrupted"
-    red = [r for r in found.results if r.verdict.red and "not judged" not in r.actual]
+    red = [r for r in found.results if r.verdict.failed and "not judged" not in r.actual]
     assert len(red) == 1
     left = [r for r in found.results if "not judged" in r.actual]
     assert left

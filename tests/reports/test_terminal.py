@@ -156,7 +156,7 @@ def test_hostile_text_cannot_drive_a_terminal(
 
 def test_hostile_text_is_no_markup_of_rich(recorded: Results) -> None:
     row = msgspec.structs.replace(
-        next(r for r in recorded.results if r.verdict.red),
+        next(r for r in recorded.results if r.verdict.failed),
         host="[red]h[/red]", actual="[bold]x[/bold] :smile: [link=http://x]y", title=ALL,
     )  # fmt: skip
     recorded.results = [row]
