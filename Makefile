@@ -25,10 +25,11 @@ test: .venv/.complete ## run all tests, those on the lab too
 soak: .venv/.complete ## all crash tests and all of a cluster, of which `make test` draws a part (hours)
 	@HALE_SOAK=1 .venv/bin/pytest tests/apply/test_crash.py tests/cluster
 
-lint: .venv/.complete ## check style and types, and that docs/requirements is current
+lint: .venv/.complete ## check style, types, the walls between rooms, and that docs/requirements is current
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
 	.venv/bin/python -m hale.docs.requirement_page --check
 
 docs: .venv/.complete ## write docs/requirements from standard/, facts/ and remediate/
@@ -50,7 +51,7 @@ lock: .venv/.complete ## pin the newest versions that pyproject.toml allows
 	$(MAKE) setup
 
 clean: ## remove .venv and what tools leave behind; reports and the lab stay
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.complete: requirements.lock pyproject.toml
