@@ -25,11 +25,12 @@ test: .venv/.complete ## run all tests, those on the lab too
 soak: .venv/.complete ## all crash tests and all of a cluster, of which `make test` draws a part (hours)
 	@HALE_SOAK=1 .venv/bin/pytest tests/apply/test_crash.py tests/cluster
 
-lint: .venv/.complete ## check style, types, the walls between rooms, and that docs/requirements is current
+lint: .venv/.complete ## check style, types, walls, words, and that docs/requirements is current
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
+	.venv/bin/python -m lint.words
 	.venv/bin/python -m hale.docs.requirement_page --check
 
 docs: .venv/.complete ## write docs/requirements from standard/, facts/ and remediate/
@@ -38,6 +39,7 @@ docs: .venv/.complete ## write docs/requirements from standard/, facts/ and reme
 format: .venv/.complete ## put the code into its style
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+	.venv/bin/python -m lint.words --lower
 
 bench: .venv/.complete .venv/rivals/.complete ## compare the speed with others, measure a failover and an install (an hour)
 	.venv/bin/python -m bench audit

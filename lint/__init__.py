@@ -1,0 +1,1 @@
+"""Checks of the source that no other tool makes; `make lint` runs them."""
