@@ -1,14 +1,15 @@
 """Who may be touched when: hosts of a living cluster go one at a time, and the cluster waits.
 
 A host that has joined no cluster has no gate. Control-plane hosts of a living one are changed
-after all others, the VIP's owner last; before each, and after it, all rows of the cluster
-itself (chapters 1 and 2: apiserver, VIP, etcd's members) must be green for the masters, judged
-by the same checks as an audit. A change that interrupts something needs a quorum of etcd
-without this member: three members or more, all of them well.
+after all others, the VIP's owner last. Before and after each, every requirement that guards a
+change (`guards = ["change"]` in standard/: apiserver, VIP, etcd's members) must pass at runtime,
+judged by the same checks as an audit; with a standard that has no such requirement, none of them
+is changed. A change that interrupts something needs a quorum of etcd without this member: three
+members or more, all of them healthy.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hale.model.change import Impact
@@ -16,7 +17,6 @@ from hale.model.results import Result
 from hale.model.verdict import Verdict
 from hale.plan.plan import HostPlan
 
-OF_THE_CLUSTER = (1, 2)  # chapters
 QUORUM = 3  # members that bear the loss of one: etcd's FAQ, "What is failure tolerance?"
 # Seconds for a cluster to be whole again after a host, and between two looks.
 PATIENCE, EVERY = 300.0, 5.0
@@ -49,20 +49,28 @@ def batches(hosts: Sequence[str], standing: Mapping[str, NodeStatus]) -> list[li
     return [*([together] if together else []), *([h] for h in alone)]
 
 
-def unhealthy(rows: Iterable[Result]) -> list[str]:
-    """What of the cluster is not whole."""
+def unhealthy(rows: Iterable[Result], guards: Collection[str]) -> list[str]:
+    """Why the cluster is not healthy, by the ids of the requirements that guard it.
+
+    Without a guard nothing can be known, so the cluster does not count as healthy.
+    """
+    if not guards:
+        return ["no requirement in standard/ guards it (`guards`), so its health is unknown"]
     return [
         f"{r.requirement} on {r.host}: {r.verdict.value}, {r.actual}"
         for r in rows
-        if r.chapter in OF_THE_CLUSTER
+        if r.requirement in guards
         and r.aspect == "runtime"
         and r.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)
     ]
 
 
-def check_may_change(host: HostPlan, masters: int, rows: Iterable[Result]) -> None:
-    """Raises Closed where this control-plane host must not be changed now."""
-    if wrong := unhealthy(rows):
+def check_may_change(host: HostPlan, masters: int, wrong: Sequence[str]) -> None:
+    """Raises GateClosed where this control-plane host must not be changed now.
+
+    wrong: what `unhealthy` found.
+    """
+    if wrong:
         raise GateClosed(f"the cluster is not whole, so no master of it is changed: {wrong[0]}")
     risky = [s for s in host.steps if any(e in INTERRUPTS for e in s.change.effects)]
     if risky and masters < QUORUM:
@@ -73,14 +81,17 @@ def check_may_change(host: HostPlan, masters: int, rows: Iterable[Result]) -> No
 
 
 def wait_until_healthy(
-    look: Callable[[], Iterable[Result]],
+    look: Callable[[], Sequence[str]],
     stopped: Callable[[], bool],
     patience: float = PATIENCE,
     every: float = EVERY,
 ) -> None:
-    """Wait until the cluster is whole. Raises Closed after `patience` seconds."""
+    """Wait until the cluster is whole. Raises GateClosed after `patience` seconds.
+
+    look: what `unhealthy` finds now.
+    """
     until = time.monotonic() + patience
-    while wrong := unhealthy(look()):
+    while wrong := look():
         if stopped() or time.monotonic() > until:
             raise GateClosed(f"the cluster is not whole again after {patience:g} s: {wrong[0]}")
         time.sleep(every)

@@ -27,7 +27,6 @@ from hale.apply.lock import LockHeld, Owner
 from hale.apply.prepared import RUNS, PreparedStep
 from hale.files import provenance
 from hale.model.errors import UserError
-from hale.model.results import Result
 from hale.plan import planner
 from hale.plan.plan import HostPlan, Plan
 from hale.ssh import CommandTimeout, HostUnreachable, OutputTooLarge, session_for
@@ -40,8 +39,9 @@ UNREACHABLE = (HostUnreachable, CommandTimeout, OutputTooLarge)
 class PlanRunner:
     """One plan on its way to the hosts.
 
-    standing: what each host is in its cluster. group: the group that a failure stops. look: the
-    rows of the cluster as they are now. max_fail: so many failed hosts stop their group.
+    standing: what each host is in its cluster. group: the group that a failure stops. look: why
+    the cluster is not healthy now (gates.unhealthy). max_fail: so many failed hosts stop their
+    group.
     """
 
     plan: Plan
@@ -50,7 +50,7 @@ class PlanRunner:
     owner: Owner
     standing: Mapping[str, NodeStatus]
     group: Mapping[str, str]
-    look: Callable[[], Iterable[Result]]
+    look: Callable[[], Sequence[str]]
     told: Reporter
     max_fail: int = 1
     failed: dict[str, str] = field(default_factory=dict)  # host -> why

@@ -20,7 +20,7 @@ from rich.text import Text
 from hale import ssh
 from hale.apply import journal, runner, undo
 from hale.apply.executor import StepFailed
-from hale.apply.gates import OF_THE_CLUSTER, NodeStatus
+from hale.apply.gates import NodeStatus, unhealthy
 from hale.apply.journal import Journal, RunHistory
 from hale.apply.lock import Owner
 from hale.apply.runner import PlanRunner, Reporter
@@ -31,7 +31,7 @@ from hale.inventory.ini import Inventory
 from hale.model import results
 from hale.model.errors import UserError
 from hale.model.evidence import NotApplicable, Unreadable
-from hale.model.results import Result, Results
+from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
 from hale.plan import plan, planner
@@ -224,7 +224,7 @@ def _execute(
                     owner,
                     cluster_membership(audit),
                     {h.name: _group(h.groups) for h in known.hosts},
-                    lambda: _cluster_results(known),
+                    lambda: _cluster_problems(known),
                     told,
                     asked.max_fail,
                 ).carry_out()
@@ -282,14 +282,16 @@ def cluster_membership(audit: Audit) -> Mapping[str, NodeStatus]:
     }
 
 
-def _cluster_results(known: Inventory) -> list[Result]:
-    """The rows of the cluster, by an audit of its own of the masters."""
-    stated = loader.load_standard(ROOT / "standard").requirements
-    chapters = sorted({r.chapter for r in stated} & set(OF_THE_CLUSTER))
-    marker = " or ".join(f"chapter{n}" for n in chapters)
+def _cluster_problems(known: Inventory) -> list[str]:
+    """Why the cluster is not healthy, by an audit of the masters."""
+    guards = loader.load_standard(ROOT / "standard").guarding("change")
+    ids = {r.id for r in guards}
+    if not ids:
+        return unhealthy((), ids)
+    marker = " or ".join(sorted({r.subject for r in guards}))
     with tempfile.TemporaryDirectory(prefix="hale-") as folder:
         made = planner.run_audit(known.path, "masters", "document", Path(folder), marker, say=False)
-        return results.load_results(made / "results.json").results
+        return unhealthy(results.load_results(made / "results.json").results, ids)
 
 
 def _audit_after(

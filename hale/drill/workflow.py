@@ -20,7 +20,7 @@ from rich.console import Console
 
 from hale import ssh
 from hale.apply import lock
-from hale.apply.gates import EVERY, OF_THE_CLUSTER, PATIENCE, unhealthy
+from hale.apply.gates import EVERY, PATIENCE, unhealthy
 from hale.apply.journal import now
 from hale.apply.runner import UNREACHABLE, locks_held, new_owner
 from hale.audit import recorder
@@ -295,12 +295,16 @@ class DrillRunner:
 
 def audit_cluster(known: Inventory, folder: Path, name: str) -> tuple[Results, Audit]:
     """Audit the cluster's own rows, and who is what, into folder/name. Raises HaleError."""
-    stated = loader.load_standard(ROOT / "standard").requirements
-    chapters = sorted({r.chapter for r in stated} & set(OF_THE_CLUSTER))
-    marker = " or ".join([*(f"chapter{n}" for n in chapters), "address", "etcd"])
+    guards = loader.load_standard(ROOT / "standard").guarding("drill")
+    marker = " or ".join(sorted({r.subject for r in guards} | {"address", "etcd", "drill"}))
     made = planner.run_audit(known.path, "all", "document", folder, marker, say=False)
     kept = made.rename(folder / name)
     return results.load_results(kept / "results.json"), planner.replay(kept)
+
+
+def _guards() -> frozenset[str]:
+    """Ids of the requirements that the cluster must meet before and after a drill."""
+    return frozenset(r.id for r in loader.load_standard(ROOT / "standard").guarding("drill"))
 
 
 def is_inconclusive(before: Results) -> bool:
@@ -311,7 +315,7 @@ def is_inconclusive(before: Results) -> bool:
 
 def require_healthy(before: Results) -> None:
     """Raises HaleError where the cluster is not whole: nothing may be taken from it."""
-    if red := unhealthy(before.results):
+    if red := unhealthy(before.results, _guards()):
         more = f" (and {len(red) - 5} more rows)" if len(red) > 5 else ""
         raise UserError(
             "nothing was taken away, because the cluster is not whole: "
@@ -357,7 +361,7 @@ def wait_until_healthy(
         with tempfile.TemporaryDirectory(prefix="hale-") as place:
             try:
                 found, judged = audit_cluster(known, Path(place), "after")
-                rows = unhealthy(found.results)
+                rows = unhealthy(found.results, _guards())
             except UserError as error:
                 rows = [str(error)]
             if not rows or time.monotonic() > until:

@@ -1,6 +1,6 @@
 """The gate: the host requirements, judged by the same audit as always, before anything is built.
 
-Chapters 3 to 9 of the document, and of what is beyond it clocks and machines that are one.
+Which requirements these are is in the standard: `preflight = true`.
 """
 
 from collections.abc import Collection, Iterable
@@ -10,13 +10,12 @@ from pathlib import Path
 from hale.model import results
 from hale.model.results import Result
 from hale.model.verdict import Verdict
+from hale.paths import ROOT
 from hale.plan import planner
 from hale.plan.plan import Plan
+from hale.standard import loader
 
 PROFILE = "extended"
-PREFLIGHT_MARKERS = (
-    f"(({' or '.join(f'chapter{n}' for n in range(3, 10))}) and document) or identity or clock"
-)
 # Seconds for a login: hosts that build a cluster are busy, and a run is not to end by it.
 LOGIN = 20.0
 CLOCK, CLOCK_LOOKS = "CLOCK-SKEW", 3
@@ -42,9 +41,9 @@ class PreflightResult:
 
 def run_preflight(path: Path, reports: Path, despite: Collection[str]) -> PreflightResult:
     """Audit the hosts and sort what is red. Raises HaleError where that cannot be done."""
-    folder = planner.run_audit(
-        path, "all", PROFILE, reports, PREFLIGHT_MARKERS, say=False, timeout=LOGIN
-    )
+    required = loader.load_standard(ROOT / "standard").preflight
+    marker = " or ".join(sorted({f"({r.subject} and {r.profile})" for r in required}))
+    folder = planner.run_audit(path, "all", PROFILE, reports, marker, say=False, timeout=LOGIN)
     red = _red(folder)
     for _ in range(CLOCK_LOOKS):
         if any(r.requirement == CLOCK for r in red):

@@ -14,13 +14,18 @@ from hale.model.errors import Location
 ROLES = ("all", "masters", "workers", "cluster")
 SEVERITIES = ("critical", "major", "minor")
 PROFILES = ("document", "extended")
+GUARDS = ("change", "drill")
 ASPECTS = ("inventory", "runtime", "persisted", "drill")
 
 P = TypeVar("P", covariant=True)
 
 
 class Requirement(Struct, frozen=True):
-    """One requirement of the standard. `parameters` are the standard's own, unoverridden."""
+    """One requirement of the standard. `parameters` are the standard's own, unoverridden.
+
+    guards: what must not begin on a living cluster while the requirement's runtime result is not
+    PASS, of GUARDS. preflight: whether the hosts must meet it before an install begins.
+    """
 
     id: str
     chapter: int
@@ -34,6 +39,8 @@ class Requirement(Struct, frozen=True):
     aspects: Mapping[str, str]
     parameters: Any
     where: Location
+    guards: tuple[str, ...] = ()
+    preflight: bool = False
 
 
 class Override(Struct, frozen=True):

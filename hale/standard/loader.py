@@ -9,6 +9,8 @@ A file is `standard/NN-name.toml`: `chapter` and `title`, then one table a requi
     reads = "masters"           # (… from these hosts; all where it is not said)
     severity = "critical"       # critical, major or minor
     profile = "document"        # or "extended": beyond the document
+    guards = ["change"]         # what a cluster that fails it must not get: "change", "drill"
+    preflight = true            # hosts must meet it before an install begins
     why = "The kubelet refuses to start …"
     [SWAP-OFF.aspects]          # what must be true, aspect by aspect, for people
     runtime = "no swap is active"
@@ -32,7 +34,15 @@ from msgspec import Struct
 
 from hale.inventory.ini import OVERRIDE_PREFIX, OWN_VARIABLES, Host, Inventory, Variable
 from hale.model.errors import Location, UserError
-from hale.model.requirement import ASPECTS, PROFILES, ROLES, SEVERITIES, Override, Requirement
+from hale.model.requirement import (
+    ASPECTS,
+    GUARDS,
+    PROFILES,
+    ROLES,
+    SEVERITIES,
+    Override,
+    Requirement,
+)
 from hale.standard import subjects
 
 
@@ -47,6 +57,15 @@ class Standard(Struct, frozen=True):
         """`document`, or `extended`, which is the document's and those beyond it."""
         wanted = PROFILES[: PROFILES.index(profile) + 1]
         return tuple(r for r in self.requirements if r.profile in wanted)
+
+    def guarding(self, action: str) -> tuple[Requirement, ...]:
+        """The requirements that a living cluster must meet before that action (one of GUARDS)."""
+        return tuple(r for r in self.requirements if action in r.guards)
+
+    @property
+    def preflight(self) -> tuple[Requirement, ...]:
+        """The requirements that hosts must meet before an install begins."""
+        return tuple(r for r in self.requirements if r.preflight)
 
 
 def load_standard(folder: Path) -> Standard:
@@ -84,6 +103,8 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     reads: str = "all"
     profile: str = "document"
     why: str = ""
+    guards: tuple[str, ...] = ()
+    preflight: bool = False
     parameters: dict[str, Any] = {}
 
 
@@ -128,6 +149,7 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
         ("reads", stated.reads, ROLES[:3]),
         ("severity", stated.severity, SEVERITIES),
         ("profile", stated.profile, PROFILES),
+        *(("guards", action, GUARDS) for action in stated.guards),
     ):
         if value not in known:
             raise UserError(
@@ -140,6 +162,11 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
         raise UserError(str(error), subject_at) from None
     if not stated.aspects:
         raise UserError(f"{name} names no aspect.", where)
+    if stated.guards and "runtime" not in stated.aspects:
+        raise UserError(
+            f"{name} guards nothing: only a runtime aspect can.",
+            _locate(path, text, name, "guards"),
+        )
     for aspect in stated.aspects:
         at = _locate(path, text, f"{name}.aspects", aspect)
         if aspect not in ASPECTS:
@@ -176,6 +203,8 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
         aspects=stated.aspects,
         parameters=parameters,
         where=where,
+        guards=stated.guards,
+        preflight=stated.preflight,
     )
 
 

@@ -1,7 +1,5 @@
 """Who may be changed when, on a living cluster; and hosts that have joined one that is ill."""
 
-from collections.abc import Iterable
-
 import pytest
 
 from hale.apply import gates
@@ -33,11 +31,18 @@ def test_masters_go_alone_and_the_owner_of_the_vip_last(
     assert gates.batches(list(standing), standing) == expected
 
 
-def row(verdict: Verdict, chapter: int = 1, aspect: str = "runtime") -> Result:
+GUARDS = {"HA-ETCD-MEMBERS", "CMP-KUBELET"}
+
+
+def row(verdict: Verdict, requirement: str = "HA-ETCD-MEMBERS", aspect: str = "runtime") -> Result:
     return Result(
-        "cluster", "HA-ETCD-MEMBERS", aspect, verdict, chapter, "", "etcd", "critical",
+        "cluster", requirement, aspect, verdict, 1, "", "etcd", "critical",
         "document", "", "two of three", "",
     )  # fmt: skip
+
+
+def problems(*rows: Result) -> list[str]:
+    return gates.unhealthy(rows, GUARDS)
 
 
 QUIET = Step(("SYS-IP-FORWARD",), KernelValueChange("/proc/sys/x", "0", "1", "why"))
@@ -53,31 +58,39 @@ def host(*steps: Step) -> HostPlan:
     [
         ((QUIET, LOUD), 3, [row(Verdict.PASS)]),
         ((QUIET,), 1, [row(Verdict.PASS), row(Verdict.NOT_APPLICABLE)]),
-        ((LOUD,), 5, [row(Verdict.FAIL, chapter=9), row(Verdict.FAIL, aspect="persisted")]),
+        ((LOUD,), 5, [row(Verdict.FAIL, "SYS-IP-FORWARD"), row(Verdict.FAIL, aspect="persisted")]),
     ],
 )
 def test_open(steps: tuple[Step, ...], masters: int, rows: list[Result]) -> None:
-    gates.check_may_change(host(*steps), masters, rows)
+    gates.check_may_change(host(*steps), masters, problems(*rows))
 
 
 @pytest.mark.parametrize(
     ("steps", "masters", "rows", "says"),
     [
         ((QUIET,), 3, [row(Verdict.FAIL)], "not whole.*HA-ETCD-MEMBERS on cluster: FAIL, two of"),
-        ((QUIET,), 3, [row(Verdict.UNKNOWN, chapter=2)], "not whole"),
+        ((QUIET,), 3, [row(Verdict.UNKNOWN, "CMP-KUBELET")], "not whole"),
         ((LOUD,), 2, [row(Verdict.PASS)], "FW-FIREWALLD interrupts this host, and 2 master"),
     ],
 )
 def test_closed(steps: tuple[Step, ...], masters: int, rows: list[Result], says: str) -> None:
     with pytest.raises(GateClosed, match=says):
-        gates.check_may_change(host(*steps), masters, rows)
+        gates.check_may_change(host(*steps), masters, problems(*rows))
+
+
+def test_a_standard_without_a_guard_changes_nothing() -> None:
+    wrong = gates.unhealthy([row(Verdict.PASS)], ())
+    with pytest.raises(GateClosed, match="no requirement in standard/ guards it"):
+        gates.check_may_change(host(QUIET), 3, wrong)
+    with pytest.raises(GateClosed, match="no requirement in standard/ guards it"):
+        gates.wait_until_healthy(lambda: gates.unhealthy((), ()), lambda: True)
 
 
 def test_it_waits_until_the_cluster_is_whole() -> None:
     looks = [[row(Verdict.FAIL)], [row(Verdict.UNKNOWN)], [row(Verdict.PASS)]]
 
-    def look() -> Iterable[Result]:
-        return looks.pop(0)
+    def look() -> list[str]:
+        return problems(*looks.pop(0))
 
     gates.wait_until_healthy(look, lambda: False, patience=5, every=0.001)
     assert not looks
@@ -85,9 +98,9 @@ def test_it_waits_until_the_cluster_is_whole() -> None:
 
 def test_it_does_not_wait_for_ever() -> None:
     with pytest.raises(GateClosed, match=r"not whole again after 0\.01 s"):
-        gates.wait_until_healthy(lambda: [row(Verdict.FAIL)], lambda: False, 0.01, 0.001)
+        gates.wait_until_healthy(lambda: problems(row(Verdict.FAIL)), lambda: False, 0.01, 0.001)
 
 
 def test_it_does_not_wait_after_ctrl_c() -> None:
     with pytest.raises(GateClosed):
-        gates.wait_until_healthy(lambda: [row(Verdict.FAIL)], lambda: True, 60, 60)
+        gates.wait_until_healthy(lambda: problems(row(Verdict.FAIL)), lambda: True, 60, 60)

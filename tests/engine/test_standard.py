@@ -54,6 +54,17 @@ def test_the_documents_standard() -> None:
             assert f"def test_{aspect}(" in test.read_text(), f"{requirement.id} {aspect}"
 
 
+def test_what_guards_a_living_cluster_and_what_comes_before_an_install() -> None:
+    stated = loader.load_standard(ROOT / "standard")
+    for action in ("change", "drill"):
+        guards = {r.id for r in stated.guarding(action)}
+        assert {"HA-APISERVER-VIP", "HA-ETCD-MEMBERS"} <= guards
+        assert not guards & {r.id for r in stated.preflight}
+    preflight = {r.id for r in stated.preflight}
+    assert {"SWAP-OFF", "CLOCK-SKEW", "ID-MACHINE-ID"} <= preflight
+    assert "LIM-ROOT-NOFILE" not in preflight
+
+
 @pytest.mark.parametrize(
     ("content", "error"),
     [
