@@ -96,8 +96,13 @@ class IdentityRuntime(Struct, frozen=True):
     sources: tuple[ConfigLine, ...] = ()
 
     @property
+    def word(self) -> str:
+        """What must be unique, in words."""
+        return WORDS[self.what]
+
+    @property
     def actual(self) -> str:
-        word = WORDS[self.what]
+        word = self.word
         said = [f"{' and '.join(s.hosts)} have the same {word} {s.value}" for s in self.shared]
         said += [f"{host} has no valid {word}" for host in self.unset]
         said = said or [f"{self.count} hosts, each with a {word} of its own"]

@@ -29,6 +29,9 @@ from hale.model.change import (
 )
 from hale.model.requirement import Case
 
+KINDS = (FileEdit, ModuleChange)
+IMPACTS = (Impact.TRAFFIC,)
+
 OURS = dirname(RULES[0])
 
 

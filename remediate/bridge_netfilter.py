@@ -4,6 +4,9 @@ from facts.bridge_netfilter import BridgeNetfilterParameters, BridgeNetfilterRun
 from hale.model.change import Impact, ManualStep, ModuleChange, Remedy
 from hale.model.requirement import Case
 
+KINDS = (ModuleChange,)
+IMPACTS = (Impact.TRAFFIC,)
+
 
 def runtime(
     fact: BridgeNetfilterRuntime, case: Case[BridgeNetfilterParameters]

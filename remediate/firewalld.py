@@ -15,6 +15,9 @@ from hale.inventory.ini import OVERRIDE_PREFIX
 from hale.model.change import Impact, ManualStep, Remedy, SymlinkChange, UnitChange
 from hale.model.requirement import Case
 
+KINDS = (UnitChange, SymlinkChange)
+IMPACTS = (Impact.TRAFFIC, Impact.FINAL)
+
 NOTHING = "/dev/null"
 
 

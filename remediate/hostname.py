@@ -11,6 +11,7 @@ from facts.hostname import KERNEL, STATIC, HostnameParameters, HostnamePersisted
 from hale.model.change import (
     AppendLine,
     FileEdit,
+    Impact,
     KernelValueChange,
     ManualStep,
     Remedy,
@@ -18,6 +19,9 @@ from hale.model.change import (
 )
 from hale.model.requirement import Case
 from remediate import boot_loader, cloud_init
+
+KINDS = (FileEdit, KernelValueChange)
+IMPACTS: tuple[Impact, ...] = ()
 
 
 def runtime(fact: HostnameRuntime, case: Case[HostnameParameters]) -> tuple[Remedy, ...]:

@@ -23,6 +23,9 @@ from hale.model.change import (
 from hale.model.requirement import Case
 from remediate import cloud_init
 
+KINDS = (FileEdit,)
+IMPACTS = (Impact.TRAFFIC,)
+
 # What hosts(5) lets a name be made of, and an underscore, which is met in the wild. A name with
 # anything else cannot be written again as it was read.
 WRITABLE = re.compile(r"[\w.-]+", re.ASCII)

@@ -13,8 +13,19 @@ from posixpath import basename, dirname
 from facts.limits import FOLDER, ROOT, LimitsParameters, LimitsPersisted, LimitsRuntime, Line
 from facts.parsers import conf_dirs
 from facts.parsers.limits_conf import Rank
-from hale.model.change import COMMENTED, AppendLine, FileEdit, ManualStep, Remedy, ReplaceLine
+from hale.model.change import (
+    COMMENTED,
+    AppendLine,
+    FileEdit,
+    Impact,
+    ManualStep,
+    Remedy,
+    ReplaceLine,
+)
 from hale.model.requirement import Case
+
+KINDS = (FileEdit,)
+IMPACTS: tuple[Impact, ...] = ()
 
 SIDES = ("soft", "hard")
 

@@ -29,6 +29,9 @@ from hale.model.evidence import ConfigLine
 from hale.model.requirement import Case
 from remediate import boot_loader
 
+KINDS = (FileEdit, KernelValueChange)
+IMPACTS = (Impact.REBOOT,)
+
 
 def runtime(fact: SelinuxRuntime, case: Case[SelinuxParameters]) -> tuple[Remedy, ...]:
     """As `setenforce 0` does."""

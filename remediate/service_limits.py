@@ -31,6 +31,9 @@ from hale.model.change import (
 )
 from hale.model.requirement import Case
 
+KINDS = (FileEdit, UnitChange)
+IMPACTS = (Impact.RESTART,)
+
 SECTION = "[Service]"
 
 

@@ -29,6 +29,7 @@ from facts.swap import (
 from hale.model.change import (
     COMMENTED,
     FileEdit,
+    Impact,
     ManualStep,
     Remedy,
     ReplaceLine,
@@ -38,6 +39,9 @@ from hale.model.change import (
 )
 from hale.model.evidence import ConfigLine
 from hale.model.requirement import Case
+
+KINDS = (FileEdit, SymlinkChange, UnitChange, SwapOff)
+IMPACTS: tuple[Impact, ...] = ()
 
 GENERATORS = "/etc/systemd/system-generators"
 NOTHING = "/dev/null"

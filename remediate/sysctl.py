@@ -36,6 +36,9 @@ from hale.model.change import (
 from hale.model.evidence import matches
 from hale.model.requirement import Case
 
+KINDS = (FileEdit, KernelValueChange, ModuleChange)
+IMPACTS = (Impact.TRAFFIC,)
+
 
 def runtime(fact: SysctlRuntime, case: Case[SysctlParameters]) -> tuple[Remedy, ...]:
     """Write the value; where the kernel has no such parameter, load the module that makes it."""

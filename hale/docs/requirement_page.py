@@ -8,7 +8,6 @@ done by hand is written down, in remediate/<subject>.md, with the standard's val
 pages that are out of date.
 """
 
-import ast
 import difflib
 import importlib
 import inspect
@@ -18,7 +17,6 @@ import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -33,7 +31,7 @@ from hale.model.errors import UserError
 from hale.model.evidence import CommandProbe, FileProbe
 from hale.model.requirement import Case, Requirement
 from hale.paths import ROOT
-from hale.plan import plan
+from hale.plan import plan, remedy_page
 from hale.standard import loader, subjects
 from hale.standard.loader import Standard
 
@@ -51,12 +49,13 @@ KINDS: Mapping[type, str] = {
 
 
 class RemedyDoc(msgspec.Struct, frozen=True):
-    """What remediate/<subject>.py says: `aspects` it mends, kinds of change, and their costs."""
+    """What `invoke fix` does: its changes by aspect, their kinds and impacts; or manual steps."""
 
-    told: str
-    aspects: Mapping[str, str]
-    kinds: tuple[str, ...]
-    costs: tuple[str, ...]
+    description: str = ""
+    aspects: Mapping[str, str] = {}
+    kinds: tuple[str, ...] = ()
+    impacts: tuple[str, ...] = ()
+    manual: bool = False
 
 
 class FileSet(msgspec.Struct, frozen=True):
@@ -117,8 +116,8 @@ def _page(requirement: Requirement, known: Inventory) -> str:
         seen={a: _docstring(getattr(subject, a)) for a in one if hasattr(subject, a)},
         files=_group_by_folder(files),
         commands=commands,
-        remedy=_remedy(requirement),
-        by_hand=_by_hand(requirement, next(iter(one.values()))),
+        remedy=_remedy(next(iter(one.values()))),
+        by_hand=remedy_page.instructions(next(iter(one.values()))),
         values=_values(requirement),
     )
 
@@ -163,51 +162,20 @@ def _group_by_folder(patterns: Iterable[str]) -> list[FileSet]:
     return [FileSet(tuple(found), where) for where, found in names.items()]
 
 
-def _remedy(requirement: Requirement) -> RemedyDoc | None:
+def _remedy(case: Case[Any]) -> RemedyDoc:
+    """From what the module declares; its tests hold it to what its cases produce."""
+    requirement = case.requirement
     name = f"{plan.PACKAGE}.{requirement.subject}"
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name != name:
             raise
-        return None
-    mended = {a: _docstring(getattr(module, a)) for a in requirement.aspects if hasattr(module, a)}
-    kinds = tuple(said for kind, said in KINDS.items() if kind in vars(module).values())
-    return RemedyDoc(_docstring(module), mended, kinds, _costs(module))
-
-
-def _costs(module: ModuleType) -> tuple[str, ...]:
-    """The effects that its changes may name."""
-    named = {
-        node.attr
-        for node in ast.walk(ast.parse(inspect.getsource(module)))
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == Impact.__name__
-    }
-    return tuple(effect.value for effect in Impact if effect.name in named)
-
-
-def _by_hand(requirement: Requirement, case: Case[Any]) -> str:
-    path = ROOT / plan.PACKAGE / f"{requirement.subject}.md"
-    if not path.exists():
-        return ""
-    given = msgspec.structs.asdict(requirement.parameters)
-    endpoint = case.inventory.endpoint
-    return (
-        _environment(ROOT / plan.PACKAGE)
-        .get_template(path.name)
-        .render(
-            given,
-            id=requirement.id,
-            aspects=list(requirement.aspects),
-            host=case.host_name,
-            vip=endpoint.vip,
-            vip_port=endpoint.port,
-            vip_names=endpoint.names,
-        )
-        .strip()
-    )
+        return RemedyDoc(manual=bool(remedy_page.manual_aspects(case)))
+    fixes = {a: _docstring(getattr(module, a)) for a in requirement.aspects if hasattr(module, a)}
+    kinds = tuple(text for kind, text in KINDS.items() if kind in module.KINDS)
+    impacts = tuple(impact.value for impact in Impact if impact in module.IMPACTS)
+    return RemedyDoc(_docstring(module), fixes, kinds, impacts)
 
 
 def _values(requirement: Requirement) -> list[ParameterDoc]:

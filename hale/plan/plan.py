@@ -95,7 +95,10 @@ FileReader = Callable[[Sequence[str]], Mapping[str, bytes | None]]
 
 
 def plan_remedy(case: Case[Any], fact: Fact) -> tuple[Remedy, ...]:
-    """What remediate/<subject>.py wants of this host; a ByHand where it knows no change."""
+    """What fixes this case on this host: changes, or manual steps where Hale makes none.
+
+    remediate/<subject>.py computes changes from the fact; remediate/<subject>.md has manual steps.
+    """
     name = f"{PACKAGE}.{case.requirement.subject}"
     try:
         module = importlib.import_module(name)
@@ -103,11 +106,16 @@ def plan_remedy(case: Case[Any], fact: Fact) -> tuple[Remedy, ...]:
         if error.name != name:
             raise
         module = None
-    mend = getattr(module, case.aspect, None)
-    if mend is None:
-        return (ManualStep("there is no remedy for it: mend it by hand and audit again"),)
-    changes: tuple[Remedy, ...] = mend(fact, case)
-    return changes
+    fix = getattr(module, case.aspect, None)
+    if fix is not None:
+        changes: tuple[Remedy, ...] = fix(fact, case)
+        return changes
+    # Imported where it is needed: a plan without manual steps does without jinja2.
+    page = importlib.import_module("hale.plan.remedy_page")
+    steps: tuple[Remedy, ...] | None = page.manual_steps(case, fact)
+    if steps is None:
+        return (ManualStep("there is no automatic remedy: fix it by hand and audit again"),)
+    return steps
 
 
 def build_host_plan(

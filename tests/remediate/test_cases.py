@@ -25,7 +25,6 @@ import importlib.util
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -43,13 +42,13 @@ from hale.model.change import (
     UnitChange,
 )
 from hale.model.evidence import CommandProbe, FileProbe, Unreadable, matches
-from hale.plan import line_edit
+from hale.plan import line_edit, plan
 from hale.standard.subjects import load_subject
 from tests.facts import test_cases as facts_cases
 from tests.facts.test_cases import Given, GivenFile, GivenHost
 
 HERE = Path(__file__).parent
-FACTS = HERE.parent / "facts"
+ROOT = HERE.parent.parent
 BY_HAND = "by_hand.txt"
 
 
@@ -61,23 +60,21 @@ class Wanted(Given, kw_only=True, forbid_unknown_fields=True):
     effects: list[str] = msgspec.field(default_factory=list)
 
 
-def remedy_of(subject: str) -> Any:
-    return importlib.import_module(f"remediate.{subject}")
-
-
 @cache
 def has_remedy(subject: str, aspect: str) -> bool:
-    found = importlib.util.find_spec(f"remediate.{subject}")
-    return found is not None and hasattr(remedy_of(subject), aspect)
+    """Whether its module computes changes, or its page has manual steps."""
+    if importlib.util.find_spec(f"remediate.{subject}"):
+        return hasattr(importlib.import_module(f"remediate.{subject}"), aspect)
+    page = ROOT / "remediate" / f"{subject}.md"
+    return page.exists() and f"{{% macro fix_{aspect}() %}}" in page.read_text()
 
 
 def failing() -> Iterable[Path]:
     """The FAIL cases of ../facts whose aspect has a remedy."""
     for path in facts_cases.CASES:
-        if importlib.util.find_spec(f"remediate.{path.parent.name}"):
-            given = msgspec.toml.decode(path.read_bytes(), type=Given)
-            if given.verdict == "FAIL" and has_remedy(path.parent.name, given.aspect):
-                yield path
+        given = msgspec.toml.decode(path.read_bytes(), type=Given)
+        if given.verdict == "FAIL" and has_remedy(path.parent.name, given.aspect):
+            yield path
 
 
 OWN = sorted(HERE.glob("*/*.toml"))
@@ -189,7 +186,8 @@ def remedy(given: Given, subject: str) -> tuple[Remedy, ...]:
     fact = facts_cases.read(given, requirement)
     assert facts_cases.judge(given, requirement, fact) == "FAIL", fact.actual
     case = facts_cases.case_of(given, requirement)
-    changes: tuple[Remedy, ...] = getattr(remedy_of(subject), given.aspect)(fact, case)
+    assert has_remedy(subject, given.aspect)
+    changes = plan.plan_remedy(case, fact)
     assert isinstance(changes, tuple)
     return changes
 

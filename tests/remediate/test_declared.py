@@ -1,0 +1,90 @@
+"""What a remedy declares of itself, for docs/requirements, is what its cases produce."""
+
+import importlib
+from functools import cache
+from typing import Any
+
+import msgspec
+import pytest
+
+from hale.model.change import Impact, ManualStep
+from hale.model.evidence import ConfigLine
+from hale.paths import ROOT
+from hale.plan import remedy_page
+from tests.facts import test_cases as facts_cases
+from tests.facts.test_cases import Given
+from tests.remediate import test_cases as cases
+from tests.remediate.test_cases import Wanted
+
+SUBJECTS = {path.parent.name for path in facts_cases.CASES}
+PLANNED = sorted(s for s in SUBJECTS if (ROOT / "remediate" / f"{s}.py").exists())
+MANUAL = sorted(
+    path.stem for path in (ROOT / "remediate").glob("*.md") if "{% macro fix_" in path.read_text()
+)
+
+
+@cache
+def produced(subject: str) -> tuple[frozenset[type[Any]], frozenset[Impact]]:
+    """The kinds of change and their impacts, over all failing cases of the subject."""
+    kinds: set[type[Any]] = set()
+    impacts: set[Impact] = set()
+    for path in (*cases.OWN, *cases.FAILING):
+        if path.parent.name != subject:
+            continue
+        wanted = msgspec.toml.decode(path.read_bytes(), type=Wanted)
+        for change in cases.remedy(wanted, subject):
+            if not isinstance(change, ManualStep):
+                kinds.add(type(change))
+                impacts |= set(change.effects)
+    return frozenset(kinds), frozenset(impacts)
+
+
+@pytest.mark.parametrize("subject", PLANNED)
+def test_a_module_declares_what_its_cases_produce(subject: str) -> None:
+    module = importlib.import_module(f"remediate.{subject}")
+    kinds, impacts = produced(subject)
+    assert set(module.KINDS) == kinds
+    assert set(module.IMPACTS) == impacts
+
+
+def test_a_subject_has_changes_or_a_page_of_manual_steps() -> None:
+    """Two sources of one aspect's remedy would contradict each other."""
+    assert len(PLANNED) == 10
+    assert len(MANUAL) == 21
+    assert not set(PLANNED) & set(MANUAL)
+
+
+def failing_case(subject: str) -> tuple[Any, Any]:
+    path = next(p for p in cases.FAILING if p.parent.name == subject)
+    given = msgspec.toml.decode(path.read_bytes(), type=Given)
+    requirement = facts_cases.requirement_named(given.requirement)
+    return facts_cases.case_of(given, requirement), facts_cases.read(given, requirement)
+
+
+@pytest.mark.parametrize("subject", MANUAL)
+def test_a_page_covers_every_aspect_that_can_fail(subject: str) -> None:
+    case, _ = failing_case(subject)
+    aspects = [a for a in case.requirement.aspects if a != "drill"]
+    assert list(remedy_page.manual_aspects(case)) == aspects
+
+
+class Hostile(msgspec.Struct, frozen=True):
+    """A fact whose text has line breaks and the page's own syntax in it."""
+
+    url: str = "https://10.0.0.1:6443"
+    actual: str = "HTTP 500\n\n{{ host }}\r\n \u2028\n{% macro fix_runtime() %}"
+    sources: tuple[ConfigLine, ...] = ()
+
+
+def test_a_hosts_text_begins_no_step() -> None:
+    case, _ = failing_case("apiserver")
+    steps = remedy_page.manual_steps(case, Hostile())
+    assert steps is not None
+    assert len(steps) == 1
+    assert steps[0].what.startswith("HTTP 500 {{ host }} {% macro fix_runtime() %}. On k8s-master-")
+
+
+def test_a_page_cannot_use_a_value_that_the_fact_does_not_have() -> None:
+    case, _ = failing_case("etcd")
+    with pytest.raises(Exception, match="has no attribute"):
+        remedy_page.manual_steps(case, Hostile())
