@@ -36,11 +36,11 @@ from hale.model.verdict import Verdict
 from hale.paths import ROOT
 from hale.plan import plan, planner
 from hale.plan.plan import Plan
-from hale.report.terminal import SIGN, confirm, escape_controls, fold_hostnames
+from hale.report.matrix import chapter_order
+from hale.report.text import confirm, escape_controls, fold_hostnames
+from hale.report.verdicts import sign_of
 from hale.ssh import preconnect
 from hale.standard import loader
-
-RED = (Verdict.FAIL, Verdict.UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -310,9 +310,9 @@ def _before_after(before: Results, after: Results, wanted: set[tuple[str, str]])
     order = {h.name: n for n, h in enumerate(before.hosts)}
     turned: dict[tuple[str, str, Verdict, Verdict, str], list[str]] = {}
     red = False
-    for row in sorted(after.results, key=lambda r: (r.chapter or 99, order.get(r.host, -1))):
+    for row in sorted(after.results, key=lambda r: (chapter_order(r), order.get(r.host, -1))):
         old = was.get((row.host, row.requirement, row.aspect))
-        bad = row.verdict in RED
+        bad = row.verdict.failed
         left = bad and (row.host, row.requirement) in wanted
         red = red or left
         if old is not None and (old.verdict is not row.verdict or left):
@@ -321,7 +321,7 @@ def _before_after(before: Results, after: Results, wanted: set[tuple[str, str]])
             turned.setdefault(key, []).append(row.host)
     shown = Table("requirement", "aspect", "before", "after", "hosts", box=None)
     for (requirement, aspect, *verdicts, said), hosts in turned.items():
-        signs = [Text(f"{SIGN[v][0]} {v.value}", SIGN[v][1]) for v in verdicts]
+        signs = [_signed(v) for v in verdicts]
         names = Text(fold_hostnames(hosts))
         shown.add_row(
             requirement, aspect, *signs, names + Text(f"\n{said}", "dim") if said else names
@@ -329,9 +329,14 @@ def _before_after(before: Results, after: Results, wanted: set[tuple[str, str]])
     console = Console(highlight=False)
     console.print()
     console.print(shown)
-    counts = [sum(r.verdict in RED for r in each.results) for each in (before, after)]
+    counts = [sum(r.verdict.failed for r in each.results) for each in (before, after)]
     console.print(f"\nred or unknown rows: {counts[0]} before, {counts[1]} after")
     return not red
+
+
+def _signed(verdict: Verdict) -> Text:
+    sign, style = sign_of(verdict)
+    return Text(f"{sign} {verdict.value}", style)
 
 
 def _print_next_steps(folder: Path, *, ok: bool, green: bool) -> None:

@@ -9,7 +9,7 @@ from rich.text import Text
 from hale.apply import runner
 from hale.apply.journal import RunHistory
 from hale.drill import journal as drills
-from hale.report.terminal import escape_controls, fold_hostnames
+from hale.report.text import escape_controls, fold_hostnames
 
 _RunRow = tuple[str, str, str, str, str]  # run, operator, hosts, steps, state
 

@@ -19,7 +19,8 @@ from hale.model import results
 from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.report.jinja import inline_asset, templates, utc
-from hale.report.terminal import SIGN, escape_controls
+from hale.report.text import escape_controls
+from hale.report.verdicts import sign_of
 
 SCHEMA = "hale.drill/1"
 BEFORE = 3.0  # seconds before the taking away that a picture shows
@@ -153,7 +154,7 @@ def show(
         line = chart.sparkline([a for a in asked if a.began > -BEFORE], drill.ended)
         console.print(Text(f"{drill.part:>10} ") + line + Text(f" {drill.ended:.0f} s", "dim"))
     for row in found.results:
-        sign, style = SIGN[row.verdict]
+        sign, style = sign_of(row.verdict)
         console.print(
             Text(f"{sign} {row.verdict.value} ", style)
             + Text(f"{row.requirement}: {escape_controls(row.actual)}")

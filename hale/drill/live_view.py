@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hale.drill.http_client import Request
-from hale.report.terminal import escape_controls
+from hale.report.text import escape_controls
 
 
 class LiveView:

@@ -44,7 +44,7 @@ from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
 from hale.plan import planner
-from hale.report.terminal import confirm
+from hale.report.text import confirm
 from hale.ssh import preconnect
 from hale.standard import loader
 

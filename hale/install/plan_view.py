@@ -14,7 +14,7 @@ from hale.install.running import InstallOptions, check_reachable, headline, load
 from hale.install.workflow import AUDIT, GATE, selected_phases
 from hale.inventory import ini
 from hale.model.errors import UserError
-from hale.report.terminal import escape_controls
+from hale.report.text import escape_controls
 
 
 def print_plan(asked: InstallOptions) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from hale.model import results
 from hale.model.results import Result
-from hale.model.verdict import Verdict
 from hale.paths import ROOT
 from hale.plan import planner
 from hale.plan.plan import Plan
@@ -19,7 +18,6 @@ PROFILE = "extended"
 # Seconds for a login: hosts that build a cluster are busy, and a run is not to end by it.
 LOGIN = 20.0
 CLOCK, CLOCK_LOOKS = "CLOCK-SKEW", 3
-RED = (Verdict.FAIL, Verdict.UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def run_preflight(path: Path, reports: Path, despite: Collection[str]) -> Prefli
 
 
 def _red(folder: Path) -> list[Result]:
-    return [r for r in results.load_results(folder / "results.json").results if r.verdict in RED]
+    return [r for r in results.load_results(folder / "results.json").results if r.verdict.failed]
 
 
 def _mended(made: Plan) -> frozenset[tuple[str, str]]:

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from hale.install.phase import Step
-from hale.report.terminal import escape_controls
+from hale.report.text import escape_controls
 
 SIGNS = {
     "begun": ("▶", "bold"),

@@ -29,7 +29,7 @@ from hale.install.scheduler import load_phase
 from hale.inventory import ini, selection
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
-from hale.report.terminal import confirm, escape_controls
+from hale.report.text import confirm, escape_controls
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
 from hale.paths import ROOT
 from hale.redact import redact
-from hale.report.terminal import escape_controls
+from hale.report.text import escape_controls
 from hale.ssh import preconnect
 from hale.standard import loader
 

@@ -31,7 +31,7 @@ from hale.inventory.ini import Inventory
 from hale.model import results
 from hale.model.errors import UserError
 from hale.plan import planner
-from hale.report.terminal import confirm, escape_controls
+from hale.report.text import confirm, escape_controls
 
 GATE, AUDIT = "gate", "audit"
 
@@ -178,5 +178,5 @@ def _audit(known: Inventory, folder: Path, despite: Sequence[str]) -> bool:
         known.path, "all", "document", folder, say=True, timeout=preflight.LOGIN
     )
     found = results.load_results(made / "results.json").results
-    red = [r for r in found if r.verdict in preflight.RED and r.requirement not in despite]
+    red = [r for r in found if r.verdict.failed and r.requirement not in despite]
     return not red

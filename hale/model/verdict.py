@@ -4,13 +4,13 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What a requirement's aspect comes to on one host, with pytest's word for it."""
+    """The result of judging one aspect of a requirement on one host."""
 
-    PASS = "PASS"  # passed: the fact was read and meets the requirement
-    FAIL = "FAIL"  # failed: the fact was read and does not
-    WAIVED = "WAIVED"  # xfailed: it does not, and a waiver that has not expired accepts that
-    NOT_APPLICABLE = "N-A"  # skipped: role or condition exclude this host
-    UNKNOWN = "UNKNOWN"  # error: the fact could not be read
+    PASS = "PASS"  # the fact was read and meets the requirement
+    FAIL = "FAIL"  # the fact was read and does not
+    WAIVED = "WAIVED"  # reserved: no run gives it yet
+    NOT_APPLICABLE = "N-A"  # role or condition exclude this host
+    UNKNOWN = "UNKNOWN"  # the fact could not be read
 
     @property
     def failed(self) -> bool:

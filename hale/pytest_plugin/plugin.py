@@ -28,7 +28,9 @@ from hale.pytest_plugin import config as asks
 from hale.pytest_plugin.config import CHECKS
 from hale.pytest_plugin.options import contacts_hosts
 from hale.pytest_plugin.run import AuditRun, callspec_params, case_of
-from hale.report import html, junit, terminal
+from hale.report import html, junit
+from hale.report.matrix import failure_block
+from hale.report.verdicts import PRESENTATION
 from hale.standard import loader
 
 pytest_plugins = ["hale.pytest_plugin.options"]  # where pytest.ini was not read
@@ -234,7 +236,7 @@ def pytest_runtest_makereport(
             report.when = "setup"  # pytest's word for an error rather than a failure
         expected = call.excinfo is not None and call.excinfo.errisinstance(EXPECTED_ERRORS)
         if expected or verdict is Verdict.FAIL:
-            report.longrepr = terminal.failure_block(row)
+            report.longrepr = failure_block(row)
     return report
 
 
@@ -301,10 +303,5 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, Any] 
     row: Result | None = getattr(report, ROW, None)
     if row is None:
         return None
-    return {
-        "PASS": ("passed", ".", ("PASS", {"green": True})),
-        "FAIL": ("failed", "F", ("FAIL", {"red": True})),
-        "N-A": ("skipped", "-", ("N-A", {"yellow": True})),
-        "WAIVED": ("xfailed", "w", ("WAIVED", {"yellow": True})),
-        "UNKNOWN": ("error", "?", ("UNKNOWN", {"red": True})),
-    }[row.verdict]
+    shown = PRESENTATION[row.verdict]
+    return shown.category, shown.letter, (row.verdict.value, {shown.markup: True})

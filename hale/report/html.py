@@ -24,19 +24,11 @@ from msgspec import Struct
 from hale.model.requirement import ASPECTS, SEVERITIES
 from hale.model.results import ROW, EvidenceExcerpt, OverrideRecord, Result, Results
 from hale.model.verdict import Verdict
-from hale.report import terminal
+from hale.report import matrix
 from hale.report.jinja import bytecode_cache, escape_except_newlines, inline_asset, templates, utc
-from hale.report.terminal import SIGN, escape_controls
+from hale.report.text import escape_controls, fold_hostnames
+from hale.report.verdicts import PRESENTATION
 
-# pytest-html's name for each verdict: its filters and its script know no others. What is red
-# comes first in the table.
-OUTCOME = {
-    Verdict.FAIL: "failed",
-    Verdict.UNKNOWN: "error",
-    Verdict.WAIVED: "xfailed",
-    Verdict.PASS: "passed",
-    Verdict.NOT_APPLICABLE: "skipped",
-}
 COLUMNS = {
     "result": "verdict",
     "host": "host",
@@ -48,13 +40,6 @@ COLUMNS = {
     "severity": "severity",
     "proven": "reboot-proven",
     "overrides": "overrides",
-}
-MEANING = {
-    Verdict.PASS: "read, and as required",
-    Verdict.FAIL: "read, and not as required",
-    Verdict.UNKNOWN: "could not be read; never counts as passed",
-    Verdict.WAIVED: "not as required, accepted by a waiver",
-    Verdict.NOT_APPLICABLE: "does not concern this host",
 }
 
 
@@ -94,8 +79,8 @@ class HtmlReport:
         report.set_data(
             "environment", {escape_controls(k): escape(escape_except_newlines(v)) for k, v in given}
         )
-        for verdict, outcome in OUTCOME.items():
-            report.outcomes[outcome]["label"] = verdict.value
+        for verdict, shown in PRESENTATION.items():
+            report.outcomes[shown.category]["label"] = verdict.value
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_header(self, cells: list[str]) -> None:
@@ -134,7 +119,7 @@ class HtmlReport:
         ours = {}
         places: dict[EvidenceExcerpt, str] = {}
         for row in failures_first(found.results):
-            outcome = OUTCOME[row.verdict]
+            outcome = PRESENTATION[row.verdict].category
             self._report.outcomes = outcome
             ours[row_id(row)] = [table_entry(row, places, self._logs.get(row.test, ""))]
         self._report.set_data("tests", ours | self._report.data["tests"])
@@ -146,7 +131,7 @@ def _log(report: Any, row: Result) -> str:
     said = [f"{head}\n{text}" for head, text in report.sections]
     if row.verdict.failed:
         text = str(report.longrepr)  # without the name of xdist's worker
-        if text != terminal.failure_block(row):
+        if text != matrix.failure_block(row):
             said.insert(0, text)
     return "\n".join(said)
 
@@ -197,8 +182,8 @@ def row_id(row: Result) -> str:
 
 def failures_first(rows: Iterable[Result]) -> list[Result]:
     """What is red first; the standard's order within a verdict."""
-    order = list(OUTCOME)
-    return sorted(rows, key=lambda r: (order.index(r.verdict), r.chapter or 99))
+    order = list(PRESENTATION)
+    return sorted(rows, key=lambda r: (order.index(r.verdict), matrix.chapter_order(r)))
 
 
 def title(found: Results) -> str:
@@ -243,7 +228,7 @@ class OverrideRow(Struct, frozen=True):
 
 def summary(found: Results) -> str:
     """Banner, matrix, overrides, hosts and the run itself."""
-    names = terminal.columns(found)
+    names = matrix.columns(found)
     rows = found.results
     counts = [(v, sum(r.verdict is v for r in rows)) for v in Verdict]
     page = _template().summary(
@@ -255,8 +240,8 @@ def summary(found: Results) -> str:
         total=len(rows),
         counts=[(v, count) for v, count in counts if count],
         reds=[(v, count) for v, count in counts if count and v.failed],
-        sign={v: SIGN[v][0] for v in Verdict},
-        meaning=MEANING,
+        sign={v: shown.sign for v, shown in PRESENTATION.items()},
+        meaning={v: shown.meaning for v, shown in PRESENTATION.items()},
         names=names,
         chapters=_chapters(found, names),
         tally=[_tally(rows, name) for name in names],
@@ -269,9 +254,9 @@ def summary(found: Results) -> str:
     return str(page)
 
 
-def _chapters(found: Results, names: Sequence[str]) -> list[tuple[int, list[MatrixRow]]]:
-    chapters: dict[int, list[MatrixRow]] = {}
-    for requirement, cells in terminal.matrix(found.results).items():
+def _chapters(found: Results, names: Sequence[str]) -> list[tuple[str, list[MatrixRow]]]:
+    chapters: dict[str, list[MatrixRow]] = {}
+    for requirement, cells in matrix.matrix(found.results).items():
         rows = [row for of_host in cells.values() for row in of_host]
         line = MatrixRow(
             requirement,
@@ -280,7 +265,7 @@ def _chapters(found: Results, names: Sequence[str]) -> list[tuple[int, list[Matr
             any(r.overrides for r in rows),
             [cells.get(name, []) for name in names],
         )
-        chapters.setdefault(rows[0].chapter, []).append(line)
+        chapters.setdefault(matrix.chapter_label(rows[0]), []).append(line)
     return list(chapters.items())
 
 
@@ -299,7 +284,7 @@ def overrides(found: Results) -> list[OverrideRow]:
             key = f"{row.requirement} {one!r}"
             hosts.setdefault(key, (row.requirement, one, {}))[2][row.host] = None
     return [
-        OverrideRow(requirement, one, terminal.fold_hostnames(list(names)))
+        OverrideRow(requirement, one, fold_hostnames(list(names)))
         for requirement, one, names in hosts.values()
     ]
 
@@ -317,18 +302,18 @@ def table_entry(row: Result, places: dict[EvidenceExcerpt, str], log: str = "") 
     `places` are the ids of what `readings` puts into the page; what the row rests on is added.
     """
     page = _template()
-    sign = SIGN[row.verdict][0]
+    sign = PRESENTATION[row.verdict].sign
     read = [places.setdefault(one, f"reading-{len(places)}") for one in row.evidence]
     return {
         "testId": row_id(row),
-        "result": OUTCOME[row.verdict].capitalize(),
+        "result": PRESENTATION[row.verdict].category.capitalize(),
         "extras": [],
         "log": "",
         # One string for all cells: the browser parses it in one go.
-        "resultsTableRow": [str(page.cells(row=row, sign=sign))],
+        "resultsTableRow": [str(page.cells(row=row, sign=sign, label=matrix.chapter_label(row)))],
         "tableHtml": [str(page.detail(row=row, read=read, log=log))],
         "host": row.host,
-        "chapter": row.chapter or 99,
+        "chapter": matrix.chapter_order(row),
         "requirement": row.requirement,
         "aspect": row.aspect,
         "expected": row.expected,

@@ -14,8 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from hale.report import terminal
-from hale.report.terminal import escape_controls
+from hale.report.text import escape_controls, format_value
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -45,7 +44,7 @@ def templates() -> Environment:
         bytecode_cache=bytecode_cache(),
     )
     environment.filters["utc"] = utc
-    environment.filters["plain"] = terminal.format_value
+    environment.filters["plain"] = format_value
     return environment
 
 

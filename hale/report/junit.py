@@ -14,14 +14,9 @@ from hale.model.results import ROW, Result
 from hale.model.verdict import Verdict
 from hale.report.html import HasRecorder
 from hale.report.jinja import escape_except_newlines
+from hale.report.verdicts import PRESENTATION
 
 NAMES = ("host", "requirement", "aspect", "verdict")
-KINDS = {
-    Verdict.FAIL: "failure",
-    Verdict.UNKNOWN: "error",
-    Verdict.NOT_APPLICABLE: "skipped",
-    Verdict.WAIVED: "skipped",
-}
 
 
 class JUnitReport(LogXML):
@@ -78,7 +73,7 @@ class JUnitReport(LogXML):
         super().pytest_sessionfinish()
 
     def _case(self, row: Result) -> ElementTree.Element:
-        kind = KINDS.get(row.verdict)
+        kind = PRESENTATION[row.verdict].junit or None
         self.add_stats(kind or "passed")
         path, _, name = row.test.partition("::")
         words = [self.prefix] if self.prefix else []

@@ -12,23 +12,18 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from hale.model.evidence import Evidence
-from hale.model.requirement import ASPECTS
 from hale.model.results import Result, Results
 from hale.model.verdict import Verdict
+from hale.report.matrix import BEYOND, FailureGroup, chapter_label, columns, failure_groups, matrix
+from hale.report.text import escape_controls, fold_hostnames, format_value
+from hale.report.verdicts import sign_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
-SIGN = {
-    Verdict.PASS: ("✓", "green"),
-    Verdict.FAIL: ("✗", "bold red"),
-    Verdict.WAIVED: ("w", "yellow"),
-    Verdict.NOT_APPLICABLE: ("-", "dim"),
-    Verdict.UNKNOWN: ("?", "bold magenta"),
-}
-# Of what is red; results.json and report.html have it all.
+# Limits of what the terminal shows; results.json and report.html have everything.
 MAX_REASONS = 40
 MAX_NAMES = 4  # requirements that say the same
 MAX_TEXT = 400  # characters of a reason
@@ -43,39 +38,6 @@ SVG_PALETTE = [
     (27, 124, 131),
     (110, 119, 129),
 ]
-
-
-def escape_controls(text: str) -> str:
-    """A host's text with every control character made visible: it must not drive a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def confirm(question: str) -> bool:
-    """Whether there is an operator who says yes."""
-    return sys.stdin.isatty() and input(question).strip().lower() in ("y", "yes")
-
-
-def format_value(value: Any) -> str:
-    """A parameter's value for people: a list without brackets and quotes."""
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def failure_block(row: Result) -> str:
-    """One red row in four lines, for pytest's own failure section and the HTML report."""
-    lines = [
-        f"{row.verdict}: {row.requirement} {row.aspect} on {row.host}: {row.title}",
-        f"  expected  {row.expected}",
-        f"  actual    {row.actual}",
-    ]
-    lines += [
-        f"  {'wins' if s.wins else 'loses'}      {s.path}:{s.line}: {s.text}" for s in row.settings
-    ]
-    lines += [
-        f"  override  {o.parameter} = {format_value(o.value)} ({o.where})" for o in row.overrides
-    ]
-    return "\n".join(escape_controls(line) for line in lines)
 
 
 class GatherProgress:
@@ -177,54 +139,6 @@ def svg(results: Results, title: str = "pytest --hosts=all") -> str:
         "Fira Code, monospace", "ui-monospace, Menlo, DejaVu Sans Mono, monospace"
     )
     return "".join(f"{line.rstrip()}\n" for line in drawn.splitlines())
-
-
-# --- the order of things, here and in report.html ---
-
-
-def columns(results: Results) -> list[str]:
-    """The names of the matrix's columns: the hosts that were asked, then `cluster`."""
-    present = dict.fromkeys(r.host for r in results.results)
-    asked = [h.name for h in results.hosts if h.name in present]
-    return asked + [name for name in present if name not in asked]
-
-
-def matrix(rows: Sequence[Result]) -> dict[str, dict[str, list[Result]]]:
-    """Requirements by chapter; for each host its rows, aspect by aspect."""
-    found: dict[str, dict[str, list[Result]]] = {}
-    # Chapter 0 is beyond the document.
-    for row in sorted(rows, key=lambda r: r.chapter or 99):
-        found.setdefault(row.requirement, {}).setdefault(row.host, []).append(row)
-    for cells in found.values():
-        for cell in cells.values():
-            cell.sort(key=lambda r: ASPECTS.index(r.aspect) if r.aspect in ASPECTS else 9)
-    return found
-
-
-_NUMBERED = re.compile(r"(.*?)(\d+)")
-
-
-def fold_hostnames(names: Sequence[str]) -> str:
-    """`k8s-node-01, k8s-node-02, k8s-node-03, web` as `k8s-node-[01-03], web`."""
-    groups: dict[tuple[str, int], list[str]] = {}
-    for name in names:
-        found = _NUMBERED.fullmatch(name)
-        # A name without a number is a group of its own; widths keep 9 and 09 apart.
-        key = (found[1], len(found[2])) if found else (name, 0)
-        groups.setdefault(key, []).append(found[2] if found else "")
-    return ", ".join(_folded(stem, numbers) for (stem, _), numbers in groups.items())
-
-
-def _folded(stem: str, numbers: Sequence[str]) -> str:
-    runs: list[list[str]] = []
-    for number in sorted(numbers):
-        if runs and number and int(number) == int(runs[-1][-1]) + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    parts = [p for run in runs for p in (run if len(run) < 3 else [f"{run[0]}-{run[-1]}"])]
-    inside = ",".join(parts)
-    return f"{stem}[{inside}]" if len(numbers) > 1 else f"{stem}{inside}"
 
 
 # --- the pieces ---
@@ -342,7 +256,7 @@ def _matrix(found: Mapping[str, Mapping[str, Sequence[Result]]], each: Sequence[
     from rich.cells import cell_len
     from rich.text import Text
 
-    chapters = {q: str(next(iter(cells.values()))[0].chapter or "+") for q, cells in found.items()}
+    chapters = {q: chapter_label(next(iter(cells.values()))[0]) for q, cells in found.items()}
     first = max(map(len, chapters.values()))
     second = max(map(cell_len, ("requirement", *found)))
     wide = [_wide(column, found) - 2 for column in each]
@@ -364,7 +278,7 @@ def _matrix(found: Mapping[str, Mapping[str, Sequence[Result]]], each: Sequence[
         titles = [[(h[-below], "bold")] if below <= len(h) else [] for h in headings]
         line(*(("", "") if below > 1 else ("§", "requirement")), titles, "bold")
     for requirement, cells in found.items():
-        signs = [[SIGN[r.verdict] for r in cells.get(c.hosts[0], ())] for c in each]
+        signs = [[sign_of(r.verdict) for r in cells.get(c.hosts[0], ())] for c in each]
         line(chapters[requirement], requirement, signs, "")
     return Text.assemble(*parts[:-1], no_wrap=True)
 
@@ -388,37 +302,24 @@ def _legend(rows: Sequence[Result]) -> "RenderableType":
     for verdict in Verdict:
         count = sum(r.verdict is verdict for r in rows)
         if count:
-            sign, style = SIGN[verdict]
+            sign, style = sign_of(verdict)
             parts += [(sign, style), (f" {verdict} {count}   ", "")]
     parts.append(("two signs: runtime, persisted", "dim"))
+    if any(chapter_label(r) == BEYOND for r in rows):
+        parts.append((f"   § {BEYOND}: beyond the baseline", "dim"))
     return Text.assemble("\n", *parts, "\n")
-
-
-class FailureGroup(Struct):
-    """One text, and all rows that say it."""
-
-    verdict: Verdict
-    actual: str
-    expected: str
-    rows: dict[str, dict[str, None]]  # hosts by "requirement aspect"
 
 
 def _reasons(rows: Sequence[Result], names: Sequence[str], verbosity: int) -> "list[Any]":
     """Red rows by what they say: a text once, with all the requirements and hosts behind it."""
     from rich.text import Text
 
-    grouped: dict[tuple[Verdict, str], FailureGroup] = {}
-    for row in rows:
-        if row.verdict.failed:
-            actual = row.actual.removeprefix(f"{row.host}: ")
-            key = (row.verdict, re.sub(r"\d+(?= ms\b)", "", actual))
-            reason = grouped.setdefault(key, FailureGroup(row.verdict, actual, row.expected, {}))
-            reason.rows.setdefault(f"{row.requirement} {row.aspect}", {})[row.host] = None
+    grouped = failure_groups(rows)
     hosts = [n for n in names if n != "cluster"]
     most = None if verbosity > 0 else MAX_REASONS
     found: list[Any] = []
-    for reason in sorted(grouped.values(), key=lambda r: list(Verdict).index(r.verdict))[:most]:
-        sign, style = SIGN[reason.verdict]
+    for reason in grouped[:most]:
+        sign, style = sign_of(reason.verdict)
         body = Text.assemble(*_affected(reason, hosts))
         body.append(f"\n{_cut(escape_controls(reason.actual), verbosity)}")
         if verbosity > 0 and len(reason.rows) == 1:

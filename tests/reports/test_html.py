@@ -25,6 +25,7 @@ from hale.model.results import (
 )
 from hale.model.verdict import Verdict
 from hale.report import html
+from hale.report.verdicts import PRESENTATION
 from tests.reports import audits
 
 SCRIPT = "<script>document.title='pwned'</script>"
@@ -238,7 +239,7 @@ def test_rows_are_those_of_the_results(recorded: Results, shown: str) -> None:
     assert len(told) == len(recorded.results)
     for row in recorded.results:
         entry = told[f"{row.host}/{row.requirement}/{row.aspect}"]
-        assert entry["result"] == html.OUTCOME[row.verdict].capitalize()
+        assert entry["result"] == PRESENTATION[row.verdict].category.capitalize()
         text = Markup(entry["resultsTableRow"][0]).text
         for word in (row.verdict, row.host, row.requirement, row.title, row.expected, row.actual):
             assert word in text
@@ -264,7 +265,7 @@ def test_every_cell_of_the_matrix_has_its_sign_and_leads_to_its_row(
     assert len(links) == len(recorded.results)
     ids = {e["testId"]: e["result"] for e in entries(shown)}
     for name, anchor, sign in links:
-        assert ids[anchor] == html.OUTCOME[Verdict(name)].capitalize()
+        assert ids[anchor] == PRESENTATION[Verdict(name)].category.capitalize()
         assert sign == {"PASS": "✓", "FAIL": "✗", "UNKNOWN": "?", "N-A": "-"}[name]
 
 

@@ -12,7 +12,10 @@ from rich.cells import cell_len
 
 from hale.model.results import HostRecord, Result, Results
 from hale.model.verdict import Verdict
-from hale.report import terminal
+from hale.report import matrix, terminal
+from hale.report.matrix import failure_block
+from hale.report.text import fold_hostnames
+from hale.report.verdicts import PRESENTATION
 from tests.reports import audits
 from tests.reports.test_html import ALL, hostile
 
@@ -163,7 +166,7 @@ def test_hostile_text_is_no_markup_of_rich(recorded: Results) -> None:
     printed = terminal.text(recorded, 120)
     assert "[red]h[/red]" in printed
     assert "[bold]x[/bold] :smile: [link=http://x]y" in printed
-    assert all(c.isprintable() for c in terminal.failure_block(row).replace("\n", ""))
+    assert all(c.isprintable() for c in failure_block(row).replace("\n", ""))
 
 
 def test_plain_and_coloured_text_are_the_same(recorded: Results) -> None:
@@ -199,7 +202,7 @@ def test_colours_are_the_operators_choice(
     ],
 )
 def test_folded(names: list[str], said: str) -> None:
-    assert terminal.fold_hostnames(names) == said
+    assert fold_hostnames(names) == said
 
 
 def test_rich_is_not_loaded_before_it_is_needed() -> None:
@@ -214,9 +217,9 @@ def test_rich_is_not_loaded_before_it_is_needed() -> None:
 
 def test_a_run_ends_with_matrix_and_report(whole: audits.Audited) -> None:
     told = whole.printed.splitlines()
-    matrix = next(n for n, line in enumerate(told) if line.startswith("§  requirement"))
+    table = next(n for n, line in enumerate(told) if line.startswith("§  requirement"))
     report = next(n for n, line in enumerate(told) if line.startswith("report: "))
-    assert matrix < report
+    assert table < report
     path = told[report].removeprefix("report: ")
     assert (audits.ROOT / path).samefile(whole.folder / "report.html")
     assert "\x1b" not in whole.printed
@@ -224,15 +227,31 @@ def test_a_run_ends_with_matrix_and_report(whole: audits.Audited) -> None:
 
 def test_the_rows_of_the_matrix_are_all_requirements(whole: audits.Audited) -> None:
     shown = re.findall(r"^(?:\d+|\+) +([A-Z][A-Z0-9-]+) ", whole.printed, re.MULTILINE)
-    assert shown == list(terminal.matrix(whole.results.results))
+    assert shown == list(matrix.matrix(whole.results.results))
+
+
+def test_what_goes_beyond_the_baseline_stands_last_and_has_no_chapter(recorded: Results) -> None:
+    """An extended requirement has the number of a chapter near to it, but is not in that one."""
+    first = recorded.results[0]
+    before = list(matrix.matrix(recorded.results))
+    assert "beyond the baseline" not in terminal.text(recorded, 100)
+    for row in recorded.results:
+        if row.requirement == first.requirement:
+            row.profile = "extended"
+    after = list(matrix.matrix(recorded.results))
+    assert before.index(first.requirement) < len(before) - 1 == after.index(first.requirement)
+    printed = terminal.text(recorded, 100, -1)
+    assert re.search(rf"^\+  {first.requirement} ", printed, re.MULTILINE)
+    assert "§ +: beyond the baseline" in printed
+    assert not re.search(rf"^{first.chapter}  {first.requirement} ", printed, re.MULTILINE)
 
 
 def rows_by_sign(results: list[Result]) -> set[str]:
-    return {terminal.SIGN[r.verdict][0] for r in results}
+    return {PRESENTATION[r.verdict].sign for r in results}
 
 
 def test_signs_differ_by_more_than_colour(recorded: Results) -> None:
-    assert len({sign for sign, _ in terminal.SIGN.values()}) == len(Verdict)
+    assert len({shown.sign for shown in PRESENTATION.values()}) == len(Verdict)
     assert rows_by_sign(recorded.results) == {"✓", "✗", "?"}
 
 

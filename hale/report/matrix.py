@@ -1,0 +1,85 @@
+"""The view of a run that all reports share: columns, the matrix, and failures by their reason."""
+
+import re
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from hale.model.requirement import ASPECTS
+from hale.model.results import Result, Results
+from hale.model.verdict import Verdict
+from hale.report.text import escape_controls, format_value
+from hale.report.verdicts import PRESENTATION
+
+EXTENDED = "extended"  # the profile of requirements that the baseline does not have
+BEYOND = "+"  # stands for the chapter of such a requirement
+ORDER = list(PRESENTATION)
+
+
+def columns(results: Results) -> list[str]:
+    """The names of the matrix's columns: the hosts of the run, then `cluster`."""
+    present = dict.fromkeys(r.host for r in results.results)
+    hosts = [h.name for h in results.hosts if h.name in present]
+    return hosts + [name for name in present if name not in hosts]
+
+
+def chapter_order(row: Result) -> tuple[bool, int]:
+    """A key to sort rows by: the chapters of the baseline, then what goes beyond it."""
+    return row.profile == EXTENDED, row.chapter
+
+
+def chapter_label(row: Result) -> str:
+    """The chapter of the baseline; `+` for a requirement that goes beyond it."""
+    return BEYOND if row.profile == EXTENDED else str(row.chapter)
+
+
+def matrix(rows: Sequence[Result]) -> dict[str, dict[str, list[Result]]]:
+    """Requirements by chapter, extended ones last; for each host its rows, aspect by aspect."""
+    found: dict[str, dict[str, list[Result]]] = {}
+    for row in sorted(rows, key=chapter_order):
+        found.setdefault(row.requirement, {}).setdefault(row.host, []).append(row)
+    for cells in found.values():
+        for cell in cells.values():
+            cell.sort(key=lambda r: ASPECTS.index(r.aspect) if r.aspect in ASPECTS else 9)
+    return found
+
+
+def failure_block(row: Result) -> str:
+    """One failed row in a few lines, for pytest's failure section and junit.xml."""
+    lines = [
+        f"{row.verdict}: {row.requirement} {row.aspect} on {row.host}: {row.title}",
+        f"  expected  {row.expected}",
+        f"  actual    {row.actual}",
+    ]
+    lines += [
+        f"  {'wins' if s.wins else 'loses'}      {s.path}:{s.line}: {s.text}" for s in row.settings
+    ]
+    lines += [
+        f"  override  {o.parameter} = {format_value(o.value)} ({o.where})" for o in row.overrides
+    ]
+    return "\n".join(escape_controls(line) for line in lines)
+
+
+class FailureGroup(Struct):
+    """Failed rows with the same reason."""
+
+    verdict: Verdict
+    actual: str
+    expected: str
+    rows: dict[str, dict[str, None]]  # hosts by "requirement aspect"
+
+
+def failure_groups(rows: Sequence[Result]) -> list[FailureGroup]:
+    """Failed rows by their reason, FAIL before UNKNOWN.
+
+    A reason is the same on two hosts if it differs only in the host's name in front of it and
+    in milliseconds.
+    """
+    grouped: dict[tuple[Verdict, str], FailureGroup] = {}
+    for row in rows:
+        if row.verdict.failed:
+            actual = row.actual.removeprefix(f"{row.host}: ")
+            key = (row.verdict, re.sub(r"\d+(?= ms\b)", "", actual))
+            group = grouped.setdefault(key, FailureGroup(row.verdict, actual, row.expected, {}))
+            group.rows.setdefault(f"{row.requirement} {row.aspect}", {})[row.host] = None
+    return sorted(grouped.values(), key=lambda group: ORDER.index(group.verdict))
