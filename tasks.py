@@ -59,6 +59,7 @@ MAX_FAIL = "so many failed hosts of a group stop the rest of it (default: 1)"
 
 
 @task(
+    klass=options.Command,
     help={
         "hosts": options.HOSTS,
         "inventory": options.INVENTORY,
@@ -71,9 +72,9 @@ MAX_FAIL = "so many failed hosts of a group stop the rest of it (default: 1)"
         "approved-by": options.APPROVED_BY,
         "ticket": options.TICKET,
         "max-fail": MAX_FAIL,
-        "take-lock": options.TAKE_LOCK,
+        "force-unlock": options.FORCE_UNLOCK,
         "reports": options.REPORTS,
-    }
+    },
 )
 def fix(
     _: Context,
@@ -88,14 +89,14 @@ def fix(
     approved_by: str = "",
     ticket: str = "",
     max_fail: int = 1,
-    take_lock: bool = False,
+    force_unlock: bool = False,
     reports: str = "",
 ) -> None:
     """Say what would make the red rows green: diffs, costs, what is by hand. --apply does it."""
     path = Path(inventory) if inventory else None
     folder = options.reports(reports)
     try:
-        if (plan or yes or ticket or approved_by or take_lock) and not apply:
+        if (plan or yes or ticket or approved_by or force_unlock) and not apply:
             raise UserError("nothing is applied without --apply; the other option belongs to it.")
         if (apply and out) or (plan and (only or inventory)):
             raise UserError(
@@ -117,7 +118,7 @@ def fix(
                 hosts,
                 profile,
                 yes=yes,
-                take_lock=take_lock,
+                force_unlock=force_unlock,
                 max_fail=max_fail,
                 approved_by=approved_by,
                 ticket=ticket,
@@ -138,7 +139,7 @@ def fix(
 
 
 @task(
-    klass=options.TaskWithHelp,
+    klass=options.Command,
     help={
         "run": "the run, as `invoke runs` names it",
         "hosts": "only these hosts (default: all that the run changed)",
@@ -147,7 +148,7 @@ def fix(
         "approved-by": options.APPROVED_BY,
         "ticket": options.TICKET,
         "max-fail": MAX_FAIL,
-        "take-lock": options.TAKE_LOCK,
+        "force-unlock": options.FORCE_UNLOCK,
         "reports": options.REPORTS,
     },
 )
@@ -160,7 +161,7 @@ def undo(
     approved_by: str = "",
     ticket: str = "",
     max_fail: int = 1,
-    take_lock: bool = False,
+    force_unlock: bool = False,
     reports: str = "",
 ) -> None:
     """Take a run back: bytes, modes, owners, units and values as they were, newest first."""
@@ -171,7 +172,7 @@ def undo(
             options.reports(reports),
             hosts=hosts,
             yes=yes,
-            take_lock=take_lock,
+            force_unlock=force_unlock,
             max_fail=max_fail,
             approved_by=approved_by,
             ticket=ticket,
@@ -198,7 +199,7 @@ def runs(_: Context, reports: str = "") -> None:
         raise Exit(f"runs: {error}", code=1) from None
 
 
-@task(klass=options.TaskWithHelp, help={"requirement": "its id, such as SWAP-OFF"})
+@task(klass=options.Command, help={"requirement": "its id, such as SWAP-OFF"})
 def explain(_: Context, requirement: str) -> None:
     """Say what a requirement asks, how it is seen, what mends it, and how to do that by hand."""
     from rich.console import Console
@@ -217,51 +218,57 @@ def explain(_: Context, requirement: str) -> None:
 
 
 @task(
-    klass=options.TaskWithHelp,
+    klass=options.Command,
     positional=["part"],
+    without_positional="revert",
     help={
-        "part": "vip, apiserver, etcd, worker, master, several by commas, or all: what is taken "
-        "away; or restore: only give back what a drill left that was cut off",
+        "part": "which fault to inject: vip, apiserver, etcd, worker, master, several separated by "
+        "commas, or all",
         "inventory": options.INVENTORY,
         "host": "take it from this host (default: the one whose loss costs most)",
-        "on-production": "also where hosts are no lab's; docs/drills.md says what happens there",
+        "allow-production": "run on hosts that are not a lab; read docs/drills.md first",
         "yes": options.YES,
-        "take-lock": options.TAKE_LOCK,
+        "force-unlock": options.FORCE_UNLOCK,
         "reports": options.REPORTS,
+        "revert": "inject nothing; revert the faults that an interrupted drill left behind",
     },
 )
 def drill(
     _: Context,
-    part: str,
+    part: str = "",
     inventory: str = "",
     host: str = "",
-    on_production: bool = False,
+    allow_production: bool = False,
     yes: bool = False,
-    take_lock: bool = False,
+    force_unlock: bool = False,
     reports: str = "",
+    revert: bool = False,
 ) -> None:
-    """Take a part of the cluster away, measure who misses it, and give it back."""
+    """Inject a fault into the cluster, measure the downtime, and revert the fault."""
     from hale.drill import workflow
     from lab.power import of_inventory
 
+    if part == "restore":
+        options.warn_renamed("drill restore", "drill --revert")
+        revert = True
     path = Path(inventory) if inventory else TREE / "inventory.ini"
     asked = workflow.DrillOptions(
         part=part,
         reports=options.reports(reports),
         inventory=path,
         host=host,
-        on_production=on_production,
+        allow_production=allow_production,
         yes=yes,
-        take_lock=take_lock,
+        force_unlock=force_unlock,
         power=of_inventory(path),
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
     )
     try:
-        whole = workflow.revert_only(asked) if part == "restore" else workflow.run_drills(asked)
+        whole = workflow.revert_only(asked) if revert else workflow.run_drills(asked)
     except UserError as error:
         raise Exit(f"drill: {error}", code=1) from None
     except KeyboardInterrupt:
-        raise Exit("interrupted; see `invoke drill restore`", code=130) from None
+        raise Exit("interrupted; run `invoke drill --revert`", code=130) from None
     raise Exit(code=0 if whole else 1)
 
 

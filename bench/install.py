@@ -87,7 +87,7 @@ def one(lab: Lab, reports: Path) -> Installed:
     _invoke(lab, reports, "reset", "--cluster-name=kubernetes", "--packages")
     for host in lab.hosts:
         host.run("find /var/lib/containerd -mindepth 1 -delete", timeout=120)
-    _invoke(lab, reports, "install", "--fix", "--to=gate")
+    _invoke(lab, reports, "install", "--fix", "--until=gate")
     begun = time.monotonic()
     _invoke(lab, reports, "install")
     whole = time.monotonic() - begun

@@ -19,7 +19,7 @@ from invoke.tasks import task
 from rich.console import Console
 from rich.table import Table
 
-from hale.cli.options import TaskWithHelp
+from hale.cli.options import Command
 from lab.errors import LabError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def status(_: Context, name: str = _DEFAULT) -> None:
         _print_status(lab)
 
 
-@task(klass=TaskWithHelp, help={**_NAME, "host": "the host, for instance k8s-master-01"})
+@task(klass=Command, help={**_NAME, "host": "the host, for instance k8s-master-01"})
 def shell(_: Context, host: str, name: str = _DEFAULT) -> None:
     """Open a root shell on a host, over ssh."""
     with _plainly():

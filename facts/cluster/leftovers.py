@@ -57,13 +57,13 @@ echo end
 class Leftovers(Struct, frozen=True):
     """Each thing as `kind name`, in the order in which it was found."""
 
-    things: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         """The first few, for a sentence."""
-        more = len(self.things) - 4
-        return ", ".join(self.things[:4]) + (f" and {more} more" if more > 0 else "")
+        more = len(self.items) - 4
+        return ", ".join(self.items[:4]) + (f" and {more} more" if more > 0 else "")
 
 
 def probe(vip: str, pods: str, *, stacked: bool) -> CommandProbe:

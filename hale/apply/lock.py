@@ -2,7 +2,7 @@
 
 It is a file on every host of the inventory, made in one step, and names owner, run and time. It
 also names the session of sshd's that made it: once that is gone, the run can do no more there,
-and the lock is stale. A stale lock is taken by `--take-lock` alone; one whose session lives is
+and the lock is stale. A stale lock is taken by `--force-unlock` alone; one whose session lives is
 never taken.
 """
 
@@ -103,11 +103,13 @@ def _parse_reply(raw: bytes) -> str:
 
 def _next(status: int, stale: bool) -> str:
     if status == _HELD:
-        refused = " --take-lock takes no lock whose owner is connected." if stale else ""
+        refused = (
+            " --force-unlock does not break a lock whose owner is still connected." if stale else ""
+        )
         return f"That run is connected to the host now: wait until it is over.{refused}"
     return (
         "Its connection is gone, so the lock is stale: that run was killed, lost its network, or "
-        "the host was rebooted. Ask its owner, see `invoke runs` there, then say --take-lock."
+        "the host was rebooted. Ask its owner, see `invoke runs` there, then say --force-unlock."
     )
 
 

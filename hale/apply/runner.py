@@ -243,7 +243,9 @@ def locks_held(
         yield
     finally:
         if left := release_all(held, owner):
-            told("", f"the lock is still on {', '.join(left)}, which did not answer: --take-lock")
+            told(
+                "", f"the lock is still on {', '.join(left)}, which did not answer: --force-unlock"
+            )
 
 
 def acquire_all(

@@ -17,7 +17,7 @@ from hale.paths import ROOT
 _COMMON = {
     "inventory": options.INVENTORY,
     "yes": options.YES,
-    "take-lock": options.TAKE_LOCK,
+    "force-unlock": options.FORCE_UNLOCK,
     "reports": options.REPORTS,
     "approved-by": options.APPROVED_BY,
     "ticket": options.TICKET,
@@ -25,30 +25,31 @@ _COMMON = {
 
 
 @task(
+    klass=options.Command,
     help={
         **_COMMON,
-        "plan": "say of each phase whether it is done and what it would do; change nothing",
-        "to": "up to this phase, and with it",
-        "only": "this phase alone, also where it is done",
-        "fix": "mend red host requirements first, as `invoke fix --apply` does",
-        "despite": "requirements, by commas, that may be red all the same",
-    }
+        "plan": "show the status of each phase and what it would do; change nothing",
+        "until": "up to and including this phase",
+        "phase": "run this phase alone, even if it is done",
+        "fix": "remediate failed host requirements first, as `invoke fix --apply` does",
+        "ignore-preflight-errors": "comma-separated requirements that may fail",
+    },
 )
 def install(
     _: Context,
     inventory: str = "",
     plan: bool = False,
-    to: str = "",
-    only: str = "",
+    until: str = "",
+    phase: str = "",
     fix: bool = False,
-    despite: str = "",
+    ignore_preflight_errors: str = "",
     yes: bool = False,
-    take_lock: bool = False,
+    force_unlock: bool = False,
     reports: str = "",
     approved_by: str = "",
     ticket: str = "",
 ) -> None:
-    """Build the HA cluster with kubeadm, phase by phase; said again, it goes on where it was."""
+    """Build the HA cluster with kubeadm, phase by phase. A second run resumes where it stopped."""
     from hale.install import plan_view, running, workflow
     from hale.plan import planner as planner
 
@@ -57,11 +58,13 @@ def install(
             options.reports(reports),
             Path(inventory) if inventory else None,
             fix=fix,
-            despite=tuple(planner.parse_only(despite)) if despite else (),
-            to=to,
-            only=only,
+            ignore_preflight_errors=tuple(planner.parse_only(ignore_preflight_errors))
+            if ignore_preflight_errors
+            else (),
+            until=until,
+            phase=phase,
             yes=yes,
-            take_lock=take_lock,
+            force_unlock=force_unlock,
             approved_by=approved_by,
             ticket=ticket,
         )
@@ -72,13 +75,14 @@ def install(
 
 
 @task(
+    klass=options.Command,
     help={
         **_COMMON,
-        "cluster-name": "the name of the cluster that goes (inventory: cluster_name)",
+        "cluster-name": "confirm the cluster by its name (inventory: cluster_name)",
         "hosts": options.HOSTS,
-        "packages": "take the packages off too",
-        "i-accept-losing-quorum": "reset so many masters that etcd may stand still",
-    }
+        "packages": "remove the packages too",
+        "allow-quorum-loss": "reset masters even if etcd loses its quorum",
+    },
 )
 def reset(
     _: Context,
@@ -86,14 +90,14 @@ def reset(
     cluster_name: str = "",
     hosts: str = "all",
     packages: bool = False,
-    i_accept_losing_quorum: bool = False,
+    allow_quorum_loss: bool = False,
     yes: bool = False,
-    take_lock: bool = False,
+    force_unlock: bool = False,
     reports: str = "",
     approved_by: str = "",
     ticket: str = "",
 ) -> None:
-    """Take the cluster off the hosts; what the host requirements put there stays."""
+    """Remove the cluster from the hosts; the settings of the host requirements stay."""
     from hale.install import reset as off
     from hale.install import running
 
@@ -102,23 +106,24 @@ def reset(
             options.reports(reports),
             Path(inventory) if inventory else None,
             yes=yes,
-            take_lock=take_lock,
+            force_unlock=force_unlock,
             approved_by=approved_by,
             ticket=ticket,
         )
-        wanted = off.Reset(cluster_name, hosts, packages, i_accept_losing_quorum)
+        wanted = off.Reset(cluster_name, hosts, packages, allow_quorum_loss)
         if not off.reset_cluster(asked, wanted):
             raise Exit(code=1)
 
 
 @task(
+    klass=options.Command,
     help={
         "inventory": _COMMON["inventory"],
-        "out": "the file to write, for you alone (default: kubeconfig-NAME)",
-    }
+        "out": "the file to write, mode 0600 (default: kubeconfig-NAME)",
+    },
 )
 def kubeconfig(_: Context, inventory: str = "", out: str = "") -> None:
-    """Fetch the cluster's admin.conf to a file that only you can read; never printed."""
+    """Fetch the cluster's admin.conf to a file that only you can read; it is never printed."""
     from hale.install import kubeconfig as fetched
     from hale.inventory import ini as inventories
 
@@ -130,10 +135,10 @@ def kubeconfig(_: Context, inventory: str = "", out: str = "") -> None:
 
 @contextmanager
 def _plainly(what: str) -> Iterator[None]:
-    """Errors as messages, and Ctrl-C as an end."""
+    """Turn a UserError into its message and exit status 1, and Ctrl-C into exit status 130."""
     try:
         yield
     except UserError as error:
         raise Exit(f"{what}: {error}", code=1) from None
     except KeyboardInterrupt:
-        raise Exit("interrupted; say it again to go on", code=130) from None
+        raise Exit("interrupted; run the command again to resume", code=130) from None

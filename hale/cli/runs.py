@@ -51,7 +51,7 @@ def _succeeded(undo: RunHistory) -> bool:
 def _drill(story: drills.DrillHistory) -> _RunRow:
     owner = story.header.owner
     left = " and ".join(f"{t.part} of {t.host}" for t in story.taken)
-    back = f": {left} not given back, say `invoke drill restore`" if left else ""
+    back = f": {left} not given back, say `invoke drill --revert`" if left else ""
     return (
         story.folder.name,
         f"{owner.operator}@{owner.source_host}",

@@ -1,7 +1,7 @@
 """A drill's journal: said before something is taken away, and after it is back.
 
 Beside the journals of `hale.apply`, in a file of another name, because what stands in it is given
-back by `invoke drill restore` and not by `invoke undo`.
+back by `invoke drill --revert` and not by `invoke undo`.
 """
 
 from collections.abc import Sequence

@@ -60,9 +60,9 @@ class DrillOptions:
     reports: Path
     inventory: Path
     host: str = ""
-    on_production: bool = False
+    allow_production: bool = False
     yes: bool = False
-    take_lock: bool = False
+    force_unlock: bool = False
     power: Power | None = None
     command: Sequence[str] = ()
 
@@ -76,14 +76,14 @@ def run_drills(asked: DrillOptions) -> bool:
     if asked.host and len(parts) > 1:
         raise UserError("--host belongs to one drill; of several each chooses its own.")
     known = ini.load_inventory(asked.inventory)
-    require_consent(known, on_production=asked.on_production)
+    require_consent(known, allow_production=asked.allow_production)
     with _signals_raise(), LiveView() as screen:
         recover_interrupted(asked, known, screen)
         return DrillRunner(asked, known, tuple(parts), screen).carry_out()
 
 
 def revert_only(asked: DrillOptions) -> bool:
-    """`invoke drill restore`: only give back what was left by drills that were cut off.
+    """`invoke drill --revert`: only give back what was left by drills that were cut off.
 
     Raises HaleError.
     """
@@ -99,12 +99,12 @@ def revert_only(asked: DrillOptions) -> bool:
         return not rows
 
 
-def require_consent(known: Inventory, *, on_production: bool) -> None:
+def require_consent(known: Inventory, *, allow_production: bool) -> None:
     """Raises HaleError where these hosts are not a lab's and nobody said that they may suffer."""
-    if known.site != "lab" and not on_production:
+    if known.site != "lab" and not allow_production:
         raise UserError(
             f"{known.path} is no lab (its hale_site is {known.site!r}), and a drill takes parts of "
-            "its cluster away. --on-production does it, as far as it can be undone from here: "
+            "its cluster away. --allow-production does it, as far as it can be undone from here: "
             "haproxy, an apiserver and an etcd member are stopped and started again; hosts are "
             "rebooted instead of losing their power. Read docs/drills.md before."
         )
@@ -125,7 +125,7 @@ def recover_interrupted(asked: DrillOptions, known: Inventory, screen: LiveView)
             if wrong:
                 raise UserError(
                     f"{story.folder.name} is not given back: {'; '.join(wrong)}. Mend that "
-                    "(docs/drills.md says how), then `invoke drill restore` again."
+                    "(docs/drills.md says how), then `invoke drill --revert` again."
                 )
             book.write(DrillEnd("restored", now()))
         finally:
@@ -175,14 +175,16 @@ class DrillRunner:
         preconnect.register_targets(known)
         owner = new_owner(folder.name)
         header = DrillHeader(
-            journal.SCHEMA, owner, str(known.path.resolve()), self.parts, asked.on_production
+            journal.SCHEMA, owner, str(known.path.resolve()), self.parts, asked.allow_production
         )
         every = [h.name for h in known.hosts]
         nothing = "nothing was taken away"
         reason = ""
         try:
             with (
-                locks_held(every, every, owner, stale=asked.take_lock, told=told, nothing=nothing),
+                locks_held(
+                    every, every, owner, stale=asked.force_unlock, told=told, nothing=nothing
+                ),
                 contextlib.closing(DrillJournal(folder, header)) as book,
             ):
                 try:
@@ -286,7 +288,7 @@ class DrillRunner:
         for said in (*wrong, *rows):
             console.print(f"not whole: {said}", style="bold red", markup=False)
         if wrong:
-            console.print("`invoke drill restore` tries again; docs/drills.md says what to do.")
+            console.print("`invoke drill --revert` tries again; docs/drills.md says what to do.")
         console.print(f"report: {folder}/report.html", markup=False)
 
 

@@ -20,7 +20,7 @@ COREDNS = "CMP-COREDNS"  # … and whose parameter `replicas` says on how many n
 APISERVER_PORT = 6443
 # Groups of hosts that a phase may go by, in its PARTS; and the name of what is no part.
 GROUPS = FIRST, MASTERS, WORKERS = "first", "masters", "workers"
-WHOLE = ""
+ALL_HOSTS = ""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class ClusterContext:
     kube_proxy_mode: str
     dns_nodes: int
     extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    texts: Mapping[Path, bytes] = field(default_factory=dict, repr=False)
+    files: Mapping[Path, bytes] = field(default_factory=dict, repr=False)
     secrets: Secrets = field(default_factory=Secrets, repr=False)
-    only: str = WHOLE
+    current_group: str = ALL_HOSTS
 
     @property
     def cluster(self) -> ClusterSpec:
@@ -51,20 +51,20 @@ class ClusterContext:
         return tuple(h for h in self.inventory.hosts if h.groups & {"masters", "workers"})
 
     @property
-    def part(self) -> tuple[Host, ...]:
+    def current_hosts(self) -> tuple[Host, ...]:
         """Those of them that a phase which goes in parts is at."""
-        return tuple(h for h in self.hosts if self.only in (WHOLE, _part(self, h)))
+        return tuple(h for h in self.hosts if self.current_group in (ALL_HOSTS, _part(self, h)))
 
     @property
-    def masters_of_part(self) -> tuple[Host, ...]:
+    def current_masters(self) -> tuple[Host, ...]:
         """The masters among those."""
-        return tuple(h for h in self.part if h in self.masters)
+        return tuple(h for h in self.current_hosts if h in self.masters)
 
     @property
-    def parts(self) -> dict[str, str]:
+    def host_groups(self) -> dict[str, str]:
         """Every part by its name, in their order, with its group: first, masters or workers."""
         found = {_part(self, h): _group(self, h) for h in (*self.masters, *self.workers)}
-        return {WHOLE: WHOLE, **found}
+        return {ALL_HOSTS: ALL_HOSTS, **found}
 
     @property
     def masters(self) -> tuple[Host, ...]:
@@ -77,7 +77,7 @@ class ClusterContext:
         return tuple(h for h in self.hosts if "masters" not in h.groups)
 
     @property
-    def first(self) -> Host:
+    def first_control_plane(self) -> Host:
         """The master that the cluster begins with."""
         return self.masters[0]
 
@@ -87,12 +87,12 @@ class ClusterContext:
         return f"{self.inventory.endpoint.names[0]}:{self.inventory.endpoint.port}"
 
     @property
-    def balanced(self) -> bool:
+    def manages_load_balancer(self) -> bool:
         """Whether keepalived and haproxy on the masters are ours to set up."""
         return self.inventory.endpoint.kind == "keepalived"
 
     @property
-    def stacked(self) -> bool:
+    def etcd_is_stacked(self) -> bool:
         """Whether etcd's members are kubeadm's own, on the masters."""
         return self.inventory.etcd_kind == "stacked"
 
@@ -110,13 +110,13 @@ class ClusterContext:
 
     def text(self, path: Path) -> str:
         """An operator's file."""
-        return self.texts[path].decode()
+        return self.files[path].decode()
 
 
 def _group(site: ClusterContext, host: Host) -> str:
     if host not in site.masters:
         return WORKERS
-    return FIRST if host is site.first else MASTERS
+    return FIRST if host is site.first_control_plane else MASTERS
 
 
 def _part(site: ClusterContext, host: Host) -> str:

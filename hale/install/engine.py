@@ -29,10 +29,10 @@ from hale.model.errors import UserError
 from hale.model.evidence import Unreadable
 from hale.redact import redact
 
-ROUNDS = 4  # of one phase: what came up late is done in another round
+MAX_ROUNDS = 4  # of one phase: what came up late is done in another round
 # Seconds that a phase may take until nothing of it changes any more, and for how long nothing
 # changes then: what was begun comes up.
-SETTLE, STEADY = 60.0, 1.0
+SETTLE_TIMEOUT, STABLE_SECONDS = 60.0, 1.0
 
 
 class InstallAborted(Exception):
@@ -45,7 +45,7 @@ class PhaseFailed(Exception):
     def __init__(self, phase: str, why: str, said: str = "") -> None:
         super().__init__(why)
         self.phase = phase
-        self.said = said
+        self.output = said
 
 
 class ProgressListener(Protocol):
@@ -57,13 +57,13 @@ class ProgressListener(Protocol):
     def step(self, step: Step, state: str, seconds: float) -> None:
         """A step begins or has ended."""
 
-    def line(self, step: Step, text: str) -> None:
+    def output_line(self, step: Step, text: str) -> None:
         """What a running step says."""
 
-    def waits(self, title: str, left: Sequence[str], seconds: float) -> None:
+    def waiting(self, title: str, left: Sequence[str], seconds: float) -> None:
         """What is waited for; nothing left: no longer."""
 
-    def says(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         """Something about the run as a whole."""
 
 
@@ -74,11 +74,11 @@ class PhaseStatus:
 
     name: str
     title: str
-    left: tuple[str, ...] = ()
-    refusals: tuple[str, ...] = ()
+    remaining: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     unknown: str = ""
-    not_applicable: str = ""
+    skip_reason: str = ""
 
 
 @dataclass
@@ -86,35 +86,37 @@ class Engine:
     """One install on its way to the hosts."""
 
     site: ClusterContext
-    shown: ProgressListener
+    listener: ProgressListener
     journal: Journal | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     _failing: threading.Event = field(default_factory=threading.Event)
     _sessions: SessionPool = field(default_factory=SessionPool)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64))
     _uploading: threading.Lock = field(default_factory=threading.Lock)
-    _telling: threading.Lock = field(default_factory=threading.Lock)
-    _since: dict[str, float] = field(default_factory=dict)  # when each phase began
-    _states: dict[str, dict[PhaseTask, str]] = field(default_factory=dict)  # how its parts ended
-    _course: Scheduler = field(init=False)
-    _news: "SimpleQueue[None]" = field(default_factory=SimpleQueue)  # wakes who leads the phases
+    _state_lock: threading.Lock = field(default_factory=threading.Lock)
+    _phase_started: dict[str, float] = field(default_factory=dict)  # when each phase began
+    _group_states: dict[str, dict[PhaseTask, str]] = field(
+        default_factory=dict
+    )  # how its parts ended
+    _scheduler: Scheduler = field(init=False)
+    _wakeup: "SimpleQueue[None]" = field(default_factory=SimpleQueue)  # wakes who leads the phases
 
     # --- what is to do ---
 
     def plan(self, names: Iterable[str]) -> list[PhaseStatus]:
         """Each phase, done or not, and what it would do. Changes nothing. Raises Down."""
         names = tuple(names)
-        seen = observe([self._wish(PhaseTask(n), whole=True) for n in names])
+        seen = observe([self._request(PhaseTask(n), whole=True) for n in names])
         found: dict[str, PhaseStatus] = {}
         for name, own in zip(names, seen, strict=True):
-            waits = [n for n in required_phases(name) if n in found and found[n].left]
-            found[name] = self._planned(name, own, waits)
+            waits = [n for n in required_phases(name) if n in found and found[n].remaining]
+            found[name] = self._phase_status(name, own, waits)
         return list(found.values())
 
-    def _planned(self, name: str, seen: Observations, waits: Sequence[str]) -> PhaseStatus:
+    def _phase_status(self, name: str, seen: Observations, waits: Sequence[str]) -> PhaseStatus:
         module = load_phase(name)
         if why := skip_reason(module, self.site):
-            return PhaseStatus(name, module.TITLE, not_applicable=why)
+            return PhaseStatus(name, module.TITLE, skip_reason=why)
         try:
             left = module.left(self.site, seen)
         except Unreadable as error:
@@ -142,51 +144,51 @@ class Engine:
         running: dict[PhaseTask, Future[Mapping[PhaseTask, Observations] | None]] = {}
         failed: list[BaseException] = []
         try:
-            seen = observe([self._wish(PhaseTask(n)) for n in names])
-            self._course = Scheduler(names, self.site, dict(zip(names, seen, strict=True)))
+            seen = observe([self._request(PhaseTask(n)) for n in names])
+            self._scheduler = Scheduler(names, self.site, dict(zip(names, seen, strict=True)))
             while True:
-                self._begin(running, again=again)
-                soon = None if self._halted() else self._course.soon()
+                self._start_ready(running, again=again)
+                soon = None if self._should_stop() else self._scheduler.next_wakeup()
                 if not running and soon is None:
                     break
                 with suppress(Empty):
-                    self._news.get(timeout=soon)
+                    self._wakeup.get(timeout=soon)
                 for unit in [u for u, future in running.items() if future.done()]:
                     future = running.pop(unit)
                     if (error := future.exception()) is not None:
                         self._failing.set()
                         failed.append(error)
                     else:
-                        self._course.end(unit, future.result())
+                        self._scheduler.end(unit, future.result())
         finally:
-            self.cut()
+            self.disconnect()
             self._pool.shutdown(wait=False, cancel_futures=True)
         if failed:
             # Others have only stopped because of the first that failed.
             raise next((e for e in failed if not isinstance(e, InstallAborted)), failed[0])
-        if self._course.waiting:
+        if self._scheduler.waiting:
             raise InstallAborted
 
-    def cut(self) -> None:
+    def disconnect(self) -> None:
         """End the connections that are the engine's own, and what runs over them."""
         self._sessions.begin_close()
 
-    def _begin(self, running: dict[PhaseTask, "Future[Any]"], *, again: bool) -> None:
+    def _start_ready(self, running: dict[PhaseTask, "Future[Any]"], *, again: bool) -> None:
         """Begin all that can begin; those that are done are through at once."""
-        for unit in self._course.ready():
-            if self._halted():
+        for unit in self._scheduler.ready():
+            if self._should_stop():
                 return
-            seen = self._course.begin(unit)
+            seen = self._scheduler.begin(unit)
             if seen is not None and self._skipped(unit, seen, again=again):
-                self._course.end(unit, None)
+                self._scheduler.end(unit, None)
                 continue
             running[unit] = self._pool.submit(self._phase, unit, seen, again=again)
-            running[unit].add_done_callback(lambda _: self._news.put(None))
+            running[unit].add_done_callback(lambda _: self._wakeup.put(None))
 
-    def _halted(self) -> bool:
+    def _should_stop(self) -> bool:
         return self.stop.is_set() or self._failing.is_set()
 
-    def once(
+    def run_batches(
         self,
         name: str,
         waves: Iterable[Batch],
@@ -198,78 +200,80 @@ class Engine:
         Raises as carry_out does, and Failed.
         """
         begun = time.monotonic()
-        self._said(name, name, "begun", begun)
+        self._record(name, name, "begun", begun)
         try:
-            with self._sessions.lent() as of:
-                self._waves(name, waves, of)
+            with self._sessions.lease() as of:
+                self._run_batches(name, waves, of)
                 (seen,) = observe([wish], of)
                 said = left(seen)
         except (StepFailed, UserError) as error:
-            self._said(name, name, "failed", begun, redact(str(error)))
+            self._record(name, name, "failed", begun, redact(str(error)))
             raise
         finally:
-            self.cut()
+            self.disconnect()
             self._pool.shutdown(wait=False, cancel_futures=True)
-        self._said(name, name, "failed" if said else "done", begun, "; ".join(said))
+        self._record(name, name, "failed" if said else "done", begun, "; ".join(said))
         return said
 
     def _skipped(self, unit: PhaseTask, seen: Observations, *, again: bool) -> bool:
         """Whether there is nothing to do in it; says so."""
-        module, site = load_phase(unit.phase), self._site(unit)
+        module, site = load_phase(unit.phase), self._context(unit)
         why = skip_reason(module, site)
         try:
             if not why and (again or module.left(site, seen)):
                 return False
         except Unreadable:
             return False
-        self._ended(unit, "skipped", why or "done already")
+        self._report_ended(unit, "skipped", why or "done already")
         return True
 
     def _phase(
         self, unit: PhaseTask, seen: Observations | None, *, again: bool
     ) -> Mapping[PhaseTask, Observations] | None:
         """A phase, or a part; returns what was seen of the next, None where nothing was done."""
-        module, site = load_phase(unit.phase), self._site(unit)
+        module, site = load_phase(unit.phase), self._context(unit)
         try:
-            with self._sessions.lent() as of:
+            with self._sessions.lease() as of:
                 if seen is None:
-                    (seen,) = observe([self._wish(unit)], of)
+                    (seen,) = observe([self._request(unit)], of)
                     if self._skipped(unit, seen, again=again):
                         return None
-                self._begun(unit)
+                self._report_started(unit)
                 if any(obstacles(module, site, host) for host in site.hosts):
-                    seen = self._seen_whole(unit, seen, of)
+                    seen = self._observe_preflight(unit, seen, of)
                 if refused := preflight_problems(module, site, seen):
                     raise PhaseFailed(unit.phase, "\n".join(refused))
-                for _ in range(ROUNDS):
-                    until = self._waves(unit.phase, module.waves(site, seen), of)
-                    found, left = self._settled(unit, until, of)
+                for _ in range(MAX_ROUNDS):
+                    until = self._run_batches(unit.phase, module.waves(site, seen), of)
+                    found, left = self._wait_settled(unit, until, of)
                     if not left:
-                        self._ended(unit, "done")
+                        self._report_ended(unit, "done")
                         return found
                     seen = found[unit]
             why = f"all its steps were done, and yet: {'; '.join(left)}"
             raise PhaseFailed(unit.phase, why)
         except (StepFailed, Unreadable, UserError, HostsUnreachable, PhaseFailed) as error:
-            self._ended(unit, "failed", redact(str(error)))
+            self._report_ended(unit, "failed", redact(str(error)))
             if isinstance(error, PhaseFailed):
                 raise
-            said = error.said if isinstance(error, StepFailed) else ""
+            said = error.output if isinstance(error, StepFailed) else ""
             raise PhaseFailed(unit.phase, str(error), said) from None
 
-    def _seen_whole(self, unit: PhaseTask, seen: Observations, of: SessionFor) -> Observations:
+    def _observe_preflight(
+        self, unit: PhaseTask, seen: Observations, of: SessionFor
+    ) -> Observations:
         """What is seen of it, obstacles too; what may be done whatever those are is, meanwhile."""
-        with self._sessions.lent() as others:
-            asked = self._pool.submit(observe, [self._wish(unit, whole=True)], others)
+        with self._sessions.lease() as others:
+            asked = self._pool.submit(observe, [self._request(unit, whole=True)], others)
             try:
-                self._waves(
-                    unit.phase, prepare_steps(load_phase(unit.phase), self._site(unit), seen), of
+                self._run_batches(
+                    unit.phase, prepare_steps(load_phase(unit.phase), self._context(unit), seen), of
                 )
             finally:
                 wait([asked])
         return asked.result()[0]
 
-    def _settled(
+    def _wait_settled(
         self, unit: PhaseTask, until: WaitForPhase | None, of: SessionFor
     ) -> tuple[Mapping[PhaseTask, Observations], tuple[str, ...]]:
         """Look until nothing is left, for as long as it changes what is; at the next ones too.
@@ -282,63 +286,65 @@ class Engine:
         before: tuple[str, ...] | None = None
         while True:
             try:
-                found, left = self._looked(unit, of)
+                found, left = self._observe(unit, of)
             except HostsUnreachable as error:
                 if until is None:
                     raise
                 left = (str(error),)
             if left and until is not None:
-                module, site = load_phase(unit.phase), self._site(unit)
-                wanted = WaitFor(until.title, (), module.probes, module.left, until.patience)
+                module, site = load_phase(unit.phase), self._context(unit)
+                wanted = WaitFor(until.title, (), module.probes, module.left, until.timeout)
                 return {unit: self._wait(wanted, site, of)}, ()
             moment = time.monotonic()
             if left != before:
                 before, changed = left, moment
-            late = moment > min(begun + SETTLE, changed + STEADY)
-            if not left or late or self._halted():
+            late = moment > min(begun + SETTLE_TIMEOUT, changed + STABLE_SECONDS)
+            if not left or late or self._should_stop():
                 return found, left
             time.sleep(0.2)
 
-    def _looked(
+    def _observe(
         self, unit: PhaseTask, of: SessionFor
     ) -> tuple[Mapping[PhaseTask, Observations], tuple[str, ...]]:
         """What is seen of it and of the next ones, and what is left of it."""
-        looked = (unit, *self._course.following(unit))
-        seen = observe([self._wish(u) for u in looked], of)
+        looked = (unit, *self._scheduler.unblocked_by(unit))
+        seen = observe([self._request(u) for u in looked], of)
         found = dict(zip(looked, seen, strict=True))
         try:
-            return found, load_phase(unit.phase).left(self._site(unit), found[unit])
+            return found, load_phase(unit.phase).left(self._context(unit), found[unit])
         except Unreadable as error:
             return found, (str(error),)
 
-    def _site(self, unit: PhaseTask) -> ClusterContext:
+    def _context(self, unit: PhaseTask) -> ClusterContext:
         """The site as that part of a phase knows it."""
-        return replace(self.site, only=unit.part)
+        return replace(self.site, current_group=unit.group)
 
-    def _wish(self, unit: PhaseTask, *, whole: bool = False) -> ObservationRequest:
-        return ObservationRequest(load_phase(unit.phase), self._site(unit), whole=whole)
+    def _request(self, unit: PhaseTask, *, whole: bool = False) -> ObservationRequest:
+        return ObservationRequest(load_phase(unit.phase), self._context(unit), with_preflight=whole)
 
-    def _waves(self, phase: str, waves: Iterable[Batch], of: SessionFor) -> WaitForPhase | None:
+    def _run_batches(
+        self, phase: str, waves: Iterable[Batch], of: SessionFor
+    ) -> WaitForPhase | None:
         """One after the other; returns until when the phase as a whole is waited for."""
         until = None
         for wave in waves:
-            if self._halted():
+            if self._should_stop():
                 raise InstallAborted
             by_host: dict[str, list[Step]] = {}
             for step in wave.steps:
                 by_host.setdefault(step.host, []).append(step)
             _all([self._pool.submit(self._host, phase, steps, of) for steps in by_host.values()])
-            if isinstance(wave.afterwards, WaitFor):
-                self._wait(wave.afterwards, self.site, of)
+            if isinstance(wave.wait_for, WaitFor):
+                self._wait(wave.wait_for, self.site, of)
             else:
-                until = wave.afterwards
+                until = wave.wait_for
         return until
 
     def _host(self, phase: str, steps: Sequence[Step], of: SessionFor) -> None:
         """The steps of one host, in their order."""
         doer = StepExecutor(of(steps[0].host), self.site.secrets)
         for step in steps:
-            if self._halted():
+            if self._should_stop():
                 raise InstallAborted
             if not isinstance(step, RunScript) or not step.uploads:
                 self._step(phase, step, doer)
@@ -351,24 +357,24 @@ class Engine:
 
     def _step(self, phase: str, step: Step, doer: StepExecutor) -> None:
         begun = time.monotonic()
-        self.shown.step(step, "begun", 0.0)
+        self.listener.step(step, "begun", 0.0)
         state = "failed"
         try:
-            with monitor_peers(step, self.site, self.shown.says) as missed:
-                done = doer.do(step, lambda line: self.shown.line(step, line))
+            with monitor_peers(step, self.site, self.listener.notice) as missed:
+                done = doer.execute(step, lambda line: self.listener.output_line(step, line))
             state = "done" if done else "nothing"
         except StepFailed as error:
-            if isinstance(step, RunScript) and step.critical:
-                more = (error.said, _kubelet(doer, step), *missed.who)
-                error.said = "\n".join(filter(None, more))
+            if isinstance(step, RunScript) and step.is_kubeadm_work:
+                more = (error.output, _kubelet(doer, step), *missed.problems)
+                error.output = "\n".join(filter(None, more))
             raise
         finally:
             seconds = time.monotonic() - begun
-            critical = isinstance(step, RunScript) and step.critical
+            critical = isinstance(step, RunScript) and step.is_kubeadm_work
             self._write(
                 InstallStepDone(phase, step.host, step.title, state, seconds, critical, now())
             )
-            self.shown.step(step, state, seconds)
+            self.listener.step(step, state, seconds)
 
     def _wait(self, wanted: WaitFor, site: ClusterContext, of: SessionFor) -> Observations:
         """Look until it is true; returns what was seen. Raises HaleError when patience ends."""
@@ -378,48 +384,50 @@ class Engine:
         while True:
             try:
                 (found,) = observe([ObservationRequest(wanted, site, wanted.hosts)], of)
-                left = wanted.left(site, found)
+                left = wanted.remaining(site, found)
             except (Unreadable, HostsUnreachable) as error:
                 left = (str(error),)
             seconds = time.monotonic() - begun
-            self.shown.waits(wanted.title, left, seconds)
+            self.listener.waiting(wanted.title, left, seconds)
             if not left:
                 return found
-            if self._halted() or seconds > wanted.patience:
+            if self._should_stop() or seconds > wanted.timeout:
                 break
-            time.sleep(wanted.every)
-        self.shown.waits(wanted.title, (), 0.0)
-        if self._halted():
+            time.sleep(wanted.interval)
+        self.listener.waiting(wanted.title, (), 0.0)
+        if self._should_stop():
             raise InstallAborted
-        raise UserError(f"waited {wanted.patience:g} s until {wanted.title}: {'; '.join(left)}")
+        raise UserError(f"waited {wanted.timeout:g} s until {wanted.title}: {'; '.join(left)}")
 
     # --- what is told ---
 
-    def _begun(self, unit: PhaseTask) -> None:
+    def _report_started(self, unit: PhaseTask) -> None:
         """A phase has begun when the first of its parts has."""
-        with self._telling:
-            if unit.phase in self._since:
+        with self._state_lock:
+            if unit.phase in self._phase_started:
                 return
-            self._since[unit.phase] = time.monotonic()
-            self._said(unit.phase, load_phase(unit.phase).TITLE, "begun", self._since[unit.phase])
+            self._phase_started[unit.phase] = time.monotonic()
+            self._record(
+                unit.phase, load_phase(unit.phase).TITLE, "begun", self._phase_started[unit.phase]
+            )
 
-    def _ended(self, unit: PhaseTask, state: str, why: str = "") -> None:
+    def _report_ended(self, unit: PhaseTask, state: str, why: str = "") -> None:
         """It has ended when all of them have; it was skipped when all of them were."""
-        with self._telling:
-            states = self._states.setdefault(unit.phase, {})
+        with self._state_lock:
+            states = self._group_states.setdefault(unit.phase, {})
             states[unit] = state
             parts = len(tasks_of(unit.phase, self.site))
             if state != "failed" and (len(states) < parts or "failed" in states.values()):
                 return
             if state == "skipped" and set(states.values()) != {"skipped"}:
                 state, why = "done", ""
-            since = self._since.get(unit.phase, time.monotonic())
-            self._said(unit.phase, load_phase(unit.phase).TITLE, state, since, why)
+            since = self._phase_started.get(unit.phase, time.monotonic())
+            self._record(unit.phase, load_phase(unit.phase).TITLE, state, since, why)
 
-    def _said(self, name: str, title: str, state: str, begun: float, why: str = "") -> None:
+    def _record(self, name: str, title: str, state: str, begun: float, why: str = "") -> None:
         seconds = time.monotonic() - begun
         self._write(Said(name, state, why, seconds, now()))
-        self.shown.phase(name, title, state, seconds, why)
+        self.listener.phase(name, title, state, seconds, why)
 
     def _write(self, entry: Any) -> None:
         if self.journal is not None:
@@ -458,8 +466,8 @@ def _steps(waves: Iterable[Batch]) -> Iterable[str]:
             told.setdefault(f"{verb} {title}", []).append(step.host)
         for what, hosts in told.items():
             yield f"{', '.join(dict.fromkeys(hosts))}: {what}"
-        if wave.afterwards is not None:
-            yield f"wait until {wave.afterwards.title}"
+        if wave.wait_for is not None:
+            yield f"wait until {wave.wait_for.title}"
 
 
 def _all(running: Sequence["Future[None]"]) -> None:
@@ -476,9 +484,11 @@ def _kubelet(doer: StepExecutor, step: RunScript) -> str:
     """What the kubelet complained of last; kubeadm itself only says that it waited."""
     script = "journalctl -u kubelet -p err -n 4 --no-pager -o cat 2>/dev/null; exit 1"
     try:
-        doer.do(RunScript(step.host, "the kubelet's log", script, timeout=20), lambda line: None)
+        doer.execute(
+            RunScript(step.host, "the kubelet's log", script, timeout=20), lambda line: None
+        )
     except StepFailed as error:
-        return f"the kubelet says:\n{error.said}" if error.said else ""
+        return f"the kubelet says:\n{error.output}" if error.output else ""
     return ""
 
 

@@ -29,7 +29,7 @@ class StepFailed(Exception):
         super().__init__(f"{step.host}: {step.title}: {why}")
         self.step = step
         self.why = why
-        self.said = said
+        self.output = said
 
 
 class StepExecutor:
@@ -39,7 +39,7 @@ class StepExecutor:
         self._session = session
         self._secrets = secrets
 
-    def do(self, step: Step, told: OutputCallback) -> bool:
+    def execute(self, step: Step, told: OutputCallback) -> bool:
         """Carry it out; False where there was nothing to do. Raises Failed.
 
         A connection that is lost under it is a failure too: nobody knows how far it came, and
@@ -51,24 +51,24 @@ class StepExecutor:
             seconds = step.timeout if isinstance(step, RunScript) else TIMEOUT
             raise StepFailed(step, f"not done within {seconds:g} s, and stopped") from None
         except (HostUnreachable, OutputTooLarge) as error:
-            raise StepFailed(step, self.clean(str(error))) from None
+            raise StepFailed(step, self.redact(str(error))) from None
 
-    def clean(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """Without what is secret, or looks like it."""
-        return redact(self._secrets.hidden(text))
+        return redact(self._secrets.redact(text))
 
     def _run(self, step: RunScript, told: OutputCallback) -> bool:
         script = (
             f"set -eu\nexport LC_ALL=C PATH={_PATH}\nunset {_PROXIES}\numask 022\n{step.script}"
         )
         given = step.stdin.reveal() if isinstance(step.stdin, Secret) else step.stdin or ""
-        listener = _Lines(lambda line: told(self.clean(line)))
+        listener = _Lines(lambda line: told(self.redact(line)))
         done = self._session.run(
             f"/bin/sh -c {shlex.quote(script)}", step.timeout, given.encode(), listener.take
         )
         if done.exit_status:
             said = (done.stdout + b"\n" + done.stderr).decode(errors="backslashreplace")
-            raise StepFailed(step, f"exit status {done.exit_status}", self.last(said))
+            raise StepFailed(step, f"exit status {done.exit_status}", self.tail(said))
         return True
 
     def _write(self, step: WriteFile) -> bool:
@@ -86,15 +86,15 @@ class StepExecutor:
         said = done.stderr.decode(errors="backslashreplace")
         if done.exit_status == _INVALID:
             raise StepFailed(
-                step, f"{step.path} is not valid, so the old one stays", self.last(said)
+                step, f"{step.path} is not valid, so the old one stays", self.tail(said)
             )
         if done.exit_status:
-            raise StepFailed(step, f"exit status {done.exit_status}", self.last(said))
+            raise StepFailed(step, f"exit status {done.exit_status}", self.tail(said))
         return done.stdout.strip() == b"changed"
 
-    def last(self, text: str) -> str:
+    def tail(self, text: str) -> str:
         """The last lines that say something, without secrets."""
-        lines = [line.rstrip() for line in self.clean(text).splitlines() if line.strip()]
+        lines = [line.rstrip() for line in self.redact(text).splitlines() if line.strip()]
         return "\n".join(lines[-LINES:])
 
 

@@ -18,7 +18,7 @@ def kubeconfig(path: Path, out: Path) -> None:
     Never printed. Raises HaleError where no master has one, or the file cannot be written.
     """
     known = ini.load_inventory(path)
-    preconnect.register_targets(known, preflight.LOGIN)
+    preconnect.register_targets(known, preflight.LOGIN_TIMEOUT)
     tried = []
     try:
         for host in known.masters:

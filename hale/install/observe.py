@@ -33,7 +33,7 @@ class ObservationRequest:
     of: "Phase | WaitFor"
     site: ClusterContext
     hosts: tuple[str, ...] = ()  # all where empty
-    whole: bool = False
+    with_preflight: bool = False
 
 
 def observe(
@@ -84,7 +84,7 @@ def _question(
 
 def _for_request(wish: ObservationRequest, host: Host) -> Iterable[tuple[str, tuple[Probe, ...]]]:
     yield from wish.of.probes(wish.site, host).items()
-    if wish.whole:
+    if wish.with_preflight:
         yield from obstacles(wish.of, wish.site, host).items()
 
 

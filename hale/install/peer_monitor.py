@@ -23,11 +23,11 @@ CONFIRMATIONS = 2  # that must find somebody ill one after the other: an electio
 @contextmanager
 def monitor_peers(
     step: Step, site: ClusterContext, says: Callable[[str], None]
-) -> Iterator["PeersLost"]:
+) -> Iterator["PeerStatus"]:
     """Looks as long as it is open; one that has begun then ends by itself."""
-    found = PeersLost()
+    found = PeerStatus()
     over = threading.Event()
-    if isinstance(step, RunScript) and (wanted := step.meanwhile) is not None:
+    if isinstance(step, RunScript) and (wanted := step.watch_peers) is not None:
         watch = PeerMonitor(step, wanted, site, says)
         threading.Thread(target=watch.until, args=(over, found), daemon=True).start()
     try:
@@ -36,10 +36,10 @@ def monitor_peers(
         over.set()
 
 
-class PeersLost:
+class PeerStatus:
     """who: is not well, and why, as the last looks found."""
 
-    who: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 class PeerMonitor:
@@ -50,11 +50,11 @@ class PeerMonitor:
         # Its own: a look at a host that is lost takes its time, and its session stays lost.
         self._sessions: dict[str, Session] = {}
 
-    def until(self, over: threading.Event, found: PeersLost) -> None:
+    def until(self, over: threading.Event, found: PeerStatus) -> None:
         named = f"{self._step.host}: {self._step.title}"
         wait, ill = PEER_TIMEOUT, 0
         while not over.wait(wait):
-            wait = self._wanted.every
+            wait = self._wanted.interval
             left = self._look()
             ill = ill + 1 if left else 0
             if over.is_set():
@@ -65,16 +65,16 @@ class PeerMonitor:
                     f"{named} may not go on by itself: {why}. Put that back, and it goes on; it is "
                     f"stopped after {self._step.timeout:g} s."
                 )
-            elif found.who and not left:
+            elif found.problems and not left:
                 self._says(f"{named} may go on: {self._wanted.title}")
-            found.who = left if ill >= CONFIRMATIONS else ()
+            found.problems = left if ill >= CONFIRMATIONS else ()
         self._hang_up()
 
     def _look(self) -> tuple[str, ...]:
         try:
             wish = ObservationRequest(self._wanted, self._site, self._wanted.hosts)
             (seen,) = observe([wish], self._session)
-            return self._wanted.left(self._site, seen)
+            return self._wanted.remaining(self._site, seen)
         except (Unreadable, HostsUnreachable) as error:
             self._hang_up()
             return (str(error),)

@@ -82,9 +82,9 @@ class RunScript:
     script: str
     stdin: Secret | str | None = None
     timeout: float = 120.0
-    critical: bool = False
+    is_kubeadm_work: bool = False
     uploads: frozenset[str] = frozenset()
-    meanwhile: "WaitFor | None" = None
+    watch_peers: "WaitFor | None" = None
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ class WaitFor:
     title: str
     hosts: tuple[str, ...]
     probes: Callable[[ClusterContext, Host], Probes]
-    left: Callable[[ClusterContext, Observations], tuple[str, ...]]
-    patience: float = 120.0
-    every: float = 0.5
+    remaining: Callable[[ClusterContext, Observations], tuple[str, ...]]
+    timeout: float = 120.0
+    interval: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class WaitForPhase:
     """Look until nothing is left of the phase itself, at most `patience` seconds."""
 
     title: str
-    patience: float
+    timeout: float
 
 
 Step = WriteFile | RunScript
@@ -118,7 +118,7 @@ class Batch:
     """
 
     steps: tuple[Step, ...] = ()
-    afterwards: WaitFor | WaitForPhase | None = None
+    wait_for: WaitFor | WaitForPhase | None = None
 
 
 class Phase(Protocol):

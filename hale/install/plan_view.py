@@ -26,8 +26,8 @@ def print_plan(asked: InstallOptions) -> None:
     check_reachable(known)
     if GATE in chosen:
         folder = recorder.create_run_dir(asked.reports, "plan")
-        found = preflight.run_preflight(known.path, folder, asked.despite)
-        red = [*found.fixable, *found.stuck]
+        found = preflight.run_preflight(known.path, folder, asked.ignore_preflight_errors)
+        red = [*found.fixable, *found.blocking]
         console.print(
             headline("-" if found.open else "▶", GATE, "Host requirements", "" if red else "done")
         )
@@ -47,18 +47,20 @@ def print_plan(asked: InstallOptions) -> None:
 
 
 def _print_planned(console: Console, one: PhaseStatus) -> None:
-    if one.not_applicable:
-        console.print(headline("-", one.name, one.title, f"not ours: {one.not_applicable}"))
+    if one.skip_reason:
+        console.print(headline("-", one.name, one.title, f"not ours: {one.skip_reason}"))
         return
-    if one.unknown and not one.left:
+    if one.unknown and not one.remaining:
         console.print(headline("?", one.name, one.title, one.unknown))
         return
     console.print(
-        headline("▶" if one.left else "-", one.name, one.title, "" if one.left else "done")
+        headline(
+            "▶" if one.remaining else "-", one.name, one.title, "" if one.remaining else "done"
+        )
     )
-    for text in _group_hosts(one.left):
+    for text in _group_hosts(one.remaining):
         console.print(Text(f"    left: {escape_controls(text)}"))
-    for text in one.refusals:
+    for text in one.problems:
         console.print(Text(f"    in the way: {escape_controls(text)}", "red"))
     for text in one.steps:
         console.print(Text(f"    would: {escape_controls(text)}", "dim"))
@@ -84,11 +86,11 @@ class NullListener:
     def step(self, *_: object) -> None:
         pass
 
-    def line(self, *_: object) -> None:
+    def output_line(self, *_: object) -> None:
         pass
 
-    def waits(self, *_: object) -> None:
+    def waiting(self, *_: object) -> None:
         pass
 
-    def says(self, *_: object) -> None:
+    def notice(self, *_: object) -> None:
         pass

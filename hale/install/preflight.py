@@ -16,8 +16,8 @@ from hale.standard import loader
 
 PROFILE = "extended"
 # Seconds for a login: hosts that build a cluster are busy, and a run is not to end by it.
-LOGIN = 20.0
-CLOCK, CLOCK_LOOKS = "CLOCK-SKEW", 3
+LOGIN_TIMEOUT = 20.0
+CLOCK, CLOCK_RETRIES = "CLOCK-SKEW", 3
 
 
 @dataclass(frozen=True)
@@ -28,30 +28,34 @@ class PreflightResult:
     folder: Path
     plan: Plan | None
     fixable: tuple[Result, ...]
-    stuck: tuple[Result, ...]
-    accepted: tuple[Result, ...]
+    blocking: tuple[Result, ...]
+    ignored: tuple[Result, ...]
 
     @property
     def open(self) -> bool:
         """Whether the install may begin."""
-        return not self.fixable and not self.stuck
+        return not self.fixable and not self.blocking
 
 
-def run_preflight(path: Path, reports: Path, despite: Collection[str]) -> PreflightResult:
+def run_preflight(path: Path, reports: Path, ignored: Collection[str]) -> PreflightResult:
     """Audit the hosts and sort what is red. Raises HaleError where that cannot be done."""
     required = loader.load_standard(ROOT / "standard").preflight
     marker = " or ".join(sorted({f"({r.subject} and {r.profile})" for r in required}))
-    folder = planner.run_audit(path, "all", PROFILE, reports, marker, say=False, timeout=LOGIN)
+    folder = planner.run_audit(
+        path, "all", PROFILE, reports, marker, say=False, timeout=LOGIN_TIMEOUT
+    )
     red = _red(folder)
-    for _ in range(CLOCK_LOOKS):
+    for _ in range(CLOCK_RETRIES):
         if any(r.requirement == CLOCK for r in red):
             # A busy host's answer comes late, and its clock looks as late; a wrong clock stays so.
             again = _red(
-                planner.run_audit(path, "all", PROFILE, reports, "clock", say=False, timeout=LOGIN)
+                planner.run_audit(
+                    path, "all", PROFILE, reports, "clock", say=False, timeout=LOGIN_TIMEOUT
+                )
             )
             red = [r for r in red if r.requirement != CLOCK] + again
-    accepted = tuple(r for r in red if r.requirement in despite)
-    red = [r for r in red if r.requirement not in despite]
+    accepted = tuple(r for r in red if r.requirement in ignored)
+    red = [r for r in red if r.requirement not in ignored]
     made = planner.build_plan(folder, sorted({r.requirement for r in red})) if red else None
     mended = _mended(made) if made else frozenset()
     fixable = tuple(r for r in red if (r.host, r.requirement) in mended)

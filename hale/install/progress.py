@@ -76,13 +76,13 @@ class InstallProgress:
             sign, style = ("·", "dim") if state == "done" else ("✗", "red")
             self._print(f"  {step.host}: {step.title}  {seconds:.1f} s", style, sign)
 
-    def line(self, step: Step, text: str) -> None:
+    def output_line(self, step: Step, text: str) -> None:
         """What a running step says."""
         with self._lock:
             if id(step) in self._running:
                 self._running[id(step)] = (*self._running[id(step)][:2], escape_controls(text))
 
-    def waits(self, title: str, left: Sequence[str], seconds: float) -> None:
+    def waiting(self, title: str, left: Sequence[str], seconds: float) -> None:
         """What is waited for; nothing left: no longer."""
         with self._lock:
             self._waits.pop(title, None)
@@ -91,7 +91,7 @@ class InstallProgress:
         if not left and seconds > 0.5:
             self._print(f"  {title}  {seconds:.1f} s", "dim", "·")
 
-    def says(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         """Something about the run as a whole."""
         self._print(text, "yellow", "!")
 

@@ -39,7 +39,7 @@ class Reset:
     cluster_name: str = ""
     hosts: str = "all"
     packages: bool = False
-    accept: bool = False
+    allow_quorum_loss: bool = False
 
 
 class ResetModule(Protocol):
@@ -79,12 +79,14 @@ def reset_cluster(asked: InstallOptions, wanted: Reset) -> bool:
                 wish = ObservationRequest(cast("Phase", taken_off), built)
                 (seen,) = observe([wish])
                 lost = taken_off.quorum(built, seen, hosts)
-                if lost and not wanted.accept:
+                if lost and not wanted.allow_quorum_loss:
                     raise UserError(
-                        f"nothing was changed: {lost} Say --i-accept-losing-quorum to do it."
+                        f"nothing was changed: {lost} Say --allow-quorum-loss to do it."
                     )
                 waves = taken_off.waves(built, seen, hosts, with_packages=wanted.packages)
-                left = engine.once("reset", waves, wish, lambda s: taken_off.left(built, s, hosts))
+                left = engine.run_batches(
+                    "reset", waves, wish, lambda s: taken_off.left(built, s, hosts)
+                )
             except InstallAborted:
                 book.write(RunFinished("interrupted", now()))
                 raise KeyboardInterrupt from None

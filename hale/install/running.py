@@ -41,11 +41,11 @@ class InstallOptions:
     reports: Path
     inventory: Path | None = None
     fix: bool = False
-    despite: tuple[str, ...] = ()
-    to: str = ""
-    only: str = ""
+    ignore_preflight_errors: tuple[str, ...] = ()
+    until: str = ""
+    phase: str = ""
     yes: bool = False
-    take_lock: bool = False
+    force_unlock: bool = False
     approved_by: str = ""
     ticket: str = ""
 
@@ -55,13 +55,13 @@ class InstallOptions:
         return self.inventory or ROOT / "inventory.ini"
 
     @property
-    def again(self) -> str:
+    def resume_command(self) -> str:
         """The command that goes on where this one ended."""
         words = [".venv/bin/invoke", "install"]
         if self.inventory:
             words += ["--inventory", str(self.inventory)]
-        if self.despite:
-            words += ["--despite", ",".join(self.despite)]
+        if self.ignore_preflight_errors:
+            words += ["--ignore-preflight-errors", ",".join(self.ignore_preflight_errors)]
         if self.fix:
             words.append("--fix")
         if self.yes:
@@ -79,7 +79,7 @@ def check_reachable(known: Inventory) -> None:
 
     Asked twice: a host that is only busy lets people in the second time.
     """
-    preconnect.register_targets(known, preflight.LOGIN)
+    preconnect.register_targets(known, preflight.LOGIN_TIMEOUT)
     for _ in range(2):
         if not (down := _down(known)):
             return
@@ -96,7 +96,7 @@ def _down(known: Inventory) -> list[str]:
     for session in sessions:
         name = session.target.name
         try:
-            if session.run("id -u", 2 * preflight.LOGIN).stdout.strip() != b"0":
+            if session.run("id -u", 2 * preflight.LOGIN_TIMEOUT).stdout.strip() != b"0":
                 down.append(f"{name}: root is needed: put ansible_become=true into the inventory")
         except runner.UNREACHABLE as error:
             down.append(str(error))
@@ -108,12 +108,12 @@ def locked_run(
     asked: InstallOptions, known: Inventory, folder: Path, kind: str
 ) -> Iterator[Journal]:
     """The cluster-wide lock and the journal. Raises HaleError where somebody else has it."""
-    preconnect.register_targets(known, preflight.LOGIN)
+    preconnect.register_targets(known, preflight.LOGIN_TIMEOUT)
     owner = runner.new_owner(folder.name)
     every = [h.name for h in known.hosts]
     try:
         with runner.locks_held(
-            every, every, owner, stale=asked.take_lock, told=apply.console_reporter()
+            every, every, owner, stale=asked.force_unlock, told=apply.console_reporter()
         ):
             header = runner.journal_header(
                 owner,
@@ -135,12 +135,12 @@ def interruptible(engine: Engine, shown: InstallProgress) -> Iterator[None]:
 
     def asked_to(number: int, frame: FrameType | None) -> None:
         if engine.stop.is_set():
-            shown.says("cutting the connections: what runs on the hosts is killed")
-            engine.cut()
+            shown.notice("cutting the connections: what runs on the hosts is killed")
+            engine.disconnect()
             ssh.close_sessions()
             return
         engine.stop.set()
-        shown.says("stopping: steps that were begun are ended (once more: cut them off)")
+        shown.notice("stopping: steps that were begun are ended (once more: cut them off)")
 
     with signals.signal_handler(asked_to, signal.SIGINT):
         yield

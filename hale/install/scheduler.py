@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import NamedTuple, cast
 
-from hale.install.cluster_context import WHOLE, ClusterContext
+from hale.install.cluster_context import ALL_HOSTS, ClusterContext
 from hale.install.phase import Observations, Phase
 
 PACKAGE = "remediate.cluster"
@@ -25,7 +25,7 @@ class PhaseTask(NamedTuple):
     """A phase, or one part of it, by the part's name in Site.parts."""
 
     phase: str
-    part: str = WHOLE
+    group: str = ALL_HOSTS
 
 
 def load_phase(name: str) -> Phase:
@@ -49,7 +49,9 @@ def tasks_of(name: str, site: ClusterContext) -> tuple[PhaseTask, ...]:
     groups: tuple[str, ...] = getattr(load_phase(name), "PARTS", ())
     if not groups:
         return (PhaseTask(name),)
-    return tuple(PhaseTask(name, part) for part, group in site.parts.items() if group in groups)
+    return tuple(
+        PhaseTask(name, part) for part, group in site.host_groups.items() if group in groups
+    )
 
 
 def dependencies(unit: PhaseTask, site: ClusterContext) -> frozenset[PhaseTask]:
@@ -59,8 +61,8 @@ def dependencies(unit: PhaseTask, site: ClusterContext) -> frozenset[PhaseTask]:
     for need in load_phase(unit.phase).NEEDS:
         name, _, group = need.partition("/")
         found = tasks_of(name, site)
-        same = {u for u in found if WHOLE in (u.part, unit.part) or u.part == unit.part}
-        wanted |= {u for u in found if site.parts[u.part] == group} if group else same
+        same = {u for u in found if ALL_HOSTS in (u.group, unit.group) or u.group == unit.group}
+        wanted |= {u for u in found if site.host_groups[u.group] == group} if group else same
     return frozenset(wanted)
 
 
@@ -78,70 +80,72 @@ class Scheduler:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.waiting = [unit for name in names for unit in tasks_of(name, site)]
-        self._needs = {unit: dependencies(unit, site) & set(self.waiting) for unit in self.waiting}
-        self._before = dict(itertools.pairwise(reversed(site.parts)))
-        self._groups = site.parts
-        self._seen = {unit: seen[unit.phase] for unit in self.waiting}
-        self._through: frozenset[PhaseTask] = frozenset()
-        self._begun: dict[PhaseTask, float] = {}
+        self._dependencies = {
+            unit: dependencies(unit, site) & set(self.waiting) for unit in self.waiting
+        }
+        self._before = dict(itertools.pairwise(reversed(site.host_groups)))
+        self._groups = site.host_groups
+        self._observations = {unit: seen[unit.phase] for unit in self.waiting}
+        self._done: frozenset[PhaseTask] = frozenset()
+        self._started_at: dict[PhaseTask, float] = {}
         self._clock = clock
 
     def ready(self) -> Iterator[PhaseTask]:
         """Those that may begin, in their order; one that is through meanwhile makes more ready."""
         for unit in list(self.waiting):
-            if self._waits(unit, self._through) <= 0:
+            if self._waits(unit, self._done) <= 0:
                 yield unit
 
-    def soon(self) -> float | None:
+    def next_wakeup(self) -> float | None:
         """Seconds until one more is ready though nothing else happens; None: none will be."""
-        waits = [self._waits(u, self._through) for u in self.waiting]
+        waits = [self._waits(u, self._done) for u in self.waiting]
         return min((w for w in waits if w < math.inf), default=None)
 
     def _waits(self, unit: PhaseTask, through: Set[PhaseTask]) -> float:
         """Seconds until it may begin where nothing else comes through: what is left of the head
         start of the part before, and for ever where it needs more."""
-        if not self._needs[unit] <= through:
+        if not self._dependencies[unit] <= through:
             return math.inf
-        part = self._before.get(unit.part)
-        before = PhaseTask(unit.phase, part or WHOLE)
-        if part is None or before not in self._needs:
+        part = self._before.get(unit.group)
+        before = PhaseTask(unit.phase, part or ALL_HOSTS)
+        if part is None or before not in self._dependencies:
             return 0.0
         if self._ahead(before) in through:
             return 0.0
         head_start: float = getattr(load_phase(unit.phase), "HEAD_START", 0.0)
-        return max(0.0, self._begun.get(before, math.inf) + head_start - self._clock())
+        return max(0.0, self._started_at.get(before, math.inf) + head_start - self._clock())
 
     def _ahead(self, before: PhaseTask) -> PhaseTask:
         """What ends that part's head start: its own phase, or that to which AHEAD lets it go on."""
         phases: Mapping[str, str] = getattr(load_phase(before.phase), "AHEAD", {})
-        further = PhaseTask(phases.get(self._groups[before.part], ""), before.part)
-        return further if further in self._needs else before
+        further = PhaseTask(phases.get(self._groups[before.group], ""), before.group)
+        return further if further in self._dependencies else before
 
     def begin(self, unit: PhaseTask) -> Observations | None:
         """It begins. What is known of its hosts; None where something was done since."""
         self.waiting.remove(unit)
-        self._begun[unit] = self._clock()
-        return self._seen.pop(unit, None)
+        self._started_at[unit] = self._clock()
+        return self._observations.pop(unit, None)
 
-    def following(self, unit: PhaseTask) -> tuple[PhaseTask, ...]:
+    def unblocked_by(self, unit: PhaseTask) -> tuple[PhaseTask, ...]:
         """Those that may begin by what comes of this one: who needs it, and its own next part."""
-        through = self._through | {unit}
+        through = self._done | {unit}
         return tuple(
             u
             for u in list(self.waiting)
-            if (unit in self._needs[u] or u.phase == unit.phase)
-            and self._waits(u, through) <= 0 < self._waits(u, self._through)
+            if (unit in self._dependencies[u] or u.phase == unit.phase)
+            and self._waits(u, through) <= 0 < self._waits(u, self._done)
         )
 
     def end(self, unit: PhaseTask, found: Mapping[PhaseTask, Observations] | None) -> None:
         """It is through. found: what was seen of the next; None where nothing was done."""
-        self._through |= {unit}
+        self._done |= {unit}
         if found is None:
             return
         # What was seen of those that come after it is of before.
         late = {unit}
         for waiting in self.waiting:
-            if late & self._needs[waiting]:
+            if late & self._dependencies[waiting]:
                 late.add(waiting)
-                self._seen.pop(waiting, None)
-        self._seen |= {u: seen for u, seen in found.items() if u in self.waiting}
+                self._observations.pop(waiting, None)
+        self._observations |= {u: seen for u, seen in found.items() if u in self.waiting}

@@ -41,7 +41,7 @@ class Secrets:
     certificate_key: Secret = field(default_factory=lambda: Secret(new_key()))
     uploaded: set[str] = field(default_factory=set)
 
-    def hidden(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """The text without them, whatever stands around."""
         for secret in (self.token, self.certificate_key):
             for shown in (secret.reveal(), secret.reveal().partition(".")[2]):

@@ -23,7 +23,7 @@ class SessionPool:
         self._idle: dict[str, list[Session]] = {}
 
     @contextmanager
-    def lent(self) -> Iterator[SessionFor]:
+    def lease(self) -> Iterator[SessionFor]:
         """Meanwhile they are one's own; what is given may be called from any thread."""
         mine: dict[str, Session] = {}
 

@@ -52,7 +52,7 @@ def install_cluster(asked: InstallOptions) -> bool:
         return False
     ok = _phases(asked, built, folder, console, [n for n in chosen if n not in (GATE, AUDIT)])
     if ok and AUDIT in chosen:
-        ok = _audit(known, folder, asked.despite)
+        ok = _audit(known, folder, asked.ignore_preflight_errors)
     console.print(f"report: {folder}")
     return ok
 
@@ -60,27 +60,27 @@ def install_cluster(asked: InstallOptions) -> bool:
 def selected_phases(asked: InstallOptions) -> list[str]:
     """Gate, phases and audit, as far as they were asked for. Raises HaleError."""
     every = [GATE, *phase_names(), AUDIT]
-    for given, option in ((asked.to, "--to"), (asked.only, "--only")):
+    for given, option in ((asked.until, "--until"), (asked.phase, "--phase")):
         if given and given not in every:
             raise UserError(f"{option}: no phase {given!r}; there are: {', '.join(every)}.")
-    if asked.only and asked.to:
-        raise UserError("--only is one phase, --to all up to one: say one of them.")
-    if asked.only:
-        return [asked.only]
-    return every[: every.index(asked.to) + 1] if asked.to else every
+    if asked.phase and asked.until:
+        raise UserError("--phase runs one phase, --until all up to one: give only one of them.")
+    if asked.phase:
+        return [asked.phase]
+    return every[: every.index(asked.until) + 1] if asked.until else every
 
 
 def _gate(asked: InstallOptions, known: Inventory, folder: Path, console: Console) -> bool:
     begun = time.monotonic()
     console.print(headline("▶", GATE, "Host requirements", ""))
-    found = preflight.run_preflight(known.path, folder, asked.despite)
-    if found.stuck:
-        for text in preflight.render(found.stuck):
+    found = preflight.run_preflight(known.path, folder, asked.ignore_preflight_errors)
+    if found.blocking:
+        for text in preflight.render(found.blocking):
             console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
-        ids = ",".join(sorted({r.requirement for r in found.stuck}))
+        ids = ",".join(sorted({r.requirement for r in found.blocking}))
         console.print(
             f"Nothing was changed: no remedy mends these. Mend them by hand, or go on without them:"
-            f" --despite {ids}"
+            f" --ignore-preflight-errors {ids}"
         )
         return False
     if found.fixable:
@@ -95,20 +95,20 @@ def _gate(asked: InstallOptions, known: Inventory, folder: Path, console: Consol
             known.path,
             profile=preflight.PROFILE,
             yes=asked.yes,
-            take_lock=asked.take_lock,
+            force_unlock=asked.force_unlock,
             approved_by=asked.approved_by,
             ticket=asked.ticket,
         )
         if not apply.apply_fix(typed, wanted, None):
             console.print("Not everything was mended; see above, and say it again.")
             return False
-        found = preflight.run_preflight(known.path, folder, asked.despite)
+        found = preflight.run_preflight(known.path, folder, asked.ignore_preflight_errors)
         if not found.open:
-            for text in preflight.render([*found.fixable, *found.stuck]):
+            for text in preflight.render([*found.fixable, *found.blocking]):
                 console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
             console.print("These are red still: see above what became of them, and say it again.")
             return False
-    for text in preflight.render(found.accepted):
+    for text in preflight.render(found.ignored):
         console.print(Text(f"  ! despite {escape_controls(text)}", "yellow"))
     found.folder.rename(folder / GATE)
     seconds = time.monotonic() - begun
@@ -132,12 +132,12 @@ def _phases(
         engine = Engine(built, shown, book)
         with interruptible(engine, shown):
             try:
-                if asked.only:
-                    _needs(engine, asked.only)
-                engine.carry_out(chosen, again=bool(asked.only))
+                if asked.phase:
+                    _needs(engine, asked.phase)
+                engine.carry_out(chosen, again=bool(asked.phase))
             except InstallAborted:
                 book.write(RunFinished("interrupted", now()))
-                console.print(f"Stopped. Go on with:\n    {asked.again}")
+                console.print(f"Stopped. Go on with:\n    {asked.resume_command}")
                 raise KeyboardInterrupt from None
             except (PhaseFailed, HostsUnreachable) as error:
                 book.write(RunFinished("failed", now()))
@@ -148,12 +148,12 @@ def _phases(
 
 
 def _needs(engine: Engine, only: str) -> None:
-    """What --only's phase needs must be done. Raises HaleError."""
+    """Check that what --phase's phase depends on is done. Raises HaleError."""
     for one in engine.plan(required_phases(only)):
-        if one.left or one.unknown:
+        if one.remaining or one.unknown:
             raise UserError(
-                f"--only {only} needs {one.name}, which is not done: "
-                f"{(*one.left, one.unknown)[0]}. Say --to {only}."
+                f"--phase {only} needs {one.name}, which is not done: "
+                f"{(*one.remaining, one.unknown)[0]}. Use --until {only}."
             )
 
 
@@ -162,10 +162,10 @@ def _explain(
 ) -> None:
     name = error.phase if isinstance(error, PhaseFailed) else "reading the hosts"
     console.print(Text(f"\n{name} failed: {escaped_lines(str(error))}", "bold red"))
-    if isinstance(error, PhaseFailed) and error.said:
-        console.print(Text(indented(escaped_lines(error.said))))
+    if isinstance(error, PhaseFailed) and error.output:
+        console.print(Text(indented(escaped_lines(error.output))))
     console.print(
-        f"\nWhat is done stays, and a new run goes on from here:\n    {asked.again}\n"
+        f"\nWhat is done stays, and a new run goes on from here:\n    {asked.resume_command}\n"
         "docs/install.md says what to look at for each phase.",
         soft_wrap=True,
     )
@@ -175,7 +175,7 @@ def _audit(known: Inventory, folder: Path, despite: Sequence[str]) -> bool:
     """Whether every row is green, but for those that the operator accepts."""
     print(f"▶ {AUDIT}: Audit of everything", flush=True)
     made = planner.run_audit(
-        known.path, "all", "document", folder, say=True, timeout=preflight.LOGIN
+        known.path, "all", "document", folder, say=True, timeout=preflight.LOGIN_TIMEOUT
     )
     found = results.load_results(made / "results.json").results
     red = [r for r in found if r.verdict.failed and r.requirement not in despite]

@@ -45,12 +45,12 @@ exit 1
 
 def probes(site: ClusterContext, host: Host) -> Probes:
     """Where the replicas are, as the first master tells."""
-    return {SUBJECT: (coredns.replicas_probe(),)} if host is site.first else {}
+    return {SUBJECT: (coredns.replicas_probe(),)} if host is site.first_control_plane else {}
 
 
 def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """On how few nodes they are."""
-    there, _ = coredns.replicas(seen.of(site.first.name, SUBJECT))
+    there, _ = coredns.replicas(seen.of(site.first_control_plane.name, SUBJECT))
     if len(set(there)) >= site.dns_nodes:
         return ()
     where = ", ".join(sorted(set(there))) or "no node"
@@ -59,13 +59,13 @@ def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
 
 def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """Move those that are too many, one by one: the cluster's names are found meanwhile."""
-    first = (site.first.name,)
+    first = (site.first_control_plane.name,)
     enough = WaitFor(f"{site.dns_nodes} nodes are ready", first, _nodes, _few, JOINS, EVERY)
-    yield Batch(afterwards=enough)
-    script = _SPREAD.format(kubectl=kubectl.shell_command(site.first))
+    yield Batch(wait_for=enough)
+    script = _SPREAD.format(kubectl=kubectl.shell_command(site.first_control_plane))
     yield Batch(
-        (RunScript(site.first.name, "CoreDNS is spread", script, timeout=600),),
-        afterwards=WaitForPhase("CoreDNS is on different nodes", PATIENCE),
+        (RunScript(site.first_control_plane.name, "CoreDNS is spread", script, timeout=600),),
+        wait_for=WaitForPhase("CoreDNS is on different nodes", PATIENCE),
     )
 
 
@@ -74,8 +74,8 @@ def _nodes(site: ClusterContext, host: Host) -> Probes:
 
 
 def _few(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-    told = nodes.read(seen.of(site.first.name, nodes.SUBJECT))
+    told = nodes.read(seen.of(site.first_control_plane.name, nodes.SUBJECT))
     if not told.answers:
-        return (f"{site.first.name}: {told.why}",)
+        return (f"{site.first_control_plane.name}: {told.why}",)
     ready = sum(told.nodes.values())
     return () if ready >= site.dns_nodes else (f"{ready} of {len(told.nodes)} nodes are ready",)

@@ -25,7 +25,7 @@ HEAD_START = math.inf
 
 def probes(site: ClusterContext, host: Host) -> Probes:
     """The images that the host has, and those that its kubeadm wants."""
-    if host not in site.part:
+    if host not in site.current_hosts:
         return {}
     cluster = site.cluster
     return {
@@ -36,7 +36,7 @@ def probes(site: ClusterContext, host: Host) -> Probes:
 def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """Images that a host of its role has not."""
     said = []
-    for host in site.part:
+    for host in site.current_hosts:
         found = images.read(seen.of(host.name, images.SUBJECT))
         if not found.wanted:
             said.append(f"{host.name}: kubeadm is not installed")
@@ -46,13 +46,13 @@ def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
 
 
 def _missing(site: ClusterContext, found: images.Images, host: Host) -> tuple[str, ...]:
-    return found.missing(master="masters" in host.groups, stacked=site.stacked)
+    return found.missing(master="masters" in host.groups, stacked=site.etcd_is_stacked)
 
 
 def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """All that a host lacks, all hosts at once."""
     pulls = []
-    for host in site.part:
+    for host in site.current_hosts:
         missing = _missing(site, images.read(seen.of(host.name, images.SUBJECT)), host)
         if missing:
             pulls.append(_pull(site, host, missing))
@@ -63,7 +63,7 @@ _PULL = f"ctr -n k8s.io images pull --hosts-dir {runtime.CERTS}"
 
 
 def _pull(site: ClusterContext, host: Host, missing: tuple[str, ...]) -> RunScript:
-    more = "" if host is site.first else _beforehand(site)
+    more = "" if host is site.first_control_plane else _beforehand(site)
     if "masters" in host.groups:
         return RunScript(
             host.name,
@@ -71,7 +71,7 @@ def _pull(site: ClusterContext, host: Host, missing: tuple[str, ...]) -> RunScri
             f"kubeadm config images pull {kubeadm.CONFIG}\n{more}",
             stdin=kubeadm.public_config(site),
             timeout=1800,
-            critical=host is site.first,  # which init would do itself
+            is_kubeadm_work=host is site.first_control_plane,  # which init would do itself
         )
     # kubeadm pulls a master's images only all together, and a worker needs two of them.
     pulls = "".join(

@@ -29,17 +29,17 @@ WORKERS_PORTS = (10250,)
 def probes(site: ClusterContext, host: Host) -> Probes:
     """How far kubeadm came on each host; what the first master's apiserver tells."""
     asked: dict[str, tuple[Probe, ...]] = {
-        kubernetes.SUBJECT: (kubernetes.probe(stacked=site.stacked),)
+        kubernetes.SUBJECT: (kubernetes.probe(stacked=site.etcd_is_stacked),)
     }
-    if host is site.first:
+    if host is site.first_control_plane:
         asked[nodes.SUBJECT] = nodes.probes(host.address or host.name)
     return asked
 
 
 def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """What init has not made yet, as the first master's own apiserver tells."""
-    node = kubernetes.read(seen.of(site.first.name, kubernetes.SUBJECT))
-    name = site.first.name
+    node = kubernetes.read(seen.of(site.first_control_plane.name, kubernetes.SUBJECT))
+    name = site.first_control_plane.name
     if node.untouched:
         return (f"{name}: there is no control plane",)
     if not node.finalised:
@@ -54,17 +54,17 @@ def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
 
 def obstacles(site: ClusterContext, host: Host) -> Probes:
     """The site's own etcd, as the first master reaches it."""
-    if site.stacked or host is not site.first:
+    if site.etcd_is_stacked or host is not site.first_control_plane:
         return {}
     return {external_etcd.SUBJECT: (external_etcd.probe(site.etcd_endpoints, *site.etcd_files),)}
 
 
 def refusals(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """Ports that others have; a control plane that is elsewhere, or ill; an etcd that is."""
-    said = [] if site.stacked else list(_external(site, seen))
+    said = [] if site.etcd_is_stacked else list(_external(site, seen))
     found = {h.name: kubernetes.read(seen.of(h.name, kubernetes.SUBJECT)) for h in site.hosts}
-    first = found[site.first.name]
-    masters_ports = (*PORTS, *ETCD_PORTS) if site.stacked else PORTS
+    first = found[site.first_control_plane.name]
+    masters_ports = (*PORTS, *ETCD_PORTS) if site.etcd_is_stacked else PORTS
     for host in site.hosts:
         node = found[host.name]
         wanted = masters_ports if "masters" in host.groups else WORKERS_PORTS
@@ -75,10 +75,12 @@ def refusals(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
                 f"{host.name}: port {port} is taken by {who or 'another program'}, and Kubernetes "
                 f"needs it. Stop it: `ss -ltnp 'sport = :{port}'`."
             )
-    elsewhere = [n for n, node in found.items() if n != site.first.name and not node.untouched]
+    elsewhere = [
+        n for n, node in found.items() if n != site.first_control_plane.name and not node.untouched
+    ]
     if not first.finalised and elsewhere:
         said.append(
-            f"{site.first.name}, the inventory's first master, is in no cluster, but "
+            f"{site.first_control_plane.name}, the inventory's first master, is in no cluster, but "
             f"{', '.join(elsewhere)} {'is' if len(elsewhere) == 1 else 'are'}. Name a master of "
             "that cluster first in [masters], or take it off with `invoke reset`."
         )
@@ -88,7 +90,7 @@ def refusals(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
 def _external(site: ClusterContext, seen: Observations) -> Iterator[str]:
     """What keeps the site's own etcd from bearing this cluster. One that init was cut off over
     has data of this cluster."""
-    name = site.first.name
+    name = site.first_control_plane.name
     node = kubernetes.read(seen.of(name, kubernetes.SUBJECT))
     store = external_etcd.read(seen.of(name, external_etcd.SUBJECT))
     if store.missing:
@@ -108,7 +110,7 @@ def _external(site: ClusterContext, seen: Observations) -> Iterator[str]:
 
 def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """Init; after one that was cut off, a reset of this host before."""
-    first = site.first
+    first = site.first_control_plane
     node = kubernetes.read(seen.of(first.name, kubernetes.SUBJECT))
     if not node.finalised:
         if not node.untouched:
@@ -119,7 +121,7 @@ def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
         return
     readings = seen.of(first.name, nodes.SUBJECT)
     if not nodes.read(readings).answers:
-        yield Batch(afterwards=WaitFor("the apiserver answers", (first.name,), probes, _silent))
+        yield Batch(wait_for=WaitFor("the apiserver answers", (first.name,), probes, _silent))
     elif None in nodes.counted(readings, nodes.MADE).values():
         yield Batch((_run(site, "kubeadm's addons", "kubeadm init phase addon all", 120),))
 
@@ -131,10 +133,16 @@ def _run(
     secret = kubeadm.init(site)
     uploads = frozenset((TOKEN, CERTIFICATES) if init else ())
     return RunScript(
-        site.first.name, title, script, secret, timeout, critical=init, uploads=uploads
+        site.first_control_plane.name,
+        title,
+        script,
+        secret,
+        timeout,
+        is_kubeadm_work=init,
+        uploads=uploads,
     )
 
 
 def _silent(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-    told = nodes.read(seen.of(site.first.name, nodes.SUBJECT))
-    return () if told.answers else (f"{site.first.name}: {told.why}",)
+    told = nodes.read(seen.of(site.first_control_plane.name, nodes.SUBJECT))
+    return () if told.answers else (f"{site.first_control_plane.name}: {told.why}",)

@@ -32,8 +32,8 @@ def init(site: ClusterContext) -> Secret:
             {
                 "apiVersion": API,
                 "kind": "InitConfiguration",
-                "localAPIEndpoint": _local(site.first),
-                "nodeRegistration": _node(site.first),
+                "localAPIEndpoint": _local(site.first_control_plane),
+                "nodeRegistration": _node(site.first_control_plane),
                 "bootstrapTokens": [{"token": secrets.token.reveal(), "ttl": TOKEN_TTL}],
                 "certificateKey": secrets.certificate_key.reveal(),
             },
@@ -132,7 +132,7 @@ def cleanup_script(site: ClusterContext, *, init: bool = False) -> str:
     with other ones nobody could read it, and the next init goes on with both.
     """
     script = f"{reset(site)} >/dev/null 2>&1 || {reset(site)}\n{etcd_data(site)}"
-    return preserving(site, script, _PKI if init and not site.stacked else ())
+    return preserving(site, script, _PKI if init and not site.etcd_is_stacked else ())
 
 
 # What kubeadm makes all else from; it takes them as they are where they are there. The last of
@@ -148,12 +148,14 @@ _PKI = tuple(
 
 def reset(site: ClusterContext) -> str:
     """kubeadm's own command. Its removal of a member empties /var/lib/etcd, whoever's that is."""
-    return "kubeadm reset --force" + ("" if site.stacked else " --skip-phases=remove-etcd-member")
+    return "kubeadm reset --force" + (
+        "" if site.etcd_is_stacked else " --skip-phases=remove-etcd-member"
+    )
 
 
 def etcd_data(site: ClusterContext) -> str:
     """What takes away the data of a member that is kubeadm's."""
-    return f"rm -rf {kubernetes.ETCD_DATA}" if site.stacked else ":"
+    return f"rm -rf {kubernetes.ETCD_DATA}" if site.etcd_is_stacked else ":"
 
 
 def preserving(site: ClusterContext, script: str, pki: Sequence[str] = ()) -> str:

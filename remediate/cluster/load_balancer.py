@@ -70,7 +70,10 @@ def probes(site: ClusterContext, host: Host) -> Probes:
     return {
         file_digests.SUBJECT: (file_digests.probe([HAPROXY, DROPIN, KEEPALIVED, CHECK, CA]),),
         services.SUBJECT: (services.probe(UNITS.values()),),
-        kubernetes.SUBJECT: (kubernetes.probe(stacked=site.stacked), FileProbe(kubernetes.CA)),
+        kubernetes.SUBJECT: (
+            kubernetes.probe(stacked=site.etcd_is_stacked),
+            FileProbe(kubernetes.CA),
+        ),
         vip_conflicts.SUBJECT: (
             vip_conflicts.own_state_probe(endpoint.vip, host.address or host.name),
         ),
@@ -91,7 +94,7 @@ def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     if not_applicable(site):
         return ()
     return tuple(
-        f"{host.name}: {what}" for host in site.masters_of_part for what in _left(site, seen, host)
+        f"{host.name}: {what}" for host in site.current_masters for what in _left(site, seen, host)
     )
 
 
@@ -155,7 +158,7 @@ def refusals(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
 def beforehand(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """The packages, where what they bring claims no VIP: a keepalived.conf of old might."""
     if not not_applicable(site):
-        hosts = [h for h in site.masters_of_part if not _configured(seen, h)]
+        hosts = [h for h in site.current_masters if not _configured(seen, h)]
         yield Batch(tuple(step for host in hosts for step in _packages(seen, host)))
 
 
@@ -165,7 +168,7 @@ def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
         return
     haproxy: list[Step] = []
     keepalived: list[Step] = []
-    for host in site.masters_of_part:
+    for host in site.current_masters:
         undone = tuple(_left(site, seen, host))
         if not undone:
             continue

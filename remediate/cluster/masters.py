@@ -49,12 +49,12 @@ def health_probes(site: ClusterContext, host: Host) -> Probes:
     """How this master is itself."""
     asked: dict[str, tuple[Probe, ...]] = {
         kubernetes.SUBJECT: (
-            kubernetes.probe(stacked=site.stacked),
+            kubernetes.probe(stacked=site.etcd_is_stacked),
             kubernetes.readyz(),
             FileProbe(kubernetes.CA),
         ),
     }
-    if site.stacked:
+    if site.etcd_is_stacked:
         asked["etcd"] = (CommandProbe("members", etcd.SCRIPT_SINGLE_SAMPLE, timeout=30, slow=True),)
     return asked
 
@@ -62,7 +62,7 @@ def health_probes(site: ClusterContext, host: Host) -> Probes:
 def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """Masters that the cluster does not know as such, or that are not well."""
     return tuple(
-        f"{h.name}: {what}" for h in site.masters_of_part if (what := _left(site, seen, h))
+        f"{h.name}: {what}" for h in site.current_masters if (what := _left(site, seen, h))
     )
 
 
@@ -78,7 +78,7 @@ def _left(site: ClusterContext, seen: Observations, host: Host) -> str:
 
 def _unhealthy(site: ClusterContext, seen: Observations, host: Host) -> str:
     """What keeps a master that has joined from bearing its part; empty where nothing does."""
-    if (weak := _node_unhealthy(site, seen, host)) or not site.stacked:
+    if (weak := _node_unhealthy(site, seen, host)) or not site.etcd_is_stacked:
         return weak
     said = etcd.parse_status(seen.of(host.name, "etcd"))
     members = said.members if isinstance(said, MemberStatus) else ()
@@ -96,7 +96,7 @@ def _node_unhealthy(site: ClusterContext, seen: Observations, host: Host) -> str
         return "its kubelet does not run"
     if not kubernetes.ready(readings):
         return "its apiserver is not ready"
-    if not site.stacked:
+    if not site.etcd_is_stacked:
         return ""
     try:
         said = etcd.parse_status(seen.of(host.name, "etcd"))
@@ -134,13 +134,13 @@ def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """One master after the other, each only while all those before are well."""
     joined = _joined(site, seen)
     whole = [h for h in site.masters if h.name in joined]
-    fresh = [h for h in site.masters_of_part if h.name not in joined]
+    fresh = [h for h in site.current_masters if h.name not in joined]
     if ill := [
         h
         for h in whole
         if _unhealthy(site, seen, h) and not _leftover_of_cut_off_join(site, seen, h, joined)
     ]:
-        yield Batch(afterwards=_well(whole, f"{ill[0].name} is well again", _unhealthy))
+        yield Batch(wait_for=_well(whole, f"{ill[0].name} is well again", _unhealthy))
         return
     if not fresh:
         return
@@ -156,7 +156,7 @@ def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
         secret = kubeadm.join(site, host, pin, master=True)
         others = _well(whole, "the other masters are well", _node_unhealthy, every=10.0)
         joins = RunScript(
-            host.name, "kubeadm join", JOIN, secret, 600, critical=True, meanwhile=others
+            host.name, "kubeadm join", JOIN, secret, 600, is_kubeadm_work=True, watch_peers=others
         )
         yield Batch((joins,))
 
@@ -247,14 +247,14 @@ def clean(
     """
     by = whole[0]
     steps = []
-    for other in whole if site.stacked else ():
+    for other in whole if site.etcd_is_stacked else ():
         said = etcd.parse_status(seen.of(other.name, "etcd"))
         if not isinstance(said, MemberStatus) or not said.healthy or not said.leader:
             raise UserError(
                 f"{host.name} has the remains of a join, and etcd on {other.name} is not well: "
                 "removing a member now could cost the quorum. Mend etcd there first, then go on."
             )
-    if site.stacked:
+    if site.etcd_is_stacked:
         steps.append(
             RunScript(by.name, f"etcd forgets {host.name}", remove_etcd_member_script(host))
         )

@@ -57,7 +57,7 @@ def _images(part: object) -> Iterator[str]:
 
 def object_probes(site: ClusterContext, host: Host, paths: Iterable[Path | None]) -> Probes:
     """The first master is asked for every object of these manifests."""
-    if host is not site.first:
+    if host is not site.first_control_plane:
         return {}
     return {nodes.SUBJECT: nodes.probes(host.address or host.name, objects(site, paths))}
 
@@ -70,7 +70,7 @@ def objects(site: ClusterContext, paths: Iterable[Path | None]) -> tuple[nodes.O
 def _made(site: ClusterContext, paths: Iterable[Path | None]) -> Iterator[dict[str, Any]]:
     """The manifests' objects as they stand there, those of a List one by one."""
     for path in paths:
-        for document in documents(path, site.texts[path]) if path else ():
+        for document in documents(path, site.files[path]) if path else ():
             yield from document.get("items", [document])
 
 
@@ -88,10 +88,10 @@ def missing_objects(
     site: ClusterContext, seen: Observations, paths: Iterable[Path | None]
 ) -> tuple[str, ...]:
     """The manifests' objects that are not there."""
-    readings = seen.of(site.first.name, nodes.SUBJECT)
+    readings = seen.of(site.first_control_plane.name, nodes.SUBJECT)
     told = nodes.read(readings)
     if not told.answers:
-        return (f"{site.first.name}: {told.why}",)
+        return (f"{site.first_control_plane.name}: {told.why}",)
     wanted = objects(site, paths)
     if not wanted:
         return ()
@@ -102,10 +102,17 @@ def missing_objects(
 def apply_batch(site: ClusterContext, title: str, paths: Iterable[Path | None]) -> Batch:
     """Apply the manifests, which may hold secrets, by standard input."""
     texts = [site.text(path) for path in paths if path is not None]
-    apply = (
-        f"{kubectl.shell_command(site.first)} apply --server-side --force-conflicts -f /dev/stdin"
-    )
+    command = kubectl.shell_command(site.first_control_plane)
+    apply = f"{command} apply --server-side --force-conflicts -f /dev/stdin"
     script = "given=$(cat)\n" + kubectl.retrying(f'printf "%s\\n" "$given" | {apply}')
     return Batch(
-        (RunScript(site.first.name, title, script, Secret("\n---\n".join(texts)), timeout=120),)
+        (
+            RunScript(
+                site.first_control_plane.name,
+                title,
+                script,
+                Secret("\n---\n".join(texts)),
+                timeout=120,
+            ),
+        )
     )

@@ -44,7 +44,7 @@ DNF_KEY = f"/etc/pki/rpm-gpg/RPM-GPG-KEY-{NAME}"
 
 def probes(site: ClusterContext, host: Host) -> Probes:
     """Packages and their holds, the repository's files, the kubelet's unit."""
-    if host not in site.part:
+    if host not in site.current_hosts:
         return {}
     paths = [LIST, *_keyrings(), REPO, DNF_KEY]
     names = (*_ALL, OTHER_RUNTIME, *DNF_NAMES.values())
@@ -57,7 +57,9 @@ def probes(site: ClusterContext, host: Host) -> Probes:
 
 def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """Packages that are missing, at another version or not held; a repository of old."""
-    return tuple(f"{host.name}: {what}" for host in site.part for what in _left(site, seen, host))
+    return tuple(
+        f"{host.name}: {what}" for host in site.current_hosts for what in _left(site, seen, host)
+    )
 
 
 def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[str]:
@@ -84,7 +86,7 @@ def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[str]
 def refusals(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """A running kubelet is not exchanged under its pods: that is an upgrade."""
     said = []
-    for host in site.part:
+    for host in site.current_hosts:
         found = packages.read(seen.of(host.name, packages.SUBJECT))
         runs = services.read(seen.of(host.name, services.SUBJECT))["kubelet"].active
         have = found.versions.get("kubelet")
@@ -100,7 +102,7 @@ def refusals(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
 def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """Repository, then all packages in one go."""
     steps: list[Step] = []
-    for host in site.part:
+    for host in site.current_hosts:
         found = packages.read(seen.of(host.name, packages.SUBJECT))
         if not tuple(_left(site, seen, host)):
             continue
@@ -164,7 +166,7 @@ def _keyrings() -> tuple[str, str]:
 def _keyring(site: ClusterContext) -> str:
     """apt tells an armored key from a binary one by the name: apt-key(8)."""
     path = site.cluster.apt_key
-    armored = path is not None and site.texts[path].lstrip().startswith(b"-----BEGIN")
+    armored = path is not None and site.files[path].lstrip().startswith(b"-----BEGIN")
     return _keyrings()[0 if armored else 1]
 
 
@@ -172,7 +174,7 @@ def _key(site: ClusterContext, found: Packages) -> bytes:
     path = site.cluster.apt_key if found.manager == "apt" else site.cluster.dnf_key
     if path is None:
         raise UserError(f"{found.manager}_repository needs {found.manager}_key.")
-    return site.texts[path]
+    return site.files[path]
 
 
 # --- the scripts ---

@@ -15,17 +15,17 @@ PATIENCE = 300.0  # seconds for the network to come up on every node
 
 def probes(site: ClusterContext, host: Host) -> Probes:
     """The nodes, as the first master tells."""
-    if host is not site.first:
+    if host is not site.first_control_plane:
         return {}
     return {nodes.SUBJECT: nodes.probes(host.address or host.name, nodes.ADDONS)}
 
 
 def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """Nodes that are not ready, and addons of kubeadm that are not."""
-    readings = seen.of(site.first.name, nodes.SUBJECT)
+    readings = seen.of(site.first_control_plane.name, nodes.SUBJECT)
     told = nodes.read(readings)
     if not told.answers:
-        return (f"{site.first.name}: {told.why}",)
+        return (f"{site.first_control_plane.name}: {told.why}",)
     said = [f"{name}: the node is not ready" for name, ready in told.nodes.items() if not ready]
     for addon, count in nodes.counted(readings, nodes.ADDONS).items():
         if count is None:
@@ -37,4 +37,4 @@ def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
 
 def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """Wait for them."""
-    return (Batch(afterwards=WaitForPhase("all nodes are ready", PATIENCE)),)
+    return (Batch(wait_for=WaitForPhase("all nodes are ready", PATIENCE)),)

@@ -24,7 +24,7 @@ def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     if load_balancer.not_applicable(site):
         return ()
     if not load_balancer.ca(site, seen):
-        return (f"{site.first.name}: there is no CA yet",)
+        return (f"{site.first_control_plane.name}: there is no CA yet",)
     return load_balancer.left(site, seen)
 
 

@@ -42,8 +42,10 @@ def probes(site: ClusterContext, host: Host) -> Probes:
     """What is there of the cluster."""
     endpoint, pods = site.inventory.endpoint, site.cluster.pod_cidr
     asked: dict[str, tuple[Probe, ...]] = {
-        leftovers.SUBJECT: (leftovers.probe(endpoint.vip, str(pods or ""), stacked=site.stacked),),
-        kubernetes.SUBJECT: (kubernetes.probe(stacked=site.stacked),),
+        leftovers.SUBJECT: (
+            leftovers.probe(endpoint.vip, str(pods or ""), stacked=site.etcd_is_stacked),
+        ),
+        kubernetes.SUBJECT: (kubernetes.probe(stacked=site.etcd_is_stacked),),
     }
     if "masters" in host.groups:
         asked[nodes.SUBJECT] = (nodes.probe(),)
@@ -56,8 +58,8 @@ def left(site: ClusterContext, seen: Observations, hosts: Sequence[Host]) -> tup
     said = []
     for host in hosts:
         found = leftovers.read(seen.of(host.name, leftovers.SUBJECT))
-        if found.things:
-            said.append(f"{host.name}: {found.words}")
+        if found.items:
+            said.append(f"{host.name}: {found.summary}")
     return tuple(said)
 
 
@@ -68,7 +70,7 @@ def quorum(site: ClusterContext, seen: Observations, hosts: Sequence[Host]) -> s
     """
     going = {h.name for h in hosts}
     staying = [h for h in site.masters if h.name not in going]
-    if not site.stacked or not staying:
+    if not site.etcd_is_stacked or not staying:
         return ""
     if not any("masters" in h.groups for h in hosts):
         return ""
@@ -113,7 +115,7 @@ def waves(
             yield Batch(tuple(_leave(site, by, host)))
             yield Batch(
                 tuple(_host(site, host, whole=False)),
-                afterwards=_well(staying) if site.stacked and host in site.masters else None,
+                wait_for=_well(staying) if site.etcd_is_stacked and host in site.masters else None,
             )
     if with_packages:
         yield Batch(tuple(_packages(site, h) for h in hosts))
@@ -146,7 +148,7 @@ def _leave(site: ClusterContext, by: Host, host: Host) -> list[Step]:
             timeout=150,
         )
     ]
-    if host in site.masters and site.stacked:
+    if host in site.masters and site.etcd_is_stacked:
         steps.append(
             RunScript(by.name, f"etcd forgets {host.name}", masters.remove_etcd_member_script(host))
         )
@@ -162,7 +164,7 @@ def _leave(site: ClusterContext, by: Host, host: Host) -> list[Step]:
 
 def _host(site: ClusterContext, host: Host, *, whole: bool) -> list[Step]:
     steps: list[Step] = []
-    if host in site.masters and site.balanced:
+    if host in site.masters and site.manages_load_balancer:
         steps.append(RunScript(host.name, "load balancer and VIP", _unbalance(site)))
     steps.append(RunScript(host.name, "kubeadm reset", _kubeadm(site), timeout=300))
     steps.append(RunScript(host.name, "what kubeadm leaves", _sweep(site), timeout=180))
@@ -267,7 +269,7 @@ find /var/lib/kubelet -mindepth 1 -delete 2>/dev/null || :
 
 
 def _packages(site: ClusterContext, host: Host) -> Step:
-    balancer = load_balancer.PACKAGES if site.balanced else ()
+    balancer = load_balancer.PACKAGES if site.manages_load_balancer else ()
     rest = (*packages.RUNTIME, packages.OTHER_RUNTIME, "kubernetes-cni", "cri-tools")
     names = " ".join((*packages.PINNED, *balancer, *rest))
     files = " ".join((packages.LIST, packages.REPO, packages.DNF_KEY))

@@ -28,7 +28,7 @@ UNIT = "containerd"
 
 def probes(site: ClusterContext, host: Host) -> Probes:
     """containerd's version and files, how it runs, and what kubeadm calls the pause image."""
-    if host not in site.part:
+    if host not in site.current_hosts:
         return {}
     cluster = site.cluster
     return {
@@ -41,7 +41,9 @@ def probes(site: ClusterContext, host: Host) -> Probes:
 
 def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """Files that differ, and a containerd that is older than its configuration."""
-    return tuple(f"{host.name}: {what}" for host in site.part for what in _left(site, seen, host))
+    return tuple(
+        f"{host.name}: {what}" for host in site.current_hosts for what in _left(site, seen, host)
+    )
 
 
 def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[str]:
@@ -56,7 +58,7 @@ def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[str]
 def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """The files, then a restart where one of them was changed or containerd does not run."""
     steps: list[Step] = []
-    for host in site.part:
+    for host in site.current_hosts:
         found = packages.read(seen.of(host.name, packages.SUBJECT))
         if not found.containerd or not tuple(_left(site, seen, host)):
             continue

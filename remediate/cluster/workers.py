@@ -23,8 +23,8 @@ def probes(site: ClusterContext, host: Host) -> Probes:
     """How far kubeadm came on each worker; the nodes, as the first master tells."""
     asked: dict[str, tuple[Probe, ...]] = {}
     if host in site.workers:
-        asked[kubernetes.SUBJECT] = (kubernetes.probe(stacked=site.stacked),)
-    elif host is site.first:
+        asked[kubernetes.SUBJECT] = (kubernetes.probe(stacked=site.etcd_is_stacked),)
+    elif host is site.first_control_plane:
         asked[kubernetes.SUBJECT] = (FileProbe(kubernetes.CA),)
         asked[nodes.SUBJECT] = (nodes.probe(),)
     return asked
@@ -32,9 +32,9 @@ def probes(site: ClusterContext, host: Host) -> Probes:
 
 def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
     """Workers that are no nodes, and those that are not ready."""
-    told = nodes.read(seen.of(site.first.name, nodes.SUBJECT))
+    told = nodes.read(seen.of(site.first_control_plane.name, nodes.SUBJECT))
     if not told.answers:
-        return (f"{site.first.name}: {told.why}",)
+        return (f"{site.first_control_plane.name}: {told.why}",)
     return tuple(f"{h.name}: {what}" for h in site.workers if (what := _left(seen, h, told)))
 
 
@@ -52,7 +52,7 @@ _JOINS, _CUT_OFF, _NOT_READY = "has not joined", "its join was cut off", "the no
 
 def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
     """A token, all joins at once, and the wait for every worker."""
-    told = nodes.read(seen.of(site.first.name, nodes.SUBJECT))
+    told = nodes.read(seen.of(site.first_control_plane.name, nodes.SUBJECT))
     if not told.answers:
         return
     remains: list[Step] = []
@@ -62,20 +62,23 @@ def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
         if why == _CUT_OFF:
             remains += _clean(site, host)
         if why in (_JOINS, _CUT_OFF):
-            pin = masters.ca_pin(seen, site.first)
+            pin = masters.ca_pin(seen, site.first_control_plane)
             secret = kubeadm.join(site, host, pin, master=False)
             script = f"kubeadm join {kubeadm.CONFIG}"
-            joins.append(RunScript(host.name, "kubeadm join", script, secret, 300, critical=True))
+            joins.append(
+                RunScript(host.name, "kubeadm join", script, secret, 300, is_kubeadm_work=True)
+            )
         elif why and why != _NOT_READY:
             joins.append(RunScript(host.name, "kubelet", "systemctl restart kubelet"))
-    if any(isinstance(s, RunScript) and s.critical for s in joins):
-        remains.append(masters.token(site, site.first))
+    if any(isinstance(s, RunScript) and s.is_kubeadm_work for s in joins):
+        remains.append(masters.token(site, site.first_control_plane))
     yield Batch(tuple(remains))
-    yield Batch(tuple(joins), afterwards=WaitForPhase("workers are ready", PATIENCE))
+    yield Batch(tuple(joins), wait_for=WaitForPhase("workers are ready", PATIENCE))
 
 
 def _clean(site: ClusterContext, host: Host) -> list[Step]:
-    # A node of that name that is still taken for ready would stop the new join.
+    # kubeadm refuses to join while a ready node of the same name exists.
+    command = kubectl.shell_command(site.first_control_plane)
     return [
         RunScript(
             host.name,
@@ -84,9 +87,8 @@ def _clean(site: ClusterContext, host: Host) -> list[Step]:
             timeout=180,
         ),
         RunScript(
-            site.first.name,
+            site.first_control_plane.name,
             f"the cluster forgets {host.name}",
-            f"{kubectl.shell_command(site.first)} delete node {shlex.quote(host.name)} "
-            "--ignore-not-found --timeout=30s",
+            f"{command} delete node {shlex.quote(host.name)} --ignore-not-found --timeout=30s",
         ),
     ]

@@ -337,7 +337,7 @@ def test_a_run_that_is_killed_is_settled_by_the_next(operator: Operator, host: L
         assert status == 1
         assert "the lock is stale" in said
         assert killed in said
-        status, said = operator.type("fix", *BOTH, *APPLY, "--take-lock")
+        status, said = operator.type("fix", *BOTH, *APPLY, "--force-unlock")
         assert status == 0, said
         assert f"{killed}, step " in said
         for run in sorted((p.parent.name for p in _paths(operator)), reverse=True):

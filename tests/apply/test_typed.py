@@ -187,12 +187,12 @@ def test_two_operators_at_once(harmed: Operator, tmp_path: Path) -> None:
             assert time.monotonic() < until
             time.sleep(0.1)
         other = Operator(harmed.ready, tmp_path / "other")
-        words = ("fix", "--only=SWAP-OFF", f"--hosts={HOST}", "--apply", "--yes", "--take-lock")
+        words = ("fix", "--only=SWAP-OFF", f"--hosts={HOST}", "--apply", "--yes", "--force-unlock")
         second = other.start(*words)
         said, _ = second.communicate(timeout=60)
         assert second.returncode == 1
         assert "is locked by" in said
-        assert "--take-lock takes no lock whose owner is connected" in said
+        assert "--force-unlock does not break a lock whose owner is still connected" in said
         assert "/dev/sdb1 none" in content(harmed, "/etc/fstab").splitlines()[-1]
         assert not list((tmp_path / "other").glob("*/journal.jsonl"))
         first.send_signal(signal.SIGKILL)

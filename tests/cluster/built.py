@@ -121,7 +121,7 @@ class Built:
         False where the run was over before that.
         """
         known = set(self.reports.glob("*-install"))
-        running = self.start("install", "--yes", "--take-lock", *options)
+        running = self.start("install", "--yes", "--force-unlock", *options)
         try:
             reached = self.reached(running, known, phase)
             if reached:

@@ -133,5 +133,5 @@ def test_a_reset_that_costs_the_quorum_is_refused(cluster: Built) -> None:
     done: subprocess.CompletedProcess[str] = cluster.reset("--hosts", "k8s-master-02,k8s-master-03")
     assert done.returncode == 1
     assert "etcd has 3 members, and 2 of them are its majority" in done.stderr
-    assert "--i-accept-losing-quorum" in done.stderr
+    assert "--allow-quorum-loss" in done.stderr
     assert cluster.stories()[-1].acts == []

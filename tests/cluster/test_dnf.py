@@ -63,7 +63,7 @@ def test_it_goes_with_its_packages_and_comes_back(cluster: Built) -> None:
         (":8081", ":8081/nowhere", "Failed to download metadata for repo 'hale-kubernetes'"),
     ):
         with cluster.edited((old, new)) as path:
-            done = cluster.install("--inventory", str(path), "--to", "packages")
+            done = cluster.install("--inventory", str(path), "--until", "packages")
         assert (done.returncode, why in done.stdout) == (1, True), done.stdout[-3000:]
         assert host.run("rpm -q kubelet", check=False).returncode == 1
 

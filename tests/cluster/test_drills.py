@@ -151,7 +151,7 @@ def test_what_a_killed_drill_took_the_next_one_gives_back(cluster: Built) -> Non
     assert cluster.lab[host].run(masked).stdout == b"masked\n"
     # The client and the watchers are gone with the connections.
     until(lambda: not any("readyz -w" in text for text in left(cluster).values()), 20)
-    done = cluster.invoke("drill", "restore")
+    done = cluster.invoke("drill", "--revert")
     assert done.returncode == 0, done.stdout
     assert "giving back haproxy" in done.stdout
     assert cluster.lab[host].run("systemctl is-active haproxy").stdout == b"active\n"
@@ -160,7 +160,7 @@ def test_what_a_killed_drill_took_the_next_one_gives_back(cluster: Built) -> Non
     assert story.end
     assert story.end.state == "restored"
     assert left(cluster) == {}
-    again = cluster.invoke("drill", "restore")
+    again = cluster.invoke("drill", "--revert")
     assert again.returncode == 0
     assert "left anything to give back" in again.stdout
 

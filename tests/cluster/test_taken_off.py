@@ -53,7 +53,7 @@ def test_a_master_is_lost_while_another_joins(cluster: Built) -> None:
     done = cluster.reset("--hosts", joins.name)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     # It looks at all masters, and one that is lost while it does ends the run.
-    done = cluster.install("--only", "load_balancer")
+    done = cluster.install("--phase", "load_balancer")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     known = set(cluster.reports.glob("*-install"))
     running = cluster.start("install", "--yes")
@@ -97,18 +97,18 @@ def test_reset_leaves_nothing(cluster: Built) -> None:
     ("options", "old", "new", "said"),
     [
         (
-            "--to gate",
+            "--until gate",
             "k8s-master-03 ansible_host=10.208.1.195\n",
             "",
             "NODES-ODD-MASTERS inventory on cluster: FAIL: the inventory names 2 masters",
         ),
-        ("--to gate", "kubernetes_version=1.34.4", "kubernetes_version=1.34.9",
+        ("--until gate", "kubernetes_version=1.34.4", "kubernetes_version=1.34.9",
          "manifests/v1.34.9: the registry does not have it"),
-        ("--to gate", "10.208.1.1:5000/k8s", "10.208.1.1:5000/nowhere", "nowhere/"),
-        ("--to packages", "apt_key=apt-key.asc", "apt_key=known_hosts", "NO_PUBKEY"),
+        ("--until gate", "10.208.1.1:5000/k8s", "10.208.1.1:5000/nowhere", "nowhere/"),
+        ("--until packages", "apt_key=apt-key.asc", "apt_key=known_hosts", "NO_PUBKEY"),
         # With the right key again, which the tests after this one need.
         (
-            "--to packages --despite NODES-IMAGE-PULL",
+            "--until packages --ignore-preflight-errors NODES-IMAGE-PULL",
             "kubernetes_version=1.34.4",
             "kubernetes_version=1.34.9",
             "no kubeadm 1.34.9 in the repository; it has: 1.34.4-",
@@ -129,7 +129,7 @@ def test_a_vip_that_somebody_has(cluster: Built) -> None:
     stranger = cluster.lab["k8s-node-01"]
     stranger.run("ip addr add 10.208.1.190/32 dev eth0")
     try:
-        done = cluster.install("--only", "load_balancer")
+        done = cluster.install("--phase", "load_balancer")
     finally:
         stranger.run("ip addr del 10.208.1.190/32 dev eth0")
     assert done.returncode == 1
@@ -162,7 +162,7 @@ def test_a_vrrp_id_that_somebody_speaks(cluster: Built) -> None:
     )
     stranger.run("until ip addr | grep -qF 10.208.1.189; do sleep 0.2; done")
     try:
-        done = cluster.install("--only", "load_balancer")
+        done = cluster.install("--phase", "load_balancer")
     finally:
         stranger.run("kill $(cat /run/o.pid); ip addr del 10.208.1.88/24 dev eth0; sleep 1")
     assert done.returncode == 1
@@ -177,7 +177,7 @@ def test_a_port_that_somebody_has(cluster: Built, port: int) -> None:
     host.run(f"until ss -Hltn 'sport = :{port}' | grep -q .; do sleep 0.1; done")
     try:
         phase = "init" if port == 6443 else "load_balancer"
-        done = cluster.install("--to" if phase == "init" else "--only", phase)
+        done = cluster.install("--until" if phase == "init" else "--phase", phase)
     finally:
         host.run("systemctl stop taken")
     assert done.returncode == 1
@@ -189,7 +189,7 @@ def test_a_host_that_is_off(cluster: Built) -> None:
     host = cluster.lab["k8s-node-02"]
     host.power_off()
     try:
-        done = cluster.install("--to", "packages")
+        done = cluster.install("--until", "packages")
     finally:
         host.power_on()
     assert done.returncode == 1
@@ -228,13 +228,13 @@ def test_etcd_and_the_load_balancer_may_be_the_sites_own(cluster: Built, theirs:
     known = ("--inventory", str(theirs))
     own.ask(first, "put /site/own kept")
     own.ask(first, "put /registry/minions/other of-another-cluster")
-    done = cluster.install(*known, "--to", "init")
+    done = cluster.install(*known, "--until", "init")
     assert done.returncode == 1
     assert "etcd has 1 keys below /registry/ already" in done.stdout, done.stdout[-3000:]
     own.ask(first, "del --prefix /registry/")
 
     assert cluster.killed("init", 5.0, *known)
-    done = cluster.install("--take-lock", *known)
+    done = cluster.install("--force-unlock", *known)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     acts = [a.title for a in cluster.stories()[-1].acts]
     assert "an init that was cut off is cleaned away" in acts
@@ -274,7 +274,7 @@ def theirs_is_kube_vip(cluster: Built) -> Iterator[tuple[LabHost, ...]]:
 def test_kube_vip_may_have_the_vip(cluster: Built, theirs_is_kube_vip: tuple[LabHost, ...]) -> None:
     """Also after an init that was cut off; its faults are seen, and a reset leaves its manifest."""
     assert cluster.killed("init", 5.0)
-    done = cluster.install("--take-lock")
+    done = cluster.install("--force-unlock")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     found = results.load_results(
         max(cluster.reports.glob("*-install/*-audit")) / "results.json"
@@ -344,13 +344,13 @@ def cuts() -> list[Cut]:
 def test_an_install_is_cut_off_again_and_again(cluster: Built) -> None:
     """Each next run goes on, and the last one ends in the same healthy cluster."""
     told = f"HALE_SEED={SEED} {cuts()}"
-    assert cluster.reset("--take-lock").returncode == 0
+    assert cluster.reset("--force-unlock").returncode == 0
     for cut in cuts():
         if cut.host:
             powerless(cluster, cut)
         else:
             cluster.killed(cut.phase, cut.after)
-    done = cluster.install("--take-lock")
+    done = cluster.install("--force-unlock")
     assert done.returncode == 0, f"{told}\n{done.stdout[-5000:]}\n{done.stderr[-1000:]}"
     assert set(phases(cluster.stories()[-1]).values()) <= {"done", "skipped"}
 
@@ -358,7 +358,7 @@ def test_an_install_is_cut_off_again_and_again(cluster: Built) -> None:
 def powerless(cluster: Built, cut: Cut) -> None:
     """The run ends by itself, and says where."""
     known = set(cluster.reports.glob("*-install"))
-    running = cluster.start("install", "--yes", "--take-lock")
+    running = cluster.start("install", "--yes", "--force-unlock")
     try:
         assert cluster.reached(running, known, cut.phase), running.completed().stdout[-3000:]
         time.sleep(cut.after)

@@ -106,9 +106,9 @@ def test_the_client_loses_nothing(known: Inventory) -> None:
 
 
 def test_production_must_be_named(known: Inventory) -> None:
-    with pytest.raises(UserError, match="--on-production"):
-        workflow.require_consent(known, on_production=False)
-    workflow.require_consent(known, on_production=True)
+    with pytest.raises(UserError, match="--allow-production"):
+        workflow.require_consent(known, allow_production=False)
+    workflow.require_consent(known, allow_production=True)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_production_must_be_named(known: Inventory) -> None:
 def test_what_was_mistyped_is_refused_before_a_host_is_asked(
     tmp_path: Path, part: str, host: str, why: str
 ) -> None:
-    asked = workflow.DrillOptions(part, tmp_path, INVENTORY, host, on_production=True, yes=True)
+    asked = workflow.DrillOptions(part, tmp_path, INVENTORY, host, allow_production=True, yes=True)
     with pytest.raises(UserError, match=why):
         workflow.run_drills(asked)
     assert not list(tmp_path.iterdir())

@@ -53,7 +53,7 @@ def test_drills_stand_among_installs_by_their_time(tmp_path: Path) -> None:
     drill(tmp_path / "3-drill", VIP).close()
     assert told(tmp_path)[1:] == [
         "3-drill op@here m1 vip taken interrupted: vip of m1 not given back, say `invoke drill "
-        "restore`",
+        "--revert`",
         "2-install op@here m1 1 done, 0 not finished",
         "1-drill op@here m1 vip taken finished",
     ]

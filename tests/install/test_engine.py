@@ -52,7 +52,10 @@ class Made:
     def look(self, wishes: Iterable[Any], of: Any = None) -> tuple[Observations, ...]:
         wishes = list(wishes)
         if phases := [w for w in wishes if not isinstance(w.of, WaitFor)]:
-            said = [(w.of.TITLE, w.site.only, "whole" if w.whole else "") for w in phases]
+            said = [
+                (w.of.TITLE, w.site.current_group, "whole" if w.with_preflight else "")
+                for w in phases
+            ]
             self.looks.append([" ".join(filter(None, words)) for words in said])
         return tuple(Observations() for _ in wishes)
 
@@ -84,13 +87,13 @@ class Made:
         done: set[str] = set()
 
         def through(site: Any, seen: Any) -> Iterator[Batch]:
-            self.order.append(f"{name} {site.part[0].name}")
-            yield from at(site.part[0].name)
-            done.add(site.part[0].name)
+            self.order.append(f"{name} {site.current_hosts[0].name}")
+            yield from at(site.current_hosts[0].name)
+            done.add(site.current_hosts[0].name)
 
         self.phases[name] = SimpleNamespace(
             TITLE=name, NEEDS=needs, PARTS=groups, waves=through, done=done,
-            left=lambda site, seen: () if site.part[0].name in done else (name,),
+            left=lambda site, seen: () if site.current_hosts[0].name in done else (name,),
             probes=lambda site, host: {}, **more,
         )  # fmt: skip
 
@@ -119,7 +122,7 @@ def nothing() -> Iterable[Batch]:
 def until(happens: Callable[[], bool]) -> Iterable[Batch]:
     """A wave that waits for it."""
     wanted = lambda site, seen: () if happens() else ("not yet",)  # noqa: E731
-    yield Batch(afterwards=WaitFor("it happens", (), lambda s, h: {}, wanted, PATIENCE, 0.01))
+    yield Batch(wait_for=WaitFor("it happens", (), lambda s, h: {}, wanted, PATIENCE, 0.01))
 
 
 def test_what_needs_nothing_of_each_other_goes_at_once(made: Made) -> None:
@@ -266,7 +269,7 @@ def test_a_part_is_looked_at_once_the_one_before_is_through(
 def test_a_phase_is_waited_for_until_it_is_through(made: Made) -> None:
     """The next one is looked at with the first look alone, and anew once it may begin."""
     lefts = iter([("not yet",), ("not yet",), ("still not",), ()])
-    last = Batch(afterwards=WaitForPhase("it is there", PATIENCE))
+    last = Batch(wait_for=WaitForPhase("it is there", PATIENCE))
     made.phase("comes", lambda: [last])
     made.phases["comes"].left = lambda site, seen: next(lefts)
     made.phase("next", nothing, "comes")
@@ -284,14 +287,14 @@ def test_a_host_that_is_down_is_waited_for(made: Made, monkeypatch: pytest.Monke
         return made.look(wishes, of)
 
     monkeypatch.setattr(engine, "observe", look)
-    made.phase("comes", lambda: [Batch(afterwards=WaitForPhase("it is there", PATIENCE))])
+    made.phase("comes", lambda: [Batch(wait_for=WaitForPhase("it is there", PATIENCE))])
     made.run()
     assert made.told.said == ["comes begun", "comes done"]
     assert next(looks, None) is None
 
 
 def test_a_phase_that_does_not_come_through_fails_with_what_is_left(made: Made) -> None:
-    made.phase("comes", lambda: [Batch(afterwards=WaitForPhase("it is there", 0.01))])
+    made.phase("comes", lambda: [Batch(wait_for=WaitForPhase("it is there", 0.01))])
     made.phases["comes"].left = lambda site, seen: ("m1 is not ready",)
     with pytest.raises(PhaseFailed, match=r"waited 0\.01 s until it is there: m1 is not ready"):
         made.run()
@@ -449,7 +452,7 @@ def test_what_no_obstacle_concerns_is_done_while_they_are_looked_for(
 
     def look(wishes: Iterable[Any], of: Any = None) -> tuple[Observations, ...]:
         wishes = list(wishes)
-        if any(w.whole for w in wishes):
+        if any(w.with_preflight for w in wishes):
             asked.set()
             assert free.wait(PATIENCE)
         return made.look(wishes, of)
@@ -482,7 +485,7 @@ def test_what_is_refused_is_not_gone_on_with(made: Made) -> None:
 
 def test_a_plan_looks_at_all(made: Made) -> None:
     made.phase("a", nothing)
-    assert [one.left for one in made.engine.plan(["a"])] == [("a",)]
+    assert [one.remaining for one in made.engine.plan(["a"])] == [("a",)]
     assert made.looks == [["a whole"]]
 
 

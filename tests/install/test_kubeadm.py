@@ -108,8 +108,8 @@ def test_what_lists_images_knows_no_secret(tmp_path: Path) -> None:
 def test_no_step_shows_a_secret(tmp_path: Path) -> None:
     site = sites.made(tmp_path)
     steps: list[RunScript] = [
-        masters.token(site, site.first),
-        masters.certificates(site, site.first),
+        masters.token(site, site.first_control_plane),
+        masters.certificates(site, site.first_control_plane),
     ]
     none = {"kubernetes.node": "kubelet inactive\n", "nodes.nodes": "at none\n"}
     for wave in init.waves(site, sites.seen({h.name: none for h in site.hosts}, {})):
@@ -127,7 +127,7 @@ def test_what_a_host_says_is_told_without_secrets() -> None:
     secrets = Secrets()
     doer = StepExecutor(None, secrets)  # type: ignore[arg-type]  # nothing is asked of a host
     token, key = secrets.token.reveal(), secrets.certificate_key.reveal()
-    said = doer.last(
+    said = doer.tail(
         f"join with {token}\nor {token.split('.')[1]}\nUsing certificate key:\n{key}\n"
     )
     assert token not in said

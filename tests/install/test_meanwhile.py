@@ -47,11 +47,11 @@ def told(
     looks, said = Looks(found), list[str]()
     monkeypatch.setattr(module, "PEER_TIMEOUT", 0.0)
     monkeypatch.setattr(module, "observe", looks.look)
-    others = WaitFor("the others are well", ("m2",), lambda s, h: {}, looks.left, every=0.001)
-    joins = RunScript("m3", "kubeadm join", "true", timeout=600, meanwhile=others)
+    others = WaitFor("the others are well", ("m2",), lambda s, h: {}, looks.left, interval=0.001)
+    joins = RunScript("m3", "kubeadm join", "true", timeout=600, watch_peers=others)
     with monitor_peers(joins, sites.made(tmp_path), said.append) as missed:
         assert looks.seen.wait(PATIENCE)
-    return said, missed.who
+    return said, missed.problems
 
 
 def test_who_is_missed_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,4 +79,4 @@ def test_a_step_that_needs_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     before = set(threading.enumerate())  # those of other tests may still be ending
     with monitor_peers(RunScript("m3", "token", "true"), sites.made(tmp_path), print) as missed:
         assert set(threading.enumerate()) <= before
-    assert missed.who == ()
+    assert missed.problems == ()

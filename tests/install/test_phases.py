@@ -33,8 +33,8 @@ def told(module: Any, site: Any, found: Observations) -> list[str]:
         if lines and lines[-1] != "--":
             lines.append("--")
         lines += [f"{step.host}: {step.title}" for step in wave.steps]
-        if wave.afterwards is not None:
-            lines.append(f"until {wave.afterwards.title}")
+        if wave.wait_for is not None:
+            lines.append(f"until {wave.wait_for.title}")
     return lines[:-1] if lines[-1:] == ["--"] else lines
 
 
@@ -58,7 +58,7 @@ def test_phase(case: Path, tmp_path: Path) -> None:
     given = tomllib.loads(case.read_text())
     extra = {"extra_yaml": given["extra"]} if "extra" in given else {}
     site = sites.made(tmp_path, given.get("inventory", ""), **extra)
-    site = replace(site, only=given.get("part", ""))
+    site = replace(site, current_group=given.get("part", ""))
     everywhere = given["outputs"].pop("*", {})
     outputs = {h.name: everywhere | given["outputs"].get(h.name, {}) for h in site.inventory.hosts}
     module: Any = scheduler.load_phase(case.parent.name)
@@ -96,10 +96,10 @@ def test_a_phase_needs_only_earlier_ones(name: str, tmp_path: Path) -> None:
 
 def test_workers_need_nothing_of_the_other_masters(tmp_path: Path) -> None:
     site = sites.made(tmp_path)
-    others = {part for part, group in site.parts.items() if group == MASTERS}
+    others = {part for part, group in site.host_groups.items() if group == MASTERS}
     waited_for = everything_before(scheduler.PhaseTask("workers"), site)
     assert others
-    assert not [unit for unit in waited_for if unit.part in others]
+    assert not [unit for unit in waited_for if unit.group in others]
     assert scheduler.PhaseTask("init") in waited_for
 
 
@@ -119,7 +119,7 @@ def test_no_worker_waits_for_the_masters_to_join(tmp_path: Path) -> None:
         dict.fromkeys(scheduler.phase_names(), Observations()),
         clock=lambda: now,
     )
-    while (wait := going.soon()) is not None:
+    while (wait := going.next_wakeup()) is not None:
         now += wait
         for unit in going.ready():
             going.begin(unit)
@@ -127,4 +127,4 @@ def test_no_worker_waits_for_the_masters_to_join(tmp_path: Path) -> None:
                 going.end(unit, None)
     assert {unit.phase for unit in going.waiting} >= {"masters", "ready"}
     assert scheduler.PhaseTask("workers") not in going.waiting
-    assert WORKERS not in {site.parts[unit.part] for unit in going.waiting}
+    assert WORKERS not in {site.host_groups[unit.group] for unit in going.waiting}
