@@ -30,7 +30,7 @@ from hale.model.change import (
 from hale.model.requirement import Case
 
 KINDS = (FileEdit, ModuleChange)
-IMPACTS = (Impact.TRAFFIC,)
+IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
 
 OURS = dirname(RULES[0])
 
@@ -55,7 +55,7 @@ def runtime(fact: BrNetfilterRuntime, case: Case[BrNetfilterParameters]) -> tupl
         f"{fact.module} {fact.how}. From then on packets between two ports of a bridge meet the "
         "rules of iptables, which may drop what passed before."
     )
-    return (ModuleChange(fact.module, why, effects=(Impact.TRAFFIC,)),)
+    return (ModuleChange(fact.module, why, effects=(Impact.DISRUPTS_TRAFFIC,)),)
 
 
 def persisted(fact: BrNetfilterPersisted, case: Case[BrNetfilterParameters]) -> tuple[Remedy, ...]:

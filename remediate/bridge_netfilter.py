@@ -5,7 +5,7 @@ from hale.model.change import Impact, ManualStep, ModuleChange, Remedy
 from hale.model.requirement import Case
 
 KINDS = (ModuleChange,)
-IMPACTS = (Impact.TRAFFIC,)
+IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
 
 
 def runtime(
@@ -23,4 +23,4 @@ def runtime(
         f"{fact.path} comes with {case.parameters.module}. From then on packets between two "
         "ports of a bridge meet the rules of iptables, which may drop what passed before."
     )
-    return (ModuleChange(case.parameters.module, why, effects=(Impact.TRAFFIC,)),)
+    return (ModuleChange(case.parameters.module, why, effects=(Impact.DISRUPTS_TRAFFIC,)),)

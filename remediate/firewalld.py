@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 from facts.firewalld import MASK_FOLDER, FirewalldParameters, FirewalldPersisted, FirewalldRuntime
 from hale.inventory.ini import OVERRIDE_PREFIX
-from hale.model.change import Impact, ManualStep, Remedy, SymlinkChange, UnitChange
+from hale.model.change import Impact, ManualStep, Remedy, SymlinkChange, UnitAction, UnitChange
 from hale.model.requirement import Case
 
 KINDS = (UnitChange, SymlinkChange)
-IMPACTS = (Impact.TRAFFIC, Impact.FINAL)
+IMPACTS = (Impact.DISRUPTS_TRAFFIC, Impact.IRREVERSIBLE)
 
 NOTHING = "/dev/null"
 
@@ -47,8 +47,12 @@ def runtime(fact: FirewalldRuntime, case: Case[FirewalldParameters]) -> tuple[Re
         )
     why = f"{fact.actual}; its rules stand in front of those of kube-proxy and the pod network."
     # systemd stops what is masked, and does not start it again.
-    last = (Impact.FINAL,) if fact.enabled.startswith("masked") else ()
-    return (UnitChange(unit, "stop", fact.active, fact.enabled, why, (Impact.TRAFFIC, *last)),)
+    last = (Impact.IRREVERSIBLE,) if fact.enabled.startswith("masked") else ()
+    return (
+        UnitChange(
+            unit, UnitAction.STOP, fact.active, fact.enabled, why, (Impact.DISRUPTS_TRAFFIC, *last)
+        ),
+    )
 
 
 def persisted(fact: FirewalldPersisted, case: Case[FirewalldParameters]) -> tuple[Remedy, ...]:
@@ -75,7 +79,7 @@ def persisted(fact: FirewalldPersisted, case: Case[FirewalldParameters]) -> tupl
     why = f"{'; '.join(f'{s} {s.note}' for s in fact.starts)}."
     changes: list[Remedy] = []
     if fact.enabled == "enabled" and fact.link is None:
-        changes.append(UnitChange(fact.unit, "disable", fact.active, fact.enabled, why))
+        changes.append(UnitChange(fact.unit, UnitAction.DISABLE, fact.active, fact.enabled, why))
     if not fact.settles:  # what settles it is a mask that lies there already
         changes.append(SymlinkChange(f"{MASK_FOLDER}/{fact.unit}", NOTHING, fact.link, why))
     changes += [

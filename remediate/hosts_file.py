@@ -24,7 +24,7 @@ from hale.model.requirement import Case
 from remediate import cloud_init
 
 KINDS = (FileEdit,)
-IMPACTS = (Impact.TRAFFIC,)
+IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
 
 # What hosts(5) lets a name be made of, and an underscore, which is met in the wild. A name with
 # anything else cannot be written again as it was read.
@@ -82,7 +82,7 @@ def _file(fact: HostsFilePersisted) -> tuple[Remedy, ...]:
     ]
     if fact.missing:
         edits.append(AppendLine(" ".join((fact.vip, *fact.missing))))
-    effects = (Impact.TRAFFIC,) if fact.joined and fact.contradicting else ()
+    effects = (Impact.DISRUPTS_TRAFFIC,) if fact.joined and fact.contradicting else ()
     return (FileEdit(HOSTS, tuple(edits), _why(fact), effects),)
 
 

@@ -30,7 +30,7 @@ from hale.model.requirement import Case
 from remediate import boot_loader
 
 KINDS = (FileEdit, KernelValueChange)
-IMPACTS = (Impact.REBOOT,)
+IMPACTS = (Impact.NEEDS_REBOOT,)
 
 
 def runtime(fact: SelinuxRuntime, case: Case[SelinuxParameters]) -> tuple[Remedy, ...]:
@@ -69,7 +69,7 @@ def _argument(source: ConfigLine, mode: str) -> ManualStep:
 
 def _configuration(fact: SelinuxPersisted, mode: str) -> FileEdit:
     text = f"SELINUX={mode}"
-    effects = (Impact.REBOOT,) if mode == DISABLED else ()
+    effects = (Impact.NEEDS_REBOOT,) if mode == DISABLED else ()
     line = fact.line
     edit: LineEdit = ReplaceLine(line.line, line.text, text) if line else AppendLine(text)
     said = f"{line} says {fact.configured}" if line else f"{CONFIG} names no mode"

@@ -27,12 +27,13 @@ from hale.model.change import (
     ManualStep,
     Remedy,
     ReplaceLine,
+    UnitAction,
     UnitChange,
 )
 from hale.model.requirement import Case
 
 KINDS = (FileEdit, UnitChange)
-IMPACTS = (Impact.RESTART,)
+IMPACTS = (Impact.RESTARTS_SERVICE,)
 
 SECTION = "[Service]"
 
@@ -62,7 +63,9 @@ def runtime(fact: ServiceLimitsRuntime, case: Case[ServiceLimitsParameters]) -> 
     why = f"{fact.actual}; a new limit holds from its next start on."
     return (
         *changes,
-        UnitChange(wanted.unit, "restart", fact.active, "", why, (Impact.RESTART,)),
+        UnitChange(
+            wanted.unit, UnitAction.RESTART, fact.active, "", why, (Impact.RESTARTS_SERVICE,)
+        ),
     )
 
 

@@ -35,6 +35,7 @@ from hale.model.change import (
     ReplaceLine,
     SwapOff,
     SymlinkChange,
+    UnitAction,
     UnitChange,
 )
 from hale.model.evidence import ConfigLine
@@ -144,7 +145,7 @@ def _masked(fact: SwapPersisted, unit: str, why: str) -> Iterator[Remedy]:
     if fact.there.get(path, NOTHING) is not None:
         yield SymlinkChange(path, NOTHING, fact.there.get(path), why)
     elif unit in fact.enabled:
-        yield UnitChange(unit, "disable", "", "enabled", why)
+        yield UnitChange(unit, UnitAction.DISABLE, "", "enabled", why)
     else:
         yield ManualStep(
             f"{why.rstrip('.')}. {path} is a file of the site's own, so it cannot be masked, and "

@@ -37,7 +37,7 @@ from hale.model.evidence import matches
 from hale.model.requirement import Case
 
 KINDS = (FileEdit, KernelValueChange, ModuleChange)
-IMPACTS = (Impact.TRAFFIC,)
+IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
 
 
 def runtime(fact: SysctlRuntime, case: Case[SysctlParameters]) -> tuple[Remedy, ...]:
@@ -48,14 +48,14 @@ def runtime(fact: SysctlRuntime, case: Case[SysctlParameters]) -> tuple[Remedy, 
         keep, follow = (tuple(map(path_of, keys)) for keys in (wanted.disturbs, wanted.leads))
         path, now, then = path_of(wanted.key), str(fact.value), str(wanted.value)
         # What a module makes sends packets through rules that they did not meet before.
-        costs = (Impact.TRAFFIC,) if wanted.module else ()
+        costs = (Impact.DISRUPTS_TRAFFIC,) if wanted.module else ()
         return (KernelValueChange(path, now, then, why, keep, costs, follow),)
     if wanted.module:
         why = (
             f"The kernel has {wanted.key} only with {wanted.module}; once that is loaded it may "
             "need its value in a second run."
         )
-        return (ModuleChange(wanted.module, why, effects=(Impact.TRAFFIC,)),)
+        return (ModuleChange(wanted.module, why, effects=(Impact.DISRUPTS_TRAFFIC,)),)
     return (
         ManualStep(
             f"This kernel has no {wanted.key} ({path_of(wanted.key)}) and the standard names no "

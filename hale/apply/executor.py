@@ -33,8 +33,8 @@ class StepState(Enum):
     """How a step is, or has ended."""
 
     DONE = "done"
-    ALREADY = "already so"
-    NOT_DONE = "not done"
+    UNCHANGED = "already so"
+    NOT_APPLIED = "not done"
 
 
 class PreconditionFailed(Exception):
@@ -52,7 +52,7 @@ class StepExecutor:
         self._session = session
         self._run = run
 
-    def keep(
+    def prepare(
         self, steps: Mapping[int, Step]
     ) -> dict[int, "PreparedStep | PreconditionFailed | StepFailed | None"]:
         """Keep the originals of these steps, in one go; None where the host is already so.
@@ -91,7 +91,7 @@ class StepExecutor:
             )
         return found
 
-    def do(self, kept: PreparedStep) -> tuple[Remedy, ...]:
+    def apply(self, kept: PreparedStep) -> tuple[Remedy, ...]:
         """Change the host; returns what takes it back. Raises as `keep` does.
 
         A step that `reloads` is done after `reload` only, which serves for all of them.
@@ -103,12 +103,13 @@ class StepExecutor:
         """Let systemd read its files anew. Raises as `keep` does."""
         self._do("", doing.RELOAD)
 
-    def settle(self, kept: PreparedStep) -> tuple[StepState, tuple[Remedy, ...]]:
+    def recover(self, kept: PreparedStep) -> tuple[StepState, tuple[Remedy, ...]]:
         """Whether a step that was cut off is done, and what takes it back if it is."""
-        script = f"settle=1\n{doing.apply_script(kept)}{doing.RELOAD if kept.reloads else ''}"
+        reload = doing.RELOAD if kept.wants_daemon_reload else ""
+        script = f"settle=1\n{doing.apply_script(kept)}{reload}"
         status, said = self._do(kept.folder, script)
         if status == NOT_DONE:
-            return StepState.NOT_DONE, ()
+            return StepState.NOT_APPLIED, ()
         return StepState.DONE, inverse.inverse_changes(kept, said.splitlines())
 
     def read(self, path: str) -> bytes | None:
@@ -208,7 +209,7 @@ def _prepared(
                 return PreconditionFailed(
                     f"{getattr(kept.step.change, 'path', '')} was changed this moment"
                 )
-            return replace(kept, told=told)
+            return replace(kept, notes=told)
         case x if x == ALREADY:
             return None
         case x if x == MOVED:

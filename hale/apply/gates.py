@@ -20,7 +20,7 @@ from hale.plan.plan import HostPlan
 QUORUM = 3  # members that bear the loss of one: etcd's FAQ, "What is failure tolerance?"
 # Seconds for a cluster to be whole again after a host, and between two looks.
 PATIENCE, EVERY = 300.0, 5.0
-INTERRUPTS = (Impact.RESTART, Impact.TRAFFIC, Impact.REBOOT)
+INTERRUPTS = (Impact.RESTARTS_SERVICE, Impact.DISRUPTS_TRAFFIC, Impact.NEEDS_REBOOT)
 
 
 @dataclass(frozen=True)

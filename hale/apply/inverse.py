@@ -15,6 +15,7 @@ from hale.model.change import (
     SwapOff,
     SwapOn,
     SymlinkChange,
+    UnitAction,
     UnitChange,
 )
 
@@ -22,11 +23,11 @@ from hale.model.change import (
 def inverse_changes(kept: PreparedStep, said: Sequence[str]) -> tuple[Remedy, ...]:
     """What takes it back. said: what the host printed while it was done."""
     change = kept.step.change
-    found = dict(_pairs(kept.told))
-    folders = tuple(line.partition(" ")[2] for line in kept.told if line.startswith("folder "))
-    why = f"takes back: {getattr(change, 'why', '')}"
+    found = dict(_pairs(kept.notes))
+    folders = tuple(line.partition(" ")[2] for line in kept.notes if line.startswith("folder "))
+    why = f"takes back: {change.reason}"
     effects = change.effects
-    if Impact.FINAL in effects:
+    if Impact.IRREVERSIBLE in effects:
         return ()
     match change:
         case FileEdit(path=path) | RestoreFile(path=path):
@@ -34,22 +35,30 @@ def inverse_changes(kept: PreparedStep, said: Sequence[str]) -> tuple[Remedy, ..
             return (RestoreFile(path, original, kept.after, kept.before, why, folders, effects),)
         case SymlinkChange():
             return (
-                SymlinkChange(change.path, change.expect, change.target, why, effects, folders),
+                SymlinkChange(
+                    change.path, change.precondition, change.target, why, effects, folders
+                ),
             )
-        case UnitChange(verb="disable"):
+        case UnitChange(action=UnitAction.DISABLE):
             links = (line.split("\t") for line in said if "\t" in line)
             return tuple(SymlinkChange(path, to, None, why, effects) for path, to in links)
         case UnitChange():
-            verb = {"stop": "start", "start": "stop"}.get(change.verb, change.verb)
+            verb = {UnitAction.STOP: UnitAction.START, UnitAction.START: UnitAction.STOP}.get(
+                change.action, change.action
+            )
             return (UnitChange(change.unit, verb, "", "", why, effects),)
         case KernelValueChange():
-            then = tuple(_before(kept.told))
+            then = tuple(_before(kept.notes))
             back = msgspec.structs.replace(
-                change, expect=change.value, value=change.expect, why=why, then=then
+                change,
+                precondition=change.value,
+                value=change.precondition,
+                reason=why,
+                write_after=then,
             )
             return (back,)
         case ModuleChange():
-            return (msgspec.structs.replace(change, why=why, load=not change.load),)
+            return (msgspec.structs.replace(change, reason=why, load=not change.load),)
         case SwapOff():
             return (SwapOn(change.device, int(found.get("priority", "-1")), why, effects),)
         case SwapOn():

@@ -31,14 +31,14 @@ class RunHeader(msgspec.Struct, frozen=True, tag="run"):
     ticket: str = ""
 
 
-class StepStarted(msgspec.Struct, frozen=True, tag="begin"):
+class StepStarted(msgspec.Struct, frozen=True, tag="begin", rename={"notes": "told"}):
     """A step is about to be done; its original is kept. after: SHA-256 that a file will have."""
 
     host: str
     number: int
     step: Step
     after: str
-    told: tuple[str, ...]
+    notes: tuple[str, ...]
     at: str
 
 
@@ -51,31 +51,31 @@ class StepDone(msgspec.Struct, frozen=True, tag="done"):
     at: str
 
 
-class StepSkipped(msgspec.Struct, frozen=True, tag="skipped"):
+class StepSkipped(msgspec.Struct, frozen=True, tag="skipped", rename={"reason": "why"}):
     """A step that was not begun. state: already so, refused, failed or stopped."""
 
     host: str
     number: int
     state: str
-    why: str
+    reason: str
     at: str
 
 
-class HostFinished(msgspec.Struct, frozen=True, tag="host"):
+class HostFinished(msgspec.Struct, frozen=True, tag="host", rename={"reason": "why"}):
     """A host is through: done, refused, failed or stopped, and why."""
 
     host: str
     state: str
-    why: str
+    reason: str
     at: str
 
 
-class PhaseEvent(msgspec.Struct, frozen=True, tag="phase"):
+class PhaseEvent(msgspec.Struct, frozen=True, tag="phase", rename={"reason": "why"}):
     """A phase of an install: begun, done, skipped (it was done before), or failed, and why."""
 
     name: str
     state: str
-    why: str
+    reason: str
     seconds: float
     at: str
 

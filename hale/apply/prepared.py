@@ -18,29 +18,29 @@ class PreparedStep:
     after: str  # SHA-256 of the file's bytes as the step leaves them; ABSENT for anything else
     # `folder PATH` that has to be made, `priority N` of a swap, `was PATH VALUE` of a value that
     # another leads.
-    told: tuple[str, ...]
+    notes: tuple[str, ...]
 
     @property
     def before(self) -> str:
         """SHA-256 of the file's bytes as the step expects them; ABSENT for anything else."""
         change = self.step.change
-        return change.expect if isinstance(change, RestoreFile) else self.step.sha256
+        return change.precondition if isinstance(change, RestoreFile) else self.step.sha256
 
     @property
-    def reloads(self) -> bool:
+    def wants_daemon_reload(self) -> bool:
         """Whether it is done only once systemd has read its files anew: `Writer.reload`."""
         match self.step.change:
             case FileEdit(path=path) | RestoreFile(path=path) | SymlinkChange(path=path):
                 return path == "/etc/fstab" or path.startswith("/etc/systemd/")
-            case UnitChange(verb=verb):
+            case UnitChange(action=verb):
                 return verb == "disable"
         return False
 
     @property
-    def needs_reload(self) -> bool:
+    def needs_fresh_units(self) -> bool:
         """Whether systemd must have read its files before: it acts on them."""
         match self.step.change:
-            case UnitChange(verb=verb):
+            case UnitChange(action=verb):
                 return verb in ("start", "restart")
             case SwapOff() | SwapOn():
                 return True

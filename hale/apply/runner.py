@@ -48,23 +48,23 @@ class PlanRunner:
     folder: Path
     journal: Journal
     owner: Owner
-    standing: Mapping[str, NodeStatus]
+    membership: Mapping[str, NodeStatus]
     group: Mapping[str, str]
-    look: Callable[[], Sequence[str]]
-    told: Reporter
+    health_problems: Callable[[], Sequence[str]]
+    report: Reporter
     max_fail: int = 1
     failed: dict[str, str] = field(default_factory=dict)  # host -> why
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def carry_out(self) -> bool:
+    def run(self) -> bool:
         """Do the plan; True where every host got all its changes.
 
         Ctrl-C lets the steps that were begun end, begins no others, and is raised again.
         """
         hosts = {h.host: h for h in self.plan.hosts if h.steps}
         try:
-            for wave in gates.batches(list(hosts), self.standing):
+            for wave in gates.batches(list(hosts), self.membership):
                 self._wave([hosts[name] for name in wave])
         except BaseException:
             self.journal.write(RunFinished("interrupted", now()))
@@ -80,28 +80,28 @@ class PlanRunner:
                 wait(running)
             except KeyboardInterrupt:
                 self._stop.set()
-                self.told("", "stopping: steps that were begun are ended")
+                self.report("", "stopping: steps that were begun are ended")
                 wait(running)
                 raise
             for one in running:
                 one.result()
 
     def _gated(self, host: HostPlan) -> None:
-        control_plane = self.standing[host.host].control_plane
+        control_plane = self.membership[host.host].control_plane
         try:
             if control_plane and not self._stopped(host.host):
-                masters = sum(s.master for s in self.standing.values())
-                gates.check_may_change(host, masters, self.look())
+                masters = sum(s.master for s in self.membership.values())
+                gates.check_may_change(host, masters, self.health_problems())
             self._host(host)
             if control_plane:
-                gates.wait_until_healthy(self.look, self._stop.is_set)
+                gates.wait_until_healthy(self.health_problems, self._stop.is_set)
         except (GateClosed, PreconditionFailed, StepFailed, RunAborted, *UNREACHABLE) as error:
             with self._lock:
                 self.failed[host.host] = str(error)
             state = {GateClosed: "refused", PreconditionFailed: "refused", RunAborted: "stopped"}
             said = state.get(type(error), "failed")
             self.journal.write(HostFinished(host.host, said, str(error), now()))
-            self.told(host.host, f"{said}: {error}")
+            self.report(host.host, f"{said}: {error}")
         else:
             self.journal.write(HostFinished(host.host, "done", "", now()))
 
@@ -110,7 +110,7 @@ class PlanRunner:
         keep the others from being done."""
         writer = StepExecutor(session_for(host.host), self.owner.run)
         steps = dict(enumerate(host.steps, 1))
-        found = {} if self._stopped(host.host) else writer.keep(steps)
+        found = {} if self._stopped(host.host) else writer.prepare(steps)
         unread: list[StepDone] = []
         try:
             refused = self._steps(host, writer, found, unread)
@@ -141,29 +141,29 @@ class PlanRunner:
                 if isinstance(kept, PreconditionFailed | StepFailed):
                     raise kept
                 if kept is None:
-                    self._skip(host, number, StepState.ALREADY.value, "")
-                    self.told(host.host, f"{name}: already so")
+                    self._skip(host, number, StepState.UNCHANGED.value, "")
+                    self.report(host.host, f"{name}: already so")
                     continue
-                if kept.needs_reload:
+                if kept.needs_fresh_units:
                     self._reload(writer, unread)
                 self.journal.write(
-                    StepStarted(host.host, number, step, kept.after, kept.told, now())
+                    StepStarted(host.host, number, step, kept.after, kept.notes, now())
                 )
-                undo = writer.do(kept)
+                undo = writer.apply(kept)
             except PreconditionFailed as error:
                 self._skip(host, number, "refused", str(error))
-                self.told(host.host, f"{name}: refused: {error}")
+                self.report(host.host, f"{name}: refused: {error}")
                 refused.append(str(error))
                 continue
             except StepFailed as error:
                 self._skip(host, number, "failed", str(error))
                 raise
             done = StepDone(host.host, number, undo, now())
-            if kept.reloads:
+            if kept.wants_daemon_reload:
                 unread.append(done)
             else:
                 self.journal.write(done)
-            self.told(host.host, f"{name}: {planner.describe(step.change)}")
+            self.report(host.host, f"{name}: {planner.describe(step.change)}")
         return refused
 
     def _reload(self, writer: StepExecutor, unread: list[StepDone]) -> None:
@@ -229,27 +229,27 @@ def locks_held(
     owner: Owner,
     *,
     stale: bool,
-    told: Reporter,
+    report: Reporter,
     nothing: str = "nothing was changed",
 ) -> Iterator[None]:
     """With the locks of all hosts, as `locked` takes them; told is where one could not be given
     back. Raises HaleError where somebody else has one: `nothing` was done.
     """
     try:
-        held = acquire_all(hosts, list(needed), owner, stale=stale, told=told)
+        held = acquire_all(hosts, list(needed), owner, stale=stale, report=report)
     except LockHeld as error:
         raise UserError(f"{nothing}: {error}") from None
     try:
         yield
     finally:
         if left := release_all(held, owner):
-            told(
+            report(
                 "", f"the lock is still on {', '.join(left)}, which did not answer: --force-unlock"
             )
 
 
 def acquire_all(
-    hosts: Sequence[str], needed: Iterable[str], owner: Owner, *, stale: bool, told: Reporter
+    hosts: Sequence[str], needed: Iterable[str], owner: Owner, *, stale: bool, report: Reporter
 ) -> list[str]:
     """Lock all hosts of an inventory; returns those that are locked, in its order.
 
@@ -268,7 +268,7 @@ def acquire_all(
         except UNREACHABLE as error:
             if name in needed:
                 raise LockHeld(f"{name} cannot be locked: {error}") from None
-            told(name, f"not reached, so not locked: {error}")
+            report(name, f"not reached, so not locked: {error}")
 
     try:
         for at_once in (hosts[:1], hosts[1:]):
@@ -308,7 +308,7 @@ def release_all(hosts: Iterable[str], owner: Owner) -> list[str]:
     return left
 
 
-def recover(story: RunHistory, told: Reporter) -> None:
+def recover(story: RunHistory, report: Reporter) -> None:
     """Find out how the steps ended that a run had begun when it was cut off, and write it down.
 
     Raises HaleError where a host cannot be asked. The hosts' locks must be held.
@@ -319,16 +319,16 @@ def recover(story: RunHistory, told: Reporter) -> None:
             kept = _prepared_step(story, begun)
             writer = StepExecutor(session_for(begun.host), story.header.run)
             try:
-                state, undo = writer.settle(kept)
+                state, undo = writer.recover(kept)
             except (PreconditionFailed, StepFailed) as error:
-                told(begun.host, f"{story.header.run}, step {begun.number}: {error}")
-                state, undo = StepState.NOT_DONE, ()
+                report(begun.host, f"{story.header.run}, step {begun.number}: {error}")
+                state, undo = StepState.NOT_APPLIED, ()
             except UNREACHABLE as error:
                 raise UserError(
                     f"{begun.host} must say how far {story.header.run} came there: {error}"
                 ) from None
             book.write(StepDone(begun.host, begun.number, undo, now()))
-            told(begun.host, f"{story.header.run}, step {begun.number} was {state.value}")
+            report(begun.host, f"{story.header.run}, step {begun.number} was {state.value}")
         if story.end is None:
             book.write(RunFinished("interrupted", now()))
     finally:
@@ -337,7 +337,7 @@ def recover(story: RunHistory, told: Reporter) -> None:
 
 def _prepared_step(story: RunHistory, begun: StepStarted) -> PreparedStep:
     folder = f"{RUNS}/{story.header.run}/{begun.number}"
-    return PreparedStep(begun.step, folder, begun.after, begun.told)
+    return PreparedStep(begun.step, folder, begun.after, begun.notes)
 
 
 def load_runs(reports: Path) -> list[RunHistory]:

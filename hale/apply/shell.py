@@ -120,25 +120,25 @@ def given(kept: PreparedStep) -> str:
         case FileEdit(path=path):
             return _of_file(kept, path, "", ())
         case RestoreFile(path=path):
-            return _of_file(kept, path, change.kept, change.folders)
+            return _of_file(kept, path, change.backup_path, change.folders)
         case SymlinkChange():
             ends = [
                 "nothing" if target is None else f"link {target}"
-                for target in (change.expect, change.target)
+                for target in (change.precondition, change.target)
             ]
             folders = " ".join(map(shlex.quote, change.folders))
             return assigned(p=change.path, before=ends[0], after=ends[1], folders=folders)
         case UnitChange():
-            want = change.enabled if change.verb == "disable" else change.active
-            return assigned(unit=change.unit, verb=change.verb, want=want)
+            want = change.enabled if change.action == "disable" else change.active
+            return assigned(unit=change.unit, verb=change.action, want=want)
         case KernelValueChange():
             return assigned(
                 p=change.path,
-                before=change.expect,
+                before=change.precondition,
                 after=change.value,
-                keep=" ".join(p for p in change.keep if p != change.path),
-                follow=" ".join(change.follow),
-                then=" ".join(word for pair in change.then for word in pair),
+                keep=" ".join(p for p in change.preserve if p != change.path),
+                follow=" ".join(change.cascades_to),
+                then=" ".join(word for pair in change.write_after for word in pair),
             )
         case ModuleChange():
             return assigned(name=change.name, load="1" if change.load else "0")

@@ -59,19 +59,21 @@ def with_diffs(made: Plan, story: RunHistory, *, force: bool) -> tuple[Plan, lis
     hosts = []
     for host in made.hosts:
         restores = [s.change for s in host.steps if isinstance(s.change, RestoreFile)]
-        there = _read_files(host.host, [p for c in restores for p in (c.path, c.kept, _staged(c))])
+        there = _read_files(
+            host.host, [p for c in restores for p in (c.path, c.backup_path, _staged(c))]
+        )
         steps = []
         for step in host.steps:
             change = step.change
             if isinstance(change, RestoreFile):
                 present = there[change.path]
-                original = there[change.kept] if change.sha256 else b""
+                original = there[change.backup_path] if change.sha256 else b""
                 found = plan.sha256(present)
-                if found not in (change.expect, change.sha256):
+                if found not in (change.precondition, change.sha256):
                     told = plan.unified_diff(change.path, there[_staged(change)], present or b"")
                     moved.append(f"{host.host}: {change.path} was changed since:\n{told}")
                     if force:
-                        change = msgspec.structs.replace(change, expect=found)
+                        change = msgspec.structs.replace(change, precondition=found)
                 diff = plan.unified_diff(change.path, present, original or b"")
                 step = msgspec.structs.replace(step, change=change, diff=diff)
             steps.append(step)
@@ -81,7 +83,7 @@ def with_diffs(made: Plan, story: RunHistory, *, force: bool) -> tuple[Plan, lis
 
 def _staged(change: RestoreFile) -> str:
     """Where the run kept the bytes that it wrote."""
-    return f"{change.kept.rpartition('/')[0]}/new"
+    return f"{change.backup_path.rpartition('/')[0]}/new"
 
 
 def _read_files(host: str, paths: list[str]) -> dict[str, bytes | None]:

@@ -212,7 +212,7 @@ def _execute(
     needed = [h.host for h in made.hosts if h.steps]
     names = [h.name for h in known.hosts]
     try:
-        with runner.locks_held(names, needed, owner, stale=asked.force_unlock, told=told):
+        with runner.locks_held(names, needed, owner, stale=asked.force_unlock, report=told):
             for story in runner.load_runs(asked.reports):
                 if story.state == "interrupted" and not story.end and _same(story, known):
                     runner.recover(story, told)
@@ -227,7 +227,7 @@ def _execute(
                     lambda: _cluster_problems(known),
                     told,
                     asked.max_fail,
-                ).carry_out()
+                ).run()
     finally:
         ssh.close_sessions()
 
@@ -239,7 +239,7 @@ def _recover(
     told = console_reporter()
     needed = [host for s in stories for host in dict.fromkeys(b.host for b in s.open)]
     names = [h.name for h in known.hosts]
-    with runner.locks_held(names, needed, owner, stale=asked.force_unlock, told=told):
+    with runner.locks_held(names, needed, owner, stale=asked.force_unlock, report=told):
         for story in stories:
             runner.recover(story, told)
 

@@ -183,7 +183,7 @@ class DrillRunner:
         try:
             with (
                 locks_held(
-                    every, every, owner, stale=asked.force_unlock, told=told, nothing=nothing
+                    every, every, owner, stale=asked.force_unlock, report=told, nothing=nothing
                 ),
                 contextlib.closing(DrillJournal(folder, header)) as book,
             ):

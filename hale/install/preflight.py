@@ -70,7 +70,7 @@ def _red(folder: Path) -> list[Result]:
 def _mended(made: Plan) -> frozenset[tuple[str, str]]:
     """Host and requirement of every row that the plan's steps are for, and of no note."""
     steps = {(h.host, r) for h in made.hosts for s in h.steps for r in s.requirements}
-    by_hand = {(h.host, n.requirement) for h in made.hosts for n in h.by_hand}
+    by_hand = {(h.host, n.requirement) for h in made.hosts for n in h.manual_steps}
     return frozenset(steps - by_hand)
 
 

@@ -113,7 +113,7 @@ def locked_run(
     every = [h.name for h in known.hosts]
     try:
         with runner.locks_held(
-            every, every, owner, stale=asked.force_unlock, told=apply.console_reporter()
+            every, every, owner, stale=asked.force_unlock, report=apply.console_reporter()
         ):
             header = runner.journal_header(
                 owner,

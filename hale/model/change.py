@@ -13,10 +13,32 @@ import msgspec
 class Impact(StrEnum):
     """What a change costs besides itself."""
 
-    RESTART = "restarts a service"
-    REBOOT = "needs a reboot to take effect"
-    TRAFFIC = "interrupts traffic"
-    FINAL = "cannot be undone"
+    RESTARTS_SERVICE = "restarts a service"
+    NEEDS_REBOOT = "needs a reboot to take effect"
+    DISRUPTS_TRAFFIC = "interrupts traffic"
+    IRREVERSIBLE = "cannot be undone"
+
+
+class UnitAction(StrEnum):
+    """What `systemctl` is to do with a unit."""
+
+    STOP = "stop"
+    DISABLE = "disable"
+    START = "start"
+    RESTART = "restart"
+
+
+# Fields as plans and journals have them in hale.plan/1 and hale.journal/1.
+_SAVED_NAMES = {
+    "reason": "why",
+    "backup_path": "kept",
+    "precondition": "expect",
+    "preserve": "keep",
+    "cascades_to": "follow",
+    "write_after": "then",
+    "action": "verb",
+    "instructions": "what",
+}
 
 
 class ReplaceLine(msgspec.Struct, frozen=True, tag="Replace"):
@@ -43,7 +65,7 @@ LineEdit = ReplaceLine | AppendLine
 COMMENTED = "# commented by Hale: {}"
 
 
-class FileEdit(msgspec.Struct, frozen=True, tag="FileChange"):
+class FileEdit(msgspec.Struct, frozen=True, tag="FileChange", rename=_SAVED_NAMES):
     """Edit a text file, keeping all other bytes, mode, owner and label; made if it is not there.
 
     Edits of several requirements to one file become one write.
@@ -51,11 +73,11 @@ class FileEdit(msgspec.Struct, frozen=True, tag="FileChange"):
 
     path: str
     edits: tuple[LineEdit, ...]
-    why: str
+    reason: str
     effects: tuple[Impact, ...] = ()
 
 
-class RestoreFile(msgspec.Struct, frozen=True, tag="Restore"):
+class RestoreFile(msgspec.Struct, frozen=True, tag="Restore", rename=_SAVED_NAMES):
     """Put a file back as a run kept it: bytes, mode, owner, times, label.
 
     kept: the kept original on the host. expect: SHA-256 of the bytes that are there now, as the
@@ -64,28 +86,28 @@ class RestoreFile(msgspec.Struct, frozen=True, tag="Restore"):
     """
 
     path: str
-    kept: str
-    expect: str
+    backup_path: str
+    precondition: str
     sha256: str
-    why: str
+    reason: str
     folders: tuple[str, ...] = ()
     effects: tuple[Impact, ...] = ()
 
 
-class SymlinkChange(msgspec.Struct, frozen=True, tag="LinkChange"):
+class SymlinkChange(msgspec.Struct, frozen=True, tag="LinkChange", rename=_SAVED_NAMES):
     """Make `path` a symbolic link, as `systemctl mask` does with /dev/null, or remove it where
     `target` is None; `expect`: the target of the link that is there now, or None for nothing;
     `folders`: as of Restore."""
 
     path: str
     target: str | None
-    expect: str | None
-    why: str
+    precondition: str | None
+    reason: str
     effects: tuple[Impact, ...] = ()
     folders: tuple[str, ...] = ()
 
 
-class KernelValueChange(msgspec.Struct, frozen=True, tag="ValueChange"):
+class KernelValueChange(msgspec.Struct, frozen=True, tag="ValueChange", rename=_SAVED_NAMES):
     """Write a kernel value, in /proc/sys or /sys, that reads `expect` now.
 
     `keep`: patterns of values that the kernel changes along and that are put back at once.
@@ -94,61 +116,61 @@ class KernelValueChange(msgspec.Struct, frozen=True, tag="ValueChange"):
     """
 
     path: str
-    expect: str
+    precondition: str
     value: str
-    why: str
-    keep: tuple[str, ...] = ()
+    reason: str
+    preserve: tuple[str, ...] = ()
     effects: tuple[Impact, ...] = ()
-    follow: tuple[str, ...] = ()
-    then: tuple[tuple[str, str], ...] = ()
+    cascades_to: tuple[str, ...] = ()
+    write_after: tuple[tuple[str, str], ...] = ()
 
 
-class UnitChange(msgspec.Struct, frozen=True, tag="UnitChange"):
+class UnitChange(msgspec.Struct, frozen=True, tag="UnitChange", rename=_SAVED_NAMES):
     """Stop, disable, start or restart a systemd unit.
 
     active, enabled: what `systemctl` says of it now; empty where that does not matter.
     """
 
     unit: str
-    verb: str  # stop, disable, start or restart
+    action: UnitAction
     active: str
     enabled: str
-    why: str
+    reason: str
     effects: tuple[Impact, ...] = ()
 
 
-class SwapOff(msgspec.Struct, frozen=True, tag="SwapChange"):
+class SwapOff(msgspec.Struct, frozen=True, tag="SwapChange", rename=_SAVED_NAMES):
     """Turn a swap device off, if memory that is available exceeds what is in it by `margin_kib`."""
 
     device: str
     used_kib: int
-    why: str
+    reason: str
     margin_kib: int = 0
     effects: tuple[Impact, ...] = ()
 
 
-class SwapOn(msgspec.Struct, frozen=True, tag="SwapOn"):
+class SwapOn(msgspec.Struct, frozen=True, tag="SwapOn", rename=_SAVED_NAMES):
     """Turn a swap device on again; a negative priority is the kernel's own choice (swapon(8))."""
 
     device: str
     priority: int
-    why: str
+    reason: str
     effects: tuple[Impact, ...] = ()
 
 
-class ModuleChange(msgspec.Struct, frozen=True, tag="ModuleChange"):
+class ModuleChange(msgspec.Struct, frozen=True, tag="ModuleChange", rename=_SAVED_NAMES):
     """Load a kernel module; or unload it, which the kernel refuses while it is in use."""
 
     name: str
-    why: str
+    reason: str
     load: bool = True
     effects: tuple[Impact, ...] = ()
 
 
-class ManualStep(msgspec.Struct, frozen=True, tag="ByHand"):
+class ManualStep(msgspec.Struct, frozen=True, tag="ByHand", rename=_SAVED_NAMES):
     """What only a person can do, and how; or why Hale refuses to do it."""
 
-    what: str
+    instructions: str
 
 
 Action = (

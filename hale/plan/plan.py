@@ -51,21 +51,21 @@ class Step(msgspec.Struct, frozen=True):
     diff: str = ""  # unified, secrets masked
 
 
-class ManualNote(msgspec.Struct, frozen=True):
+class ManualNote(msgspec.Struct, frozen=True, rename={"instructions": "what"}):
     """A red row that no change mends, with what a person must do."""
 
     requirement: str
     aspect: str
-    what: str
+    instructions: str
 
 
-class HostPlan(msgspec.Struct, frozen=True):
+class HostPlan(msgspec.Struct, frozen=True, rename={"manual_steps": "by_hand"}):
     """All that would be done to one host, in order, and what would be left."""
 
     host: str
     machine_id: str
     steps: tuple[Step, ...]
-    by_hand: tuple[ManualNote, ...]
+    manual_steps: tuple[ManualNote, ...]
     unknown: tuple[RowKey, ...]  # rows that could not be judged, so nothing is planned for them
 
 
@@ -137,7 +137,7 @@ def build_host_plan(
         requirement = one.case.requirement.id
         for change in plan_remedy(one.case, one.fact):
             if isinstance(change, ManualStep):
-                by_hand.append(ManualNote(requirement, one.case.aspect, change.what))
+                by_hand.append(ManualNote(requirement, one.case.aspect, change.instructions))
                 continue
             key = _dedupe_key(change)
             if key not in asked_by:
@@ -161,14 +161,14 @@ def _dedupe_key(change: Action) -> object:
     """What it does, whatever for: several requirements may want the same for their own reasons."""
     if isinstance(change, FileEdit):
         return change.path
-    return msgspec.structs.replace(change, why="")
+    return msgspec.structs.replace(change, reason="")
 
 
 def apply_order(change: Action) -> int:
     """What lasts goes before what holds now. A unit that is masked cannot be disabled any more,
     so units come before links; one that is to be started or restarted, after all files."""
     kinds = (FileEdit, UnitChange, SymlinkChange, ModuleChange, KernelValueChange, SwapOff)
-    later = isinstance(change, UnitChange) and change.verb in ("start", "restart")
+    later = isinstance(change, UnitChange) and change.action in ("start", "restart")
     return len(kinds) if later else kinds.index(type(change))
 
 
@@ -184,7 +184,7 @@ def _file_step(
 ) -> Step:
     edits: dict[LineEdit, None] = {e: None for change in changes for e in change.edits}
     effects: dict[Impact, None] = {e: None for change in changes for e in change.effects}
-    why = " ".join(dict.fromkeys(change.why for change in changes))
+    why = " ".join(dict.fromkeys(change.reason for change in changes))
     path = changes[0].path
     try:
         after = line_edit.apply_edits(before or b"", edits)

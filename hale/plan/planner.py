@@ -244,19 +244,19 @@ def render(made: Plan) -> Iterable[str]:
 
 
 def _host_lines(host: HostPlan) -> Iterable[str]:
-    if not (host.steps or host.by_hand or host.unknown):
+    if not (host.steps or host.manual_steps or host.unknown):
         yield "   as the standard says; nothing to do"
     for step in host.steps:
         yield from _step(step)
-    for note in host.by_hand:
-        yield f"   {note.requirement} {note.aspect}: by hand: {note.what}"
+    for note in host.manual_steps:
+        yield f"   {note.requirement} {note.aspect}: by hand: {note.instructions}"
     for row in host.unknown:
         yield f"   {row.requirement} {row.aspect}: UNKNOWN, so nothing is planned for it"
 
 
 def _step(step: plan.Step) -> Iterable[str]:
     change = step.change
-    yield f"   {', '.join(step.requirements)}: {getattr(change, 'why', '')}"
+    yield f"   {', '.join(step.requirements)}: {change.reason}"
     for effect in getattr(change, "effects", ()):
         yield f"     ! {effect}"
     yield from (
@@ -272,13 +272,13 @@ def describe(change: Action) -> str:
         case RestoreFile(path=path, sha256=sha256):
             return f"restore {path}" if sha256 else f"remove {path}"
         case KernelValueChange():
-            return f"{change.path}: {change.expect} -> {change.value}"
+            return f"{change.path}: {change.precondition} -> {change.value}"
         case SymlinkChange(target=None):
             return f"remove the link {change.path}"
         case SymlinkChange():
             return f"{change.path} -> {change.target}"
         case UnitChange():
-            return f"systemctl {change.verb} {change.unit}"
+            return f"systemctl {change.action} {change.unit}"
         case SwapOff():
             return f"swapoff {change.device}"
         case SwapOn():

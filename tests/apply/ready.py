@@ -168,7 +168,7 @@ def carry_out(made: Plan, path: Path, folder: Path, kind: str, of: str = "") -> 
                 list,
                 lambda host, said: None,
             )
-            leader.carry_out()
+            leader.run()
         finally:
             book.close()
     return leader
@@ -176,7 +176,7 @@ def carry_out(made: Plan, path: Path, folder: Path, kind: str, of: str = "") -> 
 
 @contextmanager
 def _locked(hosts: Sequence[str], owner: Owner) -> Iterator[None]:
-    held = runner.acquire_all(hosts, hosts, owner, stale=False, told=lambda host, said: None)
+    held = runner.acquire_all(hosts, hosts, owner, stale=False, report=lambda host, said: None)
     try:
         yield
     finally:

@@ -152,7 +152,7 @@ def test_the_host_loses_its_power(
     dice = random.Random(SEED)
     delays = [0.0, 0.01, 0.03, 0.06] if SOAK else [dice.choice((0.0, 0.01, 0.03, 0.06))]
     points = [(n, delay) for n in range(1, steps + 1) for delay in delays]
-    do = StepExecutor.do
+    do = StepExecutor.apply
     for number, delay in drawn(request.node.name, points):
         where = f"{delay} s into step {number} of {steps}, HALE_SEED={SEED}"
         folder = harmed.next_folder()

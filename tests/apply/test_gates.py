@@ -4,7 +4,7 @@ import pytest
 
 from hale.apply import gates
 from hale.apply.gates import GateClosed, NodeStatus
-from hale.model.change import Impact, KernelValueChange, UnitChange
+from hale.model.change import Impact, KernelValueChange, UnitAction, UnitChange
 from hale.model.results import Result
 from hale.model.verdict import Verdict
 from hale.plan.plan import HostPlan, Step
@@ -46,7 +46,9 @@ def problems(*rows: Result) -> list[str]:
 
 
 QUIET = Step(("SYS-IP-FORWARD",), KernelValueChange("/proc/sys/x", "0", "1", "why"))
-LOUD = Step(("FW-FIREWALLD",), UnitChange("f", "stop", "", "", "why", (Impact.TRAFFIC,)))
+LOUD = Step(
+    ("FW-FIREWALLD",), UnitChange("f", UnitAction.STOP, "", "", "why", (Impact.DISRUPTS_TRAFFIC,))
+)
 
 
 def host(*steps: Step) -> HostPlan:

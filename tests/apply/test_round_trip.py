@@ -67,7 +67,7 @@ def test_there_and_back(fault: Fault, ready: Ready) -> None:
         story, run = ready.apply(made)
         assert not run.failed
         # What only a person can do stays red; there must be nothing else.
-        by_hand = {(note.requirement, note.aspect) for note in made.hosts[0].by_hand}
+        by_hand = {(note.requirement, note.aspect) for note in made.hosts[0].manual_steps}
         left = {
             r: s
             for r, s in ready.red(ready.rows(host)).items()
@@ -88,7 +88,7 @@ def test_there_and_back(fault: Fault, ready: Ready) -> None:
         _, run = ready.apply(back, "undo", story.header.run)
         assert not run.failed
         assert _without_run(ready.listing(host)) == _without_run(listing)
-        final = any(Impact.FINAL in step.change.effects for step in made.hosts[0].steps)
+        final = any(Impact.IRREVERSIBLE in step.change.effects for step in made.hosts[0].steps)
         if volatile or final:
             return  # the boot has emptied /run; or the plan said that it cannot be undone
         assert ready.units(host) == units

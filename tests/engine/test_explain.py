@@ -59,7 +59,7 @@ def test_costs_are_those_of_the_remedies() -> None:
         for name in case.get("effects", ()):
             assert Impact[name].value in risk, f"{path.name}: {name}"
             seen.add(name)
-    assert seen >= {"RESTART", "REBOOT", "TRAFFIC"}
+    assert seen >= {"RESTARTS_SERVICE", "NEEDS_REBOOT", "DISRUPTS_TRAFFIC"}
 
 
 def test_a_new_requirement_needs_no_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,11 +68,11 @@ def test_two_requirements_share_one_write(monkeypatch: pytest.MonkeyPatch) -> No
     file, kernel = found.steps
     assert file.requirements == ("A", "B")
     assert isinstance(file.change, FileEdit)
-    assert file.change.why == "first. second."
+    assert file.change.reason == "first. second."
     assert file.sha256 == plan.sha256(b"# kept\nb = 0\nlast")
     assert file.diff.split("\n")[3:] == [" # kept", "-b = 0", "+b = 1", " last", "+a = 1"]
     assert kernel.change == value, "files come before what holds only until the next boot"
-    assert found.by_hand == (plan.ManualNote("B", "persisted", "walk"),)
+    assert found.manual_steps == (plan.ManualNote("B", "persisted", "walk"),)
 
 
 def test_the_same_change_for_two_reasons_is_one_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ FAIL) and what the remedy does to it:
     does = ["load br_netfilter"]     # all other changes, as `said` has them
     by_hand = ["kernel argument"]    # parts of the ByHands' texts, one for each
     why = ["/etc/x.conf:3"]          # parts that some reason must have
-    effects = ["REBOOT"]             # all that the changes cost
+    effects = ["NEEDS_REBOOT"]             # all that the changes cost
 
 The property holds for these and for all FAIL cases of ../facts whose subject has a remedy: the
 changes are applied to the case's own files, the fact is read again, and its verdict is PASS;
@@ -90,7 +90,7 @@ def test_remedy(path: Path) -> None:
     wanted = msgspec.toml.decode(path.read_bytes(), type=Wanted)
     assert wanted.verdict == "FAIL", "a remedy is asked for FAIL only"
     changes = remedy(wanted, path.parent.name)
-    hands = [change.what for change in changes if isinstance(change, ManualStep)]
+    hands = [change.instructions for change in changes if isinstance(change, ManualStep)]
     assert len(hands) == len(wanted.by_hand), hands
     for part, hand in zip(wanted.by_hand, hands, strict=True):
         assert part in hand
@@ -104,7 +104,7 @@ def test_remedy(path: Path) -> None:
             assert after.files[name].target == file.target
         else:
             assert after.files[name].text == file.text
-    reasons = [c.why for c in changes if not isinstance(c, ManualStep)]
+    reasons = [c.reason for c in changes if not isinstance(c, ManualStep)]
     for part in wanted.why:
         assert any(part in reason for reason in reasons), reasons
     costs = {e.name for c in changes if not isinstance(c, ManualStep) for e in c.effects}
@@ -118,7 +118,7 @@ def test_the_host_passes_then(path: Path) -> None:
     subject = path.parent.name
     changes = remedy(given, subject)
     listed = listed_by_hand(subject)
-    hands = [change.what for change in changes if isinstance(change, ManualStep)]
+    hands = [change.instructions for change in changes if isinstance(change, ManualStep)]
     if hands:
         assert path.stem in listed, f"ends in ByHand and is not in {BY_HAND}: {hands}"
         assert any(listed[path.stem] in hand for hand in hands), hands
@@ -147,9 +147,9 @@ def mends(given: Given, changes: Sequence[Remedy], subject: str) -> None:
     requirement = facts_cases.requirement_named(given.requirement)
     for change in changes:
         if isinstance(change, ManualStep):
-            assert change.what.strip()
+            assert change.instructions.strip()
         else:
-            assert change.why.strip(), f"no reason: {change}"
+            assert change.reason.strip(), f"no reason: {change}"
     fact = facts_cases.read(after, requirement)
     verdict = facts_cases.judge(after, requirement, fact)
     if verdict == "PASS":
@@ -196,11 +196,13 @@ def said(change: Remedy) -> str:
     """A change that is no file, in one line."""
     match change:
         case KernelValueChange():
-            kept = f", keeping {' '.join(change.keep)}" if change.keep else ""
-            led = f", which leads {' '.join(change.follow)}" if change.follow else ""
-            return f"write {change.value} to {change.path}, which is {change.expect}{kept}{led}"
+            kept = f", keeping {' '.join(change.preserve)}" if change.preserve else ""
+            led = f", which leads {' '.join(change.cascades_to)}" if change.cascades_to else ""
+            return (
+                f"write {change.value} to {change.path}, which is {change.precondition}{kept}{led}"
+            )
         case UnitChange():
-            return f"{change.verb} {change.unit}"
+            return f"{change.action} {change.unit}"
         case SwapOff():
             return f"swapoff {change.device} with {change.used_kib} KiB"
         case ModuleChange():
@@ -234,18 +236,20 @@ def changed(host: GivenHost, change: Remedy) -> GivenHost:
             _write(files, change)
         case SymlinkChange():
             there = files.get(change.path)
-            assert (there.target if there else None) == change.expect, f"{change} meets {there}"
+            assert (there.target if there else None) == change.precondition, (
+                f"{change} meets {there}"
+            )
             assert there is None or there.target is not None, f"{change.path} is no link"
             assert change.target is not None
             files[change.path] = _link(files, change.path, change.target)
         case KernelValueChange():
-            assert files[change.path].text.strip() == change.expect, change
+            assert files[change.path].text.strip() == change.precondition, change
             files[change.path] = GivenFile(text=change.value + "\n")
-        case UnitChange(verb="mask"):
+        case UnitChange(action="mask"):
             path = f"/etc/systemd/system/{change.unit}"
             assert path not in files, f"systemctl mask: {path} exists"
             files[path] = GivenFile(kind="l", target="/dev/null")
-        case UnitChange(verb="disable"):
+        case UnitChange(action="disable"):
             patterns = [
                 f"/etc/systemd/system/*.{kind}/{change.unit}" for kind in systemd_units.PULLS
             ]

@@ -81,7 +81,9 @@ def test_a_hosts_text_begins_no_step() -> None:
     steps = remedy_page.manual_steps(case, Hostile())
     assert steps is not None
     assert len(steps) == 1
-    assert steps[0].what.startswith("HTTP 500 {{ host }} {% macro fix_runtime() %}. On k8s-master-")
+    assert steps[0].instructions.startswith(
+        "HTTP 500 {{ host }} {% macro fix_runtime() %}. On k8s-master-"
+    )
 
 
 def test_a_page_cannot_use_a_value_that_the_fact_does_not_have() -> None:

@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-from hale.model.change import Remedy, UnitChange
+from hale.model.change import Remedy, UnitAction, UnitChange
 from tests.facts.test_cases import GivenHost, GivenOutput
 
 
@@ -14,11 +14,11 @@ def after(host: GivenHost, change: Remedy) -> GivenHost:
     said = host.outputs["unit"].stdout
     assert f"ActiveState={change.active}\n" in said
     outputs = dict(host.outputs)
-    if change.verb == "stop":
+    if change.action == UnitAction.STOP:
         said = re.sub("(?m)^ActiveState=.*$", "ActiveState=inactive", said)
         said = re.sub("(?m)^SubState=.*$", "SubState=dead", said)
         outputs["processes"] = GivenOutput()
-    elif change.verb == "disable":
+    elif change.action == UnitAction.DISABLE:
         assert f"UnitFileState={change.enabled}\n" in said
         said = re.sub("(?m)^UnitFileState=.*$", "UnitFileState=disabled", said)
         said = re.sub("(?m)^WantedBy=.*\n?", "", said)

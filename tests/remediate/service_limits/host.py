@@ -7,7 +7,7 @@ import msgspec
 
 from facts import service_limits
 from facts.parsers.unit_limits import Item, Limit
-from hale.model.change import Remedy, UnitChange
+from hale.model.change import Remedy, UnitAction, UnitChange
 from tests.facts import test_cases as facts_cases
 from tests.facts.test_cases import Given, GivenHost
 
@@ -23,7 +23,7 @@ def after(host: GivenHost, change: Remedy) -> GivenHost:
         return host
     assert isinstance(host, Given)
     said = host.outputs[change.unit]
-    assert change.verb == "restart"
+    assert change.action == UnitAction.RESTART
     assert f"ActiveState={change.active}\n" in said.stdout
     got = _start(host)
     item = facts_cases.requirement_named(host.requirement).parameters.item
