@@ -33,7 +33,7 @@ def probes(host: Host, cases: Sequence[Case[AddonsParameters]]) -> tuple[Probe, 
     return ()
 
 
-def runtime(readings: ClusterView, case: Case[AddonsParameters]) -> NoReturn:
+def read_runtime(readings: ClusterView, case: Case[AddonsParameters]) -> NoReturn:
     """Told by nothing yet: raises NotApplicable where it is not asked for, else UNKNOWN."""
     if not case.parameters.requested:
         raise NotApplicable("not requested")

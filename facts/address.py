@@ -102,7 +102,7 @@ def probes(host: Host, cases: Sequence[Case[AddressParameters]]) -> tuple[Probe,
     return tuple(asked)
 
 
-def runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRuntime:
+def read_runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRuntime:
     """What ip(8) says of both addresses. Raises Unreadable, NotApplicable."""
     planned = _planned(case)
     endpoint = case.inventory.endpoint
@@ -134,7 +134,7 @@ def runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRuntime
     )
 
 
-def persisted(readings: HostView, case: Case[AddressParameters]) -> AddressPersisted:
+def read_persisted(readings: HostView, case: Case[AddressParameters]) -> AddressPersisted:
     """What the configuration sets at boot. Raises Unreadable, NotApplicable."""
     planned = _planned(case)
     vip = case.inventory.endpoint.vip

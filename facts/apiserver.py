@@ -50,7 +50,7 @@ def probes(host: Host, cases: Sequence[Case[ApiserverParameters]]) -> tuple[Prob
     return (CommandProbe("readyz", f"{local_apiserver.SHELL}\napi readyz '{PATH}'", 15, slow=True),)
 
 
-def runtime(readings: HostView, case: Case[ApiserverParameters]) -> ApiserverRuntime:
+def read_runtime(readings: HostView, case: Case[ApiserverParameters]) -> ApiserverRuntime:
     """What the apiserver says. Raises Unreadable where it could not be asked."""
     found = local_apiserver.answers(readings.output("readyz").lines, {"readyz": PATH})
     if found is None:

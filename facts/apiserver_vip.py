@@ -92,7 +92,7 @@ def probes(host: Host, cases: Sequence[Case[ApiserverVipParameters]]) -> tuple[P
     return (CommandProbe("livez", _script(endpoint), timeout=30, slow=True),) if endpoint else ()
 
 
-def runtime(readings: HostView, case: Case[ApiserverVipParameters]) -> ApiserverVipRuntime:
+def read_runtime(readings: HostView, case: Case[ApiserverVipParameters]) -> ApiserverVipRuntime:
     """What the host got. Raises Unreadable where it could not ask, or was not let in."""
     endpoint = case.inventory.endpoint
     lines = readings.output("livez").lines

@@ -138,7 +138,7 @@ def probes(host: Host, cases: Sequence[Case[BrNetfilterParameters]]) -> tuple[Pr
     )
 
 
-def runtime(readings: HostView, case: Case[BrNetfilterParameters]) -> BrNetfilterRuntime:
+def read_runtime(readings: HostView, case: Case[BrNetfilterParameters]) -> BrNetfilterRuntime:
     """Loaded, or built in. Raises Unreadable where the kernel's files are not to be seen."""
     module, shows = case.parameters.module, case.parameters.shows
     state = _state(readings, module)
@@ -176,7 +176,7 @@ def _state(readings: HostView, module: str) -> str:
     return ""
 
 
-def persisted(readings: HostView, case: Case[BrNetfilterParameters]) -> BrNetfilterPersisted:
+def read_persisted(readings: HostView, case: Case[BrNetfilterParameters]) -> BrNetfilterPersisted:
     """Whether a boot loads it, judged by files and kernel arguments alone."""
     module, needs = case.parameters.module, case.parameters.needs
     found = readings.files(*NAMED)

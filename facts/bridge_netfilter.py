@@ -43,7 +43,9 @@ def probes(host: Host, cases: Sequence[Case[BridgeNetfilterParameters]]) -> tupl
     return (FileProbe(ROOT, *(case.parameters.path for case in cases)),)
 
 
-def runtime(readings: HostView, case: Case[BridgeNetfilterParameters]) -> BridgeNetfilterRuntime:
+def read_runtime(
+    readings: HostView, case: Case[BridgeNetfilterParameters]
+) -> BridgeNetfilterRuntime:
     """Raises Unreadable where /proc/sys as a whole is not to be seen."""
     path = case.parameters.path
     found = readings.file(path)

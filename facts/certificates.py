@@ -109,7 +109,7 @@ def probes(host: Host, cases: Sequence[Case[CertificatesParameters]]) -> tuple[P
     return (CommandProbe("files", script),)
 
 
-def runtime(readings: HostView, case: Case[CertificatesParameters]) -> CertificatesRuntime:
+def read_runtime(readings: HostView, case: Case[CertificatesParameters]) -> CertificatesRuntime:
     """The certificates of these files. Raises NotApplicable, Unreadable."""
     if case.parameters.etcd and case.inventory.etcd_kind != "stacked":
         raise NotApplicable("etcd is external: its certificates are on hosts of its own")

@@ -52,7 +52,7 @@ def probes(host: Host, cases: Sequence[Case[CgroupDriverParameters]]) -> tuple[P
     return (FileProbe(KUBELET, CONTAINERD, *IMPORTS),)
 
 
-def persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> CgroupDriverPersisted:
+def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> CgroupDriverPersisted:
     """What both take at their next start. Raises NotApplicable, Unreadable."""
     kubelet, containerd = readings.file(KUBELET), readings.file(CONTAINERD)
     if kubelet is None:

@@ -61,7 +61,7 @@ def probes(host: Host, cases: Sequence[Case[ClockParameters]]) -> tuple[Probe, .
     return ()
 
 
-def runtime(readings: ClusterView, case: Case[ClockParameters]) -> ClockRuntime:
+def read_runtime(readings: ClusterView, case: Case[ClockParameters]) -> ClockRuntime:
     """All clocks. Raises Unreadable where one is missing and the others do not prove a FAIL."""
     offsets: list[Offset] = []
     unread = [f"{h.name}: not asked" for h in case.inventory.hosts if h.name not in readings]

@@ -43,7 +43,7 @@ def probes(host: Host, cases: Sequence[Case[ControlPlaneSizeParameters]]) -> tup
     return ()
 
 
-def inventory(
+def read_inventory(
     readings: ClusterView, case: Case[ControlPlaneSizeParameters]
 ) -> ControlPlaneSizeInventory:
     """What the inventory plans, whatever the hosts are."""

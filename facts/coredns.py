@@ -74,7 +74,7 @@ def replicas_probe() -> CommandProbe:
     return CommandProbe("replicas", f"{local_apiserver.SHELL}\n{asked}", timeout=20, slow=True)
 
 
-def runtime(readings: ClusterView, case: Case[CorednsParameters]) -> CorednsRuntime:
+def read_runtime(readings: ClusterView, case: Case[CorednsParameters]) -> CorednsRuntime:
     """What all hosts say together. A proven fault counts, whoever else could not be asked.
 
     Raises Unreadable where a host could not be asked, or no apiserver told of the replicas, and

@@ -147,7 +147,7 @@ def probes(host: Host, cases: Sequence[Case[EtcdParameters]]) -> tuple[Probe, ..
     return (CommandProbe("members", SCRIPT, timeout=30, slow=True),)
 
 
-def runtime(readings: ClusterView, case: Case[EtcdParameters]) -> EtcdRuntime:
+def read_runtime(readings: ClusterView, case: Case[EtcdParameters]) -> EtcdRuntime:
     """What all masters say together. A proven fault counts, whoever else could not be asked.
 
     Raises Unreadable where a master could not be asked and nothing is proven without it.

@@ -152,7 +152,7 @@ grep -lzsE {shlex.quote(path)} /proc/[0-9]*/cmdline
 """
 
 
-def runtime(readings: HostView, case: Case[FirewalldParameters]) -> FirewalldRuntime:
+def read_runtime(readings: HostView, case: Case[FirewalldParameters]) -> FirewalldRuntime:
     """Running is what has a process, or what systemd calls active.
 
     Raises Unreadable where processes cannot be listed. systemd's word is needed only where
@@ -200,7 +200,7 @@ def _running(readings: HostView, parameters: FirewalldParameters) -> FirewalldRu
     return FirewalldRuntime(True, f"{unit} is {now}")
 
 
-def persisted(readings: HostView, case: Case[FirewalldParameters]) -> FirewalldPersisted:
+def read_persisted(readings: HostView, case: Case[FirewalldParameters]) -> FirewalldPersisted:
     """Whether anything can start it after a boot. A lasting mask settles it.
 
     Raises Unreadable where the files alone cannot prove that nothing does and systemctl

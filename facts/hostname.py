@@ -101,7 +101,7 @@ def probes(host: Host, cases: Sequence[Case[HostnameParameters]]) -> tuple[Probe
     )
 
 
-def runtime(readings: HostView, case: Case[HostnameParameters]) -> HostnameRuntime:
+def read_runtime(readings: HostView, case: Case[HostnameParameters]) -> HostnameRuntime:
     """The kernel's name. Raises Unreadable, NotApplicable."""
     planned = _planned(case)
     file = readings.file(KERNEL)
@@ -117,7 +117,7 @@ def runtime(readings: HostView, case: Case[HostnameParameters]) -> HostnameRunti
     )
 
 
-def persisted(readings: HostView, case: Case[HostnameParameters]) -> HostnamePersisted:
+def read_persisted(readings: HostView, case: Case[HostnameParameters]) -> HostnamePersisted:
     """The name after a boot: a kernel argument's, else /etc/hostname's, unless cloud-init's."""
     planned = _planned(case)
     named = _arguments(readings)

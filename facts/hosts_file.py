@@ -136,7 +136,7 @@ def probes(host: Host, cases: Sequence[Case[HostsFileParameters]]) -> tuple[Prob
     )
 
 
-def runtime(readings: HostView, case: Case[HostsFileParameters]) -> HostsFileRuntime:
+def read_runtime(readings: HostView, case: Case[HostsFileParameters]) -> HostsFileRuntime:
     """What the resolver answers. Raises Unreadable where it could not be asked."""
     found: dict[str, list[str]] = {}
     for line in readings.output("resolver").lines:
@@ -162,12 +162,12 @@ def runtime(readings: HostView, case: Case[HostsFileParameters]) -> HostsFileRun
 
 def _file_right(readings: HostView, case: Case[HostsFileParameters]) -> bool | None:
     try:
-        return persisted(readings, case).right
+        return read_persisted(readings, case).right
     except Unreadable:
         return None
 
 
-def persisted(readings: HostView, case: Case[HostsFileParameters]) -> HostsFilePersisted:
+def read_persisted(readings: HostView, case: Case[HostsFileParameters]) -> HostsFilePersisted:
     """What the file says, and whether it stays. Raises Unreadable."""
     endpoint = case.inventory.endpoint
     vip = _plain(endpoint.vip)

@@ -149,7 +149,7 @@ def read(readings: HostView) -> Identity:
     )
 
 
-def runtime(readings: ClusterView, case: Case[IdentityParameters]) -> IdentityRuntime:
+def read_runtime(readings: ClusterView, case: Case[IdentityParameters]) -> IdentityRuntime:
     """What the hosts have in common. A proven clone counts, whoever else could not be asked.
 
     Raises Unreadable where a host could not be asked and nothing is proven without it,

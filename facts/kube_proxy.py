@@ -102,7 +102,7 @@ def probes(host: Host, cases: Sequence[Case[KubeProxyParameters]]) -> tuple[Prob
     return (CommandProbe("rules", SCRIPT, timeout=20, slow=True),)
 
 
-def runtime(readings: HostView, case: Case[KubeProxyParameters]) -> KubeProxyRuntime:
+def read_runtime(readings: HostView, case: Case[KubeProxyParameters]) -> KubeProxyRuntime:
     """What kube-proxy and the kernel say. Raises Unreadable where they do not tell."""
     lines = readings.output("rules").lines
     if lines == ["no process"]:

@@ -62,7 +62,7 @@ def probes(host: Host, cases: Sequence[Case[KubectlParameters]]) -> tuple[Probe,
     return (CommandProbe("version", SCRIPT, timeout=15, slow=True),)
 
 
-def runtime(readings: HostView, case: Case[KubectlParameters]) -> KubectlRuntime:
+def read_runtime(readings: HostView, case: Case[KubectlParameters]) -> KubectlRuntime:
     """What kubectl says. Raises Unreadable where it could not be run."""
     lines = readings.output("version").lines
     if lines == ["no kubectl"]:

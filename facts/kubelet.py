@@ -103,7 +103,7 @@ printf 'healthz %s %s %s\\n' "$url" "$r" "$(flat "$said")"
 """
 
 
-def runtime(readings: HostView, case: Case[KubeletParameters]) -> KubeletRuntime:
+def read_runtime(readings: HostView, case: Case[KubeletParameters]) -> KubeletRuntime:
     """What systemd and the kubelet say. Raises Unreadable where neither tells."""
     unit = case.parameters.unit
     lines = readings.output("healthz").lines
@@ -132,7 +132,7 @@ def runtime(readings: HostView, case: Case[KubeletParameters]) -> KubeletRuntime
     return KubeletRuntime(True, f"{url} says ok; {unit} is {now}")
 
 
-def persisted(readings: HostView, case: Case[KubeletParameters]) -> KubeletPersisted:
+def read_persisted(readings: HostView, case: Case[KubeletParameters]) -> KubeletPersisted:
     """What the unit's files and links say. Raises Unreadable."""
     unit = case.parameters.unit
     faults = systemd_units.boot_problems(readings, unit)

@@ -99,7 +99,9 @@ date '+now %s.%N'
 """
 
 
-def runtime(readings: ClusterView, case: Case[LeaderElectionParameters]) -> LeaderElectionRuntime:
+def read_runtime(
+    readings: ClusterView, case: Case[LeaderElectionParameters]
+) -> LeaderElectionRuntime:
     """What all masters say together. A proven fault counts, whoever else could not be asked.
 
     Raises Unreadable where a master could not be asked, or no apiserver told the lease, and

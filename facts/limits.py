@@ -252,7 +252,7 @@ def _asked(host: Host, parameters: LimitsParameters) -> str:
     return ROOT if parameters.domain == ROOT else host.get(VARIABLE)
 
 
-def runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRuntime:
+def read_runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRuntime:
     """What a login gets now. Raises Unreadable where no such session can be tried.
 
     runuser opens the session: its stack calls pam_limits as sshd's does. Where sshd's does
@@ -277,7 +277,7 @@ def runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRuntime:
     how = f"sshd's own limits: {lost}" if lost else ""
     files: LimitsPersisted | None = None
     with suppress(Unreadable):
-        files = persisted(readings, case)
+        files = read_persisted(readings, case)
     # Lower limits than sshd's to start from: what the files set in full is the same from either.
     if not lost and f"kept {item}" in lines and not (files and files.gives(soft, hard)):
         raise Unreadable(
@@ -287,7 +287,7 @@ def runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRuntime:
     return LimitsRuntime(item, user, soft, hard, how, files=files, stack=lost)
 
 
-def persisted(readings: HostView, case: Case[LimitsParameters]) -> LimitsPersisted:
+def read_persisted(readings: HostView, case: Case[LimitsParameters]) -> LimitsPersisted:
     """What pam_limits sets at a login, for the domain and for the one user that is tried.
 
     Of the two the lower counts, so that a line for that user or a group of theirs is seen.

@@ -115,7 +115,7 @@ date '+now %s'
 """
 
 
-def runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> LoadBalancerRuntime:
+def read_runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> LoadBalancerRuntime:
     """What the running haproxy says. Raises Unreadable, NotApplicable."""
     _applies(case)
     unit, endpoint = case.parameters.unit, case.inventory.endpoint
@@ -167,7 +167,7 @@ def runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> LoadBalan
     return LoadBalancerRuntime(unit, tuple(running), tuple(dict.fromkeys(faults)))
 
 
-def persisted(readings: HostView, case: Case[LoadBalancerParameters]) -> LoadBalancerPersisted:
+def read_persisted(readings: HostView, case: Case[LoadBalancerParameters]) -> LoadBalancerPersisted:
     """What the files say. Raises Unreadable, NotApplicable."""
     _applies(case)
     unit, endpoint = case.parameters.unit, case.inventory.endpoint

@@ -59,7 +59,7 @@ def probes(host: Host, cases: Sequence[Case[OsReleaseParameters]]) -> tuple[Prob
     return (FileProbe(*FILES, KERNEL),)
 
 
-def runtime(readings: HostView, case: Case[OsReleaseParameters]) -> OsReleaseRuntime:
+def read_runtime(readings: HostView, case: Case[OsReleaseParameters]) -> OsReleaseRuntime:
     """What runs. Raises Unreadable where os-release names no system or the kernel no release."""
     said = fields(readings, FILES)
     name = said.get("NAME", "")

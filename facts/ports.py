@@ -70,7 +70,7 @@ def probes(host: Host, cases: Sequence[Case[PortsParameters]]) -> tuple[Probe, .
     return (FileProbe(CONFIG), CommandProbe("listening", SCRIPT))
 
 
-def runtime(readings: HostView, case: Case[PortsParameters]) -> PortsRuntime:
+def read_runtime(readings: HostView, case: Case[PortsParameters]) -> PortsRuntime:
     """Which of the ports are open. Raises Unreadable."""
     joined = readings.file(CONFIG) is not None
     lines = readings.output("listening").lines

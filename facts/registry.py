@@ -77,7 +77,7 @@ def probes(host: Host, cases: Sequence[Case[RegistryParameters]]) -> tuple[Probe
     return (CommandProbe("answers", PRELUDE + ASK + asks, timeout=20, slow=True),)
 
 
-def runtime(readings: HostView, case: Case[RegistryParameters]) -> RegistryRuntime:
+def read_runtime(readings: HostView, case: Case[RegistryParameters]) -> RegistryRuntime:
     """What this host got. Raises NotApplicable where no registry is known.
 
     Raises Unreadable where it could not ask, or is not let in.

@@ -50,7 +50,7 @@ def probes(host: Host, cases: Sequence[Case[ResourcesParameters]]) -> tuple[Prob
     return (FileProbe(CPUS, MEMORY),)
 
 
-def runtime(readings: HostView, case: Case[ResourcesParameters]) -> ResourcesRuntime:
+def read_runtime(readings: HostView, case: Case[ResourcesParameters]) -> ResourcesRuntime:
     """What the kernel has. Raises Unreadable where it does not say."""
     cpus = readings.file(CPUS)
     memory = readings.file(MEMORY)

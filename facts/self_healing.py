@@ -55,7 +55,9 @@ def probes(host: Host, cases: Sequence[Case[SelfHealingParameters]]) -> tuple[Pr
     return ()
 
 
-def drill(measured: "Sequence[Measurement]", case: Case[SelfHealingParameters]) -> SelfHealingDrill:
+def read_drill(
+    measured: "Sequence[Measurement]", case: Case[SelfHealingParameters]
+) -> SelfHealingDrill:
     """What the drills of this run show. Raises Unreadable where one shows nothing."""
     lost = [m for m in measured if m.part in DRILLS]
     for one in lost:

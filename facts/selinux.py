@@ -78,7 +78,7 @@ def probes(host: Host, cases: Sequence[Case[SelinuxParameters]]) -> tuple[Probe,
     return (FileProbe(ENFORCE, FILE_SYSTEMS, LABEL, CONFIG, OLD_CONFIG, *boot_loader.PATTERNS),)
 
 
-def runtime(readings: HostView, case: Case[SelinuxParameters]) -> SelinuxRuntime:
+def read_runtime(readings: HostView, case: Case[SelinuxParameters]) -> SelinuxRuntime:
     """The kernel's word. Raises Unreadable where it hides it."""
     file = readings.file(ENFORCE)
     if file is not None:
@@ -104,7 +104,7 @@ def _active(readings: HostView) -> bool:
     return any(line.split()[-1:] == ["selinuxfs"] for line in file.lines)
 
 
-def persisted(readings: HostView, case: Case[SelinuxParameters]) -> SelinuxPersisted:
+def read_persisted(readings: HostView, case: Case[SelinuxParameters]) -> SelinuxPersisted:
     """The mode of the boots to come; of several the first that the parameters do not allow."""
     mode, lines = _configured(readings)
     by_default = _by_default(readings)

@@ -204,7 +204,7 @@ def probes(host: Host, cases: Sequence[Case[ServiceLimitsParameters]]) -> tuple[
     )
 
 
-def runtime(readings: HostView, case: Case[ServiceLimitsParameters]) -> ServiceLimitsRuntime:
+def read_runtime(readings: HostView, case: Case[ServiceLimitsParameters]) -> ServiceLimitsRuntime:
     """What the running service has. Raises NotApplicable where it does not run: then
     `persisted` tells what it will get.
 
@@ -230,7 +230,7 @@ def runtime(readings: HostView, case: Case[ServiceLimitsParameters]) -> ServiceL
     with suppress(Unreadable):
         refused = _refused(readings, wanted)
     try:
-        files = persisted(readings, case)
+        files = read_persisted(readings, case)
     except (Unreadable, NotApplicable) as error:
         files = str(error)
     return ServiceLimitsRuntime(
@@ -247,7 +247,9 @@ def runtime(readings: HostView, case: Case[ServiceLimitsParameters]) -> ServiceL
     )
 
 
-def persisted(readings: HostView, case: Case[ServiceLimitsParameters]) -> ServiceLimitsPersisted:
+def read_persisted(
+    readings: HostView, case: Case[ServiceLimitsParameters]
+) -> ServiceLimitsPersisted:
     """What the files give a start after a boot. Raises NotApplicable where nothing can start it.
 
     Raises Unreadable where systemd reads files that are not looked for here: another name of the

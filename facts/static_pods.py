@@ -56,7 +56,7 @@ def probes(host: Host, cases: Sequence[Case[StaticPodsParameters]]) -> tuple[Pro
     return (FileProbe(PATTERN),) if "masters" in host.groups else ()
 
 
-def runtime(readings: ClusterView, case: Case[StaticPodsParameters]) -> StaticPodsRuntime:
+def read_runtime(readings: ClusterView, case: Case[StaticPodsParameters]) -> StaticPodsRuntime:
     """What differs from what most masters have. Raises NotApplicable where there is no cluster.
 
     Raises Unreadable where a master could not be asked and nothing is proven without it.

@@ -164,7 +164,7 @@ def probes(host: Host, cases: Sequence[Case[SwapParameters]]) -> tuple[Probe, ..
     )
 
 
-def runtime(readings: HostView, case: Case[SwapParameters]) -> SwapRuntime:
+def read_runtime(readings: HostView, case: Case[SwapParameters]) -> SwapRuntime:
     """What /proc/swaps lists. Raises Unreadable where it has a form we do not know."""
     file = readings.file(ACTIVE)
     if file is None:
@@ -188,7 +188,7 @@ def _device(line: str) -> Device:
     return Device(unescaped(fields[0]), fields[1], int(fields[2]), int(fields[3]))
 
 
-def persisted(readings: HostView, case: Case[SwapParameters]) -> SwapPersisted:
+def read_persisted(readings: HostView, case: Case[SwapParameters]) -> SwapPersisted:
     """All that turns swap on at boot: fstab, units, generators, services."""
     found = [
         *_fstab(readings),

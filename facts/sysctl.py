@@ -142,7 +142,7 @@ def probes(host: Host, cases: Sequence[Case[SysctlParameters]]) -> tuple[Probe, 
     )
 
 
-def runtime(readings: HostView, case: Case[SysctlParameters]) -> SysctlRuntime:
+def read_runtime(readings: HostView, case: Case[SysctlParameters]) -> SysctlRuntime:
     """What the kernel says. Raises Unreadable for a value that is no number."""
     key = case.parameters.key
     file = readings.file(path_of(key))
@@ -156,7 +156,7 @@ def runtime(readings: HostView, case: Case[SysctlParameters]) -> SysctlRuntime:
     return SysctlRuntime(key, value)
 
 
-def persisted(readings: HostView, case: Case[SysctlParameters]) -> SysctlPersisted:
+def read_persisted(readings: HostView, case: Case[SysctlParameters]) -> SysctlPersisted:
     """Which line wins at boot, as systemd-sysctl.service reads and writes them."""
     parameters = case.parameters
     if mask := systemd_units.mask(readings, SERVICE):

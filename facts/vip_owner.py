@@ -127,7 +127,7 @@ def probes(host: Host, cases: Sequence[Case[VipOwnerParameters]]) -> tuple[Probe
     )
 
 
-def runtime(readings: ClusterView, case: Case[VipOwnerParameters]) -> VipOwnerRuntime:
+def read_runtime(readings: ClusterView, case: Case[VipOwnerParameters]) -> VipOwnerRuntime:
     """Who holds it. Raises Unreadable where a master could not be asked and nothing is proven."""
     endpoint = case.inventory.endpoint
     _applies(case)
@@ -150,7 +150,7 @@ def runtime(readings: ClusterView, case: Case[VipOwnerParameters]) -> VipOwnerRu
     return fact
 
 
-def persisted(readings: ClusterView, case: Case[VipOwnerParameters]) -> VipOwnerPersisted:
+def read_persisted(readings: ClusterView, case: Case[VipOwnerParameters]) -> VipOwnerPersisted:
     """What a boot starts. Raises Unreadable where that cannot be told."""
     _applies(case)
     faults: list[str] = []
@@ -221,7 +221,7 @@ def _seen(its: HostView, case: Case[VipOwnerParameters]) -> tuple[bool, str]:
     return holds, ""
 
 
-def drill(measured: "Sequence[Measurement]", case: Case[VipOwnerParameters]) -> VipOwnerDrill:
+def read_drill(measured: "Sequence[Measurement]", case: Case[VipOwnerParameters]) -> VipOwnerDrill:
     """What the drills of this run show. Raises Unreadable where a record proves nothing."""
     waits = []
     for one in measured:

@@ -35,7 +35,7 @@ IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
 OURS = dirname(RULES[0])
 
 
-def runtime(fact: BrNetfilterRuntime, case: Case[BrNetfilterParameters]) -> tuple[Remedy, ...]:
+def fix_runtime(fact: BrNetfilterRuntime, case: Case[BrNetfilterParameters]) -> tuple[Remedy, ...]:
     """Load it, unless the kernel cannot load anything or is at it."""
     if fact.state:
         return (
@@ -58,7 +58,9 @@ def runtime(fact: BrNetfilterRuntime, case: Case[BrNetfilterParameters]) -> tupl
     return (ModuleChange(fact.module, why, effects=(Impact.DISRUPTS_TRAFFIC,)),)
 
 
-def persisted(fact: BrNetfilterPersisted, case: Case[BrNetfilterParameters]) -> tuple[Remedy, ...]:
+def fix_persisted(
+    fact: BrNetfilterPersisted, case: Case[BrNetfilterParameters]
+) -> tuple[Remedy, ...]:
     """A line that names it, and no rule of modprobe.d against it."""
     return (
         *([] if fact.named else _naming(fact, case.parameters)),

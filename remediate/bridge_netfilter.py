@@ -8,7 +8,7 @@ KINDS = (ModuleChange,)
 IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
 
 
-def runtime(
+def fix_runtime(
     fact: BridgeNetfilterRuntime, case: Case[BridgeNetfilterParameters]
 ) -> tuple[Remedy, ...]:
     """Load the module. What is there and no folder is no kernel's doing."""

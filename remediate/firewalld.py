@@ -21,7 +21,7 @@ IMPACTS = (Impact.DISRUPTS_TRAFFIC, Impact.IRREVERSIBLE)
 NOTHING = "/dev/null"
 
 
-def runtime(fact: FirewalldRuntime, case: Case[FirewalldParameters]) -> tuple[Remedy, ...]:
+def fix_runtime(fact: FirewalldRuntime, case: Case[FirewalldParameters]) -> tuple[Remedy, ...]:
     """Stopped by systemd, where systemd started it and nothing else stops with it."""
     unit = case.parameters.unit
     if kept := _kept(fact.site_rules, case):
@@ -55,7 +55,7 @@ def runtime(fact: FirewalldRuntime, case: Case[FirewalldParameters]) -> tuple[Re
     )
 
 
-def persisted(fact: FirewalldPersisted, case: Case[FirewalldParameters]) -> tuple[Remedy, ...]:
+def fix_persisted(fact: FirewalldPersisted, case: Case[FirewalldParameters]) -> tuple[Remedy, ...]:
     """Disabled where it is enabled, and masked whatever starts it."""
     if kept := _kept(fact.site_rules, case):
         return (kept,)

@@ -24,7 +24,7 @@ KINDS = (FileEdit, KernelValueChange)
 IMPACTS: tuple[Impact, ...] = ()
 
 
-def runtime(fact: HostnameRuntime, case: Case[HostnameParameters]) -> tuple[Remedy, ...]:
+def fix_runtime(fact: HostnameRuntime, case: Case[HostnameParameters]) -> tuple[Remedy, ...]:
     """The kernel's name; services that are already running may go on showing the old one."""
     if fact.joined:
         return (_rejoin(fact.name, fact.planned, fact.joined),)
@@ -32,7 +32,7 @@ def runtime(fact: HostnameRuntime, case: Case[HostnameParameters]) -> tuple[Reme
     return (KernelValueChange(KERNEL, fact.name, fact.planned, why),)
 
 
-def persisted(fact: HostnamePersisted, case: Case[HostnameParameters]) -> tuple[Remedy, ...]:
+def fix_persisted(fact: HostnamePersisted, case: Case[HostnameParameters]) -> tuple[Remedy, ...]:
     """The file's name, and what would win over it."""
     if fact.joined:
         return (_rejoin(fact.name or "not set at boot", fact.planned, fact.joined),)

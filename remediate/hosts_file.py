@@ -31,7 +31,7 @@ IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
 WRITABLE = re.compile(r"[\w.-]+", re.ASCII)
 
 
-def runtime(fact: HostsFileRuntime, case: Case[HostsFileParameters]) -> tuple[Remedy, ...]:
+def fix_runtime(fact: HostsFileRuntime, case: Case[HostsFileParameters]) -> tuple[Remedy, ...]:
     """Nothing where the file is what is wrong, which `persisted` mends; else a person must look."""
     if fact.file_right is False:
         return ()
@@ -53,7 +53,7 @@ def runtime(fact: HostsFileRuntime, case: Case[HostsFileParameters]) -> tuple[Re
     )
 
 
-def persisted(fact: HostsFilePersisted, case: Case[HostsFileParameters]) -> tuple[Remedy, ...]:
+def fix_persisted(fact: HostsFilePersisted, case: Case[HostsFileParameters]) -> tuple[Remedy, ...]:
     """The file made right, and kept from being made anew at boot."""
     changes = () if fact.right else _file(fact)
     if fact.rewritten is None:

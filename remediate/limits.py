@@ -30,7 +30,7 @@ IMPACTS: tuple[Impact, ...] = ()
 SIDES = ("soft", "hard")
 
 
-def runtime(fact: LimitsRuntime, case: Case[LimitsParameters]) -> tuple[Remedy, ...]:
+def fix_runtime(fact: LimitsRuntime, case: Case[LimitsParameters]) -> tuple[Remedy, ...]:
     """A new login gets what the files say: where they are wrong, their remedy is this one too."""
     if fact.stack:
         return (_stack(fact.stack),)
@@ -41,7 +41,7 @@ def runtime(fact: LimitsRuntime, case: Case[LimitsParameters]) -> tuple[Remedy, 
                 "`persisted` of this requirement first."
             ),
         )
-    changes = persisted(fact.files, case)
+    changes = fix_persisted(fact.files, case)
     if any(not isinstance(change, ManualStep) for change in changes):
         return ()
     return changes or (
@@ -56,7 +56,7 @@ def runtime(fact: LimitsRuntime, case: Case[LimitsParameters]) -> tuple[Remedy, 
     )
 
 
-def persisted(fact: LimitsPersisted, case: Case[LimitsParameters]) -> tuple[Remedy, ...]:
+def fix_persisted(fact: LimitsPersisted, case: Case[LimitsParameters]) -> tuple[Remedy, ...]:
     """Nothing for files that comply. Sessions that are open keep their limits."""
     wanted = case.parameters
     changes: list[Remedy] = [_stack(fact.stack)] if fact.stack else []

@@ -33,13 +33,13 @@ KINDS = (FileEdit, KernelValueChange)
 IMPACTS = (Impact.NEEDS_REBOOT,)
 
 
-def runtime(fact: SelinuxRuntime, case: Case[SelinuxParameters]) -> tuple[Remedy, ...]:
+def fix_runtime(fact: SelinuxRuntime, case: Case[SelinuxParameters]) -> tuple[Remedy, ...]:
     """As `setenforce 0` does."""
     why = f"SELinux is {fact.mode} now: {fact.why}; permissive, it only logs what it would refuse."
     return (KernelValueChange(ENFORCE, "1", "0", why),)
 
 
-def persisted(fact: SelinuxPersisted, case: Case[SelinuxParameters]) -> tuple[Remedy, ...]:
+def fix_persisted(fact: SelinuxPersisted, case: Case[SelinuxParameters]) -> tuple[Remedy, ...]:
     """The configuration's line; kernel arguments that win over it are for a person."""
     modes = case.parameters.modes
     changes: list[Remedy] = []

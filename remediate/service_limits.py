@@ -38,7 +38,9 @@ IMPACTS = (Impact.RESTARTS_SERVICE,)
 SECTION = "[Service]"
 
 
-def runtime(fact: ServiceLimitsRuntime, case: Case[ServiceLimitsParameters]) -> tuple[Remedy, ...]:
+def fix_runtime(
+    fact: ServiceLimitsRuntime, case: Case[ServiceLimitsParameters]
+) -> tuple[Remedy, ...]:
     """What `persisted` changes, and then a restart; on a node, by hand where it must be drained."""
     wanted = case.parameters
     if fact.refused:
@@ -47,7 +49,7 @@ def runtime(fact: ServiceLimitsRuntime, case: Case[ServiceLimitsParameters]) -> 
         return (
             ManualStep(f"{fact.actual}, and what a restart would give is not known: {fact.files}"),
         )
-    changes = persisted(fact.files, case)
+    changes = fix_persisted(fact.files, case)
     if any(isinstance(change, ManualStep) for change in changes):
         return changes
     stale = not changes and fact.loaded is not None and not fact.loaded.reaches(wanted.wanted)
@@ -69,7 +71,7 @@ def runtime(fact: ServiceLimitsRuntime, case: Case[ServiceLimitsParameters]) -> 
     )
 
 
-def persisted(
+def fix_persisted(
     fact: ServiceLimitsPersisted, case: Case[ServiceLimitsParameters]
 ) -> tuple[Remedy, ...]:
     """A line in the standard's drop-in, unless one that is there is enough."""

@@ -48,7 +48,7 @@ GENERATORS = "/etc/systemd/system-generators"
 NOTHING = "/dev/null"
 
 
-def runtime(fact: SwapRuntime, case: Case[SwapParameters]) -> tuple[Remedy, ...]:
+def fix_runtime(fact: SwapRuntime, case: Case[SwapParameters]) -> tuple[Remedy, ...]:
     """One device at a time, the least filled first, as long as memory has room for them all."""
     return tuple(_off(fact, case.parameters.margin_kib))
 
@@ -79,7 +79,7 @@ def _full(device: Device, available: int | None, margin: int) -> ManualStep:
     )
 
 
-def persisted(fact: SwapPersisted, case: Case[SwapParameters]) -> tuple[Remedy, ...]:
+def fix_persisted(fact: SwapPersisted, case: Case[SwapParameters]) -> tuple[Remedy, ...]:
     """For each thing that turns swap on, what keeps it from that."""
     changes = [change for source in fact.turns_on for change in _kept_off(fact, source)]
     if fact.behind and any(source.path == FSTAB for source in fact.turns_on):

@@ -40,7 +40,7 @@ KINDS = (FileEdit, KernelValueChange, ModuleChange)
 IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
 
 
-def runtime(fact: SysctlRuntime, case: Case[SysctlParameters]) -> tuple[Remedy, ...]:
+def fix_runtime(fact: SysctlRuntime, case: Case[SysctlParameters]) -> tuple[Remedy, ...]:
     """Write the value; where the kernel has no such parameter, load the module that makes it."""
     wanted = case.parameters
     if fact.value is not None:
@@ -64,7 +64,7 @@ def runtime(fact: SysctlRuntime, case: Case[SysctlParameters]) -> tuple[Remedy, 
     )
 
 
-def persisted(fact: SysctlPersisted, case: Case[SysctlParameters]) -> tuple[Remedy, ...]:
+def fix_persisted(fact: SysctlPersisted, case: Case[SysctlParameters]) -> tuple[Remedy, ...]:
     """The standard's line in the standard's file, and nothing that wins over it."""
     wanted = case.parameters
     if fact.masked:

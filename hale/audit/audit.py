@@ -155,8 +155,9 @@ def parse_fact(case: Case[Any], readings: Any) -> Fact:
     if case.host is None and case.aspect != "inventory" and not readings:
         reads = case.requirement.reads
         raise Unreadable(f"no host is in the group {reads}, so there is nothing to read it from")
-    tell = getattr(subjects.load_subject(case.requirement.subject), case.aspect)
-    found: Fact = tell(readings, case)
+    read = subjects.reader(case.requirement.subject, case.aspect)
+    assert read is not None  # or the standard would not have been loaded
+    found: Fact = read(readings, case)
     return found
 
 

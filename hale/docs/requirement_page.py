@@ -113,7 +113,9 @@ def _page(requirement: Requirement, known: Inventory) -> str:
         aspects={aspect: case.expected for aspect, case in one.items()},
         shown_for=next(iter(one.values())).host,
         how=_docstring(subject),
-        seen={a: _docstring(getattr(subject, a)) for a in one if hasattr(subject, a)},
+        seen={
+            a: _docstring(read) for a in one if (read := subjects.reader(requirement.subject, a))
+        },
         files=_group_by_folder(files),
         commands=commands,
         remedy=_remedy(next(iter(one.values()))),
@@ -172,7 +174,11 @@ def _remedy(case: Case[Any]) -> RemedyDoc:
         if error.name != name:
             raise
         return RemedyDoc(manual=bool(remedy_page.manual_aspects(case)))
-    fixes = {a: _docstring(getattr(module, a)) for a in requirement.aspects if hasattr(module, a)}
+    fixes = {
+        aspect: _docstring(getattr(module, f"fix_{aspect}"))
+        for aspect in requirement.aspects
+        if hasattr(module, f"fix_{aspect}")
+    }
     kinds = tuple(text for kind, text in KINDS.items() if kind in module.KINDS)
     impacts = tuple(impact.value for impact in Impact if impact in module.IMPACTS)
     return RemedyDoc(_docstring(module), fixes, kinds, impacts)

@@ -1,7 +1,7 @@
 """The rows that a drill decides: the aspects `drill` of the standard, judged by the same checks.
 
-A subject that has such an aspect says in `DRILLS` which parts measure it, and in `drill()` what
-the measurements come to; its check is `test_drill` in checks/, as in an audit.
+A subject that has such an aspect says in `DRILLS` which parts measure it, and in `read_drill()`
+what the measurements come to; its check is `test_drill` in checks/, as in an audit.
 """
 
 import importlib.util
@@ -40,7 +40,7 @@ def rows(audit: Audit, drills: Sequence[Measurement]) -> tuple[list[Result], lis
 def _judged(case: Case[Any], drills: Sequence[Measurement]) -> Result:
     subject: Any = subjects.load_subject(case.requirement.subject)
     try:
-        fact = subject.drill(drills, case)
+        fact = subject.read_drill(drills, case)
     except NotApplicable as error:
         return results.unjudged(case, Verdict.NOT_APPLICABLE, str(error))
     except Unreadable as error:

@@ -106,7 +106,7 @@ def plan_remedy(case: Case[Any], fact: Fact) -> tuple[Remedy, ...]:
         if error.name != name:
             raise
         module = None
-    fix = getattr(module, case.aspect, None)
+    fix = getattr(module, f"fix_{case.aspect}", None)
     if fix is not None:
         changes: tuple[Remedy, ...] = fix(fact, case)
         return changes

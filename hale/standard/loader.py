@@ -157,7 +157,7 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
             )
     subject_at = _locate(path, text, name, "subject")
     try:
-        subject = subjects.load_subject(stated.subject)
+        subjects.load_subject(stated.subject)
     except subjects.UnknownSubject as error:
         raise UserError(str(error), subject_at) from None
     if not stated.aspects:
@@ -171,8 +171,8 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
         at = _locate(path, text, f"{name}.aspects", aspect)
         if aspect not in ASPECTS:
             raise UserError(f"{aspect!r}: known aspects are {', '.join(ASPECTS)}.", at)
-        if aspect != "drill" and not hasattr(subject, aspect):
-            raise UserError(f"facts/{stated.subject}.py does not tell {aspect}().", at)
+        if aspect != "drill" and subjects.reader(stated.subject, aspect) is None:
+            raise UserError(f"facts/{stated.subject}.py has no read_{aspect}().", at)
     try:
         parameter_types = subjects.parameters_class(stated.subject)
         parameters = msgspec.convert(stated.parameters, parameter_types)

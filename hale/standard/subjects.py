@@ -19,8 +19,8 @@ class UnknownSubject(Exception):
 
 
 class Subject(Protocol):
-    """What a module of facts/ declares, besides a function for each aspect that it can read and
-    `<Subject>Parameters`, a frozen Struct with the types of the requirement's parameters."""
+    """What a module of facts/ declares, besides `read_<aspect>()` for each aspect that it can read
+    and `<Subject>Parameters`, a frozen Struct with the types of the requirement's parameters."""
 
     @property
     def probes(self) -> Callable[[Host, Sequence[Case[Any]]], Iterable[Probe]]:
@@ -48,6 +48,11 @@ def parameters_class(name: str) -> type[Any]:
     """The Struct of the subject's parameters: SwapParameters of `swap`. Raises UnknownSubject."""
     found: type[Any] = getattr(load_subject(name), _parameters_name(name))
     return found
+
+
+def reader(name: str, aspect: str) -> Callable[..., Any] | None:
+    """`read_<aspect>()` of that subject, or None where it cannot read it. Raises UnknownSubject."""
+    return getattr(load_subject(name), f"read_{aspect}", None)
 
 
 def _parameters_name(subject: str) -> str:

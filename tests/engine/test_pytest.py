@@ -537,7 +537,7 @@ def test_an_assertion_inside_a_fact_is_no_failure(
 ) -> None:
     folder, more = tree
     with (folder / "facts/sysctl.py").open("a") as file:
-        file.write("\n\ndef runtime(readings, case):\n    assert False, 'a mistake of ours'\n")
+        file.write("\n\ndef read_runtime(readings, case):\n    assert False, 'a mistake of ours'\n")
     done = typed(tmp_path / "r", *EVIDENCE, f"{SYSCTL}::test_runtime", cwd=folder, more=more)
     assert set(done.verdicts.values()) == {"UNKNOWN"}
     assert done.code == 1

@@ -156,8 +156,8 @@ def picked(have: Any, wanted: Any) -> Any:
 def read(given: Given, requirement: Requirement) -> Any:
     """The fact, from nothing but what the case gives."""
     case = case_of(given, requirement)
-    module = subjects.load_subject(requirement.subject)
-    tell = getattr(module, given.aspect)
+    tell = subjects.reader(requirement.subject, given.aspect)
+    assert tell is not None
     if requirement.role != "cluster":
         return tell(readings_of(given, case, case.host), case)
     reads = requirement.reads

@@ -123,7 +123,7 @@ def test_every_line_means_what_systemd_sysctl_makes_of_it(lab: Lab, host: LabHos
         real = host.run(
             f"echo 7 >{FORWARD}; /lib/systemd/systemd-sysctl 2>/dev/null; cat {FORWARD}"
         )
-        fact = sysctl.persisted(HostView(_evidence(lab, case), "sysctl"), case)
+        fact = sysctl.read_persisted(HostView(_evidence(lab, case), "sysctl"), case)
         said = 7 if fact.value is None else fact.value
         if said != int(real.stdout):
             differ[text] = (said, int(real.stdout))
@@ -146,7 +146,7 @@ def test_folders_are_read_in_the_order_of_systemd(lab: Lab, host: LabHost) -> No
     # cat-config shows a masked file as an empty one
     assert ours == [path for path in theirs if not path.endswith("70-masked.conf")]
     assert (
-        str(sysctl.persisted(readings, case).sources[0])
+        str(sysctl.read_persisted(readings, case).sources[0])
         == "/usr/local/lib/sysctl.d/60-local.conf:1"
     )
 
@@ -158,13 +158,13 @@ def test_a_power_cycle_gives_what_was_read_before_it(lab: Lab, host: LabHost, va
     _put(host, "/etc/sysctl.conf", f"{KEY} = {value}\n")  # by its link 99-sysctl.conf
     host.run(f"echo {1 - value} >{FORWARD}")
     before = HostView(_evidence(lab, *cases), "sysctl")
-    assert sysctl.runtime(before, cases[0]).value == 1 - value
-    told = sysctl.persisted(before, cases[1])
+    assert sysctl.read_runtime(before, cases[0]).value == 1 - value
+    told = sysctl.read_persisted(before, cases[1])
     assert told.value == value
     host.power_cycle()
     after = HostView(_evidence(lab, *cases), "sysctl")
-    assert sysctl.runtime(after, cases[0]).value == value
-    assert sysctl.persisted(after, cases[1]).sources == told.sources
+    assert sysctl.read_runtime(after, cases[0]).value == value
+    assert sysctl.read_persisted(after, cases[1]).sources == told.sources
 
 
 # --- limits ---
@@ -270,10 +270,10 @@ def _compare(lab: Lab, text: str, differ: list[str], lines_count: bool = True) -
     readings = HostView(_evidence(lab, *cases), "limits")
     real = {user: _real(lab, user) for user in ("ops", "root")}
     for (item, user), name in IDS.items():
-        got = limits.runtime(readings, _case(name, "runtime"))
+        got = limits.read_runtime(readings, _case(name, "runtime"))
         if (got.soft, got.hard) != real[user][item]:
             differ.append(f"{text!r}: {got.actual}, but really {real[user][item]}")
-        lines = limits.persisted(readings, _case(name, "persisted"))
+        lines = limits.read_persisted(readings, _case(name, "persisted"))
         if bool(lines.lost) is (lines_count and "takes" not in lines.lost):
             differ.append(f"{text!r}: {lines.actual}")
         if not lines_count or user != ("root" if lines.domain == "root" else "ops"):
@@ -318,7 +318,7 @@ def test_rules_of_modprobe_are_those_that_kmod_has_in_force(lab: Lab, host: LabH
         table = host.run("modprobe --showconfig", check=False).stdout.decode("latin-1")
         theirs = _BLOCKS.search(table) is not None
         readings = HostView(_evidence(lab, case), "br_netfilter")
-        fact = br_netfilter.persisted(readings, case)
+        fact = br_netfilter.read_persisted(readings, case)
         if bool(fact.blocked) is not theirs:
             wrong[text] = (fact.actual, theirs)
     assert not wrong
@@ -358,7 +358,7 @@ def test_fstab_is_what_systemd_fstab_generator_sees(lab: Lab, host: LabHost) -> 
         what for what, kind, noauto in entries if kind.strip(" ") == "swap" and noauto == "no"
     }
     case = _case("SWAP-OFF", "persisted")
-    fact = swap.persisted(HostView(_evidence(lab, case), "swap"), case)
+    fact = swap.read_persisted(HostView(_evidence(lab, case), "swap"), case)
     ours = {re.search(r"lists (.*) as swap", s.note)[1] for s in fact.turns_on}  # type: ignore[index]
     assert ours == theirs
     assert len(ours) == 4
@@ -399,8 +399,8 @@ def test_firewalld_is_as_systemctl_leaves_it(lab: Lab, host: LabHost) -> None:
         host.run(command)
         readings = HostView(_evidence(lab, *cases), "firewalld")
         now, later = (
-            firewalld.runtime(readings, cases[0]),
-            firewalld.persisted(readings, cases[1]),
+            firewalld.read_runtime(readings, cases[0]),
+            firewalld.read_persisted(readings, cases[1]),
         )
         if now.running is not runs or bool(later.starts) is not starts:
             wrong.append(f"{shlex.quote(command)}: {now.actual}; {later.actual}")
@@ -463,7 +463,7 @@ def _limits_of(
 ) -> list[service_limits.ServiceLimitsPersisted]:
     cases = [_of_unit(unit, item, "persisted") for unit in units for item in items]
     readings = HostView(_evidence(lab, *cases), "service_limits")
-    return [service_limits.persisted(readings, case) for case in cases]
+    return [service_limits.read_persisted(readings, case) for case in cases]
 
 
 def test_every_line_of_a_service_means_what_systemd_makes_of_it(lab: Lab, host: LabHost) -> None:
@@ -517,12 +517,12 @@ def test_a_start_after_a_power_cycle_gets_what_was_read_before_it(lab: Lab, host
     host.run(f"systemctl daemon-reload; systemctl start {unit}")
     cases = [_of_unit(unit, item, aspect) for item in ITEMS for aspect in ("runtime", "persisted")]
     before = HostView(_evidence(lab, *cases), "service_limits")
-    told = [service_limits.persisted(before, case) for case in cases[1::2]]
-    assert service_limits.runtime(before, cases[0]).soft == 2000
+    told = [service_limits.read_persisted(before, case) for case in cases[1::2]]
+    assert service_limits.read_runtime(before, cases[0]).soft == 2000
     assert "nofile soft 2000, hard 2000" in told[0].differs
     host.power_cycle()
     host.run(f"systemctl start {unit}")
     after = HostView(_evidence(lab, *cases), "service_limits")
-    got = [service_limits.runtime(after, case) for case in cases[::2]]
+    got = [service_limits.read_runtime(after, case) for case in cases[::2]]
     assert [(g.soft, g.hard) for g in got] == [(t.soft, t.hard) for t in told]
     assert [g.soft for g in got][:2] == [3000, 500]

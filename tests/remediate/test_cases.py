@@ -64,7 +64,7 @@ class Wanted(Given, kw_only=True, forbid_unknown_fields=True):
 def has_remedy(subject: str, aspect: str) -> bool:
     """Whether its module computes changes, or its page has manual steps."""
     if importlib.util.find_spec(f"remediate.{subject}"):
-        return hasattr(importlib.import_module(f"remediate.{subject}"), aspect)
+        return hasattr(importlib.import_module(f"remediate.{subject}"), f"fix_{aspect}")
     page = ROOT / "remediate" / f"{subject}.md"
     return page.exists() and f"{{% macro fix_{aspect}() %}}" in page.read_text()
 

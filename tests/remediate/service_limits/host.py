@@ -41,7 +41,7 @@ def _start(host: Given) -> Limit:
     requirement = facts_cases.requirement_named(host.requirement)
     case = facts_cases.case_of(host, requirement)
     readings = facts_cases.readings_of(host, case, case.host)
-    fact = service_limits.persisted(readings, case)
+    fact = service_limits.read_persisted(readings, case)
     return fact.lines[-1].limit if fact.lines else fact.default
 
 
