@@ -253,7 +253,7 @@ def drill(
         revert = True
     path = Path(inventory) if inventory else TREE / "inventory.ini"
     asked = workflow.DrillOptions(
-        part=part,
+        faults=part,
         reports=options.reports(reports),
         inventory=path,
         host=host,

@@ -3,7 +3,7 @@ its haproxy, its apiserver, or its power.
 
 It needs a lab with a cluster: the one that HALE_CLUSTER_LAB names, or one that it raises and
 installs. Rounds go over the three in turn; what counts is the median of each. The client is that
-of `invoke drill`, and so is how a part is taken away and given back.
+of `invoke drill`, and so is how a kind is taken away and given back.
 
 Exit status: 0 targets reached, 1 a target missed, 2 nothing could be measured.
 """
@@ -36,12 +36,17 @@ from hale.drill.measurement import Measurement
 from hale.drill.sampler import SamplerStopped
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
+from hale.model.drill import FaultKind
 from hale.paths import ROOT
 from hale.ssh import preconnect
 from lab.machine import Lab, LabError, LabUnavailable
-from lab.power import Power
+from lab.power import LabPower
 
-PARTS = {"master": "its power", "vip": "its haproxy", "apiserver": "its apiserver"}
+FAULTS = {
+    FaultKind.MASTER: "its power",
+    FaultKind.VIP: "its haproxy",
+    FaultKind.APISERVER: "its apiserver",
+}
 TARGET = 2.0  # seconds, for the median of each
 RESULTS = ROOT / "bench" / "results.md"
 TITLE = "For how long nobody answers"
@@ -86,52 +91,52 @@ def cluster(console: Console) -> Iterator[Lab]:
         yield lab
 
 
-def measure(lab: Lab, folder: Path, rounds: int) -> Mapping[str, Sequence[Measurement]]:
-    """Take each part away once a round, from whoever has the VIP then."""
+def measure(lab: Lab, folder: Path, rounds: int) -> Mapping[FaultKind, Sequence[Measurement]]:
+    """Take each kind away once a round, from whoever has the VIP then."""
     known = ini.load_inventory(lab.inventory)
     preconnect.register_targets(known)
-    found: dict[str, list[Measurement]] = {part: [] for part in PARTS}
+    found: dict[FaultKind, list[Measurement]] = {kind: [] for kind in FAULTS}
     with LiveView() as screen:
         for number in range(1, rounds + 1):
-            for part in PARTS:
-                screen.told("", f"round {number} of {rounds}: {PARTS[part]}")
-                found[part].append(one(lab, known, folder / f"{number}-{part}", part, screen))
-                screen.told("", f"nobody answered for {found[part][-1].longest:.2f} s")
+            for kind in FAULTS:
+                screen.log("", f"round {number} of {rounds}: {FAULTS[kind]}")
+                found[kind].append(one(lab, known, folder / f"{number}-{kind}", kind, screen))
+                screen.log("", f"nobody answered for {found[kind][-1].longest_downtime:.2f} s")
     return found
 
 
-def one(lab: Lab, known: Inventory, folder: Path, part: str, screen: LiveView) -> Measurement:
+def one(lab: Lab, known: Inventory, folder: Path, kind: FaultKind, screen: LiveView) -> Measurement:
     """One loss; given back, and whole, when it returns. Raises Failed where it proves nothing."""
     folder.mkdir()
-    owner, power = holder(lab, known), Power(lab)
+    owner, power = holder(lab, known), LabPower(lab)
     header = DrillHeader(
         journal.SCHEMA,
         Owner("bench", "here", folder.name, ""),
         str(known.path),
-        (part,),
+        (kind,),
         on_production=False,
     )
     book = DrillJournal(folder, header)
     try:
         measured = DrillRun(
-            known=known,
-            folder=folder / part,
-            outage=Fault(part, owner),
+            inventory=known,
+            folder=folder / kind,
+            fault=Fault(kind, owner),
             client=next(h.name for h in known.hosts if "masters" not in h.groups),
             watcher=next(h.name for h in known.masters if h.name != owner),
             replicas=0,
             power=power,
-            book=book,
-            screen=screen,
+            journal=book,
+            view=screen,
             brief=True,
-        ).carry_out()
+        ).run()
     finally:
         if story := journal.load_drill(folder):
-            revert.revert_all(story, power, book.write, screen.told)
+            revert.revert_all(story, power, book.write, screen.log)
         book.close()
         ssh.close_sessions()
-    if measured.doubt:
-        raise ActionFailed(measured.doubt)
+    if measured.invalid_because:
+        raise ActionFailed(measured.invalid_because)
     return measured
 
 
@@ -146,27 +151,27 @@ def holder(lab: Lab, known: Inventory) -> str:
 
 def waits(measured: Sequence[Measurement]) -> list[float]:
     """For how long nobody answered, each time."""
-    return [m.longest for m in measured]
+    return [m.longest_downtime for m in measured]
 
 
-def table(measured: Mapping[str, Sequence[Measurement]]) -> Table:
+def table(measured: Mapping[FaultKind, Sequence[Measurement]]) -> Table:
     shown = Table("the VIP's owner loses", "median", "min – max", "asks failed", box=None)
-    for part, all_ in measured.items():
-        shown.add_row(PARTS[part], *_cells(all_))
+    for kind, all_ in measured.items():
+        shown.add_row(FAULTS[kind], *_cells(all_))
     return shown
 
 
 def _cells(all_: Sequence[Measurement]) -> tuple[str, str, str]:
     times = waits(all_)
-    failed = sum(m.failed for m in all_)
+    failed = sum(m.failed_requests for m in all_)
     return (
         f"{median(times):.2f} s",
         f"{min(times):.2f} – {max(times):.2f} s",
-        f"{failed} of {sum(m.asks for m in all_)}",
+        f"{failed} of {sum(m.requests for m in all_)}",
     )
 
 
-def markdown(measured: Mapping[str, Sequence[Measurement]], load: tuple[float, float]) -> str:
+def markdown(measured: Mapping[FaultKind, Sequence[Measurement]], load: tuple[float, float]) -> str:
     """The section of bench/results.md."""
     lines = [
         f"# {TITLE}",
@@ -179,16 +184,16 @@ def markdown(measured: Mapping[str, Sequence[Measurement]], load: tuple[float, f
         "| the VIP's owner loses | median | min – max | asks failed | at most 2 s |",
         "|---|---:|---:|---:|---|",
     ]
-    for part, all_ in measured.items():
+    for kind, all_ in measured.items():
         reached = "reached" if median(waits(all_)) <= TARGET else "**MISSED**"
-        lines.append(f"| {PARTS[part]} | {' | '.join(_cells(all_))} | {reached} |")
+        lines.append(f"| {FAULTS[kind]} | {' | '.join(_cells(all_))} | {reached} |")
     runs = len(next(iter(measured.values())))
     lines += [
         "",
         f"{runs} rounds; {os.cpu_count()} CPUs, load average {load[0]:.1f} before and "
         f"{load[1]:.1f} after. Each time: "
         + "; ".join(
-            f"{PARTS[p]} {', '.join(f'{w:.2f}' for w in waits(a))} s" for p, a in measured.items()
+            f"{FAULTS[p]} {', '.join(f'{w:.2f}' for w in waits(a))} s" for p, a in measured.items()
         )
         + ".",
         "",

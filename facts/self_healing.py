@@ -59,12 +59,14 @@ def read_drill(
     measured: "Sequence[Measurement]", case: Case[SelfHealingParameters]
 ) -> SelfHealingDrill:
     """What the drills of this run show. Raises Unreadable where one shows nothing."""
-    lost = [m for m in measured if m.part in DRILLS]
+    lost = [m for m in measured if m.kind in DRILLS]
     for one in lost:
         if one.reboots:
             raise Unreadable(
                 f"{one.host} was only rebooted, and was back before the cluster took it for dead"
             )
-        if not one.replicas or not one.on_victim:
+        if not one.replicas or not one.had_replica:
             raise Unreadable(f"no replica was on {one.host} when it was lost")
-    return SelfHealingDrill(tuple(Healed(m.host, m.replicas, m.healed) for m in lost))
+    return SelfHealingDrill(
+        tuple(Healed(m.host, m.replicas, m.replicas_recovered_at) for m in lost)
+    )

@@ -225,8 +225,8 @@ def read_drill(measured: "Sequence[Measurement]", case: Case[VipOwnerParameters]
     """What the drills of this run show. Raises Unreadable where a record proves nothing."""
     waits = []
     for one in measured:
-        if one.part in DRILLS:
-            if one.doubt:
-                raise Unreadable(f"{one.part}: {one.doubt}")
-            waits.append(Wait(one.title, one.longest))
+        if one.kind in DRILLS:
+            if one.invalid_because:
+                raise Unreadable(f"{one.kind}: {one.invalid_because}")
+            waits.append(Wait(one.title, one.longest_downtime))
     return VipOwnerDrill(tuple(waits))

@@ -9,7 +9,7 @@ from lab.errors import LabError
 from lab.machine import Lab
 
 
-class Power:
+class LabPower:
     """The power of one lab's hosts."""
 
     def __init__(self, lab: Lab) -> None:
@@ -33,7 +33,7 @@ class Power:
             raise PowerError(str(error)) from None
 
 
-def of_inventory(path: Path) -> Power | None:
+def of_inventory(path: Path) -> LabPower | None:
     """The power of the lab that uses this inventory; None where no lab of this machine does.
 
     A lab's own inventory tells it, and so does one that reaches its hosts by the lab's
@@ -44,7 +44,7 @@ def of_inventory(path: Path) -> Power | None:
         for name in Lab.existing():
             lab = Lab(name)
             if lab.is_up and (path.resolve() == lab.inventory or str(lab.ssh_config) in text):
-                return Power(lab)
+                return LabPower(lab)
     except (OSError, LabError):
         pass
     return None

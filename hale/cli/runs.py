@@ -50,12 +50,12 @@ def _succeeded(undo: RunHistory) -> bool:
 
 def _drill(story: drills.DrillHistory) -> _RunRow:
     owner = story.header.owner
-    left = " and ".join(f"{t.part} of {t.host}" for t in story.taken)
-    back = f": {left} not given back, say `invoke drill --revert`" if left else ""
+    left = " and ".join(f"{t.kind} of {t.host}" for t in story.active_faults)
+    back = f": {left} not reverted, run `invoke drill --revert`" if left else ""
     return (
         story.folder.name,
         f"{owner.operator}@{owner.source_host}",
         fold_hostnames(sorted(story.hosts)) or "none",
-        f"{', '.join(story.parts) or 'nothing'} taken",
+        f"{', '.join(story.kinds) or 'no fault'} injected",
         story.state + ("" if story.state == "running" else back),
     )

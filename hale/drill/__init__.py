@@ -1,7 +1,8 @@
-"""Drills: something is taken away from a living cluster, and a client measures who misses it.
+"""Drills: inject a fault into a running cluster and measure what a client notices.
 
-`outage` says what is taken away and how it comes back, `asks` is the client and its record,
-`watch` what became whole when, `spread` the Deployment that must heal, `journal` what is left
-to give back, `run` leads, `report` tells. Besides `hale.apply` this alone changes hosts; it
-changes only what it gives back.
+`fault` defines the faults and how each is injected and reverted, `http_client` the client and its
+request log, `health` the cluster's health over time, `workload` the Deployment that has to
+recover, `journal` what still has to be reverted. `experiment` runs one drill, `workflow` the
+command, `drill_page` writes the report. Apart from `hale.apply` and `hale.install`, only this
+package changes hosts, and it changes only what it can revert.
 """

@@ -1,66 +1,66 @@
-"""What a drill does on a host: one command, or the power switch."""
+"""What a drill does on a host: it runs a script as root or switches the power."""
 
 import re
 import shlex
 import time
 
-from hale.drill.fault import AUTO_REVERT_AFTER, Fault, Power, PowerError
+from hale.drill.fault import AUTO_REVERT_AFTER, Fault, PowerError, PowerSwitch
 from hale.drill.sampler import HostClock
 from hale.drill.workload import ADMIN, IMAGE, NAME, manifest
 from hale.ssh import TARGETS, CommandTimeout, HostUnreachable, OutputTooLarge, Session, session_for
 
 TIMEOUT = 60.0
-#: Seconds for the Deployment to be there on every node, or to be gone.
+#: Seconds for the workload to be ready on every node, or to be deleted.
 ROLLOUT = 120
 
 
 class ActionFailed(Exception):
-    """Something could not be done on a host; says what, where and why."""
+    """An action failed on a host; the message says what, where and why."""
 
 
 def run_script(host: str, script: str, timeout: float = TIMEOUT) -> str:
-    """Run a script as root, that may be run twice; returns what it printed. Raises Failed.
+    """Run an idempotent script as root; returns its stdout. Raises ActionFailed.
 
-    Over the connection that there is; where that was lost, because the host was without power
-    in between, over a new one.
+    Uses the open session; if that was lost, because the host was without power in between, it
+    retries once over a new one.
     """
     try:
         try:
-            said = _done(host, session_for(host), script, timeout)
+            output = _run(host, session_for(host), script, timeout)
         except HostUnreachable:
             session = Session(TARGETS[host])
             try:
-                said = _done(host, session, script, timeout)
+                output = _run(host, session, script, timeout)
             finally:
                 session.close()
     except (HostUnreachable, CommandTimeout, OutputTooLarge) as error:
         raise ActionFailed(str(error)) from None
-    return said.decode(errors="backslashreplace")
+    return output.decode(errors="backslashreplace")
 
 
-def _done(host: str, session: Session, script: str, timeout: float) -> bytes:
-    done = session.run(f"/bin/sh -c {shlex.quote(f'{_BEGIN}{script}')}", timeout)
-    if done.exit_status:
-        said = done.stderr.decode(errors="backslashreplace").strip()
-        last = "; ".join(said.splitlines()[-3:]) or f"exit status {done.exit_status}"
+def _run(host: str, session: Session, script: str, timeout: float) -> bytes:
+    result = session.run(f"/bin/sh -c {shlex.quote(f'{_BEGIN}{script}')}", timeout)
+    if result.exit_status:
+        stderr = result.stderr.decode(errors="backslashreplace").strip()
+        last = "; ".join(stderr.splitlines()[-3:]) or f"exit status {result.exit_status}"
         raise ActionFailed(f"{host}: {last}")
-    return done.stdout
+    return result.stdout
 
 
 _BEGIN = "export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin\n"
 
 
-def inject(outage: Fault, power: Power | None, limit: int = AUTO_REVERT_AFTER) -> float:
-    """Take the part away; returns when it was lost (time.monotonic()). Raises Failed.
+def inject(fault: Fault, power: PowerSwitch | None, limit: int = AUTO_REVERT_AFTER) -> float:
+    """Inject the fault; returns the moment of injection (time.monotonic()). Raises ActionFailed.
 
-    Logging in and getting ready take longer than the blow: the host says when that fell.
+    The host reports that moment itself: the latency of the login would distort ours.
     """
-    if not outage.by_power:
-        return _inject_timed(outage.host, outage.take(limit))
+    if not fault.needs_power:
+        return _inject_timed(fault.host, fault.inject_script(limit))
     try:
-        switch = _switch(outage, power)
+        switch = _switch(fault, power)
         lost = time.monotonic()
-        switch.off(outage.host)
+        switch.off(fault.host)
     except PowerError as error:
         raise ActionFailed(str(error)) from None
     return lost
@@ -71,50 +71,48 @@ def _inject_timed(host: str, script: str) -> float:
     try:
         for _ in range(3):
             sent = time.monotonic()
-            said = session.run("cat /proc/uptime", TIMEOUT).stdout
-            clock.read(sent, time.monotonic(), float(said.split()[0]))
-        said = _done(host, session, script, TIMEOUT)
+            uptime = session.run("cat /proc/uptime", TIMEOUT).stdout
+            clock.read(sent, time.monotonic(), float(uptime.split()[0]))
+        output = _run(host, session, script, TIMEOUT)
     except (HostUnreachable, CommandTimeout, OutputTooLarge) as error:
         raise ActionFailed(str(error)) from None
-    found = re.search(rb"^lost ([\d.]+)$", said, re.MULTILINE)
-    if not found:
-        raise ActionFailed(f"{host} does not say when it lost it")
-    return float(found[1]) - clock.offset
+    match = re.search(rb"^lost ([\d.]+)$", output, re.MULTILINE)
+    if not match:
+        raise ActionFailed(f"{host} did not report when the fault was injected")
+    return float(match[1]) - clock.offset
 
 
-def revert(outage: Fault, power: Power | None) -> None:
-    """Bring it back, whatever is left of the outage. Raises Failed.
+def revert(fault: Fault, power: PowerSwitch | None) -> None:
+    """Revert whatever is left of the fault. Raises ActionFailed.
 
-    What it was is whole a little later: wait for that.
+    The component is healthy only some time later; the caller waits for that.
     """
-    if not outage.by_power:
-        if not outage.reboots:
-            run_script(outage.host, outage.give())
+    if not fault.needs_power:
+        if not fault.reboots:
+            run_script(fault.host, fault.revert_script())
         return
     try:
-        _switch(outage, power).on(outage.host)
+        _switch(fault, power).on(fault.host)
     except PowerError as error:
         raise ActionFailed(str(error)) from None
 
 
-def _switch(outage: Fault, power: Power | None) -> Power:
+def _switch(fault: Fault, power: PowerSwitch | None) -> PowerSwitch:
     if power is None:
-        raise ActionFailed(f"{outage.host} is switched by its lab, and that is not on this machine")
+        raise ActionFailed(f"{fault.host} can only be powered on by its lab, on that lab's machine")
     return power
 
 
 def deploy_workload(master: str, replicas: int) -> None:
-    """Make the Deployment, and wait until a replica is on every node. Raises Failed."""
+    """Create the workload and wait for a replica on every node. Raises ActionFailed."""
     image = run_script(master, IMAGE).strip()
     if not image:
-        raise ActionFailed(
-            f"{master}: containerd does not tell which image its sandboxes are made of"
-        )
-    made = shlex.quote(manifest(image, replicas))
+        raise ActionFailed(f"{master}: containerd's configuration names no sandbox image")
+    objects = shlex.quote(manifest(image, replicas))
     kubectl = f"kubectl --kubeconfig={ADMIN}"
     run_script(
         master,
-        f"printf %s {made} | {kubectl} apply -f - >/dev/null &&\n"
+        f"printf %s {objects} | {kubectl} apply -f - >/dev/null &&\n"
         f"{kubectl} -n {NAME} rollout status deployment/{NAME} --timeout={ROLLOUT}s >/dev/null || "
         f"{{ {kubectl} -n {NAME} get pods -o wide >&2; exit 1; }}",
         ROLLOUT + TIMEOUT,
@@ -122,7 +120,7 @@ def deploy_workload(master: str, replicas: int) -> None:
 
 
 def delete_workload(master: str) -> None:
-    """Delete the Deployment with its namespace; none is fine. Raises Failed."""
+    """Delete the workload and its namespace, if there. Raises ActionFailed."""
     run_script(
         master,
         f"kubectl --kubeconfig={ADMIN} delete namespace {NAME} --ignore-not-found --wait "

@@ -1,6 +1,5 @@
-"""A drill as a picture: what the client got, and beneath it a lane for each thing watched.
-
-SVG that stands by itself in a page, and one line of text for the terminal.
+"""Charts of a drill: an SVG with the client's requests above a lane for each component, and a
+sparkline for the terminal.
 """
 
 import math
@@ -10,31 +9,31 @@ from typing import Any
 
 from rich.text import Text
 
-from hale.drill.http_client import Request
-from hale.drill.measurement import ClientDowntime, Measurement
+from hale.drill.http_client import Downtime, Request
+from hale.drill.measurement import Measurement
 from hale.report.jinja import templates
 
 LEFT, WIDTH, RIGHT = 150, 1000, 20
-# The scale of durations: logarithmic, from a quick answer to more than an ask may take.
-FASTEST, SLOWEST, TALL = 0.01, 4.0, 130
-LANE = 20
+# The logarithmic scale of request durations in seconds, and its height.
+FASTEST, SLOWEST, HEIGHT = 0.01, 4.0, 130
+LANE = 20  # the height of a component's lane
 
 
 @dataclass(frozen=True)
 class Scale:
-    """From seconds to the picture's x; `since` and `until` are its ends."""
+    """Maps seconds between `since` and `until` to x."""
 
     since: float
     until: float
 
     def x(self, at: float) -> float:
-        """Where that moment is, at an end for what lies beyond it."""
+        """The x of a moment, clamped to the scale."""
         at = min(max(at, self.since), self.until)
         return round(LEFT + (at - self.since) / (self.until - self.since) * WIDTH, 1)
 
     @property
     def ticks(self) -> list[float]:
-        """Round seconds, some ten of them."""
+        """Round seconds, about ten of them."""
         step = 10 ** math.floor(math.log10(self.until - self.since))
         for part in (10, 5, 2, 1):
             if (self.until - self.since) / (step / part) <= 14:
@@ -45,65 +44,71 @@ class Scale:
 
 
 def y(seconds: float) -> float:
-    """The height of a duration; what is shorter or longer than the scale is at its end."""
+    """The y of a duration, clamped to the scale."""
     at = min(max(seconds, FASTEST), SLOWEST)
-    return round(TALL * (1 - math.log(at / FASTEST) / math.log(SLOWEST / FASTEST)) + 10, 1)
+    return round(HEIGHT * (1 - math.log(at / FASTEST) / math.log(SLOWEST / FASTEST)) + 10, 1)
 
 
-def svg(drill: Measurement, asks: Sequence[Request], since: float, until: float) -> Any:
-    """The picture from `since` to `until`, seconds around the moment of the taking away."""
+def svg(drill: Measurement, requests: Sequence[Request], since: float, until: float) -> Any:
+    """The chart from `since` to `until`, in seconds relative to the injection."""
     scale = Scale(since, max(until, since + 1))
-    shown = [a for a in asks if scale.since <= a.began <= scale.until]
-    path = "".join(f"M{scale.x(a.began)} {y(a.seconds)}h2" for a in shown if a.ok)
-    failed = "".join(f"M{scale.x(a.began)} {y(a.seconds) - 3}v6" for a in shown if not a.ok)
-    lanes = [("an answer", [(g.began, g.ended) for g in drill.gaps])]
+    shown = [r for r in requests if scale.since <= r.started <= scale.until]
+    successful = "".join(f"M{scale.x(r.started)} {y(r.seconds)}h2" for r in shown if r.ok)
+    failed = "".join(f"M{scale.x(r.started)} {y(r.seconds) - 3}v6" for r in shown if not r.ok)
+    lanes = [("available", [(d.started, d.ended) for d in drill.downtimes])]
     lanes += [
-        (t.name, [(s.began, scale.until if s.ended is None else s.ended) for s in t.broken])
-        for t in drill.things
+        (
+            c.kind,
+            [
+                (i.started, scale.until if i.ended is None else i.ended)
+                for i in c.unhealthy_intervals
+            ],
+        )
+        for c in drill.components
     ]
     return (
         templates()
         .get_template("drill_chart.jinja2")
-        .module.picture(  # type: ignore[attr-defined]
+        .module.chart(  # type: ignore[attr-defined]
             drill=drill,
             scale=scale,
             y=y,
-            ok=path,
+            successful=successful,
             failed=failed,
             lanes=lanes,
             left=LEFT,
             right=LEFT + WIDTH,
-            whole_width=LEFT + WIDTH + RIGHT,
-            tall=TALL + 20,
-            lane=LANE,
+            total_width=LEFT + WIDTH + RIGHT,
+            plot_height=HEIGHT + 20,
+            lane_height=LANE,
         )
     )
 
 
-def zoom_until(gaps: Sequence[ClientDowntime], ended: float) -> float:
-    """Until when the second picture goes, that shows the moment itself."""
-    first = gaps[0].ended if gaps else 0.0
+def zoom_until(downtimes: Sequence[Downtime], ended: float) -> float:
+    """The end of the zoomed chart, which shows the injection and the first downtime."""
+    first = downtimes[0].ended if downtimes else 0.0
     return min(max(5.0, 1.5 * first), ended)
 
 
-def sparkline(asks: Sequence[Request], until: float, width: int = 60) -> Text:
-    """One line: of each moment how much was answered. Red where something failed."""
-    shown = Text()
-    since = min((a.began for a in asks), default=until)
+def sparkline(requests: Sequence[Request], until: float, width: int = 60) -> Text:
+    """One line: the share of successful requests over time, red where some failed."""
+    line = Text()
+    since = min((r.started for r in requests), default=until)
     if until <= since:
-        return shown
-    moment = (until - since) / width
+        return line
+    step = (until - since) / width
     counts = [[0, 0] for _ in range(width)]
-    for ask in asks:
-        at = min(int((ask.began - since) / moment), width - 1)
+    for request in requests:
+        at = min(int((request.started - since) / step), width - 1)
         if at >= 0:
-            counts[at][ask.ok] += 1
-    for bad, good in counts:
-        if not bad + good:
-            shown.append(" ")
-        elif not good:
-            shown.append("▁", "bold red")
+            counts[at][request.ok] += 1
+    for failed, successful in counts:
+        if not failed + successful:
+            line.append(" ")
+        elif not successful:
+            line.append("▁", "bold red")
         else:
-            height = "▁▂▃▄▅▆▇█"[min(7, math.ceil(7 * good / (good + bad)))]
-            shown.append(height, "red" if bad else "green")
-    return shown
+            height = "▁▂▃▄▅▆▇█"[min(7, math.ceil(7 * successful / (successful + failed)))]
+            line.append(height, "red" if failed else "green")
+    return line

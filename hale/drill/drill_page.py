@@ -1,4 +1,4 @@
-"""What a drill leaves: results.json, drill.json, report.html, and the words in the terminal."""
+"""The reports of a drill: results.json, drill.json, report.html and the terminal summary."""
 
 import shlex
 import time
@@ -16,6 +16,7 @@ from hale.drill.http_client import Request
 from hale.drill.measurement import Measurement
 from hale.files import atomic
 from hale.model import results
+from hale.model.drill import FaultKind
 from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.report.jinja import inline_asset, templates, utc
@@ -23,41 +24,41 @@ from hale.report.text import escape_controls
 from hale.report.verdicts import sign_of
 
 SCHEMA = "hale.drill/1"
-BEFORE = 3.0  # seconds before the taking away that a picture shows
+BEFORE = 3.0  # seconds before the injection that a chart shows
 
 
-class DrillsFile(msgspec.Struct, frozen=True):
-    """drill.json: all that was measured. ill: what was not whole at the end."""
+class DrillsFile(msgspec.Struct, frozen=True, rename={"unhealthy": "ill"}):
+    """drill.json: all measurements. unhealthy: what was unhealthy or not reverted at the end."""
 
     schema: str
     drills: tuple[Measurement, ...]
-    ill: tuple[str, ...]
+    unhealthy: tuple[str, ...]
 
 
-def record(
+def build_results(
     before: Results,
     audit: Audit,
     drills: Sequence[Measurement],
-    parts: Sequence[str],
+    kinds: Sequence[FaultKind],
     command: Sequence[str],
     started: float,
     *,
-    whole: bool,
+    completed: bool,
 ) -> Results:
-    """The run's results: who, when and with what as the audit before it says, its rows its own.
+    """The run's results: metadata and hosts of the audit before it, and the drills' own rows.
 
-    whole: nothing was cut short and all came back; only then the run is finished.
+    completed: nothing was interrupted and every fault reverted; only then is the run finished.
     """
     judged, others = judge.rows(audit, drills)
-    left_out = [p for p in parts if p not in {d.part for d in drills}]
+    left_out = [kind for kind in kinds if kind not in {d.kind for d in drills}]
     run = msgspec.structs.replace(
         before.run,
         kind="drill",
-        state="finished" if whole else "interrupted",
+        state="finished" if completed else "interrupted",
         command_line=list(command),
         started=results.utc(started),
         ended=results.utc(time.time()),
-        exit_status=0 if whole and not any(r.verdict.failed for r in judged) else 1,
+        exit_status=0 if completed and not any(r.verdict.failed for r in judged) else 1,
         incomplete=[f"not drilled: {', '.join(left_out)}"] if left_out else [],
     )
     return Results(results.SCHEMA, run, before.hosts, judged, others)
@@ -68,91 +69,91 @@ def save(
     found: Results,
     drills: Sequence[Measurement],
     *,
-    ill: Sequence[str],
-    wrong: Sequence[str],
+    unhealthy: Sequence[str],
+    not_reverted: Sequence[str],
     reason: str,
 ) -> None:
-    """Write results.json, drill.json and report.html."""
+    """Write results.json, drill.json and report.html. reason: of an interruption, or empty."""
     results.save_results(found, folder / "results.json")
-    saved = DrillsFile(SCHEMA, tuple(drills), (*wrong, *ill))
+    saved = DrillsFile(SCHEMA, tuple(drills), (*not_reverted, *unhealthy))
     encoded = msgspec.json.format(msgspec.json.encode(saved), indent=1)
     atomic.write(folder / "drill.json", encoded + b"\n")
-    page = html_page(found, [(d, of(folder, d)) for d in drills], ill, wrong, reason)
+    requests = [(d, load_requests(folder, d)) for d in drills]
+    page = html_page(found, requests, unhealthy, not_reverted, reason)
     atomic.write(folder / "report.html", page.encode(errors="backslashreplace"))
 
 
-def of(folder: Path, drill: Measurement) -> tuple[Request, ...]:
-    """The asks of a drill, from the raw record, in seconds since the taking away."""
-    asked = http_client.parse_log((folder / drill.part / "client.txt").read_bytes())
-    return asked.since(drill.zero).asks
+def load_requests(folder: Path, drill: Measurement) -> tuple[Request, ...]:
+    """The requests of a drill from its raw log, with times relative to the injection."""
+    log = http_client.parse_log((folder / drill.kind / "client.txt").read_bytes())
+    return log.since(drill.injected_at).requests
 
 
 def html_page(
     found: Results,
     drills: Sequence[tuple[Measurement, Sequence[Request]]],
-    ill: Sequence[str] = (),
-    wrong: Sequence[str] = (),
+    unhealthy: Sequence[str] = (),
+    not_reverted: Sequence[str] = (),
     reason: str = "",
 ) -> str:
-    """report.html: one page, nothing in it is fetched from elsewhere."""
+    """report.html: self-contained, it loads nothing from elsewhere."""
     template = templates().get_template("drill.jinja2")
-    pages = [
+    charts = [
         (
             d,
-            chart.svg(d, asked, -BEFORE, d.ended),
-            chart.svg(d, asked, -1.0, chart.zoom_until(d.gaps, d.ended)),
+            chart.svg(d, requests, -BEFORE, d.ended),
+            chart.svg(d, requests, -1.0, chart.zoom_until(d.downtimes, d.ended)),
         )
-        for d, asked in drills
+        for d, requests in drills
     ]
     return template.render(
-        title=escape_controls(
-            f"Hale drill {utc(found.run.started)}: {summary_lines(found, drills)}"
-        ),
-        verdict=summary_lines(found, drills),
+        title=escape_controls(f"Hale drill {utc(found.run.started)}: {outcome(found, drills)}"),
+        verdict=outcome(found, drills),
         good=found.run.exit_status == 0,
         style=inline_asset("page.css"),
         run=found.run,
         rows=found.results,
         hosts=found.hosts,
-        drills=pages,
-        ill=ill,
-        wrong=wrong,
+        drills=charts,
+        unhealthy=unhealthy,
+        not_reverted=not_reverted,
         reason=reason,
         command=shlex.join(found.run.command_line),
     )
 
 
-def summary_lines(found: Results, drills: Sequence[object]) -> str:
-    """The run in a few words."""
+def outcome(found: Results, drills: Sequence[object]) -> str:
+    """The result of the run in a few words."""
     if found.run.state != "finished":
         return "interrupted"
     if any(r.verdict is Verdict.FAIL for r in found.results):
         return "not compliant"
     if any(r.verdict is Verdict.UNKNOWN for r in found.results):
         return "not proven"
-    return "survived" if drills else "nothing was drilled"
+    return "survived" if drills else "no drill was run"
 
 
-def show(
+def print_summary(
     console: Console, found: Results, drills: Sequence[tuple[Measurement, Sequence[Request]]]
 ) -> None:
-    """The same in the terminal: a table, a line for each drill, and the rows."""
-    shown = Table("drill", "of", "nobody answered", "asks failed", "whole again", box=None)
+    """The terminal summary: a table, a sparkline for each drill, and the results."""
+    table = Table("drill", "host", "downtime", "failed requests", "recovered", box=None)
     for drill, _ in drills:
-        late = max((t.whole_after or 0.0 for t in drill.things), default=0.0)
-        never = [t.name for t in drill.things if t.whole_after is None]
-        shown.add_row(
-            drill.part,
+        recovered_at = max((c.recovered_at or 0.0 for c in drill.components), default=0.0)
+        unhealthy = [c.kind for c in drill.components if c.recovered_at is None]
+        table.add_row(
+            drill.kind,
             drill.host,
-            drill.doubt or f"{drill.longest:.2f} s at most, {drill.total:.2f} s in all",
-            f"{drill.failed} of {drill.asks}",
-            f"not: {', '.join(never)}" if never else f"after {late:.1f} s",
+            drill.invalid_because
+            or f"{drill.longest_downtime:.2f} s longest, {drill.total_downtime:.2f} s total",
+            f"{drill.failed_requests} of {drill.requests}",
+            f"not: {', '.join(unhealthy)}" if unhealthy else f"after {recovered_at:.1f} s",
         )
     console.print()
-    console.print(shown)
-    for drill, asked in drills:
-        line = chart.sparkline([a for a in asked if a.began > -BEFORE], drill.ended)
-        console.print(Text(f"{drill.part:>10} ") + line + Text(f" {drill.ended:.0f} s", "dim"))
+    console.print(table)
+    for drill, requests in drills:
+        line = chart.sparkline([r for r in requests if r.started > -BEFORE], drill.ended)
+        console.print(Text(f"{drill.kind:>10} ") + line + Text(f" {drill.ended:.0f} s", "dim"))
     for row in found.results:
         sign, style = sign_of(row.verdict)
         console.print(

@@ -1,4 +1,4 @@
-"""One part's drill: steady before, taken away, healed as far as it can be, given back, whole."""
+"""One drill: wait for a steady cluster, inject the fault, watch it recover, revert, wait again."""
 
 import time
 from collections.abc import Callable
@@ -8,8 +8,8 @@ from statistics import median
 
 from hale.drill import actions, health, http_client, measurement
 from hale.drill.actions import ActionFailed
-from hale.drill.fault import POWER, Fault, Power
-from hale.drill.health import HealthTimeline, PoweredOff, Sample
+from hale.drill.fault import HOST_FAULTS, Fault, PowerSwitch
+from hale.drill.health import ComponentKind, HealthTimeline, PoweredOff, Sample
 from hale.drill.http_client import Request
 from hale.drill.journal import DrillJournal, FaultInjected, FaultReverted, SamplersStarted
 from hale.drill.live_view import LiveView
@@ -19,204 +19,228 @@ from hale.inventory.ini import Inventory
 from hale.model import results
 from hale.ssh import TARGETS
 
-EVERY = 0.25  # seconds between two looks at the records
-STEADY = 2.0  # seconds of nothing but answers before anything is taken
-# Seconds: to become steady; that an outage lasts at least, so that leaders show whether they
-# are renewed; at most, where nothing is to heal; at most, where Pods are to come back elsewhere;
-# for a host to be there again after a reboot; for the cluster to be whole.
-PREPARE, LEAST, MOST, HEAL, REBOOT, WHOLE = 40.0, 8.0, 60.0, 240.0, 600.0, 300.0
+POLL_INTERVAL = 0.25  # seconds between two reads of the records
+STEADY_FOR = 2.0  # seconds of nothing but successful requests before a fault is injected
+STEADY_TIMEOUT = 40.0  # seconds until the cluster must be steady
+MIN_FAULT = 8.0  # seconds that a fault lasts at least, so that missing lease renewals show
+MAX_FAULT = 60.0  # seconds that a fault lasts at most without a workload
+MAX_EVICTION = 240.0  # seconds that it lasts at most with one, whose Pods are to move elsewhere
+REBOOT_TIMEOUT = 600.0  # seconds until a rebooted host must be back
+HEALTH_TIMEOUT = 300.0  # seconds until the cluster must be healthy after the revert
+
+#: What has to recover while the fault lasts.
+RECOVERS_DURING_FAULT = (ComponentKind.ETCD_QUORUM, ComponentKind.REPLICAS, *health.LEADERS)
 
 
 @dataclass
 class DrillRun:
-    """replicas: of the Deployment that is spread out, 0 for none."""
+    """One fault on one host. replicas: of the workload, 0 without one.
 
-    known: Inventory
+    brief: revert as soon as the client is served again, for a benchmark.
+    """
+
+    inventory: Inventory
     folder: Path
-    outage: Fault
+    fault: Fault
     client: str
     watcher: str
     replicas: int
-    power: Power | None
-    book: DrillJournal
-    screen: LiveView
-    brief: bool = False  # as soon as the client is served again, for a benchmark
-    _asked: list[Request] = field(default_factory=list)
+    power: PowerSwitch | None
+    journal: DrillJournal
+    view: LiveView
+    brief: bool = False
+    _requests: list[Request] = field(default_factory=list)
     _samples: list[Sample] = field(default_factory=list)
-    _tracks: tuple[HealthTimeline, ...] = ()
-    _zero: float = float("inf")
-    _given: float | None = None
-    _tracked: float = 0.0
+    _timelines: tuple[HealthTimeline, ...] = ()
+    _injected_at: float = float("inf")
+    _reverted_at: float | None = None
+    _updated: float = 0.0
 
-    def carry_out(self) -> Measurement:
-        """Do it, leave the records in the folder, and say what they say.
+    def run(self) -> Measurement:
+        """Run the drill, write its raw records to the folder and return what they show.
 
-        Raises Failed, LoopEnded and KeyboardInterrupt with whatever is taken left to
-        `restore.put_back`.
+        Raises ActionFailed, SamplerStopped and KeyboardInterrupt; an injected fault is then left
+        to `revert.revert_all`.
         """
-        api = health.api_script(spread=bool(self.replicas))
-        self._loops = (
+        api = health.api_script(workload=bool(self.replicas))
+        self._samplers = (
             RemoteSampler(
-                TARGETS[self.client], "client", http_client.client_script(self.known.endpoint)
+                TARGETS[self.client],
+                "client",
+                http_client.client_script(self.inventory.endpoint),
             ),
-            RemoteSampler(TARGETS[self.watcher], "etcd", health.etcd_script(self.known)),
+            RemoteSampler(TARGETS[self.watcher], "etcd", health.etcd_script(self.inventory)),
             RemoteSampler(TARGETS[self.watcher], "api", api),
         )
-        self.book.write(SamplersStarted((self.client, self.watcher), _utc()))
+        self.journal.write(SamplersStarted((self.client, self.watcher), _utc()))
         try:
-            for loop in self._loops:
-                loop.start()
-            return self._measure()
+            for sampler in self._samplers:
+                sampler.start()
+            return self._run_phases()
         finally:
             self.folder.mkdir(exist_ok=True)
-            for loop in self._loops:
-                loop.stop()
-                self.folder.joinpath(f"{loop.name}.txt").write_bytes(loop.record)
+            for sampler in self._samplers:
+                sampler.stop()
+                self.folder.joinpath(f"{sampler.name}.txt").write_bytes(sampler.record)
 
-    def _measure(self) -> Measurement:
-        told, outage = self.screen.told, self.outage
-        told(
-            self.client,
-            f"asks {http_client.url(self.known.endpoint)} every {http_client.PERIOD * 1000:g} ms",
-        )
-        if not self._until(self._steady, PREPARE):
-            ill = unhealthy_components(self._tracks) or list(
-                http_client.failure_counts(self._asked)
+    def _run_phases(self) -> Measurement:
+        log, fault = self.view.log, self.fault
+        url, period = http_client.url(self.inventory.endpoint), http_client.PERIOD * 1000
+        log(self.client, f"requesting {url} every {period:g} ms")
+        if not self._wait_until(self._is_steady, STEADY_TIMEOUT):
+            reasons = unhealthy_components(self._timelines) or list(
+                http_client.failure_counts(self._requests)
             )
             raise ActionFailed(
-                "nothing was taken away, because the cluster is not steady: "
-                + ("; ".join(ill) or "the client gets no answers")
+                "no fault was injected, because the cluster is not steady: "
+                + ("; ".join(reasons) or "the client's requests fail")
             )
-        on_victim = outage.host in health.nodes_of(self._samples)
-        told(outage.host, f"taking away {outage.title}: {outage.how}")
-        began = _utc()
-        self.book.write(FaultInjected(outage.part, outage.host, outage.reboots, began))
-        self._zero = actions.inject(outage, self.power)
-        if not outage.reboots:
-            self._until(self._served, HEAL if self.replicas else MOST)
-            told(outage.host, f"giving back {outage.title}")
-            self._given = time.monotonic() - self._zero
-            actions.revert(outage, self.power)
+        had_replica = fault.host in health.replica_nodes(self._samples)
+        log(fault.host, f"stopping {fault.title}: {fault.method}")
+        started = _utc()
+        self.journal.write(FaultInjected(fault.kind, fault.host, fault.reboots, started))
+        self._injected_at = actions.inject(fault, self.power)
+        if not fault.reboots:
+            self._wait_until(self._has_recovered, MAX_EVICTION if self.replicas else MAX_FAULT)
+            log(fault.host, f"reverting: {fault.title}")
+            self._reverted_at = time.monotonic() - self._injected_at
+            actions.revert(fault, self.power)
         else:
-            told(outage.host, "waiting for its reboot")
-            self._until(lambda: self._since > LEAST and self._answers(), REBOOT)
-        self.book.write(FaultReverted(outage.part, outage.host, _utc()))
-        told("", "waiting until all is whole")
-        if not self._until(self._whole, WHOLE):
-            told(
-                "", f"not whole after {WHOLE:g} s: {'; '.join(unhealthy_components(self._tracks))}"
+            log(fault.host, "waiting for the reboot")
+            self._wait_until(
+                lambda: self._elapsed > MIN_FAULT and self._is_reachable(), REBOOT_TIMEOUT
             )
-        return self._said(began, on_victim)
+        self.journal.write(FaultReverted(fault.kind, fault.host, _utc()))
+        log("", "waiting until every component is healthy")
+        if not self._wait_until(self._is_healthy, HEALTH_TIMEOUT):
+            unhealthy = "; ".join(unhealthy_components(self._timelines))
+            log("", f"unhealthy after {HEALTH_TIMEOUT:g} s: {unhealthy}")
+        return self._measurement(started, had_replica)
 
     # --- conditions ---
 
     @property
-    def _since(self) -> float:
-        return time.monotonic() - self._zero
+    def _elapsed(self) -> float:
+        """Seconds since the injection."""
+        return time.monotonic() - self._injected_at
 
-    def _steady(self) -> bool:
-        lately = [a for a in self._asked if a.ended > self._client_now - STEADY]
+    def _is_steady(self) -> bool:
+        recent = [r for r in self._requests if r.ended > self._client_now - STEADY_FOR]
         return (
-            len(lately) >= STEADY / http_client.PERIOD / 2
-            and all(a.ok for a in lately)
-            and bool(self._tracks)
-            and all(t.whole for t in self._tracks)
+            len(recent) >= STEADY_FOR / http_client.PERIOD / 2
+            and all(r.ok for r in recent)
+            and bool(self._timelines)
+            and all(t.healthy for t in self._timelines)
         )
 
-    def _served(self) -> bool:
-        """Whether all is whole that can be while the part is away."""
-        if self._since < LEAST or not is_settled(self._asked, self._client_now):
+    def _has_recovered(self) -> bool:
+        """Whether everything is healthy that can be while the fault lasts."""
+        if self._elapsed < MIN_FAULT or not is_settled(self._requests, self._client_now):
             return False
         if self.brief:
             return True
-        wanted = ("etcd quorum", "replicas", *health.LEADERS)
-        broken = {t.name: t.broken(0.0) for t in self._tracks if t.name in wanted}
-        if any(not t.whole for t in self._tracks if t.name in wanted):
+        watched = {t.kind: t for t in self._timelines if t.kind in RECOVERS_DURING_FAULT}
+        if not all(t.healthy for t in watched.values()):
             return False
-        # The loss of a host shows in the replicas at once: they are 'whole' only after that.
-        return "replicas" not in broken or self.outage.part not in POWER or bool(broken["replicas"])
-
-    def _whole(self) -> bool:
-        enough = self._given is None or self._since > self._given + 2 * health.PERIOD + 1
+        # The loss of a host shows in the replicas at once; they have recovered only after that.
+        replicas = watched.get(ComponentKind.REPLICAS)
         return (
-            enough
-            and is_settled(self._asked, self._client_now)
-            and all(t.whole for t in self._tracks)
+            replicas is None
+            or self.fault.kind not in HOST_FAULTS
+            or bool(replicas.unhealthy_intervals(0.0))
         )
 
-    def _answers(self) -> bool:
+    def _is_healthy(self) -> bool:
+        sampled_again = (
+            self._reverted_at is None or self._elapsed > self._reverted_at + 2 * health.PERIOD + 1
+        )
+        return (
+            sampled_again
+            and is_settled(self._requests, self._client_now)
+            and all(t.healthy for t in self._timelines)
+        )
+
+    def _is_reachable(self) -> bool:
         try:
-            actions.run_script(self.outage.host, '[ "$(cut -d. -f1 /proc/uptime)" -lt 600 ]', 10)
+            actions.run_script(self.fault.host, '[ "$(cut -d. -f1 /proc/uptime)" -lt 600 ]', 10)
         except ActionFailed:
             return False
         return True
 
-    # --- looking ---
+    # --- records ---
 
-    def _until(self, condition: Callable[[], bool], most: float) -> bool:
-        end = time.monotonic() + most
+    def _wait_until(self, condition: Callable[[], bool], timeout: float) -> bool:
+        end = time.monotonic() + timeout
         while time.monotonic() < end:
-            self._look()
+            self._update()
             if condition():
                 return True
-            time.sleep(EVERY)
+            time.sleep(POLL_INTERVAL)
         return False
 
-    def _look(self) -> None:
-        client, *watchers = self._loops
-        self._asked += http_client.parse_log(client.read()).asks
+    def _update(self) -> None:
+        client, *watchers = self._samplers
+        self._requests += http_client.parse_log(client.read()).requests
         for watcher in watchers:
             self._samples += health.parse_samples(watcher.read())
-        if time.monotonic() > self._tracked + 1:
-            self._tracked = time.monotonic()
-            zero = self._zero if self._zero < float("inf") else 0.0
-            samples = measurement.moved(self._samples, zero + watchers[0].clock.offset)
-            now = time.monotonic() - zero
-            self._tracks = health.tracks(samples, self.known, self.replicas, self._dead(), now)
-        self.screen.show(
-            self._asked, self._client_now, self._since, unhealthy_components(self._tracks)
+        if time.monotonic() > self._updated + 1:
+            self._updated = time.monotonic()
+            zero = self._injected_at if self._injected_at < float("inf") else 0.0
+            samples = measurement.relative_to(self._samples, zero + watchers[0].clock.offset)
+            self._timelines = health.timelines(
+                samples, self.inventory, self.replicas, self._dead(), time.monotonic() - zero
+            )
+        self.view.update(
+            self._requests,
+            self._client_now,
+            self._elapsed,
+            unhealthy_components(self._timelines),
         )
 
     @property
     def _client_now(self) -> float:
-        return time.monotonic() + self._loops[0].clock.offset
+        return time.monotonic() + self._samplers[0].clock.offset
 
     def _dead(self) -> PoweredOff:
-        if self.outage.part not in POWER or self._zero == float("inf"):
+        if self.fault.kind not in HOST_FAULTS or self._injected_at == float("inf"):
             return ()
-        return ((self.outage.host, 0.0, float("inf") if self._given is None else self._given),)
+        until = float("inf") if self._reverted_at is None else self._reverted_at
+        return ((self.fault.host, 0.0, until),)
 
-    def _said(self, began: str, on_victim: bool) -> Measurement:
-        client, *watchers = self._loops
-        end = self._since
-        asked = http_client.parse_log(client.record).since(self._zero + client.clock.offset)
-        seen = [s for w in watchers for s in health.parse_samples(w.record)]
-        samples = measurement.moved(seen, self._zero + watchers[0].clock.offset)
-        before = [a.seconds for a in asked.asks if a.ok and a.ended < 0]
-        since = [a for a in asked.asks if a.ended > 0]
+    def _measurement(self, started: str, had_replica: bool) -> Measurement:
+        client, *watchers = self._samplers
+        end = self._elapsed
+        injected_at = self._injected_at + client.clock.offset
+        log = http_client.parse_log(client.record).since(injected_at)
+        records = [s for w in watchers for s in health.parse_samples(w.record)]
+        samples = measurement.relative_to(records, self._injected_at + watchers[0].clock.offset)
+        before = [r.seconds for r in log.requests if r.ok and r.ended < 0]
+        since = [r for r in log.requests if r.ended > 0]
         return Measurement(
-            part=self.outage.part,
-            host=self.outage.host,
-            title=self.outage.title,
-            how=self.outage.how,
+            kind=self.fault.kind,
+            host=self.fault.host,
+            title=self.fault.title,
+            method=self.fault.method,
             client=self.client,
             watcher=self.watcher,
-            began=began,
-            zero=self._zero + client.clock.offset,
-            given=None if self._given is None else round(self._given, 2),
+            started=started,
+            injected_at=injected_at,
+            reverted_at=None if self._reverted_at is None else round(self._reverted_at, 2),
             ended=round(end, 2),
-            asks=len(since),
-            failed=sum(not a.ok for a in since),
-            failures=http_client.failure_counts(since),
-            gaps=measurement.client_downtimes(asked, end),
-            pause=round(http_client.max_client_gap(asked.asks), 2),
-            median=round(median(before), 3) if before else 0.0,
-            things=measurement.components(samples, self.known, self.replicas, self._dead(), end),
-            leaders=measurement.leaders(samples, end),
+            requests=len(since),
+            failed_requests=sum(not r.ok for r in since),
+            failure_counts=http_client.failure_counts(since),
+            downtimes=measurement.client_downtimes(log, end),
+            max_client_gap=round(http_client.max_client_gap(log.requests), 2),
+            median_latency=round(median(before), 3) if before else 0.0,
+            components=measurement.components(
+                samples, self.inventory, self.replicas, self._dead(), end
+            ),
+            leader_changes=measurement.leader_changes(samples, end),
             replicas=self.replicas,
-            on_victim=on_victim,
-            reboots=self.outage.reboots,
-            doubt=measurement.invalid_because(asked),
+            had_replica=had_replica,
+            reboots=self.fault.reboots,
+            invalid_because=measurement.invalid_because(log),
         )
 
 

@@ -1,9 +1,9 @@
-"""The watchers: on a master that loses nothing, they look how whole the cluster is.
+"""The cluster's health over time, as watched from a control-plane node that keeps running.
 
-One asks etcd's members directly, so that they tell the truth while apiservers do not; members
-that are gone must not delay the others, so each is asked beside the others. The other one asks
-this master's own apiserver, one thing after the other, through a `kubectl proxy` that has a
-socket of its own which only root can open; no key leaves the host.
+One loop queries etcd's members directly, so that its records stay true while apiservers are down;
+each member is queried on its own, so that an unreachable one does not delay the others. The other
+loop queries the node's own apiserver through a `kubectl proxy` on a socket that only root can
+open; no key leaves the host.
 
 Sources: etcd's "Health check", "gRPC gateway"; kubernetes.io, "Kubernetes API Concepts:
 Receiving resources as Tables", "Leases"; kubectl-proxy(1).
@@ -12,6 +12,7 @@ Receiving resources as Tables", "Leases"; kubectl-proxy(1).
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
@@ -21,13 +22,27 @@ from hale.drill.sampler import FOLDER, NOW
 from hale.drill.workload import ADMIN, NAME
 from hale.inventory.ini import Inventory
 
-PERIOD = 0.5  # seconds between two looks at etcd
-API_PERIOD = 1.0  # and at what the API tells
-PROBE_TIMEOUT = 2  # seconds that a look waits
-LEADERS = ("kube-controller-manager", "kube-scheduler")
-# A leader renews every 2 s (--leader-elect-retry-period) and loses its lease after 15: longer
-# than this without a renewal, nobody is at work.
-RENEWED = 5.0
+PERIOD = 0.5  # seconds between two samples of etcd
+API_PERIOD = 1.0  # and of the API
+PROBE_TIMEOUT = 2  # seconds
+# A leader renews its lease every 2 s (--leader-elect-retry-period) and loses it after 15 s.
+# Without a renewal for longer than this, the component counts as idle.
+MAX_RENEWAL_GAP = 5.0
+
+
+class ComponentKind(StrEnum):
+    """A watched component; the value is its name in drill.json and on the page."""
+
+    ETCD_QUORUM = "etcd quorum"
+    ETCD_MEMBERS = "etcd members"
+    CONTROLLER_MANAGER = "kube-controller-manager"
+    SCHEDULER = "kube-scheduler"
+    NODES = "nodes Ready"
+    REPLICAS = "replicas"
+
+
+#: The components with leader election; the value is also the name of the Lease.
+LEADERS = (ComponentKind.CONTROLLER_MANAGER, ComponentKind.SCHEDULER)
 
 _ETCD = "/etc/kubernetes/pki/etcd"
 _SOCKET = f"{FOLDER}/api.sock"
@@ -40,12 +55,12 @@ now; echo "begin $now"
 """
 
 
-def etcd_script(known: Inventory) -> str:
-    """The loop that asks etcd, in POSIX sh. With external etcd there is nobody to ask."""
-    stacked = known.etcd_kind == "stacked"
+def etcd_script(inventory: Inventory) -> str:
+    """The loop that queries etcd, in POSIX sh. With external etcd it queries nothing."""
+    stacked = inventory.etcd_kind == "stacked"
     members = "".join(
         f"  etcd {h.name} https://{_host(h.address or h.name)}:2379/health &\n"
-        for h in known.masters
+        for h in inventory.masters
         if stacked
     )
     return f"""{_BEGIN}
@@ -63,16 +78,16 @@ done
 """
 
 
-def api_script(*, spread: bool) -> str:
-    """The loop that asks the API, in POSIX sh. spread: look at the Deployment's Pods too.
+def api_script(*, workload: bool) -> str:
+    """The loop that queries the API, in POSIX sh. workload: the workload's Pods as well.
 
-    Lines can be long, and only one process may write them. curl marks the end of each answer,
-    so that one that does not come is not taken for the next.
+    Lines can be long, so only one process writes them. curl marks the end of each response, so
+    that a missing one is not mistaken for the next.
     """
     tables = ["/api/v1/nodes?includeObject=None"]
-    if spread:
+    if workload:
         tables.append(f"/api/v1/namespaces/{NAME}/pods?includeObject=None")
-    names = (*LEADERS, *(("nodes", "pods") if spread else ("nodes",)))
+    names = (*LEADERS, *(("nodes", "pods") if workload else ("nodes",)))
     ask = (
         f"curl -q -sS --max-time {PROBE_TIMEOUT} --unix-socket {_SOCKET} -A hale-drill -w '\\n@\\n'"
     )
@@ -84,7 +99,9 @@ manifest=/etc/kubernetes/manifests/kube-apiserver.yaml
 flag() {{ sed -n "s/^ *- --$1=//p" $manifest | head -n 1; }}
 server=$(flag advertise-address); port=$(flag secure-port)
 case $server in *:*) server="[$server]";; esac
-[ -n "$server" ] && [ -r {ADMIN} ] || {{ echo "this is no master of kubeadm's" >&2; exit 3; }}
+[ -n "$server" ] && [ -r {ADMIN} ] || {{
+  echo "no kubeadm control plane on this host" >&2; exit 3
+}}
 rm -f {_SOCKET}
 kubectl --kubeconfig={ADMIN} --server="https://$server:${{port:-6443}}" proxy \\
   --unix-socket={_SOCKET} >/dev/null 2>{FOLDER}/proxy.err &
@@ -109,150 +126,151 @@ def _host(address: str) -> str:
 
 
 class Sample(Struct, frozen=True):
-    """One answer. of: a master's name for etcd, else ""; told: None where there was no answer."""
+    """One response, or none (answer None). member: an etcd member's host, otherwise empty."""
 
-    what: str
-    of: str
+    source: str
+    member: str
     at: float  # seconds, by one clock
-    told: Any
+    answer: Any
 
 
 _LINE = re.compile(r"(etcd|nodes|pods|kube-[a-z-]+) (\S+) (\d{1,12}) (\d{1,3}) ?(.*)")
 
 
 def parse_samples(raw: bytes) -> tuple[Sample, ...]:
-    """Read a record, in order of time. Lines that are none of ours are no samples."""
-    found = []
+    """Parse a record, in order of time. Lines of another form are ignored."""
+    samples = []
     for line in raw.decode(errors="backslashreplace").split("\n")[:-1]:
-        cut = _LINE.fullmatch(line)
-        if not cut:
+        match = _LINE.fullmatch(line)
+        if not match:
             continue
-        what, of, at, code, said = cut.groups()
+        source, member, at, exit_status, body = match.groups()
         try:
-            told = json.loads(said) if code == "0" else None
+            answer = json.loads(body) if exit_status == "0" else None
         except (ValueError, RecursionError):
-            told = None
-        told = told if isinstance(told, dict) else None
-        found.append(Sample(what, of.removeprefix("."), int(at) / 100, told))
-    return tuple(sorted(found, key=lambda s: s.at))
+            answer = None
+        answer = answer if isinstance(answer, dict) else None
+        samples.append(Sample(source, member.removeprefix("."), int(at) / 100, answer))
+    return tuple(sorted(samples, key=lambda s: s.at))
 
 
 class HealthTimeline(Struct, frozen=True):
-    """One thing over time: each stretch from a look to the next, whole or not, and why not."""
+    """A component over time. points: when it was sampled, whether it was healthy, why not."""
 
-    name: str
+    kind: ComponentKind
     points: tuple[tuple[float, bool, str], ...]
 
     @property
-    def whole(self) -> bool:
-        """Whether it was at the last look; nothing seen is not whole."""
+    def healthy(self) -> bool:
+        """Whether it was healthy at the last sample; False if there is none."""
         return bool(self.points) and self.points[-1][1]
 
     @property
-    def why(self) -> str:
-        """What was wrong at the last look."""
-        return self.points[-1][2] if self.points else "not seen yet"
+    def detail(self) -> str:
+        """What was wrong at the last sample."""
+        return self.points[-1][2] if self.points else "not observed yet"
 
-    def broken(self, after: float) -> tuple[tuple[float, float | None], ...]:
-        """The stretches in which it was not whole, from that moment on; None: it still is not."""
-        found: list[tuple[float, float | None]] = []
+    def unhealthy_intervals(self, after: float) -> tuple[tuple[float, float | None], ...]:
+        """Start and end of each unhealthy interval from `after` on; end None: still unhealthy."""
+        intervals: list[tuple[float, float | None]] = []
         since: float | None = None
-        for at, whole, _ in self.points:
+        for at, healthy, _ in self.points:
             if at < after:
                 continue
-            if not whole and since is None:
+            if not healthy and since is None:
                 since = at
-            elif whole and since is not None:
-                found.append((since, at))
+            elif healthy and since is not None:
+                intervals.append((since, at))
                 since = None
-        return (*found, (since, None)) if since is not None else tuple(found)
+        return (*intervals, (since, None)) if since is not None else tuple(intervals)
 
 
-PoweredOff = Sequence[tuple[str, float, float]]  # host, and from when to when it has no power
+PoweredOff = Sequence[tuple[str, float, float]]  # host; from when to when it had no power
 
 
-def tracks(
-    samples: Sequence[Sample], known: Inventory, replicas: int, dead: PoweredOff, until: float
+def timelines(
+    samples: Sequence[Sample], inventory: Inventory, replicas: int, dead: PoweredOff, until: float
 ) -> tuple[HealthTimeline, ...]:
-    """What the samples say: etcd, leaders, nodes, and the Deployment's replicas if there are any.
+    """The timelines of etcd, leaders, nodes and, if replicas is not 0, the workload.
 
-    A replica on a host without power counts for nothing, whatever the cluster still thinks of it.
+    A replica on a host without power counts as down, whatever the cluster still reports.
     """
-    masters = [h.name for h in known.masters]
+    masters = [h.name for h in inventory.masters]
     found = []
-    if known.etcd_kind == "stacked":
-        of_etcd = [s for s in samples if s.what == "etcd"]
+    if inventory.etcd_kind == "stacked":
+        of_etcd = [s for s in samples if s.source == "etcd"]
         found += [_quorum(of_etcd, masters), _members(of_etcd, masters)]
-    found += [_leader(name, samples, until) for name in LEADERS]
-    found.append(_nodes([s for s in samples if s.what == "nodes"], len(known.hosts)))
+    found += [_leader(kind, samples, until) for kind in LEADERS]
+    found.append(_nodes([s for s in samples if s.source == "nodes"], len(inventory.hosts)))
     if replicas:
-        found.append(_replicas([s for s in samples if s.what == "pods"], replicas, dead))
+        found.append(_replicas([s for s in samples if s.source == "pods"], replicas, dead))
     return tuple(found)
 
 
 def _quorum(samples: Sequence[Sample], masters: Sequence[str]) -> HealthTimeline:
-    """One healthy member is a quorum: its /health reads through the majority."""
-    return _etcd("etcd quorum", samples, masters, lambda well: any(well.values()))
+    """One healthy member proves a quorum: /health is a linearizable read."""
+    return _etcd(ComponentKind.ETCD_QUORUM, samples, masters, lambda states: any(states.values()))
 
 
 def _members(samples: Sequence[Sample], masters: Sequence[str]) -> HealthTimeline:
-    return _etcd("etcd members", samples, masters, lambda well: all(well.values()))
+    return _etcd(ComponentKind.ETCD_MEMBERS, samples, masters, lambda states: all(states.values()))
 
 
 def _etcd(
-    name: str,
+    kind: ComponentKind,
     samples: Sequence[Sample],
     masters: Sequence[str],
-    whole: Callable[[Mapping[str, bool]], bool],
+    is_healthy: Callable[[Mapping[str, bool]], bool],
 ) -> HealthTimeline:
-    well: dict[str, bool] = {}
+    states: dict[str, bool] = {}
     points = []
     for sample in samples:
-        well[sample.of] = (sample.told or {}).get("health") in ("true", True)
-        if len(well) < len(masters):
+        states[sample.member] = (sample.answer or {}).get("health") in ("true", True)
+        if len(states) < len(masters):
             continue
-        ill = [m for m in masters if not well.get(m)]
-        points.append((sample.at, whole(well), f"not healthy: {', '.join(ill)}" if ill else ""))
-    return HealthTimeline(name, tuple(points))
+        unhealthy = [m for m in masters if not states.get(m)]
+        detail = f"not healthy: {', '.join(unhealthy)}" if unhealthy else ""
+        points.append((sample.at, is_healthy(states), detail))
+    return HealthTimeline(kind, tuple(points))
 
 
 class Renewal(Struct, frozen=True):
-    """When a lease was first seen with that renewal, and whose it is."""
+    """The first sample of a lease with one renewal time, and the lease's holder."""
 
     at: float
     holder: str
 
 
 def renewals(name: str, samples: Sequence[Sample]) -> tuple[Renewal, ...]:
-    """Every renewal of a leader's lease that was seen."""
-    found: list[Renewal] = []
+    """Every observed renewal of a leader's lease."""
+    observed: list[Renewal] = []
     last = ""
     for sample in samples:
-        spec = (sample.told or {}).get("spec") if sample.what == name else None
+        spec = (sample.answer or {}).get("spec") if sample.source == name else None
         if not isinstance(spec, dict):
             continue
         renewed, holder = str(spec.get("renewTime")), str(spec.get("holderIdentity") or "")
         if renewed != last and holder:
-            found.append(Renewal(sample.at, holder.rpartition("_")[0] or holder))
+            observed.append(Renewal(sample.at, holder.rpartition("_")[0] or holder))
             last = renewed
-    return tuple(found)
+    return tuple(observed)
 
 
-def _leader(name: str, samples: Sequence[Sample], until: float) -> HealthTimeline:
-    seen = renewals(name, samples)
+def _leader(kind: ComponentKind, samples: Sequence[Sample], until: float) -> HealthTimeline:
+    observed = renewals(kind, samples)
     points: list[tuple[float, bool, str]] = []
-    for renewal, after in pairwise([*seen, None]):
+    for renewal, following in pairwise([*observed, None]):
         assert renewal is not None
-        points.append((renewal.at, True, f"leads: {renewal.holder}"))
-        end = after.at if after else until
-        if end - renewal.at > RENEWED:
-            why = f"the lease of {renewal.holder} is not renewed"
-            points.append((renewal.at + RENEWED, False, why))
-    return HealthTimeline(name, tuple(points))
+        points.append((renewal.at, True, f"leader: {renewal.holder}"))
+        end = following.at if following else until
+        if end - renewal.at > MAX_RENEWAL_GAP:
+            detail = f"{renewal.holder} does not renew its lease"
+            points.append((renewal.at + MAX_RENEWAL_GAP, False, detail))
+    return HealthTimeline(kind, tuple(points))
 
 
-def rows(table: Mapping[str, Any] | None) -> list[dict[str, str]] | None:
-    """A Table of the API as one dict a row, by the columns' names; None for what is no table."""
+def table_rows(table: Mapping[str, Any] | None) -> list[dict[str, str]] | None:
+    """The rows of an API Table, each by the columns' names; None if it is not a Table."""
     try:
         assert table is not None
         names = [str(c["name"]) for c in table["columnDefinitions"]]
@@ -262,49 +280,46 @@ def rows(table: Mapping[str, Any] | None) -> list[dict[str, str]] | None:
         return None
 
 
+_NO_ANSWER = "the API does not answer"
+
+
 def _nodes(samples: Sequence[Sample], hosts: int) -> HealthTimeline:
     points = []
     for sample in samples:
-        table = rows(sample.told)
+        table = table_rows(sample.answer)
         if table is None:
-            points.append((sample.at, False, "the API does not tell"))
+            points.append((sample.at, False, _NO_ANSWER))
             continue
-        ill = [r["Name"] for r in table if r.get("Status", "").split(",")[0] != "Ready"]
-        why = f"not Ready: {', '.join(ill)}" if ill else ""
+        not_ready = [r["Name"] for r in table if r.get("Status", "").split(",")[0] != "Ready"]
+        detail = f"not Ready: {', '.join(not_ready)}" if not_ready else ""
         if len(table) < hosts:
-            why = why or f"{len(table)} of {hosts} nodes"
-        points.append((sample.at, not why, why))
-    return HealthTimeline("nodes Ready", tuple(points))
+            detail = detail or f"{len(table)} of {hosts} nodes"
+        points.append((sample.at, not detail, detail))
+    return HealthTimeline(ComponentKind.NODES, tuple(points))
 
 
 def _replicas(samples: Sequence[Sample], replicas: int, dead: PoweredOff) -> HealthTimeline:
     points = []
     for sample in samples:
-        table = rows(sample.told)
+        table = table_rows(sample.answer)
         if table is None:
-            points.append((sample.at, False, "the API does not tell"))
+            points.append((sample.at, False, _NO_ANSWER))
             continue
-        gone = {host for host, since, until in dead if since <= sample.at < until}
+        powered_off = {host for host, since, until in dead if since <= sample.at < until}
         ready = [
             r
             for r in table
             if r.get("Status") == "Running"
             and r.get("Ready") == "1/1"
-            and r.get("Node") not in gone
+            and r.get("Node") not in powered_off
         ]
-        why = "" if len(ready) >= replicas else f"{len(ready)} of {replicas} replicas"
-        points.append((sample.at, not why, why))
-    return HealthTimeline("replicas", tuple(points))
+        detail = "" if len(ready) >= replicas else f"{len(ready)} of {replicas} replicas"
+        points.append((sample.at, not detail, detail))
+    return HealthTimeline(ComponentKind.REPLICAS, tuple(points))
 
 
-def nodes_of(samples: Sequence[Sample]) -> set[str]:
-    """The nodes on which replicas are Ready, at the last look."""
-    last = next((s for s in reversed(samples) if s.what == "pods" and s.told), None)
-    table = rows(last.told if last else None) or []
+def replica_nodes(samples: Sequence[Sample]) -> set[str]:
+    """The nodes with a Ready replica at the last sample."""
+    last = next((s for s in reversed(samples) if s.source == "pods" and s.answer), None)
+    table = table_rows(last.answer if last else None) or []
     return {r.get("Node", "") for r in table if r.get("Ready") == "1/1"}
-
-
-def current_leader(name: str, samples: Sequence[Sample]) -> str:
-    """Who leads, at the last look; "" where nobody was seen."""
-    seen = renewals(name, samples)
-    return seen[-1].holder if seen else ""

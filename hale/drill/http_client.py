@@ -1,9 +1,9 @@
-"""The client: asks the apiserver through the VIP, every 50 ms over a new connection.
+"""The client: requests the apiserver's /readyz through the VIP every 50 ms, on new connections.
 
-Each ask is a curl of its own with the certificate verified, on its way beside those before it,
-so that one that hangs delays no other. Its line in the record says when it began and ended, and
-with what. Nobody answered from the end of the last ask that got an answer to the end of the
-next that did.
+Each request is a curl process of its own that verifies the certificate. Requests overlap, so one
+that hangs does not delay the next. Each line of the log says when its request started and ended,
+and with what result. A downtime lasts from the end of the last successful request to the end of
+the next one.
 
 Sources: kubernetes.io, "Kubernetes API health endpoints"; curl(1), EXIT CODES and --write-out.
 """
@@ -18,42 +18,42 @@ from msgspec import Struct
 from hale.drill.sampler import NOW
 from hale.inventory.ini import ControlPlaneEndpoint
 
-PERIOD = 0.05  # seconds between two asks
-REQUEST_TIMEOUT = 2  # seconds that an ask waits
-MIN_DOWNTIME = 3 * PERIOD  # between two answers: shorter is the unrest of a busy host
-# kubeadm puts the CA here on every host; the kubelet's own certificate, where nobody may ask
-# without one.
-CA = "/etc/kubernetes/pki/ca.crt"
-CLIENT = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+PERIOD = 0.05  # seconds between two requests
+REQUEST_TIMEOUT = 2  # seconds
+MIN_DOWNTIME = 3 * PERIOD  # between two answers; less is scheduling noise on a busy host
+# kubeadm writes the CA to every host. The kubelet's own certificate is for clusters that refuse
+# anonymous requests.
+CA_FILE = "/etc/kubernetes/pki/ca.crt"
+CLIENT_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 
 _PERIOD = round(PERIOD * 100)
 _CURL = (
     "curl -q -sS --noproxy '*' --http1.1 -o /dev/null "
     f"--connect-timeout {REQUEST_TIMEOUT} --max-time {REQUEST_TIMEOUT} "
-    f"--cacert {CA} --capath /dev/null"
+    f"--cacert {CA_FILE} --capath /dev/null"
 )
 
 
 def url(endpoint: ControlPlaneEndpoint) -> str:
-    """What is asked: whether an apiserver behind the VIP is ready to serve."""
+    """The requested URL: whether an apiserver behind the VIP is ready to serve."""
     vip = f"[{endpoint.vip}]" if ":" in endpoint.vip else endpoint.vip
     return f"https://{vip}:{endpoint.port}/readyz"
 
 
 def client_script(endpoint: ControlPlaneEndpoint) -> str:
-    """The loop, in POSIX sh. It keeps to its times: what is late is not made later."""
+    """The client's loop, in POSIX sh, on a fixed schedule: one late request delays no other."""
     return f"""
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 set -f
 for tool in curl sleep; do
   command -v $tool >/dev/null || {{ echo "$tool is not installed" >&2; exit 127; }}
 done
-[ -r {CA} ] || {{ echo "no {CA} to verify with: the host has joined no cluster" >&2; exit 3; }}
+[ -r {CA_FILE} ] || {{ echo "{CA_FILE} is missing: the host has joined no cluster" >&2; exit 3; }}
 {NOW}
 url={url(endpoint)}
 cert=
 case $({_CURL} -w '%{{http_code}}' $url 2>/dev/null) in
-401|403) [ ! -r {CLIENT} ] || cert="--cert {CLIENT}" ;;
+401|403) [ ! -r {CLIENT_CERTIFICATE} ] || cert="--cert {CLIENT_CERTIFICATE}" ;;
 esac
 ask() {{
   now; began=$now
@@ -78,135 +78,139 @@ done
 
 
 class Request(Struct, frozen=True):
-    """One request. Times in seconds, by one clock; http is 0 where there was no answer at all."""
+    """One request. Times in seconds of one clock; http_status is 0 if there was no response."""
 
     number: int
-    began: float
+    started: float
     ended: float
-    exit: int
-    http: int
+    exit_status: int  # of curl
+    http_status: int
     error: str = ""
 
     @property
     def ok(self) -> bool:
-        """Whether an apiserver that is the cluster's said that it is ready."""
-        return self.exit == 0 and self.http == 200
+        """Whether an apiserver with a valid certificate reported that it is ready."""
+        return self.exit_status == 0 and self.http_status == 200
 
     @property
     def seconds(self) -> float:
-        """How long it took, the start of curl included."""
-        return self.ended - self.began
+        """The duration, including the start of curl."""
+        return self.ended - self.started
 
     @property
     def failure(self) -> str:
-        """What it got instead of an answer, without what differs from ask to ask."""
-        if self.exit:
-            said = re.sub(r"\b(after )?\d+ (ms|milliseconds)( timeout)?", "", self.error)
-            return " ".join(f"curl {self.exit}: {said.removeprefix('curl: ')}".split())
-        return f"HTTP {self.http}"
+        """The error, without the parts that differ from request to request."""
+        if self.exit_status:
+            error = re.sub(r"\b(after )?\d+ (ms|milliseconds)( timeout)?", "", self.error)
+            return " ".join(f"curl {self.exit_status}: {error.removeprefix('curl: ')}".split())
+        return f"HTTP {self.http_status}"
 
 
 class RequestLog(Struct, frozen=True):
-    """A whole record: the asks in order of their beginning, and what is odd about it.
+    """A complete log: the requests in order of their start, and its defects.
 
-    garbled: lines that are none of ours. backwards: asks that ended before they began, or were
-    written again; with them times mean nothing, and nothing may be concluded.
+    malformed: lines that the client did not write. out_of_order: requests that ended before they
+    started, or were logged twice. Their times are meaningless, and the log proves nothing.
     """
 
-    asks: tuple[Request, ...] = ()
-    garbled: int = 0
-    backwards: int = 0
+    requests: tuple[Request, ...] = ()
+    malformed: int = 0
+    out_of_order: int = 0
 
     def since(self, zero: float) -> "RequestLog":
-        """The same with times that count from `zero`."""
-        moved = tuple(
-            Request(a.number, a.began - zero, a.ended - zero, a.exit, a.http, a.error)
-            for a in self.asks
+        """The same log with times relative to `zero`."""
+        shifted = tuple(
+            Request(
+                r.number, r.started - zero, r.ended - zero, r.exit_status, r.http_status, r.error
+            )
+            for r in self.requests
         )
-        return RequestLog(moved, self.garbled, self.backwards)
+        return RequestLog(shifted, self.malformed, self.out_of_order)
 
     @property
     def failed(self) -> tuple[Request, ...]:
-        """Those that got no good answer."""
-        return tuple(a for a in self.asks if not a.ok)
+        """The requests that did not succeed."""
+        return tuple(r for r in self.requests if not r.ok)
 
 
-_ASK = re.compile(r"ask (\d{1,9}) (\d{1,12}) (\d{1,12}) (\d{1,3})(?: (.*))?")
-_TOLD = re.compile(r"= (\d{3}) ([\d.]+)$|^= (\d{3}) ([\d.]+) ?")
+_LINE = re.compile(r"ask (\d{1,9}) (\d{1,12}) (\d{1,12}) (\d{1,3})(?: (.*))?")
+_WRITE_OUT = re.compile(r"= (\d{3}) ([\d.]+)$|^= (\d{3}) ([\d.]+) ?")
 
 
 def parse_log(raw: bytes) -> RequestLog:
-    """Read a record, or whole lines of one; a last line that was cut off is left out."""
-    asks: dict[int, Request] = {}
-    garbled = backwards = 0
+    """Parse a log, or complete lines of one. An incomplete last line is ignored."""
+    requests: dict[int, Request] = {}
+    malformed = out_of_order = 0
     for line in raw.decode(errors="backslashreplace").split("\n")[:-1]:
         if re.fullmatch(r"(begin|late) \d+", line):
             continue
-        found = _ASK.fullmatch(line)
-        if not found:
-            garbled += 1
+        match = _LINE.fullmatch(line)
+        if not match:
+            malformed += 1
             continue
-        number, began, ended, code = (int(found[n]) for n in range(1, 5))
-        said = found[5] or ""
-        told = _TOLD.search(said)
-        if ended < began or number in asks:
-            backwards += 1
+        number, started, ended, exit_status = (int(match[n]) for n in range(1, 5))
+        output = match[5] or ""
+        write_out = _WRITE_OUT.search(output)
+        if ended < started or number in requests:
+            out_of_order += 1
             continue
-        http = int(told[1] or told[3]) if told else 0
-        error = _TOLD.sub("", said).strip()
-        asks[number] = Request(number, began / 100, ended / 100, code, http, error)
-    ordered = [asks[n] for n in sorted(asks)]
-    backwards += sum(later.began < earlier.began - 1 for earlier, later in pairwise(ordered))
-    return RequestLog(tuple(sorted(ordered, key=lambda a: a.began)), garbled, backwards)
+        http_status = int(write_out[1] or write_out[3]) if write_out else 0
+        error = _WRITE_OUT.sub("", output).strip()
+        requests[number] = Request(
+            number, started / 100, ended / 100, exit_status, http_status, error
+        )
+    ordered = [requests[n] for n in sorted(requests)]
+    out_of_order += sum(later.started < earlier.started - 1 for earlier, later in pairwise(ordered))
+    return RequestLog(tuple(sorted(ordered, key=lambda r: r.started)), malformed, out_of_order)
 
 
-class Downtime(Struct, frozen=True):
-    """A stretch in which nobody answered although somebody asked. Times in seconds."""
+class Downtime(Struct, frozen=True, rename={"started": "began", "failed_requests": "failed"}):
+    """An interval in which every request failed. Times in seconds."""
 
-    began: float
+    started: float
     ended: float
-    failed: int
+    failed_requests: int
 
     @property
     def seconds(self) -> float:
-        return self.ended - self.began
+        return self.ended - self.started
 
 
-def downtimes(asked: RequestLog, until: float) -> tuple[Downtime, ...]:
-    """The stretches between two answers in which asks began that failed; `until` closes the last.
+def downtimes(log: RequestLog, until: float) -> tuple[Downtime, ...]:
+    """The intervals between two successful requests in which failed ones started.
 
-    An ask that failed while others were answered makes no gap: a client that tries again gets
-    through. One that is only slow makes none either.
+    `until` closes the last interval. A request that fails while others succeed is no downtime: a
+    client that retries gets through. A slow request is none either.
     """
-    answers = sorted(a.ended for a in asked.asks if a.ok)
-    failed = sorted(a.began for a in asked.failed)
+    answers = sorted(r.ended for r in log.requests if r.ok)
+    failed = sorted(r.started for r in log.failed)
     if not failed:
         return ()
     if not answers:
-        return (Downtime(min(a.began for a in asked.asks), until, len(failed)),)
-    edges = [asked.asks[0].began, *answers] if failed[0] < answers[0] else answers
+        return (Downtime(min(r.started for r in log.requests), until, len(failed)),)
+    edges = [log.requests[0].started, *answers] if failed[0] < answers[0] else answers
     if failed[-1] > answers[-1] and until > answers[-1]:
         edges = [*edges, until]
     counted = (
         Downtime(before, after, bisect_left(failed, after) - bisect_left(failed, before))
         for before, after in pairwise(edges)
     )
-    return tuple(gap for gap in counted if gap.failed and gap.seconds > MIN_DOWNTIME)
+    return tuple(d for d in counted if d.failed_requests and d.seconds > MIN_DOWNTIME)
 
 
-def max_client_gap(asks: Sequence[Request]) -> float:
-    """The longest time for which the client itself did not ask, in seconds.
+def max_client_gap(requests: Sequence[Request]) -> float:
+    """The longest time between the starts of two requests, in seconds.
 
-    Longer than a few periods it says that the client's host was too busy to measure.
+    More than a few periods means that the client's host was too busy to measure.
     """
-    began = sorted(a.began for a in asks)
-    return max((later - earlier for earlier, later in pairwise(began)), default=0.0)
+    started = sorted(r.started for r in requests)
+    return max((later - earlier for earlier, later in pairwise(started)), default=0.0)
 
 
-def failure_counts(asks: Iterable[Request]) -> dict[str, int]:
-    """How often which failure, the most frequent first."""
+def failure_counts(requests: Iterable[Request]) -> dict[str, int]:
+    """How many requests failed with each error, the most frequent first."""
     counts: dict[str, int] = {}
-    for ask in asks:
-        if not ask.ok:
-            counts[ask.failure] = counts.get(ask.failure, 0) + 1
+    for request in requests:
+        if not request.ok:
+            counts[request.failure] = counts.get(request.failure, 0) + 1
     return dict(sorted(counts.items(), key=lambda pair: -pair[1]))

@@ -1,7 +1,7 @@
-"""A drill's journal: said before something is taken away, and after it is back.
+"""A drill's journal: an entry before each fault is injected, and one after it is reverted.
 
-Beside the journals of `hale.apply`, in a file of another name, because what stands in it is given
-back by `invoke drill --revert` and not by `invoke undo`.
+It has another file name than the journals of `hale.apply`, because its entries are reverted by
+`invoke drill --revert` and not by `invoke undo`.
 """
 
 from collections.abc import Sequence
@@ -12,59 +12,60 @@ import msgspec
 from hale.apply.lock import Owner
 from hale.drill.fault import Fault
 from hale.files import jsonl
+from hale.model.drill import FaultKind
 
 SCHEMA = "hale.drill/1"
 NAME = "drill.jsonl"
 
 
-class DrillHeader(msgspec.Struct, frozen=True, tag="drill"):
-    """Who drills what. `owner` is what the locks on the hosts say."""
+class DrillHeader(msgspec.Struct, frozen=True, tag="drill", rename={"kinds": "parts"}):
+    """Who runs which drills. owner: as in the locks on the hosts."""
 
     schema: str
     owner: Owner
     inventory: str
-    parts: tuple[str, ...]
+    kinds: tuple[FaultKind, ...]
     on_production: bool
 
 
 class SamplersStarted(msgspec.Struct, frozen=True, tag="loops"):
-    """On these hosts a loop is about to run: client and watcher."""
+    """Samplers are about to start on these hosts: client and watcher."""
 
     hosts: tuple[str, ...]
     at: str
 
 
-class WorkloadEvent(msgspec.Struct, frozen=True, tag="spread"):
-    """The Deployment is about to be made, by kubectl on this master; or (gone) is deleted."""
+class WorkloadEvent(msgspec.Struct, frozen=True, tag="spread", rename={"deleted": "gone"}):
+    """The workload is about to be created by kubectl on this master, or has been deleted."""
 
     host: str
-    gone: bool
+    deleted: bool
     at: str
 
 
-class FaultInjected(msgspec.Struct, frozen=True, tag="take"):
-    """A part is about to be taken away."""
+class FaultInjected(msgspec.Struct, frozen=True, tag="take", rename={"kind": "part"}):
+    """A fault is about to be injected."""
 
-    part: str
+    kind: FaultKind
     host: str
     reboots: bool
     at: str
 
     @property
-    def outage(self) -> Fault:
-        return Fault(self.part, self.host, self.reboots)
+    def fault(self) -> Fault:
+        return Fault(self.kind, self.host, self.reboots)
 
 
-class FaultReverted(msgspec.Struct, frozen=True, tag="given"):
-    """What was taken from that host is there again."""
+class FaultReverted(msgspec.Struct, frozen=True, tag="given", rename={"kind": "part"}):
+    """The fault on that host has been reverted."""
 
-    part: str
+    kind: FaultKind
     host: str
     at: str
 
 
 class DrillEnd(msgspec.Struct, frozen=True, tag="end"):
-    """Nothing is left to give back. state: finished, failed, interrupted or restored."""
+    """Nothing is left to revert. state: finished, failed, interrupted or restored."""
 
     state: str
     at: str
@@ -74,14 +75,14 @@ Entry = DrillHeader | SamplersStarted | WorkloadEvent | FaultInjected | FaultRev
 
 
 class DrillJournal(jsonl.JsonlWriter[Entry]):
-    """Writes the journal of the drill whose folder this is; header: of a new one."""
+    """Appends to the journal of a drill's folder. header: to start a new one."""
 
     def __init__(self, folder: Path, header: DrillHeader | None) -> None:
         super().__init__(folder / NAME, header)
 
 
 class DrillHistory(msgspec.Struct):
-    """What a journal tells."""
+    """A journal that has been read."""
 
     folder: Path
     header: DrillHeader
@@ -89,7 +90,7 @@ class DrillHistory(msgspec.Struct):
 
     @property
     def end(self) -> DrillEnd | None:
-        """How it ended; None where it was cut off, or goes on."""
+        """How the drill ended; None if it was interrupted or is still running."""
         return next((e for e in self.entries if isinstance(e, DrillEnd)), None)
 
     @property
@@ -100,64 +101,66 @@ class DrillHistory(msgspec.Struct):
         return "running" if jsonl.is_locked(self.folder / NAME) else "interrupted"
 
     @property
-    def parts(self) -> Sequence[str]:
-        """What was taken, in its order."""
-        return list(dict.fromkeys(e.part for e in self.entries if isinstance(e, FaultInjected)))
+    def kinds(self) -> Sequence[FaultKind]:
+        """The injected faults, in order."""
+        return list(dict.fromkeys(e.kind for e in self.entries if isinstance(e, FaultInjected)))
 
     @property
     def hosts(self) -> Sequence[str]:
-        """Hosts that a part was taken from."""
+        """The hosts on which a fault was injected."""
         return list(dict.fromkeys(e.host for e in self.entries if isinstance(e, FaultInjected)))
 
     @property
-    def taken(self) -> list[FaultInjected]:
-        """What was taken and is not known to be back, the last first."""
-        left: dict[tuple[str, str], FaultInjected] = {}
+    def active_faults(self) -> list[FaultInjected]:
+        """The faults that are not known to be reverted, the latest first."""
+        active: dict[tuple[FaultKind, str], FaultInjected] = {}
         for entry in self.entries:
             if isinstance(entry, FaultInjected):
-                left[entry.part, entry.host] = entry
+                active[entry.kind, entry.host] = entry
             elif isinstance(entry, FaultReverted):
-                left.pop((entry.part, entry.host), None)
-        return list(reversed(left.values()))
+                active.pop((entry.kind, entry.host), None)
+        return list(reversed(active.values()))
 
     @property
-    def spread(self) -> str:
-        """The master on which the Deployment was made that is not known to be deleted, or ""."""
-        made = [e for e in self.entries if isinstance(e, WorkloadEvent)]
-        return made[-1].host if made and not made[-1].gone else ""
+    def workload_host(self) -> str:
+        """The master that created the workload; empty if it is deleted or was never created."""
+        events = [e for e in self.entries if isinstance(e, WorkloadEvent)]
+        return events[-1].host if events and not events[-1].deleted else ""
 
     @property
-    def loops(self) -> Sequence[str]:
-        """Hosts on which files of a loop may be left."""
+    def sampler_hosts(self) -> Sequence[str]:
+        """The hosts on which files of a sampler may be left."""
         hosts = [h for e in self.entries if isinstance(e, SamplersStarted) for h in e.hosts]
         return list(dict.fromkeys(hosts))
 
 
 def load_drill(folder: Path) -> DrillHistory | None:
-    """Read a journal; None for one that was cut off before it named the drill.
+    """Read a journal; None for one without a complete header.
 
-    Raises HaleError, with the line, for what is no journal.
+    Raises UserError, with the line, if the file is not a drill journal.
     """
     decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
-    story: DrillHistory | None = None
+    history: DrillHistory | None = None
     for entry in jsonl.read_entries(folder / NAME, decoder, SCHEMA):
         if isinstance(entry, DrillHeader):
-            story = DrillHistory(folder, entry)
-        elif story is not None:
-            story.entries.append(entry)
-    return story
+            history = DrillHistory(folder, entry)
+        elif history is not None:
+            history.entries.append(entry)
+    return history
 
 
 def load_drills(reports: Path) -> list[DrillHistory]:
-    """All drills that have a journal, the newest first; not those that named nothing yet."""
-    found = [load_drill(p.parent) for p in sorted(reports.glob(f"*/{NAME}"), reverse=True)]
-    return [story for story in found if story is not None]
+    """All drills with a journal that has a header, the newest first."""
+    histories = [load_drill(p.parent) for p in sorted(reports.glob(f"*/{NAME}"), reverse=True)]
+    return [history for history in histories if history is not None]
 
 
 def unfinished(reports: Path, inventory: str) -> list[DrillHistory]:
-    """The drills of that inventory that were cut off, the newest first."""
+    """The interrupted drills of that inventory, the newest first."""
     return [
-        story
-        for story in load_drills(reports)
-        if story.state == "interrupted" and not story.end and story.header.inventory == inventory
+        history
+        for history in load_drills(reports)
+        if history.state == "interrupted"
+        and not history.end
+        and history.header.inventory == inventory
     ]

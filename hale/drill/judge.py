@@ -26,7 +26,7 @@ from hale.standard import subjects
 def rows(audit: Audit, drills: Sequence[Measurement]) -> tuple[list[Result], list[RowKey]]:
     """The rows that these drills decide, and those of the profile that they do not."""
     hosts = list(audit.inventory.hosts)
-    done = {d.part for d in drills}
+    done = {d.kind for d in drills}
     judged, others = [], []
     for case in selection.build_cases(audit.inventory, audit.standard, audit.profile, hosts):
         subject: Any = subjects.load_subject(case.requirement.subject)

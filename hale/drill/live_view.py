@@ -1,4 +1,4 @@
-"""What the operator sees while a drill runs: a live table on a terminal, plain lines elsewhere."""
+"""The progress of a drill: a live table on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -16,64 +16,65 @@ from hale.report.text import escape_controls
 
 
 class LiveView:
-    """Use it in a `with`. `told` says a step; `show` what is measured at this moment."""
+    """A context manager. `log` prints a step, `update` shows the current measurements."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False, soft_wrap=True, file=sys.stdout)
         self._live = Live(console=self.console, refresh_per_second=4, transient=True)
-        self._on = self.console.is_terminal
+        self._is_live = self.console.is_terminal
         self._began = time.monotonic()
         self._step = ""
 
     def __enter__(self) -> "LiveView":
-        if self._on:
+        if self._is_live:
             self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        if self._on:
+        if self._is_live:
             self._live.stop()
 
     @contextmanager
-    def silent(self) -> Iterator[None]:
-        """Meanwhile the operator is asked something."""
-        if self._on:
+    def paused(self) -> Iterator[None]:
+        """Stop the live table, for a question to the operator."""
+        if self._is_live:
             self._live.stop()
         try:
             yield
         finally:
-            if self._on:
+            if self._is_live:
                 self._live.start()
 
-    def told(self, host: str, said: str) -> None:
-        """Something happens, on a host or (empty) altogether."""
+    def log(self, host: str, message: str) -> None:
+        """Print a step with the time since the start; host may be empty."""
         passed = time.monotonic() - self._began
-        self._step = said
-        where = f"{host}: " if host else ""
-        self.console.print(Text(f"{passed:7.1f} s  {where}{escape_controls(said)}"))
+        self._step = message
+        prefix = f"{host}: " if host else ""
+        self.console.print(Text(f"{passed:7.1f} s  {prefix}{escape_controls(message)}"))
 
-    def show(self, asked: Sequence[Request], now: float, since: float, ill: Sequence[str]) -> None:
-        """asked, now: the client's record and its clock. since: seconds since the taking away."""
-        if self._on:
-            self._live.update(progress_table(self._step, asked, now, since, ill))
+    def update(
+        self, requests: Sequence[Request], now: float, elapsed: float, unhealthy: Sequence[str]
+    ) -> None:
+        """now: by the clock of the requests. elapsed: seconds since the injection."""
+        if self._is_live:
+            self._live.update(progress_table(self._step, requests, now, elapsed, unhealthy))
 
 
 def progress_table(
-    step: str, asked: Sequence[Request], now: float, since: float, ill: Sequence[str]
+    step: str, requests: Sequence[Request], now: float, elapsed: float, unhealthy: Sequence[str]
 ) -> Table:
-    """The live table: how long, answers a second, how long nobody has answered, what is ill."""
-    lately = [a for a in asked[-100:] if a.ended > now - 1]
-    answered = sum(a.ok for a in lately)
-    last = next((a.ended for a in reversed(asked) if a.ok), None)
-    waiting = now - last if last is not None else 0.0
-    shown = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    shown.add_row("now", escape_controls(step))
-    shown.add_row("since", f"{since:.1f} s" if since > 0 else "nothing is taken away yet")
-    rate = Text(f"{answered} answers, {len(lately) - answered} failures in the last second")
-    shown.add_row("client", rate)
-    style = "bold red" if waiting > 0.5 else ""
-    shown.add_row("nobody answers for", Text(f"{waiting:.1f} s", style))
-    shown.add_row("not whole", Text("\n".join(map(escape_controls, ill)) or "nothing", "yellow"))
-    return shown
+    """The live table: step, time, request rate, current downtime, unhealthy components."""
+    recent = [r for r in requests[-100:] if r.ended > now - 1]
+    successful = sum(r.ok for r in recent)
+    last = next((r.ended for r in reversed(requests) if r.ok), None)
+    downtime = now - last if last is not None else 0.0
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_row("step", escape_controls(step))
+    table.add_row("elapsed", f"{elapsed:.1f} s" if elapsed > 0 else "no fault injected yet")
+    rate = f"{successful} successful, {len(recent) - successful} failed in the last second"
+    table.add_row("requests", Text(rate))
+    table.add_row("downtime", Text(f"{downtime:.1f} s", "bold red" if downtime > 0.5 else ""))
+    table.add_row("unhealthy", Text("\n".join(map(escape_controls, unhealthy)) or "-", "yellow"))
+    return table

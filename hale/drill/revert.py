@@ -1,46 +1,50 @@
-"""The way back of a drill that did not walk it itself: from its journal alone."""
+"""Reverts a drill that did not revert itself, from its journal alone."""
 
 from collections.abc import Callable
 
 from hale.apply.journal import now
 from hale.drill import actions
 from hale.drill.actions import ActionFailed
-from hale.drill.fault import Power
+from hale.drill.fault import PowerSwitch
 from hale.drill.journal import DrillHistory, Entry, FaultReverted, WorkloadEvent
 from hale.drill.sampler import FOLDER
 
-Reporter = Callable[[str, str], None]
+Reporter = Callable[[str, str], None]  # host (or empty) and message
 
 
-def remaining(story: DrillHistory) -> list[str]:
-    """What is still to be given back, for people."""
-    said = [f"{take.outage.title} (taken at {take.at})" for take in story.taken]
-    return [*said, *(["the Deployment of the drill"] if story.spread else [])]
+def remaining(history: DrillHistory) -> list[str]:
+    """What still has to be reverted, for people."""
+    faults = [f"{f.fault.title} (injected at {f.at})" for f in history.active_faults]
+    return [*faults, *(["the drill's workload"] if history.workload_host else [])]
 
 
 def revert_all(
-    story: DrillHistory, power: Power | None, write: Callable[[Entry], None], told: Reporter
+    history: DrillHistory,
+    power: PowerSwitch | None,
+    write: Callable[[Entry], None],
+    report: Reporter,
 ) -> list[str]:
-    """Give back all that is left, each written to the journal; returns what could not be."""
-    wrong = []
-    for take in story.taken:
-        told(take.host, f"giving back {take.outage.title}")
+    """Revert everything that is left, with a journal entry for each; returns the failures."""
+    failures = []
+    for injected in history.active_faults:
+        title = injected.fault.title
+        report(injected.host, f"reverting: {title}")
         try:
-            actions.revert(take.outage, power)
+            actions.revert(injected.fault, power)
         except ActionFailed as error:
-            wrong.append(f"{take.outage.title}: {error}")
+            failures.append(f"{title}: {error}")
             continue
-        write(FaultReverted(take.part, take.host, now()))
-    if story.spread:
-        told(story.spread, "deleting the Deployment of the drill")
+        write(FaultReverted(injected.kind, injected.host, now()))
+    if history.workload_host:
+        report(history.workload_host, "deleting the drill's workload")
         try:
-            actions.delete_workload(story.spread)
-            write(WorkloadEvent(story.spread, True, now()))
+            actions.delete_workload(history.workload_host)
+            write(WorkloadEvent(history.workload_host, True, now()))
         except ActionFailed as error:
-            wrong.append(f"the Deployment of the drill: {error}")
-    for host in story.loops:
+            failures.append(f"the drill's workload: {error}")
+    for host in history.sampler_hosts:
         try:
             actions.run_script(host, f"rm -rf {FOLDER}\n", 20)
         except ActionFailed as error:
-            told(host, f"{FOLDER} stays there until it is rebooted: {error}")
-    return wrong
+            report(host, f"{FOLDER} stays until the next reboot: {error}")
+    return failures

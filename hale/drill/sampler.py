@@ -1,11 +1,11 @@
-"""A loop that runs on a host beside us, over one ssh session, and its record while it grows.
+"""A sampling loop on a host, run over one ssh session, and its record while that grows.
 
-The loop is a background child of the session's shell: it ends with the session, however that
-ends. Its record is a file in FOLDER, which only root can read; what is left of it after a crash
-goes with the next drill or reboot.
+The loop is a background child of the session's shell, so it ends with the session, however that
+ends. Its record is a file in FOLDER that only root can read; the next drill or a reboot removes
+what a crash leaves of it.
 
-Times in records are hundredths of a second since the host booted (proc(5), /proc/uptime): no
-change of the host's date can bend them. `Clock` brings them to ours.
+Times in records are hundredths of a second since the host booted (proc(5), /proc/uptime), which
+a change of the host's date does not affect. `HostClock` converts them to ours.
 """
 
 import shlex
@@ -24,28 +24,28 @@ now() { read -r up _ </proc/uptime; now=${up#*.}; now=$((${up%.*} * 100 + 1$now 
 
 
 class SamplerStopped(Exception):
-    """The loop does not run any more, so nothing is measured; says where and why."""
+    """The loop has ended, so nothing is measured; the message says where and why."""
 
 
 @dataclass
 class HostClock:
-    """What to take from a host's seconds since boot to get those of time.monotonic() here.
+    """The offset between a host's seconds since boot and time.monotonic() here.
 
-    Of all readings the one counts that came back fastest: it is wrong by half of that at most.
+    The reading with the shortest round trip counts: its error is at most half of that.
     """
 
     offset: float = 0.0
-    within: float = float("inf")
+    uncertainty: float = float("inf")
 
-    def read(self, sent: float, came: float, uptime: float) -> None:
-        """Take a reading: when it was asked for, when it came (time.monotonic()), what it said."""
-        if came - sent < self.within:
-            self.within = came - sent
-            self.offset = uptime - (sent + came) / 2
+    def read(self, sent: float, received: float, uptime: float) -> None:
+        """Add a reading: when it was requested and received (time.monotonic()), and the uptime."""
+        if received - sent < self.uncertainty:
+            self.uncertainty = received - sent
+            self.offset = uptime - (sent + received) / 2
 
 
 class RemoteSampler:
-    """One loop on one host. `record` is all that it has written so far, in whole lines."""
+    """One loop on one host. record: all complete lines that it has written so far."""
 
     def __init__(self, target: Target, name: str, script: str) -> None:
         self.host = target.name
@@ -57,35 +57,35 @@ class RemoteSampler:
         self._pid = 0
 
     def start(self) -> None:
-        """Begin it. Raises LoopEnded where the host does not take it."""
+        """Start the loop. Raises SamplerStopped if the host cannot run it."""
         script = shlex.quote(self._script)
-        done = self._run(
+        pid = self._run(
             f"umask 077; mkdir -p {FOLDER} && : >{self._path} && "
             f"{{ /bin/sh -c {script} >>{self._path} 2>{self._path}.err </dev/null & }} && echo $!"
         )
-        self._pid = int(done)
+        self._pid = int(pid)
 
     def read(self) -> bytes:
-        """The whole lines that are new. Raises LoopEnded where the loop ended by itself."""
+        """The complete lines since the last read. Raises SamplerStopped if the loop has ended."""
         sent = time.monotonic()
-        said = self._run(
+        output = self._run(
             f"cat /proc/uptime; kill -0 {self._pid} 2>/dev/null && echo alive || echo dead; "
             f"tail -c +{len(self.record) + 1} {self._path}"
         )
-        came = time.monotonic()
-        uptime, alive, news = said.split(b"\n", 2)
-        self.clock.read(sent, came, float(uptime.split()[0]))
+        received = time.monotonic()
+        uptime, alive, news = output.split(b"\n", 2)
+        self.clock.read(sent, received, float(uptime.split()[0]))
         news = news[: news.rfind(b"\n") + 1]
         self.record += news
         if alive != b"alive":
-            why = self._run(f"tail -n 3 {self._path}.err").decode(errors="backslashreplace")
+            error = self._run(f"tail -n 3 {self._path}.err").decode(errors="backslashreplace")
             raise SamplerStopped(
-                f"{self.host}: {self.name} ended: {why.strip() or 'without a word'}"
+                f"{self.host}: {self.name} ended: {error.strip() or 'no error message'}"
             )
         return news
 
     def stop(self) -> None:
-        """End it, and take its files away; a host that does not answer is left alone."""
+        """End the loop and remove its files; does nothing on a host that does not answer."""
         try:
             if self._pid:
                 self._run(f"kill -9 {self._pid} 2>/dev/null; rm -f {self._path} {self._path}.err")
@@ -95,10 +95,11 @@ class RemoteSampler:
 
     def _run(self, script: str) -> bytes:
         try:
-            done = self._session.run(f"/bin/sh -c {shlex.quote(script)}", TIMEOUT)
+            result = self._session.run(f"/bin/sh -c {shlex.quote(script)}", TIMEOUT)
         except (HostUnreachable, CommandTimeout, OutputTooLarge) as error:
-            raise SamplerStopped(f"{self.name} cannot go on: {error}") from None
-        if done.exit_status and not done.stdout:
-            said = done.stderr.decode(errors="backslashreplace").strip()
-            raise SamplerStopped(f"{self.host}: {self.name}: {said or done.exit_status}")
-        return done.stdout
+            raise SamplerStopped(f"{self.name} stopped: {error}") from None
+        if result.exit_status and not result.stdout:
+            stderr = result.stderr.decode(errors="backslashreplace").strip()
+            reason = stderr or f"exit status {result.exit_status}"
+            raise SamplerStopped(f"{self.host}: {self.name}: {reason}")
+        return result.stdout

@@ -1,7 +1,7 @@
-"""`invoke drill`: from an operator's words to a report.
+"""`invoke drill`: from the command line to the report.
 
-A drill's folder is reports/<time>-drill/: before/ and after/ are audits of chapters 1 and 2,
-drill.jsonl is the journal, <part>/ has the raw records of client and watcher.
+A drill's folder is reports/<time>-drill/: before/ and after/ are audits of the cluster's own
+requirements, drill.jsonl is the journal, <fault>/ has the raw records of client and watcher.
 """
 
 import contextlib
@@ -28,7 +28,14 @@ from hale.audit.audit import Audit, parse_fact
 from hale.drill import actions, drill_page, journal, revert
 from hale.drill.actions import ActionFailed
 from hale.drill.experiment import DrillRun
-from hale.drill.fault import PARTS, POWER, ClusterRoles, Fault, Power, select_client, select_fault
+from hale.drill.fault import (
+    HOST_FAULTS,
+    ClusterRoles,
+    Fault,
+    PowerSwitch,
+    select_client,
+    select_fault,
+)
 from hale.drill.http_client import Request
 from hale.drill.journal import DrillEnd, DrillHeader, DrillHistory, DrillJournal, WorkloadEvent
 from hale.drill.live_view import LiveView
@@ -38,6 +45,7 @@ from hale.files import signals
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model import results
+from hale.model.drill import FaultKind
 from hale.model.errors import UserError
 from hale.model.evidence import NotApplicable, Unreadable
 from hale.model.results import Results
@@ -51,81 +59,83 @@ from hale.standard import loader
 
 @dataclass(frozen=True)
 class DrillOptions:
-    """How a drill is to be made, as the operator typed it.
+    """The options of the command line.
 
-    power: who can switch this inventory's hosts off and on; None where nobody can.
+    faults: kinds of fault, comma-separated, or all. power: switches this inventory's hosts off
+    and on; None if nothing can.
     """
 
-    part: str
+    faults: str
     reports: Path
     inventory: Path
     host: str = ""
     allow_production: bool = False
     yes: bool = False
     force_unlock: bool = False
-    power: Power | None = None
+    power: PowerSwitch | None = None
     command: Sequence[str] = ()
 
 
 def run_drills(asked: DrillOptions) -> bool:
-    """Drill; True where every row is green and the cluster is whole again. Raises HaleError."""
-    typed = PARTS if asked.part == "all" else asked.part.split(",")
-    if unknown := sorted(set(typed) - set(PARTS)):
-        raise UserError(f"there is no drill {unknown[0]!r}: {', '.join(PARTS)}, or all.")
-    parts = [part for part in PARTS if part in typed]
-    if asked.host and len(parts) > 1:
-        raise UserError("--host belongs to one drill; of several each chooses its own.")
+    """Run the drills; True if every result passed and the cluster is healthy. Raises UserError."""
+    typed = list(FaultKind) if asked.faults == "all" else asked.faults.split(",")
+    if unknown := sorted(set(typed) - set(FaultKind)):
+        raise UserError(
+            f"unknown drill {unknown[0]!r}: choose from {', '.join(FaultKind)}, or all."
+        )
+    kinds = [kind for kind in FaultKind if kind in typed]
+    if asked.host and len(kinds) > 1:
+        raise UserError(
+            "--host takes a single drill; several drills select their hosts themselves."
+        )
     known = ini.load_inventory(asked.inventory)
     require_consent(known, allow_production=asked.allow_production)
     with _signals_raise(), LiveView() as screen:
         recover_interrupted(asked, known, screen)
-        return DrillRunner(asked, known, tuple(parts), screen).carry_out()
+        return DrillRunner(asked, known, tuple(kinds), screen).run()
 
 
 def revert_only(asked: DrillOptions) -> bool:
-    """`invoke drill --revert`: only give back what was left by drills that were cut off.
-
-    Raises HaleError.
-    """
+    """`invoke drill --revert`: only revert what interrupted drills left. Raises UserError."""
     known = ini.load_inventory(asked.inventory)
     with _signals_raise(), LiveView() as screen:
         if not recover_interrupted(asked, known, screen):
-            screen.told("", "no drill of this inventory left anything to give back")
+            screen.log("", "no interrupted drill of this inventory has anything left to revert")
             return True
-        screen.told("", "waiting until the cluster is whole")
+        screen.log("", "waiting until the cluster is healthy")
         rows, _ = wait_until_healthy(known)
-        for said in rows:
-            screen.told("", f"not whole: {said}")
+        for row in rows:
+            screen.log("", f"unhealthy: {row}")
         return not rows
 
 
 def require_consent(known: Inventory, *, allow_production: bool) -> None:
-    """Raises HaleError where these hosts are not a lab's and nobody said that they may suffer."""
+    """Raises UserError unless the hosts are a lab's or the operator allowed production hosts."""
     if known.site != "lab" and not allow_production:
         raise UserError(
-            f"{known.path} is no lab (its hale_site is {known.site!r}), and a drill takes parts of "
-            "its cluster away. --allow-production does it, as far as it can be undone from here: "
-            "haproxy, an apiserver and an etcd member are stopped and started again; hosts are "
-            "rebooted instead of losing their power. Read docs/drills.md before."
+            f"{known.path} is not a lab (its hale_site is {known.site!r}), and a drill injects "
+            "faults into its cluster. To run it anyway, read docs/drills.md and pass "
+            "--allow-production: haproxy, an apiserver and an etcd member are stopped and started "
+            "again; hosts are rebooted instead of losing power."
         )
 
 
 def recover_interrupted(asked: DrillOptions, known: Inventory, screen: LiveView) -> bool:
-    """Give back what drills that were cut off left; whether there was any. Raises HaleError."""
+    """Revert what interrupted drills left; False if there was none. Raises UserError."""
     found = journal.unfinished(asked.reports, str(known.path.resolve()))
     if not found:
         return False
     preconnect.register_targets(known)
     for story in found:
-        screen.told("", f"{story.folder.name} was cut off; giving back what it left")
+        screen.log("", f"{story.folder.name} was interrupted; reverting what it left")
         book = DrillJournal(story.folder, None)
         try:
             _unlocked(known, story, screen)
-            wrong = revert.revert_all(story, asked.power, book.write, screen.told)
+            wrong = revert.revert_all(story, asked.power, book.write, screen.log)
             if wrong:
                 raise UserError(
-                    f"{story.folder.name} is not given back: {'; '.join(wrong)}. Mend that "
-                    "(docs/drills.md says how), then `invoke drill --revert` again."
+                    f"{story.folder.name} is not fully reverted: {'; '.join(wrong)}. Fix that as "
+                    "described in docs/drills.md, then run `invoke drill --revert` again."
                 )
             book.write(DrillEnd("restored", now()))
         finally:
@@ -135,13 +145,13 @@ def recover_interrupted(asked: DrillOptions, known: Inventory, screen: LiveView)
 
 
 def _unlocked(known: Inventory, story: DrillHistory, screen: LiveView) -> None:
-    """Take away the locks of a drill whose process has ended."""
+    """Release the locks of a drill whose process has ended."""
     for host in known.hosts:
         session = ssh.Session(ssh.TARGETS[host.name])
         try:
             lock.release(session, story.header.owner)
         except UNREACHABLE as error:
-            screen.told(host.name, f"does not answer, so its lock stays: {error}")
+            screen.log(host.name, f"unreachable, so its lock stays: {error}")
         finally:
             session.close()
 
@@ -150,40 +160,44 @@ def _unlocked(known: Inventory, story: DrillHistory, screen: LiveView) -> None:
 class DrillRunner:
     """One `invoke drill`, from the audit before to the report."""
 
-    asked: DrillOptions
-    known: Inventory
-    parts: tuple[str, ...]
-    screen: LiveView
+    options: DrillOptions
+    inventory: Inventory
+    kinds: tuple[FaultKind, ...]
+    view: LiveView
     started: float = field(default_factory=time.time)
     _done: list[Measurement] = field(default_factory=list)
 
-    def carry_out(self) -> bool:
-        """Do it all; True where every row is green and the cluster whole again."""
-        asked, known, told = self.asked, self.known, self.screen.told
-        folder = recorder.create_run_dir(asked.reports, "drill")
-        told("", f"auditing chapters 1 and 2 of {known.path}")
-        before, judged = audit_cluster(known, folder, "before")
+    def run(self) -> bool:
+        """Run the drills; True if every result passed and the cluster is healthy."""
+        options, inventory, log = self.options, self.inventory, self.view.log
+        folder = recorder.create_run_dir(options.reports, "drill")
+        log("", f"auditing chapters 1 and 2 of {inventory.path}")
+        before, judged = audit_cluster(inventory, folder, "before")
         if is_inconclusive(before):
-            told("", "some hosts were too slow to tell; auditing once more")
+            log("", "some results are UNKNOWN; auditing once more")
             shutil.rmtree(folder / "before")
-            before, judged = audit_cluster(known, folder, "before")
+            before, judged = audit_cluster(inventory, folder, "before")
         require_healthy(before)
         roles = find_roles(judged)
-        # Before anybody is asked: every part can be had here.
-        planned = [self._outage(part, roles) for part in self.parts]
-        self._agreed(planned)
-        preconnect.register_targets(known)
+        # Before the confirmation: every fault is possible here.
+        planned = [self._select(kind, roles) for kind in self.kinds]
+        self._confirm(planned)
+        preconnect.register_targets(inventory)
         owner = new_owner(folder.name)
         header = DrillHeader(
-            journal.SCHEMA, owner, str(known.path.resolve()), self.parts, asked.allow_production
+            journal.SCHEMA,
+            owner,
+            str(inventory.path.resolve()),
+            self.kinds,
+            options.allow_production,
         )
-        every = [h.name for h in known.hosts]
-        nothing = "nothing was taken away"
+        every = [h.name for h in inventory.hosts]
+        nothing = "no fault was injected"
         reason = ""
         try:
             with (
                 locks_held(
-                    every, every, owner, stale=asked.force_unlock, report=told, nothing=nothing
+                    every, every, owner, stale=options.force_unlock, report=log, nothing=nothing
                 ),
                 contextlib.closing(DrillJournal(folder, header)) as book,
             ):
@@ -191,83 +205,91 @@ class DrillRunner:
                     self._drills(book, folder, planned)
                 except (ActionFailed, SamplerStopped, UserError) as error:
                     reason = str(error)
-                    told("", f"stopped: {reason}")
+                    log("", f"stopped: {reason}")
                 except KeyboardInterrupt:
                     reason = "interrupted by the operator"
-                    told("", "stopping; what is taken away is given back first")
-                wrong = self._back(book, folder)
-                told("", "auditing chapters 1 and 2 again")
-                rows, _ = wait_until_healthy(known, folder)
+                    log("", "stopping; injected faults are reverted first")
+                wrong = self._revert(book, folder)
+                log("", "auditing chapters 1 and 2 again")
+                rows, _ = wait_until_healthy(inventory, folder)
                 if not wrong:
                     book.write(DrillEnd("finished" if not reason else "interrupted", now()))
         finally:
             ssh.close_sessions()
-        whole = not reason and not wrong
-        found = drill_page.record(
-            before, judged, self._done, self.parts, asked.command, self.started, whole=whole
+        completed = not reason and not wrong
+        found = drill_page.build_results(
+            before,
+            judged,
+            self._done,
+            self.kinds,
+            options.command,
+            self.started,
+            completed=completed,
         )
-        drill_page.save(folder, found, self._done, ill=rows, wrong=wrong, reason=reason)
+        drill_page.save(
+            folder, found, self._done, unhealthy=rows, not_reverted=wrong, reason=reason
+        )
         self._show(folder, found, rows, wrong, reason)
-        return whole and not rows and found.run.exit_status == 0
+        return completed and not rows and found.run.exit_status == 0
 
-    def _outage(self, part: str, roles: ClusterRoles) -> Fault:
-        power = self.asked.power if self.known.site == "lab" else None
-        return select_fault(part, self.known, roles, self.asked.host, power)
+    def _select(self, kind: FaultKind, roles: ClusterRoles) -> Fault:
+        power = self.options.power if self.inventory.site == "lab" else None
+        return select_fault(kind, self.inventory, roles, self.options.host, power)
 
-    def _agreed(self, planned: Sequence[Fault]) -> None:
-        """Say what will be lost, and ask once. Raises HaleError where nobody agrees."""
-        for outage in planned:
-            self.screen.told(outage.host, f"will lose {outage.title}: {outage.how}")
-        if self.asked.yes:
+    def _confirm(self, planned: Sequence[Fault]) -> None:
+        """List the faults and ask once. Raises UserError if the operator declines."""
+        for fault in planned:
+            self.view.log(fault.host, f"will stop {fault.title}: {fault.method}")
+        if self.options.yes:
             return
         if not sys.stdin.isatty():
-            raise UserError("nobody is there to ask: say --yes to drill without asking.")
-        with self.screen.silent():
-            yes = confirm(f"\nTake this away from {self.known.path}? [y/N] ")
+            raise UserError("stdin is not a terminal: pass --yes to drill without confirmation.")
+        with self.view.paused():
+            yes = confirm(f"\nInject these faults into {self.inventory.path}? [y/N] ")
         if not yes:
-            raise UserError("nothing was taken away.")
+            raise UserError("no fault was injected.")
 
     def _drills(self, book: DrillJournal, folder: Path, planned: Sequence[Fault]) -> None:
-        """Part after part; each from the cluster as the one before has left it."""
+        """Run one drill after the other, each on the roles that the previous one left."""
         replicas = 0
-        for number, outage in enumerate(planned):
+        for number, fault in enumerate(planned):
             if number:
-                # The VIP has moved, and etcd's leader: who is what now?
-                rows, judged = wait_until_healthy(self.known)
+                # The VIP and etcd's leader have moved: find the roles again.
+                rows, judged = wait_until_healthy(self.inventory)
                 if rows or judged is None:
-                    raise ActionFailed(f"the cluster is not whole before {outage.part}: {rows[0]}")
-                outage = self._outage(outage.part, find_roles(judged))
-            watcher = self._watcher(outage)
-            if outage.part in POWER and not replicas:
-                replicas = len(self.known.hosts)
-                self.screen.told(watcher, f"spreading out a Deployment with {replicas} replicas")
+                    raise ActionFailed(f"the cluster is unhealthy before {fault.kind}: {rows[0]}")
+                fault = self._select(fault.kind, find_roles(judged))
+            watcher = self._watcher(fault)
+            if fault.kind in HOST_FAULTS and not replicas:
+                replicas = len(self.inventory.hosts)
+                self.view.log(watcher, f"deploying a workload with {replicas} replicas")
                 book.write(WorkloadEvent(watcher, False, now()))
                 actions.deploy_workload(watcher, replicas)
             drill = DrillRun(
-                known=self.known,
-                folder=folder / outage.part,
-                outage=outage,
-                client=select_client(self.known, {outage.host: outage.part}),
+                inventory=self.inventory,
+                folder=folder / fault.kind,
+                fault=fault,
+                client=select_client(self.inventory, {fault.host: fault.kind}),
                 watcher=watcher,
-                replicas=replicas if outage.part in POWER else 0,
-                power=self.asked.power,
-                book=book,
-                screen=self.screen,
+                replicas=replicas if fault.kind in HOST_FAULTS else 0,
+                power=self.options.power,
+                journal=book,
+                view=self.view,
             )
-            self._done.append(drill.carry_out())
+            self._done.append(drill.run())
 
-    def _watcher(self, outage: Fault) -> str:
-        """A master that loses nothing."""
-        return next(h.name for h in self.known.masters if h.name != outage.host)
+    def _watcher(self, fault: Fault) -> str:
+        """A control-plane node without a fault."""
+        return next(h.name for h in self.inventory.masters if h.name != fault.host)
 
-    def _back(self, book: DrillJournal, folder: Path) -> list[str]:
-        """Give back whatever is left, from the journal, as another process would."""
+    def _revert(self, book: DrillJournal, folder: Path) -> list[str]:
+        """Revert whatever is left, from the journal, as another process would."""
         story = journal.load_drill(folder)
         if story is None:
             return []
-        wrong = revert.revert_all(story, self.asked.power, book.write, self.screen.told)
-        for said in wrong:
-            self.screen.told("", f"NOT GIVEN BACK: {said}")
+        wrong = revert.revert_all(story, self.options.power, book.write, self.view.log)
+        for failure in wrong:
+            self.view.log("", f"NOT REVERTED: {failure}")
         return wrong
 
     def _show(
@@ -278,25 +300,27 @@ class DrillRunner:
         wrong: Sequence[str],
         reason: str,
     ) -> None:
-        console: Console = self.screen.console
+        console: Console = self.view.console
         drills: list[tuple[Measurement, Sequence[Request]]] = [
-            (d, drill_page.of(folder, d)) for d in self._done
+            (d, drill_page.load_requests(folder, d)) for d in self._done
         ]
-        drill_page.show(console, found, drills)
+        drill_page.print_summary(console, found, drills)
         if reason:
             console.print(f"stopped: {reason}", style="bold red", markup=False)
-        for said in (*wrong, *rows):
-            console.print(f"not whole: {said}", style="bold red", markup=False)
+        for failure in wrong:
+            console.print(f"not reverted: {failure}", style="bold red", markup=False)
+        for row in rows:
+            console.print(f"unhealthy: {row}", style="bold red", markup=False)
         if wrong:
-            console.print("`invoke drill --revert` tries again; docs/drills.md says what to do.")
+            console.print("Try again with `invoke drill --revert`, or follow docs/drills.md.")
         console.print(f"report: {folder}/report.html", markup=False)
 
 
-# --- the cluster as an audit sees it ---
+# --- audits of the cluster ---
 
 
 def audit_cluster(known: Inventory, folder: Path, name: str) -> tuple[Results, Audit]:
-    """Audit the cluster's own rows, and who is what, into folder/name. Raises HaleError."""
+    """Audit what the cluster must meet, and its roles, into folder/name. Raises UserError."""
     guards = loader.load_standard(ROOT / "standard").guarding("drill")
     marker = " or ".join(sorted({r.subject for r in guards} | {"address", "etcd", "drill"}))
     made = planner.run_audit(known.path, "all", "document", folder, marker, say=False)
@@ -310,24 +334,24 @@ def _guards() -> frozenset[str]:
 
 
 def is_inconclusive(before: Results) -> bool:
-    """Whether nothing is known to be wrong, and not everything is known to be right."""
+    """Whether some results are UNKNOWN and none is FAIL."""
     verdicts = {r.verdict for r in before.results if r.aspect == "runtime"}
     return Verdict.UNKNOWN in verdicts and Verdict.FAIL not in verdicts
 
 
 def require_healthy(before: Results) -> None:
-    """Raises HaleError where the cluster is not whole: nothing may be taken from it."""
-    if red := unhealthy(before.results, _guards()):
-        more = f" (and {len(red) - 5} more rows)" if len(red) > 5 else ""
+    """Raises UserError if the cluster is unhealthy: no fault may be injected into it."""
+    if failed := unhealthy(before.results, _guards()):
+        more = f" (and {len(failed) - 5} more results)" if len(failed) > 5 else ""
         raise UserError(
-            "nothing was taken away, because the cluster is not whole: "
-            + "; ".join(red[:5])
-            + f"{more}. `pytest --hosts=all -m 'chapter1 or chapter2'` shows it; mend it first."
+            "no fault was injected, because the cluster is unhealthy: "
+            + "; ".join(failed[:5])
+            + f"{more}. See `pytest --hosts=all -m 'chapter1 or chapter2'` and fix it first."
         )
 
 
 def find_roles(judged: Audit) -> ClusterRoles:
-    """The VIP's owner and the host of etcd's leader. Raises HaleError where they are unknown."""
+    """The VIP's owner and the host of etcd's leader. Raises UserError if the owner is unclear."""
     owners, leaders = [], []
     for case in judged.cases:
         subject = case.requirement.subject
@@ -345,7 +369,8 @@ def find_roles(judged: Audit) -> ClusterRoles:
     owners = [h for h in owners if h in masters]
     if len(set(owners)) != 1 and judged.inventory.endpoint.kind != "external":
         raise UserError(
-            f"who has the VIP? {' and '.join(owners) or 'no master'}: nothing is taken."
+            f"expected exactly one VIP owner, found {' and '.join(owners) or 'none'}; no fault was "
+            "injected."
         )
     return ClusterRoles(owners[0] if owners else "", leaders[0] if leaders else "")
 
@@ -353,9 +378,9 @@ def find_roles(judged: Audit) -> ClusterRoles:
 def wait_until_healthy(
     known: Inventory, folder: Path | None = None
 ) -> tuple[list[str], Audit | None]:
-    """Audit until the cluster is whole, for up to PATIENCE; returns what is not, and the audit.
+    """Audit until the cluster is healthy, for up to PATIENCE; returns failures and the audit.
 
-    folder: where the last audit stays, as `after`.
+    folder: where the last audit is kept, as `after`.
     """
     until = time.monotonic() + PATIENCE
     judged: Audit | None = None
@@ -376,7 +401,7 @@ def wait_until_healthy(
 
 @contextlib.contextmanager
 def _signals_raise() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a drill as Ctrl-C does: with everything given back."""
+    """SIGTERM and SIGHUP end a drill as Ctrl-C does: every fault is reverted."""
 
     def leave(number: int, _: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -1,8 +1,8 @@
-"""The Deployment that must keep its replicas: one on every node, of an image that all have.
+"""The workload of a drill: a Deployment with one replica on every node.
 
-Its image is the one that every Pod's sandbox is made of, which each node has already; so a
-replica that comes back shows the cluster's healing and no registry's speed. A replica leaves a
-node that is taken for dead after TOLERANCE instead of the five minutes that are usual.
+Its image is the sandbox image, which every node already has, so the time of recovery does not
+depend on a registry. Its Pods are evicted from a node that is considered dead after
+EVICTION_DELAY instead of the default five minutes.
 
 Sources: kubernetes.io, "Pod Topology Spread Constraints", "Taints and Tolerations: Taint based
 Evictions", "Assigning Pods to Nodes".
@@ -12,12 +12,12 @@ import json
 import re
 from typing import Any
 
-NAME = "hale-drill"  # of the namespace and of the Deployment
-TOLERANCE = 2  # seconds
+NAME = "hale-drill"  # of the namespace and the Deployment
+EVICTION_DELAY = 2  # seconds
 ADMIN = "/etc/kubernetes/admin.conf"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
-#: Shell, as root on a master: the image of the sandboxes, as containerd has it configured.
+#: Shell, run as root on a master: the sandbox image of containerd's configuration.
 IMAGE = r"""
 containerd config dump 2>/dev/null |
   sed -n "s/^ *sandbox\(_image\)\{0,1\} *= *[\"']\([^\"']*\)[\"'].*/\2/p" | head -n 1
@@ -25,19 +25,19 @@ containerd config dump 2>/dev/null |
 
 
 def manifest(image: str, replicas: int) -> str:
-    """Namespace and Deployment, as JSON that kubectl takes."""
+    """Namespace and Deployment, as JSON for kubectl."""
     if not re.fullmatch(r"[\w][\w./:@-]*", image):
-        raise ValueError(f"{image!r} is no name of an image")
+        raise ValueError(f"{image!r} is not an image reference")
     labels = {"app": NAME}
     metadata: dict[str, Any] = {"name": NAME, "labels": labels}
-    away = [
+    evictions = [
         {
-            "key": f"node.kubernetes.io/{why}",
+            "key": f"node.kubernetes.io/{condition}",
             "operator": "Exists",
             "effect": "NoExecute",
-            "tolerationSeconds": TOLERANCE,
+            "tolerationSeconds": EVICTION_DELAY,
         }
-        for why in ("not-ready", "unreachable")
+        for condition in ("not-ready", "unreachable")
     ]
     container = {
         "name": "pause",
@@ -52,14 +52,14 @@ def manifest(image: str, replicas: int) -> str:
         "enableServiceLinks": False,
         "tolerations": [
             {"key": CONTROL_PLANE, "operator": "Exists", "effect": "NoSchedule"},
-            *away,
+            *evictions,
         ],
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
                 "topologyKey": "kubernetes.io/hostname",
                 "whenUnsatisfiable": "DoNotSchedule",
-                # A node that was lost does not count, or nobody could take its replica.
+                # A lost node must not count, or its replica could not be scheduled elsewhere.
                 "nodeTaintsPolicy": "Honor",
                 "labelSelector": {"matchLabels": labels},
             }

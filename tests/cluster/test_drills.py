@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from hale.drill import journal
-from hale.drill.fault import PARTS
 from hale.model import results
+from hale.model.drill import FaultKind
 from hale.model.verdict import Verdict
 from tests.cluster.built import Built, Running
 
@@ -60,7 +60,7 @@ def taken(cluster: Built, running: Running, known: set[Path]) -> journal.DrillHi
         assert running.child.poll() is None, running.completed().stdout
         for folder in set(cluster.reports.glob("*-drill*")) - known:
             story = journal.load_drill(folder) if (folder / journal.NAME).exists() else None
-            if story and story.taken:
+            if story and story.active_faults:
                 found.append(story)
         return bool(found)
 
@@ -74,7 +74,7 @@ def parts() -> list[str]:
     Both in such a way that each requirement which drills judge is judged.
     """
     if SOAK:
-        return list(PARTS)
+        return list(FaultKind)
     return random.Random(SEED).choice([["vip", "worker"], ["etcd", "master"]])
 
 
@@ -120,7 +120,7 @@ def test_ctrl_c_gives_back_what_was_taken(cluster: Built) -> None:
     known = set(cluster.reports.glob("*-drill*"))
     running = cluster.start("drill", "apiserver", "--yes")
     try:
-        host = taken(cluster, running, known).taken[0].host
+        host = taken(cluster, running, known).active_faults[0].host
         time.sleep(2)
         assert cluster.lab[host].run("pgrep -x kube-apiserver", check=False).returncode
         running.child.send_signal(signal.SIGINT)
@@ -130,7 +130,7 @@ def test_ctrl_c_gives_back_what_was_taken(cluster: Built) -> None:
     folder = newest(cluster)
     story = journal.load_drill(folder)
     assert story
-    assert not story.taken
+    assert not story.active_faults
     assert story.end
     assert story.end.state == "interrupted"
     assert results.load_results(folder / "results.json").run.state == "interrupted"
@@ -143,7 +143,7 @@ def test_what_a_killed_drill_took_the_next_one_gives_back(cluster: Built) -> Non
     known = set(cluster.reports.glob("*-drill*"))
     running = cluster.start("drill", "vip", "--yes")
     try:
-        host = taken(cluster, running, known).taken[0].host
+        host = taken(cluster, running, known).active_faults[0].host
         time.sleep(2)
     finally:
         running.kill()
@@ -153,7 +153,7 @@ def test_what_a_killed_drill_took_the_next_one_gives_back(cluster: Built) -> Non
     until(lambda: not any("readyz -w" in text for text in left(cluster).values()), 20)
     done = cluster.invoke("drill", "--revert")
     assert done.returncode == 0, done.stdout
-    assert "giving back haproxy" in done.stdout
+    assert "reverting: haproxy" in done.stdout
     assert cluster.lab[host].run("systemctl is-active haproxy").stdout == b"active\n"
     story = journal.load_drill(newest(cluster))
     assert story
@@ -162,7 +162,7 @@ def test_what_a_killed_drill_took_the_next_one_gives_back(cluster: Built) -> Non
     assert left(cluster) == {}
     again = cluster.invoke("drill", "--revert")
     assert again.returncode == 0
-    assert "left anything to give back" in again.stdout
+    assert "has anything left to revert" in again.stdout
 
 
 def test_a_cluster_that_is_not_whole_is_not_drilled(cluster: Built) -> None:
@@ -173,7 +173,7 @@ def test_a_cluster_that_is_not_whole_is_not_drilled(cluster: Built) -> None:
     finally:
         cluster.lab[host].run("systemctl start haproxy")
     assert done.returncode == 1
-    assert "the cluster is not whole: " in done.stderr
+    assert "the cluster is unhealthy: " in done.stderr
     assert f"HA-LB-BACKENDS on {host}" in done.stderr
     assert not (newest(cluster) / journal.NAME).exists()
     assert left(cluster) == {}

@@ -7,7 +7,7 @@ import pytest
 from hale.apply.lock import Owner
 from hale.drill import actions, journal, revert
 from hale.drill.actions import ActionFailed
-from hale.drill.fault import Fault, Power
+from hale.drill.fault import Fault, PowerSwitch
 from hale.drill.journal import (
     SCHEMA,
     DrillEnd,
@@ -19,11 +19,14 @@ from hale.drill.journal import (
     SamplersStarted,
     WorkloadEvent,
 )
+from hale.model.drill import FaultKind
 from hale.model.errors import UserError
 
-HEADER = DrillHeader(SCHEMA, Owner("op", "here", "2026-drill", "t"), "/inv", ("vip",), False)
-VIP = FaultInjected("vip", "m1", False, "t1")
-MASTER = FaultInjected("master", "m1", False, "t2")
+HEADER = DrillHeader(
+    SCHEMA, Owner("op", "here", "2026-drill", "t"), "/inv", (FaultKind.VIP,), False
+)
+VIP = FaultInjected(FaultKind.VIP, "m1", False, "t1")
+MASTER = FaultInjected(FaultKind.MASTER, "m1", False, "t2")
 
 
 def book(folder: Path, *entries: Entry) -> Path:
@@ -43,40 +46,42 @@ def told(folder: Path) -> journal.DrillHistory:
 
 def test_what_was_taken_and_not_given_is_left(tmp_path: Path) -> None:
     story = told(book(tmp_path / "a", VIP))
-    assert story.taken == [VIP]
+    assert story.active_faults == [VIP]
     assert story.end is None
-    assert revert.remaining(story) == ["haproxy of the VIP's owner m1 (taken at t1)"]
+    assert revert.remaining(story) == ["haproxy on the VIP owner m1 (injected at t1)"]
 
 
 def test_what_is_back_is_not_left(tmp_path: Path) -> None:
-    entries = (VIP, FaultReverted("vip", "m1", "t"), MASTER)
-    assert told(book(tmp_path / "a", *entries)).taken == [MASTER]
+    entries = (VIP, FaultReverted(FaultKind.VIP, "m1", "t"), MASTER)
+    assert told(book(tmp_path / "a", *entries)).active_faults == [MASTER]
 
 
 def test_the_last_taken_comes_back_first(tmp_path: Path) -> None:
-    assert told(book(tmp_path / "a", VIP, MASTER)).taken == [MASTER, VIP]
+    assert told(book(tmp_path / "a", VIP, MASTER)).active_faults == [MASTER, VIP]
 
 
 def test_a_part_that_was_taken_again_is_left_again(tmp_path: Path) -> None:
-    assert told(book(tmp_path / "a", VIP, FaultReverted("vip", "m1", "t"), VIP)).taken == [VIP]
+    assert told(
+        book(tmp_path / "a", VIP, FaultReverted(FaultKind.VIP, "m1", "t"), VIP)
+    ).active_faults == [VIP]
 
 
 def test_the_deployment_is_left_until_it_is_deleted(tmp_path: Path) -> None:
     made, gone = WorkloadEvent("m2", False, "t"), WorkloadEvent("m2", True, "t")
-    assert told(book(tmp_path / "a", made)).spread == "m2"
-    assert told(book(tmp_path / "b", made, gone)).spread == ""
-    assert told(book(tmp_path / "c")).spread == ""
+    assert told(book(tmp_path / "a", made)).workload_host == "m2"
+    assert told(book(tmp_path / "b", made, gone)).workload_host == ""
+    assert told(book(tmp_path / "c")).workload_host == ""
 
 
 def test_the_last_line_that_a_crash_cut_off_does_not_count(tmp_path: Path) -> None:
     folder = book(tmp_path / "a", VIP)
     path = folder / journal.NAME
     path.write_bytes(path.read_bytes() + b'{"type":"given","part":"vip","ho')
-    assert told(folder).taken == [VIP]
+    assert told(folder).active_faults == [VIP]
     more = DrillJournal(folder, None)
-    more.write(FaultReverted("vip", "m1", "t"))
+    more.write(FaultReverted(FaultKind.VIP, "m1", "t"))
     more.close()
-    assert told(folder).taken == []
+    assert told(folder).active_faults == []
 
 
 def test_garbage_in_a_journal_is_an_error_with_its_line(tmp_path: Path) -> None:
@@ -120,10 +125,10 @@ class Hosts:
         self.done: list[str] = []
         self.broken = broken
 
-    def revert(self, outage: Fault, _: Power | None) -> None:
-        if outage.part in self.broken:
+    def revert(self, outage: Fault, _: PowerSwitch | None) -> None:
+        if outage.kind in self.broken:
             raise ActionFailed(f"{outage.host}: no route to host")
-        self.done.append(f"give {outage.part} {outage.host}")
+        self.done.append(f"give {outage.kind} {outage.host}")
 
     def delete_workload(self, master: str) -> None:
         self.done.append(f"clear {master}")
@@ -147,7 +152,7 @@ ALL = (
     SamplersStarted(("n1", "m2"), "t"),
     WorkloadEvent("m2", False, "t"),
     VIP,
-    FaultReverted("vip", "m1", "t"),
+    FaultReverted(FaultKind.VIP, "m1", "t"),
     MASTER,
 )
 
@@ -170,11 +175,13 @@ def test_what_cannot_be_put_back_stays_left_and_the_rest_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, there = book(tmp_path / "a", *ALL), Hosts("master")
-    assert put_back(monkeypatch, folder, there) == ["the whole master m1: m1: no route to host"]
+    assert put_back(monkeypatch, folder, there) == [
+        "the control-plane node m1: m1: no route to host"
+    ]
     assert "clear m2" in there.done
-    assert told(folder).taken == [MASTER]
+    assert told(folder).active_faults == [MASTER]
 
 
 def test_power_that_nobody_here_can_switch_is_said() -> None:
-    with pytest.raises(ActionFailed, match="not on this machine"):
-        actions.revert(Fault("master", "m1"), None)
+    with pytest.raises(ActionFailed, match="powered on by its lab"):
+        actions.revert(Fault(FaultKind.MASTER, "m1"), None)

@@ -12,6 +12,7 @@ from hale.drill.fault import Fault
 from hale.drill.sampler import FOLDER, RemoteSampler, SamplerStopped
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
+from hale.model.drill import FaultKind
 from hale.ssh import preconnect
 from lab.machine import Lab, LabHost
 from tests.faults import baseline
@@ -67,23 +68,27 @@ def wait(condition: Callable[[], bool], most: float = 5) -> None:
         time.sleep(0.1)
 
 
-PROCESS = {"vip": "haproxy", "apiserver": "kube-apiserver", "etcd": "etcd"}
+PROCESS = {
+    FaultKind.VIP: "haproxy",
+    FaultKind.APISERVER: "kube-apiserver",
+    FaultKind.ETCD: "etcd",
+}
 _FILES = "ls -R /etc/kubernetes; cat /etc/kubernetes/manifests/*"
 
 
 @pytest.mark.parametrize("part", PROCESS)
-def test_what_is_taken_stays_away_and_comes_back(host: LabHost, part: str) -> None:
+def test_what_is_taken_stays_away_and_comes_back(host: LabHost, part: FaultKind) -> None:
     outage, name = Fault(part, host.name), PROCESS[part]
     wait(lambda: there(host, name))
     before = host.run(_FILES).stdout
-    host.run(outage.take())
+    host.run(outage.inject_script())
     assert not there(host, name)
     time.sleep(2)
     assert not there(host, name)
     assert host.run("systemctl is-active hale-drill-undo.timer").stdout == b"active\n"
-    host.run(outage.give())
+    host.run(outage.revert_script())
     wait(lambda: there(host, name))
-    host.run(outage.give())  # a second time there is nothing to do
+    host.run(outage.revert_script())  # a second time there is nothing to do
     assert there(host, name)
     assert host.run(_FILES).stdout == before
     left = host.run("systemctl is-active hale-drill-undo.timer", check=False).stdout
@@ -91,20 +96,20 @@ def test_what_is_taken_stays_away_and_comes_back(host: LabHost, part: str) -> No
 
 
 @pytest.mark.parametrize("part", PROCESS)
-def test_a_host_helps_itself_when_nobody_comes_back(host: LabHost, part: str) -> None:
+def test_a_host_helps_itself_when_nobody_comes_back(host: LabHost, part: FaultKind) -> None:
     outage, name = Fault(part, host.name), PROCESS[part]
     wait(lambda: there(host, name))
-    host.run(outage.take(2))
+    host.run(outage.inject_script(2))
     assert not there(host, name)
     wait(lambda: there(host, name), 10)
 
 
 def test_what_is_not_there_is_not_taken(host: LabHost) -> None:
     host.run("mv /etc/kubernetes/manifests/etcd.yaml /root/")
-    done = host.run(Fault("etcd", host.name).take(), check=False)
+    done = host.run(Fault(FaultKind.ETCD, host.name).inject_script(), check=False)
     host.run("mv /root/etcd.yaml /etc/kubernetes/manifests/")
     assert done.returncode == 1
-    assert b"no etcd of kubeadm's runs here" in done.stderr
+    assert b"no etcd of kubeadm runs on this host" in done.stderr
     assert host.run("systemctl is-active hale-drill-undo.timer", check=False).returncode
 
 
@@ -158,13 +163,13 @@ def test_the_client_asks_every_50_ms_and_sees_how_long_nobody_answered(
     asked = http_client.parse_log(loop.record).since(zero + loop.clock.offset)
     assert measurement.invalid_because(asked) == ""
     # 20 a second, also while they hang; those of the last 2 s have not all been written.
-    since = [a for a in asked.asks if a.began < end - zero - 2.5]
+    since = [a for a in asked.requests if a.started < end - zero - 2.5]
     assert len(since) == pytest.approx(20 * (end - began - 2.5), rel=0.25)
     longest = max(measurement.client_downtimes(asked, end - zero), key=lambda gap: gap.seconds)
-    assert longest.began == pytest.approx(0, abs=0.7)
+    assert longest.started == pytest.approx(0, abs=0.7)
     assert longest.ended == pytest.approx(back - zero, abs=1.0)
-    assert longest.failed >= 10
-    assert any("curl 28" in said for said in http_client.failure_counts(asked.asks))
+    assert longest.failed_requests >= 10
+    assert any("curl 28" in said for said in http_client.failure_counts(asked.requests))
     assert left(lab) == []
 
 

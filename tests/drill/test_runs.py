@@ -17,10 +17,13 @@ from hale.drill.journal import (
     FaultInjected,
     FaultReverted,
 )
+from hale.model.drill import FaultKind
 from hale.model.errors import UserError
 
-HEADER = DrillHeader(SCHEMA, Owner("op", "here", "2026-drill", "t"), "/inv", ("vip",), False)
-VIP = FaultInjected("vip", "m1", False, "t1")
+HEADER = DrillHeader(
+    SCHEMA, Owner("op", "here", "2026-drill", "t"), "/inv", (FaultKind.VIP,), False
+)
+VIP = FaultInjected(FaultKind.VIP, "m1", False, "t1")
 
 
 def told(reports: Path) -> list[str]:
@@ -48,28 +51,31 @@ def test_drills_stand_among_installs_by_their_time(tmp_path: Path) -> None:
     book.write(applied.RunFinished("finished", "t"))
     book.close()
     drill(
-        tmp_path / "1-drill", VIP, FaultReverted("vip", "m1", "t"), DrillEnd("finished", "t")
+        tmp_path / "1-drill",
+        VIP,
+        FaultReverted(FaultKind.VIP, "m1", "t"),
+        DrillEnd("finished", "t"),
     ).close()
     drill(tmp_path / "3-drill", VIP).close()
     assert told(tmp_path)[1:] == [
-        "3-drill op@here m1 vip taken interrupted: vip of m1 not given back, say `invoke drill "
+        "3-drill op@here m1 vip injected interrupted: vip of m1 not reverted, run `invoke drill "
         "--revert`",
         "2-install op@here m1 1 done, 0 not finished",
-        "1-drill op@here m1 vip taken finished",
+        "1-drill op@here m1 vip injected finished",
     ]
 
 
 def test_a_drill_that_goes_on_has_nothing_to_be_given_back(tmp_path: Path) -> None:
     writer = drill(tmp_path / "1-drill", VIP)
     try:
-        assert told(tmp_path)[1:] == ["1-drill op@here m1 vip taken running"]
+        assert told(tmp_path)[1:] == ["1-drill op@here m1 vip injected running"]
     finally:
         writer.close()
 
 
 def test_a_drill_that_took_nothing(tmp_path: Path) -> None:
     drill(tmp_path / "1-drill", DrillEnd("interrupted", "t")).close()
-    assert told(tmp_path)[1:] == ["1-drill op@here none nothing taken interrupted"]
+    assert told(tmp_path)[1:] == ["1-drill op@here none no fault injected interrupted"]
 
 
 def test_no_runs(tmp_path: Path) -> None:

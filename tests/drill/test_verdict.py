@@ -8,13 +8,16 @@ import pytest
 
 from hale.audit.audit import Audit
 from hale.drill import judge
-from hale.drill.measurement import ClientDowntime, Component, Interval, Measurement
+from hale.drill.health import ComponentKind
+from hale.drill.http_client import Downtime
+from hale.drill.measurement import Component, Interval, Measurement
 from hale.inventory import ini
 from hale.inventory.selection import SelectedHost
+from hale.model.drill import FaultKind
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
 from hale.standard import loader
-from tests.drill.test_picture import drill
+from tests.drill.test_chart import drill
 
 
 def nobody(_: SelectedHost) -> NoReturn:
@@ -36,20 +39,26 @@ def said(audit: Audit, *drills: Measurement) -> dict[str, tuple[Verdict, str]]:
     return {r.requirement: (r.verdict, r.actual) for r in rows}
 
 
-def waited(seconds: float, part: str = "vip", **changed: object) -> Measurement:
-    return drill(part=part, gaps=(ClientDowntime(0.0, seconds, 9),), **changed)
+def waited(seconds: float, part: FaultKind = FaultKind.VIP, **changed: object) -> Measurement:
+    return drill(kind=part, downtimes=(Downtime(0.0, seconds, 9),), **changed)
 
 
 def healed(seconds: float | None, **changed: object) -> Measurement:
-    values = {"part": "worker", "replicas": 5, "on_victim": True, "given": 100.0, "gaps": ()}
-    things = (Component("replicas", (Interval(0.5, seconds),), ""),)
-    return drill(things=things, **(values | changed))
+    values = {
+        "kind": FaultKind.WORKER,
+        "replicas": 5,
+        "had_replica": True,
+        "reverted_at": 100.0,
+        "downtimes": (),
+    }
+    components = (Component(ComponentKind.REPLICAS, (Interval(0.5, seconds),), ""),)
+    return drill(components=components, **(values | changed))
 
 
 def test_a_row_is_judged_by_the_drills_that_measure_it_and_no_others(audit: Audit) -> None:
     assert set(said(audit, waited(1))) == {"HA-VIP-OWNER"}
     assert set(said(audit, healed(50))) == {"HA-SELF-HEALING"}
-    assert set(said(audit, drill(part="etcd"))) == set()
+    assert set(said(audit, drill(kind=FaultKind.ETCD))) == set()
     assert set(said(audit, waited(1), healed(50))) == {"HA-VIP-OWNER", "HA-SELF-HEALING"}
 
 
@@ -57,13 +66,13 @@ def test_a_row_is_judged_by_the_drills_that_measure_it_and_no_others(audit: Audi
     ("seconds", "wanted"), [(0.0, Verdict.PASS), (5.0, Verdict.PASS), (5.01, Verdict.FAIL)]
 )
 def test_the_longest_wait_decides(audit: Audit, seconds: float, wanted: Verdict) -> None:
-    found, actual = said(audit, waited(0.1), waited(seconds, "apiserver"))["HA-VIP-OWNER"]
+    found, actual = said(audit, waited(0.1), waited(seconds, FaultKind.APISERVER))["HA-VIP-OWNER"]
     assert found is wanted
     assert f"nobody answered for {seconds:.2f} s" in actual
 
 
 def test_a_record_that_proves_nothing_is_unknown(audit: Audit) -> None:
-    found = said(audit, waited(0.1, doubt="the clock jumped"))["HA-VIP-OWNER"]
+    found = said(audit, waited(0.1, invalid_because="the clock jumped"))["HA-VIP-OWNER"]
     assert found == (Verdict.UNKNOWN, "vip: the clock jumped")
 
 
@@ -74,8 +83,8 @@ def test_a_record_that_proves_nothing_is_unknown(audit: Audit) -> None:
         (healed(90.5), Verdict.FAIL, "whole 90.5 s after"),
         (healed(None), Verdict.FAIL, "were not whole"),
         # Whole only because the host came back: nothing has healed.
-        (healed(55.0, given=50.0), Verdict.FAIL, "were not whole"),
-        (healed(55.0, on_victim=False), Verdict.UNKNOWN, "no replica was on"),
+        (healed(55.0, reverted_at=50.0), Verdict.FAIL, "were not whole"),
+        (healed(55.0, had_replica=False), Verdict.UNKNOWN, "no replica was on"),
         (healed(55.0, reboots=True), Verdict.UNKNOWN, "only rebooted"),
         (healed(55.0, replicas=0), Verdict.UNKNOWN, "no replica was on"),
     ],

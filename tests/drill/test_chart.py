@@ -1,14 +1,17 @@
 """The picture, the line and the page: true to the numbers, and nobody's markup."""
 
 import re
+from typing import cast
 from xml.etree import ElementTree
 
 import pytest
 
 from hale.drill import chart, drill_page
 from hale.drill.chart import Scale
-from hale.drill.http_client import Request
-from hale.drill.measurement import ClientDowntime, Component, Interval, LeaderChange, Measurement
+from hale.drill.health import ComponentKind
+from hale.drill.http_client import Downtime, Request
+from hale.drill.measurement import Component, Interval, LeaderChange, Measurement
+from hale.model.drill import FaultKind
 from hale.model.results import SCHEMA, HostRecord, Results, Run
 
 EVIL = "</svg><script>alert(1)</script>\x1b[31m"
@@ -16,29 +19,29 @@ EVIL = "</svg><script>alert(1)</script>\x1b[31m"
 
 def drill(**changed: object) -> Measurement:
     values: dict[str, object] = {
-        "part": "vip",
+        "kind": FaultKind.VIP,
         "host": "k8s-master-01",
         "title": "haproxy of the VIP's owner k8s-master-01",
-        "how": "SIGKILL",
+        "method": "SIGKILL",
         "client": "k8s-node-01",
         "watcher": "k8s-master-02",
-        "began": "2026-11-25T12:00:00.000Z",
-        "zero": 100.0,
-        "given": 10.0,
+        "started": "2026-11-25T12:00:00.000Z",
+        "injected_at": 100.0,
+        "reverted_at": 10.0,
         "ended": 20.0,
-        "asks": 400,
-        "failed": 20,
-        "failures": {EVIL: 20},
-        "gaps": (ClientDowntime(0.1, 1.2, 20),),
-        "pause": 0.06,
-        "median": 0.03,
-        "things": (
-            Component("etcd quorum", (), ""),
-            Component("nodes Ready", (Interval(5.0, 9.0), Interval(12.0, None)), EVIL),
+        "requests": 400,
+        "failed_requests": 20,
+        "failure_counts": {EVIL: 20},
+        "downtimes": (Downtime(0.1, 1.2, 20),),
+        "max_client_gap": 0.06,
+        "median_latency": 0.03,
+        "components": (
+            Component(ComponentKind.ETCD_QUORUM, (), ""),
+            Component(ComponentKind.NODES, (Interval(5.0, 9.0), Interval(12.0, None)), EVIL),
         ),
-        "leaders": (LeaderChange("kube-scheduler", "k8s-master-01", EVIL, 2.1),),
+        "leader_changes": (LeaderChange("kube-scheduler", "k8s-master-01", EVIL, 2.1),),
         "replicas": 0,
-        "on_victim": False,
+        "had_replica": False,
         "reboots": False,
     }
     return Measurement(**(values | changed))  # type: ignore[arg-type]
@@ -67,19 +70,28 @@ def test_every_ask_is_a_mark_and_failed_ones_are_others() -> None:
 
 
 def test_what_was_not_whole_is_as_wide_as_it_was_long() -> None:
-    broken = [r for r in svg().iter(f"{SVG}rect") if r.attrib["class"] == "broken"]
+    broken = [r for r in svg().iter(f"{SVG}rect") if r.attrib["class"] == "unhealthy"]
     a_second = chart.WIDTH / 23
     widths = [float(r.attrib["width"]) / a_second for r in broken]
     assert widths == pytest.approx([1.1, 4.0, 8.0], abs=0.05)  # what has no end goes to the edge
 
 
 def test_nothing_happened_is_a_picture_too() -> None:
-    root = svg(gaps=(), things=(), given=None)
-    assert not [r for r in root.iter(f"{SVG}rect") if r.attrib["class"] in ("broken", "lost")]
+    root = svg(downtimes=(), components=(), reverted_at=None)
+    assert not [
+        r for r in root.iter(f"{SVG}rect") if r.attrib["class"] in ("unhealthy", "downtime")
+    ]
 
 
 def test_a_name_is_no_markup() -> None:
-    text = str(chart.svg(drill(title=EVIL, things=(Component(EVIL, (), ""),)), asks(), -3, 20))
+    text = str(
+        chart.svg(
+            drill(title=EVIL, components=(Component(cast("ComponentKind", EVIL), (), ""),)),
+            asks(),
+            -3,
+            20,
+        )
+    )
     assert "<script>" not in text
     assert "\x1b" not in text
     ElementTree.fromstring(text)
@@ -114,7 +126,9 @@ def test_the_line_is_low_where_nobody_answered() -> None:
 
 def page(**changed: object) -> str:
     found = Results(SCHEMA, run(), [HostRecord(EVIL)], [], [])
-    return drill_page.html_page(found, [(drill(**changed), asks())], ill=[EVIL], wrong=[EVIL])
+    return drill_page.html_page(
+        found, [(drill(**changed), asks())], unhealthy=[EVIL], not_reverted=[EVIL]
+    )
 
 
 def run() -> Run:
@@ -147,4 +161,4 @@ def test_the_page_stands_by_itself_and_shows_no_ones_markup() -> None:
     assert not re.findall(r"(?:src|href)\s*=|url\(|@import|https?://(?!www\.w3\.org/)", text)
     assert text.count("<svg") == 2
     assert "1.10 s" in text
-    assert "NOT GIVEN BACK" in text
+    assert "NOT REVERTED" in text

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from hale.drill import health, measurement
-from hale.drill.health import HealthTimeline
+from hale.drill.health import ComponentKind, HealthTimeline
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 
@@ -54,8 +54,8 @@ def pods(at: float, *nodes: str, status: str = "Running", ready: str = "1/1") ->
 def tracks(
     known: Inventory, text: str, until: float, replicas: int = 0, dead: health.PoweredOff = ()
 ) -> dict[str, HealthTimeline]:
-    found = health.tracks(health.parse_samples(text.encode()), known, replicas, dead, until)
-    return {t.name: t for t in found}
+    found = health.timelines(health.parse_samples(text.encode()), known, replicas, dead, until)
+    return {t.kind: t for t in found}
 
 
 def test_quorum_is_one_healthy_member_and_members_are_all(known: Inventory) -> None:
@@ -65,8 +65,8 @@ def test_quorum_is_one_healthy_member_and_members_are_all(known: Inventory) -> N
         for m in MASTERS
     )
     found = tracks(known, text, 12)
-    assert found["etcd quorum"].broken(0) == ()
-    assert found["etcd members"].broken(0) == ((5.0, 9.0),)
+    assert found["etcd quorum"].unhealthy_intervals(0) == ()
+    assert found["etcd members"].unhealthy_intervals(0) == ((5.0, 9.0),)
 
 
 def test_no_quorum_while_no_member_reads_through_it(known: Inventory) -> None:
@@ -75,7 +75,7 @@ def test_no_quorum_while_no_member_reads_through_it(known: Inventory) -> None:
         for t in (1, 5, 9)
         for n, m in enumerate(MASTERS)
     )
-    assert tracks(known, text, 10)["etcd quorum"].broken(0) == ((5.02, 9.0),)
+    assert tracks(known, text, 10)["etcd quorum"].unhealthy_intervals(0) == ((5.02, 9.0),)
 
 
 def test_external_etcd_is_not_watched(known: Inventory) -> None:
@@ -87,16 +87,16 @@ def test_a_leader_that_stops_renewing_is_broken_until_another_one_leads(known: I
     text += "".join(lease(t, "k8s-master-01", "8") for t in range(10, 24, 2))
     text += "".join(lease(t, "k8s-master-02", str(t)) for t in range(24, 30, 2))
     found = tracks(known, text, 30)["kube-scheduler"]
-    assert found.broken(0) == ((8.0 + health.RENEWED, 24.0),)
+    assert found.unhealthy_intervals(0) == ((8.0 + health.MAX_RENEWAL_GAP, 24.0),)
     samples = health.parse_samples(text.encode())
-    (_, scheduler) = measurement.leaders(measurement.moved(samples, 9.0), 21.0)
+    (_, scheduler) = measurement.leader_changes(measurement.relative_to(samples, 9.0), 21.0)
     assert (scheduler.before, scheduler.after) == ("k8s-master-01", "k8s-master-02")
-    assert scheduler.longest == 16.0
+    assert scheduler.max_renewal_gap == 16.0
 
 
 def test_a_lease_that_nobody_holds_is_no_leader(known: Inventory) -> None:
     text = 'kube-scheduler . 100 0 {"spec":{"holderIdentity":"","renewTime":"1"}}\n'
-    assert not tracks(known, text, 2)["kube-scheduler"].whole
+    assert not tracks(known, text, 2)["kube-scheduler"].healthy
 
 
 def test_nodes_are_whole_when_all_are_there_and_ready(known: Inventory) -> None:
@@ -107,14 +107,14 @@ def test_nodes_are_whole_when_all_are_there_and_ready(known: Inventory) -> None:
         return table("nodes", at, ["Name", "Status"], rows[fewer:])
 
     text = look(1) + look(3, "k8s-node-02") + look(5) + look(7, fewer=1) + look(9)
-    assert tracks(known, text, 10)["nodes Ready"].broken(0) == ((3.0, 5.0), (7.0, 9.0))
+    assert tracks(known, text, 10)["nodes Ready"].unhealthy_intervals(0) == ((3.0, 5.0), (7.0, 9.0))
 
 
 def test_replicas_on_a_host_without_power_do_not_count(known: Inventory) -> None:
     """The cluster takes it for well for another 40 s."""
     text = pods(1, "a", "b", "c") + pods(5, "a", "b", "c") + pods(50, "a", "b", "c", "b")
     found = tracks(known, text, 60, 3, [("c", 4.0, float("inf"))])["replicas"]
-    assert found.broken(0) == ((5.0, 50.0),)
+    assert found.unhealthy_intervals(0) == ((5.0, 50.0),)
 
 
 @pytest.mark.parametrize(("status", "ready"), [("Terminating", "1/1"), ("Running", "0/1")])
@@ -122,7 +122,7 @@ def test_what_is_not_ready_or_leaves_is_no_replica(
     known: Inventory, status: str, ready: str
 ) -> None:
     text = pods(1, "a", "b", status=status, ready=ready)
-    assert not tracks(known, text, 2, 2)["replicas"].whole
+    assert not tracks(known, text, 2, 2)["replicas"].healthy
 
 
 HOSTILE = {
@@ -139,8 +139,8 @@ HOSTILE = {
 @pytest.mark.parametrize("said", HOSTILE.values(), ids=HOSTILE)
 def test_what_is_no_answer_makes_nothing_whole(known: Inventory, said: str) -> None:
     found = tracks(known, said, 2)["nodes Ready"]
-    assert not found.whole
-    assert found.why == "the API does not tell"
+    assert not found.healthy
+    assert found.detail == "the API does not answer"
 
 
 def test_foreign_lines_are_no_samples() -> None:
@@ -149,11 +149,12 @@ def test_foreign_lines_are_no_samples() -> None:
 
 
 def test_nothing_seen_is_not_whole(known: Inventory) -> None:
-    assert all(not t.whole for t in tracks(known, "", 1, 3).values())
+    assert all(not t.healthy for t in tracks(known, "", 1, 3).values())
 
 
 def test_what_was_broken_before_the_taking_away_does_not_count() -> None:
     track = HealthTimeline(
-        "x", ((-5, False, ""), (-3, True, ""), (2, False, "gone"), (4, False, "gone"))
+        ComponentKind.NODES,
+        ((-5, False, ""), (-3, True, ""), (2, False, "gone"), (4, False, "gone")),
     )
-    assert track.broken(0) == ((2, None),)
+    assert track.unhealthy_intervals(0) == ((2, None),)

@@ -34,7 +34,7 @@ def test_nothing_failed_is_no_gap() -> None:
 def test_an_outage_lasts_from_the_last_answer_to_the_next() -> None:
     asked = record((0, 300, OK), (300, 420, REFUSED), (420, 600, OK))
     (gap,) = http_client.downtimes(asked, 6.0)
-    assert (gap.began, gap.ended, gap.failed) == (3.0, 4.25, 24)
+    assert (gap.started, gap.ended, gap.failed_requests) == (3.0, 4.25, 24)
     assert gap.seconds == pytest.approx(1.25)
 
 
@@ -47,7 +47,7 @@ def test_two_outages_are_two() -> None:
 
 def test_an_outage_without_end_is_closed_by_the_end_of_the_record() -> None:
     (gap,) = http_client.downtimes(record((0, 100, OK), (100, 900, REFUSED)), 9.5)
-    assert (gap.began, gap.ended) == (1.0, 9.5)
+    assert (gap.started, gap.ended) == (1.0, 9.5)
 
 
 def test_nobody_ever_answered() -> None:
@@ -80,8 +80,8 @@ def test_other_statuses_and_certificates_are_failures() -> None:
         line(2, 10, 5, "60 curl: (60) SSL: no alternative certificate subject name = 000 0.01"),
     ]
     asked = http_client.parse_log("".join(lines).encode())
-    assert [a.ok for a in asked.asks] == [True, False, False]
-    assert list(http_client.failure_counts(asked.asks)) == [
+    assert [a.ok for a in asked.requests] == [True, False, False]
+    assert list(http_client.failure_counts(asked.requests)) == [
         "HTTP 500",
         "curl 60: (60) SSL: no alternative certificate subject name",
     ]
@@ -90,9 +90,9 @@ def test_other_statuses_and_certificates_are_failures() -> None:
 def test_what_a_server_writes_into_an_error_is_no_answer() -> None:
     """A certificate's name can hold anything; curl's exit status decides."""
     said = "60 curl: (60) subject name '= 200 0.010' does not match = 000 0.02"
-    (ask,) = http_client.parse_log(line(0, 0, 5, said).encode()).asks
+    (ask,) = http_client.parse_log(line(0, 0, 5, said).encode()).requests
     assert not ask.ok
-    assert ask.http == 0
+    assert ask.http_status == 0
 
 
 def test_failures_of_one_kind_are_counted_together() -> None:
@@ -100,7 +100,9 @@ def test_failures_of_one_kind_are_counted_together() -> None:
     asked = http_client.parse_log(
         "".join(line(n, n * 5, 5, s) for n, s in enumerate(said)).encode()
     )
-    assert http_client.failure_counts(asked.asks) == {"curl 7: (7) Failed to connect : refused": 9}
+    assert http_client.failure_counts(asked.requests) == {
+        "curl 7: (7) Failed to connect : refused": 9
+    }
 
 
 GARBAGE = [
@@ -117,15 +119,15 @@ GARBAGE = [
 @pytest.mark.parametrize("garbage", GARBAGE)
 def test_garbage_is_counted_and_nothing_is_concluded(garbage: bytes) -> None:
     asked = http_client.parse_log(line(0, 0).encode() + garbage + line(1, 5).encode())
-    assert len(asked.asks) == 2
-    assert asked.garbled == 1
-    assert "not the client's" in measurement.invalid_because(asked.since(1.0))
+    assert len(asked.requests) == 2
+    assert asked.malformed == 1
+    assert "the client did not write" in measurement.invalid_because(asked.since(1.0))
 
 
 def test_a_line_that_was_cut_off_is_left_out() -> None:
     asked = http_client.parse_log((line(0, 0) + "ask 1 5 10 0 = 20").encode())
-    assert len(asked.asks) == 1
-    assert not asked.garbled
+    assert len(asked.requests) == 1
+    assert not asked.malformed
 
 
 @pytest.mark.parametrize(
@@ -138,27 +140,27 @@ def test_a_line_that_was_cut_off_is_left_out() -> None:
 )
 def test_a_clock_that_jumps_makes_everything_doubtful(second: str) -> None:
     asked = http_client.parse_log((line(0, 0) + second).encode())
-    assert asked.backwards
+    assert asked.out_of_order
     assert "jumped" in measurement.invalid_because(asked.since(1.0))
 
 
 def test_a_late_line_of_an_earlier_ask_is_no_jump() -> None:
     """Asks overlap: what hangs is written when it ends."""
     asked = http_client.parse_log((line(1, 5) + line(2, 10) + line(0, 0, 200)).encode())
-    assert not asked.backwards
-    assert [a.number for a in asked.asks] == [0, 1, 2]
+    assert not asked.out_of_order
+    assert [a.number for a in asked.requests] == [0, 1, 2]
 
 
 def test_the_client_that_pauses_is_told() -> None:
     asked = record((0, 100, OK), (190, 300, OK))
-    assert http_client.max_client_gap(asked.asks) == pytest.approx(0.95)
+    assert http_client.max_client_gap(asked.requests) == pytest.approx(0.95)
 
 
 def test_without_answers_before_nothing_is_concluded() -> None:
     asked = record((0, 100, REFUSED), (100, 300, OK))
-    assert "before anything was taken" in measurement.invalid_because(asked.since(0.5))
+    assert "before the fault was injected" in measurement.invalid_because(asked.since(0.5))
     assert measurement.invalid_because(asked.since(2.0)) == ""
-    assert "no ask" in measurement.invalid_because(http_client.parse_log(b"begin 0\n"))
+    assert "no request" in measurement.invalid_because(http_client.parse_log(b"begin 0\n"))
 
 
 def test_only_gaps_after_the_taking_away_count() -> None:
@@ -166,5 +168,5 @@ def test_only_gaps_after_the_taking_away_count() -> None:
         (0, 100, OK), (100, 200, REFUSED), (200, 500, OK), (500, 600, REFUSED), (600, 700, OK)
     )
     (lost,) = measurement.client_downtimes(asked.since(4.0), 3.0)
-    assert lost.began == pytest.approx(1.0)
+    assert lost.started == pytest.approx(1.0)
     assert lost.seconds == pytest.approx(1.05)
