@@ -8,4 +8,4 @@ def test_runtime(firewalld: FirewalldRuntime) -> None:
 
 
 def test_persisted(firewalld: FirewalldPersisted) -> None:
-    assert not firewalld.starts
+    assert not firewalld.start_triggers

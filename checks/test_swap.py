@@ -8,4 +8,4 @@ def test_runtime(swap: SwapRuntime) -> None:
 
 
 def test_persisted(swap: SwapPersisted) -> None:
-    assert not swap.turns_on
+    assert not swap.enables_swap

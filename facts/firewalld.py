@@ -85,36 +85,52 @@ class FirewalldRuntime(Struct, frozen=True):
     site_rules: tuple[str, ...] = ()
 
 
+class StartTrigger(Struct, frozen=True):
+    """Something that starts the unit after a boot. `line.note` describes it for people.
+
+    unit: the unit or the alias by which it does, empty where the line alone counts. required:
+    that unit fails without this one. runs_program: D-Bus runs the program itself, which no mask
+    prevents.
+    """
+
+    line: ConfigLine
+    unit: str = ""
+    required: bool = False
+    runs_program: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.line} {self.line.note}"
+
+
 class FirewalldPersisted(Struct, frozen=True):
     """What could start it; `state` says in a word how it is: masked, disabled, …
 
-    active, enabled, site_rules: as in Runtime. needs: those of the starts that fail where it is
-    masked. by_program: those that no mask keeps from it. Where a mask would lie: in_the_way, a
-    file that it cannot replace, or link, the target of a link that it can.
+    active, enabled, site_rules: as in FirewalldRuntime. masked_by: the lasting mask. Where a mask
+    would lie: blocking_file, which it cannot replace, or link, the target of a link that it can.
     """
 
     unit: str
     state: str
-    starts: tuple[ConfigLine, ...] = ()
-    settles: tuple[ConfigLine, ...] = ()
+    start_triggers: tuple[StartTrigger, ...] = ()
+    masked_by: ConfigLine | None = None
     active: str = ""
     enabled: str = ""
     site_rules: tuple[str, ...] = ()
-    needs: tuple[ConfigLine, ...] = ()
-    by_program: tuple[ConfigLine, ...] = ()
-    in_the_way: str = ""
+    blocking_file: str = ""
     link: str | None = None
 
     @property
     def sources(self) -> tuple[ConfigLine, ...]:
-        return tuple(replace(s, wins=True) for s in (*self.starts, *self.settles))
+        lines = [trigger.line for trigger in self.start_triggers]
+        lines += [self.masked_by] if self.masked_by else []
+        return tuple(replace(line, wins=True) for line in lines)
 
     @property
     def actual(self) -> str:
-        said = f"{self.unit} is {self.state}"
-        if not self.starts:
-            return said
-        return f"{said}: {'; '.join(f'{s} {s.note}' for s in self.starts)}"
+        state = f"{self.unit} is {self.state}"
+        if not self.start_triggers:
+            return state
+        return f"{state}: {'; '.join(map(str, self.start_triggers))}"
 
 
 def probes(host: Host, cases: Sequence[Case[FirewalldParameters]]) -> tuple[Probe, ...]:
@@ -212,16 +228,16 @@ def read_persisted(readings: HostView, case: Case[FirewalldParameters]) -> Firew
         text = f"-> {mask.target}" if mask.target else "(empty)"
         source = ConfigLine(mask.path, 0, text, changed=mask.changed)
         # A mask keeps systemd from starting it, but not D-Bus from running a program itself.
-        past = tuple(s for s in _by_bus(readings, parameters) if _runs_a_program(s))
+        past = tuple(t for t in _by_bus(readings, parameters) if t.runs_program)
         word = f"masked ({mask.path})" + (", which does not keep D-Bus from it" if past else "")
-        return FirewalldPersisted(unit, word, past, settles=(source,), by_program=past)
+        return FirewalldPersisted(unit, word, past, masked_by=source)
     said = readings.output("unit")
     state = _properties(said.stdout) if said.exit_status == 0 else {}
-    starts = [*_by_links(readings, unit), *_by_own_units(readings, unit)]
+    triggers = [*_by_links(readings, unit), *_by_own_units(readings, unit)]
     if _nowhere(readings, unit) and state.get("LoadState", "not-found") in ("not-found", "masked"):
         return FirewalldPersisted(unit, "not installed: no unit file is where systemd looks")
-    starts += [*_by_bus(readings, parameters), *_by_systemd(state, unit, starts)]
-    if starts:
+    triggers += [*_by_bus(readings, parameters), *_by_systemd(state, unit, triggers)]
+    if triggers:
         mask_path = readings.file(f"{MASK_FOLDER}/{unit}")
         blocking = readings.file(f"{STRONGER}/{unit}") or (
             mask_path if mask_path and mask_path.target is None else None
@@ -229,13 +245,11 @@ def read_persisted(readings: HostView, case: Case[FirewalldParameters]) -> Firew
         return FirewalldPersisted(
             unit,
             "not kept from starting",
-            tuple(starts),
+            tuple(triggers),
             active=state.get("ActiveState", ""),
             enabled=state.get("UnitFileState", ""),
             site_rules=site_rules(readings),
-            needs=tuple(s for s in starts if _fails_with_it(s)),
-            by_program=tuple(s for s in starts if _runs_a_program(s)),
-            in_the_way=blocking.path if blocking else "",
+            blocking_file=blocking.path if blocking else "",
             link=mask_path.target if mask_path else None,
         )
     if not state:
@@ -275,13 +289,6 @@ def _rules(file: File) -> set[str]:
     return {line.strip() for line in text.splitlines() if line.strip()}
 
 
-def _fails_with_it(start: ConfigLine) -> bool:
-    """Whether the unit that pulls it in cannot start without it."""
-    return start.text.partition("=")[0].strip() in (*NEEDS, *NEEDED_BY) or (
-        ".requires/" in start.path
-    )
-
-
 def _nowhere(readings: HostView, unit: str) -> bool:
     return not systemd_units.in_force(readings, unit)
 
@@ -291,29 +298,25 @@ def _properties(text: str) -> Mapping[str, str]:
     return {name: value for name, equals, value in pairs if equals}
 
 
-def _by_links(readings: HostView, unit: str) -> Iterator[ConfigLine]:
+def _by_links(readings: HostView, unit: str) -> Iterator[StartTrigger]:
     """Links of .wants and the like, and other names of the unit, which D-Bus uses."""
     for link in systemd_units.pull_links(readings, unit):
-        yield ConfigLine(
-            link.path,
-            0,
-            unit,
-            changed=link.changed,
-            note=f"has {systemd_units.pulled_by(link)} start it",
+        by = systemd_units.pulled_by(link)
+        yield StartTrigger(
+            ConfigLine(link.path, 0, unit, changed=link.changed, note=f"has {by} start it"),
+            by,
+            required=".requires/" in link.path,
         )
     for file in readings.files(OWN[0]):
         name = conf_dirs.name_of(file)
         if name != unit and file.target and file.target.rpartition("/")[2] == unit:
-            yield ConfigLine(
-                file.path,
-                0,
-                f"-> {file.target}",
-                changed=file.changed,
-                note=f"is a name for it: {name}",
+            text, note = f"-> {file.target}", f"is a name for it: {name}"
+            yield StartTrigger(
+                ConfigLine(file.path, 0, text, changed=file.changed, note=note), name
             )
 
 
-def _by_own_units(readings: HostView, unit: str) -> Iterator[ConfigLine]:
+def _by_own_units(readings: HostView, unit: str) -> Iterator[StartTrigger]:
     """Lines of the site's own units and drop-ins that pull it in."""
     for file in readings.files(*OWN):
         if file.kind != "f" or conf_dirs.name_of(file) == unit or _is_name_of(file, unit):
@@ -321,8 +324,11 @@ def _by_own_units(readings: HostView, unit: str) -> Iterator[ConfigLine]:
         for count, line in enumerate(file.lines, 1):
             key, _, value = line.partition("=")
             if key.strip() in PULLS and unit in value.split():
-                yield ConfigLine(
-                    file.path, count, line.strip(), changed=file.changed, note="pulls it in"
+                yield StartTrigger(
+                    ConfigLine(
+                        file.path, count, line.strip(), changed=file.changed, note="pulls it in"
+                    ),
+                    required=key.strip() in NEEDS or ".requires/" in file.path,
                 )
 
 
@@ -330,7 +336,7 @@ def _is_name_of(file: File, unit: str) -> bool:
     return file.target is not None and file.target.rpartition("/")[2] == unit
 
 
-def _by_bus(readings: HostView, parameters: FirewalldParameters) -> Iterator[ConfigLine]:
+def _by_bus(readings: HostView, parameters: FirewalldParameters) -> Iterator[StartTrigger]:
     """A file by which D-Bus starts it as soon as anybody asks for its name.
 
     D-Bus starts the unit of SystemdService=; without that line, the program of Exec=.
@@ -348,12 +354,12 @@ def _by_bus(readings: HostView, parameters: FirewalldParameters) -> Iterator[Con
         count, line, value = said.get("SystemdService") or said.get("Exec") or (0, "", "")
         if "SystemdService" in said and value != unit and not _has_name(readings, value, unit):
             continue  # D-Bus asks for a unit that is not there
-        yield ConfigLine(file.path, count, line, changed=file.changed, note="lets D-Bus start it")
+        note = "lets D-Bus start it"
+        yield StartTrigger(
+            ConfigLine(file.path, count, line, changed=file.changed, note=note),
+            runs_program="Exec" in said and "SystemdService" not in said,
+        )
         return  # the first folder that has the name counts
-
-
-def _runs_a_program(source: ConfigLine) -> bool:
-    return source.text.partition("=")[0].strip() == "Exec"
 
 
 def _has_name(readings: HostView, name: str, unit: str) -> bool:
@@ -363,16 +369,19 @@ def _has_name(readings: HostView, name: str, unit: str) -> bool:
 
 
 def _by_systemd(
-    state: Mapping[str, str], unit: str, known: Sequence[ConfigLine]
-) -> Iterator[ConfigLine]:
+    state: Mapping[str, str], unit: str, known: Sequence[StartTrigger]
+) -> Iterator[StartTrigger]:
     """What systemd knows besides: the vendors' units, generators, /run."""
-    named = " ".join(source.note for source in known)
+    units = {trigger.unit for trigger in known}
+
+    def reported(text: str, other: str = "", required: bool = False) -> StartTrigger:
+        line = ConfigLine(f"systemctl show {unit}", 0, text, note=f"says {text}")
+        return StartTrigger(line, other, required)
+
     for name in PULLED_BY:
         for other in state.get(name, "").split():
-            if other not in named:
-                text = f"{name}={other}"
-                yield ConfigLine(f"systemctl show {unit}", 0, text, note=f"says {text}")
+            if other not in units:
+                yield reported(f"{name}={other}", other, name in NEEDED_BY)
     file_state = state.get("UnitFileState", "")
     if file_state.removesuffix("-runtime") in ENABLED and not known:
-        text = f"UnitFileState={file_state}"
-        yield ConfigLine(f"systemctl show {unit}", 0, text, note=f"says {text}")
+        yield reported(f"UnitFileState={file_state}")

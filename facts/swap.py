@@ -10,6 +10,7 @@ that is pulled in by a line of another unit's own file (lines of drop-ins of tar
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from enum import StrEnum
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -34,7 +35,6 @@ TARGET = "swap.target"
 SITE = "/etc/systemd/system"
 GPT_GENERATOR = "systemd-gpt-auto-generator"
 ZRAM_GENERATOR = "zram-generator"
-FILE_SYSTEM = "a file system"
 GENERATED = tuple(f"/run/systemd/generator{late}" for late in ("", ".early", ".late"))
 DEVICES = "/run/udev/data/b*"
 # GPT's type of a swap partition, and the flag that keeps generators off.
@@ -113,30 +113,57 @@ class SwapRuntime(Struct, frozen=True):
         return f"swap is active: {', '.join(map(str, self.active))}"
 
 
-class SwapPersisted(Struct, frozen=True):
-    """What turns swap on at boot, and what looks like it but does not; `note` says why.
+class TriggerKind(StrEnum):
+    """How something enables swap at boot, and with that how it is kept from doing so."""
 
-    behind: partitions that would be turned on if fstab named no swap; made: file systems on
-    zram; there: what has a unit's name in /etc, with a link's target; enabled: units that
-    `systemctl disable` keeps from boot, for only links in /etc pull them in.
+    FSTAB = "a line of fstab"
+    UNIT = "a unit"
+    GPT_PARTITION = "a swap partition by its GPT type"
+    ZRAM_SWAP = "a swap device of zram-generator"
+    ZRAM_FILE_SYSTEM = "a file system of zram-generator"
+    KERNEL_ARGUMENT = "a kernel argument that names a swap device"
+
+
+class SwapTrigger(Struct, frozen=True):
+    """Something that enables swap at boot, or looks like it: `line.note` says how, or why not."""
+
+    kind: TriggerKind
+    line: ConfigLine
+    enables: bool
+
+    def __str__(self) -> str:
+        return f"{self.line} {self.line.note}"
+
+
+class SwapPersisted(Struct, frozen=True):
+    """What enables swap at boot, and what looks like it but does not.
+
+    dormant_partitions: those that would be enabled if fstab named no swap. site_units: files in
+    /etc that have a unit's name, with a link's target. disable_suffices: units that `systemctl
+    disable` keeps from boot, for only links in /etc pull them in.
     """
 
-    turns_on: tuple[ConfigLine, ...]
-    harmless: tuple[ConfigLine, ...] = ()
-    behind: tuple[ConfigLine, ...] = ()
-    made: tuple[ConfigLine, ...] = ()
-    there: Mapping[str, str | None] = {}
-    enabled: frozenset[str] = frozenset()
+    enables_swap: tuple[SwapTrigger, ...]
+    harmless: tuple[SwapTrigger, ...] = ()
+    dormant_partitions: tuple[SwapTrigger, ...] = ()
+    site_units: Mapping[str, str | None] = {}
+    disable_suffices: frozenset[str] = frozenset()
+
+    @property
+    def zram_filesystems(self) -> tuple[SwapTrigger, ...]:
+        """File systems on zram, which go where the generator is masked."""
+        return tuple(t for t in self.harmless if t.kind is TriggerKind.ZRAM_FILE_SYSTEM)
 
     @property
     def sources(self) -> tuple[ConfigLine, ...]:
-        return (*(replace(s, wins=True) for s in self.turns_on), *self.harmless)
+        on = (replace(trigger.line, wins=True) for trigger in self.enables_swap)
+        return (*on, *(trigger.line for trigger in self.harmless))
 
     @property
     def actual(self) -> str:
-        if self.turns_on:
-            return f"swap is turned on at boot: {'; '.join(f'{s} {s.note}' for s in self.turns_on)}"
-        but = "; ".join(f"{s} {s.note}" for s in self.harmless)
+        if self.enables_swap:
+            return f"swap is turned on at boot: {'; '.join(map(str, self.enables_swap))}"
+        but = "; ".join(map(str, self.harmless))
         return "nothing turns swap on at boot" + (f" ({but})" if but else "")
 
 
@@ -199,15 +226,12 @@ def read_persisted(readings: HostView, case: Case[SwapParameters]) -> SwapPersis
         *_services(readings),
         *_arguments(readings),
     ]
-    on = tuple(source for source, starts in found if starts)
-    off = tuple(source for source, starts in found if not starts)
     return SwapPersisted(
-        on,
-        off,
-        behind=tuple(source for source, _ in _gpt(readings, whatever_fstab_says=True)),
-        made=tuple(s for s in off if s.note.endswith(FILE_SYSTEM)),
-        there={f.path: f.target for f in _own_units(readings)},
-        enabled=frozenset(_enabled(readings)),
+        tuple(trigger for trigger in found if trigger.enables),
+        tuple(trigger for trigger in found if not trigger.enables),
+        dormant_partitions=tuple(_gpt(readings, whatever_fstab_says=True)),
+        site_units={f.path: f.target for f in _own_units(readings)},
+        disable_suffices=frozenset(_disable_suffices(readings)),
     )
 
 
@@ -220,7 +244,7 @@ def _is_ours(unit: str) -> bool:
     return unit in SERVICES or not unit.endswith(".service")
 
 
-def _enabled(readings: HostView) -> Iterator[str]:
+def _disable_suffices(readings: HostView) -> Iterator[str]:
     """Units that nothing but links in /etc pulls in."""
     by_dropins = {name for name, _ in _pulled_by_dropins(readings)}
     by_links: dict[str, bool] = {}
@@ -232,23 +256,28 @@ def _enabled(readings: HostView) -> Iterator[str]:
     yield from (unit for unit, ours in by_links.items() if ours and unit not in by_dropins)
 
 
-# What each reader yields: the line, and whether it turns swap on. The note says how or why not.
-Found = Iterator[tuple[ConfigLine, bool]]
+def _trigger(kind: TriggerKind, line: ConfigLine, note: str, enables: bool) -> SwapTrigger:
+    return SwapTrigger(kind, replace(line, note=note), enables)
 
 
-def _fstab(readings: HostView) -> Found:
+def _fstab(readings: HostView) -> Iterator[SwapTrigger]:
     """Lines of type swap. `nofail` turns on as well, `noauto` does not."""
+    kind = TriggerKind.FSTAB
     target = systemd_units.mask(readings, TARGET)
     for source, what, options in _fstab_swaps(readings):
         mask = _mask(readings, systemd_units.name_of_path(what, "swap"))
         if _noauto(options):
-            yield replace(source, note=f"lists {what}, but as noauto"), False
+            yield _trigger(kind, source, f"lists {what}, but as noauto", False)
         elif target:
-            yield replace(source, note=f"lists {what}, but {target.path} masks {TARGET}"), False
+            yield _trigger(
+                TriggerKind.FSTAB, source, f"lists {what}, but {target.path} masks {TARGET}", False
+            )
         elif mask:
-            yield replace(source, note=f"lists {what}, but {mask.path} masks its unit"), False
+            yield _trigger(
+                TriggerKind.FSTAB, source, f"lists {what}, but {mask.path} masks its unit", False
+            )
         else:
-            yield replace(source, note=f"lists {what} as swap"), True
+            yield _trigger(kind, source, f"lists {what} as swap", True)
 
 
 def _fstab_swaps(readings: HostView) -> Iterator[tuple[ConfigLine, str, str]]:
@@ -282,8 +311,9 @@ def unescaped(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), text)
 
 
-def _units(readings: HostView) -> Found:
+def _units(readings: HostView) -> Iterator[SwapTrigger]:
     """`.swap` units that something pulls in."""
+    kind = TriggerKind.UNIT
     files = systemd_units.in_force(readings, "*.swap")
     pulled: dict[str, list[str]] = {}
     for link in systemd_units.pull_links(readings, "*.swap"):
@@ -295,13 +325,15 @@ def _units(readings: HostView) -> Found:
         source = ConfigLine(file.path, 0, name, changed=file.changed)
         by_whom = list(dict.fromkeys(pulled.get(name, [])))
         if systemd_units.masked(file):
-            yield replace(source, note="is masked"), False
+            yield _trigger(kind, source, "is masked", False)
         elif not by_whom:
-            yield replace(source, note="is there, but nothing pulls it in"), False
+            yield _trigger(kind, source, "is there, but nothing pulls it in", False)
         elif target and by_whom == [TARGET]:
-            yield replace(source, note=f"is pulled in by {TARGET} only, which is masked"), False
+            yield _trigger(
+                TriggerKind.UNIT, source, f"is pulled in by {TARGET} only, which is masked", False
+            )
         else:
-            yield replace(source, note=f"is pulled in by {', '.join(by_whom)}"), True
+            yield _trigger(kind, source, f"is pulled in by {', '.join(by_whom)}", True)
 
 
 def _mask(readings: HostView, unit: str) -> File | None:
@@ -321,7 +353,7 @@ def _pulled_by_dropins(readings: HostView) -> Iterator[tuple[str, str]]:
                     yield name, file.path.split("/")[-2].removesuffix(".d")
 
 
-def _generated(readings: HostView) -> Found:
+def _generated(readings: HostView) -> Iterator[SwapTrigger]:
     """What generators made at this boot and will make again.
 
     Not those of fstab and zram-generator, whose files are judged themselves: theirs here may
@@ -341,15 +373,16 @@ def _generated(readings: HostView) -> Found:
             continue
         made = re.search(r"generated by (\S+)", text)
         by = made[1] if made else "a generator"
+        kind = TriggerKind.GPT_PARTITION if GPT_GENERATOR in by else TriggerKind.UNIT
         source = ConfigLine(file.path, 0, conf_dirs.name_of(file), changed=file.changed)
         mask = _mask(readings, source.text) or systemd_units.mask(readings, TARGET)
         if mask:
-            yield replace(source, note=f"was made by {by}, but {mask.path} masks it"), False
+            yield _trigger(kind, source, f"was made by {by}, but {mask.path} masks it", False)
         else:
-            yield replace(source, note=f"was made by {by}, as at every boot"), True
+            yield _trigger(kind, source, f"was made by {by}, as at every boot", True)
 
 
-def _gpt(readings: HostView, whatever_fstab_says: bool = False) -> Found:
+def _gpt(readings: HostView, whatever_fstab_says: bool = False) -> Iterator[SwapTrigger]:
     """Swap partitions that systemd-gpt-auto-generator would find once fstab names no swap.
 
     It looks at the disk of the root file system, and at nothing while fstab has any swap.
@@ -380,7 +413,7 @@ def _gpt(readings: HostView, whatever_fstab_says: bool = False) -> Found:
         uuid = entry.get("ID_PART_ENTRY_UUID", "")
         name = f"/dev/disk/by-partuuid/{uuid}" if uuid else f"block device {number}"
         note = "is a swap partition by its GPT type: systemd-gpt-auto-generator turns it on"
-        yield ConfigLine(name, 0, GPT_SWAP, note=note), True
+        yield _trigger(TriggerKind.GPT_PARTITION, ConfigLine(name, 0, GPT_SWAP), note, True)
 
 
 def _properties(file: File) -> Mapping[str, str]:
@@ -397,28 +430,27 @@ def _host(readings: HostView) -> tuple[set[str], set[str]]:
     )
 
 
-def _zram(readings: HostView) -> Found:
+def _zram(readings: HostView) -> Iterator[SwapTrigger]:
     """Devices of zram-generator, with and without what /run holds."""
     installed, _ = _host(readings)
     if ZRAM_GENERATOR not in installed:
         return
     if _switched_off(readings, "systemd.zram"):
         return
-    found: dict[str, tuple[ConfigLine, str]] = {}
+    found: dict[str, SwapTrigger] = {}
     for keep in (conf_dirs.persistent, list):
         mains = keep(readings.files(*ZRAM_MAINS))
         files = [
             *[f for f in mains[:1] if f.kind == "f" and not f.masked],
             *conf_dirs.effective(keep(readings.files(*ZRAM_FOLDERS))),
         ]
-        for source, why_not in _zram_devices(readings, files):
-            if source.text not in found or not why_not:
-                found[source.text] = source, why_not
-    for name, (source, why_not) in found.items():
-        yield replace(source, note=why_not or f"makes {name} a swap"), not why_not
+        for device in _zram_devices(readings, files):
+            if device.line.text not in found or device.enables:
+                found[device.line.text] = device
+    yield from found.values()
 
 
-def _zram_devices(readings: HostView, files: Sequence[File]) -> Iterator[tuple[ConfigLine, str]]:
+def _zram_devices(readings: HostView, files: Sequence[File]) -> Iterator[SwapTrigger]:
     devices: dict[str, ConfigLine] = {}
     options: dict[str, dict[str, str]] = {}
     for file in files:
@@ -437,18 +469,20 @@ def _zram_devices(readings: HostView, files: Sequence[File]) -> Iterator[tuple[C
     for name, source in devices.items():
         said = options.get(name, {})
         limit = said.get("host-memory-limit", said.get("memory-limit", "none"))
+        swap, file_system = TriggerKind.ZRAM_SWAP, TriggerKind.ZRAM_FILE_SYSTEM
         if said.get("zram-size") == "0":
-            yield source, f"gives {name} no size"
+            yield _trigger(swap, source, f"gives {name} no size", False)
         elif said.get("mount-point") or said.get("fs-type", "swap") != "swap":
-            yield source, f"makes {name} {FILE_SYSTEM}"
+            yield _trigger(file_system, source, f"makes {name} a file system", False)
         elif limit.isdecimal() and int(limit) < _memory(readings, "MemTotal") // 1024:
-            yield source, f"makes {name} only below {limit} MB of memory"
+            yield _trigger(swap, source, f"makes {name} only below {limit} MB of memory", False)
         else:
-            yield source, ""
+            yield _trigger(swap, source, f"makes {name} a swap", True)
 
 
-def _services(readings: HostView) -> Found:
+def _services(readings: HostView) -> Iterator[SwapTrigger]:
     """Services whose work is to turn swap on, if they are enabled."""
+    kind = TriggerKind.UNIT
     files = systemd_units.in_force(readings, *SERVICE_NAMES)
     links: dict[str, File] = {}
     for pull in systemd_units.pull_links(readings, *SERVICE_NAMES):
@@ -458,21 +492,26 @@ def _services(readings: HostView) -> Found:
             source = ConfigLine(link.path, 0, service, changed=link.changed)
             unit = files.get(service)
             if unit is None:
-                yield replace(source, note=f"enables {service}, which is not there"), False
+                yield _trigger(
+                    TriggerKind.UNIT, source, f"enables {service}, which is not there", False
+                )
             elif systemd_units.masked(unit):
-                yield replace(source, note=f"enables {service}, but {unit.path} masks it"), False
+                yield _trigger(
+                    TriggerKind.UNIT, source, f"enables {service}, but {unit.path} masks it", False
+                )
             else:
-                yield replace(source, note=f"enables {service} ({package})"), True
+                yield _trigger(kind, source, f"enables {service} ({package})", True)
 
 
-def _arguments(readings: HostView) -> Found:
+def _arguments(readings: HostView) -> Iterator[SwapTrigger]:
     """Kernel arguments that name a swap (systemd 254 and later), or make a zram0."""
     for source, name, value in _kernel(readings):
         if name == "systemd.swap-extra" and value:
-            yield replace(source, note=f"names {value} as swap"), True
+            yield _trigger(TriggerKind.KERNEL_ARGUMENT, source, f"names {value} as swap", True)
         elif name == "systemd.zram" and ZRAM_GENERATOR in _host(readings)[0]:
             on = not _is_no(value)
-            yield replace(source, note=f"{'makes' if on else 'forbids'} zram devices"), on
+            note = f"{'makes' if on else 'forbids'} zram devices"
+            yield _trigger(TriggerKind.ZRAM_SWAP, source, note, on)
 
 
 def _kernel(readings: HostView) -> Iterator[tuple[ConfigLine, str, str | None]]:

@@ -59,8 +59,8 @@ def fix_persisted(fact: FirewalldPersisted, case: Case[FirewalldParameters]) -> 
     """Disabled where it is enabled, and masked whatever starts it."""
     if kept := _kept(fact.site_rules, case):
         return (kept,)
-    if fact.needs:
-        lines = "; ".join(f"{s}: {s.text}" for s in fact.needs)
+    if needs := [t.line for t in fact.start_triggers if t.required]:
+        lines = "; ".join(f"{line}: {line.text}" for line in needs)
         return (
             ManualStep(
                 f"what needs {fact.unit} does not start where that is masked: {lines}. Take the "
@@ -68,26 +68,26 @@ def fix_persisted(fact: FirewalldPersisted, case: Case[FirewalldParameters]) -> 
                 "again."
             ),
         )
-    if fact.in_the_way:
+    if fact.blocking_file:
         return (
             ManualStep(
-                f"{fact.in_the_way} is a unit file of the site's own, where a mask would lie. Keep "
-                f"a copy of it elsewhere, remove it, `systemctl daemon-reload`, and then "
+                f"{fact.blocking_file} is a unit file of the site's own, where a mask would lie. "
+                f"Keep a copy of it elsewhere, remove it, `systemctl daemon-reload`, and then "
                 f"`systemctl disable {fact.unit}` and `systemctl mask {fact.unit}`."
             ),
         )
-    why = f"{'; '.join(f'{s} {s.note}' for s in fact.starts)}."
+    why = f"{'; '.join(map(str, fact.start_triggers))}."
     changes: list[Remedy] = []
     if fact.enabled == "enabled" and fact.link is None:
         changes.append(UnitChange(fact.unit, UnitAction.DISABLE, fact.active, fact.enabled, why))
-    if not fact.settles:  # what settles it is a mask that lies there already
+    if fact.masked_by is None:
         changes.append(SymlinkChange(f"{MASK_FOLDER}/{fact.unit}", NOTHING, fact.link, why))
     changes += [
         ManualStep(
-            f"{start} has D-Bus run the program itself ({start.text}), which no mask prevents: "
-            f"move {start.path} away, and see which package has it (`rpm -qf` or `dpkg -S`)."
+            f"{line} has D-Bus run the program itself ({line.text}), which no mask prevents: "
+            f"move {line.path} away, and see which package has it (`rpm -qf` or `dpkg -S`)."
         )
-        for start in fact.by_program
+        for line in (t.line for t in fact.start_triggers if t.runs_program)
     ]
     return tuple(changes)
 

@@ -11,20 +11,19 @@ Sources: as of facts/swap.py; swapoff(8); systemd.generator(7) on masking a gene
 from collections.abc import Iterator
 from posixpath import basename
 
-from facts.parsers import kernel_cmdline, systemd_units
+from facts.parsers import systemd_units
 from facts.swap import (
     FSTAB,
-    GENERATED,
     GPT_GENERATOR,
-    GPT_SWAP,
     SITE,
     TARGET,
     ZRAM_GENERATOR,
-    ZRAM_MAINS,
     Device,
     SwapParameters,
     SwapPersisted,
     SwapRuntime,
+    SwapTrigger,
+    TriggerKind,
 )
 from hale.model.change import (
     COMMENTED,
@@ -38,7 +37,6 @@ from hale.model.change import (
     UnitAction,
     UnitChange,
 )
-from hale.model.evidence import ConfigLine
 from hale.model.requirement import Case
 
 KINDS = (FileEdit, SymlinkChange, UnitChange, SwapOff)
@@ -81,17 +79,18 @@ def _full(device: Device, available: int | None, margin: int) -> ManualStep:
 
 def fix_persisted(fact: SwapPersisted, case: Case[SwapParameters]) -> tuple[Remedy, ...]:
     """For each thing that turns swap on, what keeps it from that."""
-    changes = [change for source in fact.turns_on for change in _kept_off(fact, source)]
-    if fact.behind and any(source.path == FSTAB for source in fact.turns_on):
-        where = " and ".join(source.path for source in fact.behind)
+    changes = [change for trigger in fact.enables_swap for change in _kept_off(fact, trigger)]
+    by_fstab = any(trigger.kind is TriggerKind.FSTAB for trigger in fact.enables_swap)
+    if fact.dormant_partitions and by_fstab:
+        where = " and ".join(trigger.line.path for trigger in fact.dormant_partitions)
         changes += _masked(
             fact, TARGET, f"Once {FSTAB} names no swap, {GPT_GENERATOR} would turn {where} on."
         )
-    seen: list[Remedy] = []
+    unique: list[Remedy] = []
     for change in changes:
-        if not any(_same(change, other) for other in seen):
-            seen.append(change)
-    return tuple(seen)
+        if not any(_same(change, other) for other in unique):
+            unique.append(change)
+    return tuple(unique)
 
 
 def _same(one: Remedy, other: Remedy) -> bool:
@@ -101,50 +100,43 @@ def _same(one: Remedy, other: Remedy) -> bool:
     return one == other
 
 
-def _kept_off(fact: SwapPersisted, source: ConfigLine) -> Iterator[Remedy]:
-    said = f"{source} {source.note}"
-    if source.path == FSTAB:
-        yield FileEdit(FSTAB, (ReplaceLine(source.line, source.text, COMMENTED),), f"{said}.")
-    elif source.path == kernel_cmdline.PATH and source.text.startswith("systemd.swap-extra"):
-        yield ManualStep(
-            f"The kernel argument `{source.text}` {source.note}: take it out of the boot loader's "
-            "configuration (GRUB: /etc/default/grub, then update-grub or grub2-mkconfig; Red "
-            "Hat: grubby --remove-args) and reboot."
-        )
-    elif source.path == kernel_cmdline.PATH or _of_zram(source):
-        yield _without_zram(fact, said)
-    elif source.text == GPT_SWAP or (_generated(source) and GPT_GENERATOR in source.note):
-        yield from _masked(fact, TARGET, f"{said}; its unit is named anew at each boot.")
-    elif source.path.startswith(f"{systemd_units.FOLDERS[0]}/"):
-        yield ManualStep(f"{said}, from a folder that no mask beats: take it out of there.")
-    else:
-        yield from _masked(fact, source.text, f"{said}.")
+def _kept_off(fact: SwapPersisted, trigger: SwapTrigger) -> Iterator[Remedy]:
+    line = trigger.line
+    match trigger.kind:
+        case TriggerKind.FSTAB:
+            yield FileEdit(FSTAB, (ReplaceLine(line.line, line.text, COMMENTED),), f"{trigger}.")
+        case TriggerKind.KERNEL_ARGUMENT:
+            yield ManualStep(
+                f"The kernel argument `{line.text}` {line.note}: take it out of the boot loader's "
+                "configuration (GRUB: /etc/default/grub, then update-grub or grub2-mkconfig; Red "
+                "Hat: grubby --remove-args) and reboot."
+            )
+        case TriggerKind.ZRAM_SWAP | TriggerKind.ZRAM_FILE_SYSTEM:
+            yield _without_zram(fact, trigger)
+        case TriggerKind.GPT_PARTITION:
+            yield from _masked(fact, TARGET, f"{trigger}; its unit gets a new name at each boot.")
+        case TriggerKind.UNIT if line.path.startswith(f"{systemd_units.FOLDERS[0]}/"):
+            yield ManualStep(f"{trigger}, from a folder that no mask beats: take it out of there.")
+        case TriggerKind.UNIT:
+            yield from _masked(fact, line.text, f"{trigger}.")
 
 
-def _generated(source: ConfigLine) -> bool:
-    return source.path.startswith(tuple(f"{folder}/" for folder in GENERATED))
-
-
-def _of_zram(source: ConfigLine) -> bool:
-    return any(source.path == main or source.path.startswith(f"{main}.d/") for main in ZRAM_MAINS)
-
-
-def _without_zram(fact: SwapPersisted, said: str) -> Remedy:
-    if fact.made:
-        others = " and ".join(f"{s} {s.note}" for s in fact.made)
+def _without_zram(fact: SwapPersisted, trigger: SwapTrigger) -> Remedy:
+    if fact.zram_filesystems:
+        others = " and ".join(map(str, fact.zram_filesystems))
         return ManualStep(
-            f"{said}, but {others}, which would go too if the generator were masked: write "
+            f"{trigger}, but {others}, which would go too if the generator were masked: write "
             "`zram-size = 0` into the section of the device that is swap."
         )
-    return SymlinkChange(f"{GENERATORS}/{ZRAM_GENERATOR}", NOTHING, None, f"{said}.")
+    return SymlinkChange(f"{GENERATORS}/{ZRAM_GENERATOR}", NOTHING, None, f"{trigger}.")
 
 
 def _masked(fact: SwapPersisted, unit: str, why: str) -> Iterator[Remedy]:
     """A mask; where the site's own file has its place, the links that pull it in go instead."""
     path = f"{SITE}/{unit}"
-    if fact.there.get(path, NOTHING) is not None:
-        yield SymlinkChange(path, NOTHING, fact.there.get(path), why)
-    elif unit in fact.enabled:
+    if fact.site_units.get(path, NOTHING) is not None:
+        yield SymlinkChange(path, NOTHING, fact.site_units.get(path), why)
+    elif unit in fact.disable_suffices:
         yield UnitChange(unit, UnitAction.DISABLE, "", "enabled", why)
     else:
         yield ManualStep(

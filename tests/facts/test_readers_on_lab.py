@@ -359,7 +359,7 @@ def test_fstab_is_what_systemd_fstab_generator_sees(lab: Lab, host: LabHost) -> 
     }
     case = _case("SWAP-OFF", "persisted")
     fact = swap.read_persisted(HostView(_evidence(lab, case), "swap"), case)
-    ours = {re.search(r"lists (.*) as swap", s.note)[1] for s in fact.turns_on}  # type: ignore[index]
+    ours = {re.search(r"lists (.*) as swap", str(t))[1] for t in fact.enables_swap}  # type: ignore[index]
     assert ours == theirs
     assert len(ours) == 4
 
@@ -402,7 +402,7 @@ def test_firewalld_is_as_systemctl_leaves_it(lab: Lab, host: LabHost) -> None:
             firewalld.read_runtime(readings, cases[0]),
             firewalld.read_persisted(readings, cases[1]),
         )
-        if now.running is not runs or bool(later.starts) is not starts:
+        if now.running is not runs or bool(later.start_triggers) is not starts:
             wrong.append(f"{shlex.quote(command)}: {now.actual}; {later.actual}")
     assert not wrong
 
