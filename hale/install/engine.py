@@ -20,7 +20,7 @@ from hale.apply.journal import InstallStepDone, Journal, now
 from hale.apply.journal import PhaseEvent as Said
 from hale.install.cluster_context import ClusterContext
 from hale.install.executor import StepExecutor, StepFailed
-from hale.install.observe import HostsUnreachable, ObservationRequest, observe, obstacles
+from hale.install.observe import HostsUnreachable, ObservationRequest, observe
 from hale.install.peer_monitor import monitor_peers
 from hale.install.phase import Batch, Observations, RunScript, Step, WaitFor, WaitForPhase
 from hale.install.scheduler import PhaseTask, Scheduler, load_phase, required_phases, tasks_of
@@ -114,24 +114,24 @@ class Engine:
         return list(found.values())
 
     def _phase_status(self, name: str, seen: Observations, waits: Sequence[str]) -> PhaseStatus:
-        module = load_phase(name)
-        if why := skip_reason(module, self.site):
-            return PhaseStatus(name, module.TITLE, skip_reason=why)
+        phase = load_phase(name)
+        if why := phase.skip_reason(self.site):
+            return PhaseStatus(name, phase.title, skip_reason=why)
         try:
-            left = module.left(self.site, seen)
+            left = phase.remaining(self.site, seen)
         except Unreadable as error:
-            return PhaseStatus(name, module.TITLE, unknown=str(error))
+            return PhaseStatus(name, phase.title, unknown=str(error))
         if not left:
-            return PhaseStatus(name, module.TITLE)
+            return PhaseStatus(name, phase.title)
         after = f"more is known after {' and '.join(waits)}" if waits else ""
         try:
             # What stands in the way may be just what those phases are for.
-            refused = () if waits else preflight_problems(module, self.site, seen)
-            waves = (*prepare_steps(module, self.site, seen), *module.waves(self.site, seen))
+            refused = () if waits else phase.preflight(self.site, seen)
+            waves = (*phase.prepare(self.site, seen), *phase.batches(self.site, seen))
             steps = tuple(_steps(waves))
         except (Unreadable, UserError) as error:
-            return PhaseStatus(name, module.TITLE, left, unknown=after or str(error))
-        return PhaseStatus(name, module.TITLE, left, refused, steps, unknown=after)
+            return PhaseStatus(name, phase.title, left, unknown=after or str(error))
+        return PhaseStatus(name, phase.title, left, refused, steps, unknown=after)
 
     # --- doing it ---
 
@@ -217,10 +217,10 @@ class Engine:
 
     def _skipped(self, unit: PhaseTask, seen: Observations, *, again: bool) -> bool:
         """Whether there is nothing to do in it; says so."""
-        module, site = load_phase(unit.phase), self._context(unit)
-        why = skip_reason(module, site)
+        phase, site = load_phase(unit.phase), self._context(unit)
+        why = phase.skip_reason(site)
         try:
-            if not why and (again or module.left(site, seen)):
+            if not why and (again or phase.remaining(site, seen)):
                 return False
         except Unreadable:
             return False
@@ -231,7 +231,7 @@ class Engine:
         self, unit: PhaseTask, seen: Observations | None, *, again: bool
     ) -> Mapping[PhaseTask, Observations] | None:
         """A phase, or a part; returns what was seen of the next, None where nothing was done."""
-        module, site = load_phase(unit.phase), self._context(unit)
+        phase, site = load_phase(unit.phase), self._context(unit)
         try:
             with self._sessions.lease() as of:
                 if seen is None:
@@ -239,12 +239,12 @@ class Engine:
                     if self._skipped(unit, seen, again=again):
                         return None
                 self._report_started(unit)
-                if any(obstacles(module, site, host) for host in site.hosts):
+                if any(phase.preflight_probes(site, host) for host in site.hosts):
                     seen = self._observe_preflight(unit, seen, of)
-                if refused := preflight_problems(module, site, seen):
+                if refused := phase.preflight(site, seen):
                     raise PhaseFailed(unit.phase, "\n".join(refused))
                 for _ in range(MAX_ROUNDS):
-                    until = self._run_batches(unit.phase, module.waves(site, seen), of)
+                    until = self._run_batches(unit.phase, phase.batches(site, seen), of)
                     found, left = self._wait_settled(unit, until, of)
                     if not left:
                         self._report_ended(unit, "done")
@@ -267,7 +267,7 @@ class Engine:
             asked = self._pool.submit(observe, [self._request(unit, whole=True)], others)
             try:
                 self._run_batches(
-                    unit.phase, prepare_steps(load_phase(unit.phase), self._context(unit), seen), of
+                    unit.phase, load_phase(unit.phase).prepare(self._context(unit), seen), of
                 )
             finally:
                 wait([asked])
@@ -292,8 +292,8 @@ class Engine:
                     raise
                 left = (str(error),)
             if left and until is not None:
-                module, site = load_phase(unit.phase), self._context(unit)
-                wanted = WaitFor(until.title, (), module.probes, module.left, until.timeout)
+                phase, site = load_phase(unit.phase), self._context(unit)
+                wanted = WaitFor(until.title, (), phase.probes, phase.remaining, until.timeout)
                 return {unit: self._wait(wanted, site, of)}, ()
             moment = time.monotonic()
             if left != before:
@@ -311,7 +311,7 @@ class Engine:
         seen = observe([self._request(u) for u in looked], of)
         found = dict(zip(looked, seen, strict=True))
         try:
-            return found, load_phase(unit.phase).left(self._context(unit), found[unit])
+            return found, load_phase(unit.phase).remaining(self._context(unit), found[unit])
         except Unreadable as error:
             return found, (str(error),)
 
@@ -408,7 +408,7 @@ class Engine:
                 return
             self._phase_started[unit.phase] = time.monotonic()
             self._record(
-                unit.phase, load_phase(unit.phase).TITLE, "begun", self._phase_started[unit.phase]
+                unit.phase, load_phase(unit.phase).title, "begun", self._phase_started[unit.phase]
             )
 
     def _report_ended(self, unit: PhaseTask, state: str, why: str = "") -> None:
@@ -422,7 +422,7 @@ class Engine:
             if state == "skipped" and set(states.values()) != {"skipped"}:
                 state, why = "done", ""
             since = self._phase_started.get(unit.phase, time.monotonic())
-            self._record(unit.phase, load_phase(unit.phase).TITLE, state, since, why)
+            self._record(unit.phase, load_phase(unit.phase).title, state, since, why)
 
     def _record(self, name: str, title: str, state: str, begun: float, why: str = "") -> None:
         seconds = time.monotonic() - begun
@@ -432,28 +432,6 @@ class Engine:
     def _write(self, entry: Any) -> None:
         if self.journal is not None:
             self.journal.write(entry)
-
-
-def preflight_problems(module: Any, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-    """What stands in a phase's way."""
-    ask: Callable[[ClusterContext, Observations], tuple[str, ...]] | None = getattr(
-        module, "refusals", None
-    )
-    return ask(site, seen) if ask else ()
-
-
-def prepare_steps(module: Any, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-    """What may be done whatever stands in the way."""
-    ask: Callable[[ClusterContext, Observations], Iterable[Batch]] | None = getattr(
-        module, "beforehand", None
-    )
-    return ask(site, seen) if ask else ()
-
-
-def skip_reason(module: Any, site: ClusterContext) -> str:
-    """Why a phase does not concern this site; empty where it does."""
-    ask: Callable[[ClusterContext], str] | None = getattr(module, "not_applicable", None)
-    return ask(site) if ask else ""
 
 
 def _steps(waves: Iterable[Batch]) -> Iterable[str]:

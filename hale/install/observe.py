@@ -1,6 +1,6 @@
 """Reading the hosts for the phases: what several of them ask for, in one round trip a host."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -9,7 +9,7 @@ from hale import gather, ssh
 from hale.gather.request import ProbeRequest
 from hale.gather.transports import SshTransport
 from hale.install.cluster_context import ClusterContext
-from hale.install.phase import Observations, Phase, Probes, WaitFor
+from hale.install.phase import Observations, Phase, ProbeSource
 from hale.install.session_pool import SessionFor
 from hale.inventory.ini import Host
 from hale.model.evidence import CommandProbe, Evidence, FileProbe, Output, Probe
@@ -30,7 +30,7 @@ class ObservationRequest:
     site: as the phase knows it. whole: a phase's obstacles too.
     """
 
-    of: "Phase | WaitFor"
+    of: ProbeSource
     site: ClusterContext
     hosts: tuple[str, ...] = ()  # all where empty
     with_preflight: bool = False
@@ -84,14 +84,8 @@ def _question(
 
 def _for_request(wish: ObservationRequest, host: Host) -> Iterable[tuple[str, tuple[Probe, ...]]]:
     yield from wish.of.probes(wish.site, host).items()
-    if wish.with_preflight:
-        yield from obstacles(wish.of, wish.site, host).items()
-
-
-def obstacles(of: Phase | WaitFor, site: ClusterContext, host: Host) -> Probes:
-    """What is read on a host only to find what stands in a phase's way."""
-    ask: Callable[[ClusterContext, Host], Probes] | None = getattr(of, "obstacles", None)
-    return ask(site, host) if ask else {}
+    if wish.with_preflight and isinstance(wish.of, Phase):
+        yield from wish.of.preflight_probes(wish.site, host).items()
 
 
 def _own(evidence: Evidence, number: int, keys: _Aliases) -> Evidence:

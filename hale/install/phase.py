@@ -1,32 +1,14 @@
-"""What a phase may want of hosts. A step is data; the engine alone carries it out.
+"""The phases of an install, and the steps that they are made of.
 
-A phase is a module of remediate/cluster/ with
-
-    TITLE = "Packages"
-    NEEDS = ("images/first",)                    # phases, or parts, that must be through before
-    def probes(site, host) -> Asked              # what to read on this host, by subject
-    def left(site, seen) -> tuple[str, ...]      # what is not done yet, in words; empty: done
-    def waves(site, seen) -> Iterable[Wave]      # what does it
-
-and, where something may stand in the way, `refusals(site, seen)`: reasons why nothing may be
-done, each with the next step. What only they read, and takes long, is asked for by
-`obstacles(site, host)`, just before the phase begins; the waves of `beforehand(site, seen)` are
-done meanwhile, whatever is refused then. Phases that need nothing of each other go at once.
-
-A phase with PARTS, of the groups `first` (the first master), `masters` (each of the others) and
-`workers` (together), goes by them, in this order, and does what it does at the hosts of
-`site.part`; `site.hosts` are all. A part begins once the one before it is through, HEAD_START
-seconds after that began at the latest; at once where there is none. AHEAD = {"masters": "images"}
-lets the parts of that group go on, through that phase, before the next one begins. NEEDS may name
-a group: "images/first".
-
-All of them are pure. Whether a phase is done is read from the hosts, never from what an earlier
-run says.
+A phase is pure: it turns observations of the hosts and the inventory into steps, which are data;
+only the engine executes them. Whether a phase is done is always read from the hosts, never from
+what an earlier run recorded.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from hale.install.cluster_context import ClusterContext
 from hale.install.secrets import Secret
@@ -87,6 +69,14 @@ class RunScript:
     watch_peers: "WaitFor | None" = None
 
 
+class ProbeSource(Protocol):
+    """Whatever can be observed: a phase, a WaitFor, the module of `reset`."""
+
+    @property
+    def probes(self) -> Callable[[ClusterContext, Host], Probes]:
+        """What to read on a host, by subject."""
+
+
 @dataclass(frozen=True)
 class WaitFor:
     """Look until nothing is left in `left`'s words, at most `patience` seconds."""
@@ -121,20 +111,64 @@ class Batch:
     wait_for: WaitFor | WaitForPhase | None = None
 
 
-class Phase(Protocol):
-    """A module of remediate/cluster/."""
+class Phase(ABC):
+    """One phase: how to see whether it is done, and the steps that complete it.
 
-    TITLE: str
-    NEEDS: tuple[str, ...]
+    name: what the operator types. DEPENDS_ON: phases that must be done before it starts; `images`
+    means the same host group of that phase (all of it where either phase has no groups),
+    `images/first` that group of it.
 
-    @property
-    def probes(self) -> Callable[[ClusterContext, Host], Probes]:
-        """What to read on a host."""
+    HOST_GROUPS: a phase with groups runs once for each of them, in this order: `first` (the first
+    control-plane node), `masters` (each of the others by itself), `workers` (all together). It
+    then acts on `site.current_hosts` only. STAGGER_SECONDS: a group starts at the latest that long
+    after the group before it, earlier once that is done. CHAINS_INTO: host group -> the phase
+    which that group must complete as well before the next group starts.
+    """
 
-    @property
-    def left(self) -> Callable[[ClusterContext, Observations], tuple[str, ...]]:
-        """What is not done yet."""
+    name: ClassVar[str]
+    title: ClassVar[str]
+    DEPENDS_ON: ClassVar[tuple[str, ...]] = ()
+    HOST_GROUPS: ClassVar[tuple[str, ...]] = ()
+    CHAINS_INTO: ClassVar[Mapping[str, str]] = {}
+    STAGGER_SECONDS: ClassVar[float] = 0.0
 
-    @property
-    def waves(self) -> Callable[[ClusterContext, Observations], Iterable[Batch]]:
-        """What does it."""
+    def __init_subclass__(cls) -> None:
+        """Raises TypeError for a public name that is no hook: a misspelt one would never run."""
+        super().__init_subclass__()
+        for name in vars(cls):
+            if not name.startswith("_") and name not in _HOOKS:
+                raise TypeError(f"{cls.__qualname__}.{name}: a phase has no such hook")
+
+    @abstractmethod
+    def probes(self, site: ClusterContext, host: Host) -> Probes:
+        """What to read on this host, by subject."""
+
+    @abstractmethod
+    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+        """What is not done yet, in words for the operator; empty when the phase is done.
+
+        Raises Unreadable.
+        """
+
+    @abstractmethod
+    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+        """The steps that complete it. Raises Unreadable and UserError."""
+
+    def preflight_probes(self, site: ClusterContext, host: Host) -> Probes:
+        """What only `preflight` reads, and takes seconds; observed just before the phase starts."""
+        return {}
+
+    def preflight(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+        """Reasons not to start, each with the next step for the operator; empty for none."""
+        return ()
+
+    def prepare(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+        """Steps that do not depend on `preflight`: they run while its probes do."""
+        return ()
+
+    def skip_reason(self, site: ClusterContext) -> str:
+        """Why the phase does not apply to this cluster; empty where it does."""
+        return ""
+
+
+_HOOKS = frozenset((*vars(Phase), *Phase.__annotations__))

@@ -1,5 +1,6 @@
 """`invoke reset`: from an operator's words to a cluster that is off its hosts."""
 
+import importlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ from rich.text import Text
 
 from hale.apply.journal import RunFinished, now
 from hale.audit import recorder
+from hale.install import scheduler
 from hale.install.cluster_context import ClusterContext
 from hale.install.engine import Engine, InstallAborted, PhaseFailed
 from hale.install.executor import StepFailed
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
-from hale.install.phase import Batch, Observations, Phase
+from hale.install.phase import Batch, Observations, ProbeSource
 from hale.install.progress import InstallProgress
 from hale.install.running import (
     InstallOptions,
@@ -25,7 +27,6 @@ from hale.install.running import (
     load_cluster_context,
     locked_run,
 )
-from hale.install.scheduler import load_phase
 from hale.inventory import ini, selection
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
@@ -42,20 +43,22 @@ class Reset:
     allow_quorum_loss: bool = False
 
 
-class ResetModule(Protocol):
-    """remediate/cluster/reset.py, which is no phase: it asks for the hosts that go."""
+class ResetModule(ProbeSource, Protocol):
+    """remediate/cluster/reset.py: like a phase, but of the hosts that are to be reset."""
 
     @property
-    def quorum(self) -> Callable[[ClusterContext, Observations, Sequence[Host]], str]:
-        """What is lost by it."""
+    def quorum_loss(self) -> Callable[[ClusterContext, Observations, Sequence[Host]], str]:
+        """What resetting these hosts does to etcd's quorum; empty where it keeps it."""
 
     @property
-    def waves(self) -> Callable[..., Iterable[Batch]]:
-        """What does it."""
+    def batches(self) -> Callable[..., Iterable[Batch]]:
+        """The steps."""
 
     @property
-    def left(self) -> Callable[[ClusterContext, Observations, Sequence[Host]], tuple[str, ...]]:
-        """What is there still."""
+    def remaining(
+        self,
+    ) -> Callable[[ClusterContext, Observations, Sequence[Host]], tuple[str, ...]]:
+        """What is still there of the cluster."""
 
 
 def reset_cluster(asked: InstallOptions, wanted: Reset) -> bool:
@@ -67,7 +70,7 @@ def reset_cluster(asked: InstallOptions, wanted: Reset) -> bool:
     built = load_cluster_context(known)
     chosen = {c.host.name for c in selection.select_hosts(wanted.hosts, known, lambda uri: ())}
     hosts = [h for h in built.hosts if h.name in chosen]
-    taken_off = cast("ResetModule", load_phase("reset"))
+    taken_off = cast("ResetModule", importlib.import_module(f"{scheduler.PACKAGE}.reset"))
     _named(built, wanted, hosts, yes=asked.yes)
     check_reachable(known)
     console = Console(highlight=False)
@@ -76,23 +79,23 @@ def reset_cluster(asked: InstallOptions, wanted: Reset) -> bool:
         engine = Engine(built, shown, book)
         with interruptible(engine, shown):
             try:
-                wish = ObservationRequest(cast("Phase", taken_off), built)
+                wish = ObservationRequest(taken_off, built)
                 (seen,) = observe([wish])
-                lost = taken_off.quorum(built, seen, hosts)
+                lost = taken_off.quorum_loss(built, seen, hosts)
                 if lost and not wanted.allow_quorum_loss:
                     raise UserError(
                         f"nothing was changed: {lost} Say --allow-quorum-loss to do it."
                     )
-                waves = taken_off.waves(built, seen, hosts, with_packages=wanted.packages)
+                waves = taken_off.batches(built, seen, hosts, with_packages=wanted.packages)
                 left = engine.run_batches(
-                    "reset", waves, wish, lambda s: taken_off.left(built, s, hosts)
+                    "reset", waves, wish, lambda s: taken_off.remaining(built, s, hosts)
                 )
             except InstallAborted:
                 book.write(RunFinished("interrupted", now()))
                 raise KeyboardInterrupt from None
             except (PhaseFailed, StepFailed, HostsUnreachable) as error:
                 book.write(RunFinished("failed", now()))
-                said = getattr(error, "said", "")
+                said = getattr(error, "output", "")
                 console.print(Text(f"\nreset failed: {escaped_lines(str(error))}", "bold red"))
                 if said:
                     console.print(Text(indented(escaped_lines(said))))

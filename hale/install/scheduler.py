@@ -13,7 +13,8 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from typing import NamedTuple, cast
+from functools import cache
+from typing import NamedTuple
 
 from hale.install.cluster_context import ALL_HOSTS, ClusterContext
 from hale.install.phase import Observations, Phase
@@ -28,25 +29,31 @@ class PhaseTask(NamedTuple):
     group: str = ALL_HOSTS
 
 
+@cache
+def phases() -> Mapping[str, Phase]:
+    """The phases of an install by name, in their order."""
+    found: tuple[Phase, ...] = importlib.import_module(PACKAGE).PHASES
+    return {phase.name: phase for phase in found}
+
+
 def load_phase(name: str) -> Phase:
-    """The module of that phase."""
-    return cast("Phase", importlib.import_module(f"{PACKAGE}.{name}"))
+    """The phase of that name."""
+    return phases()[name]
 
 
 def phase_names() -> tuple[str, ...]:
-    """All phases of an install, in their order."""
-    found: tuple[str, ...] = importlib.import_module(PACKAGE).PHASES
-    return found
+    """The names of all phases of an install, in their order."""
+    return tuple(phases())
 
 
 def required_phases(name: str) -> tuple[str, ...]:
     """The phases that a phase NEEDS, whichever parts of them."""
-    return tuple(dict.fromkeys(need.partition("/")[0] for need in load_phase(name).NEEDS))
+    return tuple(dict.fromkeys(need.partition("/")[0] for need in load_phase(name).DEPENDS_ON))
 
 
 def tasks_of(name: str, site: ClusterContext) -> tuple[PhaseTask, ...]:
     """The parts of a phase, in their order; a phase that has none is one."""
-    groups: tuple[str, ...] = getattr(load_phase(name), "PARTS", ())
+    groups = load_phase(name).HOST_GROUPS
     if not groups:
         return (PhaseTask(name),)
     return tuple(
@@ -58,7 +65,7 @@ def dependencies(unit: PhaseTask, site: ClusterContext) -> frozenset[PhaseTask]:
     """What must be through before it may begin: of NEEDS's `phase/group` that group's parts, of
     `phase` the same part, all parts where either has none."""
     wanted: set[PhaseTask] = set()
-    for need in load_phase(unit.phase).NEEDS:
+    for need in load_phase(unit.phase).DEPENDS_ON:
         name, _, group = need.partition("/")
         found = tasks_of(name, site)
         same = {u for u in found if ALL_HOSTS in (u.group, unit.group) or u.group == unit.group}
@@ -112,13 +119,13 @@ class Scheduler:
             return 0.0
         if self._ahead(before) in through:
             return 0.0
-        head_start: float = getattr(load_phase(unit.phase), "HEAD_START", 0.0)
+        head_start = load_phase(unit.phase).STAGGER_SECONDS
         return max(0.0, self._started_at.get(before, math.inf) + head_start - self._clock())
 
     def _ahead(self, before: PhaseTask) -> PhaseTask:
         """What ends that part's head start: its own phase, or that to which AHEAD lets it go on."""
-        phases: Mapping[str, str] = getattr(load_phase(before.phase), "AHEAD", {})
-        further = PhaseTask(phases.get(self._groups[before.group], ""), before.group)
+        chains = load_phase(before.phase).CHAINS_INTO
+        further = PhaseTask(chains.get(self._groups[before.group], ""), before.group)
         return further if further in self._dependencies else before
 
     def begin(self, unit: PhaseTask) -> Observations | None:

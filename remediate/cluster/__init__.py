@@ -1,19 +1,35 @@
-"""The install's phases, one a file, in the order of their needs; and `reset`.
+"""The phases of an install, one class a file; and `reset`, which is none.
 
 All are pure: from what facts/ read, and from the inventory, to steps. See hale/install/phase.py.
 """
 
-PHASES = (
-    "packages",
-    "runtime",
-    "load_balancer",
-    "images",
-    "init",
-    "readyz",
-    "network",
-    "masters",
-    "workers",
-    "dns",
-    "addons",
-    "ready",
+from hale.install.phase import Phase
+from remediate.cluster.addons import Addons
+from remediate.cluster.dns import CoreDnsSpread
+from remediate.cluster.images import Images
+from remediate.cluster.init import KubeadmInit
+from remediate.cluster.load_balancer import LoadBalancer
+from remediate.cluster.masters import JoinControlPlane
+from remediate.cluster.network import PodNetwork
+from remediate.cluster.packages import InstallPackages
+from remediate.cluster.ready import NodesReady
+from remediate.cluster.readyz import VerifiedHealthChecks
+from remediate.cluster.runtime import ContainerRuntime
+from remediate.cluster.workers import JoinWorkers
+
+# The order in which they are listed, and started where several may start; each after the phases
+# that it DEPENDS_ON.
+PHASES: tuple[Phase, ...] = (
+    InstallPackages(),
+    ContainerRuntime(),
+    LoadBalancer(),
+    Images(),
+    KubeadmInit(),
+    VerifiedHealthChecks(),
+    PodNetwork(),
+    JoinControlPlane(),
+    JoinWorkers(),
+    CoreDnsSpread(),
+    Addons(),
+    NodesReady(),
 )

@@ -13,12 +13,9 @@ from collections.abc import Iterable
 from facts import coredns
 from facts.cluster import nodes
 from hale.install.cluster_context import ClusterContext
-from hale.install.phase import Batch, Observations, Probes, RunScript, WaitFor, WaitForPhase
+from hale.install.phase import Batch, Observations, Phase, Probes, RunScript, WaitFor, WaitForPhase
 from hale.inventory.ini import Host
 from remediate.cluster import kubectl
-
-TITLE = "CoreDNS on different nodes"
-NEEDS = ("workers",)  # nobody has to look again and again until those are there
 
 SUBJECT = "coredns"
 PATIENCE = 120.0  # seconds for new replicas to be ready
@@ -43,30 +40,35 @@ exit 1
 """
 
 
-def probes(site: ClusterContext, host: Host) -> Probes:
-    """Where the replicas are, as the first master tells."""
-    return {SUBJECT: (coredns.replicas_probe(),)} if host is site.first_control_plane else {}
+class CoreDnsSpread(Phase):
+    """CoreDNS's replicas on different nodes."""
 
+    name = "dns"
+    title = "CoreDNS on different nodes"
+    DEPENDS_ON = ("workers",)  # nobody has to look again and again until those are there
 
-def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-    """On how few nodes they are."""
-    there, _ = coredns.replicas(seen.of(site.first_control_plane.name, SUBJECT))
-    if len(set(there)) >= site.dns_nodes:
-        return ()
-    where = ", ".join(sorted(set(there))) or "no node"
-    return (f"CoreDNS is ready on {where}, and must be on {site.dns_nodes} nodes",)
+    def probes(self, site: ClusterContext, host: Host) -> Probes:
+        """Where the replicas are, as the first master tells."""
+        return {SUBJECT: (coredns.replicas_probe(),)} if host is site.first_control_plane else {}
 
+    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+        """On how few nodes they are."""
+        there, _ = coredns.replicas(seen.of(site.first_control_plane.name, SUBJECT))
+        if len(set(there)) >= site.dns_nodes:
+            return ()
+        where = ", ".join(sorted(set(there))) or "no node"
+        return (f"CoreDNS is ready on {where}, and must be on {site.dns_nodes} nodes",)
 
-def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-    """Move those that are too many, one by one: the cluster's names are found meanwhile."""
-    first = (site.first_control_plane.name,)
-    enough = WaitFor(f"{site.dns_nodes} nodes are ready", first, _nodes, _few, JOINS, EVERY)
-    yield Batch(wait_for=enough)
-    script = _SPREAD.format(kubectl=kubectl.shell_command(site.first_control_plane))
-    yield Batch(
-        (RunScript(site.first_control_plane.name, "CoreDNS is spread", script, timeout=600),),
-        wait_for=WaitForPhase("CoreDNS is on different nodes", PATIENCE),
-    )
+    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+        """Move those that are too many, one by one: the cluster's names are found meanwhile."""
+        first = (site.first_control_plane.name,)
+        enough = WaitFor(f"{site.dns_nodes} nodes are ready", first, _nodes, _few, JOINS, EVERY)
+        yield Batch(wait_for=enough)
+        script = _SPREAD.format(kubectl=kubectl.shell_command(site.first_control_plane))
+        yield Batch(
+            (RunScript(site.first_control_plane.name, "CoreDNS is spread", script, timeout=600),),
+            wait_for=WaitForPhase("CoreDNS is on different nodes", PATIENCE),
+        )
 
 
 def _nodes(site: ClusterContext, host: Host) -> Probes:

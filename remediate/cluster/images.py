@@ -13,50 +13,52 @@ from collections.abc import Iterable
 
 from facts.cluster import images
 from hale.install.cluster_context import GROUPS, ClusterContext
-from hale.install.phase import Batch, Observations, Probes, RunScript
+from hale.install.phase import Batch, Observations, Phase, Probes, RunScript
 from hale.inventory.ini import Host
 from remediate.cluster import kubeadm, network, runtime
 
-TITLE = "Images"
-NEEDS = ("runtime",)
-PARTS = GROUPS
-HEAD_START = math.inf
 
+class Images(Phase):
+    """The control plane's images, pulled before init and the joins need them."""
 
-def probes(site: ClusterContext, host: Host) -> Probes:
-    """The images that the host has, and those that its kubeadm wants."""
-    if host not in site.current_hosts:
-        return {}
-    cluster = site.cluster
-    return {
-        images.SUBJECT: (images.probe(cluster.kubernetes_version, cluster.image_repository),),
-    }
+    name = "images"
+    title = "Images"
+    DEPENDS_ON = ("runtime",)
+    HOST_GROUPS = GROUPS
+    STAGGER_SECONDS = math.inf
 
+    def probes(self, site: ClusterContext, host: Host) -> Probes:
+        """The images that the host has, and those that its kubeadm wants."""
+        if host not in site.current_hosts:
+            return {}
+        cluster = site.cluster
+        return {
+            images.SUBJECT: (images.probe(cluster.kubernetes_version, cluster.image_repository),),
+        }
 
-def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-    """Images that a host of its role has not."""
-    said = []
-    for host in site.current_hosts:
-        found = images.read(seen.of(host.name, images.SUBJECT))
-        if not found.wanted:
-            said.append(f"{host.name}: kubeadm is not installed")
-        elif missing := _missing(site, found, host):
-            said.append(f"{host.name}: {' '.join(map(images.name, missing))}")
-    return tuple(said)
+    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+        """Images that a host of its role has not."""
+        said = []
+        for host in site.current_hosts:
+            found = images.read(seen.of(host.name, images.SUBJECT))
+            if not found.wanted:
+                said.append(f"{host.name}: kubeadm is not installed")
+            elif missing := _missing(site, found, host):
+                said.append(f"{host.name}: {' '.join(map(images.name, missing))}")
+        return tuple(said)
+
+    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+        """All that a host lacks, all hosts at once."""
+        pulls = []
+        for host in site.current_hosts:
+            missing = _missing(site, images.read(seen.of(host.name, images.SUBJECT)), host)
+            if missing:
+                pulls.append(_pull(site, host, missing))
+        return (Batch(tuple(pulls)),)
 
 
 def _missing(site: ClusterContext, found: images.Images, host: Host) -> tuple[str, ...]:
     return found.missing(master="masters" in host.groups, stacked=site.etcd_is_stacked)
-
-
-def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-    """All that a host lacks, all hosts at once."""
-    pulls = []
-    for host in site.current_hosts:
-        missing = _missing(site, images.read(seen.of(host.name, images.SUBJECT)), host)
-        if missing:
-            pulls.append(_pull(site, host, missing))
-    return (Batch(tuple(pulls)),)
 
 
 _PULL = f"ctr -n k8s.io images pull --hosts-dir {runtime.CERTS}"

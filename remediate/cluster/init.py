@@ -12,79 +12,105 @@ from collections.abc import Iterable, Iterator
 
 from facts.cluster import external_etcd, kubernetes, nodes
 from hale.install.cluster_context import APISERVER_PORT, ClusterContext
-from hale.install.phase import Batch, Observations, Probes, RunScript, WaitFor
+from hale.install.phase import Batch, Observations, Phase, Probes, RunScript, WaitFor
 from hale.install.secrets import CERTIFICATES, TOKEN
 from hale.inventory.ini import Host
 from hale.model.evidence import Probe
 from remediate.cluster import kubeadm
-
-TITLE = "kubeadm init"
-NEEDS = ("runtime/first", "load_balancer/first", "images/first")
 
 PORTS = (APISERVER_PORT, 10250, 10257, 10259)
 ETCD_PORTS = (2379, 2380)  # where it is stacked
 WORKERS_PORTS = (10250,)
 
 
-def probes(site: ClusterContext, host: Host) -> Probes:
-    """How far kubeadm came on each host; what the first master's apiserver tells."""
-    asked: dict[str, tuple[Probe, ...]] = {
-        kubernetes.SUBJECT: (kubernetes.probe(stacked=site.etcd_is_stacked),)
-    }
-    if host is site.first_control_plane:
-        asked[nodes.SUBJECT] = nodes.probes(host.address or host.name)
-    return asked
+class KubeadmInit(Phase):
+    """`kubeadm init` on the first control-plane node."""
 
+    name = "init"
+    title = "kubeadm init"
+    DEPENDS_ON = ("runtime/first", "load_balancer/first", "images/first")
 
-def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-    """What init has not made yet, as the first master's own apiserver tells."""
-    node = kubernetes.read(seen.of(site.first_control_plane.name, kubernetes.SUBJECT))
-    name = site.first_control_plane.name
-    if node.untouched:
-        return (f"{name}: there is no control plane",)
-    if not node.finalised:
-        return (f"{name}: kubeadm init was cut off",)
-    readings = seen.of(name, nodes.SUBJECT)
-    told = nodes.read(readings)
-    if not told.answers:
-        return (f"{name}: its apiserver does not answer: {told.why}",)
-    found = nodes.counted(readings, nodes.MADE)
-    return tuple(f"{name}: there is no {o}" for o, count in found.items() if count is None)
+    def probes(self, site: ClusterContext, host: Host) -> Probes:
+        """How far kubeadm came on each host; what the first master's apiserver tells."""
+        asked: dict[str, tuple[Probe, ...]] = {
+            kubernetes.SUBJECT: (kubernetes.probe(stacked=site.etcd_is_stacked),)
+        }
+        if host is site.first_control_plane:
+            asked[nodes.SUBJECT] = nodes.probes(host.address or host.name)
+        return asked
 
+    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+        """What init has not made yet, as the first master's own apiserver tells."""
+        node = kubernetes.read(seen.of(site.first_control_plane.name, kubernetes.SUBJECT))
+        name = site.first_control_plane.name
+        if node.untouched:
+            return (f"{name}: there is no control plane",)
+        if not node.finalised:
+            return (f"{name}: kubeadm init was cut off",)
+        readings = seen.of(name, nodes.SUBJECT)
+        told = nodes.read(readings)
+        if not told.answers:
+            return (f"{name}: its apiserver does not answer: {told.why}",)
+        found = nodes.counted(readings, nodes.MADE)
+        return tuple(f"{name}: there is no {o}" for o, count in found.items() if count is None)
 
-def obstacles(site: ClusterContext, host: Host) -> Probes:
-    """The site's own etcd, as the first master reaches it."""
-    if site.etcd_is_stacked or host is not site.first_control_plane:
-        return {}
-    return {external_etcd.SUBJECT: (external_etcd.probe(site.etcd_endpoints, *site.etcd_files),)}
+    def preflight_probes(self, site: ClusterContext, host: Host) -> Probes:
+        """The site's own etcd, as the first master reaches it."""
+        if site.etcd_is_stacked or host is not site.first_control_plane:
+            return {}
+        return {
+            external_etcd.SUBJECT: (external_etcd.probe(site.etcd_endpoints, *site.etcd_files),)
+        }
 
-
-def refusals(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-    """Ports that others have; a control plane that is elsewhere, or ill; an etcd that is."""
-    said = [] if site.etcd_is_stacked else list(_external(site, seen))
-    found = {h.name: kubernetes.read(seen.of(h.name, kubernetes.SUBJECT)) for h in site.hosts}
-    first = found[site.first_control_plane.name]
-    masters_ports = (*PORTS, *ETCD_PORTS) if site.etcd_is_stacked else PORTS
-    for host in site.hosts:
-        node = found[host.name]
-        wanted = masters_ports if "masters" in host.groups else WORKERS_PORTS
-        taken = [(p, node.ports[p]) for p in wanted if p in node.ports]
-        if node.untouched and taken:
-            port, who = taken[0]
+    def preflight(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+        """Ports that others have; a control plane that is elsewhere, or ill; an etcd that is."""
+        said = [] if site.etcd_is_stacked else list(_external(site, seen))
+        found = {h.name: kubernetes.read(seen.of(h.name, kubernetes.SUBJECT)) for h in site.hosts}
+        first = found[site.first_control_plane.name]
+        masters_ports = (*PORTS, *ETCD_PORTS) if site.etcd_is_stacked else PORTS
+        for host in site.hosts:
+            node = found[host.name]
+            wanted = masters_ports if "masters" in host.groups else WORKERS_PORTS
+            taken = [(p, node.ports[p]) for p in wanted if p in node.ports]
+            if node.untouched and taken:
+                port, who = taken[0]
+                said.append(
+                    f"{host.name}: port {port}, which Kubernetes needs, is in use by "
+                    f"{who or 'another program'}. Stop it: `ss -ltnp 'sport = :{port}'`."
+                )
+        elsewhere = [
+            n
+            for n, node in found.items()
+            if n != site.first_control_plane.name and not node.untouched
+        ]
+        if not first.finalised and elsewhere:
             said.append(
-                f"{host.name}: port {port} is taken by {who or 'another program'}, and Kubernetes "
-                f"needs it. Stop it: `ss -ltnp 'sport = :{port}'`."
+                f"{site.first_control_plane.name}, the inventory's first master, is in no cluster, "
+                f"but {', '.join(elsewhere)} {'is' if len(elsewhere) == 1 else 'are'}. List a "
+                "master of that cluster first in [masters], or remove it with `invoke reset`."
             )
-    elsewhere = [
-        n for n, node in found.items() if n != site.first_control_plane.name and not node.untouched
-    ]
-    if not first.finalised and elsewhere:
-        said.append(
-            f"{site.first_control_plane.name}, the inventory's first master, is in no cluster, but "
-            f"{', '.join(elsewhere)} {'is' if len(elsewhere) == 1 else 'are'}. Name a master of "
-            "that cluster first in [masters], or take it off with `invoke reset`."
-        )
-    return tuple(said)
+        return tuple(said)
+
+    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+        """Init; after one that was cut off, a reset of this host before."""
+        first = site.first_control_plane
+        node = kubernetes.read(seen.of(first.name, kubernetes.SUBJECT))
+        if not node.finalised:
+            if not node.untouched:
+                title = "an init that was cut off is cleaned away"
+                yield Batch(
+                    (RunScript(first.name, title, kubeadm.cleanup_script(site, init=True)),)
+                )
+            command = "kubeadm init --upload-certs --skip-token-print --skip-certificate-key-print"
+            yield Batch((_run(site, "kubeadm init", command, 600, init=True),))
+            return
+        readings = seen.of(first.name, nodes.SUBJECT)
+        if not nodes.read(readings).answers:
+            yield Batch(
+                wait_for=WaitFor("the apiserver answers", (first.name,), self.probes, _silent)
+            )
+        elif None in nodes.counted(readings, nodes.MADE).values():
+            yield Batch((_run(site, "kubeadm's addons", "kubeadm init phase addon all", 120),))
 
 
 def _external(site: ClusterContext, seen: Observations) -> Iterator[str]:
@@ -106,24 +132,6 @@ def _external(site: ClusterContext, seen: Observations) -> Iterator[str]:
             "cluster, and init would write over it. Where it is that of no cluster that lives, "
             f"`etcdctl del --prefix {external_etcd.PREFIX}` takes it away."
         )
-
-
-def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-    """Init; after one that was cut off, a reset of this host before."""
-    first = site.first_control_plane
-    node = kubernetes.read(seen.of(first.name, kubernetes.SUBJECT))
-    if not node.finalised:
-        if not node.untouched:
-            title = "an init that was cut off is cleaned away"
-            yield Batch((RunScript(first.name, title, kubeadm.cleanup_script(site, init=True)),))
-        command = "kubeadm init --upload-certs --skip-token-print --skip-certificate-key-print"
-        yield Batch((_run(site, "kubeadm init", command, 600, init=True),))
-        return
-    readings = seen.of(first.name, nodes.SUBJECT)
-    if not nodes.read(readings).answers:
-        yield Batch(wait_for=WaitFor("the apiserver answers", (first.name,), probes, _silent))
-    elif None in nodes.counted(readings, nodes.MADE).values():
-        yield Batch((_run(site, "kubeadm's addons", "kubeadm init phase addon all", 120),))
 
 
 def _run(

@@ -20,15 +20,11 @@ from collections.abc import Iterable, Iterator
 
 from facts.cluster import file_digests, kubernetes, services, vip_conflicts
 from hale.install.cluster_context import APISERVER_PORT, FIRST, MASTERS, ClusterContext
-from hale.install.phase import Batch, Observations, Probes, RunScript, Step, WriteFile
+from hale.install.phase import Batch, Observations, Phase, Probes, RunScript, Step, WriteFile
 from hale.inventory.ini import Host
 from hale.model.evidence import FileProbe
 from remediate.cluster import templates
 from remediate.cluster.packages import install_script
-
-TITLE = "Load balancer and VIP"
-NEEDS = ("packages",)
-PARTS = (FIRST, MASTERS)
 
 HAPROXY = "/etc/haproxy/haproxy.cfg"
 DROPIN = "/etc/systemd/system/haproxy.service.d/hale.conf"
@@ -57,45 +53,147 @@ KIND = {
 }
 
 
-def not_applicable(site: ClusterContext) -> str:
-    """Why this phase does not concern the site, and what its people must do; or empty."""
-    return KIND.get(site.inventory.endpoint.kind, "").format(endpoint=site.endpoint)
+class LoadBalancer(Phase):
+    """haproxy and keepalived on every control-plane node."""
 
+    name = "load_balancer"
+    title = "Load balancer and VIP"
+    DEPENDS_ON = ("packages",)
+    HOST_GROUPS = (FIRST, MASTERS)
 
-def probes(site: ClusterContext, host: Host) -> Probes:
-    """Files, services, ports, and the interface."""
-    if "masters" not in host.groups or not_applicable(site):
-        return {}
-    endpoint = site.inventory.endpoint
-    return {
-        file_digests.SUBJECT: (file_digests.probe([HAPROXY, DROPIN, KEEPALIVED, CHECK, CA]),),
-        services.SUBJECT: (services.probe(UNITS.values()),),
-        kubernetes.SUBJECT: (
-            kubernetes.probe(stacked=site.etcd_is_stacked),
-            FileProbe(kubernetes.CA),
-        ),
-        vip_conflicts.SUBJECT: (
-            vip_conflicts.own_state_probe(endpoint.vip, host.address or host.name),
-        ),
-    }
+    def skip_reason(self, site: ClusterContext) -> str:
+        """Why this phase does not concern the site, and what its people must do; or empty."""
+        return KIND.get(site.inventory.endpoint.kind, "").format(endpoint=site.endpoint)
 
+    def probes(self, site: ClusterContext, host: Host) -> Probes:
+        """Files, services, ports, and the interface."""
+        if "masters" not in host.groups or self.skip_reason(site):
+            return {}
+        endpoint = site.inventory.endpoint
+        return {
+            file_digests.SUBJECT: (file_digests.probe([HAPROXY, DROPIN, KEEPALIVED, CHECK, CA]),),
+            services.SUBJECT: (services.probe(UNITS.values()),),
+            kubernetes.SUBJECT: (
+                kubernetes.probe(stacked=site.etcd_is_stacked),
+                FileProbe(kubernetes.CA),
+            ),
+            vip_conflicts.SUBJECT: (
+                vip_conflicts.own_state_probe(endpoint.vip, host.address or host.name),
+            ),
+        }
 
-def obstacles(site: ClusterContext, host: Host) -> Probes:
-    """Who else claims the VIP: it takes seconds to hear that."""
-    if "masters" not in host.groups or not_applicable(site):
-        return {}
-    vip = site.inventory.endpoint.vip
-    return {vip_conflicts.SUBJECT: (vip_conflicts.conflict_probe(vip, host.address or host.name),)}
+    def preflight_probes(self, site: ClusterContext, host: Host) -> Probes:
+        """Who else claims the VIP: it takes seconds to hear that."""
+        if "masters" not in host.groups or self.skip_reason(site):
+            return {}
+        vip = site.inventory.endpoint.vip
+        return {
+            vip_conflicts.SUBJECT: (vip_conflicts.conflict_probe(vip, host.address or host.name),)
+        }
 
+    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+        """Missing packages, differing files, services that do not run by them, a closed port."""
+        if self.skip_reason(site):
+            return ()
+        return tuple(
+            f"{host.name}: {what}"
+            for host in site.current_masters
+            for what in _left(site, seen, host)
+        )
 
-def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-    """Packages that are missing, files that differ, services that do not run by them, a port that
-    nobody listens on."""
-    if not_applicable(site):
-        return ()
-    return tuple(
-        f"{host.name}: {what}" for host in site.current_masters for what in _left(site, seen, host)
-    )
+    def preflight(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+        """Somebody else has the VIP, the router's id or a port."""
+        if self.skip_reason(site):
+            return ()
+        endpoint, own = site.inventory.endpoint, {h.address for h in site.masters}
+        said: list[str] = []
+        claims = {
+            h.name: vip_conflicts.read(seen.of(h.name, vip_conflicts.SUBJECT)) for h in site.masters
+        }
+        # A master may have taken it while the others were asked: its part comes before theirs.
+        ours = {c.mac for c in claims.values()} - {""}
+        if not any(c.held for c in claims.values()):
+            said += [
+                f"the VIP {endpoint.vip} is in use by somebody else: {name} gets an answer from it"
+                f"{f' ({c.neighbour})' if c.neighbour else ''}. Take another vip, or find out who "
+                "has it: `ip neigh`, the switch's table."
+                for name, c in claims.items()
+                if (c.answered or c.neighbour) and c.neighbour not in ours
+            ][:1]
+        strangers = {
+            (peer, name)
+            for name, c in claims.items()
+            for peer, router in c.speakers
+            if router == site.cluster.vrrp_id and peer not in own
+        }
+        for peer, name in sorted(strangers)[:1]:
+            said.append(
+                f"{peer} already speaks VRRP with the id {site.cluster.vrrp_id}, as seen from "
+                f"{name}: two groups with one id take each other's VIP. Set another vrrp_id."
+            )
+        for host in site.masters:
+            claim = claims[host.name]
+            if not claim.interface:
+                said.append(
+                    f"{host.name}: no interface has the planned address {host.address}; see "
+                    "NODES-ADDRESS of the audit."
+                )
+            ports = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT)).ports
+            who = ports.get(endpoint.port)
+            if who is not None and who != "haproxy":
+                said.append(
+                    f"{host.name}: port {endpoint.port} is in use by {who or 'another program'}. "
+                    "Stop it (`ss -ltnp`), or set another vip_port."
+                )
+        return tuple(said)
+
+    def prepare(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+        """The packages, where what they bring claims no VIP: a keepalived.conf of old might."""
+        if not self.skip_reason(site):
+            hosts = [h for h in site.current_masters if not _configured(seen, h)]
+            yield Batch(tuple(step for host in hosts for step in _packages(seen, host)))
+
+    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+        """haproxy on all masters, then keepalived: the VIP goes to nobody without a haproxy."""
+        if self.skip_reason(site):
+            return
+        haproxy: list[Step] = []
+        keepalived: list[Step] = []
+        for host in site.current_masters:
+            undone = tuple(_left(site, seen, host))
+            if not undone:
+                continue
+            if _configured(seen, host):
+                haproxy += _packages(seen, host)
+            files = _files(site, seen, host)
+            for path in (CA, DROPIN, HAPROXY):
+                if path in files:
+                    check = 'haproxy -c -q -f "$new"' if path == HAPROXY else ""
+                    then = "systemctl daemon-reload" if path == DROPIN else ""
+                    step = WriteFile(host.name, path, path, files[path], check=check, then=then)
+                    haproxy.append(step)
+            port = site.inventory.endpoint.port
+            haproxy.append(
+                RunScript(host.name, "haproxy", _started("haproxy", "reload-or-restart", port))
+            )
+            keepalived.append(WriteFile(host.name, CHECK, CHECK, files[CHECK], mode=0o755))
+            keepalived.append(
+                WriteFile(
+                    host.name,
+                    KEEPALIVED,
+                    KEEPALIVED,
+                    files[KEEPALIVED],
+                    mode=0o600,
+                    check=VALID,
+                    then="systemctl restart keepalived",
+                )
+            )
+            # A restart moves the VIP: only where it does not run by what is there already.
+            old = f"keepalived runs by an older {KEEPALIVED}" in undone
+            how = "restart" if old else "start"
+            keepalived.append(RunScript(host.name, "keepalived", _started("keepalived", how, 0)))
+        yield Batch(tuple(haproxy))
+        yield Batch(tuple(keepalived))
 
 
 def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[str]:
@@ -106,103 +204,6 @@ def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[str]
     ports = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT)).ports
     if ports.get(site.inventory.endpoint.port) != "haproxy":
         yield f"haproxy does not listen on {site.inventory.endpoint.port}"
-
-
-def refusals(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-    """Somebody else has the VIP, the router's id or a port."""
-    if not_applicable(site):
-        return ()
-    endpoint, own = site.inventory.endpoint, {h.address for h in site.masters}
-    said: list[str] = []
-    claims = {
-        h.name: vip_conflicts.read(seen.of(h.name, vip_conflicts.SUBJECT)) for h in site.masters
-    }
-    # A master may have taken it while the others were asked: its part comes before theirs.
-    ours = {c.mac for c in claims.values()} - {""}
-    if not any(c.held for c in claims.values()):
-        said += [
-            f"the VIP {endpoint.vip} is in use by somebody else: {name} gets an answer from it"
-            f"{f' ({c.neighbour})' if c.neighbour else ''}. Take another vip, or find out who "
-            "has it: `ip neigh`, the switch's table."
-            for name, c in claims.items()
-            if (c.answered or c.neighbour) and c.neighbour not in ours
-        ][:1]
-    strangers = {
-        (peer, name)
-        for name, c in claims.items()
-        for peer, router in c.speakers
-        if router == site.cluster.vrrp_id and peer not in own
-    }
-    for peer, name in sorted(strangers)[:1]:
-        said.append(
-            f"{peer} speaks VRRP with the id {site.cluster.vrrp_id} already, as {name} hears: two "
-            "groups of one id take each other's VIP. Set another vrrp_id."
-        )
-    for host in site.masters:
-        claim = claims[host.name]
-        if not claim.interface:
-            said.append(
-                f"{host.name}: no interface has the planned address {host.address}; see "
-                "NODES-ADDRESS of the audit."
-            )
-        ports = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT)).ports
-        who = ports.get(endpoint.port)
-        if who is not None and who != "haproxy":
-            said.append(
-                f"{host.name}: port {endpoint.port} is taken by {who or 'another program'}. Stop "
-                "it (`ss -ltnp`), or set another vip_port."
-            )
-    return tuple(said)
-
-
-def beforehand(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-    """The packages, where what they bring claims no VIP: a keepalived.conf of old might."""
-    if not not_applicable(site):
-        hosts = [h for h in site.current_masters if not _configured(seen, h)]
-        yield Batch(tuple(step for host in hosts for step in _packages(seen, host)))
-
-
-def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-    """haproxy on all masters, then keepalived: the VIP goes to nobody without a haproxy."""
-    if not_applicable(site):
-        return
-    haproxy: list[Step] = []
-    keepalived: list[Step] = []
-    for host in site.current_masters:
-        undone = tuple(_left(site, seen, host))
-        if not undone:
-            continue
-        if _configured(seen, host):
-            haproxy += _packages(seen, host)
-        files = _files(site, seen, host)
-        for path in (CA, DROPIN, HAPROXY):
-            if path in files:
-                check = 'haproxy -c -q -f "$new"' if path == HAPROXY else ""
-                then = "systemctl daemon-reload" if path == DROPIN else ""
-                step = WriteFile(host.name, path, path, files[path], check=check, then=then)
-                haproxy.append(step)
-        port = site.inventory.endpoint.port
-        haproxy.append(
-            RunScript(host.name, "haproxy", _started("haproxy", "reload-or-restart", port))
-        )
-        keepalived.append(WriteFile(host.name, CHECK, CHECK, files[CHECK], mode=0o755))
-        keepalived.append(
-            WriteFile(
-                host.name,
-                KEEPALIVED,
-                KEEPALIVED,
-                files[KEEPALIVED],
-                mode=0o600,
-                check=VALID,
-                then="systemctl restart keepalived",
-            )
-        )
-        # A restart moves the VIP: only where it does not run by what is there already.
-        old = f"keepalived runs by an older {KEEPALIVED}" in undone
-        how = "restart" if old else "start"
-        keepalived.append(RunScript(host.name, "keepalived", _started("keepalived", how, 0)))
-    yield Batch(tuple(haproxy))
-    yield Batch(tuple(keepalived))
 
 
 def _missing(seen: Observations, host: Host) -> tuple[str, ...]:

@@ -22,27 +22,86 @@ from facts import etcd
 from facts.cluster import kubernetes, nodes
 from facts.etcd import MemberStatus
 from hale.install.cluster_context import MASTERS, ClusterContext
-from hale.install.phase import Batch, Observations, Probes, RunScript, WaitFor
+from hale.install.phase import Batch, Observations, Phase, Probes, RunScript, WaitFor
 from hale.install.secrets import CERTIFICATES, TOKEN
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
 from hale.model.evidence import CommandProbe, FileProbe, Probe, Unreadable
 from remediate.cluster import kubeadm, kubectl
 
-TITLE = "Masters join"
-NEEDS = ("images", "init")
-PARTS = (MASTERS,)
-HEAD_START = math.inf
-
 PATIENCE = 180.0  # seconds for a master that has joined, until etcd and apiserver are well
 
 
-def probes(site: ClusterContext, host: Host) -> Probes:
-    """How far kubeadm came, what each apiserver and each etcd says."""
-    if "masters" not in host.groups:
-        return {}
-    told = {nodes.SUBJECT: (nodes.probe(),)}
-    return {**health_probes(site, host), **told}
+class JoinControlPlane(Phase):
+    """`kubeadm join` of the other control-plane nodes, one at a time."""
+
+    name = "masters"
+    title = "Masters join"
+    DEPENDS_ON = ("images", "init")
+    HOST_GROUPS = (MASTERS,)
+    STAGGER_SECONDS = math.inf
+
+    def probes(self, site: ClusterContext, host: Host) -> Probes:
+        """How far kubeadm came, what each apiserver and each etcd says."""
+        if "masters" not in host.groups:
+            return {}
+        told = {nodes.SUBJECT: (nodes.probe(),)}
+        return {**health_probes(site, host), **told}
+
+    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+        """Masters that the cluster does not know as such, or that are not well."""
+        return tuple(
+            f"{h.name}: {what}" for h in site.current_masters if (what := _left(site, seen, h))
+        )
+
+    def preflight(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+        """Nobody joins a cluster that is ill: one loss more might be the end of it."""
+        joined = _joined(site, seen)
+        if not joined:
+            return ("no master's apiserver answers, so nobody can join; see `--plan` for init.",)
+        strangers = joined - {h.name for h in site.masters}
+        if strangers:
+            return (
+                f"the cluster has a master {min(strangers)} that [masters] does not name: is this "
+                "another cluster, or was the inventory shortened? Nothing joins it.",
+            )
+        return ()
+
+    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+        """One master after the other, each only while all those before are well."""
+        joined = _joined(site, seen)
+        whole = [h for h in site.masters if h.name in joined]
+        fresh = [h for h in site.current_masters if h.name not in joined]
+        if ill := [
+            h
+            for h in whole
+            if _unhealthy(site, seen, h) and not _leftover_of_cut_off_join(site, seen, h, joined)
+        ]:
+            yield Batch(wait_for=_well(whole, f"{ill[0].name} is well again", _unhealthy))
+            return
+        if not fresh:
+            return
+        if not whole:
+            return
+        by = whole[0]
+        yield Batch((token(site, by), certificates(site, by)))
+        pin = ca_pin(seen, by)
+        for host in fresh:
+            node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
+            for step in () if node.untouched else clean(site, seen, host, whole):
+                yield Batch((step,))
+            secret = kubeadm.join(site, host, pin, master=True)
+            others = _well(whole, "the other masters are well", _node_unhealthy, every=10.0)
+            joins = RunScript(
+                host.name,
+                "kubeadm join",
+                JOIN,
+                secret,
+                600,
+                is_kubeadm_work=True,
+                watch_peers=others,
+            )
+            yield Batch((joins,))
 
 
 def health_probes(site: ClusterContext, host: Host) -> Probes:
@@ -57,13 +116,6 @@ def health_probes(site: ClusterContext, host: Host) -> Probes:
     if site.etcd_is_stacked:
         asked["etcd"] = (CommandProbe("members", etcd.SCRIPT_SINGLE_SAMPLE, timeout=30, slow=True),)
     return asked
-
-
-def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-    """Masters that the cluster does not know as such, or that are not well."""
-    return tuple(
-        f"{h.name}: {what}" for h in site.current_masters if (what := _left(site, seen, h))
-    )
 
 
 def _left(site: ClusterContext, seen: Observations, host: Host) -> str:
@@ -114,51 +166,6 @@ def _joined(site: ClusterContext, seen: Observations) -> frozenset[str]:
         if told.answers:
             return told.masters
     return frozenset()
-
-
-def refusals(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-    """Nobody joins a cluster that is ill: one loss more might be the end of it."""
-    joined = _joined(site, seen)
-    if not joined:
-        return ("no master's apiserver answers, so nobody can join; see `--plan` for init.",)
-    strangers = joined - {h.name for h in site.masters}
-    if strangers:
-        return (
-            f"the cluster has a master {min(strangers)} that [masters] does not name: is this "
-            "another cluster, or was the inventory shortened? Nothing joins it.",
-        )
-    return ()
-
-
-def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-    """One master after the other, each only while all those before are well."""
-    joined = _joined(site, seen)
-    whole = [h for h in site.masters if h.name in joined]
-    fresh = [h for h in site.current_masters if h.name not in joined]
-    if ill := [
-        h
-        for h in whole
-        if _unhealthy(site, seen, h) and not _leftover_of_cut_off_join(site, seen, h, joined)
-    ]:
-        yield Batch(wait_for=_well(whole, f"{ill[0].name} is well again", _unhealthy))
-        return
-    if not fresh:
-        return
-    if not whole:
-        return
-    by = whole[0]
-    yield Batch((token(site, by), certificates(site, by)))
-    pin = ca_pin(seen, by)
-    for host in fresh:
-        node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
-        for step in () if node.untouched else clean(site, seen, host, whole):
-            yield Batch((step,))
-        secret = kubeadm.join(site, host, pin, master=True)
-        others = _well(whole, "the other masters are well", _node_unhealthy, every=10.0)
-        joins = RunScript(
-            host.name, "kubeadm join", JOIN, secret, 600, is_kubeadm_work=True, watch_peers=others
-        )
-        yield Batch((joins,))
 
 
 # kubeadm points the kubelet of a master at that master's own apiserver, which the kubelet itself

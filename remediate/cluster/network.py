@@ -9,28 +9,30 @@ from typing import Any
 
 from facts.cluster import nodes
 from hale.install.cluster_context import ClusterContext, documents
-from hale.install.phase import Batch, Observations, Probes, RunScript
+from hale.install.phase import Batch, Observations, Phase, Probes, RunScript
 from hale.install.secrets import Secret
 from hale.inventory.ini import Host
 from remediate.cluster import kubectl
 
-TITLE = "Pod network"
-NEEDS = ("init",)
 
+class PodNetwork(Phase):
+    """The pod network's manifest."""
 
-def probes(site: ClusterContext, host: Host) -> Probes:
-    """Whether the manifest's objects are there."""
-    return object_probes(site, host, (site.cluster.network_manifest,))
+    name = "network"
+    title = "Pod network"
+    DEPENDS_ON = ("init",)
 
+    def probes(self, site: ClusterContext, host: Host) -> Probes:
+        """Whether the manifest's objects are there."""
+        return object_probes(site, host, (site.cluster.network_manifest,))
 
-def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-    """The manifest's objects that are not there."""
-    return missing_objects(site, seen, (site.cluster.network_manifest,))
+    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+        """The manifest's objects that are not there."""
+        return missing_objects(site, seen, (site.cluster.network_manifest,))
 
-
-def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-    """Apply it; that they are ready is waited for once all nodes are there."""
-    return (apply_batch(site, "the pod network", (site.cluster.network_manifest,)),)
+    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+        """Apply it; that they are ready is waited for once all nodes are there."""
+        return (apply_batch(site, "the pod network", (site.cluster.network_manifest,)),)
 
 
 def images(site: ClusterContext) -> tuple[str, ...]:

@@ -12,21 +12,15 @@ Sources: apt-get(8), apt-mark(8), sources.list(5); kubernetes.io, "Installing ku
 
 import shlex
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 from facts.cluster import file_digests, packages, services
 from facts.cluster.packages import Packages
 from hale.install.cluster_context import GROUPS, MASTERS, ClusterContext
-from hale.install.phase import Batch, Observations, Probes, RunScript, Step, WriteFile
+from hale.install.phase import Batch, Observations, Phase, Probes, RunScript, Step, WriteFile
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
 from remediate.cluster import templates
-
-TITLE = "Packages"
-NEEDS: tuple[str, ...] = ()
-PARTS = GROUPS
-# A master that joins has its images by then: they are not pulled beside the packages of the next.
-AHEAD = {MASTERS: "images"}
-HEAD_START = 25.0  # seconds; an init and a join take longer, so that nobody waits in the end
 
 PINNED = ("kubeadm", "kubectl", "kubelet")
 RUNTIME = ("containerd", "runc")
@@ -42,24 +36,65 @@ REPO = f"/etc/yum.repos.d/{NAME}.repo"
 DNF_KEY = f"/etc/pki/rpm-gpg/RPM-GPG-KEY-{NAME}"
 
 
-def probes(site: ClusterContext, host: Host) -> Probes:
-    """Packages and their holds, the repository's files, the kubelet's unit."""
-    if host not in site.current_hosts:
-        return {}
-    paths = [LIST, *_keyrings(), REPO, DNF_KEY]
-    names = (*_ALL, OTHER_RUNTIME, *DNF_NAMES.values())
-    return {
-        packages.SUBJECT: (packages.probe(names),),
-        file_digests.SUBJECT: (file_digests.probe(paths),),
-        services.SUBJECT: (services.probe(["kubelet", "containerd"]),),
-    }
+class InstallPackages(Phase):
+    """Repository and packages, the same on every node."""
 
+    name = "packages"
+    title = "Packages"
+    DEPENDS_ON = ()
+    HOST_GROUPS = GROUPS
+    # A joining master pulls its images before the next group's packages compete for the mirror.
+    CHAINS_INTO: ClassVar = {MASTERS: "images"}
+    STAGGER_SECONDS = 25.0  # an init and a join take longer, so that it delays nobody in the end
 
-def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-    """Packages that are missing, at another version or not held; a repository of old."""
-    return tuple(
-        f"{host.name}: {what}" for host in site.current_hosts for what in _left(site, seen, host)
-    )
+    def probes(self, site: ClusterContext, host: Host) -> Probes:
+        """Packages and their holds, the repository's files, the kubelet's unit."""
+        if host not in site.current_hosts:
+            return {}
+        paths = [LIST, *_keyrings(), REPO, DNF_KEY]
+        names = (*_ALL, OTHER_RUNTIME, *DNF_NAMES.values())
+        return {
+            packages.SUBJECT: (packages.probe(names),),
+            file_digests.SUBJECT: (file_digests.probe(paths),),
+            services.SUBJECT: (services.probe(["kubelet", "containerd"]),),
+        }
+
+    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+        """Packages that are missing, at another version or not held; a repository of old."""
+        return tuple(
+            f"{host.name}: {what}"
+            for host in site.current_hosts
+            for what in _left(site, seen, host)
+        )
+
+    def preflight(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+        """A running kubelet is not exchanged under its pods: that is an upgrade."""
+        said = []
+        for host in site.current_hosts:
+            found = packages.read(seen.of(host.name, packages.SUBJECT))
+            runs = services.read(seen.of(host.name, services.SUBJECT))["kubelet"].active
+            have = found.versions.get("kubelet")
+            if runs and have and not is_version(have, site.cluster.kubernetes_version):
+                said.append(
+                    f"{host.name} runs the kubelet {have}; the inventory says "
+                    f"{site.cluster.kubernetes_version}. An install does not upgrade a cluster: "
+                    "set kubernetes_version to the running version, or run `invoke reset` first."
+                )
+        return tuple(said)
+
+    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+        """Repository, then all packages in one go."""
+        steps: list[Step] = []
+        for host in site.current_hosts:
+            found = packages.read(seen.of(host.name, packages.SUBJECT))
+            if not tuple(_left(site, seen, host)):
+                continue
+            for path, content in _repository(site, found).items():
+                title = "repository's key" if isinstance(content, bytes) else "repository"
+                steps.append(WriteFile(host.name, title, path, content, keep=False))
+            script = _apt(site, found) if found.manager == "apt" else _dnf(site, found)
+            steps.append(RunScript(host.name, "packages", script, timeout=1800))
+        return (Batch(tuple(steps)),)
 
 
 def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[str]:
@@ -81,37 +116,6 @@ def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[str]
         yield f"not held: {' '.join(free)}"
     if not (units["kubelet"].enabled and units["containerd"].enabled):
         yield "kubelet and containerd do not start at boot"
-
-
-def refusals(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-    """A running kubelet is not exchanged under its pods: that is an upgrade."""
-    said = []
-    for host in site.current_hosts:
-        found = packages.read(seen.of(host.name, packages.SUBJECT))
-        runs = services.read(seen.of(host.name, services.SUBJECT))["kubelet"].active
-        have = found.versions.get("kubelet")
-        if runs and have and not is_version(have, site.cluster.kubernetes_version):
-            said.append(
-                f"{host.name} runs the kubelet {have}; the inventory says "
-                f"{site.cluster.kubernetes_version}. An install does not upgrade a cluster: set "
-                f"kubernetes_version to what runs, or `invoke reset` first."
-            )
-    return tuple(said)
-
-
-def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-    """Repository, then all packages in one go."""
-    steps: list[Step] = []
-    for host in site.current_hosts:
-        found = packages.read(seen.of(host.name, packages.SUBJECT))
-        if not tuple(_left(site, seen, host)):
-            continue
-        for path, content in _repository(site, found).items():
-            title = "repository's key" if isinstance(content, bytes) else "repository"
-            steps.append(WriteFile(host.name, title, path, content, keep=False))
-        script = _apt(site, found) if found.manager == "apt" else _dnf(site, found)
-        steps.append(RunScript(host.name, "packages", script, timeout=1800))
-    return (Batch(tuple(steps)),)
 
 
 def is_version(installed: str, wanted: str) -> bool:

@@ -4,37 +4,39 @@ from collections.abc import Iterable
 
 from facts.cluster import nodes
 from hale.install.cluster_context import ClusterContext
-from hale.install.phase import Batch, Observations, Probes, WaitForPhase
+from hale.install.phase import Batch, Observations, Phase, Probes, WaitForPhase
 from hale.inventory.ini import Host
-
-TITLE = "All nodes are ready"
-NEEDS = ("readyz", "masters", "workers", "dns", "addons")
 
 PATIENCE = 300.0  # seconds for the network to come up on every node
 
 
-def probes(site: ClusterContext, host: Host) -> Probes:
-    """The nodes, as the first master tells."""
-    if host is not site.first_control_plane:
-        return {}
-    return {nodes.SUBJECT: nodes.probes(host.address or host.name, nodes.ADDONS)}
+class NodesReady(Phase):
+    """Every node ready, and kubeadm's addons on them."""
 
+    name = "ready"
+    title = "All nodes are ready"
+    DEPENDS_ON = ("readyz", "masters", "workers", "dns", "addons")
 
-def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-    """Nodes that are not ready, and addons of kubeadm that are not."""
-    readings = seen.of(site.first_control_plane.name, nodes.SUBJECT)
-    told = nodes.read(readings)
-    if not told.answers:
-        return (f"{site.first_control_plane.name}: {told.why}",)
-    said = [f"{name}: the node is not ready" for name, ready in told.nodes.items() if not ready]
-    for addon, count in nodes.counted(readings, nodes.ADDONS).items():
-        if count is None:
-            said.append(f"there is no {addon}")
-        elif count.ready < max(count.wanted, 1):
-            said.append(f"{addon}: {count.ready} of {count.wanted} are ready")
-    return tuple(said)
+    def probes(self, site: ClusterContext, host: Host) -> Probes:
+        """The nodes, as the first master tells."""
+        if host is not site.first_control_plane:
+            return {}
+        return {nodes.SUBJECT: nodes.probes(host.address or host.name, nodes.ADDONS)}
 
+    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+        """Nodes that are not ready, and addons of kubeadm that are not."""
+        readings = seen.of(site.first_control_plane.name, nodes.SUBJECT)
+        told = nodes.read(readings)
+        if not told.answers:
+            return (f"{site.first_control_plane.name}: {told.why}",)
+        said = [f"{name}: the node is not ready" for name, ready in told.nodes.items() if not ready]
+        for addon, count in nodes.counted(readings, nodes.ADDONS).items():
+            if count is None:
+                said.append(f"there is no {addon}")
+            elif count.ready < max(count.wanted, 1):
+                said.append(f"{addon}: {count.ready} of {count.wanted} are ready")
+        return tuple(said)
 
-def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-    """Wait for them."""
-    return (Batch(wait_for=WaitForPhase("all nodes are ready", PATIENCE)),)
+    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+        """Wait for them."""
+        return (Batch(wait_for=WaitForPhase("all nodes are ready", PATIENCE)),)

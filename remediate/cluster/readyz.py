@@ -1,33 +1,44 @@
-"""The load balancer knows the cluster's apiservers: the same files as before, now with its CA.
+"""The load balancer verifies the apiservers: the same files as before, now with the cluster's CA.
 
-What `load_balancer` wrote before there was a CA believed whoever answered. From here on a backend
-counts as up, and a master may hold the VIP, only while an apiserver says over verified TLS that
-it is ready.
+Before there is a CA, `load_balancer` has to trust any certificate. After this phase a backend
+counts as up, and a control-plane node may hold the VIP, only while an apiserver reports over
+verified TLS that it is ready.
 """
 
 from collections.abc import Iterable
 
 from hale.install.cluster_context import ClusterContext
-from hale.install.phase import Batch, Observations
+from hale.install.phase import Batch, Observations, Phase, Probes
+from hale.inventory.ini import Host
 from remediate.cluster import load_balancer
 
-TITLE = "Health checks by /readyz"
-NEEDS = ("load_balancer", "init")
-PARTS = load_balancer.PARTS
-
-not_applicable = load_balancer.not_applicable
-probes = load_balancer.probes
+_LOAD_BALANCER = load_balancer.LoadBalancer()
 
 
-def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-    """As the load balancer's, once there is a CA."""
-    if load_balancer.not_applicable(site):
-        return ()
-    if not load_balancer.ca(site, seen):
-        return (f"{site.first_control_plane.name}: there is no CA yet",)
-    return load_balancer.left(site, seen)
+class VerifiedHealthChecks(Phase):
+    """haproxy's and keepalived's health checks by /readyz over verified TLS."""
 
+    name = "readyz"
+    title = "Health checks by /readyz"
+    DEPENDS_ON = ("load_balancer", "init")
+    HOST_GROUPS = load_balancer.LoadBalancer.HOST_GROUPS
 
-def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-    """As the load balancer's."""
-    return load_balancer.waves(site, seen) if load_balancer.ca(site, seen) else ()
+    def skip_reason(self, site: ClusterContext) -> str:
+        """The load balancer's."""
+        return _LOAD_BALANCER.skip_reason(site)
+
+    def probes(self, site: ClusterContext, host: Host) -> Probes:
+        """The load balancer's."""
+        return _LOAD_BALANCER.probes(site, host)
+
+    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+        """The load balancer's, once there is a CA."""
+        if self.skip_reason(site):
+            return ()
+        if not load_balancer.ca(site, seen):
+            return (f"{site.first_control_plane.name}: there is no CA yet",)
+        return _LOAD_BALANCER.remaining(site, seen)
+
+    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+        """The load balancer's, once there is a CA."""
+        return _LOAD_BALANCER.batches(site, seen) if load_balancer.ca(site, seen) else ()

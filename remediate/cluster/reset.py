@@ -6,7 +6,7 @@ before Hale's first, or removed where there were none.
 
 On a part of the hosts: workers are drained and forgotten; a master's member leaves etcd before
 its host is reset, one master at a time, and never so many that the rest is no majority of those
-that there were, unless the operator accepts that (`quorum` says what is lost).
+that there were, unless the operator accepts that (`quorum_loss` says what is lost).
 
 Sources: kubeadm-reset(1) and what it says it leaves; kubespray's roles/reset, which stops
 containers before it removes them; etcd's FAQ, "What is failure tolerance?"
@@ -24,8 +24,6 @@ from hale.install.phase import Batch, Observations, Probes, RunScript, Step, Wai
 from hale.inventory.ini import Host
 from hale.model.evidence import CommandProbe, Probe, Unreadable
 from remediate.cluster import kubeadm, kubectl, load_balancer, masters, packages, runtime
-
-TITLE = "Reset"
 
 BALANCER_FILES = (
     load_balancer.HAPROXY,
@@ -53,7 +51,7 @@ def probes(site: ClusterContext, host: Host) -> Probes:
     return asked
 
 
-def left(site: ClusterContext, seen: Observations, hosts: Sequence[Host]) -> tuple[str, ...]:
+def remaining(site: ClusterContext, seen: Observations, hosts: Sequence[Host]) -> tuple[str, ...]:
     """What is left of the cluster on these hosts."""
     said = []
     for host in hosts:
@@ -63,7 +61,7 @@ def left(site: ClusterContext, seen: Observations, hosts: Sequence[Host]) -> tup
     return tuple(said)
 
 
-def quorum(site: ClusterContext, seen: Observations, hosts: Sequence[Host]) -> str:
+def quorum_loss(site: ClusterContext, seen: Observations, hosts: Sequence[Host]) -> str:
     """What is lost when these masters go and others stay; empty where nothing is.
 
     Members that stay have to be a majority of those that there are, and well.
@@ -97,7 +95,7 @@ def _voice(seen: Observations, host: Host) -> MemberStatus | None:
     return said if isinstance(said, MemberStatus) else None
 
 
-def waves(
+def batches(
     site: ClusterContext, seen: Observations, hosts: Sequence[Host], *, with_packages: bool = False
 ) -> Iterable[Batch]:
     """The whole cluster at once; a part of it host by host, so that the rest goes on."""
@@ -124,14 +122,20 @@ def waves(
 def _well(staying: Sequence[Host]) -> WaitFor:
     names = {h.name for h in staying}
 
-    def ill(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def unhealthy(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
         return tuple(
-            f"{h.name}: etcd is not well"
+            f"{h.name}: etcd is not healthy"
             for h in site.masters
             if h.name in names and not ((v := _voice(seen, h)) and v.healthy and v.leader)
         )
 
-    return WaitFor("etcd is whole without it", tuple(names), masters.probes, ill, PATIENCE)
+    return WaitFor(
+        "etcd is healthy without it",
+        tuple(names),
+        masters.JoinControlPlane().probes,
+        unhealthy,
+        PATIENCE,
+    )
 
 
 def _leave(site: ClusterContext, by: Host, host: Host) -> list[Step]:

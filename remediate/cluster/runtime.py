@@ -12,38 +12,68 @@ from collections.abc import Iterable, Iterator
 from facts.cluster import file_digests, images, packages, services
 from facts.cluster.packages import Packages
 from hale.install.cluster_context import GROUPS, ClusterContext
-from hale.install.phase import Batch, Observations, Probes, RunScript, Step, WriteFile
+from hale.install.phase import Batch, Observations, Phase, Probes, RunScript, Step, WriteFile
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
 from remediate.cluster import templates
-
-TITLE = "Container runtime"
-NEEDS = ("packages",)
-PARTS = GROUPS
 
 CONFIG = "/etc/containerd/config.toml"
 CERTS = "/etc/containerd/certs.d"
 UNIT = "containerd"
 
 
-def probes(site: ClusterContext, host: Host) -> Probes:
-    """containerd's version and files, how it runs, and what kubeadm calls the pause image."""
-    if host not in site.current_hosts:
-        return {}
-    cluster = site.cluster
-    return {
-        packages.SUBJECT: (packages.probe([UNIT]),),
-        images.SUBJECT: (images.probe(cluster.kubernetes_version, cluster.image_repository),),
-        file_digests.SUBJECT: (file_digests.probe([CONFIG, _hosts_toml(site)]),),
-        services.SUBJECT: (services.probe([UNIT]),),
-    }
+class ContainerRuntime(Phase):
+    """containerd's configuration, and containerd running with it."""
 
+    name = "runtime"
+    title = "Container runtime"
+    DEPENDS_ON = ("packages",)
+    HOST_GROUPS = GROUPS
 
-def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-    """Files that differ, and a containerd that is older than its configuration."""
-    return tuple(
-        f"{host.name}: {what}" for host in site.current_hosts for what in _left(site, seen, host)
-    )
+    def probes(self, site: ClusterContext, host: Host) -> Probes:
+        """containerd's version and files, how it runs, and what kubeadm calls the pause image."""
+        if host not in site.current_hosts:
+            return {}
+        cluster = site.cluster
+        return {
+            packages.SUBJECT: (packages.probe([UNIT]),),
+            images.SUBJECT: (images.probe(cluster.kubernetes_version, cluster.image_repository),),
+            file_digests.SUBJECT: (file_digests.probe([CONFIG, _hosts_toml(site)]),),
+            services.SUBJECT: (services.probe([UNIT]),),
+        }
+
+    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+        """Files that differ, and a containerd that is older than its configuration."""
+        return tuple(
+            f"{host.name}: {what}"
+            for host in site.current_hosts
+            for what in _left(site, seen, host)
+        )
+
+    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+        """The files, then a restart where one of them was changed or containerd does not run."""
+        steps: list[Step] = []
+        for host in site.current_hosts:
+            found = packages.read(seen.of(host.name, packages.SUBJECT))
+            if not found.containerd or not tuple(_left(site, seen, host)):
+                continue
+            for path, content in _files(site, seen, host).items():
+                # A configuration that containerd cannot read would stop every pod of the node.
+                check = 'containerd -c "$new" config dump >/dev/null' if path == CONFIG else ""
+                steps.append(
+                    WriteFile(host.name, path.rpartition("/")[2], path, content, check=check)
+                )
+            steps.append(
+                RunScript(
+                    host.name,
+                    "containerd restarts",
+                    f"systemctl restart {UNIT}\n"
+                    "for n in 1 2 3 4 5 6 7 8 9 10; do\n"
+                    "  ctr version >/dev/null 2>&1 && exit\n  sleep 1\ndone\n"
+                    f"journalctl -u {UNIT} -n 5 --no-pager -o cat >&2; exit 1\n",
+                )
+            )
+        return (Batch(tuple(steps)),)
 
 
 def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[str]:
@@ -53,29 +83,6 @@ def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[str]
         return
     wanted = _files(site, seen, host)
     yield from templates.stale(wanted, seen, host.name, {CONFIG: UNIT})
-
-
-def waves(site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-    """The files, then a restart where one of them was changed or containerd does not run."""
-    steps: list[Step] = []
-    for host in site.current_hosts:
-        found = packages.read(seen.of(host.name, packages.SUBJECT))
-        if not found.containerd or not tuple(_left(site, seen, host)):
-            continue
-        for path, content in _files(site, seen, host).items():
-            # A configuration that containerd cannot read would stop every pod of the node.
-            check = 'containerd -c "$new" config dump >/dev/null' if path == CONFIG else ""
-            steps.append(WriteFile(host.name, path.rpartition("/")[2], path, content, check=check))
-        steps.append(
-            RunScript(
-                host.name,
-                "containerd restarts",
-                f"systemctl restart {UNIT}\n"
-                "for n in 1 2 3 4 5 6 7 8 9 10; do ctr version >/dev/null 2>&1 && exit; sleep 1; "
-                f"done\njournalctl -u {UNIT} -n 5 --no-pager -o cat >&2; exit 1\n",
-            )
-        )
-    return (Batch(tuple(steps)),)
 
 
 def _files(site: ClusterContext, seen: Observations, host: Host) -> dict[str, str]:

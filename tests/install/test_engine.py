@@ -6,17 +6,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hale.apply.journal import InstallStepDone
 from hale.install import engine, scheduler
-from hale.install.cluster_context import GROUPS
+from hale.install.cluster_context import GROUPS, ClusterContext
 from hale.install.engine import Engine, InstallAborted, PhaseFailed
 from hale.install.observe import HostsUnreachable
-from hale.install.phase import Batch, Observations, WaitFor, WaitForPhase
+from hale.install.phase import Batch, Observations, Phase, Probes, WaitFor, WaitForPhase
+from hale.inventory.ini import Host
 from hale.model.errors import UserError
 from tests.install import sites
 
@@ -36,6 +36,24 @@ class Told:
         return lambda *_: None
 
 
+class MadeUp(Phase):
+    """A phase whose hooks are given as it is made."""
+
+    name = title = "made up"
+
+    def __init__(self, **hooks: Any) -> None:
+        vars(self).update(hooks)
+
+    def probes(self, site: ClusterContext, host: Host) -> Probes:
+        return {}
+
+    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+        raise NotImplementedError
+
+
 class Made:
     """An engine over phases that a test has made up."""
 
@@ -53,7 +71,7 @@ class Made:
         wishes = list(wishes)
         if phases := [w for w in wishes if not isinstance(w.of, WaitFor)]:
             said = [
-                (w.of.TITLE, w.site.current_group, "whole" if w.with_preflight else "")
+                (w.of.title, w.site.current_group, "whole" if w.with_preflight else "")
                 for w in phases
             ]
             self.looks.append([" ".join(filter(None, words)) for words in said])
@@ -69,10 +87,10 @@ class Made:
             yield from waves()
             done.set()
 
-        self.phases[name] = SimpleNamespace(
-            TITLE=name, NEEDS=needs, waves=through, done=done,
-            left=lambda site, seen: () if done.is_set() else (name,),
-            probes=lambda site, host: {}, **more,
+        self.phases[name] = MadeUp(
+            title=name, DEPENDS_ON=needs, batches=through, done=done,
+            remaining=lambda site, seen: () if done.is_set() else (name,),
+            **more,
         )  # fmt: skip
 
     def parted(
@@ -91,10 +109,10 @@ class Made:
             yield from at(site.current_hosts[0].name)
             done.add(site.current_hosts[0].name)
 
-        self.phases[name] = SimpleNamespace(
-            TITLE=name, NEEDS=needs, PARTS=groups, waves=through, done=done,
-            left=lambda site, seen: () if site.current_hosts[0].name in done else (name,),
-            probes=lambda site, host: {}, **more,
+        self.phases[name] = MadeUp(
+            title=name, DEPENDS_ON=needs, HOST_GROUPS=groups, batches=through, done=done,
+            remaining=lambda site, seen: () if site.current_hosts[0].name in done else (name,),
+            **more,
         )  # fmt: skip
 
     def noting(self, word: str) -> Callable[..., Iterable[Batch]]:
@@ -188,7 +206,7 @@ def test_parts_that_go_one_at_a_time(made: Made) -> None:
         yield from until(lambda: True)
         at.release()
 
-    made.parted("joins", joins, HEAD_START=math.inf)
+    made.parted("joins", joins, STAGGER_SECONDS=math.inf)
     made.run()
     assert made.order == ["joins m1", "joins m2", "joins m3", "joins w1"]
 
@@ -197,7 +215,7 @@ def test_a_head_start_ends_by_itself(made: Made) -> None:
     def installs(host: str) -> Iterable[Batch]:
         return until(lambda: "packages w1" in made.order) if host == "m1" else ()
 
-    made.parted("packages", installs, HEAD_START=0.3)
+    made.parted("packages", installs, STAGGER_SECONDS=0.3)
     begun = time.monotonic()
     made.run()
     assert made.order == ["packages m1", "packages m2", "packages m3", "packages w1"]
@@ -209,8 +227,8 @@ def test_a_head_start_ends_when_the_part_before_is_through(made: Made) -> None:
     def pulls(host: str) -> Iterable[Batch]:
         return until(lambda: f"packages {AFTER[host]}" in made.order) if host != "w1" else ()
 
-    made.parted("packages", quickly, HEAD_START=PATIENCE)
-    made.parted("images", pulls, "packages", HEAD_START=math.inf)
+    made.parted("packages", quickly, STAGGER_SECONDS=PATIENCE)
+    made.parted("images", pulls, "packages", STAGGER_SECONDS=math.inf)
     begun = time.monotonic()
     made.run()
     assert time.monotonic() - begun < PATIENCE
@@ -227,8 +245,8 @@ def test_a_part_goes_ahead_as_far_as_the_phase_says(made: Made) -> None:
     def pulls(host: str) -> Iterable[Batch]:
         return until(lambda: "packages m2" in made.order) if host == "m1" else ()
 
-    made.parted("packages", quickly, HEAD_START=PATIENCE, AHEAD={"masters": "images"})
-    made.parted("images", pulls, "packages", HEAD_START=math.inf)
+    made.parted("packages", quickly, STAGGER_SECONDS=PATIENCE, CHAINS_INTO={"masters": "images"})
+    made.parted("images", pulls, "packages", STAGGER_SECONDS=math.inf)
     begun = time.monotonic()
     made.run()
     assert time.monotonic() - begun < PATIENCE
@@ -257,7 +275,7 @@ def test_a_part_is_looked_at_once_the_one_before_is_through(
         return until(lambda: "joins m2" in made.order) if host == "m3" else ()
 
     made.parted("images", pulls)
-    made.parted("joins", joins, "images", groups=("masters",), HEAD_START=math.inf)
+    made.parted("joins", joins, "images", groups=("masters",), STAGGER_SECONDS=math.inf)
     made.run()
     assert ["images m3"] in made.looks[1:]
     assert [looked for looked in made.looks if "joins m3" in looked] == [
@@ -271,7 +289,7 @@ def test_a_phase_is_waited_for_until_it_is_through(made: Made) -> None:
     lefts = iter([("not yet",), ("not yet",), ("still not",), ()])
     last = Batch(wait_for=WaitForPhase("it is there", PATIENCE))
     made.phase("comes", lambda: [last])
-    made.phases["comes"].left = lambda site, seen: next(lefts)
+    made.phases["comes"].remaining = lambda site, seen: next(lefts)
     made.phase("next", nothing, "comes")
     made.run()
     assert made.told.said == ["comes begun", "comes done", "next begun", "next done"]
@@ -295,14 +313,14 @@ def test_a_host_that_is_down_is_waited_for(made: Made, monkeypatch: pytest.Monke
 
 def test_a_phase_that_does_not_come_through_fails_with_what_is_left(made: Made) -> None:
     made.phase("comes", lambda: [Batch(wait_for=WaitForPhase("it is there", 0.01))])
-    made.phases["comes"].left = lambda site, seen: ("m1 is not ready",)
+    made.phases["comes"].remaining = lambda site, seen: ("m1 is not ready",)
     with pytest.raises(PhaseFailed, match=r"waited 0\.01 s until it is there: m1 is not ready"):
         made.run()
     assert made.told.said == ["comes begun", "comes failed"]
 
 
 def test_who_goes_ahead_through_a_phase_that_is_not_asked_for_keeps_nobody(made: Made) -> None:
-    made.parted("packages", quickly, HEAD_START=PATIENCE, AHEAD={"masters": "images"})
+    made.parted("packages", quickly, STAGGER_SECONDS=PATIENCE, CHAINS_INTO={"masters": "images"})
     begun = time.monotonic()
     made.run()
     assert time.monotonic() - begun < PATIENCE
@@ -310,9 +328,9 @@ def test_who_goes_ahead_through_a_phase_that_is_not_asked_for_keeps_nobody(made:
 
 
 def test_a_head_start_over_what_is_done_is_none(made: Made) -> None:
-    made.parted("packages", quickly, HEAD_START=PATIENCE)
-    made.parted("images", quickly, "packages", HEAD_START=math.inf)
-    made.parted("joins", quickly, "images", groups=("masters",), HEAD_START=math.inf)
+    made.parted("packages", quickly, STAGGER_SECONDS=PATIENCE)
+    made.parted("images", quickly, "packages", STAGGER_SECONDS=math.inf)
+    made.parted("joins", quickly, "images", groups=("masters",), STAGGER_SECONDS=math.inf)
     for name in ("packages", "images"):
         made.phases[name].done.update(AFTER)
     made.phases["joins"].done.add("m2")
@@ -327,7 +345,7 @@ def test_ctrl_c_ends_a_head_start(made: Made) -> None:
         made.engine.stop.set()
         return ()
 
-    made.parted("packages", stop, HEAD_START=PATIENCE)
+    made.parted("packages", stop, STAGGER_SECONDS=PATIENCE)
     with pytest.raises(InstallAborted):
         made.run()
     assert made.order == ["packages m1"]
@@ -433,14 +451,14 @@ def test_what_was_seen_before_something_was_done_is_not_gone_by(made: Made) -> N
 def test_what_takes_long_is_looked_at_only_before_the_phase_begins(made: Made) -> None:
     for name, needs in (("a", ()), ("b", ("a",)), ("done", ())):
         made.phase(name, nothing, *needs)
-        made.phases[name].obstacles = lambda site, host: {"who": ()}
+        made.phases[name].preflight_probes = lambda site, host: {"who": ()}
     made.phases["done"].done.set()
     made.run()
     assert made.looks == [["a", "b", "done"], ["a whole"], ["a", "b"], ["b whole"], ["b"]]
 
 
 def test_what_nothing_can_stand_in_the_way_of_is_not_looked_at_again(made: Made) -> None:
-    made.phase("a", nothing, obstacles=lambda site, host: {})
+    made.phase("a", nothing, preflight_probes=lambda site, host: {})
     made.run()
     assert made.looks == [["a"], ["a"]]
 
@@ -464,7 +482,7 @@ def test_what_no_obstacle_concerns_is_done_while_they_are_looked_for(
 
     monkeypatch.setattr(engine, "observe", look)
     waves = made.noting("waves")
-    made.phase("a", waves, obstacles=lambda site, host: {"who": ()}, beforehand=beforehand)
+    made.phase("a", waves, preflight_probes=lambda site, host: {"who": ()}, prepare=beforehand)
     made.run()
     assert made.order == ["beforehand", "waves"]
     assert made.told.said == ["a begun", "a done"]
@@ -474,9 +492,9 @@ def test_what_is_refused_is_not_gone_on_with(made: Made) -> None:
     made.phase(
         "a",
         made.noting("waves"),
-        obstacles=lambda site, host: {"who": ()},
-        beforehand=made.noting("beforehand"),
-        refusals=lambda site, seen: ("somebody has it",),
+        preflight_probes=lambda site, host: {"who": ()},
+        prepare=made.noting("beforehand"),
+        preflight=lambda site, seen: ("somebody has it",),
     )
     with pytest.raises(PhaseFailed, match="somebody has it"):
         made.run()
@@ -506,3 +524,19 @@ def test_kubeadms_seconds_that_go_at_once_are_counted_once() -> None:
     assert engine.kubeadm_seconds([]) == 0
     acts = [act(20, 10), act(22, 3.5), act(28, 4), act(0, 5), act(40, 9, own=False)]
     assert engine.kubeadm_seconds(acts) == pytest.approx(5 + 12)
+
+
+def test_a_misspelt_hook_is_an_error() -> None:
+    with pytest.raises(TypeError, match=r"Odd\.preflights: a phase has no such hook"):
+
+        class Odd(MadeUp):
+            def preflights(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+                return ("never asked",)
+
+
+def test_a_phase_must_have_what_every_phase_has() -> None:
+    class Bare(Phase):
+        name = title = "bare"
+
+    with pytest.raises(TypeError, match="abstract"):
+        Bare()  # type: ignore[abstract]

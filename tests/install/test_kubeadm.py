@@ -112,7 +112,9 @@ def test_no_step_shows_a_secret(tmp_path: Path) -> None:
         masters.certificates(site, site.first_control_plane),
     ]
     none = {"kubernetes.node": "kubelet inactive\n", "nodes.nodes": "at none\n"}
-    for wave in init.waves(site, sites.seen({h.name: none for h in site.hosts}, {})):
+    for wave in init.KubeadmInit().batches(
+        site, sites.seen({h.name: none for h in site.hosts}, {})
+    ):
         steps += [s for s in wave.steps if isinstance(s, RunScript)]
     assert len(steps) == 3
     for secret in (site.secrets.token, site.secrets.certificate_key):

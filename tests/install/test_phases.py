@@ -8,16 +8,18 @@ of the hosts that the phase is at, where it is not all. `extra`: what extra.yaml
 """
 
 import re
+import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from hale.install import engine, scheduler
+from hale.install import scheduler
 from hale.install.cluster_context import MASTERS, WORKERS, ClusterContext
-from hale.install.phase import Observations
+from hale.install.phase import Observations, Phase
 from hale.model.errors import UserError
 from hale.model.evidence import Unreadable
 from remediate.cluster import load_balancer, readyz, templates
@@ -27,9 +29,9 @@ HERE = Path(__file__).parent / "phases"
 CASES = sorted(HERE.glob("*/*.toml"))
 
 
-def told(module: Any, site: Any, found: Observations) -> list[str]:
+def told(phase: Phase, site: Any, found: Observations) -> list[str]:
     lines: list[str] = []
-    for wave in (*engine.prepare_steps(module, site, found), *module.waves(site, found)):
+    for wave in (*phase.prepare(site, found), *phase.batches(site, found)):
         if lines and lines[-1] != "--":
             lines.append("--")
         lines += [f"{step.host}: {step.title}" for step in wave.steps]
@@ -39,7 +41,7 @@ def told(module: Any, site: Any, found: Observations) -> list[str]:
 
 
 def digests(
-    outputs: dict[str, dict[str, str]], module: Any, site: Any, found: Observations
+    outputs: dict[str, dict[str, str]], module: ModuleType, site: Any, found: Observations
 ) -> None:
     """`{sha256 PATH}` is of what the phase wants to have there; golden/ has the contents."""
     writes = getattr(load_balancer if module is readyz else module, "_files", None)
@@ -61,21 +63,21 @@ def test_phase(case: Path, tmp_path: Path) -> None:
     site = replace(site, current_group=given.get("part", ""))
     everywhere = given["outputs"].pop("*", {})
     outputs = {h.name: everywhere | given["outputs"].get(h.name, {}) for h in site.inventory.hosts}
-    module: Any = scheduler.load_phase(case.parent.name)
+    phase = scheduler.load_phase(case.parent.name)
     files = given.get("files", {})
-    digests(outputs, module, site, sites.seen(outputs, files))
+    digests(outputs, sys.modules[type(phase).__module__], site, sites.seen(outputs, files))
     found = sites.seen(outputs, files)
     if "unreadable" in given:
         with pytest.raises(Unreadable, match=given["unreadable"]):
-            module.left(site, found)
+            phase.remaining(site, found)
         return
-    assert list(module.left(site, found)) == given["left"]
-    assert list(engine.preflight_problems(module, site, found)) == given.get("refusals", [])
+    assert list(phase.remaining(site, found)) == given["left"]
+    assert list(phase.preflight(site, found)) == given.get("refusals", [])
     if "raises" in given:
         with pytest.raises(UserError, match=given["raises"]):
-            told(module, site, found)
+            told(phase, site, found)
     else:
-        assert told(module, site, found) == given.get("steps", [])
+        assert told(phase, site, found) == given.get("steps", [])
 
 
 def test_every_phase_has_cases() -> None:
@@ -90,8 +92,8 @@ def test_a_phase_needs_only_earlier_ones(name: str, tmp_path: Path) -> None:
     for unit in scheduler.tasks_of(name, site):
         before = scheduler.dependencies(unit, site)
         assert all(names.index(u.phase) < names.index(name) for u in before)
-        assert bool(before) == bool(scheduler.load_phase(name).NEEDS)
-    assert scheduler.load_phase(name).TITLE
+        assert bool(before) == bool(scheduler.load_phase(name).DEPENDS_ON)
+    assert scheduler.load_phase(name).title
 
 
 def test_workers_need_nothing_of_the_other_masters(tmp_path: Path) -> None:
