@@ -166,7 +166,7 @@ def test_a_vrrp_id_that_somebody_speaks(cluster: Built) -> None:
     finally:
         stranger.run("kill $(cat /run/o.pid); ip addr del 10.208.1.88/24 dev eth0; sleep 1")
     assert done.returncode == 1
-    assert "10.208.1.88 speaks VRRP with the id 51 already" in done.stdout, done.stdout[-2000:]
+    assert "10.208.1.88 already speaks VRRP with the id 51" in done.stdout, done.stdout[-2000:]
 
 
 @pytest.mark.parametrize("port", [16443, 6443])  # on the way to init haproxy gets the first one
@@ -181,7 +181,7 @@ def test_a_port_that_somebody_has(cluster: Built, port: int) -> None:
     finally:
         host.run("systemctl stop taken")
     assert done.returncode == 1
-    assert f"k8s-master-02: port {port} is taken by socat" in done.stdout, done.stdout[-3000:]
+    assert f"k8s-master-02: port {port} is in use by socat" in done.stdout, done.stdout[-3000:]
     assert not host.run("ls -d /etc/kubernetes/manifests/*.yaml", check=False).stdout
 
 
