@@ -22,7 +22,16 @@ from hale.install.cluster_context import ClusterContext
 from hale.install.executor import StepExecutor, StepFailed
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
 from hale.install.peer_monitor import monitor_peers
-from hale.install.phase import Batch, Observations, RunScript, Step, WaitFor, WaitForPhase
+from hale.install.phase import (
+    Batch,
+    Observations,
+    PhaseProblem,
+    Problems,
+    RunScript,
+    Step,
+    WaitFor,
+    WaitForPhase,
+)
 from hale.install.scheduler import PhaseTask, Scheduler, load_phase, required_phases, tasks_of
 from hale.install.session_pool import SessionFor, SessionPool
 from hale.model.errors import UserError
@@ -74,7 +83,7 @@ class PhaseStatus:
 
     name: str
     title: str
-    remaining: tuple[str, ...] = ()
+    remaining: Problems = ()
     problems: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     unknown: str = ""
@@ -193,8 +202,8 @@ class Engine:
         name: str,
         waves: Iterable[Batch],
         wish: ObservationRequest,
-        left: Callable[[Observations], tuple[str, ...]],
-    ) -> tuple[str, ...]:
+        left: Callable[[Observations], Problems],
+    ) -> Problems:
         """Some waves that are no phase; returns what is left after them.
 
         Raises as carry_out does, and Failed.
@@ -212,7 +221,7 @@ class Engine:
         finally:
             self.disconnect()
             self._pool.shutdown(wait=False, cancel_futures=True)
-        self._record(name, name, "failed" if said else "done", begun, "; ".join(said))
+        self._record(name, name, "failed" if said else "done", begun, _joined(said))
         return said
 
     def _skipped(self, unit: PhaseTask, seen: Observations, *, again: bool) -> bool:
@@ -250,7 +259,7 @@ class Engine:
                         self._report_ended(unit, "done")
                         return found
                     seen = found[unit]
-            why = f"all its steps were done, and yet: {'; '.join(left)}"
+            why = f"all its steps were done, and yet: {_joined(left)}"
             raise PhaseFailed(unit.phase, why)
         except (StepFailed, Unreadable, UserError, HostsUnreachable, PhaseFailed) as error:
             self._report_ended(unit, "failed", redact(str(error)))
@@ -275,22 +284,22 @@ class Engine:
 
     def _wait_settled(
         self, unit: PhaseTask, until: WaitForPhase | None, of: SessionFor
-    ) -> tuple[Mapping[PhaseTask, Observations], tuple[str, ...]]:
+    ) -> tuple[Mapping[PhaseTask, Observations], Problems]:
         """Look until nothing is left, for as long as it changes what is; at the next ones too.
 
         Where that takes `until`'s patience, a host that is down is waited for too, and the next
         ones are not looked at again and again.
         """
-        left: tuple[str, ...]
+        left: Problems
         begun = changed = time.monotonic()
-        before: tuple[str, ...] | None = None
+        before: Problems | None = None
         while True:
             try:
                 found, left = self._observe(unit, of)
             except HostsUnreachable as error:
                 if until is None:
                     raise
-                left = (str(error),)
+                left = (PhaseProblem(str(error)),)
             if left and until is not None:
                 phase, site = load_phase(unit.phase), self._context(unit)
                 wanted = WaitFor(until.title, (), phase.probes, phase.remaining, until.timeout)
@@ -305,7 +314,7 @@ class Engine:
 
     def _observe(
         self, unit: PhaseTask, of: SessionFor
-    ) -> tuple[Mapping[PhaseTask, Observations], tuple[str, ...]]:
+    ) -> tuple[Mapping[PhaseTask, Observations], Problems]:
         """What is seen of it and of the next ones, and what is left of it."""
         looked = (unit, *self._scheduler.unblocked_by(unit))
         seen = observe([self._request(u) for u in looked], of)
@@ -313,7 +322,7 @@ class Engine:
         try:
             return found, load_phase(unit.phase).remaining(self._context(unit), found[unit])
         except Unreadable as error:
-            return found, (str(error),)
+            return found, (PhaseProblem(str(error)),)
 
     def _context(self, unit: PhaseTask) -> ClusterContext:
         """The site as that part of a phase knows it."""
@@ -380,15 +389,15 @@ class Engine:
         """Look until it is true; returns what was seen. Raises HaleError when patience ends."""
         begun = time.monotonic()
         found = Observations()
-        left: tuple[str, ...] = ()
+        left: Problems = ()
         while True:
             try:
                 (found,) = observe([ObservationRequest(wanted, site, wanted.hosts)], of)
                 left = wanted.remaining(site, found)
             except (Unreadable, HostsUnreachable) as error:
-                left = (str(error),)
+                left = (PhaseProblem(str(error)),)
             seconds = time.monotonic() - begun
-            self.listener.waiting(wanted.title, left, seconds)
+            self.listener.waiting(wanted.title, tuple(map(str, left)), seconds)
             if not left:
                 return found
             if self._should_stop() or seconds > wanted.timeout:
@@ -397,7 +406,7 @@ class Engine:
         self.listener.waiting(wanted.title, (), 0.0)
         if self._should_stop():
             raise InstallAborted
-        raise UserError(f"waited {wanted.timeout:g} s until {wanted.title}: {'; '.join(left)}")
+        raise UserError(f"waited {wanted.timeout:g} s until {wanted.title}: {_joined(left)}")
 
     # --- what is told ---
 
@@ -432,6 +441,10 @@ class Engine:
     def _write(self, entry: Any) -> None:
         if self.journal is not None:
             self.journal.write(entry)
+
+
+def _joined(problems: Problems) -> str:
+    return "; ".join(map(str, problems))
 
 
 def _steps(waves: Iterable[Batch]) -> Iterable[str]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from hale import ssh
 from hale.install.cluster_context import ClusterContext
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
-from hale.install.phase import RunScript, Step, WaitFor
+from hale.install.phase import PhaseProblem, Problems, RunScript, Step, WaitFor
 from hale.model.evidence import Unreadable
 from hale.ssh import Session
 
@@ -60,24 +60,24 @@ class PeerMonitor:
             if over.is_set():
                 break
             if ill == CONFIRMATIONS:
-                why = "; ".join(left).rstrip(".")
+                why = "; ".join(map(str, left)).rstrip(".")
                 self._says(
                     f"{named} may not go on by itself: {why}. Put that back, and it goes on; it is "
                     f"stopped after {self._step.timeout:g} s."
                 )
             elif found.problems and not left:
                 self._says(f"{named} may go on: {self._wanted.title}")
-            found.problems = left if ill >= CONFIRMATIONS else ()
+            found.problems = tuple(map(str, left)) if ill >= CONFIRMATIONS else ()
         self._hang_up()
 
-    def _look(self) -> tuple[str, ...]:
+    def _look(self) -> Problems:
         try:
             wish = ObservationRequest(self._wanted, self._site, self._wanted.hosts)
             (seen,) = observe([wish], self._session)
             return self._wanted.remaining(self._site, seen)
         except (Unreadable, HostsUnreachable) as error:
             self._hang_up()
-            return (str(error),)
+            return (PhaseProblem(str(error)),)
 
     def _session(self, host: str) -> Session:
         if host not in self._sessions:

@@ -8,7 +8,7 @@ what an earlier run recorded.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from hale.install.cluster_context import ClusterContext
 from hale.install.secrets import Secret
@@ -69,6 +69,19 @@ class RunScript:
     watch_peers: "WaitFor | None" = None
 
 
+class PhaseProblem(NamedTuple):
+    """Something that is not done yet. host: where; empty for the cluster."""
+
+    detail: str
+    host: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.host}: {self.detail}" if self.host else self.detail
+
+
+Problems = tuple[PhaseProblem, ...]
+
+
 class ProbeSource(Protocol):
     """Whatever can be observed: a phase, a WaitFor, the module of `reset`."""
 
@@ -84,7 +97,7 @@ class WaitFor:
     title: str
     hosts: tuple[str, ...]
     probes: Callable[[ClusterContext, Host], Probes]
-    remaining: Callable[[ClusterContext, Observations], tuple[str, ...]]
+    remaining: Callable[[ClusterContext, Observations], Problems]
     timeout: float = 120.0
     interval: float = 0.5
 
@@ -144,8 +157,8 @@ class Phase(ABC):
         """What to read on this host, by subject."""
 
     @abstractmethod
-    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-        """What is not done yet, in words for the operator; empty when the phase is done.
+    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
+        """What is not done yet; empty when the phase is done.
 
         Raises Unreadable.
         """

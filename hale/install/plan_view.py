@@ -1,7 +1,5 @@
 """`invoke install --plan`: how each phase stands, and what it would do."""
 
-from collections.abc import Sequence
-
 from rich.console import Console
 from rich.text import Text
 
@@ -10,6 +8,7 @@ from hale.audit import recorder
 from hale.install import preflight
 from hale.install.engine import Engine, PhaseStatus
 from hale.install.observe import HostsUnreachable
+from hale.install.phase import Problems
 from hale.install.running import InstallOptions, check_reachable, headline, load_cluster_context
 from hale.install.workflow import AUDIT, GATE, selected_phases
 from hale.inventory import ini
@@ -68,13 +67,12 @@ def _print_planned(console: Console, one: PhaseStatus) -> None:
         console.print(Text(f"    cannot be told yet: {escape_controls(one.unknown)}", "dim"))
 
 
-def _group_hosts(said: Sequence[str]) -> list[str]:
-    """`host: what` of hosts that say the same in one line."""
-    told: dict[str, list[str]] = {}
-    for text in said:
-        host, colon, what = text.partition(": ")
-        told.setdefault(what if colon else text, []).extend([host] if colon else [])
-    return [f"{', '.join(hosts)}: {what}" if hosts else what for what, hosts in told.items()]
+def _group_hosts(problems: Problems) -> list[str]:
+    """One line for each detail, with all the hosts that have it."""
+    hosts: dict[str, list[str]] = {}
+    for problem in problems:
+        hosts.setdefault(problem.detail, []).extend(filter(None, [problem.host]))
+    return [f"{', '.join(names)}: {detail}" if names else detail for detail, names in hosts.items()]
 
 
 class NullListener:

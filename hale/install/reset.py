@@ -16,7 +16,7 @@ from hale.install.cluster_context import ClusterContext
 from hale.install.engine import Engine, InstallAborted, PhaseFailed
 from hale.install.executor import StepFailed
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
-from hale.install.phase import Batch, Observations, ProbeSource
+from hale.install.phase import Batch, Observations, ProbeSource, Problems
 from hale.install.progress import InstallProgress
 from hale.install.running import (
     InstallOptions,
@@ -57,7 +57,7 @@ class ResetModule(ProbeSource, Protocol):
     @property
     def remaining(
         self,
-    ) -> Callable[[ClusterContext, Observations, Sequence[Host]], tuple[str, ...]]:
+    ) -> Callable[[ClusterContext, Observations, Sequence[Host]], Problems]:
         """What is still there of the cluster."""
 
 
@@ -102,8 +102,8 @@ def reset_cluster(asked: InstallOptions, wanted: Reset) -> bool:
                 console.print("Say it again to go on.")
                 return False
         book.write(RunFinished("failed" if left else "finished", now()))
-    for text in left:
-        console.print(Text(f"  ✗ left: {escape_controls(text)}", "red"))
+    for problem in left:
+        console.print(Text(f"  ✗ left: {escape_controls(str(problem))}", "red"))
     console.print(f"report: {folder}")
     return not left
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from hale.install.cluster_context import ClusterContext
-from hale.install.phase import Batch, Observations, Phase, Probes
+from hale.install.phase import Batch, Observations, Phase, Probes, Problems
 from hale.inventory.ini import Host
 from remediate.cluster import network
 
@@ -19,7 +19,7 @@ class Addons(Phase):
         """Whether the manifests' objects are there."""
         return network.object_probes(site, host, site.cluster.addons) if site.cluster.addons else {}
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
         """Objects that are not there."""
         return (
             network.missing_objects(site, seen, site.cluster.addons) if site.cluster.addons else ()

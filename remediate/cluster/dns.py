@@ -13,7 +13,17 @@ from collections.abc import Iterable
 from facts import coredns
 from facts.cluster import nodes
 from hale.install.cluster_context import ClusterContext
-from hale.install.phase import Batch, Observations, Phase, Probes, RunScript, WaitFor, WaitForPhase
+from hale.install.phase import (
+    Batch,
+    Observations,
+    Phase,
+    PhaseProblem,
+    Probes,
+    Problems,
+    RunScript,
+    WaitFor,
+    WaitForPhase,
+)
 from hale.inventory.ini import Host
 from remediate.cluster import kubectl
 
@@ -51,13 +61,14 @@ class CoreDnsSpread(Phase):
         """Where the replicas are, as the first master tells."""
         return {SUBJECT: (coredns.replicas_probe(),)} if host is site.first_control_plane else {}
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
         """On how few nodes they are."""
         there, _ = coredns.replicas(seen.of(site.first_control_plane.name, SUBJECT))
         if len(set(there)) >= site.dns_nodes:
             return ()
         where = ", ".join(sorted(set(there))) or "no node"
-        return (f"CoreDNS is ready on {where}, and must be on {site.dns_nodes} nodes",)
+        detail = f"CoreDNS is ready on {where}, and must be on {site.dns_nodes} nodes"
+        return (PhaseProblem(detail),)
 
     def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
         """Move those that are too many, one by one: the cluster's names are found meanwhile."""
@@ -75,9 +86,10 @@ def _nodes(site: ClusterContext, host: Host) -> Probes:
     return {nodes.SUBJECT: (nodes.probe(),)}
 
 
-def _few(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+def _few(site: ClusterContext, seen: Observations) -> Problems:
     told = nodes.read(seen.of(site.first_control_plane.name, nodes.SUBJECT))
     if not told.answers:
-        return (f"{site.first_control_plane.name}: {told.why}",)
+        return (PhaseProblem(told.why, site.first_control_plane.name),)
     ready = sum(told.nodes.values())
-    return () if ready >= site.dns_nodes else (f"{ready} of {len(told.nodes)} nodes are ready",)
+    detail = f"{ready} of {len(told.nodes)} nodes are ready"
+    return () if ready >= site.dns_nodes else (PhaseProblem(detail),)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from facts.cluster import images
 from hale.install.cluster_context import GROUPS, ClusterContext
-from hale.install.phase import Batch, Observations, Phase, Probes, RunScript
+from hale.install.phase import Batch, Observations, Phase, PhaseProblem, Probes, Problems, RunScript
 from hale.inventory.ini import Host
 from remediate.cluster import kubeadm, network, runtime
 
@@ -36,15 +36,15 @@ class Images(Phase):
             images.SUBJECT: (images.probe(cluster.kubernetes_version, cluster.image_repository),),
         }
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
         """Images that a host of its role has not."""
         said = []
         for host in site.current_hosts:
             found = images.read(seen.of(host.name, images.SUBJECT))
             if not found.wanted:
-                said.append(f"{host.name}: kubeadm is not installed")
+                said.append(PhaseProblem("kubeadm is not installed", host.name))
             elif missing := _missing(site, found, host):
-                said.append(f"{host.name}: {' '.join(map(images.name, missing))}")
+                said.append(PhaseProblem(f"{' '.join(map(images.name, missing))}", host.name))
         return tuple(said)
 
     def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:

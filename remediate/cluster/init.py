@@ -12,7 +12,16 @@ from collections.abc import Iterable, Iterator
 
 from facts.cluster import external_etcd, kubernetes, nodes
 from hale.install.cluster_context import APISERVER_PORT, ClusterContext
-from hale.install.phase import Batch, Observations, Phase, Probes, RunScript, WaitFor
+from hale.install.phase import (
+    Batch,
+    Observations,
+    Phase,
+    PhaseProblem,
+    Probes,
+    Problems,
+    RunScript,
+    WaitFor,
+)
 from hale.install.secrets import CERTIFICATES, TOKEN
 from hale.inventory.ini import Host
 from hale.model.evidence import Probe
@@ -39,20 +48,22 @@ class KubeadmInit(Phase):
             asked[nodes.SUBJECT] = nodes.probes(host.address or host.name)
         return asked
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
         """What init has not made yet, as the first master's own apiserver tells."""
         node = kubernetes.read(seen.of(site.first_control_plane.name, kubernetes.SUBJECT))
         name = site.first_control_plane.name
         if node.untouched:
-            return (f"{name}: there is no control plane",)
+            return (PhaseProblem("there is no control plane", name),)
         if not node.finalised:
-            return (f"{name}: kubeadm init was cut off",)
+            return (PhaseProblem("kubeadm init was cut off", name),)
         readings = seen.of(name, nodes.SUBJECT)
         told = nodes.read(readings)
         if not told.answers:
-            return (f"{name}: its apiserver does not answer: {told.why}",)
+            return (PhaseProblem(f"its apiserver does not answer: {told.why}", name),)
         found = nodes.counted(readings, nodes.MADE)
-        return tuple(f"{name}: there is no {o}" for o, count in found.items() if count is None)
+        return tuple(
+            PhaseProblem(f"there is no {o}", name) for o, count in found.items() if count is None
+        )
 
     def preflight_probes(self, site: ClusterContext, host: Host) -> Probes:
         """The site's own etcd, as the first master reaches it."""
@@ -75,8 +86,8 @@ class KubeadmInit(Phase):
             if node.untouched and taken:
                 port, who = taken[0]
                 said.append(
-                    f"{host.name}: port {port}, which Kubernetes needs, is in use by "
-                    f"{who or 'another program'}. Stop it: `ss -ltnp 'sport = :{port}'`."
+                    f"{host.name}: port {port} is in use by {who or 'another program'}, and "
+                    f"Kubernetes needs it. Stop it: `ss -ltnp 'sport = :{port}'`."
                 )
         elsewhere = [
             n
@@ -151,6 +162,6 @@ def _run(
     )
 
 
-def _silent(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+def _silent(site: ClusterContext, seen: Observations) -> Problems:
     told = nodes.read(seen.of(site.first_control_plane.name, nodes.SUBJECT))
-    return () if told.answers else (f"{site.first_control_plane.name}: {told.why}",)
+    return () if told.answers else (PhaseProblem(told.why, site.first_control_plane.name),)

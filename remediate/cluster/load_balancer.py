@@ -20,11 +20,22 @@ from collections.abc import Iterable, Iterator
 
 from facts.cluster import file_digests, kubernetes, services, vip_conflicts
 from hale.install.cluster_context import APISERVER_PORT, FIRST, MASTERS, ClusterContext
-from hale.install.phase import Batch, Observations, Phase, Probes, RunScript, Step, WriteFile
+from hale.install.phase import (
+    Batch,
+    Observations,
+    Phase,
+    PhaseProblem,
+    Probes,
+    Problems,
+    RunScript,
+    Step,
+    WriteFile,
+)
 from hale.inventory.ini import Host
 from hale.model.evidence import FileProbe
 from remediate.cluster import templates
 from remediate.cluster.packages import install_script
+from remediate.cluster.templates import ConfigProblem, ConfigState
 
 HAPROXY = "/etc/haproxy/haproxy.cfg"
 DROPIN = "/etc/systemd/system/haproxy.service.d/hale.conf"
@@ -91,12 +102,12 @@ class LoadBalancer(Phase):
             vip_conflicts.SUBJECT: (vip_conflicts.conflict_probe(vip, host.address or host.name),)
         }
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
         """Missing packages, differing files, services that do not run by them, a closed port."""
         if self.skip_reason(site):
             return ()
         return tuple(
-            f"{host.name}: {what}"
+            PhaseProblem(str(what), host.name)
             for host in site.current_masters
             for what in _left(site, seen, host)
         )
@@ -188,19 +199,19 @@ class LoadBalancer(Phase):
                     then="systemctl restart keepalived",
                 )
             )
-            # A restart moves the VIP: only where it does not run by what is there already.
-            old = f"keepalived runs by an older {KEEPALIVED}" in undone
-            how = "restart" if old else "start"
+            # A restart moves the VIP, so only where the running one has not read the file.
+            outdated = ConfigProblem(ConfigState.OUTDATED, KEEPALIVED, "keepalived") in undone
+            how = "restart" if outdated else "start"
             keepalived.append(RunScript(host.name, "keepalived", _started("keepalived", how, 0)))
         yield Batch(tuple(haproxy))
         yield Batch(tuple(keepalived))
 
 
-def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[str]:
+def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[ConfigProblem | str]:
     if missing := _missing(seen, host):
         yield f"not installed: {' '.join(missing)}"
         return
-    yield from templates.stale(_files(site, seen, host), seen, host.name, UNITS)
+    yield from templates.config_problems(_files(site, seen, host), seen, host.name, UNITS)
     ports = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT)).ports
     if ports.get(site.inventory.endpoint.port) != "haproxy":
         yield f"haproxy does not listen on {site.inventory.endpoint.port}"

@@ -14,6 +14,8 @@ import hashlib
 import math
 import shlex
 from collections.abc import Callable, Collection, Iterable, Sequence
+from enum import Enum, auto
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificate
@@ -22,7 +24,16 @@ from facts import etcd
 from facts.cluster import kubernetes, nodes
 from facts.etcd import MemberStatus
 from hale.install.cluster_context import MASTERS, ClusterContext
-from hale.install.phase import Batch, Observations, Phase, Probes, RunScript, WaitFor
+from hale.install.phase import (
+    Batch,
+    Observations,
+    Phase,
+    PhaseProblem,
+    Probes,
+    Problems,
+    RunScript,
+    WaitFor,
+)
 from hale.install.secrets import CERTIFICATES, TOKEN
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
@@ -48,10 +59,12 @@ class JoinControlPlane(Phase):
         told = {nodes.SUBJECT: (nodes.probe(),)}
         return {**health_probes(site, host), **told}
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
         """Masters that the cluster does not know as such, or that are not well."""
         return tuple(
-            f"{h.name}: {what}" for h in site.current_masters if (what := _left(site, seen, h))
+            PhaseProblem(str(what), h.name)
+            for h in site.current_masters
+            if (what := _left(site, seen, h))
         )
 
     def preflight(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
@@ -123,26 +136,55 @@ def _left(site: ClusterContext, seen: Observations, host: Host) -> str:
     if host.name not in joined:
         node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
         return "has not joined" if node.untouched else "its join was cut off"
-    return (
-        "" if _leftover_of_cut_off_join(site, seen, host, joined) else _unhealthy(site, seen, host)
-    )
+    if _leftover_of_cut_off_join(site, seen, host, joined):
+        return ""
+    return str(_unhealthy(site, seen, host) or "")
 
 
-def _unhealthy(site: ClusterContext, seen: Observations, host: Host) -> str:
-    """What keeps a master that has joined from bearing its part; empty where nothing does."""
-    if (weak := _node_unhealthy(site, seen, host)) or not site.etcd_is_stacked:
-        return weak
+class MemberState(Enum):
+    """Why a control-plane node that has joined is not healthy."""
+
+    NODE_UNHEALTHY = auto()  # its own kubelet, apiserver or etcd
+    LEARNER = auto()  # etcd has a member, of this node or another, that does not vote yet
+    NEVER_STARTED = auto()  # … or one that was added and never started
+
+
+# What a join that was cut off leaves in etcd.
+LEFTOVER_STATES = (MemberState.LEARNER, MemberState.NEVER_STARTED)
+
+
+class MemberProblem(NamedTuple):
+    """One control-plane node that is not healthy."""
+
+    state: MemberState
+    detail: str
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+def _unhealthy(site: ClusterContext, seen: Observations, host: Host) -> MemberProblem | None:
+    """Why a control-plane node that has joined is not healthy; None where it is."""
+    if (problem := _node_unhealthy(site, seen, host)) or not site.etcd_is_stacked:
+        return problem
     said = etcd.parse_status(seen.of(host.name, "etcd"))
     members = said.members if isinstance(said, MemberStatus) else ()
     if learners := [m.name or f"{m.id:x}" for m in members if not m.voting]:
-        return f"etcd's member {learners[0]} does not vote yet"
+        detail = f"etcd's member {learners[0]} does not vote yet"
+        return MemberProblem(MemberState.LEARNER, detail)
     if silent := [f"{m.id:x}" for m in members if not m.name]:
-        return f"etcd's member {silent[0]} was added and never started"
-    return ""
+        detail = f"etcd's member {silent[0]} was added and never started"
+        return MemberProblem(MemberState.NEVER_STARTED, detail)
+    return None
 
 
-def _node_unhealthy(site: ClusterContext, seen: Observations, host: Host) -> str:
-    """What is not well on this master itself, whoever joins."""
+def _node_unhealthy(site: ClusterContext, seen: Observations, host: Host) -> MemberProblem | None:
+    """Why the node itself is not healthy, whatever the state of a join; None where it is."""
+    detail = _node_detail(site, seen, host)
+    return MemberProblem(MemberState.NODE_UNHEALTHY, detail) if detail else None
+
+
+def _node_detail(site: ClusterContext, seen: Observations, host: Host) -> str:
     readings = seen.of(host.name, kubernetes.SUBJECT)
     if not kubernetes.read(readings).kubelet:
         return "its kubelet does not run"
@@ -191,8 +233,9 @@ exit $joined
 def _leftover_of_cut_off_join(
     site: ClusterContext, seen: Observations, host: Host, joined: Collection[str]
 ) -> bool:
-    """Whether what is ill on this master is only the remains of a join that was cut off."""
-    return _unhealthy(site, seen, host).startswith("etcd's member") and any(
+    """Whether this node is unhealthy only by what a join that was cut off left in etcd."""
+    problem = _unhealthy(site, seen, host)
+    return bool(problem and problem.state in LEFTOVER_STATES) and any(
         not kubernetes.read(seen.of(h.name, kubernetes.SUBJECT)).untouched
         for h in site.masters
         if h.name not in joined
@@ -202,14 +245,16 @@ def _leftover_of_cut_off_join(
 def _well(
     whole: Sequence[Host],
     title: str,
-    ill: Callable[[ClusterContext, Observations, Host], str],
+    unhealthy: Callable[[ClusterContext, Observations, Host], MemberProblem | None],
     every: float = 0.5,
 ) -> WaitFor:
     """Until nothing is wrong with these masters."""
     names = tuple(h.name for h in whole)
 
-    def left(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-        return tuple(f"{h.name}: {what}" for h in whole if (what := ill(site, seen, h)))
+    def left(site: ClusterContext, seen: Observations) -> Problems:
+        return tuple(
+            PhaseProblem(str(what), h.name) for h in whole if (what := unhealthy(site, seen, h))
+        )
 
     return WaitFor(title, names, health_probes, left, PATIENCE, every)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from facts.cluster import nodes
 from hale.install.cluster_context import ClusterContext, documents
-from hale.install.phase import Batch, Observations, Phase, Probes, RunScript
+from hale.install.phase import Batch, Observations, Phase, PhaseProblem, Probes, Problems, RunScript
 from hale.install.secrets import Secret
 from hale.inventory.ini import Host
 from remediate.cluster import kubectl
@@ -26,7 +26,7 @@ class PodNetwork(Phase):
         """Whether the manifest's objects are there."""
         return object_probes(site, host, (site.cluster.network_manifest,))
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
         """The manifest's objects that are not there."""
         return missing_objects(site, seen, (site.cluster.network_manifest,))
 
@@ -88,17 +88,17 @@ def _object(document: dict[str, Any]) -> nodes.Object:
 
 def missing_objects(
     site: ClusterContext, seen: Observations, paths: Iterable[Path | None]
-) -> tuple[str, ...]:
+) -> Problems:
     """The manifests' objects that are not there."""
     readings = seen.of(site.first_control_plane.name, nodes.SUBJECT)
     told = nodes.read(readings)
     if not told.answers:
-        return (f"{site.first_control_plane.name}: {told.why}",)
+        return (PhaseProblem(told.why, site.first_control_plane.name),)
     wanted = objects(site, paths)
     if not wanted:
         return ()
     found = nodes.counted(readings, wanted)
-    return tuple(f"there is no {o}" for o, count in found.items() if count is None)
+    return tuple(PhaseProblem(f"there is no {o}") for o, count in found.items() if count is None)
 
 
 def apply_batch(site: ClusterContext, title: str, paths: Iterable[Path | None]) -> Batch:

@@ -17,7 +17,17 @@ from typing import ClassVar
 from facts.cluster import file_digests, packages, services
 from facts.cluster.packages import Packages
 from hale.install.cluster_context import GROUPS, MASTERS, ClusterContext
-from hale.install.phase import Batch, Observations, Phase, Probes, RunScript, Step, WriteFile
+from hale.install.phase import (
+    Batch,
+    Observations,
+    Phase,
+    PhaseProblem,
+    Probes,
+    Problems,
+    RunScript,
+    Step,
+    WriteFile,
+)
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
 from remediate.cluster import templates
@@ -59,10 +69,10 @@ class InstallPackages(Phase):
             services.SUBJECT: (services.probe(["kubelet", "containerd"]),),
         }
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
         """Packages that are missing, at another version or not held; a repository of old."""
         return tuple(
-            f"{host.name}: {what}"
+            PhaseProblem(str(what), host.name)
             for host in site.current_hosts
             for what in _left(site, seen, host)
         )

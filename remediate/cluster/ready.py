@@ -4,7 +4,15 @@ from collections.abc import Iterable
 
 from facts.cluster import nodes
 from hale.install.cluster_context import ClusterContext
-from hale.install.phase import Batch, Observations, Phase, Probes, WaitForPhase
+from hale.install.phase import (
+    Batch,
+    Observations,
+    Phase,
+    PhaseProblem,
+    Probes,
+    Problems,
+    WaitForPhase,
+)
 from hale.inventory.ini import Host
 
 PATIENCE = 300.0  # seconds for the network to come up on every node
@@ -23,18 +31,22 @@ class NodesReady(Phase):
             return {}
         return {nodes.SUBJECT: nodes.probes(host.address or host.name, nodes.ADDONS)}
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
         """Nodes that are not ready, and addons of kubeadm that are not."""
         readings = seen.of(site.first_control_plane.name, nodes.SUBJECT)
         told = nodes.read(readings)
         if not told.answers:
-            return (f"{site.first_control_plane.name}: {told.why}",)
-        said = [f"{name}: the node is not ready" for name, ready in told.nodes.items() if not ready]
+            return (PhaseProblem(told.why, site.first_control_plane.name),)
+        said = [
+            PhaseProblem("the node is not ready", name)
+            for name, ready in told.nodes.items()
+            if not ready
+        ]
         for addon, count in nodes.counted(readings, nodes.ADDONS).items():
             if count is None:
-                said.append(f"there is no {addon}")
+                said.append(PhaseProblem(f"there is no {addon}"))
             elif count.ready < max(count.wanted, 1):
-                said.append(f"{addon}: {count.ready} of {count.wanted} are ready")
+                said.append(PhaseProblem(f"{addon}: {count.ready} of {count.wanted} are ready"))
         return tuple(said)
 
     def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:

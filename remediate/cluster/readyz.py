@@ -8,7 +8,7 @@ verified TLS that it is ready.
 from collections.abc import Iterable
 
 from hale.install.cluster_context import ClusterContext
-from hale.install.phase import Batch, Observations, Phase, Probes
+from hale.install.phase import Batch, Observations, Phase, PhaseProblem, Probes, Problems
 from hale.inventory.ini import Host
 from remediate.cluster import load_balancer
 
@@ -31,12 +31,12 @@ class VerifiedHealthChecks(Phase):
         """The load balancer's."""
         return _LOAD_BALANCER.probes(site, host)
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
         """The load balancer's, once there is a CA."""
         if self.skip_reason(site):
             return ()
         if not load_balancer.ca(site, seen):
-            return (f"{site.first_control_plane.name}: there is no CA yet",)
+            return (PhaseProblem("there is no CA yet", site.first_control_plane.name),)
         return _LOAD_BALANCER.remaining(site, seen)
 
     def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:

@@ -20,7 +20,16 @@ from facts.cluster import kubernetes, leftovers, nodes
 from facts.etcd import MemberStatus
 from hale.install.cluster_context import ClusterContext
 from hale.install.executor import BACKUP_DIR
-from hale.install.phase import Batch, Observations, Probes, RunScript, Step, WaitFor
+from hale.install.phase import (
+    Batch,
+    Observations,
+    PhaseProblem,
+    Probes,
+    Problems,
+    RunScript,
+    Step,
+    WaitFor,
+)
 from hale.inventory.ini import Host
 from hale.model.evidence import CommandProbe, Probe, Unreadable
 from remediate.cluster import kubeadm, kubectl, load_balancer, masters, packages, runtime
@@ -51,13 +60,13 @@ def probes(site: ClusterContext, host: Host) -> Probes:
     return asked
 
 
-def remaining(site: ClusterContext, seen: Observations, hosts: Sequence[Host]) -> tuple[str, ...]:
+def remaining(site: ClusterContext, seen: Observations, hosts: Sequence[Host]) -> Problems:
     """What is left of the cluster on these hosts."""
     said = []
     for host in hosts:
         found = leftovers.read(seen.of(host.name, leftovers.SUBJECT))
         if found.items:
-            said.append(f"{host.name}: {found.summary}")
+            said.append(PhaseProblem(found.summary, host.name))
     return tuple(said)
 
 
@@ -122,9 +131,9 @@ def batches(
 def _well(staying: Sequence[Host]) -> WaitFor:
     names = {h.name for h in staying}
 
-    def unhealthy(site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def unhealthy(site: ClusterContext, seen: Observations) -> Problems:
         return tuple(
-            f"{h.name}: etcd is not healthy"
+            PhaseProblem("etcd is not healthy", h.name)
             for h in site.masters
             if h.name in names and not ((v := _voice(seen, h)) and v.healthy and v.leader)
         )

@@ -12,10 +12,21 @@ from collections.abc import Iterable, Iterator
 from facts.cluster import file_digests, images, packages, services
 from facts.cluster.packages import Packages
 from hale.install.cluster_context import GROUPS, ClusterContext
-from hale.install.phase import Batch, Observations, Phase, Probes, RunScript, Step, WriteFile
+from hale.install.phase import (
+    Batch,
+    Observations,
+    Phase,
+    PhaseProblem,
+    Probes,
+    Problems,
+    RunScript,
+    Step,
+    WriteFile,
+)
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
 from remediate.cluster import templates
+from remediate.cluster.templates import ConfigProblem
 
 CONFIG = "/etc/containerd/config.toml"
 CERTS = "/etc/containerd/certs.d"
@@ -42,10 +53,10 @@ class ContainerRuntime(Phase):
             services.SUBJECT: (services.probe([UNIT]),),
         }
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
         """Files that differ, and a containerd that is older than its configuration."""
         return tuple(
-            f"{host.name}: {what}"
+            PhaseProblem(str(what), host.name)
             for host in site.current_hosts
             for what in _left(site, seen, host)
         )
@@ -76,13 +87,13 @@ class ContainerRuntime(Phase):
         return (Batch(tuple(steps)),)
 
 
-def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[str]:
+def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[ConfigProblem | str]:
     found = packages.read(seen.of(host.name, packages.SUBJECT))
     if not found.containerd:
         yield "containerd is not installed"
         return
     wanted = _files(site, seen, host)
-    yield from templates.stale(wanted, seen, host.name, {CONFIG: UNIT})
+    yield from templates.config_problems(wanted, seen, host.name, {CONFIG: UNIT})
 
 
 def _files(site: ClusterContext, seen: Observations, host: Host) -> dict[str, str]:

@@ -5,10 +5,21 @@ A worker whose join was cut off is reset, alone, and joins again: it holds nothi
 
 import shlex
 from collections.abc import Iterable
+from enum import Enum
 
 from facts.cluster import kubernetes, nodes
 from hale.install.cluster_context import ClusterContext
-from hale.install.phase import Batch, Observations, Phase, Probes, RunScript, Step, WaitForPhase
+from hale.install.phase import (
+    Batch,
+    Observations,
+    Phase,
+    PhaseProblem,
+    Probes,
+    Problems,
+    RunScript,
+    Step,
+    WaitForPhase,
+)
 from hale.inventory.ini import Host
 from hale.model.evidence import FileProbe, Probe
 from remediate.cluster import kubeadm, kubectl, masters
@@ -33,12 +44,16 @@ class JoinWorkers(Phase):
             asked[nodes.SUBJECT] = (nodes.probe(),)
         return asked
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
         """Workers that are no nodes, and those that are not ready."""
         told = nodes.read(seen.of(site.first_control_plane.name, nodes.SUBJECT))
         if not told.answers:
-            return (f"{site.first_control_plane.name}: {told.why}",)
-        return tuple(f"{h.name}: {what}" for h in site.workers if (what := _left(seen, h, told)))
+            return (PhaseProblem(told.why, site.first_control_plane.name),)
+        return tuple(
+            PhaseProblem(state.value, h.name)
+            for h in site.workers
+            if (state := _state(seen, h, told))
+        )
 
     def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
         """A token, all joins at once, and the wait for every worker."""
@@ -48,17 +63,17 @@ class JoinWorkers(Phase):
         remains: list[Step] = []
         joins: list[Step] = []
         for host in site.workers:
-            why = _left(seen, host, told)
-            if why == _CUT_OFF:
+            state = _state(seen, host, told)
+            if state is WorkerState.CUT_OFF:
                 remains += _clean(site, host)
-            if why in (_JOINS, _CUT_OFF):
+            if state in (WorkerState.NOT_JOINED, WorkerState.CUT_OFF):
                 pin = masters.ca_pin(seen, site.first_control_plane)
                 secret = kubeadm.join(site, host, pin, master=False)
                 script = f"kubeadm join {kubeadm.CONFIG}"
                 joins.append(
                     RunScript(host.name, "kubeadm join", script, secret, 300, is_kubeadm_work=True)
                 )
-            elif why and why != _NOT_READY:
+            elif state is WorkerState.KUBELET_STOPPED:
                 joins.append(RunScript(host.name, "kubelet", "systemctl restart kubelet"))
         if any(isinstance(s, RunScript) and s.is_kubeadm_work for s in joins):
             remains.append(masters.token(site, site.first_control_plane))
@@ -66,16 +81,23 @@ class JoinWorkers(Phase):
         yield Batch(tuple(joins), wait_for=WaitForPhase("workers are ready", PATIENCE))
 
 
-def _left(seen: Observations, host: Host, told: nodes.Nodes) -> str:
+class WorkerState(Enum):
+    """What is missing of a worker; value: in words."""
+
+    NOT_JOINED = "has not joined"
+    CUT_OFF = "its join was cut off"
+    KUBELET_STOPPED = "its kubelet does not run"
+    NOT_READY = "the node is not ready"
+
+
+def _state(seen: Observations, host: Host, told: nodes.Nodes) -> WorkerState | None:
+    """None where it is a ready node."""
     node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
     if host.name not in told.nodes or not node.finalised:
-        return _JOINS if node.untouched else _CUT_OFF
+        return WorkerState.NOT_JOINED if node.untouched else WorkerState.CUT_OFF
     if not node.kubelet:
-        return "its kubelet does not run"
-    return "" if told.nodes[host.name] else _NOT_READY
-
-
-_JOINS, _CUT_OFF, _NOT_READY = "has not joined", "its join was cut off", "the node is not ready"
+        return WorkerState.KUBELET_STOPPED
+    return None if told.nodes[host.name] else WorkerState.NOT_READY
 
 
 def _clean(site: ClusterContext, host: Host) -> list[Step]:

@@ -15,7 +15,16 @@ from hale.install import engine, scheduler
 from hale.install.cluster_context import GROUPS, ClusterContext
 from hale.install.engine import Engine, InstallAborted, PhaseFailed
 from hale.install.observe import HostsUnreachable
-from hale.install.phase import Batch, Observations, Phase, Probes, WaitFor, WaitForPhase
+from hale.install.phase import (
+    Batch,
+    Observations,
+    Phase,
+    PhaseProblem,
+    Probes,
+    Problems,
+    WaitFor,
+    WaitForPhase,
+)
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
 from tests.install import sites
@@ -47,7 +56,7 @@ class MadeUp(Phase):
     def probes(self, site: ClusterContext, host: Host) -> Probes:
         return {}
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
         raise NotImplementedError
 
     def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
@@ -139,7 +148,7 @@ def nothing() -> Iterable[Batch]:
 
 def until(happens: Callable[[], bool]) -> Iterable[Batch]:
     """A wave that waits for it."""
-    wanted = lambda site, seen: () if happens() else ("not yet",)  # noqa: E731
+    wanted = lambda site, seen: () if happens() else (PhaseProblem("not yet"),)  # noqa: E731
     yield Batch(wait_for=WaitFor("it happens", (), lambda s, h: {}, wanted, PATIENCE, 0.01))
 
 
@@ -503,7 +512,7 @@ def test_what_is_refused_is_not_gone_on_with(made: Made) -> None:
 
 def test_a_plan_looks_at_all(made: Made) -> None:
     made.phase("a", nothing)
-    assert [one.remaining for one in made.engine.plan(["a"])] == [("a",)]
+    assert [tuple(map(str, one.remaining)) for one in made.engine.plan(["a"])] == [("a",)]
     assert made.looks == [["a whole"]]
 
 

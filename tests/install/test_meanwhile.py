@@ -12,7 +12,7 @@ from hale.install import peer_monitor as module
 from hale.install.cluster_context import ClusterContext
 from hale.install.observe import HostsUnreachable
 from hale.install.peer_monitor import monitor_peers
-from hale.install.phase import Observations, RunScript, WaitFor
+from hale.install.phase import Observations, PhaseProblem, Problems, RunScript, WaitFor
 from tests.install import sites
 
 PATIENCE = 10.0
@@ -36,8 +36,8 @@ class Looks:
             raise self._last
         return tuple(Observations() for _ in wishes)
 
-    def left(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-        return (str(self._last),) if self._last else ()
+    def left(self, site: ClusterContext, seen: Observations) -> Problems:
+        return (PhaseProblem(str(self._last)),) if self._last else ()
 
 
 def told(

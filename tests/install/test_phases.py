@@ -71,7 +71,7 @@ def test_phase(case: Path, tmp_path: Path) -> None:
         with pytest.raises(Unreadable, match=given["unreadable"]):
             phase.remaining(site, found)
         return
-    assert list(phase.remaining(site, found)) == given["left"]
+    assert list(map(str, phase.remaining(site, found))) == given["left"]
     assert list(phase.preflight(site, found)) == given.get("refusals", [])
     if "raises" in given:
         with pytest.raises(UserError, match=given["raises"]):

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -33,25 +34,46 @@ def digest(content: str | bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def stale(
-    wanted: Mapping[str, str], seen: Observations, host: str, units: Mapping[str, str]
-) -> Iterator[str]:
-    """What of these files is not on the host, and which unit does not run by its file.
+class ConfigState(Enum):
+    """What is wrong with a configuration file or the unit that reads it; value: in words."""
 
-    units: the service that reads a file, by path.
+    MISSING = "there is no {path}"
+    DIFFERENT = "{path} is not as it should be"
+    STOPPED = "{unit} does not run"
+    OUTDATED = "{unit} runs by an older {path}"
+    NOT_ENABLED = "{unit} does not start at boot"
+
+
+class ConfigProblem(NamedTuple):
+    """One file, or the unit that reads it, in a state that it should not be in."""
+
+    state: ConfigState
+    path: str
+    unit: str = ""
+
+    def __str__(self) -> str:
+        return self.state.value.format(path=self.path, unit=self.unit)
+
+
+def config_problems(
+    wanted: Mapping[str, str], seen: Observations, host: str, units: Mapping[str, str]
+) -> Iterator[ConfigProblem]:
+    """Which of these files differ on the host, and which units do not run with their file.
+
+    wanted: content by path. units: the systemd service that reads a file, by path.
     """
     there = file_digests.read(seen.of(host, file_digests.SUBJECT))
     for path, content in wanted.items():
         if path not in there:
-            yield f"there is no {path}"
+            yield ConfigProblem(ConfigState.MISSING, path)
         elif there[path].sha256 != digest(content):
-            yield f"{path} is not as it should be"
+            yield ConfigProblem(ConfigState.DIFFERENT, path)
     running = services.read(seen.of(host, services.SUBJECT))
     for path, unit in units.items():
         service = running[unit]
         if not service.active:
-            yield f"{unit} does not run"
+            yield ConfigProblem(ConfigState.STOPPED, path, unit)
         elif path in there and service.since < there[path].changed - GRAIN:
-            yield f"{unit} runs by an older {path}"
+            yield ConfigProblem(ConfigState.OUTDATED, path, unit)
         if not service.enabled:
-            yield f"{unit} does not start at boot"
+            yield ConfigProblem(ConfigState.NOT_ENABLED, path, unit)
