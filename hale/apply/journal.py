@@ -1,6 +1,7 @@
 """The journal of a run: said before a step is done, and after. It is all that undo needs."""
 
 import time
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
@@ -70,11 +71,29 @@ class HostFinished(msgspec.Struct, frozen=True, tag="host", rename={"reason": "w
     at: str
 
 
+class PhaseState(StrEnum):
+    """How a phase of an install stands."""
+
+    STARTED = "begun"
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+class InstallStepState(StrEnum):
+    """How a step of an install stands. UNCHANGED: there was nothing to do."""
+
+    STARTED = "begun"
+    DONE = "done"
+    UNCHANGED = "nothing"
+    FAILED = "failed"
+
+
 class PhaseEvent(msgspec.Struct, frozen=True, tag="phase", rename={"reason": "why"}):
     """A phase of an install: begun, done, skipped (it was done before), or failed, and why."""
 
     name: str
-    state: str
+    state: PhaseState
     reason: str
     seconds: float
     at: str
@@ -89,7 +108,7 @@ class InstallStepDone(msgspec.Struct, frozen=True, tag="act"):
     phase: str
     host: str
     title: str
-    state: str
+    state: InstallStepState
     seconds: float
     kubeadm: bool
     at: str

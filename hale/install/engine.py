@@ -16,7 +16,7 @@ from datetime import datetime
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from hale.apply.journal import InstallStepDone, Journal, now
+from hale.apply.journal import InstallStepDone, InstallStepState, Journal, PhaseState, now
 from hale.apply.journal import PhaseEvent as Said
 from hale.install.cluster_context import ClusterContext
 from hale.install.executor import StepExecutor, StepFailed
@@ -60,10 +60,12 @@ class PhaseFailed(Exception):
 class ProgressListener(Protocol):
     """Who tells the operator what happens."""
 
-    def phase(self, name: str, title: str, state: str, seconds: float, why: str = "") -> None:
+    def phase(
+        self, name: str, title: str, state: PhaseState, seconds: float, why: str = ""
+    ) -> None:
         """A phase begins or has ended."""
 
-    def step(self, step: Step, state: str, seconds: float) -> None:
+    def step(self, step: Step, state: InstallStepState, seconds: float) -> None:
         """A step begins or has ended."""
 
     def output_line(self, step: Step, text: str) -> None:
@@ -104,7 +106,7 @@ class Engine:
     _uploading: threading.Lock = field(default_factory=threading.Lock)
     _state_lock: threading.Lock = field(default_factory=threading.Lock)
     _phase_started: dict[str, float] = field(default_factory=dict)  # when each phase began
-    _group_states: dict[str, dict[PhaseTask, str]] = field(
+    _group_states: dict[str, dict[PhaseTask, PhaseState]] = field(
         default_factory=dict
     )  # how its parts ended
     _scheduler: Scheduler = field(init=False)
@@ -209,19 +211,20 @@ class Engine:
         Raises as carry_out does, and Failed.
         """
         begun = time.monotonic()
-        self._record(name, name, "begun", begun)
+        self._record(name, name, PhaseState.STARTED, begun)
         try:
             with self._sessions.lease() as of:
                 self._run_batches(name, waves, of)
                 (seen,) = observe([wish], of)
                 said = left(seen)
         except (StepFailed, UserError) as error:
-            self._record(name, name, "failed", begun, redact(str(error)))
+            self._record(name, name, PhaseState.FAILED, begun, redact(str(error)))
             raise
         finally:
             self.disconnect()
             self._pool.shutdown(wait=False, cancel_futures=True)
-        self._record(name, name, "failed" if said else "done", begun, _joined(said))
+        state = PhaseState.FAILED if said else PhaseState.DONE
+        self._record(name, name, state, begun, _joined(said))
         return said
 
     def _skipped(self, unit: PhaseTask, seen: Observations, *, again: bool) -> bool:
@@ -233,7 +236,7 @@ class Engine:
                 return False
         except Unreadable:
             return False
-        self._report_ended(unit, "skipped", why or "done already")
+        self._report_ended(unit, PhaseState.SKIPPED, why or "done already")
         return True
 
     def _phase(
@@ -256,13 +259,13 @@ class Engine:
                     until = self._run_batches(unit.phase, phase.batches(site, seen), of)
                     found, left = self._wait_settled(unit, until, of)
                     if not left:
-                        self._report_ended(unit, "done")
+                        self._report_ended(unit, PhaseState.DONE)
                         return found
                     seen = found[unit]
             why = f"all its steps were done, and yet: {_joined(left)}"
             raise PhaseFailed(unit.phase, why)
         except (StepFailed, Unreadable, UserError, HostsUnreachable, PhaseFailed) as error:
-            self._report_ended(unit, "failed", redact(str(error)))
+            self._report_ended(unit, PhaseState.FAILED, redact(str(error)))
             if isinstance(error, PhaseFailed):
                 raise
             said = error.output if isinstance(error, StepFailed) else ""
@@ -366,12 +369,12 @@ class Engine:
 
     def _step(self, phase: str, step: Step, doer: StepExecutor) -> None:
         begun = time.monotonic()
-        self.listener.step(step, "begun", 0.0)
-        state = "failed"
+        self.listener.step(step, InstallStepState.STARTED, 0.0)
+        state = InstallStepState.FAILED
         try:
             with monitor_peers(step, self.site, self.listener.notice) as missed:
                 done = doer.execute(step, lambda line: self.listener.output_line(step, line))
-            state = "done" if done else "nothing"
+            state = InstallStepState.DONE if done else InstallStepState.UNCHANGED
         except StepFailed as error:
             if isinstance(step, RunScript) and step.is_kubeadm_work:
                 more = (error.output, _kubelet(doer, step), *missed.problems)
@@ -416,24 +419,27 @@ class Engine:
             if unit.phase in self._phase_started:
                 return
             self._phase_started[unit.phase] = time.monotonic()
-            self._record(
-                unit.phase, load_phase(unit.phase).title, "begun", self._phase_started[unit.phase]
-            )
+            started = self._phase_started[unit.phase]
+            self._record(unit.phase, load_phase(unit.phase).title, PhaseState.STARTED, started)
 
-    def _report_ended(self, unit: PhaseTask, state: str, why: str = "") -> None:
+    def _report_ended(self, unit: PhaseTask, state: PhaseState, why: str = "") -> None:
         """It has ended when all of them have; it was skipped when all of them were."""
         with self._state_lock:
             states = self._group_states.setdefault(unit.phase, {})
             states[unit] = state
             parts = len(tasks_of(unit.phase, self.site))
-            if state != "failed" and (len(states) < parts or "failed" in states.values()):
+            if state is not PhaseState.FAILED and (
+                len(states) < parts or PhaseState.FAILED in states.values()
+            ):
                 return
-            if state == "skipped" and set(states.values()) != {"skipped"}:
-                state, why = "done", ""
+            if state is PhaseState.SKIPPED and set(states.values()) != {PhaseState.SKIPPED}:
+                state, why = PhaseState.DONE, ""
             since = self._phase_started.get(unit.phase, time.monotonic())
             self._record(unit.phase, load_phase(unit.phase).title, state, since, why)
 
-    def _record(self, name: str, title: str, state: str, begun: float, why: str = "") -> None:
+    def _record(
+        self, name: str, title: str, state: PhaseState, begun: float, why: str = ""
+    ) -> None:
         seconds = time.monotonic() - begun
         self._write(Said(name, state, why, seconds, now()))
         self.listener.phase(name, title, state, seconds, why)

@@ -9,14 +9,15 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from hale.apply.journal import InstallStepState, PhaseState
 from hale.install.phase import Step
 from hale.report.text import escape_controls
 
 SIGNS = {
-    "begun": ("▶", "bold"),
-    "done": ("✓", "green"),
-    "skipped": ("-", "dim"),
-    "failed": ("✗", "bold red"),
+    PhaseState.STARTED: ("▶", "bold"),
+    PhaseState.DONE: ("✓", "green"),
+    PhaseState.SKIPPED: ("-", "dim"),
+    PhaseState.FAILED: ("✗", "bold red"),
 }
 
 
@@ -49,31 +50,33 @@ class InstallProgress:
         if self._live:
             self._live.stop()
 
-    def phase(self, name: str, title: str, state: str, seconds: float, why: str = "") -> None:
+    def phase(
+        self, name: str, title: str, state: PhaseState, seconds: float, why: str = ""
+    ) -> None:
         """A phase begins or has ended."""
         with self._lock:
-            if state == "begun":
+            if state is PhaseState.STARTED:
                 self._phases[name] = f"{title} …"
             else:
                 self._phases.pop(name, None)
-        if state == "begun":
+        if state is PhaseState.STARTED:
             if not self._live:
                 self._print(f"{name}: {title}", "bold", "▶")
             return
         sign, style = SIGNS[state]
-        took = f"  {seconds:.1f} s" if state != "skipped" else ""
-        said = f"  {escape_controls(why)}" if why and state != "failed" else ""
+        took = f"  {seconds:.1f} s" if state is not PhaseState.SKIPPED else ""
+        said = f"  {escape_controls(why)}" if why and state is not PhaseState.FAILED else ""
         self._print(f"{name}: {title}{took}{said}", style, sign)
 
-    def step(self, step: Step, state: str, seconds: float) -> None:
+    def step(self, step: Step, state: InstallStepState, seconds: float) -> None:
         """A step begins or has ended."""
         with self._lock:
-            if state == "begun":
+            if state is InstallStepState.STARTED:
                 self._running[id(step)] = (step, time.monotonic(), "")
                 return
             self._running.pop(id(step), None)
-        if state != "nothing":
-            sign, style = ("·", "dim") if state == "done" else ("✗", "red")
+        if state is not InstallStepState.UNCHANGED:
+            sign, style = ("·", "dim") if state is InstallStepState.DONE else ("✗", "red")
             self._print(f"  {step.host}: {step.title}  {seconds:.1f} s", style, sign)
 
     def output_line(self, step: Step, text: str) -> None:

@@ -1,11 +1,11 @@
-"""Which phase of an install may begin, and what is known of those that have not.
+"""When each phase of an install may start, and what is known about those that have not.
 
-A phase with PARTS goes host by host, as if each part were a phase: the first master, each of the
-others, the workers together. A part needs only the same part of what its phase NEEDS, and lets
-the part before it go ahead: by that hosts come in the order in which they are waited for, and
-none waits for one that is slower before it has to.
+A phase with HOST_GROUPS is one task per group: the first control-plane node, each of the others,
+the workers together. A task depends only on the same group of the phases it DEPENDS_ON. Groups
+of one phase are staggered so that the hosts others depend on finish first (docs/design.md, "Install
+scheduler").
 
-One thread alone changes a course; the phases' own threads ask it.
+Only the engine's main thread changes a scheduler; the phases' threads read it.
 """
 
 import importlib
@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from functools import cache
+from graphlib import TopologicalSorter
 from typing import NamedTuple
 
 from hale.install.cluster_context import ALL_HOSTS, ClusterContext
@@ -23,7 +24,7 @@ PACKAGE = "remediate.cluster"
 
 
 class PhaseTask(NamedTuple):
-    """A phase, or one part of it, by the part's name in Site.parts."""
+    """A phase, or one host group of it; group: a key of ClusterContext.host_groups."""
 
     phase: str
     group: str = ALL_HOSTS
@@ -37,7 +38,7 @@ def phases() -> Mapping[str, Phase]:
 
 
 def load_phase(name: str) -> Phase:
-    """The phase of that name."""
+    """The phase of that name. Raises KeyError."""
     return phases()[name]
 
 
@@ -47,112 +48,128 @@ def phase_names() -> tuple[str, ...]:
 
 
 def required_phases(name: str) -> tuple[str, ...]:
-    """The phases that a phase NEEDS, whichever parts of them."""
+    """The names of the phases that a phase depends on, for whichever host groups."""
     return tuple(dict.fromkeys(need.partition("/")[0] for need in load_phase(name).DEPENDS_ON))
 
 
 def tasks_of(name: str, site: ClusterContext) -> tuple[PhaseTask, ...]:
-    """The parts of a phase, in their order; a phase that has none is one."""
-    groups = load_phase(name).HOST_GROUPS
-    if not groups:
+    """One task per host group of the phase, in their order; one for a phase without groups."""
+    kinds = load_phase(name).HOST_GROUPS
+    if not kinds:
         return (PhaseTask(name),)
     return tuple(
-        PhaseTask(name, part) for part, group in site.host_groups.items() if group in groups
+        PhaseTask(name, group) for group, kind in site.host_groups.items() if kind in kinds
     )
 
 
-def dependencies(unit: PhaseTask, site: ClusterContext) -> frozenset[PhaseTask]:
-    """What must be through before it may begin: of NEEDS's `phase/group` that group's parts, of
-    `phase` the same part, all parts where either has none."""
+def dependencies(task: PhaseTask, site: ClusterContext) -> frozenset[PhaseTask]:
+    """The tasks that must be done before this one may start.
+
+    `images/first` in DEPENDS_ON means that group of the phase, `images` the task's own group, or
+    every group where either phase has none.
+    """
     wanted: set[PhaseTask] = set()
-    for need in load_phase(unit.phase).DEPENDS_ON:
-        name, _, group = need.partition("/")
-        found = tasks_of(name, site)
-        same = {u for u in found if ALL_HOSTS in (u.group, unit.group) or u.group == unit.group}
-        wanted |= {u for u in found if site.host_groups[u.group] == group} if group else same
+    for need in load_phase(task.phase).DEPENDS_ON:
+        name, _, kind = need.partition("/")
+        for other in tasks_of(name, site):
+            if kind:
+                required = site.host_groups[other.group] == kind
+            else:
+                required = ALL_HOSTS in (other.group, task.group) or other.group == task.group
+            if required:
+                wanted.add(other)
     return frozenset(wanted)
 
 
 class Scheduler:
-    """The phases that were asked for. seen: of each what its hosts answered, nothing done yet.
+    """The tasks of the selected phases; a dependency that is not selected counts as done.
 
-    What a phase needs that was not asked for counts as through.
+    observations: of each phase, before any of them started. waiting: tasks not started yet, in
+    the order in which they start where several may. Raises graphlib.CycleError.
     """
 
     def __init__(
         self,
         names: Sequence[str],
         site: ClusterContext,
-        seen: Mapping[str, Observations],
+        observations: Mapping[str, Observations],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.waiting = [unit for name in names for unit in tasks_of(name, site)]
+        self.waiting = [task for name in names for task in tasks_of(name, site)]
         self._dependencies = {
-            unit: dependencies(unit, site) & set(self.waiting) for unit in self.waiting
+            task: dependencies(task, site) & set(self.waiting) for task in self.waiting
         }
-        self._before = dict(itertools.pairwise(reversed(site.host_groups)))
+        self._sorter = TopologicalSorter(self._dependencies)
+        self._sorter.prepare()
+        self._startable: set[PhaseTask] = set()  # dependencies are done; may have to wait its turn
+        self._previous_group = dict(itertools.pairwise(reversed(site.host_groups)))
         self._groups = site.host_groups
-        self._observations = {unit: seen[unit.phase] for unit in self.waiting}
+        self._observations = {task: observations[task.phase] for task in self.waiting}
         self._done: frozenset[PhaseTask] = frozenset()
         self._started_at: dict[PhaseTask, float] = {}
         self._clock = clock
 
     def ready(self) -> Iterator[PhaseTask]:
-        """Those that may begin, in their order; one that is through meanwhile makes more ready."""
-        for unit in list(self.waiting):
-            if self._waits(unit, self._done) <= 0:
-                yield unit
+        """The tasks that may start now, in order. One that ends meanwhile may add more."""
+        for task in list(self.waiting):
+            self._startable |= set(self._sorter.get_ready())
+            if task in self._startable and self._stagger_left(task, self._done) <= 0:
+                yield task
 
     def next_wakeup(self) -> float | None:
-        """Seconds until one more is ready though nothing else happens; None: none will be."""
-        waits = [self._waits(u, self._done) for u in self.waiting]
-        return min((w for w in waits if w < math.inf), default=None)
+        """Seconds until another task may start by its turn alone; None if none will."""
+        self._startable |= set(self._sorter.get_ready())
+        waits = [self._stagger_left(t, self._done) for t in self.waiting if t in self._startable]
+        return min((seconds for seconds in waits if seconds < math.inf), default=None)
 
-    def _waits(self, unit: PhaseTask, through: Set[PhaseTask]) -> float:
-        """Seconds until it may begin where nothing else comes through: what is left of the head
-        start of the part before, and for ever where it needs more."""
-        if not self._dependencies[unit] <= through:
-            return math.inf
-        part = self._before.get(unit.group)
-        before = PhaseTask(unit.phase, part or ALL_HOSTS)
-        if part is None or before not in self._dependencies:
-            return 0.0
-        if self._ahead(before) in through:
-            return 0.0
-        head_start = load_phase(unit.phase).STAGGER_SECONDS
-        return max(0.0, self._started_at.get(before, math.inf) + head_start - self._clock())
+    def begin(self, task: PhaseTask) -> Observations | None:
+        """Record its start. What is known of its hosts; None if something has run since."""
+        self.waiting.remove(task)
+        self._started_at[task] = self._clock()
+        return self._observations.pop(task, None)
 
-    def _ahead(self, before: PhaseTask) -> PhaseTask:
-        """What ends that part's head start: its own phase, or that to which AHEAD lets it go on."""
+    def unblocked_by(self, task: PhaseTask) -> tuple[PhaseTask, ...]:
+        """The tasks that may start as soon as this one is done: dependents and the next group."""
+        done = self._done | {task}
+        return tuple(
+            other
+            for other in list(self.waiting)
+            if (task in self._dependencies[other] or other.phase == task.phase)
+            and self._may_start(other, done)
+            and not self._may_start(other, self._done)
+        )
+
+    def end(self, task: PhaseTask, observations: Mapping[PhaseTask, Observations] | None) -> None:
+        """Record that it is done. observations: of the tasks it unblocked; None if it was skipped.
+
+        What was observed earlier of the tasks that depend on it is out of date, and is dropped.
+        """
+        self._done |= {task}
+        self._sorter.done(task)
+        if observations is None:
+            return
+        outdated = {task}
+        for waiting in self.waiting:
+            if outdated & self._dependencies[waiting]:
+                outdated.add(waiting)
+                self._observations.pop(waiting, None)
+        self._observations |= {t: o for t, o in observations.items() if t in self.waiting}
+
+    def _may_start(self, task: PhaseTask, done: Set[PhaseTask]) -> bool:
+        return self._dependencies[task] <= done and self._stagger_left(task, done) <= 0
+
+    def _stagger_left(self, task: PhaseTask, done: Set[PhaseTask]) -> float:
+        """Seconds until its turn, after the group before it; infinity if only that group's end
+        brings it."""
+        group = self._previous_group.get(task.group)
+        before = PhaseTask(task.phase, group or ALL_HOSTS)
+        if group is None or before not in self._dependencies or self._chain_end(before) in done:
+            return 0.0
+        stagger = load_phase(task.phase).STAGGER_SECONDS
+        return max(0.0, self._started_at.get(before, math.inf) + stagger - self._clock())
+
+    def _chain_end(self, before: PhaseTask) -> PhaseTask:
+        """What must be done before the next group's turn: its CHAINS_INTO, or the task itself."""
         chains = load_phase(before.phase).CHAINS_INTO
         further = PhaseTask(chains.get(self._groups[before.group], ""), before.group)
         return further if further in self._dependencies else before
-
-    def begin(self, unit: PhaseTask) -> Observations | None:
-        """It begins. What is known of its hosts; None where something was done since."""
-        self.waiting.remove(unit)
-        self._started_at[unit] = self._clock()
-        return self._observations.pop(unit, None)
-
-    def unblocked_by(self, unit: PhaseTask) -> tuple[PhaseTask, ...]:
-        """Those that may begin by what comes of this one: who needs it, and its own next part."""
-        through = self._done | {unit}
-        return tuple(
-            u
-            for u in list(self.waiting)
-            if (unit in self._dependencies[u] or u.phase == unit.phase)
-            and self._waits(u, through) <= 0 < self._waits(u, self._done)
-        )
-
-    def end(self, unit: PhaseTask, found: Mapping[PhaseTask, Observations] | None) -> None:
-        """It is through. found: what was seen of the next; None where nothing was done."""
-        self._done |= {unit}
-        if found is None:
-            return
-        # What was seen of those that come after it is of before.
-        late = {unit}
-        for waiting in self.waiting:
-            if late & self._dependencies[waiting]:
-                late.add(waiting)
-                self._observations.pop(waiting, None)
-        self._observations |= {u: seen for u, seen in found.items() if u in self.waiting}

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from hale.apply import journal as applied
-from hale.apply.journal import InstallStepDone
+from hale.apply.journal import InstallStepDone, InstallStepState
 from hale.apply.lock import Owner
 from hale.cli import runs
 from hale.drill.journal import (
@@ -47,7 +47,7 @@ def test_drills_stand_among_installs_by_their_time(tmp_path: Path) -> None:
         applied.SCHEMA, "2-install", "install", "op", "here", "/inv", "", "t"
     )
     book = applied.Journal(tmp_path / "2-install", header)
-    book.write(InstallStepDone("init", "m1", "kubeadm init", "done", 8.0, True, "t"))
+    book.write(InstallStepDone("init", "m1", "kubeadm init", InstallStepState.DONE, 8.0, True, "t"))
     book.write(applied.RunFinished("finished", "t"))
     book.close()
     drill(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hale.apply.journal import InstallStepDone
+from hale.apply.journal import InstallStepDone, InstallStepState
 from hale.install import engine, scheduler
 from hale.install.cluster_context import GROUPS, ClusterContext
 from hale.install.engine import Engine, InstallAborted, PhaseFailed
@@ -527,7 +527,7 @@ def test_kubeadms_seconds_that_go_at_once_are_counted_once() -> None:
     def act(begun: int, seconds: float, own: bool = True) -> InstallStepDone:
         end = begun + seconds
         return InstallStepDone(
-            "p", "h", "t", "done", seconds, own, f"2026-01-01T00:00:{end:06.3f}Z"
+            "p", "h", "t", InstallStepState.DONE, seconds, own, f"2026-01-01T00:00:{end:06.3f}Z"
         )
 
     assert engine.kubeadm_seconds([]) == 0
