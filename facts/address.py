@@ -150,7 +150,7 @@ def read_persisted(readings: HostView, case: Case[AddressParameters]) -> Address
 
 
 def _planned(case: Case[AddressParameters]) -> str:
-    if case.host is None or not case.host.planned:
+    if case.host is None or not case.host.in_inventory:
         raise NotApplicable("the inventory does not name this host, so it plans no address for it")
     planned = _address(case.host)
     if not planned:

@@ -151,7 +151,7 @@ def read_persisted(readings: HostView, case: Case[HostnameParameters]) -> Hostna
 
 
 def _planned(case: Case[HostnameParameters]) -> str:
-    if case.host is None or not case.host.planned:
+    if case.host is None or not case.host.in_inventory:
         raise NotApplicable("the inventory does not name this host, so no name is planned for it")
     return case.host.name
 

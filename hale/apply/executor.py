@@ -130,7 +130,7 @@ class StepExecutor:
     def _do(self, folder: str, script: str) -> tuple[int, str]:
         whole = f"{PRELUDE}d={shlex.quote(folder)}\n{script}"
         timeout = SWAP_TIMEOUT if "swapoff" in script else TIMEOUT
-        done = self._session.run(whole, timeout, plain=True)
+        done = self._session.run(whole, timeout, simple=True)
         if done.exit_status == MOVED:
             raise PreconditionFailed(_stderr_text(done.stderr))
         if done.exit_status not in (0, ALREADY, NOT_DONE):

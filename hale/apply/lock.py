@@ -82,7 +82,7 @@ def acquire(session: Session, owner: Owner, *, stale: bool) -> None:
     """
     mine = msgspec.json.encode(owner).decode()
     script = f"o={shlex.quote(mine)}\ntake={'1' if stale else ''}\n{_SCRIPT}"
-    done = session.run(script, TIMEOUT, plain=True)
+    done = session.run(script, TIMEOUT, simple=True)
     name = session.target.name
     if done.exit_status in (_TAKEN, _HELD):
         raise LockHeld(
@@ -117,4 +117,4 @@ def release(session: Session, owner: Owner) -> None:
     """Give the host's lock back, if it still is ours. Raises as Session.run does."""
     mine = msgspec.json.encode(owner).decode()
     script = f"o={shlex.quote(mine)}\n{_RELEASE}"
-    session.run(script, TIMEOUT, plain=True)
+    session.run(script, TIMEOUT, simple=True)

@@ -71,7 +71,7 @@ class Audit(Struct, dict=True):
         every = selection.build_cases(
             self.inventory, self.standard, self.profile, self.inventory.hosts
         )
-        beside = [c for c in self.cases if c.host and not c.host.planned]
+        beside = [c for c in self.cases if c.host and not c.host.in_inventory]
         return (*every, *beside)
 
     def gather(

@@ -111,9 +111,9 @@ def revert_only(asked: DrillOptions) -> bool:
 
 def require_consent(known: Inventory, *, allow_production: bool) -> None:
     """Raises UserError unless the hosts are a lab's or the operator allowed production hosts."""
-    if known.site != "lab" and not allow_production:
+    if known.environment != "lab" and not allow_production:
         raise UserError(
-            f"{known.path} is not a lab (its hale_site is {known.site!r}), and a drill injects "
+            f"{known.path} is not a lab (its hale_site is {known.environment!r}), and a drill injects "
             "faults into its cluster. To run it anyway, read docs/drills.md and pass "
             "--allow-production: haproxy, an apiserver and an etcd member are stopped and started "
             "again; hosts are rebooted instead of losing power."
@@ -233,7 +233,7 @@ class DrillRunner:
         return completed and not rows and found.run.exit_status == 0
 
     def _select(self, kind: FaultKind, roles: ClusterRoles) -> Fault:
-        power = self.options.power if self.inventory.site == "lab" else None
+        power = self.options.power if self.inventory.environment == "lab" else None
         return select_fault(kind, self.inventory, roles, self.options.host, power)
 
     def _confirm(self, planned: Sequence[Fault]) -> None:

@@ -31,14 +31,14 @@ class BackgroundWriter:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "writer")
-        self._begun: list[Future[None]] = []
+        self._pending: list[Future[None]] = []
 
     def write(self, path: Path, content: bytes, mode: int = 0o644) -> None:
         """As the function of that name, soon."""
-        self._begun.append(self._thread.submit(write, path, content, mode))
+        self._pending.append(self._thread.submit(write, path, content, mode))
 
-    def wait(self) -> None:
+    def flush(self) -> None:
         """Until all is written. Raises what a write has raised."""
-        begun, self._begun = self._begun, []
+        begun, self._pending = self._pending, []
         for one in begun:
             one.result()

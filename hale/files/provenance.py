@@ -76,10 +76,10 @@ class GitRevision:
             )
         except OSError:
             self._git = None
-        self._said: str | None = None
+        self._text: str | None = None
 
     def __str__(self) -> str:
         """For example `3f2a…-dirty`; "" outside a git checkout."""
-        if self._said is None:
-            self._said = self._git.communicate()[0].strip() if self._git else ""
-        return self._said
+        if self._text is None:
+            self._text = self._git.communicate()[0].strip() if self._git else ""
+        return self._text

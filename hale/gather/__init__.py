@@ -1,6 +1,6 @@
-"""Reads everything that a run needs from all hosts at once, one script a host.
+"""Reads everything a run needs from all hosts at once, with one script a host.
 
-question.py has what is asked, answer.py what is made of what comes back.
+request.py builds the script, response.py parses what it prints, transports.py runs it.
 """
 
 import secrets
@@ -20,7 +20,7 @@ from hale.redact import redact
 
 
 class RawResponse(Struct, frozen=True):
-    """What a transport brought back, or why not."""
+    """The output of a host's script; or, in `unreachable`, why there is none."""
 
     stdout: bytes = b""
     stderr: bytes = b""
@@ -31,69 +31,73 @@ class RawResponse(Struct, frozen=True):
 
 
 class Transport(Protocol):
-    """A way to one host: our connection, or a testinfra backend."""
+    """A way to reach one host: our own connection, or a testinfra backend."""
 
     @property
     def name(self) -> str:
-        """testinfra's name for it, such as `ssh`."""
+        """Its name in the evidence; testinfra's own for its backends, such as `ssh`."""
 
-    def ask(self, script: str, timeout: float) -> RawResponse:
-        """Run the script of POSIX sh once. Never raises: a host that is down is an answer.
+    def run_script(self, script: str, timeout: float) -> RawResponse:
+        """Run the POSIX sh script once; `timeout` in seconds. Never raises.
 
-        A transport that hands its text to a login shell hands over what `packed` makes of it.
+        An unreachable host is a RawResponse too. A transport that passes its text to a login shell
+        encodes it with `encode_for_login_shell`.
         """
 
 
 def gather_hosts(
-    asked: Sequence[tuple[ProbeRequest, Transport]],
+    requests: Sequence[tuple[ProbeRequest, Transport]],
     timeout: float,
-    told: Callable[[Evidence], None] = lambda evidence: None,
-    meanwhile: Callable[[], None] = lambda: None,
+    on_answer: Callable[[Evidence], None] = lambda evidence: None,
+    while_waiting: Callable[[], None] = lambda: None,
 ) -> dict[str, Evidence]:
-    """Ask all hosts at once, do `meanwhile`, and wait; `timeout` in seconds.
+    """Read all hosts in parallel; `timeout` in seconds for each. Evidence by host name.
 
-    `told` is called as each one has answered.
+    `on_answer` is called with each host's evidence as it arrives, `while_waiting` once the
+    requests have been sent.
     """
-    # Threads of our own: a pool would keep Ctrl-C waiting for the slowest host.
-    answered: SimpleQueue[Evidence] = SimpleQueue()
+    # Daemon threads: with a pool, Ctrl-C would wait for the slowest host.
+    answers: SimpleQueue[Evidence] = SimpleQueue()
 
-    def one(question: ProbeRequest, transport: Transport) -> None:
+    def gather_one(request: ProbeRequest, transport: Transport) -> None:
         try:
-            answered.put(gather_host(question, transport, timeout))
-        except Exception as error:  # a mistake of ours: the other hosts are judged all the same
-            why = f"a mistake in hale, please report it: {type(error).__name__}: {error}"
-            answered.put(Evidence(question.host.name, read_at=time.time(), unreachable=redact(why)))
+            answers.put(gather_host(request, transport, timeout))
+        except Exception as error:  # a bug: the other hosts are judged nevertheless
+            why = f"a bug in hale, please report it: {type(error).__name__}: {error}"
+            answers.put(Evidence(request.host.name, read_at=time.time(), unreachable=redact(why)))
 
-    for pair in asked:
-        Thread(target=one, args=pair, daemon=True, name=f"gather {pair[0].host.name}").start()
-    meanwhile()
+    for pair in requests:
+        Thread(
+            target=gather_one, args=pair, daemon=True, name=f"gather {pair[0].host.name}"
+        ).start()
+    while_waiting()
     found: dict[str, Evidence] = {}
-    for _ in asked:
-        evidence = answered.get()
+    for _ in requests:
+        evidence = answers.get()
         found[evidence.host] = evidence
-        told(evidence)
-    return {q.host.name: found[q.host.name] for q, _ in asked}
+        on_answer(evidence)
+    return {request.host.name: found[request.host.name] for request, _ in requests}
 
 
-def gather_host(question: ProbeRequest, transport: Transport, timeout: float) -> Evidence:
-    """One host's evidence. A host that is down, or babbles, is evidence too (`down`)."""
+def gather_host(request: ProbeRequest, transport: Transport, timeout: float) -> Evidence:
+    """One host's evidence; `unreachable` has the reason where there is no valid response."""
     token = secrets.token_hex(8)
-    told = transport.ask(request_script(question, token), timeout)
+    raw = transport.run_script(request_script(request, token), timeout)
     now = time.time()
     known = Evidence(
-        question.host.name,
+        request.host.name,
         read_at=now,
-        unreachable=redact(told.unreachable),
+        unreachable=redact(raw.unreachable),
         transport=transport.name,
-        address=told.address,
-        login_user=told.login_user,
-        host_key=told.host_key,
-        patterns=frozenset(question.patterns),
+        address=raw.address,
+        login_user=raw.login_user,
+        host_key=raw.host_key,
+        patterns=frozenset(request.patterns),
     )
-    if told.unreachable:
+    if raw.unreachable:
         return known
     try:
-        return response.parse_response(known, question, token.encode(), told.stdout)
+        return response.parse_response(known, request, token.encode(), raw.stdout)
     except response.MalformedResponse as error:
-        said = told.stderr.decode(errors="backslashreplace").strip()[-300:]
-        return replace(known, unreachable=redact(f"{error}{': ' + said if said else ''}"))
+        detail = raw.stderr.decode(errors="backslashreplace").strip()[-300:]
+        return replace(known, unreachable=redact(f"{error}{': ' + detail if detail else ''}"))

@@ -1,4 +1,4 @@
-"""The ways to a host: our own connection, and every backend that testinfra has."""
+"""The ways to reach a host: our own connection, and every backend of testinfra."""
 
 import shlex
 import threading
@@ -16,7 +16,7 @@ from hale.ssh.session import describe_command
 
 TRUE = ("true", "yes", "1", "on", "y", "t")
 FALSE = ("false", "no", "0", "off", "n", "f", "")
-# Variables that change the way to a host, and what of theirs we do.
+# Ansible's connection variables that we recognise, and the values we support.
 SUPPORTED = {
     "ansible_connection": ("ssh", "smart", "paramiko", "paramiko_ssh", ""),
     "ansible_become_method": ("sudo", ""),
@@ -33,13 +33,16 @@ def target_of(
     become_password: str | None = None,
     connect_timeout: float,
 ) -> Target:
-    """How ssh reaches an inventory's host, from Ansible's variables and pytest's options."""
+    """How ssh reaches a host of the inventory, from Ansible's variables and pytest's options.
+
+    Raises UserError, with file and line, for a value that is not supported.
+    """
     port = host.get("ansible_port")
     if port and not is_port(port):
-        raise _unsupported(host, "ansible_port", "is no port")
+        raise _unsupported(host, "ansible_port", "is not a port (1 to 65535)")
     for name, known in SUPPORTED.items():
         if host.get(name) not in known:
-            raise _unsupported(host, name, f"cannot be done; known is {known[0]}")
+            raise _unsupported(host, name, f"is not supported; use {known[0]}")
     if host.get("ansible_become").lower() not in TRUE + FALSE:
         raise _unsupported(host, "ansible_become", "is neither true nor false")
     arguments: list[str] = []
@@ -76,19 +79,19 @@ class SshTransport:
         self._session = session
         self._target = target
 
-    def ask(self, script: str, timeout: float) -> RawResponse:
-        """Run it over the host's one ssh; a timeout of one probe is the probe's own matter."""
+    def run_script(self, script: str, timeout: float) -> RawResponse:
+        """Run it over the host's only connection; probes have timeouts of their own."""
         address = self._target.address or self._target.name
         try:
-            done = self._session.run(script, timeout, plain=True)
+            done = self._session.run(script, timeout, simple=True)
         except (HostUnreachable, OutputTooLarge) as error:
-            # The session shows the script's first line, which tells a person nothing.
-            said = str(error).replace(f"`{describe_command(script)}`", "what hale asks")
-            return RawResponse(unreachable=said, address=address)
+            # The session quotes the script's first line, which means nothing to a person.
+            why = str(error).replace(f"`{describe_command(script)}`", "hale's script")
+            return RawResponse(unreachable=why, address=address)
         except CommandTimeout:
             return RawResponse(
                 unreachable=f"the host did not finish answering within {timeout:g} s. "
-                "Look for a stuck file system or command on it, or raise --gather-timeout.",
+                "Look for a stuck file system or command there, or raise --gather-timeout.",
                 address=address,
             )
         return RawResponse(
@@ -101,20 +104,20 @@ class SshTransport:
 
 
 class TestinfraTransport:
-    """A host of testinfra's: ssh://, local://, docker:// and the others, for reading only."""
+    """A host of a testinfra backend: ssh://, local://, docker:// and so on. For reading only."""
 
     def __init__(self, host: TestinfraHost) -> None:
         self._host = host
         self.name: str = host.backend.get_connection_type()
 
-    def ask(self, script: str, timeout: float) -> RawResponse:
-        """Run it by the backend's own means, which have no timeout: the thread is left behind."""
+    def run_script(self, script: str, timeout: float) -> RawResponse:
+        """Run it through the backend, which has no timeout: a stuck thread is abandoned."""
         got: list[Any] = []
 
         def run() -> None:
             try:
                 got.append(self._host.run(encode_for_login_shell(script)))
-            except Exception as error:  # each backend has errors of its own
+            except Exception as error:  # each backend has its own errors
                 got.append(error)
 
         thread = threading.Thread(target=run, daemon=True)
@@ -132,9 +135,9 @@ class TestinfraTransport:
 
 
 def _error_text(error: Exception) -> str:
-    """The error for a person; testinfra raises whole command results, with the command."""
+    """The error for a person; testinfra raises command results, with the command."""
     result = error.args[0] if error.args else None
     if isinstance(result, CommandResult):
         lines = result.stderr_bytes.decode(errors="backslashreplace").strip().splitlines()
-        return lines[-1] if lines else f"exit status {result.rc}, and not a word"
+        return lines[-1] if lines else f"exit status {result.rc}, without output"
     return str(error) or type(error).__name__

@@ -45,7 +45,7 @@ def install_cluster(asked: InstallOptions) -> bool:
     built = load_cluster_context(known)
     chosen = selected_phases(asked)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{known.site} inventory {known.path}")
+    console.print(f"{known.environment} inventory {known.path}")
     check_reachable(known)
     folder = recorder.create_run_dir(asked.reports, "install")
     if GATE in chosen and not _gate(asked, known, folder, console):

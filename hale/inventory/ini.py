@@ -53,7 +53,7 @@ class Host(Struct, frozen=True):
     groups: frozenset[str]
     variables: Mapping[str, Variable]
     where: Location
-    planned: bool = True  # False: named by a URI such as local:// and not in the inventory
+    in_inventory: bool = True  # False: named by a URI such as local:// and not in the inventory
 
     def __repr__(self) -> str:
         return f"Host({self.name!r})"  # variables may be what nobody is to read
@@ -85,7 +85,7 @@ class Inventory(Struct, frozen=True):
     cluster: ClusterSpec = ClusterSpec()
 
     @property
-    def site(self) -> str:
+    def environment(self) -> str:
         """What kind of inventory this is, for the first line of a run: `lab` or `site`."""
         found = self.variables.get("hale_site")
         return found.value if found else "site"
@@ -212,7 +212,7 @@ class _Parser:
         known = self.group_vars.setdefault(group, {})
         if name in known:
             raise UserError(f"{name} is set before, at {known[name].where}.", where)
-        known[name] = Variable(unquote_host_value(value, where), group, where)
+        known[name] = Variable(unquote_group_value(value, where), group, where)
 
     def _child(self, group: str, line: str, where: Location) -> None:
         words = _split_words(line, where)
@@ -231,7 +231,7 @@ class _Parser:
                 raise UserError(f"{setting!r} is no variable; write name=value.", where)
             if name in variables:
                 raise UserError(f"{name} is set twice for {pattern}.", where)
-            variables[name] = literal_or_none(value)
+            variables[name] = unquote_host_value(value)
         members = self.members.setdefault(group, {})
         for name in names:
             if not _HOST.match(name):
@@ -410,13 +410,13 @@ def _split_words(line: str, where: Location) -> list[str]:
     return words
 
 
-def literal_or_none(text: str) -> str:
+def unquote_host_value(text: str) -> str:
     """Without one more pair of quotes, as Ansible takes every value for a literal of Python."""
-    value = unquote_group_value(text) if text[:1] in ("'", '"') else None
+    value = literal_or_none(text) if text[:1] in ("'", '"') else None
     return value if isinstance(value, str) else text
 
 
-def unquote_host_value(text: str, where: Location) -> str:
+def unquote_group_value(text: str, where: Location) -> str:
     """A [group:vars] value: all behind `=`, its quotes taken off.
 
     Behind a quoted value or a number a comment may stand. Behind plain words Ansible makes it
@@ -424,22 +424,22 @@ def unquote_host_value(text: str, where: Location) -> str:
     """
     text = text.strip()
     if text[:1] in ("'", '"'):
-        if isinstance(value := unquote_group_value(text), str):
+        if isinstance(value := literal_or_none(text), str):
             return value
         raise UserError(f"{text!r}: close the quotation, and nothing behind it.", where)
     for comment in re.finditer(r"\s#", text):
-        if unquote_group_value(text) is None:
+        if literal_or_none(text) is None:
             raise UserError(
                 f"{text!r}: Ansible takes this comment for a part of the value. "
                 "Quote the value, or give the comment a line of its own.",
                 where,
             )
-        if unquote_group_value(text[: comment.start()]) == unquote_group_value(text):
+        if literal_or_none(text[: comment.start()]) == literal_or_none(text):
             return text[: comment.start()].strip()
     return text
 
 
-def unquote_group_value(text: str) -> object:
+def literal_or_none(text: str) -> object:
     """What Python makes of it; None where it makes nothing of it."""
     try:
         with warnings.catch_warnings(action="ignore"):

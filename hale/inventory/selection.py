@@ -84,7 +84,9 @@ def _match_uri(
         site = inventory.variables
         yield SelectedHost(
             planned
-            or Host(identity, None, frozenset({"all"}), site, Location("--hosts"), planned=False),
+            or Host(
+                identity, None, frozenset({"all"}), site, Location("--hosts"), in_inventory=False
+            ),
             uri,
         )
 
@@ -96,7 +98,7 @@ def build_cases(
 
     A requirement of the cluster is judged when all hosts are asked that it is read from.
     """
-    asked = {h.name for h in hosts if h.planned}
+    asked = {h.name for h in hosts if h.in_inventory}
     found: list[Case[Any]] = []
     for requirement in standard.of_profile(profile):
         targets: list[Host | None] = list(hosts)

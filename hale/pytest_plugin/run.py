@@ -65,7 +65,7 @@ class AuditRun:
         known, audit = self.audit.inventory, self.audit
         names = [c.host.name for c in audit.chosen]
         return (
-            f"hale {provenance.version()}: {known.site} inventory {known.path}, "
+            f"hale {provenance.version()}: {known.environment} inventory {known.path}, "
             f"profile {audit.profile}, {len(names)} of {len(known.hosts)} hosts\n"
             f"reports: {self.folder}"
             + (f"\nevidence: {self._evidence_from()}" if self.config.option.evidence else "")
@@ -82,7 +82,7 @@ class AuditRun:
         # With xdist: before the workers start, so everything that could be selected.
         if self.distributed:
             self._gather(self.audit.cases)
-            self.writer.wait()  # the workers read it
+            self.writer.flush()  # the workers read it
             ssh.begin_close_sessions()  # and have sessions of their own
 
     @pytest.hookimpl(optionalhook=True)
@@ -168,7 +168,7 @@ class AuditRun:
             python=sys.version.split()[0],
             command_line=["pytest", *self.config.invocation_params.args],
             inventory=str(audit.inventory.path),
-            site=audit.inventory.site,
+            site=audit.inventory.environment,
             inventory_sha256=provenance.sha256(audit.inventory.path),
             standard_sha256=audit.standard.sha256,
             overrides_sha256=overrides_sha256(audit),
@@ -219,7 +219,7 @@ class AuditRun:
 
     def discard_nothing(self) -> None:
         """Remove the reports of a run that judged nothing: an empty one looks like a good one."""
-        self.writer.wait()  # without a terminal nobody has waited
+        self.writer.flush()  # without a terminal nobody has waited
         if self.recorder is None:
             for name in ("report.html", "junit.xml"):
                 (self.folder / name).unlink(missing_ok=True)
@@ -232,5 +232,5 @@ class AuditRun:
     ) -> Generator[None, None, None]:
         yield
         if self.recorder is not None:
-            self.writer.wait()
+            self.writer.flush()
             terminal.summary(terminalreporter, self.recorder.results, self.folder)

@@ -1,12 +1,13 @@
-"""The connection: one OpenSSH client a host, kept open, that every command goes through.
+"""The connection: one OpenSSH client a host, kept open and used by every command.
 
     TARGETS["k8s-master-01"] = Target(name="k8s-master-01", address="10.208.1.191", become=True)
     register()
     testinfra.get_host("hale://k8s-master-01").file("/etc/fstab").exists
 
-`Session` is the connection itself; `HaleBackend` lets testinfra's modules use it. A host that
-cannot be used raises `HostUnreachable` (or its subclasses `BecomeFailed` and `ConnectionLost`), a
-command that misbehaves `CommandTimeout` or `OutputTooLarge`; an exit status is never an error here.
+`Session` is the connection; `HaleBackend` lets testinfra's modules use it. A host that cannot be
+used raises `HostUnreachable` (or its subclasses `BecomeFailed` and `ConnectionLost`); a command
+that exceeds its limits raises `CommandTimeout` or `OutputTooLarge`. An exit status is never an
+error here.
 """
 
 from hale.ssh.backend import (

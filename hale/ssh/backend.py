@@ -1,4 +1,4 @@
-"""testinfra over the connection: `hale://NAME`, NAME being a host of the inventory."""
+"""testinfra's backend over the connection: `hale://NAME`, NAME being a host of the inventory."""
 
 import threading
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from testinfra.backend.base import (
 from hale.ssh.session import Session
 from hale.ssh.target import Target
 
-#: The hosts that can be reached, by name; filled from the inventory.
+#: How to reach each host, by name; filled from the inventory.
 TARGETS: dict[str, Target] = {}
 
 _sessions: dict[str, Session] = {}
@@ -28,7 +28,7 @@ class UnknownHost(LookupError):
 
 
 def session_for(name: str) -> Session:
-    """The session that everybody shares for this host, begun by whoever uses it first.
+    """The shared session of this host; the first use creates it.
 
     Raises UnknownHost if TARGETS has no such name.
     """
@@ -43,7 +43,7 @@ def session_for(name: str) -> Session:
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Meanwhile the shared sessions stay, whoever has no more use for them: another has."""
+    """Keep the shared sessions open within the block: closing them has no effect."""
     _keeping.set()
     try:
         yield
@@ -74,16 +74,16 @@ def close_sessions() -> None:
 
 
 def register() -> None:
-    """Make `hale://` known to testinfra; needed before it makes hosts of its --hosts option."""
+    """Register `hale://` with testinfra; needed before it resolves its --hosts option."""
     testinfra.backend.BACKENDS[HaleBackend.NAME] = f"{__name__}.{HaleBackend.__name__}"
 
 
 class HaleBackend(BaseBackend):
     """testinfra's backend for hosts of the inventory.
 
-    Differences from `ssh://`: a command may take a `timeout` in seconds (60), exit status 255
-    is a status like any other, and text is taken to be UTF-8 without asking a python on the
-    host. Errors of the connection are Session's.
+    Differences from `ssh://`: a command accepts a `timeout` in seconds (60), exit status 255
+    is not special, and text is UTF-8, without running a Python on the host to find out. Errors of
+    the connection are Session's.
     """
 
     NAME = "hale"
@@ -91,7 +91,7 @@ class HaleBackend(BaseBackend):
     def __init__(self, name: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(name, *args, **kwargs)
         self.name = name
-        session_for(name)  # is there such a host?
+        session_for(name)  # raises UnknownHost early
 
     def get_pytest_id(self) -> str:
         return self.name

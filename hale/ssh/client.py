@@ -1,4 +1,4 @@
-"""The OpenSSH client: its arguments, and what its log says (ssh(1), ssh_config(5))."""
+"""The OpenSSH client: its arguments, and the meaning of its log (ssh(1), ssh_config(5))."""
 
 import math
 import os
@@ -9,20 +9,20 @@ from hale.ssh.target import Target
 
 
 def ssh_argv(target: Target, token: str, log: str) -> list[str]:
-    """The ssh process for one connection. Host key checking is as the user configured it."""
+    """The arguments of ssh for one connection. Host key checking is as the user configured it."""
     words = ["ssh", "-T", "-E", log]
     for option in (
-        # The host key, and why a login failed, are only said at this level.
+        # The host key and the reason of a failed login are only logged at this level.
         "LogLevel=DEBUG1",
         "BatchMode=yes",
-        # A connection of our own: what we kill and count must not be a shared master.
+        # Not a shared master: the process we kill and count must carry our session only.
         "ControlMaster=no",
         "ControlPath=none",
-        # Of no use here, and a forwarding whose port is taken would end the connection.
+        # Useless here, and a forwarding whose port is in use would end the connection.
         "ClearAllForwardings=yes",
         "RemoteCommand=none",
         f"ConnectTimeout={max(1, math.ceil(target.connect_timeout))}",
-        # A host that vanishes in the middle is noticed after 15 s.
+        # A host that disappears is detected after 15 s.
         "ServerAliveInterval=5",
         "ServerAliveCountMax=3",
     ):
@@ -45,11 +45,11 @@ def ssh_argv(target: Target, token: str, log: str) -> list[str]:
 
 
 def ssh_environment() -> dict[str, str]:
-    """The ssh process's environment: ours, but nobody's ~/.bashrc is read for a ProxyCommand.
+    """The ssh process's environment: ours, changed so that a ProxyCommand reads no ~/.bashrc.
 
-    ssh has it run by the user's shell, with a socket for its input where ProxyUseFdpass is set. A
-    bash that finds a socket there and no shell above takes itself for one that rshd has invoked
-    (bash(1), "Invocation").
+    ssh runs a ProxyCommand with the user's shell, with a socket as standard input if
+    ProxyUseFdpass is set. A bash whose standard input is a socket and whose SHLVL is below 1
+    assumes that rshd invoked it, and reads ~/.bashrc (bash(1), "Invocation").
     """
     return {**os.environ, "SHLVL": os.environ.get("SHLVL", "").strip("0") or "1"}
 
@@ -59,20 +59,20 @@ _KEY_KNOWN = re.compile(rb"^debug1: Host '.*' is known and matches the ", re.M)
 
 
 def host_key(log: bytes) -> str | None:
-    """The host key's type and fingerprint, if the client knew this key to be this host's.
+    """The host key's type and fingerprint, if the client found this key in known_hosts.
 
-    None when it merely accepted an unknown key (`StrictHostKeyChecking accept-new` or `no`).
+    None if it accepted an unknown key (`StrictHostKeyChecking accept-new` or `no`).
     """
     key = _HOST_KEY.search(log)
     return key[1].decode("ascii") if key and _KEY_KNOWN.search(log) else None
 
 
 def exited_normally(log: bytes) -> bool:
-    """Whether the host told us that the session ended: then all it had written has arrived."""
+    """Whether the host reported the end of the session: all of its output has then arrived."""
     return b" rtype exit-s" in log  # exit-status or exit-signal, RFC 4254 section 6.10
 
 
-# What is logged without "debug" and yet is no reason for anything.
+# Lines without "debug" that are not reasons for a failure either.
 _NO_REASON = (
     "debug",
     "Authenticated to ",
@@ -84,7 +84,7 @@ _NO_REASON = (
 
 
 def last_log_line(log: bytes) -> str:
-    """The last line of ssh's log that is meant for people; empty if there is none."""
+    """The last line of ssh's log that is meant for a person; "" if there is none."""
     for line in reversed(log.decode("utf-8", "replace").splitlines()):
         # "FILE: terminating, 1 bad configuration options" comes after the line that says which.
         if line.strip() and not line.startswith(_NO_REASON) and ": terminating, " not in line:
@@ -92,7 +92,7 @@ def last_log_line(log: bytes) -> str:
     return ""
 
 
-# The first that fits the log's last words, with the next step for the operator.
+# Part of the log's last line, and the next step for the operator; the first match counts.
 _HINTS = (
     (
         "Host key verification failed",
@@ -125,51 +125,51 @@ _HINTS = (
     ("bad permissions", "ssh refuses a private key that others can read: chmod 600 it"),
     (
         "onnection closed",
-        "Something answered and hung up: look at the host's sshd log (MaxStartups, fail2ban, "
-        "AllowUsers), and whether the port is ssh at all",
+        "The peer closed the connection: check the host's sshd log (MaxStartups, fail2ban, "
+        "AllowUsers), and whether the port is an SSH port",
     ),
     (
         "onnection reset",
-        "Something answered and hung up: look at the host's sshd log (MaxStartups, fail2ban), and "
-        "whether the port is ssh at all",
+        "The peer reset the connection: check the host's sshd log (MaxStartups, fail2ban), and "
+        "whether the port is an SSH port",
     ),
-    ("banner", "What answers on that port is not an ssh server: check address and port"),
-    ("identification", "What answers on that port is not an ssh server: check address and port"),
+    ("banner", "That port does not speak SSH: check address and port"),
+    ("identification", "That port does not speak SSH: check address and port"),
 )
 _KEY_CHANGED = (
-    "The host shows another key than the one in known_hosts. If it was rebuilt, compare the new "
-    "fingerprint on its console, then `ssh-keygen -R` the old one; if not, somebody may be in "
-    "between"
+    "The host key differs from the one in known_hosts. If the host was rebuilt, compare the new "
+    "fingerprint on its console, then remove the old key with `ssh-keygen -R`; if not, this may be "
+    "a man-in-the-middle attack"
 )
 
 
 def login_failure(target: Target, log: bytes, output: bytes, waited: float | None) -> str:
-    """Why there is no login: ssh's own words and the next step, for a person.
+    """Why the login failed, in ssh's own words, and the next step for the operator.
 
-    `output` is what was printed besides the log; `waited` the time in seconds after which we
-    gave up, None if ssh ended by itself.
+    `output`: text printed besides the log. `waited`: seconds until we gave up; None if ssh ended
+    by itself.
     """
-    words = last_log_line(log)
-    said = _last_line(output)
+    reason = last_log_line(log)
+    detail = _last_line(output)
     authenticating = b"debug1: Authenticating to " in log
     logged_in = b"debug1: Entering interactive session" in log
     if logged_in:
         if waited is not None:
-            words = f"logged in, but no shell was there after {waited:.1f} s"
+            reason = f"logged in, but no shell was there after {waited:.1f} s"
         else:
-            words = "logged in, but the login shell ended at once"
-        step = "Try `ssh` by hand: login shell, its start-up files, PAM, ForceCommand"
+            reason = "logged in, but the login shell ended at once"
+        step = "Run `ssh` yourself; check login shell, its start-up files, PAM, ForceCommand"
     elif b"REMOTE HOST IDENTIFICATION HAS CHANGED" in log:
         step = _KEY_CHANGED
     else:
-        if not words and waited is not None:
-            words = f"{_stage(log)} timed out after {waited:.1f} s"
-        words = words or "ssh ended without a word"
-        step = next((step for part, step in _HINTS if part in words), "Try `ssh -v` by hand")
-    # Before the login it is a ProxyCommand's, then come banners, after the login the shell's.
-    if said and said not in words and (logged_in or not authenticating):
-        words += f" ({said})"
-    return f"{target.name}: {words}. {step}."
+        if not reason and waited is not None:
+            reason = f"{_stage(log)} timed out after {waited:.1f} s"
+        reason = reason or "ssh ended without a message"
+        step = next((step for part, step in _HINTS if part in reason), "Run `ssh -v` yourself")
+    # Before the login, the output is a ProxyCommand's; then come banners; after it, the shell's.
+    if detail and detail not in reason and (logged_in or not authenticating):
+        reason += f" ({detail})"
+    return f"{target.name}: {reason}. {step}."
 
 
 def _last_line(stderr: bytes) -> str:
@@ -191,7 +191,7 @@ _SUDO_STEPS = (
     ("must have a tty", "Remove `requiretty` from the host's sudoers for this user"),
     ("not in the sudoers", "Allow this user in the host's sudoers, or use another login"),
     ("not allowed", "Allow this user in the host's sudoers, or use another login"),
-    ("not found", "sudo is not installed there: install it, or log in as the wanted user"),
+    ("not found", "sudo is not installed there: install it, or log in as the target user"),
     ("nknown user", "Check ansible_become_user in the inventory"),
 )
 
@@ -199,14 +199,14 @@ _SUDO_STEPS = (
 def become_failure(
     target: Target, stderr: bytes, waited: float | None, wrong_password: bool
 ) -> str:
-    """Why sudo did not give us the user, in its own words, and the next step."""
-    words = _last_line(stderr) or "it said nothing"
+    """Why sudo did not switch to the user, in its own words, and the next step."""
+    reason = _last_line(stderr) or "sudo printed nothing"
     if wrong_password:
-        words = "incorrect password"
+        reason = "incorrect password"
     elif waited is not None:
-        words = f"no answer after {waited:.1f} s"
+        reason = f"no answer after {waited:.1f} s"
     step = next(
-        (step for part, step in _SUDO_STEPS if part in words),
+        (step for part, step in _SUDO_STEPS if part in reason),
         f"Try `sudo -u {target.become_user} true` on the host",
     )
-    return f"{target.name}: sudo to {target.become_user} refused: {words}. {step}."
+    return f"{target.name}: sudo to {target.become_user} refused: {reason}. {step}."

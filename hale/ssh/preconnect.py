@@ -1,6 +1,6 @@
-"""Logins of an operator's run: which hosts our connection knows, and when it begins to dial.
+"""Early logins: which hosts a run may connect to, and the start of their connections.
 
-Little is imported here, so that a run can dial first and import what it needs meanwhile.
+This module imports little, so that a run can connect first and import the rest while it waits.
 """
 
 from collections.abc import Iterable
@@ -14,11 +14,11 @@ from hale.inventory.ini import Inventory
 from hale.inventory.selection import SelectedHost
 from hale.paths import ROOT
 
-# Seconds for a login. More than an audit waits: a host that is busy is not off, and a run that
-# changes hosts must not end half-way for it.
+# Seconds for a login. Longer than in an audit: a busy host is not a dead one, and must not abort
+# a run that changes hosts.
 LOGIN_TIMEOUT = 15.0
 
-# pytest's options that say who is dialled, and how.
+# pytest's options that decide which hosts are connected to, and how.
 OPTIONS = (
     "hosts",
     "inventory",
@@ -32,19 +32,19 @@ OPTIONS = (
 
 
 def targets(known: Inventory, timeout: float = LOGIN_TIMEOUT) -> dict[str, ssh.Target]:
-    """How each host is reached by what the inventory says; `timeout` of a login in seconds."""
+    """How each host is reached according to the inventory; `timeout` of a login in seconds."""
     return {h.name: transports.target_of(h, connect_timeout=timeout) for h in known.hosts}
 
 
 def register_targets(known: Inventory, timeout: float = LOGIN_TIMEOUT) -> None:
-    """Make the inventory's hosts known to our connection; `timeout` as above."""
+    """Register the inventory's hosts as targets of the connection; `timeout` as above."""
     ssh.TARGETS.update(targets(known, timeout))
 
 
 def targets_for_options(
     chosen: Iterable[SelectedHost], option: Any, password: str | None = None
 ) -> dict[str, ssh.Target]:
-    """How each host is reached by pytest's options too; `password`: what sudo wants."""
+    """How each host is reached, pytest's options included; `password`: for sudo."""
     return {
         c.host.name: transports.target_of(
             c.host,
@@ -61,7 +61,7 @@ def targets_for_options(
 
 
 def preconnect_for_options(option: Any) -> None:
-    """Begin the logins that pytest's options ask for. Raises HaleError."""
+    """Start the logins that pytest's options need. Raises UserError."""
     known = ini.load_inventory(Path(option.inventory or ROOT / "inventory.ini"))
     found = targets_for_options(selection.select_hosts(option.hosts, known, lambda uri: ()), option)
     ssh.TARGETS.update(found)
@@ -70,10 +70,10 @@ def preconnect_for_options(option: Any) -> None:
 
 
 def preconnect(path: Path | None, hosts: str) -> None:
-    """Begin the logins that an audit in this process will use: they take as long as its imports.
+    """Start the logins of an audit in this process: they take as long as its imports.
 
-    One that is begun is left as it is: a command says this before it imports what says it too.
-    Raises HaleError for what is wrong with the inventory or the words for the hosts.
+    A login that has started is left as it is, so this may be called more than once.
+    Raises UserError for a mistake in the inventory or in the selection of hosts.
     """
     known = ini.load_inventory(path or ROOT / "inventory.ini")
     register_targets(known)

@@ -14,15 +14,15 @@ from hale.ssh.client import ssh_argv, ssh_environment
 from hale.ssh.target import HostUnreachable, Target
 
 _CHUNK = 1 << 18
-# A ProxyCommand may hold our stderr a while after ssh itself has ended.
+# Seconds that a ProxyCommand may hold our stderr after ssh has ended.
 _STDERR_GRACE = 0.3
 
 
 class SshProcess:
-    """An ssh client; used by one thread. `wake` is a file descriptor that interrupts `pump`.
+    """An ssh client, used by one thread. `wake`: a file descriptor that interrupts `pump`.
 
-    `out` and `err` collect what came and was not taken yet, `to_send` what is still to go.
-    Raises HostUnreachable when there is no ssh program.
+    `out` and `err` hold received bytes until they are consumed, `to_send` bytes not yet sent.
+    Raises HostUnreachable if there is no ssh program.
     """
 
     def __init__(self, target: Target, token: str, wake: int) -> None:
@@ -32,8 +32,8 @@ class SshProcess:
         self.ended = False
         self._wake = wake
         self._out_ended_at: float | None = None
-        # ssh opens its log by name, so there is a file for a moment: 0600 by mkstemp, and gone
-        # as soon as the connection stands or failed.
+        # ssh opens its log by name, so a file exists for a moment: 0600 by mkstemp, removed
+        # as soon as the connection is established or has failed.
         self._log, self._log_name = tempfile.mkstemp(prefix="hale-ssh-")
         try:
             self._process = subprocess.Popen(
@@ -43,15 +43,15 @@ class SshProcess:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 env=ssh_environment(),
-                # Ctrl-C is for us to act on, and nobody is asked for anything on the terminal.
+                # We handle Ctrl-C ourselves, and ssh must not prompt on the terminal.
                 start_new_session=True,
             )
         except OSError as error:
-            self.forget_log_name()
+            self.unlink_log()
             os.close(self._log)
             raise HostUnreachable(
                 f"{target.name}: cannot start ssh ({error.strerror}). "
-                "Install the OpenSSH client and see that `ssh` is in PATH."
+                "Install the OpenSSH client and make sure that `ssh` is in PATH."
             ) from error
         self._stdin = _pipe(self._process.stdin)
         self._stdout = _pipe(self._process.stdout)
@@ -65,12 +65,12 @@ class SshProcess:
         for fd in (wake, self._out_fd, self._err_fd):
             self._selector.register(fd, selectors.EVENT_READ)
         self._writing = False
-        self._hung_up = False
+        self._stdin_closed = False
 
     def pump(self, timeout: float | None) -> None:
-        """Move bytes until something came, at most `timeout` seconds (None: as long as it takes).
+        """Transfer bytes until some arrive, at most `timeout` seconds (None: no limit).
 
-        `ended` is set when ssh has closed its side.
+        Sets `ended` once ssh has closed its side.
         """
         if self._out_ended_at is not None:
             grace = self._out_ended_at + _STDERR_GRACE - time.monotonic()
@@ -89,7 +89,7 @@ class SshProcess:
                 self._read(key.fd)
 
     def _watch_input(self, wanted: bool) -> None:
-        if wanted == self._writing or self._hung_up:
+        if wanted == self._writing or self._stdin_closed:
             return
         if wanted:
             self._selector.register(self._in_fd, selectors.EVENT_WRITE)
@@ -102,8 +102,8 @@ class SshProcess:
             sent = os.write(self._in_fd, self.to_send[:65536])
         except BlockingIOError:
             return
-        except BrokenPipeError:  # ssh has ended; the end of its output tells the rest
-            self.hang_up()
+        except BrokenPipeError:  # ssh has ended; the end of its output is handled by _read
+            self.close_stdin()
             return
         del self.to_send[:sent]
 
@@ -121,38 +121,38 @@ class SshProcess:
         else:
             self.err += data
 
-    def hang_up(self) -> None:
-        """Close ssh's input: the host then kills all that runs in this session, and ssh ends."""
-        if not self._hung_up:
+    def close_stdin(self) -> None:
+        """Close ssh's input: the host then kills all processes of the session, and ssh ends."""
+        if not self._stdin_closed:
             self._watch_input(False)
-            self._hung_up = True
+            self._stdin_closed = True
             self.to_send.clear()
             self._stdin.close()
 
     def log(self) -> bytes:
-        """What ssh has logged so far: the first MiB, and the last 64 KiB if there is more."""
+        """ssh's log so far: the first MiB, and the last 64 KiB if it is longer."""
         size = os.fstat(self._log).st_size
         first = os.pread(self._log, 1 << 20, 0)
         return first if size <= len(first) else first + os.pread(self._log, 1 << 16, size - 65536)
 
-    def forget_log_name(self) -> None:
-        """Remove the log's name; what is in it stays readable to us, and to nobody else."""
+    def unlink_log(self) -> None:
+        """Remove the log's name; its content stays readable through our file descriptor only."""
         Path(self._log_name).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """End ssh and everything it started here (ProxyCommand, ProxyJump)."""
-        self.hang_up()
-        # The group has the number of ssh, which is ours as long as it is not waited for.
+        """Kill ssh and everything it started here (ProxyCommand, ProxyJump)."""
+        self.close_stdin()
+        # The group id is the pid of ssh, which stays reserved until we wait for it.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._selector.close()
         self._stdout.close()
         self._stderr.close()
-        self.forget_log_name()
+        self.unlink_log()
         os.close(self._log)
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    assert stream is not None  # subprocess.PIPE was asked for
+    assert stream is not None  # because of subprocess.PIPE
     return stream

@@ -1,4 +1,4 @@
-"""A session on one host: commands in, framed results out, over one ssh process."""
+"""A session on one host: runs commands over one ssh process and returns framed results."""
 
 import os
 import select
@@ -23,21 +23,21 @@ from hale.ssh.target import (
     Target,
 )
 
-#: Bytes that one command may print, stdout and stderr together; more is OutputTooLarge.
+#: Bytes of stdout and stderr together that one command may print; beyond it, OutputTooLarge.
 OUTPUT_LIMIT = 64 << 20
 
-# Commands on their way behind the one that runs. Their bytes must fit the pipe in front of the
-# executing shell, whose smallest size is a page (pipe(7)): were it full, `cat` there would wait
-# in a write and not see that we are gone.
+# Commands sent ahead while another one runs. Their bytes must fit the pipe in front of the
+# executing shell, whose smallest size is a page (pipe(7)): if it were full, `cat` there would
+# block in a write and not notice that we are gone.
 _PIPELINE_DEPTH = 16
 _PIPELINE_BYTES = 4096
 OutputCallback = Callable[[bytes], None]
-# How long a host may take to end a session after we hung up.
-_HANG_UP = 2.0
+# Seconds a host may take to end a session after its standard input was closed.
+_CLOSE_TIMEOUT = 2.0
 
 
 def describe_command(command: str) -> str:
-    """The command's first line, shortened, for messages."""
+    """The command's first line, for messages; at most 80 characters."""
     first = command.strip().split("\n", 1)[0]
     return first if len(first) <= 80 else first[:79] + "…"
 
@@ -47,9 +47,9 @@ class _Request:
     command: bytes
     timeout: float
     stdin: bytes = field(default=b"", repr=False)
-    told: OutputCallback | None = None
-    plain: bool = False
-    told_upto: int = 0
+    on_output: OutputCallback | None = None
+    simple: bool = False
+    reported_up_to: int = 0
     future: "Future[CommandResult]" = field(default_factory=Future)
     nonce: bytes = b""
     line: bytes = b""
@@ -58,45 +58,45 @@ class _Request:
 
     def __post_init__(self) -> None:
         self.nonce = os.urandom(16).hex().encode()
-        self.line = frame(self.command, self.nonce, self.stdin, self.plain)
+        self.line = frame(self.command, self.nonce, self.stdin, self.simple)
 
-    def shown(self) -> str:
+    def summary(self) -> str:
         return describe_command(self.command.decode("utf-8", "replace"))
 
 
 class Session:
-    """The one connection to a host; thread-safe, commands run one after the other.
+    """The only connection to a host. Thread-safe; commands run one after the other.
 
-    Each command runs in a shell of its own in the login user's home, with standard input from
-    /dev/null where it is given none. Background children that it leaves live at most as long as
-    the session, unless they start a session of their own (setsid, systemd-run). As with plain ssh
-    a command ends when everything that holds its stdout or stderr has.
+    Each command runs in its own shell in the login user's home, with /dev/null as standard input
+    unless it is given one. Background children live at most as long as the session, unless
+    they start their own session (setsid, systemd-run). As with plain ssh, a command ends when
+    every process that holds its stdout or stderr has ended.
 
-    A host that cannot be reached costs one attempt, then every command raises the same
-    HostUnreachable. After a timeout or a lost connection the next command connects again; commands
-    that had not begun are kept, one that had (or may have) is never run twice.
+    An unreachable host costs one attempt; after it, every command raises the same
+    HostUnreachable. After a timeout or a lost connection, the next command reconnects. Commands
+    that had not started stay queued; one that had started (or may have) is never run twice.
     """
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        #: "ssh-ed25519 SHA256:…", if ssh found the host's key in known_hosts; else None.
+        #: "ssh-ed25519 SHA256:…" if ssh found the host's key in known_hosts, else None.
         self.host_key: str | None = None
         #: The user ssh logged in as, and the one commands run as; None before the login.
         self.login_user: str | None = None
         self.effective_user: str | None = None
-        #: How many ssh processes were started.
+        #: Number of ssh processes started.
         self.attempts = 0
         self._lock = threading.Lock()
-        self._waiting: deque[_Request] = deque()
-        self._sent: deque[_Request] = deque()  # only the thread changes it
-        self._down: HostUnreachable | None = None
+        self._queued: deque[_Request] = deque()
+        self._in_flight: deque[_Request] = deque()  # changed by the session's thread only
+        self._unreachable: HostUnreachable | None = None
         self._closed = False
         self._thread: threading.Thread | None = None
         self._wake_read, self._wake_write = -1, -1
-        self._out_seen = self._err_seen = 0  # searched for the running command's nonce
+        self._out_searched = self._err_searched = 0  # bytes searched for the nonce
 
     def start(self) -> None:
-        """Begin to connect and return at once. `submit` and `run` do it by themselves."""
+        """Start connecting and return at once. `submit` and `run` do this themselves."""
         with self._lock:
             self._start()
 
@@ -115,58 +115,59 @@ class Session:
         command: str | bytes,
         timeout: float = 60.0,
         stdin: bytes = b"",
-        told: OutputCallback | None = None,
-        plain: bool = False,
+        on_output: OutputCallback | None = None,
+        simple: bool = False,
     ) -> CommandResult:
-        """Run `command` and return how it ended; `timeout` in seconds from when it begins.
+        """Run `command` and return its result; `timeout` in seconds from its start.
 
-        stdin: its standard input, which no process list and no disk of the host ever shows.
-        told: is given standard output as it comes, in the session's thread; not the last bytes.
-        plain: by /bin/sh instead of the login shell, and it leaves no process behind that holds
-        its output. That spares the host a dozen processes.
+        stdin: its standard input; it appears in no process list and on no disk of the host.
+        on_output: called with standard output as it arrives, without the last bytes, in the
+        session's thread.
+        simple: run by /bin/sh instead of the login shell; the caller guarantees that no process
+        that holds the output outlives the command. This spares the host a dozen processes.
 
         Raises HostUnreachable (BecomeFailed, ConnectionLost), CommandTimeout, OutputTooLarge, and
         ValueError for a command or input that contains a NUL byte.
         """
-        return self.submit(command, timeout, stdin, told, plain).result()
+        return self.submit(command, timeout, stdin, on_output, simple).result()
 
     def submit(
         self,
         command: str | bytes,
         timeout: float = 60.0,
         stdin: bytes = b"",
-        told: OutputCallback | None = None,
-        plain: bool = False,
+        on_output: OutputCallback | None = None,
+        simple: bool = False,
     ) -> "Future[CommandResult]":
         """Queue `command` and return at once; the future's `result()` is what `run` returns.
 
-        A command that was cancelled before it was sent does not run.
+        A command that is cancelled before it is sent does not run.
         """
         if isinstance(command, str):
             command = command.encode("utf-8", "surrogateescape")
         if b"\0" in command or b"\0" in stdin:
             raise ValueError("a command cannot contain a NUL byte, nor can its input")
-        job = _Request(command, timeout, stdin, told, plain)
+        request = _Request(command, timeout, stdin, on_output, simple)
         with self._lock:
-            if self._down is not None:
-                job.future.set_exception(_copy(self._down))
+            if self._unreachable is not None:
+                request.future.set_exception(_copy(self._unreachable))
             elif self._closed:
-                job.future.set_exception(self._lost("the session is closed"))
+                request.future.set_exception(self._lost("the session is closed"))
             else:
-                self._waiting.append(job)
+                self._queued.append(request)
                 self._start()
                 self._wake()
-        return job.future
+        return request.future
 
     def close(self) -> None:
-        """End the connection and all that runs in it; commands not yet done get ConnectionLost."""
+        """End the connection and all its processes; unfinished commands get ConnectionLost."""
         self.begin_close()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(2 * _HANG_UP)
+            thread.join(2 * _CLOSE_TIMEOUT)
 
     def begin_close(self) -> None:
-        """As `close`, without waiting for the host; so that many can be closed at once."""
+        """As `close`, without waiting for the host, so that many can be closed at once."""
         with self._lock:
             self._closed = True
             self._wake()
@@ -179,7 +180,7 @@ class Session:
     def _lost(self, why: str) -> ConnectionLost:
         return ConnectionLost(f"{self.target.name}: {why}")
 
-    # What follows runs in the session's thread.
+    # Everything below runs in the session's thread.
 
     def _main(self) -> None:
         end: BaseException = self._lost("the session is closed")
@@ -190,29 +191,29 @@ class Session:
                 connect = self._wait_for_work()
         except HostUnreachable as error:
             end = error
-        except BaseException as error:  # a mistake of ours must not leave anybody waiting
+        except BaseException as error:  # a bug must not leave callers waiting
             end = error
             raise
         finally:
             with self._lock:
                 if isinstance(end, HostUnreachable) and not self._closed:
-                    self._down = end
+                    self._unreachable = end
                 self._closed = True
-                left = [*self._sent, *self._waiting]
-                self._sent.clear()
-                self._waiting.clear()
+                unfinished = [*self._in_flight, *self._queued]
+                self._in_flight.clear()
+                self._queued.clear()
                 os.close(self._wake_read)
                 os.close(self._wake_write)
                 self._wake_write = -1
-            for job in left:
-                if job.future.running() or job.future.set_running_or_notify_cancel():
-                    job.future.set_exception(_copy(end))
+            for request in unfinished:
+                if request.future.running() or request.future.set_running_or_notify_cancel():
+                    request.future.set_exception(_copy(end))
 
     def _wait_for_work(self) -> bool:
-        """Sleep until a command is waiting; False when the session was closed instead."""
+        """Sleep until a command is queued; False if the session was closed instead."""
         while not self._closed:
             with self._lock:
-                if self._waiting:
+                if self._queued:
                     return True
             select.select([self._wake_read], [], [])
             with suppress(BlockingIOError):
@@ -222,154 +223,161 @@ class Session:
     def _connect_and_serve(self) -> None:
         token = os.urandom(8).hex()
         self.attempts += 1
-        link = SshProcess(self.target, token, self._wake_read)
+        process = SshProcess(self.target, token, self._wake_read)
         try:
-            login = log_in(link, self.target, token, lambda: self._closed)
+            login = log_in(process, self.target, token, lambda: self._closed)
             if login is None:
                 return
             self.login_user = login.login_user
             self.effective_user = login.effective_user
             self.host_key = login.host_key
-            link.forget_log_name()
-            link.to_send += prologue(self.target)
-            self._out_seen = self._err_seen = 0
-            self._serve(link)
+            process.unlink_log()
+            process.to_send += prologue(self.target)
+            self._out_searched = self._err_searched = 0
+            self._serve(process)
         finally:
-            link.close()
+            process.close()
 
-    def _serve(self, link: SshProcess) -> None:
-        """Run commands until the connection is over, by itself or by us."""
-        while not link.ended and not self._closed:
-            self._send(link)
-            left: float | None = None
-            if self._sent:
-                running = self._sent[0]
-                left = running.began + running.timeout - time.monotonic()
+    def _serve(self, process: SshProcess) -> None:
+        """Run commands until the connection ends, from either side."""
+        while not process.ended and not self._closed:
+            self._send(process)
+            remaining: float | None = None
+            if self._in_flight:
+                running = self._in_flight[0]
+                remaining = running.began + running.timeout - time.monotonic()
                 if running.too_large:
-                    return self._stop(link, running, self._too_large(running))
-                if left <= 0:
-                    return self._stop(link, running, self._timed_out(running))
-            link.pump(left)
-            self._receive(link)
-        return self._stop(link, None, None)
+                    return self._stop(process, running, self._output_error(running))
+                if remaining <= 0:
+                    return self._stop(process, running, self._timeout_error(running))
+            process.pump(remaining)
+            self._receive(process)
+        return self._stop(process, None, None)
 
-    def _send(self, link: SshProcess) -> None:
-        """Send what may be on its way: the command to run now, and a few small ones behind it."""
-        behind = sum(len(job.line) for job in self._sent) - (
-            len(self._sent[0].line) if self._sent else 0
+    def _send(self, process: SshProcess) -> None:
+        """Send the command to run now, and a few small ones ahead of their turn."""
+        behind = sum(len(request.line) for request in self._in_flight) - (
+            len(self._in_flight[0].line) if self._in_flight else 0
         )
         with self._lock:
-            while self._waiting and len(self._sent) <= _PIPELINE_DEPTH:
-                job = self._waiting[0]
-                if self._sent:
-                    behind += len(job.line)
+            while self._queued and len(self._in_flight) <= _PIPELINE_DEPTH:
+                request = self._queued[0]
+                if self._in_flight:
+                    behind += len(request.line)
                     if behind > _PIPELINE_BYTES:
                         break
-                self._waiting.popleft()
-                if not job.future.running() and not job.future.set_running_or_notify_cancel():
+                self._queued.popleft()
+                future = request.future
+                if not future.running() and not future.set_running_or_notify_cancel():
                     continue
-                job.began = time.monotonic()
-                self._sent.append(job)
-                link.to_send += job.line
+                request.began = time.monotonic()
+                self._in_flight.append(request)
+                process.to_send += request.line
 
-    def _receive(self, link: SshProcess) -> None:
-        """Take complete frames out of what has come, and hand them to those who wait."""
-        while self._sent:
-            job = self._sent[0]
-            out_end = link.out.find(job.nonce, self._out_seen)
-            err_end = link.err.find(job.nonce, self._err_seen)
-            status_at = out_end + len(job.nonce)
-            line_end = link.out.find(b"\n", status_at) if out_end >= 0 else -1
+    def _receive(self, process: SshProcess) -> None:
+        """Take complete frames from the received bytes and set the results of their futures."""
+        while self._in_flight:
+            request = self._in_flight[0]
+            out_end = process.out.find(request.nonce, self._out_searched)
+            err_end = process.err.find(request.nonce, self._err_searched)
+            status_at = out_end + len(request.nonce)
+            line_end = process.out.find(b"\n", status_at) if out_end >= 0 else -1
             if line_end < 0 or err_end < 0:
-                self._out_seen = _searched(link.out, out_end, job.nonce)
-                self._err_seen = _searched(link.err, err_end, job.nonce)
-                if job.too_large or self._out_seen + self._err_seen > OUTPUT_LIMIT:
-                    # The rest is only looked through for its end.
-                    job.too_large = True
-                    del link.out[: self._out_seen], link.err[: self._err_seen]
-                    self._out_seen = self._err_seen = 0
-                elif job.told is not None and self._out_seen > job.told_upto:
-                    new = bytes(link.out[job.told_upto : self._out_seen])
-                    job.told_upto = self._out_seen
-                    job.told(new)
+                self._out_searched = _searched_up_to(process.out, out_end, request.nonce)
+                self._err_searched = _searched_up_to(process.err, err_end, request.nonce)
+                if request.too_large or self._out_searched + self._err_searched > OUTPUT_LIMIT:
+                    # The rest is discarded; only the end of the frame is searched for.
+                    request.too_large = True
+                    del process.out[: self._out_searched], process.err[: self._err_searched]
+                    self._out_searched = self._err_searched = 0
+                elif request.on_output is not None and self._out_searched > request.reported_up_to:
+                    new = bytes(process.out[request.reported_up_to : self._out_searched])
+                    request.reported_up_to = self._out_searched
+                    request.on_output(new)
                 return
-            status = bytes(link.out[status_at:line_end])
-            stdout, stderr = bytes(link.out[:out_end]), bytes(link.err[:err_end])
-            del link.out[: line_end + 1], link.err[: err_end + len(job.nonce)]
-            self._out_seen = self._err_seen = 0
+            status = bytes(process.out[status_at:line_end])
+            stdout, stderr = bytes(process.out[:out_end]), bytes(process.err[:err_end])
+            del process.out[: line_end + 1], process.err[: err_end + len(request.nonce)]
+            self._out_searched = self._err_searched = 0
             now = time.monotonic()
             with self._lock:
-                self._sent.popleft()
-            if self._sent:
-                self._sent[0].began = now
-            if job.too_large:
-                job.future.set_exception(self._too_large(job))
+                self._in_flight.popleft()
+            if self._in_flight:
+                self._in_flight[0].began = now
+            if request.too_large:
+                request.future.set_exception(self._output_error(request))
             elif status:
-                job.future.set_result(CommandResult(int(status), stdout, stderr, now - job.began))
+                duration = now - request.began
+                request.future.set_result(CommandResult(int(status), stdout, stderr, duration))
             else:
-                job.future.set_exception(
-                    self._lost(f"`{job.shown()}` killed the shell that waited for its exit status")
+                request.future.set_exception(
+                    self._lost(
+                        f"`{request.summary()}` killed the shell that waited for its exit status"
+                    )
                 )
 
-    def _stop(self, link: SshProcess, culprit: _Request | None, why: Exception | None) -> None:
-        """Hang up, read what still comes, and settle every command that was on its way.
+    def _stop(self, process: SshProcess, culprit: _Request | None, why: Exception | None) -> None:
+        """Close standard input, read the remaining output, and resolve every command in flight.
 
-        `culprit` fails with `why`. Commands behind the one that ran go back to the queue, if the
-        host has told us that all its output has arrived; otherwise nobody can know.
+        `culprit` fails with `why`. Commands sent ahead go back to the queue if the host confirmed
+        that all its output has arrived; otherwise their state is unknown.
         """
-        link.hang_up()
-        until = time.monotonic() + _HANG_UP
-        # Nothing of ours runs there then, and the shell that waits sees its input end.
-        idle = self._closed and not self._sent
-        while not idle and not link.ended and (left := until - time.monotonic()) > 0:
-            link.pump(left)
-            self._receive(link)
-        log = link.log()
-        certain = link.ended and client.exited_normally(log)
+        process.close_stdin()
+        until = time.monotonic() + _CLOSE_TIMEOUT
+        # No command of ours runs there then, and the waiting shell sees its input end.
+        idle = self._closed and not self._in_flight
+        while not idle and not process.ended and (remaining := until - time.monotonic()) > 0:
+            process.pump(remaining)
+            self._receive(process)
+        log = process.log()
+        certain = process.ended and client.exited_normally(log)
         with self._lock:
-            stopped = list(self._sent)
-            self._sent.clear()
+            stopped = list(self._in_flight)
+            self._in_flight.clear()
             if certain and not self._closed:
-                self._waiting.extendleft(reversed(stopped[1:]))
+                self._queued.extendleft(reversed(stopped[1:]))
                 del stopped[1:]
-        for job in stopped:
-            if job is culprit and why is not None:
-                job.future.set_exception(why)
+        for request in stopped:
+            if request is culprit and why is not None:
+                request.future.set_exception(why)
             else:
-                job.future.set_exception(self._why_lost(job, log, culprit))
+                request.future.set_exception(self._connection_lost_error(request, log, culprit))
 
-    def _timed_out(self, job: _Request) -> CommandTimeout:
+    def _timeout_error(self, request: _Request) -> CommandTimeout:
         return CommandTimeout(
-            f"{self.target.name}: `{job.shown()}` did not end within {job.timeout:g} s and was "
-            "stopped there. If it only needs longer, give it a longer timeout."
+            f"{self.target.name}: `{request.summary()}` did not end within {request.timeout:g} s "
+            "and was stopped there. If it only needs longer, give it a longer timeout."
         )
 
-    def _too_large(self, job: _Request) -> OutputTooLarge:
+    def _output_error(self, request: _Request) -> OutputTooLarge:
         return OutputTooLarge(
-            f"{self.target.name}: `{job.shown()}` printed more than {OUTPUT_LIMIT >> 20} MiB and "
-            "was stopped there. Let it print less (head, grep, a file on the host)."
+            f"{self.target.name}: `{request.summary()}` printed more than "
+            f"{OUTPUT_LIMIT >> 20} MiB and was stopped there. Let it print less (head, grep, a "
+            "file on the host)."
         )
 
-    def _why_lost(self, job: _Request, log: bytes, culprit: _Request | None) -> ConnectionLost:
+    def _connection_lost_error(
+        self, request: _Request, log: bytes, culprit: _Request | None
+    ) -> ConnectionLost:
         if self._closed:
             why = "the session was closed"
         elif culprit is not None:
-            why = f"`{culprit.shown()}` before it had to be stopped"
+            why = f"`{culprit.summary()}` before it had to be stopped"
         elif client.exited_normally(log):
             why = "the session on the host ended (did the command kill it?)"
         else:
             why = client.last_log_line(log) or "ssh ended"
         return self._lost(
-            f"the connection was lost under `{job.shown()}`: {why}. The command may have begun, "
-            "so it is not run again; see on the host what it has done."
+            f"the connection was lost during `{request.summary()}`: {why}. The command may have "
+            "begun, so it is not run again; check on the host what it has done."
         )
 
 
-def _searched(stream: bytearray, found: int, nonce: bytes) -> int:
-    """Up to where a stream need not be searched for the nonce again."""
+def _searched_up_to(stream: bytearray, found: int, nonce: bytes) -> int:
+    """The offset up to which a stream need not be searched for the nonce again."""
     return found if found >= 0 else max(0, len(stream) - len(nonce) + 1)
 
 
 def _copy(error: BaseException) -> BaseException:
-    """The same error for another waiter: a traceback belongs to one raise only."""
+    """The same error for another caller: a traceback belongs to a single raise."""
     return type(error)(*error.args) if isinstance(error, HostUnreachable) else error

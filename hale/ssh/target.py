@@ -1,13 +1,13 @@
-"""What the connection is told about a host, and what comes back from it."""
+"""How a host is reached, the result of a command, and the errors of a connection."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where and how one host is reached: what ssh needs, and sudo.
+    """Where and how one host is reached, by ssh and sudo.
 
-    Whatever is None is left to ssh and its configuration (ssh_config(5)).
+    None leaves a value to ssh and its configuration (ssh_config(5)).
     """
 
     name: str  #: the host's name in the inventory, and in test ids
@@ -19,9 +19,9 @@ class Target:
     ssh_args: tuple[str, ...] = ()  #: ansible_ssh_common_args, split into words
     become: bool = False
     become_user: str = "root"
-    #: Asked once by the operator; goes to sudo's standard input, never into argv, env or a log.
+    #: Typed by the operator; goes to sudo's standard input, never into argv, env or a log.
     become_password: str | None = field(default=None, repr=False)
-    connect_timeout: float = 5.0  #: seconds until the login has to be there, once more for sudo
+    connect_timeout: float = 5.0  #: seconds for the login, and again for sudo
 
     def __post_init__(self) -> None:
         if self.become_password is not None and "\n" in self.become_password:
@@ -30,9 +30,9 @@ class Target:
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How a command ended; `duration` in seconds, as seen from here.
+    """The result of a command; `duration` in seconds, measured here.
 
-    `exit_status` is the shell's: 0 to 255, and 128+n after signal n. 255 means nothing special.
+    `exit_status` is the shell's: 0 to 255, 128+n after signal n. 255 has no special meaning.
     """
 
     exit_status: int
@@ -42,20 +42,20 @@ class CommandResult:
 
 
 class HostUnreachable(Exception):
-    """The one connection attempt failed; says why in ssh's own words, and the next step."""
+    """The connection attempt failed; the message has ssh's own words and the next step."""
 
 
 class BecomeFailed(HostUnreachable):
-    """ssh logged in, but sudo did not give the user we asked for."""
+    """ssh logged in, but sudo did not switch to the target user."""
 
 
 class ConnectionLost(HostUnreachable):
-    """The connection ended under a command that had begun, or may have: it is not run again."""
+    """The connection ended while a command ran, or may have run: it is not run again."""
 
 
 class CommandTimeout(Exception):
-    """A command did not end in its time; it was stopped on the host."""
+    """A command exceeded its timeout and was stopped on the host."""
 
 
 class OutputTooLarge(Exception):
-    """A command printed more than OUTPUT_LIMIT bytes; it was stopped on the host."""
+    """A command printed more than OUTPUT_LIMIT bytes and was stopped on the host."""

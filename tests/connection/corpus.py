@@ -80,7 +80,7 @@ _SAME = [
     b"ulimit -n 5; cat /dev/null; echo $?",
     b"grep -e SigBlk -e SigIgn -e Groups /proc/self/status",
     b"alias; set -o",
-    b"x 1 2; type x; echo $r$S",  # names of the framing's own
+    b"run_isolated 1 2; type run_isolated; echo $exit_status$login_shell",  # the framing's names
     b"echo " + b"A" * 120_001 + b" | wc -c",
     b"find / -maxdepth 1 -name etc; ls -d /nonexist",
     b"LC_ALL=xx_YY.UTF-8 ls -d /nonexist",

@@ -323,7 +323,7 @@ def test_output_is_told_as_it_comes(connect: Connect) -> None:
     begun = time.monotonic()
     done = connect().run(
         f"echo {'first' * 10}; sleep 1; echo second",
-        told=lambda new: told.append((time.monotonic() - begun, new)),
+        on_output=lambda new: told.append((time.monotonic() - begun, new)),
     )
     assert done.stdout == b"first" * 10 + b"\nsecond\n"
     assert done.stdout.startswith(b"".join(new for _, new in told))

@@ -31,7 +31,7 @@ class Shell:
     environment: Mapping[str, str] = field(default_factory=dict)
     name: str = "local"
 
-    def ask(self, command: str, timeout: float) -> RawResponse:
+    def run_script(self, command: str, timeout: float) -> RawResponse:
         path = f"{self.tools}:/usr/bin:/bin" if self.tools else "/usr/bin:/bin"
         done = subprocess.run(
             [*self.shell, command],

@@ -577,8 +577,8 @@ def answer() -> tuple[str, bytes, Evidence]:
     recorded: list[tuple[str, bytes]] = []
 
     class Recorder(Shell):
-        def ask(self, command: str, timeout: float) -> RawResponse:
-            said = super().ask(command, timeout)
+        def run_script(self, command: str, timeout: float) -> RawResponse:
+            said = super().run_script(command, timeout)
             recorded.append((said.stdout.partition(b"\n")[0].decode(), said.stdout))
             return said
 
@@ -697,7 +697,7 @@ def spoilt(data: bytes, dice: random.Random) -> bytes:
 def test_frames_of_another_nonce_are_none() -> None:
     _, stdout, _ = answer()
     other = ask("/etc/passwd", shell=Shell(spoil=lambda _: stdout))
-    assert other.unreachable == "the host did not run what it was sent"
+    assert other.unreachable == "the host did not run the script"
 
 
 @pytest.mark.parametrize(
@@ -705,7 +705,7 @@ def test_frames_of_another_nonce_are_none() -> None:
 )
 def test_no_answer(stdout: bytes) -> None:
     found = ask("/etc/passwd", shell=Shell(spoil=lambda _: stdout))
-    assert found.unreachable.startswith("the host did not run what it was sent")
+    assert found.unreachable.startswith("the host did not run the script")
 
 
 def test_an_answer_that_unpacks_without_end() -> None:
@@ -725,7 +725,7 @@ def test_an_answer_that_unpacks_without_end() -> None:
 
 def test_a_mistake_of_ours_spoils_one_host_only() -> None:
     class Broken(Shell):
-        def ask(self, command: str, timeout: float) -> RawResponse:
+        def run_script(self, command: str, timeout: float) -> RawResponse:
             raise KeyError("oops")
 
     one, other = question("/etc/passwd"), question("/etc/passwd")

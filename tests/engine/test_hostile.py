@@ -54,7 +54,7 @@ REASONS = {
     "nologin": "logged in, but the login shell ended at once",
     "stuck-shell": "logged in, but no shell was there",
     "asked-twice": "sudo to root refused: sudo: a password is required",
-    "other-key": "The host shows another key than the one in known_hosts",
+    "other-key": "The host key differs from the one in known_hosts",
     "unknown-key": "No key of this host is trusted yet",
     "no-such-user": "Permission denied",
     "off": "",

@@ -78,7 +78,7 @@ def test_the_documents_inventory() -> None:
     endpoint = known.endpoint
     assert (endpoint.vip, endpoint.port, endpoint.kind) == ("10.208.1.190", 16443, "keepalived")
     assert endpoint.names == ("master.k8s.io", "k8s-vip")
-    assert (known.etcd_kind, known.site) == ("stacked", "site")
+    assert (known.etcd_kind, known.environment) == ("stacked", "site")
 
 
 def test_a_byte_that_is_not_utf8(tmp_path: Path) -> None:

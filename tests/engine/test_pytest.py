@@ -159,7 +159,7 @@ def test_the_recorded_hosts(judged: Done) -> None:
     assert "INCOMPLETE" in judged.said
     down = [r for r in found.results if r.host == "k8s-node-02"]
     assert {r.actual for r in down} == {
-        "k8s-node-02: proxy dialer did not pass back a connection. Try `ssh -v` by hand."
+        "k8s-node-02: proxy dialer did not pass back a connection. Run `ssh -v` yourself."
     }
 
 

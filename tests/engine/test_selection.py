@@ -66,7 +66,7 @@ def test_words(expression: str, names: list[str]) -> None:
     ],
 )
 def test_uris(expression: str, hosts: list[tuple[str, str, bool]]) -> None:
-    assert [(c.host.name, c.uri, c.host.planned) for c in chosen(expression)] == hosts
+    assert [(c.host.name, c.uri, c.host.in_inventory) for c in chosen(expression)] == hosts
 
 
 @pytest.mark.parametrize(

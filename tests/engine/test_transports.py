@@ -74,14 +74,14 @@ def test_target(
 @pytest.mark.parametrize(
     ("variables", "error"),
     [
-        ("ansible_port=ssh", "ansible_port='ssh' is no port"),
-        ("ansible_port=0", "ansible_port='0' is no port"),
-        ("ansible_port=70000", "ansible_port='70000' is no port"),
-        ("ansible_port=" + "9" * 5000, "is no port"),
+        ("ansible_port=ssh", "ansible_port='ssh' is not a port"),
+        ("ansible_port=0", "ansible_port='0' is not a port"),
+        ("ansible_port=70000", "ansible_port='70000' is not a port"),
+        ("ansible_port=" + "9" * 5000, "is not a port"),
         ('ansible_ssh_common_args="-o \'x"', "ansible_ssh_common_args: No closing quotation"),
         ("ansible_become=perhaps", "ansible_become='perhaps' is neither true nor false"),
         ("ansible_become_method=doas", "ansible_become_method='doas' cannot be done"),
-        ("ansible_connection=local", "ansible_connection='local' cannot be done; known is ssh"),
+        ("ansible_connection=local", "ansible_connection='local' is not supported; use ssh"),
     ],
     ids=lambda v: v[:30],
 )
@@ -113,7 +113,7 @@ class Failing:
         (HostUnreachable("m1: no route"), "m1: no route"),
         (
             ConnectionLost("m1: lost under `" + "e" * 79 + "…`: gone"),
-            "m1: lost under what hale asks",
+            "m1: lost under hale's script",
         ),
         (OutputTooLarge("m1: `x` printed too much"), "m1: `x` printed too much"),
         (CommandTimeout("m1: `x` did not end"), "did not finish answering within 3 s"),
@@ -121,7 +121,7 @@ class Failing:
 )
 def test_a_session_that_fails(error: Exception, said: str) -> None:
     session: Any = Failing(error)
-    answer = transports.SshTransport(session, Target("m1")).ask("e" * 1000, 3)
+    answer = transports.SshTransport(session, Target("m1")).run_script("e" * 1000, 3)
     assert said in answer.unreachable
     assert answer.address == "m1"
 
@@ -131,21 +131,21 @@ def test_a_session_that_was_closed() -> None:
     session.close()
     assert (
         "the session is closed"
-        in transports.SshTransport(session, session.target).ask("x", 3).unreachable
+        in transports.SshTransport(session, session.target).run_script("x", 3).unreachable
     )
 
 
 def test_a_stock_transport_that_hangs() -> None:
     host = testinfra.get_host("local://")
     began = time.monotonic()
-    answer = transports.TestinfraTransport(host).ask("sleep 3", 0.2)
+    answer = transports.TestinfraTransport(host).run_script("sleep 3", 0.2)
     assert time.monotonic() - began < 1
     assert answer.unreachable == "no answer within 0.2 s over local."
 
 
 def test_a_stock_transport_that_cannot() -> None:
     host = testinfra.get_host("docker://no-such-container")
-    answer = transports.TestinfraTransport(host).ask("echo " + "x" * 1000, 20)
+    answer = transports.TestinfraTransport(host).run_script("echo " + "x" * 1000, 20)
     assert "docker" in answer.address
     assert len(answer.unreachable) < 300
 

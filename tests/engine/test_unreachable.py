@@ -24,7 +24,7 @@ HABITS = {
     # It takes the client's banner first: hanging up on it would make the reason a matter of chance.
     "http": (
         r"printf 'HTTP/1.1 400 Bad Request\r\n\r\n'; head -n 1 >/dev/null",
-        "whether the port is ssh at all",
+        "whether the port is an SSH port",
     ),
     "banner-only": (r"printf 'SSH-2.0-OpenSSH_9.2\r\n'; sleep 60", ""),
     "banner-then-gone": (r"printf 'SSH-2.0-OpenSSH_9.2\r\n'", ""),

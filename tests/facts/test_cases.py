@@ -268,7 +268,7 @@ def with_variables(given: Given) -> Inventory:
     hosts = tuple(
         replace(
             host,
-            planned=given.planned,
+            in_inventory=given.planned,
             variables={
                 **host.variables,
                 **{

@@ -48,7 +48,7 @@ class _Ssh:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
 
-    def ask(self, command: str, timeout: float) -> gather.RawResponse:
+    def run_script(self, command: str, timeout: float) -> gather.RawResponse:
         done = _ssh(self.lab, "root", command, timeout)
         return gather.RawResponse(
             done.stdout, done.stderr, unreachable="" if done.returncode == 0 else "ssh"
