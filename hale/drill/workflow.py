@@ -113,7 +113,7 @@ def require_consent(known: Inventory, *, allow_production: bool) -> None:
     """Raises UserError unless the hosts are a lab's or the operator allowed production hosts."""
     if known.environment != "lab" and not allow_production:
         raise UserError(
-            f"{known.path} is not a lab (its hale_site is {known.environment!r}), and a drill injects "
+            f"{known.path} is not a lab (hale_site is {known.environment!r}), and a drill injects "
             "faults into its cluster. To run it anyway, read docs/drills.md and pass "
             "--allow-production: haproxy, an apiserver and an etcd member are stopped and started "
             "again; hosts are rebooted instead of losing power."
