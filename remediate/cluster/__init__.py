@@ -6,7 +6,7 @@ All are pure: from what facts/ read, and from the inventory, to steps. See hale/
 from hale.install.phase import Phase
 from remediate.cluster.addons import Addons
 from remediate.cluster.dns import CoreDnsSpread
-from remediate.cluster.images import Images
+from remediate.cluster.images import PullImages
 from remediate.cluster.init import KubeadmInit
 from remediate.cluster.load_balancer import LoadBalancer
 from remediate.cluster.masters import JoinControlPlane
@@ -23,7 +23,7 @@ PHASES: tuple[Phase, ...] = (
     InstallPackages(),
     ContainerRuntime(),
     LoadBalancer(),
-    Images(),
+    PullImages(),
     KubeadmInit(),
     VerifiedHealthChecks(),
     PodNetwork(),

@@ -18,7 +18,7 @@ from hale.inventory.ini import Host
 from remediate.cluster import kubeadm, network, runtime
 
 
-class Images(Phase):
+class PullImages(Phase):
     """The control plane's images, pulled before init and the joins need them."""
 
     name = "images"

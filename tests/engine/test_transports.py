@@ -80,7 +80,7 @@ def test_target(
         ("ansible_port=" + "9" * 5000, "is not a port"),
         ('ansible_ssh_common_args="-o \'x"', "ansible_ssh_common_args: No closing quotation"),
         ("ansible_become=perhaps", "ansible_become='perhaps' is neither true nor false"),
-        ("ansible_become_method=doas", "ansible_become_method='doas' cannot be done"),
+        ("ansible_become_method=doas", "ansible_become_method='doas' is not supported"),
         ("ansible_connection=local", "ansible_connection='local' is not supported; use ssh"),
     ],
     ids=lambda v: v[:30],
@@ -103,7 +103,7 @@ class Failing:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    def run(self, command: str, timeout: float, *, plain: bool) -> CommandResult:
+    def run(self, command: str, timeout: float, *, simple: bool) -> CommandResult:
         raise self._error
 
 
