@@ -25,12 +25,11 @@ from hale.apply.journal import Journal, RunHistory
 from hale.apply.lock import Owner
 from hale.apply.runner import PlanRunner, Reporter
 from hale.audit import recorder
-from hale.audit.audit import Audit, parse_fact
+from hale.audit.audit import Audit
 from hale.inventory import ini, selection
 from hale.inventory.ini import Inventory
 from hale.model import results
 from hale.model.errors import UserError
-from hale.model.evidence import NotApplicable, Unreadable
 from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
@@ -263,12 +262,11 @@ def cluster_membership(audit: Audit) -> Mapping[str, NodeStatus]:
         subject = case.requirement.subject
         if case.aspect != "runtime" or subject not in planner.MEMBERSHIP_SUBJECTS:
             continue
-        try:
-            found: Any = parse_fact(case, audit.read(case)[0])
-        except NotApplicable:
-            continue
-        except Unreadable as error:
-            joined.setdefault(case.host_name, str(error))
+        judged = audit.judge(case)
+        found: Any = judged.fact
+        if found is None:
+            if judged.result.verdict is Verdict.UNKNOWN:
+                joined.setdefault(case.host_name, judged.result.actual)
             continue
         if subject == planner.ADDRESS:
             holds[case.host_name] = bool(found.vip_on)

@@ -22,8 +22,9 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from hale.audit import cases as audit_cases
 from hale.files import atomic
-from hale.inventory import ini, selection
+from hale.inventory import ini
 from hale.inventory.ini import OVERRIDE_PREFIX, Inventory
 from hale.model import change
 from hale.model.change import Impact
@@ -100,7 +101,7 @@ def pages() -> dict[str, str]:
 def _page(requirement: Requirement, known: Inventory) -> str:
     concerned = known.groups.get(requirement.role, ())
     hosts = [h for h in known.hosts if h.name in concerned] or known.hosts
-    cases = selection.build_cases(known, _only(requirement), requirement.profile, hosts)
+    cases = audit_cases.build_cases(known, _only(requirement), requirement.profile, hosts)
     subject: Any = subjects.load_subject(requirement.subject)
     one: dict[str, Case[Any]] = {}
     for case in cases:

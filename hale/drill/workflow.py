@@ -24,7 +24,7 @@ from hale.apply.gates import EVERY, PATIENCE, unhealthy
 from hale.apply.journal import now
 from hale.apply.runner import UNREACHABLE, locks_held, new_owner
 from hale.audit import recorder
-from hale.audit.audit import Audit, parse_fact
+from hale.audit.audit import Audit
 from hale.drill import actions, drill_page, journal, revert
 from hale.drill.actions import ActionFailed
 from hale.drill.experiment import DrillRun
@@ -47,7 +47,6 @@ from hale.inventory.ini import Inventory
 from hale.model import results
 from hale.model.drill import FaultKind
 from hale.model.errors import UserError
-from hale.model.evidence import NotApplicable, Unreadable
 from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
@@ -357,9 +356,8 @@ def find_roles(judged: Audit) -> ClusterRoles:
         subject = case.requirement.subject
         if case.aspect != "runtime" or subject not in ("address", "etcd"):
             continue
-        try:
-            found: Any = parse_fact(case, judged.read(case)[0])
-        except (NotApplicable, Unreadable):
+        found: Any = judged.judge(case).fact
+        if found is None:
             continue
         if subject == "address" and case.host is not None and found.vip_on:
             owners.append(case.host.name)

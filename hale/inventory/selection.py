@@ -10,14 +10,11 @@ ssh://…, local://, docker://…   testinfra's own connections, in or beside th
 import difflib
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
 
 from msgspec import Struct
 
 from hale.inventory.ini import Host, Inventory
 from hale.model.errors import Location, UserError
-from hale.model.requirement import Case, Requirement
-from hale.standard.loader import Standard, parameters_of
 
 
 class SelectedHost(Struct, frozen=True):
@@ -89,32 +86,3 @@ def _match_uri(
             ),
             uri,
         )
-
-
-def build_cases(
-    inventory: Inventory, standard: Standard, profile: str, hosts: Sequence[Host]
-) -> list[Case[Any]]:
-    """Everything that can be judged when these hosts are asked, in the standard's order.
-
-    A requirement of the cluster is judged when all hosts are asked that it is read from.
-    """
-    asked = {h.name for h in hosts if h.in_inventory}
-    found: list[Case[Any]] = []
-    for requirement in standard.of_profile(profile):
-        targets: list[Host | None] = list(hosts)
-        if requirement.role == "cluster":
-            targets = [None] if asked and source_hosts(requirement, inventory) <= asked else []
-        for host in targets:
-            parameters, overrides = parameters_of(requirement, inventory, host)
-            found.extend(
-                Case(requirement, aspect, host, parameters, overrides, inventory)
-                for aspect in requirement.aspects
-            )
-    return found
-
-
-def source_hosts(requirement: Requirement, inventory: Inventory) -> set[str]:
-    """The hosts that a requirement of the cluster is read from."""
-    if set(requirement.aspects) <= {"inventory"}:
-        return set()
-    return set(inventory.groups.get(requirement.reads, ()))

@@ -16,7 +16,7 @@ from typing import Any
 from hale import ssh
 from hale.apply import executor
 from hale.audit import evidence_file
-from hale.audit.audit import Audit, hosts_in_evidence, parse_fact
+from hale.audit.audit import Audit, hosts_in_evidence
 from hale.files import provenance
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
@@ -206,8 +206,9 @@ def _host(
         if row is None or (only and row.requirement not in only):
             continue
         if row.verdict is Verdict.FAIL:
-            readings, _ = judged.read(case)
-            red.append(FailedCase(case, parse_fact(case, readings)))
+            fact = judged.judge(case).fact
+            assert fact is not None  # the same evidence has made it FAIL
+            red.append(FailedCase(case, fact))
         elif row.verdict is Verdict.UNKNOWN:
             unknown.append(RowKey(row.host, row.requirement, row.aspect))
     machine = next(h.machine_id for h in found.hosts if h.name == name)

@@ -1,5 +1,6 @@
 """From pytest's options (hale/pytest_plugin/options.py) to the audit that they ask for."""
 
+import contextlib
 import getpass
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from msgspec import Struct
 from hale import ssh
 from hale.audit import evidence_file
 from hale.audit.audit import Audit, hosts_in_evidence
+from hale.audit.judge import BrokenCheck, require_checks
 from hale.files import provenance
 from hale.gather import Transport, transports
 from hale.inventory import ini
@@ -21,8 +23,6 @@ from hale.model.errors import UserError
 from hale.paths import ROOT
 from hale.ssh import preconnect
 from hale.standard import loader
-
-CHECKS = ROOT / "checks"
 
 NO_HOSTS_HINT = """\
 no host is contacted without --hosts. Type for example
@@ -48,7 +48,7 @@ class AuditConfig(Struct, frozen=True):
     """The hosts that were asked for, and what came of an earlier run with `--evidence`."""
 
     inventory: Inventory
-    chosen: tuple[SelectedHost, ...]
+    selected_hosts: tuple[SelectedHost, ...]
     targets: Mapping[str, ssh.Target]
     saved: evidence_file.EvidenceFile | None
 
@@ -81,12 +81,13 @@ def build_audit(config: pytest.Config, asked: AuditConfig, stated: loader.Standa
     """The audit of these hosts. Raises HaleError for an override or a standard that is wrong."""
     option = config.option
     loader.check_overrides(stated, asked.inventory)
-    require_test_functions(stated)
+    with contextlib.suppress(BrokenCheck):  # pytest's collection shows where
+        require_checks(stated)
     found = Audit(
         asked.inventory,
         stated,
         option.profile,
-        asked.chosen,
+        asked.selected_hosts,
         lambda one: _transport(one, asked.targets, option),
         option.gather_timeout,
     )
@@ -95,22 +96,6 @@ def build_audit(config: pytest.Config, asked: AuditConfig, stated: loader.Standa
         if asked.saved.inventory_sha256 != provenance.sha256(asked.inventory.path):
             found.evidence_of = asked.saved.inventory
     return found
-
-
-def require_test_functions(stated: loader.Standard) -> None:
-    """Raise HaleError for an aspect that no test would judge, and nobody miss."""
-    texts: dict[str, str] = {}
-    for requirement in stated.requirements:
-        path = CHECKS / f"test_{requirement.subject}.py"
-        if requirement.subject not in texts:
-            texts[requirement.subject] = path.read_text() if path.is_file() else ""
-        for aspect in requirement.aspects:
-            if f"def test_{aspect}(" not in texts[requirement.subject]:
-                raise UserError(
-                    f"{requirement.id}: nothing judges its {aspect}: "
-                    f"write test_{aspect} in {path}.",
-                    requirement.where,
-                )
 
 
 def _targets(

@@ -16,7 +16,8 @@ import pytest
 
 from hale import ssh
 from hale.audit import evidence_file
-from hale.audit.audit import Audit, CaseOutcome
+from hale.audit.audit import Audit
+from hale.audit.judge import CHECKS, JudgedCase
 from hale.model import results
 from hale.model.errors import UserError
 from hale.model.evidence import Fact, Unreadable
@@ -25,7 +26,6 @@ from hale.model.results import ROW, Result
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
 from hale.pytest_plugin import config as asks
-from hale.pytest_plugin.config import CHECKS
 from hale.pytest_plugin.options import contacts_hosts
 from hale.pytest_plugin.run import AuditRun, callspec_params, case_of
 from hale.report import html, junit
@@ -37,6 +37,7 @@ pytest_plugins = ["hale.pytest_plugin.options"]  # where pytest.ini was not read
 
 AUDIT = pytest.StashKey[Audit]()
 RUN = pytest.StashKey[AuditRun]()
+JUDGED = pytest.StashKey[JudgedCase]()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -53,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
             # as long as dozens of tests. The controller goes on from there.
             gc.set_threshold(100_000)
             # Logging in takes longest: it goes on while all else is read, imported and collected.
-            for chosen in asked.chosen:
+            for chosen in asked.selected_hosts:
                 if worker is None and not chosen.uri and contacts_hosts(option):
                     ssh.session_for(chosen.host.name).start()
         stated = loader.load_standard(ROOT / "standard")
@@ -145,7 +146,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     aspect = metafunc.function.__name__.removeprefix("test_")
     marks: dict[str, list[pytest.MarkDecorator]] = {}
     params = []
-    for case in audit.by_test.get((subject, aspect), ()):
+    for case in audit.cases_by_check.get((subject, aspect), ()):
         requirement = case.requirement
         if requirement.id not in marks:
             marks[requirement.id] = _markers_of(requirement, aspect)
@@ -181,16 +182,10 @@ def _subject_fixtures(audit: Audit) -> object:
 
     def make(subject: str) -> Any:
         # pytest makes a new `request` for every fixture of every test that wants one.
-        def read(self: object, case: Case[Any]) -> Fact:
-            seen = audit.seen[case.nodeid] = audit.look(case)
-            if seen.excluded:
-                pytest.skip(str(seen.error))
-            if seen.error is not None:
-                raise seen.error
-            assert seen.fact is not None
-            return seen.fact
+        def read(self: object, case: Case[Any]) -> Fact | None:
+            return audit.judge(case).fact
 
-        read.__doc__ = f"How the host is: facts/{subject}.py."
+        read.__doc__ = f"How the host is: facts/{subject}.py; None where that is not known."
         return pytest.fixture(name=subject)(read)
 
     names = [path.stem.removeprefix("test_") for path in sorted(CHECKS.glob("test_*.py"))]
@@ -200,47 +195,68 @@ def _subject_fixtures(audit: Audit) -> object:
 # --- verdicts ---
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Have the judge call the check. A test that fails by a fault of the code shows where."""
+    case = case_of(pyfuncitem)
+    if case is None:
+        return None
+    judged = pyfuncitem.config.stash[AUDIT].judge(case)
+    pyfuncitem.stash[JUDGED] = judged
+    unknown = judged.result.verdict is Verdict.UNKNOWN
+    error = judged.error
+    if unknown and isinstance(error, Exception) and not isinstance(error, Unreadable):
+        raise error
+    return True
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    case = case_of(item)
-    if (
-        case is not None
-        and call.excinfo is not None
-        and call.excinfo.errisinstance(EXPECTED_ERRORS)
-    ):
-        # What pytest would make of the traceback is not shown, and takes longer than the test.
-        vars(item)["repr_failure"] = lambda excinfo: ""
     report = yield
+    case = case_of(item)
     if case is None:
         return report
-    seen = item.config.stash[AUDIT].seen.get(case.nodeid, CaseOutcome())
-    _reject_unproven(item, report, seen)
-    verdict = _verdict(report, call)
-    if verdict is None:
-        setattr(report, ROW, None)
-        return report
-    told = None if verdict is Verdict.UNKNOWN else seen.fact
-    reason = _reason(report, call) if told is None else ""
-    row = results.result_of(case, verdict, told, reason, seen.readings, report.duration)
+    row = _row(item, case, report, call)
     setattr(report, ROW, row)
+    if row is None:
+        return report
     report.user_properties += [
         ("host", row.host),
         ("requirement", row.requirement),
         ("aspect", row.aspect),
         ("verdict", row.verdict.value),
     ]
-    if verdict.failed:
-        if verdict is Verdict.UNKNOWN and report.when == "call":
-            report.when = "setup"  # pytest's word for an error rather than a failure
-        expected = call.excinfo is not None and call.excinfo.errisinstance(EXPECTED_ERRORS)
-        if expected or verdict is Verdict.FAIL:
+    if row.verdict is Verdict.NOT_APPLICABLE:
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), item.location[1] or 0, row.actual)
+    elif row.verdict.failed:
+        report.outcome = "failed"
+        if call.excinfo is None:
             report.longrepr = failure_block(row)
+    if row.verdict in (Verdict.NOT_APPLICABLE, Verdict.UNKNOWN) and report.when == "call":
+        report.when = "setup"  # pytest's word for an error rather than a failure
     return report
 
 
-EXPECTED_ERRORS = (Unreadable, AssertionError)
+def _row(
+    item: pytest.Item, case: Case[Any], report: pytest.TestReport, call: pytest.CallInfo[None]
+) -> Result | None:
+    """The row that this phase of the test decides; None for setup or teardown that went well."""
+    judged = item.stash.get(JUDGED, None)
+    if report.when == "call" and judged is not None:
+        return judged.result
+    if report.passed:
+        return None
+    if report.skipped:
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        reason = f"{item.name}: the check was switched off: {why}"
+    else:  # a fixture of the site's own, or what ends a test
+        assert call.excinfo is not None
+        error, place = call.excinfo.value, call.excinfo.traceback[-1]
+        reason = f"{type(error).__name__}: {error} (at {Path(place.path).name}:{place.lineno + 1})"
+    return results.unjudged(case, Verdict.UNKNOWN, reason)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -259,44 +275,6 @@ def pytest_report_from_serializable(data: dict[str, Any]) -> Generator[None, Any
     if ROW in data:
         setattr(report, ROW, msgspec.convert(data[ROW], Result | None))
     return report
-
-
-def _reject_unproven(item: pytest.Item, report: pytest.TestReport, seen: CaseOutcome) -> None:
-    """Make an error of a test that passed without its fact, or was skipped for a reason of its own.
-
-    Nothing was found out then, and neither PASS nor N-A may say that there was.
-    """
-    if report.passed and report.when == "call" and seen.fact is None:
-        report.longrepr = f"{item.name}: the check passed without looking at its fact"
-    elif report.skipped and not hasattr(report, "wasxfail") and not seen.excluded:
-        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-        report.longrepr = f"{item.name}: the check was switched off: {why}"
-    else:
-        return
-    report.outcome = "failed"
-    report.when = "setup"
-
-
-def _verdict(report: pytest.TestReport, call: pytest.CallInfo[None]) -> Verdict | None:
-    """None for a phase that decides nothing: setup or teardown that went well."""
-    if report.skipped:
-        return Verdict.NOT_APPLICABLE
-    if report.passed:
-        return Verdict.PASS if report.when == "call" else None
-    failure = call.excinfo is not None and call.excinfo.errisinstance(AssertionError)
-    return Verdict.FAIL if failure and report.when == "call" else Verdict.UNKNOWN
-
-
-def _reason(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str:
-    if call.excinfo is None:
-        return str(report.longrepr or "")
-    error = call.excinfo.value
-    if isinstance(error, pytest.skip.Exception) and report.failed:
-        return str(report.longrepr)  # _prove has said it
-    if isinstance(error, Unreadable | pytest.skip.Exception):
-        return str(error)
-    place = call.excinfo.traceback[-1]
-    return f"{type(error).__name__}: {error} (at {Path(place.path).name}:{place.lineno + 1})"
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, Any] | None:

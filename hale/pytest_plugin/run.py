@@ -12,7 +12,8 @@ import pytest
 
 from hale import ssh
 from hale.audit import evidence_file
-from hale.audit.audit import Audit, coverage_gaps, overrides_sha256
+from hale.audit.audit import Audit
+from hale.audit.cases import coverage_gaps, overrides_sha256
 from hale.audit.recorder import Recorder, create_run_dir
 from hale.files import atomic, provenance, signals
 from hale.model import results
@@ -63,7 +64,7 @@ class AuditRun:
 
     def pytest_report_header(self) -> str:
         known, audit = self.audit.inventory, self.audit
-        names = [c.host.name for c in audit.chosen]
+        names = [c.host.name for c in audit.selected_hosts]
         return (
             f"hale {provenance.version()}: {known.environment} inventory {known.path}, "
             f"profile {audit.profile}, {len(names)} of {len(known.hosts)} hosts\n"
@@ -131,7 +132,7 @@ class AuditRun:
         elif reporter is None:  # -p no:terminal
             self.audit.gather(cases, lambda evidence: None, meanwhile)
         else:
-            with terminal.GatherProgress(reporter, len(self.audit.chosen)) as progress:
+            with terminal.GatherProgress(reporter, len(self.audit.selected_hosts)) as progress:
                 self.audit.gather(cases, progress.told, meanwhile)
         known = self.audit.inventory
         saved = evidence_file.EvidenceFile(
@@ -140,7 +141,7 @@ class AuditRun:
             provenance.sha256(known.path),
             self.audit.profile,
             dict(self.audit.hosts),
-            {c.host.name: redact(c.uri) for c in self.audit.chosen if c.uri},
+            {c.host.name: redact(c.uri) for c in self.audit.selected_hosts if c.uri},
         )
         evidence_file.save_evidence(saved, self.folder / "evidence.json", self.writer.write)
 
@@ -148,7 +149,7 @@ class AuditRun:
         wanted = set(collected)
         self.selected = selected = [c for c in self.audit.cases if c.nodeid in wanted]
         self.recorder = Recorder(self.folder / "results.json", self._run(), self.writer.write)
-        self.recorder.begin(selected, self.audit.possible, [])
+        self.recorder.begin(selected, self.audit.all_cases, [])
 
     def _asked(self) -> None:
         assert self.recorder is not None
@@ -171,7 +172,7 @@ class AuditRun:
             site=audit.inventory.environment,
             inventory_sha256=provenance.sha256(audit.inventory.path),
             standard_sha256=audit.standard.sha256,
-            overrides_sha256=overrides_sha256(audit),
+            overrides_sha256=overrides_sha256(audit.cases),
             profile=audit.profile,
             hosts_expression=option.hale_hosts or "",
             started=results.utc(self.started),
@@ -214,8 +215,13 @@ class AuditRun:
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         if self.recorder is None:
             return
-        reasons = coverage_gaps(self.audit, self.selected, self.recorder.unjudged)
+        reasons = self._coverage_gaps(self.recorder.unjudged)
         self.recorder.end(int(exitstatus), reasons, self._booted)
+
+    def _coverage_gaps(self, unjudged: int) -> list[str]:
+        audit = self.audit
+        audited = [s.host.name for s in audit.selected_hosts]
+        return coverage_gaps(audit.inventory, audited, audit.all_cases, self.selected, unjudged)
 
     def discard_nothing(self) -> None:
         """Remove the reports of a run that judged nothing: an empty one looks like a good one."""

@@ -14,7 +14,6 @@ from hale.apply.gates import NodeStatus
 from hale.apply.journal import Journal, RunHeader, RunHistory, now
 from hale.apply.lock import Owner
 from hale.apply.runner import PlanRunner
-from hale.audit.audit import parse_fact
 from hale.inventory import ini
 from hale.model.results import RowKey
 from hale.plan import plan, planner
@@ -93,7 +92,7 @@ class Ready:
                     continue
                 said = audit.judged(found, case)
                 if said.verdict == "FAIL":
-                    red.append(FailedCase(case, parse_fact(case, found.read(case)[0])))
+                    red.append(FailedCase(case, found.judge(case).fact))
             reader = planner.file_reader(found.inventory, name)
             made.append(plan.build_host_plan(name, "", red, (), reader))
         return plan.with_checksum(

@@ -34,7 +34,7 @@ def audit() -> Audit:
 
 def said(audit: Audit, *drills: Measurement) -> dict[str, tuple[Verdict, str]]:
     rows, others = judge.rows(audit, drills)
-    assert len(rows) + len(others) == len(audit.possible)
+    assert len(rows) + len(others) == len(audit.all_cases)
     assert all(r.aspect == "drill" and r.host == "cluster" for r in rows)
     return {r.requirement: (r.verdict, r.actual) for r in rows}
 

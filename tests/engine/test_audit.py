@@ -7,13 +7,16 @@ import pytest
 from msgspec.structs import replace
 
 from hale.audit import evidence_file
-from hale.audit.audit import Audit, overrides_sha256, parse_fact
+from hale.audit.audit import Audit
+from hale.audit.cases import overrides_sha256
+from hale.audit.judge import parse_fact
 from hale.gather import Transport
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.inventory.selection import SelectedHost
 from hale.model.evidence import Unreadable
 from hale.model.requirement import Case
+from hale.model.verdict import Verdict
 from hale.standard import loader
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +34,7 @@ def audit(known: Inventory, *names: str) -> Audit:
 
 
 def told(run: Audit, case: Case[Any]) -> Any:
-    return parse_fact(case, run.read(case)[0])
+    return parse_fact(case, run.view(case))
 
 
 def test_without_evidence_every_row_that_reads_is_unreadable() -> None:
@@ -59,12 +62,13 @@ def test_a_row_of_the_cluster_that_no_host_tells_of(tmp_path: Path) -> None:
 
 def test_what_a_case_sees_is_parsed_once_and_every_error_kept() -> None:
     run = audit(ini.load_inventory(DATA / "inventory.ini"))
-    first = [run.look(case) for case in run.cases]
-    assert all((seen.fact is None) == (seen.error is not None) for seen in first)
+    first = [run.judge(case) for case in run.cases]
+    for judged in first:
+        failed = judged.result.verdict is Verdict.FAIL
+        assert (judged.fact is None) == (judged.error is not None and not failed)
     assert {type(s.error).__name__ for s in first} >= {"Unreadable", "NotApplicable"}
     run.hosts = evidence_file.load_evidence(DATA / "evidence.json").hosts
-    assert [run.look(case) for case in run.cases] == first
-    assert not run.seen, "a test that has not looked has seen nothing"
+    assert [run.judge(case) for case in run.cases] == first
 
 
 def test_recorded_evidence_is_judged_without_asking() -> None:
@@ -86,4 +90,4 @@ def test_other_overrides_have_another_digest() -> None:
     variable = replace(first.variables["ansible_user"], value="2")
     changed = replace(first, variables={**first.variables, "hale_sys_ip_forward__value": variable})
     other = replace(known, hosts=(changed, *known.hosts[1:]))
-    assert overrides_sha256(audit(known)) != overrides_sha256(audit(other))
+    assert overrides_sha256(audit(known).cases) != overrides_sha256(audit(other).cases)

@@ -22,10 +22,11 @@ from pathlib import Path
 import pytest
 
 from hale import gather
+from hale.audit import cases as audit_cases
 from hale.gather import RawResponse
 from hale.gather import request as sent
 from hale.gather import response as back
-from hale.inventory import ini, selection
+from hale.inventory import ini
 from hale.model.evidence import CommandProbe, Evidence, HostView, Unreadable
 from hale.standard import loader
 from tests.engine.asked import Shell, ask, question, readings, tool
@@ -540,7 +541,7 @@ def test_the_longest_script_is_an_argument_that_every_system_takes() -> None:
     root = Path(__file__).parents[2]
     known = ini.load_inventory(root / "inventory.ini")
     stated = loader.load_standard(root / "standard")
-    cases = selection.build_cases(known, stated, "extended", known.hosts)
+    cases = audit_cases.build_cases(known, stated, "extended", known.hosts)
     host = known.hosts[0]
     concerned = [c for c in cases if c.host in (host, None)]
     assert (

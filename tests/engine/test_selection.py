@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hale.audit import cases as audit_cases
 from hale.inventory import ini, selection
 from hale.inventory.selection import SelectedHost
 from hale.model.errors import UserError
@@ -105,7 +106,7 @@ def rows(*names: str, profile: str = "extended") -> set[tuple[str, str]]:
     hosts = [h for h in KNOWN.hosts if h.name in names]
     return {
         (case.host_name, case.requirement.id)
-        for case in selection.build_cases(KNOWN, stated, profile, hosts)
+        for case in audit_cases.build_cases(KNOWN, stated, profile, hosts)
     }
 
 
@@ -121,7 +122,7 @@ def test_a_row_of_the_cluster_needs_all_hosts_that_it_is_read_from() -> None:
 def test_a_host_beside_the_inventory_stands_for_no_cluster() -> None:
     stated = loader.load_standard(ROOT / "standard")
     (local,) = chosen("local://")
-    found = selection.build_cases(KNOWN, stated, "extended", [local.host])
+    found = audit_cases.build_cases(KNOWN, stated, "extended", [local.host])
     assert {case.host_name for case in found} == {"local"}
 
 

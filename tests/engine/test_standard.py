@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from hale.inventory import ini, selection
+from hale.audit import cases as audit_cases
+from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
 from hale.standard import loader
@@ -144,7 +145,7 @@ def told(known: Inventory, requirement: str, parameter: str) -> dict[str, Any]:
             getattr(case.parameters, parameter),
             [(o.standard, o.value, o.scope, o.where.line) for o in case.overrides],
         )
-        for case in selection.build_cases(known, stated, "extended", known.hosts)
+        for case in audit_cases.build_cases(known, stated, "extended", known.hosts)
         if case.requirement.id == requirement and case.aspect != "persisted"
     }
 

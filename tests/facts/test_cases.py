@@ -32,9 +32,6 @@ down, files_trouble and `clock` (the host's, when the operator's is 0) of each i
 Files and outputs that no probe asks for are mistakes.
 """
 
-import importlib
-import inspect
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -44,6 +41,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from hale.audit.judge import judge_fact
 from hale.inventory import ini as inventories
 from hale.inventory.ini import Host, Inventory, Variable
 from hale.model.errors import Location
@@ -115,14 +113,10 @@ def test_case(path: Path) -> None:
     given = msgspec.toml.decode(path.read_bytes(), type=Given)
     requirement = requirement_named(given.requirement)
     assert requirement.subject == path.parent.name, "the case lies in another subject's folder"
-    fact: Any = None
-    try:
-        fact = read(given, requirement)
-        verdict, reason = judge(given, requirement, fact), fact.actual
-    except Unreadable as error:
-        verdict, reason = "UNKNOWN", str(error)
-    except NotApplicable as error:
-        verdict, reason = "N-A", str(error)
+    judged = judge_fact(case_of(given, requirement), lambda: read(given, requirement))
+    assert isinstance(judged.error, Unreadable | NotApplicable | AssertionError | None)
+    fact: Any = judged.fact
+    verdict, reason = judged.result.verdict.value, judged.result.actual
     assert verdict == given.verdict, reason
     assert fact is not None or given.actual, f"state the reason in `actual`: {reason}"
     wanted = [given.actual] if isinstance(given.actual, str) else given.actual
@@ -226,22 +220,8 @@ def file_of(path: str, given: GivenFile) -> File:
 
 
 def judge(given: Given, requirement: Requirement, fact: Any) -> str:
-    """PASS or FAIL, as the check's own function says."""
-    module = importlib.import_module(f"checks.test_{requirement.subject}")
-    check = getattr(module, f"test_{given.aspect}")
-    case = case_of(given, requirement)
-    fixtures: Mapping[str, Any] = {
-        requirement.subject: fact,
-        "parameters": case.parameters,
-        "case": case,
-        "inventory": case.inventory,
-    }
-    wanted = {name: fixtures[name] for name in inspect.signature(check).parameters}
-    try:
-        check(**wanted)
-    except AssertionError:
-        return "FAIL"
-    return "PASS"
+    """The verdict on a fact of this case."""
+    return judge_fact(case_of(given, requirement), lambda: fact).result.verdict.value
 
 
 def case_of(given: Given, requirement: Requirement) -> Case[Any]:

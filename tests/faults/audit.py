@@ -6,28 +6,21 @@ judge, in about 0.4 s, which is what a table of faults can afford. That both com
 rows is tested with faults of every check.
 """
 
-import importlib.util
-import inspect
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Mapping
-from functools import cache
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
-
-import pytest
 
 from hale import ssh
 from hale.audit import evidence_file
-from hale.audit.audit import Audit, parse_fact
+from hale.audit.audit import Audit
 from hale.audit.evidence_file import EvidenceFile
 from hale.files import provenance
 from hale.gather import Transport, transports
 from hale.inventory import ini, selection
 from hale.model import results
-from hale.model.evidence import NotApplicable, Unreadable
 from hale.model.requirement import Case
 from hale.model.results import Results, RowKey
 from hale.paths import ROOT
@@ -153,38 +146,9 @@ class Engine:
 
 
 def judged(audit: Audit, case: Case[Any]) -> Said:
-    """As hale.plugin judges: what the fact says, or why there is none."""
-    subject = case.requirement.subject
-    try:
-        found = parse_fact(case, audit.read(case)[0])
-    except NotApplicable as reason:
-        return Said("N-A", str(reason))
-    except Exception as error:
-        said = str(error) if isinstance(error, Unreadable) else f"{type(error).__name__}: {error}"
-        return Said("UNKNOWN", said)
-    check: Callable[..., None] = getattr(_checks(subject), f"test_{case.aspect}")
-    given = {subject: found, "parameters": case.parameters, "requirement": case.requirement}
-    try:
-        check(**{name: given[name] for name in inspect.signature(check).parameters})
-    except AssertionError:
-        return Said("FAIL", found.actual)
-    except pytest.skip.Exception as reason:
-        return Said("N-A", str(reason))
-    except Exception as error:
-        return Said("UNKNOWN", f"{type(error).__name__}: {error}")
-    return Said("PASS", found.actual)
-
-
-@cache
-def _checks(subject: str) -> ModuleType:
-    """checks/test_<subject>.py, which is in no package."""
-    name = f"test_{subject}"
-    spec = importlib.util.spec_from_file_location(name, ROOT / "checks" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The verdict of the judge, and what the fact says or why there is none."""
+    result = audit.judge(case).result
+    return Said(result.verdict.value, result.actual)
 
 
 def rows(found: Results) -> dict[RowKey, Said]:

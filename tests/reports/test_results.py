@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from hale.audit import cases as audit_cases
 from hale.audit import recorder
-from hale.inventory import ini, selection
+from hale.inventory import ini
 from hale.model import results
 from hale.model.errors import UserError
 from hale.model.results import (
@@ -126,7 +127,7 @@ def test_passwords_that_were_typed_are_not_kept(tmp_path: Path, recorded: Result
 def test_every_row_is_there_before_the_first_test(tmp_path: Path, recorded: Results) -> None:
     known = ini.load_inventory(audits.DATA / "inventory.ini")
     stated = loader.load_standard(audits.ROOT / "standard")
-    cases = selection.build_cases(known, stated, "document", known.hosts)
+    cases = audit_cases.build_cases(known, stated, "document", known.hosts)
     path = tmp_path / "results.json"
     kept = recorder.Recorder(path, recorded.run)
     kept.begin(cases[:10], cases, recorded.hosts)
@@ -161,7 +162,7 @@ def test_only_a_run_that_judged_all_is_finished(
 ) -> None:
     known = ini.load_inventory(audits.DATA / "inventory.ini")
     stated = loader.load_standard(audits.ROOT / "standard")
-    case = selection.build_cases(known, stated, "document", known.hosts)[0]
+    case = audit_cases.build_cases(known, stated, "document", known.hosts)[0]
     recorded.run.state = "interrupted"
     kept = recorder.Recorder(tmp_path / "results.json", recorded.run)
     kept.begin([case], [case], [])

@@ -1,0 +1,85 @@
+"""The cases of an audit: which aspect of which requirement is judged on which host."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from hale.inventory.ini import Host, Inventory
+from hale.model.requirement import Case, Requirement
+from hale.standard.loader import Standard, parameters_of
+
+
+def build_cases(
+    inventory: Inventory, standard: Standard, profile: str, hosts: Sequence[Host]
+) -> list[Case[Any]]:
+    """Every case that can be judged when these hosts are asked, in the standard's order.
+
+    A requirement of the cluster is judged when all hosts that it is read from are asked.
+    """
+    names = {h.name for h in hosts if h.in_inventory}
+    cases: list[Case[Any]] = []
+    for requirement in standard.of_profile(profile):
+        targets: list[Host | None] = list(hosts)
+        if requirement.role == "cluster":
+            complete = names and source_hosts(requirement, inventory) <= names
+            targets = [None] if complete else []
+        for host in targets:
+            parameters, overrides = parameters_of(requirement, inventory, host)
+            cases.extend(
+                Case(requirement, aspect, host, parameters, overrides, inventory)
+                for aspect in requirement.aspects
+            )
+    return cases
+
+
+def source_hosts(requirement: Requirement, inventory: Inventory) -> set[str]:
+    """The names of the hosts that a requirement of the cluster is read from."""
+    if set(requirement.aspects) <= {"inventory"}:
+        return set()
+    return set(inventory.groups.get(requirement.reads, ()))
+
+
+def skip_reason(case: Case[Any]) -> str | None:
+    """Why the requirement does not concern this host; None where it does."""
+    if case.aspect == "drill":
+        return "measured only by a drill, not by an audit"
+    role = case.requirement.role
+    if case.host is None or role in ("all", "cluster") or role in case.host.groups:
+        return None
+    return f"concerns {role} only"
+
+
+def coverage_gaps(
+    inventory: Inventory,
+    audited: Iterable[str],
+    all_cases: Iterable[Case[Any]],
+    selected: Iterable[Case[Any]],
+    unjudged: int,
+) -> list[str]:
+    """Why a run covers less than the inventory and the profile; empty where it covers all.
+
+    audited: names of the hosts that were asked. unjudged: how many selected rows have no verdict.
+    """
+    reasons = []
+    covered = {c.nodeid for c in selected}
+    names = set(audited)
+    left_out = [h.name for h in inventory.hosts if h.name not in names]
+    if left_out:
+        reasons.append(f"hosts of the inventory left out: {', '.join(left_out)}")
+    missing = [c for c in all_cases if c.nodeid not in covered]
+    on_audited = [c for c in missing if c.host is None or c.host.name in names]
+    if on_audited:
+        reasons.append(f"{len(on_audited)} of the profile's rows deselected on the hosts asked")
+    if unjudged:
+        reasons.append(f"{unjudged} rows selected but not judged")
+    return reasons
+
+
+def overrides_sha256(cases: Iterable[Case[Any]]) -> str:
+    """A digest over every override that applies to these cases."""
+    lines = sorted(
+        f"{case.host_name} {case.requirement.id} {o.parameter} {o.value!r}"
+        for case in cases
+        for o in case.overrides
+    )
+    return hashlib.sha256("\n".join(dict.fromkeys(lines)).encode()).hexdigest()
