@@ -1,9 +1,9 @@
-"""Leads an install: each phase, or part of one, as soon as those are through that it needs, wave
-after wave, each step in the journal.
+"""Runs an install: each phase on each host group as soon as its dependencies are done.
 
-A phase that is done is skipped. One that is not is begun, and looked at again: what its steps
-left undone is a failure, whatever they said. Hosts are looked at for a phase and for those that
-come after it in one round trip. Where a phase fails, the others stop at their next step.
+A phase that is done is skipped. After its steps a phase is observed again: anything that remains is
+a failure, whatever exit status the steps had. One round trip gathers the facts of a phase and of
+the phases that it unblocks. When a phase fails, the others stop at their next step. Every step goes
+into the journal.
 """
 
 import threading
@@ -16,8 +16,14 @@ from datetime import datetime
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from hale.apply.journal import InstallStepDone, InstallStepState, Journal, PhaseState, now
-from hale.apply.journal import PhaseEvent as Said
+from hale.apply.journal import (
+    InstallStepDone,
+    InstallStepState,
+    Journal,
+    PhaseEvent,
+    PhaseState,
+    now,
+)
 from hale.install.cluster_context import ClusterContext
 from hale.install.executor import StepExecutor, StepFailed
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
@@ -38,18 +44,17 @@ from hale.model.errors import UserError
 from hale.model.evidence import Unreadable
 from hale.redact import redact
 
-MAX_ROUNDS = 4  # of one phase: what came up late is done in another round
-# Seconds that a phase may take until nothing of it changes any more, and for how long nothing
-# changes then: what was begun comes up.
+MAX_ROUNDS = 4  # how often the batches of one phase are tried
+# Seconds: the settle timeout, and how long the state must be unchanged to count as settled.
 SETTLE_TIMEOUT, STABLE_SECONDS = 60.0, 1.0
 
 
 class InstallAborted(Exception):
-    """The operator has stopped the run."""
+    """The operator stopped the run."""
 
 
 class PhaseFailed(Exception):
-    """A phase could not be brought through; `said` are the last lines, without secrets."""
+    """A phase could not be completed. output: the last lines of the failed step, redacted."""
 
     def __init__(self, phase: str, why: str, said: str = "") -> None:
         super().__init__(why)
@@ -58,30 +63,33 @@ class PhaseFailed(Exception):
 
 
 class ProgressListener(Protocol):
-    """Who tells the operator what happens."""
+    """Receives the progress of an install. Called from several threads."""
 
     def phase(
         self, name: str, title: str, state: PhaseState, seconds: float, why: str = ""
     ) -> None:
-        """A phase begins or has ended."""
+        """A phase starts or has ended. seconds: since it started."""
 
     def step(self, step: Step, state: InstallStepState, seconds: float) -> None:
-        """A step begins or has ended."""
+        """A step starts or has ended. seconds: how long it took."""
 
     def output_line(self, step: Step, text: str) -> None:
-        """What a running step says."""
+        """The latest line that a running step printed."""
 
-    def waiting(self, title: str, left: Sequence[str], seconds: float) -> None:
-        """What is waited for; nothing left: no longer."""
+    def waiting(self, title: str, remaining: Sequence[str], seconds: float) -> None:
+        """What the run waits for and what remains of it; empty when the wait is over."""
 
     def notice(self, text: str) -> None:
-        """Something about the run as a whole."""
+        """A message about the run."""
 
 
 @dataclass(frozen=True)
 class PhaseStatus:
-    """A phase as it stands. left: what is to do; refusals: what stands in the way; steps: what
-    would be done first. unknown: why it cannot be told yet."""
+    """The status of a phase for `install --plan`.
+
+    problems: its preflight's. steps: those of the next run, in words. unknown: why something
+    cannot be determined yet.
+    """
 
     name: str
     title: str
@@ -94,7 +102,7 @@ class PhaseStatus:
 
 @dataclass
 class Engine:
-    """One install on its way to the hosts."""
+    """One run of an install or a reset. stop: set it to end the run after the current steps."""
 
     site: ClusterContext
     listener: ProgressListener
@@ -105,58 +113,57 @@ class Engine:
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64))
     _uploading: threading.Lock = field(default_factory=threading.Lock)
     _state_lock: threading.Lock = field(default_factory=threading.Lock)
-    _phase_started: dict[str, float] = field(default_factory=dict)  # when each phase began
+    _phase_started: dict[str, float] = field(default_factory=dict)  # time.monotonic() by phase
     _group_states: dict[str, dict[PhaseTask, PhaseState]] = field(
         default_factory=dict
-    )  # how its parts ended
+    )  # of its groups that ended
     _scheduler: Scheduler = field(init=False)
-    _wakeup: "SimpleQueue[None]" = field(default_factory=SimpleQueue)  # wakes who leads the phases
+    _wakeup: "SimpleQueue[None]" = field(default_factory=SimpleQueue)  # wakes `carry_out`
 
-    # --- what is to do ---
+    # --- planning ---
 
     def plan(self, names: Iterable[str]) -> list[PhaseStatus]:
-        """Each phase, done or not, and what it would do. Changes nothing. Raises Down."""
+        """The status of each phase. Changes nothing. Raises HostsUnreachable."""
         names = tuple(names)
-        seen = observe([self._request(PhaseTask(n), whole=True) for n in names])
+        observed = observe([self._request(PhaseTask(n), with_preflight=True) for n in names])
         found: dict[str, PhaseStatus] = {}
-        for name, own in zip(names, seen, strict=True):
+        for name, own in zip(names, observed, strict=True):
             waits = [n for n in required_phases(name) if n in found and found[n].remaining]
             found[name] = self._phase_status(name, own, waits)
         return list(found.values())
 
-    def _phase_status(self, name: str, seen: Observations, waits: Sequence[str]) -> PhaseStatus:
+    def _phase_status(self, name: str, observed: Observations, waits: Sequence[str]) -> PhaseStatus:
         phase = load_phase(name)
         if why := phase.skip_reason(self.site):
             return PhaseStatus(name, phase.title, skip_reason=why)
         try:
-            left = phase.remaining(self.site, seen)
+            remaining = phase.remaining(self.site, observed)
         except Unreadable as error:
             return PhaseStatus(name, phase.title, unknown=str(error))
-        if not left:
+        if not remaining:
             return PhaseStatus(name, phase.title)
-        after = f"more is known after {' and '.join(waits)}" if waits else ""
+        after = f"depends on {' and '.join(waits)}" if waits else ""
         try:
-            # What stands in the way may be just what those phases are for.
-            refused = () if waits else phase.preflight(self.site, seen)
-            waves = (*phase.prepare(self.site, seen), *phase.batches(self.site, seen))
-            steps = tuple(_steps(waves))
+            # The phases before it may resolve what its preflight would report now.
+            problems = () if waits else phase.preflight(self.site, observed)
+            batches = (*phase.prepare(self.site, observed), *phase.batches(self.site, observed))
+            steps = tuple(_steps(batches))
         except (Unreadable, UserError) as error:
-            return PhaseStatus(name, phase.title, left, unknown=after or str(error))
-        return PhaseStatus(name, phase.title, left, refused, steps, unknown=after)
+            return PhaseStatus(name, phase.title, remaining, unknown=after or str(error))
+        return PhaseStatus(name, phase.title, remaining, problems, steps, unknown=after)
 
-    # --- doing it ---
+    # --- executing ---
 
     def carry_out(self, names: Sequence[str], *, again: bool = False) -> None:
-        """Bring these phases through, each once those are through that it needs. again: also
-        where they are done.
+        """Run these phases, each once its dependencies are done. again: even if they are done.
 
-        Raises PhaseFailed, Stopped, and Down where a host cannot be asked.
+        Raises PhaseFailed, InstallAborted, and HostsUnreachable.
         """
         running: dict[PhaseTask, Future[Mapping[PhaseTask, Observations] | None]] = {}
         failed: list[BaseException] = []
         try:
-            seen = observe([self._request(PhaseTask(n)) for n in names])
-            self._scheduler = Scheduler(names, self.site, dict(zip(names, seen, strict=True)))
+            observed = observe([self._request(PhaseTask(n)) for n in names])
+            self._scheduler = Scheduler(names, self.site, dict(zip(names, observed, strict=True)))
             while True:
                 self._start_ready(running, again=again)
                 soon = None if self._should_stop() else self._scheduler.next_wakeup()
@@ -164,37 +171,37 @@ class Engine:
                     break
                 with suppress(Empty):
                     self._wakeup.get(timeout=soon)
-                for unit in [u for u, future in running.items() if future.done()]:
-                    future = running.pop(unit)
+                for task in [u for u, future in running.items() if future.done()]:
+                    future = running.pop(task)
                     if (error := future.exception()) is not None:
                         self._failing.set()
                         failed.append(error)
                     else:
-                        self._scheduler.end(unit, future.result())
+                        self._scheduler.end(task, future.result())
         finally:
             self.disconnect()
             self._pool.shutdown(wait=False, cancel_futures=True)
         if failed:
-            # Others have only stopped because of the first that failed.
+            # The others only stopped because of the first that failed.
             raise next((e for e in failed if not isinstance(e, InstallAborted)), failed[0])
         if self._scheduler.waiting:
             raise InstallAborted
 
     def disconnect(self) -> None:
-        """End the connections that are the engine's own, and what runs over them."""
+        """Cut the engine's own connections, which kills what runs over them on the hosts."""
         self._sessions.begin_close()
 
     def _start_ready(self, running: dict[PhaseTask, "Future[Any]"], *, again: bool) -> None:
-        """Begin all that can begin; those that are done are through at once."""
-        for unit in self._scheduler.ready():
+        """Start every task that may start; one whose phase is done ends at once."""
+        for task in self._scheduler.ready():
             if self._should_stop():
                 return
-            seen = self._scheduler.begin(unit)
-            if seen is not None and self._skipped(unit, seen, again=again):
-                self._scheduler.end(unit, None)
+            observed = self._scheduler.begin(task)
+            if observed is not None and self._skipped(task, observed, again=again):
+                self._scheduler.end(task, None)
                 continue
-            running[unit] = self._pool.submit(self._phase, unit, seen, again=again)
-            running[unit].add_done_callback(lambda _: self._wakeup.put(None))
+            running[task] = self._pool.submit(self._phase, task, observed, again=again)
+            running[task].add_done_callback(lambda _: self._wakeup.put(None))
 
     def _should_stop(self) -> bool:
         return self.stop.is_set() or self._failing.is_set()
@@ -202,206 +209,222 @@ class Engine:
     def run_batches(
         self,
         name: str,
-        waves: Iterable[Batch],
-        wish: ObservationRequest,
-        left: Callable[[Observations], Problems],
+        batches: Iterable[Batch],
+        request: ObservationRequest,
+        remaining: Callable[[Observations], Problems],
     ) -> Problems:
-        """Some waves that are no phase; returns what is left after them.
+        """Run batches that are no phase; returns what remains after them.
 
-        Raises as carry_out does, and Failed.
+        Raises as carry_out does, and StepFailed.
         """
-        begun = time.monotonic()
-        self._record(name, name, PhaseState.STARTED, begun)
+        started = time.monotonic()
+        self._record(name, name, PhaseState.STARTED, started)
         try:
-            with self._sessions.lease() as of:
-                self._run_batches(name, waves, of)
-                (seen,) = observe([wish], of)
-                said = left(seen)
+            with self._sessions.lease() as session_for:
+                self._run_batches(name, batches, session_for)
+                (observed,) = observe([request], session_for)
+                problems = remaining(observed)
         except (StepFailed, UserError) as error:
-            self._record(name, name, PhaseState.FAILED, begun, redact(str(error)))
+            self._record(name, name, PhaseState.FAILED, started, redact(str(error)))
             raise
         finally:
             self.disconnect()
             self._pool.shutdown(wait=False, cancel_futures=True)
-        state = PhaseState.FAILED if said else PhaseState.DONE
-        self._record(name, name, state, begun, _joined(said))
-        return said
+        state = PhaseState.FAILED if problems else PhaseState.DONE
+        self._record(name, name, state, started, _joined(problems))
+        return problems
 
-    def _skipped(self, unit: PhaseTask, seen: Observations, *, again: bool) -> bool:
-        """Whether there is nothing to do in it; says so."""
-        phase, site = load_phase(unit.phase), self._context(unit)
+    def _skipped(self, task: PhaseTask, observed: Observations, *, again: bool) -> bool:
+        """Whether the task has nothing to do; if so, report it."""
+        phase, site = load_phase(task.phase), self._context(task)
         why = phase.skip_reason(site)
         try:
-            if not why and (again or phase.remaining(site, seen)):
+            if not why and (again or phase.remaining(site, observed)):
                 return False
         except Unreadable:
             return False
-        self._report_ended(unit, PhaseState.SKIPPED, why or "done already")
+        self._report_ended(task, PhaseState.SKIPPED, why or "done already")
         return True
 
     def _phase(
-        self, unit: PhaseTask, seen: Observations | None, *, again: bool
+        self, task: PhaseTask, observed: Observations | None, *, again: bool
     ) -> Mapping[PhaseTask, Observations] | None:
-        """A phase, or a part; returns what was seen of the next, None where nothing was done."""
-        phase, site = load_phase(unit.phase), self._context(unit)
+        """Run one task. Returns observations of the tasks it unblocked; None if it was skipped."""
+        phase, site = load_phase(task.phase), self._context(task)
         try:
-            with self._sessions.lease() as of:
-                if seen is None:
-                    (seen,) = observe([self._request(unit)], of)
-                    if self._skipped(unit, seen, again=again):
+            with self._sessions.lease() as session_for:
+                if observed is None:
+                    (observed,) = observe([self._request(task)], session_for)
+                    if self._skipped(task, observed, again=again):
                         return None
-                self._report_started(unit)
+                self._report_started(task)
                 if any(phase.preflight_probes(site, host) for host in site.hosts):
-                    seen = self._observe_preflight(unit, seen, of)
-                if refused := phase.preflight(site, seen):
-                    raise PhaseFailed(unit.phase, "\n".join(refused))
+                    observed = self._observe_preflight(task, observed, session_for)
+                if problems := phase.preflight(site, observed):
+                    raise PhaseFailed(task.phase, "\n".join(problems))
                 for _ in range(MAX_ROUNDS):
-                    until = self._run_batches(unit.phase, phase.batches(site, seen), of)
-                    found, left = self._wait_settled(unit, until, of)
-                    if not left:
-                        self._report_ended(unit, PhaseState.DONE)
+                    until = self._run_batches(
+                        task.phase, phase.batches(site, observed), session_for
+                    )
+                    found, remaining = self._wait_settled(task, until, session_for)
+                    if not remaining:
+                        self._report_ended(task, PhaseState.DONE)
                         return found
-                    seen = found[unit]
-            why = f"all its steps were done, and yet: {_joined(left)}"
-            raise PhaseFailed(unit.phase, why)
+                    observed = found[task]
+            why = f"all its steps ran, but this remains: {_joined(remaining)}"
+            raise PhaseFailed(task.phase, why)
         except (StepFailed, Unreadable, UserError, HostsUnreachable, PhaseFailed) as error:
-            self._report_ended(unit, PhaseState.FAILED, redact(str(error)))
+            self._report_ended(task, PhaseState.FAILED, redact(str(error)))
             if isinstance(error, PhaseFailed):
                 raise
-            said = error.output if isinstance(error, StepFailed) else ""
-            raise PhaseFailed(unit.phase, str(error), said) from None
+            output = error.output if isinstance(error, StepFailed) else ""
+            raise PhaseFailed(task.phase, str(error), output) from None
 
     def _observe_preflight(
-        self, unit: PhaseTask, seen: Observations, of: SessionFor
+        self, task: PhaseTask, observed: Observations, session_for: SessionFor
     ) -> Observations:
-        """What is seen of it, obstacles too; what may be done whatever those are is, meanwhile."""
-        with self._sessions.lease() as others:
-            asked = self._pool.submit(observe, [self._request(unit, whole=True)], others)
+        """Gather the phase's facts and its preflight facts.
+
+        While the slow preflight probes run, execute the steps that do not depend on their result.
+        """
+        with self._sessions.lease() as own_sessions:
+            pending = self._pool.submit(
+                observe, [self._request(task, with_preflight=True)], own_sessions
+            )
             try:
                 self._run_batches(
-                    unit.phase, load_phase(unit.phase).prepare(self._context(unit), seen), of
+                    task.phase,
+                    load_phase(task.phase).prepare(self._context(task), observed),
+                    session_for,
                 )
             finally:
-                wait([asked])
-        return asked.result()[0]
+                wait([pending])
+        return pending.result()[0]
 
     def _wait_settled(
-        self, unit: PhaseTask, until: WaitForPhase | None, of: SessionFor
+        self, task: PhaseTask, until: WaitForPhase | None, session_for: SessionFor
     ) -> tuple[Mapping[PhaseTask, Observations], Problems]:
-        """Look until nothing is left, for as long as it changes what is; at the next ones too.
+        """Poll until the phase is complete or stops making progress.
 
-        Where that takes `until`'s patience, a host that is down is waited for too, and the next
-        ones are not looked at again and again.
+        The same round trip gathers facts for the phases it unblocks. With `until`, poll up to its
+        timeout and tolerate unreachable hosts; the unblocked phases are then observed only once.
         """
-        left: Problems
-        begun = changed = time.monotonic()
+        remaining: Problems
+        started = changed = time.monotonic()
         before: Problems | None = None
         while True:
             try:
-                found, left = self._observe(unit, of)
+                found, remaining = self._observe(task, session_for)
             except HostsUnreachable as error:
                 if until is None:
                     raise
-                left = (PhaseProblem(str(error)),)
-            if left and until is not None:
-                phase, site = load_phase(unit.phase), self._context(unit)
+                remaining = (PhaseProblem(str(error)),)
+            if remaining and until is not None:
+                phase, site = load_phase(task.phase), self._context(task)
                 wanted = WaitFor(until.title, (), phase.probes, phase.remaining, until.timeout)
-                return {unit: self._wait(wanted, site, of)}, ()
+                return {task: self._wait(wanted, site, session_for)}, ()
             moment = time.monotonic()
-            if left != before:
-                before, changed = left, moment
-            late = moment > min(begun + SETTLE_TIMEOUT, changed + STABLE_SECONDS)
-            if not left or late or self._should_stop():
-                return found, left
+            if remaining != before:
+                before, changed = remaining, moment
+            late = moment > min(started + SETTLE_TIMEOUT, changed + STABLE_SECONDS)
+            if not remaining or late or self._should_stop():
+                return found, remaining
             time.sleep(0.2)
 
     def _observe(
-        self, unit: PhaseTask, of: SessionFor
+        self, task: PhaseTask, session_for: SessionFor
     ) -> tuple[Mapping[PhaseTask, Observations], Problems]:
-        """What is seen of it and of the next ones, and what is left of it."""
-        looked = (unit, *self._scheduler.unblocked_by(unit))
-        seen = observe([self._request(u) for u in looked], of)
-        found = dict(zip(looked, seen, strict=True))
+        """Observe the task and those it unblocks; also returns what remains of the task."""
+        looked = (task, *self._scheduler.unblocked_by(task))
+        observed = observe([self._request(u) for u in looked], session_for)
+        found = dict(zip(looked, observed, strict=True))
         try:
-            return found, load_phase(unit.phase).remaining(self._context(unit), found[unit])
+            return found, load_phase(task.phase).remaining(self._context(task), found[task])
         except Unreadable as error:
             return found, (PhaseProblem(str(error)),)
 
-    def _context(self, unit: PhaseTask) -> ClusterContext:
-        """The site as that part of a phase knows it."""
-        return replace(self.site, current_group=unit.group)
+    def _context(self, task: PhaseTask) -> ClusterContext:
+        """The cluster context of the task's host group."""
+        return replace(self.site, current_group=task.group)
 
-    def _request(self, unit: PhaseTask, *, whole: bool = False) -> ObservationRequest:
-        return ObservationRequest(load_phase(unit.phase), self._context(unit), with_preflight=whole)
+    def _request(self, task: PhaseTask, *, with_preflight: bool = False) -> ObservationRequest:
+        return ObservationRequest(
+            load_phase(task.phase), self._context(task), with_preflight=with_preflight
+        )
 
     def _run_batches(
-        self, phase: str, waves: Iterable[Batch], of: SessionFor
+        self, phase: str, batches: Iterable[Batch], session_for: SessionFor
     ) -> WaitForPhase | None:
-        """One after the other; returns until when the phase as a whole is waited for."""
+        """Run the batches one after the other; returns the wait for the complete phase, if any."""
         until = None
-        for wave in waves:
+        for batch in batches:
             if self._should_stop():
                 raise InstallAborted
             by_host: dict[str, list[Step]] = {}
-            for step in wave.steps:
+            for step in batch.steps:
                 by_host.setdefault(step.host, []).append(step)
-            _all([self._pool.submit(self._host, phase, steps, of) for steps in by_host.values()])
-            if isinstance(wave.wait_for, WaitFor):
-                self._wait(wave.wait_for, self.site, of)
+            _all(
+                [
+                    self._pool.submit(self._host, phase, steps, session_for)
+                    for steps in by_host.values()
+                ]
+            )
+            if isinstance(batch.wait_for, WaitFor):
+                self._wait(batch.wait_for, self.site, session_for)
             else:
-                until = wave.wait_for
+                until = batch.wait_for
         return until
 
-    def _host(self, phase: str, steps: Sequence[Step], of: SessionFor) -> None:
-        """The steps of one host, in their order."""
-        doer = StepExecutor(of(steps[0].host), self.site.secrets)
+    def _host(self, phase: str, steps: Sequence[Step], session_for: SessionFor) -> None:
+        """Run the steps of one host in order."""
+        executor = StepExecutor(session_for(steps[0].host), self.site.secrets)
         for step in steps:
             if self._should_stop():
                 raise InstallAborted
             if not isinstance(step, RunScript) or not step.uploads:
-                self._step(phase, step, doer)
+                self._step(phase, step, executor)
                 continue
             there = self.site.secrets.uploaded
-            with self._uploading:  # several phases want the same, and it is done once
+            with self._uploading:  # several phases need the same upload, once
                 if not step.uploads <= there:
-                    self._step(phase, step, doer)
+                    self._step(phase, step, executor)
                     there |= step.uploads
 
-    def _step(self, phase: str, step: Step, doer: StepExecutor) -> None:
-        begun = time.monotonic()
+    def _step(self, phase: str, step: Step, executor: StepExecutor) -> None:
+        started = time.monotonic()
         self.listener.step(step, InstallStepState.STARTED, 0.0)
         state = InstallStepState.FAILED
         try:
-            with monitor_peers(step, self.site, self.listener.notice) as missed:
-                done = doer.execute(step, lambda line: self.listener.output_line(step, line))
+            with monitor_peers(step, self.site, self.listener.notice) as peers:
+                done = executor.execute(step, lambda line: self.listener.output_line(step, line))
             state = InstallStepState.DONE if done else InstallStepState.UNCHANGED
         except StepFailed as error:
             if isinstance(step, RunScript) and step.is_kubeadm_work:
-                more = (error.output, _kubelet(doer, step), *missed.problems)
+                more = (error.output, _kubelet(executor, step), *peers.problems)
                 error.output = "\n".join(filter(None, more))
             raise
         finally:
-            seconds = time.monotonic() - begun
+            seconds = time.monotonic() - started
             critical = isinstance(step, RunScript) and step.is_kubeadm_work
             self._write(
                 InstallStepDone(phase, step.host, step.title, state, seconds, critical, now())
             )
             self.listener.step(step, state, seconds)
 
-    def _wait(self, wanted: WaitFor, site: ClusterContext, of: SessionFor) -> Observations:
-        """Look until it is true; returns what was seen. Raises HaleError when patience ends."""
-        begun = time.monotonic()
+    def _wait(self, wanted: WaitFor, site: ClusterContext, session_for: SessionFor) -> Observations:
+        """Poll until nothing remains. Returns the last observations. Raises UserError."""
+        started = time.monotonic()
         found = Observations()
-        left: Problems = ()
+        remaining: Problems = ()
         while True:
             try:
-                (found,) = observe([ObservationRequest(wanted, site, wanted.hosts)], of)
-                left = wanted.remaining(site, found)
+                (found,) = observe([ObservationRequest(wanted, site, wanted.hosts)], session_for)
+                remaining = wanted.remaining(site, found)
             except (Unreadable, HostsUnreachable) as error:
-                left = (PhaseProblem(str(error)),)
-            seconds = time.monotonic() - begun
-            self.listener.waiting(wanted.title, tuple(map(str, left)), seconds)
-            if not left:
+                remaining = (PhaseProblem(str(error)),)
+            seconds = time.monotonic() - started
+            self.listener.waiting(wanted.title, tuple(map(str, remaining)), seconds)
+            if not remaining:
                 return found
             if self._should_stop() or seconds > wanted.timeout:
                 break
@@ -409,39 +432,39 @@ class Engine:
         self.listener.waiting(wanted.title, (), 0.0)
         if self._should_stop():
             raise InstallAborted
-        raise UserError(f"waited {wanted.timeout:g} s until {wanted.title}: {_joined(left)}")
+        raise UserError(f"waited {wanted.timeout:g} s until {wanted.title}: {_joined(remaining)}")
 
-    # --- what is told ---
+    # --- reporting ---
 
-    def _report_started(self, unit: PhaseTask) -> None:
-        """A phase has begun when the first of its parts has."""
+    def _report_started(self, task: PhaseTask) -> None:
+        """Report the start of a phase when its first group starts."""
         with self._state_lock:
-            if unit.phase in self._phase_started:
+            if task.phase in self._phase_started:
                 return
-            self._phase_started[unit.phase] = time.monotonic()
-            started = self._phase_started[unit.phase]
-            self._record(unit.phase, load_phase(unit.phase).title, PhaseState.STARTED, started)
+            self._phase_started[task.phase] = time.monotonic()
+            started = self._phase_started[task.phase]
+            self._record(task.phase, load_phase(task.phase).title, PhaseState.STARTED, started)
 
-    def _report_ended(self, unit: PhaseTask, state: PhaseState, why: str = "") -> None:
-        """It has ended when all of them have; it was skipped when all of them were."""
+    def _report_ended(self, task: PhaseTask, state: PhaseState, why: str = "") -> None:
+        """Report the end of a phase when its last group ends; skipped if all groups were."""
         with self._state_lock:
-            states = self._group_states.setdefault(unit.phase, {})
-            states[unit] = state
-            parts = len(tasks_of(unit.phase, self.site))
+            states = self._group_states.setdefault(task.phase, {})
+            states[task] = state
+            parts = len(tasks_of(task.phase, self.site))
             if state is not PhaseState.FAILED and (
                 len(states) < parts or PhaseState.FAILED in states.values()
             ):
                 return
             if state is PhaseState.SKIPPED and set(states.values()) != {PhaseState.SKIPPED}:
                 state, why = PhaseState.DONE, ""
-            since = self._phase_started.get(unit.phase, time.monotonic())
-            self._record(unit.phase, load_phase(unit.phase).title, state, since, why)
+            since = self._phase_started.get(task.phase, time.monotonic())
+            self._record(task.phase, load_phase(task.phase).title, state, since, why)
 
     def _record(
-        self, name: str, title: str, state: PhaseState, begun: float, why: str = ""
+        self, name: str, title: str, state: PhaseState, started: float, why: str = ""
     ) -> None:
-        seconds = time.monotonic() - begun
-        self._write(Said(name, state, why, seconds, now()))
+        seconds = time.monotonic() - started
+        self._write(PhaseEvent(name, state, why, seconds, now()))
         self.listener.phase(name, title, state, seconds, why)
 
     def _write(self, entry: Any) -> None:
@@ -453,22 +476,22 @@ def _joined(problems: Problems) -> str:
     return "; ".join(map(str, problems))
 
 
-def _steps(waves: Iterable[Batch]) -> Iterable[str]:
-    """What would be done, hosts that get the same together."""
-    for wave in waves:
+def _steps(batches: Iterable[Batch]) -> Iterable[str]:
+    """The steps in words, one line for hosts that get the same."""
+    for batch in batches:
         told: dict[str, list[str]] = {}
-        for step in wave.steps:
+        for step in batch.steps:
             verb = "write" if not isinstance(step, RunScript) else "run"
             title = step.title if isinstance(step, RunScript) else getattr(step, "path", step.title)
             told.setdefault(f"{verb} {title}", []).append(step.host)
         for what, hosts in told.items():
             yield f"{', '.join(dict.fromkeys(hosts))}: {what}"
-        if wave.wait_for is not None:
-            yield f"wait until {wave.wait_for.title}"
+        if batch.wait_for is not None:
+            yield f"wait until {batch.wait_for.title}"
 
 
 def _all(running: Sequence["Future[None]"]) -> None:
-    """Wait for all, then raise the first failure; the others have come to their own end."""
+    """Wait for all, then raise the first failure."""
     errors = [e for f in running if (e := f.exception()) is not None]
     for error in errors:
         if isinstance(error, StepFailed):
@@ -477,23 +500,23 @@ def _all(running: Sequence["Future[None]"]) -> None:
         raise errors[0]
 
 
-def _kubelet(doer: StepExecutor, step: RunScript) -> str:
-    """What the kubelet complained of last; kubeadm itself only says that it waited."""
+def _kubelet(executor: StepExecutor, step: RunScript) -> str:
+    """The kubelet's last errors; kubeadm itself only reports that it timed out."""
     script = "journalctl -u kubelet -p err -n 4 --no-pager -o cat 2>/dev/null; exit 1"
     try:
-        doer.execute(
+        executor.execute(
             RunScript(step.host, "the kubelet's log", script, timeout=20), lambda line: None
         )
     except StepFailed as error:
-        return f"the kubelet says:\n{error.output}" if error.output else ""
+        return f"kubelet errors:\n{error.output}" if error.output else ""
     return ""
 
 
 def kubeadm_seconds(acts: Iterable[InstallStepDone]) -> float:
-    """For how long any of kubeadm's own steps ran; those that ran at once are counted once."""
+    """Seconds during which any of kubeadm's own steps ran; parallel steps count once."""
     ends = {a: datetime.fromisoformat(a.at).timestamp() for a in acts if a.kubeadm}
     total = until = 0.0
-    for begun, end in sorted((end - act.seconds, end) for act, end in ends.items()):
-        total += max(0.0, end - max(begun, until))
+    for started, end in sorted((end - act.seconds, end) for act, end in ends.items()):
+        total += max(0.0, end - max(started, until))
         until = max(until, end)
     return total

@@ -1,4 +1,4 @@
-"""Reading the hosts for the phases: what several of them ask for, in one round trip a host."""
+"""Observe hosts for the phases: one round trip a host serves several requests."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,66 +14,69 @@ from hale.install.session_pool import SessionFor
 from hale.inventory.ini import Host
 from hale.model.evidence import CommandProbe, Evidence, FileProbe, Output, Probe
 
-TIMEOUT = 90.0  # seconds for all that one host is asked
-# By the command that a host is asked: which wishes it serves, and the name that each knows it by.
+TIMEOUT = 90.0  # seconds for all probes of one host
+# Maps each de-duplicated probe to the (request, local name) pairs it answers.
 _Aliases = dict[str, list[tuple[int, str]]]
 
 
 class HostsUnreachable(Exception):
-    """A host cannot be asked; says which, why, and what to do."""
+    """A host is unreachable; the message says which, why, and what to do."""
 
 
 @dataclass(frozen=True)
 class ObservationRequest:
-    """What somebody wants to see: a phase, or one who waits.
+    """What to observe.
 
-    site: as the phase knows it. whole: a phase's obstacles too.
+    of: whose probes. hosts: names; empty for all hosts. with_preflight: a phase's slow
+    `preflight_probes` too.
     """
 
     of: ProbeSource
     site: ClusterContext
-    hosts: tuple[str, ...] = ()  # all where empty
+    hosts: tuple[str, ...] = ()
     with_preflight: bool = False
 
 
 def observe(
-    wishes: Iterable[ObservationRequest], of: SessionFor = ssh.session_for
+    requests: Iterable[ObservationRequest], of: SessionFor = ssh.session_for
 ) -> tuple[Observations, ...]:
-    """What the hosts answer to each of the wishes, all hosts at once. Raises Down."""
-    wishes = tuple(wishes)
-    asked = []
+    """One Observations per request, from all hosts in parallel. Raises HostsUnreachable."""
+    requests = tuple(requests)
+    probe_requests = []
     served: dict[str, _Aliases] = {}
-    for host in wishes[0].site.hosts if wishes else ():
-        question, keys = _question(host, wishes)
-        if question is not None:
+    for host in requests[0].site.hosts if requests else ():
+        probe_request, keys = _probe_request(host, requests)
+        if probe_request is not None:
             served[host.name] = keys
-            asked.append((question, SshTransport(of(host.name), ssh.TARGETS[host.name])))
-    found = gather.gather_hosts(asked, TIMEOUT)
+            probe_requests.append(
+                (probe_request, SshTransport(of(host.name), ssh.TARGETS[host.name]))
+            )
+    found = gather.gather_hosts(probe_requests, TIMEOUT)
     for evidence in found.values():
         if evidence.unreachable:
             raise HostsUnreachable(evidence.unreachable)
     return tuple(
-        Observations({n: _own(e, number, served[n]) for n, e in found.items()})
-        for number in range(len(wishes))
+        Observations({n: _for_facts(e, number, served[n]) for n, e in found.items()})
+        for number in range(len(requests))
     )
 
 
-def _question(
-    host: Host, wishes: Iterable[ObservationRequest]
+def _probe_request(
+    host: Host, requests: Iterable[ObservationRequest]
 ) -> tuple[ProbeRequest | None, _Aliases]:
     commands: dict[str, CommandProbe] = {}
     patterns: dict[str, None] = {}
     keys: _Aliases = {}
     named: dict[str, str] = {}
-    for number, wish in enumerate(wishes):
-        if wish.hosts and host.name not in wish.hosts:
+    for number, request in enumerate(requests):
+        if request.hosts and host.name not in request.hosts:
             continue
-        for subject, probes in _for_request(wish, host):
+        for subject, probes in _for_request(request, host):
             for probe in probes:
                 if isinstance(probe, FileProbe):
                     patterns.update(dict.fromkeys(probe.patterns))
                     continue
-                # Two phases that ask the same are answered by one run of it.
+                # A probe that several phases need runs once.
                 key = named.setdefault(probe.script, f"{number}.{subject}.{probe.name}")
                 commands.setdefault(key, probe)
                 keys.setdefault(key, []).append((number, f"{subject}.{probe.name}"))
@@ -82,17 +85,19 @@ def _question(
     return ProbeRequest(host, tuple(commands.items()), tuple(patterns)), keys
 
 
-def _for_request(wish: ObservationRequest, host: Host) -> Iterable[tuple[str, tuple[Probe, ...]]]:
-    yield from wish.of.probes(wish.site, host).items()
-    if wish.with_preflight and isinstance(wish.of, Phase):
-        yield from wish.of.preflight_probes(wish.site, host).items()
+def _for_request(
+    request: ObservationRequest, host: Host
+) -> Iterable[tuple[str, tuple[Probe, ...]]]:
+    yield from request.of.probes(request.site, host).items()
+    if request.with_preflight and isinstance(request.of, Phase):
+        yield from request.of.preflight_probes(request.site, host).items()
 
 
-def _own(evidence: Evidence, number: int, keys: _Aliases) -> Evidence:
-    """The evidence as the wish of that number sees it, by the names that its facts know."""
+def _for_facts(evidence: Evidence, number: int, keys: _Aliases) -> Evidence:
+    """The evidence for the request of that number, under the names that its facts use."""
     outputs: dict[str, Output] = {}
     for key, output in evidence.outputs.items():
-        for wish, own in keys.get(key, ()):
-            if wish == number:
+        for request, own in keys.get(key, ()):
+            if request == number:
                 outputs[own] = replace(output, name=own)
     return replace(evidence, outputs=outputs)

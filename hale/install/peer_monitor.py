@@ -1,8 +1,8 @@
-"""Looks after others while a step runs that may not go on without them.
+"""Watch the peers that a long-running step depends on, and warn the operator if one fails.
 
-`kubeadm join` waits for minutes, and says nothing, where another master has lost its power. It is
-not ended for that: a join that goes on is better than one that is cut off. The operator is told
-who is missed, and puts it back.
+`kubeadm join` waits for minutes, without output, while another control-plane node is down. It is
+not aborted for that, because a join that continues is better than one that is cut off: the operator
+learns which node to bring back.
 """
 
 import threading
@@ -16,65 +16,65 @@ from hale.install.phase import PhaseProblem, Problems, RunScript, Step, WaitFor
 from hale.model.evidence import Unreadable
 from hale.ssh import Session
 
-PEER_TIMEOUT = 15.0  # seconds that a step runs before anybody looks
-CONFIRMATIONS = 2  # that must find somebody ill one after the other: an election is no illness
+PEER_TIMEOUT = 15.0  # seconds that a step runs before its peers are checked
+CONFIRMATIONS = 2  # consecutive failed checks: an election may fail one
 
 
 @contextmanager
 def monitor_peers(
-    step: Step, site: ClusterContext, says: Callable[[str], None]
+    step: Step, site: ClusterContext, notice: Callable[[str], None]
 ) -> Iterator["PeerStatus"]:
-    """Looks as long as it is open; one that has begun then ends by itself."""
+    """Watch the step's peers in a thread for as long as the context is open."""
     found = PeerStatus()
-    over = threading.Event()
+    ended = threading.Event()
     if isinstance(step, RunScript) and (wanted := step.watch_peers) is not None:
-        watch = PeerMonitor(step, wanted, site, says)
-        threading.Thread(target=watch.until, args=(over, found), daemon=True).start()
+        watch = PeerMonitor(step, wanted, site, notice)
+        threading.Thread(target=watch.until, args=(ended, found), daemon=True).start()
     try:
         yield found
     finally:
-        over.set()
+        ended.set()
 
 
 class PeerStatus:
-    """who: is not well, and why, as the last looks found."""
+    """problems: which peers are unhealthy and why, by the latest checks."""
 
     problems: tuple[str, ...] = ()
 
 
 class PeerMonitor:
     def __init__(
-        self, step: RunScript, wanted: WaitFor, site: ClusterContext, says: Callable[[str], None]
+        self, step: RunScript, wanted: WaitFor, site: ClusterContext, notice: Callable[[str], None]
     ) -> None:
-        self._step, self._wanted, self._site, self._says = step, wanted, site, says
-        # Its own: a look at a host that is lost takes its time, and its session stays lost.
+        self._step, self._wanted, self._site, self._says = step, wanted, site, notice
+        # Sessions of its own: probing a lost host blocks, and its session does not recover.
         self._sessions: dict[str, Session] = {}
 
-    def until(self, over: threading.Event, found: PeerStatus) -> None:
+    def until(self, ended: threading.Event, found: PeerStatus) -> None:
         named = f"{self._step.host}: {self._step.title}"
-        wait, ill = PEER_TIMEOUT, 0
-        while not over.wait(wait):
+        wait, failures = PEER_TIMEOUT, 0
+        while not ended.wait(wait):
             wait = self._wanted.interval
-            left = self._look()
-            ill = ill + 1 if left else 0
-            if over.is_set():
+            problems = self._look()
+            failures = failures + 1 if problems else 0
+            if ended.is_set():
                 break
-            if ill == CONFIRMATIONS:
-                why = "; ".join(map(str, left)).rstrip(".")
+            if failures == CONFIRMATIONS:
+                why = "; ".join(map(str, problems)).rstrip(".")
                 self._says(
-                    f"{named} may not go on by itself: {why}. Put that back, and it goes on; it is "
-                    f"stopped after {self._step.timeout:g} s."
+                    f"{named} may be blocked: {why}. It continues once that is healthy again, and "
+                    f"is stopped after {self._step.timeout:g} s."
                 )
-            elif found.problems and not left:
-                self._says(f"{named} may go on: {self._wanted.title}")
-            found.problems = tuple(map(str, left)) if ill >= CONFIRMATIONS else ()
+            elif found.problems and not problems:
+                self._says(f"{named} continues: {self._wanted.title}")
+            found.problems = tuple(map(str, problems)) if failures >= CONFIRMATIONS else ()
         self._hang_up()
 
     def _look(self) -> Problems:
         try:
-            wish = ObservationRequest(self._wanted, self._site, self._wanted.hosts)
-            (seen,) = observe([wish], self._session)
-            return self._wanted.remaining(self._site, seen)
+            request = ObservationRequest(self._wanted, self._site, self._wanted.hosts)
+            (observed,) = observe([request], self._session)
+            return self._wanted.remaining(self._site, observed)
         except (Unreadable, HostsUnreachable) as error:
             self._hang_up()
             return (PhaseProblem(str(error)),)

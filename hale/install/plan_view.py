@@ -1,4 +1,4 @@
-"""`invoke install --plan`: how each phase stands, and what it would do."""
+"""`invoke install --plan`: the status of each phase, and what it would do."""
 
 from rich.console import Console
 from rich.text import Text
@@ -16,55 +16,62 @@ from hale.model.errors import UserError
 from hale.report.text import escape_controls
 
 
-def print_plan(asked: InstallOptions) -> None:
-    """Print each phase, done or not, and what it would do. Changes nothing."""
-    known = ini.load_inventory(asked.path)
-    built = load_cluster_context(known)
+def print_plan(options: InstallOptions) -> None:
+    """Print the status of each phase and what it would do. Changes nothing. Raises UserError."""
+    inventory = ini.load_inventory(options.path)
+    context = load_cluster_context(inventory)
     console = Console(highlight=False, soft_wrap=True)
-    chosen = selected_phases(asked)
-    check_reachable(known)
-    if GATE in chosen:
-        folder = recorder.create_run_dir(asked.reports, "plan")
-        found = preflight.run_preflight(known.path, folder, asked.ignore_preflight_errors)
-        red = [*found.fixable, *found.blocking]
+    selected = selected_phases(options)
+    check_reachable(inventory)
+    if GATE in selected:
+        folder = recorder.create_run_dir(options.reports, "plan")
+        found = preflight.run_preflight(inventory.path, folder, options.ignore_preflight_errors)
+        failed = [*found.fixable, *found.blocking]
         console.print(
-            headline("-" if found.open else "▶", GATE, "Host requirements", "" if red else "done")
+            headline(
+                "-" if found.open else "▶", GATE, "Host requirements", "" if failed else "done"
+            )
         )
-        for text in preflight.render(red):
+        for text in preflight.render(failed):
             console.print(Text(f"    {escape_controls(text)}"))
     try:
-        planned = Engine(built, NullListener()).plan([n for n in chosen if n not in (GATE, AUDIT)])
+        statuses = Engine(context, NullListener()).plan(
+            [n for n in selected if n not in (GATE, AUDIT)]
+        )
     except HostsUnreachable as error:
         raise UserError(str(error)) from None
     finally:
         ssh.close_sessions()
-    for one in planned:
-        _print_planned(console, one)
-    if AUDIT in chosen:
+    for status in statuses:
+        _print_planned(console, status)
+    if AUDIT in selected:
         console.print(headline("▶", AUDIT, "Audit of everything", ""))
-    console.print("\nNothing is changed.")
+    console.print("\nNothing was changed.")
 
 
-def _print_planned(console: Console, one: PhaseStatus) -> None:
-    if one.skip_reason:
-        console.print(headline("-", one.name, one.title, f"not ours: {one.skip_reason}"))
+def _print_planned(console: Console, status: PhaseStatus) -> None:
+    if status.skip_reason:
+        console.print(headline("-", status.name, status.title, f"skipped: {status.skip_reason}"))
         return
-    if one.unknown and not one.remaining:
-        console.print(headline("?", one.name, one.title, one.unknown))
+    if status.unknown and not status.remaining:
+        console.print(headline("?", status.name, status.title, status.unknown))
         return
     console.print(
         headline(
-            "▶" if one.remaining else "-", one.name, one.title, "" if one.remaining else "done"
+            "▶" if status.remaining else "-",
+            status.name,
+            status.title,
+            "" if status.remaining else "done",
         )
     )
-    for text in _group_hosts(one.remaining):
-        console.print(Text(f"    left: {escape_controls(text)}"))
-    for text in one.problems:
-        console.print(Text(f"    in the way: {escape_controls(text)}", "red"))
-    for text in one.steps:
-        console.print(Text(f"    would: {escape_controls(text)}", "dim"))
-    if one.unknown:
-        console.print(Text(f"    cannot be told yet: {escape_controls(one.unknown)}", "dim"))
+    for text in _group_hosts(status.remaining):
+        console.print(Text(f"    remaining: {escape_controls(text)}"))
+    for text in status.problems:
+        console.print(Text(f"    blocked by: {escape_controls(text)}", "red"))
+    for text in status.steps:
+        console.print(Text(f"    would do: {escape_controls(text)}", "dim"))
+    if status.unknown:
+        console.print(Text(f"    not known yet: {escape_controls(status.unknown)}", "dim"))
 
 
 def _group_hosts(problems: Problems) -> list[str]:
@@ -76,7 +83,7 @@ def _group_hosts(problems: Problems) -> list[str]:
 
 
 class NullListener:
-    """Tells nothing: for a plan, which does nothing."""
+    """Ignores all progress: a plan executes nothing."""
 
     def phase(self, *_: object) -> None:
         pass

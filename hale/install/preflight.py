@@ -1,4 +1,4 @@
-"""The gate: the host requirements, judged by the same audit as always, before anything is built.
+"""Preflight: the host requirements, judged by a normal audit before the cluster is installed.
 
 Which requirements these are is in the standard: `preflight = true`.
 """
@@ -15,15 +15,15 @@ from hale.plan.plan import Plan
 from hale.standard import loader
 
 PROFILE = "extended"
-# Seconds for a login: hosts that build a cluster are busy, and a run is not to end by it.
+# Seconds for a login: hosts that install a cluster are busy, which must not end the run.
 LOGIN_TIMEOUT = 20.0
 CLOCK, CLOCK_RETRIES = "CLOCK-SKEW", 3
 
 
 @dataclass(frozen=True)
 class PreflightResult:
-    """What stands in the way. fixable: red rows that `invoke fix` mends; stuck: those that it
-    does not; accepted: those that the operator said to go on despite."""
+    """Failed and unknown results. fixable: `invoke fix` has a remedy; blocking: it has none;
+    ignored: of the requirements in --ignore-preflight-errors."""
 
     folder: Path
     plan: Plan | None
@@ -33,12 +33,12 @@ class PreflightResult:
 
     @property
     def open(self) -> bool:
-        """Whether the install may begin."""
+        """Whether the install may start."""
         return not self.fixable and not self.blocking
 
 
 def run_preflight(path: Path, reports: Path, ignored: Collection[str]) -> PreflightResult:
-    """Audit the hosts and sort what is red. Raises HaleError where that cannot be done."""
+    """Audit the hosts and sort the failed results. Raises UserError if the audit cannot run."""
     required = loader.load_standard(ROOT / "standard").preflight
     marker = " or ".join(sorted({f"({r.subject} and {r.profile})" for r in required}))
     folder = planner.run_audit(
@@ -47,7 +47,7 @@ def run_preflight(path: Path, reports: Path, ignored: Collection[str]) -> Prefli
     red = _red(folder)
     for _ in range(CLOCK_RETRIES):
         if any(r.requirement == CLOCK for r in red):
-            # A busy host's answer comes late, and its clock looks as late; a wrong clock stays so.
+            # A busy host answers late and its clock seems wrong; a really wrong clock stays wrong.
             again = _red(
                 planner.run_audit(
                     path, "all", PROFILE, reports, "clock", say=False, timeout=LOGIN_TIMEOUT
@@ -68,14 +68,14 @@ def _red(folder: Path) -> list[Result]:
 
 
 def _mended(made: Plan) -> frozenset[tuple[str, str]]:
-    """Host and requirement of every row that the plan's steps are for, and of no note."""
+    """(host, requirement) of the results that the plan fixes without a manual step."""
     steps = {(h.host, r) for h in made.hosts for s in h.steps for r in s.requirements}
     by_hand = {(h.host, n.requirement) for h in made.hosts for n in h.manual_steps}
     return frozenset(steps - by_hand)
 
 
 def render(rows: Iterable[Result]) -> list[str]:
-    """Red rows for people: hosts that say the same together."""
+    """Failed results as lines of text, one for all hosts with the same result."""
     told: dict[tuple[str, str, str, str], list[str]] = {}
     for r in rows:
         said = (r.requirement, r.aspect, r.verdict.value, r.actual)

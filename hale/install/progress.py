@@ -1,4 +1,4 @@
-"""What the operator sees of a run: lines a phase, and what every host is at just now."""
+"""The progress of a run on the terminal: a line per phase and step, and what runs now."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ SIGNS = {
 
 
 class InstallProgress:
-    """Lines as things end; on a terminal also what runs, with its seconds and latest words."""
+    """Prints a line when a phase or step ends; a terminal also shows what runs, live."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -53,7 +53,7 @@ class InstallProgress:
     def phase(
         self, name: str, title: str, state: PhaseState, seconds: float, why: str = ""
     ) -> None:
-        """A phase begins or has ended."""
+        """A phase starts or has ended."""
         with self._lock:
             if state is PhaseState.STARTED:
                 self._phases[name] = f"{title} …"
@@ -65,11 +65,11 @@ class InstallProgress:
             return
         sign, style = SIGNS[state]
         took = f"  {seconds:.1f} s" if state is not PhaseState.SKIPPED else ""
-        said = f"  {escape_controls(why)}" if why and state is not PhaseState.FAILED else ""
-        self._print(f"{name}: {title}{took}{said}", style, sign)
+        detail = f"  {escape_controls(why)}" if why and state is not PhaseState.FAILED else ""
+        self._print(f"{name}: {title}{took}{detail}", style, sign)
 
     def step(self, step: Step, state: InstallStepState, seconds: float) -> None:
-        """A step begins or has ended."""
+        """A step starts or has ended."""
         with self._lock:
             if state is InstallStepState.STARTED:
                 self._running[id(step)] = (step, time.monotonic(), "")
@@ -80,22 +80,22 @@ class InstallProgress:
             self._print(f"  {step.host}: {step.title}  {seconds:.1f} s", style, sign)
 
     def output_line(self, step: Step, text: str) -> None:
-        """What a running step says."""
+        """The latest line that a running step printed."""
         with self._lock:
             if id(step) in self._running:
                 self._running[id(step)] = (*self._running[id(step)][:2], escape_controls(text))
 
-    def waiting(self, title: str, left: Sequence[str], seconds: float) -> None:
-        """What is waited for; nothing left: no longer."""
+    def waiting(self, title: str, remaining: Sequence[str], seconds: float) -> None:
+        """What the run waits for and what remains of it; empty when the wait is over."""
         with self._lock:
             self._waits.pop(title, None)
-            if left:
-                self._waits[title] = f"until {title}  {seconds:.0f} s  {left[0]}"
-        if not left and seconds > 0.5:
+            if remaining:
+                self._waits[title] = f"until {title}  {seconds:.0f} s  {remaining[0]}"
+        if not remaining and seconds > 0.5:
             self._print(f"  {title}  {seconds:.1f} s", "dim", "·")
 
     def notice(self, text: str) -> None:
-        """Something about the run as a whole."""
+        """A message about the run."""
         self._print(text, "yellow", "!")
 
     def _print(self, text: str, style: str, sign: str) -> None:
@@ -107,8 +107,8 @@ class InstallProgress:
             phases, waits = list(self._phases.values()), list(self._waits.values())
         width = max(40, self._console.width - 1)
         lines = [Text(phase, "bold") for phase in phases]
-        for step, begun, said in running:
-            text = f"  {step.host}: {step.title}  {time.monotonic() - begun:.0f} s  {said}"
+        for step, started, detail in running:
+            text = f"  {step.host}: {step.title}  {time.monotonic() - started:.0f} s  {detail}"
             lines.append(Text(text[:width], "cyan"))
-        lines += [Text(f"  {escape_controls(said)}"[:width], "yellow") for said in waits]
+        lines += [Text(f"  {escape_controls(detail)}"[:width], "yellow") for detail in waits]
         return Group(*lines)

@@ -1,9 +1,7 @@
-"""What the cluster's commands share: what the operator typed, the hosts that must answer, the lock
-and the journal of a run, Ctrl-C.
+"""What install and reset share: their options, the lock and journal of a run, and Ctrl-C.
 
-A run's folder is reports/<time>-install/ (or -reset): journal.jsonl is what was done, with the
-seconds of each step and of kubeadm itself; gate/ and the last <time>-audit/ are audits like any
-other.
+The folder of a run is reports/<time>-install/ (or -reset): journal.jsonl records each step with its
+duration; gate/ and the last <time>-audit/ are normal audits.
 """
 
 import shlex
@@ -36,7 +34,7 @@ from hale.standard import loader
 
 @dataclass(frozen=True)
 class InstallOptions:
-    """How a run is to be made, as the operator typed it."""
+    """The options of one run, as typed."""
 
     reports: Path
     inventory: Path | None = None
@@ -51,12 +49,12 @@ class InstallOptions:
 
     @property
     def path(self) -> Path:
-        """The inventory's file."""
+        """The path of the inventory."""
         return self.inventory or ROOT / "inventory.ini"
 
     @property
     def resume_command(self) -> str:
-        """The command that goes on where this one ended."""
+        """The command that resumes this run."""
         words = [".venv/bin/invoke", "install"]
         if self.inventory:
             words += ["--inventory", str(self.inventory)]
@@ -69,94 +67,96 @@ class InstallOptions:
         return shlex.join(words)
 
 
-def load_cluster_context(known: Inventory) -> ClusterContext:
-    """What the inventory and the standard say of the cluster. Raises HaleError."""
-    return cluster_context.load_context(known, loader.load_standard(ROOT / "standard"))
+def load_cluster_context(inventory: Inventory) -> ClusterContext:
+    """The cluster as the inventory and the standard describe it. Raises UserError."""
+    return cluster_context.load_context(inventory, loader.load_standard(ROOT / "standard"))
 
 
-def check_reachable(known: Inventory) -> None:
-    """Every host, before anything is done to any. Raises HaleError naming those that are not.
+def check_reachable(inventory: Inventory) -> None:
+    """Log in to every host before any is changed. Raises UserError naming those that fail.
 
-    Asked twice: a host that is only busy lets people in the second time.
+    Tries twice, because a busy host may miss the first login timeout.
     """
-    preconnect.register_targets(known, preflight.LOGIN_TIMEOUT)
+    preconnect.register_targets(inventory, preflight.LOGIN_TIMEOUT)
     for _ in range(2):
-        if not (down := _down(known)):
+        if not (unreachable := _down(inventory)):
             return
         ssh.close_sessions()
-    raise UserError("nothing was changed: " + "\n".join(down))
+    raise UserError("nothing was changed: " + "\n".join(unreachable))
 
 
-def _down(known: Inventory) -> list[str]:
-    """Who cannot be asked as root, and why."""
-    sessions = [ssh.session_for(h.name) for h in known.hosts]
+def _down(inventory: Inventory) -> list[str]:
+    """Why hosts cannot be used as root; empty if all can."""
+    sessions = [ssh.session_for(h.name) for h in inventory.hosts]
     for session in sessions:
         session.start()
-    down = []
+    unreachable = []
     for session in sessions:
         name = session.target.name
         try:
             if session.run("id -u", 2 * preflight.LOGIN_TIMEOUT).stdout.strip() != b"0":
-                down.append(f"{name}: root is needed: put ansible_become=true into the inventory")
+                unreachable.append(
+                    f"{name}: root is needed: put ansible_become=true into the inventory"
+                )
         except runner.UNREACHABLE as error:
-            down.append(str(error))
-    return down
+            unreachable.append(str(error))
+    return unreachable
 
 
 @contextmanager
 def locked_run(
-    asked: InstallOptions, known: Inventory, folder: Path, kind: str
+    options: InstallOptions, inventory: Inventory, folder: Path, kind: str
 ) -> Iterator[Journal]:
-    """The cluster-wide lock and the journal. Raises HaleError where somebody else has it."""
-    preconnect.register_targets(known, preflight.LOGIN_TIMEOUT)
+    """Hold the cluster-wide lock and open the journal. Raises UserError if it is locked."""
+    preconnect.register_targets(inventory, preflight.LOGIN_TIMEOUT)
     owner = runner.new_owner(folder.name)
-    every = [h.name for h in known.hosts]
+    names = [h.name for h in inventory.hosts]
     try:
         with runner.locks_held(
-            every, every, owner, stale=asked.force_unlock, report=apply.console_reporter()
+            names, names, owner, stale=options.force_unlock, report=apply.console_reporter()
         ):
             header = runner.journal_header(
                 owner,
                 kind,
-                known.path,
-                approved_by=asked.approved_by,
-                ticket=asked.ticket,
+                inventory.path,
+                approved_by=options.approved_by,
+                ticket=options.ticket,
             )
-            with closing(Journal(folder, header)) as book:
-                yield book
+            with closing(Journal(folder, header)) as journal:
+                yield journal
     finally:
         ssh.close_sessions()
 
 
 @contextmanager
-def interruptible(engine: Engine, shown: InstallProgress) -> Iterator[None]:
-    """Ctrl-C lets the steps end that were begun; a second one cuts the connections, and with
-    them what runs on the hosts."""
+def interruptible(engine: Engine, progress: InstallProgress) -> Iterator[None]:
+    """Let Ctrl-C stop the run after the current steps, and a second one cut the connections,
+    which kills what runs on the hosts."""
 
-    def asked_to(number: int, frame: FrameType | None) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
         if engine.stop.is_set():
-            shown.notice("cutting the connections: what runs on the hosts is killed")
+            progress.notice("closing the connections, which kills the running steps")
             engine.disconnect()
             ssh.close_sessions()
             return
         engine.stop.set()
-        shown.notice("stopping: steps that were begun are ended (once more: cut them off)")
+        progress.notice("stopping after the current steps (press Ctrl-C again to kill them)")
 
-    with signals.signal_handler(asked_to, signal.SIGINT):
+    with signals.signal_handler(on_signal, signal.SIGINT):
         yield
 
 
-def headline(sign: str, name: str, title: str, said: str) -> Text:
-    """How it stands with one phase."""
-    return Text(f"{sign} {name}: {title}{f'  {escape_controls(said)}' if said else ''}")
+def headline(sign: str, name: str, title: str, detail: str) -> Text:
+    """One line about a phase."""
+    return Text(f"{sign} {name}: {title}{f'  {escape_controls(detail)}' if detail else ''}")
 
 
 def escaped_lines(text: str) -> str:
-    """Several lines of a host's text, each without what drives a terminal."""
+    """A host's text, redacted and with terminal control sequences escaped."""
     lines = text.expandtabs(4).split("\n")
     return "\n".join(escape_controls(redact(line)) for line in lines)
 
 
 def indented(text: str) -> str:
-    """Each line a bit to the right."""
+    """Indent each line by four spaces."""
     return "\n".join(f"    {line}" for line in text.split("\n"))

@@ -1,4 +1,4 @@
-"""`invoke install`: the gate, the phases, the audit."""
+"""`invoke install`: preflight, phases, final audit."""
 
 import time
 from collections.abc import Sequence
@@ -37,9 +37,9 @@ GATE, AUDIT = "gate", "audit"
 
 
 def install_cluster(asked: InstallOptions) -> bool:
-    """Build the cluster, or go on with it. True where everything is done and the audit green.
+    """Install the cluster, or resume. True if all phases are done and the audit has passed.
 
-    Raises HaleError for what is wrong with what was typed, or with the inventory.
+    Raises UserError for wrong options, a wrong inventory, unreachable or locked hosts.
     """
     known = ini.load_inventory(asked.path)
     built = load_cluster_context(known)
@@ -58,7 +58,7 @@ def install_cluster(asked: InstallOptions) -> bool:
 
 
 def selected_phases(asked: InstallOptions) -> list[str]:
-    """Gate, phases and audit, as far as they were asked for. Raises HaleError."""
+    """The names of the selected phases, `gate` and `audit` included. Raises UserError."""
     every = [GATE, *phase_names(), AUDIT]
     for given, option in ((asked.until, "--until"), (asked.phase, "--phase")):
         if given and given not in every:
@@ -79,15 +79,15 @@ def _gate(asked: InstallOptions, known: Inventory, folder: Path, console: Consol
             console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
         ids = ",".join(sorted({r.requirement for r in found.blocking}))
         console.print(
-            f"Nothing was changed: no remedy mends these. Mend them by hand, or go on without them:"
+            f"Nothing was changed: there is no remedy for these. Fix them manually, or ignore them:"
             f" --ignore-preflight-errors {ids}"
         )
         return False
     if found.fixable:
         for text in preflight.render(found.fixable):
             console.print(Text(f"  ✗ {escape_controls(text)}"))
-        if not (asked.fix or confirm("\n`invoke fix` mends them. Plan it now? [y/N] ")):
-            console.print("Nothing was changed. `invoke install --fix` mends these first.")
+        if not (asked.fix or confirm("\n`invoke fix` remediates these. Plan that now? [y/N] ")):
+            console.print("Nothing was changed. `invoke install --fix` remediates these first.")
             return False
         wanted = sorted({r.requirement for r in found.fixable})
         typed = apply.ApplyOptions(
@@ -100,16 +100,16 @@ def _gate(asked: InstallOptions, known: Inventory, folder: Path, console: Consol
             ticket=asked.ticket,
         )
         if not apply.apply_fix(typed, wanted, None):
-            console.print("Not everything was mended; see above, and say it again.")
+            console.print("Not everything was remediated; see above, then run the command again.")
             return False
         found = preflight.run_preflight(known.path, folder, asked.ignore_preflight_errors)
         if not found.open:
             for text in preflight.render([*found.fixable, *found.blocking]):
                 console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
-            console.print("These are red still: see above what became of them, and say it again.")
+            console.print("These still fail: see above for the reason, then run the command again.")
             return False
     for text in preflight.render(found.ignored):
-        console.print(Text(f"  ! despite {escape_controls(text)}", "yellow"))
+        console.print(Text(f"  ! ignored: {escape_controls(text)}", "yellow"))
     found.folder.rename(folder / GATE)
     seconds = time.monotonic() - begun
     console.print(headline("✓", GATE, "Host requirements", f"{seconds:.1f} s"), style="green")
@@ -137,7 +137,7 @@ def _phases(
                 engine.carry_out(chosen, again=bool(asked.phase))
             except InstallAborted:
                 book.write(RunFinished("interrupted", now()))
-                console.print(f"Stopped. Go on with:\n    {asked.resume_command}")
+                console.print(f"Stopped. Resume with:\n    {asked.resume_command}")
                 raise KeyboardInterrupt from None
             except (PhaseFailed, HostsUnreachable) as error:
                 book.write(RunFinished("failed", now()))
@@ -148,7 +148,7 @@ def _phases(
 
 
 def _needs(engine: Engine, only: str) -> None:
-    """Check that what --phase's phase depends on is done. Raises HaleError."""
+    """Check that the dependencies of --phase are done. Raises UserError."""
     for one in engine.plan(required_phases(only)):
         if one.remaining or one.unknown:
             raise UserError(
@@ -165,14 +165,14 @@ def _explain(
     if isinstance(error, PhaseFailed) and error.output:
         console.print(Text(indented(escaped_lines(error.output))))
     console.print(
-        f"\nWhat is done stays, and a new run goes on from here:\n    {asked.resume_command}\n"
-        "docs/install.md says what to look at for each phase.",
+        f"\nCompleted steps are kept; a new run resumes from here:\n    {asked.resume_command}\n"
+        "docs/install.md lists for each phase where to look.",
         soft_wrap=True,
     )
 
 
 def _audit(known: Inventory, folder: Path, despite: Sequence[str]) -> bool:
-    """Whether every row is green, but for those that the operator accepts."""
+    """Whether everything passes, except the ignored requirements."""
     print(f"▶ {AUDIT}: Audit of everything", flush=True)
     made = planner.run_audit(
         known.path, "all", "document", folder, say=True, timeout=preflight.LOGIN_TIMEOUT

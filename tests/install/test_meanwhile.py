@@ -57,7 +57,7 @@ def told(
 def test_who_is_missed_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said, missed = told(tmp_path, monkeypatch, [ILL, ILL, ILL, ILL])
     assert said == [
-        f"m3: kubeadm join may not go on by itself: {ILL}. Put that back, and it goes on; it is "
+        f"m3: kubeadm join may be blocked: {ILL}. It continues once that is healthy again, and is "
         "stopped after 600 s."
     ]
     assert missed == (ILL,)
@@ -65,8 +65,8 @@ def test_who_is_missed_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_host_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said, missed = told(tmp_path, monkeypatch, [ILL, HostsUnreachable("m2 does not answer."), WELL])
-    assert "by itself: m2 does not answer." in said[0]
-    assert said[1:] == ["m3: kubeadm join may go on: the others are well"]
+    assert "may be blocked: m2 does not answer." in said[0]
+    assert said[1:] == ["m3: kubeadm join continues: the others are well"]
     assert missed == ()
 
 
