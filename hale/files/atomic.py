@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writes of files."""
 
 import os
 import tempfile
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Replace the file in one step, surviving a crash at any moment (rename(2), fsync(2))."""
+    """Replace the file atomically; safe against a crash at any moment (rename(2), fsync(2))."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -27,18 +27,18 @@ def write(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 class BackgroundWriter:
-    """Writes files one after the other while its owner goes on: disks are slower than tests."""
+    """Writes files in order, in a thread: disks are slower than tests."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "writer")
         self._pending: list[Future[None]] = []
 
     def write(self, path: Path, content: bytes, mode: int = 0o644) -> None:
-        """As the function of that name, soon."""
+        """Queue `write(path, content, mode)` and return at once."""
         self._pending.append(self._thread.submit(write, path, content, mode))
 
     def flush(self) -> None:
-        """Until all is written. Raises what a write has raised."""
-        begun, self._pending = self._pending, []
-        for one in begun:
-            one.result()
+        """Wait until all files are written. Raises what a write has raised."""
+        pending, self._pending = self._pending, []
+        for future in pending:
+            future.result()

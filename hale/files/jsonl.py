@@ -1,8 +1,8 @@
-"""Journals: one JSON object a line, each on disk (fsync) before what it announces begins.
+"""Journals: one JSON object a line, on disk (fsync) before the action it announces starts.
 
-A last line that a crash cut off counts as not written. While a run lives it holds a lock on the
-file (flock(2)), so that others can tell one that goes on from one that was cut off. What the
-lines say is in hale/apply/journal.py and hale/drill/journal.py.
+A truncated last line counts as not written. A run holds a lock on its file (flock(2)), so that
+others can tell whether it still runs or was interrupted. hale/apply/journal.py and
+hale/drill/journal.py define the entries.
 """
 
 import fcntl
@@ -20,9 +20,9 @@ Entry = TypeVar("Entry", bound=msgspec.Struct)
 
 
 class JsonlWriter(Generic[Entry]):
-    """Writes; any thread may. Raises HaleError where the disk does not take a line.
+    """Appends entries, from any thread. Raises UserError if an entry cannot be written.
 
-    header: the first line of a new journal; None goes on with one that is there.
+    header: the first line of a new journal; None appends to an existing one.
     """
 
     def __init__(self, path: Path, header: Entry | None) -> None:
@@ -34,10 +34,10 @@ class JsonlWriter(Generic[Entry]):
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.close()
-            raise UserError("this run is still going on.", Location(path)) from None
+            raise UserError("this run is still in progress.", Location(path)) from None
         except OSError as error:
             raise UserError(
-                f"no journal can be kept: {error.strerror}.", Location(path.parent)
+                f"cannot create the journal: {error.strerror}.", Location(path.parent)
             ) from None
         if header is not None:
             self.write(header)
@@ -46,7 +46,7 @@ class JsonlWriter(Generic[Entry]):
             _terminate_last_line(path, self._file)
 
     def write(self, entry: Entry) -> None:
-        """Put an entry on disk. A run that cannot say what it does must not go on."""
+        """Put an entry on disk. A run that cannot record its actions must stop."""
         with self._lock:
             try:
                 self._file.write(msgspec.json.encode(entry) + b"\n")
@@ -54,12 +54,12 @@ class JsonlWriter(Generic[Entry]):
                 os.fsync(self._file.fileno())
             except OSError as error:
                 raise UserError(
-                    f"the journal cannot be written, so nothing more is done: {error.strerror}.",
+                    f"cannot write the journal, so the run stops here: {error.strerror}.",
                     Location(self.path),
                 ) from None
 
     def close(self) -> None:
-        """Give the file free."""
+        """Close the file, which releases its lock."""
         self._file.close()
 
 
@@ -72,15 +72,15 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _terminate_last_line(path: Path, file: BinaryIO) -> None:
-    """Take away a last line that was cut off."""
+    """Remove a truncated last line."""
     raw = path.read_bytes()
-    whole = raw.rfind(b"\n") + 1
-    if whole < len(raw):
-        file.truncate(whole)
+    complete = raw.rfind(b"\n") + 1
+    if complete < len(raw):
+        file.truncate(complete)
 
 
 def is_locked(path: Path) -> bool:
-    """Whether the run's own process still holds the journal."""
+    """Whether the run's process still holds the journal."""
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -92,25 +92,25 @@ def is_locked(path: Path) -> bool:
 def read_entries(
     path: Path, decoder: "msgspec.json.Decoder[Entry]", schema: str
 ) -> Iterator[Entry]:
-    """The whole lines, the header first. Raises HaleError, with the line, for what is no journal.
+    """The complete lines, the header first; none if the header is truncated.
 
-    Nothing for one that was cut off before its first line was through.
+    Raises UserError, with the line, if this is not a journal.
     """
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read the journal: {error.strerror}.", Location(path)) from None
-    # The last piece is empty, or a line that was cut off.
+    # The last piece is empty, or a truncated line.
     for number, line in enumerate(raw.split(b"\n")[:-1], 1):
         where = Location(path, number)
         try:
             entry = decoder.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"no line of a journal: {error}.", where) from None
+            raise UserError(f"not a line of a journal: {error}.", where) from None
         if number == 1:
-            says = getattr(entry, "schema", None)
-            if says is None:
+            found = getattr(entry, "schema", None)
+            if found is None:
                 raise UserError("the first line must name the run.", where)
-            if says != schema:
-                raise UserError(f"schema {says}; this is {schema}.", where)
+            if found != schema:
+                raise UserError(f"schema {found}; this version reads {schema}.", where)
         yield entry

@@ -1,4 +1,4 @@
-"""Who runs this, from where, with which version of everything."""
+"""Who runs Hale, from where, and with which versions."""
 
 import getpass
 import hashlib
@@ -14,7 +14,7 @@ PACKAGES = ("pytest", "pytest-testinfra", "pytest-xdist", "pytest-html", "invoke
 
 
 def operator() -> str:
-    """The login name of whoever runs this, through sudo too."""
+    """The login name of the operator, also under sudo."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):
@@ -22,12 +22,12 @@ def operator() -> str:
 
 
 def control_host() -> str:
-    """The name of the machine that this runs on."""
+    """The name of the machine that runs Hale."""
     return platform.node()
 
 
 def version() -> str:
-    """The suite's version, as pyproject.toml has it."""
+    """Hale's version, from pyproject.toml."""
     for line in (ROOT / "pyproject.toml").read_text().splitlines():
         if line.startswith("version"):
             return line.partition("=")[2].strip(' "')
@@ -35,17 +35,17 @@ def version() -> str:
 
 
 def packages() -> dict[str, str]:
-    """The versions of the packages that decide how a run behaves."""
+    """The versions of the packages that affect a run."""
     # metadata.version() would parse the long descriptions too, which takes longer than a test.
     found = {}
     for name in PACKAGES:
-        told = metadata.distribution(name).read_text("METADATA") or ""
-        found[name] = told.partition("\nVersion: ")[2].partition("\n")[0].strip()
+        text = metadata.distribution(name).read_text("METADATA") or ""
+        found[name] = text.partition("\nVersion: ")[2].partition("\n")[0].strip()
     return found
 
 
 def sha256(path: Path) -> str:
-    """The digest of a file; "" for one that cannot be read."""
+    """The SHA-256 of a file, in hex; "" if it cannot be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
@@ -53,7 +53,7 @@ def sha256(path: Path) -> str:
 
 
 class GitRevision:
-    """The tree's git revision, asked for in the background: git takes longer than a test."""
+    """The tree's git revision, read in the background: git takes longer than a test."""
 
     def __init__(self, root: Path = ROOT) -> None:
         command = [

@@ -1,4 +1,4 @@
-"""Signals that end a run: where they are heeded in another way, and for how long."""
+"""Temporary handlers of the signals that end a run."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from types import FrameType
 def signal_handler(
     handler: Callable[[int, FrameType | None], object], *signals: signal.Signals
 ) -> Iterator[None]:
-    """These signals are the handler's while the block lasts; in the main thread only."""
+    """Use this handler for the signals within the block; in the main thread only."""
     before = {number: signal.signal(number, handler) for number in signals}
     try:
         yield
@@ -21,10 +21,10 @@ def signal_handler(
 
 @contextmanager
 def defer_sigint() -> Iterator[None]:
-    """Ctrl-C takes effect at the end of the block; in the main thread only.
+    """Delay Ctrl-C until the end of the block; in the main thread only.
 
-    To be put around imports: for each one Python runs a weak reference's callback, and a
-    KeyboardInterrupt raised there is told as "Exception ignored" and forgotten (weakref.ref).
+    For imports: each one runs a weak reference's callback, and a KeyboardInterrupt raised there
+    is printed as "Exception ignored" and lost (weakref.ref).
     """
     pressed: list[int] = []
     with signal_handler(lambda number, frame: pressed.append(number), signal.SIGINT):

@@ -1,6 +1,6 @@
-"""What the inventory says of the cluster that `invoke install` builds, typed and validated.
+"""The inventory's settings of the cluster that `invoke install` builds, typed and validated.
 
-Every variable is one for the whole cluster. Names of files are relative to the inventory's
+Every variable applies to the cluster, not to a host. Names of files are relative to the inventory's
 folder. Sources: kubeadm's v1beta4 configuration (networking, imageRepository), RFC 9568 (VRRP:
 virtual router ids), apt's sources.list(5), distribution's "reference" for names of images.
 """
@@ -35,8 +35,7 @@ VARIABLES = (
     "cgroup_driver",
 )
 ADMIN = "/etc/kubernetes/admin.conf"  # where kubeadm puts the administrator's kubeconfig
-# VRRP's router id where the inventory names none: the one of keepalived's own examples is what
-# everybody forgets to change, so it is not ours.
+# The default VRRP router id; not 51 of keepalived's examples, which many sites forget to change.
 VRRP_ID = 163
 TRUE, FALSE = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
 
@@ -45,7 +44,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Setting(Protocol):
-    """A variable as the inventory has it."""
+    """A variable of the inventory."""
 
     @property
     def value(self) -> str:
@@ -57,7 +56,7 @@ class Setting(Protocol):
 
 
 class AptSource(Struct, frozen=True):
-    """What stands in an apt source line behind its options: sources.list(5)."""
+    """An apt source line without its options: sources.list(5)."""
 
     url: str
     suite: str
@@ -71,11 +70,11 @@ SERVICES = ipaddress.IPv4Network("10.96.0.0/12")  # kubeadm's own default
 
 
 class ClusterSpec(Struct, frozen=True):
-    """The cluster's own variables; empty or None for what the inventory does not set.
+    """The cluster's settings; empty or None if the inventory does not set them.
 
-    kubernetes_version: without a `v`. image_repository: with its path, without a `/` at its end;
-    empty means kubeadm's own. plain_http: its registry speaks no TLS. cgroup_driver: of containerd
-    and the kubelet.
+    kubernetes_version: without a `v`. image_repository: with its path, without a trailing `/`;
+    empty means kubeadm's default. plain_http: the registry does not use TLS. cgroup_driver: of
+    containerd and the kubelet.
     """
 
     name: str = "kubernetes"
@@ -96,7 +95,7 @@ class ClusterSpec(Struct, frozen=True):
 
     @property
     def registry(self) -> str:
-        """Host and port of the image repository; empty for kubeadm's own."""
+        """Host and port of the image repository; empty for kubeadm's default."""
         return self.image_repository.partition("/")[0]
 
     @property
@@ -109,10 +108,10 @@ class ClusterSpec(Struct, frozen=True):
 def read_cluster_spec(
     site: Mapping[str, Setting], path: Path, addresses: Iterable[str]
 ) -> ClusterSpec:
-    """The cluster's variables in the inventory at `path`.
+    """The cluster's settings in the inventory at `path`.
 
-    addresses: those of the hosts and the VIP, which no range may hold. Raises HaleError with
-    file and line for whatever is wrong in one of them.
+    addresses: those of the hosts and the VIP, which no range may contain. Raises UserError, with
+    file and line, for a mistake in one of them.
     """
     given = _SettingReader(site, path)
     pods, services = given.network("pod_cidr"), given.network("service_cidr")
@@ -162,25 +161,25 @@ class _SettingReader:
         if found is None:
             return ""
         if not found.value.strip():
-            raise self.wrong(name, "empty. Give it a value, or take the line out.")
+            raise self.wrong(name, "empty. Give it a value, or remove the line.")
         return found.value.strip()
 
-    def matching(self, name: str, pattern: str, words: str) -> str:
+    def matching(self, name: str, pattern: str, expected: str) -> str:
         text = self.text(name)
         if text and not re.fullmatch(pattern, text):
-            raise self.wrong(name, f"it is written {words}.")
+            raise self.wrong(name, f"expected {expected}.")
         return text
 
     def choice(self, name: str, known: tuple[str, ...]) -> str:
         text = self.text(name) or known[0]
         if text not in known:
-            raise self.wrong(name, f"known are {', '.join(known)}.")
+            raise self.wrong(name, f"use one of {', '.join(known)}.")
         return text
 
     def boolean(self, name: str) -> bool:
         text = self.text(name).lower()
         if text and text not in TRUE + FALSE:
-            raise self.wrong(name, "it is either true or false.")
+            raise self.wrong(name, "expected true or false.")
         return text in TRUE
 
     def number(self, name: str, least: int, most: int) -> int | None:
@@ -188,7 +187,7 @@ class _SettingReader:
         if not text:
             return None
         if not re.fullmatch(r"\d{1,9}", text) or not least <= int(text) <= most:
-            raise self.wrong(name, f"it is a number from {least} to {most}.")
+            raise self.wrong(name, f"expected a number from {least} to {most}.")
         return int(text)
 
     def network(self, name: str) -> Network | None:
@@ -196,11 +195,11 @@ class _SettingReader:
         if not text:
             return None
         if "/" not in text:
-            raise self.wrong(name, "it is a range with its mask, like 10.244.0.0/16.")
+            raise self.wrong(name, "expected a range with its mask, like 10.244.0.0/16.")
         try:
             return ipaddress.ip_network(text)
         except ValueError as error:
-            raise self.wrong(name, f"no range of addresses: {error}.") from None
+            raise self.wrong(name, f"not an address range: {error}.") from None
 
     def apt_source(self, name: str) -> AptSource | None:
         text = self.text(name)
@@ -209,12 +208,13 @@ class _SettingReader:
         url, *rest = text.split()
         if not re.fullmatch(r"(https?|file|mirror\+\S+)://?\S+", url) or not rest:
             raise self.wrong(
-                name, 'it is written "URL SUITE [COMPONENT…]", like "http://mirror/k8s ./".'
+                name, 'expected "URL SUITE [COMPONENT…]", like "http://mirror/k8s ./".'
             )
         suite, *components = rest
         if suite.endswith("/") == bool(components):
             raise self.wrong(
-                name, "a suite that is a path ends with / and has no components; others have some."
+                name,
+                "a suite that is a path ends with / and has no components; other suites need some.",
             )
         return AptSource(url, suite, tuple(components))
 
@@ -239,8 +239,8 @@ class _SettingReader:
 def _check_ranges_disjoint(
     given: _SettingReader, pods: Network | None, services: Network, addresses: Iterable[str]
 ) -> None:
-    """Pods, services and hosts are told apart by their addresses."""
-    # Where nothing is to be installed, the services' range is not ours to guess.
+    """Pods, services and hosts need disjoint addresses. Raises UserError."""
+    # kubeadm's default service CIDR applies only if an install is configured.
     installs = given.text("service_cidr") or given.text("kubernetes_version")
     ranges = [("service_cidr", services)] if installs else []
     if pods is not None:
@@ -259,4 +259,4 @@ def _address(text: str) -> Address | None:
     try:
         return ipaddress.ip_address(text)
     except ValueError:
-        return None  # a name: where it leads is known on the hosts only
+        return None  # a name, which only the hosts can resolve

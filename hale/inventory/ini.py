@@ -1,11 +1,11 @@
-"""The inventory: an INI file as Ansible users know it, read without Ansible.
+"""The inventory: an INI file in Ansible's format, read without Ansible.
 
 Sources: Ansible's "How to build your inventory", and its `ini` inventory plugin.
 Understood: `[group]`, `[group:children]`, `[group:vars]`, host variables, `host:port`, ranges
 (`node-[01:20]`, `rack-[a:c]`, `[0:20:5]`), `#` and `;` comments, quoting,
-`ansible_group_priority`. What Ansible takes in silence and nobody means is an error here: a
-variable set twice to different values, an address of two hosts, a comment that would become a
-part of a value. Files of variables (group_vars/, host_vars/) are not read.
+`ansible_group_priority`. Some mistakes that Ansible accepts silently are errors here: a variable
+set twice to different values, two hosts with one address, a comment that would become part of a
+value. Files of variables (group_vars/, host_vars/) are not read.
 """
 
 import ast
@@ -23,12 +23,12 @@ from hale.inventory.cluster_spec import ClusterSpec
 from hale.model.errors import Location, UserError
 
 OVERRIDE_PREFIX = "hale_"
-OWN_VARIABLES = ("hale_site",)  # those that override nothing
+OWN_VARIABLES = ("hale_site",)  # variables with the prefix that override nothing
 ENDPOINT_KINDS = ("keepalived", "external", "kube-vip")
 ENDPOINT = ("vip", "vip_port", "vip_names", "endpoint_kind")
 ETCD_KINDS = ("stacked", "external")
 MAX_BYTES = 16 << 20
-# What Ansible called them before 2.0, and still takes.
+# Names from before Ansible 2.0, which Ansible still accepts.
 OLD_NAMES = {
     "ansible_ssh_host": "ansible_host",
     "ansible_ssh_user": "ansible_user",
@@ -46,17 +46,17 @@ class Variable(Struct, frozen=True):
 
 
 class Host(Struct, frozen=True):
-    """A planned host. `variables` are already merged: host over group over parent over all."""
+    """A host of the inventory. `variables` are merged: host over group over parent over all."""
 
     name: str
     address: str | None
     groups: frozenset[str]
     variables: Mapping[str, Variable]
     where: Location
-    in_inventory: bool = True  # False: named by a URI such as local:// and not in the inventory
+    in_inventory: bool = True  # False: only named by a URI such as local://
 
     def __repr__(self) -> str:
-        return f"Host({self.name!r})"  # variables may be what nobody is to read
+        return f"Host({self.name!r})"  # variables may be secret
 
     def get(self, name: str, default: str = "") -> str:
         """The text of a variable."""
@@ -74,19 +74,19 @@ class ControlPlaneEndpoint(Struct, frozen=True):
 
 
 class Inventory(Struct, frozen=True):
-    """All hosts in the file's order, groups with their hosts' names, and the cluster's values."""
+    """The hosts in the file's order, the host names of each group, and the cluster's settings."""
 
     path: Path
     hosts: tuple[Host, ...]
     groups: Mapping[str, tuple[str, ...]]
-    variables: Mapping[str, Variable]  # of the whole site: [all:vars] and the cluster's group
+    variables: Mapping[str, Variable]  # common to all hosts: [all:vars] and the cluster's group
     endpoint: ControlPlaneEndpoint
     etcd_kind: str = "stacked"
     cluster: ClusterSpec = ClusterSpec()
 
     @property
     def environment(self) -> str:
-        """What kind of inventory this is, for the first line of a run: `lab` or `site`."""
+        """`lab` or `site`, for the first line of a run; the variable hale_site."""
         found = self.variables.get("hale_site")
         return found.value if found else "site"
 
@@ -97,7 +97,7 @@ class Inventory(Struct, frozen=True):
 
 
 def load_inventory(path: Path) -> Inventory:
-    """Read an inventory. Raises HaleError with file and line for whatever is wrong in it."""
+    """Read an inventory. Raises UserError, with file and line, for a mistake in it."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -179,7 +179,7 @@ class _Parser:
 
     def _lines(self) -> Iterator[tuple[int, str, str, str]]:
         section, kind = "ungrouped", "hosts"
-        # Not splitlines(), which ends lines where no editor does (form feed, U+2028).
+        # Not splitlines(), which also splits at form feed and U+2028; editors do not.
         for number, raw in enumerate(self.text.split("\n"), 1):
             line = raw.strip()
             if not line or line[0] in "#;":
@@ -190,12 +190,12 @@ class _Parser:
                 continue
             where = Location(self.path, number)
             if not found:
-                raise UserError(f"{line!r} is no section; write [group] or [group:vars].", where)
+                raise UserError(f"{line!r} is not a section; write [group] or [group:vars].", where)
             section, kind = found[1], found[2] or "hosts"
             if not _GROUP.match(section):
-                raise UserError(f"{section!r} is no name for a group.", where)
+                raise UserError(f"{section!r} is not a valid group name.", where)
             if kind not in ("hosts", "vars", "children"):
-                raise UserError(f"[{section}:{kind}]: known are :vars and :children.", where)
+                raise UserError(f"[{section}:{kind}]: use :vars or :children.", where)
             if kind == "hosts":
                 self.members.setdefault(section, {})
             elif kind == "children":
@@ -211,13 +211,13 @@ class _Parser:
             raise UserError(f"{line!r} is no variable; write name=value.", where)
         known = self.group_vars.setdefault(group, {})
         if name in known:
-            raise UserError(f"{name} is set before, at {known[name].where}.", where)
+            raise UserError(f"{name} is already set at {known[name].where}.", where)
         known[name] = Variable(unquote_group_value(value, where), group, where)
 
     def _child(self, group: str, line: str, where: Location) -> None:
         words = _split_words(line, where)
         if len(words) != 1:
-            raise UserError(f"{line!r}: one group's name a line.", where)
+            raise UserError(f"{line!r}: write one group name per line.", where)
         self.children[group][words[0]] = where
 
     def _hosts(self, group: str, line: str, where: Location) -> None:
@@ -236,15 +236,15 @@ class _Parser:
         for name in names:
             if not _HOST.match(name):
                 hint = " Write NAME ansible_host=ADDRESS." if ":" in name else ""
-                raise UserError(f"{name!r} is no host name.{hint}", where)
+                raise UserError(f"{name!r} is not a host name.{hint}", where)
             if name in members:
-                raise UserError(f"{name} is in [{group}] before, at {members[name]}.", where)
+                raise UserError(f"{name} is already in [{group}], at {members[name]}.", where)
             members[name] = where
             self.first.setdefault(name, where)
             own = self.host_vars.setdefault(name, {})
             for key, value in variables.items():
                 if key in own and own[key].value != value:
-                    raise UserError(f"{key} of {name} is set before, at {own[key].where}.", where)
+                    raise UserError(f"{key} of {name} is already set at {own[key].where}.", where)
                 own.setdefault(key, Variable(value, name, where))
 
     def _known_groups(self) -> None:
@@ -255,28 +255,28 @@ class _Parser:
                     raise UserError(f"[{group}:children] names the unknown group {child}.", where)
         for group, where in self.first_vars.items():
             if group not in known:
-                raise UserError(f"[{group}:vars] is of an unknown group.", where)
+                raise UserError(f"[{group}:vars] belongs to an unknown group.", where)
         for name, where in self.first.items():
             if name in known:
-                raise UserError(f"{name} is the name of a group too.", where)
+                raise UserError(f"{name} is also the name of a group.", where)
 
     def _parents(self, group: str) -> list[str]:
         return [parent for parent, children in self.children.items() if group in children]
 
     def _no_cycles(self) -> None:
-        whole: set[str] = set()
+        finished: set[str] = set()
         for start in self.children:
-            # A walk with a stack of its own: chains of groups can be longer than Python's.
+            # An explicit stack: chains of groups can be deeper than Python's recursion limit.
             trail = {start: iter(self.children.get(start, {}).items())}
             while trail:
-                group, left = next(reversed(trail.items()))
-                child, where = next(left, (None, None))
+                group, children = next(reversed(trail.items()))
+                child, where = next(children, (None, None))
                 if child is None:
-                    whole.add(group)
+                    finished.add(group)
                     del trail[group]
                 elif child in trail:
                     raise UserError(f"group {child} contains itself.", where)
-                elif child not in whole:
+                elif child not in finished:
                     trail[child] = iter(self.children.get(child, {}).items())
 
     def _priorities(self) -> None:
@@ -286,22 +286,22 @@ class _Parser:
             if found := variables.get("ansible_group_priority"):
                 if not re.fullmatch(r"-?[0-9]{1,9}", found.value):
                     raise UserError(
-                        f"ansible_group_priority={found.value!r} is no number.", found.where
+                        f"ansible_group_priority={found.value!r} is not a number.", found.where
                     )
                 self.priorities[group] = int(found.value)
 
     def _depths(self, host: str) -> dict[str, int]:
-        """All groups of a host, with how far each is below `all` (the deeper one wins)."""
+        """All groups of a host, with their depth below `all` (the deeper one wins)."""
         depths = {"all": 0}
-        left = [group for group, members in self.members.items() if host in members]
-        while left:
-            group = left[-1]
+        pending = [group for group, members in self.members.items() if host in members]
+        while pending:
+            group = pending[-1]
             parents = [p for p in self._parents(group) if p not in depths]
             if group in depths or not parents:
-                left.pop()
+                pending.pop()
                 above = (depths[p] for p in self._parents(group))
                 depths.setdefault(group, 1 + max(above, default=0))
-            left += parents
+            pending += parents
         return depths
 
     def _host(self, name: str) -> Host:
@@ -316,18 +316,18 @@ class _Parser:
         address = merged.get("ansible_host")
         if address and not _ADDRESS.match(address.value):
             raise UserError(
-                f"ansible_host={address.value!r} is no host name or address.", address.where
+                f"ansible_host={address.value!r} is not a host name or address.", address.where
             )
         return Host(
             name, address.value if address else None, frozenset(depths), merged, self.first[name]
         )
 
     def _unique(self, hosts: tuple[Host, ...]) -> None:
-        seen: dict[str, Host] = {}
+        by_address: dict[str, Host] = {}
         for host in hosts:
             where = host.variables["ansible_host"].where if host.address else host.where
             address = normalize_address(host.address or host.name)
-            other = seen.setdefault(address, host)
+            other = by_address.setdefault(address, host)
             if other is not host:
                 raise UserError(
                     f"{host.name} has the address {address} of {other.name}, at {other.where}.",
@@ -335,11 +335,11 @@ class _Parser:
                 )
 
     def _site_variables(self, hosts: tuple[Host, ...]) -> dict[str, Variable]:
-        """Variables that every host has alike: the cluster's own."""
+        """Variables with the same value on every host: those of the cluster."""
         if not hosts:
-            raise UserError("there is no host in it.", Location(self.path))
+            raise UserError("the inventory has no hosts.", Location(self.path))
         first, *others = hosts
-        alike = {
+        common = {
             name: variable
             for name, variable in first.variables.items()
             if variable.scope != first.name
@@ -349,15 +349,15 @@ class _Parser:
         }
         for name in (*ENDPOINT, "etcd_kind", *cluster_spec.VARIABLES):
             given = [h.variables[name] for h in hosts if name in h.variables]
-            if given and name not in alike:
-                # The exception rather than the rule: a host's own, or the rarest.
+            if given and name not in common:
+                # Report the exception, not the rule: a host's own value, or the rarest.
                 names = {h.name for h in hosts}
                 odd = min(given, key=lambda v: (v.scope not in names, given.count(v)))
                 raise UserError(
-                    f"{name} is one for the whole cluster: set it in a group of all hosts.",
+                    f"{name} applies to the cluster: set it in a group of all hosts.",
                     odd.where,
                 )
-        return alike
+        return common
 
     def _endpoint(self, site: Mapping[str, Variable]) -> ControlPlaneEndpoint:
         for name in ("vip", "vip_port", "vip_names"):
@@ -369,13 +369,13 @@ class _Parser:
         try:
             address = str(ipaddress.ip_address(vip.value))
         except ValueError:
-            raise UserError(f"vip={vip.value!r} is no IP address.", vip.where) from None
+            raise UserError(f"vip={vip.value!r} is not an IP address.", vip.where) from None
         if not is_port(port.value):
-            raise UserError(f"vip_port={port.value!r} is no port (1 to 65535).", port.where)
+            raise UserError(f"vip_port={port.value!r} is not a port (1 to 65535).", port.where)
         names = tuple(site["vip_names"].value.replace(",", " ").split())
         if not names or not all(_HOST.match(name) for name in names):
             raise UserError(
-                "vip_names: host names, the first is in the apiserver's URL.",
+                "vip_names: write host names; the first one is used in the apiserver's URL.",
                 site["vip_names"].where,
             )
         return ControlPlaneEndpoint(
@@ -384,7 +384,7 @@ class _Parser:
 
 
 def is_port(text: str) -> bool:
-    """Whether it is a port's number, 1 to 65535."""
+    """Whether the text is a port number, 1 to 65535."""
     return bool(re.fullmatch(r"[0-9]{1,5}", text)) and 0 < int(text) < 65536
 
 
@@ -393,7 +393,7 @@ def _choose_kind(site: Mapping[str, Variable], name: str, known: tuple[str, ...]
     if found is None:
         return known[0]
     if found.value not in known:
-        raise UserError(f"{name}={found.value!r}: known are {', '.join(known)}.", found.where)
+        raise UserError(f"{name}={found.value!r}: use one of {', '.join(known)}.", found.where)
     return found.value
 
 
@@ -404,34 +404,34 @@ def _split_words(line: str, where: Location) -> list[str]:
     try:
         words = list(lexer)
     except ValueError as error:
-        raise UserError(f"{line!r}: {str(error).lower()}; close the quotation.", where) from None
+        raise UserError(f"{line!r}: {str(error).lower()}; close the quotes.", where) from None
     if not words:
-        raise UserError(f"{line!r}: nothing is named.", where)
+        raise UserError(f"{line!r} names nothing.", where)
     return words
 
 
 def unquote_host_value(text: str) -> str:
-    """Without one more pair of quotes, as Ansible takes every value for a literal of Python."""
+    """A host variable without its inner quotes: Ansible parses each value as a Python literal."""
     value = literal_or_none(text) if text[:1] in ("'", '"') else None
     return value if isinstance(value, str) else text
 
 
 def unquote_group_value(text: str, where: Location) -> str:
-    """A [group:vars] value: all behind `=`, its quotes taken off.
+    """A [group:vars] value: the text after `=`, without quotes.
 
-    Behind a quoted value or a number a comment may stand. Behind plain words Ansible makes it
-    a part of the value, which nobody means.
+    A comment may follow a quoted value or a number. After an unquoted string, Ansible makes it
+    part of the value; that is an error here.
     """
     text = text.strip()
     if text[:1] in ("'", '"'):
         if isinstance(value := literal_or_none(text), str):
             return value
-        raise UserError(f"{text!r}: close the quotation, and nothing behind it.", where)
+        raise UserError(f"{text!r}: close the quotes, and write nothing after them.", where)
     for comment in re.finditer(r"\s#", text):
         if literal_or_none(text) is None:
             raise UserError(
-                f"{text!r}: Ansible takes this comment for a part of the value. "
-                "Quote the value, or give the comment a line of its own.",
+                f"{text!r}: Ansible makes this comment part of the value. "
+                "Quote the value, or put the comment on its own line.",
                 where,
             )
         if literal_or_none(text[: comment.start()]) == literal_or_none(text):
@@ -440,7 +440,7 @@ def unquote_group_value(text: str, where: Location) -> str:
 
 
 def literal_or_none(text: str) -> object:
-    """What Python makes of it; None where it makes nothing of it."""
+    """The text as a Python literal; None if it is not one."""
     try:
         with warnings.catch_warnings(action="ignore"):
             return ast.literal_eval(text)
@@ -449,13 +449,13 @@ def literal_or_none(text: str) -> object:
 
 
 def _port(pattern: str) -> tuple[str, str]:
-    """`host:2222`: a host with its port. Colons inside of brackets are a range's."""
+    """Split `host:2222` into host and port. Colons inside brackets belong to a range."""
     found = re.fullmatch(r"((?:[^:\[\]]|\[[^\]]*\])+):([0-9]+)", pattern)
     return (found[1], found[2]) if found else (pattern, "")
 
 
 def normalize_address(address: str) -> str:
-    """One spelling of an address or name."""
+    """The canonical spelling of an address or name."""
     try:
         return str(ipaddress.ip_address(address))
     except ValueError:

@@ -1,10 +1,10 @@
-"""`--hosts`: which hosts a run asks, and which cases follow from that.
+"""`--hosts`: the hosts of a run, and the cases that follow from them.
 
 all                     every host of the inventory
-masters,k8s-node-01     groups and hosts, by commas
+masters,k8s-node-01     groups and hosts, separated by commas
 k8s-node-*              globs over hosts and groups
-all,!k8s-node-02        `!` takes away again
-ssh://…, local://, docker://…   testinfra's own connections, in or beside the inventory
+all,!k8s-node-02        `!` excludes
+ssh://…, local://, docker://…   testinfra's own connections, in the inventory or not
 """
 
 import difflib
@@ -18,7 +18,7 @@ from hale.model.errors import Location, UserError
 
 
 class SelectedHost(Struct, frozen=True):
-    """A host of a run. uri: testinfra's URI where the operator named one, else ""."""
+    """A host of a run. uri: the testinfra URI that the operator typed, or ""."""
 
     host: Host
     uri: str = ""
@@ -27,10 +27,10 @@ class SelectedHost(Struct, frozen=True):
 def select_hosts(
     expression: str, inventory: Inventory, expand: Callable[[str], Sequence[tuple[str, str]]]
 ) -> tuple[SelectedHost, ...]:
-    """The hosts that the expression names, in the inventory's order, URIs behind them.
+    """The hosts that the expression selects, in the inventory's order, then those of URIs.
 
-    `expand` tells what a URI stands for: (host name, testinfra's id) of each. Raises HaleError
-    for a word that names nothing, and when nothing is left.
+    `expand` returns (host name, testinfra's id) for each host of a URI. Raises UserError for a
+    word that matches nothing, and if no host remains.
     """
     words = [w.strip() for w in expression.split(",") if w.strip()]
     wanted: dict[str, SelectedHost] = {}
@@ -52,7 +52,7 @@ def select_hosts(
                     raise UserError(f"--hosts names {name} twice: once as {wanted[name].uri}.")
                 wanted[name] = SelectedHost(by_name[name])
     if not wanted:
-        raise UserError(f"--hosts={expression} leaves no host.")
+        raise UserError(f"--hosts={expression} selects no host.")
     order = {h.name: n for n, h in enumerate(inventory.hosts)}
     return tuple(sorted(wanted.values(), key=lambda c: order.get(c.host.name, len(order))))
 
@@ -68,7 +68,8 @@ def _match_pattern(word: str, inventory: Inventory, extra: Iterable[str]) -> lis
         hint = f" Did you mean {close[0]}?" if close else ""
         raise UserError(
             f"--hosts: no host or group {word!r} in {inventory.path}.{hint} "
-            f"A host beside the inventory is named by a URI, such as ssh://{word or 'HOST'}."
+            "To target a host that is not in the inventory, use a URI such as "
+            f"ssh://{word or 'HOST'}."
         )
     return list(dict.fromkeys(found))
 

@@ -50,7 +50,7 @@ def test_a_journal_tells_what_was_done(tmp_path: Path) -> None:
 def test_the_states_of_a_run(tmp_path: Path) -> None:
     book = Journal(tmp_path, HEADER)
     assert journal.load_run(tmp_path).state == "running"
-    with pytest.raises(UserError, match="still going on"):
+    with pytest.raises(UserError, match="still in progress"):
         Journal(tmp_path, None)
     book.write(StepSkipped("one", 1, "refused", "moved", now()))
     book.write(RunFinished("failed", now()))
@@ -74,11 +74,11 @@ def test_a_line_that_was_cut_off_counts_as_not_written(tmp_path: Path) -> None:
     ("text", "says"),
     [
         (b"", "is empty"),
-        (b"\n", ":1: no line of a journal"),
-        (b"garbage\n", ":1: no line of a journal"),
-        (b"\xff\xfe\n", ":1: no line of a journal"),
+        (b"\n", ":1: not a line of a journal"),
+        (b"garbage\n", ":1: not a line of a journal"),
+        (b"\xff\xfe\n", ":1: not a line of a journal"),
         (b'{"type":"end","state":"finished","at":""}\n', "the first line must name the run"),
-        (b'{"type":"unheard","at":""}\n', ":1: no line of a journal"),
+        (b'{"type":"unheard","at":""}\n', ":1: not a line of a journal"),
     ],
 )
 def test_what_is_no_journal(tmp_path: Path, text: bytes, says: str) -> None:
@@ -92,14 +92,16 @@ def test_garbage_in_the_middle_is_told_with_its_line(tmp_path: Path) -> None:
     lines = path.read_bytes().split(b"\n")
     lines[2] = b"<script>"
     path.write_bytes(b"\n".join(lines))
-    with pytest.raises(UserError, match=f"{journal.NAME}:3: no line of a journal"):
+    with pytest.raises(UserError, match=f"{journal.NAME}:3: not a line of a journal"):
         journal.load_run(tmp_path)
 
 
 def test_another_version(tmp_path: Path) -> None:
     path = written(tmp_path)
     path.write_bytes(path.read_bytes().replace(b"hale.journal/1", b"hale.journal/9"))
-    with pytest.raises(UserError, match=r"schema hale\.journal/9; this is hale\.journal/1"):
+    with pytest.raises(
+        UserError, match=r"schema hale\.journal/9; this version reads hale\.journal/1"
+    ):
         journal.load_run(tmp_path)
 
 
@@ -109,7 +111,7 @@ def test_a_disk_that_is_full_stops_the_run(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (book.path.stat().st_size, hard))
-        with pytest.raises(UserError, match="cannot be written, so nothing more is done"):
+        with pytest.raises(UserError, match="cannot write the journal, so the run stops here"):
             book.write(BEGIN)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

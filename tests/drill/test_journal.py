@@ -112,7 +112,7 @@ def test_a_drill_that_goes_on_is_not_taken_for_one_that_was_cut_off(tmp_path: Pa
     writer = DrillJournal(tmp_path / "a", HEADER)
     writer.write(VIP)
     assert journal.unfinished(tmp_path, "/inv") == []
-    with pytest.raises(UserError, match="still going on"):
+    with pytest.raises(UserError, match="still in progress"):
         DrillJournal(tmp_path / "a", None)
     writer.close()
     assert len(journal.unfinished(tmp_path, "/inv")) == 1

@@ -66,9 +66,9 @@ def test_words_that_ask_for_help(tmp_path: Path, word: str) -> None:
 @pytest.mark.parametrize(
     ("expression", "error"),
     [
-        ("", "--hosts= leaves no host"),
+        ("", "--hosts= selects no host"),
         ("k8s-nodes-01", "no host or group 'k8s-nodes-01' in {}. Did you mean k8s-node-01?"),
-        ("masters,!masters", "--hosts=masters,!masters leaves no host"),
+        ("masters,!masters", "--hosts=masters,!masters selects no host"),
         ("nope://x", "Unknown connection type 'nope'"),
         ("k8s-node-01,ssh://k8s-node-01", "names k8s-node-01 twice"),
     ],

@@ -73,10 +73,10 @@ def test_uris(expression: str, hosts: list[tuple[str, str, bool]]) -> None:
 @pytest.mark.parametrize(
     ("expression", "error"),
     [
-        ("", "--hosts= leaves no host."),
-        (",", "--hosts=, leaves no host."),
-        ("!all", "--hosts=!all leaves no host."),
-        ("masters,!masters", "leaves no host."),
+        ("", "--hosts= selects no host."),
+        (",", "--hosts=, selects no host."),
+        ("!all", "--hosts=!all selects no host."),
+        ("masters,!masters", "selects no host."),
         ("ungrouped", "no host or group 'ungrouped'"),
         ("nope", "no host or group 'nope'"),
         ("master", "Did you mean masters?"),
