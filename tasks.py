@@ -199,6 +199,31 @@ def runs(_: Context, reports: str = "") -> None:
         raise Exit(f"runs: {error}", code=1) from None
 
 
+@task(
+    klass=options.Command,
+    help={
+        "run": "a folder in reports/, such as 2026-11-23T162800Z-audit, or a path",
+        "format": "html (default), junit, json or csv",
+        "out": "the file to write (default: standard output)",
+        "reports": options.REPORTS,
+    },
+)
+def report(_: Context, run: str, format: str = "html", out: str = "", reports: str = "") -> None:
+    """Print the report of an earlier run in another format."""
+    from hale.cli.report import render
+
+    try:
+        content = render(run, options.reports(reports), format)
+        if out:
+            Path(out).write_bytes(content)
+    except UserError as error:
+        raise Exit(f"report: {error}", code=1) from None
+    except OSError as error:
+        raise Exit(f"report: {error.filename}: {error.strerror}.", code=1) from None
+    if not out:
+        sys.stdout.buffer.write(content)
+
+
 @task(klass=options.Command, help={"requirement": "its id, such as SWAP-OFF"})
 def explain(_: Context, requirement: str) -> None:
     """Say what a requirement asks, how it is seen, what mends it, and how to do that by hand."""
@@ -272,4 +297,6 @@ def drill(
     raise Exit(code=0 if whole else 1)
 
 
-namespace = Collection(demo, explain, fix, undo, runs, install, reset, kubeconfig, drill, lab)
+namespace = Collection(
+    demo, explain, fix, undo, runs, report, install, reset, kubeconfig, drill, lab
+)

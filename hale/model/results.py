@@ -82,6 +82,7 @@ class Result(msgspec.Struct):
     overrides: list[OverrideRecord] = []
     settings: list[ConfigLineRecord] = []
     evidence: list[EvidenceExcerpt] = []
+    log: str = ""  # what pytest has beyond that: the traceback of an error, captured output
 
 
 class HostRecord(msgspec.Struct):
@@ -100,6 +101,21 @@ class HostRecord(msgspec.Struct):
     kernel: str = ""
     read_at: str = ""
     down: str = ""
+
+
+class SiteCheck(msgspec.Struct):
+    """A test that judges no requirement: one of the site's own, or a file that pytest cannot load.
+
+    A test that fails in its call and again in its teardown is here twice.
+    """
+
+    test: str
+    outcome: str  # pytest's: passed, failed, error, skipped, xfailed, xpassed or rerun
+    message: str = ""  # why, in a line or a few
+    text: str = ""  # pytest's account of the failure, with the traceback
+    output: str = ""  # what the test printed and logged
+    duration: float = 0.0  # seconds
+    properties: dict[str, str] = {}  # of the fixture record_property
 
 
 class RowKey(msgspec.Struct, frozen=True):
@@ -134,6 +150,7 @@ class Run(msgspec.Struct):
     exit_status: int | None = None
     evidence_from: str = ""  # --evidence: nothing was asked, this file was judged again
     incomplete: list[str] = []  # why the run covers less than inventory and profile
+    metadata: dict[str, str] = {}  # what the operator added with --metadata
 
 
 class Results(msgspec.Struct):
@@ -144,6 +161,7 @@ class Results(msgspec.Struct):
     hosts: list[HostRecord]
     results: list[Result]
     deselected: list[RowKey]
+    site_checks: list[SiteCheck] = []
 
 
 def unjudged(case: Case[Any], verdict: Verdict, actual: str) -> Result:
@@ -247,12 +265,17 @@ def mark_reboot_proven(results: Results, booted: Mapping[str, float]) -> None:
 def save_results(
     results: Results, path: Path, write: Callable[[Path, bytes], None] = atomic.write
 ) -> None:
-    """Write the file whole or not at all."""
+    """Write the file in one step, so that it is never there in part."""
+    write(path, encode_results(results))
+
+
+def encode_results(results: Results) -> bytes:
+    """The content of results.json."""
     try:
         encoded = msgspec.json.encode(results)
     except UnicodeEncodeError:  # Python's stand-ins for bytes of paths and arguments
         encoded = msgspec.json.encode(_encodable(msgspec.to_builtins(results)))
-    write(path, msgspec.json.format(encoded, indent=1) + b"\n")
+    return msgspec.json.format(encoded, indent=1) + b"\n"
 
 
 def _encodable(value: Any) -> Any:
@@ -272,6 +295,7 @@ def without_secrets(run: Run) -> Run:
         run,
         command_line=[redact(word) for word in run.command_line],
         hosts_expression=redact(run.hosts_expression),
+        metadata={redact(name): redact(value) for name, value in run.metadata.items()},
     )
 
 

@@ -27,8 +27,8 @@ from hale.model.verdict import Verdict
 from hale.paths import ROOT
 from hale.pytest_plugin import config as asks
 from hale.pytest_plugin.options import contacts_hosts
+from hale.pytest_plugin.reports import log_of
 from hale.pytest_plugin.run import AuditRun, callspec_params, case_of
-from hale.report import html, junit
 from hale.report.matrix import failure_block
 from hale.report.verdicts import PRESENTATION
 from hale.standard import loader
@@ -75,15 +75,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if worker is not None:
         audit.hosts = evidence_file.load_evidence(Path(worker["hale_evidence"])).hosts
     elif controller := config.stash.get(RUN, None):
-        if getattr(config.option, "xmlpath", None):  # -p no:junitxml: there is no such option
-            config.pluginmanager.register(junit.JUnitReport(config, controller), "hale-junit")
+        config.pluginmanager.register(controller.reports, "hale-reports")
         config.pluginmanager.register(controller, "hale-controller")
-        html.cache_pytest_html_template()
-        html.hide_rows_from_pytest_html()
-        config.pluginmanager.register(html.HtmlReport(controller), "hale-html")
 
 
-@pytest.hookimpl(trylast=True)  # after pytest-html has written its page
 def pytest_unconfigure(config: pytest.Config) -> None:
     ssh.close_sessions()
     if controller := config.stash.get(RUN, None):
@@ -222,12 +217,6 @@ def pytest_runtest_makereport(
     setattr(report, ROW, row)
     if row is None:
         return report
-    report.user_properties += [
-        ("host", row.host),
-        ("requirement", row.requirement),
-        ("aspect", row.aspect),
-        ("verdict", row.verdict.value),
-    ]
     if row.verdict is Verdict.NOT_APPLICABLE:
         report.outcome = "skipped"
         report.longrepr = (str(item.path), item.location[1] or 0, row.actual)
@@ -237,6 +226,7 @@ def pytest_runtest_makereport(
             report.longrepr = failure_block(row)
     if row.verdict in (Verdict.NOT_APPLICABLE, Verdict.UNKNOWN) and report.when == "call":
         report.when = "setup"  # pytest's word for an error rather than a failure
+    row.log = log_of(report, row)
     return report
 
 

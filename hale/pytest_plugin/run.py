@@ -20,8 +20,9 @@ from hale.model import results
 from hale.model.evidence import Evidence
 from hale.model.requirement import Case
 from hale.model.results import ROW
+from hale.pytest_plugin.reports import ReportFiles
 from hale.redact import redact
-from hale.report import html, junit, terminal
+from hale.report import html, terminal
 
 
 def callspec_params(item: pytest.Item) -> dict[str, Any]:
@@ -46,13 +47,7 @@ class AuditRun:
         self.started = time.time()
         self.folder = create_run_dir(Path(config.option.reports), "audit")
         self.selected: list[Case[Any]] = []
-        option = config.option
-        # Switched off with `-p no:html` they have no such option.
-        if getattr(option, "htmlpath", "off") is None:
-            option.htmlpath = str(self.folder / "report.html")
-            option.self_contained_html = True
-        if getattr(option, "xmlpath", "off") is None:
-            option.xmlpath = str(self.folder / "junit.xml")
+        self.reports = ReportFiles(config, self.folder)
         self.recorder: Recorder | None = None
         self.writer = atomic.BackgroundWriter()
         self._booted: dict[str, float] = {}  # seconds since the epoch; of hosts that answered
@@ -122,7 +117,6 @@ class AuditRun:
                 # What the end of the run needs; the hosts have not answered yet.
                 terminal.preload()
                 html.preload()
-                junit.preload()
                 for item in items:
                     _ = item.location  # pytest keeps it
 
@@ -177,6 +171,7 @@ class AuditRun:
             hosts_expression=option.hale_hosts or "",
             started=results.utc(self.started),
             evidence_from=self._evidence_from(),
+            metadata=self.reports.metadata,
         )
 
     def _host(self, name: str, told: Evidence) -> results.HostRecord:
@@ -216,7 +211,9 @@ class AuditRun:
         if self.recorder is None:
             return
         reasons = self._coverage_gaps(self.recorder.unjudged)
+        self.reports.complete(self.recorder.results)
         self.recorder.end(int(exitstatus), reasons, self._booted)
+        self.reports.write(self.recorder.results, self.writer.write)
 
     def _coverage_gaps(self, unjudged: int) -> list[str]:
         audit = self.audit
@@ -227,8 +224,6 @@ class AuditRun:
         """Remove the reports of a run that judged nothing: an empty one looks like a good one."""
         self.writer.flush()  # without a terminal nobody has waited
         if self.recorder is None:
-            for name in ("report.html", "junit.xml"):
-                (self.folder / name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # it holds evidence.json: hosts were asked
                 self.folder.rmdir()
 
@@ -239,4 +234,5 @@ class AuditRun:
         yield
         if self.recorder is not None:
             self.writer.flush()
-            terminal.summary(terminalreporter, self.recorder.results, self.folder)
+            shown = self.reports.html or self.folder
+            terminal.summary(terminalreporter, self.recorder.results, shown)

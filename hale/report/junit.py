@@ -1,115 +1,128 @@
-"""junit.xml: the rows as the results have them, in pytest's own file beside other tests.
+"""junit.xml for a CI: a test case for each row, and for each of the site's own checks.
 
-pytest's reporter looks at each test three times and again at the end; a row is complete when
-the run ends, so it is put there once, and pytest reports only what is none of the audit's.
+The elements are those of the JUnit schema that Jenkins and GitLab read, as pytest writes them:
+https://github.com/jenkinsci/xunit-plugin/blob/master/src/main/resources/org/jenkinsci/plugins/xunit/types/model/xsd/junit-10.xsd
 """
 
-from typing import Any
+from collections import Counter
+from datetime import datetime
 from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
 
-import pytest
-from _pytest.junitxml import LogXML, bin_xml_escape, shorten_message, xml_key
-
-from hale.model.results import ROW, Result
+from hale.model.results import Result, Results, Run, SiteCheck
 from hale.model.verdict import Verdict
-from hale.report.html import HasRecorder
 from hale.report.jinja import escape_except_newlines
+from hale.report.matrix import failure_block
 from hale.report.verdicts import PRESENTATION
 
-NAMES = ("host", "requirement", "aspect", "verdict")
+ROW_PROPERTIES = ("host", "requirement", "aspect", "verdict")
+RUN_PROPERTIES = ("version", "git_revision", "site", "inventory", "profile", "started")
+# The element inside the test case of a site's check, by pytest's outcome.
+SITE_ELEMENTS = {
+    "failed": "failure",
+    "error": "error",
+    "skipped": "skipped",
+    "xfailed": "skipped",
+    "rerun": "skipped",
+}
+MAX_MESSAGE = 1000  # characters of an attribute; the element's text has everything
 
 
-class JUnitReport(LogXML):
-    """Stands in for pytest's reporter of junit.xml: same file, same options.
+def render(found: Results, prefix: str = "") -> str:
+    """The file. `prefix` stands before each class name, as `pytest --junit-prefix` says.
 
-    Registered before the controller, so that the controller has completed the results when
-    the file is written.
+    A suite that is not complete says so in its name and in its properties.
     """
-
-    def __init__(self, config: pytest.Config, controller: HasRecorder) -> None:
-        option = config.option
-        super().__init__(
-            option.xmlpath,
-            option.junitprefix,
-            config.getini("junit_suite_name"),
-            config.getini("junit_logging"),
-            config.getini("junit_duration_report"),
-            config.getini("junit_family"),
-            config.getini("junit_log_passing_tests"),
-        )
-        self._controller = controller
-        self._said: dict[str, str] = {}  # by the name of a red row's test, what pytest says of it
-        config.stash[xml_key] = self  # for the fixtures that add to the file
-        option.xmlpath = None  # else pytest would write one too
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Leave the audit's own tests, whole, to the end."""
-        if not hasattr(report, ROW):
-            super().pytest_runtest_logreport(report)
-            return
-        row: Result | None = getattr(report, ROW)
-        if row is not None and row.verdict.failed:
-            self._said[row.test] = str(report.longrepr)
-
-    def pytest_sessionfinish(self) -> None:
-        """Write it, with the run's identity; INCOMPLETE and INTERRUPTED where a CI shows them."""
-        recorder = self._controller.recorder
-        if recorder is not None:
-            found = recorder.results
-            run = found.run
-            names = [f"hale {run.kind}"]
-            if run.state != "finished":
-                names.append("INTERRUPTED")
-                self.add_global_property("INTERRUPTED", "rows that no test judged are errors here")
-            if run.incomplete:
-                names.append("INCOMPLETE")
-            for reason in run.incomplete:
-                self.add_global_property("INCOMPLETE", reason)
-            self.suite_name = " ".join(names)
-            for name in ("version", "git_revision", "site", "inventory", "profile", "started"):
-                self.add_global_property(name, getattr(run, name))
-            entries: list[Any] = self.node_reporters_ordered
-            entries[:0] = [_Entry(self._case(row)) for row in found.results]
-        super().pytest_sessionfinish()
-
-    def _case(self, row: Result) -> ElementTree.Element:
-        kind = PRESENTATION[row.verdict].junit or None
-        self.add_stats(kind or "passed")
-        path, _, name = row.test.partition("::")
-        words = [self.prefix] if self.prefix else []
-        words.append(path.removesuffix(".py").replace("/", "."))
-        case = ElementTree.Element(
-            "testcase",
-            {
-                "classname": ".".join(words),
-                "name": escape_except_newlines(name),
-                "time": f"{row.duration:.3f}",
-            },
-        )
-        properties = ElementTree.SubElement(case, "properties")
-        for word in NAMES:
-            value = escape_except_newlines(str(getattr(row, word)))
-            ElementTree.SubElement(properties, "property", {"name": word, "value": value})
-        if kind is not None:
-            said = escape_except_newlines(row.actual)
-            why = ElementTree.SubElement(case, kind, {"message": shorten_message(said)})
-            why.text = escape_except_newlines(self._said.get(row.test, row.actual))
-            if kind == "skipped":
-                waived = row.verdict is Verdict.WAIVED
-                why.set("type", "pytest.xfail" if waived else "pytest.skip")
-        return case
+    run = found.run
+    names = [f"hale {run.kind}"]
+    notes: list[tuple[str, str]] = []
+    if run.state != "finished":
+        names.append("INTERRUPTED")
+        notes.append(("INTERRUPTED", "rows that no test judged are errors here"))
+    if run.incomplete:
+        names.append("INCOMPLETE")
+        notes += [("INCOMPLETE", reason) for reason in run.incomplete]
+    cases = [_row(row, prefix) for row in found.results]
+    cases += [_site_check(check, prefix) for check in found.site_checks]
+    count = Counter(child.tag for case in cases for child in case)
+    suites = Element("testsuites", {"name": "pytest tests"})
+    suite = SubElement(
+        suites,
+        "testsuite",
+        {
+            "name": " ".join(names),
+            "errors": str(count["error"]),
+            "failures": str(count["failure"]),
+            "skipped": str(count["skipped"]),
+            "tests": str(len(cases)),
+            "time": f"{_seconds(run):.3f}",
+            "timestamp": escape_except_newlines(run.started),
+            "hostname": escape_except_newlines(run.source_host),
+        },
+    )
+    _properties(suite, [*notes, *((name, getattr(run, name)) for name in RUN_PROPERTIES)])
+    suite.extend(cases)
+    return f'<?xml version="1.0" encoding="utf-8"?>{ElementTree.tostring(suites, "unicode")}\n'
 
 
-def preload() -> None:
-    """Let pytest compile what it looks for in every value: it takes as long as a dozen tests."""
-    bin_xml_escape("")
+def _row(row: Result, prefix: str) -> Element:
+    case = _case(row.test, row.duration, prefix)
+    _properties(case, [(name, str(getattr(row, name))) for name in ROW_PROPERTIES])
+    element = PRESENTATION[row.verdict].junit
+    if row.verdict.failed:
+        text = f"{failure_block(row)}\n\n{row.log}" if row.log else failure_block(row)
+        _outcome(case, element, row.actual, text)
+    elif element:
+        waived = row.verdict is Verdict.WAIVED
+        _outcome(case, element, row.actual, row.actual, "pytest.xfail" if waived else "pytest.skip")
+    return case
 
 
-class _Entry:
-    """What pytest asks for its `testcase` when it writes the file."""
+def _site_check(check: SiteCheck, prefix: str) -> Element:
+    case = _case(check.test, check.duration, prefix)
+    if check.properties:
+        _properties(case, list(check.properties.items()))
+    if element := SITE_ELEMENTS.get(check.outcome, ""):
+        kind = {"skipped": "pytest.skip", "xfailed": "pytest.xfail"}.get(check.outcome, "")
+        _outcome(case, element, check.message, check.text or check.message, kind)
+    return case
 
-    def __init__(self, case: ElementTree.Element) -> None:
-        self._case = case
 
-    def to_xml(self) -> ElementTree.Element:
-        return self._case
+def _case(test: str, seconds: float, prefix: str) -> Element:
+    """A test case named as pytest does: `checks/test_swap.py::test_runtime[x]`."""
+    address, bracket, parameters = test.partition("[")
+    path, *names = address.split("::")
+    words = [*([prefix] if prefix else []), path.replace("/", ".").removesuffix(".py"), *names]
+    name = f"{words.pop()}{bracket}{parameters}"
+    return Element(
+        "testcase",
+        {
+            "classname": escape_except_newlines(".".join(words)),
+            "name": escape_except_newlines(name),
+            "time": f"{seconds:.3f}",
+        },
+    )
+
+
+def _properties(of: Element, values: list[tuple[str, str]]) -> None:
+    properties = SubElement(of, "properties")
+    for name, value in values:
+        attributes = {"name": escape_except_newlines(name), "value": escape_except_newlines(value)}
+        SubElement(properties, "property", attributes)
+
+
+def _outcome(case: Element, tag: str, message: str, text: str, kind: str = "") -> None:
+    message = escape_except_newlines(message)
+    if len(message) > MAX_MESSAGE:
+        message = f"{message[:MAX_MESSAGE]}…"
+    element = SubElement(case, tag, {"message": message} | ({"type": kind} if kind else {}))
+    element.text = escape_except_newlines(text)
+
+
+def _seconds(run: Run) -> float:
+    """How long the run took; 0.0 where it has no end."""
+    try:
+        began, ended = (datetime.fromisoformat(t) for t in (run.started, run.ended))
+    except ValueError:
+        return 0.0
+    return (ended - began).total_seconds()

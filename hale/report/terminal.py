@@ -80,13 +80,13 @@ def preload() -> None:
     import rich.table  # noqa: F401
 
 
-def summary(reporter: Any, results: Results, folder: Path) -> None:
+def summary(reporter: Any, results: Results, report: Path) -> None:
     """The reasons, the matrix and the path of the report, at the end of a run."""
     width = shutil.get_terminal_size((100, 24)).columns
     run = results.run
     reporter.write_sep("=", f"hale: {escape_controls(run.site)} inventory, profile {run.profile}")
     reporter.write(text(results, width, reporter.verbosity, color=reporter.hasmarkup))
-    reporter.write_line(f"report: {escape_controls(_short(folder))}/report.html")
+    reporter.write_line(f"report: {escape_controls(_short(report))}")
 
 
 def _short(path: Path) -> str:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from hale.model import results
 from hale.model.results import Result, Results
+from hale.pytest_plugin.reports import SiteChecks
 from hale.report import html
 
 ROOT = Path(__file__).parent.parent.parent
@@ -125,26 +127,14 @@ def ended(
     return Audited(process.returncode, printed, folder)
 
 
-@dataclass(frozen=True)
-class _Recorder:
-    results: Results
-
-
-@dataclass(frozen=True)
-class _Controller:
-    recorder: _Recorder
-
-
 def page(found: Results, folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
-    """report.html of these results, by the real pytest-html; tests in `folder` are run too."""
+    """report.html of these results, and of the tests in `folder`, which pytest runs."""
     monkeypatch.chdir(folder)
-    (folder / "pytest.ini").write_text(
-        "[pytest]\nrender_collapsed = all\ninitial_sort = original\n"
-    )
-    hale = html.HtmlReport(_Controller(_Recorder(found)))
-    own = ["--html=report.html", "--self-contained-html", "-p", "no:cacheprovider"]
-    pytest.main([*own, "-p", "no:terminal", *arguments, str(folder)], plugins=[hale])
-    return (folder / "report.html").read_text()
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    given = ["-p", "no:cacheprovider", "-p", "no:terminal", *arguments, str(folder)]
+    checks = SiteChecks()
+    pytest.main(given, plugins=[checks])
+    return html.render(msgspec.structs.replace(found, site_checks=checks.checks))
 
 
 def names(rows: Sequence[Result]) -> list[tuple[str, str, str]]:

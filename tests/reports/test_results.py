@@ -24,6 +24,7 @@ from hale.model.results import (
     Results,
     RowKey,
     Run,
+    SiteCheck,
 )
 from hale.model.verdict import Verdict
 from hale.standard import loader
@@ -38,6 +39,7 @@ SECTIONS: dict[type[msgspec.Struct], str] = {
     ConfigLineRecord: "results",
     EvidenceExcerpt: "results",
     RowKey: "deselected",
+    SiteCheck: "site_checks",
 }
 DOCUMENT = audits.ROOT / "docs" / "results.md"
 SCHEMA = audits.ROOT / "docs" / "results.schema.json"

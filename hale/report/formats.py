@@ -1,0 +1,28 @@
+"""Report formats: each makes a text of a run's results, and of nothing else.
+
+A new format is a module with a `render` and its line in `FORMATS`; docs/results.md lists them.
+"""
+
+from collections.abc import Callable, Mapping
+
+from hale.model.results import Results, encode_results
+from hale.report import csv_table, html, junit
+
+Renderer = Callable[[Results], str]
+
+
+def _json(found: Results) -> str:
+    return encode_results(found).decode()
+
+
+FORMATS: Mapping[str, Renderer] = {
+    "csv": csv_table.render,
+    "html": html.render,
+    "json": _json,
+    "junit": junit.render,
+}
+
+
+def encode(report: str) -> bytes:
+    """In UTF-8; bytes of a path or an argument that are no text (surrogates) are spelled out."""
+    return report.encode(errors="backslashreplace")
