@@ -5,7 +5,7 @@ UV := 0.13.9
 LOCK := --system-certs --universal --upgrade --generate-hashes --no-annotate --no-emit-index-url \
   --quiet --custom-compile-command 'make lock' --output-file
 .DEFAULT_GOAL := help
-.PHONY: help setup demo cluster test soak lint docs format lock bench clean
+.PHONY: help setup demo cluster check test soak lint docs format lock bench clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -18,6 +18,9 @@ demo: .venv/.complete ## raise the lab, audit its five hosts, leave the report
 cluster: .venv/.complete ## raise the lab, build an HA cluster on it, audit it
 	@.venv/bin/invoke lab.up lab.supply
 	@.venv/bin/invoke install --fix --yes --inventory /var/lib/hale-lab/$(or $(HALE_LAB),lab)/inventory.ini
+
+check: lint ## lint, and run all tests that need no lab (two minutes)
+	@.venv/bin/pytest tests -n auto -m "not lab"
 
 test: .venv/.complete ## run all tests, those on the lab too
 	@.venv/bin/pytest tests
