@@ -121,7 +121,9 @@ def _files_of_frames(frames: Frames) -> tuple[dict[str, str], dict[str, File]]:
     found = dict(frames)
     ended = {k: end for (k, _), (after, end) in pairwise(frames) if after == _STATUS}
     with_status = {_SEARCHABLE, _FILE_LIST, _FILE_LINES}
-    if not found.keys() >= {*with_status, _LINK_TARGETS} or not ended.keys() >= with_status:
+    in_order = [_SEARCHABLE, _FILE_LIST, _LINK_TARGETS, _FILE_LINES]
+    once = [kind for kind, _ in frames if kind in in_order]
+    if once != in_order or not ended.keys() >= with_status:
         raise _FilesIncomplete("the files were not read: the host's answer has a gap")
     hidden = dict(_parse_find_errors(ended[_SEARCHABLE])[1])
     count, _, records = found[_FILE_LIST].partition(b"\n")
@@ -138,6 +140,11 @@ def _files_of_frames(frames: Frames) -> tuple[dict[str, str], dict[str, File]]:
     if status > 2 or SENTINEL_FILE not in content:
         raise _FilesIncomplete(
             f"the files could not be read: grep ended with {status}: {errors.strip()}"
+        )
+    if unknown := sorted(content.keys() - read):
+        # A garbled path; the file that it stands for would look empty.
+        raise _FilesIncomplete(
+            f"the files could not be read: grep printed a line of {unknown[0][:40]!r}"
         )
     failed = dict(_parse_grep_error(line, read) for line in errors.splitlines())
     files = _with_contents(

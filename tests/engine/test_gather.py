@@ -649,14 +649,75 @@ def test_a_spoilt_answer_never_tells_less() -> None:
 def test_spoilt_frames_behind_a_good_checksum_never_tell_less(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A host that garbles before it packs: exceptions of ours must not be a way out either."""
+    """A host that garbles before it packs: exceptions of ours must not be a way out either.
+
+    Garbled bytes in the middle of a line look like another line; nothing can show that. But no
+    other file and no other command may look different for it.
+    """
     dice = random.Random(2)
-    token, stdout, _ = answer()
+    token, stdout, whole = answer()
     frames = back.decode(stdout, token.encode())
-    spoils = iter([spoilt(frames, dice) for _ in range(800)])
-    monkeypatch.setattr(back, "decode", lambda *_: next(spoils))
+    owners = owned(frames)
+    compared = 0
     for _ in range(800):
-        judged(b"")
+        spoil, at, to = spoilt_at(frames, dice)
+        monkeypatch.setattr(back, "decode", lambda *_, spoil=spoil: spoil)
+        found = judged(b"")
+        left_alone(found, whole, touched(owners, at, to))
+        compared += not found.unreachable
+    assert compared > 100, "most of the answers must be read, or this compares nothing"
+
+
+def touched(owners: list[str], at: int, to: int) -> set[str]:
+    """The files and commands between `at` and `to`, and their neighbours on both sides, which a
+    garbled separator lets run into each other.
+    """
+    before = next((owner for owner in reversed(owners[:at]) if owner), "")
+    after = next((owner for owner in owners[to + 1 :] if owner), "")
+    return {before, *owners[at : to + 1], after}
+
+
+def left_alone(found: Evidence, whole: Evidence, spoilt: set[str]) -> None:
+    """Every file and command that is not `spoilt` is as recorded, or is said to be unknown."""
+    if found.unreachable:
+        return
+    for name in {"a", "b"} - spoilt:
+        now, before = found.outputs.get(f"test.{name}"), whole.outputs[f"test.{name}"]
+        assert now is None or now.exit_status != 0 or now.stdout == before.stdout
+    if found.files_error:
+        return
+    for path, before_file in whole.files.items():
+        if path not in spoilt:
+            now_file = found.files[path]
+            assert now_file.error or now_file == before_file, path
+
+
+def owned(frames: bytes) -> list[str]:
+    """For every byte the file or the command it tells of, "" for what tells of all."""
+    owners = [""] * len(frames)
+
+    def own(start: int, end: int, name: bytes) -> None:
+        owners[start:end] = [name.decode()] * (end - start)
+
+    nonce = frames.partition(b"\n")[0]
+    for frame in re.finditer(nonce + rb" (.)\s(.*?)(?=" + nonce + rb"|\Z)", frames, re.DOTALL):
+        start, end = frame.span(2)
+        body = frames[:end]
+        match frame[1]:
+            case b"C":
+                own(start, end, frame[2].partition(b"\n")[0].removeprefix(b"test."))
+            case b"L" | b"M":
+                first = body.index(b"\n", start) + 1 if frame[1] == b"L" else start
+                width = 6 if frame[1] == b"L" else 2
+                for m in re.compile(rb"([^\0]+)\0(?:[^\0]*\0){%d}" % width).finditer(body, first):
+                    own(*m.span(), m[1])
+            case b"G":
+                first = body.index(b"\0\0", start) + 2
+                for m in re.compile(rb"([^\0]+)\0").finditer(body[:first], start):
+                    own(*m.span(), m[1])
+                for m in re.compile(rb"([^\0]+)\0\d+:.*\n").finditer(body, first):
+                    own(*m.span(), m[1])
+    return owners
 
 
 def test_a_frame_that_is_missing_never_tells_less(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -669,6 +730,21 @@ def test_a_frame_that_is_missing_never_tells_less(monkeypatch: pytest.MonkeyPatc
             left = nonce.join([*parts[:gone], *parts[last:]])
             monkeypatch.setattr(back, "decode", lambda *_, left=left: left)
             same_or_unknown(judged(b""))
+
+
+@pytest.mark.parametrize("kind", [b"H", b"L", b"M", b"G"])
+def test_a_frame_that_comes_twice_leaves_the_files_unknown(
+    monkeypatch: pytest.MonkeyPatch, kind: bytes
+) -> None:
+    """A command's end that was garbled into ` M` must not hide when the links' targets changed."""
+    token, stdout, _ = answer()
+    frames = back.decode(stdout, token.encode())
+    nonce = frames.partition(b"\n")[0]
+    start, end = nonce + b" Z ", nonce + b" " + kind + b" 0\n"
+    monkeypatch.setattr(back, "decode", lambda *_: frames.replace(start, end + start))
+    found = judged(b"")
+    assert not found.unreachable
+    assert found.files_error == "the files were not read: the host's answer has a gap"
 
 
 def test_an_answer_packed_only_half(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -684,15 +760,22 @@ def test_an_answer_packed_only_half(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def spoilt(data: bytes, dice: random.Random) -> bytes:
+    return spoilt_at(data, dice)[0]
+
+
+def spoilt_at(data: bytes, dice: random.Random) -> tuple[bytes, int, int]:
+    """The data with a part changed, and where that part begins and ends."""
     at = dice.randrange(len(data))
     to = min(len(data), at + dice.choice((1, 2, 10, 100, 1000)))
-    return [
+    changed = [
         data[:at] + data[to:],
         data[:at] + bytes(dice.randrange(256) for _ in range(to - at)) + data[to:],
         data[:to] + data[at:],
         data[:at] + b"\0" + data[at:],
         data[:at] + b"\n" + data[at:],
-    ][dice.randrange(5)]
+    ]
+    kind = dice.randrange(5)
+    return changed[kind], at, at if kind > 2 else to
 
 
 def test_frames_of_another_nonce_are_none() -> None:
