@@ -29,7 +29,9 @@ tests/facts/<subject>/<what-it-shows>.toml is
 A requirement of the whole cluster has `[hosts.<name>]` tables with files, outputs, hidden,
 down, files_trouble and `clock` (the host's, when the operator's is 0) of each instead;
 `asked = false` leaves a host out of the run, and `[every]` gives what all hosts have alike.
-Files and outputs that no probe asks for are mistakes.
+Files and outputs that no probe asks for are mistakes. A PASS case that states nothing which was
+read is one too: an empty fact would pass it. It needs `actual`, a winner or loser, or a field that
+is not empty.
 """
 
 from functools import cache
@@ -110,7 +112,7 @@ class Given(GivenHost, kw_only=True, forbid_unknown_fields=True):
 
 @pytest.mark.parametrize("path", CASES, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_case(path: Path) -> None:
-    given = msgspec.toml.decode(path.read_bytes(), type=Given)
+    given = loaded(path.read_bytes())
     requirement = requirement_named(given.requirement)
     assert requirement.subject == path.parent.name, "the case lies in another subject's folder"
     judged = judge_fact(case_of(given, requirement), lambda: read(given, requirement))
@@ -134,6 +136,35 @@ def test_case(path: Path) -> None:
     for name in given.absent:
         assert getattr(fact, name) is None
     assert picked(msgspec.to_builtins(fact), given.fields) == given.fields
+
+
+def loaded(text: bytes) -> Given:
+    """The case; raises ValueError for a PASS case that an empty fact would pass."""
+    given = msgspec.toml.decode(text, type=Given)
+    fields = [v for v in given.fields.values() if v not in ([], {}, "")]
+    if given.verdict == "PASS" and not (given.actual or given.winners or given.losers or fields):
+        raise ValueError("a PASS case must state `actual`, `fields`, `winners` or `losers`")
+    return given
+
+
+BARE = b'requirement = "SWAP-OFF"\naspect = "persisted"\nverdict = "PASS"\n'
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [b"", b"winners = []", b"losers = []", b"fields = {}", b"fields = {turns_on = []}"],
+)
+def test_a_bare_pass_case_is_refused(statement: bytes) -> None:
+    with pytest.raises(ValueError, match="a PASS case must state"):
+        loaded(BARE + statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [b"actual = 'x'", b"winners = ['/a:1']", b"losers = ['/a:1']", b"fields = {value = 0}"],
+)
+def test_a_pass_case_that_states_what_was_read(statement: bytes) -> None:
+    assert loaded(BARE + statement).verdict == "PASS"
 
 
 def picked(have: Any, wanted: Any) -> Any:
