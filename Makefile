@@ -5,7 +5,7 @@ UV := 0.13.9
 LOCK := --system-certs --universal --upgrade --generate-hashes --no-annotate --no-emit-index-url \
   --quiet --custom-compile-command 'make lock' --output-file
 .DEFAULT_GOAL := help
-.PHONY: help setup demo cluster check test soak lint docs format lock bench clean
+.PHONY: help setup demo cluster check test soak lint docs proofs golden format lock bench clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -38,6 +38,13 @@ lint: .venv/.complete ## check style, types, walls, words, and that docs/require
 
 docs: .venv/.complete ## write docs/requirements from standard/, facts/ and remediate/
 	.venv/bin/python -m hale.docs.requirement_page
+
+proofs: .venv/.complete ## write docs/proofs.md from the tables of faults
+	.venv/bin/python -m tests.faults.proofs
+
+golden: .venv/.complete ## write tests/golden, tests/install/golden and docs/results.schema.json
+	.venv/bin/pytest tests/reports -m "not lab" --update-golden
+	HALE_GOLDEN=1 .venv/bin/pytest tests/install/test_templates.py
 
 format: .venv/.complete ## put the code into its style
 	.venv/bin/ruff check --fix .

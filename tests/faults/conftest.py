@@ -9,7 +9,6 @@ import pytest
 from hale.model.results import Results
 from lab.machine import Lab
 from tests.faults import audit, baseline
-from tests.faults.proofs import Proofs
 
 
 @dataclass
@@ -47,9 +46,3 @@ def compliant(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Co
     yield Compliant(lab, inventory, engine, folder / "reports", engine.audit())
     engine.close()
     baseline.fresh(lab)
-
-
-@pytest.fixture(scope="package")
-def proofs() -> Proofs:
-    """What the faults have proven so far in this run."""
-    return Proofs()

@@ -1,23 +1,30 @@
-"""docs/proofs.md: which fault turned which row red, written by the run that saw it."""
+"""docs/proofs.md: which fault turns which row red. `make proofs` writes it from the tables of
+faults; tests/faults and tests/cluster prove each fault of these tables on real hosts.
+"""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from hale.model.requirement import Requirement
 from hale.model.results import RowKey
+from hale.paths import ROOT
+from hale.standard import loader
 from lab.topology import HOSTS
+from tests.cluster.faults.table import FAULTS as CLUSTERS
 from tests.faults.fault import Turn
+from tests.faults.table import EVERY
+
+PAGE = ROOT / "docs" / "proofs.md"
 
 HEAD = """\
 # Proofs
 
-For every requirement and aspect: the faults that turned it red. Written by `tests/faults`,
-which injects each fault on one of the lab's hosts, audits all of them, and finds that exactly
-the rows named for that fault turn, for the reason named; `tests/cluster` does the same with a
-cluster that `invoke install` has built ("real cluster"). A row without a fault that turns it
-on a real host proves nothing yet; only what the lab's one kernel for all hosts cannot show may
-stand here with recorded evidence alone.
+For every requirement and aspect: the faults that turn it red. `make proofs` writes this page
+from the tables of faults. `tests/faults` proves them: it injects each fault on one of the lab's
+hosts, audits all of them, and fails unless exactly the rows named for that fault turn, for the
+reason named; `tests/cluster` does the same with a cluster that `invoke install` has built ("real
+cluster"). A row without a fault that turns it on a real host proves nothing yet; only what the
+lab's one kernel for all hosts cannot show may stand here with recorded evidence alone.
 
 """
 
@@ -38,15 +45,9 @@ class Proof(Protocol):
         """What it turns."""
 
 
-@dataclass
-class Proofs:
-    """The faults that a run has seen turn exactly the rows that they should."""
-
-    seen: dict[str, Proof] = field(default_factory=dict)
-
-    def add(self, fault: Proof) -> None:
-        """This fault turned its rows, and no others."""
-        self.seen[fault.name] = fault
+def current() -> str:
+    """The page of the tables as they are now."""
+    return page(loader.load_standard(ROOT / "standard").requirements, (*EVERY, *CLUSTERS))
 
 
 def page(stated: Iterable[Requirement], faults: Iterable[Proof]) -> str:
@@ -121,3 +122,7 @@ ONLY_RECORDED: Mapping[tuple[str, str], str] = {
     ("CLOCK-SKEW", "runtime"): "the clock is the machine's",
     ("SEC-SELINUX", "runtime"): "SELinux is the kernel's",
 }
+
+
+if __name__ == "__main__":
+    PAGE.write_text(current())

@@ -16,7 +16,6 @@ from tests.faults import audit, baseline, recorded
 from tests.faults.conftest import Compliant
 from tests.faults.fault import Fault, Recorded
 from tests.faults.injected import injected
-from tests.faults.proofs import Proofs
 from tests.faults.recorded import RECORDED
 from tests.faults.table import FAULTS, typed_too
 
@@ -39,7 +38,7 @@ def whole(compliant: Compliant) -> Iterator[None]:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=slug)
 @pytest.mark.usefixtures("whole")
-def test_fault(fault: Fault, compliant: Compliant, proofs: Proofs) -> None:
+def test_fault(fault: Fault, compliant: Compliant) -> None:
     compliant.whole = False
     with injected(compliant.lab, fault):
         after = compliant.engine.audit(anew=[fault.host])
@@ -62,7 +61,6 @@ def test_fault(fault: Fault, compliant: Compliant, proofs: Proofs) -> None:
     left = audit.trouble(before, back, {}, fault.host)
     assert not left, "the undo left\n" + "\n".join(left)
     compliant.whole = True
-    proofs.add(fault)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +84,6 @@ def test_recorded(
     compliant: Compliant,
     saved: EvidenceFile,
     before: audit.Rows,
-    proofs: Proofs,
     tmp_path: Path,
 ) -> None:
     changed = recorded.changed(saved, fault)
@@ -105,4 +102,3 @@ def test_recorded(
         typed = audit.rows(audit.typed(compliant.reports, f"--inventory={path}", again))
         assert typed == after
     assert not wrong, "\n".join(wrong)
-    proofs.add(fault)

@@ -245,10 +245,6 @@ def changed(host: GivenHost, change: Remedy) -> GivenHost:
         case KernelValueChange():
             assert files[change.path].text.strip() == change.precondition, change
             files[change.path] = GivenFile(text=change.value + "\n")
-        case UnitChange(action="mask"):
-            path = f"/etc/systemd/system/{change.unit}"
-            assert path not in files, f"systemctl mask: {path} exists"
-            files[path] = GivenFile(kind="l", target="/dev/null")
         case UnitChange(action="disable"):
             patterns = [
                 f"/etc/systemd/system/*.{kind}/{change.unit}" for kind in systemd_units.PULLS
