@@ -1,6 +1,6 @@
 """Every fault that a remedy can mend, on a real host: there and back again.
 
-Inject; the plan is exactly tests/apply/plans/<fault>.txt; apply; every row of the host is
+Inject; the plan is exactly tests/apply/plans/<slug>.txt; apply; every row of the host is
 green; a second plan is empty; the power is cut, and all is still green; undo; bytes, modes,
 owners, times and units are as before, and the same rows are red as before.
 
@@ -17,10 +17,9 @@ import pytest
 from hale.model.change import Impact
 from tests.apply.ready import Ready, told
 from tests.faults import hosts, kernel, limits, security, swap
-from tests.faults.fault import Fault
+from tests.faults.fault import Fault, slug
 from tests.faults.injected import injected
 
-pytestmark = pytest.mark.lab
 PLANS = Path(__file__).parent / "plans"
 # Where the lab cannot follow, and why.
 NOT_HERE = {
@@ -35,13 +34,9 @@ FAULTS = [
 ]
 
 
-def slug(fault: Fault) -> str:
-    return "".join(c if c.isalnum() else "-" for c in fault.name)
-
-
 def mendable(fault: Fault) -> bool:
     """Whether the plan has a step: a line of a change that is no `by hand`."""
-    path = PLANS / f"{slug(fault)}.txt"
+    path = PLANS / f"{slug(fault.name)}.txt"
     return not path.exists() or any(
         line.startswith("     ") for line in path.read_text().splitlines()
     )
@@ -49,11 +44,11 @@ def mendable(fault: Fault) -> bool:
 
 def test_sixty_faults_go_there_and_back() -> None:
     assert sum(mendable(fault) for fault in FAULTS) >= 60
-    unused = {p.stem for p in PLANS.glob("*.txt")} - {slug(fault) for fault in FAULTS}
+    unused = {p.stem for p in PLANS.glob("*.txt")} - {slug(fault.name) for fault in FAULTS}
     assert not unused
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=slug)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: slug(f.name))
 def test_there_and_back(fault: Fault, ready: Ready) -> None:
     host = fault.host
     volatile = any(path.startswith("/run/") for path in fault.files)
@@ -102,7 +97,7 @@ def _without_run(listing: list[str]) -> list[str]:
 
 
 def _as_written(fault: Fault, plan: str) -> None:
-    path = PLANS / f"{slug(fault)}.txt"
+    path = PLANS / f"{slug(fault.name)}.txt"
     plan = re.sub(r"(process |/proc/|pid,ppid,lstart,args -p )\d+( \d+)*", r"\1PID", plan)
     if os.environ.get("HALE_WRITE_PLANS"):
         path.write_text(plan)

@@ -12,6 +12,7 @@ from tests.cluster.faults.fault import ClusterFault
 from tests.cluster.faults.table import FAULTS
 from tests.cluster.standing import Standing
 from tests.faults import audit
+from tests.faults.fault import slug
 
 # Without HALE_SOAK so many of them, drawn by HALE_SEED or the day.
 SAMPLE = 8
@@ -35,11 +36,6 @@ def drawn() -> list[ClusterFault]:
     return sorted(random.Random(seed).sample(FAULTS, SAMPLE), key=FAULTS.index)
 
 
-def slug(fault: ClusterFault) -> str:
-    """A test's id: the fault's name, typable."""
-    return "".join(c if c.isalnum() else "-" for c in fault.name)
-
-
-@pytest.mark.parametrize("fault", drawn(), ids=slug)
+@pytest.mark.parametrize("fault", drawn(), ids=lambda f: slug(f.name))
 def test_fault(fault: ClusterFault, standing: Standing) -> None:
     standing.prove(fault)

@@ -1,9 +1,15 @@
 """What a fault is: how it comes about on a host, and exactly which rows it turns."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hale.model.results import RowKey
+
+
+def slug(name: str) -> str:
+    """A fault's name as part of a test's id and of a file's name: a-z, 0-9 and single dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower().replace("'", "")).strip("-")
 
 
 @dataclass(frozen=True)

@@ -14,18 +14,13 @@ from hale.audit.evidence_file import EvidenceFile
 from hale.model.results import RowKey
 from tests.faults import audit, baseline, recorded
 from tests.faults.conftest import Compliant
-from tests.faults.fault import Fault, Recorded
+from tests.faults.fault import Fault, Recorded, slug
 from tests.faults.injected import injected
 from tests.faults.recorded import RECORDED
 from tests.faults.table import FAULTS, typed_too
 
 pytestmark = pytest.mark.lab
 TYPED = typed_too()
-
-
-def slug(fault: Fault | Recorded) -> str:
-    """A test's id: the fault's name, typable."""
-    return "".join(c if c.isalnum() else "-" for c in fault.name)
 
 
 @pytest.fixture
@@ -36,7 +31,7 @@ def whole(compliant: Compliant) -> Iterator[None]:
         compliant.mend()
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=slug)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: slug(f.name))
 @pytest.mark.usefixtures("whole")
 def test_fault(fault: Fault, compliant: Compliant) -> None:
     compliant.whole = False
@@ -78,7 +73,7 @@ def before(compliant: Compliant, saved: EvidenceFile) -> audit.Rows:
     return rows
 
 
-@pytest.mark.parametrize("fault", RECORDED, ids=slug)
+@pytest.mark.parametrize("fault", RECORDED, ids=lambda f: slug(f.name))
 def test_recorded(
     fault: Recorded,
     compliant: Compliant,

@@ -6,7 +6,7 @@ from hale.standard import loader
 from tests.cluster.faults.table import FAULTS as CLUSTERS
 from tests.faults import audit, proofs
 from tests.faults.audit import Said
-from tests.faults.fault import Fault, fail
+from tests.faults.fault import Fault, fail, slug
 from tests.faults.table import EVERY, FAULTS, turned
 
 
@@ -48,6 +48,8 @@ def test_the_table_is_as_large_as_promised() -> None:
 def test_names_are_unique() -> None:
     names = [fault.name for fault in (*EVERY, *CLUSTERS)]
     assert sorted(names) == sorted(set(names))
+    slugs = [slug(name) for name in names]
+    assert sorted(slugs) == sorted(set(slugs)), "test ids and files of plans go by these"
 
 
 def test_every_turn_says_why() -> None:
