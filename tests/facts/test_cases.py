@@ -29,9 +29,9 @@ tests/facts/<subject>/<what-it-shows>.toml is
 A requirement of the whole cluster has `[hosts.<name>]` tables with files, outputs, hidden,
 down, files_trouble and `clock` (the host's, when the operator's is 0) of each instead;
 `asked = false` leaves a host out of the run, and `[every]` gives what all hosts have alike.
-Files and outputs that no probe asks for are mistakes. A PASS case that states nothing which was
-read is one too: an empty fact would pass it. It needs `actual`, a winner or loser, or a field that
-is not empty.
+Files and outputs that no probe asks for are mistakes. A PASS or FAIL case that states nothing
+which was read is one too: an empty fact would do for it. It needs `actual`, a winner, a loser, or
+a field that is not empty.
 """
 
 from functools import cache
@@ -139,32 +139,37 @@ def test_case(path: Path) -> None:
 
 
 def loaded(text: bytes) -> Given:
-    """The case; raises ValueError for a PASS case that an empty fact would pass."""
+    """The case; raises ValueError where an empty fact would do for its verdict."""
     given = msgspec.toml.decode(text, type=Given)
     fields = [v for v in given.fields.values() if v not in ([], {}, "")]
-    if given.verdict == "PASS" and not (given.actual or given.winners or given.losers or fields):
-        raise ValueError("a PASS case must state `actual`, `fields`, `winners` or `losers`")
+    bare = not (given.actual or given.winners or given.losers or fields)
+    if bare and given.verdict in ("PASS", "FAIL"):
+        raise ValueError(
+            f"a {given.verdict} case must state `actual`, `fields`, `winners` or `losers`"
+        )
     return given
 
 
-BARE = b'requirement = "SWAP-OFF"\naspect = "persisted"\nverdict = "PASS"\n'
+def swap_case(verdict: str, statement: str) -> bytes:
+    case = f'requirement = "SWAP-OFF"\naspect = "persisted"\nverdict = "{verdict}"\n'
+    return (case + statement).encode()
+
+
+@pytest.mark.parametrize("verdict", ["PASS", "FAIL"])
+@pytest.mark.parametrize(
+    "statement", ["", "winners = []", "losers = []", "fields = {}", "fields = {turns_on = []}"]
+)
+def test_a_bare_case_is_refused(verdict: str, statement: str) -> None:
+    with pytest.raises(ValueError, match=f"a {verdict} case must state"):
+        loaded(swap_case(verdict, statement))
 
 
 @pytest.mark.parametrize(
     "statement",
-    [b"", b"winners = []", b"losers = []", b"fields = {}", b"fields = {turns_on = []}"],
+    ["actual = 'x'", "winners = ['/a:1']", "losers = ['/a:1']", "fields = {value = 0}"],
 )
-def test_a_bare_pass_case_is_refused(statement: bytes) -> None:
-    with pytest.raises(ValueError, match="a PASS case must state"):
-        loaded(BARE + statement)
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [b"actual = 'x'", b"winners = ['/a:1']", b"losers = ['/a:1']", b"fields = {value = 0}"],
-)
-def test_a_pass_case_that_states_what_was_read(statement: bytes) -> None:
-    assert loaded(BARE + statement).verdict == "PASS"
+def test_a_case_that_states_what_was_read(statement: str) -> None:
+    assert loaded(swap_case("PASS", statement)).verdict == "PASS"
 
 
 def picked(have: Any, wanted: Any) -> Any:
