@@ -157,7 +157,7 @@ def swap_case(verdict: str, statement: str) -> bytes:
 
 @pytest.mark.parametrize("verdict", ["PASS", "FAIL"])
 @pytest.mark.parametrize(
-    "statement", ["", "winners = []", "losers = []", "fields = {}", "fields = {turns_on = []}"]
+    "statement", ["", "winners = []", "losers = []", "fields = {}", "fields = {enables_swap = []}"]
 )
 def test_a_bare_case_is_refused(verdict: str, statement: str) -> None:
     with pytest.raises(ValueError, match=f"a {verdict} case must state"):
