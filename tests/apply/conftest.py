@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lab.machine import Lab
-from tests.apply.operator import Operator
-from tests.apply.ready import Ready
+from tests.apply.compliant_lab import Ready
+from tests.apply.invoke_cli import Operator
 from tests.faults import baseline
 
 

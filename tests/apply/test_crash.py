@@ -34,8 +34,8 @@ from hale.paths import ROOT
 from hale.plan import line_edit, plan, planner
 from hale.plan.plan import Plan
 from hale.ssh import preconnect, session_for
-from tests.apply.ready import Ready
-from tests.faults.injected import injected
+from tests.apply.compliant_lab import Ready
+from tests.faults.fault_context import injected
 from tests.faults.table import FAULTS
 
 pytestmark = pytest.mark.lab
@@ -132,7 +132,7 @@ def test_the_operator_is_killed(harmed: Harmed, request: pytest.FixtureRequest) 
         plan.save_plan(harmed.made, saved)
         child = subprocess.run(
             [
-                sys.executable, "-m", "tests.apply.crash", str(harmed.ready.inventory),
+                sys.executable, "-m", "tests.apply.crash_at_entry", str(harmed.ready.inventory),
                 str(saved), str(folder), side, str(entry),
             ],
             cwd=ROOT,

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from hale.model.change import Impact
-from tests.apply.ready import Ready, told
+from tests.apply.compliant_lab import Ready, told
 from tests.faults import hosts, kernel, limits, security, swap
 from tests.faults.fault import Fault, slug
-from tests.faults.injected import injected
+from tests.faults.fault_context import injected
 
 PLANS = Path(__file__).parent / "plans"
 # Where the lab cannot follow, and why.

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lab.machine import LabHost
-from tests.apply.operator import Operator
+from tests.apply.invoke_cli import Operator
 
 pytestmark = pytest.mark.lab
 HOST = "k8s-node-01"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.apply.operator import Operator
+from tests.apply.invoke_cli import Operator
 
 pytestmark = pytest.mark.lab
 

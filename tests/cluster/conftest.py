@@ -7,7 +7,7 @@ import pytest
 
 from lab import machine, supply
 from lab.machine import Lab
-from tests.cluster.built import DNF, Built, Sampler
+from tests.cluster.cluster_fixture import DNF, Built, Sampler
 
 # The name of a lab that is up, supplied and installed, to be used as it is during development.
 REUSED = os.environ.get("HALE_CLUSTER_LAB")

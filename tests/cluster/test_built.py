@@ -9,7 +9,7 @@ import pytest
 from hale.install import engine, scheduler
 from hale.model import results
 from hale.model.verdict import Verdict
-from tests.cluster.built import KEY, PLANTED, TOKEN, Built, phases
+from tests.cluster.cluster_fixture import KEY, PLANTED, TOKEN, Built, phases
 
 # Where a host may keep what a run has left: not etcd's own data, which holds the cluster's token.
 _GREP = "grep -rlsaF -e {} /etc /root /run /tmp /var/log /var/lib/hale /var/lib/kubelet /home"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import machine, supply
-from tests.cluster.built import DNF, Built
+from tests.cluster.cluster_fixture import DNF, Built
 
 OURS = ("kubelet", "kubeadm", "kubectl", "containerd.io", "kubernetes-cni")
 BALANCER = ("haproxy", "keepalived")

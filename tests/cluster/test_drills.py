@@ -13,7 +13,7 @@ from hale.drill import journal
 from hale.model import results
 from hale.model.drill import FaultKind
 from hale.model.verdict import Verdict
-from tests.cluster.built import Built, Running
+from tests.cluster.cluster_fixture import Built, Running
 
 SOAK = bool(os.environ.get("HALE_SOAK"))
 SEED = os.environ.get("HALE_SEED") or time.strftime("%Y-%m-%d")

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.built import Built
+from tests.cluster.cluster_fixture import Built
+from tests.cluster.fault_audit import Standing
 from tests.cluster.faults.fault import ClusterFault
 from tests.cluster.faults.table import FAULTS
-from tests.cluster.standing import Standing
 from tests.faults import audit
 from tests.faults.fault import slug
 

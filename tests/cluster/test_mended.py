@@ -11,7 +11,7 @@ from hale.apply.journal import NAME, Entry, HostFinished, RunHistory, StepDone, 
 from hale.model.results import Result, load_results
 from hale.model.verdict import Verdict
 from lab.machine import LabHost
-from tests.cluster.built import Built
+from tests.cluster.cluster_fixture import Built
 from tests.cluster.faults.fault import gone
 
 WORKER = "k8s-node-01"

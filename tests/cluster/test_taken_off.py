@@ -19,10 +19,10 @@ from lab import supply
 from lab.errors import LabError
 from lab.machine import LabHost
 from lab.supply import kube_vip
-from tests.cluster import own
-from tests.cluster.built import PATIENCE, Built, phases
+from tests.cluster import external_services
+from tests.cluster.cluster_fixture import PATIENCE, Built, phases
+from tests.cluster.fault_audit import Standing
 from tests.cluster.faults.kube_vip import FAULTS
-from tests.cluster.standing import Standing
 from tests.faults import audit
 
 SOAK = bool(os.environ.get("HALE_SOAK"))
@@ -202,7 +202,7 @@ def theirs(cluster: Built, tmp_path: Path) -> Iterator[Path]:
     masters, other = cluster.lab.hosts[:3], cluster.lab["k8s-node-01"]
     given = cluster.inventory.with_name("kubeadm-extra.yaml").read_text()
     more = cluster.inventory.with_name("own-extra.yaml")
-    more.write_text(given + own.extra(masters))
+    more.write_text(given + external_services.extra(masters))
     changes = (
         (f"{other.name} ansible_host={other.address}\n", ""),
         ("kubeadm_extra=kubeadm-extra.yaml", f"kubeadm_extra={more.name}"),
@@ -211,13 +211,13 @@ def theirs(cluster: Built, tmp_path: Path) -> Iterator[Path]:
     done = cluster.reset()  # the masters have our load balancer, and with it the VIP
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     try:
-        own.etcd(masters, tmp_path)
-        own.balancer(other, masters)
+        external_services.etcd(masters, tmp_path)
+        external_services.balancer(other, masters)
         with cluster.edited(*changes) as path:
             yield path
     finally:
-        own.no_etcd(masters)
-        own.no_balancer(other)
+        external_services.no_etcd(masters)
+        external_services.no_balancer(other)
         more.unlink()
 
 
@@ -226,12 +226,12 @@ def test_etcd_and_the_load_balancer_may_be_the_sites_own(cluster: Built, theirs:
     """Neither an install that was cut off nor a reset takes anything of either away."""
     first, *_ = masters = cluster.lab.hosts[:3]
     known = ("--inventory", str(theirs))
-    own.ask(first, "put /site/own kept")
-    own.ask(first, "put /registry/minions/other of-another-cluster")
+    external_services.ask(first, "put /site/own kept")
+    external_services.ask(first, "put /registry/minions/other of-another-cluster")
     done = cluster.install(*known, "--until", "init")
     assert done.returncode == 1
     assert "etcd has 1 keys below /registry/ already" in done.stdout, done.stdout[-3000:]
-    own.ask(first, "del --prefix /registry/")
+    external_services.ask(first, "del --prefix /registry/")
 
     assert cluster.killed("init", 5.0, *known)
     done = cluster.install("--force-unlock", *known)
@@ -252,8 +252,8 @@ def test_etcd_and_the_load_balancer_may_be_the_sites_own(cluster: Built, theirs:
     theirs_too = ("port ", "file /var/lib/etcd/member", "file /etc/kubernetes")
     for host in masters:
         assert [r for r in cluster.remains(host.name) if not r.startswith(theirs_too)] == []
-        assert own.ask(host, "get /site/own --print-value-only").strip() == "kept"
-    first.run(f"ls {' '.join(own.FILES.values())}")
+        assert external_services.ask(host, "get /site/own --print-value-only").strip() == "kept"
+    first.run(f"ls {' '.join(external_services.FILES.values())}")
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from hale.gather import response as back
 from hale.inventory import ini
 from hale.model.evidence import CommandProbe, Evidence, HostView, Unreadable
 from hale.standard import loader
-from tests.engine.asked import Shell, ask, question, readings, tool
+from tests.engine.local_gather import Shell, ask, question, readings, tool
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")

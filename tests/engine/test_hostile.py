@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from lab.machine import Lab, LabHost
-from tests.engine.typed import Done, command, environment, typed
+from tests.engine.pytest_cli import Done, command, environment, typed
 
 pytestmark = pytest.mark.lab
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.engine.typed import EVIDENCE, typed
+from tests.engine.pytest_cli import EVIDENCE, typed
 
 
 def test_verdicts_are_the_same_without_pythons_asserts(tmp_path: Path) -> None:

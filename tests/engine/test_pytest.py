@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.engine.typed import DATA, EVIDENCE, ROOT, SYSCTL, Done, copy_of_the_tree, typed
+from tests.engine.pytest_cli import DATA, EVIDENCE, ROOT, SYSCTL, Done, copy_of_the_tree, typed
 
 HOSTS = ["k8s-master-01", "k8s-master-02", "k8s-master-03", "k8s-node-01", "k8s-node-02"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.typed import Done, command, environment, typed
+from tests.engine.pytest_cli import Done, command, environment, typed
 
 # What happens when ssh dials: a shell command whose output is what the host sends.
 HABITS = {

@@ -15,7 +15,7 @@ from hale.model.results import RowKey
 from tests.faults import audit, baseline, recorded
 from tests.faults.conftest import Compliant
 from tests.faults.fault import Fault, Recorded, slug
-from tests.faults.injected import injected
+from tests.faults.fault_context import injected
 from tests.faults.recorded import RECORDED
 from tests.faults.table import FAULTS, typed_too
 

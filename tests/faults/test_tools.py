@@ -8,7 +8,7 @@ from lab.machine import LabHost
 from tests.faults import audit, baseline, proofs, services
 from tests.faults.conftest import Compliant
 from tests.faults.fault import Fault
-from tests.faults.injected import injected
+from tests.faults.fault_context import injected
 
 pytestmark = pytest.mark.lab
 

@@ -27,7 +27,7 @@ from hale.install.phase import (
 )
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
-from tests.install import sites
+from tests.install import factories
 
 PATIENCE = 10.0
 
@@ -71,7 +71,7 @@ class Made:
         self.told = Told()
         self.looks: list[list[str]] = []
         self.order: list[str] = []  # "PHASE HOST" as the parts begin
-        self.engine = Engine(sites.made(folder), self.told)
+        self.engine = Engine(factories.made(folder), self.told)
         for module in (scheduler, engine):
             monkeypatch.setattr(module, "load_phase", self.phases.__getitem__)
         monkeypatch.setattr(engine, "observe", self.look)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hale.install.phase import RunScript
 from remediate.cluster import images, network
-from tests.install import sites
+from tests.install import factories
 
 MANIFEST = """
 apiVersion: v1
@@ -39,11 +39,11 @@ NODES = "".join(
 
 
 def test_those_of_the_networks_daemonsets_are_pulled_by_all_but_the_first(tmp_path: Path) -> None:
-    site = sites.made(tmp_path, network_yaml=MANIFEST)
+    site = factories.made(tmp_path, network_yaml=MANIFEST)
     wanted = ("registry.example:5000/net/cni:v3", "quay.example/net/agent@sha256:0123")
     assert network.images(site) == wanted
     hosts = {h.name: {"images.images": NODES} for h in site.hosts}
-    (wave,) = images.PullImages().batches(site, sites.seen(hosts, {}))
+    (wave,) = images.PullImages().batches(site, factories.seen(hosts, {}))
     for step in wave.steps:
         assert isinstance(step, RunScript)
         beforehand = f"for i in {' '.join(wanted)}; do" in step.script

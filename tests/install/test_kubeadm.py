@@ -12,7 +12,7 @@ from hale.install.secrets import Secret, Secrets
 from hale.model.errors import UserError
 from lab.machine import Lab
 from remediate.cluster import init, kubeadm, masters
-from tests.install import sites
+from tests.install import factories
 
 EXTRA = """
 apiVersion: kubeadm.k8s.io/v1beta4
@@ -33,7 +33,7 @@ def documents(secret: Secret) -> dict[str, Any]:
 
 
 def test_init_says_what_the_inventory_says(tmp_path: Path) -> None:
-    site = sites.made(tmp_path, "hale_site=lab\n")
+    site = factories.made(tmp_path, "hale_site=lab\n")
     found = documents(kubeadm.init(site))
     assert found["InitConfiguration"] == {
         "apiVersion": "kubeadm.k8s.io/v1beta4",
@@ -67,7 +67,7 @@ def test_init_says_what_the_inventory_says(tmp_path: Path) -> None:
 
 
 def test_the_sites_documents_are_merged_by_kind(tmp_path: Path) -> None:
-    site = sites.made(tmp_path, "kubeadm_extra=extra.yaml\n", extra_yaml=EXTRA)
+    site = factories.made(tmp_path, "kubeadm_extra=extra.yaml\n", extra_yaml=EXTRA)
     found = documents(kubeadm.init(site))
     cluster = found["ClusterConfiguration"]
     assert cluster["apiServer"]["certSANs"][-2:] == ["10.0.0.3", "10.9.9.9"]
@@ -79,7 +79,7 @@ def test_the_sites_documents_are_merged_by_kind(tmp_path: Path) -> None:
 
 
 def test_a_join_carries_the_key_for_masters_alone(tmp_path: Path) -> None:
-    site = sites.made(tmp_path)
+    site = factories.made(tmp_path)
     key = site.secrets.certificate_key.reveal()
     master = documents(kubeadm.join(site, site.masters[1], "sha256:ab", master=True))
     worker = documents(kubeadm.join(site, site.workers[0], "sha256:ab", master=False))
@@ -98,7 +98,7 @@ def test_a_join_carries_the_key_for_masters_alone(tmp_path: Path) -> None:
 
 
 def test_what_lists_images_knows_no_secret(tmp_path: Path) -> None:
-    site = sites.made(tmp_path)
+    site = factories.made(tmp_path)
     text = kubeadm.public_config(site)
     for secret in (site.secrets.token, site.secrets.certificate_key):
         assert secret.reveal() not in text
@@ -106,14 +106,14 @@ def test_what_lists_images_knows_no_secret(tmp_path: Path) -> None:
 
 
 def test_no_step_shows_a_secret(tmp_path: Path) -> None:
-    site = sites.made(tmp_path)
+    site = factories.made(tmp_path)
     steps: list[RunScript] = [
         masters.token(site, site.first_control_plane),
         masters.certificates(site, site.first_control_plane),
     ]
     none = {"kubernetes.node": "kubelet inactive\n", "nodes.nodes": "at none\n"}
     for wave in init.KubeadmInit().batches(
-        site, sites.seen({h.name: none for h in site.hosts}, {})
+        site, factories.seen({h.name: none for h in site.hosts}, {})
     ):
         steps += [s for s in wave.steps if isinstance(s, RunScript)]
     assert len(steps) == 3
@@ -168,7 +168,7 @@ def test_tokens_are_kubernetes_own_form() -> None:
 )
 def test_what_does_not_fit_together(tmp_path: Path, more: str, extra: str, error: str) -> None:
     with pytest.raises(UserError, match=error):
-        sites.made(tmp_path, more, extra_yaml=extra)
+        factories.made(tmp_path, more, extra_yaml=extra)
 
 
 @pytest.mark.parametrize(
@@ -184,21 +184,21 @@ def test_what_does_not_fit_together(tmp_path: Path, more: str, extra: str, error
     ],
 )
 def test_what_nobody_can_guess(tmp_path: Path, line: str, error: str) -> None:
-    assert line in sites.INVENTORY
+    assert line in factories.INVENTORY
     if error == "nothing":
-        whole = sites.INVENTORY.replace("[masters]", "[others]")
+        whole = factories.INVENTORY.replace("[masters]", "[others]")
         with pytest.raises(UserError, match=r"\[masters\] has no host"):
-            sites.made(tmp_path, whole=whole.replace("\nmasters\n", "\nothers\n"))
+            factories.made(tmp_path, whole=whole.replace("\nmasters\n", "\nothers\n"))
         return
     with pytest.raises(UserError, match=error):
-        sites.made(tmp_path, whole=sites.INVENTORY.replace(f"{line}\n", ""))
+        factories.made(tmp_path, whole=factories.INVENTORY.replace(f"{line}\n", ""))
 
 
 @pytest.mark.lab
 @pytest.mark.parametrize(("kind", "stays"), [("kube-vip", "ours\n"), ("keepalived", "")])
 def test_kube_vips_manifest_stays(lab: Lab, tmp_path: Path, kind: str, stays: str) -> None:
     """The site has put it there; without it the next init would wait for a VIP in vain."""
-    site = sites.made(tmp_path, f"endpoint_kind={kind}\n")
+    site = factories.made(tmp_path, f"endpoint_kind={kind}\n")
     host = lab["k8s-master-01"]
     manifest = "/etc/kubernetes/manifests/kube-vip.yaml"
     try:

@@ -8,7 +8,7 @@ import pytest
 from hale.install.phase import RunScript
 from remediate.cluster import load_balancer
 from remediate.cluster.load_balancer import LoadBalancer
-from tests.install import sites
+from tests.install import factories
 from tests.install.test_phases import HERE, digests
 
 
@@ -28,11 +28,11 @@ def test_keepalived_restarts_only_where_it_runs_by_an_older_file(
     outputs["m1"]["services.units"] = units.replace(
         "keepalived loaded active enabled 6000", f"keepalived loaded active {enabled} {since}"
     )
-    site = sites.made(tmp_path)
+    site = factories.made(tmp_path)
     everywhere = outputs.pop("*", {})
     outputs = {h.name: everywhere | outputs.get(h.name, {}) for h in site.inventory.hosts}
-    digests(outputs, load_balancer, site, sites.seen(outputs, given.get("files", {})))
-    found = sites.seen(outputs, given.get("files", {}))
+    digests(outputs, load_balancer, site, factories.seen(outputs, given.get("files", {})))
+    found = factories.seen(outputs, given.get("files", {}))
     scripts = [
         step.script
         for batch in LoadBalancer().batches(site, found)

@@ -23,7 +23,7 @@ from hale.install.phase import Observations, Phase
 from hale.model.errors import UserError
 from hale.model.evidence import Unreadable
 from remediate.cluster import load_balancer, readyz, templates
-from tests.install import sites
+from tests.install import factories
 
 HERE = Path(__file__).parent / "phases"
 CASES = sorted(HERE.glob("*/*.toml"))
@@ -59,14 +59,14 @@ def digests(
 def test_phase(case: Path, tmp_path: Path) -> None:
     given = tomllib.loads(case.read_text())
     extra = {"extra_yaml": given["extra"]} if "extra" in given else {}
-    site = sites.made(tmp_path, given.get("inventory", ""), **extra)
+    site = factories.made(tmp_path, given.get("inventory", ""), **extra)
     site = replace(site, current_group=given.get("part", ""))
     everywhere = given["outputs"].pop("*", {})
     outputs = {h.name: everywhere | given["outputs"].get(h.name, {}) for h in site.inventory.hosts}
     phase = scheduler.load_phase(case.parent.name)
     files = given.get("files", {})
-    digests(outputs, sys.modules[type(phase).__module__], site, sites.seen(outputs, files))
-    found = sites.seen(outputs, files)
+    digests(outputs, sys.modules[type(phase).__module__], site, factories.seen(outputs, files))
+    found = factories.seen(outputs, files)
     if "unreadable" in given:
         with pytest.raises(Unreadable, match=given["unreadable"]):
             phase.remaining(site, found)
@@ -87,7 +87,7 @@ def test_every_phase_has_cases() -> None:
 
 @pytest.mark.parametrize("name", scheduler.phase_names())
 def test_a_phase_needs_only_earlier_ones(name: str, tmp_path: Path) -> None:
-    site = sites.made(tmp_path)
+    site = factories.made(tmp_path)
     names = scheduler.phase_names()
     for unit in scheduler.tasks_of(name, site):
         before = scheduler.dependencies(unit, site)
@@ -97,7 +97,7 @@ def test_a_phase_needs_only_earlier_ones(name: str, tmp_path: Path) -> None:
 
 
 def test_workers_need_nothing_of_the_other_masters(tmp_path: Path) -> None:
-    site = sites.made(tmp_path)
+    site = factories.made(tmp_path)
     others = {part for part, group in site.host_groups.items() if group == MASTERS}
     waited_for = everything_before(scheduler.PhaseTask("workers"), site)
     assert others
@@ -113,7 +113,7 @@ def everything_before(unit: scheduler.PhaseTask, site: ClusterContext) -> set[sc
 def test_no_worker_waits_for_the_masters_to_join(tmp_path: Path) -> None:
     """Nor does a head start keep it waiting: were no other master's join ever through, the workers
     would join all the same."""
-    site = sites.made(tmp_path)
+    site = factories.made(tmp_path)
     now = 0.0
     going = scheduler.Scheduler(
         scheduler.phase_names(),

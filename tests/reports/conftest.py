@@ -1,4 +1,4 @@
-"""Audits of recorded evidence (data/, made by record.py), and pages made of any results."""
+"""Audits of recorded evidence (data/, from record_evidence.py), and pages of any results."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from hale.model import results
 from hale.model.results import Results
-from tests.reports import audits
+from tests.reports import factories
 
 DATA = Path(__file__).parent / "data"
 
@@ -25,15 +25,15 @@ def recorded() -> Results:
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> audits.Audited:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> factories.Audited:
     """All recorded evidence, judged by `pytest` as an operator types it."""
-    return audits.audit(tmp_path_factory.mktemp("whole"))
+    return factories.audit(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture(scope="session")
-def distributed(tmp_path_factory: pytest.TempPathFactory) -> audits.Audited:
+def distributed(tmp_path_factory: pytest.TempPathFactory) -> factories.Audited:
     """The same with two workers of xdist."""
-    return audits.audit(tmp_path_factory.mktemp("distributed"), "-n", "2")
+    return factories.audit(tmp_path_factory.mktemp("distributed"), "-n", "2")
 
 
 @pytest.fixture

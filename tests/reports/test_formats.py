@@ -18,12 +18,12 @@ from hale.model.verdict import Verdict
 from hale.report import formats
 from hale.report.csv_table import COLUMNS
 from hale.report.verdicts import PRESENTATION
-from tests.reports import audits
+from tests.reports import factories
 from tests.reports.test_html import HOSTILE, hostile
 
 
 def test_every_format_is_documented() -> None:
-    text = (audits.ROOT / "docs" / "results.md").read_text()
+    text = (factories.ROOT / "docs" / "results.md").read_text()
     assert [name for name in formats.FORMATS if f"| `{name}` |" not in text] == []
 
 
@@ -35,7 +35,7 @@ def test_any_results_can_be_reported(recorded: Results, name: str) -> None:
         assert formats.encode(formats.FORMATS[name](found)).decode()
 
 
-def test_the_files_of_a_run_are_those_of_its_results(whole: audits.Audited) -> None:
+def test_the_files_of_a_run_are_those_of_its_results(whole: factories.Audited) -> None:
     for name, file in ("html", "report.html"), ("junit", "junit.xml"), ("json", "results.json"):
         assert formats.FORMATS[name](whole.results) == whole.text(file)
 
@@ -122,13 +122,13 @@ def test_junit_has_the_traceback_of_an_error(recorded: Results) -> None:
 
 
 def test_junit_prefix(tmp_path: Path) -> None:
-    ran = audits.audit(tmp_path, "-k", "SYS-IP-FORWARD", "--junit-prefix=site.lab")
+    ran = factories.audit(tmp_path, "-k", "SYS-IP-FORWARD", "--junit-prefix=site.lab")
     case = next(ElementTree.parse(ran.folder / "junit.xml").iter("testcase"))
     assert case.attrib["classname"] == "site.lab.checks.test_sysctl"
 
 
 def test_what_the_operator_notes_is_kept(tmp_path: Path) -> None:
-    ran = audits.audit(tmp_path, "-k", "SYS-IP-FORWARD", "--metadata", "change", "<b>CHG-1")
+    ran = factories.audit(tmp_path, "-k", "SYS-IP-FORWARD", "--metadata", "change", "<b>CHG-1")
     assert ran.results.run.metadata == {"change": "<b>CHG-1"}
     assert "<tr><th>change</th><td>&lt;b&gt;CHG-1</td></tr>" in ran.text("report.html")
 
@@ -139,8 +139,8 @@ def test_what_the_operator_notes_is_kept(tmp_path: Path) -> None:
 def invoke(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(Path(sys.executable).parent / "invoke"), "report", *arguments],
-        cwd=audits.ROOT,
-        env=audits.environment(),
+        cwd=factories.ROOT,
+        env=factories.environment(),
         capture_output=True,
         text=True,
         check=False,

@@ -26,7 +26,7 @@ from hale.model.results import (
 from hale.model.verdict import Verdict
 from hale.report import html
 from hale.report.verdicts import PRESENTATION
-from tests.reports import audits
+from tests.reports import factories
 
 SCRIPT = "<script>document.title='pwned'</script>"
 HOSTILE = (
@@ -181,9 +181,9 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("nasty")
     (folder / "test_of_the_site.py").write_text(FOREIGN.format(values=list(HOSTILE[:7])))
     (folder / "test_broken.py").write_text(f"raise ValueError({SCRIPT!r})")
-    found = hostile(results.load_results(audits.DATA / "results.json"))
+    found = hostile(results.load_results(factories.DATA / "results.json"))
     with pytest.MonkeyPatch.context() as patch:
-        return audits.page(found, folder, patch, "--continue-on-collection-errors")
+        return factories.page(found, folder, patch, "--continue-on-collection-errors")
 
 
 def test_nothing_hostile_becomes_markup(nasty: str) -> None:
@@ -231,7 +231,7 @@ def test_what_a_sites_check_printed_is_in_its_details(nasty: str) -> None:
 
 @pytest.fixture
 def shown(recorded: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    return audits.page(recorded, tmp_path, monkeypatch)
+    return factories.page(recorded, tmp_path, monkeypatch)
 
 
 def test_rows_are_those_of_the_results(recorded: Results, shown: str) -> None:
@@ -337,14 +337,16 @@ def test_overrides_are_shown_as_overrides(recorded: Results) -> None:
 # --- from the command line ---
 
 
-def test_the_page_of_a_run_is_made_of_its_results(whole: audits.Audited) -> None:
+def test_the_page_of_a_run_is_made_of_its_results(whole: factories.Audited) -> None:
     page = whole.text("report.html")
     assert len(entries(page)) == len(whole.results.results)
     harmless(Markup(page), scripts=1)
     assert "SAVED EVIDENCE" in page
 
 
-def test_with_xdist_it_is_the_same(whole: audits.Audited, distributed: audits.Audited) -> None:
+def test_with_xdist_it_is_the_same(
+    whole: factories.Audited, distributed: factories.Audited
+) -> None:
     def rows(page: str) -> list[Any]:
         told = entries(page)
         for entry in told:

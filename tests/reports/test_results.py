@@ -28,7 +28,7 @@ from hale.model.results import (
 )
 from hale.model.verdict import Verdict
 from hale.standard import loader
-from tests.reports import audits
+from tests.reports import factories
 
 SECTIONS: dict[type[msgspec.Struct], str] = {
     Results: "The file",
@@ -41,8 +41,8 @@ SECTIONS: dict[type[msgspec.Struct], str] = {
     RowKey: "deselected",
     SiteCheck: "site_checks",
 }
-DOCUMENT = audits.ROOT / "docs" / "results.md"
-SCHEMA = audits.ROOT / "docs" / "results.schema.json"
+DOCUMENT = factories.ROOT / "docs" / "results.md"
+SCHEMA = factories.ROOT / "docs" / "results.schema.json"
 
 
 # --- the documents ---
@@ -127,8 +127,8 @@ def test_passwords_that_were_typed_are_not_kept(tmp_path: Path, recorded: Result
 
 
 def test_every_row_is_there_before_the_first_test(tmp_path: Path, recorded: Results) -> None:
-    known = ini.load_inventory(audits.DATA / "inventory.ini")
-    stated = loader.load_standard(audits.ROOT / "standard")
+    known = ini.load_inventory(factories.DATA / "inventory.ini")
+    stated = loader.load_standard(factories.ROOT / "standard")
     cases = audit_cases.build_cases(known, stated, "document", known.hosts)
     path = tmp_path / "results.json"
     kept = recorder.Recorder(path, recorded.run)
@@ -162,8 +162,8 @@ def test_every_row_is_there_before_the_first_test(tmp_path: Path, recorded: Resu
 def test_only_a_run_that_judged_all_is_finished(
     tmp_path: Path, recorded: Results, status: int, judged: int, state: str
 ) -> None:
-    known = ini.load_inventory(audits.DATA / "inventory.ini")
-    stated = loader.load_standard(audits.ROOT / "standard")
+    known = ini.load_inventory(factories.DATA / "inventory.ini")
+    stated = loader.load_standard(factories.ROOT / "standard")
     case = audit_cases.build_cases(known, stated, "document", known.hosts)[0]
     recorded.run.state = "interrupted"
     kept = recorder.Recorder(tmp_path / "results.json", recorded.run)
@@ -237,7 +237,7 @@ def test_not_proven_by_a_reboot(changes: dict[str, Any]) -> None:
 # --- a run's own account ---
 
 
-def test_who_ran_what(whole: audits.Audited) -> None:
+def test_who_ran_what(whole: factories.Audited) -> None:
     run = whole.results.run
     assert run.kind == "audit"
     assert run.state == "finished"
@@ -251,13 +251,13 @@ def test_who_ran_what(whole: audits.Audited) -> None:
     assert run.exit_status == whole.status == 1
     assert run.command_line[0] == "pytest"
     assert f"--reports={whole.folder.parent}" in run.command_line
-    assert run.evidence_from == str(audits.DATA / "evidence.json")
+    assert run.evidence_from == str(factories.DATA / "evidence.json")
     assert "pytest-testinfra" in run.packages
     assert not run.incomplete
     assert not whole.results.deselected
 
 
-def test_which_machine_answered(whole: audits.Audited) -> None:
+def test_which_machine_answered(whole: factories.Audited) -> None:
     hosts = {h.name: h for h in whole.results.hosts}
     assert len(hosts) == 5
     host = hosts["k8s-master-01"]
@@ -269,7 +269,7 @@ def test_which_machine_answered(whole: audits.Audited) -> None:
     assert not down.machine_id
 
 
-def test_every_row_says_what_it_rests_on(whole: audits.Audited) -> None:
+def test_every_row_says_what_it_rests_on(whole: factories.Audited) -> None:
     judged = [
         r
         for r in whole.results.results
@@ -283,7 +283,7 @@ def test_every_row_says_what_it_rests_on(whole: audits.Audited) -> None:
         assert all(e.read_at for e in row.evidence)
 
 
-def test_winners_and_losers_have_their_place(whole: audits.Audited) -> None:
+def test_winners_and_losers_have_their_place(whole: factories.Audited) -> None:
     row = next(
         r
         for r in whole.results.results
@@ -294,7 +294,7 @@ def test_winners_and_losers_have_their_place(whole: audits.Audited) -> None:
     assert "<script>" in winners[0].text
 
 
-def test_the_hosts_configuration_is_for_the_operator_alone(whole: audits.Audited) -> None:
+def test_the_hosts_configuration_is_for_the_operator_alone(whole: factories.Audited) -> None:
     mode = (whole.folder / "evidence.json").stat().st_mode
     assert stat.S_IMODE(mode) == 0o600
     names = sorted(p.name for p in whole.folder.iterdir())

@@ -11,7 +11,7 @@ import pytest
 
 from hale.model.results import Result, Results
 from hale.model.verdict import Verdict
-from tests.reports import audits
+from tests.reports import factories
 from tests.reports.test_html import Markup
 
 HANG = "test_runtime[k8s-node-01-SYS-IP-FORWARD]"
@@ -21,7 +21,9 @@ def timeless(rows: list[Result]) -> list[Result]:
     return [msgspec.structs.replace(row, duration=0.0) for row in rows]
 
 
-def test_rows_are_the_same_with_xdist(whole: audits.Audited, distributed: audits.Audited) -> None:
+def test_rows_are_the_same_with_xdist(
+    whole: factories.Audited, distributed: factories.Audited
+) -> None:
     one, two = whole.results, distributed.results
     assert timeless(one.results) == timeless(two.results)
     assert one.hosts == two.hosts
@@ -34,18 +36,18 @@ def test_rows_are_the_same_with_xdist(whole: audits.Audited, distributed: audits
 
 
 @pytest.fixture(scope="module")
-def fewer(tmp_path_factory: pytest.TempPathFactory) -> audits.Audited:
+def fewer(tmp_path_factory: pytest.TempPathFactory) -> factories.Audited:
     """Neither all hosts nor all rows."""
     chosen = ("--hosts=masters", "-k", "not hostname", "-m", "chapter6 or chapter9")
-    return audits.audit(tmp_path_factory.mktemp("fewer"), *chosen)
+    return factories.audit(tmp_path_factory.mktemp("fewer"), *chosen)
 
 
 def test_selected_and_deselected_are_everything(
-    whole: audits.Audited, fewer: audits.Audited
+    whole: factories.Audited, fewer: factories.Audited
 ) -> None:
     found = fewer.results
-    every = audits.names(whole.results.results)
-    selected = audits.names(found.results)
+    every = factories.names(whole.results.results)
+    selected = factories.names(found.results)
     deselected = [(r.host, r.requirement, r.aspect) for r in found.deselected]
     assert selected
     assert {name[0] for name in selected} == {f"k8s-master-0{n}" for n in (1, 2, 3)}
@@ -54,7 +56,7 @@ def test_selected_and_deselected_are_everything(
     assert sorted([*selected, *deselected]) == sorted(every)
 
 
-def test_incomplete_is_said_everywhere(fewer: audits.Audited) -> None:
+def test_incomplete_is_said_everywhere(fewer: factories.Audited) -> None:
     reasons = fewer.results.run.incomplete
     assert reasons[0] == "hosts of the inventory left out: k8s-node-01, k8s-node-02"
     here = [d for d in fewer.results.deselected if not d.host.startswith("k8s-node")]
@@ -68,14 +70,14 @@ def test_incomplete_is_said_everywhere(fewer: audits.Audited) -> None:
     assert "· INCOMPLETE</title>" in fewer.text("report.html")
 
 
-def test_a_whole_run_is_not_called_incomplete(whole: audits.Audited) -> None:
+def test_a_whole_run_is_not_called_incomplete(whole: factories.Audited) -> None:
     assert "INCOMPLETE" not in whole.printed
     assert "INCOMPLETE" not in whole.text("junit.xml")
     assert "<b>INCOMPLETE</b>" not in whole.text("report.html")
 
 
 def test_stopping_at_the_first_failure(tmp_path: Path) -> None:
-    ran = audits.audit(tmp_path, "-x", "-m", "chapter5 or chapter9")
+    ran = factories.audit(tmp_path, "-x", "-m", "chapter5 or chapter9")
     found = ran.results
     assert found.run.state == "interrupted"
     red = [r for r in found.results if r.verdict.failed and "not judged" not in r.actual]
@@ -90,7 +92,7 @@ def test_stopping_at_the_first_failure(tmp_path: Path) -> None:
 
 
 def test_nothing_selected(tmp_path: Path) -> None:
-    ran = audits.audit(tmp_path, "-k", "no_such_thing")
+    ran = factories.audit(tmp_path, "-k", "no_such_thing")
     assert ran.status == 5
     assert ran.results.results == []
     assert ran.results.run.incomplete
@@ -101,7 +103,7 @@ def test_nothing_selected(tmp_path: Path) -> None:
 # --- cut short ---
 
 
-def whole_and_interrupted(ran: audits.Audited) -> Results:
+def whole_and_interrupted(ran: factories.Audited) -> Results:
     """results.json of a run that was ended while HANG ran: every row there, none invented."""
     found = ran.results
     assert found.run.state == "interrupted"
@@ -115,10 +117,10 @@ def whole_and_interrupted(ran: audits.Audited) -> Results:
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_ctrl_c(tmp_path: Path, whole: audits.Audited, workers: tuple[str, ...]) -> None:
-    ran = audits.cut_short(tmp_path, signal.SIGINT, *workers, at=HANG)
+def test_ctrl_c(tmp_path: Path, whole: factories.Audited, workers: tuple[str, ...]) -> None:
+    ran = factories.cut_short(tmp_path, signal.SIGINT, *workers, at=HANG)
     found = whole_and_interrupted(ran)
-    assert audits.names(found.results) == audits.names(whole.results.results)
+    assert factories.names(found.results) == factories.names(whole.results.results)
     assert found.run.exit_status == 2
     assert found.run.ended
     # What was judged before is kept; of a pair that is half judged, nothing is proven.
@@ -137,11 +139,11 @@ def test_ctrl_c(tmp_path: Path, whole: audits.Audited, workers: tuple[str, ...])
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_kill_9(tmp_path: Path, whole: audits.Audited, workers: tuple[str, ...]) -> None:
-    ran = audits.cut_short(tmp_path, signal.SIGKILL, *workers, at=HANG)
+def test_kill_9(tmp_path: Path, whole: factories.Audited, workers: tuple[str, ...]) -> None:
+    ran = factories.cut_short(tmp_path, signal.SIGKILL, *workers, at=HANG)
     assert ran.status == -signal.SIGKILL
     found = whole_and_interrupted(ran)
-    assert audits.names(found.results) == audits.names(whole.results.results)
+    assert factories.names(found.results) == factories.names(whole.results.results)
     assert found.hosts == whole.results.hosts
     assert found.run.exit_status is None
     assert found.run.ended == ""
@@ -175,7 +177,7 @@ def test_ctrl_c_while_hosts_are_asked(tmp_path: Path, workers: tuple[str, ...]) 
     def there() -> bool:
         return bool(list(tmp_path.glob("*-audit/results.json"))) or time.monotonic() > late
 
-    ran = audits.ended(tmp_path, signal.SIGINT, *arguments, when=there)
+    ran = factories.ended(tmp_path, signal.SIGINT, *arguments, when=there)
     found = ran.results
     assert found.run.state == "interrupted"
     assert found.results
@@ -204,7 +206,7 @@ def test_ctrl_c_while_modules_are_imported(tmp_path: Path) -> None:
     known = silent(tmp_path)
     chosen = ("--hosts=all", "--connect-timeout=30", "-p", "loses")
     begun = time.monotonic()
-    ran = audits.audit(tmp_path, *chosen, given=known, PYTHONPATH=str(tmp_path))
+    ran = factories.audit(tmp_path, *chosen, given=known, PYTHONPATH=str(tmp_path))
     assert time.monotonic() - begun < 25, "nobody was waited for"
     assert ran.status == pytest.ExitCode.INTERRUPTED
     assert ran.results.run.state == "interrupted"
@@ -213,7 +215,7 @@ def test_ctrl_c_while_modules_are_imported(tmp_path: Path) -> None:
 # --- junit.xml ---
 
 
-def junit(ran: audits.Audited) -> ElementTree.Element:
+def junit(ran: factories.Audited) -> ElementTree.Element:
     suite = ElementTree.parse(ran.folder / "junit.xml").getroot().find("testsuite")
     assert suite is not None
     return suite
@@ -224,13 +226,13 @@ def properties(of: ElementTree.Element) -> list[tuple[str, str]]:
     return [] if found is None else [(p.attrib["name"], p.attrib["value"]) for p in found]
 
 
-def test_junit_says_what_the_results_say(whole: audits.Audited) -> None:
+def test_junit_says_what_the_results_say(whole: factories.Audited) -> None:
     suite = junit(whole)
     told = {}
     for case in suite.iter("testcase"):
         said = dict(properties(case))
         told[said["host"], said["requirement"], said["aspect"]] = case, said["verdict"]
-    assert sorted(told) == sorted(audits.names(whole.results.results))
+    assert sorted(told) == sorted(factories.names(whole.results.results))
     for row in whole.results.results:
         case, verdict = told[row.host, row.requirement, row.aspect]
         assert verdict == row.verdict
@@ -244,5 +246,5 @@ def test_junit_says_what_the_results_say(whole: audits.Audited) -> None:
     assert suite.attrib["name"] == "hale audit"
 
 
-def test_junit_shows_no_control_characters(whole: audits.Audited) -> None:
+def test_junit_shows_no_control_characters(whole: factories.Audited) -> None:
     assert not re.search(r"[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069]", whole.text("junit.xml"))

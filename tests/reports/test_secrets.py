@@ -11,7 +11,7 @@ import pytest
 
 from hale.redact import redact
 from lab import machine
-from tests.reports import audits
+from tests.reports import factories
 
 SECRET = "S3cr3tS3cr3t9"
 KEY = base64.b64encode(b"-----BEGIN EC PRIVATE KEY-----\n" + SECRET.encode() * 4).decode()
@@ -142,7 +142,7 @@ def test_a_long_text_does_not_take_long() -> None:
 
 # --- masking and verdicts ---
 
-CASES = sorted((audits.ROOT / "tests" / "facts").glob("*/*.toml"))
+CASES = sorted((factories.ROOT / "tests" / "facts").glob("*/*.toml"))
 
 
 def texts(given: Any) -> list[str]:
@@ -179,11 +179,11 @@ PLANT = {
 def test_no_secret_of_a_host_is_in_a_report(lab: machine.Lab, tmp_path: Path) -> None:
     host = lab["k8s-node-01"]
     given = (f"--inventory={lab.inventory}", "--hosts=k8s-node-01")
-    plain = audits.audit(tmp_path / "plain", given=given)
+    plain = factories.audit(tmp_path / "plain", given=given)
     for path, text in PLANT.items():
         quoted = text.replace("'", "'\\''")
         host.run(f"printf '%s\\n' '{quoted}' >>{path}")
-    ran = audits.audit(tmp_path / "held", "-v", "--tb=long", given=given)
+    ran = factories.audit(tmp_path / "held", "-v", "--tb=long", given=given)
     names = [p.name for p in ran.folder.iterdir()]
     assert len(names) == 4
     for name in names:

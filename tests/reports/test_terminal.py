@@ -16,7 +16,7 @@ from hale.report import matrix, terminal
 from hale.report.matrix import failure_block
 from hale.report.text import fold_hostnames
 from hale.report.verdicts import PRESENTATION
-from tests.reports import audits
+from tests.reports import factories
 from tests.reports.test_html import ALL, hostile
 
 Golden = Callable[[str, str], None]
@@ -207,25 +207,24 @@ def test_folded(names: list[str], said: str) -> None:
 
 def test_rich_is_not_loaded_before_it_is_needed() -> None:
     code = "import sys, hale.report.terminal, hale.report.html; sys.exit('rich' in sys.modules)"
-    assert (
-        subprocess.run([sys.executable, "-c", code], cwd=audits.ROOT, check=False).returncode == 0
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=factories.ROOT, check=False)
+    assert done.returncode == 0
 
 
 # --- from the command line ---
 
 
-def test_a_run_ends_with_matrix_and_report(whole: audits.Audited) -> None:
+def test_a_run_ends_with_matrix_and_report(whole: factories.Audited) -> None:
     told = whole.printed.splitlines()
     table = next(n for n, line in enumerate(told) if line.startswith("§  requirement"))
     report = next(n for n, line in enumerate(told) if line.startswith("report: "))
     assert table < report
     path = told[report].removeprefix("report: ")
-    assert (audits.ROOT / path).samefile(whole.folder / "report.html")
+    assert (factories.ROOT / path).samefile(whole.folder / "report.html")
     assert "\x1b" not in whole.printed
 
 
-def test_the_rows_of_the_matrix_are_all_requirements(whole: audits.Audited) -> None:
+def test_the_rows_of_the_matrix_are_all_requirements(whole: factories.Audited) -> None:
     shown = re.findall(r"^(?:\d+|\+) +([A-Z][A-Z0-9-]+) ", whole.printed, re.MULTILINE)
     assert shown == list(matrix.matrix(whole.results.results))
 
@@ -255,6 +254,6 @@ def test_signs_differ_by_more_than_colour(recorded: Results) -> None:
     assert rows_by_sign(recorded.results) == {"✓", "✗", "?"}
 
 
-def test_saved_results_print_the_same(whole: audits.Audited, tmp_path: Path) -> None:
+def test_saved_results_print_the_same(whole: factories.Audited, tmp_path: Path) -> None:
     """The text depends on results.json alone."""
     assert terminal.text(whole.results, 100) in whole.printed

@@ -1,4 +1,4 @@
-"""Carries out a plan and dies at a journal's entry: `python -m tests.apply.crash …`.
+"""Carries out a plan and dies at a journal's entry: `python -m tests.apply.crash_at_entry …`.
 
 A process of its own, because it ends by SIGKILL: nothing of it can clean up.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hale.apply.journal import Entry, Journal
 from hale.plan import plan
-from tests.apply.ready import carry_out
+from tests.apply.compliant_lab import carry_out
 
 
 def main(inventory: str, saved: str, folder: str, side: str, entry: int) -> None:

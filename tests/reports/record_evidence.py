@@ -1,4 +1,4 @@
-"""Makes data/ from a run on the lab: `python -m tests.reports.record reports/<run>`.
+"""Makes data/ from a run on the lab: `python -m tests.reports.record_evidence reports/<run>`.
 
 What names the machine that the lab stood on is replaced, and what the tests do not look at is
 left out, so that the files stay small. Run it again when the form of the evidence changes;

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from hale.install import secrets
-from tests.cluster.built import KEY, ROOT, TOKEN
+from tests.cluster.cluster_fixture import KEY, ROOT, TOKEN
 
 
 def main() -> None:

@@ -80,7 +80,15 @@ class Built:
         out = self.reports.parent / f"run-{self._runs:03}.txt"
         with out.open("wb") as stdout, out.with_suffix(".err").open("wb") as stderr:
             child = subprocess.Popen(
-                [sys.executable, "-m", "tests.cluster.planted", task, *options, *given, *more],
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.cluster.known_secrets_main",
+                    task,
+                    *options,
+                    *given,
+                    *more,
+                ],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hale.paths import ROOT
-from tests.apply.ready import Ready
+from tests.apply.compliant_lab import Ready
 
 INVOKE = str(Path(sys.executable).parent / "invoke")
 # Seconds that a command may take, on a machine with other work too.
