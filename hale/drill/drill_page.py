@@ -1,6 +1,5 @@
 """The reports of a drill: results.json, drill.json, report.html and the terminal summary."""
 
-import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from hale.model import results
 from hale.model.drill import FaultKind
 from hale.model.results import Results
 from hale.model.verdict import Verdict
-from hale.report.jinja import inline_asset, templates, utc
+from hale.report.jinja import render_page
 from hale.report.text import escape_controls
 from hale.report.verdicts import sign_of
 
@@ -97,7 +96,6 @@ def html_page(
     reason: str = "",
 ) -> str:
     """report.html: self-contained, it loads nothing from elsewhere."""
-    template = templates().get_template("drill.jinja2")
     charts = [
         (
             d,
@@ -106,19 +104,16 @@ def html_page(
         )
         for d, requests in drills
     ]
-    return template.render(
-        title=escape_controls(f"Hale drill {utc(found.run.started)}: {outcome(found, drills)}"),
-        verdict=outcome(found, drills),
+    return render_page(
+        "drill.jinja2",
+        found,
+        outcome(found, drills),
         good=found.run.exit_status == 0,
-        style=inline_asset("page.css"),
-        run=found.run,
         rows=found.results,
-        hosts=found.hosts,
         drills=charts,
         unhealthy=unhealthy,
         not_reverted=not_reverted,
         reason=reason,
-        command=shlex.join(found.run.command_line),
     )
 
 

@@ -3,11 +3,8 @@
 Everything in it is made by templates/audit.jinja2, which escapes every value (jinja.py).
 """
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import cache
-from typing import Any
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -16,10 +13,11 @@ from hale.model.requirement import ASPECTS, SEVERITIES
 from hale.model.results import EvidenceExcerpt, OverrideRecord, Result, Results
 from hale.model.verdict import Verdict
 from hale.report import matrix
-from hale.report.jinja import inline_asset, templates, utc
+from hale.report.jinja import inline_asset, render_page, templates
 from hale.report.text import escape_controls, fold_hostnames
 from hale.report.verdicts import PRESENTATION
 
+TEMPLATE = "audit.jinja2"
 COLUMNS = {
     "result": "verdict",
     "host": "host",
@@ -42,14 +40,12 @@ def render(found: Results) -> str:
     rows = found.results
     counts = [(v, sum(r.verdict is v for r in rows)) for v in Verdict]
     evidence: dict[EvidenceExcerpt, str] = {}
-    page = _template().render(
-        title=title(found),
-        style=inline_asset("page.css"),
-        script=inline_asset("audit.js"),
-        run=found.run,
-        command=shlex.join(found.run.command_line),
-        verdict=verdict(found),
+    return render_page(
+        TEMPLATE,
+        found,
+        verdict(found),
         good=bool(rows) and not any(r.verdict.failed for r in rows),
+        script=inline_asset("audit.js"),
         total=len(rows),
         counts=[(v, count) for v, count in counts if count],
         show=PRESENTATION,
@@ -59,7 +55,6 @@ def render(found: Results) -> str:
         tally=[_tally(rows, name) for name in names],
         link=lambda row: "#" + quote(row_id(row)),
         overrides=overrides(found),
-        hosts=found.hosts,
         deselected=_deselected(found),
         possible=len(rows) + len(found.deselected),
         filters=_filters(found),
@@ -68,17 +63,11 @@ def render(found: Results) -> str:
         site_checks=found.site_checks,
         evidence=evidence,
     )
-    return str(page)
-
-
-@cache
-def _template() -> Any:
-    return templates().get_template("audit.jinja2")
 
 
 def preload() -> None:
     """Compile the template, or load it compiled: that takes as long as judging dozens of cases."""
-    _template()
+    templates().get_template(TEMPLATE)
 
 
 def row_id(row: Result) -> str:
@@ -89,15 +78,6 @@ def row_id(row: Result) -> str:
 def failures_first(rows: Iterable[Result]) -> list[Result]:
     """Failures first; within a verdict the order of the chapters."""
     return sorted(rows, key=lambda r: (matrix.ORDER.index(r.verdict), matrix.chapter_order(r)))
-
-
-def title(found: Results) -> str:
-    """For the window's tab and the page's head; it has INTERRUPTED and INCOMPLETE too."""
-    run = found.run
-    words = [f"Hale {run.kind} {utc(run.started)}: {verdict(found)}"]
-    words += ["INTERRUPTED"] if run.state != "finished" else []
-    words += ["INCOMPLETE"] if run.incomplete else []
-    return escape_controls(" · ".join(words))
 
 
 def verdict(found: Results) -> str:

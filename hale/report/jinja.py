@@ -5,6 +5,7 @@ markup.
 """
 
 import os
+import shlex
 import sys
 from functools import cache
 from importlib.util import cache_from_source
@@ -14,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from hale.model.results import Results
 from hale.report.text import escape_controls, format_value
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -46,6 +48,29 @@ def templates() -> Environment:
     environment.filters["utc"] = utc
     environment.filters["plain"] = format_value
     return environment
+
+
+def render_page(template: str, found: Results, verdict: str, *, good: bool, **values: Any) -> str:
+    """The page of a run. `verdict`: the run in a few words; `good`: whether the banner is green."""
+    run = found.run
+    words = [f"Hale {run.kind} {utc(run.started)}: {verdict}"]
+    interrupted = run.state != "finished" and verdict != "interrupted"
+    words += ["INTERRUPTED"] if interrupted else []
+    words += ["INCOMPLETE"] if run.incomplete else []
+    return (
+        templates()
+        .get_template(template)
+        .render(
+            title=escape_controls(" · ".join(words)),
+            style=inline_asset("page.css"),
+            run=run,
+            hosts=found.hosts,
+            verdict=verdict,
+            good=good,
+            command=shlex.join(run.command_line),
+            **values,
+        )
+    )
 
 
 def bytecode_cache() -> FileSystemBytecodeCache | None:
