@@ -50,7 +50,7 @@ class ApplyOptions:
     reports: Path
     inventory: Path | None = None
     hosts: str = "all"
-    profile: str = "document"
+    profile: str = "baseline"
     yes: bool = False
     force_unlock: bool = False
     max_fail: int = 1
@@ -288,7 +288,7 @@ def _cluster_problems(known: Inventory) -> list[str]:
         return unhealthy((), ids)
     marker = " or ".join(sorted({r.subject for r in guards}))
     with tempfile.TemporaryDirectory(prefix="hale-") as folder:
-        made = planner.run_audit(known.path, "masters", "document", Path(folder), marker, say=False)
+        made = planner.run_audit(known.path, "masters", "baseline", Path(folder), marker, say=False)
         return unhealthy(results.load_results(made / "results.json").results, ids)
 
 

@@ -112,8 +112,8 @@ def require_consent(known: Inventory, *, allow_production: bool) -> None:
     """Raises UserError unless the hosts are a lab's or the operator allowed production hosts."""
     if known.environment != "lab" and not allow_production:
         raise UserError(
-            f"{known.path} is not a lab (hale_site is {known.environment!r}), and a drill injects "
-            "faults into its cluster. To run it anyway, read docs/drills.md and pass "
+            f"{known.path} is not a lab (its hale_environment is {known.environment!r}), and a "
+            "drill injects faults into its cluster. To run it anyway, read docs/drills.md and pass "
             "--allow-production: haproxy, an apiserver and an etcd member are stopped and started "
             "again; hosts are rebooted instead of losing power."
         )
@@ -322,7 +322,7 @@ def audit_cluster(known: Inventory, folder: Path, name: str) -> tuple[Results, A
     """Audit what the cluster must meet, and its roles, into folder/name. Raises UserError."""
     guards = loader.load_standard(ROOT / "standard").guarding("drill")
     marker = " or ".join(sorted({r.subject for r in guards} | {"address", "etcd", "drill"}))
-    made = planner.run_audit(known.path, "all", "document", folder, marker, say=False)
+    made = planner.run_audit(known.path, "all", "baseline", folder, marker, say=False)
     kept = made.rename(folder / name)
     return results.load_results(kept / "results.json"), planner.replay(kept)
 

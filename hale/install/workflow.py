@@ -175,7 +175,7 @@ def _audit(known: Inventory, folder: Path, despite: Sequence[str]) -> bool:
     """Whether everything passes, except the ignored requirements."""
     print(f"▶ {AUDIT}: Audit of everything", flush=True)
     made = planner.run_audit(
-        known.path, "all", "document", folder, say=True, timeout=preflight.LOGIN_TIMEOUT
+        known.path, "all", "baseline", folder, say=True, timeout=preflight.LOGIN_TIMEOUT
     )
     found = results.load_results(made / "results.json").results
     red = [r for r in found if r.verdict.failed and r.requirement not in despite]

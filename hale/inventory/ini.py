@@ -23,7 +23,8 @@ from hale.inventory.cluster_spec import ClusterSpec
 from hale.model.errors import Location, UserError
 
 OVERRIDE_PREFIX = "hale_"
-OWN_VARIABLES = ("hale_site",)  # variables with the prefix that override nothing
+# Variables with the prefix that override nothing; the last one is the old name of the first.
+OWN_VARIABLES = ("hale_environment", "hale_site")
 ENDPOINT_KINDS = ("keepalived", "external", "kube-vip")
 ENDPOINT = ("vip", "vip_port", "vip_names", "endpoint_kind")
 ETCD_KINDS = ("stacked", "external")
@@ -86,8 +87,9 @@ class Inventory(Struct, frozen=True):
 
     @property
     def environment(self) -> str:
-        """`lab` or `site`, for the first line of a run; the variable hale_site."""
-        found = self.variables.get("hale_site")
+        """`lab` or `site`, for the first line of a run; the variable hale_environment."""
+        names = (name for name in OWN_VARIABLES if name in self.variables)
+        found = self.variables.get(next(names, ""))
         return found.value if found else "site"
 
     @property

@@ -13,9 +13,16 @@ from hale.model.errors import Location
 
 ROLES = ("all", "masters", "workers", "cluster")
 SEVERITIES = ("critical", "major", "minor")
-PROFILES = ("document", "extended")
+PROFILES = ("baseline", "extended")
+RENAMED_PROFILES = {"document": "baseline"}  # as typed, and as saved by earlier releases
 GUARDS = ("change", "drill")
 ASPECTS = ("inventory", "runtime", "persisted", "drill")
+
+
+def current_profile(name: str) -> str:
+    """The profile's name today, for one that was typed or saved under an earlier name."""
+    return RENAMED_PROFILES.get(name, name)
+
 
 P = TypeVar("P", covariant=True)
 

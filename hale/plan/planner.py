@@ -33,6 +33,7 @@ from hale.model.change import (
     UnitChange,
 )
 from hale.model.errors import UserError
+from hale.model.requirement import current_profile
 from hale.model.results import Results, RowKey
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
@@ -65,7 +66,7 @@ def run_audit(
     words = [
         str(ROOT / "checks"),
         f"--hosts={hosts}",
-        f"--profile={profile}",
+        f"--profile={current_profile(profile)}",
         f"--reports={reports}",
         f"--connect-timeout={preconnect.LOGIN_TIMEOUT:g}",
         "-qq",

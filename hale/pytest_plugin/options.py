@@ -9,6 +9,8 @@ import argparse
 import contextlib
 import os
 import shlex
+import sys
+from functools import cache
 from typing import Any, NoReturn
 
 import pytest
@@ -16,7 +18,7 @@ import testinfra.plugin
 
 from hale import ssh
 from hale.model.errors import UserError
-from hale.model.requirement import PROFILES
+from hale.model.requirement import PROFILES, current_profile
 from hale.paths import ROOT
 from hale.ssh import preconnect
 
@@ -28,6 +30,19 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         _parse_early(config)
 
 
+@cache  # the options are parsed twice
+def _profile(typed: str) -> str:
+    """A profile by its name, or by the one that it had in earlier releases."""
+    name = current_profile(typed)
+    if name != typed:
+        print(
+            f"--profile={typed} is now called --profile={name}; the old name will be removed in "
+            "the next release.",
+            file=sys.stderr,
+        )
+    return name
+
+
 def _options(parser: Any) -> None:
     group = parser.getgroup("hale", "audit of Kubernetes hosts (with --hosts)")
     group.addoption(
@@ -37,9 +52,11 @@ def _options(parser: Any) -> None:
     )
     group.addoption(
         "--profile",
+        type=_profile,
         choices=PROFILES,
         default=PROFILES[0],
-        help="document: what the document says (default); extended: what clusters die of besides",
+        help="baseline: the published guide's requirements (default); extended: beyond them, "
+        "further causes of cluster failures",
     )
     group.addoption(
         "--evidence",

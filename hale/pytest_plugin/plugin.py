@@ -106,7 +106,7 @@ def _markers(stated: loader.Standard) -> list[tuple[str, str]]:
     chapters = sorted({r.chapter for r in stated.requirements})
     subjects = sorted({r.subject for r in stated.requirements})
     return [
-        *((f"chapter{number}", f"chapter {number} of the document") for number in chapters),
+        *((f"chapter{number}", f"chapter {number} of the baseline") for number in chapters),
         *((subject, f"checks/test_{subject}.py") for subject in subjects),
         *((role, "role: the hosts that a requirement concerns") for role in ROLES),
         *((aspect, "aspect") for aspect in ASPECTS),

@@ -1,4 +1,4 @@
-"""The standard: what must be true, as TOML, one file a chapter of the document.
+"""The standard: what must be true, as TOML, one file a chapter of the baseline.
 
 A file is `standard/NN-name.toml`: `chapter` and `title`, then one table a requirement,
 
@@ -8,7 +8,7 @@ A file is `standard/NN-name.toml`: `chapter` and `title`, then one table a requi
     role = "all"                # all, masters, workers, or cluster (judged once …)
     reads = "masters"           # (… from these hosts; all where it is not said)
     severity = "critical"       # critical, major or minor
-    profile = "document"        # or "extended": beyond the document
+    profile = "baseline"        # or "extended": beyond the baseline
     guards = ["change"]         # what a cluster that fails it must not get: "change", "drill"
     preflight = true            # hosts must meet it before an install begins
     why = "The kubelet refuses to start …"
@@ -42,6 +42,7 @@ from hale.model.requirement import (
     SEVERITIES,
     Override,
     Requirement,
+    current_profile,
 )
 from hale.standard import subjects
 
@@ -54,8 +55,8 @@ class Standard(Struct, frozen=True):
     sha256: str
 
     def of_profile(self, profile: str) -> tuple[Requirement, ...]:
-        """`document`, or `extended`, which is the document's and those beyond it."""
-        wanted = PROFILES[: PROFILES.index(profile) + 1]
+        """`baseline`, or `extended`, which is the baseline and the requirements beyond it."""
+        wanted = PROFILES[: PROFILES.index(current_profile(profile)) + 1]
         return tuple(r for r in self.requirements if r.profile in wanted)
 
     def guarding(self, action: str) -> tuple[Requirement, ...]:
@@ -101,7 +102,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     severity: str
     aspects: dict[str, str]
     reads: str = "all"
-    profile: str = "document"
+    profile: str = "baseline"
     why: str = ""
     guards: tuple[str, ...] = ()
     preflight: bool = False

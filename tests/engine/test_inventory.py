@@ -20,6 +20,7 @@ import pytest
 from hale.inventory import ini
 from hale.inventory.cluster_spec import AptSource, ClusterSpec
 from hale.model.errors import UserError
+from hale.standard import loader
 
 HERE = Path(__file__).parent / "inventory"
 ROOT = Path(__file__).parents[2]
@@ -79,6 +80,20 @@ def test_the_documents_inventory() -> None:
     assert (endpoint.vip, endpoint.port, endpoint.kind) == ("10.208.1.190", 16443, "keepalived")
     assert endpoint.names == ("master.k8s.io", "k8s-vip")
     assert (known.etcd_kind, known.environment) == ("stacked", "site")
+
+
+def test_the_environment_may_have_the_name_of_earlier_releases(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.ini"
+    text = (ROOT / "tests/engine/data/inventory.ini").read_text()
+    assert "hale_site=lab" in text
+    for lines, expected in (
+        ("hale_site=old", "old"),
+        ("hale_environment=new", "new"),
+        ("hale_site=old\nhale_environment=new", "new"),
+    ):
+        path.write_text(text.replace("hale_site=lab", lines))
+        assert ini.load_inventory(path).environment == expected
+        loader.check_overrides(loader.load_standard(ROOT / "standard"), ini.load_inventory(path))
 
 
 def test_a_byte_that_is_not_utf8(tmp_path: Path) -> None:

@@ -103,11 +103,23 @@ def test_ids_are_unique_and_stable(tmp_path: Path) -> None:
         assert re.fullmatch(shape, name), name
 
 
-def test_the_extended_profile_is_the_documents_and_more(tmp_path: Path) -> None:
+def test_the_extended_profile_is_the_baseline_and_more(tmp_path: Path) -> None:
     words = ("--hosts=all", f"--inventory={DATA / 'inventory.ini'}")
-    document = collected(tmp_path, *words)
+    baseline = collected(tmp_path, *words)
     extended = collected(tmp_path, *words, "--profile=extended")
-    assert set(document) < set(extended)
+    assert set(baseline) < set(extended)
+
+
+def test_a_profile_may_have_the_name_of_earlier_releases(tmp_path: Path) -> None:
+    words = ("--hosts=all", f"--inventory={DATA / 'inventory.ini'}", "--collect-only", "-q")
+    new = typed(tmp_path / "r", *words, "--profile=baseline")
+    old = typed(tmp_path / "r", *words, "--profile=document", "-n2")
+    renamed = "--profile=document is now called --profile=baseline"
+    assert old.said.count(renamed) == 1
+    assert renamed not in new.said
+    assert [line for line in old.said.splitlines() if "::" in line] == [
+        line for line in new.said.splitlines() if "::" in line
+    ]
 
 
 @pytest.mark.parametrize(
