@@ -5,10 +5,10 @@ UV := 0.13.9
 LOCK := --system-certs --universal --upgrade --generate-hashes --no-annotate --no-emit-index-url \
   --quiet --custom-compile-command 'make lock' --output-file
 .DEFAULT_GOAL := help
-.PHONY: help setup demo cluster check test soak lint docs proofs golden format lock bench clean
+.PHONY: help setup demo cluster check test soak lint docs new-requirement proofs golden format lock bench clean
 
 help: ## say what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
 setup: .venv/.complete ## make .venv with everything in it
 
@@ -35,6 +35,9 @@ lint: .venv/.complete ## check style, types, walls, words, and that docs/require
 	.venv/bin/lint-imports --no-logo
 	.venv/bin/python -m lint.words
 	.venv/bin/python -m hale.docs.requirement_page --check
+
+new-requirement: .venv/.complete ## start a requirement: its files, green, to be edited (NAME=time_sync)
+	@.venv/bin/python -m hale.docs.new_requirement "$(NAME)"
 
 docs: .venv/.complete ## write docs/requirements from standard/, facts/ and remediate/
 	.venv/bin/python -m hale.docs.requirement_page

@@ -1,4 +1,4 @@
-"""Beyond the document: no certificate runs out soon."""
+"""Beyond the baseline: no certificate runs out soon."""
 
 from facts.certificates import CertificatesParameters, CertificatesRuntime
 

@@ -1,4 +1,4 @@
-"""Beyond the document: containerd and the kubelet use one driver of control groups."""
+"""Beyond the baseline: containerd and the kubelet use one cgroup driver."""
 
 from facts.cgroup_driver import CgroupDriverPersisted
 

@@ -1,4 +1,4 @@
-"""Beyond the document: clocks that agree, for leases, certificates and logs."""
+"""Beyond the baseline: clocks that agree, for leases, certificates and logs."""
 
 from facts.clock import ClockParameters, ClockRuntime
 

@@ -1,4 +1,4 @@
-"""Beyond the document: no two hosts with the same machine-id, hardware UUID or MAC address."""
+"""Beyond the baseline: no two hosts with the same machine-id, hardware UUID or MAC address."""
 
 from facts.identity import IdentityRuntime
 

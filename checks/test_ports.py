@@ -1,4 +1,4 @@
-"""Beyond the document: the components' ports are free before a host joins, and open after."""
+"""Beyond the baseline: the components' ports are free before a host joins, and open after."""
 
 from facts.ports import PortsRuntime
 

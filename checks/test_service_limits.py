@@ -1,4 +1,4 @@
-"""Beyond the document: what containerd and the kubelet may use. More is compliant."""
+"""Beyond the baseline: what containerd and the kubelet may use. More is compliant."""
 
 from facts.service_limits import (
     ServiceLimitsParameters,

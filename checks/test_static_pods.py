@@ -1,4 +1,4 @@
-"""Beyond the document: the masters' static manifests are the same."""
+"""Beyond the baseline: the masters' static manifests are the same."""
 
 from facts.static_pods import StaticPodsRuntime
 

@@ -1,4 +1,4 @@
-"""What the document names and not every cluster has: dashboard, ingress, a second cluster.
+"""What the baseline names and not every cluster has: dashboard, ingress, a second cluster.
 
 A site that wants one says so in its inventory. Hale has no way yet to prove that one works, so
 where it is asked for the verdict is UNKNOWN, and says that; it is never taken for granted.

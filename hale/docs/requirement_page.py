@@ -1,8 +1,8 @@
-"""A requirement's page: what must be true, how it is seen, what mends it, and how by hand.
+"""A requirement's page: what must be true, how it is read, what fixes it, and how by hand.
 
-Nothing is told twice: the page is made from standard/, from what facts/<subject>.py declares to
-read and says of itself, and from what remediate/<subject>.py can want of a host. Only how it is
-done by hand is written down, in remediate/<subject>.md, with the standard's values left open.
+Nothing is written twice: the page is generated from standard/, from the probes and docstrings of
+facts/<subject>.py, and from what remediate/<subject>.py declares. Only the manual instructions are
+written by hand, in remediate/<subject>.md, with the baseline's values as variables.
 
 `python -m hale.docs.requirement_page` writes docs/requirements/; with `--check` it names the
 pages that are out of date.
@@ -140,7 +140,7 @@ def _docstring(thing: Any) -> str:
 def _read(
     subject: Any, known: Inventory, cases: Iterable[Case[Any]]
 ) -> tuple[list[str], list[CommandProbe]]:
-    """Files and commands that it reads on the document's hosts."""
+    """Files and commands that it reads on the hosts of the example inventory."""
     files: dict[str, None] = {}
     commands: dict[str, CommandProbe] = {}
     for host in known.hosts:

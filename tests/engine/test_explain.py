@@ -30,7 +30,7 @@ def test_a_page_says_all(requirement: Requirement) -> None:
     assert requirement.why in text
     for aspect in requirement.aspects:
         assert f"- **{aspect}**: " in text
-    for heading in ("What must be true", "How it is seen", "What `invoke fix` does", "By hand"):
+    for heading in ("What must be true", "How it is read", "What `invoke fix` does", "By hand"):
         assert text.count(f"\n## {heading}\n") == 1
     assert f"hale_{requirement.id.lower().replace('-', '_')}__" in text or not (
         requirement.parameters.__struct_fields__
@@ -75,7 +75,10 @@ def test_a_new_requirement_needs_no_work(tmp_path: Path, monkeypatch: pytest.Mon
     assert set(requirement_page.outdated()) == {"NEW-ONE.md", "README.md"}
     text = requirement_page.page("NEW-ONE")
     assert "workers only" in text
-    assert "vm.swappiness is 7\n\nAs the document plans it, shown for k8s-node-01." in text
+    assert (
+        "vm.swappiness is 7\n\nFor the hosts of the example inventory, shown for k8s-node-01."
+        in text
+    )
     assert "- `/proc/sys/vm/swappiness`" in text
 
 

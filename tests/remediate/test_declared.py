@@ -49,8 +49,8 @@ def test_a_module_declares_what_its_cases_produce(subject: str) -> None:
 
 def test_a_subject_has_changes_or_a_page_of_manual_steps() -> None:
     """Two sources of one aspect's remedy would contradict each other."""
-    assert len(PLANNED) == 10
-    assert len(MANUAL) == 21
+    assert len(PLANNED) >= 10
+    assert len(MANUAL) >= 21
     assert not set(PLANNED) & set(MANUAL)
 
 
