@@ -7,9 +7,11 @@ no process list and no file shows a secret.
 import base64
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 
 from hale.install.phase import RunScript, Step, WriteFile
 from hale.install.secrets import Secret, Secrets
+from hale.install.shell import load_script
 from hale.redact import redact
 from hale.ssh import CommandTimeout, HostUnreachable, OutputTooLarge, Session
 
@@ -58,9 +60,7 @@ class StepExecutor:
         return redact(self._secrets.redact(text))
 
     def _run(self, step: RunScript, told: OutputCallback) -> bool:
-        script = (
-            f"set -eu\nexport LC_ALL=C PATH={_PATH}\nunset {_PROXIES}\numask 022\n{step.script}"
-        )
+        script = f"set -eu\n{_ENVIRONMENT}unset {_PROXIES}\numask 022\n{step.script}"
         given = step.stdin.reveal() if isinstance(step.stdin, Secret) else step.stdin or ""
         listener = _Lines(lambda line: told(self.redact(line)))
         done = self._session.run(
@@ -73,13 +73,16 @@ class StepExecutor:
 
     def _write(self, step: WriteFile) -> bool:
         raw = step.content.encode() if isinstance(step.content, str) else step.content
-        given = {
-            "p": step.path,
-            "mode": f"{step.mode:o}",
-            "o": f"{BACKUP_DIR}{step.path}" if step.keep else "",
-        }
-        script = "".join(f"{n}={shlex.quote(v)}\n" for n, v in given.items())
-        script += _WRITE % (step.check or ":", step.then or ":")
+        script = _ENVIRONMENT + load_script(
+            _WRITE,
+            path=step.path,
+            mode=f"{step.mode:o}",
+            suffix=NEW,
+            backup=f"{BACKUP_DIR}{step.path}" if step.keep else "",
+            check=step.check or ":",
+            after=step.then or ":",
+            invalid=str(_INVALID),
+        )
         done = self._session.run(
             f"/bin/sh -c {shlex.quote(script)}", TIMEOUT, base64.b64encode(raw)
         )
@@ -115,30 +118,5 @@ class _Lines:
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROXIES = "http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY"
-
-_WRITE = f"""\
-set -eu
-export LC_ALL=C PATH={_PATH}
-umask 022
-f=$(dirname -- "$p")
-mkdir -p -- "$f"
-new=$f/{NEW}
-trap 'rm -f -- "$new"' EXIT
-(umask 077; base64 -d >"$new")
-chmod "$mode" "$new"
-chown 0:0 "$new"
-if [ -f "$p" ] && [ ! -L "$p" ] && cmp -s -- "$new" "$p" && [ "$(stat -c %%a "$p")" = "$mode" ]
-then echo same; exit; fi
-export new
-( %s ) >&2 || exit {_INVALID}
-if [ -n "$o" ] && [ ! -e "$o" ] && [ ! -e "$o.absent" ]; then
-  (umask 077; mkdir -p -- "${{o%%/*}}")
-  if [ -e "$p" ]; then cp -a -- "$p" "$o.part"; mv -- "$o.part" "$o"; else : >"$o.absent"; fi
-fi
-sync "$new"
-mv -fT -- "$new" "$p"
-sync "$f"
-! command -v restorecon >/dev/null || [ ! -e /sys/fs/selinux/enforce ] || restorecon "$p"
-%s
-echo changed
-"""
+_ENVIRONMENT = f"export LC_ALL=C PATH={_PATH}\n"
+_WRITE = Path(__file__).with_name("write_file.sh")

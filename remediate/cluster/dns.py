@@ -25,29 +25,11 @@ from hale.install.phase import (
     WaitForPhase,
 )
 from hale.inventory.ini import Host
-from remediate.cluster import kubectl
+from remediate.cluster import kubectl, scripts
 
 SUBJECT = "coredns"
 PATIENCE = 120.0  # seconds for new replicas to be ready
 JOINS, EVERY = 3600.0, 3.0  # seconds for enough nodes to be there, and between two looks
-
-
-# Until no node has two; what the apiserver refuses while masters join is tried again.
-_SPREAD = """\
-k() {{ {kubectl} -n kube-system "$@"; }}
-n=0
-while n=$((n + 1)); [ $n -le 10 ]; do
-  k rollout status deployment coredns --timeout 60s || {{ sleep 2; continue; }}
-  pods=$(k get pods -l k8s-app=kube-dns --field-selector status.phase=Running --no-headers \
-    -o custom-columns=:.spec.nodeName,:.metadata.name) || {{ sleep 2; continue; }}
-  second=$(echo "$pods" | sort | awk '$1 == last {{ print $2; exit }} {{ last = $1 }}')
-  [ -n "$second" ] || exit 0
-  echo "deleting $second, which is not alone on its node"
-  k delete pod "$second" --timeout 60s || sleep 2
-done
-echo "the new pods go to the same node again and again" >&2
-exit 1
-"""
 
 
 class CoreDnsSpread(Phase):
@@ -75,7 +57,9 @@ class CoreDnsSpread(Phase):
         first = (site.first_control_plane.name,)
         enough = WaitFor(f"{site.dns_nodes} nodes are ready", first, _nodes, _few, JOINS, EVERY)
         yield Batch(wait_for=enough)
-        script = _SPREAD.format(kubectl=kubectl.shell_command(site.first_control_plane))
+        script = scripts.load(
+            "spread_coredns", kubectl=kubectl.shell_command(site.first_control_plane)
+        )
         yield Batch(
             (RunScript(site.first_control_plane.name, "CoreDNS is spread", script, timeout=600),),
             wait_for=WaitForPhase("CoreDNS is on different nodes", PATIENCE),

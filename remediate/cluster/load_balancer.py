@@ -33,7 +33,7 @@ from hale.install.phase import (
 )
 from hale.inventory.ini import Host
 from hale.model.evidence import FileProbe
-from remediate.cluster import templates
+from remediate.cluster import scripts, templates
 from remediate.cluster.packages import install_script
 from remediate.cluster.templates import ConfigProblem, ConfigState
 
@@ -44,15 +44,6 @@ CHECK = "/etc/keepalived/check-apiserver"
 CA = "/etc/haproxy/apiserver-ca.crt"
 UNITS = {HAPROXY: "haproxy", KEEPALIVED: "keepalived"}
 PACKAGES = tuple(UNITS.values())  # that bring them
-# keepalived 2.2 ends its test of a file that names a script by a SIGTERM to itself, whether the
-# file is right or not, and says on standard error what is wrong; older ones end with a status.
-VALID = """\
-said=$(keepalived -t -f "$new" 2>&1) && r=0 || r=$?
-said=$(printf '%s\\n' "$said" | grep -v '^Terminated$' || :)
-case $r in 0 | 143) [ -z "$said" ] && exit ;; esac
-printf '%s\\n' "$said" "keepalived -t ended with $r"
-exit 1
-"""
 # Seconds between two adverts; three that are missing, and less than one interval more, are a
 # master that is lost.
 ADVERT = 0.4
@@ -195,7 +186,7 @@ class LoadBalancer(Phase):
                     KEEPALIVED,
                     files[KEEPALIVED],
                     mode=0o600,
-                    check=VALID,
+                    check=scripts.load("check_keepalived"),
                     then="systemctl restart keepalived",
                 )
             )
@@ -234,19 +225,8 @@ def _configured(seen: Observations, host: Host) -> bool:
     return KEEPALIVED in file_digests.read(seen.of(host.name, file_digests.SUBJECT))
 
 
-def _started(unit: str, how: str, port: int) -> str:
-    """Reload what runs, start what does not, and see that it works: a port that is open."""
-    return f"""\
-systemctl -q is-enabled {unit} || systemctl -q enable {unit}
-! systemctl -q is-failed {unit} || systemctl reset-failed {unit}
-systemctl {how} {unit}
-n=0
-until systemctl -q is-active {unit} && {{ [ {port} = 0 ] || ss -Hltn | grep -q ':{port} '; }}; do
-  n=$((n + 1))
-  [ $n -lt 50 ] || {{ journalctl -u {unit} -n 5 --no-pager -o cat >&2; exit 1; }}
-  sleep 0.2
-done
-"""
+def _started(unit: str, action: str, port: int) -> str:
+    return scripts.load("start_service", unit=unit, action=action, port=str(port))
 
 
 def ca(site: ClusterContext, seen: Observations) -> str:

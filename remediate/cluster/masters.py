@@ -38,7 +38,7 @@ from hale.install.secrets import CERTIFICATES, TOKEN
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
 from hale.model.evidence import CommandProbe, FileProbe, Probe, Unreadable
-from remediate.cluster import kubeadm, kubectl
+from remediate.cluster import kubeadm, kubectl, scripts
 
 PATIENCE = 180.0  # seconds for a master that has joined, until etcd and apiserver are well
 
@@ -108,7 +108,7 @@ class JoinControlPlane(Phase):
             joins = RunScript(
                 host.name,
                 "kubeadm join",
-                JOIN,
+                scripts.load("join_control_plane", readyz=kubernetes.READYZ),
                 secret,
                 600,
                 is_kubeadm_work=True,
@@ -208,26 +208,6 @@ def _joined(site: ClusterContext, seen: Observations) -> frozenset[str]:
         if told.answers:
             return told.masters
     return frozenset()
-
-
-# kubeadm points the kubelet of a master at that master's own apiserver, which the kubelet itself
-# has to start. Until that is there it cannot ask for its certificate, nor for Services, and asks
-# again ever later; kubeadm waits for it. Begun anew once the apiserver is ready, it asks at once.
-JOIN = f"""\
-(
-  until [ "$({kubernetes.READYZ} || :)" = 200 ]; do
-    kill -0 $$ || exit
-    sleep 0.5
-  done
-  systemctl restart kubelet
-) >/dev/null 2>&1 </dev/null &
-anew=$!
-joined=0
-kubeadm join {kubeadm.CONFIG} || joined=$?
-kill $anew 2>/dev/null || :
-wait $anew || [ $joined != 0 ] || systemctl restart kubelet
-exit $joined
-"""
 
 
 def _leftover_of_cut_off_join(
@@ -330,29 +310,7 @@ def clean(
 
 
 def remove_etcd_member_script(host: Host) -> str:
-    """Remove the members whose peer URL is this host's, whatever their name: one that was added
-    and never started has none.
-
-    etcd refuses for five seconds after a member has come back ("unhealthy cluster").
-    """
-    url = f"https://{f'[{host.address}]' if ':' in (host.address or '') else host.address}:2380"
-    return f"""\
-pki={etcd.PKI}
-ask() {{
-  curl -q -sS -f --noproxy '*' --max-time 10 --capath /dev/null --cacert $pki/ca.crt \\
-    --cert $pki/healthcheck-client.crt --key $pki/healthcheck-client.key \\
-    "https://127.0.0.1:{etcd.PORT}$1" -d "$2"
-}}
-members=$(ask /v3/cluster/member/list '{{}}')
-printf '%s' "$members" | sed 's/{{"ID"/\\n&/g' | grep -F '"{url}"' |
-  sed -n 's/^{{"ID":"\\([0-9]*\\)".*/\\1/p' |
-  while read -r id; do
-    echo "removing the member $id"
-    n=0
-    until ask /v3/cluster/member/remove "{{\\"ID\\":\\"$id\\"}}" >/dev/null; do
-      n=$((n + 1))
-      [ $n -lt 20 ] || exit 1
-      sleep 1
-    done
-  done
-"""
+    """Remove the etcd members of this host, by their peer URL."""
+    address = f"[{host.address}]" if ":" in (host.address or "") else host.address
+    url = f"https://{address}:2380"
+    return scripts.load("remove_etcd_member", pki=etcd.PKI, port=str(etcd.PORT), url=url)

@@ -32,7 +32,7 @@ from hale.install.phase import (
 )
 from hale.inventory.ini import Host
 from hale.model.evidence import CommandProbe, Probe, Unreadable
-from remediate.cluster import kubeadm, kubectl, load_balancer, masters, packages, runtime
+from remediate.cluster import kubeadm, kubectl, load_balancer, masters, packages, runtime, scripts
 
 BALANCER_FILES = (
     load_balancer.HAPROXY,
@@ -188,32 +188,11 @@ _DAEMONS = (
     'labels."io.cri-containerd.kind"==container,'
     'labels."io.kubernetes.container.name"!=kube-apiserver'
 )
-# kubeadm kills what runs. Asked to end before, as a node's shutdown asks, the pod network's daemons
-# take their rules, routes and interfaces with them, which nobody but they knows. The apiserver is
-# not asked: it would wait for its etcd. Kubeadm's own removal of the etcd member talks to a
-# cluster that is going away too; a part's member has left before.
-_END = f"""\
-systemctl stop kubelet 2>/dev/null || :
-if [ -S /run/containerd/containerd.sock ]; then
-  ids=$(ctr -n k8s.io containers ls -q '{_DAEMONS}' | xargs)
-  pids=$(ctr -n k8s.io tasks ls | awk -v ids="$ids" '
-    BEGIN {{ n = split(ids, i); while (n) of[i[n--]] }} $1 in of && $2 {{ print $2 }}')
-  for c in $ids; do ctr -n k8s.io tasks kill "$c" >/dev/null 2>&1 || :; done
-  for _ in $(seq {2 * GRACE}); do
-    left=
-    for p in $pids; do [ ! -e "/proc/$p" ] || left="$left $p"; done
-    [ -n "$left" ] || break
-    sleep 0.5
-  done
-fi
-if command -v kubeadm >/dev/null && [ -S /run/containerd/containerd.sock ]; then
-  kubeadm reset --force --skip-phases=remove-etcd-member
-fi
-"""
 
 
 def _kubeadm(site: ClusterContext) -> str:
-    return kubeadm.preserving(site, f"{_END}{kubeadm.etcd_data(site)}\n")
+    stop = scripts.load("stop_containers", daemons=_DAEMONS, grace=str(GRACE))
+    return kubeadm.preserving(site, f"{stop}{kubeadm.etcd_data(site)}\n")
 
 
 def _unbalance(site: ClusterContext) -> str:
@@ -242,43 +221,14 @@ rmdir {load_balancer.DROPIN.rpartition("/")[0]} 2>/dev/null || :
 
 
 def _sweep(site: ClusterContext) -> str:
-    pods = shlex.quote(str(site.cluster.pod_cidr or ""))
-    swept = f"""\
-if [ -S /run/containerd/containerd.sock ]; then
-  for c in $(ctr -n k8s.io containers ls -q 2>/dev/null); do
-    ctr -n k8s.io tasks kill -s SIGKILL -a "$c" >/dev/null 2>&1 || :
-    ctr -n k8s.io tasks rm -f "$c" >/dev/null 2>&1 || :
-    ctr -n k8s.io containers rm "$c" >/dev/null 2>&1 || :
-  done
-fi
-awk '$2 ~ "^/var/lib/kubelet/|^/run/netns/cni-" {{ print $2 }}' /proc/mounts | sort -r |
-  while read -r m; do umount -l "$(printf %b "$m")" || :; done
-rm -f /run/netns/cni-* /var/run/netns/cni-* 2>/dev/null || :
-for i in /sys/class/net/*; do
-  i=${{i##*/}}
-  ! echo "$i" | grep -qxE '{leftovers.INTERFACES}' || ip link del "$i" 2>/dev/null || :
-done
-pods={pods}
-[ -z "$pods" ] || ip -o route show root "$pods" 2>/dev/null | while read -r to rest; do
-  ip route del "$to" 2>/dev/null || :
-done
-# Everything but the chains of Kubernetes and the network plugins stays as it is.
-for t in iptables ip6tables; do
-  command -v $t-save >/dev/null || continue
-  rules=$($t-save 2>/dev/null) || continue
-  echo "$rules" | grep -qE '{leftovers.CHAINS}' || continue
-  echo "$rules" | grep -vE '^:({leftovers.CHAINS})|({leftovers.CHAINS})' | $t-restore
-done
-if command -v nft >/dev/null; then
-  nft list tables 2>/dev/null | grep -E ' ({leftovers.TABLES})' | while read -r _ family table; do
-    nft delete table "$family" "$table"
-  done
-fi
-! command -v ipvsadm >/dev/null || ipvsadm -C 2>/dev/null || :
-rm -rf /etc/kubernetes /var/lib/cni /etc/cni/net.d/* /run/flannel /run/calico /var/lib/calico
-find /var/lib/kubelet -mindepth 1 -delete 2>/dev/null || :
-"""
-    return kubeadm.preserving(site, swept)
+    script = scripts.load(
+        "sweep",
+        pods=str(site.cluster.pod_cidr or ""),
+        interfaces=leftovers.INTERFACES,
+        chains=leftovers.CHAINS,
+        tables=leftovers.TABLES,
+    )
+    return kubeadm.preserving(site, script)
 
 
 def _packages(site: ClusterContext, host: Host) -> Step:

@@ -1,0 +1,12 @@
+"""Shell scripts of the phases; each names its variables in its first lines."""
+
+from pathlib import Path
+
+from hale.install import shell
+
+_HERE = Path(__file__).parent
+
+
+def load(name: str, **variables: str) -> str:
+    """The script NAME.sh with these variables."""
+    return shell.load_script(_HERE / f"{name}.sh", **variables)

@@ -1,0 +1,22 @@
+# shellcheck shell=sh disable=SC2154
+# Terminate the node's containers, then let kubeadm reset kill what is left. Terminated first, as on
+# a node's shutdown, the pod network's daemons remove their rules, routes and interfaces, which only
+# they know. The apiserver is not terminated: it would wait for its etcd. kubeadm's own removal of
+# the etcd member would talk to a cluster that is going away too; a part's member has left before.
+# daemons: containerd's filter for these containers. grace: seconds.
+systemctl stop kubelet 2>/dev/null || :
+if [ -S /run/containerd/containerd.sock ]; then
+  ids=$(ctr -n k8s.io containers ls -q "$daemons" | xargs)
+  pids=$(ctr -n k8s.io tasks ls | awk -v ids="$ids" '
+    BEGIN { n = split(ids, i); while (n) of[i[n--]] } $1 in of && $2 { print $2 }')
+  for c in $ids; do ctr -n k8s.io tasks kill "$c" >/dev/null 2>&1 || :; done
+  for _ in $(seq $((2 * grace))); do
+    left=
+    for p in $pids; do [ ! -e "/proc/$p" ] || left="$left $p"; done
+    [ -n "$left" ] || break
+    sleep 0.5
+  done
+fi
+if command -v kubeadm >/dev/null && [ -S /run/containerd/containerd.sock ]; then
+  kubeadm reset --force --skip-phases=remove-etcd-member
+fi
