@@ -28,11 +28,12 @@ test: .venv/.complete ## run all tests, those on the lab too
 soak: .venv/.complete ## all crash tests and all of a cluster, of which `make test` draws a part (hours)
 	@HALE_SOAK=1 .venv/bin/pytest tests/apply/test_crash.py tests/cluster
 
-lint: .venv/.complete ## check style, types, walls, words, and that docs/requirements is current
+lint: .venv/.complete ## check style, types, walls, shell scripts, words, and that docs/requirements is current
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
+	.venv/bin/shellcheck $$(git ls-files 'hale/**.sh' 'remediate/**.sh' 'facts/**.sh')
 	.venv/bin/python -m lint.words
 	.venv/bin/python -m hale.docs.requirement_page --check
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hale.install.phase import RunScript, Step, WriteFile
 from hale.install.secrets import Secret, Secrets
-from hale.install.shell import load_script
+from hale.install.shell import script_with
 from hale.redact import redact
 from hale.ssh import CommandTimeout, HostUnreachable, OutputTooLarge, Session
 
@@ -73,7 +73,7 @@ class StepExecutor:
 
     def _write(self, step: WriteFile) -> bool:
         raw = step.content.encode() if isinstance(step.content, str) else step.content
-        script = _ENVIRONMENT + load_script(
+        script = _ENVIRONMENT + script_with(
             _WRITE,
             path=step.path,
             mode=f"{step.mode:o}",

@@ -1,16 +1,15 @@
-"""Shell scripts for steps: `.sh` files beside the modules, with their variables in front."""
+"""Scripts of steps with variables: a `.sh` file, and assignments in front of it."""
 
 import shlex
 from functools import cache
 from pathlib import Path
 
+from hale.files import script
 
-def load_script(path: Path, /, **variables: str) -> str:
-    """The script, after assignments of its variables. Runs under `set -eu` (executor.py)."""
+_text = cache(script.load_script)
+
+
+def script_with(file: Path, /, **variables: str) -> str:
+    """The script after assignments of its variables. It runs under `set -eu` (executor.py)."""
     assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
-    return assignments + _text(path)
-
-
-@cache
-def _text(path: Path) -> str:
-    return path.read_text()
+    return assignments + _text(file)

@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154
 # Functions of the executing shell, each of which runs and frames one command; remote_shell.py
 # sends them once a login, without comments and indentation.
 #

@@ -9,4 +9,4 @@ _HERE = Path(__file__).parent
 
 def load(name: str, **variables: str) -> str:
     """The script NAME.sh with these variables."""
-    return shell.load_script(_HERE / f"{name}.sh", **variables)
+    return shell.script_with(_HERE / f"{name}.sh", **variables)
