@@ -1,0 +1,151 @@
+"""The shell scripts of steps, run here: with stand-ins for the programs of a host."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hale.install import executor
+from hale.install.executor import StepExecutor, StepFailed
+from hale.install.phase import WriteFile
+from hale.install.secrets import Secrets
+from hale.ssh.target import CommandResult
+from remediate.cluster import scripts
+
+ETCD = {"pki": "/pki", "port": "2379", "url": "https://10.0.0.2:2380"}
+
+
+class Here:
+    """A session whose host is this machine."""
+
+    def run(
+        self, command: str, timeout: float, given: bytes = b"", _: object = None
+    ) -> CommandResult:
+        done = subprocess.run(
+            command, shell=True, input=given, capture_output=True, timeout=timeout, check=False
+        )
+        return CommandResult(done.returncode, done.stdout, done.stderr, 0.0)
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
+    monkeypatch.setattr(executor, "BACKUP_DIR", str(tmp_path / "original"))
+
+    def write(path: Path, content: str, **more: object) -> bool:
+        step = WriteFile("h", "t", str(path), content, **more)  # type: ignore[arg-type]
+        return StepExecutor(Here(), Secrets()).execute(step, print)  # type: ignore[arg-type]
+
+    return write
+
+
+def test_a_file_is_written_once(write: Callable[..., bool], tmp_path: Path) -> None:
+    path, ran = tmp_path / "new folder" / "a file", tmp_path / "ran"
+    after = f"echo x >>'{ran}'"
+    assert write(path, "it's\n", mode=0o640, then=after)
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("it's\n", 0o640)
+    assert not write(path, "it's\n", mode=0o640, then=after)
+    assert write(path, "it's\n", mode=0o600, then=after), "the mode counts too"
+    assert ran.read_text() == "x\nx\n"
+    assert [p.name for p in path.parent.iterdir()] == ["a file"]
+    assert Path(f"{tmp_path}/original{path}.absent").exists()
+
+
+def test_what_was_there_first_is_kept(write: Callable[..., bool], tmp_path: Path) -> None:
+    path = tmp_path / "conf"
+    path.write_text("the site's\n")
+    assert write(path, "one\n")
+    assert write(path, "two\n")
+    assert Path(f"{tmp_path}/original{path}").read_text() == "the site's\n"
+
+
+def test_an_invalid_file_replaces_nothing(write: Callable[..., bool], tmp_path: Path) -> None:
+    path = tmp_path / "conf"
+    path.write_text("old\n")
+    check = 'cat "$new"; grep -q valid "$new"'
+    with pytest.raises(StepFailed, match="is not valid, so the old one stays") as failed:
+        write(path, "wrong\n", check=check)
+    assert failed.value.output == "wrong"
+    assert path.read_text() == "old\n"
+    assert write(path, "valid\n", check=check)
+
+
+def run(
+    tmp_path: Path, script: str, given: str = "", **programs: str
+) -> subprocess.CompletedProcess[str]:
+    """A script with stand-ins for programs; each notes its arguments in `calls`."""
+    for name, body in programs.items():
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >>"{tmp_path}/calls"\n{body}\n')
+        program.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"}
+    command = ["/bin/sh", "-c", f"set -eu\n{script}"]
+    return subprocess.run(
+        command, input=given, capture_output=True, text=True, env=environment, check=False
+    )
+
+
+def test_the_member_of_that_peer_url_is_removed(tmp_path: Path) -> None:
+    members = (
+        '{"header":{},"members":[{"ID":"11","peerURLs":["https://10.0.0.1:2380"]},'
+        '{"ID":"22","peerURLs":["https://10.0.0.2:2380"]},{"ID":"33","peerURLs":[]}]}'
+    )
+    curl = f"case $* in *member/list*) printf %s '{members}';; esac"
+    done = run(tmp_path, scripts.load("remove_etcd_member", **ETCD), curl=curl)
+    assert (done.returncode, done.stdout) == (0, "removing the member 22\n"), done.stderr
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert len(calls) == 2
+    assert calls[1].endswith('https://127.0.0.1:2379/v3/cluster/member/remove -d {"ID":"22"}')
+    assert "--cacert /pki/ca.crt" in calls[1]
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_join_reads_its_configuration_and_ends_with_kubeadms_status(
+    tmp_path: Path, status: int
+) -> None:
+    script = scripts.load("join_control_plane", readyz="echo 200")
+    kubeadm = f"cat; sleep 0.3; exit {status}"
+    done = run(tmp_path, script, "kind: X\n", kubeadm=kubeadm, systemctl="")
+    assert (done.returncode, done.stdout) == (status, "kind: X\n"), done.stderr
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert sorted(calls) == ["kubeadm join --config /dev/stdin", "systemctl restart kubelet"]
+
+
+def test_surplus_pods_of_coredns_are_deleted_one_by_one(tmp_path: Path) -> None:
+    pods = tmp_path / "pods"
+    pods.write_text("n1 coredns-a\nn1 coredns-b\n")
+    kubectl = (
+        f"case $* in *'get pods'*) cat {pods};; "
+        f"*'delete pod coredns-b'*) printf 'n1 coredns-a\\nn2 coredns-c\\n' >{pods};; esac"
+    )
+    script = scripts.load("spread_coredns", kubectl="kubectl --server https://x")
+    done = run(tmp_path, script, kubectl=kubectl)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "deleting coredns-b, which is not alone on its node\n"
+    deleted = [c for c in (tmp_path / "calls").read_text().splitlines() if " delete pod " in c]
+    assert deleted == [
+        "kubectl --server https://x -n kube-system delete pod coredns-b --timeout 60s"
+    ]
+
+
+def test_a_service_is_started_and_waited_for(tmp_path: Path) -> None:
+    script = scripts.load("start_service", unit="haproxy", action="reload-or-restart", port="16443")
+    systemctl = "case $* in *is-enabled*|*is-failed*) exit 1;; esac"
+    done = run(tmp_path, script, systemctl=systemctl, ss="echo LISTEN 0 9 *:16443 *:*")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "calls").read_text().splitlines() == [
+        "systemctl -q is-enabled haproxy", "systemctl -q enable haproxy",
+        "systemctl -q is-failed haproxy", "systemctl reload-or-restart haproxy",
+        "systemctl -q is-active haproxy", "ss -Hltn",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("keepalived", "status"),
+    [("exit 143", 0), ("exit 0", 0), ("echo bad; exit 143", 1), ("exit 4", 1)],
+)
+def test_keepalived_judges_its_configuration(tmp_path: Path, keepalived: str, status: int) -> None:
+    script = f"new=/conf\n{scripts.load('check_keepalived')}"
+    done = run(tmp_path, script, keepalived=keepalived)
+    assert done.returncode == status, done.stdout
+    assert (tmp_path / "calls").read_text() == "keepalived -t -f /conf\n"
