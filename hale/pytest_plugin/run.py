@@ -2,9 +2,8 @@
 
 import contextlib
 import gc
-import sys
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,14 @@ import pytest
 from hale import ssh
 from hale.audit import evidence_file
 from hale.audit.audit import Audit
-from hale.audit.cases import coverage_gaps, overrides_sha256
+from hale.audit.cases import coverage_gaps
 from hale.audit.recorder import Recorder, create_run_dir
+from hale.audit.run import evidence_of, host_records, run_record
 from hale.files import atomic, provenance, signals
 from hale.model import results
-from hale.model.evidence import Evidence
 from hale.model.requirement import Case
 from hale.model.results import ROW
 from hale.pytest_plugin.reports import ReportFiles
-from hale.redact import redact
 from hale.report import html, terminal
 
 
@@ -50,7 +48,7 @@ class AuditRun:
         self.reports = ReportFiles(config, self.folder)
         self.recorder: Recorder | None = None
         self.writer = atomic.BackgroundWriter()
-        self._booted: dict[str, float] = {}  # seconds since the epoch; of hosts that answered
+        self._booted: Mapping[str, float] = {}  # seconds since the epoch; of hosts that answered
         self.narrowed = False  # with xdist: the workers have said what is selected
 
     @property
@@ -93,7 +91,7 @@ class AuditRun:
         if not self.narrowed:  # all workers collect the same
             self.narrowed = True
             self._begin(ids)
-            self._asked()
+            self._record_hosts()
 
     # Without: exactly what was collected.
     @pytest.hookimpl(tryfirst=True)
@@ -102,7 +100,7 @@ class AuditRun:
             return
         cases = [case for item in session.items if (case := case_of(item))]
         self._gather(cases, session.items)
-        self._asked()
+        self._record_hosts()
         # Tests, cases and evidence stay to the end: no use in looking for garbage among them.
         gc.freeze()
 
@@ -128,15 +126,7 @@ class AuditRun:
         else:
             with terminal.GatherProgress(reporter, len(self.audit.selected_hosts)) as progress:
                 self.audit.gather(cases, progress.told, meanwhile)
-        known = self.audit.inventory
-        saved = evidence_file.EvidenceFile(
-            evidence_file.SCHEMA,
-            str(known.path.resolve()),
-            provenance.sha256(known.path),
-            self.audit.profile,
-            dict(self.audit.hosts),
-            {c.host.name: redact(c.uri) for c in self.audit.selected_hosts if c.uri},
-        )
+        saved = evidence_of(self.audit)
         evidence_file.save_evidence(saved, self.folder / "evidence.json", self.writer.write)
 
     def _begin(self, collected: Iterable[str]) -> None:
@@ -145,61 +135,22 @@ class AuditRun:
         self.recorder = Recorder(self.folder / "results.json", self._run(), self.writer.write)
         self.recorder.begin(selected, self.audit.all_cases, [])
 
-    def _asked(self) -> None:
+    def _record_hosts(self) -> None:
         assert self.recorder is not None
-        hosts = [self._host(name, told) for name, told in self.audit.hosts.items()]
-        self.recorder.results.hosts = hosts
+        self.recorder.results.hosts, self._booted = host_records(self.audit)
 
     def _run(self) -> results.Run:
-        audit, option = self.audit, self.config.option
-        return results.Run(
-            kind="audit",
-            state="interrupted",
-            operator=provenance.operator(),
-            source_host=provenance.control_host(),
-            version=provenance.version(),
-            git_revision=str(self.revision),
-            packages=provenance.packages(),
-            python=sys.version.split()[0],
-            command_line=["pytest", *self.config.invocation_params.args],
-            inventory=str(audit.inventory.path),
-            site=audit.inventory.environment,
-            inventory_sha256=provenance.sha256(audit.inventory.path),
-            standard_sha256=audit.standard.sha256,
-            overrides_sha256=overrides_sha256(audit.cases),
-            profile=audit.profile,
-            hosts_expression=option.hale_hosts or "",
-            started=results.utc(self.started),
-            evidence_from=self._evidence_from(),
-            metadata=self.reports.metadata,
+        option = self.config.option
+        command = ["pytest", *self.config.invocation_params.args]
+        return run_record(
+            self.audit,
+            self.revision,
+            command,
+            option.hale_hosts or "",
+            self.started,
+            self._evidence_from(),
+            self.reports.metadata,
         )
-
-    def _host(self, name: str, told: Evidence) -> results.HostRecord:
-        record = results.HostRecord(
-            name,
-            address=told.address,
-            transport=told.transport,
-            login_user=told.login_user,
-            host_key=told.host_key,
-            read_at=results.utc(told.read_at),
-            down=told.unreachable,
-        )
-        if told.unreachable:
-            return record
-        try:
-            identity = self.audit.identity(name)
-            record.effective_user = identity.effective_user or ""
-            record.machine_id = identity.machine_id or ""
-            record.boot_id = identity.boot_id or ""
-            # Nonsense is 0, "not known".
-            booted = identity.boot_time or 0.0
-            self._booted[name] = booted if 0 < booted < 1e11 else 0.0
-            record.booted_at = results.utc(self._booted[name])
-            record.os = identity.os or ""
-            record.kernel = identity.kernel or ""
-        except Exception:  # garbage of one host must not end the run of all; its rows tell
-            pass
-        return record
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         row = getattr(report, ROW, None)

@@ -1,0 +1,177 @@
+"""Runs an audit in this process: gathers, judges, and records the results.
+
+pytest is the other door to an audit (hale/pytest_plugin): it gathers and records by the same
+functions, and its items call the same judge.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from hale.audit import evidence_file
+from hale.audit.audit import Audit
+from hale.audit.cases import coverage_gaps, overrides_sha256
+from hale.audit.evidence_file import EvidenceFile
+from hale.audit.judge import require_checks
+from hale.audit.recorder import Recorder
+from hale.files import provenance
+from hale.gather import Transport
+from hale.inventory.ini import Inventory
+from hale.inventory.selection import SelectedHost, select_hosts
+from hale.model import results
+from hale.model.evidence import Evidence
+from hale.model.results import HostRecord, Results, Run
+from hale.redact import redact
+from hale.standard import loader
+from hale.standard.loader import Standard
+
+
+@dataclass(frozen=True)
+class AuditRequest:
+    """What is to be audited.
+
+    hosts: an expression of `--hosts`. requirements: their ids; all of the profile where empty.
+    transport: the way to a host. gather_timeout: seconds for a host to answer everything.
+    """
+
+    inventory: Inventory
+    standard: Standard
+    profile: str
+    transport: Callable[[SelectedHost], Transport]
+    hosts: str = "all"
+    requirements: Collection[str] = ()
+    gather_timeout: float = 60.0
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """An audit that has been made: its cases and evidence, and the results that were recorded."""
+
+    audit: Audit
+    results: Results
+    folder: Path
+
+
+def run(
+    request: AuditRequest,
+    folder: Path,
+    on_answer: Callable[[Evidence], None] = lambda evidence: None,
+) -> AuditResult:
+    """Audit, and record results.json and evidence.json in `folder`, which exists.
+
+    `on_answer` is called as each host has answered, or cannot be reached. Raises UserError for a
+    mistake in the hosts' expression, in an override or in checks/. What has no verdict when an
+    exception ends the audit stays UNKNOWN in results.json, which says `interrupted`.
+    """
+    started = time.time()
+    revision = provenance.GitRevision()  # in the background
+    loader.check_overrides(request.standard, request.inventory)
+    require_checks(request.standard)
+    audit = Audit(
+        request.inventory,
+        request.standard,
+        request.profile,
+        select_hosts(request.hosts, request.inventory, lambda uri: ()),
+        request.transport,
+        request.gather_timeout,
+    )
+    wanted = request.requirements
+    selected = [c for c in audit.cases if not wanted or c.requirement.id in wanted]
+    record = run_record(audit, revision, list(sys.argv), request.hosts, started)
+    recorder = Recorder(folder / "results.json", record)
+    recorder.begin(selected, audit.all_cases, [])
+    audit.gather(selected, on_answer)
+    evidence_file.save_evidence(evidence_of(audit), folder / "evidence.json")
+    recorder.results.hosts, booted = host_records(audit)
+    for case in selected:
+        recorder.record(audit.judge(case).result)
+    failed = any(audit.judge(case).result.verdict.failed for case in selected)
+    audited = [s.host.name for s in audit.selected_hosts]
+    gaps = coverage_gaps(audit.inventory, audited, audit.all_cases, selected, recorder.unjudged)
+    recorder.end(1 if failed else 0, gaps, booted)
+    return AuditResult(audit, recorder.results, folder)
+
+
+def run_record(
+    audit: Audit,
+    revision: provenance.GitRevision,
+    command_line: Sequence[str],
+    hosts: str,
+    started: float,
+    evidence_from: str = "",
+    metadata: Mapping[str, str] = MappingProxyType({}),
+) -> Run:
+    """Who audits what, with which inputs. started: seconds since the epoch."""
+    path = audit.inventory.path
+    return Run(
+        kind="audit",
+        state="interrupted",  # until the end
+        operator=provenance.operator(),
+        source_host=provenance.control_host(),
+        version=provenance.version(),
+        git_revision=str(revision),
+        packages=provenance.packages(),
+        python=sys.version.split()[0],
+        command_line=list(command_line),
+        inventory=str(path),
+        site=audit.inventory.environment,
+        inventory_sha256=provenance.sha256(path),
+        standard_sha256=audit.standard.sha256,
+        overrides_sha256=overrides_sha256(audit.cases),
+        profile=audit.profile,
+        hosts_expression=hosts,
+        started=results.utc(started),
+        evidence_from=evidence_from,
+        metadata=dict(metadata),
+    )
+
+
+def evidence_of(audit: Audit) -> EvidenceFile:
+    """Everything that the hosts answered, to be saved."""
+    path = audit.inventory.path
+    return EvidenceFile(
+        evidence_file.SCHEMA,
+        str(path.resolve()),
+        provenance.sha256(path),
+        audit.profile,
+        dict(audit.hosts),
+        {s.host.name: redact(s.uri) for s in audit.selected_hosts if s.uri},
+    )
+
+
+def host_records(audit: Audit) -> tuple[list[HostRecord], Mapping[str, float]]:
+    """Which machine answered under each name, and when each one booted (seconds since the epoch;
+    0 where that is not known)."""
+    booted: dict[str, float] = {}
+    return [_host_record(audit, name, booted) for name in audit.hosts], booted
+
+
+def _host_record(audit: Audit, name: str, booted: dict[str, float]) -> HostRecord:
+    evidence = audit.hosts[name]
+    record = HostRecord(
+        name,
+        address=evidence.address,
+        transport=evidence.transport,
+        login_user=evidence.login_user,
+        host_key=evidence.host_key,
+        read_at=results.utc(evidence.read_at),
+        down=evidence.unreachable,
+    )
+    if evidence.unreachable:
+        return record
+    try:
+        identity = audit.identity(name)
+        record.effective_user = identity.effective_user or ""
+        record.machine_id = identity.machine_id or ""
+        record.boot_id = identity.boot_id or ""
+        since = identity.boot_time or 0.0
+        booted[name] = since if 0 < since < 1e11 else 0.0  # nonsense is "not known"
+        record.booted_at = results.utc(booted[name])
+        record.os = identity.os or ""
+        record.kernel = identity.kernel or ""
+    except Exception:  # garbage of one host must not end the run of all; its rows tell
+        pass
+    return record
