@@ -102,31 +102,26 @@ def fix(
             raise UserError(
                 "--out only plans; a saved plan has an inventory and requirements of its own."
             )
-        if apply and not plan:
-            from hale.ssh import preconnect
-
-            preconnect.preconnect(path, hosts)
         from hale.apply import workflow
         from hale.plan import plan as plans
-        from hale.plan import planner as planner
+        from hale.plan import planner
 
         wanted = planner.parse_only(only)
+        asked = workflow.ApplyOptions(
+            folder,
+            path,
+            hosts,
+            profile,
+            yes=yes,
+            force_unlock=force_unlock,
+            max_fail=max_fail,
+            approved_by=approved_by,
+            ticket=ticket,
+        )
         if apply:
-            asked = workflow.ApplyOptions(
-                folder,
-                path,
-                hosts,
-                profile,
-                yes=yes,
-                force_unlock=force_unlock,
-                max_fail=max_fail,
-                approved_by=approved_by,
-                ticket=ticket,
-            )
             whole = workflow.apply_fix(asked, wanted, Path(plan) if plan else None)
             raise Exit(code=0 if whole else 1)
-        run = planner.run_audit(path, hosts, profile, folder, planner.marker_expression(wanted))
-        made = planner.build_plan(run, wanted)
+        made = workflow.plan_fix(asked, wanted)
         if out:
             plans.save_plan(made, Path(out))
     except UserError as error:

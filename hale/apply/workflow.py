@@ -6,7 +6,7 @@ plan.json what was approved, journal.jsonl what was done.
 
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,15 +26,18 @@ from hale.apply.lock import Owner
 from hale.apply.runner import PlanRunner, Reporter
 from hale.audit import recorder
 from hale.audit.audit import Audit
+from hale.audit.run import AuditResult
+from hale.gather.pool import SessionPool
 from hale.inventory import ini, selection
 from hale.inventory.ini import Inventory
-from hale.model import results
 from hale.model.errors import UserError
+from hale.model.requirement import PROFILES, current_profile
 from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
 from hale.plan import plan, planner
 from hale.plan.plan import Plan
+from hale.report.audits import audit
 from hale.report.matrix import chapter_order
 from hale.report.text import confirm, escape_controls, fold_hostnames
 from hale.report.verdicts import sign_of
@@ -69,16 +72,9 @@ def apply_fix(asked: ApplyOptions, only: Sequence[str], approved: Path | None) -
     True where every planned change was made and every row it was for is green. Raises HaleError.
     """
     made = plan.load_plan(approved) if approved else None
-    path, hosts, profile = asked.inventory, asked.hosts, asked.profile
-    if made is not None:
-        path, profile = Path(made.inventory), made.profile
-        hosts = _hosts_of_plan(made, hosts, path)
-    preconnect.preconnect(path, hosts)
-    marker = planner.marker_expression(only)
-    with ssh.kept():  # one login for audit, plan, and what is changed
-        before = planner.run_audit(path, hosts, profile, asked.reports, marker, here=True)
-    found = results.load_results(before / "results.json")
-    made = planner.build_plan(before, only) if made is None else _check_machine_ids(made, found)
+    audited = _audit_before(asked, only, made)
+    found = audited.results
+    made = planner.build_plan(audited, only) if made is None else _check_machine_ids(made, found)
     print("\n".join(planner.render(made)), flush=True)
     if not any(h.steps for h in made.hosts):
         unknown = sum(len(h.unknown) for h in made.hosts)
@@ -86,13 +82,22 @@ def apply_fix(asked: ApplyOptions, only: Sequence[str], approved: Path | None) -
         return not unknown
     _confirm(asked, made)
     folder = recorder.create_run_dir(asked.reports, "fix")
-    before = before.rename(folder / "before")
-    ok = _execute(made, folder, asked, before, "fix", "")
-    after = _audit_after(path, made, profile, folder, marker)
+    audited.folder.rename(folder / "before")
+    ok = _execute(made, folder, asked, audited.audit, "fix", "")
+    requirements = planner.with_membership(only, audited.audit.standard)
+    after = _audit_after(audited.audit, made, folder, requirements)
     wanted = {(h.host, r) for h in made.hosts for s in h.steps for r in s.requirements}
     green = _before_after(found, after, wanted)
     _print_next_steps(folder, ok=ok, green=green)
     return ok and green
+
+
+def plan_fix(asked: ApplyOptions, only: Sequence[str]) -> Plan:
+    """Audit, and plan what would change; nothing is changed. Raises UserError."""
+    try:
+        return planner.build_plan(_audit_before(asked, only, None), only)
+    finally:
+        ssh.close_sessions()
 
 
 def undo_run(asked: ApplyOptions, name: str) -> bool:
@@ -138,14 +143,14 @@ def undo_run(asked: ApplyOptions, name: str) -> bool:
         return True
     _confirm(asked, made)
     folder = recorder.create_run_dir(asked.reports, "undo")
-    with ssh.kept():
-        names = ",".join(hosts)
-        audited = planner.run_audit(known.path, names, made.profile, folder, say=False, here=True)
-    before = audited.rename(folder / "before")
-    _check_machine_ids(made, results.load_results(before / "results.json"))
-    ok = _execute(made, folder, asked, before, "undo", name)
-    after = _audit_after(known.path, made, made.profile, folder)
-    _before_after(results.load_results(before / "results.json"), after, set())
+    (folder / "before").mkdir()
+    standard = loader.load_standard(ROOT / "standard")
+    profile = current_profile(made.profile)
+    before = audit(folder / "before", known, standard, profile, ",".join(hosts))
+    _check_machine_ids(made, before.results)
+    ok = _execute(made, folder, asked, before.audit, "undo", name)
+    after = _audit_after(before.audit, made, folder)
+    _before_after(before.results, after, set())
     _print_next_steps(folder, ok=ok, green=True)
     return ok
 
@@ -153,9 +158,27 @@ def undo_run(asked: ApplyOptions, name: str) -> bool:
 # --- the pieces ---
 
 
-def _hosts_of_plan(made: Plan, hosts: str, path: Path) -> str:
-    """The plan's hosts, as far as `--hosts` names them."""
+def _audit_before(asked: ApplyOptions, only: Sequence[str], made: Plan | None) -> AuditResult:
+    """Audit the hosts that were selected, into a folder of this run's own; `made`: for that plan.
+
+    Raises UserError where the plan was made for another inventory or standard.
+    """
+    path, hosts, profile = asked.inventory or ROOT / "inventory.ini", asked.hosts, asked.profile
+    if made is not None:
+        path, profile = Path(made.inventory), made.profile
     known = ini.load_inventory(path)
+    standard = loader.load_standard(ROOT / "standard")
+    if made is not None:
+        planner.require_same_inputs(made, known, standard)
+        hosts = _hosts_of_plan(made, hosts, known)
+    preconnect.preconnect(known, hosts)
+    folder = recorder.create_run_dir(asked.reports, "audit")
+    requirements = planner.with_membership(only, standard)
+    return audit(folder, known, standard, current_profile(profile), hosts, requirements, show=True)
+
+
+def _hosts_of_plan(made: Plan, hosts: str, known: Inventory) -> str:
+    """The plan's hosts, as far as `--hosts` names them."""
     chosen = {c.host.name for c in selection.select_hosts(hosts, known, lambda uri: ())}
     names = [h.host for h in made.hosts if h.host in chosen]
     if not names:
@@ -191,11 +214,10 @@ def _confirm(asked: ApplyOptions, made: Plan) -> None:
 
 
 def _execute(
-    made: Plan, folder: Path, asked: ApplyOptions, before: Path, kind: str, of: str
+    made: Plan, folder: Path, asked: ApplyOptions, before: Audit, kind: str, of: str
 ) -> bool:
     plan.save_plan(made, folder / "plan.json")
-    audit = planner.replay(before)
-    known = audit.inventory
+    known = before.inventory
     preconnect.register_targets(known)
     owner = runner.new_owner(folder.name)
     header = runner.journal_header(
@@ -221,9 +243,9 @@ def _execute(
                     folder,
                     book,
                     owner,
-                    cluster_membership(audit),
+                    cluster_membership(before),
                     {h.name: _group(h.groups) for h in known.hosts},
-                    lambda: _cluster_problems(known),
+                    lambda: _cluster_problems(before),
                     told,
                     asked.max_fail,
                 ).run()
@@ -251,18 +273,18 @@ def _group(groups: Iterable[str]) -> str:
     return "masters" if "masters" in groups else "workers"
 
 
-def cluster_membership(audit: Audit) -> Mapping[str, NodeStatus]:
+def cluster_membership(audited: Audit) -> Mapping[str, NodeStatus]:
     """What each host of the inventory is in its cluster, by what was read of it.
 
     A host of which that could not be read counts as joined.
     """
     joined: dict[str, str] = {}
     holds: dict[str, bool] = {}
-    for case in audit.cases:
+    for case in audited.cases:
         subject = case.requirement.subject
         if case.aspect != "runtime" or subject not in planner.MEMBERSHIP_SUBJECTS:
             continue
-        judged = audit.judge(case)
+        judged = audited.judge(case)
         found: Any = judged.fact
         if found is None:
             if judged.result.verdict is Verdict.UNKNOWN:
@@ -276,30 +298,42 @@ def cluster_membership(audit: Audit) -> Mapping[str, NodeStatus]:
         host.name: NodeStatus(
             "masters" in host.groups, joined.get(host.name, ""), holds.get(host.name, False)
         )
-        for host in audit.inventory.hosts
+        for host in audited.inventory.hosts
     }
 
 
-def _cluster_problems(known: Inventory) -> list[str]:
-    """Why the cluster is not healthy, by an audit of the masters."""
-    guards = loader.load_standard(ROOT / "standard").guarding("change")
-    ids = {r.id for r in guards}
+def _cluster_problems(before: Audit) -> list[str]:
+    """Why the cluster is not healthy, by an audit of the masters over logins of its own: what is
+    being changed may have the others busy, or have lost them."""
+    ids = {r.id for r in before.standard.guarding("change")}
     if not ids:
         return unhealthy((), ids)
-    marker = " or ".join(sorted({r.subject for r in guards}))
-    with tempfile.TemporaryDirectory(prefix="hale-") as folder:
-        made = planner.run_audit(known.path, "masters", "baseline", Path(folder), marker, say=False)
-        return unhealthy(results.load_results(made / "results.json").results, ids)
+    with (
+        tempfile.TemporaryDirectory(prefix="hale-") as folder,
+        SessionPool(before.inventory) as sessions,
+    ):
+        found = audit(
+            Path(folder),
+            before.inventory,
+            before.standard,
+            PROFILES[0],
+            "masters",
+            ids,
+            sessions=sessions,
+        )
+        return unhealthy(found.results.results, ids)
 
 
 def _audit_after(
-    path: Path | None, made: Plan, profile: str, folder: Path, marker: str = ""
+    before: Audit, made: Plan, folder: Path, requirements: Collection[str] = ()
 ) -> Results:
     """The same checks once more, on the hosts that were to be changed."""
     hosts = ",".join(h.host for h in made.hosts)
-    made_anew = planner.run_audit(path, hosts, profile, folder, marker, say=False, here=True)
-    after = made_anew.rename(folder / "after")
-    return results.load_results(after / "results.json")
+    (folder / "after").mkdir()
+    found = audit(
+        folder / "after", before.inventory, before.standard, before.profile, hosts, requirements
+    )
+    return found.results
 
 
 def _before_after(before: Results, after: Results, wanted: set[tuple[str, str]]) -> bool:

@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -25,6 +25,7 @@ from hale.apply.journal import now
 from hale.apply.runner import UNREACHABLE, locks_held, new_owner
 from hale.audit import recorder
 from hale.audit.audit import Audit
+from hale.audit.run import AuditResult
 from hale.drill import actions, drill_page, journal, revert
 from hale.drill.actions import ActionFailed
 from hale.drill.experiment import DrillRun
@@ -42,18 +43,20 @@ from hale.drill.live_view import LiveView
 from hale.drill.measurement import Measurement
 from hale.drill.sampler import SamplerStopped
 from hale.files import signals
+from hale.gather.pool import SessionPool
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
-from hale.model import results
 from hale.model.drill import FaultKind
 from hale.model.errors import UserError
+from hale.model.requirement import PROFILES
 from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
-from hale.plan import planner
+from hale.report.audits import audit
 from hale.report.text import confirm
 from hale.ssh import preconnect
 from hale.standard import loader
+from hale.standard.loader import Standard
 
 
 @dataclass(frozen=True)
@@ -171,12 +174,13 @@ class DrillRunner:
         options, inventory, log = self.options, self.inventory, self.view.log
         folder = recorder.create_run_dir(options.reports, "drill")
         log("", f"auditing chapters 1 and 2 of {inventory.path}")
-        before, judged = audit_cluster(inventory, folder, "before")
-        if is_inconclusive(before):
+        audited = audit_cluster(inventory, folder / "before")
+        if is_inconclusive(audited.results):
             log("", "some results are UNKNOWN; auditing once more")
             shutil.rmtree(folder / "before")
-            before, judged = audit_cluster(inventory, folder, "before")
-        require_healthy(before)
+            audited = audit_cluster(inventory, folder / "before")
+        before, judged = audited.results, audited.audit
+        require_healthy(before, _guards(judged.standard))
         roles = find_roles(judged)
         # Before the confirmation: every fault is possible here.
         planned = [self._select(kind, roles) for kind in self.kinds]
@@ -318,18 +322,26 @@ class DrillRunner:
 # --- audits of the cluster ---
 
 
-def audit_cluster(known: Inventory, folder: Path, name: str) -> tuple[Results, Audit]:
-    """Audit what the cluster must meet, and its roles, into folder/name. Raises UserError."""
-    guards = loader.load_standard(ROOT / "standard").guarding("drill")
-    marker = " or ".join(sorted({r.subject for r in guards} | {"address", "etcd", "drill"}))
-    made = planner.run_audit(known.path, "all", "baseline", folder, marker, say=False)
-    kept = made.rename(folder / name)
-    return results.load_results(kept / "results.json"), planner.replay(kept)
+def audit_cluster(known: Inventory, folder: Path) -> AuditResult:
+    """Audit what the cluster must meet, and its roles, into folder. Raises UserError."""
+    folder.mkdir()
+    standard = loader.load_standard(ROOT / "standard")
+    roles = {r.id for r in standard.requirements if r.subject in ("address", "etcd")}
+    drilled = {r.id for r in standard.requirements if "drill" in r.aspects}
+    with SessionPool(known) as sessions:
+        return audit(
+            folder,
+            known,
+            standard,
+            PROFILES[0],
+            requirements=_guards(standard) | roles | drilled,
+            sessions=sessions,
+        )
 
 
-def _guards() -> frozenset[str]:
+def _guards(standard: Standard) -> frozenset[str]:
     """Ids of the requirements that the cluster must meet before and after a drill."""
-    return frozenset(r.id for r in loader.load_standard(ROOT / "standard").guarding("drill"))
+    return frozenset(r.id for r in standard.guarding("drill"))
 
 
 def is_inconclusive(before: Results) -> bool:
@@ -338,9 +350,9 @@ def is_inconclusive(before: Results) -> bool:
     return Verdict.UNKNOWN in verdicts and Verdict.FAIL not in verdicts
 
 
-def require_healthy(before: Results) -> None:
+def require_healthy(before: Results, guards: Collection[str]) -> None:
     """Raises UserError if the cluster is unhealthy: no fault may be injected into it."""
-    if failed := unhealthy(before.results, _guards()):
+    if failed := unhealthy(before.results, guards):
         more = f" (and {len(failed) - 5} more results)" if len(failed) > 5 else ""
         raise UserError(
             "no fault was injected, because the cluster is unhealthy: "
@@ -385,8 +397,9 @@ def wait_until_healthy(
     while True:
         with tempfile.TemporaryDirectory(prefix="hale-") as place:
             try:
-                found, judged = audit_cluster(known, Path(place), "after")
-                rows = unhealthy(found.results, _guards())
+                audited = audit_cluster(known, Path(place) / "after")
+                judged = audited.audit
+                rows = unhealthy(audited.results.results, _guards(judged.standard))
             except UserError as error:
                 rows = [str(error)]
             if not rows or time.monotonic() > until:

@@ -6,26 +6,32 @@ from rich.text import Text
 from hale import ssh
 from hale.audit import recorder
 from hale.install import preflight
+from hale.install.cluster_context import load_context
 from hale.install.engine import Engine, PhaseStatus
 from hale.install.observe import HostsUnreachable
 from hale.install.phase import Problems
-from hale.install.running import InstallOptions, check_reachable, headline, load_cluster_context
+from hale.install.running import InstallOptions, check_reachable, headline
 from hale.install.workflow import AUDIT, GATE, selected_phases
 from hale.inventory import ini
 from hale.model.errors import UserError
+from hale.paths import ROOT
 from hale.report.text import escape_controls
+from hale.standard import loader
 
 
 def print_plan(options: InstallOptions) -> None:
     """Print the status of each phase and what it would do. Changes nothing. Raises UserError."""
     inventory = ini.load_inventory(options.path)
-    context = load_cluster_context(inventory)
+    standard = loader.load_standard(ROOT / "standard")
+    context = load_context(inventory, standard)
     console = Console(highlight=False, soft_wrap=True)
     selected = selected_phases(options)
     check_reachable(inventory)
     if GATE in selected:
         folder = recorder.create_run_dir(options.reports, "plan")
-        found = preflight.run_preflight(inventory.path, folder, options.ignore_preflight_errors)
+        found = preflight.run_preflight(
+            inventory, standard, folder, options.ignore_preflight_errors
+        )
         failed = [*found.fixable, *found.blocking]
         console.print(
             headline(

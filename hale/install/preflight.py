@@ -7,12 +7,16 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hale.model import results
+from hale.audit.recorder import create_run_dir
+from hale.audit.run import AuditResult
+from hale.gather.pool import SessionPool
+from hale.inventory.ini import Inventory
 from hale.model.results import Result
-from hale.paths import ROOT
 from hale.plan import planner
 from hale.plan.plan import Plan
-from hale.standard import loader
+from hale.report.audits import audit
+from hale.ssh import preconnect
+from hale.standard.loader import Standard
 
 PROFILE = "extended"
 # Seconds for a login: hosts that install a cluster are busy, which must not end the run.
@@ -37,34 +41,38 @@ class PreflightResult:
         return not self.fixable and not self.blocking
 
 
-def run_preflight(path: Path, reports: Path, ignored: Collection[str]) -> PreflightResult:
+def run_preflight(
+    known: Inventory, standard: Standard, reports: Path, ignored: Collection[str]
+) -> PreflightResult:
     """Audit the hosts and sort the failed results. Raises UserError if the audit cannot run."""
-    required = loader.load_standard(ROOT / "standard").preflight
-    marker = " or ".join(sorted({f"({r.subject} and {r.profile})" for r in required}))
-    folder = planner.run_audit(
-        path, "all", PROFILE, reports, marker, say=False, timeout=LOGIN_TIMEOUT
-    )
-    red = _red(folder)
+    required = [r.id for r in standard.preflight]
+    first = _audit(known, standard, reports, required)
+    red = _failed(first)
     for _ in range(CLOCK_RETRIES):
         if any(r.requirement == CLOCK for r in red):
-            # A busy host answers late and its clock seems wrong; a really wrong clock stays wrong.
-            again = _red(
-                planner.run_audit(
-                    path, "all", PROFILE, reports, "clock", say=False, timeout=LOGIN_TIMEOUT
-                )
-            )
+            # A busy host's answer comes late, and its clock looks as late; a wrong clock stays so.
+            again = _failed(_audit(known, standard, reports, [CLOCK]))
             red = [r for r in red if r.requirement != CLOCK] + again
     accepted = tuple(r for r in red if r.requirement in ignored)
     red = [r for r in red if r.requirement not in ignored]
-    made = planner.build_plan(folder, sorted({r.requirement for r in red})) if red else None
+    made = planner.build_plan(first, sorted({r.requirement for r in red})) if red else None
     mended = _mended(made) if made else frozenset()
     fixable = tuple(r for r in red if (r.host, r.requirement) in mended)
     stuck = tuple(r for r in red if (r.host, r.requirement) not in mended)
-    return PreflightResult(folder, made, fixable, stuck, accepted)
+    return PreflightResult(first.folder, made, fixable, stuck, accepted)
 
 
-def _red(folder: Path) -> list[Result]:
-    return [r for r in results.load_results(folder / "results.json").results if r.verdict.failed]
+def _audit(
+    known: Inventory, standard: Standard, reports: Path, requirements: Collection[str]
+) -> AuditResult:
+    preconnect.register_targets(known, LOGIN_TIMEOUT)  # the plan reads files over these
+    folder = create_run_dir(reports, "audit")
+    with SessionPool(known, LOGIN_TIMEOUT) as sessions:
+        return audit(folder, known, standard, PROFILE, requirements=requirements, sessions=sessions)
+
+
+def _failed(audited: AuditResult) -> list[Result]:
+    return [r for r in audited.results.results if r.verdict.failed]
 
 
 def _mended(made: Plan) -> frozenset[tuple[str, str]]:

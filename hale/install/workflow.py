@@ -10,8 +10,9 @@ from rich.text import Text
 from hale.apply import workflow as apply
 from hale.apply.journal import RunFinished, now
 from hale.audit import recorder
+from hale.gather.pool import SessionPool
 from hale.install import preflight
-from hale.install.cluster_context import ClusterContext
+from hale.install.cluster_context import ClusterContext, load_context
 from hale.install.engine import Engine, InstallAborted, PhaseFailed
 from hale.install.observe import HostsUnreachable
 from hale.install.progress import InstallProgress
@@ -22,16 +23,18 @@ from hale.install.running import (
     headline,
     indented,
     interruptible,
-    load_cluster_context,
     locked_run,
 )
 from hale.install.scheduler import phase_names, required_phases
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
-from hale.model import results
 from hale.model.errors import UserError
-from hale.plan import planner
+from hale.model.requirement import PROFILES
+from hale.paths import ROOT
+from hale.report.audits import audit
 from hale.report.text import confirm, escape_controls
+from hale.standard import loader
+from hale.standard.loader import Standard
 
 GATE, AUDIT = "gate", "audit"
 
@@ -42,17 +45,18 @@ def install_cluster(asked: InstallOptions) -> bool:
     Raises UserError for wrong options, a wrong inventory, unreachable or locked hosts.
     """
     known = ini.load_inventory(asked.path)
-    built = load_cluster_context(known)
+    standard = loader.load_standard(ROOT / "standard")
+    built = load_context(known, standard)
     chosen = selected_phases(asked)
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{known.environment} inventory {known.path}")
     check_reachable(known)
     folder = recorder.create_run_dir(asked.reports, "install")
-    if GATE in chosen and not _gate(asked, known, folder, console):
+    if GATE in chosen and not _gate(asked, known, standard, folder, console):
         return False
     ok = _phases(asked, built, folder, console, [n for n in chosen if n not in (GATE, AUDIT)])
     if ok and AUDIT in chosen:
-        ok = _audit(known, folder, asked.ignore_preflight_errors)
+        ok = _audit(known, standard, folder, asked.ignore_preflight_errors)
     console.print(f"report: {folder}")
     return ok
 
@@ -70,10 +74,12 @@ def selected_phases(asked: InstallOptions) -> list[str]:
     return every[: every.index(asked.until) + 1] if asked.until else every
 
 
-def _gate(asked: InstallOptions, known: Inventory, folder: Path, console: Console) -> bool:
+def _gate(
+    asked: InstallOptions, known: Inventory, standard: Standard, folder: Path, console: Console
+) -> bool:
     begun = time.monotonic()
     console.print(headline("▶", GATE, "Host requirements", ""))
-    found = preflight.run_preflight(known.path, folder, asked.ignore_preflight_errors)
+    found = preflight.run_preflight(known, standard, folder, asked.ignore_preflight_errors)
     if found.blocking:
         for text in preflight.render(found.blocking):
             console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
@@ -102,7 +108,7 @@ def _gate(asked: InstallOptions, known: Inventory, folder: Path, console: Consol
         if not apply.apply_fix(typed, wanted, None):
             console.print("Not everything was remediated; see above, then run the command again.")
             return False
-        found = preflight.run_preflight(known.path, folder, asked.ignore_preflight_errors)
+        found = preflight.run_preflight(known, standard, folder, asked.ignore_preflight_errors)
         if not found.open:
             for text in preflight.render([*found.fixable, *found.blocking]):
                 console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
@@ -171,12 +177,18 @@ def _explain(
     )
 
 
-def _audit(known: Inventory, folder: Path, despite: Sequence[str]) -> bool:
+def _audit(known: Inventory, standard: Standard, folder: Path, despite: Sequence[str]) -> bool:
     """Whether everything passes, except the ignored requirements."""
     print(f"▶ {AUDIT}: Audit of everything", flush=True)
-    made = planner.run_audit(
-        known.path, "all", "baseline", folder, say=True, timeout=preflight.LOGIN_TIMEOUT
-    )
-    found = results.load_results(made / "results.json").results
+    with SessionPool(known, preflight.LOGIN_TIMEOUT) as sessions:
+        made = audit(
+            recorder.create_run_dir(folder, "audit"),
+            known,
+            standard,
+            PROFILES[0],
+            sessions=sessions,
+            show=True,
+        )
+    found = made.results.results
     red = [r for r in found if r.verdict.failed and r.requirement not in despite]
     return not red

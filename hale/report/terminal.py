@@ -73,6 +73,18 @@ class GatherProgress:
             self._reporter.write(f"\rgathering: {self._told} of {self._hosts} hosts answered")
 
 
+class Stdout:
+    """Standard output, as far as GatherProgress uses pytest's reporter."""
+
+    def write(self, text: str) -> None:
+        """Print the text as it is."""
+        print(text, end="", flush=True)
+
+    def write_line(self, text: str, **_: bool) -> None:
+        """Print the text as a line."""
+        print(text, flush=True)
+
+
 def preload() -> None:
     """Import what `summary` needs: rich takes as long as dozens of tests."""
     import rich.console

@@ -69,13 +69,12 @@ def preconnect_for_options(option: Any) -> None:
         ssh.session_for(name).start()
 
 
-def preconnect(path: Path | None, hosts: str) -> None:
+def preconnect(known: Inventory, hosts: str) -> None:
     """Start the logins of an audit in this process: they take as long as its imports.
 
     A login that has started is left as it is, so this may be called more than once.
-    Raises UserError for a mistake in the inventory or in the selection of hosts.
+    Raises UserError for a mistake in the selection of hosts.
     """
-    known = ini.load_inventory(path or ROOT / "inventory.ini")
     register_targets(known)
     for chosen in selection.select_hosts(hosts, known, lambda uri: ()):
         ssh.session_for(chosen.host.name).start()

@@ -1,0 +1,53 @@
+"""An audit that a command makes: `invoke fix`, an install or a drill, without pytest."""
+
+import shutil
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+from hale.audit.run import AuditRequest, AuditResult, run
+from hale.gather.pool import SessionPool, shared_transport
+from hale.inventory.ini import Inventory
+from hale.model.results import Results
+from hale.report import terminal
+from hale.standard.loader import Standard
+
+
+def audit(
+    folder: Path,
+    inventory: Inventory,
+    standard: Standard,
+    profile: str,
+    hosts: str = "all",
+    requirements: Collection[str] = (),
+    *,
+    sessions: SessionPool | None = None,
+    show: bool = False,
+) -> AuditResult:
+    """Audit the hosts into `folder`, with every report that pytest leaves there.
+
+    folder: this run's own; it exists. hosts: an expression of `--hosts`. requirements: their ids,
+    all of the profile where empty. sessions: without them those that this process shares. show:
+    print who does not answer, and the matrix. Raises UserError.
+    """
+    request = AuditRequest(
+        inventory,
+        standard,
+        profile,
+        sessions.transport if sessions else shared_transport,
+        hosts,
+        requirements,
+    )
+    if not show:
+        found = run(request, folder)
+    else:
+        with terminal.GatherProgress(terminal.Stdout(), len(inventory.hosts)) as progress:
+            found = run(request, folder, progress.told)
+        _print_matrix(found.results, folder)
+    return found
+
+
+def _print_matrix(found: Results, folder: Path) -> None:
+    width = shutil.get_terminal_size((100, 24)).columns
+    print(terminal.text(found, width, -2, color=sys.stdout.isatty()), end="")
+    print(f"audit: {folder}", flush=True)
