@@ -66,13 +66,13 @@ class ApplyOptions:
             raise UserError("--max-fail is a number of hosts, 1 or more.")
 
 
-def apply_fix(asked: ApplyOptions, only: Sequence[str], approved: Path | None) -> bool:
+def apply_fix(options: ApplyOptions, only: Sequence[str], approved: Path | None) -> bool:
     """Audit, plan (or take the approved plan), ask, apply, audit again, show before and after.
 
     True where every planned change was made and every row it was for is green. Raises HaleError.
     """
     made = plan.load_plan(approved) if approved else None
-    audited = _audit_before(asked, only, made)
+    audited = _audit_before(options, only, made)
     found = audited.results
     made = planner.build_plan(audited, only) if made is None else _check_machine_ids(made, found)
     print("\n".join(planner.render(made)), flush=True)
@@ -80,10 +80,10 @@ def apply_fix(asked: ApplyOptions, only: Sequence[str], approved: Path | None) -
         unknown = sum(len(h.unknown) for h in made.hosts)
         print(f"\nNothing to change{f', and {unknown} rows are unknown' if unknown else ''}.")
         return not unknown
-    _confirm(asked, made)
-    folder = recorder.create_run_dir(asked.reports, "fix")
+    _confirm(options, made)
+    folder = recorder.create_run_dir(options.reports, "fix")
     audited.folder.rename(folder / "before")
-    ok = _execute(made, folder, asked, audited.audit, "fix", "")
+    ok = _execute(made, folder, options, audited.audit, "fix", "")
     requirements = planner.with_membership(only, audited.audit.standard)
     after = _audit_after(audited.audit, made, folder, requirements)
     wanted = {(h.host, r) for h in made.hosts for s in h.steps for r in s.requirements}
@@ -92,17 +92,17 @@ def apply_fix(asked: ApplyOptions, only: Sequence[str], approved: Path | None) -
     return ok and green
 
 
-def plan_fix(asked: ApplyOptions, only: Sequence[str]) -> Plan:
+def plan_fix(options: ApplyOptions, only: Sequence[str]) -> Plan:
     """Audit, and plan what would change; nothing is changed. Raises UserError."""
     try:
-        return planner.build_plan(_audit_before(asked, only, None), only)
+        return planner.build_plan(_audit_before(options, only, None), only)
     finally:
         ssh.close_sessions()
 
 
-def undo_run(asked: ApplyOptions, name: str) -> bool:
+def undo_run(options: ApplyOptions, name: str) -> bool:
     """Undo a run, whole or on some hosts. True where everything is as it was before it."""
-    story = _find_run(asked.reports, name)
+    story = _find_run(options.reports, name)
     if story.header.kind in ("install", "reset"):
         raise UserError(
             f"{name} is no fix. What an install has made is taken off by `invoke reset`, and a "
@@ -111,29 +111,29 @@ def undo_run(asked: ApplyOptions, name: str) -> bool:
     known = ini.load_inventory(Path(story.header.inventory))
     preconnect.register_targets(known)
     touched = list(dict.fromkeys(host for host, _ in story.begun))
-    chosen = [c.host.name for c in selection.select_hosts(asked.hosts, known, lambda uri: ())]
+    chosen = [c.host.name for c in selection.select_hosts(options.hosts, known, lambda uri: ())]
     hosts = [h for h in touched if h in chosen]
     if not hosts:
-        print(f"{name} changed nothing on {asked.hosts}.")
+        print(f"{name} changed nothing on {options.hosts}.")
         return True
     if story.open or story.end is None:
         if journal.is_running(story.folder):
             raise UserError(f"{name} is still going on; it cannot be taken back yet.")
-        owner = runner.new_owner(recorder.create_run_dir(asked.reports, "settle").name)
-        _recover(asked, known, owner, [story])
-        (asked.reports / owner.run).rmdir()
+        owner = runner.new_owner(recorder.create_run_dir(options.reports, "settle").name)
+        _recover(options, known, owner, [story])
+        (options.reports / owner.run).rmdir()
         story = journal.load_run(story.folder)
     made_of = plan.load_plan(story.folder / "plan.json")
     machines = {h.host: h.machine_id for h in made_of.hosts}
     made = undo.build_undo_plan(story, hosts, made_of.profile, machines)
     try:
-        made, moved = undo.with_diffs(made, story, force=asked.force)
+        made, moved = undo.with_diffs(made, story, force=options.force)
     except (StepFailed, *runner.UNREACHABLE) as error:
         raise UserError(f"the way back cannot be read: {error}") from None
     print("\n".join(planner.render(made)), flush=True)
     if moved:
         print("\n" + "\n".join(moved))
-        if not asked.force:
+        if not options.force:
             raise UserError(
                 "what was changed since is not put back. See the differences above; with --force "
                 "the old bytes come back all the same, and what is there now is kept."
@@ -141,14 +141,14 @@ def undo_run(asked: ApplyOptions, name: str) -> bool:
     if not any(h.steps for h in made.hosts):
         print(f"\n{name} left nothing to take back.")
         return True
-    _confirm(asked, made)
-    folder = recorder.create_run_dir(asked.reports, "undo")
+    _confirm(options, made)
+    folder = recorder.create_run_dir(options.reports, "undo")
     (folder / "before").mkdir()
     standard = loader.load_standard(ROOT / "standard")
     profile = current_profile(made.profile)
     before = audit(folder / "before", known, standard, profile, ",".join(hosts))
     _check_machine_ids(made, before.results)
-    ok = _execute(made, folder, asked, before.audit, "undo", name)
+    ok = _execute(made, folder, options, before.audit, "undo", name)
     after = _audit_after(before.audit, made, folder)
     _before_after(before.results, after, set())
     _print_next_steps(folder, ok=ok, green=True)
@@ -158,12 +158,16 @@ def undo_run(asked: ApplyOptions, name: str) -> bool:
 # --- the pieces ---
 
 
-def _audit_before(asked: ApplyOptions, only: Sequence[str], made: Plan | None) -> AuditResult:
+def _audit_before(options: ApplyOptions, only: Sequence[str], made: Plan | None) -> AuditResult:
     """Audit the hosts that were selected, into a folder of this run's own; `made`: for that plan.
 
     Raises UserError where the plan was made for another inventory or standard.
     """
-    path, hosts, profile = asked.inventory or ROOT / "inventory.ini", asked.hosts, asked.profile
+    path, hosts, profile = (
+        options.inventory or ROOT / "inventory.ini",
+        options.hosts,
+        options.profile,
+    )
     if made is not None:
         path, profile = Path(made.inventory), made.profile
     known = ini.load_inventory(path)
@@ -172,7 +176,7 @@ def _audit_before(asked: ApplyOptions, only: Sequence[str], made: Plan | None) -
         planner.require_same_inputs(made, known, standard)
         hosts = _hosts_of_plan(made, hosts, known)
     preconnect.preconnect(known, hosts)
-    folder = recorder.create_run_dir(asked.reports, "audit")
+    folder = recorder.create_run_dir(options.reports, "audit")
     requirements = planner.with_membership(only, standard)
     return audit(folder, known, standard, current_profile(profile), hosts, requirements, show=True)
 
@@ -199,22 +203,22 @@ def _check_machine_ids(made: Plan, found: Results) -> Plan:
                 f"{host.host} is another machine than the plan was made for (machine-id "
                 f"{now_there.machine_id or 'unknown'} instead of {host.machine_id}). Plan again."
             )
-    return msgspec.structs.replace(made, hosts=tuple(hosts))
+    """Ask once. Raises UserError where the operator declines, or stdin is no terminal."""
 
 
-def _confirm(asked: ApplyOptions, made: Plan) -> None:
+def _confirm(options: ApplyOptions, made: Plan) -> None:
     """Ask once. Raises HaleError where nobody agrees, or nobody is there to ask."""
-    if asked.yes:
+    if options.yes:
         return
     steps, hosts = sum(len(h.steps) for h in made.hosts), sum(bool(h.steps) for h in made.hosts)
     if not sys.stdin.isatty():
-        raise UserError("nobody is there to ask: say --yes to apply without asking.")
+        raise UserError("stdin is not a terminal: pass --yes to apply without confirmation.")
     if not confirm(f"\nMake {steps} changes on {hosts} hosts? [y/N] "):
         raise UserError("nothing was changed.")
 
 
 def _execute(
-    made: Plan, folder: Path, asked: ApplyOptions, before: Audit, kind: str, of: str
+    made: Plan, folder: Path, options: ApplyOptions, before: Audit, kind: str, of: str
 ) -> bool:
     plan.save_plan(made, folder / "plan.json")
     known = before.inventory
@@ -224,8 +228,8 @@ def _execute(
         owner,
         kind,
         known.path,
-        approved_by=asked.approved_by,
-        ticket=asked.ticket,
+        approved_by=options.approved_by,
+        ticket=options.ticket,
         plan_sha256=made.sha256,
         of=of,
     )
@@ -233,8 +237,8 @@ def _execute(
     needed = [h.host for h in made.hosts if h.steps]
     names = [h.name for h in known.hosts]
     try:
-        with runner.locks_held(names, needed, owner, stale=asked.force_unlock, report=told):
-            for story in runner.load_runs(asked.reports):
+        with runner.locks_held(names, needed, owner, stale=options.force_unlock, report=told):
+            for story in runner.load_runs(options.reports):
                 if story.state == "interrupted" and not story.end and _same(story, known):
                     runner.recover(story, told)
             with closing(Journal(folder, header)) as book:
@@ -247,20 +251,20 @@ def _execute(
                     {h.name: _group(h.groups) for h in known.hosts},
                     lambda: _cluster_problems(before),
                     told,
-                    asked.max_fail,
+                    options.max_fail,
                 ).run()
     finally:
         ssh.close_sessions()
 
 
 def _recover(
-    asked: ApplyOptions, known: Inventory, owner: Owner, stories: Iterable[RunHistory]
+    options: ApplyOptions, known: Inventory, owner: Owner, stories: Iterable[RunHistory]
 ) -> None:
     """Settle under the locks, for an undo that comes before any other run."""
     told = console_reporter()
     needed = [host for s in stories for host in dict.fromkeys(b.host for b in s.open)]
     names = [h.name for h in known.hosts]
-    with runner.locks_held(names, needed, owner, stale=asked.force_unlock, report=told):
+    with runner.locks_held(names, needed, owner, stale=options.force_unlock, report=told):
         for story in stories:
             runner.recover(story, told)
 

@@ -47,6 +47,6 @@ class SessionPool:
 
 
 def shared_transport(selected: SelectedHost) -> SshTransport:
-    """The way to a host over the session that the whole process shares (ssh.session_for)."""
+    """The way to a host over the session that this process shares (ssh.session_for)."""
     name = selected.host.name
     return SshTransport(ssh.session_for(name), ssh.TARGETS[name])

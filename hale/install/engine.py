@@ -39,7 +39,7 @@ from hale.install.phase import (
     WaitForPhase,
 )
 from hale.install.scheduler import PhaseTask, Scheduler, load_phase, required_phases, tasks_of
-from hale.install.session_pool import SessionFor, SessionPool
+from hale.install.session_pool import SessionFor, SessionLeases
 from hale.model.errors import UserError
 from hale.model.evidence import Unreadable
 from hale.redact import redact
@@ -109,7 +109,7 @@ class Engine:
     journal: Journal | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     _failing: threading.Event = field(default_factory=threading.Event)
-    _sessions: SessionPool = field(default_factory=SessionPool)
+    _sessions: SessionLeases = field(default_factory=SessionLeases)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64))
     _uploading: threading.Lock = field(default_factory=threading.Lock)
     _state_lock: threading.Lock = field(default_factory=threading.Lock)

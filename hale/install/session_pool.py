@@ -10,7 +10,7 @@ from hale.ssh import Session
 SessionFor = Callable[[str], Session]  # a host's name -> the connection to use there
 
 
-class SessionPool:
+class SessionLeases:
     """Lends each phase a connection of its own to each host that it asks for.
 
     The first to a host is the one that everybody shares; more are made as they are needed, and

@@ -6,11 +6,15 @@ from collections.abc import Collection
 from pathlib import Path
 
 from hale.audit.run import AuditRequest, AuditResult, run
+from hale.files import atomic
 from hale.gather.pool import SessionPool, shared_transport
 from hale.inventory.ini import Inventory
 from hale.model.results import Results
-from hale.report import terminal
+from hale.report import formats, terminal
 from hale.standard.loader import Standard
+
+#: What pytest writes beside results.json, by format.
+FILES = {"html": "report.html", "junit": "junit.xml"}
 
 
 def audit(
@@ -44,6 +48,8 @@ def audit(
         with terminal.GatherProgress(terminal.Stdout(), len(inventory.hosts)) as progress:
             found = run(request, folder, progress.told)
         _print_matrix(found.results, folder)
+    for name, file in FILES.items():
+        atomic.write(folder / file, formats.encode(formats.FORMATS[name](found.results)))
     return found
 
 
