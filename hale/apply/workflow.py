@@ -203,11 +203,11 @@ def _check_machine_ids(made: Plan, found: Results) -> Plan:
                 f"{host.host} is another machine than the plan was made for (machine-id "
                 f"{now_there.machine_id or 'unknown'} instead of {host.machine_id}). Plan again."
             )
-    """Ask once. Raises UserError where the operator declines, or stdin is no terminal."""
+    return msgspec.structs.replace(made, hosts=tuple(hosts))
 
 
 def _confirm(options: ApplyOptions, made: Plan) -> None:
-    """Ask once. Raises HaleError where nobody agrees, or nobody is there to ask."""
+    """Ask once. Raises UserError where the operator declines, or stdin is no terminal."""
     if options.yes:
         return
     steps, hosts = sum(len(h.steps) for h in made.hosts), sum(bool(h.steps) for h in made.hosts)
