@@ -27,8 +27,8 @@ ROW = "hale_row"
 # one decided; evidence.json has it all.
 EXCERPT = 2000
 EXCERPT_SECONDARY = 300
-# Seconds. The kernel tells the time of its boot in whole ones, and reckons it anew from a clock
-# that is steered, so the same boot moves by one: what changed that close to it proves nothing.
+# Seconds. The kernel states its boot time in whole seconds, computed from a clock that is being
+# adjusted, so the same boot moves by one: a change that close to it proves nothing.
 BOOT_TIME_TOLERANCE = 2.0
 
 
@@ -148,13 +148,13 @@ class Run(msgspec.Struct):
     started: str
     ended: str = ""
     exit_status: int | None = None
-    evidence_from: str = ""  # --evidence: nothing was asked, this file was judged again
+    evidence_from: str = ""  # --evidence: no host was contacted, this file was judged again
     incomplete: list[str] = []  # why the run covers less than inventory and profile
     metadata: dict[str, str] = {}  # what the operator added with --metadata
 
 
 class Results(msgspec.Struct):
-    """The whole file."""
+    """The file."""
 
     schema: str
     run: Run
@@ -212,9 +212,9 @@ def result_of(
 def _evidence(readings: HostView, several: bool, decided: set[str]) -> Iterable[EvidenceExcerpt]:
     prefix = f"{readings.host}: " if several else ""
     for name, output in readings.used_outputs.items():
-        said = output.stdout if output.exit_status == 0 else f"{output.stdout}{output.stderr}"
+        text = output.stdout if output.exit_status == 0 else f"{output.stdout}{output.stderr}"
         yield EvidenceExcerpt(
-            prefix + name, output.exit_status, _excerpt(said), utc(output.read_at)
+            prefix + name, output.exit_status, _excerpt(text), utc(output.read_at)
         )
     for path, file in readings.used_files.items():
         most = EXCERPT_SECONDARY if decided and path not in decided else EXCERPT
@@ -224,11 +224,11 @@ def _evidence(readings: HostView, several: bool, decided: set[str]) -> Iterable[
 @lru_cache(maxsize=1024)  # many rows rest on the same file
 def _file(prefix: str, file: File, most: int, read_at: str) -> EvidenceExcerpt:
     if file.content is not None:
-        said = "\n".join(file.content)
+        text = "\n".join(file.content)
     else:
-        said = f"({file.error or {'d': 'a directory'}.get(file.kind, 'not a file')})"
+        text = f"({file.error or {'d': 'a directory'}.get(file.kind, 'not a file')})"
     link = f" -> {file.target}" if file.target else ""
-    return EvidenceExcerpt(f"{prefix}{file.path}{link}", None, _excerpt(said, most), read_at)
+    return EvidenceExcerpt(f"{prefix}{file.path}{link}", None, _excerpt(text, most), read_at)
 
 
 def _excerpt(text: str, most: int = EXCERPT) -> str:
@@ -244,7 +244,7 @@ def utc(seconds: float) -> str:
 
 
 def mark_reboot_proven(results: Results, booted: Mapping[str, float]) -> None:
-    """What can be said only when all is judged: which settings a reboot has proven.
+    """Mark the settings that a reboot has proven, which is known only when all is judged.
 
     `booted`: when each host booted, seconds since the epoch, by the host's clock.
     """
@@ -290,7 +290,7 @@ def _encodable(value: Any) -> Any:
 
 
 def without_secrets(run: Run) -> Run:
-    """The run with passwords in what was typed masked: `--hosts=ssh://root:…@host`."""
+    """The run with passwords of the command line masked: `--hosts=ssh://root:…@host`."""
     return msgspec.structs.replace(
         run,
         command_line=[redact(word) for word in run.command_line],

@@ -125,7 +125,7 @@ class AuditRun:
             self.audit.gather(cases, lambda evidence: None, meanwhile)
         else:
             with terminal.GatherProgress(reporter, len(self.audit.selected_hosts)) as progress:
-                self.audit.gather(cases, progress.told, meanwhile)
+                self.audit.gather(cases, progress.report, meanwhile)
         saved = evidence_of(self.audit)
         evidence_file.save_evidence(saved, self.folder / "evidence.json", self.writer.write)
 

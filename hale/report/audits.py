@@ -46,7 +46,7 @@ def audit(
         found = run(request, folder)
     else:
         with terminal.GatherProgress(terminal.Stdout(), len(inventory.hosts)) as progress:
-            found = run(request, folder, progress.told)
+            found = run(request, folder, progress.report)
         _print_matrix(found.results, folder)
     for name, file in FILES.items():
         atomic.write(folder / file, formats.encode(formats.FORMATS[name](found.results)))

@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: progress, the matrix, and why what is red is red."""
+"""The terminal's report: progress while hosts answer, then failures by reason, and the matrix."""
 
 import io
 import os
@@ -46,7 +46,7 @@ class GatherProgress:
     def __init__(self, reporter: Any, hosts: int) -> None:
         self._reporter = reporter
         self._hosts = hosts
-        self._told = 0
+        self._answered = 0
         self._live = sys.stdout.isatty()
 
     def __enter__(self) -> "GatherProgress":
@@ -57,9 +57,9 @@ class GatherProgress:
         if self._live:
             self._reporter.write("\r\x1b[K")
 
-    def told(self, evidence: Evidence) -> None:
-        """One host has answered, or will not."""
-        self._told += 1
+    def report(self, evidence: Evidence) -> None:
+        """Count a host that has answered or is unreachable; name the unreachable."""
+        self._answered += 1
         if evidence.unreachable:
             if self._live:
                 self._reporter.write("\r\x1b[K")
@@ -70,7 +70,7 @@ class GatherProgress:
 
     def _show(self) -> None:
         if self._live:
-            self._reporter.write(f"\rgathering: {self._told} of {self._hosts} hosts answered")
+            self._reporter.write(f"\rgathering: {self._answered} of {self._hosts} hosts answered")
 
 
 class Stdout:
@@ -173,13 +173,15 @@ def renderables(results: Results, width: int, verbosity: int = 0) -> "list[Rende
         found.append(Text("nothing was judged"))
     run = results.run
     if run.evidence_from:
-        found.append(Text(escape_controls(f"no host was asked: {run.evidence_from} judged again")))
+        found.append(
+            Text(escape_controls(f"no host was contacted: {run.evidence_from} judged again"))
+        )
     if run.state != "finished":
-        said = "INTERRUPTED: rows that no test judged are UNKNOWN"
-        found.append(_hanging(Text("! ", "bold red"), Text(said, "bold red")))
+        warning = "INTERRUPTED: rows that no test judged are UNKNOWN"
+        found.append(_hanging(Text("! ", "bold red"), Text(warning, "bold red")))
     for reason in run.incomplete:
-        said = escape_controls(f"INCOMPLETE: {reason}")
-        found.append(_hanging(Text("! ", "bold yellow"), Text(said, "yellow")))
+        warning = escape_controls(f"INCOMPLETE: {reason}")
+        found.append(_hanging(Text("! ", "bold yellow"), Text(warning, "yellow")))
     return found
 
 
@@ -246,7 +248,7 @@ def _letters(number: int) -> str:
 
 
 def _group_legend(each: Sequence[_Column]) -> "RenderableType":
-    """Which hosts stand behind each letter."""
+    """Which hosts each letter stands for."""
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
@@ -323,7 +325,7 @@ def _legend(rows: Sequence[Result]) -> "RenderableType":
 
 
 def _reasons(rows: Sequence[Result], names: Sequence[str], verbosity: int) -> "list[Any]":
-    """Red rows by what they say: a text once, with all the requirements and hosts behind it."""
+    """Failed rows by their reason: a text once, with the requirements and hosts it applies to."""
     from rich.text import Text
 
     grouped = failure_groups(rows)
@@ -337,9 +339,9 @@ def _reasons(rows: Sequence[Result], names: Sequence[str], verbosity: int) -> "l
         if verbosity > 0 and len(reason.rows) == 1:
             body.append(f"\nexpected: {escape_controls(reason.expected)}", "dim")
         found.append(_hanging(Text(f"{sign} ", style), body))
-    left = len(grouped) - len(found)
-    if left > 0:
-        found.append(Text(f"… and {left} more reasons in the report (or with -v)"))
+    remaining = len(grouped) - len(found)
+    if remaining > 0:
+        found.append(Text(f"… and {remaining} more reasons in the report (or with -v)"))
     if found:
         found.append(Text(""))
     return found
@@ -377,13 +379,13 @@ def _overrides(rows: Sequence[Result]) -> "list[Any]":
     """The values of the standard that the inventory replaces, each once."""
     from rich.text import Text
 
-    said: dict[str, None] = {}
+    lines: dict[str, None] = {}
     for row in rows:
         for o in row.overrides:
             place = Path(o.where).name
             values = f"{format_value(o.value)}, not {format_value(o.standard)}"
-            said[f"{row.requirement}: {o.parameter} = {values} ({place})"] = None
+            lines[f"{row.requirement}: {o.parameter} = {values} ({place})"] = None
     found: list[Any] = [
-        _hanging(Text("override ", "cyan"), Text(escape_controls(line))) for line in said
+        _hanging(Text("override ", "cyan"), Text(escape_controls(line))) for line in lines
     ]
     return [*found, Text("")] if found else []
