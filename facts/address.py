@@ -5,9 +5,9 @@ manager may have put it: on a master, unless the endpoint is external. Whether e
 master has it is another requirement (HA-VIP-OWNER); a worker never has.
 
 At boot: only the host's own network configuration counts, and the VIP must not be in it. An
-address that DHCP gives is not the host's: what the server will say next time cannot be seen
-here, and a plan that hangs on it is not kept by this host, so it FAILs and says so. A site
-whose server holds the addresses by reservation waives it.
+address from DHCP is not the host's: its next lease cannot be read here, so the case FAILs and
+the manual step says so. A site whose server reserves the addresses keeps evidence of that beside
+the report, because Hale cannot see it from the host.
 
 Sources: ip-address(8); keepalived.conf(5), virtual_ipaddress; facts/parsers/boot_network.py.
 """

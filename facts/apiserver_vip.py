@@ -45,7 +45,7 @@ class ApiserverVipParameters(Struct, frozen=True):
     """None: address, port and names are the inventory's."""
 
 
-class Answer(Struct, frozen=True):
+class VipResponse(Struct, frozen=True):
     """What came back for one URL. `exit` is curl's; http and address are of the last answer."""
 
     url: str
@@ -72,8 +72,8 @@ class ApiserverVipRuntime(Struct, frozen=True):
 
     vip: str
     joined: bool
-    by_name: Answer
-    by_vip: Answer
+    by_name: VipResponse
+    by_vip: VipResponse
     sources: tuple[ConfigLine, ...] = ()
 
     @property
@@ -116,7 +116,7 @@ def _urls(endpoint: ControlPlaneEndpoint) -> tuple[str, str]:
     )
 
 
-def _answer(url: str, lines: Sequence[str]) -> Answer:
+def _answer(url: str, lines: Sequence[str]) -> VipResponse:
     """The block `url … / body … / got …`. Raises Unreadable where it is not whole."""
     try:
         start = lines.index(f"url {url}")
@@ -126,7 +126,9 @@ def _answer(url: str, lines: Sequence[str]) -> Answer:
         # How long it waited differs from run to run, and the answer does not.
         error = [re.sub(r" after \d+ ms", "", x) for x in said if x.startswith("curl: ")]
         body = [line for line in said if not line.startswith("curl: ")]
-        return Answer(url, int(exit_), int(http), address, "\n".join(body).strip(), " ".join(error))
+        return VipResponse(
+            url, int(exit_), int(http), address, "\n".join(body).strip(), " ".join(error)
+        )
     except (ValueError, StopIteration):
         raise Unreadable(f"there is no whole answer of {url}") from None
 

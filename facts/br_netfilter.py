@@ -40,7 +40,7 @@ ROOT = "/proc/sys"
 
 class BrNetfilterParameters(Struct, frozen=True):
     """The module, the modules that it needs, a path that is there once it works, and the file
-    of modules-load.d in which the standard names it."""
+    of modules-load.d in which the baseline names it."""
 
     module: str
     needs: tuple[str, ...] = ()

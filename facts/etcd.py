@@ -107,7 +107,7 @@ class MemberStatus(Struct, frozen=True):
 class EtcdRuntime(Struct, frozen=True):
     """All masters' etcd. `faults` are sentences; the lag alone is left to be judged."""
 
-    voices: tuple[MemberStatus, ...]
+    statuses: tuple[MemberStatus, ...]
     faults: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     sources: tuple[ConfigLine, ...] = ()
@@ -115,9 +115,9 @@ class EtcdRuntime(Struct, frozen=True):
     @property
     def behind(self) -> tuple[tuple[str, int], ...]:
         """Each master with the entries that it had not applied when asked for the second time."""
-        most = max((v.applied[0] for v in self.voices), default=0)
+        most = max((v.applied[0] for v in self.statuses), default=0)
         return tuple(
-            (v.host, max(most - v.applied[1], v.committed - v.applied[1], 0)) for v in self.voices
+            (v.host, max(most - v.applied[1], v.committed - v.applied[1], 0)) for v in self.statuses
         )
 
     @property
@@ -129,12 +129,14 @@ class EtcdRuntime(Struct, frozen=True):
     def actual(self) -> str:
         said = list(self.faults)
         if not said:
-            leader = next((v.host for v in self.voices if v.id == v.leader), "none of the masters")
-            said = [f"{len(self.voices)} members, one on each master, led by {leader}"]
+            leader = next(
+                (v.host for v in self.statuses if v.id == v.leader), "none of the masters"
+            )
+            said = [f"{len(self.statuses)} members, one on each master, led by {leader}"]
         if self.lag:
             slowest = max(self.behind, key=lambda pair: pair[1])
             said.append(f"{slowest[0]} is {slowest[1]} entries behind")
-        elif self.voices:
+        elif self.statuses:
             said.append("none is behind")
         return "; ".join([*said, *self.unread])
 

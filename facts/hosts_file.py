@@ -37,14 +37,14 @@ class HostsFileParameters(Struct, frozen=True):
     """None: the VIP and its names are the inventory's."""
 
 
-class Answer(Struct, frozen=True):
+class ResolverAnswer(Struct, frozen=True):
     """The addresses that the resolver gives for a name; none where it knows none."""
 
     name: str
     addresses: tuple[str, ...]
 
 
-class Entry(Struct, frozen=True):
+class HostsEntry(Struct, frozen=True):
     """A line that must change: its address and names as written, and those it must not have.
 
     `wrong`: names of the VIP on another address, a host's own on the VIP, and the VIP's where
@@ -61,7 +61,7 @@ class HostsFileRuntime(Struct, frozen=True):
     """What the resolver answers for each of the names. file_right: None: it could not be read."""
 
     vip: str
-    answers: tuple[Answer, ...]
+    answers: tuple[ResolverAnswer, ...]
     sources: tuple[ConfigLine, ...] = ()
     file_right: bool | None = None
 
@@ -87,7 +87,7 @@ class HostsFilePersisted(Struct, frozen=True):
     contradicting: tuple[ConfigLine, ...] = ()
     rewritten: ConfigLine | None = None
     sources: tuple[ConfigLine, ...] = ()
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[HostsEntry, ...] = ()
     joined: str = ""
 
     @property
@@ -154,7 +154,10 @@ def read_runtime(readings: HostView, case: Case[HostsFileParameters]) -> HostsFi
         raise Unreadable(f"the resolver was not asked for {', '.join(missing)}")
     return HostsFileRuntime(
         endpoint.vip,
-        tuple(Answer(name, tuple(_plain(a) or a for a in found[name])) for name in endpoint.names),
+        tuple(
+            ResolverAnswer(name, tuple(_plain(a) or a for a in found[name]))
+            for name in endpoint.names
+        ),
         _order(readings),
         _file_right(readings, case),
     )
@@ -177,7 +180,7 @@ def read_persisted(readings: HostView, case: Case[HostsFileParameters]) -> Hosts
     file = readings.file(HOSTS)
     lines: list[ConfigLine] = []
     contradicting: list[ConfigLine] = []
-    entries: list[Entry] = []
+    entries: list[HostsEntry] = []
     for source, address, written, spelled in _lines(file) if file else ():
         names = {name.lower() for name in spelled}
         meant = [wanted[name] for name in wanted if name in names]
@@ -186,7 +189,7 @@ def read_persisted(readings: HostView, case: Case[HostsFileParameters]) -> Hosts
             wrong = {n.lower() for n in meant if counts[n]} | names & (hosts - set(wanted))
         if wrong:
             given = tuple(name for name in spelled if name.lower() in wrong)
-            entries.append(Entry(source, written, spelled, given))
+            entries.append(HostsEntry(source, written, spelled, given))
         if address == vip:
             for name in meant:
                 counts[name] += 1

@@ -21,7 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from facts.parsers import conf_dirs, pam
-from facts.parsers.limits_conf import Entry, Rank, User, entries, identity, rank_of
+from facts.parsers.limits_conf import LimitsEntry, Rank, User, entries, identity, rank_of
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     CommandProbe,
@@ -121,7 +121,7 @@ class LimitsParameters(Struct, frozen=True):
     """A limit's name in limits.conf, the least that soft and hard may be, and for whom.
 
     `domain` is `*`, everybody but root, or `root`. `least` of memlock is in KiB. `file` is
-    where the standard writes it.
+    where the baseline writes it.
     """
 
     item: str
@@ -135,7 +135,7 @@ class LimitsParameters(Struct, frozen=True):
         return inf if self.least == "unlimited" else self.least
 
 
-class Line(Struct, frozen=True):
+class LimitsLine(Struct, frozen=True):
     """A line of pam_limits' files that bears on the limit of these users.
 
     value: None where pam_limits may not take it, -1 where the kernel does not; frees: it is
@@ -157,7 +157,7 @@ class LimitsPersisted(Struct, frozen=True):
 
     `lines` are all that bear on it, as they are read; `place` is the file that takes a new one;
     `stack`: why a login does not come to these files; `refused`: why the kernel would not take
-    what the standard asks for.
+    what the baseline asks for.
     """
 
     item: str
@@ -166,7 +166,7 @@ class LimitsPersisted(Struct, frozen=True):
     hard: float | None
     sources: tuple[ConfigLine, ...] = ()
     lost: str = ""
-    lines: tuple[Line, ...] = ()
+    lines: tuple[LimitsLine, ...] = ()
     place: str | None = None
     stack: str = ""
     refused: str = ""
@@ -318,7 +318,7 @@ def read_persisted(readings: HostView, case: Case[LimitsParameters]) -> LimitsPe
 
 def _lines(
     readings: HostView, read: Sequence[File], parameters: LimitsParameters, user: "User | None"
-) -> Iterator[Line]:
+) -> Iterator[LimitsLine]:
     """All that bears on the domain, or on the one user that is tried."""
     spares_root = readings.file(DEBIAN) is not None
     for file in read:
@@ -332,12 +332,12 @@ def _lines(
             if rank is None or (frees and rank == Rank.DEFAULT):
                 continue
             if isinstance(entry, ConfigLine):
-                yield Line(entry, domain, True, True, None, rank, real, frees=True)
+                yield LimitsLine(entry, domain, True, True, None, rank, real, frees=True)
                 continue
             value = entry.value
             if value is not None and _refused(readings, parameters.item, value):
                 value = -1
-            yield Line(entry.source, domain, entry.soft, entry.hard, value, rank, real)
+            yield LimitsLine(entry.source, domain, entry.soft, entry.hard, value, rank, real)
 
 
 def _place(readings: HostView, path: str) -> str | None:
@@ -365,7 +365,7 @@ def _decided(
     """The winning lines for this user; for None those for `*` alone."""
     who = user.name if user else parameters.domain
     spares_root = readings.file(DEBIAN) is not None
-    won: dict[str, tuple[Rank, Entry]] = {}
+    won: dict[str, tuple[Rank, LimitsEntry]] = {}
     losers: list[ConfigLine] = []
     for entry in entries(read, parameters.item):
         if isinstance(entry, ConfigLine):  # `<who> -`: no limits at all, whatever else is there

@@ -88,7 +88,7 @@ def read_runtime(readings: HostView, case: Case[PortsParameters]) -> PortsRuntim
     if case.inventory.etcd_kind == "stacked":
         wanted += case.parameters.etcd_ports
     if not wanted:
-        raise NotApplicable("the standard names no port")
+        raise NotApplicable("the baseline names no port")
     return PortsRuntime(
         joined,
         tuple(p for p in wanted if p in listening),

@@ -87,7 +87,7 @@ CAP_SYS_RESOURCE = 1 << 24
 class ServiceLimitsParameters(Struct, frozen=True):
     """A unit, a limit's name in limits.conf, and the least that soft and hard may be.
 
-    `least` of memlock is in KiB. `dropin` is the name of the standard's own drop-in, which must
+    `least` of memlock is in KiB. `dropin` is the name of the baseline's own drop-in, which must
     sort behind `conf`. `drain`: on a node, a restart is for a drained one only.
     """
 
@@ -108,7 +108,7 @@ class ServiceLimitsParameters(Struct, frozen=True):
         return f"Limit{self.item.upper()}"
 
 
-class Line(Struct, frozen=True):
+class UnitLimitLine(Struct, frozen=True):
     """A line that sets the limit of the unit.
 
     name: of the drop-in, by which it is ordered; empty for the unit's own file. own: it concerns
@@ -134,7 +134,7 @@ class ServiceLimitsPersisted(Struct, frozen=True):
 
     given: what files and defaults say; soft, hard: what systemd can give of it. default: without
     any line of the unit. lines: all that bear on it as they are read, those of /run too; place:
-    the drop-in that takes a new one. refused: why systemd cannot give what the standard asks
+    the drop-in that takes a new one. refused: why systemd cannot give what the baseline asks
     for; differs: what holds until the boot.
     """
 
@@ -145,7 +145,7 @@ class ServiceLimitsPersisted(Struct, frozen=True):
     given: Limit
     default: Limit
     sources: tuple[ConfigLine, ...] = ()
-    lines: tuple[Line, ...] = ()
+    lines: tuple[UnitLimitLine, ...] = ()
     place: str | None = None
     refused: str = ""
     differs: str = ""
@@ -358,7 +358,7 @@ def _simple(file: File) -> bool:
 
 def _lines(
     readings: HostView, unit: str, setting: str, item: Item
-) -> tuple[list[Line], list[ConfigLine]]:
+) -> tuple[list[UnitLimitLine], list[ConfigLine]]:
     """The lines that set it, in the order they are read, and those that systemd ignores.
 
     One of /run may hide a lasting one of the same name until the boot: both are told.
@@ -370,7 +370,7 @@ def _lines(
         for files in (every, conf_dirs.persistent(every))
         for f in conf_dirs.effective(files)
     }
-    valid: list[Line] = []
+    valid: list[UnitLimitLine] = []
     invalid: list[ConfigLine] = []
     files = sorted(
         (f for f in (*mains, *every) if f.path in order),
@@ -384,7 +384,9 @@ def _lines(
             if limit is None:
                 invalid.append(replace(source, note="systemd takes no such value"))
             else:
-                valid.append(Line(source, limit, conf_dirs.leads_to(file), name, own, whole))
+                valid.append(
+                    UnitLimitLine(source, limit, conf_dirs.leads_to(file), name, own, whole)
+                )
     return valid, invalid
 
 
@@ -467,7 +469,7 @@ def _possible(readings: HostView, item: Item, limit: Limit) -> Limit:
 
 
 def _refused(readings: HostView, wanted: ServiceLimitsParameters) -> str:
-    """Why systemd cannot give what the standard asks for."""
+    """Why systemd cannot give what the baseline asks for."""
     most = _possible(readings, wanted.item, Limit(wanted.wanted, wanted.wanted))
     if most.reaches(wanted.wanted):
         return ""

@@ -52,7 +52,7 @@ class SysctlParameters(Struct, frozen=True):
     `same_as` are other parameters that are one and the same variable of the kernel: what
     is written to one of them is what all of them have. `disturbs` are those that the kernel
     sets anew when this one changes, `leads` those that it makes the same; `module` makes the
-    parameter; `file` is where the standard writes it.
+    parameter; `file` is where the baseline writes it.
     """
 
     key: str
@@ -78,7 +78,7 @@ class SysctlRuntime(Struct, frozen=True):
         return f"{self.key} is {self.value}"
 
 
-class Line(Struct, frozen=True):
+class SysctlLine(Struct, frozen=True):
     """A line of sysctl.d that names the parameter, one that is the same, or a pattern for them.
 
     key: a path below /proc/sys; value: None for an exclusion; file: where the line really is,
@@ -109,7 +109,7 @@ class SysctlPersisted(Struct, frozen=True):
     sources: tuple[ConfigLine, ...] = ()
     lost: str = ""
     differs: str = ""
-    lines: tuple[Line, ...] = ()
+    lines: tuple[SysctlLine, ...] = ()
     place: str | None = None
     masked: str = ""
 
@@ -221,7 +221,7 @@ def _outcome(
     )
 
 
-def _lines(found: Sequence[File], parameters: SysctlParameters) -> Iterator[Line]:
+def _lines(found: Sequence[File], parameters: SysctlParameters) -> Iterator[SysctlLine]:
     """Of the files that a boot reads, with or without what /run holds."""
     names = [normalized(key) for key in (parameters.key, *parameters.same_as)]
     read = {
@@ -231,7 +231,7 @@ def _lines(found: Sequence[File], parameters: SysctlParameters) -> Iterator[Line
     for file in sorted(read.values(), key=conf_dirs.name_of):
         for source, key, value in assignments([file]):
             if _concerns(key, names):
-                yield Line(source, key, value, conf_dirs.leads_to(file))
+                yield SysctlLine(source, key, value, conf_dirs.leads_to(file))
 
 
 def _table(files: Sequence[File]) -> tuple[dict[str, _Entry], list[tuple[str, ConfigLine]]]:

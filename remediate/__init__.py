@@ -1,1 +1,1 @@
-"""How a host is made as the standard says: changes from facts. Nothing here touches a host."""
+"""Remedies: from a fact to changes, or to a page of manual steps. Nothing here touches a host."""

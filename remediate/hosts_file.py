@@ -9,7 +9,13 @@ Sources: hosts(5); nsswitch.conf(5); nscd(8), sss_cache(8); cloud-init, "Update 
 
 import re
 
-from facts.hosts_file import HOSTS, Entry, HostsFileParameters, HostsFilePersisted, HostsFileRuntime
+from facts.hosts_file import (
+    HOSTS,
+    HostsEntry,
+    HostsFileParameters,
+    HostsFilePersisted,
+    HostsFileRuntime,
+)
 from hale.model.change import (
     COMMENTED,
     AppendLine,
@@ -86,16 +92,16 @@ def _file(fact: HostsFilePersisted) -> tuple[Remedy, ...]:
     return (FileEdit(HOSTS, tuple(edits), _why(fact), effects),)
 
 
-def _kept(entry: Entry) -> tuple[str, ...]:
+def _kept(entry: HostsEntry) -> tuple[str, ...]:
     return tuple(name for name in entry.names if name not in entry.wrong)
 
 
-def _writable(entry: Entry) -> bool:
+def _writable(entry: HostsEntry) -> bool:
     kept = _kept(entry)
     return not kept or all(WRITABLE.fullmatch(name) for name in kept)
 
 
-def _new(entry: Entry) -> str:
+def _new(entry: HostsEntry) -> str:
     """The line as a comment; below it the line without the wrong names, where any is left."""
     kept = _kept(entry)
     return "\n".join([COMMENTED, *([" ".join((entry.address, *kept))] if kept else [])])

@@ -1,4 +1,4 @@
-"""Limits of a login: the standard's lines in limits.conf, and none that beats them.
+"""Limits of a login: the baseline's lines in limits.conf, and none that beats them.
 
 A line that asks for more stays as it is: no limit is lowered. One that asks for less, for the
 domain or for the user that is tried, is replaced or commented; a package's is overruled by a
@@ -10,7 +10,7 @@ Sources: as of facts/limits.py.
 from collections.abc import Iterator, Sequence
 from posixpath import basename, dirname
 
-from facts.limits import FOLDER, ROOT, LimitsParameters, LimitsPersisted, LimitsRuntime, Line
+from facts.limits import FOLDER, ROOT, LimitsLine, LimitsParameters, LimitsPersisted, LimitsRuntime
 from facts.parsers import conf_dirs
 from facts.parsers.limits_conf import Rank
 from hale.model.change import (
@@ -65,7 +65,7 @@ def fix_persisted(fact: LimitsPersisted, case: Case[LimitsParameters]) -> tuple[
         changes.append(
             ManualStep(
                 f"{what} is {fact.refused}; with such a line nobody might log in any more. Raise "
-                "fs.nr_open by a line of sysctl.d, or have the standard ask for less."
+                "fs.nr_open by a line of sysctl.d, or lower the value in the inventory."
             )
         )
         return tuple(changes)
@@ -90,8 +90,8 @@ def fix_persisted(fact: LimitsPersisted, case: Case[LimitsParameters]) -> tuple[
     return tuple(changes)
 
 
-def _bad(line: Line, wanted: LimitsParameters) -> bool:
-    """Whether it gives less than asked for, and is not beaten by the standard's own line."""
+def _bad(line: LimitsLine, wanted: LimitsParameters) -> bool:
+    """Whether it gives less than asked for, and is not beaten by the baseline's own line."""
     if line.frees:
         return True
     beaten = wanted.domain == ROOT and line.rank > Rank.MINE
@@ -99,7 +99,7 @@ def _bad(line: Line, wanted: LimitsParameters) -> bool:
 
 
 def _covered(
-    side: str, lines: Sequence[Line], theirs: Sequence[Line], wanted: LimitsParameters
+    side: str, lines: Sequence[LimitsLine], theirs: Sequence[LimitsLine], wanted: LimitsParameters
 ) -> bool:
     """Whether a line of the domain sets enough, behind those that cannot be edited."""
     last = max(
@@ -115,11 +115,11 @@ def _covered(
     )
 
 
-def _sets(line: Line, side: str) -> bool:
+def _sets(line: LimitsLine, side: str) -> bool:
     return line.soft if side == "soft" else line.hard
 
 
-def _behind(theirs: Sequence[Line], place: str | None) -> str | None:
+def _behind(theirs: Sequence[LimitsLine], place: str | None) -> str | None:
     """The file that is read after all lines that cannot be edited; limits.conf is the first."""
     folder = dirname(FOLDER)
     in_folder = [basename(line.source.path) for line in theirs if _in_folder(line.source.path)]
@@ -134,9 +134,9 @@ def _in_folder(path: str) -> bool:
 
 
 def _mended(
-    line: Line, open_sides: Sequence[str], wanted: LimitsParameters
+    line: LimitsLine, open_sides: Sequence[str], wanted: LimitsParameters
 ) -> tuple[Remedy, Sequence[str]]:
-    """The standard's line in its place, or a comment; and the sides that this sets."""
+    """The baseline's line in its place, or a comment; and the sides that this sets."""
     at, text = line.source.line, line.source.text
     sides = [side for side in open_sides if _sets(line, side)]
     who = "" if line.domain == wanted.domain else f" for {line.domain}"
@@ -152,7 +152,7 @@ def _mended(
 
 
 def _added(
-    sides: Sequence[str], place: str | None, theirs: Sequence[Line], wanted: LimitsParameters
+    sides: Sequence[str], place: str | None, theirs: Sequence[LimitsLine], wanted: LimitsParameters
 ) -> Iterator[Remedy]:
     if not sides:
         return
@@ -173,7 +173,7 @@ def _line(kind: str, wanted: LimitsParameters) -> str:
     return f"{wanted.domain} {kind} {wanted.item} {wanted.least}"
 
 
-def _closer(line: Line, wanted: LimitsParameters) -> ManualStep:
+def _closer(line: LimitsLine, wanted: LimitsParameters) -> ManualStep:
     return ManualStep(
         f"{line.source} (`{line.source.text}`) is a package's and beats a line for "
         f"{wanted.domain}: put a file of the same name into {dirname(FOLDER)} without that line."

@@ -1,4 +1,4 @@
-"""SELinux is permissive at once, and what the standard says after a boot.
+"""SELinux is permissive at once, and what the baseline says after a boot.
 
 Only the line that libselinux reads is replaced. Where `disabled` is asked for, it is so after
 the next boot; files that are made meanwhile have no label, so going back needs relabelling.

@@ -14,10 +14,10 @@ from posixpath import basename, dirname, join
 from facts.parsers import conf_dirs
 from facts.parsers.unit_limits import Limit
 from facts.service_limits import (
-    Line,
     ServiceLimitsParameters,
     ServiceLimitsPersisted,
     ServiceLimitsRuntime,
+    UnitLimitLine,
 )
 from hale.model.change import (
     COMMENTED,
@@ -74,7 +74,7 @@ def fix_runtime(
 def fix_persisted(
     fact: ServiceLimitsPersisted, case: Case[ServiceLimitsParameters]
 ) -> tuple[Remedy, ...]:
-    """A line in the standard's drop-in, unless one that is there is enough."""
+    """A line in the baseline's drop-in, unless one that is there is enough."""
     wanted = case.parameters
     if fact.refused:
         return (_refused(fact.refused, wanted),)
@@ -101,25 +101,25 @@ def _own(wanted: ServiceLimitsParameters) -> str:
     return join("/etc/systemd/system", f"{wanted.unit}.d", wanted.dropin)
 
 
-def _editable(line: Line) -> bool:
+def _editable(line: UnitLimitLine) -> bool:
     """Whether it may be commented: a site's drop-in for this unit alone, in one line."""
     return bool(line.name) and line.own and line.whole and conf_dirs.is_editable(line.file)
 
 
-def _behind(theirs: Sequence[Line], place: str) -> str:
+def _behind(theirs: Sequence[UnitLimitLine], place: str) -> str:
     """The drop-in that is read after all lines that cannot be commented."""
     last = max((line.name for line in theirs), default="")
     return place if last < basename(place) else conf_dirs.sorts_after(place, last)
 
 
-def _starts(lines: Sequence[Line], default: Limit) -> Iterator[Limit]:
+def _starts(lines: Sequence[UnitLimitLine], default: Limit) -> Iterator[Limit]:
     """What a start gets now, and after a boot, which empties /run."""
     for some in (lines, [line for line in lines if line.lasting]):
         yield some[-1].limit if some else default
 
 
 def _line(fact: ServiceLimitsPersisted, wanted: ServiceLimitsParameters) -> str:
-    """The standard's line, or one that gives more where a start gets more of one side today."""
+    """The baseline's line, or one that gives more where a start gets more of one side today."""
     today = list(_starts(fact.lines, fact.default))
     soft = max(wanted.wanted, *(limit.soft for limit in today))
     hard = max(soft, *(limit.hard for limit in today))
@@ -135,7 +135,7 @@ def _value(value: float, wanted: ServiceLimitsParameters) -> str:
 
 
 def _added(
-    place: str, theirs: Sequence[Line], line: str, wanted: ServiceLimitsParameters
+    place: str, theirs: Sequence[UnitLimitLine], line: str, wanted: ServiceLimitsParameters
 ) -> FileEdit:
     beaten = [str(one.source) for one in theirs if one.name]
     over = f", read after {' and '.join(beaten)}, which must not be edited," if beaten else ""
@@ -143,7 +143,9 @@ def _added(
     return FileEdit(place, (AppendLine(SECTION), AppendLine(line)), why)
 
 
-def _commented(lines: Sequence[Line], wanted: ServiceLimitsParameters) -> Iterator[FileEdit]:
+def _commented(
+    lines: Sequence[UnitLimitLine], wanted: ServiceLimitsParameters
+) -> Iterator[FileEdit]:
     done: set[tuple[str, int]] = set()
     for line in lines:
         at = line.file, line.source.line
@@ -157,7 +159,7 @@ def _refused(why: str, wanted: ServiceLimitsParameters) -> ManualStep:
     return ManualStep(
         f"{wanted.unit} cannot get {wanted.item} {wanted.least}: {why}. Raise fs.nr_open by a line "
         "of sysctl.d, give the container that this host is CAP_SYS_RESOURCE or higher limits, or "
-        "have the standard ask for less."
+        "lower the value in the inventory."
     )
 
 

@@ -1,7 +1,7 @@
 """Kernel parameters: the value now, and a line of sysctl.d that wins at boot.
 
 Only the parameter itself is written, never all of sysctl.d: that would set what nobody asked
-for. The line stands in the standard's own file; a line that wins over it is commented if it is
+for. The line stands in the baseline's own file; a line that wins over it is commented if it is
 the site's, and overruled by a file that is read after it if it is a package's, of /run, or
 cannot be commented.
 
@@ -14,7 +14,7 @@ from posixpath import basename
 from facts.parsers import conf_dirs
 from facts.sysctl import (
     SERVICE,
-    Line,
+    SysctlLine,
     SysctlParameters,
     SysctlPersisted,
     SysctlRuntime,
@@ -58,14 +58,14 @@ def fix_runtime(fact: SysctlRuntime, case: Case[SysctlParameters]) -> tuple[Reme
         return (ModuleChange(wanted.module, why, effects=(Impact.DISRUPTS_TRAFFIC,)),)
     return (
         ManualStep(
-            f"This kernel has no {wanted.key} ({path_of(wanted.key)}) and the standard names no "
+            f"This kernel has no {wanted.key} ({path_of(wanted.key)}) and the baseline names no "
             "module that makes it: boot a kernel that has it."
         ),
     )
 
 
 def fix_persisted(fact: SysctlPersisted, case: Case[SysctlParameters]) -> tuple[Remedy, ...]:
-    """The standard's line in the standard's file, and nothing that wins over it."""
+    """The baseline's line in the baseline's file, and nothing that wins over it."""
     wanted = case.parameters
     if fact.masked:
         return (
@@ -94,7 +94,7 @@ def fix_persisted(fact: SysctlPersisted, case: Case[SysctlParameters]) -> tuple[
     )
 
 
-def _wrong(line: Line, wanted: SysctlParameters) -> bool:
+def _wrong(line: SysctlLine, wanted: SysctlParameters) -> bool:
     """Whether the line could leave another value. A pattern spares what is named in full."""
     if line.value is None:
         return line.key == normalized(wanted.key)
@@ -105,17 +105,17 @@ def _wrong(line: Line, wanted: SysctlParameters) -> bool:
     return number(line.value) != wanted.value
 
 
-def _beats(line: Line, place: str, wanted: SysctlParameters) -> bool:
+def _beats(line: SysctlLine, place: str, wanted: SysctlParameters) -> bool:
     """Read after ours; or for another name of the same variable, whose order is its own."""
     return line.key != normalized(wanted.key) or basename(line.source.path) >= basename(place)
 
 
-def _commentable(line: Line) -> bool:
+def _commentable(line: SysctlLine) -> bool:
     """Not a package's, not of /run; and a comment ends at a carriage return inside the line."""
     return conf_dirs.is_editable(line.file) and "\r" not in line.source.text
 
 
-def _behind(theirs: Sequence[Line], place: str) -> str:
+def _behind(theirs: Sequence[SysctlLine], place: str) -> str:
     """The file that is read after all lines that cannot be commented."""
     last = max((basename(line.source.path) for line in theirs), default="")
     return place if last < basename(place) else conf_dirs.sorts_after(place, last)
@@ -126,7 +126,7 @@ def _line(key: str, wanted: SysctlParameters) -> str:
 
 
 def _in_own_file(
-    fact: SysctlPersisted, wrong: Sequence[Line], place: str, wanted: SysctlParameters
+    fact: SysctlPersisted, wrong: Sequence[SysctlLine], place: str, wanted: SysctlParameters
 ) -> Iterator[Remedy]:
     """Replace the first wrong line of the key and comment the others; or add one."""
     assert fact.place
@@ -147,7 +147,7 @@ def _in_own_file(
 
 
 def _elsewhere(
-    place: str, theirs: Sequence[Line], own: str, wanted: SysctlParameters
+    place: str, theirs: Sequence[SysctlLine], own: str, wanted: SysctlParameters
 ) -> Iterator[Remedy]:
     """What overrules lines that cannot be commented: also under the variable's other names."""
     others = [
@@ -161,7 +161,7 @@ def _elsewhere(
         yield FileEdit(place, edits, why)
 
 
-def _commented(lines: Iterable[Line], wanted: SysctlParameters) -> Iterator[Remedy]:
+def _commented(lines: Iterable[SysctlLine], wanted: SysctlParameters) -> Iterator[Remedy]:
     done: set[tuple[str, int]] = set()
     for line in lines:
         at = line.file, line.source.line

@@ -61,7 +61,7 @@ IGNORED = re.compile(
 )
 
 
-class Setting(Struct, frozen=True):
+class AddressSetting(Struct, frozen=True):
     """A line that sets an address; `address` is None where DHCP is asked for one.
 
     idle: why it has no effect at boot, empty where it has.
@@ -74,9 +74,9 @@ class Setting(Struct, frozen=True):
     idle: str = ""
 
 
-def settings(readings: HostView) -> tuple[Setting, ...]:
+def settings(readings: HostView) -> tuple[AddressSetting, ...]:
     """Every address that the managers which start at boot would set. Raises Unreadable."""
-    found: list[Setting] = []
+    found: list[AddressSetting] = []
     netplan = _netplan(readings) if readings.file(NETPLAN_PROGRAM) else []
     if _starts(readings, "networking"):
         found += _ifupdown(readings)
@@ -111,9 +111,9 @@ def _source(file: File, number: int, text: str) -> ConfigLine:
 # --- ifupdown ---
 
 
-def _ifupdown(readings: HostView) -> list[Setting]:
+def _ifupdown(readings: HostView) -> list[AddressSetting]:
     file = readings.file(INTERFACES)
-    found: list[Setting] = []
+    found: list[AddressSetting] = []
     started: list[str] = []
     interface = method = ""
     for source, words in _interface_lines(readings, file) if file else ():
@@ -126,15 +126,15 @@ def _ifupdown(readings: HostView) -> list[Setting]:
             if "inherits" in rest:
                 raise Unreadable(f"{source}: what it inherits is not read")
             if method == "dhcp":
-                found.append(Setting("ifupdown", interface, None, source))
+                found.append(AddressSetting("ifupdown", interface, None, source))
         elif word in ("mapping", "template", "iface"):
             interface = ""
         elif interface and word == "address" and method == "static" and rest:
-            found.append(Setting("ifupdown", interface, plain(rest[0]), source))
+            found.append(AddressSetting("ifupdown", interface, plain(rest[0]), source))
         elif interface and word in ("up", "post-up", "pre-up"):
             command = " ".join(rest)
             if added := re.search(r"\bip\s.*?\baddr?e?s?s?\s+(?:add|replace)\s+(\S+)", command):
-                found.append(Setting("ifupdown", interface, plain(added[1]), source))
+                found.append(AddressSetting("ifupdown", interface, plain(added[1]), source))
     return [
         setting
         if any(_starts_interface(one, setting.interface) for one in started)
@@ -188,7 +188,7 @@ def _sourced(readings: HostView, word: str, pattern: str, where: str) -> list[Fi
 # --- systemd-networkd ---
 
 
-def _networkd(readings: HostView) -> list[Setting]:
+def _networkd(readings: HostView) -> list[AddressSetting]:
     chosen: dict[str, File] = {}
     for folder in NETWORKD:
         for file in readings.files(f"{folder}/*.network"):
@@ -197,7 +197,7 @@ def _networkd(readings: HostView) -> list[Setting]:
                 chosen.setdefault(name, file)
     taken: dict[str, str] = {}  # interface -> the file that has it
     unsure: list[str] = []
-    found: list[Setting] = []
+    found: list[AddressSetting] = []
     for name in sorted(chosen):
         file = chosen[name]
         if file.masked or file.kind != "f":
@@ -224,17 +224,17 @@ def _networkd(readings: HostView) -> list[Setting]:
     return found
 
 
-def _network_settings(lines: Iterable[tuple[str, str, str, ConfigLine]]) -> list[Setting]:
-    found: list[Setting] = []
-    dhcp: list[Setting] = []
+def _network_settings(lines: Iterable[tuple[str, str, str, ConfigLine]]) -> list[AddressSetting]:
+    found: list[AddressSetting] = []
+    dhcp: list[AddressSetting] = []
     for section, key, value, source in lines:
         if (section, key) == ("Network", "Address") and not value and found:
             raise Unreadable(f"{source}: systemd's releases differ about an empty Address=")
         if key == "Address" and section in ("Network", "Address"):
-            found.append(Setting("systemd-networkd", "", plain(value), source))
+            found.append(AddressSetting("systemd-networkd", "", plain(value), source))
         elif (section, key) == ("Network", "DHCP"):
             on = _true(value) or value.lower() in ("both", "ipv4", "ipv6", "v4", "v6")
-            dhcp = [Setting("systemd-networkd", "", None, source)] if on else []
+            dhcp = [AddressSetting("systemd-networkd", "", None, source)] if on else []
     return [*found, *dhcp]
 
 
@@ -321,12 +321,12 @@ def _true(value: str) -> bool:
 # --- netplan ---
 
 
-def _netplan(readings: HostView) -> list[Setting]:
+def _netplan(readings: HostView) -> list[AddressSetting]:
     chosen: dict[str, File] = {}
     for folder in NETPLAN:
         for file in readings.files(f"{folder}/*.yaml"):
             chosen.setdefault(file.path.rpartition("/")[2], file)
-    found: list[Setting] = []
+    found: list[AddressSetting] = []
     off: dict[str, str] = {}
     for name in sorted(chosen):
         for path, value, source in _yaml(chosen[name]):
@@ -335,9 +335,9 @@ def _netplan(readings: HostView) -> list[Setting]:
                 continue
             interface, key = path[2], path[3]
             if key == "addresses" and len(path) == 4 and plain(value):
-                found.append(Setting("netplan", interface, plain(value), source))
+                found.append(AddressSetting("netplan", interface, plain(value), source))
             elif key in ("dhcp4", "dhcp6") and _true(value):
-                found.append(Setting("netplan", interface, None, source))
+                found.append(AddressSetting("netplan", interface, None, source))
             elif key == "activation-mode" and value in ("manual", "off"):
                 off[interface] = f"{source} leaves {interface} down"
     return [replace(s, idle=off.get(s.interface, "")) for s in found]
@@ -398,10 +398,10 @@ class _Profile(Struct, frozen=True):
     interface: str  # empty: any
     priority: int
     auto: bool
-    settings: tuple[Setting, ...]
+    settings: tuple[AddressSetting, ...]
 
 
-def _network_manager(readings: HostView, runs: bool) -> list[Setting]:
+def _network_manager(readings: HostView, runs: bool) -> list[AddressSetting]:
     by_mac = {mac: name for name, mac in _macs(readings).items()}
     profiles = [
         _keyfile(f, by_mac)
@@ -413,7 +413,7 @@ def _network_manager(readings: HostView, runs: bool) -> list[Setting]:
         for f in readings.files(IFCFG)
         if f.kind == "f" and not IGNORED.search(f.path.rpartition("/")[2])
     ]
-    found: list[Setting] = []
+    found: list[AddressSetting] = []
     for profile in profiles:
         rivals = [
             p
@@ -456,12 +456,12 @@ def _keyfile(file: File, by_mac: dict[str, str]) -> _Profile:
         elif section in ("ipv4", "ipv6") and re.fullmatch(r"address(es)?\d*", key):
             addresses += [(section, plain(one.split(",")[0]), source) for one in value.split(";")]
     found = [
-        Setting("NetworkManager", interface, address, source)
+        AddressSetting("NetworkManager", interface, address, source)
         for family, address, source in addresses
         if address and family in methods and methods[family][0] in ("manual", "auto", "dhcp")
     ]
     found += [
-        Setting("NetworkManager", interface, None, source)
+        AddressSetting("NetworkManager", interface, None, source)
         for method, source in methods.values()
         if method in ("auto", "dhcp")
     ]
@@ -482,10 +482,12 @@ def _ifcfg(file: File, by_mac: dict[str, str]) -> _Profile:
     for key, (text, source) in values.items():
         if re.fullmatch(r"IPADDR\d*|IPV6ADDR|IPV6ADDR_SECONDARIES", key):
             found += [
-                Setting("NetworkManager", "", plain(one), source) for one in text.split() if one
+                AddressSetting("NetworkManager", "", plain(one), source)
+                for one in text.split()
+                if one
             ]
     if value("BOOTPROTO").lower() in ("dhcp", "bootp"):
-        found.append(Setting("NetworkManager", "", None, values["BOOTPROTO"][1]))
+        found.append(AddressSetting("NetworkManager", "", None, values["BOOTPROTO"][1]))
     mac = value("HWADDR").lower()
     interface = value("DEVICE") or by_mac.get(mac, mac)
     priority = value("AUTOCONNECT_PRIORITY", "0")

@@ -33,7 +33,7 @@ class User(Struct, frozen=True):
     gids: frozenset[int]
 
 
-class Entry(Struct, frozen=True):
+class LimitsEntry(Struct, frozen=True):
     """A line that sets the limit, for soft, hard or both."""
 
     source: ConfigLine
@@ -61,7 +61,7 @@ def identity(text: str) -> User | None:
     )
 
 
-def entries(files: Sequence[File], item: str) -> Iterator["Entry | ConfigLine"]:
+def entries(files: Sequence[File], item: str) -> Iterator["LimitsEntry | ConfigLine"]:
     """The lines that bear on this limit, in the order they are read.
 
     A Source stands for a line `<who> -`, which frees its users from all limits.
@@ -71,8 +71,8 @@ def entries(files: Sequence[File], item: str) -> Iterator["Entry | ConfigLine"]:
 
 
 @lru_cache(maxsize=4096)  # each is asked for by both aspects, for everybody and for the user
-def _of_file(file: File, item: str) -> tuple["Entry | ConfigLine", ...]:
-    found: list[Entry | ConfigLine] = []
+def _of_file(file: File, item: str) -> tuple["LimitsEntry | ConfigLine", ...]:
+    found: list[LimitsEntry | ConfigLine] = []
     for count, raw in enumerate(file.lines, 1):
         fields = raw.lstrip().partition("#")[0].split(maxsplit=3)
         if len(fields) < 2:  # nearly all of them
@@ -84,7 +84,7 @@ def _of_file(file: File, item: str) -> tuple["Entry | ConfigLine", ...]:
             continue
         kind, value = fields[1].lower(), number(fields[3])
         if kind in ("soft", "hard", "-"):
-            found.append(Entry(source, fields[0], kind != "hard", kind != "soft", value))
+            found.append(LimitsEntry(source, fields[0], kind != "hard", kind != "soft", value))
     return tuple(found)
 
 

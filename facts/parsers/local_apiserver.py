@@ -63,7 +63,7 @@ TABLE = "Accept: application/json;as=Table;v=v1;g=meta.k8s.io"
 _LINE = re.compile(r"([\w-]+) (-?\d+) (.*) *@ (\d{3}) *(curl: .*?)? *")
 
 
-class Answer(Struct, frozen=True):
+class ApiResponse(Struct, frozen=True):
     """What came back for one path: curl's exit code, HTTP's code, the body, curl's complaint."""
 
     url: str
@@ -114,7 +114,7 @@ class Answer(Struct, frozen=True):
             ) from None
 
 
-def answers(lines: Sequence[str], paths: Mapping[str, str]) -> dict[str, Answer] | None:
+def answers(lines: Sequence[str], paths: Mapping[str, str]) -> dict[str, ApiResponse] | None:
     """Each name's answer (`paths`: name -> what was asked); None where there is no apiserver.
 
     Raises Unreadable where the output is not whole.
@@ -131,7 +131,7 @@ def answers(lines: Sequence[str], paths: Mapping[str, str]) -> dict[str, Answer]
             url = f"https://{at}{paths[told[1]]}"
             # How long it waited differs from run to run, and the answer does not.
             error = re.sub(r" after \d+ (ms|milliseconds)", "", told[5] or "")
-            found[told[1]] = Answer(url, int(told[2]), int(told[4]), told[3].strip(), error)
+            found[told[1]] = ApiResponse(url, int(told[2]), int(told[4]), told[3].strip(), error)
     for name in paths:
         if name not in found:
             raise Unreadable(f"there is no whole answer of {name}")

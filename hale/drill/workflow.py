@@ -374,7 +374,7 @@ def find_roles(judged: Audit) -> ClusterRoles:
         if subject == "address" and case.host is not None and found.vip_on:
             owners.append(case.host.name)
         if subject == "etcd":
-            leaders += [v.host for v in found.voices if v.id == v.leader]
+            leaders += [v.host for v in found.statuses if v.id == v.leader]
     masters = {h.name for h in judged.inventory.masters}
     owners = [h for h in owners if h in masters]
     if len(set(owners)) != 1 and judged.inventory.endpoint.kind != "external":

@@ -1,4 +1,4 @@
-"""The standard: what must be true, as TOML, one file a chapter of the baseline.
+"""The baseline: what must be true, as TOML, one file a chapter.
 
 A file is `standard/NN-name.toml`: `chapter` and `title`, then one table a requirement,
 
@@ -73,7 +73,7 @@ def load_standard(folder: Path) -> Standard:
     """Read standard/*.toml. Raises HaleError with file and line for whatever is wrong."""
     files = sorted(folder.glob("*.toml"))
     if not files:
-        raise UserError("no standard here: there is no *.toml file.", Location(folder))
+        raise UserError("no baseline here: the folder has no *.toml file.", Location(folder))
     digest = hashlib.sha256()
     seen: dict[str, Requirement] = {}
     for path in files:
@@ -81,14 +81,14 @@ def load_standard(folder: Path) -> Standard:
             raw = path.read_bytes()
         except OSError as error:
             raise UserError(
-                f"cannot read the standard: {error.strerror}.", Location(path)
+                f"cannot read the baseline: {error.strerror}.", Location(path)
             ) from None
         digest.update(f"{path.name}\0{len(raw)}\0".encode() + raw)
         for requirement in _parse_chapter(path, raw):
             other = seen.setdefault(requirement.id, requirement)
             if other is not requirement:
                 raise UserError(
-                    f"{requirement.id} is stated before, at {other.where}.", requirement.where
+                    f"{requirement.id} is already defined at {other.where}.", requirement.where
                 )
     return Standard(folder, tuple(seen.values()), digest.hexdigest())
 

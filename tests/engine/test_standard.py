@@ -86,17 +86,17 @@ def test_bytes(tmp_path: Path, content: bytes, error: str) -> None:
 
 def test_no_folder_no_file_and_a_folder_in_its_place(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(UserError, match="no standard here"):
+        with pytest.raises(UserError, match="no baseline here"):
             loader.load_standard(folder)
     (tmp_path / "x.toml").mkdir()
-    with pytest.raises(UserError, match="cannot read the standard: Is a directory"):
+    with pytest.raises(UserError, match="cannot read the baseline: Is a directory"):
         loader.load_standard(tmp_path)
 
 
 def test_a_requirement_in_two_files(tmp_path: Path) -> None:
     (tmp_path / "08-a.toml").write_text(VALID)
     (tmp_path / "09-b.toml").write_text(VALID)
-    with pytest.raises(UserError, match=r"09-b.toml:5: SYS-X is stated before, at .*08-a.toml:5"):
+    with pytest.raises(UserError, match=r"09-b.toml:5: SYS-X is already defined at .*08-a.toml:5"):
         loader.load_standard(tmp_path)
 
 
