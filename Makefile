@@ -1,4 +1,4 @@
-# `make` alone says what there is. Everything lives in .venv/, made from requirements.lock.
+# `make` alone lists the targets. Everything is in .venv/, created from requirements.lock.
 SHELL := /bin/bash
 PYTHON ?= python3
 UV := 0.13.9
@@ -7,15 +7,15 @@ LOCK := --system-certs --universal --upgrade --generate-hashes --no-annotate --n
 .DEFAULT_GOAL := help
 .PHONY: help setup demo cluster check test soak lint docs new-requirement proofs golden format lock bench clean
 
-help: ## say what there is
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
-setup: .venv/.complete ## make .venv with everything in it
+setup: .venv/.complete ## create .venv from requirements.lock
 
-demo: .venv/.complete ## raise the lab, audit its five hosts, leave the report
+demo: .venv/.complete ## start the lab and audit its five hosts
 	@.venv/bin/invoke demo
 
-cluster: .venv/.complete ## raise the lab, build an HA cluster on it, audit it
+cluster: .venv/.complete ## start the lab, install an HA cluster on it, audit it
 	@.venv/bin/invoke lab.up lab.supply
 	@.venv/bin/invoke install --fix --yes --inventory /var/lib/hale-lab/$(or $(HALE_LAB),lab)/inventory.ini
 
@@ -50,12 +50,12 @@ golden: .venv/.complete ## write tests/golden, tests/install/golden and docs/res
 	.venv/bin/pytest tests/reports -m "not lab" --update-golden
 	HALE_GOLDEN=1 .venv/bin/pytest tests/install/test_templates.py
 
-format: .venv/.complete ## put the code into its style
+format: .venv/.complete ## format the code, lower the allowances of words
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 	.venv/bin/python -m lint.words --lower
 
-bench: .venv/.complete .venv/rivals/.complete ## compare the speed with others, measure a failover and an install (an hour)
+bench: .venv/.complete .venv/rivals/.complete ## benchmarks: other tools, a failover, an install (an hour)
 	.venv/bin/python -m bench audit
 	.venv/bin/python -m bench fix
 	.venv/bin/python -m bench failover
@@ -66,7 +66,7 @@ lock: .venv/.complete ## pin the newest versions that pyproject.toml allows
 	.venv/bin/uv pip compile --group rivals $(LOCK) bench/rivals.lock
 	$(MAKE) setup
 
-clean: ## remove .venv and what tools leave behind; reports and the lab stay
+clean: ## remove .venv and caches; reports and the lab stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

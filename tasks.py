@@ -1,4 +1,4 @@
-"""The door to invoke: `invoke --list` names what there is."""
+"""The commands of invoke; `invoke --list` lists them."""
 
 import shlex
 import subprocess
@@ -25,37 +25,37 @@ TREE = Path(__file__).parent
 
 @task
 def demo(context: Context) -> None:
-    """Raise the lab, audit its five hosts, leave the report; without a lab, audit this machine."""
+    """Start the lab and audit its five hosts; without a lab, audit this machine."""
     from lab import machine
 
     reason = machine.unavailable()
     if reason:
         print(f"No lab here: {reason}\nAuditing this machine instead.", flush=True)
-        # No cluster is meant here, so its VIP is not asked: the address may be somebody else's.
+        # There is no cluster here: the address of its VIP may belong to another host.
         arguments = ["--hosts=local://", "-m", "not apiserver_vip"]
     else:
-        raised = machine.Lab("lab", lambda line: print(line, flush=True))
+        demo_lab = machine.Lab("lab", lambda line: print(line, flush=True))
         try:
-            raised.up()
+            demo_lab.up()
         except LabError as error:
             raise Exit(f"lab: {error}", code=1) from None
-        arguments = ["--inventory", str(raised.inventory), "--hosts=all"]
+        arguments = ["--inventory", str(demo_lab.inventory), "--hosts=all"]
     command = [str(Path(sys.executable).parent / "pytest"), *arguments]
     print(f"\n$ {shlex.join(command)}\n", flush=True)
-    # Not by context.run, which reads 1000 bytes at a time and spoils a sign that lies across.
+    # Not context.run: it reads 1000 bytes at a time and breaks a character across two reads.
     with subprocess.Popen(command, cwd=TREE) as audit:
         try:
             audit.wait()
-        except KeyboardInterrupt:  # pytest has the signal too, and ends by itself
+        except KeyboardInterrupt:  # pytest receives the signal too, and ends by itself
             audit.wait()
     if audit.returncode not in (0, 1):
-        raise Exit("the audit could not be made; what stopped it stands above", code=1)
-    print("\nThe audit is made; red rows are how the hosts are, not an error of the audit.")
+        raise Exit("the audit failed to run; the reason is above", code=1)
+    print("\nAudit complete. Failures describe the hosts, not a problem with the audit.")
     if not reason:
         print("The lab is still up: `.venv/bin/invoke lab.status`, `.venv/bin/invoke lab.down`.")
 
 
-MAX_FAIL = "so many failed hosts of a group stop the rest of it (default: 1)"
+MAX_FAIL = "stop a group after this many of its hosts have failed (default: 1)"
 
 
 @task(
@@ -63,11 +63,11 @@ MAX_FAIL = "so many failed hosts of a group stop the rest of it (default: 1)"
     help={
         "hosts": options.HOSTS,
         "inventory": options.INVENTORY,
-        "only": "requirements, by commas (default: all that are red)",
+        "only": "comma-separated requirement IDs (default: all that failed)",
         "profile": "baseline (default) or extended",
         "out": "save the plan to this file, with a SHA-256 over its content",
         "apply": "make the changes, and audit again",
-        "plan": "with --apply: this saved plan and no other",
+        "plan": "with --apply: apply exactly this saved plan",
         "yes": options.YES,
         "approved-by": options.APPROVED_BY,
         "ticket": options.TICKET,
@@ -92,22 +92,25 @@ def fix(
     force_unlock: bool = False,
     reports: str = "",
 ) -> None:
-    """Say what would make the red rows green: diffs, costs, what is by hand. --apply does it."""
+    """Show a remediation plan: diffs, impact, manual steps. --apply carries it out."""
     path = Path(inventory) if inventory else None
     folder = options.reports(reports)
     try:
         if (plan or yes or ticket or approved_by or force_unlock) and not apply:
-            raise UserError("nothing is applied without --apply; the other option belongs to it.")
+            raise UserError(
+                "--plan, --yes, --ticket, --approved-by and --force-unlock require --apply."
+            )
         if (apply and out) or (plan and (only or inventory)):
             raise UserError(
-                "--out only plans; a saved plan has an inventory and requirements of its own."
+                "--out only saves a plan, without --apply; a saved plan has its own inventory and "
+                "requirements, so --plan excludes --inventory and --only."
             )
         from hale.apply import workflow
         from hale.plan import plan as plans
         from hale.plan import planner
 
         wanted = planner.parse_only(only)
-        asked = workflow.ApplyOptions(
+        chosen = workflow.ApplyOptions(
             folder,
             path,
             hosts,
@@ -119,26 +122,30 @@ def fix(
             ticket=ticket,
         )
         if apply:
-            whole = workflow.apply_fix(asked, wanted, Path(plan) if plan else None)
-            raise Exit(code=0 if whole else 1)
-        made = workflow.plan_fix(asked, wanted)
+            complete = workflow.apply_fix(chosen, wanted, Path(plan) if plan else None)
+            raise Exit(code=0 if complete else 1)
+        made = workflow.plan_fix(chosen, wanted)
         if out:
             plans.save_plan(made, Path(out))
     except UserError as error:
         raise Exit(f"fix: {error}", code=1) from None
     except KeyboardInterrupt:
-        raise Exit("interrupted; `invoke runs` says what was done", code=130) from None
+        raise Exit("interrupted; `invoke runs` lists what was done", code=130) from None
     print("\n".join(planner.render(made)))
     saved = f"Saved to {out}; `invoke fix --apply --plan {out}` applies it."
-    print(f"\n{saved}" if out else "\nNothing is changed; --apply does it, --out FILE saves it.")
+    print(
+        f"\n{saved}"
+        if out
+        else "\nNothing was changed. --apply applies the plan, --out FILE saves it."
+    )
 
 
 @task(
     klass=options.Command,
     help={
-        "run": "the run, as `invoke runs` names it",
+        "run": "the run to undo, as listed by `invoke runs`",
         "hosts": "only these hosts (default: all that the run changed)",
-        "force": "put back files too that somebody has changed since",
+        "force": "also restore files that were changed after the run",
         "yes": options.YES,
         "approved-by": options.APPROVED_BY,
         "ticket": options.TICKET,
@@ -159,11 +166,11 @@ def undo(
     force_unlock: bool = False,
     reports: str = "",
 ) -> None:
-    """Take a run back: bytes, modes, owners, units and values as they were, newest first."""
+    """Undo a run: restore content, modes, owners, units and kernel values, newest first."""
     from hale.apply import workflow
 
     try:
-        asked = workflow.ApplyOptions(
+        chosen = workflow.ApplyOptions(
             options.reports(reports),
             hosts=hosts,
             yes=yes,
@@ -173,17 +180,17 @@ def undo(
             ticket=ticket,
             force=force,
         )
-        whole = workflow.undo_run(asked, run)
+        complete = workflow.undo_run(chosen, run)
     except UserError as error:
         raise Exit(f"undo: {error}", code=1) from None
     except KeyboardInterrupt:
-        raise Exit("interrupted; `invoke runs` says what was done", code=130) from None
-    raise Exit(code=0 if whole else 1)
+        raise Exit("interrupted; `invoke runs` lists what was done", code=130) from None
+    raise Exit(code=0 if complete else 1)
 
 
 @task(help={"reports": options.REPORTS})
 def runs(_: Context, reports: str = "") -> None:
-    """List the runs, installs and drills too: who changed what, when, and how it ended."""
+    """List all runs, installs and drills included: who, when, and the outcome."""
     from rich.console import Console
 
     from hale.cli import runs as every
@@ -221,7 +228,7 @@ def report(_: Context, run: str, format: str = "html", out: str = "", reports: s
 
 @task(klass=options.Command, help={"requirement": "its id, such as SWAP-OFF"})
 def explain(_: Context, requirement: str) -> None:
-    """Say what a requirement asks, how it is seen, what mends it, and how to do that by hand."""
+    """Explain a requirement: what is checked and how, what `fix` does, and the manual steps."""
     from rich.console import Console
     from rich.markdown import Markdown
 
@@ -245,7 +252,7 @@ def explain(_: Context, requirement: str) -> None:
         "part": "which fault to inject: vip, apiserver, etcd, worker, master, several separated by "
         "commas, or all",
         "inventory": options.INVENTORY,
-        "host": "take it from this host (default: the one whose loss costs most)",
+        "host": "the host to inject it on (default: the one with the largest effect)",
         "allow-production": "run on hosts that are not a lab; read docs/drills.md first",
         "yes": options.YES,
         "force-unlock": options.FORCE_UNLOCK,
@@ -272,7 +279,7 @@ def drill(
         options.warn_renamed("drill restore", "drill --revert")
         revert = True
     path = Path(inventory) if inventory else TREE / "inventory.ini"
-    asked = workflow.DrillOptions(
+    chosen = workflow.DrillOptions(
         faults=part,
         reports=options.reports(reports),
         inventory=path,
@@ -284,12 +291,12 @@ def drill(
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
     )
     try:
-        whole = workflow.revert_only(asked) if revert else workflow.run_drills(asked)
+        complete = workflow.revert_only(chosen) if revert else workflow.run_drills(chosen)
     except UserError as error:
         raise Exit(f"drill: {error}", code=1) from None
     except KeyboardInterrupt:
         raise Exit("interrupted; run `invoke drill --revert`", code=130) from None
-    raise Exit(code=0 if whole else 1)
+    raise Exit(code=0 if complete else 1)
 
 
 namespace = Collection(

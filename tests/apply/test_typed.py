@@ -156,7 +156,7 @@ def test_without_a_yes_nothing_is_changed(harmed: Operator) -> None:
     ("words", "says"),
     [
         (("undo", "no-such-run", "--yes"), "no run 'no-such-run'"),
-        (("fix", "--yes"), "nothing is applied without --apply"),
+        (("fix", "--yes"), "require --apply"),
         (("fix", "--apply", "--max-fail=0", "--yes"), "--max-fail is a number of hosts"),
         (("fix", "--apply", "--plan=/dev/null", "--yes"), "this is no plan"),
         (("fix", "--only=SWAP-OF"), "no requirement 'SWAP-OF'"),
