@@ -1,4 +1,4 @@
-"""What is to be built: the inventory, the operator's files, and the run's secrets."""
+"""The cluster that phases install: the inventory, the operator's files, the run's secrets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,18 +18,18 @@ from hale.standard.loader import Standard
 KUBE_PROXY = "CMP-KUBE-PROXY"  # the requirement whose parameter `mode` is the proxy's mode
 COREDNS = "CMP-COREDNS"  # … and whose parameter `replicas` says on how many nodes it must be
 APISERVER_PORT = 6443
-# Groups of hosts that a phase may go by, in its PARTS; and the name of what is no part.
+# The kinds of host groups for a phase's HOST_GROUPS; and the name of the group of all hosts.
 GROUPS = FIRST, MASTERS, WORKERS = "first", "masters", "workers"
 ALL_HOSTS = ""
 
 
 @dataclass(frozen=True)
 class ClusterContext:
-    """Everything that the phases know besides what they read.
+    """Everything that the phases know besides their observations.
 
-    extra: the documents of kubeadm_extra by their kind. texts: the contents of the operator's
-    files by path. dns_nodes: on how many nodes CoreDNS must be. only: the part of the hosts
-    that a phase is at which goes in parts (hale/install/scheduler.py).
+    extra: the documents of kubeadm_extra by kind. files: the contents of the operator's files by
+    path. dns_nodes: the number of nodes that must run CoreDNS. current_group: the host group of
+    the current task (hale/install/scheduler.py).
     """
 
     inventory: Inventory
@@ -42,27 +42,27 @@ class ClusterContext:
 
     @property
     def cluster(self) -> ClusterSpec:
-        """The inventory's variables of the cluster."""
+        """The cluster variables of the inventory."""
         return self.inventory.cluster
 
     @property
     def hosts(self) -> tuple[Host, ...]:
-        """Masters and workers, in the inventory's order."""
+        """Control-plane nodes and workers, in the inventory's order."""
         return tuple(h for h in self.inventory.hosts if h.groups & {"masters", "workers"})
 
     @property
     def current_hosts(self) -> tuple[Host, ...]:
-        """Those of them that a phase which goes in parts is at."""
+        """The hosts of the current group."""
         return tuple(h for h in self.hosts if self.current_group in (ALL_HOSTS, _part(self, h)))
 
     @property
     def current_masters(self) -> tuple[Host, ...]:
-        """The masters among those."""
+        """The control-plane nodes of the current group."""
         return tuple(h for h in self.current_hosts if h in self.masters)
 
     @property
     def host_groups(self) -> dict[str, str]:
-        """Every part by its name, in their order, with its group: first, masters or workers."""
+        """Every host group by name, in order, with its kind: first, masters or workers."""
         found = {_part(self, h): _group(self, h) for h in (*self.masters, *self.workers)}
         return {ALL_HOSTS: ALL_HOSTS, **found}
 
@@ -78,38 +78,38 @@ class ClusterContext:
 
     @property
     def first_control_plane(self) -> Host:
-        """The master that the cluster begins with."""
+        """The control-plane node on which `kubeadm init` runs."""
         return self.masters[0]
 
     @property
     def endpoint(self) -> str:
-        """Name and port by which everybody finds the apiserver."""
+        """Name and port of the control plane: kubeadm's controlPlaneEndpoint."""
         return f"{self.inventory.endpoint.names[0]}:{self.inventory.endpoint.port}"
 
     @property
     def manages_load_balancer(self) -> bool:
-        """Whether keepalived and haproxy on the masters are ours to set up."""
+        """Whether Hale sets up keepalived and haproxy on the control-plane nodes."""
         return self.inventory.endpoint.kind == "keepalived"
 
     @property
     def etcd_is_stacked(self) -> bool:
-        """Whether etcd's members are kubeadm's own, on the masters."""
+        """Whether kubeadm runs etcd on the control-plane nodes."""
         return self.inventory.etcd_kind == "stacked"
 
     @property
     def etcd_endpoints(self) -> tuple[str, ...]:
-        """Where an etcd of the site's own answers."""
+        """The endpoints of an external etcd."""
         return tuple(map(str, _external_etcd(self.extra).get("endpoints") or ()))
 
     @property
     def etcd_files(self) -> tuple[str, str, str]:
-        """CA, certificate and key by which masters reach it; empty where it wants none."""
+        """CA, certificate and key for an external etcd; empty strings if it needs none."""
         named = _external_etcd(self.extra)
         ca, cert, key = (str(named.get(k) or "") for k in ("caFile", "certFile", "keyFile"))
         return ca, cert, key
 
     def text(self, path: Path) -> str:
-        """An operator's file."""
+        """The text of an operator's file."""
         return self.files[path].decode()
 
 
@@ -120,12 +120,12 @@ def _group(site: ClusterContext, host: Host) -> str:
 
 
 def _part(site: ClusterContext, host: Host) -> str:
-    """Each master by itself, as they join; all workers together."""
+    """The host group of a host: each control-plane node is one, all workers are one."""
     return f"[{WORKERS}]" if host not in site.masters else host.name
 
 
 def load_context(inventory: Inventory, stated: Standard) -> ClusterContext:
-    """Read the operator's files. Raises HaleError for what is missing, or does not fit together."""
+    """Read the operator's files. Raises UserError for missing or contradictory settings."""
     cluster = inventory.cluster
     _check_required(inventory)
     paths = [cluster.apt_key, cluster.dnf_key, cluster.network_manifest, *cluster.addons]
@@ -147,18 +147,18 @@ def load_context(inventory: Inventory, stated: Standard) -> ClusterContext:
 
 
 def documents(path: Path, raw: bytes) -> list[dict[str, Any]]:
-    """The YAML documents of a manifest. Raises HaleError, with the line, for what is none."""
+    """The YAML documents of a manifest. Raises UserError, with the line, for invalid YAML."""
     try:
         found = [d for d in yaml.safe_load_all(raw) if d is not None]
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         said = getattr(error, "problem", None) or str(error)
         raise UserError(
-            f"no valid YAML: {said}.", Location(path, mark.line + 1 if mark else 0)
+            f"invalid YAML: {said}.", Location(path, mark.line + 1 if mark else 0)
         ) from None
     for document in found:
         if not isinstance(document, dict) or not isinstance(document.get("kind"), str):
-            raise UserError("a document in it has no `kind`.", Location(path))
+            raise UserError("a document without `kind`.", Location(path))
     return found
 
 
@@ -170,7 +170,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _check_required(inventory: Inventory) -> None:
-    """What nobody can guess must be there."""
+    """Check the variables that have no default. Raises UserError."""
     cluster, where = inventory.cluster, Location(inventory.path)
     if not inventory.masters:
         raise UserError("the group [masters] has no host, so there is nothing to install.", where)
@@ -211,7 +211,7 @@ KINDS = (
 
 
 def _check_consistent(inventory: Inventory, extra: Mapping[str, Mapping[str, Any]]) -> None:
-    """The inventory's kinds and kubeadm's extra documents must say the same."""
+    """Check that the inventory and kubeadm_extra agree. Raises UserError."""
     path = inventory.cluster.kubeadm_extra
     for kind in extra:
         if kind not in KINDS:
@@ -240,7 +240,7 @@ def _check_consistent(inventory: Inventory, extra: Mapping[str, Mapping[str, Any
 
 
 def _external_etcd(extra: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-    """kubeadm's `etcd.external`: an etcd of the site's own, and how masters reach it."""
+    """kubeadm's `etcd.external`: an external etcd, and how control-plane nodes reach it."""
     etcd = extra.get("ClusterConfiguration", {}).get("etcd") or {}
     return etcd.get("external") or {}
 

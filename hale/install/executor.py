@@ -1,7 +1,7 @@
-"""Carries one step out on one host; nothing else of the install writes to a host.
+"""Executes one step on one host; nothing else in hale/install writes to hosts.
 
-What a step is given to read travels on the command's standard input (hale/connection), so that
-no process list and no file shows a secret.
+The input of a step travels on the command's standard input, so that no process list and no file
+shows a secret.
 """
 
 import base64
@@ -18,14 +18,14 @@ from hale.ssh import CommandTimeout, HostUnreachable, OutputTooLarge, Session
 BACKUP_DIR = "/var/lib/hale/install/original"
 NEW = ".hale-new"
 TIMEOUT = 120.0
-LINES = 15  # of what a failed step said, that are shown
+LINES = 15  # of a failed step's output
 _INVALID = 45
 
 OutputCallback = Callable[[str], None]  # the latest line of a step that runs
 
 
 class StepFailed(Exception):
-    """A step did not work; `said` is the end of what it printed, without secrets."""
+    """A step failed. output: its last lines, redacted."""
 
     def __init__(self, step: Step, why: str, said: str = "") -> None:
         super().__init__(f"{step.host}: {step.title}: {why}")
@@ -35,28 +35,27 @@ class StepFailed(Exception):
 
 
 class StepExecutor:
-    """Does steps on one host over its session. `secrets` are what no output may show."""
+    """Executes steps on one host over its session. secrets: redacted from all output."""
 
     def __init__(self, session: Session, secrets: Secrets) -> None:
         self._session = session
         self._secrets = secrets
 
     def execute(self, step: Step, told: OutputCallback) -> bool:
-        """Carry it out; False where there was nothing to do. Raises Failed.
+        """Execute a step; False if there was nothing to do. Raises StepFailed.
 
-        A connection that is lost under it is a failure too: nobody knows how far it came, and
-        the next look at the host tells.
+        A lost connection is a failure too: the next observation shows how far the step got.
         """
         try:
             return self._write(step) if isinstance(step, WriteFile) else self._run(step, told)
         except CommandTimeout:
             seconds = step.timeout if isinstance(step, RunScript) else TIMEOUT
-            raise StepFailed(step, f"not done within {seconds:g} s, and stopped") from None
+            raise StepFailed(step, f"stopped after {seconds:g} s") from None
         except (HostUnreachable, OutputTooLarge) as error:
             raise StepFailed(step, self.redact(str(error))) from None
 
     def redact(self, text: str) -> str:
-        """Without what is secret, or looks like it."""
+        """The text without secrets and what looks like them."""
         return redact(self._secrets.redact(text))
 
     def _run(self, step: RunScript, told: OutputCallback) -> bool:
@@ -89,20 +88,20 @@ class StepExecutor:
         said = done.stderr.decode(errors="backslashreplace")
         if done.exit_status == _INVALID:
             raise StepFailed(
-                step, f"{step.path} is not valid, so the old one stays", self.tail(said)
+                step, f"the new {step.path} is invalid, the old one was kept", self.tail(said)
             )
         if done.exit_status:
             raise StepFailed(step, f"exit status {done.exit_status}", self.tail(said))
         return done.stdout.strip() == b"changed"
 
     def tail(self, text: str) -> str:
-        """The last lines that say something, without secrets."""
+        """The last lines that are not blank, redacted."""
         lines = [line.rstrip() for line in self.redact(text).splitlines() if line.strip()]
         return "\n".join(lines[-LINES:])
 
 
 class _Lines:
-    """Cuts what comes into lines and tells the latest whole one."""
+    """Splits output into lines and reports the latest complete one."""
 
     def __init__(self, told: OutputCallback) -> None:
         self._told = told

@@ -1,4 +1,4 @@
-"""`invoke kubeconfig`: the cluster's admin.conf, for the operator alone."""
+"""`invoke kubeconfig`: fetch the cluster's admin.conf."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from hale.ssh import preconnect
 
 
 def kubeconfig(path: Path, out: Path) -> None:
-    """Fetch admin.conf from the first master that has one, to a file for the operator alone.
+    """Fetch admin.conf from the first control-plane node that has one, to a file of mode 0600.
 
-    Never printed. Raises HaleError where no master has one, or the file cannot be written.
+    It is never printed. Raises UserError if no node has one, or the file cannot be written.
     """
     known = ini.load_inventory(path)
     preconnect.register_targets(known, preflight.LOGIN_TIMEOUT)
@@ -34,8 +34,8 @@ def kubeconfig(path: Path, out: Path) -> None:
                     raise UserError(f"{out} cannot be written: {error.strerror}.") from None
                 print(f"{out}: admin of {known.cluster.name}, from {host.name}; 0600.")
                 print(
-                    f"It reaches {known.endpoint.names[0]}:{known.endpoint.port}, a name that this "
-                    f"machine has to know:\n    kubectl --kubeconfig {out} get nodes"
+                    f"It connects to {known.endpoint.names[0]}:{known.endpoint.port}; this machine "
+                    f"must resolve that name:\n    kubectl --kubeconfig {out} get nodes"
                 )
                 return
             tried.append(f"{host.name} has no {ADMIN} that this user may read")

@@ -1,4 +1,4 @@
-"""`invoke reset`: from an operator's words to a cluster that is off its hosts."""
+"""`invoke reset`: remove the cluster from its hosts."""
 
 import importlib
 import sys
@@ -35,7 +35,7 @@ from hale.report.text import confirm, escape_controls
 
 @dataclass(frozen=True)
 class Reset:
-    """What `invoke reset` was told besides. accept: to lose the quorum of etcd."""
+    """The options of `invoke reset` alone. hosts: a host pattern."""
 
     cluster_name: str = ""
     hosts: str = "all"
@@ -62,9 +62,10 @@ class ResetModule(ProbeSource, Protocol):
 
 
 def reset_cluster(asked: InstallOptions, wanted: Reset) -> bool:
-    """Take the cluster off the hosts. True where nothing of it is left there.
+    """Remove the cluster from the hosts. True if nothing of it remains there.
 
-    Raises HaleError where the name is not the cluster's, nobody agrees, or the quorum would go.
+    Raises UserError for a wrong cluster name, without confirmation, or if etcd would lose its
+    quorum.
     """
     known = ini.load_inventory(asked.path)
     built = load_cluster_context(known)
@@ -84,7 +85,7 @@ def reset_cluster(asked: InstallOptions, wanted: Reset) -> bool:
                 lost = taken_off.quorum_loss(built, seen, hosts)
                 if lost and not wanted.allow_quorum_loss:
                     raise UserError(
-                        f"nothing was changed: {lost} Say --allow-quorum-loss to do it."
+                        f"nothing was changed: {lost} Pass --allow-quorum-loss to reset anyway."
                     )
                 waves = taken_off.batches(built, seen, hosts, with_packages=wanted.packages)
                 left = engine.run_batches(
@@ -99,29 +100,31 @@ def reset_cluster(asked: InstallOptions, wanted: Reset) -> bool:
                 console.print(Text(f"\nreset failed: {escaped_lines(str(error))}", "bold red"))
                 if said:
                     console.print(Text(indented(escaped_lines(said))))
-                console.print("Say it again to go on.")
+                console.print("Run the command again to resume.")
                 return False
         book.write(RunFinished("failed" if left else "finished", now()))
     for problem in left:
-        console.print(Text(f"  ✗ left: {escape_controls(str(problem))}", "red"))
+        console.print(Text(f"  ✗ remaining: {escape_controls(str(problem))}", "red"))
     console.print(f"report: {folder}")
     return not left
 
 
 def _named(built: ClusterContext, wanted: Reset, hosts: Sequence[Host], *, yes: bool) -> None:
-    """The operator names the cluster that goes. Raises HaleError."""
+    """Confirm the cluster by its name. Raises UserError."""
     name = built.cluster.name
     given = wanted.cluster_name
     if not given and sys.stdin.isatty():
-        print(f"This takes the cluster {name} off {', '.join(h.name for h in hosts)}.")
-        given = input("Its name, to go on: ").strip()
+        print(f"This removes the cluster {name} from {', '.join(h.name for h in hosts)}.")
+        given = input("Type the cluster's name to continue: ").strip()
     if not given:
-        raise UserError("say which cluster goes: --cluster-name NAME (inventory: cluster_name).")
+        raise UserError(
+            "name the cluster to remove: --cluster-name NAME (inventory: cluster_name)."
+        )
     if given != name:
         raise UserError(f"nothing was changed: the cluster's name is {name!r}, not {given!r}.")
     if not yes and not sys.stdin.isatty():
-        raise UserError("nobody is there to ask: say --yes to reset without asking.")
+        raise UserError("stdin is not a terminal: pass --yes to reset without confirmation.")
     if not yes and not confirm(
-        f"Reset {len(hosts)} hosts? All that is in the cluster is lost. [y/N] "
+        f"Reset {len(hosts)} hosts? All data in the cluster will be lost. [y/N] "
     ):
         raise UserError("nothing was changed.")

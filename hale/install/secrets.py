@@ -1,4 +1,4 @@
-"""What an install makes in memory and keeps nowhere: a bootstrap token and a certificate key."""
+"""The secrets of an install, kept in memory only: a bootstrap token and a certificate key."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -8,13 +8,13 @@ TOKEN, CERTIFICATES = "token", "certificates"
 
 
 class Secret:
-    """A text that nothing may show: no repr, log, plan, journal, argv or file."""
+    """A text that must not appear in a repr, log, plan, journal, argv or file."""
 
     def __init__(self, text: str) -> None:
         self._text = text
 
     def reveal(self) -> str:
-        """The text itself, for the one place that hands it over."""
+        """The text itself, for the one place that passes it to a host."""
         return self._text
 
     def __repr__(self) -> str:
@@ -31,10 +31,10 @@ class Secret:
 
 @dataclass
 class Secrets:
-    """A bootstrap token and a certificate key, made for one run and kept nowhere.
+    """A bootstrap token and a certificate key, generated for one run.
 
-    uploaded: which of TOKEN and CERTIFICATES (the control plane's, encrypted with this key) lie in
-    the cluster by now.
+    uploaded: which of TOKEN and CERTIFICATES (the control plane's, encrypted with this key) are in
+    the cluster already.
     """
 
     token: Secret = field(default_factory=lambda: Secret(new_token()))
@@ -42,7 +42,7 @@ class Secrets:
     uploaded: set[str] = field(default_factory=set)
 
     def redact(self, text: str) -> str:
-        """The text without them, whatever stands around."""
+        """The text without the secrets."""
         for secret in (self.token, self.certificate_key):
             for shown in (secret.reveal(), secret.reveal().partition(".")[2]):
                 if shown:

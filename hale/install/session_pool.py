@@ -1,4 +1,4 @@
-"""Connections for phases that run beside each other: none waits for what another does on a host."""
+"""Sessions for phases that run in parallel: none waits for another's command on a host."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,10 +11,9 @@ SessionFor = Callable[[str], Session]  # a host's name -> the connection to use 
 
 
 class SessionLeases:
-    """Lends each phase a connection of its own to each host that it asks for.
+    """Leases each phase a session of its own to each host that it uses.
 
-    The first to a host is the one that everybody shares; more are made as they are needed, and
-    used again.
+    The first session to a host is the shared one; more are opened on demand and reused.
     """
 
     def __init__(self) -> None:
@@ -24,7 +23,7 @@ class SessionLeases:
 
     @contextmanager
     def lease(self) -> Iterator[SessionFor]:
-        """Meanwhile they are one's own; what is given may be called from any thread."""
+        """Lease sessions while the context is open. The function may be called from any thread."""
         mine: dict[str, Session] = {}
 
         def of(host: str) -> Session:
@@ -47,7 +46,7 @@ class SessionLeases:
         return made[-1]
 
     def begin_close(self) -> None:
-        """Close those that nobody shares, and what runs over them; waits for no host."""
+        """Close the sessions that are not shared, and kill what runs over them. Does not wait."""
         with self._lock:
             for made in self._made.values():
                 for session in made[1:]:

@@ -1,4 +1,4 @@
-"""Addons: the manifests that the site names, applied at the end."""
+"""Addons: the manifests that the inventory names, applied at the end."""
 
 from collections.abc import Iterable
 
@@ -16,16 +16,16 @@ class Addons(Phase):
     DEPENDS_ON = ("workers",)
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
-        """Whether the manifests' objects are there."""
+        """Whether the manifests' objects exist."""
         return network.object_probes(site, host, site.cluster.addons) if site.cluster.addons else {}
 
     def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
-        """Objects that are not there."""
+        """The objects that do not exist."""
         return (
             network.missing_objects(site, seen, site.cluster.addons) if site.cluster.addons else ()
         )
 
     def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-        """Apply them."""
+        """Apply the manifests."""
         if site.cluster.addons:
             yield network.apply_batch(site, "addons", site.cluster.addons)

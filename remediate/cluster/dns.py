@@ -1,9 +1,9 @@
-"""DNS: CoreDNS's replicas go to different nodes, as soon as there are enough.
+"""DNS: spread CoreDNS's replicas over different nodes as soon as there are enough.
 
-kubeadm makes them while the first master is the only node, so both are there, and a pod that runs
-is never moved. Where a node has several, all but one of them are deleted, one after the other: by
-the anti-affinity in kubeadm's Deployment the new ones go to other nodes. (A rollout does not do:
-its new pods keep away from the old ones too, and may meet where none of those is.)
+kubeadm creates them while the first control-plane node is the only node, so both run there, and a
+running pod is never moved. On a node with several, all but one are deleted, one by one; by the
+anti-affinity in kubeadm's Deployment the new ones are scheduled to other nodes. (A rollout does not
+help: its new pods avoid the old ones too, and may end up on the same node.)
 
 Source: kubernetes.io, "Assigning Pods to Nodes", inter-pod anti-affinity.
 """
@@ -29,7 +29,7 @@ from remediate.cluster import kubectl, scripts
 
 SUBJECT = "coredns"
 PATIENCE = 120.0  # seconds for new replicas to be ready
-JOINS, EVERY = 3600.0, 3.0  # seconds for enough nodes to be there, and between two looks
+JOINS, EVERY = 3600.0, 3.0  # seconds to wait for enough nodes, and between two polls
 
 
 class CoreDnsSpread(Phase):
@@ -37,14 +37,14 @@ class CoreDnsSpread(Phase):
 
     name = "dns"
     title = "CoreDNS on different nodes"
-    DEPENDS_ON = ("workers",)  # nobody has to look again and again until those are there
+    DEPENDS_ON = ("workers",)  # before that there are too few nodes
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
-        """Where the replicas are, as the first master tells."""
+        """The nodes of the replicas, from the first control-plane node."""
         return {SUBJECT: (coredns.replicas_probe(),)} if host is site.first_control_plane else {}
 
     def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
-        """On how few nodes they are."""
+        """Too few nodes with a ready replica."""
         there, _ = coredns.replicas(seen.of(site.first_control_plane.name, SUBJECT))
         if len(set(there)) >= site.dns_nodes:
             return ()
@@ -53,7 +53,7 @@ class CoreDnsSpread(Phase):
         return (PhaseProblem(detail),)
 
     def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-        """Move those that are too many, one by one: the cluster's names are found meanwhile."""
+        """Move the surplus replicas one by one, so that cluster DNS stays available."""
         first = (site.first_control_plane.name,)
         enough = WaitFor(f"{site.dns_nodes} nodes are ready", first, _nodes, _few, JOINS, EVERY)
         yield Batch(wait_for=enough)

@@ -1,8 +1,8 @@
-"""Images: pulled on all hosts, from the site's repository, before anybody waits for them.
+"""Images: pulled on all hosts, from the site's registry, before they are needed.
 
-One part of the hosts after the other, with the registry to itself: the first master before init
-begins, the others while init runs. Those also pull what the network's daemons run from: a node is
-not ready before it has that.
+One host group at a time has the registry to itself: the first control-plane node before init, the
+others while init runs. Those also pull the images of the network's daemons, which a node needs to
+become ready.
 
 Sources: kubeadm-config-images(1); containerd's docs/hosts.md for ctr's --hosts-dir.
 """
@@ -28,7 +28,7 @@ class PullImages(Phase):
     STAGGER_SECONDS = math.inf
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
-        """The images that the host has, and those that its kubeadm wants."""
+        """The images on the host, and those that its kubeadm needs."""
         if host not in site.current_hosts:
             return {}
         cluster = site.cluster
@@ -37,7 +37,7 @@ class PullImages(Phase):
         }
 
     def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
-        """Images that a host of its role has not."""
+        """The images that a host of its role lacks."""
         said = []
         for host in site.current_hosts:
             found = images.read(seen.of(host.name, images.SUBJECT))
@@ -48,7 +48,7 @@ class PullImages(Phase):
         return tuple(said)
 
     def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-        """All that a host lacks, all hosts at once."""
+        """Pull all missing images, on all hosts in parallel."""
         pulls = []
         for host in site.current_hosts:
             missing = _missing(site, images.read(seen.of(host.name, images.SUBJECT)), host)
@@ -73,9 +73,9 @@ def _pull(site: ClusterContext, host: Host, missing: tuple[str, ...]) -> RunScri
             f"kubeadm config images pull {kubeadm.CONFIG}\n{more}",
             stdin=kubeadm.public_config(site),
             timeout=1800,
-            is_kubeadm_work=host is site.first_control_plane,  # which init would do itself
+            is_kubeadm_work=host is site.first_control_plane,  # init would pull them itself
         )
-    # kubeadm pulls a master's images only all together, and a worker needs two of them.
+    # kubeadm only pulls the control plane's images together, and a worker needs two of them.
     pulls = "".join(
         f"{_PULL} {shlex.quote(i)} >/dev/null\necho {shlex.quote(f'pulled {images.name(i)}')}\n"
         for i in missing
@@ -84,7 +84,7 @@ def _pull(site: ClusterContext, host: Host, missing: tuple[str, ...]) -> RunScri
 
 
 def _beforehand(site: ClusterContext) -> str:
-    """The network's images. Where one fails, the kubelet pulls them, who may know a password."""
+    """Pull the network's images. If one fails, the kubelet pulls it, perhaps with a password."""
     found = " ".join(map(shlex.quote, network.images(site)))
     return f"""\
 for i in {found}; do

@@ -1,9 +1,9 @@
-"""Init: kubeadm makes the cluster on the first master.
+"""Init: `kubeadm init` on the first control-plane node.
 
-An init that was cut off (power, kill) before kubeadm was through with the host has made nothing
-that anybody could have joined: the host is reset and init is done anew. One that was cut off in
-its addons gets its addons. Once it was through, nothing here ever resets it: a control plane
-that does not answer then is a matter for people.
+If init was interrupted (power, kill) before kubeadm completed the node, no other node can have
+joined: the host is reset and init runs again. If it was interrupted in its addons, these are
+installed. A control plane that has been complete is never reset here; if it does not answer, a
+person must act.
 
 Source: kubeadm-init(1), "Init workflow": the order of its phases.
 """
@@ -40,7 +40,7 @@ class KubeadmInit(Phase):
     DEPENDS_ON = ("runtime/first", "load_balancer/first", "images/first")
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
-        """How far kubeadm came on each host; what the first master's apiserver tells."""
+        """How far kubeadm got on each host; the first control-plane node's apiserver."""
         asked: dict[str, tuple[Probe, ...]] = {
             kubernetes.SUBJECT: (kubernetes.probe(stacked=site.etcd_is_stacked),)
         }
@@ -49,7 +49,7 @@ class KubeadmInit(Phase):
         return asked
 
     def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
-        """What init has not made yet, as the first master's own apiserver tells."""
+        """What init has not created yet, according to that apiserver."""
         node = kubernetes.read(seen.of(site.first_control_plane.name, kubernetes.SUBJECT))
         name = site.first_control_plane.name
         if node.untouched:
@@ -66,7 +66,7 @@ class KubeadmInit(Phase):
         )
 
     def preflight_probes(self, site: ClusterContext, host: Host) -> Probes:
-        """The site's own etcd, as the first master reaches it."""
+        """The external etcd, as seen from the first control-plane node."""
         if site.etcd_is_stacked or host is not site.first_control_plane:
             return {}
         return {
@@ -74,7 +74,7 @@ class KubeadmInit(Phase):
         }
 
     def preflight(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-        """Ports that others have; a control plane that is elsewhere, or ill; an etcd that is."""
+        """Ports in use, a control plane elsewhere, an external etcd that cannot be used."""
         said = [] if site.etcd_is_stacked else list(_external(site, seen))
         found = {h.name: kubernetes.read(seen.of(h.name, kubernetes.SUBJECT)) for h in site.hosts}
         first = found[site.first_control_plane.name]
@@ -103,7 +103,7 @@ class KubeadmInit(Phase):
         return tuple(said)
 
     def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-        """Init; after one that was cut off, a reset of this host before."""
+        """Init; if one was interrupted, a reset of this host first."""
         first = site.first_control_plane
         node = kubernetes.read(seen.of(first.name, kubernetes.SUBJECT))
         if not node.finalised:

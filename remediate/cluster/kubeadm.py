@@ -1,7 +1,7 @@
-"""kubeadm's configuration, in its v1beta4 form; no phase.
+"""kubeadm's configuration (v1beta4) and cleanup scripts.
 
-The site's kubeadm_extra is merged into ours by kind: its values win, lists of ours are kept in
-front of the site's. It goes to kubeadm on standard input, for it may hold the token and the key.
+The site's kubeadm_extra is merged by kind: its values win, and its lists are appended to ours. The
+result goes to kubeadm on standard input, because it may contain the token and the key.
 
 Source: kubernetes.io, "kubeadm Configuration (v1beta4)".
 """
@@ -18,7 +18,7 @@ from hale.inventory.ini import Host
 
 API = "kubeadm.k8s.io/v1beta4"
 SOCKET = "unix:///run/containerd/containerd.sock"
-TOKEN_TTL = "2h0m0s"  # as long as the certificates that are uploaded for masters
+TOKEN_TTL = "2h0m0s"  # as long as kubeadm keeps the uploaded certificates
 CONFIG = "--config /dev/stdin"
 _KEPT = "/var/lib/hale/install/kept"
 
@@ -47,7 +47,7 @@ def token(site: ClusterContext) -> Secret:
 
 
 def public_config(site: ClusterContext) -> str:
-    """The cluster's own configuration, without any secret: for `kubeadm config images`."""
+    """The cluster's configuration without secrets, for `kubeadm config images`."""
     return _documents(site, None)
 
 
@@ -125,18 +125,18 @@ def _node(host: Host) -> dict[str, Any]:
 
 
 def cleanup_script(site: ClusterContext, *, init: bool = False) -> str:
-    """A script: what an init or a join that was cut off has left on a host goes, and nothing else.
+    """A script that removes what an interrupted init or join has left on a host.
 
-    Twice where need be: what the containers hold open goes only when they do. What an init has
-    written to an etcd of the site's own stays there, so the keys that it was written with do too:
-    with other ones nobody could read it, and the next init goes on with both.
+    It resets twice if need be: files that containers hold open are removed only after them. What an
+    init has written to an external etcd stays, so the keys that encrypt it stay too; the next init
+    reuses both.
     """
     script = f"{reset(site)} >/dev/null 2>&1 || {reset(site)}\n{etcd_data(site)}"
     return preserving(site, script, _PKI if init and not site.etcd_is_stacked else ())
 
 
-# What kubeadm makes all else from; it takes them as they are where they are there. The last of
-# them is written last of all, so where it is, so are the others.
+# kubeadm derives everything else from these, and reuses those that exist. The last one is written
+# last, so if it exists, so do the others.
 _PKI = tuple(
     f"/etc/kubernetes/pki/{name}"
     for name in (
@@ -147,22 +147,22 @@ _PKI = tuple(
 
 
 def reset(site: ClusterContext) -> str:
-    """kubeadm's own command. Its removal of a member empties /var/lib/etcd, whoever's that is."""
+    """kubeadm's command. Its removal of a member empties /var/lib/etcd, even an external etcd's."""
     return "kubeadm reset --force" + (
         "" if site.etcd_is_stacked else " --skip-phases=remove-etcd-member"
     )
 
 
 def etcd_data(site: ClusterContext) -> str:
-    """What takes away the data of a member that is kubeadm's."""
+    """The command that removes the data of kubeadm's own etcd member."""
     return f"rm -rf {kubernetes.ETCD_DATA}" if site.etcd_is_stacked else ":"
 
 
 def preserving(site: ClusterContext, script: str, pki: Sequence[str] = ()) -> str:
-    """The script, and what the site has put among kubeadm's files stays: kube-vip's manifest, and
-    what its own etcd is reached by.
+    """The script, wrapped so that the site's own files among kubeadm's stay: kube-vip's manifest,
+    and the certificates for an external etcd.
 
-    pki: files that stay as well where the last of them is there.
+    pki: files that stay as well if the last of them exists.
     """
     files = [f for f in site.etcd_files if f.startswith("/etc/kubernetes/")]
     if site.inventory.endpoint.kind == "kube-vip":
@@ -171,7 +171,7 @@ def preserving(site: ClusterContext, script: str, pki: Sequence[str] = ()) -> st
         return script
     last = pki[-1] if pki else ""
     more = f'set -- "$@" {shlex.join(pki)}' if pki else ":"
-    # Whole or not at all: a copy may be cut off, and then what was kept first is all there is.
+    # Copies are atomic: one may be interrupted, and then the first copy is the only one left.
     return f"""\
 set -- {shlex.join(files)}
 if [ -s "{last}" ] || [ -s "{_KEPT}{last}" ]; then {more}; fi
@@ -186,7 +186,7 @@ rm -rf {_KEPT}
 
 
 def deep_merge(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, the site's values over ours; mappings are merged, lists joined, each item once."""
+    """Merge two documents: their values win, mappings merge, lists join without duplicates."""
     found = dict(ours)
     for key, value in theirs.items():
         mine = found.get(key)

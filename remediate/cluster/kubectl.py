@@ -1,4 +1,4 @@
-"""kubectl as the phases use it: as admin on a master, of that master's own apiserver; no phase."""
+"""kubectl as the phases use it: as admin, against the node's own apiserver."""
 
 from hale.install.cluster_context import APISERVER_PORT
 from hale.inventory.cluster_spec import ADMIN
@@ -6,12 +6,12 @@ from hale.inventory.ini import Host
 
 
 def shell_command(master: Host) -> str:
-    """The command, without what it is to do."""
+    """The command without its subcommand."""
     return f"kubectl --kubeconfig {ADMIN} --server https://{master.address}:{APISERVER_PORT}"
 
 
 def retrying(*commands: str) -> str:
-    """A script for what may be refused once while masters join: etcd may just choose a leader."""
+    """A script that retries each command: etcd may be electing a leader while nodes join."""
     return "".join(
         f"n=0\nuntil {command}; do n=$((n + 1)); [ $n -lt 5 ] || exit 1; sleep 2; done\n"
         for command in commands

@@ -1,16 +1,16 @@
 """Load balancer and VIP: haproxy and keepalived on every master.
 
-haproxy listens on the VIP's port and passes connections on to the apiservers that are ready;
-keepalived gives the VIP to a master whose haproxy reaches one. "Ready" is what /readyz says
-over TLS that the cluster's CA vouches for. Before there is a CA, haproxy takes anybody's word for
-it, and keepalived an open port: the phase `readyz` comes back once it is there.
+haproxy listens on the VIP's port and forwards connections to the apiservers that are ready;
+keepalived gives the VIP to a node whose haproxy reaches one. "Ready" means that /readyz answers
+over TLS verified by the cluster's CA. Before there is a CA, haproxy accepts any certificate, and
+keepalived an open port: the phase `readyz` tightens both.
 
-Their packages are installed here and not with the others: the pull of the images need not wait
-for them. Nor need they wait until it is known whether somebody else has the VIP.
+Their packages are installed here rather than in `packages`, so that the pull of the images does not
+wait for them; and before the slow check for another owner of the VIP has ended.
 
-Adverts go between the masters alone (unicast), by VRRP version 3, which knows no password: the
-network between masters has to be trusted, or filtered (docs/install.md). Nobody takes the VIP
-back (`nopreempt`): moving it once more would cut every connection once more.
+Adverts are unicast between the control-plane nodes, by VRRP version 3, which has no authentication:
+their network must be trusted or filtered (docs/install.md). A recovered node does not take the VIP
+back (`nopreempt`): another move would cut every connection again.
 
 Sources: HAProxy's configuration manual 2.6; keepalived.conf(5); RFC 9568; kubernetes.io,
 "Options for Software Load Balancing".
@@ -44,8 +44,7 @@ CHECK = "/etc/keepalived/check-apiserver"
 CA = "/etc/haproxy/apiserver-ca.crt"
 UNITS = {HAPROXY: "haproxy", KEEPALIVED: "keepalived"}
 PACKAGES = tuple(UNITS.values())  # that bring them
-# Seconds between two adverts; three that are missing, and less than one interval more, are a
-# master that is lost.
+# Seconds between two adverts; a node is lost after three missing ones and less than one more.
 ADVERT = 0.4
 KIND = {
     "external": "endpoint_kind=external: the site's own load balancer; see that it sends "
@@ -64,7 +63,7 @@ class LoadBalancer(Phase):
     HOST_GROUPS = (FIRST, MASTERS)
 
     def skip_reason(self, site: ClusterContext) -> str:
-        """Why this phase does not concern the site, and what its people must do; or empty."""
+        """For a load balancer that Hale does not manage: what the operator must do."""
         return KIND.get(site.inventory.endpoint.kind, "").format(endpoint=site.endpoint)
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
@@ -85,7 +84,7 @@ class LoadBalancer(Phase):
         }
 
     def preflight_probes(self, site: ClusterContext, host: Host) -> Probes:
-        """Who else claims the VIP: it takes seconds to hear that."""
+        """Other claims on the VIP; listening for them takes seconds."""
         if "masters" not in host.groups or self.skip_reason(site):
             return {}
         vip = site.inventory.endpoint.vip
@@ -104,7 +103,7 @@ class LoadBalancer(Phase):
         )
 
     def preflight(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-        """Somebody else has the VIP, the router's id or a port."""
+        """The VIP, the VRRP id or a port is already in use."""
         if self.skip_reason(site):
             return ()
         endpoint, own = site.inventory.endpoint, {h.address for h in site.masters}
@@ -150,13 +149,13 @@ class LoadBalancer(Phase):
         return tuple(said)
 
     def prepare(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-        """The packages, where what they bring claims no VIP: a keepalived.conf of old might."""
+        """The packages, unless an old keepalived.conf could claim a VIP when they start."""
         if not self.skip_reason(site):
             hosts = [h for h in site.current_masters if not _configured(seen, h)]
             yield Batch(tuple(step for host in hosts for step in _packages(seen, host)))
 
     def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-        """haproxy on all masters, then keepalived: the VIP goes to nobody without a haproxy."""
+        """haproxy first, then keepalived: a node must not hold the VIP without haproxy."""
         if self.skip_reason(site):
             return
         haproxy: list[Step] = []
@@ -221,7 +220,7 @@ def _packages(seen: Observations, host: Host) -> list[Step]:
 
 
 def _configured(seen: Observations, host: Host) -> bool:
-    """Whether keepalived begins to work as soon as it is installed."""
+    """Whether keepalived has a configuration to start with once it is installed."""
     return KEEPALIVED in file_digests.read(seen.of(host.name, file_digests.SUBJECT))
 
 
@@ -230,9 +229,9 @@ def _started(unit: str, action: str, port: int) -> str:
 
 
 def ca(site: ClusterContext, seen: Observations) -> str:
-    """The cluster's CA as a master has it that kubeadm is through with; empty before there is one.
+    """The cluster's CA, from a node that kubeadm has completed; empty before there is one.
 
-    That of an init which was cut off is none: the next init makes another.
+    That of an interrupted init does not count: the next init creates another.
     """
     for host in site.masters:
         readings = seen.of(host.name, kubernetes.SUBJECT)

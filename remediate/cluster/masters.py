@@ -1,10 +1,10 @@
-"""Masters: the others join, one at a time, and etcd is whole before the next one does.
+"""Masters: the other control-plane nodes join one at a time; etcd is healthy before each join.
 
-A join that was cut off left anything from a file to a member of etcd that never started. Such a
-host is known by what the cluster does not know of it: no node of its name that is marked as
-control plane. Its member is removed if etcd's other members are all well, so that removing it
-can cost no quorum; its node object too; then `kubeadm reset` on that host alone, and a new join.
-A host whose join went through is never cleaned: it is waited for.
+An interrupted join leaves anything from a file to an etcd member that never started. It is
+recognised by the cluster having no control-plane node of that name. Its member is removed, if all
+other members are healthy, so that the removal cannot cost the quorum; then its node object; then
+`kubeadm reset` runs on that host only, and it joins again. A host whose join has completed is
+never cleaned: the phase waits for it.
 
 Sources: kubeadm-join(1), "The join workflow"; etcd's "gRPC gateway", /v3/cluster/member/remove;
 etcd's "Learner" design.
@@ -40,7 +40,7 @@ from hale.model.errors import UserError
 from hale.model.evidence import CommandProbe, FileProbe, Probe, Unreadable
 from remediate.cluster import kubeadm, kubectl, scripts
 
-PATIENCE = 180.0  # seconds for a master that has joined, until etcd and apiserver are well
+PATIENCE = 180.0  # seconds until a joined node's etcd and apiserver are healthy
 
 
 class JoinControlPlane(Phase):
@@ -53,14 +53,14 @@ class JoinControlPlane(Phase):
     STAGGER_SECONDS = math.inf
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
-        """How far kubeadm came, what each apiserver and each etcd says."""
+        """How far kubeadm got, and each apiserver's and etcd's status."""
         if "masters" not in host.groups:
             return {}
         told = {nodes.SUBJECT: (nodes.probe(),)}
         return {**health_probes(site, host), **told}
 
     def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
-        """Masters that the cluster does not know as such, or that are not well."""
+        """Nodes that are not in the control plane yet, or not healthy."""
         return tuple(
             PhaseProblem(str(what), h.name)
             for h in site.current_masters
@@ -68,10 +68,10 @@ class JoinControlPlane(Phase):
         )
 
     def preflight(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-        """Nobody joins a cluster that is ill: one loss more might be the end of it."""
+        """A cluster that does not answer, or has control-plane nodes unknown to the inventory."""
         joined = _joined(site, seen)
         if not joined:
-            return ("no master's apiserver answers, so nobody can join; see `--plan` for init.",)
+            return ("no master's apiserver answers, so no host can join; see `--plan` for init.",)
         strangers = joined - {h.name for h in site.masters}
         if strangers:
             return (
@@ -81,7 +81,7 @@ class JoinControlPlane(Phase):
         return ()
 
     def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-        """One master after the other, each only while all those before are well."""
+        """One join after the other, each only while all earlier nodes are healthy."""
         joined = _joined(site, seen)
         whole = [h for h in site.masters if h.name in joined]
         fresh = [h for h in site.current_masters if h.name not in joined]
@@ -90,7 +90,7 @@ class JoinControlPlane(Phase):
             for h in whole
             if _unhealthy(site, seen, h) and not _leftover_of_cut_off_join(site, seen, h, joined)
         ]:
-            yield Batch(wait_for=_well(whole, f"{ill[0].name} is well again", _unhealthy))
+            yield Batch(wait_for=_well(whole, f"{ill[0].name} is healthy again", _unhealthy))
             return
         if not fresh:
             return
@@ -104,7 +104,7 @@ class JoinControlPlane(Phase):
             for step in () if node.untouched else clean(site, seen, host, whole):
                 yield Batch((step,))
             secret = kubeadm.join(site, host, pin, master=True)
-            others = _well(whole, "the other masters are well", _node_unhealthy, every=10.0)
+            others = _well(whole, "the other masters are healthy", _node_unhealthy, every=10.0)
             joins = RunScript(
                 host.name,
                 "kubeadm join",
@@ -118,7 +118,7 @@ class JoinControlPlane(Phase):
 
 
 def health_probes(site: ClusterContext, host: Host) -> Probes:
-    """How this master is itself."""
+    """The probes of this node's own health."""
     asked: dict[str, tuple[Probe, ...]] = {
         kubernetes.SUBJECT: (
             kubernetes.probe(stacked=site.etcd_is_stacked),
@@ -202,7 +202,7 @@ def _node_detail(site: ClusterContext, seen: Observations, host: Host) -> str:
 
 
 def _joined(site: ClusterContext, seen: Observations) -> frozenset[str]:
-    """The masters that the cluster marks as such, as any of their apiservers tells."""
+    """The names of the control-plane nodes, from the first apiserver that answers."""
     for host in site.masters:
         told = nodes.read(seen.of(host.name, nodes.SUBJECT))
         if told.answers:
@@ -228,7 +228,7 @@ def _well(
     unhealthy: Callable[[ClusterContext, Observations, Host], MemberProblem | None],
     every: float = 0.5,
 ) -> WaitFor:
-    """Until nothing is wrong with these masters."""
+    """Wait until these nodes are healthy."""
     names = tuple(h.name for h in whole)
 
     def left(site: ClusterContext, seen: Observations) -> Problems:
@@ -250,8 +250,8 @@ def ca_pin(seen: Observations, host: Host) -> str:
 
 
 def token(site: ClusterContext, by: Host) -> RunScript:
-    """A token for this run. What an earlier run left in the cluster expires by itself."""
-    # Made anew where this run has made it before: `kubeadm token create` wants it not to be there.
+    """Create this run's token. That of an earlier run expires by itself."""
+    # `kubeadm token create` fails if the token exists, so one from earlier in this run goes first.
     script = f"""\
 umask 077
 kubeadm token delete {site.secrets.token.reveal().partition(".")[0]} >/dev/null 2>&1 </dev/null || :
@@ -273,9 +273,9 @@ def certificates(site: ClusterContext, by: Host) -> RunScript:
 def clean(
     site: ClusterContext, seen: Observations, host: Host, whole: Sequence[Host]
 ) -> list[RunScript]:
-    """Take what a join that was cut off left out of the cluster, then off the host.
+    """Remove the leftovers of an interrupted join from the cluster, then from the host.
 
-    Raises HaleError where etcd's other members are not all well: then nobody is removed.
+    Raises UserError, and removes nothing, if any other etcd member is unhealthy.
     """
     by = whole[0]
     steps = []
@@ -283,8 +283,8 @@ def clean(
         said = etcd.parse_status(seen.of(other.name, "etcd"))
         if not isinstance(said, MemberStatus) or not said.healthy or not said.leader:
             raise UserError(
-                f"{host.name} has the remains of a join, and etcd on {other.name} is not well: "
-                "removing a member now could cost the quorum. Mend etcd there first, then go on."
+                f"{host.name} has leftovers of an interrupted join, and etcd on {other.name} is "
+                "unhealthy: removing a member now could cost the quorum. Repair etcd there first."
             )
     if site.etcd_is_stacked:
         steps.append(

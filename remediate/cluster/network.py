@@ -1,4 +1,4 @@
-"""Network: the site's manifest, applied on the first master. The nodes become ready by it.
+"""Network: the site's manifest, applied on the first control-plane node; it makes nodes ready.
 
 Source: kubectl-apply(1), "Server-Side Apply".
 """
@@ -23,15 +23,15 @@ class PodNetwork(Phase):
     DEPENDS_ON = ("init",)
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
-        """Whether the manifest's objects are there."""
+        """Whether the manifest's objects exist."""
         return object_probes(site, host, (site.cluster.network_manifest,))
 
     def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
-        """The manifest's objects that are not there."""
+        """The manifest's objects that do not exist."""
         return missing_objects(site, seen, (site.cluster.network_manifest,))
 
     def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-        """Apply it; that they are ready is waited for once all nodes are there."""
+        """Apply it. `workers` and `ready` wait for its pods."""
         return (apply_batch(site, "the pod network", (site.cluster.network_manifest,)),)
 
 
@@ -89,7 +89,7 @@ def _object(document: dict[str, Any]) -> nodes.Object:
 def missing_objects(
     site: ClusterContext, seen: Observations, paths: Iterable[Path | None]
 ) -> Problems:
-    """The manifests' objects that are not there."""
+    """The manifests' objects that do not exist."""
     readings = seen.of(site.first_control_plane.name, nodes.SUBJECT)
     told = nodes.read(readings)
     if not told.answers:

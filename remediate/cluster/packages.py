@@ -1,10 +1,10 @@
 """Packages: the site's repository and its key; containerd, runc, the CNI plugins, kubelet, kubeadm
 and kubectl at the inventory's version, held there.
 
-One part of the hosts after the other: where they share a mirror's line, or a lab's processors,
-those come earlier that others wait for. Only the site's own repository is refreshed, so that a
-mirror that is away does not matter. A version that the repository does not have is told before
-anything is installed, with those that it has.
+Host groups are staggered: where they share a mirror's link, or a lab's CPUs, the hosts that
+others depend on come first. Only the site's own repository is refreshed, so that another mirror
+may be down. If the repository lacks the version, the error lists those that it has, and nothing
+is installed.
 
 Sources: apt-get(8), apt-mark(8), sources.list(5); kubernetes.io, "Installing kubeadm"; dnf.conf(5)
 `excludepkgs`.
@@ -70,7 +70,7 @@ class InstallPackages(Phase):
         }
 
     def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
-        """Packages that are missing, at another version or not held; a repository of old."""
+        """Packages missing, at another version or not held; an outdated repository file."""
         return tuple(
             PhaseProblem(str(what), host.name)
             for host in site.current_hosts
@@ -78,7 +78,7 @@ class InstallPackages(Phase):
         )
 
     def preflight(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
-        """A running kubelet is not exchanged under its pods: that is an upgrade."""
+        """A running kubelet of another version: replacing it would be an upgrade."""
         said = []
         for host in site.current_hosts:
             found = packages.read(seen.of(host.name, packages.SUBJECT))
@@ -93,7 +93,7 @@ class InstallPackages(Phase):
         return tuple(said)
 
     def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-        """Repository, then all packages in one go."""
+        """The repository, then all packages in one transaction."""
         steps: list[Step] = []
         for host in site.current_hosts:
             found = packages.read(seen.of(host.name, packages.SUBJECT))
@@ -135,7 +135,7 @@ def is_version(installed: str, wanted: str) -> bool:
 
 
 def install_script(names: Iterable[str]) -> str:
-    """A script that installs what the host's own sources have; this phase was through before."""
+    """A script that installs packages of the host's own sources, once this phase is done."""
     return f"""\
 if command -v apt-get >/dev/null; then
 {_APT}{_INSTALL} {shlex.join(names)}

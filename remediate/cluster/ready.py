@@ -1,4 +1,4 @@
-"""Ready: every node of the cluster, and kubeadm's own addons on them, before anybody judges it."""
+"""Ready: all nodes and kubeadm's addons on them, before the final audit."""
 
 from collections.abc import Iterable
 
@@ -26,13 +26,13 @@ class NodesReady(Phase):
     DEPENDS_ON = ("readyz", "masters", "workers", "dns", "addons")
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
-        """The nodes, as the first master tells."""
+        """The nodes, from the first control-plane node."""
         if host is not site.first_control_plane:
             return {}
         return {nodes.SUBJECT: nodes.probes(host.address or host.name, nodes.ADDONS)}
 
     def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
-        """Nodes that are not ready, and addons of kubeadm that are not."""
+        """Nodes and addons of kubeadm that are not ready."""
         readings = seen.of(site.first_control_plane.name, nodes.SUBJECT)
         told = nodes.read(readings)
         if not told.answers:
@@ -50,5 +50,5 @@ class NodesReady(Phase):
         return tuple(said)
 
     def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-        """Wait for them."""
+        """Wait until they are ready."""
         return (Batch(wait_for=WaitForPhase("all nodes are ready", PATIENCE)),)

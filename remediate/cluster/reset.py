@@ -1,12 +1,12 @@
-"""Reset: the cluster off the hosts again. No phase of an install; `invoke reset` runs it alone.
+"""Reset: remove the cluster from the hosts. Not a phase; `invoke reset` runs it.
 
-What the host requirements put there stays, and so do packages, containerd's configuration and
-images, unless packages are to go too. haproxy's and keepalived's files are put back as they were
-before Hale's first, or removed where there were none.
+The settings of the host requirements stay, and so do packages, containerd's configuration and
+images, unless packages are to be removed too. haproxy's and keepalived's files are restored as
+they were before Hale's first change, or removed if there were none.
 
-On a part of the hosts: workers are drained and forgotten; a master's member leaves etcd before
-its host is reset, one master at a time, and never so many that the rest is no majority of those
-that there were, unless the operator accepts that (`quorum_loss` says what is lost).
+On some of the hosts: they are drained and deleted from the cluster; a control-plane node's etcd
+member is removed before its host is reset, one node at a time, and never so many that the rest
+is no majority, unless the operator allows it (`quorum_loss`).
 
 Sources: kubeadm-reset(1) and what it says it leaves; kubespray's roles/reset, which stops
 containers before it removes them; etcd's FAQ, "What is failure tolerance?"
@@ -42,11 +42,11 @@ BALANCER_FILES = (
     load_balancer.CA,
 )
 PATIENCE = 120.0
-GRACE = 30  # seconds for all containers of a host to end by themselves: a Pod's default
+GRACE = 30  # seconds for a host's containers to terminate: a Pod's default
 
 
 def probes(site: ClusterContext, host: Host) -> Probes:
-    """What is there of the cluster."""
+    """What the host has of the cluster."""
     endpoint, pods = site.inventory.endpoint, site.cluster.pod_cidr
     asked: dict[str, tuple[Probe, ...]] = {
         leftovers.SUBJECT: (
@@ -61,7 +61,7 @@ def probes(site: ClusterContext, host: Host) -> Probes:
 
 
 def remaining(site: ClusterContext, seen: Observations, hosts: Sequence[Host]) -> Problems:
-    """What is left of the cluster on these hosts."""
+    """What remains of the cluster on these hosts."""
     said = []
     for host in hosts:
         found = leftovers.read(seen.of(host.name, leftovers.SUBJECT))
@@ -71,9 +71,9 @@ def remaining(site: ClusterContext, seen: Observations, hosts: Sequence[Host]) -
 
 
 def quorum_loss(site: ClusterContext, seen: Observations, hosts: Sequence[Host]) -> str:
-    """What is lost when these masters go and others stay; empty where nothing is.
+    """What is lost if these hosts are reset and the others stay; empty for nothing.
 
-    Members that stay have to be a majority of those that there are, and well.
+    The remaining etcd members must be healthy, and a majority of all present ones.
     """
     going = {h.name for h in hosts}
     staying = [h for h in site.masters if h.name not in going]
@@ -89,9 +89,9 @@ def quorum_loss(site: ClusterContext, seen: Observations, hosts: Sequence[Host])
     if len(well) <= members // 2:
         return (
             f"etcd has {members} members, and {members // 2 + 1} of them are its majority; without "
-            f"{', '.join(sorted(going))} there would be {len(well)} that work "
-            f"({', '.join(well) or 'none'}). The cluster would bear no loss any more, or stand "
-            "still and lose what was written to it last."
+            f"{', '.join(sorted(going))} there would be {len(well)} healthy ones "
+            f"({', '.join(well) or 'none'}). The cluster could tolerate no further loss, or would "
+            "stop and lose the latest writes."
         )
     return ""
 
@@ -107,7 +107,7 @@ def _voice(seen: Observations, host: Host) -> MemberStatus | None:
 def batches(
     site: ClusterContext, seen: Observations, hosts: Sequence[Host], *, with_packages: bool = False
 ) -> Iterable[Batch]:
-    """The whole cluster at once; a part of it host by host, so that the rest goes on."""
+    """All hosts in parallel; a part of it host by host, so that the rest keeps running."""
     going = {h.name for h in hosts}
     staying = [
         h
@@ -148,7 +148,7 @@ def _well(staying: Sequence[Host]) -> WaitFor:
 
 
 def _leave(site: ClusterContext, by: Host, host: Host) -> list[Step]:
-    """Drained and forgotten, by a master that stays."""
+    """Drain the host and delete it from the cluster, on a node that stays."""
     command = f"{kubectl.shell_command(by)} --request-timeout 30s"
     name = shlex.quote(host.name)
     steps: list[Step] = [
@@ -157,7 +157,7 @@ def _leave(site: ClusterContext, by: Host, host: Host) -> list[Step]:
             f"{host.name} is drained",
             f"{command} get node {name} >/dev/null 2>&1 || exit 0\n"
             f"{command} drain {name} --ignore-daemonsets --delete-emptydir-data --force "
-            f"--timeout=90s || echo 'not all of its pods would go' >&2\n",
+            f"--timeout=90s || echo 'not all of its pods could be evicted' >&2\n",
             timeout=150,
         )
     ]
@@ -208,7 +208,7 @@ systemctl daemon-reload
 
 
 def put_back(paths: Iterable[str]) -> str:
-    """The files as they were before Hale's first, or gone where there were none."""
+    """A script that restores the files, or removes those that did not exist before Hale."""
     return f"""\
 for p in {" ".join(map(shlex.quote, paths))}; do
   o={BACKUP_DIR}$p

@@ -1,8 +1,8 @@
 """Runtime: containerd's configuration, and containerd running with it.
 
-Sandbox image and registry are the site's, the cgroup driver is the kubelet's. A registry that
-speaks plain http gets a hosts.toml. Where the host must not make processes less likely victims
-of the kernel's than they are, containerd is told not to try.
+Sandbox image and registry are the site's, the cgroup driver is the kubelet's. A registry without
+TLS gets a hosts.toml. On a host that may not lower a process's OOM score, containerd is
+configured not to try.
 
 Sources: containerd's docs/cri/config.md, docs/hosts.md; containerd-config.toml(5).
 """
@@ -54,7 +54,7 @@ class ContainerRuntime(Phase):
         }
 
     def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
-        """Files that differ, and a containerd that is older than its configuration."""
+        """Files that differ, and a containerd that runs with an older configuration."""
         return tuple(
             PhaseProblem(str(what), host.name)
             for host in site.current_hosts
@@ -62,7 +62,7 @@ class ContainerRuntime(Phase):
         )
 
     def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-        """The files, then a restart where one of them was changed or containerd does not run."""
+        """The files, then a restart of containerd."""
         steps: list[Step] = []
         for host in site.current_hosts:
             found = packages.read(seen.of(host.name, packages.SUBJECT))

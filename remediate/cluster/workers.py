@@ -1,6 +1,6 @@
-"""Workers: all join at once, beside the masters; then each has to be a ready node.
+"""Workers: all join in parallel with the control-plane nodes; then each must be a ready node.
 
-A worker whose join was cut off is reset, alone, and joins again: it holds nothing of the cluster.
+A worker whose join was interrupted is reset and joins again: it holds no data of the cluster.
 """
 
 import shlex
@@ -35,7 +35,7 @@ class JoinWorkers(Phase):
     DEPENDS_ON = ("images/workers", "readyz/first", "network")
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
-        """How far kubeadm came on each worker; the nodes, as the first master tells."""
+        """How far kubeadm got on each worker; the nodes, from the first control-plane node."""
         asked: dict[str, tuple[Probe, ...]] = {}
         if host in site.workers:
             asked[kubernetes.SUBJECT] = (kubernetes.probe(stacked=site.etcd_is_stacked),)
@@ -45,7 +45,7 @@ class JoinWorkers(Phase):
         return asked
 
     def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
-        """Workers that are no nodes, and those that are not ready."""
+        """Workers that are not nodes, or not ready."""
         told = nodes.read(seen.of(site.first_control_plane.name, nodes.SUBJECT))
         if not told.answers:
             return (PhaseProblem(told.why, site.first_control_plane.name),)
@@ -56,7 +56,7 @@ class JoinWorkers(Phase):
         )
 
     def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
-        """A token, all joins at once, and the wait for every worker."""
+        """A token, all joins in parallel, and the wait for every worker."""
         told = nodes.read(seen.of(site.first_control_plane.name, nodes.SUBJECT))
         if not told.answers:
             return

@@ -121,8 +121,8 @@ def test_no_secret_is_left_anywhere(cluster: Built) -> None:
 def test_the_wrong_names_reset_nothing(cluster: Built) -> None:
     for words, said in (
         (("--yes", "--cluster-name", "berlin"), "the cluster's name is 'kubernetes', not 'berlin'"),
-        (("--yes",), "say which cluster goes: --cluster-name NAME"),
-        (("--cluster-name", "kubernetes"), "say --yes to reset without asking"),
+        (("--yes",), "name the cluster to remove: --cluster-name NAME"),
+        (("--cluster-name", "kubernetes"), "pass --yes to reset without confirmation"),
     ):
         done = cluster.invoke("reset", *words)
         assert (done.returncode, said in done.stderr) == (1, True), done.stderr

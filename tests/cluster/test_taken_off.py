@@ -76,7 +76,7 @@ def test_a_master_is_lost_while_another_joins(cluster: Built) -> None:
     done = running.completed()
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert f"{joins.name}: kubeadm join may be blocked: {lost.name}" in done.stdout
-    assert f"{joins.name}: kubeadm join continues: the other masters are well" in done.stdout
+    assert f"{joins.name}: kubeadm join continues: the other masters are healthy" in done.stdout
 
 
 def test_reset_leaves_nothing(cluster: Built) -> None:

@@ -157,8 +157,8 @@ def test_tokens_are_kubernetes_own_form() -> None:
             "but the inventory says etcd_kind=stacked",
         ),
         ("kubeadm_extra=extra.yaml\n", "kind: Pod\n", "kind Pod: known are"),
-        ("kubeadm_extra=extra.yaml\n", "kind: [\n", "extra.yaml:2: no valid YAML"),
-        ("kubeadm_extra=extra.yaml\n", "a: b\n", "a document in it has no `kind`"),
+        ("kubeadm_extra=extra.yaml\n", "kind: [\n", "extra.yaml:2: invalid YAML"),
+        ("kubeadm_extra=extra.yaml\n", "a: b\n", "a document without `kind`"),
         (
             "kubeadm_extra=extra.yaml\n",
             "kind: KubeletConfiguration\ncgroupDriver: cgroupfs\n",

@@ -63,7 +63,7 @@ def test_an_invalid_file_replaces_nothing(write: Callable[..., bool], tmp_path: 
     path = tmp_path / "conf"
     path.write_text("old\n")
     check = 'cat "$new"; grep -q valid "$new"'
-    with pytest.raises(StepFailed, match="is not valid, so the old one stays") as failed:
+    with pytest.raises(StepFailed, match="is invalid, the old one was kept") as failed:
         write(path, "wrong\n", check=check)
     assert failed.value.output == "wrong"
     assert path.read_text() == "old\n"
