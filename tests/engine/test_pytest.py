@@ -171,7 +171,7 @@ def test_the_recorded_hosts(judged: Done) -> None:
     assert "INCOMPLETE" in judged.said
     down = [r for r in found.results if r.host == "k8s-node-02"]
     assert {r.actual for r in down} == {
-        "k8s-node-02: proxy dialer did not pass back a connection. Run `ssh -v` yourself."
+        "k8s-node-02: proxy dialer did not pass back a connection. Try `ssh -v` by hand."
     }
 
 
@@ -343,7 +343,7 @@ def test_another_project_for_the_tree_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "error"),
     [
-        ("inventory.ini", "\n[masters\n", r"inventory\.ini:\d+: '\[masters' is no section"),
+        ("inventory.ini", "\n[masters\n", r"inventory\.ini:\d+: '\[masters' is not a section"),
         ("inventory.ini", "\nhale_nope__x=1\n", r"inventory\.ini:\d+: hale_nope__x overrides"),
         (
             "inventory.ini",
@@ -668,6 +668,20 @@ def test_a_sites_own_checks_stand_in_junit_xml_too(
     assert len(told) == len(found) + 5
     counts = [int(suite.get(key, "")) for key in ("tests", "failures", "errors", "skipped")]
     assert counts == [10, 3, 2, 1]  # of the five hosts two are red, one was not reached
+    outcomes = {check.test.partition("::")[2]: check for check in done.results.site_checks}
+    assert {name: check.outcome for name, check in outcomes.items()} == {
+        "test_good": "passed",
+        "test_bad": "failed",
+        "test_left_out": "skipped",
+        "test_without_its_fixture": "error",
+        "test_noted": "passed",
+    }
+    assert outcomes["test_left_out"].message == "Skipped: not here"
+    assert "OSError: no such thing" in outcomes["test_without_its_fixture"].text
+    assert outcomes["test_noted"].properties == {"ticket": "CHG-1"}
+    page = (done.folder / "report.html").read_text()
+    for name in outcomes:
+        assert f"<b>checks/test_site.py::{name}</b>" in page
 
 
 def test_a_sites_own_check_is_not_judged_from_evidence(
