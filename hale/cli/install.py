@@ -50,11 +50,12 @@ def install(
     ticket: str = "",
 ) -> None:
     """Build the HA cluster with kubeadm, phase by phase. A second run resumes where it stopped."""
-    from hale.install import plan_view, running, workflow
+    from hale.install import options as install_options
+    from hale.install import plan_view, workflow
     from hale.plan import planner as planner
 
     with _plainly("install"):
-        asked = running.InstallOptions(
+        asked = install_options.InstallOptions(
             options.reports(reports),
             Path(inventory) if inventory else None,
             fix=fix,
@@ -98,11 +99,11 @@ def reset(
     ticket: str = "",
 ) -> None:
     """Remove the cluster from the hosts; the settings of the host requirements stay."""
+    from hale.install import options as install_options
     from hale.install import reset as off
-    from hale.install import running
 
     with _plainly("reset"):
-        asked = running.InstallOptions(
+        asked = install_options.InstallOptions(
             options.reports(reports),
             Path(inventory) if inventory else None,
             yes=yes,

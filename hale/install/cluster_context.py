@@ -12,6 +12,7 @@ from hale.install.secrets import Secrets
 from hale.inventory.cluster_spec import ClusterSpec
 from hale.inventory.ini import Host, Inventory
 from hale.model.errors import Location, UserError
+from hale.paths import ROOT
 from hale.standard import loader
 from hale.standard.loader import Standard
 
@@ -144,6 +145,11 @@ def load_context(inventory: Inventory, stated: Standard) -> ClusterContext:
     _check_consistent(inventory, extra)
     nodes = min(_stated(inventory, stated, COREDNS).replicas, len(inventory.hosts))
     return ClusterContext(inventory, _mode(inventory, stated, extra), nodes, extra, texts)
+
+
+def load_cluster_context(inventory: Inventory) -> ClusterContext:
+    """The cluster as the inventory and the standard describe it. Raises UserError."""
+    return load_context(inventory, loader.load_standard(ROOT / "standard"))
 
 
 def documents(path: Path, raw: bytes) -> list[dict[str, Any]]:

@@ -6,16 +6,19 @@ the phases that it unblocks. When a phase fails, the others stop at their next s
 into the journal.
 """
 
+import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from queue import Empty, SimpleQueue
+from types import FrameType
 from typing import Any, Protocol
 
+from hale import ssh
 from hale.apply.journal import (
     InstallStepDone,
     InstallStepState,
@@ -24,6 +27,7 @@ from hale.apply.journal import (
     PhaseState,
     now,
 )
+from hale.files import signals
 from hale.install.cluster_context import ClusterContext
 from hale.install.executor import StepExecutor, StepFailed
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
@@ -470,6 +474,24 @@ class Engine:
     def _write(self, entry: Any) -> None:
         if self.journal is not None:
             self.journal.write(entry)
+
+
+@contextmanager
+def interruptible(engine: Engine) -> Iterator[None]:
+    """Let Ctrl-C stop the run after the current steps, and a second one cut the connections,
+    which kills what runs on the hosts."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if engine.stop.is_set():
+            engine.listener.notice("closing the connections, which kills the running steps")
+            engine.disconnect()
+            ssh.close_sessions()
+            return
+        engine.stop.set()
+        engine.listener.notice("stopping after the current steps (press Ctrl-C again to kill them)")
+
+    with signals.signal_handler(on_signal, signal.SIGINT):
+        yield
 
 
 def _joined(problems: Problems) -> str:

@@ -8,9 +8,11 @@ from hale.audit import recorder
 from hale.install import preflight
 from hale.install.cluster_context import load_context
 from hale.install.engine import Engine, PhaseStatus
+from hale.install.locked_run import check_reachable
 from hale.install.observe import HostsUnreachable
+from hale.install.options import InstallOptions
 from hale.install.phase import Problems
-from hale.install.running import InstallOptions, check_reachable, headline
+from hale.install.progress import headline
 from hale.install.workflow import AUDIT, GATE, selected_phases
 from hale.inventory import ini
 from hale.model.errors import UserError

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from hale.apply.journal import InstallStepState, PhaseState
 from hale.install.phase import Step
+from hale.redact import redact
 from hale.report.text import escape_controls
 
 SIGNS = {
@@ -112,3 +113,19 @@ class InstallProgress:
             lines.append(Text(text[:width], "cyan"))
         lines += [Text(f"  {escape_controls(detail)}"[:width], "yellow") for detail in waits]
         return Group(*lines)
+
+
+def headline(sign: str, name: str, title: str, detail: str) -> Text:
+    """One line about a phase."""
+    return Text(f"{sign} {name}: {title}{f'  {escape_controls(detail)}' if detail else ''}")
+
+
+def escaped_lines(text: str) -> str:
+    """A host's text, redacted and with terminal control sequences escaped."""
+    lines = text.expandtabs(4).split("\n")
+    return "\n".join(escape_controls(redact(line)) for line in lines)
+
+
+def indented(text: str) -> str:
+    """Indent each line by four spaces."""
+    return "\n".join(f"    {line}" for line in text.split("\n"))

@@ -12,21 +12,14 @@ from rich.text import Text
 from hale.apply.journal import RunFinished, now
 from hale.audit import recorder
 from hale.install import scheduler
-from hale.install.cluster_context import ClusterContext
-from hale.install.engine import Engine, InstallAborted, PhaseFailed
+from hale.install.cluster_context import ClusterContext, load_cluster_context
+from hale.install.engine import Engine, InstallAborted, PhaseFailed, interruptible
 from hale.install.executor import StepFailed
+from hale.install.locked_run import check_reachable, locked_run
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
+from hale.install.options import InstallOptions
 from hale.install.phase import Batch, Observations, ProbeSource, Problems
-from hale.install.progress import InstallProgress
-from hale.install.running import (
-    InstallOptions,
-    check_reachable,
-    escaped_lines,
-    indented,
-    interruptible,
-    load_cluster_context,
-    locked_run,
-)
+from hale.install.progress import InstallProgress, escaped_lines, indented
 from hale.inventory import ini, selection
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
@@ -78,7 +71,7 @@ def reset_cluster(asked: InstallOptions, wanted: Reset) -> bool:
     folder = recorder.create_run_dir(asked.reports, "reset")
     with locked_run(asked, known, folder, "reset") as book, InstallProgress(console) as shown:
         engine = Engine(built, shown, book)
-        with interruptible(engine, shown):
+        with interruptible(engine):
             try:
                 wish = ObservationRequest(taken_off, built)
                 (seen,) = observe([wish])

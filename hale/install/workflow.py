@@ -13,18 +13,11 @@ from hale.audit import recorder
 from hale.gather.pool import SessionPool
 from hale.install import preflight
 from hale.install.cluster_context import ClusterContext, load_context
-from hale.install.engine import Engine, InstallAborted, PhaseFailed
+from hale.install.engine import Engine, InstallAborted, PhaseFailed, interruptible
+from hale.install.locked_run import check_reachable, locked_run
 from hale.install.observe import HostsUnreachable
-from hale.install.progress import InstallProgress
-from hale.install.running import (
-    InstallOptions,
-    check_reachable,
-    escaped_lines,
-    headline,
-    indented,
-    interruptible,
-    locked_run,
-)
+from hale.install.options import InstallOptions
+from hale.install.progress import InstallProgress, escaped_lines, headline, indented
 from hale.install.scheduler import phase_names, required_phases
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
@@ -136,7 +129,7 @@ def _phases(
         InstallProgress(console) as shown,
     ):
         engine = Engine(built, shown, book)
-        with interruptible(engine, shown):
+        with interruptible(engine):
             try:
                 if asked.phase:
                     _needs(engine, asked.phase)

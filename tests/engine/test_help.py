@@ -9,7 +9,7 @@ from invoke.program import Program
 
 from hale.cli import options
 from hale.install import workflow
-from hale.install.running import InstallOptions
+from hale.install.options import InstallOptions
 from hale.paths import ROOT
 
 INVOKE = Path(sys.executable).with_name("invoke")

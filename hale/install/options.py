@@ -1,0 +1,42 @@
+"""The options of an install or a reset."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from hale.paths import ROOT
+
+
+@dataclass(frozen=True)
+class InstallOptions:
+    """The options of one run, as typed."""
+
+    reports: Path
+    inventory: Path | None = None
+    fix: bool = False
+    ignore_preflight_errors: tuple[str, ...] = ()
+    until: str = ""
+    phase: str = ""
+    yes: bool = False
+    force_unlock: bool = False
+    approved_by: str = ""
+    ticket: str = ""
+
+    @property
+    def path(self) -> Path:
+        """The path of the inventory."""
+        return self.inventory or ROOT / "inventory.ini"
+
+    @property
+    def resume_command(self) -> str:
+        """The command that resumes this run."""
+        words = [".venv/bin/invoke", "install"]
+        if self.inventory:
+            words += ["--inventory", str(self.inventory)]
+        if self.ignore_preflight_errors:
+            words += ["--ignore-preflight-errors", ",".join(self.ignore_preflight_errors)]
+        if self.fix:
+            words.append("--fix")
+        if self.yes:
+            words.append("--yes")
+        return shlex.join(words)
