@@ -1,11 +1,12 @@
-"""`python -m bench audit`: how fast an audit is, against the floor and against stock testinfra.
+"""`python -m bench audit`: the time of an audit, against a floor and against stock testinfra.
 
-`python -m bench fix`: how fast hosts are mended, against ansible-core and pyinfra (bench/mend.py).
-`python -m bench failover` and `python -m bench install` have a cluster (their own files).
+`python -m bench fix` measures remediation against ansible-core and pyinfra (bench/fix.py);
+`python -m bench failover` and `python -m bench install` need a cluster (bench/failover.py,
+bench/install.py).
 
-Everything is measured side by side in one run: a round runs each contender once, and what
-counts are medians, and ratios between runs that were neighbours in time. A contender that judged
-other tests than the audit, or judged differently, ends the benchmark.
+All contenders run side by side: a round runs each of them, and the results are medians, and
+ratios of runs next to each other in time. A contender that judges other tests than the audit, or
+judges them differently, ends the benchmark.
 
 Exit status: 0 targets reached, 1 a target missed, 2 nothing could be measured.
 """
@@ -26,17 +27,17 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from bench import mend, page
-from bench.contenders import LEAST_TESTS, Arena, Contender, Done, RunFailed, contenders, run
-from bench.hosts import prepare
-from bench.measured import Disagreement, compare, repeats
+from bench import fix, report
+from bench.compliant_hosts import make_compliant
+from bench.contenders import MIN_TESTS, BenchLab, Contender, RunFailed, RunResult, contenders, run
+from bench.ratios import Disagreement, compare, repeats
 from hale.paths import ROOT
-from lab.machine import LabError, LabUnavailable, raised
+from lab.machine import LabError, LabUnavailable, running_lab
 
-# One round. What takes a second only is run before each of the long ones, so that a burst of
-# other work on the machine does not hit it alone; each run is compared with its neighbours.
+# One round. The short contenders run before each long one, so that a burst of other work on the
+# machine does not affect only them; each run is compared with its neighbours.
 SHORT = ("audit", "floor", "reports")
-ROUND = (*SHORT, "whole", "control", *SHORT, "paramiko", *SHORT, "stock")
+ROUND = (*SHORT, "full", "control", *SHORT, "paramiko", *SHORT, "stock")
 SLOW = "stock"
 RESULTS = ROOT / "bench" / "results.md"
 QUICK_ROUNDS = 1
@@ -56,49 +57,49 @@ def main() -> int:
         parser.error("--rounds must be at least 1")
     console = Console(highlight=False)
     try:
-        # A lab of this name is swept by the next one, should we be killed.
+        # If we are killed, the next lab removes the one of this name.
         with (
             tempfile.TemporaryDirectory(prefix="hale-bench-") as folder,
-            raised(f"test-{os.getpid()}-bench", console.print) as lab,
+            running_lab(f"test-{os.getpid()}-bench", console.print) as lab,
         ):
-            arena = Arena(lab, Path(folder))
+            arena = BenchLab(lab, Path(folder))
             if options.what == "fix":
-                return _mend(arena, options.rounds, options.quick, console)
-            prepare(lab)
+                return _fix(arena, options.rounds, options.quick, console)
+            make_compliant(lab)
             measured = _measure(arena, options.rounds, options.quick, console)
     except KeyboardInterrupt:
-        console.print("stopped; the lab is taken down")
+        console.print("stopped; the lab is removed")
         return 130
     except (LabUnavailable, LabError, RunFailed, Disagreement) as error:
         console.print(f"nothing measured: {error}", style="red", markup=False)
         return 2
     console.print()
-    console.print(page.table(measured))
-    for verdict in page.verdicts(measured):
+    console.print(report.table(measured))
+    for verdict in report.verdicts(measured):
         console.print(str(verdict), style="green" if verdict.reached else "bold red")
     if options.quick:
         console.print(f"--quick: {QUICK_ROUNDS} round of {SLOW}, results.md not written")
     else:
-        page.put(RESULTS, page.TITLE, page.markdown(measured))
+        report.write_section(RESULTS, report.TITLE, report.markdown(measured))
         console.print("written: bench/results.md")
-    return 0 if all(verdict.reached for verdict in page.verdicts(measured)) else 1
+    return 0 if all(verdict.reached for verdict in report.verdicts(measured)) else 1
 
 
-def _mend(arena: Arena, rounds: int, quick: bool, console: Console) -> int:
-    mended = mend.measure(
+def _fix(arena: BenchLab, rounds: int, quick: bool, console: Console) -> int:
+    timings = fix.measure(
         arena, QUICK_ROUNDS if quick else rounds, lambda: os.getloadavg()[0], console
     )
     console.print()
-    console.print(mend.table(mended))
-    for verdict in mend.verdicts(mended):
+    console.print(fix.table(timings))
+    for verdict in fix.verdicts(timings):
         console.print(str(verdict), style="green" if verdict.reached else "bold red")
     if not quick:
-        page.put(RESULTS, mend.TITLE, mend.markdown(mended))
+        report.write_section(RESULTS, fix.TITLE, fix.markdown(timings))
         console.print("written: bench/results.md")
-    return 0 if all(verdict.reached for verdict in mend.verdicts(mended)) else 1
+    return 0 if all(verdict.reached for verdict in fix.verdicts(timings)) else 1
 
 
-def _measure(arena: Arena, rounds: int, quick: bool, console: Console) -> page.Measured:
+def _measure(arena: BenchLab, rounds: int, quick: bool, console: Console) -> report.AuditTimings:
     everybody = contenders(arena)
     load = os.getloadavg()[0]
     with Progress(
@@ -111,7 +112,7 @@ def _measure(arena: Arena, rounds: int, quick: bool, console: Console) -> page.M
     ) as progress:
         task = progress.add_task("warming up", total=None)
         once = run(everybody[0], arena)
-        arena.repeat = repeats(once.tests, LEAST_TESTS)
+        arena.repeat = repeats(once.tests, MIN_TESTS)
         arena.tests = once.tests * arena.repeat
         console.print(
             f"{once.tests} tests of chapters 4 to 9 on {len(arena.hosts)} hosts, "
@@ -122,12 +123,12 @@ def _measure(arena: Arena, rounds: int, quick: bool, console: Console) -> page.M
             for number in range(1, rounds + 1)
         ]
         progress.update(task, total=sum(map(len, plan)) + 2)
-        # Compiles what is not yet compiled.
+        # Compile the bytecode that is missing.
         for contender in everybody[:2]:
             run(contender, arena)
             progress.advance(task)
         by_key = {contender.key: contender for contender in everybody}
-        done: dict[str, list[list[Done]]] = {key: [] for key in by_key}
+        done: dict[str, list[list[RunResult]]] = {key: [] for key in by_key}
         for number, keys in enumerate(plan, 1):
             for key in dict.fromkeys(keys):
                 done[key].append([])
@@ -138,7 +139,7 @@ def _measure(arena: Arena, rounds: int, quick: bool, console: Console) -> page.M
                 done[key][-1].append(one)
                 console.print(f"  round {number}  {one.seconds:8.3f} s  {contender.title}")
                 progress.advance(task)
-    return page.Measured(
+    return report.AuditTimings(
         titles={contender.key: contender.title for contender in everybody},
         done=done,
         tests=arena.tests,
@@ -149,10 +150,10 @@ def _measure(arena: Arena, rounds: int, quick: bool, console: Console) -> page.M
     )
 
 
-def _checked(contender: Contender, arena: Arena, reference: Done) -> Done:
+def _checked(contender: Contender, arena: BenchLab, reference: RunResult) -> RunResult:
     """One run; raises Disagreement if it did not judge what the audit judges."""
     done = run(contender, arena)
-    if contender.key != "whole" and done.tests != arena.tests:
+    if contender.key != "full" and done.tests != arena.tests:
         raise Disagreement(f"{contender.title}: {done.tests} tests instead of {arena.tests}")
     if done.verdicts is not None and reference.verdicts is not None:
         compare(contender.title, done.verdicts, reference.verdicts)

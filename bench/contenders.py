@@ -1,8 +1,7 @@
-"""The contenders: each runs from cold, is timed, and says what it judged.
+"""The contenders: each starts cold, is timed, and returns its verdicts.
 
-All run in the operator's namespace of one lab, over the same ssh_config, with the same Python
-and the same plugins installed. Compiled Python is kept for all of them, in a folder of the
-benchmark's own.
+All run in the operator's namespace of one lab, over the same ssh_config, with the same Python and
+plugins. Bytecode is cached for all of them, in a folder of the benchmark's own.
 """
 
 import json
@@ -21,15 +20,15 @@ from pathlib import Path
 from typing import TypeVar
 from xml.etree import ElementTree
 
-from bench.measured import Test, Verdicts, merged
-from bench.repeat import COPY
+from bench.ratios import Test, Verdicts, merge_verdicts
+from bench.repeat_plugin import COPY
 from hale.paths import ROOT
 from hale.standard import loader
 from lab.machine import Lab
 
 CHAPTERS = range(4, 10)
-LEAST_TESTS = 200
-# A run that takes longer than this many seconds hangs.
+MIN_TESTS = 200
+# Seconds after which a run counts as hung.
 TIMEOUT = 600.0
 
 _NOISE = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTEST_ADDOPTS", "PYTEST_PLUGINS")
@@ -41,11 +40,11 @@ T = TypeVar("T")
 
 
 class RunFailed(Exception):
-    """A contender did not run as it should; its time means nothing."""
+    """A contender failed, so its time means nothing."""
 
 
 @dataclass(frozen=True)
-class Done:
+class RunResult:
     """One run. `parts` are named stretches of it; `verdicts` is None where nothing is judged."""
 
     seconds: float
@@ -60,11 +59,11 @@ class Contender:
 
     key: str
     title: str
-    run: Callable[[Path], Done]
+    run: Callable[[Path], RunResult]
 
 
-class Arena:
-    """The lab's hosts, and the files that every contender needs to reach them."""
+class BenchLab:
+    """The lab's hosts, and the files by which every contender reaches them."""
 
     def __init__(self, lab: Lab, folder: Path) -> None:
         self.lab = lab
@@ -72,7 +71,7 @@ class Arena:
         self.hosts = [host.name for host in lab.hosts]
         self.repeat = 1
         self.tests = 0
-        # The lab's ssh_config enters the namespace for each connection; the contenders are in it.
+        # The lab's ssh_config enters the namespace for each connection; contenders are in it.
         text = lab.ssh_config.read_text()
         self._config = re.sub(r"^ *Proxy.*\n", "", text, flags=re.M)
         self.ssh_config = folder / "ssh_config"
@@ -87,17 +86,17 @@ class Arena:
 
     # --- ours ---
 
-    def audit(self, folder: Path) -> Done:
-        """The product as it is used, all reports written."""
+    def audit(self, folder: Path) -> RunResult:
+        """An audit as it is used, with all reports."""
         done, verdicts, tests = self._audit(
-            folder, "-p", "bench.repeat", f"--repeat={self.repeat}", "-m", f"({self.marks})"
+            folder, "-p", "bench.repeat_plugin", f"--repeat={self.repeat}", "-m", f"({self.marks})"
         )
-        return Done(done, tests, merged(verdicts, self.repeat))
+        return RunResult(done, tests, merge_verdicts(verdicts, self.repeat))
 
-    def whole(self, folder: Path) -> Done:
-        """Everything that the document's profile says, the VIP that nobody answers included."""
+    def full_audit(self, folder: Path) -> RunResult:
+        """All requirements of the profile, including those of a VIP that no host answers."""
         seconds, _, tests = self._audit(folder)
-        return Done(seconds, tests)
+        return RunResult(seconds, tests)
 
     def judged(self, folder: Path, *options: str) -> list[tuple[Test, str]]:
         """Every test's verdict, by an audit with these options."""
@@ -115,7 +114,7 @@ class Arena:
         found = json.loads(results.read_bytes())
         reports = [results.parent / name for name in ("report.html", "junit.xml", "evidence.json")]
         if found["run"]["state"] != "finished" or not all(path.is_file() for path in reports):
-            raise RunFailed(f"the audit did not finish, or lacks a report: {_said(folder)}")
+            raise RunFailed(f"the audit did not finish, or lacks a report: {_output(folder)}")
         verdicts = [
             ((row["host"], row["requirement"].partition(COPY)[0], row["aspect"]), row["verdict"])
             for row in found["results"]
@@ -124,22 +123,22 @@ class Arena:
 
     # --- the floor ---
 
-    def floor(self, folder: Path) -> Done:
-        """What nobody can avoid: one login to each host, and pytest with so many empty tests."""
+    def floor(self, folder: Path) -> RunResult:
+        """The unavoidable part: one login to each host, and pytest with as many empty tests."""
         return self._floor(folder)
 
-    def floor_with_reports(self, folder: Path) -> Done:
-        """The same, pytest writing the two reports that are its plugins' own."""
+    def floor_with_reports(self, folder: Path) -> RunResult:
+        """The floor, with the html and junit reports of pytest's own plugins."""
         html = ("--html", f"{folder}/report.html", "--self-contained-html")
         return self._floor(folder, *html, f"--junitxml={folder}/junit.xml")
 
-    def _floor(self, folder: Path, *options: str) -> Done:
+    def _floor(self, folder: Path, *options: str) -> RunResult:
         ssh = [shlex.join(["ssh", "-F", str(self.ssh_config), host, "true"]) for host in self.hosts]
         script = "p=; " + " ".join(f"{one} & p=$p\\ $!;" for one in ssh)
         login = self.timed(folder, ["sh", "-c", f"{script} for i in $p; do wait $i || exit; done"])
         pytest = self._pytest(folder, *options, tree="empty")
-        passed = _SUMMARY.search(_said(folder))
-        return Done(
+        passed = _SUMMARY.search(_output(folder))
+        return RunResult(
             login + pytest,
             int(passed[1]) if passed else 0,
             parts={"five bare ssh at once": login, "pytest, empty tests": pytest},
@@ -147,27 +146,27 @@ class Arena:
 
     # --- stock testinfra ---
 
-    def stock(self, folder: Path) -> Done:
+    def stock(self, folder: Path) -> RunResult:
         """`ssh://` as installed."""
         return self._stock(folder, "ssh", self.ssh_config)
 
-    def control_path(self, folder: Path) -> Done:
+    def control_path(self, folder: Path) -> RunResult:
         """`ssh://`, and a ControlPath in ssh_config, so that a host's commands share a login."""
         config = folder / "ssh_config"
         config.write_text(f"{self._config}    ControlPath {folder}/%C\n")
         try:
             return self._stock(folder, "ssh", config)
         finally:
-            # They would stay for a minute, and make the next run a warm one.
+            # They would stay for a minute, so that the next run would not start cold.
             for host in self.hosts:
                 leave = ["ssh", "-F", str(config), "-O", "exit", host]
                 subprocess.run(self.lab.operator_argv(leave), stderr=subprocess.DEVNULL)
 
-    def paramiko(self, folder: Path) -> Done:
+    def paramiko(self, folder: Path) -> RunResult:
         """`paramiko://`, which keeps one connection a host."""
         return self._stock(folder, "paramiko", self.ssh_config)
 
-    def _stock(self, folder: Path, backend: str, config: Path) -> Done:
+    def _stock(self, folder: Path, backend: str, config: Path) -> RunResult:
         hosts = ",".join(f"{backend}://{host}" for host in self.hosts)
         junit = folder / "junit.xml"
         seconds = self._pytest(
@@ -178,12 +177,14 @@ class Arena:
             tree="stock",
         )
         cases = _cases(junit)
-        return Done(seconds, len(cases), merged(map(_stock_verdict, cases), self.repeat))
+        return RunResult(
+            seconds, len(cases), merge_verdicts(map(_stock_verdict, cases), self.repeat)
+        )
 
     # --- running ---
 
     def in_folder(self, does: Callable[[Path], T]) -> T:
-        """Do it in an empty folder, which is removed again."""
+        """Call it with an empty folder, which is removed afterwards."""
         folder = self.folder / "run"
         folder.mkdir()
         try:
@@ -216,14 +217,14 @@ class Arena:
             "BENCH_REPEAT": str(self.repeat),
             **(more or {}),
         }
-        with (folder / "said").open("wb") as said:
+        with (folder / "output").open("wb") as output:
             began = time.perf_counter()
             process = subprocess.Popen(
                 self.lab.operator_argv(words),
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
@@ -231,34 +232,34 @@ class Arena:
                 status = process.wait(TIMEOUT)
                 seconds = time.perf_counter() - began
             except subprocess.TimeoutExpired:
-                raise RunFailed(f"no end after {TIMEOUT:.0f} s: {_said(folder)}") from None
+                raise RunFailed(f"no end after {TIMEOUT:.0f} s: {_output(folder)}") from None
             finally:
                 _end(process)
         if status not in accepted:
-            raise RunFailed(f"exit status {status}: {_said(folder)}")
+            raise RunFailed(f"exit status {status}: {_output(folder)}")
         return seconds
 
 
-def contenders(arena: Arena) -> list[Contender]:
+def contenders(arena: BenchLab) -> list[Contender]:
     """All of them, in the order of a round."""
     return [
         Contender("audit", "Hale", arena.audit),
         Contender("floor", "the floor: ssh + empty tests", arena.floor),
         Contender("reports", "the floor with junit and html", arena.floor_with_reports),
-        Contender("whole", "Hale, all of it, no VIP answers", arena.whole),
+        Contender("full", "Hale, full audit, no VIP answers", arena.full_audit),
         Contender("control", "testinfra ssh:// + ControlPath", arena.control_path),
         Contender("paramiko", "testinfra paramiko://", arena.paramiko),
         Contender("stock", "testinfra ssh:// as installed", arena.stock),
     ]
 
 
-def run(contender: Contender, arena: Arena) -> Done:
-    """One run in a folder of its own, which is removed again."""
+def run(contender: Contender, arena: BenchLab) -> RunResult:
+    """One run in a folder of its own, which is removed afterwards."""
     return arena.in_folder(contender.run)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End what is left of a run: after Ctrl-C, or a hang."""
+    """Kill the process group of a run after Ctrl-C or a timeout."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
@@ -269,8 +270,8 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
             process.wait()
 
 
-def _said(folder: Path) -> str:
-    return (folder / "said").read_text(errors="replace")[-3000:]
+def _output(folder: Path) -> str:
+    return (folder / "output").read_text(errors="replace")[-3000:]
 
 
 def _cases(junit: Path) -> list[ElementTree.Element]:
@@ -281,8 +282,8 @@ def _stock_verdict(case: ElementTree.Element) -> tuple[Test, str]:
     """Test and verdict, in the audit's words; the function is named after the requirement."""
     named = _STOCK_ID.fullmatch(case.get("name", ""))
     if not named:
-        raise RunFailed(f"a test of no known form: {case.get('name')}")
+        raise RunFailed(f"unexpected name of a test: {case.get('name')}")
     requirement, aspect, host = named.groups()
-    said = {"failure": "FAIL", "error": "UNKNOWN", "skipped": "N-A"}
-    verdict = next((said[child.tag] for child in case if child.tag in said), "PASS")
+    verdicts = {"failure": "FAIL", "error": "UNKNOWN", "skipped": "N-A"}
+    verdict = next((verdicts[child.tag] for child in case if child.tag in verdicts), "PASS")
     return (host, requirement.replace("_", "-").upper(), aspect), verdict

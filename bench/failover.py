@@ -1,9 +1,8 @@
-"""`python -m bench failover`: for how long a client gets no answer when the VIP's owner loses
-its haproxy, its apiserver, or its power.
+"""`python -m bench failover`: the downtime when the VIP's owner loses haproxy, apiserver or power.
 
-It needs a lab with a cluster: the one that HALE_CLUSTER_LAB names, or one that it raises and
-installs. Rounds go over the three in turn; what counts is the median of each. The client is that
-of `invoke drill`, and so is how a kind is taken away and given back.
+It needs a lab with a cluster: the one that HALE_CLUSTER_LAB names, or one that it starts and
+installs. A round injects the three faults in turn; the result is the median of each. Client,
+injection and revert are those of `invoke drill`.
 
 Exit status: 0 targets reached, 1 a target missed, 2 nothing could be measured.
 """
@@ -22,8 +21,8 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from bench import page
-from bench.supplied import GIVEN, supplied
+from bench import report
+from bench.lab_with_mirror import GIVEN, lab_with_mirror
 from hale import ssh
 from hale.apply.lock import Owner
 from hale.drill import journal, revert
@@ -49,7 +48,7 @@ FAULTS = {
 }
 TARGET = 2.0  # seconds, for the median of each
 RESULTS = ROOT / "bench" / "results.md"
-TITLE = "For how long nobody answers"
+TITLE = "Downtime at a failover"
 
 
 def main(words: Sequence[str]) -> int:
@@ -72,7 +71,7 @@ def main(words: Sequence[str]) -> int:
         return 2
     console.print(table(measured))
     if rounds >= 5:
-        page.put(RESULTS, TITLE, markdown(measured, (load, os.getloadavg()[0])))
+        report.write_section(RESULTS, TITLE, markdown(measured, (load, os.getloadavg()[0])))
         console.print("written: bench/results.md")
     return 0 if all(median(waits(m)) <= TARGET for m in measured.values()) else 1
 
@@ -80,7 +79,7 @@ def main(words: Sequence[str]) -> int:
 @contextmanager
 def cluster(console: Console) -> Iterator[Lab]:
     """A lab with a cluster on it."""
-    with supplied(console, "failover") as lab:
+    with lab_with_mirror(console, "failover") as lab:
         if not os.environ.get(GIVEN):
             invoke = Path(sys.executable).with_name("invoke")
             subprocess.run(
@@ -101,12 +100,12 @@ def measure(lab: Lab, folder: Path, rounds: int) -> Mapping[FaultKind, Sequence[
             for kind in FAULTS:
                 screen.log("", f"round {number} of {rounds}: {FAULTS[kind]}")
                 found[kind].append(one(lab, known, folder / f"{number}-{kind}", kind, screen))
-                screen.log("", f"nobody answered for {found[kind][-1].longest_downtime:.2f} s")
+                screen.log("", f"downtime: {found[kind][-1].longest_downtime:.2f} s")
     return found
 
 
 def one(lab: Lab, known: Inventory, folder: Path, kind: FaultKind, screen: LiveView) -> Measurement:
-    """One loss; given back, and whole, when it returns. Raises Failed where it proves nothing."""
+    """One fault, reverted and recovered on return. Raises ActionFailed if it proves nothing."""
     folder.mkdir()
     owner, power = holder(lab, known), LabPower(lab)
     header = DrillHeader(
@@ -141,7 +140,7 @@ def one(lab: Lab, known: Inventory, folder: Path, kind: FaultKind, screen: LiveV
 
 
 def holder(lab: Lab, known: Inventory) -> str:
-    """The master that has the VIP. Raises Failed where there is not exactly one."""
+    """The master that owns the VIP. Raises ActionFailed unless there is exactly one."""
     ask = f"ip -o address show to {known.endpoint.vip}"
     found = [h.name for h in known.masters if lab[h.name].run(ask).stdout.strip()]
     if len(found) != 1:
@@ -150,12 +149,12 @@ def holder(lab: Lab, known: Inventory) -> str:
 
 
 def waits(measured: Sequence[Measurement]) -> list[float]:
-    """For how long nobody answered, each time."""
+    """The longest downtime of each."""
     return [m.longest_downtime for m in measured]
 
 
 def table(measured: Mapping[FaultKind, Sequence[Measurement]]) -> Table:
-    shown = Table("the VIP's owner loses", "median", "min – max", "asks failed", box=None)
+    shown = Table("the VIP's owner loses", "median", "min – max", "failed requests", box=None)
     for kind, all_ in measured.items():
         shown.add_row(FAULTS[kind], *_cells(all_))
     return shown
@@ -176,12 +175,12 @@ def markdown(measured: Mapping[FaultKind, Sequence[Measurement]], load: tuple[fl
     lines = [
         f"# {TITLE}",
         "",
-        f"Written by `python -m bench failover` on {page.when(time.time())}. A client asks "
-        "`/readyz` through the VIP every 50 ms, each time over a new connection; what counts is "
-        "the longest time between two answers in which asks failed, after the VIP's owner lost "
-        "something. Five hosts of the lab on one machine.",
+        f"Written by `python -m bench failover` on {report.utc_text(time.time())}. A client "
+        "requests `/readyz` through the VIP every 50 ms, each time over a new connection; the "
+        "downtime is the longest time between two successful requests in which others failed, "
+        "after a fault on the VIP's owner. Five hosts of the lab on one machine.",
         "",
-        "| the VIP's owner loses | median | min – max | asks failed | at most 2 s |",
+        "| the VIP's owner loses | median | min – max | failed requests | at most 2 s |",
         "|---|---:|---:|---:|---|",
     ]
     for kind, all_ in measured.items():

@@ -1,11 +1,11 @@
-"""`python -m bench install`: how long an install takes, against kubeadm's own part of it.
+"""`python -m bench install`: the time of an install, against kubeadm's own part of it.
 
-It needs a lab that is supplied: the one that HALE_CLUSTER_LAB names (its cluster is taken off it
-first), or one that it raises. A round takes the cluster and its packages off and installs it anew.
-Kubeadm's part is for how long any of its own programs ran: the pull of the first master's images,
-which init would do itself, init, the masters' joins one after the other, the workers' beside them.
-What counts is the median of a round's whole time over its own part, from the first phase's
-beginning to the last one's end; the audits before and after are told beside it.
+It needs a lab with a mirror: the one that HALE_CLUSTER_LAB names (its cluster is reset first), or
+one that it starts. A round resets the cluster with its packages and installs it. Kubeadm's part is
+the time in which any of its own programs ran: the pull of the first master's images, which init
+would do itself, init, the masters' joins in turn, and the workers' joins in parallel. The result
+is the median of the total over kubeadm's part, from the start of the first phase to the end of the
+last; the times with the audits before and after are reported too.
 
 Exit status: 0 target reached, 1 missed, 2 nothing could be measured.
 """
@@ -25,8 +25,8 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from bench import page
-from bench.supplied import supplied
+from bench import report
+from bench.lab_with_mirror import lab_with_mirror
 from hale.apply import journal
 from hale.apply.journal import RunHistory
 from hale.install import engine
@@ -35,29 +35,29 @@ from lab.machine import Lab, LabError, LabUnavailable
 
 TARGET = 1.2  # times kubeadm's own part
 RESULTS = ROOT / "bench" / "results.md"
-TITLE = "How long an install takes"
+TITLE = "Time to install"
 
 
 @dataclass(frozen=True)
-class Installed:
-    """One install. whole: the command's seconds, audits too; phases: their part of it; joined:
-    kubeadm's without the pull."""
+class InstallTimings:
+    """One install, in seconds. total: of the command, with its audits; phases_total: from the first
+    phase to the last; joined: kubeadm's part without the pull."""
 
-    whole: float
-    built: float
+    total: float
+    phases_total: float
     kubeadm: float
     joined: float
     phases: dict[str, float]
 
     @property
     def times(self) -> float:
-        """The phases' time over kubeadm's own."""
-        return self.built / self.kubeadm
+        """The time of the phases over kubeadm's part."""
+        return self.phases_total / self.kubeadm
 
     @property
     def without_pull(self) -> float:
-        """The same, where the pull is none of kubeadm's."""
-        return self.built / self.joined
+        """The same ratio without the pull."""
+        return self.phases_total / self.joined
 
 
 def main(words: Sequence[str]) -> int:
@@ -66,33 +66,33 @@ def main(words: Sequence[str]) -> int:
     rounds: int = parser.parse_args(words).rounds
     console = Console(highlight=False)
     try:
-        with supplied(console, "install") as lab, tempfile.TemporaryDirectory() as folder:
+        with lab_with_mirror(console, "install") as lab, tempfile.TemporaryDirectory() as folder:
             load = os.getloadavg()[0]
             measured = []
             for number in range(1, rounds + 1):
                 measured.append(one(lab, Path(folder, str(number))))
-                console.print(f"  round {number}  {_said(measured[-1])}")
+                console.print(f"  round {number}  {_summary(measured[-1])}")
     except (LabUnavailable, LabError, subprocess.CalledProcessError) as error:
         console.print(f"nothing measured: {error}", style="red", markup=False)
         return 2
     console.print(table(measured))
     if rounds >= 3:
-        page.put(RESULTS, TITLE, markdown(measured, (load, os.getloadavg()[0])))
+        report.write_section(RESULTS, TITLE, markdown(measured, (load, os.getloadavg()[0])))
         console.print("written: bench/results.md")
     return 0 if median(m.times for m in measured) <= TARGET else 1
 
 
-def one(lab: Lab, reports: Path) -> Installed:
-    """Take off what is there, packages and images too, and install. Raises CalledProcessError."""
+def one(lab: Lab, reports: Path) -> InstallTimings:
+    """Reset the hosts, packages and images too, and install. Raises CalledProcessError."""
     _invoke(lab, reports, "reset", "--cluster-name=kubernetes", "--packages")
     for host in lab.hosts:
         host.run("find /var/lib/containerd -mindepth 1 -delete", timeout=120)
     _invoke(lab, reports, "install", "--fix", "--until=gate")
     begun = time.monotonic()
     _invoke(lab, reports, "install")
-    whole = time.monotonic() - begun
+    total = time.monotonic() - begun
     (folder,) = (p.parent for p in reports.glob(f"*-install/{journal.NAME}"))
-    return of(journal.load_run(folder), whole)
+    return of(journal.load_run(folder), total)
 
 
 def _invoke(lab: Lab, reports: Path, task: str, *options: str) -> None:
@@ -105,12 +105,12 @@ def _invoke(lab: Lab, reports: Path, task: str, *options: str) -> None:
     )
 
 
-def of(story: RunHistory, whole: float) -> Installed:
-    """What an install's journal says. The run must have come to its end."""
+def of(story: RunHistory, total: float) -> InstallTimings:
+    """The timings from an install's journal. The run must have ended."""
     assert story.end is not None
-    return Installed(
-        whole=whole,
-        built=_moment(story.end.at) - _moment(story.header.at),
+    return InstallTimings(
+        total=total,
+        phases_total=_moment(story.end.at) - _moment(story.header.at),
         kubeadm=engine.kubeadm_seconds(story.acts),
         joined=engine.kubeadm_seconds(a for a in story.acts if a.phase != "images"),
         phases={name: phase.seconds for name, phase in story.phases.items()},
@@ -121,18 +121,18 @@ def _moment(stamp: str) -> float:
     return datetime.fromisoformat(stamp).timestamp()
 
 
-def _said(one: Installed) -> str:
+def _summary(one: InstallTimings) -> str:
     return (
-        f"{one.built:.0f} s, kubeadm {one.kubeadm:.0f} s of it: {one.times:.2f} x "
-        f"({one.without_pull:.2f} x of init and joins); {one.whole:.0f} s with both audits"
+        f"{one.phases_total:.0f} s, kubeadm {one.kubeadm:.0f} s of it: {one.times:.2f} x "
+        f"({one.without_pull:.2f} x of init and joins); {one.total:.0f} s with both audits"
     )
 
 
-def table(measured: Sequence[Installed]) -> Table:
+def table(measured: Sequence[InstallTimings]) -> Table:
     shown = Table("phase", "median", "min – max", box=None)
     for name in measured[0].phases:
         shown.add_row(name, *_cells([m.phases[name] for m in measured]))
-    shown.add_row("all phases", *_cells([m.built for m in measured]))
+    shown.add_row("all phases", *_cells([m.phases_total for m in measured]))
     shown.add_row("kubeadm's own", *_cells([m.kubeadm for m in measured]))
     return shown
 
@@ -141,7 +141,7 @@ def _cells(seconds: Sequence[float]) -> tuple[str, str]:
     return f"{median(seconds):.1f} s", f"{min(seconds):.1f} – {max(seconds):.1f}"
 
 
-def markdown(measured: Sequence[Installed], load: tuple[float, float]) -> str:
+def markdown(measured: Sequence[InstallTimings], load: tuple[float, float]) -> str:
     """The section of bench/results.md."""
     times = [m.times for m in measured]
     rest = [m.without_pull for m in measured]
@@ -149,12 +149,12 @@ def markdown(measured: Sequence[Installed], load: tuple[float, float]) -> str:
     lines = [
         f"# {TITLE}",
         "",
-        f"Written by `python -m bench install` on {page.when(time.time())}. {len(measured)} "
+        f"Written by `python -m bench install` on {report.utc_text(time.time())}. {len(measured)} "
         "installs of five hosts of the lab on one machine, each from hosts without packages, with "
-        "all images to pull; kubeadm's own part is for how long any of these ran: the pull of the "
-        "first master's images, which init would do itself, init, the joins. "
-        "Phases, and hosts, that need nothing of each other go at once: together phases are more "
-        "than the whole, and each lasts until its last host is through.",
+        "all images to pull; kubeadm's own part is the time in which any of these ran: the pull of "
+        "the first master's images, which init would do itself, init, the joins. Independent "
+        "phases and hosts run in parallel: the sum of the phases exceeds the total, and each phase "
+        "lasts until its last host is done.",
         "",
         f"- {reached}: an install takes at most {TARGET} x kubeadm's own part: {median(times):.2f}"
         f" x ({min(times):.2f} – {max(times):.2f})",
@@ -166,9 +166,9 @@ def markdown(measured: Sequence[Installed], load: tuple[float, float]) -> str:
     for name in measured[0].phases:
         lines.append(f"| {name} | {' | '.join(_cells([m.phases[name] for m in measured]))} |")
     for title, seconds in (
-        ("**all phases**", [m.built for m in measured]),
+        ("**all phases**", [m.phases_total for m in measured]),
         ("kubeadm's own part of it", [m.kubeadm for m in measured]),
-        ("with the audits before and after", [m.whole for m in measured]),
+        ("with the audits before and after", [m.total for m in measured]),
     ):
         lines.append(f"| {title} | {' | '.join(_cells(seconds))} |")
     lines += [

@@ -1,7 +1,8 @@
-"""Building what labs share into a cache outside the tree, so that nothing half-made is taken.
+"""The build cache that all labs share, outside the tree.
 
-A thing is built in a folder `<name>.partial`, which is renamed when it is complete. Its name is
-made from all that goes into it, so it is never built twice and never out of date.
+An entry is built in a folder `<name>.partial`, which is renamed once it is complete, so an
+incomplete build is never used. Its name contains a hash of all its inputs, so it is never built
+twice and never out of date.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ Say = Callable[[str], None]
 FULL_DISK = "A full disk is the usual cause. Then run `invoke lab.supply` again."
 
 #: Seconds between two lines that say how a step goes.
-BREATH = 10.0
+PROGRESS_INTERVAL = 10.0
 
 
-def cache() -> Path:
+def cache_root() -> Path:
     """The folder of all that labs share, on the user's disk."""
     return user_cache_path("hale") / "lab"
 
 
-def key(inputs: Mapping[str, object]) -> str:
+def cache_key(inputs: Mapping[str, object]) -> str:
     """The end of an entry's name: a hash over all that goes into it."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -55,7 +56,7 @@ class Cache:
         `make` is given an empty folder to work in, and returns the finished one, which is that
         folder or one inside it.
         """
-        target = self.folder / f"{name}-{key(inputs)}"
+        target = self.folder / f"{name}-{cache_key(inputs)}"
         if not target.is_dir():
             partial = self.folder / f"{target.name}.partial"
             partial.mkdir()
@@ -106,7 +107,7 @@ class Cache:
             try:
                 while True:
                     try:
-                        status = process.wait(timeout=BREATH)
+                        status = process.wait(timeout=PROGRESS_INTERVAL)
                         break
                     except subprocess.TimeoutExpired:
                         self.say(f"  … {time.monotonic() - begun:.0f} s {_last_line(log)}".rstrip())
@@ -117,14 +118,14 @@ class Cache:
         if status:
             raise LabError(
                 f"{title} failed after {time.monotonic() - begun:.0f} s: {_last_line(log)}\n"
-                f"The whole log is {log}. {hint}"
+                f"The complete log is {log}. {hint}"
             )
         log.unlink()
 
 
 @contextmanager
-def opened(folder: Path, say: Say) -> Iterator[Cache]:
-    """Hold a cache folder for building; what a killed build left there is taken away first."""
+def open_cache(folder: Path, say: Say) -> Iterator[Cache]:
+    """Lock a cache folder for building, and remove what killed builds left there."""
     with locked(folder / "lock", say) as lock:
         for stale in folder.glob("*.partial"):
             shutil.rmtree(stale)

@@ -63,7 +63,7 @@ def hierarchies() -> tuple[Hierarchy, ...]:
 
 
 def groups(lab: str, host: str | None = None) -> list[Path]:
-    """The folders of the host's group (or of the whole lab's), one a hierarchy."""
+    """The folders of the host's group (or of the lab's), one per hierarchy."""
     tail = Path(TOP, lab, host) if host else Path(TOP, lab)
     return [hierarchy.path / tail for hierarchy in hierarchies()]
 

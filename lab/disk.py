@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab import ssh
-from lab.command import run
 from lab.errors import LabError
-from lab.topology import NETWORK, OPERATOR_ADDRESS, HostPlan
+from lab.subprocesses import run
+from lab.topology import NETWORK, OPERATOR_ADDRESS, HostSpec
 
 #: Folders of a host that lie on the machine's disk itself. containerd's are overlays, and an
 #: overlay on an overlay there is not (kernel's overlayfs.rst); the kubelet's and etcd's are those
@@ -50,7 +50,7 @@ iface eth0 inet static
 """
 
 
-def make_identity(host: HostPlan, folder: Path, keep: Sequence[int]) -> None:
+def make_identity(host: HostSpec, folder: Path, keep: Sequence[int]) -> None:
     """Make what is this host's own for as long as the lab is up: machine-id and ssh host keys."""
     identity = folder / "identity"
     identity.mkdir(parents=True)
@@ -66,7 +66,7 @@ def mount(folder: Path, lower: str, keep: Sequence[int]) -> None:
     run(["mount", "-t", "overlay", "-o", layers, "overlay", str(folder / "root")], keep=keep)
 
 
-def real(folder: Path) -> dict[Path, str]:
+def bind_folders(folder: Path) -> dict[Path, str]:
     """The machine's folder of each of `REAL`, made if it is not there."""
     disks = {folder / "real" / Path(where).name: where for where in REAL}
     for path in disks:
@@ -74,7 +74,7 @@ def real(folder: Path) -> dict[Path, str]:
     return disks
 
 
-def install(host: HostPlan, state: Path, folder: Path) -> None:
+def install(host: HostSpec, state: Path, folder: Path) -> None:
     """Leave on the mounted disk what the Debian installer would have."""
     root = folder / "root"
     (root / "etc/hostname").write_text(f"{host.name}\n")

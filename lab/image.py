@@ -12,8 +12,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.build import Cache, Say, cache, key, opened
-from lab.command import run
+from lab.build import Cache, Say, cache_key, cache_root, open_cache
+from lab.subprocesses import run
 
 SUITE = "bookworm"
 
@@ -39,7 +39,7 @@ rm -rf /var/lib/apt/lists/* /var/log/bootstrap.log /var/cache/apt/*.bin
 """
 
 
-def installing(packages: str) -> str:
+def install_script(packages: str) -> str:
     """The steps of a layer (`build_layer`) that has these packages of Debian."""
     return f"""
 set -eu
@@ -50,7 +50,7 @@ rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 """
 
 
-_INSTALL_FIREWALLD = installing("firewalld")
+_INSTALL_FIREWALLD = install_script("firewalld")
 
 # Runs in mount and pid namespaces of its own: mounts and processes go when the build ends or dies.
 # apt inside uses the machine's resolver, certificates and apt settings while the layer is built.
@@ -74,7 +74,7 @@ APT_CONFIG=/run/apt.conf chroot root /bin/sh -c "$STEPS"
 
 
 @dataclass(frozen=True)
-class Images:
+class BaseImages:
     """Lower layers, complete and never written again."""
 
     base: Path
@@ -86,14 +86,17 @@ class Images:
         return ":".join(map(str, layers))
 
 
-def ready(say: Say) -> Images:
+def build_base_images(say: Say) -> BaseImages:
     """Return the layers, building what is not there yet (about a minute, once).
 
     Raises LabError saying what failed and where its log is.
     """
-    there = Images(cache() / f"base-{key(_BASE)}", cache() / f"firewalld-{key(_firewalld())}")
+    there = BaseImages(
+        cache_root() / f"base-{cache_key(_BASE)}",
+        cache_root() / f"firewalld-{cache_key(_firewalld())}",
+    )
     if not (there.base.is_dir() and there.firewalld.is_dir()):
-        with opened(cache(), say) as building:
+        with open_cache(cache_root(), say) as building:
             building.entry("base", _BASE, lambda folder: _build_base(building, folder))
             building.entry(
                 "firewalld",
@@ -105,7 +108,7 @@ def ready(say: Say) -> Images:
     return there
 
 
-def mirror() -> str | None:
+def debian_mirror() -> str | None:
     """The Debian mirror of the machine's own apt, or None if it has none (then debootstrap's)."""
     if not shutil.which("apt-get"):
         return None
@@ -124,26 +127,26 @@ def _build_base(building: Cache, folder: Path) -> Path:
         f"--include={PACKAGES}",
         SUITE,
         str(root),
-        *filter(None, [mirror()]),
+        *filter(None, [debian_mirror()]),
     ]
-    building.run(argv, folder, "building the hosts' Debian 12 (debootstrap)", hint())
+    building.run(argv, folder, "building the hosts' Debian 12 (debootstrap)", failure_hint())
     finish = ["chroot", str(root), "/bin/sh", "-c", _FINISH_BASE]
-    building.run(finish, folder, "finishing the hosts' Debian 12", hint())
+    building.run(finish, folder, "finishing the hosts' Debian 12", failure_hint())
     return root
 
 
 def build_layer(building: Cache, folder: Path, base: Path, steps: str, title: str) -> Path:
     """Run shell steps in a Debian that is `base` underneath; returns what they wrote."""
     variables = {"BASE": str(base), "STEPS": steps}
-    building.run(["sh", "-c", _LAYER], folder, f"building {title}", hint(), variables)
+    building.run(["sh", "-c", _LAYER], folder, f"building {title}", failure_hint(), variables)
     return folder / "upper"
 
 
-def hint() -> str:
+def failure_hint() -> str:
     """What usually stops a step that needs Debian's packages, and what to do then."""
     return (
         "Usual causes: no way to the Debian mirror "
-        f"({mirror() or 'debootstrap' + chr(39) + 's default'}), or a full disk. "
+        f"({debian_mirror() or 'debootstrap' + chr(39) + 's default'}), or a full disk. "
         "Then run the same command again; it begins from the start."
     )
 
@@ -157,4 +160,4 @@ _BASE = {
 
 
 def _firewalld() -> dict[str, object]:
-    return {"base": f"base-{key(_BASE)}", "steps": _INSTALL_FIREWALLD, "layer": _LAYER}
+    return {"base": f"base-{cache_key(_BASE)}", "steps": _INSTALL_FIREWALLD, "layer": _LAYER}

@@ -1,7 +1,7 @@
-"""Limits of processes that nobody on this machine may raise, so that the lab's hosts cannot either.
+"""Process limits that cannot be raised on this machine, so neither on the lab's hosts.
 
-Where root has no CAP_SYS_RESOURCE, hard limits only go down (capabilities(7), setrlimit(2)). The
-lab's inventory overrides the standard there with what there is, and every report shows it.
+Without CAP_SYS_RESOURCE, root can only lower hard limits (capabilities(7), setrlimit(2)). The
+lab's inventory then overrides the standard with the existing limits, and every report shows it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WANTED = (
 _SUBJECTS = ("lim", "lim_root", "svc_containerd", "svc_kubelet")
 
 
-def overrides() -> dict[str, str]:
+def limit_overrides() -> dict[str, str]:
     """The standard's values that the lab cannot reach, as variables of an inventory."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("CapEff:") and int(line.split()[1], 16) & _CAP_SYS_RESOURCE:

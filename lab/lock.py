@@ -15,9 +15,9 @@ def locked(
 ) -> Iterator[int]:
     """Hold the lock file `path` (flock(2)); yields its file descriptor.
 
-    `waiting` is told the path if somebody else holds it. Children that inherit the descriptor
-    hold the lock too. If there is no reason to `keep` the file in the end it is taken away;
-    whoever waited for it notices and takes the new one.
+    `waiting` is called with a message if another process holds it. Children that inherit the
+    descriptor hold the lock too. The file is removed at the end unless `keep` returns True; a
+    process that waited for it notices that and locks the new file.
     """
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)

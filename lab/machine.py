@@ -1,12 +1,12 @@
-"""The lab: the document's five hosts, raised, switched and taken down.
+"""The lab: the five hosts of the baseline, started, switched on and off, and removed.
 
-    >>> with raised(f"test-{os.getpid()}") as lab:  # doctest: +SKIP
+    >>> with running_lab(f"test-{os.getpid()}") as lab:  # doctest: +SKIP
     ...     lab["k8s-node-01"].run("systemctl is-system-running").stdout
     b'running\\n'
 
-Several labs can be up at a time, each in network namespaces of its own. Clean-up goes by what
-exists under the lab's name (processes in its control groups, mounts, namespaces), never by a
-state file alone, so it is complete also after the lab was killed half-way.
+Several labs can be up at a time, each in network namespaces of its own. Clean-up removes what
+exists under the lab's name (processes in its control groups, mounts, namespaces) and does not
+depend on a state file, so it is complete even after the lab was killed while starting.
 """
 
 from __future__ import annotations
@@ -33,14 +33,22 @@ from lab import cgroups, disk, image, limits, network, nspawn, prerequisites, ss
 from lab.errors import LabError, LabUnavailable
 from lab.lock import locked
 from lab.prerequisites import unavailable
-from lab.topology import HOSTS, STATE_ROOT, VIP, VIP_PORT, HostPlan, checked_name
+from lab.topology import HOSTS, STATE_ROOT, VIP, VIP_PORT, HostSpec, checked_name
 
-__all__ = ["HostStatus", "Lab", "LabError", "LabHost", "LabUnavailable", "raised", "unavailable"]
+__all__ = [
+    "HostStatus",
+    "Lab",
+    "LabError",
+    "LabHost",
+    "LabUnavailable",
+    "running_lab",
+    "unavailable",
+]
 
 Say = Callable[[str], None]
 
-#: Seconds a host may take from power on until it lets people log in; the usual is below 3.
-BOOT = 60.0
+#: Seconds from power on until a host must accept logins; usually below 3.
+BOOT_TIMEOUT = 60.0
 
 #: Guards what all labs of the machine share: the unreachable routes.
 _MACHINE_LOCK = Path("/run/hale-lab.lock")
@@ -52,7 +60,7 @@ def _silent(_: str) -> None:
 
 @dataclass(frozen=True)
 class HostStatus:
-    """How a host is: switched on, its sshd's banner if it answers, seconds since it booted."""
+    """A host's power state, the banner of its sshd if it answers, and its uptime in seconds."""
 
     name: str
     address: str
@@ -64,22 +72,22 @@ class HostStatus:
 class LabHost:
     """One host of a lab: a systemd-nspawn machine with its own network namespace."""
 
-    def __init__(self, lab: Lab, plan: HostPlan) -> None:
+    def __init__(self, lab: Lab, plan: HostSpec) -> None:
         self.lab = lab
-        self.plan = plan
+        self.spec = plan
 
     def __repr__(self) -> str:
         return f"<LabHost {self.name} of lab {self.lab.name!r}>"
 
     @property
     def name(self) -> str:
-        """The document's name of the host."""
-        return self.plan.name
+        """The host's name in the baseline."""
+        return self.spec.name
 
     @property
     def address(self) -> str:
-        """The document's address of the host; it exists in the lab's namespaces only."""
-        return str(self.plan.address)
+        """The host's address in the baseline; it exists in the lab's namespaces only."""
+        return str(self.spec.address)
 
     @property
     def folder(self) -> Path:
@@ -88,7 +96,7 @@ class LabHost:
 
     @property
     def root(self) -> Path:
-        """The host's disk, mounted on the machine also while the host is off.
+        """The host's disk, which stays mounted on the machine while the host is off.
 
         /run, /tmp and /proc of the running host are not on it.
         """
@@ -96,91 +104,91 @@ class LabHost:
 
     @property
     def running(self) -> bool:
-        """Whether the host's PID 1 lives."""
-        return nspawn.leader(self.lab.name, self.name) is not None
+        """Whether the host's PID 1 is running."""
+        return nspawn.find_init(self.lab.name, self.name) is not None
 
     def run(
         self, script: str, *, check: bool = True, input: bytes | None = None, timeout: float = 30
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a shell script as root inside the running host, without ssh.
 
-        It has the host's namespaces, control groups and a clean environment; systemctl works.
-        It is not held by nspawn's system call filter: what reaches beyond namespaces (swapoff,
-        modprobe, the clock) reaches the machine, so never do that here.
+        It runs in the host's namespaces and control groups with a clean environment; systemctl
+        works. nspawn's system call filter does not apply: commands that reach beyond namespaces
+        (swapoff, modprobe, the clock) affect the machine, so never run them here.
 
         Raises LabError if the host is off or, with `check`, if the script fails;
         subprocess.TimeoutExpired after `timeout` seconds.
         """
-        leader = nspawn.leader(self.lab.name, self.name)
+        leader = nspawn.find_init(self.lab.name, self.name)
         if leader is None:
             raise LabError(f"{self.name} is off: `invoke lab.power on {self.name}`")
-        done = nspawn.inside(leader, script, input=input, timeout=timeout)
+        done = nspawn.run_inside(leader, script, input=input, timeout=timeout)
         if check and done.returncode:
             words = (done.stderr or done.stdout).decode(errors="replace").strip()
             raise LabError(f"{self.name}: `{script}` failed ({done.returncode}): {words}")
         return done
 
     def power_off(self) -> None:
-        """Cut the power: everything of the host dies at once, its network with it."""
+        """Cut the power: all processes of the host die at once, and its network goes."""
         with self.lab.locked() as lock:
-            self._cut(lock)
+            self._cut_power(lock)
 
     def power_on(self, wait: bool = True) -> None:
-        """Switch the host on, with a network namespace as of a fresh kernel; on already is fine.
+        """Switch the host on, with the network namespace of a fresh kernel, unless it is on.
 
-        With `wait` it returns when the host lets people log in and has finished booting.
-        Raises LabError with the end of the console if it does not get there.
+        With `wait` it returns once the host accepts logins and has finished booting. Raises
+        LabError with the end of the console otherwise.
         """
         with self.lab.locked() as lock:
             self._power_on(lock)
         if wait:
-            self.lab._await([self])
+            self.lab._wait_until_ready([self])
 
     def power_cycle(self) -> None:
-        """Cut the power and switch on again; returns when the host lets people log in."""
+        """Cut the power and switch on again; returns once the host accepts logins."""
         with self.lab.locked() as lock:
-            self._cut(lock)
+            self._cut_power(lock)
             self._power_on(lock)
-        self.lab._await([self])
+        self.lab._wait_until_ready([self])
 
     def reboot(self) -> None:
-        """Let the host shut down in good order and boot again; returns when people can log in.
+        """Shut the host down cleanly and boot it; returns once it accepts logins.
 
-        `systemctl reboot` on the host itself does the same, without the waiting.
+        `systemctl reboot` on the host itself does the same without waiting.
         """
-        before = nspawn.leader(self.lab.name, self.name)
+        before = nspawn.find_init(self.lab.name, self.name)
         self.run("systemctl reboot")
-        end = time.monotonic() + BOOT
-        while nspawn.leader(self.lab.name, self.name) in (before, None):
+        end = time.monotonic() + BOOT_TIMEOUT
+        while nspawn.find_init(self.lab.name, self.name) in (before, None):
             if time.monotonic() > end:
-                raise LabError(f"{self.name} did not reboot within {BOOT:.0f} s")
+                raise LabError(f"{self.name} did not reboot within {BOOT_TIMEOUT:.0f} s")
             time.sleep(0.02)
-        self.lab._await([self])
+        self.lab._wait_until_ready([self])
 
     def reset(self) -> None:
-        """Give the host a fresh disk, keeping its machine-id and ssh host keys, and boot it."""
+        """Replace the host's disk, but for machine-id and ssh host keys, and boot it."""
         with self.lab.locked() as lock:
-            self._cut(lock)
+            self._cut_power(lock)
             disk.unmount_below(self.folder, [lock])
             for layer in ("upper", "work", "real"):
                 disk.erase(self.folder / layer)
             self._install(self.lab._images(), lock)
             self._power_on(lock)
-        self.lab._await([self])
+        self.lab._wait_until_ready([self])
 
-    def boot_again(self) -> None:
-        """Boot the host after it rebooted itself; called by lab.reboot, not by people."""
+    def boot_after_exit(self) -> None:
+        """Boot the host after it rebooted itself; called by lab.on_host_exit."""
         with self.lab.locked() as lock:
             self._boot(lock)
 
     def status(self) -> HostStatus:
-        """How the host is now; asks its sshd for the banner, for at most 2 s."""
-        leader = nspawn.leader(self.lab.name, self.name)
+        """The host's status; waits for its sshd's banner for at most 2 s."""
+        leader = nspawn.find_init(self.lab.name, self.name)
         if leader is None:
             return HostStatus(self.name, self.address, False, None, None)
         # The first line is the banner (RFC 4253 4.2); `read` ends with it, or after 2 s.
         ask = f'read -r -t 2 banner < /dev/tcp/{self.address}/22 && echo "$banner"'
-        asked = subprocess.run(
+        result = subprocess.run(
             self.lab.operator_argv(["timeout", "2", "bash", "-c", ask]),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -189,22 +197,22 @@ class LabHost:
             check=False,
         )
         return HostStatus(
-            self.name, self.address, True, asked.stdout.strip() or None, leader.uptime
+            self.name, self.address, True, result.stdout.strip() or None, leader.uptime
         )
 
-    def _install(self, images: image.Images, lock: int) -> None:
-        disk.mount(self.folder, images.lower(self.plan.firewalld), [lock])
-        disk.install(self.plan, self.lab.state, self.folder)
+    def _install(self, images: image.BaseImages, lock: int) -> None:
+        disk.mount(self.folder, images.lower(self.spec.firewalld), [lock])
+        disk.install(self.spec, self.lab.state, self.folder)
 
-    def _cut(self, lock: int) -> None:
+    def _cut_power(self, lock: int) -> None:
         self._stop(lock)
         cgroups.remove(self.lab.name, self.name)
 
     def _stop(self, lock: int) -> None:
-        network.unplug(self.lab.name, self.plan, [lock])
+        network.unplug(self.lab.name, self.spec, [lock])
         cgroups.kill(self.lab.name, self.name)
-        network.remove(self.lab.name, self.plan, [lock])
-        nspawn.forget(self.lab.name, self.plan, self.root)
+        network.remove(self.lab.name, self.spec, [lock])
+        nspawn.remove_leftovers(self.lab.name, self.spec, self.root)
 
     def _power_on(self, lock: int) -> None:
         if not self.lab.is_up:
@@ -214,9 +222,9 @@ class LabHost:
 
     def _boot(self, lock: int) -> None:
         self._stop(lock)  # the host may have switched itself off, which leaves its namespace
-        network.plug_in(self.lab.name, self.plan, [lock])
-        disks = disk.real(self.folder)
-        nspawn.start(self.lab.name, self.plan, self.root, disks, self._console, [lock])
+        network.plug_in(self.lab.name, self.spec, [lock])
+        disks = disk.bind_folders(self.folder)
+        nspawn.start(self.lab.name, self.spec, self.root, disks, self._console, [lock])
 
     @property
     def _console(self) -> Path:
@@ -224,16 +232,16 @@ class LabHost:
 
 
 class Lab:
-    """A lab by its name, up or down. Making the object changes nothing on the machine."""
+    """A lab by its name, up or down. Creating the object changes nothing on the machine."""
 
     def __init__(
         self, name: str = "lab", say: Say = _silent, hosts: Sequence[str] | None = None
     ) -> None:
-        """`say` is told each step as one line of text; `hosts` names those of the document's hosts
-        that the lab has (a machine has room for some twenty): all of them, or those it was raised
-        with if it is up.
+        """`say` is called with one line of text for each step. `hosts` selects some of the
+        baseline's hosts; the default is all of them, or those of the lab if it is up. A machine
+        has room for about twenty hosts.
 
-        Raises LabError if the name or a host's name is none.
+        Raises LabError if a name is invalid.
         """
         self.name = checked_name(name)
         self.state = STATE_ROOT / self.name
@@ -278,7 +286,7 @@ class Lab:
 
     @property
     def is_up(self) -> bool:
-        """Whether the lab was raised completely since this machine booted."""
+        """Whether the lab was started completely since this machine booted."""
         try:
             return bool(self._read_state()["boot_id"] == _boot_id())
         except FileNotFoundError:
@@ -286,24 +294,24 @@ class Lab:
 
     @classmethod
     def existing(cls) -> list[str]:
-        """Names of labs of which anything exists: state, control groups or namespaces."""
+        """Names of labs with any state, control group or namespace."""
         names = cgroups.labs() | network.labs()
         with contextlib.suppress(FileNotFoundError):
             names.update(path.name for path in STATE_ROOT.iterdir() if path.is_dir())
         return sorted(names)
 
     def up(self) -> None:
-        """Raise the lab; if it is up, only switch on the hosts that are off.
+        """Start the lab; if it is up, only switch on the hosts that are off.
 
-        Remains of a lab that was killed half-way, or that was up when the machine restarted, are
-        cleared first. If raising fails or is interrupted, what was raised is taken down again.
+        Leftovers of a lab that was killed while starting, or that was up when the machine
+        restarted, are removed first. If the start fails or is interrupted, it is undone.
 
-        Raises LabUnavailable if this machine cannot carry a lab, LabError if raising fails.
+        Raises LabUnavailable if this machine cannot run a lab, LabError if the start fails.
         """
         if reason := unavailable():
             raise LabUnavailable(reason)
         prerequisites.install_missing(self._say)
-        images = image.ready(self._say)
+        images = image.build_base_images(self._say)
         with self.locked() as lock:
             if self.is_up:
                 there = list(self._read_state()["hosts"])
@@ -316,24 +324,24 @@ class Lab:
                 for host in off:
                     self._say(f"  {host.name}")
                     host._boot(lock)
-                self._await(off)
+                self._wait_until_ready(off)
                 return
             if self.name in self.existing():
-                self._say(f"clearing what is left of an earlier lab {self.name}")
+                self._say(f"removing leftovers of an earlier lab {self.name}")
             self._clear(lock)
-            if reason := prerequisites.crowded(len(self.hosts)):
+            if reason := prerequisites.lacks_capacity(len(self.hosts)):
                 raise LabUnavailable(reason)
             try:
-                self._raise(images, lock)
+                self._start(images, lock)
             except BaseException:
-                self._say("taking down what was raised")
+                self._say("the start failed; removing the lab")
                 self._clear(lock)
                 raise
 
     def down(self) -> None:
-        """Take the lab down with everything it made; fine if there is nothing.
+        """Remove the lab and everything it created, if there is anything. Idempotent.
 
-        Raises LabError if something could not be removed; it can be run again.
+        Raises LabError if something could not be removed.
         """
         if os.geteuid() != 0:
             raise LabUnavailable("taking a lab down needs root: run it as root or with sudo")
@@ -341,17 +349,17 @@ class Lab:
             self._clear(lock)
 
     def operator_argv(self, argv: Sequence[str]) -> list[str]:
-        """`argv` turned into a command that runs in the operator's network namespace."""
+        """The command that runs `argv` in the operator's network namespace."""
         return network.inside(network.operator(self.name), argv)
 
     def status(self) -> list[HostStatus]:
-        """How the hosts are now."""
+        """The status of every host."""
         with ThreadPoolExecutor(len(self.hosts)) as pool:
             return list(pool.map(LabHost.status, self.hosts))
 
     @contextmanager
     def locked(self) -> Iterator[int]:
-        """Hold the lab, so that nobody else changes it; yields what children inherit to hold it."""
+        """Lock the lab; yields the file descriptor by which children hold the lock too."""
         lock = STATE_ROOT / f"{self.name}.lock"
         try:
             with locked(lock, self._say, keep=self.state.exists) as fd:
@@ -360,23 +368,23 @@ class Lab:
             with contextlib.suppress(OSError):  # somebody else's lab is there
                 STATE_ROOT.rmdir()
 
-    def _raise(self, images: image.Images, lock: int) -> None:
+    def _start(self, images: image.BaseImages, lock: int) -> None:
         begun = time.monotonic()
 
         def step(title: str) -> None:
             self._say(f"{time.monotonic() - begun:5.2f} s  {title}")
 
-        # The folder first: it is by the folder that other labs know that the routes are needed.
+        # The folder first: by it, other labs know that the routes are still needed.
         self.state.mkdir(parents=True, mode=0o755)
         with locked(_MACHINE_LOCK, self._say) as machine:
-            network.guard([lock, machine])
+            network.block_lab_ranges([lock, machine])
         step("the lab's addresses are unreachable from this machine")
-        network.raise_operator(self.name, [lock])
+        network.create_operator(self.name, [lock])
         step("bridge and operator's namespace")
         ssh.make_key(self.state, [lock])
 
         def switch_on(host: LabHost) -> LabHost:
-            disk.make_identity(host.plan, host.folder, [lock])
+            disk.make_identity(host.spec, host.folder, [lock])
             host._install(images, lock)
             host._boot(lock)
             return host
@@ -386,9 +394,9 @@ class Lab:
                 step(f"{host.name} is booting")
         self._write("ssh_config")
         self.write_inventory()
-        _write(self.known_hosts, ssh.known_hosts((host.plan, host.root) for host in self.hosts))
-        self._await(self.hosts)
-        step("all hosts let people log in")
+        _write(self.known_hosts, ssh.known_hosts((host.spec, host.root) for host in self.hosts))
+        self._wait_until_ready(self.hosts)
+        step("all hosts accept logins")
         state = {
             "boot_id": _boot_id(),
             "base": str(images.base),
@@ -404,7 +412,7 @@ class Lab:
         self._write(
             "inventory.ini",
             variables=variables or {},
-            limits=limits.overrides(),
+            limits=limits.limit_overrides(),
             vip=VIP,
             vip_port=vip_port,
         )
@@ -420,28 +428,27 @@ class Lab:
         text = templates.get_template(f"{name}.j2").render(
             lab=self.name,
             state=self.state,
-            hosts=[host.plan for host in self.hosts],
+            hosts=[host.spec for host in self.hosts],
             enter=shlex.join(self.operator_argv([])),
             **more,
         )
         _write(self.state / name, text)
 
-    def _await(self, hosts: Sequence[LabHost]) -> None:
-        """Wait until the hosts let people log in and have finished booting.
-
-        Finished is finished: a unit that failed is the host's own business.
-        """
-        end = time.monotonic() + BOOT
+    def _wait_until_ready(self, hosts: Sequence[LabHost]) -> None:
+        """Wait until the hosts accept logins and have finished booting, failed units or not."""
+        end = time.monotonic() + BOOT_TIMEOUT
         for host in hosts:
             while True:
-                leader = nspawn.leader(self.name, host.name)
-                if leader is not None and leader.admits:
+                leader = nspawn.find_init(self.name, host.name)
+                if leader is not None and leader.accepts_logins:
                     break
                 alive = leader is not None or cgroups.processes(self.name, host.name)
                 if not alive or time.monotonic() > end:
-                    raise self._did_not_boot(host, "is off" if not alive else "lets nobody log in")
+                    raise self._did_not_boot(
+                        host, "is off" if not alive else "does not accept logins"
+                    )
                 time.sleep(0.02)
-            network.resolve_anew(self.name, host.plan)
+            network.refresh_arp(self.name, host.spec)
         for host in hosts:
             left = max(1.0, end - time.monotonic())
             try:
@@ -452,38 +459,38 @@ class Lab:
     def _did_not_boot(self, host: LabHost, how: str) -> LabError:
         return LabError(
             f"{host.name} {how} and should be up by now. "
-            + (prerequisites.crowded(1) or f"Its console ({host._console}) ends with:")
-            + f"\n{nspawn.last_words(host._console)}"
+            + (prerequisites.lacks_capacity(1) or f"Its console ({host._console}) ends with:")
+            + f"\n{nspawn.console_tail(host._console)}"
         )
 
     def _clear(self, lock: int) -> None:
-        """Remove all that exists under the lab's name; the machine's routes with the last lab."""
+        """Remove everything under the lab's name, and with the last lab the machine's routes."""
         cgroups.kill(self.name)
         network.kill_inside(self.name)
         cgroups.remove(self.name)
         for plan in HOSTS:
-            nspawn.forget(self.name, plan, LabHost(self, plan).root)
+            nspawn.remove_leftovers(self.name, plan, LabHost(self, plan).root)
         disk.unmount_below(self.state, [lock])
         network.remove_all(self.name, [lock])
         disk.erase(self.state)
         with locked(_MACHINE_LOCK, self._say) as machine:
             if not self.existing():
-                network.unguard([lock, machine])
+                network.unblock_lab_ranges([lock, machine])
                 network.release([lock, machine])
 
     def _read_state(self) -> Any:
         return json.loads((self.state / "state.json").read_text())
 
-    def _images(self) -> image.Images:
+    def _images(self) -> image.BaseImages:
         state = self._read_state()
-        return image.Images(Path(state["base"]), Path(state["firewalld"]))
+        return image.BaseImages(Path(state["base"]), Path(state["firewalld"]))
 
 
 _TEST_LAB = re.compile(r"test-(\d+)(-.*)?")
 
 
-def sweep() -> list[str]:
-    """Take down labs named `test-<pid>` whose process is gone; returns their names."""
+def remove_stale_test_labs() -> list[str]:
+    """Remove labs named `test-<pid>` whose process has ended; returns their names."""
     swept = []
     for name in Lab.existing():
         match = _TEST_LAB.fullmatch(name)
@@ -494,17 +501,17 @@ def sweep() -> list[str]:
 
 
 @contextmanager
-def raised(name: str, say: Say = _silent, hosts: Sequence[str] | None = None) -> Iterator[Lab]:
-    """A lab that is up inside the `with` and taken down after it, however that ends.
+def running_lab(name: str, say: Say = _silent, hosts: Sequence[str] | None = None) -> Iterator[Lab]:
+    """A context manager: a lab that is up inside the `with` and removed after it.
 
-    SIGTERM and SIGHUP end the `with` like an exception does. After a SIGKILL the next call sweeps
-    what is left, if the name was `test-<pid>` of the killed process.
+    SIGTERM and SIGHUP end the `with` as an exception does. After a SIGKILL the next call removes
+    the leftovers, if the name was `test-<pid>` of the killed process.
 
     Raises LabUnavailable, LabError as `Lab.up` does.
     """
     if reason := unavailable():
         raise LabUnavailable(reason)
-    sweep()
+    remove_stale_test_labs()
     lab = Lab(name, say, hosts)
     with _signals_raise():
         try:
@@ -516,7 +523,7 @@ def raised(name: str, say: Say = _silent, hosts: Sequence[str] | None = None) ->
 
 @contextmanager
 def _signals_raise() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise SystemExit, where they would kill without a word."""
+    """Let SIGTERM and SIGHUP raise SystemExit where they would kill the process."""
 
     def leave(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)

@@ -14,9 +14,9 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.command import run
 from lab.errors import LabUnavailable
-from lab.topology import LAB_RANGES, NETWORK, OPERATOR_ADDRESS, HostPlan, prefix
+from lab.subprocesses import run
+from lab.topology import LAB_RANGES, NETWORK, OPERATOR_ADDRESS, HostSpec, name_prefix
 
 NETNS = Path("/run/netns")
 BRIDGE = "br0"
@@ -40,19 +40,19 @@ net.bridge.bridge-nf-call-arptables=1
 
 def operator(lab: str) -> str:
     """Name of the operator's network namespace."""
-    return f"{prefix(lab)}operator"
+    return f"{name_prefix(lab)}operator"
 
 
 def of_host(lab: str, host: str) -> str:
     """Name of a host's network namespace."""
-    return f"{prefix(lab)}{host}"
+    return f"{name_prefix(lab)}{host}"
 
 
-def guard(keep: Sequence[int] = ()) -> None:
-    """Make the lab's addresses unreachable from the namespace this runs in (the machine's).
+def block_lab_ranges(keep: Sequence[int] = ()) -> None:
+    """Make the lab's addresses unreachable from the current namespace, the machine's.
 
-    A range that somebody else already made unreachable stays theirs. Raises LabUnavailable if
-    the machine has a way to one of the addresses: then they may be real hosts.
+    A range that already is unreachable is left alone. Raises LabUnavailable if the machine has a
+    route to one of the addresses, because they may then be real hosts.
     """
     for network in LAB_RANGES:
         shown = run(["ip", "-json", "route", "show", "table", "all", "root", str(network)])
@@ -61,7 +61,7 @@ def guard(keep: Sequence[int] = ()) -> None:
             raise LabUnavailable(
                 f"this machine has a route to {ways[0]['dst']} (dev {ways[0].get('dev')}), and the "
                 f"lab's hosts, pods or Services have addresses in {network}: on such a machine the "
-                "lab could be mistaken for real hosts. Raise it on a machine without that route."
+                "lab could be mistaken for real hosts. Start it on a machine without that route."
             )
         if not any(r["dst"] == str(network) for r in routes):
             run(
@@ -70,8 +70,8 @@ def guard(keep: Sequence[int] = ()) -> None:
             )
 
 
-def unguard(keep: Sequence[int] = ()) -> None:
-    """Take away the unreachable routes that `guard` added, and no others."""
+def unblock_lab_ranges(keep: Sequence[int] = ()) -> None:
+    """Remove the unreachable routes that `block_lab_ranges` added, and no others."""
     for network in LAB_RANGES:
         mine = ["type", "unreachable", "exact", str(network), "proto", PROTOCOL]
         if run(["ip", "route", "show", *mine]).stdout.strip():
@@ -79,8 +79,8 @@ def unguard(keep: Sequence[int] = ()) -> None:
             run(["ip", "route", "del", *route], keep=keep)
 
 
-def raise_operator(lab: str, keep: Sequence[int]) -> None:
-    """Make the operator's namespace with the bridge."""
+def create_operator(lab: str, keep: Sequence[int]) -> None:
+    """Create the operator's namespace with the bridge."""
     name = operator(lab)
     run(["ip", "netns", "add", name], keep=keep)
     batch = f"""
@@ -90,12 +90,12 @@ addr add {OPERATOR_ADDRESS}/{NETWORK.prefixlen} dev {BRIDGE}
 link set {BRIDGE} up
 """
     run(["ip", "-netns", name, "-batch", "-"], input=batch, keep=keep)
-    # Whoever asks for what is not there is told so each time (icmp(7)), and never left waiting.
+    # Every packet to an absent address gets its ICMP error at once (icmp(7)), without a rate limit.
     _sysctl(name, "net.ipv4.ip_forward=1\nnet.ipv4.icmp_ratelimit=0", keep)
 
 
-def plug_in(lab: str, host: HostPlan, keep: Sequence[int]) -> None:
-    """Make a host's namespace as a booting kernel would, and its cable to the bridge.
+def plug_in(lab: str, host: HostSpec, keep: Sequence[int]) -> None:
+    """Create a host's namespace as a booting kernel would, and its link to the bridge.
 
     The host brings the interface up itself, from its own /etc/network/interfaces.
     """
@@ -109,19 +109,19 @@ link set {host.name} master {BRIDGE} up
     run(["ip", "-netns", operator(lab), "-batch", "-"], input=batch, keep=keep)
 
 
-def resolve_anew(lab: str, host: HostPlan) -> None:
-    """Let the operator's kernel forget that a host's address was in vain; fine if it was not.
+def refresh_arp(lab: str, host: HostSpec) -> None:
+    """Flush a failed ARP entry of the host from the operator's kernel, if there is one.
 
-    It asks for an address three times, a second apart (arp(7)), for instance because of what an
-    old connection still has to send. A host that comes up after the third is reachable, and yet
-    who connects to it within that second is told "no route to host".
+    The kernel resolves an address three times, a second apart (arp(7)), for instance for an old
+    connection's data. If the host comes up after the third attempt it is reachable, but a
+    connection within that second still fails with "no route to host".
     """
     command = ["neigh", "flush", "to", str(host.address), "dev", BRIDGE]
     run(["ip", "-netns", operator(lab), *command])
 
 
-def unplug(lab: str, host: HostPlan, keep: Sequence[int]) -> None:
-    """Pull a host's cable out of the bridge; fine if there is none.
+def unplug(lab: str, host: HostSpec, keep: Sequence[int]) -> None:
+    """Remove a host's link to the bridge, if there is one.
 
     Before the host is killed, so that it cannot say goodbye: the kernel would close its
     connections. And before its namespace is removed: the kernel takes that apart a moment later,
@@ -135,14 +135,14 @@ def unplug(lab: str, host: HostPlan, keep: Sequence[int]) -> None:
         )
 
 
-def remove(lab: str, host: HostPlan, keep: Sequence[int]) -> None:
+def remove(lab: str, host: HostSpec, keep: Sequence[int]) -> None:
     """Remove a host's namespace with all that is in it; fine if there is none."""
     _delete(NETNS / of_host(lab, host.name), keep)
 
 
 def remove_all(lab: str, keep: Sequence[int]) -> None:
     """Remove every namespace whose name begins with the lab's prefix."""
-    for path in sorted(NETNS.glob(f"{prefix(lab)}*")):
+    for path in sorted(NETNS.glob(f"{name_prefix(lab)}*")):
         _delete(path, keep)
 
 
@@ -153,7 +153,7 @@ def _delete(path: Path, keep: Sequence[int]) -> None:
 
 def kill_inside(lab: str) -> None:
     """SIGKILL what still runs in the lab's namespaces, for instance started by the operator."""
-    inodes = {path.stat().st_ino for path in NETNS.glob(f"{prefix(lab)}*")}
+    inodes = {path.stat().st_ino for path in NETNS.glob(f"{name_prefix(lab)}*")}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if (process / "ns/net").stat().st_ino in inodes and int(process.name) != os.getpid():

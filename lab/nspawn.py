@@ -1,4 +1,4 @@
-"""Booting a host with systemd-nspawn(1) and finding it again without any state file."""
+"""Boot a host with systemd-nspawn(1), and find it without a state file."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import cgroups, detached, network
-from lab.command import ENVIRONMENT
+from lab import cgroups, daemonize, network
 from lab.errors import LabError
-from lab.topology import HostPlan, prefix
+from lab.subprocesses import ENVIRONMENT
+from lab.topology import HostSpec, name_prefix
 
 _LEFTOVERS = Path("/run/systemd/nspawn")
 
 #: nspawn's exit status when the host asked for a reboot, for whoever keeps it running.
 _REBOOT = 133
 
-_FIRMWARE = Path(__file__).with_name("firmware.sh")
+_CONTAINER_INIT = Path(__file__).with_name("container-init.sh")
 
 _SSH = f":{22:04X}"
 _LISTEN = "0A"
 
 
 @dataclass(frozen=True)
-class Leader:
-    """The running host's PID 1, by the number the machine knows it by, and when it began."""
+class InitProcess:
+    """A running host's PID 1, by its number on the machine."""
 
     pid: int
 
@@ -41,17 +41,17 @@ class Leader:
 
     @property
     def uptime(self) -> float:
-        """Seconds since PID 1 of the host began."""
+        """Seconds since the host's PID 1 started."""
         begun = int(Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[19])
         now = float(Path("/proc/uptime").read_text().split()[0])
         return now - begun / os.sysconf("SC_CLK_TCK")
 
     @property
-    def admits(self) -> bool:
-        """Whether logins are let in: sshd listens and pam_nologin(8)'s file is gone.
+    def accepts_logins(self) -> bool:
+        """Whether logins are accepted: sshd listens and pam_nologin(8)'s file is gone.
 
-        Read from the kernel's tables, so that waiting costs the host nothing. The file is made
-        long before sshd starts, so sshd without it means that logins were opened.
+        Read from the kernel's tables, so polling costs the host nothing. The file is created
+        long before sshd starts, so sshd without it means that logins are open.
         """
         try:
             tables = [Path(f"/proc/{self.pid}/net/{t}").read_text() for t in ("tcp", "tcp6")]
@@ -65,7 +65,7 @@ class Leader:
 
 def start(
     lab: str,
-    host: HostPlan,
+    host: HostSpec,
     root: Path,
     disks: Mapping[Path, str],
     log: Path,
@@ -73,9 +73,9 @@ def start(
 ) -> None:
     """Start nspawn, detached, inside the host's own control groups; returns once it is in them.
 
-    What starts it waits for its end, and when the host rebooted itself, boots it anew with a new
-    network namespace (lab.reboot): nspawn by itself would keep the old one and its sysctls.
-    `disks` says which folders of the machine carry which of the host's (disk.REAL).
+    Its parent waits for its end and, if the host rebooted itself, boots it with a new network
+    namespace (lab.on_host_exit); nspawn would keep the old one and its sysctls. `disks` maps
+    folders of the machine to the host's (disk.REAL).
     """
     groups = cgroups.create(lab, host.name)
     nspawn = [
@@ -84,7 +84,7 @@ def start(
         "--register=no",
         "--keep-unit",
         f"--directory={root}",
-        f"--machine={prefix(lab)}{host.name}",
+        f"--machine={name_prefix(lab)}{host.name}",
         # What a kernel says before /etc/hostname was read; without it that would be the machine's.
         "--hostname=localhost",
         f"--network-namespace-path={network.NETNS / network.of_host(lab, host.name)}",
@@ -101,7 +101,7 @@ def start(
         "--console=pipe",
         "/bin/sh",
         "-c",
-        _FIRMWARE.read_text(),
+        _CONTAINER_INIT.read_text(),
     ]
     environment = {
         **ENVIRONMENT,
@@ -112,20 +112,20 @@ def start(
     script = "\n".join(
         [
             "(",
-            *(detached.join(group / cgroups.MACHINE) for group in groups),
+            *(daemonize.join(group / cgroups.MACHINE) for group in groups),
             f"exec {shlex.join(nspawn)}",
             ")",
             f"[ $? = {_REBOOT} ] || exit",
             "unset SYSTEMD_NSPAWN_API_VFS_WRITABLE",
             f"export PYTHONPATH={shlex.quote(str(Path(__file__).parents[1]))}",
-            f"exec {shlex.join([sys.executable, '-m', 'lab.reboot', lab, host.name])}",
+            f"exec {shlex.join([sys.executable, '-m', 'lab.on_host_exit', lab, host.name])}",
         ]
     )
     power = [group / cgroups.POWER for group in groups]
-    detached.start(power, script, log, environment, keep)
+    daemonize.start(power, script, log, environment, keep)
 
 
-def leader(lab: str, host: str) -> Leader | None:
+def find_init(lab: str, host: str) -> InitProcess | None:
     """The host's PID 1, or None if the host is off.
 
     It is the process of the host's groups that is number 1 exactly one pid namespace below ours
@@ -139,18 +139,18 @@ def leader(lab: str, host: str) -> Leader | None:
             continue
         numbers = status.partition("NSpid:")[2].partition("\n")[0].split()
         if len(numbers) == 2 and numbers[1] == "1" and executable.name == "systemd":
-            return Leader(pid)
+            return InitProcess(pid)
     return None
 
 
-def inside(
-    leader: Leader, script: str, *, input: bytes | None, timeout: float
+def run_inside(
+    leader: InitProcess, script: str, *, input: bytes | None, timeout: float
 ) -> subprocess.CompletedProcess[bytes]:
     """Run `script` with the host's /bin/sh as root, in all its namespaces and control groups.
 
     Raises subprocess.TimeoutExpired after `timeout` seconds; the script is killed then.
     """
-    joins = [detached.join(group) for group in cgroups.of_process(leader.pid)]
+    joins = [daemonize.join(group) for group in cgroups.of_process(leader.pid)]
     enter = ["nsenter", f"--target={leader.pid}", "--all", "--root", "--wd", "--"]
     clean = ["/usr/bin/env", "-i", *(f"{k}={v}" for k, v in ENVIRONMENT.items()), "/bin/sh", "-c"]
     argv = ["bash", "-c", "\n".join([*joins, f'exec {shlex.join(enter)} "$@"']), "bash", *clean]
@@ -171,16 +171,16 @@ def inside(
     return subprocess.CompletedProcess(script, process.returncode, out, err)
 
 
-def forget(lab: str, host: HostPlan, root: Path) -> None:
-    """Remove what nspawn leaves in /run when it is killed; `root` while it is still mounted."""
+def remove_leftovers(lab: str, host: HostSpec, root: Path) -> None:
+    """Remove what a killed nspawn leaves in /run. Call it while `root` is still mounted."""
     if root.is_dir():
         disk = root.stat()
         (_LEFTOVERS / f"locks/inode-{disk.st_dev}:{disk.st_ino}").unlink(missing_ok=True)
-    for folder in _LEFTOVERS.glob(f"*/{prefix(lab)}{host.name}"):
+    for folder in _LEFTOVERS.glob(f"*/{name_prefix(lab)}{host.name}"):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def last_words(log: Path) -> str:
+def console_tail(log: Path) -> str:
     """The end of a host's console, for an error message."""
     try:
         lines = log.read_text(errors="replace").splitlines()

@@ -1,4 +1,4 @@
-"""Who can switch a lab's hosts off and on, for those who know only its inventory."""
+"""The power switch of a lab's hosts, found by the lab's inventory."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class LabPower:
         self._lab = lab
 
     def off(self, host: str) -> None:
-        """Cut the host's power. Raises NoPower where that does not work."""
+        """Cut the host's power. Raises PowerError on failure."""
         try:
             self._lab[host].power_off()
         except LabError as error:
             raise PowerError(str(error)) from None
 
     def on(self, host: str) -> None:
-        """Switch it on, and return when it lets people log in; on already is fine.
+        """Switch the host on, unless it is on, and wait until it accepts logins.
 
-        Raises NoPower where it does not get there.
+        Raises PowerError if it does not boot.
         """
         try:
             self._lab[host].power_on()
@@ -34,10 +34,9 @@ class LabPower:
 
 
 def of_inventory(path: Path) -> LabPower | None:
-    """The power of the lab that uses this inventory; None where no lab of this machine does.
+    """The power switch of the lab with this inventory; None if no lab of this machine has it.
 
-    A lab's own inventory tells it, and so does one that reaches its hosts by the lab's
-    ssh_config.
+    It is the lab's own inventory, or one that uses the lab's ssh_config.
     """
     try:
         text = path.read_text(errors="replace")

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lab import cgroups
-from lab.command import ENVIRONMENT
 from lab.errors import LabUnavailable
+from lab.subprocesses import ENVIRONMENT
 from lab.topology import STATE_ROOT
 
 _PATH = ENVIRONMENT["PATH"]
@@ -91,17 +91,17 @@ def unavailable() -> str | None:
 
 
 #: Inotify instances that a booted host holds: systemd four, D-Bus and logind one each, and
-#: polkit's two where firewalld runs. A login adds none (lab/firmware.sh); a master of a cluster
-#: has some 20 more, a worker 9.
+#: polkit's two where firewalld runs. A login adds none (lab/container-init.sh); a master of a
+#: cluster holds some 20 more, a worker 9.
 _INOTIFY = 6.4
 
 
-def crowded(hosts: int) -> str | None:
-    """Why this machine has no room for so many more hosts now, and what to do, or None.
+def lacks_capacity(hosts: int) -> str | None:
+    """Why this machine has no room for that many more hosts, and what to do; None if it has.
 
-    The kernel counts inotify instances for root on the whole machine, with all labs' hosts
-    (inotify(7)); a systemd that gets none dies while booting, without a word. The limit is the
-    machine's, so the lab does not touch it.
+    The kernel counts root's inotify instances per machine, over the hosts of all labs
+    (inotify(7)); a systemd that gets none dies while booting, without an error message. The limit
+    is the machine's, so the lab does not change it.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     opened = []
@@ -119,8 +119,8 @@ def crowded(hosts: int) -> str | None:
     limit = Path("/proc/sys/fs/inotify/max_user_instances").read_text().strip()
     return (
         f"this machine has no room for {hosts} more hosts: of its {limit} inotify instances "
-        f"{len(opened)} are free, a host takes 6. Take down a lab that nobody uses (labs that are "
-        f"up: `ls {STATE_ROOT}`), or, if you may change this machine, raise the limit: "
+        f"{len(opened)} are free, a host takes 6. Remove an unused lab (`ls {STATE_ROOT}` "
+        "lists them), or, if you may change this machine, raise the limit: "
         "`sysctl fs.inotify.max_user_instances=1024`"
     )
 

@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lab.command import run
-from lab.topology import HostPlan
+from lab.subprocesses import run
+from lab.topology import HostSpec
 
 KEY = "id_ed25519"
 
@@ -21,7 +21,7 @@ def make_key(state: Path, keep: Sequence[int]) -> None:
         keep=keep)  # fmt: skip
 
 
-def make_host_keys(host: HostPlan, folder: Path, keep: Sequence[int]) -> None:
+def make_host_keys(host: HostSpec, folder: Path, keep: Sequence[int]) -> None:
     """Make a host's keys, with names and comment of a fresh Debian host."""
     for kind in _HOST_KEY_TYPES:
         path = folder / f"ssh_host_{kind}_key"
@@ -38,7 +38,7 @@ def install_keys(state: Path, identity: Path, root: Path) -> None:
     shutil.copyfile(state / f"{KEY}.pub", folder / "authorized_keys")
 
 
-def known_hosts(roots: Iterable[tuple[HostPlan, Path]]) -> str:
+def known_hosts(roots: Iterable[tuple[HostSpec, Path]]) -> str:
     """The text of a known_hosts (sshd(8)) with the keys read from the hosts' disks."""
     lines = []
     for host, root in roots:

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from lab.machine import HostStatus, Lab
 
 _DEFAULT = os.environ.get("HALE_LAB", "lab")
-_NAME = {"name": "which lab, when several are up (default: $HALE_LAB, or lab)"}
+_NAME = {"name": "the name of the lab (default: $HALE_LAB, or lab)"}
 
 
 @task(help=_NAME)
 def up(_: Context, name: str = _DEFAULT) -> None:
-    """Raise the lab (2 s; the first time ever a minute more) and say how to use it."""
+    """Start the lab (2 s, the first time a minute more) and print how to use it."""
     with _plainly():
         lab = _lab(name)
         lab.up()
@@ -42,35 +42,35 @@ def up(_: Context, name: str = _DEFAULT) -> None:
 
 @task(help=_NAME)
 def down(_: Context, name: str = _DEFAULT) -> None:
-    """Take the lab down with everything it made."""
+    """Remove the lab and everything it created."""
     with _plainly():
         lab = _lab(name)
         there = name in lab.existing()
         lab.down()
-        print(f"lab {name} is down" if there else f"there is no lab {name}; nothing to take down")
+        print(f"lab {name} is down" if there else f"there is no lab {name}; nothing to remove")
 
 
 @task(
     help={
         **_NAME,
-        "kube-dir": "take Kubernetes' programs from this folder (kubernetes/server/bin of a "
-        "release) and do not build them",
-        "dnf": "hosts (or all) that get dnf and containerd 2 in apt's place: k8s-node-02,…; three "
-        "minutes more once",
-        "kube-vip": "kube-vip holds the VIP, its manifest is put on the masters, and the inventory "
-        "says so; two minutes more once",
+        "kube-dir": "use Kubernetes' programs from this folder (kubernetes/server/bin of a "
+        "release) instead of building them",
+        "dnf": "hosts (or all) to convert to dnf and containerd 2: k8s-node-02,…; three more "
+        "minutes once",
+        "kube-vip": "let kube-vip hold the VIP: install its manifest on the masters and set the "
+        "inventory; two more minutes once",
     }
 )
 def supply(
     _: Context, name: str = _DEFAULT, kube_dir: str = "", dnf: str = "", kube_vip: bool = False
 ) -> None:
     """Build Kubernetes and serve packages and images in the lab (8 minutes once, then seconds)."""
-    from lab.supply import supply as provide
+    from lab.mirror import start_mirror
 
     with _plainly():
-        lab = _raised(name)
+        lab = _running(name)
         hosts = lab.hosts if dnf == "all" else [lab[host] for host in dnf.split(",") if host]
-        provide(lab, _say, Path(kube_dir).resolve() if kube_dir else None, hosts, kube_vip)
+        start_mirror(lab, _say, Path(kube_dir).resolve() if kube_dir else None, hosts, kube_vip)
         print(f"\nThe cluster's variables are in {lab.inventory}")
 
 
@@ -78,7 +78,7 @@ def supply(
 def status(_: Context, name: str = _DEFAULT) -> None:
     """Show the lab's hosts: power, address, whether ssh answers, uptime."""
     with _plainly():
-        lab = _raised(name)
+        lab = _running(name)
         _print_status(lab)
 
 
@@ -86,7 +86,7 @@ def status(_: Context, name: str = _DEFAULT) -> None:
 def shell(_: Context, host: str, name: str = _DEFAULT) -> None:
     """Open a root shell on a host, over ssh."""
     with _plainly():
-        lab = _raised(name)
+        lab = _running(name)
         if not lab[host].running:
             raise LabError(f"{host} is off: `invoke lab.power on {host}`")
         sys.stdout.flush()
@@ -100,7 +100,7 @@ def shell(_: Context, host: str, name: str = _DEFAULT) -> None:
 def power(_: Context, state: str, host: str, name: str = _DEFAULT) -> None:
     """Cut a host's power, switch it on, or both."""
     with _plainly():
-        machine = _raised(name)[host]
+        machine = _running(name)[host]
         match state:
             case "on":
                 machine.power_on()
@@ -119,12 +119,12 @@ def _lab(name: str) -> Lab:
     return Lab(name, _say)
 
 
-def _raised(name: str) -> Lab:
+def _running(name: str) -> Lab:
     lab = _lab(name)
     if not lab.is_up:
         others = [other for other in lab.existing() if _lab(other).is_up]
         hint = f" (up: {', '.join(others)}; choose with --name)" if others else ""
-        raise LabError(f"lab {name} is down{hint}: `invoke lab.up` raises it")
+        raise LabError(f"lab {name} is down{hint}: start it with `invoke lab.up`")
     return lab
 
 
@@ -140,9 +140,9 @@ def _print_status(lab: Lab) -> None:
         table.add_row(*_row(host))
     Console().print(table)
     if (lab.state / "supply").exists():
-        from lab.supply import red_hat, services
+        from lab.mirror import dnf_host, services
 
-        there = (*services.ALL, services.RPMS) if red_hat.served(lab.state) else services.ALL
+        there = (*services.ALL, services.RPMS) if dnf_host.is_served(lab.state) else services.ALL
         for service in there:
             how = "answers" if service.answers(lab.name) else "is dead: `invoke lab.supply`"
             print(f"{service.name} at {service.url}: {how}")

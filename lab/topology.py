@@ -1,8 +1,8 @@
-"""The document's hosts and addresses, and the names everything of a lab goes by.
+"""The baseline's hosts and addresses, and the names of everything a lab creates.
 
-All that a lab makes on the machine carries `hale.<lab>.` or `hale-lab/<lab>/` in its name.
-So clean-up can find it by looking, also when no state file tells of it. Lab names have no
-dot, therefore `hale.dev.` can never be the beginning of another lab's names.
+Everything that a lab creates on the machine has `hale.<lab>.` or `hale-lab/<lab>/` in its name,
+so that clean-up finds it without a state file. Lab names contain no dot, so `hale.dev.` is never
+a prefix of another lab's names.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
-class HostPlan:
-    """One host of the document: its name, planned address and role (`masters` or `workers`)."""
+class HostSpec:
+    """One host of the baseline: its name, planned address and role (`masters` or `workers`)."""
 
     name: str
     address: IPv4Address
@@ -48,12 +48,12 @@ class HostPlan:
 
 
 HOSTS = (
-    HostPlan("k8s-master-01", IPv4Address("10.208.1.191"), "masters"),
-    HostPlan("k8s-master-02", IPv4Address("10.208.1.192"), "masters"),
-    HostPlan("k8s-master-03", IPv4Address("10.208.1.195"), "masters"),
-    HostPlan("k8s-node-01", IPv4Address("10.208.1.196"), "workers"),
+    HostSpec("k8s-master-01", IPv4Address("10.208.1.191"), "masters"),
+    HostSpec("k8s-master-02", IPv4Address("10.208.1.192"), "masters"),
+    HostSpec("k8s-master-03", IPv4Address("10.208.1.195"), "masters"),
+    HostSpec("k8s-node-01", IPv4Address("10.208.1.196"), "workers"),
     # One host with firewalld as Debian leaves it, so that FW-FIREWALLD has something to find.
-    HostPlan("k8s-node-02", IPv4Address("10.208.1.198"), "workers", firewalld=True),
+    HostSpec("k8s-node-02", IPv4Address("10.208.1.198"), "workers", firewalld=True),
 )
 
 
@@ -67,6 +67,6 @@ def checked_name(name: str) -> str:
     return name
 
 
-def prefix(lab: str) -> str:
+def name_prefix(lab: str) -> str:
     """The beginning of the names of a lab's network namespaces and machines."""
     return f"hale.{lab}."

@@ -27,7 +27,7 @@ def lab() -> Iterator[machine.Lab]:
     reason = machine.unavailable()
     if reason:
         pytest.skip(f"no lab: {reason}")
-    with machine.raised(f"test-{os.getpid()}") as raised:
+    with machine.running_lab(f"test-{os.getpid()}") as raised:
         yield raised
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab import machine, supply
+from lab import machine, mirror
 from lab.machine import Lab
 from tests.cluster.cluster_fixture import DNF, Built, Sampler
 
@@ -29,8 +29,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
         pytest.skip("HALE_CLUSTER=1 builds a cluster for it, HALE_CLUSTER_LAB=NAME takes one")
     if reason := machine.unavailable():
         pytest.skip(f"no lab: {reason}")
-    with machine.raised(f"test-{os.getpid()}-cluster") as lab:
-        supply.supply(lab, lambda line: print(line, flush=True), dnf=[lab[DNF]])
+    with machine.running_lab(f"test-{os.getpid()}-cluster") as lab:
+        mirror.start_mirror(lab, lambda line: print(line, flush=True), dnf=[lab[DNF]])
         made = Built(lab, reports)
         with Sampler(made) as sampled:
             done = made.install("--fix")

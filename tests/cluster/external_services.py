@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from lab.build import cache, opened
+from lab.build import cache_root, open_cache
 from lab.machine import Lab, LabHost
-from lab.supply import golang, programs
+from lab.mirror import binaries, golang
 from lab.topology import VIP
 
 PKI = "/etc/etcd/pki"
@@ -78,8 +78,8 @@ def extra(masters: Sequence[LabHost]) -> str:
 
 def etcd(masters: Sequence[LabHost], folder: Path) -> None:
     """Three members, and what the first master needs to reach them. folder: for the keys."""
-    with opened(cache() / "supply", print) as building:
-        built = golang.built(building, programs.ETCD)
+    with open_cache(cache_root() / "supply", print) as building:
+        built = golang.build_module(building, binaries.ETCD)
     certificates(folder, [h.address for h in masters])
     members = ",".join(f"{h.name}=https://{h.address}:2380" for h in masters)
     for host in masters:

@@ -19,7 +19,7 @@ def test_all_five_hosts_are_ready_nodes(cluster: Built) -> None:
     rows = [line.split() for line in cluster.kubectl("get nodes --no-headers").splitlines()]
     assert {row[0]: row[1] for row in rows} == {h.name: "Ready" for h in cluster.lab.hosts}
     assert {row[0] for row in rows if "control-plane" in row[2]} == {
-        h.name for h in cluster.lab.hosts if h.plan.role == "masters"
+        h.name for h in cluster.lab.hosts if h.spec.role == "masters"
     }
     assert {row[4] for row in rows} == {"v1.34.4"}
 

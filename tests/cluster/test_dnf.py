@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import machine, supply
+from lab import machine, mirror
 from tests.cluster.cluster_fixture import DNF, Built
 
 OURS = ("kubelet", "kubeadm", "kubectl", "containerd.io", "kubernetes-cni")
@@ -76,8 +76,8 @@ def test_masters_may_have_it_too(tmp_path: Path) -> None:
     """haproxy and keepalived by units as Red Hat's packages have them."""
     if reason := machine.unavailable():
         pytest.skip(f"no lab: {reason}")
-    with machine.raised(f"test-{os.getpid()}-dnf") as lab:
-        supply.supply(lab, lambda line: print(line, flush=True), dnf=lab.hosts)
+    with machine.running_lab(f"test-{os.getpid()}-dnf") as lab:
+        mirror.start_mirror(lab, lambda line: print(line, flush=True), dnf=lab.hosts)
         made = Built(lab, tmp_path / "reports")
         done = made.install("--fix")
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

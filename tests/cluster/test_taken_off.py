@@ -15,10 +15,10 @@ import pytest
 from hale.install import scheduler
 from hale.model import results
 from hale.model.verdict import Verdict
-from lab import supply
+from lab import mirror
 from lab.errors import LabError
 from lab.machine import LabHost
-from lab.supply import kube_vip
+from lab.mirror import kube_vip
 from tests.cluster import external_services
 from tests.cluster.cluster_fixture import PATIENCE, Built, phases
 from tests.cluster.fault_audit import Standing
@@ -42,8 +42,8 @@ def test_a_part_may_go_and_come_back(cluster: Built) -> None:
 
 
 def test_the_lab_puts_no_kube_vip_beside_keepalived(cluster: Built) -> None:
-    with pytest.raises(LabError, match="k8s-master-01 has a cluster, whose VIP keepalived holds"):
-        supply.supply(cluster.lab, print, with_kube_vip=True)
+    with pytest.raises(LabError, match="k8s-master-01 is in a cluster with keepalived"):
+        mirror.start_mirror(cluster.lab, print, with_kube_vip=True)
 
 
 @pytest.mark.skipif(not SOAK, reason="two minutes more: `make soak` has it")
@@ -263,11 +263,11 @@ def theirs_is_kube_vip(cluster: Built) -> Iterator[tuple[LabHost, ...]]:
     done = cluster.reset()
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     try:
-        supply.supply(cluster.lab, print, with_kube_vip=True)
+        mirror.start_mirror(cluster.lab, print, with_kube_vip=True)
         yield masters
     finally:
-        kube_vip.remove(masters)
-        supply.supply(cluster.lab, print)
+        kube_vip.remove_manifest(masters)
+        mirror.start_mirror(cluster.lab, print)
 
 
 @pytest.mark.skipif(not SOAK, reason="five minutes more: `make soak` has it")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from lab import cgroups, network, nspawn
-from lab.machine import Lab, LabHost, raised, unavailable
-from lab.supply import supply
-from lab.topology import STATE_ROOT, prefix
+from lab.machine import Lab, LabHost, running_lab, unavailable
+from lab.mirror import start_mirror
+from lab.topology import STATE_ROOT, name_prefix
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,15 +25,15 @@ def _available() -> None:
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """Two hosts that the tests of this folder share; what a test changes on one, it resets."""
-    with raised(f"test-{os.getpid()}-lab", hosts=["k8s-master-01", "k8s-node-02"]) as lab:
+    with running_lab(f"test-{os.getpid()}-lab", hosts=["k8s-master-01", "k8s-node-02"]) as lab:
         yield lab
 
 
 @pytest.fixture(scope="session")
 def supplied() -> Iterator[LabHost]:
     """A host of a lab that is supplied."""
-    with raised(f"test-{os.getpid()}-supply", hosts=["k8s-node-01"]) as lab:
-        supply(lab, lambda _: None)
+    with running_lab(f"test-{os.getpid()}-supply", hosts=["k8s-node-01"]) as lab:
+        start_mirror(lab, lambda _: None)
         yield lab["k8s-node-01"]
 
 
@@ -81,9 +81,11 @@ class Inner:
 
     @classmethod
     def of(cls, lab: Lab) -> Inner:
-        found = {f"net:[{p.stat().st_ino}]" for p in network.NETNS.glob(f"{prefix(lab.name)}*")}
+        found = {
+            f"net:[{p.stat().st_ino}]" for p in network.NETNS.glob(f"{name_prefix(lab.name)}*")
+        }
         for host in lab.hosts:
-            if leader := nspawn.leader(lab.name, host.name):
+            if leader := nspawn.find_init(lab.name, host.name):
                 ns = Path(f"/proc/{leader.pid}/ns")
                 found.update(str((ns / kind).readlink()) for kind in ("pid", "mnt", "uts", "ipc"))
         return cls(frozenset(found))
@@ -105,14 +107,14 @@ class Inner:
 def leftovers(name: str) -> list[str]:
     """Everything on the machine that carries the name of a lab."""
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    where = (f"{STATE_ROOT}/{name}/", f"{network.NETNS}/{prefix(name)}")
+    where = (f"{STATE_ROOT}/{name}/", f"{network.NETNS}/{name_prefix(name)}")
     return [
         *(mount for mount in mounts if mount.startswith(where)),
-        *map(str, network.NETNS.glob(f"{prefix(name)}*")),
+        *map(str, network.NETNS.glob(f"{name_prefix(name)}*")),
         *(str(group) for group in cgroups.groups(name) if group.exists()),
         *map(str, STATE_ROOT.glob(f"{name}*")),
-        *map(str, Path("/run/systemd/nspawn").glob(f"*/{prefix(name)}*")),
-        *(command for command in _commands() if prefix(name) in command),
+        *map(str, Path("/run/systemd/nspawn").glob(f"*/{name_prefix(name)}*")),
+        *(command for command in _commands() if name_prefix(name) in command),
     ]
 
 

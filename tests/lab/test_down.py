@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lab import cgroups, disk, network
-from lab.machine import Lab, sweep
+from lab.machine import Lab, remove_stale_test_labs
 
 from .conftest import Inner
 
@@ -122,7 +122,7 @@ def test_interrupted_while_raising(name: str, left: Left) -> None:
             break
     said = raising.communicate(timeout=30)[0]
     assert raising.returncode != 0
-    assert "taking down what was raised" in said
+    assert "the start failed; removing the lab" in said
     assert left(name) == []
 
 
@@ -170,18 +170,18 @@ def test_someone_who_stands_in_a_host_does_not_hold_it(name: str, left: Left) ->
         shell.wait()
 
 
-RAISED = """
+RUNNING = """
 import os, sys, time
-from lab.machine import raised
+from lab.machine import running_lab
 name = f"test-{os.getpid()}"
-with raised(name, hosts=["k8s-node-01"]):
+with running_lab(name, hosts=["k8s-node-01"]):
     print(name, flush=True)
     time.sleep(600)
 """
 
 
 def test_raised_ends_with_sigterm(left: Left) -> None:
-    holder = _start(RAISED)
+    holder = _start(RUNNING)
     assert holder.stdout
     name = holder.stdout.readline().strip()
     assert Lab(name).is_up
@@ -192,13 +192,13 @@ def test_raised_ends_with_sigterm(left: Left) -> None:
 
 
 def test_raised_is_swept_after_sigkill(left: Left) -> None:
-    holder = _start(RAISED)
+    holder = _start(RUNNING)
     assert holder.stdout
     name = holder.stdout.readline().strip()
-    assert name not in sweep()  # its process lives
+    assert name not in remove_stale_test_labs()  # its process lives
     holder.kill()
     holder.communicate()
-    assert name in sweep()
+    assert name in remove_stale_test_labs()
     assert left(name) == []
 
 

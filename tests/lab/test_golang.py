@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from lab.build import cache, opened
+from lab.build import cache_root, open_cache
 from lab.errors import LabError
-from lab.supply import golang, programs
+from lab.mirror import binaries, golang
 
 ROOT = Path(__file__).parents[2]
 
-BUILD = "from lab.build import *; from lab.supply import golang, programs\n" + (
-    "with opened(cache(), print) as building: golang.built(building, programs.TOOLS)"
+BUILD = "from lab.build import *; from lab.mirror import binaries, golang\n" + (
+    "with open_cache(cache_root(), print) as building:\n"
+    "    golang.build_module(building, binaries.TOOLS)"
 )
 
 
@@ -58,11 +59,11 @@ def test_a_killed_build_leaves_nothing_that_is_taken_for_complete(programs_in_fr
     building.wait()
     time.sleep(0.3)
     assert subprocess.run(["pgrep", "-f", "sleep 464[6]"], check=False).returncode == 1
-    assert [path.suffix for path in cache().iterdir() if path.is_dir()] == [".partial"]
+    assert [path.suffix for path in cache_root().iterdir() if path.is_dir()] == [".partial"]
     program(programs_in_front / "go", NEW)
-    with opened(cache(), lambda _: None) as again:
-        built = golang.built(again, programs.TOOLS)
-    assert [path for path in cache().iterdir() if path.is_dir()] == [built]
+    with open_cache(cache_root(), lambda _: None) as again:
+        built = golang.build_module(again, binaries.TOOLS)
+    assert [path for path in cache_root().iterdir() if path.is_dir()] == [built]
     assert sorted(path.name for path in built.iterdir()) == ["echo", "pause"]
 
 
@@ -79,8 +80,8 @@ touch $folder/pkg/tool/linux_amd64/compile
 """
     program(programs_in_front / "go", old)
     said: list[str] = []
-    with opened(cache(), said.append) as building:
-        built = golang.built(building, programs.TOOLS)
+    with open_cache(cache_root(), said.append) as building:
+        built = golang.build_module(building, binaries.TOOLS)
         go = golang.toolchain(building, (1, 24))
     assert (built / "pause").exists()
     assert os.access(go, os.X_OK)
@@ -90,24 +91,24 @@ touch $folder/pkg/tool/linux_amd64/compile
 def test_a_failed_build_says_what_and_where(programs_in_front: Path) -> None:
     program(programs_in_front / "go", NEW.replace("touch", "echo main.go:1: wrong; exit 1; :"))
     with (
-        opened(cache(), lambda _: None) as building,
+        open_cache(cache_root(), lambda _: None) as building,
         pytest.raises(
             LabError, match=r"(?s)building tools.*main.go:1: wrong.*The whole log is .*proxy"
         ),
     ):
-        golang.built(building, programs.TOOLS)
-    assert not [path for path in cache().iterdir() if path.is_dir()]
+        golang.build_module(building, binaries.TOOLS)
+    assert not [path for path in cache_root().iterdir() if path.is_dir()]
 
 
 @pytest.mark.parametrize(
-    "module", [programs.KUBERNETES, programs.ETCD, programs.COREDNS], ids=lambda m: m.name
+    "module", [binaries.KUBERNETES, binaries.ETCD, binaries.COREDNS], ids=lambda m: m.name
 )
 def test_the_versions_that_are_said_are_those_that_are_pinned(module: golang.Module) -> None:
     text = (module.folder / "go.mod").read_text()
     assert (module.folder / "go.sum").read_text().count("h1:") > 100
     pinned = {
-        "kubernetes": f"k8s.io/kubernetes v{programs.KUBERNETES_VERSION}",
-        "etcd": f"go.etcd.io/etcd/server/v3 v{programs.ETCD_VERSION}",
+        "kubernetes": f"k8s.io/kubernetes v{binaries.KUBERNETES_VERSION}",
+        "etcd": f"go.etcd.io/etcd/server/v3 v{binaries.ETCD_VERSION}",
         "coredns": "github.com/coredns/coredns v1.12.1",
     }
     assert pinned[module.name] in text

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab import image
-from lab.build import cache
+from lab.build import cache_root
 from lab.machine import LabError
 
 pytestmark = pytest.mark.lab
@@ -38,10 +38,10 @@ def program(folder: Path, name: str, script: str) -> None:
 def test_a_failed_build_says_what_and_where(programs: Path) -> None:
     program(programs, "debootstrap", "echo 'E: Failed getting release file'; exit 1")
     with pytest.raises(LabError, match=r"(?s)Failed getting release file.*The whole log is") as e:
-        image.ready(lambda _: None)
-    log = next(cache().glob("*.log"))
+        image.build_base_images(lambda _: None)
+    log = next(cache_root().glob("*.log"))
     assert str(log) in str(e.value)
-    assert not [path for path in cache().iterdir() if path.is_dir()]
+    assert not [path for path in cache_root().iterdir() if path.is_dir()]
 
 
 def test_a_killed_build_leaves_no_process_and_is_cleared_by_the_next(programs: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_killed_build_leaves_no_process_and_is_cleared_by_the_next(programs: P
         stdout=subprocess.DEVNULL,
     )
     end = time.monotonic() + 10
-    while not list(cache().glob("*.partial/root")):
+    while not list(cache_root().glob("*.partial/root")):
         assert time.monotonic() < end
         time.sleep(0.02)
     building.send_signal(signal.SIGKILL)
@@ -62,12 +62,12 @@ def test_a_killed_build_leaves_no_process_and_is_cleared_by_the_next(programs: P
     program(programs, "debootstrap", "mkdir root")
     program(programs, "chroot", "exit 0")
     program(programs, "sh", "mkdir upper")
-    images = image.ready(lambda _: None)
-    assert sorted(path.name for path in cache().iterdir() if path.is_dir()) == sorted(
+    images = image.build_base_images(lambda _: None)
+    assert sorted(path.name for path in cache_root().iterdir() if path.is_dir()) == sorted(
         [images.base.name, images.firewalld.name]
     )
 
 
 def test_the_mirror_is_the_machines_own() -> None:
-    mirror = image.mirror()
+    mirror = image.debian_mirror()
     assert mirror is None or mirror.startswith(("http", "file", "mirror", "copy", "cdrom"))

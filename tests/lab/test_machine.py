@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab import cgroups, prerequisites
-from lab.machine import Lab, LabUnavailable, raised, unavailable
+from lab.machine import Lab, LabUnavailable, running_lab, unavailable
 
 pytestmark = pytest.mark.lab
 
@@ -32,7 +32,7 @@ def sysctls() -> dict[str, str]:
 
 def test_no_sysctl_of_the_machine_changes() -> None:
     before = sysctls()
-    with raised(f"test-{os.getpid()}-sysctl", hosts=["k8s-node-01"]) as lab:
+    with running_lab(f"test-{os.getpid()}-sysctl", hosts=["k8s-node-01"]) as lab:
         host = lab["k8s-node-01"]
         # Who asks for it on a host, changes the host, or is told that he cannot.
         (host.root / "etc/sysctl.d/99-test.conf").write_text(

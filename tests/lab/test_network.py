@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab import network
-from lab.machine import Lab, raised
+from lab.machine import Lab, running_lab
 from lab.topology import LAB_RANGES
 
 pytestmark = pytest.mark.lab
@@ -52,7 +52,7 @@ def test_hosts_reach_each_other_and_the_operator(lab: Lab) -> None:
 def test_labs_side_by_side_do_not_meet(lab: Lab) -> None:
     """A second lab has the same addresses and other hosts behind them."""
     host = lab["k8s-master-01"]
-    with raised(f"test-{os.getpid()}-other", hosts=[host.name]) as other:
+    with running_lab(f"test-{os.getpid()}-other", hosts=[host.name]) as other:
         twin = other[host.name]
         host.run("touch /root/mine")
         assert twin.run("test -e /root/mine", check=False).returncode == 1

@@ -86,5 +86,5 @@ def test_down_of_nothing_is_fine(invoke: list[str]) -> None:
     told = call(invoke, "lab.down", "--name", "test-1-nowhere")
     assert (told.returncode, told.stdout) == (
         0,
-        "there is no lab test-1-nowhere; nothing to take down\n",
+        "there is no lab test-1-nowhere; nothing to remove\n",
     )

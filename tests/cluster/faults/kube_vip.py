@@ -1,7 +1,7 @@
 """Faults of a cluster whose VIP kube-vip holds; those of endpoint.py are of keepalived's."""
 
 from facts.parsers.vip_config import KUBE_VIP
-from lab.supply.kube_vip import PORT
+from lab.mirror.kube_vip import PORT
 from lab.topology import VIP
 from tests.cluster.faults.fault import (
     EVERY,

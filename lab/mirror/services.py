@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import cgroups, detached, network
-from lab.command import ENVIRONMENT
+from lab import cgroups, daemonize, network
 from lab.errors import LabError
+from lab.subprocesses import ENVIRONMENT
 from lab.topology import OPERATOR_ADDRESS
 
 #: Seconds until a service must listen; the usual is below 1.
@@ -26,7 +26,7 @@ _LISTEN = "0A"
 
 
 @dataclass(frozen=True)
-class Service:
+class MirrorService:
     """A service by its name and the port it has at the operator's address."""
 
     name: str
@@ -42,17 +42,17 @@ class Service:
         return any(self._listens(pid) for pid in cgroups.processes(lab, self._group))
 
     def serve(self, lab: str, argv: Sequence[str], log: Path, keep: Sequence[int]) -> bool:
-        """Let it run as `argv`: started, or ended and started anew if it runs as something else.
+        """Make it run as `argv`; a server with other arguments is replaced.
 
         Returns whether it had to be started. Raises LabError with the end of its log if it does
         not listen within 20 s.
         """
         if self.answers(lab) and self._runs_as(lab, argv):
             return False
-        self.end(lab)
+        self.stop(lab)
         groups = [group / cgroups.POWER for group in cgroups.create(lab, self._group)]
         inside = network.inside(network.operator(lab), argv)
-        detached.start(groups, f"exec {shlex.join(inside)}", log, ENVIRONMENT, keep)
+        daemonize.start(groups, f"exec {shlex.join(inside)}", log, ENVIRONMENT, keep)
         end = time.monotonic() + START
         while not self.answers(lab):
             if time.monotonic() > end or not cgroups.processes(lab, self._group):
@@ -61,7 +61,7 @@ class Service:
             time.sleep(0.02)
         return True
 
-    def end(self, lab: str) -> None:
+    def stop(self, lab: str) -> None:
         """End it; fine if it does not run."""
         cgroups.kill(lab, self._group)
         cgroups.remove(lab, self._group)
@@ -89,13 +89,15 @@ class Service:
         return any(s[1].endswith(f":{self.port:04X}") and s[3] == _LISTEN for s in sockets)
 
 
-PACKAGES = Service("packages", 8080)
-IMAGES = Service("images", 5000)
+PACKAGES = MirrorService("packages", 8080)
+IMAGES = MirrorService("images", 5000)
 ALL = (PACKAGES, IMAGES)
-RPMS = Service("rpms", 8081)  # only where hosts have dnf: lab/supply/red_hat.py
+RPMS = MirrorService("rpms", 8081)  # only where hosts have dnf: lab/mirror/dnf_host.py
 
 
-def serve_files(service: Service, lab: str, folder: Path, state: Path, keep: Sequence[int]) -> bool:
+def serve_files(
+    service: MirrorService, lab: str, folder: Path, state: Path, keep: Sequence[int]
+) -> bool:
     """Serve a folder over HTTP; returns whether the server had to be started."""
     argv = [sys.executable, "-I", "-m", "http.server", "--protocol", "HTTP/1.1", "--bind",
             str(OPERATOR_ADDRESS), "--directory", str(folder), str(service.port)]  # fmt: skip

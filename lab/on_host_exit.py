@@ -1,4 +1,4 @@
-"""Boots a host that rebooted itself; started by what waited for the host's end (lab.nspawn).
+"""Boots a host after it rebooted itself; started by the parent of its nspawn (lab.nspawn).
 
 It runs in the host's control groups, so a power cut or `lab.down` ends it too.
 """
@@ -11,4 +11,4 @@ from lab.machine import Lab
 
 if __name__ == "__main__":
     _, name, host = sys.argv
-    Lab(name)[host].boot_again()
+    Lab(name)[host].boot_after_exit()

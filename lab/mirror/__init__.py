@@ -1,9 +1,9 @@
-"""What a cluster on the lab's hosts needs from outside, which the lab's network has not.
+"""The package mirror and image registry of a lab, whose network has no way out.
 
 `invoke lab.supply` builds Kubernetes, etcd and CoreDNS from pinned Go modules, makes packages and
 images of them, and serves both inside the lab: an apt repository at http://10.208.1.1:8080/apt and
-an image registry at 10.208.1.1:5000. Everything but the two servers lies in the cache, shared by
-all labs.
+an image registry at 10.208.1.1:5000. Everything but the two servers is in the cache that all labs
+share.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lab import prerequisites
-from lab.build import Cache, cache, opened
+from lab.build import Cache, cache_root, open_cache
 from lab.errors import LabError
 from lab.machine import Lab, LabHost
-from lab.supply import (
+from lab.mirror import (
+    binaries,
     debian,
     debs,
+    dnf_host,
     golang,
     images,
     kube_vip,
-    programs,
-    red_hat,
     repository,
     services,
 )
@@ -43,10 +43,10 @@ _HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class Goods:
-    """What is served: folders of the cache, and the version of Kubernetes in them.
+class Artifacts:
+    """The folders of the cache that are served, and their Kubernetes version.
 
-    kubernetes: its programs by themselves. kube_vip: its program, where it was asked for.
+    kubernetes: the folder of its programs. kube_vip: its program, or None without it.
     """
 
     version: str
@@ -58,101 +58,103 @@ class Goods:
     kube_vip: Path | None = None
 
 
-def supply(
+def start_mirror(
     lab: Lab,
     say: Say,
     kube_dir: Path | None = None,
     dnf: Sequence[LabHost] = (),
     with_kube_vip: bool = False,
 ) -> None:
-    """Build what is not built yet, serve it in the lab, and name it in the lab's inventory.
+    """Build what is missing in the cache, serve it in the lab, and write the lab's inventory.
 
-    Eight minutes on two cores the first time, seconds later. `kube_dir` is a folder with the
-    programs of a Kubernetes release, which are taken instead of building them. `dnf` are hosts
-    that become such as are no Debian (red_hat.py), which takes three minutes more the first time.
-    With `with_kube_vip` it is kube-vip that holds the VIP, for as long as its manifest lies on a
-    master (kube_vip.py): two minutes more the first time.
+    Takes eight minutes on two cores the first time, seconds later. `kube_dir` is a folder with
+    the programs of a Kubernetes release, used instead of building them. The `dnf` hosts are
+    converted (dnf_host.py), three more minutes the first time. With `with_kube_vip`, kube-vip
+    holds the VIP as long as its manifest is on a master (kube_vip.py), two more minutes.
 
-    Raises LabError if a step fails, `kube_dir` lacks a program, or kube-vip would come into a
-    cluster that has keepalived; LabUnavailable if the machine lacks a package that cannot be
-    installed.
+    Raises LabError if a step fails, `kube_dir` lacks a program, or the lab's cluster already uses
+    keepalived; LabUnavailable if the machine lacks a package that cannot be installed.
     """
     prerequisites.install_missing(say, PROGRAMS)
-    masters = [host for host in lab.hosts if host.plan.role == "masters"]
-    if kube_vip.placed(masters):
+    masters = [host for host in lab.hosts if host.spec.role == "masters"]
+    if kube_vip.has_manifest(masters):
         with_kube_vip = True
-    elif with_kube_vip and (joined := kube_vip.joined(masters)):
+    elif with_kube_vip and (joined := kube_vip.cluster_member(masters)):
         raise LabError(
-            f"{joined} has a cluster, whose VIP keepalived holds: `invoke reset` first, then "
+            f"{joined} is in a cluster with keepalived: `invoke reset` first, then "
             "`invoke lab.supply --kube-vip`"
         )
-    goods = built(lab.base, say, kube_dir, with_kube_vip)
+    goods = build_artifacts(lab.base, say, kube_dir, with_kube_vip)
     others = (
-        red_hat.built(lab.base, say, goods.kubernetes, goods.version)
-        if dnf or red_hat.served(lab.state)
+        dnf_host.build_artifacts(lab.base, say, goods.kubernetes, goods.version)
+        if dnf or dnf_host.is_served(lab.state)
         else None
     )
     with lab.locked() as lock:
         if not lab.is_up:
-            raise LabError(f"lab {lab.name} went down meanwhile: `invoke lab.up` raises it")
+            raise LabError(f"lab {lab.name} is down by now: start it with `invoke lab.up`")
         state = lab.state / "supply"
         state.mkdir(exist_ok=True)
-        more = dict(red_hat.VARIABLES) if others else {}
+        more = dict(dnf_host.VARIABLES) if others else {}
         port = VIP_PORT
         if goods.kube_vip:
             more |= kube_vip.VARIABLES
             port = kube_vip.PORT
-            kube_vip.put(goods.kube_vip, masters)
+            kube_vip.install_manifest(goods.kube_vip, masters)
         _write_files(lab.state, goods, port)
         if others:
-            red_hat.serve(others, lab.name, lab.state, [lock])
-        lab.write_inventory(variables(goods) | more, port)
+            dnf_host.serve(others, lab.name, lab.state, [lock])
+        lab.write_inventory(inventory_variables(goods) | more, port)
         started = services.serve_files(services.PACKAGES, lab.name, goods.packages, state, [lock])
-        say(_said("packages", services.PACKAGES.url, started))
+        say(_served_line("packages", services.PACKAGES.url, started))
         program = goods.registry / "usr/bin/docker-registry"
         started = services.serve_images(lab.name, program, goods.images, state, [lock])
-        say(_said("images", services.IMAGES.url, started))
+        say(_served_line("images", services.IMAGES.url, started))
     if others:
         for host in dnf:
-            red_hat.become(others, host)
-            say(f"{host.name} has dnf now, and no apt")
+            dnf_host.convert_host(others, host)
+            say(f"{host.name} has dnf instead of apt now")
 
 
-def built(base: Path, say: Say, kube_dir: Path | None = None, with_kube_vip: bool = False) -> Goods:
-    """Everything that is served, built where the cache has it not; `base` is the hosts' Debian."""
-    with opened(cache() / "supply", say) as building:
+def build_artifacts(
+    base: Path, say: Say, kube_dir: Path | None = None, with_kube_vip: bool = False
+) -> Artifacts:
+    """Everything that is served, from the cache or built; `base` is the hosts' Debian."""
+    with open_cache(cache_root() / "supply", say) as building:
         if kube_dir is None:
-            version = programs.KUBERNETES_VERSION
-            kubernetes = golang.built(building, programs.KUBERNETES)
+            version = binaries.KUBERNETES_VERSION
+            kubernetes = golang.build_module(building, binaries.KUBERNETES)
         else:
             kubernetes = _taken(building, kube_dir)
             version = _version(kubernetes)
-        etcd = golang.built(building, programs.ETCD)
-        made = images.Programs(
+        etcd = golang.build_module(building, binaries.ETCD)
+        made = images.ImagePrograms(
             kubernetes,
             etcd,
-            golang.built(building, programs.COREDNS),
-            golang.built(building, programs.TOOLS),
+            golang.build_module(building, binaries.COREDNS),
+            golang.build_module(building, binaries.TOOLS),
         )
-        downloaded = debian.downloaded(building, base)
-        packed = debs.packed(building, kubernetes, version, etcd, debian.architecture(base))
-        wanted = images.wanted(made, version)
-        its = golang.built(building, programs.KUBE_VIP) / "kube-vip" if with_kube_vip else None
+        downloaded = debian.download_packages(building, base)
+        packed = debs.build_packages(building, kubernetes, version, etcd, debian.architecture(base))
+        wanted = images.lab_images(made, version)
+        its = (
+            golang.build_module(building, binaries.KUBE_VIP) / "kube-vip" if with_kube_vip else None
+        )
         if its:
             wanted.append(kube_vip.image(its))
-        return Goods(
+        return Artifacts(
             version,
             kubernetes,
-            repository.made(building, [packed, downloaded / "packages"]),
-            images.stored(building, wanted, base),
+            repository.build_repository(building, [packed, downloaded / "packages"]),
+            images.build_registry(building, wanted, base),
             downloaded / "registry",
             repository.signing_key(building) / repository.KEY,
             its,
         )
 
 
-def variables(goods: Goods) -> dict[str, str]:
-    """What the lab's inventory says of the cluster once the lab is supplied, by variable."""
+def inventory_variables(goods: Artifacts) -> dict[str, str]:
+    """The cluster's variables in the inventory of a lab with a mirror."""
     return {
         "cluster_name": "kubernetes",
         "kubernetes_version": goods.version,
@@ -170,8 +172,8 @@ def variables(goods: Goods) -> dict[str, str]:
     }
 
 
-def _write_files(folder: Path, goods: Goods, vip_port: int) -> None:
-    """Put the files that the variables name beside the inventory."""
+def _write_files(folder: Path, goods: Artifacts, vip_port: int) -> None:
+    """Write the files that the variables name, beside the inventory."""
     templates = Environment(
         loader=FileSystemLoader(_HERE), undefined=StrictUndefined, keep_trailing_newline=True
     )
@@ -189,20 +191,20 @@ def _write_files(folder: Path, goods: Goods, vip_port: int) -> None:
 
 
 def _taken(building: Cache, folder: Path) -> Path:
-    """The programs of somebody else's release, copied into the cache."""
-    lacking = [name for name in programs.KUBERNETES_PROGRAMS if not (folder / name).is_file()]
+    """The programs of an existing release, copied into the cache."""
+    lacking = [name for name in binaries.KUBERNETES_PROGRAMS if not (folder / name).is_file()]
     if lacking:
         raise LabError(
             f"{folder} lacks {', '.join(lacking)}: --kube-dir is a folder with the programs of "
             "kubernetes-server-linux-*.tar.gz (kubernetes/server/bin there)"
         )
     inputs: dict[str, object] = {}
-    for name in programs.KUBERNETES_PROGRAMS:
+    for name in binaries.KUBERNETES_PROGRAMS:
         with (folder / name).open("rb") as program:
             inputs[name] = hashlib.file_digest(program, "sha256").hexdigest()
 
     def make(partial: Path) -> Path:
-        for name in programs.KUBERNETES_PROGRAMS:
+        for name in binaries.KUBERNETES_PROGRAMS:
             shutil.copyfile(folder / name, partial / name)
             (partial / name).chmod(0o755)
         return partial
@@ -211,14 +213,14 @@ def _taken(building: Cache, folder: Path) -> Path:
 
 
 def _version(folder: Path) -> str:
-    """The version that a release's own kubeadm says it is."""
-    asked = [str(folder / "kubeadm"), "version", "--output=short"]
+    """The version that the release's kubeadm reports."""
+    argv = [str(folder / "kubeadm"), "version", "--output=short"]
     try:
-        said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+        output = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError) as e:
-        raise LabError(f"`{' '.join(asked)}` failed: {e}") from e
-    return said.removeprefix("v")
+        raise LabError(f"`{' '.join(argv)}` failed: {e}") from e
+    return output.removeprefix("v")
 
 
-def _said(what: str, url: str, started: bool) -> str:
+def _served_line(what: str, url: str, started: bool) -> str:
     return f"{what} at {url}" + ("" if started else ", as before")

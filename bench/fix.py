@@ -1,9 +1,9 @@
-"""`python -m bench fix`: how fast hosts are mended, against ansible-core and pyinfra.
+"""`python -m bench fix`: the time to remediate hosts, against ansible-core and pyinfra.
 
-Five hosts with every fault that stands beside others (bench/ruined.py). Each contender says what
-it would change, changes it, and looks again: Hale by `invoke fix --apply`, the others by their own
-dry run, run, and dry run. Before each run the hosts are made anew and ruined anew; after each, an
-audit by Hale, which is not timed, must find every row green, or the benchmark ends.
+Five hosts with all faults that can be combined (bench/broken_hosts.py). Each contender shows what
+it would change, changes it, and checks again: Hale by `invoke fix --apply`, the others by a dry
+run, a run, and a second dry run. Before each run the hosts get fresh disks and all faults; after
+each, an audit by Hale, which is not timed, must pass, or the benchmark ends.
 """
 
 import json
@@ -17,18 +17,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import page
-from bench.contenders import CHAPTERS, Arena, Done
-from bench.measured import Disagreement, Series, ratio
-from bench.page import Verdict
-from bench.ruined import TOGETHER, ruin
+from bench import report
+from bench.broken_hosts import COMBINED, inject_faults
+from bench.contenders import CHAPTERS, BenchLab, RunResult
+from bench.ratios import Disagreement, Series, ratio
+from bench.report import Verdict
 from hale.inventory import ini
 from hale.paths import ROOT
 from hale.standard import loader
 from hale.standard.loader import parameters_of
 from tests.faults.table import FAULTS
 
-TITLE = "How fast hosts are mended"
+TITLE = "Time to remediate"
 PACKAGES = ("ansible-core", "pyinfra")
 RIVALS = ROOT / ".venv" / "rivals"
 BIN = RIVALS / "bin"
@@ -41,37 +41,37 @@ class Contender:
 
     key: str
     title: str
-    run: Callable[[Path], Done]
+    run: Callable[[Path], RunResult]
 
 
-class Mending:
-    """The contenders, on the lab of an arena."""
+class FixBench:
+    """The contenders, on the hosts of a lab."""
 
-    def __init__(self, arena: Arena) -> None:
-        self.arena = arena
-        turned = {row.requirement for f in FAULTS if f.name in TOGETHER for row in f.rows}
+    def __init__(self, arena: BenchLab) -> None:
+        self.bench_lab = arena
+        turned = {row.requirement for f in FAULTS if f.name in COMBINED for row in f.rows}
         stated = loader.load_standard(ROOT / "standard").requirements
         self.wanted = [r for r in stated if r.id in turned and r.chapter in CHAPTERS]
 
-    def ruin(self) -> None:
-        """Hosts made anew, with all the faults."""
-        written = self.arena.folder / "ruined.ini"
-        ruin(self.arena.lab, written)
+    def inject_faults(self) -> None:
+        """Give the hosts fresh disks and inject all faults."""
+        written = self.bench_lab.folder / "ruined.ini"
+        inject_faults(self.bench_lab.lab, written)
         text = written.read_text()
-        own = text.replace(str(self.arena.lab.ssh_config), str(self.arena.ssh_config))
-        self.arena.inventory.write_text(own)
+        own = text.replace(str(self.bench_lab.lab.ssh_config), str(self.bench_lab.ssh_config))
+        self.bench_lab.inventory.write_text(own)
 
     def verify(self, folder: Path) -> None:
-        """Raise Disagreement where a row that a fault turned is not green."""
+        """Raise Disagreement unless every requirement that a fault breaks passes."""
         ids = {r.id for r in self.wanted}
-        found = self.arena.judged(folder, "-m", f"({self.arena.marks})")
+        found = self.bench_lab.judged(folder, "-m", f"({self.bench_lab.marks})")
         red = [f"{' '.join(test)}: {v}" for test, v in found if test[1] in ids and v != "PASS"]
         if red or not any(test[1] in ids for test, _ in found):
-            raise Disagreement("\n  ".join(["the end state is not the one that is wanted:", *red]))
+            raise Disagreement("\n  ".join(["the hosts are not compliant:", *red]))
 
     def values(self) -> dict[str, Any]:
-        """What the standard asks for, as variables for the others; nothing of it is theirs."""
-        known = ini.load_inventory(self.arena.inventory)
+        """The expected values of the standard, as variables for the other contenders."""
+        known = ini.load_inventory(self.bench_lab.inventory)
         by_subject: dict[str, list[Any]] = {}
         for requirement in self.wanted:
             given, _ = parameters_of(requirement, known, known.hosts[0])
@@ -90,21 +90,21 @@ class Mending:
 
     # --- contenders ---
 
-    def hale(self, folder: Path) -> Done:
+    def hale(self, folder: Path) -> RunResult:
         """Audit, plan, apply with fsync and journal, audit."""
         words = [
             str(Path(sys.executable).with_name("invoke")), "fix", "--apply", "--yes",
             f"--only={','.join(r.id for r in self.wanted)}",
-            f"--inventory={self.arena.inventory}", f"--reports={folder}/reports",
+            f"--inventory={self.bench_lab.inventory}", f"--reports={folder}/reports",
         ]  # fmt: skip
-        return Done(self.arena.timed(folder, words), 0)
+        return RunResult(self.bench_lab.timed(folder, words), 0)
 
-    def ansible(self, folder: Path) -> Done:
+    def ansible(self, folder: Path) -> RunResult:
         """The playbook of bench/playbook."""
         given = folder / "values.json"
         given.write_text(json.dumps(self.values()))
         words = [
-            str(BIN / "ansible-playbook"), f"--inventory={self.arena.inventory}",
+            str(BIN / "ansible-playbook"), f"--inventory={self.bench_lab.inventory}",
             f"--extra-vars=@{given}", str(ROOT / "bench" / "playbook" / "site.yml"),
         ]  # fmt: skip
         dry = [*words, "--check", "--diff"]
@@ -114,11 +114,11 @@ class Mending:
         }
         return self._three(folder, (dry, words, dry), more)
 
-    def pyinfra(self, folder: Path) -> Done:
+    def pyinfra(self, folder: Path) -> RunResult:
         """The deploy of bench/deploy."""
-        lab = self.arena.lab
+        lab = self.bench_lab.lab
         values = self.values() | {
-            "ssh_config": str(self.arena.ssh_config),
+            "ssh_config": str(self.bench_lab.ssh_config),
             "known_hosts": str(lab.known_hosts),
             "key": str(lab.state / "id_ed25519"),
             "hosts": {host.name: host.address for host in lab.hosts},
@@ -128,19 +128,19 @@ class Mending:
         more = {"BENCH_VALUES": json.dumps(values)}
         return self._three(folder, ([*words, "--dry"], [*words, "-y"], [*words, "--dry"]), more)
 
-    def _three(self, folder: Path, steps: Sequence[list[str]], more: dict[str, str]) -> Done:
+    def _three(self, folder: Path, steps: Sequence[list[str]], more: dict[str, str]) -> RunResult:
         parts = {
-            name: self.arena.timed(folder, words, more=more)
+            name: self.bench_lab.timed(folder, words, more=more)
             for name, words in zip(STEPS, steps, strict=True)
         }
-        return Done(sum(parts.values()), 0, parts=parts)
+        return RunResult(sum(parts.values()), 0, parts=parts)
 
 
 @dataclass(frozen=True)
-class Mended:
+class FixTimings:
     """All runs, by contender and round."""
 
-    done: dict[str, list[Done]]
+    done: dict[str, list[RunResult]]
     titles: dict[str, str]
     load: tuple[float, float]
     ended: float
@@ -149,61 +149,63 @@ class Mended:
         return Series(tuple(((d.parts[part] if part else d.seconds),) for d in self.done[key]))
 
 
-def measure(arena: Arena, rounds: int, load: Callable[[], float], console: Console) -> Mended:
-    """Every contender once a round, each on hosts that were ruined a moment before."""
-    mending = Mending(arena)
+def measure(
+    arena: BenchLab, rounds: int, load: Callable[[], float], console: Console
+) -> FixTimings:
+    """Run every contender once a round, each on freshly broken hosts."""
+    bench = FixBench(arena)
     contenders = [
-        Contender("hale", "Hale: invoke fix --apply", mending.hale),
-        Contender("pyinfra", "pyinfra: dry run, run, dry run", mending.pyinfra),
-        Contender("ansible", "ansible-core: check, run, check", mending.ansible),
+        Contender("hale", "Hale: invoke fix --apply", bench.hale),
+        Contender("pyinfra", "pyinfra: dry run, run, dry run", bench.pyinfra),
+        Contender("ansible", "ansible-core: check, run, check", bench.ansible),
     ]
-    done: dict[str, list[Done]] = {c.key: [] for c in contenders}
+    done: dict[str, list[RunResult]] = {c.key: [] for c in contenders}
     before = load()
     for number in range(1, rounds + 1):
         for contender in contenders:
-            mending.ruin()
+            bench.inject_faults()
             one = arena.in_folder(contender.run)
-            arena.in_folder(mending.verify)
+            arena.in_folder(bench.verify)
             done[contender.key].append(one)
             parts = ", ".join(f"{name} {took:.1f}" for name, took in one.parts.items())
             console.print(
                 f"  round {number}  {one.seconds:8.2f} s  {contender.title}"
                 + (f" ({parts})" if parts else "")
             )
-    return Mended(done, {c.key: c.title for c in contenders}, (before, load()), time.time())
+    return FixTimings(done, {c.key: c.title for c in contenders}, (before, load()), time.time())
 
 
-def verdicts(mended: Mended) -> list[Verdict]:
+def verdicts(timings: FixTimings) -> list[Verdict]:
     """The two targets."""
-    hale = mended.series("hale")
-    ansible = ratio(mended.series("ansible"), hale)
-    pyinfra = ratio(mended.series("pyinfra"), hale)
+    hale = timings.series("hale")
+    ansible = ratio(timings.series("ansible"), hale)
+    pyinfra = ratio(timings.series("pyinfra"), hale)
     return [
         Verdict("ansible-core takes at least 10 x as long", ansible, ansible.value >= 10),
         Verdict("pyinfra takes at least 3 x as long", pyinfra, pyinfra.value >= 3),
     ]
 
 
-def table(mended: Mended) -> Table:
-    """The contenders, with what their runs consist of."""
+def table(timings: FixTimings) -> Table:
+    """The contenders, with the parts of their runs."""
     found = Table(box=None, pad_edge=False)
     found.add_column("", no_wrap=True)
     for heading in ("median", "min – max", "x Hale"):
         found.add_column(heading, justify="right", no_wrap=True)
-    for row in _rows(mended):
+    for row in _rows(timings):
         found.add_row(*row)
     return found
 
 
-def _rows(mended: Mended) -> list[tuple[str, str, str, str]]:
-    hale = mended.series("hale")
+def _rows(timings: FixTimings) -> list[tuple[str, str, str, str]]:
+    hale = timings.series("hale")
     rows = []
-    for key, title in mended.titles.items():
-        for part in ("", *mended.done[key][0].parts):
-            series = mended.series(key, part)
+    for key, title in timings.titles.items():
+        for part in ("", *timings.done[key][0].parts):
+            series = timings.series(key, part)
             rows.append(
                 (
-                    f"… of it, the {part}" if part else title,
+                    f"… of which the {part}" if part else title,
                     f"{series.median:.2f} s",
                     f"{series.low:.2f} – {series.high:.2f}",
                     f"{ratio(series, hale).value:.2f}",
@@ -212,31 +214,31 @@ def _rows(mended: Mended) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def markdown(mended: Mended) -> str:
+def markdown(timings: FixTimings) -> str:
     """The section of bench/results.md."""
-    rounds = len(mended.done["hale"])
+    rounds = len(timings.done["hale"])
     lines = [
         f"# {TITLE}",
         "",
-        f"Written by `make bench` on {page.when(mended.ended)}. Five hosts of the lab, each with "
-        f"up to {len(TOGETHER)} faults of the fault table at once; {rounds} rounds, in each all "
-        "contenders one after the other, each from cold and on hosts that were made and ruined "
-        "anew. Everybody says first what would change, changes it, and looks again; after each "
-        "run an audit by Hale found the same rows green for all. Hale keeps every original on "
-        "the host, writes each file whole with fsync(2), and its journal beside it.",
+        f"Written by `make bench` on {report.utc_text(timings.ended)}. Five hosts of the lab, "
+        f"each with up to {len(COMBINED)} faults of the fault table at once. Each of {rounds} "
+        "rounds ran every contender once, in turn, from a cold start, on hosts with fresh disks "
+        "and all faults. Each contender showed what it would change, changed it, and checked "
+        "again; after each run an audit by Hale passed the same requirements. Hale backs up "
+        "every file on the host, replaces files atomically with fsync(2), and keeps a journal.",
         "",
-        *(f"- {v}" for v in verdicts(mended)),
+        *(f"- {v}" for v in verdicts(timings)),
         "",
         "| | median | min – max | x Hale |",
         "|---|---:|---:|---:|",
-        *(f"| {' | '.join(row)} |" for row in _rows(mended)),
+        *(f"| {' | '.join(row)} |" for row in _rows(timings)),
         "",
         "The playbook is bench/playbook: ansible-core's own modules, one task for all lines of a "
-        "file, handlers, pipelining, ControlPersist, no facts gathered, 10 forks. The deploy is "
+        "file, handlers, pipelining, ControlPersist, no fact gathering, 10 forks. The deploy is "
         "bench/deploy: pyinfra's own operations and facts. A ratio is the median over the rounds, "
-        "with the least and the greatest.",
+        "with minimum and maximum.",
         "",
-        *page.machine(mended.load, PACKAGES, RIVALS),
+        *report.machine_table(timings.load, PACKAGES, RIVALS),
         "",
     ]
     return "\n".join(lines)

@@ -45,7 +45,7 @@ rm ./*.deb
 """
 
 
-def downloaded(building: Cache, base: Path) -> Path:
+def download_packages(building: Cache, base: Path) -> Path:
     """A folder with `packages/`, the .deb files, and `registry/`, what is in the registry's.
 
     `base` is the hosts' Debian. Raises LabError if apt cannot get them.
@@ -65,5 +65,5 @@ def downloaded(building: Cache, base: Path) -> Path:
 
 def architecture(base: Path) -> str:
     """Debian's name of the hosts' architecture, for instance amd64."""
-    asked = ["dpkg", f"--root={base}", "--print-architecture"]
-    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    argv = ["dpkg", f"--root={base}", "--print-architecture"]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""The hosts that are audited: the lab's, its masters as the document wants them."""
+"""The hosts to audit: the lab's, with compliant masters."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -27,8 +27,8 @@ END
 """
 
 
-def prepare(lab: Lab) -> None:
-    """Make the masters conform; workers stay as installed, so that both verdicts occur."""
-    masters = [host for host in lab.hosts if host.plan.role == "masters"]
+def make_compliant(lab: Lab) -> None:
+    """Make the masters compliant; workers stay as installed, so that both verdicts occur."""
+    masters = [host for host in lab.hosts if host.spec.role == "masters"]
     with ThreadPoolExecutor(len(masters)) as pool:
         list(pool.map(lambda host: host.run(_CONFORM), masters))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.measured import Disagreement, Series, compare, merged, ratio, repeats
+from bench.ratios import Disagreement, Series, compare, merge_verdicts, ratio, repeats
 
 A = ("k8s-master-01", "SWAP-OFF", "runtime")
 B = ("k8s-node-01", "SWAP-OFF", "runtime")
@@ -32,13 +32,13 @@ def test_repeats_until_there_are_enough(tests: int, times: int) -> None:
 
 def test_merged_takes_equal_verdicts_of_all_repetitions() -> None:
     judged = [(A, "PASS"), (B, "FAIL"), (A, "PASS"), (B, "FAIL")]
-    assert merged(judged, 2) == {A: "PASS", B: "FAIL"}
+    assert merge_verdicts(judged, 2) == {A: "PASS", B: "FAIL"}
 
 
 @pytest.mark.parametrize("verdicts", [["PASS"], ["PASS", "FAIL"], ["PASS", "PASS", "PASS"]])
 def test_merged_refuses_missing_different_and_extra_verdicts(verdicts: list[str]) -> None:
     with pytest.raises(Disagreement):
-        merged([(A, verdict) for verdict in verdicts], 2)
+        merge_verdicts([(A, verdict) for verdict in verdicts], 2)
 
 
 def test_compare_names_what_differs_and_what_was_not_judged() -> None:

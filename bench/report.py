@@ -1,4 +1,4 @@
-"""What people read: the table in the terminal, and bench/results.md."""
+"""The reports: a table in the terminal, and bench/results.md."""
 
 import os
 import platform
@@ -13,21 +13,21 @@ from pathlib import Path
 
 from rich.table import Table
 
-from bench.contenders import Done
-from bench.measured import Ratio, Series, ratio
+from bench.contenders import RunResult
+from bench.ratios import Ratio, Series, ratio
 from hale.files import provenance
 
-TITLE = "How fast"
+TITLE = "Time to audit"
 WIDTH = 10  # of the longest bar, in characters
 PACKAGES = ("pytest", "pytest-testinfra", "pytest-xdist", "pytest-html", "paramiko")
 
 
 @dataclass(frozen=True)
-class Measured:
+class AuditTimings:
     """All runs of a benchmark, by contender and round."""
 
     titles: Mapping[str, str]
-    done: Mapping[str, Sequence[Sequence[Done]]]
+    done: Mapping[str, Sequence[Sequence[RunResult]]]
     tests: int
     hosts: int
     repeat: int
@@ -38,7 +38,7 @@ class Measured:
         return Series(tuple(tuple(done.seconds for done in runs) for runs in self.done[key]))
 
     def parts(self, key: str) -> dict[str, Series]:
-        """The stretches that a contender's runs consist of."""
+        """The parts of a contender's runs."""
         return {
             name: Series(tuple(tuple(d.parts[name] for d in runs) for runs in self.done[key]))
             for name in self.done[key][0][0].parts
@@ -54,11 +54,11 @@ class Verdict:
     reached: bool
 
     def __str__(self) -> str:
-        said = "reached" if self.reached else "MISSED"
-        return f"{said}: {self.wanted}: {_ratio(self.got)}"
+        result = "reached" if self.reached else "MISSED"
+        return f"{result}: {self.wanted}: {_ratio(self.got)}"
 
 
-def verdicts(measured: Measured) -> list[Verdict]:
+def verdicts(measured: AuditTimings) -> list[Verdict]:
     """The two targets."""
     audit = measured.series("audit")
     floor = ratio(audit, measured.series("floor"))
@@ -69,7 +69,7 @@ def verdicts(measured: Measured) -> list[Verdict]:
     ]
 
 
-def table(measured: Measured) -> Table:
+def table(measured: AuditTimings) -> Table:
     """The contenders with bars of one scale."""
     found = Table(box=None, pad_edge=False)
     found.add_column("", no_wrap=True)
@@ -86,16 +86,16 @@ def table(measured: Measured) -> Table:
     return found
 
 
-def markdown(measured: Measured) -> str:
-    """The page that is kept. It names no host and no path of the machine."""
+def markdown(measured: AuditTimings) -> str:
+    """The section of bench/results.md. It names no host and no path of the machine."""
     lines = [
         f"# {TITLE}",
         "",
-        f"Written by `make bench` on {when(measured.ended)}. Audit of {measured.hosts} hosts "
+        f"Written by `make bench` on {utc_text(measured.ended)}. Audit of {measured.hosts} hosts "
         f"of the lab, chapters 4 to 9, every requirement {measured.repeat} times: "
-        f"{measured.tests} tests in each contender but the whole audit. Every round ran all "
-        "contenders one after the other, each from cold, the short ones three times between the "
-        "long ones; all judged the same tests, with the same verdicts.",
+        f"{measured.tests} tests in each contender but the full audit. Every round ran all "
+        "contenders in turn, each from a cold start, the short ones three times between the long "
+        "ones; all judged the same tests, with the same verdicts.",
         "",
         *(f"- {v}" for v in verdicts(measured)),
         "",
@@ -106,27 +106,27 @@ def markdown(measured: Measured) -> str:
         lines.append(f"| {title} | " + " | ".join(_cells(measured, key)) + " |")
     lines.append("")
     for name, series in measured.parts("floor").items():
-        lines.append(f"- of the floor, {name}: {_seconds(series)}")
+        lines.append(f"- part of the floor, {name}: {_seconds(series)}")
     against = ratio(measured.series("audit"), measured.series("reports"))
     lines += [
-        f"- against the floor that writes junit and html too, an audit takes {_ratio(against)}",
+        f"- relative to the floor with junit and html, an audit takes {_ratio(against)}",
         "",
-        "A ratio is the median over pairs of runs that were neighbours in time, with the least "
-        "and the greatest: the machine is shared, and a ratio of medians could take one from a "
-        "quiet minute and the other from a busy one. "
+        "A ratio is the median over pairs of runs next to each other in time, with minimum and "
+        "maximum: the machine is shared, and a ratio of medians could compare a quiet minute "
+        "with a busy one. "
         "Hale writes results.json, evidence.json, junit.xml and report.html in every run, the "
-        "floor writes nothing, stock testinfra its junit.xml. The whole audit is the profile "
-        "`document` with all chapters once; most of its time it waits for a VIP that nobody "
-        "answers.",
+        "floor writes nothing, stock testinfra its junit.xml. The full audit is the profile "
+        "`document` with all chapters once; it spends most of its time waiting for a VIP that no "
+        "host answers.",
         "",
-        *machine(measured.load, PACKAGES),
+        *machine_table(measured.load, PACKAGES),
         "",
     ]
     return "\n".join(lines)
 
 
-def put(path: Path, title: str, text: str) -> None:
-    """Put a section into a page in its old one's place, or at the end; its title begins it."""
+def write_section(path: Path, title: str, text: str) -> None:
+    """Replace a page's section of that title, or append it. The text begins with its title."""
     page = path.read_text() if path.exists() else ""
     sections = re.split(r"^(?=# )", page, flags=re.M)
     mine = [n for n, section in enumerate(sections) if section.startswith(f"# {title}\n")]
@@ -137,12 +137,12 @@ def put(path: Path, title: str, text: str) -> None:
     path.write_text("".join(sections))
 
 
-def when(seconds: float) -> str:
-    """A time for people."""
+def utc_text(seconds: float) -> str:
+    """A time in UTC, to the minute."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _cells(measured: Measured, key: str) -> tuple[str, str, str, str]:
+def _cells(measured: AuditTimings, key: str) -> tuple[str, str, str, str]:
     series = measured.series(key)
     times = ratio(series, measured.series("audit")).value
     return (
@@ -162,14 +162,14 @@ def _ratio(found: Ratio) -> str:
 
 
 def _bar(length: float) -> str:
-    whole, rest = divmod(round(length * 8), 8)
-    return "█" * whole + (chr(0x2590 - rest) if rest else "")
+    full, rest = divmod(round(length * 8), 8)
+    return "█" * full + (chr(0x2590 - rest) if rest else "")
 
 
-def machine(
+def machine_table(
     load: tuple[float, float], packages: Sequence[str], environment: Path = Path(sys.prefix)
 ) -> list[str]:
-    """What it was measured on, and with, as the lines of a table; packages as in `environment`."""
+    """Machine and versions as the lines of a table; packages as in `environment`."""
     rows = (f"| {name} | {value} |" for name, value in _machine(load, packages, environment))
     return ["| machine | |", "|---|---|", *rows]
 

@@ -1,4 +1,4 @@
-"""Running a program of the machine and saying clearly when it failed."""
+"""Run a program of the machine, with a clear error if it fails."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ def run(
         check=False,
     )
     if check and done.returncode:
-        words = (done.stderr or done.stdout).strip() or "it said nothing"
+        words = (done.stderr or done.stdout).strip() or "no output"
         raise LabError(f"`{shlex.join(argv)}` failed ({done.returncode}): {words}")
     return done

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from hale.inventory import ini
-from lab.build import cache
+from lab.build import cache_root
 from lab.errors import LabError
 from lab.machine import Lab, LabHost
-from lab.supply import images, programs, services, supply
+from lab.mirror import binaries, images, services, start_mirror
 
 from .conftest import Inner, Install
 
@@ -40,13 +40,13 @@ def host(supplied: LabHost) -> LabHost:
 def test_packages_install_from_the_labs_repository_alone(host: LabHost, install: Install) -> None:
     wanted = ("kubelet", "kubeadm", "kubectl", "containerd", "haproxy", "keepalived", "etcd-client")
     install(host, *wanted)
-    version = f"{programs.KUBERNETES_VERSION}-1.1"
+    version = f"{binaries.KUBERNETES_VERSION}-1.1"
     shown = "dpkg-query --show --showformat '${Package} ${Version}\\n' kubelet kubeadm kubectl"
     assert host.run(shown).stdout.decode().split() == [
         "kubeadm", version, "kubectl", version, "kubelet", version,
     ]  # fmt: skip
     said = host.run("kubeadm version -o short; kubelet --version; etcdctl version; runc --version")
-    assert f"v{programs.KUBERNETES_VERSION}" in said.stdout.decode()
+    assert f"v{binaries.KUBERNETES_VERSION}" in said.stdout.decode()
     # The kubelet waits for kubeadm; nobody takes a VIP before there is a configuration.
     asked = "systemctl is-enabled kubelet; systemctl is-active kubelet keepalived containerd; true"
     assert host.run(asked).stdout == b"enabled\ninactive\ninactive\nactive\n"
@@ -68,9 +68,9 @@ def test_a_repository_of_another_key_is_refused(
 
 def test_every_image_that_kubeadm_names_can_be_had(host: LabHost) -> None:
     """Each manifest is asked for as a runtime does, and each blob has the hash it is named by."""
-    kubeadm = next((cache() / "supply").glob("kubernetes-*/kubeadm"))
+    kubeadm = next((cache_root() / "supply").glob("kubernetes-*/kubeadm"))
     listed = [str(kubeadm), "config", "images", "list", "--image-repository=k8s",
-              f"--kubernetes-version=v{programs.KUBERNETES_VERSION}"]  # fmt: skip
+              f"--kubernetes-version=v{binaries.KUBERNETES_VERSION}"]  # fmt: skip
     names = subprocess.check_output(listed, text=True).split()
     assert len(names) == 7
     for name in (*names, "lab/network:1", "lab/echo:1"):
@@ -94,7 +94,7 @@ def test_the_inventory_has_the_clusters_variables_and_the_files_they_name(host: 
     read = ini.load_inventory(lab.inventory)
     found = {name: variable.value for name, variable in read.variables.items()}
     assert found["apt_repository"] == "http://10.208.1.1:8080/apt ./"
-    assert found["kubernetes_version"] == programs.KUBERNETES_VERSION
+    assert found["kubernetes_version"] == binaries.KUBERNETES_VERSION
     assert found["image_repository"] == "10.208.1.1:5000/k8s"
     for name in ("apt_key", "network_manifest", "kubeadm_extra", "addons"):
         assert (lab.inventory.parent / found[name]).is_file(), name
@@ -105,7 +105,7 @@ def test_again_is_a_matter_of_seconds_and_changes_nothing(host: LabHost) -> None
     said: list[str] = []
     before = lab.inventory.read_text()
     begun = time.monotonic()
-    supply(lab, said.append)
+    start_mirror(lab, said.append)
     assert time.monotonic() - begun < 5
     assert said == [
         "packages at http://10.208.1.1:8080, as before",
@@ -115,11 +115,13 @@ def test_again_is_a_matter_of_seconds_and_changes_nothing(host: LabHost) -> None
 
 
 @pytest.mark.parametrize("service", services.ALL, ids=lambda s: s.name)
-def test_a_service_that_died_is_started_again(host: LabHost, service: services.Service) -> None:
+def test_a_service_that_died_is_started_again(
+    host: LabHost, service: services.MirrorService
+) -> None:
     lab = host.lab
-    service.end(lab.name)
+    service.stop(lab.name)
     assert not service.answers(lab.name)
-    supply(lab, silent)
+    start_mirror(lab, silent)
     assert service.answers(lab.name)
     assert host.run(f"curl -sS -o /dev/null {service.url}", check=False).returncode == 0
 
@@ -129,17 +131,17 @@ def test_status_shows_the_supply(host: LabHost) -> None:
     asked = [sys.executable, "-m", "invoke", "lab.status", "--name", lab.name]
     shown = subprocess.check_output(asked, cwd=ROOT, text=True)
     assert "packages at http://10.208.1.1:8080: answers" in shown
-    services.IMAGES.end(lab.name)
+    services.IMAGES.stop(lab.name)
     try:
         shown = subprocess.check_output(asked, cwd=ROOT, text=True)
         assert "images at http://10.208.1.1:5000: is dead: `invoke lab.supply`" in shown
     finally:
-        supply(lab, silent)
+        start_mirror(lab, silent)
 
 
 def test_the_key_is_its_owners(host: LabHost) -> None:
     assert host
-    for key in (cache() / "supply").glob("key-*"):
+    for key in (cache_root() / "supply").glob("key-*"):
         assert key.stat().st_mode & 0o077 == 0
         for secret in key.glob("private-keys-v1.d/*"):
             assert secret.stat().st_mode & 0o077 == 0
@@ -148,7 +150,7 @@ def test_the_key_is_its_owners(host: LabHost) -> None:
 def test_down_ends_the_services(name: str, left: Left, inner: Callable[[Lab], Inner]) -> None:
     lab = Lab(name, hosts=["k8s-node-01"])
     lab.up()
-    supply(lab, silent)
+    start_mirror(lab, silent)
     assert all(service.answers(name) for service in services.ALL)
     world = inner(lab)
     lab.down()
@@ -163,17 +165,17 @@ def test_killed_in_the_middle(name: str, left: Left) -> None:
     code = """
 import os, sys
 from lab.machine import Lab
-from lab.supply import supply
+from lab.mirror import start_mirror
 def say(line):
     if line.startswith(sys.argv[2]): os.kill(os.getpid(), 9)
-supply(Lab(sys.argv[1]), say)
+start_mirror(Lab(sys.argv[1]), say)
 """
     for after in ("packages at", "images at"):
         killed = subprocess.run([sys.executable, "-c", code, name, after], cwd=ROOT, check=False)
         assert killed.returncode == -signal.SIGKILL
-        supply(lab, silent)
+        start_mirror(lab, silent)
         assert all(service.answers(name) for service in services.ALL)
-        services.PACKAGES.end(name)
+        services.PACKAGES.stop(name)
     lab.down()
     assert left(name) == []
 
@@ -189,4 +191,4 @@ def test_a_folder_without_a_release_is_told(host: LabHost, tmp_path: Path) -> No
     (tmp_path / "kubeadm").write_text("#!/bin/sh\necho v1.34.9\n")
     (tmp_path / "kubeadm").chmod(0o755)
     with pytest.raises(LabError, match="lacks kubelet, kubectl, kube-apiserver"):
-        supply(host.lab, silent, tmp_path)
+        start_mirror(host.lab, silent, tmp_path)

@@ -1,8 +1,8 @@
-"""The images that a cluster pulls, as the folder of a docker-registry that nobody writes to.
+"""The images that a cluster pulls, as the storage folder of a read-only docker-registry.
 
-They are those that kubeadm names, and two of the lab's own. An image is layers, a configuration
-and a manifest (OCI image specification); where a registry keeps them is said in
-distribution/distribution, registry/storage/paths.go.
+They are the images that kubeadm names, and two of the lab's own. An image consists of layers, a
+configuration and a manifest (OCI image specification); their paths in a registry's storage are
+those of distribution/distribution, registry/storage/paths.go.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lab.build import Cache
 from lab.errors import LabError
-from lab.supply import rootfs
+from lab.mirror import rootfs
 from lab.topology import OPERATOR_ADDRESS
 
 #: Where the lab's registry answers, and the two repositories in it.
@@ -52,7 +52,7 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Programs:
+class ImagePrograms:
     """Folders with what was built."""
 
     kubernetes: Path
@@ -61,16 +61,16 @@ class Programs:
     tools: Path
 
 
-def wanted(programs: Programs, version: str) -> list[Image]:
+def lab_images(programs: ImagePrograms, version: str) -> list[Image]:
     """The images that this kubeadm names for its version, and the lab's own.
 
     Raises LabError if kubeadm cannot be run, or names one that the lab cannot make.
     """
-    asked = [str(programs.kubernetes / "kubeadm"), "config", "images", "list",
+    argv = [str(programs.kubernetes / "kubeadm"), "config", "images", "list",
              f"--kubernetes-version=v{version}", f"--image-repository={KUBERNETES}"]  # fmt: skip
-    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise LabError(f"`{' '.join(asked)}` failed: {done.stderr.strip()}")
+        raise LabError(f"`{' '.join(argv)}` failed: {done.stderr.strip()}")
     named = [_named(line, programs) for line in done.stdout.split()]
     return [
         *named,
@@ -84,7 +84,7 @@ def wanted(programs: Programs, version: str) -> list[Image]:
     ]
 
 
-def _named(name: str, programs: Programs) -> Image:
+def _named(name: str, programs: ImagePrograms) -> Image:
     kind = name.removeprefix(f"{KUBERNETES}/").partition(":")[0]
     match kind:
         case "kube-apiserver" | "kube-controller-manager" | "kube-scheduler" | "kube-proxy":
@@ -102,7 +102,7 @@ def _named(name: str, programs: Programs) -> Image:
     raise LabError(f"kubeadm wants the image {name}, and the lab does not know how to make it")
 
 
-def stored(building: Cache, images: Sequence[Image], base: Path) -> Path:
+def build_registry(building: Cache, images: Sequence[Image], base: Path) -> Path:
     """A registry's folder with the images, made if it is not there.
 
     `base` is the hosts' Debian, of which some have a part.

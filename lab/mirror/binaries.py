@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.supply.golang import Module
+from lab.mirror.golang import Module
 
 KUBERNETES_VERSION = "1.34.4"
 ETCD_VERSION = "3.6.5"
@@ -48,7 +48,7 @@ ETCD = Module(
 
 COREDNS = Module("coredns", {"github.com/coredns/coredns": "coredns"})
 
-#: For hosts that are not supplied by Debian, which has containerd 1 (lab/supply/red_hat.py).
+#: For hosts that are not supplied by Debian, which has containerd 1 (lab/mirror/dnf_host.py).
 CONTAINERD = Module(
     "containerd",
     {
@@ -58,7 +58,7 @@ CONTAINERD = Module(
     {"github.com/containerd/containerd/v2/version.Version": f"v{CONTAINERD_VERSION}"},
 )
 
-#: For clusters whose VIP it holds (lab/supply/kube_vip.py).
+#: For clusters whose VIP it holds (lab/mirror/kube_vip.py).
 KUBE_VIP = Module(
     "kube-vip",
     {"github.com/kube-vip/kube-vip": "kube-vip"},

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import image, prerequisites
-from lab.build import FULL_DISK, Cache, cache, opened
-from lab.command import run
+from lab.build import FULL_DISK, Cache, cache_root, open_cache
 from lab.machine import LabHost, Say
-from lab.supply import debian, debs, golang, programs, repository, services
+from lab.mirror import binaries, debian, debs, golang, repository, services
+from lab.subprocesses import run
 
 #: Programs that are called here, and the Debian packages they come in.
 PROGRAMS = {"rpmbuild": "rpm", "rpmsign": "rpm", "createrepo_c": "createrepo-c"}
@@ -29,7 +29,7 @@ RELEASE = "150500.1.1"
 #: What the inventory of a lab with such hosts says besides.
 VARIABLES = {"dnf_repository": services.RPMS.url, "dnf_key": "rpm-key.asc"}
 
-_INSTALL_DNF = image.installing("dnf rpm")
+_INSTALL_DNF = image.install_script("dnf rpm")
 
 # dnf asks a release's package for the version; there is none.
 _BECOME = """
@@ -155,7 +155,7 @@ class Rpm:
 
 
 @dataclass(frozen=True)
-class Goods:
+class DnfArtifacts:
     """What such hosts are made from and what they are served: folders of the cache."""
 
     layer: Path
@@ -163,7 +163,7 @@ class Goods:
     key: Path
 
 
-def built(base: Path, say: Say, kubernetes: Path, version: str) -> Goods:
+def build_artifacts(base: Path, say: Say, kubernetes: Path, version: str) -> DnfArtifacts:
     """Built where the cache has it not: three minutes on two cores. `base` is the hosts' Debian,
     `kubernetes` a folder of its programs.
 
@@ -171,25 +171,25 @@ def built(base: Path, say: Say, kubernetes: Path, version: str) -> Goods:
     installed.
     """
     prerequisites.install_missing(say, PROGRAMS)
-    with opened(cache() / "supply", say) as building:
+    with open_cache(cache_root() / "supply", say) as building:
         key = repository.signing_key(building) / repository.KEY
         layer = _layer(building, base)
         packages = _repository(building, base, layer, kubernetes, version)
-        return Goods(layer, packages, key)
+        return DnfArtifacts(layer, packages, key)
 
 
-def served(state: Path) -> bool:
+def is_served(state: Path) -> bool:
     """Whether a lab, by its folder, has such hosts."""
     return (state / VARIABLES["dnf_key"]).exists()
 
 
-def become(goods: Goods, host: LabHost) -> None:
+def convert_host(goods: DnfArtifacts, host: LabHost) -> None:
     """Make a running host one with dnf, for as long as its disk lives."""
     run(["cp", "--archive", f"{goods.layer}/.", str(host.root)])
     host.run(_BECOME)
 
 
-def serve(goods: Goods, lab: str, state: Path, keep: Sequence[int]) -> None:
+def serve(goods: DnfArtifacts, lab: str, state: Path, keep: Sequence[int]) -> None:
     """Serve the packages. state: the lab's folder, which gets their key."""
     services.serve_files(services.RPMS, lab, goods.packages, state / "supply", keep)
     shutil.copyfile(goods.key, state / VARIABLES["dnf_key"])
@@ -205,8 +205,8 @@ def _layer(building: Cache, base: Path) -> Path:
 
 
 def _repository(building: Cache, base: Path, layer: Path, kubernetes: Path, version: str) -> Path:
-    containerd = golang.built(building, programs.CONTAINERD)
-    downloaded = debian.downloaded(building, base)
+    containerd = golang.build_module(building, binaries.CONTAINERD)
+    downloaded = debian.download_packages(building, base)
     key = repository.signing_key(building)
 
     def make(folder: Path) -> Path:
@@ -290,13 +290,13 @@ def _packages(kubernetes: Path, version: str, containerd: Path, debians: Path) -
         *made,
         Rpm(
             "containerd.io",
-            programs.CONTAINERD_VERSION,
+            binaries.CONTAINERD_VERSION,
             "An industry-standard container runtime, and runc",
             {
                 "usr/bin/runc": debians / "usr/sbin/runc",
                 **{
                     f"usr/bin/{name}": containerd / name
-                    for name in programs.CONTAINERD.packages.values()
+                    for name in binaries.CONTAINERD.packages.values()
                 },
             },
             {
@@ -360,7 +360,7 @@ _THERE = {"conntrack-tools": "", "curl": "", "socat": "", "bash": "Provides: /bi
 def _pack(building: Cache, folder: Path, package: Rpm, done: Path) -> None:
     root = folder / package.name
     root.mkdir()
-    debs.lay_out(root, package.programs, package.files)
+    debs.install_files(root, package.programs, package.files)
     configured = [f"/{w}" for w in package.files if w.startswith("etc/") and "/." not in w]
     spec = folder / f"{package.name}.spec"
     spec.write_text(

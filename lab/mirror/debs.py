@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.build import FULL_DISK, Cache
-from lab.supply.programs import ETCD_VERSION
+from lab.mirror.binaries import ETCD_VERSION
 
 #: The revision that Kubernetes gives the packages of a version the first time it makes them.
 REVISION = "1.1"
@@ -159,7 +159,9 @@ KUBERNETES = (
 ETCD = (Package("etcd-client", "etcdctl and etcdutl", "https://etcd.io", ("etcdctl", "etcdutl")),)
 
 
-def packed(building: Cache, kubernetes: Path, version: str, etcd: Path, architecture: str) -> Path:
+def build_packages(
+    building: Cache, kubernetes: Path, version: str, etcd: Path, architecture: str
+) -> Path:
     """A folder with the .deb files of the programs in two folders, packed if they are not there.
 
     `version` is that of Kubernetes, `architecture` Debian's name of it.
@@ -201,7 +203,7 @@ def _pack(
         _write(root / "DEBIAN" / name, text, 0o755)
     if package.conffiles:
         _write(root / "DEBIAN/conffiles", "".join(f"{f}\n" for f in package.conffiles), 0o644)
-    lay_out(root, package.installed(programs), package.files)
+    install_files(root, package.installed(programs), package.files)
     done = folder / "packages"
     done.mkdir(exist_ok=True)
     # Fast to unpack rather than small: five hosts unpack it at once, and nothing travels far.
@@ -211,7 +213,7 @@ def _pack(
     shutil.rmtree(root)
 
 
-def lay_out(root: Path, programs: Mapping[str, Path], files: Files) -> None:
+def install_files(root: Path, programs: Mapping[str, Path], files: Files) -> None:
     """Put programs, by where they are installed, and other files below a package's root."""
     for where, program in programs.items():
         target = root / where

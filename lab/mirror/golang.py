@@ -63,7 +63,7 @@ class Module:
         }
 
 
-def built(building: Cache, module: Module) -> Path:
+def build_module(building: Cache, module: Module) -> Path:
     """The folder with the module's programs, built if they are not there.
 
     Raises LabError with the end of the compiler's words.

@@ -10,16 +10,16 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.command import run
 from lab.machine import LabHost
-from lab.supply import images, programs
+from lab.mirror import binaries, images
+from lab.subprocesses import run
 from lab.topology import VIP
 
 #: What the inventory of such a cluster says besides, and its `vip_port`.
 VARIABLES = {"endpoint_kind": "kube-vip"}
 PORT = 6443
 
-IMAGE = f"{images.LAB}/kube-vip:{programs.KUBE_VIP_VERSION}"
+IMAGE = f"{images.LAB}/kube-vip:{binaries.KUBE_VIP_VERSION}"
 
 _FOLDER = "etc/kubernetes/manifests"
 _NAME = "kube-vip.yaml"
@@ -34,7 +34,7 @@ def image(program: Path) -> images.Image:
     return images.Image(IMAGE, ("/kube-vip",), ((program, "kube-vip"),))
 
 
-def put(program: Path, masters: Sequence[LabHost]) -> None:
+def install_manifest(program: Path, masters: Sequence[LabHost]) -> None:
     """Put the manifest that it prints itself onto every master, also onto one that is off.
 
     Raises LabError if it prints none.
@@ -53,18 +53,18 @@ def put(program: Path, masters: Sequence[LabHost]) -> None:
         (folder / _NAME).write_text(manifest.replace(f" path: {_ADMIN}", f" path: {config}"))
 
 
-def placed(masters: Sequence[LabHost]) -> bool:
+def has_manifest(masters: Sequence[LabHost]) -> bool:
     """Whether one of them has it."""
     return any((host.root / _FOLDER / _NAME).exists() for host in masters)
 
 
-def joined(masters: Sequence[LabHost]) -> str:
+def cluster_member(masters: Sequence[LabHost]) -> str:
     """The first of them that is in a cluster already, by name; or nothing."""
     its = (host.name for host in masters if (host.root / _ADMIN.lstrip("/")).exists())
     return next(its, "")
 
 
-def remove(masters: Sequence[LabHost]) -> None:
+def remove_manifest(masters: Sequence[LabHost]) -> None:
     """Take the manifest off them; fine where there is none."""
     for host in masters:
         (host.root / _FOLDER / _NAME).unlink(missing_ok=True)

@@ -1,8 +1,7 @@
-"""The hosts that are to be mended: compliant once, then with every fault that stands beside others.
+"""The hosts to remediate: made compliant, then broken by all faults that can be combined.
 
-The faults are those of tests/faults, each proven to turn its rows by itself; here are as many of
-them as can be on one host at a time. Each host gets all of them, but those of firewalld, which
-only the hosts that have it can have.
+The faults are those of the fault table, each proven to fail its requirements by itself. Each host
+gets all faults of COMBINED, those of firewalld only where it is installed.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from lab.machine import Lab, LabHost
 from tests.faults import baseline, security
 from tests.faults.table import FAULTS
 
-TOGETHER = (
+COMBINED = (
     "VIP's name leads to one master",
     "VIP has a master's name as well",
     "cloud-init makes /etc/hosts anew at boot",
@@ -42,20 +41,20 @@ TOGETHER = (
 )
 
 
-def ruin(lab: Lab, inventory: Path) -> None:
-    """Give every host a fresh disk, make it comply, and then put all the faults in.
+def inject_faults(lab: Lab, inventory: Path) -> None:
+    """Give every host a fresh disk, make it compliant, and inject all faults.
 
-    `inventory` is written: the lab's, with what this machine's limits allow.
+    Writes `inventory`: the lab's, with the limits that this machine allows.
     """
     baseline.fresh(lab)
     baseline.make(lab, inventory)
     by_name = {fault.name: fault for fault in FAULTS}
-    faults = [by_name[name] for name in TOGETHER]
+    faults = [by_name[name] for name in COMBINED]
 
     def one(host: LabHost) -> None:
         host.run("rm -r /etc/kubernetes; systemctl --quiet disable --now stand-in || true")
         for fault in faults:
-            if fault.host != security.WALL or host.plan.firewalld:
+            if fault.host != security.WALL or host.spec.firewalld:
                 host.run(f"set -e\n{fault.inject}")
 
     with ThreadPoolExecutor(len(lab.hosts)) as pool:

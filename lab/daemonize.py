@@ -1,4 +1,4 @@
-"""Starting what outlives the command: processes of a lab's own control groups."""
+"""Start processes that outlive the command, in a lab's own control groups."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def join(group: Path) -> str:
-    """The line of a bash script that puts the script's process into a control group."""
+    """A line of bash that moves the script's process into a control group."""
     return f"echo $BASHPID > {shlex.quote(str(group / 'cgroup.procs'))} || exit 255"
 
 
@@ -23,8 +23,8 @@ def start(
 ) -> None:
     """Run a bash script, detached, inside control groups; returns once it is in them.
 
-    Its output replaces what `log` held. Until it is in the groups, where a clean-up finds it, it
-    holds the lab's lock (`keep`), so no clean-up overtakes it.
+    Its output overwrites `log`. Until it is in the groups, where a clean-up finds it, it holds
+    the lab's lock (`keep`), so that a clean-up cannot miss it.
     """
     joined, joining = os.pipe()
     try:

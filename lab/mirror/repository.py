@@ -41,7 +41,7 @@ gpg --homedir "$KEY" --batch --quiet --armor --detach-sign --output Release.gpg 
 """
 
 
-def made(building: Cache, sources: Sequence[Path]) -> Path:
+def build_repository(building: Cache, sources: Sequence[Path]) -> Path:
     """A folder with the repository `apt/` of all .deb files in `sources`, made if it is not there.
 
     Raises LabError if apt-ftparchive or gpg fails.

@@ -1,9 +1,9 @@
-"""pytest plugin: states every requirement several times over, to have tests enough to time.
+"""pytest plugin: repeats every requirement, so that there are enough tests to time.
 
-`pytest -p bench.repeat --repeat=2 --hosts=all`. A copy is a requirement like any other, with an
-id of its own (`SYS-IP-FORWARD~2`): it has its own tests, rows, and places in every report, and
-its facts are parsed for it anew. Only what is asked of the hosts does not grow, because that
-goes by what the subjects need. Overrides of the inventory hold for the copies too.
+`pytest -p bench.repeat_plugin --repeat=2 --hosts=all`. A copy is a requirement with an id of its
+own (`SYS-IP-FORWARD~2`): it has its own tests, results and entries in every report, and its facts
+are parsed again. Only the probes of the hosts do not multiply, because they depend on the
+subjects. Overrides of the inventory apply to the copies too.
 """
 
 from collections.abc import Sequence

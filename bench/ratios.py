@@ -67,7 +67,7 @@ def repeats(tests: int, least: int) -> int:
     return -(-least // tests)
 
 
-def merged(judged: Iterable[tuple[Test, str]], times: int) -> dict[Test, str]:
+def merge_verdicts(judged: Iterable[tuple[Test, str]], times: int) -> dict[Test, str]:
     """The verdict of each test, that was judged `times` times. Raises Disagreement."""
     found: dict[Test, list[str]] = {}
     for test, verdict in judged:
