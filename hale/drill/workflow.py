@@ -173,7 +173,7 @@ class DrillRunner:
         """Run the drills; True if every result passed and the cluster is healthy."""
         options, inventory, log = self.options, self.inventory, self.view.log
         folder = recorder.create_run_dir(options.reports, "drill")
-        log("", f"auditing chapters 1 and 2 of {inventory.path}")
+        log("", f"auditing the cluster of {inventory.path}")
         audited = audit_cluster(inventory, folder / "before")
         if is_inconclusive(audited.results):
             log("", "some results are UNKNOWN; auditing once more")
@@ -213,7 +213,7 @@ class DrillRunner:
                     reason = "interrupted by the operator"
                     log("", "stopping; injected faults are reverted first")
                 wrong = self._revert(book, folder)
-                log("", "auditing chapters 1 and 2 again")
+                log("", "auditing the cluster again")
                 rows, _ = wait_until_healthy(inventory, folder)
                 if not wrong:
                     book.write(DrillEnd("finished" if not reason else "interrupted", now()))
