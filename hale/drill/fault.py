@@ -1,14 +1,14 @@
 """The faults a drill can inject, how each is reverted, and on which host it may be injected.
 
 Every revert is idempotent and finds out by itself what there is to do. A fault that is injected
-by a script reverts itself after AUTO_REVERT_AFTER, in case nobody is left to do it.
+by a script reverts itself after AUTO_REVERT_AFTER, in case the operator cannot.
 
 haproxy is killed, and a runtime mask, which a reboot clears, keeps systemd from restarting it. An
 apiserver is killed at once, without the kubelet's grace period, and its manifest is moved out of
 the kubelet's folder, so that it stays down. etcd is killed as often as the kubelet restarts it:
 with its manifest gone, the kubelet would try to delete the member's Pod through an apiserver that
 has no etcd, and would wait for half a minute at a time before it read the manifest again. Power
-is cut by the lab; on a site, a host is told to reboot, because nothing could power it on again.
+is cut by the lab; on a site a host is rebooted instead, because nothing could power it on again.
 
 Sources: systemctl(1), mask --runtime; systemd-run(1); kubernetes.io, "Create static Pods";
 haproxy's Management Guide, "Stopping and restarting HAProxy".

@@ -78,30 +78,30 @@ class DrillOptions:
     command: Sequence[str] = ()
 
 
-def run_drills(asked: DrillOptions) -> bool:
+def run_drills(options: DrillOptions) -> bool:
     """Run the drills; True if every result passed and the cluster is healthy. Raises UserError."""
-    typed = list(FaultKind) if asked.faults == "all" else asked.faults.split(",")
+    typed = list(FaultKind) if options.faults == "all" else options.faults.split(",")
     if unknown := sorted(set(typed) - set(FaultKind)):
         raise UserError(
             f"unknown drill {unknown[0]!r}: choose from {', '.join(FaultKind)}, or all."
         )
     kinds = [kind for kind in FaultKind if kind in typed]
-    if asked.host and len(kinds) > 1:
+    if options.host and len(kinds) > 1:
         raise UserError(
             "--host takes a single drill; several drills select their hosts themselves."
         )
-    known = ini.load_inventory(asked.inventory)
-    require_consent(known, allow_production=asked.allow_production)
+    known = ini.load_inventory(options.inventory)
+    require_consent(known, allow_production=options.allow_production)
     with _signals_raise(), LiveView() as screen:
-        recover_interrupted(asked, known, screen)
-        return DrillRunner(asked, known, tuple(kinds), screen).run()
+        recover_interrupted(options, known, screen)
+        return DrillRunner(options, known, tuple(kinds), screen).run()
 
 
-def revert_only(asked: DrillOptions) -> bool:
+def revert_only(options: DrillOptions) -> bool:
     """`invoke drill --revert`: only revert what interrupted drills left. Raises UserError."""
-    known = ini.load_inventory(asked.inventory)
+    known = ini.load_inventory(options.inventory)
     with _signals_raise(), LiveView() as screen:
-        if not recover_interrupted(asked, known, screen):
+        if not recover_interrupted(options, known, screen):
             screen.log("", "no interrupted drill of this inventory has anything left to revert")
             return True
         screen.log("", "waiting until the cluster is healthy")
@@ -122,9 +122,9 @@ def require_consent(known: Inventory, *, allow_production: bool) -> None:
         )
 
 
-def recover_interrupted(asked: DrillOptions, known: Inventory, screen: LiveView) -> bool:
+def recover_interrupted(options: DrillOptions, known: Inventory, screen: LiveView) -> bool:
     """Revert what interrupted drills left; False if there was none. Raises UserError."""
-    found = journal.unfinished(asked.reports, str(known.path.resolve()))
+    found = journal.unfinished(options.reports, str(known.path.resolve()))
     if not found:
         return False
     preconnect.register_targets(known)
@@ -133,7 +133,7 @@ def recover_interrupted(asked: DrillOptions, known: Inventory, screen: LiveView)
         book = DrillJournal(story.folder, None)
         try:
             _unlocked(known, story, screen)
-            wrong = revert.revert_all(story, asked.power, book.write, screen.log)
+            wrong = revert.revert_all(story, options.power, book.write, screen.log)
             if wrong:
                 raise UserError(
                     f"{story.folder.name} is not fully reverted: {'; '.join(wrong)}. Fix that as "
