@@ -93,7 +93,7 @@ def test_killed_while_raising(name: str, left: Left, after: float) -> None:
     assert left(name) == []
 
 
-@pytest.mark.parametrize("step", ["unreachable from", "bridge", "booting", "log in"])
+@pytest.mark.parametrize("step", ["unreachable from", "bridge", "booting", "accept logins"])
 def test_up_after_up_was_killed(name: str, step: str) -> None:
     """Killed right after a step; only the process itself, its children go on."""
     code = f"""

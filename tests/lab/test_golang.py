@@ -93,7 +93,7 @@ def test_a_failed_build_says_what_and_where(programs_in_front: Path) -> None:
     with (
         open_cache(cache_root(), lambda _: None) as building,
         pytest.raises(
-            LabError, match=r"(?s)building tools.*main.go:1: wrong.*The whole log is .*proxy"
+            LabError, match=r"(?s)building tools.*main.go:1: wrong.*The complete log is .*proxy"
         ),
     ):
         golang.build_module(building, binaries.TOOLS)

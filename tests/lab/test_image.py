@@ -37,7 +37,7 @@ def program(folder: Path, name: str, script: str) -> None:
 
 def test_a_failed_build_says_what_and_where(programs: Path) -> None:
     program(programs, "debootstrap", "echo 'E: Failed getting release file'; exit 1")
-    with pytest.raises(LabError, match=r"(?s)Failed getting release file.*The whole log is") as e:
+    with pytest.raises(LabError, match=r"(?s)Failed getting release file.*The complete log is") as e:
         image.build_base_images(lambda _: None)
     log = next(cache_root().glob("*.log"))
     assert str(log) in str(e.value)

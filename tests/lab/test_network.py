@@ -83,8 +83,8 @@ GUARD = """
 import subprocess
 from lab import network
 show = lambda: print(subprocess.check_output(["ip", "route"], text=True).strip() or "none")
-network.guard(); network.guard(); show()
-network.unguard(); show()
+network.block_lab_ranges(); network.block_lab_ranges(); show()
+network.unblock_lab_ranges(); show()
 """
 
 
