@@ -37,7 +37,9 @@ def program(folder: Path, name: str, script: str) -> None:
 
 def test_a_failed_build_says_what_and_where(programs: Path) -> None:
     program(programs, "debootstrap", "echo 'E: Failed getting release file'; exit 1")
-    with pytest.raises(LabError, match=r"(?s)Failed getting release file.*The complete log is") as e:
+    with pytest.raises(
+        LabError, match=r"(?s)Failed getting release file.*The complete log is"
+    ) as e:
         image.build_base_images(lambda _: None)
     log = next(cache_root().glob("*.log"))
     assert str(log) in str(e.value)
@@ -47,7 +49,7 @@ def test_a_failed_build_says_what_and_where(programs: Path) -> None:
 def test_a_killed_build_leaves_no_process_and_is_cleared_by_the_next(programs: Path) -> None:
     program(programs, "debootstrap", "mkdir -p root; (sleep 4444 & sleep 4444) & sleep 4444")
     building = subprocess.Popen(
-        [sys.executable, "-c", "from lab import image; image.ready(print)"],
+        [sys.executable, "-c", "from lab import image; image.build_base_images(print)"],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
     )
