@@ -7,9 +7,9 @@ gets all faults of COMBINED, those of firewalld only where it is installed.
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from lab.faults import baseline, security
+from lab.faults.table import FAULTS
 from lab.machine import Lab, LabHost
-from tests.faults import baseline, security
-from tests.faults.table import FAULTS
 
 COMBINED = (
     "VIP's name leads to one master",

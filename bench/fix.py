@@ -26,7 +26,7 @@ from hale.inventory import ini
 from hale.paths import ROOT
 from hale.standard import loader
 from hale.standard.loader import parameters_of
-from tests.faults.table import FAULTS
+from lab.faults.table import FAULTS
 
 TITLE = "Time to remediate"
 PACKAGES = ("ansible-core", "pyinfra")

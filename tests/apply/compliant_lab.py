@@ -19,8 +19,9 @@ from hale.model.results import RowKey
 from hale.plan import plan, planner
 from hale.plan.plan import FailedCase, Plan
 from hale.ssh import preconnect
+from lab.faults import baseline
 from lab.machine import Lab
-from tests.faults import audit, baseline
+from tests.faults import audit
 
 # What these hosts cannot have: no cluster, so no apiserver and no etcd.
 NO_CLUSTER = {

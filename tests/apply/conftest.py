@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.faults import baseline
 from lab.machine import Lab
 from tests.apply.compliant_lab import Ready
 from tests.apply.invoke_cli import Operator
-from tests.faults import baseline
 
 
 @pytest.fixture(scope="package")

@@ -34,9 +34,9 @@ from hale.paths import ROOT
 from hale.plan import line_edit, plan, planner
 from hale.plan.plan import Plan
 from hale.ssh import preconnect, session_for
+from lab.faults.table import FAULTS
 from tests.apply.compliant_lab import Ready
 from tests.faults.fault_context import injected
-from tests.faults.table import FAULTS
 
 pytestmark = pytest.mark.lab
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from hale.model.change import Impact
+from lab.faults import hosts, kernel, limits, security, swap
+from lab.faults.fault import HostFault, slug
 from tests.apply.compliant_lab import Ready, told
-from tests.faults import hosts, kernel, limits, security, swap
-from tests.faults.fault import Fault, slug
 from tests.faults.fault_context import injected
 
 PLANS = Path(__file__).parent / "plans"
@@ -34,7 +34,7 @@ FAULTS = [
 ]
 
 
-def mendable(fault: Fault) -> bool:
+def mendable(fault: HostFault) -> bool:
     """Whether the plan has a step: a line of a change that is no `by hand`."""
     path = PLANS / f"{slug(fault.name)}.txt"
     return not path.exists() or any(
@@ -49,7 +49,7 @@ def test_sixty_faults_go_there_and_back() -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: slug(f.name))
-def test_there_and_back(fault: Fault, ready: Ready) -> None:
+def test_there_and_back(fault: HostFault, ready: Ready) -> None:
     host = fault.host
     volatile = any(path.startswith("/run/") for path in fault.files)
     with injected(ready.lab, fault):
@@ -96,7 +96,7 @@ def _without_run(listing: list[str]) -> list[str]:
     return [line for line in listing if "etc/resolv.conf" not in line]
 
 
-def _as_written(fault: Fault, plan: str) -> None:
+def _as_written(fault: HostFault, plan: str) -> None:
     path = PLANS / f"{slug(fault.name)}.txt"
     plan = re.sub(r"(process |/proc/|pid,ppid,lstart,args -p )\d+( \d+)*", r"\1PID", plan)
     if os.environ.get("HALE_WRITE_PLANS"):

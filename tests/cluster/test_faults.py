@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.faults.fault import slug
 from tests.cluster.cluster_fixture import Built
 from tests.cluster.fault_audit import Standing
 from tests.cluster.faults.fault import ClusterFault
 from tests.cluster.faults.table import FAULTS
 from tests.faults import audit
-from tests.faults.fault import slug
 
 # Without HALE_SOAK so many of them, drawn by HALE_SEED or the day.
 SAMPLE = 8

@@ -14,8 +14,8 @@ from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model.drill import FaultKind
 from hale.ssh import preconnect
+from lab.faults import baseline
 from lab.machine import Lab, LabHost
-from tests.faults import baseline
 
 pytestmark = pytest.mark.lab
 MASTER, WORKER = "k8s-master-01", "k8s-node-01"

@@ -26,7 +26,7 @@ from hale.model.results import Results, RowKey
 from hale.paths import ROOT
 from hale.ssh import preconnect
 from hale.standard import loader
-from tests.faults.fault import Turn
+from lab.faults.fault import ExpectedResult
 
 # Every requirement: those of the document are a part of it.
 PROFILE = "extended"
@@ -164,7 +164,9 @@ def of_host(found: Rows, host: str) -> dict[RowKey, Said]:
     return {row: said for row, said in found.items() if row.host == host}
 
 
-def trouble(before: Rows, after: Rows, turns: Mapping[RowKey, Turn], host: str) -> list[str]:
+def trouble(
+    before: Rows, after: Rows, turns: Mapping[RowKey, ExpectedResult], host: str
+) -> list[str]:
     """All that is not as a fault's table says: rows that do not turn, and those that do.
 
     Rows of untouched hosts must say the same as before, word for word. Of the touched host and

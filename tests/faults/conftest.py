@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from hale.model.results import Results
+from lab.faults import baseline
 from lab.machine import Lab
-from tests.faults import audit, baseline
+from tests.faults import audit
 
 
 @dataclass

@@ -4,12 +4,12 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lab.faults.fault import HostFault
 from lab.machine import Lab
-from tests.faults.fault import Fault
 
 
 @contextmanager
-def injected(lab: Lab, fault: Fault) -> Iterator[None]:
+def injected(lab: Lab, fault: HostFault) -> Iterator[None]:
     """Inside the `with` the host has the fault. Afterwards its files are as they were, byte for
     byte, and what files do not bring back the fault's own undo does.
 

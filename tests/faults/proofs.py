@@ -9,9 +9,9 @@ from hale.model.requirement import Requirement
 from hale.model.results import RowKey
 from hale.paths import ROOT
 from hale.standard import loader
+from lab.faults.fault import ExpectedResult
 from lab.topology import HOSTS
 from tests.cluster.faults.table import FAULTS as CLUSTERS
-from tests.faults.fault import Turn
 from tests.faults.table import EVERY
 
 PAGE = ROOT / "docs" / "proofs.md"
@@ -41,7 +41,7 @@ class Proof(Protocol):
         """What it was shown on."""
 
     @property
-    def rows(self) -> dict[RowKey, Turn]:
+    def rows(self) -> dict[RowKey, ExpectedResult]:
         """What it turns."""
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from hale.audit.evidence_file import EvidenceFile
 from hale.model.evidence import Evidence, File, Output
-from tests.faults.fault import Recorded, Turn, fail, unknown
+from lab.faults.fault import ExpectedResult, RecordedFault, fail, unknown
 
 HOST = "k8s-master-02"
 ETCD = Path(__file__).parents[1] / "facts" / "etcd"
@@ -28,35 +28,35 @@ BOARD = "/sys/class/dmi/id/product_uuid"
 
 RECORDED = (
     # --- HA-ETCD-MEMBERS: answers of a cluster of etcd 3.4 or 3.6, recorded as each case tells ---
-    Recorded(
+    RecordedFault(
         "etcd of one master stopped",
         "k8s-master-03",
         "three members of etcd 3.4.23, one of them stopped (SIGSTOP)",
         {"HA-ETCD-MEMBERS runtime @cluster": fail("k8s-master-03: etcd gives no answer in time")},
         etcd="one-stopped",
     ),
-    Recorded(
+    RecordedFault(
         "etcd of one master killed",
         "k8s-master-03",
         "three members of etcd, one of them killed",
         {"HA-ETCD-MEMBERS runtime @cluster": fail("k8s-master-03")},
         etcd="one-killed",
     ),
-    Recorded(
+    RecordedFault(
         "etcd without a majority",
         "k8s-master-03",
         "three members of etcd, two of them killed",
         {"HA-ETCD-MEMBERS runtime @cluster": fail("not healthy")},
         etcd="no-majority",
     ),
-    Recorded(
+    RecordedFault(
         "etcd's database is full",
         "k8s-master-03",
         "etcd with a quota that was reached",
         {"HA-ETCD-MEMBERS runtime @cluster": fail("NOSPACE")},
         etcd="database-full",
     ),
-    Recorded(
+    RecordedFault(
         "etcd's member removed from the cluster",
         "k8s-master-03",
         "three members of etcd, one removed",
@@ -65,7 +65,7 @@ RECORDED = (
     ),
     # --- what the inventory alone asks for ---
     *(
-        Recorded(
+        RecordedFault(
             f"the inventory asks for {what}",
             "k8s-master-03",
             "the inventory is the plan, no host's",
@@ -79,7 +79,7 @@ RECORDED = (
         )
     ),
     # --- chapter 3 ---
-    Recorded(
+    RecordedFault(
         "two masters in the inventory",
         "k8s-master-03",
         "the inventory is the plan, no host's",
@@ -87,7 +87,7 @@ RECORDED = (
             "NODES-ODD-MASTERS inventory @cluster": fail("the inventory names 2 masters"),
             "HA-ETCD-MEMBERS runtime @cluster": fail("3 members for 2 masters"),
             **{
-                f"{row} @k8s-master-03": Turn("N-A", "concerns masters only")
+                f"{row} @k8s-master-03": ExpectedResult("N-A", "concerns masters only")
                 for row in (
                     "HA-APISERVER-EACH runtime",
                     "HA-LB-BACKENDS runtime",
@@ -96,28 +96,30 @@ RECORDED = (
                     "NODE-PORTS-MASTER runtime",
                 )
             },
-            "NODE-PORTS-WORKER runtime @k8s-master-03": Turn("PASS", "all of them are free"),
+            "NODE-PORTS-WORKER runtime @k8s-master-03": ExpectedResult(
+                "PASS", "all of them are free"
+            ),
         },
         inventory=(
             "k8s-master-03 ansible_host=10.208.1.195\n\n[workers]\n",
             "\n[workers]\nk8s-master-03 ansible_host=10.208.1.195\n",
         ),
     ),
-    Recorded(
+    RecordedFault(
         "one CPU",
         HOST,
         "cputopology.rst of the kernel: `online` is a list of ranges",
         {"NODES-RESOURCES runtime": fail("1 CPU online")},
         {"/sys/devices/system/cpu/online": "0\n"},
     ),
-    Recorded(
+    RecordedFault(
         "two GiB of memory",
         HOST,
         "proc_meminfo(5); a virtual machine of 2 GiB",
         {"NODES-RESOURCES runtime": fail("1967 MiB of memory usable")},
         {"/proc/meminfo": "MemTotal:        2014360 kB\nMemFree:          831244 kB\n"},
     ),
-    Recorded(
+    RecordedFault(
         "product_uuid of a clone",
         HOST,
         "the kernel's sysfs-class-dmi: one line, in lower case",
@@ -127,7 +129,7 @@ RECORDED = (
             f"{BOARD} @k8s-master-03": "4C4C4544-0051-3610-8052-B4C04F4E5A32\n",
         },
     ),
-    Recorded(
+    RecordedFault(
         "clock one and a half seconds ahead",
         HOST,
         "the host's own `date`, set ahead",
@@ -135,14 +137,14 @@ RECORDED = (
         clock=1.5,
     ),
     # --- chapters 4 and 6 ---
-    Recorded(
+    RecordedFault(
         "kernel of CentOS 7",
         HOST,
         "/proc/sys/kernel/osrelease of CentOS 7.9",
         {"OS-RELEASE runtime": fail("3.10.0-1160.el7.x86_64")},
         {"/proc/sys/kernel/osrelease": "3.10.0-1160.el7.x86_64\n"},
     ),
-    Recorded(
+    RecordedFault(
         "argument of this boot names the host otherwise",
         HOST,
         "systemd(1), systemd.hostname=",
@@ -150,14 +152,14 @@ RECORDED = (
         {"/proc/cmdline": "BOOT_IMAGE=/vmlinuz root=/dev/vda1 ro systemd.hostname=template\n"},
     ),
     # --- chapter 7 ---
-    Recorded(
+    RecordedFault(
         "SELinux enforcing now",
         HOST,
         "selinuxfs' `enforce`, one figure without a newline; selinux(8)",
         {"SEC-SELINUX runtime": fail("/sys/fs/selinux/enforce is 1")},
         {"/sys/fs/selinux/enforce": "1"},
     ),
-    Recorded(
+    RecordedFault(
         "SELinux there, but its files are not",
         HOST,
         "/proc/filesystems and PID 1's label of a kernel with a policy, without /sys/fs/selinux",
@@ -171,21 +173,21 @@ RECORDED = (
         },
     ),
     # --- chapter 8 ---
-    Recorded(
+    RecordedFault(
         "swap partition in use",
         HOST,
         "proc_swaps(5); Debian 12 with a swap partition",
         {"SWAP-OFF runtime": fail("/dev/vda2 (partition, 999420 KiB, 0 used)")},
         {"/proc/swaps": f"{SWAPS}/dev/vda2                   partition\t999420\t0\t-2\n"},
     ),
-    Recorded(
+    RecordedFault(
         "swap file in use, with a blank in its name",
         HOST,
         "proc_swaps(5); blanks are written \\040",
         {"SWAP-OFF runtime": fail("/var/swap file (file, 65532 KiB, 12 used)")},
         {"/proc/swaps": f"{SWAPS}/var/swap\\040file                        file\t65532\t12\t-3\n"},
     ),
-    Recorded(
+    RecordedFault(
         "zram in use",
         HOST,
         "proc_swaps(5); Debian 12 with systemd-zram-generator",
@@ -193,7 +195,7 @@ RECORDED = (
         {"/proc/swaps": f"{SWAPS}/dev/zram0                  partition\t1006588\t0\t100\n"},
     ),
     # --- chapter 9 ---
-    Recorded(
+    RecordedFault(
         "module not loaded",
         HOST,
         "proc_modules(5); Debian 12's kernel without br_netfilter, which takes its files along",
@@ -210,21 +212,21 @@ RECORDED = (
         },
         {"br_netfilter.builtin": ""},
     ),
-    Recorded(
+    RecordedFault(
         "module in the middle of being loaded",
         HOST,
         "proc_modules(5), the fifth field",
         {"MOD-BR-NETFILTER runtime": fail("says Loading")},
         {"/proc/modules": "br_netfilter 32768 1 - Loading 0x0000000000000000\n"},
     ),
-    Recorded(
+    RecordedFault(
         "module blacklisted by an argument of the kernel",
         HOST,
         "the kernel's kernel-parameters, module_blacklist=",
         {"MOD-BR-NETFILTER persisted": fail("blacklists br_netfilter (kernel argument")},
         {"/proc/cmdline": "BOOT_IMAGE=/vmlinuz ro module_blacklist=floppy,br_netfilter\n"},
     ),
-    Recorded(
+    RecordedFault(
         "swap named by an argument of the kernel",
         HOST,
         "systemd-fstab-generator(8), systemd.swap-extra=",
@@ -239,7 +241,7 @@ def healthy(saved: EvidenceFile) -> EvidenceFile:
     return _with_etcd(saved, "three-of-three-by-3-6")
 
 
-def changed(saved: EvidenceFile, fault: Recorded) -> EvidenceFile:
+def changed(saved: EvidenceFile, fault: RecordedFault) -> EvidenceFile:
     """The evidence with the fault in it."""
     hosts = dict(saved.hosts)
     for key, text in fault.files.items():

@@ -2,21 +2,11 @@
 
 from hale.paths import ROOT
 from hale.standard import loader
-from tests.faults import cluster, hosts, kernel, limits, security, services, swap
-from tests.faults.fault import Fault, Recorded
+from lab.faults.fault import HostFault, RecordedFault
+from lab.faults.table import FAULTS
 from tests.faults.recorded import RECORDED
 
-FAULTS: tuple[Fault, ...] = (
-    *cluster.FAULTS,
-    *hosts.FAULTS,
-    *security.FAULTS,
-    *swap.FAULTS,
-    *kernel.FAULTS,
-    *limits.FAULTS,
-    *services.FAULTS,
-)
-
-EVERY: tuple[Fault | Recorded, ...] = (*FAULTS, *RECORDED)
+EVERY: tuple[HostFault | RecordedFault, ...] = (*FAULTS, *RECORDED)
 
 
 def typed_too() -> set[str]:
@@ -30,9 +20,9 @@ def typed_too() -> set[str]:
     return set(found.values())
 
 
-def turned() -> dict[tuple[str, str], list[Fault | Recorded]]:
+def turned() -> dict[tuple[str, str], list[HostFault | RecordedFault]]:
     """For each (requirement, aspect) the faults that turn it red."""
-    found: dict[tuple[str, str], list[Fault | Recorded]] = {}
+    found: dict[tuple[str, str], list[HostFault | RecordedFault]] = {}
     for fault in EVERY:
         for row in fault.rows:
             found.setdefault((row.requirement, row.aspect), []).append(fault)

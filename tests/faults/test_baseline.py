@@ -7,7 +7,8 @@ import pytest
 
 from hale.model.results import RowKey
 from hale.model.verdict import Verdict
-from tests.faults import audit, baseline
+from lab.faults import baseline
+from tests.faults import audit
 from tests.faults.conftest import Compliant
 
 pytestmark = pytest.mark.lab

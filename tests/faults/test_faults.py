@@ -12,12 +12,14 @@ import pytest
 from hale.audit import evidence_file
 from hale.audit.evidence_file import EvidenceFile
 from hale.model.results import RowKey
-from tests.faults import audit, baseline, recorded
+from lab.faults import baseline
+from lab.faults.fault import HostFault, RecordedFault, slug
+from lab.faults.table import FAULTS
+from tests.faults import audit, recorded
 from tests.faults.conftest import Compliant
-from tests.faults.fault import Fault, Recorded, slug
 from tests.faults.fault_context import injected
 from tests.faults.recorded import RECORDED
-from tests.faults.table import FAULTS, typed_too
+from tests.faults.table import typed_too
 
 pytestmark = pytest.mark.lab
 TYPED = typed_too()
@@ -33,7 +35,7 @@ def whole(compliant: Compliant) -> Iterator[None]:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: slug(f.name))
 @pytest.mark.usefixtures("whole")
-def test_fault(fault: Fault, compliant: Compliant) -> None:
+def test_fault(fault: HostFault, compliant: Compliant) -> None:
     compliant.whole = False
     with injected(compliant.lab, fault):
         after = compliant.engine.audit(anew=[fault.host])
@@ -75,7 +77,7 @@ def before(compliant: Compliant, saved: EvidenceFile) -> audit.Rows:
 
 @pytest.mark.parametrize("fault", RECORDED, ids=lambda f: slug(f.name))
 def test_recorded(
-    fault: Recorded,
+    fault: RecordedFault,
     compliant: Compliant,
     saved: EvidenceFile,
     before: audit.Rows,

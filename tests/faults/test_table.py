@@ -3,11 +3,12 @@
 from hale.model.results import RowKey
 from hale.paths import ROOT
 from hale.standard import loader
+from lab.faults.fault import HostFault, fail, slug
+from lab.faults.table import FAULTS
 from tests.cluster.faults.table import FAULTS as CLUSTERS
 from tests.faults import audit, proofs
 from tests.faults.audit import Said
-from tests.faults.fault import Fault, fail, slug
-from tests.faults.table import EVERY, FAULTS, turned
+from tests.faults.table import EVERY, turned
 
 
 def test_every_row_of_the_standard_has_a_fault_on_a_real_host() -> None:
@@ -18,7 +19,9 @@ def test_every_row_of_the_standard_has_a_fault_on_a_real_host() -> None:
         if aspect != "drill"  # measured by a drill, not by an audit
     }
     real = {
-        key for key, by in turned().items() if any(isinstance(f, Fault) and red(f, key) for f in by)
+        key
+        for key, by in turned().items()
+        if any(isinstance(f, HostFault) and red(f, key) for f in by)
     }
     clusters = {(row.requirement, row.aspect) for fault in CLUSTERS for row in fault.rows}
     assert stated - real - clusters - set(proofs.ONLY_RECORDED) == set()
@@ -26,7 +29,7 @@ def test_every_row_of_the_standard_has_a_fault_on_a_real_host() -> None:
     assert unknown == set(), "faults of rows that the standard does not have"
 
 
-def red(fault: Fault, key: tuple[str, str]) -> bool:
+def red(fault: HostFault, key: tuple[str, str]) -> bool:
     """Whether the fault turns this row red on some host."""
     return any(
         turn.verdict in proofs.RED
@@ -38,7 +41,7 @@ def red(fault: Fault, key: tuple[str, str]) -> bool:
 def test_what_is_only_recorded_has_a_record_and_no_real_host() -> None:
     for key in proofs.ONLY_RECORDED:
         assert key in turned()
-        assert not any(isinstance(fault, Fault) for fault in turned()[key])
+        assert not any(isinstance(fault, HostFault) for fault in turned()[key])
 
 
 def test_the_table_is_as_large_as_promised() -> None:

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.faults import baseline, services
+from lab.faults.fault import HostFault
 from lab.machine import LabHost
-from tests.faults import audit, baseline, proofs, services
+from tests.faults import audit, proofs
 from tests.faults.conftest import Compliant
-from tests.faults.fault import Fault
 from tests.faults.fault_context import injected
 
 pytestmark = pytest.mark.lab
@@ -57,7 +58,7 @@ systemctl daemon-reload
 sysctl -qw net.ipv4.ip_forward=1 \
   net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1
 """
-EVERYTHING = Fault(
+EVERYTHING = HostFault(
     "everything at once",
     "k8s-node-02",
     RUIN,

@@ -1,7 +1,7 @@
 """Faults of certificates: signed anew by the cluster's own CA, for a time that is too short."""
 
+from lab.faults.fault import fail
 from tests.cluster.faults.fault import THIRD, Both, ClusterFault, on
-from tests.faults.fault import fail
 
 PKI = "/etc/kubernetes/pki"
 KEPT = "/root/kept-certificate"

@@ -1,5 +1,6 @@
 """Faults of the control plane: etcd, apiserver, leaders, kubectl, static manifests."""
 
+from lab.faults.fault import fail
 from tests.cluster.faults.fault import (
     FIRST,
     KUBECTL,
@@ -15,7 +16,6 @@ from tests.cluster.faults.fault import (
     on,
     without_manifest,
 )
-from tests.faults.fault import fail
 
 PKI = "/etc/kubernetes/pki/etcd"
 # etcd's gateway: what etcdctl would say, which the hosts do not have.

@@ -1,6 +1,7 @@
 """Faults of the endpoint: load balancer, VIP, and who answers on it."""
 
 from facts.parsers import vip_config
+from lab.faults.fault import fail, unknown
 from tests.cluster.faults.fault import (
     EVERY,
     FIRST,
@@ -13,7 +14,6 @@ from tests.cluster.faults.fault import (
     each,
     on,
 )
-from tests.faults.fault import fail, unknown
 
 VIP, PORT = "10.208.1.190", 16443
 CONFIG = "/etc/haproxy/haproxy.cfg"

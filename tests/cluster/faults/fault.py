@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from hale.model.results import RowKey
+from lab.faults.fault import ExpectedResult, fail, row
 from lab.topology import HOSTS
-from tests.faults.fault import Turn, fail, row
 
 FIRST, SECOND, THIRD = MASTERS = tuple(h.name for h in HOSTS if h.role == "masters")
 NODE, OTHER_NODE = WORKERS = tuple(h.name for h in HOSTS if h.role == "workers")
@@ -42,7 +42,7 @@ class ClusterFault:
     host: str
     inject: Steps
     undo: Steps
-    turns: Mapping[str, Turn] = field(default_factory=dict)
+    turns: Mapping[str, ExpectedResult] = field(default_factory=dict)
     may: Iterable[str] = ()
 
     @property
@@ -51,7 +51,7 @@ class ClusterFault:
         return "real cluster"
 
     @property
-    def rows(self) -> dict[RowKey, Turn]:
+    def rows(self) -> dict[RowKey, ExpectedResult]:
         """`turns` with the rows' full names."""
         return {row(key, self.host): turn for key, turn in self.turns.items()}
 
@@ -88,12 +88,12 @@ def hanging(host: str, program: str) -> Both:
     return on(host, f"pkill -STOP -x {name}", f"pkill -CONT -x {name}")
 
 
-def each(hosts: Iterable[str], key: str, turn: Turn) -> dict[str, Turn]:
+def each(hosts: Iterable[str], key: str, turn: ExpectedResult) -> dict[str, ExpectedResult]:
     """The same row of several hosts."""
     return {f"{key} @{host}": turn for host in hosts}
 
 
-def down_for_everybody(host: str) -> dict[str, Turn]:
+def down_for_everybody(host: str) -> dict[str, ExpectedResult]:
     """Every master's load balancer finds this one down."""
     return each(MASTERS, "HA-LB-BACKENDS runtime", fail(f"{host} is down for it"))
 
@@ -101,6 +101,6 @@ def down_for_everybody(host: str) -> dict[str, Turn]:
 DRIFT = "CP-MANIFEST-DRIFT runtime @cluster"
 
 
-def missing(host: str, component: str) -> dict[str, Turn]:
+def missing(host: str, component: str) -> dict[str, ExpectedResult]:
     """The other masters have a manifest that this one has not."""
     return {DRIFT: fail(f"{host}: there is no {MANIFESTS}/{component}.yaml")}

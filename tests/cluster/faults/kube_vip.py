@@ -1,6 +1,7 @@
 """Faults of a cluster whose VIP kube-vip holds; those of endpoint.py are of keepalived's."""
 
 from facts.parsers.vip_config import KUBE_VIP
+from lab.faults.fault import fail
 from lab.mirror.kube_vip import PORT
 from lab.topology import VIP
 from tests.cluster.faults.fault import (
@@ -14,7 +15,6 @@ from tests.cluster.faults.fault import (
     each,
     gone,
 )
-from tests.faults.fault import fail
 
 OWNER = "HA-VIP-OWNER runtime @cluster"
 AT_BOOT = "HA-VIP-OWNER persisted @cluster"

@@ -1,5 +1,6 @@
 """Faults of the nodes: kubelet, kube-proxy, CoreDNS, control groups, the registry."""
 
+from lab.faults.fault import ExpectedResult, fail
 from tests.cluster.faults.fault import (
     EVERY,
     FIRST,
@@ -12,7 +13,6 @@ from tests.cluster.faults.fault import (
     hanging,
     on,
 )
-from tests.faults.fault import Turn, fail
 
 DNS = "10.96.0.10"
 TO_DNS = f"OUTPUT -d {DNS} -p udp --dport 53"
@@ -39,7 +39,7 @@ def moded(mode: str) -> str:
     )
 
 
-def cut_off(why: str) -> dict[str, Turn]:
+def cut_off(why: str) -> dict[str, ExpectedResult]:
     """A node whose rules are gone finds no name either."""
     return {
         "CMP-KUBE-PROXY runtime": fail(why),

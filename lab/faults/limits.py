@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tests.faults.fault import Fault, Turn, fail
+from lab.faults.fault import ExpectedResult, HostFault, fail
 
 HOST = "k8s-node-01"
 MAIN = "/etc/security/limits.conf"
@@ -10,14 +10,16 @@ LATE = "/etc/security/limits.d/90-site.conf"
 FILES = (MAIN, "/etc/security/limits.d")
 
 
-def both(requirement: str, runtime: str, persisted: str) -> dict[str, Turn]:
-    """Both aspects of a limit fail: pam_limits reads its files anew at every login."""
+def both(requirement: str, runtime: str, persisted: str) -> dict[str, ExpectedResult]:
+    """Both aspects of a limit fail: pam_limits reads its files at every login."""
     return {f"{requirement} runtime": fail(runtime), f"{requirement} persisted": fail(persisted)}
 
 
-def limit(name: str, inject: str, turns: dict[str, Turn], files: Sequence[str] = FILES) -> Fault:
+def limit(
+    name: str, inject: str, turns: dict[str, ExpectedResult], files: Sequence[str] = FILES
+) -> HostFault:
     """A fault in the files of pam_limits."""
-    return Fault(name, HOST, inject, turns, files)
+    return HostFault(name, HOST, inject, turns, files)
 
 
 FAULTS = (

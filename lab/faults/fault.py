@@ -13,7 +13,7 @@ def slug(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Turn:
+class ExpectedResult:
     """What a row becomes, and a piece of what it must say: red for another reason proves nothing.
 
     `says` may be empty where the row says nothing of its own (cluster rows name the host).
@@ -23,23 +23,23 @@ class Turn:
     says: str
 
 
-def fail(says: str) -> Turn:
+def fail(says: str) -> ExpectedResult:
     """The row becomes FAIL, saying this."""
-    return Turn("FAIL", says)
+    return ExpectedResult("FAIL", says)
 
 
-def unknown(says: str) -> Turn:
+def unknown(says: str) -> ExpectedResult:
     """The row becomes UNKNOWN, saying this."""
-    return Turn("UNKNOWN", says)
+    return ExpectedResult("UNKNOWN", says)
 
 
 @dataclass(frozen=True)
-class Fault:
+class HostFault:
     """One fault on one host.
 
     name: for people, unique. turns: rows by "REQUIREMENT aspect" (on `host`) or
     "REQUIREMENT aspect @other" (`@cluster` too); empty for what looks like a fault and is none.
-    files: what `inject` changes on the disk; put back bytes, mode, owner and time, or taken away
+    files: what `inject` changes on the disk; put back bytes, mode, owner and time, or removed
     again. undo: what files do not bring back. reboot: the power is cut between inject and audit,
     and after the undo, so that the row shows what a boot makes of it.
     """
@@ -47,7 +47,7 @@ class Fault:
     name: str
     host: str
     inject: str
-    turns: Mapping[str, Turn] = field(default_factory=dict)
+    turns: Mapping[str, ExpectedResult] = field(default_factory=dict)
     files: Sequence[str] = ()
     undo: str = ""
     reboot: bool = False
@@ -58,13 +58,13 @@ class Fault:
         return "real host"
 
     @property
-    def rows(self) -> dict[RowKey, Turn]:
+    def rows(self) -> dict[RowKey, ExpectedResult]:
         """`turns` with the rows' full names."""
         return {row(key, self.host): turn for key, turn in self.turns.items()}
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedFault:
     """A fault that one kernel for all hosts cannot show: a host's evidence, changed.
 
     source: where the content was recorded, or what manual states its form. files: "path" or
@@ -76,7 +76,7 @@ class Recorded:
     name: str
     host: str
     source: str
-    turns: Mapping[str, Turn]
+    turns: Mapping[str, ExpectedResult]
     files: Mapping[str, str | None] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
     etcd: str = ""
@@ -89,7 +89,7 @@ class Recorded:
         return "changed inventory" if self.inventory else "recorded evidence"
 
     @property
-    def rows(self) -> dict[RowKey, Turn]:
+    def rows(self) -> dict[RowKey, ExpectedResult]:
         """`turns` with the rows' full names."""
         return {row(key, self.host): turn for key, turn in self.turns.items()}
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from lab.faults.baseline import CLONED_ID, STAND_IN, VIP_HOLDER
+from lab.faults.fault import ExpectedResult, HostFault, fail, unknown
 from lab.topology import HOSTS
-from tests.faults.baseline import CLONED_ID, STAND_IN, VIP_HOLDER
-from tests.faults.fault import Fault, Turn, fail, unknown
 
 HOST = "k8s-node-01"
 ADDRESS = "10.208.1.196"
@@ -15,14 +15,14 @@ RESTART = "systemctl restart stand-in && sleep 0.3"
 SOCAT = "nohup socat TCP-LISTEN:2379,reuseaddr,fork"
 
 
-def everywhere(turn: Turn) -> dict[str, Turn]:
+def everywhere(turn: ExpectedResult) -> dict[str, ExpectedResult]:
     """The row of the VIP on every host."""
     return {f"HA-APISERVER-VIP runtime @{host.name}": turn for host in HOSTS}
 
 
-def answering(name: str, inject: str, turn: Turn) -> Fault:
+def answering(name: str, inject: str, turn: ExpectedResult) -> HostFault:
     """A fault of what answers on the VIP."""
-    return Fault(
+    return HostFault(
         name,
         VIP_HOLDER,
         f"cd {STAND_IN} && {inject} && {RESTART}",
@@ -32,7 +32,7 @@ def answering(name: str, inject: str, turn: Turn) -> Fault:
     )
 
 
-def saying(name: str, answer: str, turn: Turn) -> Fault:
+def saying(name: str, answer: str, turn: ExpectedResult) -> HostFault:
     """An answer of HTTP other than `200 ok`, as printf writes it."""
     return answering(name, f"printf '{answer}' >answer", turn)
 
@@ -43,20 +43,20 @@ def etcd(
     says: str,
     files: tuple[str, ...] = (),
     undo: str = "",
-    turns: Mapping[str, Turn] | None = None,
-) -> Fault:
+    turns: Mapping[str, ExpectedResult] | None = None,
+) -> HostFault:
     """Without a cluster this row is red for want of etcd; a fault makes it red for its own sake."""
     etcds = {"HA-ETCD-MEMBERS runtime @cluster": fail(says)}
-    return Fault(name, "k8s-master-02", inject, {**etcds, **(turns or {})}, files, undo)
+    return HostFault(name, "k8s-master-02", inject, {**etcds, **(turns or {})}, files, undo)
 
 
 # What else a listener on etcd's port is on a host that has not joined.
 TAKEN = {"NODE-PORTS-MASTER runtime": fail("has not joined, and somebody listens on 2379")}
 
 
-def taken(name: str, host: str, port: int, requirement: str) -> Fault:
+def taken(name: str, host: str, port: int, requirement: str) -> HostFault:
     """Somebody listens on a port that a component will want."""
-    return Fault(
+    return HostFault(
         name,
         host,
         f"nohup socat TCP-LISTEN:{port},reuseaddr,fork EXEC:/bin/cat >/dev/null 2>&1 & sleep 0.3",
@@ -65,22 +65,22 @@ def taken(name: str, host: str, port: int, requirement: str) -> Fault:
     )
 
 
-def address(name: str, inject: str, says: str) -> Fault:
+def address(name: str, inject: str, says: str) -> HostFault:
     """A fault in what the host reads at boot."""
-    return Fault(name, HOST, inject, {"NODES-ADDRESS persisted": fail(says)}, ("/etc/network",))
+    return HostFault(name, HOST, inject, {"NODES-ADDRESS persisted": fail(says)}, ("/etc/network",))
 
 
 FAULTS = (
     # --- HA-APISERVER-VIP ---
-    Fault(
-        "nobody listens on the VIP",
+    HostFault(
+        "nothing listens on the VIP",
         VIP_HOLDER,
         "systemctl stop stand-in",
         everywhere(fail("the connection was refused or has no route")),
         undo=RESTART,
     ),
-    Fault(
-        "nobody holds the VIP",
+    HostFault(
+        "no host holds the VIP",
         VIP_HOLDER,
         f"ip address del {VIP}/32 dev eth0",
         everywhere(fail(f"https://{VIP}:16443/livez: n")),
@@ -145,15 +145,15 @@ FAULTS = (
         "",
         fail("the connection was closed without an answer"),
     ),
-    Fault(
+    HostFault(
         "host is not in the cluster",
         HOST,
         f"rm {PKI}/ca.crt",
         {"HA-APISERVER-VIP runtime": fail("this host is not in a cluster yet")},
         (PKI,),
     ),
-    Fault(
-        "host has another cluster's CA, and curl is told not to mind",
+    HostFault(
+        "host has another cluster's CA, and curl is set to ignore it",
         HOST,
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30"
         f" -subj /CN=kubernetes -keyout /dev/null -out {PKI}/ca.crt 2>/dev/null;"
@@ -161,7 +161,7 @@ FAULTS = (
         {"HA-APISERVER-VIP runtime": fail("the certificate is not of the cluster's CA")},
         (PKI, "/root/.curlrc"),
     ),
-    Fault(
+    HostFault(
         "proxy in the environment of logins",
         HOST,
         "printf 'https_proxy=http://10.208.1.1:1\\nhttp_proxy=http://10.208.1.1:1\\n'"
@@ -227,14 +227,14 @@ FAULTS = (
         f" >{INTERFACES}.d/vip; chmod 600 {INTERFACES}.d/vip",
         f"sets the VIP {VIP}: address {VIP}/32",
     ),
-    Fault(
+    HostFault(
         "what sets the address is not started at boot",
         HOST,
         "systemctl --quiet disable networking",
         {"NODES-ADDRESS persisted": fail(f"nothing on this host sets {ADDRESS} at boot")},
         undo="systemctl --quiet enable networking",
     ),
-    Fault(
+    HostFault(
         "VIP on a worker",
         HOST,
         f"ip address add {VIP}/32 dev lo",
@@ -244,7 +244,7 @@ FAULTS = (
         },
         undo=f"ip address del {VIP}/32 dev lo",
     ),
-    Fault(
+    HostFault(
         "planned address answered for, but on no interface",
         HOST,
         f"""ip address del {ADDRESS}/24 dev eth0
@@ -257,7 +257,7 @@ FAULTS = (
         ip address add {ADDRESS}/24 dev eth0
         ip route add default via 10.208.1.1""",
     ),
-    Fault(
+    HostFault(
         "planned address on an interface that is down",
         HOST,
         f"""ip address del {ADDRESS}/24 dev eth0
@@ -277,21 +277,21 @@ FAULTS = (
     taken("apiserver's port taken before", "k8s-master-02", 6443, "NODE-PORTS-MASTER"),
     taken("kubelet's port taken before", HOST, 10250, "NODE-PORTS-WORKER"),
     # --- ID-* ---
-    Fault(
+    HostFault(
         "machine-id of a clone",
         HOST,
         f"cp {CLONED_ID} /etc/machine-id",
         {"ID-MACHINE-ID runtime @cluster": fail("have the same machine-id")},
         ("/etc/machine-id",),
     ),
-    Fault(
+    HostFault(
         "machine-id never set",
         HOST,
         "echo uninitialized >/etc/machine-id",
         {"ID-MACHINE-ID runtime @cluster": fail(f"{HOST} has no valid machine-id")},
         ("/etc/machine-id",),
     ),
-    Fault(
+    HostFault(
         "MAC address of another host",
         HOST,
         """ip link add spare address 02:00:0a:d0:01:c6 type veth peer name other

@@ -1,6 +1,6 @@
 """Faults of chapter 7: firewalld, the real one, and SELinux's configuration."""
 
-from tests.faults.fault import Fault, Turn, fail
+from lab.faults.fault import ExpectedResult, HostFault, fail
 
 WALL = "k8s-node-02"
 OFF = """
@@ -17,15 +17,17 @@ SELINUX = "k8s-master-03"
 GRUB = "echo 'GRUB_CMDLINE_LINUX=\"security=selinux selinux=1\"' >/etc/default/grub"
 
 
-def wall(name: str, inject: str, turns: dict[str, Turn], files: tuple[str, ...] = ()) -> Fault:
+def wall(
+    name: str, inject: str, turns: dict[str, ExpectedResult], files: tuple[str, ...] = ()
+) -> HostFault:
     """A fault of firewalld; afterwards it is masked again, as it was."""
-    return Fault(name, WALL, inject, turns, files, undo=OFF)
+    return HostFault(name, WALL, inject, turns, files, undo=OFF)
 
 
-def selinux(name: str, config: str, says: str = "", arguments: str = "") -> Fault:
+def selinux(name: str, config: str, says: str = "", arguments: str = "") -> HostFault:
     """A configuration of SELinux (as printf writes it), and what it says if it is wrong."""
     more = f"; sed -i 's/selinux=1/& {arguments}/' /etc/default/grub" if arguments else ""
-    return Fault(
+    return HostFault(
         name,
         SELINUX,
         f"mkdir -p /etc/selinux; printf '{config}' >/etc/selinux/config; {GRUB}{more}",
@@ -120,7 +122,7 @@ FAULTS = (
         "has enforcing=1",
         arguments="enforcing=1",
     ),
-    Fault(
+    HostFault(
         "SELinux without a configuration",
         SELINUX,
         GRUB,

@@ -227,14 +227,14 @@ def make(lab: Lab, inventory: Path) -> None:
 
 def _hard(host: LabHost) -> dict[str, float]:
     """The hard limits that sshd has, which a login can have without any privilege."""
-    said = host.run('cat "/proc/$(cat /run/sshd.pid)/limits"').stdout.decode()
+    output = host.run('cat "/proc/$(cat /run/sshd.pid)/limits"').stdout.decode()
     found = {}
     for item, title, unit in (
         ("nofile", "Max open files", 1),
         ("nproc", "Max processes", 1),
         ("memlock", "Max locked memory", 1024),
     ):
-        value = re.search(rf"{title}\s+\w+\s+(\w+)", said)
+        value = re.search(rf"{title}\s+\w+\s+(\w+)", output)
         assert value, f"/proc/<sshd>/limits has no {title!r}"
         found[item] = inf if value[1] == "unlimited" else int(value[1]) // unit
     return found

@@ -1,27 +1,27 @@
 """Faults of chapters 4 to 6: the system, /etc/hosts, the hostname."""
 
-from tests.faults.fault import Fault, fail, unknown
+from lab.faults.fault import HostFault, fail, unknown
 
 HOST = "k8s-node-01"
 HOSTS = ("/etc/hosts",)
 
 FAULTS = (
     # --- OS-RELEASE ---
-    Fault(
+    HostFault(
         "another release of the distribution",
         "k8s-master-02",
         "sed -i 's/^VERSION_ID=.*/VERSION_ID=\"11\"/' /etc/os-release",
         {"OS-RELEASE runtime": fail("Debian GNU/Linux 11")},
         files=("/etc/os-release",),
     ),
-    Fault(
+    HostFault(
         "another distribution that calls itself an accepted one",
         "k8s-master-02",
         "sed -i 's/^NAME=.*/NAME=\"Devuan GNU\\/Linux\"/' /etc/os-release",
         {"OS-RELEASE runtime": fail("Devuan GNU/Linux 12, which calls itself Debian GNU/Linux 12")},
         files=("/etc/os-release",),
     ),
-    Fault(
+    HostFault(
         "os-release is empty",
         "k8s-master-02",
         "rm /etc/os-release && : >/etc/os-release",
@@ -29,7 +29,7 @@ FAULTS = (
         files=("/etc/os-release",),
     ),
     # --- HOSTS-VIP ---
-    Fault(
+    HostFault(
         "VIP entry commented out",
         HOST,
         "sed -i 's/^10.208.1.190/#&/' /etc/hosts",
@@ -40,7 +40,7 @@ FAULTS = (
         },
         files=HOSTS,
     ),
-    Fault(
+    HostFault(
         "VIP entry contradicted by another address",
         HOST,
         "echo '10.208.1.191 master.k8s.io' >>/etc/hosts",
@@ -50,7 +50,7 @@ FAULTS = (
         },
         files=HOSTS,
     ),
-    Fault(
+    HostFault(
         "VIP's name leads to one master",
         HOST,
         "sed -i 's/^10.208.1.190.*/10.208.1.191 master.k8s.io k8s-vip/' /etc/hosts",
@@ -62,7 +62,7 @@ FAULTS = (
         },
         files=HOSTS,
     ),
-    Fault(
+    HostFault(
         "VIP's name only as a part of others",
         HOST,
         "sed -i 's/master.k8s.io k8s-vip/xmaster.k8s.io k8s-vip2/' /etc/hosts",
@@ -73,7 +73,7 @@ FAULTS = (
         },
         files=HOSTS,
     ),
-    Fault(
+    HostFault(
         "one of the VIP's names is missing",
         HOST,
         "sed -i 's/ k8s-vip//' /etc/hosts",
@@ -83,7 +83,7 @@ FAULTS = (
         },
         files=HOSTS,
     ),
-    Fault(
+    HostFault(
         "VIP entry behind a comment sign in the line",
         HOST,
         "sed -i 's/master.k8s.io/# &/' /etc/hosts",
@@ -94,21 +94,21 @@ FAULTS = (
         },
         files=HOSTS,
     ),
-    Fault(
+    HostFault(
         "VIP entry twice, as `>>` leaves it",
         HOST,
         "grep 10.208.1.190 /etc/hosts >/run/line && cat /run/line >>/etc/hosts && rm /run/line",
         {"HOSTS-VIP persisted": fail("more than once: master.k8s.io, k8s-vip")},
         files=HOSTS,
     ),
-    Fault(
+    HostFault(
         "VIP has a master's name as well",
         HOST,
         "echo '10.208.1.190 k8s-master-01' >>/etc/hosts",
         {"HOSTS-VIP persisted": fail("contradicts it: 10.208.1.190 k8s-master-01")},
         files=HOSTS,
     ),
-    Fault(
+    HostFault(
         "resolver does not read /etc/hosts",
         "k8s-master-02",
         "sed -i 's/^hosts:.*/hosts: dns/' /etc/nsswitch.conf",
@@ -118,7 +118,7 @@ FAULTS = (
         },
         files=("/etc/nsswitch.conf",),
     ),
-    Fault(
+    HostFault(
         "cloud-init makes /etc/hosts anew at boot",
         "k8s-master-03",
         """
@@ -129,28 +129,28 @@ FAULTS = (
         {"HOSTS-VIP persisted": fail("cloud-init makes /etc/hosts anew at every boot")},
         files=("/usr/bin/cloud-init", "/etc/cloud"),
     ),
-    Fault(
+    HostFault(
         "VIP entry written with tabs, capitals and a carriage return",
         HOST,
         r"sed -i 's/^10.208.1.190.*/10.208.1.190\t\tMASTER.k8s.io\tk8s-vip\r/' /etc/hosts",
         files=HOSTS,
     ),
     # --- NAME-HOSTNAME ---
-    Fault(
+    HostFault(
         "hostname transient only",
         HOST,
         "hostname localhost",
         {"NAME-HOSTNAME runtime": fail("the running hostname is localhost")},
         undo=f"hostname {HOST}",
     ),
-    Fault(
+    HostFault(
         "hostname right until the next boot",
         HOST,
         "echo localhost >/etc/hostname",
         {"NAME-HOSTNAME persisted": fail("sets the hostname to localhost")},
         files=("/etc/hostname",),
     ),
-    Fault(
+    HostFault(
         "hostname of another host, after a boot",
         HOST,
         "echo k8s-node-02 >/etc/hostname",
@@ -161,21 +161,21 @@ FAULTS = (
         files=("/etc/hostname",),
         reboot=True,
     ),
-    Fault(
+    HostFault(
         "hostname with a domain",
         HOST,
         f"echo {HOST}.example.org >/etc/hostname",
         {"NAME-HOSTNAME persisted": fail(f"sets the hostname to {HOST}.example.org")},
         files=("/etc/hostname",),
     ),
-    Fault(
+    HostFault(
         "no valid name in /etc/hostname",
         HOST,
         "echo '#k8s-node-01' >/etc/hostname",
         {"NAME-HOSTNAME persisted": fail("nothing sets the hostname at boot")},
         files=("/etc/hostname",),
     ),
-    Fault(
+    HostFault(
         "boot loader's argument names the host otherwise",
         HOST,
         """
@@ -185,7 +185,7 @@ FAULTS = (
         {"NAME-HOSTNAME persisted": fail("sets the hostname to template")},
         files=("/etc/default/grub",),
     ),
-    Fault(
+    HostFault(
         "/etc/hostname with a comment and blanks around the name",
         HOST,
         f"printf '# the plan\\n\\n  {HOST}  \\n' >/etc/hostname",

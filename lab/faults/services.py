@@ -6,7 +6,7 @@ run the real one. It starts in multi-user.target, so that a power cut brings it 
 
 from collections.abc import Mapping, Sequence
 
-from tests.faults.fault import Fault, Turn, fail, unknown
+from lab.faults.fault import ExpectedResult, HostFault, fail, unknown
 
 HOST = "k8s-node-01"
 VENDOR = "/usr/lib/systemd/system"
@@ -15,7 +15,7 @@ CONTAINERD, KUBELET = UNITS = "containerd.service", "kubelet.service"
 LOW = r"LimitNOFILE=1024:4096\nLimitNPROC=1000\nLimitMEMLOCK=64K\n"
 HIGH = r"LimitNOFILE=infinity\nLimitNPROC=infinity\nLimitMEMLOCK=infinity\n"
 DEFAULTS = r"DefaultLimitNOFILE=1024:4096\nDefaultLimitNPROC=1000\nDefaultLimitMEMLOCK=64K\n"
-SAID = {
+LOW_LIMITS = {
     "NOFILE": "nofile soft 1024, hard 4096",
     "NPROC": "nproc soft 1000, hard 1000",
     "MEMLOCK": "memlock soft 64 KiB, hard 64 KiB",
@@ -53,18 +53,19 @@ def written(name: str, text: str) -> str:
     return f"mkdir -p {name.rpartition('/')[0]}; printf '{text}' >{name}"
 
 
-def runs(service: str) -> dict[str, Turn]:
+def runs(service: str) -> dict[str, ExpectedResult]:
     """The running process has the low limits."""
     return {
-        f"SVC-{service}-{item} runtime": fail(f"runs with {said}") for item, said in SAID.items()
+        f"SVC-{service}-{item} runtime": fail(f"runs with {limits}")
+        for item, limits in LOW_LIMITS.items()
     }
 
 
-def starts(service: str, name: str, first: int) -> dict[str, Turn]:
+def starts(service: str, name: str, first: int) -> dict[str, ExpectedResult]:
     """A start gives the low limits by three lines of this file."""
     return {
-        f"SVC-{service}-{item} persisted": fail(f"starts with {said} by {name}:{line}")
-        for line, (item, said) in enumerate(SAID.items(), first)
+        f"SVC-{service}-{item} persisted": fail(f"starts with {limits} by {name}:{line}")
+        for line, (item, limits) in enumerate(LOW_LIMITS.items(), first)
     }
 
 
@@ -72,14 +73,14 @@ def service(
     name: str,
     unit: str,
     inject: str,
-    turns: Mapping[str, Turn],
+    turns: Mapping[str, ExpectedResult],
     files: Sequence[str] = (),
     reboot: bool = False,
-) -> Fault:
+) -> HostFault:
     """A fault of a service; afterwards it is gone."""
     if unit == KUBELET:  # the stand-in is enabled, which is all that this row wants
-        turns = {**turns, "CMP-KUBELET persisted": Turn("PASS", f"{unit} starts at boot")}
-    return Fault(
+        turns = {**turns, "CMP-KUBELET persisted": ExpectedResult("PASS", f"{unit} starts at boot")}
+    return HostFault(
         name,
         HOST,
         inject,
@@ -143,7 +144,10 @@ FAULTS = (
         f"{written(LATE, SECTION + HIGH)}; {RELOAD}",
         {
             **runs("CONTAINERD"),
-            **{f"SVC-CONTAINERD-{item} persisted": Turn("PASS", LATE) for item in SAID},
+            **{
+                f"SVC-CONTAINERD-{item} persisted": ExpectedResult("PASS", LATE)
+                for item in LOW_LIMITS
+            },
         },
         (f"{OWN}/{CONTAINERD}.d",),
     ),
@@ -159,7 +163,7 @@ FAULTS = (
         rf"printf '[Service]\n{HIGH}' >{path(CONTAINERD)}; {RELOAD}",
         {
             f"SVC-CONTAINERD-{item} {aspect}": unknown("LoadState=bad-setting")
-            for item in SAID
+            for item in LOW_LIMITS
             for aspect in ("runtime", "persisted")
         },
     ),

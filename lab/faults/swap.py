@@ -1,6 +1,6 @@
 """Faults of chapter 8: what turns swap on at boot. That it is on now needs a kernel of its own."""
 
-from tests.faults.fault import Fault, fail
+from lab.faults.fault import HostFault, fail
 
 HOST = "k8s-master-02"
 UUID = "3f5ad593-4546-4a94-a374-bcfb68aa11f7"
@@ -8,10 +8,12 @@ UNIT = "/etc/systemd/system/dev-sdb2.swap"
 GENERATOR = "/usr/lib/systemd/system-generators/zram-generator"
 
 
-def swap(name: str, inject: str, says: str = "", files: tuple[str, ...] = ("/etc/fstab",)) -> Fault:
+def swap(
+    name: str, inject: str, says: str = "", files: tuple[str, ...] = ("/etc/fstab",)
+) -> HostFault:
     """A fault that turns swap on at boot; one that does not where `says` is empty."""
     turns = {"SWAP-OFF persisted": fail(says)} if says else {}
-    return Fault(name, HOST, inject, turns, files)
+    return HostFault(name, HOST, inject, turns, files)
 
 
 FAULTS = (

@@ -1,6 +1,6 @@
 """Faults of chapter 9 (1) to (3): sysctl.d, modules-load.d, and the kernel's values."""
 
-from tests.faults.fault import Fault, Turn, fail
+from lab.faults.fault import ExpectedResult, HostFault, fail
 
 HOST = "k8s-node-01"
 FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/etc/sysctl.conf")
@@ -9,24 +9,24 @@ OURS = "/etc/sysctl.d/60-kubernetes.conf"
 SYSCTLS = ("SYS-IP-FORWARD", "SYS-BRIDGE-IPTABLES", "SYS-BRIDGE-IP6TABLES")
 
 
-def all_persisted(says: str) -> dict[str, Turn]:
+def all_persisted(says: str) -> dict[str, ExpectedResult]:
     """What makes all of sysctl.d's lines lost."""
     return {f"{requirement} persisted": fail(says) for requirement in SYSCTLS}
 
 
-def forwarding(name: str, inject: str, says: str, host: str = HOST) -> Fault:
+def forwarding(name: str, inject: str, says: str, host: str = HOST) -> HostFault:
     """A fault in the files alone, of net.ipv4.ip_forward."""
-    return Fault(name, host, inject, {"SYS-IP-FORWARD persisted": fail(says)}, FOLDERS)
+    return HostFault(name, host, inject, {"SYS-IP-FORWARD persisted": fail(says)}, FOLDERS)
 
 
-def harmless(name: str, inject: str) -> Fault:
+def harmless(name: str, inject: str) -> HostFault:
     """Lines of sysctl.d that look worse than they are."""
-    return Fault(name, HOST, inject, files=FOLDERS)
+    return HostFault(name, HOST, inject, files=FOLDERS)
 
 
-def module(name: str, inject: str, says: str) -> Fault:
+def module(name: str, inject: str, says: str) -> HostFault:
     """A fault in the files that load br_netfilter at boot."""
-    return Fault(name, HOST, inject, {"MOD-BR-NETFILTER persisted": fail(says)}, MODULES)
+    return HostFault(name, HOST, inject, {"MOD-BR-NETFILTER persisted": fail(says)}, MODULES)
 
 
 FAULTS = (
@@ -84,35 +84,35 @@ FAULTS = (
         " echo net.ipv4.ip_forward=1 >>/etc/sysctl.conf",
         "no link in sysctl.d leads to that file",
     ),
-    Fault(
+    HostFault(
         "bridge's sysctl won by a later file",
         "k8s-master-02",
         "echo net.bridge.bridge-nf-call-iptables=0 >/etc/sysctl.d/95-libvirt.conf",
         {"SYS-BRIDGE-IPTABLES persisted": fail("/etc/sysctl.d/95-libvirt.conf:1 sets")},
         FOLDERS,
     ),
-    Fault(
+    HostFault(
         "bridge's sysctl for IPv6 forgotten",
         "k8s-master-02",
         f"sed -i /ip6tables/d {OURS}",
         {"SYS-BRIDGE-IP6TABLES persisted": fail("no line of sysctl.d sets")},
         FOLDERS,
     ),
-    Fault(
+    HostFault(
         "sysctl file hidden by a link to /dev/null",
         HOST,
         f"mkdir -p /usr/lib/sysctl.d && mv {OURS} /usr/lib/sysctl.d/ && ln -s /dev/null {OURS}",
         all_persisted("no line of sysctl.d sets"),
         (*FOLDERS, "/usr/lib/sysctl.d"),
     ),
-    Fault(
+    HostFault(
         "sysctl file without .conf at its end",
         HOST,
         f"mv {OURS} {OURS}.bak",
         all_persisted("no line of sysctl.d sets"),
         FOLDERS,
     ),
-    Fault(
+    HostFault(
         "systemd-sysctl masked",
         HOST,
         "systemctl --quiet mask systemd-sysctl.service",
@@ -120,14 +120,14 @@ FAULTS = (
         undo="systemctl --quiet unmask systemd-sysctl.service",
     ),
     # --- SYS-* runtime ---
-    Fault(
+    HostFault(
         "forwarding switched off until the next boot",
         HOST,
         "sysctl -qw net.ipv4.ip_forward=0",
         {"SYS-IP-FORWARD runtime": fail("net.ipv4.ip_forward is 0")},
         undo="sysctl -qw net.ipv4.ip_forward=1",
     ),
-    Fault(
+    HostFault(
         "bridge's values switched off until the next boot",
         "k8s-master-03",
         "sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0",
@@ -138,7 +138,7 @@ FAULTS = (
         undo="sysctl -qw net.bridge.bridge-nf-call-iptables=1"
         " net.bridge.bridge-nf-call-ip6tables=1",
     ),
-    Fault(
+    HostFault(
         "all sysctls won by a later file, after a boot",
         HOST,
         "sed 's/= 1/= 0/' /etc/sysctl.d/60-kubernetes.conf >/etc/sysctl.d/95-router.conf",
@@ -151,7 +151,7 @@ FAULTS = (
         files=FOLDERS,
         reboot=True,
     ),
-    Fault(
+    HostFault(
         "forwarding never persisted, after a boot",
         HOST,
         f"sed -i /ip_forward/d {OURS}",
@@ -170,7 +170,7 @@ FAULTS = (
         "sysctl in a comment with `;`",
         "printf ';net.ipv4.ip_forward=0\\n# net.ipv4.ip_forward=0\\n' >/etc/sysctl.d/95-old.conf",
     ),
-    Fault(
+    HostFault(
         "sysctl by a pattern that spares what lines name",
         HOST,
         "echo 'net.bridge.bridge-nf-call-* = 0' >/etc/sysctl.d/95-libvirt.conf",
@@ -214,14 +214,14 @@ FAULTS = (
         " /run/modules-load.d/",
         "does, but a boot empties /run",
     ),
-    Fault(
+    HostFault(
         "systemd-modules-load masked",
         HOST,
         "systemctl --quiet mask systemd-modules-load.service",
         {"MOD-BR-NETFILTER persisted": fail("masks systemd-modules-load.service")},
         undo="systemctl --quiet unmask systemd-modules-load.service",
     ),
-    Fault(
+    HostFault(
         "module named with a dash, and blacklisted in a comment",
         HOST,
         "echo br-netfilter >/etc/modules-load.d/kubernetes.conf;"

@@ -1,0 +1,1 @@
+"""Faults of real hosts, each with exactly the results that it changes."""

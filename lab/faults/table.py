@@ -1,0 +1,14 @@
+"""The faults that are injected on real hosts of the lab, in the order of docs/proofs.md."""
+
+from lab.faults import cluster, hosts, kernel, limits, security, services, swap
+from lab.faults.fault import HostFault
+
+FAULTS: tuple[HostFault, ...] = (
+    *cluster.FAULTS,
+    *hosts.FAULTS,
+    *security.FAULTS,
+    *swap.FAULTS,
+    *kernel.FAULTS,
+    *limits.FAULTS,
+    *services.FAULTS,
+)
