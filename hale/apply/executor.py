@@ -1,10 +1,10 @@
-"""One step on one host: keep what is there, then change it, whole or not at all.
+"""One step on one host: back up what is there, then change it, completely or not at all.
 
-First `keep` looks at the preconditions of all steps and keeps their originals, those of a step in
-RUNS/<run>/<step>/; all are on disk before it returns, and nothing is changed before. Then each
-step is a command of its own, with the journal's entries around it: `do` looks again, changes, and
-looks whether the change is there. Asked to `settle`, it changes nothing and says which of the two
-states the host is in: so a step that was cut off is known to be done or not done.
+First `prepare` checks the preconditions of all steps and backs up what they change, each into
+RUNS/<run>/<step>/; all backups are on disk before it returns, and nothing is changed before. Then
+each step is a command of its own, with the journal's entries around it: `apply` checks again,
+changes, and checks the result. `recover` changes nothing and says which of the two states the host
+is in, so a step that was cut off is known to be applied or not.
 
 A file is written beside its place, with the mode, owner, ACL, attributes and SELinux label of
 the old one, fsync'ed and renamed over it: rename(2), fsync(2), cp(1) `--preserve`, sync(1).
@@ -16,17 +16,29 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from enum import Enum
+from pathlib import Path
 
-from hale.apply import doing, inverse, keeping
-from hale.apply.prepared import RUNS, PreparedStep
-from hale.apply.shell import ALREADY, MOVED, NOT_DONE, PRELUDE
-from hale.model.change import AppendLine, FileEdit, Remedy
-from hale.plan import line_edit
+from hale.apply import backup
+from hale.apply.handlers import handler_of, inverse_changes
+from hale.apply.prepared import (
+    NOT_APPLIED,
+    PRECONDITION_FAILED,
+    RUNS,
+    UNCHANGED,
+    PreconditionFailed,
+    PreparedStep,
+    StepFailed,
+)
+from hale.model.change import Remedy
 from hale.plan.plan import ABSENT, Step
-from hale.ssh import Session
+from hale.ssh import Session, remote
+from hale.ssh.remote import load_script, variables
 
-# Seconds that a step may take. A swap device is read back page by page.
-TIMEOUT, SWAP_TIMEOUT = 120.0, 3600.0
+TIMEOUT = 120.0  # seconds for a backup, a reload, or reading files
+RELOAD = "systemctl daemon-reload\n"
+
+
+HERE = Path(__file__).parent
 
 
 class StepState(Enum):
@@ -37,16 +49,8 @@ class StepState(Enum):
     NOT_APPLIED = "not done"
 
 
-class PreconditionFailed(Exception):
-    """The precondition does not hold any more; says what moved. Nothing is changed."""
-
-
-class StepFailed(Exception):
-    """The host could not do it; in its own words. The old state is there, whole."""
-
-
 class StepExecutor:
-    """Does the steps of one run on one host. `number`: the step's, unique in the run and host."""
+    """Prepares and applies the steps of one run on one host."""
 
     def __init__(self, session: Session, run: str) -> None:
         self._session = session
@@ -54,15 +58,16 @@ class StepExecutor:
 
     def prepare(
         self, steps: Mapping[int, Step]
-    ) -> dict[int, "PreparedStep | PreconditionFailed | StepFailed | None"]:
-        """Keep the originals of these steps, in one go; None where the host is already so.
+    ) -> "dict[int, PreparedStep | PreconditionFailed | StepFailed | None]":
+        """Back up what these steps change, in one go; None where the host is as wanted already.
 
-        A step that is refused or cannot be kept does not keep the others from it. Raises Failed
-        where none could be, and what Session.run raises.
+        steps: by number, unique in the run and host. A step that fails here does not keep the
+        others from being prepared. Raises StepFailed where none could be, and what Session.run
+        raises.
         """
-        contents = self._contents(steps)
+        contents = self._new_contents(steps)
         script: list[str] = []
-        asked: dict[int, PreparedStep] = {}
+        begun: dict[int, PreparedStep] = {}
         found: dict[int, PreparedStep | PreconditionFailed | StepFailed | None] = {}
         for number, step in steps.items():
             content = contents.get(number)
@@ -70,73 +75,87 @@ class StepExecutor:
                 found[number] = content
                 continue
             folder = f"{RUNS}/{self._run}/{number}"
-            asked[number] = PreparedStep(step, folder, keeping.after(step.change, content), ())
-            script += keeping.lines(asked[number], content)
-        if not asked:
+            after = handler_of(step.change).sha256_after(step.change, content)
+            begun[number] = PreparedStep(step, folder, after, ())
+            script += backup.lines(begun[number], content)
+        if not begun:
             return found
-        script.insert(0, keeping.begin(asked.values()))
-        script.append(keeping.end(f"{RUNS}/{self._run}"))
+        script.insert(0, backup.begin(begun.values()))
+        script.append(backup.end(f"{RUNS}/{self._run}"))
         done = self._session.run("exec /bin/sh", TIMEOUT, "".join(script).encode())
         if done.exit_status:
-            raise StepFailed(
-                _stderr_text(done.stderr) or f"exit status {done.exit_status}, and not a word"
-            )
+            raise StepFailed(_failure_text(done.exit_status, done.stderr))
         *answers, (_, sums, _) = _parse_backup_output(
             done.stdout.decode(errors="surrogateescape").splitlines()
         )
         originals = {path: sha for sha, path in (line.split("  ", 1) for line in sums)}
-        for (number, kept), answer in zip(asked.items(), answers, strict=True):
+        for (number, prepared), answer in zip(begun.items(), answers, strict=True):
             found[number] = _prepared(
-                kept, *answer, originals.get(f"{kept.folder}/original", ABSENT)
+                prepared, *answer, originals.get(f"{prepared.folder}/original", ABSENT)
             )
         return found
 
-    def apply(self, kept: PreparedStep) -> tuple[Remedy, ...]:
-        """Change the host; returns what takes it back. Raises as `keep` does.
+    def apply(self, prepared: PreparedStep) -> tuple[Remedy, ...]:
+        """Change the host; returns the changes that undo it. Raises as `prepare` does.
 
-        A step that `reloads` is done after `reload` only, which serves for all of them.
+        A step that wants a daemon-reload holds only after `reload`, which serves for all of them.
         """
-        _, said = self._do(kept.folder, doing.apply_script(kept))
-        return inverse.inverse_changes(kept, said.splitlines())
+        handler = handler_of(prepared.step.change)
+        script = handler.apply_script(prepared)
+        _, output = self._run_script(prepared.folder, script, handler.timeout)
+        return inverse_changes(prepared, output.splitlines())
 
     def reload(self) -> None:
-        """Let systemd read its files anew. Raises as `keep` does."""
-        self._do("", doing.RELOAD)
+        """Let systemd read its files again. Raises as `prepare` does."""
+        self._run_script("", RELOAD)
 
-    def recover(self, kept: PreparedStep) -> tuple[StepState, tuple[Remedy, ...]]:
-        """Whether a step that was cut off is done, and what takes it back if it is."""
-        reload = doing.RELOAD if kept.wants_daemon_reload else ""
-        script = f"settle=1\n{doing.apply_script(kept)}{reload}"
-        status, said = self._do(kept.folder, script)
-        if status == NOT_DONE:
+    def recover(self, prepared: PreparedStep) -> tuple[StepState, tuple[Remedy, ...]]:
+        """Whether a step that was cut off is applied, and what undoes it if it is."""
+        change = prepared.step.change
+        handler = handler_of(change)
+        reload = RELOAD if handler.wants_daemon_reload(change) else ""
+        script = f"checking=1\n{handler.apply_script(prepared)}{reload}"
+        status, output = self._run_script(prepared.folder, script, handler.timeout)
+        if status == NOT_APPLIED:
             return StepState.NOT_APPLIED, ()
-        return StepState.DONE, inverse.inverse_changes(kept, said.splitlines())
+        return StepState.DONE, inverse_changes(prepared, output.splitlines())
 
     def read(self, path: str) -> bytes | None:
-        """A file's bytes now, None where there is none. Raises Failed."""
+        """A file's bytes now, None where there is none. Raises StepFailed."""
         found = read_files(self._session, [path])[path]
         if isinstance(found, StepFailed):
             raise found
         return found
 
-    def _contents(
+    def _new_contents(
         self, steps: Mapping[int, Step]
     ) -> "dict[int, bytes | PreconditionFailed | StepFailed]":
-        """The new bytes of each file that is edited, from those that are there now."""
-        edits = {n: s.change for n, s in steps.items() if isinstance(s.change, FileEdit)}
-        present = read_files(self._session, [change.path for change in edits.values()])
-        return {n: _new_content(change, present[change.path]) for n, change in edits.items()}
+        """The new content of each file that is edited, from what the host has now."""
+        files = {n: handler_of(s.change).file_to_edit(s.change) for n, s in steps.items()}
+        present = read_files(self._session, filter(None, files.values()))
+        found: dict[int, bytes | PreconditionFailed | StepFailed] = {}
+        for number, path in files.items():
+            if not path:
+                continue
+            before = present[path]
+            change = steps[number].change
+            try:
+                found[number] = (
+                    before
+                    if isinstance(before, StepFailed)
+                    else handler_of(change).new_content(change, before)
+                )
+            except PreconditionFailed as error:
+                found[number] = error
+        return found
 
-    def _do(self, folder: str, script: str) -> tuple[int, str]:
-        whole = f"{PRELUDE}d={shlex.quote(folder)}\n{script}"
-        timeout = SWAP_TIMEOUT if "swapoff" in script else TIMEOUT
-        done = self._session.run(whole, timeout, simple=True)
-        if done.exit_status == MOVED:
+    def _run_script(self, folder: str, script: str, timeout: float = TIMEOUT) -> tuple[int, str]:
+        complete = f"{backup.STEP_PRELUDE}{variables(step_dir=folder)}{script}"
+        done = self._session.run(complete, timeout, simple=True)
+        if done.exit_status == PRECONDITION_FAILED:
             raise PreconditionFailed(_stderr_text(done.stderr))
-        if done.exit_status not in (0, ALREADY, NOT_DONE):
-            raise StepFailed(
-                _stderr_text(done.stderr) or f"exit status {done.exit_status}, and not a word"
-            )
+        if done.exit_status not in (0, UNCHANGED, NOT_APPLIED):
+            raise StepFailed(_failure_text(done.exit_status, done.stderr))
         return done.exit_status, done.stdout.decode(errors="surrogateescape")
 
 
@@ -145,12 +164,11 @@ def read_files(session: Session, paths: Iterable[str]) -> "dict[str, bytes | Ste
     wanted = list(dict.fromkeys(paths))
     if not wanted:
         return {}
-    script = f"{_READ}for p in {' '.join(map(shlex.quote, wanted))}; do read_it; done\n"
+    calls = "".join(f"read_file {shlex.quote(path)}\n" for path in wanted)
+    script = remote.PRELUDE + load_script(HERE / "read_files.sh") + calls
     done = session.run("exec /bin/sh", TIMEOUT, script.encode())
     if done.exit_status:
-        raise StepFailed(
-            _stderr_text(done.stderr) or f"exit status {done.exit_status}, and not a word"
-        )
+        raise StepFailed(_failure_text(done.exit_status, done.stderr))
     found: dict[str, bytes | StepFailed | None] = {}
     for path, line in zip(wanted, done.stdout.decode().splitlines(), strict=True):
         kind, text = line[:1], base64.b64decode(line[1:])
@@ -158,63 +176,38 @@ def read_files(session: Session, paths: Iterable[str]) -> "dict[str, bytes | Ste
     return found
 
 
-# One line a file: `-`, `+` and its bytes, or `!` and why it cannot be read; in base64.
-_READ = """\
-LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
-export LC_ALL PATH
-read_it() {
-  if [ ! -e "$p" ] && [ ! -L "$p" ]; then echo -
-  elif e=$(base64 -w0 -- "$p" 2>&1 </dev/null); then printf '+%s\\n' "$e"
-  else printf '!%s\\n' "$(printf %s "$e" | base64 -w0)"; fi
-}
-"""
-
-
-def _new_content(
-    change: FileEdit, before: "bytes | StepFailed | None"
-) -> "bytes | PreconditionFailed | StepFailed":
-    if isinstance(before, StepFailed):
-        return before
-    try:
-        return line_edit.apply_edits(before or b"", change.edits)
-    except line_edit.LineMismatch as error:
-        if before is not None and all(
-            isinstance(e, AppendLine) or e.new.encode() in before for e in change.edits
-        ):
-            return before
-        return PreconditionFailed(f"{change.path}: {error}")
-
-
 def _parse_backup_output(lines: Iterable[str]) -> Iterator[tuple[int, tuple[str, ...], bytes]]:
-    """Of each step its exit status, what it told, and its words on standard error; at last what
-    was told after all of them."""
-    told: list[str] = []
+    """Of each step its exit status, its notes, and its standard error; at last the lines after
+    all steps."""
+    notes: list[str] = []
     for line in lines:
         if line.startswith("end "):
-            _, status, words = line.split(" ")
-            yield int(status), tuple(told), base64.b64decode(words)
-            told = []
+            _, status, stderr = line.split(" ")
+            yield int(status), tuple(notes), base64.b64decode(stderr)
+            notes = []
         elif line:
-            told.append(line)
-    yield 0, tuple(told), b""
+            notes.append(line)
+    yield 0, tuple(notes), b""
 
 
 def _prepared(
-    kept: PreparedStep, status: int, told: tuple[str, ...], said: bytes, original: str
+    prepared: PreparedStep, status: int, notes: tuple[str, ...], stderr: bytes, original: str
 ) -> "PreparedStep | PreconditionFailed | StepFailed | None":
-    """How keeping a step ended. original: the SHA-256 of the file that was kept."""
-    match status:
-        case 0:
-            if original != kept.before:
-                return PreconditionFailed(
-                    f"{getattr(kept.step.change, 'path', '')} was changed this moment"
-                )
-            return replace(kept, notes=told)
-        case x if x == ALREADY:
-            return None
-        case x if x == MOVED:
-            return PreconditionFailed(_stderr_text(said))
-    return StepFailed(_stderr_text(said) or f"exit status {status}, and not a word")
+    """How a step's backup ended. original: the SHA-256 of the file that was backed up."""
+    if status == UNCHANGED:
+        return None
+    if status == PRECONDITION_FAILED:
+        return PreconditionFailed(_stderr_text(stderr))
+    if status:
+        return StepFailed(_failure_text(status, stderr))
+    change = prepared.step.change
+    if original != handler_of(change).sha256_before(change, prepared.step):
+        return PreconditionFailed(f"{getattr(change, 'path', '')} was changed this moment")
+    return replace(prepared, notes=notes)
+
+
+def _failure_text(status: int, stderr: bytes) -> str:
+    return _stderr_text(stderr) or f"exit status {status}, and no message"
 
 
 def _stderr_text(stderr: bytes) -> str:

@@ -6,15 +6,17 @@ and the lock is stale. A stale lock is taken by `--force-unlock` alone; one whos
 never taken.
 """
 
-import shlex
+from pathlib import Path
 
 import msgspec
 
 from hale.apply.prepared import HOME
 from hale.ssh import Session
+from hale.ssh.remote import ATOMIC_WRITE, PRELUDE, load_script, variables
 
 PATH = f"{HOME}/lock"
-_TAKEN, _HELD = 44, 45
+HERE = Path(__file__).parent
+_STALE, _LIVE = 44, 45  # exit statuses of lock.sh
 TIMEOUT = 20.0
 
 
@@ -31,48 +33,11 @@ class LockHeld(Exception):
     """Somebody else holds the lock; says who, and what to do."""
 
 
-# A session is known by the number of its leader and by when that started: proc(5), fields 6, 22.
-_SCRIPT = f"""\
-set -eu
-export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
-umask 077
-[ "$(id -u)" = 0 ] || {{
-  echo "changes need root: put ansible_become=true into the inventory" >&2; exit 1
-}}
-mkdir -p {HOME}
-exec 9<{HOME}
-flock -w 10 9
-field() {{
-  n=$2; read -r l <"/proc/$1/stat"; set -- ${{l##*) }}; shift $((n - 1)); echo "$1"
-}}
-s=$(field $$ 4)
-mine="$s $(field "$s" 20) $(cat /proc/sys/kernel/random/boot_id)"
-if [ -e {PATH} ]; then
-  owner= pid=0 start= boot=
-  {{ read -r owner && read -r pid start boot; }} <{PATH} || :
-  live=
-  if [ "$boot" = "${{mine##* }}" ] && [ -e "/proc/$pid/stat" ]; then
-    [ "$(field "$pid" 20)" != "$start" ] || live=1
-  fi
-  if [ "$owner" != "$o" ] && {{ [ -n "$live" ] || [ -z "$take" ]; }}; then
-    printf %s "$owner"
-    [ -z "$live" ] || exit {_HELD}
-    exit {_TAKEN}
-  fi
-fi
-printf '%s\\n%s\\n' "$o" "$mine" >{PATH}.new
-sync {PATH}.new
-mv -f {PATH}.new {PATH}
-sync {HOME}
-"""
-
-_RELEASE = f"""\
-exec 9<{HOME} || exit 0
-flock -w 10 9
-[ -e {PATH} ] || exit 0
-read -r owner <{PATH}
-[ "$owner" != "$o" ] || rm -f {PATH}
-"""
+# lock.sh knows a session by the number of its leader and by when that started: proc(5), fields
+# 6 and 22.
+_PRELUDE = PRELUDE + variables(HALE_HOME=HOME, lock=PATH)
+_LOCK = ATOMIC_WRITE + load_script(HERE / "lock.sh")
+_UNLOCK = load_script(HERE / "unlock.sh")
 
 
 def acquire(session: Session, owner: Owner, *, stale: bool) -> None:
@@ -81,10 +46,13 @@ def acquire(session: Session, owner: Owner, *, stale: bool) -> None:
     Raises Locked, and HostUnreachable as Session.run does.
     """
     mine = msgspec.json.encode(owner).decode()
-    script = f"o={shlex.quote(mine)}\ntake={'1' if stale else ''}\n{_SCRIPT}"
+    given = variables(
+        owner=mine, break_stale="1" if stale else "", STALE=str(_STALE), LIVE=str(_LIVE)
+    )
+    script = _PRELUDE + given + _LOCK
     done = session.run(script, TIMEOUT, simple=True)
     name = session.target.name
-    if done.exit_status in (_TAKEN, _HELD):
+    if done.exit_status in (_STALE, _LIVE):
         raise LockHeld(
             f"{name} is locked by {_parse_reply(done.stdout)}. {_next(done.exit_status, stale)}"
         )
@@ -102,7 +70,7 @@ def _parse_reply(raw: bytes) -> str:
 
 
 def _next(status: int, stale: bool) -> str:
-    if status == _HELD:
+    if status == _LIVE:
         refused = (
             " --force-unlock does not break a lock whose owner is still connected." if stale else ""
         )
@@ -116,5 +84,5 @@ def _next(status: int, stale: bool) -> str:
 def release(session: Session, owner: Owner) -> None:
     """Give the host's lock back, if it still is ours. Raises as Session.run does."""
     mine = msgspec.json.encode(owner).decode()
-    script = f"o={shlex.quote(mine)}\n{_RELEASE}"
+    script = _PRELUDE + variables(owner=mine) + _UNLOCK
     session.run(script, TIMEOUT, simple=True)

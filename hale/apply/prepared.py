@@ -1,47 +1,42 @@
-"""A step whose original is kept, and where."""
+"""A step whose original state is backed up on the host, and how a step can fail."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hale.model.change import FileEdit, RestoreFile, SwapOff, SwapOn, SymlinkChange, UnitChange
 from hale.plan.plan import Step
 
 HOME = "/var/lib/hale"
 RUNS = f"{HOME}/runs"
 
+# Exit statuses of a step's scripts (step.sh).
+UNCHANGED, PRECONDITION_FAILED, NOT_APPLIED = 40, 41, 42
+
+
+class PreconditionFailed(Exception):
+    """A precondition no longer holds; the text says which. Nothing was changed."""
+
+
+class StepFailed(Exception):
+    """The host could not do it; the text is the host's. The old state is intact."""
+
 
 @dataclass(frozen=True)
 class PreparedStep:
-    """What `keep` left and found: the step with its contents, ready to be done."""
+    """A step that is ready to be applied.
+
+    folder: its backup on the host. after: SHA-256 of the file's content as the step leaves it;
+    ABSENT for anything else. notes: lines of the backup script: `folder PATH` that has to be made,
+    `priority N` of a swap device, `was PATH VALUE` of a value that another one overrides.
+    """
 
     step: Step
     folder: str
-    after: str  # SHA-256 of the file's bytes as the step leaves them; ABSENT for anything else
-    # `folder PATH` that has to be made, `priority N` of a swap, `was PATH VALUE` of a value that
-    # another leads.
+    after: str
     notes: tuple[str, ...]
 
-    @property
-    def before(self) -> str:
-        """SHA-256 of the file's bytes as the step expects them; ABSENT for anything else."""
-        change = self.step.change
-        return change.precondition if isinstance(change, RestoreFile) else self.step.sha256
-
-    @property
-    def wants_daemon_reload(self) -> bool:
-        """Whether it is done only once systemd has read its files anew: `Writer.reload`."""
-        match self.step.change:
-            case FileEdit(path=path) | RestoreFile(path=path) | SymlinkChange(path=path):
-                return path == "/etc/fstab" or path.startswith("/etc/systemd/")
-            case UnitChange(action=verb):
-                return verb == "disable"
-        return False
-
-    @property
-    def needs_fresh_units(self) -> bool:
-        """Whether systemd must have read its files before: it acts on them."""
-        match self.step.change:
-            case UnitChange(action=verb):
-                return verb in ("start", "restart")
-            case SwapOff() | SwapOn():
-                return True
-        return False
+    def noted(self, name: str) -> Iterator[str]:
+        """What the notes of that name say."""
+        for note in self.notes:
+            word, _, rest = note.partition(" ")
+            if word == name:
+                yield rest

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from hale import ssh
 from hale.apply import gates, journal, lock
-from hale.apply.executor import PreconditionFailed, StepExecutor, StepFailed, StepState
+from hale.apply.executor import StepExecutor, StepState
 from hale.apply.gates import GateClosed, NodeStatus
+from hale.apply.handlers import handler_of
 from hale.apply.journal import (
     SCHEMA,
     HostFinished,
@@ -24,10 +25,9 @@ from hale.apply.journal import (
     now,
 )
 from hale.apply.lock import LockHeld, Owner
-from hale.apply.prepared import RUNS, PreparedStep
+from hale.apply.prepared import RUNS, PreconditionFailed, PreparedStep, StepFailed
 from hale.files import provenance
 from hale.model.errors import UserError
-from hale.plan import planner
 from hale.plan.plan import HostPlan, Plan
 from hale.ssh import CommandTimeout, HostUnreachable, OutputTooLarge, session_for
 
@@ -144,7 +144,8 @@ class PlanRunner:
                     self._skip(host, number, StepState.UNCHANGED.value, "")
                     self.report(host.host, f"{name}: already so")
                     continue
-                if kept.needs_fresh_units:
+                handler = handler_of(step.change)
+                if handler.needs_fresh_units(step.change):
                     self._reload(writer, unread)
                 self.journal.write(
                     StepStarted(host.host, number, step, kept.after, kept.notes, now())
@@ -159,11 +160,11 @@ class PlanRunner:
                 self._skip(host, number, "failed", str(error))
                 raise
             done = StepDone(host.host, number, undo, now())
-            if kept.wants_daemon_reload:
+            if handler.wants_daemon_reload(step.change):
                 unread.append(done)
             else:
                 self.journal.write(done)
-            self.report(host.host, f"{name}: {planner.describe(step.change)}")
+            self.report(host.host, f"{name}: {step.change.describe()}")
         return refused
 
     def _reload(self, writer: StepExecutor, unread: list[StepDone]) -> None:

@@ -9,8 +9,9 @@ import time
 
 import msgspec
 
-from hale.apply.executor import StepFailed, read_files
+from hale.apply.executor import read_files
 from hale.apply.journal import RunHistory
+from hale.apply.prepared import StepFailed
 from hale.files import provenance
 from hale.model import results
 from hale.model.change import ManualStep, RestoreFile
@@ -32,7 +33,7 @@ def build_undo_plan(
             for change in done.undo
             if not isinstance(change, ManualStep)
         ]
-        steps.sort(key=lambda s: plan.undo_order(s.change))
+        steps.sort(key=lambda s: s.change.undo_stage)
         made.append(HostPlan(host, machine_ids.get(host, ""), tuple(steps), (), ()))
     header = story.header
     return plan.with_checksum(

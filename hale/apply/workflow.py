@@ -19,10 +19,10 @@ from rich.text import Text
 
 from hale import ssh
 from hale.apply import journal, runner, undo
-from hale.apply.executor import StepFailed
 from hale.apply.gates import NodeStatus, unhealthy
 from hale.apply.journal import Journal, RunHistory
 from hale.apply.lock import Owner
+from hale.apply.prepared import StepFailed
 from hale.apply.runner import PlanRunner, Reporter
 from hale.audit import recorder
 from hale.audit.audit import Audit

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -26,8 +26,7 @@ from hale.audit import cases as audit_cases
 from hale.files import atomic
 from hale.inventory import ini
 from hale.inventory.ini import OVERRIDE_PREFIX, Inventory
-from hale.model import change
-from hale.model.change import Impact
+from hale.model.change import Action, Impact
 from hale.model.errors import UserError
 from hale.model.evidence import CommandProbe, FileProbe
 from hale.model.requirement import Case, Requirement
@@ -38,15 +37,6 @@ from hale.standard.loader import Standard
 
 PAGES = ROOT / "docs" / "requirements"
 INDEX = "README.md"
-# What each kind of change is, for people.
-KINDS: Mapping[type, str] = {
-    change.FileEdit: "edits files: each is written beside its place and renamed over it",
-    change.SymlinkChange: "makes, turns or removes symbolic links, as `systemctl mask` does",
-    change.UnitChange: "stops, disables, starts or restarts systemd units",
-    change.ModuleChange: "loads a kernel module",
-    change.KernelValueChange: "writes values of the running kernel",
-    change.SwapOff: "turns swap devices off, one at a time, if memory has room for them",
-}
 
 
 class RemedyDoc(msgspec.Struct, frozen=True):
@@ -180,7 +170,7 @@ def _remedy(case: Case[Any]) -> RemedyDoc:
         for aspect in requirement.aspects
         if hasattr(module, f"fix_{aspect}")
     }
-    kinds = tuple(text for kind, text in KINDS.items() if kind in module.KINDS)
+    kinds = tuple(kind.summary for kind in get_args(Action) if kind in module.KINDS)
     impacts = tuple(impact.value for impact in Impact if impact in module.IMPACTS)
     return RemedyDoc(_docstring(module), fixes, kinds, impacts)
 

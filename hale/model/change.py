@@ -5,7 +5,8 @@ A module of remediate/ has, for each aspect it can mend, a pure function of that
 returns a tuple of changes. What no change can mend is said by `ByHand`.
 """
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
+from typing import ClassVar
 
 import msgspec
 
@@ -41,6 +42,58 @@ _SAVED_NAMES = {
 }
 
 
+class ApplyStage(IntEnum):
+    """The order in which a host's changes are applied: what lasts before what holds now.
+
+    A masked unit cannot be disabled, so units come before symlinks; one that is started or
+    restarted, after all files.
+    """
+
+    FILES = 1
+    UNITS = 2
+    SYMLINKS = 3
+    MODULES = 4
+    KERNEL_VALUES = 5
+    SWAP = 6
+    UNIT_STARTS = 7
+
+
+class UndoStage(IntEnum):
+    """The order in which they are undone.
+
+    A unit can be started only once it is not masked any more, and a module is unloaded after the
+    values that came with it are put back.
+    """
+
+    FILES = 1
+    SYMLINKS = 2
+    UNITS = 3
+    KERNEL_VALUES = 4
+    MODULES = 5
+    SWAP = 6
+
+
+class Change(msgspec.Struct, frozen=True, rename=_SAVED_NAMES):
+    """What all kinds of change have in common.
+
+    summary: what a remedy with such a change does, for docs/requirements; empty where no remedy
+    makes one.
+    """
+
+    summary: ClassVar[str] = ""
+    stage: ClassVar[ApplyStage]
+    undo_stage: ClassVar[UndoStage]
+
+    @property
+    def apply_order(self) -> int:
+        """Where it comes among a host's changes."""
+        return self.stage
+
+    def describe(self) -> str:
+        """The change in one line, as a command would make it."""
+        raise NotImplementedError
+
+
 class ReplaceLine(msgspec.Struct, frozen=True, tag="Replace"):
     """Replace a line. `old` is its text as the fact read it (blanks around it do not count, and
     secrets are masked): where the line differs, nothing is done. `{}` in `new` stands for the
@@ -65,25 +118,36 @@ LineEdit = ReplaceLine | AppendLine
 COMMENTED = "# commented by Hale: {}"
 
 
-class FileEdit(msgspec.Struct, frozen=True, tag="FileChange", rename=_SAVED_NAMES):
+class FileEdit(Change, frozen=True, tag="FileChange"):
     """Edit a text file, keeping all other bytes, mode, owner and label; made if it is not there.
 
     Edits of several requirements to one file become one write.
     """
+
+    summary = "edits files: each is written beside its place and renamed over it"
+    stage = ApplyStage.FILES
+    undo_stage = UndoStage.FILES
 
     path: str
     edits: tuple[LineEdit, ...]
     reason: str
     effects: tuple[Impact, ...] = ()
 
+    def describe(self) -> str:
+        """See Change."""
+        return f"edit {self.path}"
 
-class RestoreFile(msgspec.Struct, frozen=True, tag="Restore", rename=_SAVED_NAMES):
+
+class RestoreFile(Change, frozen=True, tag="Restore"):
     """Put a file back as a run kept it: bytes, mode, owner, times, label.
 
     kept: the kept original on the host. expect: SHA-256 of the bytes that are there now, as the
     run left them. sha256: of the original; empty where there was no file, which then is removed,
     with `folders`, the empty ones that the run had made for it.
     """
+
+    stage = ApplyStage.FILES
+    undo_stage = UndoStage.FILES
 
     path: str
     backup_path: str
@@ -93,11 +157,19 @@ class RestoreFile(msgspec.Struct, frozen=True, tag="Restore", rename=_SAVED_NAME
     folders: tuple[str, ...] = ()
     effects: tuple[Impact, ...] = ()
 
+    def describe(self) -> str:
+        """See Change."""
+        return f"restore {self.path}" if self.sha256 else f"remove {self.path}"
 
-class SymlinkChange(msgspec.Struct, frozen=True, tag="LinkChange", rename=_SAVED_NAMES):
+
+class SymlinkChange(Change, frozen=True, tag="LinkChange"):
     """Make `path` a symbolic link, as `systemctl mask` does with /dev/null, or remove it where
     `target` is None; `expect`: the target of the link that is there now, or None for nothing;
     `folders`: as of Restore."""
+
+    summary = "makes, turns or removes symbolic links, as `systemctl mask` does"
+    stage = ApplyStage.SYMLINKS
+    undo_stage = UndoStage.SYMLINKS
 
     path: str
     target: str | None
@@ -106,14 +178,24 @@ class SymlinkChange(msgspec.Struct, frozen=True, tag="LinkChange", rename=_SAVED
     effects: tuple[Impact, ...] = ()
     folders: tuple[str, ...] = ()
 
+    def describe(self) -> str:
+        """See Change."""
+        if self.target is None:
+            return f"remove the link {self.path}"
+        return f"{self.path} -> {self.target}"
 
-class KernelValueChange(msgspec.Struct, frozen=True, tag="ValueChange", rename=_SAVED_NAMES):
+
+class KernelValueChange(Change, frozen=True, tag="ValueChange"):
     """Write a kernel value, in /proc/sys or /sys, that reads `expect` now.
 
     `keep`: patterns of values that the kernel changes along and that are put back at once.
     `follow`: patterns of values that the kernel makes the same, which is wanted; only what takes
     the step back puts them back, by `then`: paths and values that are written afterwards.
     """
+
+    summary = "writes values of the running kernel"
+    stage = ApplyStage.KERNEL_VALUES
+    undo_stage = UndoStage.KERNEL_VALUES
 
     path: str
     precondition: str
@@ -124,12 +206,20 @@ class KernelValueChange(msgspec.Struct, frozen=True, tag="ValueChange", rename=_
     cascades_to: tuple[str, ...] = ()
     write_after: tuple[tuple[str, str], ...] = ()
 
+    def describe(self) -> str:
+        """See Change."""
+        return f"{self.path}: {self.precondition} -> {self.value}"
 
-class UnitChange(msgspec.Struct, frozen=True, tag="UnitChange", rename=_SAVED_NAMES):
+
+class UnitChange(Change, frozen=True, tag="UnitChange"):
     """Stop, disable, start or restart a systemd unit.
 
     active, enabled: what `systemctl` says of it now; empty where that does not matter.
     """
+
+    summary = "stops, disables, starts or restarts systemd units"
+    stage = ApplyStage.UNITS
+    undo_stage = UndoStage.UNITS
 
     unit: str
     action: UnitAction
@@ -138,9 +228,23 @@ class UnitChange(msgspec.Struct, frozen=True, tag="UnitChange", rename=_SAVED_NA
     reason: str
     effects: tuple[Impact, ...] = ()
 
+    @property
+    def apply_order(self) -> int:
+        """Starts and restarts come last."""
+        starts = self.action in (UnitAction.START, UnitAction.RESTART)
+        return ApplyStage.UNIT_STARTS if starts else self.stage
 
-class SwapOff(msgspec.Struct, frozen=True, tag="SwapChange", rename=_SAVED_NAMES):
+    def describe(self) -> str:
+        """See Change."""
+        return f"systemctl {self.action} {self.unit}"
+
+
+class SwapOff(Change, frozen=True, tag="SwapChange"):
     """Turn a swap device off, if memory that is available exceeds what is in it by `margin_kib`."""
+
+    summary = "turns swap devices off, one at a time, if memory has room for them"
+    stage = ApplyStage.SWAP
+    undo_stage = UndoStage.SWAP
 
     device: str
     used_kib: int
@@ -148,23 +252,42 @@ class SwapOff(msgspec.Struct, frozen=True, tag="SwapChange", rename=_SAVED_NAMES
     margin_kib: int = 0
     effects: tuple[Impact, ...] = ()
 
+    def describe(self) -> str:
+        """See Change."""
+        return f"swapoff {self.device}"
 
-class SwapOn(msgspec.Struct, frozen=True, tag="SwapOn", rename=_SAVED_NAMES):
+
+class SwapOn(Change, frozen=True, tag="SwapOn"):
     """Turn a swap device on again; a negative priority is the kernel's own choice (swapon(8))."""
+
+    stage = ApplyStage.SWAP
+    undo_stage = UndoStage.SWAP
 
     device: str
     priority: int
     reason: str
     effects: tuple[Impact, ...] = ()
 
+    def describe(self) -> str:
+        """See Change."""
+        return f"swapon {self.device}"
 
-class ModuleChange(msgspec.Struct, frozen=True, tag="ModuleChange", rename=_SAVED_NAMES):
+
+class ModuleChange(Change, frozen=True, tag="ModuleChange"):
     """Load a kernel module; or unload it, which the kernel refuses while it is in use."""
+
+    summary = "loads a kernel module"
+    stage = ApplyStage.MODULES
+    undo_stage = UndoStage.MODULES
 
     name: str
     reason: str
     load: bool = True
     effects: tuple[Impact, ...] = ()
+
+    def describe(self) -> str:
+        """See Change."""
+        return f"modprobe {'' if self.load else '-r '}{self.name}"
 
 
 class ManualStep(msgspec.Struct, frozen=True, tag="ByHand", rename=_SAVED_NAMES):

@@ -19,16 +19,9 @@ from hale.model.change import (
     Action,
     FileEdit,
     Impact,
-    KernelValueChange,
     LineEdit,
     ManualStep,
-    ModuleChange,
     Remedy,
-    RestoreFile,
-    SwapOff,
-    SwapOn,
-    SymlinkChange,
-    UnitChange,
 )
 from hale.model.errors import Location, UserError
 from hale.model.evidence import Fact
@@ -147,7 +140,7 @@ def build_host_plan(
                 files.setdefault(change.path, []).append(change)
     steps = []
     present = read(list(files)) if files else {}
-    for change in sorted(order, key=apply_order):
+    for change in sorted(order, key=lambda change: change.apply_order):
         if isinstance(change, FileEdit):
             wanted = tuple(dict.fromkeys(asked_by[_dedupe_key(change)]))
             steps.append(_file_step(wanted, files[change.path], present[change.path]))
@@ -162,21 +155,6 @@ def _dedupe_key(change: Action) -> object:
     if isinstance(change, FileEdit):
         return change.path
     return msgspec.structs.replace(change, reason="")
-
-
-def apply_order(change: Action) -> int:
-    """What lasts goes before what holds now. A unit that is masked cannot be disabled any more,
-    so units come before links; one that is to be started or restarted, after all files."""
-    kinds = (FileEdit, UnitChange, SymlinkChange, ModuleChange, KernelValueChange, SwapOff)
-    later = isinstance(change, UnitChange) and change.action in ("start", "restart")
-    return len(kinds) if later else kinds.index(type(change))
-
-
-def undo_order(change: Action) -> int:
-    """As `_rank`, for the way back: a unit can be started only once it is not masked any more,
-    and a module goes when the values that came with it are put back."""
-    kinds = (RestoreFile, SymlinkChange, UnitChange, KernelValueChange, ModuleChange, SwapOn)
-    return kinds.index(type(change))
 
 
 def _file_step(

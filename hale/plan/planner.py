@@ -7,22 +7,12 @@ from pathlib import Path
 
 from hale import ssh
 from hale.apply import executor
+from hale.apply.prepared import StepFailed
 from hale.audit.audit import Audit
 from hale.audit.run import AuditResult
 from hale.files import provenance
 from hale.inventory.ini import Inventory
 from hale.model import results
-from hale.model.change import (
-    Action,
-    FileEdit,
-    KernelValueChange,
-    ModuleChange,
-    RestoreFile,
-    SwapOff,
-    SwapOn,
-    SymlinkChange,
-    UnitChange,
-)
 from hale.model.errors import UserError
 from hale.model.results import Results, RowKey
 from hale.model.verdict import Verdict
@@ -131,7 +121,7 @@ def file_reader(known: Inventory, name: str) -> plan.FileReader:
     def read(paths: Sequence[str]) -> dict[str, bytes | None]:
         found: dict[str, bytes | None] = {}
         for path, content in executor.read_files(ssh.session_for(name), paths).items():
-            if isinstance(content, executor.StepFailed):
+            if isinstance(content, StepFailed):
                 raise UserError(f"{name}: {path}: {content}")
             found[path] = content
         return found
@@ -163,31 +153,8 @@ def _host_lines(host: HostPlan) -> Iterable[str]:
 def _step(step: plan.Step) -> Iterable[str]:
     change = step.change
     yield f"   {', '.join(step.requirements)}: {change.reason}"
-    for effect in getattr(change, "effects", ()):
+    for effect in change.effects:
         yield f"     ! {effect}"
     yield from (
-        f"     {line}" for line in (step.diff.split("\n") if step.diff else [describe(change)])
+        f"     {line}" for line in (step.diff.split("\n") if step.diff else [change.describe()])
     )
-
-
-def describe(change: Action) -> str:
-    """A change as a command would do it, in one line."""
-    match change:
-        case FileEdit(path=path):
-            return f"edit {path}"
-        case RestoreFile(path=path, sha256=sha256):
-            return f"restore {path}" if sha256 else f"remove {path}"
-        case KernelValueChange():
-            return f"{change.path}: {change.precondition} -> {change.value}"
-        case SymlinkChange(target=None):
-            return f"remove the link {change.path}"
-        case SymlinkChange():
-            return f"{change.path} -> {change.target}"
-        case UnitChange():
-            return f"systemctl {change.action} {change.unit}"
-        case SwapOff():
-            return f"swapoff {change.device}"
-        case SwapOn():
-            return f"swapon {change.device}"
-        case ModuleChange():
-            return f"modprobe {'' if change.load else '-r '}{change.name}"

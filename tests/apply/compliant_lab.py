@@ -185,7 +185,7 @@ def _locked(hosts: Sequence[str], owner: Owner) -> Iterator[None]:
 
 def steps(made: Plan) -> list[str]:
     """The plan's steps in words, without hosts."""
-    return [planner.describe(step.change) for host in made.hosts for step in host.steps]
+    return [step.change.describe() for host in made.hosts for step in host.steps]
 
 
 def told(made: Plan) -> str:

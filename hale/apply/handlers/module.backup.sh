@@ -1,0 +1,3 @@
+is_loaded() { [ -d "/sys/module/$name" ]; }
+if [ "$load" = 1 ]; then ! is_loaded || exit "$UNCHANGED"; else is_loaded || exit "$UNCHANGED"; fi
+make_step_dir

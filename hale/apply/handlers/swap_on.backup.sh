@@ -1,0 +1,2 @@
+[ -z "$(swap_entry)" ] || exit "$UNCHANGED"
+make_step_dir

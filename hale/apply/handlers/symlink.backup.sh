@@ -1,0 +1,6 @@
+[ "$now" != "$after" ] || exit "$UNCHANGED"
+[ "$now" = "$before" ] || fail_precondition "$path: expected $before, found $now"
+make_step_dir
+printf '%s\n' "$now" >"$step_dir/link"
+parent=${path%/*}
+while [ ! -e "$parent/" ]; do echo "folder $parent"; parent=${parent%/*}; done
