@@ -33,7 +33,7 @@ lint: .venv/.complete ## check style, types, walls, shell scripts, words, and th
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
-	.venv/bin/shellcheck $$(git ls-files 'hale/**.sh' 'remediate/**.sh' 'facts/**.sh')
+	.venv/bin/shellcheck $$(git ls-files '*.sh')
 	.venv/bin/python -m lint.words
 	.venv/bin/python -m hale.docs.requirement_page --check
 
