@@ -174,9 +174,9 @@ def test_the_host_loses_its_power(
             finally:
                 power.join()
 
-        monkeypatch.setattr(StepExecutor, "do", cut)
+        monkeypatch.setattr(StepExecutor, "apply", cut)
         harmed.ready.carry_out_in(harmed.made, folder)
-        monkeypatch.setattr(StepExecutor, "do", do)
+        monkeypatch.setattr(StepExecutor, "apply", do)
         ssh.close_sessions()
         harmed.ready.lab[harmed.host].power_on()
         _stale_and_whole(harmed, folder, where)
