@@ -29,6 +29,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from hale.polling import wait_until
 from lab import cgroups, disk, image, limits, network, nspawn, prerequisites, ssh
 from lab.errors import LabError, LabUnavailable
 from lab.lock import locked
@@ -158,11 +159,12 @@ class LabHost:
         """
         before = nspawn.find_init(self.lab.name, self.name)
         self.run("systemctl reboot")
-        end = time.monotonic() + BOOT_TIMEOUT
-        while nspawn.find_init(self.lab.name, self.name) in (before, None):
-            if time.monotonic() > end:
-                raise LabError(f"{self.name} did not reboot within {BOOT_TIMEOUT:.0f} s")
-            time.sleep(0.02)
+
+        def pending() -> bool:
+            return nspawn.find_init(self.lab.name, self.name) in (before, None)
+
+        if wait_until(pending, BOOT_TIMEOUT, 0.02):
+            raise LabError(f"{self.name} did not reboot within {BOOT_TIMEOUT:.0f} s")
         self.lab._wait_until_ready([self])
 
     def reset(self) -> None:

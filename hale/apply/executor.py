@@ -16,7 +16,6 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from enum import Enum
-from pathlib import Path
 
 from hale.apply import backup
 from hale.apply.handlers import handler_of, inverse_changes
@@ -31,14 +30,12 @@ from hale.apply.prepared import (
 )
 from hale.model.change import Remedy
 from hale.plan.plan import ABSENT, Step
-from hale.ssh import Session, remote
-from hale.ssh.remote import load_script, variables
+from hale.ssh import Session
+from hale.ssh.remote import variables
+from hale.ssh.remote.files import FileUnreadable, failure_text, read_files, stderr_text
 
 TIMEOUT = 120.0  # seconds for a backup, a reload, or reading files
 RELOAD = "systemctl daemon-reload\n"
-
-
-HERE = Path(__file__).parent
 
 
 class StepState(Enum):
@@ -84,7 +81,7 @@ class StepExecutor:
         script.append(backup.end(f"{RUNS}/{self._run}"))
         done = self._session.run("exec /bin/sh", TIMEOUT, "".join(script).encode())
         if done.exit_status:
-            raise StepFailed(_failure_text(done.exit_status, done.stderr))
+            raise StepFailed(failure_text(done.exit_status, done.stderr))
         *answers, (_, sums, _) = _parse_backup_output(
             done.stdout.decode(errors="surrogateescape").splitlines()
         )
@@ -123,8 +120,8 @@ class StepExecutor:
     def read(self, path: str) -> bytes | None:
         """A file's bytes now, None where there is none. Raises StepFailed."""
         found = read_files(self._session, [path])[path]
-        if isinstance(found, StepFailed):
-            raise found
+        if isinstance(found, FileUnreadable):
+            raise StepFailed(str(found))
         return found
 
     def _new_contents(
@@ -132,19 +129,21 @@ class StepExecutor:
     ) -> "dict[int, bytes | PreconditionFailed | StepFailed]":
         """The new content of each file that is edited, from what the host has now."""
         files = {n: handler_of(s.change).file_to_edit(s.change) for n, s in steps.items()}
-        present = read_files(self._session, filter(None, files.values()))
+        try:
+            present = read_files(self._session, filter(None, files.values()))
+        except FileUnreadable as error:
+            raise StepFailed(str(error)) from None
         found: dict[int, bytes | PreconditionFailed | StepFailed] = {}
         for number, path in files.items():
             if not path:
                 continue
             before = present[path]
             change = steps[number].change
+            if isinstance(before, FileUnreadable):
+                found[number] = StepFailed(str(before))
+                continue
             try:
-                found[number] = (
-                    before
-                    if isinstance(before, StepFailed)
-                    else handler_of(change).new_content(change, before)
-                )
+                found[number] = handler_of(change).new_content(change, before)
             except PreconditionFailed as error:
                 found[number] = error
         return found
@@ -153,27 +152,10 @@ class StepExecutor:
         complete = f"{backup.STEP_PRELUDE}{variables(step_dir=folder)}{script}"
         done = self._session.run(complete, timeout, simple=True)
         if done.exit_status == PRECONDITION_FAILED:
-            raise PreconditionFailed(_stderr_text(done.stderr))
+            raise PreconditionFailed(stderr_text(done.stderr))
         if done.exit_status not in (0, UNCHANGED, NOT_APPLIED):
-            raise StepFailed(_failure_text(done.exit_status, done.stderr))
+            raise StepFailed(failure_text(done.exit_status, done.stderr))
         return done.exit_status, done.stdout.decode(errors="surrogateescape")
-
-
-def read_files(session: Session, paths: Iterable[str]) -> "dict[str, bytes | StepFailed | None]":
-    """The bytes of files, by one command; None where there is none. Raises as Session.run does."""
-    wanted = list(dict.fromkeys(paths))
-    if not wanted:
-        return {}
-    calls = "".join(f"read_file {shlex.quote(path)}\n" for path in wanted)
-    script = remote.PRELUDE + load_script(HERE / "read_files.sh") + calls
-    done = session.run("exec /bin/sh", TIMEOUT, script.encode())
-    if done.exit_status:
-        raise StepFailed(_failure_text(done.exit_status, done.stderr))
-    found: dict[str, bytes | StepFailed | None] = {}
-    for path, line in zip(wanted, done.stdout.decode().splitlines(), strict=True):
-        kind, text = line[:1], base64.b64decode(line[1:])
-        found[path] = {"-": None, "+": text}.get(kind, StepFailed(_stderr_text(text)))
-    return found
 
 
 def _parse_backup_output(lines: Iterable[str]) -> Iterator[tuple[int, tuple[str, ...], bytes]]:
@@ -197,36 +179,13 @@ def _prepared(
     if status == UNCHANGED:
         return None
     if status == PRECONDITION_FAILED:
-        return PreconditionFailed(_stderr_text(stderr))
+        return PreconditionFailed(stderr_text(stderr))
     if status:
-        return StepFailed(_failure_text(status, stderr))
+        return StepFailed(failure_text(status, stderr))
     change = prepared.step.change
     if original != handler_of(change).sha256_before(change, prepared.step):
         return PreconditionFailed(f"{getattr(change, 'path', '')} was changed this moment")
     return replace(prepared, notes=notes)
-
-
-def _failure_text(status: int, stderr: bytes) -> str:
-    return _stderr_text(stderr) or f"exit status {status}, and no message"
-
-
-def _stderr_text(stderr: bytes) -> str:
-    lines = stderr.decode(errors="backslashreplace").strip().splitlines()
-    said = "; ".join(lines[-3:])
-    for words, hint in _HINTS.items():
-        if words in said:
-            return f"{said} ({hint})"
-    return said
-
-
-_HINTS = {
-    "Operation not permitted": "an immutable file has the letter i or a in `lsattr`: find out "
-    "who made it so, `chattr -i -a`, and plan again",
-    "Device or resource busy": "it is mounted there by itself (`findmnt`): change it where it "
-    "comes from",
-    "Read-only file system": "see why: `findmnt`, `dmesg`; remount it and plan again",
-    "No space left": "make room (`df -h`, `df -i`) and plan again; the old file is untouched",
-}
 
 
 def backup_files(session: Session, run: str) -> Mapping[str, int]:

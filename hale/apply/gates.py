@@ -8,7 +8,6 @@ is changed. A change that interrupts something needs a quorum of etcd without th
 members or more, all of them healthy.
 """
 
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from hale.model.change import Impact
 from hale.model.results import Result
 from hale.model.verdict import Verdict
 from hale.plan.plan import HostPlan
+from hale.polling import wait_until
 
 QUORUM = 3  # members that bear the loss of one: etcd's FAQ, "What is failure tolerance?"
 # Seconds for a cluster to be whole again after a host, and between two looks.
@@ -90,8 +90,5 @@ def wait_until_healthy(
 
     look: what `unhealthy` finds now.
     """
-    until = time.monotonic() + patience
-    while wrong := look():
-        if stopped() or time.monotonic() > until:
-            raise GateClosed(f"the cluster is not whole again after {patience:g} s: {wrong[0]}")
-        time.sleep(every)
+    if wrong := wait_until(look, patience, every, stopped):
+        raise GateClosed(f"the cluster is not whole again after {patience:g} s: {wrong[0]}")

@@ -29,10 +29,9 @@ from hale.apply.prepared import RUNS, PreconditionFailed, PreparedStep, StepFail
 from hale.files import provenance
 from hale.model.errors import UserError
 from hale.plan.plan import HostPlan, Plan
-from hale.ssh import CommandTimeout, HostUnreachable, OutputTooLarge, session_for
+from hale.ssh import RemoteError, session_for
 
 Reporter = Callable[[str, str], None]  # host, and what happens there
-UNREACHABLE = (HostUnreachable, CommandTimeout, OutputTooLarge)
 
 
 @dataclass
@@ -95,7 +94,7 @@ class PlanRunner:
             self._host(host)
             if control_plane:
                 gates.wait_until_healthy(self.health_problems, self._stop.is_set)
-        except (GateClosed, PreconditionFailed, StepFailed, RunAborted, *UNREACHABLE) as error:
+        except (GateClosed, PreconditionFailed, StepFailed, RunAborted, RemoteError) as error:
             with self._lock:
                 self.failed[host.host] = str(error)
             state = {GateClosed: "refused", PreconditionFailed: "refused", RunAborted: "stopped"}
@@ -266,7 +265,7 @@ def acquire_all(
         try:
             lock.acquire(session_for(name), owner, stale=stale)
             held.append(name)
-        except UNREACHABLE as error:
+        except RemoteError as error:
             if name in needed:
                 raise LockHeld(f"{name} cannot be locked: {error}") from None
             report(name, f"not reached, so not locked: {error}")
@@ -295,15 +294,9 @@ def release_all(hosts: Iterable[str], owner: Owner) -> list[str]:
 
     def release(name: str) -> None:
         try:
-            lock.release(session_for(name), owner)
-        except UNREACHABLE:
-            # The connection was lost under a step: one more attempt, over a new one.
-            try:
-                again = ssh.Session(ssh.TARGETS[name])
-                lock.release(again, owner)
-                again.close()
-            except UNREACHABLE:
-                left.append(name)
+            ssh.on_session(name, lambda session: lock.release(session, owner), lost=RemoteError)
+        except RemoteError:
+            left.append(name)
 
     _on_all_hosts(release, list(hosts))
     return left
@@ -324,7 +317,7 @@ def recover(story: RunHistory, report: Reporter) -> None:
             except (PreconditionFailed, StepFailed) as error:
                 report(begun.host, f"{story.header.run}, step {begun.number}: {error}")
                 state, undo = StepState.NOT_APPLIED, ()
-            except UNREACHABLE as error:
+            except RemoteError as error:
                 raise UserError(
                     f"{begun.host} must say how far {story.header.run} came there: {error}"
                 ) from None

@@ -9,7 +9,6 @@ import time
 
 import msgspec
 
-from hale.apply.executor import read_files
 from hale.apply.journal import RunHistory
 from hale.apply.prepared import StepFailed
 from hale.files import provenance
@@ -18,6 +17,7 @@ from hale.model.change import ManualStep, RestoreFile
 from hale.plan import plan
 from hale.plan.plan import HostPlan, Plan, Step
 from hale.ssh import session_for
+from hale.ssh.remote.files import FileUnreadable, read_files
 
 
 def build_undo_plan(
@@ -90,8 +90,12 @@ def _staged(change: RestoreFile) -> str:
 def _read_files(host: str, paths: list[str]) -> dict[str, bytes | None]:
     """The bytes of these files on the host, None for no file. Raises Failed."""
     found: dict[str, bytes | None] = {}
-    for path, content in read_files(session_for(host), paths).items():
-        if isinstance(content, StepFailed):
-            raise content
+    try:
+        contents = read_files(session_for(host), paths)
+    except FileUnreadable as error:
+        raise StepFailed(str(error)) from None
+    for path, content in contents.items():
+        if isinstance(content, FileUnreadable):
+            raise StepFailed(str(content))
         found[path] = content
     return found

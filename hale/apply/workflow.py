@@ -41,7 +41,7 @@ from hale.report.audits import audit
 from hale.report.matrix import chapter_order
 from hale.report.text import confirm, escape_controls, fold_hostnames
 from hale.report.verdicts import sign_of
-from hale.ssh import preconnect
+from hale.ssh import RemoteError, preconnect
 from hale.standard import loader
 
 
@@ -128,7 +128,7 @@ def undo_run(options: ApplyOptions, name: str) -> bool:
     made = undo.build_undo_plan(story, hosts, made_of.profile, machines)
     try:
         made, moved = undo.with_diffs(made, story, force=options.force)
-    except (StepFailed, *runner.UNREACHABLE) as error:
+    except (StepFailed, RemoteError) as error:
         raise UserError(f"the way back cannot be read: {error}") from None
     print("\n".join(planner.render(made)), flush=True)
     if moved:

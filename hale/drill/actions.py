@@ -7,7 +7,7 @@ import time
 from hale.drill.fault import AUTO_REVERT_AFTER, Fault, PowerError, PowerSwitch
 from hale.drill.sampler import HostClock
 from hale.drill.workload import ADMIN, IMAGE, NAME, manifest
-from hale.ssh import TARGETS, CommandTimeout, HostUnreachable, OutputTooLarge, Session, session_for
+from hale.ssh import RemoteError, Session, on_session, session_for
 
 TIMEOUT = 60.0
 #: Seconds for the workload to be ready on every node, or to be deleted.
@@ -25,15 +25,8 @@ def run_script(host: str, script: str, timeout: float = TIMEOUT) -> str:
     retries once over a new one.
     """
     try:
-        try:
-            output = _run(host, session_for(host), script, timeout)
-        except HostUnreachable:
-            session = Session(TARGETS[host])
-            try:
-                output = _run(host, session, script, timeout)
-            finally:
-                session.close()
-    except (HostUnreachable, CommandTimeout, OutputTooLarge) as error:
+        output = on_session(host, lambda session: _run(host, session, script, timeout))
+    except RemoteError as error:
         raise ActionFailed(str(error)) from None
     return output.decode(errors="backslashreplace")
 
@@ -74,7 +67,7 @@ def _inject_timed(host: str, script: str) -> float:
             uptime = session.run("cat /proc/uptime", TIMEOUT).stdout
             clock.read(sent, time.monotonic(), float(uptime.split()[0]))
         output = _run(host, session, script, TIMEOUT)
-    except (HostUnreachable, CommandTimeout, OutputTooLarge) as error:
+    except RemoteError as error:
         raise ActionFailed(str(error)) from None
     match = re.search(rb"^lost ([\d.]+)$", output, re.MULTILINE)
     if not match:

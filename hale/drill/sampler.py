@@ -12,7 +12,7 @@ import shlex
 import time
 from dataclasses import dataclass
 
-from hale.ssh import CommandTimeout, HostUnreachable, OutputTooLarge, Session, Target
+from hale.ssh import RemoteError, Session, Target
 
 FOLDER = "/run/hale-drill"
 TIMEOUT = 20.0
@@ -96,7 +96,7 @@ class RemoteSampler:
     def _run(self, script: str) -> bytes:
         try:
             result = self._session.run(f"/bin/sh -c {shlex.quote(script)}", TIMEOUT)
-        except (HostUnreachable, CommandTimeout, OutputTooLarge) as error:
+        except RemoteError as error:
             raise SamplerStopped(f"{self.name} stopped: {error}") from None
         if result.exit_status and not result.stdout:
             stderr = result.stderr.decode(errors="backslashreplace").strip()

@@ -22,7 +22,7 @@ from hale import ssh
 from hale.apply import lock
 from hale.apply.gates import EVERY, PATIENCE, unhealthy
 from hale.apply.journal import now
-from hale.apply.runner import UNREACHABLE, locks_held, new_owner
+from hale.apply.runner import locks_held, new_owner
 from hale.audit import recorder
 from hale.audit.audit import Audit
 from hale.audit.run import AuditResult
@@ -52,6 +52,7 @@ from hale.model.requirement import PROFILES
 from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
+from hale.polling import wait_until
 from hale.report.audits import audit
 from hale.report.text import confirm
 from hale.ssh import preconnect
@@ -152,7 +153,7 @@ def _unlocked(known: Inventory, story: DrillHistory, screen: LiveView) -> None:
         session = ssh.Session(ssh.TARGETS[host.name])
         try:
             lock.release(session, story.header.owner)
-        except UNREACHABLE as error:
+        except ssh.RemoteError as error:
             screen.log(host.name, f"unreachable, so its lock stays: {error}")
         finally:
             session.close()
@@ -392,22 +393,25 @@ def wait_until_healthy(
 
     folder: where the last audit is kept, as `after`.
     """
-    until = time.monotonic() + PATIENCE
     judged: Audit | None = None
-    while True:
-        with tempfile.TemporaryDirectory(prefix="hale-") as place:
+
+    with tempfile.TemporaryDirectory(prefix="hale-") as place:
+        latest = Path(place) / "after"
+
+        def check() -> list[str]:
+            nonlocal judged
+            shutil.rmtree(latest, ignore_errors=True)
             try:
-                audited = audit_cluster(known, Path(place) / "after")
+                audited = audit_cluster(known, latest)
                 judged = audited.audit
-                rows = unhealthy(audited.results.results, _guards(judged.standard))
             except UserError as error:
-                rows = [str(error)]
-            if not rows or time.monotonic() > until:
-                made = Path(place) / "after"
-                if folder is not None and made.exists():
-                    shutil.move(made, folder / "after")
-                return rows, judged
-        time.sleep(EVERY)
+                return [str(error)]
+            return unhealthy(audited.results.results, _guards(judged.standard))
+
+        failures = wait_until(check, PATIENCE, EVERY)
+        if folder is not None and latest.exists():
+            shutil.move(latest, folder / "after")
+    return failures, judged
 
 
 @contextlib.contextmanager

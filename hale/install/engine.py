@@ -46,6 +46,7 @@ from hale.install.scheduler import PhaseTask, Scheduler, load_phase, required_ph
 from hale.install.session_pool import SessionFor, SessionLeases
 from hale.model.errors import UserError
 from hale.model.evidence import Unreadable
+from hale.polling import wait_until
 from hale.redact import redact
 
 MAX_ROUNDS = 4  # how often the batches of one phase are tried
@@ -419,20 +420,22 @@ class Engine:
         """Poll until nothing remains. Returns the last observations. Raises UserError."""
         started = time.monotonic()
         found = Observations()
-        remaining: Problems = ()
-        while True:
+
+        def check() -> Problems:
+            nonlocal found
+            problems: Problems
             try:
                 (found,) = observe([ObservationRequest(wanted, site, wanted.hosts)], session_for)
-                remaining = wanted.remaining(site, found)
+                problems = wanted.remaining(site, found)
             except (Unreadable, HostsUnreachable) as error:
-                remaining = (PhaseProblem(str(error)),)
+                problems = (PhaseProblem(str(error)),)
             seconds = time.monotonic() - started
-            self.listener.waiting(wanted.title, tuple(map(str, remaining)), seconds)
-            if not remaining:
-                return found
-            if self._should_stop() or seconds > wanted.timeout:
-                break
-            time.sleep(wanted.interval)
+            self.listener.waiting(wanted.title, tuple(map(str, problems)), seconds)
+            return problems
+
+        remaining = wait_until(check, wanted.timeout, wanted.interval, self._should_stop)
+        if not remaining:
+            return found
         self.listener.waiting(wanted.title, (), 0.0)
         if self._should_stop():
             raise InstallAborted

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from hale import ssh
-from hale.apply import runner
 from hale.files import atomic
 from hale.install import preflight
 from hale.inventory import ini
@@ -24,7 +23,7 @@ def kubeconfig(path: Path, out: Path) -> None:
         for host in known.masters:
             try:
                 done = ssh.session_for(host.name).run(f"cat {ADMIN}", 20)
-            except runner.UNREACHABLE as error:
+            except ssh.RemoteError as error:
                 tried.append(str(error))
                 continue
             if done.exit_status == 0 and done.stdout:

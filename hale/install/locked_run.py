@@ -45,7 +45,7 @@ def _down(inventory: Inventory) -> list[str]:
                 unreachable.append(
                     f"{name}: root is needed: put ansible_become=true into the inventory"
                 )
-        except runner.UNREACHABLE as error:
+        except ssh.RemoteError as error:
             unreachable.append(str(error))
     return unreachable
 

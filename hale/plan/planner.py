@@ -6,8 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hale import ssh
-from hale.apply import executor
-from hale.apply.prepared import StepFailed
 from hale.audit.audit import Audit
 from hale.audit.run import AuditResult
 from hale.files import provenance
@@ -19,6 +17,7 @@ from hale.model.verdict import Verdict
 from hale.paths import ROOT
 from hale.plan import line_edit, plan
 from hale.plan.plan import FailedCase, HostPlan, Plan
+from hale.ssh.remote.files import FileUnreadable, read_files
 from hale.standard import loader
 from hale.standard.loader import Standard
 
@@ -120,8 +119,8 @@ def file_reader(known: Inventory, name: str) -> plan.FileReader:
 
     def read(paths: Sequence[str]) -> dict[str, bytes | None]:
         found: dict[str, bytes | None] = {}
-        for path, content in executor.read_files(ssh.session_for(name), paths).items():
-            if isinstance(content, StepFailed):
+        for path, content in read_files(ssh.session_for(name), paths).items():
+            if isinstance(content, FileUnreadable):
                 raise UserError(f"{name}: {path}: {content}")
             found[path] = content
         return found

@@ -17,6 +17,7 @@ from hale.ssh.backend import (
     begin_close_sessions,
     close_sessions,
     kept,
+    on_session,
     register,
     session_for,
 )
@@ -28,6 +29,7 @@ from hale.ssh.target import (
     ConnectionLost,
     HostUnreachable,
     OutputTooLarge,
+    RemoteError,
     Target,
 )
 
@@ -41,12 +43,14 @@ __all__ = [
     "HaleBackend",
     "HostUnreachable",
     "OutputTooLarge",
+    "RemoteError",
     "Session",
     "Target",
     "UnknownHost",
     "begin_close_sessions",
     "close_sessions",
     "kept",
+    "on_session",
     "register",
     "session_for",
 ]

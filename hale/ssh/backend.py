@@ -1,9 +1,9 @@
 """testinfra's backend over the connection: `hale://NAME`, NAME being a host of the inventory."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import testinfra.backend
 from testinfra.backend.base import (
@@ -12,7 +12,7 @@ from testinfra.backend.base import (
 )
 
 from hale.ssh.session import Session
-from hale.ssh.target import Target
+from hale.ssh.target import HostUnreachable, RemoteError, Target
 
 #: How to reach each host, by name; filled from the inventory.
 TARGETS: dict[str, Target] = {}
@@ -21,6 +21,9 @@ _sessions: dict[str, Session] = {}
 _closing: list[Session] = []
 _lock = threading.Lock()
 _keeping = threading.Event()
+
+
+T = TypeVar("T")
 
 
 class UnknownHost(LookupError):
@@ -39,6 +42,24 @@ def session_for(name: str) -> Session:
                 raise UnknownHost(f"no host {name!r} in the inventory. Known hosts: {known}.")
             _sessions[name] = Session(TARGETS[name])
         return _sessions[name]
+
+
+def on_session(
+    name: str, action: Callable[[Session], T], lost: type[RemoteError] = HostUnreachable
+) -> T:
+    """The action's result over the host's session; if that was lost, once more over a new one.
+
+    For what may be repeated: the first attempt may have reached the host. lost: which errors are
+    worth the second attempt. Raises RemoteError of the second attempt.
+    """
+    try:
+        return action(session_for(name))
+    except lost:
+        session = Session(TARGETS[name])
+        try:
+            return action(session)
+        finally:
+            session.close()
 
 
 @contextmanager

@@ -41,7 +41,11 @@ class CommandResult:
     duration: float
 
 
-class HostUnreachable(Exception):
+class RemoteError(Exception):
+    """A command gave no result. An exit status is a result."""
+
+
+class HostUnreachable(RemoteError):
     """The connection attempt failed; the message has ssh's own words and the next step."""
 
 
@@ -53,9 +57,9 @@ class ConnectionLost(HostUnreachable):
     """The connection ended while a command ran, or may have run: it is not run again."""
 
 
-class CommandTimeout(Exception):
+class CommandTimeout(RemoteError):
     """A command exceeded its timeout and was stopped on the host."""
 
 
-class OutputTooLarge(Exception):
+class OutputTooLarge(RemoteError):
     """A command printed more than OUTPUT_LIMIT bytes and was stopped on the host."""
