@@ -15,10 +15,10 @@ import base64
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from enum import Enum
 
 from hale.apply import backup
 from hale.apply.handlers import handler_of, inverse_changes
+from hale.apply.journal import StepState
 from hale.apply.prepared import (
     NOT_APPLIED,
     PRECONDITION_FAILED,
@@ -36,14 +36,6 @@ from hale.ssh.remote.files import FileUnreadable, failure_text, read_files, stde
 
 TIMEOUT = 120.0  # seconds for a backup, a reload, or reading files
 RELOAD = "systemctl daemon-reload\n"
-
-
-class StepState(Enum):
-    """How a step is, or has ended."""
-
-    DONE = "done"
-    UNCHANGED = "already so"
-    NOT_APPLIED = "not done"
 
 
 class StepExecutor:

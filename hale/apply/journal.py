@@ -1,4 +1,4 @@
-"""The journal of a run: said before a step is done, and after. It is all that undo needs."""
+"""The journal of a run: an entry before each step and one after. Undo needs nothing else."""
 
 import time
 from enum import StrEnum
@@ -14,6 +14,35 @@ from hale.plan.plan import Step
 
 SCHEMA = "hale.journal/1"
 NAME = "journal.jsonl"
+
+
+class StepState(StrEnum):
+    """How a step ended. UNCHANGED: the host was as wanted. STOPPED: it was not begun."""
+
+    DONE = "done"
+    UNCHANGED = "already so"
+    NOT_APPLIED = "not done"
+    REFUSED = "refused"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class HostState(StrEnum):
+    """How a run ended on a host. REFUSED: a precondition or a gate; STOPPED: for another host."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class RunState(StrEnum):
+    """How a run ended, or stands. FAILED: a host did not get all its changes."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
 
 
 class RunHeader(msgspec.Struct, frozen=True, tag="run"):
@@ -33,7 +62,7 @@ class RunHeader(msgspec.Struct, frozen=True, tag="run"):
 
 
 class StepStarted(msgspec.Struct, frozen=True, tag="begin", rename={"notes": "told"}):
-    """A step is about to be done; its original is kept. after: SHA-256 that a file will have."""
+    """A step is about to be applied, its backup is on disk. after: a file's SHA-256 after it."""
 
     host: str
     number: int
@@ -44,7 +73,7 @@ class StepStarted(msgspec.Struct, frozen=True, tag="begin", rename={"notes": "to
 
 
 class StepDone(msgspec.Struct, frozen=True, tag="done"):
-    """A step is done; `undo` takes it back. Without changes: it was found not to be done."""
+    """A step is over. undo: the changes that undo it; none where it was not applied."""
 
     host: str
     number: int
@@ -53,20 +82,20 @@ class StepDone(msgspec.Struct, frozen=True, tag="done"):
 
 
 class StepSkipped(msgspec.Struct, frozen=True, tag="skipped", rename={"reason": "why"}):
-    """A step that was not begun. state: already so, refused, failed or stopped."""
+    """A step that changed nothing, and why."""
 
     host: str
     number: int
-    state: str
+    state: StepState
     reason: str
     at: str
 
 
 class HostFinished(msgspec.Struct, frozen=True, tag="host", rename={"reason": "why"}):
-    """A host is through: done, refused, failed or stopped, and why."""
+    """The run is over on a host."""
 
     host: str
-    state: str
+    state: HostState
     reason: str
     at: str
 
@@ -115,9 +144,9 @@ class InstallStepDone(msgspec.Struct, frozen=True, tag="act"):
 
 
 class RunFinished(msgspec.Struct, frozen=True, tag="end"):
-    """The run is over: finished, or failed where a host did not get all its changes."""
+    """The run is over on all hosts."""
 
-    state: str
+    state: RunState
     at: str
 
 
@@ -146,7 +175,7 @@ class Journal(jsonl.JsonlWriter[Entry]):
 
 
 class RunHistory(msgspec.Struct):
-    """What a journal tells."""
+    """A run as its journal has it. Steps are keyed by host and number."""
 
     folder: Path
     header: RunHeader
@@ -160,15 +189,15 @@ class RunHistory(msgspec.Struct):
 
     @property
     def open(self) -> list[StepStarted]:
-        """Steps that were begun and of which nobody knows how they ended."""
+        """Steps that were begun and have no entry of how they ended."""
         return [b for key, b in self.begun.items() if key not in self.done]
 
     @property
-    def state(self) -> str:
-        """finished, failed, running, or interrupted."""
+    def state(self) -> RunState:
+        """As the journal says; without a last entry, by whether its process is alive."""
         if self.end:
             return self.end.state
-        return "running" if is_running(self.folder) else "interrupted"
+        return RunState.RUNNING if is_running(self.folder) else RunState.INTERRUPTED
 
 
 def is_running(folder: Path) -> bool:
@@ -177,7 +206,7 @@ def is_running(folder: Path) -> bool:
 
 
 def load_run(folder: Path) -> RunHistory:
-    """Read a run's journal. Raises HaleError, with the line, for what is no journal."""
+    """Read a run's journal. Raises UserError, with the line, for a file that is not a journal."""
     path = folder / NAME
     decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
     story: RunHistory | None = None

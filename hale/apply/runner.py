@@ -1,4 +1,7 @@
-"""A run: locks, waves of hosts, step after step, each in the journal before and after."""
+"""A run of a plan: locks, batches of hosts, and the steps of each, one after the other.
+
+The journal has an entry before each step and one after it.
+"""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,19 +12,22 @@ from pathlib import Path
 
 from hale import ssh
 from hale.apply import gates, journal, lock
-from hale.apply.executor import StepExecutor, StepState
+from hale.apply.executor import StepExecutor
 from hale.apply.gates import GateClosed, NodeStatus
 from hale.apply.handlers import handler_of
 from hale.apply.journal import (
     SCHEMA,
     HostFinished,
+    HostState,
     Journal,
     RunFinished,
     RunHeader,
     RunHistory,
+    RunState,
     StepDone,
     StepSkipped,
     StepStarted,
+    StepState,
     now,
 )
 from hale.apply.lock import LockHeld, Owner
@@ -36,7 +42,7 @@ Reporter = Callable[[str, str], None]  # host, and what happens there
 
 @dataclass
 class PlanRunner:
-    """One plan on its way to the hosts.
+    """Carries a plan out on its hosts.
 
     standing: what each host is in its cluster. group: the group that a failure stops. look: why
     the cluster is not healthy now (gates.unhealthy). max_fail: so many failed hosts stop their
@@ -57,127 +63,132 @@ class PlanRunner:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> bool:
-        """Do the plan; True where every host got all its changes.
+        """Apply the plan; True if every host got all its changes.
 
-        Ctrl-C lets the steps that were begun end, begins no others, and is raised again.
+        After Ctrl-C the steps that are running end, no others begin, and KeyboardInterrupt is
+        raised.
         """
         hosts = {h.host: h for h in self.plan.hosts if h.steps}
         try:
-            for wave in gates.batches(list(hosts), self.membership):
-                self._wave([hosts[name] for name in wave])
+            for batch in gates.batches(list(hosts), self.membership):
+                self._run_batch([hosts[name] for name in batch])
         except BaseException:
-            self.journal.write(RunFinished("interrupted", now()))
+            self.journal.write(RunFinished(RunState.INTERRUPTED, now()))
             raise
-        state = "failed" if self.failed else "finished"
+        state = RunState.FAILED if self.failed else RunState.FINISHED
         self.journal.write(RunFinished(state, now()))
         return not self.failed
 
-    def _wave(self, hosts: Sequence[HostPlan]) -> None:
+    def _run_batch(self, hosts: Sequence[HostPlan]) -> None:
         with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
-            running = [pool.submit(self._gated, host) for host in hosts]
+            running = [pool.submit(self._run_gated, host) for host in hosts]
             try:
                 wait(running)
             except KeyboardInterrupt:
                 self._stop.set()
-                self.report("", "stopping: steps that were begun are ended")
+                self.report("", "stopping after the steps that are running")
                 wait(running)
                 raise
             for one in running:
                 one.result()
 
-    def _gated(self, host: HostPlan) -> None:
+    def _run_gated(self, host: HostPlan) -> None:
         control_plane = self.membership[host.host].control_plane
         try:
             if control_plane and not self._stopped(host.host):
                 masters = sum(s.master for s in self.membership.values())
                 gates.check_may_change(host, masters, self.health_problems())
-            self._host(host)
+            self._run_host(host)
             if control_plane:
                 gates.wait_until_healthy(self.health_problems, self._stop.is_set)
         except (GateClosed, PreconditionFailed, StepFailed, RunAborted, RemoteError) as error:
             with self._lock:
                 self.failed[host.host] = str(error)
-            state = {GateClosed: "refused", PreconditionFailed: "refused", RunAborted: "stopped"}
-            said = state.get(type(error), "failed")
-            self.journal.write(HostFinished(host.host, said, str(error), now()))
-            self.report(host.host, f"{said}: {error}")
+            state = _HOST_STATES.get(type(error), HostState.FAILED)
+            self.journal.write(HostFinished(host.host, state, str(error), now()))
+            self.report(host.host, f"{state}: {error}")
         else:
-            self.journal.write(HostFinished(host.host, "done", "", now()))
+            self.journal.write(HostFinished(host.host, HostState.DONE, "", now()))
 
-    def _host(self, host: HostPlan) -> None:
-        """Every step that can be done, once all that can be kept is kept. A refused step does not
-        keep the others from being done."""
-        writer = StepExecutor(session_for(host.host), self.owner.run)
+    def _run_host(self, host: HostPlan) -> None:
+        """Back up all steps, then apply each that can be. A refused step does not stop the others.
+
+        Raises PreconditionFailed with all refusals.
+        """
+        executor = StepExecutor(session_for(host.host), self.owner.run)
         steps = dict(enumerate(host.steps, 1))
-        found = {} if self._stopped(host.host) else writer.prepare(steps)
-        unread: list[StepDone] = []
+        found = {} if self._stopped(host.host) else executor.prepare(steps)
+        awaiting_reload: list[StepDone] = []
         try:
-            refused = self._steps(host, writer, found, unread)
+            refused = self._steps(host, executor, found, awaiting_reload)
         except (RunAborted, StepFailed):
-            self._reload(writer, unread)  # what was done shall hold
+            self._reload(executor, awaiting_reload)  # what was applied must hold
             raise
-        self._reload(writer, unread)
+        self._reload(executor, awaiting_reload)
         if refused:
             raise PreconditionFailed("; ".join(refused))
 
     def _steps(
         self,
         host: HostPlan,
-        writer: StepExecutor,
+        executor: StepExecutor,
         found: Mapping[int, PreparedStep | PreconditionFailed | StepFailed | None],
-        unread: list[StepDone],
+        awaiting_reload: list[StepDone],
     ) -> list[str]:
-        """One step after the other; what was refused. To `unread` goes what was done, and is to be
-        written down once systemd has read its files anew."""
+        """Apply the steps in order and return the refusals.
+
+        Steps whose `done` entry must wait for `systemctl daemon-reload` are appended to
+        `awaiting_reload`.
+        """
         refused: list[str] = []
         for number, step in enumerate(host.steps, 1):
             name = f"{number}/{len(host.steps)} {', '.join(step.requirements)}"
             if why := self._stopped(host.host):
-                self._skip(host, number, "stopped", why)
+                self._skip(host, number, StepState.STOPPED, why)
                 raise RunAborted(why)
             try:
-                kept = found[number]
-                if isinstance(kept, PreconditionFailed | StepFailed):
-                    raise kept
-                if kept is None:
-                    self._skip(host, number, StepState.UNCHANGED.value, "")
+                prepared = found[number]
+                if isinstance(prepared, PreconditionFailed | StepFailed):
+                    raise prepared
+                if prepared is None:
+                    self._skip(host, number, StepState.UNCHANGED, "")
                     self.report(host.host, f"{name}: already so")
                     continue
                 handler = handler_of(step.change)
                 if handler.needs_fresh_units(step.change):
-                    self._reload(writer, unread)
+                    self._reload(executor, awaiting_reload)
                 self.journal.write(
-                    StepStarted(host.host, number, step, kept.after, kept.notes, now())
+                    StepStarted(host.host, number, step, prepared.after, prepared.notes, now())
                 )
-                undo = writer.apply(kept)
+                undo = executor.apply(prepared)
             except PreconditionFailed as error:
-                self._skip(host, number, "refused", str(error))
+                self._skip(host, number, StepState.REFUSED, str(error))
                 self.report(host.host, f"{name}: refused: {error}")
                 refused.append(str(error))
                 continue
             except StepFailed as error:
-                self._skip(host, number, "failed", str(error))
+                self._skip(host, number, StepState.FAILED, str(error))
                 raise
             done = StepDone(host.host, number, undo, now())
             if handler.wants_daemon_reload(step.change):
-                unread.append(done)
+                awaiting_reload.append(done)
             else:
                 self.journal.write(done)
             self.report(host.host, f"{name}: {step.change.describe()}")
         return refused
 
-    def _reload(self, writer: StepExecutor, unread: list[StepDone]) -> None:
-        """Let systemd read its files anew, once for all steps that wait for it."""
-        if unread:
-            writer.reload()
-        while unread:
-            self.journal.write(unread.pop(0))
+    def _reload(self, executor: StepExecutor, awaiting_reload: list[StepDone]) -> None:
+        """Reload systemd once for all steps that wait for it, and write their entries."""
+        if awaiting_reload:
+            executor.reload()
+        while awaiting_reload:
+            self.journal.write(awaiting_reload.pop(0))
 
-    def _skip(self, host: HostPlan, number: int, state: str, why: str) -> None:
+    def _skip(self, host: HostPlan, number: int, state: StepState, why: str) -> None:
         self.journal.write(StepSkipped(host.host, number, state, why, now()))
 
     def _stopped(self, host: str) -> str:
-        """Why no further step may begin on this host."""
+        """Why no further step may begin on this host; empty if one may."""
         if self._stop.is_set():
             return "interrupted"
         with self._lock:
@@ -188,11 +199,18 @@ class PlanRunner:
 
 
 class RunAborted(Exception):
-    """No further step was begun here, for a reason that lies elsewhere."""
+    """No further step was begun on this host, because of another host or of Ctrl-C."""
+
+
+_HOST_STATES = {
+    GateClosed: HostState.REFUSED,
+    PreconditionFailed: HostState.REFUSED,
+    RunAborted: HostState.STOPPED,
+}
 
 
 def new_owner(run: str) -> Owner:
-    """This operator, on this machine, now, with that run."""
+    """The lock owner of that run: this operator, on this machine, now."""
     return Owner(provenance.operator(), provenance.control_host(), run, now())
 
 
@@ -206,7 +224,7 @@ def journal_header(
     plan_sha256: str = "",
     of: str = "",
 ) -> RunHeader:
-    """What the journal of that owner's run begins with."""
+    """The first entry of the journal of that owner's run."""
     return RunHeader(
         schema=SCHEMA,
         run=owner.run,
@@ -279,17 +297,17 @@ def acquire_all(
     return [name for name in hosts if name in held]
 
 
-def _on_all_hosts(does: Callable[[str], None], names: Sequence[str]) -> None:
-    """Do it for all at once, and wait for all. Raises what the first of them has raised."""
+def _on_all_hosts(action: Callable[[str], None], names: Sequence[str]) -> None:
+    """Call it for all hosts in parallel, and wait for all. Raises the first one's exception."""
     if names:
         with ThreadPoolExecutor(len(names)) as pool:
-            begun = [pool.submit(does, name) for name in names]
+            begun = [pool.submit(action, name) for name in names]
         for one in begun:
             one.result()
 
 
 def release_all(hosts: Iterable[str], owner: Owner) -> list[str]:
-    """Give the locks back; returns the hosts where that did not work."""
+    """Release the locks; returns the hosts on which that failed."""
     left: list[str] = []
 
     def release(name: str) -> None:
@@ -303,17 +321,17 @@ def release_all(hosts: Iterable[str], owner: Owner) -> list[str]:
 
 
 def recover(story: RunHistory, report: Reporter) -> None:
-    """Find out how the steps ended that a run had begun when it was cut off, and write it down.
+    """Find out how the unfinished steps of a run that was cut off ended, and journal it.
 
-    Raises HaleError where a host cannot be asked. The hosts' locks must be held.
+    Raises UserError where a host is unreachable. The hosts' locks must be held.
     """
     book = Journal(story.folder, None)
     try:
         for begun in story.open:
-            kept = _prepared_step(story, begun)
-            writer = StepExecutor(session_for(begun.host), story.header.run)
+            prepared = _prepared_step(story, begun)
+            executor = StepExecutor(session_for(begun.host), story.header.run)
             try:
-                state, undo = writer.recover(kept)
+                state, undo = executor.recover(prepared)
             except (PreconditionFailed, StepFailed) as error:
                 report(begun.host, f"{story.header.run}, step {begun.number}: {error}")
                 state, undo = StepState.NOT_APPLIED, ()
@@ -322,9 +340,9 @@ def recover(story: RunHistory, report: Reporter) -> None:
                     f"{begun.host} must say how far {story.header.run} came there: {error}"
                 ) from None
             book.write(StepDone(begun.host, begun.number, undo, now()))
-            report(begun.host, f"{story.header.run}, step {begun.number} was {state.value}")
+            report(begun.host, f"{story.header.run}, step {begun.number} was {state}")
         if story.end is None:
-            book.write(RunFinished("interrupted", now()))
+            book.write(RunFinished(RunState.INTERRUPTED, now()))
     finally:
         book.close()
 

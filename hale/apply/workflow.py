@@ -20,7 +20,7 @@ from rich.text import Text
 from hale import ssh
 from hale.apply import journal, runner, undo
 from hale.apply.gates import NodeStatus, unhealthy
-from hale.apply.journal import Journal, RunHistory
+from hale.apply.journal import Journal, RunHistory, RunState
 from hale.apply.lock import Owner
 from hale.apply.prepared import StepFailed
 from hale.apply.runner import PlanRunner, Reporter
@@ -239,7 +239,7 @@ def _execute(
     try:
         with runner.locks_held(names, needed, owner, stale=options.force_unlock, report=told):
             for story in runner.load_runs(options.reports):
-                if story.state == "interrupted" and not story.end and _same(story, known):
+                if story.state is RunState.INTERRUPTED and not story.end and _same(story, known):
                     runner.recover(story, told)
             with closing(Journal(folder, header)) as book:
                 return PlanRunner(

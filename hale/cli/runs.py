@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hale.apply import runner
-from hale.apply.journal import RunHistory
+from hale.apply.journal import RunHistory, RunState
 from hale.drill import journal as drills
 from hale.report.text import escape_controls, fold_hostnames
 
@@ -45,7 +45,7 @@ def _row(story: RunHistory, stories: Iterable[RunHistory]) -> _RunRow:
 
 
 def _succeeded(undo: RunHistory) -> bool:
-    return undo.state == "finished"
+    return undo.state is RunState.FINISHED
 
 
 def _drill(story: drills.DrillHistory) -> _RunRow:

@@ -9,7 +9,7 @@ from typing import Protocol, cast
 from rich.console import Console
 from rich.text import Text
 
-from hale.apply.journal import RunFinished, now
+from hale.apply.journal import RunFinished, RunState, now
 from hale.audit import recorder
 from hale.install import scheduler
 from hale.install.cluster_context import ClusterContext, load_cluster_context
@@ -85,17 +85,17 @@ def reset_cluster(asked: InstallOptions, wanted: Reset) -> bool:
                     "reset", waves, wish, lambda s: taken_off.remaining(built, s, hosts)
                 )
             except InstallAborted:
-                book.write(RunFinished("interrupted", now()))
+                book.write(RunFinished(RunState.INTERRUPTED, now()))
                 raise KeyboardInterrupt from None
             except (PhaseFailed, StepFailed, HostsUnreachable) as error:
-                book.write(RunFinished("failed", now()))
+                book.write(RunFinished(RunState.FAILED, now()))
                 said = getattr(error, "output", "")
                 console.print(Text(f"\nreset failed: {escaped_lines(str(error))}", "bold red"))
                 if said:
                     console.print(Text(indented(escaped_lines(said))))
                 console.print("Run the command again to resume.")
                 return False
-        book.write(RunFinished("failed" if left else "finished", now()))
+        book.write(RunFinished(RunState.FAILED if left else RunState.FINISHED, now()))
     for problem in left:
         console.print(Text(f"  ✗ remaining: {escape_controls(str(problem))}", "red"))
     console.print(f"report: {folder}")

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hale.apply import workflow as apply
-from hale.apply.journal import RunFinished, now
+from hale.apply.journal import RunFinished, RunState, now
 from hale.audit import recorder
 from hale.gather.pool import SessionPool
 from hale.install import preflight
@@ -135,14 +135,14 @@ def _phases(
                     _needs(engine, asked.phase)
                 engine.carry_out(chosen, again=bool(asked.phase))
             except InstallAborted:
-                book.write(RunFinished("interrupted", now()))
+                book.write(RunFinished(RunState.INTERRUPTED, now()))
                 console.print(f"Stopped. Resume with:\n    {asked.resume_command}")
                 raise KeyboardInterrupt from None
             except (PhaseFailed, HostsUnreachable) as error:
-                book.write(RunFinished("failed", now()))
+                book.write(RunFinished(RunState.FAILED, now()))
                 _explain(console, engine, error, asked)
                 return False
-        book.write(RunFinished("finished", now()))
+        book.write(RunFinished(RunState.FINISHED, now()))
     return True
 
 

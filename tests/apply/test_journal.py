@@ -11,9 +11,11 @@ from hale.apply.journal import (
     Journal,
     RunFinished,
     RunHeader,
+    RunState,
     StepDone,
     StepSkipped,
     StepStarted,
+    StepState,
     now,
 )
 from hale.model.change import KernelValueChange
@@ -52,8 +54,8 @@ def test_the_states_of_a_run(tmp_path: Path) -> None:
     assert journal.load_run(tmp_path).state == "running"
     with pytest.raises(UserError, match="still in progress"):
         Journal(tmp_path, None)
-    book.write(StepSkipped("one", 1, "refused", "moved", now()))
-    book.write(RunFinished("failed", now()))
+    book.write(StepSkipped("one", 1, StepState.REFUSED, "moved", now()))
+    book.write(RunFinished(RunState.FAILED, now()))
     book.close()
     assert journal.load_run(tmp_path).state == "failed"
 
@@ -64,7 +66,7 @@ def test_a_line_that_was_cut_off_counts_as_not_written(tmp_path: Path) -> None:
     path.write_bytes(whole + b'{"type":"done","host":"one","nu')
     assert [b.number for b in journal.load_run(tmp_path).open] == [2]
     book = Journal(tmp_path, None)  # who settles it takes the piece away
-    book.write(RunFinished("interrupted", now()))
+    book.write(RunFinished(RunState.INTERRUPTED, now()))
     book.close()
     assert path.read_bytes().startswith(whole)
     assert journal.load_run(tmp_path).state == "interrupted"

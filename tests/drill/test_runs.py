@@ -48,7 +48,7 @@ def test_drills_stand_among_installs_by_their_time(tmp_path: Path) -> None:
     )
     book = applied.Journal(tmp_path / "2-install", header)
     book.write(InstallStepDone("init", "m1", "kubeadm init", InstallStepState.DONE, 8.0, True, "t"))
-    book.write(applied.RunFinished("finished", "t"))
+    book.write(applied.RunFinished(applied.RunState.FINISHED, "t"))
     book.close()
     drill(
         tmp_path / "1-drill",
