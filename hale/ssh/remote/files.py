@@ -37,18 +37,18 @@ def read_files(
 
 
 def failure_text(status: int, stderr: bytes) -> str:
-    """What a command that failed said, or its exit status."""
+    """What a command that failed text, or its exit status."""
     return stderr_text(stderr) or f"exit status {status}, and no message"
 
 
 def stderr_text(stderr: bytes) -> str:
     """The last lines of standard error, with a hint where there is one."""
     lines = stderr.decode(errors="backslashreplace").strip().splitlines()
-    said = "; ".join(lines[-3:])
+    text = "; ".join(lines[-3:])
     for words, hint in _HINTS.items():
-        if words in said:
-            return f"{said} ({hint})"
-    return said
+        if words in text:
+            return f"{text} ({hint})"
+    return text
 
 
 _HINTS = {
