@@ -37,7 +37,7 @@ def read_files(
 
 
 def failure_text(status: int, stderr: bytes) -> str:
-    """What a command that failed text, or its exit status."""
+    """The error output of a command that failed, or its exit status."""
     return stderr_text(stderr) or f"exit status {status}, and no message"
 
 
