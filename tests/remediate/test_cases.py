@@ -30,6 +30,7 @@ import msgspec
 import pytest
 
 from facts.parsers import conf_dirs, systemd_units
+from hale.apply.handlers import handler_of
 from hale.model.change import (
     FileEdit,
     KernelValueChange,
@@ -39,10 +40,11 @@ from hale.model.change import (
     ReplaceLine,
     SwapOff,
     SymlinkChange,
+    UnitAction,
     UnitChange,
 )
 from hale.model.evidence import CommandProbe, FileProbe, Unreadable, matches
-from hale.plan import line_edit, plan
+from hale.plan import plan
 from hale.standard.subjects import load_subject
 from tests.facts import test_cases as facts_cases
 from tests.facts.test_cases import Given, GivenFile, GivenHost
@@ -212,7 +214,7 @@ def said(change: Remedy) -> str:
 
 
 def applied(given: Given, changes: Iterable[Remedy], subject: str) -> Given:
-    """The case as it is after the changes. Raises edit.Moved where a line is another."""
+    """The case as it is after the changes. Raises PreconditionFailed where a line is another."""
     host: GivenHost = given
     more = None
     if (HERE / subject / "host.py").exists():
@@ -245,7 +247,7 @@ def changed(host: GivenHost, change: Remedy) -> GivenHost:
         case KernelValueChange():
             assert files[change.path].text.strip() == change.precondition, change
             files[change.path] = GivenFile(text=change.value + "\n")
-        case UnitChange(action="disable"):
+        case UnitChange(action=UnitAction.DISABLE):
             patterns = [
                 f"/etc/systemd/system/*.{kind}/{change.unit}" for kind in systemd_units.PULLS
             ]
@@ -273,7 +275,7 @@ def _write(files: dict[str, GivenFile], change: FileEdit) -> None:
     assert not change.path.startswith(("/usr/", "/lib/", "/run/", "/proc/")), change.path
     assert change.edits, f"{change.path}: no edit"
     old = there.text if there else ""
-    new = line_edit.apply_edits(old.encode(), change.edits).decode()
+    new = handler_of(change).new_content(change, old.encode() if there else None).decode()
     _unconcerned(old, new, change)
     real = _leads_to(change.path, there)
     files.setdefault(real, GivenFile())
