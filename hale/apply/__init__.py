@@ -1,6 +1,6 @@
-"""Apply, journal, undo: the only part of Hale that writes to a host.
+"""Apply, journal, undo: fixes are written to hosts here and nowhere else.
 
-`writer` does one step on one host, with the shell text of `keeping` and `doing`, and `inverse`
-says what takes it back; `journal` says before and after what is done, `lock` keeps
-others out, `gates` decides who may be touched when, `run` leads, `undo` makes the way back.
+`executor` prepares and applies one step on one host, with the handler of its kind of change.
+`journal` has an entry before and after each step, `lock` keeps other runs out, `gates` decides
+which hosts may be changed when, `runner` carries a plan out, `undo` makes a plan of a journal.
 """

@@ -1,4 +1,4 @@
-"""Who may be touched when: hosts of a living cluster go one at a time, and the cluster waits.
+"""Which hosts may be changed when: a living cluster is changed one control-plane node at a time.
 
 A host that has joined no cluster has no gate. Control-plane hosts of a living one are changed
 after all others, the VIP's owner last. Before and after each, every requirement that guards a
@@ -17,15 +17,15 @@ from hale.model.verdict import Verdict
 from hale.plan.plan import HostPlan
 from hale.polling import wait_until
 
-QUORUM = 3  # members that bear the loss of one: etcd's FAQ, "What is failure tolerance?"
-# Seconds for a cluster to be whole again after a host, and between two looks.
-PATIENCE, EVERY = 300.0, 5.0
+QUORUM = 3  # members that tolerate the loss of one: etcd's FAQ, "What is failure tolerance?"
+# Seconds for a cluster to be healthy again after a host, and between two audits.
+HEALTH_TIMEOUT, POLL_INTERVAL = 300.0, 5.0
 INTERRUPTS = (Impact.RESTARTS_SERVICE, Impact.DISRUPTS_TRAFFIC, Impact.NEEDS_REBOOT)
 
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """What a host is in its cluster. joined: the file that shows it, or why it cannot be told."""
+    """A host's place in its cluster. joined: the file that proves it, or why it is unknown."""
 
     master: bool
     joined: str
@@ -33,18 +33,18 @@ class NodeStatus:
 
     @property
     def control_plane(self) -> bool:
-        """Whether it carries a part of a living control plane."""
+        """Whether it is part of a living control plane."""
         return self.master and bool(self.joined)
 
 
 class GateClosed(Exception):
-    """The gate stays shut; says why."""
+    """The host must not be changed now; the text says why."""
 
 
-def batches(hosts: Sequence[str], standing: Mapping[str, NodeStatus]) -> list[list[str]]:
-    """Hosts that may be changed at once, wave after wave."""
-    alone = [h for h in hosts if standing[h].control_plane]
-    alone.sort(key=lambda h: standing[h].holds_vip)
+def batches(hosts: Sequence[str], membership: Mapping[str, NodeStatus]) -> list[list[str]]:
+    """The batches of hosts, in order; those of a batch may be changed in parallel."""
+    alone = [h for h in hosts if membership[h].control_plane]
+    alone.sort(key=lambda h: membership[h].holds_vip)
     together = [h for h in hosts if h not in alone]
     return [*([together] if together else []), *([h] for h in alone)]
 
@@ -65,30 +65,32 @@ def unhealthy(rows: Iterable[Result], guards: Collection[str]) -> list[str]:
     ]
 
 
-def check_may_change(host: HostPlan, masters: int, wrong: Sequence[str]) -> None:
+def check_may_change(host: HostPlan, masters: int, problems: Sequence[str]) -> None:
     """Raises GateClosed where this control-plane host must not be changed now.
 
-    wrong: what `unhealthy` found.
+    problems: what `unhealthy` found.
     """
-    if wrong:
-        raise GateClosed(f"the cluster is not whole, so no master of it is changed: {wrong[0]}")
+    if problems:
+        raise GateClosed(
+            f"the cluster is unhealthy, so no control-plane node is changed: {problems[0]}"
+        )
     risky = [s for s in host.steps if any(e in INTERRUPTS for e in s.change.effects)]
     if risky and masters < QUORUM:
         raise GateClosed(
-            f"{', '.join(risky[0].requirements)} interrupts this host, and {masters} master(s) "
-            f"leave etcd without quorum meanwhile: do it in a maintenance window by hand"
+            f"{', '.join(risky[0].requirements)} interrupts this host, and with {masters} "
+            f"control-plane node(s) etcd would lose quorum: do it by hand in a maintenance window"
         )
 
 
 def wait_until_healthy(
-    look: Callable[[], Sequence[str]],
-    stopped: Callable[[], bool],
-    patience: float = PATIENCE,
-    every: float = EVERY,
+    check: Callable[[], Sequence[str]],
+    give_up: Callable[[], bool],
+    timeout: float = HEALTH_TIMEOUT,
+    interval: float = POLL_INTERVAL,
 ) -> None:
-    """Wait until the cluster is whole. Raises GateClosed after `patience` seconds.
+    """Wait until the cluster is healthy. Raises GateClosed after `timeout` seconds.
 
-    look: what `unhealthy` finds now.
+    check: what `unhealthy` finds now.
     """
-    if wrong := wait_until(look, patience, every, stopped):
-        raise GateClosed(f"the cluster is not whole again after {patience:g} s: {wrong[0]}")
+    if problems := wait_until(check, timeout, interval, give_up):
+        raise GateClosed(f"the cluster is still unhealthy after {timeout:g} s: {problems[0]}")

@@ -1,8 +1,8 @@
-"""The way back: a run's journal turned into a plan, made of changes like any other.
+"""The undo plan: a run's journal turned into a plan of ordinary changes.
 
-Each step that was done said what takes it back; here that becomes a step of its own, with a
-precondition: the bytes or the value that the run left. What somebody has changed since is
-refused, unless forced.
+The journal has the changes that undo each applied step; here each becomes a step of its own, whose
+precondition is the content or the value that the run left. What was changed since is refused,
+unless forced.
 """
 
 import time
@@ -21,21 +21,21 @@ from hale.ssh.remote.files import FileUnreadable, read_files
 
 
 def build_undo_plan(
-    story: RunHistory, hosts: list[str], profile: str, machine_ids: dict[str, str]
+    history: RunHistory, hosts: list[str], profile: str, machine_ids: dict[str, str]
 ) -> Plan:
-    """The plan that takes the run back on these hosts. The run must be settled."""
+    """The plan that undoes the run on these hosts. The run must have been recovered."""
     made = []
     for host in hosts:
         steps = [
-            Step(story.begun[key].step.requirements, change)
-            for key, done in sorted(story.done.items(), reverse=True)
+            Step(history.begun[key].step.requirements, change)
+            for key, done in sorted(history.done.items(), reverse=True)
             if key[0] == host
             for change in done.undo
             if not isinstance(change, ManualStep)
         ]
         steps.sort(key=lambda s: s.change.undo_stage)
         made.append(HostPlan(host, machine_ids.get(host, ""), tuple(steps), (), ()))
-    header = story.header
+    header = history.header
     return plan.with_checksum(
         Plan(
             schema=plan.SCHEMA,
@@ -50,13 +50,13 @@ def build_undo_plan(
     )
 
 
-def with_diffs(made: Plan, story: RunHistory, *, force: bool) -> tuple[Plan, list[str]]:
-    """The plan with diffs of what it puts back, and what somebody has changed since.
+def with_diffs(made: Plan, history: RunHistory, *, force: bool) -> tuple[Plan, list[str]]:
+    """The plan with diffs of what it restores, and descriptions of what was changed since the run.
 
-    force: a file that was changed since is put back all the same; its bytes are kept as those
-    of every step. Raises Failed, and what Session.run raises.
+    force: a file that was changed since is restored all the same; like any other, its content is
+    backed up first. Raises StepFailed, and what Session.run raises.
     """
-    moved: list[str] = []
+    changed_since: list[str] = []
     hosts = []
     for host in made.hosts:
         restores = [s.change for s in host.steps if isinstance(s.change, RestoreFile)]
@@ -72,23 +72,23 @@ def with_diffs(made: Plan, story: RunHistory, *, force: bool) -> tuple[Plan, lis
                 found = plan.sha256(present)
                 if found not in (change.precondition, change.sha256):
                     told = plan.unified_diff(change.path, there[_staged(change)], present or b"")
-                    moved.append(f"{host.host}: {change.path} was changed since:\n{told}")
+                    changed_since.append(f"{host.host}: {change.path} was changed since:\n{told}")
                     if force:
                         change = msgspec.structs.replace(change, precondition=found)
                 diff = plan.unified_diff(change.path, present, original or b"")
                 step = msgspec.structs.replace(step, change=change, diff=diff)
             steps.append(step)
         hosts.append(msgspec.structs.replace(host, steps=tuple(steps)))
-    return plan.with_checksum(msgspec.structs.replace(made, hosts=tuple(hosts))), moved
+    return plan.with_checksum(msgspec.structs.replace(made, hosts=tuple(hosts))), changed_since
 
 
 def _staged(change: RestoreFile) -> str:
-    """Where the run kept the bytes that it wrote."""
+    """The backup's copy of the content that the run wrote."""
     return f"{change.backup_path.rpartition('/')[0]}/new"
 
 
 def _read_files(host: str, paths: list[str]) -> dict[str, bytes | None]:
-    """The bytes of these files on the host, None for no file. Raises Failed."""
+    """The bytes of these files on the host, None for no file. Raises StepFailed."""
     found: dict[str, bytes | None] = {}
     try:
         contents = read_files(session_for(host), paths)

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from hale import ssh
 from hale.apply import lock
-from hale.apply.gates import EVERY, PATIENCE, unhealthy
+from hale.apply.gates import HEALTH_TIMEOUT, POLL_INTERVAL, unhealthy
 from hale.apply.journal import now
 from hale.apply.runner import locks_held, new_owner
 from hale.audit import recorder
@@ -389,7 +389,7 @@ def find_roles(judged: Audit) -> ClusterRoles:
 def wait_until_healthy(
     known: Inventory, folder: Path | None = None
 ) -> tuple[list[str], Audit | None]:
-    """Audit until the cluster is healthy, for up to PATIENCE; returns failures and the audit.
+    """Audit until the cluster is healthy, for up to HEALTH_TIMEOUT; returns failures and the audit.
 
     folder: where the last audit is kept, as `after`.
     """
@@ -408,7 +408,7 @@ def wait_until_healthy(
                 return [str(error)]
             return unhealthy(audited.results.results, _guards(judged.standard))
 
-        failures = wait_until(check, PATIENCE, EVERY)
+        failures = wait_until(check, HEALTH_TIMEOUT, POLL_INTERVAL)
         if folder is not None and latest.exists():
             shutil.move(latest, folder / "after")
     return failures, judged

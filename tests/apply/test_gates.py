@@ -70,9 +70,14 @@ def test_open(steps: tuple[Step, ...], masters: int, rows: list[Result]) -> None
 @pytest.mark.parametrize(
     ("steps", "masters", "rows", "says"),
     [
-        ((QUIET,), 3, [row(Verdict.FAIL)], "not whole.*HA-ETCD-MEMBERS on cluster: FAIL, two of"),
-        ((QUIET,), 3, [row(Verdict.UNKNOWN, "CMP-KUBELET")], "not whole"),
-        ((LOUD,), 2, [row(Verdict.PASS)], "FW-FIREWALLD interrupts this host, and 2 master"),
+        ((QUIET,), 3, [row(Verdict.FAIL)], "unhealthy.*HA-ETCD-MEMBERS on cluster: FAIL, two of"),
+        ((QUIET,), 3, [row(Verdict.UNKNOWN, "CMP-KUBELET")], "unhealthy"),
+        (
+            (LOUD,),
+            2,
+            [row(Verdict.PASS)],
+            "FW-FIREWALLD interrupts this host, and with 2 control-plane",
+        ),
     ],
 )
 def test_closed(steps: tuple[Step, ...], masters: int, rows: list[Result], says: str) -> None:
@@ -94,12 +99,12 @@ def test_it_waits_until_the_cluster_is_whole() -> None:
     def look() -> list[str]:
         return problems(*looks.pop(0))
 
-    gates.wait_until_healthy(look, lambda: False, patience=5, every=0.001)
+    gates.wait_until_healthy(look, lambda: False, timeout=5, interval=0.001)
     assert not looks
 
 
 def test_it_does_not_wait_for_ever() -> None:
-    with pytest.raises(GateClosed, match=r"not whole again after 0\.01 s"):
+    with pytest.raises(GateClosed, match=r"still unhealthy after 0\.01 s"):
         gates.wait_until_healthy(lambda: problems(row(Verdict.FAIL)), lambda: False, 0.01, 0.001)
 
 
