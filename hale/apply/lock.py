@@ -1,9 +1,9 @@
-"""The lock: one run at a time for an inventory, one writer a host.
+"""The lock: one run at a time for an inventory, one writer at a time for a host.
 
-It is a file on every host of the inventory, made in one step, and names owner, run and time. It
-also names the session of sshd's that made it: once that is gone, the run can do no more there,
-and the lock is stale. A stale lock is taken by `--force-unlock` alone; one whose session lives is
-never taken.
+It is a file on every host of the inventory, created atomically, with the owner, the run, the time
+and the session of sshd that made it. Once that session has ended, the run can do nothing more on
+the host, and the lock is stale. Only `--force-unlock` breaks a stale lock; nothing breaks the lock
+of a live session.
 """
 
 from pathlib import Path
@@ -17,11 +17,11 @@ from hale.ssh.remote import ATOMIC_WRITE, PRELUDE, load_script, variables
 PATH = f"{HOME}/lock"
 HERE = Path(__file__).parent
 _STALE, _LIVE = 44, 45  # exit statuses of lock.sh
-TIMEOUT = 20.0
+TIMEOUT = 20.0  # seconds
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """Who holds a lock, since when (UTC), with which run."""
+    """The holder of a lock: person, control host, run, and since when (UTC)."""
 
     operator: str
     source_host: str
@@ -30,20 +30,19 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 class LockHeld(Exception):
-    """Somebody else holds the lock; says who, and what to do."""
+    """The lock belongs to another run; the text says to whose, and what to do."""
 
 
-# lock.sh knows a session by the number of its leader and by when that started: proc(5), fields
-# 6 and 22.
+# lock.sh identifies a session by its leader's process id and start time: proc(5), fields 6 and 22.
 _PRELUDE = PRELUDE + variables(HALE_HOME=HOME, lock=PATH)
 _LOCK = ATOMIC_WRITE + load_script(HERE / "lock.sh")
 _UNLOCK = load_script(HERE / "unlock.sh")
 
 
 def acquire(session: Session, owner: Owner, *, stale: bool) -> None:
-    """Take the host's lock; `stale`: also one whose owner has gone.
+    """Acquire the host's lock. stale: break the lock of a session that has ended.
 
-    Raises Locked, and HostUnreachable as Session.run does.
+    Raises LockHeld, and HostUnreachable as Session.run does.
     """
     mine = msgspec.json.encode(owner).decode()
     given = variables(
@@ -57,15 +56,16 @@ def acquire(session: Session, owner: Owner, *, stale: bool) -> None:
             f"{name} is locked by {_parse_reply(done.stdout)}. {_next(done.exit_status, stale)}"
         )
     if done.exit_status:
-        said = done.stderr.decode(errors="backslashreplace").strip()
-        raise LockHeld(f"{name} cannot be locked: {said or f'exit status {done.exit_status}'}")
+        stderr = done.stderr.decode(errors="backslashreplace").strip()
+        reason = stderr or f"exit status {done.exit_status}"
+        raise LockHeld(f"{name} cannot be locked: {reason}")
 
 
 def _parse_reply(raw: bytes) -> str:
     try:
         owner = msgspec.json.decode(raw, type=Owner)
     except msgspec.DecodeError:
-        return "something that is no lock of Hale's"
+        return "something that is not a lock of Hale"
     return f"{owner.operator} on {owner.source_host} since {owner.since}, run {owner.run}"
 
 
@@ -77,12 +77,12 @@ def _next(status: int, stale: bool) -> str:
         return f"That run is connected to the host now: wait until it is over.{refused}"
     return (
         "Its connection is gone, so the lock is stale: that run was killed, lost its network, or "
-        "the host was rebooted. Ask its owner, see `invoke runs` there, then say --force-unlock."
+        "the host was rebooted. Ask its owner, look at `invoke runs` there, then pass --force-unlock."
     )
 
 
 def release(session: Session, owner: Owner) -> None:
-    """Give the host's lock back, if it still is ours. Raises as Session.run does."""
+    """Release the host's lock, if it is still ours. Raises as Session.run does."""
     mine = msgspec.json.encode(owner).decode()
     script = _PRELUDE + variables(owner=mine) + _UNLOCK
     session.run(script, TIMEOUT, simple=True)

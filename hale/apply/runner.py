@@ -250,8 +250,9 @@ def locks_held(
     report: Reporter,
     nothing: str = "nothing was changed",
 ) -> Iterator[None]:
-    """With the locks of all hosts, as `locked` takes them; told is where one could not be given
-    back. Raises HaleError where somebody else has one: `nothing` was done.
+    """Hold the locks of all hosts, acquired as by `acquire_all`; reports the hosts that keep one.
+
+    nothing: how the error begins. Raises UserError where another run holds a lock.
     """
     try:
         held = acquire_all(hosts, list(needed), owner, stale=stale, report=report)
@@ -262,7 +263,7 @@ def locks_held(
     finally:
         if left := release_all(held, owner):
             report(
-                "", f"the lock is still on {', '.join(left)}, which did not answer: --force-unlock"
+                "", f"the lock is still on {', '.join(left)}, which did not respond: --force-unlock"
             )
 
 
@@ -271,9 +272,9 @@ def acquire_all(
 ) -> list[str]:
     """Lock all hosts of an inventory; returns those that are locked, in its order.
 
-    The first alone, then the others at once: of two who begin together one gets all. A host that
-    is not `needed` and cannot be reached is left out, and told. Raises Locked, with everything
-    given back.
+    The first one alone, then the others in parallel: of two runs that start together, one gets all
+    locks. A host that is unreachable and not `needed` is left out, and reported. Raises LockHeld,
+    with all locks released.
     """
     for name in hosts:
         session_for(name).start()

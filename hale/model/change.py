@@ -1,8 +1,8 @@
-"""What a remedy may want of a host. A change is data: only the engine's apply writes.
+"""The changes that a remedy can plan for a host. A change is data: only hale/apply makes it.
 
-A module of remediate/ has, for each aspect it can mend, a pure function of that name,
-`runtime(fact, case)` or `persisted(fact, case)`, which is called when the verdict is FAIL and
-returns a tuple of changes. What no change can mend is said by `ByHand`.
+A module of remediate/ has a pure function for each aspect that it can fix,
+`fix_runtime(fact, case)` or `fix_persisted(fact, case)`. It is called when the verdict is FAIL and
+returns a tuple of changes, and a `ManualStep` for what no change can fix.
 """
 
 from enum import IntEnum, StrEnum
@@ -12,7 +12,7 @@ import msgspec
 
 
 class Impact(StrEnum):
-    """What a change costs besides itself."""
+    """The side effects of a change."""
 
     RESTARTS_SERVICE = "restarts a service"
     NEEDS_REBOOT = "needs a reboot to take effect"
@@ -95,10 +95,10 @@ class Change(msgspec.Struct, frozen=True, rename=_SAVED_NAMES):
 
 
 class ReplaceLine(msgspec.Struct, frozen=True, tag="Replace"):
-    """Replace a line. `old` is its text as the fact read it (blanks around it do not count, and
-    secrets are masked): where the line differs, nothing is done. `{}` in `new` stands for the
-    line as it is, so that a secret in it, or a byte that is no text, survives being commented.
-    A newline in `new` begins another line.
+    """Replace a line. `old` is its text as the fact read it (leading and trailing blanks are
+    ignored, secrets are masked): where the line differs, nothing is changed. `{}` in `new` stands
+    for the current line, so that a secret in it, or a byte that is not text, survives being
+    commented out. A newline in `new` begins another line.
     """
 
     line: int  # from 1
@@ -107,19 +107,19 @@ class ReplaceLine(msgspec.Struct, frozen=True, tag="Replace"):
 
 
 class AppendLine(msgspec.Struct, frozen=True, tag="Append"):
-    """Add a line at the end, once; a missing last newline is added before it."""
+    """Add a line at the end, unless it is there; a missing last newline is added before it."""
 
     text: str
 
 
 LineEdit = ReplaceLine | AppendLine
 
-# How a line that must not count any more is kept, as `new` of its Replace.
+# `new` of a ReplaceLine that disables a line.
 COMMENTED = "# commented by Hale: {}"
 
 
 class FileEdit(Change, frozen=True, tag="FileChange"):
-    """Edit a text file, keeping all other bytes, mode, owner and label; made if it is not there.
+    """Edit a text file, keeping all other bytes, mode, owner and label; created if missing.
 
     Edits of several requirements to one file become one write.
     """
@@ -139,11 +139,11 @@ class FileEdit(Change, frozen=True, tag="FileChange"):
 
 
 class RestoreFile(Change, frozen=True, tag="Restore"):
-    """Put a file back as a run kept it: bytes, mode, owner, times, label.
+    """Restore a file from the backup of a run: content, mode, owner, times, label.
 
-    kept: the kept original on the host. expect: SHA-256 of the bytes that are there now, as the
-    run left them. sha256: of the original; empty where there was no file, which then is removed,
-    with `folders`, the empty ones that the run had made for it.
+    backup_path: the backup on the host. precondition: SHA-256 of the current content, which the run
+    wrote. sha256: of the original; empty where there was no file: then the file is removed, with
+    `folders`, those that the run created for it, if they are empty.
     """
 
     stage = ApplyStage.FILES
@@ -163,9 +163,11 @@ class RestoreFile(Change, frozen=True, tag="Restore"):
 
 
 class SymlinkChange(Change, frozen=True, tag="LinkChange"):
-    """Make `path` a symbolic link, as `systemctl mask` does with /dev/null, or remove it where
-    `target` is None; `expect`: the target of the link that is there now, or None for nothing;
-    `folders`: as of Restore."""
+    """Make `path` a symbolic link, as `systemctl mask` does with /dev/null, or remove it.
+
+    target: None to remove it. precondition: the current target, None where there is nothing.
+    folders: as of RestoreFile.
+    """
 
     summary = "makes, turns or removes symbolic links, as `systemctl mask` does"
     stage = ApplyStage.SYMLINKS
@@ -186,11 +188,11 @@ class SymlinkChange(Change, frozen=True, tag="LinkChange"):
 
 
 class KernelValueChange(Change, frozen=True, tag="ValueChange"):
-    """Write a kernel value, in /proc/sys or /sys, that reads `expect` now.
+    """Write a kernel value, in /proc/sys or /sys, that reads `precondition` now.
 
-    `keep`: patterns of values that the kernel changes along and that are put back at once.
-    `follow`: patterns of values that the kernel makes the same, which is wanted; only what takes
-    the step back puts them back, by `then`: paths and values that are written afterwards.
+    preserve: patterns of values that the kernel changes as a side effect; they are restored at
+    once. cascades_to: patterns of values that the kernel sets to the same, which is wanted. Only
+    undo restores them, with write_after: paths and values that are written after the value.
     """
 
     summary = "writes values of the running kernel"
@@ -214,7 +216,7 @@ class KernelValueChange(Change, frozen=True, tag="ValueChange"):
 class UnitChange(Change, frozen=True, tag="UnitChange"):
     """Stop, disable, start or restart a systemd unit.
 
-    active, enabled: what `systemctl` says of it now; empty where that does not matter.
+    active, enabled: its state now, as systemctl has it; empty where it does not matter.
     """
 
     summary = "stops, disables, starts or restarts systemd units"
@@ -240,7 +242,7 @@ class UnitChange(Change, frozen=True, tag="UnitChange"):
 
 
 class SwapOff(Change, frozen=True, tag="SwapChange"):
-    """Turn a swap device off, if memory that is available exceeds what is in it by `margin_kib`."""
+    """Turn a swap device off, if the available memory exceeds its use by `margin_kib`."""
 
     summary = "turns swap devices off, one at a time, if memory has room for them"
     stage = ApplyStage.SWAP
@@ -291,7 +293,7 @@ class ModuleChange(Change, frozen=True, tag="ModuleChange"):
 
 
 class ManualStep(msgspec.Struct, frozen=True, tag="ByHand", rename=_SAVED_NAMES):
-    """What only a person can do, and how; or why Hale refuses to do it."""
+    """What only a person can do, with instructions; or why Hale refuses to do it."""
 
     instructions: str
 

@@ -1,4 +1,4 @@
-"""Edits of a text file, bytes in and bytes out: what no edit names stays as it is."""
+"""Line edits of a text file, bytes in and bytes out; all other lines stay byte for byte."""
 
 from collections.abc import Iterable
 
@@ -7,11 +7,11 @@ from hale.redact import redact
 
 
 class LineMismatch(Exception):
-    """A line is no longer as the plan expects it; the text says which, and both texts."""
+    """A line differs from what the plan expects; the message has its number and both texts."""
 
 
 def apply_edits(content: bytes, edits: Iterable[LineEdit]) -> bytes:
-    """The edited content. Raises Moved where a line is not what an edit replaces.
+    """The edited content. Raises LineMismatch where a line is not the one that an edit replaces.
 
     A replaced line keeps its line ending; added lines get the ending of the file's last line.
     """

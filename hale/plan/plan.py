@@ -1,8 +1,8 @@
-"""The plan: which changes make the red rows green, in one file that can be approved.
+"""The plan: the changes that fix failed results, in one file that can be approved.
 
-Pure: facts and the hosts' files in, a plan out. Edits of several requirements to one file are
-one step. Every step carries what it expects to find, and is refused by itself when that no
-longer holds; the plan carries a SHA-256 over its content.
+Pure: facts and the hosts' files in, a plan out. Edits of several requirements to one file become
+one step. Each step has a precondition of its own, and is refused if that no longer holds; the plan
+has a SHA-256 of its content.
 """
 
 import difflib
@@ -36,7 +36,7 @@ ABSENT = ""  # the SHA-256 that is expected of a file that is not there
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One change of one host. sha256: of the file's bytes before, for a FileChange only."""
+    """One change of one host. sha256: of the file's content before, for a FileEdit only."""
 
     requirements: tuple[str, ...]
     change: Action
@@ -45,7 +45,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class ManualNote(msgspec.Struct, frozen=True, rename={"instructions": "what"}):
-    """A red row that no change mends, with what a person must do."""
+    """A failed result that no change fixes, with what a person must do."""
 
     requirement: str
     aspect: str
@@ -53,17 +53,17 @@ class ManualNote(msgspec.Struct, frozen=True, rename={"instructions": "what"}):
 
 
 class HostPlan(msgspec.Struct, frozen=True, rename={"manual_steps": "by_hand"}):
-    """All that would be done to one host, in order, and what would be left."""
+    """The steps of one host, in order, and what they leave to a person."""
 
     host: str
     machine_id: str
     steps: tuple[Step, ...]
     manual_steps: tuple[ManualNote, ...]
-    unknown: tuple[RowKey, ...]  # rows that could not be judged, so nothing is planned for them
+    unknown: tuple[RowKey, ...]  # results without a verdict: nothing is planned for them
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The whole file."""
+    """The file."""
 
     schema: str
     author: str
@@ -118,13 +118,13 @@ def build_host_plan(
     unknown: Iterable[RowKey],
     read: FileReader,
 ) -> HostPlan:
-    """One host's plan. `read` is asked once, for all files that are to be edited.
+    """One host's plan. `read` is called once, for all files that are to be edited.
 
-    Raises edit.Moved where a file is not as the facts have it.
+    Raises LineMismatch where a file differs from the facts.
     """
     files: dict[str, list[FileEdit]] = {}
     order: list[Action] = []
-    asked_by: dict[Any, list[str]] = {}
+    requirements_of: dict[Any, list[str]] = {}
     by_hand: list[ManualNote] = []
     for one in red:
         requirement = one.case.requirement.id
@@ -133,25 +133,25 @@ def build_host_plan(
                 by_hand.append(ManualNote(requirement, one.case.aspect, change.instructions))
                 continue
             key = _dedupe_key(change)
-            if key not in asked_by:
+            if key not in requirements_of:
                 order.append(change)
-            asked_by.setdefault(key, []).append(requirement)
+            requirements_of.setdefault(key, []).append(requirement)
             if isinstance(change, FileEdit):
                 files.setdefault(change.path, []).append(change)
     steps = []
     present = read(list(files)) if files else {}
     for change in sorted(order, key=lambda change: change.apply_order):
         if isinstance(change, FileEdit):
-            wanted = tuple(dict.fromkeys(asked_by[_dedupe_key(change)]))
+            wanted = tuple(dict.fromkeys(requirements_of[_dedupe_key(change)]))
             steps.append(_file_step(wanted, files[change.path], present[change.path]))
         else:
-            steps.append(Step(tuple(dict.fromkeys(asked_by[_dedupe_key(change)])), change))
+            steps.append(Step(tuple(dict.fromkeys(requirements_of[_dedupe_key(change)])), change))
     notes = tuple(dict.fromkeys(by_hand))
     return HostPlan(host, machine_id, tuple(steps), notes, tuple(unknown))
 
 
 def _dedupe_key(change: Action) -> object:
-    """What it does, whatever for: several requirements may want the same for their own reasons."""
+    """The change without its reason: several requirements can want the same change."""
     if isinstance(change, FileEdit):
         return change.path
     return msgspec.structs.replace(change, reason="")
@@ -202,23 +202,23 @@ def _digest(plan: Plan) -> str:
 
 
 def save_plan(plan: Plan, path: Path) -> None:
-    """Write it, readable by the operator alone, whole or not at all."""
+    """Write it atomically, readable by the operator alone."""
     atomic.write(path, msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n", mode=0o600)
 
 
 def load_plan(path: Path) -> Plan:
-    """Read a plan. Raises HaleError for a file that is none, or that somebody has altered."""
+    """Read a plan. Raises UserError for a file that is not a plan, or was altered."""
     try:
         plan = msgspec.json.decode(path.read_bytes(), type=Plan)
     except OSError as error:
         raise UserError(f"cannot read the plan: {error.strerror}.", Location(path)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"this is no plan: {error}.", Location(path)) from None
+        raise UserError(f"not a Hale plan file: {error}.", Location(path)) from None
     if plan.schema != SCHEMA:
         raise UserError(f"schema {plan.schema}; this is {SCHEMA}.", Location(path))
     if plan.sha256 != _digest(plan):
         raise UserError(
-            "the plan was altered since it was made: its SHA-256 does not fit. Plan again.",
+            "the plan was altered since it was made: its SHA-256 does not match. Plan again.",
             Location(path),
         )
     return plan

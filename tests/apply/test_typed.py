@@ -158,7 +158,7 @@ def test_without_a_yes_nothing_is_changed(harmed: Operator) -> None:
         (("undo", "no-such-run", "--yes"), "no run 'no-such-run'"),
         (("fix", "--yes"), "require --apply"),
         (("fix", "--apply", "--max-fail=0", "--yes"), "--max-fail is a number of hosts"),
-        (("fix", "--apply", "--plan=/dev/null", "--yes"), "this is no plan"),
+        (("fix", "--apply", "--plan=/dev/null", "--yes"), "not a Hale plan file"),
         (("fix", "--only=SWAP-OF"), "no requirement 'SWAP-OF'"),
     ],
 )

@@ -121,8 +121,8 @@ def test_a_plan_comes_back_as_it_was(tmp_path: Path) -> None:
         (b'"value": "1"', b'"value": "2"', "altered"),
         (b'"author": "me"', b'"author": "you"', "altered"),
         (plan.SCHEMA.encode(), b"hale.plan/9", "schema"),
-        (b'"hosts"', b'"hots"', "no plan"),
-        (b"}", b"", "no plan"),
+        (b'"hosts"', b'"hots"', "not a Hale plan"),
+        (b"}", b"", "not a Hale plan"),
     ],
 )
 def test_an_altered_plan_is_refused(tmp_path: Path, old: bytes, new: bytes, said: str) -> None:
