@@ -77,7 +77,7 @@ def _next(status: int, stale: bool) -> str:
         return f"That run is connected to the host now: wait until it is over.{refused}"
     return (
         "Its connection is gone, so the lock is stale: that run was killed, lost its network, or "
-        "the host was rebooted. Ask its owner, look at `invoke runs` there, then pass --force-unlock."
+        "the host was rebooted. Ask its owner, see `invoke runs` there, then pass --force-unlock."
     )
 
 
