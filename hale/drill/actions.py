@@ -8,6 +8,7 @@ from hale.drill.fault import AUTO_REVERT_AFTER, Fault, PowerError, PowerSwitch
 from hale.drill.sampler import HostClock
 from hale.drill.workload import ADMIN, IMAGE, NAME, manifest
 from hale.ssh import RemoteError, Session, on_session, session_for
+from hale.ssh.remote import PRELUDE
 
 TIMEOUT = 60.0
 #: Seconds for the workload to be ready on every node, or to be deleted.
@@ -32,15 +33,12 @@ def run_script(host: str, script: str, timeout: float = TIMEOUT) -> str:
 
 
 def _run(host: str, session: Session, script: str, timeout: float) -> bytes:
-    result = session.run(f"/bin/sh -c {shlex.quote(f'{_BEGIN}{script}')}", timeout)
+    result = session.run(f"/bin/sh -c {shlex.quote(f'{PRELUDE}{script}')}", timeout)
     if result.exit_status:
         stderr = result.stderr.decode(errors="backslashreplace").strip()
         last = "; ".join(stderr.splitlines()[-3:]) or f"exit status {result.exit_status}"
         raise ActionFailed(f"{host}: {last}")
     return result.stdout
-
-
-_BEGIN = "export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin\n"
 
 
 def inject(fault: Fault, power: PowerSwitch | None, limit: int = AUTO_REVERT_AFTER) -> float:

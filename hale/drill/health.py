@@ -21,6 +21,7 @@ from msgspec import Struct
 from hale.drill.sampler import FOLDER, NOW
 from hale.drill.workload import ADMIN, NAME
 from hale.inventory.ini import Inventory
+from hale.ssh.remote import PRELUDE
 
 PERIOD = 0.5  # seconds between two samples of etcd
 API_PERIOD = 1.0  # and of the API
@@ -48,8 +49,7 @@ _ETCD = "/etc/kubernetes/pki/etcd"
 _SOCKET = f"{FOLDER}/api.sock"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 _BEGIN = f"""
-export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
-set -f
+{PRELUDE}set -f
 {NOW}
 now; echo "begin $now"
 """

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from hale.drill.sampler import NOW
 from hale.inventory.ini import ControlPlaneEndpoint
+from hale.ssh.remote import PRELUDE
 
 PERIOD = 0.05  # seconds between two requests
 REQUEST_TIMEOUT = 2  # seconds
@@ -43,8 +44,7 @@ def url(endpoint: ControlPlaneEndpoint) -> str:
 def client_script(endpoint: ControlPlaneEndpoint) -> str:
     """The client's loop, in POSIX sh, on a fixed schedule: one late request delays no other."""
     return f"""
-export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
-set -f
+{PRELUDE}set -f
 for tool in curl sleep; do
   command -v $tool >/dev/null || {{ echo "$tool is not installed" >&2; exit 127; }}
 done

@@ -13,7 +13,7 @@ from hale.install.phase import RunScript, Step, WriteFile
 from hale.install.secrets import Secret, Secrets
 from hale.install.shell import script_with
 from hale.redact import redact
-from hale.ssh import CommandTimeout, HostUnreachable, OutputTooLarge, Session
+from hale.ssh import CommandTimeout, HostUnreachable, OutputTooLarge, Session, remote
 
 BACKUP_DIR = "/var/lib/hale/install/original"
 NEW = ".hale-new"
@@ -59,7 +59,7 @@ class StepExecutor:
         return redact(self._secrets.redact(text))
 
     def _run(self, step: RunScript, told: OutputCallback) -> bool:
-        script = f"set -eu\n{_ENVIRONMENT}unset {_PROXIES}\numask 022\n{step.script}"
+        script = f"{_PRELUDE}set -eu\numask 022\n{step.script}"
         given = step.stdin.reveal() if isinstance(step.stdin, Secret) else step.stdin or ""
         listener = _Lines(lambda line: told(self.redact(line)))
         done = self._session.run(
@@ -72,15 +72,19 @@ class StepExecutor:
 
     def _write(self, step: WriteFile) -> bool:
         raw = step.content.encode() if isinstance(step.content, str) else step.content
-        script = _ENVIRONMENT + script_with(
-            _WRITE,
-            path=step.path,
-            mode=f"{step.mode:o}",
-            suffix=NEW,
-            backup=f"{BACKUP_DIR}{step.path}" if step.keep else "",
-            check=step.check or ":",
-            after=step.then or ":",
-            invalid=str(_INVALID),
+        script = (
+            _PRELUDE
+            + remote.ATOMIC_WRITE
+            + script_with(
+                _WRITE,
+                path=step.path,
+                mode=f"{step.mode:o}",
+                suffix=NEW,
+                backup=f"{BACKUP_DIR}{step.path}" if step.keep else "",
+                check=step.check or ":",
+                after=step.then or ":",
+                invalid=str(_INVALID),
+            )
         )
         done = self._session.run(
             f"/bin/sh -c {shlex.quote(script)}", TIMEOUT, base64.b64encode(raw)
@@ -115,7 +119,5 @@ class _Lines:
                 return
 
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PROXIES = "http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY"
-_ENVIRONMENT = f"export LC_ALL=C PATH={_PATH}\n"
+_PRELUDE = remote.PRELUDE + remote.LOCAL_PROGRAMS
 _WRITE = Path(__file__).with_name("write_file.sh")

@@ -23,9 +23,7 @@ if [ -n "$backup" ] && [ ! -e "$backup" ] && [ ! -e "$backup.absent" ]; then
   if [ -e "$path" ]; then cp -a -- "$path" "$backup.part"; mv -- "$backup.part" "$backup"
   else : >"$backup.absent"; fi
 fi
-sync "$new"
-mv -fT -- "$new" "$path"
-sync "$folder"
+replace_file "$new" "$path"
 ! command -v restorecon >/dev/null || [ ! -e /sys/fs/selinux/enforce ] || restorecon "$path"
 eval "$after"
 echo changed

@@ -8,16 +8,10 @@ import shlex
 from functools import cache
 from pathlib import Path
 
+from hale.files import script
+
 HERE = Path(__file__).parent
-
-
-@cache
-def load_script(path: Path) -> str:
-    """The script in that file, without the comments at its head."""
-    lines = path.read_text().splitlines(keepends=True)
-    while lines and lines[0].startswith("#"):
-        del lines[0]
-    return "".join(lines)
+load_script = cache(script.load_script)
 
 
 def variables(**values: str) -> str:
