@@ -69,7 +69,7 @@ class ApplyOptions:
 def apply_fix(options: ApplyOptions, only: Sequence[str], approved: Path | None) -> bool:
     """Audit, plan (or take the approved plan), ask, apply, audit again, show before and after.
 
-    True where every planned change was made and every row it was for is green. Raises HaleError.
+    True where every planned change was made and every row it was for is green. Raises UserError.
     """
     made = plan.load_plan(approved) if approved else None
     audited = _audit_before(options, only, made)
@@ -101,7 +101,7 @@ def plan_fix(options: ApplyOptions, only: Sequence[str]) -> Plan:
 
 
 def undo_run(options: ApplyOptions, name: str) -> bool:
-    """Undo a run, whole or on some hosts. True where everything is as it was before it."""
+    """Undo a run, on all its hosts or on some. True if everything is as it was before it."""
     story = _find_run(options.reports, name)
     if story.header.kind in ("install", "reset"):
         raise UserError(
@@ -118,7 +118,7 @@ def undo_run(options: ApplyOptions, name: str) -> bool:
         return True
     if story.open or story.end is None:
         if journal.is_running(story.folder):
-            raise UserError(f"{name} is still going on; it cannot be taken back yet.")
+            raise UserError(f"{name} is still going on; it cannot be undone yet.")
         owner = runner.new_owner(recorder.create_run_dir(options.reports, "settle").name)
         _recover(options, known, owner, [story])
         (options.reports / owner.run).rmdir()
@@ -129,7 +129,7 @@ def undo_run(options: ApplyOptions, name: str) -> bool:
     try:
         made, moved = undo.with_diffs(made, story, force=options.force)
     except (StepFailed, RemoteError) as error:
-        raise UserError(f"the way back cannot be read: {error}") from None
+        raise UserError(f"the undo plan cannot be read: {error}") from None
     print("\n".join(planner.render(made)), flush=True)
     if moved:
         print("\n" + "\n".join(moved))
@@ -139,7 +139,7 @@ def undo_run(options: ApplyOptions, name: str) -> bool:
                 "the old bytes come back all the same, and what is there now is kept."
             )
     if not any(h.steps for h in made.hosts):
-        print(f"\n{name} left nothing to take back.")
+        print(f"\n{name} left nothing to undo.")
         return True
     _confirm(options, made)
     folder = recorder.create_run_dir(options.reports, "undo")
@@ -191,7 +191,7 @@ def _hosts_of_plan(made: Plan, hosts: str, known: Inventory) -> str:
 
 
 def _check_machine_ids(made: Plan, found: Results) -> Plan:
-    """The plan for those hosts that were audited now. Raises HaleError for another machine."""
+    """The plan for those hosts that were audited now. Raises UserError for another machine."""
     machines = {h.name: h for h in found.hosts}
     hosts = [h for h in made.hosts if h.host in machines]
     for host in hosts:
@@ -260,7 +260,7 @@ def _execute(
 def _recover(
     options: ApplyOptions, known: Inventory, owner: Owner, stories: Iterable[RunHistory]
 ) -> None:
-    """Settle under the locks, for an undo that comes before any other run."""
+    """Recover runs under the locks, for an undo that is the first run after a crash."""
     told = console_reporter()
     needed = [host for s in stories for host in dict.fromkeys(b.host for b in s.open)]
     names = [h.name for h in known.hosts]

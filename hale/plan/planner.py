@@ -26,7 +26,7 @@ MEMBERSHIP_SUBJECTS = ADDRESS, HOSTNAME = "address", "hostname"
 
 
 def parse_only(words: str) -> list[str]:
-    """The requirements that `--only` names. Raises HaleError for one that there is not."""
+    """The requirements that `--only` names. Raises UserError for one that there is not."""
     wanted = words.replace(",", " ").split()
     stated = {r.id for r in loader.load_standard(ROOT / "standard").requirements}
     for name in wanted:
@@ -113,7 +113,7 @@ def _host(
 
 
 def file_reader(known: Inventory, name: str) -> plan.FileReader:
-    """Reads a host's files over our own connection. Raises HaleError for one that it cannot."""
+    """Reads a host's files over our own connection. Raises UserError for one that it cannot."""
     if all(h.name != name for h in known.hosts):
         raise UserError(f"{name} is not in the inventory: only its hosts can be mended.")
 
