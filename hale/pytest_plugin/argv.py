@@ -2,18 +2,20 @@
 
 pytest looks for its configuration beside everything that looks like a path, before it knows
 our options, and would take FILE's folder for the project. `--inventory=FILE` is not mistaken
-for a path; so a command line with the two words is started again with the one.
+for a path; so pytest is called again, in this process, with a command line that says it so.
 
-This is the only thing of Hale that is installed as a plugin; all else comes by conftest.py.
+This is the only module of Hale that is installed as a plugin; all others come by pytest.ini and
+conftest.py.
 """
 
 import os
 import shlex
 import sys
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
+
+from hale.paths import ROOT
 
 PATH_OPTIONS = (
     "--inventory",
@@ -28,7 +30,6 @@ PATH_OPTIONS = (
     "--junit-xml",
     "--log-file",
 )
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def join_option_values(arguments: list[str]) -> list[str]:
@@ -53,9 +54,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     if changed and sys.argv[1:] == typed:  # not for pytest.main() inside a program
         if always:
             os.environ["PYTEST_ADDOPTS"] = shlex.join(join_option_values(always))
-        sys.stdout.flush()
-        python = sys.orig_argv[: len(sys.orig_argv) - len(typed)]  # its own options too
-        os.execv(sys.executable, [*python, *better])
+        raise SystemExit(pytest.main(better))
     return (yield)
 
 

@@ -72,6 +72,8 @@ def resolve_config(config: pytest.Config, worker: dict[str, Any] | None) -> Audi
                 raise UserError(f"{option.evidence} holds nothing of {', '.join(missing)}.")
         chosen = wanted
     targets = _targets(chosen, option, worker)
+    if any(ssh.TARGETS.get(name, target) != target for name, target in targets.items()):
+        ssh.close_sessions()  # they began with options that a plugin has changed since
     ssh.TARGETS.update(targets)
     option.hosts = ",".join(c.uri or f"hale://{c.host.name}" for c in chosen)
     return AuditConfig(known, chosen, targets, saved)

@@ -5,7 +5,6 @@ testinfra's own `host` fixture then sees the chosen hosts over our connection, f
 a site adds. Our checks never touch a host: their fixtures parse evidence.
 """
 
-import gc
 from collections.abc import Generator
 from functools import cache
 from pathlib import Path
@@ -50,9 +49,6 @@ def pytest_configure(config: pytest.Config) -> None:
             if config.rootpath.resolve() != ROOT.resolve():
                 raise UserError(f"pytest took {config.rootpath} for the project: run it in {ROOT}.")
             asked = asks.resolve_config(config, worker)
-            # What is made from here on stays to the end: looking for garbage among it takes
-            # as long as dozens of tests. The controller goes on from there.
-            gc.set_threshold(100_000)
             # Logging in takes longest: it goes on while all else is read, imported and collected.
             for chosen in asked.selected_hosts:
                 if worker is None and not chosen.uri and contacts_hosts(option):
@@ -83,7 +79,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     ssh.close_sessions()
     if controller := config.stash.get(RUN, None):
         controller.discard_nothing()
-        gc.freeze()  # Python would look through all that was made before it ends
 
 
 @pytest.hookimpl(tryfirst=True)

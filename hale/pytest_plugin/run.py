@@ -1,7 +1,6 @@
 """The run: gathers before the first test, and keeps the results from the first moment on."""
 
 import contextlib
-import gc
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -101,8 +100,6 @@ class AuditRun:
         cases = [case for item in session.items if (case := case_of(item))]
         self._gather(cases, session.items)
         self._record_hosts()
-        # Tests, cases and evidence stay to the end: no use in looking for garbage among them.
-        gc.freeze()
 
     def _gather(self, cases: Sequence[Case[Any]], items: Sequence[pytest.Item] = ()) -> None:
         def begin() -> None:

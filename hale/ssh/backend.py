@@ -1,8 +1,7 @@
 """testinfra's backend over the connection: `hale://NAME`, NAME being a host of the inventory."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import testinfra.backend
@@ -20,7 +19,6 @@ TARGETS: dict[str, Target] = {}
 _sessions: dict[str, Session] = {}
 _closing: list[Session] = []
 _lock = threading.Lock()
-_keeping = threading.Event()
 
 
 T = TypeVar("T")
@@ -62,20 +60,8 @@ def on_session(
             session.close()
 
 
-@contextmanager
-def kept() -> Iterator[None]:
-    """Keep the shared sessions open within the block: closing them has no effect."""
-    _keeping.set()
-    try:
-        yield
-    finally:
-        _keeping.clear()
-
-
 def begin_close_sessions() -> None:
     """As `close_sessions`, without waiting for the hosts."""
-    if _keeping.is_set():
-        return
     with _lock:
         begun = list(_sessions.values())
         _sessions.clear()

@@ -145,18 +145,30 @@ def test_live_checks_of_a_dead_host_dial_once(tmp_path: Path, network: Network) 
 # --- before pytest has read all options ---
 
 WAITING = """
-import pathlib, time
-end = time.monotonic() + 20
-while not pathlib.Path({dialled!r}).exists():
-    assert time.monotonic() < end, "nobody was dialled before this plugin"
-    time.sleep(0.05)
+import pathlib, pytest, time
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests():
+    end = time.monotonic() + 20
+    while not pathlib.Path({dialled!r}).exists():
+        assert time.monotonic() < end, "no login began before the first conftest.py"
+        time.sleep(0.05)
+    return (yield)
+"""
+NOT_YET = """
+import pytest, sys
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests():
+    assert "hale.ssh" not in sys.modules
+    return (yield)
 """
 OTHER_WORDS = """
 import pytest
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config):
-    early_config.known_args_namespace.connect_timeout = 2.5
+def pytest_cmdline_main(config):
+    config.option.connect_timeout = 2.5
 """
 
 
@@ -171,14 +183,22 @@ def typed_with(plugin: str, network: Network, folder: Path, *words: str) -> Done
     )
 
 
-def test_logins_begin_before_other_plugins_are_there(network: Network, tmp_path: Path) -> None:
+def test_logins_begin_before_the_first_conftest(network: Network, tmp_path: Path) -> None:
     plugin = WAITING.format(dialled=str(network.dialled))
     done = typed_with(plugin, network, tmp_path, "--hosts=refuses")
     assert done.code == 1, done.said
     assert network.attempts == {"refuses": 1}
 
 
-def test_what_was_begun_with_other_words_is_begun_anew(network: Network, tmp_path: Path) -> None:
+def test_without_the_fast_start_the_audit_is_the_same(network: Network, tmp_path: Path) -> None:
+    off = ("-p", "no:hale.pytest_plugin.fastpath")
+    done = typed_with(NOT_YET, network, tmp_path, "--hosts=refuses", *off)
+    assert done.code == 1, done.said
+    assert network.attempts == {"refuses": 1}
+    assert {str(r.verdict) for r in done.results.results} == {"UNKNOWN"}
+
+
+def test_logins_that_began_with_other_options_begin_again(network: Network, tmp_path: Path) -> None:
     done = typed_with(OTHER_WORDS, network, tmp_path, "--hosts=refuses,hangs")
     assert done.code == 1, done.said
     assert network.attempts == {"refuses": 2, "hangs": 2}
