@@ -156,11 +156,12 @@ def pytest_load_initial_conftests():
     return (yield)
 """
 NOT_YET = """
-import pytest, sys
+import pathlib, pytest, time
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests():
-    assert "hale.ssh" not in sys.modules
+    time.sleep(1)
+    assert not pathlib.Path({dialled!r}).exists(), "a login began before the first conftest.py"
     return (yield)
 """
 OTHER_WORDS = """
@@ -192,7 +193,8 @@ def test_logins_begin_before_the_first_conftest(network: Network, tmp_path: Path
 
 def test_without_the_fast_start_the_audit_is_the_same(network: Network, tmp_path: Path) -> None:
     off = ("-p", "no:hale.pytest_plugin.fastpath")
-    done = typed_with(NOT_YET, network, tmp_path, "--hosts=refuses", *off)
+    plugin = NOT_YET.format(dialled=str(network.dialled))
+    done = typed_with(plugin, network, tmp_path, "--hosts=refuses", *off)
     assert done.code == 1, done.said
     assert network.attempts == {"refuses": 1}
     assert {str(r.verdict) for r in done.results.results} == {"UNKNOWN"}
