@@ -1,8 +1,8 @@
 """Install: from bare hosts to a highly available cluster, phase by phase.
 
-`step` says what a phase may want of a host, `site` what is to be built, `look` reads the hosts,
-`doer` alone writes to them, `course` tells which phase may begin, `engine` leads each, over
-connections of its own (`sessions`), `meanwhile` looks after others while one joins, `command`
-turns an operator's words into a run. The phases themselves are remediate/cluster/<phase>.py: pure
-functions from what was read to steps.
+`phase` defines phases and their steps, `cluster_context` the cluster to build. `observe` reads the
+hosts, and only `executor` writes to them. `scheduler` decides which phase may start, and `engine`
+runs each over sessions of its own (`session_pool`); `peer_monitor` watches the other nodes while
+one joins. `workflow` is `invoke install`. The phases themselves are remediate/cluster/<phase>.py:
+pure functions from observations to steps.
 """

@@ -158,9 +158,9 @@ def documents(path: Path, raw: bytes) -> list[dict[str, Any]]:
         found = [d for d in yaml.safe_load_all(raw) if d is not None]
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        said = getattr(error, "problem", None) or str(error)
+        problem = getattr(error, "problem", None) or str(error)
         raise UserError(
-            f"invalid YAML: {said}.", Location(path, mark.line + 1 if mark else 0)
+            f"invalid YAML: {problem}.", Location(path, mark.line + 1 if mark else 0)
         ) from None
     for document in found:
         if not isinstance(document, dict) or not isinstance(document.get("kind"), str):

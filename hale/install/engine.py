@@ -61,10 +61,10 @@ class InstallAborted(Exception):
 class PhaseFailed(Exception):
     """A phase could not be completed. output: the last lines of the failed step, redacted."""
 
-    def __init__(self, phase: str, why: str, said: str = "") -> None:
+    def __init__(self, phase: str, why: str, output: str = "") -> None:
         super().__init__(why)
         self.phase = phase
-        self.output = said
+        self.output = output
 
 
 class ProgressListener(Protocol):
@@ -504,12 +504,12 @@ def _joined(problems: Problems) -> str:
 def _steps(batches: Iterable[Batch]) -> Iterable[str]:
     """The steps in words, one line for hosts that get the same."""
     for batch in batches:
-        told: dict[str, list[str]] = {}
+        hosts_of: dict[str, list[str]] = {}
         for step in batch.steps:
             verb = "write" if not isinstance(step, RunScript) else "run"
             title = step.title if isinstance(step, RunScript) else getattr(step, "path", step.title)
-            told.setdefault(f"{verb} {title}", []).append(step.host)
-        for what, hosts in told.items():
+            hosts_of.setdefault(f"{verb} {title}", []).append(step.host)
+        for what, hosts in hosts_of.items():
             yield f"{', '.join(dict.fromkeys(hosts))}: {what}"
         if batch.wait_for is not None:
             yield f"wait until {batch.wait_for.title}"

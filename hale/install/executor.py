@@ -27,11 +27,11 @@ OutputCallback = Callable[[str], None]  # the latest line of a step that runs
 class StepFailed(Exception):
     """A step failed. output: its last lines, redacted."""
 
-    def __init__(self, step: Step, why: str, said: str = "") -> None:
+    def __init__(self, step: Step, why: str, output: str = "") -> None:
         super().__init__(f"{step.host}: {step.title}: {why}")
         self.step = step
         self.why = why
-        self.output = said
+        self.output = output
 
 
 class StepExecutor:
@@ -41,13 +41,13 @@ class StepExecutor:
         self._session = session
         self._secrets = secrets
 
-    def execute(self, step: Step, told: OutputCallback) -> bool:
+    def execute(self, step: Step, on_output: OutputCallback) -> bool:
         """Execute a step; False if there was nothing to do. Raises StepFailed.
 
         A lost connection is a failure too: the next observation shows how far the step got.
         """
         try:
-            return self._write(step) if isinstance(step, WriteFile) else self._run(step, told)
+            return self._write(step) if isinstance(step, WriteFile) else self._run(step, on_output)
         except CommandTimeout:
             seconds = step.timeout if isinstance(step, RunScript) else TIMEOUT
             raise StepFailed(step, f"stopped after {seconds:g} s") from None
@@ -58,16 +58,16 @@ class StepExecutor:
         """The text without secrets and what looks like them."""
         return redact(self._secrets.redact(text))
 
-    def _run(self, step: RunScript, told: OutputCallback) -> bool:
+    def _run(self, step: RunScript, on_output: OutputCallback) -> bool:
         script = f"{_PRELUDE}set -eu\numask 022\n{step.script}"
         given = step.stdin.reveal() if isinstance(step.stdin, Secret) else step.stdin or ""
-        listener = _Lines(lambda line: told(self.redact(line)))
+        listener = _Lines(lambda line: on_output(self.redact(line)))
         done = self._session.run(
             f"/bin/sh -c {shlex.quote(script)}", step.timeout, given.encode(), listener.take
         )
         if done.exit_status:
-            said = (done.stdout + b"\n" + done.stderr).decode(errors="backslashreplace")
-            raise StepFailed(step, f"exit status {done.exit_status}", self.tail(said))
+            output = (done.stdout + b"\n" + done.stderr).decode(errors="backslashreplace")
+            raise StepFailed(step, f"exit status {done.exit_status}", self.tail(output))
         return True
 
     def _write(self, step: WriteFile) -> bool:
@@ -89,13 +89,13 @@ class StepExecutor:
         done = self._session.run(
             f"/bin/sh -c {shlex.quote(script)}", TIMEOUT, base64.b64encode(raw)
         )
-        said = done.stderr.decode(errors="backslashreplace")
+        output = done.stderr.decode(errors="backslashreplace")
         if done.exit_status == _INVALID:
             raise StepFailed(
-                step, f"the new {step.path} is invalid, the old one was kept", self.tail(said)
+                step, f"the new {step.path} is invalid, the old one was kept", self.tail(output)
             )
         if done.exit_status:
-            raise StepFailed(step, f"exit status {done.exit_status}", self.tail(said))
+            raise StepFailed(step, f"exit status {done.exit_status}", self.tail(output))
         return done.stdout.strip() == b"changed"
 
     def tail(self, text: str) -> str:
@@ -107,15 +107,15 @@ class StepExecutor:
 class _Lines:
     """Splits output into lines and reports the latest complete one."""
 
-    def __init__(self, told: OutputCallback) -> None:
-        self._told = told
+    def __init__(self, on_output: OutputCallback) -> None:
+        self._on_output = on_output
         self._rest = b""
 
     def take(self, new: bytes) -> None:
         *lines, self._rest = (self._rest + new).split(b"\n")
         for line in reversed(lines):
             if line.strip():
-                self._told(line.decode(errors="replace").strip())
+                self._on_output(line.decode(errors="replace").strip())
                 return
 
 

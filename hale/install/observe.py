@@ -15,7 +15,7 @@ from hale.inventory.ini import Host
 from hale.model.evidence import CommandProbe, Evidence, FileProbe, Output, Probe
 
 TIMEOUT = 90.0  # seconds for all probes of one host
-# Maps each de-duplicated probe to the (request, local name) pairs it answers.
+# Each de-duplicated probe -> the (request, local name) pairs that it answers.
 _Aliases = dict[str, list[tuple[int, str]]]
 
 

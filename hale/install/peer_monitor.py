@@ -46,7 +46,7 @@ class PeerMonitor:
     def __init__(
         self, step: RunScript, wanted: WaitFor, site: ClusterContext, notice: Callable[[str], None]
     ) -> None:
-        self._step, self._wanted, self._site, self._says = step, wanted, site, notice
+        self._step, self._wanted, self._site, self._notice = step, wanted, site, notice
         # Sessions of its own: probing a lost host blocks, and its session does not recover.
         self._sessions: dict[str, Session] = {}
 
@@ -55,22 +55,22 @@ class PeerMonitor:
         wait, failures = PEER_TIMEOUT, 0
         while not ended.wait(wait):
             wait = self._wanted.interval
-            problems = self._look()
+            problems = self._check()
             failures = failures + 1 if problems else 0
             if ended.is_set():
                 break
             if failures == CONFIRMATIONS:
                 why = "; ".join(map(str, problems)).rstrip(".")
-                self._says(
+                self._notice(
                     f"{named} may be blocked: {why}. It continues once that is healthy again, and "
                     f"is stopped after {self._step.timeout:g} s."
                 )
             elif found.problems and not problems:
-                self._says(f"{named} continues: {self._wanted.title}")
+                self._notice(f"{named} continues: {self._wanted.title}")
             found.problems = tuple(map(str, problems)) if failures >= CONFIRMATIONS else ()
         self._hang_up()
 
-    def _look(self) -> Problems:
+    def _check(self) -> Problems:
         try:
             request = ObservationRequest(self._wanted, self._site, self._wanted.hosts)
             (observed,) = observe([request], self._session)

@@ -15,28 +15,28 @@ from hale.install.secrets import Secret
 from hale.inventory.ini import Host
 from hale.model.evidence import Evidence, HostView, Probe
 
-Probes = Mapping[str, tuple[Probe, ...]]  # by the subject that understands the answer
+Probes = Mapping[str, tuple[Probe, ...]]  # by the subject whose facts parse the output
 
 
 @dataclass(frozen=True)
 class Observations:
-    """What the hosts answered."""
+    """The evidence of the hosts, by host name."""
 
     hosts: Mapping[str, Evidence] = field(default_factory=dict)
 
     def of(self, host: str, subject: str) -> HostView:
-        """One subject's view of one host; Unreadable comes when it is read."""
+        """One subject's view of one host. Reading missing evidence raises Unreadable."""
         missing = Evidence(host, unreachable=f"{host} was not asked")
         return HostView(self.hosts.get(host, missing), subject)
 
 
 @dataclass(frozen=True)
 class WriteFile:
-    """A whole file: written beside its place, validated, then renamed over what is there.
+    """Replace a file atomically: write a temporary file beside it, validate, rename. Owner: root.
 
-    check: a command that the new file must pass before, as `$new`. then: a command that is run
-    when the file was changed, a reload or restart. keep: the file that was there before Hale's
-    first is kept, for `invoke reset` to put it back. Owner is root.
+    check: a command that must accept the new file, `$new`. then: a command, such as a reload or
+    restart, that runs if the file was changed. keep: back up the file as it was before Hale's first
+    change, so that `invoke reset` can restore it.
     """
 
     host: str
@@ -51,12 +51,12 @@ class WriteFile:
 
 @dataclass(frozen=True)
 class RunScript:
-    """A script for /bin/sh as root, `set -eu`; done again it must do no harm.
+    """A script for /bin/sh as root, under `set -eu`. It must be safe to repeat.
 
-    stdin: what it reads; a Secret is shown nowhere. timeout: in seconds. critical: it is
-    kubeadm's own work on the way to the cluster, which the bench compares with the whole.
-    uploads: which of TOKEN and CERTIFICATES it leaves in the cluster; done once a run. meanwhile:
-    what it may not go on without; the operator is told where that is not so.
+    stdin: its standard input; a Secret is never shown. timeout: seconds. is_kubeadm_work: kubeadm's
+    own part of the install; the bench compares its time with the total. uploads: which of TOKEN and
+    CERTIFICATES it uploads to the cluster; runs once per run. watch_peers: a condition that the
+    script depends on while it runs; the operator is notified when it does not hold.
     """
 
     host: str
@@ -70,7 +70,7 @@ class RunScript:
 
 
 class PhaseProblem(NamedTuple):
-    """Something that is not done yet. host: where; empty for the cluster."""
+    """Something that is not done yet. host: its name; empty for the cluster."""
 
     detail: str
     host: str = ""
@@ -83,7 +83,7 @@ Problems = tuple[PhaseProblem, ...]
 
 
 class ProbeSource(Protocol):
-    """Whatever can be observed: a phase, a WaitFor, the module of `reset`."""
+    """Anything that can be observed: a phase, a WaitFor, the module of `reset`."""
 
     @property
     def probes(self) -> Callable[[ClusterContext, Host], Probes]:
@@ -92,7 +92,10 @@ class ProbeSource(Protocol):
 
 @dataclass(frozen=True)
 class WaitFor:
-    """Look until nothing is left in `left`'s words, at most `patience` seconds."""
+    """Observe `hosts` until `remaining` returns nothing.
+
+    timeout, interval: seconds in total and between two observations.
+    """
 
     title: str
     hosts: tuple[str, ...]
@@ -104,7 +107,7 @@ class WaitFor:
 
 @dataclass(frozen=True)
 class WaitForPhase:
-    """Look until nothing is left of the phase itself, at most `patience` seconds."""
+    """Observe until nothing remains of the phase itself. timeout: seconds."""
 
     title: str
     timeout: float
@@ -115,9 +118,10 @@ Step = WriteFile | RunScript
 
 @dataclass(frozen=True)
 class Batch:
-    """Steps that may go at once: hosts in parallel, the steps of one host in their order.
+    """Steps that may run at once: hosts in parallel, the steps of one host in order.
 
-    afterwards: what must be true before the next wave begins; Through stands in the last one.
+    wait_for: what must hold before the next batch starts; only a phase's last batch may have a
+    WaitForPhase.
     """
 
     steps: tuple[Step, ...] = ()
@@ -125,7 +129,7 @@ class Batch:
 
 
 class Phase(ABC):
-    """One phase: how to see whether it is done, and the steps that complete it.
+    """One phase: how to observe whether it is done, and the steps that complete it.
 
     name: what the operator types. DEPENDS_ON: phases that must be done before it starts; `images`
     means the same host group of that phase (all of it where either phase has no groups),
@@ -157,25 +161,25 @@ class Phase(ABC):
         """What to read on this host, by subject."""
 
     @abstractmethod
-    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
+    def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
         """What is not done yet; empty when the phase is done.
 
         Raises Unreadable.
         """
 
     @abstractmethod
-    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+    def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """The steps that complete it. Raises Unreadable and UserError."""
 
     def preflight_probes(self, site: ClusterContext, host: Host) -> Probes:
         """What only `preflight` reads, and takes seconds; observed just before the phase starts."""
         return {}
 
-    def preflight(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def preflight(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
         """Reasons not to start, each with the next step for the operator; empty for none."""
         return ()
 
-    def prepare(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+    def prepare(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """Steps that do not depend on `preflight`: they run while its probes do."""
         return ()
 

@@ -42,40 +42,42 @@ class PreflightResult:
 
 
 def run_preflight(
-    known: Inventory, standard: Standard, reports: Path, ignored: Collection[str]
+    inventory: Inventory, standard: Standard, reports: Path, ignored: Collection[str]
 ) -> PreflightResult:
     """Audit the hosts and sort the failed results. Raises UserError if the audit cannot run."""
     required = [r.id for r in standard.preflight]
-    first = _audit(known, standard, reports, required)
-    red = _failed(first)
+    first = _audit(inventory, standard, reports, required)
+    failed = _failed(first)
     for _ in range(CLOCK_RETRIES):
-        if any(r.requirement == CLOCK for r in red):
+        if any(r.requirement == CLOCK for r in failed):
             # A busy host's answer comes late, and its clock looks as late; a wrong clock stays so.
-            again = _failed(_audit(known, standard, reports, [CLOCK]))
-            red = [r for r in red if r.requirement != CLOCK] + again
-    accepted = tuple(r for r in red if r.requirement in ignored)
-    red = [r for r in red if r.requirement not in ignored]
-    made = planner.build_plan(first, sorted({r.requirement for r in red})) if red else None
-    mended = _mended(made) if made else frozenset()
-    fixable = tuple(r for r in red if (r.host, r.requirement) in mended)
-    stuck = tuple(r for r in red if (r.host, r.requirement) not in mended)
+            again = _failed(_audit(inventory, standard, reports, [CLOCK]))
+            failed = [r for r in failed if r.requirement != CLOCK] + again
+    accepted = tuple(r for r in failed if r.requirement in ignored)
+    failed = [r for r in failed if r.requirement not in ignored]
+    made = planner.build_plan(first, sorted({r.requirement for r in failed})) if failed else None
+    remediated = _remediated(made) if made else frozenset()
+    fixable = tuple(r for r in failed if (r.host, r.requirement) in remediated)
+    stuck = tuple(r for r in failed if (r.host, r.requirement) not in remediated)
     return PreflightResult(first.folder, made, fixable, stuck, accepted)
 
 
 def _audit(
-    known: Inventory, standard: Standard, reports: Path, requirements: Collection[str]
+    inventory: Inventory, standard: Standard, reports: Path, requirements: Collection[str]
 ) -> AuditResult:
-    preconnect.register_targets(known, LOGIN_TIMEOUT)  # the plan reads files over these
+    preconnect.register_targets(inventory, LOGIN_TIMEOUT)  # the plan reads files over these
     folder = create_run_dir(reports, "audit")
-    with SessionPool(known, LOGIN_TIMEOUT) as sessions:
-        return audit(folder, known, standard, PROFILE, requirements=requirements, sessions=sessions)
+    with SessionPool(inventory, LOGIN_TIMEOUT) as sessions:
+        return audit(
+            folder, inventory, standard, PROFILE, requirements=requirements, sessions=sessions
+        )
 
 
 def _failed(audited: AuditResult) -> list[Result]:
     return [r for r in audited.results.results if r.verdict.failed]
 
 
-def _mended(made: Plan) -> frozenset[tuple[str, str]]:
+def _remediated(made: Plan) -> frozenset[tuple[str, str]]:
     """(host, requirement) of the results that the plan fixes without a manual step."""
     steps = {(h.host, r) for h in made.hosts for s in h.steps for r in s.requirements}
     by_hand = {(h.host, n.requirement) for h in made.hosts for n in h.manual_steps}
@@ -84,11 +86,11 @@ def _mended(made: Plan) -> frozenset[tuple[str, str]]:
 
 def render(rows: Iterable[Result]) -> list[str]:
     """Failed results as lines of text, one for all hosts with the same result."""
-    told: dict[tuple[str, str, str, str], list[str]] = {}
+    hosts_of: dict[tuple[str, str, str, str], list[str]] = {}
     for r in rows:
-        said = (r.requirement, r.aspect, r.verdict.value, r.actual)
-        told.setdefault(said, []).append(r.host)
+        key = (r.requirement, r.aspect, r.verdict.value, r.actual)
+        hosts_of.setdefault(key, []).append(r.host)
     return [
         f"{requirement} {aspect} on {', '.join(hosts)}: {verdict}: {actual}"
-        for (requirement, aspect, verdict, actual), hosts in told.items()
+        for (requirement, aspect, verdict, actual), hosts in hosts_of.items()
     ]

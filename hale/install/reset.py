@@ -54,58 +54,67 @@ class ResetModule(ProbeSource, Protocol):
         """What is still there of the cluster."""
 
 
-def reset_cluster(asked: InstallOptions, wanted: Reset) -> bool:
+def reset_cluster(options: InstallOptions, reset_options: Reset) -> bool:
     """Remove the cluster from the hosts. True if nothing of it remains there.
 
     Raises UserError for a wrong cluster name, without confirmation, or if etcd would lose its
     quorum.
     """
-    known = ini.load_inventory(asked.path)
-    built = load_cluster_context(known)
-    chosen = {c.host.name for c in selection.select_hosts(wanted.hosts, known, lambda uri: ())}
-    hosts = [h for h in built.hosts if h.name in chosen]
-    taken_off = cast("ResetModule", importlib.import_module(f"{scheduler.PACKAGE}.reset"))
-    _named(built, wanted, hosts, yes=asked.yes)
-    check_reachable(known)
+    inventory = ini.load_inventory(options.path)
+    context = load_cluster_context(inventory)
+    chosen = {
+        c.host.name for c in selection.select_hosts(reset_options.hosts, inventory, lambda uri: ())
+    }
+    hosts = [h for h in context.hosts if h.name in chosen]
+    reset_module = cast("ResetModule", importlib.import_module(f"{scheduler.PACKAGE}.reset"))
+    _named(context, reset_options, hosts, yes=options.yes)
+    check_reachable(inventory)
     console = Console(highlight=False)
-    folder = recorder.create_run_dir(asked.reports, "reset")
-    with locked_run(asked, known, folder, "reset") as book, InstallProgress(console) as shown:
-        engine = Engine(built, shown, book)
+    folder = recorder.create_run_dir(options.reports, "reset")
+    with (
+        locked_run(options, inventory, folder, "reset") as journal,
+        InstallProgress(console) as progress,
+    ):
+        engine = Engine(context, progress, journal)
         with interruptible(engine):
             try:
-                wish = ObservationRequest(taken_off, built)
-                (seen,) = observe([wish])
-                lost = taken_off.quorum_loss(built, seen, hosts)
-                if lost and not wanted.allow_quorum_loss:
+                request = ObservationRequest(reset_module, context)
+                (observations,) = observe([request])
+                lost = reset_module.quorum_loss(context, observations, hosts)
+                if lost and not reset_options.allow_quorum_loss:
                     raise UserError(
                         f"nothing was changed: {lost} Pass --allow-quorum-loss to reset anyway."
                     )
-                waves = taken_off.batches(built, seen, hosts, with_packages=wanted.packages)
+                batches = reset_module.batches(
+                    context, observations, hosts, with_packages=reset_options.packages
+                )
                 left = engine.run_batches(
-                    "reset", waves, wish, lambda s: taken_off.remaining(built, s, hosts)
+                    "reset", batches, request, lambda s: reset_module.remaining(context, s, hosts)
                 )
             except InstallAborted:
-                book.write(RunFinished(RunState.INTERRUPTED, now()))
+                journal.write(RunFinished(RunState.INTERRUPTED, now()))
                 raise KeyboardInterrupt from None
             except (PhaseFailed, StepFailed, HostsUnreachable) as error:
-                book.write(RunFinished(RunState.FAILED, now()))
-                said = getattr(error, "output", "")
+                journal.write(RunFinished(RunState.FAILED, now()))
+                output = getattr(error, "output", "")
                 console.print(Text(f"\nreset failed: {escaped_lines(str(error))}", "bold red"))
-                if said:
-                    console.print(Text(indented(escaped_lines(said))))
+                if output:
+                    console.print(Text(indented(escaped_lines(output))))
                 console.print("Run the command again to resume.")
                 return False
-        book.write(RunFinished(RunState.FAILED if left else RunState.FINISHED, now()))
+        journal.write(RunFinished(RunState.FAILED if left else RunState.FINISHED, now()))
     for problem in left:
         console.print(Text(f"  ✗ remaining: {escape_controls(str(problem))}", "red"))
     console.print(f"report: {folder}")
     return not left
 
 
-def _named(built: ClusterContext, wanted: Reset, hosts: Sequence[Host], *, yes: bool) -> None:
+def _named(
+    context: ClusterContext, reset_options: Reset, hosts: Sequence[Host], *, yes: bool
+) -> None:
     """Confirm the cluster by its name. Raises UserError."""
-    name = built.cluster.name
-    given = wanted.cluster_name
+    name = context.cluster.name
+    given = reset_options.cluster_name
     if not given and sys.stdin.isatty():
         print(f"This removes the cluster {name} from {', '.join(h.name for h in hosts)}.")
         given = input("Type the cluster's name to continue: ").strip()

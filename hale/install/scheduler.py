@@ -110,7 +110,8 @@ class Scheduler:
         self._clock = clock
 
     def ready(self) -> Iterator[PhaseTask]:
-        """The tasks that may start now, in order. One that ends meanwhile may add more."""
+        """The tasks that may start now, in order. A task that ends during the iteration may add
+        more."""
         for task in list(self.waiting):
             self._startable |= set(self._sorter.get_ready())
             if task in self._startable and self._stagger_left(task, self._done) <= 0:

@@ -32,47 +32,51 @@ from hale.standard.loader import Standard
 GATE, AUDIT = "gate", "audit"
 
 
-def install_cluster(asked: InstallOptions) -> bool:
+def install_cluster(options: InstallOptions) -> bool:
     """Install the cluster, or resume. True if all phases are done and the audit has passed.
 
     Raises UserError for wrong options, a wrong inventory, unreachable or locked hosts.
     """
-    known = ini.load_inventory(asked.path)
+    inventory = ini.load_inventory(options.path)
     standard = loader.load_standard(ROOT / "standard")
-    built = load_context(known, standard)
-    chosen = selected_phases(asked)
+    context = load_context(inventory, standard)
+    chosen = selected_phases(options)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{known.environment} inventory {known.path}")
-    check_reachable(known)
-    folder = recorder.create_run_dir(asked.reports, "install")
-    if GATE in chosen and not _gate(asked, known, standard, folder, console):
+    console.print(f"{inventory.environment} inventory {inventory.path}")
+    check_reachable(inventory)
+    folder = recorder.create_run_dir(options.reports, "install")
+    if GATE in chosen and not _gate(options, inventory, standard, folder, console):
         return False
-    ok = _phases(asked, built, folder, console, [n for n in chosen if n not in (GATE, AUDIT)])
+    ok = _phases(options, context, folder, console, [n for n in chosen if n not in (GATE, AUDIT)])
     if ok and AUDIT in chosen:
-        ok = _audit(known, standard, folder, asked.ignore_preflight_errors)
+        ok = _audit(inventory, standard, folder, options.ignore_preflight_errors)
     console.print(f"report: {folder}")
     return ok
 
 
-def selected_phases(asked: InstallOptions) -> list[str]:
+def selected_phases(options: InstallOptions) -> list[str]:
     """The names of the selected phases, `gate` and `audit` included. Raises UserError."""
     every = [GATE, *phase_names(), AUDIT]
-    for given, option in ((asked.until, "--until"), (asked.phase, "--phase")):
+    for given, option in ((options.until, "--until"), (options.phase, "--phase")):
         if given and given not in every:
             raise UserError(f"{option}: no phase {given!r}; there are: {', '.join(every)}.")
-    if asked.phase and asked.until:
+    if options.phase and options.until:
         raise UserError("--phase runs one phase, --until all up to one: give only one of them.")
-    if asked.phase:
-        return [asked.phase]
-    return every[: every.index(asked.until) + 1] if asked.until else every
+    if options.phase:
+        return [options.phase]
+    return every[: every.index(options.until) + 1] if options.until else every
 
 
 def _gate(
-    asked: InstallOptions, known: Inventory, standard: Standard, folder: Path, console: Console
+    options: InstallOptions,
+    inventory: Inventory,
+    standard: Standard,
+    folder: Path,
+    console: Console,
 ) -> bool:
     begun = time.monotonic()
     console.print(headline("▶", GATE, "Host requirements", ""))
-    found = preflight.run_preflight(known, standard, folder, asked.ignore_preflight_errors)
+    found = preflight.run_preflight(inventory, standard, folder, options.ignore_preflight_errors)
     if found.blocking:
         for text in preflight.render(found.blocking):
             console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
@@ -85,23 +89,25 @@ def _gate(
     if found.fixable:
         for text in preflight.render(found.fixable):
             console.print(Text(f"  ✗ {escape_controls(text)}"))
-        if not (asked.fix or confirm("\n`invoke fix` remediates these. Plan that now? [y/N] ")):
+        if not (options.fix or confirm("\n`invoke fix` remediates these. Plan that now? [y/N] ")):
             console.print("Nothing was changed. `invoke install --fix` remediates these first.")
             return False
         wanted = sorted({r.requirement for r in found.fixable})
         typed = apply.ApplyOptions(
-            asked.reports,
-            known.path,
+            options.reports,
+            inventory.path,
             profile=preflight.PROFILE,
-            yes=asked.yes,
-            force_unlock=asked.force_unlock,
-            approved_by=asked.approved_by,
-            ticket=asked.ticket,
+            yes=options.yes,
+            force_unlock=options.force_unlock,
+            approved_by=options.approved_by,
+            ticket=options.ticket,
         )
         if not apply.apply_fix(typed, wanted, None):
             console.print("Not everything was remediated; see above, then run the command again.")
             return False
-        found = preflight.run_preflight(known, standard, folder, asked.ignore_preflight_errors)
+        found = preflight.run_preflight(
+            inventory, standard, folder, options.ignore_preflight_errors
+        )
         if not found.open:
             for text in preflight.render([*found.fixable, *found.blocking]):
                 console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
@@ -116,8 +122,8 @@ def _gate(
 
 
 def _phases(
-    asked: InstallOptions,
-    built: ClusterContext,
+    options: InstallOptions,
+    context: ClusterContext,
     folder: Path,
     console: Console,
     chosen: Sequence[str],
@@ -125,24 +131,24 @@ def _phases(
     if not chosen:
         return True
     with (
-        locked_run(asked, built.inventory, folder, "install") as book,
-        InstallProgress(console) as shown,
+        locked_run(options, context.inventory, folder, "install") as journal,
+        InstallProgress(console) as progress,
     ):
-        engine = Engine(built, shown, book)
+        engine = Engine(context, progress, journal)
         with interruptible(engine):
             try:
-                if asked.phase:
-                    _needs(engine, asked.phase)
-                engine.carry_out(chosen, again=bool(asked.phase))
+                if options.phase:
+                    _needs(engine, options.phase)
+                engine.carry_out(chosen, again=bool(options.phase))
             except InstallAborted:
-                book.write(RunFinished(RunState.INTERRUPTED, now()))
-                console.print(f"Stopped. Resume with:\n    {asked.resume_command}")
+                journal.write(RunFinished(RunState.INTERRUPTED, now()))
+                console.print(f"Stopped. Resume with:\n    {options.resume_command}")
                 raise KeyboardInterrupt from None
             except (PhaseFailed, HostsUnreachable) as error:
-                book.write(RunFinished(RunState.FAILED, now()))
-                _explain(console, engine, error, asked)
+                journal.write(RunFinished(RunState.FAILED, now()))
+                _explain(console, engine, error, options)
                 return False
-        book.write(RunFinished(RunState.FINISHED, now()))
+        journal.write(RunFinished(RunState.FINISHED, now()))
     return True
 
 
@@ -157,31 +163,31 @@ def _needs(engine: Engine, only: str) -> None:
 
 
 def _explain(
-    console: Console, engine: Engine, error: PhaseFailed | HostsUnreachable, asked: InstallOptions
+    console: Console, engine: Engine, error: PhaseFailed | HostsUnreachable, options: InstallOptions
 ) -> None:
     name = error.phase if isinstance(error, PhaseFailed) else "reading the hosts"
     console.print(Text(f"\n{name} failed: {escaped_lines(str(error))}", "bold red"))
     if isinstance(error, PhaseFailed) and error.output:
         console.print(Text(indented(escaped_lines(error.output))))
     console.print(
-        f"\nCompleted steps are kept; a new run resumes from here:\n    {asked.resume_command}\n"
+        f"\nCompleted steps are kept; a new run resumes from here:\n    {options.resume_command}\n"
         "docs/install.md lists for each phase where to look.",
         soft_wrap=True,
     )
 
 
-def _audit(known: Inventory, standard: Standard, folder: Path, despite: Sequence[str]) -> bool:
+def _audit(inventory: Inventory, standard: Standard, folder: Path, ignored: Sequence[str]) -> bool:
     """Whether everything passes, except the ignored requirements."""
     print(f"▶ {AUDIT}: Audit of everything", flush=True)
-    with SessionPool(known, preflight.LOGIN_TIMEOUT) as sessions:
+    with SessionPool(inventory, preflight.LOGIN_TIMEOUT) as sessions:
         made = audit(
             recorder.create_run_dir(folder, "audit"),
-            known,
+            inventory,
             standard,
             PROFILES[0],
             sessions=sessions,
             show=True,
         )
     found = made.results.results
-    red = [r for r in found if r.verdict.failed and r.requirement not in despite]
-    return not red
+    failed = [r for r in found if r.verdict.failed and r.requirement not in ignored]
+    return not failed

@@ -1,6 +1,7 @@
-"""The phases of an install, one class a file; and `reset`, which is none.
+"""The phases of an install, one class per file; and `reset`, which is not a phase.
 
-All are pure: from what facts/ read, and from the inventory, to steps. See hale/install/phase.py.
+All are pure: they turn the observations of facts/ and the inventory into steps. See
+hale/install/phase.py.
 """
 
 from hale.install.phase import Phase
@@ -17,8 +18,8 @@ from remediate.cluster.readyz import VerifiedHealthChecks
 from remediate.cluster.runtime import ContainerRuntime
 from remediate.cluster.workers import JoinWorkers
 
-# The order in which they are listed, and started where several may start; each after the phases
-# that it DEPENDS_ON.
+# In the order in which they are listed, and started where several may start. Each follows the
+# phases in its DEPENDS_ON.
 PHASES: tuple[Phase, ...] = (
     InstallPackages(),
     ContainerRuntime(),

@@ -19,13 +19,15 @@ class Addons(Phase):
         """Whether the manifests' objects exist."""
         return network.object_probes(site, host, site.cluster.addons) if site.cluster.addons else {}
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
+    def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
         """The objects that do not exist."""
         return (
-            network.missing_objects(site, seen, site.cluster.addons) if site.cluster.addons else ()
+            network.missing_objects(site, observations, site.cluster.addons)
+            if site.cluster.addons
+            else ()
         )
 
-    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+    def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """Apply the manifests."""
         if site.cluster.addons:
             yield network.apply_batch(site, "addons", site.cluster.addons)

@@ -37,22 +37,22 @@ class CoreDnsSpread(Phase):
 
     name = "dns"
     title = "CoreDNS on different nodes"
-    DEPENDS_ON = ("workers",)  # before that there are too few nodes
+    DEPENDS_ON = ("workers",)  # before they join there are too few nodes
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
         """The nodes of the replicas, from the first control-plane node."""
         return {SUBJECT: (coredns.replicas_probe(),)} if host is site.first_control_plane else {}
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
+    def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
         """Too few nodes with a ready replica."""
-        there, _ = coredns.replicas(seen.of(site.first_control_plane.name, SUBJECT))
+        there, _ = coredns.replicas(observations.of(site.first_control_plane.name, SUBJECT))
         if len(set(there)) >= site.dns_nodes:
             return ()
         where = ", ".join(sorted(set(there))) or "no node"
         detail = f"CoreDNS is ready on {where}, and must be on {site.dns_nodes} nodes"
         return (PhaseProblem(detail),)
 
-    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+    def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """Move the surplus replicas one by one, so that cluster DNS stays available."""
         first = (site.first_control_plane.name,)
         enough = WaitFor(f"{site.dns_nodes} nodes are ready", first, _nodes, _few, JOINS, EVERY)
@@ -70,10 +70,10 @@ def _nodes(site: ClusterContext, host: Host) -> Probes:
     return {nodes.SUBJECT: (nodes.probe(),)}
 
 
-def _few(site: ClusterContext, seen: Observations) -> Problems:
-    told = nodes.read(seen.of(site.first_control_plane.name, nodes.SUBJECT))
-    if not told.answers:
-        return (PhaseProblem(told.why, site.first_control_plane.name),)
-    ready = sum(told.nodes.values())
-    detail = f"{ready} of {len(told.nodes)} nodes are ready"
+def _few(site: ClusterContext, observations: Observations) -> Problems:
+    node_list = nodes.read(observations.of(site.first_control_plane.name, nodes.SUBJECT))
+    if not node_list.answers:
+        return (PhaseProblem(node_list.why, site.first_control_plane.name),)
+    ready = sum(node_list.nodes.values())
+    detail = f"{ready} of {len(node_list.nodes)} nodes are ready"
     return () if ready >= site.dns_nodes else (PhaseProblem(detail),)

@@ -36,22 +36,22 @@ class PullImages(Phase):
             images.SUBJECT: (images.probe(cluster.kubernetes_version, cluster.image_repository),),
         }
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
-        """The images that a host of its role lacks."""
-        said = []
+    def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
+        """The images that each host lacks for its role."""
+        problems = []
         for host in site.current_hosts:
-            found = images.read(seen.of(host.name, images.SUBJECT))
+            found = images.read(observations.of(host.name, images.SUBJECT))
             if not found.wanted:
-                said.append(PhaseProblem("kubeadm is not installed", host.name))
+                problems.append(PhaseProblem("kubeadm is not installed", host.name))
             elif missing := _missing(site, found, host):
-                said.append(PhaseProblem(f"{' '.join(map(images.name, missing))}", host.name))
-        return tuple(said)
+                problems.append(PhaseProblem(f"{' '.join(map(images.name, missing))}", host.name))
+        return tuple(problems)
 
-    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+    def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """Pull all missing images, on all hosts in parallel."""
         pulls = []
         for host in site.current_hosts:
-            missing = _missing(site, images.read(seen.of(host.name, images.SUBJECT)), host)
+            missing = _missing(site, images.read(observations.of(host.name, images.SUBJECT)), host)
             if missing:
                 pulls.append(_pull(site, host, missing))
         return (Batch(tuple(pulls)),)

@@ -28,7 +28,7 @@ from hale.model.evidence import Probe
 from remediate.cluster import kubeadm
 
 PORTS = (APISERVER_PORT, 10250, 10257, 10259)
-ETCD_PORTS = (2379, 2380)  # where it is stacked
+ETCD_PORTS = (2379, 2380)  # of a stacked etcd
 WORKERS_PORTS = (10250,)
 
 
@@ -41,42 +41,44 @@ class KubeadmInit(Phase):
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
         """How far kubeadm got on each host; the first control-plane node's apiserver."""
-        asked: dict[str, tuple[Probe, ...]] = {
+        probes: dict[str, tuple[Probe, ...]] = {
             kubernetes.SUBJECT: (kubernetes.probe(stacked=site.etcd_is_stacked),)
         }
         if host is site.first_control_plane:
-            asked[nodes.SUBJECT] = nodes.probes(host.address or host.name)
-        return asked
+            probes[nodes.SUBJECT] = nodes.probes(host.address or host.name)
+        return probes
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
+    def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
         """What init has not created yet, according to that apiserver."""
-        node = kubernetes.read(seen.of(site.first_control_plane.name, kubernetes.SUBJECT))
+        node = kubernetes.read(observations.of(site.first_control_plane.name, kubernetes.SUBJECT))
         name = site.first_control_plane.name
         if node.untouched:
             return (PhaseProblem("there is no control plane", name),)
         if not node.finalised:
             return (PhaseProblem("kubeadm init was cut off", name),)
-        readings = seen.of(name, nodes.SUBJECT)
-        told = nodes.read(readings)
-        if not told.answers:
-            return (PhaseProblem(f"its apiserver does not answer: {told.why}", name),)
+        readings = observations.of(name, nodes.SUBJECT)
+        node_list = nodes.read(readings)
+        if not node_list.answers:
+            return (PhaseProblem(f"its apiserver does not answer: {node_list.why}", name),)
         found = nodes.counted(readings, nodes.MADE)
         return tuple(
             PhaseProblem(f"there is no {o}", name) for o, count in found.items() if count is None
         )
 
     def preflight_probes(self, site: ClusterContext, host: Host) -> Probes:
-        """The external etcd, as seen from the first control-plane node."""
+        """The external etcd, as the first control-plane node reaches it."""
         if site.etcd_is_stacked or host is not site.first_control_plane:
             return {}
         return {
             external_etcd.SUBJECT: (external_etcd.probe(site.etcd_endpoints, *site.etcd_files),)
         }
 
-    def preflight(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def preflight(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
         """Ports in use, a control plane elsewhere, an external etcd that cannot be used."""
-        said = [] if site.etcd_is_stacked else list(_external(site, seen))
-        found = {h.name: kubernetes.read(seen.of(h.name, kubernetes.SUBJECT)) for h in site.hosts}
+        problems = [] if site.etcd_is_stacked else list(_external(site, observations))
+        found = {
+            h.name: kubernetes.read(observations.of(h.name, kubernetes.SUBJECT)) for h in site.hosts
+        }
         first = found[site.first_control_plane.name]
         masters_ports = (*PORTS, *ETCD_PORTS) if site.etcd_is_stacked else PORTS
         for host in site.hosts:
@@ -85,7 +87,7 @@ class KubeadmInit(Phase):
             taken = [(p, node.ports[p]) for p in wanted if p in node.ports]
             if node.untouched and taken:
                 port, who = taken[0]
-                said.append(
+                problems.append(
                     f"{host.name}: port {port} is in use by {who or 'another program'}, and "
                     f"Kubernetes needs it. Stop it: `ss -ltnp 'sport = :{port}'`."
                 )
@@ -95,17 +97,17 @@ class KubeadmInit(Phase):
             if n != site.first_control_plane.name and not node.untouched
         ]
         if not first.finalised and elsewhere:
-            said.append(
+            problems.append(
                 f"{site.first_control_plane.name}, the inventory's first master, is in no cluster, "
                 f"but {', '.join(elsewhere)} {'is' if len(elsewhere) == 1 else 'are'}. List a "
                 "master of that cluster first in [masters], or remove it with `invoke reset`."
             )
-        return tuple(said)
+        return tuple(problems)
 
-    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+    def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """Init; if one was interrupted, a reset of this host first."""
         first = site.first_control_plane
-        node = kubernetes.read(seen.of(first.name, kubernetes.SUBJECT))
+        node = kubernetes.read(observations.of(first.name, kubernetes.SUBJECT))
         if not node.finalised:
             if not node.untouched:
                 title = "an init that was cut off is cleaned away"
@@ -115,7 +117,7 @@ class KubeadmInit(Phase):
             command = "kubeadm init --upload-certs --skip-token-print --skip-certificate-key-print"
             yield Batch((_run(site, "kubeadm init", command, 600, init=True),))
             return
-        readings = seen.of(first.name, nodes.SUBJECT)
+        readings = observations.of(first.name, nodes.SUBJECT)
         if not nodes.read(readings).answers:
             yield Batch(
                 wait_for=WaitFor("the apiserver answers", (first.name,), self.probes, _silent)
@@ -124,12 +126,14 @@ class KubeadmInit(Phase):
             yield Batch((_run(site, "kubeadm's addons", "kubeadm init phase addon all", 120),))
 
 
-def _external(site: ClusterContext, seen: Observations) -> Iterator[str]:
-    """What keeps the site's own etcd from bearing this cluster. One that init was cut off over
-    has data of this cluster."""
+def _external(site: ClusterContext, observations: Observations) -> Iterator[str]:
+    """Why the external etcd cannot be used for this cluster.
+
+    Existing keys are no reason if init was interrupted: they are this cluster's own.
+    """
     name = site.first_control_plane.name
-    node = kubernetes.read(seen.of(name, kubernetes.SUBJECT))
-    store = external_etcd.read(seen.of(name, external_etcd.SUBJECT))
+    node = kubernetes.read(observations.of(name, kubernetes.SUBJECT))
+    store = external_etcd.read(observations.of(name, external_etcd.SUBJECT))
     if store.missing:
         yield (
             f"{name}: there is no {' and no '.join(store.missing)}, which kubeadm_extra names for "
@@ -162,6 +166,8 @@ def _run(
     )
 
 
-def _silent(site: ClusterContext, seen: Observations) -> Problems:
-    told = nodes.read(seen.of(site.first_control_plane.name, nodes.SUBJECT))
-    return () if told.answers else (PhaseProblem(told.why, site.first_control_plane.name),)
+def _silent(site: ClusterContext, observations: Observations) -> Problems:
+    node_list = nodes.read(observations.of(site.first_control_plane.name, nodes.SUBJECT))
+    return (
+        () if node_list.answers else (PhaseProblem(node_list.why, site.first_control_plane.name),)
+    )

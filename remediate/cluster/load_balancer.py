@@ -43,7 +43,7 @@ KEEPALIVED = "/etc/keepalived/keepalived.conf"
 CHECK = "/etc/keepalived/check-apiserver"
 CA = "/etc/haproxy/apiserver-ca.crt"
 UNITS = {HAPROXY: "haproxy", KEEPALIVED: "keepalived"}
-PACKAGES = tuple(UNITS.values())  # that bring them
+PACKAGES = tuple(UNITS.values())  # named as their units
 # Seconds between two adverts; a node is lost after three missing ones and less than one more.
 ADVERT = 0.4
 KIND = {
@@ -92,29 +92,30 @@ class LoadBalancer(Phase):
             vip_conflicts.SUBJECT: (vip_conflicts.conflict_probe(vip, host.address or host.name),)
         }
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
+    def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
         """Missing packages, differing files, services that do not run by them, a closed port."""
         if self.skip_reason(site):
             return ()
         return tuple(
             PhaseProblem(str(what), host.name)
             for host in site.current_masters
-            for what in _left(site, seen, host)
+            for what in _left(site, observations, host)
         )
 
-    def preflight(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def preflight(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
         """The VIP, the VRRP id or a port is already in use."""
         if self.skip_reason(site):
             return ()
         endpoint, own = site.inventory.endpoint, {h.address for h in site.masters}
-        said: list[str] = []
+        problems: list[str] = []
         claims = {
-            h.name: vip_conflicts.read(seen.of(h.name, vip_conflicts.SUBJECT)) for h in site.masters
+            h.name: vip_conflicts.read(observations.of(h.name, vip_conflicts.SUBJECT))
+            for h in site.masters
         }
-        # A master may have taken it while the others were asked: its part comes before theirs.
+        # A master may have taken it while the others were probed: its host group runs first.
         ours = {c.mac for c in claims.values()} - {""}
         if not any(c.held for c in claims.values()):
-            said += [
+            problems += [
                 f"the VIP {endpoint.vip} is in use by somebody else: {name} gets an answer from it"
                 f"{f' ({c.neighbour})' if c.neighbour else ''}. Take another vip, or find out who "
                 "has it: `ip neigh`, the switch's table."
@@ -128,45 +129,45 @@ class LoadBalancer(Phase):
             if router == site.cluster.vrrp_id and peer not in own
         }
         for peer, name in sorted(strangers)[:1]:
-            said.append(
+            problems.append(
                 f"{peer} already speaks VRRP with the id {site.cluster.vrrp_id}, as seen from "
                 f"{name}: two groups with one id take each other's VIP. Set another vrrp_id."
             )
         for host in site.masters:
             claim = claims[host.name]
             if not claim.interface:
-                said.append(
+                problems.append(
                     f"{host.name}: no interface has the planned address {host.address}; see "
                     "NODES-ADDRESS of the audit."
                 )
-            ports = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT)).ports
+            ports = kubernetes.read(observations.of(host.name, kubernetes.SUBJECT)).ports
             who = ports.get(endpoint.port)
             if who is not None and who != "haproxy":
-                said.append(
+                problems.append(
                     f"{host.name}: port {endpoint.port} is in use by {who or 'another program'}. "
                     "Stop it (`ss -ltnp`), or set another vip_port."
                 )
-        return tuple(said)
+        return tuple(problems)
 
-    def prepare(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+    def prepare(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """The packages, unless an old keepalived.conf could claim a VIP when they start."""
         if not self.skip_reason(site):
-            hosts = [h for h in site.current_masters if not _configured(seen, h)]
-            yield Batch(tuple(step for host in hosts for step in _packages(seen, host)))
+            hosts = [h for h in site.current_masters if not _configured(observations, h)]
+            yield Batch(tuple(step for host in hosts for step in _packages(observations, host)))
 
-    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+    def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """haproxy first, then keepalived: a node must not hold the VIP without haproxy."""
         if self.skip_reason(site):
             return
         haproxy: list[Step] = []
         keepalived: list[Step] = []
         for host in site.current_masters:
-            undone = tuple(_left(site, seen, host))
+            undone = tuple(_left(site, observations, host))
             if not undone:
                 continue
-            if _configured(seen, host):
-                haproxy += _packages(seen, host)
-            files = _files(site, seen, host)
+            if _configured(observations, host):
+                haproxy += _packages(observations, host)
+            files = _files(site, observations, host)
             for path in (CA, DROPIN, HAPROXY):
                 if path in files:
                     check = 'haproxy -c -q -f "$new"' if path == HAPROXY else ""
@@ -197,44 +198,48 @@ class LoadBalancer(Phase):
         yield Batch(tuple(keepalived))
 
 
-def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[ConfigProblem | str]:
-    if missing := _missing(seen, host):
+def _left(
+    site: ClusterContext, observations: Observations, host: Host
+) -> Iterator[ConfigProblem | str]:
+    if missing := _missing(observations, host):
         yield f"not installed: {' '.join(missing)}"
         return
-    yield from templates.config_problems(_files(site, seen, host), seen, host.name, UNITS)
-    ports = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT)).ports
+    yield from templates.config_problems(
+        _files(site, observations, host), observations, host.name, UNITS
+    )
+    ports = kubernetes.read(observations.of(host.name, kubernetes.SUBJECT)).ports
     if ports.get(site.inventory.endpoint.port) != "haproxy":
         yield f"haproxy does not listen on {site.inventory.endpoint.port}"
 
 
-def _missing(seen: Observations, host: Host) -> tuple[str, ...]:
-    units = services.read(seen.of(host.name, services.SUBJECT))
+def _missing(observations: Observations, host: Host) -> tuple[str, ...]:
+    units = services.read(observations.of(host.name, services.SUBJECT))
     return tuple(name for name in PACKAGES if not units[name].loaded)
 
 
-def _packages(seen: Observations, host: Host) -> list[Step]:
-    missing = _missing(seen, host)
+def _packages(observations: Observations, host: Host) -> list[Step]:
+    missing = _missing(observations, host)
     return (
         [RunScript(host.name, "packages", install_script(missing), timeout=1800)] if missing else []
     )
 
 
-def _configured(seen: Observations, host: Host) -> bool:
+def _configured(observations: Observations, host: Host) -> bool:
     """Whether keepalived has a configuration to start with once it is installed."""
-    return KEEPALIVED in file_digests.read(seen.of(host.name, file_digests.SUBJECT))
+    return KEEPALIVED in file_digests.read(observations.of(host.name, file_digests.SUBJECT))
 
 
 def _started(unit: str, action: str, port: int) -> str:
     return scripts.load("start_service", unit=unit, action=action, port=str(port))
 
 
-def ca(site: ClusterContext, seen: Observations) -> str:
+def ca(site: ClusterContext, observations: Observations) -> str:
     """The cluster's CA, from a node that kubeadm has completed; empty before there is one.
 
     That of an interrupted init does not count: the next init creates another.
     """
     for host in site.masters:
-        readings = seen.of(host.name, kubernetes.SUBJECT)
+        readings = observations.of(host.name, kubernetes.SUBJECT)
         if not kubernetes.read(readings).finalised:
             continue
         if found := readings.file(kubernetes.CA):
@@ -242,9 +247,9 @@ def ca(site: ClusterContext, seen: Observations) -> str:
     return ""
 
 
-def _files(site: ClusterContext, seen: Observations, host: Host) -> dict[str, str]:
+def _files(site: ClusterContext, observations: Observations, host: Host) -> dict[str, str]:
     endpoint = site.inventory.endpoint
-    authority = ca(site, seen)
+    authority = ca(site, observations)
     files = {
         HAPROXY: templates.render(
             "haproxy.cfg.j2",
@@ -264,9 +269,9 @@ def _files(site: ClusterContext, seen: Observations, host: Host) -> dict[str, st
         KEEPALIVED: templates.render(
             "keepalived.conf.j2",
             check=CHECK,
-            interface=vip_conflicts.interface(seen.of(host.name, vip_conflicts.SUBJECT)),
+            interface=vip_conflicts.interface(observations.of(host.name, vip_conflicts.SUBJECT)),
             vrrp_id=site.cluster.vrrp_id,
-            # All different, so that two that lose the owner at once do not both take over.
+            # Priorities differ: two nodes that lose the owner at once must not both take over.
             priority=100 + len(site.masters) - site.masters.index(host),
             advert=ADVERT,
             address=host.address,

@@ -56,20 +56,19 @@ class JoinControlPlane(Phase):
         """How far kubeadm got, and each apiserver's and etcd's status."""
         if "masters" not in host.groups:
             return {}
-        told = {nodes.SUBJECT: (nodes.probe(),)}
-        return {**health_probes(site, host), **told}
+        return {**health_probes(site, host), nodes.SUBJECT: (nodes.probe(),)}
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
+    def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
         """Nodes that are not in the control plane yet, or not healthy."""
         return tuple(
             PhaseProblem(str(what), h.name)
             for h in site.current_masters
-            if (what := _left(site, seen, h))
+            if (what := _left(site, observations, h))
         )
 
-    def preflight(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def preflight(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
         """A cluster that does not answer, or has control-plane nodes unknown to the inventory."""
-        joined = _joined(site, seen)
+        joined = _joined(site, observations)
         if not joined:
             return ("no master's apiserver answers, so no host can join; see `--plan` for init.",)
         strangers = joined - {h.name for h in site.masters}
@@ -80,31 +79,36 @@ class JoinControlPlane(Phase):
             )
         return ()
 
-    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+    def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """One join after the other, each only while all earlier nodes are healthy."""
-        joined = _joined(site, seen)
-        whole = [h for h in site.masters if h.name in joined]
+        joined = _joined(site, observations)
+        joined_hosts = [h for h in site.masters if h.name in joined]
         fresh = [h for h in site.current_masters if h.name not in joined]
-        if ill := [
+        if unhealthy := [
             h
-            for h in whole
-            if _unhealthy(site, seen, h) and not _leftover_of_cut_off_join(site, seen, h, joined)
+            for h in joined_hosts
+            if _unhealthy(site, observations, h)
+            and not _leftover_of_cut_off_join(site, observations, h, joined)
         ]:
-            yield Batch(wait_for=_well(whole, f"{ill[0].name} is healthy again", _unhealthy))
+            yield Batch(
+                wait_for=_well(joined_hosts, f"{unhealthy[0].name} is healthy again", _unhealthy)
+            )
             return
         if not fresh:
             return
-        if not whole:
+        if not joined_hosts:
             return
-        by = whole[0]
+        by = joined_hosts[0]
         yield Batch((token(site, by), certificates(site, by)))
-        pin = ca_pin(seen, by)
+        pin = ca_pin(observations, by)
         for host in fresh:
-            node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
-            for step in () if node.untouched else clean(site, seen, host, whole):
+            node = kubernetes.read(observations.of(host.name, kubernetes.SUBJECT))
+            for step in () if node.untouched else clean(site, observations, host, joined_hosts):
                 yield Batch((step,))
             secret = kubeadm.join(site, host, pin, master=True)
-            others = _well(whole, "the other masters are healthy", _node_unhealthy, every=10.0)
+            others = _well(
+                joined_hosts, "the other masters are healthy", _node_unhealthy, every=10.0
+            )
             joins = RunScript(
                 host.name,
                 "kubeadm join",
@@ -119,7 +123,7 @@ class JoinControlPlane(Phase):
 
 def health_probes(site: ClusterContext, host: Host) -> Probes:
     """The probes of this node's own health."""
-    asked: dict[str, tuple[Probe, ...]] = {
+    probes: dict[str, tuple[Probe, ...]] = {
         kubernetes.SUBJECT: (
             kubernetes.probe(stacked=site.etcd_is_stacked),
             kubernetes.readyz(),
@@ -127,18 +131,20 @@ def health_probes(site: ClusterContext, host: Host) -> Probes:
         ),
     }
     if site.etcd_is_stacked:
-        asked["etcd"] = (CommandProbe("members", etcd.SCRIPT_SINGLE_SAMPLE, timeout=30, slow=True),)
-    return asked
+        probes["etcd"] = (
+            CommandProbe("members", etcd.SCRIPT_SINGLE_SAMPLE, timeout=30, slow=True),
+        )
+    return probes
 
 
-def _left(site: ClusterContext, seen: Observations, host: Host) -> str:
-    joined = _joined(site, seen)
+def _left(site: ClusterContext, observations: Observations, host: Host) -> str:
+    joined = _joined(site, observations)
     if host.name not in joined:
-        node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
+        node = kubernetes.read(observations.of(host.name, kubernetes.SUBJECT))
         return "has not joined" if node.untouched else "its join was cut off"
-    if _leftover_of_cut_off_join(site, seen, host, joined):
+    if _leftover_of_cut_off_join(site, observations, host, joined):
         return ""
-    return str(_unhealthy(site, seen, host) or "")
+    return str(_unhealthy(site, observations, host) or "")
 
 
 class MemberState(Enum):
@@ -163,12 +169,14 @@ class MemberProblem(NamedTuple):
         return self.detail
 
 
-def _unhealthy(site: ClusterContext, seen: Observations, host: Host) -> MemberProblem | None:
+def _unhealthy(
+    site: ClusterContext, observations: Observations, host: Host
+) -> MemberProblem | None:
     """Why a control-plane node that has joined is not healthy; None where it is."""
-    if (problem := _node_unhealthy(site, seen, host)) or not site.etcd_is_stacked:
+    if (problem := _node_unhealthy(site, observations, host)) or not site.etcd_is_stacked:
         return problem
-    said = etcd.parse_status(seen.of(host.name, "etcd"))
-    members = said.members if isinstance(said, MemberStatus) else ()
+    status = etcd.parse_status(observations.of(host.name, "etcd"))
+    members = status.members if isinstance(status, MemberStatus) else ()
     if learners := [m.name or f"{m.id:x}" for m in members if not m.voting]:
         detail = f"etcd's member {learners[0]} does not vote yet"
         return MemberProblem(MemberState.LEARNER, detail)
@@ -178,14 +186,16 @@ def _unhealthy(site: ClusterContext, seen: Observations, host: Host) -> MemberPr
     return None
 
 
-def _node_unhealthy(site: ClusterContext, seen: Observations, host: Host) -> MemberProblem | None:
+def _node_unhealthy(
+    site: ClusterContext, observations: Observations, host: Host
+) -> MemberProblem | None:
     """Why the node itself is not healthy, whatever the state of a join; None where it is."""
-    detail = _node_detail(site, seen, host)
+    detail = _node_detail(site, observations, host)
     return MemberProblem(MemberState.NODE_UNHEALTHY, detail) if detail else None
 
 
-def _node_detail(site: ClusterContext, seen: Observations, host: Host) -> str:
-    readings = seen.of(host.name, kubernetes.SUBJECT)
+def _node_detail(site: ClusterContext, observations: Observations, host: Host) -> str:
+    readings = observations.of(host.name, kubernetes.SUBJECT)
     if not kubernetes.read(readings).kubelet:
         return "its kubelet does not run"
     if not kubernetes.ready(readings):
@@ -193,55 +203,57 @@ def _node_detail(site: ClusterContext, seen: Observations, host: Host) -> str:
     if not site.etcd_is_stacked:
         return ""
     try:
-        said = etcd.parse_status(seen.of(host.name, "etcd"))
+        status = etcd.parse_status(observations.of(host.name, "etcd"))
     except Unreadable as error:
         return str(error)
-    if not isinstance(said, MemberStatus):
-        return said
-    return "" if said.healthy and said.leader else "its etcd is not healthy"
+    if not isinstance(status, MemberStatus):
+        return status
+    return "" if status.healthy and status.leader else "its etcd is not healthy"
 
 
-def _joined(site: ClusterContext, seen: Observations) -> frozenset[str]:
+def _joined(site: ClusterContext, observations: Observations) -> frozenset[str]:
     """The names of the control-plane nodes, from the first apiserver that answers."""
     for host in site.masters:
-        told = nodes.read(seen.of(host.name, nodes.SUBJECT))
-        if told.answers:
-            return told.masters
+        node_list = nodes.read(observations.of(host.name, nodes.SUBJECT))
+        if node_list.answers:
+            return node_list.masters
     return frozenset()
 
 
 def _leftover_of_cut_off_join(
-    site: ClusterContext, seen: Observations, host: Host, joined: Collection[str]
+    site: ClusterContext, observations: Observations, host: Host, joined: Collection[str]
 ) -> bool:
     """Whether this node is unhealthy only by what a join that was cut off left in etcd."""
-    problem = _unhealthy(site, seen, host)
+    problem = _unhealthy(site, observations, host)
     return bool(problem and problem.state in LEFTOVER_STATES) and any(
-        not kubernetes.read(seen.of(h.name, kubernetes.SUBJECT)).untouched
+        not kubernetes.read(observations.of(h.name, kubernetes.SUBJECT)).untouched
         for h in site.masters
         if h.name not in joined
     )
 
 
 def _well(
-    whole: Sequence[Host],
+    hosts: Sequence[Host],
     title: str,
     unhealthy: Callable[[ClusterContext, Observations, Host], MemberProblem | None],
     every: float = 0.5,
 ) -> WaitFor:
     """Wait until these nodes are healthy."""
-    names = tuple(h.name for h in whole)
+    names = tuple(h.name for h in hosts)
 
-    def left(site: ClusterContext, seen: Observations) -> Problems:
+    def left(site: ClusterContext, observations: Observations) -> Problems:
         return tuple(
-            PhaseProblem(str(what), h.name) for h in whole if (what := unhealthy(site, seen, h))
+            PhaseProblem(str(what), h.name)
+            for h in hosts
+            if (what := unhealthy(site, observations, h))
         )
 
     return WaitFor(title, names, health_probes, left, PATIENCE, every)
 
 
-def ca_pin(seen: Observations, host: Host) -> str:
+def ca_pin(observations: Observations, host: Host) -> str:
     """The CA's public key as kubeadm's discovery knows it: sha256:HEX, RFC 7469's pin."""
-    file = seen.of(host.name, kubernetes.SUBJECT).file(kubernetes.CA)
+    file = observations.of(host.name, kubernetes.SUBJECT).file(kubernetes.CA)
     if file is None:
         raise UserError(f"{host.name} has no {kubernetes.CA}.")
     certificate = load_pem_x509_certificate("\n".join(file.lines).encode())
@@ -261,7 +273,7 @@ kubeadm token create {kubeadm.CONFIG} >/dev/null
 
 
 def certificates(site: ClusterContext, by: Host) -> RunScript:
-    """The control plane's certificates, encrypted with this run's key, which nobody else knows."""
+    """The control plane's certificates, encrypted with a key that only this run has."""
     script = (
         "umask 077\nkubeadm init phase upload-certs --upload-certs --skip-certificate-key-print "
         f"{kubeadm.CONFIG}"
@@ -271,17 +283,17 @@ def certificates(site: ClusterContext, by: Host) -> RunScript:
 
 
 def clean(
-    site: ClusterContext, seen: Observations, host: Host, whole: Sequence[Host]
+    site: ClusterContext, observations: Observations, host: Host, joined_hosts: Sequence[Host]
 ) -> list[RunScript]:
     """Remove the leftovers of an interrupted join from the cluster, then from the host.
 
     Raises UserError, and removes nothing, if any other etcd member is unhealthy.
     """
-    by = whole[0]
+    by = joined_hosts[0]
     steps = []
-    for other in whole if site.etcd_is_stacked else ():
-        said = etcd.parse_status(seen.of(other.name, "etcd"))
-        if not isinstance(said, MemberStatus) or not said.healthy or not said.leader:
+    for other in joined_hosts if site.etcd_is_stacked else ():
+        status = etcd.parse_status(observations.of(other.name, "etcd"))
+        if not isinstance(status, MemberStatus) or not status.healthy or not status.leader:
             raise UserError(
                 f"{host.name} has leftovers of an interrupted join, and etcd on {other.name} is "
                 "unhealthy: removing a member now could cost the quorum. Repair etcd there first."

@@ -1,4 +1,5 @@
-"""Network: the site's manifest, applied on the first control-plane node; it makes nodes ready.
+"""Network: the site's manifest, applied on the first control-plane node. Nodes become
+ready once its pods run.
 
 Source: kubectl-apply(1), "Server-Side Apply".
 """
@@ -26,25 +27,27 @@ class PodNetwork(Phase):
         """Whether the manifest's objects exist."""
         return object_probes(site, host, (site.cluster.network_manifest,))
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
+    def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
         """The manifest's objects that do not exist."""
-        return missing_objects(site, seen, (site.cluster.network_manifest,))
+        return missing_objects(site, observations, (site.cluster.network_manifest,))
 
-    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+    def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """Apply it. `workers` and `ready` wait for its pods."""
         return (apply_batch(site, "the pod network", (site.cluster.network_manifest,)),)
 
 
 def images(site: ClusterContext) -> tuple[str, ...]:
-    """What the network's daemons run from, on every node. Only names with their registry: those
-    are the same for all who ask containerd."""
+    """The images of the network's daemons, which run on every node.
+
+    Only names that contain their registry: containerd resolves those the same for every client.
+    """
     made = _made(site, (site.cluster.network_manifest,))
     found = dict.fromkeys(i for one in made if one.get("kind") == "DaemonSet" for i in _images(one))
     return tuple(i for i in found if any(mark in i.partition("/")[0] for mark in ".:"))
 
 
 def _images(part: object) -> Iterator[str]:
-    """Every `image: NAME` in it."""
+    """The value of every `image` key in a document."""
     if isinstance(part, list):
         part = dict(enumerate(part))
     if isinstance(part, dict):
@@ -54,23 +57,23 @@ def _images(part: object) -> Iterator[str]:
             yield from _images(value)
 
 
-# --- what addons do as well ---
+# --- shared with addons ---
 
 
 def object_probes(site: ClusterContext, host: Host, paths: Iterable[Path | None]) -> Probes:
-    """The first master is asked for every object of these manifests."""
+    """Probes for every object of these manifests, on the first control-plane node."""
     if host is not site.first_control_plane:
         return {}
     return {nodes.SUBJECT: nodes.probes(host.address or host.name, objects(site, paths))}
 
 
 def objects(site: ClusterContext, paths: Iterable[Path | None]) -> tuple[nodes.Object, ...]:
-    """What the manifests make."""
+    """The objects that the manifests create, without duplicates."""
     return tuple(dict.fromkeys(map(_object, _made(site, paths))))
 
 
 def _made(site: ClusterContext, paths: Iterable[Path | None]) -> Iterator[dict[str, Any]]:
-    """The manifests' objects as they stand there, those of a List one by one."""
+    """The manifests' objects, in order; those of a List one by one."""
     for path in paths:
         for document in documents(path, site.files[path]) if path else ():
             yield from document.get("items", [document])
@@ -87,13 +90,13 @@ def _object(document: dict[str, Any]) -> nodes.Object:
 
 
 def missing_objects(
-    site: ClusterContext, seen: Observations, paths: Iterable[Path | None]
+    site: ClusterContext, observations: Observations, paths: Iterable[Path | None]
 ) -> Problems:
     """The manifests' objects that do not exist."""
-    readings = seen.of(site.first_control_plane.name, nodes.SUBJECT)
-    told = nodes.read(readings)
-    if not told.answers:
-        return (PhaseProblem(told.why, site.first_control_plane.name),)
+    readings = observations.of(site.first_control_plane.name, nodes.SUBJECT)
+    node_list = nodes.read(readings)
+    if not node_list.answers:
+        return (PhaseProblem(node_list.why, site.first_control_plane.name),)
     wanted = objects(site, paths)
     if not wanted:
         return ()
@@ -102,7 +105,7 @@ def missing_objects(
 
 
 def apply_batch(site: ClusterContext, title: str, paths: Iterable[Path | None]) -> Batch:
-    """Apply the manifests, which may hold secrets, by standard input."""
+    """Apply the manifests. They may contain secrets, so they go over standard input."""
     texts = [site.text(path) for path in paths if path is not None]
     command = kubectl.shell_command(site.first_control_plane)
     apply = f"{command} apply --server-side --force-conflicts -f /dev/stdin"

@@ -34,12 +34,12 @@ from remediate.cluster import templates
 
 PINNED = ("kubeadm", "kubectl", "kubelet")
 RUNTIME = ("containerd", "runc")
-# Docker's package brings both. It is left where it is, and taken where dnf has no containerd: the
-# Red Hat family itself has none.
+# Docker's package contains both. It is kept where it is installed, and installed where dnf has no
+# containerd: the Red Hat family itself has none.
 OTHER_RUNTIME = "containerd.io"
 TOOLS = ("conntrack", "curl", "socat")
 _ALL = (*RUNTIME, *PINNED, *TOOLS)
-DNF_NAMES = {"conntrack": "conntrack-tools"}  # of those that are called otherwise there
+DNF_NAMES = {"conntrack": "conntrack-tools"}  # where dnf's name differs
 NAME = "hale-kubernetes"
 LIST = f"/etc/apt/sources.list.d/{NAME}.list"
 REPO = f"/etc/yum.repos.d/{NAME}.repo"
@@ -55,7 +55,7 @@ class InstallPackages(Phase):
     HOST_GROUPS = GROUPS
     # A joining master pulls its images before the next group's packages compete for the mirror.
     CHAINS_INTO: ClassVar = {MASTERS: "images"}
-    STAGGER_SECONDS = 25.0  # an init and a join take longer, so that it delays nobody in the end
+    STAGGER_SECONDS = 25.0  # an init and a join take longer, so this delays the install by nothing
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
         """Packages and their holds, the repository's files, the kubelet's unit."""
@@ -69,35 +69,35 @@ class InstallPackages(Phase):
             services.SUBJECT: (services.probe(["kubelet", "containerd"]),),
         }
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
+    def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
         """Packages missing, at another version or not held; an outdated repository file."""
         return tuple(
             PhaseProblem(str(what), host.name)
             for host in site.current_hosts
-            for what in _left(site, seen, host)
+            for what in _left(site, observations, host)
         )
 
-    def preflight(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+    def preflight(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
         """A running kubelet of another version: replacing it would be an upgrade."""
-        said = []
+        problems = []
         for host in site.current_hosts:
-            found = packages.read(seen.of(host.name, packages.SUBJECT))
-            runs = services.read(seen.of(host.name, services.SUBJECT))["kubelet"].active
+            found = packages.read(observations.of(host.name, packages.SUBJECT))
+            runs = services.read(observations.of(host.name, services.SUBJECT))["kubelet"].active
             have = found.versions.get("kubelet")
             if runs and have and not is_version(have, site.cluster.kubernetes_version):
-                said.append(
+                problems.append(
                     f"{host.name} runs the kubelet {have}; the inventory says "
                     f"{site.cluster.kubernetes_version}. An install does not upgrade a cluster: "
                     "set kubernetes_version to the running version, or run `invoke reset` first."
                 )
-        return tuple(said)
+        return tuple(problems)
 
-    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+    def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """The repository, then all packages in one transaction."""
         steps: list[Step] = []
         for host in site.current_hosts:
-            found = packages.read(seen.of(host.name, packages.SUBJECT))
-            if not tuple(_left(site, seen, host)):
+            found = packages.read(observations.of(host.name, packages.SUBJECT))
+            if not tuple(_left(site, observations, host)):
                 continue
             for path, content in _repository(site, found).items():
                 title = "repository's key" if isinstance(content, bytes) else "repository"
@@ -107,10 +107,10 @@ class InstallPackages(Phase):
         return (Batch(tuple(steps)),)
 
 
-def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[str]:
-    found = packages.read(seen.of(host.name, packages.SUBJECT))
-    there = file_digests.read(seen.of(host.name, file_digests.SUBJECT))
-    units = services.read(seen.of(host.name, services.SUBJECT))
+def _left(site: ClusterContext, observations: Observations, host: Host) -> Iterator[str]:
+    found = packages.read(observations.of(host.name, packages.SUBJECT))
+    there = file_digests.read(observations.of(host.name, file_digests.SUBJECT))
+    units = services.read(observations.of(host.name, services.SUBJECT))
     for path, content in _repository(site, found).items():
         if path not in there or there[path].sha256 != templates.digest(content):
             yield f"{path} is not the inventory's"
@@ -135,7 +135,7 @@ def is_version(installed: str, wanted: str) -> bool:
 
 
 def install_script(names: Iterable[str]) -> str:
-    """A script that installs packages of the host's own sources, once this phase is done."""
+    """A script that installs packages from the host's own repositories. Runs after this phase."""
     return f"""\
 if command -v apt-get >/dev/null; then
 {_APT}{_INSTALL} {shlex.join(names)}
@@ -178,7 +178,7 @@ def _keyrings() -> tuple[str, str]:
 
 
 def _keyring(site: ClusterContext) -> str:
-    """apt tells an armored key from a binary one by the name: apt-key(8)."""
+    """The path of the key. apt tells an armored key from a binary one by the suffix: apt-key(8)."""
     path = site.cluster.apt_key
     armored = path is not None and site.files[path].lstrip().startswith(b"-----BEGIN")
     return _keyrings()[0 if armored else 1]
@@ -240,7 +240,7 @@ def _picks() -> str:
     return "\n".join(f"v_{n}=$(pick {n})" for n in PINNED)
 
 
-_STRICT = f"--setopt={NAME}.skip_if_unavailable=0"  # what dnf.conf(5) says may be the other way
+_STRICT = f"--setopt={NAME}.skip_if_unavailable=0"  # dnf.conf(5): a site may have set it to 1
 
 
 def _dnf(site: ClusterContext, found: Packages) -> str:
@@ -270,7 +270,8 @@ systemctl -q enable kubelet containerd
 
 
 def _plugins() -> str:
-    """Network plugins bring programs of their own to /opt/cni/bin; there all must be found."""
+    """A script that links the CNI plugins into /opt/cni/bin, where network plugins install their
+    own programs: containerd looks for all of them there."""
     return """\
 if [ ! -e /opt/cni/bin/loopback ]; then
   for d in /usr/lib/cni /usr/libexec/cni; do

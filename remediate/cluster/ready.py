@@ -31,24 +31,24 @@ class NodesReady(Phase):
             return {}
         return {nodes.SUBJECT: nodes.probes(host.address or host.name, nodes.ADDONS)}
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
+    def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
         """Nodes and addons of kubeadm that are not ready."""
-        readings = seen.of(site.first_control_plane.name, nodes.SUBJECT)
-        told = nodes.read(readings)
-        if not told.answers:
-            return (PhaseProblem(told.why, site.first_control_plane.name),)
-        said = [
+        readings = observations.of(site.first_control_plane.name, nodes.SUBJECT)
+        node_list = nodes.read(readings)
+        if not node_list.answers:
+            return (PhaseProblem(node_list.why, site.first_control_plane.name),)
+        problems = [
             PhaseProblem("the node is not ready", name)
-            for name, ready in told.nodes.items()
+            for name, ready in node_list.nodes.items()
             if not ready
         ]
         for addon, count in nodes.counted(readings, nodes.ADDONS).items():
             if count is None:
-                said.append(PhaseProblem(f"there is no {addon}"))
+                problems.append(PhaseProblem(f"there is no {addon}"))
             elif count.ready < max(count.wanted, 1):
-                said.append(PhaseProblem(f"{addon}: {count.ready} of {count.wanted} are ready"))
-        return tuple(said)
+                problems.append(PhaseProblem(f"{addon}: {count.ready} of {count.wanted} are ready"))
+        return tuple(problems)
 
-    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+    def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """Wait until they are ready."""
         return (Batch(wait_for=WaitForPhase("all nodes are ready", PATIENCE)),)

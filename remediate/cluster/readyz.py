@@ -31,14 +31,18 @@ class VerifiedHealthChecks(Phase):
         """The load balancer's."""
         return _LOAD_BALANCER.probes(site, host)
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
+    def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
         """The load balancer's, once there is a CA."""
         if self.skip_reason(site):
             return ()
-        if not load_balancer.ca(site, seen):
+        if not load_balancer.ca(site, observations):
             return (PhaseProblem("there is no CA yet", site.first_control_plane.name),)
-        return _LOAD_BALANCER.remaining(site, seen)
+        return _LOAD_BALANCER.remaining(site, observations)
 
-    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+    def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """The load balancer's, once there is a CA."""
-        return _LOAD_BALANCER.batches(site, seen) if load_balancer.ca(site, seen) else ()
+        return (
+            _LOAD_BALANCER.batches(site, observations)
+            if load_balancer.ca(site, observations)
+            else ()
+        )

@@ -41,36 +41,36 @@ BALANCER_FILES = (
     load_balancer.CHECK,
     load_balancer.CA,
 )
-PATIENCE = 120.0
+PATIENCE = 120.0  # seconds for etcd to be healthy without a removed member
 GRACE = 30  # seconds for a host's containers to terminate: a Pod's default
 
 
 def probes(site: ClusterContext, host: Host) -> Probes:
-    """What the host has of the cluster."""
+    """The probes of what a host has of the cluster."""
     endpoint, pods = site.inventory.endpoint, site.cluster.pod_cidr
-    asked: dict[str, tuple[Probe, ...]] = {
+    probes: dict[str, tuple[Probe, ...]] = {
         leftovers.SUBJECT: (
             leftovers.probe(endpoint.vip, str(pods or ""), stacked=site.etcd_is_stacked),
         ),
         kubernetes.SUBJECT: (kubernetes.probe(stacked=site.etcd_is_stacked),),
     }
     if "masters" in host.groups:
-        asked[nodes.SUBJECT] = (nodes.probe(),)
-        asked["etcd"] = (CommandProbe("members", etcd.SCRIPT, timeout=30, slow=True),)
-    return asked
+        probes[nodes.SUBJECT] = (nodes.probe(),)
+        probes["etcd"] = (CommandProbe("members", etcd.SCRIPT, timeout=30, slow=True),)
+    return probes
 
 
-def remaining(site: ClusterContext, seen: Observations, hosts: Sequence[Host]) -> Problems:
+def remaining(site: ClusterContext, observations: Observations, hosts: Sequence[Host]) -> Problems:
     """What remains of the cluster on these hosts."""
-    said = []
+    problems = []
     for host in hosts:
-        found = leftovers.read(seen.of(host.name, leftovers.SUBJECT))
+        found = leftovers.read(observations.of(host.name, leftovers.SUBJECT))
         if found.items:
-            said.append(PhaseProblem(found.summary, host.name))
-    return tuple(said)
+            problems.append(PhaseProblem(found.summary, host.name))
+    return tuple(problems)
 
 
-def quorum_loss(site: ClusterContext, seen: Observations, hosts: Sequence[Host]) -> str:
+def quorum_loss(site: ClusterContext, observations: Observations, hosts: Sequence[Host]) -> str:
     """What is lost if these hosts are reset and the others stay; empty for nothing.
 
     The remaining etcd members must be healthy, and a majority of all present ones.
@@ -81,7 +81,7 @@ def quorum_loss(site: ClusterContext, seen: Observations, hosts: Sequence[Host])
         return ""
     if not any("masters" in h.groups for h in hosts):
         return ""
-    voices = {h.name: _voice(seen, h) for h in site.masters}
+    voices = {h.name: _member_status(observations, h) for h in site.masters}
     members = max((len(v.members) for v in voices.values() if v), default=0)
     well = [h.name for h in staying if (v := voices[h.name]) and v.healthy and v.leader]
     if not members:
@@ -96,32 +96,37 @@ def quorum_loss(site: ClusterContext, seen: Observations, hosts: Sequence[Host])
     return ""
 
 
-def _voice(seen: Observations, host: Host) -> MemberStatus | None:
+def _member_status(observations: Observations, host: Host) -> MemberStatus | None:
     try:
-        said = etcd.parse_status(seen.of(host.name, "etcd"))
+        status = etcd.parse_status(observations.of(host.name, "etcd"))
     except Unreadable:
         return None
-    return said if isinstance(said, MemberStatus) else None
+    return status if isinstance(status, MemberStatus) else None
 
 
 def batches(
-    site: ClusterContext, seen: Observations, hosts: Sequence[Host], *, with_packages: bool = False
+    site: ClusterContext,
+    observations: Observations,
+    hosts: Sequence[Host],
+    *,
+    with_packages: bool = False,
 ) -> Iterable[Batch]:
-    """All hosts in parallel; a part of it host by host, so that the rest keeps running."""
+    """The steps: for a complete cluster all hosts in parallel; for some of its hosts one after
+    the other, so that the rest keeps running."""
     going = {h.name for h in hosts}
     staying = [
         h
         for h in site.masters
-        if h.name not in going and nodes.read(seen.of(h.name, nodes.SUBJECT)).answers
+        if h.name not in going and nodes.read(observations.of(h.name, nodes.SUBJECT)).answers
     ]
     if not staying:
-        yield Batch(tuple(s for h in hosts for s in _host(site, h, whole=True)))
+        yield Batch(tuple(s for h in hosts for s in _host(site, h)))
     else:
         by = staying[0]
         for host in hosts:
             yield Batch(tuple(_leave(site, by, host)))
             yield Batch(
-                tuple(_host(site, host, whole=False)),
+                tuple(_host(site, host)),
                 wait_for=_well(staying) if site.etcd_is_stacked and host in site.masters else None,
             )
     if with_packages:
@@ -131,11 +136,12 @@ def batches(
 def _well(staying: Sequence[Host]) -> WaitFor:
     names = {h.name for h in staying}
 
-    def unhealthy(site: ClusterContext, seen: Observations) -> Problems:
+    def unhealthy(site: ClusterContext, observations: Observations) -> Problems:
         return tuple(
             PhaseProblem("etcd is not healthy", h.name)
             for h in site.masters
-            if h.name in names and not ((v := _voice(seen, h)) and v.healthy and v.leader)
+            if h.name in names
+            and not ((v := _member_status(observations, h)) and v.healthy and v.leader)
         )
 
     return WaitFor(
@@ -175,7 +181,7 @@ def _leave(site: ClusterContext, by: Host, host: Host) -> list[Step]:
     return steps
 
 
-def _host(site: ClusterContext, host: Host, *, whole: bool) -> list[Step]:
+def _host(site: ClusterContext, host: Host) -> list[Step]:
     steps: list[Step] = []
     if host in site.masters and site.manages_load_balancer:
         steps.append(RunScript(host.name, "load balancer and VIP", _unbalance(site)))

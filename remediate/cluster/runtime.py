@@ -53,22 +53,22 @@ class ContainerRuntime(Phase):
             services.SUBJECT: (services.probe([UNIT]),),
         }
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
+    def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
         """Files that differ, and a containerd that runs with an older configuration."""
         return tuple(
             PhaseProblem(str(what), host.name)
             for host in site.current_hosts
-            for what in _left(site, seen, host)
+            for what in _left(site, observations, host)
         )
 
-    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+    def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """The files, then a restart of containerd."""
         steps: list[Step] = []
         for host in site.current_hosts:
-            found = packages.read(seen.of(host.name, packages.SUBJECT))
-            if not found.containerd or not tuple(_left(site, seen, host)):
+            found = packages.read(observations.of(host.name, packages.SUBJECT))
+            if not found.containerd or not tuple(_left(site, observations, host)):
                 continue
-            for path, content in _files(site, seen, host).items():
+            for path, content in _files(site, observations, host).items():
                 # A configuration that containerd cannot read would stop every pod of the node.
                 check = 'containerd -c "$new" config dump >/dev/null' if path == CONFIG else ""
                 steps.append(
@@ -87,18 +87,20 @@ class ContainerRuntime(Phase):
         return (Batch(tuple(steps)),)
 
 
-def _left(site: ClusterContext, seen: Observations, host: Host) -> Iterator[ConfigProblem | str]:
-    found = packages.read(seen.of(host.name, packages.SUBJECT))
+def _left(
+    site: ClusterContext, observations: Observations, host: Host
+) -> Iterator[ConfigProblem | str]:
+    found = packages.read(observations.of(host.name, packages.SUBJECT))
     if not found.containerd:
         yield "containerd is not installed"
         return
-    wanted = _files(site, seen, host)
-    yield from templates.config_problems(wanted, seen, host.name, {CONFIG: UNIT})
+    wanted = _files(site, observations, host)
+    yield from templates.config_problems(wanted, observations, host.name, {CONFIG: UNIT})
 
 
-def _files(site: ClusterContext, seen: Observations, host: Host) -> dict[str, str]:
-    found = packages.read(seen.of(host.name, packages.SUBJECT))
-    names = images.read(seen.of(host.name, images.SUBJECT)).wanted
+def _files(site: ClusterContext, observations: Observations, host: Host) -> dict[str, str]:
+    found = packages.read(observations.of(host.name, packages.SUBJECT))
+    names = images.read(observations.of(host.name, images.SUBJECT)).wanted
     pause = next((i for i in names if images.name(i) == "pause"), "")
     if not pause:
         raise UserError(f"{host.name}: kubeadm does not name its pause image.")

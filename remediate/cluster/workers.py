@@ -36,38 +36,38 @@ class JoinWorkers(Phase):
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
         """How far kubeadm got on each worker; the nodes, from the first control-plane node."""
-        asked: dict[str, tuple[Probe, ...]] = {}
+        probes: dict[str, tuple[Probe, ...]] = {}
         if host in site.workers:
-            asked[kubernetes.SUBJECT] = (kubernetes.probe(stacked=site.etcd_is_stacked),)
+            probes[kubernetes.SUBJECT] = (kubernetes.probe(stacked=site.etcd_is_stacked),)
         elif host is site.first_control_plane:
-            asked[kubernetes.SUBJECT] = (FileProbe(kubernetes.CA),)
-            asked[nodes.SUBJECT] = (nodes.probe(),)
-        return asked
+            probes[kubernetes.SUBJECT] = (FileProbe(kubernetes.CA),)
+            probes[nodes.SUBJECT] = (nodes.probe(),)
+        return probes
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
+    def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
         """Workers that are not nodes, or not ready."""
-        told = nodes.read(seen.of(site.first_control_plane.name, nodes.SUBJECT))
-        if not told.answers:
-            return (PhaseProblem(told.why, site.first_control_plane.name),)
+        node_list = nodes.read(observations.of(site.first_control_plane.name, nodes.SUBJECT))
+        if not node_list.answers:
+            return (PhaseProblem(node_list.why, site.first_control_plane.name),)
         return tuple(
             PhaseProblem(state.value, h.name)
             for h in site.workers
-            if (state := _state(seen, h, told))
+            if (state := _state(observations, h, node_list))
         )
 
-    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+    def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """A token, all joins in parallel, and the wait for every worker."""
-        told = nodes.read(seen.of(site.first_control_plane.name, nodes.SUBJECT))
-        if not told.answers:
+        node_list = nodes.read(observations.of(site.first_control_plane.name, nodes.SUBJECT))
+        if not node_list.answers:
             return
         remains: list[Step] = []
         joins: list[Step] = []
         for host in site.workers:
-            state = _state(seen, host, told)
+            state = _state(observations, host, node_list)
             if state is WorkerState.CUT_OFF:
                 remains += _clean(site, host)
             if state in (WorkerState.NOT_JOINED, WorkerState.CUT_OFF):
-                pin = masters.ca_pin(seen, site.first_control_plane)
+                pin = masters.ca_pin(observations, site.first_control_plane)
                 secret = kubeadm.join(site, host, pin, master=False)
                 script = f"kubeadm join {kubeadm.CONFIG}"
                 joins.append(
@@ -82,7 +82,7 @@ class JoinWorkers(Phase):
 
 
 class WorkerState(Enum):
-    """What is missing of a worker; value: in words."""
+    """Why a worker is not a ready node; value: the message."""
 
     NOT_JOINED = "has not joined"
     CUT_OFF = "its join was cut off"
@@ -90,14 +90,14 @@ class WorkerState(Enum):
     NOT_READY = "the node is not ready"
 
 
-def _state(seen: Observations, host: Host, told: nodes.Nodes) -> WorkerState | None:
-    """None where it is a ready node."""
-    node = kubernetes.read(seen.of(host.name, kubernetes.SUBJECT))
-    if host.name not in told.nodes or not node.finalised:
+def _state(observations: Observations, host: Host, node_list: nodes.Nodes) -> WorkerState | None:
+    """Why the worker is not a ready node; None if it is."""
+    node = kubernetes.read(observations.of(host.name, kubernetes.SUBJECT))
+    if host.name not in node_list.nodes or not node.finalised:
         return WorkerState.NOT_JOINED if node.untouched else WorkerState.CUT_OFF
     if not node.kubelet:
         return WorkerState.KUBELET_STOPPED
-    return None if told.nodes[host.name] else WorkerState.NOT_READY
+    return None if node_list.nodes[host.name] else WorkerState.NOT_READY
 
 
 def _clean(site: ClusterContext, host: Host) -> list[Step]:

@@ -1,4 +1,4 @@
-"""Configuration files from Jinja2 templates, and how to tell that a host has and runs them."""
+"""Configuration files from Jinja2 templates, and whether a host has them and runs with them."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -19,12 +19,13 @@ _TEMPLATES = Environment(
     keep_trailing_newline=True,
     autoescape=False,
 )
-# A process that began with its file is younger than the file but for the clock's grain.
+# Seconds: the resolution of a file's time. A service that started right after its file was written
+# may appear to be older than the file by this much.
 GRAIN = 0.05
 
 
 def render(template: str, **values: Any) -> str:
-    """The file. Raises jinja2.UndefinedError for a value that was not given."""
+    """The content of the file. Raises jinja2.UndefinedError for a missing value."""
     return _TEMPLATES.get_template(template).render(values)
 
 
@@ -35,7 +36,7 @@ def digest(content: str | bytes) -> str:
 
 
 class ConfigState(Enum):
-    """What is wrong with a configuration file or the unit that reads it; value: in words."""
+    """What is wrong with a configuration file or the unit that reads it; value: the message."""
 
     MISSING = "there is no {path}"
     DIFFERENT = "{path} is not as it should be"
@@ -45,7 +46,7 @@ class ConfigState(Enum):
 
 
 class ConfigProblem(NamedTuple):
-    """One file, or the unit that reads it, in a state that it should not be in."""
+    """A problem of one configuration file or of the unit that reads it."""
 
     state: ConfigState
     path: str
@@ -56,19 +57,19 @@ class ConfigProblem(NamedTuple):
 
 
 def config_problems(
-    wanted: Mapping[str, str], seen: Observations, host: str, units: Mapping[str, str]
+    wanted: Mapping[str, str], observations: Observations, host: str, units: Mapping[str, str]
 ) -> Iterator[ConfigProblem]:
     """Which of these files differ on the host, and which units do not run with their file.
 
     wanted: content by path. units: the systemd service that reads a file, by path.
     """
-    there = file_digests.read(seen.of(host, file_digests.SUBJECT))
+    there = file_digests.read(observations.of(host, file_digests.SUBJECT))
     for path, content in wanted.items():
         if path not in there:
             yield ConfigProblem(ConfigState.MISSING, path)
         elif there[path].sha256 != digest(content):
             yield ConfigProblem(ConfigState.DIFFERENT, path)
-    running = services.read(seen.of(host, services.SUBJECT))
+    running = services.read(observations.of(host, services.SUBJECT))
     for path, unit in units.items():
         service = running[unit]
         if not service.active:
