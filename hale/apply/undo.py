@@ -71,8 +71,10 @@ def with_diffs(made: Plan, history: RunHistory, *, force: bool) -> tuple[Plan, l
                 original = there[change.backup_path] if change.sha256 else b""
                 found = plan.sha256(present)
                 if found not in (change.precondition, change.sha256):
-                    told = plan.unified_diff(change.path, there[_staged(change)], present or b"")
-                    changed_since.append(f"{host.host}: {change.path} was changed since:\n{told}")
+                    changes = plan.unified_diff(change.path, there[_staged(change)], present or b"")
+                    changed_since.append(
+                        f"{host.host}: {change.path} was changed since:\n{changes}"
+                    )
                     if force:
                         change = msgspec.structs.replace(change, precondition=found)
                 diff = plan.unified_diff(change.path, present, original or b"")

@@ -233,14 +233,14 @@ def _execute(
         plan_sha256=made.sha256,
         of=of,
     )
-    told = console_reporter()
+    report = console_reporter()
     needed = [h.host for h in made.hosts if h.steps]
     names = [h.name for h in known.hosts]
     try:
-        with runner.locks_held(names, needed, owner, stale=options.force_unlock, report=told):
+        with runner.locks_held(names, needed, owner, stale=options.force_unlock, report=report):
             for story in runner.load_runs(options.reports):
                 if story.state is RunState.INTERRUPTED and not story.end and _same(story, known):
-                    runner.recover(story, told)
+                    runner.recover(story, report)
             with closing(Journal(folder, header)) as book:
                 return PlanRunner(
                     made,
@@ -250,7 +250,7 @@ def _execute(
                     cluster_membership(before),
                     {h.name: _group(h.groups) for h in known.hosts},
                     lambda: _cluster_problems(before),
-                    told,
+                    report,
                     options.max_fail,
                 ).run()
     finally:
@@ -261,12 +261,12 @@ def _recover(
     options: ApplyOptions, known: Inventory, owner: Owner, stories: Iterable[RunHistory]
 ) -> None:
     """Recover runs under the locks, for an undo that is the first run after a crash."""
-    told = console_reporter()
+    report = console_reporter()
     needed = [host for s in stories for host in dict.fromkeys(b.host for b in s.open)]
     names = [h.name for h in known.hosts]
-    with runner.locks_held(names, needed, owner, stale=options.force_unlock, report=told):
+    with runner.locks_held(names, needed, owner, stale=options.force_unlock, report=report):
         for story in stories:
-            runner.recover(story, told)
+            runner.recover(story, report)
 
 
 def _same(story: RunHistory, known: Inventory) -> bool:
@@ -341,7 +341,10 @@ def _audit_after(
 
 
 def _before_after(before: Results, after: Results, wanted: set[tuple[str, str]]) -> bool:
-    """Show what turned; whether all rows are green that the plan was for."""
+    """Print the verdicts that changed. True if all results that the plan was for pass.
+
+    wanted: (host, requirement).
+    """
     was = {(r.host, r.requirement, r.aspect): r for r in before.results}
     order = {h.name: n for n, h in enumerate(before.hosts)}
     turned: dict[tuple[str, str, Verdict, Verdict, str], list[str]] = {}
@@ -352,15 +355,15 @@ def _before_after(before: Results, after: Results, wanted: set[tuple[str, str]])
         left = bad and (row.host, row.requirement) in wanted
         red = red or left
         if old is not None and (old.verdict is not row.verdict or left):
-            said = escape_controls(row.actual) if bad else ""
-            key = (row.requirement, row.aspect, old.verdict, row.verdict, said)
+            actual = escape_controls(row.actual) if bad else ""
+            key = (row.requirement, row.aspect, old.verdict, row.verdict, actual)
             turned.setdefault(key, []).append(row.host)
     shown = Table("requirement", "aspect", "before", "after", "hosts", box=None)
-    for (requirement, aspect, *verdicts, said), hosts in turned.items():
+    for (requirement, aspect, *verdicts, actual), hosts in turned.items():
         signs = [_signed(v) for v in verdicts]
         names = Text(fold_hostnames(hosts))
         shown.add_row(
-            requirement, aspect, *signs, names + Text(f"\n{said}", "dim") if said else names
+            requirement, aspect, *signs, names + Text(f"\n{actual}", "dim") if actual else names
         )
     console = Console(highlight=False)
     console.print()
@@ -385,9 +388,9 @@ def _print_next_steps(folder: Path, *, ok: bool, green: bool) -> None:
 
 
 def console_reporter() -> Reporter:
-    """Tells a host and what happens there, a line each."""
+    """A reporter that prints each event as a line, after the name of its host."""
     console = Console(highlight=False, soft_wrap=True)
-    return lambda host, said: console.print(Text(f"  {host + ': ' if host else ''}{said}"))
+    return lambda host, text: console.print(Text(f"  {host + ': ' if host else ''}{text}"))
 
 
 def _find_run(reports: Path, name: str) -> RunHistory:

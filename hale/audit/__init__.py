@@ -1,1 +1,1 @@
-"""One audit: which cases there are, what the hosts answered, and what is recorded of it."""
+"""An audit: its cases, the evidence of the hosts, the judge, and the record of the results."""

@@ -1,4 +1,4 @@
-"""One audit: the hosts that it asks, what they answered, and the verdict of every case."""
+"""One audit: the selected hosts, their evidence, and the verdict of every case."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -22,7 +22,10 @@ from hale.standard.loader import Standard
 
 
 class Audit(Struct, dict=True):
-    """What is asked of which hosts. `gather` fills `hosts`; `judge` answers for each case."""
+    """The inputs of an audit and what it has gathered and judged so far.
+
+    `gather` fills `hosts` (evidence by host name); `judge` returns the verdict of a case.
+    """
 
     inventory: Inventory
     standard: Standard
@@ -31,7 +34,7 @@ class Audit(Struct, dict=True):
     transport: Callable[[SelectedHost], gather.Transport]
     gather_timeout: float  # seconds
     hosts: Mapping[str, Evidence] = {}
-    evidence_of: str = ""  # the inventory that --evidence was gathered with, if another one
+    evidence_of: str = ""  # inventory of the --evidence, if it differs
     judged: dict[str, JudgedCase] = {}  # by the case's nodeid
 
     @cached_property
@@ -50,7 +53,8 @@ class Audit(Struct, dict=True):
 
     @cached_property
     def all_cases(self) -> tuple[Case[Any], ...]:
-        """Every case that the profile has for the inventory, and those of hosts beside it."""
+        """Every case of the profile for the inventory's hosts, and those of selected hosts that are
+        not in the inventory."""
         planned = build_cases(self.inventory, self.standard, self.profile, self.inventory.hosts)
         beside = [c for c in self.cases if c.host and not c.host.in_inventory]
         return (*planned, *beside)
@@ -61,9 +65,10 @@ class Audit(Struct, dict=True):
         on_answer: Callable[[Evidence], None] = lambda evidence: None,
         while_waiting: Callable[[], None] = lambda: None,
     ) -> None:
-        """Ask every host that one of these cases concerns, all at once; see gather_hosts.
+        """Gather from every host that one of these cases concerns, in parallel; see gather_hosts.
 
-        The cases of a host are judged as soon as it has answered, while others are still to come.
+        The cases of a host are judged as soon as its evidence is there, while others still answer.
+        on_answer: called per host. while_waiting: called once, after all requests are sent.
         """
         wanted = [c for c in cases if skip_reason(c) is None]
         own: dict[str, list[Case[Any]]] = {}
@@ -86,14 +91,14 @@ class Audit(Struct, dict=True):
         self.hosts = gather.gather_hosts(requests, self.gather_timeout, take, while_waiting)
 
     def judge(self, case: Case[Any]) -> JudgedCase:
-        """The case's verdict, by what was gathered when it was first asked for. Never raises."""
+        """The case's verdict, judged once and then remembered. Never raises."""
         found = self.judged.get(case.nodeid)
         if found is None:
             found = self.judged[case.nodeid] = judge(case, self.view(case))
         return found
 
     def view(self, case: Case[Any]) -> View:
-        """What the case's subject reads: one host, the cluster's hosts, or nothing."""
+        """The evidence for the case's subject: of one host, of the cluster's hosts, or none."""
         subject = case.requirement.subject
         if case.aspect == "inventory":
             return {}
@@ -104,7 +109,7 @@ class Audit(Struct, dict=True):
         return self._host_view(case.host.name, subject)
 
     def identity(self, host: str) -> Any:
-        """Which machine answered, as facts/identity.py reads it. Raises Unreadable."""
+        """The identity of the machine that answered (facts/identity.py). Raises Unreadable."""
         subject: Any = subjects.load_subject(request.IDENTITY)
         return subject.read(self._host_view(host, request.IDENTITY))
 
@@ -123,7 +128,7 @@ class Audit(Struct, dict=True):
 def hosts_in_evidence(
     saved: evidence_file.EvidenceFile, inventory: Inventory
 ) -> tuple[SelectedHost, ...]:
-    """The hosts that saved evidence holds, as the inventory has them today."""
+    """The hosts in saved evidence, with the inventory's current groups and variables."""
     planned = {h.name: h for h in inventory.hosts}
     found = []
     for name in saved.hosts:

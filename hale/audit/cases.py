@@ -12,9 +12,9 @@ from hale.standard.loader import Standard, parameters_of
 def build_cases(
     inventory: Inventory, standard: Standard, profile: str, hosts: Sequence[Host]
 ) -> list[Case[Any]]:
-    """Every case that can be judged when these hosts are asked, in the standard's order.
+    """Every case that can be judged on these hosts, in the baseline's order.
 
-    A requirement of the cluster is judged when all hosts that it is read from are asked.
+    A requirement of the cluster needs all hosts that it is read from.
     """
     names = {h.name for h in hosts if h.in_inventory}
     cases: list[Case[Any]] = []
@@ -40,7 +40,7 @@ def source_hosts(requirement: Requirement, inventory: Inventory) -> set[str]:
 
 
 def skip_reason(case: Case[Any]) -> str | None:
-    """Why the requirement does not concern this host; None where it does."""
+    """Why the requirement does not apply to this host; None if it does."""
     if case.aspect == "drill":
         return "measured only by a drill, not by an audit"
     role = case.requirement.role
@@ -58,7 +58,7 @@ def coverage_gaps(
 ) -> list[str]:
     """Why a run covers less than the inventory and the profile; empty where it covers all.
 
-    audited: names of the hosts that were asked. unjudged: how many selected rows have no verdict.
+    audited: names of the audited hosts. unjudged: the number of selected cases without a verdict.
     """
     reasons = []
     covered = {c.nodeid for c in selected}

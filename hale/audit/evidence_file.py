@@ -1,4 +1,4 @@
-"""evidence.json: everything the hosts answered, to be judged again with `pytest --evidence`."""
+"""evidence.json: all evidence of a run, which `pytest --evidence` judges again."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,25 +13,29 @@ SCHEMA = "hale.evidence/1"
 
 
 class EvidenceFile(msgspec.Struct):
-    """The whole file. The inventory is named, not held: it may contain what is secret."""
+    """The content of evidence.json.
+
+    It has the inventory's path and SHA-256, not its text, which may contain secrets.
+    hosts, uris: by host name.
+    """
 
     schema: str
     inventory: str
     inventory_sha256: str
     profile: str
     hosts: dict[str, Evidence]
-    uris: dict[str, str] = {}  # hosts that were named by a URI
+    uris: dict[str, str] = {}  # of hosts selected by a testinfra URI
 
 
 def save_evidence(
     saved: EvidenceFile, path: Path, write: Callable[..., None] = atomic.write
 ) -> None:
-    """Write it, readable by the operator alone: it holds the hosts' configuration."""
+    """Write the file with mode 0600: it contains the hosts' configuration."""
     write(path, msgspec.json.encode(saved, order="sorted") + b"\n", mode=0o600)
 
 
 def load_evidence(path: Path) -> EvidenceFile:
-    """Read it. Raises HaleError for a file that is none, or of another version."""
+    """Read the file. Raises UserError if it is no evidence or of another version."""
     try:
         raw = path.read_bytes()
         version = msgspec.json.decode(raw, type=_Version).schema
@@ -42,9 +46,9 @@ def load_evidence(path: Path) -> EvidenceFile:
         raise UserError(f"cannot read the evidence: {error.strerror}.", Location(path)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"this is no evidence: {error}.", Location(path)) from None
-    for name, told in saved.hosts.items():
-        if told.host != name:
-            raise UserError(f"{name} has the answers of {told.host}.", Location(path))
+    for name, evidence in saved.hosts.items():
+        if evidence.host != name:
+            raise UserError(f"{name} has the answers of {evidence.host}.", Location(path))
     return saved
 
 

@@ -1,4 +1,4 @@
-"""The judge: one case against what its host answered. Every verdict of Hale is made here.
+"""The judge: one case against the evidence of its host. Every verdict of Hale is made here.
 
 pytest's items, `invoke fix`, the preflight of an install, the gates of a change, drills and the
 tests all call `judge` (or `judge_fact`, where the fact does not come from evidence).
@@ -37,7 +37,7 @@ View = HostView | ClusterView
 #: A function of checks/. It gets what its parameters name: the fact by the subject's name, or
 #: `parameters`, `requirement`, `case` or `inventory`.
 Check = Callable[..., None]
-# pytest's marks that would make a check something else than a check.
+# pytest's marks that would keep a check from being judged.
 _SWITCHES = frozenset({"skip", "skipif", "xfail"})
 
 
@@ -46,8 +46,11 @@ class BrokenCheck(UserError):
 
 
 class JudgedCase(Struct, frozen=True):
-    """A case with its verdict. fact: what the verdict rests on, None where nothing was read.
-    error: the exception that made it UNKNOWN or N-A, if one did."""
+    """A case with its verdict.
+
+    fact: the fact that was judged; None if it could not be read. error: the exception that made the
+    verdict UNKNOWN or N-A, if any.
+    """
 
     case: Case[Any]
     result: Result
@@ -56,7 +59,7 @@ class JudgedCase(Struct, frozen=True):
 
 
 def judge(case: Case[Any], view: View) -> JudgedCase:
-    """Judge a case by what was gathered. Never raises: what goes wrong is UNKNOWN."""
+    """Judge a case by its evidence. Never raises: any error makes the verdict UNKNOWN."""
     views = [view] if isinstance(view, HostView) else list(view.values())
     return judge_fact(case, lambda: parse_fact(case, view), views)
 
@@ -89,9 +92,9 @@ def judge_fact(
 
 
 def parse_fact(case: Case[Any], view: View) -> Fact:
-    """The fact that the subject reads from what was gathered.
+    """The fact that the subject reads from the evidence.
 
-    Raises NotApplicable, Unreadable, or whatever a fault of the subject's code raises.
+    Raises NotApplicable, Unreadable, or any exception of an error in the subject's code.
     """
     reason = skip_reason(case)
     if reason:
@@ -118,7 +121,7 @@ def require_checks(standard: Standard) -> None:
                 )
 
 
-#: What a check may ask for besides the fact.
+#: The other parameters that a check may have besides the fact.
 _GIVEN: Mapping[str, Callable[[Case[Any]], Any]] = {
     "parameters": lambda case: case.parameters,
     "requirement": lambda case: case.requirement,
@@ -128,9 +131,9 @@ _GIVEN: Mapping[str, Callable[[Case[Any]], Any]] = {
 
 
 def _check(case: Case[Any]) -> Callable[[Fact], None]:
-    """The check of the case, which only the fact is to be given to.
+    """The check of the case, with all arguments but the fact.
 
-    Raises Unreadable for a check that would prove nothing, BrokenCheck, KeyError, TypeError.
+    Raises Unreadable for a check that could not fail, BrokenCheck, KeyError, TypeError.
     """
     subject, name = case.requirement.subject, f"test_{case.aspect}"
     check = _checks(subject)[name]
@@ -157,7 +160,7 @@ def _verdict(
         return Verdict.FAIL, "", error
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # SystemExit, and what pytest.skip() and fail() raise
+    except BaseException as error:  # SystemExit, and the exceptions of pytest.skip() and fail()
         import pytest
 
         if isinstance(error, pytest.skip.Exception):

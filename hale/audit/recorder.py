@@ -1,4 +1,4 @@
-"""Keeps a run's results on disk from its first moment, so that no end of it loses them."""
+"""Records a run's results on disk from its start, so that they survive any end of the run."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +17,7 @@ NOT_RUN = "not judged: the run ended before"
 
 
 def create_run_dir(reports: Path, kind: str) -> Path:
-    """Make the run's own folder, `<UTC time>-<kind>`; never an existing one."""
+    """Create the run's folder, `<UTC time>-<kind>`; never reuses one. Raises OSError."""
     stamp = f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}-{kind}"
     reports.mkdir(parents=True, exist_ok=True)
     for number in range(1000):
@@ -31,14 +31,14 @@ def create_run_dir(reports: Path, kind: str) -> Path:
 
 
 class Recorder:
-    """Collects rows as tests end; the file always holds every selected row."""
+    """Collects results; the file always has every selected case."""
 
     def __init__(
-        self, path: Path, run: Run, soon: Callable[[Path, bytes], None] = atomic.write
+        self, path: Path, run: Run, write_later: Callable[[Path, bytes], None] = atomic.write
     ) -> None:
-        """`soon` writes what follows the first file, which stands when this does not come to it."""
+        """write_later: writes the file after the first time, perhaps in the background."""
         self.path = path
-        self._soon = soon
+        self._soon = write_later
         self.results = Results(results.SCHEMA, results.without_secrets(run), [], [], [])
         self._rows: dict[str, Result] = {}
         self._open: set[str] = set()
@@ -47,7 +47,7 @@ class Recorder:
     def begin(
         self, selected: Iterable[Case[Any]], possible: Iterable[Case[Any]], hosts: list[HostRecord]
     ) -> None:
-        """Write the file with every selected row UNKNOWN, as it stays if we are killed now."""
+        """Write the file with every selected case UNKNOWN, as it stays if the run is killed."""
         for case in selected:
             self._rows[case.nodeid] = results.unjudged(case, Verdict.UNKNOWN, NOT_RUN)
         self._open = set(self._rows)
@@ -59,12 +59,10 @@ class Recorder:
         ]
         self.results.hosts = hosts
         results.save_results(self.results, self.path)
-        self._written = (
-            -FLUSH_INTERVAL
-        )  # with the first row it is time again: the hosts have answered
+        self._written = -FLUSH_INTERVAL  # so the first result is written at once
 
     def record(self, result: Result) -> None:
-        """Take one judged row."""
+        """Record one judged case."""
         self._rows[result.test] = result
         self._open.discard(result.test)
         if time.monotonic() - self._written > FLUSH_INTERVAL:
@@ -74,11 +72,11 @@ class Recorder:
 
     @property
     def unjudged(self) -> int:
-        """How many selected rows no test has judged."""
+        """The number of selected cases without a verdict."""
         return len(self._open)
 
     def end(self, exit_status: int, incomplete: list[str], booted: Mapping[str, float]) -> None:
-        """Write the final file; a run that was cut short stays marked interrupted."""
+        """Write the final file; a run that was cut short stays `interrupted`."""
         run = self.results.run
         run.ended = results.utc(time.time())
         run.exit_status = exit_status

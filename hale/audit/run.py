@@ -1,7 +1,7 @@
 """Runs an audit in this process: gathers, judges, and records the results.
 
-pytest is the other door to an audit (hale/pytest_plugin): it gathers and records by the same
-functions, and its items call the same judge.
+An audit by pytest (hale/pytest_plugin) gathers and records by the same functions, and its items
+call the same judge.
 """
 
 import sys
@@ -31,10 +31,10 @@ from hale.standard.loader import Standard
 
 @dataclass(frozen=True)
 class AuditRequest:
-    """What is to be audited.
+    """The inputs of an audit.
 
-    hosts: an expression of `--hosts`. requirements: their ids; all of the profile where empty.
-    transport: the way to a host. gather_timeout: seconds for a host to answer everything.
+    hosts: a host pattern, as of `--hosts`. requirements: their IDs; empty for all of the profile.
+    transport: returns the connection to a host. gather_timeout: seconds for all probes of a host.
     """
 
     inventory: Inventory
@@ -48,7 +48,7 @@ class AuditRequest:
 
 @dataclass(frozen=True)
 class AuditResult:
-    """An audit that has been made: its cases and evidence, and the results that were recorded."""
+    """A finished audit: its cases and evidence, the recorded results, and its folder."""
 
     audit: Audit
     results: Results
@@ -62,9 +62,9 @@ def run(
 ) -> AuditResult:
     """Audit, and record results.json and evidence.json in `folder`, which exists.
 
-    `on_answer` is called as each host has answered, or cannot be reached. Raises UserError for a
-    mistake in the hosts' expression, in an override or in checks/. What has no verdict when an
-    exception ends the audit stays UNKNOWN in results.json, which says `interrupted`.
+    on_answer: called for each host once it has answered or is unreachable. Raises UserError for an
+    invalid host pattern, override or check. If an exception ends the audit, cases without a verdict
+    stay UNKNOWN in results.json, whose state is `interrupted`.
     """
     started = time.time()
     revision = provenance.GitRevision()  # in the background
@@ -104,7 +104,7 @@ def run_record(
     evidence_from: str = "",
     metadata: Mapping[str, str] = MappingProxyType({}),
 ) -> Run:
-    """Who audits what, with which inputs. started: seconds since the epoch."""
+    """The provenance of the run: operator and inputs. started: seconds since the epoch."""
     path = audit.inventory.path
     return Run(
         kind="audit",
@@ -130,7 +130,7 @@ def run_record(
 
 
 def evidence_of(audit: Audit) -> EvidenceFile:
-    """Everything that the hosts answered, to be saved."""
+    """The evidence of all hosts, ready to save."""
     path = audit.inventory.path
     return EvidenceFile(
         evidence_file.SCHEMA,
@@ -143,8 +143,8 @@ def evidence_of(audit: Audit) -> EvidenceFile:
 
 
 def host_records(audit: Audit) -> tuple[list[HostRecord], Mapping[str, float]]:
-    """Which machine answered under each name, and when each one booted (seconds since the epoch;
-    0 where that is not known)."""
+    """The machine behind each host name, and the boot time of each (seconds since the epoch; 0 if
+    unknown)."""
     booted: dict[str, float] = {}
     return [_host_record(audit, name, booted) for name in audit.hosts], booted
 
@@ -168,10 +168,10 @@ def _host_record(audit: Audit, name: str, booted: dict[str, float]) -> HostRecor
         record.machine_id = identity.machine_id or ""
         record.boot_id = identity.boot_id or ""
         since = identity.boot_time or 0.0
-        booted[name] = since if 0 < since < 1e11 else 0.0  # nonsense is "not known"
+        booted[name] = since if 0 < since < 1e11 else 0.0  # implausible: unknown
         record.booted_at = results.utc(booted[name])
         record.os = identity.os or ""
         record.kernel = identity.kernel or ""
-    except Exception:  # garbage of one host must not end the run of all; its rows tell
+    except Exception:  # a host with garbled output must not end the run; its results are UNKNOWN
         pass
     return record

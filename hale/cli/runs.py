@@ -15,7 +15,7 @@ _RunRow = tuple[str, str, str, str, str]  # run, operator, hosts, steps, state
 
 
 def table(reports: Path) -> Table:
-    """All runs, the newest first. Raises HaleError for what is no journal."""
+    """All runs, the newest first. Raises UserError for an invalid journal."""
     shown = Table("run", "operator", "hosts", "steps", "state", box=None)
     stories = runner.load_runs(reports)
     rows = [_row(story, stories) for story in stories]

@@ -70,7 +70,7 @@ def _load() -> tuple[Standard, Inventory]:
 
 
 def page(name: str) -> str:
-    """The page of that requirement, as Markdown. Raises HaleError for one that there is not."""
+    """The page of that requirement, as Markdown. Raises UserError if there is none."""
     stated, known = _load()
     found = next((r for r in stated.requirements if r.id == name.upper()), None)
     if found is None:

@@ -300,7 +300,7 @@ def without_secrets(run: Run) -> Run:
 
 
 def load_results(path: Path) -> Results:
-    """Read a results file. Raises HaleError for one that is none, or of another version."""
+    """Read a results file. Raises UserError if it is no results file or of another version."""
     try:
         results = msgspec.json.decode(path.read_bytes(), type=Results)
     except OSError as error:

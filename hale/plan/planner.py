@@ -113,9 +113,10 @@ def _host(
 
 
 def file_reader(known: Inventory, name: str) -> plan.FileReader:
-    """Reads a host's files over our own connection. Raises UserError for one that it cannot."""
+    """A function that reads a host's files over its session. Raises UserError for an unknown host;
+    the function raises UserError for a file that it cannot read."""
     if all(h.name != name for h in known.hosts):
-        raise UserError(f"{name} is not in the inventory: only its hosts can be mended.")
+        raise UserError(f"{name} is not in the inventory: only its hosts can be fixed.")
 
     def read(paths: Sequence[str]) -> dict[str, bytes | None]:
         found: dict[str, bytes | None] = {}
@@ -129,11 +130,11 @@ def file_reader(known: Inventory, name: str) -> plan.FileReader:
 
 
 def render(made: Plan) -> Iterable[str]:
-    """The plan for people; hosts with the same plan are told together."""
-    told: dict[str, list[str]] = {}
+    """The plan as text; hosts with the same plan are grouped."""
+    hosts_of: dict[str, list[str]] = {}
     for host in made.hosts:
-        told.setdefault("\n".join(_host_lines(host)), []).append(host.host)
-    for text, names in told.items():
+        hosts_of.setdefault("\n".join(_host_lines(host)), []).append(host.host)
+    for text, names in hosts_of.items():
         yield f"── {', '.join(names)}"
         yield text
 

@@ -1,1 +1,1 @@
-"""pytest's door to an audit: options, fixtures, one test item for each case."""
+"""Audits by pytest: options, fixtures, one test item per case."""

@@ -1,11 +1,12 @@
 """Lets `pytest --inventory FILE` name a file outside the tree.
 
 pytest looks for its configuration beside everything that looks like a path, before it knows
-our options, and would take FILE's folder for the project. `--inventory=FILE` is not mistaken
-for a path; so pytest is called again, in this process, with a command line that says it so.
+our options, and would take FILE's folder for the project. It does not mistake
+`--inventory=FILE` for a path, so pytest is called again, in this process, with the command line in
+that form.
 
-This is the only module of Hale that is installed as a plugin; all others come by pytest.ini and
-conftest.py.
+This is the only module of Hale that is installed as a plugin; pytest.ini and conftest.py load the
+others.
 """
 
 import os
@@ -33,7 +34,7 @@ PATH_OPTIONS = (
 
 
 def join_option_values(arguments: list[str]) -> list[str]:
-    """The same command line with `--option value` of the options above in one word."""
+    """The command line with `--option value` of PATH_OPTIONS as `--option=value`."""
     found: list[str] = []
     left = iter(arguments)
     for word in left:
@@ -49,7 +50,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     try:
         always = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
     except ValueError:
-        always = []  # pytest itself says what is wrong with it
+        always = []  # pytest itself reports the error
     changed = better != typed or join_option_values(always) != always
     if changed and sys.argv[1:] == typed:  # not for pytest.main() inside a program
         if always:
@@ -59,7 +60,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Elsewhere testinfra would take `all` for a host of that name."""
+    """Reject `--hosts=all` outside the tree: testinfra would take `all` for a host name."""
     words = (getattr(config.option, "hosts", None) or "").split(",")
     if "all" in words and not config.pluginmanager.hasplugin("hale.pytest_plugin.plugin"):
         raise pytest.UsageError(

@@ -1,4 +1,4 @@
-"""From pytest's options (hale/pytest_plugin/options.py) to the audit that they ask for."""
+"""Builds the audit that pytest's options (hale/pytest_plugin/options.py) describe."""
 
 import contextlib
 import getpass
@@ -36,16 +36,20 @@ def usage_hint(config: pytest.Config) -> str:
     """The message for a command line that names no hosts."""
     path = Path(config.option.inventory or ROOT / "inventory.ini")
     try:
-        known = ini.load_inventory(path)
+        inventory = ini.load_inventory(path)
     except UserError as error:
         return str(error)
-    groups = ", ".join(f"{name} ({len(members)})" for name, members in known.groups.items())
-    host = known.hosts[0].name if known.hosts else "HOST"
+    groups = ", ".join(f"{name} ({len(members)})" for name, members in inventory.groups.items())
+    host = inventory.hosts[0].name if inventory.hosts else "HOST"
     return NO_HOSTS_HINT.format(inventory=path, host=host, groups=groups)
 
 
 class AuditConfig(Struct, frozen=True):
-    """The hosts that were asked for, and what came of an earlier run with `--evidence`."""
+    """The resolved options of an audit.
+
+    targets: how each host is reached, by host name; none for a host of a testinfra URI. saved: the
+    evidence of an earlier run (`--evidence`), if given.
+    """
 
     inventory: Inventory
     selected_hosts: tuple[SelectedHost, ...]
@@ -54,54 +58,61 @@ class AuditConfig(Struct, frozen=True):
 
 
 def resolve_config(config: pytest.Config, worker: dict[str, Any] | None) -> AuditConfig:
-    """The hosts that the words name. Raises HaleError for whatever is wrong with them."""
+    """Resolve --hosts, --inventory and --evidence, and register the targets of the hosts.
+
+    worker: xdist's `workerinput`; None in pytest's own process. Rewrites option.hosts to URIs for
+    testinfra. Raises UserError for an invalid inventory, host pattern or evidence, and for a host
+    that the evidence does not have.
+    """
     option = config.option
     saved = evidence_file.load_evidence(Path(option.evidence)) if option.evidence else None
     path = option.inventory or (saved.inventory if saved else ROOT / "inventory.ini")
-    known = ini.load_inventory(Path(path))
-    # xdist hands workers our options as they are by now: hosts already rewritten.
-    typed = getattr(option, "hale_hosts", option.hosts)
-    option.hale_hosts = typed
+    inventory = ini.load_inventory(Path(path))
+    # xdist passes workers the current options, in which hosts are already rewritten.
+    hosts_option = getattr(option, "hale_hosts", option.hosts)
+    option.hale_hosts = hosts_option
     ssh.register()
-    chosen = () if saved is None else hosts_in_evidence(saved, known)
-    if typed is not None:
-        wanted = select_hosts(typed, known, lambda uri: expand_testinfra_uri(uri, option))
+    selected = () if saved is None else hosts_in_evidence(saved, inventory)
+    if hosts_option is not None:
+        wanted = select_hosts(
+            hosts_option, inventory, lambda uri: expand_testinfra_uri(uri, option)
+        )
         if saved is not None:
             missing = [c.host.name for c in wanted if c.host.name not in saved.hosts]
             if missing:
                 raise UserError(f"{option.evidence} holds nothing of {', '.join(missing)}.")
-        chosen = wanted
-    targets = _targets(chosen, option, worker)
+        selected = wanted
+    targets = _targets(selected, option, worker)
     if any(ssh.TARGETS.get(name, target) != target for name, target in targets.items()):
-        ssh.close_sessions()  # they began with options that a plugin has changed since
+        ssh.close_sessions()  # they were opened with options that a plugin has changed since
     ssh.TARGETS.update(targets)
-    option.hosts = ",".join(c.uri or f"hale://{c.host.name}" for c in chosen)
-    return AuditConfig(known, chosen, targets, saved)
+    option.hosts = ",".join(c.uri or f"hale://{c.host.name}" for c in selected)
+    return AuditConfig(inventory, selected, targets, saved)
 
 
-def build_audit(config: pytest.Config, asked: AuditConfig, stated: loader.Standard) -> Audit:
-    """The audit of these hosts. Raises HaleError for an override or a standard that is wrong."""
+def build_audit(config: pytest.Config, resolved: AuditConfig, standard: loader.Standard) -> Audit:
+    """The audit of these hosts. Raises UserError for an invalid override or baseline."""
     option = config.option
-    loader.check_overrides(stated, asked.inventory)
+    loader.check_overrides(standard, resolved.inventory)
     with contextlib.suppress(BrokenCheck):  # pytest's collection shows where
-        require_checks(stated)
+        require_checks(standard)
     found = Audit(
-        asked.inventory,
-        stated,
+        resolved.inventory,
+        standard,
         option.profile,
-        asked.selected_hosts,
-        lambda one: _transport(one, asked.targets, option),
+        resolved.selected_hosts,
+        lambda one: _transport(one, resolved.targets, option),
         option.gather_timeout,
     )
-    if asked.saved is not None:
-        found.hosts = asked.saved.hosts
-        if asked.saved.inventory_sha256 != provenance.sha256(asked.inventory.path):
-            found.evidence_of = asked.saved.inventory
+    if resolved.saved is not None:
+        found.hosts = resolved.saved.hosts
+        if resolved.saved.inventory_sha256 != provenance.sha256(resolved.inventory.path):
+            found.evidence_of = resolved.saved.inventory
     return found
 
 
 def _targets(
-    chosen: Sequence[SelectedHost], option: Any, worker: dict[str, Any] | None
+    selected: Sequence[SelectedHost], option: Any, worker: dict[str, Any] | None
 ) -> dict[str, ssh.Target]:
     password = worker["hale_become_password"] if worker else None
     if worker is None and option.ask_become_pass:
@@ -109,11 +120,14 @@ def _targets(
             password = getpass.getpass("sudo password on the hosts: ")
         except (OSError, EOFError):
             raise UserError("--ask-become-pass needs a terminal to ask on.") from None
-    return preconnect.targets_for_options(chosen, option, password)
+    return preconnect.targets_for_options(selected, option, password)
 
 
 def _testinfra_hosts(uri: str, option: Any) -> list[Any]:
-    """The arguments are those that testinfra's plugin uses itself: the objects are shared."""
+    """The testinfra hosts of a URI. Raises UserError.
+
+    The arguments are those of testinfra's own plugin, so both share the host objects.
+    """
     try:
         return testinfra.get_hosts(
             [uri],
@@ -125,29 +139,27 @@ def _testinfra_hosts(uri: str, option: Any) -> list[Any]:
             ansible_inventory=option.ansible_inventory,
             force_ansible=option.force_ansible,
         )
-    except Exception as error:  # testinfra, and what each backend imports and runs
+    except Exception as error:  # of testinfra, or of what a backend imports and runs
         raise UserError(f"--hosts={uri}: {error}") from None
 
 
 def expand_testinfra_uri(uri: str, option: Any) -> list[tuple[str, str]]:
-    found = []
-    for host in _testinfra_hosts(uri, option):
-        found.append(host_names(host))
-    return found
+    """The (name, testinfra ID) of each host of a URI. Raises UserError."""
+    return [host_names(host) for host in _testinfra_hosts(uri, option)]
 
 
 def host_names(host: Any) -> tuple[str, str]:
-    """A testinfra host's own name, and testinfra's id of it, such as ssh://web1."""
+    """A testinfra host's name, and its testinfra ID, such as ssh://web1."""
     identity: str = host.backend.get_pytest_id()
     name: str | None = getattr(getattr(host.backend, "host", None), "name", None)
     return name or identity.partition("://")[2], identity
 
 
-def _transport(chosen: SelectedHost, targets: Mapping[str, ssh.Target], option: Any) -> Transport:
-    if not chosen.uri:
-        name = chosen.host.name
+def _transport(selected: SelectedHost, targets: Mapping[str, ssh.Target], option: Any) -> Transport:
+    if not selected.uri:
+        name = selected.host.name
         return transports.SshTransport(ssh.session_for(name), targets[name])
-    for host in _testinfra_hosts(chosen.uri, option):
-        if chosen.host.name in host_names(host):
+    for host in _testinfra_hosts(selected.uri, option):
+        if selected.host.name in host_names(host):
             return transports.TestinfraTransport(host)
-    raise UserError(f"{chosen.uri}: {chosen.host.name} is gone.")
+    raise UserError(f"{selected.uri}: {selected.host.name} is gone.")

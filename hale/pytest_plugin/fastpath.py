@@ -1,8 +1,8 @@
-"""What makes an audit by pytest start and end fast; nothing else depends on it.
+"""Makes an audit by pytest start and end fast; nothing else depends on it.
 
-`pytest -p no:hale.pytest_plugin.fastpath` goes without. The logins begin as soon as pytest has
-read its options, so that a host lets us in while everything else is imported; and Python's garbage
-collector leaves alone what an audit keeps to its end (gc module, "Notes").
+`pytest -p no:hale.pytest_plugin.fastpath` switches it off. The logins start as soon as pytest has
+read its options, so they run while everything else is imported; and Python's garbage collector
+skips the objects that an audit keeps until its end (gc module, "Notes").
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from hale.ssh import preconnect
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before conftest.py imports the audit
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
-    """Begin to log in. A mistake in the options is reported later, where all are looked at."""
+    """Start to log in. Invalid options are reported later, when all of them are checked."""
     _preconnect(early_config)
     return (yield)
 
@@ -40,18 +40,19 @@ def _preconnect(early_config: pytest.Config) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Most of what is made from here on lives to the end: scanning it costs dozens of tests."""
+    """Most objects from here on live until the end: scanning them costs the time of dozens of
+    tests."""
     option = config.option
     if getattr(option, "hosts", None) or option.evidence:
         gc.set_threshold(100_000)
 
 
 def pytest_runtestloop() -> None:
-    """Items, cases and evidence live to the end."""
+    """Items, cases and evidence live until the end."""
     gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
-    """Python would scan all that was made before it ends."""
+    """Python would scan all objects before it exits."""
     gc.freeze()

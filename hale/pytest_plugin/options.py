@@ -15,7 +15,7 @@ from hale.paths import ROOT
 
 @cache  # pytest parses its options twice
 def _profile(typed: str) -> str:
-    """A profile by its name, or by the one that it had in earlier releases."""
+    """A profile by its name, or by its name in earlier releases."""
     name = current_profile(typed)
     if name != typed:
         print(
@@ -75,6 +75,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def seconds(text: str) -> float:
+    """A positive, finite number of seconds. Raises ValueError."""
     found = float(text)
     if not 0 < found < float("inf"):
         raise ValueError
@@ -82,6 +83,6 @@ def seconds(text: str) -> float:
 
 
 def contacts_hosts(option: Any) -> bool:
-    """Whether pytest was started to run tests on hosts, and not to tell something."""
-    telling = ("collectonly", "help", "version", "markers", "evidence")
-    return not any(getattr(option, name) for name in telling)
+    """Whether pytest runs tests on hosts, rather than printing information."""
+    printing = ("collectonly", "help", "version", "markers", "evidence")
+    return not any(getattr(option, name) for name in printing)

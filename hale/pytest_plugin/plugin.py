@@ -1,8 +1,8 @@
 """The pytest plugin: `pytest --hosts=…` becomes an audit.
 
-testinfra owns `--hosts`. What the operator typed is resolved through the inventory here, and
-testinfra's own `host` fixture then sees the chosen hosts over our connection, for checks that
-a site adds. Our checks never touch a host: their fixtures parse evidence.
+`--hosts` is testinfra's option. Its value is resolved through the inventory here, so testinfra's
+`host` fixture, for a site's own checks, uses the selected hosts over Hale's sessions. Hale's checks
+never contact a host: their fixtures parse evidence.
 """
 
 from collections.abc import Generator
@@ -24,7 +24,7 @@ from hale.model.requirement import ASPECTS, PROFILES, ROLES, SEVERITIES, Case, R
 from hale.model.results import ROW, Result
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
-from hale.pytest_plugin import config as asks
+from hale.pytest_plugin import config as audit_config
 from hale.pytest_plugin.options import contacts_hosts
 from hale.pytest_plugin.reports import log_of
 from hale.pytest_plugin.run import AuditRun, callspec_params, case_of
@@ -32,7 +32,7 @@ from hale.report.matrix import failure_block
 from hale.report.verdicts import PRESENTATION
 from hale.standard import loader
 
-pytest_plugins = ["hale.pytest_plugin.options"]  # where pytest.ini was not read
+pytest_plugins = ["hale.pytest_plugin.options"]  # if pytest.ini was not read
 
 AUDIT = pytest.StashKey[Audit]()
 RUN = pytest.StashKey[AuditRun]()
@@ -43,22 +43,22 @@ JUDGED = pytest.StashKey[JudgedCase]()
 def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     option = config.option
-    asked: asks.AuditConfig | None = None
+    resolved: audit_config.AuditConfig | None = None
     try:
         if getattr(option, "hosts", None) is not None or option.evidence is not None:
             if config.rootpath.resolve() != ROOT.resolve():
                 raise UserError(f"pytest took {config.rootpath} for the project: run it in {ROOT}.")
-            asked = asks.resolve_config(config, worker)
-            # Logging in takes longest: it goes on while all else is read, imported and collected.
-            for chosen in asked.selected_hosts:
+            resolved = audit_config.resolve_config(config, worker)
+            # Logging in takes longest, so it runs while modules are imported and tests collected.
+            for chosen in resolved.selected_hosts:
                 if worker is None and not chosen.uri and contacts_hosts(option):
                     ssh.session_for(chosen.host.name).start()
-        stated = loader.load_standard(ROOT / "standard")
-        for name, text in _markers(stated):
+        standard = loader.load_standard(ROOT / "standard")
+        for name, text in _markers(standard):
             config.addinivalue_line("markers", f"{name}: {text}")
-        if asked is None:
+        if resolved is None:
             return
-        audit = asks.build_audit(config, asked, stated)
+        audit = audit_config.build_audit(config, resolved, standard)
         if worker is None and not config.option.collectonly:
             try:
                 config.stash[RUN] = AuditRun(config, audit)
@@ -70,36 +70,36 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_subject_fixtures(audit), "hale-subjects")
     if worker is not None:
         audit.hosts = evidence_file.load_evidence(Path(worker["hale_evidence"])).hosts
-    elif controller := config.stash.get(RUN, None):
-        config.pluginmanager.register(controller.reports, "hale-reports")
-        config.pluginmanager.register(controller, "hale-controller")
+    elif audit_run := config.stash.get(RUN, None):
+        config.pluginmanager.register(audit_run.reports, "hale-reports")
+        config.pluginmanager.register(audit_run, "hale-controller")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     ssh.close_sessions()
-    if controller := config.stash.get(RUN, None):
-        controller.discard_nothing()
+    if audit_run := config.stash.get(RUN, None):
+        audit_run.discard_nothing()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
     config = session.config
     if config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR:
-        config.args = [str(CHECKS)]  # typed somewhere below the top of the tree
+        config.args = [str(CHECKS)]  # started in a folder below the top of the tree
     if AUDIT in config.stash:
         return
     for argument in config.args:
         path = Path(argument.partition("::")[0]).resolve()
         if path == CHECKS or CHECKS in path.parents or path in CHECKS.parents:
-            raise pytest.UsageError(asks.usage_hint(config))
+            raise pytest.UsageError(audit_config.usage_hint(config))
 
 
-# --- tests: one for each case ---
+# --- test items: one per case ---
 
 
-def _markers(stated: loader.Standard) -> list[tuple[str, str]]:
-    chapters = sorted({r.chapter for r in stated.requirements})
-    subjects = sorted({r.subject for r in stated.requirements})
+def _markers(standard: loader.Standard) -> list[tuple[str, str]]:
+    chapters = sorted({r.chapter for r in standard.requirements})
+    subjects = sorted({r.subject for r in standard.requirements})
     return [
         *((f"chapter{number}", f"chapter {number} of the baseline") for number in chapters),
         *((subject, f"checks/test_{subject}.py") for subject in subjects),
@@ -122,7 +122,7 @@ def _markers_of(requirement: Requirement, aspect: str) -> list[pytest.MarkDecora
     return [_mark(name) for name in names]
 
 
-@cache  # pytest looks through all markers that are known
+@cache  # pytest searches all known markers
 def _mark(name: str) -> pytest.MarkDecorator:
     found: pytest.MarkDecorator = getattr(pytest.mark, name)
     return found
@@ -142,7 +142,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             marks[requirement.id] = _markers_of(requirement, aspect)
         name = f"{case.host_name}-{requirement.id}"
         params.append(pytest.param(case, marks=marks[requirement.id], id=name))
-    # Nothing to judge here (another profile, another role): taken out again below.
+    # No case here (another profile or role): removed below.
     metafunc.parametrize("case", params or [pytest.param(None, id="nothing")])
 
 
@@ -157,7 +157,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def requirement(case: Case[Any]) -> Requirement:
-    """The requirement that this test judges, as the standard states it."""
+    """The requirement that this test judges, from the baseline."""
     return case.requirement
 
 
@@ -168,10 +168,10 @@ def parameters(case: Case[Any]) -> Any:
 
 
 def _subject_fixtures(audit: Audit) -> object:
-    """A fixture for each subject, named after it: the fact of the test's aspect."""
+    """A plugin with one fixture per subject, named after it: the fact of the test's aspect."""
 
     def make(subject: str) -> Any:
-        # pytest makes a new `request` for every fixture of every test that wants one.
+        # No `request` parameter: pytest would create one for every fixture of every test.
         def read(self: object, case: Case[Any]) -> Fact | None:
             return audit.judge(case).fact
 
@@ -187,7 +187,7 @@ def _subject_fixtures(audit: Audit) -> object:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Have the judge call the check. A test that fails by a fault of the code shows where."""
+    """Let the judge call the check. An error in the code is raised, so that pytest shows where."""
     case = case_of(pyfuncitem)
     if case is None:
         return None
@@ -220,7 +220,7 @@ def pytest_runtest_makereport(
         if call.excinfo is None:
             report.longrepr = failure_block(row)
     if row.verdict in (Verdict.NOT_APPLICABLE, Verdict.UNKNOWN) and report.when == "call":
-        report.when = "setup"  # pytest's word for an error rather than a failure
+        report.when = "setup"  # pytest reports it as an error, not as a failure
     row.log = log_of(report, row)
     return report
 
@@ -228,7 +228,7 @@ def pytest_runtest_makereport(
 def _row(
     item: pytest.Item, case: Case[Any], report: pytest.TestReport, call: pytest.CallInfo[None]
 ) -> Result | None:
-    """The row that this phase of the test decides; None for setup or teardown that went well."""
+    """The result that this phase of the test determines; None for a passed setup or teardown."""
     judged = item.stash.get(JUDGED, None)
     if report.when == "call" and judged is not None:
         return judged.result
@@ -237,7 +237,7 @@ def _row(
     if report.skipped:
         why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         reason = f"{item.name}: the check was switched off: {why}"
-    else:  # a fixture of the site's own, or what ends a test
+    else:  # an error of a site's fixture, or an exception that ends the test
         assert call.excinfo is not None
         error, place = call.excinfo.value, call.excinfo.traceback[-1]
         reason = f"{type(error).__name__}: {error} (at {Path(place.path).name}:{place.lineno + 1})"

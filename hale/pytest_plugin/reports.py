@@ -1,7 +1,7 @@
-"""An audit's report files: where they go, and the site's own checks, which stand in them too.
+"""An audit's report files: where they are written, and the site's own checks in them.
 
-The options --html and --junitxml are those of pytest-html and pytest. In an audit they say where
-Hale's own report.html and junit.xml go, and the reporters of those plugins have nothing to do.
+The options --html and --junitxml are those of pytest-html and pytest. In an audit they are the
+paths of Hale's own report.html and junit.xml, and the reporters of those plugins are off.
 """
 
 import os
@@ -20,26 +20,26 @@ from hale.report.matrix import failure_block
 
 
 class SiteChecks:
-    """pytest's hooks that see the end of every test; keeps those that judge no requirement."""
+    """Collects the outcomes of tests that judge no requirement: a site's own checks."""
 
     def __init__(self) -> None:
         self.checks: list[SiteCheck] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A setup or teardown that went well is no outcome of its own."""
+        """Record a test's outcome; a passed setup or teardown is none."""
         if not hasattr(report, ROW) and (report.when == "call" or not report.passed):
             self.checks.append(_site_check(report, report.duration))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A file that could not be loaded."""
+        """Record a file that could not be loaded."""
         if report.failed:
             self.checks.append(_site_check(report, 0.0))
 
 
 class ReportFiles(SiteChecks):
-    """report.html and junit.xml of one run. Registered as a plugin, before its configuration ends.
+    """report.html and junit.xml of one run; a plugin, registered during pytest_configure.
 
-    Raises UserError where a file that the operator named cannot be made.
+    Raises UserError if a file that the operator named cannot be created.
     """
 
     def __init__(self, config: pytest.Config, folder: Path) -> None:
@@ -54,7 +54,7 @@ class ReportFiles(SiteChecks):
     def complete(self, found: Results) -> None:
         """Add the site's checks to the results.
 
-        What pytest reports of a row without judging it (a worker that died) goes to the row.
+        What pytest reports about a case without judging it (a dead worker) goes to its result.
         """
         rows = {row.test: row for row in found.results}
         for check in self.checks:
@@ -63,7 +63,7 @@ class ReportFiles(SiteChecks):
         found.site_checks = [check for check in self.checks if check.test not in rows]
 
     def write(self, found: Results, write: Callable[[Path, bytes], None]) -> None:
-        """Make the reports. `write` takes those in the run's folder; others are overwritten."""
+        """Write the reports. write: used for files in the run's folder; others are overwritten."""
         xml = partial(junit.render, prefix=self._junit_prefix)
         for path, render in (self.html, formats.FORMATS["html"]), (self._junit, xml):
             if path is None:
@@ -76,7 +76,7 @@ class ReportFiles(SiteChecks):
 
 
 def _take_over(option: Any, name: str, default: Path, typed_as: str) -> Path | None:
-    """Where the file goes; None where its plugin is off (`-p no:html`). Clears the option."""
+    """The path of the file; None if its plugin is off (`-p no:html`). Clears the option."""
     typed = getattr(option, name, "")
     if typed == "":
         return None
@@ -86,7 +86,7 @@ def _take_over(option: Any, name: str, default: Path, typed_as: str) -> Path | N
     path = Path.cwd() / Path(os.path.expandvars(typed)).expanduser()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # What an earlier run left must not be taken for this one's, if this one comes to no end.
+        # An earlier run's file must not be taken for this one's, if this run is cut short.
         if path.is_file() and not path.is_symlink():
             path.unlink()
     except OSError as error:
@@ -95,9 +95,9 @@ def _take_over(option: Any, name: str, default: Path, typed_as: str) -> Path | N
 
 
 def log_of(report: pytest.TestReport, row: Result) -> str:
-    """pytest's account of a row, beyond the row itself: a traceback, captured output."""
+    """pytest's output for a result that the result lacks: a traceback, captured output."""
     parts = [f"{head}\n{text}" for head, text in report.sections]
-    if row.verdict.failed and not isinstance(report.longrepr, tuple):  # a skip says no more
+    if row.verdict.failed and not isinstance(report.longrepr, tuple):  # a skip has nothing to add
         text = str(report.longrepr)  # without the name of xdist's worker
         if text != failure_block(row):
             parts.insert(0, text)

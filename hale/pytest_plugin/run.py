@@ -1,4 +1,4 @@
-"""The run: gathers before the first test, and keeps the results from the first moment on."""
+"""The run of an audit in pytest: gathers before the first test and records each result."""
 
 import contextlib
 import time
@@ -23,19 +23,19 @@ from hale.report import html, terminal
 
 
 def callspec_params(item: pytest.Item) -> dict[str, Any]:
-    """What a test was parametrized with."""
+    """The parameters of a test."""
     callspec = getattr(item, "callspec", None)
     return callspec.params if callspec else {}
 
 
 def case_of(item: pytest.Item) -> Case[Any] | None:
-    """The case that a test judges; None for a check that a site adds."""
+    """The case that a test judges; None for a site's own check."""
     found = callspec_params(item).get("case")
     return found if isinstance(found, Case) else None
 
 
 class AuditRun:
-    """pytest's own process, as opposed to xdist's workers: it gathers, and keeps the results."""
+    """The audit in pytest's main process, not in xdist's workers: it gathers and records."""
 
     def __init__(self, config: pytest.Config, audit: Audit) -> None:
         self.config = config
@@ -47,8 +47,10 @@ class AuditRun:
         self.reports = ReportFiles(config, self.folder)
         self.recorder: Recorder | None = None
         self.writer = atomic.BackgroundWriter()
-        self._booted: Mapping[str, float] = {}  # seconds since the epoch; of hosts that answered
-        self.narrowed = False  # with xdist: the workers have said what is selected
+        self._booted: Mapping[
+            str, float
+        ] = {}  # seconds since the epoch; of the hosts that answered
+        self.narrowed = False  # with xdist: the workers have reported their selection
 
     @property
     def distributed(self) -> bool:
@@ -72,11 +74,11 @@ class AuditRun:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        # With xdist: before the workers start, so everything that could be selected.
+        # With xdist: gather before the workers start, for every case that may be selected.
         if self.distributed:
             self._gather(self.audit.cases)
-            self.writer.flush()  # the workers read it
-            ssh.begin_close_sessions()  # and have sessions of their own
+            self.writer.flush()  # the workers read evidence.json
+            ssh.begin_close_sessions()  # workers have sessions of their own
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -92,7 +94,7 @@ class AuditRun:
             self._begin(ids)
             self._record_hosts()
 
-    # Without: exactly what was collected.
+    # Without xdist: gather for exactly the collected cases.
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         if self.distributed:
@@ -103,26 +105,26 @@ class AuditRun:
 
     def _gather(self, cases: Sequence[Case[Any]], items: Sequence[pytest.Item] = ()) -> None:
         def begin() -> None:
-            # From here on, whatever ends us, all rows are there as UNKNOWN.
+            # From here on the file has every case, UNKNOWN until it is judged.
             self._begin(case.nodeid for case in cases)
 
-        def meanwhile() -> None:
+        def while_waiting() -> None:
             with signals.defer_sigint():
                 begin()
-                # What the end of the run needs; the hosts have not answered yet.
+                # Prepare what the end of the run needs while the hosts answer.
                 terminal.preload()
                 html.preload()
                 for item in items:
-                    _ = item.location  # pytest keeps it
+                    _ = item.location  # pytest caches it
 
         reporter = self.config.pluginmanager.getplugin("terminalreporter")
         if self.config.option.evidence:
             begin()
         elif reporter is None:  # -p no:terminal
-            self.audit.gather(cases, lambda evidence: None, meanwhile)
+            self.audit.gather(cases, lambda evidence: None, while_waiting)
         else:
             with terminal.GatherProgress(reporter, len(self.audit.selected_hosts)) as progress:
-                self.audit.gather(cases, progress.report, meanwhile)
+                self.audit.gather(cases, progress.report, while_waiting)
         saved = evidence_of(self.audit)
         evidence_file.save_evidence(saved, self.folder / "evidence.json", self.writer.write)
 
@@ -169,13 +171,13 @@ class AuditRun:
         return coverage_gaps(audit.inventory, audited, audit.all_cases, self.selected, unjudged)
 
     def discard_nothing(self) -> None:
-        """Remove the reports of a run that judged nothing: an empty one looks like a good one."""
-        self.writer.flush()  # without a terminal nobody has waited
+        """Remove the folder of a run that judged nothing: empty reports look clean."""
+        self.writer.flush()  # without a terminal reporter nothing has waited
         if self.recorder is None:
-            with contextlib.suppress(OSError):  # it holds evidence.json: hosts were asked
+            with contextlib.suppress(OSError):  # not empty if hosts were gathered: evidence.json
                 self.folder.rmdir()
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)  # after what other plugins say of their files
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # after the other plugins name their files
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter
     ) -> Generator[None, None, None]:

@@ -70,7 +70,7 @@ class Standard(Struct, frozen=True):
 
 
 def load_standard(folder: Path) -> Standard:
-    """Read standard/*.toml. Raises HaleError with file and line for whatever is wrong."""
+    """Read standard/*.toml. Raises UserError with file and line if it is invalid."""
     files = sorted(folder.glob("*.toml"))
     if not files:
         raise UserError("no baseline here: the folder has no *.toml file.", Location(folder))
@@ -265,7 +265,7 @@ def parameters_of(
 ) -> tuple[Any, tuple[Override, ...]]:
     """The requirement's parameters for this host, and what was overridden to get them.
 
-    Raises HaleError with the inventory's line for a value of the wrong type.
+    Raises UserError with the inventory's line for a value of the wrong type.
     """
     variables = host.variables if host else inventory.variables
     prefix = _prefix(requirement)
@@ -284,7 +284,8 @@ def parameters_of(
 
 
 def check_overrides(standard: Standard, inventory: Inventory) -> None:
-    """Raise HaleError, with file and line, for a `hale_…` variable that overrides nothing."""
+    """Raise UserError, with file and line, for a `hale_…` variable that overrides no
+    parameter."""
     known = {
         _prefix(r) + name: r
         for r in standard.requirements
