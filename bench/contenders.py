@@ -78,7 +78,7 @@ class BenchLab:
         self.ssh_config.write_text(self._config)
         self.inventory = folder / "inventory.ini"
         hosts = lab.inventory.read_text().replace(str(lab.ssh_config), str(self.ssh_config))
-        # Stock testinfra has the standard's own limits, so all are asked for those.
+        # Stock testinfra checks the baseline's own limits, so every contender does.
         self.inventory.write_text(re.sub(r"^hale_(?:lim|svc)_.*\n", "", hosts, flags=re.M))
         stated = loader.load_standard(ROOT / "standard").requirements
         chapters = sorted({r.chapter for r in stated} & set(CHAPTERS))

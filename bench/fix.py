@@ -65,9 +65,9 @@ class FixBench:
         """Raise Disagreement unless every requirement that a fault breaks passes."""
         ids = {r.id for r in self.wanted}
         found = self.bench_lab.judged(folder, "-m", f"({self.bench_lab.marks})")
-        red = [f"{' '.join(test)}: {v}" for test, v in found if test[1] in ids and v != "PASS"]
-        if red or not any(test[1] in ids for test, _ in found):
-            raise Disagreement("\n  ".join(["the hosts are not compliant:", *red]))
+        failed = [f"{' '.join(test)}: {v}" for test, v in found if test[1] in ids and v != "PASS"]
+        if failed or not any(test[1] in ids for test, _ in found):
+            raise Disagreement("\n  ".join(["the hosts are not compliant:", *failed]))
 
     def values(self) -> dict[str, Any]:
         """The expected values of the standard, as variables for the other contenders."""

@@ -151,11 +151,11 @@ def kill(lab: str, host: str | None = None) -> None:
 
 
 def _thaw(lab: str, host: str | None) -> None:
-    """Let frozen groups go on, so that they can die: version 1 holds even SIGKILL back."""
+    """Thaw frozen groups, so that they can be killed: cgroup v1 defers even SIGKILL."""
     for group in groups(lab, host):
-        for folder, _, _ in os.walk(group):  # rglob() raises where a folder goes meanwhile
+        for folder, _, _ in os.walk(group):  # rglob() raises if a folder vanishes
             state = Path(folder) / "freezer.state"  # version 2 has none
-            # A group may go meanwhile; one whose parent is frozen thaws with it.
+            # A group may vanish at any time; one whose parent is frozen thaws with it.
             with contextlib.suppress(OSError):
                 if state.read_text().strip() != "THAWED":
                     state.write_text("THAWED")

@@ -82,7 +82,7 @@ def install(host: HostSpec, state: Path, folder: Path) -> None:
     (root / "etc/network/interfaces").write_text(
         _INTERFACES.format(host=host, prefixlen=NETWORK.prefixlen, gateway=OPERATOR_ADDRESS)
     )
-    # Nobody answers there, and says so at once. CoreDNS does not start without a name server.
+    # It refuses DNS requests at once. CoreDNS does not start without a name server.
     (root / "etc/resolv.conf").write_text(f"nameserver {OPERATOR_ADDRESS}\n")
     shutil.copyfile(folder / "identity/machine-id", root / "etc/machine-id")
     ssh.install_keys(state, folder / "identity", root)

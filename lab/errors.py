@@ -2,7 +2,7 @@
 
 
 class LabError(Exception):
-    """The lab could not do what was asked; the message says what happened and what to do next."""
+    """The lab failed; the message says why and what to do next."""
 
 
 class LabUnavailable(LabError):

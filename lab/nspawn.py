@@ -19,7 +19,7 @@ from lab.topology import HostSpec, name_prefix
 
 _LEFTOVERS = Path("/run/systemd/nspawn")
 
-#: nspawn's exit status when the host asked for a reboot, for whoever keeps it running.
+#: nspawn's exit status if the host requested a reboot, for the process that keeps it running.
 _REBOOT = 133
 
 _CONTAINER_INIT = Path(__file__).with_name("container-init.sh")

@@ -183,7 +183,7 @@ class RunHistory(msgspec.Struct):
     done: dict[tuple[str, int], StepDone] = {}
     skipped: list[StepSkipped] = []
     hosts: dict[str, HostFinished] = {}
-    phases: dict[str, PhaseEvent] = {}  # of an install, each as it was told last
+    phases: dict[str, PhaseEvent] = {}  # of an install: the last event of each phase
     acts: list[InstallStepDone] = []
     end: RunFinished | None = None
 

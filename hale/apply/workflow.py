@@ -67,9 +67,10 @@ class ApplyOptions:
 
 
 def apply_fix(options: ApplyOptions, only: Sequence[str], approved: Path | None) -> bool:
-    """Audit, plan (or take the approved plan), ask, apply, audit again, show before and after.
+    """Audit, plan (or use the approved plan), confirm, apply, audit again, show before and after.
 
-    True where every planned change was made and every row it was for is green. Raises UserError.
+    True if every planned change was made and every result that it was for passes. Raises
+    UserError.
     """
     made = plan.load_plan(approved) if approved else None
     audited = _audit_before(options, only, made)
@@ -87,9 +88,9 @@ def apply_fix(options: ApplyOptions, only: Sequence[str], approved: Path | None)
     requirements = planner.with_membership(only, audited.audit.standard)
     after = _audit_after(audited.audit, made, folder, requirements)
     wanted = {(h.host, r) for h in made.hosts for s in h.steps for r in s.requirements}
-    green = _before_after(found, after, wanted)
-    _print_next_steps(folder, ok=ok, green=green)
-    return ok and green
+    passed = _before_after(found, after, wanted)
+    _print_next_steps(folder, ok=ok, passed=passed)
+    return ok and passed
 
 
 def plan_fix(options: ApplyOptions, only: Sequence[str]) -> Plan:
@@ -101,7 +102,8 @@ def plan_fix(options: ApplyOptions, only: Sequence[str]) -> Plan:
 
 
 def undo_run(options: ApplyOptions, name: str) -> bool:
-    """Undo a run, on all its hosts or on some. True if everything is as it was before it."""
+    """Undo a run, on all its hosts or on some. True if its hosts are as they were
+    before it. Raises UserError."""
     story = _find_run(options.reports, name)
     if story.header.kind in ("install", "reset"):
         raise UserError(
@@ -151,7 +153,7 @@ def undo_run(options: ApplyOptions, name: str) -> bool:
     ok = _execute(made, folder, options, before.audit, "undo", name)
     after = _audit_after(before.audit, made, folder)
     _before_after(before.results, after, set())
-    _print_next_steps(folder, ok=ok, green=True)
+    _print_next_steps(folder, ok=ok, passed=True)
     return ok
 
 
@@ -348,12 +350,12 @@ def _before_after(before: Results, after: Results, wanted: set[tuple[str, str]])
     was = {(r.host, r.requirement, r.aspect): r for r in before.results}
     order = {h.name: n for n, h in enumerate(before.hosts)}
     turned: dict[tuple[str, str, Verdict, Verdict, str], list[str]] = {}
-    red = False
+    failed = False
     for row in sorted(after.results, key=lambda r: (chapter_order(r), order.get(r.host, -1))):
         old = was.get((row.host, row.requirement, row.aspect))
         bad = row.verdict.failed
         left = bad and (row.host, row.requirement) in wanted
-        red = red or left
+        failed = failed or left
         if old is not None and (old.verdict is not row.verdict or left):
             actual = escape_controls(row.actual) if bad else ""
             key = (row.requirement, row.aspect, old.verdict, row.verdict, actual)
@@ -370,7 +372,7 @@ def _before_after(before: Results, after: Results, wanted: set[tuple[str, str]])
     console.print(shown)
     counts = [sum(r.verdict.failed for r in each.results) for each in (before, after)]
     console.print(f"\nred or unknown rows: {counts[0]} before, {counts[1]} after")
-    return not red
+    return not failed
 
 
 def _signed(verdict: Verdict) -> Text:
@@ -378,11 +380,11 @@ def _signed(verdict: Verdict) -> Text:
     return Text(f"{sign} {verdict.value}", style)
 
 
-def _print_next_steps(folder: Path, *, ok: bool, green: bool) -> None:
+def _print_next_steps(folder: Path, *, ok: bool, passed: bool) -> None:
     print(f"report: {folder}")
     if not ok:
         print("Not all changes were made; see above. What was done stays, and can be taken back:")
-    elif not green:
+    elif not passed:
         print("All changes were made, and some of their rows are not green; see above.")
     print(f"undo:   invoke undo {folder.name}")
 

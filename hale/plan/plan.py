@@ -114,19 +114,20 @@ def plan_remedy(case: Case[Any], fact: Fact) -> tuple[Remedy, ...]:
 def build_host_plan(
     host: str,
     machine_id: str,
-    red: Sequence[FailedCase],
+    failed: Sequence[FailedCase],
     unknown: Iterable[RowKey],
     read: FileReader,
 ) -> HostPlan:
-    """One host's plan. `read` is called once, for all files that are to be edited.
+    """One host's plan.
 
-    Raises LineMismatch where a file differs from the facts.
+    failed: the results to remediate. unknown: results for which nothing is planned. read: called
+    once, for all files to edit. Raises LineMismatch if a file differs from the facts.
     """
     files: dict[str, list[FileEdit]] = {}
     order: list[Action] = []
     requirements_of: dict[Any, list[str]] = {}
     by_hand: list[ManualNote] = []
-    for one in red:
+    for one in failed:
         requirement = one.case.requirement.id
         for change in plan_remedy(one.case, one.fact):
             if isinstance(change, ManualStep):

@@ -94,20 +94,20 @@ def _host(
     audit: Audit, name: str, found: Results, only: Sequence[str], read: plan.FileReader
 ) -> HostPlan:
     rows = {r.test: r for r in found.results if r.host == name}
-    red, unknown = [], []
+    failed, unknown = [], []
     for case in audit.cases:
         row = rows.get(case.nodeid)
         if row is None or (only and row.requirement not in only):
             continue
         if row.verdict is Verdict.FAIL:
             fact = audit.judge(case).fact
-            assert fact is not None  # the same evidence has made it FAIL
-            red.append(FailedCase(case, fact))
+            assert fact is not None  # the judge had it from the same evidence
+            failed.append(FailedCase(case, fact))
         elif row.verdict is Verdict.UNKNOWN:
             unknown.append(RowKey(row.host, row.requirement, row.aspect))
     machine = next(h.machine_id for h in found.hosts if h.name == name)
     try:
-        return plan.build_host_plan(name, machine, red, unknown, read)
+        return plan.build_host_plan(name, machine, failed, unknown, read)
     except line_edit.LineMismatch as error:
         raise UserError(f"{name}: {error}. Somebody is changing it now; plan again.") from None
 

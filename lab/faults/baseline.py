@@ -1,8 +1,8 @@
 """Makes the lab's hosts compliant, so that a fault is the only thing wrong with them.
 
-What the remedies will do one day, by hand. An apiserver is not to be had here; a stand-in on
-the first master answers on the VIP with a certificate of a CA that all hosts have, so that its
-row is green and can turn red.
+It applies by hand what the remedies would. There is no apiserver here: a stand-in on the first
+master answers on the VIP with a certificate of a CA that all hosts have, so that its result passes
+and a fault can make it fail.
 """
 
 import re
@@ -16,7 +16,7 @@ from lab.machine import Lab, LabHost
 from lab.topology import HOSTS
 
 VIP_HOLDER = "k8s-master-01"
-# The first has the machine-id of the second at hand, for the day on which it becomes a clone.
+# The first has a copy of the machine-id of the second, for the fault that makes it a clone.
 CLONE, CLONED = "k8s-node-01", "k8s-node-02"
 CLONED_ID = "/root/machine-id-of-another"
 STAND_IN = "/usr/local/lib/stand-in"
@@ -28,13 +28,13 @@ WORKERS = [host.name for host in HOSTS if host.role == "workers"]
 def _each(
     hosts: Iterable[str], keys: str, verdict: str, says: str
 ) -> dict[RowKey, tuple[str, str]]:
-    """The same for these rows, `REQUIREMENT aspect` by commas, of each of these hosts."""
+    """The same verdict and text for each host and key (`REQUIREMENT aspect`, comma-separated)."""
     return {
         RowKey(host, *key.split()): (verdict, says) for host in hosts for key in keys.split(", ")
     }
 
 
-# What a lab without a cluster cannot have, and why; all other rows must be green.
+# What fails in a lab without a cluster, and why; all other results must pass.
 NO_CLUSTER = {
     **_each(MASTERS, "HA-APISERVER-EACH runtime", "FAIL", "no apiserver: there is no"),
     **_each(MASTERS, "HA-LB-BACKENDS runtime", "FAIL", "no load balancer on this master"),

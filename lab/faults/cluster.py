@@ -45,7 +45,8 @@ def etcd(
     undo: str = "",
     turns: Mapping[str, ExpectedResult] | None = None,
 ) -> HostFault:
-    """Without a cluster this row is red for want of etcd; a fault makes it red for its own sake."""
+    """A fault of etcd. Without a cluster its result fails for lack of etcd; the fault makes it
+    fail for a reason of its own."""
     etcds = {"HA-ETCD-MEMBERS runtime @cluster": fail(says)}
     return HostFault(name, "k8s-master-02", inject, {**etcds, **(turns or {})}, files, undo)
 

@@ -1,4 +1,4 @@
-"""What a fault is: how it comes about on a host, and exactly which rows it turns."""
+"""Faults: how each is injected on a host, and exactly which results it changes."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,15 +8,16 @@ from hale.model.results import RowKey
 
 
 def slug(name: str) -> str:
-    """A fault's name as part of a test's id and of a file's name: a-z, 0-9 and single dashes."""
+    """A fault's name as part of a test ID and a file name: a-z, 0-9 and single dashes."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower().replace("'", "")).strip("-")
 
 
 @dataclass(frozen=True)
 class ExpectedResult:
-    """What a row becomes, and a piece of what it must say: red for another reason proves nothing.
+    """The verdict of a result under the fault, and text that `actual` must contain.
 
-    `says` may be empty where the row says nothing of its own (cluster rows name the host).
+    A failure for another reason proves nothing. `says` may be empty if the result has no text of
+    its own (cluster results name the host).
     """
 
     verdict: str
@@ -24,12 +25,12 @@ class ExpectedResult:
 
 
 def fail(says: str) -> ExpectedResult:
-    """The row becomes FAIL, saying this."""
+    """The result becomes FAIL with this text."""
     return ExpectedResult("FAIL", says)
 
 
 def unknown(says: str) -> ExpectedResult:
-    """The row becomes UNKNOWN, saying this."""
+    """The result becomes UNKNOWN with this text."""
     return ExpectedResult("UNKNOWN", says)
 
 

@@ -6,7 +6,7 @@ FAIL) and what the remedy does to it:
     [after."/etc/x.conf"]            # every file that a change makes or edits, as it is then
     text = "a = 1\\n"                 # or: target = "/dev/null"
     does = ["load br_netfilter"]     # all other changes, as `said` has them
-    by_hand = ["kernel argument"]    # parts of the ByHands' texts, one for each
+    by_hand = ["kernel argument"]    # parts of the manual steps' texts, one each
     why = ["/etc/x.conf:3"]          # parts that some reason must have
     effects = ["NEEDS_REBOOT"]             # all that the changes cost
 
