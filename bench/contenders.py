@@ -40,12 +40,12 @@ T = TypeVar("T")
 
 
 class RunFailed(Exception):
-    """A contender failed, so its time means nothing."""
+    """A contender failed, so its time is invalid."""
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """One run. `parts` are named stretches of it; `verdicts` is None where nothing is judged."""
+    """One run. parts: seconds by name of a part; verdicts: None if nothing is judged."""
 
     seconds: float
     tests: int

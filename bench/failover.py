@@ -91,7 +91,7 @@ def cluster(console: Console) -> Iterator[Lab]:
 
 
 def measure(lab: Lab, folder: Path, rounds: int) -> Mapping[FaultKind, Sequence[Measurement]]:
-    """Take each kind away once a round, from whoever has the VIP then."""
+    """Inject each kind once a round, on the VIP's owner at that moment."""
     known = ini.load_inventory(lab.inventory)
     preconnect.register_targets(known)
     found: dict[FaultKind, list[Measurement]] = {kind: [] for kind in FAULTS}

@@ -1,4 +1,4 @@
-"""What was measured, and what follows from it. Pure."""
+"""Measured times and the ratios computed from them. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

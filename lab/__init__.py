@@ -1,1 +1,1 @@
-"""Real hosts on one machine: the document's five, as systemd-nspawn machines that lead nowhere."""
+"""Real hosts on one machine: the baseline's five, as isolated systemd-nspawn machines."""

@@ -38,7 +38,7 @@ def cache_root() -> Path:
 
 
 def cache_key(inputs: Mapping[str, object]) -> str:
-    """The end of an entry's name: a hash over all that goes into it."""
+    """The suffix of an entry's name: a hash of all its inputs."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -94,7 +94,7 @@ def unmount_below(folder: Path, keep: Sequence[int]) -> None:
     points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     for point in sorted((p for p in points if p.startswith(inside)), key=len, reverse=True):
         if run(["umount", point], check=False, keep=keep).returncode:
-            # A shell of somebody stands in it. Detached, it is gone for all but that shell.
+            # A shell may have its working folder there; a lazy unmount leaves it to that shell.
             run(["umount", "--lazy", point], keep=keep)
 
 

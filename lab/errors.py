@@ -1,4 +1,4 @@
-"""What the lab says when it cannot go on."""
+"""The lab's exceptions."""
 
 
 class LabError(Exception):
@@ -6,4 +6,4 @@ class LabError(Exception):
 
 
 class LabUnavailable(LabError):
-    """This machine cannot carry a lab at all; the message names the reason and what is needed."""
+    """This machine cannot run a lab; the message names the reason and what is needed."""

@@ -10,7 +10,7 @@ import resource
 from pathlib import Path
 
 _CAP_SYS_RESOURCE = 1 << 24
-# What the document wants: limits.conf's name, the kernel's, the least, units of one (memlock: KiB).
+# Baseline: limits.conf's name, the kernel's, the least, units of one (memlock: KiB).
 _WANTED = (
     ("nofile", resource.RLIMIT_NOFILE, 65536, 1),
     ("nproc", resource.RLIMIT_NPROC, 65536, 1),
@@ -20,7 +20,7 @@ _SUBJECTS = ("lim", "lim_root", "svc_containerd", "svc_kubelet")
 
 
 def limit_overrides() -> dict[str, str]:
-    """The standard's values that the lab cannot reach, as variables of an inventory."""
+    """The baseline's values that the lab cannot reach, as variables of an inventory."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("CapEff:") and int(line.split()[1], 16) & _CAP_SYS_RESOURCE:
             return {}

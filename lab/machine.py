@@ -367,7 +367,7 @@ class Lab:
             with locked(lock, self._say, keep=self.state.exists) as fd:
                 yield fd
         finally:
-            with contextlib.suppress(OSError):  # somebody else's lab is there
+            with contextlib.suppress(OSError):  # another lab's state is there
                 STATE_ROOT.rmdir()
 
     def _start(self, images: image.BaseImages, lock: int) -> None:
@@ -533,7 +533,9 @@ def _signals_raise() -> Iterator[None]:
     changed = []
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
-            with contextlib.suppress(ValueError):  # not the main thread: not ours to say
+            with contextlib.suppress(
+                ValueError
+            ):  # not the main thread, which alone may set handlers
                 signal.signal(number, leave)
                 changed.append(number)
     try:

@@ -46,7 +46,7 @@ class RunState(StrEnum):
 
 
 class RunHeader(msgspec.Struct, frozen=True, tag="run"):
-    """Who runs what. kind: fix, undo, install or reset. of: the run that is taken back."""
+    """Who runs what. kind: fix, undo, install or reset. of: the run that is undone."""
 
     schema: str
     run: str

@@ -42,11 +42,11 @@ Reporter = Callable[[str, str], None]  # host, and what happens there
 
 @dataclass
 class PlanRunner:
-    """Carries a plan out on its hosts.
+    """Applies a plan to its hosts.
 
-    standing: what each host is in its cluster. group: the group that a failure stops. look: why
-    the cluster is not healthy now (gates.unhealthy). max_fail: so many failed hosts stop their
-    group.
+    membership: each host's place in its cluster. group: host -> the group that its failure stops.
+    health_problems: why the cluster is unhealthy now (gates.unhealthy). max_fail: the number of
+    failed hosts at which their group is stopped.
     """
 
     plan: Plan
@@ -252,7 +252,7 @@ def locks_held(
 ) -> Iterator[None]:
     """Hold the locks of all hosts, acquired as by `acquire_all`; reports the hosts that keep one.
 
-    nothing: how the error begins. Raises UserError where another run holds a lock.
+    nothing: how the error message begins. Raises UserError if another run holds a lock.
     """
     try:
         held = acquire_all(hosts, list(needed), owner, stale=stale, report=report)

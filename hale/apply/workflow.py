@@ -1,4 +1,4 @@
-"""`invoke fix --apply` and `invoke undo`: from an operator's words to a run.
+"""`invoke fix --apply` and `invoke undo`: from the command line to a run.
 
 A run's folder is reports/<time>-fix/ (or -undo): before/ and after/ are audits like any other,
 plan.json what was approved, journal.jsonl what was done.
@@ -47,8 +47,10 @@ from hale.standard import loader
 
 @dataclass(frozen=True)
 class ApplyOptions:
-    """How a run is to be made, as the operator typed it. max_fail: failed hosts of one group
-    that stop the rest of it."""
+    """The options of the command line.
+
+    max_fail: the number of failed hosts of a group at which the rest of it is stopped.
+    """
 
     reports: Path
     inventory: Path | None = None
@@ -157,13 +159,13 @@ def undo_run(options: ApplyOptions, name: str) -> bool:
     return ok
 
 
-# --- the pieces ---
+# --- parts ---
 
 
 def _audit_before(options: ApplyOptions, only: Sequence[str], made: Plan | None) -> AuditResult:
-    """Audit the hosts that were selected, into a folder of this run's own; `made`: for that plan.
+    """Audit the hosts that were selected, into a new folder. made: the approved plan, if any.
 
-    Raises UserError where the plan was made for another inventory or standard.
+    Raises UserError if the plan was made for another inventory or baseline.
     """
     path, hosts, profile = (
         options.inventory or ROOT / "inventory.ini",
@@ -184,7 +186,7 @@ def _audit_before(options: ApplyOptions, only: Sequence[str], made: Plan | None)
 
 
 def _hosts_of_plan(made: Plan, hosts: str, known: Inventory) -> str:
-    """The plan's hosts, as far as `--hosts` names them."""
+    """The plan's hosts that match `--hosts`. Raises UserError if none does."""
     chosen = {c.host.name for c in selection.select_hosts(hosts, known, lambda uri: ())}
     names = [h.host for h in made.hosts if h.host in chosen]
     if not names:
@@ -193,7 +195,10 @@ def _hosts_of_plan(made: Plan, hosts: str, known: Inventory) -> str:
 
 
 def _check_machine_ids(made: Plan, found: Results) -> Plan:
-    """The plan for those hosts that were audited now. Raises UserError for another machine."""
+    """The plan for the hosts that were audited now.
+
+    Raises UserError if a host to change is unreachable, or is another machine than planned.
+    """
     machines = {h.name: h for h in found.hosts}
     hosts = [h for h in made.hosts if h.host in machines]
     for host in hosts:
@@ -209,7 +214,7 @@ def _check_machine_ids(made: Plan, found: Results) -> Plan:
 
 
 def _confirm(options: ApplyOptions, made: Plan) -> None:
-    """Ask once. Raises UserError where the operator declines, or stdin is no terminal."""
+    """Ask once. Raises UserError if the operator declines or stdin is not a terminal."""
     if options.yes:
         return
     steps, hosts = sum(len(h.steps) for h in made.hosts), sum(bool(h.steps) for h in made.hosts)
@@ -280,9 +285,9 @@ def _group(groups: Iterable[str]) -> str:
 
 
 def cluster_membership(audited: Audit) -> Mapping[str, NodeStatus]:
-    """What each host of the inventory is in its cluster, by what was read of it.
+    """Each host's place in its cluster, by the audit's facts.
 
-    A host of which that could not be read counts as joined.
+    A host whose fact is unknown counts as joined.
     """
     joined: dict[str, str] = {}
     holds: dict[str, bool] = {}
@@ -309,8 +314,10 @@ def cluster_membership(audited: Audit) -> Mapping[str, NodeStatus]:
 
 
 def _cluster_problems(before: Audit) -> list[str]:
-    """Why the cluster is not healthy, by an audit of the masters over logins of its own: what is
-    being changed may have the others busy, or have lost them."""
+    """Why the cluster is not healthy, by an audit of the masters.
+
+    It uses sessions of its own: the shared ones may be busy or lost during a change.
+    """
     ids = {r.id for r in before.standard.guarding("change")}
     if not ids:
         return unhealthy((), ids)
@@ -333,7 +340,7 @@ def _cluster_problems(before: Audit) -> list[str]:
 def _audit_after(
     before: Audit, made: Plan, folder: Path, requirements: Collection[str] = ()
 ) -> Results:
-    """The same checks once more, on the hosts that were to be changed."""
+    """Audit the hosts of the plan again."""
     hosts = ",".join(h.host for h in made.hosts)
     (folder / "after").mkdir()
     found = audit(

@@ -1,7 +1,7 @@
-"""The rows that a drill decides: the aspects `drill` of the standard, judged by the same checks.
+"""The results of a drill: the aspect `drill` of requirements, judged by the checks of an audit.
 
-A subject that has such an aspect says in `DRILLS` which parts measure it, and in `read_drill()`
-what the measurements come to; its check is `test_drill` in checks/, as in an audit.
+A subject with that aspect has `DRILLS`, the kinds of fault that measure it, and `read_drill()`,
+which turns the measurements into a fact; its check is `test_drill` in checks/.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from hale.standard import subjects
 
 
 def rows(audit: Audit, drills: Sequence[Measurement]) -> tuple[list[Result], list[RowKey]]:
-    """The rows that these drills decide, and those of the profile that they do not."""
+    """The results of these drills, and the profile's other cases, which are not judged."""
     hosts = list(audit.inventory.hosts)
     done = {d.kind for d in drills}
     judged, others = [], []

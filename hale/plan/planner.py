@@ -1,4 +1,4 @@
-"""The plan of `invoke fix`, made of an audit's verdicts. Nothing is written to a host."""
+"""The plan of `invoke fix`, made from an audit's results. Nothing is written to a host."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -21,12 +21,12 @@ from hale.ssh.remote.files import FileUnreadable, read_files
 from hale.standard import loader
 from hale.standard.loader import Standard
 
-# Subjects that tell what a host is in its cluster.
+# Subjects that show a host's place in its cluster.
 MEMBERSHIP_SUBJECTS = ADDRESS, HOSTNAME = "address", "hostname"
 
 
 def parse_only(words: str) -> list[str]:
-    """The requirements that `--only` names. Raises UserError for one that there is not."""
+    """The requirements that `--only` names. Raises UserError for an unknown one."""
     wanted = words.replace(",", " ").split()
     stated = {r.id for r in loader.load_standard(ROOT / "standard").requirements}
     for name in wanted:
@@ -36,9 +36,9 @@ def parse_only(words: str) -> list[str]:
 
 
 def with_membership(only: Sequence[str], standard: Standard) -> frozenset[str]:
-    """The requirements to audit for these; none, which stands for all, where none is named.
+    """The requirements to audit for these; empty, which means all, if none is named.
 
-    Always among them: what shows which host is a node of a cluster, and which one has the VIP.
+    Always includes those that show which host is a node of a cluster and which has the VIP.
     """
     if not only:
         return frozenset()
@@ -49,8 +49,8 @@ def with_membership(only: Sequence[str], standard: Standard) -> frozenset[str]:
 def build_plan(audited: AuditResult, only: Sequence[str] = ()) -> Plan:
     """The plan for what failed in that audit.
 
-    only: the requirements to remediate, all where empty. Raises UserError when a host's file
-    changes while it is read.
+    only: the requirements to remediate; empty for all. Raises UserError if a host's file changes
+    while it is read.
     """
     audit, found = audited.audit, audited.results
 
@@ -76,7 +76,7 @@ def build_plan(audited: AuditResult, only: Sequence[str] = ()) -> Plan:
 
 
 def require_same_inputs(made: Plan, known: Inventory, standard: Standard) -> None:
-    """Raises UserError where the plan was made for another inventory or another standard."""
+    """Raises UserError if the plan was made for another inventory or baseline."""
     if Path(made.inventory) != known.path.resolve():
         raise UserError(
             f"the plan was made for the inventory {made.inventory}, and this one is {known.path}. "

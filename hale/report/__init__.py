@@ -1,1 +1,1 @@
-"""What people and programs read: the terminal's matrix, report.html, junit.xml."""
+"""The reports for people and programs: the terminal's matrix, report.html, junit.xml."""

@@ -1,4 +1,4 @@
-"""An audit that a command makes: `invoke fix`, an install or a drill, without pytest."""
+"""The audits of commands: of `invoke fix`, an install or a drill, without pytest."""
 
 import shutil
 import sys
@@ -28,11 +28,11 @@ def audit(
     sessions: SessionPool | None = None,
     show: bool = False,
 ) -> AuditResult:
-    """Audit the hosts into `folder`, with every report that pytest leaves there.
+    """Audit the hosts into `folder`, and write the same reports as an audit by pytest.
 
-    folder: this run's own; it exists. hosts: an expression of `--hosts`. requirements: their ids,
-    all of the profile where empty. sessions: without them those that this process shares. show:
-    print who does not answer, and the matrix. Raises UserError.
+    folder: the run's own; must exist. hosts: a host pattern, as of `--hosts`. requirements: their
+    IDs; empty for all of the profile. sessions: default: the process's shared ones. show: print
+    unreachable hosts and the matrix. Raises UserError.
     """
     request = AuditRequest(
         inventory,

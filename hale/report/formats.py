@@ -1,4 +1,4 @@
-"""Report formats: each makes a text of a run's results, and of nothing else.
+"""Report formats: each renders text from a run's results alone.
 
 A new format is a module with a `render` and its line in `FORMATS`; docs/results.md lists them.
 """

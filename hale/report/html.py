@@ -1,6 +1,6 @@
-"""report.html of an audit: one page, made of the run's results; it fetches nothing.
+"""report.html of an audit: one page, rendered from the run's results; it fetches nothing.
 
-Everything in it is made by templates/audit.jinja2, which escapes every value (jinja.py).
+The template is templates/audit.jinja2, which escapes every value (jinja.py).
 """
 
 from collections import Counter

@@ -1,7 +1,6 @@
-"""How every page of ours is made: its templates, which escape whatever is put into them.
+"""Renders Hale's HTML pages: the templates escape every value and make control characters visible.
 
-They make control characters visible too; so there is no place where a host's text could become
-markup.
+So a host's text can never become markup.
 """
 
 import os

@@ -41,7 +41,7 @@ SVG_PALETTE = [
 
 
 class GatherProgress:
-    """Which hosts have answered: a live line on a terminal, plain lines elsewhere."""
+    """The progress of the gathering: a live line on a terminal, plain lines elsewhere."""
 
     def __init__(self, reporter: Any, hosts: int) -> None:
         self._reporter = reporter
@@ -153,7 +153,7 @@ def svg(results: Results, title: str = "pytest --hosts=all") -> str:
     return "".join(f"{line.rstrip()}\n" for line in drawn.splitlines())
 
 
-# --- the pieces ---
+# --- parts ---
 
 
 def renderables(results: Results, width: int, verbosity: int = 0) -> "list[RenderableType]":

@@ -1,4 +1,4 @@
-"""Text for people: host names folded, control characters made visible, a question answered."""
+"""Text for people: host names folded, control characters made visible, a yes-or-no question."""
 
 import re
 import sys
@@ -45,5 +45,5 @@ def _folded(stem: str, numbers: Sequence[str]) -> str:
 
 
 def confirm(question: str) -> bool:
-    """Whether there is an operator who says yes."""
+    """Ask the operator. False without a terminal."""
     return sys.stdin.isatty() and input(question).strip().lower() in ("y", "yes")

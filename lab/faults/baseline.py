@@ -183,7 +183,7 @@ exit 1
 """
 
 
-# What the document wants of limits.conf; memlock in KiB.
+# What the baseline requires of limits.conf; memlock in KiB.
 _LIMITS = {"nofile": 65536.0, "nproc": 65536.0, "memlock": inf}
 
 
@@ -245,6 +245,6 @@ def _number(value: float) -> str:
 
 
 def fresh(lab: Lab) -> None:
-    """Give every host a fresh disk: whatever was done to it is gone."""
+    """Give every host a fresh disk, which removes every fault."""
     with ThreadPoolExecutor(len(lab.hosts)) as pool:
         list(pool.map(LabHost.reset, lab.hosts))

@@ -21,7 +21,7 @@ def everywhere(turn: ExpectedResult) -> dict[str, ExpectedResult]:
 
 
 def answering(name: str, inject: str, turn: ExpectedResult) -> HostFault:
-    """A fault of what answers on the VIP."""
+    """A fault of the server on the VIP."""
     return HostFault(
         name,
         VIP_HOLDER,
@@ -56,7 +56,7 @@ TAKEN = {"NODE-PORTS-MASTER runtime": fail("has not joined, and somebody listens
 
 
 def taken(name: str, host: str, port: int, requirement: str) -> HostFault:
-    """Somebody listens on a port that a component will want."""
+    """A program listens on a port that a component needs."""
     return HostFault(
         name,
         host,

@@ -1,4 +1,4 @@
-"""Faults of the limits of services, beyond the document: containerd and the kubelet.
+"""Faults of the limits of services, beyond the guide: containerd and the kubelet.
 
 The lab's hosts have neither, so each fault brings a stand-in along that systemd runs as it would
 run the real one. It starts in multi-user.target, so that a power cut brings it back.
