@@ -32,7 +32,7 @@ from hale.model.evidence import (
     Probe,
     Unreadable,
 )
-from hale.model.requirement import Case
+from hale.model.requirement import Aspect, Case
 
 MAIN = "/etc/security/limits.conf"
 FOLDER = "/etc/security/limits.d/*.conf"
@@ -219,7 +219,7 @@ def probes(host: Host, cases: Sequence[Case[LimitsParameters]]) -> tuple[Probe, 
     fresh = {
         "root" if case.parameters.domain == ROOT else "user"
         for case in cases
-        if case.aspect == "runtime"
+        if case.aspect is Aspect.RUNTIME
     }
     return (
         FileProbe(

@@ -22,7 +22,7 @@ done
 """
 
 
-class File(Struct, frozen=True):
+class FileDigest(Struct, frozen=True):
     """sha256: of its bytes; `other` for what is no file. changed: seconds since the epoch."""
 
     sha256: str
@@ -35,16 +35,16 @@ def probe(paths: Iterable[str]) -> CommandProbe:
     return CommandProbe("files", _SCRIPT % " ".join(map(shlex.quote, paths)))
 
 
-def read(readings: HostView) -> Mapping[str, File]:
+def read(readings: HostView) -> Mapping[str, FileDigest]:
     """The files that are there, by path. Raises Unreadable."""
-    found: dict[str, File] = {}
+    found: dict[str, FileDigest] = {}
     for line in readings.output("files").lines:
         sha256, mode, changed, path = (line.split(" ", 3) + [""] * 4)[:4]
         if sha256 == "other":
-            found[path] = File(sha256, 0, 0.0)
+            found[path] = FileDigest(sha256, 0, 0.0)
             continue
         try:
-            found[path] = File(sha256, int(mode, 8), float(changed))
+            found[path] = FileDigest(sha256, int(mode, 8), float(changed))
         except ValueError:
             raise Unreadable(f"the answer is garbled: {line[:80]!r}") from None
     return found

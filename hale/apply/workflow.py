@@ -31,7 +31,7 @@ from hale.gather.pool import SessionPool
 from hale.inventory import ini, selection
 from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
-from hale.model.requirement import PROFILES, current_profile
+from hale.model.requirement import Aspect, Guard, Profile, current_profile
 from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
@@ -286,7 +286,7 @@ def cluster_membership(audited: Audit) -> Mapping[str, NodeStatus]:
     holds: dict[str, bool] = {}
     for case in audited.cases:
         subject = case.requirement.subject
-        if case.aspect != "runtime" or subject not in planner.MEMBERSHIP_SUBJECTS:
+        if case.aspect is not Aspect.RUNTIME or subject not in planner.MEMBERSHIP_SUBJECTS:
             continue
         judged = audited.judge(case)
         found: Any = judged.fact
@@ -309,7 +309,7 @@ def cluster_membership(audited: Audit) -> Mapping[str, NodeStatus]:
 def _cluster_problems(before: Audit) -> list[str]:
     """Why the cluster is not healthy, by an audit of the masters over logins of its own: what is
     being changed may have the others busy, or have lost them."""
-    ids = {r.id for r in before.standard.guarding("change")}
+    ids = {r.id for r in before.standard.guarding(Guard.CHANGE)}
     if not ids:
         return unhealthy((), ids)
     with (
@@ -320,7 +320,7 @@ def _cluster_problems(before: Audit) -> list[str]:
             Path(folder),
             before.inventory,
             before.standard,
-            PROFILES[0],
+            Profile.BASELINE,
             "masters",
             ids,
             sessions=sessions,

@@ -20,7 +20,7 @@ from hale.audit.judge import CHECKS, JudgedCase
 from hale.model import results
 from hale.model.errors import UserError
 from hale.model.evidence import Fact, Unreadable
-from hale.model.requirement import ASPECTS, PROFILES, ROLES, SEVERITIES, Case, Requirement
+from hale.model.requirement import Aspect, Case, Profile, Requirement, Role, Severity
 from hale.model.results import ROW, Result
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
@@ -103,10 +103,10 @@ def _markers(stated: loader.Standard) -> list[tuple[str, str]]:
     return [
         *((f"chapter{number}", f"chapter {number} of the baseline") for number in chapters),
         *((subject, f"checks/test_{subject}.py") for subject in subjects),
-        *((role, "role: the hosts that a requirement concerns") for role in ROLES),
-        *((aspect, "aspect") for aspect in ASPECTS),
-        *((severity, "severity") for severity in SEVERITIES),
-        *((profile, "profile") for profile in PROFILES),
+        *((role, "role: the hosts that a requirement concerns") for role in Role),
+        *((aspect, "aspect") for aspect in Aspect),
+        *((severity, "severity") for severity in Severity),
+        *((profile, "profile") for profile in Profile),
     ]
 
 
