@@ -64,6 +64,9 @@ class ApplyOptions:
     def __post_init__(self) -> None:
         if self.max_fail < 1:
             raise UserError("--max-fail is a number of hosts, 1 or more.")
+        if current_profile(self.profile) not in tuple(Profile):
+            known = ", ".join(Profile)
+            raise UserError(f"--profile: no profile {self.profile!r}; known: {known}.")
 
 
 def apply_fix(options: ApplyOptions, only: Sequence[str], approved: Path | None) -> bool:
@@ -224,10 +227,11 @@ def _execute(
     known = before.inventory
     preconnect.register_targets(known)
     owner = runner.new_owner(folder.name)
+    inventory = known.path.resolve()  # `undo` loads it from whatever folder it is typed in
     header = runner.journal_header(
         owner,
         kind,
-        known.path,
+        inventory,
         approved_by=options.approved_by,
         ticket=options.ticket,
         plan_sha256=made.sha256,
@@ -239,7 +243,7 @@ def _execute(
     try:
         with runner.locks_held(names, needed, owner, stale=options.force_unlock, report=told):
             for story in runner.load_runs(options.reports):
-                if story.state is RunState.INTERRUPTED and not story.end and _same(story, known):
+                if story.state is RunState.INTERRUPTED and not story.end and _of(story, inventory):
                     runner.recover(story, told)
             with closing(Journal(folder, header)) as book:
                 return PlanRunner(
@@ -269,8 +273,8 @@ def _recover(
             runner.recover(story, told)
 
 
-def _same(story: RunHistory, known: Inventory) -> bool:
-    return Path(story.header.inventory) == known.path
+def _of(story: RunHistory, inventory: Path) -> bool:
+    return Path(story.header.inventory) == inventory
 
 
 def _group(groups: Iterable[str]) -> str:
