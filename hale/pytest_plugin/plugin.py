@@ -212,6 +212,7 @@ def pytest_runtest_makereport(
     setattr(report, ROW, row)
     if row is None:
         return report
+    vars(report).pop("wasxfail", None)  # a mark on the file would count a FAIL as expected
     if row.verdict is Verdict.NOT_APPLICABLE:
         report.outcome = "skipped"
         report.longrepr = (str(item.path), item.location[1] or 0, row.actual)

@@ -170,6 +170,11 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
             f"{name} guards nothing: only a runtime aspect can.",
             _locate(path, text, name, "guards"),
         )
+    if stated.guards and stated.profile != PROFILES[0]:
+        raise UserError(
+            f"{name} guards nothing: only a requirement of the {PROFILES[0]} can.",
+            _locate(path, text, name, "guards"),
+        )
     for aspect in stated.aspects:
         at = _locate(path, text, f"{name}.aspects", aspect)
         if aspect not in tuple(Aspect):
