@@ -170,9 +170,9 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
             f"{name} guards nothing: only a runtime aspect can.",
             _locate(path, text, name, "guards"),
         )
-    if stated.guards and stated.profile != PROFILES[0]:
+    if stated.guards and stated.profile != Profile.BASELINE:
         raise UserError(
-            f"{name} guards nothing: only a requirement of the {PROFILES[0]} can.",
+            f"{name} guards nothing: only a requirement of the {Profile.BASELINE} can.",
             _locate(path, text, name, "guards"),
         )
     for aspect in stated.aspects:
