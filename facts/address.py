@@ -54,15 +54,15 @@ class AddressRuntime(Struct, frozen=True):
     @property
     def actual(self) -> str:
         if self.up:
-            said = f"{self.planned} is on {' and '.join(self.up)}, which is up"
+            text = f"{self.planned} is on {' and '.join(self.up)}, which is up"
         elif self.down:
-            said = f"{self.planned} is on {' and '.join(self.down)}, which is not up"
+            text = f"{self.planned} is on {' and '.join(self.down)}, which is not up"
         else:
-            said = f"no interface has {self.planned}"
+            text = f"no interface has {self.planned}"
         if not self.vip_on:
-            return said
+            return text
         where = f"the VIP {self.vip} is on {' and '.join(self.vip_on)}"
-        return f"{said}; {where}" + ("" if self.may_hold_vip else ", where nothing may put it")
+        return f"{text}; {where}" + ("" if self.may_hold_vip else ", where nothing may put it")
 
 
 class AddressPersisted(Struct, frozen=True):
@@ -79,27 +79,27 @@ class AddressPersisted(Struct, frozen=True):
     @property
     def actual(self) -> str:
         if self.setters:
-            said = [f"{' and '.join(map(str, self.setters))} sets {self.planned} at boot"]
+            parts = [f"{' and '.join(map(str, self.setters))} sets {self.planned} at boot"]
         else:
-            said = [f"nothing on this host sets {self.planned} at boot"]
-            said += [f"{s} would, but {s.note}" for s in self.idle]
-            said += [f"{s} asks DHCP, which may give another one" for s in self.dhcp]
+            parts = [f"nothing on this host sets {self.planned} at boot"]
+            parts += [f"{s} would, but {s.note}" for s in self.idle]
+            parts += [f"{s} asks DHCP, which may give another one" for s in self.dhcp]
             if not self.idle and not self.dhcp:
-                said.append(f"looked at: {boot_network.KNOWN}")
-        said += [f"{s} sets the VIP {self.vip}: {s.text}" for s in self.vip_setters]
-        return "; ".join(said)
+                parts.append(f"looked at: {boot_network.KNOWN}")
+        parts += [f"{s} sets the VIP {self.vip}: {s.text}" for s in self.vip_setters]
+        return "; ".join(parts)
 
 
 def probes(host: Host, cases: Sequence[Case[AddressParameters]]) -> tuple[Probe, ...]:
     """ip(8) for exactly these two addresses, and the files of every network manager we know."""
     aspects = {case.aspect for case in cases}
-    asked: list[Probe] = []
+    wanted: list[Probe] = []
     if "persisted" in aspects:
-        asked.append(FileProbe(*boot_network.FILES))
+        wanted.append(FileProbe(*boot_network.FILES))
     planned = _address(host)
     if "runtime" in aspects and planned:
-        asked.append(CommandProbe("ip", _script(planned, cases[0].inventory.endpoint.vip)))
-    return tuple(asked)
+        wanted.append(CommandProbe("ip", _script(planned, cases[0].inventory.endpoint.vip)))
+    return tuple(wanted)
 
 
 def read_runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRuntime:

@@ -56,7 +56,7 @@ def read_runtime(readings: HostView, case: Case[ApiserverParameters]) -> Apiserv
     if found is None:
         return ApiserverRuntime("", 0, (), f"no apiserver: {local_apiserver.NONE}")
     answer = found["readyz"]
-    if why := answer.ill:
+    if why := answer.failure:
         return ApiserverRuntime(answer.url, answer.http, (), why)
     failing = tuple(re.findall(r"\[-\](\S+)", answer.body))
     if answer.http == 200 and "readyz check passed" not in answer.body:

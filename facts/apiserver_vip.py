@@ -63,8 +63,8 @@ class VipResponse(Struct, frozen=True):
     def __str__(self) -> str:
         if self.exit:
             return f"{self.url}: {WORDS.get(self.exit, 'no answer')} ({self.error})"
-        said = self.body if len(self.body) <= 60 else f"{self.body[:60]}…"
-        return f"{self.url}: HTTP {self.http} {said!r} from {self.address}"
+        body = self.body if len(self.body) <= 60 else f"{self.body[:60]}…"
+        return f"{self.url}: HTTP {self.http} {body!r} from {self.address}"
 
 
 class ApiserverVipRuntime(Struct, frozen=True):
@@ -78,12 +78,12 @@ class ApiserverVipRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = f"{self.by_name}; {self.by_vip}"
+        text = f"{self.by_name}; {self.by_vip}"
         if not self.joined:
-            said = f"this host is not in a cluster yet (no {CA}); {said}"
+            text = f"this host is not in a cluster yet (no {CA}); {text}"
         if self.by_name.exit == 0 and self.by_name.address != self.vip:
-            said += f"; the name leads to {self.by_name.address}, not to the VIP {self.vip}"
-        return said
+            text += f"; the name leads to {self.by_name.address}, not to the VIP {self.vip}"
+        return text
 
 
 def probes(host: Host, cases: Sequence[Case[ApiserverVipParameters]]) -> tuple[Probe, ...]:
@@ -122,10 +122,10 @@ def _answer(url: str, lines: Sequence[str]) -> VipResponse:
         start = lines.index(f"url {url}")
         got = next(i for i in range(start, len(lines)) if lines[i].startswith("got "))
         _, exit_, http, address = [*lines[got].split(), ""][:4]
-        said = [line.removeprefix("| ") for line in lines[start + 1 : got]]
+        output = [line.removeprefix("| ") for line in lines[start + 1 : got]]
         # How long it waited differs from run to run, and the answer does not.
-        error = [re.sub(r" after \d+ ms", "", x) for x in said if x.startswith("curl: ")]
-        body = [line for line in said if not line.startswith("curl: ")]
+        error = [re.sub(r" after \d+ ms", "", x) for x in output if x.startswith("curl: ")]
+        body = [line for line in output if not line.startswith("curl: ")]
         return VipResponse(
             url, int(exit_), int(http), address, "\n".join(body).strip(), " ".join(error)
         )

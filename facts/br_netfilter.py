@@ -101,15 +101,15 @@ class BrNetfilterPersisted(Struct, frozen=True):
     @property
     def actual(self) -> str:
         if self.named:
-            said = f"{self.named[0]} names {self.module}"
+            text = f"{self.named[0]} names {self.module}"
         else:
-            said = f"no line of modules-load.d names {self.module}"
+            text = f"no line of modules-load.d names {self.module}"
         blocks = [f"{source} {source.note}" for source in self.blocked]
         if blocks and self.named:
-            said += ", but " + ", and ".join(blocks)
+            text += ", but " + ", and ".join(blocks)
         elif blocks:
-            said += "; " + "; ".join(blocks)
-        return f"{said}; {self.hint}" if self.hint else said
+            text += "; " + "; ".join(blocks)
+        return f"{text}; {self.hint}" if self.hint else text
 
 
 def probes(host: Host, cases: Sequence[Case[BrNetfilterParameters]]) -> tuple[Probe, ...]:

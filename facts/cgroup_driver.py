@@ -68,18 +68,18 @@ def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> Cg
         if colon and name == "cgroupDriver":
             driver = value.partition("#")[0].strip().strip("\"'")
             sources.append(ConfigLine(KUBELET, number, line.strip(), True, kubelet.changed))
-    whole = _parsed(CONTAINERD, containerd.lines)
-    for pattern in whole.get("imports", []):
+    config = _parsed(CONTAINERD, containerd.lines)
+    for pattern in config.get("imports", []):
         for file in readings.files(*IMPORTS):
             if fnmatchcase(file.path, pattern) or file.path == pattern:
-                _merge(whole, _parsed(file.path, file.lines))
+                _merge(config, _parsed(file.path, file.lines))
         if pattern not in (CONTAINERD, *IMPORTS) and not pattern.startswith("/etc/containerd/con"):
             raise Unreadable(f"{CONTAINERD} imports {pattern}, which is not looked at here")
     for number, line in enumerate(containerd.lines, 1):
         if line.strip().startswith("SystemdCgroup"):
             sources.append(ConfigLine(CONTAINERD, number, line.strip(), False, containerd.changed))
     return CgroupDriverPersisted(
-        driver, "systemd" if _systemd(whole) else "cgroupfs", tuple(sources)
+        driver, "systemd" if _systemd(config) else "cgroupfs", tuple(sources)
     )
 
 
@@ -98,10 +98,10 @@ def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
             into[key] = value
 
 
-def _systemd(whole: Mapping[str, Any]) -> bool:
+def _systemd(config: Mapping[str, Any]) -> bool:
     """SystemdCgroup of the runtime that is used by default."""
     for plugin in PLUGINS:
-        containerd = whole.get("plugins", {}).get(plugin, {}).get("containerd", {})
+        containerd = config.get("plugins", {}).get(plugin, {}).get("containerd", {})
         if containerd:
             name = containerd.get("default_runtime_name", "runc")
             options = containerd.get("runtimes", {}).get(name, {}).get("options", {})

@@ -46,14 +46,14 @@ class ClockRuntime(Struct, frozen=True):
     def actual(self) -> str:
         first, last = self.offsets[0], self.offsets[-1]
         if first is last:
-            said = f"{first.host} is the only host: there is nothing to differ from"
+            text = f"{first.host} is the only host: there is nothing to differ from"
         else:
-            said = (
+            text = (
                 f"{first.host}'s clock is {self.spread_seconds:.3f} s ahead of {last.host}'s; "
                 "against the operator's: "
                 + ", ".join(f"{o.host} {o.seconds:+.3f} s" for o in self.offsets)
             )
-        return "; ".join([said, *self.unread])
+        return "; ".join([text, *self.unread])
 
 
 def probes(host: Host, cases: Sequence[Case[ClockParameters]]) -> tuple[Probe, ...]:

@@ -56,8 +56,8 @@ class CorednsRuntime(Struct, frozen=True):
     @property
     def actual(self) -> str:
         where = ", ".join(f"{n} on {node}" for node, n in sorted(Counter(self.nodes).items()))
-        said = f"ready replicas of CoreDNS: {where or 'none'}"
-        return "; ".join([said, *self.faults, *self.unread])
+        text = f"ready replicas of CoreDNS: {where or 'none'}"
+        return "; ".join([text, *self.faults, *self.unread])
 
 
 def probes(host: Host, cases: Sequence[Case[CorednsParameters]]) -> tuple[Probe, ...]:
@@ -68,10 +68,10 @@ def probes(host: Host, cases: Sequence[Case[CorednsParameters]]) -> tuple[Probe,
 
 def replicas_probe() -> CommandProbe:
     """Asks this master's own apiserver for the replicas and the Service."""
-    asked = "\n".join(
+    requests = "\n".join(
         f"api {name} '{path}' -H '{local_apiserver.TABLE}'" for name, path in PATHS.items()
     )
-    return CommandProbe("replicas", f"{local_apiserver.SHELL}\n{asked}", timeout=20, slow=True)
+    return CommandProbe("replicas", f"{local_apiserver.SHELL}\n{requests}", timeout=20, slow=True)
 
 
 def read_runtime(readings: ClusterView, case: Case[CorednsParameters]) -> CorednsRuntime:

@@ -127,18 +127,18 @@ class EtcdRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = list(self.faults)
-        if not said:
+        parts = list(self.faults)
+        if not parts:
             leader = next(
                 (v.host for v in self.statuses if v.id == v.leader), "none of the masters"
             )
-            said = [f"{len(self.statuses)} members, one on each master, led by {leader}"]
+            parts = [f"{len(self.statuses)} members, one on each master, led by {leader}"]
         if self.lag:
             slowest = max(self.behind, key=lambda pair: pair[1])
-            said.append(f"{slowest[0]} is {slowest[1]} entries behind")
+            parts.append(f"{slowest[0]} is {slowest[1]} entries behind")
         elif self.statuses:
-            said.append("none is behind")
-        return "; ".join([*said, *self.unread])
+            parts.append("none is behind")
+        return "; ".join([*parts, *self.unread])
 
 
 def probes(host: Host, cases: Sequence[Case[EtcdParameters]]) -> tuple[Probe, ...]:
@@ -164,14 +164,14 @@ def read_runtime(readings: ClusterView, case: Case[EtcdParameters]) -> EtcdRunti
         try:
             if host.name not in readings:
                 raise Unreadable("not asked")
-            said = parse_status(readings[host.name])
+            status = parse_status(readings[host.name])
         except Unreadable as error:
             unread.append(f"{host.name}: {error}")
             continue
-        if isinstance(said, MemberStatus):
-            voices.append(said)
+        if isinstance(status, MemberStatus):
+            voices.append(status)
         else:
-            faults.append(f"{host.name}: {said}")
+            faults.append(f"{host.name}: {status}")
     faults += _faults(voices, len(masters))
     fact = EtcdRuntime(tuple(voices), tuple(faults), tuple(unread))
     if unread and not faults and fact.lag <= case.parameters.lag:
@@ -245,8 +245,8 @@ def parse_status(readings: HostView) -> MemberStatus | str:
     answers: dict[str, tuple[int, str]] = {}
     for line in lines[2:]:
         name, _, rest = line.partition(" ")
-        ended, _, said = rest.partition(" ")
-        answers[name] = (int(ended) if ended.isdigit() else -1, said)
+        ended, _, body = rest.partition(" ")
+        answers[name] = (int(ended) if ended.isdigit() else -1, body)
         if (name, rest) == ("again", "-") and "status" in answers:
             answers["again"] = answers["status"]
     for name in ("status", "members", "health", "again"):

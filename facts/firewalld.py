@@ -177,8 +177,8 @@ def read_runtime(readings: HostView, case: Case[FirewalldParameters]) -> Firewal
     fact = _running(readings, case.parameters)
     if not fact.running:
         return fact
-    said = readings.output("unit")
-    state = _properties(said.stdout) if said.exit_status == 0 else {}
+    output = readings.output("unit")
+    state = _properties(output.stdout) if output.exit_status == 0 else {}
     needed_by = (other for name in NEEDED_BY for other in state.get(name, "").split())
     return replace(
         fact,
@@ -192,8 +192,8 @@ def read_runtime(readings: HostView, case: Case[FirewalldParameters]) -> Firewal
 def _running(readings: HostView, parameters: FirewalldParameters) -> FirewalldRuntime:
     unit = parameters.unit
     pids = sorted({int(n) for n in re.findall(r"^/proc/(\d+)/", readings.text("processes"), re.M)})
-    said = readings.output("unit")
-    state = _properties(said.stdout) if said.exit_status == 0 else {}
+    output = readings.output("unit")
+    state = _properties(output.stdout) if output.exit_status == 0 else {}
     now = f"{state.get('ActiveState')} ({state.get('SubState')})"
     if pids:
         where = f"as process {', '.join(map(str, pids))}"
@@ -202,7 +202,7 @@ def _running(readings: HostView, parameters: FirewalldParameters) -> FirewalldRu
         return FirewalldRuntime(True, f"{parameters.program} runs {where}", pids=tuple(pids))
     if not state:
         if not _nowhere(readings, unit):
-            _ = said.text  # raises, saying why
+            _ = output.text  # raises, saying why
             raise Unreadable(f"systemctl show {unit} printed nothing")
         return FirewalldRuntime(False, f"no process is {parameters.program}, and no file is {unit}")
     if state.get("LoadState") == "not-found":
@@ -231,8 +231,8 @@ def read_persisted(readings: HostView, case: Case[FirewalldParameters]) -> Firew
         past = tuple(t for t in _by_bus(readings, parameters) if t.runs_program)
         word = f"masked ({mask.path})" + (", which does not keep D-Bus from it" if past else "")
         return FirewalldPersisted(unit, word, past, masked_by=source)
-    said = readings.output("unit")
-    state = _properties(said.stdout) if said.exit_status == 0 else {}
+    output = readings.output("unit")
+    state = _properties(output.stdout) if output.exit_status == 0 else {}
     triggers = [*_by_links(readings, unit), *_by_own_units(readings, unit)]
     if _nowhere(readings, unit) and state.get("LoadState", "not-found") in ("not-found", "masked"):
         return FirewalldPersisted(unit, "not installed: no unit file is where systemd looks")
@@ -253,7 +253,7 @@ def read_persisted(readings: HostView, case: Case[FirewalldParameters]) -> Firew
             link=mask_path.target if mask_path else None,
         )
     if not state:
-        _ = said.text  # raises, saying why
+        _ = output.text  # raises, saying why
         raise Unreadable(f"systemctl show {unit} printed nothing")
     return FirewalldPersisted(unit, "installed but disabled, and nothing starts it")
 
@@ -345,19 +345,19 @@ def _by_bus(readings: HostView, parameters: FirewalldParameters) -> Iterator[Sta
     for file in readings.files(*(f"{f}/{parameters.bus_name}.service" for f in BUS_FOLDERS)):
         if file.kind != "f":
             continue
-        said = {
+        keys = {
             key.strip(): (count, line.strip(), value.strip())
             for count, line in enumerate(file.lines, 1)
             for key, equals, value in [line.partition("=")]
             if equals
         }
-        count, line, value = said.get("SystemdService") or said.get("Exec") or (0, "", "")
-        if "SystemdService" in said and value != unit and not _has_name(readings, value, unit):
+        count, line, value = keys.get("SystemdService") or keys.get("Exec") or (0, "", "")
+        if "SystemdService" in keys and value != unit and not _has_name(readings, value, unit):
             continue  # D-Bus asks for a unit that is not there
         note = "lets D-Bus start it"
         yield StartTrigger(
             ConfigLine(file.path, count, line, changed=file.changed, note=note),
-            runs_program="Exec" in said and "SystemdService" not in said,
+            runs_program="Exec" in keys and "SystemdService" not in keys,
         )
         return  # the first folder that has the name counts
 

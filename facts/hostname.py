@@ -48,12 +48,12 @@ class HostnameRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = f"the running hostname is {self.name or 'empty'}"
+        text = f"the running hostname is {self.name or 'empty'}"
         if self.static is not None and self.static != self.name:
-            said += f"; {STATIC} says {self.static or 'nothing'}"
+            text += f"; {STATIC} says {self.static or 'nothing'}"
         if self.pretty and self.pretty != self.name:
-            said += f"; {INFO} shows people {self.pretty!r}"
-        return said
+            text += f"; {INFO} shows people {self.pretty!r}"
+        return text
 
 
 class HostnamePersisted(Struct, frozen=True):
@@ -233,10 +233,10 @@ def _rewritten(readings: HostView, name: str, planned: str) -> tuple[str, Config
     last = written.lines[0].strip() if written and written.lines else ""
     if last != name:
         return None
-    asked = [s for k in ("hostname", "fqdn") if (s := cloud_init.setting(readings, k))]
-    if not asked or any(value in (name, planned) for value, _ in asked):
+    settings = [s for k in ("hostname", "fqdn") if (s := cloud_init.setting(readings, k))]
+    if not settings or any(value in (name, planned) for value, _ in settings):
         return None
-    value, source = asked[0]
+    value, source = settings[0]
     return value, replace(source, note="cloud-init writes it at boot")
 
 

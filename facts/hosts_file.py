@@ -67,10 +67,10 @@ class HostsFileRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = "; ".join(
+        text = "; ".join(
             f"{a.name} resolves to {' and '.join(a.addresses) or 'nothing'}" for a in self.answers
         )
-        return "; ".join([said, *(f"{s}: {s.text}" for s in self.sources)])
+        return "; ".join([text, *(f"{s}: {s.text}" for s in self.sources)])
 
 
 class HostsFilePersisted(Struct, frozen=True):
@@ -108,20 +108,20 @@ class HostsFilePersisted(Struct, frozen=True):
     @property
     def actual(self) -> str:
         lines = ", ".join(str(s) for s in self.sources if s.wins)
-        said = []
+        parts = []
         if mapped := [name for name, count in self.counts.items() if count]:
-            said.append(f"{lines} maps {self.vip} to {' and '.join(mapped)}")
+            parts.append(f"{lines} maps {self.vip} to {' and '.join(mapped)}")
         if self.repeated:
-            said.append(f"more than once: {', '.join(self.repeated)}")
+            parts.append(f"more than once: {', '.join(self.repeated)}")
         if self.missing:
-            said.append(f"no line of {HOSTS} maps {self.vip} to {' or '.join(self.missing)}")
-        said += [f"{s} contradicts it: {s.text}" for s in self.contradicting]
+            parts.append(f"no line of {HOSTS} maps {self.vip} to {' or '.join(self.missing)}")
+        parts += [f"{s} contradicts it: {s.text}" for s in self.contradicting]
         if self.rewritten:
-            said.append(
+            parts.append(
                 f"cloud-init makes {HOSTS} anew at every boot: {self.rewritten} says "
                 f"{self.rewritten.text}"
             )
-        return "; ".join(said)
+        return "; ".join(parts)
 
 
 def probes(host: Host, cases: Sequence[Case[HostsFileParameters]]) -> tuple[Probe, ...]:

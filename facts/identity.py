@@ -103,10 +103,10 @@ class IdentityRuntime(Struct, frozen=True):
     @property
     def actual(self) -> str:
         word = self.word
-        said = [f"{' and '.join(s.hosts)} have the same {word} {s.value}" for s in self.shared]
-        said += [f"{host} has no valid {word}" for host in self.unset]
-        said = said or [f"{self.count} hosts, each with a {word} of its own"]
-        return "; ".join([*said, *self.unread])
+        parts = [f"{' and '.join(s.hosts)} have the same {word} {s.value}" for s in self.shared]
+        parts += [f"{host} has no valid {word}" for host in self.unset]
+        parts = parts or [f"{self.count} hosts, each with a {word} of its own"]
+        return "; ".join([*parts, *self.unread])
 
 
 def probes(host: Host, cases: Sequence[Case[IdentityParameters]]) -> tuple[Probe, ...]:

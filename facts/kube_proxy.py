@@ -92,9 +92,9 @@ class KubeProxyRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = f"kube-proxy runs in mode {self.mode}" if self.mode else ""
+        text = f"kube-proxy runs in mode {self.mode}" if self.mode else ""
         fine = "" if self.faults else "and its rules for default/kubernetes are there"
-        return "; ".join(part for part in (f"{said} {fine}".strip(), *self.faults) if part)
+        return "; ".join(part for part in (f"{text} {fine}".strip(), *self.faults) if part)
 
 
 def probes(host: Host, cases: Sequence[Case[KubeProxyParameters]]) -> tuple[Probe, ...]:
@@ -114,16 +114,16 @@ def read_runtime(readings: HostView, case: Case[KubeProxyParameters]) -> KubePro
         return KubeProxyRuntime("", (f"kube-proxy {SILENT[code]} on port 10249",))
     if code:
         raise Unreadable(f"kube-proxy runs, but its mode cannot be asked: {mode}")
-    if (told := re.fullmatch(r"(\w+) +@ 200", mode)) is None:
+    if (answer := re.fullmatch(r"(\w+) +@ 200", mode)) is None:
         raise Unreadable(f"kube-proxy runs, and says of its mode {mode[:60]!r}")
     faults = []
     code, health = _answer(lines, "health")
     if code or not health.startswith("@ 200"):
         faults.append(f"kube-proxy is not healthy on port 10256: {health}")
     rules = lines[3:]
-    look = {"iptables": _iptables, "nftables": _nftables}.get(told[1])
-    faults += look(rules) if look else _ipvs(rules, case) if told[1] == "ipvs" else []
-    return KubeProxyRuntime(told[1], tuple(faults))
+    look = {"iptables": _iptables, "nftables": _nftables}.get(answer[1])
+    faults += look(rules) if look else _ipvs(rules, case) if answer[1] == "ipvs" else []
+    return KubeProxyRuntime(answer[1], tuple(faults))
 
 
 def _answer(lines: Sequence[str], name: str) -> tuple[int, str]:

@@ -74,16 +74,16 @@ def read_runtime(readings: HostView, case: Case[KubectlParameters]) -> KubectlRu
     found = re.fullmatch(r"version (\d+) (.*)", lines[0] if lines else "")
     if not found:
         raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
-    code, said = int(found[1]), found[2].strip()
+    code, output = int(found[1]), found[2].strip()
     if code in (126, 127):
-        raise Unreadable(f"kubectl: {said[:120]}")
+        raise Unreadable(f"kubectl: {output[:120]}")
     if code:
         # What kubectl could tell of itself stands before its complaint.
-        error = re.sub(r"^\{.*\} *", "", said) or said
+        error = re.sub(r"^\{.*\} *", "", output) or output
         return KubectlRuntime("", "", f"kubectl does not reach the cluster: {error[:200]}")
     try:
-        told = json.loads(said)
-        client, server = (told[k]["gitVersion"] for k in ("clientVersion", "serverVersion"))
+        versions = json.loads(output)
+        client, server = (versions[k]["gitVersion"] for k in ("clientVersion", "serverVersion"))
         _version(client)
         _version(server)
     except (KeyError, TypeError, ValueError) as error:

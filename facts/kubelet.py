@@ -22,7 +22,11 @@ from hale.model.requirement import Case
 
 CONFIG = "/var/lib/kubelet/config.yaml"
 # Where the runtime's socket is named, the strongest first, and what it is where it is not.
-TOLD = ("/var/lib/kubelet/kubeadm-flags.env", "/var/lib/kubelet/instance-config.yaml", CONFIG)
+ENDPOINT_FILES = (
+    "/var/lib/kubelet/kubeadm-flags.env",
+    "/var/lib/kubelet/instance-config.yaml",
+    CONFIG,
+)
 _ENDPOINT = re.compile(
     r"""(?:--container-runtime-endpoint[ =]|^containerRuntimeEndpoint:\s*)["']?([^\s"']+)"""
 )
@@ -81,7 +85,7 @@ def probes(host: Host, cases: Sequence[Case[KubeletParameters]]) -> tuple[Probe,
             *(p for u in (unit, *RUNTIMES.values()) for p in systemd_units.file_patterns(u)),
             *(p for u in (unit, *RUNTIMES.values()) for p in systemd_units.pull_patterns(u)),
             *systemd_units.dropin_patterns(unit),
-            *TOLD,
+            *ENDPOINT_FILES,
         ),
         CommandProbe("healthz", _script(unit), timeout=15, slow=True),
     )
@@ -120,13 +124,13 @@ def read_runtime(readings: HostView, case: Case[KubeletParameters]) -> KubeletRu
     found = re.fullmatch(r"healthz (\S+) (\d+) (.*)", lines[-1])
     if not found:
         raise Unreadable("there is no whole answer of healthz")
-    url, code, said = found[1], int(found[2]), found[3].strip()
+    url, code, body = found[1], int(found[2]), found[3].strip()
     if code in SILENT:
         return KubeletRuntime(False, f"the kubelet {SILENT[code]} on {url}; systemd says {now}")
     if code:
-        raise Unreadable(f"{url}: {said}")
-    if said != "ok":
-        return KubeletRuntime(False, f"{url} says {said[:80]!r}; systemd says {now}")
+        raise Unreadable(f"{url}: {body}")
+    if body != "ok":
+        return KubeletRuntime(False, f"{url} says {body[:80]!r}; systemd says {now}")
     if state["ActiveState"] != "active":
         return KubeletRuntime(False, f"a kubelet answers on {url}, but {unit} is {now}")
     return KubeletRuntime(True, f"{url} says ok; {unit} is {now}")
@@ -146,9 +150,13 @@ def _runtime(readings: HostView) -> str:
     """The unit of the runtime that this node's kubelet uses; empty where it is not known."""
     if readings.file(CONFIG) is None:
         return ""
-    told = [found[1] for f in readings.files(*TOLD) for found in map(_ENDPOINT.search, f.lines)
-            if found]  # fmt: skip
-    return RUNTIMES.get((told or [DEFAULT])[0].rpartition("/")[2], "")
+    endpoints = [
+        found[1]
+        for file in readings.files(*ENDPOINT_FILES)
+        for found in map(_ENDPOINT.search, file.lines)
+        if found
+    ]
+    return RUNTIMES.get((endpoints or [DEFAULT])[0].rpartition("/")[2], "")
 
 
 def _pulled_by(readings: HostView, unit: str, other: str) -> bool:

@@ -63,10 +63,10 @@ class LeaderElectionRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = list(self.faults) or [f"{self.component} runs on every master"]
+        parts = list(self.faults) or [f"{self.component} runs on every master"]
         if self.leader:
-            said.append(f"{self.leader} leads, and renewed its lease {self.age:.0f} s ago")
-        return "; ".join([*said, *self.unread])
+            parts.append(f"{self.leader} leads, and renewed its lease {self.age:.0f} s ago")
+        return "; ".join([*parts, *self.unread])
 
 
 def probes(host: Host, cases: Sequence[Case[LeaderElectionParameters]]) -> tuple[Probe, ...]:
@@ -155,16 +155,16 @@ def _instance(lines: Sequence[str], wanted: LeaderElectionParameters) -> str:
     if "no process" in lines:
         there = "no " if "no manifest" in lines else "although there is a "
         return f"{wanted.component} does not run ({there}manifest of it)"
-    told = next((x for x in lines if x.startswith("healthz ")), "")
-    found = re.fullmatch(r"healthz (\d+) (.*)", told)
+    line = next((x for x in lines if x.startswith("healthz ")), "")
+    found = re.fullmatch(r"healthz (\d+) (.*)", line)
     if not found:
         raise Unreadable(f"{wanted.component}: /healthz is missing in the answer")
-    code, said = int(found[1]), found[2].strip()
+    code, body = int(found[1]), found[2].strip()
     if code in SILENT:
         return f"{wanted.component} runs, but {SILENT[code]} on port {wanted.port}"
     if code:
-        raise Unreadable(f"{wanted.component}: {said}")
-    return "" if said == "ok" else f"{wanted.component} is not healthy: {said[:60]!r}"
+        raise Unreadable(f"{wanted.component}: {body}")
+    return "" if body == "ok" else f"{wanted.component} is not healthy: {body[:60]!r}"
 
 
 def _lease(lines: Sequence[str], component: str) -> tuple[str, float]:
@@ -173,7 +173,7 @@ def _lease(lines: Sequence[str], component: str) -> tuple[str, float]:
     if found is None:
         raise Unreadable(f"no apiserver to ask: {local_apiserver.NONE}")
     answer = found["lease"]
-    if not answer.ill and answer.http == 404:
+    if not answer.failure and answer.http == 404:
         return "", 0.0
     spec = answer.document.get("spec", {})
     now = next((re.fullmatch(r"now (\d+\.?\d*)", x) for x in lines if x.startswith("now ")), None)

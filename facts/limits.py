@@ -180,13 +180,13 @@ class LimitsPersisted(Struct, frozen=True):
         winners = [s for s in self.sources if s.wins]
         where = " and ".join(dict.fromkeys(str(s) for s in winners))
         if winners:
-            said = f"{where}: {_said(self.item, self.soft, self.hard)} for {self.domain}"
+            text = f"{where}: {_described(self.item, self.soft, self.hard)} for {self.domain}"
         else:
-            said = f"no line sets {self.item} for {self.domain}"
+            text = f"no line sets {self.item} for {self.domain}"
         behind = [f"{s} ({s.note})" if s.note else str(s) for s in self.sources if not s.wins]
         if behind:
-            said += f" (wins over {', '.join(behind)})" if winners else f" ({', '.join(behind)})"
-        return f"{said}; {self.lost}" if self.lost else said
+            text += f" (wins over {', '.join(behind)})" if winners else f" ({', '.join(behind)})"
+        return f"{text}; {self.lost}" if self.lost else text
 
 
 class LimitsRuntime(Struct, frozen=True):
@@ -206,14 +206,14 @@ class LimitsRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = f"a fresh login of {self.user} gets {_said(self.item, self.soft, self.hard)}"
-        return f"{said} ({self.how})" if self.how else said
+        text = f"a fresh login of {self.user} gets {_described(self.item, self.soft, self.hard)}"
+        return f"{text} ({self.how})" if self.how else text
 
 
 def probes(host: Host, cases: Sequence[Case[LimitsParameters]]) -> tuple[Probe, ...]:
     """The files of pam_limits, of PAM and of sshd; who the user is; a session of that user."""
     names = {
-        "root" if case.parameters.domain == ROOT else "user": _asked(host, case.parameters)
+        "root" if case.parameters.domain == ROOT else "user": _requested_user(host, case.parameters)
         for case in cases
     }
     fresh = {
@@ -247,7 +247,7 @@ def probes(host: Host, cases: Sequence[Case[LimitsParameters]]) -> tuple[Probe, 
     )
 
 
-def _asked(host: Host, parameters: LimitsParameters) -> str:
+def _requested_user(host: Host, parameters: LimitsParameters) -> str:
     """The user's name; empty for the first ordinary one that the host has."""
     return ROOT if parameters.domain == ROOT else host.get(VARIABLE)
 
@@ -470,7 +470,7 @@ def _or_less(value: float | None) -> float:
     return -1 if value is None else value
 
 
-def _said(item: str, soft: float | None, hard: float | None) -> str:
+def _described(item: str, soft: float | None, hard: float | None) -> str:
     def one(value: float | None) -> str:
         if value is None:
             return "unset"

@@ -66,8 +66,8 @@ class LoadBalancerRuntime(Struct, frozen=True):
     @property
     def actual(self) -> str:
         up = ", ".join(b.name for b in self.backends if b.up)
-        said = f"up behind the VIP's port: {up or 'nobody'}" if self.backends else ""
-        return "; ".join(part for part in (*self.faults, said) if part)
+        text = f"up behind the VIP's port: {up or 'nobody'}" if self.backends else ""
+        return "; ".join(part for part in (*self.faults, text) if part)
 
 
 class LoadBalancerPersisted(Struct, frozen=True):
@@ -221,9 +221,9 @@ def _unknown(servers: Sequence[Backend], case: Case[LoadBalancerParameters]) -> 
 
 def _started(lines: Sequence[str]) -> float:
     """When the running process was started, by the host's clock. Raises Unreadable."""
-    told = dict(line.split(": ", 1) for line in lines if ": " in line)
+    info = dict(line.split(": ", 1) for line in lines if ": " in line)
     now = next((line.removeprefix("now ") for line in lines if line.startswith("now ")), "")
-    up = told.get("Uptime_sec", "")
+    up = info.get("Uptime_sec", "")
     if not now.isdecimal() or not up.isdecimal():
         raise Unreadable("haproxy's `show info` tells no Uptime_sec: its answer breaks off")
     return float(now) - float(up)
@@ -237,12 +237,12 @@ def _servers(lines: Sequence[str]) -> Mapping[str, list[Backend]]:
     for row in states:
         try:
             check = checks.get((row["be_name"], row["srv_name"]), {})
-            said = " ".join(
+            health = " ".join(
                 check.get(k, "") for k in ("status", "check_status", "last_chk")
             ).strip()
             up = row["srv_op_state"] == RUNNING and row["srv_admin_state"] == "0"
             found.setdefault(row["be_name"], []).append(
-                Backend(row["srv_name"], row["srv_addr"], int(row["srv_port"]), up, said)
+                Backend(row["srv_name"], row["srv_addr"], int(row["srv_port"]), up, health)
             )
         except (KeyError, ValueError) as error:
             raise Unreadable(f"haproxy's table has another form than we know: {error!r}") from None

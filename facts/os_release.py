@@ -61,16 +61,16 @@ def probes(host: Host, cases: Sequence[Case[OsReleaseParameters]]) -> tuple[Prob
 
 def read_runtime(readings: HostView, case: Case[OsReleaseParameters]) -> OsReleaseRuntime:
     """What runs. Raises Unreadable where os-release names no system or the kernel no release."""
-    said = fields(readings, FILES)
-    name = said.get("NAME", "")
+    values = fields(readings, FILES)
+    name = values.get("NAME", "")
     if not name:
         raise Unreadable(f"no NAME in {' or '.join(FILES)}")
     file = readings.file(KERNEL)
     kernel = file.lines[0].strip() if file and file.lines else ""
     numbers(kernel)
     return OsReleaseRuntime(
-        f"{name} {said.get('VERSION_ID', '')}".strip(),
-        said.get("PRETTY_NAME", ""),
+        f"{name} {values.get('VERSION_ID', '')}".strip(),
+        values.get("PRETTY_NAME", ""),
         kernel,
         _sources(readings),
     )

@@ -85,17 +85,17 @@ def read_runtime(readings: HostView, case: Case[RegistryParameters]) -> Registry
     urls = _urls(case.inventory, case.parameters)
     if not urls:
         raise NotApplicable(UNKNOWN_REPOSITORY)
-    told = {}
+    responses = {}
     for line in readings.output("answers").lines:
         if found := re.fullmatch(r"url (\S+) (\d+) (.*)", line):
-            told[found[1]] = (int(found[2]), found[3].strip())
+            responses[found[1]] = (int(found[2]), found[3].strip())
     faults = []
     for url in urls:
-        if url not in told:
+        if url not in responses:
             raise Unreadable(f"there is no whole answer of {url}")
-        code, said = told[url]
-        http = re.search(r"@ (\d{3})", said)
-        why = re.sub(r" after \d+ (ms|milliseconds)", "", said[http.end() :] if http else said)
+        code, output = responses[url]
+        http = re.search(r"@ (\d{3})", output)
+        why = re.sub(r" after \d+ (ms|milliseconds)", "", output[http.end() :] if http else output)
         if code in AWAY:
             word = UNTRUSTED if code == 60 else WORDS[code]
             faults.append(f"{url}: {word} ({why.strip()})")

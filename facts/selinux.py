@@ -69,8 +69,8 @@ class SelinuxPersisted(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = f"a boot makes SELinux {self.mode}: {self.why}"
-        return "; ".join(part for part in (said, self.contradicts, self.hint) if part)
+        text = f"a boot makes SELinux {self.mode}: {self.why}"
+        return "; ".join(part for part in (text, self.contradicts, self.hint) if part)
 
 
 def probes(host: Host, cases: Sequence[Case[SelinuxParameters]]) -> tuple[Probe, ...]:
@@ -82,10 +82,10 @@ def read_runtime(readings: HostView, case: Case[SelinuxParameters]) -> SelinuxRu
     """The kernel's word. Raises Unreadable where it hides it."""
     file = readings.file(ENFORCE)
     if file is not None:
-        said = "".join(file.lines).strip()
-        if said not in ("0", "1"):
-            raise Unreadable(f"{ENFORCE}: {said!r}")
-        return SelinuxRuntime(ENFORCING if said == "1" else PERMISSIVE, f"{ENFORCE} is {said}")
+        value = "".join(file.lines).strip()
+        if value not in ("0", "1"):
+            raise Unreadable(f"{ENFORCE}: {value!r}")
+        return SelinuxRuntime(ENFORCING if value == "1" else PERMISSIVE, f"{ENFORCE} is {value}")
     if not _active(readings):
         return SelinuxRuntime(
             DISABLED, f"the kernel runs without it ({FILE_SYSTEMS} has no selinuxfs)"
@@ -112,8 +112,8 @@ def read_persisted(readings: HostView, case: Case[SelinuxParameters]) -> Selinux
     boots = boot_loader.to_come(readings)
     outcomes = [_outcome(boot, mode, lines, by_default) for boot in boots]
     bad = [o for o in outcomes if o.mode not in modes or o.contradicts]
-    mended = [ConfigLine(CONFIG, 0, f"SELINUX={mode}") for mode in modes[:1]]
-    then = [(boot, _outcome(boot, modes[0], mended, by_default)) for boot in boots if modes]
+    fixed = [ConfigLine(CONFIG, 0, f"SELINUX={mode}") for mode in modes[:1]]
+    then = [(boot, _outcome(boot, modes[0], fixed, by_default)) for boot in boots if modes]
     file = readings.file(CONFIG)
     return replace(
         (bad or outcomes)[0],
@@ -159,8 +159,8 @@ def _configured(readings: HostView) -> tuple[str | None, list[ConfigLine]]:
 def _by_default(readings: HostView) -> bool:
     """Whether a kernel that is told nothing runs SELinux, as far as the present boot shows."""
     now = boot_loader.present(readings)
-    told = [name for name, _ in now.arguments if name in ("selinux", "security", "lsm")]
-    return _active(readings) or bool(told)
+    named = [name for name, _ in now.arguments if name in ("selinux", "security", "lsm")]
+    return _active(readings) or bool(named)
 
 
 def _outcome(
@@ -179,14 +179,14 @@ def _outcome(
             DISABLED, f"the kernel starts without it ({boot.source}; {file})", tuple(lines)
         )
     enforcing = boot.first("enforcing")
-    told = _number(enforcing) if enforcing is not None else None
+    enforce = _number(enforcing) if enforcing is not None else None
     if mode == DISABLED and winner:
-        contradicts = f"but {boot.source} has enforcing={enforcing}" if told else ""
+        contradicts = f"but {boot.source} has enforcing={enforcing}" if enforce else ""
         return SelinuxPersisted(mode, file, (replace(winner, wins=True), *after), contradicts)
-    if told is not None:
+    if enforce is not None:
         argument = replace(boot.source, wins=True)
         return SelinuxPersisted(
-            ENFORCING if told else PERMISSIVE,
+            ENFORCING if enforce else PERMISSIVE,
             f"{boot.source} has enforcing={enforcing}, which wins over the configuration ({file})",
             (argument, *([winner] if winner else []), *after),
         )

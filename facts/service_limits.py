@@ -112,7 +112,7 @@ class UnitLimitLine(Struct, frozen=True):
     """A line that sets the limit of the unit.
 
     name: of the drop-in, by which it is ordered; empty for the unit's own file. own: it concerns
-    this unit alone. whole: it is one line of the file, neither continued nor ended by a lone
+    this unit alone. single_line: it is one line of the file, neither continued nor ended by a lone
     carriage return.
     """
 
@@ -121,7 +121,7 @@ class UnitLimitLine(Struct, frozen=True):
     file: str
     name: str
     own: bool
-    whole: bool
+    single_line: bool
 
     @property
     def lasting(self) -> bool:
@@ -152,15 +152,15 @@ class ServiceLimitsPersisted(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = f"{self.unit} starts with {_said(self.item, Limit(self.soft, self.hard))}"
+        text = f"{self.unit} starts with {_described(self.item, Limit(self.soft, self.hard))}"
         if (self.soft, self.hard) != (self.given.soft, self.given.hard):
-            said += f", asked for {_said(self.item, self.given)},"
+            text += f", asked for {_described(self.item, self.given)},"
         winner = next((s for s in self.sources if s.wins), None)
-        said += f" by {winner}" if winner else ", systemd's default"
+        text += f" by {winner}" if winner else ", systemd's default"
         others = [f"{s} ({s.note})" if s.note else str(s) for s in self.sources if not s.wins]
         if others:
-            said += f" ({'wins over' if winner else 'not by'} {', '.join(others)})"
-        return "; ".join(part for part in (said, self.refused, self.differs) if part)
+            text += f" ({'wins over' if winner else 'not by'} {', '.join(others)})"
+        return "; ".join(part for part in (text, self.refused, self.differs) if part)
 
 
 class ServiceLimitsRuntime(Struct, frozen=True):
@@ -184,8 +184,8 @@ class ServiceLimitsRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = f"{self.unit} runs with {_said(self.item, Limit(self.soft, self.hard))}"
-        return f"{said}; {self.refused}" if self.refused else said
+        text = f"{self.unit} runs with {_described(self.item, Limit(self.soft, self.hard))}"
+        return f"{text}; {self.refused}" if self.refused else text
 
 
 def probes(host: Host, cases: Sequence[Case[ServiceLimitsParameters]]) -> tuple[Probe, ...]:
@@ -275,13 +275,13 @@ def read_persisted(
     files = readings.files(*_dropins(unit))
     valid, invalid = _lines(readings, unit, wanted.setting, item)
     lasting = [line for line in valid if line.lasting]
-    default, said_by = _default(readings, item)
+    default, default_sources = _default(readings, item)
     given = lasting[-1].limit if lasting else default
-    sources = [line.source for line in lasting] or said_by
+    sources = [line.source for line in lasting] or default_sources
     now = valid[-1] if valid else None
     differs = ""
     if now and not now.lasting and now.limit != given:
-        differs = f"until the next boot {now.source} gives it {_said(item, now.limit)}"
+        differs = f"until the next boot {now.source} gives it {_described(item, now.limit)}"
     limit = _possible(readings, item, given)
     return ServiceLimitsPersisted(
         item,
@@ -379,13 +379,13 @@ def _lines(
     for file in files:
         name = order[file.path]
         own = not name or file.path.split("/")[-2] == f"{unit}.d"
-        for source, value, whole in assignments(file, "Service", setting):
+        for source, value, complete in assignments(file, "Service", setting):
             limit = parsed(item, value)
             if limit is None:
                 invalid.append(replace(source, note="systemd takes no such value"))
             else:
                 valid.append(
-                    UnitLimitLine(source, limit, conf_dirs.leads_to(file), name, own, whole)
+                    UnitLimitLine(source, limit, conf_dirs.leads_to(file), name, own, complete)
                 )
     return valid, invalid
 
@@ -474,12 +474,12 @@ def _refused(readings: HostView, wanted: ServiceLimitsParameters) -> str:
     if most.reaches(wanted.wanted):
         return ""
     return (
-        f"systemd itself has {_said(wanted.item, most)} and may not exceed that here "
+        f"systemd itself has {_described(wanted.item, most)} and may not exceed that here "
         "(CAP_SYS_RESOURCE, fs.nr_open)"
     )
 
 
-def _said(item: Item, limit: Limit) -> str:
+def _described(item: Item, limit: Limit) -> str:
     def one(value: float) -> str:
         if value == inf:
             return "unlimited"

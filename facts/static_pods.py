@@ -47,8 +47,8 @@ class StaticPodsRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = self.drift or (f"{self.compared} masters have the same static manifests",)
-        return "; ".join([*said, *self.unread])
+        parts = self.drift or (f"{self.compared} masters have the same static manifests",)
+        return "; ".join([*parts, *self.unread])
 
 
 def probes(host: Host, cases: Sequence[Case[StaticPodsParameters]]) -> tuple[Probe, ...]:
@@ -115,8 +115,8 @@ def _drift(
         more = [line.strip(" -") for line in text if line not in usual]
         less = [line.strip(" -") for line in usual if line not in text]
         if text != usual:
-            said = [f"has {', '.join(more)}"] if more else []
-            said += [f"has not {', '.join(less)}"] if less else []
-            what = " and ".join(said) or "has its lines in another order"
+            differences = [f"has {', '.join(more)}"] if more else []
+            differences += [f"has not {', '.join(less)}"] if less else []
+            what = " and ".join(differences) or "has its lines in another order"
             faults.append(f"{host}: {name} {what[:300]}, unlike {others}")
     return faults

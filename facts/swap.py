@@ -294,8 +294,8 @@ def _fstab_swaps(readings: HostView) -> Iterator[tuple[ConfigLine, str, str]]:
 
 
 def _noauto(options: str) -> bool:
-    said = [o for o in options.strip().split(",") if o in ("auto", "noauto")]
-    return bool(said) and said[-1] == "noauto"
+    flags = [o for o in options.strip().split(",") if o in ("auto", "noauto")]
+    return bool(flags) and flags[-1] == "noauto"
 
 
 def _device_path(text: str) -> str:
@@ -347,8 +347,8 @@ def _pulled_by_dropins(readings: HostView) -> Iterator[tuple[str, str]]:
         if file.kind != "f":
             continue
         for line in file.lines:
-            said = re.match(r"\s*(Wants|Requires|Requisite|BindsTo|Upholds)\s*=(.*)", line)
-            for name in said[2].split() if said else ():
+            matched = re.match(r"\s*(Wants|Requires|Requisite|BindsTo|Upholds)\s*=(.*)", line)
+            for name in matched[2].split() if matched else ():
                 if name.endswith(".swap"):
                     yield name, file.path.split("/")[-2].removesuffix(".d")
 
@@ -467,12 +467,12 @@ def _zram_devices(readings: HostView, files: Sequence[File]) -> Iterator[SwapTri
                 key, _, value = line.partition("=")
                 options.setdefault(section, {})[key.strip()] = value.strip()
     for name, source in devices.items():
-        said = options.get(name, {})
-        limit = said.get("host-memory-limit", said.get("memory-limit", "none"))
+        values = options.get(name, {})
+        limit = values.get("host-memory-limit", values.get("memory-limit", "none"))
         swap, file_system = TriggerKind.ZRAM_SWAP, TriggerKind.ZRAM_FILE_SYSTEM
-        if said.get("zram-size") == "0":
+        if values.get("zram-size") == "0":
             yield _trigger(swap, source, f"gives {name} no size", False)
-        elif said.get("mount-point") or said.get("fs-type", "swap") != "swap":
+        elif values.get("mount-point") or values.get("fs-type", "swap") != "swap":
             yield _trigger(file_system, source, f"makes {name} a file system", False)
         elif limit.isdecimal() and int(limit) < _memory(readings, "MemTotal") // 1024:
             yield _trigger(swap, source, f"makes {name} only below {limit} MB of memory", False)
@@ -524,8 +524,8 @@ def _kernel(readings: HostView) -> Iterator[tuple[ConfigLine, str, str | None]]:
 
 
 def _switched_off(readings: HostView, argument: str) -> bool:
-    said = [value for _, name, value in _kernel(readings) if name == argument]
-    return bool(said) and _is_no(said[-1])
+    values = [value for _, name, value in _kernel(readings) if name == argument]
+    return bool(values) and _is_no(values[-1])
 
 
 def _is_no(value: str | None) -> bool:

@@ -117,14 +117,14 @@ class SysctlPersisted(Struct, frozen=True):
     def actual(self) -> str:
         winner = next((s for s in self.sources if s.wins), None)
         if winner is None:
-            said = f"no line of sysctl.d sets {self.key}"
+            text = f"no line of sysctl.d sets {self.key}"
         else:
             losers = ", ".join(
                 f"{s} ({s.note})" if s.note else str(s) for s in self.sources if not s.wins
             )
             behind = f" (wins over {losers})" if losers else ""
-            said = f"{winner} sets {self.key} to {self.value}{behind}"
-        return "; ".join(part for part in (said, self.lost, self.differs) if part)
+            text = f"{winner} sets {self.key} to {self.value}{behind}"
+        return "; ".join(part for part in (text, self.lost, self.differs) if part)
 
 
 def probes(host: Host, cases: Sequence[Case[SysctlParameters]]) -> tuple[Probe, ...]:

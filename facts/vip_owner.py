@@ -62,12 +62,12 @@ class VipOwnerRuntime(Struct, frozen=True):
     def actual(self) -> str:
         match self.owners:
             case ():
-                said = f"no master holds the VIP {self.vip}"
+                text = f"no master holds the VIP {self.vip}"
             case (one,):
-                said = f"{one} holds the VIP {self.vip}"
+                text = f"{one} holds the VIP {self.vip}"
             case _:
-                said = f"{' and '.join(self.owners)} hold the VIP {self.vip} at once"
-        return "; ".join([said, *self.idle, *self.unread])
+                text = f"{' and '.join(self.owners)} hold the VIP {self.vip} at once"
+        return "; ".join([text, *self.idle, *self.unread])
 
 
 class VipOwnerPersisted(Struct, frozen=True):
@@ -79,8 +79,8 @@ class VipOwnerPersisted(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = self.faults or ("the VIP's manager starts at boot on every master",)
-        return "; ".join([*said, *self.unread])
+        parts = self.faults or ("the VIP's manager starts at boot on every master",)
+        return "; ".join([*parts, *self.unread])
 
 
 class Wait(Struct, frozen=True):
@@ -136,7 +136,7 @@ def read_runtime(readings: ClusterView, case: Case[VipOwnerParameters]) -> VipOw
     unread: list[str] = []
     for host in case.inventory.masters:
         try:
-            holds, state = _seen(_of(readings, host), case)
+            holds, state = _observed(_of(readings, host), case)
         except Unreadable as error:
             unread.append(f"{host.name}: {error}")
             continue
@@ -191,7 +191,7 @@ def _of(readings: ClusterView, host: Host) -> HostView:
     return readings[host.name]
 
 
-def _seen(its: HostView, case: Case[VipOwnerParameters]) -> tuple[bool, str]:
+def _observed(its: HostView, case: Case[VipOwnerParameters]) -> tuple[bool, str]:
     """Whether this master holds the VIP, and what is wrong with its manager. Raises Unreadable."""
     vip = case.inventory.endpoint.vip
     lines = its.output("holder").lines

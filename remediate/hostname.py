@@ -52,10 +52,10 @@ def fix_persisted(fact: HostnamePersisted, case: Case[HostnameParameters]) -> tu
     ]
     if fact.rewritten:
         why = f"{fact.rewritten} has cloud-init name this host at boot: {fact.rewritten.text}."
-        asked = fact.preserve
+        preserve = fact.preserve
         changes.append(
-            cloud_init.conflicting_setting("preserve_hostname", "true", asked, why)
-            if asked
+            cloud_init.conflicting_setting("preserve_hostname", "true", preserve, why)
+            if preserve
             else cloud_init.add_setting("preserve_hostname", "true", why)
         )
     return tuple(changes)

@@ -108,7 +108,7 @@ def _new(entry: HostsEntry) -> str:
 
 
 def _why(fact: HostsFilePersisted) -> str:
-    said = [
+    parts = [
         f"{entry.source} gives {entry.address} to {' and '.join(entry.wrong)}"
         + (
             ", as a line before it does"
@@ -118,11 +118,11 @@ def _why(fact: HostsFilePersisted) -> str:
         for entry in fact.entries
     ]
     if fact.missing:
-        said.append(f"no line gives {fact.vip} to {' or '.join(fact.missing)}")
+        parts.append(f"no line gives {fact.vip} to {' or '.join(fact.missing)}")
     moved = (
         f" (this host is in a cluster, {fact.joined}: its kubelet will go to {fact.vip} from now "
         "on, so the apiserver must answer there)"
         if fact.joined and fact.contradicting
         else ""
     )
-    return f"{'; '.join(said)}{moved}."
+    return f"{'; '.join(parts)}{moved}."

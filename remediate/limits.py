@@ -83,7 +83,7 @@ def fix_persisted(fact: LimitsPersisted, case: Case[LimitsParameters]) -> tuple[
     open_sides = [side for side in SIDES if not _covered(side, fact.lines, theirs, wanted)]
     place = _behind(theirs, fact.place)
     for line in sited:
-        change, closed = _mended(line, open_sides if line.file == place else [], wanted)
+        change, closed = _fixed(line, open_sides if line.file == place else [], wanted)
         changes.append(change)
         open_sides = [side for side in open_sides if side not in closed]
     changes.extend(_added(open_sides, place, theirs, wanted))
@@ -133,7 +133,7 @@ def _in_folder(path: str) -> bool:
     return basename(dirname(path)) == basename(dirname(FOLDER))
 
 
-def _mended(
+def _fixed(
     line: LimitsLine, open_sides: Sequence[str], wanted: LimitsParameters
 ) -> tuple[Remedy, Sequence[str]]:
     """The baseline's line in its place, or a comment; and the sides that this sets."""

@@ -72,6 +72,8 @@ def _configuration(fact: SelinuxPersisted, mode: str) -> FileEdit:
     effects = (Impact.NEEDS_REBOOT,) if mode == DISABLED else ()
     line = fact.line
     edit: LineEdit = ReplaceLine(line.line, line.text, text) if line else AppendLine(text)
-    said = f"{line} says {fact.configured}" if line else f"{CONFIG} names no mode"
+    current = f"{line} says {fact.configured}" if line else f"{CONFIG} names no mode"
     back = ", and going back needs `fixfiles onboot`" if mode == DISABLED else ""
-    return FileEdit(CONFIG, (edit,), f"{said}; {mode} it is from the next boot on{back}.", effects)
+    return FileEdit(
+        CONFIG, (edit,), f"{current}; {mode} it is from the next boot on{back}.", effects
+    )

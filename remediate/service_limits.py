@@ -103,7 +103,7 @@ def _own(wanted: ServiceLimitsParameters) -> str:
 
 def _editable(line: UnitLimitLine) -> bool:
     """Whether it may be commented: a site's drop-in for this unit alone, in one line."""
-    return bool(line.name) and line.own and line.whole and conf_dirs.is_editable(line.file)
+    return bool(line.name) and line.own and line.single_line and conf_dirs.is_editable(line.file)
 
 
 def _behind(theirs: Sequence[UnitLimitLine], place: str) -> str:

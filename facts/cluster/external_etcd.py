@@ -59,12 +59,12 @@ def read(readings: HostView) -> Store:
     silent: list[str] = []
     keys: int | None = None
     for line in lines:
-        word, at, code, said = [*line.split(" ", 3), "", "", ""][:4]
+        word, at, code, body = [*line.split(" ", 3), "", "", ""][:4]
         if word != "at":
             continue
-        count = _count(said) if code == "0" else None
+        count = _count(body) if code == "0" else None
         if count is None:
-            silent.append(f"{at}: {said.strip()[:160] or f'curl ended with {code}'}")
+            silent.append(f"{at}: {body.strip()[:160] or f'curl ended with {code}'}")
         elif keys is None:
             keys = count
     if not silent and keys is None:
@@ -72,10 +72,10 @@ def read(readings: HostView) -> Store:
     return Store(missing, tuple(silent), keys)
 
 
-def _count(said: str) -> int | None:
+def _count(body: str) -> int | None:
     """The number in an answer; the gateway leaves out a zero. None where it is no answer."""
     try:
-        found = json.loads(said)
+        found = json.loads(body)
         return int(found.get("count", 0)) if "cluster_id" in found["header"] else None
     except (AttributeError, KeyError, TypeError, ValueError):
         return None

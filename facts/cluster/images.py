@@ -50,9 +50,9 @@ def probe(version: str, repository: str) -> CommandProbe:
 
 def read(readings: HostView) -> Images:
     """The host's images. Raises Unreadable."""
-    said: dict[str, list[str]] = {"want": [], "have": []}
+    listed: dict[str, list[str]] = {"want": [], "have": []}
     for line in readings.output("images").lines:
         word, _, rest = line.partition(" ")
-        if word in said:
-            said[word].append(rest)
-    return Images(tuple(said["want"]), frozenset(said["have"]))
+        if word in listed:
+            listed[word].append(rest)
+    return Images(tuple(listed["want"]), frozenset(listed["have"]))

@@ -77,7 +77,7 @@ def read(readings: HostView) -> Node:
     """How far kubeadm came here. Raises Unreadable."""
     files: set[str] = set()
     ports: dict[int, str] = {}
-    said: dict[str, str] = {}
+    values: dict[str, str] = {}
     for line in readings.output("node").lines:
         word, _, rest = line.partition(" ")
         if word == "file":
@@ -88,13 +88,13 @@ def read(readings: HostView) -> Node:
                 raise Unreadable(f"the answer is garbled: {line[:80]!r}")
             ports[int(port)] = who
         else:
-            said[word] = rest
-    if "kubelet" not in said:
+            values[word] = rest
+    if "kubelet" not in values:
         raise Unreadable("the answer breaks off")
     return Node(
         frozenset(files),
-        "rotating" in said,
-        said["kubelet"] == "active",
+        "rotating" in values,
+        values["kubelet"] == "active",
         ports,
     )
 

@@ -106,21 +106,21 @@ def probes(address: str, objects: Iterable[Object] = MADE) -> tuple[Probe, ...]:
     if not given:
         return (probe(),)
     get = f"k get -f - --ignore-not-found -o jsonpath={shlex.quote(_OBJECTS)}"
-    asked = (
+    query = (
         f"said=$(printf '%s' {shlex.quote(given)} | {get} 2>&1) && r=0 || r=$?\n"
         'printf "%s\\n" "$said"\necho "end $r"\n'
     )
-    script = f"{_KUBECTL % shlex.quote(address)}{asked}"
+    script = f"{_KUBECTL % shlex.quote(address)}{query}"
     return probe(), CommandProbe("objects", script, timeout=40, slow=True)
 
 
 def read(readings: HostView) -> Nodes:
     """What the apiserver says of the nodes. Raises Unreadable."""
-    asked = local_apiserver.answers(readings.output("nodes").lines, _PATHS)
-    if asked is None:
+    responses = local_apiserver.answers(readings.output("nodes").lines, _PATHS)
+    if responses is None:
         return Nodes(False, local_apiserver.NONE)
     try:
-        rows = asked["nodes"].rows
+        rows = responses["nodes"].rows
     except Unreadable as error:
         return Nodes(False, str(error))
     try:

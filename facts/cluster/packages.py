@@ -64,7 +64,7 @@ def read(readings: HostView) -> Packages:
         raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
     versions: dict[str, str] = {}
     held: set[str] = set()
-    said: dict[str, str] = {}
+    values: dict[str, str] = {}
     for line in lines[1:]:
         word, _, rest = line.partition(" ")
         if word == "have":
@@ -75,13 +75,13 @@ def read(readings: HostView) -> Packages:
         elif word == "held":
             held.add(rest)
         else:
-            said[word] = rest
+            values[word] = rest
     return Packages(
         manager,
         versions,
         frozenset(held),
-        "broken" in said,
-        said.get("containerd", "").removeprefix("v"),
-        said.get("cni", ""),
-        bool(int(said.get("capabilities") or "0", 16) & CAP_SYS_RESOURCE),
+        "broken" in values,
+        values.get("containerd", "").removeprefix("v"),
+        values.get("cni", ""),
+        bool(int(values.get("capabilities") or "0", 16) & CAP_SYS_RESOURCE),
     )

@@ -85,7 +85,7 @@ def interface(readings: HostView) -> str:
 
 def read(readings: HostView) -> Claims:
     """Who claims it, as seen from here. Raises Unreadable."""
-    said: dict[str, str] = {}
+    values: dict[str, str] = {}
     speakers: set[tuple[str, int]] = set()
     for line in (*readings.output("own").lines, *readings.output("strangers").lines):
         word, _, rest = line.partition(" ")
@@ -95,15 +95,15 @@ def read(readings: HostView) -> Claims:
                 continue  # the listening ended just as it came; another is heard whole
             speakers.add((peer, _router_id(octets)))
         else:
-            said.setdefault(word, rest)
+            values.setdefault(word, rest)
     return Claims(
-        said.get("interface", ""),
-        said.get("mac", ""),
-        said.get("held", ""),
-        "answered" in said,
-        said.get("neighbour", ""),
+        values.get("interface", ""),
+        values.get("mac", ""),
+        values.get("held", ""),
+        "answered" in values,
+        values.get("neighbour", ""),
         tuple(sorted(speakers)),
-        said.get("deaf", ""),
+        values.get("deaf", ""),
     )
 
 

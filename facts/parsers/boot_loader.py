@@ -100,20 +100,20 @@ def _menus(files: Sequence[File], variables: dict[str, str]) -> Iterator[Boot]:
 
 def _later(readings: HostView) -> Iterator[Boot]:
     """What kernels that are installed later get: grub's defaults, and kernel-install's file."""
-    said: dict[str, tuple[ConfigLine, str]] = {}
+    assigned: dict[str, tuple[ConfigLine, str]] = {}
     for file in readings.files(*DEFAULTS):
         for count, line in enumerate(file.lines if file.kind == "f" else (), 1):
             found = re.match(r"\s*(?:export\s+)?(GRUB_CMDLINE_LINUX(?:_DEFAULT)?)(\+?=)(.*)", line)
             if not found:
                 continue
             source = ConfigLine(file.path, count, line.strip(), changed=file.changed)
-            before = said.get(found[1], (source, ""))[1]
+            before = assigned.get(found[1], (source, ""))[1]
             value = _unquoted(found[3]).replace(f"${found[1]}", before)
-            said[found[1]] = source, f"{before} {value}" if found[2] == "+=" else value
-    if said:
-        source = said.get("GRUB_CMDLINE_LINUX", next(iter(said.values())))[0]
+            assigned[found[1]] = source, f"{before} {value}" if found[2] == "+=" else value
+    if assigned:
+        source = assigned.get("GRUB_CMDLINE_LINUX", next(iter(assigned.values())))[0]
         names = ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT")
-        yield _boot(source, " ".join(said[name][1] for name in names if name in said))
+        yield _boot(source, " ".join(assigned[name][1] for name in names if name in assigned))
     file_ = readings.file(INSTALL)
     if file_ is not None and file_.kind == "f":
         text = " ".join(file_.lines)

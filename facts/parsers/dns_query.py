@@ -59,13 +59,13 @@ class Reply(Struct, frozen=True):
 
 def reply(line: str) -> Reply:
     """What the line `dns SERVER NAME HEX` tells. Raises Unreadable where it is none."""
-    told = re.fullmatch(r"dns (\S+) (\S+) (silent|(?:[0-9a-f]{2})+)", line)
-    if not told:
+    matched = re.fullmatch(r"dns (\S+) (\S+) (silent|(?:[0-9a-f]{2})+)", line)
+    if not matched:
         raise Unreadable(f"the answer is garbled: {line[:80]!r}")
-    server, name = told[1], told[2]
-    if told[3] == "silent":
+    server, name = matched[1], matched[2]
+    if matched[3] == "silent":
         return Reply(server, name, (), f"{server} gives no answer for {name}")
-    data = bytes.fromhex(told[3])
+    data = bytes.fromhex(matched[3])
     try:
         if data[:2].hex() != ID or not data[2] & 0x80:
             raise Unreadable(f"{server}: what came back is no answer to our question")

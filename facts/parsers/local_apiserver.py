@@ -26,7 +26,7 @@ MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 PKI = "/etc/kubernetes/pki"
 NONE = f"there is no {MANIFEST}"
 # curl's exit codes that prove an apiserver which is not well; all others prove nothing.
-ILL = (7, 28, 35, 52, 56, 60)
+UNHEALTHY = (7, 28, 35, 52, 56, 60)
 
 # Prints `at ADDRESS:PORT`, or `at none` where this host has no apiserver's manifest.
 # Then `api NAME PATH [curl's options]` prints one line `NAME EXIT BODY @ HTTP ERROR`.
@@ -73,12 +73,12 @@ class ApiResponse(Struct, frozen=True):
     error: str = ""
 
     @property
-    def ill(self) -> str:
+    def failure(self) -> str:
         """Why this proves that the apiserver is not well; empty where it answered. Raises
         Unreadable where the master could not ask, or was not let in."""
         if self.exit == -1:
             raise Unreadable(self.body)
-        if self.exit in ILL:
+        if self.exit in UNHEALTHY:
             return f"{self.url}: {WORDS.get(self.exit, 'no answer')} ({self.error})"
         if self.exit:
             raise Unreadable(f"{self.url}: {self.error or f'curl ended with {self.exit}'}")
@@ -89,7 +89,7 @@ class ApiResponse(Struct, frozen=True):
     @property
     def document(self) -> dict[str, Any]:
         """The body as JSON. Raises Unreadable where it is none, or the apiserver is ill."""
-        if why := self.ill:
+        if why := self.failure:
             raise Unreadable(why)
         if self.http != 200:
             raise Unreadable(f"{self.url}: HTTP {self.http} {self.body[:80]!r}")
@@ -126,12 +126,14 @@ def answers(lines: Sequence[str], paths: Mapping[str, str]) -> dict[str, ApiResp
         return None
     found = {}
     for line in lines:
-        told = _LINE.fullmatch(line)
-        if told and told[1] in paths:
-            url = f"https://{at}{paths[told[1]]}"
+        matched = _LINE.fullmatch(line)
+        if matched and matched[1] in paths:
+            url = f"https://{at}{paths[matched[1]]}"
             # How long it waited differs from run to run, and the answer does not.
-            error = re.sub(r" after \d+ (ms|milliseconds)", "", told[5] or "")
-            found[told[1]] = ApiResponse(url, int(told[2]), int(told[4]), told[3].strip(), error)
+            error = re.sub(r" after \d+ (ms|milliseconds)", "", matched[5] or "")
+            found[matched[1]] = ApiResponse(
+                url, int(matched[2]), int(matched[4]), matched[3].strip(), error
+            )
     for name in paths:
         if name not in found:
             raise Unreadable(f"there is no whole answer of {name}")

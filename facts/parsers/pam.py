@@ -69,9 +69,9 @@ def _lines(file: File) -> Iterator[tuple[int, str]]:
         if line.endswith("\\"):
             text += line[:-1] + " "
             continue
-        whole = (text + line).partition("#")[0].strip()
-        if whole:
-            yield first, whole
+        joined = (text + line).partition("#")[0].strip()
+        if joined:
+            yield first, joined
         text, first = "", 0
 
 
@@ -84,10 +84,10 @@ def sshd_without_pam(readings: HostView) -> str:
     main = SSHD_PATTERNS[0]
     if main not in files:
         raise Unreadable(f"{main} is not there: how do people log in?")
-    said = next(_use_pam(files, files[main]), None)
-    if said is None:
+    setting = next(_use_pam(files, files[main]), None)
+    if setting is None:
         return f"{main} does not say `UsePAM yes`, and sshd's own default is no"
-    source, value = said
+    source, value = setting
     return "" if value == "yes" else f"{source} says UsePAM {value}"
 
 

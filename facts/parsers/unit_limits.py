@@ -37,7 +37,7 @@ def assignments(file: File, section: str, key: str) -> Iterator[tuple[ConfigLine
     Raises Unreadable where a line before may be no UTF-8: systemd reads no further than that.
     """
     inside, doubt = "", 0
-    for number, text, whole in logical(file):
+    for number, text, complete in logical(file):
         if NOT_UTF_8.search(text):
             doubt = doubt or number
         if text.startswith("["):
@@ -54,7 +54,7 @@ def assignments(file: File, section: str, key: str) -> Iterator[tuple[ConfigLine
                 f"{key}= stands behind it"
             )
         source = ConfigLine(file.path, number, text, changed=file.changed)
-        yield source, value.strip(BLANKS), whole
+        yield source, value.strip(BLANKS), complete
 
 
 def logical(file: File) -> Iterator[tuple[int, str, bool]]:

@@ -39,11 +39,11 @@ def keepalived(readings: HostView, vip: str) -> list[str]:
     for file in readings.files(*OPTIONS):
         if any(map(_OTHER_FILE.match, file.lines)):
             raise Unreadable(f"{file.path}: keepalived is started with another file")
-    whole = readings.file(KEEPALIVED)
-    if whole is None:
+    main = readings.file(KEEPALIVED)
+    if main is None:
         return [f"there is no {KEEPALIVED}"]
     reader = _Keepalived(readings.files(*INCLUDED))
-    if vip in map(boot_network.plain, reader.addresses(whole)):
+    if vip in map(boot_network.plain, reader.addresses(main)):
         return []
     if reader.doubts:
         raise Unreadable(reader.doubts[0])
@@ -94,8 +94,8 @@ class _Keepalived:
         for number, line in enumerate(file.lines, 1):
             text = re.sub(r"[#!].*", "", line).strip()
             if text.startswith("@"):
-                said = f"{text[:60]!r} counts on certain machines only"
-                self.doubts.append(f"{file.path}:{number}: {said}")
+                message = f"{text[:60]!r} counts on certain machines only"
+                self.doubts.append(f"{file.path}:{number}: {message}")
             elif included := _INCLUDE.fullmatch(text):
                 wanted = normpath(join(dirname(file.path), included[1]))
                 if not any(matches(wanted, pattern) for pattern in INCLUDED):
@@ -115,7 +115,7 @@ def kube_vip(readings: HostView, vip: str) -> list[str]:
     pod = _pod("\n".join(file.lines))
     if pod is None:
         return [f"{KUBE_VIP} is no Pod"]
-    if vip not in map(boot_network.plain, _said(pod)):
+    if vip not in map(boot_network.plain, _named_addresses(pod)):
         return [f"{KUBE_VIP} does not name the VIP {vip}"]
     return []
 
@@ -130,7 +130,7 @@ def _pod(text: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and found.get("kind") == "Pod" else None
 
 
-def _said(pod: dict[str, Any]) -> Iterator[str]:
+def _named_addresses(pod: dict[str, Any]) -> Iterator[str]:
     """The addresses that its containers' variables and arguments name."""
     spec = pod.get("spec")
     containers = spec.get("containers") if isinstance(spec, dict) else None
