@@ -1,8 +1,8 @@
-"""The kubelet of a node: whether it runs and calls itself healthy, and whether a boot starts it.
+"""A node's kubelet: whether it runs and reports itself healthy, and whether it starts at boot.
 
-Its health is asked where its own configuration has it listen on the loopback address. A kubelet
-that systemd starts over and over is active for some seconds each time; only its answer counts.
-After a boot it comes to nothing without the container runtime that it was told to use.
+The health request goes to the loopback address and port of the kubelet's own configuration. A
+kubelet that systemd restarts over and over is active for some seconds each time, so only its
+answer counts. After a boot it does not work without its configured container runtime.
 
 Sources: kubernetes.io, kubelet(1) (--container-runtime-endpoint), KubeletConfiguration v1beta1
 (healthzBindAddress, healthzPort, containerRuntimeEndpoint); kubeadm, "Configuring each kubelet";
@@ -21,7 +21,7 @@ from hale.model.evidence import CommandProbe, ConfigLine, FileProbe, HostView, P
 from hale.model.requirement import Case
 
 CONFIG = "/var/lib/kubelet/config.yaml"
-# Where the runtime's socket is named, the strongest first, and what it is where it is not.
+# Files that name the runtime's socket, the highest priority first, and the default without any.
 ENDPOINT_FILES = (
     "/var/lib/kubelet/kubeadm-flags.env",
     "/var/lib/kubelet/instance-config.yaml",
@@ -31,7 +31,7 @@ _ENDPOINT = re.compile(
     r"""(?:--container-runtime-endpoint[ =]|^containerRuntimeEndpoint:\s*)["']?([^\s"']+)"""
 )
 DEFAULT = "unix:///run/containerd/containerd.sock"
-# The unit of each runtime by its socket's name.
+# The unit of each runtime, by the name of its socket.
 RUNTIMES = {
     "containerd.sock": "containerd.service",
     "crio.sock": "crio.service",
@@ -53,7 +53,7 @@ class KubeletParameters(Struct, frozen=True):
 
 
 class KubeletRuntime(Struct, frozen=True):
-    """Whether it is healthy, and why not."""
+    """Whether it is healthy; actual: the reason, in words."""
 
     healthy: bool
     actual: str
@@ -61,7 +61,7 @@ class KubeletRuntime(Struct, frozen=True):
 
 
 class KubeletPersisted(Struct, frozen=True):
-    """Why a boot does not start it, or not its runtime; empty where it does.
+    """faults: why a boot does not start the kubelet or its runtime; empty where it starts both.
 
     runtime: the runtime's unit, where this host is a node and the unit is known.
     """
@@ -78,7 +78,8 @@ class KubeletPersisted(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[KubeletParameters]]) -> tuple[Probe, ...]:
-    """Its unit's links, and one command beside the others: a stopped kubelet does not answer."""
+    """The units' files and links, and one request, in parallel with other probes: a stopped
+    kubelet does not answer."""
     unit = cases[0].parameters.unit
     return (
         FileProbe(
@@ -108,7 +109,7 @@ printf 'healthz %s %s %s\\n' "$url" "$r" "$(flat "$said")"
 
 
 def read_runtime(readings: HostView, case: Case[KubeletParameters]) -> KubeletRuntime:
-    """What systemd and the kubelet say. Raises Unreadable where neither tells."""
+    """The state that systemd and the kubelet report. Raises Unreadable where neither does."""
     unit = case.parameters.unit
     lines = readings.output("healthz").lines
     state = dict(line.split("=", 1) for line in lines if line.startswith(SHOWN) and "=" in line)
@@ -137,7 +138,7 @@ def read_runtime(readings: HostView, case: Case[KubeletParameters]) -> KubeletRu
 
 
 def read_persisted(readings: HostView, case: Case[KubeletParameters]) -> KubeletPersisted:
-    """What the unit's files and links say. Raises Unreadable."""
+    """Whether the unit's files and links start it at boot. Raises Unreadable."""
     unit = case.parameters.unit
     faults = systemd_units.boot_problems(readings, unit)
     runtime = "" if faults else _runtime(readings)
@@ -147,7 +148,7 @@ def read_persisted(readings: HostView, case: Case[KubeletParameters]) -> Kubelet
 
 
 def _runtime(readings: HostView) -> str:
-    """The unit of the runtime that this node's kubelet uses; empty where it is not known."""
+    """The unit of the runtime that this node's kubelet uses; empty where it is unknown."""
     if readings.file(CONFIG) is None:
         return ""
     endpoints = [
@@ -160,7 +161,7 @@ def _runtime(readings: HostView) -> str:
 
 
 def _pulled_by(readings: HostView, unit: str, other: str) -> bool:
-    """Whether the unit itself starts the other one."""
+    """Whether the unit itself pulls in the other one."""
     files = readings.files(*systemd_units.file_patterns(unit), *systemd_units.dropin_patterns(unit))
     line = re.compile(rf"\s*(?:Wants|Requires|BindsTo)\s*=(?:.*\s)?{re.escape(other)}(?:\s|$)")
     return any(line.match(text) for file in files for text in file.content or ())
