@@ -1,7 +1,7 @@
-"""Which modules of PAM a login passes, as the files of pam.d say.
+"""The PAM modules that a login calls, according to the files of pam.d.
 
 Sources: pam.conf(5), pam.d(5); sshd_config(5), UsePAM. Jumps (`[success=1 …]`) are not
-followed: a module counts as called when the stack names it.
+followed: a module counts as called if the stack names it.
 """
 
 import re
@@ -19,21 +19,21 @@ _LINE = re.compile(r"-?(\w+)\s+(\[[^\]]*\]|\S+)\s+(\S+)(.*)")
 
 
 class Call(Struct, frozen=True):
-    """A line that calls a module, and the arguments it gives."""
+    """A line that calls a module, and its arguments."""
 
     source: ConfigLine
     arguments: tuple[str, ...]
 
 
 def calls(readings: HostView, service: str, kind: str, module: str) -> list[Call]:
-    """Where the service's stack of that kind (`session`, …) calls the module.
+    """The calls of the module in the service's stack of that kind (`session`, …).
 
-    Raises Unreadable where a file of the stack is not there.
+    Raises Unreadable where a file of the stack does not exist.
     """
     return list(_stack(readings.files(*PATTERNS), service, kind, module))
 
 
-@lru_cache(maxsize=64)  # every requirement of limits asks
+@lru_cache(maxsize=64)  # every requirement of limits calls it
 def _stack(files: tuple[File, ...], service: str, kind: str, module: str) -> tuple[Call, ...]:
     return tuple(_calls(files, service, kind, module, ()))
 
@@ -62,7 +62,7 @@ def _calls(
 
 
 def _lines(file: File) -> Iterator[tuple[int, str]]:
-    """Lines without comments, with their numbers; a backslash joins them."""
+    """Lines without comments, with their numbers; a trailing backslash joins lines."""
     text, first = "", 0
     for count, line in enumerate(file.lines, 1):
         first = first or count
@@ -76,7 +76,7 @@ def _lines(file: File) -> Iterator[tuple[int, str]]:
 
 
 def sshd_without_pam(readings: HostView) -> str:
-    """Why sshd does not use PAM at all, or nothing. Its first word on a matter counts.
+    """Why sshd does not use PAM; empty where it does. The first setting of a keyword counts.
 
     Raises Unreadable where there is no sshd_config.
     """
@@ -93,7 +93,7 @@ def sshd_without_pam(readings: HostView) -> str:
 
 def _use_pam(files: dict[str, File], file: File) -> Iterator[tuple[ConfigLine, str]]:
     for count, line in enumerate(file.lines, 1):
-        if line.lstrip()[:1] in ("", "#"):  # nearly all of them
+        if line.lstrip()[:1] in ("", "#"):  # nearly all lines
             continue
         words = re.split(r"[\s=]+", line.strip(), maxsplit=1)
         keyword = words[0].lower()
