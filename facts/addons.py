@@ -34,7 +34,7 @@ def probes(host: Host, cases: Sequence[Case[AddonsParameters]]) -> tuple[Probe, 
 
 
 def read_runtime(readings: ClusterView, case: Case[AddonsParameters]) -> NoReturn:
-    """No host can show it yet. Raises NotApplicable unless it is requested, else Unreadable."""
+    """Raises NotApplicable where it is not requested. Raises Unreadable otherwise."""
     if not case.parameters.requested:
         raise NotApplicable("not requested")
     raise Unreadable(

@@ -61,7 +61,7 @@ def probes(host: Host, cases: Sequence[Case[ClockParameters]]) -> tuple[Probe, .
 
 
 def read_runtime(readings: ClusterView, case: Case[ClockParameters]) -> ClockRuntime:
-    """All clocks. Raises Unreadable where one is missing and the others alone prove no FAIL."""
+    """All clocks. Raises Unreadable where one is missing and the others prove no fault."""
     offsets: list[Offset] = []
     unread = [f"{h.name}: not asked" for h in case.inventory.hosts if h.name not in readings]
     for host, its in readings.items():

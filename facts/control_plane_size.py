@@ -46,7 +46,7 @@ def probes(host: Host, cases: Sequence[Case[ControlPlaneSizeParameters]]) -> tup
 def read_inventory(
     readings: ClusterView, case: Case[ControlPlaneSizeParameters]
 ) -> ControlPlaneSizeInventory:
-    """The planned masters, whatever the hosts themselves are. Never raises."""
+    """The planned masters, whatever the state of the hosts."""
     planned = case.inventory.masters
     return ControlPlaneSizeInventory(
         tuple(host.name for host in planned),

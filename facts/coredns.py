@@ -80,7 +80,7 @@ def read_runtime(readings: ClusterView, case: Case[CorednsParameters]) -> Coredn
     Raises Unreadable where a host, or every apiserver, gave no answer and the others prove no
     fault.
     """
-    nodes, address, untold = _replicas(readings, case)
+    nodes, address, errors = _replicas(readings, case)
     faults: list[str] = []
     unread: list[str] = []
     for host in case.inventory.hosts:
@@ -92,7 +92,7 @@ def read_runtime(readings: ClusterView, case: Case[CorednsParameters]) -> Coredn
         except Unreadable as error:
             unread.append(f"{host.name}: {error}")
     if nodes is None:
-        unread = [*untold, *unread]
+        unread = [*errors, *unread]
     elif len(set(nodes)) < min(case.parameters.replicas, len(case.inventory.hosts)):
         faults.append(
             f"they are on {len(set(nodes))} node(s): one that is lost takes the names of "
@@ -131,15 +131,15 @@ def _replicas(
 
     None, and each master's reason, where none does.
     """
-    untold = []
+    errors = []
     for host in case.inventory.masters:
         try:
             if host.name not in readings:
                 raise Unreadable("not asked")
             return *replicas(readings[host.name]), []
         except Unreadable as error:
-            untold.append(f"{host.name}: {error}")
-    return None, "", untold
+            errors.append(f"{host.name}: {error}")
+    return None, "", errors
 
 
 def replicas(readings: HostView) -> tuple[tuple[str, ...], str]:

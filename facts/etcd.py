@@ -151,12 +151,12 @@ def probes(host: Host, cases: Sequence[Case[EtcdParameters]]) -> tuple[Probe, ..
 def read_runtime(readings: ClusterView, case: Case[EtcdParameters]) -> EtcdRuntime:
     """The masters' answers combined. A proven fault counts even where others did not answer.
 
-    Raises NotApplicable where etcd is external, Unreadable where a master gave no answer and the
-    others prove no fault.
+    Raises NotApplicable where etcd is external. Raises Unreadable where a master gave no answer
+    and the others prove no fault.
     """
     if case.inventory.etcd_kind != "stacked":
         raise NotApplicable("etcd is external: its hosts are not in this inventory")
-    voices: list[MemberStatus] = []
+    statuses: list[MemberStatus] = []
     faults: list[str] = []
     unread: list[str] = []
     masters = case.inventory.masters
@@ -169,11 +169,11 @@ def read_runtime(readings: ClusterView, case: Case[EtcdParameters]) -> EtcdRunti
             unread.append(f"{host.name}: {error}")
             continue
         if isinstance(status, MemberStatus):
-            voices.append(status)
+            statuses.append(status)
         else:
             faults.append(f"{host.name}: {status}")
-    faults += _faults(voices, len(masters))
-    fact = EtcdRuntime(tuple(voices), tuple(faults), tuple(unread))
+    faults += _faults(statuses, len(masters))
+    fact = EtcdRuntime(tuple(statuses), tuple(faults), tuple(unread))
     if unread and not faults and fact.lag <= case.parameters.lag:
         raise Unreadable("; ".join(unread))
     if not masters:
@@ -181,49 +181,49 @@ def read_runtime(readings: ClusterView, case: Case[EtcdParameters]) -> EtcdRunti
     return fact
 
 
-def _faults(voices: Sequence[MemberStatus], masters: int) -> list[str]:
+def _faults(statuses: Sequence[MemberStatus], masters: int) -> list[str]:
     """What is wrong with these statuses, each by itself and all together.
 
     A member without a status may belong to a master without one, unless there are more of them.
     """
     faults = []
-    for voice in voices:
-        if not voice.healthy:
-            faults.append(f"{voice.host}: etcd is not healthy")
-        if not voice.leader:
-            faults.append(f"{voice.host}: knows no leader")
-        faults += [f"{voice.host}: {complaint}" for complaint in voice.complaints]
-    if len({v.cluster for v in voices}) > 1:
-        faults.append("different clusters: " + _each(voices, lambda v: f"{v.cluster:x}"))
-    if len({v.leader for v in voices if v.leader}) > 1:
-        faults.append("different leaders: " + _each(voices, lambda v: f"{v.leader:x}"))
-    views = {v.members for v in voices if v.members}
+    for status in statuses:
+        if not status.healthy:
+            faults.append(f"{status.host}: etcd is not healthy")
+        if not status.leader:
+            faults.append(f"{status.host}: knows no leader")
+        faults += [f"{status.host}: {complaint}" for complaint in status.complaints]
+    if len({v.cluster for v in statuses}) > 1:
+        faults.append("different clusters: " + _each(statuses, lambda v: f"{v.cluster:x}"))
+    if len({v.leader for v in statuses if v.leader}) > 1:
+        faults.append("different leaders: " + _each(statuses, lambda v: f"{v.leader:x}"))
+    views = {v.members for v in statuses if v.members}
     if len(views) > 1:
         faults.append(
             "they do not agree who is a member: "
-            + _each(voices, lambda v: " ".join(_called(m) for m in v.members))
+            + _each(statuses, lambda v: " ".join(_called(m) for m in v.members))
         )
-    selves = {v.id: v.host for v in voices}
-    if len(selves) < len(voices):
-        faults.append("two masters are one member: " + _each(voices, lambda v: f"{v.id:x}"))
+    selves = {v.id: v.host for v in statuses}
+    if len(selves) < len(statuses):
+        faults.append("two masters are one member: " + _each(statuses, lambda v: f"{v.id:x}"))
     for members in views:
         faults += [f"{_called(m)} does not vote: it is a learner" for m in members if not m.voting]
         faults += [f"{_called(m)} was added and never started" for m in members if not m.name]
         strangers = [m for m in members if m.id not in selves]
-        if len(strangers) > masters - len(voices):
+        if len(strangers) > masters - len(statuses):
             faults.append(
                 f"{len(members)} members for {masters} masters: "
                 f"{' '.join(map(_called, strangers))} is on none of them"
             )
         known = {m.id for m in members}
         faults += [f"{host} is no member" for id_, host in selves.items() if id_ not in known]
-        leaders = {v.leader for v in voices if v.leader and v.members == members}
+        leaders = {v.leader for v in statuses if v.leader and v.members == members}
         faults += [f"the leader {id_:x} is no member" for id_ in leaders - known]
     return list(dict.fromkeys(faults))
 
 
-def _each(voices: Sequence[MemberStatus], word: Any) -> str:
-    return ", ".join(f"{v.host} says {word(v)}" for v in voices)
+def _each(statuses: Sequence[MemberStatus], word: Any) -> str:
+    return ", ".join(f"{v.host} says {word(v)}" for v in statuses)
 
 
 def _called(member: Member) -> str:

@@ -112,7 +112,7 @@ def read_runtime(
     unread: list[str] = []
     holders: dict[str, str] = {}
     ages: list[tuple[str, float]] = []
-    deaf: list[str] = []
+    lease_errors: list[str] = []
     for host in case.inventory.masters:
         try:
             if host.name not in readings:
@@ -126,7 +126,7 @@ def read_runtime(
         try:
             holder, age = _lease(lines, wanted.component)
         except Unreadable as error:
-            deaf.append(f"{host.name}: {error}")
+            lease_errors.append(f"{host.name}: {error}")
             continue
         holders[host.name] = holder
         if holder:
@@ -134,7 +134,7 @@ def read_runtime(
     if not case.inventory.masters:
         raise Unreadable("the inventory names no master")
     if not holders:
-        unread += deaf
+        unread += lease_errors
     leader = _leader([h for h in holders.values() if h], case)
     if holders and not leader:
         faults.append(f"nobody leads: the lease kube-system/{wanted.component} has no holder")

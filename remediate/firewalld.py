@@ -1,7 +1,7 @@
 """firewalld is stopped, disabled and masked, unless the site's own rules would be lost with it.
 
 Its rules apply only while it runs. When it stops, it flushes them, and with its older backend also
-those of kube-proxy and the pod network, until these are written again. Only a mask persists: a
+those of kube-proxy and the pod network, until these are written again. Only a mask is lasting: a
 package update enables a unit that is merely disabled, and D-Bus starts it.
 
 Sources: firewalld(1), firewalld.conf(5) (CleanupOnExit); systemctl(1) (stop, disable, mask);
@@ -56,7 +56,7 @@ def fix_runtime(fact: FirewalldRuntime, case: Case[FirewalldParameters]) -> tupl
 
 
 def fix_persisted(fact: FirewalldPersisted, case: Case[FirewalldParameters]) -> tuple[Remedy, ...]:
-    """It is disabled where it is enabled, and masked in every case."""
+    """It is disabled where it is enabled, and masked, whatever starts it."""
     if kept := _kept(fact.site_rules, case):
         return (kept,)
     if needs := [t.line for t in fact.start_triggers if t.required]:

@@ -57,7 +57,8 @@ def fix_runtime(fact: LimitsRuntime, case: Case[LimitsParameters]) -> tuple[Reme
 
 
 def fix_persisted(fact: LimitsPersisted, case: Case[LimitsParameters]) -> tuple[Remedy, ...]:
-    """The lines of the files are corrected. Open sessions keep their limits."""
+    """Wrong lines are corrected; files that comply stay as they are. Open sessions keep their
+    limits."""
     wanted = case.parameters
     changes: list[Remedy] = [_stack(fact.stack)] if fact.stack else []
     if fact.refused:

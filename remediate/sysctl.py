@@ -41,7 +41,7 @@ IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
 
 
 def fix_runtime(fact: SysctlRuntime, case: Case[SysctlParameters]) -> tuple[Remedy, ...]:
-    """The value is written; without that parameter, the module that creates it is loaded."""
+    """The value is written; where the kernel lacks the parameter, its module is loaded."""
     wanted = case.parameters
     if fact.value is not None:
         why = f"{wanted.key} is {fact.value} in the kernel and must be {wanted.value}."
