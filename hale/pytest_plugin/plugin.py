@@ -119,7 +119,7 @@ def _markers_of(requirement: Requirement, aspect: str) -> list[pytest.MarkDecora
         requirement.severity: None,
         requirement.profile: None,
     }
-    return [_mark(name) for name in names]
+    return [_mark(str(name)) for name in names]  # xdist sends no enums
 
 
 @cache  # pytest looks through all markers that are known
