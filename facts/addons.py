@@ -1,7 +1,7 @@
 """What the baseline names and not every cluster has: dashboard, ingress, a second cluster.
 
-A site that wants one says so in its inventory. Hale has no way yet to prove that one works, so
-where it is asked for the verdict is UNKNOWN, and says that; it is never taken for granted.
+A site that wants one requests it in its inventory. Hale cannot yet prove that one works, so the
+verdict of a requested one is UNKNOWN, with that reason; it is never assumed to work.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from hale.model.requirement import Case
 
 
 class AddonsParameters(Struct, frozen=True):
-    """Whether the site asks for it."""
+    """Whether the site's inventory requests it."""
 
     requested: bool
 
 
 class AddonsRuntime(Struct, frozen=True):
-    """Whether it was seen to work."""
+    """Whether it has been proven to work."""
 
     proven: bool
     actual: str
@@ -29,12 +29,12 @@ class AddonsRuntime(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[AddonsParameters]]) -> tuple[Probe, ...]:
-    """Nothing: there is no way to prove it yet."""
+    """No probe: Hale has no way yet to prove it."""
     return ()
 
 
 def read_runtime(readings: ClusterView, case: Case[AddonsParameters]) -> NoReturn:
-    """Told by nothing yet: raises NotApplicable where it is not asked for, else UNKNOWN."""
+    """Raises NotApplicable where it is not requested. Raises Unreadable otherwise."""
     if not case.parameters.requested:
         raise NotApplicable("not requested")
     raise Unreadable(

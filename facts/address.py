@@ -1,13 +1,13 @@
-"""The host's planned address, and the VIP, on its interfaces now and in what it reads at boot.
+"""The host's planned address and the VIP: on its interfaces now, and in its boot configuration.
 
-Now: the planned address must be on an interface that is up. The VIP may be there too, where its
-manager may have put it: on a master, unless the endpoint is external. Whether exactly one
-master has it is another requirement (HA-VIP-OWNER); a worker never has.
+Now: the planned address must be on an interface that is up. The VIP may be present as well, but
+only where its manager can have put it: on a master, unless the endpoint is external. That exactly
+one master has it is another requirement (HA-VIP-OWNER); a worker must never have it.
 
-At boot: only the host's own network configuration counts, and the VIP must not be in it. An
-address from DHCP is not the host's: its next lease cannot be read here, so the case FAILs and
-the manual step says so. A site whose server reserves the addresses keeps evidence of that beside
-the report, because Hale cannot see it from the host.
+At boot: only the host's own network configuration counts, and it must not contain the VIP. An
+address from DHCP does not count: the next lease cannot be read from the host, so the case FAILs
+and the manual step explains why. A site whose DHCP server reserves the addresses keeps evidence
+of that beside the report, because Hale cannot verify it on the host.
 
 Sources: ip-address(8); keepalived.conf(5), virtual_ipaddress; facts/parsers/boot_network.py.
 """
@@ -32,16 +32,16 @@ from hale.model.evidence import (
 )
 from hale.model.requirement import Case
 
-# An address of IPv6 that somebody else has, or that is still being looked for, does not work.
+# An IPv6 address that another host has, or that is still being checked, is not usable.
 USELESS = ("dadfailed", "tentative")
 
 
 class AddressParameters(Struct, frozen=True):
-    """None: addresses and VIP are the inventory's."""
+    """None: the inventory has the addresses and the VIP."""
 
 
 class AddressRuntime(Struct, frozen=True):
-    """Interfaces that have the planned address, up or down, and those that have the VIP."""
+    """Interfaces with the planned address, up or down, and interfaces with the VIP."""
 
     planned: str
     vip: str
@@ -54,15 +54,15 @@ class AddressRuntime(Struct, frozen=True):
     @property
     def actual(self) -> str:
         if self.up:
-            said = f"{self.planned} is on {' and '.join(self.up)}, which is up"
+            text = f"{self.planned} is on {' and '.join(self.up)}, which is up"
         elif self.down:
-            said = f"{self.planned} is on {' and '.join(self.down)}, which is not up"
+            text = f"{self.planned} is on {' and '.join(self.down)}, which is not up"
         else:
-            said = f"no interface has {self.planned}"
+            text = f"no interface has {self.planned}"
         if not self.vip_on:
-            return said
+            return text
         where = f"the VIP {self.vip} is on {' and '.join(self.vip_on)}"
-        return f"{said}; {where}" + ("" if self.may_hold_vip else ", where nothing may put it")
+        return f"{text}; {where}" + ("" if self.may_hold_vip else ", where nothing may put it")
 
 
 class AddressPersisted(Struct, frozen=True):
@@ -79,31 +79,31 @@ class AddressPersisted(Struct, frozen=True):
     @property
     def actual(self) -> str:
         if self.setters:
-            said = [f"{' and '.join(map(str, self.setters))} sets {self.planned} at boot"]
+            parts = [f"{' and '.join(map(str, self.setters))} sets {self.planned} at boot"]
         else:
-            said = [f"nothing on this host sets {self.planned} at boot"]
-            said += [f"{s} would, but {s.note}" for s in self.idle]
-            said += [f"{s} asks DHCP, which may give another one" for s in self.dhcp]
+            parts = [f"nothing on this host sets {self.planned} at boot"]
+            parts += [f"{s} would, but {s.note}" for s in self.idle]
+            parts += [f"{s} asks DHCP, which may give another one" for s in self.dhcp]
             if not self.idle and not self.dhcp:
-                said.append(f"looked at: {boot_network.KNOWN}")
-        said += [f"{s} sets the VIP {self.vip}: {s.text}" for s in self.vip_setters]
-        return "; ".join(said)
+                parts.append(f"looked at: {boot_network.KNOWN}")
+        parts += [f"{s} sets the VIP {self.vip}: {s.text}" for s in self.vip_setters]
+        return "; ".join(parts)
 
 
 def probes(host: Host, cases: Sequence[Case[AddressParameters]]) -> tuple[Probe, ...]:
-    """ip(8) for exactly these two addresses, and the files of every network manager we know."""
+    """ip(8) for these two addresses, and the files of every network manager that Hale knows."""
     aspects = {case.aspect for case in cases}
-    asked: list[Probe] = []
+    wanted: list[Probe] = []
     if "persisted" in aspects:
-        asked.append(FileProbe(*boot_network.FILES))
+        wanted.append(FileProbe(*boot_network.FILES))
     planned = _address(host)
     if "runtime" in aspects and planned:
-        asked.append(CommandProbe("ip", _script(planned, cases[0].inventory.endpoint.vip)))
-    return tuple(asked)
+        wanted.append(CommandProbe("ip", _script(planned, cases[0].inventory.endpoint.vip)))
+    return tuple(wanted)
 
 
 def read_runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRuntime:
-    """What ip(8) says of both addresses. Raises Unreadable, NotApplicable."""
+    """What ip(8) reports for both addresses. Raises Unreadable, NotApplicable."""
     planned = _planned(case)
     endpoint = case.inventory.endpoint
     on: dict[str, list[str]] = {}
@@ -135,7 +135,7 @@ def read_runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRu
 
 
 def read_persisted(readings: HostView, case: Case[AddressParameters]) -> AddressPersisted:
-    """What the configuration sets at boot. Raises Unreadable, NotApplicable."""
+    """The addresses that the configuration sets at boot. Raises Unreadable, NotApplicable."""
     planned = _planned(case)
     vip = case.inventory.endpoint.vip
     every = boot_network.settings(readings)

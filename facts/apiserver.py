@@ -1,6 +1,6 @@
-"""This master's own apiserver: whether it is ready, and which of its own checks say no.
+"""This master's own apiserver: whether it is ready, and which of its readiness checks fail.
 
-Asked past the load balancer, on the address that its static manifest has it advertise.
+The request bypasses the load balancer: it goes to the address that the static manifest advertises.
 
 Source: kubernetes.io, "Kubernetes API health endpoints" (/readyz?verbose).
 """
@@ -19,11 +19,11 @@ PATH = "/readyz?verbose"
 
 
 class ApiserverParameters(Struct, frozen=True):
-    """None: address and port are the manifest's."""
+    """None: the manifest has the address and the port."""
 
 
 class ApiserverRuntime(Struct, frozen=True):
-    """What it said. trouble: why it gave no answer of its own. failing: its checks that say no."""
+    """Its answer. trouble: why there was none; failing: the readiness checks that failed."""
 
     url: str
     http: int
@@ -33,7 +33,7 @@ class ApiserverRuntime(Struct, frozen=True):
 
     @property
     def ready(self) -> bool:
-        """Whether it said of itself that it is ready."""
+        """Whether it reports itself ready."""
         return not self.trouble and self.http == 200 and not self.failing
 
     @property
@@ -46,17 +46,17 @@ class ApiserverRuntime(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[ApiserverParameters]]) -> tuple[Probe, ...]:
-    """One request, beside the others: it may hang."""
+    """One request, in parallel with other probes because it may hang."""
     return (CommandProbe("readyz", f"{local_apiserver.SHELL}\napi readyz '{PATH}'", 15, slow=True),)
 
 
 def read_runtime(readings: HostView, case: Case[ApiserverParameters]) -> ApiserverRuntime:
-    """What the apiserver says. Raises Unreadable where it could not be asked."""
+    """The apiserver's readiness. Raises Unreadable where the request could not be made."""
     found = local_apiserver.answers(readings.output("readyz").lines, {"readyz": PATH})
     if found is None:
         return ApiserverRuntime("", 0, (), f"no apiserver: {local_apiserver.NONE}")
     answer = found["readyz"]
-    if why := answer.ill:
+    if why := answer.failure:
         return ApiserverRuntime(answer.url, answer.http, (), why)
     failing = tuple(re.findall(r"\[-\](\S+)", answer.body))
     if answer.http == 200 and "readyz check passed" not in answer.body:

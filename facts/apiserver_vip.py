@@ -1,12 +1,12 @@
-"""The apiserver as this host reaches it: by its name and by the VIP, certificate verified.
+"""The apiserver as this host reaches it: by name and by the VIP, with its certificate verified.
 
-Two requests. By name, as kubelet and kubectl ask: the host's own resolver finds the address,
-and curl says which one answered. By the VIP itself: so the certificate must carry both. Only
-the cluster's CA counts, none of the system's, and nothing is ever asked without verifying.
+Two requests. One by name, as the kubelet and kubectl connect: the host's own resolver supplies the
+address, and curl reports which one answered. One to the VIP itself, so the certificate must be
+valid for both. Only the cluster's CA is trusted, not the system's, and verification is never off.
 
-/livez is open to everybody unless the site closed it. Where it answers 401 or 403, it is asked
-again with the kubelet's own certificate (only curl reads its key); if that is refused too, the
-verdict is UNKNOWN: somebody answers for the cluster, but not how it is.
+/livez allows anonymous access unless the site disabled it. Where it answers 401 or 403, the
+request is repeated with the kubelet's client certificate (only curl reads its key). If that is
+refused too, the verdict is UNKNOWN: the cluster answers, but does not disclose its state.
 
 Sources: kubernetes.io, "Kubernetes API health endpoints", "PKI certificates and requirements";
 kubeadm's "Creating Highly Available Clusters"; curl(1), EXIT CODES and --write-out.
@@ -26,7 +26,7 @@ from hale.model.requirement import Case
 CA = "/etc/kubernetes/pki/ca.crt"
 CLIENT = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 
-# curl(1), EXIT CODES: what a person would rather read than a number.
+# curl(1), EXIT CODES: the meaning of each, for messages.
 WORDS = {
     6: "the name does not resolve",
     7: "nobody listens there: the connection was refused or has no route",
@@ -42,11 +42,11 @@ NO_ACCESS = (401, 403)
 
 
 class ApiserverVipParameters(Struct, frozen=True):
-    """None: address, port and names are the inventory's."""
+    """None: the inventory has the address, the port and the names."""
 
 
 class VipResponse(Struct, frozen=True):
-    """What came back for one URL. `exit` is curl's; http and address are of the last answer."""
+    """The response to one URL. exit: curl's exit code; http, address: of the last response."""
 
     url: str
     exit: int
@@ -57,18 +57,18 @@ class VipResponse(Struct, frozen=True):
 
     @property
     def ok(self) -> bool:
-        """Whether the apiserver said that it is well."""
+        """Whether the apiserver reports itself healthy."""
         return self.exit == 0 and self.http == 200 and self.body == "ok"
 
     def __str__(self) -> str:
         if self.exit:
             return f"{self.url}: {WORDS.get(self.exit, 'no answer')} ({self.error})"
-        said = self.body if len(self.body) <= 60 else f"{self.body[:60]}…"
-        return f"{self.url}: HTTP {self.http} {said!r} from {self.address}"
+        body = self.body if len(self.body) <= 60 else f"{self.body[:60]}…"
+        return f"{self.url}: HTTP {self.http} {body!r} from {self.address}"
 
 
 class ApiserverVipRuntime(Struct, frozen=True):
-    """Both answers, the VIP, and whether the host has the cluster's CA at all."""
+    """Both responses, the VIP, and whether the host has the cluster's CA certificate."""
 
     vip: str
     joined: bool
@@ -78,22 +78,22 @@ class ApiserverVipRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = f"{self.by_name}; {self.by_vip}"
+        text = f"{self.by_name}; {self.by_vip}"
         if not self.joined:
-            said = f"this host is not in a cluster yet (no {CA}); {said}"
+            text = f"this host is not in a cluster yet (no {CA}); {text}"
         if self.by_name.exit == 0 and self.by_name.address != self.vip:
-            said += f"; the name leads to {self.by_name.address}, not to the VIP {self.vip}"
-        return said
+            text += f"; the name leads to {self.by_name.address}, not to the VIP {self.vip}"
+        return text
 
 
 def probes(host: Host, cases: Sequence[Case[ApiserverVipParameters]]) -> tuple[Probe, ...]:
-    """Both requests in one command, beside the others: nobody may answer."""
+    """Both requests in one command, in parallel with other probes because they may time out."""
     endpoint = cases[0].inventory.endpoint if cases else None
     return (CommandProbe("livez", _script(endpoint), timeout=30, slow=True),) if endpoint else ()
 
 
 def read_runtime(readings: HostView, case: Case[ApiserverVipParameters]) -> ApiserverVipRuntime:
-    """What the host got. Raises Unreadable where it could not ask, or was not let in."""
+    """Both responses. Raises Unreadable where no request could be made, or access was denied."""
     endpoint = case.inventory.endpoint
     lines = readings.output("livez").lines
     if not lines or lines[0] not in ("joined", "not joined"):
@@ -117,15 +117,15 @@ def _urls(endpoint: ControlPlaneEndpoint) -> tuple[str, str]:
 
 
 def _answer(url: str, lines: Sequence[str]) -> VipResponse:
-    """The block `url … / body … / got …`. Raises Unreadable where it is not whole."""
+    """The block `url … / body … / got …`. Raises Unreadable where it is incomplete."""
     try:
         start = lines.index(f"url {url}")
         got = next(i for i in range(start, len(lines)) if lines[i].startswith("got "))
         _, exit_, http, address = [*lines[got].split(), ""][:4]
-        said = [line.removeprefix("| ") for line in lines[start + 1 : got]]
-        # How long it waited differs from run to run, and the answer does not.
-        error = [re.sub(r" after \d+ ms", "", x) for x in said if x.startswith("curl: ")]
-        body = [line for line in said if not line.startswith("curl: ")]
+        output = [line.removeprefix("| ") for line in lines[start + 1 : got]]
+        # The waiting time differs from run to run; without it, equal answers compare equal.
+        error = [re.sub(r" after \d+ ms", "", x) for x in output if x.startswith("curl: ")]
+        body = [line for line in output if not line.startswith("curl: ")]
         return VipResponse(
             url, int(exit_), int(http), address, "\n".join(body).strip(), " ".join(error)
         )
@@ -134,11 +134,11 @@ def _answer(url: str, lines: Sequence[str]) -> VipResponse:
 
 
 def _script(endpoint: ControlPlaneEndpoint) -> str:
-    """curl without ~/.curlrc, which may switch verifying off, and without the system's CAs.
+    """curl without ~/.curlrc, which may disable verification, and without the system's CAs.
 
-    -w prints what it knows last, so nothing in a body can be taken for it: bodies are marked.
+    -w prints its line last and body lines get a prefix, so a body cannot be mistaken for it.
     """
-    # Both at once; the second's answer waits in the pipe, so that their order is always the same.
+    # Both run at once; the second's output waits in the pipe, which keeps their order constant.
     first, second = map(shlex.quote, _urls(endpoint))
     return f"""
 for tool in curl grep head sed tail; do

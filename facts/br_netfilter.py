@@ -1,11 +1,12 @@
-"""A kernel module: loaded now, and loaded at boot by systemd-modules-load.
+"""A kernel module: whether it is loaded now, and whether systemd-modules-load loads it at boot.
 
 Sources: proc_modules(5); modules-load.d(5) and systemd's src/modules-load; modprobe.d(5) and
 kmod's libkmod-config.c; the kernel's admin-guide/kernel-parameters (module_blacklist).
 
-What systemd-modules-load does with a name: an `alias` line may make it another module's, a
-`blacklist` line drops it, the first fitting `install` line is run instead of loading it. For
-modules that it needs, only `install` lines and the kernel's own module_blacklist count.
+How systemd-modules-load treats a name: an `alias` line may resolve it to another module, a
+`blacklist` line drops it, and the command of the first matching `install` line runs instead of
+loading it. For the module's dependencies, only `install` lines and the kernel's own
+module_blacklist count.
 """
 
 import re
@@ -39,8 +40,8 @@ ROOT = "/proc/sys"
 
 
 class BrNetfilterParameters(Struct, frozen=True):
-    """The module, the modules that it needs, a path that is there once it works, and the file
-    of modules-load.d in which the baseline names it."""
+    """The module, its dependencies, a path that exists once it works, and the file of
+    modules-load.d in which the baseline names it."""
 
     module: str
     needs: tuple[str, ...] = ()
@@ -49,9 +50,9 @@ class BrNetfilterParameters(Struct, frozen=True):
 
 
 class BrNetfilterRuntime(Struct, frozen=True):
-    """Whether the kernel has the module now; `how` says how that is seen.
+    """Whether the kernel has the module now; how: the evidence for that, in words.
 
-    modular: the kernel can load modules; state: of one that is on its way in or out.
+    modular: the kernel can load modules. state: of a module that is being loaded or unloaded.
     """
 
     module: str
@@ -67,9 +68,10 @@ class BrNetfilterRuntime(Struct, frozen=True):
 
 
 class Rule(Struct, frozen=True):
-    """A line of modprobe.d that keeps the module out.
+    """A line of modprobe.d that keeps the module from being loaded.
 
-    file: where the line really is; lines: that file's; pattern: it concerns other modules too.
+    file: the file that contains the line, links resolved; lines: that file's lines; pattern: the
+    line matches other modules too.
     """
 
     source: ConfigLine
@@ -79,9 +81,9 @@ class Rule(Struct, frozen=True):
 
 
 class BrNetfilterPersisted(Struct, frozen=True):
-    """The lines that name the module at boot, and those that keep it from being loaded.
+    """The lines that load the module at boot, and those that prevent it.
 
-    rules: what of `blocked` is a line of modprobe.d; place: the file that takes a new name.
+    rules: those of `blocked` that are lines of modprobe.d; place: the file to add the name to.
     """
 
     module: str
@@ -93,7 +95,7 @@ class BrNetfilterPersisted(Struct, frozen=True):
 
     @property
     def sources(self) -> tuple[ConfigLine, ...]:
-        """The line that decides first: what blocks wins over what names."""
+        """The deciding line first: a blocking line wins over one that names the module."""
         if self.blocked:
             return (replace(self.blocked[0], wins=True), *self.blocked[1:], *self.named)
         return tuple(replace(s, wins=n == 0) for n, s in enumerate(self.named))
@@ -101,19 +103,19 @@ class BrNetfilterPersisted(Struct, frozen=True):
     @property
     def actual(self) -> str:
         if self.named:
-            said = f"{self.named[0]} names {self.module}"
+            text = f"{self.named[0]} names {self.module}"
         else:
-            said = f"no line of modules-load.d names {self.module}"
+            text = f"no line of modules-load.d names {self.module}"
         blocks = [f"{source} {source.note}" for source in self.blocked]
         if blocks and self.named:
-            said += ", but " + ", and ".join(blocks)
+            text += ", but " + ", and ".join(blocks)
         elif blocks:
-            said += "; " + "; ".join(blocks)
-        return f"{said}; {self.hint}" if self.hint else said
+            text += "; " + "; ".join(blocks)
+        return f"{text}; {self.hint}" if self.hint else text
 
 
 def probes(host: Host, cases: Sequence[Case[BrNetfilterParameters]]) -> tuple[Probe, ...]:
-    """The kernel's list of modules, and all files that bear on loading at boot."""
+    """The kernel's list of modules, and all files that affect loading at boot."""
     modules = [case.parameters.module for case in cases]
     shown = [case.parameters.shows for case in cases if case.parameters.shows]
     return (
@@ -128,7 +130,7 @@ def probes(host: Host, cases: Sequence[Case[BrNetfilterParameters]]) -> tuple[Pr
             *RULES,
             *systemd_units.file_patterns(SERVICE),
         ),
-        # The list of what this kernel has built in; without that file nothing is known of it.
+        # The modules built into this kernel; without that file they are unknown.
         CommandProbe(
             "builtin",
             "read -r release </proc/sys/kernel/osrelease || exit\n"
@@ -139,7 +141,7 @@ def probes(host: Host, cases: Sequence[Case[BrNetfilterParameters]]) -> tuple[Pr
 
 
 def read_runtime(readings: HostView, case: Case[BrNetfilterParameters]) -> BrNetfilterRuntime:
-    """Loaded, or built in. Raises Unreadable where the kernel's files are not to be seen."""
+    """Whether it is loaded or built in. Raises Unreadable where /proc is not readable."""
     module, shows = case.parameters.module, case.parameters.shows
     state = _state(readings, module)
     if state == "Live":
@@ -167,7 +169,7 @@ def read_runtime(readings: HostView, case: Case[BrNetfilterParameters]) -> BrNet
 
 
 def _state(readings: HostView, module: str) -> str:
-    """Live, Loading or Unloading; empty for a module that is not in the kernel's list."""
+    """Live, Loading or Unloading; empty for a module that the kernel does not list."""
     file = readings.file(LOADED)
     for line in file.lines if file else ():  # no such file: a kernel without loadable modules
         fields = line.split()
@@ -177,7 +179,7 @@ def _state(readings: HostView, module: str) -> str:
 
 
 def read_persisted(readings: HostView, case: Case[BrNetfilterParameters]) -> BrNetfilterPersisted:
-    """Whether a boot loads it, judged by files and kernel arguments alone."""
+    """Whether a boot loads it, by files and kernel arguments alone. Raises Unreadable."""
     module, needs = case.parameters.module, case.parameters.needs
     found = readings.files(*NAMED)
     arguments = list(_arguments(readings))
@@ -210,7 +212,7 @@ def _rule(files: Sequence[File], source: ConfigLine) -> Rule:
 
 
 def _naming(files: Sequence[File], module: str) -> Iterator[ConfigLine]:
-    """Lines that consist of the module's name: one name a line, nothing behind it."""
+    """Lines that consist of the module's name alone."""
     for file in files:
         for count, raw in enumerate(file.lines, 1):
             for line in raw.split("\r"):  # systemd ends a line at a carriage return too
@@ -219,7 +221,7 @@ def _naming(files: Sequence[File], module: str) -> Iterator[ConfigLine]:
 
 
 def _hint(readings: HostView, files: Sequence[File], module: str) -> str:
-    """A word on lines that look as if they loaded it."""
+    """An explanation for lines that only appear to load it; empty without one."""
     for file in files:
         for count, line in enumerate(file.lines, 1):
             words = line.split()
@@ -242,7 +244,7 @@ def _masked(readings: HostView) -> Iterator[ConfigLine]:
 
 
 def _blocking(files: Sequence[File], module: str, needs: Sequence[str]) -> list[ConfigLine]:
-    """Rules of modprobe.d that keep it from being loaded, with or without what /run holds."""
+    """Rules of modprobe.d that prevent loading, with and without the files in /run."""
     able = [f for f in files if f.kind == "f" or f.masked]
     found: dict[str, ConfigLine] = {}
     for read in (conf_dirs.effective(able), conf_dirs.effective(conf_dirs.persistent(able))):
@@ -264,7 +266,7 @@ def _rules(files: Sequence[File], module: str, needs: Sequence[str]) -> Iterator
             for wanted in (module, *needs):
                 if wanted in installed or not fnmatchcase(_plain(wanted), name):
                     continue
-                installed.add(wanted)  # only the first line that fits a module counts
+                installed.add(wanted)  # only the first line that matches a module counts
                 if not _loads(" ".join(rest), wanted):
                     needed = "" if wanted == module else f", which {module} needs"
                     yield replace(
@@ -273,9 +275,9 @@ def _rules(files: Sequence[File], module: str, needs: Sequence[str]) -> Iterator
 
 
 def _commands(files: Sequence[File]) -> Iterator[tuple[ConfigLine, list[str]]]:
-    """The lines of modprobe.d with at least two words; a backslash joins lines.
+    """The lines of modprobe.d with at least two words; a trailing backslash joins lines.
 
-    A carriage return is a part of the word, as for kmod.
+    A carriage return is part of a word, as in kmod.
     """
     for file in files:
         text, first = "", 0
@@ -294,7 +296,7 @@ def _commands(files: Sequence[File]) -> Iterator[tuple[ConfigLine, list[str]]]:
 
 
 def _loads(command: str, module: str) -> bool:
-    """Whether an install line's command loads the module after all."""
+    """Whether the command of an `install` line loads the module itself."""
     return any(
         re.search(r"(^|/|\s)modprobe\s", part)
         and re.search(r"\s(--ignore-install|-i)\s", part)

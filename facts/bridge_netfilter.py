@@ -1,4 +1,4 @@
-"""The kernel's switches for bridged packets: there as soon as br_netfilter is.
+"""The kernel's switches for bridged packets, which exist once br_netfilter is loaded.
 
 Source: the kernel's Documentation/networking/ip-sysctl, "/proc/sys/net/bridge/* Variables".
 """
@@ -15,7 +15,7 @@ ROOT = "/proc/sys"
 
 
 class BridgeNetfilterParameters(Struct, frozen=True):
-    """The folder that must exist, below /proc/sys, and the module that makes it."""
+    """The folder below /proc/sys that must exist, and the module that creates it."""
 
     path: str
     module: str = ""
@@ -46,7 +46,7 @@ def probes(host: Host, cases: Sequence[Case[BridgeNetfilterParameters]]) -> tupl
 def read_runtime(
     readings: HostView, case: Case[BridgeNetfilterParameters]
 ) -> BridgeNetfilterRuntime:
-    """Raises Unreadable where /proc/sys as a whole is not to be seen."""
+    """Whether the folder exists. Raises Unreadable where /proc/sys itself is missing."""
     path = case.parameters.path
     found = readings.file(path)
     if found is None and readings.file(ROOT) is None:

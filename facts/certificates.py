@@ -1,11 +1,11 @@
-"""How long the certificates of a node are good for.
+"""How long the certificates of a node remain valid.
 
-Only certificates are read: kubeconfigs and the kubelet's own file hold a private key beside
-theirs, so what is in front of or behind the certificate never leaves the host. They are taken apart
-here, and compared with the clock of the host that uses them.
+Only certificates are read. Kubeconfigs and the kubelet's own file also contain a private key, so
+the text before and after the certificate never leaves the host. The certificates are parsed by
+Hale and compared with the clock of the host that uses them.
 
-kubeadm makes certificates for a year and renews them when it upgrades; the kubelet renews its own.
-A renewed file does not help a component that was not restarted since: restart it too.
+kubeadm issues certificates for a year and renews them on upgrade; the kubelet renews its own.
+A component uses a renewed file only after a restart.
 
 Sources: kubernetes.io, "PKI certificates and requirements", "Certificate Management with
 kubeadm"; RFC 7468 (PEM).
@@ -28,7 +28,7 @@ from hale.model.requirement import Case
 DAY = 86400.0
 NO_CLUSTER = f"this host is no node yet (no {CONFIG})"
 
-# What kubeadm calls the apiserver's certificate for etcd; a site's own etcd may have it elsewhere.
+# kubeadm's path of the apiserver's client certificate for etcd; an external etcd may use another.
 ETCD_CLIENT = "/etc/kubernetes/pki/apiserver-etcd-client.crt"
 
 # `cert PATH` and then the PEM, or the base64 of a kubeconfig's certificate; `none PATH`. Before
@@ -55,9 +55,9 @@ done
 
 
 class CertificatesParameters(Struct, frozen=True):
-    """The files, and for how many days more each certificate in them must be valid.
+    """The files, and the number of days for which their certificates must remain valid.
 
-    etcd: they are of a stacked etcd, and not there where etcd is external.
+    etcd: they belong to a stacked etcd, and do not exist where etcd is external.
     """
 
     files: tuple[str, ...]
@@ -66,7 +66,7 @@ class CertificatesParameters(Struct, frozen=True):
 
 
 class Certificate(Struct, frozen=True):
-    """One certificate: the file, whom it names, and the days that are left (negative: over)."""
+    """One certificate: file, subject, and the days until it expires (negative: expired)."""
 
     path: str
     subject: str
@@ -82,7 +82,7 @@ class Certificate(Struct, frozen=True):
 
 
 class CertificatesRuntime(Struct, frozen=True):
-    """The certificates, the shortest first, and files that hold none."""
+    """The certificates, the first to expire first; faults: files without a certificate."""
 
     certificates: tuple[Certificate, ...]
     faults: tuple[str, ...] = ()
@@ -90,7 +90,7 @@ class CertificatesRuntime(Struct, frozen=True):
 
     @property
     def days(self) -> float:
-        """What the shortest has left."""
+        """The days until the first one expires."""
         return min((c.days for c in self.certificates), default=0.0)
 
     @property
@@ -110,7 +110,7 @@ def probes(host: Host, cases: Sequence[Case[CertificatesParameters]]) -> tuple[P
 
 
 def read_runtime(readings: HostView, case: Case[CertificatesParameters]) -> CertificatesRuntime:
-    """The certificates of these files. Raises NotApplicable, Unreadable."""
+    """The certificates in these files. Raises NotApplicable, Unreadable."""
     if case.parameters.etcd and case.inventory.etcd_kind != "stacked":
         raise NotApplicable("etcd is external: its certificates are on hosts of its own")
     lines = readings.output("files").lines
@@ -134,7 +134,7 @@ def read_runtime(readings: HostView, case: Case[CertificatesParameters]) -> Cert
 
 
 def _of_file(lines: Sequence[str], path: str) -> list[str]:
-    """The lines behind `cert PATH`. Raises Unreadable where they are missing."""
+    """The lines after `cert PATH`. Raises Unreadable where they are missing."""
     try:
         start = lines.index(f"cert {path}") + 1
     except ValueError:
@@ -146,8 +146,8 @@ def _of_file(lines: Sequence[str], path: str) -> list[str]:
 
 
 def _certificates(path: str, lines: Sequence[str], now: float) -> list[Certificate]:
-    """What the file holds; of a chain only the first, which is its own. Raises Unreadable."""
-    from cryptography import x509  # takes longer than all of facts/, and is not always needed
+    """The file's certificates; of a chain only the first, the leaf. Raises Unreadable."""
+    from cryptography import x509  # slower to import than all of facts/, and not always needed
 
     if not lines:
         return []

@@ -1,12 +1,11 @@
-"""The control groups' driver: containerd's and the kubelet's must be the same.
+"""The cgroup driver: containerd and the kubelet must use the same one.
 
-With different ones, two managers write the same tree of groups: pods lose their limits, or do not
-start after a reboot. Both are read from their configuration, as their next start takes it.
-containerd's is `SystemdCgroup` of the runtime that it uses by default; a file that it imports may
-say it too.
+With different drivers, two managers write the same cgroup tree: pods lose their limits, or do not
+start after a reboot. Both drivers are read from the configuration that the next start will use.
+containerd's is `SystemdCgroup` of its default runtime; a file that it imports may set it too.
 
-A kubelet of 1.34 and newer may ask the container runtime (containerd from 2.0 on) and then does
-not mind what its own file says; an older runtime cannot tell it.
+A kubelet from 1.34 on may query the container runtime (containerd 2.0 and later) and then ignores
+the setting in its own file; an older runtime cannot answer that query.
 
 Sources: kubernetes.io, "Configuring a cgroup driver", "Container Runtimes"; containerd's
 docs/cri/config.md, containerd-config.toml(5) (version, imports).
@@ -30,7 +29,7 @@ PLUGINS = ("io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri")
 
 
 class CgroupDriverParameters(Struct, frozen=True):
-    """None: whichever it is, both must have the same."""
+    """None: any driver is accepted, as long as both use it."""
 
 
 class CgroupDriverPersisted(Struct, frozen=True):
@@ -48,12 +47,12 @@ class CgroupDriverPersisted(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[CgroupDriverParameters]]) -> tuple[Probe, ...]:
-    """Both configurations, and files that containerd's may import."""
+    """Both configurations, and the files that containerd's may import."""
     return (FileProbe(KUBELET, CONTAINERD, *IMPORTS),)
 
 
 def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> CgroupDriverPersisted:
-    """What both take at their next start. Raises NotApplicable, Unreadable."""
+    """The drivers that both will use at their next start. Raises NotApplicable, Unreadable."""
     kubelet, containerd = readings.file(KUBELET), readings.file(CONTAINERD)
     if kubelet is None:
         raise NotApplicable(f"this host is no node yet (no {KUBELET})")
@@ -68,18 +67,18 @@ def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> Cg
         if colon and name == "cgroupDriver":
             driver = value.partition("#")[0].strip().strip("\"'")
             sources.append(ConfigLine(KUBELET, number, line.strip(), True, kubelet.changed))
-    whole = _parsed(CONTAINERD, containerd.lines)
-    for pattern in whole.get("imports", []):
+    config = _parsed(CONTAINERD, containerd.lines)
+    for pattern in config.get("imports", []):
         for file in readings.files(*IMPORTS):
             if fnmatchcase(file.path, pattern) or file.path == pattern:
-                _merge(whole, _parsed(file.path, file.lines))
+                _merge(config, _parsed(file.path, file.lines))
         if pattern not in (CONTAINERD, *IMPORTS) and not pattern.startswith("/etc/containerd/con"):
             raise Unreadable(f"{CONTAINERD} imports {pattern}, which is not looked at here")
     for number, line in enumerate(containerd.lines, 1):
         if line.strip().startswith("SystemdCgroup"):
             sources.append(ConfigLine(CONTAINERD, number, line.strip(), False, containerd.changed))
     return CgroupDriverPersisted(
-        driver, "systemd" if _systemd(whole) else "cgroupfs", tuple(sources)
+        driver, "systemd" if _systemd(config) else "cgroupfs", tuple(sources)
     )
 
 
@@ -98,10 +97,10 @@ def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
             into[key] = value
 
 
-def _systemd(whole: Mapping[str, Any]) -> bool:
-    """SystemdCgroup of the runtime that is used by default."""
+def _systemd(config: Mapping[str, Any]) -> bool:
+    """SystemdCgroup of the default runtime."""
     for plugin in PLUGINS:
-        containerd = whole.get("plugins", {}).get(plugin, {}).get("containerd", {})
+        containerd = config.get("plugins", {}).get(plugin, {}).get("containerd", {})
         if containerd:
             name = containerd.get("default_runtime_name", "runc")
             options = containerd.get("runtimes", {}).get(name, {}).get("options", {})

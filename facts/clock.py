@@ -1,11 +1,10 @@
-"""How far the hosts' clocks are apart.
+"""How far apart the hosts' clocks are.
 
-Each host's clock is read in the moment in which its answer is complete, and set against the
-operator's, who may himself be wrong: only differences between hosts are judged. The way of the
-answer makes a host look late by some milliseconds, which the tolerance must cover.
+Each host's clock is read when its answer is complete, and compared with the operator's clock.
+That one may be wrong itself, so only differences between hosts are judged. The network delay makes
+a host appear some milliseconds late, which the tolerance must cover.
 
-Sources: etcd's rafthttp prober, which complains of more than one second between members;
-date(1).
+Sources: etcd's rafthttp prober, which warns of more than one second between members; date(1).
 """
 
 from collections.abc import Sequence
@@ -31,7 +30,7 @@ class Offset(Struct, frozen=True):
 
 
 class ClockRuntime(Struct, frozen=True):
-    """The hosts' clocks, the most advanced first."""
+    """The hosts' clocks, the furthest ahead first."""
 
     offsets: tuple[Offset, ...]
     unread: tuple[str, ...] = ()
@@ -39,30 +38,30 @@ class ClockRuntime(Struct, frozen=True):
 
     @property
     def spread_seconds(self) -> float:
-        """Between the most advanced clock and the one furthest behind."""
+        """The difference between the clock furthest ahead and the one furthest behind, in s."""
         return self.offsets[0].seconds - self.offsets[-1].seconds if self.offsets else 0.0
 
     @property
     def actual(self) -> str:
         first, last = self.offsets[0], self.offsets[-1]
         if first is last:
-            said = f"{first.host} is the only host: there is nothing to differ from"
+            text = f"{first.host} is the only host: there is nothing to differ from"
         else:
-            said = (
+            text = (
                 f"{first.host}'s clock is {self.spread_seconds:.3f} s ahead of {last.host}'s; "
                 "against the operator's: "
                 + ", ".join(f"{o.host} {o.seconds:+.3f} s" for o in self.offsets)
             )
-        return "; ".join([said, *self.unread])
+        return "; ".join([text, *self.unread])
 
 
 def probes(host: Host, cases: Sequence[Case[ClockParameters]]) -> tuple[Probe, ...]:
-    """Nothing of its own: every answer of a host ends with its clock."""
+    """No probe of its own: every answer of a host ends with its clock."""
     return ()
 
 
 def read_runtime(readings: ClusterView, case: Case[ClockParameters]) -> ClockRuntime:
-    """All clocks. Raises Unreadable where one is missing and the others do not prove a FAIL."""
+    """All clocks. Raises Unreadable where one is missing and the others prove no fault."""
     offsets: list[Offset] = []
     unread = [f"{h.name}: not asked" for h in case.inventory.hosts if h.name not in readings]
     for host, its in readings.items():

@@ -1,4 +1,4 @@
-"""How many masters the inventory plans.
+"""The number of masters that the inventory plans.
 
 Source: kubeadm, "Options for Highly Available Topology"; etcd's FAQ, "Why an odd number of
 cluster members?"
@@ -27,7 +27,7 @@ class ControlPlaneSizeInventory(Struct, frozen=True):
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of masters."""
         return len(self.names)
 
     @property
@@ -39,14 +39,14 @@ class ControlPlaneSizeInventory(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[ControlPlaneSizeParameters]]) -> tuple[Probe, ...]:
-    """Nothing is read on the hosts."""
+    """No probe: nothing is read from hosts."""
     return ()
 
 
 def read_inventory(
     readings: ClusterView, case: Case[ControlPlaneSizeParameters]
 ) -> ControlPlaneSizeInventory:
-    """What the inventory plans, whatever the hosts are."""
+    """The planned masters, whatever the state of the hosts."""
     planned = case.inventory.masters
     return ControlPlaneSizeInventory(
         tuple(host.name for host in planned),

@@ -1,9 +1,9 @@
-"""CoreDNS: enough ready replicas on different nodes, and answers on every node.
+"""CoreDNS: enough ready replicas on different nodes, and correct answers on every node.
 
-The replicas are the pods labelled k8s-app=kube-dns, as any master's apiserver lists them. Whether
-Services can be looked up is seen from every node by a question of its own: for the A record of
-kubernetes.default.svc, to the DNS server that its kubelet gives to pods, over the same kube-proxy
-that pods go through. The answer must be the address that the apiserver says the Service has.
+The replicas are the pods labelled k8s-app=kube-dns, as any master's apiserver lists them. Name
+resolution is tested from every node with one query: the A record of kubernetes.default.svc, sent
+to the DNS server that its kubelet configures for pods, through the same kube-proxy that pods use.
+The answer must be the Service's address according to the apiserver.
 
 Sources: kubernetes.io, "DNS for Services and Pods", KubeletConfiguration v1beta1 (clusterDNS,
 clusterDomain); facts/parsers/dns_query.py.
@@ -40,13 +40,13 @@ ask "$server" "kubernetes.default.svc.${{domain:-cluster.local}}"
 
 
 class CorednsParameters(Struct, frozen=True):
-    """How many ready replicas there must be, each on a node of its own."""
+    """The number of ready replicas required, each on a different node."""
 
     replicas: int
 
 
 class CorednsRuntime(Struct, frozen=True):
-    """The nodes of the ready replicas, and what is wrong with what the nodes got."""
+    """The nodes of the ready replicas, and the faults in the answers that nodes received."""
 
     nodes: tuple[str, ...]
     faults: tuple[str, ...] = ()
@@ -56,31 +56,31 @@ class CorednsRuntime(Struct, frozen=True):
     @property
     def actual(self) -> str:
         where = ", ".join(f"{n} on {node}" for node, n in sorted(Counter(self.nodes).items()))
-        said = f"ready replicas of CoreDNS: {where or 'none'}"
-        return "; ".join([said, *self.faults, *self.unread])
+        text = f"ready replicas of CoreDNS: {where or 'none'}"
+        return "; ".join([text, *self.faults, *self.unread])
 
 
 def probes(host: Host, cases: Sequence[Case[CorednsParameters]]) -> tuple[Probe, ...]:
-    """A question of every host, and of masters the list of replicas; beside the others."""
+    """A DNS query from every host, and the list of replicas from masters; run in parallel."""
     look = CommandProbe("lookup", LOOK, timeout=15, slow=True)
     return (look,) if "masters" not in host.groups else (look, replicas_probe())
 
 
 def replicas_probe() -> CommandProbe:
-    """Asks this master's own apiserver for the replicas and the Service."""
-    asked = "\n".join(
+    """Requests the replicas and the Service from this master's own apiserver."""
+    requests = "\n".join(
         f"api {name} '{path}' -H '{local_apiserver.TABLE}'" for name, path in PATHS.items()
     )
-    return CommandProbe("replicas", f"{local_apiserver.SHELL}\n{asked}", timeout=20, slow=True)
+    return CommandProbe("replicas", f"{local_apiserver.SHELL}\n{requests}", timeout=20, slow=True)
 
 
 def read_runtime(readings: ClusterView, case: Case[CorednsParameters]) -> CorednsRuntime:
-    """What all hosts say together. A proven fault counts, whoever else could not be asked.
+    """The hosts' answers combined. A proven fault counts even where other hosts did not answer.
 
-    Raises Unreadable where a host could not be asked, or no apiserver told of the replicas, and
-    nothing is proven without it.
+    Raises Unreadable where a host, or every apiserver, gave no answer and the others prove no
+    fault.
     """
-    nodes, address, untold = _replicas(readings, case)
+    nodes, address, errors = _replicas(readings, case)
     faults: list[str] = []
     unread: list[str] = []
     for host in case.inventory.hosts:
@@ -92,7 +92,7 @@ def read_runtime(readings: ClusterView, case: Case[CorednsParameters]) -> Coredn
         except Unreadable as error:
             unread.append(f"{host.name}: {error}")
     if nodes is None:
-        unread = [*untold, *unread]
+        unread = [*errors, *unread]
     elif len(set(nodes)) < min(case.parameters.replicas, len(case.inventory.hosts)):
         faults.append(
             f"they are on {len(set(nodes))} node(s): one that is lost takes the names of "
@@ -106,7 +106,7 @@ def read_runtime(readings: ClusterView, case: Case[CorednsParameters]) -> Coredn
 
 
 def _lookup(lines: Sequence[str], address: str) -> str:
-    """What is wrong with what this host got. Raises Unreadable."""
+    """What is wrong with the answer that this host received; empty: nothing. Raises Unreadable."""
     if lines == ["not joined"]:
         return f"there is no {CONFIG}: this host is no node yet"
     if lines == ["no server"]:
@@ -127,23 +127,23 @@ def _lookup(lines: Sequence[str], address: str) -> str:
 def _replicas(
     readings: ClusterView, case: Case[CorednsParameters]
 ) -> tuple[tuple[str, ...] | None, str, list[str]]:
-    """The ready replicas' nodes and the Service's address, by the first master that tells.
+    """The ready replicas' nodes and the Service's address, from the first master that answers.
 
-    None and why, where none does.
+    None, and each master's reason, where none does.
     """
-    untold = []
+    errors = []
     for host in case.inventory.masters:
         try:
             if host.name not in readings:
                 raise Unreadable("not asked")
             return *replicas(readings[host.name]), []
         except Unreadable as error:
-            untold.append(f"{host.name}: {error}")
-    return None, "", untold
+            errors.append(f"{host.name}: {error}")
+    return None, "", errors
 
 
 def replicas(readings: HostView) -> tuple[tuple[str, ...], str]:
-    """The ready replicas' nodes and the Service's address, as this master tells.
+    """The ready replicas' nodes and the Service's address, from this master's apiserver.
 
     Raises Unreadable.
     """
@@ -163,6 +163,6 @@ def replicas(readings: HostView) -> tuple[tuple[str, ...], str]:
 
 
 def _all_ready(cell: str) -> bool:
-    """`1/1`, and not `0/1`."""
+    """Whether all containers are ready: `1/1`, not `0/1`."""
     ready, _, every = cell.partition("/")
     return ready == every != "0"

@@ -1,13 +1,12 @@
-"""etcd, as each master's own member tells of itself and of the others.
+"""etcd, as each master's own member reports itself and the others.
 
-Asked over etcd's JSON gateway with curl and the client certificate that kubeadm makes for
-health checks, so that no etcdctl is needed; the key is read by curl and never leaves the host.
-The state of a member is local to it, so a cluster without a majority still answers. Alarms are
-read there too (`errors`): asking for them by themselves would write to etcd's log. Whether a
-majority works shows in /health, which reads through it.
+Requests go through etcd's JSON gateway with curl and the client certificate that kubeadm creates
+for health checks, so no etcdctl is needed; only curl reads the key, which never leaves the host.
+A member's status is local, so a cluster without quorum still answers. It includes alarms
+(`errors`): a separate request for them would write to etcd's log. /health shows whether there is
+quorum, because it performs a read through it.
 
-The members are known by their own numbers: each master says which member it is, whatever name
-it gave itself.
+Members are identified by ID: each master reports which member it is, whatever its name.
 
 Sources: etcd's "API reference", "gRPC gateway", "Health check"; kubernetes.io, "PKI
 certificates and requirements"; kubeadm's implementation details, "Generate static Pod
@@ -36,7 +35,7 @@ PKI = "/etc/kubernetes/pki/etcd"
 MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
 PORT = 2379
 
-# curl's exit codes that mean an etcd which is not well; all others mean that we cannot tell.
+# curl's exit codes that prove an unhealthy etcd; all others prove nothing.
 SILENT = {
     7: "refuses the connection",
     28: "gives no answer in time",
@@ -71,19 +70,19 @@ ask members /v3/cluster/member/list -d '{{}}'
 ask health /health
 """
 _SECOND_SAMPLE = "ask again /v3/maintenance/status -d '{}'\n"
-# A second apart: whether entries are applied at all.
+# A second apart, to show whether entries are applied at all.
 SCRIPT = f"{_ASK}sleep 1\n{_SECOND_SAMPLE}"
-SCRIPT_SINGLE_SAMPLE = f"{_ASK}echo again -\n"  # for who looks again and again: the same once more
+SCRIPT_SINGLE_SAMPLE = f"{_ASK}echo again -\n"  # for polling: `again` repeats the first sample
 
 
 class EtcdParameters(Struct, frozen=True):
-    """How many entries of the log a member may be behind the most advanced one."""
+    """The number of log entries by which a member may lag behind the most advanced one."""
 
     lag: int
 
 
 class Member(Struct, frozen=True):
-    """A member as the member list has it. One that never started has no name."""
+    """A member of the member list. One that has never started has no name."""
 
     id: int
     name: str
@@ -91,21 +90,21 @@ class Member(Struct, frozen=True):
 
 
 class MemberStatus(Struct, frozen=True):
-    """What one master's etcd says of itself; `silent` where it listens but does not answer."""
+    """What one master's etcd reports of itself."""
 
     host: str
     id: int
     cluster: int
     leader: int
-    applied: tuple[int, int]  # index of the log in both samples
-    committed: int  # in the second
+    applied: tuple[int, int]  # the log's index in both samples
+    committed: int  # in the second sample
     healthy: bool
     complaints: tuple[str, ...]
     members: tuple[Member, ...]
 
 
 class EtcdRuntime(Struct, frozen=True):
-    """All masters' etcd. `faults` are sentences; the lag alone is left to be judged."""
+    """All masters' etcd. faults: in sentences, all but the lag, which the check judges."""
 
     statuses: tuple[MemberStatus, ...]
     faults: tuple[str, ...] = ()
@@ -114,7 +113,7 @@ class EtcdRuntime(Struct, frozen=True):
 
     @property
     def behind(self) -> tuple[tuple[str, int], ...]:
-        """Each master with the entries that it had not applied when asked for the second time."""
+        """Each master, and the number of entries not yet applied in its second sample."""
         most = max((v.applied[0] for v in self.statuses), default=0)
         return tuple(
             (v.host, max(most - v.applied[1], v.committed - v.applied[1], 0)) for v in self.statuses
@@ -122,27 +121,27 @@ class EtcdRuntime(Struct, frozen=True):
 
     @property
     def lag(self) -> int:
-        """How far the slowest member is behind."""
+        """The number of entries by which the slowest member lags."""
         return max((entries for _, entries in self.behind), default=0)
 
     @property
     def actual(self) -> str:
-        said = list(self.faults)
-        if not said:
+        parts = list(self.faults)
+        if not parts:
             leader = next(
                 (v.host for v in self.statuses if v.id == v.leader), "none of the masters"
             )
-            said = [f"{len(self.statuses)} members, one on each master, led by {leader}"]
+            parts = [f"{len(self.statuses)} members, one on each master, led by {leader}"]
         if self.lag:
             slowest = max(self.behind, key=lambda pair: pair[1])
-            said.append(f"{slowest[0]} is {slowest[1]} entries behind")
+            parts.append(f"{slowest[0]} is {slowest[1]} entries behind")
         elif self.statuses:
-            said.append("none is behind")
-        return "; ".join([*said, *self.unread])
+            parts.append("none is behind")
+        return "; ".join([*parts, *self.unread])
 
 
 def probes(host: Host, cases: Sequence[Case[EtcdParameters]]) -> tuple[Probe, ...]:
-    """Masters are asked, each about itself; twice, a second apart, so beside the others."""
+    """Each master's own member, twice, a second apart, so in parallel with other probes."""
     stacked = any(case.inventory.etcd_kind == "stacked" for case in cases)
     if "masters" not in host.groups or not stacked:
         return ()
@@ -150,13 +149,14 @@ def probes(host: Host, cases: Sequence[Case[EtcdParameters]]) -> tuple[Probe, ..
 
 
 def read_runtime(readings: ClusterView, case: Case[EtcdParameters]) -> EtcdRuntime:
-    """What all masters say together. A proven fault counts, whoever else could not be asked.
+    """The masters' answers combined. A proven fault counts even where others did not answer.
 
-    Raises Unreadable where a master could not be asked and nothing is proven without it.
+    Raises NotApplicable where etcd is external. Raises Unreadable where a master gave no answer
+    and the others prove no fault.
     """
     if case.inventory.etcd_kind != "stacked":
         raise NotApplicable("etcd is external: its hosts are not in this inventory")
-    voices: list[MemberStatus] = []
+    statuses: list[MemberStatus] = []
     faults: list[str] = []
     unread: list[str] = []
     masters = case.inventory.masters
@@ -164,16 +164,16 @@ def read_runtime(readings: ClusterView, case: Case[EtcdParameters]) -> EtcdRunti
         try:
             if host.name not in readings:
                 raise Unreadable("not asked")
-            said = parse_status(readings[host.name])
+            status = parse_status(readings[host.name])
         except Unreadable as error:
             unread.append(f"{host.name}: {error}")
             continue
-        if isinstance(said, MemberStatus):
-            voices.append(said)
+        if isinstance(status, MemberStatus):
+            statuses.append(status)
         else:
-            faults.append(f"{host.name}: {said}")
-    faults += _faults(voices, len(masters))
-    fact = EtcdRuntime(tuple(voices), tuple(faults), tuple(unread))
+            faults.append(f"{host.name}: {status}")
+    faults += _faults(statuses, len(masters))
+    fact = EtcdRuntime(tuple(statuses), tuple(faults), tuple(unread))
     if unread and not faults and fact.lag <= case.parameters.lag:
         raise Unreadable("; ".join(unread))
     if not masters:
@@ -181,49 +181,49 @@ def read_runtime(readings: ClusterView, case: Case[EtcdParameters]) -> EtcdRunti
     return fact
 
 
-def _faults(voices: Sequence[MemberStatus], masters: int) -> list[str]:
-    """What is wrong with these voices, by themselves and together.
+def _faults(statuses: Sequence[MemberStatus], masters: int) -> list[str]:
+    """What is wrong with these statuses, each by itself and all together.
 
-    A member without a voice may be that of a master without one; not when there are more.
+    A member without a status may belong to a master without one, unless there are more of them.
     """
     faults = []
-    for voice in voices:
-        if not voice.healthy:
-            faults.append(f"{voice.host}: etcd is not healthy")
-        if not voice.leader:
-            faults.append(f"{voice.host}: knows no leader")
-        faults += [f"{voice.host}: {complaint}" for complaint in voice.complaints]
-    if len({v.cluster for v in voices}) > 1:
-        faults.append("different clusters: " + _each(voices, lambda v: f"{v.cluster:x}"))
-    if len({v.leader for v in voices if v.leader}) > 1:
-        faults.append("different leaders: " + _each(voices, lambda v: f"{v.leader:x}"))
-    views = {v.members for v in voices if v.members}
+    for status in statuses:
+        if not status.healthy:
+            faults.append(f"{status.host}: etcd is not healthy")
+        if not status.leader:
+            faults.append(f"{status.host}: knows no leader")
+        faults += [f"{status.host}: {complaint}" for complaint in status.complaints]
+    if len({v.cluster for v in statuses}) > 1:
+        faults.append("different clusters: " + _each(statuses, lambda v: f"{v.cluster:x}"))
+    if len({v.leader for v in statuses if v.leader}) > 1:
+        faults.append("different leaders: " + _each(statuses, lambda v: f"{v.leader:x}"))
+    views = {v.members for v in statuses if v.members}
     if len(views) > 1:
         faults.append(
             "they do not agree who is a member: "
-            + _each(voices, lambda v: " ".join(_called(m) for m in v.members))
+            + _each(statuses, lambda v: " ".join(_called(m) for m in v.members))
         )
-    selves = {v.id: v.host for v in voices}
-    if len(selves) < len(voices):
-        faults.append("two masters are one member: " + _each(voices, lambda v: f"{v.id:x}"))
+    selves = {v.id: v.host for v in statuses}
+    if len(selves) < len(statuses):
+        faults.append("two masters are one member: " + _each(statuses, lambda v: f"{v.id:x}"))
     for members in views:
         faults += [f"{_called(m)} does not vote: it is a learner" for m in members if not m.voting]
         faults += [f"{_called(m)} was added and never started" for m in members if not m.name]
         strangers = [m for m in members if m.id not in selves]
-        if len(strangers) > masters - len(voices):
+        if len(strangers) > masters - len(statuses):
             faults.append(
                 f"{len(members)} members for {masters} masters: "
                 f"{' '.join(map(_called, strangers))} is on none of them"
             )
         known = {m.id for m in members}
         faults += [f"{host} is no member" for id_, host in selves.items() if id_ not in known]
-        leaders = {v.leader for v in voices if v.leader and v.members == members}
+        leaders = {v.leader for v in statuses if v.leader and v.members == members}
         faults += [f"the leader {id_:x} is no member" for id_ in leaders - known]
     return list(dict.fromkeys(faults))
 
 
-def _each(voices: Sequence[MemberStatus], word: Any) -> str:
-    return ", ".join(f"{v.host} says {word(v)}" for v in voices)
+def _each(statuses: Sequence[MemberStatus], word: Any) -> str:
+    return ", ".join(f"{v.host} says {word(v)}" for v in statuses)
 
 
 def _called(member: Member) -> str:
@@ -231,7 +231,7 @@ def _called(member: Member) -> str:
 
 
 def parse_status(readings: HostView) -> MemberStatus | str:
-    """The master's etcd, or what is wrong that it has none. Raises Unreadable."""
+    """The status of the master's etcd, or why it has none. Raises Unreadable."""
     lines = readings.output("members").lines
     if len(lines) < 2 or lines[0] not in ("manifest", "no manifest"):
         raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
@@ -245,8 +245,8 @@ def parse_status(readings: HostView) -> MemberStatus | str:
     answers: dict[str, tuple[int, str]] = {}
     for line in lines[2:]:
         name, _, rest = line.partition(" ")
-        ended, _, said = rest.partition(" ")
-        answers[name] = (int(ended) if ended.isdigit() else -1, said)
+        ended, _, body = rest.partition(" ")
+        answers[name] = (int(ended) if ended.isdigit() else -1, body)
         if (name, rest) == ("again", "-") and "status" in answers:
             answers["again"] = answers["status"]
     for name in ("status", "members", "health", "again"):

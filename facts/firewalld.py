@@ -1,10 +1,10 @@
-"""A service that must not run: whether it does, and whatever could start it again.
+"""A service that must not run: whether it does, and what could start it again.
 
 Sources: systemd.unit(5), systemctl(1); dbus-daemon(1), "activation"; firewalld(1),
 firewalld.zone(5), firewalld.direct(5).
 
-A lasting mask is the safe state: nothing starts a masked unit, neither D-Bus nor another
-unit. Beyond this: rc.local, cron and configuration management.
+A persistent mask is the safe state: nothing starts a masked unit, neither D-Bus nor another
+unit. Not covered: rc.local, cron and configuration management.
 """
 
 import re
@@ -34,17 +34,17 @@ BUS_FOLDERS = (
     "/usr/share/dbus-1/system-services",
     "/lib/dbus-1/system-services",
 )
-# The site's own units are read as a whole; of the vendors' systemd knows who names whom.
+# The site's own units are read in full; systemd itself reports what pulls in the vendors' units.
 OWN = ("/etc/systemd/system/*.service", "/etc/systemd/system/*/*.conf", "/etc/systemd/system/*.*")
 PULLED_BY = ("WantedBy", "RequiredBy", "RequisiteOf", "BoundBy", "UpheldBy", "TriggeredBy")
 PULLS = ("Wants", "Requires", "Requisite", "BindsTo", "Upholds", "Unit", "Sockets", "Service")
 ENABLED = ("enabled", "linked", "generated", "transient")
-# Whoever pulls it in by these stops with it, and does not start where it is masked.
+# A unit that pulls it in by one of these stops with it, and does not start while it is masked.
 NEEDS = ("Requires", "Requisite", "BindsTo")
 NEEDED_BY = ("RequiredBy", "RequisiteOf", "BoundBy")
-# Where a mask lies, and the folder that is stronger than one.
+# The folder of masks, and the folder that takes precedence over it.
 MASK_FOLDER, STRONGER = "/etc/systemd/system", "/etc/systemd/system.control"
-# What a site adds; the packages of Debian and Red Hat put none of these there.
+# Files that only a site adds; the packages of Debian and Red Hat install none of them.
 SITE_RULES = (
     "/etc/firewalld/direct.xml",
     "/etc/firewalld/zones/*.xml",
@@ -58,8 +58,8 @@ VENDOR_ZONES = "/usr/lib/firewalld/zones/*.xml"
 
 
 class FirewalldParameters(Struct, frozen=True):
-    """The unit, its name on the bus, its program's name; and whether rules of the site's own,
-    which are in force only while it runs, may go with it."""
+    """The unit, its D-Bus name and its program; and whether the site's own rules, which apply
+    only while it runs, may be lost with it."""
 
     unit: str
     bus_name: str
@@ -68,11 +68,11 @@ class FirewalldParameters(Struct, frozen=True):
 
 
 class FirewalldRuntime(Struct, frozen=True):
-    """Whether it runs, by systemd's word and by the processes that there are.
+    """Whether it runs, according to systemd and to the list of processes.
 
-    active, enabled: systemd's words, empty where it said none. pids: its processes. needed_by:
-    units that stop with it. site_rules: files with rules of the site's own, or why that cannot
-    be told.
+    active, enabled: systemd's states, empty where it reports none. pids: its processes.
+    needed_by: units that stop with it. site_rules: files with the site's own rules, or why they
+    are unknown.
     """
 
     running: bool
@@ -86,11 +86,10 @@ class FirewalldRuntime(Struct, frozen=True):
 
 
 class StartTrigger(Struct, frozen=True):
-    """Something that starts the unit after a boot. `line.note` describes it for people.
+    """Something that starts the unit after a boot; `line.note` describes it.
 
-    unit: the unit or the alias by which it does, empty where the line alone counts. required:
-    that unit fails without this one. runs_program: D-Bus runs the program itself, which no mask
-    prevents.
+    unit: the unit or alias that does so, empty where only the line is known. required: that unit
+    fails without this one. runs_program: D-Bus runs the program itself, which no mask prevents.
     """
 
     line: ConfigLine
@@ -103,10 +102,10 @@ class StartTrigger(Struct, frozen=True):
 
 
 class FirewalldPersisted(Struct, frozen=True):
-    """What could start it; `state` says in a word how it is: masked, disabled, …
+    """What could start it. state: its state in words: masked, disabled, …
 
-    active, enabled, site_rules: as in FirewalldRuntime. masked_by: the lasting mask. Where a mask
-    would lie: blocking_file, which it cannot replace, or link, the target of a link that it can.
+    active, enabled, site_rules: as in FirewalldRuntime. masked_by: the persistent mask. At a
+    mask's path: blocking_file, which a mask cannot replace, or link, a link's target, which it can.
     """
 
     unit: str
@@ -134,7 +133,7 @@ class FirewalldPersisted(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[FirewalldParameters]]) -> tuple[Probe, ...]:
-    """Unit files and links, D-Bus' files, one `systemctl show`, and the list of processes."""
+    """Unit files and links, D-Bus service files, one `systemctl show`, and the processes."""
     parameters = cases[0].parameters
     unit, program = parameters.unit, parameters.program
     shown = ",".join(("LoadState", "ActiveState", "SubState", "UnitFileState", *PULLED_BY))
@@ -153,9 +152,9 @@ def probes(host: Host, cases: Sequence[Case[FirewalldParameters]]) -> tuple[Prob
 
 
 def _processes(program: str) -> str:
-    """Lists processes of that name, or with the program's path as one of their arguments.
+    """Lists processes of that name, or with the program's path among their arguments.
 
-    The brackets keep this very command line from being found.
+    The brackets keep the probe's own command line from matching.
     """
     path = f"^/([^ ]*/)?s?bin/[{re.escape(program[:1])}]{re.escape(program[1:])}$"
     return f"""\
@@ -169,16 +168,16 @@ grep -lzsE {shlex.quote(path)} /proc/[0-9]*/cmdline
 
 
 def read_runtime(readings: HostView, case: Case[FirewalldParameters]) -> FirewalldRuntime:
-    """Running is what has a process, or what systemd calls active.
+    """It runs if it has a process, or if systemd calls it active.
 
-    Raises Unreadable where processes cannot be listed. systemd's word is needed only where
-    there is no process: a unit that is starting has none yet.
+    Raises Unreadable where processes cannot be listed. systemd's state is needed only where there
+    is no process: a unit that is starting has none yet.
     """
     fact = _running(readings, case.parameters)
     if not fact.running:
         return fact
-    said = readings.output("unit")
-    state = _properties(said.stdout) if said.exit_status == 0 else {}
+    output = readings.output("unit")
+    state = _properties(output.stdout) if output.exit_status == 0 else {}
     needed_by = (other for name in NEEDED_BY for other in state.get(name, "").split())
     return replace(
         fact,
@@ -192,8 +191,8 @@ def read_runtime(readings: HostView, case: Case[FirewalldParameters]) -> Firewal
 def _running(readings: HostView, parameters: FirewalldParameters) -> FirewalldRuntime:
     unit = parameters.unit
     pids = sorted({int(n) for n in re.findall(r"^/proc/(\d+)/", readings.text("processes"), re.M)})
-    said = readings.output("unit")
-    state = _properties(said.stdout) if said.exit_status == 0 else {}
+    output = readings.output("unit")
+    state = _properties(output.stdout) if output.exit_status == 0 else {}
     now = f"{state.get('ActiveState')} ({state.get('SubState')})"
     if pids:
         where = f"as process {', '.join(map(str, pids))}"
@@ -202,7 +201,7 @@ def _running(readings: HostView, parameters: FirewalldParameters) -> FirewalldRu
         return FirewalldRuntime(True, f"{parameters.program} runs {where}", pids=tuple(pids))
     if not state:
         if not _nowhere(readings, unit):
-            _ = said.text  # raises, saying why
+            _ = output.text  # raises, saying why
             raise Unreadable(f"systemctl show {unit} printed nothing")
         return FirewalldRuntime(False, f"no process is {parameters.program}, and no file is {unit}")
     if state.get("LoadState") == "not-found":
@@ -217,10 +216,10 @@ def _running(readings: HostView, parameters: FirewalldParameters) -> FirewalldRu
 
 
 def read_persisted(readings: HostView, case: Case[FirewalldParameters]) -> FirewalldPersisted:
-    """Whether anything can start it after a boot. A lasting mask settles it.
+    """Whether anything can start it after a boot; a persistent mask prevents that.
 
-    Raises Unreadable where the files alone cannot prove that nothing does and systemctl
-    did not answer.
+    Raises Unreadable where systemctl did not answer and the files alone do not prove that nothing
+    starts it.
     """
     parameters = case.parameters
     unit = parameters.unit
@@ -231,8 +230,8 @@ def read_persisted(readings: HostView, case: Case[FirewalldParameters]) -> Firew
         past = tuple(t for t in _by_bus(readings, parameters) if t.runs_program)
         word = f"masked ({mask.path})" + (", which does not keep D-Bus from it" if past else "")
         return FirewalldPersisted(unit, word, past, masked_by=source)
-    said = readings.output("unit")
-    state = _properties(said.stdout) if said.exit_status == 0 else {}
+    output = readings.output("unit")
+    state = _properties(output.stdout) if output.exit_status == 0 else {}
     triggers = [*_by_links(readings, unit), *_by_own_units(readings, unit)]
     if _nowhere(readings, unit) and state.get("LoadState", "not-found") in ("not-found", "masked"):
         return FirewalldPersisted(unit, "not installed: no unit file is where systemd looks")
@@ -253,15 +252,15 @@ def read_persisted(readings: HostView, case: Case[FirewalldParameters]) -> Firew
             link=mask_path.target if mask_path else None,
         )
     if not state:
-        _ = said.text  # raises, saying why
+        _ = output.text  # raises, saying why
         raise Unreadable(f"systemctl show {unit} printed nothing")
     return FirewalldPersisted(unit, "installed but disabled, and nothing starts it")
 
 
 def site_rules(readings: HostView) -> tuple[str, ...]:
-    """Files with rules that a person made, or why that cannot be told.
+    """Files with the site's own rules, or why they are unknown.
 
-    A zone that says what the vendor's of that name says is none: installers write such.
+    A zone equal to the vendor's zone of that name does not count: installers write such copies.
     """
     try:
         vendors = {conf_dirs.name_of(f): _rules(f) for f in readings.files(VENDOR_ZONES)}
@@ -276,9 +275,10 @@ def site_rules(readings: HostView) -> tuple[str, ...]:
 
 
 def _rules(file: File) -> set[str]:
-    """The lines of a zone or of direct.xml that do something, however they are ordered.
+    """The effective lines of a zone or of direct.xml, in any order.
 
-    `<forward/>` is new in firewalld 0.9's own zones, and means nothing where all forwards.
+    `<forward/>` is new in the zones of firewalld 0.9, and has no effect where all traffic is
+    forwarded.
     """
     text = re.sub(
         r"<\?.*?\?>|<!--.*?-->|<(short|description)>.*?</\1>|</?(?:zone|direct)>|<forward\s*/>",
@@ -299,7 +299,7 @@ def _properties(text: str) -> Mapping[str, str]:
 
 
 def _by_links(readings: HostView, unit: str) -> Iterator[StartTrigger]:
-    """Links of .wants and the like, and other names of the unit, which D-Bus uses."""
+    """Links in .wants and similar folders, and aliases of the unit, which D-Bus uses."""
     for link in systemd_units.pull_links(readings, unit):
         by = systemd_units.pulled_by(link)
         yield StartTrigger(
@@ -337,7 +337,7 @@ def _is_name_of(file: File, unit: str) -> bool:
 
 
 def _by_bus(readings: HostView, parameters: FirewalldParameters) -> Iterator[StartTrigger]:
-    """A file by which D-Bus starts it as soon as anybody asks for its name.
+    """The file by which D-Bus starts it as soon as a client requests its name.
 
     D-Bus starts the unit of SystemdService=; without that line, the program of Exec=.
     """
@@ -345,21 +345,21 @@ def _by_bus(readings: HostView, parameters: FirewalldParameters) -> Iterator[Sta
     for file in readings.files(*(f"{f}/{parameters.bus_name}.service" for f in BUS_FOLDERS)):
         if file.kind != "f":
             continue
-        said = {
+        keys = {
             key.strip(): (count, line.strip(), value.strip())
             for count, line in enumerate(file.lines, 1)
             for key, equals, value in [line.partition("=")]
             if equals
         }
-        count, line, value = said.get("SystemdService") or said.get("Exec") or (0, "", "")
-        if "SystemdService" in said and value != unit and not _has_name(readings, value, unit):
-            continue  # D-Bus asks for a unit that is not there
+        count, line, value = keys.get("SystemdService") or keys.get("Exec") or (0, "", "")
+        if "SystemdService" in keys and value != unit and not _has_name(readings, value, unit):
+            continue  # D-Bus requests a unit that does not exist
         note = "lets D-Bus start it"
         yield StartTrigger(
             ConfigLine(file.path, count, line, changed=file.changed, note=note),
-            runs_program="Exec" in said and "SystemdService" not in said,
+            runs_program="Exec" in keys and "SystemdService" not in keys,
         )
-        return  # the first folder that has the name counts
+        return  # only the first folder with the name counts
 
 
 def _has_name(readings: HostView, name: str, unit: str) -> bool:
@@ -371,7 +371,7 @@ def _has_name(readings: HostView, name: str, unit: str) -> bool:
 def _by_systemd(
     state: Mapping[str, str], unit: str, known: Sequence[StartTrigger]
 ) -> Iterator[StartTrigger]:
-    """What systemd knows besides: the vendors' units, generators, /run."""
+    """What only systemd knows: the vendors' units, generators, /run."""
     units = {trigger.unit for trigger in known}
 
     def reported(text: str, other: str = "", required: bool = False) -> StartTrigger:

@@ -1,7 +1,7 @@
-"""The name a host goes by: in the kernel now, and as systemd will set it at boot.
+"""The host name: the kernel's now, and the one that systemd will set at boot.
 
-The kubelet takes the kernel's whole name in lower case, so `k8s-master-01.example.org` is
-another node than `k8s-master-01`.
+The kubelet uses the kernel's full name in lower case, so `k8s-master-01.example.org` is a
+different node from `k8s-master-01`.
 
 Sources: hostname(5), systemd(1) (`systemd.hostname=`), machine-info(5); systemd's
 hostname_setup() and read_etc_hostname(); cloud-init's cc_update_hostname; the kubelet's
@@ -30,13 +30,13 @@ LONGEST = 64  # HOST_NAME_MAX
 
 
 class HostnameParameters(Struct, frozen=True):
-    """None: the names are the inventory's."""
+    """None: the inventory has the names."""
 
 
 class HostnameRuntime(Struct, frozen=True):
-    """The kernel's name, the planned one, and other names that a person may be shown.
+    """The kernel's name, the planned one, and other names that tools may display.
 
-    joined: what shows that the host is in a cluster (kubeadm_membership).
+    joined: the evidence that the host is in a cluster (kubeadm_membership).
     """
 
     name: str
@@ -48,21 +48,22 @@ class HostnameRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = f"the running hostname is {self.name or 'empty'}"
+        text = f"the running hostname is {self.name or 'empty'}"
         if self.static is not None and self.static != self.name:
-            said += f"; {STATIC} says {self.static or 'nothing'}"
+            text += f"; {STATIC} says {self.static or 'nothing'}"
         if self.pretty and self.pretty != self.name:
-            said += f"; {INFO} shows people {self.pretty!r}"
-        return said
+            text += f"; {INFO} shows people {self.pretty!r}"
+        return text
 
 
 class HostnamePersisted(Struct, frozen=True):
-    """The name after a boot, the planned one, and what sets it; None where nothing does.
+    """The name after a boot (None where nothing sets it), the planned one, and what sets it.
 
-    joined: what shows that the host is in a cluster (kubeadm_membership). static: the line of
-    /etc/hostname that is read, valid or not. strange: what stands there and is no file.
-    arguments: the kernel's that set another name. rewritten: cloud-init's line that does,
-    or would once the file has the planned name; preserve: what says whether it may.
+    joined: the evidence that the host is in a cluster (kubeadm_membership). static: the line of
+    /etc/hostname that is read, valid or not. strange: its path where it is not a file.
+    arguments: kernel arguments that set another name. rewritten: cloud-init's line that sets
+    another name, or would once the file has the planned one. preserve: the line that controls
+    whether cloud-init may do that.
     """
 
     name: str | None
@@ -86,7 +87,7 @@ class HostnamePersisted(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[HostnameParameters]]) -> tuple[Probe, ...]:
-    """All the files; no tool is asked."""
+    """Files only; no tool is run."""
     return (
         FileProbe(
             KERNEL,
@@ -102,7 +103,7 @@ def probes(host: Host, cases: Sequence[Case[HostnameParameters]]) -> tuple[Probe
 
 
 def read_runtime(readings: HostView, case: Case[HostnameParameters]) -> HostnameRuntime:
-    """The kernel's name. Raises Unreadable, NotApplicable."""
+    """The kernel's host name. Raises Unreadable, NotApplicable."""
     planned = _planned(case)
     file = readings.file(KERNEL)
     if file is None:
@@ -118,7 +119,8 @@ def read_runtime(readings: HostView, case: Case[HostnameParameters]) -> Hostname
 
 
 def read_persisted(readings: HostView, case: Case[HostnameParameters]) -> HostnamePersisted:
-    """The name after a boot: a kernel argument's, else /etc/hostname's, unless cloud-init's."""
+    """The name after a boot: from a kernel argument, else /etc/hostname, unless cloud-init
+    overwrites it. Raises Unreadable, NotApplicable."""
     planned = _planned(case)
     named = _arguments(readings)
     file = readings.file(STATIC)
@@ -157,7 +159,7 @@ def _planned(case: Case[HostnameParameters]) -> str:
 
 
 def _arguments(readings: HostView) -> list[tuple[str, ConfigLine]]:
-    """`systemd.hostname=` for the next boot and the present one; the last on a line counts."""
+    """`systemd.hostname=` of the current and the next boot; the last one on a line counts."""
     found = []
     for file in readings.files(ARGUMENTS, *NEXT_ARGUMENTS):
         for number, line in enumerate(file.lines, 1):
@@ -173,7 +175,7 @@ def _arguments(readings: HostView) -> list[tuple[str, ConfigLine]]:
 
 
 def _etc_hostname(readings: HostView) -> tuple[str, ConfigLine] | None:
-    """The line that is read, cleaned; None where that is no name."""
+    """The name in the line that is read, cleaned, and that line; None if it is not valid."""
     source = _first_line(readings)
     name = cleaned(source.text) if source else ""
     return (name, source) if source and valid(name) else None
@@ -192,7 +194,7 @@ def _first_line(readings: HostView) -> ConfigLine | None:
 
 
 def cleaned(text: str) -> str:
-    """As systemd's hostname_cleanup(): what cannot be in a name is dropped, not the line.
+    """As systemd's hostname_cleanup(): invalid characters are dropped, not the line.
 
     Raises Unreadable for an underscore, which older releases keep and newer ones drop.
     """
@@ -212,17 +214,17 @@ def cleaned(text: str) -> str:
 
 
 def valid(name: str) -> bool:
-    """As systemd's hostname_is_valid(), but for a trailing dot, which it only drops."""
+    """As systemd's hostname_is_valid(), except for a trailing dot, which that function drops."""
     label = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
     return len(name) <= LONGEST and bool(re.fullmatch(rf"{label}(?:\.{label})*", name))
 
 
 def _rewritten(readings: HostView, name: str, planned: str) -> tuple[str, ConfigLine] | None:
-    """The name that cloud-init writes at boot, where it still looks after the file.
+    """The name that cloud-init writes at boot, where it still manages the file.
 
-    It leaves the name alone with preserve_hostname, and where the file no longer says what it
-    wrote itself. A name that comes from the cloud's metadata was written at the present boot
-    already; what its configuration says may be newer than that.
+    It keeps the name with preserve_hostname, and where the file no longer has the name that it
+    wrote. A name from the cloud's metadata was written at the current boot already; one in the
+    configuration may be newer than that.
     """
     if not cloud_init.runs_at_boot(readings):
         return None
@@ -233,15 +235,15 @@ def _rewritten(readings: HostView, name: str, planned: str) -> tuple[str, Config
     last = written.lines[0].strip() if written and written.lines else ""
     if last != name:
         return None
-    asked = [s for k in ("hostname", "fqdn") if (s := cloud_init.setting(readings, k))]
-    if not asked or any(value in (name, planned) for value, _ in asked):
+    settings = [s for k in ("hostname", "fqdn") if (s := cloud_init.setting(readings, k))]
+    if not settings or any(value in (name, planned) for value, _ in settings):
         return None
-    value, source = asked[0]
+    value, source = settings[0]
     return value, replace(source, note="cloud-init writes it at boot")
 
 
 def _rewriting(readings: HostView, planned: str) -> tuple[ConfigLine | None, ConfigLine | None]:
-    """What will write another name once the file has the planned one, and what allows it."""
+    """The line that will overwrite the planned name in the file, and the line that allows it."""
     try:
         rewritten = _rewritten(readings, planned, planned)
         preserve = cloud_init.setting(readings, "preserve_hostname")

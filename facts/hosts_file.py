@@ -1,9 +1,9 @@
-"""The VIP's names: what /etc/hosts says of them, and what the resolver answers.
+"""The VIP's names: their entries in /etc/hosts, and the resolver's answers.
 
-A line counts as glibc's `files` reads it: blanks of any kind separate (a CR too), `#` ends
-it, an address that is none voids it, names are compared without regard to case. getaddrinfo
-collects the addresses of all lines that have the name, so a second line adds a second address
-and is as wrong as a first.
+Lines are read as glibc's `files` service reads them: any white space separates fields (a CR too),
+`#` ends the line, an invalid address voids it, and names are case-insensitive. getaddrinfo
+collects the addresses of all lines with the name, so a second line adds a second address and is
+as wrong as a first.
 
 Sources: hosts(5), host.conf(5) (`multi`), nsswitch.conf(5), getent(1); glibc's
 nss/nss_files/files-hosts.c; cloud-init's "Update Etc Hosts".
@@ -34,11 +34,11 @@ ORDER = "/etc/nsswitch.conf"
 
 
 class HostsFileParameters(Struct, frozen=True):
-    """None: the VIP and its names are the inventory's."""
+    """None: the inventory has the VIP and its names."""
 
 
 class ResolverAnswer(Struct, frozen=True):
-    """The addresses that the resolver gives for a name; none where it knows none."""
+    """The addresses to which the resolver resolves a name; empty where there are none."""
 
     name: str
     addresses: tuple[str, ...]
@@ -47,8 +47,8 @@ class ResolverAnswer(Struct, frozen=True):
 class HostsEntry(Struct, frozen=True):
     """A line that must change: its address and names as written, and those it must not have.
 
-    `wrong`: names of the VIP on another address, a host's own on the VIP, and the VIP's where
-    a line before has them already.
+    wrong: the VIP's names on another address, a host's own name on the VIP, and the VIP's names
+    where an earlier line has them already.
     """
 
     source: ConfigLine
@@ -58,7 +58,8 @@ class HostsEntry(Struct, frozen=True):
 
 
 class HostsFileRuntime(Struct, frozen=True):
-    """What the resolver answers for each of the names. file_right: None: it could not be read."""
+    """The resolver's answer for each name. file_right: whether /etc/hosts is correct, None where
+    it could not be read."""
 
     vip: str
     answers: tuple[ResolverAnswer, ...]
@@ -67,19 +68,19 @@ class HostsFileRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = "; ".join(
+        text = "; ".join(
             f"{a.name} resolves to {' and '.join(a.addresses) or 'nothing'}" for a in self.answers
         )
-        return "; ".join([said, *(f"{s}: {s.text}" for s in self.sources)])
+        return "; ".join([text, *(f"{s}: {s.text}" for s in self.sources)])
 
 
 class HostsFilePersisted(Struct, frozen=True):
-    """The lines of /etc/hosts that bear on the VIP, sorted by what they do.
+    """The lines of /etc/hosts that concern the VIP, by their effect.
 
-    counts: for each name how many lines map it to the VIP. contradicting: lines that give one
-    of the names another address, or the VIP the name of a host. rewritten: cloud-init's
-    setting, where it makes the file anew at boot. entries: the lines that must change. joined:
-    what shows that the host is in a cluster (facts/parsers/kubeadm_membership.py).
+    counts: for each name, the number of lines that map it to the VIP. contradicting: lines that
+    map a name of the VIP to another address, or a host's name to the VIP. rewritten: cloud-init's
+    setting, where it regenerates the file at boot. entries: the lines that must change. joined:
+    the evidence that the host is in a cluster (facts/parsers/kubeadm_membership.py).
     """
 
     vip: str
@@ -92,7 +93,7 @@ class HostsFilePersisted(Struct, frozen=True):
 
     @property
     def right(self) -> bool:
-        """Whether the file alone is as it must be now."""
+        """Whether the file itself is correct now."""
         return not (self.missing or self.entries)
 
     @property
@@ -108,26 +109,26 @@ class HostsFilePersisted(Struct, frozen=True):
     @property
     def actual(self) -> str:
         lines = ", ".join(str(s) for s in self.sources if s.wins)
-        said = []
+        parts = []
         if mapped := [name for name, count in self.counts.items() if count]:
-            said.append(f"{lines} maps {self.vip} to {' and '.join(mapped)}")
+            parts.append(f"{lines} maps {self.vip} to {' and '.join(mapped)}")
         if self.repeated:
-            said.append(f"more than once: {', '.join(self.repeated)}")
+            parts.append(f"more than once: {', '.join(self.repeated)}")
         if self.missing:
-            said.append(f"no line of {HOSTS} maps {self.vip} to {' or '.join(self.missing)}")
-        said += [f"{s} contradicts it: {s.text}" for s in self.contradicting]
+            parts.append(f"no line of {HOSTS} maps {self.vip} to {' or '.join(self.missing)}")
+        parts += [f"{s} contradicts it: {s.text}" for s in self.contradicting]
         if self.rewritten:
-            said.append(
+            parts.append(
                 f"cloud-init makes {HOSTS} anew at every boot: {self.rewritten} says "
                 f"{self.rewritten.text}"
             )
-        return "; ".join(said)
+        return "; ".join(parts)
 
 
 def probes(host: Host, cases: Sequence[Case[HostsFileParameters]]) -> tuple[Probe, ...]:
     """The file, what rewrites it, and the resolver's answer for each name.
 
-    The resolver may ask name servers that do not answer; it is held to a few seconds then.
+    The resolver may query name servers that do not answer, so it gets a timeout of a few seconds.
     """
     names = {name: None for case in cases for name in case.inventory.endpoint.names}
     return (
@@ -137,7 +138,7 @@ def probes(host: Host, cases: Sequence[Case[HostsFileParameters]]) -> tuple[Prob
 
 
 def read_runtime(readings: HostView, case: Case[HostsFileParameters]) -> HostsFileRuntime:
-    """What the resolver answers. Raises Unreadable where it could not be asked."""
+    """The resolver's answers. Raises Unreadable where it could not be queried."""
     found: dict[str, list[str]] = {}
     for line in readings.output("resolver").lines:
         kind, *words = line.split()
@@ -171,7 +172,7 @@ def _file_right(readings: HostView, case: Case[HostsFileParameters]) -> bool | N
 
 
 def read_persisted(readings: HostView, case: Case[HostsFileParameters]) -> HostsFilePersisted:
-    """What the file says, and whether it stays. Raises Unreadable."""
+    """The file's content, and whether a boot keeps it. Raises Unreadable."""
     endpoint = case.inventory.endpoint
     vip = _plain(endpoint.vip)
     wanted = {name.lower(): name for name in endpoint.names}
@@ -217,7 +218,7 @@ def read_persisted(readings: HostView, case: Case[HostsFileParameters]) -> Hosts
 
 
 def _lines(file: File) -> list[tuple[ConfigLine, str, str, tuple[str, ...]]]:
-    """Lines with an address: the line, the address, plain and as written, and the names."""
+    """Lines with an address: line, address (normalized and as written), names."""
     found = []
     for number, line in enumerate(file.lines, 1):
         words = line.partition("#")[0].split()
@@ -229,7 +230,7 @@ def _lines(file: File) -> list[tuple[ConfigLine, str, str, tuple[str, ...]]]:
 
 
 def _plain(text: str) -> str:
-    """The address in one spelling; empty for what is none, as one with a scope is to glibc."""
+    """The address, normalized; empty if invalid, as glibc treats one with a scope."""
     try:
         return str(ipaddress.ip_address(text)) if "%" not in text else ""
     except ValueError:
@@ -237,7 +238,7 @@ def _plain(text: str) -> str:
 
 
 def _order(readings: HostView) -> tuple[ConfigLine, ...]:
-    """The `hosts:` line of nsswitch.conf, which says who is asked in what order."""
+    """The `hosts:` line of nsswitch.conf, which sets the order of the sources of names."""
     file = readings.file(ORDER)
     return tuple(
         ConfigLine(ORDER, number, line.strip(), changed=file.changed)
@@ -247,7 +248,7 @@ def _order(readings: HostView) -> tuple[ConfigLine, ...]:
 
 
 def _script(names: Sequence[str]) -> str:
-    """getent(1) ends with 2 for a name that nobody knows; anything else is no answer."""
+    """getent(1) exits with 2 for an unknown name; any other non-zero status is no answer."""
     return f"""
 RES_OPTIONS='timeout:2 attempts:1'; export RES_OPTIONS
 set -f

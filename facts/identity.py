@@ -1,7 +1,7 @@
-"""Who a host is: machine-id, hardware UUID and MAC addresses, which a cloned machine has in common.
+"""A host's identity: machine-id, hardware UUID and MAC addresses, which cloned machines share.
 
-The engine reads the same of every host in every run, to know which machine answered and since
-when it runs: `read` gives it all that could be seen, and None for what could not.
+The engine reads this from every host in every run, to know which machine answered and since when
+it has been running: `read` returns all that could be read, and None for the rest.
 
 Sources: machine-id(5); kubeadm, "Before you begin" and "Verify the MAC address and
 product_uuid are unique for every node"; proc_pid_stat(5), proc_stat(5); the kernel's
@@ -40,12 +40,12 @@ ROUTES = "/proc/net/route"
 ADDRESSES = "/sys/class/net/*/address"
 KINDS = "/sys/class/net/*/type"
 MADE = "/sys/class/net/*/uevent"  # DEVTYPE: bridge, vlan, vxlan, bond, macvlan, …
-HARDWARE = "/sys/class/net/*/device/uevent"  # exists for what a driver drives, virtio too
+HARDWARE = "/sys/class/net/*/device/uevent"  # exists for devices with a driver, virtio too
 
 ETHERNET = "1"  # ARPHRD_ETHER
 UNSET = ("", "uninitialized", "0" * 32)  # machine-id(5), "First Boot Semantics"
 
-# /proc/stat is long (all interrupts of all CPUs), and only one line of it matters.
+# /proc/stat is long (all interrupts of all CPUs), and only one of its lines is needed.
 WHO = CommandProbe(
     "who",
     "id -un && grep '^btime ' /proc/stat && { getconf CLK_TCK 2>/dev/null || echo 100; }",
@@ -60,13 +60,13 @@ WORDS: Mapping[What, str] = {
 
 
 class IdentityParameters(Struct, frozen=True):
-    """What must be unique over the cluster's hosts."""
+    """The identifier that must be unique among the cluster's hosts."""
 
     what: What
 
 
 class Identity(Struct, frozen=True):
-    """What one host says of itself; None for what could not be read."""
+    """One host's identity; None for what could not be read."""
 
     machine_id: str | None
     boot_id: str | None
@@ -79,14 +79,14 @@ class Identity(Struct, frozen=True):
 
 
 class Shared(Struct, frozen=True):
-    """A value that several hosts have, and which."""
+    """A value that several hosts share, and those hosts."""
 
     value: str
     hosts: tuple[str, ...]
 
 
 class IdentityRuntime(Struct, frozen=True):
-    """What the hosts have in common, and which of them have nothing valid."""
+    """The values that hosts share, and the hosts without a valid one."""
 
     what: What
     count: int
@@ -97,20 +97,20 @@ class IdentityRuntime(Struct, frozen=True):
 
     @property
     def word(self) -> str:
-        """What must be unique, in words."""
+        """The identifier's name for messages."""
         return WORDS[self.what]
 
     @property
     def actual(self) -> str:
         word = self.word
-        said = [f"{' and '.join(s.hosts)} have the same {word} {s.value}" for s in self.shared]
-        said += [f"{host} has no valid {word}" for host in self.unset]
-        said = said or [f"{self.count} hosts, each with a {word} of its own"]
-        return "; ".join([*said, *self.unread])
+        parts = [f"{' and '.join(s.hosts)} have the same {word} {s.value}" for s in self.shared]
+        parts += [f"{host} has no valid {word}" for host in self.unset]
+        parts = parts or [f"{self.count} hosts, each with a {word} of its own"]
+        return "; ".join([*parts, *self.unread])
 
 
 def probes(host: Host, cases: Sequence[Case[IdentityParameters]]) -> tuple[Probe, ...]:
-    """All of it for every host, because the engine always asks who answered."""
+    """All of it on every host, because the engine always checks which machine answered."""
     return (
         FileProbe(
             MACHINE_ID,
@@ -130,7 +130,7 @@ def probes(host: Host, cases: Sequence[Case[IdentityParameters]]) -> tuple[Probe
 
 
 def read(readings: HostView) -> Identity:
-    """Everything that could be seen. Never raises."""
+    """Everything that could be read. Never raises."""
     who = _who(readings)
     product_uuid = _first(readings, PRODUCT_UUID)
     try:
@@ -150,10 +150,10 @@ def read(readings: HostView) -> Identity:
 
 
 def read_runtime(readings: ClusterView, case: Case[IdentityParameters]) -> IdentityRuntime:
-    """What the hosts have in common. A proven clone counts, whoever else could not be asked.
+    """The values that hosts share. A proven clone counts even where other hosts did not answer.
 
-    Raises Unreadable where a host could not be asked and nothing is proven without it,
-    NotApplicable where no machine of the cluster has such a thing.
+    Raises Unreadable where a host gave no answer and the others prove no fault, NotApplicable
+    where no machine of the cluster has such an identifier.
     """
     what = case.parameters.what
     holders: dict[str, list[str]] = {}
@@ -190,7 +190,7 @@ def _values(readings: HostView, what: What) -> Iterator[tuple[str, str]]:
         yield from found
         return
     if not readings.files(ADDRESSES):
-        # Every kernel has lo: without it there is no /sys here, and no DMI proves nothing.
+        # Every kernel has lo: without it /sys is not mounted, and a missing DMI proves nothing.
         raise Unreadable("/sys is not mounted")
     path = MACHINE_ID if what == "machine_id" else PRODUCT_UUID
     file = readings.file(path)
@@ -203,12 +203,12 @@ def _values(readings: HostView, what: What) -> Iterator[tuple[str, str]]:
 
 
 def _macs(readings: HostView) -> Iterator[tuple[str, str]]:
-    """Addresses of the interfaces by which the machine is known on its network.
+    """The addresses of the interfaces that connect the machine to its network, and their files.
 
-    Those that a driver drives (`device`). A container has none of them: there, the Ethernet
-    interfaces that no DEVTYPE calls made by software, and that carry a network's route: not
-    the ends of pods' links, which Calico gives one address on all hosts, nor bridges, VLANs
-    and keepalived's macvlan, whose addresses are meant to be alike.
+    These are the interfaces with a driver (`device`). A container has none; there, they are the
+    Ethernet interfaces without a DEVTYPE (which marks software interfaces) that carry a network's
+    route. That excludes the ends of pods' links, to which Calico gives one address on all hosts,
+    and bridges, VLANs and keepalived's macvlan, which share addresses on purpose.
     """
     kinds = {_interface(f): f for f in readings.files(KINDS)}
     hardware = {_interface(f) for f in readings.files(HARDWARE)}
@@ -226,7 +226,7 @@ def _macs(readings: HostView) -> Iterator[tuple[str, str]]:
 
 
 def _routed(readings: HostView) -> Iterator[str]:
-    """Interfaces that a route of more than one address goes through."""
+    """Interfaces with a route to more than one address."""
     file = readings.file(ROUTES)
     for line in file.lines[1:] if file else ():
         fields = line.split()
@@ -255,7 +255,7 @@ def _first(readings: HostView, path: str) -> str | None:
 
 
 def _who(readings: HostView) -> tuple[str, int, int] | None:
-    """The user, the kernel's boot in seconds since the epoch, and clock ticks in a second."""
+    """The user, the kernel's boot in seconds since the epoch, and clock ticks per second."""
     try:
         user, btime, ticks = readings.output("who").lines
         return user, int(btime.split()[1]), int(ticks)
@@ -264,7 +264,7 @@ def _who(readings: HostView) -> tuple[str, int, int] | None:
 
 
 def _boot_time(readings: HostView, who: tuple[str, int, int] | None) -> float | None:
-    """PID 1's start, which in a container is later than the kernel's."""
+    """PID 1's start in seconds since the epoch; in a container, later than the kernel's."""
     stat = _first(readings, PID1)
     if not who or not stat or who[2] <= 0:
         return None

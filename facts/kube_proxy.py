@@ -1,9 +1,9 @@
-"""kube-proxy of a node: its mode, and whether its rules for the first Service are really there.
+"""A node's kube-proxy: its mode, and whether its rules for the first Service actually exist.
 
-The mode is what the running kube-proxy says of itself. Its rules are looked for where that mode
-keeps them, by the Service `default/kubernetes`, which every cluster has: what catches packets,
-the Service's own address and port, and at least one apiserver behind it. So a ruleset that
-somebody flushed is seen, though kube-proxy believes that it wrote it.
+The running kube-proxy reports its mode. The rules are read from where that mode keeps them, for
+the Service `default/kubernetes`, which every cluster has: the hooks that intercept packets, the
+Service's address and port, and at least one apiserver behind it. This detects a flushed ruleset,
+which kube-proxy itself does not notice.
 
 Sources: kubernetes.io, "Virtual IPs and Service Proxies", kube-proxy(1) (metricsBindAddress,
 healthzBindAddress), KEP-3866 (nftables); iptables-save(8); nft(8); the kernel's
@@ -28,8 +28,8 @@ SILENT = {
     56: "breaks the connection off",
 }
 
-# With `iptables-save` the variant that the host's own tools use is tried first; kube-proxy may
-# have taken the other one.
+# `iptables-save` is the variant that the host's own tools use, so it is tried first; kube-proxy
+# may use the other one.
 SCRIPT = (
     PRELUDE
     + r"""
@@ -78,13 +78,13 @@ exit 0
 
 
 class KubeProxyParameters(Struct, frozen=True):
-    """The mode that a site has chosen."""
+    """The mode that the site has chosen."""
 
     mode: Mode
 
 
 class KubeProxyRuntime(Struct, frozen=True):
-    """The mode it runs in, and what is wrong with it or its rules."""
+    """Its mode, and the faults of kube-proxy or its rules."""
 
     mode: str
     faults: tuple[str, ...] = ()
@@ -92,18 +92,18 @@ class KubeProxyRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = f"kube-proxy runs in mode {self.mode}" if self.mode else ""
+        text = f"kube-proxy runs in mode {self.mode}" if self.mode else ""
         fine = "" if self.faults else "and its rules for default/kubernetes are there"
-        return "; ".join(part for part in (f"{said} {fine}".strip(), *self.faults) if part)
+        return "; ".join(part for part in (f"{text} {fine}".strip(), *self.faults) if part)
 
 
 def probes(host: Host, cases: Sequence[Case[KubeProxyParameters]]) -> tuple[Probe, ...]:
-    """One command, beside the others: what is stopped does not answer."""
+    """One command, in parallel with other probes: a stopped kube-proxy does not answer."""
     return (CommandProbe("rules", SCRIPT, timeout=20, slow=True),)
 
 
 def read_runtime(readings: HostView, case: Case[KubeProxyParameters]) -> KubeProxyRuntime:
-    """What kube-proxy and the kernel say. Raises Unreadable where they do not tell."""
+    """kube-proxy's mode and the kernel's rules. Raises Unreadable where either is unknown."""
     lines = readings.output("rules").lines
     if lines == ["no process"]:
         return KubeProxyRuntime("", ("kube-proxy does not run",))
@@ -114,16 +114,16 @@ def read_runtime(readings: HostView, case: Case[KubeProxyParameters]) -> KubePro
         return KubeProxyRuntime("", (f"kube-proxy {SILENT[code]} on port 10249",))
     if code:
         raise Unreadable(f"kube-proxy runs, but its mode cannot be asked: {mode}")
-    if (told := re.fullmatch(r"(\w+) +@ 200", mode)) is None:
+    if (answer := re.fullmatch(r"(\w+) +@ 200", mode)) is None:
         raise Unreadable(f"kube-proxy runs, and says of its mode {mode[:60]!r}")
     faults = []
     code, health = _answer(lines, "health")
     if code or not health.startswith("@ 200"):
         faults.append(f"kube-proxy is not healthy on port 10256: {health}")
     rules = lines[3:]
-    look = {"iptables": _iptables, "nftables": _nftables}.get(told[1])
-    faults += look(rules) if look else _ipvs(rules, case) if told[1] == "ipvs" else []
-    return KubeProxyRuntime(told[1], tuple(faults))
+    look = {"iptables": _iptables, "nftables": _nftables}.get(answer[1])
+    faults += look(rules) if look else _ipvs(rules, case) if answer[1] == "ipvs" else []
+    return KubeProxyRuntime(answer[1], tuple(faults))
 
 
 def _answer(lines: Sequence[str], name: str) -> tuple[int, str]:
@@ -134,7 +134,7 @@ def _answer(lines: Sequence[str], name: str) -> tuple[int, str]:
 
 
 def _iptables(rules: Sequence[str]) -> list[str]:
-    """Hooks, the Service's address, an endpoint: `-A CHAIN … -j TARGET` lines of iptables-save."""
+    """Hooks, the Service's address and an endpoint in iptables-save's `-A CHAIN … -j TARGET`."""
     hooks = {
         line.split()[1] for line in rules if line.startswith("-A ") and "-j KUBE-SERVICES" in line
     }
@@ -161,7 +161,7 @@ def _iptables(rules: Sequence[str]) -> list[str]:
 
 
 def _nftables(rules: Sequence[str]) -> list[str]:
-    """The table kube-proxy: hooks, the Service in the map service-ips, an endpoint's chain."""
+    """The table kube-proxy: hooks, the Service in the map service-ips, a chain of an endpoint."""
     text = "\n".join(rules)
     faults = [
         f"nftables: table kube-proxy has no chain at hook {hook}: no Service is reached"
@@ -176,7 +176,7 @@ def _nftables(rules: Sequence[str]) -> list[str]:
 
 
 def _ipvs(rules: Sequence[str], case: Case[KubeProxyParameters]) -> list[str]:
-    """`TCP  0A600001:01BB rr` with `  -> 0AD001BF:192B …` behind it."""
+    """`TCP  0A600001:01BB rr`, followed by `  -> 0AD001BF:192B …`."""
     if "no /proc/net/ip_vs" in rules:
         return ["ipvs: the kernel has no IPVS (/proc/net/ip_vs does not exist)"]
     first = case.inventory.cluster.service_cidr[1]

@@ -1,8 +1,7 @@
-"""kubectl on the masters: whether it reaches the cluster by the administrator's own kubeconfig.
+"""kubectl on the masters: whether it reaches the cluster with the administrator's kubeconfig.
 
-`kubectl version` is asked, which reads one page of the apiserver by the way that the kubeconfig
-names, and tells both versions. The kubeconfig is used in place and never printed, and no cache
-is written.
+`kubectl version` sends one request to the apiserver that the kubeconfig names, and prints both
+versions. The kubeconfig is used in place and never printed, and no cache is written.
 
 Sources: kubernetes.io, kubectl-version(1), "Version Skew Policy".
 """
@@ -33,13 +32,13 @@ printf 'version %s %s\\n' "$?" "$(flat "$said")"
 
 
 class KubectlParameters(Struct, frozen=True):
-    """By how many minor versions kubectl may differ from the apiserver."""
+    """The number of minor versions by which kubectl may differ from the apiserver."""
 
     minor_skew: int
 
 
 class KubectlRuntime(Struct, frozen=True):
-    """Both versions as they name themselves, or why there are none."""
+    """Both versions as reported, or why there are none."""
 
     client: str
     server: str
@@ -48,7 +47,7 @@ class KubectlRuntime(Struct, frozen=True):
 
     @property
     def skew(self) -> int:
-        """By how many minor versions the two differ; a thousand where the major ones do."""
+        """The difference in minor versions, plus 1000 for each major version."""
         (one, minor), (other, theirs) = map(_version, (self.client, self.server))
         return abs(minor - theirs) + 1000 * abs(one - other)
 
@@ -58,12 +57,12 @@ class KubectlRuntime(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[KubectlParameters]]) -> tuple[Probe, ...]:
-    """One request, beside the others: nobody may answer."""
+    """One request, in parallel with other probes because it may time out."""
     return (CommandProbe("version", SCRIPT, timeout=15, slow=True),)
 
 
 def read_runtime(readings: HostView, case: Case[KubectlParameters]) -> KubectlRuntime:
-    """What kubectl says. Raises Unreadable where it could not be run."""
+    """The versions that kubectl reports. Raises Unreadable where it could not be run."""
     lines = readings.output("version").lines
     if lines == ["no kubectl"]:
         return KubectlRuntime("", "", "kubectl is not installed")
@@ -74,16 +73,16 @@ def read_runtime(readings: HostView, case: Case[KubectlParameters]) -> KubectlRu
     found = re.fullmatch(r"version (\d+) (.*)", lines[0] if lines else "")
     if not found:
         raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
-    code, said = int(found[1]), found[2].strip()
+    code, output = int(found[1]), found[2].strip()
     if code in (126, 127):
-        raise Unreadable(f"kubectl: {said[:120]}")
+        raise Unreadable(f"kubectl: {output[:120]}")
     if code:
-        # What kubectl could tell of itself stands before its complaint.
-        error = re.sub(r"^\{.*\} *", "", said) or said
+        # kubectl prints its own version before the error.
+        error = re.sub(r"^\{.*\} *", "", output) or output
         return KubectlRuntime("", "", f"kubectl does not reach the cluster: {error[:200]}")
     try:
-        told = json.loads(said)
-        client, server = (told[k]["gitVersion"] for k in ("clientVersion", "serverVersion"))
+        versions = json.loads(output)
+        client, server = (versions[k]["gitVersion"] for k in ("clientVersion", "serverVersion"))
         _version(client)
         _version(server)
     except (KeyError, TypeError, ValueError) as error:

@@ -1,8 +1,8 @@
-"""The kubelet of a node: whether it runs and calls itself healthy, and whether a boot starts it.
+"""A node's kubelet: whether it runs and reports itself healthy, and whether it starts at boot.
 
-Its health is asked where its own configuration has it listen on the loopback address. A kubelet
-that systemd starts over and over is active for some seconds each time; only its answer counts.
-After a boot it comes to nothing without the container runtime that it was told to use.
+The health request goes to the loopback address and port of the kubelet's own configuration. A
+kubelet that systemd restarts over and over is active for some seconds each time, so only its
+answer counts. After a boot it does not work without its configured container runtime.
 
 Sources: kubernetes.io, kubelet(1) (--container-runtime-endpoint), KubeletConfiguration v1beta1
 (healthzBindAddress, healthzPort, containerRuntimeEndpoint); kubeadm, "Configuring each kubelet";
@@ -21,13 +21,17 @@ from hale.model.evidence import CommandProbe, ConfigLine, FileProbe, HostView, P
 from hale.model.requirement import Case
 
 CONFIG = "/var/lib/kubelet/config.yaml"
-# Where the runtime's socket is named, the strongest first, and what it is where it is not.
-TOLD = ("/var/lib/kubelet/kubeadm-flags.env", "/var/lib/kubelet/instance-config.yaml", CONFIG)
+# Files that name the runtime's socket, the highest priority first, and the default without any.
+ENDPOINT_FILES = (
+    "/var/lib/kubelet/kubeadm-flags.env",
+    "/var/lib/kubelet/instance-config.yaml",
+    CONFIG,
+)
 _ENDPOINT = re.compile(
     r"""(?:--container-runtime-endpoint[ =]|^containerRuntimeEndpoint:\s*)["']?([^\s"']+)"""
 )
 DEFAULT = "unix:///run/containerd/containerd.sock"
-# The unit of each runtime by its socket's name.
+# The unit of each runtime, by the name of its socket.
 RUNTIMES = {
     "containerd.sock": "containerd.service",
     "crio.sock": "crio.service",
@@ -49,7 +53,7 @@ class KubeletParameters(Struct, frozen=True):
 
 
 class KubeletRuntime(Struct, frozen=True):
-    """Whether it is healthy, and why not."""
+    """Whether it is healthy; actual: the reason, in words."""
 
     healthy: bool
     actual: str
@@ -57,7 +61,7 @@ class KubeletRuntime(Struct, frozen=True):
 
 
 class KubeletPersisted(Struct, frozen=True):
-    """Why a boot does not start it, or not its runtime; empty where it does.
+    """faults: why a boot does not start the kubelet or its runtime; empty where it starts both.
 
     runtime: the runtime's unit, where this host is a node and the unit is known.
     """
@@ -74,14 +78,15 @@ class KubeletPersisted(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[KubeletParameters]]) -> tuple[Probe, ...]:
-    """Its unit's links, and one command beside the others: a stopped kubelet does not answer."""
+    """The units' files and links, and one request, in parallel with other probes: a stopped
+    kubelet does not answer."""
     unit = cases[0].parameters.unit
     return (
         FileProbe(
             *(p for u in (unit, *RUNTIMES.values()) for p in systemd_units.file_patterns(u)),
             *(p for u in (unit, *RUNTIMES.values()) for p in systemd_units.pull_patterns(u)),
             *systemd_units.dropin_patterns(unit),
-            *TOLD,
+            *ENDPOINT_FILES,
         ),
         CommandProbe("healthz", _script(unit), timeout=15, slow=True),
     )
@@ -104,7 +109,7 @@ printf 'healthz %s %s %s\\n' "$url" "$r" "$(flat "$said")"
 
 
 def read_runtime(readings: HostView, case: Case[KubeletParameters]) -> KubeletRuntime:
-    """What systemd and the kubelet say. Raises Unreadable where neither tells."""
+    """The state that systemd and the kubelet report. Raises Unreadable where neither does."""
     unit = case.parameters.unit
     lines = readings.output("healthz").lines
     state = dict(line.split("=", 1) for line in lines if line.startswith(SHOWN) and "=" in line)
@@ -120,20 +125,20 @@ def read_runtime(readings: HostView, case: Case[KubeletParameters]) -> KubeletRu
     found = re.fullmatch(r"healthz (\S+) (\d+) (.*)", lines[-1])
     if not found:
         raise Unreadable("there is no whole answer of healthz")
-    url, code, said = found[1], int(found[2]), found[3].strip()
+    url, code, body = found[1], int(found[2]), found[3].strip()
     if code in SILENT:
         return KubeletRuntime(False, f"the kubelet {SILENT[code]} on {url}; systemd says {now}")
     if code:
-        raise Unreadable(f"{url}: {said}")
-    if said != "ok":
-        return KubeletRuntime(False, f"{url} says {said[:80]!r}; systemd says {now}")
+        raise Unreadable(f"{url}: {body}")
+    if body != "ok":
+        return KubeletRuntime(False, f"{url} says {body[:80]!r}; systemd says {now}")
     if state["ActiveState"] != "active":
         return KubeletRuntime(False, f"a kubelet answers on {url}, but {unit} is {now}")
     return KubeletRuntime(True, f"{url} says ok; {unit} is {now}")
 
 
 def read_persisted(readings: HostView, case: Case[KubeletParameters]) -> KubeletPersisted:
-    """What the unit's files and links say. Raises Unreadable."""
+    """Whether the unit's files and links start it at boot. Raises Unreadable."""
     unit = case.parameters.unit
     faults = systemd_units.boot_problems(readings, unit)
     runtime = "" if faults else _runtime(readings)
@@ -143,16 +148,20 @@ def read_persisted(readings: HostView, case: Case[KubeletParameters]) -> Kubelet
 
 
 def _runtime(readings: HostView) -> str:
-    """The unit of the runtime that this node's kubelet uses; empty where it is not known."""
+    """The unit of the runtime that this node's kubelet uses; empty where it is unknown."""
     if readings.file(CONFIG) is None:
         return ""
-    told = [found[1] for f in readings.files(*TOLD) for found in map(_ENDPOINT.search, f.lines)
-            if found]  # fmt: skip
-    return RUNTIMES.get((told or [DEFAULT])[0].rpartition("/")[2], "")
+    endpoints = [
+        found[1]
+        for file in readings.files(*ENDPOINT_FILES)
+        for found in map(_ENDPOINT.search, file.lines)
+        if found
+    ]
+    return RUNTIMES.get((endpoints or [DEFAULT])[0].rpartition("/")[2], "")
 
 
 def _pulled_by(readings: HostView, unit: str, other: str) -> bool:
-    """Whether the unit itself starts the other one."""
+    """Whether the unit itself pulls in the other one."""
     files = readings.files(*systemd_units.file_patterns(unit), *systemd_units.dropin_patterns(unit))
     line = re.compile(rf"\s*(?:Wants|Requires|BindsTo)\s*=(?:.*\s)?{re.escape(other)}(?:\s|$)")
     return any(line.match(text) for file in files for text in file.content or ())

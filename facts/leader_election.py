@@ -1,13 +1,13 @@
-"""Controller-manager and scheduler: one of them runs on every master, and exactly one leads.
+"""Controller-manager and scheduler: an instance runs on every master, and exactly one leads.
 
-Whether one runs is seen on its master: a process, and its own /healthz on the loopback address.
-Who leads is in the component's lease, which any master's apiserver tells. Its age is read
-against the clock of the host that reads it, and the leader's own host is believed before all
-others: it was that clock that the lease was renewed by. A lease has one holder by its nature, so
-there cannot be two leaders; there can be none, or one that has long been dead.
+Whether an instance runs is read on its master: a process, and its own /healthz on the loopback
+address. The leader is the holder of the component's lease, which any master's apiserver returns.
+The lease's age is computed with the clock of the host that reads it; the leader's own host takes
+precedence, because its clock set the time of renewal. A lease has a single holder, so there cannot
+be two leaders; there can be none, or one that died long ago.
 
-/healthz is asked without verifying, the one place where Hale does so: the component makes its
-certificate in memory, by itself, and the request never leaves the host.
+The request to /healthz does not verify the certificate, the only place where Hale does so: the
+component generates its certificate in memory, and the request never leaves the host.
 
 Sources: kubernetes.io, "Leases", "Kubernetes Component health"; kubeadm's implementation details;
 kube-scheduler(1), kube-controller-manager(1), --leader-elect-lease-duration.
@@ -35,7 +35,7 @@ SILENT = {
 
 
 class LeaderElectionParameters(Struct, frozen=True):
-    """A component, the port of its /healthz, and the age in seconds that its lease may have."""
+    """A component, the port of its /healthz, and the maximum age of its lease in seconds."""
 
     component: str
     port: int
@@ -43,9 +43,9 @@ class LeaderElectionParameters(Struct, frozen=True):
 
 
 class LeaderElectionRuntime(Struct, frozen=True):
-    """All masters' instances. ages: of the lease in seconds, by each host that could read it.
+    """All masters' instances. ages: (host, the lease's age in seconds) for each that read it.
 
-    leader: the master that holds the lease, or the holder's own name where it is none of them.
+    leader: the master that holds the lease, or the holder's name where it is none of them.
     """
 
     component: str
@@ -57,20 +57,20 @@ class LeaderElectionRuntime(Struct, frozen=True):
 
     @property
     def age(self) -> float:
-        """By the leader's own clock, else the youngest that anybody read; inf where nobody did."""
+        """The lease's age in seconds by the leader's clock, else the lowest read; inf if none."""
         by_host = dict(self.ages)
         return by_host.get(self.leader, min(by_host.values(), default=float("inf")))
 
     @property
     def actual(self) -> str:
-        said = list(self.faults) or [f"{self.component} runs on every master"]
+        parts = list(self.faults) or [f"{self.component} runs on every master"]
         if self.leader:
-            said.append(f"{self.leader} leads, and renewed its lease {self.age:.0f} s ago")
-        return "; ".join([*said, *self.unread])
+            parts.append(f"{self.leader} leads, and renewed its lease {self.age:.0f} s ago")
+        return "; ".join([*parts, *self.unread])
 
 
 def probes(host: Host, cases: Sequence[Case[LeaderElectionParameters]]) -> tuple[Probe, ...]:
-    """For each component one command, beside the others: what is stopped does not answer."""
+    """One command for each component, in parallel: a stopped one does not answer."""
     if "masters" not in host.groups:
         return ()
     return tuple(
@@ -80,7 +80,7 @@ def probes(host: Host, cases: Sequence[Case[LeaderElectionParameters]]) -> tuple
 
 
 def _script(wanted: LeaderElectionParameters) -> str:
-    # /proc/PID/comm has 15 letters of a name.
+    # /proc/PID/comm has the first 15 characters of a name.
     return f"""{local_apiserver.SHELL}
 need grep
 m=/etc/kubernetes/manifests/{wanted.component}.yaml
@@ -102,17 +102,17 @@ date '+now %s.%N'
 def read_runtime(
     readings: ClusterView, case: Case[LeaderElectionParameters]
 ) -> LeaderElectionRuntime:
-    """What all masters say together. A proven fault counts, whoever else could not be asked.
+    """The masters' answers combined. A proven fault counts even where others did not answer.
 
-    Raises Unreadable where a master could not be asked, or no apiserver told the lease, and
-    nothing is proven without it.
+    Raises Unreadable where a master gave no answer, or no apiserver returned the lease, and the
+    others prove no fault.
     """
     wanted = case.parameters
     faults: list[str] = []
     unread: list[str] = []
     holders: dict[str, str] = {}
     ages: list[tuple[str, float]] = []
-    deaf: list[str] = []
+    lease_errors: list[str] = []
     for host in case.inventory.masters:
         try:
             if host.name not in readings:
@@ -126,7 +126,7 @@ def read_runtime(
         try:
             holder, age = _lease(lines, wanted.component)
         except Unreadable as error:
-            deaf.append(f"{host.name}: {error}")
+            lease_errors.append(f"{host.name}: {error}")
             continue
         holders[host.name] = holder
         if holder:
@@ -134,7 +134,7 @@ def read_runtime(
     if not case.inventory.masters:
         raise Unreadable("the inventory names no master")
     if not holders:
-        unread += deaf
+        unread += lease_errors
     leader = _leader([h for h in holders.values() if h], case)
     if holders and not leader:
         faults.append(f"nobody leads: the lease kube-system/{wanted.component} has no holder")
@@ -149,31 +149,31 @@ def read_runtime(
 
 
 def _instance(lines: Sequence[str], wanted: LeaderElectionParameters) -> str:
-    """What is wrong with this master's own instance. Raises Unreadable."""
+    """What is wrong with this master's instance; empty: nothing. Raises Unreadable."""
     if "manifest" not in lines and "no manifest" not in lines:
         raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
     if "no process" in lines:
         there = "no " if "no manifest" in lines else "although there is a "
         return f"{wanted.component} does not run ({there}manifest of it)"
-    told = next((x for x in lines if x.startswith("healthz ")), "")
-    found = re.fullmatch(r"healthz (\d+) (.*)", told)
+    line = next((x for x in lines if x.startswith("healthz ")), "")
+    found = re.fullmatch(r"healthz (\d+) (.*)", line)
     if not found:
         raise Unreadable(f"{wanted.component}: /healthz is missing in the answer")
-    code, said = int(found[1]), found[2].strip()
+    code, body = int(found[1]), found[2].strip()
     if code in SILENT:
         return f"{wanted.component} runs, but {SILENT[code]} on port {wanted.port}"
     if code:
-        raise Unreadable(f"{wanted.component}: {said}")
-    return "" if said == "ok" else f"{wanted.component} is not healthy: {said[:60]!r}"
+        raise Unreadable(f"{wanted.component}: {body}")
+    return "" if body == "ok" else f"{wanted.component} is not healthy: {body[:60]!r}"
 
 
 def _lease(lines: Sequence[str], component: str) -> tuple[str, float]:
-    """Who holds it, and its age in seconds by this host's clock. Raises Unreadable."""
+    """The lease's holder, and its age in seconds by this host's clock. Raises Unreadable."""
     found = local_apiserver.answers(lines, {"lease": f"{LEASES}/{component}?pretty=false"})
     if found is None:
         raise Unreadable(f"no apiserver to ask: {local_apiserver.NONE}")
     answer = found["lease"]
-    if not answer.ill and answer.http == 404:
+    if not answer.failure and answer.http == 404:
         return "", 0.0
     spec = answer.document.get("spec", {})
     now = next((re.fullmatch(r"now (\d+\.?\d*)", x) for x in lines if x.startswith("now ")), None)
@@ -190,7 +190,7 @@ def _lease(lines: Sequence[str], component: str) -> tuple[str, float]:
 
 
 def _leader(holders: Sequence[str], case: Case[LeaderElectionParameters]) -> str:
-    """The master whose name the holder's begins with: `<hostname>_<uuid>`."""
+    """The master whose name begins the holder's identity, `<hostname>_<uuid>`."""
     for holder in holders[-1:]:
         name = holder.rpartition("_")[0] or holder
         same = (h.name for h in case.inventory.masters if h.name == name)

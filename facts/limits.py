@@ -1,13 +1,13 @@
-"""Resource limits of a login: what pam_limits' files say, and what a fresh session gets.
+"""Resource limits of a login: those in pam_limits' files, and those of a new session.
 
 Sources: limits.conf(5) and pam_limits(8) with its source, Linux-PAM's
 modules/pam_limits/pam_limits.c; getrlimit(2); Debian's pam, whose patch keeps `*` and
 groups from root.
 
-pam_limits reads limits.conf, then limits.d/*.conf in the order of the C locale. For the soft
-and the hard limit apart, a line for the user beats one for a group, which beats `*`; of
-equals the last one counts. A soft limit above the hard one becomes the hard one. What no
-line sets stays as sshd has it. memlock is in KiB here, as in the files.
+pam_limits reads limits.conf, then limits.d/*.conf in the order of the C locale. For the soft and
+the hard limit separately, a line for the user takes precedence over one for a group, and that over
+`*`; among equals the last one counts. A soft limit above the hard one is lowered to it. A limit
+that no line sets remains sshd's own. memlock is in KiB here, as in the files.
 """
 
 import re
@@ -32,18 +32,18 @@ from hale.model.evidence import (
     Probe,
     Unreadable,
 )
-from hale.model.requirement import Case
+from hale.model.requirement import Aspect, Case
 
 MAIN = "/etc/security/limits.conf"
 FOLDER = "/etc/security/limits.d/*.conf"
-# Read where PAM is built so, which is where a distribution ships such files.
+# Read only by a PAM built for it, as in distributions that ship such files.
 VENDORS = ("/usr/etc/security", "/usr/share/security")
 VENDOR_MAINS = tuple(f"{folder}/limits.conf" for folder in VENDORS)
 VENDOR_FOLDERS = tuple(f"{folder}/limits.d/*.conf" for folder in VENDORS)
 DEBIAN = "/etc/debian_version"
 MOST_FILES = "/proc/sys/fs/nr_open"
 ROOT = "root"
-# In the inventory: the ordinary user whose login is tried.
+# The inventory's variable for the ordinary user whose login is tried.
 VARIABLE = "limits_user"
 SHOWN = {"nofile": "Max open files", "nproc": "Max processes", "memlock": "Max locked memory"}
 
@@ -61,15 +61,16 @@ if [ -z "$user" ]; then
 fi
 """
 
-# `id` of the user, or nothing where there is none.
+# `id` of the user; no output where there is no user.
 _IDENTITY = """\
 [ -n "$user" ] || exit 0
 exec id -- "$user"
 """
 
-# sshd's limits, then those of a session that PAM opens from them. prlimit makes this shell's
-# limits sshd's, for they may be those that pam_limits gave to us. Where root may not raise them
-# (a container without CAP_SYS_RESOURCE, entered through sudo) it says which were kept.
+# sshd's limits, then those of a session that PAM opens from them. prlimit first sets this shell's
+# limits to sshd's, because the shell may have limits from its own login's pam_limits. Where root
+# may not raise them (a container without CAP_SYS_RESOURCE, entered through sudo), the script
+# prints which were kept.
 _SESSION = """\
 fail() { echo "$1" >&2; exit 3; }
 [ -n "$user" ] || fail 'no ordinary user has a login shell: name one in the inventory, limits_user'
@@ -106,7 +107,7 @@ done
 exec runuser -s /bin/cat -- "$user" /proc/self/limits
 """
 
-# Whether this pam_limits knows that nofile cannot be unlimited (since Linux-PAM 1.5.2).
+# Whether this pam_limits handles an unlimited nofile (by fs.nr_open, since Linux-PAM 1.5.2).
 _LIBRARY = """\
 set --
 for folder in /lib/security /lib/*/security /lib64/security \\
@@ -118,10 +119,10 @@ grep -c nr_open /dev/null "$@" || [ $? -eq 1 ]
 
 
 class LimitsParameters(Struct, frozen=True):
-    """A limit's name in limits.conf, the least that soft and hard may be, and for whom.
+    """A limit's name in limits.conf, the minimum of its soft and hard values, and its domain.
 
-    `domain` is `*`, everybody but root, or `root`. `least` of memlock is in KiB. `file` is
-    where the baseline writes it.
+    domain: `*` (everyone but root) or `root`. least: the minimum, in KiB for memlock. file: the
+    file in which the baseline sets it.
     """
 
     item: str
@@ -131,15 +132,15 @@ class LimitsParameters(Struct, frozen=True):
 
     @property
     def wanted(self) -> float:
-        """`least` as a number; more than any number for unlimited."""
+        """`least` as a number; inf for unlimited."""
         return inf if self.least == "unlimited" else self.least
 
 
 class LimitsLine(Struct, frozen=True):
-    """A line of pam_limits' files that bears on the limit of these users.
+    """A line of pam_limits' files that affects the limit of these users.
 
-    value: None where pam_limits may not take it, -1 where the kernel does not; frees: it is
-    `<who> -`, which takes them out of all limits; file: where it really is.
+    value: None where pam_limits may reject it, -1 where the kernel does. frees: it is `<who> -`,
+    which exempts them from all limits. file: the file that contains it, links resolved.
     """
 
     source: ConfigLine
@@ -153,11 +154,11 @@ class LimitsLine(Struct, frozen=True):
 
 
 class LimitsPersisted(Struct, frozen=True):
-    """What the files set; None where no line does. `lost` is why lines have no effect.
+    """The limits that the files set; None where no line does.
 
-    `lines` are all that bear on it, as they are read; `place` is the file that takes a new one;
-    `stack`: why a login does not come to these files; `refused`: why the kernel would not take
-    what the baseline asks for.
+    lost: why lines have no effect. lines: all that affect it, in reading order. place: the file
+    to add a line to. stack: why a login does not use these files. refused: why the kernel would
+    reject the baseline's value.
     """
 
     item: str
@@ -172,7 +173,7 @@ class LimitsPersisted(Struct, frozen=True):
     refused: str = ""
 
     def gives(self, soft: float, hard: float) -> bool:
-        """Whether a login gets exactly these limits from the files, whatever it starts from."""
+        """Whether the files give a login exactly these limits, whatever limits it starts with."""
         return not self.lost and (self.soft, self.hard) == (soft, hard)
 
     @property
@@ -180,19 +181,20 @@ class LimitsPersisted(Struct, frozen=True):
         winners = [s for s in self.sources if s.wins]
         where = " and ".join(dict.fromkeys(str(s) for s in winners))
         if winners:
-            said = f"{where}: {_said(self.item, self.soft, self.hard)} for {self.domain}"
+            text = f"{where}: {_described(self.item, self.soft, self.hard)} for {self.domain}"
         else:
-            said = f"no line sets {self.item} for {self.domain}"
+            text = f"no line sets {self.item} for {self.domain}"
         behind = [f"{s} ({s.note})" if s.note else str(s) for s in self.sources if not s.wins]
         if behind:
-            said += f" (wins over {', '.join(behind)})" if winners else f" ({', '.join(behind)})"
-        return f"{said}; {self.lost}" if self.lost else said
+            text += f" (wins over {', '.join(behind)})" if winners else f" ({', '.join(behind)})"
+        return f"{text}; {self.lost}" if self.lost else text
 
 
 class LimitsRuntime(Struct, frozen=True):
-    """What a fresh session of this user gets; inf for unlimited.
+    """The limits of this user's new session; inf for unlimited.
 
-    files: what the files say, None where that cannot be told; stack: as of Persisted.
+    files: the limits that the files set, None where they are unknown; stack: as in
+    LimitsPersisted.
     """
 
     item: str
@@ -206,20 +208,20 @@ class LimitsRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = f"a fresh login of {self.user} gets {_said(self.item, self.soft, self.hard)}"
-        return f"{said} ({self.how})" if self.how else said
+        text = f"a fresh login of {self.user} gets {_described(self.item, self.soft, self.hard)}"
+        return f"{text} ({self.how})" if self.how else text
 
 
 def probes(host: Host, cases: Sequence[Case[LimitsParameters]]) -> tuple[Probe, ...]:
-    """The files of pam_limits, of PAM and of sshd; who the user is; a session of that user."""
+    """The files of pam_limits, PAM and sshd; the user's identity; a session of that user."""
     names = {
-        "root" if case.parameters.domain == ROOT else "user": _asked(host, case.parameters)
+        "root" if case.parameters.domain == ROOT else "user": _requested_user(host, case.parameters)
         for case in cases
     }
     fresh = {
         "root" if case.parameters.domain == ROOT else "user"
         for case in cases
-        if case.aspect == "runtime"
+        if case.aspect is Aspect.RUNTIME
     }
     return (
         FileProbe(
@@ -247,16 +249,16 @@ def probes(host: Host, cases: Sequence[Case[LimitsParameters]]) -> tuple[Probe, 
     )
 
 
-def _asked(host: Host, parameters: LimitsParameters) -> str:
-    """The user's name; empty for the first ordinary one that the host has."""
+def _requested_user(host: Host, parameters: LimitsParameters) -> str:
+    """The user's name; empty for the host's first ordinary user."""
     return ROOT if parameters.domain == ROOT else host.get(VARIABLE)
 
 
 def read_runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRuntime:
-    """What a login gets now. Raises Unreadable where no such session can be tried.
+    """The limits of a login now. Raises Unreadable where no such session can be tried.
 
-    runuser opens the session: its stack calls pam_limits as sshd's does. Where sshd's does
-    not, a login keeps sshd's own limits.
+    runuser opens the session, because its PAM stack calls pam_limits as sshd's does. Where sshd's
+    stack does not call it, a login keeps sshd's own limits.
     """
     parameters = case.parameters
     item = parameters.item
@@ -278,7 +280,8 @@ def read_runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRunt
     files: LimitsPersisted | None = None
     with suppress(Unreadable):
         files = read_persisted(readings, case)
-    # Lower limits than sshd's to start from: what the files set in full is the same from either.
+    # The session started from lower limits than sshd's; if the files set both limits, that does
+    # not affect the result.
     if not lost and f"kept {item}" in lines and not (files and files.gives(soft, hard)):
         raise Unreadable(
             f"{output.name}: root came through sudo, whose {item} is lower than sshd's, and may "
@@ -288,9 +291,10 @@ def read_runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRunt
 
 
 def read_persisted(readings: HostView, case: Case[LimitsParameters]) -> LimitsPersisted:
-    """What pam_limits sets at a login, for the domain and for the one user that is tried.
+    """The limits that pam_limits sets at a login, for the domain and for the user that is tried.
 
-    Of the two the lower counts, so that a line for that user or a group of theirs is seen.
+    The lower of the two counts, so that a line for that user or one of their groups is included.
+    Raises Unreadable.
     """
     parameters = case.parameters
     lost, _ = _passes_limits(readings)
@@ -319,7 +323,7 @@ def read_persisted(readings: HostView, case: Case[LimitsParameters]) -> LimitsPe
 def _lines(
     readings: HostView, read: Sequence[File], parameters: LimitsParameters, user: "User | None"
 ) -> Iterator[LimitsLine]:
-    """All that bears on the domain, or on the one user that is tried."""
+    """All lines that affect the domain, or the user that is tried."""
     spares_root = readings.file(DEBIAN) is not None
     for file in read:
         real = conf_dirs.leads_to(file)
@@ -341,10 +345,10 @@ def _lines(
 
 
 def _place(readings: HostView, path: str) -> str | None:
-    """The file that takes a new line, or one of the folder beside it.
+    """The file to add a line to: `path`, or one in limits.d; None where neither is possible.
 
-    A new limits.conf would hide a package's; where lines end in a carriage return, so would
-    ours, and pam_limits takes no word with one.
+    A new limits.conf would hide a package's. Where lines end in a carriage return, the new one
+    would too, and pam_limits rejects a word with one.
     """
     folder = FOLDER.rpartition("/")[0]
     main = readings.file(path)
@@ -362,13 +366,13 @@ def _place(readings: HostView, path: str) -> str | None:
 def _decided(
     readings: HostView, read: Sequence[File], parameters: LimitsParameters, user: User | None
 ) -> LimitsPersisted:
-    """The winning lines for this user; for None those for `*` alone."""
+    """The winning lines for this user; for None, those for `*` only."""
     who = user.name if user else parameters.domain
     spares_root = readings.file(DEBIAN) is not None
     won: dict[str, tuple[Rank, LimitsEntry]] = {}
     losers: list[ConfigLine] = []
     for entry in entries(read, parameters.item):
-        if isinstance(entry, ConfigLine):  # `<who> -`: no limits at all, whatever else is there
+        if isinstance(entry, ConfigLine):  # `<who> -`: no limits at all, whatever other lines set
             if user and rank_of(entry.text.split()[0], user, spares_root) in (
                 Rank.MINE,
                 Rank.GROUP,
@@ -393,7 +397,7 @@ def _decided(
             if side in won:
                 losers.append(won[side][1].source)
             won[side] = (rank, entry)
-    # The kernel takes soft and hard together or not at all.
+    # The kernel accepts soft and hard together or not at all.
     if any(line.value == -1 for _, line in won.values()):
         none = [*(line.source for _, line in won.values()), *losers]
         return LimitsPersisted(parameters.item, who, None, None, tuple(dict.fromkeys(none)))
@@ -414,7 +418,7 @@ def _decided(
 
 
 def _refused(readings: HostView, item: str, value: float) -> str:
-    """Why the kernel would not take this value: only nofile has a bound of its own."""
+    """Why the kernel would reject this value; empty where it would not. Only nofile is bounded."""
     if item != "nofile":
         return ""
     file = readings.file(MOST_FILES)
@@ -429,13 +433,14 @@ def _refused(readings: HostView, item: str, value: float) -> str:
 
 
 def _read(readings: HostView) -> list[File]:
-    """The files in pam_limits' order. A file of /etc hides the vendor's of the same name."""
+    """The files in pam_limits' order. A file in /etc hides the vendor's file of that name."""
     mains = [f for f in readings.files(MAIN, *VENDOR_MAINS) if f.kind == "f"]
     return [*mains[:1], *conf_dirs.effective(readings.files(FOLDER, *VENDOR_FOLDERS))]
 
 
 def _passes_limits(readings: HostView) -> tuple[str, tuple[str, ...]]:
-    """Why a login by ssh gets nothing from these files (or nothing), and pam_limits' arguments."""
+    """Why an ssh login gets no limits from these files (empty if it does), and pam_limits'
+    arguments."""
     if without := pam.sshd_without_pam(readings):
         return f"logins do not pass PAM: {without}", ()
     calls = pam.calls(readings, "sshd", "session", "pam_limits.so")
@@ -448,7 +453,7 @@ def _passes_limits(readings: HostView) -> tuple[str, tuple[str, ...]]:
 
 
 def _same_call(readings: HostView, called: tuple[str, ...]) -> None:
-    """Raise Unreadable unless runuser's session stands for one of sshd's."""
+    """Raises Unreadable unless runuser's session is equivalent to one of sshd's."""
     calls = pam.calls(readings, "runuser", "session", "pam_limits.so")
     if not calls or calls[-1].arguments != called:
         raise Unreadable(
@@ -458,7 +463,7 @@ def _same_call(readings: HostView, called: tuple[str, ...]) -> None:
 
 
 def _kernel(item: str, text: str) -> float:
-    """A limit as /proc/PID/limits has it, in the unit of limits.conf."""
+    """A limit from /proc/PID/limits, in the unit of limits.conf."""
     if text == "unlimited":
         return inf
     if not text.isdecimal():
@@ -470,7 +475,7 @@ def _or_less(value: float | None) -> float:
     return -1 if value is None else value
 
 
-def _said(item: str, soft: float | None, hard: float | None) -> str:
+def _described(item: str, soft: float | None, hard: float | None) -> str:
     def one(value: float | None) -> str:
         if value is None:
             return "unset"

@@ -1,14 +1,14 @@
 """The load balancer in front of the apiservers: haproxy on every master.
 
-Now: what the running haproxy itself says over its stats socket, which only reads: every server
-behind the VIP's port, whether its health check finds it up, and why not. It must be every
-master and nobody else, and the process must be younger than its configuration file: a haproxy that
-nobody reloaded balances by what the file said before.
+Now: the running haproxy's own report over its stats socket, which is only read: every server
+behind the VIP's port, whether its health check finds it up, and if not, why. These must be the
+masters and no other hosts, and the process must be newer than its configuration file: a haproxy
+that has not been reloaded still uses the old configuration.
 
 At boot: the service is enabled, and the file names every master.
 
-A load balancer that is not in this inventory (`endpoint_kind=external`), and kube-vip, which
-has none in front, are not judged here: HA-APISERVER-VIP is.
+A load balancer outside this inventory (`endpoint_kind=external`), and kube-vip, which needs no
+load balancer, are not judged here; HA-APISERVER-VIP applies to them.
 
 Sources: haproxy's Management Guide, 9.3 "Unix Socket commands" (show info, show servers state,
 show stat), 4 "Stopping and restarting"; systemd.unit(5); facts/parsers/haproxy.py.
@@ -39,14 +39,14 @@ SHOWN = "LoadState,ActiveState,SubState"
 
 
 class LoadBalancerParameters(Struct, frozen=True):
-    """The service's unit, and the port that each master's apiserver listens on."""
+    """The service's unit, and the port of each master's apiserver."""
 
     unit: str
     apiserver_port: int
 
 
 class Backend(Struct, frozen=True):
-    """A server as the running haproxy has it. why: what its last health check came to."""
+    """A server of the running haproxy. why: the result of its last health check."""
 
     name: str
     address: str
@@ -56,7 +56,7 @@ class Backend(Struct, frozen=True):
 
 
 class LoadBalancerRuntime(Struct, frozen=True):
-    """The servers behind the VIP's port, and what is wrong."""
+    """The servers behind the VIP's port, and the faults."""
 
     unit: str
     backends: tuple[Backend, ...]
@@ -66,12 +66,12 @@ class LoadBalancerRuntime(Struct, frozen=True):
     @property
     def actual(self) -> str:
         up = ", ".join(b.name for b in self.backends if b.up)
-        said = f"up behind the VIP's port: {up or 'nobody'}" if self.backends else ""
-        return "; ".join(part for part in (*self.faults, said) if part)
+        text = f"up behind the VIP's port: {up or 'nobody'}" if self.backends else ""
+        return "; ".join(part for part in (*self.faults, text) if part)
 
 
 class LoadBalancerPersisted(Struct, frozen=True):
-    """What a boot starts. servers: behind the VIP's port by the file."""
+    """Whether a boot starts the service, and the faults of its configuration."""
 
     unit: str
     enabled: bool
@@ -86,7 +86,7 @@ class LoadBalancerPersisted(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[LoadBalancerParameters]]) -> tuple[Probe, ...]:
-    """The file, the unit's links, and one conversation over the stats socket."""
+    """The file, the unit's links, and one exchange over the stats socket."""
     if not cases or cases[0].inventory.endpoint.kind != "keepalived":
         return ()
     unit = cases[0].parameters.unit
@@ -116,7 +116,7 @@ date '+now %s'
 
 
 def read_runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> LoadBalancerRuntime:
-    """What the running haproxy says. Raises Unreadable, NotApplicable."""
+    """The running haproxy's servers. Raises Unreadable, NotApplicable."""
     _applies(case)
     unit, endpoint = case.parameters.unit, case.inventory.endpoint
     lines = readings.output("socket").lines
@@ -168,7 +168,7 @@ def read_runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> Load
 
 
 def read_persisted(readings: HostView, case: Case[LoadBalancerParameters]) -> LoadBalancerPersisted:
-    """What the files say. Raises Unreadable, NotApplicable."""
+    """The service and servers after a boot, by its files. Raises Unreadable, NotApplicable."""
     _applies(case)
     unit, endpoint = case.parameters.unit, case.inventory.endpoint
     faults = list(systemd_units.boot_problems(readings, unit))
@@ -198,7 +198,7 @@ def _applies(case: Case[LoadBalancerParameters]) -> None:
 
 
 def _unknown(servers: Sequence[Backend], case: Case[LoadBalancerParameters]) -> list[str]:
-    """What is wrong with these servers, seen as the list of the masters' apiservers."""
+    """What is wrong with these servers, which must be exactly the masters' apiservers."""
     port = case.parameters.apiserver_port
     faults = []
     left = list(servers)
@@ -220,10 +220,13 @@ def _unknown(servers: Sequence[Backend], case: Case[LoadBalancerParameters]) -> 
 
 
 def _started(lines: Sequence[str]) -> float:
-    """When the running process was started, by the host's clock. Raises Unreadable."""
-    told = dict(line.split(": ", 1) for line in lines if ": " in line)
+    """When the running process started, in seconds since the epoch, by the host's clock.
+
+    Raises Unreadable.
+    """
+    info = dict(line.split(": ", 1) for line in lines if ": " in line)
     now = next((line.removeprefix("now ") for line in lines if line.startswith("now ")), "")
-    up = told.get("Uptime_sec", "")
+    up = info.get("Uptime_sec", "")
     if not now.isdecimal() or not up.isdecimal():
         raise Unreadable("haproxy's `show info` tells no Uptime_sec: its answer breaks off")
     return float(now) - float(up)
@@ -237,12 +240,12 @@ def _servers(lines: Sequence[str]) -> Mapping[str, list[Backend]]:
     for row in states:
         try:
             check = checks.get((row["be_name"], row["srv_name"]), {})
-            said = " ".join(
+            health = " ".join(
                 check.get(k, "") for k in ("status", "check_status", "last_chk")
             ).strip()
             up = row["srv_op_state"] == RUNNING and row["srv_admin_state"] == "0"
             found.setdefault(row["be_name"], []).append(
-                Backend(row["srv_name"], row["srv_addr"], int(row["srv_port"]), up, said)
+                Backend(row["srv_name"], row["srv_addr"], int(row["srv_port"]), up, health)
             )
         except (KeyError, ValueError) as error:
             raise Unreadable(f"haproxy's table has another form than we know: {error!r}") from None

@@ -1,4 +1,4 @@
-"""Which operating system and kernel a host runs.
+"""The operating system and kernel of a host.
 
 Sources: os-release(5); proc_sys_kernel(5), osrelease.
 """
@@ -13,14 +13,14 @@ from hale.inventory.ini import Host
 from hale.model.evidence import ConfigLine, FileProbe, HostView, Probe, Unreadable
 from hale.model.requirement import Case
 
-FILES = ("/etc/os-release", "/usr/lib/os-release")  # the second where the first is not there
+FILES = ("/etc/os-release", "/usr/lib/os-release")  # the second only without the first
 KERNEL = "/proc/sys/kernel/osrelease"
 
 
 class OsReleaseParameters(Struct, frozen=True):
     """Accepted systems, spelled `NAME VERSION_ID`, and the oldest accepted kernel.
 
-    "Rocky Linux 9" accepts 9.4 as well, "Rocky Linux 9.4" no 9.5 and no 9.40.
+    "Rocky Linux 9" accepts 9.4 as well; "Rocky Linux 9.4" accepts neither 9.5 nor 9.40.
     """
 
     accepted: tuple[str, ...]
@@ -42,11 +42,11 @@ class OsReleaseRuntime(Struct, frozen=True):
         return f"{self.system}{pretty}{where}, with kernel {self.kernel}"
 
     def is_one_of(self, accepted: Sequence[str]) -> bool:
-        """Whether it is one of these systems, or a minor release of one."""
+        """Whether it is one of these systems, or a minor release of one of them."""
         return any(self.system == one or self.system.startswith(f"{one}.") for one in accepted)
 
     def kernel_at_least(self, release: str) -> bool:
-        """Whether the running kernel is of this release or a later one."""
+        """Whether the running kernel is this release or a later one."""
         have, want = numbers(self.kernel), numbers(release)
         for mine, theirs in zip_longest(have, want, fillvalue=0):
             if mine != theirs:
@@ -55,22 +55,22 @@ class OsReleaseRuntime(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[OsReleaseParameters]]) -> tuple[Probe, ...]:
-    """os-release in both its places, and the kernel's own word for its release."""
+    """os-release in both of its places, and the kernel's own release string."""
     return (FileProbe(*FILES, KERNEL),)
 
 
 def read_runtime(readings: HostView, case: Case[OsReleaseParameters]) -> OsReleaseRuntime:
-    """What runs. Raises Unreadable where os-release names no system or the kernel no release."""
-    said = fields(readings, FILES)
-    name = said.get("NAME", "")
+    """The running system and kernel. Raises Unreadable where either has no name or release."""
+    values = fields(readings, FILES)
+    name = values.get("NAME", "")
     if not name:
         raise Unreadable(f"no NAME in {' or '.join(FILES)}")
     file = readings.file(KERNEL)
     kernel = file.lines[0].strip() if file and file.lines else ""
     numbers(kernel)
     return OsReleaseRuntime(
-        f"{name} {said.get('VERSION_ID', '')}".strip(),
-        said.get("PRETTY_NAME", ""),
+        f"{name} {values.get('VERSION_ID', '')}".strip(),
+        values.get("PRETTY_NAME", ""),
         kernel,
         _sources(readings),
     )
@@ -85,7 +85,7 @@ def fields(readings: HostView, files: Sequence[str]) -> Mapping[str, str]:
 
 
 def numbers(release: str) -> tuple[int, ...]:
-    """(4, 18, 0) of `4.18.0-553.el8.x86_64`. Raises Unreadable for what starts with no number."""
+    """(4, 18, 0) for `4.18.0-553.el8.x86_64`. Raises Unreadable without a leading number."""
     found = re.match(r"\d+(\.\d+)*", release)
     if not found:
         raise Unreadable(f"{release!r} is no kernel release")
@@ -93,7 +93,7 @@ def numbers(release: str) -> tuple[int, ...]:
 
 
 def _assignment(line: str) -> list[tuple[str, str]]:
-    """One `KEY=value` as a shell would read it; none for comments and what is no assignment."""
+    """One `KEY=value` as a shell would read it; empty for a line that is no assignment."""
     found = re.match(r"\s*([A-Za-z_][A-Za-z0-9_]*)=(.*)$", line.rstrip("\r"))
     if not found:
         return []

@@ -1,7 +1,7 @@
-"""The ports of Kubernetes' components: free before a host joins, open after.
+"""The ports of Kubernetes' components: free before a host joins, open afterwards.
 
-Before, whatever listens there keeps a component from starting, and kubeadm stops half-way.
-After, a port that nobody listens on is a component that does not run.
+Before the join, a process that listens on one prevents a component from starting, and kubeadm
+stops half-way. Afterwards, a closed port means a component that does not run.
 
 Sources: kubernetes.io, "Ports and Protocols"; proc_net_tcp(5); kubeadm's preflight checks.
 """
@@ -25,7 +25,7 @@ from hale.model.evidence import (
 from hale.model.requirement import Case
 
 LISTEN = "0A"
-# Up to the state: the queues behind it change with each connection that waits to be taken.
+# Up to the state: the queues after it change with every pending connection.
 SCRIPT = rf"""{PRELUDE}
 need grep sed
 cat /proc/net/tcp >/dev/null || exit 3
@@ -36,14 +36,14 @@ echo end
 
 
 class PortsParameters(Struct, frozen=True):
-    """TCP ports by number; `etcd_ports` count where etcd is stacked on the masters."""
+    """TCP ports; `etcd_ports` apply where etcd is stacked on the masters."""
 
     ports: tuple[int, ...]
     etcd_ports: tuple[int, ...] = ()
 
 
 class PortsRuntime(Struct, frozen=True):
-    """joined: whether this host is a node, as its kubelet's configuration shows."""
+    """The open and closed ports. joined: whether this host is a node (it has a kubelet config)."""
 
     joined: bool
     open: tuple[int, ...]
@@ -52,7 +52,7 @@ class PortsRuntime(Struct, frozen=True):
 
     @property
     def wrong(self) -> tuple[int, ...]:
-        """Ports that are not as they must be."""
+        """Ports in the wrong state: closed on a node, open on another host."""
         return self.closed if self.joined else self.open
 
     @property
@@ -66,12 +66,12 @@ class PortsRuntime(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[PortsParameters]]) -> tuple[Probe, ...]:
-    """The kernel's own list of listening sockets, and what shows that the host has joined."""
+    """The kernel's list of listening sockets, and the file that shows that the host has joined."""
     return (FileProbe(CONFIG), CommandProbe("listening", SCRIPT))
 
 
 def read_runtime(readings: HostView, case: Case[PortsParameters]) -> PortsRuntime:
-    """Which of the ports are open. Raises Unreadable."""
+    """The open and the closed ports. Raises NotApplicable, Unreadable."""
     joined = readings.file(CONFIG) is not None
     lines = readings.output("listening").lines
     if lines[-1:] != ["end"]:

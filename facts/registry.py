@@ -1,9 +1,9 @@
-"""The image registry, as this host reaches it; asked without pulling anything.
+"""The image registry, as this host reaches it; nothing is pulled.
 
-Two requests: /v2/, by which a registry says that it is one, and the manifest of an image that
-every node needs, kube-proxy of the cluster's version. A registry that answers and lacks the image
-is as bad as none: the next node that joins does not start. Which registry, and whether without
-TLS, the inventory says (image_repository, image_registry_plain_http, kubernetes_version).
+Two requests: /v2/, which identifies a registry, and the manifest of an image that every node
+needs, kube-proxy of the cluster's version. A registry without that image is as bad as none: the
+next node that joins does not start. The inventory names the registry and says whether it is used
+without TLS (image_repository, image_registry_plain_http, kubernetes_version).
 
 Source: OCI Distribution Specification 1.1, "Determining Support", "Checking if content exists".
 """
@@ -26,7 +26,7 @@ KINDS = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-# curl's exit codes that prove a registry which this host cannot use.
+# curl's exit codes that prove that this host cannot use the registry.
 AWAY = (6, 7, 28, 35, 52, 56, 60)
 UNTRUSTED = (
     "the certificate is not of a CA that this host trusts, not valid now, or of another name"
@@ -47,13 +47,13 @@ ask() {
 
 
 class RegistryParameters(Struct, frozen=True):
-    """The image whose manifest is asked for, by its name in the repository."""
+    """The image whose manifest is requested, by its name in the repository."""
 
     image: str
 
 
 class RegistryRuntime(Struct, frozen=True):
-    """What came back, and what is wrong."""
+    """The URLs that were requested, and the faults."""
 
     asked: tuple[str, ...]
     faults: tuple[str, ...]
@@ -65,7 +65,7 @@ class RegistryRuntime(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[RegistryParameters]]) -> tuple[Probe, ...]:
-    """Both requests in one command, beside the others: nobody may answer."""
+    """Both requests in one command, in parallel with other probes because they may time out."""
     urls = _urls(cases[0].inventory, cases[0].parameters) if cases else ()
     if not urls:
         return ()
@@ -78,33 +78,33 @@ def probes(host: Host, cases: Sequence[Case[RegistryParameters]]) -> tuple[Probe
 
 
 def read_runtime(readings: HostView, case: Case[RegistryParameters]) -> RegistryRuntime:
-    """What this host got. Raises NotApplicable where no registry is known.
+    """The registry's answers. Raises NotApplicable where the inventory names no registry.
 
-    Raises Unreadable where it could not ask, or is not let in.
+    Raises Unreadable where no request could be made, or access was denied.
     """
     urls = _urls(case.inventory, case.parameters)
     if not urls:
         raise NotApplicable(UNKNOWN_REPOSITORY)
-    told = {}
+    responses = {}
     for line in readings.output("answers").lines:
         if found := re.fullmatch(r"url (\S+) (\d+) (.*)", line):
-            told[found[1]] = (int(found[2]), found[3].strip())
+            responses[found[1]] = (int(found[2]), found[3].strip())
     faults = []
     for url in urls:
-        if url not in told:
+        if url not in responses:
             raise Unreadable(f"there is no whole answer of {url}")
-        code, said = told[url]
-        http = re.search(r"@ (\d{3})", said)
-        why = re.sub(r" after \d+ (ms|milliseconds)", "", said[http.end() :] if http else said)
+        code, output = responses[url]
+        http = re.search(r"@ (\d{3})", output)
+        why = re.sub(r" after \d+ (ms|milliseconds)", "", output[http.end() :] if http else output)
         if code in AWAY:
             word = UNTRUSTED if code == 60 else WORDS[code]
             faults.append(f"{url}: {word} ({why.strip()})")
-            break  # the second answer would say the same
+            break  # the second request would fail the same way
         if code or not http:
             raise Unreadable(f"{url}: {why.strip() or f'curl ended with {code}'}")
         if http[1] in ("401", "403"):
             if url.endswith("/v2/"):
-                continue  # a registry that asks for a login is one
+                continue  # a registry that requires a login is a registry
             raise Unreadable(f"{url}: the registry wants a login: HTTP {http[1]}")
         if http[1] == "404" and not url.endswith("/v2/"):
             faults.append(f"{url}: the registry does not have it")
@@ -114,7 +114,7 @@ def read_runtime(readings: HostView, case: Case[RegistryParameters]) -> Registry
 
 
 def _urls(inventory: Inventory, wanted: RegistryParameters) -> tuple[str, ...]:
-    """/v2/ and the manifest; none where the inventory names no repository."""
+    """/v2/ and the manifest; empty where the inventory names no repository."""
     cluster = inventory.cluster
     registry, _, path = cluster.image_repository.partition("/")
     if not registry:

@@ -1,7 +1,7 @@
-"""CPUs and memory that the running kernel has.
+"""CPUs and memory of the running kernel.
 
 Sources: the kernel's Documentation/admin-guide/cputopology.rst (`online`, a list of ranges);
-proc_meminfo(5), MemTotal: usable memory, without what firmware and kernel keep for themselves.
+proc_meminfo(5), MemTotal: usable memory, without what firmware and kernel reserve.
 """
 
 import re
@@ -18,7 +18,7 @@ MEMORY = "/proc/meminfo"
 
 
 class ResourcesParameters(Struct, frozen=True):
-    """The least CPUs, the least installed memory, and the share of it that may be reserved."""
+    """The minimum CPUs, the minimum installed memory, and the share that may be reserved."""
 
     cpus: int
     memory_mib: int
@@ -26,12 +26,12 @@ class ResourcesParameters(Struct, frozen=True):
 
     @property
     def usable_mib(self) -> float:
-        """What MemTotal must be at least."""
+        """The minimum of MemTotal, in MiB."""
         return self.memory_mib * (100 - self.reserved_percent) / 100
 
 
 class ResourcesRuntime(Struct, frozen=True):
-    """CPUs that are online, and usable memory."""
+    """Online CPUs, and usable memory in MiB."""
 
     cpus: int
     memory_mib: float
@@ -46,12 +46,12 @@ class ResourcesRuntime(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[ResourcesParameters]]) -> tuple[Probe, ...]:
-    """The kernel's two files."""
+    """The kernel's list of online CPUs, and /proc/meminfo."""
     return (FileProbe(CPUS, MEMORY),)
 
 
 def read_runtime(readings: HostView, case: Case[ResourcesParameters]) -> ResourcesRuntime:
-    """What the kernel has. Raises Unreadable where it does not say."""
+    """Online CPUs and usable memory. Raises Unreadable where the kernel does not report them."""
     cpus = readings.file(CPUS)
     memory = readings.file(MEMORY)
     if cpus is None or memory is None:
@@ -60,7 +60,7 @@ def read_runtime(readings: HostView, case: Case[ResourcesParameters]) -> Resourc
 
 
 def _count(ranges: str) -> int:
-    """4 of `0-2,5`."""
+    """The number of CPUs in a list of ranges: 4 for `0-2,5`."""
     if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", ranges):
         raise Unreadable(f"{CPUS}: {ranges!r} is no list of CPUs")
     count = 0

@@ -1,6 +1,6 @@
-"""A Deployment keeps its replicas when a node dies: measured by a drill, not by an audit.
+"""Whether a Deployment recovers its replicas when a node dies: measured by a drill, not an audit.
 
-An audit reads only, and nothing that can be read shows what a cluster does when a node is lost.
+An audit only reads, and nothing that can be read shows how a cluster reacts to a lost node.
 
 Source: kubernetes.io, "Kubernetes Self-Healing", "Taints and Tolerations" (eviction), "Nodes"
 (--node-monitor-grace-period).
@@ -22,13 +22,14 @@ DRILLS = ("worker", "master")
 
 
 class SelfHealingParameters(Struct, frozen=True):
-    """Within how many seconds of a node's loss the replicas must be whole on other nodes."""
+    """The seconds after a node's loss within which all replicas must be ready on other nodes."""
 
     heal_seconds: float
 
 
 class Healed(Struct, frozen=True):
-    """A host that was lost, and after how many seconds the replicas were whole without it."""
+    """A host that was lost, and the seconds until all replicas were ready without it; None if
+    they never were."""
 
     host: str
     replicas: int
@@ -40,7 +41,7 @@ class Healed(Struct, frozen=True):
 
 
 class SelfHealingDrill(Struct, frozen=True):
-    """Every host that was lost with a replica on it."""
+    """Each host that was lost with a replica on it."""
 
     healed: tuple[Healed, ...]
     sources: tuple[ConfigLine, ...] = ()
@@ -51,14 +52,14 @@ class SelfHealingDrill(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[SelfHealingParameters]]) -> tuple[Probe, ...]:
-    """Nothing to read."""
+    """No probe: nothing is read."""
     return ()
 
 
 def read_drill(
     measured: "Sequence[Measurement]", case: Case[SelfHealingParameters]
 ) -> SelfHealingDrill:
-    """What the drills of this run show. Raises Unreadable where one shows nothing."""
+    """What this run's drills measured. Raises Unreadable where one of them proves nothing."""
     lost = [m for m in measured if m.kind in DRILLS]
     for one in lost:
         if one.reboots:

@@ -1,12 +1,12 @@
-"""SELinux: whether it enforces now, and what a boot makes of it.
+"""SELinux: its mode now, and its mode after a boot.
 
 Sources: selinux(8), selinux_config(5) and libselinux' selinux_getenforcemode and
 selinux_init_load_policy; the kernel's admin-guide/kernel-parameters (selinux=, enforcing=,
 lsm=, security=).
 
-Of /etc/selinux/config the first line counts that begins with `SELINUX=` and goes on with a
-mode, in either case; a line that begins with a blank, or has one before the `=`, does not.
-Without such a line a boot is permissive. `selinux=0` beats the file, and so does `enforcing=`
+In /etc/selinux/config, the first line counts that begins with `SELINUX=` followed by a mode, in
+upper or lower case; a line with a blank at its start or before the `=` does not count. Without such
+a line a boot is permissive. The argument `selinux=0` overrides the file, and so does `enforcing=`
 unless the file says disabled.
 """
 
@@ -26,7 +26,7 @@ FILE_SYSTEMS = "/proc/filesystems"
 # PID 1's label: `kernel` as long as no policy is loaded.
 LABEL = "/proc/1/attr/current"
 CONFIG = "/etc/selinux/config"
-# Red Hat's link to CONFIG; `sed -i` makes a file of it that nobody reads.
+# Red Hat's link to CONFIG; `sed -i` replaces it with a file that no program reads.
 OLD_CONFIG = "/etc/sysconfig/selinux"
 DISABLED, PERMISSIVE, ENFORCING = "disabled", "permissive", "enforcing"
 
@@ -38,7 +38,7 @@ class SelinuxParameters(Struct, frozen=True):
 
 
 class SelinuxRuntime(Struct, frozen=True):
-    """The mode now."""
+    """The current mode, and the evidence for it."""
 
     mode: str
     why: str
@@ -50,11 +50,11 @@ class SelinuxRuntime(Struct, frozen=True):
 
 
 class SelinuxPersisted(Struct, frozen=True):
-    """The worst mode of the boots to come. `contradicts`: arguments that speak against the file.
+    """The worst mode of future boots. contradicts: kernel arguments that conflict with the file.
 
-    line: the line of the file that names the mode, and configured, which. against: boot
-    loaders' lines that keep a boot from the first of the modes, whatever the file says; `note`
-    has their argument. strange: what is in the file's place and is none.
+    line: the line of the file that sets the mode. configured: that mode. against: boot loader
+    lines that keep a boot from the first accepted mode, whatever the file says; `note` has their
+    argument. strange: the file's path where it is not a file.
     """
 
     mode: str
@@ -69,23 +69,23 @@ class SelinuxPersisted(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = f"a boot makes SELinux {self.mode}: {self.why}"
-        return "; ".join(part for part in (said, self.contradicts, self.hint) if part)
+        text = f"a boot makes SELinux {self.mode}: {self.why}"
+        return "; ".join(part for part in (text, self.contradicts, self.hint) if part)
 
 
 def probes(host: Host, cases: Sequence[Case[SelinuxParameters]]) -> tuple[Probe, ...]:
-    """The kernel's own files, the configuration, and the boot loader's."""
+    """The kernel's files, SELinux's configuration, and the boot loader's."""
     return (FileProbe(ENFORCE, FILE_SYSTEMS, LABEL, CONFIG, OLD_CONFIG, *boot_loader.PATTERNS),)
 
 
 def read_runtime(readings: HostView, case: Case[SelinuxParameters]) -> SelinuxRuntime:
-    """The kernel's word. Raises Unreadable where it hides it."""
+    """The kernel's current mode. Raises Unreadable where it is not visible."""
     file = readings.file(ENFORCE)
     if file is not None:
-        said = "".join(file.lines).strip()
-        if said not in ("0", "1"):
-            raise Unreadable(f"{ENFORCE}: {said!r}")
-        return SelinuxRuntime(ENFORCING if said == "1" else PERMISSIVE, f"{ENFORCE} is {said}")
+        value = "".join(file.lines).strip()
+        if value not in ("0", "1"):
+            raise Unreadable(f"{ENFORCE}: {value!r}")
+        return SelinuxRuntime(ENFORCING if value == "1" else PERMISSIVE, f"{ENFORCE} is {value}")
     if not _active(readings):
         return SelinuxRuntime(
             DISABLED, f"the kernel runs without it ({FILE_SYSTEMS} has no selinuxfs)"
@@ -97,7 +97,7 @@ def read_runtime(readings: HostView, case: Case[SelinuxParameters]) -> SelinuxRu
 
 
 def _active(readings: HostView) -> bool:
-    """Whether this boot's kernel runs SELinux at all."""
+    """Whether the running kernel has SELinux active."""
     file = readings.file(FILE_SYSTEMS)
     if file is None:
         raise Unreadable(f"{FILE_SYSTEMS} does not exist: is /proc mounted?")
@@ -105,15 +105,18 @@ def _active(readings: HostView) -> bool:
 
 
 def read_persisted(readings: HostView, case: Case[SelinuxParameters]) -> SelinuxPersisted:
-    """The mode of the boots to come; of several the first that the parameters do not allow."""
+    """The mode of future boots; if they differ, the first one that is not accepted.
+
+    Raises Unreadable.
+    """
     mode, lines = _configured(readings)
     by_default = _by_default(readings)
     modes = case.parameters.modes
     boots = boot_loader.to_come(readings)
     outcomes = [_outcome(boot, mode, lines, by_default) for boot in boots]
     bad = [o for o in outcomes if o.mode not in modes or o.contradicts]
-    mended = [ConfigLine(CONFIG, 0, f"SELINUX={mode}") for mode in modes[:1]]
-    then = [(boot, _outcome(boot, modes[0], mended, by_default)) for boot in boots if modes]
+    fixed = [ConfigLine(CONFIG, 0, f"SELINUX={mode}") for mode in modes[:1]]
+    then = [(boot, _outcome(boot, modes[0], fixed, by_default)) for boot in boots if modes]
     file = readings.file(CONFIG)
     return replace(
         (bad or outcomes)[0],
@@ -130,7 +133,7 @@ def read_persisted(readings: HostView, case: Case[SelinuxParameters]) -> Selinux
 
 
 def _argument(boot: Boot) -> str:
-    """The argument that decides about SELinux on this command line; empty where none does."""
+    """The argument that decides SELinux's mode on this command line; empty without one."""
     if boot.last("selinux") == "0":
         return "selinux=0"
     for name in ("lsm", "security"):
@@ -141,7 +144,7 @@ def _argument(boot: Boot) -> str:
 
 
 def _configured(readings: HostView) -> tuple[str | None, list[ConfigLine]]:
-    """The file's mode, and its lines that name one, the one that counts first."""
+    """The file's mode, and its lines that set one, the effective one first."""
     file = readings.file(CONFIG)
     if file is None or file.kind != "f":
         return None, []
@@ -157,10 +160,10 @@ def _configured(readings: HostView) -> tuple[str | None, list[ConfigLine]]:
 
 
 def _by_default(readings: HostView) -> bool:
-    """Whether a kernel that is told nothing runs SELinux, as far as the present boot shows."""
+    """Whether a kernel without arguments runs SELinux, as far as the current boot shows."""
     now = boot_loader.present(readings)
-    told = [name for name, _ in now.arguments if name in ("selinux", "security", "lsm")]
-    return _active(readings) or bool(told)
+    named = [name for name, _ in now.arguments if name in ("selinux", "security", "lsm")]
+    return _active(readings) or bool(named)
 
 
 def _outcome(
@@ -179,14 +182,14 @@ def _outcome(
             DISABLED, f"the kernel starts without it ({boot.source}; {file})", tuple(lines)
         )
     enforcing = boot.first("enforcing")
-    told = _number(enforcing) if enforcing is not None else None
+    enforce = _number(enforcing) if enforcing is not None else None
     if mode == DISABLED and winner:
-        contradicts = f"but {boot.source} has enforcing={enforcing}" if told else ""
+        contradicts = f"but {boot.source} has enforcing={enforcing}" if enforce else ""
         return SelinuxPersisted(mode, file, (replace(winner, wins=True), *after), contradicts)
-    if told is not None:
+    if enforce is not None:
         argument = replace(boot.source, wins=True)
         return SelinuxPersisted(
-            ENFORCING if told else PERMISSIVE,
+            ENFORCING if enforce else PERMISSIVE,
             f"{boot.source} has enforcing={enforcing}, which wins over the configuration ({file})",
             (argument, *([winner] if winner else []), *after),
         )
@@ -208,14 +211,14 @@ def _runs(boot: Boot, by_default: bool) -> bool:
 
 
 def _number(text: str) -> int:
-    """As atoi(3): digits count up to what follows them, and nothing is 0."""
+    """As atoi(3): the leading digits count, and without any it is 0."""
     digits = text.strip().lstrip("+-")
     count = next((at for at, c in enumerate(digits) if not c.isdecimal()), len(digits))
     return int(digits[:count] or "0")
 
 
 def _hint(readings: HostView, mode: str | None) -> str:
-    """A word on Red Hat's link where it has become a file of its own."""
+    """A hint where Red Hat's link has become a separate file; else empty."""
     old = readings.file(OLD_CONFIG)
     if old is None or old.target is not None or old.kind != "f":
         return ""

@@ -1,17 +1,17 @@
-"""Resource limits of a service: what its main process has, and what its next start gets.
+"""Resource limits of a service: those of its main process, and those of its next start.
 
-No login is involved, so pam_limits and limits.conf never reach a service: systemd sets what the
-unit says. Sources: systemd.unit(5) (load path, drop-ins), systemd.exec(5) (LimitNOFILE=),
+No login is involved, so pam_limits and limits.conf never apply to a service: systemd sets the
+unit's limits. Sources: systemd.unit(5) (load path, drop-ins), systemd.exec(5) (LimitNOFILE=),
 systemd-system.conf(5) (DefaultLimitNOFILE=), systemd.syntax(7); systemd's
 src/shared/conf-parser.c, src/shared/dropin.c, src/basic/rlimit-util.c and
 src/basic/parse-util.c; proc_pid_limits(5); capabilities(7), CAP_SYS_RESOURCE.
 
-The unit's own file is read first, then its drop-ins by name: of namesakes the one in the folder
-of highest priority, and the unit's own folders (`x.service.d`) before those of name prefixes
-(`a-.service.d` for a-b.service) before `service.d`. The last line that systemd takes sets soft
-and hard at once; an empty one and one that it cannot read change nothing. Without any, the
-same of system.conf counts, and without that what `systemctl show` calls the default; a line
-taken out of system.conf since systemd last read it is still in that. memlock is in KiB here.
+The unit's own file is read first, then its drop-ins in the order of their names. Of drop-ins with
+one name, the one in the folder of highest priority counts; the unit's own folders (`x.service.d`)
+precede those of name prefixes (`a-.service.d` for a-b.service), and those precede `service.d`. The
+last valid line sets soft and hard at once; empty and invalid lines change nothing. Without any
+line, system.conf's default applies, and without that the default of `systemctl show`, which still
+includes a line removed from system.conf since systemd last read it. memlock is in KiB here.
 """
 
 import re
@@ -42,7 +42,7 @@ from hale.model.evidence import (
 )
 from hale.model.requirement import Case
 
-# All folders of units by priority; those of /run are empty after a boot, or made anew.
+# All folders of units by priority; those in /run are empty after a boot, or generated again.
 FOLDERS = (
     "/etc/systemd/system.control",
     "/run/systemd/system.control",
@@ -60,7 +60,7 @@ OWN = "/etc/systemd/system"  # where a site puts its drop-ins
 MAINS = tuple(f"{parent}/systemd/system.conf" for parent in conf_dirs.PARENTS)
 MANAGER = conf_dirs.patterns("systemd/system.conf.d")
 
-# The kernel's limits of a process, those three that matter.
+# The kernel's limits of a process: the three that requirements use.
 _LIMITS = "grep -E '^Max (open files|processes|locked memory) ' /proc/{pid}/limits"
 _SHOWN = ",".join(
     (
@@ -85,10 +85,10 @@ CAP_SYS_RESOURCE = 1 << 24
 
 
 class ServiceLimitsParameters(Struct, frozen=True):
-    """A unit, a limit's name in limits.conf, and the least that soft and hard may be.
+    """A unit, a limit's name in limits.conf, and the minimum of its soft and hard values.
 
-    `least` of memlock is in KiB. `dropin` is the name of the baseline's own drop-in, which must
-    sort behind `conf`. `drain`: on a node, a restart is for a drained one only.
+    least: the minimum, in KiB for memlock. dropin: the name of the baseline's own drop-in, which
+    must sort after `conf`. drain: a node must be drained before the service is restarted.
     """
 
     unit: str
@@ -99,21 +99,21 @@ class ServiceLimitsParameters(Struct, frozen=True):
 
     @property
     def wanted(self) -> float:
-        """`least` as a number; more than any number for unlimited."""
+        """`least` as a number; inf for unlimited."""
         return inf if self.least == "unlimited" else self.least
 
     @property
     def setting(self) -> str:
-        """The name that systemd has for it."""
+        """The name of systemd's setting, such as LimitNOFILE."""
         return f"Limit{self.item.upper()}"
 
 
 class UnitLimitLine(Struct, frozen=True):
-    """A line that sets the limit of the unit.
+    """A line that sets the unit's limit.
 
-    name: of the drop-in, by which it is ordered; empty for the unit's own file. own: it concerns
-    this unit alone. whole: it is one line of the file, neither continued nor ended by a lone
-    carriage return.
+    file: the file that contains it, links resolved. name: the drop-in's name, which orders it;
+    empty for the unit's own file. own: it applies to this unit only. single_line: it is one line
+    of the file, neither continued nor ended by a lone carriage return.
     """
 
     source: ConfigLine
@@ -121,21 +121,21 @@ class UnitLimitLine(Struct, frozen=True):
     file: str
     name: str
     own: bool
-    whole: bool
+    single_line: bool
 
     @property
     def lasting(self) -> bool:
-        """Whether a boot leaves it there."""
+        """Whether it survives a boot."""
         return not conf_dirs.volatile(self.source.path)
 
 
 class ServiceLimitsPersisted(Struct, frozen=True):
-    """What a start after a boot gets.
+    """The limits of a start after a boot.
 
-    given: what files and defaults say; soft, hard: what systemd can give of it. default: without
-    any line of the unit. lines: all that bear on it as they are read, those of /run too; place:
-    the drop-in that takes a new one. refused: why systemd cannot give what the baseline asks
-    for; differs: what holds until the boot.
+    given: the limits of files and defaults. soft, hard: those that systemd can set. default: the
+    limits without any line of the unit. lines: all that affect it, in reading order, those in /run
+    too. place: the drop-in to add a line to. refused: why systemd cannot set the baseline's value.
+    differs: what applies until the boot.
     """
 
     item: Item
@@ -152,23 +152,23 @@ class ServiceLimitsPersisted(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = f"{self.unit} starts with {_said(self.item, Limit(self.soft, self.hard))}"
+        text = f"{self.unit} starts with {_described(self.item, Limit(self.soft, self.hard))}"
         if (self.soft, self.hard) != (self.given.soft, self.given.hard):
-            said += f", asked for {_said(self.item, self.given)},"
+            text += f", asked for {_described(self.item, self.given)},"
         winner = next((s for s in self.sources if s.wins), None)
-        said += f" by {winner}" if winner else ", systemd's default"
+        text += f" by {winner}" if winner else ", systemd's default"
         others = [f"{s} ({s.note})" if s.note else str(s) for s in self.sources if not s.wins]
         if others:
-            said += f" ({'wins over' if winner else 'not by'} {', '.join(others)})"
-        return "; ".join(part for part in (said, self.refused, self.differs) if part)
+            text += f" ({'wins over' if winner else 'not by'} {', '.join(others)})"
+        return "; ".join(part for part in (text, self.refused, self.differs) if part)
 
 
 class ServiceLimitsRuntime(Struct, frozen=True):
-    """What the main process has.
+    """The limits of the main process.
 
-    loaded: what systemd would start it with now, None where it does not say. active: systemd's
-    word. joined: what shows that the host is in a cluster (kubeadm_membership). files: as
-    `persisted` tells, or why that cannot be told. refused: as in Persisted.
+    loaded: the limits of a start now, None where systemd does not report them. active: systemd's
+    ActiveState. joined: the evidence that the host is in a cluster (kubeadm_membership). files:
+    the persisted limits, or why they are unknown. refused: as in ServiceLimitsPersisted.
     """
 
     item: Item
@@ -184,12 +184,12 @@ class ServiceLimitsRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = f"{self.unit} runs with {_said(self.item, Limit(self.soft, self.hard))}"
-        return f"{said}; {self.refused}" if self.refused else said
+        text = f"{self.unit} runs with {_described(self.item, Limit(self.soft, self.hard))}"
+        return f"{text}; {self.refused}" if self.refused else text
 
 
 def probes(host: Host, cases: Sequence[Case[ServiceLimitsParameters]]) -> tuple[Probe, ...]:
-    """Unit files and drop-ins, system.conf, and what systemd and the kernel say of each unit."""
+    """Unit files and drop-ins, system.conf, and each unit's state in systemd and the kernel."""
     found = dict.fromkeys(case.parameters.unit for case in cases)
     return (
         FileProbe(
@@ -205,10 +205,10 @@ def probes(host: Host, cases: Sequence[Case[ServiceLimitsParameters]]) -> tuple[
 
 
 def read_runtime(readings: HostView, case: Case[ServiceLimitsParameters]) -> ServiceLimitsRuntime:
-    """What the running service has. Raises NotApplicable where it does not run: then
-    `persisted` tells what it will get.
+    """The limits of the running service. Raises NotApplicable where it does not run; its limits
+    at the next start are judged as `persisted`.
 
-    Raises Unreadable where systemd or the kernel does not tell.
+    Raises Unreadable where systemd or the kernel does not report them.
     """
     wanted = case.parameters
     state = _properties(readings.text(wanted.unit))
@@ -242,7 +242,7 @@ def read_runtime(readings: HostView, case: Case[ServiceLimitsParameters]) -> Ser
         state.get("ActiveState", ""),
         kubeadm_membership.membership_file(readings),
         files,
-        # The process has what it has; this tells only why a restart would not help.
+        # Does not affect the process; it explains why a restart would not help.
         "" if limit.reaches(wanted.wanted) else refused,
     )
 
@@ -250,10 +250,11 @@ def read_runtime(readings: HostView, case: Case[ServiceLimitsParameters]) -> Ser
 def read_persisted(
     readings: HostView, case: Case[ServiceLimitsParameters]
 ) -> ServiceLimitsPersisted:
-    """What the files give a start after a boot. Raises NotApplicable where nothing can start it.
+    """The limits of a start after a boot, by the files. Raises NotApplicable where nothing can
+    start the unit.
 
-    Raises Unreadable where systemd reads files that are not looked for here: another name of the
-    unit, portable services.
+    Raises Unreadable where systemd reads files that Hale does not read: an alias of the unit,
+    portable services.
     """
     wanted = case.parameters
     unit, item = wanted.unit, wanted.item
@@ -275,13 +276,13 @@ def read_persisted(
     files = readings.files(*_dropins(unit))
     valid, invalid = _lines(readings, unit, wanted.setting, item)
     lasting = [line for line in valid if line.lasting]
-    default, said_by = _default(readings, item)
+    default, default_sources = _default(readings, item)
     given = lasting[-1].limit if lasting else default
-    sources = [line.source for line in lasting] or said_by
+    sources = [line.source for line in lasting] or default_sources
     now = valid[-1] if valid else None
     differs = ""
     if now and not now.lasting and now.limit != given:
-        differs = f"until the next boot {now.source} gives it {_said(item, now.limit)}"
+        differs = f"until the next boot {now.source} gives it {_described(item, now.limit)}"
     limit = _possible(readings, item, given)
     return ServiceLimitsPersisted(
         item,
@@ -299,7 +300,7 @@ def read_persisted(
 
 
 def _ranked(sources: Sequence[ConfigLine]) -> Iterator[ConfigLine]:
-    """The last wins; then those that it wins over."""
+    """The last one, which wins, then those that it wins over."""
     for source in sources[-1:]:
         yield replace(source, wins=True)
     yield from sources[:-1]
@@ -313,7 +314,7 @@ def _mains(unit: str) -> tuple[str, ...]:
 
 
 def _dropins(unit: str) -> tuple[str, ...]:
-    """Patterns of the unit's drop-ins by priority: its own and its prefixes', then its type's."""
+    """Patterns of the unit's drop-ins by priority: its own, its prefixes', then its type's."""
     stem, _, kind = unit.rpartition(".")
     parts = stem.split("-")
     prefixes = ("-".join(parts[:n]) for n in range(len(parts) - 1, 0, -1))
@@ -325,7 +326,7 @@ def _dropins(unit: str) -> tuple[str, ...]:
 
 
 def _covered(state: Mapping[str, str], unit: str) -> None:
-    """Raise Unreadable where systemd reads what the patterns do not name."""
+    """Raises Unreadable where systemd reads files that the patterns do not match."""
     path = state.get("FragmentPath", "")
     if path and basename(path) != unit:
         raise Unreadable(f"{unit} is another name of {path}, whose drop-ins count too")
@@ -335,7 +336,7 @@ def _covered(state: Mapping[str, str], unit: str) -> None:
 
 
 def _place(files: Sequence[File], path: str) -> str | None:
-    """The drop-in that takes a new line: this one, or one beside it; None where none can."""
+    """The drop-in to add a line to: this one, or one beside it; None where neither is possible."""
     for name in (path, conf_dirs.sorts_after(path, path)):
         there = next((f for f in files if conf_dirs.name_of(f) == basename(name)), None)
         if there is None:
@@ -346,7 +347,7 @@ def _place(files: Sequence[File], path: str) -> str | None:
 
 
 def _simple(file: File) -> bool:
-    """Whether a line at the end is of [Service]: no other section, nothing that goes on."""
+    """Whether a line at the end belongs to [Service]: no other section, no continued line."""
     lines = [line.strip() for line in file.lines]
     heads = {line for line in lines if line.startswith("[")}
     goes_on = bool(lines) and lines[-1].endswith("\\")
@@ -359,9 +360,9 @@ def _simple(file: File) -> bool:
 def _lines(
     readings: HostView, unit: str, setting: str, item: Item
 ) -> tuple[list[UnitLimitLine], list[ConfigLine]]:
-    """The lines that set it, in the order they are read, and those that systemd ignores.
+    """The lines that set it, in reading order, and those that systemd ignores.
 
-    One of /run may hide a lasting one of the same name until the boot: both are told.
+    A drop-in in /run may hide a persistent one of that name until the boot: both are included.
     """
     every = readings.files(*_dropins(unit))
     mains = [f for f in readings.files(*_mains(unit)) if f.kind == "f"]
@@ -379,19 +380,19 @@ def _lines(
     for file in files:
         name = order[file.path]
         own = not name or file.path.split("/")[-2] == f"{unit}.d"
-        for source, value, whole in assignments(file, "Service", setting):
+        for source, value, complete in assignments(file, "Service", setting):
             limit = parsed(item, value)
             if limit is None:
                 invalid.append(replace(source, note="systemd takes no such value"))
             else:
                 valid.append(
-                    UnitLimitLine(source, limit, conf_dirs.leads_to(file), name, own, whole)
+                    UnitLimitLine(source, limit, conf_dirs.leads_to(file), name, own, complete)
                 )
     return valid, invalid
 
 
 def _default(readings: HostView, item: Item) -> tuple[Limit, list[ConfigLine]]:
-    """What a unit without a line gets, and the lines of system.conf that say so."""
+    """The limits of a unit without a line, and the lines of system.conf that set them."""
     setting = f"DefaultLimit{item.upper()}"
     mains = [f for f in readings.files(*MAINS) if f.kind == "f"]
     lasting = [
@@ -421,8 +422,8 @@ def _properties(text: str) -> Mapping[str, str]:
 
 
 def _loaded(state: Mapping[str, str], unit: str) -> str:
-    """systemd's word. Raises Unreadable where it said none, or that it failed to load the unit:
-    nobody knows then what a start would do."""
+    """systemd's LoadState. Raises Unreadable where there is none, or where systemd failed to load
+    the unit, because the result of a start is then unknown."""
     load = state.get("LoadState", "")
     if load not in ("loaded", "not-found", "masked"):
         raise Unreadable(f"systemctl show {unit} says LoadState={load or '(nothing)'}")
@@ -430,7 +431,7 @@ def _loaded(state: Mapping[str, str], unit: str) -> str:
 
 
 def _shown(state: Mapping[str, str], setting: str, item: Item) -> Limit:
-    """A limit as `systemctl show` has it: a number, of bytes for memlock, or infinity."""
+    """A limit from `systemctl show`: a number (bytes for memlock) or infinity."""
     found = [bound(item, state.get(f"{setting}{side}", "")) for side in ("Soft", "")]
     if found[0] is None or found[1] is None:
         raise Unreadable(f"systemctl show says no {setting} that could be read")
@@ -438,7 +439,7 @@ def _shown(state: Mapping[str, str], setting: str, item: Item) -> Limit:
 
 
 def _of_process(text: str, item: Item, whose: str) -> Limit:
-    """A limit as /proc/PID/limits has it."""
+    """A limit from /proc/PID/limits."""
     found = re.search(rf"^{SHOWN[item]} +(\w+) +(\w+)", text, re.M)
     values = (
         [bound(item, w.replace("unlimited", "infinity")) for w in found.groups()] if found else []
@@ -449,8 +450,8 @@ def _of_process(text: str, item: Item, whose: str) -> Limit:
 
 
 def _possible(readings: HostView, item: Item, limit: Limit) -> Limit:
-    """What systemd can give of it: the kernel bounds nofile, and without CAP_SYS_RESOURCE
-    everything by what systemd itself has. systemd gives the closest, as setrlimit_closest()."""
+    """The part of it that systemd can set: the kernel bounds nofile, and without CAP_SYS_RESOURCE
+    systemd's own limits bound everything. As setrlimit_closest(), the closest possible value."""
     text = readings.text("systemd")
     found = re.search(r"^CapEff:\s*([0-9a-f]+)$", text, re.M)
     if not found:
@@ -469,17 +470,17 @@ def _possible(readings: HostView, item: Item, limit: Limit) -> Limit:
 
 
 def _refused(readings: HostView, wanted: ServiceLimitsParameters) -> str:
-    """Why systemd cannot give what the baseline asks for."""
+    """Why systemd cannot set the baseline's value; empty where it can."""
     most = _possible(readings, wanted.item, Limit(wanted.wanted, wanted.wanted))
     if most.reaches(wanted.wanted):
         return ""
     return (
-        f"systemd itself has {_said(wanted.item, most)} and may not exceed that here "
+        f"systemd itself has {_described(wanted.item, most)} and may not exceed that here "
         "(CAP_SYS_RESOURCE, fs.nr_open)"
     )
 
 
-def _said(item: Item, limit: Limit) -> str:
+def _described(item: Item, limit: Limit) -> str:
     def one(value: float) -> str:
         if value == inf:
             return "unlimited"

@@ -1,9 +1,9 @@
-"""The control plane's static manifests: the same on every master, but for names and addresses.
+"""The control plane's static manifests: equal on every master, except for names and addresses.
 
-A flag that was changed on one master by hand works until that master is lost, or until a client
-happens to talk to it. Each host's own name and address are put out of the way before manifests
-are compared, and so are the flags that kubeadm writes differently for the first master and for
-those that join.
+A flag that was changed by hand on one master shows its effect only when that master is lost, or
+when a client happens to reach it. Before manifests are compared, each host's own name and address
+are replaced, and the flags are removed that kubeadm writes differently for the first master and
+for those that join.
 
 Sources: kubeadm's implementation details, "Generate static Pod manifests"; etcd's clustering
 guide (--initial-cluster).
@@ -38,7 +38,7 @@ class StaticPodsParameters(Struct, frozen=True):
 
 
 class StaticPodsRuntime(Struct, frozen=True):
-    """What differs, in sentences."""
+    """The number of masters compared, and the differences, in sentences."""
 
     compared: int
     drift: tuple[str, ...]
@@ -47,19 +47,19 @@ class StaticPodsRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = self.drift or (f"{self.compared} masters have the same static manifests",)
-        return "; ".join([*said, *self.unread])
+        parts = self.drift or (f"{self.compared} masters have the same static manifests",)
+        return "; ".join([*parts, *self.unread])
 
 
 def probes(host: Host, cases: Sequence[Case[StaticPodsParameters]]) -> tuple[Probe, ...]:
-    """The manifests, which name keys and hold none."""
+    """The manifests, which name key files but contain no keys."""
     return (FileProbe(PATTERN),) if "masters" in host.groups else ()
 
 
 def read_runtime(readings: ClusterView, case: Case[StaticPodsParameters]) -> StaticPodsRuntime:
-    """What differs from what most masters have. Raises NotApplicable where there is no cluster.
+    """The differences from what most masters have. Raises NotApplicable where there is no cluster.
 
-    Raises Unreadable where a master could not be asked and nothing is proven without it.
+    Raises Unreadable where a master gave no answer and the others prove no fault.
     """
     each: dict[str, Mapping[str, list[str]]] = {}
     unread = []
@@ -81,7 +81,7 @@ def read_runtime(readings: ClusterView, case: Case[StaticPodsParameters]) -> Sta
 def _manifests(
     files: Sequence[File], host: Host, case: Case[StaticPodsParameters]
 ) -> dict[str, list[str]]:
-    """By name, the lines without what is the host's own. Raises Unreadable."""
+    """By name, the lines with the host's own name and address replaced. Raises Unreadable."""
     wanted = case.parameters
     names = [name for name in (host.name, host.address) if name]
     own = re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, names))})(?![\w-]|\.\w)")
@@ -100,7 +100,7 @@ def _manifests(
 def _drift(
     name: str, each: Mapping[str, Mapping[str, list[str]]], case: Case[StaticPodsParameters]
 ) -> list[str]:
-    """How this manifest differs between the masters: against what most of them have."""
+    """How this manifest differs from the version that most masters have."""
     if name == "etcd.yaml" and case.inventory.etcd_kind != "stacked":
         return []
     have = {host: texts[name] for host, texts in each.items() if name in texts}
@@ -115,8 +115,8 @@ def _drift(
         more = [line.strip(" -") for line in text if line not in usual]
         less = [line.strip(" -") for line in usual if line not in text]
         if text != usual:
-            said = [f"has {', '.join(more)}"] if more else []
-            said += [f"has not {', '.join(less)}"] if less else []
-            what = " and ".join(said) or "has its lines in another order"
+            differences = [f"has {', '.join(more)}"] if more else []
+            differences += [f"has not {', '.join(less)}"] if less else []
+            what = " and ".join(differences) or "has its lines in another order"
             faults.append(f"{host}: {name} {what[:300]}, unlike {others}")
     return faults

@@ -1,10 +1,10 @@
-"""Swap: what is active, and what would turn it on at boot.
+"""Swap: what is active now, and what would enable it at boot.
 
 Sources: proc_swaps(5); fstab(5), getmntent(3), systemd-fstab-generator(8); systemd.swap(5);
 systemd-gpt-auto-generator(8); zram-generator.conf(5); the packages named in SERVICES.
 
-Beyond this: a swapon in rc.local, cron or a service of the site's own, and a .swap unit
-that is pulled in by a line of another unit's own file (lines of drop-ins of targets are seen).
+Not covered: a swapon in rc.local, cron or a service of the site's own, and a .swap unit that a
+line of another unit's own file pulls in (lines of targets' drop-ins are covered).
 """
 
 import re
@@ -37,13 +37,13 @@ GPT_GENERATOR = "systemd-gpt-auto-generator"
 ZRAM_GENERATOR = "zram-generator"
 GENERATED = tuple(f"/run/systemd/generator{late}" for late in ("", ".early", ".late"))
 DEVICES = "/run/udev/data/b*"
-# GPT's type of a swap partition, and the flag that keeps generators off.
+# The GPT type of a swap partition, and the flag that makes generators skip it.
 GPT_SWAP = "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f"
 NO_AUTO = 1 << 63
 ZRAM_PARENTS = ("/run", "/etc", "/usr/local/lib", "/usr/lib")
 ZRAM_MAINS = tuple(f"{parent}/systemd/zram-generator.conf" for parent in ZRAM_PARENTS)
 ZRAM_FOLDERS = tuple(f"{parent}/systemd/zram-generator.conf.d/*.conf" for parent in ZRAM_PARENTS)
-# Services whose work is to turn swap on, and the packages they come from.
+# Services that enable swap, and their packages.
 SERVICES = {
     "zramswap.service": "zram-tools",
     "zram-config.service": "zram-config",
@@ -53,8 +53,8 @@ SERVICES = {
     "systemd-swap.service": "systemd-swap",
     "swapfile.service": "swapfile",
 }
-# All of them, and others that are then left out: a host looks through its folders once for a
-# pattern, and once more for every name.
+# Patterns for all of them; other matches are dropped. A host searches its folders once for each
+# pattern, and would do so again for every name.
 SERVICE_NAMES = ("*swap*.service", "zram-config.service")
 
 # Generators that are installed and not masked, and the devices below the root file system.
@@ -81,7 +81,7 @@ done
 
 
 class SwapParameters(Struct, frozen=True):
-    """margin_kib: memory that must be left when what is in a device goes back to it."""
+    """margin_kib: memory in KiB that must remain when a device's content moves back to memory."""
 
     margin_kib: int = 0
 
@@ -99,7 +99,7 @@ class Device(Struct, frozen=True):
 
 
 class SwapRuntime(Struct, frozen=True):
-    """The active swap devices and files; available: the memory's, in KiB, None if not told."""
+    """The active swap devices and files. available: memory in KiB, None if unknown."""
 
     active: tuple[Device, ...]
     why: str = ""
@@ -114,7 +114,7 @@ class SwapRuntime(Struct, frozen=True):
 
 
 class TriggerKind(StrEnum):
-    """How something enables swap at boot, and with that how it is kept from doing so."""
+    """How something enables swap at boot, which also determines how to prevent it."""
 
     FSTAB = "a line of fstab"
     UNIT = "a unit"
@@ -125,7 +125,7 @@ class TriggerKind(StrEnum):
 
 
 class SwapTrigger(Struct, frozen=True):
-    """Something that enables swap at boot, or looks like it: `line.note` says how, or why not."""
+    """Something that enables swap at boot, or appears to: `line.note` says how, or why not."""
 
     kind: TriggerKind
     line: ConfigLine
@@ -136,11 +136,11 @@ class SwapTrigger(Struct, frozen=True):
 
 
 class SwapPersisted(Struct, frozen=True):
-    """What enables swap at boot, and what looks like it but does not.
+    """What enables swap at boot, and what only appears to.
 
     dormant_partitions: those that would be enabled if fstab named no swap. site_units: files in
-    /etc that have a unit's name, with a link's target. disable_suffices: units that `systemctl
-    disable` keeps from boot, for only links in /etc pull them in.
+    /etc with the name of a unit, and a link's target. disable_suffices: units that `systemctl
+    disable` keeps from starting at boot, because only links in /etc pull them in.
     """
 
     enables_swap: tuple[SwapTrigger, ...]
@@ -151,7 +151,7 @@ class SwapPersisted(Struct, frozen=True):
 
     @property
     def zram_filesystems(self) -> tuple[SwapTrigger, ...]:
-        """File systems on zram, which go where the generator is masked."""
+        """File systems on zram, which a mask of the generator would remove."""
         return tuple(t for t in self.harmless if t.kind is TriggerKind.ZRAM_FILE_SYSTEM)
 
     @property
@@ -168,7 +168,7 @@ class SwapPersisted(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[SwapParameters]]) -> tuple[Probe, ...]:
-    """The kernel's list, and every file that turns swap on."""
+    """The kernel's list of swap devices, and every file that enables swap."""
     return (
         FileProbe(
             ACTIVE,
@@ -192,7 +192,7 @@ def probes(host: Host, cases: Sequence[Case[SwapParameters]]) -> tuple[Probe, ..
 
 
 def read_runtime(readings: HostView, case: Case[SwapParameters]) -> SwapRuntime:
-    """What /proc/swaps lists. Raises Unreadable where it has a form we do not know."""
+    """The swap devices in /proc/swaps. Raises Unreadable where its format is unknown."""
     file = readings.file(ACTIVE)
     if file is None:
         total = _memory(readings, "SwapTotal")
@@ -216,7 +216,7 @@ def _device(line: str) -> Device:
 
 
 def read_persisted(readings: HostView, case: Case[SwapParameters]) -> SwapPersisted:
-    """All that turns swap on at boot: fstab, units, generators, services."""
+    """All that enables swap at boot: fstab, units, generators, services. Raises Unreadable."""
     found = [
         *_fstab(readings),
         *_units(readings),
@@ -245,7 +245,7 @@ def _is_ours(unit: str) -> bool:
 
 
 def _disable_suffices(readings: HostView) -> Iterator[str]:
-    """Units that nothing but links in /etc pulls in."""
+    """Units that only links in /etc pull in."""
     by_dropins = {name for name, _ in _pulled_by_dropins(readings)}
     by_links: dict[str, bool] = {}
     for link in systemd_units.pull_links(readings, "*.swap", *SERVICE_NAMES):
@@ -261,7 +261,7 @@ def _trigger(kind: TriggerKind, line: ConfigLine, note: str, enables: bool) -> S
 
 
 def _fstab(readings: HostView) -> Iterator[SwapTrigger]:
-    """Lines of type swap. `nofail` turns on as well, `noauto` does not."""
+    """Lines of type swap. `nofail` enables it as well, `noauto` does not."""
     kind = TriggerKind.FSTAB
     target = systemd_units.mask(readings, TARGET)
     for source, what, options in _fstab_swaps(readings):
@@ -294,12 +294,12 @@ def _fstab_swaps(readings: HostView) -> Iterator[tuple[ConfigLine, str, str]]:
 
 
 def _noauto(options: str) -> bool:
-    said = [o for o in options.strip().split(",") if o in ("auto", "noauto")]
-    return bool(said) and said[-1] == "noauto"
+    flags = [o for o in options.strip().split(",") if o in ("auto", "noauto")]
+    return bool(flags) and flags[-1] == "noauto"
 
 
 def _device_path(text: str) -> str:
-    """`UUID=…` and its like as the link that udev makes."""
+    """`UUID=…` and similar tags as the link that udev creates."""
     tag, equals, value = text.partition("=")
     if equals and tag in ("UUID", "LABEL", "PARTUUID", "PARTLABEL"):
         return f"/dev/disk/by-{tag.lower()}/{value.strip(chr(34))}"
@@ -307,7 +307,7 @@ def _device_path(text: str) -> str:
 
 
 def unescaped(text: str) -> str:
-    """`\\040` and its like, as fstab and /proc/swaps write blanks. Source: getmntent(3)."""
+    """Decodes `\\040` and similar, as fstab and /proc/swaps write blanks. Source: getmntent(3)."""
     return re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), text)
 
 
@@ -342,22 +342,22 @@ def _mask(readings: HostView, unit: str) -> File | None:
 
 
 def _pulled_by_dropins(readings: HostView) -> Iterator[tuple[str, str]]:
-    """Units named by Wants=, Requires= and the like in drop-ins of targets, and by which."""
+    """Units that drop-ins of targets name in Wants=, Requires= and similar, and those targets."""
     for file in readings.files(*systemd_units.file_patterns("*.target.d/*.conf")):
         if file.kind != "f":
             continue
         for line in file.lines:
-            said = re.match(r"\s*(Wants|Requires|Requisite|BindsTo|Upholds)\s*=(.*)", line)
-            for name in said[2].split() if said else ():
+            matched = re.match(r"\s*(Wants|Requires|Requisite|BindsTo|Upholds)\s*=(.*)", line)
+            for name in matched[2].split() if matched else ():
                 if name.endswith(".swap"):
                     yield name, file.path.split("/")[-2].removesuffix(".d")
 
 
 def _generated(readings: HostView) -> Iterator[SwapTrigger]:
-    """What generators made at this boot and will make again.
+    """What generators created at this boot and will create again.
 
-    Not those of fstab and zram-generator, whose files are judged themselves: theirs here may
-    be of yesterday.
+    Units of fstab and zram-generator are left out: their configuration is judged directly, and
+    the generated units may be outdated.
     """
     wanted = {
         conf_dirs.name_of(f)
@@ -383,9 +383,9 @@ def _generated(readings: HostView) -> Iterator[SwapTrigger]:
 
 
 def _gpt(readings: HostView, whatever_fstab_says: bool = False) -> Iterator[SwapTrigger]:
-    """Swap partitions that systemd-gpt-auto-generator would find once fstab names no swap.
+    """Swap partitions that systemd-gpt-auto-generator would enable once fstab names no swap.
 
-    It looks at the disk of the root file system, and at nothing while fstab has any swap.
+    It examines the disk of the root file system, and nothing while fstab has any swap.
     """
     installed, roots = _host(readings)
     if GPT_GENERATOR not in installed:
@@ -398,7 +398,7 @@ def _gpt(readings: HostView, whatever_fstab_says: bool = False) -> Iterator[Swap
         file.kind == "f" and GPT_GENERATOR in "\n".join(file.lines)
         for file in readings.files(*(f"{folder}/*.swap" for folder in GENERATED))
     ):
-        return  # _generated tells it
+        return  # _generated reports it
     devices = {
         conf_dirs.name_of(f)[1:]: _properties(f) for f in readings.files(DEVICES) if f.kind == "f"
     }
@@ -422,7 +422,7 @@ def _properties(file: File) -> Mapping[str, str]:
 
 
 def _host(readings: HostView) -> tuple[set[str], set[str]]:
-    """The generators that are installed, and the device numbers below the root file system."""
+    """The installed generators, and the device numbers below the root file system."""
     lines = [line.split() for line in readings.output("generators").lines]
     return (
         {words[1] for words in lines if words[0] == "generator"},
@@ -431,7 +431,7 @@ def _host(readings: HostView) -> tuple[set[str], set[str]]:
 
 
 def _zram(readings: HostView) -> Iterator[SwapTrigger]:
-    """Devices of zram-generator, with and without what /run holds."""
+    """Devices of zram-generator, with and without the files in /run."""
     installed, _ = _host(readings)
     if ZRAM_GENERATOR not in installed:
         return
@@ -467,12 +467,12 @@ def _zram_devices(readings: HostView, files: Sequence[File]) -> Iterator[SwapTri
                 key, _, value = line.partition("=")
                 options.setdefault(section, {})[key.strip()] = value.strip()
     for name, source in devices.items():
-        said = options.get(name, {})
-        limit = said.get("host-memory-limit", said.get("memory-limit", "none"))
+        values = options.get(name, {})
+        limit = values.get("host-memory-limit", values.get("memory-limit", "none"))
         swap, file_system = TriggerKind.ZRAM_SWAP, TriggerKind.ZRAM_FILE_SYSTEM
-        if said.get("zram-size") == "0":
+        if values.get("zram-size") == "0":
             yield _trigger(swap, source, f"gives {name} no size", False)
-        elif said.get("mount-point") or said.get("fs-type", "swap") != "swap":
+        elif values.get("mount-point") or values.get("fs-type", "swap") != "swap":
             yield _trigger(file_system, source, f"makes {name} a file system", False)
         elif limit.isdecimal() and int(limit) < _memory(readings, "MemTotal") // 1024:
             yield _trigger(swap, source, f"makes {name} only below {limit} MB of memory", False)
@@ -481,7 +481,7 @@ def _zram_devices(readings: HostView, files: Sequence[File]) -> Iterator[SwapTri
 
 
 def _services(readings: HostView) -> Iterator[SwapTrigger]:
-    """Services whose work is to turn swap on, if they are enabled."""
+    """Enabled services that enable swap."""
     kind = TriggerKind.UNIT
     files = systemd_units.in_force(readings, *SERVICE_NAMES)
     links: dict[str, File] = {}
@@ -504,7 +504,7 @@ def _services(readings: HostView) -> Iterator[SwapTrigger]:
 
 
 def _arguments(readings: HostView) -> Iterator[SwapTrigger]:
-    """Kernel arguments that name a swap (systemd 254 and later), or make a zram0."""
+    """Kernel arguments that name a swap device (systemd 254 and later) or create zram0."""
     for source, name, value in _kernel(readings):
         if name == "systemd.swap-extra" and value:
             yield _trigger(TriggerKind.KERNEL_ARGUMENT, source, f"names {value} as swap", True)
@@ -524,8 +524,8 @@ def _kernel(readings: HostView) -> Iterator[tuple[ConfigLine, str, str | None]]:
 
 
 def _switched_off(readings: HostView, argument: str) -> bool:
-    said = [value for _, name, value in _kernel(readings) if name == argument]
-    return bool(said) and _is_no(said[-1])
+    values = [value for _, name, value in _kernel(readings) if name == argument]
+    return bool(values) and _is_no(values[-1])
 
 
 def _is_no(value: str | None) -> bool:

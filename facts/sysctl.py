@@ -1,12 +1,12 @@
-"""Kernel parameters: what the kernel has now, and which line of sysctl.d wins at boot.
+"""Kernel parameters: the kernel's value now, and the line of sysctl.d that wins at boot.
 
 Sources: sysctl.d(5), systemd-sysctl.service(8) and its source, src/sysctl/sysctl.c;
-proc_sys(5); the kernel's kernel/sysctl.c for what it takes as a number.
+proc_sys(5); the kernel's kernel/sysctl.c for the numbers that it accepts.
 
-`persisted` mirrors systemd-sysctl: all files are read into one table first, a key's last
-line replaces the earlier ones, then the table is written to /proc/sys in its order. Not
-seen: what other programs write later (networkd, tuned, docker), and credentials. Whether a
-key of a module exists by then is the matter of the requirement that loads the module.
+`persisted` mirrors systemd-sysctl: all files are first read into one table, in which a key's last
+line replaces the earlier ones, and the table is then written to /proc/sys in its order. Not
+covered: values that other programs write later (networkd, tuned, docker), and credentials. The
+requirement that loads a module covers whether the module's keys exist by then.
 """
 
 import re
@@ -32,12 +32,12 @@ from hale.model.requirement import Case
 
 ROOT = "/proc/sys"
 PATTERNS = conf_dirs.patterns("sysctl.d")
-# Read at boot only where a link in sysctl.d leads to it, as Debian 12 and Red Hat 8 and 9 have.
+# Read at boot only where a link in sysctl.d leads to it, as on Debian 12 and Red Hat 8 and 9.
 OLD_FILE = "/etc/sysctl.conf"
 SERVICE = "systemd-sysctl.service"
-# The systemd that first knew patterns (`net.*.x = 1`) and exclusions (`-net.y`).
+# The first systemd with patterns (`net.*.x = 1`) and exclusions (`-net.y`).
 PATTERNS_SINCE = 245
-# The library's name has the version; a shell's own pattern finds it without a fork.
+# The library's name contains the version; the shell's own globbing finds it without a fork.
 VERSION = CommandProbe(
     "systemd",
     "for f in /usr/lib/systemd/libsystemd-shared-*.so /lib/systemd/libsystemd-shared-*.so "
@@ -49,10 +49,10 @@ VERSION = CommandProbe(
 class SysctlParameters(Struct, frozen=True):
     """A kernel parameter in sysctl's spelling, and its value.
 
-    `same_as` are other parameters that are one and the same variable of the kernel: what
-    is written to one of them is what all of them have. `disturbs` are those that the kernel
-    sets anew when this one changes, `leads` those that it makes the same; `module` makes the
-    parameter; `file` is where the baseline writes it.
+    same_as: other names of the same kernel variable; a value written to one of them is the value
+    of all. disturbs: parameters that the kernel resets when this one changes. leads: those that
+    it sets to the same value. module: the module that creates the parameter. file: the file in
+    which the baseline sets it.
     """
 
     key: str
@@ -79,10 +79,10 @@ class SysctlRuntime(Struct, frozen=True):
 
 
 class SysctlLine(Struct, frozen=True):
-    """A line of sysctl.d that names the parameter, one that is the same, or a pattern for them.
+    """A line of sysctl.d that names the parameter, another name of it, or a matching pattern.
 
-    key: a path below /proc/sys; value: None for an exclusion; file: where the line really is,
-    when its source is a link.
+    key: a path below /proc/sys. value: None for an exclusion. file: the file that contains the
+    line, links resolved.
     """
 
     source: ConfigLine
@@ -96,12 +96,12 @@ class SysctlLine(Struct, frozen=True):
 
 
 class SysctlPersisted(Struct, frozen=True):
-    """The value after a boot; None where no line sets it, or none that the kernel would take.
+    """The value after a boot; None where no line sets one that the kernel would accept.
 
-    `lost` is why lines that seem to set it do not. `differs` is the value with what /run
-    holds now, if that is another one: a boot empties /run, but something may fill it again.
-    `lines` are all that bear on it, as they are read, those of /run too; `place` is the file
-    that takes a new line, None where there is none; `masked` is what keeps all from being read.
+    lost: why lines that appear to set it do not. differs: the value with the files now in /run, if
+    different; a boot empties /run, but a program may fill it again. lines: all that affect it, in
+    reading order, those in /run too. place: the file to add a line to, None where there is none.
+    masked: the mask that keeps all files from being read.
     """
 
     key: str
@@ -117,18 +117,18 @@ class SysctlPersisted(Struct, frozen=True):
     def actual(self) -> str:
         winner = next((s for s in self.sources if s.wins), None)
         if winner is None:
-            said = f"no line of sysctl.d sets {self.key}"
+            text = f"no line of sysctl.d sets {self.key}"
         else:
             losers = ", ".join(
                 f"{s} ({s.note})" if s.note else str(s) for s in self.sources if not s.wins
             )
             behind = f" (wins over {losers})" if losers else ""
-            said = f"{winner} sets {self.key} to {self.value}{behind}"
-        return "; ".join(part for part in (said, self.lost, self.differs) if part)
+            text = f"{winner} sets {self.key} to {self.value}{behind}"
+        return "; ".join(part for part in (text, self.lost, self.differs) if part)
 
 
 def probes(host: Host, cases: Sequence[Case[SysctlParameters]]) -> tuple[Probe, ...]:
-    """The keys' files below /proc/sys, all of sysctl.d, and systemd's version."""
+    """The parameters' files below /proc/sys, all of sysctl.d, and systemd's version."""
     return (
         FileProbe(
             ROOT,
@@ -143,7 +143,7 @@ def probes(host: Host, cases: Sequence[Case[SysctlParameters]]) -> tuple[Probe, 
 
 
 def read_runtime(readings: HostView, case: Case[SysctlParameters]) -> SysctlRuntime:
-    """What the kernel says. Raises Unreadable for a value that is no number."""
+    """The kernel's value. Raises Unreadable for a value that is not a number."""
     key = case.parameters.key
     file = readings.file(path_of(key))
     if file is None:
@@ -157,7 +157,10 @@ def read_runtime(readings: HostView, case: Case[SysctlParameters]) -> SysctlRunt
 
 
 def read_persisted(readings: HostView, case: Case[SysctlParameters]) -> SysctlPersisted:
-    """Which line wins at boot, as systemd-sysctl.service reads and writes them."""
+    """The line that wins at boot, as systemd-sysctl.service reads and writes them.
+
+    Raises Unreadable.
+    """
     parameters = case.parameters
     if mask := systemd_units.mask(readings, SERVICE):
         source = ConfigLine(mask.path, 0, "-> /dev/null", changed=mask.changed)
@@ -222,7 +225,7 @@ def _outcome(
 
 
 def _lines(found: Sequence[File], parameters: SysctlParameters) -> Iterator[SysctlLine]:
-    """Of the files that a boot reads, with or without what /run holds."""
+    """The lines of the files that a boot reads, with and without those in /run."""
     names = [normalized(key) for key in (parameters.key, *parameters.same_as)]
     read = {
         f.path: f
@@ -235,7 +238,7 @@ def _lines(found: Sequence[File], parameters: SysctlParameters) -> Iterator[Sysc
 
 
 def _table(files: Sequence[File]) -> tuple[dict[str, _Entry], list[tuple[str, ConfigLine]]]:
-    """systemd-sysctl's table in its order, and the lines that a later one of the key replaced.
+    """systemd-sysctl's table in its order, and the lines that a later line of the key replaced.
 
     A key that is set again to the same value keeps its place in the order.
     """
@@ -252,7 +255,7 @@ def _table(files: Sequence[File]) -> tuple[dict[str, _Entry], list[tuple[str, Co
 
 
 def assignments(files: Sequence[File]) -> Iterator[tuple[ConfigLine, str, str | None]]:
-    """Every line with its key as a path below /proc/sys and its value, as they are read.
+    """Every line, its key as a path below /proc/sys, and its value, in reading order.
 
     The value is None for an exclusion (`-key`). Other lines without `=` are ignored.
     """
@@ -278,7 +281,7 @@ def _assignments(file: File) -> tuple[tuple[ConfigLine, str, str | None], ...]:
 
 
 def _writes(table: Mapping[str, _Entry], names: Sequence[str]) -> Iterator[tuple[ConfigLine, str]]:
-    """What is written to the parameter, in order; a pattern spares keys that lines name."""
+    """What is written to the parameter, in order; a pattern skips keys that have a line."""
     for key, entry in table.items():
         if entry.value is None:
             continue
@@ -290,7 +293,7 @@ def _writes(table: Mapping[str, _Entry], names: Sequence[str]) -> Iterator[tuple
 
 
 def _kernel_arguments(readings: HostView, names: Sequence[str]) -> list[tuple[ConfigLine, str]]:
-    """`sysctl.key=value` arguments, which the kernel itself sets before systemd starts.
+    """`sysctl.key=value` arguments, which the kernel itself applies before systemd starts.
 
     Source: the kernel's admin-guide/kernel-parameters, "sysctl.*=".
     """
@@ -307,7 +310,7 @@ def _kernel_arguments(readings: HostView, names: Sequence[str]) -> list[tuple[Co
 
 
 def _unread(readings: HostView, read: Sequence[File], parameters: SysctlParameters) -> str:
-    """A word on /etc/sysctl.conf where it would set the key, but no link leads to it."""
+    """A hint where /etc/sysctl.conf would set the key, but no link leads to it; else empty."""
     old = readings.file(OLD_FILE)
     if old is None or old.kind != "f" or any(conf_dirs.leads_to(f) == OLD_FILE for f in read):
         return ""
@@ -330,7 +333,7 @@ def _knows_patterns(readings: HostView) -> None:
 
 
 def _sees_proc_sys(readings: HostView) -> None:
-    """Raise Unreadable unless /proc/sys is there: one parameter may be missing, not all."""
+    """Raises Unreadable unless /proc/sys exists: one parameter may be missing, not all."""
     if readings.file(ROOT) is None:
         raise Unreadable(f"{ROOT} does not exist: is /proc mounted?")
 
@@ -348,7 +351,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def normalized(key: str) -> str:
-    """The path below /proc/sys. Of `.` and `/` the one that comes first separates.
+    """The path below /proc/sys. The first `.` or `/` decides which of them is the separator.
 
     `net.ipv4.conf.eth0/1.x` and `net/ipv4/conf/eth0.1/x` are the same.
     """
@@ -358,7 +361,7 @@ def normalized(key: str) -> str:
 
 
 def path_of(key: str) -> str:
-    """The parameter's file. A key with `*` gives a pattern of files."""
+    """The parameter's file; a pattern for a key with `*`."""
     return f"{ROOT}/{normalized(key)}"
 
 
@@ -366,10 +369,10 @@ _NUMBER = re.compile(r"\s*(-?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)(?=[ \t\n]|
 
 
 def number(text: str) -> int | None:
-    """What the kernel makes of a text written to an integer parameter; None: it refuses.
+    """The kernel's value for a text written to an integer parameter; None: it rejects the text.
 
-    The first number counts, decimal, 0x… or octal 0…, and a blank must follow it; it must
-    fit into 32 bits and, with leading zeros, into 20 characters.
+    The first number counts (decimal, 0x… or octal 0…) and must be followed by a blank or the end;
+    it must fit into 32 bits and, with leading zeros, into 20 characters.
     Source: the kernel's kernel/sysctl.c, proc_get_long.
     """
     found = _NUMBER.match(text)

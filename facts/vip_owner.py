@@ -1,11 +1,12 @@
 """Which masters hold the VIP, and what moves it from one to another.
 
-Two holders are worse than none: half of the hosts talk to one, half to the other, and both
-see a cluster that works. So every master's own interfaces are read, and all must have answered
-before one holder is enough.
+Two holders are worse than none: hosts split between the two, and each half has a cluster that
+appears to work. So the interfaces of every master are read, and a single holder is a PASS only
+when all masters have answered.
 
 keepalived: its service runs on every master now, and starts at boot with the VIP in its
-configuration. kube-vip: its static pod does. An external endpoint has no holder among these hosts.
+configuration. kube-vip: the same applies to its static pod. An external endpoint has no holder
+among these hosts.
 
 Sources: ip-address(8); keepalived.conf(5), virtual_ipaddress; kube-vip's "Static Pods".
 """
@@ -34,7 +35,7 @@ from hale.model.requirement import Case
 if TYPE_CHECKING:
     from hale.drill.measurement import Measurement
 
-# The drills that take something from its owner.
+# The drills that inject a fault into the VIP's owner.
 DRILLS = ("vip", "apiserver", "master")
 KEEPALIVED = "keepalived.service"
 
@@ -42,7 +43,7 @@ KEEPALIVED = "keepalived.service"
 class VipOwnerParameters(Struct, frozen=True):
     """The unit that moves the VIP, where the endpoint's kind is keepalived.
 
-    failover_seconds: for how long nobody may answer through it when its owner loses something.
+    failover_seconds: the maximum downtime through the VIP when its owner has a fault.
     """
 
     unit: str
@@ -50,7 +51,7 @@ class VipOwnerParameters(Struct, frozen=True):
 
 
 class VipOwnerRuntime(Struct, frozen=True):
-    """The masters that hold the VIP. idle: masters whose manager does not run, and how it is."""
+    """The masters that hold the VIP. idle: masters whose manager does not run, and its state."""
 
     vip: str
     owners: tuple[str, ...]
@@ -62,16 +63,16 @@ class VipOwnerRuntime(Struct, frozen=True):
     def actual(self) -> str:
         match self.owners:
             case ():
-                said = f"no master holds the VIP {self.vip}"
+                text = f"no master holds the VIP {self.vip}"
             case (one,):
-                said = f"{one} holds the VIP {self.vip}"
+                text = f"{one} holds the VIP {self.vip}"
             case _:
-                said = f"{' and '.join(self.owners)} hold the VIP {self.vip} at once"
-        return "; ".join([said, *self.idle, *self.unread])
+                text = f"{' and '.join(self.owners)} hold the VIP {self.vip} at once"
+        return "; ".join([text, *self.idle, *self.unread])
 
 
 class VipOwnerPersisted(Struct, frozen=True):
-    """Why a master's boot does not start the VIP's manager, or without the VIP."""
+    """Why a master's boot does not start the VIP's manager, or starts it without the VIP."""
 
     faults: tuple[str, ...]
     unread: tuple[str, ...] = ()
@@ -79,12 +80,12 @@ class VipOwnerPersisted(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        said = self.faults or ("the VIP's manager starts at boot on every master",)
-        return "; ".join([*said, *self.unread])
+        parts = self.faults or ("the VIP's manager starts at boot on every master",)
+        return "; ".join([*parts, *self.unread])
 
 
 class Wait(Struct, frozen=True):
-    """What was taken away, and the longest time in seconds for which nobody answered then."""
+    """The component that was lost, and the longest downtime after that, in seconds."""
 
     lost: str
     seconds: float
@@ -94,7 +95,7 @@ class Wait(Struct, frozen=True):
 
 
 class VipOwnerDrill(Struct, frozen=True):
-    """What a client got through the VIP while its owner lost something."""
+    """The downtime through the VIP in each drill that injected a fault into its owner."""
 
     waits: tuple[Wait, ...]
     sources: tuple[ConfigLine, ...] = ()
@@ -105,7 +106,7 @@ class VipOwnerDrill(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[VipOwnerParameters]]) -> tuple[Probe, ...]:
-    """ip(8) for exactly the VIP, its manager's state, and the files that start it."""
+    """ip(8) for the VIP, its manager's state, and the files that start the manager."""
     if not cases or "masters" not in host.groups:
         return ()
     endpoint, unit = cases[0].inventory.endpoint, cases[0].parameters.unit
@@ -128,7 +129,10 @@ def probes(host: Host, cases: Sequence[Case[VipOwnerParameters]]) -> tuple[Probe
 
 
 def read_runtime(readings: ClusterView, case: Case[VipOwnerParameters]) -> VipOwnerRuntime:
-    """Who holds it. Raises Unreadable where a master could not be asked and nothing is proven."""
+    """The masters that hold it. Raises NotApplicable where the endpoint is external.
+
+    Raises Unreadable where a master gave no answer and the others prove no fault.
+    """
     endpoint = case.inventory.endpoint
     _applies(case)
     owners: list[str] = []
@@ -136,7 +140,7 @@ def read_runtime(readings: ClusterView, case: Case[VipOwnerParameters]) -> VipOw
     unread: list[str] = []
     for host in case.inventory.masters:
         try:
-            holds, state = _seen(_of(readings, host), case)
+            holds, state = _observed(_of(readings, host), case)
         except Unreadable as error:
             unread.append(f"{host.name}: {error}")
             continue
@@ -151,7 +155,7 @@ def read_runtime(readings: ClusterView, case: Case[VipOwnerParameters]) -> VipOw
 
 
 def read_persisted(readings: ClusterView, case: Case[VipOwnerParameters]) -> VipOwnerPersisted:
-    """What a boot starts. Raises Unreadable where that cannot be told."""
+    """Why a boot does not start the VIP's manager. Raises NotApplicable, Unreadable."""
     _applies(case)
     faults: list[str] = []
     unread: list[str] = []
@@ -175,7 +179,7 @@ def _applies(case: Case[VipOwnerParameters]) -> None:
 
 
 def _lacking(its: HostView, case: Case[VipOwnerParameters]) -> list[str]:
-    """Why this master's next boot takes no part. Raises Unreadable."""
+    """Why this master could not hold the VIP after its next boot. Raises Unreadable."""
     endpoint, unit = case.inventory.endpoint, case.parameters.unit
     if endpoint.kind == "kube-vip":
         return vip_config.kube_vip(its, endpoint.vip)
@@ -191,8 +195,8 @@ def _of(readings: ClusterView, host: Host) -> HostView:
     return readings[host.name]
 
 
-def _seen(its: HostView, case: Case[VipOwnerParameters]) -> tuple[bool, str]:
-    """Whether this master holds the VIP, and what is wrong with its manager. Raises Unreadable."""
+def _observed(its: HostView, case: Case[VipOwnerParameters]) -> tuple[bool, str]:
+    """Whether this master holds the VIP, and its manager's fault, if any. Raises Unreadable."""
     vip = case.inventory.endpoint.vip
     lines = its.output("holder").lines
     if lines[:1] != [f"of {vip}"]:
@@ -222,7 +226,7 @@ def _seen(its: HostView, case: Case[VipOwnerParameters]) -> tuple[bool, str]:
 
 
 def read_drill(measured: "Sequence[Measurement]", case: Case[VipOwnerParameters]) -> VipOwnerDrill:
-    """What the drills of this run show. Raises Unreadable where a record proves nothing."""
+    """What this run's drills measured. Raises Unreadable where one of them proves nothing."""
     waits = []
     for one in measured:
         if one.kind in DRILLS:

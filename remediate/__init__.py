@@ -1,1 +1,1 @@
-"""Remedies: from a fact to changes, or to a page of manual steps. Nothing here touches a host."""
+"""Remedies: they turn a fact into changes or manual steps. Nothing here touches a host."""

@@ -1,4 +1,4 @@
-"""Kernel arguments are taken out by a person: a mistake in them costs the next boot.
+"""Kernel arguments are removed by hand: a mistake there can prevent the next boot.
 
 Sources: grubby(8); GRUB's manual, "Simple configuration handling"; Debian's update-grub(8);
 kernel-install(8); Red Hat, "Configuring kernel command-line parameters".
@@ -13,7 +13,7 @@ MENU = "`update-grub` (Debian) or `grub2-mkconfig -o /boot/grub2/grub.cfg` (Red 
 
 
 def remove_argument_step(source: ConfigLine, argument: str, why: str) -> ManualStep:
-    """How the argument is taken out of the line of the boot loader's that has it."""
+    """The manual step that removes the argument from the boot loader's line that contains it."""
     grubby = f"`grubby --update-kernel=ALL --remove-args={argument.partition('=')[0]}`"
     if source.path == PATH:
         how = (

@@ -1,9 +1,9 @@
-"""A kernel module: loaded now, named for the next boot, and nothing that keeps it out.
+"""A kernel module: loaded now, named for the next boot, with no rule that prevents loading it.
 
-A rule of the site's is commented. A package's file is copied to /etc under its own name, with
-the rule commented: that is how modprobe.d(5) has it overruled.
+A rule of the site is commented out. A package's file is copied to /etc under its own name, with
+the rule commented out; modprobe.d(5) specifies that override.
 
-Sources: as of facts/br_netfilter.py.
+Sources: as in facts/br_netfilter.py.
 """
 
 from collections.abc import Iterable, Iterator
@@ -36,7 +36,7 @@ OURS = dirname(RULES[0])
 
 
 def fix_runtime(fact: BrNetfilterRuntime, case: Case[BrNetfilterParameters]) -> tuple[Remedy, ...]:
-    """Load it, unless the kernel cannot load anything or is at it."""
+    """The module is loaded, unless the kernel cannot load modules or is already loading it."""
     if fact.state:
         return (
             ManualStep(
@@ -61,7 +61,7 @@ def fix_runtime(fact: BrNetfilterRuntime, case: Case[BrNetfilterParameters]) -> 
 def fix_persisted(
     fact: BrNetfilterPersisted, case: Case[BrNetfilterParameters]
 ) -> tuple[Remedy, ...]:
-    """A line that names it, and no rule of modprobe.d against it."""
+    """A line is added that names it, and rules of modprobe.d against it are commented out."""
     return (
         *([] if fact.named else _naming(fact, case.parameters)),
         *_ruled_out(fact.rules),
@@ -97,7 +97,7 @@ def _ruled_out(rules: Iterable[Rule]) -> Iterator[Remedy]:
         elif conf_dirs.is_editable(rule.file):
             at = where.line
             why = f"{rule.file}:{at} {note}."
-            # A backslash at its end carries the comment over to the lines that belong to it.
+            # A backslash at its end extends the comment to the lines that continue it.
             yield FileEdit(rule.file, (ReplaceLine(at, rule.lines[at - 1], COMMENTED),), why)
         elif _copyable(rule.lines):
             copied.setdefault(where.path, []).append(rule)
@@ -111,12 +111,12 @@ def _ruled_out(rules: Iterable[Rule]) -> Iterator[Remedy]:
 
 
 def _copyable(lines: Iterable[str]) -> bool:
-    """Whether the lines are known to the byte, and each may be written by itself."""
+    """Whether the lines are known byte for byte, and each can be written separately."""
     return not any(c in line for line in lines for c in ("\\", "\r", "****"))
 
 
 def _copy(path: str, rules: list[Rule]) -> Remedy:
-    """The package's file under its name in /etc, where it hides the package's."""
+    """A copy of the package's file under its name in /etc, where it hides the original."""
     against = {rule.source.line for rule in rules}
     edits = tuple(
         AppendLine(COMMENTED.replace("{}", line) if count in against else line)
@@ -129,7 +129,7 @@ def _copy(path: str, rules: list[Rule]) -> Remedy:
 
 
 def _not_files(fact: BrNetfilterPersisted) -> Iterator[Remedy]:
-    """Masks of the service, and arguments of the kernel."""
+    """Manual steps for masks of the service and for kernel arguments."""
     lines = {str(rule.source) for rule in fact.rules}
     for source in fact.blocked:
         if source.path == kernel_cmdline.PATH:

@@ -1,4 +1,4 @@
-"""The kernel's switches for bridged packets: they come with their module."""
+"""The kernel's switches for bridged packets, which their module creates."""
 
 from facts.bridge_netfilter import BridgeNetfilterParameters, BridgeNetfilterRuntime
 from hale.model.change import Impact, ManualStep, ModuleChange, Remedy
@@ -11,7 +11,7 @@ IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
 def fix_runtime(
     fact: BridgeNetfilterRuntime, case: Case[BridgeNetfilterParameters]
 ) -> tuple[Remedy, ...]:
-    """Load the module. What is there and no folder is no kernel's doing."""
+    """The module is loaded. A path that is not a folder is a manual step: no kernel creates it."""
     if fact.kind:
         return (
             ManualStep(

@@ -1,7 +1,7 @@
-"""Keeps cloud-init from writing what Hale has mended: a drop-in of Hale's own, read last.
+"""Hale's own drop-in, read last, which keeps cloud-init from overwriting what Hale has fixed.
 
-Source: cloud-init's documentation, "Configuration sources": cloud.cfg.d is merged in the order
-of its names over cloud.cfg, and the user's data over both.
+Source: cloud-init's documentation, "Configuration sources": the files of cloud.cfg.d are merged
+over cloud.cfg in the order of their names, and user data over both.
 """
 
 from hale.model.change import AppendLine, FileEdit, ManualStep, Remedy
@@ -12,7 +12,8 @@ DROP_IN = f"{FOLDER}zz-hale.cfg"
 
 
 def conflicting_setting(key: str, value: str, against: ConfigLine, why: str) -> Remedy:
-    """`key: value` in the drop-in, where that is read after the line that now says otherwise."""
+    """`key: value` in the drop-in, if that is read after the conflicting line; else a manual
+    step."""
     if against.path == "/etc/cloud/cloud.cfg" or (
         against.path.startswith(FOLDER) and against.path < DROP_IN
     ):
@@ -26,5 +27,5 @@ def conflicting_setting(key: str, value: str, against: ConfigLine, why: str) -> 
 
 
 def add_setting(key: str, value: str, why: str) -> Remedy:
-    """`key: value` in the drop-in, where no file says anything of the key."""
+    """`key: value` in the drop-in, for a key that no file sets."""
     return FileEdit(DROP_IN, (AppendLine(f"{key}: {value}"),), why)

@@ -1,8 +1,8 @@
-"""firewalld is stopped, disabled and masked; not where rules of the site's own go with it.
+"""firewalld is stopped, disabled and masked, unless the site's own rules would be lost with it.
 
-Its rules are in force only while it runs. When it stops it flushes them, and with its older
-backend those of kube-proxy and the pod network too, until these are written again. A mask is
-the lasting state: a package's update enables what is only disabled, and D-Bus starts it.
+Its rules apply only while it runs. When it stops, it flushes them, and with its older backend also
+those of kube-proxy and the pod network, until these are written again. Only a mask is lasting: a
+package update enables a unit that is merely disabled, and D-Bus starts it.
 
 Sources: firewalld(1), firewalld.conf(5) (CleanupOnExit); systemctl(1) (stop, disable, mask);
 systemd.unit(5) (Requires=, BindsTo=); dbus-daemon(1).
@@ -22,7 +22,7 @@ NOTHING = "/dev/null"
 
 
 def fix_runtime(fact: FirewalldRuntime, case: Case[FirewalldParameters]) -> tuple[Remedy, ...]:
-    """Stopped by systemd, where systemd started it and nothing else stops with it."""
+    """systemd stops it, if systemd started it and no other unit stops with it."""
     unit = case.parameters.unit
     if kept := _kept(fact.site_rules, case):
         return (kept,)
@@ -46,7 +46,7 @@ def fix_runtime(fact: FirewalldRuntime, case: Case[FirewalldParameters]) -> tupl
             ),
         )
     why = f"{fact.actual}; its rules stand in front of those of kube-proxy and the pod network."
-    # systemd stops what is masked, and does not start it again.
+    # systemd can stop a masked unit, but not start it again.
     last = (Impact.IRREVERSIBLE,) if fact.enabled.startswith("masked") else ()
     return (
         UnitChange(
@@ -56,7 +56,7 @@ def fix_runtime(fact: FirewalldRuntime, case: Case[FirewalldParameters]) -> tupl
 
 
 def fix_persisted(fact: FirewalldPersisted, case: Case[FirewalldParameters]) -> tuple[Remedy, ...]:
-    """Disabled where it is enabled, and masked whatever starts it."""
+    """It is disabled where it is enabled, and masked, whatever starts it."""
     if kept := _kept(fact.site_rules, case):
         return (kept,)
     if needs := [t.line for t in fact.start_triggers if t.required]:
@@ -93,7 +93,7 @@ def fix_persisted(fact: FirewalldPersisted, case: Case[FirewalldParameters]) -> 
 
 
 def _kept(site_rules: Sequence[str], case: Case[FirewalldParameters]) -> ManualStep | None:
-    """A refusal where rules of the site's own would go, unless the inventory lets them."""
+    """A manual step where the site's own rules would be lost, unless the inventory allows that."""
     if not site_rules or case.parameters.site_rules_may_go:
         return None
     unit, program = case.parameters.unit, case.parameters.program

@@ -1,7 +1,7 @@
 """The planned host name, now and after a boot; never on a host that is in a cluster.
 
-A node's name is in its certificate, in its Node object, and for a master in etcd's member:
-the host that takes another one is a stranger to its own cluster.
+A node's name is in its certificate, in its Node object and, on a master, in its etcd member: a
+host that changes its name is unknown to its own cluster.
 
 Sources: hostname(5); systemd(1) (`systemd.hostname=`); cloud-init, "Set Hostname"; kubeadm,
 "Remove the node" and `kubeadm reset`; kubernetes.io, "Safely Drain a Node".
@@ -25,7 +25,7 @@ IMPACTS: tuple[Impact, ...] = ()
 
 
 def fix_runtime(fact: HostnameRuntime, case: Case[HostnameParameters]) -> tuple[Remedy, ...]:
-    """The kernel's name; services that are already running may go on showing the old one."""
+    """The kernel's name is set; running services may continue to show the old one."""
     if fact.joined:
         return (_rejoin(fact.name, fact.planned, fact.joined),)
     why = f"the running hostname is {fact.name or 'empty'}, and the plan says {fact.planned}."
@@ -33,7 +33,7 @@ def fix_runtime(fact: HostnameRuntime, case: Case[HostnameParameters]) -> tuple[
 
 
 def fix_persisted(fact: HostnamePersisted, case: Case[HostnameParameters]) -> tuple[Remedy, ...]:
-    """The file's name, and what would win over it."""
+    """The name in the file is set, and whatever would override it is changed."""
     if fact.joined:
         return (_rejoin(fact.name or "not set at boot", fact.planned, fact.joined),)
     changes: list[Remedy] = []
@@ -52,10 +52,10 @@ def fix_persisted(fact: HostnamePersisted, case: Case[HostnameParameters]) -> tu
     ]
     if fact.rewritten:
         why = f"{fact.rewritten} has cloud-init name this host at boot: {fact.rewritten.text}."
-        asked = fact.preserve
+        preserve = fact.preserve
         changes.append(
-            cloud_init.conflicting_setting("preserve_hostname", "true", asked, why)
-            if asked
+            cloud_init.conflicting_setting("preserve_hostname", "true", preserve, why)
+            if preserve
             else cloud_init.add_setting("preserve_hostname", "true", why)
         )
     return tuple(changes)

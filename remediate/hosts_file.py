@@ -1,8 +1,8 @@
-"""The VIP's names in /etc/hosts: one line that gives them the VIP, none that says otherwise.
+"""The VIP's names in /etc/hosts: one line that maps them to the VIP, none that contradicts it.
 
-A line that is wrong is commented, and where it has other names too, a line with those follows
-it. The rest of the file, and its order, stay. On a host of a cluster this moves the kubelet to
-the VIP: the apiserver must answer there before.
+A wrong line is commented out; if it has other names too, a line with those follows it. The rest of
+the file and its order are kept. On a host in a cluster, this moves the kubelet to the VIP, so the
+apiserver must already answer there.
 
 Sources: hosts(5); nsswitch.conf(5); nscd(8), sss_cache(8); cloud-init, "Update Etc Hosts".
 """
@@ -32,13 +32,13 @@ from remediate import cloud_init
 KINDS = (FileEdit,)
 IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
 
-# What hosts(5) lets a name be made of, and an underscore, which is met in the wild. A name with
-# anything else cannot be written again as it was read.
+# The characters that hosts(5) allows in a name, and the underscore, which occurs in practice. A
+# name with any other character cannot be written back exactly as it was read.
 WRITABLE = re.compile(r"[\w.-]+", re.ASCII)
 
 
 def fix_runtime(fact: HostsFileRuntime, case: Case[HostsFileParameters]) -> tuple[Remedy, ...]:
-    """Nothing where the file is what is wrong, which `persisted` mends; else a person must look."""
+    """Nothing where the file is wrong, which `persisted` fixes; else a manual step."""
     if fact.file_right is False:
         return ()
     wrong = "; ".join(
@@ -60,7 +60,7 @@ def fix_runtime(fact: HostsFileRuntime, case: Case[HostsFileParameters]) -> tupl
 
 
 def fix_persisted(fact: HostsFilePersisted, case: Case[HostsFileParameters]) -> tuple[Remedy, ...]:
-    """The file made right, and kept from being made anew at boot."""
+    """The file is corrected, and kept from being regenerated at boot."""
     changes = () if fact.right else _file(fact)
     if fact.rewritten is None:
         return changes
@@ -102,13 +102,13 @@ def _writable(entry: HostsEntry) -> bool:
 
 
 def _new(entry: HostsEntry) -> str:
-    """The line as a comment; below it the line without the wrong names, where any is left."""
+    """The line as a comment; below it, the line without the wrong names, if others remain."""
     kept = _kept(entry)
     return "\n".join([COMMENTED, *([" ".join((entry.address, *kept))] if kept else [])])
 
 
 def _why(fact: HostsFilePersisted) -> str:
-    said = [
+    parts = [
         f"{entry.source} gives {entry.address} to {' and '.join(entry.wrong)}"
         + (
             ", as a line before it does"
@@ -118,11 +118,11 @@ def _why(fact: HostsFilePersisted) -> str:
         for entry in fact.entries
     ]
     if fact.missing:
-        said.append(f"no line gives {fact.vip} to {' or '.join(fact.missing)}")
+        parts.append(f"no line gives {fact.vip} to {' or '.join(fact.missing)}")
     moved = (
         f" (this host is in a cluster, {fact.joined}: its kubelet will go to {fact.vip} from now "
         "on, so the apiserver must answer there)"
         if fact.joined and fact.contradicting
         else ""
     )
-    return f"{'; '.join(said)}{moved}."
+    return f"{'; '.join(parts)}{moved}."

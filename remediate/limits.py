@@ -1,10 +1,10 @@
-"""Limits of a login: the baseline's lines in limits.conf, and none that beats them.
+"""Limits of a login: the baseline's lines in limits.conf, and none that takes precedence.
 
-A line that asks for more stays as it is: no limit is lowered. One that asks for less, for the
-domain or for the user that is tried, is replaced or commented; a package's is overruled by a
+A line with a higher value is kept: no limit is lowered. A line with a lower value, for the domain
+or for the user that is tried, is replaced or commented out; a package's line is overridden by a
 file that is read after it.
 
-Sources: as of facts/limits.py.
+Sources: as in facts/limits.py.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ SIDES = ("soft", "hard")
 
 
 def fix_runtime(fact: LimitsRuntime, case: Case[LimitsParameters]) -> tuple[Remedy, ...]:
-    """A new login gets what the files say: where they are wrong, their remedy is this one too."""
+    """The remedy of the files, where they are wrong: a new login gets the limits that they set."""
     if fact.stack:
         return (_stack(fact.stack),)
     if fact.files is None:
@@ -57,7 +57,8 @@ def fix_runtime(fact: LimitsRuntime, case: Case[LimitsParameters]) -> tuple[Reme
 
 
 def fix_persisted(fact: LimitsPersisted, case: Case[LimitsParameters]) -> tuple[Remedy, ...]:
-    """Nothing for files that comply. Sessions that are open keep their limits."""
+    """Wrong lines are corrected; files that comply stay as they are. Open sessions keep their
+    limits."""
     wanted = case.parameters
     changes: list[Remedy] = [_stack(fact.stack)] if fact.stack else []
     if fact.refused:
@@ -69,7 +70,7 @@ def fix_persisted(fact: LimitsPersisted, case: Case[LimitsParameters]) -> tuple[
             )
         )
         return tuple(changes)
-    # Two links may lead to one file.
+    # Two links may lead to the same file.
     bad = list(
         {(line.file, line.source.line): line for line in fact.lines if _bad(line, wanted)}.values()
     )
@@ -83,7 +84,7 @@ def fix_persisted(fact: LimitsPersisted, case: Case[LimitsParameters]) -> tuple[
     open_sides = [side for side in SIDES if not _covered(side, fact.lines, theirs, wanted)]
     place = _behind(theirs, fact.place)
     for line in sited:
-        change, closed = _mended(line, open_sides if line.file == place else [], wanted)
+        change, closed = _fixed(line, open_sides if line.file == place else [], wanted)
         changes.append(change)
         open_sides = [side for side in open_sides if side not in closed]
     changes.extend(_added(open_sides, place, theirs, wanted))
@@ -91,7 +92,7 @@ def fix_persisted(fact: LimitsPersisted, case: Case[LimitsParameters]) -> tuple[
 
 
 def _bad(line: LimitsLine, wanted: LimitsParameters) -> bool:
-    """Whether it gives less than asked for, and is not beaten by the baseline's own line."""
+    """Whether it sets less than required, and the baseline's line does not take precedence."""
     if line.frees:
         return True
     beaten = wanted.domain == ROOT and line.rank > Rank.MINE
@@ -101,7 +102,7 @@ def _bad(line: LimitsLine, wanted: LimitsParameters) -> bool:
 def _covered(
     side: str, lines: Sequence[LimitsLine], theirs: Sequence[LimitsLine], wanted: LimitsParameters
 ) -> bool:
-    """Whether a line of the domain sets enough, behind those that cannot be edited."""
+    """Whether a line of the domain sets enough, after those that cannot be edited."""
     last = max(
         (n for n, line in enumerate(lines) if line in theirs and _sets(line, side)), default=-1
     )
@@ -120,7 +121,7 @@ def _sets(line: LimitsLine, side: str) -> bool:
 
 
 def _behind(theirs: Sequence[LimitsLine], place: str | None) -> str | None:
-    """The file that is read after all lines that cannot be edited; limits.conf is the first."""
+    """The file that is read after all lines that cannot be edited; limits.conf is read first."""
     folder = dirname(FOLDER)
     in_folder = [basename(line.source.path) for line in theirs if _in_folder(line.source.path)]
     last = max(in_folder, default="")
@@ -133,10 +134,10 @@ def _in_folder(path: str) -> bool:
     return basename(dirname(path)) == basename(dirname(FOLDER))
 
 
-def _mended(
+def _fixed(
     line: LimitsLine, open_sides: Sequence[str], wanted: LimitsParameters
 ) -> tuple[Remedy, Sequence[str]]:
-    """The baseline's line in its place, or a comment; and the sides that this sets."""
+    """The edit that replaces the line by the baseline's or comments it out, and the sides set."""
     at, text = line.source.line, line.source.text
     sides = [side for side in open_sides if _sets(line, side)]
     who = "" if line.domain == wanted.domain else f" for {line.domain}"

@@ -1,7 +1,7 @@
-"""SELinux is permissive at once, and what the baseline says after a boot.
+"""SELinux is set to permissive at once, and to the baseline's mode from the next boot on.
 
-Only the line that libselinux reads is replaced. Where `disabled` is asked for, it is so after
-the next boot; files that are made meanwhile have no label, so going back needs relabelling.
+Only the line that libselinux reads is replaced. `disabled` takes effect at the next boot; files
+created while it is disabled have no label, so enabling SELinux again requires relabelling.
 
 Sources: selinux_config(5), selinux(8), setenforce(8), fixfiles(8); the kernel's
 admin-guide/kernel-parameters (selinux=, enforcing=).
@@ -34,13 +34,13 @@ IMPACTS = (Impact.NEEDS_REBOOT,)
 
 
 def fix_runtime(fact: SelinuxRuntime, case: Case[SelinuxParameters]) -> tuple[Remedy, ...]:
-    """As `setenforce 0` does."""
+    """Permissive at once, as `setenforce 0` does."""
     why = f"SELinux is {fact.mode} now: {fact.why}; permissive, it only logs what it would refuse."
     return (KernelValueChange(ENFORCE, "1", "0", why),)
 
 
 def fix_persisted(fact: SelinuxPersisted, case: Case[SelinuxParameters]) -> tuple[Remedy, ...]:
-    """The configuration's line; kernel arguments that win over it are for a person."""
+    """The configuration's line is set; kernel arguments that override it are manual steps."""
     modes = case.parameters.modes
     changes: list[Remedy] = []
     if fact.strange:
@@ -72,6 +72,8 @@ def _configuration(fact: SelinuxPersisted, mode: str) -> FileEdit:
     effects = (Impact.NEEDS_REBOOT,) if mode == DISABLED else ()
     line = fact.line
     edit: LineEdit = ReplaceLine(line.line, line.text, text) if line else AppendLine(text)
-    said = f"{line} says {fact.configured}" if line else f"{CONFIG} names no mode"
+    current = f"{line} says {fact.configured}" if line else f"{CONFIG} names no mode"
     back = ", and going back needs `fixfiles onboot`" if mode == DISABLED else ""
-    return FileEdit(CONFIG, (edit,), f"{said}; {mode} it is from the next boot on{back}.", effects)
+    return FileEdit(
+        CONFIG, (edit,), f"{current}; {mode} it is from the next boot on{back}.", effects
+    )

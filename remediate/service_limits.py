@@ -1,10 +1,10 @@
 """Limits of a service: a drop-in that sets them, and a restart of the service.
 
-No limit is lowered: the new line gives what is asked for, and more where there was more. A line
-of the site's drop-ins that wins over it is commented; one of a package, of /run, or for other
-units too is overruled by a drop-in that is read after it.
+No limit is lowered: the new line sets the required value, or the present one if that is higher. A
+line of the site's drop-ins that wins over it is commented out; one of a package, in /run, or for
+other units too is overridden by a drop-in that is read after it.
 
-Sources: as of facts/service_limits.py; kubernetes.io, "Safely Drain a Node".
+Sources: as in facts/service_limits.py; kubernetes.io, "Safely Drain a Node".
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ SECTION = "[Service]"
 def fix_runtime(
     fact: ServiceLimitsRuntime, case: Case[ServiceLimitsParameters]
 ) -> tuple[Remedy, ...]:
-    """What `persisted` changes, and then a restart; on a node, by hand where it must be drained."""
+    """The changes of `persisted`, then a restart; a manual step on a node that must be drained."""
     wanted = case.parameters
     if fact.refused:
         return (_refused(fact.refused, wanted),)
@@ -74,7 +74,7 @@ def fix_runtime(
 def fix_persisted(
     fact: ServiceLimitsPersisted, case: Case[ServiceLimitsParameters]
 ) -> tuple[Remedy, ...]:
-    """A line in the baseline's drop-in, unless one that is there is enough."""
+    """A line in the baseline's drop-in, unless an existing one is sufficient."""
     wanted = case.parameters
     if fact.refused:
         return (_refused(fact.refused, wanted),)
@@ -102,24 +102,24 @@ def _own(wanted: ServiceLimitsParameters) -> str:
 
 
 def _editable(line: UnitLimitLine) -> bool:
-    """Whether it may be commented: a site's drop-in for this unit alone, in one line."""
-    return bool(line.name) and line.own and line.whole and conf_dirs.is_editable(line.file)
+    """Whether it may be commented out: one line of a site's drop-in for this unit only."""
+    return bool(line.name) and line.own and line.single_line and conf_dirs.is_editable(line.file)
 
 
 def _behind(theirs: Sequence[UnitLimitLine], place: str) -> str:
-    """The drop-in that is read after all lines that cannot be commented."""
+    """The drop-in that is read after all lines that cannot be commented out."""
     last = max((line.name for line in theirs), default="")
     return place if last < basename(place) else conf_dirs.sorts_after(place, last)
 
 
 def _starts(lines: Sequence[UnitLimitLine], default: Limit) -> Iterator[Limit]:
-    """What a start gets now, and after a boot, which empties /run."""
+    """The limits of a start now, and of one after a boot, which empties /run."""
     for some in (lines, [line for line in lines if line.lasting]):
         yield some[-1].limit if some else default
 
 
 def _line(fact: ServiceLimitsPersisted, wanted: ServiceLimitsParameters) -> str:
-    """The baseline's line, or one that gives more where a start gets more of one side today."""
+    """The baseline's line, with a side raised where a start gets a higher value today."""
     today = list(_starts(fact.lines, fact.default))
     soft = max(wanted.wanted, *(limit.soft for limit in today))
     hard = max(soft, *(limit.hard for limit in today))
@@ -128,7 +128,7 @@ def _line(fact: ServiceLimitsPersisted, wanted: ServiceLimitsParameters) -> str:
 
 
 def _value(value: float, wanted: ServiceLimitsParameters) -> str:
-    """As systemd has it: memlock in bytes."""
+    """In systemd's notation, with memlock in bytes."""
     if value == inf:
         return "infinity"
     return str(int(value * 1024 if wanted.item == "memlock" else value))

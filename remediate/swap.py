@@ -1,11 +1,11 @@
-"""Swap: turned off now, where memory has room for what is in it, and at no boot again.
+"""Swap: turned off now, where memory has room for its content, and kept off at every boot.
 
-fstab's line is commented, a unit is masked or, if it is the site's own file, disabled. While
-fstab names any swap, systemd-gpt-auto-generator keeps off; so where its partition waits behind
-that line, swap.target is masked as well. That generator itself is not: on some hosts it mounts
-/home or /var.
+fstab's line is commented out; a unit is masked or, if it is the site's own file, disabled. While
+fstab names any swap, systemd-gpt-auto-generator does nothing; so where it would then enable a
+partition, swap.target is masked as well. That generator itself is not masked: on some hosts it
+mounts /home or /var.
 
-Sources: as of facts/swap.py; swapoff(8); systemd.generator(7) on masking a generator.
+Sources: as in facts/swap.py; swapoff(8); systemd.generator(7) on masking a generator.
 """
 
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ NOTHING = "/dev/null"
 
 
 def fix_runtime(fact: SwapRuntime, case: Case[SwapParameters]) -> tuple[Remedy, ...]:
-    """One device at a time, the least filled first, as long as memory has room for them all."""
+    """Devices are turned off one at a time, the least used first, while memory has room."""
     return tuple(_off(fact, case.parameters.margin_kib))
 
 
@@ -78,7 +78,7 @@ def _full(device: Device, available: int | None, margin: int) -> ManualStep:
 
 
 def fix_persisted(fact: SwapPersisted, case: Case[SwapParameters]) -> tuple[Remedy, ...]:
-    """For each thing that turns swap on, what keeps it from that."""
+    """Each thing that enables swap at boot is disabled."""
     changes = [change for trigger in fact.enables_swap for change in _kept_off(fact, trigger)]
     by_fstab = any(trigger.kind is TriggerKind.FSTAB for trigger in fact.enables_swap)
     if fact.dormant_partitions and by_fstab:
@@ -94,7 +94,7 @@ def fix_persisted(fact: SwapPersisted, case: Case[SwapParameters]) -> tuple[Reme
 
 
 def _same(one: Remedy, other: Remedy) -> bool:
-    """One link masks a target or a generator for all the reasons there are."""
+    """Whether two remedies are equal; one link masks a target or generator for every reason."""
     if isinstance(one, SymlinkChange) and isinstance(other, SymlinkChange):
         return one.path == other.path
     return one == other
@@ -132,7 +132,7 @@ def _without_zram(fact: SwapPersisted, trigger: SwapTrigger) -> Remedy:
 
 
 def _masked(fact: SwapPersisted, unit: str, why: str) -> Iterator[Remedy]:
-    """A mask; where the site's own file has its place, the links that pull it in go instead."""
+    """A mask; where the site's own file has that path, its links are removed instead."""
     path = f"{SITE}/{unit}"
     if fact.site_units.get(path, NOTHING) is not None:
         yield SymlinkChange(path, NOTHING, fact.site_units.get(path), why)

@@ -1,11 +1,11 @@
 """Kernel parameters: the value now, and a line of sysctl.d that wins at boot.
 
-Only the parameter itself is written, never all of sysctl.d: that would set what nobody asked
-for. The line stands in the baseline's own file; a line that wins over it is commented if it is
-the site's, and overruled by a file that is read after it if it is a package's, of /run, or
-cannot be commented.
+Only the parameter itself is written, never all of sysctl.d, which would set values that were not
+requested. The line is in the baseline's own file. A site's line that wins over it is commented
+out; one of a package, in /run, or that cannot be commented out is overridden by a file that is
+read after it.
 
-Sources: as of facts/sysctl.py; the kernel's net/ipv4/devinet.c, inet_forward_change.
+Sources: as in facts/sysctl.py; the kernel's net/ipv4/devinet.c, inet_forward_change.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -41,13 +41,13 @@ IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
 
 
 def fix_runtime(fact: SysctlRuntime, case: Case[SysctlParameters]) -> tuple[Remedy, ...]:
-    """Write the value; where the kernel has no such parameter, load the module that makes it."""
+    """The value is written; where the kernel lacks the parameter, its module is loaded."""
     wanted = case.parameters
     if fact.value is not None:
         why = f"{wanted.key} is {fact.value} in the kernel and must be {wanted.value}."
         keep, follow = (tuple(map(path_of, keys)) for keys in (wanted.disturbs, wanted.leads))
         path, now, then = path_of(wanted.key), str(fact.value), str(wanted.value)
-        # What a module makes sends packets through rules that they did not meet before.
+        # A module's parameter sends packets through rules that did not apply to them before.
         costs = (Impact.DISRUPTS_TRAFFIC,) if wanted.module else ()
         return (KernelValueChange(path, now, then, why, keep, costs, follow),)
     if wanted.module:
@@ -65,7 +65,7 @@ def fix_runtime(fact: SysctlRuntime, case: Case[SysctlParameters]) -> tuple[Reme
 
 
 def fix_persisted(fact: SysctlPersisted, case: Case[SysctlParameters]) -> tuple[Remedy, ...]:
-    """The baseline's line in the baseline's file, and nothing that wins over it."""
+    """The baseline's line is set in the baseline's file, and no other line wins over it."""
     wanted = case.parameters
     if fact.masked:
         return (
@@ -95,7 +95,7 @@ def fix_persisted(fact: SysctlPersisted, case: Case[SysctlParameters]) -> tuple[
 
 
 def _wrong(line: SysctlLine, wanted: SysctlParameters) -> bool:
-    """Whether the line could leave another value. A pattern spares what is named in full."""
+    """Whether the line could set another value. A pattern skips keys that have their own line."""
     if line.value is None:
         return line.key == normalized(wanted.key)
     if line.pattern and not any(
@@ -106,17 +106,18 @@ def _wrong(line: SysctlLine, wanted: SysctlParameters) -> bool:
 
 
 def _beats(line: SysctlLine, place: str, wanted: SysctlParameters) -> bool:
-    """Read after ours; or for another name of the same variable, whose order is its own."""
+    """Whether it is read after ours, or sets another name of the variable, in its own order."""
     return line.key != normalized(wanted.key) or basename(line.source.path) >= basename(place)
 
 
 def _commentable(line: SysctlLine) -> bool:
-    """Not a package's, not of /run; and a comment ends at a carriage return inside the line."""
+    """Whether it is neither a package's nor in /run, nor has a carriage return, which would end
+    the comment."""
     return conf_dirs.is_editable(line.file) and "\r" not in line.source.text
 
 
 def _behind(theirs: Sequence[SysctlLine], place: str) -> str:
-    """The file that is read after all lines that cannot be commented."""
+    """The file that is read after all lines that cannot be commented out."""
     last = max((basename(line.source.path) for line in theirs), default="")
     return place if last < basename(place) else conf_dirs.sorts_after(place, last)
 
@@ -128,7 +129,7 @@ def _line(key: str, wanted: SysctlParameters) -> str:
 def _in_own_file(
     fact: SysctlPersisted, wrong: Sequence[SysctlLine], place: str, wanted: SysctlParameters
 ) -> Iterator[Remedy]:
-    """Replace the first wrong line of the key and comment the others; or add one."""
+    """Replaces the first wrong line of the key and comments out the others, or adds a line."""
     assert fact.place
     name = normalized(wanted.key)
     right = any(
@@ -149,7 +150,7 @@ def _in_own_file(
 def _elsewhere(
     place: str, theirs: Sequence[SysctlLine], own: str, wanted: SysctlParameters
 ) -> Iterator[Remedy]:
-    """What overrules lines that cannot be commented: also under the variable's other names."""
+    """Overrides lines that cannot be commented out, under the variable's other names too."""
     others = [
         k for k in wanted.same_as if any(line.key != normalized(wanted.key) for line in theirs)
     ]

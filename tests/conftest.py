@@ -48,6 +48,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if LAB_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("lab")
+        if _only_in_a_soak(item):
+            item.add_marker(pytest.mark.skip(reason="`make soak` has it"))
         # A debugger wants the first failure; pytest-rerunfailures refuses both at once.
         if item.get_closest_marker("lab") and not config.getoption("usepdb"):
             item.add_marker(pytest.mark.flaky(reruns=1))
@@ -59,10 +61,16 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI (HALE_REQUIRE_LAB) a lab test that was skipped has failed: it proved nothing."""
     report = yield
-    if os.environ.get("HALE_REQUIRE_LAB") and report.skipped and item.get_closest_marker("lab"):
+    required = os.environ.get("HALE_REQUIRE_LAB") and item.get_closest_marker("lab")
+    if required and report.skipped and not _only_in_a_soak(item):
         report.outcome = "failed"
         report.longrepr = f"a lab test was skipped: {report.longrepr}"
     return report
+
+
+def _only_in_a_soak(item: pytest.Item) -> bool:
+    """Whether the test is too long for this run: it has the marker `soak`."""
+    return item.get_closest_marker("soak") is not None and not os.environ.get("HALE_SOAK")
 
 
 @contextmanager

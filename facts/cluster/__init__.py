@@ -1,1 +1,1 @@
-"""What only an installation observes: packages, images, nodes, leftovers."""
+"""Observations that only an installation needs: packages, images, nodes, leftovers."""

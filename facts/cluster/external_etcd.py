@@ -1,8 +1,8 @@
-"""An etcd of the site's own, as a master reaches it: whether it answers, and whose data it has.
+"""The site's external etcd, as a master reaches it: whether it answers, and whether it has data.
 
-No subject of its own: the install asks before init. Asked over etcd's JSON gateway with the
-certificates that kubeadm_extra names; the key is read by curl and never leaves the host. Only the
-keys below /registry/ are counted, nothing of them is read.
+Not a subject: the install observes it before init. Requests go through etcd's JSON gateway with
+the certificates that kubeadm_extra names; only curl reads the key, which never leaves the host.
+The keys below /registry/ are only counted; their content is not read.
 
 Sources: etcd's "API reference", "gRPC gateway"; kube-apiserver(8), --etcd-prefix; kubeadm, "Set up
 a High Availability etcd Cluster with kubeadm".
@@ -37,8 +37,8 @@ done
 
 
 class Store(Struct, frozen=True):
-    """missing: certificates that are not there. silent: endpoints that do not answer, and what
-    curl says of each. keys: how many there are below /registry/, as the first that answers tells;
+    """missing: certificate files that do not exist. silent: endpoints that do not answer, with
+    curl's error. keys: the number of keys below /registry/, from the first endpoint that answers;
     None where none does."""
 
     missing: tuple[str, ...] = ()
@@ -47,24 +47,24 @@ class Store(Struct, frozen=True):
 
 
 def probe(endpoints: Iterable[str], ca: str, cert: str, key: str) -> CommandProbe:
-    """Asks every endpoint, https://HOST:PORT; the files may be empty where it is http."""
+    """A request to every endpoint, https://HOST:PORT; the files may be empty for http."""
     given = (*map(shlex.quote, (ca, cert, key)), shlex.join(endpoints))
     return CommandProbe("store", PRELUDE + _SCRIPT % given, timeout=40, slow=True)
 
 
 def read(readings: HostView) -> Store:
-    """What this host is told. Raises Unreadable."""
+    """The endpoints' answers to this host. Raises Unreadable."""
     lines = readings.output("store").lines
     missing = tuple(line.removeprefix("missing ") for line in lines if line.startswith("missing "))
     silent: list[str] = []
     keys: int | None = None
     for line in lines:
-        word, at, code, said = [*line.split(" ", 3), "", "", ""][:4]
+        word, at, code, body = [*line.split(" ", 3), "", "", ""][:4]
         if word != "at":
             continue
-        count = _count(said) if code == "0" else None
+        count = _count(body) if code == "0" else None
         if count is None:
-            silent.append(f"{at}: {said.strip()[:160] or f'curl ended with {code}'}")
+            silent.append(f"{at}: {body.strip()[:160] or f'curl ended with {code}'}")
         elif keys is None:
             keys = count
     if not silent and keys is None:
@@ -72,10 +72,10 @@ def read(readings: HostView) -> Store:
     return Store(missing, tuple(silent), keys)
 
 
-def _count(said: str) -> int | None:
-    """The number in an answer; the gateway leaves out a zero. None where it is no answer."""
+def _count(body: str) -> int | None:
+    """The count in an answer (the gateway omits a zero); None for anything else."""
     try:
-        found = json.loads(said)
+        found = json.loads(body)
         return int(found.get("count", 0)) if "cluster_id" in found["header"] else None
     except (AttributeError, KeyError, TypeError, ValueError):
         return None

@@ -1,5 +1,5 @@
-"""Whole files that an installation writes: their bytes' digest, mode and time. No subject of its
-own: the install's phases ask for it.
+"""Files that an installation writes: digest, mode and time of change. Not a subject: the install's
+phases observe it.
 """
 
 import shlex
@@ -22,8 +22,8 @@ done
 """
 
 
-class File(Struct, frozen=True):
-    """sha256: of its bytes; `other` for what is no file. changed: seconds since the epoch."""
+class FileDigest(Struct, frozen=True):
+    """sha256: of its content; `other` for what is not a file. changed: seconds since the epoch."""
 
     sha256: str
     mode: int
@@ -31,20 +31,20 @@ class File(Struct, frozen=True):
 
 
 def probe(paths: Iterable[str]) -> CommandProbe:
-    """Asks for these files."""
+    """The probe for these files."""
     return CommandProbe("files", _SCRIPT % " ".join(map(shlex.quote, paths)))
 
 
-def read(readings: HostView) -> Mapping[str, File]:
-    """The files that are there, by path. Raises Unreadable."""
-    found: dict[str, File] = {}
+def read(readings: HostView) -> Mapping[str, FileDigest]:
+    """The files that exist, by path. Raises Unreadable."""
+    found: dict[str, FileDigest] = {}
     for line in readings.output("files").lines:
         sha256, mode, changed, path = (line.split(" ", 3) + [""] * 4)[:4]
         if sha256 == "other":
-            found[path] = File(sha256, 0, 0.0)
+            found[path] = FileDigest(sha256, 0, 0.0)
             continue
         try:
-            found[path] = File(sha256, int(mode, 8), float(changed))
+            found[path] = FileDigest(sha256, int(mode, 8), float(changed))
         except ValueError:
             raise Unreadable(f"the answer is garbled: {line[:80]!r}") from None
     return found

@@ -1,4 +1,4 @@
-"""Which of the control plane's images a host has. No subject of its own: the install asks.
+"""The control plane's images that a host has. Not a subject: the install's phases observe it.
 
 Sources: kubeadm-config-images(1); ctr, `images ls`.
 """
@@ -10,7 +10,7 @@ from msgspec import Struct
 from hale.model.evidence import CommandProbe, HostView
 
 SUBJECT = "images"
-# What a worker runs of them.
+# The images that a worker needs.
 WORKER = ("pause", "kube-proxy")
 
 _SCRIPT = """\
@@ -21,13 +21,13 @@ ctr -n k8s.io images ls -q 2>/dev/null | sed 's/^/have /'
 
 
 class Images(Struct, frozen=True):
-    """wanted: as kubeadm of this host names them; empty where there is no kubeadm."""
+    """wanted: the images that this host's kubeadm lists; empty where there is no kubeadm."""
 
     wanted: tuple[str, ...] = ()
     present: frozenset[str] = frozenset()
 
     def missing(self, *, master: bool, stacked: bool) -> tuple[str, ...]:
-        """Those that a host of this role needs and has not; etcd's only where it is stacked."""
+        """The images that a host of this role lacks; etcd's only where etcd is stacked."""
         return tuple(
             i
             for i in self.wanted
@@ -38,21 +38,21 @@ class Images(Struct, frozen=True):
 
 
 def name(image: str) -> str:
-    """An image's last name: `pause` of registry/k8s/pause:3.10."""
+    """The last part of an image's name: `pause` for registry/k8s/pause:3.10."""
     return image.rpartition("/")[2].partition(":")[0]
 
 
 def probe(version: str, repository: str) -> CommandProbe:
-    """Asks for the images of that version of Kubernetes."""
+    """The probe for the images of that version of Kubernetes."""
     where = f"--image-repository {shlex.quote(repository)}" if repository else ""
     return CommandProbe("images", _SCRIPT % (shlex.quote(f"v{version}"), where), timeout=20)
 
 
 def read(readings: HostView) -> Images:
     """The host's images. Raises Unreadable."""
-    said: dict[str, list[str]] = {"want": [], "have": []}
+    listed: dict[str, list[str]] = {"want": [], "have": []}
     for line in readings.output("images").lines:
         word, _, rest = line.partition(" ")
-        if word in said:
-            said[word].append(rest)
-    return Images(tuple(said["want"]), frozenset(said["have"]))
+        if word in listed:
+            listed[word].append(rest)
+    return Images(tuple(listed["want"]), frozenset(listed["have"]))

@@ -1,5 +1,5 @@
-"""What kubeadm and the kubelet have left on a host, and who listens on their ports. No subject of
-its own: the install's phases ask.
+"""Files of kubeadm and the kubelet on a host, and the listeners on their ports. Not a subject: the
+install's phases observe it.
 
 Sources: kubeadm, "Implementation details"; kubernetes.io, "Ports and Protocols"; ss(8).
 """
@@ -11,7 +11,7 @@ from hale.model.evidence import CommandProbe, HostView, Unreadable
 
 SUBJECT = "kubernetes"
 
-# Files by which one can tell how far kubeadm came.
+# Files that show how far kubeadm got.
 FILES = (
     ADMIN,
     "/etc/kubernetes/kubelet.conf",
@@ -23,15 +23,15 @@ FILES = (
     "/etc/kubernetes/pki/ca.crt",
     "/var/lib/kubelet/config.yaml",
 )
-# Where etcd is stacked; else the data there is the site's own.
+# Only where etcd is stacked; otherwise the data there belongs to the site.
 ETCD_DATA = "/var/lib/etcd/member"
 KUBELET = FILES[1]
 CA = "/etc/kubernetes/pki/ca.crt"
-# The last of init's phases that is about this host; kubeadm writes the rotating certificate's
-# path into kubelet.conf then, and the kubelet does the same when a join has brought it in.
+# In the last phase of init that concerns this host, kubeadm writes the path of the rotating
+# certificate into kubelet.conf; after a join, the kubelet does.
 ROTATING = "kubelet-client-current.pem"
 
-# What this host's own apiserver answers, as HTTP status; 000 where nobody does.
+# The HTTP status of this host's own apiserver; 000 without an answer.
 READYZ = f"""\
 curl -q -s --noproxy '*' --max-time 3 --cacert {CA} --capath /dev/null \\
   --resolve kubernetes:6443:127.0.0.1 -o /dev/null -w '%{{http_code}}' https://kubernetes:6443/readyz"""
@@ -49,8 +49,8 @@ done
 
 
 class Node(Struct, frozen=True):
-    """files: of FILES, those that are there. ports: who listens, by port. finalised: kubeadm has
-    come through with this host itself."""
+    """files: those of FILES that exist. ports: the listening program, by port. finalised: kubeadm
+    has completed its work on this host."""
 
     files: frozenset[str] = frozenset()
     finalised: bool = False
@@ -59,7 +59,7 @@ class Node(Struct, frozen=True):
 
     @property
     def untouched(self) -> bool:
-        """Whether kubeadm has never worked here, or `kubeadm reset` has since."""
+        """Whether kubeadm has never run here, or `kubeadm reset` has undone it."""
         return not self.files
 
     @property
@@ -69,15 +69,15 @@ class Node(Struct, frozen=True):
 
 
 def probe(*, stacked: bool) -> CommandProbe:
-    """Asks for all of it. stacked: etcd's data is kubeadm's too."""
+    """The probe for all of it. stacked: etcd's data is kubeadm's too."""
     return CommandProbe("node", f"etcd={ETCD_DATA if stacked else ''}\n{_SCRIPT}")
 
 
 def read(readings: HostView) -> Node:
-    """How far kubeadm came here. Raises Unreadable."""
+    """How far kubeadm got on this host. Raises Unreadable."""
     files: set[str] = set()
     ports: dict[int, str] = {}
-    said: dict[str, str] = {}
+    values: dict[str, str] = {}
     for line in readings.output("node").lines:
         word, _, rest = line.partition(" ")
         if word == "file":
@@ -88,19 +88,19 @@ def read(readings: HostView) -> Node:
                 raise Unreadable(f"the answer is garbled: {line[:80]!r}")
             ports[int(port)] = who
         else:
-            said[word] = rest
-    if "kubelet" not in said:
+            values[word] = rest
+    if "kubelet" not in values:
         raise Unreadable("the answer breaks off")
     return Node(
         frozenset(files),
-        "rotating" in said,
-        said["kubelet"] == "active",
+        "rotating" in values,
+        values["kubelet"] == "active",
         ports,
     )
 
 
 def readyz() -> CommandProbe:
-    """Asks this host's own apiserver, which may take seconds while it begins."""
+    """A request to this host's own apiserver, which may take seconds while it starts."""
     manifest = FILES[4]
     return CommandProbe(
         "readyz", f"[ ! -r {CA} ] || [ ! -e {manifest} ] || {READYZ} || :", slow=True
@@ -108,5 +108,5 @@ def readyz() -> CommandProbe:
 
 
 def ready(readings: HostView) -> bool:
-    """Whether that apiserver says that it is ready. Raises Unreadable."""
+    """Whether that apiserver reports itself ready. Raises Unreadable."""
     return readings.output("readyz").text.strip() == "200"

@@ -1,9 +1,9 @@
 """What a cluster leaves on a host: containers, mounts, interfaces, rules, routes, the VIP, files.
 
-No subject of its own: `invoke reset` asks, and the install's tests.
+Not a subject: `invoke reset` and the install's tests observe it.
 
 Sources: proc_mounts(5); iptables-save(8), nft(8); kubernetes.io, "Cleaning up CNI",
-kubeadm-reset(1), which says what it leaves.
+kubeadm-reset(1), which documents what it leaves.
 """
 
 import shlex
@@ -15,7 +15,7 @@ from hale.model.evidence import CommandProbe, HostView, Unreadable
 
 SUBJECT = "remains"
 
-# Interfaces that network plugins and kube-proxy make by these names.
+# Names of the interfaces that network plugins and kube-proxy create.
 INTERFACES = (
     r"cni0|cni-.*|cbr0|flannel[.-].*|cali.*|vxlan[.]calico|tunl0|wireguard[.]cali|cilium_.*|lxc.*|"
     r"kube-ipvs0|kube-bridge|nodelocaldns|weave|genev_sys_.*|antrea.*|ovn.*"
@@ -55,25 +55,25 @@ echo end
 
 
 class Leftovers(Struct, frozen=True):
-    """Each thing as `kind name`, in the order in which it was found."""
+    """Each item as `kind name`, in the order of the probe."""
 
     items: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
-        """The first few, for a sentence."""
+        """The first four and the number of the others, for a message."""
         more = len(self.items) - 4
         return ", ".join(self.items[:4]) + (f" and {more} more" if more > 0 else "")
 
 
 def probe(vip: str, pods: str, *, stacked: bool) -> CommandProbe:
-    """Asks for all of it. pods: the range of the pods, may be empty. stacked: etcd too."""
+    """The probe for all of it. pods: the pods' CIDR, may be empty. stacked: etcd's data too."""
     given = (shlex.quote(vip), shlex.quote(pods), ETCD_DATA if stacked else "")
     return CommandProbe("things", _SCRIPT % given, timeout=30)
 
 
 def read(readings: HostView) -> Leftovers:
-    """What is left on the host. Raises Unreadable."""
+    """The leftovers on the host. Raises Unreadable."""
     lines = readings.output("things").lines
     if not lines or lines[-1] != "end":
         raise Unreadable("the answer breaks off")

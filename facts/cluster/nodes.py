@@ -1,9 +1,10 @@
-"""The cluster as a master's own apiserver tells it: nodes, and what kubeadm has put into it.
+"""The cluster according to a master's own apiserver: nodes, and the objects kubeadm created.
 
-No subject of its own: the install's phases ask, on the masters. Nodes are asked for as every fact
-asks (own_apiserver.py); what manifests name, of any kind, by kubectl with kubeadm's admin.conf,
-which it alone reads. A master whose apiserver does not answer says so; that is no error. Several
-phases that ask for the same are answered by one question (hale/install/observe.py).
+Not a subject: the install's phases observe it on the masters. Nodes are requested as in every fact
+(facts/parsers/local_apiserver.py). Objects that manifests name, of any kind, are requested by
+kubectl with kubeadm's admin.conf, which only kubectl reads. A master whose apiserver does not
+answer reports that; it is not an error. Phases that need the same observation share one probe
+(hale/install/observe.py).
 
 Sources: kubectl's reference, "JSONPath support"; kubeadm, "Implementation details".
 """
@@ -23,7 +24,7 @@ SUBJECT = "nodes"
 
 
 class Object(NamedTuple):
-    """An object of the cluster, as a manifest names it. namespace: empty where it names none."""
+    """An object of the cluster, as in a manifest. namespace: empty where the manifest has none."""
 
     api_version: str
     kind: str
@@ -34,7 +35,7 @@ class Object(NamedTuple):
         return "/".join(filter(None, (self.namespace, self.kind.lower(), self.name)))
 
 
-# What kubeadm init makes, in its order; the last two are its addons.
+# The objects that kubeadm init creates, in that order; the last two are its addons.
 MADE = (
     Object("v1", "ConfigMap", "kubeadm-config", "kube-system"),
     Object("v1", "ConfigMap", "kubelet-config", "kube-system"),
@@ -43,7 +44,7 @@ MADE = (
     Object("apps/v1", "DaemonSet", "kube-proxy", "kube-system"),
 )
 ADDONS = MADE[3:]
-CONTROL_PLANE = "control-plane"  # as the column of roles has it
+CONTROL_PLANE = "control-plane"  # as in the column of roles
 
 _PATHS = {"nodes": "/api/v1/nodes"}
 _NODES = f"""\
@@ -58,7 +59,7 @@ address=%s
 command -v kubectl >/dev/null || {{ echo absent; exit 0; }}
 k() {{ kubectl --kubeconfig {ADMIN} --server "https://$address:6443" --request-timeout 8s "$@"; }}
 """
-# Of a Deployment: wanted and ready; of a DaemonSet: the same by other names.
+# A Deployment's wanted and ready pods; a DaemonSet has other names for them.
 _OBJECTS = (
     "{range .items[*]}object [{.metadata.namespace}] {.kind} {.metadata.name} "
     "[{.spec.replicas}] [{.status.readyReplicas}] "
@@ -68,7 +69,7 @@ _NO_SUCH_KIND = ("no matches for kind", "ensure CRDs are installed first")
 
 
 class Nodes(Struct, frozen=True):
-    """What one master's apiserver says. answers: it does; else `why`.
+    """The nodes according to one master's apiserver. answers: whether it answers; else `why` not.
 
     nodes: whether each is Ready. masters: those that kubeadm has marked as control plane.
     """
@@ -80,19 +81,19 @@ class Nodes(Struct, frozen=True):
 
 
 class Count(NamedTuple):
-    """How many of an object's pods are wanted, and how many are ready; 0 where it has none."""
+    """The wanted and the ready pods of an object; 0 for an object without pods."""
 
     wanted: int
     ready: int
 
 
 def probe() -> CommandProbe:
-    """Asks this master's own apiserver for the nodes."""
+    """A request for the nodes to this master's own apiserver."""
     return CommandProbe("nodes", _NODES, slow=True)
 
 
 def probes(address: str, objects: Iterable[Object] = MADE) -> tuple[Probe, ...]:
-    """Asks for the nodes, and for these objects, all at once: kubectl finds their namespaces."""
+    """Requests for the nodes and these objects, all at once; kubectl finds their namespaces."""
     given = "\n".join(
         json.dumps(
             {
@@ -106,21 +107,21 @@ def probes(address: str, objects: Iterable[Object] = MADE) -> tuple[Probe, ...]:
     if not given:
         return (probe(),)
     get = f"k get -f - --ignore-not-found -o jsonpath={shlex.quote(_OBJECTS)}"
-    asked = (
+    query = (
         f"said=$(printf '%s' {shlex.quote(given)} | {get} 2>&1) && r=0 || r=$?\n"
         'printf "%s\\n" "$said"\necho "end $r"\n'
     )
-    script = f"{_KUBECTL % shlex.quote(address)}{asked}"
+    script = f"{_KUBECTL % shlex.quote(address)}{query}"
     return probe(), CommandProbe("objects", script, timeout=40, slow=True)
 
 
 def read(readings: HostView) -> Nodes:
-    """What the apiserver says of the nodes. Raises Unreadable."""
-    asked = local_apiserver.answers(readings.output("nodes").lines, _PATHS)
-    if asked is None:
+    """The nodes according to the apiserver. Raises Unreadable."""
+    responses = local_apiserver.answers(readings.output("nodes").lines, _PATHS)
+    if responses is None:
         return Nodes(False, local_apiserver.NONE)
     try:
-        rows = asked["nodes"].rows
+        rows = responses["nodes"].rows
     except Unreadable as error:
         return Nodes(False, str(error))
     try:
@@ -135,7 +136,7 @@ def read(readings: HostView) -> Nodes:
 
 
 def counted(readings: HostView, objects: Iterable[Object]) -> dict[Object, Count | None]:
-    """Of each of these objects its pods; None where it is not there. Raises Unreadable."""
+    """The pods of each of these objects; None where it does not exist. Raises Unreadable."""
     *lines, end = readings.output("objects").lines or [""]
     word, _, status = end.partition(" ")
     if word not in ("end", "absent"):
@@ -144,7 +145,7 @@ def counted(readings: HostView, objects: Iterable[Object]) -> dict[Object, Count
     for line in filter(None, lines):
         words = line.split()
         if words[0] != "object":
-            # A kind that nobody has defined yet has no objects; warnings are nobody's concern.
+            # A kind that is not defined yet has no objects; warnings are ignored.
             if status != "0" and not any(text in line for text in _NO_SUCH_KIND):
                 raise Unreadable(f"kubectl: {line[:200]}")
             continue
@@ -158,8 +159,8 @@ def counted(readings: HostView, objects: Iterable[Object]) -> dict[Object, Count
 
 
 def _count(wanted: Object, found: Mapping[tuple[str, str, str], Count]) -> Count | None:
-    """Where a manifest names no namespace, it is the default one, or the kind has none; where
-    the kind has none, the one that a manifest names is not heeded."""
+    """Without a namespace in the manifest, it is `default`, or the kind has none; for a kind
+    without namespaces, the manifest's namespace is ignored."""
     for space in (wanted.namespace or "default", ""):
         if count := found.get((space, wanted.kind, wanted.name)):
             return count

@@ -1,4 +1,4 @@
-"""Which packages a host has, at which version, and whether they are held. No subject of its own.
+"""A host's packages, their versions, and whether they are held. Not a subject.
 
 Sources: dpkg-query(1), apt-mark(8); rpm(8) --queryformat.
 """
@@ -37,22 +37,22 @@ CAP_SYS_RESOURCE = 1 << 24  # capabilities(7)
 
 
 class Packages(Struct, frozen=True):
-    """versions: of those that are wholly installed. plugins: where the CNI plugins lie.
+    """versions: of packages that are completely installed. plugins: the folder of CNI plugins.
 
-    capable: processes may be made less likely victims than they are (CAP_SYS_RESOURCE).
+    capable: the OOM score of processes may be lowered (CAP_SYS_RESOURCE).
     """
 
     manager: Manager
     versions: Mapping[str, str] = {}
     held: frozenset[str] = frozenset()
-    broken: bool = False  # dpkg was cut off in the middle
+    broken: bool = False  # dpkg was interrupted
     containerd: str = ""  # its version
     plugins: str = ""
     capable: bool = True
 
 
 def probe(names: Iterable[str]) -> CommandProbe:
-    """Asks for these packages."""
+    """The probe for these packages."""
     return CommandProbe("versions", _SCRIPT % " ".join(map(shlex.quote, names)), timeout=20)
 
 
@@ -64,24 +64,24 @@ def read(readings: HostView) -> Packages:
         raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
     versions: dict[str, str] = {}
     held: set[str] = set()
-    said: dict[str, str] = {}
+    values: dict[str, str] = {}
     for line in lines[1:]:
         word, _, rest = line.partition(" ")
         if word == "have":
             name, state, *version = rest.split()
-            # `ii` installed, `hi` installed and held; everything else is half there or gone.
+            # `ii` installed, `hi` installed and held; all others are incomplete or removed.
             if state in ("ii", "hi") and version:
                 versions[name] = version[0]
         elif word == "held":
             held.add(rest)
         else:
-            said[word] = rest
+            values[word] = rest
     return Packages(
         manager,
         versions,
         frozenset(held),
-        "broken" in said,
-        said.get("containerd", "").removeprefix("v"),
-        said.get("cni", ""),
-        bool(int(said.get("capabilities") or "0", 16) & CAP_SYS_RESOURCE),
+        "broken" in values,
+        values.get("containerd", "").removeprefix("v"),
+        values.get("cni", ""),
+        bool(int(values.get("capabilities") or "0", 16) & CAP_SYS_RESOURCE),
     )

@@ -1,7 +1,7 @@
-"""How systemd's services run, and since when. No subject of its own: the install's phases ask.
+"""The state of systemd's services, and since when. Not a subject: the install's phases observe it.
 
-`since` is when the newest of a service's processes began: haproxy's and keepalived's main
-process stays over a reload, and what works by the new configuration is a child of it.
+`since` is the start of a service's newest process: the main process of haproxy and keepalived
+survives a reload, and a child of it runs with the new configuration.
 
 Sources: systemctl(1) `show`; proc_pid_stat(5), field 22; proc_uptime(5).
 """
@@ -36,7 +36,7 @@ echo "now $(date +%%s.%%N) $up $hz"
 
 
 class Service(Struct, frozen=True):
-    """loaded: systemd knows the unit. since: seconds since the epoch, 0 where nothing runs."""
+    """loaded: systemd knows the unit. since: seconds since the epoch, 0 without a process."""
 
     loaded: bool
     active: bool
@@ -45,7 +45,7 @@ class Service(Struct, frozen=True):
 
 
 def probe(units: Iterable[str]) -> CommandProbe:
-    """Asks for these units."""
+    """The probe for these units."""
     return CommandProbe("units", _SCRIPT % " ".join(map(shlex.quote, units)))
 
 

@@ -1,9 +1,8 @@
-"""Who claims the VIP: this host's interfaces, whoever answers for the address, and VRRP speakers.
+"""Claims to the VIP: this host's interfaces, other hosts that answer for it, and VRRP speakers.
 
-No subject of its own: the install asks before it sets up a VIP. A speaker is heard by a raw
-socket of socat's that joins VRRP's multicast group for a moment; unicast adverts that are sent
-to this host are heard as well. Nothing is sent but one echo request to the VIP, and the question
-who has it.
+Not a subject: the install observes it before it sets up a VIP. To detect speakers, a raw socket of
+socat joins VRRP's multicast group for LISTEN seconds; it also receives unicast adverts to this
+host. The only packets sent are one echo request to the VIP and the ARP request for it.
 
 Sources: RFC 9568 (VRRP: group 224.0.0.18, protocol 112, the router's id is the second byte);
 socat(1), IP4-RECVFROM; ip-neighbour(8); arp(7).
@@ -52,10 +51,10 @@ exit 0
 
 
 class Claims(Struct, frozen=True):
-    """interface: of the host's planned address; mac: its own. held: it has the VIP itself.
-    answered: somebody else does; neighbour: his MAC. speakers: (address, VRID) of adverts heard.
-    deaf: why nobody listened; `ours` where keepalived is Hale's already, so that it was done
-    before."""
+    """interface, mac: of the host's planned address. held: the host's interface with the VIP.
+    answered: another host answers for the VIP; neighbour: its MAC. speakers: (address, VRID) of
+    the adverts received. deaf: why this host did not listen; `ours` where keepalived is Hale's
+    already, so that an earlier run did."""
 
     interface: str = ""
     mac: str = ""
@@ -67,48 +66,48 @@ class Claims(Struct, frozen=True):
 
 
 def own_state_probe(vip: str, address: str) -> CommandProbe:
-    """Looks at this host's interfaces."""
+    """The probe of this host's interfaces."""
     return CommandProbe("own", _OWN % (shlex.quote(vip), shlex.quote(address)))
 
 
 def conflict_probe(vip: str, address: str) -> CommandProbe:
-    """Asks and listens, beside the others."""
+    """The probe that sends and listens, in parallel with others."""
     script = _STRANGERS % (shlex.quote(vip), shlex.quote(address), LISTEN)
     return CommandProbe("strangers", script, timeout=15, slow=True)
 
 
 def interface(readings: HostView) -> str:
-    """The interface of the host's planned address; empty where none has it. Raises Unreadable."""
+    """The interface with the host's planned address; empty without one. Raises Unreadable."""
     words = (line.partition(" ") for line in readings.output("own").lines)
     return next((name for word, _, name in words if word == "interface"), "")
 
 
 def read(readings: HostView) -> Claims:
-    """Who claims it, as seen from here. Raises Unreadable."""
-    said: dict[str, str] = {}
+    """The claims, as observed from this host. Raises Unreadable."""
+    values: dict[str, str] = {}
     speakers: set[tuple[str, int]] = set()
     for line in (*readings.output("own").lines, *readings.output("strangers").lines):
         word, _, rest = line.partition(" ")
         if word == "heard":
             peer, *octets = rest.split()
             if not octets:
-                continue  # the listening ended just as it came; another is heard whole
+                continue  # listening ended while it arrived; another advert is complete
             speakers.add((peer, _router_id(octets)))
         else:
-            said.setdefault(word, rest)
+            values.setdefault(word, rest)
     return Claims(
-        said.get("interface", ""),
-        said.get("mac", ""),
-        said.get("held", ""),
-        "answered" in said,
-        said.get("neighbour", ""),
+        values.get("interface", ""),
+        values.get("mac", ""),
+        values.get("held", ""),
+        "answered" in values,
+        values.get("neighbour", ""),
         tuple(sorted(speakers)),
-        said.get("deaf", ""),
+        values.get("deaf", ""),
     )
 
 
 def _router_id(octets: list[str]) -> int:
-    """The VRID of an advert, which a raw socket gives with its IP header."""
+    """The VRID of an advert, which a raw socket delivers with its IP header."""
     try:
         raw = [int(o, 16) for o in octets]
         start = (raw[0] & 15) * 4 if raw[0] >> 4 == 4 else 0

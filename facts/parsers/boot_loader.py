@@ -1,4 +1,4 @@
-"""The kernel arguments of boots to come, as far as the boot loader's files tell.
+"""The kernel arguments of future boots, as far as the boot loader's files determine them.
 
 Sources: the Boot Loader Specification (loader/entries/*.conf); GRUB's manual, grub.cfg and
 /etc/default/grub; kernel-install(8), /etc/kernel/cmdline.
@@ -24,29 +24,29 @@ MENUS = (
     "/boot/efi/EFI/*/grub.cfg",
 )
 VARIABLES = ("/boot/grub2/grubenv", "/boot/grub/grubenv", "/boot/efi/EFI/*/grubenv")
-# Where a kernel that is installed later gets its arguments from.
+# Sources of the arguments of a kernel that is installed later.
 DEFAULTS = ("/etc/default/grub", "/etc/default/grub.d/*.cfg")
 INSTALL = "/etc/kernel/cmdline"
 PATTERNS = (*ENTRIES, *MENUS, *VARIABLES, *DEFAULTS, INSTALL, kernel_cmdline.PATH)
 
 
 class Boot(Struct, frozen=True):
-    """A kernel command line, and the line of a file that has it."""
+    """A kernel command line, and the line of a file that contains it."""
 
     source: ConfigLine
     arguments: tuple[tuple[str, str | None], ...]
 
     def last(self, name: str) -> str | None:
-        """The value that an argument has, where the last one counts; None without it."""
+        """The value of the last argument of that name; None without one."""
         return next((v or "" for n, v in reversed(self.arguments) if n == name), None)
 
     def first(self, name: str) -> str | None:
-        """As `last`, for a reader for whom the first one counts."""
+        """As `last`, for programs that use the first one."""
         return next((v or "" for n, v in self.arguments if n == name), None)
 
 
 def present(readings: HostView) -> Boot:
-    """The arguments of the present boot. Raises Unreadable without /proc."""
+    """The arguments of the current boot. Raises Unreadable without /proc."""
     file = readings.file(kernel_cmdline.PATH)
     if file is None:
         raise Unreadable(f"{kernel_cmdline.PATH} does not exist: is /proc mounted?")
@@ -55,9 +55,9 @@ def present(readings: HostView) -> Boot:
 
 
 def to_come(readings: HostView) -> list[Boot]:
-    """Every command line of the boot loader, and those that new kernels will get.
+    """Every command line of the boot loader, and those of kernels installed later.
 
-    The present boot's where no boot loader's file has any.
+    The current boot's where no file of a boot loader has any.
     """
     variables = {
         name: value
@@ -76,7 +76,7 @@ def to_come(readings: HostView) -> list[Boot]:
 
 
 def _entries(files: Sequence[File], variables: dict[str, str]) -> Iterator[Boot]:
-    """The `options` of each entry; several lines of one entry are one."""
+    """The `options` of each entry; several lines of one entry are joined."""
     for file in files:
         if file.kind != "f":
             continue
@@ -89,7 +89,7 @@ def _entries(files: Sequence[File], variables: dict[str, str]) -> Iterator[Boot]
 
 
 def _menus(files: Sequence[File], variables: dict[str, str]) -> Iterator[Boot]:
-    """The `linux` lines of grub.cfg, memory tests left out."""
+    """The `linux` lines of grub.cfg, without memory tests."""
     for file in files:
         for count, line in enumerate(file.lines if file.kind == "f" else (), 1):
             found = re.match(r"\s*linux(?:16|efi)?\s+(\S+)(.*)", line)
@@ -99,21 +99,21 @@ def _menus(files: Sequence[File], variables: dict[str, str]) -> Iterator[Boot]:
 
 
 def _later(readings: HostView) -> Iterator[Boot]:
-    """What kernels that are installed later get: grub's defaults, and kernel-install's file."""
-    said: dict[str, tuple[ConfigLine, str]] = {}
+    """The arguments of kernels installed later: GRUB's defaults, and kernel-install's file."""
+    assigned: dict[str, tuple[ConfigLine, str]] = {}
     for file in readings.files(*DEFAULTS):
         for count, line in enumerate(file.lines if file.kind == "f" else (), 1):
             found = re.match(r"\s*(?:export\s+)?(GRUB_CMDLINE_LINUX(?:_DEFAULT)?)(\+?=)(.*)", line)
             if not found:
                 continue
             source = ConfigLine(file.path, count, line.strip(), changed=file.changed)
-            before = said.get(found[1], (source, ""))[1]
+            before = assigned.get(found[1], (source, ""))[1]
             value = _unquoted(found[3]).replace(f"${found[1]}", before)
-            said[found[1]] = source, f"{before} {value}" if found[2] == "+=" else value
-    if said:
-        source = said.get("GRUB_CMDLINE_LINUX", next(iter(said.values())))[0]
+            assigned[found[1]] = source, f"{before} {value}" if found[2] == "+=" else value
+    if assigned:
+        source = assigned.get("GRUB_CMDLINE_LINUX", next(iter(assigned.values())))[0]
         names = ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT")
-        yield _boot(source, " ".join(said[name][1] for name in names if name in said))
+        yield _boot(source, " ".join(assigned[name][1] for name in names if name in assigned))
     file_ = readings.file(INSTALL)
     if file_ is not None and file_.kind == "f":
         text = " ".join(file_.lines)
@@ -128,7 +128,7 @@ def _unquoted(text: str) -> str:
 
 
 def _expanded(text: str, variables: dict[str, str]) -> str:
-    """With `$kernelopts` and the like filled in from grubenv."""
+    """With `$kernelopts` and other variables replaced from grubenv."""
     return re.sub(r"\$\{?(\w+)\}?", lambda m: variables.get(m[1], ""), text)
 
 

@@ -1,8 +1,8 @@
-"""Which addresses a host's network configuration sets at boot. No subject of its own.
+"""The addresses that a host's network configuration sets at boot. Not a subject.
 
-Each manager's files count only where the manager itself starts at boot. What a manager would
-have to be asked for (an interface matched by its driver, two profiles of one priority, a file
-sourced from elsewhere) raises Unreadable.
+A manager's files count only where the manager itself starts at boot. What only the running manager
+knows (an interface matched by its driver, two profiles of one priority, a file sourced from
+elsewhere) raises Unreadable.
 
 Sources: interfaces(5); systemd.network(5); netplan's YAML reference and netplan-generate(8);
 nm-settings-keyfile(5), nm-settings-ifcfg-rh(5), NetworkManager's "autoconnect-priority".
@@ -62,9 +62,9 @@ IGNORED = re.compile(
 
 
 class AddressSetting(Struct, frozen=True):
-    """A line that sets an address; `address` is None where DHCP is asked for one.
+    """A line that sets an address; address: None for DHCP.
 
-    idle: why it has no effect at boot, empty where it has.
+    idle: why it has no effect at boot, empty where it has one.
     """
 
     manager: str
@@ -75,7 +75,7 @@ class AddressSetting(Struct, frozen=True):
 
 
 def settings(readings: HostView) -> tuple[AddressSetting, ...]:
-    """Every address that the managers which start at boot would set. Raises Unreadable."""
+    """The addresses that the managers started at boot would set. Raises Unreadable."""
     found: list[AddressSetting] = []
     netplan = _netplan(readings) if readings.file(NETPLAN_PROGRAM) else []
     if _starts(readings, "networking"):
@@ -90,7 +90,7 @@ def settings(readings: HostView) -> tuple[AddressSetting, ...]:
 
 
 def plain(text: str) -> str:
-    """The address of `10.0.0.1/24` or `10.0.0.1`, in one spelling; empty for what is none."""
+    """The address of `10.0.0.1/24` or `10.0.0.1`, normalized; empty if invalid."""
     try:
         return str(ipaddress.ip_interface(text.strip()).ip)
     except ValueError:
@@ -152,7 +152,7 @@ def _starts_interface(pattern: str, interface: str) -> bool:
 def _interface_lines(
     readings: HostView, file: File, depth: int = 0
 ) -> Iterator[tuple[ConfigLine, list[str]]]:
-    """Lines with something in them, continued ones joined, sourced files in their place."""
+    """Non-empty lines, with continued lines joined and sourced files inserted."""
     held, first = "", 0
     for number, line in enumerate(file.lines, 1):
         if not held and line.lstrip().startswith("#"):
@@ -193,7 +193,7 @@ def _networkd(readings: HostView) -> list[AddressSetting]:
     for folder in NETWORKD:
         for file in readings.files(f"{folder}/*.network"):
             name = file.path.rpartition("/")[2]
-            if not (folder.startswith("/run/") and "netplan" in name):  # netplan makes it anew
+            if not (folder.startswith("/run/") and "netplan" in name):  # netplan regenerates it
                 chosen.setdefault(name, file)
     taken: dict[str, str] = {}  # interface -> the file that has it
     unsure: list[str] = []
@@ -250,13 +250,13 @@ def _dropins(readings: HostView, name: str) -> list[File]:
 def _matched(
     readings: HostView, lines: Sequence[tuple[str, str, str, ConfigLine]]
 ) -> tuple[list[str], str]:
-    """The host's interfaces that [Match] takes, or the condition that files cannot decide."""
+    """The host's interfaces that [Match] selects, or the condition that files cannot decide."""
     macs = _macs(readings)
     conditions: dict[str, list[str]] = {}
     for section, key, value, _ in lines:
-        if section == "Match":  # said twice, a key has both values; an empty one starts anew
+        if section == "Match":  # a repeated key has all its values; an empty one resets them
             conditions[key] = [*conditions.get(key, ()), *value.split()] if value else []
-    # A file without a condition is ignored; lo is not how others reach a host.
+    # A file without a condition is ignored; lo does not connect a host to others.
     names = [name for name in macs if name != "lo" and any(conditions.values())]
     for key, words in conditions.items():
         if key == "Name" and words:
@@ -282,7 +282,7 @@ def _macs(readings: HostView) -> dict[str, str]:
 
 
 def _unit(file: File) -> Iterator[tuple[str, str, str, ConfigLine]]:
-    """A unit file's lines, those that end with a backslash joined; comments do not part them."""
+    """A unit file's lines, joined after a backslash; comments do not interrupt them."""
     joined: list[str] = []
     held, empty = "", 0
     for line in file.lines:
@@ -344,7 +344,7 @@ def _netplan(readings: HostView) -> list[AddressSetting]:
 
 
 def _yaml(file: File) -> Iterator[tuple[tuple[str, ...], str, ConfigLine]]:
-    """Scalars with the keys above them: the part of YAML that netplan's files are written in.
+    """Scalars with the keys above them: the subset of YAML that netplan's files use.
 
     Raises Unreadable for flow mappings, anchors and block scalars.
     """

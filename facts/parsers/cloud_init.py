@@ -1,8 +1,8 @@
-"""What cloud-init does at every boot to files that other subjects read. No subject of its own.
+"""What cloud-init does at every boot to files that other subjects read. Not a subject.
 
 Sources: cloud-init's documentation, "Boot stages", "Update Etc Hosts", "Set Hostname",
 "Update Hostname", "How to disable cloud-init"; its settings.py and helpers/cloudinit for the
-order: the user's data over cloud.cfg.d (the later name wins) over cloud.cfg.
+order: user data over cloud.cfg.d (the later name wins) over cloud.cfg.
 """
 
 import re
@@ -23,7 +23,7 @@ TRUE = ("true", "yes", "on", "1")
 
 
 def runs_at_boot(readings: HostView) -> bool:
-    """Whether it is installed and nothing switches it off. Raises Unreadable."""
+    """Whether it is installed and not disabled. Raises Unreadable."""
     if readings.file(PROGRAM) is None or readings.files(*SWITCHED_OFF):
         return False
     arguments = readings.file(ARGUMENTS)
@@ -31,9 +31,9 @@ def runs_at_boot(readings: HostView) -> bool:
 
 
 def setting(readings: HostView, key: str) -> tuple[str, ConfigLine] | None:
-    """The value of a top-level key, and the line that counts; None where no file sets it.
+    """The value of a top-level key, and the effective line; None where no file sets it.
 
-    Lists and maps are not read. Raises Unreadable where a file of it cannot be read.
+    Lists and maps are not read. Raises Unreadable where a configuration file cannot be read.
     """
     found = None
     for file in readings.files(*CONFIGURATION):

@@ -1,4 +1,4 @@
-"""Configuration folders that hide and sort each other's files: sysctl.d, modprobe.d and the like.
+"""Configuration folders that override and sort each other's files: sysctl.d, modprobe.d and others.
 
 Sources: sysctl.d(5) and modules-load.d(5), "CONFIGURATION DIRECTORIES AND PRECEDENCE";
 modprobe.d(5); systemd's src/basic/conf-files.c.
@@ -15,15 +15,15 @@ PARENTS = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
 
 
 def patterns(folder: str, suffix: str = ".conf") -> tuple[str, ...]:
-    """Where the files of `sysctl.d`, `modprobe.d`, … lie, by priority."""
+    """Patterns of the files of `sysctl.d`, `modprobe.d`, …, by priority."""
     return tuple(f"{parent}/{folder}/*{suffix}" for parent in PARENTS)
 
 
 def effective(files: Sequence[File]) -> list[File]:
-    """One file a name, from the folder of the highest priority, in the order they are read.
+    """For each name, the file in the folder of highest priority, in reading order.
 
-    The names alone decide the order, not the folders. A link to /dev/null, a dangling link
-    and a directory hide their namesakes too, but have nothing to say themselves.
+    Only names decide the order, not folders. A link to /dev/null, a dangling link and a directory
+    hide their namesakes too, but are left out themselves.
     """
     chosen: dict[str, File] = {}
     for file in files:
@@ -32,12 +32,12 @@ def effective(files: Sequence[File]) -> list[File]:
 
 
 def persistent(files: Sequence[File]) -> list[File]:
-    """Without those of /run, which is empty after a boot unless something fills it again."""
+    """The files outside /run, which is empty after a boot unless a program fills it again."""
     return [file for file in files if not volatile(file.path)]
 
 
 def volatile(path: str) -> bool:
-    """Whether this path is gone after a boot."""
+    """Whether this path does not survive a boot."""
     return path.startswith("/run/")
 
 
@@ -47,26 +47,26 @@ def name_of(file: File) -> str:
 
 
 def leads_to(file: File) -> str:
-    """The path that a link names, made absolute; the file's own path if it is no link."""
+    """The absolute path of a link's target; the file's own path if it is not a link."""
     return file.path if file.target is None else normpath(join(dirname(file.path), file.target))
 
 
 def is_editable(path: str) -> bool:
-    """Whether a site may edit this file: neither a package's own nor gone after a boot."""
+    """Whether a site may edit this file: neither a package's file nor lost after a boot."""
     return path.startswith("/etc/")
 
 
 def sorts_after(path: str, other: str) -> str:
-    """A name in the folder of `path` that is read after its namesake `other`, wherever it lies."""
+    """A path in the folder of `path` that sorts after the name of `other`, in whatever folder."""
     stem = basename(other).removesuffix(".conf")
     return join(dirname(path), f"{stem}.{basename(path)}")
 
 
 def writable_location(files: Sequence[File], path: str) -> str | None:
-    """The file that takes a new line for `path`: itself, or one beside it, by its own path.
+    """The file to add a line to: `path` or one beside it, links resolved; None without one.
 
-    It is not made where it would hide a package's file of that name, and not written to where
-    it is a mask, leads out of /etc or is no file. None where nothing is free.
+    A file is not created where it would hide a package's file of that name, and not edited where
+    it is a mask, leads out of /etc or is not a regular file.
     """
     for name in (path, sorts_after(path, path)):
         own = next((f for f in files if f.path == name), None)

@@ -1,9 +1,9 @@
-"""One question to a DNS server, asked by a host that may have neither dig nor python.
+"""One query to a DNS server, from a host that may have neither dig nor python.
 
-No subject of its own: facts/coredns.py's. The packet is made by printf, gathered by dd (a shell
-writes it line by line, and a length may be a newline), and sent by bash's /dev/udp, or by socat
-where there is no bash; od shows what came back. (getent asks the host's own resolver, which
-does not know the cluster's.)
+Not a subject: facts/coredns.py uses it. printf builds the packet, dd collects it into one write (a
+shell writes line by line, and a length byte may be a newline), and bash's /dev/udp sends it, or
+socat where there is no bash; od prints the answer. (getent uses the host's own resolver, which
+does not know the cluster's names.)
 
 Sources: RFC 1035, 4.1 "Format"; bash(1), REDIRECTION; socat(1).
 """
@@ -17,7 +17,7 @@ from facts.parsers.probe_prelude import PRELUDE
 from hale.model.evidence import Unreadable
 
 ID = "1234"
-# `ask SERVER NAME`: prints `dns SERVER NAME HEX`. One try more, as UDP may lose a packet.
+# `ask SERVER NAME`: prints `dns SERVER NAME HEX`. Retries once, because UDP may lose a packet.
 SHELL = (
     PRELUDE
     + r"""
@@ -49,7 +49,7 @@ RCODES = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
 
 
 class Reply(Struct, frozen=True):
-    """What a server said for one name: addresses, or why there are none."""
+    """A server's answer for one name: addresses, or why there are none."""
 
     server: str
     name: str
@@ -58,14 +58,14 @@ class Reply(Struct, frozen=True):
 
 
 def reply(line: str) -> Reply:
-    """What the line `dns SERVER NAME HEX` tells. Raises Unreadable where it is none."""
-    told = re.fullmatch(r"dns (\S+) (\S+) (silent|(?:[0-9a-f]{2})+)", line)
-    if not told:
+    """The answer in a line `dns SERVER NAME HEX`. Raises Unreadable for any other line."""
+    matched = re.fullmatch(r"dns (\S+) (\S+) (silent|(?:[0-9a-f]{2})+)", line)
+    if not matched:
         raise Unreadable(f"the answer is garbled: {line[:80]!r}")
-    server, name = told[1], told[2]
-    if told[3] == "silent":
+    server, name = matched[1], matched[2]
+    if matched[3] == "silent":
         return Reply(server, name, (), f"{server} gives no answer for {name}")
-    data = bytes.fromhex(told[3])
+    data = bytes.fromhex(matched[3])
     try:
         if data[:2].hex() != ID or not data[2] & 0x80:
             raise Unreadable(f"{server}: what came back is no answer to our question")
@@ -80,7 +80,7 @@ def reply(line: str) -> Reply:
 
 
 def _addresses(data: bytes) -> list[str]:
-    """The A records among the answers. Raises IndexError where it breaks off."""
+    """The A records among the answers. Raises IndexError where the packet is truncated."""
     questions, answers = (int.from_bytes(data[at : at + 2], "big") for at in (4, 6))
     at = 12
     for _ in range(questions):

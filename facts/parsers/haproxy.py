@@ -1,6 +1,6 @@
-"""haproxy's configuration as its file has it. No subject of its own: facts/load_balancer.py's.
+"""haproxy's configuration file. Not a subject: facts/load_balancer.py uses it.
 
-Read as far as it says who gets the connections of one port: sections, `bind`, `default_backend`,
+Parsed as far as needed to find the servers behind one port: sections, `bind`, `default_backend`,
 `use_backend` and `server` lines.
 
 Source: haproxy's Configuration Manual, 2.1 "Configuration file format", 2.2 "Quoting and
@@ -23,7 +23,7 @@ _SECTIONS = (
 
 
 class Server(Struct, frozen=True):
-    """A line of a backend. disabled: it is taken out of service from the start."""
+    """A server of a backend. disabled: it starts out of service."""
 
     name: str
     address: str
@@ -41,14 +41,14 @@ class _Section(Struct):
 
 
 class PortRoute(Struct, frozen=True):
-    """What a port leads to: the backends by name, and their servers."""
+    """The destination of a port: the names of the backends, and their servers."""
 
     backends: tuple[str, ...]
     servers: tuple[Server, ...]
 
 
 def route_of_port(file: File, port: int) -> PortRoute | None:
-    """Who gets the port's connections; None where no line binds it. Raises Unreadable."""
+    """The destination of the port's connections; None where no line binds it. Raises Unreadable."""
     sections = list(_sections(file))
     fronts = [s for s in sections if s.kind in ("frontend", "listen") and port in s.ports]
     if not fronts:
@@ -82,7 +82,7 @@ def _sections(file: File) -> Iterator[_Section]:
 
 
 def _words(line: str) -> list[str]:
-    """The line's words, without comments and quotes."""
+    """The words of the line, without comments and quotes."""
     found = re.findall(r"""(?:\\.|"[^"]*"|'[^']*'|[^\s#"'\\])+|#.*""", line)
     return [re.sub(r"[\"']", "", word) for word in found if not word.startswith("#")]
 

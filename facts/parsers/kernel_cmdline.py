@@ -8,12 +8,12 @@ from functools import lru_cache
 PATH = "/proc/cmdline"
 
 
-@lru_cache  # a dozen requirements look at the same text
+@lru_cache  # a dozen requirements parse the same text
 def arguments(text: str) -> tuple[tuple[str, str | None], ...]:
-    """Names and values in their order; the value is None where there is no `=`.
+    """Names and values in order; the value is None where there is no `=`.
 
-    Double quotes hold blanks together and are taken off. After `--` come init's arguments,
-    which systemd reads as well, so they are kept.
+    Double quotes protect blanks and are removed. Arguments after `--` are init's; systemd reads
+    all arguments, so they are included.
     """
     words: list[str] = []
     word, quoted, started = "", False, False
@@ -35,5 +35,5 @@ def arguments(text: str) -> tuple[tuple[str, str | None], ...]:
 
 
 def same_name(one: str, other: str) -> bool:
-    """`-` and `_` are alike in the names of arguments and modules."""
+    """Whether the names are equal; `-` and `_` are the same in names of arguments and modules."""
     return one.replace("-", "_") == other.replace("-", "_")

@@ -1,7 +1,8 @@
-"""Whether a host is a node of a cluster already. No subject of its own: remedies ask for it.
+"""Whether a host is already a node of a cluster. Not a subject: remedies use it.
 
-What kubeadm writes on every host that joins, master or worker, and `kubeadm reset` removes.
-kubelet.conf would tell as well, but may hold a key, which nobody needs to read.
+The evidence is a file that kubeadm writes on every host that joins, master or worker, and that
+`kubeadm reset` removes. kubelet.conf would show it too, but may contain a private key, so it is
+not read.
 
 Source: kubeadm, "Implementation details": the kubelet's configuration, the certificates.
 """
@@ -12,7 +13,7 @@ FILES = ("/var/lib/kubelet/config.yaml", "/etc/kubernetes/pki/ca.crt")
 
 
 def membership_file(readings: HostView) -> str:
-    """The file that shows it, or why it cannot be told; empty where the host has not joined."""
+    """The file that shows it, or why it is unknown; empty where the host has not joined."""
     try:
         found = readings.files(*FILES)
     except Unreadable as error:

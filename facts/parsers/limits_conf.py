@@ -1,7 +1,7 @@
-"""How pam_limits reads a line of limits.conf: whom it is for, and what its value comes to.
+"""How pam_limits reads a line of limits.conf: its users, and its value.
 
 Sources: limits.conf(5); Linux-PAM's modules/pam_limits/pam_limits.c; Debian's pam, whose patch
-keeps `*` and groups from root. No subject of its own: facts/limits.py asks for it.
+exempts root from `*` and groups. Not a subject: facts/limits.py uses it.
 """
 
 import re
@@ -16,7 +16,7 @@ from hale.model.evidence import ConfigLine, File, Unreadable
 
 
 class Rank(IntEnum):
-    """How closely a line's domain fits: in pam_limits' order, the lower beats the higher."""
+    """How specifically a line's domain matches; in pam_limits' order, the lower value wins."""
 
     MINE = 0
     GROUP = 1
@@ -24,7 +24,7 @@ class Rank(IntEnum):
 
 
 class User(Struct, frozen=True):
-    """Whom a login is for."""
+    """The user of a login."""
 
     name: str
     uid: int
@@ -34,17 +34,20 @@ class User(Struct, frozen=True):
 
 
 class LimitsEntry(Struct, frozen=True):
-    """A line that sets the limit, for soft, hard or both."""
+    """A line that sets the soft limit, the hard limit or both."""
 
     source: ConfigLine
     domain: str
     soft: bool
     hard: bool
-    value: float | None  # None: pam_limits may not take it
+    value: float | None  # None: pam_limits may reject it
 
 
 def identity(text: str) -> User | None:
-    """From `uid=1000(ops) gid=1000(ops) groups=1000(ops),27(sudo)`."""
+    """The user in id(1)'s output, `uid=1000(ops) gid=1000(ops) groups=1000(ops),27(sudo)`.
+
+    None for empty output. Raises Unreadable.
+    """
     if not text.strip():
         return None
     who = re.search(r"uid=(\d+)\(([^)]*)\)", text)
@@ -62,20 +65,20 @@ def identity(text: str) -> User | None:
 
 
 def entries(files: Sequence[File], item: str) -> Iterator["LimitsEntry | ConfigLine"]:
-    """The lines that bear on this limit, in the order they are read.
+    """The lines that affect this limit, in reading order.
 
-    A Source stands for a line `<who> -`, which frees its users from all limits.
+    A ConfigLine stands for a line `<who> -`, which exempts its users from all limits.
     """
     for file in files:
         yield from _of_file(file, item)
 
 
-@lru_cache(maxsize=4096)  # each is asked for by both aspects, for everybody and for the user
+@lru_cache(maxsize=4096)  # both aspects read each file, for the domain and for the user
 def _of_file(file: File, item: str) -> tuple["LimitsEntry | ConfigLine", ...]:
     found: list[LimitsEntry | ConfigLine] = []
     for count, raw in enumerate(file.lines, 1):
         fields = raw.lstrip().partition("#")[0].split(maxsplit=3)
-        if len(fields) < 2:  # nearly all of them
+        if len(fields) < 2:  # nearly all lines
             continue
         source = ConfigLine(file.path, count, raw.strip(), changed=file.changed)
         if len(fields) == 2 and fields[1].startswith("-"):
@@ -89,10 +92,10 @@ def _of_file(file: File, item: str) -> tuple["LimitsEntry | ConfigLine", ...]:
 
 
 def number(text: str) -> float | None:
-    """What pam_limits makes of a value: digits count up to what follows; None: it is ignored.
+    """pam_limits' number for a value: the leading digits count; None: the value is ignored.
 
-    A word must be alone: before Linux-PAM 1.6 `unlimited` might have a carriage return or
-    another word behind it, since then it may not.
+    A word must stand alone: before Linux-PAM 1.6, a carriage return or another word could follow
+    `unlimited`; since then, neither can.
     """
     word = text.lower().strip(" \t")
     if word in ("-1", "-", "unlimited", "infinity"):
@@ -103,12 +106,12 @@ def number(text: str) -> float | None:
     most = 2**64 - 1
     value = int(found[2])
     if found[1] == "-" and value <= most:
-        value = (most + 1 - value) % (most + 1)  # strtoull(3) turns it round
+        value = (most + 1 - value) % (most + 1)  # strtoull(3) negates it, modulo 2^64
     return inf if value >= most else float(value)
 
 
 def rank_of(domain: str, user: User | None, spares_root: bool) -> Rank | None:
-    """How closely a line's domain fits; None if it does not."""
+    """How specifically a line's domain matches; None if it does not match."""
     if user is None:
         return Rank.DEFAULT if domain == "*" else None
     if domain == user.name:

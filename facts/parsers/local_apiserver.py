@@ -1,10 +1,10 @@
-"""How a master asks its own apiserver. No subject of its own: facts about the cluster use it.
+"""Requests of a master to its own apiserver. Not a subject: facts about the cluster use it.
 
-Its address and port are what its static manifest says; nobody else's apiserver is asked, so that
-an answer tells of this master, and the load balancer in front cannot hide one that is down. curl
-shows the client certificate with which this apiserver asks kubelets (kubeadm makes it a member of
-the cluster's administrators), so it is let in where anonymous access is off. Only curl reads the
-key. Everything asked is a GET.
+Address and port come from the static manifest. No other apiserver is used, so an answer describes
+this master, and the load balancer in front cannot hide an apiserver that is down. curl presents
+the client certificate that this apiserver uses for kubelets (kubeadm puts it in the group of the
+cluster's administrators), so requests are authorized where anonymous access is off. Only curl
+reads the key. Every request is a GET.
 
 Sources: kubernetes.io, "PKI certificates and requirements", "Kubernetes API health endpoints",
 "API Concepts" (Receiving resources as Tables); kubeadm's implementation details; curl(1), EXIT
@@ -25,8 +25,8 @@ from hale.model.evidence import Unreadable
 MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 PKI = "/etc/kubernetes/pki"
 NONE = f"there is no {MANIFEST}"
-# curl's exit codes that prove an apiserver which is not well; all others prove nothing.
-ILL = (7, 28, 35, 52, 56, 60)
+# curl's exit codes that prove an unhealthy apiserver; all others prove nothing.
+UNHEALTHY = (7, 28, 35, 52, 56, 60)
 
 # Prints `at ADDRESS:PORT`, or `at none` where this host has no apiserver's manifest.
 # Then `api NAME PATH [curl's options]` prints one line `NAME EXIT BODY @ HTTP ERROR`.
@@ -57,14 +57,14 @@ api() {{
   printf '%s %s %s\\n' "$name" "$?" "$(flat "$said")"
 }}
 """
-# With this header a list comes as what `kubectl get` shows of it.
+# With this header, a list comes as the table that `kubectl get` prints.
 TABLE = "Accept: application/json;as=Table;v=v1;g=meta.k8s.io"
 
 _LINE = re.compile(r"([\w-]+) (-?\d+) (.*) *@ (\d{3}) *(curl: .*?)? *")
 
 
 class ApiResponse(Struct, frozen=True):
-    """What came back for one path: curl's exit code, HTTP's code, the body, curl's complaint."""
+    """The response to one path: curl's exit code, the HTTP status, the body, curl's error."""
 
     url: str
     exit: int
@@ -73,12 +73,12 @@ class ApiResponse(Struct, frozen=True):
     error: str = ""
 
     @property
-    def ill(self) -> str:
-        """Why this proves that the apiserver is not well; empty where it answered. Raises
-        Unreadable where the master could not ask, or was not let in."""
+    def failure(self) -> str:
+        """Why this proves an unhealthy apiserver; empty where it answered. Raises Unreadable
+        where no request could be made, or access was denied."""
         if self.exit == -1:
             raise Unreadable(self.body)
-        if self.exit in ILL:
+        if self.exit in UNHEALTHY:
             return f"{self.url}: {WORDS.get(self.exit, 'no answer')} ({self.error})"
         if self.exit:
             raise Unreadable(f"{self.url}: {self.error or f'curl ended with {self.exit}'}")
@@ -88,8 +88,8 @@ class ApiResponse(Struct, frozen=True):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The body as JSON. Raises Unreadable where it is none, or the apiserver is ill."""
-        if why := self.ill:
+        """The body as JSON. Raises Unreadable for another body, or an unhealthy apiserver."""
+        if why := self.failure:
             raise Unreadable(why)
         if self.http != 200:
             raise Unreadable(f"{self.url}: HTTP {self.http} {self.body[:80]!r}")
@@ -103,7 +103,7 @@ class ApiResponse(Struct, frozen=True):
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """A Table's rows by their columns' names. Raises as document does."""
+        """The rows of a Table, by column name. Raises Unreadable, as `document` does."""
         table = self.document
         try:
             names = [column["name"] for column in table["columnDefinitions"]]
@@ -115,9 +115,9 @@ class ApiResponse(Struct, frozen=True):
 
 
 def answers(lines: Sequence[str], paths: Mapping[str, str]) -> dict[str, ApiResponse] | None:
-    """Each name's answer (`paths`: name -> what was asked); None where there is no apiserver.
+    """The response for each name (paths: name -> requested path); None without an apiserver.
 
-    Raises Unreadable where the output is not whole.
+    Raises Unreadable where the output is incomplete.
     """
     at = next((line.removeprefix("at ") for line in lines if line.startswith("at ")), "")
     if not at:
@@ -126,12 +126,14 @@ def answers(lines: Sequence[str], paths: Mapping[str, str]) -> dict[str, ApiResp
         return None
     found = {}
     for line in lines:
-        told = _LINE.fullmatch(line)
-        if told and told[1] in paths:
-            url = f"https://{at}{paths[told[1]]}"
-            # How long it waited differs from run to run, and the answer does not.
-            error = re.sub(r" after \d+ (ms|milliseconds)", "", told[5] or "")
-            found[told[1]] = ApiResponse(url, int(told[2]), int(told[4]), told[3].strip(), error)
+        matched = _LINE.fullmatch(line)
+        if matched and matched[1] in paths:
+            url = f"https://{at}{paths[matched[1]]}"
+            # The waiting time differs from run to run; without it, equal answers compare equal.
+            error = re.sub(r" after \d+ (ms|milliseconds)", "", matched[5] or "")
+            found[matched[1]] = ApiResponse(
+                url, int(matched[2]), int(matched[4]), matched[3].strip(), error
+            )
     for name in paths:
         if name not in found:
             raise Unreadable(f"there is no whole answer of {name}")

@@ -1,7 +1,7 @@
-"""Which modules of PAM a login passes, as the files of pam.d say.
+"""The PAM modules that a login calls, according to the files of pam.d.
 
 Sources: pam.conf(5), pam.d(5); sshd_config(5), UsePAM. Jumps (`[success=1 …]`) are not
-followed: a module counts as called when the stack names it.
+followed: a module counts as called if the stack names it.
 """
 
 import re
@@ -19,21 +19,21 @@ _LINE = re.compile(r"-?(\w+)\s+(\[[^\]]*\]|\S+)\s+(\S+)(.*)")
 
 
 class Call(Struct, frozen=True):
-    """A line that calls a module, and the arguments it gives."""
+    """A line that calls a module, and its arguments."""
 
     source: ConfigLine
     arguments: tuple[str, ...]
 
 
 def calls(readings: HostView, service: str, kind: str, module: str) -> list[Call]:
-    """Where the service's stack of that kind (`session`, …) calls the module.
+    """The calls of the module in the service's stack of that kind (`session`, …).
 
-    Raises Unreadable where a file of the stack is not there.
+    Raises Unreadable where a file of the stack does not exist.
     """
     return list(_stack(readings.files(*PATTERNS), service, kind, module))
 
 
-@lru_cache(maxsize=64)  # every requirement of limits asks
+@lru_cache(maxsize=64)  # every requirement of limits calls it
 def _stack(files: tuple[File, ...], service: str, kind: str, module: str) -> tuple[Call, ...]:
     return tuple(_calls(files, service, kind, module, ()))
 
@@ -62,21 +62,21 @@ def _calls(
 
 
 def _lines(file: File) -> Iterator[tuple[int, str]]:
-    """Lines without comments, with their numbers; a backslash joins them."""
+    """Lines without comments, with their numbers; a trailing backslash joins lines."""
     text, first = "", 0
     for count, line in enumerate(file.lines, 1):
         first = first or count
         if line.endswith("\\"):
             text += line[:-1] + " "
             continue
-        whole = (text + line).partition("#")[0].strip()
-        if whole:
-            yield first, whole
+        joined = (text + line).partition("#")[0].strip()
+        if joined:
+            yield first, joined
         text, first = "", 0
 
 
 def sshd_without_pam(readings: HostView) -> str:
-    """Why sshd does not use PAM at all, or nothing. Its first word on a matter counts.
+    """Why sshd does not use PAM; empty where it does. The first setting of a keyword counts.
 
     Raises Unreadable where there is no sshd_config.
     """
@@ -84,16 +84,16 @@ def sshd_without_pam(readings: HostView) -> str:
     main = SSHD_PATTERNS[0]
     if main not in files:
         raise Unreadable(f"{main} is not there: how do people log in?")
-    said = next(_use_pam(files, files[main]), None)
-    if said is None:
+    setting = next(_use_pam(files, files[main]), None)
+    if setting is None:
         return f"{main} does not say `UsePAM yes`, and sshd's own default is no"
-    source, value = said
+    source, value = setting
     return "" if value == "yes" else f"{source} says UsePAM {value}"
 
 
 def _use_pam(files: dict[str, File], file: File) -> Iterator[tuple[ConfigLine, str]]:
     for count, line in enumerate(file.lines, 1):
-        if line.lstrip()[:1] in ("", "#"):  # nearly all of them
+        if line.lstrip()[:1] in ("", "#"):  # nearly all lines
             continue
         words = re.split(r"[\s=]+", line.strip(), maxsplit=1)
         keyword = words[0].lower()

@@ -1,7 +1,7 @@
-"""What several probes begin with, in POSIX sh. No subject of its own.
+"""The functions that several probes start with, in POSIX sh. Not a subject.
 
-A probe that could not see says so by its exit status, and why on stderr: `need` a program,
-`enter` folders, `readable` for a file. A folder that is not there hides nothing.
+A probe that lacks a program or access reports that by its exit status, and the reason on stderr:
+`need` checks programs, `enter` folders, `readable` a file. A missing folder is not an error.
 """
 
 PRELUDE = r"""

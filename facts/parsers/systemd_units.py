@@ -1,7 +1,7 @@
-"""systemd's units as files: which one counts, which is masked, and what pulls one in at boot.
+"""systemd's unit files: which one is effective, which is masked, and what pulls one in at boot.
 
 Source: systemd.unit(5), "UNIT FILE LOAD PATH" and the .wants/, .requires/ and .upholds/ folders.
-Only what outlives a boot is looked at: /run is empty then, and generators run anew.
+Only files that survive a boot count: /run is empty after it, and generators run again.
 """
 
 from hale.model.evidence import File, HostView
@@ -18,17 +18,17 @@ PULLS = ("wants", "requires", "upholds")
 
 
 def file_patterns(unit: str) -> tuple[str, ...]:
-    """Where a unit's own file lies; the name may be a pattern."""
+    """Possible paths of a unit's own file; the name may be a pattern."""
     return tuple(f"{folder}/{unit}" for folder in FOLDERS)
 
 
 def dropin_patterns(unit: str) -> tuple[str, ...]:
-    """Where the files lie that add to a unit's own."""
+    """Patterns of a unit's drop-ins."""
     return tuple(f"{folder}/{unit}.d/*.conf" for folder in FOLDERS)
 
 
 def pull_patterns(unit: str) -> tuple[str, ...]:
-    """Where the links lie by which other units pull it in; the name may be a pattern."""
+    """Patterns of the links by which other units pull it in; the name may be a pattern."""
     return tuple(f"{folder}/*.{kind}/{unit}" for folder in FOLDERS for kind in PULLS)
 
 
@@ -41,7 +41,7 @@ def in_force(readings: HostView, *units: str) -> dict[str, File]:
 
 
 def pull_links(readings: HostView, *units: str) -> list[File]:
-    """The links that pull units of these names or patterns in, each once."""
+    """The links that pull in units of these names or patterns, each once."""
     found: dict[tuple[str, ...], File] = {}
     for file in readings.files(*(p for unit in units for p in pull_patterns(unit))):
         found.setdefault(tuple(file.path.split("/")[-2:]), file)
@@ -49,17 +49,17 @@ def pull_links(readings: HostView, *units: str) -> list[File]:
 
 
 def pulled_by(link: File) -> str:
-    """The unit in whose folder the link lies."""
+    """The unit whose folder contains the link."""
     return link.path.split("/")[-2].rpartition(".")[0]
 
 
 def masked(file: File) -> bool:
-    """A link to /dev/null, or an empty file: systemd takes both for a mask."""
+    """Whether it is a link to /dev/null or an empty file; systemd treats both as a mask."""
     return file.masked or (file.kind == "f" and file.content == ())
 
 
 def mask(readings: HostView, unit: str) -> File | None:
-    """What keeps this unit from ever starting, if anything does."""
+    """The mask that keeps this unit from starting, if there is one."""
     found = in_force(readings, unit).get(unit)
     return found if found and masked(found) else None
 

@@ -1,8 +1,8 @@
-"""systemd's limits as its files have them: the lines that set one, and what a value comes to.
+"""Limits in systemd's files: the lines that set one, and their values.
 
 Sources: systemd.syntax(7), systemd.exec(5) (LimitNOFILE=); systemd's src/shared/conf-parser.c,
-src/basic/rlimit-util.c and src/basic/parse-util.c. memlock is in KiB here. No subject of its own:
-facts/service_limits.py asks for it.
+src/basic/rlimit-util.c and src/basic/parse-util.c. memlock is in KiB here. Not a subject:
+facts/service_limits.py uses it.
 """
 
 import re
@@ -16,7 +16,7 @@ from hale.model.evidence import ConfigLine, File, Unreadable
 
 Item = Literal["nofile", "nproc", "memlock"]
 BLANKS = " \t\r\n"
-# How such a byte looks here; or somebody wrote just these letters.
+# How such a byte is represented here; or the file really contains these characters.
 NOT_UTF_8 = re.compile(r"\\x[89a-f][0-9a-f]")
 
 
@@ -27,22 +27,22 @@ class Limit(Struct, frozen=True):
     hard: float
 
     def reaches(self, wanted: float) -> bool:
-        """Whether both are enough."""
+        """Whether both are at least this value."""
         return min(self.soft, self.hard) >= wanted
 
 
 def assignments(file: File, section: str, key: str) -> Iterator[tuple[ConfigLine, str, bool]]:
-    """The values that a key gets in a section, and whether each is one whole line of the file.
+    """A key's values in a section, and whether each is exactly one line of the file.
 
-    Raises Unreadable where a line before may be no UTF-8: systemd reads no further than that.
+    Raises Unreadable where an earlier line may not be UTF-8: systemd stops reading there.
     """
     inside, doubt = "", 0
-    for number, text, whole in logical(file):
+    for number, text, complete in logical(file):
         if NOT_UTF_8.search(text):
             doubt = doubt or number
         if text.startswith("["):
             if not text.endswith("]"):
-                return  # systemd gives the file up here
+                return  # systemd stops reading the file here
             inside = text[1:-1]
             continue
         name, equals, value = text.partition("=")
@@ -54,13 +54,14 @@ def assignments(file: File, section: str, key: str) -> Iterator[tuple[ConfigLine
                 f"{key}= stands behind it"
             )
         source = ConfigLine(file.path, number, text, changed=file.changed)
-        yield source, value.strip(BLANKS), whole
+        yield source, value.strip(BLANKS), complete
 
 
 def logical(file: File) -> Iterator[tuple[int, str, bool]]:
-    """Lines as systemd takes them: comments and empty ones out, continued ones joined.
+    """Lines as systemd reads them: without comments and empty lines, continued lines joined.
 
-    A lone carriage return ends a line too. A comment never goes on, and may stand between.
+    A lone carriage return ends a line too. A comment is never continued, and may stand between
+    continued lines.
     """
     held, began, parts = "", 0, 0
     for number, raw in enumerate(file.lines, 1):
@@ -82,7 +83,10 @@ def logical(file: File) -> Iterator[tuple[int, str, bool]]:
 
 
 def parsed(item: Item, value: str) -> Limit | None:
-    """`1024`, `soft:hard`, `infinity`; memlock, in bytes, with K, M, G …; None: it is ignored."""
+    """The limit in `1024`, `soft:hard` or `infinity`; memlock is in bytes, with K, M, G …
+
+    None: systemd ignores the value.
+    """
     words = re.sub(r"\\([^:])", r"\1", value).split(":")
     found = [bound(item, word) for word in words]
     if len(found) > 2 or None in found:
@@ -103,7 +107,7 @@ def bound(item: Item, word: str) -> float | None:
 
 
 def _number(word: str) -> int | None:
-    """As strtoull(3) with base 0, and 0b and 0o as in Python: a leading zero is octal."""
+    """As strtoull(3) with base 0 (a leading zero is octal), and 0b and 0o as in Python."""
     text = word.lstrip(BLANKS)
     if re.fullmatch(r"0[bB][01]+|0[oO][0-7]+", text):
         return int(text, 0)
@@ -120,7 +124,7 @@ _PART = re.compile(r"[ \t\r\n]*\+?([0-9]+)(?:\.([0-9]*))?[ \t\r\n]*([EPTGMKB]?)"
 
 
 def _size(word: str) -> int | None:
-    """Bytes: `64K`, `1.5G`, `1G 500M`, larger units first."""
+    """The bytes in `64K`, `1.5G` or `1G 500M`, larger units first; None if invalid."""
     total, at, rank = 0, 0, 0
     while True:
         found = _PART.match(word, at)

@@ -1,6 +1,6 @@
-"""What the files say of the VIP that the next boot gives somebody: keepalived's and kube-vip's.
+"""The VIP in the files of keepalived and kube-vip, which the next boot will use.
 
-No subject of its own: facts/vip_owner.py's. What runs now may have been started with other files.
+Not a subject: facts/vip_owner.py uses it. What runs now may have been started with other files.
 
 Sources: keepalived.conf(5) (comments, include, virtual_ipaddress), keepalived(8), --use-file;
 kube-vip's "Static Pods" and its flags' environment.
@@ -18,7 +18,7 @@ from hale.model.evidence import File, HostView, Unreadable, matches
 KEEPALIVED = "/etc/keepalived/keepalived.conf"
 KUBE_VIP = "/etc/kubernetes/manifests/kube-vip.yaml"
 
-# keepalived.conf includes others, and the unit's environment may name another file in its place.
+# keepalived.conf may include other files, and the unit's environment may replace it.
 INCLUDED = ("/etc/keepalived/*.conf", "/etc/keepalived/*/*.conf")
 OPTIONS = ("/etc/default/keepalived", "/etc/sysconfig/keepalived")
 FILES = (KEEPALIVED, *INCLUDED, *OPTIONS)
@@ -27,23 +27,23 @@ _MOST = 100  # files that include each other
 _OTHER_FILE = re.compile(r"""[^#]*(?:=|\s|["'])(?:-f|--use-file)""")
 _INCLUDE = re.compile(r"""include[a-z]?\s+["']?([^"']+)["']?""")
 _ADDRESSES = ("virtual_ipaddress", "virtual_ipaddress_excluded")
-# What says the address, as variable and as flag.
+# The address, as a variable and as a flag.
 _VARIABLES = ("address", "vip_address")
 _FLAG = re.compile(r"--(?:address|vip)(?:=(?P<value>.*))?")
 
 
 def keepalived(readings: HostView, vip: str) -> list[str]:
-    """Why keepalived, once started, gives nobody the VIP. Raises Unreadable where it cannot be
-    told: with parts in files elsewhere, for certain machines only, or with another file.
+    """Why keepalived, once started, does not assign the VIP. Raises Unreadable where that is
+    unknown: parts are in files elsewhere or for certain machines only, or another file is used.
     """
     for file in readings.files(*OPTIONS):
         if any(map(_OTHER_FILE.match, file.lines)):
             raise Unreadable(f"{file.path}: keepalived is started with another file")
-    whole = readings.file(KEEPALIVED)
-    if whole is None:
+    main = readings.file(KEEPALIVED)
+    if main is None:
         return [f"there is no {KEEPALIVED}"]
     reader = _Keepalived(readings.files(*INCLUDED))
-    if vip in map(boot_network.plain, reader.addresses(whole)):
+    if vip in map(boot_network.plain, reader.addresses(main)):
         return []
     if reader.doubts:
         raise Unreadable(reader.doubts[0])
@@ -51,7 +51,7 @@ def keepalived(readings: HostView, vip: str) -> list[str]:
 
 
 class _Keepalived:
-    """A configuration that is read. doubts: what of it says something that is not known here."""
+    """A parsed configuration. doubts: the parts of it that could not be interpreted."""
 
     def __init__(self, others: Sequence[File]) -> None:
         self.doubts: list[str] = []
@@ -59,7 +59,7 @@ class _Keepalived:
         self._opened = 0
 
     def addresses(self, file: File) -> Iterator[str]:
-        """The first word of each line in a block of virtual addresses of a vrrp_instance."""
+        """The first word of each line in a vrrp_instance's blocks of virtual addresses."""
         blocks: list[str] = []
         named: dict[str, str] = {}
         name = ""
@@ -86,7 +86,7 @@ class _Keepalived:
         return found
 
     def _lines(self, file: File) -> Iterator[str]:
-        """Its lines without comments, and in the place of each `include` what it includes."""
+        """Its lines without comments, with each `include` replaced by the included lines."""
         self._opened += 1
         if self._opened > _MOST:
             self.doubts.append(f"{file.path}: too many files include each other")
@@ -94,8 +94,8 @@ class _Keepalived:
         for number, line in enumerate(file.lines, 1):
             text = re.sub(r"[#!].*", "", line).strip()
             if text.startswith("@"):
-                said = f"{text[:60]!r} counts on certain machines only"
-                self.doubts.append(f"{file.path}:{number}: {said}")
+                message = f"{text[:60]!r} counts on certain machines only"
+                self.doubts.append(f"{file.path}:{number}: {message}")
             elif included := _INCLUDE.fullmatch(text):
                 wanted = normpath(join(dirname(file.path), included[1]))
                 if not any(matches(wanted, pattern) for pattern in INCLUDED):
@@ -108,14 +108,14 @@ class _Keepalived:
 
 
 def kube_vip(readings: HostView, vip: str) -> list[str]:
-    """Why the kubelet, once started, runs no kube-vip for the VIP."""
+    """Why the kubelet, once started, does not run kube-vip for the VIP."""
     file = readings.file(KUBE_VIP)
     if file is None:
         return [f"there is no {KUBE_VIP}"]
     pod = _pod("\n".join(file.lines))
     if pod is None:
         return [f"{KUBE_VIP} is no Pod"]
-    if vip not in map(boot_network.plain, _said(pod)):
+    if vip not in map(boot_network.plain, _named_addresses(pod)):
         return [f"{KUBE_VIP} does not name the VIP {vip}"]
     return []
 
@@ -130,8 +130,8 @@ def _pod(text: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and found.get("kind") == "Pod" else None
 
 
-def _said(pod: dict[str, Any]) -> Iterator[str]:
-    """The addresses that its containers' variables and arguments name."""
+def _named_addresses(pod: dict[str, Any]) -> Iterator[str]:
+    """The addresses in the variables and arguments of its containers."""
     spec = pod.get("spec")
     containers = spec.get("containers") if isinstance(spec, dict) else None
     for container in containers if isinstance(containers, list) else ():

@@ -31,7 +31,7 @@ from hale.gather.pool import SessionPool
 from hale.inventory import ini, selection
 from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
-from hale.model.requirement import PROFILES, current_profile
+from hale.model.requirement import Aspect, Guard, Profile, current_profile
 from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
@@ -66,6 +66,9 @@ class ApplyOptions:
     def __post_init__(self) -> None:
         if self.max_fail < 1:
             raise UserError("--max-fail is a number of hosts, 1 or more.")
+        if current_profile(self.profile) not in tuple(Profile):
+            known = ", ".join(Profile)
+            raise UserError(f"--profile: no profile {self.profile!r}; known: {known}.")
 
 
 def apply_fix(options: ApplyOptions, only: Sequence[str], approved: Path | None) -> bool:
@@ -231,10 +234,11 @@ def _execute(
     known = before.inventory
     preconnect.register_targets(known)
     owner = runner.new_owner(folder.name)
+    inventory = known.path.resolve()  # `undo` loads it from whatever folder it is typed in
     header = runner.journal_header(
         owner,
         kind,
-        known.path,
+        inventory,
         approved_by=options.approved_by,
         ticket=options.ticket,
         plan_sha256=made.sha256,
@@ -246,7 +250,7 @@ def _execute(
     try:
         with runner.locks_held(names, needed, owner, stale=options.force_unlock, report=report):
             for story in runner.load_runs(options.reports):
-                if story.state is RunState.INTERRUPTED and not story.end and _same(story, known):
+                if story.state is RunState.INTERRUPTED and not story.end and _of(story, inventory):
                     runner.recover(story, report)
             with closing(Journal(folder, header)) as book:
                 return PlanRunner(
@@ -276,8 +280,8 @@ def _recover(
             runner.recover(story, report)
 
 
-def _same(story: RunHistory, known: Inventory) -> bool:
-    return Path(story.header.inventory) == known.path
+def _of(story: RunHistory, inventory: Path) -> bool:
+    return Path(story.header.inventory) == inventory
 
 
 def _group(groups: Iterable[str]) -> str:
@@ -293,7 +297,7 @@ def cluster_membership(audited: Audit) -> Mapping[str, NodeStatus]:
     holds: dict[str, bool] = {}
     for case in audited.cases:
         subject = case.requirement.subject
-        if case.aspect != "runtime" or subject not in planner.MEMBERSHIP_SUBJECTS:
+        if case.aspect is not Aspect.RUNTIME or subject not in planner.MEMBERSHIP_SUBJECTS:
             continue
         judged = audited.judge(case)
         found: Any = judged.fact
@@ -318,7 +322,7 @@ def _cluster_problems(before: Audit) -> list[str]:
 
     It uses sessions of its own: the shared ones may be busy or lost during a change.
     """
-    ids = {r.id for r in before.standard.guarding("change")}
+    ids = {r.id for r in before.standard.guarding(Guard.CHANGE)}
     if not ids:
         return unhealthy((), ids)
     with (
@@ -329,7 +333,7 @@ def _cluster_problems(before: Audit) -> list[str]:
             Path(folder),
             before.inventory,
             before.standard,
-            PROFILES[0],
+            Profile.BASELINE,
             "masters",
             ids,
             sessions=sessions,

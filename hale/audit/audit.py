@@ -16,7 +16,7 @@ from hale.inventory.ini import Host, Inventory
 from hale.inventory.selection import SelectedHost
 from hale.model.errors import Location
 from hale.model.evidence import Evidence, HostView
-from hale.model.requirement import Case
+from hale.model.requirement import Aspect, Case
 from hale.standard import subjects
 from hale.standard.loader import Standard
 
@@ -100,7 +100,7 @@ class Audit(Struct, dict=True):
     def view(self, case: Case[Any]) -> View:
         """The evidence for the case's subject: of one host, of the cluster's hosts, or none."""
         subject = case.requirement.subject
-        if case.aspect == "inventory":
+        if case.aspect is Aspect.INVENTORY:
             return {}
         if case.host is None:
             sources = source_hosts(case.requirement, self.inventory)
@@ -114,7 +114,7 @@ class Audit(Struct, dict=True):
         return subject.read(self._host_view(host, request.IDENTITY))
 
     def _concerns(self, case: Case[Any], host: Host) -> bool:
-        if case.aspect == "inventory":
+        if case.aspect is Aspect.INVENTORY:
             return False
         if case.host is None:
             return host.name in source_hosts(case.requirement, self.inventory)

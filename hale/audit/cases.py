@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hale.inventory.ini import Host, Inventory
-from hale.model.requirement import Case, Requirement
+from hale.model.requirement import Aspect, Case, Requirement, Role
 from hale.standard.loader import Standard, parameters_of
 
 
@@ -20,7 +20,7 @@ def build_cases(
     cases: list[Case[Any]] = []
     for requirement in standard.of_profile(profile):
         targets: list[Host | None] = list(hosts)
-        if requirement.role == "cluster":
+        if requirement.role is Role.CLUSTER:
             complete = names and source_hosts(requirement, inventory) <= names
             targets = [None] if complete else []
         for host in targets:
@@ -41,10 +41,10 @@ def source_hosts(requirement: Requirement, inventory: Inventory) -> set[str]:
 
 def skip_reason(case: Case[Any]) -> str | None:
     """Why the requirement does not apply to this host; None if it does."""
-    if case.aspect == "drill":
+    if case.aspect is Aspect.DRILL:
         return "measured only by a drill, not by an audit"
     role = case.requirement.role
-    if case.host is None or role in ("all", "cluster") or role in case.host.groups:
+    if case.host is None or role in (Role.ALL, Role.CLUSTER) or role in case.host.groups:
         return None
     return f"concerns {role} only"
 

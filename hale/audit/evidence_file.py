@@ -10,6 +10,8 @@ from hale.model.errors import Location, UserError
 from hale.model.evidence import Evidence
 
 SCHEMA = "hale.evidence/1"
+#: Subjects with commands that had another name in evidence of earlier releases.
+RENAMED_SUBJECTS = {"leaders": "leader_election"}
 
 
 class EvidenceFile(msgspec.Struct):
@@ -49,7 +51,19 @@ def load_evidence(path: Path) -> EvidenceFile:
     for name, evidence in saved.hosts.items():
         if evidence.host != name:
             raise UserError(f"{name} has the answers of {evidence.host}.", Location(path))
+        saved.hosts[name] = _under_current_names(evidence)
     return saved
+
+
+def _under_current_names(evidence: Evidence) -> Evidence:
+    outputs = {_current_name(key): output for key, output in evidence.outputs.items()}
+    return msgspec.structs.replace(evidence, outputs=outputs)
+
+
+def _current_name(key: str) -> str:
+    """`subject.command` with the subject's name of today."""
+    subject, dot, command = key.partition(".")
+    return f"{RENAMED_SUBJECTS.get(subject, subject)}{dot}{command}"
 
 
 class _Version(msgspec.Struct):

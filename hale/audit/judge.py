@@ -23,7 +23,7 @@ from hale.audit.cases import skip_reason
 from hale.model import results
 from hale.model.errors import UserError
 from hale.model.evidence import ClusterView, Fact, HostView, NotApplicable, Unreadable
-from hale.model.requirement import Case
+from hale.model.requirement import Aspect, Case
 from hale.model.results import Result
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
@@ -99,7 +99,7 @@ def parse_fact(case: Case[Any], view: View) -> Fact:
     reason = skip_reason(case)
     if reason:
         raise NotApplicable(reason)
-    if case.host is None and case.aspect != "inventory" and not view:
+    if case.host is None and case.aspect is not Aspect.INVENTORY and not view:
         group = case.requirement.reads
         raise Unreadable(f"no host is in the group {group}, so there is nothing to read it from")
     read = subjects.reader(case.requirement.subject, case.aspect)

@@ -67,8 +67,8 @@ def run(
     stay UNKNOWN in results.json, whose state is `interrupted`.
     """
     started = time.time()
-    revision = provenance.GitRevision()  # in the background
     loader.check_overrides(request.standard, request.inventory)
+    revision = provenance.GitRevision()  # in the background
     require_checks(request.standard)
     audit = Audit(
         request.inventory,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hale.files import atomic
 from hale.model.errors import UserError
-from hale.model.requirement import ASPECTS, PROFILES, ROLES, SEVERITIES
+from hale.model.requirement import Aspect, Profile, Role, Severity
 from hale.paths import ROOT
 
 TEMPLATES = Path(__file__).parent / "new_requirement"
@@ -33,7 +33,7 @@ FILES = {
     "by_hand.txt.in": "tests/remediate/@name@/by_hand.txt",
 }
 # A subject is a pytest marker and a fixture, as these are.
-TAKEN = {*ROLES, *ASPECTS, *SEVERITIES, *PROFILES, "case", "parameters", "requirement", "request"}
+TAKEN = {*Role, *Aspect, *Severity, *Profile, "case", "parameters", "requirement", "request"}
 
 
 def create(name: str, root: Path = ROOT) -> list[Path]:

@@ -165,8 +165,8 @@ def _remedy(case: Case[Any]) -> RemedyDoc:
         if error.name != name:
             raise
         return RemedyDoc(manual=bool(remedy_page.manual_aspects(case)))
-    fixes = {
-        aspect: _docstring(getattr(module, f"fix_{aspect}"))
+    fixes: dict[str, str] = {
+        aspect.value: _docstring(getattr(module, f"fix_{aspect}"))
         for aspect in requirement.aspects
         if hasattr(module, f"fix_{aspect}")
     }

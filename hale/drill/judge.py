@@ -11,7 +11,7 @@ from hale.audit.audit import Audit
 from hale.audit.cases import build_cases
 from hale.audit.judge import judge_fact
 from hale.drill.measurement import Measurement
-from hale.model.requirement import Case
+from hale.model.requirement import Aspect, Case
 from hale.model.results import Result, RowKey
 from hale.standard import subjects
 
@@ -23,7 +23,7 @@ def rows(audit: Audit, drills: Sequence[Measurement]) -> tuple[list[Result], lis
     judged, others = [], []
     for case in build_cases(audit.inventory, audit.standard, audit.profile, hosts):
         subject: Any = subjects.load_subject(case.requirement.subject)
-        if case.aspect == "drill" and done & set(getattr(subject, "DRILLS", ())):
+        if case.aspect is Aspect.DRILL and done & set(getattr(subject, "DRILLS", ())):
             judged.append(_judged(case, drills))
         else:
             others.append(RowKey(case.host_name, case.requirement.id, case.aspect))

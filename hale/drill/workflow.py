@@ -48,7 +48,7 @@ from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model.drill import FaultKind
 from hale.model.errors import UserError
-from hale.model.requirement import PROFILES
+from hale.model.requirement import Aspect, Guard, Profile
 from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
@@ -334,7 +334,7 @@ def audit_cluster(known: Inventory, folder: Path) -> AuditResult:
             folder,
             known,
             standard,
-            PROFILES[0],
+            Profile.BASELINE,
             requirements=_guards(standard) | roles | drilled,
             sessions=sessions,
         )
@@ -342,12 +342,12 @@ def audit_cluster(known: Inventory, folder: Path) -> AuditResult:
 
 def _guards(standard: Standard) -> frozenset[str]:
     """Ids of the requirements that the cluster must meet before and after a drill."""
-    return frozenset(r.id for r in standard.guarding("drill"))
+    return frozenset(r.id for r in standard.guarding(Guard.DRILL))
 
 
 def is_inconclusive(before: Results) -> bool:
     """Whether some results are UNKNOWN and none is FAIL."""
-    verdicts = {r.verdict for r in before.results if r.aspect == "runtime"}
+    verdicts = {r.verdict for r in before.results if r.aspect == Aspect.RUNTIME}
     return Verdict.UNKNOWN in verdicts and Verdict.FAIL not in verdicts
 
 
@@ -367,7 +367,7 @@ def find_roles(judged: Audit) -> ClusterRoles:
     owners, leaders = [], []
     for case in judged.cases:
         subject = case.requirement.subject
-        if case.aspect != "runtime" or subject not in ("address", "etcd"):
+        if case.aspect is not Aspect.RUNTIME or subject not in ("address", "etcd"):
             continue
         found: Any = judged.judge(case).fact
         if found is None:

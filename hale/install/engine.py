@@ -29,7 +29,7 @@ from hale.apply.journal import (
 )
 from hale.files import signals
 from hale.install.cluster_context import ClusterContext
-from hale.install.executor import StepExecutor, StepFailed
+from hale.install.executor import InstallStepExecutor, InstallStepFailed
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
 from hale.install.peer_monitor import monitor_peers
 from hale.install.phase import (
@@ -229,7 +229,7 @@ class Engine:
                 self._run_batches(name, batches, session_for)
                 (observed,) = observe([request], session_for)
                 problems = remaining(observed)
-        except (StepFailed, UserError) as error:
+        except (InstallStepFailed, UserError) as error:
             self._record(name, name, PhaseState.FAILED, started, redact(str(error)))
             raise
         finally:
@@ -278,11 +278,11 @@ class Engine:
                     observed = found[task]
             why = f"all its steps ran, but this remains: {_joined(remaining)}"
             raise PhaseFailed(task.phase, why)
-        except (StepFailed, Unreadable, UserError, HostsUnreachable, PhaseFailed) as error:
+        except (InstallStepFailed, Unreadable, UserError, HostsUnreachable, PhaseFailed) as error:
             self._report_ended(task, PhaseState.FAILED, redact(str(error)))
             if isinstance(error, PhaseFailed):
                 raise
-            output = error.output if isinstance(error, StepFailed) else ""
+            output = error.output if isinstance(error, InstallStepFailed) else ""
             raise PhaseFailed(task.phase, str(error), output) from None
 
     def _observe_preflight(
@@ -382,7 +382,7 @@ class Engine:
 
     def _host(self, phase: str, steps: Sequence[Step], session_for: SessionFor) -> None:
         """Run the steps of one host in order."""
-        executor = StepExecutor(session_for(steps[0].host), self.site.secrets)
+        executor = InstallStepExecutor(session_for(steps[0].host), self.site.secrets)
         for step in steps:
             if self._should_stop():
                 raise InstallAborted
@@ -395,7 +395,7 @@ class Engine:
                     self._step(phase, step, executor)
                     there |= step.uploads
 
-    def _step(self, phase: str, step: Step, executor: StepExecutor) -> None:
+    def _step(self, phase: str, step: Step, executor: InstallStepExecutor) -> None:
         started = time.monotonic()
         self.listener.step(step, InstallStepState.STARTED, 0.0)
         state = InstallStepState.FAILED
@@ -403,7 +403,7 @@ class Engine:
             with monitor_peers(step, self.site, self.listener.notice) as peers:
                 done = executor.execute(step, lambda line: self.listener.output_line(step, line))
             state = InstallStepState.DONE if done else InstallStepState.UNCHANGED
-        except StepFailed as error:
+        except InstallStepFailed as error:
             if isinstance(step, RunScript) and step.is_kubeadm_work:
                 more = (error.output, _kubelet(executor, step), *peers.problems)
                 error.output = "\n".join(filter(None, more))
@@ -519,20 +519,20 @@ def _all(running: Sequence["Future[None]"]) -> None:
     """Wait for all, then raise the first failure."""
     errors = [e for f in running if (e := f.exception()) is not None]
     for error in errors:
-        if isinstance(error, StepFailed):
+        if isinstance(error, InstallStepFailed):
             raise error
     if errors:
         raise errors[0]
 
 
-def _kubelet(executor: StepExecutor, step: RunScript) -> str:
+def _kubelet(executor: InstallStepExecutor, step: RunScript) -> str:
     """The kubelet's last errors; kubeadm itself only reports that it timed out."""
     script = "journalctl -u kubelet -p err -n 4 --no-pager -o cat 2>/dev/null; exit 1"
     try:
         executor.execute(
             RunScript(step.host, "the kubelet's log", script, timeout=20), lambda line: None
         )
-    except StepFailed as error:
+    except InstallStepFailed as error:
         return f"kubelet errors:\n{error.output}" if error.output else ""
     return ""
 

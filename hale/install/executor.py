@@ -24,7 +24,7 @@ _INVALID = 45
 OutputCallback = Callable[[str], None]  # the latest line of a step that runs
 
 
-class StepFailed(Exception):
+class InstallStepFailed(Exception):
     """A step failed. output: its last lines, redacted."""
 
     def __init__(self, step: Step, why: str, output: str = "") -> None:
@@ -34,7 +34,7 @@ class StepFailed(Exception):
         self.output = output
 
 
-class StepExecutor:
+class InstallStepExecutor:
     """Executes steps on one host over its session. secrets: redacted from all output."""
 
     def __init__(self, session: Session, secrets: Secrets) -> None:
@@ -50,9 +50,9 @@ class StepExecutor:
             return self._write(step) if isinstance(step, WriteFile) else self._run(step, on_output)
         except CommandTimeout:
             seconds = step.timeout if isinstance(step, RunScript) else TIMEOUT
-            raise StepFailed(step, f"stopped after {seconds:g} s") from None
+            raise InstallStepFailed(step, f"stopped after {seconds:g} s") from None
         except (HostUnreachable, OutputTooLarge) as error:
-            raise StepFailed(step, self.redact(str(error))) from None
+            raise InstallStepFailed(step, self.redact(str(error))) from None
 
     def redact(self, text: str) -> str:
         """The text without secrets and what looks like them."""
@@ -67,7 +67,7 @@ class StepExecutor:
         )
         if done.exit_status:
             output = (done.stdout + b"\n" + done.stderr).decode(errors="backslashreplace")
-            raise StepFailed(step, f"exit status {done.exit_status}", self.tail(output))
+            raise InstallStepFailed(step, f"exit status {done.exit_status}", self.tail(output))
         return True
 
     def _write(self, step: WriteFile) -> bool:
@@ -91,11 +91,11 @@ class StepExecutor:
         )
         output = done.stderr.decode(errors="backslashreplace")
         if done.exit_status == _INVALID:
-            raise StepFailed(
+            raise InstallStepFailed(
                 step, f"the new {step.path} is invalid, the old one was kept", self.tail(output)
             )
         if done.exit_status:
-            raise StepFailed(step, f"exit status {done.exit_status}", self.tail(output))
+            raise InstallStepFailed(step, f"exit status {done.exit_status}", self.tail(output))
         return done.stdout.strip() == b"changed"
 
     def tail(self, text: str) -> str:

@@ -14,7 +14,7 @@ from hale.audit import recorder
 from hale.install import scheduler
 from hale.install.cluster_context import ClusterContext, load_cluster_context
 from hale.install.engine import Engine, InstallAborted, PhaseFailed, interruptible
-from hale.install.executor import StepFailed
+from hale.install.executor import InstallStepFailed
 from hale.install.locked_run import check_reachable, locked_run
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
 from hale.install.options import InstallOptions
@@ -94,7 +94,7 @@ def reset_cluster(options: InstallOptions, reset_options: Reset) -> bool:
             except InstallAborted:
                 journal.write(RunFinished(RunState.INTERRUPTED, now()))
                 raise KeyboardInterrupt from None
-            except (PhaseFailed, StepFailed, HostsUnreachable) as error:
+            except (PhaseFailed, InstallStepFailed, HostsUnreachable) as error:
                 journal.write(RunFinished(RunState.FAILED, now()))
                 output = getattr(error, "output", "")
                 console.print(Text(f"\nreset failed: {escaped_lines(str(error))}", "bold red"))

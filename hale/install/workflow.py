@@ -22,7 +22,7 @@ from hale.install.scheduler import phase_names, required_phases
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
-from hale.model.requirement import PROFILES
+from hale.model.requirement import Profile
 from hale.paths import ROOT
 from hale.report.audits import audit
 from hale.report.text import confirm, escape_controls
@@ -184,7 +184,7 @@ def _audit(inventory: Inventory, standard: Standard, folder: Path, ignored: Sequ
             recorder.create_run_dir(folder, "audit"),
             inventory,
             standard,
-            PROFILES[0],
+            Profile.BASELINE,
             sessions=sessions,
             show=True,
         )

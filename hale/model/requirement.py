@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -11,17 +12,53 @@ from msgspec import Struct
 from hale.inventory.ini import Host, Inventory
 from hale.model.errors import Location
 
-ROLES = ("all", "masters", "workers", "cluster")
-SEVERITIES = ("critical", "major", "minor")
-PROFILES = ("baseline", "extended")
-RENAMED_PROFILES = {"document": "baseline"}  # as typed, and as saved by earlier releases
-GUARDS = ("change", "drill")
-ASPECTS = ("inventory", "runtime", "persisted", "drill")
+
+class Role(StrEnum):
+    """Which hosts a requirement concerns. CLUSTER: judged once, from the hosts of `reads`."""
+
+    ALL = "all"
+    MASTERS = "masters"
+    WORKERS = "workers"
+    CLUSTER = "cluster"
+
+
+class Severity(StrEnum):
+    """How bad a failed result is, worst first."""
+
+    CRITICAL = "critical"
+    MAJOR = "major"
+    MINOR = "minor"
+
+
+class Profile(StrEnum):
+    """Which requirements an audit has; each profile includes those before it."""
+
+    BASELINE = "baseline"
+    EXTENDED = "extended"
+
+
+class Guard(StrEnum):
+    """What must not begin on a living cluster that fails a requirement."""
+
+    CHANGE = "change"
+    DRILL = "drill"
+
+
+class Aspect(StrEnum):
+    """What of a requirement is judged: the plan, the host now, the host after a boot, a drill."""
+
+    INVENTORY = "inventory"
+    RUNTIME = "runtime"
+    PERSISTED = "persisted"
+    DRILL = "drill"
+
+
+_EARLIER_PROFILES = {"document": Profile.BASELINE}  # as typed, and as saved by earlier releases
 
 
 def current_profile(name: str) -> str:
     """The profile's name today, for one that was typed or saved under an earlier name."""
-    return RENAMED_PROFILES.get(name, name)
+    return _EARLIER_PROFILES.get(name, name)
 
 
 P = TypeVar("P", covariant=True)
@@ -31,22 +68,22 @@ class Requirement(Struct, frozen=True):
     """One requirement of the standard. `parameters` are the standard's own, unoverridden.
 
     guards: what must not begin on a living cluster while the requirement's runtime result is not
-    PASS, of GUARDS. preflight: whether the hosts must meet it before an install begins.
+    PASS. preflight: whether the hosts must meet it before an install begins.
     """
 
     id: str
     chapter: int
     title: str
     subject: str
-    role: str
-    reads: str
-    severity: str
-    profile: str
+    role: Role
+    reads: Role
+    severity: Severity
+    profile: Profile
     why: str
-    aspects: Mapping[str, str]
+    aspects: Mapping[Aspect, str]
     parameters: Any
     where: Location
-    guards: tuple[str, ...] = ()
+    guards: tuple[Guard, ...] = ()
     preflight: bool = False
 
 
@@ -64,7 +101,7 @@ class Case(Struct, Generic[P], frozen=True, dict=True):
     """What one test judges: a requirement's aspect, on a host (None: the cluster as a whole)."""
 
     requirement: Requirement
-    aspect: str
+    aspect: Aspect
     host: Host | None
     parameters: P
     overrides: tuple[Override, ...]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hale.model.requirement import PROFILES, current_profile
+from hale.model.requirement import Profile, current_profile
 from hale.paths import ROOT
 
 
@@ -37,8 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--profile",
         type=_profile,
-        choices=PROFILES,
-        default=PROFILES[0],
+        choices=[p.value for p in Profile],
+        default=Profile.BASELINE.value,
         help="baseline: the published guide's requirements (default); extended: beyond them, "
         "further causes of cluster failures",
     )

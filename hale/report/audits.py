@@ -1,5 +1,6 @@
 """The audits of commands: of `invoke fix`, an install or a drill, without pytest."""
 
+import contextlib
 import shutil
 import sys
 from collections.abc import Collection
@@ -9,6 +10,8 @@ from hale.audit.run import AuditRequest, AuditResult, run
 from hale.files import atomic
 from hale.gather.pool import SessionPool, shared_transport
 from hale.inventory.ini import Inventory
+from hale.inventory.selection import select_hosts
+from hale.model.errors import UserError
 from hale.model.results import Results
 from hale.report import formats, terminal
 from hale.standard.loader import Standard
@@ -42,14 +45,24 @@ def audit(
         hosts,
         requirements,
     )
-    if not show:
-        found = run(request, folder)
-    else:
-        with terminal.GatherProgress(terminal.Stdout(), len(inventory.hosts)) as progress:
-            found = run(request, folder, progress.report)
-        _print_matrix(found.results, folder)
+    try:
+        found = _run(request, folder, show=show)
+    except UserError:
+        with contextlib.suppress(OSError):  # an empty folder would look like an audit
+            folder.rmdir()
+        raise
     for name, file in FILES.items():
         atomic.write(folder / file, formats.encode(formats.FORMATS[name](found.results)))
+    return found
+
+
+def _run(request: AuditRequest, folder: Path, *, show: bool) -> AuditResult:
+    if not show:
+        return run(request, folder)
+    selected = select_hosts(request.hosts, request.inventory, lambda uri: ())
+    with terminal.GatherProgress(terminal.Stdout(), len(selected)) as progress:
+        found = run(request, folder, progress.report)
+    _print_matrix(found.results, folder)
     return found
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from hale.model.requirement import ASPECTS, SEVERITIES
+from hale.model.requirement import Aspect, Severity
 from hale.model.results import EvidenceExcerpt, OverrideRecord, Result, Results
 from hale.model.verdict import Verdict
 from hale.report import matrix
@@ -32,6 +32,8 @@ COLUMNS = {
 }
 # pytest's outcomes that no verdict has: only a site's own checks end so.
 OTHER_OUTCOMES = {"xpassed": "XPASS", "rerun": "RERUN"}
+
+_SEVERITIES = [severity.value for severity in Severity]
 
 
 def render(found: Results) -> str:
@@ -118,7 +120,7 @@ def _chapters(found: Results, names: Sequence[str]) -> list[tuple[str, list[Matr
         line = MatrixRow(
             requirement,
             rows[0].title,
-            sorted({r.aspect for r in rows}, key=ASPECTS.index),
+            sorted({r.aspect for r in rows}, key=[a.value for a in Aspect].index),
             any(r.overrides for r in rows),
             [cells.get(name, []) for name in names],
         )
@@ -182,6 +184,6 @@ def _table_row(row: Result, evidence: dict[EvidenceExcerpt, str]) -> TableRow:
         chapter=matrix.chapter_label(row),
         chapter_key=chapter + 100 * beyond,
         verdict_key=matrix.ORDER.index(row.verdict),
-        severity_key=SEVERITIES.index(row.severity) if row.severity in SEVERITIES else 9,
+        severity_key=_SEVERITIES.index(row.severity) if row.severity in _SEVERITIES else 9,
         evidence=[evidence.setdefault(one, f"reading-{len(evidence)}") for one in row.evidence],
     )

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from hale.model.requirement import ASPECTS
+from hale.model.requirement import Aspect, Profile
 from hale.model.results import Result, Results
 from hale.model.verdict import Verdict
 from hale.report.text import escape_controls, format_value
 from hale.report.verdicts import PRESENTATION
 
-EXTENDED = "extended"  # the profile of requirements that the baseline does not have
+EXTENDED = Profile.EXTENDED.value  # requirements that the baseline does not have
 BEYOND = "+"  # stands for the chapter of such a requirement
 ORDER = list(PRESENTATION)
+_ASPECTS = [aspect.value for aspect in Aspect]
 
 
 def columns(results: Results) -> list[str]:
@@ -40,7 +41,7 @@ def matrix(rows: Sequence[Result]) -> dict[str, dict[str, list[Result]]]:
         found.setdefault(row.requirement, {}).setdefault(row.host, []).append(row)
     for cells in found.values():
         for cell in cells.values():
-            cell.sort(key=lambda r: ASPECTS.index(r.aspect) if r.aspect in ASPECTS else 9)
+            cell.sort(key=lambda r: _ASPECTS.index(r.aspect) if r.aspect in _ASPECTS else 9)
     return found
 
 

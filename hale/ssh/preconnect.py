@@ -18,18 +18,6 @@ from hale.paths import ROOT
 # a run that changes hosts.
 LOGIN_TIMEOUT = 15.0
 
-# pytest's options that decide which hosts are connected to, and how.
-OPTIONS = (
-    "hosts",
-    "inventory",
-    "ssh_config",
-    "ssh_identity_file",
-    "sudo",
-    "sudo_user",
-    "ask_become_pass",
-    "connect_timeout",
-)
-
 
 def targets(known: Inventory, timeout: float = LOGIN_TIMEOUT) -> dict[str, ssh.Target]:
     """How each host is reached according to the inventory; `timeout` of a login in seconds."""

@@ -23,7 +23,7 @@ import difflib
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,13 @@ from msgspec import Struct
 from hale.inventory.ini import OVERRIDE_PREFIX, OWN_VARIABLES, Host, Inventory, Variable
 from hale.model.errors import Location, UserError
 from hale.model.requirement import (
-    ASPECTS,
-    GUARDS,
-    PROFILES,
-    ROLES,
-    SEVERITIES,
+    Aspect,
+    Guard,
     Override,
+    Profile,
     Requirement,
+    Role,
+    Severity,
     current_profile,
 )
 from hale.standard import subjects
@@ -56,11 +56,12 @@ class Standard(Struct, frozen=True):
 
     def of_profile(self, profile: str) -> tuple[Requirement, ...]:
         """`baseline`, or `extended`, which is the baseline and the requirements beyond it."""
-        wanted = PROFILES[: PROFILES.index(current_profile(profile)) + 1]
+        profiles = list(Profile)
+        wanted = profiles[: profiles.index(Profile(current_profile(profile))) + 1]
         return tuple(r for r in self.requirements if r.profile in wanted)
 
-    def guarding(self, action: str) -> tuple[Requirement, ...]:
-        """The requirements that a living cluster must meet before that action (one of GUARDS)."""
+    def guarding(self, action: Guard) -> tuple[Requirement, ...]:
+        """The requirements that a living cluster must meet before that action."""
         return tuple(r for r in self.requirements if action in r.guards)
 
     @property
@@ -145,14 +146,15 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
         stated = msgspec.convert(table, _Table)
     except msgspec.ValidationError as error:
         raise _invalid(path, text, name, error) from None
-    for key, value, known in (
-        ("role", stated.role, ROLES),
-        ("reads", stated.reads, ROLES[:3]),
-        ("severity", stated.severity, SEVERITIES),
-        ("profile", stated.profile, PROFILES),
-        *(("guards", action, GUARDS) for action in stated.guards),
-    ):
-        if value not in known:
+    choices: tuple[tuple[str, str, Iterable[str]], ...] = (
+        ("role", stated.role, Role),
+        ("reads", stated.reads, [r for r in Role if r is not Role.CLUSTER]),
+        ("severity", stated.severity, Severity),
+        ("profile", stated.profile, Profile),
+        *(("guards", action, Guard) for action in stated.guards),
+    )
+    for key, value, known in choices:
+        if value not in tuple(known):
             raise UserError(
                 f"{key} = {value!r}: known are {', '.join(known)}.", _locate(path, text, name, key)
             )
@@ -168,11 +170,16 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
             f"{name} guards nothing: only a runtime aspect can.",
             _locate(path, text, name, "guards"),
         )
+    if stated.guards and stated.profile != Profile.BASELINE:
+        raise UserError(
+            f"{name} guards nothing: only a requirement of the {Profile.BASELINE} can.",
+            _locate(path, text, name, "guards"),
+        )
     for aspect in stated.aspects:
         at = _locate(path, text, f"{name}.aspects", aspect)
-        if aspect not in ASPECTS:
-            raise UserError(f"{aspect!r}: known aspects are {', '.join(ASPECTS)}.", at)
-        if aspect != "drill" and subjects.reader(stated.subject, aspect) is None:
+        if aspect not in tuple(Aspect):
+            raise UserError(f"{aspect!r}: known aspects are {', '.join(Aspect)}.", at)
+        if aspect != Aspect.DRILL and subjects.reader(stated.subject, aspect) is None:
             raise UserError(f"facts/{stated.subject}.py has no read_{aspect}().", at)
     try:
         parameter_types = subjects.parameters_class(stated.subject)
@@ -196,15 +203,15 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
         chapter=chapter,
         title=stated.title,
         subject=stated.subject,
-        role=stated.role,
-        reads=stated.reads,
-        severity=stated.severity,
-        profile=stated.profile,
+        role=Role(stated.role),
+        reads=Role(stated.reads),
+        severity=Severity(stated.severity),
+        profile=Profile(stated.profile),
         why=stated.why,
-        aspects=stated.aspects,
+        aspects={Aspect(aspect): text for aspect, text in stated.aspects.items()},
         parameters=parameters,
         where=where,
-        guards=stated.guards,
+        guards=tuple(Guard(action) for action in stated.guards),
         preflight=stated.preflight,
     )
 
@@ -303,7 +310,7 @@ def check_overrides(standard: Standard, inventory: Inventory) -> None:
                     f"{name} overrides nothing: no requirement has such a parameter.{hint}",
                     variable.where,
                 )
-            if requirement.role == "cluster" and name not in inventory.variables:
+            if requirement.role is Role.CLUSTER and name not in inventory.variables:
                 raise UserError(
                     f"{requirement.id} is judged for the whole cluster: set {name} for all hosts.",
                     variable.where,

@@ -12,8 +12,6 @@ from tests.cluster.cluster_fixture import DNF, Built
 OURS = ("kubelet", "kubeadm", "kubectl", "containerd.io", "kubernetes-cni")
 BALANCER = ("haproxy", "keepalived")
 
-SOAK = bool(os.environ.get("HALE_SOAK"))
-
 
 @pytest.fixture
 def has_dnf(cluster: Built) -> None:
@@ -71,7 +69,7 @@ def test_it_goes_with_its_packages_and_comes_back(cluster: Built) -> None:
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
-@pytest.mark.skipif(not SOAK, reason="a cluster of its own: `make soak` has it")
+@pytest.mark.soak("a cluster of its own")
 def test_masters_may_have_it_too(tmp_path: Path) -> None:
     """haproxy and keepalived by units as Red Hat's packages have them."""
     if reason := machine.unavailable():

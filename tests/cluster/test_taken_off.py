@@ -46,7 +46,7 @@ def test_the_lab_puts_no_kube_vip_beside_keepalived(cluster: Built) -> None:
         mirror.start_mirror(cluster.lab, print, with_kube_vip=True)
 
 
-@pytest.mark.skipif(not SOAK, reason="two minutes more: `make soak` has it")
+@pytest.mark.soak("two minutes more")
 def test_a_master_is_lost_while_another_joins(cluster: Built) -> None:
     """The operator is told who is missed; it comes back, and the same run goes on to its end."""
     lost, joins = cluster.lab["k8s-master-02"], cluster.lab["k8s-master-03"]
@@ -221,7 +221,7 @@ def theirs(cluster: Built, tmp_path: Path) -> Iterator[Path]:
         more.unlink()
 
 
-@pytest.mark.skipif(not SOAK, reason="two minutes more: `make soak` has it")
+@pytest.mark.soak("two minutes more")
 def test_etcd_and_the_load_balancer_may_be_the_sites_own(cluster: Built, theirs: Path) -> None:
     """Neither an install that was cut off nor a reset takes anything of either away."""
     first, *_ = masters = cluster.lab.hosts[:3]
@@ -270,7 +270,7 @@ def theirs_is_kube_vip(cluster: Built) -> Iterator[tuple[LabHost, ...]]:
         mirror.start_mirror(cluster.lab, print)
 
 
-@pytest.mark.skipif(not SOAK, reason="five minutes more: `make soak` has it")
+@pytest.mark.soak("five minutes more")
 def test_kube_vip_may_have_the_vip(cluster: Built, theirs_is_kube_vip: tuple[LabHost, ...]) -> None:
     """Also after an init that was cut off; its faults are seen, and a reset leaves its manifest."""
     assert cluster.killed("init", 5.0)

@@ -12,7 +12,7 @@ from hale.audit import evidence_file
 from hale.audit.evidence_file import EvidenceFile
 from hale.files import atomic
 from hale.model.errors import UserError
-from hale.model.evidence import Evidence, File, Output
+from hale.model.evidence import Evidence, File, HostView, Output
 
 DATA = Path(__file__).parent / "data/evidence.json"
 
@@ -34,6 +34,16 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     evidence_file.save_evidence(saved(a=told), path)
     assert evidence_file.load_evidence(path) == saved(a=told)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600  # it holds the hosts' configuration
+
+
+def test_evidence_of_earlier_releases_is_found_by_renamed_subjects(tmp_path: Path) -> None:
+    output = Output("kube-scheduler", 0, "lease", "", 1.5)
+    told = Evidence("a", outputs={"leaders.kube-scheduler": output, "swap.on": output})
+    path = tmp_path / "evidence.json"
+    evidence_file.save_evidence(saved(a=told), path)
+    found = evidence_file.load_evidence(path).hosts["a"]
+    assert HostView(found, "leader_election").text("kube-scheduler") == "lease"
+    assert HostView(found, "swap").text("on") == "lease"
 
 
 def test_what_is_recorded_is_loaded() -> None:

@@ -517,6 +517,25 @@ def test_checks_that_are_wrong(tree: tuple[Path, dict[str, str]], tmp_path: Path
     assert done.code == 1
 
 
+MARKED = """\
+import pytest
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.xfail(reason="we know"))
+"""
+
+
+def test_a_mark_of_the_sites_own_makes_no_failure_expected(
+    tree: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    folder, more = tree
+    (folder / "checks" / "conftest.py").write_text(MARKED)
+    done = typed(tmp_path / "r", *EVIDENCE, SYSCTL, cwd=folder, more=more)
+    assert {"FAIL", "UNKNOWN"} <= set(done.verdicts.values())
+    assert done.code == done.results.run.exit_status == 1
+
+
 @pytest.mark.parametrize(
     ("before", "arguments", "reason"),
     [

@@ -20,6 +20,21 @@ vip_names=api.example
 """
 
 
+def fixed(*words: str) -> str:
+    """What `invoke fix` prints."""
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "invoke"), "fix", *words],
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    ).stdout
+
+
 def test_a_colleagues_audit_in_the_same_reports_is_not_taken_for_the_runs_own(
     tmp_path: Path,
 ) -> None:
@@ -38,19 +53,7 @@ def test_a_colleagues_audit_in_the_same_reports_is_not_taken_for_the_runs_own(
         shutil.move(theirs, reports / "9999-12-31T235959Z-audit")
 
     def fix() -> None:
-        words = ["fix", "--inventory", str(mine), "--reports", str(reports)]
-        done = subprocess.run(
-            [str(Path(sys.executable).parent / "invoke"), *words],
-            cwd=ROOT,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        planned.append(done.stdout)
+        planned.append(fixed("--inventory", str(mine), "--reports", str(reports)))
 
     threads = [threading.Thread(target=colleague), threading.Thread(target=fix)]
     for thread in threads:
@@ -60,3 +63,11 @@ def test_a_colleagues_audit_in_the_same_reports_is_not_taken_for_the_runs_own(
     (text,) = planned
     assert "── a1" in text, text
     assert "k8s-master" not in text
+
+
+def test_a_mistake_leaves_no_folder_that_looks_like_an_audit(tmp_path: Path) -> None:
+    inventory = tmp_path / "a.ini"
+    inventory.write_text(UNREACHABLE + "hale_swap_off__nope=1\n")
+    text = fixed("--inventory", str(inventory), "--reports", str(tmp_path / "r"))
+    assert "a.ini:7: " in text
+    assert not list((tmp_path / "r").glob("*"))

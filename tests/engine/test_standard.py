@@ -12,6 +12,7 @@ from hale.audit import cases as audit_cases
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
+from hale.model.requirement import Guard
 from hale.standard import loader
 
 HERE = Path(__file__).parent / "standard"
@@ -58,7 +59,7 @@ def test_the_documents_standard() -> None:
 
 def test_what_guards_a_living_cluster_and_what_comes_before_an_install() -> None:
     stated = loader.load_standard(ROOT / "standard")
-    for action in ("change", "drill"):
+    for action in Guard:
         guards = {r.id for r in stated.guarding(action)}
         assert {"HA-APISERVER-VIP", "HA-ETCD-MEMBERS"} <= guards
         assert not guards & {r.id for r in stated.preflight}

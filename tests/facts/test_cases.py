@@ -58,7 +58,7 @@ from hale.model.evidence import (
     Unreadable,
     matches,
 )
-from hale.model.requirement import Case, Requirement
+from hale.model.requirement import Aspect, Case, Requirement
 from hale.standard import loader as standards
 from hale.standard import subjects
 
@@ -269,7 +269,7 @@ def case_of(given: Given, requirement: Requirement) -> Case[Any]:
     )
     hosts = {host.name: host for host in inventory.hosts}
     host = None if requirement.role == "cluster" else hosts[given.host]
-    return Case(requirement, given.aspect, host, parameters, (), inventory)
+    return Case(requirement, Aspect(given.aspect), host, parameters, (), inventory)
 
 
 def with_variables(given: Given) -> Inventory:

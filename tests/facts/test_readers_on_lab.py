@@ -23,7 +23,7 @@ from hale import gather
 from hale.gather import request
 from hale.inventory import ini
 from hale.model.evidence import Evidence, HostView
-from hale.model.requirement import Case
+from hale.model.requirement import Aspect, Case
 from hale.standard import loader
 from lab.machine import Lab, LabHost
 
@@ -68,7 +68,7 @@ def _case(requirement: str, aspect: str) -> Case[Any]:
     found = {r.id: r for r in loader.load_standard(ROOT / "standard").requirements}[requirement]
     on = next(h for h in plan.hosts if h.name == NAME)
     parameters, overrides = loader.parameters_of(found, plan, on)
-    return Case(found, aspect, on, parameters, overrides, plan)
+    return Case(found, Aspect(aspect), on, parameters, overrides, plan)
 
 
 def _evidence(lab: Lab, *cases: Case[Any]) -> Evidence:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hale.install.executor import StepExecutor
+from hale.install.executor import InstallStepExecutor
 from hale.install.phase import RunScript
 from hale.install.secrets import Secret, Secrets
 from hale.model.errors import UserError
@@ -127,7 +127,7 @@ def test_no_step_shows_a_secret(tmp_path: Path) -> None:
 
 def test_what_a_host_says_is_told_without_secrets() -> None:
     secrets = Secrets()
-    doer = StepExecutor(None, secrets)  # type: ignore[arg-type]  # nothing is asked of a host
+    doer = InstallStepExecutor(None, secrets)  # type: ignore[arg-type]  # nothing is asked of a host
     token, key = secrets.token.reveal(), secrets.certificate_key.reveal()
     said = doer.tail(
         f"join with {token}\nor {token.split('.')[1]}\nUsing certificate key:\n{key}\n"

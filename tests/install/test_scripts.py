@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hale.install import executor
-from hale.install.executor import StepExecutor, StepFailed
+from hale.install.executor import InstallStepExecutor, InstallStepFailed
 from hale.install.phase import WriteFile
 from hale.install.secrets import Secrets
 from hale.ssh.target import CommandResult
@@ -34,7 +34,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool
 
     def write(path: Path, content: str, **more: object) -> bool:
         step = WriteFile("h", "t", str(path), content, **more)  # type: ignore[arg-type]
-        return StepExecutor(Here(), Secrets()).execute(step, print)  # type: ignore[arg-type]
+        return InstallStepExecutor(Here(), Secrets()).execute(step, print)  # type: ignore[arg-type]
 
     return write
 
@@ -63,7 +63,7 @@ def test_an_invalid_file_replaces_nothing(write: Callable[..., bool], tmp_path: 
     path = tmp_path / "conf"
     path.write_text("old\n")
     check = 'cat "$new"; grep -q valid "$new"'
-    with pytest.raises(StepFailed, match="is invalid, the old one was kept") as failed:
+    with pytest.raises(InstallStepFailed, match="is invalid, the old one was kept") as failed:
         write(path, "wrong\n", check=check)
     assert failed.value.output == "wrong"
     assert path.read_text() == "old\n"

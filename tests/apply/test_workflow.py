@@ -1,0 +1,100 @@
+"""From an operator's words to a run, without a host: inventories, profiles, folders."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hale.apply import journal, runner, workflow
+from hale.apply.journal import Journal, RunHeader, RunHistory, now
+from hale.audit.audit import Audit
+from hale.inventory import ini
+from hale.model.errors import UserError
+from hale.paths import ROOT
+from hale.plan import plan
+from hale.plan.plan import Plan
+from hale.report import audits
+from hale.standard import loader
+
+INVENTORY = (
+    "[masters]\nm1 ansible_host=127.0.0.1\n"
+    "[all:vars]\nvip=127.0.0.2\nvip_port=6443\nvip_names=api\n"
+)
+
+
+class _Runner:
+    """Stands for a run that makes no step."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def run(self) -> bool:
+        return True
+
+
+def execute(site: Path, inventory: Path, reports: Path) -> Path:
+    """Runs an empty plan for an inventory as it was typed; returns the run's folder."""
+    known = ini.load_inventory(inventory)
+    standard = loader.load_standard(ROOT / "standard")
+    audit = Audit(known, standard, "baseline", (), lambda _: pytest.fail("no host"), 1.0)
+    empty = Plan(plan.SCHEMA, "me", "", str(site), "", standard.sha256, "baseline", ())
+    folder = reports / "2026-01-01T000000Z-fix"
+    folder.mkdir()
+    options = workflow.ApplyOptions(reports, inventory)
+    assert workflow._execute(plan.with_checksum(empty), folder, options, audit, "fix", "")
+    return folder
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An inventory in the working directory; runs take no lock and make no step."""
+
+    @contextlib.contextmanager
+    def locks_held(*_: Any, **__: Any) -> Iterator[None]:
+        yield
+
+    monkeypatch.setattr(runner, "locks_held", locks_held)
+    monkeypatch.setattr(workflow, "PlanRunner", _Runner)
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "site.ini").write_text(INVENTORY)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "site.ini"
+
+
+def test_undo_finds_an_inventory_that_was_typed_relatively(site: Path) -> None:
+    folder = execute(site, Path("site.ini"), site.parent / "reports")
+    assert journal.load_run(folder).header.inventory == str(site)
+
+
+def test_a_run_that_was_cut_off_is_recovered_however_its_inventory_is_typed(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports = site.parent / "reports"
+    (reports / "cut-off").mkdir()
+    header = RunHeader(journal.SCHEMA, "cut-off", "fix", "me", "here", str(site), "", now())
+    Journal(reports / "cut-off", header).close()
+    recovered: list[str] = []
+
+    def recover(story: RunHistory, _: Any) -> None:
+        recovered.append(story.header.run)
+
+    monkeypatch.setattr(runner, "recover", recover)
+    execute(site, Path("site.ini"), reports)
+    assert recovered == ["cut-off"]
+
+
+def test_a_profile_that_is_none_is_refused_before_any_host_is_asked(site: Path) -> None:
+    with pytest.raises(UserError, match="no profile 'extend'; known: baseline, extended"):
+        workflow.ApplyOptions(site.parent, site, profile="extend")
+    workflow.ApplyOptions(site.parent, site, profile="document")  # its name in earlier releases
+
+
+def test_a_mistake_in_an_override_leaves_no_empty_run(site: Path) -> None:
+    site.write_text(f"{INVENTORY}hale_swap_of__x=1\n")
+    known, folder = ini.load_inventory(site), site.parent / "reports" / "run-audit"
+    folder.mkdir()
+    with pytest.raises(UserError, match="overrides nothing"):
+        audits.audit(folder, known, loader.load_standard(ROOT / "standard"), "baseline")
+    assert not folder.exists()

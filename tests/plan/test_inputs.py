@@ -1,0 +1,67 @@
+"""A plan is applied to the inventory and the standard that it was made for, and to no other."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from hale.files import provenance
+from hale.inventory import ini
+from hale.model.errors import UserError
+from hale.paths import ROOT
+from hale.plan import plan, planner
+from hale.plan.plan import Plan
+from hale.standard import loader
+
+INVENTORY = """\
+[masters]
+m1 ansible_host=192.0.2.11
+[all:vars]
+vip=192.0.2.1
+vip_port=1
+vip_names=api.example
+"""
+STANDARD = loader.load_standard(ROOT / "standard")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """An inventory."""
+    path = tmp_path / "a.ini"
+    path.write_text(INVENTORY)
+    return path
+
+
+def made_for(path: Path) -> Plan:
+    """A plan that was made for this inventory, as it is now."""
+    digest = provenance.sha256(path)
+    return Plan(
+        plan.SCHEMA, "op", "t", str(path.resolve()), digest, STANDARD.sha256, "baseline", ()
+    )
+
+
+def test_the_same_inputs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = made_for(path)
+    planner.require_same_inputs(made, ini.load_inventory(path), STANDARD)
+    monkeypatch.chdir(tmp_path)
+    planner.require_same_inputs(made, ini.load_inventory(Path("a.ini")), STANDARD)
+
+
+def test_another_inventory(path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "b.ini"
+    other.write_text(INVENTORY)
+    with pytest.raises(UserError, match=r"was made for the inventory .*a[.]ini, and this one is"):
+        planner.require_same_inputs(made_for(path), ini.load_inventory(other), STANDARD)
+
+
+def test_an_inventory_that_has_changed(path: Path) -> None:
+    made = made_for(path)
+    path.write_text(INVENTORY.replace(".11", ".12"))
+    with pytest.raises(UserError, match=r"inventory .* has changed since the plan was made"):
+        planner.require_same_inputs(made, ini.load_inventory(path), STANDARD)
+
+
+def test_a_standard_that_has_changed(path: Path) -> None:
+    made = msgspec.structs.replace(made_for(path), standard_sha256="other")
+    with pytest.raises(UserError, match="the standard has changed since the plan was made"):
+        planner.require_same_inputs(made, ini.load_inventory(path), STANDARD)
