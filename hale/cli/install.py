@@ -55,7 +55,7 @@ def install(
     from hale.plan import planner as planner
 
     with _plainly("install"):
-        asked = install_options.InstallOptions(
+        run_options = install_options.InstallOptions(
             options.reports(reports),
             Path(inventory) if inventory else None,
             fix=fix,
@@ -70,8 +70,8 @@ def install(
             ticket=ticket,
         )
         if plan:
-            plan_view.print_plan(asked)
-        elif not workflow.install_cluster(asked):
+            plan_view.print_plan(run_options)
+        elif not workflow.install_cluster(run_options):
             raise Exit(code=1)
 
 
@@ -103,7 +103,7 @@ def reset(
     from hale.install import reset as off
 
     with _plainly("reset"):
-        asked = install_options.InstallOptions(
+        run_options = install_options.InstallOptions(
             options.reports(reports),
             Path(inventory) if inventory else None,
             yes=yes,
@@ -112,7 +112,7 @@ def reset(
             ticket=ticket,
         )
         wanted = off.Reset(cluster_name, hosts, packages, allow_quorum_loss)
-        if not off.reset_cluster(asked, wanted):
+        if not off.reset_cluster(run_options, wanted):
             raise Exit(code=1)
 
 

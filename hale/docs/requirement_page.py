@@ -104,7 +104,7 @@ def _page(requirement: Requirement, known: Inventory) -> str:
         aspects={aspect: case.expected for aspect, case in one.items()},
         shown_for=next(iter(one.values())).host,
         how=_docstring(subject),
-        seen={
+        read_docs={
             a: _docstring(read) for a in one if (read := subjects.reader(requirement.subject, a))
         },
         files=_group_by_folder(files),
@@ -144,7 +144,7 @@ def _read(
 
 
 def _group_by_folder(patterns: Iterable[str]) -> list[FileSet]:
-    """Names that are looked for in the same folders, told together."""
+    """Group names that are searched for in the same folders."""
     folders: dict[str, list[str]] = {}
     for pattern in patterns:
         folder, _, name = pattern.rpartition("/")
@@ -210,7 +210,7 @@ def outdated(folder: Path = PAGES) -> list[str]:
 
 
 def write(folder: Path = PAGES) -> list[str]:
-    """Write what is outdated, take away what is of no requirement; returns their names."""
+    """Write outdated pages, remove those of no requirement; returns their names."""
     folder.mkdir(parents=True, exist_ok=True)
     made, old = pages(), outdated(folder)
     for name in old:

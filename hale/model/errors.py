@@ -1,4 +1,4 @@
-"""Errors that a person has to mend, with the place where."""
+"""Errors that the operator can correct, with their location."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Location(Struct, frozen=True):
-    """A line of a file that somebody wrote; lines count from 1, 0 means the file as a whole."""
+    """A line of a file; lines count from 1, 0 means the file itself."""
 
     file: Path | str
     line: int = 0

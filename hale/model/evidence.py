@@ -30,7 +30,7 @@ class CommandProbe(Struct, frozen=True):
 
     It may be a subshell: `$$` is not this shell's number, /proc/self is.
     Exit status 0 means that it could see what it looked for, whatever it found.
-    `timeout` is in seconds. `slow` commands (a VIP that nobody answers, a registry) run
+    `timeout` is in seconds. `slow` commands (a VIP that does not answer, a registry) run
     beside the others. Its output may be at most about 1 MiB, a slow one's 64 KiB.
     """
 
@@ -67,8 +67,8 @@ class Output(Struct, frozen=True, rename={"exit_status": "status"}):
     def text(self) -> str:
         """Its standard output; raises Unreadable where the exit status says it could not see."""
         if self.exit_status != 0:
-            said = (self.stderr.strip() or self.stdout.strip()).splitlines()
-            why = said[-1] if said else "it said nothing"
+            lines = (self.stderr.strip() or self.stdout.strip()).splitlines()
+            why = lines[-1] if lines else "it said nothing"
             if self.exit_status in (124, 137):
                 why = f"no answer in time ({why})"
             raise Unreadable(f"{self.name}: exit status {self.exit_status}: {why}")
@@ -226,7 +226,7 @@ class HostView:
         return self.output(name).text
 
     def file(self, path: str) -> File | None:
-        """The file, or None where there is none. Raises Unreadable if that cannot be told."""
+        """The file, or None if there is none. Raises Unreadable if that is unknown."""
         found = self.files(path)
         return found[0] if found else None
 

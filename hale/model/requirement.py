@@ -98,7 +98,7 @@ class Override(Struct, frozen=True):
 
 
 class Case(Struct, Generic[P], frozen=True, dict=True):
-    """What one test judges: a requirement's aspect, on a host (None: the cluster as a whole)."""
+    """What one test judges: a requirement's aspect, on a host (None: the cluster)."""
 
     requirement: Requirement
     aspect: Aspect

@@ -76,7 +76,7 @@ def load_standard(folder: Path) -> Standard:
     if not files:
         raise UserError("no baseline here: the folder has no *.toml file.", Location(folder))
     digest = hashlib.sha256()
-    seen: dict[str, Requirement] = {}
+    by_id: dict[str, Requirement] = {}
     for path in files:
         try:
             raw = path.read_bytes()
@@ -86,12 +86,12 @@ def load_standard(folder: Path) -> Standard:
             ) from None
         digest.update(f"{path.name}\0{len(raw)}\0".encode() + raw)
         for requirement in _parse_chapter(path, raw):
-            other = seen.setdefault(requirement.id, requirement)
+            other = by_id.setdefault(requirement.id, requirement)
             if other is not requirement:
                 raise UserError(
                     f"{requirement.id} is already defined at {other.where}.", requirement.where
                 )
-    return Standard(folder, tuple(seen.values()), digest.hexdigest())
+    return Standard(folder, tuple(by_id.values()), digest.hexdigest())
 
 
 class _Table(msgspec.Struct, forbid_unknown_fields=True):
@@ -138,8 +138,8 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
     if not isinstance(table, dict) or not re.fullmatch(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)+", name):
         raise UserError(f"{name!r}: a requirement is a table like [SWAP-OFF].", where)
     aspects = table.get("aspects")
-    for aspect, said in aspects.items() if isinstance(aspects, dict) else ():
-        if not isinstance(said, str):
+    for aspect, statement in aspects.items() if isinstance(aspects, dict) else ():
+        if not isinstance(statement, str):
             at = _locate(path, text, f"{name}.aspects", aspect)
             raise UserError(f"{aspect}: what must be true, as a text.", at)
     try:
@@ -218,9 +218,9 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
 
 def _invalid(path: Path, text: str, table: str, error: msgspec.ValidationError) -> UserError:
     """msgspec says `… - at `$.aspects``, or names an unknown or missing field: find its line."""
-    said = str(error)
-    at = re.search(r"at `\$\.?([\w.]*)", said)
-    unknown = re.search(r"unknown field `(\w+)`", said)
+    raw_message = str(error)
+    at = re.search(r"at `\$\.?([\w.]*)", raw_message)
+    unknown = re.search(r"unknown field `(\w+)`", raw_message)
     keys = [k for k in (at[1] if at else "").split(".") if k]
     if unknown:
         keys.append(unknown[1])
@@ -231,7 +231,7 @@ def _invalid(path: Path, text: str, table: str, error: msgspec.ValidationError) 
         inside = ".".join([table, *keys[:depth]])
         found = _locate(path, text, inside, keys[depth])
         where = found if found.line else where
-    message = said.replace("Object contains", "there is an").replace(
+    message = raw_message.replace("Object contains", "there is an").replace(
         "Object missing required", "missing the"
     )
     return UserError(f"{table}: {message}", where)
@@ -244,7 +244,7 @@ def _header(path: Path, text: str, name: str) -> Location:
 
 
 def _locate(path: Path, text: str, table: str, key: str = "") -> Location:
-    """The line of `[table]`, or of `key = …` in it; the file as a whole where neither is."""
+    """The line of `[table]`, or of `key = …` in it; line 0 if there is neither."""
     lines = _line_index(text)
     return Location(path, lines.get((table, key)) or lines.get((table, ""), 0))
 

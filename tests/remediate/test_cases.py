@@ -12,8 +12,8 @@ FAIL) and what the remedy does to it:
 
 The property holds for these and for all FAIL cases of ../facts whose subject has a remedy: the
 changes are applied to the case's own files, the fact is read again, and its verdict is PASS;
-or there is a manual step, and a second remedy has nothing but manual steps. Cases of ../facts that end
-so are listed in <subject>/by_hand.txt, `<case>: <part of the text>`, no more and no fewer.
+or there is a manual step, and a second remedy has nothing but manual steps. Cases of ../facts that
+end so are listed in <subject>/by_hand.txt, `<case>: <part of the text>`, no more and no fewer.
 A runtime remedy may be empty where `persisted` fails on the same files and its remedy mends it.
 
 What a change does to answers that are not files (a stopped unit, a loaded module) is said by
