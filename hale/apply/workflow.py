@@ -173,7 +173,7 @@ def _audit_before(options: ApplyOptions, only: Sequence[str], made: Plan | None)
     )
     if made is not None:
         path, profile = Path(made.inventory), made.profile
-    known = ini.load_inventory(path)
+    known = ini.load_inventory(path.absolute())  # as results and plans name it
     standard = loader.load_standard(ROOT / "standard")
     if made is not None:
         planner.require_same_inputs(made, known, standard)
