@@ -177,11 +177,13 @@ def _audit_before(options: ApplyOptions, only: Sequence[str], made: Plan | None)
     )
     if made is not None:
         path, profile = Path(made.inventory), made.profile
-    known = ini.load_inventory(path)
+    known = ini.load_inventory(path.absolute())  # as results and plans name it
     standard = loader.load_standard(ROOT / "standard")
     if made is not None:
         planner.require_same_inputs(made, known, standard)
         hosts = _hosts_of_plan(made, hosts, known)
+    if "://" in hosts:
+        raise UserError("--hosts: only hosts of the inventory can be changed, and a URI is none.")
     preconnect.preconnect(known, hosts)
     folder = recorder.create_run_dir(options.reports, "audit")
     requirements = planner.with_membership(only, standard)

@@ -8,10 +8,9 @@ import msgspec
 from hale.files import atomic
 from hale.model.errors import Location, UserError
 from hale.model.evidence import Evidence
+from hale.standard.subjects import RENAMED
 
 SCHEMA = "hale.evidence/1"
-#: Subjects with commands that had another name in evidence of earlier releases.
-RENAMED_SUBJECTS = {"leaders": "leader_election"}
 
 
 class EvidenceFile(msgspec.Struct):
@@ -63,7 +62,7 @@ def _under_current_names(evidence: Evidence) -> Evidence:
 def _current_name(key: str) -> str:
     """`subject.command` with the subject's name of today."""
     subject, dot, command = key.partition(".")
-    return f"{RENAMED_SUBJECTS.get(subject, subject)}{dot}{command}"
+    return f"{RENAMED.get(subject, subject)}{dot}{command}"
 
 
 class _Version(msgspec.Struct):

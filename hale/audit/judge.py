@@ -79,6 +79,8 @@ def judge_fact(
     try:
         check = _check(case)
         fact = read()
+        if fact is None:  # a reader that returns nothing has read nothing, whatever its type says
+            raise Unreadable(f"{case.requirement.subject}: no fact was read")
     except NotApplicable as why:
         verdict, reason, error = Verdict.NOT_APPLICABLE, str(why), why
     except Exception as why:

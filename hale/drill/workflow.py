@@ -404,7 +404,7 @@ def wait_until_healthy(
             try:
                 audited = audit_cluster(known, latest)
                 judged = audited.audit
-            except UserError as error:
+            except (UserError, OSError) as error:  # a full disk, say: the drill still ends in order
                 return [str(error)]
             return unhealthy(audited.results.results, _guards(judged.standard))
 

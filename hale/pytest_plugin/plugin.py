@@ -31,6 +31,7 @@ from hale.pytest_plugin.run import AuditRun, callspec_params, case_of
 from hale.report.matrix import failure_block
 from hale.report.verdicts import PRESENTATION
 from hale.standard import loader
+from hale.standard.subjects import RENAMED
 
 pytest_plugins = ["hale.pytest_plugin.options"]  # if pytest.ini was not read
 
@@ -103,6 +104,7 @@ def _markers(standard: loader.Standard) -> list[tuple[str, str]]:
     return [
         *((f"chapter{number}", f"chapter {number} of the baseline") for number in chapters),
         *((subject, f"checks/test_{subject}.py") for subject in subjects),
+        *((old, f"now called {new}") for old, new in RENAMED.items() if old not in tuple(Role)),
         *((role, "role: the hosts that a requirement concerns") for role in Role),
         *((aspect, "aspect") for aspect in Aspect),
         *((severity, "severity") for severity in Severity),
@@ -118,6 +120,7 @@ def _markers_of(requirement: Requirement, aspect: str) -> list[pytest.MarkDecora
         aspect: None,
         requirement.severity: None,
         requirement.profile: None,
+        **{old: None for old, new in RENAMED.items() if new == requirement.subject},
     }
     return [_mark(str(name)) for name in names]  # xdist sends no enums
 
@@ -132,6 +135,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     audit = metafunc.config.stash.get(AUDIT, None)
     if audit is None or "case" not in metafunc.fixturenames:
         return
+    if Path(metafunc.module.__file__ or "").resolve().parent != CHECKS:
+        return  # a test of the site's own that happens to have such a name
     subject = metafunc.module.__name__.rpartition(".")[2].removeprefix("test_")
     aspect = metafunc.function.__name__.removeprefix("test_")
     marks: dict[str, list[pytest.MarkDecorator]] = {}

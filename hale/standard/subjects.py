@@ -12,6 +12,13 @@ from hale.model.evidence import Probe
 from hale.model.requirement import Case
 
 PACKAGE = "facts"
+#: Subjects by the name that they had in the last release: `pytest -m`, and saved evidence.
+RENAMED = {
+    "bridge": "bridge_netfilter",
+    "leaders": "leader_election",
+    "manifests": "static_pods",
+    "masters": "control_plane_size",
+}
 
 
 class UnknownSubject(Exception):

@@ -11,6 +11,7 @@ from hale.apply import journal, runner, workflow
 from hale.apply.journal import Journal, RunHeader, RunHistory, now
 from hale.audit.audit import Audit
 from hale.inventory import ini
+from hale.model import results
 from hale.model.errors import UserError
 from hale.paths import ROOT
 from hale.plan import plan
@@ -98,3 +99,11 @@ def test_a_mistake_in_an_override_leaves_no_empty_run(site: Path) -> None:
     with pytest.raises(UserError, match="overrides nothing"):
         audits.audit(folder, known, loader.load_standard(ROOT / "standard"), "baseline")
     assert not folder.exists()
+
+
+def test_results_and_plan_name_the_inventory_by_its_full_path(site: Path) -> None:
+    site.write_text(INVENTORY.replace("127.0.0.1", "127.0.0.1 ansible_port=1"))
+    reports = site.parent / "reports"
+    made = workflow.plan_fix(workflow.ApplyOptions(reports, Path("site.ini")), ["SWAP-OFF"])
+    (run,) = reports.iterdir()
+    assert results.load_results(run / "results.json").run.inventory == str(site) == made.inventory

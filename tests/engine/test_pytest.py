@@ -126,7 +126,7 @@ def test_a_profile_may_have_the_name_of_earlier_releases(tmp_path: Path) -> None
     ("words", "count", "part"),
     [
         (["-m", "chapter9 and sysctl and persisted"], 15, "test_persisted"),
-        (["-m", "control_plane_size and inventory"], 1, "NODES-ODD-MASTERS"),
+        (["-m", "masters and inventory"], 1, "NODES-ODD-MASTERS"),
         (["-m", "extended"], 0, ""),
         (["-k", "SYS-IP-FORWARD and k8s-node-01"], 2, "k8s-node-01-SYS-IP-FORWARD"),
         (["-k", "SYS-IP-FORWARD and not node", "-m", "critical"], 6, "k8s-master"),
@@ -515,6 +515,22 @@ def test_checks_that_are_wrong(tree: tuple[Path, dict[str, str]], tmp_path: Path
             assert verdict == "UNKNOWN"
             assert "passed without looking at its fact" in actual
     assert done.code == 1
+
+
+ELSEWHERE = """
+def test_runtime(case, swap): raise SystemExit("never called")
+"""
+
+
+def test_a_test_of_the_sites_own_is_not_taken_for_a_check(
+    tree: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    folder, more = tree
+    (folder / "site").mkdir()
+    (folder / "site" / "test_swap.py").write_text(ELSEWHERE)
+    done = typed(tmp_path / "r", *EVIDENCE, "site/test_swap.py", cwd=folder, more=more)
+    assert done.code == 1
+    assert not done.verdicts
 
 
 MARKED = """\
