@@ -263,7 +263,7 @@ def test_progress_is_shown_and_ctrl_c_ends_after_the_step(
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=120)
         assert process.returncode == 130, said + rest
-        assert "stopping: steps that were begun are ended" in rest
+        assert "stopping after the steps that are running" in rest
         entries = journal(operator)
         begun = [e["number"] for e in entries if e["type"] == "begin"]
         # What systemd has to read anew is done last.

@@ -148,7 +148,7 @@ def test_a_file_edited_before_the_undo_is_put_back_by_force_only(harmed: Operato
 def test_without_a_yes_nothing_is_changed(harmed: Operator) -> None:
     status, said = harmed.type("fix", FORWARD, f"--hosts={HOST}", "--apply")
     assert status == 1
-    assert "say --yes" in said
+    assert "pass --yes" in said
     assert content(harmed, SYSCTL) == "net.ipv4.ip_forward=0\n"
 
 

@@ -102,6 +102,9 @@ def test_a_host_helps_itself_when_nobody_comes_back(host: LabHost, part: FaultKi
     host.run(outage.inject_script(2))
     assert not there(host, name)
     wait(lambda: there(host, name), 10)
+    # Its service may still be at work: the timer is gone once that has ended.
+    timer = "systemctl is-active hale-drill-undo.timer"
+    wait(lambda: host.run(timer, check=False).returncode != 0, 60)
 
 
 def test_what_is_not_there_is_not_taken(host: LabHost) -> None:

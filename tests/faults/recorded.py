@@ -70,7 +70,10 @@ RECORDED = (
             "k8s-master-03",
             "the inventory is the plan, no host's",
             {f"CMP-{name} runtime @cluster": unknown("Hale cannot prove it yet")},
-            inventory=("hale_site=lab", f"hale_site=lab\nhale_cmp_{name.lower()}__requested=true"),
+            inventory=(
+                "hale_environment=lab",
+                f"hale_environment=lab\nhale_cmp_{name.lower()}__requested=true",
+            ),
         )
         for what, name in (
             ("a dashboard", "DASHBOARD"),
