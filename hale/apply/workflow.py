@@ -27,7 +27,6 @@ from hale.apply.runner import PlanRunner, Reporter
 from hale.audit import recorder
 from hale.audit.audit import Audit
 from hale.audit.run import AuditResult
-from hale.gather.pool import SessionPool
 from hale.inventory import ini, selection
 from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
@@ -41,7 +40,8 @@ from hale.report.audits import audit
 from hale.report.matrix import chapter_order
 from hale.report.text import confirm, escape_controls, fold_hostnames
 from hale.report.verdicts import sign_of
-from hale.ssh import RemoteError, preconnect
+from hale.ssh import RemoteError, SessionPool, preconnect
+from hale.ssh.inventory_targets import targets_of
 from hale.standard import loader
 
 
@@ -329,7 +329,7 @@ def _cluster_problems(before: Audit) -> list[str]:
         return unhealthy((), ids)
     with (
         tempfile.TemporaryDirectory(prefix="hale-") as folder,
-        SessionPool(before.inventory) as sessions,
+        SessionPool(targets_of(before.inventory)) as sessions,
     ):
         found = audit(
             Path(folder),

@@ -43,7 +43,6 @@ from hale.drill.live_view import LiveView
 from hale.drill.measurement import Measurement
 from hale.drill.sampler import SamplerStopped
 from hale.files import signals
-from hale.gather.pool import SessionPool
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model.drill import FaultKind
@@ -55,7 +54,8 @@ from hale.paths import ROOT
 from hale.polling import wait_until
 from hale.report.audits import audit
 from hale.report.text import confirm
-from hale.ssh import preconnect
+from hale.ssh import SessionPool, preconnect
+from hale.ssh.inventory_targets import targets_of
 from hale.standard import loader
 from hale.standard.loader import Standard
 
@@ -329,7 +329,7 @@ def audit_cluster(known: Inventory, folder: Path) -> AuditResult:
     standard = loader.load_standard(ROOT / "standard")
     roles = {r.id for r in standard.requirements if r.subject in ("address", "etcd")}
     drilled = {r.id for r in standard.requirements if "drill" in r.aspects}
-    with SessionPool(known) as sessions:
+    with SessionPool(targets_of(known)) as sessions:
         return audit(
             folder,
             known,

@@ -48,9 +48,7 @@ def observe(
         probe_request, keys = _probe_request(host, requests)
         if probe_request is not None:
             served[host.name] = keys
-            probe_requests.append(
-                (probe_request, SshTransport(of(host.name), ssh.TARGETS[host.name]))
-            )
+            probe_requests.append((probe_request, SshTransport(of(host.name))))
     found = gather.gather_hosts(probe_requests, TIMEOUT)
     for evidence in found.values():
         if evidence.unreachable:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from hale.audit.recorder import create_run_dir
 from hale.audit.run import AuditResult
-from hale.gather.pool import SessionPool
 from hale.inventory.ini import Inventory
 from hale.model.results import Result
 from hale.plan import planner
 from hale.plan.plan import Plan
 from hale.report.audits import audit
-from hale.ssh import preconnect
+from hale.ssh import SessionPool, preconnect
+from hale.ssh.inventory_targets import targets_of
 from hale.standard.loader import Standard
 
 PROFILE = "extended"
@@ -67,7 +67,7 @@ def _audit(
 ) -> AuditResult:
     preconnect.register_targets(inventory, LOGIN_TIMEOUT)  # the plan reads files over these
     folder = create_run_dir(reports, "audit")
-    with SessionPool(inventory, LOGIN_TIMEOUT) as sessions:
+    with SessionPool(targets_of(inventory, LOGIN_TIMEOUT)) as sessions:
         return audit(
             folder, inventory, standard, PROFILE, requirements=requirements, sessions=sessions
         )

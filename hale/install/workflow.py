@@ -10,7 +10,6 @@ from rich.text import Text
 from hale.apply import workflow as apply
 from hale.apply.journal import RunFinished, RunState, now
 from hale.audit import recorder
-from hale.gather.pool import SessionPool
 from hale.install import preflight
 from hale.install.cluster_context import ClusterContext, load_context
 from hale.install.engine import Engine, InstallAborted, PhaseFailed, interruptible
@@ -26,6 +25,8 @@ from hale.model.requirement import Profile
 from hale.paths import ROOT
 from hale.report.audits import audit
 from hale.report.text import confirm, escape_controls
+from hale.ssh import SessionPool
+from hale.ssh.inventory_targets import targets_of
 from hale.standard import loader
 from hale.standard.loader import Standard
 
@@ -179,7 +180,7 @@ def _explain(
 def _audit(inventory: Inventory, standard: Standard, folder: Path, ignored: Sequence[str]) -> bool:
     """Whether everything passes, except the ignored requirements."""
     print(f"▶ {AUDIT}: Audit of everything", flush=True)
-    with SessionPool(inventory, preflight.LOGIN_TIMEOUT) as sessions:
+    with SessionPool(targets_of(inventory, preflight.LOGIN_TIMEOUT)) as sessions:
         made = audit(
             recorder.create_run_dir(folder, "audit"),
             inventory,

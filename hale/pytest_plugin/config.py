@@ -21,7 +21,7 @@ from hale.inventory.ini import Inventory
 from hale.inventory.selection import SelectedHost, select_hosts
 from hale.model.errors import UserError
 from hale.paths import ROOT
-from hale.ssh import preconnect
+from hale.ssh import inventory_targets
 from hale.standard import loader
 
 NO_HOSTS_HINT = """\
@@ -101,7 +101,7 @@ def build_audit(config: pytest.Config, resolved: AuditConfig, standard: loader.S
         standard,
         option.profile,
         resolved.selected_hosts,
-        lambda one: _transport(one, resolved.targets, option),
+        lambda one: _transport(one, option),
         option.gather_timeout,
     )
     if resolved.saved is not None:
@@ -120,7 +120,7 @@ def _targets(
             password = getpass.getpass("sudo password on the hosts: ")
         except (OSError, EOFError):
             raise UserError("--ask-become-pass needs a terminal to ask on.") from None
-    return preconnect.targets_for_options(selected, option, password)
+    return inventory_targets.targets_for_options(selected, option, password)
 
 
 def _testinfra_hosts(uri: str, option: Any) -> list[Any]:
@@ -155,10 +155,10 @@ def host_names(host: Any) -> tuple[str, str]:
     return name or identity.partition("://")[2], identity
 
 
-def _transport(selected: SelectedHost, targets: Mapping[str, ssh.Target], option: Any) -> Transport:
+def _transport(selected: SelectedHost, option: Any) -> Transport:
     if not selected.uri:
         name = selected.host.name
-        return transports.SshTransport(ssh.session_for(name), targets[name])
+        return transports.SshTransport(ssh.session_for(name))
     for host in _testinfra_hosts(selected.uri, option):
         if selected.host.name in host_names(host):
             return transports.TestinfraTransport(host)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from hale.audit.run import AuditRequest, AuditResult, run
 from hale.files import atomic
-from hale.gather.pool import SessionPool, shared_transport
+from hale.gather import transports
 from hale.inventory.ini import Inventory
 from hale.inventory.selection import select_hosts
 from hale.model.errors import UserError
 from hale.model.results import Results
 from hale.report import formats, terminal
+from hale.ssh import SHARED, SessionPool
 from hale.standard.loader import Standard
 
 #: What pytest writes beside results.json, by format.
@@ -41,7 +42,7 @@ def audit(
         inventory,
         standard,
         profile,
-        sessions.transport if sessions else shared_transport,
+        transports.over_ssh(sessions or SHARED),
         hosts,
         requirements,
     )

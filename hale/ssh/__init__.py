@@ -11,15 +11,16 @@ error here.
 """
 
 from hale.ssh.backend import (
+    SHARED,
     TARGETS,
     HaleBackend,
-    UnknownHost,
     begin_close_sessions,
     close_sessions,
     on_session,
     register,
     session_for,
 )
+from hale.ssh.pool import SessionPool, UnknownHost
 from hale.ssh.session import OUTPUT_LIMIT, Session
 from hale.ssh.target import (
     BecomeFailed,
@@ -34,6 +35,7 @@ from hale.ssh.target import (
 
 __all__ = [
     "OUTPUT_LIMIT",
+    "SHARED",
     "TARGETS",
     "BecomeFailed",
     "CommandResult",
@@ -44,6 +46,7 @@ __all__ = [
     "OutputTooLarge",
     "RemoteError",
     "Session",
+    "SessionPool",
     "Target",
     "UnknownHost",
     "begin_close_sessions",

@@ -1,8 +1,6 @@
 """testinfra's backend over the connection: `hale://NAME`, NAME being a host of the inventory."""
 
-import threading
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import testinfra.backend
 from testinfra.backend.base import (
@@ -10,74 +8,18 @@ from testinfra.backend.base import (
     CommandResult,
 )
 
-from hale.ssh.session import Session
-from hale.ssh.target import HostUnreachable, RemoteError, Target
+from hale.ssh.pool import SessionPool
+from hale.ssh.target import Target
 
 #: How to reach each host, by name; filled from the inventory.
 TARGETS: dict[str, Target] = {}
+#: The sessions of commands that are not yet passed a pool of their own.
+SHARED = SessionPool(TARGETS)
 
-_sessions: dict[str, Session] = {}
-_closing: list[Session] = []
-_lock = threading.Lock()
-
-
-T = TypeVar("T")
-
-
-class UnknownHost(LookupError):
-    """A name that is not in the inventory."""
-
-
-def session_for(name: str) -> Session:
-    """The shared session of this host; the first use creates it.
-
-    Raises UnknownHost if TARGETS has no such name.
-    """
-    with _lock:
-        if name not in _sessions:
-            if name not in TARGETS:
-                known = ", ".join(sorted(TARGETS)) or "none"
-                raise UnknownHost(f"no host {name!r} in the inventory. Known hosts: {known}.")
-            _sessions[name] = Session(TARGETS[name])
-        return _sessions[name]
-
-
-def on_session(
-    name: str, action: Callable[[Session], T], lost: type[RemoteError] = HostUnreachable
-) -> T:
-    """The action's result over the host's session; if that was lost, once more over a new one.
-
-    For what may be repeated: the first attempt may have reached the host. lost: which errors are
-    worth the second attempt. Raises RemoteError of the second attempt.
-    """
-    try:
-        return action(session_for(name))
-    except lost:
-        session = Session(TARGETS[name])
-        try:
-            return action(session)
-        finally:
-            session.close()
-
-
-def begin_close_sessions() -> None:
-    """As `close_sessions`, without waiting for the hosts."""
-    with _lock:
-        begun = list(_sessions.values())
-        _sessions.clear()
-        _closing.extend(begun)
-    for session in begun:
-        session.begin_close()
-
-
-def close_sessions() -> None:
-    """Close every shared session; `session_for` then makes new ones."""
-    begin_close_sessions()
-    with _lock:
-        closing = _closing.copy()
-        _closing.clear()
-    for session in closing:
-        session.close()
+session_for = SHARED.session
+on_session = SHARED.on_session
+begin_close_sessions = SHARED.begin_close
+close_sessions = SHARED.close
 
 
 def register() -> None:

@@ -19,6 +19,7 @@ from hale.ssh import (
     OutputTooLarge,
     Session,
     Target,
+    inventory_targets,
 )
 
 OPTIONS: dict[str, Any] = {
@@ -37,7 +38,7 @@ def target(folder: Path, variables: str, **options: Any) -> Target:
         f"[masters]\nm1 {variables}\n[all:vars]\nvip=192.0.2.1\nvip_port=1\nvip_names=api.example\n"
     )
     (host,) = ini.load_inventory(path).hosts
-    return transports.target_of(host, **(OPTIONS | options))
+    return inventory_targets.target_of(host, **(OPTIONS | options))
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,7 @@ def test_what_cannot_be_done(tmp_path: Path, variables: str, error: str) -> None
 class Failing:
     """A session that fails in one way."""
 
+    target = Target("m1")
     login_user = host_key = None
 
     def __init__(self, error: Exception) -> None:
@@ -121,7 +123,7 @@ class Failing:
 )
 def test_a_session_that_fails(error: Exception, said: str) -> None:
     session: Any = Failing(error)
-    answer = transports.SshTransport(session, Target("m1")).run_script("e" * 1000, 3)
+    answer = transports.SshTransport(session).run_script("e" * 1000, 3)
     assert said in answer.unreachable
     assert answer.address == "m1"
 
@@ -130,8 +132,7 @@ def test_a_session_that_was_closed() -> None:
     session = Session(Target("m1"))
     session.close()
     assert (
-        "the session is closed"
-        in transports.SshTransport(session, session.target).run_script("x", 3).unreachable
+        "the session is closed" in transports.SshTransport(session).run_script("x", 3).unreachable
     )
 
 

@@ -24,7 +24,7 @@ from hale.model import results
 from hale.model.requirement import Case
 from hale.model.results import Results, RowKey
 from hale.paths import ROOT
-from hale.ssh import preconnect
+from hale.ssh.inventory_targets import targets_of
 from hale.standard import loader
 from lab.faults.fault import ExpectedResult
 
@@ -83,7 +83,7 @@ class Engine:
         self.standard = loader.load_standard(ROOT / "standard")
         loader.check_overrides(self.standard, self.inventory)
         self.sessions: dict[str, ssh.Session] = {}
-        self.targets = preconnect.targets(self.inventory, connect_timeout)
+        self.targets = targets_of(self.inventory, connect_timeout)
 
     def audit(self, hosts: str = "all", anew: Collection[str] | None = None) -> dict[RowKey, Said]:
         """Every row of the profile for these hosts.
@@ -135,8 +135,7 @@ class Engine:
 
     def _transport(self, chosen: selection.SelectedHost) -> Transport:
         target = self.targets[chosen.host.name]
-        session = self.sessions.setdefault(target.name, ssh.Session(target))
-        return transports.SshTransport(session, target)
+        return transports.SshTransport(self.sessions.setdefault(target.name, ssh.Session(target)))
 
     def _judge(self, audit: Audit) -> dict[RowKey, Said]:
         return {
