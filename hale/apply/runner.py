@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hale import ssh
 from hale.apply import gates, journal, lock
 from hale.apply.executor import StepExecutor
 from hale.apply.gates import GateClosed, NodeStatus
@@ -35,7 +34,7 @@ from hale.apply.prepared import RUNS, PreconditionFailed, PreparedStep, StepFail
 from hale.files import provenance
 from hale.model.errors import UserError
 from hale.plan.plan import HostPlan, Plan
-from hale.ssh import RemoteError, session_for
+from hale.ssh import RemoteError, SessionPool
 
 Reporter = Callable[[str, str], None]  # host, and what happens there
 
@@ -44,12 +43,13 @@ Reporter = Callable[[str, str], None]  # host, and what happens there
 class PlanRunner:
     """Applies a plan to its hosts.
 
-    membership: each host's place in its cluster. group: host -> the group that its failure stops.
-    health_problems: why the cluster is unhealthy now (gates.unhealthy). max_fail: the number of
-    failed hosts at which their group is stopped.
+    sessions: to the hosts, whose locks are held. membership: each host's place in its cluster.
+    group: host -> the group that its failure stops. health_problems: why the cluster is unhealthy
+    now (gates.unhealthy). max_fail: the number of failed hosts at which their group is stopped.
     """
 
     plan: Plan
+    sessions: SessionPool
     folder: Path
     journal: Journal
     owner: Owner
@@ -115,7 +115,7 @@ class PlanRunner:
 
         Raises PreconditionFailed with all refusals.
         """
-        executor = StepExecutor(session_for(host.host), self.owner.run)
+        executor = StepExecutor(self.sessions.session(host.host), self.owner.run)
         steps = dict(enumerate(host.steps, 1))
         found = {} if self._stopped(host.host) else executor.prepare(steps)
         awaiting_reload: list[StepDone] = []
@@ -242,6 +242,7 @@ def journal_header(
 
 @contextmanager
 def locks_held(
+    sessions: SessionPool,
     hosts: Sequence[str],
     needed: Iterable[str],
     owner: Owner,
@@ -255,20 +256,26 @@ def locks_held(
     nothing: how the error message begins. Raises UserError if another run holds a lock.
     """
     try:
-        held = acquire_all(hosts, list(needed), owner, stale=stale, report=report)
+        held = acquire_all(sessions, hosts, list(needed), owner, stale=stale, report=report)
     except LockHeld as error:
         raise UserError(f"{nothing}: {error}") from None
     try:
         yield
     finally:
-        if left := release_all(held, owner):
+        if left := release_all(sessions, held, owner):
             report(
                 "", f"the lock is still on {', '.join(left)}, which did not respond: --force-unlock"
             )
 
 
 def acquire_all(
-    hosts: Sequence[str], needed: Iterable[str], owner: Owner, *, stale: bool, report: Reporter
+    sessions: SessionPool,
+    hosts: Sequence[str],
+    needed: Iterable[str],
+    owner: Owner,
+    *,
+    stale: bool,
+    report: Reporter,
 ) -> list[str]:
     """Lock all hosts of an inventory; returns those that are locked, in its order.
 
@@ -276,13 +283,12 @@ def acquire_all(
     locks. A host that is unreachable and not `needed` is left out, and reported. Raises LockHeld,
     with all locks released.
     """
-    for name in hosts:
-        session_for(name).start()
+    sessions.start(hosts)
     held: list[str] = []
 
     def take(name: str) -> None:
         try:
-            lock.acquire(session_for(name), owner, stale=stale)
+            lock.acquire(sessions.session(name), owner, stale=stale)
             held.append(name)
         except RemoteError as error:
             if name in needed:
@@ -293,7 +299,7 @@ def acquire_all(
         for at_once in (hosts[:1], hosts[1:]):
             _on_all_hosts(take, at_once)
     except BaseException:
-        release_all(held, owner)
+        release_all(sessions, held, owner)
         raise
     return [name for name in hosts if name in held]
 
@@ -307,13 +313,15 @@ def _on_all_hosts(action: Callable[[str], None], names: Sequence[str]) -> None:
             one.result()
 
 
-def release_all(hosts: Iterable[str], owner: Owner) -> list[str]:
+def release_all(sessions: SessionPool, hosts: Iterable[str], owner: Owner) -> list[str]:
     """Release the locks; returns the hosts on which that failed."""
     left: list[str] = []
 
     def release(name: str) -> None:
         try:
-            ssh.on_session(name, lambda session: lock.release(session, owner), lost=RemoteError)
+            sessions.on_session(
+                name, lambda session: lock.release(session, owner), lost=RemoteError
+            )
         except RemoteError:
             left.append(name)
 
@@ -321,7 +329,7 @@ def release_all(hosts: Iterable[str], owner: Owner) -> list[str]:
     return left
 
 
-def recover(story: RunHistory, report: Reporter) -> None:
+def recover(story: RunHistory, sessions: SessionPool, report: Reporter) -> None:
     """Find out how the unfinished steps of a run that was cut off ended, and journal it.
 
     Raises UserError where a host is unreachable. The hosts' locks must be held.
@@ -330,7 +338,7 @@ def recover(story: RunHistory, report: Reporter) -> None:
     try:
         for begun in story.open:
             prepared = _prepared_step(story, begun)
-            executor = StepExecutor(session_for(begun.host), story.header.run)
+            executor = StepExecutor(sessions.session(begun.host), story.header.run)
             try:
                 state, undo = executor.recover(prepared)
             except (PreconditionFailed, StepFailed) as error:

@@ -16,7 +16,7 @@ from hale.model import results
 from hale.model.change import ManualStep, RestoreFile
 from hale.plan import plan
 from hale.plan.plan import HostPlan, Plan, Step
-from hale.ssh import session_for
+from hale.ssh import Session, SessionPool
 from hale.ssh.remote.files import FileUnreadable, read_files
 
 
@@ -50,7 +50,9 @@ def build_undo_plan(
     )
 
 
-def with_diffs(made: Plan, history: RunHistory, *, force: bool) -> tuple[Plan, list[str]]:
+def with_diffs(
+    made: Plan, history: RunHistory, sessions: SessionPool, *, force: bool
+) -> tuple[Plan, list[str]]:
     """The plan with diffs of what it restores, and descriptions of what was changed since the run.
 
     force: a file that was changed since is restored all the same; like any other, its content is
@@ -61,7 +63,8 @@ def with_diffs(made: Plan, history: RunHistory, *, force: bool) -> tuple[Plan, l
     for host in made.hosts:
         restores = [s.change for s in host.steps if isinstance(s.change, RestoreFile)]
         there = _read_files(
-            host.host, [p for c in restores for p in (c.path, c.backup_path, _staged(c))]
+            sessions.session(host.host),
+            [p for c in restores for p in (c.path, c.backup_path, _staged(c))],
         )
         steps = []
         for step in host.steps:
@@ -89,11 +92,11 @@ def _staged(change: RestoreFile) -> str:
     return f"{change.backup_path.rpartition('/')[0]}/new"
 
 
-def _read_files(host: str, paths: list[str]) -> dict[str, bytes | None]:
+def _read_files(session: Session, paths: list[str]) -> dict[str, bytes | None]:
     """The bytes of these files on the host, None for no file. Raises StepFailed."""
     found: dict[str, bytes | None] = {}
     try:
-        contents = read_files(session_for(host), paths)
+        contents = read_files(session, paths)
     except FileUnreadable as error:
         raise StepFailed(str(error)) from None
     for path, content in contents.items():

@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hale import ssh
 from hale.apply import journal, runner, undo
 from hale.apply.gates import NodeStatus, unhealthy
 from hale.apply.journal import Journal, RunHistory, RunState
@@ -40,9 +39,10 @@ from hale.report.audits import audit
 from hale.report.matrix import chapter_order
 from hale.report.text import confirm, escape_controls, fold_hostnames
 from hale.report.verdicts import sign_of
-from hale.ssh import RemoteError, SessionPool, preconnect
+from hale.ssh import RemoteError, SessionPool
 from hale.ssh.inventory_targets import targets_of
 from hale.standard import loader
+from hale.standard.loader import Standard
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,24 @@ def apply_fix(options: ApplyOptions, only: Sequence[str], approved: Path | None)
     UserError.
     """
     made = plan.load_plan(approved) if approved else None
-    audited = _audit_before(options, only, made)
+    selected = _select(options, made)
+    with SessionPool(targets_of(selected.inventory)) as sessions:
+        return _fix(options, only, made, selected, sessions)
+
+
+def _fix(
+    options: ApplyOptions,
+    only: Sequence[str],
+    made: Plan | None,
+    selected: "_Selection",
+    sessions: SessionPool,
+) -> bool:
+    audited = _audit_before(options, only, selected, sessions)
     found = audited.results
-    made = planner.build_plan(audited, only) if made is None else _check_machine_ids(made, found)
+    if made is None:
+        made = planner.build_plan(audited, sessions, only)
+    else:
+        made = _check_machine_ids(made, found)
     print("\n".join(planner.render(made)), flush=True)
     if not any(h.steps for h in made.hosts):
         unknown = sum(len(h.unknown) for h in made.hosts)
@@ -89,9 +104,9 @@ def apply_fix(options: ApplyOptions, only: Sequence[str], approved: Path | None)
     _confirm(options, made)
     folder = recorder.create_run_dir(options.reports, "fix")
     audited.folder.rename(folder / "before")
-    ok = _execute(made, folder, options, audited.audit, "fix", "")
+    ok = _execute(made, folder, options, audited.audit, sessions, "fix", "")
     requirements = planner.with_membership(only, audited.audit.standard)
-    after = _audit_after(audited.audit, made, folder, requirements)
+    after = _audit_after(audited.audit, sessions, made, folder, requirements)
     wanted = {(h.host, r) for h in made.hosts for s in h.steps for r in s.requirements}
     passed = _before_after(found, after, wanted)
     _print_next_steps(folder, ok=ok, passed=passed)
@@ -100,10 +115,9 @@ def apply_fix(options: ApplyOptions, only: Sequence[str], approved: Path | None)
 
 def plan_fix(options: ApplyOptions, only: Sequence[str]) -> Plan:
     """Audit, and plan what would change; nothing is changed. Raises UserError."""
-    try:
-        return planner.build_plan(_audit_before(options, only, None), only)
-    finally:
-        ssh.close_sessions()
+    selected = _select(options, None)
+    with SessionPool(targets_of(selected.inventory)) as sessions:
+        return planner.build_plan(_audit_before(options, only, selected, sessions), sessions, only)
 
 
 def undo_run(options: ApplyOptions, name: str) -> bool:
@@ -116,25 +130,36 @@ def undo_run(options: ApplyOptions, name: str) -> bool:
             "reset is followed by `invoke install`."
         )
     known = ini.load_inventory(Path(story.header.inventory))
-    preconnect.register_targets(known)
     touched = list(dict.fromkeys(host for host, _ in story.begun))
     chosen = [c.host.name for c in selection.select_hosts(options.hosts, known, lambda uri: ())]
     hosts = [h for h in touched if h in chosen]
     if not hosts:
         print(f"{name} changed nothing on {options.hosts}.")
         return True
+    with SessionPool(targets_of(known)) as sessions:
+        return _undo(options, story, known, hosts, sessions)
+
+
+def _undo(
+    options: ApplyOptions,
+    story: RunHistory,
+    known: Inventory,
+    hosts: list[str],
+    sessions: SessionPool,
+) -> bool:
+    name = story.header.run
     if story.open or story.end is None:
         if journal.is_running(story.folder):
             raise UserError(f"{name} is still going on; it cannot be undone yet.")
         owner = runner.new_owner(recorder.create_run_dir(options.reports, "settle").name)
-        _recover(options, known, owner, [story])
+        _recover(options, sessions, owner, [story])
         (options.reports / owner.run).rmdir()
         story = journal.load_run(story.folder)
     made_of = plan.load_plan(story.folder / "plan.json")
     machines = {h.host: h.machine_id for h in made_of.hosts}
     made = undo.build_undo_plan(story, hosts, made_of.profile, machines)
     try:
-        made, moved = undo.with_diffs(made, story, force=options.force)
+        made, moved = undo.with_diffs(made, story, sessions, force=options.force)
     except (StepFailed, RemoteError) as error:
         raise UserError(f"the undo plan cannot be read: {error}") from None
     print("\n".join(planner.render(made)), flush=True)
@@ -153,10 +178,10 @@ def undo_run(options: ApplyOptions, name: str) -> bool:
     (folder / "before").mkdir()
     standard = loader.load_standard(ROOT / "standard")
     profile = current_profile(made.profile)
-    before = audit(folder / "before", known, standard, profile, ",".join(hosts))
+    before = audit(folder / "before", known, standard, profile, ",".join(hosts), sessions=sessions)
     _check_machine_ids(made, before.results)
-    ok = _execute(made, folder, options, before.audit, "undo", name)
-    after = _audit_after(before.audit, made, folder)
+    ok = _execute(made, folder, options, before.audit, sessions, "undo", name)
+    after = _audit_after(before.audit, sessions, made, folder)
     _before_after(before.results, after, set())
     _print_next_steps(folder, ok=ok, passed=True)
     return ok
@@ -165,8 +190,18 @@ def undo_run(options: ApplyOptions, name: str) -> bool:
 # --- parts ---
 
 
-def _audit_before(options: ApplyOptions, only: Sequence[str], made: Plan | None) -> AuditResult:
-    """Audit the hosts that were selected, into a new folder. made: the approved plan, if any.
+@dataclass(frozen=True)
+class _Selection:
+    """What a fix concerns. hosts: a host pattern."""
+
+    inventory: Inventory
+    standard: Standard
+    profile: str
+    hosts: str
+
+
+def _select(options: ApplyOptions, made: Plan | None) -> _Selection:
+    """What the options and the approved plan, if any, select.
 
     Raises UserError if the plan was made for another inventory or baseline.
     """
@@ -184,10 +219,28 @@ def _audit_before(options: ApplyOptions, only: Sequence[str], made: Plan | None)
         hosts = _hosts_of_plan(made, hosts, known)
     if "://" in hosts:
         raise UserError("--hosts: only hosts of the inventory can be changed, and a URI is none.")
-    preconnect.preconnect(known, hosts)
+    return _Selection(known, standard, current_profile(profile), hosts)
+
+
+def _audit_before(
+    options: ApplyOptions, only: Sequence[str], selected: _Selection, sessions: SessionPool
+) -> AuditResult:
+    """Audit the hosts that were selected, into a new folder. Raises UserError."""
+    known, standard, hosts = selected.inventory, selected.standard, selected.hosts
+    # The logins take as long as the audit's imports.
+    sessions.start(c.host.name for c in selection.select_hosts(hosts, known, lambda uri: ()))
     folder = recorder.create_run_dir(options.reports, "audit")
     requirements = planner.with_membership(only, standard)
-    return audit(folder, known, standard, current_profile(profile), hosts, requirements, show=True)
+    return audit(
+        folder,
+        known,
+        standard,
+        selected.profile,
+        hosts,
+        requirements,
+        sessions=sessions,
+        show=True,
+    )
 
 
 def _hosts_of_plan(made: Plan, hosts: str, known: Inventory) -> str:
@@ -230,11 +283,16 @@ def _confirm(options: ApplyOptions, made: Plan) -> None:
 
 
 def _execute(
-    made: Plan, folder: Path, options: ApplyOptions, before: Audit, kind: str, of: str
+    made: Plan,
+    folder: Path,
+    options: ApplyOptions,
+    before: Audit,
+    sessions: SessionPool,
+    kind: str,
+    of: str,
 ) -> bool:
     plan.save_plan(made, folder / "plan.json")
     known = before.inventory
-    preconnect.register_targets(known)
     owner = runner.new_owner(folder.name)
     inventory = known.path.resolve()  # `undo` loads it from whatever folder it is typed in
     header = runner.journal_header(
@@ -250,36 +308,41 @@ def _execute(
     needed = [h.host for h in made.hosts if h.steps]
     names = [h.name for h in known.hosts]
     try:
-        with runner.locks_held(names, needed, owner, stale=options.force_unlock, report=report):
+        with runner.locks_held(
+            sessions, names, needed, owner, stale=options.force_unlock, report=report
+        ):
             for story in runner.load_runs(options.reports):
                 if story.state is RunState.INTERRUPTED and not story.end and _of(story, inventory):
-                    runner.recover(story, report)
+                    runner.recover(story, sessions, report)
             with closing(Journal(folder, header)) as book:
                 return PlanRunner(
                     made,
+                    sessions,
                     folder,
                     book,
                     owner,
                     cluster_membership(before),
                     {h.name: _group(h.groups) for h in known.hosts},
-                    lambda: _cluster_problems(before),
+                    lambda: _cluster_problems(before, sessions),
                     report,
                     options.max_fail,
                 ).run()
     finally:
-        ssh.close_sessions()
+        sessions.close()  # the audit after it logs in again, to see what new sessions get
 
 
 def _recover(
-    options: ApplyOptions, known: Inventory, owner: Owner, stories: Iterable[RunHistory]
+    options: ApplyOptions, sessions: SessionPool, owner: Owner, stories: Iterable[RunHistory]
 ) -> None:
     """Recover runs under the locks, for an undo that is the first run after a crash."""
     report = console_reporter()
     needed = [host for s in stories for host in dict.fromkeys(b.host for b in s.open)]
-    names = [h.name for h in known.hosts]
-    with runner.locks_held(names, needed, owner, stale=options.force_unlock, report=report):
+    names = list(sessions.targets)
+    with runner.locks_held(
+        sessions, names, needed, owner, stale=options.force_unlock, report=report
+    ):
         for story in stories:
-            runner.recover(story, report)
+            runner.recover(story, sessions, report)
 
 
 def _of(story: RunHistory, inventory: Path) -> bool:
@@ -319,7 +382,7 @@ def cluster_membership(audited: Audit) -> Mapping[str, NodeStatus]:
     }
 
 
-def _cluster_problems(before: Audit) -> list[str]:
+def _cluster_problems(before: Audit, shared: SessionPool) -> list[str]:
     """Why the cluster is not healthy, by an audit of the masters.
 
     It uses sessions of its own: the shared ones may be busy or lost during a change.
@@ -329,7 +392,7 @@ def _cluster_problems(before: Audit) -> list[str]:
         return unhealthy((), ids)
     with (
         tempfile.TemporaryDirectory(prefix="hale-") as folder,
-        SessionPool(targets_of(before.inventory)) as sessions,
+        SessionPool(shared.targets) as sessions,
     ):
         found = audit(
             Path(folder),
@@ -344,13 +407,23 @@ def _cluster_problems(before: Audit) -> list[str]:
 
 
 def _audit_after(
-    before: Audit, made: Plan, folder: Path, requirements: Collection[str] = ()
+    before: Audit,
+    sessions: SessionPool,
+    made: Plan,
+    folder: Path,
+    requirements: Collection[str] = (),
 ) -> Results:
     """Audit the hosts of the plan again."""
     hosts = ",".join(h.host for h in made.hosts)
     (folder / "after").mkdir()
     found = audit(
-        folder / "after", before.inventory, before.standard, before.profile, hosts, requirements
+        folder / "after",
+        before.inventory,
+        before.standard,
+        before.profile,
+        hosts,
+        requirements,
+        sessions=sessions,
     )
     return found.results
 

@@ -201,7 +201,13 @@ class DrillRunner:
         try:
             with (
                 locks_held(
-                    every, every, owner, stale=options.force_unlock, report=log, nothing=nothing
+                    ssh.SHARED,
+                    every,
+                    every,
+                    owner,
+                    stale=options.force_unlock,
+                    report=log,
+                    nothing=nothing,
                 ),
                 contextlib.closing(DrillJournal(folder, header)) as book,
             ):

@@ -60,7 +60,12 @@ def locked_run(
     names = [h.name for h in inventory.hosts]
     try:
         with runner.locks_held(
-            names, names, owner, stale=options.force_unlock, report=apply.console_reporter()
+            ssh.SHARED,
+            names,
+            names,
+            owner,
+            stale=options.force_unlock,
+            report=apply.console_reporter(),
         ):
             header = runner.journal_header(
                 owner,

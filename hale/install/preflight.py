@@ -14,7 +14,7 @@ from hale.model.results import Result
 from hale.plan import planner
 from hale.plan.plan import Plan
 from hale.report.audits import audit
-from hale.ssh import SessionPool, preconnect
+from hale.ssh import SHARED, SessionPool, preconnect
 from hale.ssh.inventory_targets import targets_of
 from hale.standard.loader import Standard
 
@@ -55,7 +55,8 @@ def run_preflight(
             failed = [r for r in failed if r.requirement != CLOCK] + again
     accepted = tuple(r for r in failed if r.requirement in ignored)
     failed = [r for r in failed if r.requirement not in ignored]
-    made = planner.build_plan(first, sorted({r.requirement for r in failed})) if failed else None
+    ids = sorted({r.requirement for r in failed})
+    made = planner.build_plan(first, SHARED, ids) if ids else None
     remediated = _remediated(made) if made else frozenset()
     fixable = tuple(r for r in failed if (r.host, r.requirement) in remediated)
     stuck = tuple(r for r in failed if (r.host, r.requirement) not in remediated)

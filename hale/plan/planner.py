@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hale import ssh
 from hale.audit.audit import Audit
 from hale.audit.run import AuditResult
 from hale.files import provenance
@@ -17,6 +16,7 @@ from hale.model.verdict import Verdict
 from hale.paths import ROOT
 from hale.plan import line_edit, plan
 from hale.plan.plan import FailedCase, HostPlan, Plan
+from hale.ssh import SessionPool
 from hale.ssh.remote.files import FileUnreadable, read_files
 from hale.standard import loader
 from hale.standard.loader import Standard
@@ -46,16 +46,16 @@ def with_membership(only: Sequence[str], standard: Standard) -> frozenset[str]:
     return frozenset(only) | membership
 
 
-def build_plan(audited: AuditResult, only: Sequence[str] = ()) -> Plan:
+def build_plan(audited: AuditResult, sessions: SessionPool, only: Sequence[str] = ()) -> Plan:
     """The plan for what failed in that audit.
 
-    only: the requirements to remediate; empty for all. Raises UserError if a host's file changes
-    while it is read.
+    sessions: to the inventory's hosts; the files to edit are read over them. only: the requirements
+    to remediate; empty for all. Raises UserError if a host's file changes while it is read.
     """
     audit, found = audited.audit, audited.results
 
     def one(name: str) -> HostPlan:
-        return _host(audit, name, found, only, file_reader(audit.inventory, name))
+        return _host(audit, name, found, only, file_reader(sessions, name))
 
     names = [h.name for h in found.hosts]
     with ThreadPoolExecutor(max_workers=len(names)) as pool:
@@ -112,15 +112,15 @@ def _host(
         raise UserError(f"{name}: {error}. Somebody is changing it now; plan again.") from None
 
 
-def file_reader(known: Inventory, name: str) -> plan.FileReader:
+def file_reader(sessions: SessionPool, name: str) -> plan.FileReader:
     """A function that reads a host's files over its session. Raises UserError for an unknown host;
     the function raises UserError for a file that it cannot read."""
-    if all(h.name != name for h in known.hosts):
+    if name not in sessions.targets:
         raise UserError(f"{name} is not in the inventory: only its hosts can be fixed.")
 
     def read(paths: Sequence[str]) -> dict[str, bytes | None]:
         found: dict[str, bytes | None] = {}
-        for path, content in read_files(ssh.session_for(name), paths).items():
+        for path, content in read_files(sessions.session(name), paths).items():
             if isinstance(content, FileUnreadable):
                 raise UserError(f"{name}: {path}: {content}")
             found[path] = content

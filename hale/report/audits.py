@@ -14,7 +14,7 @@ from hale.inventory.selection import select_hosts
 from hale.model.errors import UserError
 from hale.model.results import Results
 from hale.report import formats, terminal
-from hale.ssh import SHARED, SessionPool
+from hale.ssh import SessionPool
 from hale.standard.loader import Standard
 
 #: What pytest writes beside results.json, by format.
@@ -29,20 +29,20 @@ def audit(
     hosts: str = "all",
     requirements: Collection[str] = (),
     *,
-    sessions: SessionPool | None = None,
+    sessions: SessionPool,
     show: bool = False,
 ) -> AuditResult:
     """Audit the hosts into `folder`, and write the same reports as an audit by pytest.
 
     folder: the run's own; must exist. hosts: a host pattern, as of `--hosts`. requirements: their
-    IDs; empty for all of the profile. sessions: default: the process's shared ones. show: print
-    unreachable hosts and the matrix. Raises UserError.
+    IDs; empty for all of the profile. show: print unreachable hosts and the matrix. Raises
+    UserError.
     """
     request = AuditRequest(
         inventory,
         standard,
         profile,
-        transports.over_ssh(sessions or SHARED),
+        transports.over_ssh(sessions),
         hosts,
         requirements,
     )

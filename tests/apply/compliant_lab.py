@@ -8,17 +8,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from hale import ssh
 from hale.apply import journal, runner, undo
 from hale.apply.gates import NodeStatus
 from hale.apply.journal import Journal, RunHeader, RunHistory, now
 from hale.apply.lock import Owner
 from hale.apply.runner import PlanRunner
-from hale.inventory import ini
 from hale.model.results import RowKey
 from hale.plan import plan, planner
 from hale.plan.plan import FailedCase, Plan
-from hale.ssh import preconnect
+from hale.ssh import SessionPool
+from hale.ssh.inventory_targets import targets_of
 from lab.faults import baseline
 from lab.machine import Lab
 from tests.faults import audit
@@ -62,6 +61,7 @@ class Ready:
         for host in lab.hosts:  # a CA's certificate says that the host has joined a cluster
             host.run("rm -r /etc/kubernetes; systemctl --quiet disable --now stand-in || true")
         self.engine = audit.Engine(self.inventory)
+        self.sessions = SessionPool(targets_of(self.engine.inventory))
         self.before = self.rows()
         self._runs = 0
 
@@ -80,9 +80,8 @@ class Ready:
 
     def plan(self, hosts: Sequence[str], only: Sequence[str] = ()) -> Plan:
         """As `invoke fix` makes it, for what is red now."""
-        ssh.close_sessions()  # of before a power cut, if there was one
+        self.sessions.close()  # of before a power cut, if there was one
         found = self.engine.asked(",".join(hosts))
-        preconnect.register_targets(found.inventory)
         made = []
         for name in hosts:
             red = []
@@ -94,7 +93,7 @@ class Ready:
                 said = audit.judged(found, case)
                 if said.verdict == "FAIL":
                     red.append(FailedCase(case, found.judge(case).fact))
-            reader = planner.file_reader(found.inventory, name)
+            reader = planner.file_reader(self.sessions, name)
             made.append(plan.build_host_plan(name, "", red, (), reader))
         return plan.with_checksum(
             Plan(
@@ -114,24 +113,22 @@ class Ready:
         self._runs += 1
         folder = self.folder / f"run-{self._runs:04}-{kind}"
         folder.mkdir()
-        leader = carry_out(made, self.inventory, folder, kind, of)
+        leader = carry_out(made, self.sessions, self.inventory, folder, kind, of)
         return journal.load_run(folder), leader
 
     def carry_out_in(self, made: Plan, folder: Path) -> PlanRunner:
         """Carry a plan out with a journal in that folder."""
-        return carry_out(made, self.inventory, folder, "fix")
+        return carry_out(made, self.sessions, self.inventory, folder, "fix")
 
     def take_back(self, story: RunHistory, *, force: bool = False) -> tuple[Plan, list[str]]:
         """The plan that takes a run back, and what was changed since."""
         hosts = list(dict.fromkeys(host for host, _ in story.begun))
-        preconnect.register_targets(self.engine.inventory)
-        return undo.with_diffs(
-            undo.build_undo_plan(story, hosts, audit.PROFILE, {}), story, force=force
-        )
+        made = undo.build_undo_plan(story, hosts, audit.PROFILE, {})
+        return undo.with_diffs(made, story, self.sessions, force=force)
 
     def power_cycle(self, host: str) -> None:
         """Cut the host's power; connections to it are gone."""
-        ssh.close_sessions()
+        self.sessions.close()
         self.lab[host].power_cycle()
 
     def listing(self, host: str) -> list[str]:
@@ -144,22 +141,24 @@ class Ready:
 
     def close(self) -> None:
         """End all connections."""
-        ssh.close_sessions()
+        self.sessions.close()
         self.engine.close()
 
 
-def carry_out(made: Plan, path: Path, folder: Path, kind: str, of: str = "") -> PlanRunner:
+def carry_out(
+    made: Plan, sessions: SessionPool, path: Path, folder: Path, kind: str, of: str = ""
+) -> PlanRunner:
     """The run of a plan on hosts that are in no cluster, with locks and journal."""
     plan.save_plan(made, folder / "plan.json")
     owner = Owner("test", "here", f"{folder.parent.name}-{folder.name}", now())
     header = RunHeader(journal.SCHEMA, owner.run, kind, "test", "here", str(path), "", now(), of)
     hosts = [h.host for h in made.hosts]
-    preconnect.register_targets(ini.load_inventory(path))
-    with _locked(hosts, owner):
+    with _locked(sessions, hosts, owner):
         book = Journal(folder, header)
         try:
             leader = PlanRunner(
                 made,
+                sessions,
                 folder,
                 book,
                 owner,
@@ -175,12 +174,14 @@ def carry_out(made: Plan, path: Path, folder: Path, kind: str, of: str = "") -> 
 
 
 @contextmanager
-def _locked(hosts: Sequence[str], owner: Owner) -> Iterator[None]:
-    held = runner.acquire_all(hosts, hosts, owner, stale=False, report=lambda host, said: None)
+def _locked(sessions: SessionPool, hosts: Sequence[str], owner: Owner) -> Iterator[None]:
+    held = runner.acquire_all(
+        sessions, hosts, hosts, owner, stale=False, report=lambda host, said: None
+    )
     try:
         yield
     finally:
-        runner.release_all(held, owner)
+        runner.release_all(sessions, held, owner)
 
 
 def steps(made: Plan) -> list[str]:

@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 from hale.apply.journal import Entry, Journal
+from hale.inventory import ini
 from hale.plan import plan
+from hale.ssh import SessionPool
+from hale.ssh.inventory_targets import targets_of
 from tests.apply.compliant_lab import carry_out
 
 
@@ -29,7 +32,8 @@ def main(inventory: str, saved: str, folder: str, side: str, entry: int) -> None
 
     Journal.write = dying  # type: ignore[method-assign, assignment]
     made = plan.load_plan(Path(saved))
-    carry_out(made, Path(inventory), Path(folder), "fix")
+    known = ini.load_inventory(Path(inventory))
+    carry_out(made, SessionPool(targets_of(known)), Path(inventory), Path(folder), "fix")
 
 
 if __name__ == "__main__":

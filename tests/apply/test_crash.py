@@ -24,7 +24,6 @@ from typing import Any
 
 import pytest
 
-from hale import ssh
 from hale.apply import journal, lock, runner
 from hale.apply.executor import StepExecutor
 from hale.apply.lock import LockHeld, Owner
@@ -33,7 +32,6 @@ from hale.model.change import FileEdit, Remedy
 from hale.paths import ROOT
 from hale.plan import line_edit, plan, planner
 from hale.plan.plan import Plan
-from hale.ssh import preconnect, session_for
 from lab.faults.table import FAULTS
 from tests.apply.compliant_lab import Ready
 from tests.faults.fault_context import injected
@@ -110,7 +108,7 @@ def harmed(request: pytest.FixtureRequest, ready: Ready, tmp_path: Path) -> Iter
         listing = ready.listing(host)
         made = ready.plan([host])
         before, after = {}, {}
-        reader = planner.file_reader(ready.engine.inventory, host)
+        reader = planner.file_reader(ready.sessions, host)
         for step in made.hosts[0].steps:
             if isinstance(step.change, FileEdit):
                 content = reader([step.change.path])[step.change.path]
@@ -118,7 +116,7 @@ def harmed(request: pytest.FixtureRequest, ready: Ready, tmp_path: Path) -> Iter
                 new = line_edit.apply_edits(content or b"", step.change.edits)
                 after[step.change.path] = plan.sha256(new)
         yield Harmed(ready, host, made, listing, before, after, tmp_path)
-        ssh.close_sessions()
+        ready.sessions.close()
         ready.lab[host].run("rm -rf /var/lib/hale")
 
 
@@ -177,7 +175,7 @@ def test_the_host_loses_its_power(
         monkeypatch.setattr(StepExecutor, "apply", cut)
         harmed.ready.carry_out_in(harmed.made, folder)
         monkeypatch.setattr(StepExecutor, "apply", do)
-        ssh.close_sessions()
+        harmed.ready.sessions.close()
         harmed.ready.lab[harmed.host].power_on()
         _stale_and_whole(harmed, folder, where)
         _goes_on_or_back(harmed, folder, on=number % 2 == 0, where=where)
@@ -186,9 +184,8 @@ def test_the_host_loses_its_power(
 def _stale_and_whole(harmed: Harmed, folder: Path, where: str) -> None:
     """What a crash leaves: a lock that says whose, whole files, and their originals."""
     host = harmed.ready.lab[harmed.host]
-    preconnect.register_targets(harmed.ready.engine.inventory)
     mine = Owner("next", "here", "next", journal.now())
-    session = session_for(harmed.host)
+    session = harmed.ready.sessions.session(harmed.host)
     held = host.run("cat /var/lib/hale/lock 2>/dev/null || true").stdout
     if held:
         until = time.monotonic() + 5
@@ -203,9 +200,7 @@ def _stale_and_whole(harmed: Harmed, folder: Path, where: str) -> None:
     lock.acquire(session, mine, stale=True)
     story = _story(folder)
     for path, old in harmed.before.items():
-        now = plan.sha256(
-            planner.file_reader(harmed.ready.engine.inventory, harmed.host)([path])[path]
-        )
+        now = plan.sha256(planner.file_reader(harmed.ready.sessions, harmed.host)([path])[path])
         assert now in (old, harmed.after[path]), f"{where}: {path} is half-written"
         if now != old and old:
             kept = host.run(
@@ -213,7 +208,7 @@ def _stale_and_whole(harmed: Harmed, folder: Path, where: str) -> None:
             ).stdout.decode()
             assert old in kept, f"{where}: the original of {path} is lost"
     if story is not None:
-        runner.recover(story, lambda host, said: None)
+        runner.recover(story, harmed.ready.sessions, lambda host, said: None)
         assert not journal.load_run(folder).open
     lock.release(session, mine)
     left = host.run("find /etc -name .hale-new").stdout.decode()

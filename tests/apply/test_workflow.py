@@ -17,6 +17,7 @@ from hale.paths import ROOT
 from hale.plan import plan
 from hale.plan.plan import Plan
 from hale.report import audits
+from hale.ssh import SessionPool
 from hale.standard import loader
 
 INVENTORY = (
@@ -44,7 +45,9 @@ def execute(site: Path, inventory: Path, reports: Path) -> Path:
     folder = reports / "2026-01-01T000000Z-fix"
     folder.mkdir()
     options = workflow.ApplyOptions(reports, inventory)
-    assert workflow._execute(plan.with_checksum(empty), folder, options, audit, "fix", "")
+    assert workflow._execute(
+        plan.with_checksum(empty), folder, options, audit, SessionPool({}), "fix", ""
+    )
     return folder
 
 
@@ -78,7 +81,7 @@ def test_a_run_that_was_cut_off_is_recovered_however_its_inventory_is_typed(
     Journal(reports / "cut-off", header).close()
     recovered: list[str] = []
 
-    def recover(story: RunHistory, _: Any) -> None:
+    def recover(story: RunHistory, *_: Any) -> None:
         recovered.append(story.header.run)
 
     monkeypatch.setattr(runner, "recover", recover)
@@ -96,8 +99,9 @@ def test_a_mistake_in_an_override_leaves_no_empty_run(site: Path) -> None:
     site.write_text(f"{INVENTORY}hale_swap_of__x=1\n")
     known, folder = ini.load_inventory(site), site.parent / "reports" / "run-audit"
     folder.mkdir()
+    standard = loader.load_standard(ROOT / "standard")
     with pytest.raises(UserError, match="overrides nothing"):
-        audits.audit(folder, known, loader.load_standard(ROOT / "standard"), "baseline")
+        audits.audit(folder, known, standard, "baseline", sessions=SessionPool({}))
     assert not folder.exists()
 
 
