@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -23,7 +23,6 @@ from rich.table import Table
 
 from bench import report
 from bench.lab_with_mirror import GIVEN, lab_with_mirror
-from hale import ssh
 from hale.apply.lock import Owner
 from hale.drill import journal, revert
 from hale.drill.actions import ActionFailed
@@ -37,7 +36,8 @@ from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model.drill import FaultKind
 from hale.paths import ROOT
-from hale.ssh import preconnect
+from hale.ssh import SessionPool
+from hale.ssh.inventory_targets import targets_of
 from lab.machine import Lab, LabError, LabUnavailable
 from lab.power import LabPower
 
@@ -93,7 +93,6 @@ def cluster(console: Console) -> Iterator[Lab]:
 def measure(lab: Lab, folder: Path, rounds: int) -> Mapping[FaultKind, Sequence[Measurement]]:
     """Inject each kind once a round, on the VIP's owner at that moment."""
     known = ini.load_inventory(lab.inventory)
-    preconnect.register_targets(known)
     found: dict[FaultKind, list[Measurement]] = {kind: [] for kind in FAULTS}
     with LiveView() as screen:
         for number in range(1, rounds + 1):
@@ -115,25 +114,24 @@ def one(lab: Lab, known: Inventory, folder: Path, kind: FaultKind, screen: LiveV
         (kind,),
         on_production=False,
     )
-    book = DrillJournal(folder, header)
-    try:
-        measured = DrillRun(
-            inventory=known,
-            folder=folder / kind,
-            fault=Fault(kind, owner),
-            client=next(h.name for h in known.hosts if "masters" not in h.groups),
-            watcher=next(h.name for h in known.masters if h.name != owner),
-            replicas=0,
-            power=power,
-            journal=book,
-            view=screen,
-            brief=True,
-        ).run()
-    finally:
-        if story := journal.load_drill(folder):
-            revert.revert_all(story, power, book.write, screen.log)
-        book.close()
-        ssh.close_sessions()
+    with SessionPool(targets_of(known)) as sessions, closing(DrillJournal(folder, header)) as book:
+        try:
+            measured = DrillRun(
+                inventory=known,
+                sessions=sessions,
+                folder=folder / kind,
+                fault=Fault(kind, owner),
+                client=next(h.name for h in known.hosts if "masters" not in h.groups),
+                watcher=next(h.name for h in known.masters if h.name != owner),
+                replicas=0,
+                power=power,
+                journal=book,
+                view=screen,
+                brief=True,
+            ).run()
+        finally:
+            if story := journal.load_drill(folder):
+                revert.revert_all(story, sessions, power, book.write, screen.log)
     if measured.invalid_because:
         raise ActionFailed(measured.invalid_because)
     return measured

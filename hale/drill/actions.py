@@ -7,7 +7,7 @@ import time
 from hale.drill.fault import AUTO_REVERT_AFTER, Fault, PowerError, PowerSwitch
 from hale.drill.sampler import HostClock
 from hale.drill.workload import ADMIN, IMAGE, NAME, manifest
-from hale.ssh import RemoteError, Session, on_session, session_for
+from hale.ssh import RemoteError, Session, SessionPool
 from hale.ssh.remote import PRELUDE
 
 TIMEOUT = 60.0
@@ -19,14 +19,14 @@ class ActionFailed(Exception):
     """An action failed on a host; the message says what, where and why."""
 
 
-def run_script(host: str, script: str, timeout: float = TIMEOUT) -> str:
+def run_script(sessions: SessionPool, host: str, script: str, timeout: float = TIMEOUT) -> str:
     """Run an idempotent script as root; returns its stdout. Raises ActionFailed.
 
     Uses the open session; if that was lost, because the host was without power in between, it
     retries once over a new one.
     """
     try:
-        output = on_session(host, lambda session: _run(host, session, script, timeout))
+        output = sessions.on_session(host, lambda session: _run(host, session, script, timeout))
     except RemoteError as error:
         raise ActionFailed(str(error)) from None
     return output.decode(errors="backslashreplace")
@@ -41,13 +41,18 @@ def _run(host: str, session: Session, script: str, timeout: float) -> bytes:
     return result.stdout
 
 
-def inject(fault: Fault, power: PowerSwitch | None, limit: int = AUTO_REVERT_AFTER) -> float:
+def inject(
+    sessions: SessionPool,
+    fault: Fault,
+    power: PowerSwitch | None,
+    limit: int = AUTO_REVERT_AFTER,
+) -> float:
     """Inject the fault; returns the moment of injection (time.monotonic()). Raises ActionFailed.
 
     The host reports that moment itself: the latency of the login would distort ours.
     """
     if not fault.needs_power:
-        return _inject_timed(fault.host, fault.inject_script(limit))
+        return _inject_timed(sessions.session(fault.host), fault.inject_script(limit))
     try:
         switch = _switch(fault, power)
         lost = time.monotonic()
@@ -57,8 +62,8 @@ def inject(fault: Fault, power: PowerSwitch | None, limit: int = AUTO_REVERT_AFT
     return lost
 
 
-def _inject_timed(host: str, script: str) -> float:
-    clock, session = HostClock(), session_for(host)
+def _inject_timed(session: Session, script: str) -> float:
+    clock, host = HostClock(), session.target.name
     try:
         for _ in range(3):
             sent = time.monotonic()
@@ -73,14 +78,14 @@ def _inject_timed(host: str, script: str) -> float:
     return float(match[1]) - clock.offset
 
 
-def revert(fault: Fault, power: PowerSwitch | None) -> None:
+def revert(sessions: SessionPool, fault: Fault, power: PowerSwitch | None) -> None:
     """Revert whatever is left of the fault. Raises ActionFailed.
 
     The component is healthy only some time later; the caller waits for that.
     """
     if not fault.needs_power:
         if not fault.reboots:
-            run_script(fault.host, fault.revert_script())
+            run_script(sessions, fault.host, fault.revert_script())
         return
     try:
         _switch(fault, power).on(fault.host)
@@ -94,14 +99,15 @@ def _switch(fault: Fault, power: PowerSwitch | None) -> PowerSwitch:
     return power
 
 
-def deploy_workload(master: str, replicas: int) -> None:
+def deploy_workload(sessions: SessionPool, master: str, replicas: int) -> None:
     """Create the workload and wait for a replica on every node. Raises ActionFailed."""
-    image = run_script(master, IMAGE).strip()
+    image = run_script(sessions, master, IMAGE).strip()
     if not image:
         raise ActionFailed(f"{master}: containerd's configuration names no sandbox image")
     objects = shlex.quote(manifest(image, replicas))
     kubectl = f"kubectl --kubeconfig={ADMIN}"
     run_script(
+        sessions,
         master,
         f"printf %s {objects} | {kubectl} apply -f - >/dev/null &&\n"
         f"{kubectl} -n {NAME} rollout status deployment/{NAME} --timeout={ROLLOUT}s >/dev/null || "
@@ -110,9 +116,10 @@ def deploy_workload(master: str, replicas: int) -> None:
     )
 
 
-def delete_workload(master: str) -> None:
+def delete_workload(sessions: SessionPool, master: str) -> None:
     """Delete the workload and its namespace, if there. Raises ActionFailed."""
     run_script(
+        sessions,
         master,
         f"kubectl --kubeconfig={ADMIN} delete namespace {NAME} --ignore-not-found --wait "
         f"--timeout={ROLLOUT}s >/dev/null",

@@ -17,7 +17,7 @@ from hale.drill.measurement import Measurement, is_settled, unhealthy_components
 from hale.drill.sampler import RemoteSampler
 from hale.inventory.ini import Inventory
 from hale.model import results
-from hale.ssh import TARGETS
+from hale.ssh import SessionPool
 
 POLL_INTERVAL = 0.25  # seconds between two reads of the records
 STEADY_FOR = 2.0  # seconds of nothing but successful requests before a fault is injected
@@ -40,6 +40,7 @@ class DrillRun:
     """
 
     inventory: Inventory
+    sessions: SessionPool
     folder: Path
     fault: Fault
     client: str
@@ -63,14 +64,11 @@ class DrillRun:
         to `revert.revert_all`.
         """
         api = health.api_script(workload=bool(self.replicas))
+        client, watcher = map(self.sessions.target, (self.client, self.watcher))
         self._samplers = (
-            RemoteSampler(
-                TARGETS[self.client],
-                "client",
-                http_client.client_script(self.inventory.endpoint),
-            ),
-            RemoteSampler(TARGETS[self.watcher], "etcd", health.etcd_script(self.inventory)),
-            RemoteSampler(TARGETS[self.watcher], "api", api),
+            RemoteSampler(client, "client", http_client.client_script(self.inventory.endpoint)),
+            RemoteSampler(watcher, "etcd", health.etcd_script(self.inventory)),
+            RemoteSampler(watcher, "api", api),
         )
         self.journal.write(SamplersStarted((self.client, self.watcher), _utc()))
         try:
@@ -99,12 +97,12 @@ class DrillRun:
         log(fault.host, f"stopping {fault.title}: {fault.method}")
         started = _utc()
         self.journal.write(FaultInjected(fault.kind, fault.host, fault.reboots, started))
-        self._injected_at = actions.inject(fault, self.power)
+        self._injected_at = actions.inject(self.sessions, fault, self.power)
         if not fault.reboots:
             self._wait_until(self._has_recovered, MAX_EVICTION if self.replicas else MAX_FAULT)
             log(fault.host, f"reverting: {fault.title}")
             self._reverted_at = time.monotonic() - self._injected_at
-            actions.revert(fault, self.power)
+            actions.revert(self.sessions, fault, self.power)
         else:
             log(fault.host, "waiting for the reboot")
             self._wait_until(
@@ -162,7 +160,9 @@ class DrillRun:
 
     def _is_reachable(self) -> bool:
         try:
-            actions.run_script(self.fault.host, '[ "$(cut -d. -f1 /proc/uptime)" -lt 600 ]', 10)
+            actions.run_script(
+                self.sessions, self.fault.host, '[ "$(cut -d. -f1 /proc/uptime)" -lt 600 ]', 10
+            )
         except ActionFailed:
             return False
         return True

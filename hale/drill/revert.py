@@ -8,6 +8,7 @@ from hale.drill.actions import ActionFailed
 from hale.drill.fault import PowerSwitch
 from hale.drill.journal import DrillHistory, Entry, FaultReverted, WorkloadEvent
 from hale.drill.sampler import FOLDER
+from hale.ssh import SessionPool
 
 Reporter = Callable[[str, str], None]  # host (or empty) and message
 
@@ -20,6 +21,7 @@ def remaining(history: DrillHistory) -> list[str]:
 
 def revert_all(
     history: DrillHistory,
+    sessions: SessionPool,
     power: PowerSwitch | None,
     write: Callable[[Entry], None],
     report: Reporter,
@@ -30,7 +32,7 @@ def revert_all(
         title = injected.fault.title
         report(injected.host, f"reverting: {title}")
         try:
-            actions.revert(injected.fault, power)
+            actions.revert(sessions, injected.fault, power)
         except ActionFailed as error:
             failures.append(f"{title}: {error}")
             continue
@@ -38,13 +40,13 @@ def revert_all(
     if history.workload_host:
         report(history.workload_host, "deleting the drill's workload")
         try:
-            actions.delete_workload(history.workload_host)
+            actions.delete_workload(sessions, history.workload_host)
             write(WorkloadEvent(history.workload_host, True, now()))
         except ActionFailed as error:
             failures.append(f"the drill's workload: {error}")
     for host in history.sampler_hosts:
         try:
-            actions.run_script(host, f"rm -rf {FOLDER}\n", 20)
+            actions.run_script(sessions, host, f"rm -rf {FOLDER}\n", 20)
         except ActionFailed as error:
             report(host, f"{FOLDER} stays until the next reboot: {error}")
     return failures

@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -18,7 +18,6 @@ from typing import Any
 
 from rich.console import Console
 
-from hale import ssh
 from hale.apply import lock
 from hale.apply.gates import HEALTH_TIMEOUT, POLL_INTERVAL, unhealthy
 from hale.apply.journal import now
@@ -54,7 +53,7 @@ from hale.paths import ROOT
 from hale.polling import wait_until
 from hale.report.audits import audit
 from hale.report.text import confirm
-from hale.ssh import SessionPool, preconnect
+from hale.ssh import RemoteError, SessionPool, Target
 from hale.ssh.inventory_targets import targets_of
 from hale.standard import loader
 from hale.standard.loader import Standard
@@ -93,16 +92,16 @@ def run_drills(options: DrillOptions) -> bool:
         )
     known = ini.load_inventory(options.inventory)
     require_consent(known, allow_production=options.allow_production)
-    with _signals_raise(), LiveView() as screen:
-        recover_interrupted(options, known, screen)
-        return DrillRunner(options, known, tuple(kinds), screen).run()
+    with _signals_raise(), LiveView() as screen, SessionPool(targets_of(known)) as sessions:
+        recover_interrupted(options, known, sessions, screen)
+        return DrillRunner(options, known, sessions, tuple(kinds), screen).run()
 
 
 def revert_only(options: DrillOptions) -> bool:
     """`invoke drill --revert`: only revert what interrupted drills left. Raises UserError."""
     known = ini.load_inventory(options.inventory)
-    with _signals_raise(), LiveView() as screen:
-        if not recover_interrupted(options, known, screen):
+    with _signals_raise(), LiveView() as screen, SessionPool(targets_of(known)) as sessions:
+        if not recover_interrupted(options, known, sessions, screen):
             screen.log("", "no interrupted drill of this inventory has anything left to revert")
             return True
         screen.log("", "waiting until the cluster is healthy")
@@ -123,18 +122,19 @@ def require_consent(known: Inventory, *, allow_production: bool) -> None:
         )
 
 
-def recover_interrupted(options: DrillOptions, known: Inventory, screen: LiveView) -> bool:
+def recover_interrupted(
+    options: DrillOptions, known: Inventory, sessions: SessionPool, screen: LiveView
+) -> bool:
     """Revert what interrupted drills left; False if there was none. Raises UserError."""
     found = journal.unfinished(options.reports, str(known.path.resolve()))
     if not found:
         return False
-    preconnect.register_targets(known)
     for story in found:
         screen.log("", f"{story.folder.name} was interrupted; reverting what it left")
         book = DrillJournal(story.folder, None)
         try:
-            _unlocked(known, story, screen)
-            wrong = revert.revert_all(story, options.power, book.write, screen.log)
+            _unlocked(sessions.targets, story, screen)
+            wrong = revert.revert_all(story, sessions, options.power, book.write, screen.log)
             if wrong:
                 raise UserError(
                     f"{story.folder.name} is not fully reverted: {'; '.join(wrong)}. Fix that as "
@@ -143,20 +143,18 @@ def recover_interrupted(options: DrillOptions, known: Inventory, screen: LiveVie
             book.write(DrillEnd("restored", now()))
         finally:
             book.close()
-            ssh.close_sessions()
+            sessions.close()
     return True
 
 
-def _unlocked(known: Inventory, story: DrillHistory, screen: LiveView) -> None:
+def _unlocked(targets: Mapping[str, Target], story: DrillHistory, screen: LiveView) -> None:
     """Release the locks of a drill whose process has ended."""
-    for host in known.hosts:
-        session = ssh.Session(ssh.TARGETS[host.name])
-        try:
-            lock.release(session, story.header.owner)
-        except ssh.RemoteError as error:
-            screen.log(host.name, f"unreachable, so its lock stays: {error}")
-        finally:
-            session.close()
+    with SessionPool(targets) as own:  # a host that does not answer now may do so later
+        for host in targets:
+            try:
+                lock.release(own.session(host), story.header.owner)
+            except RemoteError as error:
+                screen.log(host, f"unreachable, so its lock stays: {error}")
 
 
 @dataclass
@@ -165,6 +163,7 @@ class DrillRunner:
 
     options: DrillOptions
     inventory: Inventory
+    sessions: SessionPool
     kinds: tuple[FaultKind, ...]
     view: LiveView
     started: float = field(default_factory=time.time)
@@ -186,7 +185,6 @@ class DrillRunner:
         # Before the confirmation: every fault is possible here.
         planned = [self._select(kind, roles) for kind in self.kinds]
         self._confirm(planned)
-        preconnect.register_targets(inventory)
         owner = new_owner(folder.name)
         header = DrillHeader(
             journal.SCHEMA,
@@ -201,7 +199,7 @@ class DrillRunner:
         try:
             with (
                 locks_held(
-                    ssh.SHARED,
+                    self.sessions,
                     every,
                     every,
                     owner,
@@ -225,7 +223,7 @@ class DrillRunner:
                 if not wrong:
                     book.write(DrillEnd("finished" if not reason else "interrupted", now()))
         finally:
-            ssh.close_sessions()
+            self.sessions.close()
         completed = not reason and not wrong
         found = drill_page.build_results(
             before,
@@ -274,9 +272,10 @@ class DrillRunner:
                 replicas = len(self.inventory.hosts)
                 self.view.log(watcher, f"deploying a workload with {replicas} replicas")
                 book.write(WorkloadEvent(watcher, False, now()))
-                actions.deploy_workload(watcher, replicas)
+                actions.deploy_workload(self.sessions, watcher, replicas)
             drill = DrillRun(
                 inventory=self.inventory,
+                sessions=self.sessions,
                 folder=folder / fault.kind,
                 fault=fault,
                 client=select_client(self.inventory, {fault.host: fault.kind}),
@@ -297,7 +296,9 @@ class DrillRunner:
         story = journal.load_drill(folder)
         if story is None:
             return []
-        wrong = revert.revert_all(story, self.options.power, book.write, self.view.log)
+        wrong = revert.revert_all(
+            story, self.sessions, self.options.power, book.write, self.view.log
+        )
         for failure in wrong:
             self.view.log("", f"NOT REVERTED: {failure}")
         return wrong

@@ -21,6 +21,7 @@ from hale.drill.journal import (
 )
 from hale.model.drill import FaultKind
 from hale.model.errors import UserError
+from hale.ssh import SessionPool
 
 HEADER = DrillHeader(
     SCHEMA, Owner("op", "here", "2026-drill", "t"), "/inv", (FaultKind.VIP,), False
@@ -125,15 +126,15 @@ class Hosts:
         self.done: list[str] = []
         self.broken = broken
 
-    def revert(self, outage: Fault, _: PowerSwitch | None) -> None:
+    def revert(self, _: SessionPool, outage: Fault, power: PowerSwitch | None) -> None:
         if outage.kind in self.broken:
             raise ActionFailed(f"{outage.host}: no route to host")
         self.done.append(f"give {outage.kind} {outage.host}")
 
-    def delete_workload(self, master: str) -> None:
+    def delete_workload(self, _: SessionPool, master: str) -> None:
         self.done.append(f"clear {master}")
 
-    def run_script(self, host: str, script: str, timeout: float = 0) -> str:
+    def run_script(self, _: SessionPool, host: str, script: str, timeout: float = 0) -> str:
         self.done.append(f"{script.strip()} on {host}")
         return ""
 
@@ -143,7 +144,9 @@ def put_back(monkeypatch: pytest.MonkeyPatch, folder: Path, there: Hosts) -> lis
         monkeypatch.setattr(actions, name, getattr(there, name))
     writer = DrillJournal(folder, None)
     try:
-        return revert.revert_all(told(folder), None, writer.write, lambda host, said: None)
+        return revert.revert_all(
+            told(folder), SessionPool({}), None, writer.write, lambda host, said: None
+        )
     finally:
         writer.close()
 
@@ -184,4 +187,4 @@ def test_what_cannot_be_put_back_stays_left_and_the_rest_is_done(
 
 def test_power_that_nobody_here_can_switch_is_said() -> None:
     with pytest.raises(ActionFailed, match="powered on by its lab"):
-        actions.revert(Fault(FaultKind.MASTER, "m1"), None)
+        actions.revert(SessionPool({}), Fault(FaultKind.MASTER, "m1"), None)

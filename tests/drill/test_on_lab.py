@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from hale import ssh
 from hale.drill import http_client, measurement
 from hale.drill.fault import Fault
 from hale.drill.sampler import FOLDER, RemoteSampler, SamplerStopped
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model.drill import FaultKind
-from hale.ssh import preconnect
+from hale.ssh.inventory_targets import targets_of
 from lab.faults import baseline
 from lab.machine import Lab, LabHost
 
@@ -123,14 +122,14 @@ def known(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Invent
     baseline.fresh(lab)
     baseline.make(lab, path)
     known = ini.load_inventory(path)
-    preconnect.register_targets(known)
     yield known
-    ssh.close_sessions()
     baseline.fresh(lab)
 
 
 def client(known: Inventory) -> RemoteSampler:
-    return RemoteSampler(ssh.TARGETS[WORKER], "client", http_client.client_script(known.endpoint))
+    return RemoteSampler(
+        targets_of(known)[WORKER], "client", http_client.client_script(known.endpoint)
+    )
 
 
 def follow(loop: RemoteSampler, seconds: float) -> None:
