@@ -18,7 +18,6 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, Protocol
 
-from hale import ssh
 from hale.apply.journal import (
     InstallStepDone,
     InstallStepState,
@@ -43,11 +42,12 @@ from hale.install.phase import (
     WaitForPhase,
 )
 from hale.install.scheduler import PhaseTask, Scheduler, load_phase, required_phases, tasks_of
-from hale.install.session_pool import SessionFor, SessionLeases
+from hale.install.session_leases import SessionFor, SessionLeases
 from hale.model.errors import UserError
 from hale.model.evidence import Unreadable
 from hale.polling import wait_until
 from hale.redact import redact
+from hale.ssh import SessionPool
 
 MAX_ROUNDS = 4  # how often the batches of one phase are tried
 # Seconds: the settle timeout, and how long the state must be unchanged to count as settled.
@@ -107,14 +107,19 @@ class PhaseStatus:
 
 @dataclass
 class Engine:
-    """One run of an install or a reset. stop: set it to end the run after the current steps."""
+    """One run of an install or a reset.
+
+    sessions: to all hosts; the caller closes them. stop: set it to end the run after the current
+    steps.
+    """
 
     site: ClusterContext
+    sessions: SessionPool
     listener: ProgressListener
     journal: Journal | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     _failing: threading.Event = field(default_factory=threading.Event)
-    _sessions: SessionLeases = field(default_factory=SessionLeases)
+    _leases: SessionLeases = field(init=False)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64))
     _uploading: threading.Lock = field(default_factory=threading.Lock)
     _state_lock: threading.Lock = field(default_factory=threading.Lock)
@@ -125,12 +130,17 @@ class Engine:
     _scheduler: Scheduler = field(init=False)
     _wakeup: "SimpleQueue[None]" = field(default_factory=SimpleQueue)  # wakes `carry_out`
 
+    def __post_init__(self) -> None:
+        self._leases = SessionLeases(self.sessions)
+
     # --- planning ---
 
     def plan(self, names: Iterable[str]) -> list[PhaseStatus]:
         """The status of each phase. Changes nothing. Raises HostsUnreachable."""
         names = tuple(names)
-        observed = observe([self._request(PhaseTask(n), with_preflight=True) for n in names])
+        observed = observe(
+            [self._request(PhaseTask(n), with_preflight=True) for n in names], self.sessions.session
+        )
         found: dict[str, PhaseStatus] = {}
         for name, own in zip(names, observed, strict=True):
             waits = [n for n in required_phases(name) if n in found and found[n].remaining]
@@ -167,7 +177,7 @@ class Engine:
         running: dict[PhaseTask, Future[Mapping[PhaseTask, Observations] | None]] = {}
         failed: list[BaseException] = []
         try:
-            observed = observe([self._request(PhaseTask(n)) for n in names])
+            observed = observe([self._request(PhaseTask(n)) for n in names], self.sessions.session)
             self._scheduler = Scheduler(names, self.site, dict(zip(names, observed, strict=True)))
             while True:
                 self._start_ready(running, again=again)
@@ -194,7 +204,7 @@ class Engine:
 
     def disconnect(self) -> None:
         """Cut the engine's own connections, which kills what runs over them on the hosts."""
-        self._sessions.begin_close()
+        self._leases.begin_close()
 
     def _start_ready(self, running: dict[PhaseTask, "Future[Any]"], *, again: bool) -> None:
         """Start every task that may start; one whose phase is done ends at once."""
@@ -225,7 +235,7 @@ class Engine:
         started = time.monotonic()
         self._record(name, name, PhaseState.STARTED, started)
         try:
-            with self._sessions.lease() as session_for:
+            with self._leases.lease() as session_for:
                 self._run_batches(name, batches, session_for)
                 (observed,) = observe([request], session_for)
                 problems = remaining(observed)
@@ -257,7 +267,7 @@ class Engine:
         """Run one task. Returns observations of the tasks it unblocked; None if it was skipped."""
         phase, site = load_phase(task.phase), self._context(task)
         try:
-            with self._sessions.lease() as session_for:
+            with self._leases.lease() as session_for:
                 if observed is None:
                     (observed,) = observe([self._request(task)], session_for)
                     if self._skipped(task, observed, again=again):
@@ -292,7 +302,7 @@ class Engine:
 
         While the slow preflight probes run, execute the steps that do not depend on their result.
         """
-        with self._sessions.lease() as own_sessions:
+        with self._leases.lease() as own_sessions:
             pending = self._pool.submit(
                 observe, [self._request(task, with_preflight=True)], own_sessions
             )
@@ -400,7 +410,9 @@ class Engine:
         self.listener.step(step, InstallStepState.STARTED, 0.0)
         state = InstallStepState.FAILED
         try:
-            with monitor_peers(step, self.site, self.listener.notice) as peers:
+            with monitor_peers(
+                step, self.site, self.sessions.targets, self.listener.notice
+            ) as peers:
                 done = executor.execute(step, lambda line: self.listener.output_line(step, line))
             state = InstallStepState.DONE if done else InstallStepState.UNCHANGED
         except InstallStepFailed as error:
@@ -488,7 +500,7 @@ def interruptible(engine: Engine) -> Iterator[None]:
         if engine.stop.is_set():
             engine.listener.notice("closing the connections, which kills the running steps")
             engine.disconnect()
-            ssh.close_sessions()
+            engine.sessions.close()
             return
         engine.stop.set()
         engine.listener.notice("stopping after the current steps (press Ctrl-C again to kill them)")

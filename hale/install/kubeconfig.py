@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from hale import ssh
 from hale.files import atomic
-from hale.install import preflight
+from hale.install.locked_run import LOGIN_TIMEOUT
 from hale.inventory import ini
 from hale.inventory.cluster_spec import ADMIN
 from hale.model.errors import UserError
-from hale.ssh import preconnect
+from hale.ssh import RemoteError, SessionPool
+from hale.ssh.inventory_targets import targets_of
 
 
 def kubeconfig(path: Path, out: Path) -> None:
@@ -17,13 +17,12 @@ def kubeconfig(path: Path, out: Path) -> None:
     It is never printed. Raises UserError if no node has one, or the file cannot be written.
     """
     known = ini.load_inventory(path)
-    preconnect.register_targets(known, preflight.LOGIN_TIMEOUT)
     tried = []
-    try:
+    with SessionPool(targets_of(known, LOGIN_TIMEOUT)) as sessions:
         for host in known.masters:
             try:
-                done = ssh.session_for(host.name).run(f"cat {ADMIN}", 20)
-            except ssh.RemoteError as error:
+                done = sessions.session(host.name).run(f"cat {ADMIN}", 20)
+            except RemoteError as error:
                 tried.append(str(error))
                 continue
             if done.exit_status == 0 and done.stdout:
@@ -38,6 +37,4 @@ def kubeconfig(path: Path, out: Path) -> None:
                 )
                 return
             tried.append(f"{host.name} has no {ADMIN} that this user may read")
-    finally:
-        ssh.close_sessions()
     raise UserError("no kubeconfig: " + "; ".join(tried) + ". `invoke install` makes it.")

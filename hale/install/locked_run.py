@@ -8,59 +8,62 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from hale import ssh
 from hale.apply import runner
 from hale.apply import workflow as apply
 from hale.apply.journal import Journal
-from hale.install import preflight
 from hale.install.options import InstallOptions
 from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
-from hale.ssh import preconnect
+from hale.ssh import RemoteError, SessionPool
+
+# Seconds for a login: hosts that install a cluster are busy, which must not end the run.
+LOGIN_TIMEOUT = 20.0
 
 
-def check_reachable(inventory: Inventory) -> None:
+def check_reachable(sessions: SessionPool) -> None:
     """Log in to every host before any is changed. Raises UserError naming those that fail.
 
     Tries twice, because a busy host may miss the first login timeout.
     """
-    preconnect.register_targets(inventory, preflight.LOGIN_TIMEOUT)
     for _ in range(2):
-        if not (unreachable := _down(inventory)):
+        if not (unreachable := _down(sessions)):
             return
-        ssh.close_sessions()
+        sessions.close()
     raise UserError("nothing was changed: " + "\n".join(unreachable))
 
 
-def _down(inventory: Inventory) -> list[str]:
+def _down(sessions: SessionPool) -> list[str]:
     """Why hosts cannot be used as root; empty if all can."""
-    sessions = [ssh.session_for(h.name) for h in inventory.hosts]
-    for session in sessions:
-        session.start()
+    sessions.start(sessions.targets)
     unreachable = []
-    for session in sessions:
-        name = session.target.name
+    for name in sessions.targets:
         try:
-            if session.run("id -u", 2 * preflight.LOGIN_TIMEOUT).stdout.strip() != b"0":
+            if sessions.session(name).run("id -u", 2 * LOGIN_TIMEOUT).stdout.strip() != b"0":
                 unreachable.append(
                     f"{name}: root is needed: put ansible_become=true into the inventory"
                 )
-        except ssh.RemoteError as error:
+        except RemoteError as error:
             unreachable.append(str(error))
     return unreachable
 
 
 @contextmanager
 def locked_run(
-    options: InstallOptions, inventory: Inventory, folder: Path, kind: str
+    options: InstallOptions,
+    inventory: Inventory,
+    sessions: SessionPool,
+    folder: Path,
+    kind: str,
 ) -> Iterator[Journal]:
-    """Hold the cluster-wide lock and open the journal. Raises UserError if it is locked."""
-    preconnect.register_targets(inventory, preflight.LOGIN_TIMEOUT)
+    """Hold the cluster-wide lock and open the journal. Raises UserError if it is locked.
+
+    At the end the sessions are closed, so that what follows logs in again.
+    """
     owner = runner.new_owner(folder.name)
     names = [h.name for h in inventory.hosts]
     try:
         with runner.locks_held(
-            ssh.SHARED,
+            sessions,
             names,
             names,
             owner,
@@ -77,4 +80,4 @@ def locked_run(
             with closing(Journal(folder, header)) as journal:
                 yield journal
     finally:
-        ssh.close_sessions()
+        sessions.close()

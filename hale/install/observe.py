@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from hale import gather, ssh
+from hale import gather
 from hale.gather.request import ProbeRequest
 from hale.gather.transports import SshTransport
 from hale.install.cluster_context import ClusterContext
 from hale.install.phase import Observations, Phase, ProbeSource
-from hale.install.session_pool import SessionFor
+from hale.install.session_leases import SessionFor
 from hale.inventory.ini import Host
 from hale.model.evidence import CommandProbe, Evidence, FileProbe, Output, Probe
 
@@ -37,9 +37,7 @@ class ObservationRequest:
     with_preflight: bool = False
 
 
-def observe(
-    requests: Iterable[ObservationRequest], of: SessionFor = ssh.session_for
-) -> tuple[Observations, ...]:
+def observe(requests: Iterable[ObservationRequest], of: SessionFor) -> tuple[Observations, ...]:
     """One Observations per request, from all hosts in parallel. Raises HostsUnreachable."""
     requests = tuple(requests)
     probe_requests = []

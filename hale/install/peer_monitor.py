@@ -6,15 +6,14 @@ learns which node to bring back.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from hale import ssh
 from hale.install.cluster_context import ClusterContext
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
 from hale.install.phase import PhaseProblem, Problems, RunScript, Step, WaitFor
 from hale.model.evidence import Unreadable
-from hale.ssh import Session
+from hale.ssh import SessionPool, Target
 
 PEER_TIMEOUT = 15.0  # seconds that a step runs before its peers are checked
 CONFIRMATIONS = 2  # consecutive failed checks: an election may fail one
@@ -22,13 +21,16 @@ CONFIRMATIONS = 2  # consecutive failed checks: an election may fail one
 
 @contextmanager
 def monitor_peers(
-    step: Step, site: ClusterContext, notice: Callable[[str], None]
+    step: Step,
+    site: ClusterContext,
+    targets: Mapping[str, Target],
+    notice: Callable[[str], None],
 ) -> Iterator["PeerStatus"]:
     """Watch the step's peers in a thread for as long as the context is open."""
     found = PeerStatus()
     ended = threading.Event()
     if isinstance(step, RunScript) and (wanted := step.watch_peers) is not None:
-        watch = PeerMonitor(step, wanted, site, notice)
+        watch = PeerMonitor(step, wanted, site, targets, notice)
         threading.Thread(target=watch.until, args=(ended, found), daemon=True).start()
     try:
         yield found
@@ -44,11 +46,16 @@ class PeerStatus:
 
 class PeerMonitor:
     def __init__(
-        self, step: RunScript, wanted: WaitFor, site: ClusterContext, notice: Callable[[str], None]
+        self,
+        step: RunScript,
+        wanted: WaitFor,
+        site: ClusterContext,
+        targets: Mapping[str, Target],
+        notice: Callable[[str], None],
     ) -> None:
         self._step, self._wanted, self._site, self._notice = step, wanted, site, notice
         # Sessions of its own: probing a lost host blocks, and its session does not recover.
-        self._sessions: dict[str, Session] = {}
+        self._sessions = SessionPool(targets)
 
     def until(self, ended: threading.Event, found: PeerStatus) -> None:
         named = f"{self._step.host}: {self._step.title}"
@@ -68,23 +75,13 @@ class PeerMonitor:
             elif found.problems and not problems:
                 self._notice(f"{named} continues: {self._wanted.title}")
             found.problems = tuple(map(str, problems)) if failures >= CONFIRMATIONS else ()
-        self._hang_up()
+        self._sessions.close()
 
     def _check(self) -> Problems:
         try:
             request = ObservationRequest(self._wanted, self._site, self._wanted.hosts)
-            (observed,) = observe([request], self._session)
+            (observed,) = observe([request], self._sessions.session)
             return self._wanted.remaining(self._site, observed)
         except (Unreadable, HostsUnreachable) as error:
-            self._hang_up()
+            self._sessions.begin_close()
             return (PhaseProblem(str(error)),)
-
-    def _session(self, host: str) -> Session:
-        if host not in self._sessions:
-            self._sessions[host] = Session(ssh.TARGETS[host])
-        return self._sessions[host]
-
-    def _hang_up(self) -> None:
-        for session in self._sessions.values():
-            session.begin_close()
-        self._sessions.clear()

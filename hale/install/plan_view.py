@@ -3,22 +3,25 @@
 from rich.console import Console
 from rich.text import Text
 
-from hale import ssh
 from hale.audit import recorder
 from hale.install import preflight
 from hale.install.cluster_context import load_context
 from hale.install.engine import Engine, PhaseStatus
-from hale.install.locked_run import check_reachable
+from hale.install.locked_run import LOGIN_TIMEOUT, check_reachable
 from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
 from hale.install.phase import Problems
 from hale.install.progress import headline
 from hale.install.workflow import AUDIT, GATE, selected_phases
 from hale.inventory import ini
+from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
 from hale.paths import ROOT
 from hale.report.text import escape_controls
+from hale.ssh import SessionPool
+from hale.ssh.inventory_targets import targets_of
 from hale.standard import loader
+from hale.standard.loader import Standard
 
 
 def print_plan(options: InstallOptions) -> None:
@@ -28,33 +31,40 @@ def print_plan(options: InstallOptions) -> None:
     context = load_context(inventory, standard)
     console = Console(highlight=False, soft_wrap=True)
     selected = selected_phases(options)
-    check_reachable(inventory)
-    if GATE in selected:
-        folder = recorder.create_run_dir(options.reports, "plan")
-        found = preflight.run_preflight(
-            inventory, standard, folder, options.ignore_preflight_errors
-        )
-        failed = [*found.fixable, *found.blocking]
-        console.print(
-            headline(
-                "-" if found.open else "▶", GATE, "Host requirements", "" if failed else "done"
+    with SessionPool(targets_of(inventory, LOGIN_TIMEOUT)) as sessions:
+        check_reachable(sessions)
+        if GATE in selected:
+            _print_gate(options, inventory, standard, sessions, console)
+        try:
+            statuses = Engine(context, sessions, NullListener()).plan(
+                [n for n in selected if n not in (GATE, AUDIT)]
             )
-        )
-        for text in preflight.render(failed):
-            console.print(Text(f"    {escape_controls(text)}"))
-    try:
-        statuses = Engine(context, NullListener()).plan(
-            [n for n in selected if n not in (GATE, AUDIT)]
-        )
-    except HostsUnreachable as error:
-        raise UserError(str(error)) from None
-    finally:
-        ssh.close_sessions()
+        except HostsUnreachable as error:
+            raise UserError(str(error)) from None
     for status in statuses:
         _print_planned(console, status)
     if AUDIT in selected:
         console.print(headline("▶", AUDIT, "Audit of everything", ""))
     console.print("\nNothing was changed.")
+
+
+def _print_gate(
+    options: InstallOptions,
+    inventory: Inventory,
+    standard: Standard,
+    sessions: SessionPool,
+    console: Console,
+) -> None:
+    folder = recorder.create_run_dir(options.reports, "plan")
+    found = preflight.run_preflight(
+        inventory, standard, sessions, folder, options.ignore_preflight_errors
+    )
+    failed = [*found.fixable, *found.blocking]
+    console.print(
+        headline("-" if found.open else "▶", GATE, "Host requirements", "" if failed else "done")
+    )
+    for text in preflight.render(failed):
+        console.print(Text(f"    {escape_controls(text)}"))
 
 
 def _print_planned(console: Console, status: PhaseStatus) -> None:

@@ -14,13 +14,10 @@ from hale.model.results import Result
 from hale.plan import planner
 from hale.plan.plan import Plan
 from hale.report.audits import audit
-from hale.ssh import SHARED, SessionPool, preconnect
-from hale.ssh.inventory_targets import targets_of
+from hale.ssh import SessionPool
 from hale.standard.loader import Standard
 
 PROFILE = "extended"
-# Seconds for a login: hosts that install a cluster are busy, which must not end the run.
-LOGIN_TIMEOUT = 20.0
 CLOCK, CLOCK_RETRIES = "CLOCK-SKEW", 3
 
 
@@ -42,21 +39,25 @@ class PreflightResult:
 
 
 def run_preflight(
-    inventory: Inventory, standard: Standard, reports: Path, ignored: Collection[str]
+    inventory: Inventory,
+    standard: Standard,
+    sessions: SessionPool,
+    reports: Path,
+    ignored: Collection[str],
 ) -> PreflightResult:
     """Audit the hosts and sort the failed results. Raises UserError if the audit cannot run."""
     required = [r.id for r in standard.preflight]
-    first = _audit(inventory, standard, reports, required)
+    first = _audit(inventory, standard, sessions, reports, required)
     failed = _failed(first)
     for _ in range(CLOCK_RETRIES):
         if any(r.requirement == CLOCK for r in failed):
             # A busy host's answer comes late, and its clock looks as late; a wrong clock stays so.
-            again = _failed(_audit(inventory, standard, reports, [CLOCK]))
+            again = _failed(_audit(inventory, standard, sessions, reports, [CLOCK]))
             failed = [r for r in failed if r.requirement != CLOCK] + again
     accepted = tuple(r for r in failed if r.requirement in ignored)
     failed = [r for r in failed if r.requirement not in ignored]
     ids = sorted({r.requirement for r in failed})
-    made = planner.build_plan(first, SHARED, ids) if ids else None
+    made = planner.build_plan(first, sessions, ids) if ids else None
     remediated = _remediated(made) if made else frozenset()
     fixable = tuple(r for r in failed if (r.host, r.requirement) in remediated)
     stuck = tuple(r for r in failed if (r.host, r.requirement) not in remediated)
@@ -64,14 +65,14 @@ def run_preflight(
 
 
 def _audit(
-    inventory: Inventory, standard: Standard, reports: Path, requirements: Collection[str]
+    inventory: Inventory,
+    standard: Standard,
+    sessions: SessionPool,
+    reports: Path,
+    requirements: Collection[str],
 ) -> AuditResult:
-    preconnect.register_targets(inventory, LOGIN_TIMEOUT)  # the plan reads files over these
     folder = create_run_dir(reports, "audit")
-    with SessionPool(targets_of(inventory, LOGIN_TIMEOUT)) as sessions:
-        return audit(
-            folder, inventory, standard, PROFILE, requirements=requirements, sessions=sessions
-        )
+    return audit(folder, inventory, standard, PROFILE, requirements=requirements, sessions=sessions)
 
 
 def _failed(audited: AuditResult) -> list[Result]:

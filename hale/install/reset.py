@@ -15,7 +15,7 @@ from hale.install import scheduler
 from hale.install.cluster_context import ClusterContext, load_cluster_context
 from hale.install.engine import Engine, InstallAborted, PhaseFailed, interruptible
 from hale.install.executor import InstallStepFailed
-from hale.install.locked_run import check_reachable, locked_run
+from hale.install.locked_run import LOGIN_TIMEOUT, check_reachable, locked_run
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
 from hale.install.options import InstallOptions
 from hale.install.phase import Batch, Observations, ProbeSource, Problems
@@ -24,6 +24,8 @@ from hale.inventory import ini, selection
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
 from hale.report.text import confirm, escape_controls
+from hale.ssh import SessionPool
+from hale.ssh.inventory_targets import targets_of
 
 
 @dataclass(frozen=True)
@@ -68,18 +70,30 @@ def reset_cluster(options: InstallOptions, reset_options: Reset) -> bool:
     hosts = [h for h in context.hosts if h.name in chosen]
     reset_module = cast("ResetModule", importlib.import_module(f"{scheduler.PACKAGE}.reset"))
     _named(context, reset_options, hosts, yes=options.yes)
-    check_reachable(inventory)
+    with SessionPool(targets_of(inventory, LOGIN_TIMEOUT)) as sessions:
+        check_reachable(sessions)
+        return _reset(options, reset_options, reset_module, context, hosts, sessions)
+
+
+def _reset(
+    options: InstallOptions,
+    reset_options: Reset,
+    reset_module: ResetModule,
+    context: ClusterContext,
+    hosts: Sequence[Host],
+    sessions: SessionPool,
+) -> bool:
     console = Console(highlight=False)
     folder = recorder.create_run_dir(options.reports, "reset")
     with (
-        locked_run(options, inventory, folder, "reset") as journal,
+        locked_run(options, context.inventory, sessions, folder, "reset") as journal,
         InstallProgress(console) as progress,
     ):
-        engine = Engine(context, progress, journal)
+        engine = Engine(context, sessions, progress, journal)
         with interruptible(engine):
             try:
                 request = ObservationRequest(reset_module, context)
-                (observations,) = observe([request])
+                (observations,) = observe([request], sessions.session)
                 lost = reset_module.quorum_loss(context, observations, hosts)
                 if lost and not reset_options.allow_quorum_loss:
                     raise UserError(

@@ -13,7 +13,7 @@ from hale.audit import recorder
 from hale.install import preflight
 from hale.install.cluster_context import ClusterContext, load_context
 from hale.install.engine import Engine, InstallAborted, PhaseFailed, interruptible
-from hale.install.locked_run import check_reachable, locked_run
+from hale.install.locked_run import LOGIN_TIMEOUT, check_reachable, locked_run
 from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
 from hale.install.progress import InstallProgress, escaped_lines, headline, indented
@@ -44,13 +44,27 @@ def install_cluster(options: InstallOptions) -> bool:
     chosen = selected_phases(options)
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{inventory.environment} inventory {inventory.path}")
-    check_reachable(inventory)
+    with SessionPool(targets_of(inventory, LOGIN_TIMEOUT)) as sessions:
+        check_reachable(sessions)
+        return _install(options, standard, context, chosen, sessions, console)
+
+
+def _install(
+    options: InstallOptions,
+    standard: Standard,
+    context: ClusterContext,
+    chosen: Sequence[str],
+    sessions: SessionPool,
+    console: Console,
+) -> bool:
+    inventory = context.inventory
     folder = recorder.create_run_dir(options.reports, "install")
-    if GATE in chosen and not _gate(options, inventory, standard, folder, console):
+    if GATE in chosen and not _gate(options, inventory, standard, sessions, folder, console):
         return False
-    ok = _phases(options, context, folder, console, [n for n in chosen if n not in (GATE, AUDIT)])
+    phases = [n for n in chosen if n not in (GATE, AUDIT)]
+    ok = _phases(options, context, sessions, folder, console, phases)
     if ok and AUDIT in chosen:
-        ok = _audit(inventory, standard, folder, options.ignore_preflight_errors)
+        ok = _audit(inventory, standard, sessions, folder, options.ignore_preflight_errors)
     console.print(f"report: {folder}")
     return ok
 
@@ -72,12 +86,14 @@ def _gate(
     options: InstallOptions,
     inventory: Inventory,
     standard: Standard,
+    sessions: SessionPool,
     folder: Path,
     console: Console,
 ) -> bool:
     begun = time.monotonic()
     console.print(headline("▶", GATE, "Host requirements", ""))
-    found = preflight.run_preflight(inventory, standard, folder, options.ignore_preflight_errors)
+    ignored = options.ignore_preflight_errors
+    found = preflight.run_preflight(inventory, standard, sessions, folder, ignored)
     if found.blocking:
         for text in preflight.render(found.blocking):
             console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
@@ -103,12 +119,11 @@ def _gate(
             approved_by=options.approved_by,
             ticket=options.ticket,
         )
+        sessions.close()  # a fix has its own; new ones then get the limits that it sets
         if not apply.apply_fix(typed, wanted, None):
             console.print("Not everything was remediated; see above, then run the command again.")
             return False
-        found = preflight.run_preflight(
-            inventory, standard, folder, options.ignore_preflight_errors
-        )
+        found = preflight.run_preflight(inventory, standard, sessions, folder, ignored)
         if not found.open:
             for text in preflight.render([*found.fixable, *found.blocking]):
                 console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
@@ -125,6 +140,7 @@ def _gate(
 def _phases(
     options: InstallOptions,
     context: ClusterContext,
+    sessions: SessionPool,
     folder: Path,
     console: Console,
     chosen: Sequence[str],
@@ -132,10 +148,10 @@ def _phases(
     if not chosen:
         return True
     with (
-        locked_run(options, context.inventory, folder, "install") as journal,
+        locked_run(options, context.inventory, sessions, folder, "install") as journal,
         InstallProgress(console) as progress,
     ):
-        engine = Engine(context, progress, journal)
+        engine = Engine(context, sessions, progress, journal)
         with interruptible(engine):
             try:
                 if options.phase:
@@ -177,18 +193,23 @@ def _explain(
     )
 
 
-def _audit(inventory: Inventory, standard: Standard, folder: Path, ignored: Sequence[str]) -> bool:
+def _audit(
+    inventory: Inventory,
+    standard: Standard,
+    sessions: SessionPool,
+    folder: Path,
+    ignored: Sequence[str],
+) -> bool:
     """Whether everything passes, except the ignored requirements."""
     print(f"▶ {AUDIT}: Audit of everything", flush=True)
-    with SessionPool(targets_of(inventory, preflight.LOGIN_TIMEOUT)) as sessions:
-        made = audit(
-            recorder.create_run_dir(folder, "audit"),
-            inventory,
-            standard,
-            Profile.BASELINE,
-            sessions=sessions,
-            show=True,
-        )
+    made = audit(
+        recorder.create_run_dir(folder, "audit"),
+        inventory,
+        standard,
+        Profile.BASELINE,
+        sessions=sessions,
+        show=True,
+    )
     found = made.results.results
     failed = [r for r in found if r.verdict.failed and r.requirement not in ignored]
     return not failed

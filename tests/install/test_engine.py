@@ -27,6 +27,7 @@ from hale.install.phase import (
 )
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
+from hale.ssh import SessionPool
 from tests.install import factories
 
 PATIENCE = 10.0
@@ -71,7 +72,7 @@ class Made:
         self.told = Told()
         self.looks: list[list[str]] = []
         self.order: list[str] = []  # "PHASE HOST" as the parts begin
-        self.engine = Engine(factories.made(folder), self.told)
+        self.engine = Engine(factories.made(folder), SessionPool({}), self.told)
         for module in (scheduler, engine):
             monkeypatch.setattr(module, "load_phase", self.phases.__getitem__)
         monkeypatch.setattr(engine, "observe", self.look)

@@ -49,7 +49,7 @@ def told(
     monkeypatch.setattr(module, "observe", looks.look)
     others = WaitFor("the others are well", ("m2",), lambda s, h: {}, looks.left, interval=0.001)
     joins = RunScript("m3", "kubeadm join", "true", timeout=600, watch_peers=others)
-    with monitor_peers(joins, factories.made(tmp_path), said.append) as missed:
+    with monitor_peers(joins, factories.made(tmp_path), {}, said.append) as missed:
         assert looks.seen.wait(PATIENCE)
     return said, missed.problems
 
@@ -77,6 +77,8 @@ def test_an_election_is_no_illness(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_step_that_needs_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "observe", lambda *_: pytest.fail("nobody is to be looked at"))
     before = set(threading.enumerate())  # those of other tests may still be ending
-    with monitor_peers(RunScript("m3", "token", "true"), factories.made(tmp_path), print) as missed:
+    with monitor_peers(
+        RunScript("m3", "token", "true"), factories.made(tmp_path), {}, print
+    ) as missed:
         assert set(threading.enumerate()) <= before
     assert missed.problems == ()

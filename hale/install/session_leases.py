@@ -4,8 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from hale import ssh
-from hale.ssh import Session
+from hale.ssh import Session, SessionPool
 
 SessionFor = Callable[[str], Session]  # a host's name -> the connection to use there
 
@@ -13,10 +12,11 @@ SessionFor = Callable[[str], Session]  # a host's name -> the connection to use 
 class SessionLeases:
     """Leases each phase a session of its own to each host that it uses.
 
-    The first session to a host is the shared one; more are opened on demand and reused.
+    The first session to a host is the pool's; more are opened on demand and reused.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shared: SessionPool) -> None:
+        self._shared = shared
         self._lock = threading.Lock()
         self._made: dict[str, list[Session]] = {}
         self._idle: dict[str, list[Session]] = {}
@@ -42,11 +42,12 @@ class SessionLeases:
 
     def _new(self, host: str) -> Session:  # with the lock
         made = self._made.setdefault(host, [])
-        made.append(Session(ssh.TARGETS[host]) if made else ssh.session_for(host))
+        shared = self._shared
+        made.append(Session(shared.target(host)) if made else shared.session(host))
         return made[-1]
 
     def begin_close(self) -> None:
-        """Close the sessions that are not shared, and kill what runs over them. Does not wait."""
+        """Close all but the pool's sessions, and kill what runs over them. Does not wait."""
         with self._lock:
             for made in self._made.values():
                 for session in made[1:]:
