@@ -126,7 +126,13 @@ def _part(site: ClusterContext, host: Host) -> str:
 
 
 def load_context(inventory: Inventory, stated: Standard) -> ClusterContext:
-    """Read the operator's files. Raises UserError for missing or contradictory settings."""
+    """Read the operator's files, to install. Raises UserError for missing or contradictory
+    settings."""
+    _check_ports(inventory)
+    return _load(inventory, stated)
+
+
+def _load(inventory: Inventory, stated: Standard) -> ClusterContext:
     cluster = inventory.cluster
     _check_required(inventory)
     paths = [cluster.apt_key, cluster.dnf_key, cluster.network_manifest, *cluster.addons]
@@ -148,8 +154,9 @@ def load_context(inventory: Inventory, stated: Standard) -> ClusterContext:
 
 
 def load_cluster_context(inventory: Inventory) -> ClusterContext:
-    """The cluster as the inventory and the standard describe it. Raises UserError."""
-    return load_context(inventory, loader.load_standard(ROOT / "standard"))
+    """The cluster as the inventory and the standard describe it, to remove it: also one that could
+    not be installed. Raises UserError."""
+    return _load(inventory, loader.load_standard(ROOT / "standard"))
 
 
 def documents(path: Path, raw: bytes) -> list[dict[str, Any]]:
@@ -173,6 +180,18 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}.", Location(path)) from None
+
+
+def _check_ports(inventory: Inventory) -> None:
+    """haproxy and the apiserver run on the same hosts. Raises UserError if they share a port."""
+    endpoint = inventory.endpoint
+    if endpoint.kind == "keepalived" and endpoint.port == APISERVER_PORT:
+        raise UserError(
+            f"vip_port={APISERVER_PORT} is the port of each master's own apiserver, beside which "
+            "haproxy cannot listen. Set another, such as 16443; or endpoint_kind=kube-vip "
+            "or external, which need no haproxy on the masters.",
+            inventory.variables["vip_port"].where,
+        )
 
 
 def _check_required(inventory: Inventory) -> None:

@@ -12,13 +12,16 @@ Adverts are unicast between the control-plane nodes, by VRRP version 3, which ha
 their network must be trusted or filtered (docs/install.md). A recovered node does not take the VIP
 back (`nopreempt`): another move would cut every connection again.
 
-Sources: HAProxy's configuration manual 2.6; keepalived.conf(5); RFC 9568; kubernetes.io,
-"Options for Software Load Balancing".
+The text is that of the installed version (load_balancer_config.py); before the package is there, of
+the one that would be installed.
+
+Sources: RFC 9568; kubernetes.io, "Options for Software Load Balancing".
 """
 
 from collections.abc import Iterable, Iterator
 
-from facts.cluster import file_digests, kubernetes, services, vip_conflicts
+from facts.cluster import file_digests, kubernetes, load_balancer_host, services, vip_conflicts
+from facts.cluster.load_balancer_host import LoadBalancerHost, Program
 from hale.install.cluster_context import APISERVER_PORT, FIRST, MASTERS, ClusterContext
 from hale.install.phase import (
     Batch,
@@ -32,8 +35,9 @@ from hale.install.phase import (
     WriteFile,
 )
 from hale.inventory.ini import Host
-from hale.model.evidence import FileProbe
-from remediate.cluster import scripts, templates
+from hale.model.errors import UserError
+from hale.model.evidence import FileProbe, Unreadable
+from remediate.cluster import load_balancer_config, scripts, templates
 from remediate.cluster.packages import install_script
 from remediate.cluster.templates import ConfigProblem, ConfigState
 
@@ -67,13 +71,14 @@ class LoadBalancer(Phase):
         return KIND.get(site.inventory.endpoint.kind, "").format(endpoint=site.endpoint)
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
-        """Files, services, ports, and the interface."""
+        """Files, services, versions, ports, and the interface."""
         if "masters" not in host.groups or self.skip_reason(site):
             return {}
         endpoint = site.inventory.endpoint
         return {
             file_digests.SUBJECT: (file_digests.probe([HAPROXY, DROPIN, KEEPALIVED, CHECK, CA]),),
             services.SUBJECT: (services.probe(UNITS.values()),),
+            load_balancer_host.SUBJECT: (load_balancer_host.probe(),),
             kubernetes.SUBJECT: (
                 kubernetes.probe(stacked=site.etcd_is_stacked),
                 FileProbe(kubernetes.CA),
@@ -103,11 +108,11 @@ class LoadBalancer(Phase):
         )
 
     def preflight(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
-        """The VIP, the VRRP id or a port is already in use."""
+        """A version is too old; the VIP, the VRRP id or a port is already in use."""
         if self.skip_reason(site):
             return ()
         endpoint, own = site.inventory.endpoint, {h.address for h in site.masters}
-        problems: list[str] = []
+        problems = list(_unsupported(site, observations))
         claims = {
             h.name: vip_conflicts.read(observations.of(h.name, vip_conflicts.SUBJECT))
             for h in site.masters
@@ -150,8 +155,9 @@ class LoadBalancer(Phase):
         return tuple(problems)
 
     def prepare(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
-        """The packages, unless an old keepalived.conf could claim a VIP when they start."""
-        if not self.skip_reason(site):
+        """The packages, unless an old keepalived.conf could claim a VIP when they start, or a
+        version is refused."""
+        if not self.skip_reason(site) and not any(_unsupported(site, observations)):
             hosts = [h for h in site.current_masters if not _configured(observations, h)]
             yield Batch(tuple(step for host in hosts for step in _packages(observations, host)))
 
@@ -167,6 +173,12 @@ class LoadBalancer(Phase):
                 continue
             if _configured(observations, host):
                 haproxy += _packages(observations, host)
+            found = _host(observations, host)
+            vip = site.inventory.endpoint.vip
+            if refused := tuple(load_balancer_config.problems(host, found, vip)):
+                raise UserError("\n".join(refused))
+            if found.haproxy is None or found.keepalived is None:
+                continue  # the engine reads again what the packages have brought
             files = _files(site, observations, host)
             for path in (CA, DROPIN, HAPROXY):
                 if path in files:
@@ -186,7 +198,7 @@ class LoadBalancer(Phase):
                     KEEPALIVED,
                     files[KEEPALIVED],
                     mode=0o600,
-                    check=scripts.load("check_keepalived"),
+                    check=load_balancer_config.keepalived_check(found.keepalived.version),
                     then="systemctl restart keepalived",
                 )
             )
@@ -224,6 +236,27 @@ def _packages(observations: Observations, host: Host) -> list[Step]:
     )
 
 
+def _host(observations: Observations, host: Host) -> LoadBalancerHost:
+    return load_balancer_host.read(observations.of(host.name, load_balancer_host.SUBJECT))
+
+
+def _known(program: Program | None, name: str, host: Host) -> Program:
+    """A program whose version is known. Raises Unreadable."""
+    if program is None:
+        raise Unreadable(
+            f"{host.name}: the version of {name} is not known, on which its configuration depends: "
+            f"there is no program {name} in PATH. Run `{name} -v` on the host, and reinstall its "
+            "package"
+        )
+    return program
+
+
+def _unsupported(site: ClusterContext, observations: Observations) -> Iterator[str]:
+    for host in site.masters:
+        found = _host(observations, host)
+        yield from load_balancer_config.problems(host, found, site.inventory.endpoint.vip)
+
+
 def _configured(observations: Observations, host: Host) -> bool:
     """Whether keepalived has a configuration to start with once it is installed."""
     return KEEPALIVED in file_digests.read(observations.of(host.name, file_digests.SUBJECT))
@@ -250,9 +283,11 @@ def ca(site: ClusterContext, observations: Observations) -> str:
 def _files(site: ClusterContext, observations: Observations, host: Host) -> dict[str, str]:
     endpoint = site.inventory.endpoint
     authority = ca(site, observations)
+    found = _host(observations, host)
     files = {
-        HAPROXY: templates.render(
-            "haproxy.cfg.j2",
+        HAPROXY: load_balancer_config.haproxy_config(
+            _known(found.haproxy, "haproxy", host).version,
+            found.ipv6,
             port=endpoint.port,
             apiserver_port=APISERVER_PORT,
             masters=site.masters,

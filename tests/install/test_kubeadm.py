@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
+from hale.install import cluster_context
 from hale.install.executor import InstallStepExecutor
 from hale.install.phase import RunScript
 from hale.install.secrets import Secret, Secrets
+from hale.inventory import ini
 from hale.model.errors import UserError
 from lab.machine import Lab
 from remediate.cluster import init, kubeadm, masters
@@ -192,6 +194,23 @@ def test_what_nobody_can_guess(tmp_path: Path, line: str, error: str) -> None:
         return
     with pytest.raises(UserError, match=error):
         factories.made(tmp_path, whole=factories.INVENTORY.replace(f"{line}\n", ""))
+
+
+@pytest.mark.parametrize("kind", ["keepalived", "kube-vip", "external"])
+def test_haproxy_and_the_apiserver_need_two_ports(tmp_path: Path, kind: str) -> None:
+    """Refused before any host is touched. What was begun with it can be removed all the same."""
+    more = "" if kind == "keepalived" else f"endpoint_kind={kind}\n"
+    whole = factories.INVENTORY.replace("vip_port=16443", "vip_port=6443") + more
+    if kind != "keepalived":
+        assert factories.made(tmp_path, whole=whole).endpoint == "api.example:6443"
+        return
+    line = whole.splitlines().index("vip_port=6443") + 1
+    with pytest.raises(
+        UserError, match=rf":{line}: vip_port=6443 is .* Set another, such as 16443"
+    ):
+        factories.made(tmp_path, whole=whole)
+    found = ini.load_inventory(tmp_path / "inventory.ini")
+    assert cluster_context.load_cluster_context(found).endpoint == "api.example:6443"
 
 
 @pytest.mark.lab

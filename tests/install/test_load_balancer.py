@@ -1,11 +1,11 @@
-"""Whether keepalived is restarted, which moves the VIP, or only started."""
+"""Whether keepalived is restarted, which moves the VIP, or only started; whose version decides."""
 
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from hale.install.phase import RunScript
+from hale.install.phase import RunScript, WriteFile
 from remediate.cluster import load_balancer
 from remediate.cluster.load_balancer import LoadBalancer
 from tests.install import factories
@@ -40,3 +40,29 @@ def test_keepalived_restarts_only_where_it_runs_by_an_older_file(
         if isinstance(step, RunScript) and (step.host, step.title) == ("m1", "keepalived")
     ]
     assert [f"action={how}\n" in script for script in scripts] == [True]
+
+
+def test_each_host_gets_the_files_of_its_own_versions(tmp_path: Path) -> None:
+    given = tomllib.loads((HERE / "load_balancer" / "not-installed.toml").read_text())
+    outputs = given["outputs"]
+    outputs["m2"]["load_balancer_host.versions"] = (
+        "candidate haproxy 1.8.27\ncandidate keepalived 1.3.5\nipv6 absent\n"
+    )
+    site = factories.made(tmp_path)
+    everywhere = outputs.pop("*")
+    outputs = {h.name: everywhere | outputs.get(h.name, {}) for h in site.inventory.hosts}
+    for host in ("m1", "m3"):  # what they have is of no interest
+        outputs[host]["written.files"] = ""
+    steps = {
+        (step.host, step.path): step
+        for batch in LoadBalancer().batches(site, factories.seen(outputs, {}))
+        for step in batch.steps
+        if isinstance(step, WriteFile)
+    }
+    old, new = (str(steps[host, load_balancer.HAPROXY].content) for host in ("m2", "m3"))
+    assert r"option httpchk GET /readyz HTTP/1.1\r\nHost:\ api.example" in old
+    assert "bind *:16443" in old
+    assert "http-check send meth GET uri /readyz" in new
+    assert "bind :::16443 v4v6" in new
+    assert steps["m2", load_balancer.KEEPALIVED].check == ""
+    assert "keepalived -t" in steps["m3", load_balancer.KEEPALIVED].check

@@ -1,0 +1,103 @@
+"""What the load balancer's files depend on: the versions of haproxy and keepalived, and IPv6.
+
+Not a subject: the install's phases observe it. The version is that of the installed program;
+before there is one, that of the package which apt or dnf would install, as far as its lists say.
+dnf is asked for what it has cached (`-C`), so that reading never waits for a mirror.
+
+IPv6 that the kernel does not have (`ipv6.disable=1`) leaves no /proc/sys/net/ipv6, and no socket of
+that family can be opened; where only `disable_ipv6` is set, interfaces have no addresses, and the
+socket can be opened and bound to `::` all the same.
+
+Sources: haproxy(1) -v; keepalived(8) -v; apt-cache(8) policy; dnf(8) repoquery; the kernel's
+Documentation/networking/ipv6.rst (disable) and ip-sysctl.rst (disable_ipv6).
+"""
+
+import re
+from enum import Enum
+
+from msgspec import Struct
+
+from hale.model.evidence import CommandProbe, HostView, Unreadable
+
+SUBJECT = "load_balancer_host"
+PROGRAMS = ("haproxy", "keepalived")  # as their packages are named
+
+_SCRIPT = """\
+for p in %s; do
+  if command -v "$p" >/dev/null; then
+    echo "installed $p $("$p" -v 2>&1 | head -n 1)"
+  elif command -v apt-cache >/dev/null; then
+    echo "candidate $p $(apt-cache policy "$p" 2>/dev/null | sed -n 's/^ *Candidate: //p')"
+  elif command -v dnf >/dev/null; then
+    v=$(dnf -q -C repoquery --latest-limit 1 --queryformat '%%{version}\\n' "$p" 2>/dev/null) || :
+    echo "candidate $p $(printf '%%s\\n' "$v" | head -n 1)"
+  fi
+done
+if [ ! -e /proc/sys/net/ipv6 ]; then echo "ipv6 absent"
+elif [ "$(cat /proc/sys/net/ipv6/conf/all/disable_ipv6)" = 1 ]; then echo "ipv6 disabled"
+else echo "ipv6 enabled"; fi
+"""
+# `HA-Proxy version 1.8.27-493ce0b 2020/11/06`, `HAProxy version 3.3-dev5-…`, `Keepalived v2.2.7 (…`
+_INSTALLED = re.compile(r"(?:HA-?Proxy version |Keepalived v)(\d+)\.(\d+)(?:\.(\d+))?")
+_CANDIDATE = re.compile(r"(?:\d+:)?(\d+)\.(\d+)(?:\.(\d+))?")  # an epoch stands before the colon
+
+Version = tuple[int, int, int]
+
+
+class Ipv6(Enum):
+    """Whether the host's network has IPv6."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"  # by the sysctl: no addresses
+    ABSENT = "absent"  # by the kernel argument: no such sockets
+
+
+class Program(Struct, frozen=True):
+    """A program's version. text: what the version was read from. installed: not yet otherwise."""
+
+    version: Version
+    text: str
+    installed: bool = True
+
+    def __str__(self) -> str:
+        return ".".join(map(str, self.version))
+
+
+class LoadBalancerHost(Struct, frozen=True):
+    """None: neither installed nor in the package manager's lists."""
+
+    haproxy: Program | None = None
+    keepalived: Program | None = None
+    ipv6: Ipv6 = Ipv6.ENABLED
+
+
+def probe() -> CommandProbe:
+    """The probe for all of it."""
+    return CommandProbe("versions", _SCRIPT % " ".join(PROGRAMS), timeout=20)
+
+
+def read(readings: HostView) -> LoadBalancerHost:
+    """Versions and IPv6. Raises Unreadable, also for an installed program without a version."""
+    found: dict[str, Program] = {}
+    ipv6: Ipv6 | None = None
+    for line in readings.output("versions").lines:
+        word, _, rest = line.partition(" ")
+        if word == "ipv6" and rest in [i.value for i in Ipv6]:
+            ipv6 = Ipv6(rest)
+            continue
+        name, _, text = rest.partition(" ")
+        if word not in ("installed", "candidate") or name not in PROGRAMS:
+            raise Unreadable(f"the answer is garbled: {line[:80]!r}")
+        installed = word == "installed"
+        match = _INSTALLED.search(text) if installed else _CANDIDATE.match(text)
+        if match:
+            major, minor, patch = (int(part or 0) for part in match.groups())
+            found[name] = Program((major, minor, patch), text, installed)
+        elif installed:
+            raise Unreadable(
+                f"`{name} -v` prints no version: {text[:80]!r}. Its configuration depends on that: "
+                f"reinstall the package {name}, and run the command again"
+            )
+    if ipv6 is None:
+        raise Unreadable("the answer is garbled: it does not say whether there is IPv6")
+    return LoadBalancerHost(found.get("haproxy"), found.get("keepalived"), ipv6)
