@@ -10,7 +10,6 @@ import pytest
 import testinfra
 from msgspec import Struct
 
-from hale import ssh
 from hale.audit import evidence_file
 from hale.audit.audit import Audit, hosts_in_evidence
 from hale.audit.judge import BrokenCheck, require_checks
@@ -21,7 +20,8 @@ from hale.inventory.ini import Inventory
 from hale.inventory.selection import SelectedHost, select_hosts
 from hale.model.errors import UserError
 from hale.paths import ROOT
-from hale.ssh import inventory_targets
+from hale.pytest_plugin.sessions import SESSIONS, adopt, register_backend
+from hale.ssh import SessionPool, Target, inventory_targets
 from hale.standard import loader
 
 NO_HOSTS_HINT = """\
@@ -47,18 +47,18 @@ def usage_hint(config: pytest.Config) -> str:
 class AuditConfig(Struct, frozen=True):
     """The resolved options of an audit.
 
-    targets: how each host is reached, by host name; none for a host of a testinfra URI. saved: the
-    evidence of an earlier run (`--evidence`), if given.
+    sessions: to the selected hosts, except those of a testinfra URI. saved: the evidence of an
+    earlier run (`--evidence`), if given.
     """
 
     inventory: Inventory
     selected_hosts: tuple[SelectedHost, ...]
-    targets: Mapping[str, ssh.Target]
+    sessions: SessionPool
     saved: evidence_file.EvidenceFile | None
 
 
 def resolve_config(config: pytest.Config, worker: dict[str, Any] | None) -> AuditConfig:
-    """Resolve --hosts, --inventory and --evidence, and register the targets of the hosts.
+    """Resolve --hosts, --inventory and --evidence, and adopt the session pool.
 
     worker: xdist's `workerinput`; None in pytest's own process. Rewrites option.hosts to URIs for
     testinfra. Raises UserError for an invalid inventory, host pattern or evidence, and for a host
@@ -71,7 +71,7 @@ def resolve_config(config: pytest.Config, worker: dict[str, Any] | None) -> Audi
     # xdist passes workers the current options, in which hosts are already rewritten.
     hosts_option = getattr(option, "hale_hosts", option.hosts)
     option.hale_hosts = hosts_option
-    ssh.register()
+    register_backend()
     selected = () if saved is None else hosts_in_evidence(saved, inventory)
     if hosts_option is not None:
         wanted = select_hosts(
@@ -82,12 +82,9 @@ def resolve_config(config: pytest.Config, worker: dict[str, Any] | None) -> Audi
             if missing:
                 raise UserError(f"{option.evidence} holds nothing of {', '.join(missing)}.")
         selected = wanted
-    targets = _targets(selected, option, worker)
-    if any(ssh.TARGETS.get(name, target) != target for name, target in targets.items()):
-        ssh.close_sessions()  # they were opened with options that a plugin has changed since
-    ssh.TARGETS.update(targets)
+    sessions = _sessions(config, _targets(selected, option, worker))
     option.hosts = ",".join(c.uri or f"hale://{c.host.name}" for c in selected)
-    return AuditConfig(inventory, selected, targets, saved)
+    return AuditConfig(inventory, selected, sessions, saved)
 
 
 def build_audit(config: pytest.Config, resolved: AuditConfig, standard: loader.Standard) -> Audit:
@@ -101,7 +98,7 @@ def build_audit(config: pytest.Config, resolved: AuditConfig, standard: loader.S
         standard,
         option.profile,
         resolved.selected_hosts,
-        lambda one: _transport(one, option),
+        lambda one: _transport(one, resolved.sessions, option),
         option.gather_timeout,
     )
     if resolved.saved is not None:
@@ -111,9 +108,24 @@ def build_audit(config: pytest.Config, resolved: AuditConfig, standard: loader.S
     return found
 
 
+def _sessions(config: pytest.Config, targets: Mapping[str, Target]) -> SessionPool:
+    """The run's pool: the one whose logins the fast start has begun, if it is to the same targets.
+
+    It is not if a plugin has changed options since.
+    """
+    early = config.stash.get(SESSIONS, None)
+    if early is not None:
+        if all(early.targets.get(name) == target for name, target in targets.items()):
+            return early
+        early.close()
+    sessions = SessionPool(targets)
+    adopt(config, sessions)
+    return sessions
+
+
 def _targets(
     selected: Sequence[SelectedHost], option: Any, worker: dict[str, Any] | None
-) -> dict[str, ssh.Target]:
+) -> dict[str, Target]:
     password = worker["hale_become_password"] if worker else None
     if worker is None and option.ask_become_pass:
         try:
@@ -155,10 +167,9 @@ def host_names(host: Any) -> tuple[str, str]:
     return name or identity.partition("://")[2], identity
 
 
-def _transport(selected: SelectedHost, option: Any) -> Transport:
+def _transport(selected: SelectedHost, sessions: SessionPool, option: Any) -> Transport:
     if not selected.uri:
-        name = selected.host.name
-        return transports.SshTransport(ssh.session_for(name))
+        return transports.over_ssh(sessions)(selected)
     for host in _testinfra_hosts(selected.uri, option):
         if selected.host.name in host_names(host):
             return transports.TestinfraTransport(host)

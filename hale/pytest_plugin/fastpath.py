@@ -9,13 +9,17 @@ import contextlib
 import gc
 import os
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
+from hale.inventory import ini, selection
 from hale.model.errors import UserError
 from hale.paths import ROOT
 from hale.pytest_plugin.options import contacts_hosts
-from hale.ssh import preconnect
+from hale.pytest_plugin.sessions import adopt
+from hale.ssh import SessionPool
+from hale.ssh.inventory_targets import targets_for_options
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before conftest.py imports the audit
@@ -36,7 +40,11 @@ def _preconnect(early_config: pytest.Config) -> None:
     ):
         return
     with contextlib.suppress(UserError):
-        preconnect.preconnect_for_options(option)
+        known = ini.load_inventory(Path(option.inventory or ROOT / "inventory.ini"))
+        chosen = selection.select_hosts(option.hosts, known, lambda uri: ())
+        sessions = SessionPool(targets_for_options(chosen, option))
+        adopt(early_config, sessions)
+        sessions.start(sessions.targets)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from hale import ssh
 from hale.audit import evidence_file
 from hale.audit.audit import Audit
 from hale.audit.judge import CHECKS, JudgedCase
@@ -51,9 +50,9 @@ def pytest_configure(config: pytest.Config) -> None:
                 raise UserError(f"pytest took {config.rootpath} for the project: run it in {ROOT}.")
             resolved = audit_config.resolve_config(config, worker)
             # Logging in takes longest, so it runs while modules are imported and tests collected.
-            for chosen in resolved.selected_hosts:
-                if worker is None and not chosen.uri and contacts_hosts(option):
-                    ssh.session_for(chosen.host.name).start()
+            if worker is None and contacts_hosts(option):
+                names = [c.host.name for c in resolved.selected_hosts if not c.uri]
+                resolved.sessions.start(names)
         standard = loader.load_standard(ROOT / "standard")
         for name, text in _markers(standard):
             config.addinivalue_line("markers", f"{name}: {text}")
@@ -62,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
         audit = audit_config.build_audit(config, resolved, standard)
         if worker is None and not config.option.collectonly:
             try:
-                config.stash[RUN] = AuditRun(config, audit)
+                config.stash[RUN] = AuditRun(config, audit, resolved.sessions)
             except OSError as error:
                 raise UserError(f"--reports: {error.filename}: {error.strerror}.") from None
     except UserError as error:
@@ -77,7 +76,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    ssh.close_sessions()
     if audit_run := config.stash.get(RUN, None):
         audit_run.discard_nothing()
 

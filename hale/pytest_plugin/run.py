@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from hale import ssh
 from hale.audit import evidence_file
 from hale.audit.audit import Audit
 from hale.audit.cases import coverage_gaps
@@ -20,6 +19,7 @@ from hale.model.requirement import Case
 from hale.model.results import ROW
 from hale.pytest_plugin.reports import ReportFiles
 from hale.report import html, terminal
+from hale.ssh import SessionPool
 
 
 def callspec_params(item: pytest.Item) -> dict[str, Any]:
@@ -37,9 +37,10 @@ def case_of(item: pytest.Item) -> Case[Any] | None:
 class AuditRun:
     """The audit in pytest's main process, not in xdist's workers: it gathers and records."""
 
-    def __init__(self, config: pytest.Config, audit: Audit) -> None:
+    def __init__(self, config: pytest.Config, audit: Audit, sessions: SessionPool) -> None:
         self.config = config
         self.audit = audit
+        self.sessions = sessions
         self.revision = provenance.GitRevision()
         self.started = time.time()
         self.folder = create_run_dir(Path(config.option.reports), "audit")
@@ -78,13 +79,13 @@ class AuditRun:
         if self.distributed:
             self._gather(self.audit.cases)
             self.writer.flush()  # the workers read evidence.json
-            ssh.begin_close_sessions()  # workers have sessions of their own
+            self.sessions.begin_close()  # workers have sessions of their own
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         node.workerinput["hale_evidence"] = str(self.folder / "evidence.json")
         node.workerinput["hale_become_password"] = next(
-            (t.become_password for t in ssh.TARGETS.values()), None
+            (t.become_password for t in self.sessions.targets.values()), None
         )
 
     @pytest.hookimpl(optionalhook=True)

@@ -1,25 +1,15 @@
 """The connection: one OpenSSH client a host, kept open and used by every command.
 
-    TARGETS["k8s-master-01"] = Target(name="k8s-master-01", address="10.208.1.191", become=True)
-    register()
-    testinfra.get_host("hale://k8s-master-01").file("/etc/fstab").exists
+    target = Target(name="k8s-master-01", address="10.208.1.191", become=True)
+    with SessionPool({target.name: target}) as sessions:
+        sessions.session("k8s-master-01").run("swapon --show").stdout
 
-`Session` is the connection; `HaleBackend` lets testinfra's modules use it. A host that cannot be
-used raises `HostUnreachable` (or its subclasses `BecomeFailed` and `ConnectionLost`); a command
+`Session` is the connection, and `SessionPool` has those of a command. A host that cannot be used
+raises `HostUnreachable` (or its subclasses `BecomeFailed` and `ConnectionLost`); a command
 that exceeds its limits raises `CommandTimeout` or `OutputTooLarge`. An exit status is never an
 error here.
 """
 
-from hale.ssh.backend import (
-    SHARED,
-    TARGETS,
-    HaleBackend,
-    begin_close_sessions,
-    close_sessions,
-    on_session,
-    register,
-    session_for,
-)
 from hale.ssh.pool import SessionPool, UnknownHost
 from hale.ssh.session import OUTPUT_LIMIT, Session
 from hale.ssh.target import (
@@ -35,13 +25,10 @@ from hale.ssh.target import (
 
 __all__ = [
     "OUTPUT_LIMIT",
-    "SHARED",
-    "TARGETS",
     "BecomeFailed",
     "CommandResult",
     "CommandTimeout",
     "ConnectionLost",
-    "HaleBackend",
     "HostUnreachable",
     "OutputTooLarge",
     "RemoteError",
@@ -49,9 +36,4 @@ __all__ = [
     "SessionPool",
     "Target",
     "UnknownHost",
-    "begin_close_sessions",
-    "close_sessions",
-    "on_session",
-    "register",
-    "session_for",
 ]

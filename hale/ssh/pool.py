@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Self, TypeVar
 
 from hale.ssh.session import Session
@@ -25,7 +26,7 @@ class SessionPool:
     """
 
     def __init__(self, targets: Mapping[str, Target]) -> None:
-        self.targets = targets
+        self.targets: Mapping[str, Target] = MappingProxyType(dict(targets))
         self._lock = threading.Lock()
         self._shared: dict[str, Session] = {}
         self._closing: list[Session] = []

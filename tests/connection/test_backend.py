@@ -2,39 +2,36 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 import testinfra
 import testinfra.backend
 
-from hale.ssh import (
-    TARGETS,
-    CommandTimeout,
-    HaleBackend,
-    HostUnreachable,
-    Target,
-    UnknownHost,
-    close_sessions,
-    register,
-    session_for,
-)
+from hale.pytest_plugin import sessions as plugin
+from hale.pytest_plugin.sessions import HaleBackend
+from hale.ssh import CommandTimeout, HostUnreachable, SessionPool, Target, UnknownHost
 from lab.machine import Lab
 
 from .lab_users import HOST, reach
 
+Known = Callable[[Target], SessionPool]
+
 
 @pytest.fixture(autouse=True)
-def inventory(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Target]]:
-    """An empty inventory, `hale://` registered; afterwards all is as before."""
+def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[Known]:
+    """Makes a host the only one that `hale://` knows; afterwards all is as before."""
     monkeypatch.setattr(testinfra.backend, "BACKENDS", dict(testinfra.backend.BACKENDS))
-    register()
-    before = dict(TARGETS)
-    TARGETS.clear()
-    yield TARGETS
-    close_sessions()
-    TARGETS.clear()
-    TARGETS.update(before)
+    plugin.register_backend()
+    with ExitStack() as made:
+
+        def use(target: Target) -> SessionPool:
+            pool = made.enter_context(SessionPool({target.name: target}))
+            monkeypatch.setattr(HaleBackend, "sessions", pool)
+            return pool
+
+        yield use
 
 
 def host_of(name: str, **options: Any) -> Any:
@@ -45,53 +42,53 @@ def host_of(name: str, **options: Any) -> Any:
     return host
 
 
-def test_an_unknown_name_says_which_there_are(inventory: dict[str, Target]) -> None:
-    inventory["k8s-master-01"] = Target(name="k8s-master-01")
+def test_an_unknown_name_says_which_there_are(known: Known) -> None:
+    known(Target(name="k8s-master-01"))
     with pytest.raises(UnknownHost, match=r"'k8s-master-1'.*k8s-master-01"):
         host_of("k8s-master-1")
 
 
 @pytest.mark.usefixtures("fake_ssh")
 class TestPretended:
-    def test_hosts_share_their_session(self, inventory: dict[str, Target]) -> None:
-        inventory["somehost"] = Target(name="somehost", address="192.0.2.1")
+    def test_hosts_share_their_session(self, known: Known) -> None:
+        pool = known(Target(name="somehost", address="192.0.2.1"))
         one, other = host_of("somehost"), host_of("somehost")
         assert one.check_output("echo %s", "it's") == "it's"
         assert other.run("exit 255").rc == 255
-        assert session_for("somehost").attempts == 1
+        assert pool.session("somehost").attempts == 1
 
-    def test_names(self, inventory: dict[str, Target]) -> None:
-        inventory["Some-Host.example"] = Target(name="Some-Host.example")
+    def test_names(self, known: Known) -> None:
+        known(Target(name="Some-Host.example"))
         (backend,) = testinfra.backend.get_backends(["hale://Some-Host.example"])
         assert isinstance(backend, HaleBackend)
         assert backend.get_pytest_id() == "Some-Host.example"
         assert backend.get_hostname() == "Some-Host.example"
         assert backend.get_connection_type() == "hale"
 
-    def test_text_is_utf8_and_no_python_is_asked(self, inventory: dict[str, Target]) -> None:
-        inventory["somehost"] = Target(name="somehost")
+    def test_text_is_utf8_and_no_python_is_asked(self, known: Known) -> None:
+        pool = known(Target(name="somehost"))
         host = host_of("somehost")
         assert host.check_output("echo %s", "größer 世界") == "größer 世界"
         assert host.run("printf '\\377'").stdout_bytes == b"\xff"
-        assert session_for("somehost").run("echo é").stdout == "é\n".encode()
+        assert pool.session("somehost").run("echo é").stdout == "é\n".encode()
 
-    def test_timeout(self, inventory: dict[str, Target]) -> None:
-        inventory["somehost"] = Target(name="somehost")
+    def test_timeout(self, known: Known) -> None:
+        known(Target(name="somehost"))
         with pytest.raises(CommandTimeout):
             host_of("somehost").run("sleep 30", timeout=0.2)
 
-    def test_local_commands_stay_local(self, inventory: dict[str, Target]) -> None:
-        inventory["somehost"] = Target(name="somehost")
+    def test_local_commands_stay_local(self, known: Known) -> None:
+        pool = known(Target(name="somehost"))
         assert host_of("somehost").backend.run_local("echo %s", "a b").stdout == "a b\n"
-        assert session_for("somehost").attempts == 0
+        assert pool.session("somehost").attempts == 0
 
 
-def test_a_dead_host_costs_one_attempt(inventory: dict[str, Target]) -> None:
-    inventory["dead"] = Target(name="dead", address="127.0.0.1", port=1, ssh_config="/dev/null")
+def test_a_dead_host_costs_one_attempt(known: Known) -> None:
+    pool = known(Target(name="dead", address="127.0.0.1", port=1, ssh_config="/dev/null"))
     for _ in range(5):
         with pytest.raises(HostUnreachable, match="dead"):
             _ = host_of("dead").file("/etc/fstab").exists
-    assert session_for("dead").attempts == 1
+    assert pool.session("dead").attempts == 1
 
 
 QUESTIONS: dict[str, Callable[[Any], Any]] = {
@@ -139,22 +136,20 @@ def stock(users: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]
 
 @pytest.mark.lab
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_modules_answer_as_over_ssh(
-    users: Lab, inventory: dict[str, Target], stock: Any, question: str
-) -> None:
-    inventory[HOST] = reach(users.ssh_config)
+def test_modules_answer_as_over_ssh(users: Lab, known: Known, stock: Any, question: str) -> None:
+    known(reach(users.ssh_config))
     ask = QUESTIONS[question]
     assert ask(host_of(HOST)) == ask(stock)
 
 
 @pytest.mark.lab
-def test_sudo_of_testinfra_and_ours_together(users: Lab, inventory: dict[str, Target]) -> None:
+def test_sudo_of_testinfra_and_ours_together(users: Lab, known: Known) -> None:
     """become enters sudo once; `host.sudo()` and --sudo wrap single commands, as ever."""
-    inventory[HOST] = reach(users.ssh_config, "hale-sudo", become=True)
+    pool = known(reach(users.ssh_config, "hale-sudo", become=True))
     host = host_of(HOST)
     assert host.user().name == "root"
     with host.sudo("hale-dash"):
         assert host.user().name == "hale-dash"
     assert host.file("/etc/shadow").contains("root")
     assert host_of(HOST, sudo=True, sudo_user="hale-fish").check_output("id -un") == "hale-fish"
-    assert session_for(HOST).attempts == 1
+    assert pool.session(HOST).attempts == 1

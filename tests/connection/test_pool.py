@@ -37,6 +37,13 @@ def test_all_threads_get_the_same_session(pool: SessionPool) -> None:
         assert len(set(threads.map(use, range(16)))) == 1
 
 
+def test_targets_cannot_change_under_open_sessions() -> None:
+    targets = {"m1": Target("m1")}
+    pool = SessionPool(targets)
+    targets["m2"] = Target("m2")
+    assert list(pool.targets) == ["m1"]
+
+
 @pytest.mark.usefixtures("fake_ssh")
 class TestPretended:
     def test_two_pools_share_no_session(self, pool: SessionPool) -> None:
