@@ -50,10 +50,9 @@ golden: .venv/.complete ## write tests/golden, tests/install/golden and docs/res
 	.venv/bin/pytest tests/reports -m "not lab" --update-golden
 	HALE_GOLDEN=1 .venv/bin/pytest tests/install/test_templates.py
 
-format: .venv/.complete ## format the code, lower the allowances of words
+format: .venv/.complete ## format the code
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
-	.venv/bin/python -m lint.words --lower
 
 bench: .venv/.complete .venv/rivals/.complete ## benchmarks: other tools, a failover, an install (an hour)
 	.venv/bin/python -m bench audit

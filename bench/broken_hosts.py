@@ -14,7 +14,7 @@ from lab.machine import Lab, LabHost
 COMBINED = (
     "VIP's name leads to one master",
     "VIP has a master's name as well",
-    "cloud-init makes /etc/hosts anew at boot",
+    "cloud-init rewrites /etc/hosts at boot",
     "hostname transient only",
     "hostname right until the next boot",
     "firewalld enabled and running, as Debian leaves it",

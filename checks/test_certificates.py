@@ -1,4 +1,4 @@
-"""Beyond the baseline: no certificate runs out soon."""
+"""Beyond the baseline: no certificate expires soon."""
 
 from facts.certificates import CertificatesParameters, CertificatesRuntime
 

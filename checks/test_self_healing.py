@@ -1,4 +1,4 @@
-"""Chapter 1: a Deployment keeps its replicas when a node dies. Told by a drill alone."""
+"""Chapter 1: a Deployment keeps its replicas when a node dies. Measured by drills only."""
 
 from facts.self_healing import SelfHealingDrill, SelfHealingParameters
 

@@ -38,6 +38,6 @@ def read_runtime(readings: ClusterView, case: Case[AddonsParameters]) -> NoRetur
     if not case.parameters.requested:
         raise NotApplicable("not requested")
     raise Unreadable(
-        f"the inventory asks for it, and Hale cannot prove it yet: {case.expected}. Show it by "
-        "hand, and keep the evidence beside the report"
+        f"the inventory asks for it, and Hale cannot prove it yet: {case.expected}. Prove it "
+        "manually, and keep the evidence with the report"
     )

@@ -117,12 +117,12 @@ def read_runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRu
             if boot_network.plain(words[3]) == key.split()[-1] and not useless:
                 on[key].append(words[1].partition("@")[0])
         elif words:
-            raise Unreadable(f"ip: {line!r} is no address")
+            raise Unreadable(f"ip: {line!r} is not an address")
     try:
         up, every = on[f"of up {planned}"], on[f"of any {planned}"]
         vip_on = on[f"of any {endpoint.vip}"]
     except KeyError:
-        raise Unreadable("ip: its answer breaks off") from None
+        raise Unreadable("ip: its answer is truncated") from None
     masters = [host.name for host in case.inventory.masters]
     return AddressRuntime(
         planned,

@@ -29,14 +29,14 @@ CLIENT = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 # curl(1), EXIT CODES: the meaning of each, for messages.
 WORDS = {
     6: "the name does not resolve",
-    7: "nobody listens there: the connection was refused or has no route",
+    7: "nothing listens there: the connection was refused or has no route",
     28: "no answer in time",
     35: "the TLS handshake failed",
     51: "the certificate does not carry it",
     52: "the connection was closed without an answer",
-    56: "the connection broke off",
+    56: "the connection was lost",
     60: "the certificate is not of the cluster's CA, not valid now, or does not carry it",
-    77: "somebody answers, but there is no CA certificate to verify him with",
+    77: "a server answers, but there is no CA certificate to verify it with",
 }
 NO_ACCESS = (401, 403)
 
@@ -82,7 +82,7 @@ class ApiserverVipRuntime(Struct, frozen=True):
         if not self.joined:
             text = f"this host is not in a cluster yet (no {CA}); {text}"
         if self.by_name.exit == 0 and self.by_name.address != self.vip:
-            text += f"; the name leads to {self.by_name.address}, not to the VIP {self.vip}"
+            text += f"; the name resolves to {self.by_name.address}, not to the VIP {self.vip}"
         return text
 
 
@@ -103,7 +103,8 @@ def read_runtime(readings: HostView, case: Case[ApiserverVipParameters]) -> Apis
     for answer in answers:
         if answer.exit == 0 and answer.http in NO_ACCESS:
             raise Unreadable(
-                f"{answer.url} is the cluster's, but does not let this host ask: HTTP {answer.http}"
+                f"{answer.url} is the cluster's, but does not authorize this host: "
+                f"HTTP {answer.http}"
             )
     return ApiserverVipRuntime(endpoint.vip, lines[0] == "joined", by_name, by_vip)
 
@@ -130,7 +131,7 @@ def _answer(url: str, lines: Sequence[str]) -> VipResponse:
             url, int(exit_), int(http), address, "\n".join(body).strip(), " ".join(error)
         )
     except (ValueError, StopIteration):
-        raise Unreadable(f"there is no whole answer of {url}") from None
+        raise Unreadable(f"the answer of {url} is incomplete") from None
 
 
 def _script(endpoint: ControlPlaneEndpoint) -> str:

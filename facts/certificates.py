@@ -26,7 +26,7 @@ from hale.model.evidence import CommandProbe, ConfigLine, HostView, NotApplicabl
 from hale.model.requirement import Case
 
 DAY = 86400.0
-NO_CLUSTER = f"this host is no node yet (no {CONFIG})"
+NO_CLUSTER = f"this host is not a node yet (no {CONFIG})"
 
 # kubeadm's path of the apiserver's client certificate for etcd; an external etcd may use another.
 ETCD_CLIENT = "/etc/kubernetes/pki/apiserver-etcd-client.crt"
@@ -77,8 +77,8 @@ class Certificate(Struct, frozen=True):
         if not self.begun:
             return f"{self.path} ({self.subject}) is not valid yet"
         if self.days < 0:
-            return f"{self.path} ({self.subject}) ran out {-self.days:.0f} days ago"
-        return f"{self.path} ({self.subject}) runs out in {self.days:.0f} days"
+            return f"{self.path} ({self.subject}) expired {-self.days:.0f} days ago"
+        return f"{self.path} ({self.subject}) expires in {self.days:.0f} days"
 
 
 class CertificatesRuntime(Struct, frozen=True):
@@ -116,7 +116,7 @@ def read_runtime(readings: HostView, case: Case[CertificatesParameters]) -> Cert
     lines = readings.output("files").lines
     now = re.fullmatch(r"now (\d+)", lines[0] if lines else "")
     if not now:
-        raise Unreadable("the host's `date` told no time")
+        raise Unreadable("the host's `date` printed no time")
     if lines[1:] == ["not joined"]:
         raise NotApplicable(NO_CLUSTER)
     found: list[Certificate] = []
@@ -152,7 +152,7 @@ def _certificates(path: str, lines: Sequence[str], now: float) -> list[Certifica
     if not lines:
         return []
     if lines[0].startswith("at "):
-        raise Unreadable(f"{path} names {lines[0][3:]}, which is not looked at here")
+        raise Unreadable(f"{path} names {lines[0][3:]}, which Hale does not read")
     text = "\n".join(lines)
     try:
         if path.endswith(".conf"):

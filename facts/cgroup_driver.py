@@ -55,7 +55,7 @@ def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> Cg
     """The drivers that both will use at their next start. Raises NotApplicable, Unreadable."""
     kubelet, containerd = readings.file(KUBELET), readings.file(CONTAINERD)
     if kubelet is None:
-        raise NotApplicable(f"this host is no node yet (no {KUBELET})")
+        raise NotApplicable(f"this host is not a node yet (no {KUBELET})")
     if containerd is None:
         raise Unreadable(
             f"there is no {CONTAINERD}: the driver of another runtime is not read here"
@@ -73,7 +73,7 @@ def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> Cg
             if fnmatchcase(file.path, pattern) or file.path == pattern:
                 _merge(config, _parsed(file.path, file.lines))
         if pattern not in (CONTAINERD, *IMPORTS) and not pattern.startswith("/etc/containerd/con"):
-            raise Unreadable(f"{CONTAINERD} imports {pattern}, which is not looked at here")
+            raise Unreadable(f"{CONTAINERD} imports {pattern}, which Hale does not read")
     for number, line in enumerate(containerd.lines, 1):
         if line.strip().startswith("SystemdCgroup"):
             sources.append(ConfigLine(CONTAINERD, number, line.strip(), False, containerd.changed))
@@ -86,7 +86,7 @@ def _parsed(path: str, lines: Sequence[str]) -> dict[str, Any]:
     try:
         return tomllib.loads("\n".join(lines))
     except tomllib.TOMLDecodeError as error:
-        raise Unreadable(f"{path} is no valid TOML: {error}") from None
+        raise Unreadable(f"{path} is not valid TOML: {error}") from None
 
 
 def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:

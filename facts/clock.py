@@ -45,7 +45,7 @@ class ClockRuntime(Struct, frozen=True):
     def actual(self) -> str:
         first, last = self.offsets[0], self.offsets[-1]
         if first is last:
-            text = f"{first.host} is the only host: there is nothing to differ from"
+            text = f"{first.host} is the only host: there is no clock to compare with"
         else:
             text = (
                 f"{first.host}'s clock is {self.spread_seconds:.3f} s ahead of {last.host}'s; "

@@ -95,10 +95,10 @@ def read_runtime(readings: ClusterView, case: Case[CorednsParameters]) -> Coredn
         unread = [*errors, *unread]
     elif len(set(nodes)) < min(case.parameters.replicas, len(case.inventory.hosts)):
         faults.append(
-            f"they are on {len(set(nodes))} node(s): one that is lost takes the names of "
-            "all Services along"
+            f"they are on {len(set(nodes))} node(s): the loss of one would stop the "
+            "resolution of all Services' names"
             if nodes
-            else "none is ready: no name of a Service is found"
+            else "none is ready: no Service's name resolves"
         )
     if unread and not faults:
         raise Unreadable("; ".join(unread))
@@ -108,7 +108,7 @@ def read_runtime(readings: ClusterView, case: Case[CorednsParameters]) -> Coredn
 def _lookup(lines: Sequence[str], address: str) -> str:
     """What is wrong with the answer that this host received; empty: nothing. Raises Unreadable."""
     if lines == ["not joined"]:
-        return f"there is no {CONFIG}: this host is no node yet"
+        return f"there is no {CONFIG}: this host is not a node yet"
     if lines == ["no server"]:
         return f"{CONFIG} names no clusterDNS: pods get no DNS server of the cluster"
     got = dns_query.reply(lines[-1] if lines else "")
@@ -159,7 +159,7 @@ def replicas(readings: HostView) -> tuple[tuple[str, ...], str]:
         (service,) = found["service"].rows
         return tuple(sorted(ready)), str(service["Cluster-IP"])
     except (KeyError, TypeError, ValueError) as error:
-        raise Unreadable(f"the table has another form than we know: {error!r}") from None
+        raise Unreadable(f"the table has an unknown format: {error!r}") from None
 
 
 def _all_ready(cell: str) -> bool:

@@ -40,7 +40,7 @@ SILENT = {
     7: "refuses the connection",
     28: "gives no answer in time",
     52: "closes the connection without an answer",
-    60: f"shows a certificate that {PKI}/ca.crt does not vouch for, or that is not valid now",
+    60: f"presents a certificate that {PKI}/ca.crt did not sign, or that is not valid now",
 }
 
 _ASK = f"""
@@ -200,7 +200,7 @@ def _faults(statuses: Sequence[MemberStatus], masters: int) -> list[str]:
     views = {v.members for v in statuses if v.members}
     if len(views) > 1:
         faults.append(
-            "they do not agree who is a member: "
+            "they disagree about the members: "
             + _each(statuses, lambda v: " ".join(_called(m) for m in v.members))
         )
     selves = {v.id: v.host for v in statuses}
@@ -216,9 +216,9 @@ def _faults(statuses: Sequence[MemberStatus], masters: int) -> list[str]:
                 f"{' '.join(map(_called, strangers))} is on none of them"
             )
         known = {m.id for m in members}
-        faults += [f"{host} is no member" for id_, host in selves.items() if id_ not in known]
+        faults += [f"{host} is not a member" for id_, host in selves.items() if id_ not in known]
         leaders = {v.leader for v in statuses if v.leader and v.members == members}
-        faults += [f"the leader {id_:x} is no member" for id_ in leaders - known]
+        faults += [f"the leader {id_:x} is not a member" for id_ in leaders - known]
     return list(dict.fromkeys(faults))
 
 
@@ -261,13 +261,13 @@ def parse_status(readings: HostView) -> MemberStatus | str:
     first, second = _json("status", answers), _json("again", answers)
     for status in (first, second):
         if "header" not in status:
-            return f"etcd does not tell its state: {_reason(status)}"
-    complaints = [f"etcd complains: {text}".strip() for text in second.get("errors", ())]
+            return f"etcd does not report its state: {_reason(status)}"
+    complaints = [f"etcd reports: {text}".strip() for text in second.get("errors", ())]
     code, text = answers["members"]
     listed: dict[str, Any] = {} if code else _json("members", answers)
     if code or "members" not in listed:
         why = f"it {SILENT[code]}" if code else _reason(listed)
-        complaints.append(f"etcd does not tell its members: {why}")
+        complaints.append(f"etcd does not report its members: {why}")
     code, text = answers["health"]
     health: dict[str, Any] = {} if code else _json("health", answers)
     if code or health.get("reason"):
@@ -285,7 +285,7 @@ def parse_status(readings: HostView) -> MemberStatus | str:
             members=tuple(sorted(map(_member, listed.get("members", ())), key=lambda m: m.id)),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise Unreadable(f"etcd's answer has another form than we know: {error!r}") from None
+        raise Unreadable(f"etcd's answer has an unknown format: {error!r}") from None
 
 
 def _member(listed: Mapping[str, Any]) -> Member:
@@ -303,5 +303,5 @@ def _json(name: str, answers: Mapping[str, tuple[int, str]]) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise Unreadable(f"{name}: {text[:80]!r} is no answer of etcd")
+        raise Unreadable(f"{name}: {text[:80]!r} is not a response of etcd")
     return found

@@ -211,7 +211,7 @@ def _running(readings: HostView, parameters: FirewalldParameters) -> FirewalldRu
     if state.get("ActiveState") in ("inactive", "failed"):
         return FirewalldRuntime(False, f"{unit} is {now}, and no process is {parameters.program}")
     if not state.get("ActiveState"):
-        raise Unreadable(f"systemctl show {unit} said no ActiveState")
+        raise Unreadable(f"systemctl show {unit} printed no ActiveState")
     return FirewalldRuntime(True, f"{unit} is {now}")
 
 
@@ -266,7 +266,7 @@ def site_rules(readings: HostView) -> tuple[str, ...]:
         vendors = {conf_dirs.name_of(f): _rules(f) for f in readings.files(VENDOR_ZONES)}
         found = [(file, _rules(file)) for file in readings.files(*SITE_RULES)]
     except Unreadable as error:
-        return (f"cannot be told: {error}",)
+        return (f"could not be read: {error}",)
     return tuple(
         file.path
         for file, rules in found

@@ -119,7 +119,7 @@ class HostsFilePersisted(Struct, frozen=True):
         parts += [f"{s} contradicts it: {s.text}" for s in self.contradicting]
         if self.rewritten:
             parts.append(
-                f"cloud-init makes {HOSTS} anew at every boot: {self.rewritten} says "
+                f"cloud-init rewrites {HOSTS} at every boot: {self.rewritten} says "
                 f"{self.rewritten.text}"
             )
         return "; ".join(parts)

@@ -25,7 +25,7 @@ Mode = Literal["ipvs", "iptables", "nftables"]
 SILENT = {
     28: "gives no answer in time",
     52: "closes the connection without an answer",
-    56: "breaks the connection off",
+    56: "drops the connection",
 }
 
 # `iptables-save` is the variant that the host's own tools use, so it is tried first; kube-proxy
@@ -113,9 +113,9 @@ def read_runtime(readings: HostView, case: Case[KubeProxyParameters]) -> KubePro
     if code in SILENT:
         return KubeProxyRuntime("", (f"kube-proxy {SILENT[code]} on port 10249",))
     if code:
-        raise Unreadable(f"kube-proxy runs, but its mode cannot be asked: {mode}")
+        raise Unreadable(f"kube-proxy runs, but its mode cannot be queried: {mode}")
     if (answer := re.fullmatch(r"(\w+) +@ 200", mode)) is None:
-        raise Unreadable(f"kube-proxy runs, and says of its mode {mode[:60]!r}")
+        raise Unreadable(f"kube-proxy runs, and reports the mode {mode[:60]!r}")
     faults = []
     code, health = _answer(lines, "health")
     if code or not health.startswith("@ 200"):
@@ -130,7 +130,7 @@ def _answer(lines: Sequence[str], name: str) -> tuple[int, str]:
     for line in lines:
         if found := re.fullmatch(rf"{name} (\d+) (.*)", line):
             return int(found[1]), re.sub(r" after \d+ (ms|milliseconds)", "", found[2].strip())
-    raise Unreadable(f"there is no whole answer of {name}")
+    raise Unreadable(f"the answer of {name} is incomplete")
 
 
 def _iptables(rules: Sequence[str]) -> list[str]:

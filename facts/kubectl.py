@@ -68,7 +68,7 @@ def read_runtime(readings: HostView, case: Case[KubectlParameters]) -> KubectlRu
         return KubectlRuntime("", "", "kubectl is not installed")
     if lines == ["no kubeconfig"]:
         return KubectlRuntime(
-            "", "", f"there is no {KUBECONFIG}: this host is no master of a cluster yet"
+            "", "", f"there is no {KUBECONFIG}: this host is not a master of a cluster yet"
         )
     found = re.fullmatch(r"version (\d+) (.*)", lines[0] if lines else "")
     if not found:
@@ -86,7 +86,7 @@ def read_runtime(readings: HostView, case: Case[KubectlParameters]) -> KubectlRu
         _version(client)
         _version(server)
     except (KeyError, TypeError, ValueError) as error:
-        raise Unreadable(f"kubectl's answer has another form than we know: {error!r}") from None
+        raise Unreadable(f"kubectl's answer has an unknown format: {error!r}") from None
     return KubectlRuntime(client, server)
 
 
@@ -94,5 +94,5 @@ def _version(text: str) -> tuple[int, int]:
     """Major and minor of `v1.34.4`. Raises ValueError."""
     found = re.match(r"v(\d+)\.(\d+)\.", text)
     if not found:
-        raise ValueError(f"{text!r} is no version")
+        raise ValueError(f"{text!r} is not a version")
     return int(found[1]), int(found[2])

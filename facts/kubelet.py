@@ -42,7 +42,7 @@ SILENT = {
     7: "does not listen",
     28: "gives no answer in time",
     52: "closes the connection without an answer",
-    56: "breaks the connection off",
+    56: "drops the connection",
 }
 
 
@@ -114,17 +114,17 @@ def read_runtime(readings: HostView, case: Case[KubeletParameters]) -> KubeletRu
     lines = readings.output("healthz").lines
     state = dict(line.split("=", 1) for line in lines if line.startswith(SHOWN) and "=" in line)
     if "ActiveState" not in state:
-        raise Unreadable(f"systemctl show {unit} says no ActiveState")
+        raise Unreadable(f"systemctl show {unit} prints no ActiveState")
     if state.get("LoadState") == "not-found":
         return KubeletRuntime(False, f"{unit} is not installed")
     now = f"{state['ActiveState']} ({state.get('SubState')})"
     if f"no {CONFIG}" in lines:
         return KubeletRuntime(
-            False, f"there is no {CONFIG}: this host is no node yet; {unit} is {now}"
+            False, f"there is no {CONFIG}: this host is not a node yet; {unit} is {now}"
         )
     found = re.fullmatch(r"healthz (\S+) (\d+) (.*)", lines[-1])
     if not found:
-        raise Unreadable("there is no whole answer of healthz")
+        raise Unreadable("the answer of healthz is incomplete")
     url, code, body = found[1], int(found[2]), found[3].strip()
     if code in SILENT:
         return KubeletRuntime(False, f"the kubelet {SILENT[code]} on {url}; systemd says {now}")

@@ -30,7 +30,7 @@ SILENT = {
     28: "gives no answer in time",
     35: "fails the TLS handshake",
     52: "closes the connection without an answer",
-    56: "breaks the connection off",
+    56: "drops the connection",
 }
 
 
@@ -137,9 +137,9 @@ def read_runtime(
         unread += lease_errors
     leader = _leader([h for h in holders.values() if h], case)
     if holders and not leader:
-        faults.append(f"nobody leads: the lease kube-system/{wanted.component} has no holder")
+        faults.append(f"no leader: the lease kube-system/{wanted.component} has no holder")
     elif leader and leader not in {h.name for h in case.inventory.masters}:
-        faults.append(f"{leader} leads, which is none of the masters")
+        faults.append(f"{leader} leads, and is not one of the masters")
     fact = LeaderElectionRuntime(
         wanted.component, leader, tuple(ages), tuple(faults), tuple(unread)
     )
@@ -185,7 +185,7 @@ def _lease(lines: Sequence[str], component: str) -> tuple[str, float]:
     except (KeyError, TypeError, ValueError):
         raise Unreadable(f"the lease's renewTime is {spec.get('renewTime')!r}") from None
     if not now:
-        raise Unreadable("the host's `date` told no time")
+        raise Unreadable("the host's `date` printed no time")
     return holder, float(now[1]) - renewed
 
 

@@ -54,7 +54,7 @@ if [ -z "$user" ]; then
   while IFS=: read -r name _ uid _ _ _ shell; do
     case $shell in */nologin|*/false|*/true|/dev/null) continue;; esac
     case $uid in ''|*[!0-9]*) continue;; esac
-    # from 65534 on are nobody and what systemd makes up
+    # from 65534 on: the overflow user and those that systemd allocates
     if [ "$uid" -ge 1000 ] && [ "$uid" -lt 65534 ] && [ "$uid" -lt "${{least:-65534}}" ]
     then least=$uid user=$name; fi
   done </etc/passwd || exit
@@ -442,10 +442,10 @@ def _passes_limits(readings: HostView) -> tuple[str, tuple[str, ...]]:
     """Why an ssh login gets no limits from these files (empty if it does), and pam_limits'
     arguments."""
     if without := pam.sshd_without_pam(readings):
-        return f"logins do not pass PAM: {without}", ()
+        return f"logins bypass PAM: {without}", ()
     calls = pam.calls(readings, "sshd", "session", "pam_limits.so")
     if not calls:
-        return "logins do not pass pam_limits: the stack of /etc/pam.d/sshd does not call it", ()
+        return "logins bypass pam_limits: the stack of /etc/pam.d/sshd does not call it", ()
     for call in calls:
         if any(a.startswith("conf=") for a in call.arguments):
             raise Unreadable(f"{call.source} has pam_limits read other files: {call.source.text}")
@@ -467,7 +467,7 @@ def _kernel(item: str, text: str) -> float:
     if text == "unlimited":
         return inf
     if not text.isdecimal():
-        raise Unreadable(f"{item}: {text!r} is no number")
+        raise Unreadable(f"{item}: {text!r} is not a number")
     return int(text) // 1024 if item == "memlock" else int(text)
 
 

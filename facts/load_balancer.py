@@ -66,7 +66,7 @@ class LoadBalancerRuntime(Struct, frozen=True):
     @property
     def actual(self) -> str:
         up = ", ".join(b.name for b in self.backends if b.up)
-        text = f"up behind the VIP's port: {up or 'nobody'}" if self.backends else ""
+        text = f"up behind the VIP's port: {up or 'none'}" if self.backends else ""
         return "; ".join(part for part in (*self.faults, text) if part)
 
 
@@ -122,7 +122,7 @@ def read_runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> Load
     lines = readings.output("socket").lines
     state = dict(line.split("=", 1) for line in lines if line.startswith(tuple(SHOWN.split(","))))
     if "ActiveState" not in state:
-        raise Unreadable(f"systemctl show {unit} says no ActiveState")
+        raise Unreadable(f"systemctl show {unit} prints no ActiveState")
     if state.get("LoadState") == "not-found":
         return LoadBalancerRuntime(
             unit, (), (f"{unit} is not installed: no load balancer on this master",)
@@ -140,7 +140,7 @@ def read_runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> Load
         )
     if "socket " in lines:
         raise Unreadable(
-            f"{FILE} has no line `stats socket /…`: the running haproxy cannot be asked"
+            f"{FILE} has no line `stats socket /…`: the running haproxy cannot be queried"
         )
     if gone := next((line for line in lines if line.startswith("nothing at ")), ""):
         raise Unreadable(
@@ -228,7 +228,7 @@ def _started(lines: Sequence[str]) -> float:
     now = next((line.removeprefix("now ") for line in lines if line.startswith("now ")), "")
     up = info.get("Uptime_sec", "")
     if not now.isdecimal() or not up.isdecimal():
-        raise Unreadable("haproxy's `show info` tells no Uptime_sec: its answer breaks off")
+        raise Unreadable("haproxy's `show info` has no Uptime_sec: its answer is truncated")
     return float(now) - float(up)
 
 
@@ -248,14 +248,14 @@ def _servers(lines: Sequence[str]) -> Mapping[str, list[Backend]]:
                 Backend(row["srv_name"], row["srv_addr"], int(row["srv_port"]), up, health)
             )
         except (KeyError, ValueError) as error:
-            raise Unreadable(f"haproxy's table has another form than we know: {error!r}") from None
+            raise Unreadable(f"haproxy's table has an unknown format: {error!r}") from None
     return found
 
 
 def _table(lines: Sequence[str], head: str, between: str) -> list[dict[str, str]]:
     start = next((i for i, line in enumerate(lines) if line.startswith(head)), None)
     if start is None:
-        raise Unreadable(f"haproxy's answer has no table `{head.strip()}`: it breaks off")
+        raise Unreadable(f"haproxy's answer has no table `{head.strip()}`: it is truncated")
     end = next((i for i in range(start, len(lines)) if not lines[i].strip()), len(lines))
     rows = [line.removeprefix("# ") for line in lines[start:end]]
     return [dict(row) for row in csv.DictReader(rows, delimiter=between)]

@@ -88,7 +88,7 @@ def numbers(release: str) -> tuple[int, ...]:
     """(4, 18, 0) for `4.18.0-553.el8.x86_64`. Raises Unreadable without a leading number."""
     found = re.match(r"\d+(\.\d+)*", release)
     if not found:
-        raise Unreadable(f"{release!r} is no kernel release")
+        raise Unreadable(f"{release!r} is not a kernel release")
     return tuple(int(n) for n in found[0].split("."))
 
 

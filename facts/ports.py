@@ -59,10 +59,12 @@ class PortsRuntime(Struct, frozen=True):
     def actual(self) -> str:
         wrong = ", ".join(map(str, self.wrong))
         if self.joined:
-            return f"nobody listens on {wrong}" if wrong else "somebody listens on each"
+            return f"nothing listens on {wrong}" if wrong else "a process listens on each"
         if not wrong:
             return "this host has not joined, and all of them are free"
-        return f"this host has not joined, and somebody listens on {wrong} (`ss -ltnp` says who)"
+        return (
+            f"this host has not joined, and a process listens on {wrong} (`ss -ltnp` shows which)"
+        )
 
 
 def probes(host: Host, cases: Sequence[Case[PortsParameters]]) -> tuple[Probe, ...]:
@@ -75,7 +77,7 @@ def read_runtime(readings: HostView, case: Case[PortsParameters]) -> PortsRuntim
     joined = readings.file(CONFIG) is not None
     lines = readings.output("listening").lines
     if lines[-1:] != ["end"]:
-        raise Unreadable("the list of listening sockets breaks off")
+        raise Unreadable("the list of listening sockets is truncated")
     listening = set()
     for line in lines[:-1]:
         words = line.split()
@@ -83,7 +85,7 @@ def read_runtime(readings: HostView, case: Case[PortsParameters]) -> PortsRuntim
             if words[3] == LISTEN:
                 listening.add(int(words[1].rpartition(":")[2], 16))
         except (IndexError, ValueError):
-            raise Unreadable(f"/proc/net/tcp: {line[:60]!r} is no socket") from None
+            raise Unreadable(f"/proc/net/tcp: {line[:60]!r} is not a socket") from None
     wanted = list(case.parameters.ports)
     if case.inventory.etcd_kind == "stacked":
         wanted += case.parameters.etcd_ports

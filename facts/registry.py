@@ -55,13 +55,13 @@ class RegistryParameters(Struct, frozen=True):
 class RegistryRuntime(Struct, frozen=True):
     """The URLs that were requested, and the faults."""
 
-    asked: tuple[str, ...]
+    requested: tuple[str, ...]
     faults: tuple[str, ...]
     sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
-        return "; ".join(self.faults) or f"answers: {', '.join(self.asked)}"
+        return "; ".join(self.faults) or f"answers: {', '.join(self.requested)}"
 
 
 def probes(host: Host, cases: Sequence[Case[RegistryParameters]]) -> tuple[Probe, ...]:
@@ -92,7 +92,7 @@ def read_runtime(readings: HostView, case: Case[RegistryParameters]) -> Registry
     faults = []
     for url in urls:
         if url not in responses:
-            raise Unreadable(f"there is no whole answer of {url}")
+            raise Unreadable(f"the answer of {url} is incomplete")
         code, output = responses[url]
         http = re.search(r"@ (\d{3})", output)
         why = re.sub(r" after \d+ (ms|milliseconds)", "", output[http.end() :] if http else output)

@@ -62,7 +62,7 @@ def read_runtime(readings: HostView, case: Case[ResourcesParameters]) -> Resourc
 def _count(ranges: str) -> int:
     """The number of CPUs in a list of ranges: 4 for `0-2,5`."""
     if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", ranges):
-        raise Unreadable(f"{CPUS}: {ranges!r} is no list of CPUs")
+        raise Unreadable(f"{CPUS}: {ranges!r} is not a list of CPUs")
     count = 0
     for part in ranges.split(","):
         first, _, last = part.partition("-")

@@ -36,7 +36,7 @@ class Healed(Struct, frozen=True):
     seconds: float | None
 
     def __str__(self) -> str:
-        when = "were not whole" if self.seconds is None else f"were whole {self.seconds:.1f} s"
+        when = "were not all ready" if self.seconds is None else f"were ready {self.seconds:.1f} s"
         return f"{self.replicas} replicas {when} after {self.host} was lost"
 
 
@@ -64,7 +64,7 @@ def read_drill(
     for one in lost:
         if one.reboots:
             raise Unreadable(
-                f"{one.host} was only rebooted, and was back before the cluster took it for dead"
+                f"{one.host} was only rebooted, and was back before the cluster considered it dead"
             )
         if not one.replicas or not one.had_replica:
             raise Unreadable(f"no replica was on {one.host} when it was lost")

@@ -92,7 +92,7 @@ def read_runtime(readings: HostView, case: Case[SelinuxParameters]) -> SelinuxRu
         )
     label = readings.file(LABEL)
     if label is None or "".join(label.lines).strip("\0 ") != "kernel":
-        raise Unreadable(f"the kernel has SELinux, but {ENFORCE} is not to be seen here")
+        raise Unreadable(f"the kernel has SELinux, but {ENFORCE} is not visible here")
     return SelinuxRuntime(DISABLED, f"no policy is loaded ({LABEL} is `kernel`)")
 
 
@@ -224,5 +224,5 @@ def _hint(readings: HostView, mode: str | None) -> str:
         return ""
     for count, line in enumerate(old.lines, 1):
         if line.startswith("SELINUX=") and line.removeprefix("SELINUX=").strip() != mode:
-            return f"{OLD_CONFIG}:{count} says otherwise, but should be a link: nobody reads it"
+            return f"{OLD_CONFIG}:{count} says otherwise, but should be a link: no program reads it"
     return ""

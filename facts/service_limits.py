@@ -213,7 +213,7 @@ def read_runtime(readings: HostView, case: Case[ServiceLimitsParameters]) -> Ser
     wanted = case.parameters
     state = _properties(readings.text(wanted.unit))
     if "MainPID" not in state:
-        raise Unreadable(f"systemctl show {wanted.unit} says no MainPID")
+        raise Unreadable(f"systemctl show {wanted.unit} prints no MainPID")
     if state["MainPID"] == "0":
         if _loaded(state, wanted.unit) == "not-found":
             raise NotApplicable(f"{wanted.unit} is not installed")
@@ -270,7 +270,9 @@ def read_persisted(
         if load != "loaded":
             raise NotApplicable(f"{unit} is not installed")
         if mains:
-            raise Unreadable(f"{mains[0].path} is made at every boot, and by what cannot be told")
+            raise Unreadable(
+                f"{mains[0].path} is generated at every boot, and its generator is unknown"
+            )
         raise Unreadable(f"systemd knows {unit}, and no file of that name is where it looks")
     _covered(state, unit)
     files = readings.files(*_dropins(unit))

@@ -152,7 +152,7 @@ def read_runtime(readings: HostView, case: Case[SysctlParameters]) -> SysctlRunt
     text = "\n".join(file.lines)
     value = number(text)
     if value is None:
-        raise Unreadable(f"{file.path}: {text.strip()!r} is no number")
+        raise Unreadable(f"{file.path}: {text.strip()!r} is not a number")
     return SysctlRuntime(key, value)
 
 
@@ -324,7 +324,7 @@ def _unread(readings: HostView, read: Sequence[File], parameters: SysctlParamete
 def _knows_patterns(readings: HostView) -> None:
     versions = re.findall(r"/libsystemd-shared-(\d+)", readings.text("systemd"))
     if not versions:
-        raise Unreadable("a pattern bears on this key, and systemd's version is not to be seen")
+        raise Unreadable("a pattern bears on this key, and systemd's version is unknown")
     if min(map(int, versions)) < PATTERNS_SINCE:
         raise Unreadable(
             f"a pattern bears on this key, which systemd {versions[0]} does not know "

@@ -91,7 +91,7 @@ class Wait(Struct, frozen=True):
     seconds: float
 
     def __str__(self) -> str:
-        return f"without {self.lost} nobody answered for {self.seconds:.2f} s"
+        return f"downtime of {self.seconds:.2f} s after the loss of {self.lost}"
 
 
 class VipOwnerDrill(Struct, frozen=True):
@@ -214,7 +214,7 @@ def _observed(its: HostView, case: Case[VipOwnerParameters]) -> tuple[bool, str]
             useless = any(word in words for word in USELESS)
             holds = holds or (boot_network.plain(words[3]) == vip and not useless)
         elif words:
-            raise Unreadable(f"ip: {line!r} is no address")
+            raise Unreadable(f"ip: {line!r} is not an address")
     if "ActiveState" not in state:
         raise Unreadable("the state of the VIP's manager is missing in the answer")
     unit = "kube-vip" if case.inventory.endpoint.kind == "kube-vip" else case.parameters.unit

@@ -163,7 +163,7 @@ def kill_inside(lab: str) -> None:
 def release(keep: Sequence[int]) -> None:
     """Undo the mount that the first `ip netns add` of a machine makes, if no namespace is left.
 
-    See ip-netns(8). The kernel refuses it while somebody's namespace is there.
+    See ip-netns(8). The kernel refuses it while a namespace of another program is there.
     """
     if NETNS.is_mount() and not any(NETNS.iterdir()):
         run(["umount", str(NETNS)], check=False, keep=keep)

@@ -91,7 +91,7 @@ def _ruled_out(rules: Iterable[Rule]) -> Iterator[Remedy]:
             )
         elif conf_dirs.volatile(rule.file):
             yield ManualStep(
-                f"{where} {note}. A boot empties /run, so a program writes this file anew: find "
+                f"{where} {note}. A boot empties /run, so a program writes this file again: find "
                 "it and have it stop."
             )
         elif conf_dirs.is_editable(rule.file):
@@ -140,7 +140,7 @@ def _not_files(fact: BrNetfilterPersisted) -> Iterator[Remedy]:
             )
         elif str(source) not in lines:
             yield ManualStep(
-                f"{source} {source.note}, so no file of modules-load.d is read. Somebody wanted "
-                f"that: find out why, then `systemctl unmask {basename(source.path)}` and plan "
-                "again."
+                f"{source} {source.note}, so no file of modules-load.d is read. That was "
+                f"deliberate: find out why, then `systemctl unmask {basename(source.path)}` and "
+                "plan again."
             )

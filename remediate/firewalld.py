@@ -40,8 +40,8 @@ def fix_runtime(fact: FirewalldRuntime, case: Case[FirewalldParameters]) -> tupl
         others = " and ".join(fact.needed_by)
         return (
             ManualStep(
-                f"{others} cannot be without {unit} and would stop with it. Take the dependence "
-                f"out first (`systemctl cat {fact.needed_by[0]}`, lines Requires= or BindsTo=), "
+                f"{others} requires {unit} and would stop with it. Remove the dependency "
+                f"first (`systemctl cat {fact.needed_by[0]}`, lines Requires= or BindsTo=), "
                 f"`systemctl daemon-reload`, and then `systemctl stop {unit}`."
             ),
         )

@@ -40,8 +40,8 @@ def fix_persisted(fact: HostnamePersisted, case: Case[HostnameParameters]) -> tu
     if fact.strange:
         changes.append(
             ManualStep(
-                f"{STATIC} is no file. See what it is (`ls -ld {STATIC}`), move it away, and run "
-                f"`echo {fact.planned} >{STATIC}`."
+                f"{STATIC} is not a file. See what it is (`ls -ld {STATIC}`), move it away, and "
+                f"run `echo {fact.planned} >{STATIC}`."
             )
         )
     elif fact.static is None or fact.static.text != fact.planned:

@@ -52,7 +52,7 @@ def fix_runtime(fact: HostsFileRuntime, case: Case[HostsFileParameters]) -> tupl
         ManualStep(
             f"{wrong}, though {state}: another source of names answers before it ({order}). Put "
             "`files` first in the `hosts:` line of /etc/nsswitch.conf (on Red Hat with "
-            "`authselect`, or it is written anew), empty the caches (`nscd -i hosts`, "
+            "`authselect`, which overwrites other edits), empty the caches (`nscd -i hosts`, "
             "`sss_cache -E`, `resolvectl flush-caches`), and see what "
             f"`getent ahosts {case.inventory.endpoint.names[0]}` says."
         ),
@@ -65,7 +65,7 @@ def fix_persisted(fact: HostsFilePersisted, case: Case[HostsFileParameters]) -> 
     if fact.rewritten is None:
         return changes
     why = (
-        f"{fact.rewritten} has cloud-init make {HOSTS} anew at every boot, which takes the VIP's "
+        f"{fact.rewritten} has cloud-init rewrite {HOSTS} at every boot, which takes the VIP's "
         "names out of it."
     )
     return (

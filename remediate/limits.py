@@ -37,7 +37,7 @@ def fix_runtime(fact: LimitsRuntime, case: Case[LimitsParameters]) -> tuple[Reme
     if fact.files is None:
         return (
             ManualStep(
-                f"{fact.actual}, and what the files of pam_limits say cannot be told: see "
+                f"{fact.actual}, and the files of pam_limits could not be read: see "
                 "`persisted` of this requirement first."
             ),
         )
@@ -47,7 +47,7 @@ def fix_runtime(fact: LimitsRuntime, case: Case[LimitsParameters]) -> tuple[Reme
     return changes or (
         ManualStep(
             f"{fact.actual}, though the files of pam_limits say more ({fact.files.actual}). "
-            "Either they were changed a moment ago and it is well now, or pam_limits may not "
+            "Either they were changed a moment ago and a new login complies, or pam_limits may not "
             "raise a limit above sshd's: see `journalctl -t sshd`, the host's own limits if it "
             "is a container (CAP_SYS_RESOURCE), and LimitNOFILE=, LimitNPROC= and "
             "LimitMEMLOCK= of the service sshd; a new limit of the service needs its restart, "
@@ -65,8 +65,8 @@ def fix_persisted(fact: LimitsPersisted, case: Case[LimitsParameters]) -> tuple[
         what = f"{wanted.item} {wanted.least}"
         changes.append(
             ManualStep(
-                f"{what} is {fact.refused}; with such a line nobody might log in any more. Raise "
-                "fs.nr_open by a line of sysctl.d, or lower the value in the inventory."
+                f"{what} is {fact.refused}; with such a line logins could fail for all users. "
+                "Raise fs.nr_open by a line of sysctl.d, or lower the value in the inventory."
             )
         )
         return tuple(changes)

@@ -46,7 +46,7 @@ def fix_persisted(fact: SelinuxPersisted, case: Case[SelinuxParameters]) -> tupl
     if fact.strange:
         changes.append(
             ManualStep(
-                f"{CONFIG} is no file: see what it is (`ls -ld {CONFIG}`), and put a file there "
+                f"{CONFIG} is not a file: see what it is (`ls -ld {CONFIG}`), and put a file there "
                 f"with the line SELINUX={modes[0]}."
             )
         )
@@ -75,5 +75,5 @@ def _configuration(fact: SelinuxPersisted, mode: str) -> FileEdit:
     current = f"{line} says {fact.configured}" if line else f"{CONFIG} names no mode"
     back = ", and going back needs `fixfiles onboot`" if mode == DISABLED else ""
     return FileEdit(
-        CONFIG, (edit,), f"{current}; {mode} it is from the next boot on{back}.", effects
+        CONFIG, (edit,), f"{current}; {mode} applies from the next boot on{back}.", effects
     )

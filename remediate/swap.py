@@ -68,11 +68,11 @@ def _off(fact: SwapRuntime, margin: int) -> Iterator[Remedy]:
 
 
 def _full(device: Device, available: int | None, margin: int) -> ManualStep:
-    have = "it is not told" if available is None else f"{available} KiB are"
+    have = "an unknown amount" if available is None else f"{available} KiB"
     return ManualStep(
-        f"{device}: what is in it must fit into memory with {margin} KiB to spare, and of "
-        f"available memory {have} to be had after the devices before it: turning it off would "
-        "have the kernel kill processes. Free memory first (drain the node, stop what is big) "
+        f"{device}: its content must fit into memory with {margin} KiB to spare, and {have} of "
+        "available memory remains after the devices before it: turning it off would have the "
+        "kernel kill processes. Free memory first (drain the node, stop what is big) "
         "and plan again, or reboot once nothing turns it on at boot."
     )
 

@@ -70,8 +70,8 @@ def fix_persisted(fact: SysctlPersisted, case: Case[SysctlParameters]) -> tuple[
     if fact.masked:
         return (
             ManualStep(
-                f"{fact.masked} masks {SERVICE}, so no file of sysctl.d is read at boot. Somebody "
-                f"wanted that: find out why, then `systemctl unmask {SERVICE}` and plan again."
+                f"{fact.masked} masks {SERVICE}, so no file of sysctl.d is read at boot. That "
+                f"was deliberate: find out why, then `systemctl unmask {SERVICE}` and plan again."
             ),
         )
     if fact.place is None:

@@ -90,7 +90,7 @@ def read(readings: HostView) -> Node:
         else:
             values[word] = rest
     if "kubelet" not in values:
-        raise Unreadable("the answer breaks off")
+        raise Unreadable("the answer is truncated")
     return Node(
         frozenset(files),
         "rotating" in values,

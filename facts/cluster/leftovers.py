@@ -76,5 +76,5 @@ def read(readings: HostView) -> Leftovers:
     """The leftovers on the host. Raises Unreadable."""
     lines = readings.output("things").lines
     if not lines or lines[-1] != "end":
-        raise Unreadable("the answer breaks off")
+        raise Unreadable("the answer is truncated")
     return Leftovers(tuple(lines[:-1]))

@@ -132,7 +132,7 @@ def read(readings: HostView) -> Nodes:
             frozenset(r["Name"] for r in rows if CONTROL_PLANE in r["Roles"].split(",")),
         )
     except (KeyError, AttributeError) as error:
-        raise Unreadable(f"the nodes' table has another form than we know: {error!r}") from None
+        raise Unreadable(f"the nodes' table has an unknown format: {error!r}") from None
 
 
 def counted(readings: HostView, objects: Iterable[Object]) -> dict[Object, Count | None]:
@@ -140,7 +140,7 @@ def counted(readings: HostView, objects: Iterable[Object]) -> dict[Object, Count
     *lines, end = readings.output("objects").lines or [""]
     word, _, status = end.partition(" ")
     if word not in ("end", "absent"):
-        raise Unreadable("the answer breaks off")
+        raise Unreadable("the answer is truncated")
     found: dict[tuple[str, str, str], Count] = {}
     for line in filter(None, lines):
         words = line.split()

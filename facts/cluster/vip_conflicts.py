@@ -28,7 +28,7 @@ done
 _STRANGERS = """\
 vip=%s me=%s
 ask() {
-  # Who had it a moment ago may have gone: the kernel forgets him, and asks anew.
+  # The last holder may be gone: the entry is flushed, so that the kernel asks again.
   ip neigh flush to "$vip" >/dev/null 2>&1 || :
   ping -c 1 -W 1 -- "$vip" >/dev/null 2>&1 && echo "answered"
   mac=$(ip neigh show to "$vip" 2>/dev/null |

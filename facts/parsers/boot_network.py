@@ -500,4 +500,4 @@ def _integer(text: str, source: ConfigLine) -> int:
     try:
         return int(text)
     except ValueError:
-        raise Unreadable(f"{source}: {text!r} is no number") from None
+        raise Unreadable(f"{source}: {text!r} is not a number") from None

@@ -68,12 +68,12 @@ def reply(line: str) -> Reply:
     data = bytes.fromhex(matched[3])
     try:
         if data[:2].hex() != ID or not data[2] & 0x80:
-            raise Unreadable(f"{server}: what came back is no answer to our question")
+            raise Unreadable(f"{server}: the response does not answer the query")
         if code := data[3] & 0x0F:
             return Reply(server, name, (), f"{server} says {RCODES.get(code, code)} for {name}")
         found = _addresses(data)
     except IndexError:
-        raise Unreadable(f"{server}: its answer for {name} breaks off") from None
+        raise Unreadable(f"{server}: its answer for {name} is truncated") from None
     if not found:
         return Reply(server, name, (), f"{server} knows no address of {name}")
     return Reply(server, name, tuple(sorted(found)))

@@ -17,5 +17,5 @@ def membership_file(readings: HostView) -> str:
     try:
         found = readings.files(*FILES)
     except Unreadable as error:
-        return f"cannot be told: {error}"
+        return f"membership unknown: {error}"
     return found[0].path if found else ""

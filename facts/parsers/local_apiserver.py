@@ -83,7 +83,7 @@ class ApiResponse(Struct, frozen=True):
         if self.exit:
             raise Unreadable(f"{self.url}: {self.error or f'curl ended with {self.exit}'}")
         if self.http in NO_ACCESS:
-            raise Unreadable(f"{self.url} does not let this master ask: HTTP {self.http}")
+            raise Unreadable(f"{self.url} does not authorize this master: HTTP {self.http}")
         return ""
 
     @property
@@ -98,7 +98,7 @@ class ApiResponse(Struct, frozen=True):
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise Unreadable(f"{self.url}: {self.body[:80]!r} is no answer of an apiserver")
+            raise Unreadable(f"{self.url}: {self.body[:80]!r} is not a response of an apiserver")
         return found
 
     @property
@@ -109,9 +109,7 @@ class ApiResponse(Struct, frozen=True):
             names = [column["name"] for column in table["columnDefinitions"]]
             return [dict(zip(names, row["cells"], strict=True)) for row in table.get("rows") or ()]
         except (KeyError, TypeError, ValueError) as error:
-            raise Unreadable(
-                f"{self.url}: the table has another form than we know: {error!r}"
-            ) from None
+            raise Unreadable(f"{self.url}: the table has an unknown format: {error!r}") from None
 
 
 def answers(lines: Sequence[str], paths: Mapping[str, str]) -> dict[str, ApiResponse] | None:
@@ -136,5 +134,5 @@ def answers(lines: Sequence[str], paths: Mapping[str, str]) -> dict[str, ApiResp
             )
     for name in paths:
         if name not in found:
-            raise Unreadable(f"there is no whole answer of {name}")
+            raise Unreadable(f"the answer of {name} is incomplete")
     return found

@@ -114,7 +114,7 @@ def kube_vip(readings: HostView, vip: str) -> list[str]:
         return [f"there is no {KUBE_VIP}"]
     pod = _pod("\n".join(file.lines))
     if pod is None:
-        return [f"{KUBE_VIP} is no Pod"]
+        return [f"{KUBE_VIP} is not a Pod"]
     if vip not in map(boot_network.plain, _named_addresses(pod)):
         return [f"{KUBE_VIP} does not name the VIP {vip}"]
     return []

@@ -4,7 +4,7 @@ First `prepare` checks the preconditions of all steps and backs up what they cha
 RUNS/<run>/<step>/; all backups are on disk before it returns, and nothing is changed before. Then
 each step is a command of its own, with the journal's entries around it: `apply` checks again,
 changes, and checks the result. `recover` changes nothing and says which of the two states the host
-is in, so a step that was cut off is known to be applied or not.
+is in, so a step that was interrupted is known to be applied or not.
 
 A file is written beside its place, with the mode, owner, ACL, attributes and SELinux label of
 the old one, fsync'ed and renamed over it: rename(2), fsync(2), cp(1) `--preserve`, sync(1).
@@ -99,7 +99,7 @@ class StepExecutor:
         self._run_script("", RELOAD)
 
     def recover(self, prepared: PreparedStep) -> tuple[StepState, tuple[Remedy, ...]]:
-        """Whether a step that was cut off is applied, and what undoes it if it is."""
+        """Whether a step that was interrupted is applied, and what undoes it if it is."""
         change = prepared.step.change
         handler = handler_of(change)
         reload = RELOAD if handler.wants_daemon_reload(change) else ""

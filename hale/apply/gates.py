@@ -78,7 +78,7 @@ def check_may_change(host: HostPlan, masters: int, problems: Sequence[str]) -> N
     if risky and masters < QUORUM:
         raise GateClosed(
             f"{', '.join(risky[0].requirements)} interrupts this host, and with {masters} "
-            f"control-plane node(s) etcd would lose quorum: do it by hand in a maintenance window"
+            f"control-plane node(s) etcd would lose quorum: do it manually in a maintenance window"
         )
 
 

@@ -330,7 +330,7 @@ def release_all(sessions: SessionPool, hosts: Iterable[str], owner: Owner) -> li
 
 
 def recover(story: RunHistory, sessions: SessionPool, report: Reporter) -> None:
-    """Find out how the unfinished steps of a run that was cut off ended, and journal it.
+    """Find out how the unfinished steps of a run that was interrupted ended, and journal it.
 
     Raises UserError where a host is unreachable. The hosts' locks must be held.
     """
@@ -346,7 +346,7 @@ def recover(story: RunHistory, sessions: SessionPool, report: Reporter) -> None:
                 state, undo = StepState.NOT_APPLIED, ()
             except RemoteError as error:
                 raise UserError(
-                    f"{begun.host} must say how far {story.header.run} came there: {error}"
+                    f"{begun.host} must report how far {story.header.run} got: {error}"
                 ) from None
             book.write(StepDone(begun.host, begun.number, undo, now()))
             report(begun.host, f"{story.header.run}, step {begun.number} was {state}")

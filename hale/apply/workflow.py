@@ -99,7 +99,7 @@ def _fix(
     print("\n".join(planner.render(made)), flush=True)
     if not any(h.steps for h in made.hosts):
         unknown = sum(len(h.unknown) for h in made.hosts)
-        print(f"\nNothing to change{f', and {unknown} rows are unknown' if unknown else ''}.")
+        print(f"\nNothing to change{f', and {unknown} results are unknown' if unknown else ''}.")
         return not unknown
     _confirm(options, made)
     folder = recorder.create_run_dir(options.reports, "fix")
@@ -126,7 +126,7 @@ def undo_run(options: ApplyOptions, name: str) -> bool:
     story = _find_run(options.reports, name)
     if story.header.kind in ("install", "reset"):
         raise UserError(
-            f"{name} is no fix. What an install has made is taken off by `invoke reset`, and a "
+            f"{name} is not a fix. What an install has made is removed by `invoke reset`, and a "
             "reset is followed by `invoke install`."
         )
     known = ini.load_inventory(Path(story.header.inventory))
@@ -150,7 +150,7 @@ def _undo(
     name = story.header.run
     if story.open or story.end is None:
         if journal.is_running(story.folder):
-            raise UserError(f"{name} is still going on; it cannot be undone yet.")
+            raise UserError(f"{name} is still running; it cannot be undone yet.")
         owner = runner.new_owner(recorder.create_run_dir(options.reports, "settle").name)
         _recover(options, sessions, owner, [story])
         (options.reports / owner.run).rmdir()
@@ -167,8 +167,8 @@ def _undo(
         print("\n" + "\n".join(moved))
         if not options.force:
             raise UserError(
-                "what was changed since is not put back. See the differences above; with --force "
-                "the old bytes come back all the same, and what is there now is kept."
+                "files that were changed since are not restored. See the differences above; "
+                "--force restores them all the same, and backs up the current ones."
             )
     if not any(h.steps for h in made.hosts):
         print(f"\n{name} left nothing to undo.")
@@ -218,7 +218,7 @@ def _select(options: ApplyOptions, made: Plan | None) -> _Selection:
         planner.require_same_inputs(made, known, standard)
         hosts = _hosts_of_plan(made, hosts, known)
     if "://" in hosts:
-        raise UserError("--hosts: only hosts of the inventory can be changed, and a URI is none.")
+        raise UserError("--hosts: only hosts of the inventory can be changed, not a URI.")
     return _Selection(known, standard, current_profile(profile), hosts)
 
 
@@ -248,14 +248,14 @@ def _hosts_of_plan(made: Plan, hosts: str, known: Inventory) -> str:
     chosen = {c.host.name for c in selection.select_hosts(hosts, known, lambda uri: ())}
     names = [h.host for h in made.hosts if h.host in chosen]
     if not names:
-        raise UserError(f"the plan says nothing of {hosts}.")
+        raise UserError(f"the plan does not include {hosts}.")
     return ",".join(names)
 
 
 def _check_machine_ids(made: Plan, found: Results) -> Plan:
     """The plan for the hosts that were audited now.
 
-    Raises UserError if a host to change is unreachable, or is another machine than planned.
+    Raises UserError if a host to change is unreachable, or is not the machine that was planned for.
     """
     machines = {h.name: h for h in found.hosts}
     hosts = [h for h in made.hosts if h.host in machines]
@@ -265,7 +265,7 @@ def _check_machine_ids(made: Plan, found: Results) -> Plan:
             raise UserError(f"{host.host} cannot be changed: {now_there.down}")
         if host.steps and host.machine_id != now_there.machine_id:
             raise UserError(
-                f"{host.host} is another machine than the plan was made for (machine-id "
+                f"{host.host} is not the machine that the plan was made for (machine-id "
                 f"{now_there.machine_id or 'unknown'} instead of {host.machine_id}). Plan again."
             )
     return msgspec.structs.replace(made, hosts=tuple(hosts))
@@ -457,7 +457,7 @@ def _before_after(before: Results, after: Results, wanted: set[tuple[str, str]])
     console.print()
     console.print(shown)
     counts = [sum(r.verdict.failed for r in each.results) for each in (before, after)]
-    console.print(f"\nred or unknown rows: {counts[0]} before, {counts[1]} after")
+    console.print(f"\nfailed or unknown results: {counts[0]} before, {counts[1]} after")
     return not failed
 
 
@@ -469,9 +469,9 @@ def _signed(verdict: Verdict) -> Text:
 def _print_next_steps(folder: Path, *, ok: bool, passed: bool) -> None:
     print(f"report: {folder}")
     if not ok:
-        print("Not all changes were made; see above. What was done stays, and can be taken back:")
+        print("Not all changes were made; see above. Completed changes stay, and can be undone:")
     elif not passed:
-        print("All changes were made, and some of their rows are not green; see above.")
+        print("All changes were made, but some of their results are still not PASS; see above.")
     print(f"undo:   invoke undo {folder.name}")
 
 

@@ -40,7 +40,7 @@ def _row(story: RunHistory, stories: Iterable[RunHistory]) -> _RunRow:
         f"{header.operator}@{header.source_host}{approved}{ticket}",
         fold_hostnames(sorted(hosts)) or "none",
         f"{done} done, {len(story.skipped)} not",
-        f"takes back {header.of}: {state}" if header.of else state,
+        f"undoes {header.of}: {state}" if header.of else state,
     )
 
 

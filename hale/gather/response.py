@@ -50,7 +50,7 @@ def decode(stdout: bytes, token: bytes) -> bytes:
     if not started:
         raise MalformedResponse("the host did not run the script")
     if not ended:
-        raise MalformedResponse("the host's answer breaks off")
+        raise MalformedResponse("the host's answer is truncated")
     unpacker = zlib.decompressobj(wbits=31)  # gzip
     try:
         answer = unpacker.decompress(base64.b64decode(packed), MAX_RESPONSE)
@@ -59,7 +59,7 @@ def decode(stdout: bytes, token: bytes) -> bytes:
     if unpacker.unconsumed_tail:
         raise MalformedResponse(f"the host's answer is longer than {MAX_RESPONSE >> 20} MiB")
     if not unpacker.eof or unpacker.unused_data:
-        raise MalformedResponse("the host's answer breaks off")
+        raise MalformedResponse("the host's answer is truncated")
     return answer
 
 
@@ -74,7 +74,7 @@ def parse_response(known: Evidence, request: ProbeRequest, token: bytes, stdout:
         raise MalformedResponse("the host's answer is garbled")
     frames = [(f[1:2], f[3:] if f[2:3] == b" " else f[2:]) for f in rest.split(nonce)[1:]]
     if not frames or frames[-1][0] != _END:
-        raise MalformedResponse("the host's answer breaks off")
+        raise MalformedResponse("the host's answer is truncated")
     listed: dict[str, File] = {}
     hidden: dict[str, str] = {}
     files_error = ""

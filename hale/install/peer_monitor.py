@@ -1,7 +1,7 @@
 """Watch the peers that a long-running step depends on, and warn the operator if one fails.
 
 `kubeadm join` waits for minutes, without output, while another control-plane node is down. It is
-not aborted for that, because a join that continues is better than one that is cut off: the operator
+not aborted for that, because a join that continues is better than one that is killed: the operator
 learns which node to bring back.
 """
 

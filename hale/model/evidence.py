@@ -68,7 +68,7 @@ class Output(Struct, frozen=True, rename={"exit_status": "status"}):
         """Its standard output; raises Unreadable where the exit status says it could not see."""
         if self.exit_status != 0:
             lines = (self.stderr.strip() or self.stdout.strip()).splitlines()
-            why = lines[-1] if lines else "it said nothing"
+            why = lines[-1] if lines else "no output"
             if self.exit_status in (124, 137):
                 why = f"no answer in time ({why})"
             raise Unreadable(f"{self.name}: exit status {self.exit_status}: {why}")
@@ -209,7 +209,7 @@ class HostView:
         """
         self._up()
         if self._evidence.clock is None:
-            raise Unreadable("the host's `date` told no time")
+            raise Unreadable("the host's `date` printed no time")
         return self._evidence.clock - self._evidence.read_at
 
     def output(self, name: str) -> Output:

@@ -107,7 +107,7 @@ def plan_remedy(case: Case[Any], fact: Fact) -> tuple[Remedy, ...]:
     page = importlib.import_module("hale.plan.remedy_page")
     steps: tuple[Remedy, ...] | None = page.manual_steps(case, fact)
     if steps is None:
-        return (ManualStep("there is no automatic remedy: fix it by hand and audit again"),)
+        return (ManualStep("there is no automatic remedy: fix it manually and audit again"),)
     return steps
 
 

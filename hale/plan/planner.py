@@ -84,7 +84,7 @@ def require_same_inputs(made: Plan, known: Inventory, standard: Standard) -> Non
         )
     for what, planned, now in (
         (f"the inventory {known.path}", made.inventory_sha256, provenance.sha256(known.path)),
-        ("the standard", made.standard_sha256, standard.sha256),
+        ("the baseline", made.standard_sha256, standard.sha256),
     ):
         if planned != now:
             raise UserError(f"{what} has changed since the plan was made. Plan again.")
@@ -109,7 +109,7 @@ def _host(
     try:
         return plan.build_host_plan(name, machine, failed, unknown, read)
     except line_edit.LineMismatch as error:
-        raise UserError(f"{name}: {error}. Somebody is changing it now; plan again.") from None
+        raise UserError(f"{name}: {error}. It is being changed now; plan again.") from None
 
 
 def file_reader(sessions: SessionPool, name: str) -> plan.FileReader:
@@ -141,11 +141,11 @@ def render(made: Plan) -> Iterable[str]:
 
 def _host_lines(host: HostPlan) -> Iterable[str]:
     if not (host.steps or host.manual_steps or host.unknown):
-        yield "   as the standard says; nothing to do"
+        yield "   compliant; nothing to do"
     for step in host.steps:
         yield from _step(step)
     for note in host.manual_steps:
-        yield f"   {note.requirement} {note.aspect}: by hand: {note.instructions}"
+        yield f"   {note.requirement} {note.aspect}: manual step: {note.instructions}"
     for row in host.unknown:
         yield f"   {row.requirement} {row.aspect}: UNKNOWN, so nothing is planned for it"
 

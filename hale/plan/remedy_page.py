@@ -1,7 +1,7 @@
 """remediate/<subject>.md: how a person fixes what no change of Hale's does.
 
-One Jinja page for two readers. Its text is the section "By hand" of docs/requirements, rendered
-with the requirement's parameters. Its macros `fix_<aspect>()` are the manual steps of
+One Jinja page for two readers. Its text is the section "Manual steps" of docs/requirements,
+rendered with the requirement's parameters. Its macros `fix_<aspect>()` are the manual steps of
 `invoke fix`, rendered with the fact as well: one step a paragraph, and only the page can begin
 a paragraph, because line breaks in a host's values become spaces.
 """

@@ -80,7 +80,7 @@ def resolve_config(config: pytest.Config, worker: dict[str, Any] | None) -> Audi
         if saved is not None:
             missing = [c.host.name for c in wanted if c.host.name not in saved.hosts]
             if missing:
-                raise UserError(f"{option.evidence} holds nothing of {', '.join(missing)}.")
+                raise UserError(f"{option.evidence} has no evidence of {', '.join(missing)}.")
         selected = wanted
     sessions = _sessions(config, _targets(selected, option, worker))
     option.hosts = ",".join(c.uri or f"hale://{c.host.name}" for c in selected)

@@ -45,32 +45,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--evidence",
         metavar="FILE",
-        help="judge a run's evidence.json again; no host is contacted",
+        help="evaluate a run's evidence.json again; contacts no host",
     )
     group.addoption(
         "--reports",
         metavar="DIR",
         default=str(ROOT / "reports"),
-        help="where each run makes its folder (default: reports/)",
+        help="folder in which each run creates its own (default: reports/)",
     )
     group.addoption(
         "--connect-timeout",
         metavar="SECONDS",
         type=seconds,
         default=5.0,
-        help="how long a host may take to let us in (default: 5)",
+        help="limit for the login to a host (default: 5)",
     )
     group.addoption(
         "--gather-timeout",
         metavar="SECONDS",
         type=seconds,
         default=60.0,
-        help="how long a host may take to answer everything (default: 60)",
+        help="limit for reading everything from a host (default: 60)",
     )
     group.addoption(
         "--ask-become-pass",
         action="store_true",
-        help="ask once for the password that sudo wants on the hosts",
+        help="ask once for the hosts' sudo password",
     )
 
 

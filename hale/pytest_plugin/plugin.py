@@ -155,7 +155,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.option.evidence:
         for item in items:
             if "_testinfra_host" in callspec_params(item):
-                item.add_marker(pytest.mark.skip("asks a host, and --evidence contacts none"))
+                item.add_marker(pytest.mark.skip("needs a host, and --evidence contacts none"))
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def _subject_fixtures(audit: Audit) -> object:
         def read(self: object, case: Case[Any]) -> Fact | None:
             return audit.judge(case).fact
 
-        read.__doc__ = f"How the host is: facts/{subject}.py; None where that is not known."
+        read.__doc__ = f"The host's state, as facts/{subject}.py reads it; None if unknown."
         return pytest.fixture(name=subject)(read)
 
     names = [path.stem.removeprefix("test_") for path in sorted(CHECKS.glob("test_*.py"))]

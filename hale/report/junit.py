@@ -38,7 +38,7 @@ def render(found: Results, prefix: str = "") -> str:
     notes: list[tuple[str, str]] = []
     if run.state != "finished":
         names.append("INTERRUPTED")
-        notes.append(("INTERRUPTED", "rows that no test judged are errors here"))
+        notes.append(("INTERRUPTED", "cases that no test judged are errors here"))
     if run.incomplete:
         names.append("INCOMPLETE")
         notes += [("INCOMPLETE", reason) for reason in run.incomplete]

@@ -177,7 +177,7 @@ def renderables(results: Results, width: int, verbosity: int = 0) -> "list[Rende
             Text(escape_controls(f"no host was contacted: {run.evidence_from} judged again"))
         )
     if run.state != "finished":
-        warning = "INTERRUPTED: rows that no test judged are UNKNOWN"
+        warning = "INTERRUPTED: cases that no test judged are UNKNOWN"
         found.append(_hanging(Text("! ", "bold red"), Text(warning, "bold red")))
     for reason in run.incomplete:
         warning = escape_controls(f"INCOMPLETE: {reason}")
@@ -357,7 +357,7 @@ def _affected(reason: FailureGroup, hosts: Sequence[str]) -> "list[tuple[str, st
     for where, requirements in by_hosts.items():
         count = sum(map(len, requirements.values()))
         if len(requirements) > MAX_NAMES:
-            what = f"{count} rows of {len(requirements)} requirements"
+            what = f"{count} results of {len(requirements)} requirements"
         else:
             alike: dict[str, list[str]] = {}
             for requirement, aspects in requirements.items():

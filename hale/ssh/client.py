@@ -155,7 +155,7 @@ def login_failure(target: Target, log: bytes, output: bytes, waited: float | Non
     logged_in = b"debug1: Entering interactive session" in log
     if logged_in:
         if waited is not None:
-            reason = f"logged in, but no shell was there after {waited:.1f} s"
+            reason = f"logged in, but the shell did not start within {waited:.1f} s"
         else:
             reason = "logged in, but the login shell ended at once"
         step = "Run `ssh` yourself; check login shell, its start-up files, PAM, ForceCommand"

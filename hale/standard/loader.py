@@ -312,7 +312,7 @@ def check_overrides(standard: Standard, inventory: Inventory) -> None:
                 )
             if requirement.role is Role.CLUSTER and name not in inventory.variables:
                 raise UserError(
-                    f"{requirement.id} is judged for the whole cluster: set {name} for all hosts.",
+                    f"{requirement.id} is judged once for the cluster: set {name} for all hosts.",
                     variable.where,
                 )
             parameters_of(requirement, inventory, host)

@@ -59,7 +59,7 @@ NO_CLUSTER = {
         "FAIL",
         "does not run (no manifest of it)",
     ),
-    **_each(["cluster"], "CMP-COREDNS runtime", "FAIL", "this host is no node yet"),
+    **_each(["cluster"], "CMP-COREDNS runtime", "FAIL", "this host is not a node yet"),
     **_each(["cluster"], "CP-MANIFEST-DRIFT runtime", "N-A", "there is no cluster yet"),
     **_each(["cluster"], "HA-SELF-HEALING drill", "N-A", "measured only by a drill"),
     **_each(["cluster"], "HA-VIP-OWNER drill", "N-A", "measured only by a drill"),
@@ -76,9 +76,9 @@ NO_CLUSTER = {
         "CERT-APISERVER runtime, CERT-ETCD runtime, CERT-FRONT-PROXY runtime, "
         "CERT-KUBECONFIG runtime, CERT-CA runtime",
         "N-A",
-        "this host is no node yet",
+        "this host is not a node yet",
     ),
-    **_each(MASTERS + WORKERS, "CERT-KUBELET runtime", "N-A", "this host is no node yet"),
+    **_each(MASTERS + WORKERS, "CERT-KUBELET runtime", "N-A", "this host is not a node yet"),
     **_each(
         WORKERS,
         "HA-APISERVER-EACH runtime, HA-LB-BACKENDS runtime, HA-LB-BACKENDS persisted, "

@@ -52,7 +52,7 @@ def etcd(
 
 
 # What else a listener on etcd's port is on a host that has not joined.
-TAKEN = {"NODE-PORTS-MASTER runtime": fail("has not joined, and somebody listens on 2379")}
+TAKEN = {"NODE-PORTS-MASTER runtime": fail("has not joined, and a process listens on 2379")}
 
 
 def taken(name: str, host: str, port: int, requirement: str) -> HostFault:
@@ -61,7 +61,7 @@ def taken(name: str, host: str, port: int, requirement: str) -> HostFault:
         name,
         host,
         f"nohup socat TCP-LISTEN:{port},reuseaddr,fork EXEC:/bin/cat >/dev/null 2>&1 & sleep 0.3",
-        {f"{requirement} runtime": fail(f"has not joined, and somebody listens on {port}")},
+        {f"{requirement} runtime": fail(f"has not joined, and a process listens on {port}")},
         undo="pkill -x socat",
     )
 
@@ -122,7 +122,7 @@ FAULTS = (
         fail("https://master.k8s.io:16443/livez: "),
     ),
     saying(
-        "apiserver is not well",
+        "apiserver is not healthy",
         r"HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\n\r\nlivez check failed",
         fail("HTTP 500 'livez check failed'"),
     ),
@@ -139,7 +139,7 @@ FAULTS = (
     saying(
         "apiserver does not let a host ask",
         r"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\nok",
-        unknown("does not let this host ask: HTTP 401"),
+        unknown("does not authorize this host: HTTP 401"),
     ),
     saying(
         "connection closed without an answer",
@@ -189,7 +189,7 @@ FAULTS = (
         },
     ),
     etcd(
-        "an etcd that says all is well, with a certificate of its own",
+        "an etcd that reports no problem, with a certificate of its own",
         f"""mkdir -p {PKI}/etcd && cd {PKI}/etcd
         for name in ca fake; do
           openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \

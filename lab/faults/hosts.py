@@ -58,7 +58,7 @@ FAULTS = (
             "HOSTS-VIP runtime": fail("master.k8s.io resolves to 10.208.1.191;"),
             "HOSTS-VIP persisted": fail("contradicts it: 10.208.1.191 master.k8s.io k8s-vip"),
             # The stand-in listens on all of the first master's addresses, as haproxy does.
-            "HA-APISERVER-VIP runtime": fail("the name leads to 10.208.1.191, not to the VIP"),
+            "HA-APISERVER-VIP runtime": fail("the name resolves to 10.208.1.191, not to the VIP"),
         },
         files=HOSTS,
     ),
@@ -119,14 +119,14 @@ FAULTS = (
         files=("/etc/nsswitch.conf",),
     ),
     HostFault(
-        "cloud-init makes /etc/hosts anew at boot",
+        "cloud-init rewrites /etc/hosts at boot",
         "k8s-master-03",
         """
         install -m 755 /bin/true /usr/bin/cloud-init
         mkdir -p /etc/cloud/cloud.cfg.d
         echo 'manage_etc_hosts: true' >/etc/cloud/cloud.cfg.d/99-site.cfg
         """,
-        {"HOSTS-VIP persisted": fail("cloud-init makes /etc/hosts anew at every boot")},
+        {"HOSTS-VIP persisted": fail("cloud-init rewrites /etc/hosts at every boot")},
         files=("/usr/bin/cloud-init", "/etc/cloud"),
     ),
     HostFault(

@@ -93,7 +93,7 @@ FAULTS = (
         },
     ),
     limit(
-        "logins do not pass pam_limits",
+        "logins bypass pam_limits",
         "sed -i '/pam_limits.so/d' /etc/pam.d/sshd",
         {
             **both("LIM-NOFILE", "sshd's own limits", "does not call it"),

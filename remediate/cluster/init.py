@@ -55,7 +55,7 @@ class KubeadmInit(Phase):
         if node.untouched:
             return (PhaseProblem("there is no control plane", name),)
         if not node.finalised:
-            return (PhaseProblem("kubeadm init was cut off", name),)
+            return (PhaseProblem("kubeadm init was interrupted", name),)
         readings = observations.of(name, nodes.SUBJECT)
         node_list = nodes.read(readings)
         if not node_list.answers:
@@ -110,7 +110,7 @@ class KubeadmInit(Phase):
         node = kubernetes.read(observations.of(first.name, kubernetes.SUBJECT))
         if not node.finalised:
             if not node.untouched:
-                title = "an init that was cut off is cleaned away"
+                title = "an interrupted init is cleaned up"
                 yield Batch(
                     (RunScript(first.name, title, kubeadm.cleanup_script(site, init=True)),)
                 )
@@ -144,8 +144,8 @@ def _external(site: ClusterContext, observations: Observations) -> Iterator[str]
     elif store.keys and node.untouched:
         yield (
             f"etcd has {store.keys} keys below {external_etcd.PREFIX} already: the data of a "
-            "cluster, and init would write over it. Where it is that of no cluster that lives, "
-            f"`etcdctl del --prefix {external_etcd.PREFIX}` takes it away."
+            "cluster, and init would overwrite it. If no running cluster uses it, "
+            f"`etcdctl del --prefix {external_etcd.PREFIX}` removes it."
         )
 
 

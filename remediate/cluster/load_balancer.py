@@ -121,9 +121,9 @@ class LoadBalancer(Phase):
         ours = {c.mac for c in claims.values()} - {""}
         if not any(c.held for c in claims.values()):
             problems += [
-                f"the VIP {endpoint.vip} is in use by somebody else: {name} gets an answer from it"
-                f"{f' ({c.neighbour})' if c.neighbour else ''}. Take another vip, or find out who "
-                "has it: `ip neigh`, the switch's table."
+                f"the VIP {endpoint.vip} is in use by another machine: {name} gets an answer "
+                f"from it{f' ({c.neighbour})' if c.neighbour else ''}. Take another vip, or find "
+                "out which machine has it: `ip neigh`, the switch's table."
                 for name, c in claims.items()
                 if (c.answered or c.neighbour) and c.neighbour not in ours
             ][:1]

@@ -141,7 +141,7 @@ def _left(site: ClusterContext, observations: Observations, host: Host) -> str:
     joined = _joined(site, observations)
     if host.name not in joined:
         node = kubernetes.read(observations.of(host.name, kubernetes.SUBJECT))
-        return "has not joined" if node.untouched else "its join was cut off"
+        return "has not joined" if node.untouched else "its join was interrupted"
     if _leftover_of_cut_off_join(site, observations, host, joined):
         return ""
     return str(_unhealthy(site, observations, host) or "")
@@ -155,7 +155,7 @@ class MemberState(Enum):
     NEVER_STARTED = auto()  # … or one that was added and never started
 
 
-# What a join that was cut off leaves in etcd.
+# What a join that was interrupted leaves in etcd.
 LEFTOVER_STATES = (MemberState.LEARNER, MemberState.NEVER_STARTED)
 
 
@@ -223,7 +223,7 @@ def _joined(site: ClusterContext, observations: Observations) -> frozenset[str]:
 def _leftover_of_cut_off_join(
     site: ClusterContext, observations: Observations, host: Host, joined: Collection[str]
 ) -> bool:
-    """Whether this node is unhealthy only by what a join that was cut off left in etcd."""
+    """Whether this node is unhealthy only by what a join that was interrupted left in etcd."""
     problem = _unhealthy(site, observations, host)
     return bool(problem and problem.state in LEFTOVER_STATES) and any(
         not kubernetes.read(observations.of(h.name, kubernetes.SUBJECT)).untouched
@@ -313,7 +313,7 @@ def clean(
     steps.append(
         RunScript(
             host.name,
-            "a join that was cut off is cleaned away",
+            "an interrupted join is cleaned up",
             kubeadm.cleanup_script(site),
             timeout=180,
         )

@@ -115,7 +115,7 @@ def _left(site: ClusterContext, observations: Observations, host: Host) -> Itera
         if path not in there or there[path].sha256 != templates.digest(content):
             yield f"{path} is not the inventory's"
     if found.broken:
-        yield "dpkg was cut off in the middle"
+        yield "dpkg was interrupted"
     if missing := [name for name in _wanted(found) if name not in found.versions]:
         yield f"not installed: {' '.join(missing)}"
     version = site.cluster.kubernetes_version

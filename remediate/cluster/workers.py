@@ -85,7 +85,7 @@ class WorkerState(Enum):
     """Why a worker is not a ready node; value: the message."""
 
     NOT_JOINED = "has not joined"
-    CUT_OFF = "its join was cut off"
+    CUT_OFF = "its join was interrupted"
     KUBELET_STOPPED = "its kubelet does not run"
     NOT_READY = "the node is not ready"
 
@@ -106,7 +106,7 @@ def _clean(site: ClusterContext, host: Host) -> list[Step]:
     return [
         RunScript(
             host.name,
-            "a join that was cut off is cleaned away",
+            "an interrupted join is cleaned up",
             kubeadm.cleanup_script(site),
             timeout=180,
         ),

@@ -53,7 +53,7 @@ PLANS = {
     "firewalld's other name": ("firewalld disabled but D-Bus may start it",),
     "SELinux, cloud-init": (
         "SELinux without a configuration",
-        "cloud-init makes /etc/hosts anew at boot",
+        "cloud-init rewrites /etc/hosts at boot",
     ),
     "fstab": ("fstab swap line with tabs",),
     "swap unit": ("a .swap unit that a target wants",),

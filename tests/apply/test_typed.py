@@ -49,7 +49,7 @@ def test_ten_faults_at_once_there_and_back(operator: Operator, tmp_path: Path) -
         "fix", "--apply", f"--plan={saved}", "--yes", "--approved-by=the board", "--ticket=CHG-7"
     )
     assert status == 0, said
-    assert re.search(r"red or unknown rows: \d+ before", said)
+    assert re.search(r"failed or unknown results: \d+ before", said)
     folder = operator.last
     assert {p.name for p in folder.iterdir()} == {"before", "after", "plan.json", "journal.jsonl"}
     assert all((folder / n).stat().st_mode & 0o77 == 0 for n in ("plan.json", "journal.jsonl"))

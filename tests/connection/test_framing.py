@@ -127,9 +127,9 @@ def test_what_a_login_prints_is_swallowed(
 @pytest.mark.parametrize(
     ("script", "words", "seconds"),
     [
-        ("sleep 60", "no shell was there", 0.5),
-        ("exec yes", "no shell was there", 0.5),
-        ("exec yes >&2", "no shell was there", 0.5),
+        ("sleep 60", "the shell did not start", 0.5),
+        ("exec yes", "the shell did not start", 0.5),
+        ("exec yes >&2", "the shell did not start", 0.5),
         ("echo This account is not available. >&2; exit 1", "This account is not available", 0.0),
         ("kill -9 $$", "ended at once", 0.0),
     ],

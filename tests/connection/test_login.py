@@ -115,7 +115,7 @@ def test_start_up_files_that_print_change_nothing_but_what_ssh_prints(
     ("user", "words"),
     [
         ("hale-none", "not available"),
-        ("hale-hang", "no shell was there after 1"),
+        ("hale-hang", "the shell did not start within 1"),
         ("nobody-here", "Permission denied.*ssh -v"),
     ],
 )

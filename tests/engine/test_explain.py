@@ -30,7 +30,12 @@ def test_a_page_says_all(requirement: Requirement) -> None:
     assert requirement.why in text
     for aspect in requirement.aspects:
         assert f"- **{aspect}**: " in text
-    for heading in ("What must be true", "How it is read", "What `invoke fix` does", "By hand"):
+    for heading in (
+        "What must be true",
+        "How it is read",
+        "What `invoke fix` does",
+        "Manual steps",
+    ):
         assert text.count(f"\n## {heading}\n") == 1
     assert f"hale_{requirement.id.lower().replace('-', '_')}__" in text or not (
         requirement.parameters.__struct_fields__
@@ -40,7 +45,7 @@ def test_a_page_says_all(requirement: Requirement) -> None:
 
 
 def test_by_hand_has_the_standards_values() -> None:
-    text = requirement_page.page("SYS-IP-FORWARD").partition("## By hand")[2]
+    text = requirement_page.page("SYS-IP-FORWARD").partition("## Manual steps")[2]
     assert "sysctl -w net.ipv4.ip_forward=1" in text
     assert "`net.ipv4.ip_forward = 1` in `/etc/sysctl.d/k8s.conf`" in text
 

@@ -754,7 +754,7 @@ def test_an_answer_packed_only_half(monkeypatch: pytest.MonkeyPatch) -> None:
     for end in (*range(20, len(packed), 97), len(packed) - 1):
         half = base64.b64encode(packed[:end])
         cut = judged(b"%s\n%s\n%s\n" % (token.encode(), half, token.encode()))
-        assert cut.unreachable == "the host's answer breaks off"
+        assert cut.unreachable == "the host's answer is truncated"
     twice = base64.b64encode(packed + packed)
     assert judged(b"%s\n%s\n%s\n" % (token.encode(), twice, token.encode())).unreachable
 

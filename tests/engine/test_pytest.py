@@ -391,7 +391,7 @@ def test_evidence_of_hosts_that_it_does_not_hold(tmp_path: Path) -> None:
     words = (f"--evidence={path}", EVIDENCE[1], "-k", "SYS-IP-FORWARD")
     done = typed(tmp_path / "r", *words, "--hosts=all")
     assert done.code == 4
-    assert f"{path} holds nothing of k8s-node-02" in done.said
+    assert f"{path} has no evidence of k8s-node-02" in done.said
     done = typed(tmp_path / "r", *words)
     assert "hosts of the inventory left out: k8s-node-02" in done.said
     assert not done.of("k8s-node-02")

@@ -1,5 +1,5 @@
-"""docs/proofs.md: which fault turns which row red. `make proofs` writes it from the tables of
-faults; tests/faults and tests/cluster prove each fault of these tables on real hosts.
+"""docs/proofs.md: which fault makes which requirement fail. `make proofs` writes it from the
+tables of faults; tests/faults and tests/cluster prove each fault of these tables on real hosts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,12 +19,12 @@ PAGE = ROOT / "docs" / "proofs.md"
 HEAD = """\
 # Proofs
 
-For every requirement and aspect: the faults that turn it red. `make proofs` writes this page
+For every requirement and aspect: the faults that make it fail. `make proofs` writes this page
 from the tables of faults. `tests/faults` proves them: it injects each fault on one of the lab's
-hosts, audits all of them, and fails unless exactly the rows named for that fault turn, for the
-reason named; `tests/cluster` does the same with a cluster that `invoke install` has built ("real
-cluster"). A row without a fault that turns it on a real host proves nothing yet; only what the
-lab's one kernel for all hosts cannot show may stand here with recorded evidence alone.
+hosts, audits all of them, and fails unless exactly the results listed for that fault change, for
+the reason listed; `tests/cluster` does the same with a cluster that `invoke install` has built
+("real cluster"). A requirement without a fault on a real host is not proven yet; recorded evidence
+alone is accepted only for what the lab cannot show, because its hosts share one kernel.
 
 """
 
@@ -67,9 +67,9 @@ def page(stated: Iterable[Requirement], faults: Iterable[Proof]) -> str:
                 for fault in faults
                 for verdict, hosts in _turned(fault, requirement.id, aspect)
             ]
-            head = "| turned | by | rows of | shown on |\n|---|---|---|---|\n"
+            head = "| verdict | fault | hosts | shown on |\n|---|---|---|---|\n"
             text += head + "".join(lines) + "\n" if lines else "**No proof.**\n\n"
-    text += "## What must not turn anything\n\nThese look like faults and are none:\n\n"
+    text += "## What must not change a result\n\nThese look like faults and are none:\n\n"
     return text + "".join(f"- {fault.name}\n" for fault in faults if not fault.rows)
 
 
@@ -90,33 +90,33 @@ RED = ("FAIL", "UNKNOWN")
 # What a reader must know of how a row was green before.
 NOTES: Mapping[str, str] = {
     "HA-APISERVER-VIP": (
-        "Green before by a stand-in: a TLS server on the VIP whose certificate is of the CA that "
-        "all hosts have, and which answers as an apiserver does; of a real cluster by itself."
+        "Passes before the fault because of a stand-in: a TLS server on the VIP with a certificate "
+        "of the hosts' CA, which answers as an apiserver does. A real cluster needs none."
     ),
     **{
         f"SVC-{service}-{item}": (
             "Not applicable before: the lab's hosts have no such service, and each fault brings a "
-            "stand-in along that systemd runs as it would run the real one."
+            "stand-in that systemd runs as it would run the real one."
         )
         for service in ("CONTAINERD", "KUBELET")
         for item in ("NOFILE", "NPROC", "MEMLOCK")
     },
     "HA-ETCD-MEMBERS": (
-        "On the lab's hosts red before, since they have no etcd; there, a fault makes it red for "
-        "a reason of its own. Green before in the recorded evidence, by answers of a whole etcd."
+        "Fails on the lab's hosts before the fault, because they have no etcd; a fault there "
+        "changes the reason. Passes before the fault in the recorded evidence of a healthy etcd."
     ),
 }
 
 # What turns by recorded evidence alone, and why the lab's hosts cannot have the fault.
 ONLY_RECORDED: Mapping[tuple[str, str], str] = {
     **{
-        (f"CMP-{name}", "runtime"): "no host is asked yet, the inventory alone tells"
+        (f"CMP-{name}", "runtime"): "no host is read yet; the inventory decides"
         for name in ("DASHBOARD", "INGRESS", "FEDERATION")
     },
     ("SWAP-OFF", "runtime"): "swap is the kernel's, and the lab's hosts share the machine's",
     ("MOD-BR-NETFILTER", "runtime"): "modules are the kernel's",
     ("BRIDGE-PROC", "runtime"): "the folder goes with the kernel's module",
-    ("NODES-ODD-MASTERS", "inventory"): "no host is asked, the inventory alone tells",
+    ("NODES-ODD-MASTERS", "inventory"): "no host is read; the inventory decides",
     ("NODES-RESOURCES", "runtime"): "CPUs and memory are the machine's",
     ("ID-PRODUCT-UUID", "runtime"): "the lab's hosts have no DMI",
     ("CLOCK-SKEW", "runtime"): "the clock is the machine's",

@@ -1,10 +1,10 @@
-"""The lint of words goes red for a retired word, and for an allowance that is too large."""
+"""The lint of words fails for a retired word, and for a class name with two definitions."""
+
+from pathlib import Path
 
 import pytest
 
 from lint import words
-
-NONE: dict[str, dict[str, int]] = {"words": {}, "classes": {}}
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ NONE: dict[str, dict[str, int]] = {"words": {}, "classes": {}}
 )
 def test_a_retired_word_of_a_module_is_found(source: str, line: int, word: str) -> None:
     (found,) = words.findings_of_python("hale/x/y.py", source)
-    assert (found.path, found.line, found.word, found.room) == ("hale/x/y.py", line, word, "hale/x")
+    assert (found.path, found.line, found.word) == ("hale/x/y.py", line, word)
 
 
 @pytest.mark.parametrize(
@@ -47,39 +47,46 @@ def test_comments_of_text_files_are_left_alone_but_not_headings() -> None:
     assert [f.line for f in words.findings_of_lines("a/b.md", "# Mend it")] == [1]
 
 
+def test_a_saved_name_stays() -> None:
+    source = 'class A(Struct, tag="begin", rename={"notes": "told", "%s": "x"}): ...'
+    assert list(words.findings_of_python("a.py", source % "x")) == []
+    # The new name is one that a reader of the code sees.
+    assert [f.word for f in words.findings_of_python("a.py", source % "told")] == ["told"]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A tree without a retired word. The glossary lists them, in its last section."""
+    for name in words.SOURCES:
+        (tmp_path / name).mkdir() if "." not in name else (tmp_path / name).write_text("")
+    (tmp_path / "docs/glossary.md").write_text("## A\n## Retired words\n| mend | fix |\n")
+    return tmp_path
+
+
+def test_a_tree_without_any_passes(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert words.main(tree) == 0
+    assert capsys.readouterr().out == "Words: as the glossary says.\n"
+
+
 @pytest.mark.parametrize(
-    ("path", "room"),
-    [
-        ("tasks.py", "tasks.py"),
-        ("facts/swap.py", "facts"),
-        ("facts/parsers/pam.py", "facts/parsers"),
-        ("hale/report/templates/a.jinja2", "hale/report"),
-    ],
+    "path", ["README.md", "docs/a.md", "docs/glossary.md", "facts/swap.py", "hale/a/b.sh"]
 )
-def test_the_room_of_a_file(path: str, room: str) -> None:
-    assert words.Finding(path, 1, "mend", "fix").room == room
+def test_each_finding_is_printed_and_fails(
+    tree: Path, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree / path).parent.mkdir(parents=True, exist_ok=True)
+    (tree / path).write_text("\nmend = 1\n")
+    assert words.main(tree) == 1
+    first, count = capsys.readouterr().out.splitlines()
+    assert first == f"{path}:2: 'mend'; better: fix, remediate"
+    assert count == "1 retired words; see docs/glossary.md"
 
 
-def test_a_room_has_as_many_as_it_is_allowed_and_neither_more_nor_fewer() -> None:
-    found = {"facts": [words.Finding("facts/a.py", 3, "mend", "fix")]}
-    assert words.problems(found, {}, NONE) == [
-        "facts/a.py:3: 'mend'; better: fix",
-        "facts: 1 retired words, 0 allowed; see docs/glossary.md",
-    ]
-    assert words.problems(found, {}, {"words": {"facts": 1}, "classes": {}}) == []
-    assert words.problems(found, {}, {"words": {"facts": 2}, "classes": {}}) == [
-        "facts: 1 retired words, 2 allowed; `make format` lowers it"
-    ]
-    assert words.problems({}, {}, {"words": {"facts": 1}, "classes": {}}) == [
-        "facts: 0 retired words, 1 allowed; `make format` lowers it"
-    ]
-
-
-def test_a_class_name_means_one_thing() -> None:
+def test_a_class_name_means_one_thing(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     classes = {"Run": ["a.py:1", "b.py:2"], "Case": ["c.py:1"]}
-    assert words.problems({}, classes, NONE) == ["class Run is defined 2 times: a.py:1, b.py:2"]
-    assert words.problems({}, classes, {"words": {}, "classes": {"Run": 2}}) == []
-    assert words.problems({}, {"Run": ["a.py:1"]}, {"words": {}, "classes": {"Run": 2}}) == [
-        "class Run: 2 definitions allowed; `make format` lowers it"
-    ]
+    assert words.repeated_classes(classes) == ["class Run is defined 2 times: a.py:1, b.py:2"]
     assert list(words.class_names("a.py", "class Run: ...\nclass _Own: ...")) == [("Run", "a.py:1")]
+    for name in ("hale", "facts"):
+        (tree / name / "a.py").write_text("class Run: ...")
+    assert words.main(tree) == 1
+    assert "class Run is defined 2 times" in capsys.readouterr().out

@@ -63,5 +63,5 @@ def test_an_inventory_that_has_changed(path: Path) -> None:
 
 def test_a_standard_that_has_changed(path: Path) -> None:
     made = msgspec.structs.replace(made_for(path), standard_sha256="other")
-    with pytest.raises(UserError, match="the standard has changed since the plan was made"):
+    with pytest.raises(UserError, match="the baseline has changed since the plan was made"):
         planner.require_same_inputs(made, ini.load_inventory(path), STANDARD)

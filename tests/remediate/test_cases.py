@@ -179,7 +179,7 @@ def mended_by_persisted(given: Given, subject: str) -> bool:
     try:
         fact = facts_cases.read(other, requirement)
     except Unreadable as error:
-        raise AssertionError(f"`persisted` cannot be told: {error}") from error
+        raise AssertionError(f"`persisted` could not be read: {error}") from error
     return facts_cases.judge(other, requirement, fact) == "FAIL" and bool(remedy(other, subject))
 
 

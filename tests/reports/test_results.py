@@ -141,7 +141,7 @@ def test_every_row_is_there_before_the_first_test(tmp_path: Path, recorded: Resu
     # A row that was judged replaces the one that stood for it; the rest stay unknown.
     one = msgspec.structs.replace(found.results[3], verdict=Verdict.PASS, actual="fine")
     kept.record(one)
-    kept.end(2, ["9 rows selected but not judged"], {})
+    kept.end(2, ["9 cases selected but not judged"], {})
     found = results.load_results(path)
     assert [r.verdict for r in found.results].count(Verdict.PASS) == 1
     assert found.results[3].actual == "fine"

@@ -85,7 +85,7 @@ def test_stopping_at_the_first_failure(tmp_path: Path) -> None:
     left = [r for r in found.results if "not judged" in r.actual]
     assert left
     assert {r.verdict for r in left} == {Verdict.UNKNOWN}
-    assert f"{len(left)} rows selected but not judged" in found.run.incomplete
+    assert f"{len(left)} cases selected but not judged" in found.run.incomplete
     assert "INTERRUPTED" in ran.printed
     assert "<b>INTERRUPTED</b>" in ran.text("report.html")
     assert "INTERRUPTED" in junit(ran).attrib["name"]

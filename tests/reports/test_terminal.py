@@ -109,7 +109,7 @@ def test_a_dead_host_is_one_reason(recorded: Results) -> None:
     printed = terminal.text(recorded, 100)
     rows = [r for r in recorded.results if r.host == "k8s-node-02"]
     count = len({r.requirement for r in rows})
-    assert f"? {len(rows)} rows of {count} requirements (k8s-node-02)" in printed
+    assert f"? {len(rows)} results of {count} requirements (k8s-node-02)" in printed
     down = next(h.down for h in recorded.hosts if h.down).removeprefix("k8s-node-02: ")
     assert printed.count(down) == 1
 

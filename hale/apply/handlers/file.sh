@@ -3,4 +3,4 @@ target=$path
 if [ -L "$path" ]; then
   target=$(readlink -e -- "$path") || fail_precondition "$path is a link that leads nowhere"
 fi
-[ ! -e "$target" ] || [ -f "$target" ] || fail_precondition "$path is no file"
+[ ! -e "$target" ] || [ -f "$target" ] || fail_precondition "$path is not a file"

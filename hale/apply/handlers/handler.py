@@ -87,7 +87,7 @@ class Handler(ABC, Generic[C]):
 
 def undo_reason(change: Action) -> str:
     """The reason of a change that undoes this one."""
-    return f"takes back: {change.reason}"
+    return f"undoes: {change.reason}"
 
 
 def is_unit_source(path: str) -> bool:

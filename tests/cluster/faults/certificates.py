@@ -45,25 +45,25 @@ def in_kubeconfig(path: str, days: int) -> Both:
 
 FAULTS = (
     ClusterFault(
-        "the apiserver's certificate for kubelets runs out soon",
+        "the apiserver's certificate for kubelets expires soon",
         THIRD,
         **short(f"{PKI}/apiserver-kubelet-client.crt", f"{PKI}/ca", 10),
         turns={"CERT-APISERVER runtime": fail("(CN=kube-apiserver-kubelet-client")},
     ),
     ClusterFault(
-        "etcd's certificate for its peers runs out soon",
+        "etcd's certificate for its peers expires soon",
         THIRD,
         **short(f"{PKI}/etcd/peer.crt", f"{PKI}/etcd/ca", 10),
-        turns={"CERT-ETCD runtime": fail("peer.crt (CN=k8s-master-03) runs out in 10 days")},
+        turns={"CERT-ETCD runtime": fail("peer.crt (CN=k8s-master-03) expires in 10 days")},
     ),
     ClusterFault(
         "the front proxy's certificate has run out",
         THIRD,
         **short(f"{PKI}/front-proxy-client.crt", f"{PKI}/front-proxy-ca", -1),
-        turns={"CERT-FRONT-PROXY runtime": fail("(CN=front-proxy-client) ran out 1 days ago")},
+        turns={"CERT-FRONT-PROXY runtime": fail("(CN=front-proxy-client) expired 1 days ago")},
     ),
     ClusterFault(
-        "the scheduler's kubeconfig runs out soon",
+        "the scheduler's kubeconfig expires soon",
         THIRD,
         **in_kubeconfig("/etc/kubernetes/scheduler.conf", 10),
         turns={"CERT-KUBECONFIG runtime": fail("scheduler.conf (CN=system:kube-scheduler) runs")},
@@ -73,7 +73,7 @@ FAULTS = (
         THIRD,
         **in_kubeconfig("/etc/kubernetes/admin.conf", -1),
         turns={
-            "CERT-KUBECONFIG runtime": fail("ran out 1 days ago"),
+            "CERT-KUBECONFIG runtime": fail("expired 1 days ago"),
             "CMP-KUBECTL runtime": fail("kubectl does not reach the cluster"),
         },
     ),
@@ -86,7 +86,7 @@ FAULTS = (
             f" {PKI}/front-proxy-ca.key -days 100 2>/dev/null >{PKI}/front-proxy-ca.crt",
             f"mv {KEPT} {PKI}/front-proxy-ca.crt",
         ),
-        turns={"CERT-CA runtime": fail("front-proxy-ca.crt (CN=front-proxy-ca) runs out in 100")},
+        turns={"CERT-CA runtime": fail("front-proxy-ca.crt (CN=front-proxy-ca) expires in 100")},
     ),
     ClusterFault(
         "the kubelet's certificate is not renewed",

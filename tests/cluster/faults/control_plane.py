@@ -54,7 +54,7 @@ ETCD_FAULTS = (
         may=LEADERS,
     ),
     ClusterFault(
-        "one etcd is away",
+        "one etcd is down",
         THIRD,
         **without_manifest(THIRD, "etcd"),
         turns={
@@ -132,14 +132,14 @@ APISERVER_FAULTS = (
         may=LEADERS,
     ),
     ClusterFault(
-        "one apiserver is away",
+        "one apiserver is down",
         THIRD,
         **without_manifest(THIRD, "kube-apiserver"),
         turns={
             "HA-APISERVER-EACH runtime": fail("no apiserver: there is no"),
             **down_for_everybody(THIRD),
             **missing(THIRD, "kube-apiserver"),
-            "NODE-PORTS-MASTER runtime": fail("nobody listens on 6443"),
+            "NODE-PORTS-MASTER runtime": fail("nothing listens on 6443"),
         },
         may=LEADERS,
     ),
@@ -173,13 +173,13 @@ APISERVER_FAULTS = (
 
 LEADER_FAULTS = (
     ClusterFault(
-        "one scheduler is away",
+        "one scheduler is down",
         THIRD,
         **without_manifest(THIRD, "kube-scheduler"),
         turns={
             "HA-SCHEDULER runtime @cluster": fail(f"{THIRD}: kube-scheduler does not run"),
             **missing(THIRD, "kube-scheduler"),
-            "NODE-PORTS-MASTER runtime": fail("nobody listens on 10259"),
+            "NODE-PORTS-MASTER runtime": fail("nothing listens on 10259"),
         },
     ),
     ClusterFault(
@@ -200,10 +200,10 @@ LEADER_FAULTS = (
             (FIRST, f"{KUBECTL} -n kube-system delete lease kube-scheduler"),
         ),
         undo=tuple((host, "pkill -CONT -x kube-scheduler") for host in MASTERS),
-        turns={"HA-SCHEDULER runtime @cluster": fail("nobody leads: the lease kube-system/")},
+        turns={"HA-SCHEDULER runtime @cluster": fail("no leader: the lease kube-system/")},
     ),
     ClusterFault(
-        "nobody may renew the scheduler's lease",
+        "the scheduler may not renew its lease",
         FIRST,
         **on(
             FIRST,

@@ -155,7 +155,7 @@ VIP_FAULTS = (
         },
     ),
     ClusterFault(
-        "the VIP is in one keepalived.conf no more, and keepalived was not reloaded",
+        "the VIP was removed from one keepalived.conf, and keepalived was not reloaded",
         THIRD,
         **on(
             THIRD,

@@ -54,7 +54,7 @@ KUBELET_FAULTS = (
         **on(OTHER_NODE, "systemctl stop kubelet", "systemctl start kubelet"),
         turns={
             "CMP-KUBELET runtime": fail("the kubelet does not listen"),
-            "NODE-PORTS-WORKER runtime": fail("nobody listens on 10250"),
+            "NODE-PORTS-WORKER runtime": fail("nothing listens on 10250"),
         },
         may=(
             "CMP-COREDNS runtime @cluster",
@@ -103,14 +103,14 @@ KUBELET_FAULTS = (
         turns={"NODE-CGROUP-DRIVER persisted": fail("the kubelet uses cgroupfs")},
     ),
     ClusterFault(
-        "the registry is away for one node",
+        "the registry is unreachable for one node",
         OTHER_NODE,
         **on(
             OTHER_NODE,
             "iptables -I OUTPUT -p tcp --dport 5000 -j REJECT --reject-with tcp-reset",
             "iptables -D OUTPUT -p tcp --dport 5000 -j REJECT --reject-with tcp-reset",
         ),
-        turns={"NODES-IMAGE-PULL runtime": fail("nobody listens there")},
+        turns={"NODES-IMAGE-PULL runtime": fail("nothing listens there")},
     ),
 )
 
@@ -147,7 +147,7 @@ PROXY_FAULTS = (
         undo=((FIRST, f"{KUBECTL} label node {OTHER_NODE} kubernetes.io/os=linux --overwrite"),),
         turns={
             "CMP-KUBE-PROXY runtime": fail("kube-proxy does not run"),
-            "NODE-PORTS-WORKER runtime": fail("nobody listens on 10256"),
+            "NODE-PORTS-WORKER runtime": fail("nothing listens on 10256"),
         },
     ),
     ClusterFault(
