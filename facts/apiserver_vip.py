@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from facts.parsers.curl import EXIT_CODES, NO_ACCESS
 from hale.inventory.ini import ControlPlaneEndpoint, Host
 from hale.model.evidence import CommandProbe, ConfigLine, HostView, Probe, Unreadable
 from hale.model.requirement import Case
@@ -25,20 +26,6 @@ from hale.model.requirement import Case
 # kubeadm puts it here on every host, masters and workers, when the host joins.
 CA = "/etc/kubernetes/pki/ca.crt"
 CLIENT = "/var/lib/kubelet/pki/kubelet-client-current.pem"
-
-# curl(1), EXIT CODES: the meaning of each, for messages.
-WORDS = {
-    6: "the name does not resolve",
-    7: "nothing listens there: the connection was refused or has no route",
-    28: "no answer in time",
-    35: "the TLS handshake failed",
-    51: "the certificate does not carry it",
-    52: "the connection was closed without an answer",
-    56: "the connection was lost",
-    60: "the certificate is not of the cluster's CA, not valid now, or does not carry it",
-    77: "a server answers, but there is no CA certificate to verify it with",
-}
-NO_ACCESS = (401, 403)
 
 
 class ApiserverVipParameters(Struct, frozen=True):
@@ -62,7 +49,7 @@ class VipResponse(Struct, frozen=True):
 
     def __str__(self) -> str:
         if self.exit:
-            return f"{self.url}: {WORDS.get(self.exit, 'no answer')} ({self.error})"
+            return f"{self.url}: {EXIT_CODES.get(self.exit, 'no answer')} ({self.error})"
         body = self.body if len(self.body) <= 60 else f"{self.body[:60]}…"
         return f"{self.url}: HTTP {self.http} {body!r} from {self.address}"
 

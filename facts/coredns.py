@@ -63,7 +63,7 @@ class CorednsRuntime(Struct, frozen=True):
 def probes(host: Host, cases: Sequence[Case[CorednsParameters]]) -> tuple[Probe, ...]:
     """A DNS query from every host, and the list of replicas from masters; run in parallel."""
     look = CommandProbe("lookup", LOOK, timeout=15, slow=True)
-    return (look,) if "masters" not in host.groups else (look, replicas_probe())
+    return (look,) if not host.is_master else (look, replicas_probe())
 
 
 def replicas_probe() -> CommandProbe:

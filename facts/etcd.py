@@ -143,7 +143,7 @@ class EtcdRuntime(Struct, frozen=True):
 def probes(host: Host, cases: Sequence[Case[EtcdParameters]]) -> tuple[Probe, ...]:
     """Each master's own member, twice, a second apart, so in parallel with other probes."""
     stacked = any(case.inventory.etcd_kind == "stacked" for case in cases)
-    if "masters" not in host.groups or not stacked:
+    if not host.is_master or not stacked:
         return ()
     return (CommandProbe("members", SCRIPT, timeout=30, slow=True),)
 

@@ -71,7 +71,7 @@ class LeaderElectionRuntime(Struct, frozen=True):
 
 def probes(host: Host, cases: Sequence[Case[LeaderElectionParameters]]) -> tuple[Probe, ...]:
     """One command for each component, in parallel: a stopped one does not answer."""
-    if "masters" not in host.groups:
+    if not host.is_master:
         return ()
     return tuple(
         CommandProbe(case.parameters.component, _script(case.parameters), timeout=20, slow=True)

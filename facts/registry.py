@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from facts.apiserver_vip import WORDS
+from facts.parsers.curl import EXIT_CODES
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host, Inventory
 from hale.model.evidence import CommandProbe, ConfigLine, HostView, NotApplicable, Probe, Unreadable
@@ -97,7 +97,7 @@ def read_runtime(readings: HostView, case: Case[RegistryParameters]) -> Registry
         http = re.search(r"@ (\d{3})", output)
         why = re.sub(r" after \d+ (ms|milliseconds)", "", output[http.end() :] if http else output)
         if code in AWAY:
-            word = UNTRUSTED if code == 60 else WORDS[code]
+            word = UNTRUSTED if code == 60 else EXIT_CODES[code]
             faults.append(f"{url}: {word} ({why.strip()})")
             break  # the second request would fail the same way
         if code or not http:

@@ -7,18 +7,15 @@ Source: kubernetes.io, "Kubernetes Self-Healing", "Taints and Tolerations" (evic
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from hale.inventory.ini import Host
+from hale.model.drill import FaultKind, Measurement
 from hale.model.evidence import ConfigLine, Probe, Unreadable
 from hale.model.requirement import Case
 
-if TYPE_CHECKING:
-    from hale.drill.measurement import Measurement
-
-DRILLS = ("worker", "master")
+DRILLS = (FaultKind.WORKER, FaultKind.MASTER)
 
 
 class SelfHealingParameters(Struct, frozen=True):
@@ -57,7 +54,7 @@ def probes(host: Host, cases: Sequence[Case[SelfHealingParameters]]) -> tuple[Pr
 
 
 def read_drill(
-    measured: "Sequence[Measurement]", case: Case[SelfHealingParameters]
+    measured: Sequence[Measurement], case: Case[SelfHealingParameters]
 ) -> SelfHealingDrill:
     """What this run's drills measured. Raises Unreadable where one of them proves nothing."""
     lost = [m for m in measured if m.kind in DRILLS]

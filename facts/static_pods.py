@@ -53,7 +53,7 @@ class StaticPodsRuntime(Struct, frozen=True):
 
 def probes(host: Host, cases: Sequence[Case[StaticPodsParameters]]) -> tuple[Probe, ...]:
     """The manifests, which name key files but contain no keys."""
-    return (FileProbe(PATTERN),) if "masters" in host.groups else ()
+    return (FileProbe(PATTERN),) if host.is_master else ()
 
 
 def read_runtime(readings: ClusterView, case: Case[StaticPodsParameters]) -> StaticPodsRuntime:

@@ -13,13 +13,13 @@ Sources: ip-address(8); keepalived.conf(5), virtual_ipaddress; kube-vip's "Stati
 
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from facts.address import USELESS
 from facts.parsers import boot_network, systemd_units, vip_config
 from hale.inventory.ini import Host
+from hale.model.drill import FaultKind, Measurement
 from hale.model.evidence import (
     ClusterView,
     CommandProbe,
@@ -32,11 +32,8 @@ from hale.model.evidence import (
 )
 from hale.model.requirement import Case
 
-if TYPE_CHECKING:
-    from hale.drill.measurement import Measurement
-
 # The drills that inject a fault into the VIP's owner.
-DRILLS = ("vip", "apiserver", "master")
+DRILLS = (FaultKind.VIP, FaultKind.APISERVER, FaultKind.MASTER)
 KEEPALIVED = "keepalived.service"
 
 
@@ -107,7 +104,7 @@ class VipOwnerDrill(Struct, frozen=True):
 
 def probes(host: Host, cases: Sequence[Case[VipOwnerParameters]]) -> tuple[Probe, ...]:
     """ip(8) for the VIP, its manager's state, and the files that start the manager."""
-    if not cases or "masters" not in host.groups:
+    if not cases or not host.is_master:
         return ()
     endpoint, unit = cases[0].inventory.endpoint, cases[0].parameters.unit
     if endpoint.kind == "external":
@@ -225,7 +222,7 @@ def _observed(its: HostView, case: Case[VipOwnerParameters]) -> tuple[bool, str]
     return holds, ""
 
 
-def read_drill(measured: "Sequence[Measurement]", case: Case[VipOwnerParameters]) -> VipOwnerDrill:
+def read_drill(measured: Sequence[Measurement], case: Case[VipOwnerParameters]) -> VipOwnerDrill:
     """What this run's drills measured. Raises Unreadable where one of them proves nothing."""
     waits = []
     for one in measured:

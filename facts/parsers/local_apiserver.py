@@ -18,7 +18,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from facts.apiserver_vip import NO_ACCESS, WORDS
+from facts.parsers.curl import EXIT_CODES, NO_ACCESS
 from facts.parsers.probe_prelude import PRELUDE
 from hale.model.evidence import Unreadable
 
@@ -79,7 +79,7 @@ class ApiResponse(Struct, frozen=True):
         if self.exit == -1:
             raise Unreadable(self.body)
         if self.exit in UNHEALTHY:
-            return f"{self.url}: {WORDS.get(self.exit, 'no answer')} ({self.error})"
+            return f"{self.url}: {EXIT_CODES.get(self.exit, 'no answer')} ({self.error})"
         if self.exit:
             raise Unreadable(f"{self.url}: {self.error or f'curl ended with {self.exit}'}")
         if self.http in NO_ACCESS:

@@ -376,7 +376,7 @@ def cluster_membership(audited: Audit) -> Mapping[str, NodeStatus]:
             joined[case.host_name] = found.joined
     return {
         host.name: NodeStatus(
-            "masters" in host.groups, joined.get(host.name, ""), holds.get(host.name, False)
+            host.is_master, joined.get(host.name, ""), holds.get(host.name, False)
         )
         for host in audited.inventory.hosts
     }

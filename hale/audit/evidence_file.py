@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from hale.files import atomic
+from hale.files import atomic, versioned
 from hale.model.errors import Location, UserError
 from hale.model.evidence import Evidence
 from hale.standard.subjects import RENAMED
@@ -37,16 +37,7 @@ def save_evidence(
 
 def load_evidence(path: Path) -> EvidenceFile:
     """Read the file. Raises UserError if it is no evidence or of another version."""
-    try:
-        raw = path.read_bytes()
-        version = msgspec.json.decode(raw, type=_Version).schema
-        if version != SCHEMA:
-            raise UserError(f"schema {version}; this is {SCHEMA}.", Location(path))
-        saved = msgspec.json.decode(raw, type=EvidenceFile)
-    except OSError as error:
-        raise UserError(f"cannot read the evidence: {error.strerror}.", Location(path)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"this is no evidence: {error}.", Location(path)) from None
+    saved = versioned.load(path, EvidenceFile, SCHEMA, "evidence")
     for name, evidence in saved.hosts.items():
         if evidence.host != name:
             raise UserError(f"{name} has the answers of {evidence.host}.", Location(path))
@@ -63,7 +54,3 @@ def _current_name(key: str) -> str:
     """`subject.command` with the subject's name of today."""
     subject, dot, command = key.partition(".")
     return f"{RENAMED.get(subject, subject)}{dot}{command}"
-
-
-class _Version(msgspec.Struct):
-    schema: str = "none"

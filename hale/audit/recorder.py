@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hale.audit import results_file
 from hale.files import atomic
 from hale.model import results
 from hale.model.requirement import Case
@@ -39,7 +40,7 @@ class Recorder:
         """write_later: writes the file after the first time, perhaps in the background."""
         self.path = path
         self._soon = write_later
-        self.results = Results(results.SCHEMA, results.without_secrets(run), [], [], [])
+        self.results = Results(results.SCHEMA, results_file.without_secrets(run), [], [], [])
         self._rows: dict[str, Result] = {}
         self._open: set[str] = set()
         self._written = 0.0
@@ -58,7 +59,7 @@ class Recorder:
             if c.nodeid not in self._rows
         ]
         self.results.hosts = hosts
-        results.save_results(self.results, self.path)
+        results_file.save_results(self.results, self.path)
         self._written = -FLUSH_INTERVAL  # so the first result is written at once
 
     def record(self, result: Result) -> None:
@@ -67,7 +68,7 @@ class Recorder:
         self._open.discard(result.test)
         if time.monotonic() - self._written > FLUSH_INTERVAL:
             self.results.results = list(self._rows.values())
-            results.save_results(self.results, self.path, self._soon)
+            results_file.save_results(self.results, self.path, self._soon)
             self._written = time.monotonic()
 
     @property
@@ -85,4 +86,4 @@ class Recorder:
             run.state = "finished"
         self.results.results = list(self._rows.values())
         results.mark_reboot_proven(self.results, booted)
-        results.save_results(self.results, self.path, self._soon)
+        results_file.save_results(self.results, self.path, self._soon)

@@ -3,7 +3,7 @@
 import difflib
 from pathlib import Path
 
-from hale.model import results
+from hale.audit import results_file
 from hale.model.errors import UserError
 from hale.report import formats
 
@@ -23,4 +23,4 @@ def render(run: str, reports: Path, name: str) -> bytes:
     folder = next((f for f in (reports / run, Path(run)) if f.is_dir()), None)
     if folder is None:
         raise UserError(f"no run {run} in {reports}.")
-    return formats.encode(formats.FORMATS[name](results.load_results(folder / "results.json")))
+    return formats.encode(formats.FORMATS[name](results_file.load_results(folder / "results.json")))

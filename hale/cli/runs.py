@@ -57,5 +57,5 @@ def _drill(story: drills.DrillHistory) -> _RunRow:
         f"{owner.operator}@{owner.source_host}",
         fold_hostnames(sorted(story.hosts)) or "none",
         f"{', '.join(story.kinds) or 'no fault'} injected",
-        story.state + ("" if story.state == "running" else back),
+        story.state + ("" if story.state is drills.DrillState.RUNNING else back),
     )

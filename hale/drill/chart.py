@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.text import Text
 
-from hale.drill.http_client import Downtime, Request
-from hale.drill.measurement import Measurement
+from hale.drill.http_client import Request
+from hale.model.drill import Downtime, Measurement
 from hale.report.jinja import templates
 
 LEFT, WIDTH, RIGHT = 150, 1000, 20

@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hale.audit import results_file
 from hale.audit.audit import Audit
 from hale.drill import chart, http_client, judge
 from hale.drill.http_client import Request
-from hale.drill.measurement import Measurement
 from hale.files import atomic
 from hale.model import results
-from hale.model.drill import FaultKind
+from hale.model.drill import FaultKind, Measurement
 from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.report.jinja import render_page
@@ -73,7 +73,7 @@ def save(
     reason: str,
 ) -> None:
     """Write results.json, drill.json and report.html. reason: of an interruption, or empty."""
-    results.save_results(found, folder / "results.json")
+    results_file.save_results(found, folder / "results.json")
     saved = DrillsFile(SCHEMA, tuple(drills), (*not_reverted, *unhealthy))
     encoded = msgspec.json.format(msgspec.json.encode(saved), indent=1)
     atomic.write(folder / "drill.json", encoded + b"\n")

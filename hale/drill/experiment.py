@@ -9,14 +9,15 @@ from statistics import median
 from hale.drill import actions, health, http_client, measurement
 from hale.drill.actions import ActionFailed
 from hale.drill.fault import HOST_FAULTS, Fault, PowerSwitch
-from hale.drill.health import ComponentKind, HealthTimeline, PoweredOff, Sample
+from hale.drill.health import HealthTimeline, PoweredOff, Sample
 from hale.drill.http_client import Request
 from hale.drill.journal import DrillJournal, FaultInjected, FaultReverted, SamplersStarted
 from hale.drill.live_view import LiveView
-from hale.drill.measurement import Measurement, is_settled, unhealthy_components
+from hale.drill.measurement import is_settled, unhealthy_components
 from hale.drill.sampler import RemoteSampler
 from hale.inventory.ini import Inventory
 from hale.model import results
+from hale.model.drill import ComponentKind, Measurement
 from hale.ssh import SessionPool
 
 POLL_INTERVAL = 0.25  # seconds between two reads of the records

@@ -12,7 +12,6 @@ Receiving resources as Tables", "Leases"; kubectl-proxy(1).
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +20,7 @@ from msgspec import Struct
 from hale.drill.sampler import FOLDER, NOW
 from hale.drill.workload import ADMIN, NAME
 from hale.inventory.ini import Inventory
+from hale.model.drill import ComponentKind
 from hale.ssh.remote import PRELUDE
 
 PERIOD = 0.5  # seconds between two samples of etcd
@@ -29,17 +29,6 @@ PROBE_TIMEOUT = 2  # seconds
 # A leader renews its lease every 2 s (--leader-elect-retry-period) and loses it after 15 s.
 # Without a renewal for longer than this, the component counts as idle.
 MAX_RENEWAL_GAP = 5.0
-
-
-class ComponentKind(StrEnum):
-    """A watched component; the value is its name in drill.json and on the page."""
-
-    ETCD_QUORUM = "etcd quorum"
-    ETCD_MEMBERS = "etcd members"
-    CONTROLLER_MANAGER = "kube-controller-manager"
-    SCHEDULER = "kube-scheduler"
-    NODES = "nodes Ready"
-    REPLICAS = "replicas"
 
 
 #: The components with leader election; the value is also the name of the Lease.

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from hale.drill.sampler import NOW
 from hale.inventory.ini import ControlPlaneEndpoint
+from hale.model.drill import Downtime
 from hale.ssh.remote import PRELUDE
 
 PERIOD = 0.05  # seconds between two requests
@@ -162,18 +163,6 @@ def parse_log(raw: bytes) -> RequestLog:
     ordered = [requests[n] for n in sorted(requests)]
     out_of_order += sum(later.started < earlier.started - 1 for earlier, later in pairwise(ordered))
     return RequestLog(tuple(sorted(ordered, key=lambda r: r.started)), malformed, out_of_order)
-
-
-class Downtime(Struct, frozen=True, rename={"started": "began", "failed_requests": "failed"}):
-    """An interval in which every request failed. Times in seconds."""
-
-    started: float
-    ended: float
-    failed_requests: int
-
-    @property
-    def seconds(self) -> float:
-        return self.ended - self.started
 
 
 def downtimes(log: RequestLog, until: float) -> tuple[Downtime, ...]:

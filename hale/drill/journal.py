@@ -5,6 +5,7 @@ It has another file name than the journals of `hale.apply`, because its entries 
 """
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
@@ -64,10 +65,20 @@ class FaultReverted(msgspec.Struct, frozen=True, tag="given", rename={"kind": "p
     at: str
 
 
-class DrillEnd(msgspec.Struct, frozen=True, tag="end"):
-    """Nothing is left to revert. state: finished, failed, interrupted or restored."""
+class DrillState(StrEnum):
+    """How a drill stands. REVERTED: by `invoke drill --revert`, after an interruption."""
 
-    state: str
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    REVERTED = "restored"
+
+
+class DrillEnd(msgspec.Struct, frozen=True, tag="end"):
+    """Nothing is left to revert."""
+
+    state: DrillState
     at: str
 
 
@@ -94,11 +105,12 @@ class DrillHistory(msgspec.Struct):
         return next((e for e in self.entries if isinstance(e, DrillEnd)), None)
 
     @property
-    def state(self) -> str:
-        """finished, failed, interrupted, restored, or running."""
+    def state(self) -> DrillState:
+        """As the journal says; without a last entry, by whether its process is alive."""
         if self.end:
             return self.end.state
-        return "running" if jsonl.is_locked(self.folder / NAME) else "interrupted"
+        locked = jsonl.is_locked(self.folder / NAME)
+        return DrillState.RUNNING if locked else DrillState.INTERRUPTED
 
     @property
     def kinds(self) -> Sequence[FaultKind]:
@@ -160,7 +172,7 @@ def unfinished(reports: Path, inventory: str) -> list[DrillHistory]:
     return [
         history
         for history in load_drills(reports)
-        if history.state == "interrupted"
+        if history.state is DrillState.INTERRUPTED
         and not history.end
         and history.header.inventory == inventory
     ]

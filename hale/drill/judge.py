@@ -10,7 +10,7 @@ from typing import Any
 from hale.audit.audit import Audit
 from hale.audit.cases import build_cases
 from hale.audit.judge import judge_fact
-from hale.drill.measurement import Measurement
+from hale.model.drill import Measurement
 from hale.model.requirement import Aspect, Case
 from hale.model.results import Result, RowKey
 from hale.standard import subjects

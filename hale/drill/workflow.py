@@ -37,14 +37,20 @@ from hale.drill.fault import (
     select_fault,
 )
 from hale.drill.http_client import Request
-from hale.drill.journal import DrillEnd, DrillHeader, DrillHistory, DrillJournal, WorkloadEvent
+from hale.drill.journal import (
+    DrillEnd,
+    DrillHeader,
+    DrillHistory,
+    DrillJournal,
+    DrillState,
+    WorkloadEvent,
+)
 from hale.drill.live_view import LiveView
-from hale.drill.measurement import Measurement
 from hale.drill.sampler import SamplerStopped
 from hale.files import signals
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
-from hale.model.drill import FaultKind
+from hale.model.drill import FaultKind, Measurement
 from hale.model.errors import UserError
 from hale.model.requirement import Aspect, Guard, Profile
 from hale.model.results import Results
@@ -140,7 +146,7 @@ def recover_interrupted(
                     f"{story.folder.name} is not fully reverted: {'; '.join(wrong)}. Fix that as "
                     "described in docs/drills.md, then run `invoke drill --revert` again."
                 )
-            book.write(DrillEnd("restored", now()))
+            book.write(DrillEnd(DrillState.REVERTED, now()))
         finally:
             book.close()
             sessions.close()
@@ -221,7 +227,8 @@ class DrillRunner:
                 log("", "auditing the cluster again")
                 rows, _ = wait_until_healthy(inventory, folder)
                 if not wrong:
-                    book.write(DrillEnd("finished" if not reason else "interrupted", now()))
+                    state = DrillState.INTERRUPTED if reason else DrillState.FINISHED
+                    book.write(DrillEnd(state, now()))
         finally:
             self.sessions.close()
         completed = not reason and not wrong

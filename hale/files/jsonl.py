@@ -14,6 +14,7 @@ from typing import BinaryIO, Generic, TypeVar
 
 import msgspec
 
+from hale.files import versioned
 from hale.model.errors import Location, UserError
 
 Entry = TypeVar("Entry", bound=msgspec.Struct)
@@ -96,21 +97,14 @@ def read_entries(
 
     Raises UserError, with the line, if this is not a journal.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read the journal: {error.strerror}.", Location(path)) from None
+    raw = versioned.read(path, "journal")
     # The last piece is empty, or a truncated line.
     for number, line in enumerate(raw.split(b"\n")[:-1], 1):
         where = Location(path, number)
-        try:
-            entry = decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"not a line of a journal: {error}.", where) from None
+        entry = versioned.decode(line, decoder, "not a line of a journal", where)
         if number == 1:
             found = getattr(entry, "schema", None)
             if found is None:
                 raise UserError("the first line must name the run.", where)
-            if found != schema:
-                raise UserError(f"schema {found}; this version reads {schema}.", where)
+            versioned.check_schema(found, schema, where)
         yield entry

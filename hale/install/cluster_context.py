@@ -75,7 +75,7 @@ class ClusterContext:
     @property
     def workers(self) -> tuple[Host, ...]:
         """All other hosts of the cluster."""
-        return tuple(h for h in self.hosts if "masters" not in h.groups)
+        return tuple(h for h in self.hosts if not h.is_master)
 
     @property
     def first_control_plane(self) -> Host:

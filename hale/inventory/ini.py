@@ -59,6 +59,11 @@ class Host(Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Host({self.name!r})"  # variables may be secret
 
+    @property
+    def is_master(self) -> bool:
+        """Whether it is a control-plane host: a member of the group [masters]."""
+        return "masters" in self.groups
+
     def get(self, name: str, default: str = "") -> str:
         """The text of a variable."""
         found = self.variables.get(name)
@@ -95,7 +100,7 @@ class Inventory(Struct, frozen=True):
     @property
     def masters(self) -> tuple[Host, ...]:
         """The control-plane hosts, in the file's order."""
-        return tuple(h for h in self.hosts if "masters" in h.groups)
+        return tuple(h for h in self.hosts if h.is_master)
 
 
 def load_inventory(path: Path) -> Inventory:

@@ -4,20 +4,16 @@ The schema's version is `SCHEMA`; docs/results.md describes it. Fields are only 
 within a version.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from hale.files import atomic
-from hale.model.errors import Location, UserError
 from hale.model.evidence import Fact, File, HostView
 from hale.model.requirement import Case
 from hale.model.verdict import Verdict
-from hale.redact import redact
 
 SCHEMA = "hale.results/1"
 # The attribute of a test report that carries its row, through xdist too: a Result, or None in a
@@ -260,53 +256,3 @@ def mark_reboot_proven(results: Results, booted: Mapping[str, float]) -> None:
                 0 < s.changed < booted.get(result.host, 0.0) - BOOT_TIME_TOLERANCE for s in winners
             )
         )
-
-
-def save_results(
-    results: Results, path: Path, write: Callable[[Path, bytes], None] = atomic.write
-) -> None:
-    """Write the file in one step, so that it is never there in part."""
-    write(path, encode_results(results))
-
-
-def encode_results(results: Results) -> bytes:
-    """The content of results.json."""
-    try:
-        encoded = msgspec.json.encode(results)
-    except UnicodeEncodeError:  # Python's stand-ins for bytes of paths and arguments
-        encoded = msgspec.json.encode(_encodable(msgspec.to_builtins(results)))
-    return msgspec.json.format(encoded, indent=1) + b"\n"
-
-
-def _encodable(value: Any) -> Any:
-    """The same with `\\udcff` spelled out, wherever a byte was not UTF-8."""
-    if isinstance(value, str):
-        return value.encode(errors="backslashreplace").decode()
-    if isinstance(value, dict):
-        return {_encodable(key): _encodable(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_encodable(one) for one in value]
-    return value
-
-
-def without_secrets(run: Run) -> Run:
-    """The run with passwords of the command line masked: `--hosts=ssh://root:…@host`."""
-    return msgspec.structs.replace(
-        run,
-        command_line=[redact(word) for word in run.command_line],
-        hosts_expression=redact(run.hosts_expression),
-        metadata={redact(name): redact(value) for name, value in run.metadata.items()},
-    )
-
-
-def load_results(path: Path) -> Results:
-    """Read a results file. Raises UserError if it is no results file or of another version."""
-    try:
-        results = msgspec.json.decode(path.read_bytes(), type=Results)
-    except OSError as error:
-        raise UserError(f"cannot read the results: {error.strerror}.", Location(path)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"these are no results: {error}.", Location(path)) from None
-    if results.schema != SCHEMA:
-        raise UserError(f"schema {results.schema}; this is {SCHEMA}.", Location(path))
-    return results

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from hale.files import atomic
+from hale.files import atomic, versioned
 from hale.model.change import (
     Action,
     FileEdit,
@@ -209,14 +209,7 @@ def save_plan(plan: Plan, path: Path) -> None:
 
 def load_plan(path: Path) -> Plan:
     """Read a plan. Raises UserError for a file that is not a plan, or was altered."""
-    try:
-        plan = msgspec.json.decode(path.read_bytes(), type=Plan)
-    except OSError as error:
-        raise UserError(f"cannot read the plan: {error.strerror}.", Location(path)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"not a Hale plan file: {error}.", Location(path)) from None
-    if plan.schema != SCHEMA:
-        raise UserError(f"schema {plan.schema}; this is {SCHEMA}.", Location(path))
+    plan = versioned.load(path, Plan, SCHEMA, "plan")
     if plan.sha256 != _digest(plan):
         raise UserError(
             "the plan was altered since it was made: its SHA-256 does not match. Plan again.",

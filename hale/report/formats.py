@@ -5,7 +5,8 @@ A new format is a module with a `render` and its line in `FORMATS`; docs/results
 
 from collections.abc import Callable, Mapping
 
-from hale.model.results import Results, encode_results
+from hale.audit.results_file import encode_results
+from hale.model.results import Results
 from hale.report import csv_table, html, junit
 
 Renderer = Callable[[Results], str]

@@ -58,7 +58,7 @@ class PullImages(Phase):
 
 
 def _missing(site: ClusterContext, found: images.Images, host: Host) -> tuple[str, ...]:
-    return found.missing(master="masters" in host.groups, stacked=site.etcd_is_stacked)
+    return found.missing(master=host.is_master, stacked=site.etcd_is_stacked)
 
 
 _PULL = f"ctr -n k8s.io images pull --hosts-dir {runtime.CERTS}"
@@ -66,7 +66,7 @@ _PULL = f"ctr -n k8s.io images pull --hosts-dir {runtime.CERTS}"
 
 def _pull(site: ClusterContext, host: Host, missing: tuple[str, ...]) -> RunScript:
     more = "" if host is site.first_control_plane else _beforehand(site)
-    if "masters" in host.groups:
+    if host.is_master:
         return RunScript(
             host.name,
             "images",

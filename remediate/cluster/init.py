@@ -83,7 +83,7 @@ class KubeadmInit(Phase):
         masters_ports = (*PORTS, *ETCD_PORTS) if site.etcd_is_stacked else PORTS
         for host in site.hosts:
             node = found[host.name]
-            wanted = masters_ports if "masters" in host.groups else WORKERS_PORTS
+            wanted = masters_ports if host.is_master else WORKERS_PORTS
             taken = [(p, node.ports[p]) for p in wanted if p in node.ports]
             if node.untouched and taken:
                 port, who = taken[0]

@@ -72,7 +72,7 @@ class LoadBalancer(Phase):
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
         """Files, services, versions, ports, and the interface."""
-        if "masters" not in host.groups or self.skip_reason(site):
+        if not host.is_master or self.skip_reason(site):
             return {}
         endpoint = site.inventory.endpoint
         return {
@@ -90,7 +90,7 @@ class LoadBalancer(Phase):
 
     def preflight_probes(self, site: ClusterContext, host: Host) -> Probes:
         """Other claims on the VIP; listening for them takes seconds."""
-        if "masters" not in host.groups or self.skip_reason(site):
+        if not host.is_master or self.skip_reason(site):
             return {}
         vip = site.inventory.endpoint.vip
         return {

@@ -54,7 +54,7 @@ class JoinControlPlane(Phase):
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
         """How far kubeadm got, and each apiserver's and etcd's status."""
-        if "masters" not in host.groups:
+        if not host.is_master:
             return {}
         return {**health_probes(site, host), nodes.SUBJECT: (nodes.probe(),)}
 

@@ -54,7 +54,7 @@ def probes(site: ClusterContext, host: Host) -> Probes:
         ),
         kubernetes.SUBJECT: (kubernetes.probe(stacked=site.etcd_is_stacked),),
     }
-    if "masters" in host.groups:
+    if host.is_master:
         probes[nodes.SUBJECT] = (nodes.probe(),)
         probes["etcd"] = (CommandProbe("members", etcd.SCRIPT, timeout=30, slow=True),)
     return probes
@@ -79,7 +79,7 @@ def quorum_loss(site: ClusterContext, observations: Observations, hosts: Sequenc
     staying = [h for h in site.masters if h.name not in going]
     if not site.etcd_is_stacked or not staying:
         return ""
-    if not any("masters" in h.groups for h in hosts):
+    if not any(h.is_master for h in hosts):
         return ""
     voices = {h.name: _member_status(observations, h) for h in site.masters}
     members = max((len(v.members) for v in voices.values() if v), default=0)

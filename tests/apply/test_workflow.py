@@ -9,9 +9,9 @@ import pytest
 
 from hale.apply import journal, runner, workflow
 from hale.apply.journal import Journal, RunHeader, RunHistory, now
+from hale.audit import results_file
 from hale.audit.audit import Audit
 from hale.inventory import ini
-from hale.model import results
 from hale.model.errors import UserError
 from hale.paths import ROOT
 from hale.plan import plan
@@ -110,4 +110,6 @@ def test_results_and_plan_name_the_inventory_by_its_full_path(site: Path) -> Non
     reports = site.parent / "reports"
     made = workflow.plan_fix(workflow.ApplyOptions(reports, Path("site.ini")), ["SWAP-OFF"])
     (run,) = reports.iterdir()
-    assert results.load_results(run / "results.json").run.inventory == str(site) == made.inventory
+    assert (
+        results_file.load_results(run / "results.json").run.inventory == str(site) == made.inventory
+    )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hale.audit import results_file
 from hale.install import engine, scheduler
-from hale.model import results
 from hale.model.verdict import Verdict
 from tests.cluster.cluster_fixture import KEY, PLANTED, TOKEN, Built, phases
 
@@ -29,7 +29,7 @@ def test_the_audit_at_the_end_is_green(cluster: Built) -> None:
         pytest.skip("the cluster was there before")
     (folder,) = cluster.reports.glob("*-install")
     made = max(folder.glob("*-audit"))
-    found = results.load_results(made / "results.json").results
+    found = results_file.load_results(made / "results.json").results
     red = [r for r in found if r.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)]
     assert not red
     assert {r.requirement for r in found} >= {"HA-APISERVER-VIP", "HA-ETCD-MEMBERS", "SWAP-OFF"}

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hale.audit import results_file
 from hale.drill import journal
-from hale.model import results
 from hale.model.drill import FaultKind
 from hale.model.verdict import Verdict
 from tests.cluster.cluster_fixture import Built, Running
@@ -83,7 +83,7 @@ def test_drills_are_survived_and_leave_nothing(cluster: Built) -> None:
     done = cluster.invoke("drill", ",".join(parts()), "--yes")
     assert done.returncode in (0, 1), done.stdout + done.stderr
     folder = newest(cluster)
-    found = results.load_results(folder / "results.json")
+    found = results_file.load_results(folder / "results.json")
     assert found.run.kind == "drill"
     assert found.run.state == "finished", done.stdout
     assert found.run.incomplete == []
@@ -133,7 +133,7 @@ def test_ctrl_c_gives_back_what_was_taken(cluster: Built) -> None:
     assert not story.active_faults
     assert story.end
     assert story.end.state == "interrupted"
-    assert results.load_results(folder / "results.json").run.state == "interrupted"
+    assert results_file.load_results(folder / "results.json").run.state == "interrupted"
     assert "INTERRUPTED" in (folder / "report.html").read_text()
     assert cluster.lab[host].run("pgrep -x kube-apiserver").stdout
     assert left(cluster) == {}

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from hale.apply.journal import NAME, Entry, HostFinished, RunHistory, StepDone, StepStarted
-from hale.model.results import Result, load_results
+from hale.audit.results_file import load_results
+from hale.model.results import Result
 from hale.model.verdict import Verdict
 from lab.machine import LabHost
 from tests.cluster.cluster_fixture import Built

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from hale.audit import results_file
 from hale.install import scheduler
-from hale.model import results
 from hale.model.verdict import Verdict
 from lab import mirror
 from lab.errors import LabError
@@ -238,7 +238,7 @@ def test_etcd_and_the_load_balancer_may_be_the_sites_own(cluster: Built, theirs:
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     acts = [a.title for a in cluster.stories()[-1].acts]
     assert "an interrupted init is cleaned up" in acts
-    found = results.load_results(
+    found = results_file.load_results(
         max(cluster.reports.glob("*-install/*-audit")) / "results.json"
     ).results
     said = {(r.requirement, r.verdict) for r in found if r.chapter in (1, 2)}
@@ -276,7 +276,7 @@ def test_kube_vip_may_have_the_vip(cluster: Built, theirs_is_kube_vip: tuple[Lab
     assert cluster.killed("init", 5.0)
     done = cluster.install("--force-unlock")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    found = results.load_results(
+    found = results_file.load_results(
         max(cluster.reports.glob("*-install/*-audit")) / "results.json"
     ).results
     said = {(r.requirement, r.verdict) for r in found if r.chapter in (1, 2)}
@@ -295,7 +295,7 @@ def test_kube_vip_may_have_the_vip(cluster: Built, theirs_is_kube_vip: tuple[Lab
 
     done = cluster.invoke("drill", "apiserver", "--yes")
     assert done.returncode in (0, 1), done.stdout + done.stderr
-    drilled = results.load_results(max(cluster.reports.glob("*-drill")) / "results.json")
+    drilled = results_file.load_results(max(cluster.reports.glob("*-drill")) / "results.json")
     assert drilled.run.state == "finished", done.stdout
     rows = {r.requirement: r for r in drilled.results}
     assert rows["HA-VIP-OWNER"].verdict in (Verdict.PASS, Verdict.FAIL)  # the machine is busy

@@ -129,9 +129,11 @@ def test_no_login(users: Lab, connect: Connect, user: str, words: str) -> None:
 
 
 def test_a_banner_is_not_the_reason(users: Lab, connect: Connect) -> None:
+    # A reload returns before sshd has executed itself again, and for a moment nothing listens; a
+    # restart returns when it is ready (Type=notify).
     users[HOST].run(
         "echo 'ALL ACCESS IS LOGGED' >/etc/issue.hale; "
-        "echo 'Banner /etc/issue.hale' >/etc/ssh/sshd_config.d/hale.conf; systemctl reload ssh"
+        "echo 'Banner /etc/issue.hale' >/etc/ssh/sshd_config.d/hale.conf; systemctl restart ssh"
     )
     try:
         assert connect(**to(users, "root")).run("echo yes").stderr == b""
@@ -139,7 +141,9 @@ def test_a_banner_is_not_the_reason(users: Lab, connect: Connect) -> None:
             connect(**to(users, "nobody-here")).run("true")
         assert "LOGGED" not in str(down.value)
     finally:
-        users[HOST].run("rm /etc/issue.hale /etc/ssh/sshd_config.d/hale.conf; systemctl reload ssh")
+        users[HOST].run(
+            "rm /etc/issue.hale /etc/ssh/sshd_config.d/hale.conf; systemctl restart ssh"
+        )
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,16 @@ import pytest
 
 from hale.drill import chart, drill_page
 from hale.drill.chart import Scale
-from hale.drill.health import ComponentKind
-from hale.drill.http_client import Downtime, Request
-from hale.drill.measurement import Component, Interval, LeaderChange, Measurement
-from hale.model.drill import FaultKind
+from hale.drill.http_client import Request
+from hale.model.drill import (
+    Component,
+    ComponentKind,
+    Downtime,
+    FaultKind,
+    Interval,
+    LeaderChange,
+    Measurement,
+)
 from hale.model.results import SCHEMA, HostRecord, Results, Run
 
 EVIL = "</svg><script>alert(1)</script>\x1b[31m"

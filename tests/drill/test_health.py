@@ -7,9 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from hale.drill import health, measurement
-from hale.drill.health import ComponentKind, HealthTimeline
+from hale.drill.health import HealthTimeline
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
+from hale.model.drill import ComponentKind
 
 MASTERS = ("k8s-master-01", "k8s-master-02", "k8s-master-03")
 INVENTORY = Path(__file__).parents[2] / "inventory.ini"

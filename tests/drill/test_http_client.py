@@ -3,7 +3,8 @@
 import pytest
 
 from hale.drill import http_client, measurement
-from hale.drill.http_client import Downtime, RequestLog
+from hale.drill.http_client import RequestLog
+from hale.model.drill import Downtime
 
 
 def line(number: int, began: int, took: int = 5, said: str = "0 = 200 0.040") -> str:

@@ -13,6 +13,7 @@ from hale.drill.journal import (
     DrillEnd,
     DrillHeader,
     DrillJournal,
+    DrillState,
     Entry,
     FaultInjected,
     FaultReverted,
@@ -93,6 +94,23 @@ def test_garbage_in_a_journal_is_an_error_with_its_line(tmp_path: Path) -> None:
         journal.load_drill(folder)
 
 
+def test_how_it_ended_keeps_its_saved_spelling(tmp_path: Path) -> None:
+    for number, (state, saved) in enumerate(
+        [
+            (DrillState.FINISHED, "finished"),
+            (DrillState.FAILED, "failed"),
+            (DrillState.INTERRUPTED, "interrupted"),
+            (DrillState.REVERTED, "restored"),
+        ]
+    ):
+        folder = tmp_path / str(number)
+        book(folder, DrillEnd(state, "t"))
+        assert f'"state":"{saved}"' in (folder / journal.NAME).read_text()
+        story = journal.load_drill(folder)
+        assert story
+        assert story.state is state
+
+
 def test_a_journal_that_named_nothing_yet_left_nothing(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / journal.NAME).write_bytes(b'{"type":"dri')
@@ -102,7 +120,7 @@ def test_a_journal_that_named_nothing_yet_left_nothing(tmp_path: Path) -> None:
 
 def test_only_drills_of_this_inventory_that_were_cut_off_are_left(tmp_path: Path) -> None:
     book(tmp_path / "1", VIP)
-    book(tmp_path / "2", VIP, DrillEnd("finished", "t"))
+    book(tmp_path / "2", VIP, DrillEnd(DrillState.FINISHED, "t"))
     book(tmp_path / "3", MASTER)
     assert [s.folder.name for s in journal.unfinished(tmp_path, "/inv")] == ["3", "1"]
     assert journal.unfinished(tmp_path, "/other") == []

@@ -14,6 +14,7 @@ from hale.drill.journal import (
     DrillEnd,
     DrillHeader,
     DrillJournal,
+    DrillState,
     FaultInjected,
     FaultReverted,
 )
@@ -54,7 +55,7 @@ def test_drills_stand_among_installs_by_their_time(tmp_path: Path) -> None:
         tmp_path / "1-drill",
         VIP,
         FaultReverted(FaultKind.VIP, "m1", "t"),
-        DrillEnd("finished", "t"),
+        DrillEnd(DrillState.FINISHED, "t"),
     ).close()
     drill(tmp_path / "3-drill", VIP).close()
     assert told(tmp_path)[1:] == [
@@ -74,7 +75,7 @@ def test_a_drill_that_goes_on_has_nothing_to_be_given_back(tmp_path: Path) -> No
 
 
 def test_a_drill_that_took_nothing(tmp_path: Path) -> None:
-    drill(tmp_path / "1-drill", DrillEnd("interrupted", "t")).close()
+    drill(tmp_path / "1-drill", DrillEnd(DrillState.INTERRUPTED, "t")).close()
     assert told(tmp_path)[1:] == ["1-drill op@here none no fault injected interrupted"]
 
 

@@ -8,12 +8,9 @@ import pytest
 
 from hale.audit.audit import Audit
 from hale.drill import judge
-from hale.drill.health import ComponentKind
-from hale.drill.http_client import Downtime
-from hale.drill.measurement import Component, Interval, Measurement
 from hale.inventory import ini
 from hale.inventory.selection import SelectedHost
-from hale.model.drill import FaultKind
+from hale.model.drill import Component, ComponentKind, Downtime, FaultKind, Interval, Measurement
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
 from hale.standard import loader
@@ -79,8 +76,8 @@ def test_a_record_that_proves_nothing_is_unknown(audit: Audit) -> None:
 @pytest.mark.parametrize(
     ("measured", "wanted", "why"),
     [
-        (healed(55.0), Verdict.PASS, "whole 55.0 s after"),
-        (healed(90.5), Verdict.FAIL, "whole 90.5 s after"),
+        (healed(55.0), Verdict.PASS, "ready 55.0 s after"),
+        (healed(90.5), Verdict.FAIL, "ready 90.5 s after"),
         (healed(None), Verdict.FAIL, "were not all ready"),
         # Whole only because the host came back: nothing has healed.
         (healed(55.0, reverted_at=50.0), Verdict.FAIL, "were not all ready"),
@@ -89,7 +86,7 @@ def test_a_record_that_proves_nothing_is_unknown(audit: Audit) -> None:
         (healed(55.0, replicas=0), Verdict.UNKNOWN, "no replica was on"),
     ],
 )
-def test_replicas_must_be_whole_without_the_host(
+def test_replicas_must_be_ready_without_the_host(
     audit: Audit, measured: Measurement, wanted: Verdict, why: str
 ) -> None:
     found, actual = said(audit, measured)["HA-SELF-HEALING"]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hale.model import results
+from hale.audit import results_file
 from hale.model.results import Results, RowKey
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +38,7 @@ class Done:
     @property
     def results(self) -> Results:
         assert self.folder
-        return results.load_results(self.folder / "results.json")
+        return results_file.load_results(self.folder / "results.json")
 
     @property
     def verdicts(self) -> dict[RowKey, str]:

@@ -131,7 +131,7 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
     site = Site(tmp_path_factory.mktemp("site"), lab)
     node, other, spoilt = lab["k8s-node-01"], lab["k8s-master-02"], lab["k8s-master-03"]
     # All of them log in at once; sshd would drop some of them by chance (sshd_config(5)).
-    node.run("echo MaxStartups 100 >/etc/ssh/sshd_config.d/hale.conf; systemctl reload ssh")
+    node.run("echo MaxStartups 100 >/etc/ssh/sshd_config.d/hale.conf; systemctl restart ssh")
     # Who comes through sudo has this limit by then, and root may not be able to raise it again.
     node.run("echo '* - nproc 60000' >/etc/security/limits.d/site.conf")
     site.alias("root", node, "root")

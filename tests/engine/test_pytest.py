@@ -380,7 +380,7 @@ def test_evidence_that_was_cut_off(tmp_path: Path) -> None:
     path.write_bytes(raw[: len(raw) // 2])
     done = typed(tmp_path / "r", f"--evidence={path}", EVIDENCE[1])
     assert done.code == 4
-    assert "this is no evidence" in done.said
+    assert "not a Hale evidence file" in done.said
 
 
 def test_evidence_of_hosts_that_it_does_not_hold(tmp_path: Path) -> None:

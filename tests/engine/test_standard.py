@@ -205,7 +205,7 @@ def test_values(tmp_path: Path, name: str, text: str, value: object) -> None:
         (
             "hale_nodes_odd_masters__accepted=[1]",
             "",
-            ":4: NODES-ODD-MASTERS is judged for the whole",
+            ":4: NODES-ODD-MASTERS is judged once for the cluster",
         ),
     ],
 )

@@ -234,6 +234,14 @@ def started(reports: Path, network: Network, *words: str) -> subprocess.Popen[st
     )
 
 
+def wait_until_gathering(run: subprocess.Popen[str], network: Network, reports: Path) -> None:
+    """Logins begin before the tests are collected, on a busy machine long before; the results file
+    is written just before the hosts are waited for."""
+    while len(network.attempts) < 5 or not any(reports.glob("*-audit/results.json")):
+        assert run.poll() is None
+        time.sleep(0.02)
+
+
 @pytest.fixture
 def hanging(tmp_path: Path) -> Iterator[Network]:
     habits = {f"hangs{n}": ("sleep 60", "") for n in range(5)}
@@ -247,10 +255,7 @@ def hanging(tmp_path: Path) -> Iterator[Network]:
 def test_ctrl_c_while_gathering(hanging: Network, tmp_path: Path, words: list[str]) -> None:
     reports = tmp_path / "r"
     run = started(reports, hanging, "--hosts=all", "--connect-timeout=30", *words)
-    while len(hanging.attempts) < 5:
-        assert run.poll() is None
-        time.sleep(0.02)
-    time.sleep(0.5)
+    wait_until_gathering(run, hanging, reports)
     began = time.monotonic()
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does: all of the foreground
     said = run.communicate(timeout=30)[0]
@@ -270,10 +275,7 @@ def test_killed_while_gathering(hanging: Network, tmp_path: Path, number: signal
     """Nothing of ours can run then: the rows must be on disk, and ssh must end by itself."""
     reports = tmp_path / "r"
     run = started(reports, hanging, "--hosts=all", "--connect-timeout=2")
-    # Logins begin before the tests are collected: on a busy machine long before.
-    while len(hanging.attempts) < 5 or not any(reports.glob("*-audit/results.json")):
-        assert run.poll() is None
-        time.sleep(0.02)
+    wait_until_gathering(run, hanging, reports)
     run.send_signal(number)
     run.communicate(timeout=30)
     done = Done(run.returncode, "", reports)

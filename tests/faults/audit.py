@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hale import ssh
-from hale.audit import evidence_file
+from hale.audit import evidence_file, results_file
 from hale.audit.audit import Audit
 from hale.audit.evidence_file import EvidenceFile
 from hale.files import provenance
 from hale.gather import Transport, transports
 from hale.inventory import ini, selection
-from hale.model import results
 from hale.model.requirement import Case
 from hale.model.results import Results, RowKey
 from hale.paths import ROOT
@@ -68,7 +67,7 @@ def typed(reports: Path, *arguments: str) -> Results:
     made = sorted(set(reports.iterdir()) - before)
     said = f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
     assert len(made) == 1, f"the audit kept no results (exit status {done.returncode}):\n{said}"
-    found = results.load_results(made[0] / "results.json")
+    found = results_file.load_results(made[0] / "results.json")
     assert found.run.state == "finished", f"the audit did not finish:\n{said}"
     assert not found.run.incomplete, f"the audit is incomplete: {found.run.incomplete}"
     return found

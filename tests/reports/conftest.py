@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hale.model import results
+from hale.audit import results_file
 from hale.model.results import Results
 from tests.reports import factories
 
@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def recorded() -> Results:
     """The results of a real run on the lab; every test gets its own."""
-    return results.load_results(DATA / "results.json")
+    return results_file.load_results(DATA / "results.json")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hale.model import results
+from hale.audit import results_file
 from hale.model.results import Result, Results
 from hale.pytest_plugin.reports import SiteChecks
 from hale.report import html
@@ -34,7 +34,7 @@ class Audited:
     @property
     def results(self) -> Results:
         """results.json, which must be whole."""
-        return results.load_results(self.folder / "results.json")
+        return results_file.load_results(self.folder / "results.json")
 
     def text(self, name: str) -> str:
         """A file of the run's folder."""

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from hale.audit import evidence_file
+from hale.audit import evidence_file, results_file
 from hale.files import provenance
-from hale.model import results
 
 DATA = Path(__file__).parent / "data"
 SUBJECTS = ("br_netfilter", "bridge", "hostname", "hosts_file", "identity", "swap", "sysctl")
@@ -25,7 +24,7 @@ EXCERPT = 160
 
 def main(run: Path) -> None:
     """Write data/evidence.json and data/results.json."""
-    found = results.load_results(run / "results.json")
+    found = results_file.load_results(run / "results.json")
     kernels = {host.kernel for host in found.hosts if host.kernel}
 
     def scrubbed(text: str) -> str:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from hale.model import results
+from hale.audit import results_file
 from hale.model.results import Results, SiteCheck
 from hale.model.verdict import Verdict
 from hale.report import formats
@@ -151,7 +151,7 @@ def invoke(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_an_old_run_is_reported_again(recorded: Results, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "2026-11-23T162800Z-audit"
     folder.mkdir()
-    results.save_results(recorded, folder / "results.json")
+    results_file.save_results(recorded, folder / "results.json")
     done = invoke(folder.name, f"--format={name}", f"--reports={tmp_path}")
     assert done.returncode == 0, done.stderr
     # Text mode has made one newline of CRLF.
@@ -184,7 +184,7 @@ def test_what_cannot_be_reported(tmp_path: Path, arguments: tuple[str, ...], err
 
 
 def test_a_file_that_cannot_be_written(recorded: Results, tmp_path: Path) -> None:
-    results.save_results(recorded, tmp_path / "results.json")
+    results_file.save_results(recorded, tmp_path / "results.json")
     done = invoke(str(tmp_path), "--format=csv", "--out=/proc/nope/x")
     assert done.returncode == 1
     assert done.stderr == "report: /proc/nope/x: No such file or directory.\n"

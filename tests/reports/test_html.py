@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hale.model import results
+from hale.audit import results_file
 from hale.model.results import (
     ConfigLineRecord,
     EvidenceExcerpt,
@@ -181,7 +181,7 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("nasty")
     (folder / "test_of_the_site.py").write_text(FOREIGN.format(values=list(HOSTILE[:7])))
     (folder / "test_broken.py").write_text(f"raise ValueError({SCRIPT!r})")
-    found = hostile(results.load_results(factories.DATA / "results.json"))
+    found = hostile(results_file.load_results(factories.DATA / "results.json"))
     with pytest.MonkeyPatch.context() as patch:
         return factories.page(found, folder, patch, "--continue-on-collection-errors")
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from hale.audit import cases as audit_cases
-from hale.audit import recorder
+from hale.audit import recorder, results_file
 from hale.inventory import ini
 from hale.model import results
 from hale.model.errors import UserError
@@ -83,12 +83,12 @@ def test_the_schema_is_current(request: pytest.FixtureRequest) -> None:
 
 def test_a_file_of_another_version_is_refused(tmp_path: Path, recorded: Results) -> None:
     path = tmp_path / "results.json"
-    results.save_results(recorded, path)
-    assert results.load_results(path) == recorded
+    results_file.save_results(recorded, path)
+    assert results_file.load_results(path) == recorded
     recorded.schema = "hale.results/0"
-    results.save_results(recorded, path)
+    results_file.save_results(recorded, path)
     with pytest.raises(UserError, match="results/0"):
-        results.load_results(path)
+        results_file.load_results(path)
 
 
 def test_fields_that_are_not_known_are_ignored(tmp_path: Path, recorded: Results) -> None:
@@ -96,7 +96,7 @@ def test_fields_that_are_not_known_are_ignored(tmp_path: Path, recorded: Results
     document = msgspec.to_builtins(recorded)
     document["new"] = document["run"]["new"] = document["results"][0]["new"] = 1
     path.write_bytes(msgspec.json.encode(document))
-    assert results.load_results(path) == recorded
+    assert results_file.load_results(path) == recorded
 
 
 def test_bytes_that_are_no_text_do_not_cost_the_results(tmp_path: Path, recorded: Results) -> None:
@@ -106,8 +106,8 @@ def test_bytes_that_are_no_text_do_not_cost_the_results(tmp_path: Path, recorded
     recorded.run.packages = {odd: odd}
     recorded.results[0].actual = odd
     path = tmp_path / "results.json"
-    results.save_results(recorded, path)
-    again = results.load_results(path)
+    results_file.save_results(recorded, path)
+    again = results_file.load_results(path)
     assert again.run.inventory == r"/srv/\udcff.ini"
     assert again.run.command_line == ["pytest", r"/srv/\udcff.ini"]
     assert again.results[0].actual == r"/srv/\udcff.ini"
@@ -133,7 +133,7 @@ def test_every_row_is_there_before_the_first_test(tmp_path: Path, recorded: Resu
     path = tmp_path / "results.json"
     kept = recorder.Recorder(path, recorded.run)
     kept.begin(cases[:10], cases, recorded.hosts)
-    found = results.load_results(path)
+    found = results_file.load_results(path)
     assert len(found.results) == 10
     assert {r.verdict for r in found.results} == {Verdict.UNKNOWN}
     assert len(found.deselected) == len(cases) - 10
@@ -142,7 +142,7 @@ def test_every_row_is_there_before_the_first_test(tmp_path: Path, recorded: Resu
     one = msgspec.structs.replace(found.results[3], verdict=Verdict.PASS, actual="fine")
     kept.record(one)
     kept.end(2, ["9 cases selected but not judged"], {})
-    found = results.load_results(path)
+    found = results_file.load_results(path)
     assert [r.verdict for r in found.results].count(Verdict.PASS) == 1
     assert found.results[3].actual == "fine"
     assert kept.unjudged == 9
@@ -171,7 +171,7 @@ def test_only_a_run_that_judged_all_is_finished(
     if judged:
         kept.record(results.unjudged(case, Verdict.PASS, "fine"))
     kept.end(status, [], {})
-    assert results.load_results(tmp_path / "results.json").run.state == state
+    assert results_file.load_results(tmp_path / "results.json").run.state == state
 
 
 # --- what a reboot has proven ---
