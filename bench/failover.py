@@ -30,11 +30,10 @@ from hale.drill.experiment import DrillRun
 from hale.drill.fault import Fault
 from hale.drill.journal import DrillHeader, DrillJournal
 from hale.drill.live_view import LiveView
-from hale.drill.measurement import Measurement
 from hale.drill.sampler import SamplerStopped
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
-from hale.model.drill import FaultKind
+from hale.model.drill import FaultKind, Measurement
 from hale.paths import ROOT
 from hale.ssh import SessionPool
 from hale.ssh.inventory_targets import targets_of
