@@ -9,31 +9,22 @@ a High Availability etcd Cluster with kubeadm".
 """
 
 import json
-import shlex
 from base64 import b64encode
 from collections.abc import Iterable
+from pathlib import Path
 
 from msgspec import Struct
 
 from facts.parsers.probe_prelude import PRELUDE
 from hale.model.evidence import CommandProbe, HostView, Unreadable
+from hale.shell import arguments, script_with
 
 SUBJECT = "external_etcd"
 PREFIX = "/registry/"
 
 # A range from the prefix to its successor: the last byte plus one.
 _KEY, _END = (b64encode(s.encode()).decode() for s in (PREFIX, PREFIX[:-1] + "0"))
-_SCRIPT = f"""
-need curl tr
-ca=%s cert=%s key=%s
-for f in "$ca" "$cert" "$key"; do [ -z "$f" ] || [ -e "$f" ] || echo "missing $f"; done
-for at in %s; do
-  said=$(curl -q -sS --noproxy '*' --connect-timeout 3 --max-time 8 --capath /dev/null \\
-    ${{ca:+--cacert "$ca"}} ${{cert:+--cert "$cert"}} ${{key:+--key "$key"}} "$at/v3/kv/range" \\
-    -d '{{"key":"{_KEY}","range_end":"{_END}","count_only":true}}' 2>&1)
-  printf 'at %%s %%s %%s\\n' "$at" "$?" "$(flat "$said")"
-done
-"""
+_RANGE = json.dumps({"key": _KEY, "range_end": _END, "count_only": True})
 
 
 class Store(Struct, frozen=True):
@@ -48,8 +39,9 @@ class Store(Struct, frozen=True):
 
 def probe(endpoints: Iterable[str], ca: str, cert: str, key: str) -> CommandProbe:
     """A request to every endpoint, https://HOST:PORT; the files may be empty for http."""
-    given = (*map(shlex.quote, (ca, cert, key)), shlex.join(endpoints))
-    return CommandProbe("store", PRELUDE + _SCRIPT % given, timeout=40, slow=True)
+    file = Path(__file__).with_suffix(".sh")
+    script = script_with(file, ca=ca, cert=cert, key=key, range=_RANGE)
+    return CommandProbe("store", f"{PRELUDE}{arguments(*endpoints)}{script}", timeout=40, slow=True)
 
 
 def read(readings: HostView) -> Store:

@@ -2,24 +2,17 @@
 phases observe it.
 """
 
-import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from msgspec import Struct
 
 from hale.model.evidence import CommandProbe, HostView, Unreadable
+from hale.shell import arguments, load_script
 
 SUBJECT = "written"
 
-_SCRIPT = """\
-command -v sha256sum stat >/dev/null || { echo "coreutils are missing" >&2; exit 127; }
-for f in %s; do
-  [ -e "$f" ] || continue
-  [ -f "$f" ] || { echo "other - - $f"; continue; }
-  sum=$(sha256sum <"$f") || exit 3
-  echo "${sum%%%% *} $(stat -Lc '%%a %%.Y' -- "$f") $f"
-done
-"""
+_SCRIPT = load_script(Path(__file__).with_suffix(".sh"))
 
 
 class FileDigest(Struct, frozen=True):
@@ -32,7 +25,7 @@ class FileDigest(Struct, frozen=True):
 
 def probe(paths: Iterable[str]) -> CommandProbe:
     """The probe for these files."""
-    return CommandProbe("files", _SCRIPT % " ".join(map(shlex.quote, paths)))
+    return CommandProbe("files", f"{arguments(*paths)}{_SCRIPT}")
 
 
 def read(readings: HostView) -> Mapping[str, FileDigest]:

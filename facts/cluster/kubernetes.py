@@ -4,10 +4,13 @@ install's phases observe it.
 Sources: kubeadm, "Implementation details"; kubernetes.io, "Ports and Protocols"; ss(8).
 """
 
+from pathlib import Path
+
 from msgspec import Struct
 
 from hale.inventory.cluster_spec import ADMIN
 from hale.model.evidence import CommandProbe, HostView, Unreadable
+from hale.shell import arguments, script_with
 
 SUBJECT = "kubernetes"
 
@@ -36,16 +39,7 @@ READYZ = f"""\
 curl -q -s --noproxy '*' --max-time 3 --cacert {CA} --capath /dev/null \\
   --resolve kubernetes:6443:127.0.0.1 -o /dev/null -w '%{{http_code}}' https://kubernetes:6443/readyz"""
 
-_SCRIPT = f"""\
-for f in {" ".join(FILES)} $etcd; do [ ! -e $f ] || echo "file $f"; done
-! grep -qs {ROTATING} {KUBELET} || echo rotating
-echo "kubelet $(systemctl is-active kubelet 2>/dev/null)"
-command -v ss >/dev/null || {{ echo "ss (iproute2) is missing" >&2; exit 127; }}
-ss -Hltnp | while read -r _ _ _ at _ who; do
-  who=${{who#*\\"}}
-  echo "port ${{at##*:}} ${{who%%\\"*}}"
-done
-"""
+_SCRIPT = script_with(Path(__file__).with_suffix(".sh"), kubelet=KUBELET, rotating=ROTATING)
 
 
 class Node(Struct, frozen=True):
@@ -68,9 +62,14 @@ class Node(Struct, frozen=True):
         return ADMIN in self.files
 
 
+def kubeadm_files(*, stacked: bool) -> tuple[str, ...]:
+    """The files of kubeadm's own; stacked: etcd's data too."""
+    return (*FILES, ETCD_DATA) if stacked else FILES
+
+
 def probe(*, stacked: bool) -> CommandProbe:
     """The probe for all of it. stacked: etcd's data is kubeadm's too."""
-    return CommandProbe("node", f"etcd={ETCD_DATA if stacked else ''}\n{_SCRIPT}")
+    return CommandProbe("node", f"{arguments(*kubeadm_files(stacked=stacked))}{_SCRIPT}")
 
 
 def read(readings: HostView) -> Node:

@@ -10,8 +10,8 @@ Sources: kubectl's reference, "JSONPath support"; kubeadm, "Implementation detai
 """
 
 import json
-import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -19,6 +19,7 @@ from msgspec import Struct
 from facts.parsers import local_apiserver
 from hale.inventory.cluster_spec import ADMIN
 from hale.model.evidence import CommandProbe, HostView, Probe, Unreadable
+from hale.shell import script_with
 
 SUBJECT = "nodes"
 
@@ -51,13 +52,6 @@ _NODES = f"""\
 [ -e {local_apiserver.MANIFEST} ] || {{ echo at none; exit 0; }}
 {local_apiserver.SHELL}
 api nodes '/api/v1/nodes?includeObject=None&pretty=false' -H '{local_apiserver.TABLE}'
-"""
-_KUBECTL = f"""\
-address=%s
-[ -e {ADMIN} ] || {{ echo absent; exit 0; }}
-[ -r {ADMIN} ] || {{ echo "{ADMIN} is not readable by this user" >&2; exit 3; }}
-command -v kubectl >/dev/null || {{ echo absent; exit 0; }}
-k() {{ kubectl --kubeconfig {ADMIN} --server "https://$address:6443" --request-timeout 8s "$@"; }}
 """
 # A Deployment's wanted and ready pods; a DaemonSet has other names for them.
 _OBJECTS = (
@@ -106,12 +100,13 @@ def probes(address: str, objects: Iterable[Object] = MADE) -> tuple[Probe, ...]:
     )
     if not given:
         return (probe(),)
-    get = f"k get -f - --ignore-not-found -o jsonpath={shlex.quote(_OBJECTS)}"
-    query = (
-        f"said=$(printf '%s' {shlex.quote(given)} | {get} 2>&1) && r=0 || r=$?\n"
-        'printf "%s\\n" "$said"\necho "end $r"\n'
+    script = script_with(
+        Path(__file__).with_name("nodes_objects.sh"),
+        kubeconfig=ADMIN,
+        address=address,
+        objects=given,
+        template=_OBJECTS,
     )
-    script = f"{_KUBECTL % shlex.quote(address)}{query}"
     return probe(), CommandProbe("objects", script, timeout=40, slow=True)
 
 

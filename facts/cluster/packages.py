@@ -3,36 +3,19 @@
 Sources: dpkg-query(1), apt-mark(8); rpm(8) --queryformat.
 """
 
-import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 
 from hale.model.evidence import CommandProbe, HostView, Unreadable
+from hale.shell import arguments, load_script
 
 SUBJECT = "packages"
 Manager = Literal["apt", "dnf"]
 
-_SCRIPT = """\
-set -- %s
-if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
-  echo apt
-  dpkg-query -W -f='have ${Package} ${db:Status-Abbrev}${Version}\\n' "$@" 2>/dev/null
-  apt-mark showhold "$@" 2>/dev/null | sed 's/^/held /'
-  [ -z "$(dpkg --audit)" ] || echo broken
-elif command -v dnf >/dev/null && command -v rpm >/dev/null; then
-  echo dnf
-  rpm -q --qf 'have %%{NAME} ii %%{VERSION}-%%{RELEASE}\\n' "$@" | grep '^have '
-else
-  echo "neither apt-get nor dnf is there" >&2; exit 127
-fi
-! command -v containerd >/dev/null || echo "containerd $(containerd --version | cut -d' ' -f3)"
-for d in /opt/cni/bin /usr/lib/cni /usr/libexec/cni; do
-  [ ! -x $d/loopback ] || { echo "cni $d"; break; }
-done
-echo "capabilities $(sed -n 's/^CapEff:[[:space:]]*//p' /proc/1/status)"
-"""
+_SCRIPT = load_script(Path(__file__).with_suffix(".sh"))
 CAP_SYS_RESOURCE = 1 << 24  # capabilities(7)
 
 
@@ -53,7 +36,7 @@ class Packages(Struct, frozen=True):
 
 def probe(names: Iterable[str]) -> CommandProbe:
     """The probe for these packages."""
-    return CommandProbe("versions", _SCRIPT % " ".join(map(shlex.quote, names)), timeout=20)
+    return CommandProbe("versions", f"{arguments(*names)}{_SCRIPT}", timeout=20)
 
 
 def read(readings: HostView) -> Packages:

@@ -6,33 +6,17 @@ survives a reload, and a child of it runs with the new configuration.
 Sources: systemctl(1) `show`; proc_pid_stat(5), field 22; proc_uptime(5).
 """
 
-import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from msgspec import Struct
 
 from hale.model.evidence import CommandProbe, HostView, Unreadable
+from hale.shell import arguments, load_script
 
 SUBJECT = "services"
 
-_SCRIPT = """\
-command -v systemctl >/dev/null || { echo "there is no systemd" >&2; exit 127; }
-hz=$(getconf CLK_TCK 2>/dev/null || echo 100)
-for u in %s; do
-  eval "$(systemctl show -p LoadState -p ActiveState -p UnitFileState -p MainPID -- "$u" |
-    sed 's/^\\([A-Za-z]*\\)=\\(.*\\)$/\\1="\\2"/')"
-  newest=0
-  if [ "$MainPID" != 0 ]; then
-    for p in "$MainPID" $(cat "/proc/$MainPID/task/$MainPID/children" 2>/dev/null); do
-      read -r l <"/proc/$p/stat" 2>/dev/null || continue
-      set -- ${l##*) }; shift 19; [ "$1" -le "$newest" ] || newest=$1
-    done
-  fi
-  echo "$u $LoadState $ActiveState ${UnitFileState:-none} $newest"
-done
-read -r up rest </proc/uptime
-echo "now $(date +%%s.%%N) $up $hz"
-"""
+_SCRIPT = load_script(Path(__file__).with_suffix(".sh"))
 
 
 class Service(Struct, frozen=True):
@@ -46,7 +30,7 @@ class Service(Struct, frozen=True):
 
 def probe(units: Iterable[str]) -> CommandProbe:
     """The probe for these units."""
-    return CommandProbe("units", _SCRIPT % " ".join(map(shlex.quote, units)))
+    return CommandProbe("units", f"{arguments(*units)}{_SCRIPT}")
 
 
 def read(readings: HostView) -> Mapping[str, Service]:

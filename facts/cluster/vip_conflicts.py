@@ -8,46 +8,16 @@ Sources: RFC 9568 (VRRP: group 224.0.0.18, protocol 112, the router's id is the 
 socat(1), IP4-RECVFROM; ip-neighbour(8); arp(7).
 """
 
-import shlex
+from pathlib import Path
 
 from msgspec import Struct
 
 from hale.model.evidence import CommandProbe, HostView, Unreadable
+from hale.shell import script_with
 
 SUBJECT = "vip_claims"
 LISTEN = 2.5  # seconds: two adverts of VRRP's default interval and the slack of a busy host
 
-_OWN = """\
-vip=%s me=%s
-command -v ip >/dev/null || { echo "ip (iproute2) is missing" >&2; exit 127; }
-ip -o addr show | while read -r _ i _ a _; do
-  [ "${a%%/*}" != "$me" ] || { echo "interface $i"; echo "mac $(cat "/sys/class/net/$i/address")"; }
-  [ "${a%%/*}" != "$vip" ] || echo "held $i"
-done
-"""
-_STRANGERS = """\
-vip=%s me=%s
-ask() {
-  # The last holder may be gone: the entry is flushed, so that the kernel asks again.
-  ip neigh flush to "$vip" >/dev/null 2>&1 || :
-  ping -c 1 -W 1 -- "$vip" >/dev/null 2>&1 && echo "answered"
-  mac=$(ip neigh show to "$vip" 2>/dev/null |
-    sed -n 's/.* lladdr \\([0-9a-f:]*\\).*/\\1/p' | head -n 1)
-  [ -z "$mac" ] || echo "neighbour $mac"
-}
-listen() {
-  ! grep -qs 'written by Hale' /etc/keepalived/keepalived.conf || { echo "deaf ours"; return; }
-  case $me in *:*) echo "deaf IPv6"; return ;; esac
-  command -v socat >/dev/null || { echo "deaf socat is not installed"; return; }
-  timeout %s socat -u "IP4-RECVFROM:112,ip-add-membership=224.0.0.18:$me,fork" \\
-    SYSTEM:'echo "heard $SOCAT_PEERADDR $(od -An -v -tx1 -N28 | tr -d "\\n")"' 2>/dev/null | sort -u
-}
-command -v ip >/dev/null || { echo "ip (iproute2) is missing" >&2; exit 127; }
-ip -o addr show | grep -qF " $vip/" || ask &
-listen
-wait
-exit 0
-"""
 
 
 class Claims(Struct, frozen=True):
@@ -67,12 +37,14 @@ class Claims(Struct, frozen=True):
 
 def own_state_probe(vip: str, address: str) -> CommandProbe:
     """The probe of this host's interfaces."""
-    return CommandProbe("own", _OWN % (shlex.quote(vip), shlex.quote(address)))
+    script = script_with(Path(__file__).with_name("vip_conflicts_own.sh"), vip=vip, me=address)
+    return CommandProbe("own", script)
 
 
 def conflict_probe(vip: str, address: str) -> CommandProbe:
     """The probe that sends and listens, in parallel with others."""
-    script = _STRANGERS % (shlex.quote(vip), shlex.quote(address), LISTEN)
+    file = Path(__file__).with_name("vip_conflicts_strangers.sh")
+    script = script_with(file, vip=vip, me=address, seconds=str(LISTEN))
     return CommandProbe("strangers", script, timeout=15, slow=True)
 
 

@@ -18,8 +18,8 @@ from hale.apply.prepared import (
     UNCHANGED,
     PreparedStep,
 )
+from hale.shell import load_script, variables
 from hale.ssh import remote
-from hale.ssh.remote import load_script, variables
 
 HERE = Path(__file__).parent
 

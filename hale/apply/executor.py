@@ -30,8 +30,8 @@ from hale.apply.prepared import (
 )
 from hale.model.change import Remedy
 from hale.plan.plan import ABSENT, Step
+from hale.shell import variables
 from hale.ssh import Session
-from hale.ssh.remote import variables
 from hale.ssh.remote.files import FileUnreadable, failure_text, read_files, stderr_text
 
 TIMEOUT = 120.0  # seconds for a backup, a reload, or reading files

@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 
 from hale.apply.prepared import HOME
+from hale.shell import load_script, variables
 from hale.ssh import Session
-from hale.ssh.remote import ATOMIC_WRITE, PRELUDE, load_script, variables
+from hale.ssh.remote import ATOMIC_WRITE, PRELUDE
 
 PATH = f"{HOME}/lock"
 HERE = Path(__file__).parent

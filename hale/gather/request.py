@@ -14,10 +14,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from hale.files.script import load_script
 from hale.inventory.ini import Host
 from hale.model.evidence import CommandProbe, FileProbe
 from hale.model.requirement import Case
+from hale.shell import load_script
 from hale.standard import subjects
 
 # The letters of frames; gather.sh prints them.

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from hale.install.phase import RunScript, Step, WriteFile
 from hale.install.secrets import Secret, Secrets
-from hale.install.shell import script_with
 from hale.redact import redact
+from hale.shell import script_with
 from hale.ssh import CommandTimeout, HostUnreachable, OutputTooLarge, Session, remote
 
 BACKUP_DIR = "/var/lib/hale/install/original"

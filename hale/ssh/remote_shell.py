@@ -12,7 +12,7 @@ import re
 import shlex
 from pathlib import Path
 
-from hale.files.script import load_script
+from hale.shell import load_script
 from hale.ssh.target import Target
 
 _FUNCTIONS = load_script(Path(__file__).with_suffix(".sh"))

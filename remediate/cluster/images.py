@@ -15,7 +15,7 @@ from facts.cluster import images
 from hale.install.cluster_context import GROUPS, ClusterContext
 from hale.install.phase import Batch, Observations, Phase, PhaseProblem, Probes, Problems, RunScript
 from hale.inventory.ini import Host
-from remediate.cluster import kubeadm, network, runtime
+from remediate.cluster import kubeadm, network, runtime, scripts
 
 
 class PullImages(Phase):
@@ -84,11 +84,5 @@ def _pull(site: ClusterContext, host: Host, missing: tuple[str, ...]) -> RunScri
 
 
 def _beforehand(site: ClusterContext) -> str:
-    """Pull the network's images. If one fails, the kubelet pulls it, perhaps with a password."""
-    found = " ".join(map(shlex.quote, network.images(site)))
-    return f"""\
-for i in {found}; do
-  echo "pulling $i"
-  timeout 120 {_PULL} "$i" >/dev/null 2>&1 </dev/null || break
-done
-"""
+    """Pull the network's images."""
+    return scripts.load("pull_images", *network.images(site), hosts_dir=runtime.CERTS)

@@ -6,7 +6,6 @@ result goes to kubeadm on standard input, because it may contain the token and t
 Source: kubernetes.io, "kubeadm Configuration (v1beta4)".
 """
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from facts.parsers import vip_config
 from hale.install.cluster_context import APISERVER_PORT, ClusterContext, encoded
 from hale.install.secrets import Secret
 from hale.inventory.ini import Host
+from remediate.cluster import scripts
 
 API = "kubeadm.k8s.io/v1beta4"
 SOCKET = "unix:///run/containerd/containerd.sock"
@@ -169,20 +169,8 @@ def preserving(site: ClusterContext, script: str, pki: Sequence[str] = ()) -> st
         files.append(vip_config.KUBE_VIP)
     if not (files or pki):
         return script
-    last = pki[-1] if pki else ""
-    more = f'set -- "$@" {shlex.join(pki)}' if pki else ":"
-    # Copies are atomic: one may be interrupted, and then the first copy is the only one left.
-    return f"""\
-set -- {shlex.join(files)}
-if [ -s "{last}" ] || [ -s "{_KEPT}{last}" ]; then {more}; fi
-copied() {{ mkdir -p "${{2%/*}}"; cp -a -- "$1" "$2.hale-new"; mv -fT -- "$2.hale-new" "$2"; }}
-for f; do [ ! -e "$f" ] || (umask 077; copied "$f" "{_KEPT}$f"); done
-(
-{script}
-)
-for f; do [ ! -e "{_KEPT}$f" ] || copied "{_KEPT}$f" "$f"; done
-rm -rf {_KEPT}
-"""
+    keep = scripts.load("keep_files", *files, kept=_KEPT, pki=" ".join(pki))
+    return f"{keep}(\n{script}\n)\n{scripts.load('restore_kept_files')}"
 
 
 def deep_merge(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:

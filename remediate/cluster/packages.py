@@ -10,7 +10,6 @@ Sources: apt-get(8), apt-mark(8), sources.list(5); kubernetes.io, "Installing ku
 `excludepkgs`.
 """
 
-import shlex
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
@@ -30,7 +29,7 @@ from hale.install.phase import (
 )
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
-from remediate.cluster import templates
+from remediate.cluster import scripts, templates
 
 PINNED = ("kubeadm", "kubectl", "kubelet")
 RUNTIME = ("containerd", "runc")
@@ -136,13 +135,7 @@ def is_version(installed: str, wanted: str) -> bool:
 
 def install_script(names: Iterable[str]) -> str:
     """A script that installs packages from the host's own repositories. Runs after this phase."""
-    return f"""\
-if command -v apt-get >/dev/null; then
-{_APT}{_INSTALL} {shlex.join(names)}
-else
-  dnf -q -y install {shlex.join(names)}
-fi
-"""
+    return scripts.load("apt") + scripts.load("install_packages", *names)
 
 
 def _wanted(found: Packages) -> tuple[str, ...]:
@@ -194,97 +187,37 @@ def _key(site: ClusterContext, found: Packages) -> bytes:
 # --- the scripts ---
 
 
-_APT = """\
-export DEBIAN_FRONTEND=noninteractive
-wait='-o DPkg::Lock::Timeout=120'
-dpkg --configure -a
-"""
-_INSTALL = """\
-apt-get -qq $wait -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-confdef \\
-  --no-install-recommends -y install"""
+_ENABLE = "systemctl -q enable kubelet containerd\n"
 
 
 def _apt(site: ClusterContext, found: Packages) -> str:
-    version = site.cluster.kubernetes_version
-    names = [n for n in _wanted(found) if n not in PINNED]
-    pinned = " ".join(f"{n}=${{v_{n}}}" for n in PINNED)
-    own = site.cluster.apt_repository is not None
-    only = f"-o Dir::Etc::sourcelist={LIST} -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0"
-    return f"""\
-{_APT}echo "refreshing the repository"
-apt-get -qq $wait {only if own else ""} -o Acquire::Retries=2 -o APT::Update::Error-Mode=any update
-there=$(apt-cache madison {" ".join(PINNED)} kubernetes-cni)
-versions() {{ printf '%s\\n' "$there" | awk -v name="$1" '$1 == name {{print $3}}'; }}
-pick() {{
-  has=$(versions "$1")
-  printf '%s\\n' "$has" | grep -E '^([0-9]+:)?{_escaped(version)}([-+~]|$)' | head -n 1 |
-    grep . || {{
-    echo "no $1 {version} in the repository; it has: $(echo $has)" >&2
-    exit 44
-  }}
-}}
-{_picks()}
-plugins=containernetworking-plugins
-[ -z "$(versions kubernetes-cni)" ] || plugins=kubernetes-cni
-echo "installing"
-{_INSTALL} --allow-change-held-packages --allow-downgrades \\
-  {" ".join(names)} $plugins {pinned}
-echo "holding {" ".join(PINNED)}"
-apt-mark -qq hold {" ".join(PINNED)}
-{_plugins()}
-systemctl -q enable kubelet containerd
-"""
-
-
-def _picks() -> str:
-    return "\n".join(f"v_{n}=$(pick {n})" for n in PINNED)
-
-
-_STRICT = f"--setopt={NAME}.skip_if_unavailable=0"  # dnf.conf(5): a site may have set it to 1
+    script = scripts.load(
+        "install_kubernetes_apt",
+        *(n for n in _wanted(found) if n not in PINNED),
+        **_pinned(site),
+        list=LIST if site.cluster.apt_repository is not None else "",
+    )
+    return f"{scripts.load('apt')}{script}{scripts.load('link_cni_plugins')}{_ENABLE}"
 
 
 def _dnf(site: ClusterContext, found: Packages) -> str:
-    version = site.cluster.kubernetes_version
     wanted = [n for n in _wanted(found) if n not in PINNED]
-    names = [n for n in wanted if n not in RUNTIME]
-    pinned = " ".join(f"{n}-{version}" for n in PINNED)
-    own = f"dnf -q -y --disablerepo='*' --enablerepo={NAME} {_STRICT} --refresh makecache"
-    return f"""\
-echo "refreshing the repository"
-{own if site.cluster.dnf_repository else ":"}
-for n in {" ".join(PINNED)}; do
-  has=$(dnf -q --disableexcludes={NAME} list --showduplicates "$n" 2>/dev/null |
-    awk '$1 ~ /^kube/ {{print $2}}')
-  printf '%s\\n' "$has" | grep -qE '^([0-9]+:)?{_escaped(version)}-' || {{
-    echo "no $n {version} in the repository; it has: $(echo $has)" >&2
-    exit 44
-  }}
-done
-runtime="{" ".join(n for n in RUNTIME if n in wanted)}"
-[ -z "$runtime" ] || dnf -q list containerd >/dev/null 2>&1 || runtime={OTHER_RUNTIME}
-echo "installing"
-dnf -q -y --disableexcludes={NAME} install {shlex.join(names)} $runtime {pinned}
-{_plugins()}
-systemctl -q enable kubelet containerd
-"""
+    script = scripts.load(
+        "install_kubernetes_dnf",
+        *(n for n in wanted if n not in RUNTIME),
+        **_pinned(site),
+        repository=NAME,
+        own="yes" if site.cluster.dnf_repository else "",
+        runtime=" ".join(n for n in RUNTIME if n in wanted),
+        other_runtime=OTHER_RUNTIME,
+    )
+    return f"{script}{scripts.load('link_cni_plugins')}{_ENABLE}"
 
 
-def _plugins() -> str:
-    """A script that links the CNI plugins into /opt/cni/bin, where network plugins install their
-    own programs: containerd looks for all of them there."""
-    return """\
-if [ ! -e /opt/cni/bin/loopback ]; then
-  for d in /usr/lib/cni /usr/libexec/cni; do
-    [ -x $d/loopback ] || continue
-    mkdir -p /opt/cni/bin
-    for p in $d/*; do [ -e "/opt/cni/bin/${p##*/}" ] || ln -s "$p" /opt/cni/bin/; done
-    break
-  done
-fi
-[ -e /opt/cni/bin/loopback ] || {
-  echo "no CNI plugins: neither kubernetes-cni nor containernetworking-plugins is there" >&2; exit 1
-}"""
-
-
-def _escaped(version: str) -> str:
-    return version.replace(".", "[.]")
+def _pinned(site: ClusterContext) -> dict[str, str]:
+    version = site.cluster.kubernetes_version
+    return {
+        "pinned": " ".join(PINNED),
+        "version": version,
+        "pattern": version.replace(".", "[.]"),
+    }

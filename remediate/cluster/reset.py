@@ -202,28 +202,14 @@ def _kubeadm(site: ClusterContext) -> str:
 
 
 def _unbalance(site: ClusterContext) -> str:
-    return f"""\
-systemctl -q disable --now keepalived 2>/dev/null || :
-ip -o addr show | grep -F ' {site.inventory.endpoint.vip}/' | while read -r _ i _ a _; do
-  ip addr del "$a" dev "$i"
-done
-systemctl -q disable --now haproxy 2>/dev/null || :
-{put_back(BALANCER_FILES)}
-systemctl daemon-reload
-"""
+    stop = scripts.load("stop_load_balancer", vip=site.inventory.endpoint.vip)
+    return f"{stop}{restore_files(BALANCER_FILES)}systemctl daemon-reload\n"
 
 
-def put_back(paths: Iterable[str]) -> str:
+def restore_files(paths: Iterable[str]) -> str:
     """A script that restores the files, or removes those that did not exist before Hale."""
-    return f"""\
-for p in {" ".join(map(shlex.quote, paths))}; do
-  o={BACKUP_DIR}$p
-  if [ -e "$o" ]; then cp -a -- "$o" "$p.hale-new"; mv -fT -- "$p.hale-new" "$p"; rm -f -- "$o"
-  elif [ -e "$o.absent" ]; then rm -f -- "$p" "$o.absent"; fi
-  ! grep -qs 'written by Hale' "$p" || rm -f -- "$p"
-done
-rmdir {load_balancer.DROPIN.rpartition("/")[0]} 2>/dev/null || :
-"""
+    folder = load_balancer.DROPIN.rpartition("/")[0]
+    return scripts.load("restore_files", *paths, backups=BACKUP_DIR, folder=folder)
 
 
 def _sweep(site: ClusterContext) -> str:
@@ -240,24 +226,12 @@ def _sweep(site: ClusterContext) -> str:
 def _packages(site: ClusterContext, host: Host) -> Step:
     balancer = load_balancer.PACKAGES if site.manages_load_balancer else ()
     rest = (*packages.RUNTIME, packages.OTHER_RUNTIME, "kubernetes-cni", "cri-tools")
-    names = " ".join((*packages.PINNED, *balancer, *rest))
-    files = " ".join((packages.LIST, packages.REPO, packages.DNF_KEY))
-    return RunScript(
-        host.name,
-        "packages",
-        f"""\
-systemctl -q disable --now containerd 2>/dev/null || :
-if command -v apt-get >/dev/null; then
-  apt-mark -qq unhold {" ".join(packages.PINNED)} >/dev/null 2>&1 || :
-  have=$(dpkg-query -W -f='${{Package}} ' {names} 2>/dev/null || :)
-  [ -z "$have" ] || DEBIAN_FRONTEND=noninteractive apt-get -qq -y \\
-    -o DPkg::Lock::Timeout=120 purge $have
-  rm -f /etc/apt/keyrings/{packages.NAME}.*
-else
-  dnf -q -y --disableexcludes={packages.NAME} remove {names}
-fi
-{put_back((runtime.CONFIG,))}
-rm -rf {runtime.CERTS} {files}
-""",
-        timeout=900,
+    remove = scripts.load(
+        "remove_packages",
+        *(*packages.PINNED, *balancer, *rest),
+        pinned=" ".join(packages.PINNED),
+        repository=packages.NAME,
     )
+    files = (runtime.CERTS, packages.LIST, packages.REPO, packages.DNF_KEY)
+    script = f"{remove}{restore_files((runtime.CONFIG,))}rm -rf {shlex.join(files)}\n"
+    return RunScript(host.name, "packages", script, timeout=900)

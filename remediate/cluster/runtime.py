@@ -25,7 +25,7 @@ from hale.install.phase import (
 )
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
-from remediate.cluster import templates
+from remediate.cluster import scripts, templates
 from remediate.cluster.templates import ConfigProblem
 
 CONFIG = "/etc/containerd/config.toml"
@@ -78,10 +78,7 @@ class ContainerRuntime(Phase):
                 RunScript(
                     host.name,
                     "containerd restarts",
-                    f"systemctl restart {UNIT}\n"
-                    "for n in 1 2 3 4 5 6 7 8 9 10; do\n"
-                    "  ctr version >/dev/null 2>&1 && exit\n  sleep 1\ndone\n"
-                    f"journalctl -u {UNIT} -n 5 --no-pager -o cat >&2; exit 1\n",
+                    scripts.load("restart_containerd", unit=UNIT),
                 )
             )
         return (Batch(tuple(steps)),)

@@ -11,7 +11,7 @@ from hale.apply.prepared import NOT_APPLIED, PRECONDITION_FAILED, UNCHANGED, Pre
 from hale.model import change
 from hale.model.change import Action, FileEdit, Impact, KernelValueChange, UnitAction, UnitChange
 from hale.plan.plan import Step
-from hale.ssh.remote import variables
+from hale.shell import variables
 
 KINDS: tuple[type[Any], ...] = get_args(Action)
 

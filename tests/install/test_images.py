@@ -46,6 +46,6 @@ def test_those_of_the_networks_daemonsets_are_pulled_by_all_but_the_first(tmp_pa
     (wave,) = images.PullImages().batches(site, factories.seen(hosts, {}))
     for step in wave.steps:
         assert isinstance(step, RunScript)
-        beforehand = f"for i in {' '.join(wanted)}; do" in step.script
+        beforehand = f"set -- {' '.join(wanted)}\n" in step.script
         assert beforehand == (step.host != "m1")
         assert "short" not in step.script

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from hale.apply.prepared import PreparedStep
 from hale.model.change import Action, Remedy
 from hale.plan.plan import ABSENT, Step
-from hale.ssh.remote import load_script, variables
+from hale.shell import load_script, variables
 
 HERE = Path(__file__).parent
 C = TypeVar("C", bound=Action)

@@ -1,23 +1,10 @@
-"""Shell scripts for hosts: package data beside the code that sends them, and what they share.
+"""What scripts for hosts share (hale/shell.py): each is a piece of POSIX sh."""
 
-A script is POSIX sh in a `.sh` file, checked by shellcheck in `make lint`. What Python knows comes
-before it as `name=value` lines (`variables`), so nothing is formatted into a script.
-"""
-
-import shlex
-from functools import cache
 from pathlib import Path
 
-from hale.files import script
+from hale.shell import load_script
 
 HERE = Path(__file__).parent
-load_script = cache(script.load_script)
-
-
-def variables(**values: str) -> str:
-    """Assignments of shell variables, a line each, quoted."""
-    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
-
 
 # What every script begins with: locale and PATH.
 PRELUDE = load_script(HERE / "prelude.sh")

@@ -4,7 +4,8 @@ import base64
 import shlex
 from collections.abc import Iterable
 
-from hale.ssh.remote import HERE, PRELUDE, load_script
+from hale.shell import load_script
+from hale.ssh.remote import HERE, PRELUDE
 from hale.ssh.session import Session
 
 TIMEOUT = 120.0  # seconds

@@ -1,0 +1,28 @@
+# Arguments: kubeadm's files. Given: vip, pods (CIDR, may be empty), stacked (`yes` or empty), and
+# extended regular expressions: interfaces, chains, tables.
+if command -v ctr >/dev/null && [ -S /run/containerd/containerd.sock ]; then
+  ctr -n k8s.io containers ls -q 2>/dev/null | sed 's/^/container /'
+fi
+ours='^(containerd-shim|kube-|coredns|pause$)'
+# shellcheck disable=SC2009  # pgrep would print numbers
+ps -eo comm= | grep -E -e "$ours" ${stacked:+-e '^etcd$'} | sed 's/^/process /'
+awk '$2 ~ "^(/var/lib/kubelet/|/run/containerd/io[.]|/run/netns/cni-|/var/run/netns/cni-)" \
+  { print "mount " $2 }' /proc/mounts
+for i in /sys/class/net/*; do
+  echo "${i##*/}" | grep -xE "$interfaces" | sed 's/^/interface /'
+done
+for t in iptables ip6tables; do
+  ! command -v $t-save >/dev/null || $t-save 2>/dev/null | grep -E "^:($chains)" |
+    cut -d' ' -f1 | sed "s/^:/rule $t /"
+done
+! command -v nft >/dev/null || nft list tables 2>/dev/null | grep -E " ($tables)" |
+  sed 's/^/rule nft /'
+[ ! -r /proc/net/ip_vs ] || tail -n +4 /proc/net/ip_vs | sed 's/^/rule ipvs /'
+[ -z "$pods" ] || ip -o route show root "$pods" 2>/dev/null | sed 's/^/route /'
+! ip -o addr show | grep -qF " $vip/" || echo "vip $vip"
+for f in "$@" /etc/cni/net.d/*; do [ ! -e "$f" ] || echo "file $f"; done
+for f in /etc/haproxy/haproxy.cfg /etc/keepalived/keepalived.conf; do
+  ! grep -qs 'written by Hale' $f || echo "file $f"
+done
+! systemctl -q is-active kubelet || echo "service kubelet"
+echo end

@@ -1,0 +1,34 @@
+"""Shell scripts: `.sh` files beside the modules that run them.
+
+A script is POSIX sh, checked by shellcheck in `make lint`. What Python knows comes before it, as
+assignments of variables and as arguments, quoted; nothing is formatted into a script.
+"""
+
+import shlex
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def load_script(path: Path) -> str:
+    """The script without comment lines, empty lines and indentation, for the wire.
+
+    No string in it may span lines that begin with a blank or a `#`.
+    """
+    lines = (line.lstrip(" \t") for line in path.read_text(encoding="utf-8").split("\n"))
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
+
+
+def variables(**values: str) -> str:
+    """Assignments of shell variables, a line each, quoted."""
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
+
+
+def arguments(*values: str) -> str:
+    """The command that makes these the script's arguments, `$@`, quoted."""
+    return f"set -- {shlex.join(values)}\n"
+
+
+def script_with(path: Path, /, **values: str) -> str:
+    """The script after assignments of its variables."""
+    return variables(**values) + load_script(path)

@@ -1,0 +1,22 @@
+# Install Kubernetes' packages at one version. dnf excludes them from updates (WriteFile of REPO).
+# Arguments: the other packages. pinned: names of packages. version, and pattern, an extended
+# regular expression of it. repository: the name of Hale's. own: `yes` where the site has set one.
+# runtime: packages that are missing, or empty; other_runtime: the package where dnf lacks those.
+echo "refreshing the repository"
+# dnf.conf(5): a site may have set skip_if_unavailable to 1.
+[ -z "$own" ] || dnf -q -y --disablerepo='*' --enablerepo="$repository" \
+  --setopt="$repository.skip_if_unavailable=0" --refresh makecache
+for name in $pinned; do
+  has=$(dnf -q --disableexcludes="$repository" list --showduplicates "$name" 2>/dev/null |
+    awk '$1 ~ /^kube/ {print $2}')
+  printf '%s\n' "$has" | grep -qE "^([0-9]+:)?$pattern-" || {
+    # shellcheck disable=SC2086,SC2116  # all on one line
+    echo "no $name $version in the repository; it has: $(echo $has)" >&2
+    exit 44
+  }
+  set -- "$@" "$name-$version"
+done
+[ -z "$runtime" ] || dnf -q list containerd >/dev/null 2>&1 || runtime=$other_runtime
+echo "installing"
+# shellcheck disable=SC2086  # names
+dnf -q -y --disableexcludes="$repository" install "$@" $runtime
