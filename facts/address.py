@@ -13,8 +13,8 @@ Sources: ip-address(8); keepalived.conf(5), virtual_ipaddress; facts/parsers/boo
 """
 
 import ipaddress
-import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -31,6 +31,7 @@ from hale.model.evidence import (
     Unreadable,
 )
 from hale.model.requirement import Case
+from hale.shell import arguments, load_script
 
 # An IPv6 address that another host has, or that is still being checked, is not usable.
 USELESS = ("dadfailed", "tentative")
@@ -166,8 +167,4 @@ def _address(host: Host) -> str:
 
 
 def _script(planned: str, vip: str) -> str:
-    return f"""
-for a in {shlex.quote(planned)} {shlex.quote(vip)}; do
-  echo "of any $a" && ip -o addr show to "$a" && echo "of up $a" && ip -o addr show up to "$a" ||
-    exit
-done"""
+    return arguments(planned, vip) + load_script(Path(__file__).with_suffix(".sh"))

@@ -13,8 +13,8 @@ kubeadm's "Creating Highly Available Clusters"; curl(1), EXIT CODES and --write-
 """
 
 import re
-import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -22,6 +22,7 @@ from facts.parsers.curl import EXIT_CODES, NO_ACCESS
 from hale.inventory.ini import ControlPlaneEndpoint, Host
 from hale.model.evidence import CommandProbe, ConfigLine, HostView, Probe, Unreadable
 from hale.model.requirement import Case
+from hale.shell import arguments, script_with
 
 # kubeadm puts it here on every host, masters and workers, when the host joins.
 CA = "/etc/kubernetes/pki/ca.crt"
@@ -126,36 +127,5 @@ def _script(endpoint: ControlPlaneEndpoint) -> str:
 
     -w prints its line last and body lines get a prefix, so a body cannot be mistaken for it.
     """
-    # Both run at once; the second's output waits in the pipe, which keeps their order constant.
-    first, second = map(shlex.quote, _urls(endpoint))
-    return f"""
-for tool in curl grep head sed tail; do
-  command -v $tool >/dev/null || {{ echo "$tool is not installed" >&2; exit 127; }}
-done
-ca={CA}
-if [ -e $ca ]; then
-  [ -r $ca ] || {{ echo "$ca is not readable by this user" >&2; exit 3; }}
-  echo joined
-else
-  d=/etc/kubernetes/pki
-  for p in /etc/kubernetes $d; do
-    [ ! -d $p ] || [ -x $p ] || {{ echo "$p is not searchable by this user" >&2; exit 3; }}
-  done
-  echo not joined
-  ca=/dev/null
-fi
-ask() {{
-  curl -q -sS --noproxy '*' --connect-timeout 3 --max-time 6 --cacert $ca --capath /dev/null \\
-    -w '\\n@ %{{http_code}} %{{remote_ip}}\\n' "$@" 2>&1
-}}
-one() {{
-  said=$(ask "$1"); r=$?
-  case $(printf '%s\\n' "$said" | grep '^@ ' | tail -n 1) in
-  "@ 401 "*|"@ 403 "*) [ ! -r {CLIENT} ] || {{ said=$(ask --cert {CLIENT} "$1"); r=$?; }} ;;
-  esac
-  got=$(printf '%s\\n' "$said" | sed -n 's/^@ //p' | tail -n 1)
-  said=$(printf '%s\\n' "$said" | sed '/^@ /d; s/^/| /' | head -c 1500)
-  printf 'url %s\\n%s\\ngot %s %s\\n' "$1" "$said" "$r" "$got"
-}}
-one {second} | {{ one {first} </dev/null; cat; }}
-"""
+    file = Path(__file__).with_suffix(".sh")
+    return arguments(*_urls(endpoint)) + script_with(file, ca=CA, client=CLIENT)

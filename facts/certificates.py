@@ -13,8 +13,8 @@ kubeadm"; RFC 7468 (PEM).
 
 import base64
 import re
-import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -24,6 +24,7 @@ from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
 from hale.model.evidence import CommandProbe, ConfigLine, HostView, NotApplicable, Probe, Unreadable
 from hale.model.requirement import Case
+from hale.shell import arguments, script_with
 
 DAY = 86400.0
 NO_CLUSTER = f"this host is not a node yet (no {CONFIG})"
@@ -31,27 +32,11 @@ NO_CLUSTER = f"this host is not a node yet (no {CONFIG})"
 # kubeadm's path of the apiserver's client certificate for etcd; an external etcd may use another.
 ETCD_CLIENT = "/etc/kubernetes/pki/apiserver-etcd-client.crt"
 
-# `cert PATH` and then the PEM, or the base64 of a kubeconfig's certificate; `none PATH`. Before
-# them `etcd PATH`, the apiserver's certificate for etcd as its manifest names it.
-SCRIPT = """{prelude}
-need sed date
-enter /etc/kubernetes /etc/kubernetes/pki /etc/kubernetes/pki/etcd
-enter /var/lib/kubelet /var/lib/kubelet/pki
-date '+now %s'
-[ -e {joined} ] || {{ echo not joined; exit 0; }}
-etcd=$(sed -n 's/^[- ]*--etcd-certfile=//p' {manifest} 2>/dev/null) || :
-case " {files} " in *" {client} "*) ;; *) etcd= ;; esac
-[ "${{etcd:-{client}}}" = {client} ] && etcd= || echo "etcd $etcd"
-for f in {files} $etcd; do
-  [ -e "$f" ] || {{ echo "none $f"; continue; }}
-  readable "$f"
-  echo "cert $f"
-  case $f in
-  *.conf) sed -n 's/^ *client-certificate-data: *//p; s/^ *client-certificate: */at /p' "$f" ;;
-  *) sed -n '/^-----BEGIN CERTIFICATE-----/,/^-----END CERTIFICATE-----/p' "$f" ;;
-  esac || exit 3
-done
-"""
+# Prints `cert PATH` and then the PEM, or the base64 of a kubeconfig's certificate; `none PATH`.
+# Before them `etcd PATH`, the apiserver's certificate for etcd as its manifest names it.
+SCRIPT = script_with(
+    Path(__file__).with_suffix(".sh"), joined=CONFIG, manifest=MANIFEST, client=ETCD_CLIENT
+)
 
 
 class CertificatesParameters(Struct, frozen=True):
@@ -102,11 +87,7 @@ class CertificatesRuntime(Struct, frozen=True):
 def probes(host: Host, cases: Sequence[Case[CertificatesParameters]]) -> tuple[Probe, ...]:
     """All files of all requirements in one command."""
     files = dict.fromkeys(path for case in cases for path in case.parameters.files)
-    quoted = " ".join(map(shlex.quote, files))
-    script = SCRIPT.format(
-        prelude=PRELUDE, files=quoted, joined=CONFIG, manifest=MANIFEST, client=ETCD_CLIENT
-    )
-    return (CommandProbe("files", script),)
+    return (CommandProbe("files", f"{PRELUDE}{arguments(*files)}{SCRIPT}"),)
 
 
 def read_runtime(readings: HostView, case: Case[CertificatesParameters]) -> CertificatesRuntime:

@@ -11,6 +11,7 @@ clusterDomain); facts/parsers/dns_query.py.
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -19,6 +20,7 @@ from facts.parsers import dns_query, local_apiserver
 from hale.inventory.ini import Host
 from hale.model.evidence import ClusterView, CommandProbe, ConfigLine, HostView, Probe, Unreadable
 from hale.model.requirement import Case
+from hale.shell import script_with
 
 PATHS = {
     "pods": "/api/v1/namespaces/kube-system/pods?labelSelector=k8s-app%3Dkube-dns"
@@ -26,17 +28,7 @@ PATHS = {
     "service": "/api/v1/namespaces/default/services/kubernetes?includeObject=None&pretty=false",
 }
 
-LOOK = f"""
-{dns_query.SHELL}
-need sed
-enter /var/lib/kubelet
-[ -e {CONFIG} ] || {{ echo not joined; exit 0; }}
-readable {CONFIG}
-server=$(sed -n '/^clusterDNS:/{{n;s/^ *- *"\\{{0,1\\}}\\([0-9a-f.:]*\\).*/\\1/p}}' {CONFIG})
-domain=$(sed -n 's/^clusterDomain: *"\\{{0,1\\}}\\([A-Za-z0-9.-]*\\).*/\\1/p' {CONFIG})
-[ -n "$server" ] || {{ echo no server; exit 0; }}
-ask "$server" "kubernetes.default.svc.${{domain:-cluster.local}}"
-"""
+LOOK = dns_query.SHELL + script_with(Path(__file__).with_suffix(".sh"), config=CONFIG)
 
 
 class CorednsParameters(Struct, frozen=True):

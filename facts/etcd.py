@@ -15,6 +15,7 @@ manifest for local etcd"; proc_net(5), /proc/net/tcp.
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -30,6 +31,7 @@ from hale.model.evidence import (
     Unreadable,
 )
 from hale.model.requirement import Case
+from hale.shell import script_with
 
 PKI = "/etc/kubernetes/pki/etcd"
 MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
@@ -43,32 +45,7 @@ SILENT = {
     60: f"presents a certificate that {PKI}/ca.crt did not sign, or that is not valid now",
 }
 
-_ASK = f"""
-pki={PKI}
-for d in /etc/kubernetes /etc/kubernetes/manifests /etc/kubernetes/pki $pki; do
-  [ ! -d $d ] || [ -x $d ] || {{ echo "$d is not searchable by this user" >&2; exit 3; }}
-done
-cat /proc/net/tcp >/dev/null || exit 3
-if [ -e {MANIFEST} ]; then echo manifest; else echo no manifest; fi
-cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
-  grep -q '^ *[0-9]*: [0-9A-F]*:{PORT:04X} [0-9A-F:]* 0A ' || {{ echo closed; exit 0; }}
-echo open
-command -v curl >/dev/null || {{ echo "curl is not installed" >&2; exit 127; }}
-for f in ca.crt healthcheck-client.crt healthcheck-client.key; do
-  [ -e $pki/$f ] || {{ echo "something listens on {PORT}, but $pki/$f is missing" >&2; exit 3; }}
-  [ -r $pki/$f ] || {{ echo "$pki/$f is not readable by this user" >&2; exit 3; }}
-done
-ask() {{
-  name=$1; path=$2; shift 2
-  said=$(curl -q -sS --noproxy '*' --connect-timeout 3 --max-time 5 --capath /dev/null \\
-    --cacert $pki/ca.crt --cert $pki/healthcheck-client.crt --key $pki/healthcheck-client.key \\
-    "$@" "https://127.0.0.1:{PORT}$path" 2>&1); r=$?
-  printf '%s %s %s\\n' "$name" "$r" "$(printf '%s' "$said" | tr '\\n' ' ')"
-}}
-ask status /v3/maintenance/status -d '{{}}'
-ask members /v3/cluster/member/list -d '{{}}'
-ask health /health
-"""
+_ASK = script_with(Path(__file__).with_suffix(".sh"), pki=PKI, manifest=MANIFEST, port=str(PORT))
 _SECOND_SAMPLE = "ask again /v3/maintenance/status -d '{}'\n"
 # A second apart, to show whether entries are applied at all.
 SCRIPT = f"{_ASK}sleep 1\n{_SECOND_SAMPLE}"

@@ -10,6 +10,7 @@ unit. Not covered: rc.local, cron and configuration management.
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -26,6 +27,7 @@ from hale.model.evidence import (
     Unreadable,
 )
 from hale.model.requirement import Case
+from hale.shell import script_with
 
 BUS_FOLDERS = (
     "/etc/dbus-1/system-services",
@@ -157,14 +159,7 @@ def _processes(program: str) -> str:
     The brackets keep the probe's own command line from matching.
     """
     path = f"^/([^ ]*/)?s?bin/[{re.escape(program[:1])}]{re.escape(program[1:])}$"
-    return f"""\
-for file in /proc/[0-9]*/comm; do
-  {{ read -r name <"$file"; }} 2>/dev/null && [ "$name" = {shlex.quote(program[:15])} ] &&
-    echo "$file"
-done
-grep -lzsE {shlex.quote(path)} /proc/[0-9]*/cmdline
-[ $? -le 2 ] && [ -r /proc/1/comm ]
-"""
+    return script_with(Path(__file__).with_suffix(".sh"), comm=program[:15], path=path)
 
 
 def read_runtime(readings: HostView, case: Case[FirewalldParameters]) -> FirewalldRuntime:

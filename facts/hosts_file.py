@@ -10,8 +10,8 @@ nss/nss_files/files-hosts.c; cloud-init's "Update Etc Hosts".
 """
 
 import ipaddress
-import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,6 +28,7 @@ from hale.model.evidence import (
     Unreadable,
 )
 from hale.model.requirement import Case
+from hale.shell import arguments, load_script
 
 HOSTS = "/etc/hosts"
 ORDER = "/etc/nsswitch.conf"
@@ -248,15 +249,4 @@ def _order(readings: HostView) -> tuple[ConfigLine, ...]:
 
 
 def _script(names: Sequence[str]) -> str:
-    """getent(1) exits with 2 for an unknown name; any other non-zero status is no answer."""
-    return f"""
-RES_OPTIONS='timeout:2 attempts:1'; export RES_OPTIONS
-set -f
-IFS='
-'
-for name in {" ".join(map(shlex.quote, names))}; do
-  printf 'name %s\\n' "$name"
-  found=$(getent ahosts "$name"); r=$?
-  [ $r = 0 ] || [ $r = 2 ] || exit $r
-  [ $r = 2 ] || printf 'is %s\\n' $found
-done"""
+    return arguments(*names) + load_script(Path(__file__).with_suffix(".sh"))

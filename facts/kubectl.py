@@ -9,6 +9,7 @@ Sources: kubernetes.io, kubectl-version(1), "Version Skew Policy".
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -16,19 +17,11 @@ from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
 from hale.model.evidence import CommandProbe, ConfigLine, HostView, Probe, Unreadable
 from hale.model.requirement import Case
+from hale.shell import script_with
 
 KUBECONFIG = "/etc/kubernetes/admin.conf"
 
-SCRIPT = f"""{PRELUDE}
-need tr
-enter /etc/kubernetes
-command -v kubectl >/dev/null || {{ echo no kubectl; exit 0; }}
-[ -e {KUBECONFIG} ] || {{ echo no kubeconfig; exit 0; }}
-readable {KUBECONFIG}
-said=$(KUBERC=off kubectl --kubeconfig {KUBECONFIG} --cache-dir /dev/null --request-timeout=5s \\
-  version -o json 2>&1)
-printf 'version %s %s\\n' "$?" "$(flat "$said")"
-"""
+SCRIPT = PRELUDE + script_with(Path(__file__).with_suffix(".sh"), kubeconfig=KUBECONFIG)
 
 
 class KubectlParameters(Struct, frozen=True):

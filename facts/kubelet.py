@@ -11,6 +11,7 @@ systemd.unit(5).
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -19,6 +20,7 @@ from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
 from hale.model.evidence import CommandProbe, ConfigLine, FileProbe, HostView, Probe, Unreadable
 from hale.model.requirement import Case
+from hale.shell import script_with
 
 CONFIG = "/var/lib/kubelet/config.yaml"
 # Files that name the runtime's socket, the highest priority first, and the default without any.
@@ -93,19 +95,8 @@ def probes(host: Host, cases: Sequence[Case[KubeletParameters]]) -> tuple[Probe,
 
 
 def _script(unit: str) -> str:
-    return f"""{PRELUDE}
-need systemctl sed curl tr
-systemctl show {unit} --property={",".join(SHOWN)} || exit
-enter /var/lib/kubelet
-[ -e {CONFIG} ] || {{ echo "no {CONFIG}"; exit 0; }}
-readable {CONFIG}
-at=$(sed -n 's/^healthzBindAddress: *"\\{{0,1\\}}\\([0-9a-f.:]*\\).*/\\1/p' {CONFIG})
-port=$(sed -n 's/^healthzPort: *\\([0-9]*\\).*/\\1/p' {CONFIG})
-case $at in ''|0.0.0.0|::) at=127.0.0.1 ;; *:*) at="[$at]" ;; esac
-url=http://$at:${{port:-10248}}/healthz
-said=$(curl -q -sS --noproxy '*' --connect-timeout 2 --max-time 5 "$url" 2>&1); r=$?
-printf 'healthz %s %s %s\\n' "$url" "$r" "$(flat "$said")"
-"""
+    file = Path(__file__).with_suffix(".sh")
+    return PRELUDE + script_with(file, unit=unit, shown=",".join(SHOWN), config=CONFIG)
 
 
 def read_runtime(readings: HostView, case: Case[KubeletParameters]) -> KubeletRuntime:

@@ -16,6 +16,7 @@ kube-scheduler(1), kube-controller-manager(1), --leader-elect-lease-duration.
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -23,6 +24,7 @@ from facts.parsers import local_apiserver
 from hale.inventory.ini import Host
 from hale.model.evidence import ClusterView, CommandProbe, ConfigLine, Probe, Unreadable
 from hale.model.requirement import Case
+from hale.shell import script_with
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 SILENT = {
@@ -80,23 +82,13 @@ def probes(host: Host, cases: Sequence[Case[LeaderElectionParameters]]) -> tuple
 
 
 def _script(wanted: LeaderElectionParameters) -> str:
-    # /proc/PID/comm has the first 15 characters of a name.
-    return f"""{local_apiserver.SHELL}
-need grep
-m=/etc/kubernetes/manifests/{wanted.component}.yaml
-if [ -e $m ]; then echo manifest; else echo no manifest; fi
-if grep -qx '{wanted.component[:15]}' /proc/[0-9]*/comm 2>/dev/null; then
-  bind=$(sed -n 's/^[- ]*--bind-address=//p' $m 2>/dev/null)
-  case $bind in ''|0.0.0.0|::) bind=127.0.0.1 ;; *:*) bind="[$bind]" ;; esac
-  url=https://$bind:{wanted.port}/healthz
-  said=$(curl -q -ksS --noproxy '*' --connect-timeout 2 --max-time 3 "$url" 2>&1)
-  echo "healthz $? $(flat "$said")"
-else
-  echo no process
-fi
-api lease '{LEASES}/{wanted.component}?pretty=false'
-date '+now %s.%N'
-"""
+    return local_apiserver.SHELL + script_with(
+        Path(__file__).with_suffix(".sh"),
+        component=wanted.component,
+        comm=wanted.component[:15],  # as /proc/PID/comm has it
+        port=str(wanted.port),
+        lease=f"{LEASES}/{wanted.component}",
+    )
 
 
 def read_runtime(

@@ -11,10 +11,10 @@ that no line sets remains sshd's own. memlock is in KiB here, as in the files.
 """
 
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from math import inf
+from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
@@ -33,6 +33,7 @@ from hale.model.evidence import (
     Unreadable,
 )
 from hale.model.requirement import Aspect, Case
+from hale.shell import load_script, variables
 
 MAIN = "/etc/security/limits.conf"
 FOLDER = "/etc/security/limits.d/*.conf"
@@ -47,75 +48,16 @@ ROOT = "root"
 VARIABLE = "limits_user"
 SHOWN = {"nofile": "Max open files", "nproc": "Max processes", "memlock": "Max locked memory"}
 
-_USER = """\
-user={name}
-if [ -z "$user" ]; then
-  least=
-  while IFS=: read -r name _ uid _ _ _ shell; do
-    case $shell in */nologin|*/false|*/true|/dev/null) continue;; esac
-    case $uid in ''|*[!0-9]*) continue;; esac
-    # from 65534 on: the overflow user and those that systemd allocates
-    if [ "$uid" -ge 1000 ] && [ "$uid" -lt 65534 ] && [ "$uid" -lt "${{least:-65534}}" ]
-    then least=$uid user=$name; fi
-  done </etc/passwd || exit
-fi
-"""
+_HERE = Path(__file__).parent
+_USER = load_script(_HERE / "limits_user.sh")
 
 # `id` of the user; no output where there is no user.
 _IDENTITY = """\
 [ -n "$user" ] || exit 0
 exec id -- "$user"
 """
-
-# sshd's limits, then those of a session that PAM opens from them. prlimit first sets this shell's
-# limits to sshd's, because the shell may have limits from its own login's pam_limits. Where root
-# may not raise them (a container without CAP_SYS_RESOURCE, entered through sudo), the script
-# prints which were kept.
-_SESSION = """\
-fail() { echo "$1" >&2; exit 3; }
-[ -n "$user" ] || fail 'no ordinary user has a login shell: name one in the inventory, limits_user'
-pid=
-for file in /run/sshd.pid /var/run/sshd.pid; do
-  [ -r "$file" ] && read -r found <"$file" && [ -r "/proc/$found/comm" ] &&
-    read -r name <"/proc/$found/comm" && [ "$name" = sshd ] && { pid=$found; break; }
-done
-if [ -z "$pid" ]; then
-  for folder in /proc/[0-9]*; do
-    { read -r name <"$folder/comm" && [ "$name" = sshd ] &&
-      read -r _ _ _ parent _ <"$folder/stat"; } 2>/dev/null || continue
-    [ "$parent" = 1 ] && { pid=${folder#/proc/}; break; }
-  done
-fi
-[ -n "$pid" ] || fail 'no sshd listens here, so a login has no limits to start from'
-while read -r first second third fourth fifth _; do
-  case "$first $second" in
-    'Max open') nofile=$fourth:$fifth;;
-    'Max locked') memlock=$fourth:$fifth;;
-    'Max processes') nproc=$third:$fourth;;
-  esac
-done <"/proc/$pid/limits" || exit
-echo "sshd nofile=$nofile nproc=$nproc memlock=$memlock"
-echo "user $user"
-read -r self _ </proc/self/stat || exit
-set -- --nofile="$nofile" --nproc="$nproc" --memlock="$memlock"
-prlimit --pid "$self" "$@" 2>/dev/null || for limit; do
-  said=$(prlimit --pid "$self" "$limit" 2>&1) || case $said in
-    *'Operation not permitted'*) limit=${limit#--}; echo "kept ${limit%%=*}";;
-    *) fail "$said";;
-  esac
-done
-exec runuser -s /bin/cat -- "$user" /proc/self/limits
-"""
-
-# Whether this pam_limits handles an unlimited nofile (by fs.nr_open, since Linux-PAM 1.5.2).
-_LIBRARY = """\
-set --
-for folder in /lib/security /lib/*/security /lib64/security \\
-              /usr/lib/security /usr/lib/*/security /usr/lib64/security
-do [ -e "$folder/pam_limits.so" ] && set -- "$@" "$folder/pam_limits.so"; done
-[ $# -gt 0 ] || { echo 'pam_limits.so is in no folder of PAM' >&2; exit 3; }
-grep -c nr_open /dev/null "$@" || [ $? -eq 1 ]
-"""
+_SESSION = load_script(_HERE / "limits_session.sh")
+_LIBRARY = load_script(_HERE / "limits_library.sh")
 
 
 class LimitsParameters(Struct, frozen=True):
@@ -236,13 +178,13 @@ def probes(host: Host, cases: Sequence[Case[LimitsParameters]]) -> tuple[Probe, 
         ),
         CommandProbe("library", _LIBRARY),
         *(
-            CommandProbe(f"identity_{who}", _USER.format(name=shlex.quote(name)) + _IDENTITY)
+            CommandProbe(f"identity_{who}", variables(user=name) + _USER + _IDENTITY)
             for who, name in names.items()
         ),
         *(
             CommandProbe(
                 f"session_{who}",
-                _USER.format(name=shlex.quote(names[who])) + _SESSION,
+                variables(user=names[who]) + _USER + _SESSION,
             )
             for who in sorted(fresh)
         ),

@@ -16,6 +16,7 @@ show stat), 4 "Stopping and restarting"; systemd.unit(5); facts/parsers/haproxy.
 
 import csv
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -33,6 +34,7 @@ from hale.model.evidence import (
     Unreadable,
 )
 from hale.model.requirement import Case
+from hale.shell import script_with
 
 RUNNING = "2"  # SRV_ST_RUNNING, of srv_op_state
 SHOWN = "LoadState,ActiveState,SubState"
@@ -97,22 +99,8 @@ def probes(host: Host, cases: Sequence[Case[LoadBalancerParameters]]) -> tuple[P
 
 
 def _script(unit: str) -> str:
-    return f"""{PRELUDE}
-need systemctl sed head date
-said=$(systemctl show {unit} --property={SHOWN}) || exit
-printf '%s\\n' "$said"
-case $said in *ActiveState=active*) ;; *) exit 0 ;; esac
-readable {FILE}
-line='^[[:space:]]*stats[[:space:]]+socket[[:space:]]+(unix@)?(/[^[:space:]]*).*'
-s=$(sed -nE "s#$line#\\2#p" {FILE} | head -n 1)
-echo "socket $s"
-[ -n "$s" ] || exit 0
-[ -S "$s" ] || {{ echo "nothing at $s"; exit 0; }}
-[ -w "$s" ] || hidden "$s is not to be used"
-command -v socat >/dev/null || missing "socat is not installed: it reads haproxy's stats socket"
-echo 'show info;show servers state;show stat -1 4 -1' | socat -t 3 -T 3 - "UNIX-CONNECT:$s" || exit
-date '+now %s'
-"""
+    file = Path(__file__).with_suffix(".sh")
+    return PRELUDE + script_with(file, unit=unit, shown=SHOWN, config=FILE)
 
 
 def read_runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> LoadBalancerRuntime:

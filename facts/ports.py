@@ -7,6 +7,7 @@ Sources: kubernetes.io, "Ports and Protocols"; proc_net_tcp(5); kubeadm's prefli
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -23,16 +24,10 @@ from hale.model.evidence import (
     Unreadable,
 )
 from hale.model.requirement import Case
+from hale.shell import load_script
 
 LISTEN = "0A"
-# Up to the state: the queues after it change with every pending connection.
-SCRIPT = rf"""{PRELUDE}
-need grep sed
-cat /proc/net/tcp >/dev/null || exit 3
-grep -h ' {LISTEN} ' /proc/net/tcp /proc/net/tcp6 2>/dev/null |
-  sed 's/^\( *[^ ]* [^ ]* [^ ]* [^ ]*\) .*/\1/'
-echo end
-"""
+SCRIPT = PRELUDE + load_script(Path(__file__).with_suffix(".sh"))
 
 
 class PortsParameters(Struct, frozen=True):

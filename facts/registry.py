@@ -11,6 +11,7 @@ Source: OCI Distribution Specification 1.1, "Determining Support", "Checking if 
 import re
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -19,6 +20,7 @@ from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host, Inventory
 from hale.model.evidence import CommandProbe, ConfigLine, HostView, NotApplicable, Probe, Unreadable
 from hale.model.requirement import Case
+from hale.shell import load_script
 
 KINDS = (
     "application/vnd.oci.image.index.v1+json",
@@ -35,15 +37,7 @@ UNKNOWN_REPOSITORY = (
     "the inventory names no image_repository: which registry the nodes pull from is not known"
 )
 
-ASK = """
-need curl grep tr
-ask() {
-  url=$1; shift
-  said=$(curl -q -sSL --noproxy '*' --connect-timeout 3 --max-time 6 -o /dev/null \\
-    -w '\\n@ %{http_code}\\n' "$@" "$url" 2>&1)
-  printf 'url %s %s %s\\n' "$url" "$?" "$(flat "$said")"
-}
-"""
+ASK = load_script(Path(__file__).with_suffix(".sh"))
 
 
 class RegistryParameters(Struct, frozen=True):

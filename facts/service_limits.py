@@ -15,10 +15,10 @@ includes a line removed from system.conf since systemd last read it. memlock is 
 """
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from math import inf
+from pathlib import Path
 from posixpath import basename
 from typing import Literal
 
@@ -41,6 +41,7 @@ from hale.model.evidence import (
     matches,
 )
 from hale.model.requirement import Case
+from hale.shell import script_with
 
 # All folders of units by priority; those in /run are empty after a boot, or generated again.
 FOLDERS = (
@@ -60,26 +61,19 @@ OWN = "/etc/systemd/system"  # where a site puts its drop-ins
 MAINS = tuple(f"{parent}/systemd/system.conf" for parent in conf_dirs.PARENTS)
 MANAGER = conf_dirs.patterns("systemd/system.conf.d")
 
-# The kernel's limits of a process: the three that requirements use.
-_LIMITS = "grep -E '^Max (open files|processes|locked memory) ' /proc/{pid}/limits"
 _SHOWN = ",".join(
     (
         "LoadState", "ActiveState", "SubState", "UnitFileState", "FragmentPath", "DropInPaths",
         *(f"Limit{item.upper()}{side}" for item in SHOWN for side in ("", "Soft")), "MainPID",
     )
 )  # fmt: skip
-_UNIT = f"""\
-said=$(systemctl show --property={_SHOWN} -- {{unit}}) || exit
-printf '%s\\n' "$said"
-pid=$(printf '%s\\n' "$said" | sed -n 's/^MainPID=//p')
-[ "$pid" = 0 ] || {_LIMITS.format(pid='"$pid"')} || :
-"""
+_UNIT = Path(__file__).with_name("service_limits_unit.sh")
 _SYSTEMD = f"""\
 systemctl show --property={
     ",".join(f"DefaultLimit{item.upper()}{side}" for item in SHOWN for side in ("", "Soft"))
 } || exit
 grep ^CapEff: /proc/1/status || exit
-{_LIMITS.format(pid=1)}
+grep -E '^Max (open files|processes|locked memory) ' /proc/1/limits
 """
 CAP_SYS_RESOURCE = 1 << 24
 
@@ -200,7 +194,7 @@ def probes(host: Host, cases: Sequence[Case[ServiceLimitsParameters]]) -> tuple[
             *kubeadm_membership.FILES,
         ),
         CommandProbe("systemd", _SYSTEMD),
-        *(CommandProbe(unit, _UNIT.format(unit=shlex.quote(unit))) for unit in found),
+        *(CommandProbe(unit, script_with(_UNIT, unit=unit, shown=_SHOWN)) for unit in found),
     )
 
 

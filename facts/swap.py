@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -27,6 +28,7 @@ from hale.model.evidence import (
     Unreadable,
 )
 from hale.model.requirement import Case
+from hale.shell import load_script
 
 ACTIVE = "/proc/swaps"
 MEMORY = "/proc/meminfo"
@@ -57,27 +59,7 @@ SERVICES = {
 # pattern, and would do so again for every name.
 SERVICE_NAMES = ("*swap*.service", "zram-config.service")
 
-# Generators that are installed and not masked, and the devices below the root file system.
-_GENERATORS = """\
-for name in zram-generator systemd-gpt-auto-generator; do
-  for folder in /etc /usr/local/lib /usr/lib /lib; do
-    file=$folder/systemd/system-generators/$name
-    [ -e "$file" ] || continue
-    if [ -f "$file" ] && [ -x "$file" ]; then echo "generator $name"; fi
-    break
-  done
-done
-# A shell reads a line byte by byte, and a node has hundreds of mounts: sed(1) is faster.
-device=$(sed -n 's,^[^ ]* [^ ]* \\([^ ]*\\) [^ ]* / .*,\\1,p' /proc/self/mountinfo) || exit
-device=${device##*"
-"}
-echo "root $device"
-below=/sys/dev/block/$device/slaves
-for file in "$below"/*/dev "$below"/*/slaves/*/dev; do
-  if [ -r "$file" ] && read -r number <"$file"; then echo "root $number"; fi
-done
-:
-"""
+_GENERATORS = load_script(Path(__file__).with_suffix(".sh"))
 
 
 class SwapParameters(Struct, frozen=True):

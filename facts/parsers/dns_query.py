@@ -10,41 +10,17 @@ Sources: RFC 1035, 4.1 "Format"; bash(1), REDIRECTION; socat(1).
 
 import ipaddress
 import re
+from pathlib import Path
 
 from msgspec import Struct
 
 from facts.parsers.probe_prelude import PRELUDE
 from hale.model.evidence import Unreadable
+from hale.shell import load_script
 
 ID = "1234"
 # `ask SERVER NAME`: prints `dns SERVER NAME HEX`. Retries once, because UDP may lose a packet.
-SHELL = (
-    PRELUDE
-    + r"""
-need od tr dd timeout
-ask() {
-  q='\022\064\001\000\000\001\000\000\000\000\000\000'
-  IFS=.; for label in $2; do q="$q$(printf '\\%03o' ${#label})$label"; done; unset IFS
-  q="$q"'\000\000\001\000\001'
-  if command -v bash >/dev/null; then
-    talk='exec 3<>"/dev/udp/$0/53" && cat >&3 && dd bs=4096 count=1 <&3'
-    send() { timeout 2 bash -c "$talk" "$1"; }
-  elif command -v socat >/dev/null; then
-    send() { socat -t 2 - "UDP:$1:53"; }
-  else
-    missing "neither bash nor socat is installed: no DNS server can be asked"
-  fi
-  for try in 1 2; do
-    got=$(
-      printf "$q" | dd bs=512 iflag=fullblock 2>/dev/null | send "$1" 2>/dev/null |
-        od -An -v -tx1 | tr -d ' \n'
-    )
-    [ -z "$got" ] || break
-  done
-  echo "dns $1 $2 ${got:-silent}"
-}
-"""
-)
+SHELL = PRELUDE + load_script(Path(__file__).with_suffix(".sh"))
 RCODES = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
 
 

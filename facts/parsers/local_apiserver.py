@@ -14,6 +14,7 @@ CODES.
 import json
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ from msgspec import Struct
 from facts.parsers.curl import EXIT_CODES, NO_ACCESS
 from facts.parsers.probe_prelude import PRELUDE
 from hale.model.evidence import Unreadable
+from hale.shell import script_with
 
 MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 PKI = "/etc/kubernetes/pki"
@@ -30,33 +32,7 @@ UNHEALTHY = (7, 28, 35, 52, 56, 60)
 
 # Prints `at ADDRESS:PORT`, or `at none` where this host has no apiserver's manifest.
 # Then `api NAME PATH [curl's options]` prints one line `NAME EXIT BODY @ HTTP ERROR`.
-SHELL = f"""{PRELUDE}
-need curl sed tr
-pki={PKI} manifest={MANIFEST}
-enter /etc/kubernetes /etc/kubernetes/manifests $pki
-at=
-if [ -e $manifest ]; then
-  readable $manifest
-  at=$(sed -n 's/^[- ]*--advertise-address=//p' $manifest)
-  port=$(sed -n 's/^[- ]*--secure-port=//p' $manifest)
-  case $at in '') at=127.0.0.1 ;; *:*) at="[$at]" ;; esac
-  at=$at:${{port:-6443}}
-fi
-echo "at ${{at:-none}}"
-api() {{
-  [ -n "$at" ] || return 0
-  for f in ca.crt apiserver-kubelet-client.crt apiserver-kubelet-client.key; do
-    [ -e $pki/$f ] || {{ echo "$1 -1 $pki/$f is missing @ 000"; return; }}
-    readable $pki/$f
-  done
-  name=$1 path=$2; shift 2
-  said=$(curl -q -sS --noproxy '*' --connect-timeout 2 --max-time 5 --capath /dev/null \\
-    --cacert $pki/ca.crt --cert $pki/apiserver-kubelet-client.crt \\
-    --key $pki/apiserver-kubelet-client.key -w '\\n@ %{{http_code}}\\n' \\
-    "$@" "https://$at$path" 2>&1)
-  printf '%s %s %s\\n' "$name" "$?" "$(flat "$said")"
-}}
-"""
+SHELL = PRELUDE + script_with(Path(__file__).with_suffix(".sh"), pki=PKI, manifest=MANIFEST)
 # With this header, a list comes as the table that `kubectl get` prints.
 TABLE = "Accept: application/json;as=Table;v=v1;g=meta.k8s.io"
 

@@ -4,11 +4,8 @@ A probe that lacks a program or access reports that by its exit status, and the 
 `need` checks programs, `enter` folders, `readable` a file. A missing folder is not an error.
 """
 
-PRELUDE = r"""
-need() { for t; do command -v "$t" >/dev/null || missing "$t is not installed"; done; }
-missing() { echo "$1" >&2; exit 127; }
-hidden() { echo "$1 by this user" >&2; exit 3; }
-enter() { for d; do [ ! -d "$d" ] || [ -x "$d" ] || hidden "$d is not searchable"; done; }
-readable() { [ -r "$1" ] || hidden "$1 is not readable"; }
-flat() { printf '%s' "$1" | tr '\n\r' '  '; }
-"""
+from pathlib import Path
+
+from hale.shell import load_script
+
+PRELUDE = load_script(Path(__file__).with_suffix(".sh"))

@@ -17,12 +17,15 @@ haproxy's Management Guide, "Stopping and restarting HAProxy".
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from hale.inventory.ini import Inventory
 from hale.model.drill import FaultKind
 from hale.model.errors import UserError
+from hale.shell import script_with
 
+HERE = Path(__file__).parent
 AUTO_REVERT_AFTER = 900  # seconds until a host reverts the fault by itself
 #: Shell: report the moment of injection, in seconds since the host booted.
 REPORT_LOSS = 'read -r up _ </proc/uptime; echo "lost $up"\n'
@@ -127,16 +130,7 @@ def _manifest(name: str) -> _Scripts:
     check = f"""\
 [ -f {there} ] || {{ echo "{there} not found: is this a kubeadm control plane?" >&2; exit 1; }}
 """
-    inject = f"""\
-mv -nT {there} {aside}
-sync {ASIDE} {MANIFESTS}
-{REPORT_LOSS}# Until the kubelet has noticed the missing manifest, it may restart the Pod once more.
-for n in 1 2 3 4 5 6 7 8 9 10; do
-  pkill -9 -x {name} || [ $n = 1 ] || break
-  sleep 0.2
-done
-[ ! -e {there} ] && ! pgrep -x {name} >/dev/null
-"""
+    inject = script_with(HERE / "static_pod.inject.sh", name=name, there=there, aside=aside)
     revert = f"""\
 [ ! -e {aside} ] || mv -nT {aside} {there}
 sync {ASIDE} {MANIFESTS}
@@ -150,15 +144,7 @@ _VIP = _Scripts(
     f"""\
 [ "$({_STATE})" = loaded ] || {{ echo "{HAPROXY} not found" >&2; exit 1; }}
 """,
-    f"""\
-systemctl --quiet mask --runtime {HAPROXY}
-[ "$({_STATE})" = masked ] || {{
-  echo "{HAPROXY} cannot be masked: its unit file is in /etc/systemd/system" >&2; exit 1
-}}
-{REPORT_LOSS}systemctl --quiet kill --signal=KILL {HAPROXY}
-for n in 1 2 3 4 5 6 7 8 9 10; do pgrep -x haproxy >/dev/null || exit 0; sleep 0.1; done
-exit 1
-""",
+    script_with(HERE / "haproxy.inject.sh", unit=HAPROXY),
     f"""\
 systemctl --quiet unmask --runtime {HAPROXY}
 systemctl reset-failed {HAPROXY} 2>/dev/null || :
@@ -172,12 +158,7 @@ _ETCD = _Scripts(
   echo "no etcd of kubeadm runs on this host" >&2; exit 1
 }}
 """,
-    f"""\
-{REPORT_LOSS}systemd-run --quiet --collect --unit={_KILLER} \\
-  /bin/sh -c 'while :; do pkill -9 -x etcd; sleep 0.1; done'
-for n in 1 2 3 4 5 6 7 8 9 10; do kill -0 $pid 2>/dev/null || exit 0; sleep 0.1; done
-exit 1
-""",
+    script_with(HERE / "etcd.inject.sh", killer=_KILLER),
     f"systemctl --quiet stop {_KILLER} 2>/dev/null || :\n",
 )
 _SCRIPTS = {

@@ -13,16 +13,18 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
-from hale.drill.sampler import FOLDER, NOW
+from hale.drill.sampler import BEGIN, FOLDER
 from hale.drill.workload import ADMIN, NAME
 from hale.inventory.ini import Inventory
 from hale.model.drill import ComponentKind
-from hale.ssh.remote import PRELUDE
+from hale.shell import arguments, script_with
 
+HERE = Path(__file__).parent
 PERIOD = 0.5  # seconds between two samples of etcd
 API_PERIOD = 1.0  # and of the API
 PROBE_TIMEOUT = 2  # seconds
@@ -37,77 +39,38 @@ LEADERS = (ComponentKind.CONTROLLER_MANAGER, ComponentKind.SCHEDULER)
 _ETCD = "/etc/kubernetes/pki/etcd"
 _SOCKET = f"{FOLDER}/api.sock"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
-_BEGIN = f"""
-{PRELUDE}set -f
-{NOW}
-now; echo "begin $now"
-"""
 
 
 def etcd_script(inventory: Inventory) -> str:
     """The loop that queries etcd, in POSIX sh. With external etcd it queries nothing."""
-    stacked = inventory.etcd_kind == "stacked"
-    members = "".join(
-        f"  etcd {h.name} https://{_host(h.address or h.name)}:2379/health &\n"
+    members = (
+        f"{h.name}=https://{_host(h.address or h.name)}:2379/health"
         for h in inventory.masters
-        if stacked
+        if inventory.etcd_kind == "stacked"
     )
-    return f"""{_BEGIN}
-etcd() {{
-  now; t=$now
-  said=$(curl -q -sS --noproxy '*' --connect-timeout {PROBE_TIMEOUT} --max-time {PROBE_TIMEOUT} \\
-    --capath /dev/null --cacert {_ETCD}/ca.crt --cert {_ETCD}/healthcheck-client.crt \\
-    --key {_ETCD}/healthcheck-client.key "$2" 2>&1); r=$?
-  set -- "$1" $said; name=$1; shift
-  printf 'etcd %s %s %s %s\\n' "$name" "$t" "$r" "$*"
-}}
-while :; do
-{members}  sleep {PERIOD}
-done
-"""
+    script = script_with(
+        HERE / "health_etcd.sh", pki=_ETCD, timeout=str(PROBE_TIMEOUT), period=str(PERIOD)
+    )
+    return f"{BEGIN}{arguments(*members)}{script}"
 
 
 def api_script(*, workload: bool) -> str:
-    """The loop that queries the API, in POSIX sh. workload: the workload's Pods as well.
-
-    Lines can be long, so only one process writes them. curl marks the end of each response, so
-    that a missing one is not mistaken for the next.
-    """
+    """The loop that queries the API, in POSIX sh. workload: the workload's Pods as well."""
     tables = ["/api/v1/nodes?includeObject=None"]
     if workload:
         tables.append(f"/api/v1/namespaces/{NAME}/pods?includeObject=None")
     names = (*LEADERS, *(("nodes", "pods") if workload else ("nodes",)))
-    ask = (
-        f"curl -q -sS --max-time {PROBE_TIMEOUT} --unix-socket {_SOCKET} -A hale-drill -w '\\n@\\n'"
+    return BEGIN + script_with(
+        HERE / "health_api.sh",
+        kubeconfig=ADMIN,
+        socket=_SOCKET,
+        errors=f"{FOLDER}/proxy.err",
+        timeout=str(PROBE_TIMEOUT),
+        period=str(API_PERIOD),
+        leases=" ".join(f"http://localhost{_LEASES}/{name}" for name in LEADERS),
+        lists=" ".join(f"http://localhost{path}" for path in tables),
+        names=" ".join(names),
     )
-    again = ask.removeprefix("curl -q ")
-    leases = " ".join(f"'http://localhost{_LEASES}/{name}'" for name in LEADERS)
-    lists = " ".join(f"'http://localhost{path}'" for path in tables)
-    return f"""{_BEGIN}
-manifest=/etc/kubernetes/manifests/kube-apiserver.yaml
-flag() {{ sed -n "s/^ *- --$1=//p" $manifest | head -n 1; }}
-server=$(flag advertise-address); port=$(flag secure-port)
-case $server in *:*) server="[$server]";; esac
-[ -n "$server" ] && [ -r {ADMIN} ] || {{
-  echo "no kubeadm control plane on this host" >&2; exit 3
-}}
-rm -f {_SOCKET}
-kubectl --kubeconfig={ADMIN} --server="https://$server:${{port:-6443}}" proxy \\
-  --unix-socket={_SOCKET} >/dev/null 2>{FOLDER}/proxy.err &
-for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-  [ ! -S {_SOCKET} ] || break; sleep 0.5
-done
-[ -S {_SOCKET} ] || {{ cat {FOLDER}/proxy.err >&2; exit 3; }}
-table='Accept: application/json;as=Table;v=v1;g=meta.k8s.io,application/json'
-while :; do
-  now
-  {ask} {leases} --next {again} -H "$table" {lists} 2>/dev/null |
-    awk -v t=$now 'BEGIN {{ split("{" ".join(names)}", name); n = 1 }}
-      /^@$/ {{ if (!seen) print name[n] " . " t " 28 no answer"; n++; seen = 0; next }}
-      length {{ print name[n] " . " t " 0 " $0; seen = 1 }}'
-  sleep {API_PERIOD}
-done
-"""
 
 
 def _host(address: str) -> str:

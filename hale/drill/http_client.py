@@ -12,13 +12,14 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 from msgspec import Struct
 
-from hale.drill.sampler import NOW
+from hale.drill.sampler import BEGIN
 from hale.inventory.ini import ControlPlaneEndpoint
 from hale.model.drill import Downtime
-from hale.ssh.remote import PRELUDE
+from hale.shell import script_with
 
 PERIOD = 0.05  # seconds between two requests
 REQUEST_TIMEOUT = 2  # seconds
@@ -27,13 +28,6 @@ MIN_DOWNTIME = 3 * PERIOD  # between two answers; less is scheduling noise on a 
 # anonymous requests.
 CA_FILE = "/etc/kubernetes/pki/ca.crt"
 CLIENT_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
-
-_PERIOD = round(PERIOD * 100)
-_CURL = (
-    "curl -q -sS --noproxy '*' --http1.1 -o /dev/null "
-    f"--connect-timeout {REQUEST_TIMEOUT} --max-time {REQUEST_TIMEOUT} "
-    f"--cacert {CA_FILE} --capath /dev/null"
-)
 
 
 def url(endpoint: ControlPlaneEndpoint) -> str:
@@ -44,38 +38,14 @@ def url(endpoint: ControlPlaneEndpoint) -> str:
 
 def client_script(endpoint: ControlPlaneEndpoint) -> str:
     """The client's loop, in POSIX sh, on a fixed schedule: one late request delays no other."""
-    return f"""
-{PRELUDE}set -f
-for tool in curl sleep; do
-  command -v $tool >/dev/null || {{ echo "$tool is not installed" >&2; exit 127; }}
-done
-[ -r {CA_FILE} ] || {{ echo "{CA_FILE} is missing: the host has joined no cluster" >&2; exit 3; }}
-{NOW}
-url={url(endpoint)}
-cert=
-case $({_CURL} -w '%{{http_code}}' $url 2>/dev/null) in
-401|403) [ ! -r {CLIENT_CERTIFICATE} ] || cert="--cert {CLIENT_CERTIFICATE}" ;;
-esac
-ask() {{
-  now; began=$now
-  said=$({_CURL} $cert -w '= %{{http_code}} %{{time_total}}' $url 2>&1); r=$?
-  set -- "$1" $said
-  n=$1; shift
-  now
-  printf 'ask %s %s %s %s %s\\n' "$n" "$began" "$now" "$r" "$*"
-}}
-now; start=$now; n=0
-echo "begin $now"
-while :; do
-  now
-  left=$((start + n * {_PERIOD} - now))
-  if [ $left -gt 9 ]; then sleep 0.1
-  elif [ $left -gt 0 ]; then sleep 0.0$left
-  fi
-  [ $left -gt -100 ] || {{ echo "late $now"; start=$((now - n * {_PERIOD})); }}
-  [ $left -gt 9 ] || {{ ask $n & n=$((n + 1)); }}
-done
-"""
+    return BEGIN + script_with(
+        Path(__file__).with_suffix(".sh"),
+        url=url(endpoint),
+        ca=CA_FILE,
+        certificate=CLIENT_CERTIFICATE,
+        timeout=str(REQUEST_TIMEOUT),
+        period=str(round(PERIOD * 100)),
+    )
 
 
 class Request(Struct, frozen=True):

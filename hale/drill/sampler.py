@@ -11,16 +11,17 @@ a change of the host's date does not affect. `HostClock` converts them to ours.
 import shlex
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
+from hale.shell import load_script
 from hale.ssh import RemoteError, Session, Target
+from hale.ssh.remote import PRELUDE
 
 FOLDER = "/run/hale-drill"
 TIMEOUT = 20.0
 
-#: Shell: `now` sets $now to the hundredths of a second since the host booted, without a fork.
-NOW = """\
-now() { read -r up _ </proc/uptime; now=${up#*.}; now=$((${up%.*} * 100 + 1$now - 100)); }
-"""
+#: Shell that a loop begins with.
+BEGIN = PRELUDE + load_script(Path(__file__).with_name("begin.sh"))
 
 
 class SamplerStopped(Exception):

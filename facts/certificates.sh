@@ -1,0 +1,19 @@
+# Arguments: the files. Given: joined (a file that a node has), manifest (of the apiserver), client
+# (the apiserver's certificate for etcd, which its manifest may place elsewhere).
+need sed date
+enter /etc/kubernetes /etc/kubernetes/pki /etc/kubernetes/pki/etcd
+enter /var/lib/kubelet /var/lib/kubelet/pki
+date '+now %s'
+[ -e "$joined" ] || { echo not joined; exit 0; }
+etcd=$(sed -n 's/^[- ]*--etcd-certfile=//p' "$manifest" 2>/dev/null) || :
+case " $* " in *" $client "*) ;; *) etcd= ;; esac
+if [ "${etcd:-$client}" = "$client" ]; then etcd=; else echo "etcd $etcd"; fi
+for f in "$@" $etcd; do
+  [ -e "$f" ] || { echo "none $f"; continue; }
+  readable "$f"
+  echo "cert $f"
+  case $f in
+  *.conf) sed -n 's/^ *client-certificate-data: *//p; s/^ *client-certificate: */at /p' "$f" ;;
+  *) sed -n '/^-----BEGIN CERTIFICATE-----/,/^-----END CERTIFICATE-----/p' "$f" ;;
+  esac || exit 3
+done

@@ -1,0 +1,41 @@
+need curl grep tr
+get() {
+  said=$(curl -q -sS --noproxy '*' --connect-timeout 2 --max-time 4 \
+    -w '\n@ %{http_code}\n' "$2" 2>&1); r=$?
+  [ "$1" = mode ] || said=$(printf '%s\n' "$said" | grep -E '^@|^curl')
+  printf '%s %s %s\n' "$1" "$r" "$(flat "$said")"
+}
+grep -qx kube-proxy /proc/[0-9]*/comm 2>/dev/null || { echo no process; exit 0; }
+echo process
+get mode http://127.0.0.1:10249/proxyMode
+mode=$said
+get health http://127.0.0.1:10256/healthz
+case $mode in
+iptables*)
+  seen=
+  # iptables-save is the variant that the host's own tools use; kube-proxy may use the other one.
+  for save in iptables-save iptables-legacy-save iptables-nft-save ip6tables-save; do
+    command -v $save >/dev/null || continue
+    seen=1
+    rules=$($save -t nat 2>&1) || { printf '%s: %s\n' "$save" "$rules" >&2; exit 3; }
+    rules=$(printf '%s\n' "$rules" | grep -E 'default/kubernetes:https|-j KUBE-SERVICES')
+    case $rules in *-A*) printf '%s\n' "$rules"; break ;; esac
+  done
+  [ "$seen" ] || missing "iptables-save is not installed: the rules cannot be looked at"
+  ;;
+nftables*)
+  command -v nft >/dev/null || missing "nft is not installed: the rules cannot be looked at"
+  for family in ip ip6; do
+    rules=$(nft list table $family kube-proxy 2>&1) || {
+      case $rules in *'No such file'*) continue ;; esac
+      printf '%s\n' "$rules" >&2; exit 3
+    }
+    printf '%s\n' "$rules" | grep -E 'default/kubernetes/tcp/https|hook (prerouting|output)'
+  done
+  ;;
+ipvs*)
+  [ -e /proc/net/ip_vs ] || { echo "no /proc/net/ip_vs"; exit 0; }
+  cat /proc/net/ip_vs || exit 3
+  ;;
+esac
+exit 0

@@ -1,0 +1,19 @@
+# Generators that are installed and not masked, and the devices below the root file system.
+for name in zram-generator systemd-gpt-auto-generator; do
+  for folder in /etc /usr/local/lib /usr/lib /lib; do
+    file=$folder/systemd/system-generators/$name
+    [ -e "$file" ] || continue
+    if [ -f "$file" ] && [ -x "$file" ]; then echo "generator $name"; fi
+    break
+  done
+done
+# A shell reads a line byte by byte, and a node has hundreds of mounts: sed(1) is faster.
+device=$(sed -n 's,^[^ ]* [^ ]* \([^ ]*\) [^ ]* / .*,\1,p' /proc/self/mountinfo) || exit
+device=${device##*"
+"}
+echo "root $device"
+below=/sys/dev/block/$device/slaves
+for file in "$below"/*/dev "$below"/*/slaves/*/dev; do
+  if [ -r "$file" ] && read -r number <"$file"; then echo "root $number"; fi
+done
+:

@@ -1,0 +1,34 @@
+# Given: url; ca; certificate (with its key, for a cluster that refuses anonymous requests);
+# timeout in seconds; period in hundredths of a second.
+for tool in curl sleep; do
+  command -v $tool >/dev/null || { echo "$tool is not installed" >&2; exit 127; }
+done
+[ -r "$ca" ] || { echo "$ca is missing: the host has joined no cluster" >&2; exit 3; }
+# A variable, because curl in a function would cost each request a fork.
+curl="curl -q -sS --noproxy * --http1.1 -o /dev/null --connect-timeout $timeout"
+curl="$curl --max-time $timeout --cacert $ca --capath /dev/null"
+cert=
+case $($curl -w '%{http_code}' "$url" 2>/dev/null) in
+401|403) [ ! -r "$certificate" ] || cert="--cert $certificate" ;;
+esac
+ask() {
+  now; began=$now
+  # shellcheck disable=SC2086  # words
+  said=$($curl $cert -w '= %{http_code} %{time_total}' "$url" 2>&1); r=$?
+  # shellcheck disable=SC2086  # on one line
+  set -- "$1" $said
+  n=$1; shift
+  now
+  printf 'ask %s %s %s %s %s\n' "$n" "$began" "$now" "$r" "$*"
+}
+now; start=$now; n=0
+echo "begin $now"
+while :; do
+  now
+  left=$((start + n * period - now))
+  if [ $left -gt 9 ]; then sleep 0.1
+  elif [ $left -gt 0 ]; then sleep 0.0$left
+  fi
+  [ $left -gt -100 ] || { echo "late $now"; start=$((now - n * period)); }
+  [ $left -gt 9 ] || { ask $n & n=$((n + 1)); }
+done
