@@ -12,6 +12,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from hale.shell import arguments, load_script
 from lab.build import Cache, Say, cache_key, cache_root, open_cache
 from lab.subprocesses import run
 
@@ -23,54 +24,18 @@ PACKAGES = (
     "conntrack,libseccomp2"
 )
 
-# What the Debian installer does after debootstrap, and what must not be shared between hosts.
-# An empty machine-id would be a "first boot" for systemd, which then enables every service there
-# is (machine-id(5)); each host gets a machine-id of its own before it boots.
-_FINISH_BASE = """
-set -eu
-useradd --create-home --uid 1000 --shell /bin/bash ops
-rm -f /etc/ssh/ssh_host_* /etc/hostname /etc/resolv.conf
-: > /etc/machine-id
-: > /etc/resolv.conf
-rm -f /var/lib/dbus/machine-id
-ln -s /etc/machine-id /var/lib/dbus/machine-id
-apt-get clean
-rm -rf /var/lib/apt/lists/* /var/log/bootstrap.log /var/cache/apt/*.bin
-"""
+_HERE = Path(__file__).parent
+_FINISH_BASE = load_script(_HERE / "image_base.sh")
 
 
-def install_script(packages: str) -> str:
+def install_script(*packages: str) -> str:
     """The steps of a layer (`build_layer`) that has these packages of Debian."""
-    return f"""
-set -eu
-apt-get update --quiet
-apt-get install --yes --quiet --no-install-recommends {packages}
-apt-get clean
-rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
-"""
+    return arguments(*packages) + load_script(_HERE / "image_install.sh")
 
 
 _INSTALL_FIREWALLD = install_script("firewalld")
 
-# Runs in mount and pid namespaces of its own: mounts and processes go when the build ends or dies.
-# apt inside uses the machine's resolver, certificates and apt settings while the layer is built.
-_LAYER = """
-set -eu
-mkdir upper work root
-mount -t overlay overlay -o "lowerdir=$BASE,upperdir=upper,workdir=work" root
-mount --bind /dev root/dev
-mount -t proc proc root/proc
-mount -t tmpfs tmpfs root/run
-mount -t tmpfs tmpfs root/tmp
-cp -L /etc/resolv.conf /etc/hosts root/run/
-mount --bind root/run/resolv.conf root/etc/resolv.conf
-mount --bind root/run/hosts root/etc/hosts
-if [ -e /etc/ssl/certs/ca-certificates.crt ]; then
-    mount --bind /etc/ssl/certs/ca-certificates.crt root/etc/ssl/certs/ca-certificates.crt
-fi
-apt-config dump Acquire > root/run/apt.conf
-APT_CONFIG=/run/apt.conf chroot root /bin/sh -c "$STEPS"
-"""
+_LAYER = load_script(_HERE / "image_layer.sh")
 
 
 @dataclass(frozen=True)

@@ -93,3 +93,18 @@ read_files() {
   { e=$(grep -anHZ '' "$@" 2>&1 >&3); r=$?; } 3>&1
   printf '%s S %s\n%s' $N $r "$e"
 }
+
+# read_matches SENTINEL PATH...: the targets of links, then the lines of files. Only regular files are
+# opened: a FIFO would hang, a device may have side effects. `w` lists them by argument number, `l`
+# the links. The sentinel's line proves that grep works and has read all files.
+read_matches() {
+  s=$1 i=0 w= l=
+  shift
+  for p; do
+    i=$((i+1)) v=" \"\${$i}\""
+    if [ -L "$p" ]; then l=$l$v; fi
+    if [ -f "$p" ]; then w=$w$v; fi
+  done
+  eval "stat_link_targets $l"
+  eval "read_files $w $s"
+}

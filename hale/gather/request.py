@@ -79,7 +79,8 @@ def request_script(request: ProbeRequest, token: str) -> str:
         if slow.slow:  # its output waits in the pipe until the others are done
             inner = f"{{ run {_probe_arguments(name, slow)}; }} | {{\n{inner}\ncat\n}}"
     end = f"printf '%s {END} %s\\n' $N \"$(date +%s.%N)\""
-    return f"echo {token}\n{{\n{_PRELUDE}{inner}\n{end}\n}} | gzip -1c | base64\necho {token}\n"
+    edge = f"echo {token}\n"
+    return f"{edge}{{\n{_PRELUDE}{inner}\n{end}\n}} | gzip -1c | base64\n{edge}"
 
 
 def _probe_arguments(name: str, command: CommandProbe) -> str:
@@ -96,17 +97,7 @@ def _file_commands(patterns: Sequence[str]) -> list[str]:
         # A pattern that matches nothing stays as it is: find reports that there is no such file.
         *_set_arguments(patterns),
         'stat_files "$@"',
-        # Only regular files are opened: a FIFO would hang, a device may have side effects. `w`
-        # lists them by argument number, `l` the links. The sentinel's line proves that grep works
-        # and has read all files.
-        "i=0 w= l=",
-        "for p; do",
-        '  i=$((i+1)) v=" \\"\\${$i}\\""',
-        '  if [ -L "$p" ]; then l=$l$v; fi',
-        '  if [ -f "$p" ]; then w=$w$v; fi',
-        "done",
-        'eval "stat_link_targets $l"',
-        f'eval "read_files $w {SENTINEL_FILE}"',
+        f'read_matches {SENTINEL_FILE} "$@"',
     ]
 
 

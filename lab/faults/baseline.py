@@ -12,6 +12,7 @@ from math import inf
 from pathlib import Path
 
 from hale.model.results import RowKey
+from hale.shell import script_with
 from lab.machine import Lab, LabHost
 from lab.topology import HOSTS
 
@@ -103,84 +104,11 @@ NOT_GREEN = {
     },
 }
 
-_EVERY_HOST = r"""
-set -e
-echo '10.208.1.190 master.k8s.io k8s-vip' >>/etc/hosts
-# A name that sorts before 99-sysctl.conf, Debian's link to /etc/sysctl.conf.
-cat >/etc/sysctl.d/60-kubernetes.conf <<'EOF'
-net.ipv4.ip_forward = 1
-net.bridge.bridge-nf-call-iptables = 1
-net.bridge.bridge-nf-call-ip6tables = 1
-EOF
-echo br_netfilter >/etc/modules-load.d/kubernetes.conf
-cat >>/etc/security/limits.conf <<'EOF'
-{limits}
-EOF
-systemctl restart systemd-sysctl
-if [ -e /usr/sbin/firewalld ]; then
-  systemctl --quiet disable --now firewalld
-  systemctl --quiet mask firewalld
-fi
-install -D -m 644 /dev/stdin /etc/kubernetes/pki/ca.crt
-"""
-
-# The certificate is of the first name and the VIP, as kubeadm makes it of controlPlaneEndpoint.
-_MAKE_CA = rf"""
-set -e
-mkdir -p {STAND_IN} && cd {STAND_IN}
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
-  -subj /CN=kubernetes -keyout ca.key -out ca.crt 2>/dev/null
-cat >certificate <<'EOF'
-# certificate FILE SUBJECT_ALT_NAMES DAYS [CA]: make FILE.pem, key and certificate.
-set -e
-cd {STAND_IN}
-openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=kube-apiserver \
-  -keyout $1.key -out $1.csr 2>/dev/null
-echo "subjectAltName=$2" >$1.ext
-openssl x509 -req -in $1.csr -CA ${{4:-ca}}.crt -CAkey ${{4:-ca}}.key -CAcreateserial \
-  -days $3 -extfile $1.ext -out $1.crt 2>/dev/null
-cat $1.key $1.crt >$1.pem
-EOF
-sh certificate server DNS:master.k8s.io,DNS:k8s-vip,IP:10.208.1.190 30
-cat ca.crt
-"""
-
-_STAND_IN = rf"""
-set -e
-cd {STAND_IN}
-printf 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok' >answer
-cat >reply <<'EOF'
-#!/bin/sh
-# One request: read up to the empty line, answer.
-while IFS= read -r line && [ "$line" != "$(printf '\r')" ]; do :; done
-cat {STAND_IN}/answer
-EOF
-cat >serve <<'EOF'
-#!/bin/sh
-exec socat OPENSSL-LISTEN:16443,reuseaddr,fork,cert={STAND_IN}/server.pem,verify=0 \
-  EXEC:{STAND_IN}/reply
-EOF
-chmod +x reply serve
-cat >/etc/systemd/system/stand-in.service <<'EOF'
-[Unit]
-Description=Answers on the VIP in the apiserver's place
-After=networking.service
-StartLimitIntervalSec=0
-[Service]
-ExecStartPre=-/usr/sbin/ip address add 10.208.1.190/32 dev eth0
-ExecStart={STAND_IN}/serve
-[Install]
-WantedBy=multi-user.target
-EOF
-systemctl daemon-reload
-systemctl --quiet enable stand-in
-systemctl restart stand-in
-for n in $(seq 50); do
-  ! (echo | socat - OPENSSL:127.0.0.1:16443,verify=0 >/dev/null 2>&1) || exit 0
-  sleep 0.1
-done
-exit 1
-"""
+_HERE = Path(__file__).parent
+_CERTIFICATE = script_with(_HERE / "stand_in_certificate.sh", folder=STAND_IN)
+_MAKE_CA = script_with(_HERE / "stand_in_ca.sh", folder=STAND_IN, make_certificate=_CERTIFICATE)
+_REPLY = script_with(_HERE / "stand_in_reply.sh", folder=STAND_IN)
+_STAND_IN = script_with(_HERE / "stand_in.sh", folder=STAND_IN, answer_request=_REPLY)
 
 
 # What the baseline requires of limits.conf; memlock in KiB.
@@ -204,7 +132,7 @@ def make(lab: Lab, inventory: Path) -> None:
         # Not below what sshd has: the audit comes in as root, and must be able to go back there.
         hard = value if has[item] == inf else max(value, has[item])
         lines += [f"root soft {item} {_number(value)}", f"root hard {item} {_number(hard)}"]
-    script = _EVERY_HOST.replace("{limits}", "\n".join(lines))
+    script = script_with(_HERE / "baseline_host.sh", limits="\n".join(lines))
 
     def one(host: LabHost) -> None:
         host.run(script, input=ca)

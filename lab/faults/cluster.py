@@ -1,7 +1,9 @@
 """Faults of chapters 1 and 3: the VIP and what answers on it, etcd, addresses, identities."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from hale.shell import script_with
 from lab.faults.baseline import CLONED_ID, STAND_IN, VIP_HOLDER
 from lab.faults.fault import ExpectedResult, HostFault, fail, unknown
 from lab.topology import HOSTS
@@ -11,6 +13,9 @@ ADDRESS = "10.208.1.196"
 VIP = "10.208.1.190"
 PKI = "/etc/kubernetes/pki"
 INTERFACES = "/etc/network/interfaces"
+_HERE = Path(__file__).parent
+_TAKE_ADDRESS = script_with(_HERE / "take_address.sh", address=ADDRESS)
+_RESTORE_ADDRESS = script_with(_HERE / "restore_address.sh", address=ADDRESS)
 RESTART = "systemctl restart stand-in && sleep 0.3"
 SOCAT = "nohup socat TCP-LISTEN:2379,reuseaddr,fork"
 
@@ -190,17 +195,7 @@ FAULTS = (
     ),
     etcd(
         "an etcd that reports no problem, with a certificate of its own",
-        f"""mkdir -p {PKI}/etcd && cd {PKI}/etcd
-        for name in ca fake; do
-          openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
-            -subj /CN=$name -addext subjectAltName=IP:127.0.0.1 \
-            -keyout $name.key -out $name.crt 2>/dev/null
-        done
-        cp ca.crt healthcheck-client.crt; cp ca.key healthcheck-client.key
-        cat fake.key fake.crt >fake.pem
-        printf 'HTTP/1.1 200 OK\\r\\nConnection: close\\r\\n\\r\\n{{"health":"true"}}' >said
-        nohup socat OPENSSL-LISTEN:2379,reuseaddr,fork,cert=fake.pem,verify=0 \
-          SYSTEM:"cat {PKI}/etcd/said" >/dev/null 2>&1 & sleep 0.3""",
+        script_with(_HERE / "own_etcd.sh", pki=PKI),
         "does not vouch for",
         (PKI,),
         undo="pkill -x socat",
@@ -248,31 +243,17 @@ FAULTS = (
     HostFault(
         "planned address answered for, but on no interface",
         HOST,
-        f"""ip address del {ADDRESS}/24 dev eth0
-        ip address add 10.208.1.77/24 dev eth0
-        ip route add default via 10.208.1.1
-        ip route add local {ADDRESS} dev lo""",
+        _TAKE_ADDRESS,
         {"NODES-ADDRESS runtime": fail(f"no interface has {ADDRESS}")},
-        undo=f"""ip route del local {ADDRESS} dev lo
-        ip address del 10.208.1.77/24 dev eth0
-        ip address add {ADDRESS}/24 dev eth0
-        ip route add default via 10.208.1.1""",
+        undo=_RESTORE_ADDRESS,
     ),
     HostFault(
         "planned address on an interface that is down",
         HOST,
-        f"""ip address del {ADDRESS}/24 dev eth0
-        ip address add 10.208.1.77/24 dev eth0
-        ip route add default via 10.208.1.1
-        ip route add local {ADDRESS} dev lo
-        ip link add spare type veth peer name other
-        ip address add {ADDRESS}/32 dev spare""",
+        f"{_TAKE_ADDRESS}ip link add spare type veth peer name other\n"
+        f"ip address add {ADDRESS}/32 dev spare\n",
         {"NODES-ADDRESS runtime": fail(f"{ADDRESS} is on spare, which is not up")},
-        undo=f"""ip link del spare
-        ip route del local {ADDRESS} dev lo
-        ip address del 10.208.1.77/24 dev eth0
-        ip address add {ADDRESS}/24 dev eth0
-        ip route add default via 10.208.1.1""",
+        undo=f"ip link del spare\n{_RESTORE_ADDRESS}",
     ),
     # --- NODE-PORTS-* ---
     taken("apiserver's port taken before", "k8s-master-02", 6443, "NODE-PORTS-MASTER"),
@@ -297,8 +278,7 @@ FAULTS = (
         HOST,
         """ip link add spare address 02:00:0a:d0:01:c6 type veth peer name other
         ip address add 192.0.2.1/24 dev spare
-        ip link set other up
-        ip link set spare up""",
+        ip link set other up && ip link set spare up""",
         {"ID-MAC runtime @cluster": fail("have the same MAC address 02:00:0a:d0:01:c6")},
         undo="ip link del spare",
     ),

@@ -1,15 +1,12 @@
 """Faults of chapter 7: firewalld, the real one, and SELinux's configuration."""
 
+from pathlib import Path
+
+from hale.shell import load_script
 from lab.faults.fault import ExpectedResult, HostFault, fail
 
 WALL = "k8s-node-02"
-OFF = """
-pkill -x firewalld || true
-systemctl --quiet unmask firewalld
-systemctl --quiet disable --now firewalld
-systemctl --quiet mask firewalld
-systemctl daemon-reload
-"""
+OFF = load_script(Path(__file__).with_name("firewalld_off.sh"))
 UNMASK = "systemctl --quiet unmask firewalld"
 
 SELINUX = "k8s-master-03"
@@ -73,13 +70,7 @@ FAULTS = (
     ),
     wall(
         "firewalld disabled but wanted by a vendor's unit",
-        f"""{UNMASK}
-        printf '[Unit]\\nRequires=firewalld.service\\n[Service]\\nExecStart=/bin/true\\n' \
-          >/usr/lib/systemd/system/vendor.service
-        mkdir -p /etc/systemd/system/multi-user.target.wants
-        ln -s /usr/lib/systemd/system/vendor.service /etc/systemd/system/multi-user.target.wants/
-        systemctl daemon-reload
-        """,
+        load_script(Path(__file__).with_name("firewalld_vendor_unit.sh")),
         {"FW-FIREWALLD persisted": fail("RequiredBy=vendor.service")},
         files=(
             "/usr/lib/systemd/system/vendor.service",

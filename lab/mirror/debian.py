@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from hale.shell import arguments, script_with
 from lab import image
 from lab.build import Cache
 
@@ -32,25 +33,14 @@ PACKAGES = (
 #: The image registry: it runs beside the hosts, on the machine, so it is unpacked only.
 REGISTRY = "docker-registry"
 
-_DOWNLOAD = """
-set -eu
-apt-get update --quiet
-mkdir /packages /registry
-apt-get install --yes --quiet --no-install-recommends --download-only $PACKAGES
-mv /var/cache/apt/archives/*.deb /packages/
-cd /registry
-apt-get download --quiet $REGISTRY
-dpkg-deb --extract ./*.deb .
-rm ./*.deb
-"""
-
 
 def download_packages(building: Cache, base: Path) -> Path:
     """A folder with `packages/`, the .deb files, and `registry/`, what is in the registry's.
 
     `base` is the hosts' Debian. Raises LabError if apt cannot get them.
     """
-    steps = f"PACKAGES='{' '.join(PACKAGES)}'\nREGISTRY={REGISTRY}\n{_DOWNLOAD}"
+    script = script_with(Path(__file__).with_suffix(".sh"), registry=REGISTRY)
+    steps = f"{arguments(*PACKAGES)}{script}"
 
     def make(folder: Path) -> Path:
         written = image.build_layer(building, folder, base, steps, "the hosts' Debian packages")

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hale.shell import load_script
 from lab.build import FULL_DISK, Cache
 from lab.mirror.binaries import ETCD_VERSION
 
@@ -61,44 +62,11 @@ ExecStart=
 ExecStart=/usr/bin/kubelet $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELET_KUBEADM_ARGS $KUBELET_EXTRA_ARGS
 """  # noqa: E501
 
-_KUBELET_POSTINST = """\
-#!/bin/sh
-set -e
-if [ "$1" = configure ] || [ "$1" = abort-upgrade ]; then
-    deb-systemd-helper unmask kubelet.service >/dev/null || true
-    if deb-systemd-helper --quiet was-enabled kubelet.service; then
-        deb-systemd-helper enable kubelet.service >/dev/null || true
-    else
-        deb-systemd-helper update-state kubelet.service >/dev/null || true
-    fi
-    if [ -d /run/systemd/system ]; then
-        systemctl --system daemon-reload >/dev/null || true
-        if [ -n "$2" ]; then
-            deb-systemd-invoke try-restart kubelet.service >/dev/null || true
-        fi
-    fi
-fi
-"""
-
-_KUBELET_PRERM = """\
-#!/bin/sh
-set -e
-if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
-    deb-systemd-invoke stop kubelet.service >/dev/null || true
-fi
-"""
-
-_KUBELET_POSTRM = """\
-#!/bin/sh
-set -e
-if [ -d /run/systemd/system ]; then
-    systemctl --system daemon-reload >/dev/null || true
-fi
-if [ "$1" = purge ]; then
-    deb-systemd-helper purge kubelet.service >/dev/null || true
-    deb-systemd-helper unmask kubelet.service >/dev/null || true
-fi
-"""
+# The scripts that dpkg runs: kubelet.NAME.sh.
+_KUBELET_SCRIPTS = {
+    name: f"#!/bin/sh\n{load_script(Path(__file__).with_name(f'kubelet.{name}.sh'))}"
+    for name in ("postinst", "prerm", "postrm")
+}
 
 #: Text of a file and its mode, by where it is installed.
 Files = Mapping[str, tuple[str, int]]
@@ -137,7 +105,7 @@ KUBERNETES = (
             "etc/kubernetes/manifests/.kubelet-keep": ("", 0o644),
             "var/lib/kubelet/.kubelet-keep": ("", 0o644),
         },
-        {"postinst": _KUBELET_POSTINST, "prerm": _KUBELET_PRERM, "postrm": _KUBELET_POSTRM},
+        _KUBELET_SCRIPTS,
         ("/etc/default/kubelet",),
     ),
     Package(

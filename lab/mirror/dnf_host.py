@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hale.shell import load_script, script_with
 from lab import image, prerequisites
 from lab.build import FULL_DISK, Cache, cache_root, open_cache
 from lab.machine import LabHost, Say
@@ -29,17 +30,10 @@ RELEASE = "150500.1.1"
 #: What the inventory of a lab with such hosts says besides.
 VARIABLES = {"dnf_repository": services.RPMS.url, "dnf_key": "rpm-key.asc"}
 
-_INSTALL_DNF = image.install_script("dnf rpm")
+_INSTALL_DNF = image.install_script("dnf", "rpm")
 
-# dnf asks a release's package for the version; there is none.
-_BECOME = """
-set -eu
-rm -f /usr/bin/apt-get /usr/bin/apt-mark /usr/bin/apt-cache /usr/bin/apt /usr/bin/dpkg-query
-rm -f /etc/apt/sources.list
-mkdir -p /etc/dnf/vars /etc/yum.repos.d /etc/pki/rpm-gpg
-echo 9 >/etc/dnf/vars/releasever
-rpm --initdb
-"""
+_HERE = Path(__file__).parent
+_BECOME = load_script(_HERE / "dnf_host.sh")
 
 _SPEC = """\
 Name: {package.name}
@@ -113,12 +107,7 @@ defaults
 frontend main
     bind *:5000
 """
-_HAPROXY_USER = """\
-%pre
-getent group haproxy >/dev/null || groupadd -r haproxy
-getent passwd haproxy >/dev/null ||
-  useradd -r -g haproxy -d /var/lib/haproxy -s /usr/sbin/nologin haproxy
-"""
+_HAPROXY_USER = f"%pre\n{load_script(_HERE / 'haproxy.pre.sh')}"
 _KEEPALIVED_UNIT = """\
 [Unit]
 Description=LVS and VRRP High Availability Monitor
@@ -231,12 +220,7 @@ def _repository(building: Cache, base: Path, layer: Path, kubernetes: Path, vers
     return building.entry("rpms", inputs, make)
 
 
-_INDEX = f"""
-set -eu
-rpmsign --define "__gpg $(command -v gpg)" --define "_gpg_path $KEY" \\
-  --define "_gpg_name {repository.OWNER}" --addsign ./*.rpm
-createrepo_c --quiet .
-"""
+_INDEX = script_with(_HERE / "dnf_index.sh", owner=repository.OWNER)
 
 
 # What is taken from Debian's packages.

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from hale.shell import load_script, script_with
 from lab.build import FULL_DISK, Cache
 
 #: The folder of the repository, below what the lab's web server serves, and its public key there.
@@ -19,26 +20,10 @@ FOLDER, KEY = "apt", "key.asc"
 #: Whose the signing key is, as gpg knows it.
 OWNER = "packages of a lab of Hale"
 
-_MAKE_KEY = f"""
-set -eu
-umask 077
-mkdir key
-gpg --homedir key --batch --quiet --passphrase '' --quick-generate-key \
-    '{OWNER}' ed25519 sign never
-gpg --homedir key --batch --quiet --armor --export > key/key.asc
-"""
+_HERE = Path(__file__).parent
+_MAKE_KEY = script_with(_HERE / "repository_key.sh", owner=OWNER)
 
-_INDEX = """
-set -eu
-cd apt
-apt-ftparchive packages . > Packages
-gzip --keep --no-name Packages
-apt-ftparchive -o APT::FTPArchive::Release::Origin=hale-lab \
-    -o APT::FTPArchive::Release::Label=hale-lab release . > ../Release
-mv ../Release .
-gpg --homedir "$KEY" --batch --quiet --clearsign --output InRelease Release
-gpg --homedir "$KEY" --batch --quiet --armor --detach-sign --output Release.gpg Release
-"""
+_INDEX = load_script(_HERE / "repository_index.sh")
 
 
 def build_repository(building: Cache, sources: Sequence[Path]) -> Path:
