@@ -14,13 +14,15 @@ from pathlib import Path
 TREE = Path(__file__).parent.parent
 SOURCES = ("hale", "facts", "remediate", "checks", "lab")
 MOST_LINES = 3
-# What no other text has: unit files, spec files and help have lower-case `$name` and `>/` nowhere.
+# What other texts (unit files, help) do not have twice: how a line of shell begins, and expansions,
+# lists and redirections in it. Names of variables that are not of systemd have small letters.
+_COMMANDS = (
+    r"set -|if \[|for \w|while |until |case |fi$|done$|esac$|exit\b|return\b|exec |echo |printf |"
+    r"export |trap |read |cd |cat |cp |mv |rm |ln |mkdir |chmod |ip (addr|address|link|route) |"
+    r"systemctl |apt-get |dnf |curl |sed |grep |kill "
+)
 _SHELL = re.compile(
-    r"""^\s*(?:set\ -|if\ \[|for\ \w+|while\ |until\ |case\ |fi$|done$|esac$|exit\b|return\b|exec\ |
-        echo\ |printf\ |export\ |trap\ |read\ |cd\ |cat\ |cp\ |mv\ |rm\ |ln\ |mkdir\ |chmod\ |install\ |
-        ip\ (?:addr|address|link|route)\ |systemctl\ |apt-get\ |dnf\ |curl\ |sed\ |grep\ |kill\ |\w+=\$\()
-      | \$\(|\$\{?[a-z0-9@?#]|\|\||&&|;\s*(?:do|then)\b|>\s*(?:/|&\d|"\$)""",
-    re.VERBOSE,
+    rf'^\s*({_COMMANDS})|\$\(|\$\{{?[a-z0-9@?#]|\|\||&&|;\s*(do|then)\b|>\s*(/|&\d|"\$)'
 )
 _TEXTS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
