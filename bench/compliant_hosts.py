@@ -7,7 +7,7 @@ from hale.shell import script_with
 from lab.machine import Lab
 from lab.topology import VIP
 
-_CONFORM = script_with(Path(__file__).with_suffix(".sh"), vip=VIP)
+_CONFORM = script_with(Path(__file__).with_suffix(".sh"), vip=str(VIP))
 
 
 def make_compliant(lab: Lab) -> None:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
+from hale.polling import wait_until
 from lab.errors import LabError, LabUnavailable
 
 TOP = "hale-lab"
@@ -136,18 +136,21 @@ def kill(lab: str, host: str | None = None) -> None:
 
     Raises LabError if something does not die (a process stuck in the kernel).
     """
-    end = time.monotonic() + DEATH
-    while pids := processes(lab, host) - {os.getpid()}:
+    if pids := wait_until(lambda: _kill(lab, host), DEATH, 0.01):
+        raise LabError(
+            f"processes {sorted(pids)} of lab {lab!r} did not die of SIGKILL in {DEATH:.0f} s; "
+            "look at /proc/<pid>/stack, then run `invoke lab.down` again"
+        )
+
+
+def _kill(lab: str, host: str | None) -> set[int]:
+    """SIGKILL what is in the group; returns what there was."""
+    if pids := processes(lab, host) - {os.getpid()}:
         _thaw(lab, host)
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        if time.monotonic() > end:
-            raise LabError(
-                f"processes {sorted(pids)} of lab {lab!r} did not die of SIGKILL in {DEATH:.0f} s; "
-                "look at /proc/<pid>/stack, then run `invoke lab.down` again"
-            )
-        time.sleep(0.01)
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return pids
 
 
 def _thaw(lab: str, host: str | None) -> None:
@@ -167,19 +170,21 @@ def remove(lab: str, host: str | None = None) -> None:
     Raises LabError if the kernel still counts something as inside.
     """
     for group in groups(lab, host):
-        end = time.monotonic() + DEATH
-        while group.is_dir():
-            for folder, _, _ in os.walk(group, topdown=False):
-                with contextlib.suppress(OSError):
-                    Path(folder).rmdir()
-            if group.is_dir():  # the kernel lets go of the dead a moment later
-                if time.monotonic() > end:
-                    raise LabError(f"control group {group} cannot be removed: still in use")
-                time.sleep(0.01)
+        # The kernel lets go of the dead a moment later.
+        if wait_until(partial(_remove, group), DEATH, 0.01):
+            raise LabError(f"control group {group} cannot be removed: still in use")
     if host is None:
         for hierarchy in hierarchies():
             with contextlib.suppress(OSError):
                 (hierarchy.path / TOP).rmdir()
+
+
+def _remove(group: Path) -> bool:
+    """Remove the group with all below it; returns whether it is still there."""
+    for folder, _, _ in os.walk(group, topdown=False):
+        with contextlib.suppress(OSError):
+            Path(folder).rmdir()
+    return group.is_dir()
 
 
 def labs() -> set[str]:

@@ -17,24 +17,22 @@ import os
 import re
 import shlex
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from hale.polling import wait_until
 from lab import cgroups, disk, image, limits, network, nspawn, prerequisites, ssh
 from lab.errors import LabError, LabUnavailable
+from lab.host import HostStatus, LabHost, wait_until_ready
 from lab.lock import locked
 from lab.prerequisites import unavailable
-from lab.topology import HOSTS, STATE_ROOT, VIP, VIP_PORT, HostSpec, checked_name
+from lab.topology import HOSTS, STATE_ROOT, VIP, VIP_PORT, checked_name
 
 __all__ = [
     "HostStatus",
@@ -48,189 +46,12 @@ __all__ = [
 
 Say = Callable[[str], None]
 
-#: Seconds from power on until a host must accept logins; usually below 3.
-BOOT_TIMEOUT = 60.0
-
 #: Guards what all labs of the machine share: the unreachable routes.
 _MACHINE_LOCK = Path("/run/hale-lab.lock")
 
 
 def _silent(_: str) -> None:
     pass
-
-
-@dataclass(frozen=True)
-class HostStatus:
-    """A host's power state, the banner of its sshd if it answers, and its uptime in seconds."""
-
-    name: str
-    address: str
-    on: bool
-    banner: str | None
-    uptime: float | None
-
-
-class LabHost:
-    """One host of a lab: a systemd-nspawn machine with its own network namespace."""
-
-    def __init__(self, lab: Lab, plan: HostSpec) -> None:
-        self.lab = lab
-        self.spec = plan
-
-    def __repr__(self) -> str:
-        return f"<LabHost {self.name} of lab {self.lab.name!r}>"
-
-    @property
-    def name(self) -> str:
-        """The host's name in the baseline."""
-        return self.spec.name
-
-    @property
-    def address(self) -> str:
-        """The host's address in the baseline; it exists in the lab's namespaces only."""
-        return str(self.spec.address)
-
-    @property
-    def folder(self) -> Path:
-        """The host's part of the lab's state folder."""
-        return self.lab.state / "hosts" / self.name
-
-    @property
-    def root(self) -> Path:
-        """The host's disk, which stays mounted on the machine while the host is off.
-
-        /run, /tmp and /proc of the running host are not on it.
-        """
-        return self.folder / "root"
-
-    @property
-    def running(self) -> bool:
-        """Whether the host's PID 1 is running."""
-        return nspawn.find_init(self.lab.name, self.name) is not None
-
-    def run(
-        self, script: str, *, check: bool = True, input: bytes | None = None, timeout: float = 30
-    ) -> subprocess.CompletedProcess[bytes]:
-        """Run a shell script as root inside the running host, without ssh.
-
-        It runs in the host's namespaces and control groups with a clean environment; systemctl
-        works. nspawn's system call filter does not apply: commands that reach beyond namespaces
-        (swapoff, modprobe, the clock) affect the machine, so never run them here.
-
-        Raises LabError if the host is off or, with `check`, if the script fails;
-        subprocess.TimeoutExpired after `timeout` seconds.
-        """
-        leader = nspawn.find_init(self.lab.name, self.name)
-        if leader is None:
-            raise LabError(f"{self.name} is off: `invoke lab.power on {self.name}`")
-        done = nspawn.run_inside(leader, script, input=input, timeout=timeout)
-        if check and done.returncode:
-            words = (done.stderr or done.stdout).decode(errors="replace").strip()
-            raise LabError(f"{self.name}: `{script}` failed ({done.returncode}): {words}")
-        return done
-
-    def power_off(self) -> None:
-        """Cut the power: all processes of the host die at once, and its network goes."""
-        with self.lab.locked() as lock:
-            self._cut_power(lock)
-
-    def power_on(self, wait: bool = True) -> None:
-        """Switch the host on, with the network namespace of a fresh kernel, unless it is on.
-
-        With `wait` it returns once the host accepts logins and has finished booting. Raises
-        LabError with the end of the console otherwise.
-        """
-        with self.lab.locked() as lock:
-            self._power_on(lock)
-        if wait:
-            self.lab._wait_until_ready([self])
-
-    def power_cycle(self) -> None:
-        """Cut the power and switch on again; returns once the host accepts logins."""
-        with self.lab.locked() as lock:
-            self._cut_power(lock)
-            self._power_on(lock)
-        self.lab._wait_until_ready([self])
-
-    def reboot(self) -> None:
-        """Shut the host down cleanly and boot it; returns once it accepts logins.
-
-        `systemctl reboot` on the host itself does the same without waiting.
-        """
-        before = nspawn.find_init(self.lab.name, self.name)
-        self.run("systemctl reboot")
-
-        def pending() -> bool:
-            return nspawn.find_init(self.lab.name, self.name) in (before, None)
-
-        if wait_until(pending, BOOT_TIMEOUT, 0.02):
-            raise LabError(f"{self.name} did not reboot within {BOOT_TIMEOUT:.0f} s")
-        self.lab._wait_until_ready([self])
-
-    def reset(self) -> None:
-        """Replace the host's disk, but for machine-id and ssh host keys, and boot it."""
-        with self.lab.locked() as lock:
-            self._cut_power(lock)
-            disk.unmount_below(self.folder, [lock])
-            for layer in ("upper", "work", "real"):
-                disk.erase(self.folder / layer)
-            self._install(self.lab._images(), lock)
-            self._power_on(lock)
-        self.lab._wait_until_ready([self])
-
-    def boot_after_exit(self) -> None:
-        """Boot the host after it rebooted itself; called by lab.on_host_exit."""
-        with self.lab.locked() as lock:
-            self._boot(lock)
-
-    def status(self) -> HostStatus:
-        """The host's status; waits for its sshd's banner for at most 2 s."""
-        leader = nspawn.find_init(self.lab.name, self.name)
-        if leader is None:
-            return HostStatus(self.name, self.address, False, None, None)
-        # The first line is the banner (RFC 4253 4.2); `read` ends with it, or after 2 s.
-        ask = f'read -r -t 2 banner < /dev/tcp/{self.address}/22 && echo "$banner"'
-        result = subprocess.run(
-            self.lab.operator_argv(["timeout", "2", "bash", "-c", ask]),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        return HostStatus(
-            self.name, self.address, True, result.stdout.strip() or None, leader.uptime
-        )
-
-    def _install(self, images: image.BaseImages, lock: int) -> None:
-        disk.mount(self.folder, images.lower(self.spec.firewalld), [lock])
-        disk.install(self.spec, self.lab.state, self.folder)
-
-    def _cut_power(self, lock: int) -> None:
-        self._stop(lock)
-        cgroups.remove(self.lab.name, self.name)
-
-    def _stop(self, lock: int) -> None:
-        network.unplug(self.lab.name, self.spec, [lock])
-        cgroups.kill(self.lab.name, self.name)
-        network.remove(self.lab.name, self.spec, [lock])
-        nspawn.remove_leftovers(self.lab.name, self.spec, self.root)
-
-    def _power_on(self, lock: int) -> None:
-        if not self.lab.is_up:
-            raise LabError(f"lab {self.lab.name!r} is down: `invoke lab.up` first")
-        if not self.running:
-            self._boot(lock)
-
-    def _boot(self, lock: int) -> None:
-        self._stop(lock)  # the host may have switched itself off, which leaves its namespace
-        network.plug_in(self.lab.name, self.spec, [lock])
-        disks = disk.bind_folders(self.folder)
-        nspawn.start(self.lab.name, self.spec, self.root, disks, self._console, [lock])
-
-    @property
-    def _console(self) -> Path:
-        return self.folder / "console.log"
 
 
 class Lab:
@@ -284,7 +105,7 @@ class Lab:
     @property
     def base(self) -> Path:
         """The Debian that all hosts' disks lie on, without what any of them changed."""
-        return self._images().base
+        return self.images.base
 
     @property
     def is_up(self) -> bool:
@@ -325,8 +146,8 @@ class Lab:
                 self._say(f"lab {self.name} is up" + (", hosts to switch on:" if off else ""))
                 for host in off:
                     self._say(f"  {host.name}")
-                    host._boot(lock)
-                self._wait_until_ready(off)
+                    host.boot(lock)
+                wait_until_ready(off)
                 return
             if self.name in self.existing():
                 self._say(f"removing leftovers of an earlier lab {self.name}")
@@ -387,8 +208,8 @@ class Lab:
 
         def switch_on(host: LabHost) -> LabHost:
             disk.make_identity(host.spec, host.folder, [lock])
-            host._install(images, lock)
-            host._boot(lock)
+            host.install_disk(images, lock)
+            host.boot(lock)
             return host
 
         with ThreadPoolExecutor(len(self.hosts)) as pool:
@@ -397,7 +218,7 @@ class Lab:
         self._write("ssh_config")
         self.write_inventory()
         _write(self.known_hosts, ssh.known_hosts((host.spec, host.root) for host in self.hosts))
-        self._wait_until_ready(self.hosts)
+        wait_until_ready(self.hosts)
         step("all hosts accept logins")
         state = {
             "boot_id": _boot_id(),
@@ -436,35 +257,6 @@ class Lab:
         )
         _write(self.state / name, text)
 
-    def _wait_until_ready(self, hosts: Sequence[LabHost]) -> None:
-        """Wait until the hosts accept logins and have finished booting, failed units or not."""
-        end = time.monotonic() + BOOT_TIMEOUT
-        for host in hosts:
-            while True:
-                leader = nspawn.find_init(self.name, host.name)
-                if leader is not None and leader.accepts_logins:
-                    break
-                alive = leader is not None or cgroups.processes(self.name, host.name)
-                if not alive or time.monotonic() > end:
-                    raise self._did_not_boot(
-                        host, "is off" if not alive else "does not accept logins"
-                    )
-                time.sleep(0.02)
-            network.refresh_arp(self.name, host.spec)
-        for host in hosts:
-            left = max(1.0, end - time.monotonic())
-            try:
-                host.run("systemctl is-system-running --wait", check=False, timeout=left)
-            except subprocess.TimeoutExpired as e:
-                raise self._did_not_boot(host, "is still booting") from e
-
-    def _did_not_boot(self, host: LabHost, how: str) -> LabError:
-        return LabError(
-            f"{host.name} {how} and should be up by now. "
-            + (prerequisites.lacks_capacity(1) or f"Its console ({host._console}) ends with:")
-            + f"\n{nspawn.console_tail(host._console)}"
-        )
-
     def _clear(self, lock: int) -> None:
         """Remove everything under the lab's name, and with the last lab the machine's routes."""
         cgroups.kill(self.name)
@@ -483,7 +275,9 @@ class Lab:
     def _read_state(self) -> Any:
         return json.loads((self.state / "state.json").read_text())
 
-    def _images(self) -> image.BaseImages:
+    @property
+    def images(self) -> image.BaseImages:
+        """The read-only layers that its hosts' disks lie on."""
         state = self._read_state()
         return image.BaseImages(Path(state["base"]), Path(state["firewalld"]))
 

@@ -16,13 +16,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from hale.apply.journal import (
     InstallStepDone,
     InstallStepState,
     Journal,
-    PhaseEvent,
     PhaseState,
     now,
 )
@@ -41,7 +40,8 @@ from hale.install.phase import (
     WaitFor,
     WaitForPhase,
 )
-from hale.install.scheduler import PhaseTask, Scheduler, load_phase, required_phases, tasks_of
+from hale.install.reporter import PhaseReporter, ProgressListener
+from hale.install.scheduler import PhaseTask, Scheduler, load_phase
 from hale.install.session_leases import SessionFor, SessionLeases
 from hale.model.errors import UserError
 from hale.model.evidence import Unreadable
@@ -67,44 +67,6 @@ class PhaseFailed(Exception):
         self.output = output
 
 
-class ProgressListener(Protocol):
-    """Receives the progress of an install. Called from several threads."""
-
-    def phase(
-        self, name: str, title: str, state: PhaseState, seconds: float, why: str = ""
-    ) -> None:
-        """A phase starts or has ended. seconds: since it started."""
-
-    def step(self, step: Step, state: InstallStepState, seconds: float) -> None:
-        """A step starts or has ended. seconds: how long it took."""
-
-    def output_line(self, step: Step, text: str) -> None:
-        """The latest line that a running step printed."""
-
-    def waiting(self, title: str, remaining: Sequence[str], seconds: float) -> None:
-        """What the run waits for and what remains of it; empty when the wait is over."""
-
-    def notice(self, text: str) -> None:
-        """A message about the run."""
-
-
-@dataclass(frozen=True)
-class PhaseStatus:
-    """The status of a phase for `install --plan`.
-
-    problems: its preflight's. steps: those of the next run, in words. unknown: why something
-    cannot be determined yet.
-    """
-
-    name: str
-    title: str
-    remaining: Problems = ()
-    problems: tuple[str, ...] = ()
-    steps: tuple[str, ...] = ()
-    unknown: str = ""
-    skip_reason: str = ""
-
-
 @dataclass
 class Engine:
     """One run of an install or a reset.
@@ -122,52 +84,13 @@ class Engine:
     _leases: SessionLeases = field(init=False)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64))
     _uploading: threading.Lock = field(default_factory=threading.Lock)
-    _state_lock: threading.Lock = field(default_factory=threading.Lock)
-    _phase_started: dict[str, float] = field(default_factory=dict)  # time.monotonic() by phase
-    _group_states: dict[str, dict[PhaseTask, PhaseState]] = field(
-        default_factory=dict
-    )  # of its groups that ended
+    _reporter: PhaseReporter = field(init=False)
     _scheduler: Scheduler = field(init=False)
     _wakeup: "SimpleQueue[None]" = field(default_factory=SimpleQueue)  # wakes `carry_out`
 
     def __post_init__(self) -> None:
         self._leases = SessionLeases(self.sessions)
-
-    # --- planning ---
-
-    def plan(self, names: Iterable[str]) -> list[PhaseStatus]:
-        """The status of each phase. Changes nothing. Raises HostsUnreachable."""
-        names = tuple(names)
-        observed = observe(
-            [self._request(PhaseTask(n), with_preflight=True) for n in names], self.sessions.session
-        )
-        found: dict[str, PhaseStatus] = {}
-        for name, own in zip(names, observed, strict=True):
-            waits = [n for n in required_phases(name) if n in found and found[n].remaining]
-            found[name] = self._phase_status(name, own, waits)
-        return list(found.values())
-
-    def _phase_status(self, name: str, observed: Observations, waits: Sequence[str]) -> PhaseStatus:
-        phase = load_phase(name)
-        if why := phase.skip_reason(self.site):
-            return PhaseStatus(name, phase.title, skip_reason=why)
-        try:
-            remaining = phase.remaining(self.site, observed)
-        except Unreadable as error:
-            return PhaseStatus(name, phase.title, unknown=str(error))
-        if not remaining:
-            return PhaseStatus(name, phase.title)
-        after = f"depends on {' and '.join(waits)}" if waits else ""
-        try:
-            # The phases before it may resolve what its preflight would report now.
-            problems = () if waits else phase.preflight(self.site, observed)
-            batches = (*phase.prepare(self.site, observed), *phase.batches(self.site, observed))
-            steps = tuple(_steps(batches))
-        except (Unreadable, UserError) as error:
-            return PhaseStatus(name, phase.title, remaining, unknown=after or str(error))
-        return PhaseStatus(name, phase.title, remaining, problems, steps, unknown=after)
-
-    # --- executing ---
+        self._reporter = PhaseReporter(self.site, self.listener, self.journal)
 
     def carry_out(self, names: Sequence[str], *, again: bool = False) -> None:
         """Run these phases, each once its dependencies are done. again: even if they are done.
@@ -233,20 +156,20 @@ class Engine:
         Raises as carry_out does, and StepFailed.
         """
         started = time.monotonic()
-        self._record(name, name, PhaseState.STARTED, started)
+        self._reporter.record(name, name, PhaseState.STARTED, started)
         try:
             with self._leases.lease() as session_for:
                 self._run_batches(name, batches, session_for)
                 (observed,) = observe([request], session_for)
                 problems = remaining(observed)
         except (InstallStepFailed, UserError) as error:
-            self._record(name, name, PhaseState.FAILED, started, redact(str(error)))
+            self._reporter.record(name, name, PhaseState.FAILED, started, redact(str(error)))
             raise
         finally:
             self.disconnect()
             self._pool.shutdown(wait=False, cancel_futures=True)
         state = PhaseState.FAILED if problems else PhaseState.DONE
-        self._record(name, name, state, started, _joined(problems))
+        self._reporter.record(name, name, state, started, _joined(problems))
         return problems
 
     def _skipped(self, task: PhaseTask, observed: Observations, *, again: bool) -> bool:
@@ -258,7 +181,7 @@ class Engine:
                 return False
         except Unreadable:
             return False
-        self._report_ended(task, PhaseState.SKIPPED, why or "done already")
+        self._reporter.ended(task, PhaseState.SKIPPED, why or "done already")
         return True
 
     def _phase(
@@ -272,7 +195,7 @@ class Engine:
                     (observed,) = observe([self._request(task)], session_for)
                     if self._skipped(task, observed, again=again):
                         return None
-                self._report_started(task)
+                self._reporter.started(task)
                 if any(phase.preflight_probes(site, host) for host in site.hosts):
                     observed = self._observe_preflight(task, observed, session_for)
                 if problems := phase.preflight(site, observed):
@@ -283,13 +206,13 @@ class Engine:
                     )
                     found, remaining = self._wait_settled(task, until, session_for)
                     if not remaining:
-                        self._report_ended(task, PhaseState.DONE)
+                        self._reporter.ended(task, PhaseState.DONE)
                         return found
                     observed = found[task]
             why = f"all its steps ran, but this remains: {_joined(remaining)}"
             raise PhaseFailed(task.phase, why)
         except (InstallStepFailed, Unreadable, UserError, HostsUnreachable, PhaseFailed) as error:
-            self._report_ended(task, PhaseState.FAILED, redact(str(error)))
+            self._reporter.ended(task, PhaseState.FAILED, redact(str(error)))
             if isinstance(error, PhaseFailed):
                 raise
             output = error.output if isinstance(error, InstallStepFailed) else ""
@@ -423,7 +346,7 @@ class Engine:
         finally:
             seconds = time.monotonic() - started
             critical = isinstance(step, RunScript) and step.is_kubeadm_work
-            self._write(
+            self._reporter.write(
                 InstallStepDone(phase, step.host, step.title, state, seconds, critical, now())
             )
             self.listener.step(step, state, seconds)
@@ -453,43 +376,6 @@ class Engine:
             raise InstallAborted
         raise UserError(f"waited {wanted.timeout:g} s until {wanted.title}: {_joined(remaining)}")
 
-    # --- reporting ---
-
-    def _report_started(self, task: PhaseTask) -> None:
-        """Report the start of a phase when its first group starts."""
-        with self._state_lock:
-            if task.phase in self._phase_started:
-                return
-            self._phase_started[task.phase] = time.monotonic()
-            started = self._phase_started[task.phase]
-            self._record(task.phase, load_phase(task.phase).title, PhaseState.STARTED, started)
-
-    def _report_ended(self, task: PhaseTask, state: PhaseState, why: str = "") -> None:
-        """Report the end of a phase when its last group ends; skipped if all groups were."""
-        with self._state_lock:
-            states = self._group_states.setdefault(task.phase, {})
-            states[task] = state
-            parts = len(tasks_of(task.phase, self.site))
-            if state is not PhaseState.FAILED and (
-                len(states) < parts or PhaseState.FAILED in states.values()
-            ):
-                return
-            if state is PhaseState.SKIPPED and set(states.values()) != {PhaseState.SKIPPED}:
-                state, why = PhaseState.DONE, ""
-            since = self._phase_started.get(task.phase, time.monotonic())
-            self._record(task.phase, load_phase(task.phase).title, state, since, why)
-
-    def _record(
-        self, name: str, title: str, state: PhaseState, started: float, why: str = ""
-    ) -> None:
-        seconds = time.monotonic() - started
-        self._write(PhaseEvent(name, state, why, seconds, now()))
-        self.listener.phase(name, title, state, seconds, why)
-
-    def _write(self, entry: Any) -> None:
-        if self.journal is not None:
-            self.journal.write(entry)
-
 
 @contextmanager
 def interruptible(engine: Engine) -> Iterator[None]:
@@ -511,20 +397,6 @@ def interruptible(engine: Engine) -> Iterator[None]:
 
 def _joined(problems: Problems) -> str:
     return "; ".join(map(str, problems))
-
-
-def _steps(batches: Iterable[Batch]) -> Iterable[str]:
-    """The steps in words, one line for hosts that get the same."""
-    for batch in batches:
-        hosts_of: dict[str, list[str]] = {}
-        for step in batch.steps:
-            verb = "write" if not isinstance(step, RunScript) else "run"
-            title = step.title if isinstance(step, RunScript) else getattr(step, "path", step.title)
-            hosts_of.setdefault(f"{verb} {title}", []).append(step.host)
-        for what, hosts in hosts_of.items():
-            yield f"{', '.join(dict.fromkeys(hosts))}: {what}"
-        if batch.wait_for is not None:
-            yield f"wait until {batch.wait_for.title}"
 
 
 def _all(running: Sequence["Future[None]"]) -> None:

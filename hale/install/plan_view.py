@@ -6,11 +6,11 @@ from rich.text import Text
 from hale.audit import recorder
 from hale.install import preflight
 from hale.install.cluster_context import load_context
-from hale.install.engine import Engine, PhaseStatus
 from hale.install.locked_run import LOGIN_TIMEOUT, check_reachable
 from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
 from hale.install.phase import Problems
+from hale.install.planning import PhaseStatus, phase_statuses
 from hale.install.progress import headline
 from hale.install.workflow import AUDIT, GATE, selected_phases
 from hale.inventory import ini
@@ -36,8 +36,8 @@ def print_plan(options: InstallOptions) -> None:
         if GATE in selected:
             _print_gate(options, inventory, standard, sessions, console)
         try:
-            statuses = Engine(context, sessions, NullListener()).plan(
-                [n for n in selected if n not in (GATE, AUDIT)]
+            statuses = phase_statuses(
+                context, sessions, [n for n in selected if n not in (GATE, AUDIT)]
             )
         except HostsUnreachable as error:
             raise UserError(str(error)) from None
@@ -98,22 +98,3 @@ def _group_hosts(problems: Problems) -> list[str]:
     for problem in problems:
         hosts.setdefault(problem.detail, []).extend(filter(None, [problem.host]))
     return [f"{', '.join(names)}: {detail}" if names else detail for detail, names in hosts.items()]
-
-
-class NullListener:
-    """Ignores all progress: a plan executes nothing."""
-
-    def phase(self, *_: object) -> None:
-        pass
-
-    def step(self, *_: object) -> None:
-        pass
-
-    def output_line(self, *_: object) -> None:
-        pass
-
-    def waiting(self, *_: object) -> None:
-        pass
-
-    def notice(self, *_: object) -> None:
-        pass

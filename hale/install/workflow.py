@@ -16,6 +16,7 @@ from hale.install.engine import Engine, InstallAborted, PhaseFailed, interruptib
 from hale.install.locked_run import LOGIN_TIMEOUT, check_reachable, locked_run
 from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
+from hale.install.planning import phase_statuses
 from hale.install.progress import InstallProgress, escaped_lines, headline, indented
 from hale.install.scheduler import phase_names, required_phases
 from hale.inventory import ini
@@ -171,7 +172,7 @@ def _phases(
 
 def _needs(engine: Engine, only: str) -> None:
     """Check that the dependencies of --phase are done. Raises UserError."""
-    for one in engine.plan(required_phases(only)):
+    for one in phase_statuses(engine.site, engine.sessions, required_phases(only)):
         if one.remaining or one.unknown:
             raise UserError(
                 f"--phase {only} needs {one.name}, which is not done: "

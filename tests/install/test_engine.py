@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hale.apply.journal import InstallStepDone, InstallStepState
-from hale.install import engine, scheduler
+from hale.install import engine, planning, reporter, scheduler
 from hale.install.cluster_context import GROUPS, ClusterContext
 from hale.install.engine import Engine, InstallAborted, PhaseFailed
 from hale.install.observe import HostsUnreachable
@@ -73,9 +73,10 @@ class Made:
         self.looks: list[list[str]] = []
         self.order: list[str] = []  # "PHASE HOST" as the parts begin
         self.engine = Engine(factories.made(folder), SessionPool({}), self.told)
-        for module in (scheduler, engine):
+        for module in (scheduler, engine, planning, reporter):
             monkeypatch.setattr(module, "load_phase", self.phases.__getitem__)
-        monkeypatch.setattr(engine, "observe", self.look)
+        for module in (engine, planning):
+            monkeypatch.setattr(module, "observe", self.look)
 
     def look(self, wishes: Iterable[Any], of: Any = None) -> tuple[Observations, ...]:
         wishes = list(wishes)
@@ -513,7 +514,8 @@ def test_what_is_refused_is_not_gone_on_with(made: Made) -> None:
 
 def test_a_plan_looks_at_all(made: Made) -> None:
     made.phase("a", nothing)
-    assert [tuple(map(str, one.remaining)) for one in made.engine.plan(["a"])] == [("a",)]
+    statuses = planning.phase_statuses(made.engine.site, made.engine.sessions, ["a"])
+    assert [tuple(map(str, one.remaining)) for one in statuses] == [("a",)]
     assert made.looks == [["a whole"]]
 
 

@@ -1,0 +1,82 @@
+"""The status of each phase and the steps of its next run, without running anything."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hale.install.cluster_context import ClusterContext
+from hale.install.observe import ObservationRequest, observe
+from hale.install.phase import Batch, Observations, Problems, RunScript
+from hale.install.scheduler import load_phase, required_phases
+from hale.model.errors import UserError
+from hale.model.evidence import Unreadable
+from hale.ssh import SessionPool
+
+
+@dataclass(frozen=True)
+class PhaseStatus:
+    """The status of a phase for `install --plan`.
+
+    problems: its preflight's. steps: those of the next run, in words. unknown: why something
+    cannot be determined yet.
+    """
+
+    name: str
+    title: str
+    remaining: Problems = ()
+    problems: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    unknown: str = ""
+    skip_reason: str = ""
+
+
+def phase_statuses(
+    site: ClusterContext, sessions: SessionPool, names: Iterable[str]
+) -> list[PhaseStatus]:
+    """The status of each phase. Changes nothing. Raises HostsUnreachable."""
+    names = tuple(names)
+    observed = observe(
+        [ObservationRequest(load_phase(n), site, with_preflight=True) for n in names],
+        sessions.session,
+    )
+    found: dict[str, PhaseStatus] = {}
+    for name, own in zip(names, observed, strict=True):
+        waits = [n for n in required_phases(name) if n in found and found[n].remaining]
+        found[name] = _phase_status(site, name, own, waits)
+    return list(found.values())
+
+
+def _phase_status(
+    site: ClusterContext, name: str, observed: Observations, waits: Sequence[str]
+) -> PhaseStatus:
+    phase = load_phase(name)
+    if why := phase.skip_reason(site):
+        return PhaseStatus(name, phase.title, skip_reason=why)
+    try:
+        remaining = phase.remaining(site, observed)
+    except Unreadable as error:
+        return PhaseStatus(name, phase.title, unknown=str(error))
+    if not remaining:
+        return PhaseStatus(name, phase.title)
+    after = f"depends on {' and '.join(waits)}" if waits else ""
+    try:
+        # The phases before it may resolve what its preflight would report now.
+        problems = () if waits else phase.preflight(site, observed)
+        batches = (*phase.prepare(site, observed), *phase.batches(site, observed))
+        steps = tuple(_steps(batches))
+    except (Unreadable, UserError) as error:
+        return PhaseStatus(name, phase.title, remaining, unknown=after or str(error))
+    return PhaseStatus(name, phase.title, remaining, problems, steps, unknown=after)
+
+
+def _steps(batches: Iterable[Batch]) -> Iterable[str]:
+    """The steps in words, one line for hosts that get the same."""
+    for batch in batches:
+        hosts_of: dict[str, list[str]] = {}
+        for step in batch.steps:
+            verb = "write" if not isinstance(step, RunScript) else "run"
+            title = step.title if isinstance(step, RunScript) else getattr(step, "path", step.title)
+            hosts_of.setdefault(f"{verb} {title}", []).append(step.host)
+        for what, hosts in hosts_of.items():
+            yield f"{', '.join(dict.fromkeys(hosts))}: {what}"
+        if batch.wait_for is not None:
+            yield f"wait until {batch.wait_for.title}"
