@@ -14,29 +14,16 @@ Documentation/networking/ipv6.rst (disable) and ip-sysctl.rst (disable_ipv6).
 
 import re
 from enum import Enum
+from pathlib import Path
 
 from msgspec import Struct
 
 from hale.model.evidence import CommandProbe, HostView, Unreadable
+from hale.shell import arguments, load_script
 
 SUBJECT = "load_balancer_host"
 PROGRAMS = ("haproxy", "keepalived")  # as their packages are named
 
-_SCRIPT = """\
-for p in %s; do
-  if command -v "$p" >/dev/null; then
-    echo "installed $p $("$p" -v 2>&1 | head -n 1)"
-  elif command -v apt-cache >/dev/null; then
-    echo "candidate $p $(apt-cache policy "$p" 2>/dev/null | sed -n 's/^ *Candidate: //p')"
-  elif command -v dnf >/dev/null; then
-    v=$(dnf -q -C repoquery --latest-limit 1 --queryformat '%%{version}\\n' "$p" 2>/dev/null) || :
-    echo "candidate $p $(printf '%%s\\n' "$v" | head -n 1)"
-  fi
-done
-if [ ! -e /proc/sys/net/ipv6 ]; then echo "ipv6 absent"
-elif [ "$(cat /proc/sys/net/ipv6/conf/all/disable_ipv6)" = 1 ]; then echo "ipv6 disabled"
-else echo "ipv6 enabled"; fi
-"""
 # `HA-Proxy version 1.8.27-493ce0b 2020/11/06`, `HAProxy version 3.3-dev5-…`, `Keepalived v2.2.7 (…`
 _INSTALLED = re.compile(r"(?:HA-?Proxy version |Keepalived v)(\d+)\.(\d+)(?:\.(\d+))?")
 _CANDIDATE = re.compile(r"(?:\d+:)?(\d+)\.(\d+)(?:\.(\d+))?")  # an epoch stands before the colon
@@ -73,7 +60,8 @@ class LoadBalancerHost(Struct, frozen=True):
 
 def probe() -> CommandProbe:
     """The probe for all of it."""
-    return CommandProbe("versions", _SCRIPT % " ".join(PROGRAMS), timeout=20)
+    script = arguments(*PROGRAMS) + load_script(Path(__file__).with_suffix(".sh"))
+    return CommandProbe("versions", script, timeout=20)
 
 
 def read(readings: HostView) -> LoadBalancerHost:
