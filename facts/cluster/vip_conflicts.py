@@ -19,7 +19,6 @@ SUBJECT = "vip_claims"
 LISTEN = 2.5  # seconds: two adverts of VRRP's default interval and the slack of a busy host
 
 
-
 class Claims(Struct, frozen=True):
     """interface, mac: of the host's planned address. held: the host's interface with the VIP.
     answered: another host answers for the VIP; neighbour: its MAC. speakers: (address, VRID) of
