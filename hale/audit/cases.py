@@ -69,7 +69,7 @@ def coverage_gaps(
     missing = [c for c in all_cases if c.nodeid not in covered]
     on_audited = [c for c in missing if c.host is None or c.host.name in names]
     if on_audited:
-        reasons.append(f"{len(on_audited)} of the profile's cases deselected on the selected hosts")
+        reasons.append(f"{len(on_audited)} of the selected hosts' cases deselected")
     if unjudged:
         reasons.append(f"{unjudged} cases selected but not judged")
     return reasons

@@ -190,17 +190,25 @@ def _subject_fixtures(audit: Audit) -> object:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Let the judge call the check. An error in the code is raised, so that pytest shows where."""
+    """Let the judge call the check. An error in the code is raised, so that pytest shows where.
+
+    With --pdb the judge's AssertionError or Unreadable is raised too: pytest then stops there.
+    """
     case = case_of(pyfuncitem)
     if case is None:
         return None
     judged = pyfuncitem.config.stash[AUDIT].judge(case)
     pyfuncitem.stash[JUDGED] = judged
-    unknown = judged.result.verdict is Verdict.UNKNOWN
     error = judged.error
-    if unknown and isinstance(error, Exception) and not isinstance(error, Unreadable):
+    shown = pyfuncitem.config.option.usepdb or not _states_reason(judged)
+    if judged.result.verdict.failed and isinstance(error, Exception) and shown:
         raise error
     return True
+
+
+def _states_reason(judged: JudgedCase) -> bool:
+    """Whether the result says all about its error: a FAIL, or a fact that could not be read."""
+    return judged.result.verdict is Verdict.FAIL or isinstance(judged.error, Unreadable)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -221,7 +229,9 @@ def pytest_runtest_makereport(
         report.longrepr = (str(item.path), item.location[1] or 0, row.actual)
     elif row.verdict.failed:
         report.outcome = "failed"
-        if call.excinfo is None:
+        judged = item.stash.get(JUDGED, None)
+        stated = judged is not None and report.when == "call" and _states_reason(judged)
+        if call.excinfo is None or stated:
             report.longrepr = failure_block(row)
     if row.verdict in (Verdict.NOT_APPLICABLE, Verdict.UNKNOWN) and report.when == "call":
         report.when = "setup"  # pytest reports it as an error, not as a failure

@@ -3,13 +3,25 @@
 import json
 import os
 import re
+import subprocess
 from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.engine.pytest_cli import DATA, EVIDENCE, ROOT, SYSCTL, Done, copy_of_the_tree, typed
+from hale.model.verdict import Verdict
+from tests.engine.pytest_cli import (
+    DATA,
+    EVIDENCE,
+    ROOT,
+    SYSCTL,
+    Done,
+    command,
+    copy_of_the_tree,
+    environment,
+    typed,
+)
 
 HOSTS = ["k8s-master-01", "k8s-master-02", "k8s-master-03", "k8s-node-01", "k8s-node-02"]
 
@@ -744,3 +756,46 @@ def test_this_machine(tmp_path: Path) -> None:
     assert f"hosts of the inventory left out: {', '.join(HOSTS)}" in done.said
     (host,) = done.results.hosts
     assert (host.transport, host.down, host.kernel) == ("local", "", os.uname().release)
+
+
+# --- --pdb ---
+
+
+def debugged(folder: Path, commands: str, *words: str, more: dict[str, str] | None = None) -> Done:
+    """An audit with --pdb, and what is typed there."""
+    done = subprocess.run(
+        command(folder, *EVIDENCE, "--pdb", *words),
+        cwd=ROOT,
+        env=environment(more),
+        input=commands,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, folder)
+
+
+def test_pdb_stops_in_the_check_that_fails(tmp_path: Path) -> None:
+    """The verdict, its reason and its log are those without it."""
+    words = ("-k", "SYS-IP-FORWARD and runtime and k8s-master-02")
+    done = debugged(tmp_path / "pdb", "p ('value', parameters.value)\nc\n", *words)
+    assert "(Pdb) ('value', 1)" in done.said, done.said
+    assert "checks/test_sysctl.py" in done.said.partition("(Pdb)")[0]
+    plain = typed(tmp_path / "plain", *EVIDENCE, *words)
+    assert "(Pdb)" not in plain.said
+    assert done.code == plain.code == 1
+    (one,), (other,) = done.results.results, plain.results.results
+    assert (one.verdict, one.actual, one.log) == (other.verdict, other.actual, other.log)
+    assert one.verdict is Verdict.FAIL
+
+
+def test_pdb_stops_where_a_fact_cannot_be_read(tmp_path: Path) -> None:
+    words = ("-k", "SYS-IP-FORWARD and runtime and k8s-node-02")
+    done = debugged(tmp_path / "pdb", "p ('verdict', verdict)\nc\n", *words)
+    assert "(Pdb)" in done.said, done.said
+    (one,) = done.results.results
+    (other,) = typed(tmp_path / "plain", *EVIDENCE, *words).results.results
+    assert (one.verdict, one.actual, one.log) == (other.verdict, other.actual, other.log)
+    assert one.verdict is Verdict.UNKNOWN
