@@ -149,7 +149,7 @@ def recover_interrupted(
             book.write(DrillEnd(DrillState.REVERTED, now()))
         finally:
             book.close()
-            sessions.close()
+            sessions.close()  # a lost session stays lost; the drill needs new ones
     return True
 
 
@@ -202,35 +202,32 @@ class DrillRunner:
         every = [h.name for h in inventory.hosts]
         nothing = "no fault was injected"
         reason = ""
-        try:
-            with (
-                locks_held(
-                    self.sessions,
-                    every,
-                    every,
-                    owner,
-                    stale=options.force_unlock,
-                    report=log,
-                    nothing=nothing,
-                ),
-                contextlib.closing(DrillJournal(folder, header)) as book,
-            ):
-                try:
-                    self._drills(book, folder, planned)
-                except (ActionFailed, SamplerStopped, UserError) as error:
-                    reason = str(error)
-                    log("", f"stopped: {reason}")
-                except KeyboardInterrupt:
-                    reason = "interrupted by the operator"
-                    log("", "stopping; injected faults are reverted first")
-                wrong = self._revert(book, folder)
-                log("", "auditing the cluster again")
-                rows, _ = wait_until_healthy(inventory, folder)
-                if not wrong:
-                    state = DrillState.INTERRUPTED if reason else DrillState.FINISHED
-                    book.write(DrillEnd(state, now()))
-        finally:
-            self.sessions.close()
+        with (
+            locks_held(
+                self.sessions,
+                every,
+                every,
+                owner,
+                stale=options.force_unlock,
+                report=log,
+                nothing=nothing,
+            ),
+            contextlib.closing(DrillJournal(folder, header)) as book,
+        ):
+            try:
+                self._drills(book, folder, planned)
+            except (ActionFailed, SamplerStopped, UserError) as error:
+                reason = str(error)
+                log("", f"stopped: {reason}")
+            except KeyboardInterrupt:
+                reason = "interrupted by the operator"
+                log("", "stopping; injected faults are reverted first")
+            wrong = self._revert(book, folder)
+            log("", "auditing the cluster again")
+            rows, _ = wait_until_healthy(inventory, folder)
+            if not wrong:
+                state = DrillState.INTERRUPTED if reason else DrillState.FINISHED
+                book.write(DrillEnd(state, now()))
         completed = not reason and not wrong
         found = drill_page.build_results(
             before,
