@@ -1,8 +1,9 @@
-"""Shell of more than three lines is a `.sh` file, where shellcheck reads it, and no Python string.
+"""Shell of more than three lines is a `.sh` file, where shellcheck reads it, not a Python string.
 
     python -m lint.shell
 
-Lines of a string that are only what is formatted into it do not count.
+Lines of a string that are only what is formatted into it do not count. Where a script disables a
+check of shellcheck, the line says why.
 """
 
 import ast
@@ -24,6 +25,7 @@ _COMMANDS = (
 _SHELL = re.compile(
     rf'^\s*({_COMMANDS})|\$\(|\$\{{?[a-z0-9@?#]|\|\||&&|;\s*(do|then)\b|>\s*(/|&\d|"\$)'
 )
+_UNEXPLAINED = re.compile(r"#\s*shellcheck disable=\S+\s*")
 _TEXTS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -55,14 +57,28 @@ def _is_shell(text: str) -> bool:
     return sum(bool(_SHELL.search(line)) for line in text.splitlines()) > 1
 
 
+def unexplained(script: str) -> Iterator[int]:
+    """The number of each line that disables a check without a reason."""
+    for number, line in enumerate(script.splitlines(), 1):
+        if _UNEXPLAINED.fullmatch(line.strip()):
+            yield number
+
+
 def main() -> int:
-    """Print the strings that should be scripts; the exit status is 1 if there are any."""
+    """Print the strings that should be scripts and the disabled checks without a reason; the exit
+    status is 1 if there are any."""
     files = (path for room in SOURCES for path in sorted((TREE / room).rglob("*.py")))
     found = [
         f"{path.relative_to(TREE)}:{line}: {lines} lines of shell in a string: make it a .sh file"
         " beside the module (hale.shell.script_with)"
         for path in files
         for line, lines in long_scripts(path.read_text(encoding="utf-8"))
+    ]
+    scripts = (path for room in SOURCES for path in sorted((TREE / room).rglob("*.sh")))
+    found += [
+        f"{path.relative_to(TREE)}:{line}: say why: `# shellcheck disable=CODE  # reason`"
+        for path in scripts
+        for line in unexplained(path.read_text(encoding="utf-8"))
     ]
     print(*found, sep="\n", end="\n" if found else "")
     return 1 if found else 0

@@ -11,7 +11,7 @@ flock -w 10 9
 stat_field() {
   n=$2
   read -r l <"/proc/$1/stat"
-  # shellcheck disable=SC2086
+  # shellcheck disable=SC2086  # fields
   set -- ${l##*) }
   shift $((n - 1))
   echo "$1"

@@ -12,14 +12,14 @@ compute_sha256() {
 read_sha256() { compute_sha256 "$1"; }
 exit_if_checking() { [ -z "$checking" ] || exit "$NOT_APPLIED"; }
 # Blanks between words do not count.
-# shellcheck disable=SC2046
+# shellcheck disable=SC2046  # words
 read_value() { set -f; set -- $(cat "$1"); set +f; value=$*; }
 # The name and the value of each file, all by one program.
 read_values() {
   [ $# -gt 0 ] || return 0
   grep -sH '' "$@" | while IFS=: read -r name text; do
     set -f
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2086  # words
     set -- $text
     set +f
     printf '%s %s\n' "$name" "$*"

@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC1007,SC2016,SC2034,SC2086,SC2154
+# shellcheck disable=SC2016,SC2086  # code for eval and sh -c; numbers and nonces without blanks
 # Functions of the script that reads a host; request.py sends them without comments and
 # indentation, followed by calls.
 #

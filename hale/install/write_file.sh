@@ -1,4 +1,3 @@
-# shellcheck shell=sh disable=SC2154
 # Write a file atomically: beside its place, checked, then renamed over what is there.
 # Reads the content, base64, from standard input; prints `same` or `changed`.
 # path, mode. suffix: of the temporary file's name. backup: where the first original is kept; empty

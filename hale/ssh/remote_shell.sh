@@ -1,4 +1,3 @@
-# shellcheck shell=sh disable=SC2154
 # Functions of the executing shell, each of which runs and frames one command; remote_shell.py
 # sends them once a login, without comments and indentation.
 #

@@ -39,6 +39,13 @@ def test_what_is_no_long_script_is_left_alone(source: str) -> None:
     assert list(shell.long_scripts(source)) == []
 
 
+def test_a_disabled_check_needs_a_reason() -> None:
+    script = (
+        "# shellcheck disable=SC2086  # words\nset -- $a\n  # shellcheck disable=SC2086\nx $b\n"
+    )
+    assert list(shell.unexplained(script)) == [3]
+
+
 def test_the_tree_has_none() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "lint.shell"],

@@ -7,5 +7,5 @@ make_step_dir
 [ -z "$cascades_to" ] || read_values $cascades_to | while read -r file value; do
   [ "$value" = "$before" ] || echo "was $file $value"
 done
-# shellcheck disable=SC2086
+# shellcheck disable=SC2086  # patterns of files
 read_values $preserve >"$step_dir/values"

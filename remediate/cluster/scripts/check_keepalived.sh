@@ -1,4 +1,3 @@
-# shellcheck shell=sh disable=SC2154
 # Check a configuration of keepalived. Version 2.2 ends the test of a file that names a script by a
 # SIGTERM to itself, whether the file is valid or not, and prints errors to standard error; older
 # versions end with a status.

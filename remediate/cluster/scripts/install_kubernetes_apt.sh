@@ -26,5 +26,5 @@ plugins=containernetworking-plugins
 echo "installing"
 apt_install --allow-change-held-packages --allow-downgrades "$@" "$plugins"
 echo "holding $pinned"
-# shellcheck disable=SC2086
+# shellcheck disable=SC2086  # names
 apt-mark -qq hold $pinned

@@ -1,4 +1,3 @@
-# shellcheck shell=sh disable=SC2154
 # Join as a control-plane node. kubeadm points its kubelet at the apiserver that the kubelet itself
 # has to start. Before that is up the kubelet can request neither its certificate nor the Services,
 # and retries with growing delays; restarted once the apiserver is ready, it retries immediately.

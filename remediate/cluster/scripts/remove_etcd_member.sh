@@ -1,4 +1,3 @@
-# shellcheck shell=sh disable=SC2154
 # Remove the etcd members whose peer URL this is, whatever their name: one that was added and never
 # started has none. etcd refuses for five seconds after a member has come back ("unhealthy cluster").
 # pki: the folder of etcd's certificates. port: of this node's etcd. url: the peer URL.

@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154,SC2086
+# shellcheck disable=SC2086  # words of a command
 # Delete surplus CoreDNS pods until no node has two. What the apiserver refuses while control-plane
 # nodes join is tried again.
 # kubectl: the command, with its options.

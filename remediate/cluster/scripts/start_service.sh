@@ -1,4 +1,3 @@
-# shellcheck shell=sh disable=SC2154
 # Enable and start, restart or reload a service, and wait for its port.
 # unit. action: of systemctl. port: 0 for none.
 systemctl -q is-enabled "$unit" || systemctl -q enable "$unit"

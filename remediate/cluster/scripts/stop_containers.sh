@@ -1,4 +1,3 @@
-# shellcheck shell=sh disable=SC2154
 # Terminate the node's containers, then let kubeadm reset kill what is left. Terminated first, as on
 # a node's shutdown, the pod network's daemons remove their rules, routes and interfaces, which only
 # they know. The apiserver is not terminated: it would wait for its etcd. kubeadm's own removal of

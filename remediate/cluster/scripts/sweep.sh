@@ -1,4 +1,3 @@
-# shellcheck shell=sh disable=SC2154
 # Remove what kubeadm reset leaves: containers, mounts, interfaces, routes, rules, files.
 # pods: the pods' range. interfaces, chains, tables: of Kubernetes and the network plugins, as
 # extended regular expressions.
