@@ -78,8 +78,8 @@ TEXTS: Mapping[str, str] = {
     r"tak(e|es|en) away": "inject, remove",
     r"takes back": "undoes",
     r"told": "reported",
+    r"(what )?(is|are|was|were|turns?|turned) (red|green)": "fails, passes",
     r"well again": "healthy again",
-    r"what is red": "failures",
     r"whole": "healthy, complete",
 }
 _TEXTS = {re.compile(rf"\b{word}\b", re.IGNORECASE): better for word, better in TEXTS.items()}

@@ -96,7 +96,7 @@ def main(words: list[str]) -> int:
         print(path.relative_to(ROOT))
     print(
         f"docs/requirements/{requirement_id(words[0])}.md\n"
-        "Everything above is green. Search it for EDIT, then run `make docs` and `make lint`.\n"
+        "All of its tests pass. Search the files for EDIT, then run `make docs` and `make lint`.\n"
         "tests/faults/test_table.py fails until a fault in tests/faults proves the requirement on "
         "a real host."
     )

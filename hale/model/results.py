@@ -29,7 +29,7 @@ BOOT_TIME_TOLERANCE = 2.0
 
 
 class OverrideRecord(msgspec.Struct, frozen=True):
-    """A value of the standard that the inventory replaces, and where it says so."""
+    """A value of the baseline that the inventory overrides, and where."""
 
     parameter: str
     standard: Any

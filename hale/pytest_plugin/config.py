@@ -173,4 +173,4 @@ def _transport(selected: SelectedHost, sessions: SessionPool, option: Any) -> Tr
     for host in _testinfra_hosts(selected.uri, option):
         if selected.host.name in host_names(host):
             return transports.TestinfraTransport(host)
-    raise UserError(f"{selected.uri}: {selected.host.name} is gone.")
+    raise UserError(f"{selected.uri}: {selected.host.name} does not exist.")

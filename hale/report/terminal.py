@@ -134,7 +134,7 @@ def svg(results: Results, title: str = "pytest --hosts=all") -> str:
     """The matrix as a picture in SVG, for the README.
 
     rich's own frame fetches fonts from the network; this asks for whatever monospaced font
-    there is. It says nothing of this machine: no path, no host but the inventory's.
+    there is. It names no path and no host but the inventory's.
     """
     from rich.console import Console
     from rich.terminal_theme import TerminalTheme

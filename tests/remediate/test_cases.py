@@ -231,7 +231,11 @@ def applied(given: Given, changes: Iterable[Remedy], subject: str) -> Given:
 
 
 def changed(host: GivenHost, change: Remedy) -> GivenHost:
-    """The host's files after one change, as far as files tell it."""
+    """The host's files after one change.
+
+    Files are edited by the handler that edits them on a host. The other kinds are scripts that act
+    on a kernel or systemd: this is a model of their effect, which tests/apply has on real hosts.
+    """
     files = dict(host.files)
     match change:
         case FileEdit():
