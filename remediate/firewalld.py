@@ -63,8 +63,8 @@ def fix_persisted(fact: FirewalldPersisted, case: Case[FirewalldParameters]) -> 
         lines = "; ".join(f"{line}: {line.text}" for line in needs)
         return (
             ManualStep(
-                f"what needs {fact.unit} does not start where that is masked: {lines}. Take the "
-                "dependence out first (or make it a Wants=), `systemctl daemon-reload`, and plan "
+                f"what needs {fact.unit} does not start where that is masked: {lines}. Remove "
+                "the dependency first (or make it a Wants=), `systemctl daemon-reload`, and plan "
                 "again."
             ),
         )

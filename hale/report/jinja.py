@@ -50,7 +50,7 @@ def templates() -> Environment:
 
 
 def render_page(template: str, found: Results, verdict: str, *, good: bool, **values: Any) -> str:
-    """The page of a run. verdict: the run in a few words. good: whether the banner shows success."""
+    """The page of a run. verdict: the run in a few words. good: whether its banner is success."""
     run = found.run
     words = [f"Hale {run.kind} {utc(run.started)}: {verdict}"]
     interrupted = run.state != "finished" and verdict != "interrupted"
