@@ -1,7 +1,9 @@
 # Arguments: the programs, which are named as their packages.
 for p; do
   if command -v "$p" >/dev/null; then
-    echo "installed $p $("$p" -v 2>&1 | head -n 1)"
+    echo "installed $p $("$p" -v 2>&1 | head -n 3 | tr '\n' ' ')"
+    v=$(dpkg-query -W -f '${Version}' "$p" 2>/dev/null ||
+      rpm -q --queryformat '%{VERSION}' "$p" 2>/dev/null) && echo "package $p $v"
   elif command -v apt-cache >/dev/null; then
     echo "candidate $p $(apt-cache policy "$p" 2>/dev/null | sed -n 's/^ *Candidate: //p')"
   elif command -v dnf >/dev/null; then

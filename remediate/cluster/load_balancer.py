@@ -301,8 +301,8 @@ def _files(site: ClusterContext, observations: Observations, host: Host) -> dict
             name=endpoint.names[0],
             ca=CA if authority else "",
         ),
-        KEEPALIVED: templates.render(
-            "keepalived.conf.j2",
+        KEEPALIVED: load_balancer_config.keepalived_config(
+            _known(found.keepalived, "keepalived", host).version,
             check=CHECK,
             interface=vip_conflicts.interface(observations.of(host.name, vip_conflicts.SUBJECT)),
             vrrp_id=site.cluster.vrrp_id,

@@ -6,6 +6,9 @@ gets the text of the newest here, and validates it before it replaces the old fi
 - `http-check send` exists from haproxy 2.2. Before, the check's Host header is part of the version
   string of `option httpchk`, a form that 2.2 calls deprecated.
 - `bind :::PORT v4v6` needs a socket of IPv6, which a kernel with `ipv6.disable=1` refuses.
+- Where a single master has no peers, keepalived has always sent by multicast. From 2.2.5 it calls
+  unicast keywords without peers deprecated, and `keepalived -t` of 2.3 refuses the file. 2.2.7
+  keeps the old lines: it takes them, and other ones would restart it where it runs.
 - `keepalived -t` exists from 2.0.4; an older one cannot validate a file. All keywords of
   keepalived.conf here exist in 1.3.5.
 
@@ -24,6 +27,7 @@ from remediate.cluster import scripts, templates
 OLDEST: Mapping[str, Version] = MappingProxyType({"haproxy": (1, 8, 0), "keepalived": (1, 3, 5)})
 HTTP_CHECK_SEND: Version = (2, 2, 0)  # of haproxy
 CONFIG_TEST: Version = (2, 0, 4)  # of keepalived: -t
+NO_UNICAST_ALONE: Version = (2, 2, 8)  # of keepalived: from here on, no unicast without peers
 
 
 def haproxy_config(
@@ -46,6 +50,36 @@ def haproxy_config(
         masters=masters,
         name=name,
         ca=ca,
+    )
+
+
+def keepalived_config(
+    version: Version,
+    *,
+    check: str,
+    interface: str,
+    vrrp_id: int,
+    priority: int,
+    advert: float,
+    address: str | None,
+    peers: Sequence[str | None],
+    vip: str,
+) -> str:
+    """keepalived.conf. check: the path of the script. advert: seconds between two adverts.
+
+    address, peers: those of this master and of the others.
+    """
+    return templates.render(
+        "keepalived.conf.j2",
+        multicast=not peers and version >= NO_UNICAST_ALONE,
+        check=check,
+        interface=interface,
+        vrrp_id=vrrp_id,
+        priority=priority,
+        advert=advert,
+        address=address,
+        peers=peers,
+        vip=vip,
     )
 
 

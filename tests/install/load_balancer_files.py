@@ -6,7 +6,7 @@ from typing import Any
 from facts.cluster.load_balancer_host import Ipv6, Version
 from hale.inventory.ini import Host
 from hale.model.errors import Location
-from remediate.cluster import load_balancer, load_balancer_config, templates
+from remediate.cluster import load_balancer, load_balancer_config
 
 _WHERE = Location(Path("inventory.ini"))
 FOUR = [Host(f"m{n}", f"10.0.0.{n}", frozenset(), {}, _WHERE) for n in (1, 2, 3)]
@@ -48,6 +48,6 @@ def haproxy(name: str, version: Version, ipv6: Ipv6) -> str:
     )
 
 
-def keepalived(name: str) -> str:
-    """The text of that variant, the same for all versions."""
-    return templates.render("keepalived.conf.j2", **KEEPALIVED[name])
+def keepalived(name: str, version: Version) -> str:
+    """The text of that variant for a version of keepalived."""
+    return load_balancer_config.keepalived_config(version, **KEEPALIVED[name])

@@ -22,7 +22,7 @@ from tests.install import load_balancer_files as files
 
 KEYWORDS = tomllib.loads(Path(__file__).with_name("load_balancer_keywords.toml").read_text())
 HAPROXY = [(1, 8, 0), *((2, n, 0) for n in (0, 2, 4, 6, 8)), (3, 0, 0), (3, 2, 0)]
-KEEPALIVED = [(1, 3, 5), *((2, n, 0) for n in (0, 1, 2, 3))]
+KEEPALIVED = [(1, 3, 5), *((2, n, 0) for n in (0, 1, 2)), (2, 2, 8), (2, 3, 0)]
 
 
 def version_of(text: str) -> Version:
@@ -108,8 +108,10 @@ def test_haproxy_knows_every_keyword(version: Version, ipv6: Ipv6, name: str) ->
 
 @pytest.mark.parametrize(("version", "name"), list(product(KEEPALIVED, files.KEEPALIVED)), ids=str)
 def test_keepalived_knows_every_keyword(version: Version, name: str) -> None:
-    text = files.keepalived(name)
+    text = files.keepalived(name, version)
     assert unknown("keepalived", keepalived_lines(text), version) == []
+    if name == "keepalived-alone.conf":
+        assert ("unicast" in text) == (version < (2, 2, 8))
 
 
 @pytest.mark.parametrize("version", HAPROXY, ids=str)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from facts.cluster import load_balancer_host
-from facts.cluster.load_balancer_host import Ipv6, LoadBalancerHost, Program, Version
+from facts.cluster.load_balancer_host import Ipv6, LoadBalancerHost, Version
 from hale.model.evidence import Unreadable
 from tests.install import factories
 
@@ -32,15 +32,19 @@ def read(output: str) -> LoadBalancerHost:
         ("candidate haproxy ", None),
         ("installed keepalived Keepalived v1.3.5 (03/19,2017), git commit v1.3.5-6", (1, 3, 5)),
         ("installed keepalived Keepalived v2.1.5 (07/13,2020)", (2, 1, 5)),
+        ("installed keepalived a warning Keepalived v2.3.4 (06/10,2025)", (2, 3, 4)),
+        ("installed keepalived Unable to read a file \npackage keepalived 1:2.3.3-1", (2, 3, 3)),
+        ("installed keepalived Keepalived v2.2.8 (04/04,2023)\npackage keepalived 1.9", (2, 2, 8)),
         ("candidate keepalived 1:2.3.4-1+b2", (2, 3, 4)),
     ],
 )
 def test_a_version_is_read(line: str, version: Version | None) -> None:
     found = read(f"{line}\nipv6 enabled\n")
-    word, name, text = line.split(" ", 2)
-    wanted = Program(version, text, word == "installed") if version else None
-    assert getattr(found, name) == wanted
-    assert {found.haproxy, found.keepalived} == {wanted, None}
+    word, name, _ = line.split(" ", 2)
+    program, other = getattr(found, name), {found.haproxy, found.keepalived} - {None}
+    assert (program and program.version) == version
+    assert program is None or program.installed == (word == "installed")
+    assert other <= {program}
 
 
 @pytest.mark.parametrize("state", Ipv6)
@@ -71,8 +75,10 @@ APT = "printf 'haproxy:\\n  Installed: (none)\\n  Candidate: 2.0.29-0ubuntu1.4\\
 @pytest.mark.parametrize(
     ("programs", "version", "installed"),
     [
-        ({"haproxy": "echo 'HA-Proxy version 1.8.27 2020'; echo more", "apt-cache": APT},
+        ({"haproxy": "echo warning; echo 'HA-Proxy version 1.8.27'; echo more", "apt-cache": APT},
          (1, 8, 27), True),
+        ({"haproxy": "exit 1", "dpkg-query": "echo 1:2.3.3-1"}, (2, 3, 3), True),
+        ({"haproxy": "exit 1", "rpm": "echo 1.8.27", "dnf": "echo 9.9"}, (1, 8, 27), True),
         ({"apt-cache": APT, "dnf": "echo 9.9"}, (2, 0, 29), False),
         ({"apt-cache": "exit 100"}, None, False),
         ({"dnf": "printf '1.8.27\\n1.8.27\\n'"}, (1, 8, 27), False),
@@ -83,7 +89,7 @@ APT = "printf 'haproxy:\\n  Installed: (none)\\n  Candidate: 2.0.29-0ubuntu1.4\\
 def test_the_probe_asks_the_program_then_the_package_manager(
     programs: dict[str, str], version: Version | None, installed: bool, tmp_path: Path
 ) -> None:
-    for name in ("head", "sed", "cat"):
+    for name in ("head", "sed", "tr", "cat"):
         (tmp_path / name).symlink_to(f"/usr/bin/{name}")
     for name, body in programs.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")

@@ -44,7 +44,11 @@ TEXTS = {
         name: load_balancer_files.haproxy(name, (2, 6, 12), Ipv6.ENABLED)
         for name in load_balancer_files.HAPROXY
     },
-    **{name: load_balancer_files.keepalived(name) for name in load_balancer_files.KEEPALIVED},
+    **{
+        name: load_balancer_files.keepalived(name, (2, 2, 7))
+        for name in load_balancer_files.KEEPALIVED
+    },
+    "keepalived-alone-2.3.conf": load_balancer_files.keepalived("keepalived-alone.conf", (2, 3, 3)),
     "haproxy-1.8.cfg": load_balancer_files.haproxy("haproxy.cfg", (1, 8, 27), Ipv6.ENABLED),
     "haproxy-no-ipv6.cfg": load_balancer_files.haproxy("haproxy.cfg", (2, 6, 12), Ipv6.ABSENT),
 }
