@@ -18,6 +18,7 @@ from hale.drill.sampler import RemoteSampler
 from hale.inventory.ini import Inventory
 from hale.model import results
 from hale.model.drill import ComponentKind, Measurement
+from hale.polling import wait_until
 from hale.ssh import SessionPool
 
 POLL_INTERVAL = 0.25  # seconds between two reads of the records
@@ -171,13 +172,11 @@ class DrillRun:
     # --- records ---
 
     def _wait_until(self, condition: Callable[[], bool], timeout: float) -> bool:
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
+        def is_pending() -> bool:
             self._update()
-            if condition():
-                return True
-            time.sleep(POLL_INTERVAL)
-        return False
+            return not condition()
+
+        return not wait_until(is_pending, timeout, POLL_INTERVAL)
 
     def _update(self) -> None:
         client, *watchers = self._samplers

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hale.polling import wait_until
 from lab import cgroups, daemonize, network
 from lab.errors import LabError
 from lab.subprocesses import ENVIRONMENT
@@ -53,12 +53,14 @@ class MirrorService:
         groups = [group / cgroups.POWER for group in cgroups.create(lab, self._group)]
         inside = network.inside(network.operator(lab), argv)
         daemonize.start(groups, f"exec {shlex.join(inside)}", log, ENVIRONMENT, keep)
-        end = time.monotonic() + START
-        while not self.answers(lab):
-            if time.monotonic() > end or not cgroups.processes(lab, self._group):
-                words = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
-                raise LabError(f"the lab's {self.name} does not listen at {self.url}:\n{words}")
-            time.sleep(0.02)
+        if wait_until(
+            lambda: not self.answers(lab),
+            START,
+            0.02,
+            lambda: not cgroups.processes(lab, self._group),
+        ):
+            words = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
+            raise LabError(f"the lab's {self.name} does not listen at {self.url}:\n{words}")
         return True
 
     def stop(self, lab: str) -> None:
