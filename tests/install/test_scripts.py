@@ -149,3 +149,132 @@ def test_keepalived_judges_its_configuration(tmp_path: Path, keepalived: str, st
     done = run(tmp_path, script, keepalived=keepalived)
     assert done.returncode == status, done.stdout
     assert (tmp_path / "calls").read_text() == "keepalived -t -f /conf\n"
+
+
+MADISON = """
+case $* in
+*kubeadm*) printf '%s\\n' ' kubeadm | 1.34.10-1.1 | x' ' kubeadm | 1.34.1-1.1 | x' \\
+  ' kubectl | 1:1.34.1-1.1 | x' ' kubelet | 1.34.1-1.2 | x' ;;
+esac
+"""
+PINNED = {"pinned": "kubeadm kubectl kubelet", "version": "1.34.1", "pattern": "1[.]34[.]1"}
+
+
+def apt(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    given = PINNED | {"list": "/etc/apt/a b.list"} | variables
+    script = scripts.load("apt") + scripts.load("install_kubernetes_apt", "runc", "socat", **given)
+    nothing = dict.fromkeys(("apt-get", "apt-mark", "dpkg"), "")
+    return run(tmp_path, script, **nothing, **{"apt-cache": MADISON})
+
+
+def test_apt_installs_and_holds_one_version(tmp_path: Path) -> None:
+    done = apt(tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    calls = (tmp_path / "calls").read_text().splitlines()
+    refresh, install = (line for line in calls if line.startswith("apt-get"))
+    assert calls[0] == "dpkg --configure -a"
+    assert all(" -o DPkg::Lock::Timeout=120 " in line for line in (refresh, install))
+    assert "-o Dir::Etc::sourcelist=/etc/apt/a b.list -o Dir::Etc::sourceparts=-" in refresh
+    assert refresh.endswith(" update")
+    assert install.endswith(
+        " -y install --allow-change-held-packages --allow-downgrades runc socat "
+        "kubeadm=1.34.1-1.1 kubectl=1:1.34.1-1.1 kubelet=1.34.1-1.2 containernetworking-plugins"
+    )
+    assert calls[-1] == "apt-mark -qq hold kubeadm kubectl kubelet"
+
+
+def test_without_a_repository_of_its_own_apt_refreshes_all(tmp_path: Path) -> None:
+    assert apt(tmp_path, list="").returncode == 0
+    assert "sourcelist" not in (tmp_path / "calls").read_text()
+
+
+def test_a_version_that_apt_lacks_installs_nothing(tmp_path: Path) -> None:
+    done = apt(tmp_path, version="1.34.2", pattern="1[.]34[.]2")
+    assert done.returncode == 44
+    assert done.stderr == ("no kubeadm 1.34.2 in the repository; it has: 1.34.10-1.1 1.34.1-1.1\n")
+    assert " install " not in (tmp_path / "calls").read_text()
+
+
+DNF = """
+case $* in
+*showduplicates*) echo "$5.x86_64 1.34.1-150500.1.1 here" ;;
+*list\\ containerd) exit 1 ;;
+esac
+"""
+
+
+def dnf(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    given = {
+        "repository": "ours",
+        "own": "yes",
+        "runtime": "containerd runc",
+        "other_runtime": "containerd.io",
+    }
+    script = scripts.load("install_kubernetes_dnf", "socat", **PINNED | given | variables)
+    return run(tmp_path, script, dnf=DNF)
+
+
+def test_dnf_installs_one_version_and_the_runtime_that_there_is(tmp_path: Path) -> None:
+    done = dnf(tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    refresh, *_, install = (tmp_path / "calls").read_text().splitlines()
+    assert refresh == (
+        "dnf -q -y --disablerepo=* --enablerepo=ours --setopt=ours.skip_if_unavailable=0 "
+        "--refresh makecache"
+    )
+    assert install == (
+        "dnf -q -y --disableexcludes=ours install socat kubeadm-1.34.1 kubectl-1.34.1 "
+        "kubelet-1.34.1 containerd.io"
+    )
+
+
+def test_a_version_that_dnf_lacks_installs_nothing(tmp_path: Path) -> None:
+    done = dnf(tmp_path, version="1.34.2", pattern="1[.]34[.]2")
+    assert done.returncode == 44
+    assert done.stderr.startswith("no kubeadm 1.34.2 in the repository; it has: 1.34.1-150500.1.1")
+    assert " install " not in (tmp_path / "calls").read_text()
+
+
+def test_files_are_as_before_the_install(tmp_path: Path) -> None:
+    backups, folder = tmp_path / "backups", tmp_path / "drop in"
+    folder.mkdir()
+    names = ("the site's", "not there before", "ours without a backup")
+    changed, created, ours = (tmp_path / name for name in names)
+    for path in (changed, created, ours):
+        path.write_text("# written by Hale\n")
+    Path(f"{backups}{tmp_path}").mkdir(parents=True)
+    Path(f"{backups}{changed}").write_text("old\n")
+    Path(f"{backups}{created}.absent").touch()
+    paths = map(str, (changed, created, ours))
+    done = run(
+        tmp_path,
+        scripts.load("restore_files", *paths, backups=str(backups), folder=str(folder)),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert changed.read_text() == "old\n"
+    assert not created.exists()
+    assert not ours.exists()
+    assert not folder.exists()
+    assert [p for p in backups.rglob("*") if p.is_file()] == []
+
+
+def test_files_that_are_kept_survive(tmp_path: Path) -> None:
+    kept, there = tmp_path / "kept", tmp_path / "a file"
+    key, last = tmp_path / "ca.key", tmp_path / "sa.pub"
+    for path in (there, key, last):
+        path.write_text(f"{path.name}\n")
+    given = {"kept": str(kept), "pki": f"{key} {last}"}
+    script = (
+        scripts.load("keep_files", str(there), str(tmp_path / "none"), **given)
+        + f"(rm -f '{there}' {key} {last})\n"
+        + scripts.load("restore_kept_files")
+    )
+    done = run(tmp_path, script)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [p.read_text() for p in (there, key, last)] == ["a file\n", "ca.key\n", "sa.pub\n"]
+    assert not kept.exists()
+    last.write_text("")  # an init that was interrupted before it had all keys
+    done = run(tmp_path, script)
+    assert done.returncode == 0
+    assert there.exists()
+    assert not key.exists()
