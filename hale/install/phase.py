@@ -171,6 +171,17 @@ class Phase(ABC):
     def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """The steps that complete it. Raises Unreadable and UserError."""
 
+    def gate_probes(self, site: ClusterContext, host: Host) -> Probes:
+        """What `gate_problems` reads, on hosts on which nothing has been installed yet."""
+        return {}
+
+    def gate_problems(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
+        """Reasons why the phase can never complete on these hosts, each with the next step.
+
+        The gate reads them before any phase changes a host. Raises Unreadable.
+        """
+        return ()
+
     def preflight_probes(self, site: ClusterContext, host: Host) -> Probes:
         """What only `preflight` reads, and takes seconds; observed just before the phase starts."""
         return {}

@@ -5,16 +5,16 @@ from rich.text import Text
 
 from hale.audit import recorder
 from hale.install import preflight
-from hale.install.cluster_context import load_context
+from hale.install.cluster_context import ClusterContext, load_context
 from hale.install.locked_run import LOGIN_TIMEOUT, check_reachable
 from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
 from hale.install.phase import Problems
 from hale.install.planning import PhaseStatus, phase_statuses
 from hale.install.progress import headline
+from hale.install.support import unsupported
 from hale.install.workflow import AUDIT, GATE, selected_phases
 from hale.inventory import ini
-from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
 from hale.paths import ROOT
 from hale.report.text import escape_controls
@@ -34,7 +34,7 @@ def print_plan(options: InstallOptions) -> None:
     with SessionPool(targets_of(inventory, LOGIN_TIMEOUT)) as sessions:
         check_reachable(sessions)
         if GATE in selected:
-            _print_gate(options, inventory, standard, sessions, console)
+            _print_gate(options, context, standard, sessions, console)
         try:
             statuses = phase_statuses(
                 context, sessions, [n for n in selected if n not in (GATE, AUDIT)]
@@ -50,19 +50,21 @@ def print_plan(options: InstallOptions) -> None:
 
 def _print_gate(
     options: InstallOptions,
-    inventory: Inventory,
+    context: ClusterContext,
     standard: Standard,
     sessions: SessionPool,
     console: Console,
 ) -> None:
+    reasons = unsupported(context, sessions.session)
     folder = recorder.create_run_dir(options.reports, "plan")
     found = preflight.run_preflight(
-        inventory, standard, sessions, folder, options.ignore_preflight_errors
+        context.inventory, standard, sessions, folder, options.ignore_preflight_errors
     )
     failed = [*found.fixable, *found.blocking]
-    console.print(
-        headline("-" if found.open else "▶", GATE, "Host requirements", "" if failed else "done")
-    )
+    mark = "-" if found.open and not reasons else "▶"
+    console.print(headline(mark, GATE, "Host requirements", "" if failed or reasons else "done"))
+    for text in reasons:
+        console.print(Text(f"    blocked by: {escape_controls(text)}", "red"))
     for text in preflight.render(failed):
         console.print(Text(f"    {escape_controls(text)}"))
 

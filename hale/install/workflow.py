@@ -19,6 +19,7 @@ from hale.install.options import InstallOptions
 from hale.install.planning import phase_statuses
 from hale.install.progress import InstallProgress, escaped_lines, headline, indented
 from hale.install.scheduler import phase_names, required_phases
+from hale.install.support import unsupported
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
@@ -60,7 +61,7 @@ def _install(
 ) -> bool:
     inventory = context.inventory
     folder = recorder.create_run_dir(options.reports, "install")
-    if GATE in chosen and not _gate(options, inventory, standard, sessions, folder, console):
+    if GATE in chosen and not _gate(options, context, standard, sessions, folder, console):
         return False
     phases = [n for n in chosen if n not in (GATE, AUDIT)]
     ok = _phases(options, context, sessions, folder, console, phases)
@@ -85,7 +86,7 @@ def selected_phases(options: InstallOptions) -> list[str]:
 
 def _gate(
     options: InstallOptions,
-    inventory: Inventory,
+    context: ClusterContext,
     standard: Standard,
     sessions: SessionPool,
     folder: Path,
@@ -93,6 +94,12 @@ def _gate(
 ) -> bool:
     begun = time.monotonic()
     console.print(headline("▶", GATE, "Host requirements", ""))
+    if reasons := unsupported(context, sessions.session):
+        for text in reasons:
+            console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
+        console.print("Nothing was changed: the install could not be completed on these hosts.")
+        return False
+    inventory = context.inventory
     ignored = options.ignore_preflight_errors
     found = preflight.run_preflight(inventory, standard, sessions, folder, ignored)
     if found.blocking:

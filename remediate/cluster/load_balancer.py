@@ -88,6 +88,19 @@ class LoadBalancer(Phase):
             ),
         }
 
+    def gate_probes(self, site: ClusterContext, host: Host) -> Probes:
+        """Versions, and whether there is IPv6."""
+        if "masters" not in host.groups or self.skip_reason(site):
+            return {}
+        return {load_balancer_host.SUBJECT: (load_balancer_host.probe(),)}
+
+    def gate_problems(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
+        """A version that is too old, a VIP of IPv6 on a host without it.
+
+        A package that no list of a host has yet is judged by `preflight`, before it is installed.
+        """
+        return () if self.skip_reason(site) else tuple(_unsupported(site, observations))
+
     def preflight_probes(self, site: ClusterContext, host: Host) -> Probes:
         """Other claims on the VIP; listening for them takes seconds."""
         if not host.is_master or self.skip_reason(site):
@@ -237,7 +250,11 @@ def _packages(observations: Observations, host: Host) -> list[Step]:
 
 
 def _host(observations: Observations, host: Host) -> LoadBalancerHost:
-    return load_balancer_host.read(observations.of(host.name, load_balancer_host.SUBJECT))
+    """What the host's files depend on. Raises Unreadable."""
+    try:
+        return load_balancer_host.read(observations.of(host.name, load_balancer_host.SUBJECT))
+    except Unreadable as error:
+        raise Unreadable(f"{host.name}: {error}") from None
 
 
 def _known(program: Program | None, name: str, host: Host) -> Program:

@@ -66,3 +66,20 @@ def test_each_host_gets_the_files_of_its_own_versions(tmp_path: Path) -> None:
     assert "bind :::16443 v4v6" in new
     assert steps["m2", load_balancer.KEEPALIVED].check == ""
     assert "keepalived -t" in steps["m3", load_balancer.KEEPALIVED].check
+
+
+@pytest.mark.parametrize(
+    ("case", "packages"), [("not-installed", 1), ("haproxy-would-be-too-old", 0)]
+)
+def test_no_package_is_installed_before_the_refusal(
+    tmp_path: Path, case: str, packages: int
+) -> None:
+    """The engine runs `prepare` while it reads what `preflight` judges."""
+    outputs = tomllib.loads((HERE / "load_balancer" / f"{case}.toml").read_text())["outputs"]
+    site = factories.made(tmp_path)
+    everywhere = outputs.pop("*")
+    outputs = {h.name: everywhere | outputs.get(h.name, {}) for h in site.inventory.hosts}
+    for host in ("m1", "m3"):
+        outputs[host]["written.files"] = f"{'0' * 64} 644 1.0 {load_balancer.KEEPALIVED}\n"
+    batches = list(LoadBalancer().prepare(site, factories.seen(outputs, {})))
+    assert [step.title for batch in batches for step in batch.steps] == ["packages"] * packages

@@ -1,0 +1,44 @@
+"""What the gate asks the phases: can they ever complete on these hosts?
+
+A phase that would fail after packages have been installed says so here, before any host is changed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hale.install.cluster_context import ClusterContext
+from hale.install.observe import HostsUnreachable, ObservationRequest, observe
+from hale.install.phase import Probes
+from hale.install.scheduler import load_phase, phase_names
+from hale.install.session_leases import SessionFor
+from hale.inventory.ini import Host
+from hale.model.errors import UserError
+from hale.model.evidence import Unreadable
+
+
+@dataclass(frozen=True)
+class _GateProbes:
+    """A phase's gate_probes as what is to be observed."""
+
+    probes: Callable[[ClusterContext, Host], Probes]
+
+
+def unsupported(context: ClusterContext, session_for: SessionFor) -> tuple[str, ...]:
+    """Why phases cannot be completed on these hosts, each with the next step; empty if they can.
+
+    What cannot be read is a reason too. Raises UserError for an unreachable host.
+    """
+    phases = map(load_phase, phase_names())
+    asking = [p for p in phases if any(p.gate_probes(context, h) for h in context.hosts)]
+    requests = [ObservationRequest(_GateProbes(p.gate_probes), context) for p in asking]
+    try:
+        observed = observe(requests, session_for)
+    except HostsUnreachable as error:
+        raise UserError(str(error)) from None
+    reasons: list[str] = []
+    for phase, observations in zip(asking, observed, strict=True):
+        try:
+            reasons += phase.gate_problems(context, observations)
+        except Unreadable as error:
+            reasons.append(f"{phase.name}: {error}")
+    return tuple(reasons)

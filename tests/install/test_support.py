@@ -1,0 +1,99 @@
+"""What the gate refuses before anything is changed: hosts on which a phase can never complete."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hale.install import plan_view, preflight, support, workflow
+from hale.install.observe import HostsUnreachable
+from hale.install.options import InstallOptions
+from hale.install.phase import Observations
+from hale.model.errors import UserError
+from tests.install import factories
+
+VERSIONS = "candidate haproxy {}\ncandidate keepalived 1:2.2.7-1+b2\nipv6 enabled\n"
+TOO_OLD = "m2: haproxy 1.7.11 would be installed, and Hale's configuration needs 1.8 or later."
+
+
+def session_for(host: str) -> Any:
+    pytest.fail(f"{host} was logged in to")
+
+
+@pytest.mark.parametrize(
+    ("m2", "reasons"),
+    [
+        (VERSIONS.format("1.7.11-1"), [TOO_OLD]),
+        (VERSIONS.format("2.6.12-1"), []),
+        (VERSIONS.format("(none)"), []),  # judged once a list has it
+        ("installed haproxy Segmentation fault\nipv6 enabled\n",
+         ["load_balancer: m2: `haproxy -v` prints no version: 'Segmentation fault'."]),
+    ],
+)  # fmt: skip
+def test_each_masters_versions_are_judged(
+    m2: str, reasons: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = factories.made(tmp_path)
+
+    def observe(requests: Iterable[Any], of: Any) -> tuple[Observations, ...]:
+        (request,) = requests
+        found: dict[str, dict[str, str]] = {}
+        for host in site.hosts:
+            for subject, (probe,) in request.of.probes(site, host).items():
+                output = m2 if host.name == "m2" else VERSIONS.format("2.6.12-1")
+                found[host.name] = {f"{subject}.{probe.name}": output}
+        assert list(found) == ["m1", "m2", "m3"], "workers have no load balancer"
+        return (factories.seen(found, {}),)
+
+    monkeypatch.setattr(support, "observe", observe)
+    found = support.unsupported(site, session_for)
+    assert [text[: len(reason)] for text, reason in zip(found, reasons, strict=True)] == reasons
+
+
+def test_a_load_balancer_of_the_sites_own_is_not_judged(tmp_path: Path) -> None:
+    site = factories.made(tmp_path, "endpoint_kind=external\n")
+    assert support.unsupported(site, session_for) == ()
+
+
+def test_a_host_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def observe(*_: Any) -> tuple[Observations, ...]:
+        raise HostsUnreachable("m2: no route to host.")
+
+    monkeypatch.setattr(support, "observe", observe)
+    with pytest.raises(UserError, match="m2: no route to host"):
+        support.unsupported(factories.made(tmp_path), session_for)
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstallOptions:
+    """Options of an install that the gate refuses."""
+    inventory = factories.made(tmp_path).inventory.path
+    for module in (workflow, plan_view):
+        monkeypatch.setattr(module, "check_reachable", lambda _: None)
+        monkeypatch.setattr(module, "unsupported", lambda *_: (TOO_OLD,))
+    return InstallOptions(reports=tmp_path / "reports", inventory=inventory)
+
+
+def test_the_gate_refuses_before_it_changes_or_audits(
+    refused: InstallOptions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(preflight, "run_preflight", lambda *_: pytest.fail("the hosts are audited"))
+    monkeypatch.setattr(workflow, "_phases", lambda *_: pytest.fail("a phase runs"))
+    assert not workflow.install_cluster(refused)
+    said = capsys.readouterr().out
+    assert f"✗ {TOO_OLD}" in said
+    assert "Nothing was changed" in said
+
+
+def test_a_plan_says_what_the_gate_would_refuse(
+    refused: InstallOptions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    passed = preflight.PreflightResult(refused.reports, None, (), (), ())
+    monkeypatch.setattr(preflight, "run_preflight", lambda *_: passed)
+    monkeypatch.setattr(plan_view, "phase_statuses", lambda *_: [])
+    plan_view.print_plan(refused)
+    said = capsys.readouterr().out
+    assert f"blocked by: {TOO_OLD}" in said
+    assert "gate" in said
+    assert "done" not in said
