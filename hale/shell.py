@@ -4,19 +4,22 @@ A script is POSIX sh, checked by shellcheck in `make lint`. What Python knows co
 assignments of variables and as arguments, quoted; nothing is formatted into a script.
 """
 
+import re
 import shlex
 from functools import cache
 from pathlib import Path
 
+_COMMENT = re.compile(r"\s*#")
+
 
 @cache
 def load_script(path: Path) -> str:
-    """The script without comment lines, empty lines and indentation, for the wire.
+    """The script without comment lines and empty lines.
 
-    No string in it may span lines that begin with a blank or a `#`.
+    No string in it may span a line that is empty or begins with a `#`.
     """
-    lines = (line.lstrip(" \t") for line in path.read_text(encoding="utf-8").split("\n"))
-    return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return "".join(f"{line}\n" for line in lines if line.strip() and not _COMMENT.match(line))
 
 
 def variables(**values: str) -> str:

@@ -1,6 +1,6 @@
 # shellcheck disable=SC2016,SC2086  # code for eval and sh -c; numbers and nonces without blanks
-# Functions of the script that reads a host; request.py sends them without comments and
-# indentation, followed by calls.
+# Functions of the script that reads a host; request.py sends them without comments,
+# followed by calls.
 #
 # They print frames `NONCE LETTER …`; request.py names the letters. N is the nonce, T is not empty
 # if there is timeout(1). In each function r is an exit status and e the text of standard error.

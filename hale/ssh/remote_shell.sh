@@ -1,5 +1,5 @@
 # Functions of the executing shell, each of which runs and frames one command; remote_shell.py
-# sends them once a login, without comments and indentation.
+# sends them once a login, without comments.
 #
 # $1 is the nonce that ends the frame, $2 the command. The nonce arrives on standard input and is
 # only an argument of functions and builtins: it is in no argv and no environment, so no command
