@@ -167,7 +167,7 @@ RECORDED = (
         HOST,
         "/proc/filesystems and PID 1's label of a kernel with a policy, without /sys/fs/selinux",
         {
-            "SEC-SELINUX runtime": unknown("not to be seen here"),
+            "SEC-SELINUX runtime": unknown("not visible here"),
             "SEC-SELINUX persisted": fail("names no mode"),
         },
         {
