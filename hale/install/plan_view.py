@@ -55,7 +55,7 @@ def _print_gate(
     sessions: SessionPool,
     console: Console,
 ) -> None:
-    reasons = unsupported(context, sessions.session)
+    reasons = unsupported(context, sessions)
     folder = recorder.create_run_dir(options.reports, "plan")
     found = preflight.run_preflight(
         context.inventory, standard, sessions, folder, options.ignore_preflight_errors

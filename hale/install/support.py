@@ -10,10 +10,10 @@ from hale.install.cluster_context import ClusterContext
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
 from hale.install.phase import Probes
 from hale.install.scheduler import load_phase, phase_names
-from hale.install.session_leases import SessionFor
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
 from hale.model.evidence import Unreadable
+from hale.ssh import SessionPool
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class _GateProbes:
     probes: Callable[[ClusterContext, Host], Probes]
 
 
-def unsupported(context: ClusterContext, session_for: SessionFor) -> tuple[str, ...]:
+def unsupported(context: ClusterContext, sessions: SessionPool) -> tuple[str, ...]:
     """Why phases cannot be completed on these hosts, each with the next step; empty if they can.
 
     What cannot be read is a reason too. Raises UserError for an unreachable host.
@@ -32,7 +32,7 @@ def unsupported(context: ClusterContext, session_for: SessionFor) -> tuple[str, 
     asking = [p for p in phases if any(p.gate_probes(context, h) for h in context.hosts)]
     requests = [ObservationRequest(_GateProbes(p.gate_probes), context) for p in asking]
     try:
-        observed = observe(requests, session_for)
+        observed = observe(requests, sessions.session)
     except HostsUnreachable as error:
         raise UserError(str(error)) from None
     reasons: list[str] = []

@@ -94,7 +94,7 @@ def _gate(
 ) -> bool:
     begun = time.monotonic()
     console.print(headline("▶", GATE, "Host requirements", ""))
-    if reasons := unsupported(context, sessions.session):
+    if reasons := unsupported(context, sessions):
         for text in reasons:
             console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
         console.print("Nothing was changed: the install could not be completed on these hosts.")

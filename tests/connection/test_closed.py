@@ -242,7 +242,7 @@ def of_install(site: Site, module: Any) -> InstallOptions:
     site.parts(recorder, {"create_run_dir": site.folder})
     site.parts(engine, {"Engine.carry_out": None, "Engine.run_batches": ()})
     for planner in (install, plan_view):
-        site.parts(planner, {"phase_statuses": []})
+        site.parts(planner, {"unsupported": (), "phase_statuses": []})
     return InstallOptions(site.reports, site.path, fix=True, yes=True)
 
 
@@ -367,11 +367,12 @@ COMMANDS: dict[Callable[[Site], object], Sequence[str]] = {
         "PlanRunner", "_audit_after", "_before_after",
     ),
     install_all: (
-        "create_run_dir", "preflight.run_preflight", "locks_held", "Engine.carry_out", "audit",
+        "create_run_dir", "unsupported", "preflight.run_preflight", "locks_held",
+        "Engine.carry_out", "audit",
     ),
     install_after_fix: ("preflight.run_preflight", "apply.apply_fix", "Engine.carry_out"),
     install_one: ("locks_held", "phase_statuses", "Engine.carry_out"),
-    plan_of_install: ("create_run_dir", "preflight.run_preflight", "phase_statuses"),
+    plan_of_install: ("unsupported", "create_run_dir", "preflight.run_preflight", "phase_statuses"),
     reset_all: ("create_run_dir", "locks_held", "observe", "Engine.run_batches"),
     fetch: ("atomic.write",),
     drill_one: (
