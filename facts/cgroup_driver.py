@@ -18,11 +18,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from facts.parsers import kubelet_config
 from hale.inventory.ini import Host
 from hale.model.evidence import ConfigLine, FileProbe, HostView, NotApplicable, Probe, Unreadable
 from hale.model.requirement import Case
 
-KUBELET = "/var/lib/kubelet/config.yaml"
 CONTAINERD = "/etc/containerd/config.toml"
 IMPORTS = ("/etc/containerd/conf.d/*.toml", "/etc/containerd/config.d/*.toml")
 PLUGINS = ("io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri")
@@ -42,31 +42,29 @@ class CgroupDriverPersisted(Struct, frozen=True):
     @property
     def actual(self) -> str:
         return (
-            f"the kubelet uses {self.kubelet} ({KUBELET}), containerd {self.runtime} ({CONTAINERD})"
+            f"the kubelet uses {self.kubelet} ({kubelet_config.PATH}), "
+            f"containerd {self.runtime} ({CONTAINERD})"
         )
 
 
 def probes(host: Host, cases: Sequence[Case[CgroupDriverParameters]]) -> tuple[Probe, ...]:
     """Both configurations, and the files that containerd's may import."""
-    return (FileProbe(KUBELET, CONTAINERD, *IMPORTS),)
+    return (FileProbe(kubelet_config.PATH, CONTAINERD, *IMPORTS),)
 
 
 def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> CgroupDriverPersisted:
     """The drivers that both will use at their next start. Raises NotApplicable, Unreadable."""
-    kubelet, containerd = readings.file(KUBELET), readings.file(CONTAINERD)
+    kubelet, containerd = readings.file(kubelet_config.PATH), readings.file(CONTAINERD)
     if kubelet is None:
-        raise NotApplicable(f"this host is not a node yet (no {KUBELET})")
+        raise NotApplicable(f"this host is not a node yet (no {kubelet_config.PATH})")
     if containerd is None:
         raise Unreadable(
             f"there is no {CONTAINERD}: the driver of another runtime is not read here"
         )
-    sources = []
-    driver = "cgroupfs"  # the kubelet's own default
-    for number, line in enumerate(kubelet.lines, 1):
-        name, colon, value = line.partition(":")
-        if colon and name == "cgroupDriver":
-            driver = value.partition("#")[0].strip().strip("\"'")
-            sources.append(ConfigLine(KUBELET, number, line.strip(), True, kubelet.changed))
+    driver, sources = "cgroupfs", []  # the kubelet's own default
+    if found := kubelet_config.setting(readings, "cgroupDriver"):
+        driver, source = found
+        sources.append(source)
     config = _parsed(CONTAINERD, containerd.lines)
     for pattern in config.get("imports", []):
         for file in readings.files(*IMPORTS):

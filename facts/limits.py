@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from math import inf
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -29,6 +29,7 @@ from hale.model.evidence import (
     File,
     FileProbe,
     HostView,
+    NotApplicable,
     Probe,
     Unreadable,
 )
@@ -46,6 +47,9 @@ MOST_FILES = "/proc/sys/fs/nr_open"
 ROOT = "root"
 # The inventory's variable for the ordinary user whose login is tried.
 VARIABLE = "limits_user"
+# Databases of nsswitch.conf(5) with files of the host. `sss` is one of them where sssd has no
+# configuration: Red Hat's default names it on every host.
+LOCAL_USERS = ("files", "systemd", "altfiles")
 SHOWN = {"nofile": "Max open files", "nproc": "Max processes", "memlock": "Max locked memory"}
 
 _HERE = Path(__file__).parent
@@ -197,7 +201,8 @@ def _requested_user(host: Host, parameters: LimitsParameters) -> str:
 
 
 def read_runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRuntime:
-    """The limits of a login now. Raises Unreadable where no such session can be tried.
+    """The limits of a login now. Raises Unreadable where no such session can be tried, and
+    NotApplicable where the host has no ordinary user whose login it could be.
 
     runuser opens the session, because its PAM stack calls pam_limits as sshd's does. Where sshd's
     stack does not call it, a login keeps sshd's own limits.
@@ -207,6 +212,8 @@ def read_runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRunt
     lost, called = _passes_limits(readings)
     output = readings.output("session_root" if parameters.domain == ROOT else "session_user")
     lines = output.lines
+    if lines[:1] == ["no-ordinary-user"]:
+        _no_ordinary_user(lines)
     user = next((line[5:] for line in lines if line.startswith("user ")), "")
     if lost:
         sshd = next((line for line in lines if line.startswith("sshd ")), "")
@@ -230,6 +237,21 @@ def read_runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRunt
             "not raise it (no CAP_SYS_RESOURCE): log in as root to try a login"
         )
     return LimitsRuntime(item, user, soft, hard, how, files=files, stack=lost)
+
+
+def _no_ordinary_user(lines: Sequence[str]) -> NoReturn:
+    """Raises NotApplicable where /etc/passwd has all users, Unreadable where it may not."""
+    databases = [word for line in lines if line.startswith("passwd ") for word in line.split()[1:]]
+    by_sssd = [line.split(maxsplit=1)[1] for line in lines if line.startswith("sssd ")]
+    others = [word for word in databases if word[0] != "[" and word not in (*LOCAL_USERS, "sss")]
+    if "sss" in databases and by_sssd:
+        others.append(f"sss ({by_sssd[0]})")
+    if others:
+        raise Unreadable(
+            "no ordinary user of /etc/passwd has a login shell, and /etc/nsswitch.conf has users "
+            f"from {', '.join(others)} too: name one in the inventory, {VARIABLE}"
+        )
+    raise NotApplicable("no ordinary user has a login shell (/etc/passwd)")
 
 
 def read_persisted(readings: HostView, case: Case[LimitsParameters]) -> LimitsPersisted:

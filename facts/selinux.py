@@ -36,6 +36,14 @@ class SelinuxParameters(Struct, frozen=True):
 
     modes: tuple[str, ...]
 
+    @property
+    def modes_until_boot(self) -> tuple[str, ...]:
+        """The modes that SELinux may have now.
+
+        Only a boot disables it: permissive is accepted until then.
+        """
+        return (*self.modes, PERMISSIVE) if DISABLED in self.modes else self.modes
+
 
 class SelinuxRuntime(Struct, frozen=True):
     """The current mode, and the evidence for it."""

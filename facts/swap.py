@@ -3,6 +3,10 @@
 Sources: proc_swaps(5); fstab(5), getmntent(3), systemd-fstab-generator(8); systemd.swap(5);
 systemd-gpt-auto-generator(8); zram-generator.conf(5); the packages named in SERVICES.
 
+A kubelet with `failSwapOn: false` runs beside swap, and gives it to pods where `memorySwap` says
+so (kubernetes.io, "Swap memory management"). The baseline wants no swap all the same; a site that
+uses it says so by the parameter `node_swap`.
+
 Not covered: a swapon in rc.local, cron or a service of the site's own, and a .swap unit that a
 line of another unit's own file pulls in (lines of targets' drop-ins are covered).
 """
@@ -16,7 +20,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import conf_dirs, kernel_cmdline, systemd_units
+from facts.parsers import conf_dirs, kernel_cmdline, kubelet_config, systemd_units
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     CommandProbe,
@@ -24,6 +28,7 @@ from hale.model.evidence import (
     File,
     FileProbe,
     HostView,
+    NotApplicable,
     Probe,
     Unreadable,
 )
@@ -63,9 +68,13 @@ _GENERATORS = load_script(Path(__file__).with_suffix(".sh"))
 
 
 class SwapParameters(Struct, frozen=True):
-    """margin_kib: memory in KiB that must remain when a device's content moves back to memory."""
+    """margin_kib: memory in KiB that must remain when a device's content moves back to memory.
+
+    node_swap: whether swap is accepted where the kubelet is configured to run beside it.
+    """
 
     margin_kib: int = 0
+    node_swap: bool = False
 
 
 class Device(Struct, frozen=True):
@@ -81,18 +90,23 @@ class Device(Struct, frozen=True):
 
 
 class SwapRuntime(Struct, frozen=True):
-    """The active swap devices and files. available: memory in KiB, None if unknown."""
+    """The active swap devices and files. available: memory in KiB, None if unknown.
+
+    kubelet: the line by which the kubelet runs beside swap, None where it does not.
+    """
 
     active: tuple[Device, ...]
     why: str = ""
     sources: tuple[ConfigLine, ...] = ()
     available: int | None = None
+    kubelet: ConfigLine | None = None
 
     @property
     def actual(self) -> str:
         if not self.active:
             return self.why or f"no swap is active ({ACTIVE})"
-        return f"swap is active: {', '.join(map(str, self.active))}"
+        active = f"swap is active: {', '.join(map(str, self.active))}"
+        return f"{active}; {_beside(self.kubelet)}" if self.kubelet else active
 
 
 class TriggerKind(StrEnum):
@@ -122,7 +136,8 @@ class SwapPersisted(Struct, frozen=True):
 
     dormant_partitions: those that would be enabled if fstab named no swap. site_units: files in
     /etc with the name of a unit, and a link's target. disable_suffices: units that `systemctl
-    disable` keeps from starting at boot, because only links in /etc pull them in.
+    disable` keeps from starting at boot, because only links in /etc pull them in. kubelet: as in
+    SwapRuntime.
     """
 
     enables_swap: tuple[SwapTrigger, ...]
@@ -130,6 +145,7 @@ class SwapPersisted(Struct, frozen=True):
     dormant_partitions: tuple[SwapTrigger, ...] = ()
     site_units: Mapping[str, str | None] = {}
     disable_suffices: frozenset[str] = frozenset()
+    kubelet: ConfigLine | None = None
 
     @property
     def zram_filesystems(self) -> tuple[SwapTrigger, ...]:
@@ -144,7 +160,8 @@ class SwapPersisted(Struct, frozen=True):
     @property
     def actual(self) -> str:
         if self.enables_swap:
-            return f"swap is turned on at boot: {'; '.join(map(str, self.enables_swap))}"
+            on = f"swap is turned on at boot: {'; '.join(map(str, self.enables_swap))}"
+            return f"{on}; {_beside(self.kubelet)}" if self.kubelet else on
         but = "; ".join(map(str, self.harmless))
         return "nothing turns swap on at boot" + (f" ({but})" if but else "")
 
@@ -157,6 +174,7 @@ def probes(host: Host, cases: Sequence[Case[SwapParameters]]) -> tuple[Probe, ..
             MEMORY,
             FSTAB,
             kernel_cmdline.PATH,
+            *kubelet_config.PATTERNS,
             *systemd_units.file_patterns("*.swap"),
             *systemd_units.pull_patterns("*.swap"),
             *systemd_units.file_patterns("*.target.d/*.conf"),
@@ -174,7 +192,12 @@ def probes(host: Host, cases: Sequence[Case[SwapParameters]]) -> tuple[Probe, ..
 
 
 def read_runtime(readings: HostView, case: Case[SwapParameters]) -> SwapRuntime:
-    """The swap devices in /proc/swaps. Raises Unreadable where its format is unknown."""
+    """The swap devices in /proc/swaps.
+
+    Raises Unreadable where its format is unknown, and NotApplicable where the site accepts swap
+    beside this kubelet.
+    """
+    kubelet = _kubelet(readings, case.parameters)
     file = readings.file(ACTIVE)
     if file is None:
         total = _memory(readings, "SwapTotal")
@@ -187,7 +210,25 @@ def read_runtime(readings: HostView, case: Case[SwapParameters]) -> SwapRuntime:
     available: int | None = None
     with suppress(Unreadable):
         available = _memory(readings, "MemAvailable")
-    return SwapRuntime(tuple(map(_device, lines[1:])), available=available)
+    return SwapRuntime(tuple(map(_device, lines[1:])), available=available, kubelet=kubelet)
+
+
+def _kubelet(readings: HostView, parameters: SwapParameters) -> ConfigLine | None:
+    """The line by which the kubelet runs beside swap, if any.
+
+    Raises NotApplicable where there is one and the site accepts it.
+    """
+    option = kubelet_config.option(readings, "fail-swap-on")
+    found = option or kubelet_config.setting(readings, "failSwapOn")
+    if found is None or found[0].lower() != "false":
+        return None
+    if parameters.node_swap:
+        raise NotApplicable(f"{_beside(found[1])}, and the inventory accepts that (node_swap)")
+    return found[1]
+
+
+def _beside(line: ConfigLine) -> str:
+    return f"the kubelet runs beside it on purpose ({line}: {line.text})"
 
 
 def _device(line: str) -> Device:
@@ -198,7 +239,11 @@ def _device(line: str) -> Device:
 
 
 def read_persisted(readings: HostView, case: Case[SwapParameters]) -> SwapPersisted:
-    """All that enables swap at boot: fstab, units, generators, services. Raises Unreadable."""
+    """All that enables swap at boot: fstab, units, generators, services.
+
+    Raises Unreadable, and NotApplicable where the site accepts swap beside this kubelet.
+    """
+    kubelet = _kubelet(readings, case.parameters)
     found = [
         *_fstab(readings),
         *_units(readings),
@@ -214,6 +259,7 @@ def read_persisted(readings: HostView, case: Case[SwapParameters]) -> SwapPersis
         dormant_partitions=tuple(_gpt(readings, whatever_fstab_says=True)),
         site_units={f.path: f.target for f in _own_units(readings)},
         disable_suffices=frozenset(_disable_suffices(readings)),
+        kubelet=kubelet,
     )
 
 

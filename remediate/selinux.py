@@ -1,7 +1,9 @@
 """SELinux is set to permissive at once, and to the baseline's mode from the next boot on.
 
 Only the line that libselinux reads is replaced. `disabled` takes effect at the next boot; files
-created while it is disabled have no label, so enabling SELinux again requires relabelling.
+created while it is disabled have no label, so enabling SELinux again requires relabelling. Where
+a site accepts only modes that enforce more than the present one, the steps are manual: SELinux
+could deny what runs now.
 
 Sources: selinux_config(5), selinux(8), setenforce(8), fixfiles(8); the kernel's
 admin-guide/kernel-parameters (selinux=, enforcing=).
@@ -11,6 +13,8 @@ from facts.selinux import (
     CONFIG,
     DISABLED,
     ENFORCE,
+    ENFORCING,
+    PERMISSIVE,
     SelinuxParameters,
     SelinuxPersisted,
     SelinuxRuntime,
@@ -34,7 +38,24 @@ IMPACTS = (Impact.NEEDS_REBOOT,)
 
 
 def fix_runtime(fact: SelinuxRuntime, case: Case[SelinuxParameters]) -> tuple[Remedy, ...]:
-    """Permissive at once, as `setenforce 0` does."""
+    """Permissive at once, as `setenforce 0` does, where that is accepted."""
+    accepted = case.parameters.modes_until_boot
+    if fact.mode == DISABLED:
+        return (
+            ManualStep(
+                f"SELinux is disabled now, and only a boot starts it. See `persisted`: {CONFIG} "
+                f"must say {' or '.join(accepted)}, and the first boot must relabel the files "
+                "(`fixfiles -F onboot`, then reboot; permissive first, so that the host boots)."
+            ),
+        )
+    if fact.mode != ENFORCING or PERMISSIVE not in accepted:
+        return (
+            ManualStep(
+                f"SELinux is {fact.mode} now, and accepted is {' or '.join(accepted)}. See what "
+                "enforcing would deny (`ausearch -m avc -ts boot`) and that no file lacks its "
+                "label (`restorecon -Rnv /etc /usr /var`), then `setenforce 1`."
+            ),
+        )
     why = f"SELinux is {fact.mode} now: {fact.why}; permissive, it only logs what it would refuse."
     return (KernelValueChange(ENFORCE, "1", "0", why),)
 
@@ -50,10 +71,22 @@ def fix_persisted(fact: SelinuxPersisted, case: Case[SelinuxParameters]) -> tupl
                 f"with the line SELINUX={modes[0]}."
             )
         )
+    elif fact.configured not in modes and modes[0] == ENFORCING:
+        changes.append(_enforce(fact))
     elif fact.configured not in modes:
         changes.append(_configuration(fact, modes[0]))
     changes += [_argument(source, modes[0]) for source in fact.against]
     return tuple(changes)
+
+
+def _enforce(fact: SelinuxPersisted) -> ManualStep:
+    where = str(fact.line) if fact.line else CONFIG
+    return ManualStep(
+        f"{fact.actual}. A host that boots with SELinux and without labels may not start: write "
+        f"SELINUX={PERMISSIVE} ({where}), relabel (`fixfiles -F onboot`), reboot, see what "
+        f"enforcing would deny (`ausearch -m avc -ts boot`), and only then write "
+        f"SELINUX={ENFORCING}."
+    )
 
 
 def _argument(source: ConfigLine, mode: str) -> ManualStep:

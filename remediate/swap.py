@@ -3,7 +3,7 @@
 fstab's line is commented out; a unit is masked or, if it is the site's own file, disabled. While
 fstab names any swap, systemd-gpt-auto-generator does nothing; so where it would then enable a
 partition, swap.target is masked as well. That generator itself is not masked: on some hosts it
-mounts /home or /var.
+mounts /home or /var. Where the kubelet is configured to run beside swap, the steps are manual.
 
 Sources: as in facts/swap.py; swapoff(8); systemd.generator(7) on masking a generator.
 """
@@ -48,6 +48,8 @@ NOTHING = "/dev/null"
 
 def fix_runtime(fact: SwapRuntime, case: Case[SwapParameters]) -> tuple[Remedy, ...]:
     """Devices are turned off one at a time, the least used first, while memory has room."""
+    if fact.kubelet:
+        return (_node_swap(fact.actual),)
     return tuple(_off(fact, case.parameters.margin_kib))
 
 
@@ -79,6 +81,8 @@ def _full(device: Device, available: int | None, margin: int) -> ManualStep:
 
 def fix_persisted(fact: SwapPersisted, case: Case[SwapParameters]) -> tuple[Remedy, ...]:
     """Each thing that enables swap at boot is disabled."""
+    if fact.kubelet:
+        return (_node_swap(fact.actual),)
     changes = [change for trigger in fact.enables_swap for change in _kept_off(fact, trigger)]
     by_fstab = any(trigger.kind is TriggerKind.FSTAB for trigger in fact.enables_swap)
     if fact.dormant_partitions and by_fstab:
@@ -91,6 +95,15 @@ def fix_persisted(fact: SwapPersisted, case: Case[SwapParameters]) -> tuple[Reme
         if not any(_same(change, other) for other in unique):
             unique.append(change)
     return tuple(unique)
+
+
+def _node_swap(actual: str) -> ManualStep:
+    return ManualStep(
+        f"{actual}. Pods may have memory in swap, and turning it off would have the kernel kill "
+        "those that reach their limit. If the site uses swap, say so in the inventory: "
+        "hale_swap_off__node_swap=true. Otherwise drain the node, set `failSwapOn: true`, restart "
+        "the kubelet, and plan again."
+    )
 
 
 def _same(one: Remedy, other: Remedy) -> bool:

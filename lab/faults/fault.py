@@ -34,6 +34,11 @@ def unknown(says: str) -> ExpectedResult:
     return ExpectedResult("UNKNOWN", says)
 
 
+def not_applicable(says: str) -> ExpectedResult:
+    """The result becomes N-A with this text."""
+    return ExpectedResult("N-A", says)
+
+
 @dataclass(frozen=True)
 class HostFault:
     """One fault on one host.

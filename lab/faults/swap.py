@@ -38,6 +38,13 @@ FAULTS = (
         "lists /swapfile as swap",
     ),
     swap(
+        "fstab swap line, and a kubelet that runs beside swap",
+        "echo '/swapfile none swap sw 0 0' >>/etc/fstab;"
+        " echo 'KUBELET_EXTRA_ARGS=--fail-swap-on=false' >/etc/default/kubelet",
+        "the kubelet runs beside it on purpose (/etc/default/kubelet:1",
+        ("/etc/fstab", "/etc/default/kubelet"),
+    ),
+    swap(
         "a .swap unit that a target wants",
         f"printf '[Swap]\\nWhat=/dev/sdb2\\n[Install]\\nWantedBy=swap.target\\n' >{UNIT};"
         " systemctl --quiet enable dev-sdb2.swap",
