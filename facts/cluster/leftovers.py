@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from facts.cluster import kubernetes
 from hale.model.evidence import CommandProbe, HostView, Unreadable
-from hale.shell import arguments, script_with, variables
+from hale.shell import arguments, load_script, script_with, variables
 
 SUBJECT = "remains"
 
@@ -24,9 +24,17 @@ INTERFACES = (
 # Chains and tables of kube-proxy, the kubelet and network plugins.
 CHAINS = "KUBE-|CNI-|cali-|FLANNEL|CILIUM_|ANTREA-|WEAVE"
 TABLES = "kube-proxy|kube_proxy|flannel|calico|cni_hostport"
+# Names in /etc/cni/net.d of programs that have containers without Kubernetes.
+OTHERS_CNI = "podman|nerdctl|cri-?o"
+# Defines kube_ipvs.
+KUBE_IPVS = load_script(Path(__file__).with_name("kube_ipvs.sh"))
 
-_SCRIPT = script_with(
-    Path(__file__).with_suffix(".sh"), interfaces=INTERFACES, chains=CHAINS, tables=TABLES
+_SCRIPT = KUBE_IPVS + script_with(
+    Path(__file__).with_suffix(".sh"),
+    interfaces=INTERFACES,
+    chains=CHAINS,
+    tables=TABLES,
+    others_cni=OTHERS_CNI,
 )
 
 

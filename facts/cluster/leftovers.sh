@@ -1,5 +1,6 @@
 # Arguments: kubeadm's files. Given: vip, pods (CIDR, may be empty), stacked (`yes` or empty), and
-# extended regular expressions: interfaces, chains, tables.
+# extended regular expressions: interfaces, chains, tables, others_cni (names of others' files in
+# /etc/cni/net.d). After kube_ipvs.sh.
 if command -v ctr >/dev/null && [ -S /run/containerd/containerd.sock ]; then
   ctr -n k8s.io containers ls -q 2>/dev/null | sed 's/^/container /'
 fi
@@ -17,10 +18,13 @@ for t in iptables ip6tables; do
 done
 ! command -v nft >/dev/null || nft list tables 2>/dev/null | grep -E " ($tables)" |
   sed 's/^/rule nft /'
-[ ! -r /proc/net/ip_vs ] || tail -n +4 /proc/net/ip_vs | sed 's/^/rule ipvs /'
+kube_ipvs | sed 's/^/rule ipvs /'
 [ -z "$pods" ] || ip -o route show root "$pods" 2>/dev/null | sed 's/^/route /'
 ! ip -o addr show | grep -qF " $vip/" || echo "vip $vip"
-for f in "$@" /etc/cni/net.d/*; do [ ! -e "$f" ] || echo "file $f"; done
+for f in "$@" /etc/cni/net.d/*; do
+  case $f in /etc/cni/*) ! echo "${f##*/}" | grep -qE "$others_cni" || continue;; esac
+  [ ! -e "$f" ] || echo "file $f"
+done
 for f in /etc/haproxy/haproxy.cfg /etc/keepalived/keepalived.conf; do
   ! grep -qs 'written by Hale' $f || echo "file $f"
 done

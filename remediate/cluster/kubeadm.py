@@ -131,7 +131,9 @@ def cleanup_script(site: ClusterContext, *, init: bool = False) -> str:
     init has written to an external etcd stays, so the keys that encrypt it stay too; the next init
     reuses both.
     """
-    script = f"{reset(site)} >/dev/null 2>&1 || {reset(site)}\n{etcd_data(site)}"
+    # The kubelet would mount again.
+    stop = f"systemctl stop kubelet 2>/dev/null || :\n{scripts.load('unmount_pods')}"
+    script = f"{stop}{reset(site)} >/dev/null 2>&1 || {reset(site)}\n{etcd_data(site)}"
     return preserving(site, script, _PKI if init and not site.etcd_is_stacked else ())
 
 

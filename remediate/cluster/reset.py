@@ -198,7 +198,8 @@ _DAEMONS = (
 
 def _kubeadm(site: ClusterContext) -> str:
     stop = scripts.load("stop_containers", daemons=_DAEMONS, grace=str(GRACE))
-    return kubeadm.preserving(site, f"{stop}{kubeadm.etcd_data(site)}\n")
+    unmount, reset = scripts.load("unmount_pods"), scripts.load("kubeadm_reset")
+    return kubeadm.preserving(site, f"{stop}{unmount}{reset}{kubeadm.etcd_data(site)}\n")
 
 
 def _unbalance(site: ClusterContext) -> str:
@@ -219,8 +220,9 @@ def _sweep(site: ClusterContext) -> str:
         interfaces=leftovers.INTERFACES,
         chains=leftovers.CHAINS,
         tables=leftovers.TABLES,
+        others_cni=leftovers.OTHERS_CNI,
     )
-    return kubeadm.preserving(site, script)
+    return kubeadm.preserving(site, f"{leftovers.KUBE_IPVS}{scripts.load('unmount_pods')}{script}")
 
 
 def _packages(site: ClusterContext, host: Host) -> Step:

@@ -1,11 +1,14 @@
 """The shell scripts of steps, run here: with stand-ins for the programs of a host."""
 
+import os
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from facts.cluster import leftovers
 from hale.install import executor
 from hale.install.executor import InstallStepExecutor, InstallStepFailed
 from hale.install.phase import WriteFile
@@ -278,3 +281,79 @@ def test_files_that_are_kept_survive(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert there.exists()
     assert not key.exists()
+
+
+# In a mount namespace of its own: a volume on the file system of the kubelet's folder, and one
+# on another.
+VOLUMES = """
+mount -t tmpfs tmpfs /var/lib
+mkdir -p '/var/lib/kubelet/pods/1/volumes/a b' /var/lib/kubelet/pods/1/etc /var/lib/pv
+echo data >/var/lib/pv/file
+mount --bind /var/lib/pv '/var/lib/kubelet/pods/1/volumes/a b'
+mount -t tmpfs tmpfs /var/lib/kubelet/pods/1/etc
+echo data >/var/lib/kubelet/pods/1/etc/file
+"""
+DELETE = "find /var/lib/kubelet -xdev -mindepth 1 -delete\n"
+
+
+def in_a_mount_namespace(script: str) -> subprocess.CompletedProcess[str]:
+    unshare = ["unshare", "--mount", "--propagation", "private"]
+    command = [*unshare, "/bin/sh", "-c", f"set -eu\n{VOLUMES}{script}"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+
+
+@needs_root
+def test_volumes_are_unmounted_before_the_kubelets_folder_is_emptied() -> None:
+    done = in_a_mount_namespace(
+        f"({scripts.load('unmount_pods')}{DELETE})\n"
+        "cat /var/lib/pv/file; ls -A /var/lib/kubelet; grep -c kubelet /proc/self/mountinfo || :"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "data\n0\n", "")
+
+
+@needs_root
+def test_nothing_is_deleted_while_a_volume_stays_mounted() -> None:
+    # In a user namespace the mounts of the one above are locked (mount_namespaces(7)).
+    inner = f"set -eu\n{scripts.load('unmount_pods')}{DELETE}"
+    done = in_a_mount_namespace(
+        "status=0\n"
+        f"unshare --user --map-root-user --mount sh -c {shlex.quote(inner)} || status=$?\n"
+        "cat /var/lib/pv/file /var/lib/kubelet/pods/1/etc/file; exit $status"
+    )
+    assert (done.returncode, done.stdout) == (1, "data\ndata\n"), done.stderr
+    assert "still mounted, so nothing is deleted" in done.stderr
+    assert "\n/var/lib/kubelet/pods/1/volumes/a b\n" in done.stderr
+
+
+IP_VS = """\
+IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port Forward Weight ActiveConn InActConn
+TCP  0A600001:01BB rr
+  -> 0AD001BF:192B      Masq    1      0          0
+UDP  0A60000A:0035 rr
+TCP  0AD001BF:7530 rr
+TCP  C0A80A05:0050 wlc persistent 300
+FWM  00000001 rr
+TCP  [fd00:0000:0000:0000:0000:0000:0000:0001]:01BB rr
+"""
+
+
+def test_only_kube_proxys_virtual_servers_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "ip_vs").write_text(IP_VS)
+    ip = (
+        "echo '9: kube-ipvs0    inet 10.96.0.1/32 scope global kube-ipvs0'\n"
+        "echo '9: kube-ipvs0    inet 10.96.0.10/32 scope global kube-ipvs0'"
+    )
+    done = run(tmp_path, f"ip_vs={tmp_path}/ip_vs\n{leftovers.KUBE_IPVS}kube_ipvs", ip=ip)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "-t 10.96.0.1:443\n-u 10.96.0.10:53\n-t 10.208.1.191:30000\n"
+
+
+def test_without_kube_proxys_interface_only_node_ports_are_its_own(tmp_path: Path) -> None:
+    (tmp_path / "ip_vs").write_text(IP_VS)
+    done = run(tmp_path, f"ip_vs={tmp_path}/ip_vs\n{leftovers.KUBE_IPVS}kube_ipvs", ip="exit 1")
+    assert (done.returncode, done.stdout) == (0, "-t 10.208.1.191:30000\n"), done.stderr

@@ -1,7 +1,6 @@
-# Terminate the node's containers, then let kubeadm reset kill what is left. Terminated first, as on
-# a node's shutdown, the pod network's daemons remove their rules, routes and interfaces, which only
-# they know. The apiserver is not terminated: it would wait for its etcd. kubeadm's own removal of
-# the etcd member would talk to a cluster that is going away too; a part's member has left before.
+# Terminate the node's containers before kubeadm reset kills what is left. Terminated first, as on a
+# node's shutdown, the pod network's daemons remove their rules, routes and interfaces, which only
+# they know. The apiserver is not terminated: it would wait for its etcd.
 # daemons: containerd's filter for these containers. grace: seconds.
 systemctl stop kubelet 2>/dev/null || :
 if [ -S /run/containerd/containerd.sock ]; then
@@ -15,7 +14,4 @@ if [ -S /run/containerd/containerd.sock ]; then
     [ -n "$left" ] || break
     sleep 0.5
   done
-fi
-if command -v kubeadm >/dev/null && [ -S /run/containerd/containerd.sock ]; then
-  kubeadm reset --force --skip-phases=remove-etcd-member
 fi

@@ -1,6 +1,7 @@
 # Remove what kubeadm reset leaves: containers, mounts, interfaces, routes, rules, files.
 # pods: the pods' range. interfaces, chains, tables: of Kubernetes and the network plugins, as
-# extended regular expressions.
+# extended regular expressions; others_cni: names in /etc/cni/net.d of other programs, likewise.
+# After kube_ipvs.sh and unmount_pods.sh.
 if [ -S /run/containerd/containerd.sock ]; then
   for c in $(ctr -n k8s.io containers ls -q 2>/dev/null); do
     ctr -n k8s.io tasks kill -s SIGKILL -a "$c" >/dev/null 2>&1 || :
@@ -8,9 +9,13 @@ if [ -S /run/containerd/containerd.sock ]; then
     ctr -n k8s.io containers rm "$c" >/dev/null 2>&1 || :
   done
 fi
-awk '$2 ~ "^/var/lib/kubelet/|^/run/netns/cni-" { print $2 }' /proc/mounts | sort -r |
+awk '$2 ~ "^/run/netns/cni-" { print $2 }' /proc/mounts | sort -r |
   while read -r m; do umount -l "$(printf %b "$m")" || :; done
 rm -f /run/netns/cni-* /var/run/netns/cni-* 2>/dev/null || :
+# Before its interface, which says which virtual servers are kube-proxy's.
+! command -v ipvsadm >/dev/null || kube_ipvs | while read -r option server; do
+  ipvsadm -D "$option" "$server" || :
+done
 for i in /sys/class/net/*; do
   i=${i##*/}
   ! echo "$i" | grep -qxE "$interfaces" || ip link del "$i" 2>/dev/null || :
@@ -30,6 +35,8 @@ if command -v nft >/dev/null; then
     nft delete table "$family" "$table"
   done
 fi
-! command -v ipvsadm >/dev/null || ipvsadm -C 2>/dev/null || :
-rm -rf /etc/kubernetes /var/lib/cni /etc/cni/net.d/* /run/flannel /run/calico /var/lib/calico
-find /var/lib/kubelet -mindepth 1 -delete 2>/dev/null || :
+for f in /etc/cni/net.d/*; do
+  echo "${f##*/}" | grep -qE "$others_cni" || rm -rf --one-file-system -- "$f"
+done
+rm -rf --one-file-system /etc/kubernetes /var/lib/cni /run/flannel /run/calico /var/lib/calico
+find /var/lib/kubelet -xdev -mindepth 1 -delete 2>/dev/null || :
