@@ -19,11 +19,12 @@ from msgspec import Struct
 
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
-from hale.model.evidence import CommandProbe, ConfigLine, HostView, Probe, Unreadable
+from hale.model.evidence import CommandProbe, ConfigLine, HostView, NotApplicable, Probe, Unreadable
 from hale.model.requirement import Case
 from hale.shell import load_script
 
-Mode = Literal["ipvs", "iptables", "nftables"]
+# `none`: the network plugin replaces kube-proxy.
+Mode = Literal["ipvs", "iptables", "nftables", "none"]
 SILENT = {
     28: "gives no answer in time",
     52: "closes the connection without an answer",
@@ -59,12 +60,21 @@ def probes(host: Host, cases: Sequence[Case[KubeProxyParameters]]) -> tuple[Prob
 
 
 def read_runtime(readings: HostView, case: Case[KubeProxyParameters]) -> KubeProxyRuntime:
-    """kube-proxy's mode and the kernel's rules. Raises Unreadable where either is unknown."""
+    """kube-proxy's mode and the kernel's rules.
+
+    Raises Unreadable where either is unknown, and NotApplicable where there is no kube-proxy, and
+    the site wants none.
+    """
     lines = readings.output("rules").lines
+    unwanted = case.parameters.mode == "none"
+    if lines == ["no process"] and unwanted:
+        raise NotApplicable("the site has no kube-proxy; what replaces it is not judged")
     if lines == ["no process"]:
         return KubeProxyRuntime("", ("kube-proxy does not run",))
     if lines[:1] != ["process"]:
         raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
+    if unwanted:
+        return KubeProxyRuntime("", ("kube-proxy runs, and the site wants none",))
     code, mode = _answer(lines, "mode")
     if code in SILENT:
         return KubeProxyRuntime("", (f"kube-proxy {SILENT[code]} on port 10249",))

@@ -39,22 +39,35 @@ READYZ = f"""\
 curl -q -s --noproxy '*' --max-time 3 --cacert {CA} --capath /dev/null \\
   --resolve kubernetes:6443:127.0.0.1 -o /dev/null -w '%{{http_code}}' https://kubernetes:6443/readyz"""
 
-_SCRIPT = script_with(Path(__file__).with_suffix(".sh"), kubelet=KUBELET, rotating=ROTATING)
+# Hale's note that its `kubeadm init` has begun on this host and has not ended.
+BEGAN = "/var/lib/hale/install/init-began"
+
+_SCRIPT = script_with(
+    Path(__file__).with_suffix(".sh"), kubelet=KUBELET, rotating=ROTATING, began=BEGAN
+)
 
 
 class Node(Struct, frozen=True):
     """files: those of FILES that exist. ports: the listening program, by port. finalised: kubeadm
-    has completed its work on this host."""
+    has completed its work on this host. began: Hale's `kubeadm init` has begun here, and its end
+    is not noted."""
 
     files: frozenset[str] = frozenset()
     finalised: bool = False
     kubelet: bool = False
     ports: dict[int, str] = {}
+    began: bool = False
 
     @property
     def untouched(self) -> bool:
         """Whether kubeadm has never run here, or `kubeadm reset` has undone it."""
         return not self.files
+
+    @property
+    def before_init(self) -> bool:
+        """Whether no `kubeadm init` has begun: the host is untouched, or has only a CA, which the
+        site has put there for kubeadm to use (kubernetes.io, "Custom certificates")."""
+        return self.untouched or (self.files == {CA} and not self.began)
 
     @property
     def admin(self) -> bool:
@@ -95,6 +108,7 @@ def read(readings: HostView) -> Node:
         "rotating" in values,
         values["kubelet"] == "active",
         ports,
+        "began" in values,
     )
 
 

@@ -1,5 +1,7 @@
-# Arguments: kubeadm's files. Given: kubelet (its kubeconfig), rotating (text in it).
+# Arguments: kubeadm's files. Given: kubelet (its kubeconfig), rotating (text in it), began (Hale's
+# note).
 for f; do [ ! -e "$f" ] || echo "file $f"; done
+[ ! -e "$began" ] || echo began
 ! grep -qs "$rotating" "$kubelet" || echo rotating
 echo "kubelet $(systemctl is-active kubelet 2>/dev/null)"
 command -v ss >/dev/null || { echo "ss (iproute2) is missing" >&2; exit 127; }

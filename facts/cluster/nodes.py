@@ -37,14 +37,15 @@ class Object(NamedTuple):
 
 
 # The objects that kubeadm init creates, in that order; the last two are its addons.
+COREDNS = Object("apps/v1", "Deployment", "coredns", "kube-system")
 MADE = (
     Object("v1", "ConfigMap", "kubeadm-config", "kube-system"),
     Object("v1", "ConfigMap", "kubelet-config", "kube-system"),
     Object("v1", "ConfigMap", "cluster-info", "kube-public"),
-    Object("apps/v1", "Deployment", "coredns", "kube-system"),
+    COREDNS,
     Object("apps/v1", "DaemonSet", "kube-proxy", "kube-system"),
 )
-ADDONS = MADE[3:]
+CONFIGURATION, ADDONS = MADE[:3], MADE[3:]
 CONTROL_PLANE = "control-plane"  # as in the column of roles
 
 _PATHS = {"nodes": "/api/v1/nodes"}

@@ -17,6 +17,7 @@ from hale.standard import loader
 from hale.standard.loader import Standard
 
 KUBE_PROXY = "CMP-KUBE-PROXY"  # the requirement whose parameter `mode` is the proxy's mode
+NO_PROXY = "none"  # … of a cluster whose network plugin replaces kube-proxy
 COREDNS = "CMP-COREDNS"  # … and whose parameter `replicas` says on how many nodes it must be
 APISERVER_PORT = 6443
 # The kinds of host groups for a phase's HOST_GROUPS; and the name of the group of all hosts.

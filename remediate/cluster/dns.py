@@ -25,7 +25,7 @@ from hale.install.phase import (
     WaitForPhase,
 )
 from hale.inventory.ini import Host
-from remediate.cluster import kubectl, scripts
+from remediate.cluster import kubeadm, kubectl, scripts
 
 SUBJECT = "coredns"
 PATIENCE = 120.0  # seconds for new replicas to be ready
@@ -44,7 +44,9 @@ class CoreDnsSpread(Phase):
         return {SUBJECT: (coredns.replicas_probe(),)} if host is site.first_control_plane else {}
 
     def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
-        """Too few nodes with a ready replica."""
+        """Too few nodes with a ready replica, of a cluster that has kubeadm's CoreDNS."""
+        if nodes.COREDNS not in kubeadm.addons(site):
+            return ()
         there, _ = coredns.replicas(observations.of(site.first_control_plane.name, SUBJECT))
         if len(set(there)) >= site.dns_nodes:
             return ()

@@ -3,9 +3,12 @@
 If init was interrupted (power, kill) before kubeadm completed the node, no other node can have
 joined: the host is reset and init runs again. If it was interrupted in its addons, these are
 installed. A control plane that has been complete is never reset here; if it does not answer, a
-person must act.
+person must act. Nothing is made twice: an addon that is missing after init was removed by the site.
 
-Source: kubeadm-init(1), "Init workflow": the order of its phases.
+A CA that the site has put into /etc/kubernetes/pki before init is used by kubeadm, and kept.
+
+Sources: kubeadm-init(1), "Init workflow": the order of its phases; kubernetes.io, "Certificate
+Management with kubeadm", custom certificates.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +27,7 @@ from hale.install.phase import (
 )
 from hale.install.secrets import CERTIFICATES, TOKEN
 from hale.inventory.ini import Host
-from hale.model.evidence import Probe
+from hale.model.evidence import HostView, Probe
 from remediate.cluster import kubeadm
 
 PORTS = (APISERVER_PORT, 10250, 10257, 10259)
@@ -52,7 +55,7 @@ class KubeadmInit(Phase):
         """What init has not created yet, according to that apiserver."""
         node = kubernetes.read(observations.of(site.first_control_plane.name, kubernetes.SUBJECT))
         name = site.first_control_plane.name
-        if node.untouched:
+        if node.before_init:
             return (PhaseProblem("there is no control plane", name),)
         if not node.finalised:
             return (PhaseProblem("kubeadm init was interrupted", name),)
@@ -60,9 +63,10 @@ class KubeadmInit(Phase):
         node_list = nodes.read(readings)
         if not node_list.answers:
             return (PhaseProblem(f"its apiserver does not answer: {node_list.why}", name),)
-        found = nodes.counted(readings, nodes.MADE)
-        return tuple(
-            PhaseProblem(f"there is no {o}", name) for o, count in found.items() if count is None
+        if not node.began:
+            return ()  # what is missing now is the site's decision; the audit reports it
+        return tuple(PhaseProblem(f"there is no {o}", name) for o in _missing(site, readings)) or (
+            PhaseProblem("the end of kubeadm init is not noted", name),
         )
 
     def preflight_probes(self, site: ClusterContext, host: Host) -> Probes:
@@ -85,7 +89,7 @@ class KubeadmInit(Phase):
             node = found[host.name]
             wanted = masters_ports if host.is_master else WORKERS_PORTS
             taken = [(p, node.ports[p]) for p in wanted if p in node.ports]
-            if node.untouched and taken:
+            if node.before_init and taken:
                 port, who = taken[0]
                 problems.append(
                     f"{host.name}: port {port} is in use by {who or 'another program'}, and "
@@ -94,7 +98,7 @@ class KubeadmInit(Phase):
         elsewhere = [
             n
             for n, node in found.items()
-            if n != site.first_control_plane.name and not node.untouched
+            if n != site.first_control_plane.name and not node.before_init
         ]
         if not first.finalised and elsewhere:
             problems.append(
@@ -109,21 +113,36 @@ class KubeadmInit(Phase):
         first = site.first_control_plane
         node = kubernetes.read(observations.of(first.name, kubernetes.SUBJECT))
         if not node.finalised:
-            if not node.untouched:
+            if not node.before_init:
                 title = "an interrupted init is cleaned up"
                 yield Batch(
                     (RunScript(first.name, title, kubeadm.cleanup_script(site, init=True)),)
                 )
-            command = "kubeadm init --upload-certs --skip-token-print --skip-certificate-key-print"
-            yield Batch((_run(site, "kubeadm init", command, 600, init=True),))
+            script = kubeadm.init_script(site)
+            yield Batch((_run(site, "kubeadm init", script, 600, init=True),))
             return
         readings = observations.of(first.name, nodes.SUBJECT)
         if not nodes.read(readings).answers:
             yield Batch(
                 wait_for=WaitFor("the apiserver answers", (first.name,), self.probes, _silent)
             )
-        elif None in nodes.counted(readings, nodes.MADE).values():
-            yield Batch((_run(site, "kubeadm's addons", "kubeadm init phase addon all", 120),))
+        elif node.began:
+            yield Batch((_run(site, "kubeadm's addons", _addons_script(site, readings), 120),))
+
+
+def _missing(site: ClusterContext, readings: HostView) -> list[nodes.Object]:
+    """The objects of an init that are not there, but for addons that the site has no use for."""
+    made = (*nodes.CONFIGURATION, *kubeadm.addons(site))
+    return [o for o, count in nodes.counted(readings, made).items() if count is None]
+
+
+def _addons_script(site: ClusterContext, readings: HostView) -> str:
+    """A script that installs the addons that are missing, and notes the end of init."""
+    missing = _missing(site, readings)
+    addons = [o.name for o in nodes.ADDONS if o in missing]
+    name = "all" if len(addons) == len(nodes.ADDONS) else "".join(addons)
+    command = f"kubeadm init phase addon {name} {kubeadm.CONFIG}\n" if name else ""
+    return command + (kubeadm.END_INIT if len(addons) == len(missing) else "")
 
 
 def _external(site: ClusterContext, observations: Observations) -> Iterator[str]:
@@ -141,7 +160,7 @@ def _external(site: ClusterContext, observations: Observations) -> Iterator[str]
         )
     elif store.silent:
         yield f"{name} does not reach etcd at {'; '.join(store.silent)}"
-    elif store.keys and node.untouched:
+    elif store.keys and node.before_init:
         yield (
             f"etcd has {store.keys} keys below {external_etcd.PREFIX} already: the data of a "
             "cluster, and init would overwrite it. If no running cluster uses it, "
@@ -150,9 +169,8 @@ def _external(site: ClusterContext, observations: Observations) -> Iterator[str]
 
 
 def _run(
-    site: ClusterContext, title: str, command: str, timeout: float, *, init: bool = False
+    site: ClusterContext, title: str, script: str, timeout: float, *, init: bool = False
 ) -> RunScript:
-    script = f"{command} {kubeadm.CONFIG}"
     secret = kubeadm.init(site)
     uploads = frozenset((TOKEN, CERTIFICATES) if init else ())
     return RunScript(

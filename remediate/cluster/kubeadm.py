@@ -9,9 +9,9 @@ Source: kubernetes.io, "kubeadm Configuration (v1beta4)".
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from facts.cluster import kubernetes
+from facts.cluster import kubernetes, nodes
 from facts.parsers import vip_config
-from hale.install.cluster_context import APISERVER_PORT, ClusterContext, encoded
+from hale.install.cluster_context import APISERVER_PORT, NO_PROXY, ClusterContext, encoded
 from hale.install.secrets import Secret
 from hale.inventory.ini import Host
 from remediate.cluster import scripts
@@ -21,6 +21,9 @@ SOCKET = "unix:///run/containerd/containerd.sock"
 TOKEN_TTL = "2h0m0s"  # as long as kubeadm keeps the uploaded certificates
 CONFIG = "--config /dev/stdin"
 _KEPT = "/var/lib/hale/install/kept"
+_GIVEN = "/var/lib/hale/install/given"
+_REMOVED = "/var/lib/hale/install/removed"
+_ETCD_CA = ("/etc/kubernetes/pki/etcd/ca.crt", "/etc/kubernetes/pki/etcd/ca.key")
 
 
 def init(site: ClusterContext) -> Secret:
@@ -39,6 +42,39 @@ def init(site: ClusterContext) -> Secret:
             },
         )
     )
+
+
+def addons(site: ClusterContext) -> tuple[nodes.Object, ...]:
+    """The addons that kubeadm makes for this cluster: all but those that the site has no use for.
+
+    Source: kubeadm Configuration (v1beta4), `skipPhases`, `proxy.disabled`, `dns.disabled`.
+    """
+    skipped = site.extra.get("InitConfiguration", {}).get("skipPhases") or ()
+    cluster = site.extra.get("ClusterConfiguration", {})
+    without = {
+        "kube-proxy": site.kube_proxy_mode == NO_PROXY or _disabled(cluster, "proxy"),
+        "coredns": _disabled(cluster, "dns"),
+    }
+    return tuple(
+        addon
+        for addon in nodes.ADDONS
+        if not (without[addon.name] or {"addon", f"addon/{addon.name}"} & set(skipped))
+    )
+
+
+def _disabled(cluster: Mapping[str, Any], name: str) -> bool:
+    return (cluster.get(name) or {}).get("disabled") is True
+
+
+def init_script(site: ClusterContext) -> str:
+    """A script that runs `kubeadm init`, and notes its begin and its end."""
+    begin = scripts.load("begin_init", *_PKI, *_ETCD_CA, given=_GIVEN, began=kubernetes.BEGAN)
+    command = "kubeadm init --upload-certs --skip-token-print --skip-certificate-key-print"
+    return f"{begin}{command} {CONFIG}\n{END_INIT}"
+
+
+# Afterwards an addon that is missing is the site's decision.
+END_INIT = f"rm -f {kubernetes.BEGAN}"
 
 
 def token(site: ClusterContext) -> Secret:
@@ -103,9 +139,13 @@ def _documents(site: ClusterContext, first: dict[str, Any] | None) -> str:
         "kind": "KubeProxyConfiguration",
         "mode": site.kube_proxy_mode,
     }
-    documents = [configuration, kubelet, proxy] if first is None else [
-        first, configuration, kubelet, proxy
-    ]  # fmt: skip
+    documents = [configuration, kubelet]
+    if site.kube_proxy_mode == NO_PROXY:
+        configuration["proxy"] = {"disabled": True}
+    else:
+        documents.append(proxy)
+    if first is not None:
+        documents.insert(0, first)
     return "\n---\n".join(
         encoded(deep_merge(d, site.extra.get(str(d["kind"]), {}))) for d in documents
     )
@@ -129,11 +169,16 @@ def cleanup_script(site: ClusterContext, *, init: bool = False) -> str:
 
     It resets twice if need be: files that containers hold open are removed only after them. What an
     init has written to an external etcd stays, so the keys that encrypt it stay too; the next init
-    reuses both.
+    reuses both. A CA that the site has put there before init is brought back, and no key of an
+    init is deleted without a copy on the host.
     """
     # The kubelet would mount again.
     stop = f"systemctl stop kubelet 2>/dev/null || :\n{scripts.load('unmount_pods')}"
     script = f"{stop}{reset(site)} >/dev/null 2>&1 || {reset(site)}\n{etcd_data(site)}"
+    if init:
+        save = scripts.load("save_pki", pki="/etc/kubernetes/pki", removed=_REMOVED)
+        restore = scripts.load("restore_given", *_PKI, *_ETCD_CA, given=_GIVEN)
+        script = f"{save}{script}\n{restore}"
     return preserving(site, script, _PKI if init and not site.etcd_is_stacked else ())
 
 

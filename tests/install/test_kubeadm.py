@@ -80,6 +80,32 @@ def test_the_sites_documents_are_merged_by_kind(tmp_path: Path) -> None:
     assert site.kube_proxy_mode == found["KubeProxyConfiguration"]["mode"] == "nftables"
 
 
+def test_a_site_without_kube_proxy_gets_none(tmp_path: Path) -> None:
+    site = factories.made(tmp_path, "hale_cmp_kube_proxy__mode=none\n")
+    found = documents(kubeadm.init(site))
+    assert found["ClusterConfiguration"]["proxy"] == {"disabled": True}
+    assert "KubeProxyConfiguration" not in found
+    assert [o.name for o in kubeadm.addons(site)] == ["coredns"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "addons"),
+    [
+        ("kind: InitConfiguration\nskipPhases: [addon/kube-proxy]\n", ["coredns"]),
+        ("kind: InitConfiguration\nskipPhases: [addon/coredns, preflight]\n", ["kube-proxy"]),
+        ("kind: InitConfiguration\nskipPhases: [addon]\n", []),
+        ("kind: ClusterConfiguration\nproxy: {disabled: true}\n", ["coredns"]),
+        ("kind: ClusterConfiguration\ndns: {disabled: true}\n", ["kube-proxy"]),
+        ("kind: ClusterConfiguration\ndns: {disabled: false}\n", ["coredns", "kube-proxy"]),
+    ],
+)
+def test_addons_that_the_site_skips_are_never_made(
+    tmp_path: Path, extra: str, addons: list[str]
+) -> None:
+    site = factories.made(tmp_path, "kubeadm_extra=extra.yaml\n", extra_yaml=extra)
+    assert [o.name for o in kubeadm.addons(site)] == addons
+
+
 def test_a_join_carries_the_key_for_masters_alone(tmp_path: Path) -> None:
     site = factories.made(tmp_path)
     key = site.secrets.certificate_key.reveal()

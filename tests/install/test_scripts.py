@@ -357,3 +357,28 @@ def test_without_kube_proxys_interface_only_node_ports_are_its_own(tmp_path: Pat
     (tmp_path / "ip_vs").write_text(IP_VS)
     done = run(tmp_path, f"ip_vs={tmp_path}/ip_vs\n{leftovers.KUBE_IPVS}kube_ipvs", ip="exit 1")
     assert (done.returncode, done.stdout) == (0, "-t 10.208.1.191:30000\n"), done.stderr
+
+
+def test_a_given_ca_survives_an_init_that_is_cut_off(tmp_path: Path) -> None:
+    pki, given, began = tmp_path / "pki", tmp_path / "given", tmp_path / "hale" / "began"
+    pki.mkdir()
+    ca, key = pki / "ca.crt", pki / "sa.key"
+    ca.write_text("the company's\n")
+    begin = scripts.load("begin_init", str(ca), str(key), given=str(given), began=str(began))
+    assert run(tmp_path, f"{begin}echo kubeadms >{key}").returncode == 0
+    assert began.exists()
+    # The second attempt: what is there by now is not the site's.
+    assert run(tmp_path, begin).returncode == 0
+    removed = tmp_path / "removed"
+    cleanup = (
+        scripts.load("save_pki", pki=str(pki), removed=str(removed))
+        + f"rm -rf {pki}\n"
+        + scripts.load("restore_given", str(ca), str(key), given=str(given))
+    )
+    done = run(tmp_path, cleanup)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ca.read_text() == "the company's\n"
+    assert not key.exists()
+    (copy,) = removed.iterdir()
+    assert sorted(p.name for p in copy.iterdir()) == ["ca.crt", "sa.key"]
+    assert {p.stat().st_mode & 0o077 for p in (removed, given)} == {0}

@@ -1,0 +1,14 @@
+# Before kubeadm init: copy the CAs that the site has put there, and note that init has begun, so
+# that files of a PKI are kubeadm's own from now on. Done once, whatever interrupts it.
+# Arguments: the files. given: the folder of their copies. began: the note.
+if [ ! -e "$began" ]; then
+  rm -rf "$given"
+  for f; do
+    [ ! -e "$f" ] || (umask 077; mkdir -p "$given${f%/*}"; cp -a -- "$f" "$given$f")
+  done
+  mkdir -p "${began%/*}"
+  : >"$began.new"
+  sync
+  mv -fT -- "$began.new" "$began"
+  sync "${began%/*}"
+fi
