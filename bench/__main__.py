@@ -37,7 +37,7 @@ from lab.machine import LabError, LabUnavailable, running_lab
 # One round. The short contenders run before each long one, so that a burst of other work on the
 # machine does not affect only them; each run is compared with its neighbours.
 SHORT = ("audit", "floor", "reports")
-ROUND = (*SHORT, "full", "control", *SHORT, "paramiko", *SHORT, "stock")
+ROUND = (*SHORT, "full", "plain", "control", *SHORT, "plain", "paramiko", *SHORT, "stock")
 SLOW = "stock"
 RESULTS = ROOT / "bench" / "results.md"
 QUICK_ROUNDS = 1

@@ -86,12 +86,15 @@ class BenchLab:
 
     # --- ours ---
 
-    def audit(self, folder: Path) -> RunResult:
+    def audit(self, folder: Path, *options: str) -> RunResult:
         """An audit as it is used, with all reports."""
-        done, verdicts, tests = self._audit(
-            folder, "-p", "bench.repeat_plugin", f"--repeat={self.repeat}", "-m", f"({self.marks})"
-        )
+        repeated = ("-p", "bench.repeat_plugin", f"--repeat={self.repeat}")
+        done, verdicts, tests = self._audit(folder, *options, *repeated, "-m", f"({self.marks})")
         return RunResult(done, tests, merge_verdicts(verdicts, self.repeat))
+
+    def audit_without_fast_start(self, folder: Path) -> RunResult:
+        """The same, without the module of the pytest plugin that saves time at the start."""
+        return self.audit(folder, "-p", "no:hale.pytest_plugin.fastpath")
 
     def full_audit(self, folder: Path) -> RunResult:
         """All requirements of the profile, including those of a VIP that no host answers."""
@@ -246,6 +249,7 @@ def contenders(arena: BenchLab) -> list[Contender]:
         Contender("audit", "Hale", arena.audit),
         Contender("floor", "the floor: ssh + empty tests", arena.floor),
         Contender("reports", "the floor with junit and html", arena.floor_with_reports),
+        Contender("plain", "Hale without the fast start", arena.audit_without_fast_start),
         Contender("full", "Hale, full audit, no VIP answers", arena.full_audit),
         Contender("control", "testinfra ssh:// + ControlPath", arena.control_path),
         Contender("paramiko", "testinfra paramiko://", arena.paramiko),
