@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from hale.audit import audit
+from hale.audit import cases as audit_cases
 from hale.inventory.ini import Host, Inventory
 from hale.model.requirement import Case
 from hale.standard.loader import Standard
@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     times: int = config.option.repeat
-    once = audit.build_cases
+    once = audit_cases.build_cases
 
     def cases(
         inventory: Inventory, standard: Standard, profile: str, hosts: Sequence[Host]
@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
         copies = [_copy(case, number) for number in range(2, times + 1) for case in found]
         return found + copies
 
-    audit.build_cases = cases
+    audit_cases.build_cases = cases
 
 
 def _copy(case: Case[Any], number: int) -> Case[Any]:

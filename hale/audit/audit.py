@@ -8,8 +8,9 @@ from typing import Any
 from msgspec import Struct
 
 from hale import gather
+from hale.audit import cases as audit_cases
 from hale.audit import evidence_file
-from hale.audit.cases import build_cases, skip_reason, source_hosts
+from hale.audit.cases import skip_reason, source_hosts
 from hale.audit.judge import JudgedCase, View, judge
 from hale.gather import request
 from hale.inventory.ini import Host, Inventory
@@ -41,7 +42,7 @@ class Audit(Struct, dict=True):
     def cases(self) -> tuple[Case[Any], ...]:
         """Every case that can be judged on the selected hosts."""
         hosts = [s.host for s in self.selected_hosts]
-        return tuple(build_cases(self.inventory, self.standard, self.profile, hosts))
+        return tuple(audit_cases.build_cases(self.inventory, self.standard, self.profile, hosts))
 
     @cached_property
     def cases_by_check(self) -> Mapping[tuple[str, str], tuple[Case[Any], ...]]:
@@ -55,7 +56,9 @@ class Audit(Struct, dict=True):
     def all_cases(self) -> tuple[Case[Any], ...]:
         """Every case of the profile for the inventory's hosts, and those of selected hosts that are
         not in the inventory."""
-        planned = build_cases(self.inventory, self.standard, self.profile, self.inventory.hosts)
+        planned = audit_cases.build_cases(
+            self.inventory, self.standard, self.profile, self.inventory.hosts
+        )
         beside = [c for c in self.cases if c.host and not c.host.in_inventory]
         return (*planned, *beside)
 
