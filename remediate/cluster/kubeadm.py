@@ -68,7 +68,13 @@ def _disabled(cluster: Mapping[str, Any], name: str) -> bool:
 
 def init_script(site: ClusterContext) -> str:
     """A script that runs `kubeadm init`, and notes its begin and its end."""
-    begin = scripts.load("begin_init", *_PKI, *_ETCD_CA, given=_GIVEN, began=kubernetes.BEGAN)
+    begin = scripts.load(
+        "begin_init",
+        *(*_PKI, *_ETCD_CA),
+        given=_GIVEN,
+        removed=_REMOVED,
+        began=kubernetes.BEGAN,
+    )
     command = "kubeadm init --upload-certs --skip-token-print --skip-certificate-key-print"
     return f"{begin}{command} {CONFIG}\n{END_INIT}"
 

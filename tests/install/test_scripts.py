@@ -364,12 +364,13 @@ def test_a_given_ca_survives_an_init_that_is_cut_off(tmp_path: Path) -> None:
     pki.mkdir()
     ca, key = pki / "ca.crt", pki / "sa.key"
     ca.write_text("the company's\n")
-    begin = scripts.load("begin_init", str(ca), str(key), given=str(given), began=str(began))
+    removed = tmp_path / "removed"
+    folders = {"given": str(given), "removed": str(removed), "began": str(began)}
+    begin = scripts.load("begin_init", str(ca), str(key), **folders)
     assert run(tmp_path, f"{begin}echo kubeadms >{key}").returncode == 0
     assert began.exists()
     # The second attempt: what is there by now is not the site's.
     assert run(tmp_path, begin).returncode == 0
-    removed = tmp_path / "removed"
     cleanup = (
         scripts.load("save_pki", pki=str(pki), removed=str(removed))
         + f"rm -rf {pki}\n"
@@ -382,3 +383,10 @@ def test_a_given_ca_survives_an_init_that_is_cut_off(tmp_path: Path) -> None:
     (copy,) = removed.iterdir()
     assert sorted(p.name for p in copy.iterdir()) == ["ca.crt", "sa.key"]
     assert {p.stat().st_mode & 0o077 for p in (removed, given)} == {0}
+    # The next cluster has another CA: the copy of the former one stays.
+    began.unlink()
+    ca.write_text("another\n")
+    assert run(tmp_path, begin).returncode == 0
+    assert Path(f"{given}{ca}").read_text() == "another\n"
+    (former,) = removed.glob("given.*")
+    assert Path(f"{former}{ca}").read_text() == "the company's\n"
