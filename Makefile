@@ -38,7 +38,7 @@ lint: .venv/.complete ## check style, types, walls, shell scripts, words, and th
 	.venv/bin/python -m lint.words
 	.venv/bin/python -m hale.docs.requirement_page --check
 
-new-requirement: .venv/.complete ## start a requirement: its files, green, to be edited (NAME=time_sync)
+new-requirement: .venv/.complete ## start a requirement: its files, green, to be edited (NAME=auditd)
 	@.venv/bin/python -m hale.docs.new_requirement "$(NAME)"
 
 docs: .venv/.complete ## write docs/requirements from standard/, facts/ and remediate/

@@ -1,6 +1,6 @@
-"""The hosts' disks: a Debian 12 by debootstrap, and a layer with firewalld on top.
+"""The hosts' disks: a Debian 12 by debootstrap, and layers with chrony and firewalld on top.
 
-Both are read-only lower layers of overlays, shared by all labs, cached outside the tree under a
+All are read-only lower layers of overlays, shared by all labs, cached outside the tree under a
 name made from all that went into them. They are built in a temporary folder and renamed when
 complete, so a killed build leaves nothing that is taken for complete.
 """
@@ -12,9 +12,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from hale.shell import arguments, load_script
+from hale.shell import arguments, load_script, script_with
 from lab.build import Cache, Say, cache_key, cache_root, open_cache
 from lab.subprocesses import run
+from lab.topology import OPERATOR_ADDRESS
 
 SUITE = "bookworm"
 
@@ -35,6 +36,13 @@ def install_script(*packages: str) -> str:
 
 _INSTALL_FIREWALLD = install_script("firewalld")
 
+# chronyd synchronizes with the lab's own time server (lab/time_server.py).
+_INSTALL_CHRONY = (
+    load_script(_HERE / "image_no_starts.sh")
+    + install_script("chrony")
+    + script_with(_HERE / "image_chrony.sh", server=str(OPERATOR_ADDRESS))
+)
+
 _LAYER = load_script(_HERE / "image_layer.sh")
 
 
@@ -43,12 +51,13 @@ class BaseImages:
     """Lower layers, complete and never written again."""
 
     base: Path
+    chrony: Path
     firewalld: Path
 
     def lower(self, firewalld: bool) -> str:
         """The `lowerdir=` of a host's overlay, topmost first."""
-        layers = (self.firewalld, self.base) if firewalld else (self.base,)
-        return ":".join(map(str, layers))
+        layers = (self.chrony, self.base)
+        return ":".join(map(str, (self.firewalld, *layers) if firewalld else layers))
 
 
 def build_base_images(say: Say) -> BaseImages:
@@ -58,16 +67,28 @@ def build_base_images(say: Say) -> BaseImages:
     """
     there = BaseImages(
         cache_root() / f"base-{cache_key(_BASE)}",
+        cache_root() / f"chrony-{cache_key(_chrony())}",
         cache_root() / f"firewalld-{cache_key(_firewalld())}",
     )
-    if not (there.base.is_dir() and there.firewalld.is_dir()):
+    if not all(layer.is_dir() for layer in (there.base, there.chrony, there.firewalld)):
         with open_cache(cache_root(), say) as building:
             building.entry("base", _BASE, lambda folder: _build_base(building, folder))
+            building.entry(
+                "chrony",
+                _chrony(),
+                lambda folder: build_layer(
+                    building, folder, there.base, _INSTALL_CHRONY, "the layer with chrony"
+                ),
+            )
             building.entry(
                 "firewalld",
                 _firewalld(),
                 lambda folder: build_layer(
-                    building, folder, there.base, _INSTALL_FIREWALLD, "the layer with firewalld"
+                    building,
+                    folder,
+                    there.lower(firewalld=False),
+                    _INSTALL_FIREWALLD,
+                    "the layer with firewalld",
                 ),
             )
     return there
@@ -100,8 +121,9 @@ def _build_base(building: Cache, folder: Path) -> Path:
     return root
 
 
-def build_layer(building: Cache, folder: Path, base: Path, steps: str, title: str) -> Path:
-    """Run shell steps in a Debian that is `base` underneath; returns what they wrote."""
+def build_layer(building: Cache, folder: Path, base: Path | str, steps: str, title: str) -> Path:
+    """Run shell steps in a Debian that is `base` underneath, one layer or several as in
+    BaseImages.lower; returns what they wrote."""
     variables = {"BASE": str(base), "STEPS": steps}
     building.run(["sh", "-c", _LAYER], folder, f"building {title}", failure_hint(), variables)
     return folder / "upper"
@@ -124,5 +146,9 @@ _BASE = {
 }
 
 
+def _chrony() -> dict[str, object]:
+    return {"base": f"base-{cache_key(_BASE)}", "steps": _INSTALL_CHRONY, "layer": _LAYER}
+
+
 def _firewalld() -> dict[str, object]:
-    return {"base": f"base-{cache_key(_BASE)}", "steps": _INSTALL_FIREWALLD, "layer": _LAYER}
+    return {"base": f"chrony-{cache_key(_chrony())}", "steps": _INSTALL_FIREWALLD, "layer": _LAYER}

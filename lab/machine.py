@@ -27,7 +27,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lab import cgroups, disk, image, limits, network, nspawn, prerequisites, ssh
+from lab import cgroups, disk, image, limits, network, nspawn, prerequisites, ssh, time_server
 from lab.errors import LabError, LabUnavailable
 from lab.host import HostStatus, LabHost, wait_until_ready
 from lab.lock import locked
@@ -142,6 +142,7 @@ class Lab:
                     raise LabError(
                         f"lab {self.name} is up with {', '.join(there)}; take it down first"
                     )
+                time_server.start(self.name, images, self.state, [lock])
                 off = [host for host in self.hosts if not host.running]
                 self._say(f"lab {self.name} is up" + (", hosts to switch on:" if off else ""))
                 for host in off:
@@ -203,7 +204,8 @@ class Lab:
             network.block_lab_ranges([lock, machine])
         step("the lab's addresses are unreachable from this machine")
         network.create_operator(self.name, [lock])
-        step("bridge and operator's namespace")
+        time_server.start(self.name, images, self.state, [lock])
+        step("bridge, operator's namespace and time server")
         ssh.make_key(self.state, [lock])
 
         def switch_on(host: LabHost) -> LabHost:
@@ -223,6 +225,7 @@ class Lab:
         state = {
             "boot_id": _boot_id(),
             "base": str(images.base),
+            "chrony": str(images.chrony),
             "firewalld": str(images.firewalld),
             "hosts": {host.name: host.address for host in self.hosts},
         }
@@ -279,7 +282,7 @@ class Lab:
     def images(self) -> image.BaseImages:
         """The read-only layers that its hosts' disks lie on."""
         state = self._read_state()
-        return image.BaseImages(Path(state["base"]), Path(state["firewalld"]))
+        return image.BaseImages(*(Path(state[layer]) for layer in ("base", "chrony", "firewalld")))
 
 
 _TEST_LAB = re.compile(r"test-(\d+)(-.*)?")

@@ -1,6 +1,6 @@
 """Starts a requirement: its files, green, with EDIT where a person decides.
 
-    make new-requirement NAME=time_sync
+    make new-requirement NAME=auditd
 
 writes the fact, the check, the page of manual steps, recorded cases and a table of the baseline,
 from hale/docs/new_requirement/, and the page of docs/requirements. It changes no file.
@@ -87,7 +87,7 @@ def main(words: list[str]) -> int:
     """Create the one requirement that is named; exit status 2 where it cannot be."""
     try:
         if len(words) != 1 or not words[0]:
-            raise UserError("usage: make new-requirement NAME=time_sync")
+            raise UserError("usage: make new-requirement NAME=auditd")
         created = create(words[0])
     except UserError as error:
         print(error, file=sys.stderr)

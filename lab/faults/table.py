@@ -1,6 +1,6 @@
 """The faults that are injected on real hosts of the lab, in the order of docs/proofs.md."""
 
-from lab.faults import cluster, hosts, kernel, limits, security, services, swap
+from lab.faults import cluster, hosts, kernel, limits, security, services, swap, time_sync
 from lab.faults.fault import HostFault
 
 FAULTS: tuple[HostFault, ...] = (
@@ -11,4 +11,5 @@ FAULTS: tuple[HostFault, ...] = (
     *kernel.FAULTS,
     *limits.FAULTS,
     *services.FAULTS,
+    *time_sync.FAULTS,
 )

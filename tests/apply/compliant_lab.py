@@ -41,9 +41,9 @@ getfacl -pR etc/hosts etc/security etc/sysctl.d 2>/dev/null || true
 """
 _UNITS = r"""
 systemctl list-unit-files --no-legend --no-pager | sed 's/  */ /g' | grep -v '^session-\|^user-'
-# firewalld's start before the power cut had this one reached, and only a boot ends that.
+# firewalld's or chrony's start before the power cut had these reached, and only a boot ends that.
 systemctl list-units --no-legend --plain --no-pager --type=swap,target |
-  sed 's/  */ /g' | cut -d' ' -f1,3 | grep -v '^network-pre[.]target '
+  sed 's/  */ /g' | cut -d' ' -f1,3 | grep -v '^\(network-pre\|time-set\|time-sync\)[.]target '
 systemctl is-active firewalld
 true
 """

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from hale.model.change import Impact
-from lab.faults import hosts, kernel, limits, security, swap
+from lab.faults import hosts, kernel, limits, security, swap, time_sync
 from lab.faults.fault import HostFault, slug
 from tests.apply.compliant_lab import Ready, told
 from tests.faults.fault_context import injected
@@ -28,7 +28,7 @@ NOT_HERE = {
 }
 FAULTS = [
     fault
-    for module in (hosts, security, swap, kernel, limits)
+    for module in (hosts, security, swap, kernel, limits, time_sync)
     for fault in module.FAULTS
     if any(turn.verdict == "FAIL" for turn in fault.turns.values()) and fault.name not in NOT_HERE
 ]

@@ -15,7 +15,7 @@ from hale.paths import ROOT
 
 LEFT_OUT = shutil.ignore_patterns(".venv", ".git", ".*_cache", "__pycache__", "reports", "bench")
 # The second one is long, so that lines of the templates must be broken.
-NAMES = ("time_sync", "journal_persistence_across_boots")
+NAMES = ("audit_log", "journal_persistence_across_boots")
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +62,10 @@ def test_its_cases_and_its_remedy_are_green(tree: Path) -> None:
 
 def test_a_case_that_says_otherwise_is_red(tree: Path) -> None:
     """What is generated is really judged."""
-    case = tree / "tests/facts/time_sync/runtime-pass.toml"
+    case = tree / "tests/facts/audit_log/runtime-pass.toml"
     text = case.read_text()
     case.write_text(text.replace("ActiveState=active", "ActiveState=failed"))
-    done = run(tree, "pytest", "tests/facts/test_cases.py", "-q", "-k", "time_sync")
+    done = run(tree, "pytest", "tests/facts/test_cases.py", "-q", "-k", "audit_log")
     case.write_text(text)
     assert done.returncode == 1, done.stdout
 
@@ -84,14 +84,14 @@ def test_lint_passes(tree: Path) -> None:
 
 
 def test_its_page_is_in_the_docs(tree: Path) -> None:
-    text = (tree / "docs/requirements/TIME-SYNC.md").read_text()
-    assert "systemctl enable --now time-sync.service" in text
-    assert "hale_time_sync__unit" in text
-    assert "[TIME-SYNC](TIME-SYNC.md)" in (tree / "docs/requirements/README.md").read_text()
+    text = (tree / "docs/requirements/AUDIT-LOG.md").read_text()
+    assert "systemctl enable --now audit-log.service" in text
+    assert "hale_audit_log__unit" in text
+    assert "[AUDIT-LOG](AUDIT-LOG.md)" in (tree / "docs/requirements/README.md").read_text()
 
 
 @pytest.mark.parametrize(
-    "name", ["", "TimeSync", "time-sync", "class", "masters", "critical", "swap"]
+    "name", ["", "AuditLog", "audit-log", "class", "masters", "critical", "swap"]
 )
 def test_a_name_that_cannot_be(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "facts"

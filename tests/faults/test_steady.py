@@ -17,6 +17,8 @@ RUNS = 20
 TYPED = 6  # of them by the real command, whole results compared; the others row by row
 # Files of the kernel that count what the machine does, of which a check needs one line.
 COUNTERS = ("/proc/meminfo",)
+# chronyc's measurements of a source, and of the clock; not the source, and not its state.
+MEASURED = re.compile(r"(?m)^(chrony: (?:\^,.,[\d.]+|\w+,[\d.]+,\d+)),[-\d.,]*(,[\w ]+)?$")
 
 
 def steady(found: Results) -> str:
@@ -30,7 +32,8 @@ def steady(found: Results) -> str:
             if reading["probe"] in COUNTERS:
                 del reading["output"]
             else:  # a lease is held against the host's own clock, which the probe tells
-                reading["output"] = re.sub(r"(?m)^now [\d.]+$", "now", reading["output"])
+                output = re.sub(r"(?m)^now [\d.]+$", "now", reading["output"])
+                reading["output"] = MEASURED.sub(r"\1 …\2", output)
         if result.requirement == "CLOCK-SKEW":  # it tells times
             del row["actual"]
         rows.append(row)

@@ -16,9 +16,9 @@ pytestmark = pytest.mark.lab
 # Every program that a probe runs, and those that it might be tempted to. No host of the lab has
 # getenforce(8), so every audit of the lab shows that it is not needed.
 TOOLS = (
-    "awk", "base64", "cat", "curl", "date", "dd", "find", "getconf", "getent", "grep", "head",
-    "hostname", "id", "ip", "ls", "lsmod", "od", "prlimit", "ps", "readlink", "runuser", "sed",
-    "sleep", "socat", "sort", "ss", "su", "swapon", "sysctl", "systemctl", "tail", "timeout",
+    "awk", "base64", "cat", "chronyc", "curl", "date", "dd", "find", "getconf", "getent", "grep",
+    "head", "hostname", "id", "ip", "ls", "lsmod", "od", "prlimit", "ps", "readlink", "runuser",
+    "sed", "sleep", "socat", "sort", "ss", "su", "swapon", "sysctl", "systemctl", "tail", "timeout",
     "tr", "uname",
 )  # fmt: skip
 
@@ -46,6 +46,7 @@ done >/etc/security/limits.d/90-site.conf
 )
 RUIN += """
 systemctl --quiet disable kubelet
+systemctl --quiet disable --now chrony
 nohup socat TCP-LISTEN:10250,reuseaddr,fork EXEC:/bin/cat >/dev/null 2>&1 &
 """
 REPAIR = r"""
@@ -53,6 +54,7 @@ pkill -x socat
 hostname k8s-node-02
 ip address del 10.208.1.190/32 dev lo
 systemctl --quiet disable --now firewalld; systemctl --quiet mask firewalld
+systemctl --quiet enable --now chrony
 systemctl stop containerd kubelet
 systemctl daemon-reload
 sysctl -qw net.ipv4.ip_forward=1 \

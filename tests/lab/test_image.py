@@ -66,7 +66,7 @@ def test_a_killed_build_leaves_no_process_and_is_cleared_by_the_next(programs: P
     program(programs, "sh", "mkdir upper")
     images = image.build_base_images(lambda _: None)
     assert sorted(path.name for path in cache_root().iterdir() if path.is_dir()) == sorted(
-        [images.base.name, images.firewalld.name]
+        [images.base.name, images.chrony.name, images.firewalld.name]
     )
 
 

@@ -246,8 +246,10 @@ def changed(host: GivenHost, change: Remedy) -> GivenHost:
                 f"{change} meets {there}"
             )
             assert there is None or there.target is not None, f"{change.path} is no link"
-            assert change.target is not None
-            files[change.path] = _link(files, change.path, change.target)
+            if change.target is None:
+                del files[change.path]
+            else:
+                files[change.path] = _link(files, change.path, change.target)
         case KernelValueChange():
             assert files[change.path].text.strip() == change.precondition, change
             files[change.path] = GivenFile(text=change.value + "\n")

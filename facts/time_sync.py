@@ -1,0 +1,578 @@
+"""Time synchronization: which program sets the clock, whether it has the time from a source now,
+and whether a boot starts it with a source.
+
+Sources: chronyc(1) (tracking, sources), chronyd(8) (-x); systemd-timesyncd.service(8)
+(/run/systemd/timesync/synchronized), timesyncd.conf(5), timedatectl(1); ntpq(8) (rv, peers);
+ntpctl(8); systemctl(1), systemd.unit(5) (Alias=, masks); capabilities(7) (CAP_SYS_TIME).
+
+A program's own report is used and not the kernel's flag (NTPSynchronized of timedatectl): that
+stays set for hours without a source, and a container has the machine's. chronyd's offset is true
+with -x too, where chronyd only measures. timesyncd reports no offset: it steps the clock at 0.4 s.
+
+Not covered: PTP without chronyd, tools of a hypervisor that set the clock, and conditions or
+dependencies in drop-ins that keep an enabled unit from starting.
+"""
+
+import csv
+import re
+from collections.abc import Callable, Mapping, Sequence
+from posixpath import basename
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from facts.parsers import systemd_units, time_sources
+from facts.parsers.probe_prelude import PRELUDE
+from facts.parsers.time_sources import TimeSources
+from hale.inventory.ini import Host
+from hale.model.evidence import (
+    CommandProbe,
+    ConfigLine,
+    File,
+    FileProbe,
+    HostView,
+    Probe,
+    Unreadable,
+)
+from hale.model.requirement import Case
+
+Program = Literal["chrony", "systemd-timesyncd", "ntp", "openntpd"]
+
+# The units of each program: Debian's and Ubuntu's names, and Red Hat's. Some are aliases of others.
+UNITS: Mapping[str, Program] = {
+    "chrony.service": "chrony",
+    "chronyd.service": "chrony",
+    "systemd-timesyncd.service": "systemd-timesyncd",
+    "ntpsec.service": "ntp",
+    "ntp.service": "ntp",
+    "ntpd.service": "ntp",
+    "openntpd.service": "openntpd",
+}
+# Where each reads its sources, if no option says otherwise, and what parses that.
+CONFIGURATIONS: Mapping[str, tuple[tuple[str, ...], Callable[[HostView, File], TimeSources]]] = {
+    "chrony.service": (("/etc/chrony/chrony.conf",), time_sources.chrony),
+    "chronyd.service": (("/etc/chrony.conf",), time_sources.chrony),
+    "ntpsec.service": (("/etc/ntpsec/ntp.conf",), time_sources.ntp),
+    "ntp.service": (("/etc/ntp.conf",), time_sources.ntp),
+    "ntpd.service": (("/etc/ntp.conf",), time_sources.ntp),
+    "openntpd.service": (("/etc/openntpd/ntpd.conf", "/etc/ntpd.conf"), time_sources.openntpd),
+}
+# The names of their processes, as far as /proc/PID/comm has them.
+PROCESSES = ("chronyd", "systemd-timesyn", "ntpd")
+# The options of the packages' units; one may name another configuration (-f, of ntpd -c).
+OPTIONS = (
+    "/etc/default/chrony",
+    "/etc/sysconfig/chronyd",
+    "/etc/default/ntpsec",
+    "/etc/default/ntp",
+    "/etc/sysconfig/ntpd",
+    "/etc/default/openntpd",
+)
+CAP_SYS_TIME = 1 << 25
+RUNNING = ("active", "reloading", "activating")
+SHOWN = ("Id", "LoadState", "ActiveState", "UnitFileState")
+LEAP_SYNCHRONIZED = ("Normal", "Insert second", "Delete second")
+OWN_CLOCK = re.compile(r"7F7F01[0-9A-F]{2}", re.IGNORECASE)  # 127.127.1.x
+
+
+class TimeSyncParameters(Struct, frozen=True):
+    """The accepted programs; how far the clock may be off, in seconds; and how long ago timesyncd,
+    which reports no offset, may have set it, in seconds."""
+
+    programs: tuple[Program, ...]
+    max_offset_seconds: float
+    max_age_seconds: float
+
+
+class TimeSyncRuntime(Struct, frozen=True):
+    """Which programs set the clock, and what the one reports if there is exactly one.
+
+    running: units, and processes outside of them. program: empty unless exactly one runs.
+    problem: why the clock is not synchronized, empty where it is. offset_seconds, age_seconds:
+    the distance from the source's time and the time since the last synchronization, None where
+    the program does not report it.
+    unit, active, enabled: the only unit that is installed, empty where there are several, and its
+    states; active is systemd's LoadState where it cannot load the unit. mask: the path of its mask.
+    clock_offset: how far the clock is ahead of the operator's, in seconds, None where that is
+    unknown.
+    """
+
+    running: tuple[str, ...]
+    program: str = ""
+    problem: str = ""
+    source: str = ""
+    offset_seconds: float | None = None
+    age_seconds: float | None = None
+    unit: str = ""
+    active: str = ""
+    enabled: str = ""
+    mask: str = ""
+    clock_offset: float | None = None
+    installed: tuple[str, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        if not self.running:
+            if not self.installed:
+                return "no program that synchronizes the clock is installed"
+            return f"no program synchronizes the clock: {', '.join(self.installed)}"
+        if len(self.running) > 1:
+            return f"more than one program sets the clock: {', '.join(self.running)}"
+        if self.problem:
+            return f"{self.running[0]} runs, and the clock is not synchronized: {self.problem}"
+        text = f"{self.running[0]} synchronizes the clock with {self.source}"
+        if self.offset_seconds is not None:
+            text += f", from which it is {abs(self.offset_seconds):.1f} s off"
+        if self.age_seconds is not None:
+            text += f", the last time {_rounded(self.age_seconds)} ago"
+        return text
+
+
+class TimeSyncPersisted(Struct, frozen=True):
+    """What a boot starts, and the sources that its configuration names.
+
+    enabled: the units that a boot starts. program: of the only one, empty otherwise.
+    states: each installed unit that a boot does not start, in words. unit: the only one that is
+    installed, empty where there are several. unit_file: its file. mask: the path of its mask.
+    links: what `systemctl enable` would link to that file, empty where that is unknown.
+    """
+
+    enabled: tuple[str, ...]
+    program: str = ""
+    problem: str = ""
+    states: tuple[str, ...] = ()
+    unit: str = ""
+    unit_file: str = ""
+    mask: str = ""
+    links: tuple[str, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        if not self.enabled:
+            states = ", ".join(self.states) or "none is installed"
+            return f"a boot starts no program that synchronizes the clock: {states}"
+        if len(self.enabled) > 1:
+            return f"a boot starts more than one program: {', '.join(self.enabled)}"
+        if self.problem:
+            return f"{self.enabled[0]} starts at boot, and {self.problem}"
+        named = "; ".join(f"{line} {line.text}" for line in self.sources)
+        return f"{self.enabled[0]} starts at boot, with the sources of {named}"
+
+
+def probes(host: Host, cases: Sequence[Case[TimeSyncParameters]]) -> tuple[Probe, ...]:
+    """Unit files and links, configurations, and what systemd and the running program report."""
+    return (
+        FileProbe(
+            *(p for unit in UNITS for p in systemd_units.file_patterns(unit)),
+            *(p for unit in UNITS for p in systemd_units.dropin_patterns(unit)),
+            *(p for unit in UNITS for p in systemd_units.pull_patterns(unit)),
+            *OPTIONS,
+            *time_sources.PATTERNS,
+        ),
+        CommandProbe("state", _script(), timeout=20),
+    )
+
+
+def _script() -> str:
+    """Asks systemd, then each active program, then lists processes that may set the clock.
+
+    chronyc tries UDP first: over its socket it makes a file in /run for a moment.
+    """
+    units = {p: " ".join(u for u in UNITS if UNITS[u] == p) for p in UNITS.values()}
+    return f"""{PRELUDE}
+need systemctl sed date timeout
+systemctl show {" ".join(UNITS)} --property={",".join(SHOWN)} || exit
+ask() {{
+  name=$1; shift
+  out=$(timeout 4 "$@" 2>&1); code=$?
+  printf '%s\\n' "$out" | sed "s/^/$name: /"
+  echo "status $name $code"
+}}
+active() {{ systemctl is-active --quiet "$@"; }}
+active {units["chrony"]} &&
+  ask chrony chronyc -h 127.0.0.1,::1,/run/chrony/chronyd.sock -n -c -m tracking sources
+active {units["systemd-timesyncd"]} && {{
+  ask timesyncd timedatectl show-timesync --property=ServerName --property=ServerAddress \\
+    --property=LinkNTPServers --property=FallbackNTPServers
+  ask synchronized date -r /run/systemd/timesync/synchronized +%s
+}}
+active {units["ntp"]} && ask ntp ntpq -n -c "rv 0 leap,stratum,refid,offset" -c peers
+active {units["openntpd"]} && ask openntpd ntpctl -s status
+for p in /proc/[0-9]*; do
+  {{ read -r comm <"$p/comm"; }} 2>/dev/null || continue
+  case $comm in {"|".join(PROCESSES)}) ;; *) continue ;; esac
+  caps=$(sed -n 's/^CapEff:[[:space:]]*//p' "$p/status" 2>/dev/null)
+  groups=$(flat "$(cat "$p/cgroup" 2>/dev/null)")
+  [ -z "$caps" ] || echo "process ${{p#/proc/}} $comm $caps $groups"
+done
+date '+now %s'
+"""
+
+
+# --- now ---
+
+
+def read_runtime(readings: HostView, case: Case[TimeSyncParameters]) -> TimeSyncRuntime:
+    """What systemd and the running program report.
+
+    Raises Unreadable where systemd does not report, or the only program that runs does not.
+    """
+    lines = readings.output("state").lines
+    units = _units(lines)
+    if any(state["LoadState"] == "error" for state in units.values()):
+        # An alias of a masked unit is its link still, which systemd cannot load.
+        units = {unit: state for unit, state in units.items() if unit not in _aliases(readings)}
+    if not lines[-1:] or not re.fullmatch(r"now \d+", lines[-1]):
+        raise Unreadable("the output of systemctl and of the programs is incomplete")
+    running = {u: state for u, state in units.items() if state["ActiveState"] in RUNNING}
+    names = [
+        unit if state["ActiveState"] == "active" else f"{unit} ({state['ActiveState']})"
+        for unit, state in running.items()
+    ]
+    others = _other_processes(lines, list(running))
+    fact = TimeSyncRuntime((*names, *others))
+    if others:
+        return replace(fact, problem="systemd started it by no unit that is known here")
+    if len(running) > 1:
+        return fact
+    if not running:
+        return _stopped(readings, fact, units)
+    [unit] = running
+    program = UNITS[unit]
+    fact = replace(fact, program=program)
+    if program == "chrony":
+        return _chrony_state(fact, _report(lines, "chrony"))
+    if program == "systemd-timesyncd":
+        return _timesyncd_state(fact, lines)
+    if program == "ntp":
+        return _ntp_state(fact, _report(lines, "ntp"))
+    return _openntpd_state(fact, _report(lines, "openntpd"))
+
+
+def _units(lines: Sequence[str]) -> dict[str, dict[str, str]]:
+    """systemd's properties of each unit that is installed or runs, by its own name, not an alias.
+
+    Raises Unreadable where a unit has no state.
+    """
+    blocks: list[dict[str, str]] = [{}]
+    for line in lines:
+        name, equals, value = line.partition("=")
+        if not line:
+            blocks.append({})
+        elif equals and name in SHOWN:
+            blocks[-1][name] = value
+    found: dict[str, dict[str, str]] = {}
+    blocks = [block for block in blocks if block]
+    if len(blocks) != len(UNITS):
+        raise Unreadable(f"systemctl show reports {len(blocks)} units of {len(UNITS)}")
+    for block in blocks:
+        if not all(block.get(name) for name in SHOWN[:3]):
+            raise Unreadable(f"systemctl show reports no state of {block.get('Id', 'a unit')}")
+        if block["LoadState"] == "not-found" and block["ActiveState"] not in RUNNING:
+            continue
+        if block["Id"] not in UNITS:
+            raise Unreadable(f"{block['Id']}, of which a time program is an alias, is not known")
+        found[block["Id"]] = block
+    return found
+
+
+def _other_processes(lines: Sequence[str], units: Sequence[str]) -> list[str]:
+    """Processes of a time program outside of these units that may set the clock."""
+    found = []
+    for line in lines:
+        if process := re.fullmatch(r"process (\d+) (\S+) ([0-9a-f]+) (.*)", line):
+            pid, name, capabilities, groups = process.groups()
+            if not int(capabilities, 16) & CAP_SYS_TIME:
+                continue
+            if not any(f"/{unit}" in groups for unit in units):
+                found.append(f"{name} (process {pid}, of no such unit)")
+    return found
+
+
+def _stopped(
+    readings: HostView, fact: TimeSyncRuntime, units: Mapping[str, Mapping[str, str]]
+) -> TimeSyncRuntime:
+    states = tuple(f"{unit} is {_state(state)}" for unit, state in units.items())
+    fact = replace(fact, installed=states)
+    if len(units) != 1:
+        return fact
+    [(unit, state)] = units.items()
+    mask = systemd_units.mask(readings, unit)
+    if _package_file(readings, unit) is None or (mask and not mask.masked):
+        return fact  # nothing to start, or an empty file in the place of a mask
+    try:
+        offset = readings.clock_offset
+    except Unreadable:
+        offset = None
+    loads = state["LoadState"] in ("loaded", "masked")
+    return replace(
+        fact,
+        unit=unit,
+        active=state["ActiveState"] if loads else state["LoadState"],
+        enabled=state.get("UnitFileState", ""),
+        mask=mask.path if mask else "",
+        clock_offset=offset,
+    )
+
+
+def _state(state: Mapping[str, str]) -> str:
+    load = state["LoadState"]
+    return state["ActiveState"] + (f" ({load})" if load != "loaded" else "")
+
+
+def _report(lines: Sequence[str], name: str) -> list[str]:
+    """What a program printed. Raises Unreadable where it failed, or was not queried."""
+    status = next((line for line in lines if line.startswith(f"status {name} ")), "")
+    text = [line.removeprefix(f"{name}: ") for line in lines if line.startswith(f"{name}: ")]
+    if not status:
+        raise Unreadable(f"there is no report of {name}: its state changed while it was read")
+    code = status.rpartition(" ")[2]
+    if code != "0":
+        raise Unreadable(f"{name} does not report its state ({code}): {' '.join(text)[:200]}")
+    return text
+
+
+def _chrony_state(fact: TimeSyncRuntime, report: Sequence[str]) -> TimeSyncRuntime:
+    """`chronyc -c tracking` has 14 fields, `sources` 10; a `*` marks the selected source."""
+    rows = list(csv.reader(report))
+    tracking = next((row for row in rows if len(row) == 14), None)
+    sources = [row for row in rows if len(row) == 10 and row[0] in ("^", "=", "#")]
+    if tracking is None or len(sources) + 1 != len(rows):
+        raise Unreadable(f"chronyc reports its state in an unknown form: {' '.join(report)[:200]}")
+    reference, offset, leap = tracking[0], _number(tracking[4], "chronyc"), tracking[13]
+    selected = [row[2] for row in sources if row[1] == "*"]
+    if not sources:
+        return replace(fact, problem="chronyd has no source")
+    if leap not in LEAP_SYNCHRONIZED:
+        states = ", ".join(f"{row[2]} {_chrony_word(row)}" for row in sources)
+        return replace(fact, problem=f"chronyc says {leap.lower()} ({states})")
+    if OWN_CLOCK.fullmatch(reference) or not selected:
+        states = ", ".join(f"{row[2]} {_chrony_word(row)}" for row in sources)
+        return replace(fact, problem=f"chronyd has selected no source ({states})")
+    return replace(fact, source=selected[0], offset_seconds=offset)
+
+
+def _chrony_word(row: Sequence[str]) -> str:
+    if row[5] == "0":
+        return "does not answer"
+    words = {"?": "is not usable", "x": "has a wrong time", "~": "is too variable"}
+    return words.get(row[1], "is not selected")
+
+
+def _timesyncd_state(fact: TimeSyncRuntime, lines: Sequence[str]) -> TimeSyncRuntime:
+    """The file that timesyncd touches whenever it sets the clock; systemd removes it with it."""
+    server = dict(line.split("=", 1) for line in _report(lines, "timesyncd") if "=" in line)
+    text = [line for line in lines if line.startswith("synchronized: ")]
+    status = next((line for line in lines if line.startswith("status synchronized ")), "")
+    now = int(lines[-1].split()[1])
+    name = server.get("ServerName") or server.get("ServerAddress", "")
+    if status.endswith(" 0") and (found := re.fullmatch(r"synchronized: (\d+)", text[0])):
+        if not name:
+            return replace(fact, problem="it has no server now")
+        return replace(fact, source=name, age_seconds=float(now - int(found[1])))
+    if any("No such file" in line for line in text):
+        which = f"{name} has not answered" if name else "it has no server"
+        return replace(fact, problem=f"{which}, and it has not set the clock since it started")
+    raise Unreadable(f"when timesyncd set the clock is unknown: {' '.join(text)[:200]}")
+
+
+def _ntp_state(fact: TimeSyncRuntime, report: Sequence[str]) -> TimeSyncRuntime:
+    """ntpq's system variables, and the peer with the tally code `*`, or `o` for a PPS signal."""
+    text = " ".join(report)
+    leap = re.search(r"\bleap=(\w+)", text)
+    stratum = re.search(r"\bstratum=(\d+)", text)
+    offset = re.search(r"\boffset=([-+]?[\d.]+)\s*(ns|us|µs|ms|s)?", text)
+    if not (leap and stratum and offset):
+        raise Unreadable(f"ntpq reports its state in an unknown form: {text[:200]}")
+    peers = [line.split() for line in report if re.match(r"[*o]\S", line)]
+    chosen = next((words[0][1:] for words in peers), "")
+    if leap[1] in ("11", "3") or int(stratum[1]) >= 16:
+        return replace(fact, problem=f"ntpq says leap={leap[1]}, stratum={stratum[1]}")
+    if not chosen:
+        return replace(fact, problem="ntpd has selected no source")
+    if chosen.startswith("127.127.1.") or any(w[1:2] in ([".LOCL."], ["LOCL"]) for w in peers):
+        return replace(fact, problem=f"ntpd has selected the host's own clock ({chosen})")
+    unit = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "s": 1.0}.get(offset[2] or "ms", 1e-3)
+    return replace(fact, source=chosen, offset_seconds=_number(offset[1], "ntpq") * unit)
+
+
+def _openntpd_state(fact: TimeSyncRuntime, report: Sequence[str]) -> TimeSyncRuntime:
+    """ntpctl's one line: `4/4 peers valid, clock synced, stratum 3`."""
+    text = " ".join(report)
+    if re.search(r"\bclock unsynced\b", text):
+        return replace(fact, problem=f"ntpctl says {text[:120]}")
+    found = re.search(r"\b([1-9]\d*)/\d+ peers valid\b.*\bclock synced, stratum (\d+)", text)
+    if found and int(found[2]) < 16:
+        return replace(fact, source=f"{found[1]} peers")
+    if re.search(r"\bclock synced\b", text):
+        return replace(fact, problem=f"ntpctl says {text[:120]}")
+    raise Unreadable(f"ntpctl reports its state in an unknown form: {text[:200]}")
+
+
+def _number(text: str, program: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise Unreadable(f"{program} reports no number: {text!r}") from None
+
+
+def _rounded(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+# --- after a boot ---
+
+
+def read_persisted(readings: HostView, case: Case[TimeSyncParameters]) -> TimeSyncPersisted:
+    """What a boot starts, by unit files and links, and the sources of its configuration.
+
+    Raises Unreadable where a file could not be read, or sources may be named elsewhere.
+    """
+    aliases = _aliases(readings)
+    problems = {
+        unit: found
+        for unit in UNITS
+        if unit not in aliases and (found := _boot_problem(readings, unit, aliases)) is not None
+    }
+    enabled = tuple(unit for unit, problem in problems.items() if not problem)
+    states = tuple(problem for problem in problems.values() if problem)
+    if len(enabled) != 1:
+        fact = TimeSyncPersisted(enabled, states=states)
+        if enabled or len(problems) != 1:
+            return fact
+        [unit] = problems
+        return _only_installed(readings, fact, unit)
+    [unit] = enabled
+    configured = _configured(readings, unit)
+    problem = ""
+    if not configured.lines:
+        if configured.unread:
+            raise Unreadable(f"{unit} starts at boot; " + "; ".join(configured.unread))
+        problem = "its configuration names no source"
+    lines = tuple(replace(line, wins=True) for line in configured.lines)
+    return TimeSyncPersisted(enabled, UNITS[unit], problem, states, sources=lines)
+
+
+def _aliases(readings: HostView) -> dict[str, str]:
+    """Names that are links to a unit of another name: Debian's chronyd.service is one."""
+    found = {}
+    for name in UNITS:
+        file = systemd_units.in_force(readings, name).get(name)
+        target = basename(file.target) if file and file.target else name
+        if target != name and target != "null":
+            found[name] = target
+    return found
+
+
+def _boot_problem(readings: HostView, unit: str, aliases: Mapping[str, str]) -> str | None:
+    """Why a boot does not start it; empty where it does, None where it is not installed."""
+    if unit not in systemd_units.in_force(readings, unit):
+        return None
+    others = [name for name, target in aliases.items() if target == unit]
+    problems = systemd_units.boot_problems(readings, unit)
+    if systemd_units.mask(readings, unit) and not _package_file(readings, unit):
+        return None  # the mask of a unit that is not installed
+    if problems and not systemd_units.mask(readings, unit):
+        if any(systemd_units.pull_links(readings, name) for name in others):
+            return ""
+        return f"{unit} is disabled"
+    return "; ".join(problems)
+
+
+def _package_file(readings: HostView, unit: str) -> File | None:
+    """The unit's own file below a mask."""
+    files = readings.files(*systemd_units.file_patterns(unit))
+    return next((file for file in files if not systemd_units.masked(file)), None)
+
+
+def _only_installed(readings: HostView, fact: TimeSyncPersisted, unit: str) -> TimeSyncPersisted:
+    file = _package_file(readings, unit)
+    mask = systemd_units.mask(readings, unit)
+    if file is None or (mask and not mask.masked):
+        return fact
+    links: list[str] = []
+    if not systemd_units.pull_links(readings, unit):
+        section = ""
+        for text in file.content or ():
+            section = text.strip() if text.startswith("[") else section
+            key, _, value = text.partition("=")
+            if section != "[Install]" or not value.strip():
+                continue
+            if key.strip() not in ("WantedBy", "RequiredBy", "Alias"):
+                return fact  # Also=, DefaultInstance=: `systemctl enable` does more
+            kind = {"WantedBy": ".wants/", "RequiredBy": ".requires/"}.get(key.strip())
+            for name in value.split():
+                links.append(
+                    f"/etc/systemd/system/{name}{kind}{unit}"
+                    if kind
+                    else f"/etc/systemd/system/{name}"
+                )
+        if not links:
+            return fact
+    return replace(
+        fact, unit=unit, unit_file=file.path, mask=mask.path if mask else "", links=tuple(links)
+    )
+
+
+def _configured(readings: HostView, unit: str) -> TimeSources:
+    """The sources that the unit's configuration names. Raises Unreadable."""
+    program = UNITS[unit]
+    if program == "systemd-timesyncd":
+        server = _server_properties(readings)
+        compiled_in = server.get("FallbackNTPServers")
+        return time_sources.timesyncd(
+            readings, server.get("LinkNTPServers", "").split(), compiled_in
+        )
+    paths, read = CONFIGURATIONS[unit]
+    named = _named_configuration(readings, unit, "c" if program == "ntp" else "f")
+    if named and named[1] not in time_sources.PATTERNS:
+        return TimeSources((), (f"{named[0]} names a configuration that is not read, {named[1]}",))
+    present = readings.files(*((named[1],) if named else paths))
+    present = tuple(file for file in present if file.kind == "f")
+    if len(present) > 1:
+        names = " and ".join(file.path for file in present)
+        return TimeSources((), (f"which of {names} it reads is unknown",))
+    return read(readings, present[0]) if present else TimeSources(())
+
+
+def _server_properties(readings: HostView) -> dict[str, str]:
+    """timesyncd's servers, empty where it does not run or does not report."""
+    output = readings.output("state")
+    if output.exit_status:
+        return {}
+    lines = [
+        line.removeprefix("timesyncd: ")
+        for line in output.stdout.splitlines()
+        if line.startswith("timesyncd: ")
+    ]
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def _named_configuration(
+    readings: HostView, unit: str, option: str
+) -> tuple[ConfigLine, str] | None:
+    """The configuration that an option of the unit or of its options file names, the last one."""
+    units = (*systemd_units.file_patterns(unit), *systemd_units.dropin_patterns(unit))
+    found = None
+    for file in readings.files(*units, *OPTIONS):
+        if file.kind != "f" or systemd_units.masked(file):
+            continue
+        if file.path in OPTIONS and UNITS[unit] not in _option_programs(file.path):
+            continue
+        for number, text in enumerate(file.lines, 1):
+            if text.lstrip().startswith(("#", ";")):
+                continue
+            for match in re.finditer(rf"(?:^|[\s\"'=])-{option}\s*([^\s\"']+)", text):
+                if match[1].startswith("/"):
+                    found = (ConfigLine(file.path, number, text.strip()), match[1])
+    return found
+
+
+def _option_programs(path: str) -> tuple[Program, ...]:
+    name = basename(path)
+    if name == "openntpd":
+        return ("openntpd",)
+    return ("chrony",) if name.startswith("chrony") else ("ntp",)
