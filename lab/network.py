@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lab.errors import LabUnavailable
 from lab.subprocesses import run
-from lab.topology import LAB_RANGES, NETWORK, OPERATOR_ADDRESS, HostSpec, name_prefix
+from lab.topology import LAB_RANGES, NETWORK, OPERATOR_ADDRESS, HostSpec, mac_of, name_prefix
 
 NETNS = Path("/run/netns")
 BRIDGE = "br0"
@@ -80,12 +80,16 @@ def unblock_lab_ranges(keep: Sequence[int] = ()) -> None:
 
 
 def create_operator(lab: str, keep: Sequence[int]) -> None:
-    """Create the operator's namespace with the bridge."""
+    """Create the operator's namespace with the bridge.
+
+    The bridge has a MAC address of its own. Otherwise it takes one of its links', and another one
+    after a power cut, while the hosts send to the old one for some seconds (arp(7)).
+    """
     name = operator(lab)
     run(["ip", "netns", "add", name], keep=keep)
     batch = f"""
 link set lo up
-link add {BRIDGE} type bridge
+link add {BRIDGE} address {mac_of(OPERATOR_ADDRESS)} type bridge
 addr add {OPERATOR_ADDRESS}/{NETWORK.prefixlen} dev {BRIDGE}
 link set {BRIDGE} up
 """

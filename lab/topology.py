@@ -32,6 +32,11 @@ STATE_ROOT = Path("/var/lib/hale-lab")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
+def mac_of(address: IPv4Address) -> str:
+    """A locally administered MAC made from the address."""
+    return "02:00:" + ":".join(f"{byte:02x}" for byte in address.packed)
+
+
 @dataclass(frozen=True)
 class HostSpec:
     """One host of the baseline: its name, planned address and role (`masters` or `workers`)."""
@@ -44,7 +49,7 @@ class HostSpec:
     @property
     def mac(self) -> str:
         """A locally administered MAC made from the address, so it survives a power cycle."""
-        return "02:00:" + ":".join(f"{byte:02x}" for byte in self.address.packed)
+        return mac_of(self.address)
 
 
 HOSTS = (
