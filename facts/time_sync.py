@@ -16,6 +16,7 @@ dependencies in drop-ins that keep an enabled unit from starting.
 import csv
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from posixpath import basename
 from typing import Literal
 
@@ -36,6 +37,7 @@ from hale.model.evidence import (
     Unreadable,
 )
 from hale.model.requirement import Case
+from hale.shell import arguments, script_with
 
 Program = Literal["chrony", "systemd-timesyncd", "ntp", "openntpd"]
 
@@ -58,8 +60,6 @@ CONFIGURATIONS: Mapping[str, tuple[tuple[str, ...], Callable[[HostView, File], T
     "ntpd.service": (("/etc/ntp.conf",), time_sources.ntp),
     "openntpd.service": (("/etc/openntpd/ntpd.conf", "/etc/ntpd.conf"), time_sources.openntpd),
 }
-# The names of their processes, as far as /proc/PID/comm has them.
-PROCESSES = ("chronyd", "systemd-timesyn", "ntpd")
 # The options of the packages' units; one may name another configuration (-f, of ntpd -c).
 OPTIONS = (
     "/etc/default/chrony",
@@ -177,39 +177,16 @@ def probes(host: Host, cases: Sequence[Case[TimeSyncParameters]]) -> tuple[Probe
 
 
 def _script() -> str:
-    """Asks systemd, then each active program, then lists processes that may set the clock.
-
-    chronyc tries UDP first: over its socket it makes a file in /run for a moment.
-    """
     units = {p: " ".join(u for u in UNITS if UNITS[u] == p) for p in UNITS.values()}
-    return f"""{PRELUDE}
-need systemctl sed date timeout
-systemctl show {" ".join(UNITS)} --property={",".join(SHOWN)} || exit
-ask() {{
-  name=$1; shift
-  out=$(timeout 4 "$@" 2>&1); code=$?
-  printf '%s\\n' "$out" | sed "s/^/$name: /"
-  echo "status $name $code"
-}}
-active() {{ systemctl is-active --quiet "$@"; }}
-active {units["chrony"]} &&
-  ask chrony chronyc -h 127.0.0.1,::1,/run/chrony/chronyd.sock -n -c -m tracking sources
-active {units["systemd-timesyncd"]} && {{
-  ask timesyncd timedatectl show-timesync --property=ServerName --property=ServerAddress \\
-    --property=LinkNTPServers --property=FallbackNTPServers
-  ask synchronized date -r /run/systemd/timesync/synchronized +%s
-}}
-active {units["ntp"]} && ask ntp ntpq -n -c "rv 0 leap,stratum,refid,offset" -c peers
-active {units["openntpd"]} && ask openntpd ntpctl -s status
-for p in /proc/[0-9]*; do
-  {{ read -r comm <"$p/comm"; }} 2>/dev/null || continue
-  case $comm in {"|".join(PROCESSES)}) ;; *) continue ;; esac
-  caps=$(sed -n 's/^CapEff:[[:space:]]*//p' "$p/status" 2>/dev/null)
-  groups=$(flat "$(cat "$p/cgroup" 2>/dev/null)")
-  [ -z "$caps" ] || echo "process ${{p#/proc/}} $comm $caps $groups"
-done
-date '+now %s'
-"""
+    script = script_with(
+        Path(__file__).with_suffix(".sh"),
+        shown=",".join(SHOWN),
+        chrony=units["chrony"],
+        timesyncd=units["systemd-timesyncd"],
+        ntp=units["ntp"],
+        openntpd=units["openntpd"],
+    )
+    return PRELUDE + arguments(*UNITS) + script
 
 
 # --- now ---
