@@ -71,7 +71,7 @@ NO_CLUSTER = {
         "not requested",
     ),
     **_each(MASTERS + WORKERS, "NODES-IMAGE-PULL runtime", "N-A", "names no image_repository"),
-    **_each(MASTERS + WORKERS, "NODE-CGROUP-DRIVER persisted", "N-A", "no node yet"),
+    **_each(MASTERS + WORKERS, "NODE-CGROUP-DRIVER persisted", "N-A", "not a node yet"),
     **_each(
         MASTERS,
         "CERT-APISERVER runtime, CERT-ETCD runtime, CERT-FRONT-PROXY runtime, "
