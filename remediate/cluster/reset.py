@@ -222,7 +222,9 @@ def _sweep(site: ClusterContext) -> str:
         tables=leftovers.TABLES,
         others_cni=leftovers.OTHERS_CNI,
     )
-    return kubeadm.preserving(site, f"{leftovers.KUBE_IPVS}{scripts.load('unmount_pods')}{script}")
+    sweep = f"{leftovers.KUBE_IPVS}{scripts.load('unmount_pods')}{script}"
+    # With the note, the next cluster's own CA would be taken for that of an interrupted init.
+    return f"{kubeadm.preserving(site, sweep)}{kubeadm.END_INIT}\n"
 
 
 def _packages(site: ClusterContext, host: Host) -> Step:

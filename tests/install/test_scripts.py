@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from facts.cluster import leftovers
+from facts.cluster import kubernetes, leftovers
 from hale.install import executor
 from hale.install.executor import InstallStepExecutor, InstallStepFailed
-from hale.install.phase import WriteFile
+from hale.install.phase import RunScript, WriteFile
 from hale.install.secrets import Secrets
 from hale.ssh.target import CommandResult
-from remediate.cluster import scripts
+from remediate.cluster import reset, scripts
+from tests.install import factories
 
 ETCD = {"pki": "/pki", "port": "2379", "url": "https://10.0.0.2:2380"}
 
@@ -390,3 +391,43 @@ def test_a_given_ca_survives_an_init_that_is_cut_off(tmp_path: Path) -> None:
     assert Path(f"{given}{ca}").read_text() == "another\n"
     (former,) = removed.glob("given.*")
     assert Path(f"{former}{ca}").read_text() == "the company's\n"
+
+
+def test_an_init_brings_a_given_ca_back_where_its_clean_up_was_cut_off(tmp_path: Path) -> None:
+    pki, given = tmp_path / "pki", tmp_path / "given"
+    ca, key = pki / "ca.crt", pki / "sa.key"
+    pki.mkdir()
+    ca.write_text("the company's\n")
+    folders = {"given": given, "removed": tmp_path / "removed", "began": tmp_path / "began"}
+    begin = scripts.load(
+        "begin_init", str(ca), str(key), **{name: str(path) for name, path in folders.items()}
+    )
+    assert run(tmp_path, begin).returncode == 0
+    ca.unlink()  # kubeadm reset, and then the power fails
+    pki.rmdir()
+    done = run(tmp_path, begin)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ca.read_text() == "the company's\n"
+    assert not key.exists()
+    ca.write_text("what there is stays\n")
+    assert run(tmp_path, begin).returncode == 0
+    assert ca.read_text() == "what there is stays\n"
+
+
+@pytest.mark.parametrize("more", ["", "endpoint_kind=kube-vip\n"])
+def test_a_reset_ends_an_init_that_was_interrupted(tmp_path: Path, more: str) -> None:
+    site = factories.made(tmp_path, more)
+    nothing = {"nodes.nodes": "at none\n"}
+    found = factories.seen({h.name: nothing for h in site.hosts}, {})
+    steps = [
+        step
+        for batch in reset.batches(site, found, site.hosts)
+        for step in batch.steps
+        if isinstance(step, RunScript)
+    ]
+    for host in site.hosts:
+        last = [s for s in steps if s.host == host.name][-1].script
+        # After all the rest, and in no subshell: an interrupted reset is still one of that init.
+        assert last.splitlines()[-1] == f"rm -f {kubernetes.BEGAN}"
+    parsed = subprocess.run(["sh", "-n", "-c", last], capture_output=True, check=False)
+    assert parsed.returncode == 0, parsed.stderr

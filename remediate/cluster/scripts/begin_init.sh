@@ -1,5 +1,6 @@
 # Before kubeadm init: copy the CAs that the site has put there, and note that init has begun, so
-# that files of a PKI are kubeadm's own from now on. Done once, whatever interrupts it.
+# that files of a PKI are kubeadm's own from now on. Done once, whatever interrupts it. Where a
+# clean-up was interrupted before it brought the copies back, they are brought back now.
 # Arguments: the files. given: the folder of their copies. removed: the folder of former copies.
 # began: the note.
 if [ ! -e "$began" ]; then
@@ -15,4 +16,8 @@ if [ ! -e "$began" ]; then
   sync
   mv -fT -- "$began.new" "$began"
   sync "${began%/*}"
+else
+  for f; do
+    [ -e "$f" ] || [ ! -e "$given$f" ] || { mkdir -p "${f%/*}"; cp -a -- "$given$f" "$f"; }
+  done
 fi
