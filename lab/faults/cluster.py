@@ -196,7 +196,7 @@ FAULTS = (
     etcd(
         "an etcd that reports no problem, with a certificate of its own",
         script_with(_HERE / "own_etcd.sh", pki=PKI),
-        "does not vouch for",
+        "did not sign",
         (PKI,),
         undo="pkill -x socat",
         turns=TAKEN,
