@@ -216,10 +216,16 @@ def read_runtime(readings: HostView, case: Case[SwapParameters]) -> SwapRuntime:
 def _kubelet(readings: HostView, parameters: SwapParameters) -> ConfigLine | None:
     """The line by which the kubelet runs beside swap, if any.
 
-    Raises NotApplicable where there is one and the site accepts it.
+    Raises NotApplicable where there is one and the site accepts it. Where the site does not, the
+    kubelet decides no verdict: a user who cannot read its files still learns whether swap is off.
     """
-    option = kubelet_config.option(readings, "fail-swap-on")
-    found = option or kubelet_config.setting(readings, "failSwapOn")
+    try:
+        option = kubelet_config.option(readings, "fail-swap-on")
+        found = option or kubelet_config.setting(readings, "failSwapOn")
+    except Unreadable:
+        if parameters.node_swap:
+            raise
+        return None
     if found is None or found[0].lower() != "false":
         return None
     if parameters.node_swap:
