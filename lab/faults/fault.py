@@ -34,11 +34,6 @@ def unknown(says: str) -> ExpectedResult:
     return ExpectedResult("UNKNOWN", says)
 
 
-def not_applicable(says: str) -> ExpectedResult:
-    """The result becomes N-A with this text."""
-    return ExpectedResult("N-A", says)
-
-
 @dataclass(frozen=True)
 class HostFault:
     """One fault on one host.

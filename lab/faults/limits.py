@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lab.faults.fault import ExpectedResult, HostFault, fail, not_applicable, unknown
+from lab.faults.fault import ExpectedResult, HostFault, fail
 
 HOST = "k8s-node-01"
 MAIN = "/etc/security/limits.conf"
@@ -104,28 +104,6 @@ FAULTS = (
             "LIM-ROOT-MEMLOCK persisted": fail("does not call it"),
         },
         files=("/etc/pam.d/sshd",),
-    ),
-    limit(
-        "no ordinary user",
-        "sed -i '/^ops:/s,[^:]*$,/usr/sbin/nologin,' /etc/passwd",
-        {
-            f"LIM-{item} runtime": not_applicable(
-                "no ordinary user has a login shell (/etc/passwd)"
-            )
-            for item in ("NOFILE", "NPROC", "MEMLOCK")
-        },
-        files=("/etc/passwd",),
-    ),
-    limit(
-        "no ordinary user but those of a directory",
-        "sed -i '/^ops:/s,[^:]*$,/usr/sbin/nologin,' /etc/passwd;"
-        " sed -i 's/^passwd:/& sss/' /etc/nsswitch.conf;"
-        " mkdir -p /etc/sssd; echo '[sssd]' >/etc/sssd/sssd.conf",
-        {
-            f"LIM-{item} runtime": unknown("users from sss (/etc/sssd/sssd.conf) too")
-            for item in ("NOFILE", "NPROC", "MEMLOCK")
-        },
-        files=("/etc/passwd", "/etc/nsswitch.conf", "/etc/sssd"),
     ),
     limit(
         "limits said twice, and low ones in a comment and in a file that is not read",

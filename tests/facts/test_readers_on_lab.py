@@ -22,7 +22,7 @@ from facts.parsers import conf_dirs, unit_limits
 from hale import gather
 from hale.gather import request
 from hale.inventory import ini
-from hale.model.evidence import Evidence, HostView
+from hale.model.evidence import Evidence, HostView, NotApplicable, Unreadable
 from hale.model.requirement import Aspect, Case
 from hale.standard import loader
 from lab.machine import Lab, LabHost
@@ -242,6 +242,19 @@ def test_limits_d_is_read_in_order(lab: Lab, ops: LabHost) -> None:
     differ: list[str] = []
     _compare(lab, "limits.d", differ)
     assert not differ
+
+
+def test_without_an_ordinary_user_no_login_is_tried(lab: Lab, ops: LabHost) -> None:
+    ops.run("sed -i '/^ops:/s,[^:]*$,/usr/sbin/nologin,' /etc/passwd")
+    case = _case("LIM-NOFILE", "runtime")
+    with pytest.raises(NotApplicable, match="no ordinary user has a login shell"):
+        limits.read_runtime(HostView(_evidence(lab, case), "limits"), case)
+    ops.run("sed -i 's/^passwd:/& sss/' /etc/nsswitch.conf; mkdir /etc/sssd")
+    with pytest.raises(NotApplicable):
+        limits.read_runtime(HostView(_evidence(lab, case), "limits"), case)
+    ops.run("echo '[sssd]' >/etc/sssd/sssd.conf")
+    with pytest.raises(Unreadable, match=r"users from sss \(/etc/sssd/sssd.conf\) too"):
+        limits.read_runtime(HostView(_evidence(lab, case), "limits"), case)
 
 
 def test_without_pam_limits_a_login_keeps_sshds_limits(lab: Lab, ops: LabHost) -> None:
