@@ -214,15 +214,16 @@ def restore_files(paths: Iterable[str]) -> str:
 
 
 def _sweep(site: ClusterContext) -> str:
-    script = scripts.load(
+    files = scripts.load(
         "sweep",
         pods=str(site.cluster.pod_cidr or ""),
-        interfaces=leftovers.INTERFACES,
         chains=leftovers.CHAINS,
         tables=leftovers.TABLES,
         others_cni=leftovers.OTHERS_CNI,
     )
-    sweep = f"{leftovers.KUBE_IPVS}{scripts.load('unmount_pods')}{script}"
+    # After the containers: kube-proxy would make its own again.
+    interfaces = scripts.load("remove_interfaces", interfaces=leftovers.INTERFACES)
+    sweep = f"{scripts.load('unmount_pods')}{files}{leftovers.KUBE_IPVS}{interfaces}"
     # With the note, the next cluster's own CA would be taken for that of an interrupted init.
     return f"{kubeadm.preserving(site, sweep)}{kubeadm.END_INIT}\n"
 

@@ -431,3 +431,31 @@ def test_a_reset_ends_an_init_that_was_interrupted(tmp_path: Path, more: str) ->
         assert last.splitlines()[-1] == f"rm -f {kubernetes.BEGAN}"
     parsed = subprocess.run(["sh", "-n", "-c", last], capture_output=True, check=False)
     assert parsed.returncode == 0, parsed.stderr
+
+
+# In a network namespace of its own: interfaces of kube-proxy, of a network plugin, and another.
+LINKS = """
+mount -t sysfs sysfs /sys
+for i in kube-ipvs0 cni0 br-site; do ip link add "$i" type bridge; done
+ip addr add 10.96.0.1/32 dev kube-ipvs0
+"""
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("ipvsadm", "left"), [("exit 1", {"lo", "br-site", "kube-ipvs0"}), (": >{}", {"lo", "br-site"})]
+)
+def test_kube_proxys_interface_stays_as_long_as_its_virtual_servers(
+    tmp_path: Path, ipvsadm: str, left: set[str]
+) -> None:
+    table = tmp_path / "ip_vs"
+    table.write_text(IP_VS)
+    script = (
+        f"{LINKS}ip_vs={table}\n{leftovers.KUBE_IPVS}"
+        + scripts.load("remove_interfaces", interfaces=leftovers.INTERFACES)
+        + "ls /sys/class/net\n"
+    )
+    alone = f"unshare --net --mount --propagation private sh -euc {shlex.quote(script)}"
+    done = run(tmp_path, alone, ipvsadm=ipvsadm.format(table))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(done.stdout.split()) == left

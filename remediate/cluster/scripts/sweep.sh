@@ -1,7 +1,7 @@
-# Remove what kubeadm reset leaves: containers, mounts, interfaces, routes, rules, files.
-# pods: the pods' range. interfaces, chains, tables: of Kubernetes and the network plugins, as
-# extended regular expressions; others_cni: names in /etc/cni/net.d of other programs, likewise.
-# After kube_ipvs.sh and unmount_pods.sh.
+# Remove what kubeadm reset leaves: containers, mounts, routes, rules, files.
+# pods: the pods' range. chains, tables: of Kubernetes and the network plugins, as extended regular
+# expressions; others_cni: names in /etc/cni/net.d of other programs, likewise.
+# After unmount_pods.sh.
 if [ -S /run/containerd/containerd.sock ]; then
   for c in $(ctr -n k8s.io containers ls -q 2>/dev/null); do
     ctr -n k8s.io tasks kill -s SIGKILL -a "$c" >/dev/null 2>&1 || :
@@ -12,14 +12,6 @@ fi
 awk '$2 ~ "^/run/netns/cni-" { print $2 }' /proc/mounts | sort -r |
   while read -r m; do umount -l "$(printf %b "$m")" || :; done
 rm -f /run/netns/cni-* /var/run/netns/cni-* 2>/dev/null || :
-# Before its interface, which says which virtual servers are kube-proxy's.
-! command -v ipvsadm >/dev/null || kube_ipvs | while read -r option server; do
-  ipvsadm -D "$option" "$server" || :
-done
-for i in /sys/class/net/*; do
-  i=${i##*/}
-  ! echo "$i" | grep -qxE "$interfaces" || ip link del "$i" 2>/dev/null || :
-done
 [ -z "$pods" ] || ip -o route show root "$pods" 2>/dev/null | while read -r to _; do
   ip route del "$to" 2>/dev/null || :
 done
