@@ -23,6 +23,7 @@ CONFIG = "--config /dev/stdin"
 _KEPT = "/var/lib/hale/install/kept"
 _GIVEN = "/var/lib/hale/install/given"
 _REMOVED = "/var/lib/hale/install/removed"
+_FOLDER = "/etc/kubernetes/pki"
 _ETCD_CA = ("/etc/kubernetes/pki/etcd/ca.crt", "/etc/kubernetes/pki/etcd/ca.key")
 
 
@@ -75,8 +76,16 @@ def init_script(site: ClusterContext) -> str:
         removed=_REMOVED,
         began=kubernetes.BEGAN,
     )
+    forget = scripts.load(
+        "forget_init",
+        *kubernetes.kubeadm_files(stacked=site.etcd_is_stacked),
+        pki=_FOLDER,
+        given=_GIVEN,
+        began=kubernetes.BEGAN,
+    )
     command = "kubeadm init --upload-certs --skip-token-print --skip-certificate-key-print"
-    return f"{begin}{command} {CONFIG}\n{END_INIT}"
+    failed = f"status=$?\n{forget}exit $status"
+    return f"{begin}{command} {CONFIG} || {{\n{failed}\n}}\n{END_INIT}"
 
 
 # Afterwards an addon that is missing is the site's decision.
@@ -182,7 +191,7 @@ def cleanup_script(site: ClusterContext, *, init: bool = False) -> str:
     stop = f"systemctl stop kubelet 2>/dev/null || :\n{scripts.load('unmount_pods')}"
     script = f"{stop}{reset(site)} >/dev/null 2>&1 || {reset(site)}\n{etcd_data(site)}"
     if init:
-        save = scripts.load("save_pki", pki="/etc/kubernetes/pki", removed=_REMOVED)
+        save = scripts.load("save_pki", pki=_FOLDER, removed=_REMOVED)
         restore = scripts.load("restore_given", *_PKI, *_ETCD_CA, given=_GIVEN)
         script = f"{save}{script}\n{restore}"
     return preserving(site, script, _PKI if init and not site.etcd_is_stacked else ())

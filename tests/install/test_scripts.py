@@ -14,7 +14,7 @@ from hale.install.executor import InstallStepExecutor, InstallStepFailed
 from hale.install.phase import RunScript, WriteFile
 from hale.install.secrets import Secrets
 from hale.ssh.target import CommandResult
-from remediate.cluster import reset, scripts
+from remediate.cluster import kubeadm, reset, scripts
 from tests.install import factories
 
 ETCD = {"pki": "/pki", "port": "2379", "url": "https://10.0.0.2:2380"}
@@ -459,3 +459,42 @@ def test_kube_proxys_interface_stays_as_long_as_its_virtual_servers(
     done = run(tmp_path, alone, ipvsadm=ipvsadm.format(table))
     assert (done.returncode, done.stderr) == (0, "")
     assert set(done.stdout.split()) == left
+
+
+@pytest.mark.parametrize(
+    ("writes", "forgotten"), [([], True), (["sa.key"], False), (["etcd/ca.crt"], False)]
+)
+def test_an_init_that_failed_and_wrote_nothing_has_not_begun(
+    tmp_path: Path, writes: list[str], forgotten: bool
+) -> None:
+    pki, given, began = tmp_path / "pki", tmp_path / "given", tmp_path / "began"
+    ca, manifest = pki / "ca.crt", tmp_path / "manifest"
+    for path in (began, ca, Path(f"{given}{ca}"), *(pki / name for name in writes)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    folders = {"pki": str(pki), "given": str(given), "began": str(began)}
+    forget = scripts.load("forget_init", str(ca), str(manifest), **folders)
+    done = run(tmp_path, forget)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert began.exists() is not forgotten
+    began.touch()
+    manifest.touch()  # kubeadm's, whatever the PKI holds
+    assert run(tmp_path, forget).returncode == 0
+    assert began.exists()
+
+
+def test_an_init_that_failed_says_so(tmp_path: Path) -> None:
+    """And reads its configuration, whatever becomes of it."""
+    paths = {"/var/lib/hale": tmp_path / "hale", "/etc/kubernetes": tmp_path / "kubernetes"}
+    script = kubeadm.init_script(factories.made(tmp_path))
+    for path, here in paths.items():
+        script = script.replace(path, str(here))
+    began = tmp_path / "hale/install/init-began"
+    done = run(tmp_path, script, "the configuration", kubeadm="cat >&2; exit 7", sync="")
+    assert (done.returncode, done.stderr) == (7, "the configuration")
+    assert not began.exists()
+    writes = f"mkdir -p {tmp_path}/kubernetes; echo >{tmp_path}/kubernetes/admin.conf"
+    assert run(tmp_path, script, kubeadm=f"{writes}; exit 7", sync="").returncode == 7
+    assert began.exists()
+    assert run(tmp_path, script, kubeadm="", sync="").returncode == 0
+    assert not began.exists()
