@@ -339,7 +339,9 @@ UDP  0A60000A:0035 rr
 TCP  0AD001BF:7530 rr
 TCP  C0A80A05:0050 wlc persistent 300
 FWM  00000001 rr
-TCP  [fd00:0000:0000:0000:0000:0000:0000:0001]:01BB rr
+TCP  [fd00:0096:0000:0000:0000:0000:0000:0001]:01BB rr
+UDP  [fd00:0096:0000:0000:0000:0000:0000:000a]:0035 rr
+TCP  [2001:0db8:0000:0000:0000:0000:0000:0005]:0050 wlc
 """
 
 
@@ -347,11 +349,17 @@ def test_only_kube_proxys_virtual_servers_are_removed(tmp_path: Path) -> None:
     (tmp_path / "ip_vs").write_text(IP_VS)
     ip = (
         "echo '9: kube-ipvs0    inet 10.96.0.1/32 scope global kube-ipvs0'\n"
-        "echo '9: kube-ipvs0    inet 10.96.0.10/32 scope global kube-ipvs0'"
+        "echo '9: kube-ipvs0    inet 10.96.0.10/32 scope global kube-ipvs0'\n"
+        "echo '9: kube-ipvs0    inet6 fd00:96::1/128 scope global'\n"
+        "echo '9: kube-ipvs0    inet6 fd00:96::a/128 scope global'"
     )
     done = run(tmp_path, f"ip_vs={tmp_path}/ip_vs\n{leftovers.KUBE_IPVS}kube_ipvs", ip=ip)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "-t 10.96.0.1:443\n-u 10.96.0.10:53\n-t 10.208.1.191:30000\n"
+    assert done.stdout == (
+        "-t 10.96.0.1:443\n-u 10.96.0.10:53\n-t 10.208.1.191:30000\n"
+        "-t [fd00:0096:0000:0000:0000:0000:0000:0001]:443\n"
+        "-u [fd00:0096:0000:0000:0000:0000:0000:000a]:53\n"
+    )
 
 
 def test_without_kube_proxys_interface_only_node_ports_are_its_own(tmp_path: Path) -> None:
