@@ -37,6 +37,8 @@ TARGET = 1.2  # times kubeadm's own part
 RESULTS = ROOT / "bench" / "results.md"
 TITLE = "Time to install"
 
+OUTPUT = 3000  # characters that are shown of a command that failed
+
 
 @dataclass(frozen=True)
 class InstallTimings:
@@ -72,7 +74,11 @@ def main(words: Sequence[str]) -> int:
             for number in range(1, rounds + 1):
                 measured.append(one(lab, Path(folder, str(number))))
                 console.print(f"  round {number}  {_summary(measured[-1])}")
-    except (LabUnavailable, LabError, subprocess.CalledProcessError) as error:
+    except subprocess.CalledProcessError as error:
+        console.print(error.stdout[-OUTPUT:], style="red", markup=False)
+        console.print(f"nothing measured: {error}", style="red", markup=False)
+        return 2
+    except (LabUnavailable, LabError) as error:
         console.print(f"nothing measured: {error}", style="red", markup=False)
         return 2
     console.print(table(measured))
@@ -101,7 +107,8 @@ def _invoke(lab: Lab, reports: Path, task: str, *options: str) -> None:
         [invoke, task, *options, "--yes", f"--inventory={lab.inventory}", f"--reports={reports}"],
         cwd=ROOT,
         check=True,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 
