@@ -18,7 +18,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from facts.kubelet import CONFIG
+from facts.parsers import kubelet_config
 from facts.parsers.local_apiserver import MANIFEST
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
@@ -27,7 +27,7 @@ from hale.model.requirement import Case
 from hale.shell import arguments, script_with
 
 DAY = 86400.0
-NO_CLUSTER = f"this host is not a node yet (no {CONFIG})"
+NO_CLUSTER = f"this host is not a node yet (no {kubelet_config.PATH})"
 
 # kubeadm's path of the apiserver's client certificate for etcd; an external etcd may use another.
 ETCD_CLIENT = "/etc/kubernetes/pki/apiserver-etcd-client.crt"
@@ -35,7 +35,10 @@ ETCD_CLIENT = "/etc/kubernetes/pki/apiserver-etcd-client.crt"
 # Prints `cert PATH` and then the PEM, or the base64 of a kubeconfig's certificate; `none PATH`.
 # Before them `etcd PATH`, the apiserver's certificate for etcd as its manifest names it.
 SCRIPT = script_with(
-    Path(__file__).with_suffix(".sh"), joined=CONFIG, manifest=MANIFEST, client=ETCD_CLIENT
+    Path(__file__).with_suffix(".sh"),
+    joined=kubelet_config.PATH,
+    manifest=MANIFEST,
+    client=ETCD_CLIENT,
 )
 
 

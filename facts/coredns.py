@@ -15,8 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from facts.kubelet import CONFIG
-from facts.parsers import dns_query, local_apiserver
+from facts.parsers import dns_query, kubelet_config, local_apiserver
 from hale.inventory.ini import Host
 from hale.model.evidence import ClusterView, CommandProbe, ConfigLine, HostView, Probe, Unreadable
 from hale.model.requirement import Case
@@ -28,7 +27,7 @@ PATHS = {
     "service": "/api/v1/namespaces/default/services/kubernetes?includeObject=None&pretty=false",
 }
 
-LOOK = dns_query.SHELL + script_with(Path(__file__).with_suffix(".sh"), config=CONFIG)
+LOOK = dns_query.SHELL + script_with(Path(__file__).with_suffix(".sh"), config=kubelet_config.PATH)
 
 
 class CorednsParameters(Struct, frozen=True):
@@ -100,9 +99,9 @@ def read_runtime(readings: ClusterView, case: Case[CorednsParameters]) -> Coredn
 def _lookup(lines: Sequence[str], address: str) -> str:
     """What is wrong with the answer that this host received; empty: nothing. Raises Unreadable."""
     if lines == ["not joined"]:
-        return f"there is no {CONFIG}: this host is not a node yet"
+        return f"there is no {kubelet_config.PATH}: this host is not a node yet"
     if lines == ["no server"]:
-        return f"{CONFIG} names no clusterDNS: pods get no DNS server of the cluster"
+        return f"{kubelet_config.PATH} names no clusterDNS: pods get no DNS server of the cluster"
     got = dns_query.reply(lines[-1] if lines else "")
     if got.trouble:
         return got.trouble

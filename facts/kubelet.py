@@ -15,19 +15,18 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from facts.parsers import systemd_units
+from facts.parsers import kubelet_config, systemd_units
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
 from hale.model.evidence import CommandProbe, ConfigLine, FileProbe, HostView, Probe, Unreadable
 from hale.model.requirement import Case
 from hale.shell import script_with
 
-CONFIG = "/var/lib/kubelet/config.yaml"
 # Files that name the runtime's socket, the highest priority first, and the default without any.
 ENDPOINT_FILES = (
     "/var/lib/kubelet/kubeadm-flags.env",
     "/var/lib/kubelet/instance-config.yaml",
-    CONFIG,
+    kubelet_config.PATH,
 )
 _ENDPOINT = re.compile(
     r"""(?:--container-runtime-endpoint[ =]|^containerRuntimeEndpoint:\s*)["']?([^\s"']+)"""
@@ -96,7 +95,7 @@ def probes(host: Host, cases: Sequence[Case[KubeletParameters]]) -> tuple[Probe,
 
 def _script(unit: str) -> str:
     file = Path(__file__).with_suffix(".sh")
-    return PRELUDE + script_with(file, unit=unit, shown=",".join(SHOWN), config=CONFIG)
+    return PRELUDE + script_with(file, unit=unit, shown=",".join(SHOWN), config=kubelet_config.PATH)
 
 
 def read_runtime(readings: HostView, case: Case[KubeletParameters]) -> KubeletRuntime:
@@ -109,9 +108,10 @@ def read_runtime(readings: HostView, case: Case[KubeletParameters]) -> KubeletRu
     if state.get("LoadState") == "not-found":
         return KubeletRuntime(False, f"{unit} is not installed")
     now = f"{state['ActiveState']} ({state.get('SubState')})"
-    if f"no {CONFIG}" in lines:
+    if f"no {kubelet_config.PATH}" in lines:
         return KubeletRuntime(
-            False, f"there is no {CONFIG}: this host is not a node yet; {unit} is {now}"
+            False,
+            f"there is no {kubelet_config.PATH}: this host is not a node yet; {unit} is {now}",
         )
     found = re.fullmatch(r"healthz (\S+) (\d+) (.*)", lines[-1])
     if not found:
@@ -140,7 +140,7 @@ def read_persisted(readings: HostView, case: Case[KubeletParameters]) -> Kubelet
 
 def _runtime(readings: HostView) -> str:
     """The unit of the runtime that this node's kubelet uses; empty where it is unknown."""
-    if readings.file(CONFIG) is None:
+    if readings.file(kubelet_config.PATH) is None:
         return ""
     endpoints = [
         found[1]

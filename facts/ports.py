@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from facts.kubelet import CONFIG
+from facts.parsers import kubelet_config
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -64,12 +64,12 @@ class PortsRuntime(Struct, frozen=True):
 
 def probes(host: Host, cases: Sequence[Case[PortsParameters]]) -> tuple[Probe, ...]:
     """The kernel's list of listening sockets, and the file that shows that the host has joined."""
-    return (FileProbe(CONFIG), CommandProbe("listening", SCRIPT))
+    return (FileProbe(kubelet_config.PATH), CommandProbe("listening", SCRIPT))
 
 
 def read_runtime(readings: HostView, case: Case[PortsParameters]) -> PortsRuntime:
     """The open and the closed ports. Raises NotApplicable, Unreadable."""
-    joined = readings.file(CONFIG) is not None
+    joined = readings.file(kubelet_config.PATH) is not None
     lines = readings.output("listening").lines
     if lines[-1:] != ["end"]:
         raise Unreadable("the list of listening sockets is truncated")

@@ -7,9 +7,10 @@ not read.
 Source: kubeadm, "Implementation details": the kubelet's configuration, the certificates.
 """
 
+from facts.parsers import kubelet_config
 from hale.model.evidence import HostView, Unreadable
 
-FILES = ("/var/lib/kubelet/config.yaml", "/etc/kubernetes/pki/ca.crt")
+FILES = (kubelet_config.PATH, "/etc/kubernetes/pki/ca.crt")
 
 
 def membership_file(readings: HostView) -> str:

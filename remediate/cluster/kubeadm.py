@@ -23,8 +23,8 @@ CONFIG = "--config /dev/stdin"
 _KEPT = "/var/lib/hale/install/kept"
 _GIVEN = "/var/lib/hale/install/given"
 _REMOVED = "/var/lib/hale/install/removed"
-_FOLDER = "/etc/kubernetes/pki"
-_ETCD_CA = ("/etc/kubernetes/pki/etcd/ca.crt", "/etc/kubernetes/pki/etcd/ca.key")
+_PKI_FOLDER = "/etc/kubernetes/pki"
+_ETCD_CA = (f"{_PKI_FOLDER}/etcd/ca.crt", f"{_PKI_FOLDER}/etcd/ca.key")
 
 
 def init(site: ClusterContext) -> Secret:
@@ -79,7 +79,7 @@ def init_script(site: ClusterContext) -> str:
     forget = scripts.load(
         "forget_init",
         *kubernetes.kubeadm_files(stacked=site.etcd_is_stacked),
-        pki=_FOLDER,
+        pki=_PKI_FOLDER,
         given=_GIVEN,
         began=kubernetes.BEGAN,
     )
@@ -191,7 +191,7 @@ def cleanup_script(site: ClusterContext, *, init: bool = False) -> str:
     stop = f"systemctl stop kubelet 2>/dev/null || :\n{scripts.load('unmount_pods')}"
     script = f"{stop}{reset(site)} >/dev/null 2>&1 || {reset(site)}\n{etcd_data(site)}"
     if init:
-        save = scripts.load("save_pki", pki=_FOLDER, removed=_REMOVED)
+        save = scripts.load("save_pki", pki=_PKI_FOLDER, removed=_REMOVED)
         restore = scripts.load("restore_given", *_PKI, *_ETCD_CA, given=_GIVEN)
         script = f"{save}{script}\n{restore}"
     return preserving(site, script, _PKI if init and not site.etcd_is_stacked else ())
@@ -200,7 +200,7 @@ def cleanup_script(site: ClusterContext, *, init: bool = False) -> str:
 # kubeadm derives everything else from these, and reuses those that exist. The last one is written
 # last, so if it exists, so do the others.
 _PKI = tuple(
-    f"/etc/kubernetes/pki/{name}"
+    f"{_PKI_FOLDER}/{name}"
     for name in (
         *("ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key"),
         *("sa.key", "sa.pub"),
