@@ -1,5 +1,8 @@
-"""Files that an installation writes: digest, mode and time of change. Not a subject: the install's
-phases observe it.
+"""Files that an installation writes: digest, mode, time of change, and whose they are. Not a
+subject: the install's phases observe it.
+
+A file is Hale's if its content is one that Hale has written: of each, the host keeps the digest
+(WRITTEN). An earlier Hale kept none; its files begin with `# written by Hale`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -7,20 +10,26 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from hale.inventory.cluster_spec import KUBELET, WRITTEN
 from hale.model.evidence import CommandProbe, HostView, Unreadable
-from hale.shell import arguments, load_script
+from hale.shell import arguments, script_with
 
 SUBJECT = "written"
+JOINED = "joined"  # the line that says that the host has joined a cluster
 
-_SCRIPT = load_script(Path(__file__).with_suffix(".sh"))
+_SCRIPT = script_with(Path(__file__).with_suffix(".sh"), written=WRITTEN, kubelet=KUBELET)
 
 
 class FileDigest(Struct, frozen=True):
-    """sha256: of its content; `other` for what is not a file. changed: seconds since the epoch."""
+    """sha256: of its content; `other` for what is not a file. changed: seconds since the epoch.
+
+    by_hale: Hale has written it, and nobody has edited it since.
+    """
 
     sha256: str
     mode: int
     changed: float
+    by_hale: bool = False
 
 
 def probe(paths: Iterable[str]) -> CommandProbe:
@@ -31,13 +40,22 @@ def probe(paths: Iterable[str]) -> CommandProbe:
 def read(readings: HostView) -> Mapping[str, FileDigest]:
     """The files that exist, by path. Raises Unreadable."""
     found: dict[str, FileDigest] = {}
-    for line in readings.output("files").lines:
+    lines = readings.output("files").lines
+    by_hale = {line.removeprefix("hale ") for line in lines if line.startswith("hale ")}
+    for line in lines:
+        if line == JOINED or line.startswith("hale "):
+            continue
         sha256, mode, changed, path = (line.split(" ", 3) + [""] * 4)[:4]
         if sha256 == "other":
             found[path] = FileDigest(sha256, 0, 0.0)
             continue
         try:
-            found[path] = FileDigest(sha256, int(mode, 8), float(changed))
+            found[path] = FileDigest(sha256, int(mode, 8), float(changed), path in by_hale)
         except ValueError:
             raise Unreadable(f"the answer is garbled: {line[:80]!r}") from None
     return found
+
+
+def joined(readings: HostView) -> bool:
+    """Whether the host has joined a cluster: the kubelet has its kubeconfig. Raises Unreadable."""
+    return JOINED in readings.output("files").lines

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from hale.inventory.cluster_spec import ADMIN
+from hale.inventory.cluster_spec import ADMIN, KUBELET
 from hale.model.evidence import CommandProbe, HostView, Unreadable
 from hale.shell import arguments, script_with
 
@@ -17,7 +17,7 @@ SUBJECT = "kubernetes"
 # Files that show how far kubeadm got.
 FILES = (
     ADMIN,
-    "/etc/kubernetes/kubelet.conf",
+    KUBELET,
     "/etc/kubernetes/bootstrap-kubelet.conf",
     "/etc/kubernetes/manifests/etcd.yaml",
     "/etc/kubernetes/manifests/kube-apiserver.yaml",
@@ -28,7 +28,6 @@ FILES = (
 )
 # Only where etcd is stacked; otherwise the data there belongs to the site.
 ETCD_DATA = "/var/lib/etcd/member"
-KUBELET = FILES[1]
 CA = "/etc/kubernetes/pki/ca.crt"
 # In the last phase of init that concerns this host, kubeadm writes the path of the rotating
 # certificate into kubelet.conf; after a join, the kubelet does.

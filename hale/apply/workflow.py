@@ -323,7 +323,7 @@ def _execute(
                     owner,
                     cluster_membership(before),
                     {h.name: _group(h.groups) for h in known.hosts},
-                    lambda: _cluster_problems(before, sessions),
+                    lambda: cluster_problems(known, before.standard, sessions),
                     report,
                     options.max_fail,
                 ).run()
@@ -382,12 +382,12 @@ def cluster_membership(audited: Audit) -> Mapping[str, NodeStatus]:
     }
 
 
-def _cluster_problems(before: Audit, shared: SessionPool) -> list[str]:
+def cluster_problems(inventory: Inventory, standard: Standard, shared: SessionPool) -> list[str]:
     """Why the cluster is not healthy, by an audit of the masters.
 
     It uses sessions of its own: the shared ones may be busy or lost during a change.
     """
-    ids = {r.id for r in before.standard.guarding(Guard.CHANGE)}
+    ids = {r.id for r in standard.guarding(Guard.CHANGE)}
     if not ids:
         return unhealthy((), ids)
     with (
@@ -396,8 +396,8 @@ def _cluster_problems(before: Audit, shared: SessionPool) -> list[str]:
     ):
         found = audit(
             Path(folder),
-            before.inventory,
-            before.standard,
+            inventory,
+            standard,
             Profile.BASELINE,
             "masters",
             ids,

@@ -28,6 +28,7 @@ from hale.apply.journal import (
 from hale.files import signals
 from hale.install.cluster_context import ClusterContext
 from hale.install.executor import InstallStepExecutor, InstallStepFailed
+from hale.install.joined import JoinedGate
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
 from hale.install.peer_monitor import monitor_peers
 from hale.install.phase import (
@@ -71,15 +72,18 @@ class PhaseFailed(Exception):
 class Engine:
     """One run of an install or a reset.
 
-    sessions: to all hosts; the caller closes them. stop: set it to end the run after the current
-    steps.
+    sessions: to all hosts; the caller closes them. gate: of hosts that have joined. stop: set it to
+    end the run after the current steps. differences: what stays as it is although it differs, by
+    its text.
     """
 
     site: ClusterContext
     sessions: SessionPool
     listener: ProgressListener
     journal: Journal | None = None
+    gate: JoinedGate | None = None
     stop: threading.Event = field(default_factory=threading.Event)
+    differences: dict[str, PhaseProblem] = field(default_factory=dict)
     _failing: threading.Event = field(default_factory=threading.Event)
     _leases: SessionLeases = field(init=False)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64))
@@ -177,12 +181,19 @@ class Engine:
         phase, site = load_phase(task.phase), self._context(task)
         why = phase.skip_reason(site)
         try:
+            if not why:
+                self._note_differences(task, observed)
             if not why and (again or phase.remaining(site, observed)):
                 return False
         except Unreadable:
             return False
         self._reporter.ended(task, PhaseState.SKIPPED, why or "done already")
         return True
+
+    def _note_differences(self, task: PhaseTask, observed: Observations) -> None:
+        with suppress(Unreadable, UserError):
+            for found in load_phase(task.phase).differences(self._context(task), observed):
+                self.differences[str(found)] = found
 
     def _phase(
         self, task: PhaseTask, observed: Observations | None, *, again: bool
@@ -206,6 +217,7 @@ class Engine:
                     )
                     found, remaining = self._wait_settled(task, until, session_for)
                     if not remaining:
+                        self._note_differences(task, found[task])
                         self._reporter.ended(task, PhaseState.DONE)
                         return found
                     observed = found[task]
@@ -303,7 +315,7 @@ class Engine:
                 by_host.setdefault(step.host, []).append(step)
             _all(
                 [
-                    self._pool.submit(self._host, phase, steps, session_for)
+                    self._pool.submit(self._gated, phase, steps, session_for)
                     for steps in by_host.values()
                 ]
             )
@@ -312,6 +324,16 @@ class Engine:
             else:
                 until = batch.wait_for
         return until
+
+    def _gated(self, phase: str, steps: Sequence[Step], session_for: SessionFor) -> None:
+        """Run the steps of one host; where it has joined, one host at a time, and in health."""
+        if self.gate is None or not load_phase(phase).GATED:
+            self._host(phase, steps, session_for)
+            return
+        with self.gate.changing(steps[0].host, self._should_stop):
+            if self._should_stop():
+                raise InstallAborted
+            self._host(phase, steps, session_for)
 
     def _host(self, phase: str, steps: Sequence[Step], session_for: SessionFor) -> None:
         """Run the steps of one host in order."""

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from hale.install.phase import RunScript, Step, WriteFile
 from hale.install.secrets import Secret, Secrets
+from hale.inventory.cluster_spec import WRITTEN
 from hale.redact import redact
 from hale.shell import script_with
 from hale.ssh import CommandTimeout, HostUnreachable, OutputTooLarge, Session, remote
 
 BACKUP_DIR = "/var/lib/hale/install/original"
+REPLACED_DIR = "/var/lib/hale/install/replaced"
 NEW = ".hale-new"
 TIMEOUT = 120.0
 LINES = 15  # of a failed step's output
@@ -81,6 +83,8 @@ class InstallStepExecutor:
                 mode=f"{step.mode:o}",
                 suffix=NEW,
                 backup=f"{BACKUP_DIR}{step.path}" if step.keep else "",
+                written=f"{WRITTEN}{step.path}",
+                replaced=f"{REPLACED_DIR}{step.path.rpartition('/')[0]}",
                 check=step.check or ":",
                 after=step.then or ":",
                 invalid=str(_INVALID),

@@ -139,7 +139,8 @@ class Phase(ABC):
     control-plane node), `masters` (each of the others by itself), `workers` (all together). It
     then acts on `site.current_hosts` only. STAGGER_SECONDS: a group starts at the latest that long
     after the group before it, earlier once that is done. CHAINS_INTO: host group -> the phase
-    which that group must complete as well before the next group starts.
+    which that group must complete as well before the next group starts. GATED: its steps change
+    programs and files that a host which has joined runs with, so they go through the gate.
     """
 
     name: ClassVar[str]
@@ -148,6 +149,7 @@ class Phase(ABC):
     HOST_GROUPS: ClassVar[tuple[str, ...]] = ()
     CHAINS_INTO: ClassVar[Mapping[str, str]] = {}
     STAGGER_SECONDS: ClassVar[float] = 0.0
+    GATED: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         """Raises TypeError for a public name that is no hook: a misspelt one would never run."""
@@ -170,6 +172,14 @@ class Phase(ABC):
     @abstractmethod
     def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """The steps that complete it. Raises Unreadable and UserError."""
+
+    def differences(self, site: ClusterContext, observations: Observations) -> Problems:
+        """What is not as Hale would make it, and stays so: on hosts that have joined, files that
+        Hale did not write; objects that were applied before. Reported to the operator.
+
+        Raises Unreadable.
+        """
+        return ()
 
     def gate_probes(self, site: ClusterContext, host: Host) -> Probes:
         """What `gate_problems` reads, on hosts on which nothing has been installed yet."""

@@ -9,9 +9,8 @@ from hale.install.cluster_context import ClusterContext, load_context
 from hale.install.locked_run import LOGIN_TIMEOUT, check_reachable
 from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
-from hale.install.phase import Problems
-from hale.install.planning import PhaseStatus, phase_statuses
-from hale.install.progress import headline
+from hale.install.planning import phase_statuses
+from hale.install.progress import headline, print_status
 from hale.install.support import unsupported
 from hale.install.workflow import AUDIT, GATE, selected_phases
 from hale.inventory import ini
@@ -42,7 +41,7 @@ def print_plan(options: InstallOptions) -> None:
         except HostsUnreachable as error:
             raise UserError(str(error)) from None
     for status in statuses:
-        _print_planned(console, status)
+        print_status(console, status)
     if AUDIT in selected:
         console.print(headline("▶", AUDIT, "Audit of everything", ""))
     console.print("\nNothing was changed.")
@@ -67,36 +66,3 @@ def _print_gate(
         console.print(Text(f"    blocked by: {escape_controls(text)}", "red"))
     for text in preflight.render(failed):
         console.print(Text(f"    {escape_controls(text)}"))
-
-
-def _print_planned(console: Console, status: PhaseStatus) -> None:
-    if status.skip_reason:
-        console.print(headline("-", status.name, status.title, f"skipped: {status.skip_reason}"))
-        return
-    if status.unknown and not status.remaining:
-        console.print(headline("?", status.name, status.title, status.unknown))
-        return
-    console.print(
-        headline(
-            "▶" if status.remaining else "-",
-            status.name,
-            status.title,
-            "" if status.remaining else "done",
-        )
-    )
-    for text in _group_hosts(status.remaining):
-        console.print(Text(f"    remaining: {escape_controls(text)}"))
-    for text in status.problems:
-        console.print(Text(f"    blocked by: {escape_controls(text)}", "red"))
-    for text in status.steps:
-        console.print(Text(f"    would do: {escape_controls(text)}", "dim"))
-    if status.unknown:
-        console.print(Text(f"    not known yet: {escape_controls(status.unknown)}", "dim"))
-
-
-def _group_hosts(problems: Problems) -> list[str]:
-    """One line for each detail, with all the hosts that have it."""
-    hosts: dict[str, list[str]] = {}
-    for problem in problems:
-        hosts.setdefault(problem.detail, []).extend(filter(None, [problem.host]))
-    return [f"{', '.join(names)}: {detail}" if names else detail for detail, names in hosts.items()]

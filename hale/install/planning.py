@@ -16,8 +16,8 @@ from hale.ssh import SessionPool
 class PhaseStatus:
     """The status of a phase for `install --plan`.
 
-    problems: its preflight's. steps: those of the next run, in words. unknown: why something
-    cannot be determined yet.
+    problems: its preflight's. differences: what stays as it is although it differs. steps: those of
+    the next run, in words. unknown: why something cannot be determined yet.
     """
 
     name: str
@@ -27,6 +27,7 @@ class PhaseStatus:
     steps: tuple[str, ...] = ()
     unknown: str = ""
     skip_reason: str = ""
+    differences: Problems = ()
 
 
 def phase_statuses(
@@ -55,8 +56,12 @@ def _phase_status(
         remaining = phase.remaining(site, observed)
     except Unreadable as error:
         return PhaseStatus(name, phase.title, unknown=str(error))
+    try:
+        kept = phase.differences(site, observed)
+    except (Unreadable, UserError):
+        kept = ()
     if not remaining:
-        return PhaseStatus(name, phase.title)
+        return PhaseStatus(name, phase.title, differences=kept)
     after = f"depends on {' and '.join(waits)}" if waits else ""
     try:
         # The phases before it may resolve what its preflight would report now.
@@ -64,8 +69,12 @@ def _phase_status(
         batches = (*phase.prepare(site, observed), *phase.batches(site, observed))
         steps = tuple(_steps(batches))
     except (Unreadable, UserError) as error:
-        return PhaseStatus(name, phase.title, remaining, unknown=after or str(error))
-    return PhaseStatus(name, phase.title, remaining, problems, steps, unknown=after)
+        return PhaseStatus(
+            name, phase.title, remaining, unknown=after or str(error), differences=kept
+        )
+    return PhaseStatus(
+        name, phase.title, remaining, problems, steps, unknown=after, differences=kept
+    )
 
 
 def _steps(batches: Iterable[Batch]) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -13,11 +14,18 @@ from hale.audit import recorder
 from hale.install import preflight
 from hale.install.cluster_context import ClusterContext, load_context
 from hale.install.engine import Engine, InstallAborted, PhaseFailed, interruptible
+from hale.install.joined import JoinedGate, confirm_changes, joined_hosts
 from hale.install.locked_run import LOGIN_TIMEOUT, check_reachable, locked_run
 from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
 from hale.install.planning import phase_statuses
-from hale.install.progress import InstallProgress, escaped_lines, headline, indented
+from hale.install.progress import (
+    InstallProgress,
+    escaped_lines,
+    headline,
+    indented,
+    print_differences,
+)
 from hale.install.scheduler import phase_names, required_phases
 from hale.install.support import unsupported
 from hale.inventory import ini
@@ -64,7 +72,7 @@ def _install(
     if GATE in chosen and not _gate(options, context, standard, sessions, folder, console):
         return False
     phases = [n for n in chosen if n not in (GATE, AUDIT)]
-    ok = _phases(options, context, sessions, folder, console, phases)
+    ok = _phases(options, context, standard, sessions, folder, console, phases)
     if ok and AUDIT in chosen:
         ok = _audit(inventory, standard, sessions, folder, options.ignore_preflight_errors)
     console.print(f"report: {folder}")
@@ -148,6 +156,7 @@ def _gate(
 def _phases(
     options: InstallOptions,
     context: ClusterContext,
+    standard: Standard,
     sessions: SessionPool,
     folder: Path,
     console: Console,
@@ -155,11 +164,20 @@ def _phases(
 ) -> bool:
     if not chosen:
         return True
+    gate = None
+    if joined := joined_hosts(context, sessions):
+        try:
+            confirm_changes(options, context, sessions, console, chosen, joined)
+        except HostsUnreachable as error:
+            raise UserError(str(error)) from None
+        masters = frozenset(h.name for h in context.masters)
+        check = partial(apply.cluster_problems, context.inventory, standard, sessions)
+        gate = JoinedGate(joined, masters, check if masters <= joined else None)
     with (
         locked_run(options, context.inventory, sessions, folder, "install") as journal,
         InstallProgress(console) as progress,
     ):
-        engine = Engine(context, sessions, progress, journal)
+        engine = Engine(context, sessions, progress, journal, gate)
         with interruptible(engine):
             try:
                 if options.phase:
@@ -174,6 +192,9 @@ def _phases(
                 _explain(console, engine, error, options)
                 return False
         journal.write(RunFinished(RunState.FINISHED, now()))
+    if engine.differences:
+        console.print("Left as they are, because Hale did not write them, or not as they are now:")
+        print_differences(console, tuple(engine.differences.values()))
     return True
 
 

@@ -2,9 +2,17 @@
 # Reads the content, base64, from standard input; prints `same` or `changed`.
 # path, mode. suffix: of the temporary file's name. backup: where the first original is kept; empty
 # for nowhere. check: a command that must pass, with the new file as $new. after: a command that is
-# run if the file has changed. invalid: the exit status if `check` fails.
+# run if the file has changed. invalid: the exit status if `check` fails. written: where the SHA-256
+# of all that Hale writes here is kept. replaced: below it, copies of files without such a record.
 set -eu
 umask 022
+note_written() {
+  sum=$(sha256sum <"$new"); sum=${sum%% *}
+  ! grep -qsxF "$sum" "$written" || return 0
+  (umask 077; mkdir -p -- "${written%/*}"
+   { cat -- "$written" 2>/dev/null || :; echo "$sum"; } >"$written.part")
+  replace_file "$written.part" "$written"
+}
 folder=$(dirname -- "$path")
 mkdir -p -- "$folder"
 new=$folder/$suffix
@@ -14,14 +22,19 @@ chmod "$mode" "$new"
 chown 0:0 "$new"
 if [ -f "$path" ] && [ ! -L "$path" ] && cmp -s -- "$new" "$path" &&
   [ "$(stat -c %a "$path")" = "$mode" ]
-then echo same; exit; fi
+then note_written; echo same; exit; fi
 export new
 (eval "$check") >&2 || exit "$invalid"
 if [ -n "$backup" ] && [ ! -e "$backup" ] && [ ! -e "$backup.absent" ]; then
   (umask 077; mkdir -p -- "${backup%/*}")
   if [ -e "$path" ]; then cp -a -- "$path" "$backup.part"; mv -- "$backup.part" "$backup"
   else : >"$backup.absent"; fi
+elif [ -n "$backup" ] && [ -f "$path" ] && [ ! -e "$written" ]; then
+  # Of an earlier Hale, and perhaps edited since.
+  (umask 077; mkdir -p -- "$replaced"
+   cp -a -- "$path" "$replaced/${path##*/}.$(date -u +%Y%m%dT%H%M%S.%N)")
 fi
+note_written  # before the file: after a power cut in between, either content is known
 replace_file "$new" "$path"
 ! command -v restorecon >/dev/null || [ ! -e /sys/fs/selinux/enforce ] || restorecon "$path"
 eval "$after"

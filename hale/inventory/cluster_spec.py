@@ -35,6 +35,9 @@ VARIABLES = (
     "cgroup_driver",
 )
 ADMIN = "/etc/kubernetes/admin.conf"  # where kubeadm puts the administrator's kubeconfig
+KUBELET = "/etc/kubernetes/kubelet.conf"  # the kubelet's, on a host that has joined a cluster
+# On the hosts: below it, by path, the SHA-256 of all that an install has written to a file.
+WRITTEN = "/var/lib/hale/install/written"
 # The default VRRP router id; not 51 of keepalived's examples, which many sites forget to change.
 VRRP_ID = 163
 TRUE, FALSE = ("true", "yes", "1", "on"), ("false", "no", "0", "off")

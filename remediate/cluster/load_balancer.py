@@ -64,6 +64,7 @@ class LoadBalancer(Phase):
     name = "load_balancer"
     title = "Load balancer and VIP"
     DEPENDS_ON = ("packages",)
+    GATED = True
     HOST_GROUPS = (FIRST, MASTERS)
 
     def skip_reason(self, site: ClusterContext) -> str:
@@ -76,7 +77,10 @@ class LoadBalancer(Phase):
             return {}
         endpoint = site.inventory.endpoint
         return {
-            file_digests.SUBJECT: (file_digests.probe([HAPROXY, DROPIN, KEEPALIVED, CHECK, CA]),),
+            file_digests.SUBJECT: (
+                file_digests.probe([HAPROXY, DROPIN, KEEPALIVED, CHECK, CA]),
+                *templates.contents([HAPROXY, DROPIN, KEEPALIVED, CHECK]),
+            ),
             services.SUBJECT: (services.probe(UNITS.values()),),
             load_balancer_host.SUBJECT: (load_balancer_host.probe(),),
             kubernetes.SUBJECT: (
@@ -118,6 +122,20 @@ class LoadBalancer(Phase):
             PhaseProblem(str(what), host.name)
             for host in site.current_masters
             for what in _left(site, observations, host)
+        )
+
+    def differences(self, site: ClusterContext, observations: Observations) -> Problems:
+        """Of masters that have joined: files that are not Hale's. All others stay too, and so do
+        the services that run with them."""
+        if self.skip_reason(site):
+            return ()
+        return tuple(
+            problem
+            for host in site.current_masters
+            if not _missing(observations, host)
+            for problem in templates.differences(
+                _files(site, observations, host), observations, host.name
+            )
         )
 
     def preflight(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
@@ -229,9 +247,10 @@ def _left(
     if missing := _missing(observations, host):
         yield f"not installed: {' '.join(missing)}"
         return
-    yield from templates.config_problems(
-        _files(site, observations, host), observations, host.name, UNITS
-    )
+    files = _files(site, observations, host)
+    if templates.left_alone(files, observations, host.name):
+        return
+    yield from templates.config_problems(files, observations, host.name, UNITS)
     ports = kubernetes.read(observations.of(host.name, kubernetes.SUBJECT)).ports
     if ports.get(site.inventory.endpoint.port) != "haproxy":
         yield f"haproxy does not listen on {site.inventory.endpoint.port}"

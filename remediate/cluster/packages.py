@@ -51,6 +51,7 @@ class InstallPackages(Phase):
     name = "packages"
     title = "Packages"
     DEPENDS_ON = ()
+    GATED = True
     HOST_GROUPS = GROUPS
     # A joining master pulls its images before the next group's packages compete for the mirror.
     CHAINS_INTO: ClassVar = {MASTERS: "images"}

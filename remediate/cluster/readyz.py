@@ -21,6 +21,7 @@ class VerifiedHealthChecks(Phase):
     name = "readyz"
     title = "Health checks by /readyz"
     DEPENDS_ON = ("load_balancer", "init")
+    GATED = True
     HOST_GROUPS = load_balancer.LoadBalancer.HOST_GROUPS
 
     def skip_reason(self, site: ClusterContext) -> str:
@@ -38,6 +39,10 @@ class VerifiedHealthChecks(Phase):
         if not load_balancer.ca(site, observations):
             return (PhaseProblem("there is no CA yet", site.first_control_plane.name),)
         return _LOAD_BALANCER.remaining(site, observations)
+
+    def differences(self, site: ClusterContext, observations: Observations) -> Problems:
+        """The load balancer's."""
+        return _LOAD_BALANCER.differences(site, observations)
 
     def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """The load balancer's, once there is a CA."""

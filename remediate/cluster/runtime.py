@@ -39,6 +39,7 @@ class ContainerRuntime(Phase):
     name = "runtime"
     title = "Container runtime"
     DEPENDS_ON = ("packages",)
+    GATED = True
     HOST_GROUPS = GROUPS
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
@@ -49,7 +50,10 @@ class ContainerRuntime(Phase):
         return {
             packages.SUBJECT: (packages.probe([UNIT]),),
             images.SUBJECT: (images.probe(cluster.kubernetes_version, cluster.image_repository),),
-            file_digests.SUBJECT: (file_digests.probe([CONFIG, _hosts_toml(site)]),),
+            file_digests.SUBJECT: (
+                file_digests.probe([CONFIG, _hosts_toml(site)]),
+                *templates.contents([CONFIG]),
+            ),
             services.SUBJECT: (services.probe([UNIT]),),
         }
 
@@ -59,6 +63,18 @@ class ContainerRuntime(Phase):
             PhaseProblem(str(what), host.name)
             for host in site.current_hosts
             for what in _left(site, observations, host)
+        )
+
+    def differences(self, site: ClusterContext, observations: Observations) -> Problems:
+        """Of hosts that have joined: a configuration that is not Hale's. It stays, and so does
+        the containerd that runs with it."""
+        return tuple(
+            problem
+            for host in site.current_hosts
+            if packages.read(observations.of(host.name, packages.SUBJECT)).containerd
+            for problem in templates.differences(
+                _files(site, observations, host), observations, host.name
+            )
         )
 
     def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:

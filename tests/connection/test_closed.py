@@ -26,7 +26,7 @@ from hale.drill import workflow as drill
 from hale.drill.fault import Fault
 from hale.drill.journal import SCHEMA, DrillHeader, DrillJournal
 from hale.drill.workflow import DrillOptions
-from hale.install import engine, kubeconfig, plan_view, preflight, reset, session_leases
+from hale.install import engine, joined, kubeconfig, plan_view, preflight, reset, session_leases
 from hale.install import workflow as install
 from hale.install.cluster_context import ClusterContext
 from hale.install.engine import InstallAborted, PhaseFailed
@@ -243,6 +243,7 @@ def of_install(site: Site, module: Any) -> InstallOptions:
     site.parts(engine, {"Engine.carry_out": None, "Engine.run_batches": ()})
     for planner in (install, plan_view):
         site.parts(planner, {"unsupported": (), "phase_statuses": []})
+    site.parts(joined, {"phase_statuses": []})
     return InstallOptions(site.reports, site.path, fix=True, yes=True)
 
 

@@ -71,5 +71,6 @@ def seen(
             path: File(path, "f", None, 0.0, tuple(text.splitlines()))
             for path, text in files.get(host, {}).items()
         }
-        found[host] = Evidence(host, outputs, listed, frozenset({"/etc/kubernetes/pki/ca.crt"}))
+        patterns = frozenset({"/etc/kubernetes/pki/ca.crt", *listed})
+        found[host] = Evidence(host, outputs, listed, patterns)
     return Observations(found)

@@ -2,10 +2,10 @@
 
 phases/<phase>/<what-it-shows>.toml has `[outputs.<host>]` with each command's output by
 "subject.command" (`*` for every host of the site), `[files.<host>]`, and of the phase the exact
-`left`, `refusals`, `gate` (its gate_problems) and `steps`; each step as `host: title`, waves parted
-by `--`. `part`: the part of the hosts that the phase is at, where it is not all. `extra`: what
-extra.yaml has, which `inventory` may name. `unreadable`: why nobody can tell what is left, instead
-of all those.
+`left`, `refusals`, `gate` (its gate_problems), `kept` (its differences) and `steps`; each step as
+`host: title`, waves parted by `--`. `part`: the part of the hosts that the phase is at, where it is
+not all. `extra`: what extra.yaml has, which `inventory` may name. `unreadable`: why nobody can
+tell what is left, instead of all those.
 """
 
 import re
@@ -73,6 +73,7 @@ def test_phase(case: Path, tmp_path: Path) -> None:
             phase.remaining(site, found)
         return
     assert list(map(str, phase.remaining(site, found))) == given["left"]
+    assert list(map(str, phase.differences(site, found))) == given.get("kept", [])
     assert list(phase.preflight(site, found)) == given.get("refusals", [])
     assert list(phase.gate_problems(site, found)) == given.get("gate", [])
     if "raises" in given:

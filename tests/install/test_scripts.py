@@ -2,17 +2,20 @@
 
 import os
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from facts.cluster import kubernetes, leftovers
+from facts.cluster import file_digests, kubernetes, leftovers
 from hale.install import executor
 from hale.install.executor import InstallStepExecutor, InstallStepFailed
 from hale.install.phase import RunScript, WriteFile
 from hale.install.secrets import Secrets
+from hale.inventory.cluster_spec import KUBELET, WRITTEN
+from hale.model.evidence import Evidence, HostView, Output
 from hale.ssh.target import CommandResult
 from remediate.cluster import kubeadm, reset, scripts
 from tests.install import factories
@@ -35,6 +38,8 @@ class Here:
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
     monkeypatch.setattr(executor, "BACKUP_DIR", str(tmp_path / "original"))
+    monkeypatch.setattr(executor, "WRITTEN", str(tmp_path / "written"))
+    monkeypatch.setattr(executor, "REPLACED_DIR", str(tmp_path / "replaced"))
 
     def write(path: Path, content: str, **more: object) -> bool:
         step = WriteFile("h", "t", str(path), content, **more)  # type: ignore[arg-type]
@@ -53,6 +58,47 @@ def test_a_file_is_written_once(write: Callable[..., bool], tmp_path: Path) -> N
     assert ran.read_text() == "x\nx\n"
     assert [p.name for p in path.parent.iterdir()] == ["a file"]
     assert Path(f"{tmp_path}/original{path}.absent").exists()
+
+
+def read_here(tmp_path: Path, *paths: Path) -> tuple[dict[str, bool], bool]:
+    """Of each of these files whether it is Hale's; and whether this host has joined."""
+    script = file_digests.probe(map(str, paths)).script
+    script = script.replace(WRITTEN, f"{tmp_path}/written").replace(KUBELET, f"{tmp_path}/kubelet")
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    output = Output("written.files", 0, done.stdout, "", 0.0)
+    readings = HostView(Evidence("h", {"written.files": output}), file_digests.SUBJECT)
+    found = file_digests.read(readings)
+    return {p: d.by_hale for p, d in found.items()}, file_digests.joined(readings)
+
+
+def test_whose_a_file_is(write: Callable[..., bool], tmp_path: Path) -> None:
+    ours, theirs, earlier = (tmp_path / n for n in ("ours", "theirs", "earlier"))
+    write(ours, "# written by Hale\na\n")
+    write(ours, "# written by Hale\nb\n")
+    theirs.write_text("a\n# not\n# written by Hale\n")
+    earlier.write_text("#!/bin/sh\n# written by Hale: what for\n")
+    everything = (ours, theirs, earlier)
+    whose = {str(ours): True, str(theirs): False, str(earlier): True}
+    assert read_here(tmp_path, *everything) == (whose, False)
+    (tmp_path / "kubelet").touch()
+    ours.write_text("# written by Hale\nb\nedited\n")
+    assert read_here(tmp_path, *everything) == (whose | {str(ours): False}, True)
+    ours.write_text("# written by Hale\na\n")
+    assert read_here(tmp_path, ours)[0] == {str(ours): True}, "Hale's own of before"
+
+
+def test_a_file_of_an_earlier_hale_is_copied_first(
+    write: Callable[..., bool], tmp_path: Path
+) -> None:
+    path = tmp_path / "conf"
+    write(path, "# written by Hale\na\n")
+    shutil.rmtree(tmp_path / "written")  # an earlier Hale kept no record
+    path.write_text("# written by Hale\na, edited\n")
+    write(path, "# written by Hale\nb\n")
+    (copy,) = Path(f"{tmp_path}/replaced{tmp_path}").iterdir()
+    assert copy.read_text() == "# written by Hale\na, edited\n"
+    write(path, "# written by Hale\nc\n")
+    assert len([*copy.parent.iterdir()]) == 1, "what the record knows needs no copy"
 
 
 def test_what_was_there_first_is_kept(write: Callable[..., bool], tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Configuration files from Jinja2 templates, and whether a host has them and runs with them."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +10,8 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from facts.cluster import file_digests, services
-from hale.install.phase import Observations
+from hale.install.phase import Observations, PhaseProblem
+from hale.model.evidence import FileProbe, Unreadable
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
@@ -61,8 +63,11 @@ def config_problems(
 ) -> Iterator[ConfigProblem]:
     """Which of these files differ on the host, and which units do not run with their file.
 
-    wanted: content by path. units: the systemd service that reads a file, by path.
+    wanted: content by path. units: the systemd service that reads a file, by path. On a host that
+    has joined, with a file that is not Hale's, all of them stay as they are.
     """
+    if left_alone(wanted, observations, host):
+        return
     there = file_digests.read(observations.of(host, file_digests.SUBJECT))
     for path, content in wanted.items():
         if path not in there:
@@ -78,3 +83,42 @@ def config_problems(
             yield ConfigProblem(ConfigState.OUTDATED, path, unit)
         if not service.enabled:
             yield ConfigProblem(ConfigState.NOT_ENABLED, path, unit)
+
+
+def contents(wanted: Iterable[str]) -> tuple[FileProbe, ...]:
+    """Probes for the text of these files, from which `differences` finds what is missing."""
+    return tuple(FileProbe(path) for path in wanted)
+
+
+def left_alone(wanted: Mapping[str, str], observations: Observations, host: str) -> tuple[str, ...]:
+    """Of these files those that a host which has joined keeps: they differ, and are not Hale's, or
+    were edited since. Before a host joins, there are none."""
+    readings = observations.of(host, file_digests.SUBJECT)
+    there = file_digests.read(readings)
+    if not file_digests.joined(readings):
+        return ()
+    return tuple(
+        path
+        for path, content in wanted.items()
+        if path in there and not there[path].by_hale and there[path].sha256 != digest(content)
+    )
+
+
+def differences(
+    wanted: Mapping[str, str], observations: Observations, host: str
+) -> Iterator[PhaseProblem]:
+    """The files that are left alone, each with those lines of Hale's that it does not have."""
+    readings = observations.of(host, file_digests.SUBJECT)
+    for path in left_alone(wanted, observations, host):
+        present: set[str] = set()
+        with suppress(Unreadable):
+            if found := readings.file(path):
+                present = {line.strip() for line in found.lines}
+        lines = [line.rstrip() for line in wanted[path].splitlines()]
+        missing = [
+            s for s in lines if s.strip() and s.lstrip()[0] != "#" and s.strip() not in present
+        ]
+        detail = f"{path} is not as Hale wrote it: left as it is"
+        if present and missing:
+            detail += "; of Hale's lines it does not have:" + "".join(f"\n{s}" for s in missing)
+        yield PhaseProblem(detail, host)
