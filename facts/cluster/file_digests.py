@@ -23,7 +23,7 @@ _SCRIPT = script_with(Path(__file__).with_suffix(".sh"), written=WRITTEN, kubele
 class FileDigest(Struct, frozen=True):
     """sha256: of its content; `other` for what is not a file. changed: seconds since the epoch.
 
-    by_hale: Hale has written it, and nobody has edited it since.
+    by_hale: Hale has written this content; false where it was edited since.
     """
 
     sha256: str
