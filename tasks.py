@@ -1,9 +1,11 @@
 """The commands of invoke; `invoke --list` lists them."""
 
+import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # invoke lets no compiled Python be kept: each command would compile anew all that it imports,
 # which takes longer than an audit. From here on it is as Python was told.
@@ -20,6 +22,9 @@ from hale.model.errors import UserError
 from lab.errors import LabError
 from lab.tasks import lab
 
+if TYPE_CHECKING:
+    from hale.ssh.inventory_targets import LoginOptions
+
 TREE = Path(__file__).parent
 
 
@@ -34,7 +39,8 @@ def demo(context: Context) -> None:
         # There is no cluster here: the address of its VIP may belong to another host.
         arguments = ["--hosts=local://", "-m", "not apiserver_vip"]
     else:
-        demo_lab = machine.Lab("lab", lambda line: print(line, flush=True))
+        name = os.environ.get("HALE_LAB", "lab")
+        demo_lab = machine.Lab(name, lambda line: print(line, flush=True))
         try:
             demo_lab.up()
         except LabError as error:
@@ -91,6 +97,8 @@ def fix(
     max_fail: int = 1,
     force_unlock: bool = False,
     reports: str = "",
+    *,
+    login: "LoginOptions",
 ) -> None:
     """Show a remediation plan: diffs, impact, manual steps. --apply carries it out."""
     path = Path(inventory) if inventory else None
@@ -120,6 +128,7 @@ def fix(
             max_fail=max_fail,
             approved_by=approved_by,
             ticket=ticket,
+            login=login,
         )
         if apply:
             complete = workflow.apply_fix(chosen, wanted, Path(plan) if plan else None)
@@ -165,6 +174,8 @@ def undo(
     max_fail: int = 1,
     force_unlock: bool = False,
     reports: str = "",
+    *,
+    login: "LoginOptions",
 ) -> None:
     """Undo a run: restore content, modes, owners, units and kernel values, newest first."""
     from hale.apply import workflow
@@ -179,6 +190,7 @@ def undo(
             approved_by=approved_by,
             ticket=ticket,
             force=force,
+            login=login,
         )
         complete = workflow.undo_run(chosen, run)
     except UserError as error:
@@ -196,7 +208,9 @@ def runs(_: Context, reports: str = "") -> None:
     from hale.cli import runs as every
 
     try:
-        Console(highlight=False).print(every.table(options.reports(reports)))
+        # Whatever reads a file or a pipe does not need lines of 80 columns.
+        width = None if sys.stdout.isatty() else 1000
+        Console(highlight=False, width=width).print(every.table(options.reports(reports)))
     except UserError as error:
         raise Exit(f"runs: {error}", code=1) from None
 
@@ -270,6 +284,8 @@ def drill(
     force_unlock: bool = False,
     reports: str = "",
     revert: bool = False,
+    *,
+    login: "LoginOptions",
 ) -> None:
     """Inject a fault into the cluster, measure the downtime, and revert the fault."""
     from hale.drill import workflow
@@ -289,6 +305,7 @@ def drill(
         force_unlock=force_unlock,
         power=of_inventory(path),
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        login=login,
     )
     try:
         complete = workflow.revert_only(chosen) if revert else workflow.run_drills(chosen)

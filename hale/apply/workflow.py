@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ from hale.report.matrix import chapter_order
 from hale.report.text import confirm, escape_controls, fold_hostnames
 from hale.report.verdicts import sign_of
 from hale.ssh import RemoteError, SessionPool
-from hale.ssh.inventory_targets import targets_of
+from hale.ssh.inventory_targets import LoginOptions, targets_of
 from hale.standard import loader
 from hale.standard.loader import Standard
 
@@ -62,6 +62,7 @@ class ApplyOptions:
     approved_by: str = ""
     ticket: str = ""
     force: bool = False
+    login: LoginOptions = field(default_factory=LoginOptions)
 
     def __post_init__(self) -> None:
         if self.max_fail < 1:
@@ -79,7 +80,7 @@ def apply_fix(options: ApplyOptions, only: Sequence[str], approved: Path | None)
     """
     made = plan.load_plan(approved) if approved else None
     selected = _select(options, made)
-    with SessionPool(targets_of(selected.inventory)) as sessions:
+    with SessionPool(targets_of(selected.inventory, options.login)) as sessions:
         return _fix(options, only, made, selected, sessions)
 
 
@@ -116,7 +117,7 @@ def _fix(
 def plan_fix(options: ApplyOptions, only: Sequence[str]) -> Plan:
     """Audit, and plan what would change; nothing is changed. Raises UserError."""
     selected = _select(options, None)
-    with SessionPool(targets_of(selected.inventory)) as sessions:
+    with SessionPool(targets_of(selected.inventory, options.login)) as sessions:
         return planner.build_plan(_audit_before(options, only, selected, sessions), sessions, only)
 
 
@@ -136,7 +137,7 @@ def undo_run(options: ApplyOptions, name: str) -> bool:
     if not hosts:
         print(f"{name} changed nothing on {options.hosts}.")
         return True
-    with SessionPool(targets_of(known)) as sessions:
+    with SessionPool(targets_of(known, options.login)) as sessions:
         return _undo(options, story, known, hosts, sessions)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -13,6 +14,9 @@ from invoke.tasks import task
 from hale.cli import options
 from hale.model.errors import UserError
 from hale.paths import ROOT
+
+if TYPE_CHECKING:
+    from hale.ssh.inventory_targets import LoginOptions
 
 _COMMON = {
     "inventory": options.INVENTORY,
@@ -48,6 +52,8 @@ def install(
     reports: str = "",
     approved_by: str = "",
     ticket: str = "",
+    *,
+    login: LoginOptions,
 ) -> None:
     """Build the HA cluster with kubeadm, phase by phase. A second run resumes where it stopped."""
     from hale.install import options as install_options
@@ -68,6 +74,7 @@ def install(
             force_unlock=force_unlock,
             approved_by=approved_by,
             ticket=ticket,
+            login=login,
         )
         if plan:
             plan_view.print_plan(run_options)
@@ -97,6 +104,8 @@ def reset(
     reports: str = "",
     approved_by: str = "",
     ticket: str = "",
+    *,
+    login: LoginOptions,
 ) -> None:
     """Remove the cluster from the hosts; the settings of the host requirements stay."""
     from hale.install import options as install_options
@@ -110,6 +119,7 @@ def reset(
             force_unlock=force_unlock,
             approved_by=approved_by,
             ticket=ticket,
+            login=login,
         )
         wanted = off.Reset(cluster_name, hosts, packages, allow_quorum_loss)
         if not off.reset_cluster(run_options, wanted):
@@ -123,7 +133,7 @@ def reset(
         "out": "the file to write, mode 0600 (default: kubeconfig-NAME)",
     },
 )
-def kubeconfig(_: Context, inventory: str = "", out: str = "") -> None:
+def kubeconfig(_: Context, inventory: str = "", out: str = "", *, login: LoginOptions) -> None:
     """Fetch the cluster's admin.conf to a file that only you can read; it is never printed."""
     from hale.install import kubeconfig as fetched
     from hale.inventory import ini as inventories
@@ -131,7 +141,7 @@ def kubeconfig(_: Context, inventory: str = "", out: str = "") -> None:
     with _plainly("kubeconfig"):
         path = Path(inventory) if inventory else ROOT / "inventory.ini"
         name = inventories.load_inventory(path).cluster.name
-        fetched.kubeconfig(path, Path(out or f"kubeconfig-{name}").absolute())
+        fetched.kubeconfig(path, Path(out or f"kubeconfig-{name}").absolute(), login)
 
 
 @contextmanager

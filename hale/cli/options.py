@@ -1,17 +1,22 @@
 """Options that several `invoke` commands share: their help texts, and the old names of some."""
 
+import inspect
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
+from hale.model.errors import UserError
 from hale.paths import ROOT
+
+if TYPE_CHECKING:
+    from hale.ssh.inventory_targets import LoginOptions
 
 REPORTS = "folder in which each run creates its own (default: reports/)"
 HOSTS = "which hosts, as in pytest --hosts (default: all)"
@@ -20,6 +25,14 @@ YES = "do not ask for confirmation"
 FORCE_UNLOCK = "break a stale lock left by a run that has died"
 APPROVED_BY = "who approved the change, for the journal"
 TICKET = "the change's ticket, for the journal"
+
+#: How a command logs in: the parameters, by the names of pytest's options, with default and help.
+LOGIN: dict[str, tuple[str | bool, str]] = {
+    "ask_become_pass": (False, "ask once for the hosts' sudo password"),
+    "ssh_config": ("", "the ssh configuration to use instead of ~/.ssh/config"),
+    "ssh_identity_file": ("", "the private key of hosts for which the inventory names none"),
+    "connect_timeout": ("", "seconds for the login to a host (default: 20)"),
+}
 
 # New name -> old name. The old names work until the next release.
 RENAMED = {
@@ -55,6 +68,27 @@ def warn_renamed(old: str, new: str) -> None:
     )
 
 
+def login_options(
+    *, ask_become_pass: bool, ssh_config: str, ssh_identity_file: str, connect_timeout: str
+) -> "LoginOptions":
+    """The login options, with the sudo password typed at the terminal if it has to be.
+
+    Raises UserError for an invalid timeout, and without a terminal to ask on.
+    """
+    from hale.ssh.inventory_targets import LOGIN_TIMEOUT, LoginOptions, ask_become_password
+
+    try:
+        seconds = float(connect_timeout or LOGIN_TIMEOUT)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise UserError("--connect-timeout is a number of seconds, above 0.")
+    password = ask_become_password() if ask_become_pass else None
+    return LoginOptions(
+        ssh_config or None, ssh_identity_file or None, ask_become_pass, password, seconds
+    )
+
+
 class Command(Task[Any]):
     """A task whose renamed options (RENAMED) keep their old spelling and their letter.
 
@@ -63,6 +97,8 @@ class Command(Task[Any]):
     itself would take `--help` for. A positional parameter with a default may be left out only
     together with the option
     `without_positional`.
+
+    A task with a parameter `login` has the options of LOGIN, and gets LoginOptions of them.
     """
 
     def __init__(self, *args: Any, without_positional: str = "", **kwargs: Any) -> None:
@@ -75,11 +111,37 @@ class Command(Task[Any]):
             raise Exit(code=subprocess.run([sys.argv[0], "--help", name], check=False).returncode)
         for new, old in self._old_names():
             warn_renamed(flag(old), flag(new))
+        if self._logs_in:
+            typed: dict[str, Any] = {name: kwargs.pop(name) for name in LOGIN if name in kwargs}
+            kwargs["login"] = self._login(typed)
         return super().__call__(context, *args, **kwargs)
+
+    def _login(self, typed: dict[str, Any]) -> "LoginOptions":
+        try:
+            return login_options(**{name: d for name, (d, _) in LOGIN.items()} | typed)
+        except UserError as error:
+            raise Exit(f"{self.name}: {error}", code=1) from None
+        except KeyboardInterrupt:
+            raise Exit("interrupted; nothing was done", code=130) from None
+
+    @property
+    def _logs_in(self) -> bool:
+        return "login" in super().argspec(self.body).parameters
+
+    def argspec(self, body: Callable[..., Any]) -> inspect.Signature:
+        """The parameters of the command line: those of the body, and LOGIN for `login`."""
+        found: inspect.Signature = super().argspec(body)
+        own = [p for name, p in found.parameters.items() if name != "login"]
+        if len(own) < len(found.parameters):
+            kind = inspect.Parameter.KEYWORD_ONLY
+            own += [inspect.Parameter(n, kind, default=d) for n, (d, _) in LOGIN.items()]
+        return found.replace(parameters=own)
 
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
         """invoke's description of a parameter, with the old name and the letter of the old name."""
         found: dict[str, Any] = super().arg_opts(name, default, taken_names)
+        if name in LOGIN:
+            found |= {"names": found["names"][:1], "help": LOGIN[name][1]}
         if old := RENAMED.get(name):
             letter = next((c for c in flag(old)[2:] if c not in taken_names), "")
             found["names"] = [found["names"][0], *(letter if letter.isalpha() else "")]

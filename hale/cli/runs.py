@@ -15,15 +15,21 @@ _RunRow = tuple[str, str, str, str, str]  # run, operator, hosts, steps, state
 
 
 def table(reports: Path) -> Table:
-    """All runs, the newest first. Raises UserError for an invalid journal."""
-    shown = Table("run", "operator", "hosts", "steps", "state", box=None)
+    """All runs, the newest first, with unabridged names.
+
+    Raises UserError for an invalid journal.
+    """
     stories = runner.load_runs(reports)
     rows = [_row(story, stories) for story in stories]
     rows += [_drill(story) for story in drills.load_drills(reports)]
-    for name, *cells in sorted(rows, reverse=True):
-        shown.add_row(
-            Text(escape_controls(name), no_wrap=True), *(Text(escape_controls(c)) for c in cells)
-        )
+    cells = [[escape_controls(c) for c in row] for row in sorted(rows, reverse=True)]
+    shown = Table(box=None)
+    # The name is for `invoke undo`: it is never shortened.
+    shown.add_column("run", min_width=max((len(name) for name, *_ in cells), default=0))
+    for title in ("operator", "hosts", "steps", "state"):
+        shown.add_column(title, overflow="fold")
+    for row in cells:
+        shown.add_row(*map(Text, row))
     return shown
 
 

@@ -60,7 +60,7 @@ from hale.polling import wait_until
 from hale.report.audits import audit
 from hale.report.text import confirm
 from hale.ssh import RemoteError, SessionPool, Target
-from hale.ssh.inventory_targets import targets_of
+from hale.ssh.inventory_targets import LoginOptions, targets_of
 from hale.standard import loader
 from hale.standard.loader import Standard
 
@@ -82,6 +82,7 @@ class DrillOptions:
     force_unlock: bool = False
     power: PowerSwitch | None = None
     command: Sequence[str] = ()
+    login: LoginOptions = field(default_factory=LoginOptions)
 
 
 def run_drills(options: DrillOptions) -> bool:
@@ -98,20 +99,24 @@ def run_drills(options: DrillOptions) -> bool:
         )
     known = ini.load_inventory(options.inventory)
     require_consent(known, allow_production=options.allow_production)
-    with _signals_raise(), LiveView() as screen, SessionPool(targets_of(known)) as sessions:
+    with _signals_raise(), LiveView() as screen, _pool(options, known) as sessions:
         recover_interrupted(options, known, sessions, screen)
         return DrillRunner(options, known, sessions, tuple(kinds), screen).run()
+
+
+def _pool(options: DrillOptions, known: Inventory) -> SessionPool:
+    return SessionPool(targets_of(known, options.login))
 
 
 def revert_only(options: DrillOptions) -> bool:
     """`invoke drill --revert`: only revert what interrupted drills left. Raises UserError."""
     known = ini.load_inventory(options.inventory)
-    with _signals_raise(), LiveView() as screen, SessionPool(targets_of(known)) as sessions:
+    with _signals_raise(), LiveView() as screen, _pool(options, known) as sessions:
         if not recover_interrupted(options, known, sessions, screen):
             screen.log("", "no interrupted drill of this inventory has anything left to revert")
             return True
         screen.log("", "waiting until the cluster is healthy")
-        rows, _ = wait_until_healthy(known)
+        rows, _ = wait_until_healthy(known, sessions.targets)
         for row in rows:
             screen.log("", f"unhealthy: {row}")
         return not rows
@@ -180,11 +185,11 @@ class DrillRunner:
         options, inventory, log = self.options, self.inventory, self.view.log
         folder = recorder.create_run_dir(options.reports, "drill")
         log("", f"auditing the cluster of {inventory.path}")
-        audited = audit_cluster(inventory, folder / "before")
+        audited = audit_cluster(inventory, folder / "before", self.sessions.targets)
         if is_inconclusive(audited.results):
             log("", "some results are UNKNOWN; auditing once more")
             shutil.rmtree(folder / "before")
-            audited = audit_cluster(inventory, folder / "before")
+            audited = audit_cluster(inventory, folder / "before", self.sessions.targets)
         before, judged = audited.results, audited.audit
         require_healthy(before, _guards(judged.standard))
         roles = find_roles(judged)
@@ -224,7 +229,7 @@ class DrillRunner:
                 log("", "stopping; injected faults are reverted first")
             wrong = self._revert(book, folder)
             log("", "auditing the cluster again")
-            rows, _ = wait_until_healthy(inventory, folder)
+            rows, _ = wait_until_healthy(inventory, self.sessions.targets, folder)
             if not wrong:
                 state = DrillState.INTERRUPTED if reason else DrillState.FINISHED
                 book.write(DrillEnd(state, now()))
@@ -267,7 +272,7 @@ class DrillRunner:
         for number, fault in enumerate(planned):
             if number:
                 # The VIP and etcd's leader have moved: find the roles again.
-                rows, judged = wait_until_healthy(self.inventory)
+                rows, judged = wait_until_healthy(self.inventory, self.sessions.targets)
                 if rows or judged is None:
                     raise ActionFailed(f"the cluster is unhealthy before {fault.kind}: {rows[0]}")
                 fault = self._select(fault.kind, find_roles(judged))
@@ -334,13 +339,16 @@ class DrillRunner:
 # --- audits of the cluster ---
 
 
-def audit_cluster(known: Inventory, folder: Path) -> AuditResult:
-    """Audit what the cluster must meet, and its roles, into folder. Raises UserError."""
+def audit_cluster(known: Inventory, folder: Path, targets: Mapping[str, Target]) -> AuditResult:
+    """Audit what the cluster must meet, and its roles, into folder, over new sessions.
+
+    Raises UserError.
+    """
     folder.mkdir()
     standard = loader.load_standard(ROOT / "standard")
     roles = {r.id for r in standard.requirements if r.subject in ("address", "etcd")}
     drilled = {r.id for r in standard.requirements if "drill" in r.aspects}
-    with SessionPool(targets_of(known)) as sessions:
+    with SessionPool(targets) as sessions:
         return audit(
             folder,
             known,
@@ -398,7 +406,7 @@ def find_roles(judged: Audit) -> ClusterRoles:
 
 
 def wait_until_healthy(
-    known: Inventory, folder: Path | None = None
+    known: Inventory, targets: Mapping[str, Target], folder: Path | None = None
 ) -> tuple[list[str], Audit | None]:
     """Audit until the cluster is healthy, for up to HEALTH_TIMEOUT; returns failures and the audit.
 
@@ -413,7 +421,7 @@ def wait_until_healthy(
             nonlocal judged
             shutil.rmtree(latest, ignore_errors=True)
             try:
-                audited = audit_cluster(known, latest)
+                audited = audit_cluster(known, latest, targets)
                 judged = audited.audit
             except (UserError, OSError) as error:  # a full disk, say: the drill still ends in order
                 return [str(error)]

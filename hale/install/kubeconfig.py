@@ -3,22 +3,21 @@
 from pathlib import Path
 
 from hale.files import atomic
-from hale.install.locked_run import LOGIN_TIMEOUT
 from hale.inventory import ini
 from hale.inventory.cluster_spec import ADMIN
 from hale.model.errors import UserError
 from hale.ssh import RemoteError, SessionPool
-from hale.ssh.inventory_targets import targets_of
+from hale.ssh.inventory_targets import LoginOptions, targets_of
 
 
-def kubeconfig(path: Path, out: Path) -> None:
+def kubeconfig(path: Path, out: Path, login: LoginOptions | None = None) -> None:
     """Fetch admin.conf from the first control-plane node that has one, to a file of mode 0600.
 
     It is never printed. Raises UserError if no node has one, or the file cannot be written.
     """
     known = ini.load_inventory(path)
     tried = []
-    with SessionPool(targets_of(known, LOGIN_TIMEOUT)) as sessions:
+    with SessionPool(targets_of(known, login)) as sessions:
         for host in known.masters:
             try:
                 done = sessions.session(host.name).run(f"cat {ADMIN}", 20)

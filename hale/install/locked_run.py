@@ -16,9 +16,6 @@ from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
 from hale.ssh import RemoteError, SessionPool
 
-# Seconds for a login: hosts that install a cluster are busy, which must not end the run.
-LOGIN_TIMEOUT = 20.0
-
 
 def check_reachable(sessions: SessionPool) -> None:
     """Log in to every host before any is changed. Raises UserError naming those that fail.
@@ -38,7 +35,8 @@ def _down(sessions: SessionPool) -> list[str]:
     unreachable = []
     for name in sessions.targets:
         try:
-            if sessions.session(name).run("id -u", 2 * LOGIN_TIMEOUT).stdout.strip() != b"0":
+            limit = 2 * sessions.target(name).connect_timeout
+            if sessions.session(name).run("id -u", limit).stdout.strip() != b"0":
                 unreachable.append(
                     f"{name}: root is needed: put ansible_become=true into the inventory"
                 )

@@ -1,10 +1,11 @@
 """The options of an install or a reset."""
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hale.paths import ROOT
+from hale.ssh.inventory_targets import LOGIN_TIMEOUT, LoginOptions
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class InstallOptions:
     force_unlock: bool = False
     approved_by: str = ""
     ticket: str = ""
+    login: LoginOptions = field(default_factory=LoginOptions)
 
     @property
     def path(self) -> Path:
@@ -39,4 +41,10 @@ class InstallOptions:
             words.append("--fix")
         if self.yes:
             words.append("--yes")
+        login = self.login
+        words += ["--ask-become-pass"] if login.become else []
+        words += ["--ssh-config", login.ssh_config] if login.ssh_config else []
+        words += ["--ssh-identity-file", login.identity_file] if login.identity_file else []
+        if login.connect_timeout != LOGIN_TIMEOUT:
+            words += ["--connect-timeout", f"{login.connect_timeout:g}"]
         return shlex.join(words)

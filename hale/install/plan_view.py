@@ -6,7 +6,7 @@ from rich.text import Text
 from hale.audit import recorder
 from hale.install import preflight
 from hale.install.cluster_context import ClusterContext, load_context
-from hale.install.locked_run import LOGIN_TIMEOUT, check_reachable
+from hale.install.locked_run import check_reachable
 from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
 from hale.install.planning import phase_statuses
@@ -30,7 +30,7 @@ def print_plan(options: InstallOptions) -> None:
     context = load_context(inventory, standard)
     console = Console(highlight=False, soft_wrap=True)
     selected = selected_phases(options)
-    with SessionPool(targets_of(inventory, LOGIN_TIMEOUT)) as sessions:
+    with SessionPool(targets_of(inventory, options.login)) as sessions:
         check_reachable(sessions)
         if GATE in selected:
             _print_gate(options, context, standard, sessions, console)

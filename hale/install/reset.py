@@ -15,7 +15,7 @@ from hale.install import scheduler
 from hale.install.cluster_context import ClusterContext, load_cluster_context
 from hale.install.engine import Engine, InstallAborted, PhaseFailed, interruptible
 from hale.install.executor import InstallStepFailed
-from hale.install.locked_run import LOGIN_TIMEOUT, check_reachable, locked_run
+from hale.install.locked_run import check_reachable, locked_run
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
 from hale.install.options import InstallOptions
 from hale.install.phase import Batch, Observations, ProbeSource, Problems
@@ -70,7 +70,7 @@ def reset_cluster(options: InstallOptions, reset_options: Reset) -> bool:
     hosts = [h for h in context.hosts if h.name in chosen]
     reset_module = cast("ResetModule", importlib.import_module(f"{scheduler.PACKAGE}.reset"))
     _named(context, reset_options, hosts, yes=options.yes)
-    with SessionPool(targets_of(inventory, LOGIN_TIMEOUT)) as sessions:
+    with SessionPool(targets_of(inventory, options.login)) as sessions:
         check_reachable(sessions)
         return _reset(options, reset_options, reset_module, context, hosts, sessions)
 

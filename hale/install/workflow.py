@@ -15,7 +15,7 @@ from hale.install import preflight
 from hale.install.cluster_context import ClusterContext, load_context
 from hale.install.engine import Engine, InstallAborted, PhaseFailed, interruptible
 from hale.install.joined import JoinedGate, confirm_changes, joined_hosts
-from hale.install.locked_run import LOGIN_TIMEOUT, check_reachable, locked_run
+from hale.install.locked_run import check_reachable, locked_run
 from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
 from hale.install.planning import phase_statuses
@@ -54,7 +54,7 @@ def install_cluster(options: InstallOptions) -> bool:
     chosen = selected_phases(options)
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{inventory.environment} inventory {inventory.path}")
-    with SessionPool(targets_of(inventory, LOGIN_TIMEOUT)) as sessions:
+    with SessionPool(targets_of(inventory, options.login)) as sessions:
         check_reachable(sessions)
         return _install(options, standard, context, chosen, sessions, console)
 
@@ -134,6 +134,7 @@ def _gate(
             force_unlock=options.force_unlock,
             approved_by=options.approved_by,
             ticket=options.ticket,
+            login=options.login,
         )
         sessions.close()  # a fix has its own; new ones then get the limits that it sets
         if not apply.apply_fix(typed, wanted, None):

@@ -1,7 +1,6 @@
 """Builds the audit that pytest's options (hale/pytest_plugin/options.py) describe."""
 
 import contextlib
-import getpass
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -128,10 +127,7 @@ def _targets(
 ) -> dict[str, Target]:
     password = worker["hale_become_password"] if worker else None
     if worker is None and option.ask_become_pass:
-        try:
-            password = getpass.getpass("sudo password on the hosts: ")
-        except (OSError, EOFError):
-            raise UserError("--ask-become-pass needs a terminal to ask on.") from None
+        password = inventory_targets.ask_become_password()
     return inventory_targets.targets_for_options(selected, option, password)
 
 

@@ -3,8 +3,11 @@
 This module imports little, so that a run can log in first and import the rest while it waits.
 """
 
+import getpass
 import shlex
+import warnings
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from hale.inventory.ini import Host, Inventory, is_port
@@ -14,7 +17,7 @@ from hale.ssh.target import Target
 
 # Seconds for a login. Longer than in an audit: a busy host is not a dead one, and must not abort
 # a run that changes hosts.
-LOGIN_TIMEOUT = 15.0
+LOGIN_TIMEOUT = 20.0
 TRUE = ("true", "yes", "1", "on", "y", "t")
 FALSE = ("false", "no", "0", "off", "n", "f", "")
 # Ansible's connection variables that we recognise, and the values we support.
@@ -22,6 +25,34 @@ SUPPORTED = {
     "ansible_connection": ("ssh", "smart", "paramiko", "paramiko_ssh", ""),
     "ansible_become_method": ("sudo", ""),
 }
+
+
+@dataclass(frozen=True)
+class LoginOptions:
+    """How a command logs in, beyond the inventory: pytest's options of the same names.
+
+    become: on all hosts, whatever the inventory has. become_password: for sudo; only in memory.
+    connect_timeout: seconds for a login, and again for sudo.
+    """
+
+    ssh_config: str | None = None
+    identity_file: str | None = None
+    become: bool = False
+    become_password: str | None = field(default=None, repr=False)
+    connect_timeout: float = LOGIN_TIMEOUT
+
+
+def ask_become_password() -> str:
+    """The hosts' sudo password, typed at the terminal without echo (getpass).
+
+    Raises UserError without a terminal.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)  # it would be echoed
+            return getpass.getpass("sudo password on the hosts: ")
+    except (OSError, EOFError, getpass.GetPassWarning):
+        raise UserError("--ask-become-pass needs a terminal to ask on.") from None
 
 
 def target_of(
@@ -71,12 +102,20 @@ def _unsupported(host: Host, name: str, why: str) -> UserError:
     return UserError(f"{name}={host.get(name)!r} {why}.", host.variables[name].where)
 
 
-def targets_of(known: Inventory, timeout: float = LOGIN_TIMEOUT) -> dict[str, Target]:
-    """How each host is reached according to the inventory; `timeout` of a login in seconds.
-
-    Raises UserError, as `target_of`.
-    """
-    return {h.name: target_of(h, connect_timeout=timeout) for h in known.hosts}
+def targets_of(known: Inventory, login: LoginOptions | None = None) -> dict[str, Target]:
+    """How a command reaches each host of the inventory. Raises UserError, as `target_of`."""
+    login = login or LoginOptions()
+    return {
+        h.name: target_of(
+            h,
+            ssh_config=login.ssh_config,
+            identity_file=login.identity_file,
+            become=login.become,
+            become_password=login.become_password,
+            connect_timeout=login.connect_timeout,
+        )
+        for h in known.hosts
+    }
 
 
 def targets_for_options(

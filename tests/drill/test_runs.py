@@ -1,5 +1,7 @@
 """`invoke runs` has drills among the runs, with what is still to be given back."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from hale.drill.journal import (
 )
 from hale.model.drill import FaultKind
 from hale.model.errors import UserError
+from hale.paths import ROOT
 
 HEADER = DrillHeader(
     SCHEMA, Owner("op", "here", "2026-drill", "t"), "/inv", (FaultKind.VIP,), False
@@ -32,6 +35,27 @@ def told(reports: Path) -> list[str]:
     with console.capture() as said:
         console.print(runs.table(reports))
     return [" ".join(line.split()) for line in said.get().splitlines()]
+
+
+LONG = "2026-11-23T162800.123456Z-install-of-another-colleague"
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_name_is_never_shortened(tmp_path: Path, width: int) -> None:
+    drill(tmp_path / LONG, VIP).close()
+    console = Console(width=width, highlight=False)
+    with console.capture() as output:
+        console.print(runs.table(tmp_path))
+    assert LONG in output.get()
+
+
+def test_in_a_pipe_a_run_is_one_line(tmp_path: Path) -> None:
+    drill(tmp_path / LONG, VIP).close()
+    invoke = Path(sys.executable).parent / "invoke"
+    output = subprocess.check_output([invoke, "runs", f"--reports={tmp_path}"], cwd=ROOT, text=True)
+    (line,) = (line for line in output.splitlines() if LONG in line)
+    assert "op@here" in line
+    assert "run `invoke drill --revert`" in line
 
 
 def drill(folder: Path, *entries: FaultInjected | FaultReverted | DrillEnd) -> DrillJournal:

@@ -20,6 +20,6 @@ def test_an_audit_that_cannot_be_written_counts_as_unhealthy(
     monkeypatch.setattr(workflow, "HEALTH_TIMEOUT", 0.0)
     monkeypatch.setattr(workflow, "POLL_INTERVAL", 0.01)
     known = ini.load_inventory(ROOT / "inventory.ini")
-    failures, judged = workflow.wait_until_healthy(known, tmp_path)
+    failures, judged = workflow.wait_until_healthy(known, {}, tmp_path)
     assert failures == ["[Errno 28] No space left on device"]
     assert judged is None

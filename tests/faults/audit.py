@@ -23,7 +23,7 @@ from hale.inventory import ini, selection
 from hale.model.requirement import Case
 from hale.model.results import Results, RowKey
 from hale.paths import ROOT
-from hale.ssh.inventory_targets import targets_of
+from hale.ssh.inventory_targets import LoginOptions, targets_of
 from hale.standard import loader
 from lab.faults.fault import ExpectedResult
 
@@ -82,7 +82,7 @@ class Engine:
         self.standard = loader.load_standard(ROOT / "standard")
         loader.check_overrides(self.standard, self.inventory)
         self.sessions: dict[str, ssh.Session] = {}
-        self.targets = targets_of(self.inventory, connect_timeout)
+        self.targets = targets_of(self.inventory, LoginOptions(connect_timeout=connect_timeout))
 
     def audit(self, hosts: str = "all", anew: Collection[str] | None = None) -> dict[RowKey, Said]:
         """Every row of the profile for these hosts.
