@@ -8,11 +8,3 @@ from hale.inventory.ini import Host
 def shell_command(master: Host) -> str:
     """The command without its subcommand."""
     return f"kubectl --kubeconfig {ADMIN} --server https://{master.address}:{APISERVER_PORT}"
-
-
-def retrying(*commands: str) -> str:
-    """A script that retries each command: etcd may be electing a leader while nodes join."""
-    return "".join(
-        f"n=0\nuntil {command}; do n=$((n + 1)); [ $n -lt 5 ] || exit 1; sleep 2; done\n"
-        for command in commands
-    )

@@ -101,6 +101,31 @@ def test_a_file_of_an_earlier_hale_is_copied_first(
     assert len([*copy.parent.iterdir()]) == 1, "what the record knows needs no copy"
 
 
+@pytest.mark.parametrize("refused", ["nothing", "apply -f /dev/stdin"])
+def test_a_manifest_is_noted_before_and_after(tmp_path: Path, refused: str) -> None:
+    """If kubectl refuses it, the note says that it was begun."""
+    log = tmp_path / "log"
+    fake = tmp_path / "kubectl"
+    fake.write_text(f'#!/bin/sh\necho "$*" >>{log}\ncase "$*" in *"{refused}"*) exit 1; esac\n')
+    fake.chmod(0o755)
+    script = scripts.load(
+        "apply_manifest",
+        kubectl=str(fake),
+        notes="hale-manifests",
+        key="k",
+        applying="applying",
+        digest="d",
+    ).replace("--server-side --force-conflicts ", "")
+    done = subprocess.run(["sh", "-euc", f"sleep() {{ :; }}\n{script}"], input=b"x\n", check=False)
+    said = log.read_text().splitlines()
+    note = "-n kube-system annotate --overwrite configmap hale-manifests k="
+    assert said[:2] == ["apply --server-side -f -", f"{note}applying"]
+    if refused == "nothing":
+        assert (said[2:], done.returncode) == (["apply -f /dev/stdin", f"{note}d"], 0)
+    else:
+        assert (set(said[2:]), done.returncode) == ({"apply -f /dev/stdin"}, 1)
+
+
 def test_what_was_there_first_is_kept(write: Callable[..., bool], tmp_path: Path) -> None:
     path = tmp_path / "conf"
     path.write_text("the site's\n")

@@ -1,0 +1,6 @@
+# Given: kubeconfig, address, name (of a ConfigMap in kube-system).
+[ -r "$kubeconfig" ] && command -v kubectl >/dev/null || { echo "end 0"; exit 0; }
+said=$(kubectl --kubeconfig "$kubeconfig" --server "https://$address:6443" --request-timeout 8s \
+  -n kube-system get configmap "$name" --ignore-not-found -o jsonpath='{.metadata.annotations}' \
+  2>&1) && r=0 || r=$?
+printf '%s\nend %s\n' "$said" "$r"
