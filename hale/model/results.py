@@ -114,6 +114,10 @@ class SiteCheck(msgspec.Struct):
     properties: dict[str, str] = {}  # of the fixture record_property
 
 
+#: Outcomes of a site's own test that make pytest's exit status 1.
+FAILED_OUTCOMES = ("failed", "error")
+
+
 class RowKey(msgspec.Struct, frozen=True):
     """The name of a result."""
 
@@ -147,6 +151,7 @@ class Run(msgspec.Struct):
     evidence_from: str = ""  # --evidence: no host was contacted, this file was judged again
     incomplete: list[str] = []  # why the run covers less than inventory and profile
     metadata: dict[str, str] = {}  # what the operator added with --metadata
+    other_tests_failed: int = 0  # tests that judge no requirement, and failed
 
 
 class Results(msgspec.Struct):

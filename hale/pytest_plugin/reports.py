@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hale.model.errors import UserError
-from hale.model.results import ROW, Result, Results, SiteCheck
+from hale.model.results import FAILED_OUTCOMES, ROW, Result, Results, SiteCheck
 from hale.redact import redact
 from hale.report import formats, junit
 from hale.report.matrix import failure_block
@@ -61,6 +61,9 @@ class ReportFiles(SiteChecks):
             if (row := rows.get(check.test)) is not None:
                 row.log = "\n".join(filter(None, (row.log, check.text)))
         found.site_checks = [check for check in self.checks if check.test not in rows]
+        found.run.other_tests_failed = len(
+            {check.test for check in found.site_checks if check.outcome in FAILED_OUTCOMES}
+        )
 
     def write(self, found: Results, write: Callable[[Path, bytes], None]) -> None:
         """Write the reports. write: used for files in the run's folder; others are overwritten."""

@@ -46,7 +46,9 @@ def render(found: Results) -> str:
         TEMPLATE,
         found,
         verdict(found),
-        good=bool(rows) and not any(r.verdict.failed for r in rows),
+        good=bool(rows)
+        and not any(r.verdict.failed for r in rows)
+        and not matrix.failures_beside(found.run),
         script=inline_asset("audit.js"),
         total=len(rows),
         counts=[(v, count) for v, count in counts if count],
@@ -83,7 +85,7 @@ def failures_first(rows: Iterable[Result]) -> list[Result]:
 
 
 def verdict(found: Results) -> str:
-    """The run in one or two words."""
+    """The run in a few words; never compliant where pytest's exit status is that of a failure."""
     have = {row.verdict for row in found.results}
     if not have:
         return "nothing was judged"
@@ -91,6 +93,8 @@ def verdict(found: Results) -> str:
         return "not compliant"
     if Verdict.UNKNOWN in have:
         return "not proven"
+    if beside := matrix.failures_beside(found.run):
+        return beside
     complete = found.run.state == "finished" and not found.run.incomplete
     return "compliant" if complete else "compliant (partial run)"
 

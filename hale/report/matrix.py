@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from hale.model.requirement import Aspect, Profile
-from hale.model.results import Result, Results
+from hale.model.results import Result, Results, Run
 from hale.model.verdict import Verdict
 from hale.report.text import escape_controls, format_value
 from hale.report.verdicts import PRESENTATION
@@ -43,6 +43,16 @@ def matrix(rows: Sequence[Result]) -> dict[str, dict[str, list[Result]]]:
         for cell in cells.values():
             cell.sort(key=lambda r: _ASPECTS.index(r.aspect) if r.aspect in _ASPECTS else 9)
     return found
+
+
+def failures_beside(run: Run) -> str:
+    """What failed although every requirement may have passed; empty if nothing.
+
+    A site's own tests, or what ended pytest early (its exit status).
+    """
+    if count := run.other_tests_failed:
+        return f"{count} other test{'s' if count > 1 else ''} failed"
+    return f"exit status {run.exit_status}" if run.exit_status else ""
 
 
 def failure_block(row: Result) -> str:

@@ -14,7 +14,15 @@ from msgspec import Struct
 from hale.model.evidence import Evidence
 from hale.model.results import Result, Results
 from hale.model.verdict import Verdict
-from hale.report.matrix import BEYOND, FailureGroup, chapter_label, columns, failure_groups, matrix
+from hale.report.matrix import (
+    BEYOND,
+    FailureGroup,
+    chapter_label,
+    columns,
+    failure_groups,
+    failures_beside,
+    matrix,
+)
 from hale.report.text import escape_controls, fold_hostnames, format_value
 from hale.report.verdicts import sign_of
 
@@ -178,6 +186,9 @@ def renderables(results: Results, width: int, verbosity: int = 0) -> "list[Rende
         )
     if run.state != "finished":
         warning = "INTERRUPTED: cases that no test judged are UNKNOWN"
+        found.append(_hanging(Text("! ", "bold red"), Text(warning, "bold red")))
+    if run.other_tests_failed:
+        warning = f"{failures_beside(run)}: tests that judge no requirement; see above"
         found.append(_hanging(Text("! ", "bold red"), Text(warning, "bold red")))
     for reason in run.incomplete:
         warning = escape_controls(f"INCOMPLETE: {reason}")

@@ -726,9 +726,33 @@ def test_a_sites_own_checks_stand_in_junit_xml_too(
     assert outcomes["test_left_out"].message == "Skipped: not here"
     assert "OSError: no such thing" in outcomes["test_without_its_fixture"].text
     assert outcomes["test_noted"].properties == {"ticket": "CHG-1"}
+    assert done.results.run.other_tests_failed == 2
+    assert "2 other tests failed" in done.said
     page = (done.folder / "report.html").read_text()
     for name in outcomes:
         assert f"<b>checks/test_site.py::{name}</b>" in page
+
+
+@pytest.mark.parametrize("workers", [[], ["-n2"]], ids=["plain", "xdist"])
+@pytest.mark.parametrize("beside", ["checks", "tests_of_the_site"])
+def test_nothing_is_compliant_where_a_sites_own_check_fails(
+    tree: tuple[Path, dict[str, str]], tmp_path: Path, workers: list[str], beside: str
+) -> None:
+    """Every requirement passes; two tests of the site do not, and pytest's exit status is 1."""
+    folder, more = tree
+    (folder / beside).mkdir(exist_ok=True)
+    (folder / beside / "test_site.py").write_text(MIXED)
+    words = ("--hosts=k8s-node-01", f"{beside}/test_site.py", f"{SYSCTL}::test_runtime")
+    rows = ("-k", "site or (k8s-node-01 and SYS-IP-FORWARD)")
+    done = typed(tmp_path / "r", *EVIDENCE, *words, *rows, *workers, cwd=folder, more=more)
+    assert done.code == 1
+    assert {r.verdict.value for r in done.results.results} == {"PASS"}
+    assert done.results.run.other_tests_failed == 2
+    assert "! 2 other tests failed" in done.said
+    assert done.folder
+    page = (done.folder / "report.html").read_text()
+    assert "compliant" not in page.partition("<body")[2].partition("<table")[0]
+    assert "2 other tests failed" in page
 
 
 def test_a_sites_own_check_is_not_judged_from_evidence(

@@ -305,11 +305,22 @@ def test_what_must_not_be_overlooked(
 
 def test_no_green_word_for_a_run_that_lacks_something(recorded: Results) -> None:
     passed = [r for r in recorded.results if r.verdict is Verdict.PASS]
-    good = msgspec.structs.replace(recorded, results=passed)
+    of_good = msgspec.structs.replace(recorded.run, exit_status=0)
+    good = msgspec.structs.replace(recorded, results=passed, run=of_good)
     assert html.verdict(good) == "compliant"
+    assert 'class="banner good"' in html.render(good)
     for change in ({"incomplete": ["x"]}, {"state": "interrupted"}):
-        run = msgspec.structs.replace(recorded.run, **change)
+        run = msgspec.structs.replace(of_good, **change)
         assert html.verdict(msgspec.structs.replace(good, run=run)) != "compliant"
+    for change, words in (
+        ({"exit_status": 1}, "exit status 1"),
+        ({"exit_status": 1, "other_tests_failed": 1}, "1 other test failed"),
+        ({"exit_status": 1, "other_tests_failed": 2}, "2 other tests failed"),
+    ):
+        run = msgspec.structs.replace(of_good, **change)
+        other = msgspec.structs.replace(good, run=run)
+        assert html.verdict(other) == words
+        assert 'class="banner bad"' in html.render(other)
     nothing = msgspec.structs.replace(recorded, results=[])
     assert html.verdict(nothing) == "nothing was judged"
     assert 'class="banner bad"' in html.render(nothing)
