@@ -1,5 +1,6 @@
 """Packages: the site's repository and its key; containerd, runc, the CNI plugins, kubelet, kubeadm
-and kubectl at the inventory's version, held there.
+and kubectl at the inventory's version, held there. apt also holds containerd, runc and the CNI
+plugins that are installed here; what is there already is not upgraded.
 
 Host groups are staggered: where they share a mirror's link, or a lab's CPUs, the hosts that
 others depend on come first. Only the site's own repository is refreshed, so that another mirror
@@ -39,6 +40,8 @@ OTHER_RUNTIME = "containerd.io"
 TOOLS = ("conntrack", "curl", "socat")
 _ALL = (*RUNTIME, *PINNED, *TOOLS)
 DNF_NAMES = {"conntrack": "conntrack-tools"}  # where dnf's name differs
+# Of dpkg, its front ends, and `apt-get update`: apt.conf(5), dpkg(1).
+LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock")
 NAME = "hale-kubernetes"
 LIST = f"/etc/apt/sources.list.d/{NAME}.list"
 REPO = f"/etc/yum.repos.d/{NAME}.repo"
@@ -136,7 +139,11 @@ def is_version(installed: str, wanted: str) -> bool:
 
 def install_script(names: Iterable[str]) -> str:
     """A script that installs packages from the host's own repositories. Runs after this phase."""
-    return scripts.load("apt") + scripts.load("install_packages", *names)
+    return _apt_functions() + scripts.load("install_packages", *names)
+
+
+def _apt_functions() -> str:
+    return scripts.load("apt", locks=" ".join(LOCKS))
 
 
 def _wanted(found: Packages) -> tuple[str, ...]:
@@ -194,15 +201,16 @@ _ENABLE = "systemctl -q enable kubelet containerd\n"
 def _apt(site: ClusterContext, found: Packages) -> str:
     script = scripts.load(
         "install_kubernetes_apt",
-        *(n for n in _wanted(found) if n not in PINNED),
+        *(n for n in _wanted(found) if n not in PINNED and n not in found.versions),
         **_pinned(site),
+        held=" ".join(RUNTIME),
         list=LIST if site.cluster.apt_repository is not None else "",
     )
-    return f"{scripts.load('apt')}{script}{scripts.load('link_cni_plugins')}{_ENABLE}"
+    return f"{_apt_functions()}{script}{scripts.load('link_cni_plugins')}{_ENABLE}"
 
 
 def _dnf(site: ClusterContext, found: Packages) -> str:
-    wanted = [n for n in _wanted(found) if n not in PINNED]
+    wanted = [n for n in _wanted(found) if n not in PINNED and n not in found.versions]
     script = scripts.load(
         "install_kubernetes_dnf",
         *(n for n in wanted if n not in RUNTIME),

@@ -234,7 +234,6 @@ def _packages(site: ClusterContext, host: Host) -> Step:
     remove = scripts.load(
         "remove_packages",
         *(*packages.PINNED, *balancer, *rest),
-        pinned=" ".join(packages.PINNED),
         repository=packages.NAME,
     )
     files = (runtime.CERTS, packages.LIST, packages.REPO, packages.DNF_KEY)

@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -226,20 +227,33 @@ def test_keepalived_judges_its_configuration(tmp_path: Path, keepalived: str, st
     assert (tmp_path / "calls").read_text() == "keepalived -t -f /conf\n"
 
 
+HOLDS = """
+import fcntl, sys, time
+file = open(sys.argv[1], "w")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(60)
+"""
 MADISON = """
 case $* in
 *kubeadm*) printf '%s\\n' ' kubeadm | 1.34.10-1.1 | x' ' kubeadm | 1.34.1-1.1 | x' \\
   ' kubectl | 1:1.34.1-1.1 | x' ' kubelet | 1.34.1-1.2 | x' ;;
+*runc|*socat) echo there ;;
 esac
 """
 PINNED = {"pinned": "kubeadm kubectl kubelet", "version": "1.34.1", "pattern": "1[.]34[.]1"}
 
 
-def apt(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    given = PINNED | {"list": "/etc/apt/a b.list"} | variables
-    script = scripts.load("apt") + scripts.load("install_kubernetes_apt", "runc", "socat", **given)
-    nothing = dict.fromkeys(("apt-get", "apt-mark", "dpkg"), "")
-    return run(tmp_path, script, **nothing, **{"apt-cache": MADISON})
+def apt(
+    tmp_path: Path, more: dict[str, str] | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    given = PINNED | {"list": "/etc/apt/a b.list", "held": "containerd runc"}
+    given |= {"locks": "/none"} | variables
+    script = scripts.load("apt", locks=given.pop("locks"))
+    script += scripts.load("install_kubernetes_apt", "runc", "socat", **given)
+    programs = dict.fromkeys(("apt-get", "apt-mark", "dpkg", "sleep"), "")
+    programs |= {"apt-cache": MADISON, "dpkg-query": "exit 1"} | (more or {})
+    return run(tmp_path, script, **programs)
 
 
 def test_apt_installs_and_holds_one_version(tmp_path: Path) -> None:
@@ -255,7 +269,38 @@ def test_apt_installs_and_holds_one_version(tmp_path: Path) -> None:
         " -y install --allow-change-held-packages --allow-downgrades runc socat "
         "kubeadm=1.34.1-1.1 kubectl=1:1.34.1-1.1 kubelet=1.34.1-1.2 containernetworking-plugins"
     )
-    assert calls[-1] == "apt-mark -qq hold kubeadm kubectl kubelet"
+    assert calls[-1] == "apt-mark -qq hold kubeadm kubectl kubelet runc containernetworking-plugins"
+
+
+def test_apt_refreshes_all_lists_where_a_package_has_no_candidate(tmp_path: Path) -> None:
+    cache = MADISON.replace("*runc|", "")
+    assert apt(tmp_path, {"apt-cache": cache}).returncode == 0
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert "apt-get -qq -o DPkg::Lock::Timeout=120 update" in calls
+
+
+def test_plugins_that_are_there_are_neither_upgraded_nor_held(tmp_path: Path) -> None:
+    assert apt(tmp_path, {"dpkg-query": "echo 'ii '"}).returncode == 0
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[-1] == "apt-mark -qq hold kubeadm kubectl kubelet runc"
+    (install,) = (line for line in calls if " install " in line)
+    assert "containernetworking-plugins" not in install
+
+
+def test_apt_waits_for_its_locks(tmp_path: Path) -> None:
+    """A lock of fcntl(2), as dpkg's: released when the script sleeps for the second time."""
+    lock, slept = tmp_path / "lock", tmp_path / "slept"
+    command = [sys.executable, "-c", HOLDS, str(lock)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        sleeps = f"[ ! -e {slept} ] || kill {holder.pid}; touch {slept}; /bin/sleep 0.2"
+        done = apt(tmp_path, {"sleep": sleeps}, locks=str(lock))
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert done.returncode == 0
+    assert "waiting for another program" in done.stdout
+    assert calls[:2] == ["sleep 2", "sleep 2"]
+    assert "dpkg --configure -a" in calls[2:]
 
 
 def test_without_a_repository_of_its_own_apt_refreshes_all(tmp_path: Path) -> None:
