@@ -22,7 +22,8 @@ CAP_SYS_RESOURCE = 1 << 24  # capabilities(7)
 class Packages(Struct, frozen=True):
     """versions: of packages that are completely installed. plugins: the folder of CNI plugins.
 
-    capable: the OOM score of processes may be lowered (CAP_SYS_RESOURCE).
+    capable: the OOM score of processes may be lowered (CAP_SYS_RESOURCE). cgroup: v1, v2, or empty
+    where neither is known.
     """
 
     manager: Manager
@@ -32,6 +33,7 @@ class Packages(Struct, frozen=True):
     containerd: str = ""  # its version
     plugins: str = ""
     capable: bool = True
+    cgroup: str = ""
 
 
 def probe(names: Iterable[str]) -> CommandProbe:
@@ -67,4 +69,5 @@ def read(readings: HostView) -> Packages:
         values.get("containerd", "").removeprefix("v"),
         values.get("cni", ""),
         bool(int(values.get("capabilities") or "0", 16) & CAP_SYS_RESOURCE),
+        values.get("cgroup", ""),
     )

@@ -14,4 +14,8 @@ fi
 for d in /opt/cni/bin /usr/lib/cni /usr/libexec/cni; do
   [ ! -x $d/loopback ] || { echo "cni $d"; break; }
 done
+case $(stat -fc %T /sys/fs/cgroup 2>/dev/null) in
+  cgroup2fs) echo "cgroup v2" ;;
+  tmpfs) echo "cgroup v1" ;;
+esac
 echo "capabilities $(sed -n 's/^CapEff:[[:space:]]*//p' /proc/1/status)"

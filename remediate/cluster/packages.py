@@ -30,7 +30,7 @@ from hale.install.phase import (
 )
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
-from remediate.cluster import scripts, templates
+from remediate.cluster import scripts, support, templates
 
 PINNED = ("kubeadm", "kubectl", "kubelet")
 RUNTIME = ("containerd", "runc")
@@ -71,6 +71,20 @@ class InstallPackages(Phase):
             file_digests.SUBJECT: (file_digests.probe(paths),),
             services.SUBJECT: (services.probe(["kubelet", "containerd"]),),
         }
+
+    def gate_probes(self, site: ClusterContext, host: Host) -> Probes:
+        """containerd's version and that of the control groups."""
+        return {packages.SUBJECT: (packages.probe(RUNTIME),)}
+
+    def gate_problems(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
+        """Versions that cannot work together, by support.toml."""
+        return tuple(
+            problem
+            for host in site.hosts
+            for problem in support.problems(
+                site, host, packages.read(observations.of(host.name, packages.SUBJECT))
+            )
+        )
 
     def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
         """Packages missing, at another version or not held; an outdated repository file."""
