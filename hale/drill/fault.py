@@ -10,6 +10,9 @@ with its manifest gone, the kubelet would try to delete the member's Pod through
 has no etcd, and would wait for half a minute at a time before it read the manifest again. Power
 is cut by the lab; on a site a host is rebooted instead, because nothing could power it on again.
 
+Processes are found by their static Pod's or unit's control group: other Pods (a hosted control
+plane, an ingress controller) and users may have processes of the same name.
+
 Sources: systemctl(1), mask --runtime; systemd-run(1); kubernetes.io, "Create static Pods";
 haproxy's Management Guide, "Stopping and restarting HAProxy".
 """
@@ -23,7 +26,7 @@ from typing import NamedTuple, Protocol
 from hale.inventory.ini import Inventory
 from hale.model.drill import FaultKind
 from hale.model.errors import UserError
-from hale.shell import script_with
+from hale.shell import load_script, script_with
 
 HERE = Path(__file__).parent
 AUTO_REVERT_AFTER = 900  # seconds until a host reverts the fault by itself
@@ -116,6 +119,9 @@ def _after(limit: int, script: str) -> str:
     )
 
 
+_STATIC_PIDS = load_script(HERE / "static_pids.sh")
+
+
 class _Scripts(NamedTuple):
     """Shell: check that the component is there, stop it, start it again."""
 
@@ -130,7 +136,9 @@ def _manifest(name: str) -> _Scripts:
     check = f"""\
 [ -f {there} ] || {{ echo "{there} not found: is this a kubeadm control plane?" >&2; exit 1; }}
 """
-    inject = script_with(HERE / "static_pod.inject.sh", name=name, there=there, aside=aside)
+    inject = _STATIC_PIDS + script_with(
+        HERE / "static_pod.inject.sh", name=name, there=there, aside=aside
+    )
     revert = f"""\
 [ ! -e {aside} ] || mv -nT {aside} {there}
 sync {ASIDE} {MANIFESTS}
@@ -154,11 +162,17 @@ systemctl --quiet start {HAPROXY}
 _KILLER = "hale-drill-etcd.service"
 _ETCD = _Scripts(
     f"""\
-[ -f {MANIFESTS}/etcd.yaml ] && pid=$(pgrep -o -x etcd) || {{
+{_STATIC_PIDS}
+[ -f {MANIFESTS}/etcd.yaml ] && pid=$(static_pids etcd | head -n 1) && [ -n "$pid" ] || {{
   echo "no etcd of kubeadm runs on this host" >&2; exit 1
 }}
 """,
-    script_with(HERE / "etcd.inject.sh", killer=_KILLER),
+    script_with(
+        HERE / "etcd.inject.sh",
+        killer=_KILLER,
+        # systemd expands variables in a command line; `$$` is a `$` (systemd.service(5)).
+        loop=(_STATIC_PIDS + load_script(HERE / "etcd.kill.sh")).replace("$", "$$"),
+    ),
     f"systemctl --quiet stop {_KILLER} 2>/dev/null || :\n",
 )
 _SCRIPTS = {

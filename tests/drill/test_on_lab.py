@@ -29,7 +29,14 @@ ExecStart=/usr/local/lib/drill/haproxy infinity
 Restart=always
 RestartSec=100ms
 EOF
+# As the kubelet's driver `systemd` places a static Pod, and a Pod that the API created.
+digest=0123456789abcdef0123456789abcdef
 for name in etcd kube-apiserver; do
+  digest=$(echo $digest | tr 0-9a-f 1-9a-f0)
+  mkdir -p "/var/log/pods/kube-system_$name-k8s-master-02_$digest"
+  hosted=kubepods-besteffort-pod55014bea_1dcc_4dcb_9b01_c4d817e9fe81.slice
+  systemd-run --quiet --unit=hosted-$name --slice=$hosted /usr/local/lib/drill/$name infinity
+  systemd-run --quiet --unit=users-$name --uid=nobody /usr/local/lib/drill/$name infinity
   echo "# $name" >/etc/kubernetes/manifests/$name.yaml
   cat >/usr/local/lib/drill/$name.sh <<EOF
 while :; do
@@ -37,9 +44,11 @@ while :; do
   sleep 0.1
 done
 EOF
-  printf '[Service]\nExecStart=/bin/sh /usr/local/lib/drill/%s.sh\n' $name \
+  printf '[Service]\nSlice=%s\nExecStart=/bin/sh /usr/local/lib/drill/%s.sh\n' \
+    "kubepods-burstable-pod$digest.slice" $name \
     >/usr/lib/systemd/system/drill-$name.service
 done
+systemd-run --quiet --unit=hosted-haproxy --slice=$hosted /usr/local/lib/drill/haproxy infinity
 systemctl daemon-reload
 systemctl start haproxy drill-etcd drill-kube-apiserver
 """
@@ -56,8 +65,18 @@ def host(lab: Lab) -> Iterator[LabHost]:
 
 def there(host: LabHost, name: str) -> bool:
     """Whether it runs, and not only since a moment ago."""
-    ages = host.run(f"ps -C {name} -o etimes=", check=False).stdout.split()
-    return any(int(age) >= 1 for age in ages)
+    unit = "haproxy.service" if name == "haproxy" else f"drill-{name}.service"
+    listed = host.run(f"ps -ww -C {name} -o etimes=,cgroup=", check=False).stdout.decode()
+    return any(int(line.split()[0]) >= 1 for line in listed.splitlines() if f"/{unit}" in line)
+
+
+def others(host: LabHost) -> list[str]:
+    """Processes of the same names: a hosted control plane's, an ingress controller's, a user's."""
+    units = "hosted-haproxy hosted-etcd hosted-kube-apiserver users-etcd users-kube-apiserver"
+    shown = host.run(f"systemctl show --property=MainPID --value {units}").stdout.decode().split()
+    assert len(shown) == 5
+    assert "0" not in shown
+    return shown
 
 
 def wait(condition: Callable[[], bool], most: float = 5) -> None:
@@ -80,11 +99,14 @@ def test_what_is_taken_stays_away_and_comes_back(host: LabHost, part: FaultKind)
     outage, name = Fault(part, host.name), PROCESS[part]
     wait(lambda: there(host, name))
     before = host.run(_FILES).stdout
+    beside = others(host)
     host.run(outage.inject_script())
+    assert others(host) == beside
     assert not there(host, name)
     time.sleep(2)
     assert not there(host, name)
     assert host.run("systemctl is-active hale-drill-undo.timer").stdout == b"active\n"
+    assert others(host) == beside
     host.run(outage.revert_script())
     wait(lambda: there(host, name))
     host.run(outage.revert_script())  # a second time there is nothing to do
