@@ -42,6 +42,8 @@ TARGET = "swap.target"
 SITE = "/etc/systemd/system"
 GPT_GENERATOR = "systemd-gpt-auto-generator"
 ZRAM_GENERATOR = "zram-generator"
+# The systemd from which each generator knows the kernel argument systemd.swap=: its man page.
+FSTAB_SINCE, GPT_SINCE = 246, 254
 GENERATED = tuple(f"/run/systemd/generator{late}" for late in ("", ".early", ".late"))
 DEVICES = "/run/udev/data/b*"
 # The GPT type of a swap partition, and the flag that makes generators skip it.
@@ -300,7 +302,10 @@ def _fstab(readings: HostView) -> Iterator[SwapTrigger]:
     target = systemd_units.mask(readings, TARGET)
     for source, what, options in _fstab_swaps(readings):
         mask = _mask(readings, systemd_units.name_of_path(what, "swap"))
-        if _noauto(options):
+        if switched_off := _swap_argument(readings, FSTAB_SINCE):
+            note = f"lists {what}, but the kernel argument {switched_off.text} ignores it"
+            yield _trigger(kind, source, note, False)
+        elif _noauto(options):
             yield _trigger(kind, source, f"lists {what}, but as noauto", False)
         elif target:
             yield _trigger(
@@ -427,6 +432,8 @@ def _gpt(readings: HostView, whatever_fstab_says: bool = False) -> Iterator[Swap
     if any(_fstab_swaps(readings)) and not whatever_fstab_says:
         return
     if _switched_off(readings, "systemd.gpt_auto") or systemd_units.mask(readings, TARGET):
+        return
+    if _swap_argument(readings, GPT_SINCE):
         return
     if any(
         file.kind == "f" and GPT_GENERATOR in "\n".join(file.lines)
@@ -555,6 +562,16 @@ def _kernel(readings: HostView) -> Iterator[tuple[ConfigLine, str, str | None]]:
     for name, value in kernel_cmdline.arguments(" ".join(file.lines)):
         text = name if value is None else f"{name}={value}"
         yield ConfigLine(file.path, 1, text, changed=file.changed), name, value
+
+
+def _swap_argument(readings: HostView, since: int) -> ConfigLine | None:
+    """`systemd.swap=0` where systemd is recent enough to know it there; None if it is not."""
+    lines = (line.split() for line in readings.output("generators").lines)
+    version = next((words[1] for words in lines if words[0] == "systemd" and words[1:]), "")
+    if not version.isdecimal() or int(version) < since:
+        return None
+    given = [(line, value) for line, name, value in _kernel(readings) if name == "systemd.swap"]
+    return given[-1][0] if given and _is_no(given[-1][1]) else None
 
 
 def _switched_off(readings: HostView, argument: str) -> bool:

@@ -7,6 +7,8 @@ for name in zram-generator systemd-gpt-auto-generator; do
     break
   done
 done
+# `systemd 252 (252.39-1)`: which kernel arguments its generators know.
+command -v systemctl >/dev/null && systemctl --version | sed -n '1s/^\(systemd [0-9]*\).*/\1/p'
 # A shell reads a line byte by byte, and a node has hundreds of mounts: sed(1) is faster.
 device=$(sed -n 's,^[^ ]* [^ ]* \([^ ]*\) [^ ]* / .*,\1,p' /proc/self/mountinfo) || exit
 device=${device##*"
