@@ -4,6 +4,8 @@ PYTHON ?= python3
 UV := 0.13.9
 LOCK := --system-certs --universal --upgrade --generate-hashes --no-annotate --no-emit-index-url \
   --quiet --custom-compile-command 'make lock' --output-file
+# Two labs at most, and never one beside a cluster (tests/README.md).
+LAB_TESTS := -n 2 --dist loadgroup --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help setup demo cluster check test soak lint docs new-requirement proofs golden format lock bench clean
 
@@ -23,10 +25,10 @@ check: lint ## lint, and run all tests that need no lab (two minutes)
 	@.venv/bin/pytest tests -n auto -m "not lab"
 
 test: .venv/.complete ## run all tests, those on the lab too
-	@.venv/bin/pytest tests
+	@.venv/bin/pytest tests $(LAB_TESTS)
 
 soak: .venv/.complete ## all crash tests and all of a cluster, of which `make test` draws a part (hours)
-	@HALE_SOAK=1 .venv/bin/pytest tests/apply/test_crash.py tests/cluster
+	@HALE_SOAK=1 .venv/bin/pytest tests/apply/test_crash.py tests/cluster $(LAB_TESTS)
 
 lint: .venv/.complete ## check style, types, walls, shell scripts, words, and that docs/requirements is current
 	.venv/bin/ruff check .

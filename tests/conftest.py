@@ -1,18 +1,22 @@
-"""What all of the suite's own tests share: one lab for the whole run, raised on first use; the
-marker `lab`; a second try for tests on real hosts; the time of each group of tests.
+"""What all of the suite's own tests share: one lab a process, raised on first use; the marker
+`lab`; which tests on real hosts run side by side; their second try; the time of each group.
 """
 
+import fcntl
 import os
 import signal
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from lab import machine
 
 #: A test that uses one of these, even through other fixtures, gets the marker `lab`.
 LAB_FIXTURES = frozenset({"lab", "cluster"})
+#: Folders whose tests one worker takes as a whole, so that they share its lab or cluster.
+WHOLE_FOLDERS = frozenset({"cluster", "apply", "faults", "lab"})
 
 
 def pytest_configure() -> None:
@@ -31,23 +35,44 @@ def lab() -> Iterator[machine.Lab]:
         yield raised
 
 
-@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_xdist_make_scheduler(config: pytest.Config) -> LoadScopeScheduling | None:
+    """With `--dist loadgroup` (`make test`) workers take some folders as a whole.
+
+    The groups are folders and not marks: xdist 3.8 writes a mark's group into the test's name,
+    which pytest 9 ignores.
+    """
+    return _FolderScheduling(config) if config.getoption("dist") == "loadgroup" else None
+
+
+class _FolderScheduling(LoadScopeScheduling):
+    """Tests in the order they were collected; see WHOLE_FOLDERS."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = nodeid.partition("/")[0]
+        return folder if folder in WHOLE_FOLDERS else nodeid
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The cluster's tests come first, and it ends with them: beside it a machine has no inotify
     instances for five more hosts (128 is the kernel's default, inotify(7)). So those of them that
-    have a lab of their own come before it.
+    have a lab of their own come before it. Then come the tests that need no hosts, for the other
+    worker to do at the same time (README.md).
 
-    Tests on real hosts get the marker `lab`, and one more try (README.md).
+    Tests on real hosts get the marker `lab`, and one more try.
     """
 
-    def place(item: pytest.Item) -> tuple[bool, bool]:
-        ours = item.nodeid.startswith("cluster/")
-        return not ours, ours and "cluster" in getattr(item, "fixturenames", ())
+    def place(item: pytest.Item) -> tuple[bool, bool, bool, bool]:
+        folder = item.nodeid.partition("/")[0]
+        on_lab = item.get_closest_marker("lab") is not None
+        on_cluster = "cluster" in getattr(item, "fixturenames", ())
+        return folder != "cluster", folder in WHOLE_FOLDERS, on_lab, on_cluster
 
-    items.sort(key=place)
     for item in items:
         if LAB_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("lab")
+    items.sort(key=place)
+    for item in items:
         if _only_in_a_soak(item):
             item.add_marker(pytest.mark.skip(reason="`make soak` has it"))
         # A debugger wants the first failure; pytest-rerunfailures refuses both at once.
@@ -84,11 +109,31 @@ def _final(item: pytest.Item) -> Iterator[None]:
         raise
 
 
+class _Turn:
+    """Which worker may have labs now: the cluster's alone, or any number without a cluster."""
+
+    def __init__(self) -> None:
+        self._lock = os.open(__file__, os.O_RDONLY)  # the end of the process unlocks it
+        self._held: int | None = None
+
+    def take(self, *, cluster: bool) -> None:
+        """Wait until the cluster, or a lab, may be raised; what was held before is given back."""
+        wanted = fcntl.LOCK_EX if cluster else fcntl.LOCK_SH
+        if wanted != self._held:
+            fcntl.flock(self._lock, wanted)
+            self._held = wanted
+
+
+_turn = _Turn()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     """Fixtures raise labs and build clusters, and pytest keeps their error for all tests that need
     them: a second try would build again for each of those tests.
     """
+    if item.get_closest_marker("lab") and hasattr(item.config, "workerinput"):
+        _turn.take(cluster=item.nodeid.startswith("cluster/"))
     with _final(item):
         yield
 

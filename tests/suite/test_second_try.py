@@ -216,6 +216,44 @@ def test_a_skipped_lab_test_fails_where_the_lab_is_required(suite: Suite) -> Non
     assert "a lab test was skipped" in output
 
 
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder")
+TURN = """
+import time
+import pytest
+
+@pytest.mark.parametrize("number", range(3))
+{marker}def test_it(number):
+    began = time.time()
+    time.sleep(0.3)
+    with open({log!r}, "a") as log:
+        log.write(f"{group} {{began}} {{time.time()}}\\n")
+"""
+
+
+def test_no_lab_stands_beside_the_cluster(suite: Suite) -> None:
+    """Two groups of hosts run at the same time; the cluster only beside tests without hosts."""
+    log = suite.folder / "turns"
+    for group in ("cluster", "apply", "faults", "engine"):
+        (suite.folder / group).mkdir()
+        marker = "" if group == "engine" else "@pytest.mark.lab\n"
+        test = TURN.format(group=group, marker=marker, log=str(log))
+        (suite.folder / group / f"test_{group}.py").write_text(test)
+    status, output = suite.run("", *SIDE_BY_SIDE)
+    assert status == 0, output
+    times: dict[str, list[float]] = {}
+    for line in log.read_text().splitlines():
+        group, *seconds = line.split()
+        times.setdefault(group, []).extend(map(float, seconds))
+    cluster, apply, faults, engine = (
+        (min(times[group]), max(times[group])) for group in ("cluster", "apply", "faults", "engine")
+    )
+    assert engine[0] < cluster[1], "the second worker has work beside the cluster"
+    assert cluster[1] <= apply[0]
+    assert cluster[1] <= faults[0]
+    assert apply[0] < faults[1], "two labs side by side"
+    assert faults[0] < apply[1]
+
+
 @EVERY_WORKER
 def test_each_group_has_its_time(suite: Suite, options: tuple[str, ...]) -> None:
     other = suite.folder / "other"
