@@ -445,6 +445,25 @@ def test_nothing_is_deleted_while_a_volume_stays_mounted() -> None:
     assert "\n/var/lib/kubelet/pods/1/volumes/a b\n" in done.stderr
 
 
+@needs_root
+@pytest.mark.parametrize(("asked", "busy"), [("a", True), ("b", False)])
+def test_apt_is_busy_while_a_program_holds_this_lock_and_no_other(asked: str, busy: bool) -> None:
+    # The first file on a tmpfs has the same inode on each.
+    hold = "import fcntl, time; f = open('a/lock', 'w'); fcntl.lockf(f, 2); print(flush=True)"
+    done = in_a_mount_namespace(
+        "cd /var/lib\n"
+        "for d in a b; do mkdir $d; mount -t tmpfs $d $d; touch $d/lock; done\n"
+        "stat -c %i a/lock b/lock | uniq | wc -l\n"
+        f"{{ {sys.executable} -c {shlex.quote(f'{hold}; time.sleep(20)')} & echo $! >pid; }} | {{\n"
+        "read -r _\n"
+        f"{scripts.load('apt', locks=f'{asked}/lock')}"
+        "apt_is_busy && echo busy || echo free\n"
+        "kill $(cat pid)\n"
+        "}"
+    )
+    assert done.stdout == f"1\n{'busy' if busy else 'free'}\n", done.stderr
+
+
 IP_VS = """\
 IP Virtual Server version 1.2.1 (size=4096)
 Prot LocalAddress:Port Scheduler Flags

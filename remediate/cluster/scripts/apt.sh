@@ -2,11 +2,16 @@
 # `wait_for_apt`, until no other program holds a lock of apt or dpkg; `refresh_if_missing NAME…`,
 # which refreshes all lists where a package has no candidate. locks: the files that are locked.
 export DEBIAN_FRONTEND=noninteractive
+# /proc/locks names a file by its inode; whether the holder has this file open settles the rest.
 apt_is_busy() {
   for l in $locks; do
     i=$(stat -c %i -- "$l" 2>/dev/null) || continue
-    ! awk -v i="$i" '$2 == "POSIX" && split($6, at, ":") == 3 && at[3] == i { found = 1 }
-      END { exit !found }' /proc/locks || return 0
+    # shellcheck disable=SC2013  # numbers
+    for pid in $(awk -v i="$i" '$2 == "POSIX" && $6 ~ ":" i "$" { print $5 }' /proc/locks); do
+      for fd in "/proc/$pid/fd/"*; do
+        [ ! "$fd" -ef "$l" ] || return 0
+      done
+    done
   done
   return 1
 }

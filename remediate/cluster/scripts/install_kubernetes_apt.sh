@@ -1,7 +1,7 @@
 # After apt.sh: install Kubernetes' packages at one version, and hold them there.
-# Arguments: the other packages that are missing. pinned: names of packages. version, and pattern, an extended
-# regular expression of it. held: names of other packages to
-# hold where they are installed here. list: the only list of repositories to refresh; empty for all.
+# Arguments: the other packages that are missing. pinned: names of packages. version, and pattern,
+# an extended regular expression of it. held: names of other packages to hold where they are
+# installed here. list: the only list of repositories to refresh; empty for all.
 wait_for_apt
 dpkg --configure -a
 echo "refreshing the repository"
