@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 import pytest
+from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from lab import machine
@@ -35,13 +36,13 @@ def lab() -> Iterator[machine.Lab]:
         yield raised
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config) -> LoadScopeScheduling | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
     """With `--dist loadgroup` (`make test`) workers take some folders as a whole.
 
     The groups are folders and not marks: xdist 3.8 writes a mark's group into the test's name,
     which pytest 9 ignores.
     """
-    return _FolderScheduling(config) if config.getoption("dist") == "loadgroup" else None
+    return _FolderScheduling(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 class _FolderScheduling(LoadScopeScheduling):
