@@ -62,6 +62,13 @@ def demo(context: Context) -> None:
 
 
 MAX_FAIL = "stop a group after this many of its hosts have failed (default: 1)"
+# How workers of a living cluster are changed.
+_WORKERS = {
+    "batch": "workers of a cluster that are changed at the same time after the first one, a number "
+    "or a percentage, as Ansible's serial (default: 10%)",
+    "no-drain": "do not drain workers before they are interrupted",
+    "drain-timeout": "seconds for a worker's pods to be evicted (default: 300)",
+}
 
 
 @task(
@@ -78,6 +85,7 @@ MAX_FAIL = "stop a group after this many of its hosts have failed (default: 1)"
         "approved-by": options.APPROVED_BY,
         "ticket": options.TICKET,
         "max-fail": MAX_FAIL,
+        **_WORKERS,
         "force-unlock": options.FORCE_UNLOCK,
         "reports": options.REPORTS,
     },
@@ -95,6 +103,9 @@ def fix(
     approved_by: str = "",
     ticket: str = "",
     max_fail: int = 1,
+    batch: str = "10%",
+    no_drain: bool = False,
+    drain_timeout: int = 300,
     force_unlock: bool = False,
     reports: str = "",
     *,
@@ -114,6 +125,7 @@ def fix(
                 "requirements, so --plan excludes --inventory and --only."
             )
         from hale.apply import workflow
+        from hale.apply.gates import BatchSize
         from hale.plan import plan as plans
         from hale.plan import planner
 
@@ -126,6 +138,9 @@ def fix(
             yes=yes,
             force_unlock=force_unlock,
             max_fail=max_fail,
+            batch=BatchSize.parse(batch),
+            drain=not no_drain,
+            drain_timeout=drain_timeout,
             approved_by=approved_by,
             ticket=ticket,
             login=login,
@@ -140,7 +155,6 @@ def fix(
         raise Exit(f"fix: {error}", code=1) from None
     except KeyboardInterrupt:
         raise Exit("interrupted; `invoke runs` lists what was done", code=130) from None
-    print("\n".join(planner.render(made)))
     saved = f"Saved to {out}; `invoke fix --apply --plan {out}` applies it."
     print(
         f"\n{saved}"
@@ -159,6 +173,7 @@ def fix(
         "approved-by": options.APPROVED_BY,
         "ticket": options.TICKET,
         "max-fail": MAX_FAIL,
+        **_WORKERS,
         "force-unlock": options.FORCE_UNLOCK,
         "reports": options.REPORTS,
     },
@@ -172,6 +187,9 @@ def undo(
     approved_by: str = "",
     ticket: str = "",
     max_fail: int = 1,
+    batch: str = "10%",
+    no_drain: bool = False,
+    drain_timeout: int = 300,
     force_unlock: bool = False,
     reports: str = "",
     *,
@@ -179,6 +197,7 @@ def undo(
 ) -> None:
     """Undo a run: restore content, modes, owners, units and kernel values, newest first."""
     from hale.apply import workflow
+    from hale.apply.gates import BatchSize
 
     try:
         chosen = workflow.ApplyOptions(
@@ -187,6 +206,9 @@ def undo(
             yes=yes,
             force_unlock=force_unlock,
             max_fail=max_fail,
+            batch=BatchSize.parse(batch),
+            drain=not no_drain,
+            drain_timeout=drain_timeout,
             approved_by=approved_by,
             ticket=ticket,
             force=force,

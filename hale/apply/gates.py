@@ -1,21 +1,28 @@
-"""Which hosts may be changed when: a living cluster is changed one control-plane node at a time.
+"""Which hosts may be changed when: a living cluster is changed batch by batch.
 
-A host that has joined no cluster has no gate. Control-plane hosts of a living one are changed
-after all others, the VIP's owner last. Before and after each, every requirement that guards a
+A host that has joined no cluster has no gate; all of them are one batch, the first. Then come the
+workers of a living cluster: one, and after it batches of a size that the operator chooses, as
+Ansible's `serial: [1, "10%"]`. Each must be as healthy afterwards as it was before
+(hale/apply/worker_gate.py). Control-plane hosts are changed last, each alone, the VIP's owner after
+the others. Before and after each, every requirement that guards a
 change (`guards = ["change"]` in standard/: apiserver, VIP, etcd's members) must pass at runtime,
 judged by the same checks as an audit; with a standard that has no such requirement, none of them
 is changed. A change that interrupts something needs a quorum of etcd without this member: three
 members or more, all of them healthy.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 from hale.model.change import Impact
+from hale.model.errors import UserError
 from hale.model.results import Result
 from hale.model.verdict import Verdict
-from hale.plan.plan import HostPlan
+from hale.plan.plan import HostPlan, Step
 from hale.polling import wait_until
+from hale.report.text import fold_hostnames
 
 QUORUM = 3  # members that tolerate the loss of one: etcd's FAQ, "What is failure tolerance?"
 # Seconds for a cluster to be healthy again after a host, and between two audits.
@@ -36,17 +43,81 @@ class NodeStatus:
         """Whether it is part of a living control plane."""
         return self.master and bool(self.joined)
 
+    @property
+    def worker(self) -> bool:
+        """Whether it is a worker of a living cluster."""
+        return not self.master and bool(self.joined)
+
+
+class BatchSize(NamedTuple):
+    """How many workers of a living cluster are changed at the same time, after the first one.
+
+    A percentage is of the workers that the plan changes, rounded down, as of Ansible's `serial`.
+    """
+
+    number: int = 10
+    percent: bool = True
+
+    @classmethod
+    def parse(cls, typed: str) -> Self:
+        """The size that `--batch` names. Raises UserError."""
+        found = re.fullmatch(r"([1-9]\d*)(%?)", typed)
+        if found is None or (found[2] and int(found[1]) > 100):
+            raise UserError(
+                f"--batch: {typed!r} is neither a number of workers nor a percentage like 10%."
+            )
+        return cls(int(found[1]), bool(found[2]))
+
+    def of(self, workers: int) -> int:
+        """The number of workers, at least 1."""
+        return max(1, workers * self.number // 100) if self.percent else self.number
+
 
 class GateClosed(Exception):
     """The host must not be changed now; the text says why."""
 
 
-def batches(hosts: Sequence[str], membership: Mapping[str, NodeStatus]) -> list[list[str]]:
+TENTH = BatchSize()
+
+
+def batches(
+    hosts: Sequence[str], membership: Mapping[str, NodeStatus], size: BatchSize = TENTH
+) -> list[list[str]]:
     """The batches of hosts, in order; those of a batch may be changed in parallel."""
     alone = [h for h in hosts if membership[h].control_plane]
     alone.sort(key=lambda h: membership[h].holds_vip)
-    together = [h for h in hosts if h not in alone]
-    return [*([together] if together else []), *([h] for h in alone)]
+    workers = [h for h in hosts if membership[h].worker]
+    bare = [h for h in hosts if not membership[h].joined]
+    step = size.of(len(workers))
+    rest = [workers[n : n + step] for n in range(1, len(workers), step)]
+    return [b for b in (bare, workers[:1], *rest, *([h] for h in alone)) if b]
+
+
+def interrupting(host: HostPlan) -> list[Step]:
+    """The steps that restart or interrupt something on the host."""
+    return [s for s in host.steps if any(e in INTERRUPTS for e in s.change.effects)]
+
+
+def render_batches(
+    hosts: Iterable[HostPlan],
+    membership: Mapping[str, NodeStatus],
+    size: BatchSize,
+    *,
+    drain: bool,
+) -> Iterable[str]:
+    """The batches of a plan as text; nothing where it changes no host of a living cluster."""
+    changed = {h.host: h for h in hosts if h.steps}
+    if not any(membership[h].joined for h in changed):
+        return
+    yield "── batches, one after the other"
+    for number, batch in enumerate(batches(list(changed), membership, size), 1):
+        status = membership[batch[0]]
+        place = "in no cluster"
+        if status.joined:
+            place = "control plane" if status.master else "workers"
+        drained = [h for h in batch if drain and membership[h].worker and interrupting(changed[h])]
+        note = f"; cordoned and drained: {fold_hostnames(drained)}" if drained else ""
+        yield f"   {number}. {place}: {fold_hostnames(batch)}{note}"
 
 
 def unhealthy(rows: Iterable[Result], guards: Collection[str]) -> list[str]:
@@ -65,6 +136,11 @@ def unhealthy(rows: Iterable[Result], guards: Collection[str]) -> list[str]:
     ]
 
 
+def subject_of(problem: str) -> str:
+    """What is unhealthy, without its present state: `CMP-KUBELET on w1`."""
+    return problem.partition(": ")[0]
+
+
 def check_may_change(host: HostPlan, masters: int, problems: Sequence[str]) -> None:
     """Raises GateClosed where this control-plane host must not be changed now.
 
@@ -74,7 +150,7 @@ def check_may_change(host: HostPlan, masters: int, problems: Sequence[str]) -> N
         raise GateClosed(
             f"the cluster is unhealthy, so no control-plane node is changed: {problems[0]}"
         )
-    risky = [s for s in host.steps if any(e in INTERRUPTS for e in s.change.effects)]
+    risky = interrupting(host)
     if risky and masters < QUORUM:
         raise GateClosed(
             f"{', '.join(risky[0].requirements)} interrupts this host, and with {masters} "
@@ -87,10 +163,11 @@ def wait_until_healthy(
     give_up: Callable[[], bool],
     timeout: float = HEALTH_TIMEOUT,
     interval: float = POLL_INTERVAL,
+    what: str = "the cluster",
 ) -> None:
-    """Wait until the cluster is healthy. Raises GateClosed after `timeout` seconds.
+    """Wait until the cluster, or what else, is healthy. Raises GateClosed after `timeout` seconds.
 
     check: what `unhealthy` finds now.
     """
     if problems := wait_until(check, timeout, interval, give_up):
-        raise GateClosed(f"the cluster is still unhealthy after {timeout:g} s: {problems[0]}")
+        raise GateClosed(f"{what} is still unhealthy after {timeout:g} s: {problems[0]}")

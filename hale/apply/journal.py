@@ -100,6 +100,22 @@ class HostFinished(msgspec.Struct, frozen=True, tag="host", rename={"reason": "w
     at: str
 
 
+class NodeCordoned(msgspec.Struct, frozen=True, tag="cordon"):
+    """The host's node is about to be cordoned."""
+
+    host: str
+    node: str
+    at: str
+
+
+class NodeUncordoned(msgspec.Struct, frozen=True, tag="uncordon"):
+    """The host's node is schedulable again."""
+
+    host: str
+    node: str
+    at: str
+
+
 class PhaseState(StrEnum):
     """How a phase of an install stands."""
 
@@ -156,6 +172,8 @@ Entry = (
     | StepDone
     | StepSkipped
     | HostFinished
+    | NodeCordoned
+    | NodeUncordoned
     | PhaseEvent
     | InstallStepDone
     | RunFinished
@@ -183,6 +201,7 @@ class RunHistory(msgspec.Struct):
     done: dict[tuple[str, int], StepDone] = {}
     skipped: list[StepSkipped] = []
     hosts: dict[str, HostFinished] = {}
+    cordoned: dict[str, str] = {}  # host -> its node, until it is uncordoned
     phases: dict[str, PhaseEvent] = {}  # of an install: the last event of each phase
     acts: list[InstallStepDone] = []
     end: RunFinished | None = None
@@ -226,6 +245,8 @@ def _replay(
     | StepDone
     | StepSkipped
     | HostFinished
+    | NodeCordoned
+    | NodeUncordoned
     | PhaseEvent
     | InstallStepDone
     | RunFinished,
@@ -241,6 +262,10 @@ def _replay(
             story.phases[entry.name] = entry
         case InstallStepDone():
             story.acts.append(entry)
+        case NodeCordoned():
+            story.cordoned[entry.host] = entry.node
+        case NodeUncordoned():
+            story.cordoned.pop(entry.host, None)
         case HostFinished():
             story.hosts[entry.host] = entry
         case RunFinished():

@@ -10,15 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hale.apply import gates, journal, lock
+from hale.apply import gates, journal, lock, worker_gate
+from hale.apply.cluster_nodes import ClusterNodes
 from hale.apply.executor import StepExecutor
-from hale.apply.gates import GateClosed, NodeStatus
+from hale.apply.gates import TENTH, BatchSize, GateClosed, NodeStatus
 from hale.apply.handlers import handler_of
 from hale.apply.journal import (
     SCHEMA,
     HostFinished,
     HostState,
     Journal,
+    NodeUncordoned,
     RunFinished,
     RunHeader,
     RunHistory,
@@ -31,6 +33,7 @@ from hale.apply.journal import (
 )
 from hale.apply.lock import LockHeld, Owner
 from hale.apply.prepared import RUNS, PreconditionFailed, PreparedStep, StepFailed
+from hale.apply.worker_gate import DrainOptions, WorkerGate
 from hale.files import provenance
 from hale.model.errors import UserError
 from hale.plan.plan import HostPlan, Plan
@@ -44,8 +47,9 @@ class PlanRunner:
     """Applies a plan to its hosts.
 
     sessions: to the hosts, whose locks are held. membership: each host's place in its cluster.
-    group: host -> the group that its failure stops. health_problems: why the cluster is unhealthy
+    group: host -> the group that its failure stops. health_problems: why these hosts are unhealthy
     now (gates.unhealthy). max_fail: the number of failed hosts at which their group is stopped.
+    batch, drain: how workers of a living cluster are changed.
     """
 
     plan: Plan
@@ -55,9 +59,11 @@ class PlanRunner:
     owner: Owner
     membership: Mapping[str, NodeStatus]
     group: Mapping[str, str]
-    health_problems: Callable[[], Sequence[str]]
+    health_problems: Callable[[Sequence[str]], Sequence[str]]
     report: Reporter
     max_fail: int = 1
+    batch: BatchSize = TENTH
+    drain: DrainOptions = worker_gate.DEFAULT
     failed: dict[str, str] = field(default_factory=dict)  # host -> why
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -70,7 +76,7 @@ class PlanRunner:
         """
         hosts = {h.host: h for h in self.plan.hosts if h.steps}
         try:
-            for batch in gates.batches(list(hosts), self.membership):
+            for batch in gates.batches(list(hosts), self.membership, self.batch):
                 self._run_batch([hosts[name] for name in batch])
         except BaseException:
             self.journal.write(RunFinished(RunState.INTERRUPTED, now()))
@@ -93,14 +99,17 @@ class PlanRunner:
                 one.result()
 
     def _run_gated(self, host: HostPlan) -> None:
-        control_plane = self.membership[host.host].control_plane
+        status = self.membership[host.host]
         try:
-            if control_plane and not self._stopped(host.host):
-                masters = sum(s.master for s in self.membership.values())
-                gates.check_may_change(host, masters, self.health_problems())
-            self._run_host(host)
-            if control_plane:
-                gates.wait_until_healthy(self.health_problems, self._stop.is_set)
+            if self._stopped(host.host):
+                self._run_host(host)  # journals that no step was begun
+            elif status.control_plane:
+                self._run_master(host)
+            elif status.worker:
+                with self._worker_gate().changing(host):
+                    self._run_host(host)
+            else:
+                self._run_host(host)
         except (GateClosed, PreconditionFailed, StepFailed, RunAborted, RemoteError) as error:
             with self._lock:
                 self.failed[host.host] = str(error)
@@ -109,6 +118,26 @@ class PlanRunner:
             self.report(host.host, f"{state}: {error}")
         else:
             self.journal.write(HostFinished(host.host, HostState.DONE, "", now()))
+
+    def _masters(self) -> list[str]:
+        return [name for name, status in self.membership.items() if status.master]
+
+    def _run_master(self, host: HostPlan) -> None:
+        masters = self._masters()
+        gates.check_may_change(host, len(masters), self.health_problems(masters))
+        self._run_host(host)
+        gates.wait_until_healthy(lambda: self.health_problems(masters), self._stop.is_set)
+
+    def _worker_gate(self) -> WorkerGate:
+        return WorkerGate(
+            ClusterNodes(self.sessions, self._masters()),
+            self.drain,
+            {name: target.address or name for name, target in self.sessions.targets.items()},
+            self.health_problems,
+            self.journal,
+            self.report,
+            self._stop.is_set,
+        )
 
     def _run_host(self, host: HostPlan) -> None:
         """Back up all steps, then apply each that can be. A refused step does not stop the others.
@@ -332,7 +361,8 @@ def release_all(sessions: SessionPool, hosts: Iterable[str], owner: Owner) -> li
 def recover(story: RunHistory, sessions: SessionPool, report: Reporter) -> None:
     """Find out how the unfinished steps of a run that was interrupted ended, and journal it.
 
-    Raises UserError where a host is unreachable. The hosts' locks must be held.
+    The nodes that it has cordoned are uncordoned. Raises UserError where a host is unreachable. The
+    hosts' locks must be held.
     """
     book = Journal(story.folder, None)
     try:
@@ -350,6 +380,13 @@ def recover(story: RunHistory, sessions: SessionPool, report: Reporter) -> None:
                 ) from None
             book.write(StepDone(begun.host, begun.number, undo, now()))
             report(begun.host, f"{story.header.run}, step {begun.number} was {state}")
+        nodes = ClusterNodes(sessions, list(sessions.targets))
+        for host, node in story.cordoned.items():
+            if why := worker_gate.uncordon(nodes, node):
+                report(host, f"{node} is still cordoned ({why}): kubectl uncordon {node}")
+                continue
+            book.write(NodeUncordoned(host, node, now()))
+            report(host, f"{node}, which {story.header.run} had cordoned, is uncordoned")
         if story.end is None:
             book.write(RunFinished(RunState.INTERRUPTED, now()))
     finally:

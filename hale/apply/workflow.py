@@ -18,11 +18,12 @@ from rich.table import Table
 from rich.text import Text
 
 from hale.apply import journal, runner, undo
-from hale.apply.gates import NodeStatus, unhealthy
+from hale.apply.gates import TENTH, BatchSize, NodeStatus, render_batches, unhealthy
 from hale.apply.journal import Journal, RunHistory, RunState
 from hale.apply.lock import Owner
 from hale.apply.prepared import StepFailed
 from hale.apply.runner import PlanRunner, Reporter
+from hale.apply.worker_gate import DRAIN_TIMEOUT, DrainOptions
 from hale.audit import recorder
 from hale.audit.audit import Audit
 from hale.audit.run import AuditResult
@@ -49,7 +50,9 @@ from hale.standard.loader import Standard
 class ApplyOptions:
     """The options of the command line.
 
-    max_fail: the number of failed hosts of a group at which the rest of it is stopped.
+    max_fail: the number of failed hosts of a group at which the rest of it is stopped. batch: how
+    many workers of a living cluster are changed at the same time, after the first one. drain,
+    drain_timeout: whether they are drained before they are interrupted; seconds.
     """
 
     reports: Path
@@ -63,8 +66,13 @@ class ApplyOptions:
     ticket: str = ""
     force: bool = False
     login: LoginOptions = field(default_factory=LoginOptions)
+    batch: BatchSize = TENTH
+    drain: bool = True
+    drain_timeout: int = DRAIN_TIMEOUT
 
     def __post_init__(self) -> None:
+        if self.drain_timeout < 1:
+            raise UserError("--drain-timeout is a number of seconds, 1 or more.")
         if self.max_fail < 1:
             raise UserError("--max-fail is a number of hosts, 1 or more.")
         if current_profile(self.profile) not in tuple(Profile):
@@ -97,7 +105,8 @@ def _fix(
         made = planner.build_plan(audited, sessions, only)
     else:
         made = _check_machine_ids(made, found)
-    print("\n".join(planner.render(made)), flush=True)
+    membership = cluster_membership(audited.audit)
+    _print_plan(made, membership, options)
     if not any(h.steps for h in made.hosts):
         unknown = sum(len(h.unknown) for h in made.hosts)
         print(f"\nNothing to change{f', and {unknown} results are unknown' if unknown else ''}.")
@@ -115,10 +124,13 @@ def _fix(
 
 
 def plan_fix(options: ApplyOptions, only: Sequence[str]) -> Plan:
-    """Audit, and plan what would change; nothing is changed. Raises UserError."""
+    """Audit, and plan what would change; print the plan. Nothing is changed. Raises UserError."""
     selected = _select(options, None)
     with SessionPool(targets_of(selected.inventory, options.login)) as sessions:
-        return planner.build_plan(_audit_before(options, only, selected, sessions), sessions, only)
+        audited = _audit_before(options, only, selected, sessions)
+        made = planner.build_plan(audited, sessions, only)
+    _print_plan(made, cluster_membership(audited.audit), options)
+    return made
 
 
 def undo_run(options: ApplyOptions, name: str) -> bool:
@@ -163,7 +175,11 @@ def _undo(
         made, moved = undo.with_diffs(made, story, sessions, force=options.force)
     except (StepFailed, RemoteError) as error:
         raise UserError(f"the undo plan cannot be read: {error}") from None
-    print("\n".join(planner.render(made)), flush=True)
+    standard = loader.load_standard(ROOT / "standard")
+    profile = current_profile(made.profile)
+    kept = recorder.create_run_dir(options.reports, "audit")
+    before = audit(kept, known, standard, profile, ",".join(hosts), sessions=sessions)
+    _print_plan(made, cluster_membership(before.audit), options)
     if moved:
         print("\n" + "\n".join(moved))
         if not options.force:
@@ -176,10 +192,7 @@ def _undo(
         return True
     _confirm(options, made)
     folder = recorder.create_run_dir(options.reports, "undo")
-    (folder / "before").mkdir()
-    standard = loader.load_standard(ROOT / "standard")
-    profile = current_profile(made.profile)
-    before = audit(folder / "before", known, standard, profile, ",".join(hosts), sessions=sessions)
+    before.folder.rename(folder / "before")
     _check_machine_ids(made, before.results)
     ok = _execute(made, folder, options, before.audit, sessions, "undo", name)
     after = _audit_after(before.audit, sessions, made, folder)
@@ -272,6 +285,11 @@ def _check_machine_ids(made: Plan, found: Results) -> Plan:
     return msgspec.structs.replace(made, hosts=tuple(hosts))
 
 
+def _print_plan(made: Plan, membership: Mapping[str, NodeStatus], options: ApplyOptions) -> None:
+    batches = render_batches(made.hosts, membership, options.batch, drain=options.drain)
+    print("\n".join([*planner.render(made), *batches]), flush=True)
+
+
 def _confirm(options: ApplyOptions, made: Plan) -> None:
     """Ask once. Raises UserError if the operator declines or stdin is not a terminal."""
     if options.yes:
@@ -324,9 +342,11 @@ def _execute(
                     owner,
                     cluster_membership(before),
                     {h.name: _group(h.groups) for h in known.hosts},
-                    lambda: cluster_problems(known, before.standard, sessions),
+                    lambda hosts: health_problems(known, before.standard, sessions, hosts),
                     report,
                     options.max_fail,
+                    options.batch,
+                    DrainOptions(options.drain, options.drain_timeout),
                 ).run()
     finally:
         sessions.close()  # the audit after it logs in again, to see what new sessions get
@@ -384,7 +404,14 @@ def cluster_membership(audited: Audit) -> Mapping[str, NodeStatus]:
 
 
 def cluster_problems(inventory: Inventory, standard: Standard, shared: SessionPool) -> list[str]:
-    """Why the cluster is not healthy, by an audit of the masters.
+    """Why the cluster is not healthy, by an audit of the masters."""
+    return health_problems(inventory, standard, shared, [h.name for h in inventory.masters])
+
+
+def health_problems(
+    inventory: Inventory, standard: Standard, shared: SessionPool, hosts: Sequence[str]
+) -> list[str]:
+    """Why the cluster or a node is not healthy, by an audit of these hosts.
 
     It uses sessions of its own: the shared ones may be busy or lost during a change.
     """
@@ -400,7 +427,7 @@ def cluster_problems(inventory: Inventory, standard: Standard, shared: SessionPo
             inventory,
             standard,
             Profile.BASELINE,
-            "masters",
+            ",".join(hosts),
             ids,
             sessions=sessions,
         )

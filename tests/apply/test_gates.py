@@ -3,8 +3,9 @@
 import pytest
 
 from hale.apply import gates
-from hale.apply.gates import GateClosed, NodeStatus
+from hale.apply.gates import BatchSize, GateClosed, NodeStatus
 from hale.model.change import Impact, KernelValueChange, UnitAction, UnitChange
+from hale.model.errors import UserError
 from hale.model.results import Result
 from hale.model.verdict import Verdict
 from hale.plan.plan import HostPlan, Step
@@ -21,7 +22,7 @@ BARE = NodeStatus(master=True, joined="")
         ({}, []),
         ({"a": BARE, "b": BARE}, [["a", "b"]]),
         ({"a": OWNER, "b": MASTER, "c": MASTER, "w": WORKER}, [["w"], ["b"], ["c"], ["a"]]),
-        ({"a": MASTER, "w": WORKER, "x": WORKER}, [["w", "x"], ["a"]]),
+        ({"a": MASTER, "w": WORKER, "x": WORKER}, [["w"], ["x"], ["a"]]),
         ({"a": OWNER, "n": BARE}, [["n"], ["a"]]),
     ],
 )
@@ -29,6 +30,48 @@ def test_masters_go_alone_and_the_owner_of_the_vip_last(
     standing: dict[str, NodeStatus], expected: list[list[str]]
 ) -> None:
     assert gates.batches(list(standing), standing) == expected
+
+
+def test_workers_go_one_and_then_in_batches_of_the_size() -> None:
+    standing = {"bare": NodeStatus(master=False, joined=""), "m": MASTER}
+    standing |= {f"w{n:02}": WORKER for n in range(1, 25)}
+    found = gates.batches(list(standing), standing)
+    assert [len(b) for b in found] == [1, 1, *[2] * 11, 1, 1]
+    assert found[:3] == [["bare"], ["w01"], ["w02", "w03"]]
+    assert found[-1] == ["m"]
+    sized = gates.batches(list(standing), standing, BatchSize.parse("10"))
+    assert [len(b) for b in sized] == [1, 1, 10, 10, 3, 1]
+
+
+def test_the_plan_names_the_batches_and_who_is_drained() -> None:
+    standing = {"m": MASTER, "v": WORKER, "w": WORKER, "b": BARE, "x": WORKER}
+    hosts = [HostPlan("m", "", (LOUD,), (), ()), HostPlan("v", "", (LOUD,), (), ())]
+    hosts += [HostPlan("w", "", (QUIET,), (), ()), HostPlan("b", "", (LOUD,), (), ())]
+    hosts += [HostPlan("x", "", (), (), ())]
+    assert list(gates.render_batches(hosts, standing, gates.TENTH, drain=True)) == [
+        "── batches, one after the other",
+        "   1. in no cluster: b",
+        "   2. workers: v; cordoned and drained: v",
+        "   3. workers: w",
+        "   4. control plane: m",
+    ]
+    lines = gates.render_batches(hosts, standing, gates.TENTH, drain=False)
+    assert "   2. workers: v" in list(lines)
+    assert list(gates.render_batches(hosts[3:4], standing, gates.TENTH, drain=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "workers", "size"),
+    [("3", 100, 3), ("10%", 9, 1), ("10%", 29, 2), ("100%", 7, 7), ("50%", 5, 2)],
+)
+def test_the_size_of_a_batch(typed: str, workers: int, size: int) -> None:
+    assert BatchSize.parse(typed).of(workers) == size
+
+
+@pytest.mark.parametrize("typed", ["", "0", "-1", "0%", "101%", "ten", "1.5", "10 %"])
+def test_what_is_no_size_is_refused(typed: str) -> None:
+    with pytest.raises(UserError, match="neither a number of workers nor a percentage"):
+        BatchSize.parse(typed)
 
 
 GUARDS = {"HA-ETCD-MEMBERS", "CMP-KUBELET"}

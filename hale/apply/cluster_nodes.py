@@ -1,0 +1,95 @@
+"""The nodes of a living cluster, by kubectl on one of its control-plane nodes.
+
+kubectl uses kubeadm's admin.conf, as CMP-KUBECTL does: the server is the one that it names.
+
+Sources: kubectl's reference, `get`, `cordon`, `drain`, `uncordon`; "JSONPath support";
+kubernetes.io, "Safely Drain a Node".
+"""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from hale.inventory.cluster_spec import ADMIN
+from hale.ssh import CommandResult, RemoteError, SessionPool
+
+REQUEST_TIMEOUT = 20  # seconds
+_KUBECTL = f"KUBERC=off kubectl --kubeconfig {ADMIN} --cache-dir /dev/null"
+# An empty field keeps its brackets.
+_NODES = (
+    "{range .items[*]}{.metadata.name} [{.spec.unschedulable}] "
+    '[{.status.conditions[?(@.type=="Ready")].status}] '
+    '{range .status.addresses[*]}{.address} {end}{"\\n"}{end}'
+)
+
+
+class Node(NamedTuple):
+    """A node as the cluster has it. cordoned: no new pods are scheduled to it."""
+
+    name: str
+    cordoned: bool
+    ready: bool
+    addresses: tuple[str, ...]
+
+
+class ApiUnavailable(Exception):
+    """The cluster's API does not answer on any control-plane node; the text says why."""
+
+
+@dataclass
+class ClusterNodes:
+    """Requests to the cluster. masters: the hosts on which kubectl is tried, in order."""
+
+    sessions: SessionPool
+    masters: Sequence[str]
+    _answers: str = field(default="", init=False)  # the host on which it has worked
+
+    def run(self, *words: str, timeout: float = REQUEST_TIMEOUT) -> CommandResult:
+        """Run kubectl with these arguments where it works; its result, whatever the exit status.
+
+        timeout: seconds. Raises ApiUnavailable.
+        """
+        if not self._answers:
+            self.all()
+        return self._run_on(self._answers, words, timeout)
+
+    def _run_on(self, master: str, words: Iterable[str], timeout: float) -> CommandResult:
+        command = f"{_KUBECTL} {shlex.join(words)}"
+        try:
+            return self.sessions.on_session(master, lambda session: session.run(command, timeout))
+        except RemoteError as error:
+            raise ApiUnavailable(str(error)) from None
+
+    def all(self) -> tuple[Node, ...]:
+        """All nodes. Raises ApiUnavailable."""
+        reasons = []
+        for master in self.masters:
+            words = ("get", "nodes", "--request-timeout=10s", "-o", f"jsonpath={_NODES}")
+            try:
+                done = self._run_on(master, words, REQUEST_TIMEOUT)
+            except ApiUnavailable as error:
+                reasons.append(str(error))
+                continue
+            if done.exit_status == 0:
+                self._answers = master
+                return tuple(_node(line) for line in done.stdout.decode().splitlines() if line)
+            reasons.append(f"{master}: {last_line(done)}")
+        raise ApiUnavailable(reasons[0] if reasons else "the inventory names no control-plane node")
+
+    def find(self, name: str, address: str) -> Node | None:
+        """The node of a host, by its address, else by its name. Raises ApiUnavailable."""
+        nodes = self.all()
+        by_address = [n for n in nodes if address and address in n.addresses]
+        return next(iter([*by_address, *(n for n in nodes if n.name == name)]), None)
+
+
+def _node(line: str) -> Node:
+    name, cordoned, ready, *addresses = line.split()
+    return Node(name, cordoned == "[true]", ready == "[True]", tuple(addresses))
+
+
+def last_line(done: CommandResult) -> str:
+    """The last line of a failed command's standard error."""
+    lines = done.stderr.decode(errors="backslashreplace").strip().splitlines()
+    return lines[-1] if lines else f"exit status {done.exit_status}"

@@ -1,0 +1,162 @@
+"""A worker of a living cluster: drained before a change that interrupts it, healthy after any.
+
+Before the change its health is looked at, by the requirements that guard a change, and its node
+being Ready; whatever was healthy then must be so again before the next batch.
+
+A change that restarts or interrupts something needs an empty node: it is cordoned, and drained by
+eviction, which PodDisruptionBudgets may refuse. Afterwards it is uncordoned, whatever became of the
+change, unless it was cordoned before. The journal has an entry before it is cordoned and one after
+it is uncordoned, so that a run that was killed is recovered (runner.recover).
+
+Source: kubernetes.io, "Safely Drain a Node", "Disruptions"; kubectl's reference, `drain`.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from hale.apply import gates
+from hale.apply.cluster_nodes import ApiUnavailable, ClusterNodes, Node, last_line
+from hale.apply.gates import GateClosed, subject_of
+from hale.apply.journal import Journal, NodeCordoned, NodeUncordoned, now
+from hale.plan.plan import HostPlan
+from hale.polling import wait_until
+
+DRAIN_TIMEOUT = 300  # seconds for all pods to leave: kubectl's own default is to wait for ever
+# kubectl drains for this many seconds at a time, so that Ctrl-C ends it.
+_DRAIN_SLICE = 10
+_UNCORDON_TIMEOUT, _UNCORDON_INTERVAL = 60.0, 2.0
+_TIMED_OUT = "timeout reached"
+
+
+@dataclass(frozen=True)
+class DrainOptions:
+    """Whether a worker is drained before it is interrupted, and how many seconds that may take."""
+
+    drain: bool = True
+    timeout: int = DRAIN_TIMEOUT
+
+
+DEFAULT = DrainOptions()
+
+
+@dataclass
+class WorkerGate:
+    """Changes workers only while the cluster can spare them.
+
+    problems: why these hosts are unhealthy now (gates.unhealthy). addresses: by host. report: as
+    PlanRunner's. give_up: whether the run is to stop.
+    """
+
+    nodes: ClusterNodes
+    options: DrainOptions
+    addresses: Mapping[str, str]
+    problems: Callable[[Sequence[str]], Sequence[str]]
+    journal: Journal
+    report: Callable[[str, str], None]
+    give_up: Callable[[], bool]
+
+    @contextmanager
+    def changing(self, host: HostPlan) -> Iterator[None]:
+        """Around the change of a worker.
+
+        Raises GateClosed where it must not be begun, or where the worker is unhealthy after it.
+        """
+        name = host.host
+        before = self._problems(name)
+        for problem in before:
+            self.report(name, f"unhealthy before the change, so not waited for: {problem}")
+        node = self._drain(name) if self.options.drain and gates.interrupting(host) else None
+        known = {subject_of(p) for p in before}
+        try:
+            yield
+            gates.wait_until_healthy(
+                lambda: [p for p in self._problems(name) if subject_of(p) not in known],
+                self.give_up,
+                what=name,
+            )
+        finally:
+            if node is not None:
+                self._uncordon(name, node.name)
+
+    def _problems(self, name: str) -> list[str]:
+        found = list(self.problems([name]))
+        try:
+            node = self.nodes.find(name, self.addresses.get(name, ""))
+        except ApiUnavailable as error:
+            return [*found, f"the cluster's API: {error}"]
+        if node is not None and not node.ready:
+            found.append(f"node {node.name}: it is not Ready")
+        return found
+
+    def _drain(self, name: str) -> Node | None:
+        """Cordon and drain the host's node; it, if Hale has to uncordon it. Raises GateClosed."""
+        try:
+            node = self.nodes.find(name, self.addresses.get(name, ""))
+        except ApiUnavailable as error:
+            raise GateClosed(
+                f"it cannot be drained: {error}. Nothing was changed here; --no-drain changes it "
+                "with its pods on it"
+            ) from None
+        if node is None:
+            self.report(name, "no node of the cluster, so it is not drained")
+            return None
+        if not node.cordoned:
+            self.journal.write(NodeCordoned(name, node.name, now()))
+        try:
+            self._evict(name, node.name)
+        except BaseException:
+            if not node.cordoned:
+                self._uncordon(name, node.name)
+            raise
+        if node.cordoned:
+            self.report(name, f"{node.name} drained; it was cordoned before, and stays so")
+            return None
+        self.report(name, f"{node.name} cordoned and drained")
+        return node
+
+    def _evict(self, name: str, node: str) -> None:
+        """Raises GateClosed where pods stay."""
+        words = ("drain", node, "--ignore-daemonsets", "--delete-emptydir-data")
+        end = time.monotonic() + self.options.timeout
+        why = ""
+        while True:
+            left = max(1, min(_DRAIN_SLICE, round(end - time.monotonic())))
+            try:
+                done = self.nodes.run(*words, f"--timeout={left}s", timeout=left + 30)
+            except ApiUnavailable as error:
+                why = str(error)
+                break
+            if done.exit_status == 0:
+                return
+            text = done.stderr.decode(errors="backslashreplace")
+            refused = [line for line in text.splitlines() if "disruption budget" in line]
+            why = refused[-1].strip() if refused else last_line(done)
+            if _TIMED_OUT not in text or self.give_up() or time.monotonic() >= end:
+                break
+            self.report(name, f"{node} is being drained: {why}")
+        raise GateClosed(
+            f"{node} was not drained within {self.options.timeout} s: {why}. Nothing was changed "
+            "here; --drain-timeout waits longer, --no-drain changes it with its pods on it"
+        )
+
+    def _uncordon(self, name: str, node: str) -> None:
+        if why := uncordon(self.nodes, node):
+            self.report(name, f"{node} is still cordoned ({why}): kubectl uncordon {node}")
+            return
+        self.journal.write(NodeUncordoned(name, node, now()))
+        self.report(name, f"{node} uncordoned")
+
+
+def uncordon(nodes: ClusterNodes, node: str) -> str:
+    """Uncordon a node, trying for a minute; why it is still cordoned, or nothing."""
+
+    def attempt() -> str:
+        try:
+            done = nodes.run("uncordon", node, "--request-timeout=10s")
+        except ApiUnavailable as error:
+            return str(error)
+        return last_line(done) if done.exit_status else ""
+
+    return wait_until(attempt, _UNCORDON_TIMEOUT, _UNCORDON_INTERVAL)
