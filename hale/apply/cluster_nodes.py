@@ -24,7 +24,7 @@ _NODES = (
 )
 
 
-class Node(NamedTuple):
+class ClusterNode(NamedTuple):
     """A node as the cluster has it. cordoned: no new pods are scheduled to it."""
 
     name: str
@@ -61,7 +61,7 @@ class ClusterNodes:
         except RemoteError as error:
             raise ApiUnavailable(str(error)) from None
 
-    def all(self) -> tuple[Node, ...]:
+    def all(self) -> tuple[ClusterNode, ...]:
         """All nodes. Raises ApiUnavailable."""
         reasons = []
         for master in self.masters:
@@ -77,16 +77,16 @@ class ClusterNodes:
             reasons.append(f"{master}: {last_line(done)}")
         raise ApiUnavailable(reasons[0] if reasons else "the inventory names no control-plane node")
 
-    def find(self, name: str, address: str) -> Node | None:
+    def find(self, name: str, address: str) -> ClusterNode | None:
         """The node of a host, by its address, else by its name. Raises ApiUnavailable."""
         nodes = self.all()
         by_address = [n for n in nodes if address and address in n.addresses]
         return next(iter([*by_address, *(n for n in nodes if n.name == name)]), None)
 
 
-def _node(line: str) -> Node:
+def _node(line: str) -> ClusterNode:
     name, cordoned, ready, *addresses = line.split()
-    return Node(name, cordoned == "[true]", ready == "[True]", tuple(addresses))
+    return ClusterNode(name, cordoned == "[true]", ready == "[True]", tuple(addresses))
 
 
 def last_line(done: CommandResult) -> str:

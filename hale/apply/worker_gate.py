@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from hale.apply import gates
-from hale.apply.cluster_nodes import ApiUnavailable, ClusterNodes, Node, last_line
+from hale.apply.cluster_nodes import ApiUnavailable, ClusterNode, ClusterNodes, last_line
 from hale.apply.gates import GateClosed, subject_of
 from hale.apply.journal import Journal, NodeCordoned, NodeUncordoned, now
 from hale.plan.plan import HostPlan
@@ -90,7 +90,7 @@ class WorkerGate:
             found.append(f"node {node.name}: it is not Ready")
         return found
 
-    def _drain(self, name: str) -> Node | None:
+    def _drain(self, name: str) -> ClusterNode | None:
         """Cordon and drain the host's node; it, if Hale has to uncordon it. Raises GateClosed."""
         try:
             node = self.nodes.find(name, self.addresses.get(name, ""))

@@ -88,7 +88,10 @@ def install(
         **_COMMON,
         "cluster-name": "confirm the cluster by its name (inventory: cluster_name)",
         "hosts": options.HOSTS,
-        "packages": "remove the packages too",
+        "packages": "remove the packages that Hale installed too",
+        "disable-eviction": "delete the pods of hosts that leave, also where a PodDisruptionBudget "
+        "refuses their eviction, as kubectl drain's option",
+        "gone": "a host that no longer exists: the cluster forgets it and its etcd member",
         "allow-quorum-loss": "reset masters even if etcd loses its quorum",
     },
 )
@@ -99,6 +102,8 @@ def reset(
     hosts: str = "all",
     packages: bool = False,
     allow_quorum_loss: bool = False,
+    disable_eviction: bool = False,
+    gone: str = "",
     yes: bool = False,
     force_unlock: bool = False,
     reports: str = "",
@@ -121,7 +126,7 @@ def reset(
             ticket=ticket,
             login=login,
         )
-        wanted = off.Reset(cluster_name, hosts, packages, allow_quorum_loss)
+        wanted = off.Reset(cluster_name, hosts, packages, allow_quorum_loss, disable_eviction, gone)
         if not off.reset_cluster(run_options, wanted):
             raise Exit(code=1)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
@@ -21,21 +22,34 @@ from hale.install.options import InstallOptions
 from hale.install.phase import Batch, Observations, ProbeSource, Problems
 from hale.install.progress import InstallProgress, escaped_lines, indented
 from hale.inventory import ini, selection
-from hale.inventory.ini import Host
+from hale.inventory.ini import Host, Inventory
 from hale.model.errors import UserError
 from hale.report.text import confirm, escape_controls
-from hale.ssh import SessionPool
+from hale.ssh import BecomeFailed, HostUnreachable, RemoteError, SessionPool
 from hale.ssh.inventory_targets import targets_of
+
+# Of ssh, about a host that is up but does not let it in.
+_ANSWERS = ("Permission denied", "Host key verification failed", "Too many authentication failures")
 
 
 @dataclass(frozen=True)
 class Reset:
-    """The options of `invoke reset` alone. hosts: a host pattern."""
+    """The options of `invoke reset` alone.
+
+    hosts: a host pattern. disable_eviction: delete pods where their budgets refuse an eviction.
+    gone: a host that no longer exists, that the cluster forgets; no other host is reset.
+    """
 
     cluster_name: str = ""
     hosts: str = "all"
     packages: bool = False
     allow_quorum_loss: bool = False
+    disable_eviction: bool = False
+    gone: str = ""
+
+    def __post_init__(self) -> None:
+        if self.gone and (self.hosts != "all" or self.packages or self.allow_quorum_loss):
+            raise UserError("--gone excludes --hosts, --packages and --allow-quorum-loss.")
 
 
 class ResetModule(ProbeSource, Protocol):
@@ -48,6 +62,10 @@ class ResetModule(ProbeSource, Protocol):
     @property
     def batches(self) -> Callable[..., Iterable[Batch]]:
         """The steps."""
+
+    @property
+    def gone_batches(self) -> Callable[[ClusterContext, Observations, Host], Iterable[Batch]]:
+        """The steps for a host that no longer exists, on the hosts that do."""
 
     @property
     def remaining(
@@ -63,16 +81,59 @@ def reset_cluster(options: InstallOptions, reset_options: Reset) -> bool:
     quorum.
     """
     inventory = ini.load_inventory(options.path)
+    if reset_options.gone:
+        return _reset_gone(options, reset_options, inventory)
     context = load_cluster_context(inventory)
     chosen = {
         c.host.name for c in selection.select_hosts(reset_options.hosts, inventory, lambda uri: ())
     }
     hosts = [h for h in context.hosts if h.name in chosen]
-    reset_module = cast("ResetModule", importlib.import_module(f"{scheduler.PACKAGE}.reset"))
+    reset_module = _reset_module()
     _named(context, reset_options, hosts, yes=options.yes)
     with SessionPool(targets_of(inventory, options.login)) as sessions:
         check_reachable(sessions)
         return _reset(options, reset_options, reset_module, context, hosts, sessions)
+
+
+def _reset_module() -> ResetModule:
+    return cast("ResetModule", importlib.import_module(f"{scheduler.PACKAGE}.reset"))
+
+
+def _reset_gone(options: InstallOptions, reset_options: Reset, inventory: Inventory) -> bool:
+    """Remove a host that no longer exists from the cluster, without contacting it.
+
+    Raises UserError as `reset_cluster`, and if the host does exist.
+    """
+    gone = next((h for h in inventory.hosts if h.name == reset_options.gone), None)
+    if gone is None:
+        raise UserError(f"--gone: the inventory has no host {reset_options.gone!r}.")
+    rest = tuple(h for h in inventory.hosts if h is not gone)
+    context = load_cluster_context(msgspec.structs.replace(inventory, hosts=rest))
+    _named(context, reset_options, [gone], yes=options.yes)
+    targets = dict(targets_of(inventory, options.login))
+    target = targets.pop(gone.name)
+    with SessionPool({gone.name: target}) as alone:
+        _check_gone(alone, gone.name)
+    with SessionPool(targets) as sessions:
+        check_reachable(sessions)
+        return _reset(options, reset_options, _reset_module(), context, [gone], sessions)
+
+
+def _check_gone(sessions: SessionPool, name: str) -> None:
+    """Raises UserError if the host answers."""
+    try:
+        sessions.session(name).run("true")
+    except HostUnreachable as error:
+        if isinstance(error, BecomeFailed) or any(word in str(error) for word in _ANSWERS):
+            raise UserError(
+                f"nothing was changed: {name} answers, so it is not gone: {error}"
+            ) from None
+        return
+    except RemoteError:
+        pass
+    raise UserError(
+        f"nothing was changed: {name} answers, so it is not gone. `--hosts {name}` resets it."
+    )
 
 
 def _reset(
@@ -99,11 +160,10 @@ def _reset(
                     raise UserError(
                         f"nothing was changed: {lost} Pass --allow-quorum-loss to reset anyway."
                     )
-                batches = reset_module.batches(
-                    context, observations, hosts, with_packages=reset_options.packages
-                )
+                batches = _batches(reset_module, context, observations, hosts, reset_options)
+                present = [h for h in hosts if h.name != reset_options.gone]
                 left = engine.run_batches(
-                    "reset", batches, request, lambda s: reset_module.remaining(context, s, hosts)
+                    "reset", batches, request, lambda s: reset_module.remaining(context, s, present)
                 )
             except InstallAborted:
                 journal.write(RunFinished(RunState.INTERRUPTED, now()))
@@ -121,6 +181,24 @@ def _reset(
         console.print(Text(f"  ✗ remaining: {escape_controls(str(problem))}", "red"))
     console.print(f"report: {folder}")
     return not left
+
+
+def _batches(
+    reset_module: ResetModule,
+    context: ClusterContext,
+    observations: Observations,
+    hosts: Sequence[Host],
+    options: Reset,
+) -> Iterable[Batch]:
+    if options.gone:
+        return reset_module.gone_batches(context, observations, hosts[0])
+    return reset_module.batches(
+        context,
+        observations,
+        hosts,
+        with_packages=options.packages,
+        disable_eviction=options.disable_eviction,
+    )
 
 
 def _named(

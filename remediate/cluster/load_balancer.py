@@ -38,7 +38,7 @@ from hale.inventory.ini import Host
 from hale.model.errors import UserError
 from hale.model.evidence import FileProbe, Unreadable
 from remediate.cluster import load_balancer_config, scripts, templates
-from remediate.cluster.packages import install_script
+from remediate.cluster.packages import install_script, remembering
 from remediate.cluster.templates import ConfigProblem, ConfigState
 
 HAPROXY = "/etc/haproxy/haproxy.cfg"
@@ -263,9 +263,8 @@ def _missing(observations: Observations, host: Host) -> tuple[str, ...]:
 
 def _packages(observations: Observations, host: Host) -> list[Step]:
     missing = _missing(observations, host)
-    return (
-        [RunScript(host.name, "packages", install_script(missing), timeout=1800)] if missing else []
-    )
+    script = remembering(install_script(missing), *missing)
+    return [RunScript(host.name, "packages", script, timeout=1800)] if missing else []
 
 
 def _host(observations: Observations, host: Host) -> LoadBalancerHost:

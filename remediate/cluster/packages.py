@@ -45,6 +45,9 @@ LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/list
 NAME = "hale-kubernetes"
 LIST = f"/etc/apt/sources.list.d/{NAME}.list"
 REPO = f"/etc/yum.repos.d/{NAME}.repo"
+# The packages that Hale has installed on the host, a name a line.
+RECORD = "/var/lib/hale/install/packages"
+PLUGINS = ("kubernetes-cni", "containernetworking-plugins")
 DNF_KEY = f"/etc/pki/rpm-gpg/RPM-GPG-KEY-{NAME}"
 
 
@@ -120,6 +123,10 @@ class InstallPackages(Phase):
                 title = "repository's key" if isinstance(content, bytes) else "repository"
                 steps.append(WriteFile(host.name, title, path, content, keep=False))
             script = _apt(site, found) if found.manager == "apt" else _dnf(site, found)
+            names = (*_wanted(found), *PLUGINS)
+            script = remembering(
+                script, *names, *(() if found.manager == "apt" else (OTHER_RUNTIME,))
+            )
             steps.append(RunScript(host.name, "packages", script, timeout=1800))
         return (Batch(tuple(steps)),)
 
@@ -158,6 +165,13 @@ def install_script(names: Iterable[str]) -> str:
 
 def _apt_functions() -> str:
     return scripts.load("apt", locks=" ".join(LOCKS))
+
+
+def remembering(script: str, *names: str) -> str:
+    """The script, an installation, between what notes which of these packages it installs."""
+    given = {"names": " ".join(dict.fromkeys(names)), "record": RECORD}
+    before = scripts.load("remember_packages", **given)
+    return f"{scripts.load('is_installed')}{before}{script}{scripts.load('prune_packages')}"
 
 
 def _wanted(found: Packages) -> tuple[str, ...]:

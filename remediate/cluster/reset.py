@@ -31,6 +31,7 @@ from hale.install.phase import (
     WaitFor,
 )
 from hale.inventory.ini import Host
+from hale.model.errors import UserError
 from hale.model.evidence import CommandProbe, Probe, Unreadable
 from remediate.cluster import kubeadm, kubectl, load_balancer, masters, packages, runtime, scripts
 
@@ -42,6 +43,7 @@ BALANCER_FILES = (
     load_balancer.CA,
 )
 PATIENCE = 120.0  # seconds for etcd to be healthy without a removed member
+DRAIN_TIMEOUT = 90  # seconds for the pods of a node that leaves
 GRACE = 30  # seconds for a host's containers to terminate: a Pod's default
 
 
@@ -110,6 +112,7 @@ def batches(
     hosts: Sequence[Host],
     *,
     with_packages: bool = False,
+    disable_eviction: bool = False,
 ) -> Iterable[Batch]:
     """The steps: for a complete cluster all hosts in parallel; for some of its hosts one after
     the other, so that the rest keeps running."""
@@ -124,13 +127,35 @@ def batches(
     else:
         by = staying[0]
         for host in hosts:
-            yield Batch(tuple(_leave(site, by, host)))
+            yield Batch(tuple(_leave(site, by, host, disable_eviction=disable_eviction)))
             yield Batch(
                 tuple(_host(site, host)),
                 wait_for=_well(staying) if site.etcd_is_stacked and host in site.masters else None,
             )
     if with_packages:
         yield Batch(tuple(_packages(site, h) for h in hosts))
+
+
+def gone_batches(site: ClusterContext, observations: Observations, gone: Host) -> Iterable[Batch]:
+    """The steps for a host that no longer exists: the cluster forgets it.
+
+    site: without that host. Raises UserError where the cluster has no answer, or says that the host
+    is alive.
+    """
+    found = [(h, nodes.read(observations.of(h.name, nodes.SUBJECT))) for h in site.masters]
+    answering = [(h, node_list) for h, node_list in found if node_list.answers]
+    if not answering:
+        raise UserError("nothing was changed: no other control-plane node's apiserver answers.")
+    by, node_list = answering[0]
+    if node_list.nodes.get(gone.name):
+        raise UserError(
+            f"nothing was changed: the cluster says that {gone.name} is Ready, so it is not gone. "
+            "A node is NotReady about 50 s after its host has stopped."
+        )
+    stacked = gone.is_master and site.etcd_is_stacked
+    if stacked and _member_status(observations, by) is None:
+        raise UserError(f"nothing was changed: etcd's members cannot be read on {by.name}.")
+    yield Batch(tuple(_forget(site, by, gone)), wait_for=_well(site.masters) if stacked else None)
 
 
 def _well(staying: Sequence[Host]) -> WaitFor:
@@ -153,21 +178,30 @@ def _well(staying: Sequence[Host]) -> WaitFor:
     )
 
 
-def _leave(site: ClusterContext, by: Host, host: Host) -> list[Step]:
+def _leave(site: ClusterContext, by: Host, host: Host, *, disable_eviction: bool) -> list[Step]:
     """Drain the host and delete it from the cluster, on a node that stays."""
     command = f"{kubectl.shell_command(by)} --request-timeout 30s"
-    name = shlex.quote(host.name)
     steps: list[Step] = [
         RunScript(
             by.name,
             f"{host.name} is drained",
-            f"{command} get node {name} >/dev/null 2>&1 || exit 0\n"
-            f"{command} drain {name} --ignore-daemonsets --delete-emptydir-data --force "
-            f"--timeout=90s || echo 'not all of its pods could be evicted' >&2\n",
-            timeout=150,
+            scripts.load(
+                "drain_node",
+                *shlex.split(command),
+                node=host.name,
+                timeout=f"{DRAIN_TIMEOUT}",
+                more="--disable-eviction" if disable_eviction else "",
+            ),
+            timeout=DRAIN_TIMEOUT + 60,
         )
     ]
-    if host in site.masters and site.etcd_is_stacked:
+    return [*steps, *_forget(site, by, host)]
+
+
+def _forget(site: ClusterContext, by: Host, host: Host) -> list[Step]:
+    """Delete the host from etcd and the cluster, on a node that stays; no step is on the host."""
+    steps: list[Step] = []
+    if host.is_master and site.etcd_is_stacked:
         steps.append(
             RunScript(by.name, f"etcd forgets {host.name}", masters.remove_etcd_member_script(host))
         )
@@ -175,7 +209,8 @@ def _leave(site: ClusterContext, by: Host, host: Host) -> list[Step]:
         RunScript(
             by.name,
             f"the cluster forgets {host.name}",
-            f"{command} delete node {name} --ignore-not-found",
+            f"{kubectl.shell_command(by)} --request-timeout 30s delete node "
+            f"{shlex.quote(host.name)} --ignore-not-found",
         )
     )
     return steps
@@ -230,12 +265,21 @@ def _sweep(site: ClusterContext) -> str:
 
 def _packages(site: ClusterContext, host: Host) -> Step:
     balancer = load_balancer.PACKAGES if site.manages_load_balancer else ()
-    rest = (*packages.RUNTIME, packages.OTHER_RUNTIME, "kubernetes-cni", "cri-tools")
+    rest = (*packages.RUNTIME, packages.OTHER_RUNTIME, *packages.PLUGINS, "cri-tools")
+    names = (*packages.PINNED, *balancer, *rest)
     remove = scripts.load(
         "remove_packages",
-        *(*packages.PINNED, *balancer, *rest),
+        names=" ".join(names),
+        record=packages.RECORD,
         repository=packages.NAME,
     )
-    files = (runtime.CERTS, packages.LIST, packages.REPO, packages.DNF_KEY)
-    script = f"{remove}{restore_files((runtime.CONFIG,))}rm -rf {shlex.join(files)}\n"
-    return RunScript(host.name, "packages", script, timeout=900)
+    registry = runtime.hosts_toml(site)
+    files = (packages.LIST, packages.REPO, packages.DNF_KEY)
+    empty = f"rmdir {shlex.join((registry.rpartition('/')[0], runtime.CERTS))} 2>/dev/null || :"
+    return RunScript(
+        host.name,
+        "packages",
+        f"{scripts.load('is_installed')}{remove}{restore_files((runtime.CONFIG, registry))}"
+        f"rm -f {shlex.join(files)}\n{empty}\n",
+        timeout=900,
+    )

@@ -51,7 +51,7 @@ class ContainerRuntime(Phase):
             packages.SUBJECT: (packages.probe([UNIT]),),
             images.SUBJECT: (images.probe(cluster.kubernetes_version, cluster.image_repository),),
             file_digests.SUBJECT: (
-                file_digests.probe([CONFIG, _hosts_toml(site)]),
+                file_digests.probe([CONFIG, hosts_toml(site)]),
                 *templates.contents([CONFIG]),
             ),
             services.SUBJECT: (services.probe([UNIT]),),
@@ -130,7 +130,7 @@ def _files(site: ClusterContext, observations: Observations, host: Host) -> dict
     }
     if cluster.registry and cluster.plain_http:
         files = {
-            _hosts_toml(site): templates.render("hosts.toml.j2", registry=cluster.registry)
+            hosts_toml(site): templates.render("hosts.toml.j2", registry=cluster.registry)
         } | files
     return files
 
@@ -139,5 +139,6 @@ def _major(found: Packages) -> int:
     return int(found.containerd.partition(".")[0])
 
 
-def _hosts_toml(site: ClusterContext) -> str:
+def hosts_toml(site: ClusterContext) -> str:
+    """The file with how containerd reaches the site's registry, where Hale writes one."""
     return f"{CERTS}/{site.cluster.registry or '_default'}/hosts.toml"

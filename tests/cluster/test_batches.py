@@ -131,7 +131,7 @@ def test_a_worker_is_drained_before_it_is_interrupted(shop: Built) -> None:
     assert shop_on(shop) not in ("", LOUD), "it was evicted"
 
 
-@pytest.mark.soak
+@pytest.mark.soak("half a minute more")
 def test_a_cordon_of_a_run_that_was_killed_is_recovered(shop: Built) -> None:
     running = shop.start("fix", *FIX)
     try:

@@ -41,6 +41,38 @@ def test_a_part_may_go_and_come_back(cluster: Built) -> None:
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
+def test_a_host_that_answers_is_not_gone(cluster: Built) -> None:
+    done = cluster.reset("--gone", "k8s-node-01")
+    assert done.returncode == 1
+    assert "nothing was changed: k8s-node-01 answers, so it is not gone" in done.stderr
+    assert "node/k8s-node-01" in cluster.kubectl("get nodes -o name").split()
+
+
+@pytest.mark.soak("three minutes more: a join, and until a node is NotReady")
+def test_a_master_that_is_gone_is_forgotten(cluster: Built) -> None:
+    """From a master that is left; it then joins again, as a new machine of its name would."""
+    lost = cluster.lab["k8s-master-03"]
+    lost.power_off()
+    try:
+        done = cluster.reset("--gone", lost.name)
+        assert done.returncode == 1
+        assert f"the cluster says that {lost.name} is Ready" in done.stderr
+        until = time.monotonic() + 120
+        while "NotReady" not in cluster.kubectl(f"get node {lost.name}"):
+            assert time.monotonic() < until
+            time.sleep(2)
+        done = cluster.reset("--gone", lost.name)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+        assert f"node/{lost.name}" not in cluster.kubectl("get nodes -o name").split()
+    finally:
+        lost.power_on()
+    # Its disk is the old one: no machine of that name is new here.
+    done = cluster.reset("--hosts", lost.name)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    done = cluster.install()
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
 def test_the_lab_puts_no_kube_vip_beside_keepalived(cluster: Built) -> None:
     with pytest.raises(LabError, match="k8s-master-01 is in a cluster with keepalived"):
         mirror.start_mirror(cluster.lab, print, with_kube_vip=True)

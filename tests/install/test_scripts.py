@@ -641,3 +641,90 @@ def test_an_init_that_failed_says_so(tmp_path: Path) -> None:
     assert began.exists()
     assert run(tmp_path, script, kubeadm="", sync="").returncode == 0
     assert not began.exists()
+
+
+# A host with the packages that are named in `there`.
+THERE = 'for n; do :; done; grep -qx "$n" "{0}/there" && echo "ii "'
+
+
+def packages_host(tmp_path: Path, *there: str) -> tuple[dict[str, str], Path]:
+    """Stand-ins for apt, and the record of what Hale has installed."""
+    (tmp_path / "there").write_text("".join(f"{name}\n" for name in there))
+    programs = {"dpkg-query": THERE.format(tmp_path), "apt-mark": "", "systemctl": ""}
+    return programs | {"apt-get": ""}, tmp_path / "hale" / "packages"
+
+
+def test_what_an_installation_adds_is_remembered(tmp_path: Path) -> None:
+    programs, record = packages_host(tmp_path, "containerd", "runc")
+    names = "containerd runc kubelet kubernetes-cni containernetworking-plugins"
+    known = scripts.load("is_installed")
+    before = scripts.load("remember_packages", names=names, record=str(record))
+    assert run(tmp_path, known + before, **programs).returncode == 0
+    assert record.read_text().split() == [
+        "kubelet",
+        "kubernetes-cni",
+        "containernetworking-plugins",
+    ]
+    (tmp_path / "there").write_text("containerd\nrunc\nkubelet\nkubernetes-cni\n")
+    after = scripts.load("prune_packages", record=str(record))
+    assert run(tmp_path, known + after, **programs).returncode == 0
+    assert record.read_text().split() == ["kubelet", "kubernetes-cni"]
+    # A second installation, of what is there by now, adds nothing and forgets nothing.
+    again = scripts.load("remember_packages", names=names, record=str(record)) + after
+    assert run(tmp_path, known + again, **programs).returncode == 0
+    assert record.read_text().split() == ["kubelet", "kubernetes-cni"]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "purged", "stopped"),
+    [
+        ("kubelet\nkubernetes-cni\nhaproxy\n", "kubelet kubernetes-cni", False),
+        ("containerd\nkubelet\n", "kubelet containerd", True),
+        ("", "", False),
+        (None, "", False),
+    ],
+)
+def test_only_packages_of_hale_are_removed(
+    tmp_path: Path, recorded: str | None, purged: str, stopped: bool
+) -> None:
+    programs, record = packages_host(tmp_path, "kubelet", "containerd", "kubernetes-cni")
+    record.parent.mkdir()
+    if recorded is not None:
+        record.write_text(recorded)
+    (tmp_path / "calls").touch()
+    script = scripts.load("is_installed") + scripts.load(
+        "remove_packages",
+        names="kubelet containerd haproxy kubernetes-cni",
+        record=str(record),
+        repository="hale-of-a-test",
+    )
+    done = run(tmp_path, script, **programs)
+    assert done.returncode == 0, done.stderr
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert [c.rpartition("purge ")[2] for c in calls if "purge" in c] == (
+        [purged] if purged else []
+    )
+    assert any(c.startswith("systemctl") for c in calls) == stopped
+    assert ("which packages Hale installed is unknown" in done.stdout) == (recorded is None)
+    assert not record.exists()
+
+
+@pytest.mark.parametrize(
+    ("node", "drains", "status", "uncordoned"),
+    [("w1 ", 0, 0, False), ("w1 ", 1, 1, True), ("w1 true", 1, 1, False), ("", 1, 0, False)],
+)
+def test_a_node_that_is_not_drained_stays(
+    tmp_path: Path, node: str, drains: int, status: int, uncordoned: bool
+) -> None:
+    kubectl = f'case $1 in get) printf "%s" "{node}" ;; drain) exit {drains} ;; esac'
+    script = scripts.load(
+        "drain_node", "kubectl", node="w1", timeout="9", more="--disable-eviction"
+    )
+    done = run(tmp_path, script, kubectl=kubectl)
+    assert done.returncode == status
+    calls = (tmp_path / "calls").read_text()
+    assert ("kubectl uncordon w1" in calls) == uncordoned
+    assert ("--timeout=9s" in calls and "--disable-eviction" in calls) == bool(node)
+    assert ("w1 was not drained within 9 s, so it stays in the cluster" in done.stderr) == (
+        status == 1
+    )
