@@ -202,8 +202,10 @@ class TestTimeout:
     def test_runs_nothing_twice(self, fake_ssh: Path, connect: Connect) -> None:
         host = connect()
         book = fake_ssh / "book"
+        # The slow ones are killed. Were they only a little too slow, a result could arrive before
+        # the session's thread, late on a busy machine, notices the timeout.
         futures = [
-            host.submit(f"echo {n} >>{book}; sleep {0.2 if n % 4 == 0 else 0}", timeout=0.15)
+            host.submit(f"echo {n} >>{book}; sleep {60 if n % 4 == 0 else 0}", timeout=0.15)
             for n in range(24)
         ]
         failed = [n for n, future in enumerate(futures) if future.exception() is not None]
