@@ -6,6 +6,7 @@ Sources: kubectl's reference, `get`, `cordon`, `drain`, `uncordon`; "JSONPath su
 kubernetes.io, "Safely Drain a Node".
 """
 
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,22 +20,33 @@ _KUBECTL = f"KUBERC=off kubectl --kubeconfig {ADMIN} --cache-dir /dev/null"
 # An empty field keeps its brackets.
 _NODES = (
     "{range .items[*]}{.metadata.name} [{.spec.unschedulable}] "
-    '[{.status.conditions[?(@.type=="Ready")].status}] '
+    '[{.status.conditions[?(@.type=="Ready")].status}] [{.spec.taints[*].effect}] '
     '{range .status.addresses[*]}{.address} {end}{"\\n"}{end}'
 )
+_NODE = re.compile(r"(\S+) \[(true|false)?\] \[(True|False|Unknown)?\] \[([A-Za-z ]*)\](.*)")
+_REPELS = ("NoSchedule", "NoExecute")
 
 
 class ClusterNode(NamedTuple):
-    """A node as the cluster has it. cordoned: no new pods are scheduled to it."""
+    """A node as the cluster has it.
+
+    cordoned: no new pods are scheduled to it. tainted: nor are those that do not tolerate a taint.
+    """
 
     name: str
     cordoned: bool
     ready: bool
     addresses: tuple[str, ...]
+    tainted: bool = False
+
+    @property
+    def takes_pods(self) -> bool:
+        """Whether any pod may be scheduled to it."""
+        return self.ready and not self.cordoned and not self.tainted
 
 
 class ApiUnavailable(Exception):
-    """The cluster's API does not answer on any control-plane node; the text says why."""
+    """The cluster's API does not answer, or not as kubectl does; the text has the reason."""
 
 
 @dataclass
@@ -52,7 +64,11 @@ class ClusterNodes:
         """
         if not self._answers:
             self.all()
-        return self._run_on(self._answers, words, timeout)
+        try:
+            return self._run_on(self._answers, words, timeout)
+        except ApiUnavailable:
+            self._answers = ""  # the next request tries all hosts again
+            raise
 
     def _run_on(self, master: str, words: Iterable[str], timeout: float) -> CommandResult:
         command = f"{_KUBECTL} {shlex.join(words)}"
@@ -72,21 +88,40 @@ class ClusterNodes:
                 reasons.append(str(error))
                 continue
             if done.exit_status == 0:
+                try:
+                    nodes = parse_nodes(done.stdout.decode(errors="backslashreplace"))
+                except ValueError as error:
+                    reasons.append(f"{master}: {error}")
+                    continue
                 self._answers = master
-                return tuple(_node(line) for line in done.stdout.decode().splitlines() if line)
+                return nodes
             reasons.append(f"{master}: {last_line(done)}")
         raise ApiUnavailable(reasons[0] if reasons else "the inventory names no control-plane node")
 
-    def find(self, name: str, address: str) -> ClusterNode | None:
-        """The node of a host, by its address, else by its name. Raises ApiUnavailable."""
-        nodes = self.all()
-        by_address = [n for n in nodes if address and address in n.addresses]
-        return next(iter([*by_address, *(n for n in nodes if n.name == name)]), None)
+
+def node_of(nodes: Iterable[ClusterNode], name: str, address: str) -> ClusterNode | None:
+    """The node of a host, by its address, else by its name."""
+    by_address = [n for n in nodes if address and address in n.addresses]
+    return next(iter([*by_address, *(n for n in nodes if n.name == name)]), None)
 
 
-def _node(line: str) -> ClusterNode:
-    name, cordoned, ready, *addresses = line.split()
-    return ClusterNode(name, cordoned == "[true]", ready == "[True]", tuple(addresses))
+def parse_nodes(text: str) -> tuple[ClusterNode, ...]:
+    """The nodes that kubectl has printed by the template. Raises ValueError."""
+    made = []
+    for line in filter(str.strip, text.splitlines()):
+        found = _NODE.fullmatch(line)
+        if found is None:
+            raise ValueError(f"kubectl's list of nodes has an unknown line: {line[:80]!r}")
+        name, cordoned, ready, taints, addresses = found.groups()
+        tainted = any(effect in _REPELS for effect in taints.split())
+        made.append(
+            ClusterNode(
+                name, cordoned == "true", ready == "True", tuple(addresses.split()), tainted
+            )
+        )
+    if not made:
+        raise ValueError("kubectl's list of nodes is empty")
+    return tuple(made)
 
 
 def last_line(done: CommandResult) -> str:

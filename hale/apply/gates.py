@@ -167,7 +167,9 @@ def wait_until_healthy(
 ) -> None:
     """Wait until the cluster, or what else, is healthy. Raises GateClosed after `timeout` seconds.
 
-    check: what `unhealthy` finds now.
+    check: what `unhealthy` finds now. give_up: whether the operator has stopped the run.
     """
     if problems := wait_until(check, timeout, interval, give_up):
+        if give_up():
+            raise GateClosed(f"stopped while {what} was still unhealthy: {problems[0]}")
         raise GateClosed(f"{what} is still unhealthy after {timeout:g} s: {problems[0]}")

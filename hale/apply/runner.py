@@ -358,11 +358,14 @@ def release_all(sessions: SessionPool, hosts: Iterable[str], owner: Owner) -> li
     return left
 
 
-def recover(story: RunHistory, sessions: SessionPool, report: Reporter) -> None:
+def recover(
+    story: RunHistory, sessions: SessionPool, masters: Sequence[str], report: Reporter
+) -> None:
     """Find out how the unfinished steps of a run that was interrupted ended, and journal it.
 
-    The nodes that it has cordoned are uncordoned. Raises UserError where a host is unreachable. The
-    hosts' locks must be held.
+    The nodes that it has cordoned are uncordoned, by kubectl on one of the `masters`; a node that
+    stays cordoned is reported. Raises UserError where a host is unreachable. The hosts' locks must
+    be held.
     """
     book = Journal(story.folder, None)
     try:
@@ -380,13 +383,14 @@ def recover(story: RunHistory, sessions: SessionPool, report: Reporter) -> None:
                 ) from None
             book.write(StepDone(begun.host, begun.number, undo, now()))
             report(begun.host, f"{story.header.run}, step {begun.number} was {state}")
-        nodes = ClusterNodes(sessions, list(sessions.targets))
+        nodes = ClusterNodes(sessions, masters)
         for host, node in story.cordoned.items():
-            if why := worker_gate.uncordon(nodes, node):
-                report(host, f"{node} is still cordoned ({why}): kubectl uncordon {node}")
+            by = f"{node}, which {story.header.run} had cordoned,"
+            if why := worker_gate.uncordon(nodes, node, timeout=0):
+                report(host, f"{by} is still cordoned ({why}): kubectl uncordon {node}")
                 continue
             book.write(NodeUncordoned(host, node, now()))
-            report(host, f"{node}, which {story.header.run} had cordoned, is uncordoned")
+            report(host, f"{by} is uncordoned")
         if story.end is None:
             book.write(RunFinished(RunState.INTERRUPTED, now()))
     finally:

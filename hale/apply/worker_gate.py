@@ -17,7 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from hale.apply import gates
-from hale.apply.cluster_nodes import ApiUnavailable, ClusterNode, ClusterNodes, last_line
+from hale.apply.cluster_nodes import (
+    ApiUnavailable,
+    ClusterNode,
+    ClusterNodes,
+    last_line,
+    node_of,
+)
 from hale.apply.gates import GateClosed, subject_of
 from hale.apply.journal import Journal, NodeCordoned, NodeUncordoned, now
 from hale.plan.plan import HostPlan
@@ -26,8 +32,10 @@ from hale.polling import wait_until
 DRAIN_TIMEOUT = 300  # seconds for all pods to leave: kubectl's own default is to wait for ever
 # kubectl drains for this many seconds at a time, so that Ctrl-C ends it.
 _DRAIN_SLICE = 10
+_DRAIN_PAUSE = 1.0  # seconds between them
 _UNCORDON_TIMEOUT, _UNCORDON_INTERVAL = 60.0, 2.0
-_TIMED_OUT = "timeout reached"
+# Of kubectl: a pod that it never evicts, such as one without a controller.
+_NEVER = "cannot delete"
 
 
 @dataclass(frozen=True)
@@ -83,25 +91,35 @@ class WorkerGate:
     def _problems(self, name: str) -> list[str]:
         found = list(self.problems([name]))
         try:
-            node = self.nodes.find(name, self.addresses.get(name, ""))
+            node = node_of(self.nodes.all(), name, self.addresses.get(name, ""))
         except ApiUnavailable as error:
             return [*found, f"the cluster's API: {error}"]
-        if node is not None and not node.ready:
-            found.append(f"node {node.name}: it is not Ready")
+        if node is None:
+            found.append(f"node of {name}: the cluster has none")
+        elif not node.ready:
+            found.append(f"node of {name}: {node.name} is not Ready")
         return found
 
     def _drain(self, name: str) -> ClusterNode | None:
         """Cordon and drain the host's node; it, if Hale has to uncordon it. Raises GateClosed."""
         try:
-            node = self.nodes.find(name, self.addresses.get(name, ""))
+            nodes = self.nodes.all()
+            node = node_of(nodes, name, self.addresses.get(name, ""))
         except ApiUnavailable as error:
             raise GateClosed(
                 f"it cannot be drained: {error}. Nothing was changed here; --no-drain changes it "
                 "with its pods on it"
             ) from None
         if node is None:
-            self.report(name, "no node of the cluster, so it is not drained")
-            return None
+            raise GateClosed(
+                f"it cannot be drained: the cluster has no node of the name {name} or the address "
+                f"{self.addresses.get(name, '')}. Nothing was changed here; --no-drain changes it "
+                "with its pods on it"
+            )
+        if not any(n.takes_pods and n.name != node.name for n in nodes):
+            self.report(
+                name, f"no other node takes pods: those of {node.name} wait until it is uncordoned"
+            )
         if not node.cordoned:
             self.journal.write(NodeCordoned(name, node.name, now()))
         try:
@@ -120,43 +138,60 @@ class WorkerGate:
         """Raises GateClosed where pods stay."""
         words = ("drain", node, "--ignore-daemonsets", "--delete-emptydir-data")
         end = time.monotonic() + self.options.timeout
-        why = ""
         while True:
             left = max(1, min(_DRAIN_SLICE, round(end - time.monotonic())))
+            never = False
             try:
                 done = self.nodes.run(*words, f"--timeout={left}s", timeout=left + 30)
             except ApiUnavailable as error:
                 why = str(error)
-                break
-            if done.exit_status == 0:
-                return
-            text = done.stderr.decode(errors="backslashreplace")
-            refused = [line for line in text.splitlines() if "disruption budget" in line]
-            why = refused[-1].strip() if refused else last_line(done)
-            if _TIMED_OUT not in text or self.give_up() or time.monotonic() >= end:
+            else:
+                if done.exit_status == 0:
+                    return
+                text = done.stderr.decode(errors="backslashreplace")
+                refused = [line for line in text.splitlines() if "disruption budget" in line]
+                why = refused[-1].strip() if refused else last_line(done)
+                never = _NEVER in text
+            if never or self.give_up() or time.monotonic() >= end:
                 break
             self.report(name, f"{node} is being drained: {why}")
+            time.sleep(_DRAIN_PAUSE)
+        if self.give_up():
+            raise GateClosed(f"interrupted while {node} was drained; nothing was changed here")
+        if never:
+            raise GateClosed(
+                f"{node} cannot be drained: {why}. Nothing was changed here; delete that pod, or "
+                "--no-drain changes the node with its pods on it"
+            )
         raise GateClosed(
             f"{node} was not drained within {self.options.timeout} s: {why}. Nothing was changed "
             "here; --drain-timeout waits longer, --no-drain changes it with its pods on it"
         )
 
     def _uncordon(self, name: str, node: str) -> None:
-        if why := uncordon(self.nodes, node):
-            self.report(name, f"{node} is still cordoned ({why}): kubectl uncordon {node}")
+        if why := uncordon(self.nodes, node, _UNCORDON_TIMEOUT):
+            self.report(
+                name,
+                f"{node} is still cordoned ({why}). The next `invoke fix --apply` or `invoke undo` "
+                f"uncordons it, or you do: kubectl uncordon {node}",
+            )
             return
         self.journal.write(NodeUncordoned(name, node, now()))
         self.report(name, f"{node} uncordoned")
 
 
-def uncordon(nodes: ClusterNodes, node: str) -> str:
-    """Uncordon a node, trying for a minute; why it is still cordoned, or nothing."""
+def uncordon(nodes: ClusterNodes, node: str, timeout: float) -> str:
+    """Uncordon a node, trying for `timeout` seconds; why it is still cordoned, or nothing.
+
+    A node that the cluster no longer has needs nothing.
+    """
 
     def attempt() -> str:
         try:
             done = nodes.run("uncordon", node, "--request-timeout=10s")
         except ApiUnavailable as error:
             return str(error)
-        return last_line(done) if done.exit_status else ""
+        gone = f'nodes "{node}" not found'
+        return last_line(done) if done.exit_status and gone not in last_line(done) else ""
 
-    return wait_until(attempt, _UNCORDON_TIMEOUT, _UNCORDON_INTERVAL)
+    return wait_until(attempt, timeout, _UNCORDON_INTERVAL)

@@ -143,7 +143,7 @@ def undo_run(options: ApplyOptions, name: str) -> bool:
             "reset is followed by `invoke install`."
         )
     known = ini.load_inventory(Path(story.header.inventory))
-    touched = list(dict.fromkeys(host for host, _ in story.begun))
+    touched = list(dict.fromkeys([*(host for host, _ in story.begun), *story.cordoned]))
     chosen = [c.host.name for c in selection.select_hosts(options.hosts, known, lambda uri: ())]
     hosts = [h for h in touched if h in chosen]
     if not hosts:
@@ -161,11 +161,11 @@ def _undo(
     sessions: SessionPool,
 ) -> bool:
     name = story.header.run
-    if story.open or story.end is None:
+    if story.open or story.end is None or story.cordoned:
         if journal.is_running(story.folder):
             raise UserError(f"{name} is still running; it cannot be undone yet.")
         owner = runner.new_owner(recorder.create_run_dir(options.reports, "settle").name)
-        _recover(options, sessions, owner, [story])
+        _recover(options, known, sessions, owner, [story])
         (options.reports / owner.run).rmdir()
         story = journal.load_run(story.folder)
     made_of = plan.load_plan(story.folder / "plan.json")
@@ -331,8 +331,11 @@ def _execute(
             sessions, names, needed, owner, stale=options.force_unlock, report=report
         ):
             for story in runner.load_runs(options.reports):
-                if story.state is RunState.INTERRUPTED and not story.end and _of(story, inventory):
-                    runner.recover(story, sessions, report)
+                crashed = story.state is RunState.INTERRUPTED and not story.end
+                cordoned = story.cordoned and story.state is not RunState.RUNNING
+                if (crashed or cordoned) and _of(story, inventory):
+                    masters = [h.name for h in known.masters]
+                    runner.recover(story, sessions, masters, report)
             with closing(Journal(folder, header)) as book:
                 return PlanRunner(
                     made,
@@ -353,7 +356,11 @@ def _execute(
 
 
 def _recover(
-    options: ApplyOptions, sessions: SessionPool, owner: Owner, stories: Iterable[RunHistory]
+    options: ApplyOptions,
+    known: Inventory,
+    sessions: SessionPool,
+    owner: Owner,
+    stories: Iterable[RunHistory],
 ) -> None:
     """Recover runs under the locks, for an undo that is the first run after a crash."""
     report = console_reporter()
@@ -363,7 +370,7 @@ def _recover(
         sessions, names, needed, owner, stale=options.force_unlock, report=report
     ):
         for story in stories:
-            runner.recover(story, sessions, report)
+            runner.recover(story, sessions, [h.name for h in known.masters], report)
 
 
 def _of(story: RunHistory, inventory: Path) -> bool:

@@ -29,7 +29,12 @@ from hale.ssh import BecomeFailed, HostUnreachable, RemoteError, SessionPool
 from hale.ssh.inventory_targets import targets_of
 
 # Of ssh, about a host that is up but does not let it in.
-_ANSWERS = ("Permission denied", "Host key verification failed", "Too many authentication failures")
+_ANSWERS = (
+    "Connection refused",
+    "Permission denied",
+    "Host key verification failed",
+    "Too many authentication failures",
+)
 
 
 @dataclass(frozen=True)
@@ -167,6 +172,11 @@ def _reset(
                 )
             except InstallAborted:
                 journal.write(RunFinished(RunState.INTERRUPTED, now()))
+                if len(hosts) < len(context.hosts):
+                    console.print(
+                        "Stopped. Run the command again to resume. A node whose drain was killed "
+                        "is still cordoned: kubectl get nodes; kubectl uncordon NODE"
+                    )
                 raise KeyboardInterrupt from None
             except (PhaseFailed, InstallStepFailed, HostsUnreachable) as error:
                 journal.write(RunFinished(RunState.FAILED, now()))

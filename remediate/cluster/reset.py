@@ -145,7 +145,10 @@ def gone_batches(site: ClusterContext, observations: Observations, gone: Host) -
     found = [(h, nodes.read(observations.of(h.name, nodes.SUBJECT))) for h in site.masters]
     answering = [(h, node_list) for h, node_list in found if node_list.answers]
     if not answering:
-        raise UserError("nothing was changed: no other control-plane node's apiserver answers.")
+        raise UserError(
+            "nothing was changed: no other control-plane node's apiserver answers. Start one, then "
+            "run the command again."
+        )
     by, node_list = answering[0]
     if node_list.nodes.get(gone.name):
         raise UserError(
@@ -154,7 +157,10 @@ def gone_batches(site: ClusterContext, observations: Observations, gone: Host) -
         )
     stacked = gone.is_master and site.etcd_is_stacked
     if stacked and _member_status(observations, by) is None:
-        raise UserError(f"nothing was changed: etcd's members cannot be read on {by.name}.")
+        raise UserError(
+            f"nothing was changed: etcd's members cannot be read on {by.name}. Repair "
+            "etcd there, then run the command again."
+        )
     yield Batch(tuple(_forget(site, by, gone)), wait_for=_well(site.masters) if stacked else None)
 
 

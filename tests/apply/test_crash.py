@@ -208,7 +208,7 @@ def _stale_and_whole(harmed: Harmed, folder: Path, where: str) -> None:
             ).stdout.decode()
             assert old in kept, f"{where}: the original of {path} is lost"
     if story is not None:
-        runner.recover(story, harmed.ready.sessions, lambda host, said: None)
+        runner.recover(story, harmed.ready.sessions, [], lambda host, said: None)
         assert not journal.load_run(folder).open
     lock.release(session, mine)
     left = host.run("find /etc -name .hale-new").stdout.decode()

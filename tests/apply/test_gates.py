@@ -152,5 +152,5 @@ def test_it_does_not_wait_for_ever() -> None:
 
 
 def test_it_does_not_wait_after_ctrl_c() -> None:
-    with pytest.raises(GateClosed):
+    with pytest.raises(GateClosed, match="stopped while the cluster was still unhealthy"):
         gates.wait_until_healthy(lambda: problems(row(Verdict.FAIL)), lambda: True, 60, 60)

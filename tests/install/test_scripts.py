@@ -651,7 +651,7 @@ def packages_host(tmp_path: Path, *there: str) -> tuple[dict[str, str], Path]:
     """Stand-ins for apt, and the record of what Hale has installed."""
     (tmp_path / "there").write_text("".join(f"{name}\n" for name in there))
     programs = {"dpkg-query": THERE.format(tmp_path), "apt-mark": "", "systemctl": ""}
-    return programs | {"apt-get": ""}, tmp_path / "hale" / "packages"
+    return programs | {"apt-get": "", "dpkg": ""}, tmp_path / "hale" / "packages"
 
 
 def test_what_an_installation_adds_is_remembered(tmp_path: Path) -> None:
@@ -701,7 +701,7 @@ def test_only_packages_of_hale_are_removed(
     done = run(tmp_path, script, **programs)
     assert done.returncode == 0, done.stderr
     calls = (tmp_path / "calls").read_text().splitlines()
-    assert [c.rpartition("purge ")[2] for c in calls if "purge" in c] == (
+    assert [c.rpartition("purge ")[2] for c in calls if c.startswith("apt-get")] == (
         [purged] if purged else []
     )
     assert any(c.startswith("systemctl") for c in calls) == stopped
@@ -725,6 +725,25 @@ def test_a_node_that_is_not_drained_stays(
     calls = (tmp_path / "calls").read_text()
     assert ("kubectl uncordon w1" in calls) == uncordoned
     assert ("--timeout=9s" in calls and "--disable-eviction" in calls) == bool(node)
-    assert ("w1 was not drained within 9 s, so it stays in the cluster" in done.stderr) == (
-        status == 1
+    assert ("w1 was not drained, so it stays in the cluster" in done.stderr) == (status == 1)
+    assert ("w1 was cordoned before, and stays so" in done.stderr) == (
+        status == 1 and "true" in node
     )
+
+
+def test_packages_that_others_need_stay(tmp_path: Path) -> None:
+    programs, record = packages_host(tmp_path, "containerd.io")
+    record.parent.mkdir()
+    record.write_text("containerd.io\n")
+    programs["dpkg"] = "echo docker-ce depends on containerd.io >&2; exit 1"
+    script = scripts.load("is_installed") + scripts.load(
+        "remove_packages", names="containerd.io", record=str(record), repository="hale-of-a-test"
+    )
+    done = run(tmp_path, script, **programs)
+    assert done.returncode == 1
+    assert "docker-ce depends on containerd.io" in done.stderr
+    assert "so no package was removed" in done.stderr
+    calls = (tmp_path / "calls").read_text()
+    assert "purge" not in calls.replace("--simulate --purge", "")
+    assert "systemctl" not in calls
+    assert record.exists()

@@ -7,8 +7,12 @@ found=$("$@" get node "$node" --ignore-not-found -o 'jsonpath={.metadata.name} {
 # shellcheck disable=SC2086  # options
 "$@" drain "$node" --ignore-daemonsets --delete-emptydir-data --force --timeout="${timeout}s" \
   --skip-wait-for-delete-timeout=60 $more || {
-  [ "$found" = "$node true" ] || "$@" uncordon "$node" || :
-  echo "$node was not drained within $timeout s, so it stays in the cluster." \
-    "--disable-eviction deletes its pods whatever their budgets" >&2
+  if [ "$found" = "$node true" ]; then
+    echo "$node was cordoned before, and stays so: kubectl uncordon $node" >&2
+  else
+    "$@" uncordon "$node" || echo "$node is still cordoned: kubectl uncordon $node" >&2
+  fi
+  echo "$node was not drained, so it stays in the cluster; the reason is above. Pods have $timeout s" \
+    "to end. --disable-eviction deletes them whatever their budgets" >&2
   exit 1
 }

@@ -1,18 +1,29 @@
 # Remove those of the packages that Hale has installed. After is_installed.sh.
 # names: the packages, held or not. record: the file with those of Hale, a name a line. repository:
-# the name of Hale's. An installation by an earlier release has no record: it removes nothing.
+# the name of Hale's. An installation by an earlier release has no record: it removes nothing. Nor
+# does a host on which other packages need them (docker-ce: containerd.io).
 [ -e "$record" ] || echo "no $record: which packages Hale installed is unknown, so all stay"
 ours=
 for name in $names; do
   ! grep -qsxF -- "$name" "$record" || ! is_installed "$name" || ours="$ours $name"
 done
+# shellcheck disable=SC2086  # names
+[ -z "$ours" ] || if command -v apt-get >/dev/null; then
+  apt-mark -qq unhold $ours >/dev/null 2>&1 || :
+  needed=$(LC_ALL=C dpkg --simulate --purge $ours 2>&1)
+else
+  needed=$(LC_ALL=C rpm -e --test $ours 2>&1)
+fi || {
+  printf '%s\n' "$needed" "other packages need what Hale installed, so no package was removed." \
+    "Remove those first, then run the command again" >&2
+  exit 1
+}
 case " $ours " in *' containerd '* | *' containerd.io '*)
   systemctl -q disable --now containerd 2>/dev/null || : ;;
 esac
 # shellcheck disable=SC2086  # names
 if [ -z "$ours" ]; then :
 elif command -v apt-get >/dev/null; then
-  apt-mark -qq unhold $ours >/dev/null 2>&1 || :
   DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=120 purge $ours
 else
   dnf -q -y --disableexcludes="$repository" remove $ours
