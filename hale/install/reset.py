@@ -20,7 +20,7 @@ from hale.install.locked_run import check_reachable, locked_run
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
 from hale.install.options import InstallOptions
 from hale.install.phase import Batch, Observations, ProbeSource, Problems
-from hale.install.progress import InstallProgress, escaped_lines, indented
+from hale.install.progress import InstallProgress, escaped_lines, indented, print_differences
 from hale.inventory import ini, selection
 from hale.inventory.ini import Host, Inventory
 from hale.model.errors import UserError
@@ -71,6 +71,12 @@ class ResetModule(ProbeSource, Protocol):
     @property
     def gone_batches(self) -> Callable[[ClusterContext, Observations, Host], Iterable[Batch]]:
         """The steps for a host that no longer exists, on the hosts that do."""
+
+    @property
+    def kept(
+        self,
+    ) -> Callable[[ClusterContext, Observations, Sequence[Host]], Problems]:
+        """What keeps running on the hosts, because it is not as Hale wrote it."""
 
     @property
     def remaining(
@@ -165,8 +171,9 @@ def _reset(
                     raise UserError(
                         f"nothing was changed: {lost} Pass --allow-quorum-loss to reset anyway."
                     )
-                batches = _batches(reset_module, context, observations, hosts, reset_options)
                 present = [h for h in hosts if h.name != reset_options.gone]
+                kept = reset_module.kept(context, observations, present)
+                batches = _batches(reset_module, context, observations, hosts, reset_options)
                 left = engine.run_batches(
                     "reset", batches, request, lambda s: reset_module.remaining(context, s, present)
                 )
@@ -187,6 +194,9 @@ def _reset(
                 console.print("Run the command again to resume.")
                 return False
         journal.write(RunFinished(RunState.FAILED if left else RunState.FINISHED, now()))
+    if kept:
+        console.print("Left as they are, because Hale did not write them, or not as they are now:")
+        print_differences(console, kept)
     for problem in left:
         console.print(Text(f"  ✗ remaining: {escape_controls(str(problem))}", "red"))
     console.print(f"report: {folder}")

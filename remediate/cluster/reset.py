@@ -2,7 +2,8 @@
 
 The settings of the host requirements stay, and so do packages, containerd's configuration and
 images, unless packages are to be removed too. haproxy's and keepalived's files are restored as
-they were before Hale's first change, or removed if there were none.
+they were before Hale's first change, or removed if there were none. A haproxy or keepalived whose
+configuration is not as Hale wrote it keeps running, with its files and its package.
 
 On some of the hosts: they are drained and deleted from the cluster; a control-plane node's etcd
 member is removed before its host is reset, one node at a time, and never so many that the rest
@@ -16,7 +17,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from facts import etcd
-from facts.cluster import kubernetes, leftovers, nodes
+from facts.cluster import file_digests, kubernetes, leftovers, nodes, services
 from facts.etcd import MemberStatus
 from hale.install.cluster_context import ClusterContext
 from hale.install.executor import BACKUP_DIR
@@ -30,18 +31,17 @@ from hale.install.phase import (
     Step,
     WaitFor,
 )
+from hale.inventory.cluster_spec import WRITTEN
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
 from hale.model.evidence import CommandProbe, Probe, Unreadable
 from remediate.cluster import kubeadm, kubectl, load_balancer, masters, packages, runtime, scripts
 
-BALANCER_FILES = (
-    load_balancer.HAPROXY,
-    load_balancer.DROPIN,
-    load_balancer.KEEPALIVED,
-    load_balancer.CHECK,
-    load_balancer.CA,
-)
+# The files of each unit, its configuration first.
+BALANCER_FILES = {
+    "keepalived": (load_balancer.KEEPALIVED, load_balancer.CHECK),
+    "haproxy": (load_balancer.HAPROXY, load_balancer.DROPIN, load_balancer.CA),
+}
 PATIENCE = 120.0  # seconds for etcd to be healthy without a removed member
 DRAIN_TIMEOUT = 90  # seconds for the pods of a node that leaves
 GRACE = 30  # seconds for a host's containers to terminate: a Pod's default
@@ -59,6 +59,9 @@ def probes(site: ClusterContext, host: Host) -> Probes:
     if host.is_master:
         probes[nodes.SUBJECT] = (nodes.probe(),)
         probes["etcd"] = (CommandProbe("members", etcd.SCRIPT, timeout=30, slow=True),)
+        if site.manages_load_balancer:
+            probes[file_digests.SUBJECT] = (file_digests.probe(load_balancer.UNITS),)
+            probes[services.SUBJECT] = (services.probe(load_balancer.UNITS.values()),)
     return probes
 
 
@@ -70,6 +73,19 @@ def remaining(site: ClusterContext, observations: Observations, hosts: Sequence[
         if found.items:
             problems.append(PhaseProblem(found.summary, host.name))
     return tuple(problems)
+
+
+def kept(site: ClusterContext, observations: Observations, hosts: Sequence[Host]) -> Problems:
+    """What keeps running on these hosts because Hale did not write its configuration."""
+    return tuple(
+        PhaseProblem(f"{unit} keeps running, because {path} is not as Hale wrote it", host.name)
+        for host in hosts
+        if host.is_master and site.manages_load_balancer
+        for path, unit in load_balancer.UNITS.items()
+        if (found := file_digests.read(observations.of(host.name, file_digests.SUBJECT)).get(path))
+        and not found.by_hale
+        and services.read(observations.of(host.name, services.SUBJECT))[unit].active
+    )
 
 
 def quorum_loss(site: ClusterContext, observations: Observations, hosts: Sequence[Host]) -> str:
@@ -244,12 +260,18 @@ def _kubeadm(site: ClusterContext) -> str:
 
 
 def _unbalance(site: ClusterContext) -> str:
-    stop = scripts.load("stop_load_balancer", vip=site.inventory.endpoint.vip)
-    return f"{stop}{restore_files(BALANCER_FILES)}systemctl daemon-reload\n"
+    files = {unit: " ".join(paths) for unit, paths in BALANCER_FILES.items()}
+    stop = scripts.load(
+        "stop_load_balancer", vip=site.inventory.endpoint.vip, written=WRITTEN, **files
+    )
+    return f"{stop}{restore_files()}systemctl daemon-reload\n"
 
 
-def restore_files(paths: Iterable[str]) -> str:
-    """A script that restores the files, or removes those that did not exist before Hale."""
+def restore_files(paths: Iterable[str] = ()) -> str:
+    """A script that restores the files, or removes those that did not exist before Hale.
+
+    paths: where there are none, the files are the script's arguments.
+    """
     folder = load_balancer.DROPIN.rpartition("/")[0]
     return scripts.load("restore_files", *paths, backups=BACKUP_DIR, folder=folder)
 

@@ -21,6 +21,10 @@ nodes 0 {"columnDefinitions":[{"name":"Name"},{"name":"Status"},{"name":"Roles"}
 {"cells":["m3","Ready","control-plane"]},{"cells":["w1","NotReady","<none>"]},\
 {"cells":["w2","Ready","<none>"]}]} @ 200
 """
+SERVICES = """haproxy loaded active enabled 5
+keepalived loaded active enabled 5
+clock 100.0 50.0 100
+"""
 DONE = Path(__file__).parent / "phases" / "masters" / "done.toml"
 
 
@@ -90,6 +94,23 @@ def test_a_member_whose_loss_costs_the_quorum_is_kept(tmp_path: Path) -> None:
     site, gone = site_without(tmp_path, "m2")
     found = Observations({**evidence("m1").hosts, **evidence("m3", etcd="none").hosts})
     assert "without m2 there would be 1 healthy ones (m1)" in reset.quorum_loss(site, found, [gone])
+
+
+def test_what_keeps_running_is_reported(tmp_path: Path) -> None:
+    """On masters only; what does not run, or is as Hale wrote it, is not."""
+    site = factories.made(tmp_path)
+    files = "abc 644 1.0 /etc/haproxy/haproxy.cfg\nabc 600 1.0 /etc/keepalived/keepalived.conf\n"
+    hales = files + "hale /etc/keepalived/keepalived.conf\n"
+    runs = SERVICES
+    outputs = {
+        "m1": {"written.files": hales, "services.units": runs},
+        "m2": {"written.files": files, "services.units": runs.replace("active", "inactive")},
+        "m3": {"written.files": "", "services.units": runs},
+    }
+    found = factories.seen(outputs, {})
+    assert list(map(str, reset.kept(site, found, site.hosts))) == [
+        "m1: haproxy keeps running, because /etc/haproxy/haproxy.cfg is not as Hale wrote it"
+    ]
 
 
 def test_gone_goes_with_no_other_choice_of_hosts() -> None:

@@ -1,5 +1,6 @@
 """The shell scripts of steps, run here: with stand-ins for the programs of a host."""
 
+import hashlib
 import os
 import shlex
 import shutil
@@ -729,6 +730,68 @@ def test_a_node_that_is_not_drained_stays(
     assert ("w1 was cordoned before, and stays so" in done.stderr) == (
         status == 1 and "true" in node
     )
+
+
+@pytest.mark.parametrize(
+    ("haproxy", "keepalived", "stopped", "restored"),
+    [
+        ("ours\n", "ours\n", ["keepalived", "haproxy"], "vip-is-removed keepalived haproxy"),
+        ("ours\nlisten site\n", "ours\n", ["keepalived"], "vip-is-removed keepalived"),
+        ("ours\n", "site's\n", ["haproxy"], "haproxy"),
+        ("site's\n", "site's\n", [], ""),
+        ("# written by Hale\n", None, ["haproxy"], "vip-is-removed keepalived haproxy"),
+    ],
+)
+def test_a_load_balancer_of_the_site_keeps_running(
+    tmp_path: Path, haproxy: str, keepalived: str | None, stopped: list[str], restored: str
+) -> None:
+    written = tmp_path / "written"
+    for name, content in (("haproxy", haproxy), ("keepalived", keepalived)):
+        path = tmp_path / name
+        if content is not None:
+            path.write_text(content)
+        if content is not None and "written by" not in content:
+            record = Path(f"{written}{path}")
+            record.parent.mkdir(parents=True, exist_ok=True)
+            record.write_text(hashlib.sha256(b"ours\n").hexdigest() + "\n")
+    (tmp_path / "calls").touch()
+    script = scripts.load(
+        "stop_load_balancer",
+        vip="10.0.0.100",
+        written=str(written),
+        haproxy=f"{tmp_path}/haproxy {tmp_path}/more",
+        keepalived=str(tmp_path / "keepalived"),
+    )
+    running = keepalived == "site's\n"
+    done = run(
+        tmp_path,
+        script + "echo $*\n",
+        systemctl=f'[ "$2" != is-active ] || exit {0 if running else 3}',
+        ip='[ "$1" != -o ] || echo "2: eth0    inet 10.0.0.100/32 scope global eth0"',
+    )
+    assert done.returncode == 0, done.stderr
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert [c.split()[-1] for c in calls if " disable --now " in c] == stopped
+    removed = "ip addr del 10.0.0.100/32 dev eth0" in calls
+    files = " ".join(Path(p).name for p in done.stdout.split() if not p.endswith("/more"))
+    assert " ".join([*["vip-is-removed"] * removed, files]).strip() == restored
+
+
+def test_a_load_balancer_that_runs_keeps_its_package(tmp_path: Path) -> None:
+    programs, record = packages_host(tmp_path, "haproxy", "keepalived")
+    record.parent.mkdir()
+    record.write_text("haproxy\nkeepalived\n")
+    programs["systemctl"] = '[ "$3" = haproxy ]'
+    script = scripts.load("is_installed") + scripts.load(
+        "remove_packages",
+        names="haproxy keepalived",
+        record=str(record),
+        repository="hale-of-a-test",
+    )
+    done = run(tmp_path, script, **programs)
+    assert done.returncode == 0, done.stderr
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert [c.rpartition("purge ")[2] for c in calls if c.startswith("apt-get")] == ["keepalived"]
 
 
 def test_packages_that_others_need_stay(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 # Remove those of the packages that Hale has installed. After is_installed.sh.
 # names: the packages, held or not. record: the file with those of Hale, a name a line. repository:
 # the name of Hale's. An installation by an earlier release has no record: it removes nothing. Nor
-# does a host on which other packages need them (docker-ce: containerd.io).
+# does a host on which other packages need them (docker-ce: containerd.io). haproxy and keepalived
+# that still run, after stop_load_balancer.sh, are the site's.
 [ -e "$record" ] || echo "no $record: which packages Hale installed is unknown, so all stay"
 ours=
 for name in $names; do
-  ! grep -qsxF -- "$name" "$record" || ! is_installed "$name" || ours="$ours $name"
+  { grep -qsxF -- "$name" "$record" && is_installed "$name"; } || continue
+  case $name in haproxy | keepalived) ! systemctl -q is-active "$name" || continue ;; esac
+  ours="$ours $name"
 done
 # shellcheck disable=SC2086  # names
 [ -z "$ours" ] || if command -v apt-get >/dev/null; then
