@@ -31,6 +31,7 @@ STEP_PRELUDE = (
         NOT_APPLIED=str(NOT_APPLIED),
         HALE_HOME=HOME,
     )
+    + remote.ATOMIC_WRITE
     + load_script(HERE / "step.sh")
 )
 

@@ -4,6 +4,7 @@ umask 077
 [ "$(id -u)" = 0 ] || {
   echo "changes need root: put ansible_become=true into the inventory" >&2; exit 1
 }
+resolve "$lock" nofollow
 mkdir -p "$HALE_HOME"
 exec 9<"$HALE_HOME"
 flock -w 10 9

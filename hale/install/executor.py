@@ -18,7 +18,6 @@ from hale.ssh import CommandTimeout, HostUnreachable, OutputTooLarge, Session, r
 
 BACKUP_DIR = "/var/lib/hale/install/original"
 REPLACED_DIR = "/var/lib/hale/install/replaced"
-NEW = ".hale-new"
 TIMEOUT = 120.0
 LINES = 15  # of a failed step's output
 _INVALID = 45
@@ -74,21 +73,16 @@ class InstallStepExecutor:
 
     def _write(self, step: WriteFile) -> bool:
         raw = step.content.encode() if isinstance(step.content, str) else step.content
-        script = (
-            _PRELUDE
-            + remote.ATOMIC_WRITE
-            + script_with(
-                _WRITE,
-                path=step.path,
-                mode=f"{step.mode:o}",
-                suffix=NEW,
-                backup=f"{BACKUP_DIR}{step.path}" if step.keep else "",
-                written=f"{WRITTEN}{step.path}",
-                replaced=f"{REPLACED_DIR}{step.path.rpartition('/')[0]}",
-                check=step.check or ":",
-                after=step.then or ":",
-                invalid=str(_INVALID),
-            )
+        script = _PRELUDE + script_with(
+            _WRITE,
+            path=step.path,
+            mode=f"{step.mode:o}",
+            backup=f"{BACKUP_DIR}{step.path}" if step.keep else "",
+            written=f"{WRITTEN}{step.path}",
+            replaced=f"{REPLACED_DIR}{step.path.rpartition('/')[0]}",
+            check=step.check or ":",
+            after=step.then or ":",
+            invalid=str(_INVALID),
         )
         done = self._session.run(
             f"/bin/sh -c {shlex.quote(script)}", TIMEOUT, base64.b64encode(raw)
@@ -123,5 +117,5 @@ class _Lines:
                 return
 
 
-_PRELUDE = remote.PRELUDE + remote.LOCAL_PROGRAMS
+_PRELUDE = remote.PRELUDE + remote.LOCAL_PROGRAMS + remote.ATOMIC_WRITE
 _WRITE = Path(__file__).with_name("write_file.sh")

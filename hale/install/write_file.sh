@@ -1,9 +1,9 @@
-# Write a file atomically: beside its place, checked, then renamed over what is there.
+# Write a file: beside its place, checked, then renamed over what is there.
 # Reads the content, base64, from standard input; prints `same` or `changed`.
-# path, mode. suffix: of the temporary file's name. backup: where the first original is kept; empty
-# for nowhere. check: a command that must pass, with the new file as $new. after: a command that is
-# run if the file has changed. invalid: the exit status if `check` fails. written: where the SHA-256
-# of all that Hale writes here is kept. replaced: below it, copies of files without such a record.
+# path, mode. backup: where the first original is kept; empty for nowhere. check: a command that
+# must pass, with the new file as $new. after: a command that is run if the file has changed.
+# invalid: the exit status if `check` fails. written: where the SHA-256 of all that Hale writes here
+# is kept. replaced: below it, copies of files without such a record.
 set -eu
 umask 022
 note_written() {
@@ -13,16 +13,19 @@ note_written() {
    { cat -- "$written" 2>/dev/null || :; echo "$sum"; } >"$written.part")
   replace_file "$written.part" "$written"
 }
-folder=$(dirname -- "$path")
-mkdir -p -- "$folder"
-new=$folder/$suffix
+resolve "$path" nofollow
+path=$target
+mkdir -p -- "${path%/*}"
+remove_new_beside "$path"
+new_beside "$path"
 trap 'rm -f -- "$new"' EXIT
-(umask 077; base64 -d >"$new")
+base64 -d >"$new"
 chmod "$mode" "$new"
 chown 0:0 "$new"
 if [ -f "$path" ] && [ ! -L "$path" ] && cmp -s -- "$new" "$path" &&
   [ "$(stat -c %a "$path")" = "$mode" ]
 then note_written; echo same; exit; fi
+[ -L "$path" ] || require_one_name
 export new
 (eval "$check") >&2 || exit "$invalid"
 if [ -n "$backup" ] && [ ! -e "$backup" ] && [ ! -e "$backup.absent" ]; then

@@ -211,7 +211,7 @@ def _stale_and_whole(harmed: Harmed, folder: Path, where: str) -> None:
         runner.recover(story, harmed.ready.sessions, [], lambda host, said: None)
         assert not journal.load_run(folder).open
     lock.release(session, mine)
-    left = host.run("find /etc -name .hale-new").stdout.decode()
+    left = host.run("find /etc -name '.hale-new*'").stdout.decode()
     assert not left, f"{where}: {left}"
 
 

@@ -18,6 +18,7 @@ from hale.install.phase import RunScript, WriteFile
 from hale.install.secrets import Secrets
 from hale.inventory.cluster_spec import KUBELET, WRITTEN
 from hale.model.evidence import Evidence, HostView, Output
+from hale.ssh.remote import ATOMIC_WRITE
 from hale.ssh.target import CommandResult
 from remediate.cluster import kubeadm, reset, scripts
 from tests.install import factories
@@ -156,7 +157,7 @@ def run(
         program.write_text(f'#!/bin/sh\necho "{name} $*" >>"{tmp_path}/calls"\n{body}\n')
         program.chmod(0o755)
     environment = {"PATH": f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"}
-    command = ["/bin/sh", "-c", f"set -eu\n{script}"]
+    command = ["/bin/sh", "-c", f"{ATOMIC_WRITE}set -eu\n{script}"]
     return subprocess.run(
         command, input=given, capture_output=True, text=True, env=environment, check=False
     )

@@ -2,9 +2,8 @@
 # in step_dir and whose attributes are those of the file that it replaces. One program reads the
 # new file and the old one just before it is replaced.
 parent=${target%/*}
-new=$parent/.hale-new
 fail_changed_just_now() { fail_precondition "$path was changed this moment"; }
-[ ! -e "$new" ] && [ ! -L "$new" ] || rm -f -- "$new"
+remove_new_beside "$target"
 if [ -n "$checking" ] || [ -z "$after" ]; then
   read_sha256 "$target"
   if [ "$sum" != "$after" ]; then
@@ -14,14 +13,16 @@ if [ -n "$checking" ] || [ -z "$after" ]; then
   fi
 else
   [ -z "$before" ] || [ -e "$target" ] || fail_changed_just_now
-  trap '[ ! -e "$new" ] || rm -f -- "$new"' EXIT
   attributes=mode,ownership,xattr
   [ ! -e /sys/fs/selinux/enforce ] || attributes=$attributes,context
   [ -d "$parent" ] || mkdir -p -- "$parent"
+  new_beside "$target"
+  trap '[ ! -e "$new" ] || rm -f -- "$new"' EXIT
   if [ -n "$source" ]; then
     cp --preserve=$attributes,timestamps -- "$source" "$new"
   else
-    [ ! -e "$target" ] || cp --attributes-only --preserve=$attributes -- "$target" "$new"
+    if [ -e "$target" ]; then cp --attributes-only --preserve=$attributes -- "$target" "$new"
+    else chmod 644 "$new"; fi
     cat "$step_dir/new" >"$new"
   fi
   sync "$new"

@@ -6,6 +6,7 @@ if [ "$now" != "$before" ]; then
   [ -n "$before" ] || fail_precondition "$path is there now; it was not"
   fail_precondition "$path has other bytes: their SHA-256 is $now and was $before"
 fi
+require_one_name || exit "$PRECONDITION_FAILED"
 read_attributes "$target"
 case ${found%% *} in *[ia]*) echo "$target: Operation not permitted" >&2; exit 1;; esac
 make_step_dir

@@ -1,15 +1,17 @@
-parent=${path%/*}
-new=$parent/.hale-new
-[ ! -e "$new" ] && [ ! -L "$new" ] || rm -f -- "$new"
+remove_new_beside "$target"
 if [ "$now" != "$after" ]; then
   exit_if_checking
   [ "$now" = "$before" ] || fail_precondition "$path: expected $before, found $now"
-  trap '[ ! -L "$new" ] || rm -f -- "$new"' EXIT
   [ -d "$parent" ] || mkdir -p -- "$parent"
   if [ "$after" = nothing ]; then
-    rm -- "$path"
+    rm -- "$target"
     eval "for folder in $folders; do rmdir -- \"\$folder\" 2>/dev/null || :; done"
-  elif [ "$before" = nothing ]; then ln -sT -- "${after#link }" "$path"
-  else ln -sT -- "${after#link }" "$new"; mv -fT -- "$new" "$path"; fi
+  elif [ "$before" = nothing ]; then ln -sT -- "${after#link }" "$target"
+  else
+    new=$(mktemp -u -- "$parent/.hale-new.XXXXXXXXXX")
+    trap '[ ! -L "$new" ] || rm -f -- "$new"' EXIT
+    ln -sT -- "${after#link }" "$new"
+    mv -fT -- "$new" "$target"
+  fi
   [ ! -e "$parent" ] || sync "$parent"
 fi

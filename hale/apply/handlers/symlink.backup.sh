@@ -2,5 +2,4 @@
 [ "$now" = "$before" ] || fail_precondition "$path: expected $before, found $now"
 make_step_dir
 printf '%s\n' "$now" >"$step_dir/link"
-parent=${path%/*}
 while [ ! -e "$parent/" ]; do echo "folder $parent"; parent=${parent%/*}; done

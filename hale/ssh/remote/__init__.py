@@ -10,5 +10,5 @@ HERE = Path(__file__).parent
 PRELUDE = load_script(HERE / "prelude.sh")
 # After PRELUDE, for programs under /usr/local and without the environment's proxies.
 LOCAL_PROGRAMS = load_script(HERE / "local_programs.sh")
-# Defines `replace_file NEW FILE`.
+# The functions that write a host's files: `resolve`, `new_beside`, `copy_file`, `replace_file`.
 ATOMIC_WRITE = load_script(HERE / "atomic_write.sh")

@@ -14,10 +14,9 @@ if [ ! -e "$began" ]; then
   mkdir -p "${began%/*}"
   : >"$began.new"
   sync
-  mv -fT -- "$began.new" "$began"
-  sync "${began%/*}"
+  replace_file "$began.new" "$began"
 else
   for f; do
-    [ -e "$f" ] || [ ! -e "$given$f" ] || { mkdir -p "${f%/*}"; cp -a -- "$given$f" "$f"; }
+    [ -e "$f" ] || [ ! -e "$given$f" ] || copy_file "$given$f" "$f"
   done
 fi

@@ -5,5 +5,4 @@
 last=${pki##* }
 # shellcheck disable=SC2086  # no blanks
 if [ -n "$pki" ] && { [ -s "$last" ] || [ -s "$kept$last" ]; }; then set -- "$@" $pki; fi
-copied() { mkdir -p "${2%/*}"; cp -a -- "$1" "$2.hale-new"; mv -fT -- "$2.hale-new" "$2"; }
-for f; do [ ! -e "$f" ] || (umask 077; copied "$f" "$kept$f"); done
+for f; do [ ! -e "$f" ] || (umask 077; copy_file "$f" "$kept$f"); done

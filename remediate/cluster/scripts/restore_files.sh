@@ -2,7 +2,9 @@
 # Arguments: the files. backups: the folder of backups. folder: removed where it is empty now.
 for p; do
   o=$backups$p
-  if [ -e "$o" ]; then cp -a -- "$o" "$p.hale-new"; mv -fT -- "$p.hale-new" "$p"; rm -f -- "$o"
+  if [ -e "$o" ]; then
+    copy_file "$o" "$p"
+    rm -f -- "$o"
   elif [ -e "$o.absent" ]; then rm -f -- "$p" "$o.absent"; fi
   ! grep -qs 'written by Hale' "$p" || rm -f -- "$p"
 done

@@ -1,3 +1,3 @@
 # After keep_files.sh, with its arguments and variables.
-for f; do [ ! -e "$kept$f" ] || copied "$kept$f" "$f"; done
+for f; do [ ! -e "$kept$f" ] || copy_file "$kept$f" "$f"; done
 rm -rf "$kept"

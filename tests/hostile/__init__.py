@@ -1,0 +1,1 @@
+"""Attackers, and what must happen: hosts' users, hosts that lie, crafted files."""
