@@ -5,23 +5,27 @@ behind the VIP's port, whether its health check finds it up, and if not, why. Th
 masters and no other hosts, and the process must be newer than its configuration file: a haproxy
 that has not been reloaded still uses the old configuration.
 
-At boot: the service is enabled, and the file names every master.
+At boot: the service is enabled, and the file names every master. A server by host name is the
+master to whose address the name resolves on this host, as haproxy resolves it when it starts: by
+the C library, which returns one address of several. A loopback address is this host's own.
 
 A load balancer outside this inventory (`endpoint_kind=external`), and kube-vip, which needs no
 load balancer, are not judged here; HA-APISERVER-VIP applies to them.
 
 Sources: haproxy's Management Guide, 9.3 "Unix Socket commands" (show info, show servers state,
-show stat), 4 "Stopping and restarting"; systemd.unit(5); facts/parsers/haproxy.py.
+show stat), 4 "Stopping and restarting"; its Configuration Manual, 5.3 "Server IP address
+resolution using DNS", init-addr; getent(1); systemd.unit(5); facts/parsers/haproxy.py.
 """
 
 import csv
+import ipaddress
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from facts.parsers import haproxy, systemd_units
-from facts.parsers.haproxy import FILE
+from facts.parsers.haproxy import FILE, PortRoute, Server, normal_address
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -34,10 +38,12 @@ from hale.model.evidence import (
     Unreadable,
 )
 from hale.model.requirement import Case
-from hale.shell import script_with
+from hale.shell import arguments, script_with
 
 RUNNING = "2"  # SRV_ST_RUNNING, of srv_op_state
 SHOWN = "LoadState,ActiveState,SubState"
+MOST_NAMES = 64
+NO_SUCH_NAME = 2  # of getent(1)
 
 
 class LoadBalancerParameters(Struct, frozen=True):
@@ -48,13 +54,21 @@ class LoadBalancerParameters(Struct, frozen=True):
 
 
 class Backend(Struct, frozen=True):
-    """A server of the running haproxy. why: the result of its last health check."""
+    """A server of haproxy. why: the result of its last health check.
+
+    address: empty where haproxy has none for its host_name, which is empty for one by address.
+    """
 
     name: str
     address: str
     port: int
     up: bool
     why: str = ""
+    host_name: str = ""
+
+    def __str__(self) -> str:
+        by = f"{self.host_name}, " if self.host_name else ""
+        return f"{self.name} ({by}{self.address}:{self.port})"
 
 
 class LoadBalancerRuntime(Struct, frozen=True):
@@ -88,14 +102,21 @@ class LoadBalancerPersisted(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[LoadBalancerParameters]]) -> tuple[Probe, ...]:
-    """The file, the unit's links, and one exchange over the stats socket."""
+    """The file, the unit's links, its servers' names, and one exchange over the stats socket."""
     if not cases or cases[0].inventory.endpoint.kind != "keepalived":
         return ()
     unit = cases[0].parameters.unit
+    names = [n for h in cases[0].inventory.masters if not normal_address(n := h.address or h.name)]
     return (
         FileProbe(FILE, *systemd_units.file_patterns(unit), *systemd_units.pull_patterns(unit)),
         CommandProbe("socket", _script(unit)),
+        CommandProbe("names", arguments(*names) + _NAMES, timeout=20, slow=True),
     )
+
+
+_NAMES = PRELUDE + script_with(
+    Path(__file__).with_name("load_balancer_names.sh"), config=FILE, most=str(MOST_NAMES)
+)
 
 
 def _script(unit: str) -> str:
@@ -141,17 +162,28 @@ def read_runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> Load
             f"haproxy runs an old configuration: {FILE} was changed after it was started; "
             f"reload it (`systemctl reload {unit}`)"
         )
-    running = [b for name in found.backends for b in _servers(lines).get(name, [])]
+    running = [
+        b
+        for name in found.backends
+        for b in _servers(lines).get(name, [])
+        if b.address or not _of_template(b.name, found)
+    ]
     if not running:
         faults.append(
             f"the running haproxy has no server in {' '.join(found.backends) or 'any backend'}, "
             f"to which the VIP's port {endpoint.port} leads"
         )
-    faults += _unknown(running, case)
-    names = {(b.address, b.port) for b in running}
-    for server in found.servers:
-        if (server.address, server.port) not in names and not server.disabled:
-            faults.append(f"{server.source} names {server.name}, which the running haproxy has not")
+    faults += [
+        f"haproxy has no address for {b.name} ({b.host_name}): the name did not resolve"
+        for b in running
+        if not b.address
+    ]
+    faults += _unknown([b for b in running if b.address], readings, case)
+    faults += [
+        f"{server.source} names {server.name}, which the running haproxy has not"
+        for server in found.servers
+        if not server.disabled and not any(_same(server, b) for b in running)
+    ]
     return LoadBalancerRuntime(unit, tuple(running), tuple(dict.fromkeys(faults)))
 
 
@@ -169,11 +201,12 @@ def read_persisted(readings: HostView, case: Case[LoadBalancerParameters]) -> Lo
         faults.append(f"{FILE}: no line binds the VIP's port {endpoint.port}")
     else:
         sources = tuple(server.source for server in found.servers)
-        named = [
-            Backend(s.name, s.address, s.port, not s.disabled, f"{s.source} says disabled")
-            for s in found.servers
-        ]
-        faults += _unknown(named, case)
+        named: list[Backend] = []
+        for server in found.servers:
+            backends, fault = _at_boot(server, readings, case)
+            named += backends
+            faults += [fault] if fault else []
+        faults += _unknown(named, readings, case)
     return LoadBalancerPersisted(unit, enabled, tuple(dict.fromkeys(faults)), sources)
 
 
@@ -185,25 +218,125 @@ def _applies(case: Case[LoadBalancerParameters]) -> None:
         raise NotApplicable("the endpoint is kube-vip: there is no load balancer in front")
 
 
-def _unknown(servers: Sequence[Backend], case: Case[LoadBalancerParameters]) -> list[str]:
-    """What is wrong with these servers, which must be exactly the masters' apiservers."""
+def _of_template(name: str, route: PortRoute) -> bool:
+    """Whether a `server-template` makes it, which may make more servers than there are masters."""
+    return any(s.count and name.rstrip("0123456789") == s.name for s in route.servers)
+
+
+def _same(server: Server, running: Backend) -> bool:
+    """Whether this line of the file is that server of the running haproxy."""
+    if server.count:
+        return running.name.rstrip("0123456789") == server.name and running.port == server.port
+    if not server.by_name:
+        return (server.address, server.port) == (running.address, running.port)
+    return (server.name, server.address.lower(), server.port) == (
+        running.name,
+        running.host_name.lower(),
+        running.port,
+    )
+
+
+def _at_boot(
+    server: Server, readings: HostView, case: Case[LoadBalancerParameters]
+) -> tuple[list[Backend], str]:
+    """The servers that a start of haproxy makes of this line, and its fault. Raises Unreadable."""
+
+    def backend(name: str, address: str, host_name: str = "") -> Backend:
+        why = f"{server.source} starts it disabled"
+        return Backend(name, address, server.port, not server.disabled, why, host_name)
+
+    if "$" in server.address:
+        raise Unreadable(
+            f"{server.source}: {server.name} has its address from haproxy's environment, which is "
+            "not read"
+        )
+    if not server.by_name:
+        return [backend(server.name, server.address)], ""
+    if server.count and server.address.startswith("_"):
+        raise Unreadable(
+            f"{server.source}: {server.address} is an SRV record: the C library has no answer"
+        )
+    found = _resolved(readings, server.address)
+    if not found:
+        return [], f"{server.source} names {server.address}, which resolves to nothing on this host"
+    if server.count and server.by_dns:
+        fault = ""
+        if len(found) > server.count:
+            fault = f"{server.source} makes {server.count} servers of {len(found)} addresses"
+        each = enumerate(found[: server.count], 1)
+        return [backend(f"{server.name}{n}", a, server.address) for n, a in each], fault
+    family = [a for a in found if (":" in a) == (":" in found[0])]
+    owners = {_owner(a, readings, case) for a in family}
+    if len(owners) > 1:
+        several = " and ".join(family)
+        return [], (
+            f"{server.source} names {server.address}, which resolves to {several}: haproxy takes "
+            "one of them"
+        )
+    return [backend(server.name, found[0], server.address)], ""
+
+
+def _resolved(readings: HostView, name: str) -> tuple[str, ...]:
+    """The name's addresses by this host's resolver, in its order. Raises Unreadable."""
+    lines = readings.output("names").lines
+    if not lines or lines[-1] != "end":
+        raise Unreadable("the answer of the host names is truncated")
+    words = next((line.split() for line in lines if line.startswith(f"name {name} ")), [])
+    if len(words) < 3 or not words[2].isdecimal():
+        raise Unreadable(f"{name}: the name was not looked up")
+    if int(words[2]) not in (0, NO_SUCH_NAME):
+        raise Unreadable(f"{name}: the resolver gives no answer (getent: status {words[2]})")
+    found = [normal_address(word.partition("%")[0]) for word in words[3:]]
+    return tuple(dict.fromkeys(address for address in found if address))
+
+
+def _owner(
+    address: str, readings: HostView, case: Case[LoadBalancerParameters], name: str = ""
+) -> str:
+    """The master that has the address; empty: none. Raises Unreadable.
+
+    name: the server's own, which counts where the inventory has a name for the master, and that
+    does not resolve here.
+    """
+    if case.host and _loopback(address):
+        return case.host.name
+    for host in case.inventory.masters:
+        wanted = host.address or host.name
+        if address == wanted:
+            return host.name
+        if not normal_address(wanted):
+            known = [a for a in _resolved(readings, wanted) if not _loopback(a)]
+            if address in known or (name == wanted and not known):
+                return host.name
+    return ""
+
+
+def _loopback(address: str) -> bool:
+    return bool(normal_address(address)) and ipaddress.ip_address(address).is_loopback
+
+
+def _unknown(
+    servers: Sequence[Backend], readings: HostView, case: Case[LoadBalancerParameters]
+) -> list[str]:
+    """What is wrong with these servers, which must be exactly the masters' apiservers.
+
+    Raises Unreadable.
+    """
     port = case.parameters.apiserver_port
     faults = []
-    left = list(servers)
+    others = list(servers)
     for host in case.inventory.masters:
-        mine = [b for b in left if b.port == port and host.address in (None, b.address, b.name)]
-        mine = [b for b in mine if host.address or host.name in (b.name, b.address)]
+        mine = [b for b in others if b.port == port]
+        mine = [b for b in mine if _owner(b.address, readings, case, b.name) == host.name]
         if not mine:
             faults.append(
                 f"{host.name} ({host.address or host.name}:{port}) is not among its servers"
             )
         for server in mine:
-            left.remove(server)
+            others.remove(server)
             if not server.up:
                 faults.append(f"{host.name} is down for it ({server.why})")
-    faults += [
-        f"{b.name} ({b.address}:{b.port}) is among its servers, and is no master" for b in left
-    ]
+    faults += [f"{b} is among its servers, and is no master" for b in others]
     return faults
 
 
@@ -233,7 +366,14 @@ def _servers(lines: Sequence[str]) -> Mapping[str, list[Backend]]:
             ).strip()
             up = row["srv_op_state"] == RUNNING and row["srv_admin_state"] == "0"
             found.setdefault(row["be_name"], []).append(
-                Backend(row["srv_name"], row["srv_addr"], int(row["srv_port"]), up, health)
+                Backend(
+                    row["srv_name"],
+                    normal_address(row["srv_addr"]) or row["srv_addr"].removeprefix("-"),
+                    int(row["srv_port"]),
+                    up,
+                    health,
+                    (row.get("srv_fqdn") or "-").removeprefix("-"),
+                )
             )
         except (KeyError, ValueError) as error:
             raise Unreadable(f"haproxy's table has an unknown format: {error!r}") from None

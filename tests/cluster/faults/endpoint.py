@@ -86,6 +86,15 @@ BALANCER_FAULTS = (
         },
     ),
     ClusterFault(
+        "haproxy was given a host name that leads to this host, and not reloaded",
+        SECOND,
+        **edited("s/10.208.1.195:6443/localhost:6443/", reload=False),
+        turns={
+            "HA-LB-BACKENDS runtime": fail("which the running haproxy has not"),
+            "HA-LB-BACKENDS persisted": fail(f"{THIRD} (10.208.1.195:6443) is not among"),
+        },
+    ),
+    ClusterFault(
         "haproxy is up and its backends are down",
         SECOND,
         **on(
