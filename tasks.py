@@ -61,6 +61,7 @@ def demo(context: Context) -> None:
         print("The lab is still up: `.venv/bin/invoke lab.status`, `.venv/bin/invoke lab.down`.")
 
 
+SEE_RUNS = "interrupted; `invoke runs` lists what was done"
 MAX_FAIL = "stop a group after this many of its hosts have failed (default: 1)"
 # How workers of a living cluster are changed.
 _WORKERS = {
@@ -73,6 +74,7 @@ _WORKERS = {
 
 @task(
     klass=options.Command,
+    interrupted=SEE_RUNS,
     help={
         "hosts": options.HOSTS,
         "inventory": options.INVENTORY,
@@ -114,47 +116,42 @@ def fix(
     """Show a remediation plan: diffs, impact, manual steps. --apply carries it out."""
     path = Path(inventory) if inventory else None
     folder = options.reports(reports)
-    try:
-        if (plan or yes or ticket or approved_by or force_unlock) and not apply:
-            raise UserError(
-                "--plan, --yes, --ticket, --approved-by and --force-unlock require --apply."
-            )
-        if (apply and out) or (plan and (only or inventory)):
-            raise UserError(
-                "--out only saves a plan, without --apply; a saved plan has its own inventory and "
-                "requirements, so --plan excludes --inventory and --only."
-            )
-        from hale.apply import workflow
-        from hale.apply.gates import BatchSize
-        from hale.plan import plan as plans
-        from hale.plan import planner
-
-        wanted = planner.parse_only(only)
-        chosen = workflow.ApplyOptions(
-            folder,
-            path,
-            hosts,
-            profile,
-            yes=yes,
-            force_unlock=force_unlock,
-            max_fail=max_fail,
-            batch=BatchSize.parse(batch),
-            drain=not no_drain,
-            drain_timeout=drain_timeout,
-            approved_by=approved_by,
-            ticket=ticket,
-            login=login,
+    if (plan or yes or ticket or approved_by or force_unlock) and not apply:
+        raise UserError(
+            "--plan, --yes, --ticket, --approved-by and --force-unlock require --apply."
         )
-        if apply:
-            complete = workflow.apply_fix(chosen, wanted, Path(plan) if plan else None)
-            raise Exit(code=0 if complete else 1)
-        made = workflow.plan_fix(chosen, wanted)
-        if out:
-            plans.save_plan(made, Path(out))
-    except UserError as error:
-        raise Exit(f"fix: {error}", code=1) from None
-    except KeyboardInterrupt:
-        raise Exit("interrupted; `invoke runs` lists what was done", code=130) from None
+    if (apply and out) or (plan and (only or inventory)):
+        raise UserError(
+            "--out only saves a plan, without --apply; a saved plan has its own inventory and "
+            "requirements, so --plan excludes --inventory and --only."
+        )
+    from hale.apply import workflow
+    from hale.apply.gates import BatchSize
+    from hale.plan import plan as plans
+    from hale.plan import planner
+
+    wanted = planner.parse_only(only)
+    chosen = workflow.ApplyOptions(
+        folder,
+        path,
+        hosts,
+        profile,
+        yes=yes,
+        force_unlock=force_unlock,
+        max_fail=max_fail,
+        batch=BatchSize.parse(batch),
+        drain=not no_drain,
+        drain_timeout=drain_timeout,
+        approved_by=approved_by,
+        ticket=ticket,
+        login=login,
+    )
+    if apply:
+        complete = workflow.apply_fix(chosen, wanted, Path(plan) if plan else None)
+        raise Exit(code=0 if complete else 1)
+    made = workflow.plan_fix(chosen, wanted)
+    if out:
+        plans.save_plan(made, Path(out))
     saved = f"Saved to {out}; `invoke fix --apply --plan {out}` applies it."
     print(
         f"\n{saved}"
@@ -165,6 +162,7 @@ def fix(
 
 @task(
     klass=options.Command,
+    interrupted=SEE_RUNS,
     help={
         "run": "the run to undo, as listed by `invoke runs`",
         "hosts": "only these hosts (default: all that the run changed)",
@@ -199,42 +197,34 @@ def undo(
     from hale.apply import workflow
     from hale.apply.gates import BatchSize
 
-    try:
-        chosen = workflow.ApplyOptions(
-            options.reports(reports),
-            hosts=hosts,
-            yes=yes,
-            force_unlock=force_unlock,
-            max_fail=max_fail,
-            batch=BatchSize.parse(batch),
-            drain=not no_drain,
-            drain_timeout=drain_timeout,
-            approved_by=approved_by,
-            ticket=ticket,
-            force=force,
-            login=login,
-        )
-        complete = workflow.undo_run(chosen, run)
-    except UserError as error:
-        raise Exit(f"undo: {error}", code=1) from None
-    except KeyboardInterrupt:
-        raise Exit("interrupted; `invoke runs` lists what was done", code=130) from None
+    chosen = workflow.ApplyOptions(
+        options.reports(reports),
+        hosts=hosts,
+        yes=yes,
+        force_unlock=force_unlock,
+        max_fail=max_fail,
+        batch=BatchSize.parse(batch),
+        drain=not no_drain,
+        drain_timeout=drain_timeout,
+        approved_by=approved_by,
+        ticket=ticket,
+        force=force,
+        login=login,
+    )
+    complete = workflow.undo_run(chosen, run)
     raise Exit(code=0 if complete else 1)
 
 
-@task(help={"reports": options.REPORTS})
+@task(klass=options.Command, help={"reports": options.REPORTS})
 def runs(_: Context, reports: str = "") -> None:
     """List all runs, installs and drills included: who, when, and the outcome."""
     from rich.console import Console
 
     from hale.cli import runs as every
 
-    try:
-        # Whatever reads a file or a pipe does not need lines of 80 columns.
-        width = None if sys.stdout.isatty() else 1000
-        Console(highlight=False, width=width).print(every.table(options.reports(reports)))
-    except UserError as error:
-        raise Exit(f"runs: {error}", code=1) from None
+    # Whatever reads a file or a pipe does not need lines of 80 columns.
+    width = None if sys.stdout.isatty() else 1000
+    Console(highlight=False, width=width).print(every.table(options.reports(reports)))
 
 
 @task(
@@ -254,8 +244,6 @@ def report(_: Context, run: str, format: str = "html", out: str = "", reports: s
         content = render(run, options.reports(reports), format)
         if out:
             Path(out).write_bytes(content)
-    except UserError as error:
-        raise Exit(f"report: {error}", code=1) from None
     except OSError as error:
         raise Exit(f"report: {error.filename}: {error.strerror}.", code=1) from None
     if not out:
@@ -270,10 +258,7 @@ def explain(_: Context, requirement: str) -> None:
 
     from hale.docs import requirement_page as pages
 
-    try:
-        page = pages.page(requirement)
-    except UserError as error:
-        raise Exit(f"explain: {error}", code=1) from None
+    page = pages.page(requirement)
     if sys.stdout.isatty():
         Console().print(Markdown(page))
     else:
@@ -282,6 +267,7 @@ def explain(_: Context, requirement: str) -> None:
 
 @task(
     klass=options.Command,
+    interrupted="interrupted; run `invoke drill --revert`",
     positional=["part"],
     without_positional="revert",
     help={
@@ -329,12 +315,7 @@ def drill(
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
         login=login,
     )
-    try:
-        complete = workflow.revert_only(chosen) if revert else workflow.run_drills(chosen)
-    except UserError as error:
-        raise Exit(f"drill: {error}", code=1) from None
-    except KeyboardInterrupt:
-        raise Exit("interrupted; run `invoke drill --revert`", code=130) from None
+    complete = workflow.revert_only(chosen) if revert else workflow.run_drills(chosen)
     raise Exit(code=0 if complete else 1)
 
 

@@ -38,7 +38,7 @@ from hale.plan import plan, planner
 from hale.plan.plan import Plan
 from hale.report.audits import audit
 from hale.report.matrix import chapter_order
-from hale.report.text import confirm, escape_controls, fold_hostnames
+from hale.report.text import confirm, escape_controls, escape_lines, fold_hostnames
 from hale.report.verdicts import sign_of
 from hale.ssh import RemoteError, SessionPool
 from hale.ssh.inventory_targets import LoginOptions, targets_of
@@ -181,7 +181,7 @@ def _undo(
     before = audit(kept, known, standard, profile, ",".join(hosts), sessions=sessions)
     _print_plan(made, cluster_membership(before.audit), options)
     if moved:
-        print("\n" + "\n".join(moved))
+        print("\n" + "\n".join(map(escape_lines, moved)))
         if not options.force:
             raise UserError(
                 "files that were changed since are not restored. See the differences above; "
@@ -513,7 +513,9 @@ def _print_next_steps(folder: Path, *, ok: bool, passed: bool) -> None:
 def console_reporter() -> Reporter:
     """A reporter that prints each event as a line, after the name of its host."""
     console = Console(highlight=False, soft_wrap=True)
-    return lambda host, text: console.print(Text(f"  {host + ': ' if host else ''}{text}"))
+    return lambda host, text: console.print(
+        Text(escape_lines(f"  {host + ': ' if host else ''}{text}"))
+    )
 
 
 def _find_run(reports: Path, name: str) -> RunHistory:

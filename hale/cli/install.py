@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +10,12 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from hale.cli import options
-from hale.model.errors import UserError
 from hale.paths import ROOT
 
 if TYPE_CHECKING:
     from hale.ssh.inventory_targets import LoginOptions
 
+_RESUME = "interrupted; run the command again to resume"
 _COMMON = {
     "inventory": options.INVENTORY,
     "yes": options.YES,
@@ -30,6 +28,7 @@ _COMMON = {
 
 @task(
     klass=options.Command,
+    interrupted=_RESUME,
     help={
         **_COMMON,
         "plan": "show the status of each phase and what it would do; change nothing",
@@ -60,30 +59,30 @@ def install(
     from hale.install import plan_view, workflow
     from hale.plan import planner as planner
 
-    with _plainly("install"):
-        run_options = install_options.InstallOptions(
-            options.reports(reports),
-            Path(inventory) if inventory else None,
-            fix=fix,
-            ignore_preflight_errors=tuple(planner.parse_only(ignore_preflight_errors))
-            if ignore_preflight_errors
-            else (),
-            until=until,
-            phase=phase,
-            yes=yes,
-            force_unlock=force_unlock,
-            approved_by=approved_by,
-            ticket=ticket,
-            login=login,
-        )
-        if plan:
-            plan_view.print_plan(run_options)
-        elif not workflow.install_cluster(run_options):
-            raise Exit(code=1)
+    run_options = install_options.InstallOptions(
+        options.reports(reports),
+        Path(inventory) if inventory else None,
+        fix=fix,
+        ignore_preflight_errors=tuple(planner.parse_only(ignore_preflight_errors))
+        if ignore_preflight_errors
+        else (),
+        until=until,
+        phase=phase,
+        yes=yes,
+        force_unlock=force_unlock,
+        approved_by=approved_by,
+        ticket=ticket,
+        login=login,
+    )
+    if plan:
+        plan_view.print_plan(run_options)
+    elif not workflow.install_cluster(run_options):
+        raise Exit(code=1)
 
 
 @task(
     klass=options.Command,
+    interrupted=_RESUME,
     help={
         **_COMMON,
         "cluster-name": "confirm the cluster by its name (inventory: cluster_name)",
@@ -116,23 +115,23 @@ def reset(
     from hale.install import options as install_options
     from hale.install import reset as off
 
-    with _plainly("reset"):
-        run_options = install_options.InstallOptions(
-            options.reports(reports),
-            Path(inventory) if inventory else None,
-            yes=yes,
-            force_unlock=force_unlock,
-            approved_by=approved_by,
-            ticket=ticket,
-            login=login,
-        )
-        wanted = off.Reset(cluster_name, hosts, packages, allow_quorum_loss, disable_eviction, gone)
-        if not off.reset_cluster(run_options, wanted):
-            raise Exit(code=1)
+    run_options = install_options.InstallOptions(
+        options.reports(reports),
+        Path(inventory) if inventory else None,
+        yes=yes,
+        force_unlock=force_unlock,
+        approved_by=approved_by,
+        ticket=ticket,
+        login=login,
+    )
+    wanted = off.Reset(cluster_name, hosts, packages, allow_quorum_loss, disable_eviction, gone)
+    if not off.reset_cluster(run_options, wanted):
+        raise Exit(code=1)
 
 
 @task(
     klass=options.Command,
+    interrupted=_RESUME,
     help={
         "inventory": _COMMON["inventory"],
         "out": "the file to write, mode 0600 (default: kubeconfig-NAME)",
@@ -143,18 +142,6 @@ def kubeconfig(_: Context, inventory: str = "", out: str = "", *, login: LoginOp
     from hale.install import kubeconfig as fetched
     from hale.inventory import ini as inventories
 
-    with _plainly("kubeconfig"):
-        path = Path(inventory) if inventory else ROOT / "inventory.ini"
-        name = inventories.load_inventory(path).cluster.name
-        fetched.kubeconfig(path, Path(out or f"kubeconfig-{name}").absolute(), login)
-
-
-@contextmanager
-def _plainly(what: str) -> Iterator[None]:
-    """Turn a UserError into its message and exit status 1, and Ctrl-C into exit status 130."""
-    try:
-        yield
-    except UserError as error:
-        raise Exit(f"{what}: {error}", code=1) from None
-    except KeyboardInterrupt:
-        raise Exit("interrupted; run the command again to resume", code=130) from None
+    path = Path(inventory) if inventory else ROOT / "inventory.ini"
+    name = inventories.load_inventory(path).cluster.name
+    fetched.kubeconfig(path, Path(out or f"kubeconfig-{name}").absolute(), login)

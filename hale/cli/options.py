@@ -14,6 +14,7 @@ from invoke.tasks import Task
 
 from hale.model.errors import UserError
 from hale.paths import ROOT
+from hale.report.text import escape_lines
 
 if TYPE_CHECKING:
     from hale.ssh.inventory_targets import LoginOptions
@@ -99,11 +100,21 @@ class Command(Task[Any]):
     `without_positional`.
 
     A task with a parameter `login` has the options of LOGIN, and gets LoginOptions of them.
+
+    A UserError ends the command with its text and exit status 1, Ctrl-C with `interrupted` and
+    130. Hosts' text in either cannot drive the terminal.
     """
 
-    def __init__(self, *args: Any, without_positional: str = "", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        without_positional: str = "",
+        interrupted: str = "interrupted",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._without_positional = without_positional
+        self._interrupted = interrupted
 
     def __call__(self, context: Context, *args: Any, **kwargs: Any) -> Any:
         if any(word in ("--help", "-h") for word in (*args, *kwargs.values())):
@@ -114,7 +125,12 @@ class Command(Task[Any]):
         if self._logs_in:
             typed: dict[str, Any] = {name: kwargs.pop(name) for name in LOGIN if name in kwargs}
             kwargs["login"] = self._login(typed)
-        return super().__call__(context, *args, **kwargs)
+        try:
+            return super().__call__(context, *args, **kwargs)
+        except UserError as error:
+            raise Exit(f"{self.name}: {escape_lines(str(error))}", code=1) from None
+        except KeyboardInterrupt:
+            raise Exit(self._interrupted, code=130) from None
 
     def _login(self, typed: dict[str, Any]) -> "LoginOptions":
         try:

@@ -16,6 +16,7 @@ from hale.model.verdict import Verdict
 from hale.paths import ROOT
 from hale.plan import line_edit, plan
 from hale.plan.plan import FailedCase, HostPlan, Plan
+from hale.report.text import escape_lines
 from hale.ssh import SessionPool
 from hale.ssh.remote.files import FileUnreadable, read_files
 from hale.standard import loader
@@ -130,13 +131,13 @@ def file_reader(sessions: SessionPool, name: str) -> plan.FileReader:
 
 
 def render(made: Plan) -> Iterable[str]:
-    """The plan as text; hosts with the same plan are grouped."""
+    """The plan as text; hosts with the same plan are grouped, control characters made visible."""
     hosts_of: dict[str, list[str]] = {}
     for host in made.hosts:
         hosts_of.setdefault("\n".join(_host_lines(host)), []).append(host.host)
     for text, names in hosts_of.items():
         yield f"── {', '.join(names)}"
-        yield text
+        yield escape_lines(text)
 
 
 def _host_lines(host: HostPlan) -> Iterable[str]:

@@ -3,10 +3,12 @@
 So a host's text can never become markup.
 """
 
+import base64
 import os
 import shlex
 import sys
 from functools import cache
+from hashlib import sha256
 from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,7 @@ def render_page(template: str, found: Results, verdict: str, *, good: bool, **va
         .render(
             title=escape_controls(" · ".join(words)),
             style=inline_asset("page.css"),
+            policy=_policy(),
             run=run,
             hosts=found.hosts,
             verdict=verdict,
@@ -82,6 +85,22 @@ def bytecode_cache() -> FileSystemBytecodeCache | None:
 def inline_asset(name: str) -> Markup:
     """A style or script of ours, from this folder, to stand in a page as it is."""
     return Markup((_TEMPLATES / name).read_text())
+
+
+@cache
+def _policy() -> str:
+    """The Content-Security-Policy of a page: our style, our script, and nothing from elsewhere.
+
+    Source: w3.org/TR/CSP3, 2.3.1 (hash-source).
+    """
+    style, script = (
+        base64.b64encode(sha256(inline_asset(name).encode()).digest()).decode()
+        for name in ("page.css", "audit.js")
+    )
+    return (
+        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def utc(stamp: str) -> str:

@@ -13,6 +13,11 @@ def escape_controls(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def escape_lines(text: str) -> str:
+    """Lines of a host's text, each as escape_controls makes it."""
+    return "\n".join(map(escape_controls, text.split("\n")))
+
+
 def format_value(value: Any) -> str:
     """A parameter's value for people: a list without brackets and quotes."""
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

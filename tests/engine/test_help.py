@@ -5,11 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from invoke.context import Context
+from invoke.exceptions import Exit
 from invoke.program import Program
 
 from hale.cli import options
 from hale.install import workflow
 from hale.install.options import InstallOptions
+from hale.model.errors import UserError
 from hale.paths import ROOT
 
 INVOKE = Path(sys.executable).with_name("invoke")
@@ -86,3 +89,19 @@ def test_old_and_new_names_set_the_same_field(
     assert old == new
     assert (new.until, new.phase, new.force_unlock) == ("init", "dns", True)
     assert new.ignore_preflight_errors == ("SWAP-OFF",)
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "code"),
+    [
+        (UserError("h: flock: \x1b]0;in\x07\nnext"), "x: h: flock: \\x1b]0;in\\x07\nnext", 1),
+        (KeyboardInterrupt(), "interrupted; resume", 130),
+    ],
+)
+def test_how_a_command_ends(error: BaseException, text: str, code: int) -> None:
+    def x(_: Context) -> None:
+        raise error
+
+    with pytest.raises(Exit) as ended:
+        options.Command(x, interrupted="interrupted; resume")(Context())
+    assert (ended.value.message, ended.value.code) == (text, code)

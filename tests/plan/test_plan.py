@@ -21,7 +21,7 @@ from hale.model.change import (
     SymlinkChange,
 )
 from hale.model.errors import UserError
-from hale.plan import line_edit, plan
+from hale.plan import line_edit, plan, planner
 from lab.machine import Lab
 
 ROOT = Path(__file__).parent.parent.parent
@@ -101,12 +101,27 @@ def test_a_secret_in_a_changed_file_stays_out_of_the_plan(monkeypatch: pytest.Mo
     assert "-/swap none swap sw 0 0" in found.steps[0].diff
 
 
+def saved(*hosts: plan.HostPlan) -> plan.Plan:
+    return plan.Plan(plan.SCHEMA, "me", "2026-01-01T00:00:00Z", "i", "1", "2", "document", hosts)
+
+
 def sample() -> plan.Plan:
     step = plan.Step(("A",), KernelValueChange("/proc/sys/x", "0", "1", "now"))
     host = plan.HostPlan("k8s-node-01", "m", (step,), (), ())
-    return plan.with_checksum(
-        plan.Plan(plan.SCHEMA, "me", "2026-01-01T00:00:00Z", "i", "1", "2", "document", (host,))
+    return plan.with_checksum(saved(host))
+
+
+def test_a_hosts_text_cannot_drive_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    forged = "\x1b[1;1H\x1b[2J\x9b2Jnothing to do\r\u202e"
+    edit = FileEdit("/etc/fstab", (ReplaceLine(1, forged, f"# {forged}"),), f"fstab: {forged}")
+    host = made(
+        monkeypatch,
+        {"A": (edit, ManualStep(f"see {forged}"))},
+        {"/etc/fstab": forged.encode() + b"\n"},
     )
+    shown = "\n".join(planner.render(saved(host)))
+    assert shown.count("nothing to do") == 4  # the reason, two lines of the diff, the manual step
+    assert all(line.isprintable() for line in shown.split("\n"))
 
 
 def test_a_plan_comes_back_as_it_was(tmp_path: Path) -> None:

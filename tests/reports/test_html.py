@@ -1,5 +1,7 @@
 """report.html: nothing from outside becomes markup, and it says what results.json says."""
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -419,6 +421,9 @@ def browse(page: str, folder: Path) -> dict[str, Any]:
     if chromium is None:
         pytest.skip("no chromium here")
     path = folder / "probe.html"
+    script = PROBE.strip().removeprefix("<script>").removesuffix("</script>")
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = page.replace("script-src ", f"script-src 'sha256-{allowed}' ".replace("'", "&#39;"))
     path.write_text(page.replace("</body>", f"{PROBE}</body>"))
     quiet = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
     ran = subprocess.run(
@@ -436,6 +441,17 @@ def test_a_browser_runs_nothing_hostile(nasty: str, tmp_path: Path) -> None:
     assert said["title"] == said["title at last"]
     assert said["title"].startswith("Hale audit")
     assert said["rows"] == 9  # one of ours, eight of the site
+
+
+def test_a_browser_runs_no_script_but_the_pages_own(shown: str, tmp_path: Path) -> None:
+    """Should a text ever become markup, the page's Content-Security-Policy is what holds."""
+    script = "<script>document.title = 'in';</script>"
+    handler = "<svg onload=\"document.title = 'in'\"></svg><a id=x style='color:red'></a>"
+    said = browse(shown.replace("<h1>", f"{script}{handler}<h1>"), tmp_path)
+    assert said["title at last"].startswith("Hale audit")
+    freed = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", shown)
+    said = browse(freed.replace("<h1>", f"{script}{handler}<h1>"), tmp_path)
+    assert said["title at last"] == "in", "the policy is what stops it"
 
 
 def test_rows_open_sort_and_filter(recorded: Results, shown: str, tmp_path: Path) -> None:
