@@ -26,6 +26,7 @@ from hale.install.progress import (
     indented,
     print_differences,
 )
+from hale.install.revoke import revoke
 from hale.install.scheduler import phase_names, required_phases
 from hale.install.support import unsupported
 from hale.inventory import ini
@@ -192,6 +193,15 @@ def _phases(
                 journal.write(RunFinished(RunState.FAILED, now()))
                 _explain(console, engine, error, options)
                 return False
+            finally:
+                if why := revoke(context, sessions):
+                    console.print(
+                        Text(
+                            "The bootstrap token and the uploaded certificates were not deleted; "
+                            f"both expire within two hours. {escaped_lines(why)}",
+                            "yellow",
+                        )
+                    )
         journal.write(RunFinished(RunState.FINISHED, now()))
     if engine.differences:
         console.print("Left as they are, because Hale did not write them, or not as they are now:")

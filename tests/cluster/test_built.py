@@ -9,6 +9,7 @@ import pytest
 from hale.audit import results_file
 from hale.install import engine, scheduler
 from hale.model.verdict import Verdict
+from tests.cluster import known_secrets_main
 from tests.cluster.cluster_fixture import KEY, PLANTED, TOKEN, Built, phases
 
 # Where a host may keep what a run has left: not etcd's own data, which holds the cluster's token.
@@ -113,9 +114,13 @@ def test_no_secret_is_left_anywhere(cluster: Built) -> None:
         assert host.run(_GREP.format(words), check=False).stdout == b""
         log = host.run(f"journalctl --no-pager -o cat | grep -cF -e {words}", check=False)
         assert log.stdout == b"0\n"
-    # They were the run's own: the cluster has the token, until it expires.
-    tokens = cluster.kubectl("-n kube-system get secrets -o name")
-    assert f"bootstrap-token-{TOKEN.partition('.')[0]}" in tokens
+    assert shown.count(known_secrets_main.USED) == len(PLANTED), "they were the run's own"
+
+
+def test_what_joins_have_used_is_gone(cluster: Built) -> None:
+    held = cluster.kubectl("-n kube-system get secrets -o name")
+    assert "bootstrap-token-" not in held
+    assert "kubeadm-certs" not in held
 
 
 def test_the_wrong_names_reset_nothing(cluster: Built) -> None:

@@ -8,14 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from facts.cluster import file_digests, kubernetes, leftovers
-from hale.install import executor
+from hale.install import executor, revoke
 from hale.install.executor import InstallStepExecutor, InstallStepFailed
 from hale.install.phase import RunScript, WriteFile
-from hale.install.secrets import Secrets
+from hale.install.secrets import CERTIFICATES, TOKEN, Secrets
 from hale.inventory.cluster_spec import KUBELET, WRITTEN
 from hale.model.evidence import Evidence, HostView, Output
 from hale.ssh.remote import ATOMIC_WRITE
@@ -464,6 +465,52 @@ def test_apt_is_busy_while_a_program_holds_this_lock_and_no_other(asked: str, bu
         "}"
     )
     assert done.stdout == f"1\n{'busy' if busy else 'free'}\n", done.stderr
+
+
+KUBECTL = """\
+#!/bin/sh
+echo "$*" >>"$0.log"
+case $1 in get) printf bootstrap-token-abcdef ;; *) exit $(cat "$0.status") ;; esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("uploaded", "deleted"),
+    [
+        (set(), None),
+        ({TOKEN}, "bootstrap-token-ID"),
+        ({CERTIFICATES}, "kubeadm-certs bootstrap-token-abcdef"),
+        ({TOKEN, CERTIFICATES}, "bootstrap-token-ID kubeadm-certs bootstrap-token-abcdef"),
+    ],
+)
+def test_what_joins_have_used_is_deleted(
+    uploaded: set[str], deleted: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "kubectl"
+    path.write_text(KUBECTL)
+    path.chmod(0o755)
+    monkeypatch.setattr(revoke, "KUBECTL", str(path))
+    (tmp_path / "kubectl.status").write_text("1")
+    site = factories.made(tmp_path)
+    site.secrets.uploaded |= uploaded
+
+    class Sessions:
+        def session(self, _: str) -> Here:
+            return Here()
+
+    sessions: Any = Sessions()
+    assert bool(revoke.revoke(site, sessions)) == bool(uploaded), "kubectl failed"
+    (tmp_path / "kubectl.status").write_text("0")
+    assert revoke.revoke(site, sessions) == ""
+    log = path.with_name("kubectl.log")
+    if deleted is None:
+        assert not log.exists()
+        return
+    token = site.secrets.token.reveal()
+    wanted = f"delete secret --ignore-not-found {deleted}".replace("ID", token.partition(".")[0])
+    assert log.read_text().splitlines()[-1] == wanted
+    assert token.partition(".")[2] not in log.read_text()
+    assert revoke.revoke(site, sessions) == "", "once"
 
 
 IP_VS = """\
