@@ -7,6 +7,8 @@ import os
 import signal
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 
 import pytest
 from xdist.remote import Producer
@@ -111,10 +113,13 @@ def _final(item: pytest.Item) -> Iterator[None]:
 
 
 class _Turn:
-    """Which worker may have labs now: the cluster's alone, or any number without a cluster."""
+    """Which worker may have labs now: the cluster's alone, or any number without a cluster.
 
-    def __init__(self) -> None:
-        self._lock = os.open(__file__, os.O_RDONLY)  # the end of the process unlocks it
+    folder: of the run's tests; each of tests/suite's own runs has another one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._lock = os.open(folder, os.O_RDONLY)  # the end of the process unlocks it
         self._held: int | None = None
 
     def take(self, *, cluster: bool) -> None:
@@ -125,7 +130,7 @@ class _Turn:
             self._held = wanted
 
 
-_turn = _Turn()
+_turn = cache(_Turn)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -134,7 +139,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     them: a second try would build again for each of those tests.
     """
     if item.get_closest_marker("lab") and hasattr(item.config, "workerinput"):
-        _turn.take(cluster=item.nodeid.startswith("cluster/"))
+        _turn(item.config.rootpath).take(cluster=item.nodeid.startswith("cluster/"))
     with _final(item):
         yield
 
