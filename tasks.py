@@ -67,8 +67,8 @@ MAX_FAIL = "stop a group after this many of its hosts have failed (default: 1)"
 _WORKERS = {
     "batch": "workers of a cluster that are changed at the same time after the first one, a number "
     "or a percentage, as Ansible's serial (default: 10%)",
-    "no-drain": "do not drain workers before they are interrupted",
-    "drain-timeout": "seconds for a worker's pods to be evicted (default: 300)",
+    "no-drain": options.NO_DRAIN,
+    "drain-timeout": options.DRAIN_TIMEOUT,
 }
 
 

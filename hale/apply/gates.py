@@ -6,23 +6,31 @@ Ansible's `serial: [1, "10%"]`. Each must be as healthy afterwards as it was bef
 (hale/apply/worker_gate.py). Control-plane hosts are changed last, each alone, the VIP's owner after
 the others. Before and after each, every requirement that guards a
 change (`guards = ["change"]` in standard/: apiserver, VIP, etcd's members) must pass at runtime,
-judged by the same checks as an audit; with a standard that has no such requirement, none of them
-is changed. A change that interrupts something needs a quorum of etcd without this member: three
-members or more, all of them healthy.
+judged by the same checks as an audit, except for those of the host itself and those that the change
+is for (`closing`); with a standard that has no such requirement, none of them is changed. A change
+that interrupts something needs a quorum of etcd without this member: three members or more.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Self
 
+from hale.inventory.ini import Inventory
 from hale.model.change import Impact
 from hale.model.errors import UserError
+from hale.model.requirement import Guard, Profile
 from hale.model.results import Result
 from hale.model.verdict import Verdict
 from hale.plan.plan import HostPlan, Step
 from hale.polling import wait_until
+from hale.report.audits import audit
 from hale.report.text import fold_hostnames
+from hale.ssh import SessionPool
+from hale.standard.loader import Standard
 
 QUORUM = 3  # members that tolerate the loss of one: etcd's FAQ, "What is failure tolerance?"
 # Seconds for a cluster to be healthy again after a host, and between two audits.
@@ -141,21 +149,51 @@ def subject_of(problem: str) -> str:
     return problem.partition(": ")[0]
 
 
-def check_may_change(host: HostPlan, masters: int, problems: Sequence[str]) -> None:
-    """Raises GateClosed where this control-plane host must not be changed now.
+def closing(problems: Iterable[str], host: str, remediated: Collection[str] = ()) -> list[str]:
+    """Those of the problems that keep this control-plane host from being changed.
 
-    problems: what `unhealthy` found.
+    Its own do not: a change there makes them no worse, and may be what remediates them. Nor do
+    those of requirements that the change is for (`remediated`), such as the VIP while every haproxy
+    is stopped. What is read from several hosts, such as etcd's members, is no host's own.
     """
-    if problems:
+
+    def closes(problem: str) -> bool:
+        requirement, _, where = subject_of(problem).partition(" on ")
+        return where != host and requirement not in remediated
+
+    return [problem for problem in problems if closes(problem)]
+
+
+@contextmanager
+def changing_master(
+    host: str,
+    masters: int,
+    check: Callable[[], Sequence[str]],
+    give_up: Callable[[], bool],
+    *,
+    interrupts: str = "",
+    remediated: Collection[str] = (),
+) -> Iterator[None]:
+    """Around the change of a control-plane host: the rule of `fix`, `undo` and `install`.
+
+    masters: the number of control-plane nodes. check: what `unhealthy` finds on them now.
+    interrupts: what of the change interrupts something, empty for nothing. remediated: the
+    requirements that it is for. Raises GateClosed where the change must not be begun, or where
+    something is unhealthy after it that was healthy before.
+    """
+    before = check()
+    if problems := closing(before, host, remediated):
         raise GateClosed(
             f"the cluster is unhealthy, so no control-plane node is changed: {problems[0]}"
         )
-    risky = interrupting(host)
-    if risky and masters < QUORUM:
+    if interrupts and masters < QUORUM:
         raise GateClosed(
-            f"{', '.join(risky[0].requirements)} interrupts this host, and with {masters} "
-            f"control-plane node(s) etcd would lose quorum: do it manually in a maintenance window"
+            f"{interrupts} interrupts this host, and with {masters} control-plane node(s) etcd "
+            "would lose quorum: do it manually in a maintenance window"
         )
+    yield
+    known = {subject_of(p) for p in before}
+    wait_until_healthy(lambda: [p for p in check() if subject_of(p) not in known], give_up)
 
 
 def wait_until_healthy(
@@ -173,3 +211,34 @@ def wait_until_healthy(
         if give_up():
             raise GateClosed(f"stopped while {what} was still unhealthy: {problems[0]}")
         raise GateClosed(f"{what} is still unhealthy after {timeout:g} s: {problems[0]}")
+
+
+def cluster_problems(inventory: Inventory, standard: Standard, shared: SessionPool) -> list[str]:
+    """Why the cluster is not healthy, by an audit of the masters."""
+    return health_problems(inventory, standard, shared, [h.name for h in inventory.masters])
+
+
+def health_problems(
+    inventory: Inventory, standard: Standard, shared: SessionPool, hosts: Sequence[str]
+) -> list[str]:
+    """Why the cluster or a node is not healthy, by an audit of these hosts.
+
+    It uses sessions of its own: the shared ones may be busy or lost during a change.
+    """
+    ids = {r.id for r in standard.guarding(Guard.CHANGE)}
+    if not ids:
+        return unhealthy((), ids)
+    with (
+        tempfile.TemporaryDirectory(prefix="hale-") as folder,
+        SessionPool(shared.targets) as sessions,
+    ):
+        found = audit(
+            Path(folder),
+            inventory,
+            standard,
+            Profile.BASELINE,
+            ",".join(hosts),
+            ids,
+            sessions=sessions,
+        )
+        return unhealthy(found.results.results, ids)

@@ -106,7 +106,8 @@ class PlanRunner:
             elif status.control_plane:
                 self._run_master(host)
             elif status.worker:
-                with self._worker_gate().changing(host):
+                risky = bool(gates.interrupting(host))
+                with self._worker_gate().changing(host.host, interrupts=risky):
                     self._run_host(host)
             else:
                 self._run_host(host)
@@ -124,9 +125,16 @@ class PlanRunner:
 
     def _run_master(self, host: HostPlan) -> None:
         masters = self._masters()
-        gates.check_may_change(host, len(masters), self.health_problems(masters))
-        self._run_host(host)
-        gates.wait_until_healthy(lambda: self.health_problems(masters), self._stop.is_set)
+        risky = gates.interrupting(host)
+        with gates.changing_master(
+            host.host,
+            len(masters),
+            lambda: self.health_problems(masters),
+            self._stop.is_set,
+            interrupts=", ".join(risky[0].requirements) if risky else "",
+            remediated={r for s in host.steps for r in s.requirements},
+        ):
+            self._run_host(host)
 
     def _worker_gate(self) -> WorkerGate:
         return WorkerGate(

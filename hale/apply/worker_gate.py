@@ -26,7 +26,7 @@ from hale.apply.cluster_nodes import (
 )
 from hale.apply.gates import GateClosed, subject_of
 from hale.apply.journal import Journal, NodeCordoned, NodeUncordoned, now
-from hale.plan.plan import HostPlan
+from hale.model.errors import UserError
 from hale.polling import wait_until
 
 DRAIN_TIMEOUT = 300  # seconds for all pods to leave: kubectl's own default is to wait for ever
@@ -36,6 +36,12 @@ _DRAIN_PAUSE = 1.0  # seconds between them
 _UNCORDON_TIMEOUT, _UNCORDON_INTERVAL = 60.0, 2.0
 # Of kubectl: a pod that it never evicts, such as one without a controller.
 _NEVER = "cannot delete"
+
+
+def check_drain_timeout(seconds: int) -> None:
+    """Raises UserError where `--drain-timeout` is too small."""
+    if seconds < 1:
+        raise UserError("--drain-timeout is a number of seconds, 1 or more.")
 
 
 @dataclass(frozen=True)
@@ -66,16 +72,15 @@ class WorkerGate:
     give_up: Callable[[], bool]
 
     @contextmanager
-    def changing(self, host: HostPlan) -> Iterator[None]:
-        """Around the change of a worker.
+    def changing(self, name: str, *, interrupts: bool) -> Iterator[None]:
+        """Around the change of a worker. interrupts: whether it interrupts something there.
 
         Raises GateClosed where it must not be begun, or where the worker is unhealthy after it.
         """
-        name = host.host
         before = self._problems(name)
         for problem in before:
             self.report(name, f"unhealthy before the change, so not waited for: {problem}")
-        node = self._drain(name) if self.options.drain and gates.interrupting(host) else None
+        node = self._drain(name) if self.options.drain and interrupts else None
         known = {subject_of(p) for p in before}
         try:
             yield

@@ -5,7 +5,6 @@ plan.json what was approved, journal.jsonl what was done.
 """
 
 import sys
-import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -18,19 +17,19 @@ from rich.table import Table
 from rich.text import Text
 
 from hale.apply import journal, runner, undo
-from hale.apply.gates import TENTH, BatchSize, NodeStatus, render_batches, unhealthy
+from hale.apply.gates import TENTH, BatchSize, NodeStatus, health_problems, render_batches
 from hale.apply.journal import Journal, RunHistory, RunState
 from hale.apply.lock import Owner
 from hale.apply.prepared import StepFailed
 from hale.apply.runner import PlanRunner, Reporter
-from hale.apply.worker_gate import DRAIN_TIMEOUT, DrainOptions
+from hale.apply.worker_gate import DRAIN_TIMEOUT, DrainOptions, check_drain_timeout
 from hale.audit import recorder
 from hale.audit.audit import Audit
 from hale.audit.run import AuditResult
 from hale.inventory import ini, selection
 from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
-from hale.model.requirement import Aspect, Guard, Profile, current_profile
+from hale.model.requirement import Aspect, Profile, current_profile
 from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
@@ -71,8 +70,7 @@ class ApplyOptions:
     drain_timeout: int = DRAIN_TIMEOUT
 
     def __post_init__(self) -> None:
-        if self.drain_timeout < 1:
-            raise UserError("--drain-timeout is a number of seconds, 1 or more.")
+        check_drain_timeout(self.drain_timeout)
         if self.max_fail < 1:
             raise UserError("--max-fail is a number of hosts, 1 or more.")
         if current_profile(self.profile) not in tuple(Profile):
@@ -330,12 +328,7 @@ def _execute(
         with runner.locks_held(
             sessions, names, needed, owner, stale=options.force_unlock, report=report
         ):
-            for story in runner.load_runs(options.reports):
-                crashed = story.state is RunState.INTERRUPTED and not story.end
-                cordoned = story.cordoned and story.state is not RunState.RUNNING
-                if (crashed or cordoned) and _of(story, inventory):
-                    masters = [h.name for h in known.masters]
-                    runner.recover(story, sessions, masters, report)
+            recover_runs(options.reports, known, sessions, report)
             with closing(Journal(folder, header)) as book:
                 return PlanRunner(
                     made,
@@ -373,8 +366,17 @@ def _recover(
             runner.recover(story, sessions, [h.name for h in known.masters], report)
 
 
-def _of(story: RunHistory, inventory: Path) -> bool:
-    return Path(story.header.inventory) == inventory
+def recover_runs(reports: Path, known: Inventory, sessions: SessionPool, report: Reporter) -> None:
+    """Recover the runs of this inventory that crashed or have a node cordoned still.
+
+    The hosts' locks must be held. Raises UserError as runner.recover.
+    """
+    inventory, masters = known.path.resolve(), [h.name for h in known.masters]
+    for story in runner.load_runs(reports):
+        crashed = story.state is RunState.INTERRUPTED and not story.end
+        cordoned = story.cordoned and story.state is not RunState.RUNNING
+        if (crashed or cordoned) and Path(story.header.inventory) == inventory:
+            runner.recover(story, sessions, masters, report)
 
 
 def _group(groups: Iterable[str]) -> str:
@@ -408,37 +410,6 @@ def cluster_membership(audited: Audit) -> Mapping[str, NodeStatus]:
         )
         for host in audited.inventory.hosts
     }
-
-
-def cluster_problems(inventory: Inventory, standard: Standard, shared: SessionPool) -> list[str]:
-    """Why the cluster is not healthy, by an audit of the masters."""
-    return health_problems(inventory, standard, shared, [h.name for h in inventory.masters])
-
-
-def health_problems(
-    inventory: Inventory, standard: Standard, shared: SessionPool, hosts: Sequence[str]
-) -> list[str]:
-    """Why the cluster or a node is not healthy, by an audit of these hosts.
-
-    It uses sessions of its own: the shared ones may be busy or lost during a change.
-    """
-    ids = {r.id for r in standard.guarding(Guard.CHANGE)}
-    if not ids:
-        return unhealthy((), ids)
-    with (
-        tempfile.TemporaryDirectory(prefix="hale-") as folder,
-        SessionPool(shared.targets) as sessions,
-    ):
-        found = audit(
-            Path(folder),
-            inventory,
-            standard,
-            Profile.BASELINE,
-            ",".join(hosts),
-            ids,
-            sessions=sessions,
-        )
-        return unhealthy(found.results.results, ids)
 
 
 def _audit_after(

@@ -36,6 +36,8 @@ _COMMON = {
         "phase": "run this phase alone, even if it is done",
         "fix": "remediate failed host requirements first, as `invoke fix --apply` does",
         "ignore-preflight-errors": "comma-separated requirements that may fail",
+        "no-drain": options.NO_DRAIN,
+        "drain-timeout": options.DRAIN_TIMEOUT,
     },
 )
 def install(
@@ -46,6 +48,8 @@ def install(
     phase: str = "",
     fix: bool = False,
     ignore_preflight_errors: str = "",
+    no_drain: bool = False,
+    drain_timeout: int = 300,
     yes: bool = False,
     force_unlock: bool = False,
     reports: str = "",
@@ -72,6 +76,8 @@ def install(
         force_unlock=force_unlock,
         approved_by=approved_by,
         ticket=ticket,
+        drain=not no_drain,
+        drain_timeout=drain_timeout,
         login=login,
     )
     if plan:

@@ -26,6 +26,8 @@ YES = "do not ask for confirmation"
 FORCE_UNLOCK = "break a stale lock left by a run that has died"
 APPROVED_BY = "who approved the change, for the journal"
 TICKET = "the change's ticket, for the journal"
+NO_DRAIN = "do not drain workers before they are interrupted"
+DRAIN_TIMEOUT = "seconds for a worker's pods to be evicted (default: 300)"
 
 #: How a command logs in: the parameters, by the names of pytest's options, with default and help.
 LOGIN: dict[str, tuple[str | bool, str]] = {

@@ -41,6 +41,7 @@ from hale.install.phase import (
     WaitFor,
     WaitForPhase,
 )
+from hale.install.planning import LeftAlone, split
 from hale.install.reporter import PhaseReporter, ProgressListener
 from hale.install.scheduler import PhaseTask, Scheduler, load_phase
 from hale.install.session_leases import SessionFor, SessionLeases
@@ -72,9 +73,9 @@ class PhaseFailed(Exception):
 class Engine:
     """One run of an install or a reset.
 
-    sessions: to all hosts; the caller closes them. gate: of hosts that have joined. stop: set it to
-    end the run after the current steps. differences: what stays as it is although it differs, by
-    its text.
+    sessions: to all hosts; the caller closes them. gate: of hosts that have joined. left_alone:
+    what the run does not touch. stop: set it to end the run after the current steps. differences:
+    what stays as it is although it differs, by its text.
     """
 
     site: ClusterContext
@@ -82,6 +83,7 @@ class Engine:
     listener: ProgressListener
     journal: Journal | None = None
     gate: JoinedGate | None = None
+    left_alone: LeftAlone = frozenset()
     stop: threading.Event = field(default_factory=threading.Event)
     differences: dict[str, PhaseProblem] = field(default_factory=dict)
     _failing: threading.Event = field(default_factory=threading.Event)
@@ -183,7 +185,7 @@ class Engine:
         try:
             if not why:
                 self._note_differences(task, observed)
-            if not why and (again or phase.remaining(site, observed)):
+            if not why and (again or self._remaining(task, observed)):
                 return False
         except Unreadable:
             return False
@@ -192,8 +194,17 @@ class Engine:
 
     def _note_differences(self, task: PhaseTask, observed: Observations) -> None:
         with suppress(Unreadable, UserError):
-            for found in load_phase(task.phase).differences(self._context(task), observed):
+            phase, site = load_phase(task.phase), self._context(task)
+            kept: Problems = ()
+            if self.left_alone:
+                _, kept = split(phase.remaining(site, observed), task.phase, self.left_alone)
+            for found in (*kept, *phase.differences(site, observed)):
                 self.differences[str(found)] = found
+
+    def _remaining(self, task: PhaseTask, observed: Observations) -> Problems:
+        """What the run has to do of the task. Raises Unreadable."""
+        problems = load_phase(task.phase).remaining(self._context(task), observed)
+        return split(problems, task.phase, self.left_alone)[0]
 
     def _phase(
         self, task: PhaseTask, observed: Observations | None, *, again: bool
@@ -289,7 +300,7 @@ class Engine:
         observed = observe([self._request(u) for u in looked], session_for)
         found = dict(zip(looked, observed, strict=True))
         try:
-            return found, load_phase(task.phase).remaining(self._context(task), found[task])
+            return found, self._remaining(task, found[task])
         except Unreadable as error:
             return found, (PhaseProblem(str(error)),)
 
@@ -312,6 +323,8 @@ class Engine:
                 raise InstallAborted
             by_host: dict[str, list[Step]] = {}
             for step in batch.steps:
+                if (phase, step.host) in self.left_alone:
+                    continue
                 by_host.setdefault(step.host, []).append(step)
             _all(
                 [
@@ -330,7 +343,8 @@ class Engine:
         if self.gate is None or not load_phase(phase).GATED:
             self._host(phase, steps, session_for)
             return
-        with self.gate.changing(steps[0].host, self._should_stop):
+        risky = [s.title for s in steps if isinstance(s, RunScript) and s.interrupts]
+        with self.gate.changing(steps[0].host, self._should_stop, ", ".join(risky)):
             if self._should_stop():
                 raise InstallAborted
             self._host(phase, steps, session_for)

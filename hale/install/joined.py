@@ -1,37 +1,82 @@
 """Hosts that had joined a cluster before this run: the operator confirms what changes on them, and
-they are changed one at a time, control-plane nodes through the gate of `invoke fix`."""
+they are changed one at a time, by the rules of `invoke fix`. A run that adds workers to a control
+plane that is complete leaves them alone."""
 
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from rich.console import Console
 
 from hale.apply import gates
+from hale.apply.gates import GateClosed
+from hale.apply.worker_gate import WorkerGate
 from hale.install.cluster_context import ClusterContext
+from hale.install.observe import HostsUnreachable, ObservationRequest, observe
 from hale.install.options import InstallOptions
-from hale.install.planning import phase_statuses
-from hale.install.progress import print_status
+from hale.install.phase import Probes
+from hale.install.planning import LeftAlone, phase_statuses
+from hale.install.scheduler import load_phase
+from hale.install.status_view import print_status
 from hale.inventory.cluster_spec import KUBELET
+from hale.inventory.ini import Host
 from hale.model.errors import UserError
+from hale.model.evidence import CommandProbe, Unreadable
 from hale.report.text import confirm
-from hale.ssh import RemoteError, SessionPool
+from hale.ssh import SessionPool
 
-TIMEOUT = 60.0  # seconds
+_SUBJECT = "joined"
+
+
+class _Joined:
+    """Whether a host's kubelet has its kubeconfig, as what is to be observed."""
+
+    def probes(self, site: ClusterContext, host: Host) -> Probes:
+        """One command."""
+        return {_SUBJECT: (CommandProbe("kubelet", f"[ ! -e {KUBELET} ] || echo joined"),)}
 
 
 def joined_hosts(context: ClusterContext, sessions: SessionPool) -> frozenset[str]:
     """The names of the hosts whose kubelet has its kubeconfig. Raises UserError."""
     try:
+        (found,) = observe([ObservationRequest(_Joined(), context)], sessions.session)
         return frozenset(
             host.name
             for host in context.hosts
-            if sessions.session(host.name).run(f"test -e {KUBELET}", TIMEOUT).exit_status == 0
+            if found.of(host.name, _SUBJECT).output("kubelet").lines
         )
-    except RemoteError as error:
+    except (HostsUnreachable, Unreadable) as error:
         raise UserError(f"nothing was changed: {error}") from None
+
+
+def only_adds_workers(context: ClusterContext, joined: Collection[str]) -> bool:
+    """Whether all that is missing from the cluster are workers."""
+    missing = [h for h in context.hosts if h.name not in joined]
+    return bool(missing) and not any(h.is_master for h in missing)
+
+
+def left_alone(
+    context: ClusterContext, sessions: SessionPool, phases: Sequence[str], joined: Collection[str]
+) -> LeftAlone:
+    """What this run does not touch: (phase, host), where it only adds workers.
+
+    A phase that an earlier run has begun on the cluster and not completed is not left out. Raises
+    HostsUnreachable.
+    """
+    if not only_adds_workers(context, joined):
+        return frozenset()
+    preparing = [p for p in map(load_phase, phases) if p.PREPARES_HOSTS]
+    observed = observe([ObservationRequest(p, context) for p in preparing], sessions.session)
+    found = set()
+    for phase, observations in zip(preparing, observed, strict=True):
+        for name in joined:
+            with suppress(Unreadable):
+                if phase.unfinished(context, observations, name):
+                    continue
+            found.add((phase.name, name))
+    return frozenset(found)
 
 
 def confirm_changes(
@@ -41,21 +86,25 @@ def confirm_changes(
     console: Console,
     phases: Sequence[str],
     joined: Collection[str],
-) -> None:
+    left: LeftAlone = frozenset(),
+) -> frozenset[str]:
     """Print what remains to do in a cluster that has hosts already, and ask once.
 
+    left: what is left alone. Returns the requirements that the run is for (Phase.REMEDIATES).
     Raises UserError if the operator declines, or stdin is not a terminal; HostsUnreachable.
     """
-    statuses = phase_statuses(context, sessions, phases)
-    if not any(status.remaining or status.unknown for status in statuses):
-        return
+    statuses = phase_statuses(context, sessions, phases, left)
+    todo = [status for status in statuses if status.remaining or status.unknown]
+    if not todo:
+        return frozenset()
     names = ", ".join(h.name for h in context.hosts if h.name in joined)
     console.print(f"These hosts have joined a cluster: {names}. What remains to do:")
     for status in statuses:
         if status.remaining or status.unknown or status.differences:
             print_status(console, status)
+    remediated = frozenset[str]().union(*(load_phase(s.name).REMEDIATES for s in todo))
     if options.yes:
-        return
+        return remediated
     if not sys.stdin.isatty():
         raise UserError(
             "nothing was changed: stdin is not a terminal. Pass --yes to change a cluster that has "
@@ -63,6 +112,7 @@ def confirm_changes(
         )
     if not confirm("\nMake these changes? [y/N] "):
         raise UserError("nothing was changed.")
+    return remediated
 
 
 @dataclass(frozen=True)
@@ -71,29 +121,57 @@ class JoinedGate:
 
     joined: the names. masters: those of them that are control-plane nodes. unhealthy: why the
     cluster is not healthy now; None while its control plane is incomplete, which no audit can call
-    healthy.
+    healthy. remediated: the requirements that the run is for. worker_gate: makes the gate of the
+    workers, given whether the run is to stop.
     """
 
     joined: frozenset[str]
     masters: frozenset[str]
     unhealthy: Callable[[], Sequence[str]] | None
+    remediated: frozenset[str] = frozenset()
+    worker_gate: Callable[[Callable[[], bool]], WorkerGate] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
-    def changing(self, host: str, give_up: Callable[[], bool]) -> Iterator[None]:
-        """Hold while steps change the host. Raises UserError if the gate is or stays closed."""
+    def changing(
+        self, host: str, give_up: Callable[[], bool], interrupts: str = ""
+    ) -> Iterator[None]:
+        """Hold while steps change the host. Raises UserError if the gate is or stays closed.
+
+        interrupts: the title of a step that interrupts what runs there; empty for none.
+        """
         if host not in self.joined:
             yield
             return
+        changed = False
         with self._lock:
-            check = self.unhealthy if host in self.masters else None
-            if check is not None and (problems := check()):
-                raise UserError(
-                    f"{host} was not changed, because the cluster is unhealthy: {problems[0]}"
-                )
-            yield
-            if check is not None:
-                try:
-                    gates.wait_until_healthy(check, give_up)
-                except gates.GateClosed as error:
-                    raise UserError(f"after a change of {host} {error}") from None
+            try:
+                with self._gate(host, give_up, interrupts):
+                    yield
+                    changed = True
+            except GateClosed as error:
+                when = f"after a change of {host}" if changed else f"{host} was not changed"
+                raise UserError(f"{when}: {error}") from None
+
+    def _gate(
+        self, host: str, give_up: Callable[[], bool], interrupts: str
+    ) -> AbstractContextManager[None]:
+        if self.unhealthy is None:
+            return _open()
+        if host in self.masters:
+            return gates.changing_master(
+                host,
+                len(self.masters),
+                self.unhealthy,
+                give_up,
+                interrupts=interrupts,
+                remediated=self.remediated,
+            )
+        if self.worker_gate is None:
+            return _open()
+        return self.worker_gate(give_up).changing(host, interrupts=bool(interrupts))
+
+
+@contextmanager
+def _open() -> Iterator[None]:
+    yield

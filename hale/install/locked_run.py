@@ -71,7 +71,7 @@ def locked_run(
             header = runner.journal_header(
                 owner,
                 kind,
-                inventory.path,
+                inventory.path.resolve(),  # as `fix` has it, which recovers runs by it
                 approved_by=options.approved_by,
                 ticket=options.ticket,
             )

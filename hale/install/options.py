@@ -4,13 +4,18 @@ import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hale.apply.worker_gate import DRAIN_TIMEOUT, check_drain_timeout
 from hale.paths import ROOT
 from hale.ssh.inventory_targets import LOGIN_TIMEOUT, LoginOptions
 
 
 @dataclass(frozen=True)
 class InstallOptions:
-    """The options of one run, as typed."""
+    """The options of one run, as typed.
+
+    drain, drain_timeout: whether workers that have joined are drained before they are interrupted;
+    seconds. Raises UserError.
+    """
 
     reports: Path
     inventory: Path | None = None
@@ -22,7 +27,12 @@ class InstallOptions:
     force_unlock: bool = False
     approved_by: str = ""
     ticket: str = ""
+    drain: bool = True
+    drain_timeout: int = DRAIN_TIMEOUT
     login: LoginOptions = field(default_factory=LoginOptions)
+
+    def __post_init__(self) -> None:
+        check_drain_timeout(self.drain_timeout)
 
     @property
     def path(self) -> Path:
@@ -41,6 +51,9 @@ class InstallOptions:
             words.append("--fix")
         if self.yes:
             words.append("--yes")
+        words += [] if self.drain else ["--no-drain"]
+        if self.drain_timeout != DRAIN_TIMEOUT:
+            words += ["--drain-timeout", str(self.drain_timeout)]
         login = self.login
         words += ["--ask-become-pass"] if login.become else []
         words += ["--ssh-config", login.ssh_config] if login.ssh_config else []

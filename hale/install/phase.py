@@ -53,10 +53,11 @@ class WriteFile:
 class RunScript:
     """A script for /bin/sh as root, under `set -eu`. It must be safe to repeat.
 
-    stdin: its standard input; a Secret is never shown. timeout: seconds. is_kubeadm_work: kubeadm's
-    own part of the install; the bench compares its time with the total. uploads: which of TOKEN and
-    CERTIFICATES it uploads to the cluster; runs once per run. watch_peers: a condition that the
-    script depends on while it runs; the operator is notified when it does not hold.
+    interrupts: on a host that has joined, what runs there is interrupted; a worker is drained
+    first. stdin: its standard input; a Secret is never shown. timeout: seconds. is_kubeadm_work:
+    kubeadm's own part of the install; the bench compares its time with the total. uploads: which of
+    TOKEN and CERTIFICATES it uploads to the cluster; runs once per run. watch_peers: a condition
+    that the script depends on while it runs; the operator is notified when it does not hold.
     """
 
     host: str
@@ -67,6 +68,7 @@ class RunScript:
     is_kubeadm_work: bool = False
     uploads: frozenset[str] = frozenset()
     watch_peers: "WaitFor | None" = None
+    interrupts: bool = False
 
 
 class PhaseProblem(NamedTuple):
@@ -136,11 +138,14 @@ class Phase(ABC):
     `images/first` that group of it.
 
     HOST_GROUPS: a phase with groups runs once for each of them, in this order: `first` (the first
-    control-plane node), `masters` (each of the others by itself), `workers` (all together). It
-    then acts on `site.current_hosts` only. STAGGER_SECONDS: a group starts at the latest that long
-    after the group before it, earlier once that is done. CHAINS_INTO: host group -> the phase
-    which that group must complete as well before the next group starts. GATED: its steps change
-    programs and files that a host which has joined runs with, so they go through the gate.
+    control-plane node), `masters` (each of the others by itself), `workers` (all together). It then
+    acts on `site.current_hosts` only. STAGGER_SECONDS: a group starts at the latest that long after
+    the group before it, earlier once that is done. CHAINS_INTO: host group -> the phase which that
+    group must complete as well before the next group starts. GATED: its steps change programs and
+    files that a host which has joined runs with, so they go through the gate. PREPARES_HOSTS: its
+    steps prepare hosts for a cluster; those that have joined are left alone by a run that only adds
+    workers. REMEDIATES: the requirements that guard a change and cannot pass until the phase is
+    done; they close no gate of a run that completes it.
     """
 
     name: ClassVar[str]
@@ -150,6 +155,8 @@ class Phase(ABC):
     CHAINS_INTO: ClassVar[Mapping[str, str]] = {}
     STAGGER_SECONDS: ClassVar[float] = 0.0
     GATED: ClassVar[bool] = False
+    PREPARES_HOSTS: ClassVar[bool] = False
+    REMEDIATES: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls) -> None:
         """Raises TypeError for a public name that is no hook: a misspelt one would never run."""
@@ -180,6 +187,13 @@ class Phase(ABC):
         Raises Unreadable.
         """
         return ()
+
+    def unfinished(self, site: ClusterContext, observations: Observations, host: str) -> bool:
+        """Whether the phase has never been completed on this host, although it has joined.
+
+        Only phases with PREPARES_HOSTS. Raises Unreadable.
+        """
+        return False
 
     def gate_probes(self, site: ClusterContext, host: Host) -> Probes:
         """What `gate_problems` reads, on hosts on which nothing has been installed yet."""

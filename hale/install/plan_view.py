@@ -1,16 +1,20 @@
 """`invoke install --plan`: the status of each phase, and what it would do."""
 
+from collections.abc import Collection
+
 from rich.console import Console
 from rich.text import Text
 
 from hale.audit import recorder
 from hale.install import preflight
 from hale.install.cluster_context import ClusterContext, load_context
+from hale.install.joined import joined_hosts, left_alone, only_adds_workers
 from hale.install.locked_run import check_reachable
 from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
 from hale.install.planning import phase_statuses
-from hale.install.progress import headline, print_status
+from hale.install.progress import headline
+from hale.install.status_view import print_status
 from hale.install.support import unsupported
 from hale.install.workflow import AUDIT, GATE, selected_phases
 from hale.inventory import ini
@@ -32,12 +36,14 @@ def print_plan(options: InstallOptions) -> None:
     selected = selected_phases(options)
     with SessionPool(targets_of(inventory, options.login)) as sessions:
         check_reachable(sessions)
+        joined = joined_hosts(context, sessions)
+        left = joined if only_adds_workers(context, joined) else frozenset()
         if GATE in selected:
-            _print_gate(options, context, standard, sessions, console)
+            _print_gate(options, context, standard, sessions, console, left)
+        phases = [n for n in selected if n not in (GATE, AUDIT)]
         try:
-            statuses = phase_statuses(
-                context, sessions, [n for n in selected if n not in (GATE, AUDIT)]
-            )
+            alone = left_alone(context, sessions, phases, joined)
+            statuses = phase_statuses(context, sessions, phases, alone)
         except HostsUnreachable as error:
             raise UserError(str(error)) from None
     for status in statuses:
@@ -53,11 +59,12 @@ def _print_gate(
     standard: Standard,
     sessions: SessionPool,
     console: Console,
+    left: Collection[str],
 ) -> None:
-    reasons = unsupported(context, sessions)
+    reasons = unsupported(context, sessions, left)
     folder = recorder.create_run_dir(options.reports, "plan")
     found = preflight.run_preflight(
-        context.inventory, standard, sessions, folder, options.ignore_preflight_errors
+        context.inventory, standard, sessions, folder, options.ignore_preflight_errors, left
     )
     failed = [*found.fixable, *found.blocking]
     mark = "-" if found.open and not reasons else "▶"

@@ -1,7 +1,8 @@
 """The status of each phase and the steps of its next run, without running anything."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from hale.install.cluster_context import ClusterContext
 from hale.install.observe import ObservationRequest, observe
@@ -10,6 +11,10 @@ from hale.install.scheduler import load_phase, required_phases
 from hale.model.errors import UserError
 from hale.model.evidence import Unreadable
 from hale.ssh import SessionPool
+
+# (phase, host): what a run leaves alone (hale/install/joined.py).
+LeftAlone = frozenset[tuple[str, str]]
+_LEFT = "left as it is, because this run only adds workers"
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,22 @@ class PhaseStatus:
     differences: Problems = ()
 
 
+def split(problems: Problems, phase: str, left: LeftAlone) -> tuple[Problems, Problems]:
+    """What remains of a phase, and what of it is left alone in this run."""
+    if not left:
+        return problems, ()
+    kept = tuple(p for p in problems if (phase, p.host) in left)
+    return (
+        tuple(p for p in problems if p not in kept),
+        tuple(p._replace(detail=f"{p.detail}; {_LEFT}") for p in kept),
+    )
+
+
 def phase_statuses(
-    site: ClusterContext, sessions: SessionPool, names: Iterable[str]
+    site: ClusterContext,
+    sessions: SessionPool,
+    names: Iterable[str],
+    left: LeftAlone = frozenset(),
 ) -> list[PhaseStatus]:
     """The status of each phase. Changes nothing. Raises HostsUnreachable."""
     names = tuple(names)
@@ -42,31 +61,32 @@ def phase_statuses(
     found: dict[str, PhaseStatus] = {}
     for name, own in zip(names, observed, strict=True):
         waits = [n for n in required_phases(name) if n in found and found[n].remaining]
-        found[name] = _phase_status(site, name, own, waits)
+        found[name] = _phase_status(site, name, own, waits, left)
     return list(found.values())
 
 
 def _phase_status(
-    site: ClusterContext, name: str, observed: Observations, waits: Sequence[str]
+    site: ClusterContext, name: str, observed: Observations, waits: Sequence[str], left: LeftAlone
 ) -> PhaseStatus:
     phase = load_phase(name)
     if why := phase.skip_reason(site):
         return PhaseStatus(name, phase.title, skip_reason=why)
     try:
-        remaining = phase.remaining(site, observed)
+        remaining, kept = split(phase.remaining(site, observed), name, left)
     except Unreadable as error:
         return PhaseStatus(name, phase.title, unknown=str(error))
-    try:
-        kept = phase.differences(site, observed)
-    except (Unreadable, UserError):
-        kept = ()
+    with suppress(Unreadable, UserError):
+        kept = (*kept, *phase.differences(site, observed))
     if not remaining:
         return PhaseStatus(name, phase.title, differences=kept)
     after = f"depends on {' and '.join(waits)}" if waits else ""
     try:
         # The phases before it may resolve what its preflight would report now.
         problems = () if waits else phase.preflight(site, observed)
-        batches = (*phase.prepare(site, observed), *phase.batches(site, observed))
+        batches = tuple(
+            replace(b, steps=tuple(s for s in b.steps if (name, s.host) not in left))
+            for b in (*phase.prepare(site, observed), *phase.batches(site, observed))
+        )
         steps = tuple(_steps(batches))
     except (Unreadable, UserError) as error:
         return PhaseStatus(

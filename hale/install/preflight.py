@@ -24,7 +24,7 @@ CLOCK, CLOCK_RETRIES = "CLOCK-SKEW", 3
 @dataclass(frozen=True)
 class PreflightResult:
     """Failed and unknown results. fixable: `invoke fix` has a remedy; blocking: it has none;
-    ignored: of the requirements in --ignore-preflight-errors."""
+    ignored: of the requirements in --ignore-preflight-errors, and of hosts that are left alone."""
 
     folder: Path
     plan: Plan | None
@@ -44,8 +44,12 @@ def run_preflight(
     sessions: SessionPool,
     reports: Path,
     ignored: Collection[str],
+    left: Collection[str] = (),
 ) -> PreflightResult:
-    """Audit the hosts and sort the failed results. Raises UserError if the audit cannot run."""
+    """Audit the hosts and sort the failed results. Raises UserError if the audit cannot run.
+
+    left: hosts that the run leaves alone; their failed results are ignored.
+    """
     required = [r.id for r in standard.preflight]
     first = _audit(inventory, standard, sessions, reports, required)
     failed = _failed(first)
@@ -54,8 +58,8 @@ def run_preflight(
             # A busy host's answer comes late, and its clock looks as late; a wrong clock stays so.
             again = _failed(_audit(inventory, standard, sessions, reports, [CLOCK]))
             failed = [r for r in failed if r.requirement != CLOCK] + again
-    accepted = tuple(r for r in failed if r.requirement in ignored)
-    failed = [r for r in failed if r.requirement not in ignored]
+    accepted = tuple(r for r in failed if r.requirement in ignored or r.host in left)
+    failed = [r for r in failed if r not in accepted]
     ids = sorted({r.requirement for r in failed})
     made = planner.build_plan(first, sessions, ids) if ids else None
     remediated = _remediated(made) if made else frozenset()

@@ -20,7 +20,8 @@ from hale.install.locked_run import check_reachable, locked_run
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
 from hale.install.options import InstallOptions
 from hale.install.phase import Batch, Observations, ProbeSource, Problems
-from hale.install.progress import InstallProgress, escaped_lines, indented, print_differences
+from hale.install.progress import InstallProgress, escaped_lines, indented
+from hale.install.status_view import print_differences
 from hale.inventory import ini, selection
 from hale.inventory.ini import Host, Inventory
 from hale.model.errors import UserError

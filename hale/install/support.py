@@ -3,7 +3,7 @@
 A phase that would fail after packages have been installed says so here, before any host is changed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from hale.install.cluster_context import ClusterContext
@@ -23,10 +23,13 @@ class _GateProbes:
     probes: Callable[[ClusterContext, Host], Probes]
 
 
-def unsupported(context: ClusterContext, sessions: SessionPool) -> tuple[str, ...]:
+def unsupported(
+    context: ClusterContext, sessions: SessionPool, left: Collection[str] = ()
+) -> tuple[str, ...]:
     """Why phases cannot be completed on these hosts, each with the next step; empty if they can.
 
-    What cannot be read is a reason too. Raises UserError for an unreachable host.
+    left: hosts that the run leaves alone; what cannot be completed there is no reason. What cannot
+    be read is a reason too. Raises UserError for an unreachable host.
     """
     phases = map(load_phase, phase_names())
     asking = [p for p in phases if any(p.gate_probes(context, h) for h in context.hosts)]
@@ -41,4 +44,4 @@ def unsupported(context: ClusterContext, sessions: SessionPool) -> tuple[str, ..
             reasons += phase.gate_problems(context, observations)
         except Unreadable as error:
             reasons.append(f"{phase.name}: {error}")
-    return tuple(reasons)
+    return tuple(r for r in reasons if r.partition(": ")[0] not in left)

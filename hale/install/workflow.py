@@ -1,33 +1,42 @@
 """`invoke install`: preflight, phases, final audit."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
+from hale.apply import gates
 from hale.apply import workflow as apply
-from hale.apply.journal import RunFinished, RunState, now
+from hale.apply.cluster_nodes import ClusterNodes
+from hale.apply.journal import Journal, RunFinished, RunState, now
+from hale.apply.worker_gate import DrainOptions, WorkerGate
 from hale.audit import recorder
 from hale.install import preflight
 from hale.install.cluster_context import ClusterContext, load_context
 from hale.install.engine import Engine, InstallAborted, PhaseFailed, interruptible
-from hale.install.joined import JoinedGate, confirm_changes, joined_hosts
+from hale.install.joined import (
+    JoinedGate,
+    confirm_changes,
+    joined_hosts,
+    left_alone,
+    only_adds_workers,
+)
 from hale.install.locked_run import check_reachable, locked_run
 from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
-from hale.install.planning import phase_statuses
+from hale.install.planning import LeftAlone, phase_statuses
 from hale.install.progress import (
     InstallProgress,
     escaped_lines,
     headline,
     indented,
-    print_differences,
 )
 from hale.install.revoke import revoke
 from hale.install.scheduler import phase_names, required_phases
+from hale.install.status_view import print_differences
 from hale.install.support import unsupported
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
@@ -70,10 +79,12 @@ def _install(
 ) -> bool:
     inventory = context.inventory
     folder = recorder.create_run_dir(options.reports, "install")
-    if GATE in chosen and not _gate(options, context, standard, sessions, folder, console):
+    joined = joined_hosts(context, sessions)
+    left = joined if only_adds_workers(context, joined) else frozenset()
+    if GATE in chosen and not _gate(options, context, standard, sessions, folder, console, left):
         return False
     phases = [n for n in chosen if n not in (GATE, AUDIT)]
-    ok = _phases(options, context, standard, sessions, folder, console, phases)
+    ok = _phases(options, context, standard, sessions, folder, console, phases, joined)
     if ok and AUDIT in chosen:
         ok = _audit(inventory, standard, sessions, folder, options.ignore_preflight_errors)
     console.print(f"report: {folder}")
@@ -100,17 +111,18 @@ def _gate(
     sessions: SessionPool,
     folder: Path,
     console: Console,
+    left: Collection[str],
 ) -> bool:
     begun = time.monotonic()
     console.print(headline("▶", GATE, "Host requirements", ""))
-    if reasons := unsupported(context, sessions):
+    if reasons := unsupported(context, sessions, left):
         for text in reasons:
             console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
         console.print("Nothing was changed: the install could not be completed on these hosts.")
         return False
     inventory = context.inventory
     ignored = options.ignore_preflight_errors
-    found = preflight.run_preflight(inventory, standard, sessions, folder, ignored)
+    found = preflight.run_preflight(inventory, standard, sessions, folder, ignored, left)
     if found.blocking:
         for text in preflight.render(found.blocking):
             console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
@@ -130,7 +142,10 @@ def _gate(
         typed = apply.ApplyOptions(
             options.reports,
             inventory.path,
+            hosts=",".join(h.name for h in inventory.hosts if h.name not in left),
             profile=preflight.PROFILE,
+            drain=options.drain,
+            drain_timeout=options.drain_timeout,
             yes=options.yes,
             force_unlock=options.force_unlock,
             approved_by=options.approved_by,
@@ -141,7 +156,7 @@ def _gate(
         if not apply.apply_fix(typed, wanted, None):
             console.print("Not everything was remediated; see above, then run the command again.")
             return False
-        found = preflight.run_preflight(inventory, standard, sessions, folder, ignored)
+        found = preflight.run_preflight(inventory, standard, sessions, folder, ignored, left)
         if not found.open:
             for text in preflight.render([*found.fixable, *found.blocking]):
                 console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
@@ -163,23 +178,28 @@ def _phases(
     folder: Path,
     console: Console,
     chosen: Sequence[str],
+    joined: frozenset[str],
 ) -> bool:
     if not chosen:
         return True
-    gate = None
-    if joined := joined_hosts(context, sessions):
+    remediated, left = frozenset[str](), LeftAlone()
+    if joined:
         try:
-            confirm_changes(options, context, sessions, console, chosen, joined)
+            left = left_alone(context, sessions, chosen, joined)
+            remediated = confirm_changes(options, context, sessions, console, chosen, joined, left)
         except HostsUnreachable as error:
             raise UserError(str(error)) from None
-        masters = frozenset(h.name for h in context.masters)
-        check = partial(apply.cluster_problems, context.inventory, standard, sessions)
-        gate = JoinedGate(joined, masters, check if masters <= joined else None)
     with (
         locked_run(options, context.inventory, sessions, folder, "install") as journal,
+        SessionPool(sessions.targets) as of_gate,
         InstallProgress(console) as progress,
     ):
-        engine = Engine(context, sessions, progress, journal, gate)
+        gate = None
+        if joined:
+            report = apply.console_reporter()
+            apply.recover_runs(options.reports, context.inventory, of_gate, report)
+            gate = _joined_gate(options, context, standard, of_gate, journal, joined, remediated)
+        engine = Engine(context, sessions, progress, journal, gate, left)
         with interruptible(engine):
             try:
                 if options.phase:
@@ -207,6 +227,39 @@ def _phases(
         console.print("Left as they are, because Hale did not write them, or not as they are now:")
         print_differences(console, tuple(engine.differences.values()))
     return True
+
+
+def _joined_gate(
+    options: InstallOptions,
+    context: ClusterContext,
+    standard: Standard,
+    sessions: SessionPool,
+    journal: Journal,
+    joined: frozenset[str],
+    remediated: frozenset[str],
+) -> JoinedGate:
+    """The gate of the hosts that have joined; open while the control plane is incomplete.
+
+    sessions: its own, as those of the engine may be busy.
+    """
+    masters = frozenset(h.name for h in context.masters)
+    inventory = context.inventory
+
+    def worker_gate(give_up: Callable[[], bool]) -> WorkerGate:
+        return WorkerGate(
+            ClusterNodes(sessions, [h.name for h in context.masters]),
+            DrainOptions(options.drain, options.drain_timeout),
+            {h.name: h.address or h.name for h in context.hosts},
+            partial(gates.health_problems, inventory, standard, sessions),
+            journal,
+            apply.console_reporter(),
+            give_up,
+        )
+
+    check = partial(gates.cluster_problems, inventory, standard, sessions)
+    return JoinedGate(
+        joined, masters, check if masters <= joined else None, remediated, worker_gate
+    )
 
 
 def _needs(engine: Engine, only: str) -> None:

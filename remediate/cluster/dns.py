@@ -41,6 +41,7 @@ class CoreDnsSpread(Phase):
 
     name = "dns"
     title = "CoreDNS on different nodes"
+    REMEDIATES = frozenset({"CMP-COREDNS"})
     DEPENDS_ON = ("workers",)  # before they join there are too few nodes
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:

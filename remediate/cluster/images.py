@@ -24,6 +24,7 @@ class PullImages(Phase):
     name = "images"
     title = "Images"
     DEPENDS_ON = ("runtime",)
+    PREPARES_HOSTS = True
     HOST_GROUPS = GROUPS
     STAGGER_SECONDS = math.inf
 

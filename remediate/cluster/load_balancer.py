@@ -65,6 +65,8 @@ class LoadBalancer(Phase):
     title = "Load balancer and VIP"
     DEPENDS_ON = ("packages",)
     GATED = True
+    PREPARES_HOSTS = True
+    REMEDIATES = frozenset({"HA-APISERVER-VIP", "HA-LB-BACKENDS", "HA-VIP-OWNER"})
     HOST_GROUPS = (FIRST, MASTERS)
 
     def skip_reason(self, site: ClusterContext) -> str:

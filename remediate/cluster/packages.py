@@ -58,6 +58,7 @@ class InstallPackages(Phase):
     title = "Packages"
     DEPENDS_ON = ()
     GATED = True
+    PREPARES_HOSTS = True
     HOST_GROUPS = GROUPS
     # A joining master pulls its images before the next group's packages compete for the mirror.
     CHAINS_INTO: ClassVar = {MASTERS: "images"}

@@ -7,6 +7,7 @@ verified TLS that it is ready.
 
 from collections.abc import Iterable
 
+from facts.cluster import file_digests
 from hale.install.cluster_context import ClusterContext
 from hale.install.phase import Batch, Observations, Phase, PhaseProblem, Probes, Problems
 from hale.inventory.ini import Host
@@ -22,6 +23,8 @@ class VerifiedHealthChecks(Phase):
     title = "Health checks by /readyz"
     DEPENDS_ON = ("load_balancer", "init")
     GATED = True
+    PREPARES_HOSTS = True
+    REMEDIATES = load_balancer.LoadBalancer.REMEDIATES
     HOST_GROUPS = load_balancer.LoadBalancer.HOST_GROUPS
 
     def skip_reason(self, site: ClusterContext) -> str:
@@ -39,6 +42,13 @@ class VerifiedHealthChecks(Phase):
         if not load_balancer.ca(site, observations):
             return (PhaseProblem("there is no CA yet", site.first_control_plane.name),)
         return _LOAD_BALANCER.remaining(site, observations)
+
+    def unfinished(self, site: ClusterContext, observations: Observations, host: str) -> bool:
+        """A master's haproxy has no CA yet: the first install was interrupted before this phase."""
+        if self.skip_reason(site) or host not in {h.name for h in site.masters}:
+            return False
+        files = file_digests.read(observations.of(host, file_digests.SUBJECT))
+        return load_balancer.CA not in files
 
     def differences(self, site: ClusterContext, observations: Observations) -> Problems:
         """The load balancer's."""

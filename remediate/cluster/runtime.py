@@ -40,6 +40,7 @@ class ContainerRuntime(Phase):
     title = "Container runtime"
     DEPENDS_ON = ("packages",)
     GATED = True
+    PREPARES_HOSTS = True
     HOST_GROUPS = GROUPS
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
@@ -95,6 +96,9 @@ class ContainerRuntime(Phase):
                     host.name,
                     "containerd restarts",
                     scripts.load("restart_containerd", unit=UNIT),
+                    interrupts=services.read(observations.of(host.name, services.SUBJECT))[
+                        UNIT
+                    ].active,
                 )
             )
         return (Batch(tuple(steps)),)

@@ -13,11 +13,8 @@ from hale.apply.cluster_nodes import ApiUnavailable, ClusterNodes, parse_nodes
 from hale.apply.gates import GateClosed
 from hale.apply.journal import Journal, NodeCordoned, RunHeader, now
 from hale.apply.worker_gate import DrainOptions, WorkerGate
-from hale.plan.plan import HostPlan
 from hale.ssh import CommandResult, ConnectionLost, SessionPool
-from tests.apply.test_gates import LOUD
 
-W1 = HostPlan("w1", "", (LOUD,), (), ())
 NODES = (
     "m1 [] [True] [NoSchedule] 10.0.0.1 m1 \n"
     "w1 [] [True] [] 10.0.0.4 w1 \n"
@@ -97,7 +94,7 @@ def book(tmp_path: Path) -> Iterator[Journal]:
 
 
 def change(cluster: Cluster, book: Journal, during: Callable[[], None] = lambda: None) -> None:
-    with cluster.gate(book).changing(W1):
+    with cluster.gate(book).changing("w1", interrupts=True):
         during()
 
 

@@ -198,7 +198,8 @@ def undo(site: Site, **story: Any) -> object:
     header = SimpleNamespace(kind="fix", inventory=str(site.path), run="earlier")
     begun = {("m1", 1): None}
     ended = SimpleNamespace(**{
-        "header": header, "begun": begun, "open": [], "end": "", "folder": site.reports, **story
+        "header": header, "begun": begun, "open": [], "end": "", "cordoned": {},
+        "folder": site.reports, **story,
     })  # fmt: skip
     site.parts(
         apply,
@@ -232,6 +233,13 @@ def plan_of_fix(site: Site) -> object:
 # --- install, its plan, reset and kubeconfig ---
 
 
+def all_joined(context: ClusterContext, sessions: SessionPool) -> frozenset[str]:
+    """As joined_hosts, over a session to each host."""
+    for host in context.hosts:
+        sessions.session(host.name).run("true")
+    return frozenset(h.name for h in context.hosts)
+
+
 def of_install(site: Site, module: Any) -> InstallOptions:
     """The options of an install or a reset, and the parts that both have."""
     site.patch.setattr(Pretended, "answer", CommandResult(0, b"0\n", b"", 0.0))
@@ -243,6 +251,7 @@ def of_install(site: Site, module: Any) -> InstallOptions:
     site.parts(engine, {"Engine.carry_out": None, "Engine.run_batches": ()})
     for planner in (install, plan_view):
         site.parts(planner, {"unsupported": (), "phase_statuses": []})
+        site.patch.setattr(planner, "joined_hosts", all_joined)
     site.parts(joined, {"phase_statuses": []})
     return InstallOptions(site.reports, site.path, fix=True, yes=True)
 
@@ -291,7 +300,10 @@ def plan_of_install(site: Site) -> None:
 def reset_all(site: Site) -> object:
     options = of_install(site, reset)
     module = SimpleNamespace(
-        quorum_loss=lambda *_: "", batches=lambda *_, **__: (), remaining=lambda *_: ()
+        quorum_loss=lambda *_: "",
+        kept=lambda *_: (),
+        batches=lambda *_, **__: (),
+        remaining=lambda *_: (),
     )
     site.patch.setattr(reset, "importlib", SimpleNamespace(import_module=lambda _: module))
     site.parts(reset, {"observe": (None,)})

@@ -1,21 +1,29 @@
 """Hosts that have joined a cluster: what is printed and asked, and one at a time."""
 
+import dataclasses
 import threading
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
-from hale.install import joined
+from hale.apply.gates import GateClosed
+from hale.apply.worker_gate import WorkerGate
+from hale.install import joined, planning, scheduler
 from hale.install.joined import JoinedGate, confirm_changes
 from hale.install.options import InstallOptions
-from hale.install.phase import PhaseProblem
+from hale.install.phase import Observations, PhaseProblem
 from hale.install.planning import PhaseStatus
 from hale.model.errors import UserError
 from hale.ssh import SessionPool
+from remediate.cluster.load_balancer import LoadBalancer
 from tests.install import factories
+
+PACKAGES = Path(__file__).parent / "phases" / "packages"
 
 LEFT = PhaseStatus("runtime", "Container runtime", (PhaseProblem("differs", "m1"),))
 KEPT = PhaseStatus("runtime", "R", differences=(PhaseProblem("x is left as it is\na line", "m1"),))
@@ -107,3 +115,135 @@ def _change(both: JoinedGate, host: str, changed: list[str]) -> None:
 def test_while_the_control_plane_is_incomplete_nothing_can_call_it_healthy() -> None:
     with gate(None).changing("m1", lambda: False):
         pass
+
+
+def test_with_fewer_than_three_masters_none_is_interrupted() -> None:
+    two = JoinedGate(frozenset({"m1", "m2"}), frozenset({"m1", "m2"}), Health([]))
+    with (
+        pytest.raises(UserError, match=r"m1 was not changed: containerd restarts interrupts this"),
+        two.changing("m1", lambda: False, "containerd restarts"),
+    ):
+        raise AssertionError("it was changed")
+    with two.changing("m1", lambda: False):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("problem", "open_"),
+    [
+        ("HA-LB-BACKENDS on m1: FAIL, haproxy does not run", True),
+        ("HA-LB-BACKENDS on m2: FAIL, haproxy does not run", True),
+        ("HA-ETCD-MEMBERS on cluster: FAIL, m2 is not healthy", False),
+        ("CMP-KUBELET on m2: FAIL, it does not run", False),
+    ],
+)
+def test_a_change_may_remediate_the_guard_that_fails(problem: str, open_: bool) -> None:
+    """A stopped haproxy or containerd on a master is started while its guard fails."""
+    stopped = dataclasses.replace(gate(Health([problem])), remediated=LoadBalancer.REMEDIATES)
+    if open_:
+        with stopped.changing("m1", lambda: False):
+            return
+    with (
+        pytest.raises(UserError, match="m1 was not changed: the cluster is unhealthy"),
+        stopped.changing("m1", lambda: False),
+    ):
+        raise AssertionError("it was changed")
+
+
+def test_a_worker_is_changed_as_by_fix() -> None:
+    """Through the worker's gate, which drains it where a step interrupts."""
+    calls: list[tuple[str, bool]] = []
+
+    class Gate:
+        @contextmanager
+        def changing(self, name: str, *, interrupts: bool) -> Iterator[None]:
+            calls.append((name, interrupts))
+            yield
+            raise GateClosed("w1 is still unhealthy")
+
+    workers = dataclasses.replace(
+        gate(Health([])), worker_gate=lambda give_up: cast("WorkerGate", Gate())
+    )
+    with (
+        pytest.raises(UserError, match="after a change of w1: w1 is still unhealthy"),
+        workers.changing("w1", lambda: False, "containerd restarts"),
+    ):
+        pass
+    assert calls == [("w1", True)]
+
+
+ALL = {"m1", "m2", "m3", "w1", "w2"}
+
+
+@pytest.mark.parametrize(
+    ("present", "adds"),
+    [
+        (ALL, False),
+        (ALL - {"w2"}, True),
+        (ALL - {"m3"}, False),
+        (ALL - {"m3", "w2"}, False),
+        ({}, False),
+    ],
+)
+def test_when_a_run_only_adds_workers(tmp_path: Path, present: set[str], adds: bool) -> None:
+    assert joined.only_adds_workers(factories.made(tmp_path), present) == adds
+
+
+def test_who_has_joined_is_observed_on_all_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = []
+
+    def observe(requests: Sequence[Any], _: Any) -> tuple[Observations, ...]:
+        (request,) = requests
+        rounds.append([h.name for h in request.site.hosts])
+        outputs = {
+            h.name: {"joined.kubelet": "joined" if h.is_master else ""} for h in request.site.hosts
+        }
+        return (factories.seen(outputs, {}),)
+
+    monkeypatch.setattr(joined, "observe", observe)
+    found = joined.joined_hosts(factories.made(tmp_path), SessionPool({}))
+    assert found == {"m1", "m2", "m3"}
+    assert rounds == [["m1", "m2", "m3", "w1", "w2"]]
+
+
+@pytest.mark.parametrize("ca", [True, False])
+def test_the_other_hosts_are_left_alone_while_a_worker_is_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca: bool
+) -> None:
+    """All that prepares hosts; but health checks that a first install had not come to yet."""
+    files = "abc 644 1.0 /etc/haproxy/apiserver-ca.crt\n" if ca else ""
+
+    def observe(requests: Sequence[Any], _: Any) -> list[Observations]:
+        outputs = {h: {"written.files": files} for h in ALL}
+        return [factories.seen(outputs, {}) for _ in requests]
+
+    monkeypatch.setattr(joined, "observe", observe)
+    site = factories.made(tmp_path)
+    names = scheduler.phase_names()
+    left = joined.left_alone(site, SessionPool({}), names, ALL - {"w2"})
+    assert {host for _, host in left} == ALL - {"w2"}
+    phases = {"packages", "runtime", "images", "load_balancer", "readyz"}
+    assert {phase for phase, host in left if host == "m1"} == phases - (set() if ca else {"readyz"})
+    assert {phase for phase, host in left if host == "w1"} == phases
+    assert joined.left_alone(site, SessionPool({}), names, ALL) == frozenset()
+
+
+def test_what_is_left_alone_is_reported_and_has_no_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker is added to hosts whose packages are not as the inventory has them."""
+    case = tomllib.loads((PACKAGES / "bare.toml").read_text())
+    everywhere = case["outputs"].pop("*")
+    observed = factories.seen({h: everywhere | case["outputs"].get(h, {}) for h in ALL}, {})
+    monkeypatch.setattr(planning, "observe", lambda *_: [observed])
+    left = frozenset(("packages", host) for host in ALL - {"w2"})
+    (status,) = planning.phase_statuses(
+        factories.made(tmp_path), SessionPool({}), ["packages"], left
+    )
+    assert {p.host for p in status.remaining} == {"w2"}
+    assert {p.host for p in status.differences} == ALL - {"w2"}
+    assert "left as it is, because this run only adds workers" in str(status.differences[0])
+    assert status.steps
+    assert all(step.startswith("w2: ") for step in status.steps)

@@ -72,6 +72,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstallOptions:
     inventory = factories.made(tmp_path).inventory.path
     for module in (workflow, plan_view):
         monkeypatch.setattr(module, "check_reachable", lambda _: None)
+        monkeypatch.setattr(module, "joined_hosts", lambda *_: frozenset())
         monkeypatch.setattr(module, "unsupported", lambda *_: (TOO_OLD,))
     return InstallOptions(reports=tmp_path / "reports", inventory=inventory)
 
