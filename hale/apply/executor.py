@@ -14,7 +14,7 @@ Needed on the host: a POSIX sh, coreutils, findutils, grep, systemctl; no Python
 import base64
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from hale.apply import backup
 from hale.apply.handlers import handler_of, inverse_changes
@@ -27,8 +27,10 @@ from hale.apply.prepared import (
     PreconditionFailed,
     PreparedStep,
     StepFailed,
+    answers_parsed,
 )
 from hale.model.change import Remedy
+from hale.plan import plan
 from hale.plan.plan import ABSENT, Step
 from hale.shell import variables
 from hale.ssh import Session
@@ -59,10 +61,11 @@ class StepExecutor:
         begun: dict[int, PreparedStep] = {}
         found: dict[int, PreparedStep | PreconditionFailed | StepFailed | None] = {}
         for number, step in steps.items():
-            content = contents.get(number)
-            if isinstance(content, PreconditionFailed | StepFailed):
-                found[number] = content
+            edited = contents.get(number)
+            if isinstance(edited, PreconditionFailed | StepFailed):
+                found[number] = edited
                 continue
+            content = edited.after if edited else None
             folder = f"{RUNS}/{self._run}/{number}"
             after = handler_of(step.change).sha256_after(step.change, content)
             begun[number] = PreparedStep(step, folder, after, ())
@@ -74,14 +77,19 @@ class StepExecutor:
         done = self._session.run("exec /bin/sh", TIMEOUT, "".join(script).encode())
         if done.exit_status:
             raise StepFailed(failure_text(done.exit_status, done.stderr))
-        *answers, (_, sums, _) = _parse_backup_output(
-            done.stdout.decode(errors="surrogateescape").splitlines()
-        )
-        originals = {path: sha for sha, path in (line.split("  ", 1) for line in sums)}
-        for (number, prepared), answer in zip(begun.items(), answers, strict=True):
-            found[number] = _prepared(
-                prepared, *answer, originals.get(f"{prepared.folder}/original", ABSENT)
+        with answers_parsed(self._session.target.name):
+            *answers, (_, sums, _) = _parse_backup_output(
+                done.stdout.decode(errors="surrogateescape").splitlines()
             )
+            originals = {path: sha for sha, path in (line.split("  ", 1) for line in sums)}
+            for (number, prepared), answer in zip(begun.items(), answers, strict=True):
+                found[number] = _prepared(
+                    prepared, *answer, originals.get(f"{prepared.folder}/original", ABSENT)
+                )
+                if isinstance(found[number], PreparedStep):
+                    inverse_changes(replace(prepared, notes=answer[1]), ())  # the notes make sense
+                    if why := _not_as_planned(prepared.step, contents.get(number)):
+                        found[number] = StepFailed(why)
         return found
 
     def apply(self, prepared: PreparedStep) -> tuple[Remedy, ...]:
@@ -92,7 +100,8 @@ class StepExecutor:
         handler = handler_of(prepared.step.change)
         script = handler.apply_script(prepared)
         _, output = self._run_script(prepared.folder, script, handler.timeout)
-        return inverse_changes(prepared, output.splitlines())
+        with answers_parsed(self._session.target.name):
+            return inverse_changes(prepared, output.splitlines())
 
     def reload(self) -> None:
         """Let systemd read its files again. Raises as `prepare` does."""
@@ -107,25 +116,29 @@ class StepExecutor:
         status, output = self._run_script(prepared.folder, script, handler.timeout)
         if status == NOT_APPLIED:
             return StepState.NOT_APPLIED, ()
-        return StepState.DONE, inverse_changes(prepared, output.splitlines())
+        with answers_parsed(self._session.target.name):
+            return StepState.DONE, inverse_changes(prepared, output.splitlines())
 
     def read(self, path: str) -> bytes | None:
         """A file's bytes now, None where there is none. Raises StepFailed."""
-        found = read_files(self._session, [path])[path]
+        try:
+            found = read_files(self._session, [path])[path]
+        except FileUnreadable as error:
+            raise StepFailed(str(error)) from None
         if isinstance(found, FileUnreadable):
             raise StepFailed(str(found))
         return found
 
     def _new_contents(
         self, steps: Mapping[int, Step]
-    ) -> "dict[int, bytes | PreconditionFailed | StepFailed]":
+    ) -> "dict[int, _Edited | PreconditionFailed | StepFailed]":
         """The new content of each file that is edited, from what the host has now."""
         files = {n: handler_of(s.change).file_to_edit(s.change) for n, s in steps.items()}
         try:
             present = read_files(self._session, filter(None, files.values()))
         except FileUnreadable as error:
             raise StepFailed(str(error)) from None
-        found: dict[int, bytes | PreconditionFailed | StepFailed] = {}
+        found: dict[int, _Edited | PreconditionFailed | StepFailed] = {}
         for number, path in files.items():
             if not path:
                 continue
@@ -135,7 +148,7 @@ class StepExecutor:
                 found[number] = StepFailed(str(before))
                 continue
             try:
-                found[number] = handler_of(change).new_content(change, before)
+                found[number] = _Edited(before, handler_of(change).new_content(change, before))
             except PreconditionFailed as error:
                 found[number] = error
         return found
@@ -148,6 +161,26 @@ class StepExecutor:
         if done.exit_status not in (0, UNCHANGED, NOT_APPLIED):
             raise StepFailed(failure_text(done.exit_status, done.stderr))
         return done.exit_status, done.stdout.decode(errors="surrogateescape")
+
+
+@dataclass(frozen=True)
+class _Edited:
+    """A file's bytes now (None for no file), and as the step leaves it."""
+
+    before: bytes | None
+    after: bytes
+
+
+def _not_as_planned(step: Step, edited: "_Edited | PreconditionFailed | StepFailed | None") -> str:
+    """Why an edit is not the one that was shown, whatever the plan's file says; empty if it is."""
+    if not isinstance(edited, _Edited):
+        return ""
+    path = getattr(step.change, "path", "")
+    if plan.sha256(edited.before) != step.sha256:
+        return f"{path}: the bytes that the host sent are not those of its SHA-256"
+    if plan.unified_diff(path, edited.before, edited.after) != step.diff:
+        return f"{path}: the difference that the plan shows is not what it would write. Plan again"
+    return ""
 
 
 def _parse_backup_output(lines: Iterable[str]) -> Iterator[tuple[int, tuple[str, ...], bytes]]:

@@ -226,16 +226,21 @@ def is_running(folder: Path) -> bool:
 
 def load_run(folder: Path) -> RunHistory:
     """Read a run's journal. Raises UserError, with the line, for a file that is not a journal."""
-    path = folder / NAME
+    story = read_run(folder)
+    if story is None:
+        raise UserError("the journal is empty: nothing was begun.", Location(folder / NAME))
+    return story
+
+
+def read_run(folder: Path) -> RunHistory | None:
+    """Read a run's journal; None if nothing was begun. Raises as load_run does."""
     decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
     story: RunHistory | None = None
-    for entry in jsonl.read_entries(path, decoder, SCHEMA):
+    for entry in jsonl.read_entries(folder / NAME, decoder, SCHEMA):
         if isinstance(entry, RunHeader):
             story = RunHistory(folder, entry)
         elif story is not None:
             _replay(story, entry)
-    if story is None:
-        raise UserError("the journal is empty: nothing was begun.", Location(path))
     return story
 
 

@@ -65,7 +65,7 @@ def acquire(session: Session, owner: Owner, *, stale: bool) -> None:
 def _parse_reply(raw: bytes) -> str:
     try:
         owner = msgspec.json.decode(raw, type=Owner)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "something that is not a lock of Hale"
     return f"{owner.operator} on {owner.source_host} since {owner.since}, run {owner.run}"
 

@@ -1,6 +1,7 @@
 """A step whose original state is backed up on the host, and how a step can fail."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from hale.plan.plan import Step
@@ -18,6 +19,18 @@ class PreconditionFailed(Exception):
 
 class StepFailed(Exception):
     """The host could not do it; the text is the host's. The old state is intact."""
+
+
+@contextmanager
+def answers_parsed(host: str) -> Iterator[None]:
+    """An answer that cannot be parsed is the host's failure, not Hale's. Raises StepFailed."""
+    try:
+        yield
+    except (ValueError, LookupError) as error:
+        raise StepFailed(
+            f"{host} gave an answer that is not one ({error}): see whether base64, sha256sum and "
+            "the shell there are the distribution's"
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -410,7 +410,21 @@ def _prepared_step(story: RunHistory, begun: StepStarted) -> PreparedStep:
     return PreparedStep(begun.step, folder, begun.after, begun.notes)
 
 
-def load_runs(reports: Path) -> list[RunHistory]:
-    """All runs that have a journal, the newest first."""
-    found = [journal.load_run(p.parent) for p in reports.glob(f"*/{journal.NAME}")]
+def load_runs(
+    reports: Path, unreadable: Callable[[UserError], None] | None = None
+) -> list[RunHistory]:
+    """All runs that have begun, the newest first.
+
+    A journal without a complete first line, as a full disk leaves it, is of a run that has not
+    begun. unreadable: called for each file that is no journal; None raises its UserError.
+    """
+    found = []
+    for path in sorted(reports.glob(f"*/{journal.NAME}")):
+        try:
+            if (story := journal.read_run(path.parent)) is not None:
+                found.append(story)
+        except UserError as error:
+            if unreadable is None:
+                raise
+            unreadable(error)
     return sorted(found, key=lambda s: s.header.run, reverse=True)

@@ -372,7 +372,9 @@ def recover_runs(reports: Path, known: Inventory, sessions: SessionPool, report:
     The hosts' locks must be held. Raises UserError as runner.recover.
     """
     inventory, masters = known.path.resolve(), [h.name for h in known.masters]
-    for story in runner.load_runs(reports):
+    for story in runner.load_runs(
+        reports, lambda error: report("", f"no run is recovered by it: {error}")
+    ):
         crashed = story.state is RunState.INTERRUPTED and not story.end
         cordoned = story.cordoned and story.state is not RunState.RUNNING
         if (crashed or cordoned) and Path(story.header.inventory) == inventory:
@@ -492,6 +494,6 @@ def console_reporter() -> Reporter:
 def _find_run(reports: Path, name: str) -> RunHistory:
     folder = reports / Path(name).name
     if not (folder / journal.NAME).is_file():
-        known = ", ".join(s.header.run for s in runner.load_runs(reports)) or "none"
+        known = ", ".join(s.header.run for s in runner.load_runs(reports, print)) or "none"
         raise UserError(f"no run {name!r} in {reports}; there are: {known}.")
     return journal.load_run(folder)

@@ -9,6 +9,7 @@ from rich.text import Text
 from hale.apply import runner
 from hale.apply.journal import RunHistory, RunState
 from hale.drill import journal as drills
+from hale.model.errors import UserError
 from hale.report.text import escape_controls, fold_hostnames
 
 _RunRow = tuple[str, str, str, str, str]  # run, operator, hosts, steps, state
@@ -17,10 +18,12 @@ _RunRow = tuple[str, str, str, str, str]  # run, operator, hosts, steps, state
 def table(reports: Path) -> Table:
     """All runs, the newest first, with unabridged names.
 
-    Raises UserError for an invalid journal.
+    A file that is no journal of a run is a row too. Raises UserError for an invalid one of a drill.
     """
-    stories = runner.load_runs(reports)
+    invalid: list[UserError] = []
+    stories = runner.load_runs(reports, invalid.append)
     rows = [_row(story, stories) for story in stories]
+    rows += [_invalid(error) for error in invalid]
     rows += [_drill(story) for story in drills.load_drills(reports)]
     cells = [[escape_controls(c) for c in row] for row in sorted(rows, reverse=True)]
     shown = Table(box=None)
@@ -48,6 +51,11 @@ def _row(story: RunHistory, stories: Iterable[RunHistory]) -> _RunRow:
         f"{done} done, {len(story.skipped)} not",
         f"undoes {header.of}: {state}" if header.of else state,
     )
+
+
+def _invalid(error: UserError) -> _RunRow:
+    name = Path(error.where.file).parent.name if error.where else ""
+    return name, "", "", "", f"invalid: {error}"
 
 
 def _succeeded(undo: RunHistory) -> bool:

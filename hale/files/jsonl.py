@@ -14,8 +14,10 @@ from typing import BinaryIO, Generic, TypeVar
 
 import msgspec
 
-from hale.files import versioned
+from hale.files import regular, versioned
 from hale.model.errors import Location, UserError
+
+MOST = 256 * regular.MIB
 
 Entry = TypeVar("Entry", bound=msgspec.Struct)
 
@@ -83,10 +85,12 @@ def _terminate_last_line(path: Path, file: BinaryIO) -> None:
 def is_locked(path: Path) -> bool:
     """Whether the run's process still holds the journal."""
     try:
-        with path.open("rb") as file:
+        with regular.open_file(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    except regular.UnfitFile:
+        pass
     return False
 
 
@@ -97,7 +101,7 @@ def read_entries(
 
     Raises UserError, with the line, if this is not a journal.
     """
-    raw = versioned.read(path, "journal")
+    raw = versioned.read(path, "journal", MOST)
     # The last piece is empty, or a truncated line.
     for number, line in enumerate(raw.split(b"\n")[:-1], 1):
         where = Location(path, number)

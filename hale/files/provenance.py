@@ -8,6 +8,7 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
+from hale.files import regular
 from hale.paths import ROOT
 
 PACKAGES = ("pytest", "pytest-testinfra", "pytest-xdist", "pytest-html", "invoke", "msgspec")
@@ -47,8 +48,8 @@ def packages() -> dict[str, str]:
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hex; "" if it cannot be read."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
+        return hashlib.sha256(regular.read_file(path)).hexdigest()
+    except (OSError, regular.UnfitFile):
         return ""
 
 

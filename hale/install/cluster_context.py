@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from hale.files import regular
 from hale.install.secrets import Secrets
 from hale.inventory.cluster_spec import ClusterSpec
 from hale.inventory.ini import Host, Inventory
@@ -21,6 +22,7 @@ NO_PROXY = "none"  # … of a cluster whose network plugin replaces kube-proxy
 COREDNS = "CMP-COREDNS"  # … and whose parameter `replicas` says on how many nodes it must be
 APISERVER_PORT = 6443
 # The kinds of host groups for a phase's HOST_GROUPS; and the name of the group of all hosts.
+MOST = 16 * regular.MIB  # of a file that the inventory names
 GROUPS = FIRST, MASTERS, WORKERS = "first", "masters", "workers"
 ALL_HOSTS = ""
 
@@ -178,7 +180,9 @@ def documents(path: Path, raw: bytes) -> list[dict[str, Any]]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return regular.read_file(path, MOST)
+    except regular.UnfitFile as error:
+        raise UserError(f"it is {error}. Name a regular file.", Location(path)) from None
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}.", Location(path)) from None
 

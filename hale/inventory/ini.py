@@ -18,6 +18,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from hale.files import regular
 from hale.inventory import cluster_spec
 from hale.inventory.cluster_spec import ClusterSpec
 from hale.model.errors import Location, UserError
@@ -106,15 +107,16 @@ class Inventory(Struct, frozen=True):
 def load_inventory(path: Path) -> Inventory:
     """Read an inventory. Raises UserError, with file and line, for a mistake in it."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        raw = regular.read_file(path, MAX_BYTES)
+    except regular.UnfitFile as error:
+        raise UserError(
+            f"not an inventory: it is {error}. Name one with --inventory FILE.", Location(path)
+        ) from None
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise UserError(
             f"cannot read the inventory: {why}. Name one with --inventory FILE.", Location(path)
         ) from None
-    if len(raw) > MAX_BYTES:
-        raise UserError(f"larger than {MAX_BYTES >> 20} MiB: is this an inventory?", Location(path))
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

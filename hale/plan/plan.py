@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from hale.files import atomic, versioned
+from hale.files import atomic, regular, versioned
 from hale.model.change import (
     Action,
     FileEdit,
@@ -32,6 +32,7 @@ from hale.redact import redact
 
 SCHEMA = "hale.plan/1"
 PACKAGE = "remediate"
+MOST = 64 * regular.MIB
 ABSENT = ""  # the SHA-256 that is expected of a file that is not there
 
 
@@ -209,7 +210,7 @@ def save_plan(plan: Plan, path: Path) -> None:
 
 def load_plan(path: Path) -> Plan:
     """Read a plan. Raises UserError for a file that is not a plan, or was altered."""
-    plan = versioned.load(path, Plan, SCHEMA, "plan")
+    plan = versioned.load(path, Plan, SCHEMA, "plan", MOST)
     if plan.sha256 != _digest(plan):
         raise UserError(
             "the plan was altered since it was made: its SHA-256 does not match. Plan again.",

@@ -121,7 +121,11 @@ def file_reader(sessions: SessionPool, name: str) -> plan.FileReader:
 
     def read(paths: Sequence[str]) -> dict[str, bytes | None]:
         found: dict[str, bytes | None] = {}
-        for path, content in read_files(sessions.session(name), paths).items():
+        try:
+            contents = read_files(sessions.session(name), paths)
+        except FileUnreadable as error:
+            raise UserError(f"{name}: {error}") from None
+        for path, content in contents.items():
             if isinstance(content, FileUnreadable):
                 raise UserError(f"{name}: {path}: {content}")
             found[path] = content

@@ -32,6 +32,7 @@ import msgspec
 import tomli
 from msgspec import Struct
 
+from hale.files import regular
 from hale.inventory.ini import OVERRIDE_PREFIX, OWN_VARIABLES, Host, Inventory, Variable
 from hale.model.errors import Location, UserError
 from hale.model.requirement import (
@@ -79,7 +80,9 @@ def load_standard(folder: Path) -> Standard:
     by_id: dict[str, Requirement] = {}
     for path in files:
         try:
-            raw = path.read_bytes()
+            raw = regular.read_file(path, MOST)
+        except regular.UnfitFile as error:
+            raise UserError(f"not a baseline: it is {error}.", Location(path)) from None
         except OSError as error:
             raise UserError(
                 f"cannot read the baseline: {error.strerror}.", Location(path)
@@ -249,6 +252,7 @@ def _locate(path: Path, text: str, table: str, key: str = "") -> Location:
     return Location(path, lines.get((table, key)) or lines.get((table, ""), 0))
 
 
+MOST = regular.MIB  # of a chapter
 _OPENED = re.compile(r"\s*\[{1,2}\s*([^\]]+?)\s*\]")
 _KEY = re.compile(r"""\s*(?:"([^"]*)"|([^\s"=.]+))\s*[=.]""")
 

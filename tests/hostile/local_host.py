@@ -20,9 +20,13 @@ USER = 65534  # an ordinary user: nobody
 
 @dataclass
 class LocalSession:
-    """A session whose host is this machine, with Hale's folder elsewhere."""
+    """A session whose host is this machine, with Hale's folder elsewhere.
+
+    tools: a folder whose programs hide the system's.
+    """
 
     home: Path
+    tools: Path | None = None
     target: Target = field(default_factory=lambda: Target("here"))
 
     def run(
@@ -35,6 +39,9 @@ class LocalSession:
     ) -> CommandResult:
         """As Session.run."""
         here = str(self.home)
+        if self.tools:
+            command = _with_tools(command, self.tools)
+            stdin = _with_tools(stdin.decode(), self.tools).encode()
         done = subprocess.run(
             ["/bin/sh", "-c", command.replace(HOME, here)],
             input=stdin.replace(HOME.encode(), here.encode()),
@@ -46,6 +53,10 @@ class LocalSession:
             b.replace(here.encode(), HOME.encode()) for b in (done.stdout, done.stderr)
         )
         return CommandResult(done.returncode, stdout, stderr, 0.0)
+
+
+def _with_tools(script: str, tools: Path) -> str:
+    return script.replace("PATH=/usr/sbin", f"PATH={tools}:/usr/sbin")
 
 
 @dataclass

@@ -57,6 +57,7 @@ while True:
         except OSError:
             pass
 """
+LINE = "10.0.0.1 vip"
 BELONGS = r"belongs to nobody \(uid 65534\)"
 OPEN = "others than root may write to"
 ACL = (
@@ -138,44 +139,45 @@ def host() -> Iterator[LocalHost]:
         yield made
 
 
-def _run(host: LocalHost, change: Action, sha256: str) -> None:
+def _run(host: LocalHost, change: Action, sha256: str = "", diff: str = "") -> None:
     """All that a run does with a step on a host."""
     doing = StepExecutor(host.session, "run")
-    (prepared,) = doing.prepare({1: Step(("X",), change, sha256)}).values()
+    (prepared,) = doing.prepare({1: Step(("X",), change, sha256, diff)}).values()
     if isinstance(prepared, PreconditionFailed | StepFailed):
         raise prepared
     assert isinstance(prepared, PreparedStep)
     doing.apply(prepared)
 
 
-def _digest(host: LocalHost, path: str) -> str:
+def _bytes(host: LocalHost, path: str) -> bytes | None:
     try:
-        return plan.sha256((host.etc / path).read_bytes())
+        return (host.etc / path).read_bytes()
     except OSError:
-        return plan.ABSENT
+        return None
 
 
 def edit(host: LocalHost, path: str) -> None:
-    change = FileEdit(str(host.etc / path), (AppendLine("10.0.0.1 vip"),), "why")
-    _run(host, change, _digest(host, path))
+    before = _bytes(host, path)
+    change = FileEdit(str(host.etc / path), (AppendLine(LINE),), "why")
+    diff = plan.unified_diff(change.path, before, (before or b"") + f"{LINE}\n".encode())
+    _run(host, change, plan.sha256(before), diff)
 
 
 def create(host: LocalHost, path: str) -> None:
-    edit_new = FileEdit(str(host.etc / path), (AppendLine("10.0.0.1 vip"),), "why")
-    _run(host, edit_new, plan.ABSENT)
+    edit(host, path)
 
 
 def restore(host: LocalHost, path: str) -> None:
     kept = host.top / "hale/runs/before/1/original"
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text("as before\n")
-    digests = _digest(host, path), plan.sha256(b"as before\n")
+    digests = plan.sha256(_bytes(host, path)), plan.sha256(b"as before\n")
     name = "/var/lib/hale/runs/before/1/original"
-    _run(host, RestoreFile(str(host.etc / path), name, *digests, "why"), "")
+    _run(host, RestoreFile(str(host.etc / path), name, *digests, "why"))
 
 
 def link(host: LocalHost, path: str) -> None:
-    _run(host, SymlinkChange(str(host.etc / path), "/dev/null", None, "why"), "")
+    _run(host, SymlinkChange(str(host.etc / path), "/dev/null", None, "why"))
 
 
 def install(host: LocalHost, path: str) -> None:

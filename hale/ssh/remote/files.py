@@ -31,9 +31,15 @@ def read_files(
     if done.exit_status:
         raise FileUnreadable(failure_text(done.exit_status, done.stderr))
     found: dict[str, bytes | FileUnreadable | None] = {}
-    for path, line in zip(wanted, done.stdout.decode().splitlines(), strict=True):
-        kind, content = line[:1], base64.b64decode(line[1:])
-        found[path] = {"-": None, "+": content}.get(kind, FileUnreadable(stderr_text(content)))
+    try:
+        for path, line in zip(wanted, done.stdout.decode().splitlines(), strict=True):
+            kind, content = line[:1], base64.b64decode(line[1:], validate=True)
+            found[path] = {"-": None, "+": content}.get(kind, FileUnreadable(stderr_text(content)))
+    except ValueError as error:  # binascii.Error and UnicodeDecodeError are such
+        raise FileUnreadable(
+            f"{session.target.name} did not answer with the bytes of files ({error}): see whether "
+            "base64 there is the distribution's"
+        ) from None
     return found
 
 

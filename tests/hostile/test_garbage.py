@@ -1,0 +1,113 @@
+"""A host whose programs answer with garbage while it is changed: the host has failed, says why, and
+the run goes on to its end."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hale.apply import gates
+from hale.apply.executor import StepExecutor
+from hale.apply.journal import HostState, Journal, RunState, load_run
+from hale.apply.prepared import StepFailed
+from hale.apply.runner import PlanRunner, journal_header, new_owner
+from hale.model.change import AppendLine, FileEdit, SwapOff
+from hale.plan import plan
+from hale.plan.plan import HostPlan, Plan, Step
+from hale.ssh.remote.files import FileUnreadable, read_files
+from tests.hostile.local_host import LocalHost, local_host
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the scripts are root's")
+
+NONSENSE = "#!/bin/sh\ncat >/dev/null\necho '%%% no base64: \342\202'\n"
+GARBAGE = {
+    "base64: letters of no alphabet": ("base64", NONSENSE),
+    "base64: bytes that are no text": ("base64", "#!/bin/sh\nprintf '+\\377\\376\\n'\n"),
+    "base64: one digit too few": ("base64", "#!/bin/sh\necho QUJDR\n"),
+    "base64: lines": ("base64", "#!/bin/sh\necho QUJD; echo QUJD\n"),
+    "base64: nothing": ("base64", "#!/bin/sh\n"),
+    "sha256sum: no sum": ("sha256sum", "#!/bin/sh\ncat >/dev/null\necho nonsense\n"),
+    "sha256sum: no file": ("sha256sum", "#!/bin/sh\ncat >/dev/null\necho 00  x\n"),
+    "sha256sum: steps that ended": ("sha256sum", "#!/bin/sh\necho end x y z\n"),
+    "sync: it fails": ("sync", "#!/bin/sh\necho no >&2\nexit 1\n"),
+    "stat: nothing": ("stat", "#!/bin/sh\n"),
+}
+
+
+@pytest.fixture
+def host() -> Iterator[LocalHost]:
+    with local_host() as made:
+        (made.top / "tools").mkdir()
+        made.session.tools = made.top / "tools"
+        yield made
+
+
+def spoil(host: LocalHost, program: str, script: str) -> None:
+    path: Path = host.session.tools / program
+    path.write_text(script)
+    path.chmod(0o755)
+
+
+class Pool:
+    """The sessions of a run on one host."""
+
+    def __init__(self, host: LocalHost) -> None:
+        self._host = host
+
+    def session(self, name: str) -> object:
+        return self._host.session
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_garbage(host: LocalHost, tmp_path: Path, name: str) -> None:
+    path = host.etc / "hosts"
+    path.write_text("127.0.0.1 localhost\n")
+    before = path.read_bytes()
+    diff = plan.unified_diff(str(path), before, before + b"10.0.0.1 vip\n")
+    change = FileEdit(str(path), (AppendLine("10.0.0.1 vip"),), "why")
+    step = Step(("X",), change, plan.sha256(before), diff)
+    made = Plan(
+        plan.SCHEMA, "me", "t", "i", "", "", "baseline", (HostPlan("h", "m", (step,), (), ()),)
+    )
+    spoil(host, *GARBAGE[name])
+    owner = new_owner("run")
+    header = journal_header(owner, "fix", tmp_path / "i", approved_by="", ticket="")
+    book = Journal(tmp_path, header)
+    events: list[str] = []
+    run = PlanRunner(
+        made,
+        Pool(host),  # type: ignore[arg-type]
+        tmp_path,
+        book,
+        owner,
+        {"h": gates.NodeStatus(False, "")},
+        {"h": "workers"},
+        lambda hosts: [],
+        lambda name, text: events.append(text),
+    )
+    assert not run.run()
+    book.close()
+    found = load_run(tmp_path)
+    assert found.state is RunState.FAILED
+    assert found.hosts["h"].state in (HostState.FAILED, HostState.REFUSED)
+    assert found.hosts["h"].reason
+    assert path.read_text() == "127.0.0.1 localhost\n"
+    assert [p.name for p in host.etc.iterdir()] == ["hosts"]
+
+
+def test_reading_files(host: LocalHost) -> None:
+    (host.etc / "f").write_text("a\n")
+    spoil(host, "base64", NONSENSE)
+    with pytest.raises(FileUnreadable, match="here did not answer with the bytes of files"):
+        read_files(host.session, [str(host.etc / "f")])
+
+
+def test_a_note_that_is_no_number(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "hale.apply.executor._parse_backup_output",
+        lambda lines: iter([(0, ("priority much",), b""), (0, (), b"")]),
+    )
+    step = Step(("X",), SwapOff("/dev/x", 0, "why"))
+    with pytest.raises(StepFailed, match="gave an answer that is not one"):
+        StepExecutor(host.session, "run").prepare({1: step})
