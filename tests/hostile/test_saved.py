@@ -37,9 +37,14 @@ def _socket(path: Path) -> None:
     os.mknod(path, 0o140600)
 
 
+def _linked_fifo(path: Path) -> None:
+    os.mkfifo(f"{path}.fifo")
+    path.symlink_to(f"{path}.fifo")
+
+
 KINDS: dict[str, tuple[Callable[[Path], None], str]] = {
     "FIFO": (os.mkfifo, "it is a FIFO"),
-    "link to a FIFO": (lambda p: (os.mkfifo(f"{p}.f"), p.symlink_to(f"{p}.f"))[1], "it is a FIFO"),
+    "link to a FIFO": (_linked_fifo, "it is a FIFO"),
     "/dev/zero": (lambda path: path.symlink_to("/dev/zero"), "it is a character device"),
     "/dev/tty": (lambda path: path.symlink_to("/dev/ptmx"), "it is a character device"),
     "socket": (_socket, "No such device or address"),
