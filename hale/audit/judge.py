@@ -23,6 +23,7 @@ from hale.audit.cases import skip_reason
 from hale.model import results
 from hale.model.errors import UserError
 from hale.model.evidence import ClusterView, Fact, HostView, NotApplicable, Unreadable
+from hale.model.reading_time import Stopwatch, TimeExceeded, limited
 from hale.model.requirement import Aspect, Case
 from hale.model.results import Result
 from hale.model.verdict import Verdict
@@ -70,8 +71,24 @@ def judge_fact(
     """Judge a case by the fact that `read` returns; `views` are recorded as its evidence.
 
     NotApplicable of `read` is N-A, any other exception of it UNKNOWN. An AssertionError of the
-    check is FAIL, any other exception UNKNOWN. Never raises but KeyboardInterrupt.
+    check is FAIL, any other exception UNKNOWN. So is a case of a host whose answer takes too long
+    to read (hale/model/reading_time.py). Never raises but KeyboardInterrupt.
     """
+    if len(views) == 1:
+        stopwatch = views[0].reading_time
+    else:
+        stopwatch = views[0].shared_reading_time if views else Stopwatch()
+    try:
+        with limited(stopwatch):
+            return _judge_fact(case, read, views)
+    except TimeExceeded as error:
+        seconds = stopwatch.seconds
+        why = stopwatch.reason
+        result = results.result_of(case, Verdict.UNKNOWN, None, why, (), seconds)
+        return JudgedCase(case, result, None, error)
+
+
+def _judge_fact(case: Case[Any], read: Callable[[], Fact], views: Sequence[HostView]) -> JudgedCase:
     started = time.perf_counter()
     fact: Fact | None = None
     error: BaseException | None = None
@@ -160,7 +177,7 @@ def _verdict(
         check(fact)
     except AssertionError as error:
         return Verdict.FAIL, "", error
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, TimeExceeded):
         raise
     except BaseException as error:  # SystemExit, and the exceptions of pytest.skip() and fail()
         import pytest

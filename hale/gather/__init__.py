@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from hale.gather import response
 from hale.gather.request import ProbeRequest, request_script
 from hale.model.evidence import Evidence
+from hale.model.reading_time import Stopwatch, TimeExceeded, limited
 from hale.redact import redact
 
 
@@ -96,8 +97,12 @@ def gather_host(request: ProbeRequest, transport: Transport, timeout: float) -> 
     )
     if raw.unreachable:
         return known
+    stopwatch = Stopwatch()
     try:
-        return response.parse_response(known, request, token.encode(), raw.stdout)
+        with limited(stopwatch):
+            return response.parse_response(known, request, token.encode(), raw.stdout)
+    except TimeExceeded:
+        return replace(known, unreachable=stopwatch.reason)
     except response.MalformedResponse as error:
-        detail = raw.stderr.decode(errors="backslashreplace").strip()[-300:]
+        detail = raw.stderr[-2000:].decode(errors="backslashreplace").strip()[-300:]
         return replace(known, unreachable=redact(f"{error}{': ' + detail if detail else ''}"))

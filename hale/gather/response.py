@@ -8,6 +8,7 @@ response is compressed, with a checksum: a part of it is not a response.
 
 import base64
 import re
+import sys
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 
 from hale.gather import request as letters
 from hale.gather.request import SENTINEL_FILE, ProbeRequest
+from hale.model import budgets
 from hale.model.evidence import Evidence, File, Output
 from hale.redact import redact
 
@@ -29,7 +31,7 @@ class _FilesIncomplete(Exception):
 
 
 _NONCE = re.compile(rb"[0-9a-f-]{36}")
-MAX_RESPONSE = 64 << 20  # bytes, uncompressed
+MAX_RESPONSE = budgets.ANSWER_BYTES  # uncompressed
 Frames = Sequence[tuple[bytes, bytes]]  # (letter, data)
 _SEARCHABLE = letters.SEARCHABLE.encode()
 _FILE_LIST = letters.FILE_LIST.encode()
@@ -45,22 +47,41 @@ def decode(stdout: bytes, token: bytes) -> bytes:
 
     Raises MalformedResponse.
     """
-    _, started, rest = stdout.partition(token + b"\n")
-    packed, ended, _ = rest.partition(token)
-    if not started:
+    started = stdout.find(token + b"\n")
+    start = started + len(token) + 1
+    end = stdout.find(token, start)
+    if started < 0:
         raise MalformedResponse("the host did not run the script")
-    if not ended:
+    if end < 0:
         raise MalformedResponse("the host's answer is truncated")
     unpacker = zlib.decompressobj(wbits=31)  # gzip
+    answer = bytearray()
+    held = b""
     try:
-        answer = unpacker.decompress(base64.b64decode(packed), MAX_RESPONSE)
+        for at in range(start, end, _CHUNK):
+            letters_of_base64 = stdout[at : min(end, at + _CHUNK)].translate(None, _NOT_BASE64)
+            held += letters_of_base64
+            whole_groups = len(held) - len(held) % 4
+            packed = base64.b64decode(held[:whole_groups])
+            held = held[whole_groups:]
+            # One byte more than allowed is enough to know.
+            answer += unpacker.decompress(packed, MAX_RESPONSE - len(answer) + 1)
+            if len(answer) > MAX_RESPONSE:
+                raise MalformedResponse(
+                    f"the host's answer is longer than {MAX_RESPONSE >> 20} MiB"
+                )
+        if held:
+            raise ValueError("the last group of base64 is incomplete")
     except (ValueError, zlib.error):
         raise MalformedResponse("the host's answer is garbled") from None
-    if unpacker.unconsumed_tail:
-        raise MalformedResponse(f"the host's answer is longer than {MAX_RESPONSE >> 20} MiB")
     if not unpacker.eof or unpacker.unused_data:
         raise MalformedResponse("the host's answer is truncated")
-    return answer
+    return bytes(answer)
+
+
+_CHUNK = 1 << 20
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
 
 
 def parse_response(known: Evidence, request: ProbeRequest, token: bytes, stdout: bytes) -> Evidence:
@@ -69,24 +90,36 @@ def parse_response(known: Evidence, request: ProbeRequest, token: bytes, stdout:
     Files that could not be read completely set `files_error`; the outputs of commands count
     nevertheless.
     """
-    nonce, _, rest = decode(stdout, token).partition(b"\n")
+    answer = decode(stdout, token)
+    nonce = answer[: answer.find(b"\n")]
     if not _NONCE.fullmatch(nonce):
         raise MalformedResponse("the host's answer is garbled")
-    frames = [(f[1:2], f[3:] if f[2:3] == b" " else f[2:]) for f in rest.split(nonce)[1:]]
+    if answer.count(nonce) > budgets.FRAMES:
+        raise MalformedResponse(f"the host's answer has more than {budgets.FRAMES} parts")
+    frames = [(f[1:2], f[3:] if f[2:3] == b" " else f[2:]) for f in answer.split(nonce)[2:]]
+    del answer
     if not frames or frames[-1][0] != _END:
         raise MalformedResponse("the host's answer is truncated")
+    for kind, data in frames:
+        if kind in (_COMMAND, _STATUS, _SEARCHABLE) and len(data) > budgets.PROBE_BYTES:
+            name = _text(data[:80].partition(b"\n")[0]) if kind == _COMMAND else "a list of errors"
+            limit = budgets.PROBE_BYTES >> 20
+            raise MalformedResponse(
+                f"the host's answer is too long: {name} has more than {limit} MiB"
+            )
+    memory = _TextMemory()
     listed: dict[str, File] = {}
     hidden: dict[str, str] = {}
     files_error = ""
     try:
         if request.patterns:
-            hidden, listed = _files_of_frames(frames)
+            hidden, listed = _files_of_frames(frames, memory)
     except _FilesIncomplete as error:
         files_error = str(error)
     clock = re.fullmatch(rb"(\d+\.\d+)\n?", frames[-1][1])
     return replace(
         known,
-        outputs=_outputs_of_frames(known, request, frames),
+        outputs=_outputs_of_frames(known, request, frames, memory),
         files=listed,
         unsearchable=hidden,
         files_error=redact(files_error),
@@ -94,7 +127,24 @@ def parse_response(known: Evidence, request: ProbeRequest, token: bytes, stdout:
     )
 
 
-def _outputs_of_frames(known: Evidence, request: ProbeRequest, frames: Frames) -> dict[str, Output]:
+class _TextMemory:
+    """Counts the memory that the host's texts take."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+
+    def take(self, text: str) -> str:
+        """The text. Raises MalformedResponse."""
+        self._taken += sys.getsizeof(text)
+        if self._taken > budgets.TEXT_MEMORY:
+            limit = budgets.TEXT_MEMORY >> 20
+            raise MalformedResponse(f"the host's answer takes more than {limit} MiB of memory")
+        return text
+
+
+def _outputs_of_frames(
+    known: Evidence, request: ProbeRequest, frames: Frames, memory: _TextMemory
+) -> dict[str, Output]:
     commands = dict(request.commands)
     outputs: dict[str, Output] = {}
     for (kind, data), (after, end) in pairwise(frames):
@@ -108,12 +158,17 @@ def _outputs_of_frames(known: Evidence, request: ProbeRequest, frames: Frames) -
             continue  # it was killed; partial output proves nothing
         code, errors = _parse_exit_status(end)
         outputs[key] = Output(
-            key, code, redact(_text(printed)), redact(errors), known.read_at, commands[key].script
+            key,
+            code,
+            redact(memory.take(_text(printed))),
+            redact(memory.take(errors)),
+            known.read_at,
+            commands[key].script,
         )
     return outputs
 
 
-def _files_of_frames(frames: Frames) -> tuple[dict[str, str], dict[str, File]]:
+def _files_of_frames(frames: Frames, memory: _TextMemory) -> tuple[dict[str, str], dict[str, File]]:
     """Folders that could not be searched, with the reason, and the files by path.
 
     Raises _FilesIncomplete.
@@ -134,22 +189,23 @@ def _files_of_frames(frames: Frames) -> tuple[dict[str, str], dict[str, File]]:
             f"the files could not be listed: {len(listed)} of {_text(count)} were"
         )
     names, _, records = found[_FILE_LINES][1:].partition(b"\0\0")
+    if names.count(b"\0") > budgets.FILES:
+        raise _FilesIncomplete(f"the host read more than {budgets.FILES} files")
     read = {_text(name) for name in names.split(b"\0")}
-    content = _parse_grep_output(records)
+    content, too_large = _parse_grep_output(records)
     status, errors = _parse_exit_status(ended[_FILE_LINES])
     if status > 2 or SENTINEL_FILE not in content:
         raise _FilesIncomplete(
             f"the files could not be read: grep ended with {status}: {errors.strip()}"
         )
-    if unknown := sorted(content.keys() - read):
+    if unknown := sorted((content.keys() | too_large.keys()) - read):
         # A garbled path; the file that it stands for would look empty.
         raise _FilesIncomplete(
             f"the files could not be read: grep printed a line of {unknown[0][:40]!r}"
         )
-    failed = dict(_parse_grep_error(line, read) for line in errors.splitlines())
-    files = _with_contents(
-        listed, _link_target_times(found[_LINK_TARGETS][1:]), read, content, failed
-    )
+    failed = dict(_parse_grep_error(line, read) for line in errors.splitlines()) | too_large
+    target_times = _link_target_times(found[_LINK_TARGETS][1:])
+    files = _with_contents(listed, target_times, read, content, failed, memory)
     return hidden | dict(blocked), {f.path: f for f in files}
 
 
@@ -191,6 +247,8 @@ def _parse_exit_status(frame: bytes) -> tuple[int, str]:
 
 
 def _records(data: bytes, width: int) -> Iterable[list[bytes]]:
+    if data.count(b"\0") > width * budgets.FILES:
+        raise _FilesIncomplete(f"the host lists more than {budgets.FILES} files")
     fields = data.split(b"\0")
     if len(fields) % width != 1:
         raise MalformedResponse("the host's list of files is garbled")
@@ -224,26 +282,43 @@ def _seconds(raw: bytes) -> float:
     return float(raw)
 
 
-_RECORD = re.compile(rb"([^\0]+)\0(\d+):(.*)\n")
+_RECORD = re.compile(rb"([^\0]+)\0(\d{1,9}):([^\n]*)\n")
 
 
-def _parse_grep_output(data: bytes) -> dict[str, list[bytes]]:
-    """Records `path NUL number : line NEWLINE`; a path may contain a newline, a line may not."""
+def _parse_grep_output(data: bytes) -> tuple[dict[str, list[bytes]], dict[str, str]]:
+    """The lines of each file, and why files that are too large have none.
+
+    Records are `path NUL number : line NEWLINE`; a path may contain a newline, a line may not.
+    """
     content: dict[str, list[bytes]] = {}
+    too_large: dict[str, str] = {}
+    if data.count(b"\n") > budgets.LINES:
+        raise _FilesIncomplete(f"the host's files have more than {budgets.LINES} lines")
     lines: list[bytes] = []
-    unparsed = len(data)
+    name, size = "", 0
     last = b""
-    for path, number, line in _RECORD.findall(data):
-        unparsed -= len(path) + len(number) + len(line) + 3
+    at = 0
+    # Each record begins where the one before it ends: a search could take quadratic time.
+    while record := _RECORD.match(data, at):
+        at = record.end()
+        path, number, line = record.groups()
         if path != last or number == b"1":
-            last = path
-            lines = content[_text(path)] = []
+            last, name, size = path, _text(path), 0
+            lines = content[name] = []
+        size += len(line) + 1
         lines.append(line)
         if number != b"%d" % len(lines):
             raise MalformedResponse("the host's files are garbled: a line is missing")
-    if unparsed:
+        if len(line) > budgets.LINE_BYTES:
+            limit = f"line {len(lines)} is longer than {budgets.LINE_BYTES >> 10} KiB"
+            too_large.setdefault(name, limit)
+        elif size > budgets.FILE_BYTES:
+            too_large.setdefault(name, f"it is larger than {budgets.FILE_BYTES >> 20} MiB")
+        elif len(lines) > budgets.FILE_LINES:
+            too_large.setdefault(name, f"it has more than {budgets.FILE_LINES} lines")
+    if at != len(data):
         raise MalformedResponse("the host's files are garbled")
-    return content
+    return content, too_large
 
 
 def _with_contents(
@@ -252,6 +327,7 @@ def _with_contents(
     read: Collection[str],
     content: Mapping[str, list[bytes]],
     failed: Mapping[str, str],
+    memory: _TextMemory,
 ) -> Iterable[File]:
     for file in files:
         # A mask is a link to /dev/null, which every boot re-creates: only the link's time counts.
@@ -264,6 +340,6 @@ def _with_contents(
         elif file.content is not None and file.path not in read:
             file = replace(file, content=None, error="it changed while it was read; run again")
         elif file.content is not None and file.path in content:
-            text = redact("\n".join(_text(line) for line in content[file.path]))
-            file = replace(file, content=tuple(text.split("\n")))
+            text = memory.take(_text(b"\n".join(content[file.path])))
+            file = replace(file, content=tuple(redact(text).split("\n")))
         yield file

@@ -16,6 +16,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from hale.model.reading_time import Stopwatch
+
 
 class Unreadable(Exception):
     """The host could not be asked, or did not answer in a form we know: the verdict is UNKNOWN."""
@@ -23,6 +25,23 @@ class Unreadable(Exception):
 
 class NotApplicable(Exception):
     """The requirement does not concern this host; the text says why: the verdict is N-A."""
+
+
+class Allowance:
+    """Counts what a reader spends of one of these limits."""
+
+    def __init__(self, limit: int, what: str) -> None:
+        """what: the limit in the plural, for the reason: `characters of variables`."""
+        self._limit = limit
+        self._left = limit
+        self._what = what
+
+    def spend(self, amount: int = 1, where: object = "") -> None:
+        """Raises Unreadable, with the place, once more than the limit was spent."""
+        self._left -= amount
+        if self._left < 0:
+            place = f"{where}: " if where else ""
+            raise Unreadable(f"{place}more than {self._limit} {self._what}")
 
 
 class CommandProbe(Struct, frozen=True):
@@ -177,6 +196,16 @@ class Evidence(Struct, frozen=True, dict=True, rename=_SAVED_NAMES):
         return self._named[pattern]
 
     @cached_property
+    def reading_time(self) -> Stopwatch:
+        """What it took so far to understand this host's answer."""
+        return Stopwatch()
+
+    @cached_property
+    def shared_reading_time(self) -> Stopwatch:
+        """The same for what is read from this host and others together."""
+        return Stopwatch()
+
+    @cached_property
     def _named(self) -> dict[str, tuple[File, ...]]:
         return {}
 
@@ -199,6 +228,16 @@ class HostView:
     def read_at(self) -> float:
         """When the files were read, seconds since the epoch, by the operator's clock."""
         return self._evidence.read_at
+
+    @property
+    def reading_time(self) -> Stopwatch:
+        """See Evidence."""
+        return self._evidence.reading_time
+
+    @property
+    def shared_reading_time(self) -> Stopwatch:
+        """See Evidence."""
+        return self._evidence.shared_reading_time
 
     @property
     def clock_offset(self) -> float:

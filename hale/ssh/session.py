@@ -1,6 +1,7 @@
 """A session on one host: runs commands over one ssh process and returns framed results."""
 
 import os
+import re
 import select
 import threading
 import time
@@ -10,6 +11,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from hale.model import budgets
 from hale.ssh import client
 from hale.ssh.login import log_in
 from hale.ssh.process import SshProcess
@@ -24,7 +26,7 @@ from hale.ssh.target import (
 )
 
 #: Bytes of stdout and stderr together that one command may print; beyond it, OutputTooLarge.
-OUTPUT_LIMIT = 64 << 20
+OUTPUT_LIMIT = budgets.OUTPUT_BYTES
 
 # Commands sent ahead while another one runs. Their bytes must fit the pipe in front of the
 # executing shell, whose smallest size is a page (pipe(7)): if it were full, `cat` there would
@@ -94,6 +96,7 @@ class Session:
         self._thread: threading.Thread | None = None
         self._wake_read, self._wake_write = -1, -1
         self._out_searched = self._err_searched = 0  # bytes searched for the nonce
+        self._stray = 0  # bytes on stderr that no command asked for
 
     def start(self) -> None:
         """Start connecting and return at once. `submit` and `run` do this themselves."""
@@ -233,7 +236,7 @@ class Session:
             self.host_key = login.host_key
             process.unlink_log()
             process.to_send += prologue(self.target)
-            self._out_searched = self._err_searched = 0
+            self._out_searched = self._err_searched = self._stray = 0
             self._serve(process)
         finally:
             process.close()
@@ -252,7 +255,31 @@ class Session:
                     return self._stop(process, running, self._timeout_error(running))
             process.pump(remaining)
             self._receive(process)
+            if not self._in_flight:
+                self._refuse_stray_output(process)
         return self._stop(process, None, None)
+
+    def _refuse_stray_output(self, process: SshProcess) -> None:
+        """End the connection to a host that prints what no command asked for.
+
+        Nothing would read it, and there is no limit to it. A connection that is at its end may
+        print a farewell. Raises ConnectionLost: whoever does this is not contacted again.
+        """
+        until = time.monotonic() + budgets.STRAY_SECONDS
+        while True:
+            self._stray += len(process.err)
+            printed = len(process.out) or self._stray > budgets.STRAY_STDERR_BYTES
+            process.err.clear()
+            if not printed or process.ended or self._closed:
+                process.out.clear()
+                return
+            remaining = until - time.monotonic()
+            if remaining <= 0 or len(process.out) + self._stray > budgets.STRAY_STDERR_BYTES:
+                raise self._lost(
+                    "the host printed what no command asked for, so the connection was ended. "
+                    "Look for what prints there after a command has ended."
+                )
+            process.pump(remaining)
 
     def _send(self, process: SshProcess) -> None:
         """Send the command to run now, and a few small ones ahead of their turn."""
@@ -275,17 +302,23 @@ class Session:
                 process.to_send += request.line
 
     def _receive(self, process: SshProcess) -> None:
-        """Take complete frames from the received bytes and set the results of their futures."""
+        """Take complete frames from the received bytes and set the results of their futures.
+
+        Raises ConnectionLost for a frame whose exit status is no number.
+        """
         while self._in_flight:
             request = self._in_flight[0]
             out_end = process.out.find(request.nonce, self._out_searched)
             err_end = process.err.find(request.nonce, self._err_searched)
             status_at = out_end + len(request.nonce)
-            line_end = process.out.find(b"\n", status_at) if out_end >= 0 else -1
-            if line_end < 0 or err_end < 0:
+            longest = status_at + budgets.STATUS_BYTES + 1
+            line_end = process.out.find(b"\n", status_at, longest) if out_end >= 0 else -1
+            status = bytes(process.out[status_at : line_end if line_end >= 0 else longest])
+            incomplete = line_end < 0 and len(process.out) < longest
+            if out_end < 0 or err_end < 0 or incomplete:
                 self._out_searched = _searched_up_to(process.out, out_end, request.nonce)
                 self._err_searched = _searched_up_to(process.err, err_end, request.nonce)
-                if request.too_large or self._out_searched + self._err_searched > OUTPUT_LIMIT:
+                if request.too_large or len(process.out) + len(process.err) > OUTPUT_LIMIT:
                     # The rest is discarded; only the end of the frame is searched for.
                     request.too_large = True
                     del process.out[: self._out_searched], process.err[: self._err_searched]
@@ -295,8 +328,7 @@ class Session:
                     request.reported_up_to = self._out_searched
                     request.on_output(new)
                 return
-            status = bytes(process.out[status_at:line_end])
-            stdout, stderr = bytes(process.out[:out_end]), bytes(process.err[:err_end])
+            stdout, stderr = _start(process.out, out_end), _start(process.err, err_end)
             del process.out[: line_end + 1], process.err[: err_end + len(request.nonce)]
             self._out_searched = self._err_searched = 0
             now = time.monotonic()
@@ -306,9 +338,16 @@ class Session:
                 self._in_flight[0].began = now
             if request.too_large:
                 request.future.set_exception(self._output_error(request))
-            elif status:
+            elif _STATUS.fullmatch(status):
                 duration = now - request.began
                 request.future.set_result(CommandResult(int(status), stdout, stderr, duration))
+            elif status:
+                error = self._lost(
+                    f"`{request.summary()}` ended with {status!r}, which is no exit status, so the "
+                    "connection was ended. Check the host's /bin/sh."
+                )
+                request.future.set_exception(error)
+                raise _copy(error)
             else:
                 request.future.set_exception(
                     self._lost(
@@ -329,6 +368,11 @@ class Session:
         while not idle and not process.ended and (remaining := until - time.monotonic()) > 0:
             process.pump(remaining)
             self._receive(process)
+            if not self._in_flight:
+                process.out.clear()
+                process.err.clear()
+            if len(process.out) + len(process.err) > OUTPUT_LIMIT:
+                break  # a part of the frame never comes
         log = process.log()
         certain = process.ended and client.exited_normally(log)
         with self._lock:
@@ -371,6 +415,15 @@ class Session:
             f"the connection was lost during `{request.summary()}`: {why}. The command may have "
             "begun, so it is not run again; check on the host what it has done."
         )
+
+
+_STATUS = re.compile(rb"[0-9]{1,3}")
+
+
+def _start(stream: bytearray, end: int) -> bytes:
+    """The stream's first bytes, copied once."""
+    with memoryview(stream) as view:
+        return bytes(view[:end])
 
 
 def _searched_up_to(stream: bytearray, found: int, nonce: bytes) -> int:
