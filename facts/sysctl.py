@@ -18,7 +18,9 @@ from msgspec.structs import replace
 
 from facts.parsers import conf_dirs, kernel_cmdline, systemd_units
 from hale.inventory.ini import Host
+from hale.model import budgets
 from hale.model.evidence import (
+    Allowance,
     CommandProbe,
     ConfigLine,
     File,
@@ -266,6 +268,7 @@ def assignments(files: Sequence[File]) -> Iterator[tuple[ConfigLine, str, str | 
 @lru_cache(maxsize=4096)  # every requirement reads all of them, three times
 def _assignments(file: File) -> tuple[tuple[ConfigLine, str, str | None], ...]:
     found: list[tuple[ConfigLine, str, str | None]] = []
+    allowance = Allowance(budgets.PATTERNS, "patterns")
     for count, raw in enumerate(file.lines, 1):
         for line in raw.split("\r"):  # systemd ends a line at a carriage return too
             line = line.strip(" \t")
@@ -276,6 +279,8 @@ def _assignments(file: File) -> tuple[tuple[ConfigLine, str, str | None], ...]:
                 continue
             name = normalized(key.removeprefix("-").strip(" \t"))
             source = ConfigLine(file.path, count, raw.strip(), changed=file.changed)
+            if _is_pattern(name):
+                allowance.spend(where=source)
             found.append((source, name, value.strip(" \t") if equals else None))
     return tuple(found)
 
@@ -347,6 +352,11 @@ def _is_pattern(key: str) -> bool:
 
 
 def _matches(name: str, pattern: str) -> bool:
+    if len(pattern) > budgets.PATTERN_CHARACTERS:
+        limit = budgets.PATTERN_CHARACTERS
+        raise Unreadable(
+            f"a pattern of sysctl.d is longer than {limit} characters: {pattern[:40]}…"
+        )
     return matches(f"/{name}", f"/{pattern}")
 
 

@@ -1,7 +1,7 @@
 """Masks what looks like a secret, before it is judged, saved or shown."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 
 _STARS = "********"
@@ -25,46 +25,123 @@ _NAMES = (
 )
 _NOT = r"(?!(?:files|compat|sss|systemd|ldap|nis|winbind|db|cache|altfiles)\b|[|>][-+]?$|/)"
 _QUOTED = r"\"(?:[^\"\\\n]|\\.)+\"|'[^'\n]+'"
-# Never over the end of a line: what is on the next one is judged, and must stay. Each: words of
-# which one must be in the line (in small letters), and the pattern; what follows its first
-# group is the secret.
+# Compiling all of these takes as long as a dozen tests, and hardly any run needs them all.
+_compiled = cache(re.compile)
+
+
+def _end_of_line(value: str) -> int:
+    """The length of a value that reaches to the end of its line."""
+    value = value.rstrip()
+    return max(1, len(value) - value.endswith((",", ";")))
+
+
+def _end_of_word(value: str) -> int:
+    """The length of a value that may be the last one of a flow in YAML or JSON."""
+    return max(1, len(value.rstrip(",;}]")))
+
+
+class _Rule:
+    """Words of which one must be in the line (in small letters), and the pattern.
+
+    What follows the pattern's first group is the secret; length: how much of it.
+    """
+
+    def __init__(
+        self, words: Sequence[str], pattern: str, length: Callable[[str], int] = len
+    ) -> None:
+        self.words = words
+        self._pattern = pattern
+        self._length = length
+
+    def mask(self, line: str) -> str:
+        return _compiled(self._pattern).sub(self._starred, line)
+
+    def _starred(self, found: re.Match[str]) -> str:
+        secret = found[0][len(found[1]) :]
+        if secret[0] in "\"'":
+            return f"{found[1]}{secret[0]}{_STARS}{secret[0]}"
+        return f"{found[1]}{_STARS}{secret[self._length(secret) :]}"
+
+
+class _Curl(_Rule):
+    """The user and password of curl: in what follows its name."""
+
+    def __init__(self) -> None:
+        super().__init__(["curl"], r"([ \t](?:-[uU]|--user|--proxy-user)[ =]?[^\s:]+:)\S+")
+
+    def mask(self, line: str) -> str:
+        name = _compiled(r"\bcurl\b").search(line)
+        return line[: name.end()] + super().mask(line[name.end() :]) if name else line
+
+
+class _WebToken(_Rule):
+    """A JSON web token: three words with dots between them, of which two begin with `eyJ`."""
+
+    def __init__(self) -> None:
+        super().__init__(["eyj"], r"()[\w.-]{30,}")
+
+    def _starred(self, found: re.Match[str]) -> str:
+        words = found[0].split(".")
+        masked: list[str] = []
+        at = 0
+        while at < len(words):
+            token = len(words) - at > 2 and words[at + 2] and self._first(words[at])
+            if token and _compiled(r"eyJ[\w-]{10,}").match(words[at + 1]):
+                masked.append(words[at][: token.start()] + _STARS)
+                at += 3
+            else:
+                masked.append(words[at])
+                at += 1
+        return ".".join(masked)
+
+    def _first(self, word: str) -> re.Match[str] | None:
+        return _compiled(r"\beyJ[\w-]{10,}").search(word)
+
+
+# Never over the end of a line: what is on the next one is judged, and must stay.
+#
+# A host chooses the lines, and nothing else runs while a pattern is searched for, so each pattern
+# must take time in proportion to the line: no repeat before something that may be missing, where a
+# search can begin anywhere in the repeat. tests/hostile/test_redact_time.py measures it.
 _SECRETS = (
     # Alone on its line, in a comment too: all that follows. Not nsswitch's `passwd: files`,
     # not the head of a block, not the place where a key lies.
-    (
+    _Rule(
         _NAMES,
         rf"(^[ \t#;]*(?:-[ \t]+)?(?:export[ \t]+)?[\"']?[\w.-]*?{_NAME}[\"']?[ \t]*[=:][ \t]*)"
-        rf"{_NOT}(?:{_QUOTED}|[^\s\"'].*?(?=[,;]?\s*$))",
+        rf"{_NOT}(?:{_QUOTED}|[^\s\"'].*)",
+        _end_of_line,
     ),
     # Behind a colon: the whole value, commas too.
-    (
+    _Rule(
         _NAMES,
-        rf"({_NAME}[\"']?[ \t]*:[ \t]*){_NOT}(?:{_QUOTED}|[^\s\"']+?(?=[,;}}\]]*(?:\s|$)))",
+        rf"({_NAME}[\"']?[ \t]*:[ \t]*){_NOT}(?:{_QUOTED}|[^\s\"']+)",
+        _end_of_word,
     ),
     # An option among others, in fstab or behind a program.
-    (_NAMES, rf"({_NAME}[ \t]*=[ \t]*)(?!/)(?:{_QUOTED}|[^\s,;&\"']+)"),
-    (
+    _Rule(_NAMES, rf"({_NAME}[ \t]*=[ \t]*)(?!/)(?:{_QUOTED}|[^\s,;&\"']+)"),
+    _Rule(
         ("--",),
         r"((?<!\S)--(?:[\w-]+-)?(?:pass(?:word|wd|phrase)|token|secret|(?:api|certificate)-key)"
         rf"[ \t]+)(?:{_QUOTED}|[^\s-]\S*)",
     ),
-    (("curl",), r"(\bcurl\b.*?[ \t](?:-[uU]|--user|--proxy-user)[ =]?[^\s:]+:)\S+"),
     # keepalived, HAProxy
-    (("auth_pass",), r"(?i)(\bauth_pass[ \t]+)\S+"),
-    (("stats",), r"(\bstats[ \t]+auth[ \t]+[^\s:]+:)\S+"),
-    (("user", "-password"), r"(\b(?:insecure-|user[ \t]+\S+[ \t]+)password[ \t]+)\S+"),
+    _Rule(("auth_pass",), r"(?i)(\bauth_pass[ \t]+)\S+"),
+    _Rule(("stats",), r"(\bstats[ \t]+auth[ \t]+[^\s:]+:)\S+"),
+    _Rule(("user", "-password"), r"(\b(?:insecure-|user[ \t]+\S+[ \t]+)password[ \t]+)\S+"),
     # a registry's login in base64
-    (("auth",), r"(\bauth\"?[ \t]*[=:][ \t]*)\"[A-Za-z0-9+/]{8,}={0,2}\""),
+    _Rule(("auth",), r"(\bauth\"?[ \t]*[=:][ \t]*)\"[A-Za-z0-9+/]{8,}={0,2}\""),
     # user:password in a URL; the last @ before the path ends the password
-    (("@",), r"(?i)((?:\b[a-z][a-z0-9+.-]*:)?//[^\s/:@]*:)[^\s/]+(?=@)"),
-    # HTTP's headers, hashes of passwords, JSON web tokens
-    (
+    _Rule(("@",), r"(//[^\s/:@]*:)[^\s/]+(?=@)"),
+    # HTTP's headers, hashes of passwords
+    _Rule(
         ("authorization",),
         r"(?i)(\bauthorization[\"']?[ \t]*:[ \t]*[\"']?(?:basic|bearer)[ \t]+)[^\s\"']+",
     ),
-    (("bearer",), r"(?i)(\bbearer[ \t]+)(?=\S*\d)[\w.~+/=-]{8,}"),
-    (("$",), r"()\$(?:[1-7]|2[abxy]|g?y)\$[./A-Za-z0-9$=,-]{12,}"),
-    (("eyj",), r"()\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+"),
+    _Rule(("bearer",), r"(?i)(\bbearer[ \t]+)(?=\S*\d)[\w.~+/=-]{8,}"),
+    _Rule(("$",), r"()\$(?:[1-7]|2[abxy]|g?y)\$[./A-Za-z0-9$=,-]{12,}"),
+    _Curl(),
+    _WebToken(),
 )
 # Over several lines: PEM keys, YAML's block scalars, cloud-init's names and passwords.
 _PEM = (
@@ -76,8 +153,6 @@ _BLOCK = (
     r"((?:\2[ \t]+\S.*(?:\n|\Z))+)"
 )
 _CHPASSWD = r"(?m)^(chpasswd:[ \t]*\n)((?:[ \t]+.*(?:\n|\Z))+)"
-# Compiling all of these takes as long as a dozen tests, and hardly any run needs them all.
-_compiled = cache(re.compile)
 
 
 @lru_cache(maxsize=1024)  # hosts of one kind have the same files
@@ -98,22 +173,17 @@ def redact(text: str) -> str:
         )
     # Most texts hold none of the words: looking for those first makes this ten times faster.
     small = text.lower()
-    rules = [(w, _compiled(p)) for w, p in _SECRETS if any(word in small for word in w)]
+    rules = [rule for rule in _SECRETS if any(word in small for word in rule.words)]
     if not rules:
         return text
     return "\n".join(_masked(line, rules) for line in text.split("\n"))
 
 
-def _masked(line: str, rules: Sequence[tuple[tuple[str, ...], re.Pattern[str]]]) -> str:
+def _masked(line: str, rules: Sequence[_Rule]) -> str:
     small = line.lower()
-    for words, pattern in rules:
-        for word in words:
+    for rule in rules:
+        for word in rule.words:
             if word in small:
-                line = pattern.sub(_starred, line)
+                line = rule.mask(line)
                 break
     return line
-
-
-def _starred(found: re.Match[str]) -> str:
-    quote = found[0][-1] if found[0][len(found[1])] in "\"'" else ""
-    return f"{found[1]}{quote}{_STARS}{quote}"

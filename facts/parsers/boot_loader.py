@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from facts.parsers import kernel_cmdline
-from hale.model.evidence import ConfigLine, File, HostView, Unreadable
+from hale.model import budgets
+from hale.model.evidence import Allowance, ConfigLine, File, HostView, Unreadable
 
 ENTRIES = (
     "/boot/loader/entries/*.conf",
@@ -57,8 +58,10 @@ def present(readings: HostView) -> Boot:
 def to_come(readings: HostView) -> list[Boot]:
     """Every command line of the boot loader, and those of kernels installed later.
 
-    The current boot's where no file of a boot loader has any.
+    The current boot's where no file of a boot loader has any. Raises Unreadable where variables
+    expand to more than a boot loader could pass on.
     """
+    allowance = Allowance(budgets.EXPANSION_CHARACTERS, "characters of the boot loader's variables")
     variables = {
         name: value
         for file in readings.files(*VARIABLES)
@@ -67,15 +70,17 @@ def to_come(readings: HostView) -> list[Boot]:
         if equals and not name.startswith("#")
     }
     found = [
-        *_entries(readings.files(*ENTRIES), variables),
-        *_menus(readings.files(*MENUS), variables),
+        *_entries(readings.files(*ENTRIES), variables, allowance),
+        *_menus(readings.files(*MENUS), variables, allowance),
     ]
     if not found:
         found = [present(readings)]
-    return [*found, *_later(readings)]
+    return [*found, *_later(readings, allowance)]
 
 
-def _entries(files: Sequence[File], variables: dict[str, str]) -> Iterator[Boot]:
+def _entries(
+    files: Sequence[File], variables: dict[str, str], allowance: Allowance
+) -> Iterator[Boot]:
     """The `options` of each entry; several lines of one entry are joined."""
     for file in files:
         if file.kind != "f":
@@ -85,20 +90,22 @@ def _entries(files: Sequence[File], variables: dict[str, str]) -> Iterator[Boot]
         if options:
             text = " ".join(line.split(None, 1)[1] for _, line in options)
             source = ConfigLine(file.path, options[0][0], options[0][1], changed=file.changed)
-            yield _boot(source, _expanded(text, variables))
+            yield _boot(source, _expanded(text, variables, allowance, source))
 
 
-def _menus(files: Sequence[File], variables: dict[str, str]) -> Iterator[Boot]:
+def _menus(
+    files: Sequence[File], variables: dict[str, str], allowance: Allowance
+) -> Iterator[Boot]:
     """The `linux` lines of grub.cfg, without memory tests."""
     for file in files:
         for count, line in enumerate(file.lines if file.kind == "f" else (), 1):
             found = re.match(r"\s*linux(?:16|efi)?\s+(\S+)(.*)", line)
             if found and "memtest" not in found[1]:
                 source = ConfigLine(file.path, count, line.strip(), changed=file.changed)
-                yield _boot(source, _expanded(found[2], variables))
+                yield _boot(source, _expanded(found[2], variables, allowance, source))
 
 
-def _later(readings: HostView) -> Iterator[Boot]:
+def _later(readings: HostView, allowance: Allowance) -> Iterator[Boot]:
     """The arguments of kernels installed later: GRUB's defaults, and kernel-install's file."""
     assigned: dict[str, tuple[ConfigLine, str]] = {}
     for file in readings.files(*DEFAULTS):
@@ -108,7 +115,9 @@ def _later(readings: HostView) -> Iterator[Boot]:
                 continue
             source = ConfigLine(file.path, count, line.strip(), changed=file.changed)
             before = assigned.get(found[1], (source, ""))[1]
-            value = _unquoted(found[3]).replace(f"${found[1]}", before)
+            value = _unquoted(found[3])
+            allowance.spend(len(before) * (value.count(f"${found[1]}") + 1), source)
+            value = value.replace(f"${found[1]}", before)
             assigned[found[1]] = source, f"{before} {value}" if found[2] == "+=" else value
     if assigned:
         source = assigned.get("GRUB_CMDLINE_LINUX", next(iter(assigned.values())))[0]
@@ -127,9 +136,17 @@ def _unquoted(text: str) -> str:
         return text
 
 
-def _expanded(text: str, variables: dict[str, str]) -> str:
+def _expanded(
+    text: str, variables: dict[str, str], allowance: Allowance, source: ConfigLine
+) -> str:
     """With `$kernelopts` and other variables replaced from grubenv."""
-    return re.sub(r"\$\{?(\w+)\}?", lambda m: variables.get(m[1], ""), text)
+
+    def value(found: re.Match[str]) -> str:
+        expanded = variables.get(found[1], "")
+        allowance.spend(len(expanded), source)
+        return expanded
+
+    return re.sub(r"\$\{?(\w+)\}?", value, text)
 
 
 def _boot(source: ConfigLine, text: str) -> Boot:

@@ -16,7 +16,8 @@ from fnmatch import fnmatchcase
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hale.model.evidence import ConfigLine, File, HostView, Unreadable, matches
+from hale.model import budgets
+from hale.model.evidence import Allowance, ConfigLine, File, HostView, Unreadable, matches
 
 WANTS = ("/etc/systemd/system/*.wants", "/run/systemd/generator*/*.wants")
 INTERFACES = "/etc/network/interfaces"
@@ -150,9 +151,10 @@ def _starts_interface(pattern: str, interface: str) -> bool:
 
 
 def _interface_lines(
-    readings: HostView, file: File, depth: int = 0
+    readings: HostView, file: File, depth: int = 0, allowance: Allowance | None = None
 ) -> Iterator[tuple[ConfigLine, list[str]]]:
     """Non-empty lines, with continued lines joined and sourced files inserted."""
+    allowance = allowance or Allowance(budgets.INCLUDES, "files source each other")
     held, first = "", 0
     for number, line in enumerate(file.lines, 1):
         if not held and line.lstrip().startswith("#"):
@@ -172,7 +174,8 @@ def _interface_lines(
             for other in _sourced(readings, words[0], pattern, f"{file.path}:{first}"):
                 if depth > 8:
                     raise Unreadable(f"{file.path}:{first}: files source each other")
-                yield from _interface_lines(readings, other, depth + 1)
+                allowance.spend(where=f"{file.path}:{first}")
+                yield from _interface_lines(readings, other, depth + 1, allowance)
 
 
 def _sourced(readings: HostView, word: str, pattern: str, where: str) -> list[File]:

@@ -16,18 +16,20 @@ def arguments(text: str) -> tuple[tuple[str, str | None], ...]:
     all arguments, so they are included.
     """
     words: list[str] = []
-    word, quoted, started = "", False, False
+    word: list[str] = []
+    quoted, started = False, False
     for character in text:
         if character == '"':
             quoted, started = not quoted, True
         elif character.isspace() and not quoted:
             if started:
-                words.append(word)
-            word, started = "", False
+                words.append("".join(word))
+            word, started = [], False
         else:
-            word, started = word + character, True
+            word.append(character)
+            started = True
     if started:
-        words.append(word)
+        words.append("".join(word))
     return tuple(
         (name, value if equals else None)
         for name, equals, value in (w.partition("=") for w in words)

@@ -10,7 +10,8 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from hale.model.evidence import ConfigLine, File, HostView, Unreadable
+from hale.model import budgets
+from hale.model.evidence import Allowance, ConfigLine, File, HostView, Unreadable
 
 PATTERNS = ("/etc/pam.d/*", "/usr/lib/pam.d/*")
 SSHD_PATTERNS = ("/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/*.conf")
@@ -35,13 +36,20 @@ def calls(readings: HostView, service: str, kind: str, module: str) -> list[Call
 
 @lru_cache(maxsize=64)  # every requirement of limits calls it
 def _stack(files: tuple[File, ...], service: str, kind: str, module: str) -> tuple[Call, ...]:
-    return tuple(_calls(files, service, kind, module, ()))
+    allowance = Allowance(budgets.INCLUDES, "files of pam.d include each other")
+    return tuple(_calls(files, service, kind, module, (), allowance))
 
 
 def _calls(
-    files: Sequence[File], service: str, kind: str, module: str, trail: tuple[str, ...]
+    files: Sequence[File],
+    service: str,
+    kind: str,
+    module: str,
+    trail: tuple[str, ...],
+    allowance: Allowance,
 ) -> Iterator[Call]:
     name = service.rpartition("/")[2]
+    allowance.spend(where=f"/etc/pam.d/{name}")
     if name in trail:
         raise Unreadable(f"pam.d: {' includes '.join((*trail, name))}")
     file = next((f for f in files if f.path.rpartition("/")[2] == name and f.kind == "f"), None)
@@ -49,13 +57,13 @@ def _calls(
         raise Unreadable(f"/etc/pam.d/{name} is not there" + (f" for {trail[-1]}" if trail else ""))
     for number, line in _lines(file):
         if included := _INCLUDE.fullmatch(line):
-            yield from _calls(files, included[1], kind, module, (*trail, name))
+            yield from _calls(files, included[1], kind, module, (*trail, name), allowance)
             continue
         found = _LINE.fullmatch(line)
         if not found or found[1].lower() != kind:
             continue
         if found[2] in ("include", "substack"):
-            yield from _calls(files, found[3], kind, module, (*trail, name))
+            yield from _calls(files, found[3], kind, module, (*trail, name), allowance)
         elif found[3].rpartition("/")[2] == module:
             source = ConfigLine(file.path, number, line, changed=file.changed)
             yield Call(source, tuple(found[4].split()))
@@ -84,14 +92,17 @@ def sshd_without_pam(readings: HostView) -> str:
     main = SSHD_PATTERNS[0]
     if main not in files:
         raise Unreadable(f"{main} is not there: how do people log in?")
-    setting = next(_use_pam(files, files[main]), None)
+    allowance = Allowance(budgets.INCLUDES, "files of sshd_config.d are included")
+    setting = next(_use_pam(files, files[main], allowance), None)
     if setting is None:
         return f"{main} does not say `UsePAM yes`, and sshd's own default is no"
     source, value = setting
     return "" if value == "yes" else f"{source} says UsePAM {value}"
 
 
-def _use_pam(files: dict[str, File], file: File) -> Iterator[tuple[ConfigLine, str]]:
+def _use_pam(
+    files: dict[str, File], file: File, allowance: Allowance
+) -> Iterator[tuple[ConfigLine, str]]:
     for count, line in enumerate(file.lines, 1):
         if line.lstrip()[:1] in ("", "#"):  # nearly all lines
             continue
@@ -106,4 +117,5 @@ def _use_pam(files: dict[str, File], file: File) -> Iterator[tuple[ConfigLine, s
             folder = SSHD_PATTERNS[1].rpartition("/")[0]
             if any(v.rpartition("/")[0] in (folder, "sshd_config.d") for v in value.split()):
                 for path in sorted(p for p in files if p.startswith(f"{folder}/")):
-                    yield from _use_pam(files, files[path])
+                    allowance.spend(where=f"{file.path}:{count}")
+                    yield from _use_pam(files, files[path], allowance)

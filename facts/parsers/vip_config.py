@@ -13,6 +13,7 @@ from posixpath import dirname, join, normpath
 from typing import Any
 
 from facts.parsers import boot_network
+from hale.model import budgets
 from hale.model.evidence import File, HostView, Unreadable, matches
 
 KEEPALIVED = "/etc/keepalived/keepalived.conf"
@@ -23,7 +24,6 @@ INCLUDED = ("/etc/keepalived/*.conf", "/etc/keepalived/*/*.conf")
 OPTIONS = ("/etc/default/keepalived", "/etc/sysconfig/keepalived")
 FILES = (KEEPALIVED, *INCLUDED, *OPTIONS)
 
-_MOST = 100  # files that include each other
 _OTHER_FILE = re.compile(r"""[^#]*(?:=|\s|["'])(?:-f|--use-file)""")
 _INCLUDE = re.compile(r"""include[a-z]?\s+["']?([^"']+)["']?""")
 _ADDRESSES = ("virtual_ipaddress", "virtual_ipaddress_excluded")
@@ -88,7 +88,7 @@ class _Keepalived:
     def _lines(self, file: File) -> Iterator[str]:
         """Its lines without comments, with each `include` replaced by the included lines."""
         self._opened += 1
-        if self._opened > _MOST:
+        if self._opened > budgets.INCLUDES:
             self.doubts.append(f"{file.path}: too many files include each other")
             return
         for number, line in enumerate(file.lines, 1):

@@ -67,11 +67,14 @@ class Audit(Struct, dict=True):
         cases: Iterable[Case[Any]],
         on_answer: Callable[[Evidence], None] = lambda evidence: None,
         while_waiting: Callable[[], None] = lambda: None,
+        on_pause: Callable[[], None] = lambda: None,
     ) -> None:
         """Gather from every host that one of these cases concerns, in parallel; see gather_hosts.
 
         The cases of a host are judged as soon as its evidence is there, while others still answer.
         on_answer: called per host. while_waiting: called once, after all requests are sent.
+        on_pause: called where the slow hosts are waited for. If an exception ends the gathering,
+        `hosts` and `judged` have what has arrived until then.
         """
         wanted = [c for c in cases if skip_reason(c) is None]
         own: dict[str, list[Case[Any]]] = {}
@@ -91,7 +94,9 @@ class Audit(Struct, dict=True):
                 own[selected.host.name] = [c for c in concerned if c.host is not None]
                 probes = request.build_request(selected.host, concerned)
                 requests.append((probes, self.transport(selected)))
-        self.hosts = gather.gather_hosts(requests, self.gather_timeout, take, while_waiting)
+        self.hosts = gather.gather_hosts(
+            requests, self.gather_timeout, take, while_waiting, on_pause
+        )
 
     def judge(self, case: Case[Any]) -> JudgedCase:
         """The case's verdict, judged once and then remembered. Never raises."""

@@ -67,9 +67,13 @@ class Recorder:
         self._rows[result.test] = result
         self._open.discard(result.test)
         if time.monotonic() - self._written > FLUSH_INTERVAL:
-            self.results.results = list(self._rows.values())
-            results_file.save_results(self.results, self.path, self._soon)
-            self._written = time.monotonic()
+            self.save()
+
+    def save(self) -> None:
+        """Write the file with the results so far."""
+        self.results.results = list(self._rows.values())
+        results_file.save_results(self.results, self.path, self._soon)
+        self._written = time.monotonic()
 
     @property
     def unjudged(self) -> int:

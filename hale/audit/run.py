@@ -17,7 +17,7 @@ from hale.audit.cases import coverage_gaps, overrides_sha256
 from hale.audit.evidence_file import EvidenceFile
 from hale.audit.judge import require_checks
 from hale.audit.recorder import Recorder
-from hale.files import provenance
+from hale.files import atomic, provenance
 from hale.gather import Transport
 from hale.inventory.ini import Inventory
 from hale.inventory.selection import SelectedHost, select_hosts
@@ -64,7 +64,8 @@ def run(
 
     on_answer: called for each host once it has answered or is unreachable. Raises UserError for an
     invalid host pattern, override or check. If an exception ends the audit, cases without a verdict
-    stay UNKNOWN in results.json, whose state is `interrupted`.
+    stay UNKNOWN in results.json, whose state is `interrupted`. What has arrived by then is saved
+    and judged.
     """
     started = time.time()
     loader.check_overrides(request.standard, request.inventory)
@@ -83,7 +84,15 @@ def run(
     record = run_record(audit, revision, list(sys.argv), request.hosts, started)
     recorder = Recorder(folder / "results.json", record)
     recorder.begin(selected, audit.all_cases, [])
-    audit.gather(selected, on_answer)
+
+    def save() -> None:
+        save_progress(audit, recorder, folder / "evidence.json")
+
+    try:
+        audit.gather(selected, on_answer, on_pause=save)
+    except KeyboardInterrupt:
+        save()
+        raise
     evidence_file.save_evidence(evidence_of(audit), folder / "evidence.json")
     recorder.results.hosts, booted = host_records(audit)
     for case in selected:
@@ -93,6 +102,24 @@ def run(
     gaps = coverage_gaps(audit.inventory, audited, audit.all_cases, selected, recorder.unjudged)
     recorder.end(1 if failed else 0, gaps, booted)
     return AuditResult(audit, recorder.results, folder)
+
+
+def save_progress(
+    audit: Audit,
+    recorder: Recorder,
+    evidence: Path,
+    write: Callable[..., None] = atomic.write,
+) -> None:
+    """Save what has arrived and was judged so far, whatever becomes of the hosts still waited for.
+
+    evidence: the path of evidence.json.
+    """
+    if audit.hosts:
+        evidence_file.save_evidence(evidence_of(audit), evidence, write)
+    recorder.results.hosts = host_records(audit)[0]
+    for judged in list(audit.judged.values()):
+        recorder.record(judged.result)
+    recorder.save()
 
 
 def run_record(

@@ -6,7 +6,7 @@ request.py builds the script, response.py parses what it prints, transports.py r
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Protocol
 
@@ -18,6 +18,8 @@ from hale.gather.request import ProbeRequest, request_script
 from hale.model.evidence import Evidence
 from hale.model.reading_time import Stopwatch, TimeExceeded, limited
 from hale.redact import redact
+
+PAUSE = 0.5  # seconds
 
 
 class RawResponse(Struct, frozen=True):
@@ -51,11 +53,13 @@ def gather_hosts(
     timeout: float,
     on_answer: Callable[[Evidence], None] = lambda evidence: None,
     while_waiting: Callable[[], None] = lambda: None,
+    on_pause: Callable[[], None] = lambda: None,
 ) -> dict[str, Evidence]:
     """Read all hosts in parallel; `timeout` in seconds for each. Evidence by host name.
 
     `on_answer` is called with each host's evidence as it arrives, `while_waiting` once the
-    requests have been sent.
+    requests have been sent, and `on_pause` where no host has answered for half a second since the
+    last one: what has arrived can be saved while the slow ones are waited for.
     """
     # Daemon threads: with a pool, Ctrl-C would wait for the slowest host.
     answers: SimpleQueue[Evidence] = SimpleQueue()
@@ -73,10 +77,17 @@ def gather_hosts(
         ).start()
     while_waiting()
     found: dict[str, Evidence] = {}
-    for _ in requests:
-        evidence = answers.get()
+    paused = True
+    while len(found) < len(requests):
+        try:
+            evidence = answers.get(timeout=None if paused else PAUSE)
+        except Empty:
+            on_pause()
+            paused = True
+            continue
         found[evidence.host] = evidence
         on_answer(evidence)
+        paused = False
     return {request.host.name: found[request.host.name] for request, _ in requests}
 
 

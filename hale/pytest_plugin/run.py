@@ -12,7 +12,7 @@ from hale.audit import evidence_file
 from hale.audit.audit import Audit
 from hale.audit.cases import coverage_gaps
 from hale.audit.recorder import Recorder, create_run_dir
-from hale.audit.run import evidence_of, host_records, run_record
+from hale.audit.run import evidence_of, host_records, run_record, save_progress
 from hale.files import atomic, provenance, signals
 from hale.model import results
 from hale.model.requirement import Case
@@ -118,16 +118,26 @@ class AuditRun:
                 for item in items:
                     _ = item.location  # pytest caches it
 
+        evidence = self.folder / "evidence.json"
+
+        def save() -> None:
+            if self.recorder is not None:
+                save_progress(self.audit, self.recorder, evidence, self.writer.write)
+
         reporter = self.config.pluginmanager.getplugin("terminalreporter")
-        if self.config.option.evidence:
-            begin()
-        elif reporter is None:  # -p no:terminal
-            self.audit.gather(cases, lambda evidence: None, while_waiting)
-        else:
-            with terminal.GatherProgress(reporter, len(self.audit.selected_hosts)) as progress:
-                self.audit.gather(cases, progress.report, while_waiting)
-        saved = evidence_of(self.audit)
-        evidence_file.save_evidence(saved, self.folder / "evidence.json", self.writer.write)
+        try:
+            if self.config.option.evidence:
+                begin()
+            elif reporter is None:  # -p no:terminal
+                self.audit.gather(cases, lambda evidence: None, while_waiting, save)
+            else:
+                with terminal.GatherProgress(reporter, len(self.audit.selected_hosts)) as progress:
+                    self.audit.gather(cases, progress.report, while_waiting, save)
+        except KeyboardInterrupt:
+            with signals.defer_sigint():
+                save()
+            raise
+        evidence_file.save_evidence(evidence_of(self.audit), evidence, self.writer.write)
 
     def _begin(self, collected: Iterable[str]) -> None:
         wanted = set(collected)
