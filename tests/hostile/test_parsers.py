@@ -21,6 +21,8 @@ from hale.audit.audit import Audit
 from hale.gather import RawResponse
 from hale.inventory import ini
 from hale.inventory.selection import SelectedHost, select_hosts
+from hale.model import reading_time
+from hale.model.budgets import READING_SECONDS
 from hale.paths import ROOT
 from hale.standard import loader
 from tests.hostile.answers import answer, frame, packed
@@ -242,7 +244,9 @@ def judge_both(case: str, folder: Path) -> dict[str, Any]:
             answer(HONEST | dict(files())), token
         )
     else:
-        answered = (UNREACHABLE | NO_FILES).get(case, (lambda t: packed(answer(HONEST), t), ""))[0]
+        answered = {**UNREACHABLE, **NO_FILES}.get(case, (lambda t: packed(answer(HONEST), t), ""))[
+            0
+        ]
     content = answered("0" * 16)  # made once, before the measurement
     path = folder / "inventory.ini"
     path.write_text(INVENTORY)
@@ -339,7 +343,7 @@ def test_an_answer_makes_all_its_rows_unknown(
         row: v for row, v in of(found, "liar").items() if "inventory" not in row and v[0] != "N-A"
     }
     assert {verdict for verdict, _ in rows.values()} == {"UNKNOWN"}
-    words = (UNREACHABLE | NO_FILES)[case][1]
+    words = {**UNREACHABLE, **NO_FILES}[case][1]
     assert words in rows["SYS-IP-FORWARD runtime"][1]
     if case in UNREACHABLE:
         assert all(words in reason for _, reason in rows.values())
@@ -347,10 +351,8 @@ def test_an_answer_makes_all_its_rows_unknown(
 
 def test_a_reader_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     """In whatever thread, and whatever it catches; what comes after it for this host, at once."""
-    from hale.model import reading_time
-
     stopwatch = reading_time.Stopwatch()
-    stopwatch.seconds = reading_time.READING_SECONDS - 0.2
+    stopwatch.seconds = READING_SECONDS - 0.2
 
     def read() -> None:
         while True:

@@ -1,0 +1,208 @@
+"""The audit and its sessions against hosts that do not keep to the protocol; needs no root.
+
+A program stands in for ssh (evil_ssh). The operator's process is bounded in memory by the kernel's
+account (wait4(2)), and every other host is judged.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hale.ssh import ConnectionLost, RemoteError, Session, Target
+from tests.engine.pytest_cli import ROOT, Done, command, environment
+
+MEMORY = 200 << 20
+EVIL_SSH = Path(__file__).with_name("evil_ssh")
+#: The words of the reason.
+REASONS = {
+    "status-letters": "ended with b'abc', which is no exit status",
+    "status-arabic": "which is no exit status",
+    "status-nines": "which is no exit status",
+    "status-negative": "which is no exit status",
+    "status-blank": "which is no exit status",
+    "status-without-end": "which is no exit status",
+    "no-stderr-nonce": "printed more than 64 MiB",
+    "no-stdout-nonce": "printed more than 64 MiB",
+    "endless-stderr": "printed more than 64 MiB",
+    "a-byte-a-second": "did not finish answering within 3 s",
+    "silent": "did not finish answering within 3 s",
+    # These have answered (nothing) before.
+    "talks-on": "the host did not run the script",
+    "talks-on-stderr": "the host did not run the script",
+}
+
+
+@dataclass
+class Site:
+    """An inventory of hosts that lie and an honest one, and what a command needs to use it."""
+
+    folder: Path
+
+    def inventory(self, *names: str) -> Path:
+        path = self.folder / "inventory.ini"
+        hosts = "\n".join(f"{name} ansible_host={name}" for name in ("honest", *names))
+        path.write_text(
+            f"[masters]\n{hosts}\n[all:vars]\nvip=127.0.0.1\nvip_port=9\nvip_names=localhost\n"
+            "hale_site=lab\n"
+        )
+        return path
+
+    def start(self, inventory: Path, *words: str) -> "subprocess.Popen[str]":
+        path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
+        reports = self.folder / "reports"
+        shutil.rmtree(reports, ignore_errors=True)
+        return subprocess.Popen(
+            command(
+                reports,
+                "--hosts=all",
+                f"--inventory={inventory}",
+                "--gather-timeout=3",
+                "-k",
+                "sysctl",
+                *words,
+            ),
+            cwd=ROOT,
+            env=environment({"PATH": path}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def end(self, run: "subprocess.Popen[str]") -> tuple[Done, int]:
+        """How it ended, and the most memory that it had (bytes)."""
+        assert run.stdout
+        with run.stdout as stream:
+            said = stream.read()
+        _, status, usage = os.wait4(run.pid, 0)
+        run.returncode = os.waitstatus_to_exitcode(status)
+        return Done(run.returncode, said, self.folder / "reports"), usage.ru_maxrss << 10
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    folder = tmp_path_factory.mktemp("evil")
+    (folder / "bin").mkdir()
+    (folder / "bin/ssh").symlink_to(EVIL_SSH)
+    return Site(folder)
+
+
+@pytest.fixture(scope="module")
+def usual(site: Site) -> tuple[Done, int]:
+    """The honest host alone."""
+    return site.end(site.start(site.inventory()))
+
+
+def test_every_lie_at_once(site: Site, usual: tuple[Done, int]) -> None:
+    began = time.monotonic()
+    done, memory = site.end(site.start(site.inventory(*REASONS)))
+    assert time.monotonic() - began < 30
+    assert done.code == 1, done.said
+    assert done.results.run.state == "finished"
+    assert "Traceback" not in done.said
+    assert done.of("honest") == usual[0].of("honest")
+    assert {"PASS", "FAIL"} & set(done.of("honest").values())
+    assert memory - usual[1] < 3 * MEMORY, "four hosts print without end"
+    for name, words in REASONS.items():
+        rows = [r for r in done.results.results if r.host == name]
+        assert {str(r.verdict) for r in rows} == {"UNKNOWN"}, name
+        assert all(words in r.actual for r in rows), (name, rows[0].actual)
+
+
+@pytest.mark.parametrize(
+    "name", ["no-stderr-nonce", "no-stdout-nonce", "endless-stderr", "status-without-end"]
+)
+def test_output_without_end_is_not_kept(site: Site, usual: tuple[Done, int], name: str) -> None:
+    done, memory = site.end(site.start(site.inventory(name)))
+    assert memory - usual[1] < MEMORY
+    assert done.of("honest") == usual[0].of("honest")
+
+
+@pytest.mark.parametrize("name", ["talks-on", "talks-on-at-once", "talks-on-stderr"])
+def test_output_that_was_not_requested_ends_the_connection(
+    site: Site, usual: tuple[Done, int], name: str
+) -> None:
+    """While another host is waited for."""
+    done, memory = site.end(site.start(site.inventory(name, "silent")))
+    assert memory - usual[1] < MEMORY
+    assert done.of("honest") == usual[0].of("honest")
+
+
+@pytest.fixture
+def evil(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("PATH", str(site.folder / "bin"), prepend=":")
+    return
+
+
+@pytest.mark.usefixtures("evil")
+@pytest.mark.parametrize("name", ["talks-on", "talks-on-stderr"])
+def test_a_host_that_talks_on_is_not_contacted_again(name: str) -> None:
+    """At a question to the operator, nothing reads what a host prints."""
+    session = Session(Target(name=name))
+    try:
+        session.run("true", timeout=5)
+        time.sleep(2)
+        with pytest.raises(ConnectionLost, match="printed what no command asked for"):
+            session.run("true", timeout=5)
+        assert session.attempts == 1
+    finally:
+        session.close()
+
+
+@pytest.mark.usefixtures("evil")
+@pytest.mark.parametrize("name", [name for name in REASONS if name.startswith("status")])
+def test_a_status_that_is_no_number_settles_every_command(name: str) -> None:
+    session = Session(Target(name=name))
+    try:
+        jobs = [session.submit("true", timeout=5) for _ in range(3)]
+        for job in jobs:
+            with pytest.raises(RemoteError, match=r"no exit status|killed the shell"):
+                job.result(timeout=6)
+        assert session.attempts == 1
+    finally:
+        session.close()
+
+
+def interrupt(site: Site, number: signal.Signals, *words: str) -> tuple[Done, float]:
+    """A run in which one host is silent and the others have answered, until this signal."""
+    inventory = site.inventory("silent", "talks-on")
+    run = site.start(inventory, "--gather-timeout=60", *words)
+    end = time.monotonic() + 20
+    while not list((site.folder / "reports").glob("*-audit/evidence.json")):
+        assert time.monotonic() < end, "the evidence is not saved as it comes"
+        assert run.poll() is None
+        time.sleep(0.05)
+    began = time.monotonic()
+    os.killpg(run.pid, number)
+    done, _ = site.end(run)
+    return done, time.monotonic() - began
+
+
+@pytest.mark.parametrize("words", [[], ["-n2"]], ids=["plain", "xdist"])
+def test_ctrl_c_loses_no_answer(site: Site, usual: tuple[Done, int], words: list[str]) -> None:
+    done, took = interrupt(site, signal.SIGINT, *words)
+    assert took < (6 if words else 3)  # xdist's workers end first
+    assert done.code == 2, done.said
+    assert "Traceback" not in done.said
+    assert done.results.run.state == "interrupted"
+    assert done.of("honest") == usual[0].of("honest")
+    assert set(done.of("silent").values()) == {"UNKNOWN"}
+    assert done.folder
+    saved = json.loads((done.folder / "evidence.json").read_text())
+    assert "honest" in saved["hosts"]
+    assert "silent" not in saved["hosts"]
+
+
+def test_a_kill_loses_no_answer(site: Site, usual: tuple[Done, int]) -> None:
+    done, _ = interrupt(site, signal.SIGKILL)
+    assert done.results.run.state == "interrupted"
+    assert done.of("honest") == usual[0].of("honest")
