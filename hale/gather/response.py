@@ -61,9 +61,9 @@ def decode(stdout: bytes, token: bytes) -> bytes:
         for at in range(start, end, _CHUNK):
             letters_of_base64 = stdout[at : min(end, at + _CHUNK)].translate(None, _NOT_BASE64)
             held += letters_of_base64
-            whole_groups = len(held) - len(held) % 4
-            packed = base64.b64decode(held[:whole_groups])
-            held = held[whole_groups:]
+            full_groups = len(held) - len(held) % 4
+            packed = base64.b64decode(held[:full_groups])
+            held = held[full_groups:]
             # One byte more than allowed is enough to know.
             answer += unpacker.decompress(packed, MAX_RESPONSE - len(answer) + 1)
             if len(answer) > MAX_RESPONSE:

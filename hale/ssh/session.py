@@ -304,7 +304,7 @@ class Session:
     def _receive(self, process: SshProcess) -> None:
         """Take complete frames from the received bytes and set the results of their futures.
 
-        Raises ConnectionLost for a frame whose exit status is no number.
+        Raises ConnectionLost for a frame whose exit status is not a number.
         """
         while self._in_flight:
             request = self._in_flight[0]
