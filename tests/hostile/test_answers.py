@@ -178,7 +178,7 @@ def interrupt(site: Site, number: signal.Signals, *words: str) -> tuple[Done, fl
     """A run in which one host is silent and the others have answered, until this signal."""
     inventory = site.inventory("silent", "talks-on")
     run = site.start(inventory, "--gather-timeout=60", *words)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 40
     while not list((site.folder / "reports").glob("*-audit/evidence.json")):
         assert time.monotonic() < end, "the evidence is not saved as it comes"
         assert run.poll() is None
@@ -192,7 +192,7 @@ def interrupt(site: Site, number: signal.Signals, *words: str) -> tuple[Done, fl
 @pytest.mark.parametrize("words", [[], ["-n2"]], ids=["plain", "xdist"])
 def test_ctrl_c_loses_no_answer(site: Site, usual: tuple[Done, int], words: list[str]) -> None:
     done, took = interrupt(site, signal.SIGINT, *words)
-    assert took < 6
+    assert took < 15  # of 60 s that the silent host has
     assert done.code == 2, done.said
     assert "Traceback" not in done.said
     assert done.results.run.state == "interrupted"
