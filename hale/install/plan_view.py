@@ -14,8 +14,8 @@ from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
 from hale.install.planning import phase_statuses
 from hale.install.progress import headline
+from hale.install.refusals import unsupported
 from hale.install.status_view import print_status
-from hale.install.support import unsupported
 from hale.install.workflow import AUDIT, GATE, selected_phases
 from hale.inventory import ini
 from hale.model.errors import UserError

@@ -34,10 +34,10 @@ from hale.install.progress import (
     headline,
     indented,
 )
+from hale.install.refusals import unsupported
 from hale.install.revoke import revoke
 from hale.install.scheduler import phase_names, required_phases
 from hale.install.status_view import print_differences
-from hale.install.support import unsupported
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model.errors import UserError

@@ -30,7 +30,7 @@ from hale.install.phase import (
 )
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
-from remediate.cluster import scripts, support, templates
+from remediate.cluster import scripts, templates, versions
 
 PINNED = ("kubeadm", "kubectl", "kubelet")
 RUNTIME = ("containerd", "runc")
@@ -81,11 +81,11 @@ class InstallPackages(Phase):
         return {packages.SUBJECT: (packages.probe(RUNTIME),)}
 
     def gate_problems(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
-        """Versions that cannot work together, by support.toml."""
+        """Versions that cannot work together, by versions.toml."""
         return tuple(
             problem
             for host in site.hosts
-            for problem in support.problems(
+            for problem in versions.problems(
                 site, host, packages.read(observations.of(host.name, packages.SUBJECT))
             )
         )

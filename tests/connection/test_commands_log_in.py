@@ -4,13 +4,9 @@ One host of the lab is the site's only one, and its inventory names a user whose
 password, and nothing else of how the host is reached.
 """
 
-import contextlib
-import fcntl
 import os
-import pty
 import subprocess
 import sys
-import termios
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +18,7 @@ from hale.apply import lock
 from hale.apply.lock import Owner
 from hale.ssh import Session
 from lab.machine import Lab
+from tests.terminal import Process, type_password
 
 from .lab_users import HOST, PASSWORD, reach
 
@@ -55,35 +52,17 @@ class Site:
         named = [] if words[0] == "undo" else [f"--inventory={self.inventory}"]
         saved = [] if words[0] == "kubeconfig" else [f"--reports={self.reports}"]
         login = ["--ask-become-pass", f"--ssh-config={self.lab.ssh_config}", "--connect-timeout=19"]
-        operator, terminal = pty.openpty()
-        process = subprocess.Popen(
-            [INVOKE, *words, *named, *saved, *login],
-            cwd=ROOT,
-            env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
-            stdin=terminal,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(terminal, termios.TIOCSCTTY, 0),
-        )
-        os.close(terminal)
-        looker = threading.Thread(target=self._look, args=(process,))
-        looker.start()
-        asked = b""
-        while b"password" not in asked:
-            asked += os.read(operator, 1000)
-        os.write(operator, password.encode() + b"\n")
-        output = process.communicate(timeout=120)[0]
-        looker.join()
-        os.set_blocking(operator, False)
-        with contextlib.suppress(OSError):  # nothing more was printed there
-            asked += os.read(operator, 10000)
-        os.close(operator)
-        assert asked.count(b"sudo password") == 1
-        assert password.encode() not in asked
-        assert password not in output
-        return process.returncode, output
+        lookers: list[threading.Thread] = []
+
+        def began(process: Process) -> None:
+            lookers.append(threading.Thread(target=self._look, args=(process,)))
+            lookers[0].start()
+
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+        command = [INVOKE, *words, *named, *saved, *login]
+        done = type_password(command, password, environment, 120, began)
+        lookers[0].join()
+        return done
 
     def _look(self, process: "subprocess.Popen[str]") -> None:
         """Look at all processes, those of the host too: it shares this machine's kernel."""

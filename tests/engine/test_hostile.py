@@ -5,12 +5,7 @@ tools are of a bad sort. What must hold: its rows are UNKNOWN with the reason, t
 are what they were, no row is PASS that root would not see as PASS, and each was dialled once.
 """
 
-import fcntl
-import os
-import pty
 import shlex
-import subprocess
-import termios
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +14,7 @@ import pytest
 
 from lab.machine import Lab, LabHost
 from tests.engine.pytest_cli import Done, command, environment, typed
+from tests.terminal import type_password
 
 pytestmark = pytest.mark.lab
 
@@ -265,27 +261,8 @@ def test_garbage_in_proc_is_unknown(before: Done, after: Done) -> None:
 
 
 def with_password(site: Site, reports: Path, password: str, *words: str) -> Done:
-    """Typed on a terminal of its own, when it is asked for."""
-    operator, terminal = pty.openpty()
-    run = subprocess.Popen(
-        command(reports, "--ask-become-pass", f"--inventory={site.inventory}", *words),
-        cwd=Path(__file__).resolve().parents[2],
-        env=environment(),
-        stdin=terminal,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(terminal, termios.TIOCSCTTY, 0),
-    )
-    os.close(terminal)
-    asked = b""
-    while b"password" not in asked:
-        asked += os.read(operator, 1000)
-    os.write(operator, password.encode() + b"\n")
-    said = run.communicate(timeout=60)[0]
-    os.close(operator)
-    return Done(run.returncode, said, reports)
+    words = ("--ask-become-pass", f"--inventory={site.inventory}", *words)
+    return Done(*type_password(command(reports, *words), password, environment(), 60), reports)
 
 
 def test_asked_for_the_password(site: Site, before: Done, tmp_path: Path) -> None:

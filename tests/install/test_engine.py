@@ -5,8 +5,9 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,6 +15,7 @@ from hale.apply.journal import InstallStepDone, InstallStepState
 from hale.install import engine, planning, reporter, scheduler
 from hale.install.cluster_context import GROUPS, ClusterContext
 from hale.install.engine import Engine, InstallAborted, PhaseFailed
+from hale.install.joined import JoinedGate
 from hale.install.observe import HostsUnreachable
 from hale.install.phase import (
     Batch,
@@ -22,6 +24,7 @@ from hale.install.phase import (
     PhaseProblem,
     Probes,
     Problems,
+    RunScript,
     WaitFor,
     WaitForPhase,
 )
@@ -552,3 +555,43 @@ def test_a_phase_must_have_what_every_phase_has() -> None:
 
     with pytest.raises(TypeError, match="abstract"):
         Bare()  # type: ignore[abstract]
+
+
+def test_what_is_left_alone_has_no_steps_and_is_reported(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the phase is run although it is done; the worker that is added is prepared."""
+    ran: list[str] = []
+    monkeypatch.setattr(Engine, "_host", lambda _, phase, steps, of: ran.append(steps[0].host))
+    steps = tuple(RunScript(host, "t", "") for host in ("m1", "w1", "w2"))
+    made.phase("packages", lambda: [Batch(steps)])
+    done = made.phases["packages"].done
+    vars(made.phases["packages"])["remaining"] = lambda site, found: (
+        PhaseProblem("x", "m1"),
+        *(() if done.is_set() else (PhaseProblem("x", "w2"),)),
+    )
+    made.engine.left_alone = frozenset({("packages", "m1"), ("packages", "w1")})
+    made.run(again=True)
+    assert ran == ["w2"]
+    assert list(made.engine.differences) == [
+        "m1: x; left as it is, because this run only adds workers"
+    ]
+
+
+def test_a_step_that_interrupts_is_named_to_the_gate(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gated: list[tuple[str, str]] = []
+
+    class Gate:
+        @contextmanager
+        def changing(self, host: str, give_up: Any, interrupts: str) -> Iterator[None]:
+            gated.append((host, interrupts))
+            yield
+
+    monkeypatch.setattr(Engine, "_host", lambda *_: None)
+    quiet, loud = RunScript("w1", "q", ""), RunScript("w2", "restart", "", interrupts=True)
+    made.phase("runtime", lambda: [Batch((quiet, loud))], GATED=True)
+    made.engine.gate = cast("JoinedGate", Gate())
+    made.run()
+    assert sorted(gated) == [("w1", ""), ("w2", "restart")]

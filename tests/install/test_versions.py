@@ -7,7 +7,7 @@ import pytest
 
 from facts.cluster.packages import Packages
 from hale.install.scheduler import load_phase
-from remediate.cluster import support
+from remediate.cluster import versions
 from tests.install import factories
 
 
@@ -27,7 +27,7 @@ from tests.install import factories
 def test_what_cannot_work(tmp_path: Path, version: str, found: Packages, why: str) -> None:
     whole = factories.INVENTORY.replace("1.34.4", version)
     site = factories.made(tmp_path, whole=whole)
-    problems = list(support.problems(site, site.hosts[0], found))
+    problems = list(versions.problems(site, site.hosts[0], found))
     assert (why in problems[0]) if why else not problems
     assert len(problems) == bool(why)
 
@@ -36,7 +36,7 @@ def test_a_kubelet_that_accepts_version_1(tmp_path: Path) -> None:
     whole = factories.INVENTORY.replace("1.34.4", "1.35.0")
     site = factories.made(tmp_path, whole=whole)
     site = replace(site, extra={"KubeletConfiguration": {"failCgroupV1": False}})
-    assert not list(support.problems(site, site.hosts[0], Packages("apt", cgroup="v1")))
+    assert not list(versions.problems(site, site.hosts[0], Packages("apt", cgroup="v1")))
 
 
 def test_the_gate_reads_each_host(tmp_path: Path) -> None:

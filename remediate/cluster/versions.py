@@ -1,6 +1,6 @@
 """What cannot work together: Kubernetes, kubeadm's API, containerd and control groups.
 
-The table is support.toml, with its sources.
+The table is versions.toml, with its sources.
 """
 
 import tomllib

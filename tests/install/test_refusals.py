@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hale.install import plan_view, preflight, support, workflow
+from hale.install import plan_view, preflight, refusals, workflow
 from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
 from hale.install.phase import Observations
@@ -32,7 +32,7 @@ def test_each_masters_versions_are_judged(
     m2: str, reasons: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = factories.made(tmp_path)
-    monkeypatch.setattr(support, "phase_names", lambda: ("load_balancer",))
+    monkeypatch.setattr(refusals, "phase_names", lambda: ("load_balancer",))
 
     def observe(requests: Iterable[Any], of: Any) -> tuple[Observations, ...]:
         (request,) = requests
@@ -44,26 +44,26 @@ def test_each_masters_versions_are_judged(
         assert list(found) == ["m1", "m2", "m3"], "workers have no load balancer"
         return (factories.seen(found, {}),)
 
-    monkeypatch.setattr(support, "observe", observe)
-    found = support.unsupported(site, SessionPool({}))
+    monkeypatch.setattr(refusals, "observe", observe)
+    found = refusals.unsupported(site, SessionPool({}))
     assert [text[: len(reason)] for text, reason in zip(found, reasons, strict=True)] == reasons
 
 
 def test_a_load_balancer_of_the_sites_own_is_not_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(support, "phase_names", lambda: ("load_balancer",))
+    monkeypatch.setattr(refusals, "phase_names", lambda: ("load_balancer",))
     site = factories.made(tmp_path, "endpoint_kind=external\n")
-    assert support.unsupported(site, SessionPool({})) == ()
+    assert refusals.unsupported(site, SessionPool({})) == ()
 
 
 def test_a_host_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def observe(*_: Any) -> tuple[Observations, ...]:
         raise HostsUnreachable("m2: no route to host.")
 
-    monkeypatch.setattr(support, "observe", observe)
+    monkeypatch.setattr(refusals, "observe", observe)
     with pytest.raises(UserError, match="m2: no route to host"):
-        support.unsupported(factories.made(tmp_path), SessionPool({}))
+        refusals.unsupported(factories.made(tmp_path), SessionPool({}))
 
 
 @pytest.fixture
