@@ -106,9 +106,7 @@ class PlanRunner:
             elif status.control_plane:
                 self._run_master(host)
             elif status.worker:
-                risky = bool(gates.interrupting(host))
-                with self._worker_gate().changing(host.host, interrupts=risky):
-                    self._run_host(host)
+                self._run_worker(host)
             else:
                 self._run_host(host)
         except (GateClosed, PreconditionFailed, StepFailed, RunAborted, RemoteError) as error:
@@ -136,9 +134,17 @@ class PlanRunner:
         ):
             self._run_host(host)
 
-    def _worker_gate(self) -> WorkerGate:
+    def _run_worker(self, host: HostPlan) -> None:
+        """Over sessions of its own to the control-plane nodes: the drains of a batch would queue
+        in a shared one, and after a second Ctrl-C it is closed before the node is uncordoned."""
+        with SessionPool(self.sessions.targets) as sessions:
+            gate = self._worker_gate(sessions)
+            with gate.changing(host.host, interrupts=bool(gates.interrupting(host))):
+                self._run_host(host)
+
+    def _worker_gate(self, sessions: SessionPool) -> WorkerGate:
         return WorkerGate(
-            ClusterNodes(self.sessions, self._masters()),
+            ClusterNodes(sessions, self._masters()),
             self.drain,
             {name: target.address or name for name, target in self.sessions.targets.items()},
             self.health_problems,

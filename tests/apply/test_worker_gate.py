@@ -1,7 +1,7 @@
 """A worker of a living cluster around a change, with a kubectl that is a function of the test."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -10,10 +10,14 @@ import pytest
 
 from hale.apply import gates, journal, runner, worker_gate
 from hale.apply.cluster_nodes import ApiUnavailable, ClusterNodes, parse_nodes
-from hale.apply.gates import GateClosed
+from hale.apply.gates import BatchSize, GateClosed, NodeStatus
 from hale.apply.journal import Journal, NodeCordoned, RunHeader, now
+from hale.apply.lock import Owner
+from hale.apply.runner import PlanRunner
 from hale.apply.worker_gate import DrainOptions, WorkerGate
+from hale.plan.plan import HostPlan, Plan
 from hale.ssh import CommandResult, ConnectionLost, SessionPool
+from tests.apply.test_gates import LOUD
 
 NODES = (
     "m1 [] [True] [NoSchedule] 10.0.0.1 m1 \n"
@@ -253,3 +257,42 @@ def test_a_node_that_is_deleted_needs_no_uncordon(book: Journal, tmp_path: Path)
     gone = 'Error from server (NotFound): nodes "w1" not found'
     change(Cluster(uncordon=lambda: (1, "", gone)), book)
     assert open_cordons(book, tmp_path) == {}
+
+
+def test_each_worker_of_a_batch_has_sessions_of_its_own(
+    book: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The drains of a batch go on at the same time, and none ends with the run's sessions."""
+    pools: list[object] = []
+
+    class Gate:
+        @contextmanager
+        def changing(self, name: str, *, interrupts: bool) -> Iterator[None]:
+            assert interrupts
+            yield
+
+    def gate_of(_: PlanRunner, sessions: SessionPool) -> Gate:
+        pools.append(sessions)
+        return Gate()
+
+    monkeypatch.setattr(PlanRunner, "_worker_gate", gate_of)
+    monkeypatch.setattr(PlanRunner, "_run_host", lambda *_: None)
+    workers = tuple(HostPlan(name, "", (LOUD,), (), ()) for name in ("w1", "w2"))
+    plan = Plan("s", "me", "", "", "", "", "baseline", workers)
+    member = NodeStatus(master=False, joined="kubelet.conf")
+    names = ("w1", "w2")
+    shared = SessionPool({})
+    made = PlanRunner(
+        plan,
+        shared,
+        tmp_path,
+        book,
+        Owner("me", "here", "r", now()),
+        dict.fromkeys(names, member),
+        dict.fromkeys(names, "workers"),
+        lambda hosts: [],
+        lambda host, text: None,
+        batch=BatchSize(2, percent=False),
+    )
+    assert made.run()
+    assert len({id(p) for p in (*pools, shared)}) == 3
