@@ -1,6 +1,7 @@
 """CoreDNS: enough ready replicas on different nodes, and correct answers on every node.
 
-The replicas are the pods labelled k8s-app=kube-dns, as any master's apiserver lists them. Name
+The replicas are the pods labelled k8s-app=kube-dns, as each master's apiserver lists them; masters
+that contradict each other prove nothing. Name
 resolution is tested from every node with one query: the A record of kubernetes.default.svc, sent
 to the DNS server that its kubelet configures for pods, through the same kube-proxy that pods use.
 The answer must be the Service's address according to the apiserver.
@@ -9,8 +10,9 @@ Sources: kubernetes.io, "DNS for Services and Pods", KubeletConfiguration v1beta
 clusterDomain); facts/parsers/dns_query.py.
 """
 
+import ipaddress
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -46,8 +48,7 @@ class CorednsRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        where = ", ".join(f"{n} on {node}" for node, n in sorted(Counter(self.nodes).items()))
-        text = f"ready replicas of CoreDNS: {where or 'none'}"
+        text = f"ready replicas of CoreDNS: {_listed(self.nodes)}"
         return "; ".join([text, *self.faults, *self.unread])
 
 
@@ -68,21 +69,25 @@ def replicas_probe() -> CommandProbe:
 def read_runtime(readings: ClusterView, case: Case[CorednsParameters]) -> CorednsRuntime:
     """The hosts' answers combined. A proven fault counts even where other hosts did not answer.
 
-    Raises Unreadable where a host, or every apiserver, gave no answer and the others prove no
-    fault.
+    Raises Unreadable where a host, or every apiserver, gave no answer, or two masters contradict
+    each other, and the others prove no fault.
     """
-    nodes, address, errors = _replicas(readings, case)
+    answers, errors = _replicas(readings, case)
+    addresses = tuple(dict.fromkeys(address for _, address in answers.values()))
+    nodes = next((nodes for nodes, _ in answers.values()), None)
     faults: list[str] = []
     unread: list[str] = []
     for host in case.inventory.hosts:
         try:
             if host.name not in readings:
                 raise Unreadable("not asked")
-            if fault := _lookup(readings[host.name].output("lookup").lines, address):
+            if fault := _lookup(readings[host.name].output("lookup").lines, addresses):
                 faults.append(f"{host.name}: {fault}")
         except Unreadable as error:
             unread.append(f"{host.name}: {error}")
-    if nodes is None:
+    if len(set(answers.values())) > 1:
+        unread.insert(0, _contradiction(answers))
+    elif nodes is None:
         unread = [*errors, *unread]
     elif len(set(nodes)) < min(case.parameters.replicas, len(case.inventory.hosts)):
         faults.append(
@@ -96,8 +101,11 @@ def read_runtime(readings: ClusterView, case: Case[CorednsParameters]) -> Coredn
     return CorednsRuntime(nodes or (), tuple(faults), tuple(unread))
 
 
-def _lookup(lines: Sequence[str], address: str) -> str:
-    """What is wrong with the answer that this host received; empty: nothing. Raises Unreadable."""
+def _lookup(lines: Sequence[str], addresses: Sequence[str]) -> str:
+    """What is wrong with the answer that this host received; empty: nothing. Raises Unreadable.
+
+    addresses: the Service's, several where masters contradict each other.
+    """
     if lines == ["not joined"]:
         return f"there is no {kubelet_config.PATH}: this host is not a node yet"
     if lines == ["no server"]:
@@ -105,32 +113,42 @@ def _lookup(lines: Sequence[str], address: str) -> str:
     got = dns_query.reply(lines[-1] if lines else "")
     if got.trouble:
         return got.trouble
-    if not address:
-        return ""
-    if got.addresses != (address,):
+    if addresses and (len(got.addresses) != 1 or got.addresses[0] not in addresses):
         return (
             f"{got.server} says {' '.join(got.addresses)} for {got.name}, and the Service has "
-            f"{address}"
+            f"{' or '.join(addresses)}"
         )
     return ""
 
 
 def _replicas(
     readings: ClusterView, case: Case[CorednsParameters]
-) -> tuple[tuple[str, ...] | None, str, list[str]]:
-    """The ready replicas' nodes and the Service's address, from the first master that answers.
-
-    None, and each master's reason, where none does.
-    """
+) -> tuple[dict[str, tuple[tuple[str, ...], str]], list[str]]:
+    """What each master answers, by its name, and why the others do not."""
+    found = {}
     errors = []
     for host in case.inventory.masters:
         try:
             if host.name not in readings:
                 raise Unreadable("not asked")
-            return *replicas(readings[host.name]), []
+            found[host.name] = replicas(readings[host.name])
         except Unreadable as error:
             errors.append(f"{host.name}: {error}")
-    return None, "", errors
+    return found, errors
+
+
+def _contradiction(answers: Mapping[str, tuple[tuple[str, ...], str]]) -> str:
+    """Who has which answer."""
+    each = (
+        f"{name} has {_listed(nodes)}, and {address} for the Service"
+        for name, (nodes, address) in answers.items()
+    )
+    return f"the masters contradict each other on the ready replicas: {'; '.join(each)}"
+
+
+def _listed(nodes: Sequence[str]) -> str:
+    """`1 on node-1, 2 on node-2`, or `none`."""
+    return ", ".join(f"{n} on {node}" for node, n in sorted(Counter(nodes).items())) or "none"
 
 
 def replicas(readings: HostView) -> tuple[tuple[str, ...], str]:
@@ -148,7 +166,8 @@ def replicas(readings: HostView) -> tuple[tuple[str, ...], str]:
             if row["Status"] == "Running" and _all_ready(row["Ready"])
         ]
         (service,) = found["service"].rows
-        return tuple(sorted(ready)), str(service["Cluster-IP"])
+        address = ipaddress.ip_address(service["Cluster-IP"])
+        return tuple(sorted(ready)), str(address)
     except (KeyError, TypeError, ValueError) as error:
         raise Unreadable(f"the table has an unknown format: {error!r}") from None
 

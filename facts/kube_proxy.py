@@ -1,9 +1,10 @@
 """A node's kube-proxy: its mode, and whether its rules for the first Service actually exist.
 
-The running kube-proxy reports its mode. The rules are read from where that mode keeps them, for
-the Service `default/kubernetes`, which every cluster has: the hooks that intercept packets, the
-Service's address and port, and at least one apiserver behind it. This detects a flushed ruleset,
-which kube-proxy itself does not notice.
+A process counts if it is in the control group of a Pod kube-proxy-… of kube-system, or of a unit
+with that name, and its answers if the socket is its own. It reports its mode. The rules are read
+from where that mode keeps them, for the Service `default/kubernetes`, which every cluster has: the
+hooks that intercept packets, the Service's address and port, and at least one apiserver behind it.
+This detects a flushed ruleset, which kube-proxy itself does not notice.
 
 Sources: kubernetes.io, "Virtual IPs and Service Proxies", kube-proxy(1) (metricsBindAddress,
 healthzBindAddress), KEP-3866 (nftables); iptables-save(8); nft(8); the kernel's
@@ -17,11 +18,12 @@ from typing import Literal
 
 from msgspec import Struct
 
+from facts.parsers.listeners import LISTENERS, foreign_owner
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
 from hale.model.evidence import CommandProbe, ConfigLine, HostView, NotApplicable, Probe, Unreadable
 from hale.model.requirement import Case
-from hale.shell import load_script
+from hale.shell import PROCESSES, load_script
 
 # `none`: the network plugin replaces kube-proxy.
 Mode = Literal["ipvs", "iptables", "nftables", "none"]
@@ -31,7 +33,8 @@ SILENT = {
     56: "drops the connection",
 }
 
-SCRIPT = PRELUDE + load_script(Path(__file__).with_suffix(".sh"))
+SCRIPT = PRELUDE + PROCESSES + LISTENERS + load_script(Path(__file__).with_suffix(".sh"))
+ADDRESS = "127.0.0.1"
 
 
 class KubeProxyParameters(Struct, frozen=True):
@@ -82,11 +85,17 @@ def read_runtime(readings: HostView, case: Case[KubeProxyParameters]) -> KubePro
         raise Unreadable(f"kube-proxy runs, but its mode cannot be queried: {mode}")
     if (answer := re.fullmatch(r"(\w+) +@ 200", mode)) is None:
         raise Unreadable(f"kube-proxy runs, and reports the mode {mode[:60]!r}")
+    if owner := foreign_owner(lines, ADDRESS, 10249):
+        return KubeProxyRuntime("", (f"kube-proxy runs, but port 10249 is of {owner}",))
     faults = []
     code, health = _answer(lines, "health")
     if code or not health.startswith("@ 200"):
         faults.append(f"kube-proxy is not healthy on port 10256: {health}")
-    rules = lines[3:]
+    elif owner := foreign_owner(lines, ADDRESS, 10256):
+        faults.append(f"kube-proxy runs, but port 10256 is of {owner}")
+    rules = [
+        line for line in lines if not line.startswith(("process", "socket ", "mode ", "health "))
+    ]
     look = {"iptables": _iptables, "nftables": _nftables}.get(answer[1])
     faults += look(rules) if look else _ipvs(rules, case) if answer[1] == "ipvs" else []
     return KubeProxyRuntime(answer[1], tuple(faults))

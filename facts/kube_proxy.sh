@@ -1,12 +1,16 @@
-need curl grep tr
+# After processes.sh and listeners.sh.
+need curl grep tr sed head
 get() {
   said=$(curl -q -sS --noproxy '*' --connect-timeout 2 --max-time 4 \
     -w '\n@ %{http_code}\n' "$2" 2>&1); r=$?
   [ "$1" = mode ] || said=$(printf '%s\n' "$said" | grep -E '^@|^curl')
   printf '%s %s %s\n' "$1" "$r" "$(flat "$said")"
 }
-grep -qx kube-proxy /proc/[0-9]*/comm 2>/dev/null || { echo no process; exit 0; }
+pids=$(api_pod_pids kube-proxy; static_pids kube-proxy; unit_pids kube-proxy)
+[ -n "$pids" ] || { echo no process; exit 0; }
 echo process
+# shellcheck disable=SC2086  # numbers
+{ listeners 10249 $pids; listeners 10256 $pids; }
 get mode http://127.0.0.1:10249/proxyMode
 mode=$said
 get health http://127.0.0.1:10256/healthz

@@ -1,32 +1,42 @@
 """Controller-manager and scheduler: an instance runs on every master, and exactly one leads.
 
-Whether an instance runs is read on its master: a process, and its own /healthz on the loopback
-address. The leader is the holder of the component's lease, which any master's apiserver returns.
-The lease's age is computed with the clock of the host that reads it; the leader's own host takes
-precedence, because its clock set the time of renewal. A lease has a single holder, so there cannot
-be two leaders; there can be none, or one that died long ago.
+Whether an instance runs is read on its master: a process in the control group of its static Pod,
+and its own /healthz on the loopback address. The leader is the holder of the component's lease,
+which any master's apiserver returns. The lease's age is computed with the clock of the host that
+reads it; the leader's own host takes precedence, because its clock set the time of renewal. A lease
+has a single holder, so there cannot be two leaders; there can be none, or one that died long ago.
 
 The request to /healthz does not verify the certificate, the only place where Hale does so: the
-component generates its certificate in memory, and the request never leaves the host.
+component generates its certificate in memory, and the request never leaves the host. Instead, the
+socket that answers must be one of that process; if it is not, the row names its owner.
 
 Sources: kubernetes.io, "Leases", "Kubernetes Component health"; kubeadm's implementation details;
 kube-scheduler(1), kube-controller-manager(1), --leader-elect-lease-duration.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from msgspec import Struct
 
-from facts.parsers import local_apiserver
+from facts.parsers import listeners, local_apiserver
 from hale.inventory.ini import Host
-from hale.model.evidence import ClusterView, CommandProbe, ConfigLine, Probe, Unreadable
+from hale.model.evidence import (
+    ClusterView,
+    CommandProbe,
+    ConfigLine,
+    HostView,
+    Probe,
+    Unreadable,
+)
 from hale.model.requirement import Case
-from hale.shell import script_with
+from hale.shell import PROCESSES, script_with
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+# A master's clock is read with the lease, and at the end of its answer: an audit lies between.
+MOST_SECONDS_APART = 300
 SILENT = {
     7: "does not listen",
     28: "gives no answer in time",
@@ -71,6 +81,17 @@ class LeaderElectionRuntime(Struct, frozen=True):
         return "; ".join([*parts, *self.unread])
 
 
+class Lease(Struct, frozen=True):
+    """A lease as a master's apiserver returns it; holder: its identity, empty where none has it.
+
+    renewed: seconds since the epoch, by the holder's clock. age: in seconds, by the master's clock.
+    """
+
+    holder: str
+    renewed: float = 0.0
+    age: float = 0.0
+
+
 def probes(host: Host, cases: Sequence[Case[LeaderElectionParameters]]) -> tuple[Probe, ...]:
     """One command for each component, in parallel: a stopped one does not answer."""
     if not host.is_master:
@@ -82,10 +103,10 @@ def probes(host: Host, cases: Sequence[Case[LeaderElectionParameters]]) -> tuple
 
 
 def _script(wanted: LeaderElectionParameters) -> str:
-    return local_apiserver.SHELL + script_with(
+    functions = local_apiserver.SHELL + PROCESSES + listeners.LISTENERS
+    return functions + script_with(
         Path(__file__).with_suffix(".sh"),
         component=wanted.component,
-        comm=wanted.component[:15],  # as /proc/PID/comm has it
         port=str(wanted.port),
         lease=f"{LEASES}/{wanted.component}",
     )
@@ -96,14 +117,13 @@ def read_runtime(
 ) -> LeaderElectionRuntime:
     """The masters' answers combined. A proven fault counts even where others did not answer.
 
-    Raises Unreadable where a master gave no answer, or no apiserver returned the lease, and the
-    others prove no fault.
+    Raises Unreadable where a master gave no answer, no apiserver returned the lease, or two
+    masters contradict each other about it, and the others prove no fault.
     """
     wanted = case.parameters
     faults: list[str] = []
     unread: list[str] = []
-    holders: dict[str, str] = {}
-    ages: list[tuple[str, float]] = []
+    leases: dict[str, Lease] = {}
     lease_errors: list[str] = []
     for host in case.inventory.masters:
         try:
@@ -116,25 +136,19 @@ def read_runtime(
             unread.append(f"{host.name}: {error}")
             continue
         try:
-            holder, age = _lease(lines, wanted.component)
+            leases[host.name] = _lease(lines, wanted.component, readings[host.name])
         except Unreadable as error:
             lease_errors.append(f"{host.name}: {error}")
-            continue
-        holders[host.name] = holder
-        if holder:
-            ages.append((host.name, age))
     if not case.inventory.masters:
         raise Unreadable("the inventory names no master")
-    if not holders:
-        unread += lease_errors
-    leader = _leader([h for h in holders.values() if h], case)
-    if holders and not leader:
+    unread += _contradictions(leases, wanted) if leases else lease_errors
+    leader = _leader([lease.holder for lease in leases.values() if lease.holder], case)
+    if leases and not leader:
         faults.append(f"no leader: the lease kube-system/{wanted.component} has no holder")
     elif leader and leader not in {h.name for h in case.inventory.masters}:
         faults.append(f"{leader} leads, and is not one of the masters")
-    fact = LeaderElectionRuntime(
-        wanted.component, leader, tuple(ages), tuple(faults), tuple(unread)
-    )
+    ages = tuple((name, lease.age) for name, lease in leases.items() if lease.holder)
+    fact = LeaderElectionRuntime(wanted.component, leader, ages, tuple(faults), tuple(unread))
     if unread and not faults and not (leader and fact.age > wanted.lease_seconds):
         raise Unreadable("; ".join(unread))
     return fact
@@ -156,35 +170,62 @@ def _instance(lines: Sequence[str], wanted: LeaderElectionParameters) -> str:
         return f"{wanted.component} runs, but {SILENT[code]} on port {wanted.port}"
     if code:
         raise Unreadable(f"{wanted.component}: {body}")
+    address = next((x.removeprefix("bind ") for x in lines if x.startswith("bind ")), "")
+    if owner := listeners.foreign_owner(lines, address, wanted.port):
+        return f"{wanted.component} runs, but port {wanted.port} is of {owner}"
     return "" if body == "ok" else f"{wanted.component} is not healthy: {body[:60]!r}"
 
 
-def _lease(lines: Sequence[str], component: str) -> tuple[str, float]:
-    """The lease's holder, and its age in seconds by this host's clock. Raises Unreadable."""
+def _lease(lines: Sequence[str], component: str, its: HostView) -> Lease:
+    """The lease as this master returned it. Raises Unreadable."""
     found = local_apiserver.answers(lines, {"lease": f"{LEASES}/{component}?pretty=false"})
     if found is None:
         raise Unreadable(f"no apiserver to ask: {local_apiserver.NONE}")
     answer = found["lease"]
     if not answer.failure and answer.http == 404:
-        return "", 0.0
+        return Lease("")
     spec = answer.document.get("spec", {})
     now = next((re.fullmatch(r"now (\d+\.?\d*)", x) for x in lines if x.startswith("now ")), None)
     holder = str(spec.get("holderIdentity") or "")
     if not holder:
-        return "", 0.0
+        return Lease("")
     try:
         renewed = datetime.fromisoformat(spec["renewTime"]).timestamp()
     except (KeyError, TypeError, ValueError):
         raise Unreadable(f"the lease's renewTime is {spec.get('renewTime')!r}") from None
     if not now:
         raise Unreadable("the host's `date` printed no time")
-    return holder, float(now[1]) - renewed
+    if its.clock is not None and abs(its.clock - float(now[1])) > MOST_SECONDS_APART:
+        raise Unreadable(
+            f"its clock has two times in one run, {abs(its.clock - float(now[1])):.0f} s apart"
+        )
+    return Lease(holder, renewed, float(now[1]) - renewed)
+
+
+def _contradictions(leases: Mapping[str, Lease], wanted: LeaderElectionParameters) -> list[str]:
+    """What the masters' answers differ in, with each one's. They read the lease within seconds."""
+    found = []
+    if len({lease.holder for lease in leases.values()}) > 1:
+        each = (f"{n} has {lease.holder or 'no holder'}" for n, lease in leases.items())
+        found.append(f"the masters differ on the lease's holder: {', '.join(each)}")
+    held = {name: lease for name, lease in leases.items() if lease.holder}
+    times = [lease.renewed for lease in held.values()]
+    if times and max(times) - min(times) > wanted.lease_seconds:
+        last = max(times)
+        each = (f"{n} has {last - lease.renewed:.0f} s before" for n, lease in held.items())
+        found.append(
+            f"the masters differ on when it was renewed; compared with the last: {', '.join(each)}"
+        )
+    return found
 
 
 def _leader(holders: Sequence[str], case: Case[LeaderElectionParameters]) -> str:
-    """The master whose name begins the holder's identity, `<hostname>_<uuid>`."""
-    for holder in holders[-1:]:
-        name = holder.rpartition("_")[0] or holder
-        same = (h.name for h in case.inventory.masters if h.name == name)
-        return next(same, name)
-    return ""
+    """The master whose name begins the holder's identity, `<hostname>_<uuid>`.
+
+    Where the masters differ, the holder that most of them have, of equals the first.
+    """
+    if not holders:
+        return ""
+    holder = max(holders, key=holders.count)
+    name = holder.rpartition("_")[0] or holder
+    return next((h.name for h in case.inventory.masters if h.name == name), name)

@@ -22,6 +22,7 @@ if [ -z "$pid" ]; then
   for folder in /proc/[0-9]*; do
     { read -r name <"$folder/comm" && [ "$name" = sshd ] &&
       read -r _ _ _ parent _ <"$folder/stat"; } 2>/dev/null || continue
+    grep -qsE '^Uid:[[:space:]]*0[[:space:]]+0[[:space:]]' "$folder/status" || continue
     [ "$parent" = 1 ] && { pid=${folder#/proc/}; break; }
   done
 fi

@@ -5,7 +5,8 @@ appears to work. So the interfaces of every master are read, and a single holder
 when all masters have answered.
 
 keepalived: its service runs on every master now, and starts at boot with the VIP in its
-configuration. kube-vip: the same applies to its static pod. An external endpoint has no holder
+configuration. kube-vip: the same applies to its static pod, whose process is found by its control
+group. An external endpoint has no holder
 among these hosts.
 
 Sources: ip-address(8); keepalived.conf(5), virtual_ipaddress; kube-vip's "Static Pods".
@@ -31,6 +32,7 @@ from hale.model.evidence import (
     Unreadable,
 )
 from hale.model.requirement import Case
+from hale.shell import PROCESSES
 
 # The drills that inject a fault into the VIP's owner.
 DRILLS = (FaultKind.VIP, FaultKind.APISERVER, FaultKind.MASTER)
@@ -110,7 +112,8 @@ def probes(host: Host, cases: Sequence[Case[VipOwnerParameters]]) -> tuple[Probe
     if endpoint.kind == "external":
         return ()
     if endpoint.kind == "kube-vip":
-        state, files = "grep -qx kube-vip /proc/[0-9]*/comm; echo manager $?", [vip_config.KUBE_VIP]
+        state = f'{PROCESSES}[ -n "$(static_pids kube-vip)" ]; echo manager $?'
+        files = [vip_config.KUBE_VIP]
     else:
         state = f"systemctl show {unit} --property=LoadState,ActiveState,SubState"
         files = [

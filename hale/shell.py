@@ -35,3 +35,7 @@ def arguments(*values: str) -> str:
 def script_with(path: Path, /, **values: str) -> str:
     """The script after assignments of its variables."""
     return variables(**values) + load_script(path)
+
+
+# Shell functions that find a component's processes by their control groups.
+PROCESSES = load_script(Path(__file__).with_name("processes.sh"))

@@ -52,7 +52,7 @@ class Leftovers(Struct, frozen=True):
 
 def probe(vip: str, pods: str, *, stacked: bool) -> CommandProbe:
     """The probe for all of it. pods: the pods' CIDR, may be empty. stacked: etcd's data too."""
-    given = variables(vip=vip, pods=pods, stacked="yes" if stacked else "")
+    given = variables(vip=vip, pods=pods)
     script = f"{given}{arguments(*kubernetes.kubeadm_files(stacked=stacked))}{_SCRIPT}"
     return CommandProbe("things", script, timeout=30)
 

@@ -1,12 +1,18 @@
-# Arguments: kubeadm's files. Given: vip, pods (CIDR, may be empty), stacked (`yes` or empty), and
-# extended regular expressions: interfaces, chains, tables, others_cni (names of others' files in
+# Arguments: kubeadm's files. Given: vip, pods (CIDR, may be empty), and extended regular
+# expressions: interfaces, chains, tables, others_cni (names of others' files in
 # /etc/cni/net.d). After kube_ipvs.sh.
 if command -v ctr >/dev/null && [ -S /run/containerd/containerd.sock ]; then
   ctr -n k8s.io containers ls -q 2>/dev/null | sed 's/^/container /'
 fi
-ours='^(containerd-shim|kube-|coredns|pause$)'
-# shellcheck disable=SC2009  # pgrep would print numbers
-ps -eo comm= | grep -E -e "$ours" ${stacked:+-e '^etcd$'} | sed 's/^/process /'
+# In a Pod's control group, or root's shim of a Pod's containers: others may have such names.
+# shellcheck disable=SC2013  # no blanks in these names
+{
+  grep -sE 'kubepods' /proc/[0-9]*/cgroup | grep -v /user.slice/ | cut -d: -f1
+  for f in $(grep -lsx 'containerd-shim.*' /proc/[0-9]*/comm); do
+    grep -qzsxF k8s.io "${f%comm}cmdline" || continue
+    ! grep -qsE '^Uid:[[:space:]]*0[[:space:]]+0[[:space:]]' "${f%comm}status" || echo "$f"
+  done
+} | sed 's|/[a-z]*$|/comm|' | sort -u | xargs -r cat 2>/dev/null | sed 's/^/process /'
 awk '$2 ~ "^(/var/lib/kubelet/|/run/containerd/io[.]|/run/netns/cni-|/var/run/netns/cni-)" \
   { print "mount " $2 }' /proc/mounts
 for i in /sys/class/net/*; do

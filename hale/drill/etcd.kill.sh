@@ -1,4 +1,4 @@
-# After static_pids.sh: kills kubeadm's etcd as often as it is started.
+# After hale/processes.sh: kills kubeadm's etcd as often as it is started.
 while :; do
   for pid in $(static_pids etcd); do kill -9 "$pid"; done
   sleep 0.1

@@ -26,7 +26,7 @@ from typing import NamedTuple, Protocol
 from hale.inventory.ini import Inventory
 from hale.model.drill import FaultKind
 from hale.model.errors import UserError
-from hale.shell import load_script, script_with
+from hale.shell import PROCESSES, load_script, script_with
 
 HERE = Path(__file__).parent
 AUTO_REVERT_AFTER = 900  # seconds until a host reverts the fault by itself
@@ -119,9 +119,6 @@ def _after(limit: int, script: str) -> str:
     )
 
 
-_STATIC_PIDS = load_script(HERE / "static_pids.sh")
-
-
 class _Scripts(NamedTuple):
     """Shell: check that the component is there, stop it, start it again."""
 
@@ -136,7 +133,7 @@ def _manifest(name: str) -> _Scripts:
     check = f"""\
 [ -f {there} ] || {{ echo "{there} not found: is this a kubeadm control plane?" >&2; exit 1; }}
 """
-    inject = _STATIC_PIDS + script_with(
+    inject = PROCESSES + script_with(
         HERE / "static_pod.inject.sh", name=name, there=there, aside=aside
     )
     revert = f"""\
@@ -162,7 +159,7 @@ systemctl --quiet start {HAPROXY}
 _KILLER = "hale-drill-etcd.service"
 _ETCD = _Scripts(
     f"""\
-{_STATIC_PIDS}
+{PROCESSES}
 [ -f {MANIFESTS}/etcd.yaml ] && pid=$(static_pids etcd | head -n 1) && [ -n "$pid" ] || {{
   echo "no etcd of kubeadm runs on this host" >&2; exit 1
 }}
@@ -171,7 +168,7 @@ _ETCD = _Scripts(
         HERE / "etcd.inject.sh",
         killer=_KILLER,
         # systemd expands variables in a command line; `$$` is a `$` (systemd.service(5)).
-        loop=(_STATIC_PIDS + load_script(HERE / "etcd.kill.sh")).replace("$", "$$"),
+        loop=(PROCESSES + load_script(HERE / "etcd.kill.sh")).replace("$", "$$"),
     ),
     f"systemctl --quiet stop {_KILLER} 2>/dev/null || :\n",
 )

@@ -1,5 +1,5 @@
 # Given: name (of the process), there (the manifest), aside (where it is moved to). After
-# static_pids.sh.
+# hale/processes.sh.
 mv -nT "$there" "$aside"
 sync "${aside%/*}" "${there%/*}"
 read -r up _ </proc/uptime; echo "lost $up"

@@ -240,6 +240,11 @@ class HostView:
         return self._evidence.shared_reading_time
 
     @property
+    def clock(self) -> float | None:
+        """The host's clock when its answer was complete; None where it was not read."""
+        return self._evidence.clock
+
+    @property
     def clock_offset(self) -> float:
         """How far the host's clock is ahead of the operator's, in seconds. Raises Unreadable.
 
