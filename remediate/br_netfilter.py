@@ -31,6 +31,7 @@ from hale.model.requirement import Case
 
 KINDS = (FileEdit, ModuleChange)
 IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
+PATHS = ("/etc/modules-load.d/*.conf", "/etc/modprobe.d/*.conf")
 
 OURS = dirname(RULES[0])
 

@@ -17,6 +17,7 @@ from hale.model.requirement import Case
 
 KINDS = (UnitChange, SymlinkChange)
 IMPACTS = (Impact.DISRUPTS_TRAFFIC, Impact.IRREVERSIBLE)
+PATHS = ("/etc/systemd/system/*.service",)
 
 NOTHING = "/dev/null"
 

@@ -22,6 +22,12 @@ from remediate import boot_loader, cloud_init
 
 KINDS = (FileEdit, KernelValueChange)
 IMPACTS: tuple[Impact, ...] = ()
+PATHS = (STATIC, cloud_init.DROP_IN)
+
+
+def kernel_values(parameters: HostnameParameters) -> tuple[str, ...]:
+    """The file of the name."""
+    return (KERNEL,)
 
 
 def fix_runtime(fact: HostnameRuntime, case: Case[HostnameParameters]) -> tuple[Remedy, ...]:

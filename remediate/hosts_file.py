@@ -31,6 +31,7 @@ from remediate import cloud_init
 
 KINDS = (FileEdit,)
 IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
+PATHS = (HOSTS, cloud_init.DROP_IN)
 
 # The characters that hosts(5) allows in a name, and the underscore, which occurs in practice. A
 # name with any other character cannot be written back exactly as it was read.

@@ -26,6 +26,7 @@ from hale.model.requirement import Case
 
 KINDS = (FileEdit,)
 IMPACTS: tuple[Impact, ...] = ()
+PATHS = ("/etc/security/limits.conf", "/etc/security/limits.d/*.conf")
 
 SIDES = ("soft", "hard")
 

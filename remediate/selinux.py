@@ -35,6 +35,12 @@ from remediate import boot_loader
 
 KINDS = (FileEdit, KernelValueChange)
 IMPACTS = (Impact.NEEDS_REBOOT,)
+PATHS = (CONFIG,)
+
+
+def kernel_values(parameters: SelinuxParameters) -> tuple[str, ...]:
+    """The file that turns permissive on."""
+    return (ENFORCE,)
 
 
 def fix_runtime(fact: SelinuxRuntime, case: Case[SelinuxParameters]) -> tuple[Remedy, ...]:

@@ -34,6 +34,7 @@ from hale.model.requirement import Case
 
 KINDS = (FileEdit, UnitChange)
 IMPACTS = (Impact.RESTARTS_SERVICE,)
+PATHS = ("/etc/systemd/system/*.d/*.conf",)
 
 SECTION = "[Service]"
 

@@ -43,6 +43,7 @@ KINDS = (FileEdit, SymlinkChange, UnitChange, SwapOff)
 IMPACTS: tuple[Impact, ...] = ()
 
 GENERATORS = "/etc/systemd/system-generators"
+PATHS = (FSTAB, f"{SITE}/*", f"{GENERATORS}/{ZRAM_GENERATOR}")
 NOTHING = "/dev/null"
 
 

@@ -38,6 +38,13 @@ from hale.model.requirement import Case
 
 KINDS = (FileEdit, KernelValueChange, ModuleChange)
 IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
+PATHS = ("/etc/sysctl.d/*.conf", "/etc/sysctl.conf")
+
+
+def kernel_values(parameters: SysctlParameters) -> tuple[str, ...]:
+    """The files of the value and of those that the kernel changes with it, as patterns."""
+    keys = parameters.key, *parameters.disturbs, *parameters.leads
+    return tuple(map(path_of, keys))
 
 
 def fix_runtime(fact: SysctlRuntime, case: Case[SysctlParameters]) -> tuple[Remedy, ...]:

@@ -13,6 +13,7 @@ from hale.model.requirement import Case
 
 KINDS = (UnitChange, SymlinkChange)
 IMPACTS = ()
+PATHS = ("/etc/systemd/system/*.service", "/etc/systemd/system/*.wants/*.service")
 
 NOTHING = "/dev/null"
 _INSTALL = (

@@ -1,5 +1,6 @@
 """The journal of a run: an entry before each step and one after. Undo needs nothing else."""
 
+import re
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +15,7 @@ from hale.plan.plan import Step
 
 SCHEMA = "hale.journal/1"
 NAME = "journal.jsonl"
+RUN_NAME = re.compile(r"\w[\w.:+-]*", re.ASCII)  # of a run's folder, on the hosts too
 
 
 class StepState(StrEnum):
@@ -238,6 +240,8 @@ def read_run(folder: Path) -> RunHistory | None:
     story: RunHistory | None = None
     for entry in jsonl.read_entries(folder / NAME, decoder, SCHEMA):
         if isinstance(entry, RunHeader):
+            if not RUN_NAME.fullmatch(entry.run):
+                raise UserError(f"{entry.run!r} is no name of a run.", Location(folder / NAME, 1))
             story = RunHistory(folder, entry)
         elif story is not None:
             _replay(story, entry)

@@ -87,6 +87,12 @@ def with_diffs(
     return plan.with_checksum(msgspec.structs.replace(made, hosts=tuple(hosts))), changed_since
 
 
+def recorded_path(session: Session, backup_path: str) -> str:
+    """What path the host says that this backup is of; empty if it does not. Raises StepFailed."""
+    note = f"{backup_path.rpartition('/')[0]}/path"
+    return (_read_files(session, [note])[note] or b"").decode(errors="surrogateescape")
+
+
 def _staged(change: RestoreFile) -> str:
     """The backup's copy of the content that the run wrote."""
     return f"{change.backup_path.rpartition('/')[0]}/new"

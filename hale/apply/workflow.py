@@ -20,7 +20,7 @@ from hale.apply import journal, runner, undo
 from hale.apply.gates import TENTH, BatchSize, NodeStatus, health_problems, render_batches
 from hale.apply.journal import Journal, RunHistory, RunState
 from hale.apply.lock import Owner
-from hale.apply.prepared import StepFailed
+from hale.apply.prepared import RUNS, StepFailed
 from hale.apply.runner import PlanRunner, Reporter
 from hale.apply.worker_gate import DRAIN_TIMEOUT, DrainOptions, check_drain_timeout
 from hale.audit import recorder
@@ -28,12 +28,13 @@ from hale.audit.audit import Audit
 from hale.audit.run import AuditResult
 from hale.inventory import ini, selection
 from hale.inventory.ini import Inventory
+from hale.model.change import FileEdit
 from hale.model.errors import UserError
 from hale.model.requirement import Aspect, Profile, current_profile
 from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
-from hale.plan import plan, planner
+from hale.plan import plan, planner, scope
 from hale.plan.plan import Plan
 from hale.report.audits import audit
 from hale.report.matrix import chapter_order
@@ -103,6 +104,7 @@ def _fix(
         made = planner.build_plan(audited, sessions, only)
     else:
         made = _check_machine_ids(made, found)
+        _check_scope(made, audited, sessions)
     membership = cluster_membership(audited.audit)
     _print_plan(made, membership, options)
     if not any(h.steps for h in made.hosts):
@@ -169,11 +171,18 @@ def _undo(
     made_of = plan.load_plan(story.folder / "plan.json")
     machines = {h.host: h.machine_id for h in made_of.hosts}
     made = undo.build_undo_plan(story, hosts, made_of.profile, machines)
+    standard = loader.load_standard(ROOT / "standard")
     try:
+        scope.check_undo(
+            made,
+            standard,
+            name,
+            RUNS,
+            lambda host, backup: undo.recorded_path(sessions.session(host), backup),
+        )
         made, moved = undo.with_diffs(made, story, sessions, force=options.force)
     except (StepFailed, RemoteError) as error:
         raise UserError(f"the undo plan cannot be read: {error}") from None
-    standard = loader.load_standard(ROOT / "standard")
     profile = current_profile(made.profile)
     kept = recorder.create_run_dir(options.reports, "audit")
     before = audit(kept, known, standard, profile, ",".join(hosts), sessions=sessions)
@@ -283,6 +292,25 @@ def _check_machine_ids(made: Plan, found: Results) -> Plan:
     return msgspec.structs.replace(made, hosts=tuple(hosts))
 
 
+def _check_scope(made: Plan, audited: AuditResult, sessions: SessionPool) -> None:
+    """Raises UserError if a plan of a file does or shows what no plan made now would."""
+    found: dict[str, set[str]] = {}
+
+    def fresh_paths(host: str) -> set[str]:
+        if not found:
+            for one in planner.build_plan(audited, sessions).hosts:
+                edits = (s.change for s in one.steps)
+                found[one.host] = {c.path for c in edits if isinstance(c, FileEdit)}
+        return found.get(host, set())
+
+    scope.check_plan(made, audited.audit.standard, fresh_paths)
+    planner.check_shown(made, sessions)
+    print(
+        f"plan of {escape_controls(made.author)}, {escape_controls(made.created)}; it is not "
+        f"signed: compare its SHA-256 with the one that was approved\n  {made.sha256}"
+    )
+
+
 def _print_plan(made: Plan, membership: Mapping[str, NodeStatus], options: ApplyOptions) -> None:
     batches = render_batches(made.hosts, membership, options.batch, drain=options.drain)
     print("\n".join([*planner.render(made), *batches]), flush=True)
@@ -359,10 +387,12 @@ def _recover(
     report = console_reporter()
     needed = [host for s in stories for host in dict.fromkeys(b.host for b in s.open)]
     names = list(sessions.targets)
+    standard = loader.load_standard(ROOT / "standard")
     with runner.locks_held(
         sessions, names, needed, owner, stale=options.force_unlock, report=report
     ):
         for story in stories:
+            scope.check_begun([b.step for b in story.open], standard, story.header.run)
             runner.recover(story, sessions, [h.name for h in known.masters], report)
 
 
@@ -372,12 +402,18 @@ def recover_runs(reports: Path, known: Inventory, sessions: SessionPool, report:
     The hosts' locks must be held. Raises UserError as runner.recover.
     """
     inventory, masters = known.path.resolve(), [h.name for h in known.masters]
+    standard = loader.load_standard(ROOT / "standard")
     for story in runner.load_runs(
         reports, lambda error: report("", f"no run is recovered by it: {error}")
     ):
         crashed = story.state is RunState.INTERRUPTED and not story.end
         cordoned = story.cordoned and story.state is not RunState.RUNNING
         if (crashed or cordoned) and Path(story.header.inventory) == inventory:
+            try:
+                scope.check_begun([b.step for b in story.open], standard, story.header.run)
+            except UserError as error:
+                report("", str(error))
+                continue
             runner.recover(story, sessions, masters, report)
 
 

@@ -211,6 +211,11 @@ def save_plan(plan: Plan, path: Path) -> None:
 def load_plan(path: Path) -> Plan:
     """Read a plan. Raises UserError for a file that is not a plan, or was altered."""
     plan = versioned.load(path, Plan, SCHEMA, "plan", MOST)
+    covered = msgspec.json.decode(msgspec.json.encode(plan))
+    if msgspec.json.decode(versioned.read(path, "plan", MOST)) != covered:
+        raise UserError(
+            "the plan has fields that its SHA-256 does not cover. Plan again.", Location(path)
+        )
     if plan.sha256 != _digest(plan):
         raise UserError(
             "the plan was altered since it was made: its SHA-256 does not match. Plan again.",

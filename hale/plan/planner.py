@@ -10,6 +10,7 @@ from hale.audit.run import AuditResult
 from hale.files import provenance
 from hale.inventory.ini import Inventory
 from hale.model import results
+from hale.model.change import FileEdit, KernelValueChange, RestoreFile
 from hale.model.errors import UserError
 from hale.model.results import Results, RowKey
 from hale.model.verdict import Verdict
@@ -134,6 +135,29 @@ def file_reader(sessions: SessionPool, name: str) -> plan.FileReader:
     return read
 
 
+def check_shown(made: Plan, sessions: SessionPool) -> None:
+    """Raises UserError if an edit's difference is not what the edit would write.
+
+    Where a file has changed since the plan was made, its step will be refused.
+    """
+    for host in made.hosts:
+        edits = [(s, s.change) for s in host.steps if isinstance(s.change, FileEdit)]
+        present = file_reader(sessions, host.host)([c.path for _, c in edits]) if edits else {}
+        for step, change in edits:
+            before = present[change.path]
+            if plan.sha256(before) != step.sha256:
+                continue
+            try:
+                after = line_edit.apply_edits(before or b"", change.edits)
+            except line_edit.LineMismatch as error:
+                raise UserError(f"{host.host}: {change.path}: {error}. Plan again.") from None
+            if plan.unified_diff(change.path, before, after) != step.diff:
+                raise UserError(
+                    f"{host.host}: {change.path}: the difference that the plan shows is not what "
+                    "it would write. Plan again."
+                )
+
+
 def render(made: Plan) -> Iterable[str]:
     """The plan as text; hosts with the same plan are grouped, control characters made visible."""
     hosts_of: dict[str, list[str]] = {}
@@ -160,6 +184,8 @@ def _step(step: plan.Step) -> Iterable[str]:
     yield f"   {', '.join(step.requirements)}: {change.reason}"
     for effect in change.effects:
         yield f"     ! {effect}"
-    yield from (
-        f"     {line}" for line in (step.diff.split("\n") if step.diff else [change.describe()])
-    )
+    of_file = isinstance(change, FileEdit | RestoreFile)  # nothing else has a difference
+    lines = step.diff.split("\n") if step.diff and of_file else [change.describe()]
+    yield from (f"     {line}" for line in lines)
+    if isinstance(change, KernelValueChange):
+        yield from (f"     then {path}: {value}" for path, value in change.write_after)

@@ -76,7 +76,7 @@ TROUBLE = {
         "make room",
     ),
     "no room for originals": (
-        "mkdir -p /var/lib/hale; mount -t tmpfs -o size=8k none /var/lib/hale;"
+        "mkdir -p /var/lib/hale; mount -t tmpfs -o size=8k,mode=700 none /var/lib/hale;"
         " ! head -c 100000 /dev/zero >/var/lib/hale/fill 2>/dev/null;"
         " truncate -s 4096 /var/lib/hale/fill",
         "umount /var/lib/hale",

@@ -7,16 +7,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from hale.model.change import Impact, ManualStep
+from hale.model.change import FileEdit, Impact, KernelValueChange, ManualStep, SymlinkChange
 from hale.model.evidence import ConfigLine
 from hale.paths import ROOT
-from hale.plan import remedy_page
+from hale.plan import remedy_page, scope
+from hale.standard import loader
 from tests.facts import test_cases as facts_cases
 from tests.facts.test_cases import Given
 from tests.remediate import test_cases as cases
 from tests.remediate.test_cases import Wanted
 
 SUBJECTS = {path.parent.name for path in facts_cases.CASES}
+STANDARD = loader.load_standard(ROOT / "standard")
 PLANNED = sorted(s for s in SUBJECTS if (ROOT / "remediate" / f"{s}.py").exists())
 MANUAL = sorted(
     path.stem for path in (ROOT / "remediate").glob("*.md") if "{% macro fix_" in path.read_text()
@@ -90,3 +92,27 @@ def test_a_page_cannot_use_a_value_that_the_fact_does_not_have() -> None:
     case, _ = failing_case("etcd")
     with pytest.raises(Exception, match="has no attribute"):
         remedy_page.manual_steps(case, Hostile())
+
+
+@pytest.mark.parametrize("subject", PLANNED)
+def test_a_module_declares_the_paths_that_its_cases_write(subject: str) -> None:
+    """And none that no case needs: a plan from a file may write what is declared."""
+    module = importlib.import_module(f"remediate.{subject}")
+    used = set()
+    for path in (*cases.OWN, *cases.FAILING):
+        if path.parent.name != subject:
+            continue
+        wanted = msgspec.toml.decode(path.read_bytes(), type=Wanted)
+        requirement = facts_cases.requirement_named(wanted.requirement)
+        allowed = scope._Scope([wanted.requirement], STANDARD)
+        for change in cases.remedy(wanted, subject):
+            if isinstance(change, FileEdit | SymlinkChange):
+                linked = {f.target for f in wanted.files.values()} - {None}
+                assert allowed.has_path(change.path) or any(
+                    str(target).endswith(change.path.rpartition("/")[2]) for target in linked
+                ), change.path
+                used |= {p for p in allowed.paths if scope._regex(p).fullmatch(change.path)}
+            elif isinstance(change, KernelValueChange):
+                paths = (change.path, *change.preserve, *change.cascades_to)
+                assert allowed.has_values(paths), (requirement.id, paths)
+    assert used == set(getattr(module, "PATHS", ()))

@@ -10,6 +10,7 @@ require_one_name || exit "$PRECONDITION_FAILED"
 read_attributes "$target"
 case ${found%% *} in *[ia]*) echo "$target: Operation not permitted" >&2; exit 1;; esac
 make_step_dir
+printf '%s' "$path" >"$step_dir/path"  # undo asks for it
 if [ -n "$now" ]; then
   cp --preserve=all --remove-destination -- "$target" "$step_dir/original"
 else
