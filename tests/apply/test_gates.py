@@ -1,14 +1,20 @@
 """Who may be changed when, on a living cluster; and hosts that have joined one that is ill."""
 
+from typing import NoReturn, get_type_hints
+
 import pytest
 
 from hale.apply import gates
 from hale.apply.gates import BatchSize, GateClosed, NodeStatus
 from hale.model.change import Impact, KernelValueChange, UnitAction, UnitChange
 from hale.model.errors import UserError
+from hale.model.requirement import Guard
 from hale.model.results import Result
 from hale.model.verdict import Verdict
+from hale.paths import ROOT
 from hale.plan.plan import HostPlan, Step
+from hale.standard import subjects
+from hale.standard.loader import load_standard
 
 MASTER = NodeStatus(master=True, joined="/etc/kubernetes/pki/ca.crt")
 OWNER = NodeStatus(master=True, joined="/etc/kubernetes/pki/ca.crt", holds_vip=True)
@@ -180,6 +186,24 @@ def test_a_standard_without_a_guard_changes_nothing() -> None:
         change((QUIET,), 3, wrong)
     with pytest.raises(GateClosed, match="no requirement in standard/ guards it"):
         gates.wait_until_healthy(lambda: gates.unhealthy((), ()), lambda: True)
+
+
+@pytest.mark.parametrize("action", Guard)
+def test_what_cannot_be_judged_closes_no_gate(action: Guard) -> None:
+    """A dashboard that the site requests is always UNKNOWN: Hale cannot prove it."""
+    stated = load_standard(ROOT / "standard")
+    unprovable = [
+        r.id
+        for r in stated.requirements
+        if "runtime" in r.aspects
+        and get_type_hints(subjects.reader(r.subject, "runtime")).get("return") is NoReturn
+    ]
+    assert {"CMP-DASHBOARD", "CMP-INGRESS", "CMP-FEDERATION"} <= set(unprovable)
+    guards = {r.id for r in stated.guarding(action)}
+    assert guards
+    rows = [row(Verdict.UNKNOWN, name) for name in unprovable]
+    assert gates.unhealthy(rows, guards) == []
+    assert gates.unhealthy([row(Verdict.UNKNOWN, min(guards))], guards)
 
 
 def test_it_waits_until_the_cluster_is_whole() -> None:

@@ -130,7 +130,7 @@ def test_kube_proxy_as_a_unit(host: LabHost) -> None:
 def test_a_users_kube_vip_is_none(host: LabHost, tmp_path: Path) -> None:
     path = tmp_path / "inventory.ini"
     text = (HERE.parent.parent / "inventory.ini").read_text()
-    path.write_text(text.replace("endpoint_kind=keepalived", "endpoint_kind=kube-vip"))
+    path.write_text(text.replace("vip_port=16443", "vip_port=16443\nendpoint_kind=kube-vip"))
     script = _command(vip_owner, "vip_owner", "holder", path)
     start(host, "kube-vip", USER, "UNIX-LISTEN:/tmp/stand-in", "STDOUT")
     assert lines(host, script)[-1] == "manager 1"
