@@ -18,15 +18,19 @@ NOT_RUN = "not judged: the run ended before"
 
 
 def create_run_dir(reports: Path, kind: str) -> Path:
-    """Create the run's folder, `<UTC time>-<kind>`; never reuses one. Raises OSError."""
+    """Create the run's folder, `<UTC time>-<kind>`; never reuses one. Raises OSError.
+
+    It is closed to other users, whatever the umask is: it holds the hosts' configuration.
+    """
     stamp = f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}-{kind}"
     reports.mkdir(parents=True, exist_ok=True)
     for number in range(1000):
         path = reports / (f"{stamp}-{number}" if number else stamp)
         try:
-            path.mkdir()
+            path.mkdir(mode=0o700)
         except FileExistsError:
             continue
+        path.chmod(0o700)
         return path
     raise FileExistsError(f"{reports}/{stamp}: no free name")
 

@@ -50,7 +50,7 @@ def create(name: str, root: Path = ROOT) -> list[Path]:
         raise UserError(f"NAME={name}: {present[0].relative_to(root)} exists. Take another name.")
     for path, template in wanted.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write(path, _filled((TEMPLATES / template).read_text(), values).encode())
+        atomic.write(path, _filled((TEMPLATES / template).read_text(), values).encode(), mode=0o644)
     code = [str(path) for path in wanted if path.suffix == ".py"]
     for arguments in (("check", "--fix", "--select=I"), ("format",)):  # long names wrap lines
         subprocess.run(

@@ -215,7 +215,7 @@ def write(folder: Path = PAGES) -> list[str]:
     made, old = pages(), outdated(folder)
     for name in old:
         if name in made:
-            atomic.write(folder / name, made[name].encode())
+            atomic.write(folder / name, made[name].encode(), mode=0o644)
         else:
             (folder / name).unlink()
     return old

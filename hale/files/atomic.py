@@ -6,8 +6,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 
-def write(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Replace the file atomically; safe against a crash at any moment (rename(2), fsync(2))."""
+def write(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Replace the file atomically; safe against a crash at any moment (rename(2), fsync(2)).
+
+    mode: whatever the umask is.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -33,7 +36,7 @@ class BackgroundWriter:
         self._thread = ThreadPoolExecutor(1, "writer")
         self._pending: list[Future[None]] = []
 
-    def write(self, path: Path, content: bytes, mode: int = 0o644) -> None:
+    def write(self, path: Path, content: bytes, mode: int = 0o600) -> None:
         """Queue `write(path, content, mode)` and return at once."""
         self._pending.append(self._thread.submit(write, path, content, mode))
 
