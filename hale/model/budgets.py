@@ -20,6 +20,9 @@ STATUS_BYTES = 3
 STRAY_STDERR_BYTES = 64 * KIB
 #: Seconds in which a connection with such output may turn out to be at its end.
 STRAY_SECONDS = 0.5
+#: Bytes of ssh's log that are read. A server can print 8 MiB (1024 lines of 8 KiB) before ssh
+#: writes what it thinks of the host key.
+LOG_BYTES = 16 * MIB
 
 # --- the answer of a host (hale/gather) ---
 

@@ -188,6 +188,11 @@ def unjudged(case: Case[Any], verdict: Verdict, actual: str) -> Result:
     )
 
 
+def unverified_hosts(hosts: Iterable[HostRecord]) -> list[str]:
+    """The hosts that answered over Hale's own connection without a key that known_hosts has."""
+    return [h.name for h in hosts if h.transport == "hale" and not h.down and not h.host_key]
+
+
 def result_of(
     case: Case[Any],
     verdict: Verdict,

@@ -138,6 +138,14 @@ class AuditRun:
                 save()
             raise
         evidence_file.save_evidence(evidence_of(self.audit), evidence, self.writer.write)
+        unverified = results.unverified_hosts(host_records(self.audit)[0])
+        if unverified and reporter is not None:
+            names = ", ".join(unverified)
+            reporter.write_line(
+                f"HOST KEYS NOT VERIFIED: the key of {names} was not in known_hosts: what answered "
+                "may be another machine",
+                red=True,
+            )
 
     def _begin(self, collected: Iterable[str]) -> None:
         wanted = set(collected)

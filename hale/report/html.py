@@ -10,7 +10,13 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from hale.model.requirement import Aspect, Severity
-from hale.model.results import EvidenceExcerpt, OverrideRecord, Result, Results
+from hale.model.results import (
+    EvidenceExcerpt,
+    OverrideRecord,
+    Result,
+    Results,
+    unverified_hosts,
+)
 from hale.model.verdict import Verdict
 from hale.report import matrix
 from hale.report.jinja import inline_asset, render_page, templates
@@ -53,6 +59,7 @@ def render(found: Results) -> str:
         total=len(rows),
         counts=[(v, count) for v, count in counts if count],
         show=PRESENTATION,
+        unverified=unverified_hosts(found.hosts),
         names=names,
         chapters=_chapters(found, names),
         beyond=matrix.BEYOND,

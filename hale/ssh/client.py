@@ -7,11 +7,23 @@ import re
 from hale.ssh.remote_shell import login_command
 from hale.ssh.target import Target
 
+# What ~/.ssh/config can say since OpenSSH 8.7, and before it cannot: a session must stay one.
+_SINCE_8_7 = ("SessionType=default", "StdinNull=no", "ForkAfterAuthentication=no")
 
-def ssh_argv(target: Target, token: str, log: str) -> list[str]:
-    """The arguments of ssh for one connection. Host key checking is as the user configured it."""
-    words = ["ssh", "-T", "-E", log]
+
+def ssh_argv(target: Target, token: str, log: str, before_8_7: bool = False) -> list[str]:
+    """The arguments of ssh for one connection.
+
+    Host key checking is as the user configured it, but `host_key_changed` is fatal. What could give
+    the host the operator's keys, screen or network is off: agent (-a), X11 (-x), Kerberos tickets
+    (-k), forwardings, tunnels.
+    """
+    words = ["ssh", "-T", "-a", "-x", "-k", "-E", log]
     for option in (
+        *(() if before_8_7 else _SINCE_8_7),
+        *(("StrictHostKeyChecking=no",) if target.any_host_key else ()),
+        "Tunnel=no",
+        "PermitLocalCommand=no",
         # The host key and the reason of a failed login are only logged at this level.
         "LogLevel=DEBUG1",
         "BatchMode=yes",
@@ -56,6 +68,13 @@ def ssh_environment() -> dict[str, str]:
 
 _HOST_KEY = re.compile(rb"^debug1: Server host (?:key|certificate): (\S+ SHA256:[^\s,]+)", re.M)
 _KEY_KNOWN = re.compile(rb"^debug1: Host '.*' is known and matches the ", re.M)
+_KEY_CHANGED_LINE = b"REMOTE HOST IDENTIFICATION HAS CHANGED"
+# A server can have lines of its own in the log, but it cannot keep ssh from writing these.
+_KEY_UNKNOWN = (
+    _KEY_CHANGED_LINE,
+    b"Warning: Permanently added '",
+    b"Failed to add the host to the list of known hosts",
+)
 
 
 def host_key(log: bytes) -> str | None:
@@ -64,7 +83,19 @@ def host_key(log: bytes) -> str | None:
     None if it accepted an unknown key (`StrictHostKeyChecking accept-new` or `no`).
     """
     key = _HOST_KEY.search(log)
-    return key[1].decode("ascii") if key and _KEY_KNOWN.search(log) else None
+    known = _KEY_KNOWN.search(log) and not any(line in log for line in _KEY_UNKNOWN)
+    return key[1].decode("ascii") if key and known else None
+
+
+def host_key_changed(log: bytes) -> bool:
+    """Whether known_hosts has another key of it; ssh goes on with StrictHostKeyChecking=no."""
+    return _KEY_CHANGED_LINE in log
+
+
+def is_before_8_7(log: bytes) -> bool:
+    """Whether ssh refused the options that it knows since 8.7."""
+    names = (option.partition("=")[0].lower().encode() for option in _SINCE_8_7)
+    return any(b"bad configuration option: " + name in log.lower() for name in names)
 
 
 def exited_normally(log: bytes) -> bool:
@@ -159,7 +190,7 @@ def login_failure(target: Target, log: bytes, output: bytes, waited: float | Non
         else:
             reason = "logged in, but the login shell ended at once"
         step = "Run `ssh` yourself; check login shell, its start-up files, PAM, ForceCommand"
-    elif b"REMOTE HOST IDENTIFICATION HAS CHANGED" in log:
+    elif host_key_changed(log):
         step = _KEY_CHANGED
     else:
         if not reason and waited is not None:
@@ -170,6 +201,24 @@ def login_failure(target: Target, log: bytes, output: bytes, waited: float | Non
     if detail and detail not in reason and (logged_in or not authenticating):
         reason += f" ({detail})"
     return f"{target.name}: {reason}. {step}."
+
+
+def changed_key(target: Target) -> str:
+    """Why a host with another key is not used, although ssh would go on."""
+    return (
+        f"{target.name}: ssh's configuration lets it have any key (StrictHostKeyChecking=no), but "
+        f"hale does not. {_KEY_CHANGED}. For a host that may have any key, set "
+        "ansible_host_key_checking=false in the inventory."
+    )
+
+
+def unverified_password(target: Target) -> str:
+    """Why sudo's password is not sent."""
+    return (
+        f"{target.name}: sudo asks for the password, which is not sent: the host key was not in "
+        "known_hosts. Compare its fingerprint (on the host's console: ssh-keygen -lf "
+        "/etc/ssh/ssh_host_ed25519_key.pub), add it, and run again."
+    )
 
 
 def _last_line(stderr: bytes) -> str:

@@ -4,6 +4,7 @@ This module imports little, so that a run can log in first and import the rest w
 """
 
 import getpass
+import re
 import shlex
 import warnings
 from collections.abc import Iterable
@@ -77,6 +78,13 @@ def target_of(
             raise _unsupported(host, name, f"is not supported; use {known[0]}")
     if host.get("ansible_become").lower() not in TRUE + FALSE:
         raise _unsupported(host, "ansible_become", "is neither true nor false")
+    if host.get("ansible_host_key_checking").lower() not in TRUE + FALSE:
+        raise _unsupported(host, "ansible_host_key_checking", "is neither true nor false")
+    for name in ("ansible_user", "ansible_become_user"):
+        if host.get(name) and not _USER_NAME.fullmatch(host.get(name)):
+            raise _unsupported(host, name, "is not the name of a user")
+    if become_user and not _USER_NAME.fullmatch(become_user):
+        raise UserError(f"{become_user!r} is not the name of a user.")
     arguments: list[str] = []
     for name in ("ansible_ssh_common_args", "ansible_ssh_extra_args"):
         try:
@@ -94,8 +102,14 @@ def target_of(
         become=become or host.get("ansible_become").lower() in TRUE,
         become_user=host.get("ansible_become_user") or become_user or "root",
         become_password=become_password,
+        any_host_key=host.get("ansible_host_key_checking", "true").lower() in FALSE,
         connect_timeout=connect_timeout,
     )
+
+
+# useradd(8)'s names, sudo(8)'s #UID, and user@domain. The host's login shell reads them, and so
+# does ssh's configuration (%r in a ProxyCommand).
+_USER_NAME = re.compile(r"[A-Za-z0-9_.#][A-Za-z0-9_.@+-]*")
 
 
 def _unsupported(host: Host, name: str, why: str) -> UserError:

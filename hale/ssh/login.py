@@ -55,6 +55,8 @@ def log_in(
     while not stop():
         if login_user is None and (found := login_line.search(process.out)):
             login_user = found[1].decode("utf-8", "replace")
+            if client.host_key_changed(process.log()) and not target.any_host_key:
+                raise HostUnreachable(client.changed_key(target))
             if target.become:
                 # sudo has its own timeout: PAM delays a wrong password for seconds.
                 began = time.monotonic()
@@ -67,6 +69,8 @@ def log_in(
         if target.become_password is not None and (at := process.err.find(prompt)) >= 0:
             if password_sent:
                 raise refused(None, wrong_password=True)
+            if client.host_key(process.log()) is None:
+                raise BecomeFailed(client.unverified_password(target))
             password_sent = True
             del process.err[: at + len(prompt)]
             process.to_send += target.become_password.encode() + b"\n"

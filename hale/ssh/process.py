@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import IO
 
+from hale.model import budgets
 from hale.ssh.client import ssh_argv, ssh_environment
 from hale.ssh.target import HostUnreachable, Target
 
@@ -25,7 +26,7 @@ class SshProcess:
     Raises HostUnreachable if there is no ssh program.
     """
 
-    def __init__(self, target: Target, token: str, wake: int) -> None:
+    def __init__(self, target: Target, token: str, wake: int, before_8_7: bool = False) -> None:
         self.out = bytearray()
         self.err = bytearray()
         self.to_send = bytearray()
@@ -37,7 +38,7 @@ class SshProcess:
         self._log, self._log_name = tempfile.mkstemp(prefix="hale-ssh-")
         try:
             self._process = subprocess.Popen(
-                ssh_argv(target, token, self._log_name),
+                ssh_argv(target, token, self._log_name, before_8_7),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -130,9 +131,9 @@ class SshProcess:
             self._stdin.close()
 
     def log(self) -> bytes:
-        """ssh's log so far: the first MiB, and the last 64 KiB if it is longer."""
+        """ssh's log so far: its first part, and the last 64 KiB if it is longer."""
         size = os.fstat(self._log).st_size
-        first = os.pread(self._log, 1 << 20, 0)
+        first = os.pread(self._log, budgets.LOG_BYTES, 0)
         return first if size <= len(first) else first + os.pread(self._log, 1 << 16, size - 65536)
 
     def unlink_log(self) -> None:

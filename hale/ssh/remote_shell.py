@@ -36,16 +36,17 @@ _KILL_SESSION = (
 )
 
 
-def _session_shell(token: str) -> str:
-    """The innermost shell: announces itself and its user `$u`, then runs what it receives."""
-    return (
-        # proc(5): the command's name is followed by state, ppid, pgrp, session; starttime is 20th.
-        "read -r l </proc/self/stat; set -- ${l##*) }; g=$3 s=$4 b=${20}; "
-        # This shell survives the signal, so that the session ends once `kill_session` is done.
-        f"{_KILL_SESSION}; trap : TERM; "
-        f"echo {token} >&2; echo {token} shell $u; "
-        "{ cat; kill_session; } | { /bin/sh; kill_session; }"
-    )
+# The innermost shell: announces itself and its user `$u`, then runs what it receives.
+_SESSION_SHELL = (
+    # proc(5): the command's name is followed by state, ppid, pgrp, session; starttime is 20th.
+    "t=$1; read -r l </proc/self/stat; set -- ${l##*) }; g=$3 s=$4 b=${20}; "
+    # This shell survives the signal, so that the session ends once `kill_session` is done.
+    f"{_KILL_SESSION}; trap : TERM; "
+    "echo $t >&2; echo $t shell $u; "
+    "{ cat; kill_session; } | { /bin/sh; kill_session; }"
+)
+_USER = "u=$(id -un || id -u); "
+_LOGIN = f"{_USER}echo $1 login $u; "
 
 
 def login_command(target: Target, token: str) -> str:
@@ -53,21 +54,22 @@ def login_command(target: Target, token: str) -> str:
 
     It prints `TOKEN login USER` and `TOKEN shell USER` on standard output, TOKEN on standard error
     once the shell is ready, and before that `password_prompt(token)` for each prompt of sudo.
-    sudo is skipped if the login user is the target user.
+    sudo is skipped if the login user is the target user. The scripts are constant: what the target
+    says are arguments of them.
     """
-    who = "u=$(id -un || id -u); "
-    script = f"{who}echo {token} login $u; "
-    if target.become:
-        shell = shlex.quote(who + _session_shell(token))
-        # -H: HOME of the target user, as in a login. -S: password from standard input. sudo(8)
-        ask = "-n" if target.become_password is None else f"-S -p {password_prompt(token)}"
-        script += (
-            f"s=; [ $u = {shlex.quote(target.become_user)} ] || "
-            f's="sudo {ask} -H -u {shlex.quote(target.become_user)}"; exec $s /bin/sh -c {shell}'
-        )
-    else:
-        script += _session_shell(token)
-    return f"exec /bin/sh -c {shlex.quote(script)}"
+    if not target.become:
+        return _command(_LOGIN + _SESSION_SHELL, token)
+    # -H: HOME of the target user, as in a login. -S: password from standard input. sudo(8)
+    ask = "-n" if target.become_password is None else '-S -p "$4"'
+    shell = '/bin/sh -c "$3" sh $1'
+    script = f'{_LOGIN}[ $u = "$2" ] && exec {shell}; exec sudo {ask} -H -u "$2" {shell}'
+    return _command(
+        script, token, target.become_user, _USER + _SESSION_SHELL, password_prompt(token)
+    )
+
+
+def _command(script: str, *arguments: str) -> str:
+    return f"exec /bin/sh -c {shlex.join([script, 'sh', *arguments])}"
 
 
 def password_prompt(token: str) -> str:

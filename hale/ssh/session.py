@@ -96,6 +96,7 @@ class Session:
         self._thread: threading.Thread | None = None
         self._wake_read, self._wake_write = -1, -1
         self._out_searched = self._err_searched = 0  # bytes searched for the nonce
+        self._before_8_7 = False  # the version of ssh
         self._stray = 0  # bytes on stderr that no command asked for
 
     def start(self) -> None:
@@ -226,9 +227,16 @@ class Session:
     def _connect_and_serve(self) -> None:
         token = os.urandom(8).hex()
         self.attempts += 1
-        process = SshProcess(self.target, token, self._wake_read)
+        process = SshProcess(self.target, token, self._wake_read, self._before_8_7)
         try:
-            login = log_in(process, self.target, token, lambda: self._closed)
+            try:
+                login = log_in(process, self.target, token, lambda: self._closed)
+            except HostUnreachable:
+                if self._before_8_7 or not client.is_before_8_7(process.log()):
+                    raise
+                self._before_8_7 = True  # it has not contacted the host; once more, without them
+                self.attempts -= 1
+                return
             if login is None:
                 return
             self.login_user = login.login_user

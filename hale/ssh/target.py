@@ -21,6 +21,8 @@ class Target:
     become_user: str = "root"
     #: Typed by the operator; goes to sudo's standard input, never into argv, env or a log.
     become_password: str | None = field(default=None, repr=False)
+    #: ansible_host_key_checking=false: the host may have any key. It is sent no password then.
+    any_host_key: bool = False
     connect_timeout: float = 5.0  #: seconds for the login, and again for sudo
 
     def __post_init__(self) -> None:
