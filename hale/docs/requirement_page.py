@@ -205,7 +205,7 @@ def _environment(folder: Path) -> Environment:
 def outdated(folder: Path = PAGES) -> list[str]:
     """Names of pages that are missing, other than they would be made now, or of no requirement."""
     made = pages()
-    there = {path.name: path.read_text() for path in folder.glob("*.md")}
+    there = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}
     return sorted(n for n in made.keys() | there.keys() if made.get(n) != there.get(n))
 
 

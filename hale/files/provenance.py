@@ -29,7 +29,7 @@ def control_host() -> str:
 
 def version() -> str:
     """Hale's version, from pyproject.toml."""
-    for line in (ROOT / "pyproject.toml").read_text().splitlines():
+    for line in (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines():
         if line.startswith("version"):
             return line.partition("=")[2].strip(' "')
     return ""

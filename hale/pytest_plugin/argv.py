@@ -32,6 +32,8 @@ PATH_OPTIONS = (
     "--log-file",
 )
 
+_GROUPS = frozenset({"all", "masters", "workers"})
+
 
 def join_option_values(arguments: list[str]) -> list[str]:
     """The command line with `--option value` of PATH_OPTIONS as `--option=value`."""
@@ -60,10 +62,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Reject `--hosts=all` outside the tree: testinfra would take `all` for a host name."""
-    words = (getattr(config.option, "hosts", None) or "").split(",")
-    if "all" in words and not config.pluginmanager.hasplugin("hale.pytest_plugin.plugin"):
+    """Reject `--hosts=all` and groups outside the tree: testinfra takes them for host names."""
+    given = getattr(config.option, "hosts", None) or ""
+    words = {word.removeprefix("!") for word in given.split(",")}
+    if words & _GROUPS and not config.pluginmanager.hasplugin("hale.pytest_plugin.plugin"):
         raise pytest.UsageError(
-            f"--hosts=all audits in Hale's tree, and {config.rootpath} is not it. "
-            f"Go to {ROOT}, or type: pytest {ROOT / 'checks'} --hosts=all"
+            f"--hosts={given} audits in Hale's tree, and {config.rootpath} is not it. "
+            f"Go to {ROOT}, or type: pytest {ROOT / 'checks'} --hosts={given}"
         )

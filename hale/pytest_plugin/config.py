@@ -43,6 +43,17 @@ def usage_hint(config: pytest.Config) -> str:
     return NO_HOSTS_HINT.format(inventory=path, host=host, groups=groups)
 
 
+def require_plugins(config: pytest.Config) -> None:
+    """Raises UserError where a plugin that an audit needs is off, or one that bends it is on."""
+    if not hasattr(config.option, "hosts"):
+        raise UserError(
+            "testinfra's plugin is not loaded: run without PYTEST_DISABLE_PLUGIN_AUTOLOAD and "
+            "without `-p no:` of it."
+        )
+    if getattr(config.option, "reruns", None):
+        raise UserError("--reruns: a row is judged once, and tries again would count as failures.")
+
+
 class AuditConfig(Struct, frozen=True):
     """The resolved options of an audit.
 

@@ -48,6 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if getattr(option, "hosts", None) is not None or option.evidence is not None:
             if config.rootpath.resolve() != ROOT.resolve():
                 raise UserError(f"pytest took {config.rootpath} for the project: run it in {ROOT}.")
+            audit_config.require_plugins(config)
             resolved = audit_config.resolve_config(config, worker)
             # Logging in takes longest, so it runs while modules are imported and tests collected.
             if worker is None and contacts_hosts(option):

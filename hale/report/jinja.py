@@ -84,7 +84,7 @@ def bytecode_cache() -> FileSystemBytecodeCache | None:
 
 def inline_asset(name: str) -> Markup:
     """A style or script of ours, from this folder, to stand in a page as it is."""
-    return Markup((_TEMPLATES / name).read_text())
+    return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))
 
 
 @cache

@@ -11,7 +11,7 @@ from facts.cluster.packages import Packages
 from hale.install.cluster_context import ClusterContext
 from hale.inventory.ini import Host
 
-_TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())["needs"]
+_TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["needs"]
 
 
 def problems(site: ClusterContext, host: Host, found: Packages) -> Iterator[str]:

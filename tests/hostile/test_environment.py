@@ -1,0 +1,59 @@
+"""An environment or an option that would change a verdict has no effect, or is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.engine.pytest_cli import EVIDENCE, Done, typed
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    return typed(tmp_path_factory.mktemp("usual") / "r", *EVIDENCE)
+
+
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [
+        (["-p", "no:metadata"], {}),
+        (["-p", "no:hale-junit"], {}),
+        (["-p", "no:html"], {}),
+        (["-p", "no:xdist"], {}),
+        ([], {"LC_ALL": "C", "PYTHONUTF8": "0"}),
+        ([], {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
+        ([], {"PYTHONOPTIMIZE": "2", "PYTEST_ADDOPTS": "--assert=plain"}),
+    ],
+    ids=["metadata", "junit", "html", "xdist", "C", "C-not-coerced", "optimized"],
+)
+def test_the_verdicts_are_the_same(
+    usual: Done, words: list[str], more: dict[str, str], tmp_path: Path
+) -> None:
+    done = typed(tmp_path / "r", *EVIDENCE, *words, more=more)
+    assert "INTERNALERROR" not in done.said
+    assert done.code == usual.code == 1
+    assert done.verdicts == usual.verdicts
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "reason"),
+    [
+        (["-p", "rerunfailures", "--reruns=3"], {}, "--reruns: a row is judged once"),
+        (["--reruns=3"], {}, "unrecognized arguments: --reruns=3"),
+        ([], {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, "testinfra's plugin is not loaded"),
+    ],
+    ids=["reruns", "reruns-off", "autoload"],
+)
+def test_it_is_refused(words: list[str], more: dict[str, str], reason: str, tmp_path: Path) -> None:
+    done = typed(tmp_path / "r", *EVIDENCE, *words, more=more)
+    assert done.code == 4
+    assert reason in done.said
+    assert "INTERNALERROR" not in done.said
+    assert done.folder is None
+
+
+@pytest.mark.parametrize("hosts", ["all", "masters", "workers", "web1,!masters"])
+def test_a_group_outside_the_tree_collects_nothing(hosts: str, tmp_path: Path) -> None:
+    (tmp_path / "test_here.py").write_text("def test_here():\n    assert True\n")
+    done = typed(tmp_path / "r", cwd=tmp_path, plain=[f"--hosts={hosts}"])
+    assert done.code == 4
+    assert f"--hosts={hosts} audits in Hale's tree" in done.said
