@@ -19,11 +19,14 @@ REQUEST_TIMEOUT = 20  # seconds
 _KUBECTL = f"KUBERC=off kubectl --kubeconfig {ADMIN} --cache-dir /dev/null"
 # An empty field keeps its brackets.
 _NODES = (
-    "{range .items[*]}{.metadata.name} [{.spec.unschedulable}] "
+    "{range .items[*]}{.metadata.name} [{.spec.unschedulable} "
+    '{.spec.taints[?(@.key=="node.kubernetes.io/unschedulable")].timeAdded}] '
     '[{.status.conditions[?(@.type=="Ready")].status}] [{.spec.taints[*].effect}] '
     '{range .status.addresses[*]}{.address} {end}{"\\n"}{end}'
 )
-_NODE = re.compile(r"(\S+) \[(true|false)?\] \[(True|False|Unknown)?\] \[([A-Za-z ]*)\](.*)")
+_NODE = re.compile(
+    r"(\S+) \[(true|false)? ?([0-9TZ:-]*)\] \[(True|False|Unknown)?\] \[([A-Za-z ]*)\](.*)"
+)
 _REPELS = ("NoSchedule", "NoExecute")
 
 
@@ -31,6 +34,7 @@ class ClusterNode(NamedTuple):
     """A node as the cluster has it.
 
     cordoned: no new pods are scheduled to it. tainted: nor are those that do not tolerate a taint.
+    cordoned_at: UTC time of the taint that the cluster adds to a cordoned node; empty if unknown.
     """
 
     name: str
@@ -38,6 +42,7 @@ class ClusterNode(NamedTuple):
     ready: bool
     addresses: tuple[str, ...]
     tainted: bool = False
+    cordoned_at: str = ""
 
     @property
     def takes_pods(self) -> bool:
@@ -112,11 +117,11 @@ def parse_nodes(text: str) -> tuple[ClusterNode, ...]:
         found = _NODE.fullmatch(line)
         if found is None:
             raise ValueError(f"kubectl's list of nodes has an unknown line: {line[:80]!r}")
-        name, cordoned, ready, taints, addresses = found.groups()
+        name, cordoned, since, ready, taints, addresses = found.groups()
         tainted = any(effect in _REPELS for effect in taints.split())
         made.append(
             ClusterNode(
-                name, cordoned == "true", ready == "True", tuple(addresses.split()), tainted
+                name, cordoned == "true", ready == "True", tuple(addresses.split()), tainted, since
             )
         )
     if not made:

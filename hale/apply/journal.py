@@ -204,6 +204,7 @@ class RunHistory(msgspec.Struct):
     skipped: list[StepSkipped] = []
     hosts: dict[str, HostFinished] = {}
     cordoned: dict[str, str] = {}  # host -> its node, until it is uncordoned
+    cordoned_at: dict[str, str] = {}  # host -> when that was last journaled, in UTC
     phases: dict[str, PhaseEvent] = {}  # of an install: the last event of each phase
     acts: list[InstallStepDone] = []
     end: RunFinished | None = None
@@ -273,6 +274,7 @@ def _replay(
             story.acts.append(entry)
         case NodeCordoned():
             story.cordoned[entry.host] = entry.node
+            story.cordoned_at[entry.host] = entry.at
         case NodeUncordoned():
             story.cordoned.pop(entry.host, None)
         case HostFinished():

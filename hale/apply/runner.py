@@ -377,9 +377,9 @@ def recover(
 ) -> None:
     """Find out how the unfinished steps of a run that was interrupted ended, and journal it.
 
-    The nodes that it has cordoned are uncordoned, by kubectl on one of the `masters`; a node that
-    stays cordoned is reported. Raises UserError where a host is unreachable. The hosts' locks must
-    be held.
+    The nodes that it has cordoned are uncordoned, by kubectl on one of the `masters`, unless an
+    operator has cordoned them since; a node that stays cordoned is reported. Raises UserError where
+    a host is unreachable. The hosts' locks must be held.
     """
     book = Journal(story.folder, None)
     try:
@@ -400,7 +400,7 @@ def recover(
         nodes = ClusterNodes(sessions, masters)
         for host, node in story.cordoned.items():
             by = f"{node}, which {story.header.run} had cordoned,"
-            if why := worker_gate.uncordon(nodes, node, timeout=0):
+            if why := worker_gate.uncordon_own(nodes, node, story.cordoned_at[host]):
                 report(host, f"{by} is still cordoned ({why}): kubectl uncordon {node}")
                 continue
             book.write(NodeUncordoned(host, node, now()))

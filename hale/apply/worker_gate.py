@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from hale.apply import gates
 from hale.apply.cluster_nodes import (
@@ -34,6 +35,8 @@ DRAIN_TIMEOUT = 300  # seconds for all pods to leave: kubectl's own default is t
 _DRAIN_SLICE = 10
 _DRAIN_PAUSE = 1.0  # seconds between them
 _UNCORDON_TIMEOUT, _UNCORDON_INTERVAL = 60.0, 2.0
+# A node is cordoned just after the journal's entry; the rest is for clocks that differ.
+_OWN_CORDON = timedelta(minutes=5)
 # Of kubectl: a pod that it never evicts, such as one without a controller.
 _NEVER = "cannot delete"
 
@@ -200,3 +203,23 @@ def uncordon(nodes: ClusterNodes, node: str, timeout: float) -> str:
         return last_line(done) if done.exit_status and gone not in last_line(done) else ""
 
     return wait_until(attempt, timeout, _UNCORDON_INTERVAL)
+
+
+def uncordon_own(nodes: ClusterNodes, node: str, at: str) -> str:
+    """Uncordon a node that a run has cordoned; why it is still cordoned, or nothing.
+
+    at: the UTC time of the journal's entry. A node that is schedulable now, or that the cluster no
+    longer has, needs nothing. A cordon that is newer, or of an unknown time, is an operator's.
+    """
+    try:
+        found = next((n for n in nodes.all() if n.name == node), None)
+    except ApiUnavailable as error:
+        return str(error)
+    if found is None or not found.cordoned:
+        return ""
+    if not found.cordoned_at:
+        return "the time of its cordon is unknown, so it may be an operator's"
+    latest = datetime.fromisoformat(at) + _OWN_CORDON
+    if datetime.fromisoformat(found.cordoned_at) > latest:
+        return f"this cordon is newer, of {found.cordoned_at}, so it is an operator's"
+    return uncordon(nodes, node, timeout=0)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -240,17 +241,51 @@ def test_a_run_that_was_killed_is_recovered(book: Journal, tmp_path: Path, answe
     """By kubectl on control-plane nodes only, with one attempt a node."""
     book.write(NodeCordoned("w1", "w1", now()))
     book.close()
-    cluster = Cluster(dead=set() if answers else {"m1"})
-    reports: list[str] = []
-    story = journal.load_run(tmp_path)
-    pool = cast("SessionPool", cluster)
-    runner.recover(story, pool, ["m1"], lambda host, text: reports.append(text))
+    nodes = NODES.replace("w1 []", f"w1 [true {seconds_after(2)}]")
+    cluster = Cluster(nodes, dead=set() if answers else {"m1"})
+    reports = recovered(cluster, tmp_path)
     assert journal.load_run(tmp_path).cordoned == ({} if answers else {"w1": "w1"})
     assert reports == [
         "w1, which r had cordoned, is uncordoned"
         if answers
         else "w1, which r had cordoned, is still cordoned (m1: lost): kubectl uncordon w1"
     ]
+
+
+def recovered(cluster: Cluster, folder: Path) -> list[str]:
+    """What the recovery of the run in that folder reports."""
+    reports: list[str] = []
+    story, pool = journal.load_run(folder), cast("SessionPool", cluster)
+    runner.recover(story, pool, ["m1"], lambda host, text: reports.append(text))
+    return reports
+
+
+def seconds_after(seconds: int) -> str:
+    """A time as kubectl prints it."""
+    return f"{datetime.now(UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@pytest.mark.parametrize(
+    ("cordon", "still"),
+    [
+        ("", ""),
+        ("true 2099-01-02T03:04:05Z", "this cordon is newer, of 2099-01-02T03:04:05Z"),
+        ("true ", "the time of its cordon is unknown"),
+    ],
+)
+def test_recovery_leaves_a_cordon_that_is_not_of_its_run(
+    book: Journal, tmp_path: Path, cordon: str, still: str
+) -> None:
+    """An operator may have uncordoned the node after that run, and cordoned it later."""
+    book.write(NodeCordoned("w1", "w1", now()))
+    book.close()
+    cluster = Cluster(NODES.replace("w1 []", f"w1 [{cordon}]"))
+    (report,) = recovered(cluster, tmp_path)
+    assert cluster.cordons() == []
+    assert open_cordons(book, tmp_path) == ({"w1": "w1"} if still else {})
+    if still:
+        assert report.startswith(f"w1, which r had cordoned, is still cordoned ({still}")
+        assert report.endswith(": kubectl uncordon w1")
 
 
 def test_a_node_that_is_deleted_needs_no_uncordon(book: Journal, tmp_path: Path) -> None:
