@@ -230,6 +230,13 @@ def test_the_other_hosts_are_left_alone_while_a_worker_is_added(
     assert joined.left_alone(site, SessionPool({}), names, ALL) == frozenset()
 
 
+def test_every_phase_in_host_groups_says_whether_it_prepares_hosts() -> None:
+    """One that forgets it would touch all nodes when a worker is added. A join is no preparation:
+    of a node that has joined, nothing remains."""
+    phases = [scheduler.load_phase(name) for name in scheduler.phase_names()]
+    assert [p.name for p in phases if p.HOST_GROUPS and not p.PREPARES_HOSTS] == ["masters"]
+
+
 def test_what_is_left_alone_is_reported_and_has_no_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
