@@ -28,7 +28,7 @@ from hale.apply.journal import (
 from hale.files import signals
 from hale.install.cluster_context import ClusterContext
 from hale.install.executor import InstallStepExecutor, InstallStepFailed
-from hale.install.joined import JoinedGate
+from hale.install.joined import InstallAborted, JoinedGate
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
 from hale.install.peer_monitor import monitor_peers
 from hale.install.phase import (
@@ -54,10 +54,6 @@ from hale.ssh import SessionPool
 MAX_ROUNDS = 4  # how often the batches of one phase are tried
 # Seconds: the settle timeout, and how long the state must be unchanged to count as settled.
 SETTLE_TIMEOUT, STABLE_SECONDS = 60.0, 1.0
-
-
-class InstallAborted(Exception):
-    """The operator stopped the run."""
 
 
 class PhaseFailed(Exception):
@@ -344,9 +340,8 @@ class Engine:
             self._host(phase, steps, session_for)
             return
         risky = [s.title for s in steps if isinstance(s, RunScript) and s.interrupts]
-        with self.gate.changing(steps[0].host, self._should_stop, ", ".join(risky)):
-            if self._should_stop():
-                raise InstallAborted
+        stop, fail = self._should_stop, self._failing.set
+        with self.gate.changing(steps[0].host, stop, ", ".join(risky), fail):
             self._host(phase, steps, session_for)
 
     def _host(self, phase: str, steps: Sequence[Step], session_for: SessionFor) -> None:
@@ -438,9 +433,10 @@ def _joined(problems: Problems) -> str:
 def _all(running: Sequence["Future[None]"]) -> None:
     """Wait for all, then raise the first failure."""
     errors = [e for f in running if (e := f.exception()) is not None]
-    for error in errors:
-        if isinstance(error, InstallStepFailed):
-            raise error
+    for kind in (InstallStepFailed, UserError):  # the others may only have stopped because of it
+        for error in errors:
+            if isinstance(error, kind):
+                raise error
     if errors:
         raise errors[0]
 

@@ -30,6 +30,10 @@ from hale.ssh import SessionPool
 _SUBJECT = "joined"
 
 
+class InstallAborted(Exception):
+    """The run stops: the operator stopped it, or something else in it has failed."""
+
+
 class _Joined:
     """Whether a host's kubelet has its kubeconfig, as what is to be observed."""
 
@@ -134,24 +138,36 @@ class JoinedGate:
 
     @contextmanager
     def changing(
-        self, host: str, give_up: Callable[[], bool], interrupts: str = ""
+        self,
+        host: str,
+        give_up: Callable[[], bool],
+        interrupts: str = "",
+        failed: Callable[[], None] = lambda: None,
     ) -> Iterator[None]:
         """Hold while steps change the host. Raises UserError if the gate is or stays closed.
 
-        interrupts: the title of a step that interrupts what runs there; empty for none.
+        Raises InstallAborted, without a check or a drain, where the run stops by the host's turn.
+        interrupts: the title of a step that interrupts what runs there; empty for none. failed: runs
+        after a failure, before the next host has its turn.
         """
         if host not in self.joined:
             yield
             return
         changed = False
         with self._lock:
+            if give_up():
+                raise InstallAborted
             try:
                 with self._gate(host, give_up, interrupts):
                     yield
                     changed = True
             except GateClosed as error:
                 when = f"after a change of {host}" if changed else f"{host} was not changed"
+                failed()
                 raise UserError(f"{when}: {error}") from None
+            except BaseException:
+                failed()
+                raise
 
     def _gate(
         self, host: str, give_up: Callable[[], bool], interrupts: str

@@ -14,8 +14,9 @@ from hale.apply.journal import RunFinished, RunState, now
 from hale.audit import recorder
 from hale.install import scheduler
 from hale.install.cluster_context import ClusterContext, load_cluster_context
-from hale.install.engine import Engine, InstallAborted, PhaseFailed, interruptible
+from hale.install.engine import Engine, PhaseFailed, interruptible
 from hale.install.executor import InstallStepFailed
+from hale.install.joined import InstallAborted
 from hale.install.locked_run import check_reachable, locked_run
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
 from hale.install.options import InstallOptions

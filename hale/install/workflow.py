@@ -16,8 +16,9 @@ from hale.apply.worker_gate import DrainOptions, WorkerGate
 from hale.audit import recorder
 from hale.install import preflight
 from hale.install.cluster_context import ClusterContext, load_context
-from hale.install.engine import Engine, InstallAborted, PhaseFailed, interruptible
+from hale.install.engine import Engine, PhaseFailed, interruptible
 from hale.install.joined import (
+    InstallAborted,
     JoinedGate,
     confirm_changes,
     joined_hosts,

@@ -29,7 +29,8 @@ from hale.drill.workflow import DrillOptions
 from hale.install import engine, joined, kubeconfig, plan_view, preflight, reset, session_leases
 from hale.install import workflow as install
 from hale.install.cluster_context import ClusterContext
-from hale.install.engine import InstallAborted, PhaseFailed
+from hale.install.engine import PhaseFailed
+from hale.install.joined import InstallAborted
 from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
 from hale.install.reset import Reset

@@ -14,8 +14,8 @@ import pytest
 from hale.apply.journal import InstallStepDone, InstallStepState
 from hale.install import engine, planning, reporter, scheduler
 from hale.install.cluster_context import GROUPS, ClusterContext
-from hale.install.engine import Engine, InstallAborted, PhaseFailed
-from hale.install.joined import JoinedGate
+from hale.install.engine import Engine, PhaseFailed
+from hale.install.joined import InstallAborted, JoinedGate
 from hale.install.observe import HostsUnreachable
 from hale.install.phase import (
     Batch,
@@ -578,6 +578,24 @@ def test_what_is_left_alone_has_no_steps_and_is_reported(
     ]
 
 
+def test_after_a_failed_worker_the_other_workers_are_not_changed(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+
+    def fails(_: Engine, phase: str, steps: Sequence[RunScript], of: Any) -> None:
+        ran.append(steps[0].host)
+        raise UserError(f"{steps[0].host} is still unhealthy")
+
+    monkeypatch.setattr(Engine, "_host", fails)
+    made.phase("runtime", lambda: [Batch((RunScript("w1", "r", ""), RunScript("w2", "r", "")))])
+    vars(made.phases["runtime"])["GATED"] = True
+    made.engine.gate = JoinedGate(frozenset({"w1", "w2"}), frozenset(), lambda: ())
+    with pytest.raises(PhaseFailed, match="is still unhealthy"):
+        made.run()
+    assert len(ran) == 1
+
+
 def test_a_step_that_interrupts_is_named_to_the_gate(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -585,7 +603,7 @@ def test_a_step_that_interrupts_is_named_to_the_gate(
 
     class Gate:
         @contextmanager
-        def changing(self, host: str, give_up: Any, interrupts: str) -> Iterator[None]:
+        def changing(self, host: str, stop: Any, interrupts: str, fail: Any) -> Iterator[None]:
             gated.append((host, interrupts))
             yield
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from hale.apply.gates import GateClosed
 from hale.apply.worker_gate import WorkerGate
 from hale.install import joined, planning, scheduler
-from hale.install.joined import JoinedGate, confirm_changes
+from hale.install.joined import InstallAborted, JoinedGate, confirm_changes
 from hale.install.options import InstallOptions
 from hale.install.phase import Observations, PhaseProblem
 from hale.install.planning import PhaseStatus
@@ -170,6 +170,17 @@ def test_a_worker_is_changed_as_by_fix() -> None:
     ):
         pass
     assert calls == [("w1", True)]
+
+
+@pytest.mark.parametrize("host", ["m1", "w1"])
+def test_a_host_that_waited_for_its_turn_is_not_checked_once_the_run_stops(host: str) -> None:
+    health = Health([])
+    stopped = dataclasses.replace(
+        gate(health), worker_gate=lambda give_up: pytest.fail("the worker is audited and drained")
+    )
+    with pytest.raises(InstallAborted), stopped.changing(host, lambda: True, "containerd restarts"):
+        raise AssertionError("it was changed")
+    assert health.calls == 0
 
 
 ALL = {"m1", "m2", "m3", "w1", "w2"}
