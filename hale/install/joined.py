@@ -147,8 +147,8 @@ class JoinedGate:
         """Hold while steps change the host. Raises UserError if the gate is or stays closed.
 
         Raises InstallAborted, without a check or a drain, where the run stops by the host's turn.
-        interrupts: the title of a step that interrupts what runs there; empty for none. failed: runs
-        after a failure, before the next host has its turn.
+        interrupts: the title of a step that interrupts what runs there; empty for none. failed:
+        called after a failure, before the next host has its turn.
         """
         if host not in self.joined:
             yield
