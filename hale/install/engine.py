@@ -356,6 +356,7 @@ class Engine:
             there = self.site.secrets.uploaded
             with self._uploading:  # several phases need the same upload, once
                 if not step.uploads <= there:
+                    self.site.secrets.attempted |= step.uploads
                     self._step(phase, step, executor)
                     there |= step.uploads
 

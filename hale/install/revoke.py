@@ -17,18 +17,18 @@ KUBECTL = f"kubectl --kubeconfig {ADMIN} --namespace kube-system --request-timeo
 
 
 def revoke(context: ClusterContext, sessions: SessionPool) -> str:
-    """Delete this run's bootstrap token and encrypted certificates, where it has uploaded them.
+    """Delete this run's token and encrypted certificates, where it may have uploaded them.
 
     Returns why they could not be deleted, "" if nothing remains.
     """
     secrets = context.secrets
-    if not secrets.uploaded:
+    if not secrets.attempted:
         return ""
     script = script_with(
         SCRIPT,
         kubectl=KUBECTL,
-        token=secrets.token.reveal().partition(".")[0] if TOKEN in secrets.uploaded else "",
-        certificates="yes" if CERTIFICATES in secrets.uploaded else "",
+        token=secrets.token.reveal().partition(".")[0] if TOKEN in secrets.attempted else "",
+        certificates="yes" if CERTIFICATES in secrets.attempted else "",
     )
     try:
         done = sessions.session(context.first_control_plane.name).run(script, TIMEOUT)
@@ -36,5 +36,6 @@ def revoke(context: ClusterContext, sessions: SessionPool) -> str:
         return str(error)
     if done.exit_status == 0:
         secrets.uploaded.clear()
+        secrets.attempted.clear()
         return ""
     return secrets.redact(done.stderr.decode(errors="replace").strip()) or "kubectl failed"

@@ -34,12 +34,13 @@ class Secrets:
     """A bootstrap token and a certificate key, generated for one run.
 
     uploaded: which of TOKEN and CERTIFICATES (the control plane's, encrypted with this key) are in
-    the cluster already.
+    the cluster already. attempted: which of them may be there, also where their step has failed.
     """
 
     token: Secret = field(default_factory=lambda: Secret(new_token()))
     certificate_key: Secret = field(default_factory=lambda: Secret(new_key()))
     uploaded: set[str] = field(default_factory=set)
+    attempted: set[str] = field(default_factory=set)
 
     def redact(self, text: str) -> str:
         """The text without the secrets."""

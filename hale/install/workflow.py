@@ -218,8 +218,8 @@ def _phases(
                 if why := revoke(context, sessions):
                     console.print(
                         Text(
-                            "The bootstrap token and the uploaded certificates were not deleted; "
-                            f"both expire within two hours. {escaped_lines(why)}",
+                            "The bootstrap token and the certificates, where uploaded, were not "
+                            f"deleted; both expire within two hours. {escaped_lines(why)}",
                             "yellow",
                         )
                     )

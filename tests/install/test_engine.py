@@ -5,7 +5,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +28,7 @@ from hale.install.phase import (
     WaitFor,
     WaitForPhase,
 )
+from hale.install.secrets import TOKEN
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
 from hale.ssh import SessionPool
@@ -576,6 +577,23 @@ def test_what_is_left_alone_has_no_steps_and_is_reported(
     assert list(made.engine.differences) == [
         "m1: x; left as it is, because this run only adds workers"
     ]
+
+
+def test_what_a_failed_step_may_have_uploaded_is_remembered(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise UserError("killed")
+
+    monkeypatch.setattr(Engine, "_step", fails)
+    monkeypatch.setattr(engine, "InstallStepExecutor", lambda *_: None)
+    monkeypatch.setattr(made.engine._leases, "lease", lambda: nullcontext(lambda _: None))
+    step = RunScript("m1", "token", "", uploads=frozenset({TOKEN}))
+    made.phase("workers", lambda: [Batch((step,))])
+    with pytest.raises(PhaseFailed, match="killed"):
+        made.run()
+    secrets = made.engine.site.secrets
+    assert (secrets.attempted, secrets.uploaded) == ({TOKEN}, set())
 
 
 def test_after_a_failed_worker_the_other_workers_are_not_changed(
