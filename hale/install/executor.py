@@ -22,6 +22,7 @@ TIMEOUT = 120.0
 LINES = 15  # of a failed step's output
 _INVALID = 45
 
+NOTE = "note: "  # begins a line of a step's output that the operator is to read
 OutputCallback = Callable[[str], None]  # the latest line of a step that runs
 
 
@@ -103,7 +104,7 @@ class InstallStepExecutor:
 
 
 class _Lines:
-    """Splits output into lines and reports the latest complete one."""
+    """Splits output into lines and reports the latest complete one, and every note."""
 
     def __init__(self, on_output: OutputCallback) -> None:
         self._on_output = on_output
@@ -111,8 +112,11 @@ class _Lines:
 
     def take(self, new: bytes) -> None:
         *lines, self._rest = (self._rest + new).split(b"\n")
+        for line in lines:
+            if line.startswith(NOTE.encode()):
+                self._on_output(line.decode(errors="replace").strip())
         for line in reversed(lines):
-            if line.strip():
+            if line.strip() and not line.startswith(NOTE.encode()):
                 self._on_output(line.decode(errors="replace").strip())
                 return
 

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from hale.apply.journal import InstallStepState, PhaseState
+from hale.install.executor import NOTE
 from hale.install.phase import Step
 from hale.redact import redact
 from hale.report.text import escape_controls
@@ -81,7 +82,9 @@ class InstallProgress:
             self._print(f"  {step.host}: {step.title}  {seconds:.1f} s", style, sign)
 
     def output_line(self, step: Step, text: str) -> None:
-        """The latest line that a running step printed."""
+        """The latest line that a running step printed; one that starts with "note: " stays."""
+        if text.startswith(NOTE):
+            self.notice(f"{step.host}: {escape_controls(text.removeprefix(NOTE))}")
         with self._lock:
             if id(step) in self._running:
                 self._running[id(step)] = (*self._running[id(step)][:2], escape_controls(text))

@@ -1,7 +1,9 @@
 """The shell scripts of steps, run here: with stand-ins for the programs of a host."""
 
 import hashlib
+import io
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -11,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from facts.cluster import file_digests, kubernetes, leftovers
 from hale.install import executor, revoke
 from hale.install.executor import InstallStepExecutor, InstallStepFailed
 from hale.install.phase import RunScript, WriteFile
+from hale.install.progress import InstallProgress
 from hale.install.secrets import CERTIFICATES, TOKEN, Secrets
 from hale.inventory.cluster_spec import KUBELET, WRITTEN
 from hale.model.evidence import Evidence, HostView, Output
@@ -492,7 +496,7 @@ def test_what_joins_have_used_is_deleted(
     monkeypatch.setattr(revoke, "KUBECTL", str(path))
     (tmp_path / "kubectl.status").write_text("1")
     site = factories.made(tmp_path)
-    site.secrets.uploaded |= uploaded
+    site.secrets.attempted |= uploaded
 
     class Sessions:
         def session(self, _: str) -> Here:
@@ -511,6 +515,15 @@ def test_what_joins_have_used_is_deleted(
     assert log.read_text().splitlines()[-1] == wanted
     assert token.partition(".")[2] not in log.read_text()
     assert revoke.revoke(site, sessions) == "", "once"
+
+
+def test_every_note_of_a_step_stays_on_the_screen() -> None:
+    shown = io.StringIO()
+    step = RunScript("m1", "packages", "")
+    with InstallProgress(Console(file=shown, width=200)) as progress:
+        lines = executor._Lines(lambda line: progress.output_line(step, line))
+        lines.take(b"Purging c\nnote: a stays\nnote: b stays\n")
+    assert re.findall(r"! (m1: .*)", shown.getvalue()) == ["m1: a stays", "m1: b stays"]
 
 
 IP_VS = """\
@@ -755,7 +768,22 @@ def test_only_packages_of_hale_are_removed(
     )
     assert any(c.startswith("systemctl") for c in calls) == stopped
     assert ("which packages Hale installed is unknown" in done.stdout) == (recorded is None)
+    stay = [n for n in ("kubelet", "containerd", "kubernetes-cni") if n not in (recorded or "")]
+    assert (f"note: not in Hale's record, so they stay: {' '.join(stay)}" in done.stdout) == (
+        bool(stay)
+    )
     assert not record.exists()
+
+
+def test_a_dead_hosts_pods_do_not_take_the_timeout_of_its_drain(tmp_path: Path) -> None:
+    """kubectl counts from a pod's DeletionTimestamp: the end of its grace period."""
+    script = scripts.load(
+        "drain_node", "kubectl", node="w1", timeout=f"{reset.DRAIN_TIMEOUT}", more=""
+    )
+    assert run(tmp_path, script, kubectl='case $1 in get) printf "w1 " ;; esac').returncode == 0
+    found = re.search(r"--skip-wait-for-delete-timeout=(\d+)", (tmp_path / "calls").read_text())
+    assert found is not None
+    assert reset.GRACE + int(found[1]) <= reset.DRAIN_TIMEOUT - 30
 
 
 @pytest.mark.parametrize(
@@ -847,6 +875,7 @@ def test_packages_that_others_need_stay(tmp_path: Path) -> None:
     record.parent.mkdir()
     record.write_text("containerd.io\n")
     programs["dpkg"] = "echo docker-ce depends on containerd.io >&2; exit 1"
+    programs["apt-mark"] = '[ "$1" != showhold ] || echo containerd.io'
     script = scripts.load("is_installed") + scripts.load(
         "remove_packages", names="containerd.io", record=str(record), repository="hale-of-a-test"
     )
@@ -857,4 +886,6 @@ def test_packages_that_others_need_stay(tmp_path: Path) -> None:
     calls = (tmp_path / "calls").read_text()
     assert "purge" not in calls.replace("--simulate --purge", "")
     assert "systemctl" not in calls
+    marks = [c for c in calls.splitlines() if c.startswith("apt-mark")]
+    assert marks[-1] == "apt-mark -qq hold containerd.io", "as they were"
     assert record.exists()
