@@ -8,10 +8,11 @@ kubernetes.io, "Safely Drain a Node".
 
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from hale.apply.gates import GateClosed
 from hale.inventory.cluster_spec import ADMIN
 from hale.ssh import CommandResult, RemoteError, SessionPool
 
@@ -104,10 +105,34 @@ class ClusterNodes:
         raise ApiUnavailable(reasons[0] if reasons else "the inventory names no control-plane node")
 
 
-def node_of(nodes: Iterable[ClusterNode], name: str, address: str) -> ClusterNode | None:
-    """The node of a host, by its address, else by its name."""
-    by_address = [n for n in nodes if address and address in n.addresses]
-    return next(iter([*by_address, *(n for n in nodes if n.name == name)]), None)
+def node_of(
+    nodes: Iterable[ClusterNode], name: str, addresses: Mapping[str, str]
+) -> ClusterNode | None:
+    """The node of a host, by its address and its name. addresses: of all hosts.
+
+    An address that another host has too, as with ports forwarded through one host, proves nothing.
+    Raises GateClosed where more than one node may be the host's.
+    """
+    found, address = list(nodes), addresses.get(name, "")
+    by_name = [n for n in found if n.name == name]
+    by_address = [n for n in found if address and address in n.addresses]
+    others = {host: other for host, other in addresses.items() if host != name}
+    sharing = [host for host, other in others.items() if other == address]
+    sharing += [n.name for n in by_address if n.name in others]
+    if by_name and sharing:
+        return by_name[0]
+    candidates = {n.name: n for n in (*by_address, *by_name)}
+    if by_address and sharing:
+        raise GateClosed(
+            f"{name} has the address {address}, as has {sharing[0]}, and no node has its name, so "
+            "its node is unknown"
+        )
+    if len(candidates) > 1:
+        raise GateClosed(
+            f"the nodes {' and '.join(candidates)} have the address {address} or the name {name}, "
+            "so its node is unknown"
+        )
+    return next(iter(candidates.values()), None)
 
 
 def parse_nodes(text: str) -> tuple[ClusterNode, ...]:

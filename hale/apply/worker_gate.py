@@ -99,9 +99,11 @@ class WorkerGate:
     def _problems(self, name: str) -> list[str]:
         found = list(self.problems([name]))
         try:
-            node = node_of(self.nodes.all(), name, self.addresses.get(name, ""))
+            node = node_of(self.nodes.all(), name, self.addresses)
         except ApiUnavailable as error:
             return [*found, f"the cluster's API: {error}"]
+        except GateClosed as error:
+            return [*found, f"node of {name}: {error}"]
         if node is None:
             found.append(f"node of {name}: the cluster has none")
         elif not node.ready:
@@ -112,8 +114,8 @@ class WorkerGate:
         """Cordon and drain the host's node; it, if Hale has to uncordon it. Raises GateClosed."""
         try:
             nodes = self.nodes.all()
-            node = node_of(nodes, name, self.addresses.get(name, ""))
-        except ApiUnavailable as error:
+            node = node_of(nodes, name, self.addresses)
+        except (ApiUnavailable, GateClosed) as error:
             raise GateClosed(
                 f"it cannot be drained: {error}. Nothing was changed here; --no-drain changes it "
                 "with its pods on it"

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from hale.apply import gates, journal, runner, worker_gate
-from hale.apply.cluster_nodes import ApiUnavailable, ClusterNodes, parse_nodes
+from hale.apply.cluster_nodes import ApiUnavailable, ClusterNodes, node_of, parse_nodes
 from hale.apply.gates import BatchSize, GateClosed, NodeStatus
 from hale.apply.journal import Journal, NodeCordoned, RunHeader, now
 from hale.apply.lock import Owner
@@ -228,6 +228,41 @@ def test_a_node_that_vanishes_is_unhealthy(book: Journal, monkeypatch: pytest.Mo
 def _once(check: Callable[[], Sequence[str]], *_: object, **__: object) -> None:
     if problems := check():
         raise GateClosed(problems[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "addresses", "found"),
+    [
+        ("w1", {"w1": "10.0.0.4", "m1": "10.0.0.1"}, "w1"),
+        ("x1", {"x1": "10.0.0.4"}, "w1"),
+        ("w1", {"w1": "10.0.0.1", "m1": "10.0.0.1"}, "w1"),  # ports forwarded through m1
+        ("w1", {"w1": "10.9.9.9", "w2": "10.9.9.9"}, "w1"),
+        ("x1", {"x1": "10.9.9.9"}, None),
+    ],
+)
+def test_the_node_of_a_host(name: str, addresses: dict[str, str], found: str | None) -> None:
+    node = node_of(parse_nodes(NODES), name, addresses)
+    assert (node.name if node else None) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "addresses", "match"),
+    [
+        ("w1", {"w1": "10.0.0.1"}, "the nodes m1 and w1 have the address"),
+        ("x1", {"x1": "10.0.0.1", "m1": "10.0.0.1"}, r"x1 has the address 10\.0\.0\.1, as has m1"),
+        ("x1", {"x1": "10.0.0.1", "m1": "192.0.2.1"}, "as has m1"),
+    ],
+)
+def test_a_node_that_may_be_another_hosts(name: str, addresses: dict[str, str], match: str) -> None:
+    with pytest.raises(GateClosed, match=match):
+        node_of(parse_nodes(NODES), name, addresses)
+
+
+def test_a_worker_that_is_reached_through_a_master_is_not_mistaken_for_it(book: Journal) -> None:
+    cluster = Cluster(NODES.replace("10.0.0.1 m1", "10.0.0.1 10.0.0.4 m1"))
+    with pytest.raises(GateClosed, match="it cannot be drained: the nodes m1 and w1 have the"):
+        change(cluster, book, lambda: pytest.fail("it was changed"))
+    assert cluster.cordons() == []
 
 
 def test_the_nodes_of_kubectl() -> None:
