@@ -55,31 +55,40 @@ def joined_hosts(context: ClusterContext, sessions: SessionPool) -> frozenset[st
         raise UserError(f"nothing was changed: {error}") from None
 
 
-def only_adds_workers(context: ClusterContext, joined: Collection[str]) -> bool:
-    """Whether all that is missing from the cluster are workers."""
+def only_adds_workers(context: ClusterContext, joined: Collection[str], phase: str = "") -> bool:
+    """Whether the run only adds workers: all that is missing from the cluster.
+
+    phase: the only one that is to be run, by --phase; it is run on every host.
+    """
+    if phase:
+        return False
     missing = [h for h in context.hosts if h.name not in joined]
     return bool(missing) and not any(h.is_master for h in missing)
 
 
 def left_alone(
-    context: ClusterContext, sessions: SessionPool, phases: Sequence[str], joined: Collection[str]
+    context: ClusterContext,
+    sessions: SessionPool,
+    phases: Sequence[str],
+    joined: Collection[str],
+    phase: str = "",
 ) -> LeftAlone:
     """What this run does not touch: (phase, host), where it only adds workers.
 
     A phase that an earlier run has begun on the cluster and not completed is not left out. Raises
     HostsUnreachable.
     """
-    if not only_adds_workers(context, joined):
+    if not only_adds_workers(context, joined, phase):
         return frozenset()
     preparing = [p for p in map(load_phase, phases) if p.PREPARES_HOSTS]
     observed = observe([ObservationRequest(p, context) for p in preparing], sessions.session)
     found = set()
-    for phase, observations in zip(preparing, observed, strict=True):
+    for one, observations in zip(preparing, observed, strict=True):
         for name in joined:
             with suppress(Unreadable):
-                if phase.unfinished(context, observations, name):
+                if one.unfinished(context, observations, name):
                     continue
-            found.add((phase.name, name))
+            found.add((one.name, name))
     return frozenset(found)
 
 

@@ -37,12 +37,12 @@ def print_plan(options: InstallOptions) -> None:
     with SessionPool(targets_of(inventory, options.login)) as sessions:
         check_reachable(sessions)
         joined = joined_hosts(context, sessions)
-        left = joined if only_adds_workers(context, joined) else frozenset()
+        left = joined if only_adds_workers(context, joined, options.phase) else frozenset()
         if GATE in selected:
             _print_gate(options, context, standard, sessions, console, left)
         phases = [n for n in selected if n not in (GATE, AUDIT)]
         try:
-            alone = left_alone(context, sessions, phases, joined)
+            alone = left_alone(context, sessions, phases, joined, options.phase)
             statuses = phase_statuses(context, sessions, phases, alone)
         except HostsUnreachable as error:
             raise UserError(str(error)) from None

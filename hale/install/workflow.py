@@ -81,7 +81,7 @@ def _install(
     inventory = context.inventory
     folder = recorder.create_run_dir(options.reports, "install")
     joined = joined_hosts(context, sessions)
-    left = joined if only_adds_workers(context, joined) else frozenset()
+    left = joined if only_adds_workers(context, joined, options.phase) else frozenset()
     if GATE in chosen and not _gate(options, context, standard, sessions, folder, console, left):
         return False
     phases = [n for n in chosen if n not in (GATE, AUDIT)]
@@ -186,7 +186,7 @@ def _phases(
     remediated, left = frozenset[str](), LeftAlone()
     if joined:
         try:
-            left = left_alone(context, sessions, chosen, joined)
+            left = left_alone(context, sessions, chosen, joined, options.phase)
             remediated = confirm_changes(options, context, sessions, console, chosen, joined, left)
         except HostsUnreachable as error:
             raise UserError(str(error)) from None

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from hale.apply.gates import GateClosed
 from hale.apply.worker_gate import WorkerGate
-from hale.install import joined, planning, scheduler
+from hale.install import joined, plan_view, planning, scheduler, workflow
 from hale.install.joined import InstallAborted, JoinedGate, confirm_changes
 from hale.install.options import InstallOptions
 from hale.install.phase import Observations, PhaseProblem
@@ -246,6 +246,52 @@ def test_every_phase_in_host_groups_says_whether_it_prepares_hosts() -> None:
     of a node that has joined, nothing remains."""
     phases = [scheduler.load_phase(name) for name in scheduler.phase_names()]
     assert [p.name for p in phases if p.HOST_GROUPS and not p.PREPARES_HOSTS] == ["masters"]
+
+
+def test_a_single_phase_leaves_no_host_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--phase runtime` is to be run where it remains, also while a worker is missing."""
+    site = factories.made(tmp_path)
+    monkeypatch.setattr(
+        joined, "observe", lambda requests, _: [factories.seen({}, {}) for _ in requests]
+    )
+    assert joined.left_alone(site, SessionPool({}), ["runtime"], ALL - {"w2"})
+    assert not joined.only_adds_workers(site, ALL - {"w2"}, "runtime")
+    found = joined.left_alone(site, SessionPool({}), ["runtime"], ALL - {"w2"}, "runtime")
+    assert found == frozenset()
+
+
+@pytest.mark.parametrize(("phase", "alone"), [("", True), ("runtime", False)])
+def test_install_and_its_plan_leave_hosts_alone_by_phase(
+    phase: str, alone: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inventory = factories.made(tmp_path).inventory.path
+    options = InstallOptions(reports=tmp_path / "reports", inventory=inventory, phase=phase)
+    left: list[bool] = []
+
+    class Noted(Exception):
+        pass
+
+    def note(*given: Any) -> None:
+        left.append(bool(given[-1]))
+        raise Noted
+
+    monkeypatch.setattr(
+        joined, "observe", lambda requests, _: [factories.seen({}, {}) for _ in requests]
+    )
+    for module in (workflow, plan_view):
+        monkeypatch.setattr(module, "check_reachable", lambda _: None)
+        monkeypatch.setattr(module, "joined_hosts", lambda *_: ALL - {"w2"})
+        monkeypatch.setattr(module, "unsupported", lambda *_: ())
+    monkeypatch.setattr(workflow, "_gate", lambda *_: True)
+    monkeypatch.setattr(plan_view, "_print_gate", lambda *_: None)
+    monkeypatch.setattr(workflow, "confirm_changes", note)
+    monkeypatch.setattr(plan_view, "phase_statuses", note)
+    for run in (workflow.install_cluster, plan_view.print_plan):
+        with pytest.raises(Noted):
+            run(options)
+    assert left == [alone, alone]
 
 
 def test_what_is_left_alone_is_reported_and_has_no_steps(
