@@ -6,7 +6,7 @@ what an earlier run recorded.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple, Protocol
 
@@ -204,6 +204,12 @@ class Phase(ABC):
 
         The gate reads them before any phase changes a host. Raises Unreadable.
         """
+        return ()
+
+    def left_problems(
+        self, site: ClusterContext, observations: Observations, left: Collection[str]
+    ) -> tuple[str, ...]:
+        """Reasons why these hosts cannot be left alone, by `gate_probes`. Raises Unreadable."""
         return ()
 
     def preflight_probes(self, site: ClusterContext, host: Host) -> Probes:

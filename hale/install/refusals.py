@@ -28,8 +28,9 @@ def unsupported(
 ) -> tuple[str, ...]:
     """Why phases cannot be completed on these hosts, each with the next step; empty if they can.
 
-    left: hosts that the run leaves alone; what cannot be completed there is no reason. What cannot
-    be read is a reason too. Raises UserError for an unreachable host.
+    left: hosts that the run leaves alone; what cannot be completed there is no reason, but another
+    version of Kubernetes is. What cannot be read is a reason too. Raises UserError for an
+    unreachable host.
     """
     phases = map(load_phase, phase_names())
     asking = [p for p in phases if any(p.gate_probes(context, h) for h in context.hosts)]
@@ -39,9 +40,11 @@ def unsupported(
     except HostsUnreachable as error:
         raise UserError(str(error)) from None
     reasons: list[str] = []
+    of_left: list[str] = []
     for phase, observations in zip(asking, observed, strict=True):
         try:
             reasons += phase.gate_problems(context, observations)
+            of_left += phase.left_problems(context, observations, left)
         except Unreadable as error:
             reasons.append(f"{phase.name}: {error}")
-    return tuple(r for r in reasons if r.partition(": ")[0] not in left)
+    return (*(r for r in reasons if r.partition(": ")[0] not in left), *of_left)

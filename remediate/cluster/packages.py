@@ -11,7 +11,7 @@ Sources: apt-get(8), apt-mark(8), sources.list(5); kubernetes.io, "Installing ku
 `excludepkgs`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import ClassVar
 
 from facts.cluster import file_digests, packages, services
@@ -77,8 +77,8 @@ class InstallPackages(Phase):
         }
 
     def gate_probes(self, site: ClusterContext, host: Host) -> Probes:
-        """containerd's version and that of the control groups."""
-        return {packages.SUBJECT: (packages.probe(RUNTIME),)}
+        """The kubelet's version, containerd's and that of the control groups."""
+        return {packages.SUBJECT: (packages.probe((*RUNTIME, "kubelet")),)}
 
     def gate_problems(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
         """Versions that cannot work together, by versions.toml."""
@@ -88,6 +88,18 @@ class InstallPackages(Phase):
             for problem in versions.problems(
                 site, host, packages.read(observations.of(host.name, packages.SUBJECT))
             )
+        )
+
+    def left_problems(
+        self, site: ClusterContext, observations: Observations, left: Collection[str]
+    ) -> tuple[str, ...]:
+        """A kubelet of another version: one that is added would be newer than the apiserver."""
+        return tuple(
+            problem
+            for host in site.hosts
+            if host.name in left
+            for found in (packages.read(observations.of(host.name, packages.SUBJECT)),)
+            if (problem := _upgrade(site, host, found))
         )
 
     def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
@@ -104,13 +116,8 @@ class InstallPackages(Phase):
         for host in site.current_hosts:
             found = packages.read(observations.of(host.name, packages.SUBJECT))
             runs = services.read(observations.of(host.name, services.SUBJECT))["kubelet"].active
-            have = found.versions.get("kubelet")
-            if runs and have and not is_version(have, site.cluster.kubernetes_version):
-                problems.append(
-                    f"{host.name} runs the kubelet {have}; the inventory says "
-                    f"{site.cluster.kubernetes_version}. An install does not upgrade a cluster: "
-                    "set kubernetes_version to the running version, or run `invoke reset` first."
-                )
+            if runs and (problem := _upgrade(site, host, found)):
+                problems.append(problem)
         return tuple(problems)
 
     def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
@@ -130,6 +137,18 @@ class InstallPackages(Phase):
             )
             steps.append(RunScript(host.name, "packages", script, timeout=1800))
         return (Batch(tuple(steps)),)
+
+
+def _upgrade(site: ClusterContext, host: Host, found: Packages) -> str:
+    """Why a host that runs this kubelet is refused; empty where it is the inventory's."""
+    have, wanted = found.versions.get("kubelet"), site.cluster.kubernetes_version
+    if not have or is_version(have, wanted):
+        return ""
+    return (
+        f"{host.name} runs the kubelet {have}; the inventory says {wanted}. An install does not "
+        "upgrade a cluster: set kubernetes_version to the running version, or run `invoke reset` "
+        "first."
+    )
 
 
 def _left(site: ClusterContext, observations: Observations, host: Host) -> Iterator[str]:

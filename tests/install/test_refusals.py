@@ -66,6 +66,33 @@ def test_a_host_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
         refusals.unsupported(factories.made(tmp_path), SessionPool({}))
 
 
+@pytest.mark.parametrize(("masters", "refused"), [("1.33.1-1.1", True), ("1.34.4-1.1", False)])
+def test_a_worker_is_not_added_to_a_cluster_of_another_version(
+    masters: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its kubelet would be newer than the apiserver."""
+    site = factories.made(tmp_path)
+    monkeypatch.setattr(refusals, "phase_names", lambda: ("packages",))
+
+    def observe(requests: Iterable[Any], of: Any) -> tuple[Observations, ...]:
+        (request,) = requests
+        found: dict[str, dict[str, str]] = {}
+        for host in site.hosts:
+            for subject, (probe,) in request.of.probes(site, host).items():
+                kubelet = f"have kubelet hi {masters}\n" if host.is_master else ""
+                assert "kubelet" in probe.script
+                found[host.name] = {
+                    f"{subject}.{probe.name}": f"apt\n{kubelet}cgroup v2\ncapabilities 0\n"
+                }
+        return (factories.seen(found, {}),)
+
+    monkeypatch.setattr(refusals, "observe", observe)
+    reasons = refusals.unsupported(site, SessionPool({}), {"m1", "m2", "m3"})
+    assert [text.partition(" ")[0] for text in reasons] == ["m1", "m2", "m3"] * refused
+    assert all("An install does not upgrade a cluster" in text for text in reasons)
+    assert refusals.unsupported(site, SessionPool({})) == ()
+
+
 @pytest.fixture
 def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstallOptions:
     """Options of an install that the gate refuses."""
