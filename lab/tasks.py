@@ -1,4 +1,4 @@
-"""The lab's commands: `invoke lab.up | supply | down | status | shell | power`.
+"""The lab's commands: `invoke lab.up | supply | stranger | down | status | shell | power`.
 
 What they need is imported when they run: `invoke fix` knows them too, and has no use for it.
 """
@@ -72,6 +72,27 @@ def supply(
         hosts = lab.hosts if dnf == "all" else [lab[host] for host in dnf.split(",") if host]
         start_mirror(lab, _say, Path(kube_dir).resolve() if kube_dir else None, hosts, kube_vip)
         print(f"\nThe cluster's variables are in {lab.inventory}")
+
+
+@task(
+    help={
+        **_NAME,
+        "no-kube-proxy": "delete kube-proxy's DaemonSet; another program serves the Services",
+    }
+)
+def stranger(_: Context, name: str = _DEFAULT, no_kube_proxy: bool = False) -> None:
+    """Build an HA cluster without Hale, by kubeadm and by hand, as sites have them (2 minutes)."""
+    from lab import stranger as built
+
+    with _plainly():
+        lab = _lab(name)
+        lab.up()
+        built.build(lab, _say)
+        if no_kube_proxy:
+            built.delete_kube_proxy(lab)
+        print("\nSee what Hale would do to it:\n")
+        print(f"    .venv/bin/pytest --inventory {lab.inventory} --hosts=all")
+        print(f"    .venv/bin/invoke install --plan --inventory {lab.inventory}\n")
 
 
 @task(help=_NAME)
@@ -166,4 +187,4 @@ def _plainly() -> Iterator[None]:
         raise Exit("interrupted", code=130) from e
 
 
-lab = Collection("lab", up, supply, down, status, shell, power)
+lab = Collection("lab", up, supply, stranger, down, status, shell, power)
