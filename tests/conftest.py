@@ -17,9 +17,9 @@ from xdist.scheduler import LoadScopeScheduling
 from lab import machine
 
 #: A test that uses one of these, even through other fixtures, gets the marker `lab`.
-LAB_FIXTURES = frozenset({"lab", "cluster"})
+LAB_FIXTURES = frozenset({"lab", "cluster", "stranger"})
 #: Folders whose tests one worker takes as a whole, so that they share its lab or cluster.
-WHOLE_FOLDERS = frozenset({"cluster", "apply", "faults", "lab"})
+WHOLE_FOLDERS = frozenset({"cluster", "stranger", "apply", "faults", "lab"})
 
 
 def pytest_configure() -> None:

@@ -1,0 +1,56 @@
+"""The cluster that Hale did not build, its snapshots, and commands on it."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab import stranger
+from lab.machine import Lab
+from tests.cluster.cluster_fixture import ROOT, Built
+from tests.stranger import snapshot
+
+
+class Stranger(Built):
+    """The lab with that cluster; `spoiled` where a test took it off."""
+
+    def __init__(self, lab: Lab, reports: Path) -> None:
+        super().__init__(lab, reports)
+        self.spoiled = False
+
+    def restore(self) -> None:
+        """Build it, on fresh disks, if a test has taken it off."""
+        if not self.spoiled:
+            return
+        if any((h.root / "etc/kubernetes").exists() for h in self.lab.hosts) or any(
+            (h.root / "etc/haproxy").exists() for h in self.lab.hosts
+        ):
+            with ThreadPoolExecutor(len(self.lab.hosts)) as pool:
+                list(pool.map(lambda host: host.reset(), self.lab.hosts))
+        stranger.build(self.lab, lambda line: print(line, flush=True))
+        self.spoiled = False
+
+    def audit(self) -> "subprocess.CompletedProcess[str]":
+        """`pytest --hosts=all`, as an operator runs it."""
+        argv = [sys.executable, "-m", "pytest", "--inventory", str(self.inventory), "--hosts=all",
+                f"--reports={self.reports}"]  # fmt: skip
+        return subprocess.run(
+            argv, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+
+    @contextmanager
+    def unchanged(self, but: Sequence[str] = ()) -> Iterator[None]:
+        """Nothing changes inside, but for what begins with one of `but` (`where: what`)."""
+        before = snapshot.take(self.lab)
+        yield
+        found = snapshot.changes(before, snapshot.take(self.lab))
+        found = [c for c in found if not f"{c.where}: {c.what}".startswith(tuple(but))]
+        if found:
+            self.spoiled = True  # the next test gets one that is as it was
+        assert not found, snapshot.shown(found)
+
+    def audited(self) -> Path:
+        """The newest audit's folder."""
+        return max(self.reports.glob("*-audit"), key=lambda p: p.stat().st_mtime)
