@@ -28,7 +28,7 @@ test: .venv/.complete ## run all tests, those on the lab too
 	@.venv/bin/pytest tests $(LAB_TESTS)
 
 soak: .venv/.complete ## all crash tests and all of a cluster, of which `make test` draws a part (hours)
-	@HALE_SOAK=1 .venv/bin/pytest tests/apply/test_crash.py tests/cluster $(LAB_TESTS)
+	@HALE_SOAK=1 .venv/bin/pytest tests/apply/test_crash.py tests/cluster tests/stranger $(LAB_TESTS)
 
 lint: .venv/.complete ## check style, types, walls, shell scripts, words, and that docs/requirements is current
 	.venv/bin/ruff check .

@@ -18,8 +18,10 @@ from lab import machine
 
 #: A test that uses one of these, even through other fixtures, gets the marker `lab`.
 LAB_FIXTURES = frozenset({"lab", "cluster", "stranger"})
-#: Folders whose tests one worker takes as a whole, so that they share its lab or cluster.
-WHOLE_FOLDERS = frozenset({"cluster", "stranger", "apply", "faults", "lab"})
+#: Folders whose tests need a cluster, each one of its own. One worker takes them all.
+CLUSTER_FOLDERS = ("cluster", "stranger")
+#: Other folders whose tests one worker takes as a whole, so that they share its lab.
+LAB_FOLDERS = frozenset({"apply", "faults", "lab"})
 
 
 def pytest_configure() -> None:
@@ -51,25 +53,32 @@ class _FolderScheduling(LoadScopeScheduling):
     """Tests in the order they were collected; see WHOLE_FOLDERS."""
 
     def _split_scope(self, nodeid: str) -> str:
-        folder = nodeid.partition("/")[0]
-        return folder if folder in WHOLE_FOLDERS else nodeid
+        folder = _folder(nodeid)
+        if folder in CLUSTER_FOLDERS:
+            return "clusters"
+        return folder if folder in LAB_FOLDERS else nodeid
+
+
+def _folder(nodeid: str) -> str:
+    return nodeid.partition("/")[0]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The cluster's tests come first, and it ends with them: beside it a machine has no inotify
-    instances for five more hosts (128 is the kernel's default, inotify(7)). So those of them that
-    have a lab of their own come before it. Then come the tests that need no hosts, for the other
-    worker to do at the same time (README.md).
+    """The clusters' tests come first, and each cluster ends with them: beside it a machine has no
+    inotify instances for five more hosts (128 is the kernel's default, inotify(7)). So those of
+    them that have a lab of their own come before it. Then come the tests that need no hosts, for
+    the other worker to do at the same time (README.md).
 
     Tests on real hosts get the marker `lab`, and one more try.
     """
 
-    def place(item: pytest.Item) -> tuple[bool, bool, bool, bool]:
-        folder = item.nodeid.partition("/")[0]
+    def place(item: pytest.Item) -> tuple[bool, str, bool, bool, bool]:
+        folder = _folder(item.nodeid)
         on_lab = item.get_closest_marker("lab") is not None
         on_cluster = "cluster" in getattr(item, "fixturenames", ())
-        return folder != "cluster", folder in WHOLE_FOLDERS, on_lab, on_cluster
+        cluster = folder if folder in CLUSTER_FOLDERS else ""
+        return not cluster, cluster, folder in LAB_FOLDERS, on_lab, on_cluster
 
     for item in items:
         if LAB_FIXTURES.intersection(getattr(item, "fixturenames", ())):
@@ -139,7 +148,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     them: a second try would build again for each of those tests.
     """
     if item.get_closest_marker("lab") and hasattr(item.config, "workerinput"):
-        _turn(item.config.rootpath).take(cluster=item.nodeid.startswith("cluster/"))
+        _turn(item.config.rootpath).take(cluster=_folder(item.nodeid) in CLUSTER_FOLDERS)
     with _final(item):
         yield
 
