@@ -50,7 +50,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 class _FolderScheduling(LoadScopeScheduling):
-    """Tests in the order they were collected; see WHOLE_FOLDERS."""
+    """Tests in the order they were collected, some folders as a whole."""
 
     def _split_scope(self, nodeid: str) -> str:
         folder = _folder(nodeid)
