@@ -151,6 +151,7 @@ class PlanRunner:
             self.journal,
             self.report,
             self._stop.is_set,
+            self._stopped,
         )
 
     def _run_host(self, host: HostPlan) -> None:

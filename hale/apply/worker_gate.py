@@ -63,7 +63,8 @@ class WorkerGate:
     """Changes workers only while the cluster can spare them.
 
     problems: why these hosts are unhealthy now (gates.unhealthy). addresses: by host. report: as
-    PlanRunner's. give_up: whether the run is to stop.
+    PlanRunner's. give_up: whether the run is to stop. stopped: why no change may begin on this
+    host, such as the failure of another one; empty if one may.
     """
 
     nodes: ClusterNodes
@@ -73,6 +74,7 @@ class WorkerGate:
     journal: Journal
     report: Callable[[str, str], None]
     give_up: Callable[[], bool]
+    stopped: Callable[[str], str] = lambda host: ""
 
     @contextmanager
     def changing(self, name: str, *, interrupts: bool) -> Iterator[None]:
@@ -126,6 +128,8 @@ class WorkerGate:
                 f"{self.addresses.get(name, '')}. Nothing was changed here; --no-drain changes it "
                 "with its pods on it"
             )
+        if why := self._stopped(name):
+            raise GateClosed(f"{why} before {node.name} was drained; nothing was changed here")
         if not any(n.takes_pods and n.name != node.name for n in nodes):
             self.report(
                 name, f"no other node takes pods: those of {node.name} wait until it is uncordoned"
@@ -143,6 +147,9 @@ class WorkerGate:
             return None
         self.report(name, f"{node.name} cordoned and drained")
         return node
+
+    def _stopped(self, name: str) -> str:
+        return "interrupted" if self.give_up() else self.stopped(name)
 
     def _evict(self, name: str, node: str) -> None:
         """Raises GateClosed where pods stay."""
@@ -162,12 +169,12 @@ class WorkerGate:
                 refused = [line for line in text.splitlines() if "disruption budget" in line]
                 why = refused[-1].strip() if refused else last_line(done)
                 never = _NEVER in text
-            if never or self.give_up() or time.monotonic() >= end:
+            if never or self._stopped(name) or time.monotonic() >= end:
                 break
             self.report(name, f"{node} is being drained: {why}")
             time.sleep(_DRAIN_PAUSE)
-        if self.give_up():
-            raise GateClosed(f"interrupted while {node} was drained; nothing was changed here")
+        if stopped := self._stopped(name):
+            raise GateClosed(f"{stopped} while {node} was drained; nothing was changed here")
         if never:
             raise GateClosed(
                 f"{node} cannot be drained: {why}. Nothing was changed here; delete that pod, or "

@@ -156,6 +156,46 @@ def test_ctrl_c_ends_a_drain_and_uncordons(book: Journal, tmp_path: Path) -> Non
     assert open_cordons(book, tmp_path) == {}
 
 
+def test_ctrl_c_before_the_drain_drains_nothing(book: Journal, tmp_path: Path) -> None:
+    cluster = Cluster(stopped=True)
+    with pytest.raises(GateClosed, match="interrupted before w1 was drained; nothing was changed"):
+        change(cluster, book, lambda: pytest.fail("it was changed"))
+    assert cluster.cordons() == []
+    assert "cordon" not in (tmp_path / journal.NAME).read_text()
+
+
+@pytest.mark.parametrize("drains", [0, 1])
+def test_a_batch_mate_that_fails_ends_the_drain(book: Journal, drains: int) -> None:
+    """Before it begins, or after the attempt that is running."""
+    cluster = Cluster(drain=lambda: (1, "", BUDGET), options=DrainOptions(timeout=600))
+    gate = cluster.gate(book)
+    gate.stopped = lambda host: "w2 failed" if len(cluster.cordons()) >= drains else ""
+    match = f"w2 failed {'while' if drains else 'before'} w1 was drained; nothing was changed here"
+    with pytest.raises(GateClosed, match=match), gate.changing("w1", interrupts=True):
+        pytest.fail("it was changed")
+    assert cluster.cordons() == ["drain", "uncordon"][: 2 * drains]
+
+
+def test_a_run_tells_its_gate_why_a_worker_is_stopped(book: Journal, tmp_path: Path) -> None:
+    names = ("w1", "w2")
+    plan = Plan("s", "me", "", "", "", "", "baseline", ())
+    made = PlanRunner(
+        plan,
+        SessionPool({}),
+        tmp_path,
+        book,
+        Owner("me", "here", "r", now()),
+        dict.fromkeys(names, NodeStatus(master=False, joined="kubelet.conf")),
+        dict.fromkeys(names, "workers"),
+        lambda hosts: [],
+        lambda host, text: None,
+    )
+    gate = made._worker_gate(made.sessions)
+    assert gate.stopped("w1") == ""
+    made.failed["w2"] = "broken"
+    assert gate.stopped("w1").startswith("w2 of the same group failed")
+
+
 def test_ctrl_c_after_the_change_uncordons(book: Journal) -> None:
     cluster = Cluster()
 
