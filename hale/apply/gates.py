@@ -35,6 +35,7 @@ from hale.standard.loader import Standard
 QUORUM = 3  # members that tolerate the loss of one: etcd's FAQ, "What is failure tolerance?"
 # Seconds for a cluster to be healthy again after a host, and between two audits.
 HEALTH_TIMEOUT, POLL_INTERVAL = 300.0, 5.0
+CLUSTER = "cluster"  # in results: the host of what is read from several hosts
 INTERRUPTS = (Impact.RESTARTS_SERVICE, Impact.DISRUPTS_TRAFFIC, Impact.NEEDS_REBOOT)
 
 
@@ -164,6 +165,15 @@ def closing(problems: Iterable[str], host: str, remediated: Collection[str] = ()
     return [problem for problem in problems if closes(problem)]
 
 
+def awaited_after(host: str, remediated: Collection[str], *, last: bool) -> set[str]:
+    """What all changes of a control-plane host must have remediated there, as `subject_of` has it.
+
+    last: no other control-plane host is changed after it, so what is no host's own is awaited too.
+    """
+    where = (host, CLUSTER) if last else (host,)
+    return {f"{requirement} on {name}" for requirement in remediated for name in where}
+
+
 @contextmanager
 def changing_master(
     host: str,
@@ -173,13 +183,15 @@ def changing_master(
     *,
     interrupts: str = "",
     remediated: Collection[str] = (),
+    awaited: Collection[str] = (),
 ) -> Iterator[None]:
     """Around the change of a control-plane host: the rule of `fix`, `undo` and `install`.
 
     masters: the number of control-plane nodes. check: what `unhealthy` finds on them now.
     interrupts: what of the change interrupts something, empty for nothing. remediated: the
-    requirements that it is for. Raises GateClosed where the change must not be begun, or where
-    something is unhealthy after it that was healthy before.
+    requirements that it is for. awaited: what must be healthy after it even if it was not before
+    (`awaited_after`). Raises GateClosed where the change must not be begun, or where something is
+    unhealthy after it that was healthy before or is awaited.
     """
     before = check()
     if problems := closing(before, host, remediated):
@@ -192,7 +204,7 @@ def changing_master(
             "would lose quorum: do it manually in a maintenance window"
         )
     yield
-    known = {subject_of(p) for p in before}
+    known = {subject_of(p) for p in before}.difference(awaited)
     wait_until_healthy(lambda: [p for p in check() if subject_of(p) not in known], give_up)
 
 

@@ -121,16 +121,23 @@ class PlanRunner:
     def _masters(self) -> list[str]:
         return [name for name, status in self.membership.items() if status.master]
 
+    def _last(self) -> str:
+        """The host that is changed last; of a living control plane, if one of its hosts is."""
+        hosts = [h.host for h in self.plan.hosts if h.steps]
+        return gates.batches(hosts, self.membership, self.batch)[-1][-1]
+
     def _run_master(self, host: HostPlan) -> None:
         masters = self._masters()
         risky = gates.interrupting(host)
+        remediated = {r for s in host.steps for r in s.requirements}
         with gates.changing_master(
             host.host,
             len(masters),
             lambda: self.health_problems(masters),
             self._stop.is_set,
             interrupts=", ".join(risky[0].requirements) if risky else "",
-            remediated={r for s in host.steps for r in s.requirements},
+            remediated=remediated,
+            awaited=gates.awaited_after(host.host, remediated, last=host.host == self._last()),
         ):
             self._run_host(host)
 

@@ -1,18 +1,23 @@
 """Who may be changed when, on a living cluster; and hosts that have joined one that is ill."""
 
-from typing import NoReturn, get_type_hints
+from pathlib import Path
+from typing import NoReturn, cast, get_type_hints
 
 import pytest
 
 from hale.apply import gates
 from hale.apply.gates import BatchSize, GateClosed, NodeStatus
+from hale.apply.journal import Journal
+from hale.apply.lock import Owner
+from hale.apply.runner import PlanRunner
 from hale.model.change import Impact, KernelValueChange, UnitAction, UnitChange
 from hale.model.errors import UserError
 from hale.model.requirement import Guard
 from hale.model.results import Result
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
-from hale.plan.plan import HostPlan, Step
+from hale.plan.plan import HostPlan, Plan, Step
+from hale.ssh import SessionPool
 from hale.standard import subjects
 from hale.standard.loader import load_standard
 
@@ -157,6 +162,47 @@ def test_a_change_may_remediate_the_guard_that_fails(
         pytest.raises(GateClosed, match="stopped while the cluster was still unhealthy: HA-X on b"),
     ):
         change((LOUD,), 3, [problem], remediated, after=[problem, "HA-X on b: FAIL"])
+
+
+@pytest.mark.parametrize(
+    ("problem", "last", "waits"),
+    [
+        ("HA-LB-BACKENDS on a: FAIL", False, True),
+        ("HA-LB-BACKENDS on b: FAIL", True, False),
+        ("HA-LB-BACKENDS on cluster: FAIL", False, False),
+        ("HA-LB-BACKENDS on cluster: FAIL", True, True),
+    ],
+)
+def test_what_the_change_is_for_must_pass_before_the_next_master(
+    tmp_path: Path, problem: str, last: bool, waits: bool
+) -> None:
+    """A wrong change stops at the first one; what is no host's own must pass after the last."""
+    order = ("b", "a") if last else ("a", "b")
+    steps = (Step(("HA-LB-BACKENDS",), QUIET.change),)
+    plan = Plan(
+        "s", "me", "", "", "", "", "baseline", tuple(HostPlan(n, "", steps, (), ()) for n in order)
+    )
+    made = PlanRunner(
+        plan,
+        SessionPool({}),
+        tmp_path,
+        cast("Journal", None),
+        Owner("me", "here", "r", ""),
+        dict.fromkeys(order, MASTER),
+        dict.fromkeys(order, "masters"),
+        lambda hosts: [problem],
+        lambda host, text: None,
+    )
+    changed: list[str] = []
+    made._stop.set()  # nothing is waited for
+    made._run_host = lambda host: changed.append(host.host)  # type: ignore[method-assign]
+    one = next(h for h in plan.hosts if h.host == "a")
+    if waits:
+        with pytest.raises(GateClosed, match=f"still unhealthy: {problem}"):
+            made._run_master(one)
+    else:
+        made._run_master(one)
+    assert changed == ["a"]
 
 
 def change(
