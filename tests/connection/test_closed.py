@@ -182,6 +182,8 @@ def of_apply(site: Site) -> ApplyOptions:
             "audit": site.audited,
             "planner.build_plan": lambda: made(site),
             "planner.require_same_inputs": None,
+            "_check_scope": None,
+            "scope.check_undo": None,
             "runner.locks_held": nothing,
             "runner.recover": None,
             "PlanRunner": lambda: SimpleNamespace(run=lambda: True),
