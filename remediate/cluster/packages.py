@@ -68,7 +68,7 @@ class InstallPackages(Phase):
         """Packages and their holds, the repository's files, the kubelet's unit."""
         if host not in site.current_hosts:
             return {}
-        paths = [LIST, *_keyrings(), REPO, DNF_KEY]
+        paths = [LIST, *_keyrings(), REPO, DNF_KEY, RECORD]
         names = (*_ALL, OTHER_RUNTIME, *DNF_NAMES.values())
         return {
             packages.SUBJECT: (packages.probe(names),),
@@ -108,6 +108,17 @@ class InstallPackages(Phase):
             PhaseProblem(str(what), host.name)
             for host in site.current_hosts
             for what in _left(site, observations, host)
+        )
+
+    def differences(self, site: ClusterContext, observations: Observations) -> Problems:
+        """Of hosts that have joined with packages of the site's own: which are not held."""
+        return tuple(
+            PhaseProblem(
+                f"its packages are the site's own, and not held: {' '.join(free)}", host.name
+            )
+            for host in site.current_hosts
+            if _has_own_packages(observations, host)
+            if (free := _not_held(packages.read(observations.of(host.name, packages.SUBJECT))))
         )
 
     def preflight(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
@@ -155,7 +166,8 @@ def _left(site: ClusterContext, observations: Observations, host: Host) -> Itera
     found = packages.read(observations.of(host.name, packages.SUBJECT))
     there = file_digests.read(observations.of(host.name, file_digests.SUBJECT))
     units = services.read(observations.of(host.name, services.SUBJECT))
-    for path, content in _repository(site, found).items():
+    own = _has_own_packages(observations, host)
+    for path, content in _repository(site, found).items() if not own else ():
         if path not in there or there[path].sha256 != templates.digest(content):
             yield f"{path} is not the inventory's"
     if found.broken:
@@ -166,10 +178,22 @@ def _left(site: ClusterContext, observations: Observations, host: Host) -> Itera
     for name in PINNED:
         if name in found.versions and not is_version(found.versions[name], version):
             yield f"{name} is {found.versions[name]} and not {version}"
-    if found.manager == "apt" and (free := [n for n in PINNED if n not in found.held]):
+    if not own and (free := _not_held(found)):
         yield f"not held: {' '.join(free)}"
     if not (units["kubelet"].enabled and units["containerd"].enabled):
         yield "kubelet and containerd do not start at boot"
+
+
+def _has_own_packages(observations: Observations, host: Host) -> bool:
+    """Whether the host has joined a cluster with packages that Hale did not install."""
+    written = observations.of(host.name, file_digests.SUBJECT)
+    there = file_digests.read(written)
+    by_hale = any(path in there for path in (RECORD, LIST, REPO))
+    return file_digests.joined(written) and not by_hale
+
+
+def _not_held(found: Packages) -> list[str]:
+    return [n for n in PINNED if n not in found.held] if found.manager == "apt" else []
 
 
 def is_version(installed: str, wanted: str) -> bool:
