@@ -32,6 +32,7 @@ from hale.standard.loader import Standard
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _UNIT = re.compile(r"[A-Za-z0-9@:_.\\][A-Za-z0-9@:_.\\-]*")
+_ENABLING = re.compile(r"/etc/systemd/system/([^/]+\.(wants|requires|upholds)/)?[^/]+")
 _MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _IMPACTS = {UnitAction.RESTART: Impact.RESTARTS_SERVICE, UnitAction.STOP: Impact.DISRUPTS_TRAFFIC}
 
@@ -166,7 +167,9 @@ def _not_undone(
                 yield f"it would restore {change.path}"
             yield from _other_folders(change.path, change.folders)
         case SymlinkChange():
-            if not scope.has_path(change.path):
+            # The links that `systemctl disable` has removed.
+            enables = UnitChange in scope.kinds and _ENABLING.fullmatch(change.path)
+            if not enables and not scope.has_path(change.path):
                 yield f"it would change {change.path}"
             yield from _other_folders(change.path, change.folders)
         case KernelValueChange():

@@ -223,11 +223,13 @@ UNDO: dict[str, tuple[Action, str]] = {
 }
 
 
-def written(folder: Path, undo: Action, run: str = RUN) -> journal.RunHistory:
+def written(
+    folder: Path, undo: Action, run: str = RUN, requirement: str = "SYS-IP-FORWARD"
+) -> journal.RunHistory:
     """A journal of a run with one step that is undone so."""
     header = {"type": "run", "schema": journal.SCHEMA, "run": run, "kind": "fix"}
     header |= dict.fromkeys(("operator", "source_host", "inventory", "plan_sha256", "at"), "")
-    step = Step(("SYS-IP-FORWARD",), value(FORWARD))
+    step = Step((requirement,), value(FORWARD))
     entries = [
         json.dumps(header).encode(),
         msgspec.json.encode(journal.StepStarted("h", 1, step, "", (), "")),
@@ -237,8 +239,10 @@ def written(folder: Path, undo: Action, run: str = RUN) -> journal.RunHistory:
     return journal.load_run(folder)
 
 
-def check_undo(folder: Path, undo: Action, recorded: str = "") -> None:
-    back = build_undo_plan(written(folder, undo), ["h"], "baseline", {})
+def check_undo(
+    folder: Path, undo: Action, recorded: str = "", requirement: str = "SYS-IP-FORWARD"
+) -> None:
+    back = build_undo_plan(written(folder, undo, requirement=requirement), ["h"], "baseline", {})
     runs = "/var/lib/hale/runs"
     scope.check_undo(back, STANDARD, RUN, runs, lambda host, backup: recorded)
 
@@ -257,6 +261,27 @@ def test_what_a_fix_did_is_undone(tmp_path: Path) -> None:
     check_undo(tmp_path, behind_a_link, recorded="/etc/site")
     with pytest.raises(UserError, match="restore /etc/site"):
         check_undo(tmp_path, behind_a_link, recorded="/etc/other")
+
+
+@pytest.mark.parametrize(
+    ("path", "requirement", "right"),
+    [
+        ("multi-user.target.wants/firewalld.service", "FW-FIREWALLD", True),
+        ("dbus-org.fedoraproject.FirewallD1.service", "FW-FIREWALLD", True),
+        ("multi-user.target.wants/firewalld.service", "SYS-IP-FORWARD", False),
+        ("x.service.d/firewalld.conf", "FW-FIREWALLD", False),
+        ("../x.wants/y", "FW-FIREWALLD", False),
+    ],
+)
+def test_links_that_disable_has_removed_are_restored(
+    tmp_path: Path, path: str, requirement: str, right: bool
+) -> None:
+    change = SymlinkChange(f"/etc/systemd/system/{path}", "/lib/x", None, "why")
+    if right:
+        check_undo(tmp_path, change, requirement=requirement)
+        return
+    with pytest.raises(UserError, match="is not of a fix"):
+        check_undo(tmp_path, change, requirement=requirement)
 
 
 @pytest.mark.parametrize("run", ["../../../tmp/x", "/tmp/x", "", ".", "a/b", "a b", "-a", "a\n"])

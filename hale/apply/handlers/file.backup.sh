@@ -10,7 +10,8 @@ require_one_name || exit "$PRECONDITION_FAILED"
 read_attributes "$target"
 case ${found%% *} in *[ia]*) echo "$target: Operation not permitted" >&2; exit 1;; esac
 make_step_dir
-printf '%s' "$path" >"$step_dir/path"  # undo asks for it
+# Undo needs it. Where the shell cannot write it, cat says why.
+printf %s "$path" 2>/dev/null >"$step_dir/path" || printf %s "$path" | cat >"$step_dir/path"
 if [ -n "$now" ]; then
   cp --preserve=all --remove-destination -- "$target" "$step_dir/original"
 else
