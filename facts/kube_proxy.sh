@@ -21,7 +21,11 @@ iptables*)
   for save in iptables-save iptables-legacy-save iptables-nft-save ip6tables-save; do
     command -v $save >/dev/null || continue
     seen=1
-    rules=$($save -t nat 2>&1) || { printf '%s: %s\n' "$save" "$rules" >&2; exit 3; }
+    # Warnings on stderr, such as of legacy tables, would break up a line of the rules.
+    rules=$($save -t nat 2>/dev/null) || {
+      printf '%s: %s\n' "$save" "$($save -t nat 2>&1)" >&2
+      exit 3
+    }
     rules=$(printf '%s\n' "$rules" | grep -E 'default/kubernetes:https|-j KUBE-SERVICES')
     case $rules in *-A*) printf '%s\n' "$rules"; break ;; esac
   done
@@ -30,7 +34,8 @@ iptables*)
 nftables*)
   command -v nft >/dev/null || missing "nft is not installed: the rules cannot be looked at"
   for family in ip ip6; do
-    rules=$(nft list table $family kube-proxy 2>&1) || {
+    rules=$(nft list table $family kube-proxy 2>/dev/null) || {
+      rules=$(nft list table $family kube-proxy 2>&1)
       case $rules in *'No such file'*) continue ;; esac
       printf '%s\n' "$rules" >&2; exit 3
     }
