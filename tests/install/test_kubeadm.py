@@ -12,6 +12,7 @@ from hale.install.phase import RunScript
 from hale.install.secrets import Secret, Secrets
 from hale.inventory import ini
 from hale.model.errors import UserError
+from hale.ssh import remote
 from lab.machine import Lab
 from remediate.cluster import init, kubeadm, masters
 from tests.install import factories
@@ -249,7 +250,8 @@ def test_kube_vips_manifest_stays(lab: Lab, tmp_path: Path, kind: str, stays: st
     try:
         host.run(f"mkdir -p {manifest.rpartition('/')[0]}")
         host.run(f"(umask 077; echo ours >{manifest}); echo other >/etc/kubernetes/kubelet.conf")
-        host.run(f"set -eu\n{kubeadm.preserving(site, 'rm -rf /etc/kubernetes')}")
+        script = kubeadm.preserving(site, "rm -rf /etc/kubernetes")
+        host.run(f"{remote.PRELUDE}{remote.ATOMIC_WRITE}set -eu\n{script}")
         left = host.run("find /etc/kubernetes -type f -printf '%p %m\\n' 2>/dev/null", check=False)
         assert left.stdout.decode() == (f"{manifest} 600\n" if stays else "")
         assert host.run(f"cat {manifest}", check=False).stdout.decode() == stays
