@@ -17,19 +17,14 @@ from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, Stric
 from markupsafe import Markup
 
 from hale.model.results import Results
-from hale.report.text import escape_controls, format_value
+from hale.report.text import escape_controls, escape_lines, format_value
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def escape_except_newlines(value: Any) -> Any:
-    """Text with every control character spelled out, except newlines and tabs; others as is."""
-    # Nearly always, and fast.
-    if not isinstance(value, str) or value.isprintable() or isinstance(value, Markup):
-        return value
-    if value.replace("\n", "").replace("\t", "").isprintable():
-        return value
-    return "".join(c if c in "\n\t" else escape_controls(c) for c in value)
+def escape_text(value: Any) -> Any:
+    """Text as escape_lines makes it; others as is."""
+    return value if not isinstance(value, str) or isinstance(value, Markup) else escape_lines(value)
 
 
 @cache
@@ -39,7 +34,7 @@ def templates() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
-        finalize=escape_except_newlines,
+        finalize=escape_text,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -11,8 +11,8 @@ from xml.etree.ElementTree import Element, SubElement
 
 from hale.model.results import Result, Results, Run, SiteCheck
 from hale.model.verdict import Verdict
-from hale.report.jinja import escape_except_newlines
 from hale.report.matrix import failure_block
+from hale.report.text import escape_lines
 from hale.report.verdicts import PRESENTATION
 
 ROW_PROPERTIES = ("host", "requirement", "aspect", "verdict")
@@ -56,8 +56,8 @@ def render(found: Results, prefix: str = "") -> str:
             "skipped": str(count["skipped"]),
             "tests": str(len(cases)),
             "time": f"{_seconds(run):.3f}",
-            "timestamp": escape_except_newlines(run.started),
-            "hostname": escape_except_newlines(run.source_host),
+            "timestamp": escape_lines(run.started),
+            "hostname": escape_lines(run.source_host),
         },
     )
     _properties(suite, [*notes, *((name, getattr(run, name)) for name in RUN_PROPERTIES)])
@@ -97,8 +97,8 @@ def _case(test: str, seconds: float, prefix: str) -> Element:
     return Element(
         "testcase",
         {
-            "classname": escape_except_newlines(".".join(words)),
-            "name": escape_except_newlines(name),
+            "classname": escape_lines(".".join(words)),
+            "name": escape_lines(name),
             "time": f"{seconds:.3f}",
         },
     )
@@ -107,16 +107,16 @@ def _case(test: str, seconds: float, prefix: str) -> Element:
 def _properties(of: Element, values: list[tuple[str, str]]) -> None:
     properties = SubElement(of, "properties")
     for name, value in values:
-        attributes = {"name": escape_except_newlines(name), "value": escape_except_newlines(value)}
+        attributes = {"name": escape_lines(name), "value": escape_lines(value)}
         SubElement(properties, "property", attributes)
 
 
 def _outcome(case: Element, tag: str, message: str, text: str, kind: str = "") -> None:
-    message = escape_except_newlines(message)
+    message = escape_lines(message)
     if len(message) > MAX_MESSAGE:
         message = f"{message[:MAX_MESSAGE]}…"
     element = SubElement(case, tag, {"message": message} | ({"type": kind} if kind else {}))
-    element.text = escape_except_newlines(text)
+    element.text = escape_lines(text)
 
 
 def _seconds(run: Run) -> float:

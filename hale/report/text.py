@@ -14,8 +14,10 @@ def escape_controls(text: str) -> str:
 
 
 def escape_lines(text: str) -> str:
-    """Lines of a host's text, each as escape_controls makes it."""
-    return "\n".join(map(escape_controls, text.split("\n")))
+    """A host's text of several lines: as escape_controls makes it, but newlines and tabs stay."""
+    if text.replace("\n", "").replace("\t", "").isprintable():  # nearly always, and fast
+        return text
+    return "".join(c if c in "\n\t" else escape_controls(c) for c in text)
 
 
 def format_value(value: Any) -> str:

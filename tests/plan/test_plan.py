@@ -112,7 +112,7 @@ def sample() -> plan.Plan:
 
 
 def test_a_hosts_text_cannot_drive_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    forged = "\x1b[1;1H\x1b[2J\x9b2Jnothing to do\r\u202e"
+    forged = "\t\x1b[1;1H\x1b[2J\x9b2Jnothing to do\r\u202e"
     edit = FileEdit("/etc/fstab", (ReplaceLine(1, forged, f"# {forged}"),), f"fstab: {forged}")
     host = made(
         monkeypatch,
@@ -121,7 +121,8 @@ def test_a_hosts_text_cannot_drive_the_terminal(monkeypatch: pytest.MonkeyPatch)
     )
     shown = "\n".join(planner.render(saved(host)))
     assert shown.count("nothing to do") == 4  # the reason, two lines of the diff, the manual step
-    assert all(line.isprintable() for line in shown.split("\n"))
+    assert all(c.isprintable() or c in "\n\t" for c in shown)
+    assert "\t" in shown, "tabs stay"
 
 
 def test_a_plan_comes_back_as_it_was(tmp_path: Path) -> None:
