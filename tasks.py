@@ -239,14 +239,12 @@ def runs(_: Context, reports: str = "") -> None:
 def report(_: Context, run: str, format: str = "html", out: str = "", reports: str = "") -> None:
     """Print the report of an earlier run in another format."""
     from hale.cli.report import render
+    from hale.files import atomic
 
-    try:
-        content = render(run, options.reports(reports), format)
-        if out:
-            Path(out).write_bytes(content)
-    except OSError as error:
-        raise Exit(f"report: {error.filename}: {error.strerror}.", code=1) from None
-    if not out:
+    content = render(run, options.reports(reports), format)
+    if out:
+        atomic.write_named(Path(out), content)
+    else:
         sys.stdout.buffer.write(content)
 
 
