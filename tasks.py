@@ -1,6 +1,7 @@
 """The commands of invoke; `invoke --list` lists them."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -83,6 +84,7 @@ _WORKERS = {
         "out": "save the plan to this file, with a SHA-256 over its content",
         "apply": "make the changes, and audit again",
         "plan": "with --apply: apply exactly this saved plan",
+        "sha256": "with --plan: refuse a plan with another SHA-256 than this one, of the approval",
         "yes": options.YES,
         "approved-by": options.APPROVED_BY,
         "ticket": options.TICKET,
@@ -101,6 +103,7 @@ def fix(
     out: str = "",
     apply: bool = False,
     plan: str = "",
+    sha256: str = "",
     yes: bool = False,
     approved_by: str = "",
     ticket: str = "",
@@ -125,6 +128,8 @@ def fix(
             "--out only saves a plan, without --apply; a saved plan has its own inventory and "
             "requirements, so --plan excludes --inventory and --only."
         )
+    if options.is_typed("sha256") and not (plan and re.fullmatch("[0-9a-fA-F]{64}", sha256)):
+        raise UserError("--sha256 requires --plan, and the 64 hexadecimal digits of its SHA-256.")
     from hale.apply import workflow
     from hale.apply.gates import BatchSize
     from hale.plan import plan as plans
@@ -145,6 +150,7 @@ def fix(
         approved_by=approved_by,
         ticket=ticket,
         login=login,
+        plan_sha256=sha256,
     )
     if apply:
         complete = workflow.apply_fix(chosen, wanted, Path(plan) if plan else None)
@@ -152,7 +158,10 @@ def fix(
     made = workflow.plan_fix(chosen, wanted)
     if out:
         plans.save_plan(made, Path(out))
-    saved = f"Saved to {out}; `invoke fix --apply --plan {out}` applies it."
+    saved = (
+        f"Saved to {out}. This applies it, and refuses any other plan:\n"
+        f"    invoke fix --apply --plan {out} --sha256 {made.sha256}"
+    )
     print(
         f"\n{saved}"
         if out
@@ -239,14 +248,12 @@ def runs(_: Context, reports: str = "") -> None:
 def report(_: Context, run: str, format: str = "html", out: str = "", reports: str = "") -> None:
     """Print the report of an earlier run in another format."""
     from hale.cli.report import render
+    from hale.files import atomic
 
-    try:
-        content = render(run, options.reports(reports), format)
-        if out:
-            Path(out).write_bytes(content)
-    except OSError as error:
-        raise Exit(f"report: {error.filename}: {error.strerror}.", code=1) from None
-    if not out:
+    content = render(run, options.reports(reports), format)
+    if out:
+        atomic.write_named(Path(out), content)
+    else:
         sys.stdout.buffer.write(content)
 
 

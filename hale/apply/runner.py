@@ -172,7 +172,7 @@ class PlanRunner:
         awaiting_reload: list[StepDone] = []
         try:
             refused = self._steps(host, executor, found, awaiting_reload)
-        except (RunAborted, StepFailed):
+        except (RunAborted, StepFailed, UserError):  # of the journal, on a full disk
             self._reload(executor, awaiting_reload)  # what was applied must hold
             raise
         self._reload(executor, awaiting_reload)

@@ -52,7 +52,8 @@ class ApplyOptions:
 
     max_fail: the number of failed hosts of a group at which the rest of it is stopped. batch: how
     many workers of a living cluster are changed at the same time, after the first one. drain,
-    drain_timeout: whether they are drained before they are interrupted; seconds.
+    drain_timeout: whether they are drained before they are interrupted; seconds. plan_sha256: of
+    the plan that was approved, "" if it was not named.
     """
 
     reports: Path
@@ -69,6 +70,7 @@ class ApplyOptions:
     batch: BatchSize = TENTH
     drain: bool = True
     drain_timeout: int = DRAIN_TIMEOUT
+    plan_sha256: str = ""
 
     def __post_init__(self) -> None:
         check_drain_timeout(self.drain_timeout)
@@ -85,7 +87,7 @@ def apply_fix(options: ApplyOptions, only: Sequence[str], approved: Path | None)
     True if every planned change was made and every result that it was for passes. Raises
     UserError.
     """
-    made = plan.load_plan(approved) if approved else None
+    made = plan.load_plan(approved, options.plan_sha256) if approved else None
     selected = _select(options, made)
     with SessionPool(targets_of(selected.inventory, options.login)) as sessions:
         return _fix(options, only, made, selected, sessions)
@@ -105,6 +107,7 @@ def _fix(
     else:
         made = _check_machine_ids(made, found)
         _check_scope(made, audited, sessions)
+        _print_author(made, options)
     membership = cluster_membership(audited.audit)
     _print_plan(made, membership, options)
     if not any(h.steps for h in made.hosts):
@@ -305,10 +308,17 @@ def _check_scope(made: Plan, audited: AuditResult, sessions: SessionPool) -> Non
 
     scope.check_plan(made, audited.audit.standard, fresh_paths)
     planner.check_shown(made, sessions)
-    print(
-        f"plan of {escape_controls(made.author)}, {escape_controls(made.created)}; it is not "
-        f"signed: compare its SHA-256 with the one that was approved\n  {made.sha256}"
+
+
+def _print_author(made: Plan, options: ApplyOptions) -> None:
+    """Print who made the plan of a file, and which digest it has."""
+    digest = (
+        "its SHA-256 is that of --sha256"
+        if options.plan_sha256
+        else "it is not signed: compare its SHA-256 with the approved one, or pass --sha256"
     )
+    author, created = escape_controls(made.author), escape_controls(made.created)
+    print(f"plan of {author}, {created}; {digest}\n  {made.sha256}")
 
 
 def _print_plan(made: Plan, membership: Mapping[str, NodeStatus], options: ApplyOptions) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from hale.audit import results_file
 from hale.files import atomic
 from hale.model import results
+from hale.model.errors import UserError
 from hale.model.requirement import Case
 from hale.model.results import HostRecord, Result, Results, RowKey, Run
 from hale.model.verdict import Verdict
@@ -18,21 +19,24 @@ NOT_RUN = "not judged: the run ended before"
 
 
 def create_run_dir(reports: Path, kind: str) -> Path:
-    """Create the run's folder, `<UTC time>-<kind>`; never reuses one. Raises OSError.
+    """Create the run's folder, `<UTC time>-<kind>`; never reuses one. Raises UserError.
 
     It is closed to other users, whatever the umask is: it holds the hosts' configuration.
     """
     stamp = f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}-{kind}"
-    reports.mkdir(parents=True, exist_ok=True)
-    for number in range(1000):
-        path = reports / (f"{stamp}-{number}" if number else stamp)
-        try:
-            path.mkdir(mode=0o700)
-        except FileExistsError:
-            continue
-        path.chmod(0o700)
-        return path
-    raise FileExistsError(f"{reports}/{stamp}: no free name")
+    try:
+        reports.mkdir(parents=True, exist_ok=True)
+        for number in range(1000):
+            path = reports / (f"{stamp}-{number}" if number else stamp)
+            try:
+                path.mkdir(mode=0o700)
+            except FileExistsError:
+                continue
+            path.chmod(0o700)
+            return path
+    except OSError as error:
+        raise UserError(f"--reports: {error.filename}: {error.strerror}.") from None
+    raise UserError(f"--reports: {reports}/{stamp}: no free name.")
 
 
 class Recorder:

@@ -170,8 +170,8 @@ def evidence_of(audit: Audit) -> EvidenceFile:
 
 
 def host_records(audit: Audit) -> tuple[list[HostRecord], Mapping[str, float]]:
-    """The machine behind each host name, and the boot time of each (seconds since the epoch; 0 if
-    unknown)."""
+    """The machine behind each host name, and the boot time of each (seconds since the epoch; 0
+    where it is unknown, or cannot be compared with the times of files)."""
     booted: dict[str, float] = {}
     return [_host_record(audit, name, booted) for name in audit.hosts], booted
 
@@ -195,8 +195,10 @@ def _host_record(audit: Audit, name: str, booted: dict[str, float]) -> HostRecor
         record.machine_id = identity.machine_id or ""
         record.boot_id = identity.boot_id or ""
         since = identity.boot_time or 0.0
-        booted[name] = since if 0 < since < 1e11 else 0.0  # implausible: unknown
-        record.booted_at = results.utc(booted[name])
+        since = since if 0 < since < 1e11 else 0.0  # implausible: unknown
+        record.booted_at = results.utc(since)
+        record.boot_unclear = results.boot_doubt(since, identity.clock_step)
+        booted[name] = 0.0 if record.boot_unclear else since
         record.os = identity.os or ""
         record.kernel = identity.kernel or ""
     except Exception:  # a host with garbled output must not end the run; its results are UNKNOWN

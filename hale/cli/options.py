@@ -103,8 +103,8 @@ class Command(Task[Any]):
 
     A task with a parameter `login` has the options of LOGIN, and gets LoginOptions of them.
 
-    A UserError ends the command with its text and exit status 1, Ctrl-C with `interrupted` and
-    130. Hosts' text in either cannot drive the terminal.
+    A UserError, or an OSError of a file, ends the command with its text and exit status 1, Ctrl-C
+    with `interrupted` and 130. Hosts' text in either cannot drive the terminal.
     """
 
     def __init__(
@@ -131,6 +131,11 @@ class Command(Task[Any]):
             return super().__call__(context, *args, **kwargs)
         except UserError as error:
             raise Exit(f"{self.name}: {escape_lines(str(error))}", code=1) from None
+        except OSError as error:
+            if error.filename is None:
+                raise
+            text = f"{error.filename}: {error.strerror}."
+            raise Exit(f"{self.name}: {escape_lines(text)}", code=1) from None
         except KeyboardInterrupt:
             raise Exit(self._interrupted, code=130) from None
 

@@ -15,9 +15,11 @@ from hale.drill.journal import DrillJournal, FaultInjected, FaultReverted, Sampl
 from hale.drill.live_view import LiveView
 from hale.drill.measurement import is_settled, unhealthy_components
 from hale.drill.sampler import RemoteSampler
+from hale.files import atomic
 from hale.inventory.ini import Inventory
 from hale.model import results
 from hale.model.drill import ComponentKind, Measurement
+from hale.model.errors import Location, UserError
 from hale.polling import wait_until
 from hale.ssh import SessionPool
 
@@ -62,8 +64,8 @@ class DrillRun:
     def run(self) -> Measurement:
         """Run the drill, write its raw records to the folder and return what they show.
 
-        Raises ActionFailed, SamplerStopped and KeyboardInterrupt; an injected fault is then left
-        to `revert.revert_all`.
+        Raises ActionFailed, SamplerStopped, KeyboardInterrupt, and UserError for a file that cannot
+        be written; an injected fault is then left to `revert.revert_all`.
         """
         api = health.api_script(workload=bool(self.replicas))
         client, watcher = map(self.sessions.target, (self.client, self.watcher))
@@ -78,10 +80,17 @@ class DrillRun:
                 sampler.start()
             return self._run_phases()
         finally:
-            self.folder.mkdir(exist_ok=True)
             for sampler in self._samplers:
                 sampler.stop()
-                self.folder.joinpath(f"{sampler.name}.txt").write_bytes(sampler.record)
+            self._save_records()
+
+    def _save_records(self) -> None:
+        try:
+            self.folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{error.strerror}.", Location(self.folder)) from None
+        for sampler in self._samplers:
+            atomic.write(self.folder / f"{sampler.name}.txt", sampler.record)
 
     def _run_phases(self) -> Measurement:
         log, fault = self.view.log, self.fault

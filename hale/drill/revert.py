@@ -8,6 +8,7 @@ from hale.drill.actions import ActionFailed
 from hale.drill.fault import PowerSwitch
 from hale.drill.journal import DrillHistory, Entry, FaultReverted, WorkloadEvent
 from hale.drill.sampler import FOLDER
+from hale.model.errors import UserError
 from hale.ssh import SessionPool
 
 Reporter = Callable[[str, str], None]  # host (or empty) and message
@@ -26,8 +27,19 @@ def revert_all(
     write: Callable[[Entry], None],
     report: Reporter,
 ) -> list[str]:
-    """Revert everything that is left, with a journal entry for each; returns the failures."""
+    """Revert everything that is left, with a journal entry for each; returns the failures.
+
+    Raises UserError at the end, when all of it is reverted, if an entry could not be written.
+    """
     failures = []
+    unwritten: list[UserError] = []
+
+    def record(entry: Entry) -> None:
+        try:
+            write(entry)
+        except UserError as error:
+            unwritten.append(error)
+
     for injected in history.active_faults:
         title = injected.fault.title
         report(injected.host, f"reverting: {title}")
@@ -36,12 +48,12 @@ def revert_all(
         except ActionFailed as error:
             failures.append(f"{title}: {error}")
             continue
-        write(FaultReverted(injected.kind, injected.host, now()))
+        record(FaultReverted(injected.kind, injected.host, now()))
     if history.workload_host:
         report(history.workload_host, "deleting the drill's workload")
         try:
             actions.delete_workload(sessions, history.workload_host)
-            write(WorkloadEvent(history.workload_host, True, now()))
+            record(WorkloadEvent(history.workload_host, True, now()))
         except ActionFailed as error:
             failures.append(f"the drill's workload: {error}")
     for host in history.sampler_hosts:
@@ -49,4 +61,6 @@ def revert_all(
             actions.run_script(sessions, host, f"rm -rf {FOLDER}\n", 20)
         except ActionFailed as error:
             report(host, f"{FOLDER} stays until the next reboot: {error}")
+    if unwritten:
+        raise unwritten[0]
     return failures

@@ -221,7 +221,7 @@ class DrillRunner:
         ):
             try:
                 self._drills(book, folder, planned)
-            except (ActionFailed, SamplerStopped, UserError) as error:
+            except (ActionFailed, SamplerStopped, UserError, OSError) as error:
                 reason = str(error)
                 log("", f"stopped: {reason}")
             except KeyboardInterrupt:

@@ -5,12 +5,14 @@ others can tell whether it still runs or was interrupted. hale/apply/journal.py 
 hale/drill/journal.py define the entries.
 """
 
+import contextlib
 import fcntl
 import os
 import threading
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -32,7 +34,7 @@ class JsonlWriter(Generic[Entry]):
         self.path = path
         self._lock = threading.Lock()
         try:
-            self._file: BinaryIO = path.open("ab" if header is None else "xb")
+            self._file = path.open("ab" if header is None else "xb", buffering=0)
             os.fchmod(self._file.fileno(), 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -49,13 +51,18 @@ class JsonlWriter(Generic[Entry]):
             _terminate_last_line(path, self._file)
 
     def write(self, entry: Entry) -> None:
-        """Put an entry on disk. A run that cannot record its actions must stop."""
+        """Put an entry on disk, or nothing of it. A run that cannot record its actions stops."""
+        rest = msgspec.json.encode(entry) + b"\n"
         with self._lock:
+            before = os.fstat(self._file.fileno()).st_size
             try:
-                self._file.write(msgspec.json.encode(entry) + b"\n")
-                self._file.flush()
+                while rest:
+                    rest = rest[self._file.write(rest) :]
                 os.fsync(self._file.fileno())
             except OSError as error:
+                with contextlib.suppress(OSError):
+                    self._file.truncate(before)
+                    self._file.seek(before)
                 raise UserError(
                     f"cannot write the journal, so the run stops here: {error.strerror}.",
                     Location(self.path),
@@ -74,7 +81,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _terminate_last_line(path: Path, file: BinaryIO) -> None:
+def _terminate_last_line(path: Path, file: FileIO) -> None:
     """Remove a truncated last line."""
     raw = path.read_bytes()
     complete = raw.rfind(b"\n") + 1

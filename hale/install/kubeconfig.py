@@ -25,10 +25,7 @@ def kubeconfig(path: Path, out: Path, login: LoginOptions | None = None) -> None
                 tried.append(str(error))
                 continue
             if done.exit_status == 0 and done.stdout:
-                try:
-                    atomic.write(out, done.stdout, mode=0o600)
-                except OSError as error:
-                    raise UserError(f"{out} cannot be written: {error.strerror}.") from None
+                atomic.write(out, done.stdout, mode=0o600)
                 print(f"{out}: admin of {known.cluster.name}, from {host.name}; 0600.")
                 print(
                     f"It connects to {known.endpoint.names[0]}:{known.endpoint.port}; this machine "

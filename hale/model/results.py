@@ -93,6 +93,7 @@ class HostRecord(msgspec.Struct):
     machine_id: str = ""
     boot_id: str = ""
     booted_at: str = ""
+    boot_unclear: str = ""  # why no setting counts as proven by a reboot
     os: str = ""
     kernel: str = ""
     read_at: str = ""
@@ -249,10 +250,26 @@ def utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
+def boot_doubt(booted: float, clock_step: float | None) -> str:
+    """Why the host's boot time proves nothing about the times of its files; "" if it does.
+
+    booted: seconds since the epoch, 0 if unknown. clock_step: seconds by which the clock was
+    stepped since then, which moves the boot time but not the times of files; None if unknown.
+    """
+    if not booted:
+        return "the time of the boot could not be read"
+    if clock_step is None:
+        return "systemd's time of the boot could not be read"
+    if abs(clock_step) > BOOT_TIME_TOLERANCE:
+        return f"the clock was stepped by {clock_step:+.0f} s since the boot"
+    return ""
+
+
 def mark_reboot_proven(results: Results, booted: Mapping[str, float]) -> None:
     """Mark the settings that a reboot has proven, which is known only when all is judged.
 
-    `booted`: when each host booted, seconds since the epoch, by the host's clock.
+    `booted`: when each host booted, seconds since the epoch, by the host's clock; 0 where that
+    proves nothing, as after a step of the clock.
     """
     now = {(r.host, r.requirement): r.verdict for r in results.results if r.aspect == "runtime"}
     for result in results.results:

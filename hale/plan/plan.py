@@ -208,8 +208,12 @@ def save_plan(plan: Plan, path: Path) -> None:
     atomic.write(path, msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n", mode=0o600)
 
 
-def load_plan(path: Path) -> Plan:
-    """Read a plan. Raises UserError for a file that is not a plan, or was altered."""
+def load_plan(path: Path, approved_sha256: str = "") -> Plan:
+    """Read a plan. Raises UserError for a file that is not a plan, or was altered.
+
+    approved_sha256: the digest of the plan that was approved, in hex: another plan is refused; ""
+    accepts any.
+    """
     plan = versioned.load(path, Plan, SCHEMA, "plan", MOST)
     covered = msgspec.json.decode(msgspec.json.encode(plan))
     if msgspec.json.decode(versioned.read(path, "plan", MOST)) != covered:
@@ -219,6 +223,12 @@ def load_plan(path: Path) -> Plan:
     if plan.sha256 != _digest(plan):
         raise UserError(
             "the plan was altered since it was made: its SHA-256 does not match. Plan again.",
+            Location(path),
+        )
+    if approved_sha256 and approved_sha256.strip().lower() != plan.sha256:
+        raise UserError(
+            f"this is not the plan that was approved: its SHA-256 is {plan.sha256}, and --sha256 "
+            f"is {approved_sha256}. Nothing was changed.",
             Location(path),
         )
     return plan

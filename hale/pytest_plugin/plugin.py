@@ -61,10 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
             return
         audit = audit_config.build_audit(config, resolved, standard)
         if worker is None and not config.option.collectonly:
-            try:
-                config.stash[RUN] = AuditRun(config, audit, resolved.sessions)
-            except OSError as error:
-                raise UserError(f"--reports: {error.filename}: {error.strerror}.") from None
+            config.stash[RUN] = AuditRun(config, audit, resolved.sessions)
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[AUDIT] = audit

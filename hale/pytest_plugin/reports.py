@@ -5,13 +5,13 @@ paths of Hale's own report.html and junit.xml, and the reporters of those plugin
 """
 
 import os
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hale.files.atomic import BackgroundWriter
 from hale.model.errors import UserError
 from hale.model.results import FAILED_OUTCOMES, ROW, Result, Results, SiteCheck
 from hale.redact import redact
@@ -65,17 +65,17 @@ class ReportFiles(SiteChecks):
             {check.test for check in found.site_checks if check.outcome in FAILED_OUTCOMES}
         )
 
-    def write(self, found: Results, write: Callable[[Path, bytes], None]) -> None:
-        """Write the reports. write: used for files in the run's folder; others are overwritten."""
+    def write(self, found: Results, writer: BackgroundWriter) -> None:
+        """Write the reports. Those outside of the run's folder may be pipes: no temporary file."""
         xml = partial(junit.render, prefix=self._junit_prefix)
         for path, render in (self.html, formats.FORMATS["html"]), (self._junit, xml):
             if path is None:
                 continue
             content = formats.encode(render(found))
             if path.parent == self._folder:
-                write(path, content)
+                writer.write(path, content)
             else:
-                path.write_bytes(content)  # it may be a pipe, or /dev/null
+                writer.write_named(path, content)
 
 
 def _take_over(option: Any, name: str, default: Path, typed_as: str) -> Path | None:

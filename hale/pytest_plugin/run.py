@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from hale.audit.recorder import Recorder, create_run_dir
 from hale.audit.run import evidence_of, host_records, run_record, save_progress
 from hale.files import atomic, provenance, signals
 from hale.model import results
+from hale.model.errors import UserError
 from hale.model.requirement import Case
 from hale.model.results import ROW
 from hale.pytest_plugin.reports import ReportFiles
@@ -32,6 +33,18 @@ def case_of(item: pytest.Item) -> Case[Any] | None:
     """The case that a test judges; None for a site's own check."""
     found = callspec_params(item).get("case")
     return found if isinstance(found, Case) else None
+
+
+@contextlib.contextmanager
+def ends_pytest() -> Iterator[None]:
+    """A UserError ends pytest with one line, `ERROR: <file>: <reason>`, and exit status 4.
+
+    In any hook but pytest_configure pytest would show its traceback, as INTERNALERROR.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 class AuditRun:
@@ -74,6 +87,7 @@ class AuditRun:
         )
 
     @pytest.hookimpl(tryfirst=True)
+    @ends_pytest()
     def pytest_sessionstart(self) -> None:
         # With xdist: gather before the workers start, for every case that may be selected.
         if self.distributed:
@@ -89,6 +103,7 @@ class AuditRun:
         )
 
     @pytest.hookimpl(optionalhook=True)
+    @ends_pytest()
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         if not self.narrowed:  # all workers collect the same
             self.narrowed = True
@@ -97,6 +112,7 @@ class AuditRun:
 
     # Without xdist: gather for exactly the collected cases.
     @pytest.hookimpl(tryfirst=True)
+    @ends_pytest()
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         if self.distributed:
             return
@@ -176,13 +192,16 @@ class AuditRun:
             self.recorder.record(row)
 
     @pytest.hookimpl(tryfirst=True)
+    @ends_pytest()
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         if self.recorder is None:
             return
         reasons = self._coverage_gaps(self.recorder.unjudged)
         self.reports.complete(self.recorder.results)
         self.recorder.end(int(exitstatus), reasons, self._booted)
-        self.reports.write(self.recorder.results, self.writer.write)
+        self.reports.write(self.recorder.results, self.writer)
+        if not self.config.pluginmanager.hasplugin("terminalreporter"):
+            self.writer.flush()  # with one, the summary is made while the files are written
 
     def _coverage_gaps(self, unjudged: int) -> list[str]:
         audit = self.audit
@@ -191,7 +210,8 @@ class AuditRun:
 
     def discard_nothing(self) -> None:
         """Remove the folder of a run that judged nothing: empty reports look clean."""
-        self.writer.flush()  # without a terminal reporter nothing has waited
+        with ends_pytest():
+            self.writer.flush()  # of a run that ended before its summary
         if self.recorder is None:
             with contextlib.suppress(OSError):  # not empty if hosts were gathered: evidence.json
                 self.folder.rmdir()
@@ -201,7 +221,12 @@ class AuditRun:
         self, terminalreporter: pytest.TerminalReporter
     ) -> Generator[None, None, None]:
         yield
-        if self.recorder is not None:
+        if self.recorder is None:
+            return
+        shown = self.reports.html or self.folder
+        try:
             self.writer.flush()
-            shown = self.reports.html or self.folder
-            terminal.summary(terminalreporter, self.recorder.results, shown)
+        except UserError as error:  # the verdicts are shown all the same
+            terminal.summary(terminalreporter, self.recorder.results, self.folder)
+            raise pytest.UsageError(str(error)) from None
+        terminal.summary(terminalreporter, self.recorder.results, shown)

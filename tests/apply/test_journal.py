@@ -115,7 +115,14 @@ def test_a_disk_that_is_full_stops_the_run(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (book.path.stat().st_size, hard))
         with pytest.raises(UserError, match="cannot write the journal, so the run stops here"):
             book.write(BEGIN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (book.path.stat().st_size + 9, hard))
+        with pytest.raises(UserError, match="cannot write the journal, so the run stops here"):
+            book.write(BEGIN)  # a part of it fits, and would join the next entry
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, before)
+    assert b"begin" not in book.path.read_bytes()
+    assert book.path.read_bytes().endswith(b"\n")
+    book.write(BEGIN)
     book.close()
+    assert len(journal.load_run(tmp_path).begun) == 1

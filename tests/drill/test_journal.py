@@ -203,6 +203,24 @@ def test_what_cannot_be_put_back_stays_left_and_the_rest_is_done(
     assert told(folder).active_faults == [MASTER]
 
 
+def test_a_full_disk_keeps_nothing_from_being_reverted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object, entry: Entry) -> None:
+        raise UserError(f"No space left on device: {type(entry).__name__}")
+
+    folder, there = book(tmp_path / "a", *ALL), Hosts()
+    monkeypatch.setattr(DrillJournal, "write", full)
+    with pytest.raises(UserError, match="No space left on device: FaultReverted"):
+        put_back(monkeypatch, folder, there)
+    assert there.done == [
+        "give master m1",
+        "clear m2",
+        "rm -rf /run/hale-drill on n1",
+        "rm -rf /run/hale-drill on m2",
+    ]
+
+
 def test_power_that_nobody_here_can_switch_is_said() -> None:
     with pytest.raises(ActionFailed, match="powered on by its lab"):
         actions.revert(SessionPool({}), Fault(FaultKind.MASTER, "m1"), None)

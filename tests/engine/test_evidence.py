@@ -124,10 +124,33 @@ def test_a_file_is_there_whole_or_as_it_was(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UserError, match="file: cannot be written: No space left on device"):
         atomic.write(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_the_operator_named_may_be_a_pipe_or_a_device(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        atomic.write_named(pipe, b"page")
+        assert os.read(reader, 100) == b"page"
+    finally:
+        os.close(reader)
+    atomic.write_named(Path("/dev/null"), b"page")
+    with pytest.raises(UserError, match="/dev/full: cannot be written: No space left on device"):
+        atomic.write_named(Path("/dev/full"), b"page")
+    assert all(stat.S_ISCHR(Path(p).stat().st_mode) for p in ("/dev/null", "/dev/full"))
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_file_that_cannot_be_opened_stays(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match="folder: cannot be written: Is a directory"):
+        atomic.write_named(tmp_path / "folder", b"page")
+    assert (tmp_path / "folder").is_dir()
 
 
 def test_no_time_is_nan() -> None:

@@ -1,5 +1,7 @@
 """A plan is applied to the inventory and the standard that it was made for, and to no other."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -65,3 +67,51 @@ def test_a_standard_that_has_changed(path: Path) -> None:
     made = msgspec.structs.replace(made_for(path), standard_sha256="other")
     with pytest.raises(UserError, match="the baseline has changed since the plan was made"):
         planner.require_same_inputs(made, ini.load_inventory(path), STANDARD)
+
+
+def test_a_plan_of_another_digest_is_not_the_approved_one(path: Path, tmp_path: Path) -> None:
+    made = plan.with_checksum(made_for(path))
+    file = tmp_path / "plan.json"
+    plan.save_plan(made, file)
+    assert plan.load_plan(file, made.sha256) == made
+    assert plan.load_plan(file, made.sha256.upper()) == made
+    # As whoever edits the file does: the digest is right, and another.
+    other = plan.with_checksum(msgspec.structs.replace(made, author="eve"))
+    plan.save_plan(other, file)
+    assert plan.load_plan(file) == other
+    with pytest.raises(UserError, match="not the plan that was approved: its SHA-256 is ") as error:
+        plan.load_plan(file, made.sha256)
+    assert made.sha256 in str(error.value)
+    assert other.sha256 in str(error.value)
+
+
+DIGEST = "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--apply", "--plan={file}", f"--sha256={DIGEST}"), "not the plan that was approved"),
+        (("--apply", "--plan={file}", "--sha256=ab12"), "--sha256 requires --plan, and the 64"),
+        (("--apply", "--plan={file}", "--sha256="), "--sha256 requires --plan, and the 64"),
+        (("--apply", f"--sha256={DIGEST}"), "--sha256 requires --plan, and the 64"),
+        ((f"--sha256={DIGEST}",), "--sha256 requires --plan, and the 64"),
+    ],
+)
+def test_fix_refuses_it_before_any_host_is_contacted(
+    path: Path, tmp_path: Path, words: tuple[str, ...], says: str
+) -> None:
+    plan.save_plan(plan.with_checksum(made_for(path)), tmp_path / "plan.json")
+    reports = tmp_path / "reports"
+    typed = [word.replace("{file}", str(tmp_path / "plan.json")) for word in words]
+    done = subprocess.run(
+        [Path(sys.executable).with_name("invoke"), "fix", *typed, f"--reports={reports}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("fix: ")
+    assert says in done.stderr
+    assert not reports.exists()

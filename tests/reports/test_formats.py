@@ -187,4 +187,4 @@ def test_a_file_that_cannot_be_written(recorded: Results, tmp_path: Path) -> Non
     results_file.save_results(recorded, tmp_path / "results.json")
     done = invoke(str(tmp_path), "--format=csv", "--out=/proc/nope/x")
     assert done.returncode == 1
-    assert done.stderr == "report: /proc/nope/x: No such file or directory.\n"
+    assert done.stderr == "report: /proc/nope/x: cannot be written: No such file or directory.\n"

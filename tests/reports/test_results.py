@@ -234,6 +234,43 @@ def test_not_proven_by_a_reboot(changes: dict[str, Any]) -> None:
     assert not proof(**changes)
 
 
+@pytest.mark.parametrize(
+    ("host", "step", "stamp", "doubt"),
+    [
+        ("k8s-master-01", 7200, True, "the clock was stepped by +7200 s since the boot"),
+        ("k8s-master-01", 10, True, "the clock was stepped by +10 s since the boot"),
+        ("k8s-master-01", -7200, True, "the clock was stepped by -7200 s since the boot"),
+        ("k8s-master-01", 1, True, ""),  # the kernel states btime in full seconds
+        ("k8s-master-01", 0, False, "systemd's time of the boot could not be read"),
+    ],
+)
+def test_a_stepped_clock_proves_nothing(
+    tmp_path: Path, host: str, step: int, stamp: bool, doubt: str
+) -> None:
+    """btime follows every step of the clock, and a file's time does not.
+
+    The lines were changed a minute before or after the boot: after a step of two hours forward all
+    of them are older than it is.
+    """
+    evidence = json.loads((factories.DATA / "evidence.json").read_text())
+    outputs = evidence["hosts"][host]["outputs"]
+    btime = int(re.findall(r"btime (\d+)", outputs["identity.who"]["stdout"])[0])
+    outputs["identity.who"]["stdout"] = f"root\nbtime {btime + step}\n100\n"
+    if not stamp:
+        del outputs["identity.boot_stamp"]
+    changed = tmp_path / "evidence.json"
+    changed.write_text(json.dumps(evidence))
+    given = (f"--evidence={changed}", f"--inventory={factories.DATA / 'inventory.ini'}")
+    run = factories.audit(tmp_path, given=given)
+    found = run.results
+    proven = [r for r in found.results if r.host == host and r.reboot_proven]
+    assert bool(proven) == (not doubt)
+    assert [h.boot_unclear for h in found.hosts if h.name == host] == [doubt]
+    assert not doubt or f"({doubt.replace(chr(39), '&#39;')})" in run.text("report.html")
+    # The other hosts' clocks were not stepped.
+    assert [r for r in found.results if r.host == "k8s-master-02" and r.reboot_proven]
+
+
 # --- a run's own account ---
 
 
@@ -262,7 +299,7 @@ def test_which_machine_answered(whole: factories.Audited) -> None:
     assert len(hosts) == 5
     host = hosts["k8s-master-01"]
     fields = msgspec.to_builtins(host)
-    assert [name for name, value in fields.items() if not value] == ["down"]
+    assert [name for name, value in fields.items() if not value] == ["boot_unclear", "down"]
     assert host.host_key.startswith("ssh-ed25519 SHA256:")
     down = hosts["k8s-node-02"]
     assert down.down
