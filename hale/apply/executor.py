@@ -27,6 +27,7 @@ from hale.apply.prepared import (
     PreconditionFailed,
     PreparedStep,
     StepFailed,
+    UndoUnknown,
     answers_parsed,
 )
 from hale.model.change import Remedy
@@ -95,20 +96,33 @@ class StepExecutor:
     def apply(self, prepared: PreparedStep) -> tuple[Remedy, ...]:
         """Change the host; returns the changes that undo it. Raises as `prepare` does.
 
+        Raises UndoUnknown where the change was made, and the answer cannot be parsed.
         A step that wants a daemon-reload holds only after `reload`, which serves for all of them.
         """
         handler = handler_of(prepared.step.change)
         script = handler.apply_script(prepared)
         _, output = self._run_script(prepared.folder, script, handler.timeout)
-        with answers_parsed(self._session.target.name):
-            return inverse_changes(prepared, output.splitlines())
+        return self._inverse(prepared, output)
+
+    def _inverse(self, prepared: PreparedStep, output: str) -> tuple[Remedy, ...]:
+        try:
+            with answers_parsed(self._session.target.name):
+                return inverse_changes(prepared, output.splitlines())
+        except StepFailed as error:
+            raise UndoUnknown(
+                f"the change was made, and stays, but what undoes it is unknown: {error}; then "
+                f"`invoke undo {self._run}`"
+            ) from None
 
     def reload(self) -> None:
         """Let systemd read its files again. Raises as `prepare` does."""
         self._run_script("", RELOAD)
 
     def recover(self, prepared: PreparedStep) -> tuple[StepState, tuple[Remedy, ...]]:
-        """Whether a step that was interrupted is applied, and what undoes it if it is."""
+        """Whether a step that was interrupted is applied, and what undoes it if it is.
+
+        Raises as `apply` does.
+        """
         change = prepared.step.change
         handler = handler_of(change)
         reload = RELOAD if handler.wants_daemon_reload(change) else ""
@@ -116,8 +130,7 @@ class StepExecutor:
         status, output = self._run_script(prepared.folder, script, handler.timeout)
         if status == NOT_APPLIED:
             return StepState.NOT_APPLIED, ()
-        with answers_parsed(self._session.target.name):
-            return StepState.DONE, inverse_changes(prepared, output.splitlines())
+        return StepState.DONE, self._inverse(prepared, output)
 
     def read(self, path: str) -> bytes | None:
         """A file's bytes now, None where there is none. Raises StepFailed."""

@@ -21,6 +21,10 @@ class StepFailed(Exception):
     """The host could not do it; the text is the host's. The old state is intact."""
 
 
+class UndoUnknown(Exception):
+    """The step was applied, but the host's answer does not give the changes that undo it."""
+
+
 @contextmanager
 def answers_parsed(host: str) -> Iterator[None]:
     """An answer that cannot be parsed is the host's failure, not Hale's. Raises StepFailed."""

@@ -32,7 +32,7 @@ from hale.apply.journal import (
     now,
 )
 from hale.apply.lock import LockHeld, Owner
-from hale.apply.prepared import RUNS, PreconditionFailed, PreparedStep, StepFailed
+from hale.apply.prepared import RUNS, PreconditionFailed, PreparedStep, StepFailed, UndoUnknown
 from hale.apply.worker_gate import DrainOptions, WorkerGate
 from hale.files import provenance
 from hale.model.errors import UserError
@@ -109,7 +109,7 @@ class PlanRunner:
                 self._run_worker(host)
             else:
                 self._run_host(host)
-        except (GateClosed, PreconditionFailed, StepFailed, RunAborted, RemoteError) as error:
+        except _HOST_FAILURES as error:
             with self._lock:
                 self.failed[host.host] = str(error)
             state = _HOST_STATES.get(type(error), HostState.FAILED)
@@ -172,7 +172,7 @@ class PlanRunner:
         awaiting_reload: list[StepDone] = []
         try:
             refused = self._steps(host, executor, found, awaiting_reload)
-        except (RunAborted, StepFailed, UserError):  # of the journal, on a full disk
+        except (RunAborted, StepFailed, UndoUnknown, UserError):  # of the journal, on a full disk
             self._reload(executor, awaiting_reload)  # what was applied must hold
             raise
         self._reload(executor, awaiting_reload)
@@ -253,6 +253,14 @@ class RunAborted(Exception):
     """No further step was begun on this host, because of another host or of Ctrl-C."""
 
 
+_HOST_FAILURES = (
+    GateClosed,
+    PreconditionFailed,
+    StepFailed,
+    UndoUnknown,
+    RunAborted,
+    RemoteError,
+)
 _HOST_STATES = {
     GateClosed: HostState.REFUSED,
     PreconditionFailed: HostState.REFUSED,
@@ -387,9 +395,11 @@ def recover(
 
     The nodes that it has cordoned are uncordoned, by kubectl on one of the `masters`, unless an
     operator has cordoned them since; a node that stays cordoned is reported. Raises UserError where
-    a host is unreachable. The hosts' locks must be held.
+    a host is unreachable. The hosts' locks must be held. A step whose undo is unknown is
+    reported, and stays open.
     """
     book = Journal(story.folder, None)
+    settled = True
     try:
         for begun in story.open:
             prepared = _prepared_step(story, begun)
@@ -399,6 +409,10 @@ def recover(
             except (PreconditionFailed, StepFailed) as error:
                 report(begun.host, f"{story.header.run}, step {begun.number}: {error}")
                 state, undo = StepState.NOT_APPLIED, ()
+            except UndoUnknown as error:
+                settled = False
+                report(begun.host, f"{story.header.run}, step {begun.number}: {error}")
+                continue
             except RemoteError as error:
                 raise UserError(
                     f"{begun.host} must report how far {story.header.run} got: {error}"
@@ -413,7 +427,7 @@ def recover(
                 continue
             book.write(NodeUncordoned(host, node, now()))
             report(host, f"{by} is uncordoned")
-        if story.end is None:
+        if story.end is None and settled:
             book.write(RunFinished(RunState.INTERRUPTED, now()))
     finally:
         book.close()

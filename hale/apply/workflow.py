@@ -171,6 +171,11 @@ def _undo(
         _recover(options, known, sessions, owner, [story])
         (options.reports / owner.run).rmdir()
         story = journal.load_run(story.folder)
+        if unsettled := [b.host for b in story.open if b.host in hosts]:
+            raise UserError(
+                f"{name} has steps whose undo is unknown on {', '.join(unsettled)}; see above. "
+                "Nothing was undone."
+            )
     made_of = plan.load_plan(story.folder / "plan.json")
     machines = {h.host: h.machine_id for h in made_of.hosts}
     made = undo.build_undo_plan(story, hosts, made_of.profile, machines)

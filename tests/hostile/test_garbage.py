@@ -2,16 +2,17 @@
 the run goes on to its end."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from hale.apply import gates
 from hale.apply.executor import StepExecutor
 from hale.apply.journal import HostState, Journal, RunState, load_run
 from hale.apply.prepared import StepFailed
-from hale.apply.runner import PlanRunner, journal_header, new_owner
+from hale.apply.runner import PlanRunner, journal_header, new_owner, recover
 from hale.model.change import AppendLine, FileEdit, SwapOff
 from hale.plan import plan
 from hale.plan.plan import HostPlan, Plan, Step
@@ -111,3 +112,55 @@ def test_a_note_that_is_no_number(host: LocalHost, monkeypatch: pytest.MonkeyPat
     step = Step(("X",), SwapOff("/dev/x", 0, "why"))
     with pytest.raises(StepFailed, match="gave an answer that is not one"):
         StepExecutor(host.session, "run").prepare({1: step})
+
+
+def test_an_answer_after_the_change_keeps_the_step_open(
+    host: LocalHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was applied: neither the run nor its recovery may journal that nothing undoes it."""
+    path = host.etc / "hosts"
+    path.write_text("127.0.0.1 localhost\n")
+    before = path.read_bytes()
+    diff = plan.unified_diff(str(path), before, before + b"10.0.0.1 vip\n")
+    step = Step(("X",), FileEdit(str(path), (AppendLine("10.0.0.1 vip"),), "why"), "", diff)
+    step = msgspec.structs.replace(step, sha256=plan.sha256(before))
+    made = Plan(
+        plan.SCHEMA, "me", "t", "i", "", "", "baseline", (HostPlan("h", "m", (step,), (), ()),)
+    )
+    owner = new_owner("run")
+    header = journal_header(owner, "fix", tmp_path / "i", approved_by="", ticket="")
+    book = Journal(tmp_path, header)
+    run = PlanRunner(
+        made,
+        Pool(host),  # type: ignore[arg-type]
+        tmp_path,
+        book,
+        owner,
+        {"h": gates.NodeStatus(False, "")},
+        {"h": "workers"},
+        lambda hosts: [],
+        lambda name, text: None,
+    )
+    events: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr("hale.apply.executor.inverse_changes", _garbled_once_applied(path, before))
+        assert not run.run()
+        book.close()
+        story = load_run(tmp_path)
+        assert "the change was made, and stays" in story.hosts["h"].reason
+        assert story.hosts["h"].state is HostState.FAILED
+        assert (story.skipped, len(story.open)) == ([], 1)
+        recover(load_run(tmp_path), Pool(host), [], lambda h, t: events.append(t))  # type: ignore[arg-type]
+    assert "the change was made" in events[0]
+    assert len(load_run(tmp_path).open) == 1
+    recover(load_run(tmp_path), Pool(host), [], lambda h, t: None)  # type: ignore[arg-type]
+    assert load_run(tmp_path).done["h", 1].undo
+
+
+def _garbled_once_applied(path: Path, before: bytes) -> Callable[..., tuple[()]]:
+    def inverse(*_: object) -> tuple[()]:
+        if path.read_bytes() != before:
+            raise ValueError("nonsense")
+        return ()
+
+    return inverse
