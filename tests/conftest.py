@@ -41,7 +41,7 @@ def lab() -> Iterator[machine.Lab]:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
-    """With `--dist loadgroup` (`make test`) workers take some folders as a whole.
+    """With `--dist loadgroup` (`make test`) workers take all tests of some folders in one worker.
 
     The groups are folders and not marks: xdist 3.8 writes a mark's group into the test's name,
     which pytest 9 ignores.
@@ -50,7 +50,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 class _FolderScheduling(LoadScopeScheduling):
-    """Tests in the order they were collected, some folders as a whole."""
+    """Tests in the order they were collected, all tests of some folders in one worker."""
 
     def _split_scope(self, nodeid: str) -> str:
         folder = _folder(nodeid)

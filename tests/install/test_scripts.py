@@ -453,8 +453,8 @@ def test_nothing_is_deleted_while_a_volume_stays_mounted() -> None:
 
 
 @needs_root
-@pytest.mark.parametrize(("asked", "busy"), [("a", True), ("b", False)])
-def test_apt_is_busy_while_a_program_holds_this_lock_and_no_other(asked: str, busy: bool) -> None:
+@pytest.mark.parametrize(("locked", "busy"), [("a", True), ("b", False)])
+def test_apt_is_busy_while_a_program_holds_this_lock_and_no_other(locked: str, busy: bool) -> None:
     # The first file on a tmpfs has the same inode on each.
     hold = "import fcntl, time; f = open('a/lock', 'w'); fcntl.lockf(f, 2); print(flush=True)"
     done = in_a_mount_namespace(
@@ -463,7 +463,7 @@ def test_apt_is_busy_while_a_program_holds_this_lock_and_no_other(asked: str, bu
         "stat -c %i a/lock b/lock | uniq | wc -l\n"
         f"{{ {sys.executable} -c {shlex.quote(f'{hold}; time.sleep(20)')} & echo $! >pid; }} | {{\n"
         "read -r _\n"
-        f"{scripts.load('apt', locks=f'{asked}/lock')}"
+        f"{scripts.load('apt', locks=f'{locked}/lock')}"
         "apt_is_busy && echo busy || echo free\n"
         "kill $(cat pid)\n"
         "}"
