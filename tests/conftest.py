@@ -1,10 +1,14 @@
 """What all of the suite's own tests share: one lab a process, raised on first use; the marker
 `lab`; which tests on real hosts run side by side; their second try; the time of each group.
+
+A failure is named when it happens, and a run that takes too long ends itself (HALE_TEST_MINUTES):
+one that CI cuts off names nothing.
 """
 
 import fcntl
 import os
 import signal
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -22,12 +26,30 @@ LAB_FIXTURES = frozenset({"lab", "cluster", "stranger"})
 CLUSTER_FOLDERS = ("cluster", "stranger")
 #: Other folders whose tests one worker takes as a whole, so that they share its lab.
 LAB_FOLDERS = frozenset({"apply", "faults", "lab"})
+_BEGAN = time.monotonic()
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Whoever starts us in the background has Ctrl-C ignored, and all that we start would too."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_FailureLines(config))
+
+
+class _FailureLines:
+    """A line for each failure when it happens, and for each first try that failed."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.outcome not in ("passed", "skipped"):  # "rerun" is pytest-rerunfailures' own
+            terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+            assert isinstance(terminal, pytest.TerminalReporter)
+            word = "FAILED" if report.failed else "TRY AGAIN"
+            terminal.write_line(f"\n{word} {report.nodeid} ({report.when}): {_reason(report)}")
 
 
 @pytest.fixture(scope="session")
@@ -147,6 +169,10 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     """Fixtures raise labs and build clusters, and pytest keeps their error for all tests that need
     them: a second try would build again for each of those tests.
     """
+    minutes = float(os.environ.get("HALE_TEST_MINUTES", "inf"))
+    if time.monotonic() - _BEGAN > 60 * minutes:
+        item.session.shouldstop = f"HALE_TEST_MINUTES={minutes:g} are over"
+        pytest.fail(item.session.shouldstop, pytrace=False)
     if item.get_closest_marker("lab") and hasattr(item.config, "workerinput"):
         _turn(item.config.rootpath).take(cluster=_folder(item.nodeid) in CLUSTER_FOLDERS)
     with _final(item):

@@ -35,6 +35,7 @@ from hale.standard.loader import Standard
 QUORUM = 3  # members that tolerate the loss of one: etcd's FAQ, "What is failure tolerance?"
 # Seconds for a cluster to be healthy again after a host, and between two audits.
 HEALTH_TIMEOUT, POLL_INTERVAL = 300.0, 5.0
+NAMED = 3  # problems in one message
 CLUSTER = "cluster"  # in results: the host of what is read from several hosts
 INTERRUPTS = (Impact.RESTARTS_SERVICE, Impact.DISRUPTS_TRAFFIC, Impact.NEEDS_REBOOT)
 
@@ -150,6 +151,13 @@ def subject_of(problem: str) -> str:
     return problem.partition(": ")[0]
 
 
+def naming(problems: Sequence[str]) -> str:
+    """The first NAMED problems in one line, those of the cluster itself before those of a host."""
+    first = sorted(problems, key=lambda p: not subject_of(p).endswith(f" on {CLUSTER}"))
+    more = [f"and {len(first) - NAMED} more"] if len(first) > NAMED else []
+    return "; ".join([*first[:NAMED], *more])
+
+
 def closing(problems: Iterable[str], host: str, remediated: Collection[str] = ()) -> list[str]:
     """Those of the problems that keep this control-plane host from being changed.
 
@@ -196,7 +204,7 @@ def changing_master(
     before = check()
     if problems := closing(before, host, remediated):
         raise GateClosed(
-            f"the cluster is unhealthy, so no control-plane node is changed: {problems[0]}"
+            f"the cluster is unhealthy, so no control-plane node is changed: {naming(problems)}"
         )
     if interrupts and masters < QUORUM:
         raise GateClosed(
@@ -221,8 +229,8 @@ def wait_until_healthy(
     """
     if problems := wait_until(check, timeout, interval, give_up):
         if give_up():
-            raise GateClosed(f"stopped while {what} was still unhealthy: {problems[0]}")
-        raise GateClosed(f"{what} is still unhealthy after {timeout:g} s: {problems[0]}")
+            raise GateClosed(f"stopped while {what} was still unhealthy: {naming(problems)}")
+        raise GateClosed(f"{what} is still unhealthy after {timeout:g} s: {naming(problems)}")
 
 
 def cluster_problems(inventory: Inventory, standard: Standard, shared: SessionPool) -> list[str]:

@@ -270,3 +270,14 @@ def test_it_does_not_wait_for_ever() -> None:
 def test_it_does_not_wait_after_ctrl_c() -> None:
     with pytest.raises(GateClosed, match="stopped while the cluster was still unhealthy"):
         gates.wait_until_healthy(lambda: problems(row(Verdict.FAIL)), lambda: True, 60, 60)
+
+
+def test_the_whole_cluster_is_named_before_its_hosts() -> None:
+    hosts = [f"HA-LB-BACKENDS on {h}: FAIL, a is down" for h in "bcd"]
+    etcd = "HA-ETCD-MEMBERS on cluster: FAIL, two of three"
+    with pytest.raises(GateClosed) as closed:
+        change((QUIET,), 3, [*hosts, etcd])
+    assert str(closed.value).endswith(f": {etcd}; {hosts[0]}; {hosts[1]}; and 1 more")
+    with pytest.raises(GateClosed) as closed:
+        change((QUIET,), 3, hosts[1:])
+    assert str(closed.value).endswith(f": {hosts[1]}; {hosts[2]}")

@@ -31,6 +31,7 @@ class Standing:
     lab: Lab
     engine: audit.Engine
     before: Rows = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)  # what the undo of the last fault left
     silent: frozenset[str] = frozenset()  # hosts that gave no answer at the last look
 
     def look(self) -> Rows:
@@ -42,25 +43,38 @@ class Standing:
         return rows
 
     def begin(self) -> None:
-        """Look until every host has answered: a busy machine may keep one from it."""
-        for _ in range(5):
-            self.before = self.look()
-            if not self.silent:
-                return
-        raise AssertionError(f"no answer of {', '.join(sorted(self.silent))}")
+        """Look until every row is as on a healthy cluster: the tests before may have left it at
+        work, and a row that is red before a fault would be missed after each of them.
+        """
+        if ill := until(MENDS, self._ill):
+            raise AssertionError("unhealthy without any fault:\n" + "\n".join(ill))
+
+    def _ill(self) -> list[str]:
+        self.before = self.look()
+        return [
+            f"{_named(key)} is {row}"
+            for key, row in self.before.items()
+            if row.verdict not in ("PASS", "N-A")
+        ]
 
     def prove(self, fault: ClusterFault) -> None:
-        """Bring it about and take it back: its rows turn, and all is as before."""
+        """Bring it about and take it back: its rows turn, and all is as before.
+
+        On a cluster that an earlier undo did not make whole nothing is proven, nor waited for.
+        """
+        nothing = ClusterFault("nothing", fault.host, (), ())
+        if self.left:
+            self.left = trouble(nothing, self.before, self.look())
+        assert not self.left, "an earlier undo left\n" + "\n".join(self.left)
         try:
             wrong = self._done(fault.inject)
             if not wrong:
                 wrong = until(SHOWS, lambda: trouble(fault, self.before, self.look()))
         finally:
-            left = self._done(fault.undo)
-        nothing = ClusterFault("nothing", fault.host, (), ())
-        left += until(MENDS, lambda: trouble(nothing, self.before, self.look()))
+            self.left = self._done(fault.undo)
+        self.left += until(MENDS, lambda: trouble(nothing, self.before, self.look()))
         assert not wrong, "\n".join(wrong)
-        assert not left, "the undo left\n" + "\n".join(left)
+        assert not self.left, "the undo left\n" + "\n".join(self.left)
 
     def _done(self, steps: Steps) -> list[str]:
         """Do them all, whatever one of them says; returns what went wrong."""

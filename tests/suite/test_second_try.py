@@ -58,7 +58,7 @@ class Suite:
             cwd=self.folder,
             text=True,
             capture_output=True,
-            timeout=60,
+            timeout=300,  # beside a cluster
             check=False,
         )
         return done.returncode, done.stdout + done.stderr
@@ -104,6 +104,29 @@ def test_a_test_that_fails_twice_has_failed(suite: Suite, options: tuple[str, ..
     assert "FAILED TWICE group/test_it.py::test_twice\n" in output
     assert (suite.folder / "twice").read_text() == "xx", "two tries and no third"
     assert "1 failed, 1 passed, 2 rerun" in output.splitlines()[-1]
+
+
+@EVERY_WORKER
+def test_a_failure_is_named_when_it_happens(suite: Suite, options: tuple[str, ...]) -> None:
+    status, output = suite.run(TWICE + "\ndef test_later(): pass\n", *options)
+    assert status == 1, output
+    line = "group/test_it.py::test_twice (call): group/test_it.py:22: AssertionError: it is broken"
+    first = output.index(f"\nTRY AGAIN {line}\n")
+    second = output.index(f"\nFAILED {line}\n")
+    assert first < second < output.index("= FAILURES =")
+
+
+@EVERY_WORKER
+def test_a_run_that_takes_too_long_ends_itself(suite: Suite, options: tuple[str, ...]) -> None:
+    tests = "\nimport time\ndef test_it(): time.sleep(3)\n" + "".join(
+        f"\ndef test_{number}(): pass\n" for number in range(9)
+    )
+    status, output = suite.run(tests, *options, HALE_TEST_MINUTES="0.04")
+    assert status == 2, output
+    assert "HALE_TEST_MINUTES=0.04 are over" in output
+    assert "1 error" in output.splitlines()[-1]
+    if not options:
+        assert "1 passed, 1 error" in output.splitlines()[-1], "those after it are not begun"
 
 
 def test_without_a_lab_there_is_no_second_try(suite: Suite) -> None:
