@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from hale.model.requirement import Profile
 from hale.model.results import RowKey
 from lab.errors import LabError
 from lab.machine import Lab
@@ -43,19 +44,21 @@ class Standing:
         return rows
 
     def begin(self) -> None:
-        """Look until every row is as on a healthy cluster: the tests before may have left it at
-        work, and a row that is red before a fault would be missed after each of them.
+        """Look until each row of the baseline is as on a healthy cluster: the tests before may have
+        left it at work, and a row that is red before a fault would be missed after each of them.
         """
-        if ill := until(MENDS, self._ill):
-            raise AssertionError("unhealthy without any fault:\n" + "\n".join(ill))
+        baseline = {r.id for r in self.engine.standard.of_profile(Profile.BASELINE)}
 
-    def _ill(self) -> list[str]:
-        self.before = self.look()
-        return [
-            f"{_named(key)} is {row}"
-            for key, row in self.before.items()
-            if row.verdict not in ("PASS", "N-A")
-        ]
+        def ill() -> list[str]:
+            self.before = self.look()
+            return [
+                f"{_named(key)} is {row}"
+                for key, row in self.before.items()
+                if key.requirement in baseline and row.verdict in ("FAIL", "UNKNOWN")
+            ]
+
+        if found := until(MENDS, ill):
+            raise AssertionError(f"unhealthy without any fault: {'; '.join(found)}")
 
     def prove(self, fault: ClusterFault) -> None:
         """Bring it about and take it back: its rows turn, and all is as before.
@@ -65,7 +68,7 @@ class Standing:
         nothing = ClusterFault("nothing", fault.host, (), ())
         if self.left:
             self.left = trouble(nothing, self.before, self.look())
-        assert not self.left, "an earlier undo left\n" + "\n".join(self.left)
+        assert not self.left, f"an earlier undo left: {'; '.join(self.left)}"
         try:
             wrong = self._done(fault.inject)
             if not wrong:
