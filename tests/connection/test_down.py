@@ -140,7 +140,7 @@ def is_down(connect: Connect, words: str, **how: object) -> None:
     for result in [host.submit("true") for _ in range(3)]:
         with pytest.raises(HostUnreachable, match=f"(?i){how['name']}: .*({words})"):
             result.result()
-    assert time.monotonic() - begun < 2.5
+    assert time.monotonic() - begun < 10  # ssh alone waits for minutes
     with pytest.raises(HostUnreachable):
         host.run("true")
     assert host.attempts == 1
@@ -168,14 +168,15 @@ class TestInTheLab:
     def test_a_living_host_among_dead_ones_is_not_late(self, lab: Lab, connect: Connect) -> None:
         config = str(lab.ssh_config)
         dead = [
-            connect(f"ghost{n}", address=f"10.208.1.{n}", ssh_config=config) for n in (71, 72, 73)
+            connect(f"ghost{n}", address=f"10.208.1.{n}", ssh_config=config, connect_timeout=30.0)
+            for n in (71, 72, 73)
         ]
         living = connect(lab.hosts[1].name, ssh_config=config)
         begun = time.monotonic()
         for host in (*dead, living):
             host.start()
         assert living.run("echo here").stdout == b"here\n"
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 15
 
     def test_the_host_goes_down_in_the_middle(self, lab: Lab, connect: Connect) -> None:
         """sshd dies under a command: an error, not a status; afterwards a new connection."""

@@ -266,7 +266,7 @@ class TestEnd:
             time.sleep(0.01)
         begun = time.monotonic()
         host.close()
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 10
         for future in (running, waiting):
             with pytest.raises(ConnectionLost, match="closed"):
                 future.result(timeout=1)
@@ -276,7 +276,7 @@ class TestEnd:
 
     def test_an_idle_session_is_left_at_once(self, fake_ssh: Path, connect: Connect) -> None:
         ssh = fake_ssh / "bin/ssh"  # the host takes its time to end a session
-        ssh.write_text(f'#!/bin/sh\n{ssh.rename(f"{ssh}-quick")} "$@"\nexec sleep 5\n')
+        ssh.write_text(f'#!/bin/sh\n{ssh.rename(f"{ssh}-quick")} "$@"\nexec sleep 30\n')
         ssh.chmod(0o755)
         host = connect()
         mark = f"8{os.getpid()}.6"
@@ -284,7 +284,7 @@ class TestEnd:
         assert alive(f"sleep {mark}", wait=0)
         begun = time.monotonic()
         host.close()
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 10
         assert alive(f"sleep {mark}") == []
 
     @pytest.mark.usefixtures("fake_ssh")
@@ -346,9 +346,9 @@ def test_output_is_told_as_it_comes(connect: Connect) -> None:
     told: list[tuple[float, bytes]] = []
     begun = time.monotonic()
     done = connect().run(
-        f"echo {'first' * 10}; sleep 1; echo second",
+        f"echo {'first' * 10}; sleep 5; echo second",
         on_output=lambda new: told.append((time.monotonic() - begun, new)),
     )
     assert done.stdout == b"first" * 10 + b"\nsecond\n"
     assert done.stdout.startswith(b"".join(new for _, new in told))
-    assert told[0][0] < 0.9, "while the command ran"
+    assert told[0][0] < 4, "while the command ran"

@@ -124,7 +124,7 @@ def test_no_login(users: Lab, connect: Connect, user: str, words: str) -> None:
     begun = time.monotonic()
     with pytest.raises(HostUnreachable, match=words):
         host.run("true")
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10  # ssh alone waits for minutes
     assert host.attempts == 1
 
 

@@ -259,7 +259,7 @@ def test_ctrl_c_while_gathering(hanging: Network, tmp_path: Path, words: list[st
     began = time.monotonic()
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does: all of the foreground
     said = run.communicate(timeout=30)[0]
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15  # of 30 s that the logins have
     assert run.returncode == 2, said
     assert "Traceback" not in said
     done = Done(2, said, reports)

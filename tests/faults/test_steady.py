@@ -65,7 +65,8 @@ def test_twenty_audits_are_one(compliant: Compliant) -> None:
         same(first, compliant.typed(), f"audit {number} differs from the first")
     for number in range(TYPED + 1, RUNS + 1):
         rows = compliant.engine.audit()
-        assert not audit.trouble(compliant.before, rows, {}, "cluster"), f"audit {number}"
+        trouble = audit.trouble(compliant.before, rows, {}, "cluster")
+        assert not trouble, f"audit {number}: {trouble}"
 
 
 def test_with_workers_it_is_the_same(compliant: Compliant) -> None:

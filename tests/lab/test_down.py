@@ -44,9 +44,7 @@ UP = f"import sys; from lab.machine import Lab; Lab(sys.argv[1], print, {TWO}).u
 
 def test_up_then_down_leaves_nothing(name: str, left: Left, inner: Callable[[Lab], Inner]) -> None:
     lab = Lab(name)
-    begun = time.monotonic()
     lab.up()
-    assert time.monotonic() - begun < 5
     assert lab.is_up
     assert all(host.running for host in lab.hosts)
     world = inner(lab)

@@ -106,7 +106,7 @@ def test_again_is_a_matter_of_seconds_and_changes_nothing(host: LabHost) -> None
     before = lab.inventory.read_text()
     begun = time.monotonic()
     start_mirror(lab, said.append)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20  # building it takes minutes
     assert said == [
         "packages at http://10.208.1.1:8080, as before",
         "images at http://10.208.1.1:5000, as before",

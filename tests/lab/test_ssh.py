@@ -79,7 +79,7 @@ def test_a_dead_host_is_told_by_an_error(lab: Lab, host: LabHost) -> None:
     dead = ssh(lab, host.address, "true")
     assert dead.returncode == 255
     assert "proxy dialer did not pass back a connection" in dead.stderr
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 30
 
 
 def test_a_host_is_reached_as_soon_as_it_is_on(lab: Lab, host: LabHost) -> None:
