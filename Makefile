@@ -36,6 +36,7 @@ lint: .venv/.complete ## check style, types, walls, shell scripts, words, and th
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
 	.venv/bin/shellcheck $$(git ls-files '*.sh')
+	.venv/bin/python -m lint.blanks
 	.venv/bin/python -m lint.shell
 	.venv/bin/python -m lint.words
 	.venv/bin/python -m hale.docs.requirement_page --check

@@ -20,6 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from facts.parsers import boot_network
+from facts.parsers.blanks import split_words
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     CommandProbe,
@@ -109,13 +110,13 @@ def read_runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRu
     endpoint = case.inventory.endpoint
     on: dict[str, list[str]] = {}
     for line in readings.output("ip").lines:
-        words = line.split()
+        words = split_words(line)
         if words[:1] == ["of"]:
             on[" ".join(words)] = []
         elif on and len(words) > 3 and words[2] in ("inet", "inet6"):
             key = next(reversed(on))
             useless = any(word in words for word in USELESS)
-            if boot_network.plain(words[3]) == key.split()[-1] and not useless:
+            if boot_network.plain(words[3]) == split_words(key)[-1] and not useless:
                 on[key].append(words[1].partition("@")[0])
         elif words:
             raise Unreadable(f"ip: {line!r} is not an address")

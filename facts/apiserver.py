@@ -58,7 +58,7 @@ def read_runtime(readings: HostView, case: Case[ApiserverParameters]) -> Apiserv
     answer = found["readyz"]
     if why := answer.failure:
         return ApiserverRuntime(answer.url, answer.http, (), why)
-    failing = tuple(re.findall(r"\[-\](\S+)", answer.body))
+    failing = tuple(re.findall(r"\[-\](\S+)", answer.body, re.ASCII))
     if answer.http == 200 and "readyz check passed" not in answer.body:
         failing = (*failing, f"it says {answer.body[:60]!r}")
     return ApiserverRuntime(answer.url, answer.http, failing)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from facts.parsers.blanks import BLANKS, split_words
 from facts.parsers.curl import EXIT_CODES, NO_ACCESS
 from hale.inventory.ini import ControlPlaneEndpoint, Host
 from hale.model.evidence import CommandProbe, ConfigLine, HostView, Probe, Unreadable
@@ -110,13 +111,17 @@ def _answer(url: str, lines: Sequence[str]) -> VipResponse:
     try:
         start = lines.index(f"url {url}")
         got = next(i for i in range(start, len(lines)) if lines[i].startswith("got "))
-        _, exit_, http, address = [*lines[got].split(), ""][:4]
+        _, exit_, http, address = [*split_words(lines[got]), ""][:4]
         output = [line.removeprefix("| ") for line in lines[start + 1 : got]]
         # The waiting time differs from run to run; without it, equal answers compare equal.
-        error = [re.sub(r" after \d+ ms", "", x) for x in output if x.startswith("curl: ")]
+        error = [
+            re.sub(r" after \d+ ms", "", x, flags=re.ASCII)
+            for x in output
+            if x.startswith("curl: ")
+        ]
         body = [line for line in output if not line.startswith("curl: ")]
         return VipResponse(
-            url, int(exit_), int(http), address, "\n".join(body).strip(), " ".join(error)
+            url, int(exit_), int(http), address, "\n".join(body).strip(BLANKS), " ".join(error)
         )
     except (ValueError, StopIteration):
         raise Unreadable(f"the answer of {url} is incomplete") from None

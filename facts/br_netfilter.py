@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from facts.parsers import conf_dirs, kernel_cmdline, systemd_units
+from facts.parsers.blanks import BLANKS, split_words
 from facts.parsers.kernel_cmdline import same_name
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -172,7 +173,7 @@ def _state(readings: HostView, module: str) -> str:
     """Live, Loading or Unloading; empty for a module that the kernel does not list."""
     file = readings.file(LOADED)
     for line in file.lines if file else ():  # no such file: a kernel without loadable modules
-        fields = line.split()
+        fields = split_words(line)
         if fields and same_name(fields[0], module):
             return fields[4] if len(fields) > 4 else "nothing of its state"
     return ""
@@ -217,14 +218,14 @@ def _naming(files: Sequence[File], module: str) -> Iterator[ConfigLine]:
         for count, raw in enumerate(file.lines, 1):
             for line in raw.split("\r"):  # systemd ends a line at a carriage return too
                 if same_name(line.strip(" \t"), module):
-                    yield ConfigLine(file.path, count, raw.strip(), changed=file.changed)
+                    yield ConfigLine(file.path, count, raw.strip(BLANKS), changed=file.changed)
 
 
 def _hint(readings: HostView, files: Sequence[File], module: str) -> str:
     """An explanation for lines that only appear to load it; empty without one."""
     for file in files:
         for count, line in enumerate(file.lines, 1):
-            words = line.split()
+            words = split_words(line)
             if conf_dirs.volatile(file.path) and words and same_name(words[0], module):
                 return f"{file.path}:{count} does, but a boot empties /run"
             if len(words) > 1 and same_name(words[0], module):
@@ -289,7 +290,7 @@ def _commands(files: Sequence[File]) -> Iterator[tuple[ConfigLine, list[str]]]:
             words = [w for w in re.split("[ \t]+", text + line) if w]
             if len(words) > 1 and not (text + line).startswith("#"):
                 yield (
-                    ConfigLine(file.path, first, (text + line).strip(), changed=file.changed),
+                    ConfigLine(file.path, first, (text + line).strip(BLANKS), changed=file.changed),
                     words,
                 )
             text, first = "", 0
@@ -298,9 +299,9 @@ def _commands(files: Sequence[File]) -> Iterator[tuple[ConfigLine, list[str]]]:
 def _loads(command: str, module: str) -> bool:
     """Whether the command of an `install` line loads the module itself."""
     return any(
-        re.search(r"(^|/|\s)modprobe\s", part)
-        and re.search(r"\s(--ignore-install|-i)\s", part)
-        and any(same_name(word, module) for word in part.split())
+        re.search(r"(^|/|\s)modprobe\s", part, re.ASCII)
+        and re.search(r"\s(--ignore-install|-i)\s", part, re.ASCII)
+        and any(same_name(word, module) for word in split_words(part))
         for part in re.split(r"[;&|]+", command)
     )
 

@@ -98,7 +98,7 @@ def read_runtime(readings: HostView, case: Case[CertificatesParameters]) -> Cert
     if case.parameters.etcd and case.inventory.etcd_kind != "stacked":
         raise NotApplicable("etcd is external: its certificates are on hosts of its own")
     lines = readings.output("files").lines
-    now = re.fullmatch(r"now (\d+)", lines[0] if lines else "")
+    now = re.fullmatch(r"now (\d+)", lines[0] if lines else "", re.ASCII)
     if not now:
         raise Unreadable("the host's `date` printed no time")
     if lines[1:] == ["not joined"]:

@@ -19,6 +19,7 @@ from typing import Any
 from msgspec import Struct
 
 from facts.parsers import kubelet_config
+from facts.parsers.blanks import BLANKS
 from hale.inventory.ini import Host
 from hale.model.evidence import ConfigLine, FileProbe, HostView, NotApplicable, Probe, Unreadable
 from hale.model.requirement import Case
@@ -73,8 +74,10 @@ def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> Cg
         if pattern not in (CONTAINERD, *IMPORTS) and not pattern.startswith("/etc/containerd/con"):
             raise Unreadable(f"{CONTAINERD} imports {pattern}, which Hale does not read")
     for number, line in enumerate(containerd.lines, 1):
-        if line.strip().startswith("SystemdCgroup"):
-            sources.append(ConfigLine(CONTAINERD, number, line.strip(), False, containerd.changed))
+        if line.strip(BLANKS).startswith("SystemdCgroup"):
+            sources.append(
+                ConfigLine(CONTAINERD, number, line.strip(BLANKS), False, containerd.changed)
+            )
     return CgroupDriverPersisted(
         driver, "systemd" if _systemd(config) else "cgroupfs", tuple(sources)
     )

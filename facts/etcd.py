@@ -20,6 +20,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from facts.parsers.blanks import BLANKS, is_decimal
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     ClusterView,
@@ -223,7 +224,7 @@ def parse_status(readings: HostView) -> MemberStatus | str:
     for line in lines[2:]:
         name, _, rest = line.partition(" ")
         ended, _, body = rest.partition(" ")
-        answers[name] = (int(ended) if ended.isdigit() else -1, body)
+        answers[name] = (int(ended) if is_decimal(ended) else -1, body)
         if (name, rest) == ("again", "-") and "status" in answers:
             answers["again"] = answers["status"]
     for name in ("status", "members", "health", "again"):
@@ -234,12 +235,12 @@ def parse_status(readings: HostView) -> MemberStatus | str:
     for name in ("status", "again"):
         code, text = answers[name]
         if code:
-            return f"etcd {SILENT[code]} ({text.partition(' More details')[0].strip()})"
+            return f"etcd {SILENT[code]} ({text.partition(' More details')[0].strip(BLANKS)})"
     first, second = _json("status", answers), _json("again", answers)
     for status in (first, second):
         if "header" not in status:
             return f"etcd does not report its state: {_reason(status)}"
-    complaints = [f"etcd reports: {text}".strip() for text in second.get("errors", ())]
+    complaints = [f"etcd reports: {text}".strip(BLANKS) for text in second.get("errors", ())]
     code, text = answers["members"]
     listed: dict[str, Any] = {} if code else _json("members", answers)
     if code or "members" not in listed:

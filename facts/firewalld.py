@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from facts.parsers import conf_dirs, systemd_units
+from facts.parsers.blanks import BLANKS, split_lines, split_words
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     CommandProbe,
@@ -173,7 +174,7 @@ def read_runtime(readings: HostView, case: Case[FirewalldParameters]) -> Firewal
         return fact
     output = readings.output("unit")
     state = _properties(output.stdout) if output.exit_status == 0 else {}
-    needed_by = (other for name in NEEDED_BY for other in state.get(name, "").split())
+    needed_by = (other for name in NEEDED_BY for other in split_words(state.get(name, "")))
     return replace(
         fact,
         active=state.get("ActiveState", ""),
@@ -185,7 +186,9 @@ def read_runtime(readings: HostView, case: Case[FirewalldParameters]) -> Firewal
 
 def _running(readings: HostView, parameters: FirewalldParameters) -> FirewalldRuntime:
     unit = parameters.unit
-    pids = sorted({int(n) for n in re.findall(r"^/proc/(\d+)/", readings.text("processes"), re.M)})
+    pids = sorted(
+        {int(n) for n in re.findall(r"^/proc/(\d+)/", readings.text("processes"), re.M | re.ASCII)}
+    )
     output = readings.output("unit")
     state = _properties(output.stdout) if output.exit_status == 0 else {}
     now = f"{state.get('ActiveState')} ({state.get('SubState')})"
@@ -279,9 +282,9 @@ def _rules(file: File) -> set[str]:
         r"<\?.*?\?>|<!--.*?-->|<(short|description)>.*?</\1>|</?(?:zone|direct)>|<forward\s*/>",
         "",
         "\n".join(file.lines),
-        flags=re.S,
+        flags=re.S | re.ASCII,
     )
-    return {line.strip() for line in text.splitlines() if line.strip()}
+    return {line.strip(BLANKS) for line in split_lines(text) if line.strip(BLANKS)}
 
 
 def _nowhere(readings: HostView, unit: str) -> bool:
@@ -289,7 +292,7 @@ def _nowhere(readings: HostView, unit: str) -> bool:
 
 
 def _properties(text: str) -> Mapping[str, str]:
-    pairs = (line.partition("=") for line in text.splitlines())
+    pairs = (line.partition("=") for line in split_lines(text))
     return {name: value for name, equals, value in pairs if equals}
 
 
@@ -318,12 +321,16 @@ def _by_own_units(readings: HostView, unit: str) -> Iterator[StartTrigger]:
             continue
         for count, line in enumerate(file.lines, 1):
             key, _, value = line.partition("=")
-            if key.strip() in PULLS and unit in value.split():
+            if key.strip(BLANKS) in PULLS and unit in split_words(value):
                 yield StartTrigger(
                     ConfigLine(
-                        file.path, count, line.strip(), changed=file.changed, note="pulls it in"
+                        file.path,
+                        count,
+                        line.strip(BLANKS),
+                        changed=file.changed,
+                        note="pulls it in",
                     ),
-                    required=key.strip() in NEEDS or ".requires/" in file.path,
+                    required=key.strip(BLANKS) in NEEDS or ".requires/" in file.path,
                 )
 
 
@@ -341,7 +348,7 @@ def _by_bus(readings: HostView, parameters: FirewalldParameters) -> Iterator[Sta
         if file.kind != "f":
             continue
         keys = {
-            key.strip(): (count, line.strip(), value.strip())
+            key.strip(BLANKS): (count, line.strip(BLANKS), value.strip(BLANKS))
             for count, line in enumerate(file.lines, 1)
             for key, equals, value in [line.partition("=")]
             if equals
@@ -374,7 +381,7 @@ def _by_systemd(
         return StartTrigger(line, other, required)
 
     for name in PULLED_BY:
-        for other in state.get(name, "").split():
+        for other in split_words(state.get(name, "")):
             if other not in units:
                 yield reported(f"{name}={other}", other, name in NEEDED_BY)
     file_state = state.get("UnitFileState", "")

@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from facts.parsers import cloud_init, kubeadm_membership
+from facts.parsers.blanks import BLANKS
 from hale.inventory.ini import Host
 from hale.model.evidence import ConfigLine, FileProbe, HostView, NotApplicable, Probe, Unreadable
 from hale.model.requirement import Case
@@ -110,7 +111,7 @@ def read_runtime(readings: HostView, case: Case[HostnameParameters]) -> Hostname
         raise Unreadable(f"there is no {KERNEL}")
     static = _etc_hostname(readings)
     return HostnameRuntime(
-        file.lines[0].strip() if file.lines else "",
+        file.lines[0].strip(BLANKS) if file.lines else "",
         planned,
         static[0] if static else None,
         _pretty(readings),
@@ -163,9 +164,11 @@ def _arguments(readings: HostView) -> list[tuple[str, ConfigLine]]:
     found = []
     for file in readings.files(ARGUMENTS, *NEXT_ARGUMENTS):
         for number, line in enumerate(file.lines, 1):
-            if line.lstrip().startswith("#"):
+            if line.lstrip(BLANKS).startswith("#"):
                 continue
-            for name in re.findall(r"(?:^|[\s\"'=])systemd\.hostname=([^\s\"']+)", line)[-1:]:
+            for name in re.findall(r"(?:^|[\s\"'=])systemd\.hostname=([^\s\"']+)", line, re.ASCII)[
+                -1:
+            ]:
                 if valid(name):
                     source = ConfigLine(
                         file.path, number, f"systemd.hostname={name}", changed=file.changed
@@ -232,7 +235,7 @@ def _rewritten(readings: HostView, name: str, planned: str) -> tuple[str, Config
     if preserve and preserve[0].lower() in cloud_init.TRUE:
         return None
     written = readings.file(WRITTEN_BY_CLOUD_INIT)
-    last = written.lines[0].strip() if written and written.lines else ""
+    last = written.lines[0].strip(BLANKS) if written and written.lines else ""
     if last != name:
         return None
     settings = [s for k in ("hostname", "fqdn") if (s := cloud_init.setting(readings, k))]
@@ -255,6 +258,6 @@ def _rewriting(readings: HostView, planned: str) -> tuple[ConfigLine | None, Con
 def _pretty(readings: HostView) -> str | None:
     file = readings.file(INFO)
     for line in file.lines if file else ():
-        if line.strip().startswith("PRETTY_HOSTNAME="):
-            return line.strip().partition("=")[2].strip("\"'") or None
+        if line.strip(BLANKS).startswith("PRETTY_HOSTNAME="):
+            return line.strip(BLANKS).partition("=")[2].strip("\"'") or None
     return None

@@ -1,9 +1,9 @@
 """The VIP's names: their entries in /etc/hosts, and the resolver's answers.
 
-Lines are read as glibc's `files` service reads them: any white space separates fields (a CR too),
-`#` ends the line, an invalid address voids it, and names are case-insensitive. getaddrinfo
-collects the addresses of all lines with the name, so a second line adds a second address and is
-as wrong as a first.
+Lines are read as glibc's `files` service reads them: ASCII white space separates fields (a CR too;
+a no-break space belongs to its word), `#` ends the line, an invalid address voids it, and names
+are case-insensitive. getaddrinfo collects the addresses of all lines with the name, so a second
+line adds a second address and is as wrong as a first.
 
 Sources: hosts(5), host.conf(5) (`multi`), nsswitch.conf(5), getent(1); glibc's
 nss/nss_files/files-hosts.c; cloud-init's "Update Etc Hosts".
@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from facts.parsers import cloud_init, kubeadm_membership
+from facts.parsers.blanks import BLANKS, lowered, split_words
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     CommandProbe,
@@ -142,7 +143,7 @@ def read_runtime(readings: HostView, case: Case[HostsFileParameters]) -> HostsFi
     """The resolver's answers. Raises Unreadable where it could not be queried."""
     found: dict[str, list[str]] = {}
     for line in readings.output("resolver").lines:
-        kind, *words = line.split()
+        kind, *words = split_words(line)
         if kind == "name" and len(words) == 1:
             found[words[0]] = []
         elif kind == "is" and words and found:
@@ -176,21 +177,21 @@ def read_persisted(readings: HostView, case: Case[HostsFileParameters]) -> Hosts
     """The file's content, and whether a boot keeps it. Raises Unreadable."""
     endpoint = case.inventory.endpoint
     vip = _plain(endpoint.vip)
-    wanted = {name.lower(): name for name in endpoint.names}
-    hosts = {host.name.lower() for host in case.inventory.hosts}
+    wanted = {lowered(name): name for name in endpoint.names}
+    hosts = {lowered(host.name) for host in case.inventory.hosts}
     counts = dict.fromkeys(endpoint.names, 0)
     file = readings.file(HOSTS)
     lines: list[ConfigLine] = []
     contradicting: list[ConfigLine] = []
     entries: list[HostsEntry] = []
     for source, address, written, spelled in _lines(file) if file else ():
-        names = {name.lower() for name in spelled}
+        names = {lowered(name) for name in spelled}
         meant = [wanted[name] for name in wanted if name in names]
-        wrong = set(map(str.lower, meant))
+        wrong = set(map(lowered, meant))
         if address == vip:
-            wrong = {n.lower() for n in meant if counts[n]} | names & (hosts - set(wanted))
+            wrong = {lowered(n) for n in meant if counts[n]} | names & (hosts - set(wanted))
         if wrong:
-            given = tuple(name for name in spelled if name.lower() in wrong)
+            given = tuple(name for name in spelled if lowered(name) in wrong)
             entries.append(HostsEntry(source, written, spelled, given))
         if address == vip:
             for name in meant:
@@ -222,10 +223,10 @@ def _lines(file: File) -> list[tuple[ConfigLine, str, str, tuple[str, ...]]]:
     """Lines with an address: line, address (normalized and as written), names."""
     found = []
     for number, line in enumerate(file.lines, 1):
-        words = line.partition("#")[0].split()
+        words = split_words(line.partition("#")[0])
         address = _plain(words[0]) if words else ""
         if address and len(words) > 1:
-            source = ConfigLine(file.path, number, line.strip(), changed=file.changed)
+            source = ConfigLine(file.path, number, line.strip(BLANKS), changed=file.changed)
             found.append((source, address, words[0], tuple(words[1:])))
     return found
 
@@ -242,9 +243,9 @@ def _order(readings: HostView) -> tuple[ConfigLine, ...]:
     """The `hosts:` line of nsswitch.conf, which sets the order of the sources of names."""
     file = readings.file(ORDER)
     return tuple(
-        ConfigLine(ORDER, number, line.strip(), changed=file.changed)
+        ConfigLine(ORDER, number, line.strip(BLANKS), changed=file.changed)
         for number, line in enumerate(file.lines if file else (), 1)
-        if line.strip().startswith("hosts:") and file
+        if line.strip(BLANKS).startswith("hosts:") and file
     )
 
 

@@ -18,6 +18,7 @@ from typing import Literal
 from msgspec import Struct
 
 from facts import os_release
+from facts.parsers.blanks import BLANKS, split_words
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     ClusterView,
@@ -207,7 +208,7 @@ def _values(readings: HostView, what: What) -> Iterator[tuple[str, str]]:
         raise Unreadable("/sys is not mounted")
     path = MACHINE_ID if what == "machine_id" else PRODUCT_UUID
     file = readings.file(path)
-    value = file.lines[0].strip().lower() if file and file.lines else ""
+    value = file.lines[0].strip(BLANKS).lower() if file and file.lines else ""
     if what == "machine_id":
         if value not in UNSET and re.fullmatch(r"[0-9a-f]{32}", value):
             yield value, path
@@ -242,7 +243,7 @@ def _routed(readings: HostView) -> Iterator[str]:
     """Interfaces with a route to more than one address."""
     file = readings.file(ROUTES)
     for line in file.lines[1:] if file else ():
-        fields = line.split()
+        fields = split_words(line)
         if len(fields) > 7 and fields[7].upper() != "FFFFFFFF":
             yield fields[0]
 
@@ -256,7 +257,7 @@ def _interface(file: File) -> str:
 
 
 def _line(file: File) -> str:
-    return file.lines[0].strip() if file.lines else ""
+    return file.lines[0].strip(BLANKS) if file.lines else ""
 
 
 def _first(readings: HostView, path: str) -> str | None:
@@ -271,7 +272,7 @@ def _who(readings: HostView) -> tuple[str, int, int] | None:
     """The user, the kernel's boot in seconds since the epoch, and clock ticks per second."""
     try:
         user, btime, ticks = readings.output("who").lines
-        return user, int(btime.split()[1]), int(ticks)
+        return user, int(split_words(btime)[1]), int(ticks)
     except (Unreadable, ValueError, IndexError):
         return None
 
@@ -281,7 +282,7 @@ def _boot_time(readings: HostView, who: tuple[str, int, int] | None) -> float | 
     stat = _first(readings, PID1)
     if not who or not stat or who[2] <= 0:
         return None
-    fields = stat.rpartition(")")[2].split()  # the command's name may hold spaces and brackets
+    fields = split_words(stat.rpartition(")")[2])  # the command's name may hold spaces and brackets
     try:
         return who[1] + int(fields[19]) / who[2]  # field 22, starttime
     except (ValueError, IndexError):

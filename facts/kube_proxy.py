@@ -18,6 +18,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from facts.parsers.blanks import BLANKS, split_words
 from facts.parsers.listeners import LISTENERS, foreign_owner
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
@@ -54,7 +55,7 @@ class KubeProxyRuntime(Struct, frozen=True):
     def actual(self) -> str:
         text = f"kube-proxy runs in mode {self.mode}" if self.mode else ""
         fine = "" if self.faults else "and its rules for default/kubernetes are there"
-        return "; ".join(part for part in (f"{text} {fine}".strip(), *self.faults) if part)
+        return "; ".join(part for part in (f"{text} {fine}".strip(BLANKS), *self.faults) if part)
 
 
 def probes(host: Host, cases: Sequence[Case[KubeProxyParameters]]) -> tuple[Probe, ...]:
@@ -83,7 +84,7 @@ def read_runtime(readings: HostView, case: Case[KubeProxyParameters]) -> KubePro
         return KubeProxyRuntime("", (f"kube-proxy {SILENT[code]} on port 10249",))
     if code:
         raise Unreadable(f"kube-proxy runs, but its mode cannot be queried: {mode}")
-    if (answer := re.fullmatch(r"(\w+) +@ 200", mode)) is None:
+    if (answer := re.fullmatch(r"(\w+) +@ 200", mode, re.ASCII)) is None:
         raise Unreadable(f"kube-proxy runs, and reports the mode {mode[:60]!r}")
     if owner := foreign_owner(lines, ADDRESS, 10249):
         return KubeProxyRuntime("", (f"kube-proxy runs, but port 10249 is of {owner}",))
@@ -103,19 +104,23 @@ def read_runtime(readings: HostView, case: Case[KubeProxyParameters]) -> KubePro
 
 def _answer(lines: Sequence[str], name: str) -> tuple[int, str]:
     for line in lines:
-        if found := re.fullmatch(rf"{name} (\d+) (.*)", line):
-            return int(found[1]), re.sub(r" after \d+ (ms|milliseconds)", "", found[2].strip())
+        if found := re.fullmatch(rf"{name} (\d+) (.*)", line, re.ASCII):
+            return int(found[1]), re.sub(
+                r" after \d+ (ms|milliseconds)", "", found[2].strip(BLANKS), flags=re.ASCII
+            )
     raise Unreadable(f"the answer of {name} is incomplete")
 
 
 def _iptables(rules: Sequence[str]) -> list[str]:
     """Hooks, the Service's address and an endpoint in iptables-save's `-A CHAIN … -j TARGET`."""
     hooks = {
-        line.split()[1] for line in rules if line.startswith("-A ") and "-j KUBE-SERVICES" in line
+        split_words(line)[1]
+        for line in rules
+        if line.startswith("-A ") and "-j KUBE-SERVICES" in line
     }
     chain = next(
         (
-            line.rpartition(" -j ")[2].strip()
+            line.rpartition(" -j ")[2].strip(BLANKS)
             for line in rules
             if line.startswith("-A KUBE-SERVICES ") and "default/kubernetes:https" in line
         ),
@@ -143,9 +148,9 @@ def _nftables(rules: Sequence[str]) -> list[str]:
         for hook in ("prerouting", "output")
         if f"hook {hook}" not in text
     ]
-    if not re.search(r"tcp \. 443 : goto service-\w+-default/kubernetes/tcp/https", text):
+    if not re.search(r"tcp \. 443 : goto service-\w+-default/kubernetes/tcp/https", text, re.ASCII):
         faults.append("nftables: the table kube-proxy has no element for default/kubernetes")
-    elif not re.search(r"endpoint-\w+-default/kubernetes/tcp/https", text):
+    elif not re.search(r"endpoint-\w+-default/kubernetes/tcp/https", text, re.ASCII):
         faults.append("nftables: default/kubernetes leads to no apiserver")
     return faults
 
@@ -159,7 +164,7 @@ def _ipvs(rules: Sequence[str], case: Case[KubeProxyParameters]) -> list[str]:
     for at, line in enumerate(rules):
         if line.startswith(f"TCP  {spelled}:01BB"):
             ends = rules[at + 1 : at + 2]
-            if not ends or not ends[0].strip().startswith("->"):
+            if not ends or not ends[0].strip(BLANKS).startswith("->"):
                 return [f"ipvs: {first}:443 leads to no apiserver"]
             return []
     return [f"ipvs: there is no virtual server {first}:443 (default/kubernetes)"]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from facts.parsers.blanks import BLANKS
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
 from hale.model.evidence import CommandProbe, ConfigLine, HostView, Probe, Unreadable
@@ -63,10 +64,10 @@ def read_runtime(readings: HostView, case: Case[KubectlParameters]) -> KubectlRu
         return KubectlRuntime(
             "", "", f"there is no {KUBECONFIG}: this host is not a master of a cluster yet"
         )
-    found = re.fullmatch(r"version (\d+) (.*)", lines[0] if lines else "")
+    found = re.fullmatch(r"version (\d+) (.*)", lines[0] if lines else "", re.ASCII)
     if not found:
         raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
-    code, output = int(found[1]), found[2].strip()
+    code, output = int(found[1]), found[2].strip(BLANKS)
     if code in (126, 127):
         raise Unreadable(f"kubectl: {output[:120]}")
     if code:
@@ -85,7 +86,7 @@ def read_runtime(readings: HostView, case: Case[KubectlParameters]) -> KubectlRu
 
 def _version(text: str) -> tuple[int, int]:
     """Major and minor of `v1.34.4`. Raises ValueError."""
-    found = re.match(r"v(\d+)\.(\d+)\.", text)
+    found = re.match(r"v(\d+)\.(\d+)\.", text, re.ASCII)
     if not found:
         raise ValueError(f"{text!r} is not a version")
     return int(found[1]), int(found[2])

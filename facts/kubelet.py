@@ -16,6 +16,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from facts.parsers import kubelet_config, systemd_units
+from facts.parsers.blanks import BLANKS
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
 from hale.model.evidence import CommandProbe, ConfigLine, FileProbe, HostView, Probe, Unreadable
@@ -29,7 +30,8 @@ ENDPOINT_FILES = (
     kubelet_config.PATH,
 )
 _ENDPOINT = re.compile(
-    r"""(?:--container-runtime-endpoint[ =]|^containerRuntimeEndpoint:\s*)["']?([^\s"']+)"""
+    r"""(?:--container-runtime-endpoint[ =]|^containerRuntimeEndpoint:\s*)["']?([^\s"']+)""",
+    re.ASCII,
 )
 DEFAULT = "unix:///run/containerd/containerd.sock"
 # The unit of each runtime, by the name of its socket.
@@ -113,10 +115,10 @@ def read_runtime(readings: HostView, case: Case[KubeletParameters]) -> KubeletRu
             False,
             f"there is no {kubelet_config.PATH}: this host is not a node yet; {unit} is {now}",
         )
-    found = re.fullmatch(r"healthz (\S+) (\d+) (.*)", lines[-1])
+    found = re.fullmatch(r"healthz (\S+) (\d+) (.*)", lines[-1], re.ASCII)
     if not found:
         raise Unreadable("the answer of healthz is incomplete")
-    url, code, body = found[1], int(found[2]), found[3].strip()
+    url, code, body = found[1], int(found[2]), found[3].strip(BLANKS)
     if code in SILENT:
         return KubeletRuntime(False, f"the kubelet {SILENT[code]} on {url}; systemd says {now}")
     if code:
@@ -154,5 +156,7 @@ def _runtime(readings: HostView) -> str:
 def _pulled_by(readings: HostView, unit: str, other: str) -> bool:
     """Whether the unit itself pulls in the other one."""
     files = readings.files(*systemd_units.file_patterns(unit), *systemd_units.dropin_patterns(unit))
-    line = re.compile(rf"\s*(?:Wants|Requires|BindsTo)\s*=(?:.*\s)?{re.escape(other)}(?:\s|$)")
+    line = re.compile(
+        rf"\s*(?:Wants|Requires|BindsTo)\s*=(?:.*\s)?{re.escape(other)}(?:\s|$)", re.ASCII
+    )
     return any(line.match(text) for file in files for text in file.content or ())

@@ -22,6 +22,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from facts.parsers import listeners, local_apiserver
+from facts.parsers.blanks import BLANKS
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     ClusterView,
@@ -162,10 +163,10 @@ def _instance(lines: Sequence[str], wanted: LeaderElectionParameters) -> str:
         there = "no " if "no manifest" in lines else "although there is a "
         return f"{wanted.component} does not run ({there}manifest of it)"
     line = next((x for x in lines if x.startswith("healthz ")), "")
-    found = re.fullmatch(r"healthz (\d+) (.*)", line)
+    found = re.fullmatch(r"healthz (\d+) (.*)", line, re.ASCII)
     if not found:
         raise Unreadable(f"{wanted.component}: /healthz is missing in the answer")
-    code, body = int(found[1]), found[2].strip()
+    code, body = int(found[1]), found[2].strip(BLANKS)
     if code in SILENT:
         return f"{wanted.component} runs, but {SILENT[code]} on port {wanted.port}"
     if code:
@@ -185,7 +186,9 @@ def _lease(lines: Sequence[str], component: str, its: HostView) -> Lease:
     if not answer.failure and answer.http == 404:
         return Lease("")
     spec = answer.document.get("spec", {})
-    now = next((re.fullmatch(r"now (\d+\.?\d*)", x) for x in lines if x.startswith("now ")), None)
+    now = next(
+        (re.fullmatch(r"now (\d+\.?\d*)", x, re.ASCII) for x in lines if x.startswith("now ")), None
+    )
     holder = str(spec.get("holderIdentity") or "")
     if not holder:
         return Lease("")

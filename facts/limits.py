@@ -21,6 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from facts.parsers import conf_dirs, pam
+from facts.parsers.blanks import is_decimal, split_words
 from facts.parsers.limits_conf import LimitsEntry, Rank, User, entries, identity, rank_of
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -217,11 +218,11 @@ def read_runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRunt
     user = next((line[5:] for line in lines if line.startswith("user ")), "")
     if lost:
         sshd = next((line for line in lines if line.startswith("sshd ")), "")
-        found = re.search(rf"\b{item}=(\w+):(\w+)", sshd)
+        found = re.search(rf"\b{item}=(\w+):(\w+)", sshd, re.ASCII)
     else:
         _same_call(readings, called)
         shown = next((line for line in lines if line.startswith(SHOWN[item])), "")
-        found = re.match(r"\s+(\w+)\s+(\w+)", shown[len(SHOWN[item]) :])
+        found = re.match(r"\s+(\w+)\s+(\w+)", shown[len(SHOWN[item]) :], re.ASCII)
     if not found or not user:
         raise Unreadable(f"{output.name}: no {item} in what it printed")
     soft, hard = _kernel(item, found[1]), _kernel(item, found[2])
@@ -241,8 +242,10 @@ def read_runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRunt
 
 def _no_ordinary_user(lines: Sequence[str]) -> NoReturn:
     """Raises NotApplicable where /etc/passwd has all users, Unreadable where it may not."""
-    databases = [word for line in lines if line.startswith("passwd ") for word in line.split()[1:]]
-    by_sssd = [line.split(maxsplit=1)[1] for line in lines if line.startswith("sssd ")]
+    databases = [
+        word for line in lines if line.startswith("passwd ") for word in split_words(line)[1:]
+    ]
+    by_sssd = [split_words(line, 1)[1] for line in lines if line.startswith("sssd ")]
     others = [word for word in databases if word[0] != "[" and word not in (*LOCAL_USERS, "sss")]
     if "sss" in databases and by_sssd:
         others.append(f"sss ({by_sssd[0]})")
@@ -293,7 +296,7 @@ def _lines(
         real = conf_dirs.leads_to(file)
         for entry in entries([file], parameters.item):
             frees = isinstance(entry, ConfigLine)
-            domain = entry.text.split()[0] if isinstance(entry, ConfigLine) else entry.domain
+            domain = split_words(entry.text)[0] if isinstance(entry, ConfigLine) else entry.domain
             rank = rank_of(domain, user, spares_root) if user else None
             if rank is None and parameters.domain != ROOT:
                 rank = rank_of(domain, None, spares_root)
@@ -337,7 +340,7 @@ def _decided(
     losers: list[ConfigLine] = []
     for entry in entries(read, parameters.item):
         if isinstance(entry, ConfigLine):  # `<who> -`: no limits at all, whatever other lines set
-            if user and rank_of(entry.text.split()[0], user, spares_root) in (
+            if user and rank_of(split_words(entry.text)[0], user, spares_root) in (
                 Rank.MINE,
                 Rank.GROUP,
             ):
@@ -390,7 +393,7 @@ def _refused(readings: HostView, item: str, value: float) -> str:
         raise Unreadable(f"{MOST_FILES} does not exist: is /proc mounted?")
     most = int("".join(file.lines))
     if value == inf:
-        found = re.findall(r"pam_limits\.so:(\d+)", readings.text("library"))
+        found = re.findall(r"pam_limits\.so:(\d+)", readings.text("library"), re.ASCII)
         known = bool(found) and all(int(count) for count in found)
         return "" if known else "this pam_limits cannot set nofile to unlimited: give a number"
     return f"above the kernel's fs.nr_open, {most}" if value > most else ""
@@ -430,7 +433,7 @@ def _kernel(item: str, text: str) -> float:
     """A limit from /proc/PID/limits, in the unit of limits.conf."""
     if text == "unlimited":
         return inf
-    if not text.isdecimal():
+    if not is_decimal(text):
         raise Unreadable(f"{item}: {text!r} is not a number")
     return int(text) // 1024 if item == "memlock" else int(text)
 

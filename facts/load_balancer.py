@@ -25,6 +25,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from facts.parsers import haproxy, systemd_units
+from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from facts.parsers.haproxy import FILE, PortRoute, Server, normal_address
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
@@ -281,8 +282,8 @@ def _resolved(readings: HostView, name: str) -> tuple[str, ...]:
     lines = readings.output("names").lines
     if not lines or lines[-1] != "end":
         raise Unreadable("the answer of the host names is truncated")
-    words = next((line.split() for line in lines if line.startswith(f"name {name} ")), [])
-    if len(words) < 3 or not words[2].isdecimal():
+    words = next((split_words(line) for line in lines if line.startswith(f"name {name} ")), [])
+    if len(words) < 3 or not is_decimal(words[2]):
         raise Unreadable(f"{name}: the name was not looked up")
     if int(words[2]) not in (0, NO_SUCH_NAME):
         raise Unreadable(f"{name}: the resolver gives no answer (getent: status {words[2]})")
@@ -348,7 +349,7 @@ def _started(lines: Sequence[str]) -> float:
     info = dict(line.split(": ", 1) for line in lines if ": " in line)
     now = next((line.removeprefix("now ") for line in lines if line.startswith("now ")), "")
     up = info.get("Uptime_sec", "")
-    if not now.isdecimal() or not up.isdecimal():
+    if not is_decimal(now) or not is_decimal(up):
         raise Unreadable("haproxy's `show info` has no Uptime_sec: its answer is truncated")
     return float(now) - float(up)
 
@@ -363,7 +364,7 @@ def _servers(lines: Sequence[str]) -> Mapping[str, list[Backend]]:
             check = checks.get((row["be_name"], row["srv_name"]), {})
             health = " ".join(
                 check.get(k, "") for k in ("status", "check_status", "last_chk")
-            ).strip()
+            ).strip(BLANKS)
             up = row["srv_op_state"] == RUNNING and row["srv_admin_state"] == "0"
             found.setdefault(row["be_name"], []).append(
                 Backend(
@@ -383,7 +384,7 @@ def _servers(lines: Sequence[str]) -> Mapping[str, list[Backend]]:
 def _table(lines: Sequence[str], head: str, between: str) -> list[dict[str, str]]:
     start = next((i for i, line in enumerate(lines) if line.startswith(head)), None)
     if start is None:
-        raise Unreadable(f"haproxy's answer has no table `{head.strip()}`: it is truncated")
-    end = next((i for i in range(start, len(lines)) if not lines[i].strip()), len(lines))
+        raise Unreadable(f"haproxy's answer has no table `{head.strip(BLANKS)}`: it is truncated")
+    end = next((i for i in range(start, len(lines)) if not lines[i].strip(BLANKS)), len(lines))
     rows = [line.removeprefix("# ") for line in lines[start:end]]
     return [dict(row) for row in csv.DictReader(rows, delimiter=between)]

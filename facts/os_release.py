@@ -9,6 +9,7 @@ from itertools import zip_longest
 
 from msgspec import Struct
 
+from facts.parsers.blanks import BLANKS
 from hale.inventory.ini import Host
 from hale.model.evidence import ConfigLine, FileProbe, HostView, Probe, Unreadable
 from hale.model.requirement import Case
@@ -66,10 +67,10 @@ def read_runtime(readings: HostView, case: Case[OsReleaseParameters]) -> OsRelea
     if not name:
         raise Unreadable(f"no NAME in {' or '.join(FILES)}")
     file = readings.file(KERNEL)
-    kernel = file.lines[0].strip() if file and file.lines else ""
+    kernel = file.lines[0].strip(BLANKS) if file and file.lines else ""
     numbers(kernel)
     return OsReleaseRuntime(
-        f"{name} {values.get('VERSION_ID', '')}".strip(),
+        f"{name} {values.get('VERSION_ID', '')}".strip(BLANKS),
         values.get("PRETTY_NAME", ""),
         kernel,
         _sources(readings),
@@ -86,7 +87,7 @@ def fields(readings: HostView, files: Sequence[str]) -> Mapping[str, str]:
 
 def numbers(release: str) -> tuple[int, ...]:
     """(4, 18, 0) for `4.18.0-553.el8.x86_64`. Raises Unreadable without a leading number."""
-    found = re.match(r"\d+(\.\d+)*", release)
+    found = re.match(r"\d+(\.\d+)*", release, re.ASCII)
     if not found:
         raise Unreadable(f"{release!r} is not a kernel release")
     return tuple(int(n) for n in found[0].split("."))
@@ -94,10 +95,10 @@ def numbers(release: str) -> tuple[int, ...]:
 
 def _assignment(line: str) -> list[tuple[str, str]]:
     """One `KEY=value` as a shell would read it; empty for a line that is no assignment."""
-    found = re.match(r"\s*([A-Za-z_][A-Za-z0-9_]*)=(.*)$", line.rstrip("\r"))
+    found = re.match(r"\s*([A-Za-z_][A-Za-z0-9_]*)=(.*)$", line.rstrip("\r"), re.ASCII)
     if not found:
         return []
-    value = found[2].strip()
+    value = found[2].strip(BLANKS)
     if value[:1] == "'" and value.find("'", 1) > 0:
         return [(found[1], value[1 : value.find("'", 1)])]
     if value[:1] == '"' and (quoted := re.match(r'"((?:[^"\\]|\\.)*)"', value)):
@@ -108,7 +109,7 @@ def _assignment(line: str) -> list[tuple[str, str]]:
 def _sources(readings: HostView) -> tuple[ConfigLine, ...]:
     file = next(f for path in FILES if (f := readings.file(path)))
     return tuple(
-        ConfigLine(file.path, number, line.strip(), wins=True, changed=file.changed)
+        ConfigLine(file.path, number, line.strip(BLANKS), wins=True, changed=file.changed)
         for number, line in enumerate(file.lines, 1)
         for key, _ in _assignment(line)
         if key in ("NAME", "VERSION_ID")

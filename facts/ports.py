@@ -12,6 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from facts.parsers import kubelet_config
+from facts.parsers.blanks import split_words
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -75,7 +76,7 @@ def read_runtime(readings: HostView, case: Case[PortsParameters]) -> PortsRuntim
         raise Unreadable("the list of listening sockets is truncated")
     listening = set()
     for line in lines[:-1]:
-        words = line.split()
+        words = split_words(line)
         try:
             if words[3] == LISTEN:
                 listening.add(int(words[1].rpartition(":")[2], 16))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from facts.parsers.blanks import BLANKS
 from facts.parsers.curl import EXIT_CODES
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host, Inventory
@@ -81,21 +82,26 @@ def read_runtime(readings: HostView, case: Case[RegistryParameters]) -> Registry
         raise NotApplicable(UNKNOWN_REPOSITORY)
     responses = {}
     for line in readings.output("answers").lines:
-        if found := re.fullmatch(r"url (\S+) (\d+) (.*)", line):
-            responses[found[1]] = (int(found[2]), found[3].strip())
+        if found := re.fullmatch(r"url (\S+) (\d+) (.*)", line, re.ASCII):
+            responses[found[1]] = (int(found[2]), found[3].strip(BLANKS))
     faults = []
     for url in urls:
         if url not in responses:
             raise Unreadable(f"the answer of {url} is incomplete")
         code, output = responses[url]
-        http = re.search(r"@ (\d{3})", output)
-        why = re.sub(r" after \d+ (ms|milliseconds)", "", output[http.end() :] if http else output)
+        http = re.search(r"@ (\d{3})", output, re.ASCII)
+        why = re.sub(
+            r" after \d+ (ms|milliseconds)",
+            "",
+            output[http.end() :] if http else output,
+            flags=re.ASCII,
+        )
         if code in AWAY:
             word = UNTRUSTED if code == 60 else EXIT_CODES[code]
-            faults.append(f"{url}: {word} ({why.strip()})")
+            faults.append(f"{url}: {word} ({why.strip(BLANKS)})")
             break  # the second request would fail the same way
         if code or not http:
-            raise Unreadable(f"{url}: {why.strip() or f'curl ended with {code}'}")
+            raise Unreadable(f"{url}: {why.strip(BLANKS) or f'curl ended with {code}'}")
         if http[1] in ("401", "403"):
             if url.endswith("/v2/"):
                 continue  # a registry that requires a login is a registry

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from facts.parsers.blanks import BLANKS
 from hale.inventory.ini import Host
 from hale.model.evidence import ConfigLine, FileProbe, HostView, Probe, Unreadable
 from hale.model.requirement import Case
@@ -56,12 +57,12 @@ def read_runtime(readings: HostView, case: Case[ResourcesParameters]) -> Resourc
     memory = readings.file(MEMORY)
     if cpus is None or memory is None:
         raise Unreadable(f"there is no {MEMORY if cpus else CPUS}")
-    return ResourcesRuntime(_count("".join(cpus.lines).strip()), _total(memory.lines) / 1024)
+    return ResourcesRuntime(_count("".join(cpus.lines).strip(BLANKS)), _total(memory.lines) / 1024)
 
 
 def _count(ranges: str) -> int:
     """The number of CPUs in a list of ranges: 4 for `0-2,5`."""
-    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", ranges):
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", ranges, re.ASCII):
         raise Unreadable(f"{CPUS}: {ranges!r} is not a list of CPUs")
     count = 0
     for part in ranges.split(","):
@@ -72,6 +73,6 @@ def _count(ranges: str) -> int:
 
 def _total(lines: Sequence[str]) -> int:
     for line in lines:
-        if found := re.fullmatch(r"MemTotal:\s+(\d+) kB\s*", line):
+        if found := re.fullmatch(r"MemTotal:\s+(\d+) kB\s*", line, re.ASCII):
             return int(found[1])
     raise Unreadable(f"{MEMORY} has no MemTotal")

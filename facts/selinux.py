@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from facts.parsers import boot_loader
+from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from facts.parsers.boot_loader import Boot
 from hale.inventory.ini import Host
 from hale.model.evidence import ConfigLine, FileProbe, HostView, Probe, Unreadable
@@ -90,7 +91,7 @@ def read_runtime(readings: HostView, case: Case[SelinuxParameters]) -> SelinuxRu
     """The kernel's current mode. Raises Unreadable where it is not visible."""
     file = readings.file(ENFORCE)
     if file is not None:
-        value = "".join(file.lines).strip()
+        value = "".join(file.lines).strip(BLANKS)
         if value not in ("0", "1"):
             raise Unreadable(f"{ENFORCE}: {value!r}")
         return SelinuxRuntime(ENFORCING if value == "1" else PERMISSIVE, f"{ENFORCE} is {value}")
@@ -109,7 +110,7 @@ def _active(readings: HostView) -> bool:
     file = readings.file(FILE_SYSTEMS)
     if file is None:
         raise Unreadable(f"{FILE_SYSTEMS} does not exist: is /proc mounted?")
-    return any(line.split()[-1:] == ["selinuxfs"] for line in file.lines)
+    return any(split_words(line)[-1:] == ["selinuxfs"] for line in file.lines)
 
 
 def read_persisted(readings: HostView, case: Case[SelinuxParameters]) -> SelinuxPersisted:
@@ -159,10 +160,10 @@ def _configured(readings: HostView) -> tuple[str | None, list[ConfigLine]]:
     found: list[tuple[str, ConfigLine]] = []
     for count, line in enumerate(file.lines, 1):
         if line.startswith("SELINUX="):
-            value = line.removeprefix("SELINUX=").lstrip().lower()
+            value = line.removeprefix("SELINUX=").lstrip(BLANKS).lower()
             for mode in (ENFORCING, PERMISSIVE, DISABLED):
                 if value.startswith(mode):
-                    source = ConfigLine(file.path, count, line.strip(), changed=file.changed)
+                    source = ConfigLine(file.path, count, line.strip(BLANKS), changed=file.changed)
                     found.append((mode, source))
     return (found[0][0] if found else None), [source for _, source in found]
 
@@ -220,8 +221,8 @@ def _runs(boot: Boot, by_default: bool) -> bool:
 
 def _number(text: str) -> int:
     """As atoi(3): the leading digits count, and without any it is 0."""
-    digits = text.strip().lstrip("+-")
-    count = next((at for at, c in enumerate(digits) if not c.isdecimal()), len(digits))
+    digits = text.strip(BLANKS).lstrip("+-")
+    count = next((at for at, c in enumerate(digits) if not is_decimal(c)), len(digits))
     return int(digits[:count] or "0")
 
 
@@ -231,6 +232,6 @@ def _hint(readings: HostView, mode: str | None) -> str:
     if old is None or old.target is not None or old.kind != "f":
         return ""
     for count, line in enumerate(old.lines, 1):
-        if line.startswith("SELINUX=") and line.removeprefix("SELINUX=").strip() != mode:
+        if line.startswith("SELINUX=") and line.removeprefix("SELINUX=").strip(BLANKS) != mode:
             return f"{OLD_CONFIG}:{count} says otherwise, but should be a link: no program reads it"
     return ""

@@ -27,6 +27,7 @@ from msgspec.structs import replace
 
 from facts.limits import MOST_FILES, SHOWN
 from facts.parsers import conf_dirs, kubeadm_membership, systemd_units
+from facts.parsers.blanks import BLANKS, split_lines, split_words
 from facts.parsers.unit_limits import NOT_UTF_8, Item, Limit, assignments, bound, parsed
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -326,7 +327,7 @@ def _covered(state: Mapping[str, str], unit: str) -> None:
     path = state.get("FragmentPath", "")
     if path and basename(path) != unit:
         raise Unreadable(f"{unit} is another name of {path}, whose drop-ins count too")
-    for path in state.get("DropInPaths", "").split():
+    for path in split_words(state.get("DropInPaths", "")):
         if not any(matches(path, pattern) for pattern in _dropins(unit)):
             raise Unreadable(f"systemd reads {path} for {unit}, and no such folder is looked into")
 
@@ -344,7 +345,7 @@ def _place(files: Sequence[File], path: str) -> str | None:
 
 def _simple(file: File) -> bool:
     """Whether a line at the end belongs to [Service]: no other section, no continued line."""
-    lines = [line.strip() for line in file.lines]
+    lines = [line.strip(BLANKS) for line in file.lines]
     heads = {line for line in lines if line.startswith("[")}
     goes_on = bool(lines) and lines[-1].endswith("\\")
     return heads <= {"[Service]"} and not goes_on and not any(map(NOT_UTF_8.search, lines))
@@ -413,7 +414,7 @@ def _default(readings: HostView, item: Item) -> tuple[Limit, list[ConfigLine]]:
 
 
 def _properties(text: str) -> Mapping[str, str]:
-    pairs = (line.partition("=") for line in text.splitlines())
+    pairs = (line.partition("=") for line in split_lines(text))
     return {name: value for name, equals, value in pairs if equals}
 
 
@@ -436,7 +437,7 @@ def _shown(state: Mapping[str, str], setting: str, item: Item) -> Limit:
 
 def _of_process(text: str, item: Item, whose: str) -> Limit:
     """A limit from /proc/PID/limits."""
-    found = re.search(rf"^{SHOWN[item]} +(\w+) +(\w+)", text, re.M)
+    found = re.search(rf"^{SHOWN[item]} +(\w+) +(\w+)", text, re.M | re.ASCII)
     values = (
         [bound(item, w.replace("unlimited", "infinity")) for w in found.groups()] if found else []
     )
@@ -449,7 +450,7 @@ def _possible(readings: HostView, item: Item, limit: Limit) -> Limit:
     """The part of it that systemd can set: the kernel bounds nofile, and without CAP_SYS_RESOURCE
     systemd's own limits bound everything. As setrlimit_closest(), the closest possible value."""
     text = readings.text("systemd")
-    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", text, re.M)
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", text, re.M | re.ASCII)
     if not found:
         raise Unreadable("/proc/1/status has no CapEff")
     own = _of_process(text, item, "systemd").hard

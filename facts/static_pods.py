@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from facts.parsers.blanks import BLANKS
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     ClusterView,
@@ -84,7 +85,7 @@ def _manifests(
     """By name, the lines with the host's own name and address replaced. Raises Unreadable."""
     wanted = case.parameters
     names = [name for name in (host.name, host.address) if name]
-    own = re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, names))})(?![\w-]|\.\w)")
+    own = re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, names))})(?![\w-]|\.\w)", re.ASCII)
     flags = re.compile(
         rf"^ *- --(?:{'|'.join(map(re.escape, wanted.may_differ)) or '(?!)'})(?:=|$)"
     )
@@ -92,7 +93,7 @@ def _manifests(
     for file in files:
         name = file.path.rpartition("/")[2]
         if name in wanted.manifests:
-            lines = (own.sub("<own>", line.rstrip()) for line in file.lines)
+            lines = (own.sub("<own>", line.rstrip(BLANKS)) for line in file.lines)
             found[name] = [line for line in lines if line and not flags.match(line)]
     return found
 

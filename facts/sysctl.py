@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from facts.parsers import conf_dirs, kernel_cmdline, systemd_units
+from facts.parsers.blanks import BLANKS
 from hale.inventory.ini import Host
 from hale.model import budgets
 from hale.model.evidence import (
@@ -154,7 +155,7 @@ def read_runtime(readings: HostView, case: Case[SysctlParameters]) -> SysctlRunt
     text = "\n".join(file.lines)
     value = number(text)
     if value is None:
-        raise Unreadable(f"{file.path}: {text.strip()!r} is not a number")
+        raise Unreadable(f"{file.path}: {text.strip(BLANKS)!r} is not a number")
     return SysctlRuntime(key, value)
 
 
@@ -278,7 +279,7 @@ def _assignments(file: File) -> tuple[tuple[ConfigLine, str, str | None], ...]:
             if not equals and not key.startswith("-"):
                 continue
             name = normalized(key.removeprefix("-").strip(" \t"))
-            source = ConfigLine(file.path, count, raw.strip(), changed=file.changed)
+            source = ConfigLine(file.path, count, raw.strip(BLANKS), changed=file.changed)
             if _is_pattern(name):
                 allowance.spend(where=source)
             found.append((source, name, value.strip(" \t") if equals else None))
@@ -327,7 +328,7 @@ def _unread(readings: HostView, read: Sequence[File], parameters: SysctlParamete
 
 
 def _knows_patterns(readings: HostView) -> None:
-    versions = re.findall(r"/libsystemd-shared-(\d+)", readings.text("systemd"))
+    versions = re.findall(r"/libsystemd-shared-(\d+)", readings.text("systemd"), re.ASCII)
     if not versions:
         raise Unreadable("a pattern bears on this key, and systemd's version is unknown")
     if min(map(int, versions)) < PATTERNS_SINCE:
@@ -375,7 +376,7 @@ def path_of(key: str) -> str:
     return f"{ROOT}/{normalized(key)}"
 
 
-_NUMBER = re.compile(r"\s*(-?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)(?=[ \t\n]|$)")
+_NUMBER = re.compile(r"\s*(-?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)(?=[ \t\n]|$)", re.ASCII)
 
 
 def number(text: str) -> int | None:

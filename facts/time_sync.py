@@ -24,6 +24,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from facts.parsers import systemd_units, time_sources
+from facts.parsers.blanks import BLANKS, split_lines, split_words
 from facts.parsers.probe_prelude import PRELUDE
 from facts.parsers.time_sources import TimeSources
 from hale.inventory.ini import Host
@@ -73,7 +74,7 @@ CAP_SYS_TIME = 1 << 25
 RUNNING = ("active", "reloading", "activating")
 SHOWN = ("Id", "LoadState", "ActiveState", "UnitFileState")
 LEAP_SYNCHRONIZED = ("Normal", "Insert second", "Delete second")
-OWN_CLOCK = re.compile(r"7F7F01[0-9A-F]{2}", re.IGNORECASE)  # 127.127.1.x
+OWN_CLOCK = re.compile(r"7F7F01[0-9A-F]{2}", re.IGNORECASE | re.ASCII)  # 127.127.1.x
 
 
 class TimeSyncParameters(Struct, frozen=True):
@@ -202,7 +203,7 @@ def read_runtime(readings: HostView, case: Case[TimeSyncParameters]) -> TimeSync
     if any(state["LoadState"] == "error" for state in units.values()):
         # An alias of a masked unit is its link still, which systemd cannot load.
         units = {unit: state for unit, state in units.items() if unit not in _aliases(readings)}
-    if not lines[-1:] or not re.fullmatch(r"now \d+", lines[-1]):
+    if not lines[-1:] or not re.fullmatch(r"now \d+", lines[-1], re.ASCII):
         raise Unreadable("the output of systemctl and of the programs is incomplete")
     running = {u: state for u, state in units.items() if state["ActiveState"] in RUNNING}
     names = [
@@ -260,7 +261,7 @@ def _other_processes(lines: Sequence[str], units: Sequence[str]) -> list[str]:
     """Processes of a time program outside of these units that may set the clock."""
     found = []
     for line in lines:
-        if process := re.fullmatch(r"process (\d+) (\S+) ([0-9a-f]+) (.*)", line):
+        if process := re.fullmatch(r"process (\d+) (\S+) ([0-9a-f]+) (.*)", line, re.ASCII):
             pid, name, capabilities, groups = process.groups()
             if not int(capabilities, 16) & CAP_SYS_TIME:
                 continue
@@ -344,9 +345,9 @@ def _timesyncd_state(fact: TimeSyncRuntime, lines: Sequence[str]) -> TimeSyncRun
     server = dict(line.split("=", 1) for line in _report(lines, "timesyncd") if "=" in line)
     text = [line for line in lines if line.startswith("synchronized: ")]
     status = next((line for line in lines if line.startswith("status synchronized ")), "")
-    now = int(lines[-1].split()[1])
+    now = int(split_words(lines[-1])[1])
     name = server.get("ServerName") or server.get("ServerAddress", "")
-    if status.endswith(" 0") and (found := re.fullmatch(r"synchronized: (\d+)", text[0])):
+    if status.endswith(" 0") and (found := re.fullmatch(r"synchronized: (\d+)", text[0], re.ASCII)):
         if not name:
             return replace(fact, problem="it has no server now")
         return replace(fact, source=name, age_seconds=float(now - int(found[1])))
@@ -359,12 +360,12 @@ def _timesyncd_state(fact: TimeSyncRuntime, lines: Sequence[str]) -> TimeSyncRun
 def _ntp_state(fact: TimeSyncRuntime, report: Sequence[str]) -> TimeSyncRuntime:
     """ntpq's system variables, and the peer with the tally code `*`, or `o` for a PPS signal."""
     text = " ".join(report)
-    leap = re.search(r"\bleap=(\w+)", text)
-    stratum = re.search(r"\bstratum=(\d+)", text)
-    offset = re.search(r"\boffset=([-+]?[\d.]+)\s*(ns|us|µs|ms|s)?", text)
+    leap = re.search(r"\bleap=(\w+)", text, re.ASCII)
+    stratum = re.search(r"\bstratum=(\d+)", text, re.ASCII)
+    offset = re.search(r"\boffset=([-+]?[\d.]+)\s*(ns|us|µs|ms|s)?", text, re.ASCII)
     if not (leap and stratum and offset):
         raise Unreadable(f"ntpq reports its state in an unknown form: {text[:200]}")
-    peers = [line.split() for line in report if re.match(r"[*o]\S", line)]
+    peers = [split_words(line) for line in report if re.match(r"[*o]\S", line, re.ASCII)]
     chosen = next((words[0][1:] for words in peers), "")
     if leap[1] in ("11", "3") or int(stratum[1]) >= 16:
         return replace(fact, problem=f"ntpq says leap={leap[1]}, stratum={stratum[1]}")
@@ -379,12 +380,14 @@ def _ntp_state(fact: TimeSyncRuntime, report: Sequence[str]) -> TimeSyncRuntime:
 def _openntpd_state(fact: TimeSyncRuntime, report: Sequence[str]) -> TimeSyncRuntime:
     """ntpctl's one line: `4/4 peers valid, clock synced, stratum 3`."""
     text = " ".join(report)
-    if re.search(r"\bclock unsynced\b", text):
+    if re.search(r"\bclock unsynced\b", text, re.ASCII):
         return replace(fact, problem=f"ntpctl says {text[:120]}")
-    found = re.search(r"\b([1-9]\d*)/\d+ peers valid\b.*\bclock synced, stratum (\d+)", text)
+    found = re.search(
+        r"\b([1-9]\d*)/\d+ peers valid\b.*\bclock synced, stratum (\d+)", text, re.ASCII
+    )
     if found and int(found[2]) < 16:
         return replace(fact, source=f"{found[1]} peers")
-    if re.search(r"\bclock synced\b", text):
+    if re.search(r"\bclock synced\b", text, re.ASCII):
         return replace(fact, problem=f"ntpctl says {text[:120]}")
     raise Unreadable(f"ntpctl reports its state in an unknown form: {text[:200]}")
 
@@ -474,14 +477,14 @@ def _only_installed(readings: HostView, fact: TimeSyncPersisted, unit: str) -> T
     if not systemd_units.pull_links(readings, unit):
         section = ""
         for text in file.content or ():
-            section = text.strip() if text.startswith("[") else section
+            section = text.strip(BLANKS) if text.startswith("[") else section
             key, _, value = text.partition("=")
-            if section != "[Install]" or not value.strip():
+            if section != "[Install]" or not value.strip(BLANKS):
                 continue
-            if key.strip() not in ("WantedBy", "RequiredBy", "Alias"):
+            if key.strip(BLANKS) not in ("WantedBy", "RequiredBy", "Alias"):
                 return fact  # Also=, DefaultInstance=: `systemctl enable` does more
-            kind = {"WantedBy": ".wants/", "RequiredBy": ".requires/"}.get(key.strip())
-            for name in value.split():
+            kind = {"WantedBy": ".wants/", "RequiredBy": ".requires/"}.get(key.strip(BLANKS))
+            for name in split_words(value):
                 links.append(
                     f"/etc/systemd/system/{name}{kind}{unit}"
                     if kind
@@ -501,7 +504,7 @@ def _configured(readings: HostView, unit: str) -> TimeSources:
         server = _server_properties(readings)
         compiled_in = server.get("FallbackNTPServers")
         return time_sources.timesyncd(
-            readings, server.get("LinkNTPServers", "").split(), compiled_in
+            readings, split_words(server.get("LinkNTPServers", "")), compiled_in
         )
     paths, read = CONFIGURATIONS[unit]
     named = _named_configuration(readings, unit, "c" if program == "ntp" else "f")
@@ -522,7 +525,7 @@ def _server_properties(readings: HostView) -> dict[str, str]:
         return {}
     lines = [
         line.removeprefix("timesyncd: ")
-        for line in output.stdout.splitlines()
+        for line in split_lines(output.stdout)
         if line.startswith("timesyncd: ")
     ]
     return dict(line.split("=", 1) for line in lines if "=" in line)
@@ -540,11 +543,11 @@ def _named_configuration(
         if file.path in OPTIONS and UNITS[unit] not in _option_programs(file.path):
             continue
         for number, text in enumerate(file.lines, 1):
-            if text.lstrip().startswith(("#", ";")):
+            if text.lstrip(BLANKS).startswith(("#", ";")):
                 continue
-            for match in re.finditer(rf"(?:^|[\s\"'=])-{option}\s*([^\s\"']+)", text):
+            for match in re.finditer(rf"(?:^|[\s\"'=])-{option}\s*([^\s\"']+)", text, re.ASCII):
                 if match[1].startswith("/"):
-                    found = (ConfigLine(file.path, number, text.strip()), match[1])
+                    found = (ConfigLine(file.path, number, text.strip(BLANKS)), match[1])
     return found
 
 

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from facts.address import USELESS
 from facts.parsers import boot_network, systemd_units, vip_config
+from facts.parsers.blanks import split_words
 from hale.inventory.ini import Host
 from hale.model.drill import FaultKind, Measurement
 from hale.model.evidence import (
@@ -204,7 +205,7 @@ def _observed(its: HostView, case: Case[VipOwnerParameters]) -> tuple[bool, str]
     holds = False
     state: dict[str, str] = {}
     for line in lines[1:]:
-        words = line.split()
+        words = split_words(line)
         if "=" in line and len(words) == 1:
             name, _, value = line.partition("=")
             state[name] = value

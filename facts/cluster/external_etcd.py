@@ -15,6 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from facts.parsers.blanks import BLANKS
 from facts.parsers.probe_prelude import PRELUDE
 from hale.model.evidence import CommandProbe, HostView, Unreadable
 from hale.shell import arguments, script_with
@@ -56,7 +57,7 @@ def read(readings: HostView) -> Store:
             continue
         count = _count(body) if code == "0" else None
         if count is None:
-            silent.append(f"{at}: {body.strip()[:160] or f'curl ended with {code}'}")
+            silent.append(f"{at}: {body.strip(BLANKS)[:160] or f'curl ended with {code}'}")
         elif keys is None:
             keys = count
     if not silent and keys is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from facts.parsers.blanks import BLANKS, is_decimal
 from hale.inventory.cluster_spec import ADMIN, KUBELET
 from hale.model.evidence import CommandProbe, HostView, Unreadable
 from hale.shell import arguments, script_with
@@ -95,7 +96,7 @@ def read(readings: HostView) -> Node:
             files.add(rest)
         elif word == "port":
             port, _, who = rest.partition(" ")
-            if not port.isdecimal():
+            if not is_decimal(port):
                 raise Unreadable(f"the answer is garbled: {line[:80]!r}")
             ports[int(port)] = who
         else:
@@ -121,4 +122,4 @@ def readyz() -> CommandProbe:
 
 def ready(readings: HostView) -> bool:
     """Whether that apiserver reports itself ready. Raises Unreadable."""
-    return readings.output("readyz").text.strip() == "200"
+    return readings.output("readyz").text.strip(BLANKS) == "200"

@@ -27,8 +27,10 @@ SUBJECT = "load_balancer_host"
 PROGRAMS = ("haproxy", "keepalived")  # as their packages are named
 
 # `HA-Proxy version 1.8.27-493ce0b 2020/11/06`, `HAProxy version 3.3-dev5-…`, `Keepalived v2.2.7 (…`
-_INSTALLED = re.compile(r"(?:HA-?Proxy version |Keepalived v)(\d+)\.(\d+)(?:\.(\d+))?")
-_PACKAGE = re.compile(r"(?:\d+:)?(\d+)\.(\d+)(?:\.(\d+))?")  # an epoch stands before the colon
+_INSTALLED = re.compile(r"(?:HA-?Proxy version |Keepalived v)(\d+)\.(\d+)(?:\.(\d+))?", re.ASCII)
+_PACKAGE = re.compile(
+    r"(?:\d+:)?(\d+)\.(\d+)(?:\.(\d+))?", re.ASCII
+)  # an epoch stands before the colon
 
 Version = tuple[int, int, int]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from facts.parsers.blanks import BLANKS
 from hale.inventory.cluster_spec import ADMIN
 from hale.model.evidence import CommandProbe, HostView, Unreadable
 from hale.shell import script_with
@@ -30,7 +31,7 @@ def probe(address: str) -> CommandProbe:
 def read(readings: HostView) -> Mapping[str, str]:
     """The notes by the manifest's key. Raises Unreadable."""
     *lines, end = readings.output("applied").lines or [""]
-    text = "\n".join(lines).strip()
+    text = "\n".join(lines).strip(BLANKS)
     if end != "end 0":
         raise Unreadable(f"kubectl: {text[:200]}" if text else "the answer is truncated")
     try:

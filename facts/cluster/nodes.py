@@ -17,6 +17,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from facts.parsers import local_apiserver
+from facts.parsers.blanks import split_words
 from hale.inventory.cluster_spec import ADMIN
 from hale.model.evidence import CommandProbe, HostView, Probe, Unreadable
 from hale.shell import script_with
@@ -139,7 +140,7 @@ def counted(readings: HostView, objects: Iterable[Object]) -> dict[Object, Count
         raise Unreadable("the answer is truncated")
     found: dict[tuple[str, str, str], Count] = {}
     for line in filter(None, lines):
-        words = line.split()
+        words = split_words(line)
         if words[0] != "object":
             # A kind that is not defined yet has no objects; warnings are ignored.
             if status != "0" and not any(text in line for text in _NO_SUCH_KIND):

@@ -9,6 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from facts.parsers.blanks import split_words
 from hale.model.evidence import CommandProbe, HostView, Unreadable
 from hale.shell import arguments, load_script
 
@@ -53,7 +54,7 @@ def read(readings: HostView) -> Packages:
     for line in lines[1:]:
         word, _, rest = line.partition(" ")
         if word == "have":
-            name, state, *version = rest.split()
+            name, state, *version = split_words(rest)
             # `ii` installed, `hi` installed and held; all others are incomplete or removed.
             if state in ("ii", "hi") and version:
                 versions[name] = version[0]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from facts.parsers.blanks import split_words
 from hale.model.evidence import CommandProbe, HostView, Unreadable
 from hale.shell import arguments, load_script
 
@@ -37,11 +38,11 @@ def read(readings: HostView) -> Mapping[str, Service]:
     """The services by unit. Raises Unreadable."""
     *lines, last = readings.output("units").lines or [""]
     try:
-        _, clock, up, hertz = last.split()
+        _, clock, up, hertz = split_words(last)
         boot = float(clock) - float(up)
         found = {}
         for line in lines:
-            unit, load, active, enabled, ticks = line.split()
+            unit, load, active, enabled, ticks = split_words(line)
             since = boot + int(ticks) / int(hertz) if int(ticks) else 0.0
             found[unit] = Service(
                 load == "loaded", active == "active", enabled.startswith("enabled"), since

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from facts.parsers.blanks import split_words
 from hale.model.evidence import CommandProbe, HostView, Unreadable
 from hale.shell import script_with
 
@@ -60,7 +61,7 @@ def read(readings: HostView) -> Claims:
     for line in (*readings.output("own").lines, *readings.output("strangers").lines):
         word, _, rest = line.partition(" ")
         if word == "heard":
-            peer, *octets = rest.split()
+            peer, *octets = split_words(rest)
             if not octets:
                 continue  # listening ended while it arrived; another advert is complete
             speakers.add((peer, _router_id(octets)))

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from facts.parsers import kernel_cmdline
+from facts.parsers.blanks import BLANKS, split_words
 from hale.model import budgets
 from hale.model.evidence import Allowance, ConfigLine, File, HostView, Unreadable
 
@@ -85,10 +86,10 @@ def _entries(
     for file in files:
         if file.kind != "f":
             continue
-        lines = [(n, line.strip()) for n, line in enumerate(file.lines, 1)]
-        options = [(n, line) for n, line in lines if re.match(r"options\s", line)]
+        lines = [(n, line.strip(BLANKS)) for n, line in enumerate(file.lines, 1)]
+        options = [(n, line) for n, line in lines if re.match(r"options\s", line, re.ASCII)]
         if options:
-            text = " ".join(line.split(None, 1)[1] for _, line in options)
+            text = " ".join(split_words(line, 1)[1] for _, line in options)
             source = ConfigLine(file.path, options[0][0], options[0][1], changed=file.changed)
             yield _boot(source, _expanded(text, variables, allowance, source))
 
@@ -99,9 +100,9 @@ def _menus(
     """The `linux` lines of grub.cfg, without memory tests."""
     for file in files:
         for count, line in enumerate(file.lines if file.kind == "f" else (), 1):
-            found = re.match(r"\s*linux(?:16|efi)?\s+(\S+)(.*)", line)
+            found = re.match(r"\s*linux(?:16|efi)?\s+(\S+)(.*)", line, re.ASCII)
             if found and "memtest" not in found[1]:
-                source = ConfigLine(file.path, count, line.strip(), changed=file.changed)
+                source = ConfigLine(file.path, count, line.strip(BLANKS), changed=file.changed)
                 yield _boot(source, _expanded(found[2], variables, allowance, source))
 
 
@@ -110,10 +111,12 @@ def _later(readings: HostView, allowance: Allowance) -> Iterator[Boot]:
     assigned: dict[str, tuple[ConfigLine, str]] = {}
     for file in readings.files(*DEFAULTS):
         for count, line in enumerate(file.lines if file.kind == "f" else (), 1):
-            found = re.match(r"\s*(?:export\s+)?(GRUB_CMDLINE_LINUX(?:_DEFAULT)?)(\+?=)(.*)", line)
+            found = re.match(
+                r"\s*(?:export\s+)?(GRUB_CMDLINE_LINUX(?:_DEFAULT)?)(\+?=)(.*)", line, re.ASCII
+            )
             if not found:
                 continue
-            source = ConfigLine(file.path, count, line.strip(), changed=file.changed)
+            source = ConfigLine(file.path, count, line.strip(BLANKS), changed=file.changed)
             before = assigned.get(found[1], (source, ""))[1]
             value = _unquoted(found[3])
             allowance.spend(len(before) * (value.count(f"${found[1]}") + 1), source)
@@ -146,7 +149,7 @@ def _expanded(
         allowance.spend(len(expanded), source)
         return expanded
 
-    return re.sub(r"\$\{?(\w+)\}?", value, text)
+    return re.sub(r"\$\{?(\w+)\}?", value, text, flags=re.ASCII)
 
 
 def _boot(source: ConfigLine, text: str) -> Boot:

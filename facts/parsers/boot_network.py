@@ -16,6 +16,8 @@ from fnmatch import fnmatchcase
 from msgspec import Struct
 from msgspec.structs import replace
 
+from facts.parsers.blanks import BLANKS, SYSTEMD_BLANKS, split_words
+from facts.parsers.unit_limits import logical
 from hale.model import budgets
 from hale.model.evidence import Allowance, ConfigLine, File, HostView, Unreadable, matches
 
@@ -93,7 +95,7 @@ def settings(readings: HostView) -> tuple[AddressSetting, ...]:
 def plain(text: str) -> str:
     """The address of `10.0.0.1/24` or `10.0.0.1`, normalized; empty if invalid."""
     try:
-        return str(ipaddress.ip_interface(text.strip()).ip)
+        return str(ipaddress.ip_interface(text.strip(BLANKS)).ip)
     except ValueError:
         return ""
 
@@ -106,7 +108,7 @@ def _starts(readings: HostView, unit: str) -> bool:
 
 
 def _source(file: File, number: int, text: str) -> ConfigLine:
-    return ConfigLine(file.path, number, text.strip(), changed=file.changed)
+    return ConfigLine(file.path, number, text.strip(BLANKS), changed=file.changed)
 
 
 # --- ifupdown ---
@@ -134,7 +136,9 @@ def _ifupdown(readings: HostView) -> list[AddressSetting]:
             found.append(AddressSetting("ifupdown", interface, plain(rest[0]), source))
         elif interface and word in ("up", "post-up", "pre-up"):
             command = " ".join(rest)
-            if added := re.search(r"\bip\s.*?\baddr?e?s?s?\s+(?:add|replace)\s+(\S+)", command):
+            if added := re.search(
+                r"\bip\s.*?\baddr?e?s?s?\s+(?:add|replace)\s+(\S+)", command, re.ASCII
+            ):
                 found.append(AddressSetting("ifupdown", interface, plain(added[1]), source))
     return [
         setting
@@ -157,14 +161,14 @@ def _interface_lines(
     allowance = allowance or Allowance(budgets.INCLUDES, "files source each other")
     held, first = "", 0
     for number, line in enumerate(file.lines, 1):
-        if not held and line.lstrip().startswith("#"):
+        if not held and line.lstrip(BLANKS).startswith("#"):
             continue
         first = first if held else number
         held += line
         if held.endswith("\\"):
             held = held[:-1]
             continue
-        words, text, held = held.split(), held, ""
+        words, text, held = split_words(held), held, ""
         if not words:
             continue
         if words[0] not in ("source", "source-directory"):
@@ -258,7 +262,7 @@ def _matched(
     conditions: dict[str, list[str]] = {}
     for section, key, value, _ in lines:
         if section == "Match":  # a repeated key has all its values; an empty one resets them
-            conditions[key] = [*conditions.get(key, ()), *value.split()] if value else []
+            conditions[key] = [*conditions.get(key, ()), *split_words(value)] if value else []
     # A file without a condition is ignored; lo does not connect a host to others.
     names = [name for name in macs if name != "lo" and any(conditions.values())]
     for key, words in conditions.items():
@@ -279,34 +283,32 @@ def _matched(
 
 def _macs(readings: HostView) -> dict[str, str]:
     return {
-        f.path.split("/")[4]: f.lines[0].strip().lower() if f.lines else ""
+        f.path.split("/")[4]: f.lines[0].strip(BLANKS).lower() if f.lines else ""
         for f in readings.files(MACS)
     }
 
 
 def _unit(file: File) -> Iterator[tuple[str, str, str, ConfigLine]]:
-    """A unit file's lines, joined after a backslash; comments do not interrupt them."""
-    joined: list[str] = []
-    held, empty = "", 0
-    for line in file.lines:
-        if held and line.lstrip()[:1] in ("#", ";"):
-            empty += 1
-            continue
-        held += line.rstrip("\r")
-        if held.endswith("\\"):
-            held, empty = held[:-1] + " ", empty + 1
-            continue
-        joined += [held, *[""] * empty]
-        held, empty = "", 0
-    joined.append(held)
-    yield from _ini(replace(file, content=tuple(joined)))
+    """Section, key, value and line of a unit file, as systemd reads it."""
+    section = ""
+    for number, text, _ in logical(file):
+        key, equals, value = text.partition("=")
+        if text[0] == "[" and text[-1] == "]":
+            section = text[1:-1]
+        elif equals:
+            yield (
+                section,
+                key.strip(SYSTEMD_BLANKS),
+                value.strip(SYSTEMD_BLANKS),
+                _source(file, number, text),
+            )
 
 
 def _ini(file: File) -> Iterator[tuple[str, str, str, ConfigLine]]:
-    """Section, key, value and line of a keyfile or unit file."""
+    """Section, key, value and line of a keyfile."""
     section = ""
     for number, line in enumerate(file.lines, 1):
-        text = line.strip()
+        text = line.strip(BLANKS)
         if not text or text[0] in "#;":
             continue
         if text[0] == "[" and text[-1] == "]":
@@ -314,7 +316,7 @@ def _ini(file: File) -> Iterator[tuple[str, str, str, ConfigLine]]:
             continue
         key, equals, value = text.partition("=")
         if equals:
-            yield section, key.strip(), value.strip(), _source(file, number, text)
+            yield section, key.strip(BLANKS), value.strip(BLANKS), _source(file, number, text)
 
 
 def _true(value: str) -> bool:
@@ -354,26 +356,28 @@ def _yaml(file: File) -> Iterator[tuple[tuple[str, ...], str, ConfigLine]]:
     above: list[tuple[int, str]] = []
     held = ""
     for number, line in enumerate(file.lines, 1):
-        text = re.sub(r"(^|\s)#.*$", "", line.rstrip())
-        text = held + text.strip() if held else text
-        if not text.strip() or text.strip() == "---":
+        text = re.sub(r"(^|\s)#.*$", "", line.rstrip(BLANKS), flags=re.ASCII)
+        text = held + text.strip(BLANKS) if held else text
+        if not text.strip(BLANKS) or text.strip(BLANKS) == "---":
             continue
         if text.count("[") > text.count("]"):  # a list over several lines
             held = text + " "
             continue
         held = ""
         source = _source(file, number, line)
-        if re.search(r"[:\-\[,]\s*[{&*|>!]", text) and not re.search(r"\{\s*\}\s*$", text):
-            raise Unreadable(f"{source}: this YAML is not understood: {text.strip()}")
-        indent = len(text) - len(text.lstrip())
-        content = text.strip()
+        if re.search(r"[:\-\[,]\s*[{&*|>!]", text, re.ASCII) and not re.search(
+            r"\{\s*\}\s*$", text, re.ASCII
+        ):
+            raise Unreadable(f"{source}: this YAML is not understood: {text.strip(BLANKS)}")
+        indent = len(text) - len(text.lstrip(BLANKS))
+        content = text.strip(BLANKS)
         dash = content.startswith("- ") or content == "-"
         while above and (above[-1][0] > indent or (above[-1][0] == indent and not dash)):
             above.pop()
         keys = tuple(key for _, key in above)
         if dash:
-            item = content[1:].strip()
-            if pair := re.match(r"""(["']?[\w.:/-]+["']?):(\s|$)""", item):
+            item = content[1:].strip(BLANKS)
+            if pair := re.match(r"""(["']?[\w.:/-]+["']?):(\s|$)""", item, re.ASCII):
                 yield keys, _unquoted(pair[1]), source  # `- 10.0.0.1/24: {label: …}`, `- to: …`
             else:
                 yield keys, _unquoted(item), source
@@ -382,15 +386,15 @@ def _yaml(file: File) -> Iterator[tuple[tuple[str, ...], str, ConfigLine]]:
         if not colon:
             raise Unreadable(f"{source}: this YAML is not understood: {content}")
         above.append((indent, _unquoted(key)))
-        value = value.strip()
+        value = value.strip(BLANKS)
         inside = value[1:-1].split(",") if value.startswith("[") else [value]
         for part in inside:
-            if part.strip():
-                yield (*keys, _unquoted(key)), _unquoted(part.strip()), source
+            if part.strip(BLANKS):
+                yield (*keys, _unquoted(key)), _unquoted(part.strip(BLANKS)), source
 
 
 def _unquoted(text: str) -> str:
-    return text.strip().strip("\"'")
+    return text.strip(BLANKS).strip("\"'")
 
 
 # --- NetworkManager, and the old network script, which reads the same ifcfg files ---
@@ -456,7 +460,7 @@ def _keyfile(file: File, by_mac: dict[str, str]) -> _Profile:
             priority = _integer(value, source)
         elif section in ("ipv4", "ipv6") and key == "method":
             methods[section] = (value, source)
-        elif section in ("ipv4", "ipv6") and re.fullmatch(r"address(es)?\d*", key):
+        elif section in ("ipv4", "ipv6") and re.fullmatch(r"address(es)?\d*", key, re.ASCII):
             addresses += [(section, plain(one.split(",")[0]), source) for one in value.split(";")]
     found = [
         AddressSetting("NetworkManager", interface, address, source)
@@ -474,8 +478,8 @@ def _keyfile(file: File, by_mac: dict[str, str]) -> _Profile:
 def _ifcfg(file: File, by_mac: dict[str, str]) -> _Profile:
     values: dict[str, tuple[str, ConfigLine]] = {}
     for number, line in enumerate(file.lines, 1):
-        if hit := re.match(r"\s*(?:export\s+)?([A-Z0-9_]+)=(.*)$", line):
-            text = re.sub(r"\s+#.*$", "", hit[2]).strip().strip("\"'")
+        if hit := re.match(r"\s*(?:export\s+)?([A-Z0-9_]+)=(.*)$", line, re.ASCII):
+            text = re.sub(r"\s+#.*$", "", hit[2], flags=re.ASCII).strip(BLANKS).strip("\"'")
             values[hit[1]] = (text, _source(file, number, line))
 
     def value(key: str, default: str = "") -> str:
@@ -483,10 +487,10 @@ def _ifcfg(file: File, by_mac: dict[str, str]) -> _Profile:
 
     found = []
     for key, (text, source) in values.items():
-        if re.fullmatch(r"IPADDR\d*|IPV6ADDR|IPV6ADDR_SECONDARIES", key):
+        if re.fullmatch(r"IPADDR\d*|IPV6ADDR|IPV6ADDR_SECONDARIES", key, re.ASCII):
             found += [
                 AddressSetting("NetworkManager", "", plain(one), source)
-                for one in text.split()
+                for one in split_words(text)
                 if one
             ]
     if value("BOOTPROTO").lower() in ("dhcp", "bootp"):

@@ -7,6 +7,7 @@ order: user data over cloud.cfg.d (the later name wins) over cloud.cfg.
 
 import re
 
+from facts.parsers.blanks import BLANKS, split_words
 from hale.model.evidence import ConfigLine, File, HostView
 
 PROGRAM = "/usr/bin/cloud-init"
@@ -27,7 +28,9 @@ def runs_at_boot(readings: HostView) -> bool:
     if readings.file(PROGRAM) is None or readings.files(*SWITCHED_OFF):
         return False
     arguments = readings.file(ARGUMENTS)
-    return "cloud-init=disabled" not in (" ".join(arguments.lines).split() if arguments else ())
+    return "cloud-init=disabled" not in (
+        split_words(" ".join(arguments.lines)) if arguments else ()
+    )
 
 
 def setting(readings: HostView, key: str) -> tuple[str, ConfigLine] | None:
@@ -44,8 +47,8 @@ def setting(readings: HostView, key: str) -> tuple[str, ConfigLine] | None:
 def _in_file(file: File, key: str) -> tuple[str, ConfigLine] | None:
     found = None
     for number, line in enumerate(file.lines if file.kind == "f" else (), 1):
-        if hit := re.match(rf"""["']?{re.escape(key)}["']?\s*:\s+(.*)$""", line):
-            value = re.sub(r"\s+#.*$", "", hit[1]).strip().strip("\"'")
-            source = ConfigLine(file.path, number, line.strip(), changed=file.changed)
+        if hit := re.match(rf"""["']?{re.escape(key)}["']?\s*:\s+(.*)$""", line, re.ASCII):
+            value = re.sub(r"\s+#.*$", "", hit[1], flags=re.ASCII).strip(BLANKS).strip("\"'")
+            source = ConfigLine(file.path, number, line.strip(BLANKS), changed=file.changed)
             found = (value, source)
     return found

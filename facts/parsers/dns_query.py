@@ -35,7 +35,7 @@ class Reply(Struct, frozen=True):
 
 def reply(line: str) -> Reply:
     """The answer in a line `dns SERVER NAME HEX`. Raises Unreadable for any other line."""
-    matched = re.fullmatch(r"dns (\S+) (\S+) (silent|(?:[0-9a-f]{2})+)", line)
+    matched = re.fullmatch(r"dns (\S+) (\S+) (silent|(?:[0-9a-f]{2})+)", line, re.ASCII)
     if not matched:
         raise Unreadable(f"the answer is garbled: {line[:80]!r}")
     server, name = matched[1], matched[2]

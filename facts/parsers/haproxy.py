@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
+from facts.parsers.blanks import BLANKS, is_decimal
 from hale.model.evidence import ConfigLine, File
 
 FILE = "/etc/haproxy/haproxy.cfg"
@@ -121,7 +122,9 @@ def _sections(file: File) -> Iterator[_Section]:
                 _bind(section, words[2])  # before 2.1 a section's own line could bind
         elif section:
             _setting(
-                section, words, ConfigLine(file.path, number, line.strip(), True, file.changed)
+                section,
+                words,
+                ConfigLine(file.path, number, line.strip(BLANKS), True, file.changed),
             )
     if section:
         yield section
@@ -129,7 +132,7 @@ def _sections(file: File) -> Iterator[_Section]:
 
 def _words(line: str) -> list[str]:
     """The words of the line, without comments and quotes."""
-    found = re.findall(r"""(?:\\.|"[^"]*"|'[^']*'|[^\s#"'\\])+|#.*""", line)
+    found = re.findall(r"""(?:\\.|"[^"]*"|'[^']*'|[^\s#"'\\])+|#.*""", line, re.ASCII)
     return [re.sub(r"[\"']", "", word) for word in found if not word.startswith("#")]
 
 
@@ -146,7 +149,7 @@ def _setting(section: _Section, words: Sequence[str], source: ConfigLine) -> Non
             section.servers.append(_server(section, words, source))
         case "server-template" if len(words) > 3:
             first, _, last = words[2].partition("-")
-            if first.isdecimal() and (last.isdecimal() or not last):
+            if is_decimal(first) and (is_decimal(last) or not last):
                 count = int(last) - int(first) + 1 if last else int(first)
                 section.servers.append(_server(section, [*words[:2], *words[3:]], source, count))
         case _:
@@ -156,13 +159,13 @@ def _setting(section: _Section, words: Sequence[str], source: ConfigLine) -> Non
 def _bind(section: _Section, addresses: str) -> None:
     for address in addresses.split(","):
         first, _, last = address.rpartition(":")[2].partition("-")
-        if first.isdecimal() and (last.isdecimal() or not last):
+        if is_decimal(first) and (is_decimal(last) or not last):
             section.ports.append((int(first), int(last or first)))
 
 
 def _server(section: _Section, words: Sequence[str], source: ConfigLine, count: int = 0) -> Server:
     address, _, port = words[2].rpartition(":")
-    if not port.isdecimal():
+    if not is_decimal(port):
         address, port = (words[2] if port else address), "0"
     address = re.sub(r"^ipv[46]@", "", address).strip("[]")
     return Server(

@@ -1,9 +1,13 @@
 """The kernel's arguments.
 
-Sources: kernel-command-line(7); the kernel's "The kernel's command-line parameters".
+Sources: kernel-command-line(7); the kernel's "The kernel's command-line parameters", lib/cmdline.c
+(next_arg) and lib/ctype.c.
 """
 
 from functools import lru_cache
+
+from facts.parsers.blanks import BLANKS
+from hale.model.evidence import Unreadable
 
 PATH = "/proc/cmdline"
 
@@ -13,15 +17,21 @@ def arguments(text: str) -> tuple[tuple[str, str | None], ...]:
     """Names and values in order; the value is None where there is no `=`.
 
     Double quotes protect blanks and are removed. Arguments after `--` are init's; systemd reads
-    all arguments, so they are included.
+    all arguments, so they are included. Raises Unreadable for a byte A0 (the last one of a no-break
+    space in UTF-8), which is a blank to the kernel and a letter to systemd.
     """
+    if "\\xa0" in text or b"\xa0" in text.encode():
+        raise Unreadable(
+            f"kernel arguments with a no-break space or another byte A0, where the kernel ends a "
+            f"word and systemd does not: {text!r}"
+        )
     words: list[str] = []
     word: list[str] = []
     quoted, started = False, False
     for character in text:
         if character == '"':
             quoted, started = not quoted, True
-        elif character.isspace() and not quoted:
+        elif character in BLANKS and not quoted:
             if started:
                 words.append("".join(word))
             word, started = [], False

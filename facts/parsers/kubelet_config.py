@@ -6,6 +6,7 @@ Sources: kubernetes.io, "Set kubelet parameters via a configuration file", "Kube
 
 import re
 
+from facts.parsers.blanks import BLANKS
 from hale.model.evidence import ConfigLine, HostView
 
 PATH = "/var/lib/kubelet/config.yaml"
@@ -25,8 +26,11 @@ def setting(readings: HostView, name: str) -> tuple[str, ConfigLine] | None:
     for number, line in enumerate(file.lines if file else (), 1):
         key, colon, value = line.partition(":")
         if colon and key == name:
-            text = value.partition("#")[0].strip().strip("\"'")
-            found = text, ConfigLine(PATH, number, line.strip(), True, file.changed if file else 0)
+            text = value.partition("#")[0].strip(BLANKS).strip("\"'")
+            found = (
+                text,
+                ConfigLine(PATH, number, line.strip(BLANKS), True, file.changed if file else 0),
+            )
     return found
 
 
@@ -36,9 +40,11 @@ def option(readings: HostView, name: str) -> tuple[str, ConfigLine] | None:
     for path in OPTION_FILES:
         file = readings.file(path)
         for number, line in enumerate(file.lines if file else (), 1):
-            if line.lstrip().startswith("#"):
+            if line.lstrip(BLANKS).startswith("#"):
                 continue
-            for value in re.findall(rf"(?<![\w-])--{re.escape(name)}=([^\s\"']*)", line):
-                source = ConfigLine(path, number, line.strip(), True, file.changed if file else 0)
+            for value in re.findall(rf"(?<![\w-])--{re.escape(name)}=([^\s\"']*)", line, re.ASCII):
+                source = ConfigLine(
+                    path, number, line.strip(BLANKS), True, file.changed if file else 0
+                )
                 found = value, source
     return found

@@ -12,6 +12,7 @@ from math import inf
 
 from msgspec import Struct
 
+from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from hale.model.evidence import ConfigLine, File, Unreadable
 
 
@@ -48,13 +49,13 @@ def identity(text: str) -> User | None:
 
     None for empty output. Raises Unreadable.
     """
-    if not text.strip():
+    if not text.strip(BLANKS):
         return None
-    who = re.search(r"uid=(\d+)\(([^)]*)\)", text)
-    main = re.search(r"gid=(\d+)", text)
-    groups = re.findall(r"(\d+)\(([^)]*)\)", text.partition("groups=")[2])
+    who = re.search(r"uid=(\d+)\(([^)]*)\)", text, re.ASCII)
+    main = re.search(r"gid=(\d+)", text, re.ASCII)
+    groups = re.findall(r"(\d+)\(([^)]*)\)", text.partition("groups=")[2], re.ASCII)
     if not who or not main:
-        raise Unreadable(f"id said {text.strip()!r}")
+        raise Unreadable(f"id said {text.strip(BLANKS)!r}")
     return User(
         who[2],
         int(who[1]),
@@ -77,10 +78,10 @@ def entries(files: Sequence[File], item: str) -> Iterator["LimitsEntry | ConfigL
 def _of_file(file: File, item: str) -> tuple["LimitsEntry | ConfigLine", ...]:
     found: list[LimitsEntry | ConfigLine] = []
     for count, raw in enumerate(file.lines, 1):
-        fields = raw.lstrip().partition("#")[0].split(maxsplit=3)
+        fields = split_words(raw.lstrip(BLANKS).partition("#")[0], 3)
         if len(fields) < 2:  # nearly all lines
             continue
-        source = ConfigLine(file.path, count, raw.strip(), changed=file.changed)
+        source = ConfigLine(file.path, count, raw.strip(BLANKS), changed=file.changed)
         if len(fields) == 2 and fields[1].startswith("-"):
             found.append(source)
         if len(fields) < 4 or fields[2].lower() != item:
@@ -100,7 +101,7 @@ def number(text: str) -> float | None:
     word = text.lower().strip(" \t")
     if word in ("-1", "-", "unlimited", "infinity"):
         return inf
-    found = re.match(r"\s*([+-]?)(\d+)", word)
+    found = re.match(r"\s*([+-]?)(\d+)", word, re.ASCII)
     if not found:
         return None
     most = 2**64 - 1
@@ -130,12 +131,12 @@ def _in_group(name: str, user: User) -> bool:
     if not colon:
         return name in user.groups
     if not low:
-        return high.isdecimal() and int(high) in user.gids
+        return is_decimal(high) and int(high) in user.gids
     return _in_range(low, high, user.gid)
 
 
 def _in_range(low: str, high: str, number: int) -> bool:
-    if not (low + high).isdecimal():
+    if not is_decimal(low + high):
         return False
     if not low:
         return number == int(high)

@@ -12,13 +12,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from facts.parsers.blanks import BLANKS, is_decimal
 from hale.model.evidence import Unreadable
 from hale.shell import load_script
 
 # Defines `listeners`; after the prelude.
 LISTENERS = load_script(Path(__file__).with_suffix(".sh"))
 
-_SOCKET = re.compile(r"socket ([0-9A-F]+):([0-9A-F]+) (?:(own)|(\d+) (\w+) ?(.*))")
+_SOCKET = re.compile(r"socket ([0-9A-F]+):([0-9A-F]+) (?:(own)|(\d+) (\w+) ?(.*))", re.ASCII)
 
 
 def foreign_owner(lines: Sequence[str], address: str, port: int) -> str:
@@ -31,8 +32,8 @@ def foreign_owner(lines: Sequence[str], address: str, port: int) -> str:
         if match := found.get(wanted):
             if match[3]:
                 return ""
-            who = f"process {match[5]}" if match[5].isdecimal() else "an unknown process"
-            name = f" ({match[6].strip()!r})" if match[6].strip() else ""
+            who = f"process {match[5]}" if is_decimal(match[5]) else "an unknown process"
+            name = f" ({match[6].strip(BLANKS)!r})" if match[6].strip(BLANKS) else ""
             return f"{who}{name} of the user {match[4]}"
     raise Unreadable(f"the owner of port {port} on {address} is not in the answer")
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from facts.parsers.blanks import BLANKS
 from facts.parsers.curl import EXIT_CODES, NO_ACCESS
 from facts.parsers.probe_prelude import PRELUDE
 from hale.model.evidence import Unreadable
@@ -36,7 +37,7 @@ SHELL = PRELUDE + script_with(Path(__file__).with_suffix(".sh"), pki=PKI, manife
 # With this header, a list comes as the table that `kubectl get` prints.
 TABLE = "Accept: application/json;as=Table;v=v1;g=meta.k8s.io"
 
-_LINE = re.compile(r"([\w-]+) (-?\d+) (.*) *@ (\d{3}) *(curl: .*?)? *")
+_LINE = re.compile(r"([\w-]+) (-?\d+) (.*) *@ (\d{3}) *(curl: .*?)? *", re.ASCII)
 
 
 class ApiResponse(Struct, frozen=True):
@@ -104,9 +105,9 @@ def answers(lines: Sequence[str], paths: Mapping[str, str]) -> dict[str, ApiResp
         if matched and matched[1] in paths:
             url = f"https://{at}{paths[matched[1]]}"
             # The waiting time differs from run to run; without it, equal answers compare equal.
-            error = re.sub(r" after \d+ (ms|milliseconds)", "", matched[5] or "")
+            error = re.sub(r" after \d+ (ms|milliseconds)", "", matched[5] or "", flags=re.ASCII)
             found[matched[1]] = ApiResponse(
-                url, int(matched[2]), int(matched[4]), matched[3].strip(), error
+                url, int(matched[2]), int(matched[4]), matched[3].strip(BLANKS), error
             )
     for name in paths:
         if name not in found:

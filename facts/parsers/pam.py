@@ -10,13 +10,14 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from facts.parsers.blanks import BLANKS, split_words
 from hale.model import budgets
 from hale.model.evidence import Allowance, ConfigLine, File, HostView, Unreadable
 
 PATTERNS = ("/etc/pam.d/*", "/usr/lib/pam.d/*")
 SSHD_PATTERNS = ("/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/*.conf")
-_INCLUDE = re.compile(r"@include\s+(\S+)")
-_LINE = re.compile(r"-?(\w+)\s+(\[[^\]]*\]|\S+)\s+(\S+)(.*)")
+_INCLUDE = re.compile(r"@include\s+(\S+)", re.ASCII)
+_LINE = re.compile(r"-?(\w+)\s+(\[[^\]]*\]|\S+)\s+(\S+)(.*)", re.ASCII)
 
 
 class Call(Struct, frozen=True):
@@ -66,7 +67,7 @@ def _calls(
             yield from _calls(files, found[3], kind, module, (*trail, name), allowance)
         elif found[3].rpartition("/")[2] == module:
             source = ConfigLine(file.path, number, line, changed=file.changed)
-            yield Call(source, tuple(found[4].split()))
+            yield Call(source, tuple(split_words(found[4])))
 
 
 def _lines(file: File) -> Iterator[tuple[int, str]]:
@@ -77,7 +78,7 @@ def _lines(file: File) -> Iterator[tuple[int, str]]:
         if line.endswith("\\"):
             text += line[:-1] + " "
             continue
-        joined = (text + line).partition("#")[0].strip()
+        joined = (text + line).partition("#")[0].strip(BLANKS)
         if joined:
             yield first, joined
         text, first = "", 0
@@ -104,18 +105,18 @@ def _use_pam(
     files: dict[str, File], file: File, allowance: Allowance
 ) -> Iterator[tuple[ConfigLine, str]]:
     for count, line in enumerate(file.lines, 1):
-        if line.lstrip()[:1] in ("", "#"):  # nearly all lines
+        if line.lstrip(BLANKS)[:1] in ("", "#"):  # nearly all lines
             continue
-        words = re.split(r"[\s=]+", line.strip(), maxsplit=1)
+        words = re.split(r"[\s=]+", line.strip(BLANKS), maxsplit=1, flags=re.ASCII)
         keyword = words[0].lower()
-        value = words[1].strip().strip('"') if len(words) > 1 else ""
+        value = words[1].strip(BLANKS).strip('"') if len(words) > 1 else ""
         if keyword == "match":
             return
         if keyword == "usepam":
-            yield ConfigLine(file.path, count, line.strip()), value.lower()
+            yield ConfigLine(file.path, count, line.strip(BLANKS)), value.lower()
         elif keyword == "include" and file.path == SSHD_PATTERNS[0]:
             folder = SSHD_PATTERNS[1].rpartition("/")[0]
-            if any(v.rpartition("/")[0] in (folder, "sshd_config.d") for v in value.split()):
+            if any(v.rpartition("/")[0] in (folder, "sshd_config.d") for v in split_words(value)):
                 for path in sorted(p for p in files if p.startswith(f"{folder}/")):
                     allowance.spend(where=f"{file.path}:{count}")
                     yield from _use_pam(files, files[path], allowance)

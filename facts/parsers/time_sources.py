@@ -15,6 +15,7 @@ from posixpath import basename
 from msgspec import Struct
 
 from facts.parsers import conf_dirs
+from facts.parsers.blanks import BLANKS, split_words
 from facts.parsers.unit_limits import assignments
 from hale.model.evidence import ConfigLine, File, HostView, matches
 
@@ -39,7 +40,7 @@ PATTERNS = (
 _CHRONY_SOURCES = ("server", "pool", "peer", "refclock")
 _NTP_SOURCES = (*_CHRONY_SOURCES, "broadcastclient", "multicastclient", "manycastclient")
 _OPENNTPD_SOURCES = ("server", "servers", "sensor")
-_OWN_CLOCK = re.compile(r"127\.127\.1\.\d+|local", re.IGNORECASE)
+_OWN_CLOCK = re.compile(r"127\.127\.1\.\d+|local", re.IGNORECASE | re.ASCII)
 _DEPTH = 10  # of files that include each other, as chronyd has it
 
 
@@ -170,9 +171,9 @@ def timesyncd(
 def _directives(file: File, comments: str) -> Iterator[tuple[ConfigLine, list[str]]]:
     """Each line with a directive, and its words; a `#` ends a line only at a word's start."""
     for number, text in enumerate(file.lines, 1):
-        words = text.split()
+        words = split_words(text)
         if not words or words[0][0] in comments:
             continue
         end = next((n for n, word in enumerate(words) if word.startswith("#")), len(words))
-        line = ConfigLine(file.path, number, text.strip(), changed=file.changed)
+        line = ConfigLine(file.path, number, text.strip(BLANKS), changed=file.changed)
         yield line, words[:end]

@@ -12,10 +12,10 @@ from typing import Literal
 
 from msgspec import Struct
 
+from facts.parsers.blanks import SYSTEMD_BLANKS as BLANKS
 from hale.model.evidence import ConfigLine, File, Unreadable
 
 Item = Literal["nofile", "nproc", "memlock"]
-BLANKS = " \t\r\n"
 # How such a byte is represented here; or the file really contains these characters.
 NOT_UTF_8 = re.compile(r"\\x[89a-f][0-9a-f]")
 

@@ -13,6 +13,7 @@ from posixpath import dirname, join, normpath
 from typing import Any
 
 from facts.parsers import boot_network
+from facts.parsers.blanks import BLANKS, split_words
 from hale.model import budgets
 from hale.model.evidence import File, HostView, Unreadable, matches
 
@@ -24,8 +25,8 @@ INCLUDED = ("/etc/keepalived/*.conf", "/etc/keepalived/*/*.conf")
 OPTIONS = ("/etc/default/keepalived", "/etc/sysconfig/keepalived")
 FILES = (KEEPALIVED, *INCLUDED, *OPTIONS)
 
-_OTHER_FILE = re.compile(r"""[^#]*(?:=|\s|["'])(?:-f|--use-file)""")
-_INCLUDE = re.compile(r"""include[a-z]?\s+["']?([^"']+)["']?""")
+_OTHER_FILE = re.compile(r"""[^#]*(?:=|\s|["'])(?:-f|--use-file)""", re.ASCII)
+_INCLUDE = re.compile(r"""include[a-z]?\s+["']?([^"']+)["']?""", re.ASCII)
 _ADDRESSES = ("virtual_ipaddress", "virtual_ipaddress_excluded")
 # The address, as a variable and as a flag.
 _VARIABLES = ("address", "vip_address")
@@ -64,11 +65,11 @@ class _Keepalived:
         named: dict[str, str] = {}
         name = ""
         for line in self._lines(file):
-            if given := re.fullmatch(r"\$(\w+)\s*=\s*(.*)", line):
+            if given := re.fullmatch(r"\$(\w+)\s*=\s*(.*)", line, re.ASCII):
                 named[given[1]] = given[2]
                 continue
             begins = True
-            for word in re.sub(r"([{}])", r" \1 ", line).split():
+            for word in split_words(re.sub(r"([{}])", r" \1 ", line)):
                 if word == "{":
                     blocks.append(name)
                 elif word == "}":
@@ -80,7 +81,7 @@ class _Keepalived:
                 begins = word in "{}"
 
     def _known(self, word: str, named: dict[str, str]) -> str:
-        found = re.sub(r"\$(\w+)", lambda v: named.get(v[1], v[0]), word)
+        found = re.sub(r"\$(\w+)", lambda v: named.get(v[1], v[0]), word, flags=re.ASCII)
         if "$" in found:
             self.doubts.append(f"{KEEPALIVED}: {found} is not known")
         return found
@@ -92,7 +93,7 @@ class _Keepalived:
             self.doubts.append(f"{file.path}: too many files include each other")
             return
         for number, line in enumerate(file.lines, 1):
-            text = re.sub(r"[#!].*", "", line).strip()
+            text = re.sub(r"[#!].*", "", line).strip(BLANKS)
             if text.startswith("@"):
                 message = f"{text[:60]!r} counts on certain machines only"
                 self.doubts.append(f"{file.path}:{number}: {message}")
