@@ -12,3 +12,4 @@ def test_persisted(hosts_file: HostsFilePersisted) -> None:
     assert not hosts_file.repeated
     assert not hosts_file.contradicting
     assert hosts_file.rewritten is None
+    assert not hosts_file.lost

@@ -234,6 +234,8 @@ def _rewritten(readings: HostView, name: str, planned: str) -> tuple[str, Config
     preserve = cloud_init.setting(readings, "preserve_hostname")
     if preserve and preserve[0].lower() in cloud_init.TRUE:
         return None
+    if not cloud_init.module_runs(readings, "update_hostname"):
+        return None
     written = readings.file(WRITTEN_BY_CLOUD_INIT)
     last = written.lines[0].strip(BLANKS) if written and written.lines else ""
     if last != name:

@@ -16,7 +16,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import cloud_init, kubeadm_membership
+from facts.parsers import boot_files, cloud_init, kubeadm_membership
 from facts.parsers.blanks import BLANKS, lowered, split_words
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -81,8 +81,9 @@ class HostsFilePersisted(Struct, frozen=True):
 
     counts: for each name, the number of lines that map it to the VIP. contradicting: lines that
     map a name of the VIP to another address, or a host's name to the VIP. rewritten: cloud-init's
-    setting, where it regenerates the file at boot. entries: the lines that must change. joined:
-    the evidence that the host is in a cluster (facts/parsers/kubeadm_membership.py).
+    setting, where it regenerates the file at boot. lost: why a boot does not find the file as it
+    is now (facts/parsers/boot_files.py). entries: the lines that must change. joined: the evidence
+    that the host is in a cluster (facts/parsers/kubeadm_membership.py).
     """
 
     vip: str
@@ -92,6 +93,7 @@ class HostsFilePersisted(Struct, frozen=True):
     sources: tuple[ConfigLine, ...] = ()
     entries: tuple[HostsEntry, ...] = ()
     joined: str = ""
+    lost: tuple[ConfigLine, ...] = ()
 
     @property
     def right(self) -> bool:
@@ -124,6 +126,8 @@ class HostsFilePersisted(Struct, frozen=True):
                 f"cloud-init rewrites {HOSTS} at every boot: {self.rewritten} says "
                 f"{self.rewritten.text}"
             )
+        if self.lost:
+            parts.append(boot_files.sentence(self.lost))
         return "; ".join(parts)
 
 
@@ -135,6 +139,7 @@ def probes(host: Host, cases: Sequence[Case[HostsFileParameters]]) -> tuple[Prob
     names = {name: None for case in cases for name in case.inventory.endpoint.names}
     return (
         FileProbe(HOSTS, ORDER, *cloud_init.FILES, *kubeadm_membership.FILES),
+        *boot_files.probes(HOSTS),
         CommandProbe("resolver", _script(tuple(names)), timeout=20, slow=True),
     )
 
@@ -205,9 +210,11 @@ def read_persisted(readings: HostView, case: Case[HostsFileParameters]) -> Hosts
     rewritten = None
     if cloud_init.runs_at_boot(readings):
         managed = cloud_init.setting(readings, "manage_etc_hosts")
-        if managed and managed[0].lower() in (*cloud_init.TRUE, "template"):
+        known = managed and managed[0].lower() in (*cloud_init.TRUE, "template")
+        if managed and known and cloud_init.module_runs(readings, "update_etc_hosts"):
             rewritten = managed[1]
-    losers = (*contradicting, rewritten) if rewritten else tuple(contradicting)
+    lost = boot_files.losses(readings, [file] if file else [])
+    losers = (*contradicting, *([rewritten] if rewritten else []), *lost)
     return HostsFilePersisted(
         vip,
         counts,
@@ -216,6 +223,7 @@ def read_persisted(readings: HostView, case: Case[HostsFileParameters]) -> Hosts
         (*lines, *losers),
         tuple(entries),
         kubeadm_membership.membership_file(readings),
+        lost,
     )
 
 

@@ -62,6 +62,15 @@ def fix_runtime(fact: HostsFileRuntime, case: Case[HostsFileParameters]) -> tupl
 
 def fix_persisted(fact: HostsFilePersisted, case: Case[HostsFileParameters]) -> tuple[Remedy, ...]:
     """The file is corrected, and kept from being regenerated at boot."""
+    if fact.lost:
+        lines = "; ".join(f"{line} {line.note}" for line in fact.lost)
+        return (
+            ManualStep(
+                f"{lines}. Make {HOSTS} a file of its own that a boot keeps (`cp --remove-destination` "
+                "from what it leads to; `umount`; a file of the same name in /etc/tmpfiles.d without "
+                "the line), then plan again: Hale does not edit a file that will not be read."
+            ),
+        )
     changes = () if fact.right else _file(fact)
     if fact.rewritten is None:
         return changes

@@ -1,12 +1,15 @@
 """What cloud-init does at every boot to files that other subjects read. Not a subject.
 
 Sources: cloud-init's documentation, "Boot stages", "Update Etc Hosts", "Set Hostname",
-"Update Hostname", "How to disable cloud-init"; its settings.py and helpers/cloudinit for the
-order: user data over cloud.cfg.d (the later name wins) over cloud.cfg.
+"Update Hostname", "How to disable cloud-init", "Module reference" (frequencies); its settings.py
+and helpers/cloudinit for the order: user data over vendor data over cloud.cfg.d (the later name
+wins) over cloud.cfg; its config/modules.py for the lists of modules.
 """
 
 import re
+from typing import Any
 
+from facts.parsers import systemd_units
 from facts.parsers.blanks import BLANKS, split_words
 from hale.model.evidence import ConfigLine, File, HostView
 
@@ -16,16 +19,23 @@ ARGUMENTS = "/proc/cmdline"
 CONFIGURATION = (
     "/etc/cloud/cloud.cfg",
     "/etc/cloud/cloud.cfg.d/*.cfg",
+    "/var/lib/cloud/instance/vendor-cloud-config.txt",
     "/var/lib/cloud/instance/cloud-config.txt",
 )
-FILES = (PROGRAM, *SWITCHED_OFF, ARGUMENTS, *CONFIGURATION)
+# The stage of cloud_init_modules; the second since cloud-init 24.3.
+UNITS = ("cloud-init.service", "cloud-init-network.service", "cloud-init.target")
+MASKS = tuple(path for unit in UNITS for path in systemd_units.file_patterns(unit))
+FILES = (PROGRAM, *SWITCHED_OFF, ARGUMENTS, *CONFIGURATION, *MASKS)
 
+LISTS = ("cloud_init_modules", "cloud_config_modules", "cloud_final_modules")
 TRUE = ("true", "yes", "on", "1")
 
 
 def runs_at_boot(readings: HostView) -> bool:
     """Whether it is installed and not disabled. Raises Unreadable."""
     if readings.file(PROGRAM) is None or readings.files(*SWITCHED_OFF):
+        return False
+    if any(systemd_units.mask(readings, unit) for unit in UNITS):
         return False
     arguments = readings.file(ARGUMENTS)
     return "cloud-init=disabled" not in (
@@ -42,6 +52,42 @@ def setting(readings: HostView, key: str) -> tuple[str, ConfigLine] | None:
     for file in readings.files(*CONFIGURATION):
         found = _in_file(file, key) or found
     return found
+
+
+def module_runs(readings: HostView, module: str) -> bool:
+    """Whether one of the lists of modules has this one, to be run at every boot.
+
+    A list replaces that of an earlier file. True where no file has a list. Raises Unreadable.
+    """
+    lists: dict[str, list[Any]] = {}
+    for file in readings.files(*CONFIGURATION):
+        text = "\n".join(file.lines if file.kind == "f" else ())
+        if any(name in text for name in LISTS):
+            lists |= _lists(text)
+    return not lists or any(_names(entry, module) for every in lists.values() for entry in every)
+
+
+def _lists(text: str) -> dict[str, list[Any]]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}  # cloud-init leaves out a file that it cannot parse
+    if not isinstance(found, dict):
+        return {}
+    return {name: found[name] for name in LISTS if isinstance(found.get(name), list)}
+
+
+def _names(entry: Any, module: str) -> bool:
+    """`name`, `[name, frequency]` or `{name: …, frequency: …}`; a hyphen is an underscore."""
+    frequency = ""
+    if isinstance(entry, list):
+        entry, frequency = [*entry, "", ""][:2]
+    elif isinstance(entry, dict):
+        entry, frequency = entry.get("name"), entry.get("frequency")
+    name = str(entry).replace("-", "_").removeprefix("cc_")
+    return name == module and frequency not in ("once", "once-per-instance")
 
 
 def _in_file(file: File, key: str) -> tuple[str, ConfigLine] | None:

@@ -29,7 +29,8 @@ tests/facts/<subject>/<what-it-shows>.toml is
 A requirement of the whole cluster has `[hosts.<name>]` tables with files, outputs, hidden,
 down, files_trouble and `clock` (the host's, when the operator's is 0) of each instead;
 `asked = false` leaves a host out of the run, and `[every]` gives what all hosts have alike.
-Files and outputs that no probe asks for are mistakes. A PASS or FAIL case that states nothing
+Files and outputs that no probe asks for are mistakes; of those that USUAL names, a case states what
+is not usual. A PASS or FAIL case that states nothing
 which was read is one too: an empty fact would do for it. It needs `actual`, a winner, a loser, or
 a field that is not empty.
 """
@@ -67,6 +68,10 @@ ROOT = HERE.parent.parent
 CASES = sorted(HERE.glob("*/*.toml"))
 
 
+# Outputs that a case has without naming them: all files are on the disk of the root.
+USUAL: dict[str, "GivenOutput"] = {}
+
+
 class GivenFile(msgspec.Struct, forbid_unknown_fields=True):
     text: str = ""
     kind: str = "f"
@@ -80,6 +85,9 @@ class GivenOutput(msgspec.Struct, forbid_unknown_fields=True):
     stdout: str = ""
     stderr: str = ""
     status: int = 0
+
+
+USUAL["boot_files"] = GivenOutput("fs ext2/ext3 1234 /\n")
 
 
 class GivenHost(msgspec.Struct, forbid_unknown_fields=True):
@@ -214,6 +222,8 @@ def readings_of(given: GivenHost, case: Case[Any], host: Host | None) -> HostVie
     probes = list(subjects.load_subject(subject).probes(host, [case]))
     patterns = {p for probe in probes if isinstance(probe, FileProbe) for p in probe.patterns}
     commands = {probe.name: probe for probe in probes if isinstance(probe, CommandProbe)}
+    usual = {name: out for name, out in USUAL.items() if name in commands}
+    outputs = {**usual, **given.outputs}
     assert set(given.outputs) <= set(commands), "no probe has such a name"
     for path, file in given.files.items():
         asked = any(matches(path, pattern) for pattern in patterns)
@@ -225,7 +235,7 @@ def readings_of(given: GivenHost, case: Case[Any], host: Host | None) -> HostVie
                 f"{subject}.{name}": Output(
                     name, out.status, out.stdout, out.stderr, 0.0, commands[name].script
                 )
-                for name, out in given.outputs.items()
+                for name, out in outputs.items()
             },
             files={
                 path: file_of(path, file) for path, file in given.files.items() if not file.ignored

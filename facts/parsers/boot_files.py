@@ -1,0 +1,218 @@
+"""Whether a boot finds a file of /etc as it is now. Not a subject.
+
+It does not where the file is in memory (a link or a bind mount that leads into /run, a tmpfs over
+its folder), where something is mounted over it by hand, and where systemd-tmpfiles writes, replaces
+or removes it at boot.
+
+Sources: tmpfiles.d(5), systemd-tmpfiles-setup.service(8) (`--create --remove --boot`); stat(1), `-f`;
+proc_pid_mountinfo(5); file-hierarchy(7).
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from posixpath import normpath
+
+from facts.parsers import conf_dirs, systemd_units
+from facts.parsers.blanks import SYSTEMD_BLANKS, split_words
+from hale.model.evidence import (
+    CommandProbe,
+    ConfigLine,
+    File,
+    FileProbe,
+    HostView,
+    Probe,
+    Unreadable,
+    matches,
+)
+from hale.shell import arguments, load_script
+
+RULES = conf_dirs.patterns("tmpfiles.d")
+SERVICE = "systemd-tmpfiles-setup.service"
+FSTAB = "/etc/fstab"
+MOUNTS = systemd_units.file_patterns("etc-*.mount")
+# File systems without a disk.
+IN_MEMORY = ("tmpfs", "ramfs", "proc", "sysfs", "devpts", "cgroupfs", "cgroup2fs")
+# Folders that every boot empties, whatever file system they are on.
+EMPTIED = ("/run/", "/var/run/", "/tmp/", "/dev/shm/")
+
+_SCRIPT = load_script(Path(__file__).with_suffix(".sh"))
+
+
+def probes(*patterns: str) -> tuple[Probe, ...]:
+    """What must be read to judge the files of these patterns."""
+    return (
+        FileProbe(*RULES, *systemd_units.file_patterns(SERVICE), FSTAB, *MOUNTS),
+        CommandProbe("boot_files", arguments(*patterns) + _SCRIPT),
+    )
+
+
+def losses(readings: HostView, files: Iterable[File]) -> tuple[ConfigLine, ...]:
+    """Why a boot does not find these files as they are: each line has its reason as note.
+
+    Raises Unreadable where that is unknown.
+    """
+    kept = [file for file in files if file.path.startswith("/etc/") and not file.masked]
+    if not kept:
+        return ()
+    types, mounts = _mounted(readings)
+    rules = _rules(readings)
+    found: dict[str, ConfigLine] = {}
+    for file in kept:
+        for line in (
+            *_in_memory(file, types),
+            *_mounted_over(readings, file, mounts),
+            *_rewritten(file, rules),
+        ):
+            found.setdefault(str(line), line)
+    return tuple(found.values())
+
+
+def refuse(readings: HostView, sources: Iterable[ConfigLine]) -> None:
+    """Raises Unreadable where a boot does not find the files of the effective lines as they are."""
+    paths = [source.path for source in sources if source.wins]
+    used = [readings.used_files[path] for path in paths if path in readings.used_files]
+    if lost := losses(readings, used):
+        raise Unreadable(f"{sentence(lost)}; what it finds instead is unknown")
+
+
+def sentence(lost: Sequence[ConfigLine]) -> str:
+    """The reasons, for people."""
+    return "a boot does not keep it: " + "; ".join(f"{line} {line.note}" for line in lost)
+
+
+def _mounted(readings: HostView) -> tuple[Mapping[str, str], Sequence[str]]:
+    """The file system's type of each file that is not on the root's, and mount points in /etc."""
+    types: dict[str, str] = {}
+    mounts: list[str] = []
+    root = ""
+    for line in readings.output("boot_files").lines:
+        kind, _, rest = line.partition(" ")
+        if kind == "mount":
+            mounts.append(_unescaped(rest))
+        elif kind == "fs" and (found := re.fullmatch(r"(\S+) (\S+) (/.*)", rest, re.ASCII)):
+            root = root or found[2]
+            if found[2] != root:
+                types[found[3]] = found[1]
+        else:
+            raise Unreadable(f"boot_files: {line!r} is no file system and no mount")
+    if not root:
+        raise Unreadable("boot_files: stat(1) does not say on which file system / is")
+    return types, mounts
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), text)
+
+
+def _in_memory(file: File, types: Mapping[str, str]) -> Iterator[ConfigLine]:
+    to = normpath(conf_dirs.leads_to(file))
+    if types.get(file.path) not in IN_MEMORY and not to.startswith(EMPTIED):
+        return
+    text = f"-> {file.target}" if file.target else ""
+    what = f"leads to {to}" if file.target else f"is in memory ({types[file.path]})"
+    note = f"{what}, which a boot empties"
+    yield ConfigLine(file.path, 0, text, changed=file.changed, note=note)
+
+
+def _mounted_over(readings: HostView, file: File, mounts: Sequence[str]) -> Iterator[ConfigLine]:
+    for point in mounts:
+        if file.path != point and not file.path.startswith(f"{point}/"):
+            continue
+        unit = systemd_units.name_of_path(point, "mount")
+        if unit not in systemd_units.in_force(readings, "etc-*.mount") and not any(
+            _unescaped(words[1]) == point
+            for line in _lines(readings.file(FSTAB))
+            if len(words := split_words(line)) > 1
+        ):
+            note = f"covers {file.path}, and neither {FSTAB} nor a unit mounts it at boot"
+            yield ConfigLine(point, 0, "a mount", note=note)
+
+
+def _lines(file: File | None) -> Sequence[str]:
+    return file.lines if file else ()
+
+
+# --- tmpfiles.d ---
+
+
+class _Rule(ConfigLine, frozen=True):
+    kind: str = ""
+    where: str = ""
+    argument: str = ""
+
+
+def _rules(readings: HostView) -> Sequence[_Rule]:
+    if systemd_units.mask(readings, SERVICE):
+        return ()
+    files = conf_dirs.effective(conf_dirs.persistent(readings.files(*RULES)))
+    return [rule for file in files for rule in _of_file(file)]
+
+
+@lru_cache(maxsize=4096)  # several subjects read them, and the hosts of a site have the same
+def _of_file(file: File) -> tuple[_Rule, ...]:
+    """The lines of tmpfiles.d that change what is there already."""
+    found = []
+    for number, raw in enumerate(file.lines, 1):
+        text = raw.strip(SYSTEMD_BLANKS)
+        words = split_words(text, 6)
+        if len(words) < 2 or text[0] == "#":
+            continue
+        kind = words[0].strip("\"'")
+        if kind[:1] in ("F", "r", "R", "D", "w") or (kind[:1] in ("f", "L") and "+" in kind):
+            where = words[1].strip("\"'").replace("%%", "%")
+            argument = words[6].strip(SYSTEMD_BLANKS) if len(words) > 6 else ""
+            found.append(
+                _Rule(
+                    file.path,
+                    number,
+                    text,
+                    changed=file.changed,
+                    kind=kind,
+                    where=where.rstrip("/") or "/",
+                    argument="" if argument == "-" else argument,
+                )
+            )
+    return tuple(found)
+
+
+def _rewritten(file: File, rules: Sequence[_Rule]) -> Iterator[ConfigLine]:
+    for rule in rules:
+        what = _what(file, rule)
+        if what:
+            text = f"{what} {file.path} at boot ({rule.text})"
+            yield ConfigLine(rule.path, rule.line, rule.text, changed=rule.changed, note=text)
+
+
+def _what(file: File, rule: _Rule) -> str:
+    """What the line does to the file at boot; empty where it stays as it is."""
+    letter, below = rule.kind[0], _is_below(file.path, rule.where)
+    exact = file.path == rule.where
+    if letter in "rR" and (matches(file.path, rule.where) or (letter == "R" and below)):
+        return "removes"
+    if letter == "D" and below:
+        return "removes"
+    if letter == "w" and matches(file.path, rule.where):
+        begins = "\n".join(file.content or ()).startswith(_plain(rule.argument).rstrip("\n"))
+        return "" if begins and "+" not in rule.kind else "writes into"
+    if letter in "Ff" and exact:
+        same = "\n".join(file.content or ()) == _plain(rule.argument).rstrip("\n")
+        return "" if same and file.target is None else "writes"
+    if letter == "L" and exact:
+        return "" if file.target == (rule.argument or f"/usr/share/factory{file.path}") else "links"
+    return ""
+
+
+def _is_below(path: str, folder: str) -> bool:
+    """Whether the path is below a folder, which may be a pattern."""
+    parts = path.split("/")
+    return any(matches("/".join(parts[:n]), folder) for n in range(2, len(parts)))
+
+
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "s": " ", "\\": "\\", '"': '"', "'": "'"}
+
+
+def _plain(argument: str) -> str:
+    """The text of an argument with C's escapes."""
+    return re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[0]), argument)
