@@ -19,7 +19,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_network
+from facts.parsers import boot_files, boot_network
 from facts.parsers.blanks import split_words
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -97,7 +97,7 @@ def probes(host: Host, cases: Sequence[Case[AddressParameters]]) -> tuple[Probe,
     aspects = {case.aspect for case in cases}
     wanted: list[Probe] = []
     if "persisted" in aspects:
-        wanted.append(FileProbe(*boot_network.FILES))
+        wanted += [FileProbe(*boot_network.FILES), *boot_files.probes(*boot_network.CONFIGURATION)]
     planned = _address(host)
     if "runtime" in aspects and planned:
         wanted.append(CommandProbe("ip", _script(planned, cases[0].inventory.endpoint.vip)))
@@ -136,6 +136,7 @@ def read_runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRu
     )
 
 
+@boot_files.kept_by_boot
 def read_persisted(readings: HostView, case: Case[AddressParameters]) -> AddressPersisted:
     """The addresses that the configuration sets at boot. Raises Unreadable, NotApplicable."""
     planned = _planned(case)

@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import conf_dirs, kernel_cmdline, systemd_units
+from facts.parsers import boot_files, conf_dirs, kernel_cmdline, systemd_units
 from facts.parsers.blanks import BLANKS, split_words
 from facts.parsers.kernel_cmdline import same_name
 from hale.inventory.ini import Host
@@ -131,6 +131,7 @@ def probes(host: Host, cases: Sequence[Case[BrNetfilterParameters]]) -> tuple[Pr
             *RULES,
             *systemd_units.file_patterns(SERVICE),
         ),
+        *boot_files.probes(*NAMED, OLD_FILE),
         # The modules built into this kernel; without that file they are unknown.
         CommandProbe(
             "builtin",
@@ -179,6 +180,7 @@ def _state(readings: HostView, module: str) -> str:
     return ""
 
 
+@boot_files.kept_by_boot
 def read_persisted(readings: HostView, case: Case[BrNetfilterParameters]) -> BrNetfilterPersisted:
     """Whether a boot loads it, by files and kernel arguments alone. Raises Unreadable."""
     module, needs = case.parameters.module, case.parameters.needs

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import cloud_init, kubeadm_membership
+from facts.parsers import boot_files, cloud_init, kubeadm_membership
 from facts.parsers.blanks import BLANKS
 from hale.inventory.ini import Host
 from hale.model.evidence import ConfigLine, FileProbe, HostView, NotApplicable, Probe, Unreadable
@@ -100,6 +100,7 @@ def probes(host: Host, cases: Sequence[Case[HostnameParameters]]) -> tuple[Probe
             *cloud_init.FILES,
             *kubeadm_membership.FILES,
         ),
+        *boot_files.probes(STATIC),
     )
 
 
@@ -119,6 +120,7 @@ def read_runtime(readings: HostView, case: Case[HostnameParameters]) -> Hostname
     )
 
 
+@boot_files.kept_by_boot
 def read_persisted(readings: HostView, case: Case[HostnameParameters]) -> HostnamePersisted:
     """The name after a boot: from a kernel argument, else /etc/hostname, unless cloud-init
     overwrites it. Raises Unreadable, NotApplicable."""

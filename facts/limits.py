@@ -20,7 +20,7 @@ from typing import Literal, NoReturn
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import conf_dirs, pam
+from facts.parsers import boot_files, conf_dirs, pam
 from facts.parsers.blanks import is_decimal, split_words
 from facts.parsers.limits_conf import LimitsEntry, Rank, User, entries, identity, rank_of
 from hale.inventory.ini import Host
@@ -181,6 +181,7 @@ def probes(host: Host, cases: Sequence[Case[LimitsParameters]]) -> tuple[Probe, 
             *pam.PATTERNS,
             *pam.SSHD_PATTERNS,
         ),
+        *boot_files.probes(MAIN, FOLDER),
         CommandProbe("library", _LIBRARY),
         *(
             CommandProbe(f"identity_{who}", variables(user=name) + _USER + _IDENTITY)
@@ -257,6 +258,7 @@ def _no_ordinary_user(lines: Sequence[str]) -> NoReturn:
     raise NotApplicable("no ordinary user has a login shell (/etc/passwd)")
 
 
+@boot_files.kept_by_boot
 def read_persisted(readings: HostView, case: Case[LimitsParameters]) -> LimitsPersisted:
     """The limits that pam_limits sets at a login, for the domain and for the user that is tried.
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_loader
+from facts.parsers import boot_files, boot_loader
 from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from facts.parsers.boot_loader import Boot
 from hale.inventory.ini import Host
@@ -84,7 +84,10 @@ class SelinuxPersisted(Struct, frozen=True):
 
 def probes(host: Host, cases: Sequence[Case[SelinuxParameters]]) -> tuple[Probe, ...]:
     """The kernel's files, SELinux's configuration, and the boot loader's."""
-    return (FileProbe(ENFORCE, FILE_SYSTEMS, LABEL, CONFIG, OLD_CONFIG, *boot_loader.PATTERNS),)
+    return (
+        FileProbe(ENFORCE, FILE_SYSTEMS, LABEL, CONFIG, OLD_CONFIG, *boot_loader.PATTERNS),
+        *boot_files.probes(CONFIG),
+    )
 
 
 def read_runtime(readings: HostView, case: Case[SelinuxParameters]) -> SelinuxRuntime:
@@ -113,6 +116,7 @@ def _active(readings: HostView) -> bool:
     return any(split_words(line)[-1:] == ["selinuxfs"] for line in file.lines)
 
 
+@boot_files.kept_by_boot
 def read_persisted(readings: HostView, case: Case[SelinuxParameters]) -> SelinuxPersisted:
     """The mode of future boots; if they differ, the first one that is not accepted.
 

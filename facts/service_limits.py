@@ -26,7 +26,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from facts.limits import MOST_FILES, SHOWN
-from facts.parsers import conf_dirs, kubeadm_membership, systemd_units
+from facts.parsers import boot_files, conf_dirs, kubeadm_membership, systemd_units
 from facts.parsers.blanks import BLANKS, split_lines, split_words
 from facts.parsers.unit_limits import NOT_UTF_8, Item, Limit, assignments, bound, parsed
 from hale.inventory.ini import Host
@@ -194,6 +194,9 @@ def probes(host: Host, cases: Sequence[Case[ServiceLimitsParameters]]) -> tuple[
             MOST_FILES,
             *kubeadm_membership.FILES,
         ),
+        *boot_files.probes(
+            *(path for unit in found for path in (*_mains(unit), *_dropins(unit))), *MAINS, *MANAGER
+        ),
         CommandProbe("systemd", _SYSTEMD),
         *(CommandProbe(unit, script_with(_UNIT, unit=unit, shown=_SHOWN)) for unit in found),
     )
@@ -242,6 +245,7 @@ def read_runtime(readings: HostView, case: Case[ServiceLimitsParameters]) -> Ser
     )
 
 
+@boot_files.kept_by_boot
 def read_persisted(
     readings: HostView, case: Case[ServiceLimitsParameters]
 ) -> ServiceLimitsPersisted:

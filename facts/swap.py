@@ -20,7 +20,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import conf_dirs, kernel_cmdline, kubelet_config, systemd_units
+from facts.parsers import boot_files, conf_dirs, kernel_cmdline, kubelet_config, systemd_units
 from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -190,6 +190,7 @@ def probes(host: Host, cases: Sequence[Case[SwapParameters]]) -> tuple[Probe, ..
             *(p for name in SERVICE_NAMES for p in systemd_units.pull_patterns(name)),
             DEVICES,
         ),
+        *boot_files.probes(FSTAB),
         CommandProbe("generators", _GENERATORS),
     )
 
@@ -262,6 +263,11 @@ def read_persisted(readings: HostView, case: Case[SwapParameters]) -> SwapPersis
         *_services(readings),
         *_arguments(readings),
     ]
+    fstab = readings.file(FSTAB)
+    if not any(t.enables for t in found) and (
+        lost := boot_files.losses(readings, [fstab] if fstab else [])
+    ):
+        raise Unreadable(f"{boot_files.sentence(lost)}; whether it has swap then is unknown")
     return SwapPersisted(
         tuple(trigger for trigger in found if trigger.enables),
         tuple(trigger for trigger in found if not trigger.enables),

@@ -16,7 +16,7 @@ from functools import lru_cache
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import conf_dirs, kernel_cmdline, systemd_units
+from facts.parsers import boot_files, conf_dirs, kernel_cmdline, systemd_units
 from facts.parsers.blanks import BLANKS
 from hale.inventory.ini import Host
 from hale.model import budgets
@@ -142,6 +142,7 @@ def probes(host: Host, cases: Sequence[Case[SysctlParameters]]) -> tuple[Probe, 
             *systemd_units.file_patterns(SERVICE),
         ),
         VERSION,
+        *boot_files.probes(*PATTERNS),
     )
 
 
@@ -159,6 +160,7 @@ def read_runtime(readings: HostView, case: Case[SysctlParameters]) -> SysctlRunt
     return SysctlRuntime(key, value)
 
 
+@boot_files.kept_by_boot
 def read_persisted(readings: HostView, case: Case[SysctlParameters]) -> SysctlPersisted:
     """The line that wins at boot, as systemd-sysctl.service reads and writes them.
 

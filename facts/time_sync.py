@@ -23,7 +23,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import systemd_units, time_sources
+from facts.parsers import boot_files, systemd_units, time_sources
 from facts.parsers.blanks import BLANKS, split_lines, split_words
 from facts.parsers.probe_prelude import PRELUDE
 from facts.parsers.time_sources import TimeSources
@@ -173,6 +173,7 @@ def probes(host: Host, cases: Sequence[Case[TimeSyncParameters]]) -> tuple[Probe
             *OPTIONS,
             *time_sources.PATTERNS,
         ),
+        *boot_files.probes(*time_sources.PATTERNS),
         CommandProbe("state", _script(), timeout=20),
     )
 
@@ -406,6 +407,7 @@ def _rounded(seconds: float) -> str:
 # --- after a boot ---
 
 
+@boot_files.kept_by_boot
 def read_persisted(readings: HostView, case: Case[TimeSyncParameters]) -> TimeSyncPersisted:
     """What a boot starts, by unit files and links, and the sources of its configuration.
 

@@ -66,9 +66,10 @@ def fix_persisted(fact: HostsFilePersisted, case: Case[HostsFileParameters]) -> 
         lines = "; ".join(f"{line} {line.note}" for line in fact.lost)
         return (
             ManualStep(
-                f"{lines}. Make {HOSTS} a file of its own that a boot keeps (`cp --remove-destination` "
-                "from what it leads to; `umount`; a file of the same name in /etc/tmpfiles.d without "
-                "the line), then plan again: Hale does not edit a file that will not be read."
+                f"{lines}. Make {HOSTS} a file of its own that a boot keeps: copy what it leads to "
+                "into its place (`cp --remove-destination`), unmount what covers it, and give "
+                "/etc/tmpfiles.d a file of the same name without the line. Then plan again: Hale "
+                "does not edit a file that no boot will read."
             ),
         )
     changes = () if fact.right else _file(fact)

@@ -4,21 +4,23 @@ It does not where the file is in memory (a link or a bind mount that leads into 
 its folder), where something is mounted over it by hand, and where systemd-tmpfiles writes, replaces
 or removes it at boot.
 
-Sources: tmpfiles.d(5), systemd-tmpfiles-setup.service(8) (`--create --remove --boot`); stat(1), `-f`;
+Sources: tmpfiles.d(5), systemd-tmpfiles-setup.service(8) (`--create --remove --boot`); stat(1);
 proc_pid_mountinfo(5); file-hierarchy(7).
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, wraps
 from pathlib import Path
 from posixpath import normpath
+from typing import TypeVar
 
 from facts.parsers import conf_dirs, systemd_units
 from facts.parsers.blanks import SYSTEMD_BLANKS, split_words
 from hale.model.evidence import (
     CommandProbe,
     ConfigLine,
+    Fact,
     File,
     FileProbe,
     HostView,
@@ -26,6 +28,7 @@ from hale.model.evidence import (
     Unreadable,
     matches,
 )
+from hale.model.requirement import Case
 from hale.shell import arguments, load_script
 
 RULES = conf_dirs.patterns("tmpfiles.d")
@@ -36,6 +39,9 @@ MOUNTS = systemd_units.file_patterns("etc-*.mount")
 IN_MEMORY = ("tmpfs", "ramfs", "proc", "sysfs", "devpts", "cgroupfs", "cgroup2fs")
 # Folders that every boot empties, whatever file system they are on.
 EMPTIED = ("/run/", "/var/run/", "/tmp/", "/dev/shm/")
+
+ParametersT = TypeVar("ParametersT")
+FactT = TypeVar("FactT", bound=Fact)
 
 _SCRIPT = load_script(Path(__file__).with_suffix(".sh"))
 
@@ -75,6 +81,20 @@ def refuse(readings: HostView, sources: Iterable[ConfigLine]) -> None:
     used = [readings.used_files[path] for path in paths if path in readings.used_files]
     if lost := losses(readings, used):
         raise Unreadable(f"{sentence(lost)}; what it finds instead is unknown")
+
+
+def kept_by_boot(
+    read: Callable[[HostView, Case[ParametersT]], FactT],
+) -> Callable[[HostView, Case[ParametersT]], FactT]:
+    """A reader of `persisted` that raises Unreadable as `refuse` does, for its fact's sources."""
+
+    @wraps(read)
+    def guarded(readings: HostView, case: Case[ParametersT]) -> FactT:
+        fact = read(readings, case)
+        refuse(readings, fact.sources)
+        return fact
+
+    return guarded
 
 
 def sentence(lost: Sequence[ConfigLine]) -> str:

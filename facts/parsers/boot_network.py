@@ -41,18 +41,21 @@ IFCFG = "/etc/sysconfig/network-scripts/ifcfg-*"
 INITSCRIPT = "/etc/rc.d/rc3.d/S*network"
 MACS = "/sys/class/net/*/address"
 
-UNITS = ("networking", "systemd-networkd", "NetworkManager")
-FILES = (
-    *(f"{folder}/{unit}.service" for folder in WANTS for unit in UNITS),
-    *(f"/etc/systemd/system/{unit}.service" for unit in UNITS),  # masked
+CONFIGURATION = (
     INTERFACES,
     f"{INTERFACES_D}/*",
     *(f"{folder}/*.network" for folder in NETWORKD),
     *(f"{folder}/*.network.d/*.conf" for folder in NETWORKD),
-    NETPLAN_PROGRAM,
     *(f"{folder}/*.yaml" for folder in NETPLAN),
     *KEYFILES,
     IFCFG,
+)
+UNITS = ("networking", "systemd-networkd", "NetworkManager")
+FILES = (
+    *(f"{folder}/{unit}.service" for folder in WANTS for unit in UNITS),
+    *(f"/etc/systemd/system/{unit}.service" for unit in UNITS),  # masked
+    *CONFIGURATION,
+    NETPLAN_PROGRAM,
     INITSCRIPT,
     MACS,
 )
