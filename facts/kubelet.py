@@ -15,7 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from facts.parsers import kubelet_config, systemd_units
+from facts.parsers import boot_target, kubelet_config, systemd_units
 from facts.parsers.blanks import BLANKS
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
@@ -89,6 +89,7 @@ def probes(host: Host, cases: Sequence[Case[KubeletParameters]]) -> tuple[Probe,
             *(p for u in (unit, *RUNTIMES.values()) for p in systemd_units.file_patterns(u)),
             *(p for u in (unit, *RUNTIMES.values()) for p in systemd_units.pull_patterns(u)),
             *systemd_units.dropin_patterns(unit),
+            *boot_target.FILES,
             *ENDPOINT_FILES,
         ),
         CommandProbe("healthz", _script(unit), timeout=15, slow=True),
@@ -133,10 +134,10 @@ def read_runtime(readings: HostView, case: Case[KubeletParameters]) -> KubeletRu
 def read_persisted(readings: HostView, case: Case[KubeletParameters]) -> KubeletPersisted:
     """Whether the unit's files and links start it at boot. Raises Unreadable."""
     unit = case.parameters.unit
-    faults = systemd_units.boot_problems(readings, unit)
+    faults = boot_target.boot_problems(readings, unit)
     runtime = "" if faults else _runtime(readings)
     if runtime and not _pulled_by(readings, unit, runtime):
-        faults = systemd_units.boot_problems(readings, runtime)
+        faults = boot_target.boot_problems(readings, runtime)
     return KubeletPersisted(unit, tuple(faults), runtime)
 
 

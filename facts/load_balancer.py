@@ -24,7 +24,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from facts.parsers import haproxy, systemd_units
+from facts.parsers import boot_target, haproxy, systemd_units
 from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from facts.parsers.haproxy import FILE, PortRoute, Server, normal_address
 from facts.parsers.probe_prelude import PRELUDE
@@ -109,7 +109,12 @@ def probes(host: Host, cases: Sequence[Case[LoadBalancerParameters]]) -> tuple[P
     unit = cases[0].parameters.unit
     names = [n for h in cases[0].inventory.masters if not normal_address(n := h.address or h.name)]
     return (
-        FileProbe(FILE, *systemd_units.file_patterns(unit), *systemd_units.pull_patterns(unit)),
+        FileProbe(
+            FILE,
+            *systemd_units.file_patterns(unit),
+            *systemd_units.pull_patterns(unit),
+            *boot_target.FILES,
+        ),
         CommandProbe("socket", _script(unit)),
         CommandProbe("names", arguments(*names) + _NAMES, timeout=20, slow=True),
     )
@@ -192,7 +197,7 @@ def read_persisted(readings: HostView, case: Case[LoadBalancerParameters]) -> Lo
     """The service and servers after a boot, by its files. Raises Unreadable, NotApplicable."""
     _applies(case)
     unit, endpoint = case.parameters.unit, case.inventory.endpoint
-    faults = list(systemd_units.boot_problems(readings, unit))
+    faults = list(boot_target.boot_problems(readings, unit))
     enabled = not faults
     sources: tuple[ConfigLine, ...] = ()
     file = readings.file(FILE)

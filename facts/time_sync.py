@@ -23,7 +23,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_files, systemd_units, time_sources
+from facts.parsers import boot_files, boot_target, systemd_units, time_sources
 from facts.parsers.blanks import BLANKS, split_lines, split_words
 from facts.parsers.probe_prelude import PRELUDE
 from facts.parsers.time_sources import TimeSources
@@ -171,6 +171,7 @@ def probes(host: Host, cases: Sequence[Case[TimeSyncParameters]]) -> tuple[Probe
             *(p for unit in UNITS for p in systemd_units.dropin_patterns(unit)),
             *(p for unit in UNITS for p in systemd_units.pull_patterns(unit)),
             *OPTIONS,
+            *boot_target.FILES,
             *time_sources.PATTERNS,
         ),
         *boot_files.probes(*time_sources.PATTERNS),
@@ -454,7 +455,7 @@ def _boot_problem(readings: HostView, unit: str, aliases: Mapping[str, str]) -> 
     if unit not in systemd_units.in_force(readings, unit):
         return None
     others = [name for name, target in aliases.items() if target == unit]
-    problems = systemd_units.boot_problems(readings, unit)
+    problems = boot_target.boot_problems(readings, unit)
     if systemd_units.mask(readings, unit) and not _package_file(readings, unit):
         return None  # the mask of a unit that is not installed
     if problems and not systemd_units.mask(readings, unit):

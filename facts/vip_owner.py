@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from facts.address import USELESS
-from facts.parsers import boot_network, systemd_units, vip_config
+from facts.parsers import boot_network, boot_target, systemd_units, vip_config
 from facts.parsers.blanks import split_words
 from hale.inventory.ini import Host
 from hale.model.drill import FaultKind, Measurement
@@ -120,6 +120,7 @@ def probes(host: Host, cases: Sequence[Case[VipOwnerParameters]]) -> tuple[Probe
         files = [
             *systemd_units.file_patterns(unit),
             *systemd_units.pull_patterns(unit),
+            *boot_target.FILES,
             *vip_config.FILES,
         ]
     vip = shlex.quote(endpoint.vip)
@@ -184,7 +185,7 @@ def _lacking(its: HostView, case: Case[VipOwnerParameters]) -> list[str]:
     endpoint, unit = case.inventory.endpoint, case.parameters.unit
     if endpoint.kind == "kube-vip":
         return vip_config.kube_vip(its, endpoint.vip)
-    found = systemd_units.boot_problems(its, unit)
+    found = boot_target.boot_problems(its, unit)
     if not found and unit == KEEPALIVED:  # another one's files are not known
         found = vip_config.keepalived(its, endpoint.vip)
     return found

@@ -116,7 +116,7 @@ def _mounted(readings: HostView) -> tuple[Mapping[str, str], Sequence[str]]:
             if found[2] != root:
                 types[found[3]] = found[1]
         else:
-            raise Unreadable(f"boot_files: {line!r} is no file system and no mount")
+            raise Unreadable(f"boot_files: {line!r} is neither a file system nor a mount")
     if not root:
         raise Unreadable("boot_files: stat(1) does not say on which file system / is")
     return types, mounts

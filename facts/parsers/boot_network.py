@@ -10,12 +10,13 @@ nm-settings-keyfile(5), nm-settings-ifcfg-rh(5), NetworkManager's "autoconnect-p
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from facts.parsers import boot_target, card_names, ip_command
 from facts.parsers.blanks import BLANKS, SYSTEMD_BLANKS, split_words
 from facts.parsers.unit_limits import logical
 from hale.model import budgets
@@ -39,7 +40,6 @@ KEYFILES = (
 )
 IFCFG = "/etc/sysconfig/network-scripts/ifcfg-*"
 INITSCRIPT = "/etc/rc.d/rc3.d/S*network"
-MACS = "/sys/class/net/*/address"
 
 CONFIGURATION = (
     INTERFACES,
@@ -57,7 +57,8 @@ FILES = (
     *CONFIGURATION,
     NETPLAN_PROGRAM,
     INITSCRIPT,
-    MACS,
+    *card_names.FILES,
+    *boot_target.FILES,
 )
 KNOWN = "ifupdown, netplan, systemd-networkd, NetworkManager"
 
@@ -65,6 +66,12 @@ KNOWN = "ifupdown, netplan, systemd-networkd, NetworkManager"
 IGNORED = re.compile(
     r"(^ifcfg-lo$)|~$|\.(bak|tmp|orig|rej|swp|augnew|augtmp|rpmnew|rpmsave|rpmorig)$|;[0-9a-f]{8}$"
 )
+
+
+# Names of cards, which no configuration makes, unlike those of bonds and bridges.
+_CARD = re.compile(r"eth[0-9]+|en[opsx][0-9a-z]+", re.ASCII)
+# Managers whose settings name the interface itself.
+_BY_NAME = ("ifupdown", "NetworkManager")
 
 
 class AddressSetting(Struct, frozen=True):
@@ -92,7 +99,32 @@ def settings(readings: HostView) -> tuple[AddressSetting, ...]:
     network_manager = _starts(readings, "NetworkManager")
     if network_manager or readings.files(INITSCRIPT):
         found += _network_manager(readings, network_manager)
+    found = list(_on_cards(readings, found))
+    if found and (line := boot_target.obstacle(readings)):
+        idle = boot_target.sentence(line)
+        found = [replace(setting, idle=setting.idle or idle) for setting in found]
     return tuple(found)
+
+
+def _on_cards(readings: HostView, found: Iterable[AddressSetting]) -> Iterator[AddressSetting]:
+    """Settings for a card that has another name at boot, or that the host does not have, are idle.
+
+    Raises Unreadable where a card may have another name.
+    """
+    names = card_names.at_boot(readings)
+    for setting in found:
+        card = setting.interface.partition(":")[0]
+        gone = card not in names.macs
+        idle = setting.idle
+        if gone and card in names.renamed:
+            line = names.renamed[card]
+            idle = idle or f"{line} names that card otherwise at boot ({line.text})"
+        elif card in names.doubts and not idle:
+            line = names.doubts[card]
+            raise Unreadable(f"{line} may name {card} otherwise at boot: {line.text}")
+        elif gone and names.macs and _CARD.fullmatch(card) and setting.manager in _BY_NAME:
+            idle = idle or f"this host has no card {card}"
+        yield replace(setting, idle=idle)
 
 
 def plain(text: str) -> str:
@@ -138,11 +170,11 @@ def _ifupdown(readings: HostView) -> list[AddressSetting]:
         elif interface and word == "address" and method == "static" and rest:
             found.append(AddressSetting("ifupdown", interface, plain(rest[0]), source))
         elif interface and word in ("up", "post-up", "pre-up"):
-            command = " ".join(rest)
-            if added := re.search(
-                r"\bip\s.*?\baddr?e?s?s?\s+(?:add|replace)\s+(\S+)", command, re.ASCII
-            ):
-                found.append(AddressSetting("ifupdown", interface, plain(added[1]), source))
+            found += [
+                AddressSetting("ifupdown", interface, plain(added), source)
+                for added in ip_command.added_addresses(" ".join(rest))
+                if plain(added)
+            ]
     return [
         setting
         if any(_starts_interface(one, setting.interface) for one in started)
@@ -284,11 +316,9 @@ def _matched(
     return (names, "") if not doubts or not names else ([], f"[Match] {doubts[0]}=")
 
 
-def _macs(readings: HostView) -> dict[str, str]:
-    return {
-        f.path.split("/")[4]: f.lines[0].strip(BLANKS).lower() if f.lines else ""
-        for f in readings.files(MACS)
-    }
+def _macs(readings: HostView) -> Mapping[str, str]:
+    """The hardware address of each card, by its name at the next boot."""
+    return card_names.at_boot(readings).macs
 
 
 def _unit(file: File) -> Iterator[tuple[str, str, str, ConfigLine]]:

@@ -7,6 +7,7 @@ wins) over cloud.cfg; its config/modules.py for the lists of modules.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from facts.parsers import systemd_units
@@ -67,16 +68,30 @@ def module_runs(readings: HostView, module: str) -> bool:
     return not lists or any(_names(entry, module) for every in lists.values() for entry in every)
 
 
+def boot_commands(readings: HostView) -> Iterator[tuple[ConfigLine, str]]:
+    """The commands of `bootcmd`, which run at every boot. Raises Unreadable."""
+    for file in readings.files(*CONFIGURATION):
+        text = "\n".join(file.lines if file.kind == "f" else ())
+        listed = _document(text).get("bootcmd") if "bootcmd" in text else None
+        for entry in listed if isinstance(listed, list) else ():
+            command = " ".join(map(str, entry)) if isinstance(entry, list) else str(entry)
+            yield ConfigLine(file.path, 0, f"bootcmd: {command}", changed=file.changed), command
+
+
 def _lists(text: str) -> dict[str, list[Any]]:
+    found = _document(text)
+    return {name: found[name] for name in LISTS if isinstance(found.get(name), list)}
+
+
+def _document(text: str) -> dict[str, Any]:
+    """The file; empty for one that cloud-init leaves out, because it cannot be parsed."""
     import yaml
 
     try:
         found = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
-        return {}  # cloud-init leaves out a file that it cannot parse
-    if not isinstance(found, dict):
         return {}
-    return {name: found[name] for name in LISTS if isinstance(found.get(name), list)}
+    return found if isinstance(found, dict) else {}
 
 
 def _names(entry: Any, module: str) -> bool:

@@ -64,17 +64,6 @@ def mask(readings: HostView, unit: str) -> File | None:
     return found if found and masked(found) else None
 
 
-def boot_problems(readings: HostView, unit: str) -> list[str]:
-    """Why a boot does not start this unit, in sentences; empty where it does."""
-    if kept := mask(readings, unit):
-        return [f"{unit} is masked ({kept.path})"]
-    if unit not in in_force(readings, unit):
-        return [f"{unit} is not installed"]
-    if not pull_links(readings, unit):
-        return [f"{unit} is not enabled: nothing starts it at boot (`systemctl enable {unit}`)"]
-    return []
-
-
 def name_of_path(path: str, kind: str) -> str:
     """`/dev/disk/by-uuid/1-2` and `swap` give `dev-disk-by\\x2duuid-1\\x2d2.swap`.
 

@@ -1,0 +1,149 @@
+"""Whether the next boot goes to multi-user.target, which pulls in a host's services. Not a subject.
+
+Sources: systemd(1), "KERNEL COMMAND LINE" (systemd.unit=, single, rescue, emergency, 1 to 5);
+systemd.special(7), default.target, rescue.target, multi-user.target; systemctl(1), set-default.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
+
+from msgspec.structs import replace
+
+from facts.parsers import boot_loader, conf_dirs, systemd_units
+from facts.parsers.blanks import SYSTEMD_BLANKS, split_words
+from facts.parsers.boot_loader import Boot
+from facts.parsers.unit_limits import logical
+from hale.model.evidence import ConfigLine, File, HostView, Unreadable
+
+DEFAULT = "default.target"
+SERVICES = "multi-user.target"
+FILES = (
+    *systemd_units.file_patterns(DEFAULT),
+    *systemd_units.file_patterns(SERVICES),
+    *boot_loader.PATTERNS,
+)
+# Those that pull in multi-user.target, and those that do not.
+_FULL = (SERVICES, "graphical.target", *(f"runlevel{level}.target" for level in "2345"))
+_LESS = (
+    *("rescue", "emergency", "basic", "sysinit", "local-fs", "network", "network-online"),
+    *("halt", "poweroff", "reboot", "kexec", "shutdown", "exit", "runlevel0", "runlevel1"),
+    "runlevel6",
+)
+_WORDS = {
+    **dict.fromkeys(("-b", "emergency"), "emergency.target"),
+    **dict.fromkeys(("rescue", "single", "-s", "s", "S", "1"), "rescue.target"),
+    **{level: f"runlevel{level}.target" for level in "2345"},
+}
+_PULLS = ("Requires", "Wants", "BindsTo", "Upholds", "Requisite")
+
+
+def boot_problems(readings: HostView, unit: str) -> list[str]:
+    """Why a boot does not start this unit, in sentences; empty where it does.
+
+    The probes must have FILES, and the unit's file_patterns and pull_patterns. Raises Unreadable.
+    """
+    if kept := systemd_units.mask(readings, unit):
+        return [f"{unit} is masked ({kept.path})"]
+    file = systemd_units.in_force(readings, unit).get(unit)
+    if file is None:
+        return [f"{unit} is not installed"]
+    if conf_dirs.leads_to(file).startswith("/run/"):
+        return [f"{unit} is not there after a boot: {file.path} leads to {file.target}"]
+    links = systemd_units.pull_links(readings, unit)
+    if not links:
+        return [f"{unit} is not enabled: nothing starts it at boot (`systemctl enable {unit}`)"]
+    if kept_from := obstacle(readings):
+        return [f"{unit} does not start at boot: {sentence(kept_from)}"]
+    return []
+
+
+def obstacle(readings: HostView) -> ConfigLine | None:
+    """The line that makes the next boot end before multi-user.target, with the reason as note.
+
+    None where nothing does. Raises Unreadable where default.target is none that systemd brings.
+    """
+    if mask := systemd_units.mask(readings, SERVICES):
+        return ConfigLine(
+            mask.path, 0, "-> /dev/null", changed=mask.changed, note=f"masks {SERVICES}"
+        )
+    by_argument = _by_argument(readings)
+    if by_argument is not None:
+        source, target = by_argument
+        return None if _is_full(target) else _line(source, target)
+    file = systemd_units.in_force(readings, DEFAULT).get(DEFAULT)
+    if file is None:
+        return None
+    text = f"-> {file.target}" if file.target else ""
+    source = ConfigLine(file.path, 0, text, changed=file.changed)
+    if file.kind != "f" or file.masked:
+        return replace(source, note=f"is no unit ({text}), and systemd takes rescue.target instead")
+    if conf_dirs.leads_to(file).startswith("/run/"):
+        return replace(source, note=f"leads to {file.target}, which a boot empties")
+    target = conf_dirs.leads_to(file).rpartition("/")[2]
+    return None if _is_full(target, file) else _line(source, target)
+
+
+def sentence(line: ConfigLine) -> str:
+    """The reason, for people, and the command that removes it."""
+    return f"{line} {line.note} (`systemctl set-default {SERVICES}`)"
+
+
+def _line(source: ConfigLine, target: str) -> ConfigLine:
+    return replace(source, note=f"has the next boot go to {target}, which starts no {SERVICES}")
+
+
+def _is_full(target: str, file: File | None = None) -> bool:
+    if target in _FULL:
+        return True
+    if target.removesuffix(".target") in _LESS:
+        return False
+    if file and any(name in _FULL for name in _pulled(file)):
+        return True
+    raise Unreadable(
+        f"the next boot goes to {target}, and whether that starts {SERVICES} is unknown: see "
+        f"`systemctl list-dependencies {target}`"
+    )
+
+
+@lru_cache
+def _pulled(file: File) -> tuple[str, ...]:
+    """The units that the target's own file pulls in."""
+    pairs = (text.partition("=") for _, text, _ in logical(file))
+    return tuple(
+        name
+        for key, equals, value in pairs
+        if equals and key.strip(SYSTEMD_BLANKS) in _PULLS
+        for name in split_words(value)
+    )
+
+
+def _by_argument(readings: HostView) -> tuple[ConfigLine, str] | None:
+    """The target that the boot loader's arguments name, and their line.
+
+    Of a menu, the first entry counts, and what all of them have: others are for repairs. Files of
+    /boot that cannot be read say nothing here; requirements about arguments report them.
+    """
+    boots: Sequence[Boot] = ()
+    with suppress(Unreadable):
+        boots = boot_loader.to_come(readings)
+    named = [(boot.source, _target(boot)) for boot in boots]
+    menus = [(s, t) for s, t in named if s.path not in (boot_loader.INSTALL, *_defaults(readings))]
+    later = [(s, t) for s, t in named if (s, t) not in menus]
+    chosen = [*menus[:1], *(pair for pair in later if pair[1])]
+    return next(((s, t) for s, t in chosen if t), None)
+
+
+def _defaults(readings: HostView) -> list[str]:
+    return [file.path for file in readings.files(*boot_loader.DEFAULTS)]
+
+
+def _target(boot: Boot) -> str:
+    """The last argument counts; empty without one."""
+    found = ""
+    for name, value in boot.arguments:
+        if name == "systemd.unit" and value:
+            found = value
+        elif value is None and name in _WORDS:
+            found = _WORDS[name]
+    return found

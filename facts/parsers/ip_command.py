@@ -1,0 +1,113 @@
+"""The addresses that commands of shell set: ip(8), in any of its abbreviations, and ifconfig(8).
+
+Sources: ip-address(8); iproute2's ip/ip.c (the first object that begins with the word counts) and
+ip/ipaddress.c (do_ipaddr, ipaddr_modify); ifconfig(8).
+"""
+
+import shlex
+from collections.abc import Iterator, Mapping
+
+from facts.parsers.blanks import split_words
+
+# Options of ip(8) before its object that have a value; a beginning of them will do, but for `-r`.
+_WITH_VALUE = ("-family", "-loops", "-rcvbuf", "-batch")
+# Words of `ip address add` that a value follows; `local` has the address itself.
+_KEYS = (
+    *("dev", "peer", "remote", "broadcast", "brd", "anycast", "scope", "label", "metric", "proto"),
+    *("priority", "preference", "valid_lft", "preferred_lft"),
+)
+_IFCONFIG_KEYS = (
+    *("netmask", "broadcast", "pointopoint", "dstaddr", "mtu", "metric", "hw", "ether", "del"),
+    *("outfill", "keepalive", "media", "txqueuelen", "tunnel"),
+)
+# Keys of those whose value has two words.
+_TWO_WORDS = ("hw",)
+
+
+def simple_commands(text: str) -> Iterator[list[str]]:
+    """The words of each command of a line of shell, quotes removed; nested `sh -c` included."""
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    lexer.commenters = "#"
+    words: list[str] = []
+    try:
+        for word in lexer:
+            if word and not word.strip("();<>|&"):
+                yield words
+                words = []
+            else:
+                words.append(word)
+    except ValueError:  # a quote that a later line closes
+        words = [word.strip("\"'`;(){}") for word in split_words(text)]
+    yield words
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """As `simple_commands`, with the words of quoted scripts as commands of their own."""
+    for words in simple_commands(text):
+        yield words
+        for word in words:
+            if any(blank in word for blank in " \t\n"):
+                yield from simple_commands(word)
+
+
+def added_addresses(text: str, values: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The addresses that a line of shell sets, as it has them (`10.0.0.1/24`, `$VIP`).
+
+    values: those of variables, which are put in. Addresses of other network namespaces are left
+    out.
+    """
+    for words in commands(text):
+        for at, word in enumerate(words):
+            name = word.lstrip("`$({-@+!").rpartition("/")[2]
+            rest = words[at + 1 :]
+            if name == "ip":
+                yield from (_expanded(found, values or {}) for found in _of_ip(rest))
+                break
+            if name == "ifconfig":
+                yield from (_expanded(found, values or {}) for found in _of_ifconfig(rest))
+                break
+
+
+def _expanded(word: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        word = word.replace(f"${{{name}}}", value).replace(f"${name}", value)
+    return word
+
+
+def _of_ip(words: list[str]) -> Iterator[str]:
+    at = 0
+    while at < len(words) and words[at].startswith("-"):
+        option = words[at].replace("--", "-")
+        if len(option) > 1 and "-netns".startswith(option):
+            return  # another namespace
+        valued = option != "-r" and any(full.startswith(option) for full in _WITH_VALUE)
+        at += 2 if valued else 1
+    if len(words) < at + 3 or not _begins("address", words[at]):
+        return
+    action = words[at + 1]
+    if not any(_begins(full, action) for full in ("add", "change", "chg", "replace")):
+        return
+    yield from _values(words[at + 2 :], _KEYS)
+
+
+def _of_ifconfig(words: list[str]) -> Iterator[str]:
+    yield from _values(
+        [w for w in words[1:] if w not in ("inet", "inet6", "up", "add")], _IFCONFIG_KEYS
+    )
+
+
+def _values(words: list[str], keys: tuple[str, ...]) -> Iterator[str]:
+    """Words that are addresses or variables, but for the values of other keys."""
+    skip = 0
+    for word in words:
+        if skip:
+            skip -= 1
+        elif word in keys:
+            skip = 2 if word in _TWO_WORDS else 1
+        elif word.startswith("$") or any(c in word for c in ".:"):
+            yield word
+
+
+def _begins(full: str, word: str) -> bool:
+    return bool(word) and full.startswith(word)
