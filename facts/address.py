@@ -4,22 +4,23 @@ Now: the planned address must be on an interface that is up. The VIP may be pres
 only where its manager can have put it: on a master, unless the endpoint is external. That exactly
 one master has it is another requirement (HA-VIP-OWNER); a worker must never have it.
 
-At boot: only the host's own network configuration counts, and it must not contain the VIP. An
-address from DHCP does not count: the next lease cannot be read from the host, so the case FAILs
-and the manual step explains why. A site whose DHCP server reserves the addresses keeps evidence
-of that beside the report, because Hale cannot verify it on the host.
+At boot: only the host's own network configuration counts, and neither it nor a command that a boot
+runs (facts/parsers/boot_commands.py) may set the VIP. An address from DHCP does not count: the next
+lease cannot be read from the host, so the case FAILs and the manual step explains why. A site whose
+DHCP server reserves the addresses keeps evidence of that beside the report, because Hale cannot
+verify it on the host.
 
 Sources: ip-address(8); keepalived.conf(5), virtual_ipaddress; facts/parsers/boot_network.py.
 """
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_files, boot_network
+from facts.parsers import boot_commands, boot_files, boot_network, cloud_init, ip_command
 from facts.parsers.blanks import split_words
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -35,6 +36,9 @@ from hale.model.requirement import Case
 from hale.shell import arguments, load_script
 
 # An IPv6 address that another host has, or that is still being checked, is not usable.
+# Lines of shell that may set an address, for grep(1) and for Python, and those that name one.
+COMMANDS = "(^|[^A-Za-z0-9_.-])(ip|ifconfig)[ \t]"
+ASSIGNMENTS = r"[A-Za-z0-9_]=[\"']?[0-9a-fA-F]*[.:]"
 USELESS = ("dadfailed", "tentative")
 
 
@@ -97,7 +101,11 @@ def probes(host: Host, cases: Sequence[Case[AddressParameters]]) -> tuple[Probe,
     aspects = {case.aspect for case in cases}
     wanted: list[Probe] = []
     if "persisted" in aspects:
-        wanted += [FileProbe(*boot_network.FILES), *boot_files.probes(*boot_network.CONFIGURATION)]
+        wanted += [
+            FileProbe(*boot_network.FILES, *cloud_init.FILES),
+            *boot_files.probes(*boot_network.CONFIGURATION),
+            boot_commands.probe(f"{COMMANDS}|{ASSIGNMENTS}"),
+        ]
     planned = _address(host)
     if "runtime" in aspects and planned:
         wanted.append(CommandProbe("ip", _script(planned, cases[0].inventory.endpoint.vip)))
@@ -143,13 +151,27 @@ def read_persisted(readings: HostView, case: Case[AddressParameters]) -> Address
     vip = case.inventory.endpoint.vip
     every = boot_network.settings(readings)
     active = [s for s in every if not s.idle]
+    by_command = tuple(_by_command(readings, vip))
     setters = tuple(replace(s.source, wins=True) for s in active if s.address == planned)
-    vip_setters = tuple(s.source for s in active if s.address == vip)
+    vip_setters = (*(s.source for s in active if s.address == vip), *by_command)
     dhcp = tuple(s.source for s in active if s.address is None)
     idle = tuple(replace(s.source, note=s.idle) for s in every if s.idle and s.address == planned)
     return AddressPersisted(
         planned, vip, setters, vip_setters, dhcp, idle, (*setters, *vip_setters, *idle)
     )
+
+
+def _by_command(readings: HostView, vip: str) -> Iterator[ConfigLine]:
+    """Commands of a boot, outside of the network's configuration, that set the VIP.
+
+    Raises Unreadable for a unit's command whose address is not written out.
+    """
+    for command in boot_commands.commands(readings, COMMANDS):
+        for added in ip_command.added_addresses(command.text, command.values):
+            if boot_network.plain(added) == vip:
+                yield command.source
+            elif added.startswith("$") and command.certain:
+                raise Unreadable(f"{command.source}: whether {added} is the VIP is unknown")
 
 
 def _planned(case: Case[AddressParameters]) -> str:

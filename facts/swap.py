@@ -1,14 +1,18 @@
 """Swap: what is active now, and what would enable it at boot.
 
 Sources: proc_swaps(5); fstab(5), getmntent(3), systemd-fstab-generator(8); systemd.swap(5);
-systemd-gpt-auto-generator(8); zram-generator.conf(5); the packages named in SERVICES.
+systemd-gpt-auto-generator(8); zram-generator.conf(5); the packages named in SERVICES; swapon(8);
+WALinuxAgent's README (ResourceDisk.Format, ResourceDisk.EnableSwap).
 
 A kubelet with `failSwapOn: false` runs beside swap, and gives it to pods where `memorySwap` says
 so (kubernetes.io, "Swap memory management"). The baseline wants no swap all the same; a site that
 uses it says so by the parameter `node_swap`.
 
-Not covered: a swapon in rc.local, cron or a service of the site's own, and a .swap unit that a
-line of another unit's own file pulls in (lines of targets' drop-ins are covered).
+A swapon in a unit of any name, in cron's @reboot or in cloud-init's bootcmd counts; one in rc.local
+or in a script that these run is UNKNOWN, for scripts have conditions.
+
+Not covered: a swapon in a script that such a script runs, or in a program that is no script; and a
+.swap unit that a line of another unit's own file pulls in (lines of targets' drop-ins are covered).
 """
 
 import re
@@ -20,7 +24,16 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_files, conf_dirs, kernel_cmdline, kubelet_config, systemd_units
+from facts.parsers import (
+    boot_commands,
+    boot_files,
+    cloud_init,
+    conf_dirs,
+    ip_command,
+    kernel_cmdline,
+    kubelet_config,
+    systemd_units,
+)
 from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -50,6 +63,13 @@ DEVICES = "/run/udev/data/b*"
 # The GPT type of a swap partition, and the flag that makes generators skip it.
 GPT_SWAP = "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f"
 NO_AUTO = 1 << 63
+# Azure's agent makes a swap file on the resource disk at each boot, if its file says so.
+AGENT = "/etc/waagent.conf"
+AGENT_SERVICES = ("walinuxagent.service", "waagent.service")
+AGENT_SWITCHES = ("ResourceDisk.Format", "ResourceDisk.EnableSwap")
+# Commands that turn swap on, and options with which swapon(8) does not.
+COMMANDS = "(^|[^A-Za-z0-9_.-])swapon([^A-Za-z0-9_-]|$)"
+QUERIES = ("-s", "--summary", "--show", "-h", "--help", "-V", "--version")
 ZRAM_PARENTS = ("/run", "/etc", "/usr/local/lib", "/usr/lib")
 ZRAM_MAINS = tuple(f"{parent}/systemd/zram-generator.conf" for parent in ZRAM_PARENTS)
 ZRAM_FOLDERS = tuple(f"{parent}/systemd/zram-generator.conf.d/*.conf" for parent in ZRAM_PARENTS)
@@ -120,6 +140,8 @@ class TriggerKind(StrEnum):
     GPT_PARTITION = "a swap partition by its GPT type"
     ZRAM_SWAP = "a swap device of zram-generator"
     ZRAM_FILE_SYSTEM = "a file system of zram-generator"
+    COMMAND = "a command that a boot runs"
+    AGENT = "a setting of Azure's agent"
     KERNEL_ARGUMENT = "a kernel argument that names a swap device"
 
 
@@ -189,7 +211,12 @@ def probes(host: Host, cases: Sequence[Case[SwapParameters]]) -> tuple[Probe, ..
             *(p for name in SERVICE_NAMES for p in systemd_units.file_patterns(name)),
             *(p for name in SERVICE_NAMES for p in systemd_units.pull_patterns(name)),
             DEVICES,
+            AGENT,
+            *(p for name in AGENT_SERVICES for p in systemd_units.file_patterns(name)),
+            *(p for name in AGENT_SERVICES for p in systemd_units.pull_patterns(name)),
+            *cloud_init.FILES,
         ),
+        boot_commands.probe(COMMANDS),
         *boot_files.probes(FSTAB),
         CommandProbe("generators", _GENERATORS),
     )
@@ -261,8 +288,14 @@ def read_persisted(readings: HostView, case: Case[SwapParameters]) -> SwapPersis
         *_gpt(readings),
         *_zram(readings),
         *_services(readings),
+        *_agent(readings),
         *_arguments(readings),
     ]
+    known = {trigger.line.path for trigger in found if trigger.kind is TriggerKind.UNIT}
+    commands = list(_commands(readings, known))
+    found += [trigger for trigger, sure in commands if sure]
+    if not any(t.enables for t in found) and (doubt := next((t for t, _ in commands), None)):
+        raise Unreadable(f"{doubt}: whether it comes to that is unknown, see the script")
     fstab = readings.file(FSTAB)
     if not any(t.enables for t in found) and (
         lost := boot_files.losses(readings, [fstab] if fstab else [])
@@ -551,6 +584,54 @@ def _services(readings: HostView) -> Iterator[SwapTrigger]:
                 )
             else:
                 yield _trigger(kind, source, f"enables {service} ({package})", True)
+
+
+def _agent(readings: HostView) -> Iterator[SwapTrigger]:
+    """A switch counts by its last line; both must be on for a swap file."""
+    file = readings.file(AGENT)
+    lines: dict[str, tuple[str, ConfigLine]] = {}
+    for count, line in enumerate(file.lines if file else (), 1):
+        key, equals, value = line.partition("=")
+        if file and equals and not line.startswith("#") and key.strip(BLANKS) in AGENT_SWITCHES:
+            text = value.partition("#")[0].strip('" \t\r').lower()
+            source = ConfigLine(file.path, count, line.strip(BLANKS), changed=file.changed)
+            lines[key.strip(BLANKS)] = text, source
+    if any(lines.get(name, ("", None))[0] != "y" for name in AGENT_SWITCHES):
+        return
+    source = lines[AGENT_SWITCHES[1]][1]
+    units = [
+        name
+        for name, file in systemd_units.in_force(readings, *AGENT_SERVICES).items()
+        if not systemd_units.masked(file) and systemd_units.pull_links(readings, name)
+    ]
+    if units:
+        note = f"has {units[0]} make a swap file on the resource disk"
+        yield _trigger(TriggerKind.AGENT, source, note, True)
+    else:
+        note = "asks for a swap file, but the agent is not enabled"
+        yield _trigger(TriggerKind.AGENT, source, note, False)
+
+
+def _commands(readings: HostView, known: set[str]) -> Iterator[tuple[SwapTrigger, bool]]:
+    """Commands that turn swap on, and whether it is certain that the boot runs them.
+
+    known: the files of units that are judged by their names.
+    """
+    names = {path.rpartition("/")[2] for path in known}
+    for command in boot_commands.commands(readings, COMMANDS):
+        if command.source.path.rpartition("/")[2] in names:
+            continue
+        for words in ip_command.commands(command.text):
+            program, *options = ip_command.without_prefixes(words) or [""]
+            if _program(program) != "swapon" or any(word in QUERIES for word in options):
+                continue
+            note = f"runs `{' '.join((program, *options))}` at boot"
+            yield _trigger(TriggerKind.COMMAND, command.source, note, True), command.certain
+            break
+
+
+def _program(word: str) -> str:
+    return word.lstrip("`$({-@+!").rpartition("/")[2]
 
 
 def _arguments(readings: HostView) -> Iterator[SwapTrigger]:

@@ -125,6 +125,12 @@ def _kept_off(fact: SwapPersisted, trigger: SwapTrigger) -> Iterator[Remedy]:
                 "configuration (GRUB: /etc/default/grub, then update-grub or grub2-mkconfig; Red "
                 "Hat: grubby --remove-args) and reboot."
             )
+        case TriggerKind.COMMAND:
+            yield ManualStep(f"{trigger}: take that command out of there, if the unit stays.")
+        case TriggerKind.AGENT:
+            yield ManualStep(
+                f"{trigger}: write `ResourceDisk.EnableSwap=n` there, and restart the agent."
+            )
         case TriggerKind.ZRAM_SWAP | TriggerKind.ZRAM_FILE_SYSTEM:
             yield _without_zram(fact, trigger)
         case TriggerKind.GPT_PARTITION:

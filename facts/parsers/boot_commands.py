@@ -30,14 +30,14 @@ _UNITS = (".service", ".conf")
 
 
 class BootCommand(Struct, frozen=True):
-    """A line with commands. of_unit: it is a line of a unit, not of a script that one runs.
+    """A line with commands. certain: a boot runs it; lines of scripts may have conditions.
 
     values: the variables that lines of the same file set, if they were read.
     """
 
     source: ConfigLine
     text: str
-    of_unit: bool
+    certain: bool
     values: Mapping[str, str] = {}
 
 
@@ -66,7 +66,7 @@ def commands(readings: HostView, pattern: str) -> Iterator[BootCommand]:
         command = _command(path, text, unit)
         if command and re.search(pattern, command, re.ASCII):
             source = ConfigLine(path, number, text.strip(BLANKS))
-            yield BootCommand(source, command, unit, values[path])
+            yield BootCommand(source, command, unit or "cron" in path, values.get(path, {}))
     yield from _bootcmd(readings, pattern)
 
 

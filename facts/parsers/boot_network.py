@@ -68,8 +68,6 @@ IGNORED = re.compile(
 )
 
 
-# Names of cards, which no configuration makes, unlike those of bonds and bridges.
-_CARD = re.compile(r"eth[0-9]+|en[opsx][0-9a-z]+", re.ASCII)
 # Managers whose settings name the interface itself.
 _BY_NAME = ("ifupdown", "NetworkManager")
 
@@ -122,7 +120,7 @@ def _on_cards(readings: HostView, found: Iterable[AddressSetting]) -> Iterator[A
         elif card in names.doubts and not idle:
             line = names.doubts[card]
             raise Unreadable(f"{line} may name {card} otherwise at boot: {line.text}")
-        elif gone and names.macs and _CARD.fullmatch(card) and setting.manager in _BY_NAME:
+        elif gone and names.macs and setting.manager in _BY_NAME and card_names.is_card(card):
             idle = idle or f"this host has no card {card}"
         yield replace(setting, idle=idle)
 

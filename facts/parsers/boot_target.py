@@ -85,8 +85,9 @@ def obstacle(readings: HostView) -> ConfigLine | None:
 
 
 def sentence(line: ConfigLine) -> str:
-    """The reason, for people, and the command that removes it."""
-    return f"{line} {line.note} (`systemctl set-default {SERVICES}`)"
+    """The reason, for people, and the command that removes it where one does."""
+    command = f" (`systemctl set-default {SERVICES}`)" if line.path.endswith(DEFAULT) else ""
+    return f"{line} {line.note}{command}"
 
 
 def _line(source: ConfigLine, target: str) -> ConfigLine:

@@ -1,7 +1,7 @@
 """The names of network cards at the next boot, which udev may change. Not a subject.
 
-Sources: systemd.link(5) (the first file by name whose [Match] holds; NamePolicy= comes before Name=);
-systemd-udevd's 80-net-setup-link.rules; udev(7), NAME and its match keys.
+Sources: systemd.link(5) (the first file by name whose [Match] holds; NamePolicy= comes before
+Name=); systemd-udevd's 80-net-setup-link.rules; udev(7), NAME and its match keys.
 """
 
 import re
@@ -26,6 +26,8 @@ LINKS = (
 )
 # Only a site's own rules; those of packages name no card for good.
 RULES = "/etc/udev/rules.d/*.rules"
+# Names of cards, which no configuration makes, unlike those of bonds and bridges.
+_CARD = re.compile(r"eth[0-9]+|en[opsx][0-9a-z]+", re.ASCII)
 FILES = (MACS, *LINKS, RULES)
 _MAC_KEYS = ("MACAddress", "PermanentMACAddress")
 _PAIR = re.compile(r"""([A-Z]+(?:\{[^}]*\})?)\s*(==|!=|=|:=|\+=)\s*"([^"]*)\"""", re.ASCII)
@@ -47,6 +49,11 @@ class _Link(Struct, frozen=True):
     conditions: tuple[tuple[str, tuple[str, ...]], ...]
 
 
+def is_card(name: str) -> bool:
+    """Whether the name is one that a kernel or udev gives to a card."""
+    return bool(_CARD.fullmatch(name))
+
+
 def at_boot(readings: HostView) -> CardNames:
     """The cards' names at the next boot. Raises Unreadable."""
     links = [_link(file) for file in conf_dirs.effective(readings.files(*LINKS))]
@@ -54,9 +61,14 @@ def at_boot(readings: HostView) -> CardNames:
     macs: dict[str, str] = {}
     renamed: dict[str, ConfigLine] = {}
     doubts: dict[str, ConfigLine] = {}
-    for file in readings.files(MACS):
-        name = file.path.split("/")[4]
-        mac = file.lines[0].strip(BLANKS).lower() if file.lines else ""
+    found = {
+        file.path.split("/")[4]: file.lines[0].strip(BLANKS).lower() if file.lines else ""
+        for file in readings.files(MACS)
+    }
+    for name, mac in found.items():
+        if not is_card(name) and list(found.values()).count(mac) > 1:
+            macs[name] = mac  # a bridge or bond has its card's address only after it was named
+            continue
         line, new, sure = _named(name, mac, links, rules)
         if line and new != name and not sure:
             doubts[name] = line
@@ -76,15 +88,16 @@ def _named(
     """
     if name == "lo" or not mac.strip("0:"):
         return None, name, True
+    certain = True
     for rule in (*rules, *links):
         holds = [_holds(key, words, name, mac) for key, words in rule.conditions]
         if False in holds:
             continue
-        sure = None not in holds and not rule.policy
-        if sure and not rule.name:
-            return None, name, True  # the names of NamePolicy= are those of now
         if rule.name:
-            return rule.source, rule.name, sure
+            return rule.source, rule.name, certain and None not in holds and not rule.policy
+        if None not in holds:
+            return None, name, True  # the names of NamePolicy= are those of now
+        certain = False
     return None, name, True
 
 
@@ -139,9 +152,8 @@ def _rules(file: File) -> tuple[_Link, ...]:
         tests = [(key, sign, value) for key, sign, value in pairs if sign in ("==", "!=")]
         if names and ("SUBSYSTEM", "==", "net") in tests:
             source = ConfigLine(file.path, start, whole.strip(BLANKS), changed=file.changed)
-            found.append(
-                _Link(source, names[-1], "$" in names[-1] or "%" in names[-1], _keys(tests))
-            )
+            made = "$" in names[-1] or "%" in names[-1]  # of properties that are not read
+            found.append(_Link(source, names[-1], made, _keys(tests)))
     return tuple(found)
 
 

@@ -5,9 +5,9 @@ ip/ipaddress.c (do_ipaddr, ipaddr_modify); ifconfig(8).
 """
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from facts.parsers.blanks import split_words
+from facts.parsers.blanks import is_decimal, split_words
 
 # Options of ip(8) before its object that have a value; a beginning of them will do, but for `-r`.
 _WITH_VALUE = ("-family", "-loops", "-rcvbuf", "-batch")
@@ -19,6 +19,10 @@ _KEYS = (
 _IFCONFIG_KEYS = (
     *("netmask", "broadcast", "pointopoint", "dstaddr", "mtu", "metric", "hw", "ether", "del"),
     *("outfill", "keepalive", "media", "txqueuelen", "tunnel"),
+)
+_PREFIXES = (
+    *("sudo", "exec", "env", "nohup", "nice", "ionice", "timeout", "time", "command", "busybox"),
+    *("if", "then", "else", "elif", "do", "while", "until", "!", "{", "setsid"),
 )
 # Keys of those whose value has two words.
 _TWO_WORDS = ("hw",)
@@ -49,6 +53,19 @@ def commands(text: str) -> Iterator[list[str]]:
         for word in words:
             if any(blank in word for blank in " \t\n"):
                 yield from simple_commands(word)
+
+
+def without_prefixes(words: Sequence[str]) -> Sequence[str]:
+    """The command without the words that run or precede it: `sudo -n`, `if`, `A=b`, `timeout 5`."""
+    at = 0
+    while at < len(words) and (
+        words[at] in _PREFIXES
+        or words[at].startswith("-")
+        or "=" in words[at]
+        or is_decimal(words[at])
+    ):
+        at += 1
+    return words[at:]
 
 
 def added_addresses(text: str, values: Mapping[str, str] | None = None) -> Iterator[str]:

@@ -68,7 +68,8 @@ ROOT = HERE.parent.parent
 CASES = sorted(HERE.glob("*/*.toml"))
 
 
-# Outputs that a case has without naming them: all files are on the disk of the root.
+# Outputs that a case has without naming them: all files are on the disk of the root,
+# and a boot runs no commands.
 USUAL: dict[str, "GivenOutput"] = {}
 
 
@@ -87,6 +88,7 @@ class GivenOutput(msgspec.Struct, forbid_unknown_fields=True):
     status: int = 0
 
 
+USUAL["boot_commands"] = GivenOutput("")
 USUAL["boot_files"] = GivenOutput("fs ext2/ext3 1234 /\n")
 
 

@@ -1,4 +1,4 @@
-"""ip(8) and ifconfig(8) in the forms that they accept, and those that set no address of the host."""
+"""ip(8) and ifconfig(8) in the forms that they accept, and in those that set no address here."""
 
 import pytest
 
