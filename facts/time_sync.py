@@ -458,11 +458,14 @@ def _boot_problem(readings: HostView, unit: str, aliases: Mapping[str, str]) -> 
     problems = boot_target.boot_problems(readings, unit)
     if systemd_units.mask(readings, unit) and not _package_file(readings, unit):
         return None  # the mask of a unit that is not installed
-    if problems and not systemd_units.mask(readings, unit):
-        if any(systemd_units.pull_links(readings, name) for name in others):
-            return ""
+    if not problems or systemd_units.mask(readings, unit):
+        return "; ".join(problems)
+    if systemd_units.pull_links(readings, unit):
+        return "; ".join(problems)
+    if not any(systemd_units.pull_links(readings, name) for name in others):
         return f"{unit} is disabled"
-    return "; ".join(problems)
+    line = boot_target.obstacle(readings)
+    return f"{unit} does not start at boot: {boot_target.sentence(line)}" if line else ""
 
 
 def _package_file(readings: HostView, unit: str) -> File | None:
@@ -474,7 +477,7 @@ def _package_file(readings: HostView, unit: str) -> File | None:
 def _only_installed(readings: HostView, fact: TimeSyncPersisted, unit: str) -> TimeSyncPersisted:
     file = _package_file(readings, unit)
     mask = systemd_units.mask(readings, unit)
-    if file is None or (mask and not mask.masked):
+    if file is None or (mask and not mask.masked) or boot_target.obstacle(readings):
         return fact
     links: list[str] = []
     if not systemd_units.pull_links(readings, unit):
