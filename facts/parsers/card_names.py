@@ -144,14 +144,14 @@ def _rules(file: File) -> tuple[_Link, ...]:
         if line.endswith("\\"):
             text += line[:-1]
             continue
-        text, whole, start, first = "", text + line, first, 0
-        if whole.lstrip(BLANKS).startswith("#"):
+        text, joined, start, first = "", text + line, first, 0
+        if joined.lstrip(BLANKS).startswith("#"):
             continue
-        pairs = _PAIR.findall(whole)
+        pairs = _PAIR.findall(joined)
         names = [value for key, sign, value in pairs if key == "NAME" and sign in ("=", ":=")]
         tests = [(key, sign, value) for key, sign, value in pairs if sign in ("==", "!=")]
         if names and ("SUBSYSTEM", "==", "net") in tests:
-            source = ConfigLine(file.path, start, whole.strip(BLANKS), changed=file.changed)
+            source = ConfigLine(file.path, start, joined.strip(BLANKS), changed=file.changed)
             made = "$" in names[-1] or "%" in names[-1]  # of properties that are not read
             found.append(_Link(source, names[-1], made, _keys(tests)))
     return tuple(found)

@@ -76,6 +76,12 @@ def address(name: str, inject: str, says: str) -> HostFault:
     return HostFault(name, HOST, inject, {"NODES-ADDRESS persisted": fail(says)}, ("/etc/network",))
 
 
+# Rows of what is enabled, on a host without a cluster.
+RESCUE = {
+    "NODES-ADDRESS persisted": fail("default.target has the next boot go to rescue.target"),
+    "TIME-SYNC persisted": fail("default.target has the next boot go to rescue.target"),
+}
+
 FAULTS = (
     # --- HA-APISERVER-VIP ---
     HostFault(
@@ -229,6 +235,42 @@ FAULTS = (
         "systemctl --quiet disable networking",
         {"NODES-ADDRESS persisted": fail(f"nothing on this host sets {ADDRESS} at boot")},
         undo="systemctl --quiet enable networking",
+    ),
+    address(
+        "VIP added by a short command at boot",
+        f"printf '\\tup ip a a {VIP}/32 dev lo\\n' >/run/l;"
+        f" sed -i '/^iface lo inet loopback/r /run/l' {INTERFACES}; rm /run/l",
+        f"sets the VIP {VIP}: up ip a a {VIP}/32 dev lo",
+    ),
+    HostFault(
+        "VIP added by a unit of the site's own, in a script",
+        HOST,
+        f"printf '#!/bin/sh\\nVIP={VIP}\\nip ad ad $VIP/32 dev lo\\n' >/usr/local/sbin/vip.sh;"
+        " chmod 755 /usr/local/sbin/vip.sh;"
+        " printf '[Service]\\nExecStart=/usr/local/sbin/vip.sh\\n[Install]\\n"
+        "WantedBy=multi-user.target\\n' >/etc/systemd/system/vip.service;"
+        " systemctl --quiet enable vip",
+        {"NODES-ADDRESS persisted": fail(f"/usr/local/sbin/vip.sh:3 sets the VIP {VIP}")},
+        (
+            "/usr/local/sbin/vip.sh",
+            "/etc/systemd/system/vip.service",
+            "/etc/systemd/system/multi-user.target.wants/vip.service",
+        ),
+    ),
+    HostFault(
+        "the next boot goes to the rescue target",
+        HOST,
+        "systemctl --quiet set-default rescue.target",
+        RESCUE,
+        ("/etc/systemd/system/default.target",),
+    ),
+    HostFault(
+        "udev gives the card another name at boot",
+        HOST,
+        "mkdir -p /etc/systemd/network; printf '[Match]\\nMACAddress=%s\\n[Link]\\nName=lan0\\n'"
+        ' "$(cat /sys/class/net/eth0/address)" >/etc/systemd/network/10-lan.link',
+        {"NODES-ADDRESS persisted": fail("10-lan.link:4 names that card otherwise at boot")},
+        ("/etc/systemd/network",),
     ),
     HostFault(
         "VIP on a worker",

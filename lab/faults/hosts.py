@@ -135,7 +135,90 @@ FAULTS = (
         r"sed -i 's/^10.208.1.190.*/10.208.1.190\t\tMASTER.k8s.io\tk8s-vip\r/' /etc/hosts",
         files=HOSTS,
     ),
+    HostFault(
+        "cloud-init without the module that rewrites /etc/hosts",
+        "k8s-master-03",
+        r"""
+        install -m 755 /bin/true /usr/bin/cloud-init
+        mkdir -p /etc/cloud
+        printf 'manage_etc_hosts: true\ncloud_init_modules: [set_hostname]\n' >/etc/cloud/cloud.cfg
+        """,
+        files=("/usr/bin/cloud-init", "/etc/cloud"),
+    ),
+    HostFault(
+        "VIP entry with no-break spaces, as a web page has them",
+        HOST,
+        r"LC_ALL=C sed -i '/^10.208.1.190/s/[ \t]\{1,\}/\xc2\xa0/g' /etc/hosts",
+        {
+            "HOSTS-VIP runtime": fail("master.k8s.io resolves to nothing"),
+            "HOSTS-VIP persisted": fail("no line of /etc/hosts maps 10.208.1.190"),
+            "HA-APISERVER-VIP runtime": fail("the name does not resolve"),
+        },
+        files=HOSTS,
+    ),
+    HostFault(
+        "VIP entry behind a byte order mark",
+        HOST,
+        r"""
+        line=$(grep '^10.208.1.190' /etc/hosts)
+        sed -i '/^10.208.1.190/d' /etc/hosts
+        { printf '\357\273\277%s\n' "$line"; cat /etc/hosts; } >/run/h
+        cat /run/h >/etc/hosts; rm /run/h
+        """,
+        {
+            "HOSTS-VIP runtime": fail("master.k8s.io resolves to nothing"),
+            "HOSTS-VIP persisted": fail("no line of /etc/hosts maps 10.208.1.190"),
+            "HA-APISERVER-VIP runtime": fail("the name does not resolve"),
+        },
+        files=HOSTS,
+    ),
+    HostFault(
+        "/etc/hosts is a link into /run",
+        HOST,
+        "cp -p /etc/hosts /run/hosts; ln -sf /run/hosts /etc/hosts",
+        {"HOSTS-VIP persisted": fail("/etc/hosts leads to /run/hosts, which a boot empties")},
+        files=(*HOSTS, "/run/hosts"),
+    ),
+    HostFault(
+        "/etc/hosts was a link into /run, after a boot",
+        HOST,
+        "cp -p /etc/hosts /run/hosts; ln -sf /run/hosts /etc/hosts",
+        {
+            "HOSTS-VIP runtime": fail("master.k8s.io resolves to nothing"),
+            "HOSTS-VIP persisted": fail("no line of /etc/hosts maps 10.208.1.190"),
+            "HA-APISERVER-VIP runtime": fail("the name does not resolve"),
+        },
+        files=HOSTS,
+        reboot=True,
+    ),
+    HostFault(
+        "/etc/hosts is a bind mount from /run",
+        HOST,
+        "cp -p /etc/hosts /run/hosts; mount --bind /run/hosts /etc/hosts",
+        {"HOSTS-VIP persisted": fail("/etc/hosts is in memory (tmpfs), which a boot empties")},
+        undo="umount /etc/hosts; rm /run/hosts",
+    ),
+    HostFault(
+        "tmpfiles.d writes /etc/hosts at boot",
+        HOST,
+        r"printf 'F /etc/hosts 0644 - - - 127.0.0.1 localhost\\n\n' >/etc/tmpfiles.d/site.conf",
+        {"HOSTS-VIP persisted": fail("/etc/tmpfiles.d/site.conf:1 writes /etc/hosts at boot")},
+        files=("/etc/tmpfiles.d/site.conf",),
+    ),
+    HostFault(
+        "tmpfiles.d makes /etc/hosts where it is absent",
+        HOST,
+        "echo 'C /etc/hosts - - - - /usr/share/hosts' >/etc/tmpfiles.d/site.conf",
+        files=("/etc/tmpfiles.d/site.conf",),
+    ),
     # --- NAME-HOSTNAME ---
+    HostFault(
+        "/etc/hostname is a link into /run",
+        HOST,
+        "cp -p /etc/hostname /run/hostname; ln -sf /run/hostname /etc/hostname",
+        {"NAME-HOSTNAME persisted": unknown("/etc/hostname leads to /run/hostname")},
+        files=("/etc/hostname", "/run/hostname"),
+    ),
     HostFault(
         "hostname transient only",
         HOST,

@@ -1,10 +1,13 @@
 """Faults of chapter 8: what turns swap on at boot. That it is on now needs a kernel of its own."""
 
-from lab.faults.fault import HostFault, fail
+from lab.faults.fault import HostFault, fail, unknown
 
 HOST = "k8s-master-02"
 UUID = "3f5ad593-4546-4a94-a374-bcfb68aa11f7"
 UNIT = "/etc/systemd/system/dev-sdb2.swap"
+SITE = "/etc/systemd/system/site.service"
+SITE_FILES = (SITE, "/etc/systemd/system/multi-user.target.wants/site.service")
+WANTED = "[Install]\\nWantedBy=multi-user.target\\n"
 GENERATOR = "/usr/lib/systemd/system-generators/zram-generator"
 
 
@@ -83,6 +86,51 @@ FAULTS = (
             "/usr/lib/systemd/system/zramswap.service",
             "/etc/systemd/system/multi-user.target.wants/zramswap.service",
         ),
+    ),
+    swap(
+        "Azure's agent makes a swap file",
+        "printf 'ResourceDisk.Format=y\\nResourceDisk.EnableSwap=y\\n' >/etc/waagent.conf;"
+        " printf '[Service]\\nExecStart=/bin/sleep infinity\\n[Install]\\n"
+        "WantedBy=multi-user.target\\n' >/etc/systemd/system/walinuxagent.service;"
+        " systemctl --quiet enable walinuxagent",
+        "/etc/waagent.conf:2 has walinuxagent.service make a swap file",
+        (
+            "/etc/waagent.conf",
+            "/etc/systemd/system/walinuxagent.service",
+            "/etc/systemd/system/multi-user.target.wants/walinuxagent.service",
+        ),
+    ),
+    swap(
+        "a unit of the site's own runs swapon",
+        f"printf '[Service]\\nExecStart=/bin/sh -c \"swapon /swapfile\"\\n{WANTED}' >{SITE};"
+        " systemctl --quiet enable site",
+        f"{SITE}:2 runs `swapon /swapfile` at boot",
+        SITE_FILES,
+    ),
+    HostFault(
+        "a unit's script runs swapon",
+        HOST,
+        "printf '#!/bin/sh\\n[ -e /swapfile ] && swapon /swapfile\\n' >/usr/local/sbin/prepare;"
+        f" printf '[Service]\\nExecStart=/usr/local/sbin/prepare\\n{WANTED}' >{SITE};"
+        " chmod 755 /usr/local/sbin/prepare; systemctl --quiet enable site",
+        {
+            "SWAP-OFF persisted": unknown(
+                "/usr/local/sbin/prepare:2 runs `swapon /swapfile` at boot"
+            )
+        },
+        (*SITE_FILES, "/usr/local/sbin/prepare"),
+    ),
+    swap(
+        "a unit that nothing enables runs swapon",
+        f"printf '[Service]\\nExecStart=/sbin/swapon /swapfile\\n{WANTED}' >{SITE}",
+        files=SITE_FILES[:1],
+    ),
+    HostFault(
+        "fstab is a link into /run",
+        HOST,
+        "cp -p /etc/fstab /run/fstab; ln -sf /run/fstab /etc/fstab",
+        {"SWAP-OFF persisted": unknown("/etc/fstab leads to /run/fstab")},
+        ("/etc/fstab", "/run/fstab"),
     ),
     swap(
         "a data mount called /swapdata",
