@@ -159,12 +159,8 @@ FAULTS = (
     HostFault(
         "VIP entry behind a byte order mark",
         HOST,
-        r"""
-        line=$(grep '^10.208.1.190' /etc/hosts)
-        sed -i '/^10.208.1.190/d' /etc/hosts
-        { printf '\357\273\277%s\n' "$line"; cat /etc/hosts; } >/run/h
-        cat /run/h >/etc/hosts; rm /run/h
-        """,
+        r"line=$(grep '^10.208.1.190' /etc/hosts); sed -i '/^10.208.1.190/d' /etc/hosts;"
+        r" sed -i \"1s/^/$(printf '\357\273\277')$line\n/\" /etc/hosts",
         {
             "HOSTS-VIP runtime": fail("master.k8s.io resolves to nothing"),
             "HOSTS-VIP persisted": fail("no line of /etc/hosts maps 10.208.1.190"),
