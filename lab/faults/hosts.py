@@ -176,18 +176,6 @@ FAULTS = (
         files=(*HOSTS, "/run/hosts"),
     ),
     HostFault(
-        "/etc/hosts was a link into /run, after a boot",
-        HOST,
-        "cp -p /etc/hosts /run/hosts; ln -sf /run/hosts /etc/hosts",
-        {
-            "HOSTS-VIP runtime": fail("master.k8s.io resolves to nothing"),
-            "HOSTS-VIP persisted": fail("no line of /etc/hosts maps 10.208.1.190"),
-            "HA-APISERVER-VIP runtime": fail("the name does not resolve"),
-        },
-        files=HOSTS,
-        reboot=True,
-    ),
-    HostFault(
         "/etc/hosts is a bind mount from /run",
         HOST,
         "cp -p /etc/hosts /run/hosts; mount --bind /run/hosts /etc/hosts",
