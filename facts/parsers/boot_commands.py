@@ -25,8 +25,10 @@ _SCRIPT = load_script(Path(__file__).with_suffix(".sh"))
 _LINE = re.compile(r"(/[^:]*):(\d+):(.*)", re.ASCII)
 _EXEC = re.compile(r"[ \t]*Exec(?:Condition|StartPre|Start|StartPost)[ \t]*=[-@:+!]*(.*)")
 _KEY = re.compile(r"[ \t]*[A-Z][A-Za-z]*[ \t]*=")
-_ASSIGNED = re.compile(r"""(?:^|[\s;])(?:export\s+)?([A-Za-z_]\w*)=["']?([^\s"';]+)""", re.ASCII)
+_ASSIGNED = re.compile(r"""(?:^|[\s;"'])(?:export\s+)?([A-Za-z_]\w*)=["']?([^\s"';]+)""", re.ASCII)
+_ENVIRONMENT = re.compile(r"[ \t]*Environment[ \t]*=")
 _UNITS = (".service", ".conf")
+_CRONTABS = ("/etc/crontab", "/etc/cron.d/", "/var/spool/cron/")
 
 
 class BootCommand(Struct, frozen=True):
@@ -60,13 +62,16 @@ def commands(readings: HostView, pattern: str) -> Iterator[BootCommand]:
     values: dict[str, dict[str, str]] = {}
     for path, _, text in read:
         if text.lstrip(BLANKS)[:1] not in ("#", ";"):
-            values.setdefault(path, {}).update(_ASSIGNED.findall(text))
+            assigned = _ASSIGNED.findall(_ENVIRONMENT.sub("", text, count=1))
+            values.setdefault(path, {}).update(assigned)
     for path, number, text in read:
         unit = path.endswith(_UNITS) or "/systemd/generator" in path
         command = _command(path, text, unit)
         if command and re.search(pattern, command, re.ASCII):
             source = ConfigLine(path, number, text.strip(BLANKS))
-            yield BootCommand(source, command, unit or "cron" in path, values.get(path, {}))
+            yield BootCommand(
+                source, command, unit or path.startswith(_CRONTABS), values.get(path, {})
+            )
     yield from _bootcmd(readings, pattern)
 
 
@@ -78,7 +83,7 @@ def _command(path: str, text: str, unit: bool) -> str:
         if found := _EXEC.match(text):
             return found[1].replace("%%", "%")
         return "" if _KEY.match(text) else text  # the rest of a continued line
-    if "cron" in path:
+    if path.startswith(_CRONTABS):
         return text.partition("@reboot")[2]
     return text
 

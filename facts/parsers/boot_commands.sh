@@ -47,7 +47,11 @@ shift
 for line; do
   for word in ${line#*=}; do
     word=${word#[-@:+!]} word=${word#[\"\']} word=${word%[\"\';]}
-    case $word in *[!A-Za-z0-9@:_./-]*) continue ;; /*) ;; *) continue ;; esac
+    case $word in
+      *[!A-Za-z0-9@:_./-]* | /proc/* | /sys/* | /dev/* | /var/log/* | /run/*) continue ;;
+      /*) ;;
+      *) continue ;;
+    esac
     case " $scripts " in *" $word "*) continue ;; esac
     [ -f "$word" ] && [ -r "$word" ] && scripts="$scripts $word"
   done
