@@ -17,7 +17,9 @@ from typing import TypeVar
 
 from facts.parsers import conf_dirs, systemd_units
 from facts.parsers.blanks import SYSTEMD_BLANKS, split_words
+from hale.model import budgets
 from hale.model.evidence import (
+    Allowance,
     CommandProbe,
     ConfigLine,
     Fact,
@@ -167,7 +169,14 @@ def _rules(readings: HostView) -> Sequence[_Rule]:
     if systemd_units.mask(readings, SERVICE):
         return ()
     files = conf_dirs.effective(conf_dirs.persistent(readings.files(*RULES)))
-    return [rule for file in files for rule in _of_file(file)]
+    found = [rule for file in files for rule in _of_file(file)]
+    allowance = Allowance(budgets.PATTERNS, "lines of tmpfiles.d that change files")
+    for rule in found:
+        allowance.spend(where=rule)
+        if len(rule.where) > budgets.PATTERN_CHARACTERS:
+            limit = budgets.PATTERN_CHARACTERS
+            raise Unreadable(f"{rule}: its path is longer than {limit} characters")
+    return found
 
 
 @lru_cache(maxsize=4096)  # several subjects read them, and the hosts of a site have the same
