@@ -74,7 +74,7 @@ AUDITS = [
     (4, "results.json", ""),
     (256, "evidence.json", ""),
     (512, "results.json", ""),
-    (640, "report.html", ""),
+    (720, "report.html", ""),
     (900, "junit.xml", ""),
     (900, "junit.xml", "-o addopts= -p no:terminal"),
     (256, "evidence.json", "-n 2"),
