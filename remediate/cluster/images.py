@@ -15,7 +15,8 @@ from facts.cluster import images
 from hale.install.cluster_context import GROUPS, ClusterContext
 from hale.install.phase import Batch, Observations, Phase, PhaseProblem, Probes, Problems, RunScript
 from hale.inventory.ini import Host
-from remediate.cluster import kubeadm, network, runtime, scripts
+from remediate.cluster import kubeadm, network, scripts
+from remediate.cluster.containerd_drop_in import CERTS
 
 
 class PullImages(Phase):
@@ -62,7 +63,7 @@ def _missing(site: ClusterContext, found: images.Images, host: Host) -> tuple[st
     return found.missing(master=host.is_master, stacked=site.etcd_is_stacked)
 
 
-_PULL = f"ctr -n k8s.io images pull --hosts-dir {runtime.CERTS}"
+_PULL = f"ctr -n k8s.io images pull --hosts-dir {CERTS}"
 
 
 def _pull(site: ClusterContext, host: Host, missing: tuple[str, ...]) -> RunScript:
@@ -86,4 +87,4 @@ def _pull(site: ClusterContext, host: Host, missing: tuple[str, ...]) -> RunScri
 
 def _beforehand(site: ClusterContext) -> str:
     """Pull the network's images."""
-    return scripts.load("pull_images", *network.images(site), hosts_dir=runtime.CERTS)
+    return scripts.load("pull_images", *network.images(site), hosts_dir=CERTS)

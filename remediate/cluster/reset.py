@@ -36,6 +36,7 @@ from hale.inventory.ini import Host
 from hale.model.errors import UserError
 from hale.model.evidence import CommandProbe, Probe, Unreadable
 from remediate.cluster import kubeadm, kubectl, load_balancer, masters, packages, runtime, scripts
+from remediate.cluster.containerd_drop_in import CERTS, CONFIG, DROP_IN
 
 # The files of each unit, its configuration first.
 BALANCER_FILES = {
@@ -303,11 +304,11 @@ def _packages(site: ClusterContext, host: Host) -> Step:
     )
     registry = runtime.hosts_toml(site)
     files = (packages.LIST, packages.REPO, packages.DNF_KEY)
-    empty = f"rmdir {shlex.join((registry.rpartition('/')[0], runtime.CERTS))} 2>/dev/null || :"
+    empty = f"rmdir {shlex.join((registry.rpartition('/')[0], CERTS))} 2>/dev/null || :"
     return RunScript(
         host.name,
         "packages",
-        f"{scripts.load('is_installed')}{remove}{restore_files((runtime.CONFIG, registry))}"
+        f"{scripts.load('is_installed')}{remove}{restore_files((CONFIG, DROP_IN, registry))}"
         f"rm -f {shlex.join(files)}\n{empty}\n",
         timeout=900,
     )

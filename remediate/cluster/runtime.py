@@ -2,14 +2,16 @@
 
 Sandbox image and registry are the site's, the cgroup driver is the kubelet's. A registry without
 TLS gets a hosts.toml. On a host that may not lower a process's OOM score, containerd is
-configured not to try.
+configured not to try. Beside a config.toml of the site's own on a host that has joined, a file
+that it imports has what it lacks (containerd_drop_in.py).
 
 Sources: containerd's docs/cri/config.md, docs/hosts.md; containerd-config.toml(5).
 """
 
 from collections.abc import Iterable, Iterator
 
-from facts.cluster import file_digests, images, packages, services
+from facts.cluster import containerd_config, file_digests, images, packages, services
+from facts.cluster.containerd_config import Settings
 from facts.cluster.packages import Packages
 from hale.install.cluster_context import GROUPS, ClusterContext
 from hale.install.phase import (
@@ -25,12 +27,12 @@ from hale.install.phase import (
 )
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
-from remediate.cluster import scripts, templates
+from remediate.cluster import containerd_drop_in, scripts, templates
+from remediate.cluster.containerd_drop_in import CERTS, CONFIG, DROP_IN, FIRST_MERGING, DropIn
 from remediate.cluster.templates import ConfigProblem
 
-CONFIG = "/etc/containerd/config.toml"
-CERTS = "/etc/containerd/certs.d"
 UNIT = "containerd"
+UNITS = {CONFIG: UNIT, DROP_IN: UNIT}  # which reads the file
 
 
 class ContainerRuntime(Phase):
@@ -52,9 +54,10 @@ class ContainerRuntime(Phase):
             packages.SUBJECT: (packages.probe([UNIT]),),
             images.SUBJECT: (images.probe(cluster.kubernetes_version, cluster.image_repository),),
             file_digests.SUBJECT: (
-                file_digests.probe([CONFIG, hosts_toml(site)]),
-                *templates.contents([CONFIG]),
+                file_digests.probe([CONFIG, DROP_IN, hosts_toml(site)]),
+                *templates.contents([CONFIG, DROP_IN]),
             ),
+            containerd_config.SUBJECT: (containerd_config.probe(CONFIG),),
             services.SUBJECT: (services.probe([UNIT]),),
         }
 
@@ -68,14 +71,12 @@ class ContainerRuntime(Phase):
 
     def differences(self, site: ClusterContext, observations: Observations) -> Problems:
         """Of hosts that have joined: a configuration that is not Hale's. It stays, and so does
-        the containerd that runs with it."""
+        the containerd that runs with it, unless it imports a file of Hale's."""
         return tuple(
             problem
             for host in site.current_hosts
             if packages.read(observations.of(host.name, packages.SUBJECT)).containerd
-            for problem in templates.differences(
-                _files(site, observations, host), observations, host.name
-            )
+            for problem in _differences(site, observations, host)
         )
 
     def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
@@ -85,12 +86,15 @@ class ContainerRuntime(Phase):
             found = packages.read(observations.of(host.name, packages.SUBJECT))
             if not found.containerd or not tuple(_left(site, observations, host)):
                 continue
-            for path, content in _files(site, observations, host).items():
+            files = _files(site, observations, host)
+            for path, content in files.items():
                 # A configuration that containerd cannot read would stop every pod of the node.
-                check = 'containerd -c "$new" config dump >/dev/null' if path == CONFIG else ""
+                check = _CHECKS.get(path, "")
                 steps.append(
                     WriteFile(host.name, path.rpartition("/")[2], path, content, check=check)
                 )
+            if not files.keys() & UNITS.keys():
+                continue  # hosts.toml is read at each pull
             steps.append(
                 RunScript(
                     host.name,
@@ -104,6 +108,13 @@ class ContainerRuntime(Phase):
         return (Batch(tuple(steps)),)
 
 
+# Commands that must accept the new file.
+_CHECKS = {
+    CONFIG: 'containerd -c "$new" config dump >/dev/null',
+    DROP_IN: containerd_drop_in.check(),
+}
+
+
 def _left(
     site: ClusterContext, observations: Observations, host: Host
 ) -> Iterator[ConfigProblem | str]:
@@ -112,31 +123,66 @@ def _left(
         yield "containerd is not installed"
         return
     wanted = _files(site, observations, host)
-    yield from templates.config_problems(wanted, observations, host.name, {CONFIG: UNIT})
+    units = {path: unit for path, unit in UNITS.items() if path in wanted}
+    yield from templates.config_problems(wanted, observations, host.name, units)
+
+
+def _differences(
+    site: ClusterContext, observations: Observations, host: Host
+) -> Iterator[PhaseProblem]:
+    if drop_in := _drop_in(site, observations, host):
+        yield containerd_drop_in.difference(drop_in, host.name)
+    yield from templates.differences(_files(site, observations, host), observations, host.name)
 
 
 def _files(site: ClusterContext, observations: Observations, host: Host) -> dict[str, str]:
-    found = packages.read(observations.of(host.name, packages.SUBJECT))
-    names = images.read(observations.of(host.name, images.SUBJECT)).wanted
-    pause = next((i for i in names if images.name(i) == "pause"), "")
-    if not pause:
-        raise UserError(f"{host.name}: kubeadm does not name its pause image.")
+    """The files of Hale's that the host has, or should have."""
     cluster = site.cluster
-    files = {
+    drop_in = _drop_in(site, observations, host)
+    files = {}
+    if cluster.registry and cluster.plain_http and (drop_in is None or drop_in.reads_certs):
+        files[hosts_toml(site)] = templates.render("hosts.toml.j2", registry=cluster.registry)
+    if drop_in is None:
+        return files | _config(site, observations, host)
+    return files | ({DROP_IN: drop_in.content} if drop_in.content else {})
+
+
+def _config(site: ClusterContext, observations: Observations, host: Host) -> dict[str, str]:
+    found = packages.read(observations.of(host.name, packages.SUBJECT))
+    return {
         CONFIG: templates.render(
             "containerd.toml.j2",
-            three=_major(found) >= 2,
-            sandbox_image=pause,
-            systemd_cgroup=cluster.cgroup_driver == "systemd",
+            three=_major(found) >= FIRST_MERGING,
+            sandbox_image=_pause(observations, host),
+            systemd_cgroup=site.cluster.cgroup_driver == "systemd",
             restrict_oom_score_adj=not found.capable,
             certs=CERTS,
         )
     }
-    if cluster.registry and cluster.plain_http:
-        files = {
-            hosts_toml(site): templates.render("hosts.toml.j2", registry=cluster.registry)
-        } | files
-    return files
+
+
+def _pause(observations: Observations, host: Host) -> str:
+    names = images.read(observations.of(host.name, images.SUBJECT)).wanted
+    pause = next((i for i in names if images.name(i) == "pause"), "")
+    if not pause:
+        raise UserError(f"{host.name}: kubeadm does not name its pause image.")
+    return pause
+
+
+def _drop_in(site: ClusterContext, observations: Observations, host: Host) -> DropIn | None:
+    """What is imported by a config.toml that stays as it is; None where Hale's own is there, or
+    the site's can import nothing."""
+    cluster = site.cluster
+    found = packages.read(observations.of(host.name, packages.SUBJECT))
+    config = _config(site, observations, host)
+    if _major(found) < FIRST_MERGING or not templates.left_alone(config, observations, host.name):
+        return None
+    wanted = Settings(
+        _pause(observations, host),
+        cluster.cgroup_driver == "systemd",
+        CERTS if cluster.registry and cluster.plain_http else None,
+    )
+    return containerd_drop_in.find(observations, host.name, wanted)
 
 
 def _major(found: Packages) -> int:
