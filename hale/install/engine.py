@@ -339,9 +339,14 @@ class Engine:
         if self.gate is None or not load_phase(phase).GATED:
             self._host(phase, steps, session_for)
             return
-        risky = [s.title for s in steps if isinstance(s, RunScript) and s.interrupts]
-        stop, fail = self._should_stop, self._failing.set
-        with self.gate.changing(steps[0].host, stop, ", ".join(risky), fail):
+        scripts = [s for s in steps if isinstance(s, RunScript)]
+        with self.gate.changing(
+            steps[0].host,
+            self._should_stop,
+            ", ".join(s.title for s in scripts if s.interrupts),
+            self._failing.set,
+            frozenset().union(*(s.awaited for s in scripts)),
+        ):
             self._host(phase, steps, session_for)
 
     def _host(self, phase: str, steps: Sequence[Step], session_for: SessionFor) -> None:

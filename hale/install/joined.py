@@ -152,12 +152,14 @@ class JoinedGate:
         give_up: Callable[[], bool],
         interrupts: str = "",
         failed: Callable[[], None] = lambda: None,
+        awaited: Collection[str] = (),
     ) -> Iterator[None]:
         """Hold while steps change the host. Raises UserError if the gate is or stays closed.
 
         Raises InstallAborted, without a check or a drain, where the run stops by the host's turn.
         interrupts: the title of a step that interrupts what runs there; empty for none. failed:
-        called after a failure, before the next host has its turn.
+        called after a failure, before the next host has its turn. awaited: what must pass on this
+        host after it, where it is a control-plane node (RunScript.awaited).
         """
         if host not in self.joined:
             yield
@@ -167,7 +169,7 @@ class JoinedGate:
             if give_up():
                 raise InstallAborted
             try:
-                with self._gate(host, give_up, interrupts):
+                with self._gate(host, give_up, interrupts, awaited):
                     yield
                     changed = True
             except GateClosed as error:
@@ -179,7 +181,7 @@ class JoinedGate:
                 raise
 
     def _gate(
-        self, host: str, give_up: Callable[[], bool], interrupts: str
+        self, host: str, give_up: Callable[[], bool], interrupts: str, awaited: Collection[str]
     ) -> AbstractContextManager[None]:
         if self.unhealthy is None:
             return _open()
@@ -191,6 +193,8 @@ class JoinedGate:
                 give_up,
                 interrupts=interrupts,
                 remediated=self.remediated,
+                # What is no host's own is judged by the audit at the end.
+                awaited=gates.awaited_after(host, awaited, last=False),
             )
         if self.worker_gate is None:
             return _open()

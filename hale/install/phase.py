@@ -58,6 +58,8 @@ class RunScript:
     kubeadm's own part of the install; the bench compares its time with the total. uploads: which of
     TOKEN and CERTIFICATES it uploads to the cluster; runs once per run. watch_peers: a condition
     that the script depends on while it runs; the operator is notified when it does not hold.
+    awaited: the requirements that it brings about on its host; of a control-plane node that has
+    joined they must pass before the next one is changed.
     """
 
     host: str
@@ -69,6 +71,7 @@ class RunScript:
     uploads: frozenset[str] = frozenset()
     watch_peers: "WaitFor | None" = None
     interrupts: bool = False
+    awaited: frozenset[str] = frozenset()
 
 
 class PhaseProblem(NamedTuple):

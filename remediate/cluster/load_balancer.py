@@ -221,7 +221,12 @@ class LoadBalancer(Phase):
                     haproxy.append(step)
             port = site.inventory.endpoint.port
             haproxy.append(
-                RunScript(host.name, "haproxy", _started("haproxy", "reload-or-restart", port))
+                RunScript(
+                    host.name,
+                    "haproxy",
+                    _started("haproxy", "reload-or-restart", port),
+                    awaited=frozenset({"HA-LB-BACKENDS"}),
+                )
             )
             keepalived.append(WriteFile(host.name, CHECK, CHECK, files[CHECK], mode=0o755))
             keepalived.append(
@@ -238,7 +243,14 @@ class LoadBalancer(Phase):
             # A restart moves the VIP, so only where the running one has not read the file.
             outdated = ConfigProblem(ConfigState.OUTDATED, KEEPALIVED, "keepalived") in undone
             how = "restart" if outdated else "start"
-            keepalived.append(RunScript(host.name, "keepalived", _started("keepalived", how, 0)))
+            keepalived.append(
+                RunScript(
+                    host.name,
+                    "keepalived",
+                    _started("keepalived", how, 0),
+                    awaited=frozenset({"HA-APISERVER-VIP"}),
+                )
+            )
         yield Batch(tuple(haproxy))
         yield Batch(tuple(keepalived))
 

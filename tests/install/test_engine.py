@@ -614,20 +614,23 @@ def test_after_a_failed_worker_the_other_workers_are_not_changed(
     assert len(ran) == 1
 
 
-def test_a_step_that_interrupts_is_named_to_the_gate(
+def test_what_steps_interrupt_and_bring_about_is_named_to_the_gate(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gated: list[tuple[str, str]] = []
+    gated: list[tuple[str, str, set[str]]] = []
 
     class Gate:
         @contextmanager
-        def changing(self, host: str, stop: Any, interrupts: str, fail: Any) -> Iterator[None]:
-            gated.append((host, interrupts))
+        def changing(
+            self, host: str, stop: Any, interrupts: str, fail: Any, awaited: frozenset[str]
+        ) -> Iterator[None]:
+            gated.append((host, interrupts, set(awaited)))
             yield
 
     monkeypatch.setattr(Engine, "_host", lambda *_: None)
     quiet, loud = RunScript("w1", "q", ""), RunScript("w2", "restart", "", interrupts=True)
-    made.phase("runtime", lambda: [Batch((quiet, loud))], GATED=True)
+    remedies = [RunScript("w2", name, "", awaited=frozenset({name})) for name in ("HA-A", "HA-B")]
+    made.phase("runtime", lambda: [Batch((quiet, loud, *remedies))], GATED=True)
     made.engine.gate = cast("JoinedGate", Gate())
     made.run()
-    assert sorted(gated) == [("w1", ""), ("w2", "restart")]
+    assert sorted(gated) == [("w1", "", set()), ("w2", "restart", {"HA-A", "HA-B"})]

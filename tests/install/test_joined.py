@@ -150,6 +150,40 @@ def test_a_change_may_remediate_the_guard_that_fails(problem: str, open_: bool) 
         raise AssertionError("it was changed")
 
 
+@pytest.mark.parametrize(
+    ("problem", "waits"),
+    [
+        ("HA-LB-BACKENDS on m1: FAIL, haproxy does not run", True),
+        ("HA-LB-BACKENDS on m2: FAIL, haproxy does not run", False),
+        ("HA-APISERVER-VIP on m1: FAIL, it does not answer", False),
+        ("HA-VIP-OWNER on cluster: FAIL, no host has it", False),
+    ],
+)
+def test_what_the_change_brings_about_must_pass_before_the_next_master(
+    problem: str, waits: bool
+) -> None:
+    """A wrong haproxy.cfg stops at the first one, though every haproxy was stopped before it."""
+    stopped = dataclasses.replace(gate(Health([problem])), remediated=LoadBalancer.REMEDIATES)
+    failures: list[str] = []
+
+    def change() -> None:
+        stop = iter([False, True, True, True])  # nothing is waited for
+        with stopped.changing(
+            "m1",
+            lambda: next(stop),
+            failed=lambda: failures.append("m1"),
+            awaited={"HA-LB-BACKENDS"},
+        ):
+            pass
+
+    if waits:
+        with pytest.raises(UserError, match=f"after a change of m1: .*still unhealthy: {problem}"):
+            change()
+    else:
+        change()
+    assert failures == (["m1"] if waits else [])
+
+
 def test_a_worker_is_changed_as_by_fix() -> None:
     """Through the worker's gate, which drains it where a step interrupts."""
     calls: list[tuple[str, bool]] = []

@@ -31,15 +31,22 @@ def test_keepalived_restarts_only_where_it_runs_by_an_older_file(
     site = factories.made(tmp_path)
     everywhere = outputs.pop("*", {})
     outputs = {h.name: everywhere | outputs.get(h.name, {}) for h in site.inventory.hosts}
-    digests(outputs, load_balancer, site, factories.seen(outputs, given.get("files", {})))
+    digests(outputs, load_balancer, site, given.get("files", {}))
     found = factories.seen(outputs, given.get("files", {}))
-    scripts = [
-        step.script
+    steps = {
+        step.title: step
         for batch in LoadBalancer().batches(site, found)
         for step in batch.steps
-        if isinstance(step, RunScript) and (step.host, step.title) == ("m1", "keepalived")
-    ]
-    assert [f"action={how}\n" in script for script in scripts] == [True]
+        if isinstance(step, RunScript) and step.host == "m1"
+    }
+    assert f"action={how}\n" in steps["keepalived"].script
+    # What each brings about on its host; with HA-VIP-OWNER, which is no host's own, they are all.
+    assert {name: set(step.awaited) for name, step in steps.items()} == {
+        "haproxy": {"HA-LB-BACKENDS"},
+        "keepalived": {"HA-APISERVER-VIP"},
+    }
+    awaited = frozenset().union(*(step.awaited for step in steps.values()))
+    assert LoadBalancer.REMEDIATES - awaited == {"HA-VIP-OWNER"}
 
 
 def test_each_host_gets_the_files_of_its_own_versions(tmp_path: Path) -> None:
