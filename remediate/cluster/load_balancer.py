@@ -329,6 +329,15 @@ def ca(site: ClusterContext, observations: Observations) -> str:
     return ""
 
 
+def lacks_verified_checks(observations: Observations, host: str) -> bool:
+    """Whether a file of Hale's on this host is from before there was a CA. The check is written
+    last, once haproxy runs by its own file. Raises Unreadable."""
+    readings = observations.of(host, file_digests.SUBJECT)
+    there = file_digests.read(readings)
+    own = (readings.file(p) for p in (HAPROXY, CHECK) if p in there and there[p].by_hale)
+    return any(file is not None and not any(CA in s for s in file.lines) for file in own)
+
+
 def _files(site: ClusterContext, observations: Observations, host: Host) -> dict[str, str]:
     endpoint = site.inventory.endpoint
     authority = ca(site, observations)

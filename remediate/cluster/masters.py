@@ -48,7 +48,7 @@ class JoinControlPlane(Phase):
 
     name = "masters"
     title = "Masters join"
-    DEPENDS_ON = ("images", "init")
+    DEPENDS_ON = ("images", "load_balancer", "init")
     HOST_GROUPS = (MASTERS,)
     STAGGER_SECONDS = math.inf
 

@@ -7,7 +7,6 @@ verified TLS that it is ready.
 
 from collections.abc import Iterable
 
-from facts.cluster import file_digests
 from hale.install.cluster_context import ClusterContext
 from hale.install.phase import Batch, Observations, Phase, PhaseProblem, Probes, Problems
 from hale.inventory.ini import Host
@@ -44,11 +43,11 @@ class VerifiedHealthChecks(Phase):
         return _LOAD_BALANCER.remaining(site, observations)
 
     def unfinished(self, site: ClusterContext, observations: Observations, host: str) -> bool:
-        """A master's haproxy has no CA yet: the first install was interrupted before this phase."""
-        if self.skip_reason(site) or host not in {h.name for h in site.masters}:
+        """The first install was interrupted before this phase or within it."""
+        if self.skip_reason(site):
             return False
-        files = file_digests.read(observations.of(host, file_digests.SUBJECT))
-        return load_balancer.CA not in files
+        masters = {h.name for h in site.masters}
+        return host in masters and load_balancer.lacks_verified_checks(observations, host)
 
     def differences(self, site: ClusterContext, observations: Observations) -> Problems:
         """The load balancer's."""

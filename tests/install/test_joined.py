@@ -253,16 +253,41 @@ def test_who_has_joined_is_observed_on_all_at_once(
     assert rounds == [["m1", "m2", "m3", "w1", "w2"]]
 
 
-@pytest.mark.parametrize("ca", [True, False])
+CA = "/etc/haproxy/apiserver-ca.crt"
+BEFORE, AFTER = "verify none", f"verify required ca-file {CA}"
+
+
+@pytest.mark.parametrize(
+    ("haproxy", "check", "by_hale", "unfinished"),
+    [
+        (AFTER, f"--cacert {CA}", True, False),
+        (BEFORE, "nc -z", True, True),
+        # Interrupted within it: the CA and haproxy.cfg are there, keepalived's check is not.
+        (AFTER, "nc -z", True, True),
+        (BEFORE, "nc -z", False, False),
+        (None, None, False, False),
+    ],
+)
 def test_the_other_hosts_are_left_alone_while_a_worker_is_added(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    haproxy: str | None,
+    check: str | None,
+    by_hale: bool,
+    unfinished: bool,
 ) -> None:
     """All that prepares hosts; but health checks that a first install had not come to yet."""
-    files = "abc 644 1.0 /etc/haproxy/apiserver-ca.crt\n" if ca else ""
+    there = {"/etc/haproxy/haproxy.cfg": haproxy, "/etc/keepalived/check-apiserver": check}
+    files = {path: text for path, text in there.items() if text is not None}
+    if haproxy == AFTER:
+        files[CA] = "-----BEGIN CERTIFICATE-----"
+    lines = [f"abc 644 1.0 {path}" for path in files]
+    if by_hale:
+        lines += [f"hale {path}" for path in files]
 
     def observe(requests: Sequence[Any], _: Any) -> list[Observations]:
-        outputs = {h: {"written.files": files} for h in ALL}
-        return [factories.seen(outputs, {}) for _ in requests]
+        outputs = {h: {"written.files": "\n".join(lines)} for h in ALL}
+        return [factories.seen(outputs, dict.fromkeys(ALL, files)) for _ in requests]
 
     monkeypatch.setattr(joined, "observe", observe)
     site = factories.made(tmp_path)
@@ -270,9 +295,25 @@ def test_the_other_hosts_are_left_alone_while_a_worker_is_added(
     left = joined.left_alone(site, SessionPool({}), names, ALL - {"w2"})
     assert {host for _, host in left} == ALL - {"w2"}
     phases = {"packages", "runtime", "images", "load_balancer", "readyz"}
-    assert {phase for phase, host in left if host == "m1"} == phases - (set() if ca else {"readyz"})
+    changed = {"readyz"} if unfinished else set()
+    assert {phase for phase, host in left if host == "m1"} == phases - changed
     assert {phase for phase, host in left if host == "w1"} == phases
     assert joined.left_alone(site, SessionPool({}), names, ALL) == frozenset()
+
+
+def test_a_host_joins_only_after_all_that_prepares_it(tmp_path: Path) -> None:
+    """A master that had joined without its load balancer would be left alone from then on, while
+    workers are missing. The health checks need the cluster's CA, so they come later."""
+    site = factories.made(tmp_path)
+    preparing = {n for n in scheduler.phase_names() if scheduler.load_phase(n).PREPARES_HOSTS}
+    for name, host in (("init", "m1"), ("masters", "m2"), ("masters", "m3")):
+        group = host if scheduler.load_phase(name).HOST_GROUPS else ""
+        before, new = set(), {scheduler.PhaseTask(name, group)}
+        while new:
+            before |= new
+            new = set().union(*(scheduler.dependencies(task, site) for task in new)) - before
+        own = {task.phase for task in before if task.group == host and task.phase in preparing}
+        assert own == preparing - {"readyz"}, name
 
 
 def test_every_phase_in_host_groups_says_whether_it_prepares_hosts() -> None:
