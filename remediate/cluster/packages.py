@@ -1,6 +1,7 @@
 """Packages: the site's repository and its key; containerd, runc, the CNI plugins, kubelet, kubeadm
-and kubectl at the inventory's version, held there. apt also holds containerd, runc and the CNI
-plugins that are installed here; what is there already is not upgraded.
+and kubectl at the inventory's version, held there. So are containerd, runc and the CNI plugins that
+are installed here; what is there already is not upgraded. dnf holds by its versionlock, where it
+has that, and by `exclude=` of the site's repository.
 
 Host groups are staggered: where they share a mirror's link, or a lab's CPUs, the hosts that
 others depend on come first. Only the site's own repository is refreshed, so that another mirror
@@ -8,7 +9,7 @@ may be down. If the repository lacks the version, the error lists those that it 
 is installed.
 
 Sources: apt-get(8), apt-mark(8), sources.list(5); kubernetes.io, "Installing kubeadm"; dnf.conf(5)
-`excludepkgs`.
+`excludepkgs`; dnf-versionlock(8), dnf5-versionlock(8).
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -204,7 +205,7 @@ def is_version(installed: str, wanted: str) -> bool:
 
 def install_script(names: Iterable[str]) -> str:
     """A script that installs packages from the host's own repositories. Runs after this phase."""
-    return _apt_functions() + scripts.load("install_packages", *names)
+    return f"{_apt_functions()}{scripts.load('dnf_hold')}{scripts.load('install_packages', *names)}"
 
 
 def _apt_functions() -> str:
@@ -291,8 +292,10 @@ def _dnf(site: ClusterContext, found: Packages) -> str:
         own="yes" if site.cluster.dnf_repository else "",
         runtime=" ".join(n for n in RUNTIME if n in wanted),
         other_runtime=OTHER_RUNTIME,
+        held=" ".join((*RUNTIME, OTHER_RUNTIME, *PLUGINS)),
+        record=RECORD,
     )
-    return f"{script}{scripts.load('link_cni_plugins')}{_ENABLE}"
+    return f"{scripts.load('dnf_hold')}{script}{scripts.load('link_cni_plugins')}{_ENABLE}"
 
 
 def _pinned(site: ClusterContext) -> dict[str, str]:

@@ -305,10 +305,12 @@ def _packages(site: ClusterContext, host: Host) -> Step:
     registry = runtime.hosts_toml(site)
     files = (packages.LIST, packages.REPO, packages.DNF_KEY)
     empty = f"rmdir {shlex.join((registry.rpartition('/')[0], CERTS))} 2>/dev/null || :"
-    return RunScript(
-        host.name,
-        "packages",
-        f"{scripts.load('is_installed')}{remove}{restore_files((CONFIG, DROP_IN, registry))}"
-        f"rm -f {shlex.join(files)}\n{empty}\n",
-        timeout=900,
+    script = "".join(
+        (
+            *map(scripts.load, ("is_installed", "dnf_hold")),
+            remove,
+            restore_files((CONFIG, DROP_IN, registry)),
+            f"rm -f {shlex.join(files)}\n{empty}\n",
+        )
     )
+    return RunScript(host.name, "packages", script, timeout=900)

@@ -23,6 +23,7 @@ from hale.install.cluster_context import MASTERS, WORKERS, ClusterContext
 from hale.install.phase import Observations, Phase
 from hale.model.errors import UserError
 from hale.model.evidence import Unreadable
+from hale.paths import ROOT
 from remediate.cluster import load_balancer, readyz, templates
 from tests.install import factories
 
@@ -91,6 +92,13 @@ def test_phase(case: Path, tmp_path: Path) -> None:
 def test_every_phase_has_cases() -> None:
     shown = {case.parent.name for case in CASES}
     assert shown >= set(scheduler.phase_names()) - {"readyz", "addons"}
+
+
+def test_the_how_to_names_every_hook() -> None:
+    text = (ROOT / "docs/how-to/add-a-phase.md").read_text()
+    hooks = [name for name in vars(Phase) if name[0] != "_" and callable(vars(Phase)[name])]
+    assert len(hooks) > 10
+    assert [name for name in hooks if name not in text] == []
 
 
 @pytest.mark.parametrize("name", scheduler.phase_names())

@@ -326,33 +326,67 @@ DNF = """
 case $* in
 *showduplicates*) echo "$5.x86_64 1.34.1-150500.1.1 here" ;;
 *list\\ containerd) exit 1 ;;
+*versionlock*) [ -n "$LOCKS" ] || exit 1 ;;
 esac
 """
 
 
-def dnf(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def dnf(
+    tmp_path: Path, *, locks: bool = True, **variables: str
+) -> subprocess.CompletedProcess[str]:
     given = {
         "repository": "ours",
         "own": "yes",
         "runtime": "containerd runc",
         "other_runtime": "containerd.io",
+        "held": "containerd runc containerd.io kubernetes-cni containernetworking-plugins",
+        "record": f"{tmp_path}/record",
     }
-    script = scripts.load("install_kubernetes_dnf", "socat", **PINNED | given | variables)
-    return run(tmp_path, script, dnf=DNF)
+    # containerd.io is not there before, kubernetes-cni is.
+    (tmp_path / "record").write_text("kubelet\ncontainerd\ncontainerd.io\n")
+    script = "\n".join((
+        "is_installed() { [ $1 = kubernetes-cni ] || [ $1 = containerd.io ]; }",
+        scripts.load("dnf_hold"),
+        scripts.load("install_kubernetes_dnf", "socat", **PINNED | given | variables),
+    ))  # fmt: skip
+    return run(tmp_path, script, dnf=f"LOCKS={'yes' if locks else ''}\n{DNF}")
 
 
 def test_dnf_installs_one_version_and_the_runtime_that_there_is(tmp_path: Path) -> None:
     done = dnf(tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    refresh, *_, install = (tmp_path / "calls").read_text().splitlines()
-    assert refresh == (
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[0] == (
         "dnf -q -y --disablerepo=* --enablerepo=ours --setopt=ours.skip_if_unavailable=0 "
         "--refresh makecache"
     )
-    assert install == (
+    install = calls.index(
         "dnf -q -y --disableexcludes=ours install socat kubeadm-1.34.1 kubectl-1.34.1 "
         "kubelet-1.34.1 containerd.io"
     )
+    # What is held at another version would be refused.
+    assert "dnf -q versionlock delete kubeadm kubectl kubelet" in calls[:install]
+    assert calls[-1] == "dnf -q versionlock add kubeadm kubectl kubelet containerd.io"
+
+
+def test_without_versionlock_the_operator_reads_what_dnf_may_replace(tmp_path: Path) -> None:
+    done = dnf(tmp_path, locks=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "versionlock add" not in (tmp_path / "calls").read_text()
+    (note,) = [line for line in done.stdout.splitlines() if line.startswith("note: ")]
+    assert note.endswith("dnf versionlock add kubeadm kubectl kubelet containerd.io")
+
+
+@pytest.mark.parametrize("locks", ["yes", ""])
+def test_dnf_holds_the_load_balancer_too(tmp_path: Path, locks: str) -> None:
+    script = scripts.load("dnf_hold") + scripts.load("install_packages", "haproxy")
+    programs = {"dnf": f"LOCKS={locks}\n{DNF}"}
+    done = run(tmp_path, f"command() {{ [ $2 != apt-get ]; }}\n{script}", **programs)
+    assert (done.returncode, done.stderr) == (0, "")
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert "dnf -q -y install haproxy" in calls
+    assert (calls[-1] == "dnf -q versionlock add haproxy") == bool(locks)
+    assert done.stdout.startswith("note: ") == (not locks)
 
 
 def test_a_version_that_dnf_lacks_installs_nothing(tmp_path: Path) -> None:
@@ -868,6 +902,23 @@ def test_a_load_balancer_that_runs_keeps_its_package(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     calls = (tmp_path / "calls").read_text().splitlines()
     assert [c.rpartition("purge ")[2] for c in calls if c.startswith("apt-get")] == ["keepalived"]
+
+
+def test_dnf_holds_no_package_that_is_removed(tmp_path: Path) -> None:
+    """A lock that stayed would refuse another version at the next install."""
+    record = tmp_path / "record"
+    record.write_text("kubelet\nhaproxy\n")
+    values = {"names": "kubelet kubectl", "record": str(record), "repository": "ours"}
+    parts = [scripts.load(name) for name in ("is_installed", "dnf_hold")]
+    parts.append(scripts.load("remove_packages", **values))
+    script = "\n".join(["command() { [ $2 != apt-get ]; }", *parts])
+    done = run(tmp_path, script, rpm="", dnf=f"LOCKS=yes\n{DNF}")
+    assert done.returncode == 0, done.stderr
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert [c for c in calls if c.startswith("dnf")][-2:] == [
+        "dnf -q versionlock delete kubelet",
+        "dnf -q -y --disableexcludes=ours remove kubelet",
+    ]
 
 
 def test_packages_that_others_need_stay(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
-# After apt.sh: install packages from the host's own repositories.
-# Arguments: the packages; apt holds them at their version.
+# After apt.sh and dnf_hold.sh: install packages from the host's own repositories, and hold them.
+# Arguments: the packages.
 if command -v apt-get >/dev/null; then
   wait_for_apt
   dpkg --configure -a
@@ -8,4 +8,5 @@ if command -v apt-get >/dev/null; then
   apt-mark -qq hold "$@"
 else
   dnf -q -y install "$@"
+  dnf_hold "$@"
 fi

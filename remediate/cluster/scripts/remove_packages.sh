@@ -1,4 +1,4 @@
-# Remove those of the packages that Hale has installed. After is_installed.sh.
+# Remove those of the packages that Hale has installed. After is_installed.sh and dnf_hold.sh.
 # names: the packages, held or not. record: the file with those of Hale, a name a line. repository:
 # the name of Hale's. An installation by an earlier release has no record: it removes nothing. Nor
 # does a host on which other packages need them (docker-ce: containerd.io). haproxy and keepalived
@@ -37,6 +37,7 @@ if [ -z "$ours" ]; then :
 elif command -v apt-get >/dev/null; then
   DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=120 purge $ours
 else
+  dnf_release $ours
   dnf -q -y --disableexcludes="$repository" remove $ours
 fi
 rm -f "/etc/apt/keyrings/$repository".* "$record"
