@@ -79,9 +79,8 @@ def _tables(lines: list[str], which: str) -> dict[str, Any]:
 
 def _table(document: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
     """The table below the document; an empty one where there is none."""
-    found: Any = document
+    found = document
     for key in path:
-        found = found.get(key)
-        if not isinstance(found, dict):
-            return {}
+        inner = found.get(key)
+        found = inner if isinstance(inner, dict) else {}
     return found

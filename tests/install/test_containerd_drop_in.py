@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -82,7 +81,7 @@ class Site:
 
 
 @pytest.fixture(params=[2, 3, 4])
-def site(request: pytest.FixtureRequest, programs: Path, tmp_path: Path) -> Iterator[Site]:
+def site(request: pytest.FixtureRequest, programs: Path, tmp_path: Path) -> Site:
     return Site(programs, tmp_path, request.param)
 
 
