@@ -26,6 +26,7 @@ from hale.model.evidence import (
     File,
     FileProbe,
     HostView,
+    NotApplicable,
     Probe,
     Unreadable,
 )
@@ -42,12 +43,19 @@ ROOT = "/proc/sys"
 
 class BrNetfilterParameters(Struct, frozen=True):
     """The module, its dependencies, a path that exists once it works, and the file of
-    modules-load.d in which the baseline names it."""
+    modules-load.d in which the baseline names it.
+
+    traffic: what loading it does to traffic. mode: kube-proxy's; needed_by: the mode of kube-proxy
+    that needs the module, empty for any.
+    """
 
     module: str
     needs: tuple[str, ...] = ()
     shows: str = ""
     file: str = ""
+    traffic: str = ""
+    mode: str = ""
+    needed_by: str = ""
 
 
 class BrNetfilterRuntime(Struct, frozen=True):
@@ -143,7 +151,9 @@ def probes(host: Host, cases: Sequence[Case[BrNetfilterParameters]]) -> tuple[Pr
 
 
 def read_runtime(readings: HostView, case: Case[BrNetfilterParameters]) -> BrNetfilterRuntime:
-    """Whether it is loaded or built in. Raises Unreadable where /proc is not readable."""
+    """Whether it is loaded or built in. Raises Unreadable where /proc is not readable, and
+    NotApplicable where kube-proxy works without it."""
+    _require_mode(case.parameters)
     module, shows = case.parameters.module, case.parameters.shows
     state = _state(readings, module)
     if state == "Live":
@@ -170,6 +180,14 @@ def read_runtime(readings: HostView, case: Case[BrNetfilterParameters]) -> BrNet
     )
 
 
+def _require_mode(wanted: BrNetfilterParameters) -> None:
+    """Raises NotApplicable where kube-proxy works without the module."""
+    if wanted.needed_by not in ("", wanted.mode):
+        raise NotApplicable(
+            f"kube-proxy's mode is {wanted.mode}, and {wanted.module} is for {wanted.needed_by}"
+        )
+
+
 def _state(readings: HostView, module: str) -> str:
     """Live, Loading or Unloading; empty for a module that the kernel does not list."""
     file = readings.file(LOADED)
@@ -182,7 +200,9 @@ def _state(readings: HostView, module: str) -> str:
 
 @boot_files.kept_by_boot
 def read_persisted(readings: HostView, case: Case[BrNetfilterParameters]) -> BrNetfilterPersisted:
-    """Whether a boot loads it, by files and kernel arguments alone. Raises Unreadable."""
+    """Whether a boot loads it, by files and kernel arguments alone. Raises Unreadable where
+    they are not readable, and NotApplicable where kube-proxy works without it."""
+    _require_mode(case.parameters)
     module, needs = case.parameters.module, case.parameters.needs
     found = readings.files(*NAMED)
     arguments = list(_arguments(readings))

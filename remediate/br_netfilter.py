@@ -52,11 +52,10 @@ def fix_runtime(fact: BrNetfilterRuntime, case: Case[BrNetfilterParameters]) -> 
                 "has it."
             ),
         )
-    why = (
-        f"{fact.module} {fact.how}. From then on packets between two ports of a bridge meet the "
-        "rules of iptables, which may drop what passed before."
-    )
-    return (ModuleChange(fact.module, why, effects=(Impact.DISRUPTS_TRAFFIC,)),)
+    traffic = case.parameters.traffic
+    why = f"{fact.module} {fact.how}. {traffic}".rstrip()
+    effects = (Impact.DISRUPTS_TRAFFIC,) if traffic else ()
+    return (ModuleChange(fact.module, why, effects=effects),)
 
 
 def fix_persisted(

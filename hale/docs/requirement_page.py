@@ -25,7 +25,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from hale.audit import cases as audit_cases
 from hale.files import atomic
 from hale.inventory import ini
-from hale.inventory.ini import OVERRIDE_PREFIX, Inventory
+from hale.inventory.ini import Inventory
 from hale.model.change import Action, Impact
 from hale.model.errors import UserError
 from hale.model.evidence import CommandProbe, FileProbe
@@ -176,11 +176,10 @@ def _remedy(case: Case[Any]) -> RemedyDoc:
 
 
 def _values(requirement: Requirement) -> list[ParameterDoc]:
-    prefix = f"{OVERRIDE_PREFIX}{requirement.id.lower().replace('-', '_')}__"
     found = []
     for name, value in msgspec.structs.asdict(requirement.parameters).items():
         text = json.dumps(value, ensure_ascii=False)
-        found.append(ParameterDoc(name, text, prefix + name))
+        found.append(ParameterDoc(name, text, loader.override_variable(requirement, name)))
     return found
 
 

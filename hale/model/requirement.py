@@ -68,7 +68,8 @@ class Requirement(Struct, frozen=True):
     """One requirement of the standard. `parameters` are the standard's own, unoverridden.
 
     guards: what must not begin on a living cluster while the requirement's runtime result is not
-    PASS. preflight: whether the hosts must meet it before an install begins.
+    PASS. preflight: whether the hosts must meet it before an install begins. shared: the
+    requirement whose parameter this one's is, and which is overridden in its place, by name.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Requirement(Struct, frozen=True):
     where: Location
     guards: tuple[Guard, ...] = ()
     preflight: bool = False
+    shared: Mapping[str, str] = {}
 
 
 class Override(Struct, frozen=True):

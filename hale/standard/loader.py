@@ -15,6 +15,8 @@ A file is `standard/NN-name.toml`: `chapter` and `title`, then one table a requi
     [SWAP-OFF.aspects]          # what must be true, aspect by aspect, for people
     runtime = "no swap is active"
     [SWAP-OFF.parameters]       # limits and values; their types are the subject's Parameters
+    [MOD-IP-VS.shared]          # parameters that are another requirement's, with its overrides
+    mode = "CMP-KUBE-PROXY"
 
 `{name}` in an aspect's text stands for a parameter, or for `vip`, `vip_port`, `vip_names`.
 """
@@ -94,7 +96,23 @@ def load_standard(folder: Path) -> Standard:
                 raise UserError(
                     f"{requirement.id} is already defined at {other.where}.", requirement.where
                 )
+    for requirement in by_id.values():
+        _check_shared(requirement, by_id)
     return Standard(folder, tuple(by_id.values()), digest.hexdigest())
+
+
+def _check_shared(requirement: Requirement, by_id: Mapping[str, Requirement]) -> None:
+    """Raises UserError where a shared parameter is not that of the other requirement."""
+    for name, owner in requirement.shared.items():
+        other = by_id.get(owner)
+        if not hasattr(requirement.parameters, name) or (
+            getattr(other and other.parameters, name, None) != getattr(requirement.parameters, name)
+        ):
+            raise UserError(
+                f"{requirement.id}: {name} is not shared with {owner}, which has no such parameter "
+                "or another value of it.",
+                requirement.where,
+            )
 
 
 class _Table(msgspec.Struct, forbid_unknown_fields=True):
@@ -111,6 +129,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     guards: tuple[str, ...] = ()
     preflight: bool = False
     parameters: dict[str, Any] = {}
+    shared: dict[str, str] = {}
 
 
 def _parse_chapter(path: Path, raw: bytes) -> list[Requirement]:
@@ -216,6 +235,7 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
         where=where,
         guards=tuple(Guard(action) for action in stated.guards),
         preflight=stated.preflight,
+        shared=stated.shared,
     )
 
 
@@ -279,10 +299,9 @@ def parameters_of(
     Raises UserError with the inventory's line for a value of the wrong type.
     """
     variables = host.variables if host else inventory.variables
-    prefix = _prefix(requirement)
     overrides = []
     for name in requirement.parameters.__struct_fields__:
-        variable = variables.get(prefix + name)
+        variable = variables.get(override_variable(requirement, name))
         if variable is None:
             continue
         value = _coerce(variable, name, requirement)
@@ -298,9 +317,10 @@ def check_overrides(standard: Standard, inventory: Inventory) -> None:
     """Raise UserError, with file and line, for a `hale_…` variable that overrides no
     parameter."""
     known = {
-        _prefix(r) + name: r
+        override_variable(r, name): r
         for r in standard.requirements
         for name in r.parameters.__struct_fields__
+        if name not in r.shared
     }
     for host in inventory.hosts:
         for name, variable in host.variables.items():
@@ -322,8 +342,10 @@ def check_overrides(standard: Standard, inventory: Inventory) -> None:
             parameters_of(requirement, inventory, host)
 
 
-def _prefix(requirement: Requirement) -> str:
-    return f"{OVERRIDE_PREFIX}{requirement.id.lower().replace('-', '_')}__"
+def override_variable(requirement: Requirement, parameter: str) -> str:
+    """The inventory's variable that overrides the parameter."""
+    owner = requirement.shared.get(parameter, requirement.id)
+    return f"{OVERRIDE_PREFIX}{owner.lower().replace('-', '_')}__{parameter}"
 
 
 def _coerce(variable: Variable, name: str, requirement: Requirement) -> Any:

@@ -229,3 +229,42 @@ def test_no_limit_is_nan_or_infinite(tmp_path: Path, text: str) -> None:
 def test_every_case_is_told_apart() -> None:
     texts = [p.read_text() for p in CASES]
     assert len(texts) == len(set(texts))
+
+
+# --- parameters that are another requirement's ---
+
+OWNER = VALID.replace("[SYS-X", "[SYS-OTHER")
+
+
+def shared(folder: Path, owner: str = "SYS-X", parameter: str = "value") -> loader.Standard:
+    (folder / "09-kernel.toml").write_text(VALID)
+    (folder / "extended-other.toml").write_text(
+        f'{OWNER}\n[SYS-OTHER.shared]\n{parameter} = "{owner}"\n'
+    )
+    return loader.load_standard(folder)
+
+
+def test_a_shared_parameter_has_the_overrides_of_its_owner(tmp_path: Path) -> None:
+    stated = shared(tmp_path)
+    inventory = known(tmp_path, site="hale_sys_x__value=2")
+    loader.check_overrides(stated, inventory)
+    for requirement in stated.requirements:
+        parameters, (override,) = loader.parameters_of(requirement, inventory, inventory.hosts[0])
+        assert (parameters.value, override.parameter) == (2, "value")
+    with pytest.raises(UserError, match="hale_sys_other__value overrides nothing"):
+        loader.check_overrides(stated, known(tmp_path, site="hale_sys_other__value=2"))
+
+
+@pytest.mark.parametrize(("owner", "parameter"), [("SYS-Z", "value"), ("SYS-X", "nonsense")])
+def test_a_parameter_is_shared_with_a_requirement_that_has_it(
+    tmp_path: Path, owner: str, parameter: str
+) -> None:
+    with pytest.raises(UserError, match=f"{parameter} is not shared with {owner}"):
+        shared(tmp_path, owner, parameter)
+
+
+def test_a_shared_parameter_has_one_value(tmp_path: Path) -> None:
+    (tmp_path / "09-kernel.toml").write_text(VALID.replace("value = 1", "value = 0"))
+    (tmp_path / "extended-other.toml").write_text(f'{OWNER}\n[SYS-OTHER.shared]\nvalue = "SYS-X"\n')
+    with pytest.raises(UserError, match="another value of it"):
+        loader.load_standard(tmp_path)

@@ -115,6 +115,11 @@ ONLY_RECORDED: Mapping[tuple[str, str], str] = {
     },
     ("SWAP-OFF", "runtime"): "swap is the kernel's, and the lab's hosts share the machine's",
     ("MOD-BR-NETFILTER", "runtime"): "modules are the kernel's",
+    **{
+        (f"MOD-{name}", aspect): "the lab's kube-proxy has another mode: its kernel may lack IPVS"
+        for name in ("IP-VS", "NF-CONNTRACK")
+        for aspect in ("runtime", "persisted")
+    },
     ("BRIDGE-PROC", "runtime"): "the folder goes with the kernel's module",
     ("NODES-ODD-MASTERS", "inventory"): "no host is read; the inventory decides",
     ("NODES-RESOURCES", "runtime"): "CPUs and memory are the machine's",

@@ -223,6 +223,26 @@ RECORDED = (
         {"/proc/modules": "br_netfilter 32768 1 - Loading 0x0000000000000000\n"},
     ),
     RecordedFault(
+        "no IPVS where kube-proxy is to use it",
+        HOST,
+        "proc_modules(5); Debian 12's kernel without ip_vs and nf_conntrack",
+        {
+            "MOD-IP-VS runtime": fail("ip_vs is neither loaded nor built into the kernel"),
+            "MOD-IP-VS persisted": fail("no line of modules-load.d names ip_vs"),
+            "MOD-NF-CONNTRACK runtime": fail("nf_conntrack is neither loaded nor built into"),
+            "MOD-NF-CONNTRACK persisted": fail("no line of modules-load.d names nf_conntrack"),
+        },
+        {
+            "/proc/modules": "br_netfilter 32768 0 - Live 0x0000000000000000\n",
+            "/sys/module/ip_vs": None,
+            "/sys/module/nf_conntrack": None,
+            "/proc/sys/net/ipv4/vs/amemthresh": None,
+            "/proc/sys/net/netfilter/nf_conntrack_max": None,
+        },
+        {"br_netfilter.builtin": ""},
+        inventory=(f"{HOST} ansible_host=", f"{HOST} hale_cmp_kube_proxy__mode=ipvs ansible_host="),
+    ),
+    RecordedFault(
         "module blacklisted by an argument of the kernel",
         HOST,
         "the kernel's kernel-parameters, module_blacklist=",
