@@ -41,6 +41,47 @@ def test_an_upgrade_of_all_leaves_kubernetes_as_it_is(cluster: Built) -> None:
     assert len(there.split()) == 3, "the repository has them, and they are left out"
 
 
+# A site's own: what the kubelet needs is its default, or is set by what it imports.
+OWN_CONFIG = """\
+version = 3
+imports = ["/etc/containerd/conf.d/*.toml"]
+
+[plugins."io.containerd.cri.v1.images"]
+  max_concurrent_downloads = 5
+
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
+"""
+
+
+@pytest.mark.usefixtures("has_dnf")
+@pytest.mark.soak("two installs that drain a worker")
+def test_a_config_of_the_sites_own_stays_and_imports_what_it_lacks(cluster: Built) -> None:
+    host = cluster.lab[DNF]
+    config = host.root / "etc/containerd/config.toml"
+    drop_in = host.root / "etc/containerd/conf.d/zz-hale.toml"
+    by_hale = config.read_text()
+    settings = "containerd config dump 2>/dev/null | grep -E '(sandbox|config_path|Systemd.*) ='"
+    before = host.run(settings).stdout
+    try:
+        config.write_text(OWN_CONFIG)
+        host.run("systemctl restart containerd")
+        assert host.run(settings).stdout != before
+        done = cluster.install()
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+        assert config.read_text() == OWN_CONFIG
+        assert host.run(settings).stdout == before
+        assert b"max_concurrent_downloads = 5" in host.run("containerd config dump").stdout
+        assert "zz-hale.toml, which has Hale's settings" in done.stdout
+        done = cluster.install()
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+        assert "What remains to do" not in done.stdout
+    finally:
+        config.write_text(by_hale)
+        drop_in.unlink(missing_ok=True)
+        host.run("systemctl restart containerd")
+
+
 @pytest.mark.usefixtures("has_dnf")
 def test_it_goes_with_its_packages_and_comes_back(cluster: Built) -> None:
     """Nothing is installed that another key has signed, or while the repository is away."""
