@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from hale.cli import options
+from hale.model.errors import UserError
 from hale.paths import ROOT
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ _COMMON = {
     help={
         **_COMMON,
         "plan": "show the status of each phase and what it would do; change nothing",
+        "out": "with --plan: save the plan to this file, with a SHA-256 over its content",
+        "apply": "carry out exactly this saved plan",
+        "sha256": "with --apply: refuse a plan with another SHA-256 than this one, of the approval",
         "until": "up to and including this phase",
         "phase": "run this phase alone, even if it is done",
         "fix": "remediate failed host requirements first, as `invoke fix --apply` does",
@@ -44,6 +49,9 @@ def install(
     _: Context,
     inventory: str = "",
     plan: bool = False,
+    out: str = "",
+    apply: str = "",
+    sha256: str = "",
     until: str = "",
     phase: str = "",
     fix: bool = False,
@@ -63,6 +71,15 @@ def install(
     from hale.install import plan_view, workflow
     from hale.plan import planner as planner
 
+    typed = plan or inventory or until or phase or fix or ignore_preflight_errors
+    if (out and not plan) or (apply and typed):
+        raise UserError(
+            "--out requires --plan. A saved plan has its own inventory, phases and ignored "
+            "requirements, so --apply excludes --plan, --inventory, --until, --phase, --fix and "
+            "--ignore-preflight-errors."
+        )
+    if options.is_typed("sha256") and not (apply and re.fullmatch("[0-9a-fA-F]{64}", sha256)):
+        raise UserError("--sha256 requires --apply, and the 64 hexadecimal digits of its SHA-256.")
     run_options = install_options.InstallOptions(
         options.reports(reports),
         Path(inventory) if inventory else None,
@@ -79,6 +96,9 @@ def install(
         drain=not no_drain,
         drain_timeout=drain_timeout,
         login=login,
+        out=Path(out) if out else None,
+        apply=Path(apply) if apply else None,
+        plan_sha256=sha256,
     )
     if plan:
         plan_view.print_plan(run_options)

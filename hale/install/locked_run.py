@@ -52,8 +52,11 @@ def locked_run(
     sessions: SessionPool,
     folder: Path,
     kind: str,
+    plan_sha256: str = "",
 ) -> Iterator[Journal]:
     """Hold the cluster-wide lock and open the journal. Raises UserError if it is locked.
+
+    plan_sha256: of the saved plan that is carried out.
 
     At the end the sessions are closed, so that what follows logs in again.
     """
@@ -74,6 +77,7 @@ def locked_run(
                 inventory.path.resolve(),  # as `fix` has it, which recovers runs by it
                 approved_by=options.approved_by,
                 ticket=options.ticket,
+                plan_sha256=plan_sha256,
             )
             with closing(Journal(folder, header)) as journal:
                 yield journal

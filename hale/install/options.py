@@ -13,8 +13,9 @@ from hale.ssh.inventory_targets import LOGIN_TIMEOUT, LoginOptions
 class InstallOptions:
     """The options of one run, as typed.
 
-    drain, drain_timeout: whether workers that have joined are drained before they are interrupted;
-    seconds. Raises UserError.
+    out: where --plan saves the plan. apply: the saved plan that is to be carried out; plan_sha256:
+    of the approved one, "" if it was not named. drain, drain_timeout: whether workers that have
+    joined are drained before they are interrupted; seconds. Raises UserError.
     """
 
     reports: Path
@@ -30,6 +31,9 @@ class InstallOptions:
     drain: bool = True
     drain_timeout: int = DRAIN_TIMEOUT
     login: LoginOptions = field(default_factory=LoginOptions)
+    out: Path | None = None
+    apply: Path | None = None
+    plan_sha256: str = ""
 
     def __post_init__(self) -> None:
         check_drain_timeout(self.drain_timeout)

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hale.audit import recorder
-from hale.install import preflight
+from hale.install import preflight, saved_plan
 from hale.install.cluster_context import ClusterContext, load_context
 from hale.install.joined import joined_hosts, left_alone, only_adds_workers
 from hale.install.locked_run import check_reachable
@@ -51,6 +51,13 @@ def print_plan(options: InstallOptions) -> None:
     if AUDIT in selected:
         console.print(headline("▶", AUDIT, "Audit of everything", ""))
     console.print("\nNothing was changed.")
+    if options.out is not None:
+        made = saved_plan.build(options, context, standard, statuses)
+        saved_plan.save(made, options.out)
+        console.print(
+            f"Saved to {options.out}. This carries it out, and refuses any other plan:\n"
+            f"    invoke install --apply {options.out} --sha256 {made.sha256}"
+        )
 
 
 def _print_gate(

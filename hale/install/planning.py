@@ -1,5 +1,6 @@
 """The status of each phase and the steps of its next run, without running anything."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,7 +23,8 @@ class PhaseStatus:
     """The status of a phase for `install --plan`.
 
     problems: its preflight's. differences: what stays as it is although it differs. steps: those of
-    the next run, in words. unknown: why something cannot be determined yet.
+    the next run, in words; content: SHA-256 of them as data. unknown: why something cannot be
+    determined yet.
     """
 
     name: str
@@ -33,6 +35,7 @@ class PhaseStatus:
     unknown: str = ""
     skip_reason: str = ""
     differences: Problems = ()
+    content: str = ""
 
 
 def split(problems: Problems, phase: str, left: LeftAlone) -> tuple[Problems, Problems]:
@@ -93,8 +96,29 @@ def _phase_status(
             name, phase.title, remaining, unknown=after or str(error), differences=kept
         )
     return PhaseStatus(
-        name, phase.title, remaining, problems, steps, unknown=after, differences=kept
+        name,
+        phase.title,
+        remaining,
+        problems,
+        steps,
+        unknown=after,
+        differences=kept,
+        content=_content(batches),
     )
+
+
+def _content(batches: Iterable[Batch]) -> str:
+    """SHA-256 of what the steps do. Their standard input, which may be secret, is not in it."""
+    digest = hashlib.sha256()
+    for step in (step for batch in batches for step in batch.steps):
+        fields: tuple[str, ...]
+        if isinstance(step, RunScript):
+            fields = (step.host, step.title, step.script)
+        else:
+            text = step.content if isinstance(step.content, str) else step.content.hex()
+            fields = (step.host, step.path, f"{step.mode:o}", text, step.check, step.then)
+        digest.update(repr(fields).encode())
+    return digest.hexdigest()
 
 
 def _steps(batches: Iterable[Batch]) -> Iterable[str]:

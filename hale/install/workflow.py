@@ -1,5 +1,6 @@
 """`invoke install`: preflight, phases, final audit."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
@@ -14,7 +15,7 @@ from hale.apply.cluster_nodes import ClusterNodes
 from hale.apply.journal import Journal, RunFinished, RunState, now
 from hale.apply.worker_gate import DrainOptions, WorkerGate
 from hale.audit import recorder
-from hale.install import preflight
+from hale.install import preflight, saved_plan
 from hale.install.cluster_context import ClusterContext, load_context
 from hale.install.engine import Engine, PhaseFailed, interruptible
 from hale.install.joined import (
@@ -37,6 +38,7 @@ from hale.install.progress import (
 )
 from hale.install.refusals import unsupported
 from hale.install.revoke import revoke
+from hale.install.saved_plan import InstallPlan
 from hale.install.scheduler import phase_names, required_phases
 from hale.install.status_view import print_differences
 from hale.inventory import ini
@@ -59,19 +61,35 @@ def install_cluster(options: InstallOptions) -> bool:
 
     Raises UserError for wrong options, a wrong inventory, unreachable or locked hosts.
     """
+    made = None
+    if options.apply is not None:
+        made = saved_plan.load(options.apply, options.plan_sha256)
+        options = dataclasses.replace(
+            options,
+            inventory=Path(made.inventory),
+            until=made.until,
+            phase=made.phase,
+            ignore_preflight_errors=made.ignored,
+        )
     inventory = ini.load_inventory(options.path)
     standard = loader.load_standard(ROOT / "standard")
     context = load_context(inventory, standard)
+    if made is not None:
+        saved_plan.require_same_inputs(made, context, standard)
     chosen = selected_phases(options)
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{inventory.environment} inventory {inventory.path}")
+    if made is not None:
+        author, created = escape_controls(made.author), escape_controls(made.created)
+        console.print(Text(f"plan of {author}, {created}, SHA-256 {made.sha256}"))
     with SessionPool(targets_of(inventory, options.login)) as sessions:
         check_reachable(sessions)
-        return _install(options, standard, context, chosen, sessions, console)
+        return _install(options, made, standard, context, chosen, sessions, console)
 
 
 def _install(
     options: InstallOptions,
+    made: InstallPlan | None,
     standard: Standard,
     context: ClusterContext,
     chosen: Sequence[str],
@@ -85,7 +103,7 @@ def _install(
     if GATE in chosen and not _gate(options, context, standard, sessions, folder, console, left):
         return False
     phases = [n for n in chosen if n not in (GATE, AUDIT)]
-    ok = _phases(options, context, standard, sessions, folder, console, phases, joined)
+    ok = _phases(options, made, context, standard, sessions, folder, console, phases, joined)
     if ok and AUDIT in chosen:
         ok = _audit(inventory, standard, sessions, folder, options.ignore_preflight_errors)
     console.print(f"report: {folder}")
@@ -136,6 +154,12 @@ def _gate(
     if found.fixable:
         for text in preflight.render(found.fixable):
             console.print(Text(f"  ✗ {escape_controls(text)}"))
+        if options.apply is not None:
+            console.print(
+                "Nothing was changed: a saved plan of an install remediates no host requirement. "
+                "Plan and apply these with `invoke fix`, or ignore them when you plan the install."
+            )
+            return False
         if not (options.fix or confirm("\n`invoke fix` remediates these. Plan that now? [y/N] ")):
             console.print("Nothing was changed. `invoke install --fix` remediates these first.")
             return False
@@ -173,6 +197,7 @@ def _gate(
 
 def _phases(
     options: InstallOptions,
+    made: InstallPlan | None,
     context: ClusterContext,
     standard: Standard,
     sessions: SessionPool,
@@ -184,14 +209,24 @@ def _phases(
     if not chosen:
         return True
     remediated, left = frozenset[str](), LeftAlone()
-    if joined:
+    if joined or made is not None:
         try:
             left = left_alone(context, sessions, chosen, joined, options.phase)
+            if made is not None:
+                statuses = phase_statuses(context, sessions, chosen, left)
+                saved_plan.require_same_steps(made, statuses)
+                saved_plan.save(made, folder / "plan.json")
+        except HostsUnreachable as error:
+            raise UserError(str(error)) from None
+    if joined:
+        try:
             remediated = confirm_changes(options, context, sessions, console, chosen, joined, left)
         except HostsUnreachable as error:
             raise UserError(str(error)) from None
     with (
-        locked_run(options, context.inventory, sessions, folder, "install") as journal,
+        locked_run(
+            options, context.inventory, sessions, folder, "install", made.sha256 if made else ""
+        ) as journal,
         SessionPool(sessions.targets) as of_gate,
         InstallProgress(console) as progress,
     ):

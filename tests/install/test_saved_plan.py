@@ -1,0 +1,228 @@
+"""A saved plan of an install is carried out as it is, or not at all."""
+
+import dataclasses
+import json
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from invoke.program import Program
+
+from hale.install import plan_view, planning, preflight, saved_plan, workflow
+from hale.install.cluster_context import ClusterContext, load_context
+from hale.install.options import InstallOptions
+from hale.install.phase import PhaseProblem
+from hale.install.planning import PhaseStatus
+from hale.install.saved_plan import InstallPlan
+from hale.inventory import ini
+from hale.model.errors import UserError
+from hale.model.results import Result
+from hale.paths import ROOT
+from hale.ssh import SessionPool
+from hale.standard import loader
+from tests.install import factories
+
+HOSTS = ("m1", "m2", "m3", "w1", "w2")
+BARE = Path(__file__).parent / "phases" / "packages" / "bare.toml"
+STATUSES = [
+    PhaseStatus(
+        "packages", "P", (PhaseProblem("not there", "w1"),), (), ("w1: run packages",), content="1"
+    ),
+    PhaseStatus("workers", "W", (PhaseProblem("not joined", "w1"),), unknown="depends on packages"),
+]
+
+
+def planned(folder: Path, **options: Any) -> tuple[InstallPlan, ClusterContext]:
+    site = factories.made(folder)
+    given = InstallOptions(folder, site.inventory.path, **options)
+    standard = loader.load_standard(ROOT / "standard")
+    return saved_plan.build(given, site, standard, STATUSES), site
+
+
+def again(folder: Path) -> ClusterContext:
+    standard = loader.load_standard(ROOT / "standard")
+    return load_context(ini.load_inventory(folder / "inventory.ini"), standard)
+
+
+def test_a_plan_is_read_as_it_was_saved(tmp_path: Path) -> None:
+    made, _ = planned(tmp_path, until="workers")
+    path = tmp_path / "plan.json"
+    saved_plan.save(made, path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert saved_plan.load(path) == saved_plan.load(path, made.sha256.upper()) == made
+    assert made.until == "workers"
+    with pytest.raises(UserError, match="not the plan that was approved"):
+        saved_plan.load(path, "0" * 64)
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda text: text.replace("w1: run packages", "w2: run packages"),
+        lambda text: text.replace('"until": ""', '"until": "init"'),
+        lambda text: text.replace("{", '{"more": 1,', 1),
+    ],
+)
+def test_an_altered_plan_is_refused(tmp_path: Path, alter: Callable[[str], str]) -> None:
+    made, _ = planned(tmp_path)
+    path = tmp_path / "plan.json"
+    saved_plan.save(made, path)
+    text = path.read_text()
+    path.write_text(alter(text))
+    assert path.read_text() != text
+    with pytest.raises(UserError, match=r"was altered since it was made.*Plan again"):
+        saved_plan.load(path)
+
+
+def test_other_files_refuse_the_plan(tmp_path: Path) -> None:
+    made, site = planned(tmp_path)
+    standard = loader.load_standard(ROOT / "standard")
+    saved_plan.require_same_inputs(made, site, standard)
+    for name in ("inventory.ini", "network.yaml", "key.asc"):
+        path = tmp_path / name
+        text = path.read_text()
+        path.write_text(f"{text}# more\n")
+        with pytest.raises(UserError, match=f"{name} has changed since the plan was made"):
+            saved_plan.require_same_inputs(made, again(tmp_path), standard)
+        path.write_text(text)
+    saved_plan.require_same_inputs(made, again(tmp_path), standard)
+    other = loader.Standard(standard.folder, standard.requirements, "0" * 64)
+    with pytest.raises(UserError, match="the baseline has changed"):
+        saved_plan.require_same_inputs(made, site, other)
+
+
+def test_other_steps_refuse_the_plan(tmp_path: Path) -> None:
+    made, _ = planned(tmp_path)
+    saved_plan.require_same_steps(made, STATUSES)
+    packages, workers = STATUSES
+    for statuses, why in (
+        ([workers], "packages: no phase of this run"),
+        ([packages, workers, PhaseStatus("dns", "D")], "dns: the content of its steps"),
+        ([packages, planning.PhaseStatus("workers", "W")], "workers: - w1: not joined"),
+        (
+            [PhaseStatus("packages", "P", packages.remaining, (), ("w2: run x",)), workers],
+            r"packages: - w1: run packages\n  packages: \+ w2: run x",
+        ),
+        (
+            [
+                PhaseStatus("packages", "P", packages.remaining, (), packages.steps, content="2"),
+                workers,
+            ],
+            "packages: the content of its steps",
+        ),
+    ):
+        with pytest.raises(UserError, match=f"(?s)other steps remain than the plan has.*{why}"):
+            saved_plan.require_same_steps(made, statuses)
+
+
+def test_the_content_of_a_step_is_in_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same words, and another version of Kubernetes."""
+    case = tomllib.loads(BARE.read_text())
+    everywhere = case["outputs"].pop("*")
+    observed = factories.seen({h: everywhere | case["outputs"].get(h, {}) for h in HOSTS}, {})
+    monkeypatch.setattr(planning, "observe", lambda *_: [observed])
+
+    def status(version: str = "1.34.4") -> PhaseStatus:
+        text = factories.INVENTORY.replace("1.34.4", version)
+        site = factories.made(tmp_path, whole=text)
+        (found,) = planning.phase_statuses(site, SessionPool({}), ["packages"])
+        return found
+
+    other = status("1.34.5")
+    assert status() == status()
+    assert (status().steps, bool(status().content)) == (other.steps, True)
+    assert status().content != other.content
+
+
+def test_a_gate_that_is_not_open_is_none_of_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, _ = planned(tmp_path)
+    saved_plan.save(made, tmp_path / "plan.json")
+    failed = preflight.PreflightResult(tmp_path, None, (), (), ())
+    failed = dataclasses.replace(failed, fixable=(cast("Result", object()),))
+    monkeypatch.setattr(preflight, "run_preflight", lambda *_: failed)
+    monkeypatch.setattr(preflight, "render", lambda rows: ["SWAP-OFF"] if rows else [])
+    monkeypatch.setattr(workflow, "unsupported", lambda *_: ())
+    monkeypatch.setattr(workflow, "check_reachable", lambda _: None)
+    monkeypatch.setattr(workflow, "joined_hosts", lambda *_: frozenset())
+    monkeypatch.setattr(workflow, "confirm", lambda _: pytest.fail("the operator is asked"))
+    approved = InstallOptions(tmp_path / "reports", apply=tmp_path / "plan.json", yes=True)
+    assert not workflow.install_cluster(approved)
+    assert "Nothing was changed: a saved plan" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--out=x"], "--out requires --plan"),
+        (["--apply=x", "--until=init"], "--apply excludes"),
+        (["--apply=x", "--fix"], "--apply excludes"),
+        (["--apply=x", "--plan"], "--apply excludes"),
+        (["--apply=x", "--sha256=abc"], "64 hexadecimal digits"),
+        (["--sha256=" + "0" * 64], "--sha256 requires --apply"),
+        (["--apply=/nowhere/plan.json"], "/nowhere/plan.json"),
+    ],
+)
+def test_options_that_contradict_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    why: str,
+) -> None:
+    monkeypatch.setattr(workflow, "check_reachable", lambda _: pytest.fail("a host is contacted"))
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["invoke", "install", *words])
+    with pytest.raises(SystemExit) as ended:
+        Program().run()
+    assert ended.value.code == 1
+    assert why in capsys.readouterr().err
+
+
+class Carried(Exception):
+    """The locks are taken: the run begins."""
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[PhaseStatus]:
+    """What remains on hosts of which none has joined; change it."""
+    statuses = list(STATUSES)
+
+    @contextmanager
+    def locked(*given: Any) -> Iterator[None]:
+        raise Carried(given[-1])
+        yield
+
+    for module in (workflow, plan_view):
+        monkeypatch.setattr(module, "check_reachable", lambda _: None)
+        monkeypatch.setattr(module, "joined_hosts", lambda *_: frozenset())
+        monkeypatch.setattr(module, "left_alone", lambda *_: frozenset())
+        monkeypatch.setattr(module, "phase_statuses", lambda *_: statuses)
+    monkeypatch.setattr(plan_view, "_print_gate", lambda *_: None)
+    monkeypatch.setattr(workflow, "_gate", lambda *_: True)
+    monkeypatch.setattr(workflow, "locked_run", locked)
+    return statuses
+
+
+def test_it_is_carried_out_while_the_same_remains(
+    tmp_path: Path, hosts: list[PhaseStatus], capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = factories.made(tmp_path)
+    out = tmp_path / "plan.json"
+    plan_view.print_plan(InstallOptions(tmp_path, site.inventory.path, out=out))
+    digest = json.loads(out.read_text())["sha256"]
+    assert f"invoke install --apply {out} --sha256 {digest}" in capsys.readouterr().out
+    approved = InstallOptions(tmp_path / "reports", apply=out, plan_sha256=digest)
+    with pytest.raises(Carried, match=digest):  # as the journal has it
+        workflow.install_cluster(approved)
+    (kept,) = (tmp_path / "reports").glob("*-install/plan.json")
+    assert kept.read_bytes() == out.read_bytes()
+    hosts.pop()
+    with pytest.raises(UserError, match="workers: no phase of this run"):
+        workflow.install_cluster(approved)
