@@ -102,6 +102,12 @@ NOT_GREEN = {
         for item in ("NOFILE", "NPROC", "MEMLOCK")
         for aspect in ("runtime", "persisted")
     },
+    **{
+        RowKey(host.name, f"MOD-{module}", aspect): ("N-A", "kube-proxy's mode is iptables")
+        for host in HOSTS
+        for module in ("IP-VS", "NF-CONNTRACK")
+        for aspect in ("runtime", "persisted")
+    },
 }
 
 _HERE = Path(__file__).parent
