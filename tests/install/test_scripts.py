@@ -332,7 +332,7 @@ esac
 
 
 def dnf(
-    tmp_path: Path, *, locks: bool = True, **variables: str
+    tmp_path: Path, *, locks: bool = True, installed: str = "", **variables: str
 ) -> subprocess.CompletedProcess[str]:
     given = {
         "repository": "ours",
@@ -345,7 +345,8 @@ def dnf(
     # containerd.io is not there before, kubernetes-cni is.
     (tmp_path / "record").write_text("kubelet\ncontainerd\ncontainerd.io\n")
     script = "\n".join((
-        "is_installed() { [ $1 = kubernetes-cni ] || [ $1 = containerd.io ]; }",
+        f"is_installed() {{ case ' kubernetes-cni containerd.io {installed} ' in *\" $1 \"*) ;; "
+        "*) return 1 ;; esac; }",
         scripts.load("dnf_hold"),
         scripts.load("install_kubernetes_dnf", "socat", **PINNED | given | variables),
     ))  # fmt: skip
@@ -364,9 +365,16 @@ def test_dnf_installs_one_version_and_the_runtime_that_there_is(tmp_path: Path) 
         "dnf -q -y --disableexcludes=ours install socat kubeadm-1.34.1 kubectl-1.34.1 "
         "kubelet-1.34.1 containerd.io"
     )
-    # What is held at another version would be refused.
-    assert "dnf -q versionlock delete kubeadm kubectl kubelet" in calls[:install]
+    assert not [c for c in calls[:install] if "versionlock" in c]
     assert calls[-1] == "dnf -q versionlock add kubeadm kubectl kubelet containerd.io"
+
+
+def test_dnf_releases_what_it_holds_at_another_version(tmp_path: Path) -> None:
+    """It would refuse the wanted one. What is at that version stays held, whatever happens."""
+    assert dnf(tmp_path, installed="kubelet kubectl kubectl-1.34.1").returncode == 0
+    calls = (tmp_path / "calls").read_text().splitlines()
+    install = next(n for n, call in enumerate(calls) if " install " in call)
+    assert [c for c in calls[:install] if " delete " in c] == ["dnf -q versionlock delete kubelet"]
 
 
 def test_without_versionlock_the_operator_reads_what_dnf_may_replace(tmp_path: Path) -> None:

@@ -19,8 +19,12 @@ for name in $pinned; do
   }
   set -- "$@" "$name-$version"
 done
+outdated=
+for name in $pinned; do
+  ! is_installed "$name" || is_installed "$name-$version" || outdated="$outdated $name"
+done
 # shellcheck disable=SC2086  # names
-dnf_release $pinned
+[ -z "$outdated" ] || dnf_release $outdated
 [ -z "$runtime" ] || dnf -q list containerd >/dev/null 2>&1 || runtime=$other_runtime
 echo "installing"
 # shellcheck disable=SC2086  # names
