@@ -25,7 +25,9 @@ from hale.model.evidence import (
     FileProbe,
     HostView,
     Probe,
+    Selection,
     Unreadable,
+    select,
 )
 from hale.model.requirement import Case
 from hale.shell import script_with
@@ -142,10 +144,9 @@ def probes(host: Host, cases: Sequence[Case[FirewalldParameters]]) -> tuple[Prob
     shown = ",".join(("LoadState", "ActiveState", "SubState", "UnitFileState", *PULLED_BY))
     return (
         FileProbe(
-            *systemd_units.file_patterns(unit),
-            *systemd_units.pull_patterns(unit),
+            *systemd_units.existence(unit),
             *(f"{folder}/{parameters.bus_name}.service" for folder in BUS_FOLDERS),
-            *OWN,
+            *select(Selection(rf"[[:space:]]*({'|'.join(PULLS)})[[:space:]]*="), *OWN),
             *SITE_RULES,
             VENDOR_ZONES,
         ),

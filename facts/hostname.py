@@ -17,7 +17,16 @@ from msgspec.structs import replace
 from facts.parsers import boot_files, cloud_init, kubeadm_membership
 from facts.parsers.blanks import BLANKS
 from hale.inventory.ini import Host
-from hale.model.evidence import ConfigLine, FileProbe, HostView, NotApplicable, Probe, Unreadable
+from hale.model.evidence import (
+    ConfigLine,
+    FileProbe,
+    HostView,
+    NotApplicable,
+    Probe,
+    Selection,
+    Unreadable,
+    select,
+)
 from hale.model.requirement import Case
 
 KERNEL = "/proc/sys/kernel/hostname"
@@ -95,7 +104,7 @@ def probes(host: Host, cases: Sequence[Case[HostnameParameters]]) -> tuple[Probe
             STATIC,
             INFO,
             ARGUMENTS,
-            *NEXT_ARGUMENTS,
+            *select(Selection(r".*systemd\.hostname="), *NEXT_ARGUMENTS),
             WRITTEN_BY_CLOUD_INIT,
             *cloud_init.FILES,
             *kubeadm_membership.FILES,

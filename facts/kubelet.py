@@ -19,7 +19,16 @@ from facts.parsers import boot_target, kubelet_config, systemd_units
 from facts.parsers.blanks import BLANKS
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
-from hale.model.evidence import CommandProbe, ConfigLine, FileProbe, HostView, Probe, Unreadable
+from hale.model.evidence import (
+    CommandProbe,
+    ConfigLine,
+    FileProbe,
+    HostView,
+    Probe,
+    Selection,
+    Unreadable,
+    select,
+)
 from hale.model.requirement import Case
 from hale.shell import script_with
 
@@ -86,11 +95,17 @@ def probes(host: Host, cases: Sequence[Case[KubeletParameters]]) -> tuple[Probe,
     unit = cases[0].parameters.unit
     return (
         FileProbe(
-            *(p for u in (unit, *RUNTIMES.values()) for p in systemd_units.file_patterns(u)),
-            *(p for u in (unit, *RUNTIMES.values()) for p in systemd_units.pull_patterns(u)),
-            *systemd_units.dropin_patterns(unit),
+            *systemd_units.existence(unit, *RUNTIMES.values()),
+            *select(
+                Selection("[[:space:]]*(Wants|Requires|BindsTo)[[:space:]]*="),
+                *systemd_units.file_patterns(unit),
+                *systemd_units.dropin_patterns(unit),
+            ),
             *boot_target.FILES,
-            *ENDPOINT_FILES,
+            *select(
+                Selection(".*(--container-runtime-endpoint|containerRuntimeEndpoint)"),
+                *ENDPOINT_FILES,
+            ),
         ),
         CommandProbe("healthz", _script(unit), timeout=15, slow=True),
     )

@@ -110,9 +110,8 @@ def probes(host: Host, cases: Sequence[Case[LoadBalancerParameters]]) -> tuple[P
     names = [n for h in cases[0].inventory.masters if not normal_address(n := h.address or h.name)]
     return (
         FileProbe(
-            FILE,
-            *systemd_units.file_patterns(unit),
-            *systemd_units.pull_patterns(unit),
+            *haproxy.LINES,
+            *systemd_units.existence(unit),
             *boot_target.FILES,
         ),
         CommandProbe("socket", _script(unit)),

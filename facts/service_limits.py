@@ -26,7 +26,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from facts.limits import MOST_FILES, SHOWN
-from facts.parsers import boot_files, conf_dirs, kubeadm_membership, systemd_units
+from facts.parsers import boot_files, conf_dirs, kubeadm_membership, systemd_units, unit_limits
 from facts.parsers.blanks import BLANKS, split_lines, split_words
 from facts.parsers.unit_limits import NOT_UTF_8, Item, Limit, assignments, bound, parsed
 from hale.inventory.ini import Host
@@ -40,6 +40,7 @@ from hale.model.evidence import (
     Probe,
     Unreadable,
     matches,
+    select,
 )
 from hale.model.requirement import Case
 from hale.shell import script_with
@@ -188,9 +189,12 @@ def probes(host: Host, cases: Sequence[Case[ServiceLimitsParameters]]) -> tuple[
     found = dict.fromkeys(case.parameters.unit for case in cases)
     return (
         FileProbe(
-            *(path for unit in found for path in (*_mains(unit), *_dropins(unit))),
-            *MAINS,
-            *MANAGER,
+            *select(
+                unit_limits.LINES,
+                *(path for unit in found for path in (*_mains(unit), *_dropins(unit))),
+                *MAINS,
+                *MANAGER,
+            ),
             MOST_FILES,
             *kubeadm_membership.FILES,
         ),

@@ -28,7 +28,6 @@ from hale.model.evidence import (
 from hale.model.requirement import Case
 
 FOLDER = "/etc/kubernetes/manifests"
-PATTERN = f"{FOLDER}/*.yaml"
 
 
 class StaticPodsParameters(Struct, frozen=True):
@@ -53,8 +52,12 @@ class StaticPodsRuntime(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[StaticPodsParameters]]) -> tuple[Probe, ...]:
-    """The manifests, which name key files but contain no keys."""
-    return (FileProbe(PATTERN),) if host.is_master else ()
+    """The control plane's manifests, which name key files but contain no keys."""
+    return (FileProbe(*_paths(cases[0])),) if host.is_master and cases else ()
+
+
+def _paths(case: Case[StaticPodsParameters]) -> list[str]:
+    return [f"{FOLDER}/{name}" for name in case.parameters.manifests]
 
 
 def read_runtime(readings: ClusterView, case: Case[StaticPodsParameters]) -> StaticPodsRuntime:
@@ -68,7 +71,7 @@ def read_runtime(readings: ClusterView, case: Case[StaticPodsParameters]) -> Sta
         try:
             if host.name not in readings:
                 raise Unreadable("not asked")
-            each[host.name] = _manifests(readings[host.name].files(PATTERN), host, case)
+            each[host.name] = _manifests(readings[host.name].files(*_paths(case)), host, case)
         except Unreadable as error:
             unread.append(f"{host.name}: {error}")
     if not unread and not any(each.values()):

@@ -44,7 +44,9 @@ from hale.model.evidence import (
     HostView,
     NotApplicable,
     Probe,
+    Selection,
     Unreadable,
+    select,
 )
 from hale.model.requirement import Case
 from hale.shell import load_script
@@ -191,29 +193,27 @@ class SwapPersisted(Struct, frozen=True):
         return "nothing turns swap on at boot" + (f" ({but})" if but else "")
 
 
+_PULLING = "[[:space:]]*(Wants|Requires|Requisite|BindsTo|Upholds)[[:space:]]*="
+
+
 def probes(host: Host, cases: Sequence[Case[SwapParameters]]) -> tuple[Probe, ...]:
     """The kernel's list of swap devices, and every file that enables swap."""
     return (
         FileProbe(
             ACTIVE,
             MEMORY,
-            FSTAB,
+            # A mount's options may hold a password.
+            *select(Selection(r"[^#]*([[:space:]]swap([[:space:]]|$)|\\[0-7])"), FSTAB),
             kernel_cmdline.PATH,
             *kubelet_config.PATTERNS,
-            *systemd_units.file_patterns("*.swap"),
-            *systemd_units.pull_patterns("*.swap"),
-            *systemd_units.file_patterns("*.target.d/*.conf"),
-            *systemd_units.file_patterns(TARGET),
+            *systemd_units.existence("*.swap", TARGET, *SERVICE_NAMES, *AGENT_SERVICES),
+            *select(Selection(_PULLING), *systemd_units.file_patterns("*.target.d/*.conf")),
             *(f"{folder}/*.swap" for folder in GENERATED),
             *(f"{folder}/*.{kind}/*.swap" for folder in GENERATED for kind in systemd_units.PULLS),
             *ZRAM_MAINS,
             *ZRAM_FOLDERS,
-            *(p for name in SERVICE_NAMES for p in systemd_units.file_patterns(name)),
-            *(p for name in SERVICE_NAMES for p in systemd_units.pull_patterns(name)),
-            DEVICES,
-            AGENT,
-            *(p for name in AGENT_SERVICES for p in systemd_units.file_patterns(name)),
-            *(p for name in AGENT_SERVICES for p in systemd_units.pull_patterns(name)),
+            *select(Selection("E:ID_PART_ENTRY_"), DEVICES),
+            *select(Selection(r"[[:space:]]*ResourceDisk\."), AGENT),
             *cloud_init.FILES,
         ),
         boot_commands.probe(COMMANDS),

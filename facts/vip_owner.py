@@ -114,12 +114,11 @@ def probes(host: Host, cases: Sequence[Case[VipOwnerParameters]]) -> tuple[Probe
         return ()
     if endpoint.kind == "kube-vip":
         state = f'{PROCESSES}[ -n "$(static_pids kube-vip)" ]; echo manager $?'
-        files = [vip_config.KUBE_VIP]
+        files = [*vip_config.KUBE_VIP_FILES]
     else:
         state = f"systemctl show {unit} --property=LoadState,ActiveState,SubState"
         files = [
-            *systemd_units.file_patterns(unit),
-            *systemd_units.pull_patterns(unit),
+            *systemd_units.existence(unit),
             *boot_target.FILES,
             *vip_config.FILES,
         ]

@@ -19,6 +19,7 @@ from facts.parsers import conf_dirs, systemd_units
 from facts.parsers.blanks import SYSTEMD_BLANKS, split_words
 from hale.model import budgets
 from hale.model.evidence import (
+    EXISTENCE,
     Allowance,
     CommandProbe,
     ConfigLine,
@@ -27,8 +28,10 @@ from hale.model.evidence import (
     FileProbe,
     HostView,
     Probe,
+    Selection,
     Unreadable,
     matches,
+    select,
 )
 from hale.model.requirement import Case
 from hale.shell import arguments, load_script
@@ -36,6 +39,7 @@ from hale.shell import arguments, load_script
 RULES = conf_dirs.patterns("tmpfiles.d")
 SERVICE = "systemd-tmpfiles-setup.service"
 FSTAB = "/etc/fstab"
+_IN_ETC = Selection(r"[[:space:]]*[^#[:space:]]+[[:space:]]+(/etc|[^[:space:]]*\\)")
 MOUNTS = systemd_units.file_patterns("etc-*.mount")
 # File systems without a disk.
 IN_MEMORY = ("tmpfs", "ramfs", "proc", "sysfs", "devpts", "cgroupfs", "cgroup2fs")
@@ -51,7 +55,11 @@ _SCRIPT = load_script(Path(__file__).with_suffix(".sh"))
 def probes(*patterns: str) -> tuple[Probe, ...]:
     """What must be read to judge the files of these patterns."""
     return (
-        FileProbe(*RULES, *systemd_units.file_patterns(SERVICE), FSTAB, *MOUNTS),
+        FileProbe(
+            *RULES,
+            *select(EXISTENCE, *systemd_units.file_patterns(SERVICE), *MOUNTS),
+            *select(_IN_ETC, FSTAB),
+        ),
         CommandProbe("boot_files", arguments(*patterns) + _SCRIPT),
     )
 

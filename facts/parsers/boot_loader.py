@@ -13,7 +13,7 @@ from msgspec import Struct
 from facts.parsers import kernel_cmdline
 from facts.parsers.blanks import BLANKS, split_words
 from hale.model import budgets
-from hale.model.evidence import Allowance, ConfigLine, File, HostView, Unreadable
+from hale.model.evidence import Allowance, ConfigLine, File, HostView, Selection, Unreadable, select
 
 ENTRIES = (
     "/boot/loader/entries/*.conf",
@@ -29,7 +29,15 @@ VARIABLES = ("/boot/grub2/grubenv", "/boot/grub/grubenv", "/boot/efi/EFI/*/grube
 # Sources of the arguments of a kernel that is installed later.
 DEFAULTS = ("/etc/default/grub", "/etc/default/grub.d/*.cfg")
 INSTALL = "/etc/kernel/cmdline"
-PATTERNS = (*ENTRIES, *MENUS, *VARIABLES, *DEFAULTS, INSTALL, kernel_cmdline.PATH)
+# Other lines of a menu may hold GRUB's passwords.
+PATTERNS = (
+    *select(Selection("[[:space:]]*options[[:space:]]"), *ENTRIES),
+    *select(Selection("[[:space:]]*linux"), *MENUS),
+    *select(Selection("[[:space:]]*(export[[:space:]]+)?GRUB_CMDLINE_LINUX"), *DEFAULTS),
+    *VARIABLES,
+    INSTALL,
+    kernel_cmdline.PATH,
+)
 
 
 class Boot(Struct, frozen=True):

@@ -20,7 +20,17 @@ from facts.parsers import boot_target, card_names, ip_command
 from facts.parsers.blanks import BLANKS, SYSTEMD_BLANKS, split_words
 from facts.parsers.unit_limits import logical
 from hale.model import budgets
-from hale.model.evidence import Allowance, ConfigLine, File, HostView, Unreadable, matches
+from hale.model.evidence import (
+    EXISTENCE,
+    Allowance,
+    ConfigLine,
+    File,
+    HostView,
+    Selection,
+    Unreadable,
+    matches,
+    select,
+)
 
 WANTS = ("/etc/systemd/system/*.wants", "/run/systemd/generator*/*.wants")
 INTERFACES = "/etc/network/interfaces"
@@ -50,12 +60,32 @@ CONFIGURATION = (
     *KEYFILES,
     IFCFG,
 )
+# Files that may hold keys of a network, and the lines of them that are read.
+_LINES = (
+    (
+        (INTERFACES, f"{INTERFACES_D}/*"),
+        "[[:space:]]*(auto|allow-|iface|mapping|template|source|address"
+        "|(pre-|post-)?up[[:space:]](.*[^A-Za-z0-9_])?(ip|ifconfig)[[:space:]])",
+    ),
+    (
+        KEYFILES,
+        r"[[:space:]]*(\[|(interface-name|mac-address|autoconnect|autoconnect-priority|method"
+        r"|address(es)?[0-9]*)[[:space:]]*=)",
+    ),
+    (
+        (IFCFG,),
+        "[[:space:]]*(export[[:space:]]+)?(IPADDR[0-9]*|IPV6ADDR|IPV6ADDR_SECONDARIES|BOOTPROTO"
+        "|HWADDR|DEVICE|AUTOCONNECT_PRIORITY|ONBOOT)=",
+    ),
+)
+_SELECTED = tuple(p for patterns, only in _LINES for p in select(Selection(only), *patterns))
 UNITS = ("networking", "systemd-networkd", "NetworkManager")
 FILES = (
     *(f"{folder}/{unit}.service" for folder in WANTS for unit in UNITS),
     *(f"/etc/systemd/system/{unit}.service" for unit in UNITS),  # masked
-    *CONFIGURATION,
-    NETPLAN_PROGRAM,
+    *_SELECTED,
+    *(pattern for pattern in CONFIGURATION if pattern not in _SELECTED),
+    *select(EXISTENCE, NETPLAN_PROGRAM),
     INITSCRIPT,
     *card_names.FILES,
     *boot_target.FILES,
@@ -388,6 +418,7 @@ def _yaml(file: File) -> Iterator[tuple[tuple[str, ...], str, ConfigLine]]:
     held = ""
     for number, line in enumerate(file.lines, 1):
         text = re.sub(r"(^|\s)#.*$", "", line.rstrip(BLANKS), flags=re.ASCII)
+        text = text.replace("********", "masked")  # hale/redact.py's stars are no alias
         text = held + text.strip(BLANKS) if held else text
         if not text.strip(BLANKS) or text.strip(BLANKS) == "---":
             continue

@@ -12,7 +12,7 @@ from typing import Any
 
 from facts.parsers import systemd_units
 from facts.parsers.blanks import BLANKS, split_words
-from hale.model.evidence import ConfigLine, File, HostView
+from hale.model.evidence import EXISTENCE, ConfigLine, File, HostView, Selection, select
 
 PROGRAM = "/usr/bin/cloud-init"
 SWITCHED_OFF = ("/etc/cloud/cloud-init.disabled", "/run/cloud-init/disabled")
@@ -26,10 +26,18 @@ CONFIGURATION = (
 # The stage of cloud_init_modules; the second since cloud-init 24.3.
 UNITS = ("cloud-init.service", "cloud-init-network.service", "cloud-init.target")
 MASKS = tuple(path for unit in UNITS for path in systemd_units.file_patterns(unit))
-FILES = (PROGRAM, *SWITCHED_OFF, ARGUMENTS, *CONFIGURATION, *MASKS)
-
 LISTS = ("cloud_init_modules", "cloud_config_modules", "cloud_final_modules")
 TRUE = ("true", "yes", "on", "1")
+KEYS = ("fqdn", "hostname", "manage_etc_hosts", "preserve_hostname")
+# The keys that are read, with what is below them: commands and passwords are below others.
+_LINES = Selection(
+    rf"[\"']?({'|'.join((*KEYS, *LISTS, 'bootcmd'))})[\"']?[[:space:]]*:", follow="[-[:space:]#]|$"
+)
+FILES = (
+    *select(EXISTENCE, PROGRAM, *SWITCHED_OFF, *MASKS),
+    ARGUMENTS,
+    *select(_LINES, *CONFIGURATION),
+)
 
 
 def runs_at_boot(readings: HostView) -> bool:
@@ -45,7 +53,7 @@ def runs_at_boot(readings: HostView) -> bool:
 
 
 def setting(readings: HostView, key: str) -> tuple[str, ConfigLine] | None:
-    """The value of a top-level key, and the effective line; None where no file sets it.
+    """The value of one of KEYS, at the top level, and the effective line; None without one.
 
     Lists and maps are not read. Raises Unreadable where a configuration file cannot be read.
     """

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from facts.parsers.blanks import BLANKS, is_decimal
-from hale.model.evidence import ConfigLine, File
+from hale.model.evidence import ConfigLine, File, Selection, select
 
 FILE = "/etc/haproxy/haproxy.cfg"
 # Letters, digits, dots, hyphens and underscores, with at least one letter.
@@ -26,6 +26,16 @@ _SECTIONS = (
     "http-errors", "listen", "log-forward", "mailers", "peers", "program", "resolvers", "ring",
     "traces", "userlist",
 )  # fmt: skip
+_SETTINGS = (
+    "bind",
+    "default_backend",
+    "default-server",
+    "server",
+    "server-template",
+    "use_backend",
+)
+_ONLY = rf"[[:space:]]*[\"']?({'|'.join((*_SECTIONS, *_SETTINGS))})[\"']?([[:space:]]|$)"
+LINES = select(Selection(_ONLY), FILE)
 
 
 class Server(Struct, frozen=True):

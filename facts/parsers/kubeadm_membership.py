@@ -8,9 +8,9 @@ Source: kubeadm, "Implementation details": the kubelet's configuration, the cert
 """
 
 from facts.parsers import kubelet_config
-from hale.model.evidence import HostView, Unreadable
+from hale.model.evidence import EXISTENCE, HostView, Unreadable, select
 
-FILES = (kubelet_config.PATH, "/etc/kubernetes/pki/ca.crt")
+FILES = select(EXISTENCE, kubelet_config.PATH, "/etc/kubernetes/pki/ca.crt")
 
 
 def membership_file(readings: HostView) -> str:

@@ -4,7 +4,7 @@ Source: systemd.unit(5), "UNIT FILE LOAD PATH" and the .wants/, .requires/ and .
 Only files that survive a boot count: /run is empty after it, and generators run again.
 """
 
-from hale.model.evidence import File, HostView
+from hale.model.evidence import EXISTENCE, File, HostView, select
 
 # Highest priority first. With a merged /usr the last two are one folder.
 FOLDERS = (
@@ -30,6 +30,12 @@ def dropin_patterns(unit: str) -> tuple[str, ...]:
 def pull_patterns(unit: str) -> tuple[str, ...]:
     """Patterns of the links by which other units pull it in; the name may be a pattern."""
     return tuple(f"{folder}/*.{kind}/{unit}" for folder in FOLDERS for kind in PULLS)
+
+
+def existence(*units: str) -> tuple[str, ...]:
+    """The units' own files and what pulls them in, without their content."""
+    patterns = (p for unit in units for p in (*file_patterns(unit), *pull_patterns(unit)))
+    return select(EXISTENCE, *patterns)
 
 
 def in_force(readings: HostView, *units: str) -> dict[str, File]:

@@ -13,11 +13,15 @@ from typing import Literal
 from msgspec import Struct
 
 from facts.parsers.blanks import SYSTEMD_BLANKS as BLANKS
-from hale.model.evidence import ConfigLine, File, Unreadable
+from hale.model.evidence import ConfigLine, File, Selection, Unreadable
 
 Item = Literal["nofile", "nproc", "memlock"]
 # How such a byte is represented here; or the file really contains these characters.
 NOT_UTF_8 = re.compile(r"\\x[89a-f][0-9a-f]")
+
+
+#: Sections, limits, and what may not be UTF-8. A carriage return within a line ends one too.
+LINES = Selection(r".*(\[|Limit(NOFILE|NPROC|MEMLOCK)|[^\x01-\x7f])|\xef\xbb\xbf")
 
 
 class Limit(Struct, frozen=True):

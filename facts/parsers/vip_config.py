@@ -15,15 +15,32 @@ from typing import Any
 from facts.parsers import boot_network
 from facts.parsers.blanks import BLANKS, split_words
 from hale.model import budgets
-from hale.model.evidence import File, HostView, Unreadable, matches
+from hale.model.evidence import File, HostView, Selection, Unreadable, matches, select
 
 KEEPALIVED = "/etc/keepalived/keepalived.conf"
 KUBE_VIP = "/etc/kubernetes/manifests/kube-vip.yaml"
+_ADDRESS = r"[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*(/[0-9]+)?"
 
 # keepalived.conf may include other files, and the unit's environment may replace it.
 INCLUDED = ("/etc/keepalived/*.conf", "/etc/keepalived/*/*.conf")
 OPTIONS = ("/etc/default/keepalived", "/etc/sysconfig/keepalived")
-FILES = (KEEPALIVED, *INCLUDED, *OPTIONS)
+# Blocks, addresses, variables, and includes.
+_BLOCKS = Selection(
+    rf".*[{{}}]|[[:space:]]*(@|[$]|include|v[a-z_]+[[:space:]]|real_server[[:space:]]"
+    rf"|[a-z_]+[[:space:]]*$|{_ADDRESS})"
+)
+FILES = (
+    *select(_BLOCKS, KEEPALIVED, *INCLUDED),
+    *select(Selection(".*(-f|--use-file)"), *OPTIONS),
+)
+# Of kube-vip's manifest: keys without a value, names, and values that are addresses.
+_END = r"[\"']?[[:space:]]*$"
+_MANIFEST = Selection(
+    r".*[{[]|[[:space:]]*(-[[:space:]]+)?[\"']?"
+    rf"([A-Za-z]+[\"']?:[[:space:]]*$|(kind|name)[\"']?:|--(address|vip)\>|{_ADDRESS}{_END}"
+    rf"|value[\"']?:[[:space:]]*[\"']?{_ADDRESS}{_END})"
+)
+KUBE_VIP_FILES = select(_MANIFEST, KUBE_VIP)
 
 _OTHER_FILE = re.compile(r"""[^#]*(?:=|\s|["'])(?:-f|--use-file)""", re.ASCII)
 _INCLUDE = re.compile(r"""include[a-z]?\s+["']?([^"']+)["']?""", re.ASCII)

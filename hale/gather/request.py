@@ -8,14 +8,15 @@ import base64
 import gzip
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
+from hale.gather.disclosure import WILD, filter_program
 from hale.inventory.ini import Host
-from hale.model.evidence import CommandProbe, FileProbe
+from hale.model.evidence import CommandProbe, FileProbe, Probe, SelectedPattern, Selection
 from hale.model.requirement import Case
 from hale.shell import load_script
 from hale.standard import subjects
@@ -33,27 +34,49 @@ IDENTITY = "identity"  # the subject that tells which host answered; read in eve
 
 
 class ProbeRequest(Struct, frozen=True):
-    """What is read from one host: commands by "subject.name", and shell patterns of files."""
+    """What is read from one host: commands by "subject.name", and shell patterns of files.
+
+    selections: of those patterns that no probe reads in full, the lines that are read.
+    """
 
     host: Host
     commands: tuple[tuple[str, CommandProbe], ...]
     patterns: tuple[str, ...]
+    selections: Mapping[str, tuple[Selection, ...]] = {}
 
 
 def build_request(host: Host, cases: Sequence[Case[Any]]) -> ProbeRequest:
     """What must be read from this host to judge these cases, without repetition."""
-    commands: dict[str, CommandProbe] = {}
-    patterns: dict[str, None] = {}
     by_subject: dict[str, list[Case[Any]]] = {IDENTITY: []}
     for case in cases:
         by_subject.setdefault(case.requirement.subject, []).append(case)
-    for subject, concerned in by_subject.items():
-        for probe in subjects.load_subject(subject).probes(host, concerned):
-            if isinstance(probe, FileProbe):
-                patterns.update(dict.fromkeys(probe.patterns))
-            else:
-                commands[f"{subject}.{probe.name}"] = probe
-    return ProbeRequest(host, tuple(commands.items()), tuple(patterns))
+    return request_of_probes(
+        host,
+        [
+            (subject, probe)
+            for subject, concerned in by_subject.items()
+            for probe in subjects.load_subject(subject).probes(host, concerned)
+        ],
+    )
+
+
+def request_of_probes(host: Host, probes: Iterable[tuple[str, Probe]]) -> ProbeRequest:
+    """All of these probes, each with its subject, without repetition."""
+    commands: dict[str, CommandProbe] = {}
+    patterns: dict[str, dict[Selection | None, None]] = {}
+    for subject, probe in probes:
+        if isinstance(probe, FileProbe):
+            for pattern in probe.patterns:
+                lines = pattern.selection if isinstance(pattern, SelectedPattern) else None
+                patterns.setdefault(str(pattern), {})[lines] = None
+        else:
+            commands[f"{subject}.{probe.name}"] = probe
+    selections = {
+        pattern: tuple(lines for lines in wanted if lines is not None)
+        for pattern, wanted in patterns.items()
+        if None not in wanted
+    }
+    return ProbeRequest(host, tuple(commands.items()), tuple(patterns), selections)
 
 
 def encode_for_login_shell(script: str) -> str:
@@ -80,7 +103,15 @@ def request_script(request: ProbeRequest, token: str) -> str:
             inner = f"{{ run {_probe_arguments(name, slow)}; }} | {{\n{inner}\ncat\n}}"
     end = f"printf '%s {END} %s\\n' $N \"$(date +%s.%N)\""
     edge = f"echo {token}\n"
-    return f"{edge}{{\n{_PRELUDE}{inner}\n{end}\n}} | gzip -1c | base64\n{edge}"
+    program = shlex.quote(filter_of(request))
+    pipe = f"LC_ALL=C sed -E {program} | gzip -1c | base64"
+    return f"{edge}{{\n{_PRELUDE}{inner}\n{end}\n}} | {pipe}\n{edge}"
+
+
+def filter_of(request: ProbeRequest) -> str:
+    """The sed program through which the answer leaves the host."""
+    full = [p for p in request.patterns if p not in request.selections]
+    return filter_program(request.selections, full)
 
 
 def _probe_arguments(name: str, command: CommandProbe) -> str:
@@ -124,16 +155,15 @@ def _folders_to_search(patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         parts = pattern.split("/")
         for depth in range(2, len(parts)):
-            if any(_WILD.search(part) for part in parts[1 : depth + 1]):
+            if any(WILD.search(part) for part in parts[1 : depth + 1]):
                 found["/".join(parts[:depth])] = None
     return list(found)
 
 
 SENTINEL_FILE = "/proc/sys/kernel/random/uuid"  # the script has read it already
-_WILD = re.compile(r"[*?]|\[[^]]*\]")
 
 
 def _shell_pattern(pattern: str) -> str:
     """The pattern with everything quoted except its wildcards."""
-    parts = re.split(f"({_WILD.pattern})", pattern)
+    parts = re.split(f"({WILD.pattern})", pattern)
     return "".join(p if i % 2 else (shlex.quote(p) if p else "") for i, p in enumerate(parts))

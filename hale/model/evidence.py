@@ -59,6 +59,39 @@ class CommandProbe(Struct, frozen=True):
     slow: bool = False
 
 
+class Selection(Struct, frozen=True):
+    """The lines of a file that leave the host; the others are empty.
+
+    only: an extended regular expression (regex(7), LC_ALL=C) that they match from their beginning.
+    With a line comes the next one if it ends with a backslash, and those after it that match
+    `follow`, if there is one.
+    """
+
+    only: str
+    follow: str = ""
+
+
+#: No line: it counts only that the file is there, and whether it is empty.
+EXISTENCE = Selection("$.")
+
+
+class SelectedPattern(str):
+    """A shell pattern of files of which not all lines are read."""
+
+    selection: Selection
+
+
+def select(selection: Selection, *patterns: str) -> tuple[SelectedPattern, ...]:
+    """These patterns with a selection of lines, for a FileProbe.
+
+    A fact must read the same from these lines as from all: tests/facts gives it no others.
+    """
+    found = tuple(map(SelectedPattern, patterns))
+    for pattern in found:
+        pattern.selection = selection
+    return found
+
+
 @dataclass(frozen=True)
 class FileProbe:
     """Files to be read, as absolute shell patterns (`*`, `?`, `[…]`; `*` skips dot files)."""

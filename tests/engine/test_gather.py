@@ -358,7 +358,7 @@ def test_without_timeout_commands_still_run(tmp_path: Path) -> None:
     """A host may lack timeout(1); `command -v` must not find ours either."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name in ("sh", "gzip", "base64", "find", "grep", "date", "cat"):
+    for name in ("sh", "gzip", "base64", "find", "grep", "sed", "date", "cat"):
         (folder / name).symlink_to(f"/usr/bin/{name}")
     script = sent.request_script(question(commands=[CommandProbe("a", "echo seen")]), "token")
     script = script.replace(":/usr/sbin:/sbin:/usr/bin:/bin", "")

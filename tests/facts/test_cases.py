@@ -35,6 +35,10 @@ which was read is one too: an empty fact would do for it. It needs `actual`, a w
 a field that is not empty.
 """
 
+import os
+import re
+import subprocess
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -45,6 +49,7 @@ import pytest
 from msgspec.structs import replace
 
 from hale.audit.judge import judge_fact
+from hale.gather.request import filter_of, request_of_probes
 from hale.inventory import ini as inventories
 from hale.inventory.ini import Host, Inventory, Variable
 from hale.model.errors import Location
@@ -56,6 +61,7 @@ from hale.model.evidence import (
     HostView,
     NotApplicable,
     Output,
+    Probe,
     Unreadable,
     matches,
 )
@@ -239,9 +245,11 @@ def readings_of(given: GivenHost, case: Case[Any], host: Host | None) -> HostVie
                 )
                 for name, out in outputs.items()
             },
-            files={
-                path: file_of(path, file) for path, file in given.files.items() if not file.ignored
-            },
+            files=as_sent(
+                host,
+                [file_of(p, file) for p, file in given.files.items() if not file.ignored],
+                probes,
+            ),
             patterns=frozenset(patterns),
             unsearchable=dict.fromkeys(given.hidden, "Permission denied"),
             files_error=given.files_trouble,
@@ -250,6 +258,35 @@ def readings_of(given: GivenHost, case: Case[Any], host: Host | None) -> HostVie
         ),
         subject,
     )
+
+
+def as_sent(host: Host, files: Sequence[File], probes: Sequence[Probe]) -> dict[str, File]:
+    """By path, with the lines that leave the host: the filter is sed's, as there."""
+    request = request_of_probes(host, [("subject", probe) for probe in probes])
+    lines = [(f, n, line) for f in files for n, line in enumerate(f.content or (), 1)]
+    sent = subprocess.run(
+        ["sed", "-E", filter_of(request)],
+        input=b"".join(f"{f.path}\0{n}:".encode() + _bytes(line) + b"\n" for f, n, line in lines),
+        env={"LC_ALL": "C", "PATH": os.environ["PATH"]},
+        capture_output=True,
+        check=True,
+    ).stdout.split(b"\n")[:-1]
+    assert len(sent) == len(lines)
+    content: dict[str, list[str]] = {f.path: [] for f in files if f.content is not None}
+    for (file, n, line), record in zip(lines, sent, strict=True):
+        begin = f"{file.path}\0{n}:".encode()
+        assert record.startswith(begin)
+        text = record.removeprefix(begin)
+        content[file.path].append(line if text == _bytes(line) else text.decode())
+    return {
+        f.path: replace(f, content=tuple(content[f.path])) if f.path in content else f
+        for f in files
+    }
+
+
+def _bytes(line: str) -> bytes:
+    """What stands in the file: cases have bytes that are not UTF-8 as `\\xNN`."""
+    return re.sub(rb"\\x([89a-f][0-9a-f])", lambda m: bytes.fromhex(m[1].decode()), line.encode())
 
 
 def file_of(path: str, given: GivenFile) -> File:
