@@ -31,13 +31,13 @@ ANSWER_BYTES = 16 * MIB
 #: Frames of the answer: one or two a probe.
 FRAMES = 10_000
 #: Bytes that one probe may print, and each list of errors.
-PROBE_BYTES = 2 * MIB
+PROBE_BYTES = 1 * MIB
 #: Files that may be listed, and lines of all of them.
 FILES = 100_000
 LINES = 300_000
 #: Bytes and lines of a file, and bytes of a line. (The kernel's command line has at most 4 KiB,
 #: a cloud's user data some 64 KiB.)
-FILE_BYTES = 4 * MIB
+FILE_BYTES = 2 * MIB
 FILE_LINES = 100_000
 LINE_BYTES = 64 * KIB
 #: Bytes of memory that the texts of one host may take. A character takes up to 4 bytes, and a byte

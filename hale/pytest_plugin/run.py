@@ -151,6 +151,7 @@ class AuditRun:
                     self.audit.gather(cases, progress.report, while_waiting, save)
         except KeyboardInterrupt:
             with signals.defer_sigint():
+                self.sessions.begin_close()  # a host may hold on, so it is not waited for last
                 save()
             raise
         evidence_file.save_evidence(evidence_of(self.audit), evidence, self.writer.write)

@@ -36,6 +36,8 @@ _PIPELINE_BYTES = 4096
 OutputCallback = Callable[[bytes], None]
 # Seconds a host may take to end a session after its standard input was closed.
 _CLOSE_TIMEOUT = 2.0
+# Seconds for the same once nothing needs to know how it ends: Ctrl-C ends a command within one.
+_LEAVE_TIMEOUT = 0.3
 
 
 def describe_command(command: str) -> str:
@@ -370,7 +372,7 @@ class Session:
         that all its output has arrived; otherwise their state is unknown.
         """
         process.close_stdin()
-        until = time.monotonic() + _CLOSE_TIMEOUT
+        until = time.monotonic() + (_LEAVE_TIMEOUT if self._closed else _CLOSE_TIMEOUT)
         # No command of ours runs there then, and the waiting shell sees its input end.
         idle = self._closed and not self._in_flight
         while not idle and not process.ended and (remaining := until - time.monotonic()) > 0:

@@ -176,10 +176,11 @@ def test_a_status_that_is_no_number_settles_every_command(name: str) -> None:
 
 def interrupt(site: Site, number: signal.Signals, *words: str) -> tuple[Done, float]:
     """A run in which one host is silent and the others have answered, until this signal."""
-    inventory = site.inventory("silent", "talks-on")
+    inventory = site.inventory("silent", "holds-on", "talks-on")
     run = site.start(inventory, "--gather-timeout=60", *words)
     end = time.monotonic() + 40
-    while not list((site.folder / "reports").glob("*-audit/evidence.json")):
+    found = (site.folder / "reports").glob
+    while not any(b'"honest":' in p.read_bytes() for p in found("*-audit/evidence.json")):
         assert time.monotonic() < end, "the evidence is not saved as it comes"
         assert run.poll() is None
         time.sleep(0.05)
@@ -189,10 +190,18 @@ def interrupt(site: Site, number: signal.Signals, *words: str) -> tuple[Done, fl
     return done, time.monotonic() - began
 
 
+def interrupt_within(site: Site, seconds: float, *words: str) -> Done:
+    """By Ctrl-C. The fastest of three, because this machine may be busy with other tests."""
+    for _ in range(3):
+        done, took = interrupt(site, signal.SIGINT, *words)
+        if took < seconds:
+            return done
+    raise AssertionError(f"it took {took:.1f} s")
+
+
 @pytest.mark.parametrize("words", [[], ["-n2"]], ids=["plain", "xdist"])
 def test_ctrl_c_loses_no_answer(site: Site, usual: tuple[Done, int], words: list[str]) -> None:
-    done, took = interrupt(site, signal.SIGINT, *words)
-    assert took < 15  # of 60 s that the silent host has
+    done = interrupt_within(site, 1.0, *words)
     assert done.code == 2, done.said
     assert "Traceback" not in done.said
     assert done.results.run.state == "interrupted"
