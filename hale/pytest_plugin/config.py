@@ -14,6 +14,7 @@ from hale.audit.audit import Audit, hosts_in_evidence
 from hale.audit.judge import BrokenCheck, require_checks
 from hale.files import provenance
 from hale.gather import Transport, transports
+from hale.gather.bounded import limit_output
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.inventory.selection import SelectedHost, select_hosts
@@ -148,6 +149,7 @@ def _testinfra_hosts(uri: str, option: Any) -> list[Any]:
     The arguments are those of testinfra's own plugin, so both share the host objects.
     """
     try:
+        limit_output()
         return testinfra.get_hosts(
             [uri],
             connection=option.connection,
