@@ -116,7 +116,7 @@ def probes(host: Host, cases: Sequence[Case[VipOwnerParameters]]) -> tuple[Probe
         state = f'{PROCESSES}[ -n "$(static_pids kube-vip)" ]; echo manager $?'
         files = [*vip_config.KUBE_VIP_FILES]
     else:
-        state = f"systemctl show {unit} --property=LoadState,ActiveState,SubState"
+        state = f"systemctl show --property=LoadState,ActiveState,SubState -- {shlex.quote(unit)}"
         files = [
             *systemd_units.existence(unit),
             *boot_target.FILES,

@@ -15,8 +15,8 @@ from fnmatch import fnmatchcase
 
 from hale.model.evidence import Selection
 
-#: A wildcard of a shell pattern.
-WILD = re.compile(r"[*?]|\[[^]]*\]")
+#: A wildcard of a shell pattern. All other characters of a pattern are quoted.
+WILD = re.compile(r"[*?]|\[!?[A-Za-z0-9._-]+\]")
 _LINE = r"\/[^\x00]*\x00[0-9]+:"
 _STARS = "********"
 _BLANKS = r"[ \t]*"

@@ -233,10 +233,13 @@ class _SettingReader:
         return tuple(self._there(name, word) for word in words)
 
     def _there(self, name: str, text: str) -> Path:
-        path = self._path.parent / Path(text).expanduser()
-        if not path.is_file():
-            raise self.wrong(name, f"there is no file {path}.")
-        return path
+        try:
+            path = self._path.parent / Path(text).expanduser()
+            if path.is_file():
+                return path
+        except (RuntimeError, ValueError, OSError) as error:  # no such user, no such name
+            raise self.wrong(name, f"{error}.") from None
+        raise self.wrong(name, f"there is no file {path}.")
 
 
 def _check_ranges_disjoint(

@@ -7,22 +7,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from hale.audit.cases import build_cases
-from hale.gather.request import build_request
-from hale.inventory import ini
-from hale.model.errors import UserError
-from hale.paths import ROOT
 from hale.report import html
 from hale.ssh import BecomeFailed, HostUnreachable, Session, Target
-from hale.ssh.client import ssh_argv
-from hale.ssh.inventory_targets import LoginOptions, targets_of
-from hale.ssh.remote_shell import login_command
-from hale.standard import loader
 from lab.machine import Lab, LabHost
 from tests.connection.lab_users import HOST, PASSWORD, lab_users
 from tests.engine.pytest_cli import typed
@@ -202,142 +192,3 @@ def test_options_of_an_older_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("SHELL", "/bin/sh")
     assert run(Target("old"), "echo yes") == "yes\n"
-
-
-# --- no shell is reached by a name ---
-
-MARK = "hale-was-here"
-PAYLOADS = [
-    f"$(touch {MARK})",
-    f"`touch {MARK}`",
-    f"x;touch {MARK}",
-    f"x' ; touch {MARK}; '",
-    f'x" ; touch {MARK}; "',
-    f"root$(touch${{IFS}}{MARK})",
-    f"x|touch {MARK}",
-    f"x||touch {MARK}",
-    f"x&touch {MARK}&",
-    f"x&&touch {MARK}",
-    f"x>{MARK}",
-    f"<(touch {MARK})",
-    f"x}};touch {MARK};{{",
-    f"x);touch {MARK};(",
-    f"x\\';touch {MARK};\\'",
-    f"'\"'\"';touch {MARK};'\"'\"'",
-    f"$'\\n'touch {MARK}",
-    f"x #'\ntouch {MARK}\n",
-    f"-oProxyCommand=touch {MARK}",
-    f"--\ntouch {MARK}",
-    f"!touch {MARK}",
-    f"~;touch {MARK}",
-    f"*;touch {MARK}",
-    f"${{x:-$(touch {MARK})}}",
-    f"$((a[$(touch {MARK})]))",
-    f"x;touch$IFS{MARK}",
-    f"%h;touch {MARK}",
-    f"{{{{7*7}}}}$(touch {MARK})",
-    f"%(touch {MARK})s`touch {MARK}`",
-    f"x\rtouch {MARK}",
-]
-VARIABLES = [
-    "ansible_host",
-    "ansible_user",
-    "ansible_port",
-    "ansible_ssh_private_key_file",
-    "ansible_become_user",
-    "ansible_become",
-    "ansible_become_method",
-    "ansible_connection",
-    "ansible_host_key_checking",
-    "limits_user",
-    "vip",
-    "vip_port",
-    "vip_names",
-    "hale_environment",
-]
-
-
-def test_there_are_30_payloads() -> None:
-    assert len(set(PAYLOADS)) == 30
-
-
-@pytest.mark.parametrize("shell", ["sh", "bash"])
-@pytest.mark.parametrize("payload", PAYLOADS)
-def test_the_login_command_has_names_as_arguments(payload: str, shell: str, tmp_path: Path) -> None:
-    """Without the check of the inventory, too: whoever makes a Target."""
-    (tmp_path / "sudo").write_text('#!/bin/sh\nprintf "%s\\0" "$@" >>sudo-arguments\n')
-    (tmp_path / "sudo").chmod(0o755)
-    for password in (None, "secret"):
-        target = Target("host", become=True, become_user=payload, become_password=password)
-        subprocess.run(
-            [shell, "-c", login_command(target, "0" * 16)],
-            cwd=tmp_path,
-            env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            check=False,
-            timeout=10,
-        )
-    assert payload.encode() in (tmp_path / "sudo-arguments").read_bytes().split(b"\0")
-    assert not (tmp_path / MARK).exists()
-    assert {path.name for path in tmp_path.iterdir()} == {"sudo", "sudo-arguments"}
-
-
-@pytest.mark.parametrize("name", VARIABLES)
-def test_no_variable_of_the_inventory_runs_a_command(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each is refused, or used as one argument: of ssh, of the login and of what reads a host."""
-    monkeypatch.chdir(tmp_path)
-    held: list[str] = []
-    for payload in PAYLOADS:
-        try:
-            target, script = used(tmp_path, name, payload)
-        except UserError:
-            continue
-        held.append(payload)
-        words = ssh_argv(target, "0" * 16, "log")
-        assert words[-3] == "--"
-        values = ("-F", "-l", "-p", "-i")  # whose next word is a value, whatever it begins with
-        assert not any(
-            word.startswith("-") and MARK in word and before not in values
-            for before, word in pairwise(words)
-        )
-        for line in script:
-            # The shell reads it without running it; then with every program out of reach.
-            for options in (["-n"], []):
-                subprocess.run(
-                    ["sh", *options, "-c", f"PATH=/none\n{line}"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    check=False,
-                    timeout=10,
-                )
-        assert not (tmp_path / MARK).exists(), payload
-    if name in ("ansible_user", "ansible_become_user", "ansible_host", "vip", "ansible_port"):
-        assert held == []
-
-
-def used(folder: Path, name: str, payload: str) -> tuple[Target, list[str]]:
-    """The target and the commands of an inventory with this variable. Raises UserError."""
-    variables = {
-        "ansible_host": "192.0.2.1",
-        "ansible_become": "true",
-        "vip": "192.0.2.9",
-        "vip_port": "6443",
-        "vip_names": "vip.example",
-        name: payload,
-    }
-    quoted = {k: "'" + v.replace("'", "'\\''") + "'" for k, v in variables.items()}
-    host = " ".join(f"{k}={v}" for k, v in quoted.items() if k.startswith("ansible_"))
-    rest = "\n".join(f"{k}={v}" for k, v in quoted.items() if not k.startswith("ansible_"))
-    path = folder / "inventory.ini"
-    path.write_text(f"[masters]\nm1 {host}\n[all:vars]\n{rest}\n")
-    known = ini.load_inventory(path)
-    target = targets_of(known, LoginOptions())["m1"]
-    standard = loader.load_standard(ROOT / "standard")
-    cases = build_cases(known, standard, "extended", known.hosts)
-    request = build_request(known.hosts[0], cases)
-    scripts = [probe.script for _, probe in request.commands if MARK in probe.script]
-    return target, [login_command(target, "0" * 16), *scripts]
