@@ -247,9 +247,10 @@ def test_hosts_of_the_command_line(
 
 
 def parameters() -> list[tuple[str, str]]:
-    """Each requirement's parameters that can have a text."""
+    """The parameters that can have a text, each of the first requirement of its subject."""
     found = []
-    for requirement in STANDARD.requirements:
+    first = {r.subject: r for r in reversed(STANDARD.requirements)}
+    for requirement in first.values():
         for name in requirement.parameters.__struct_fields__:
             kind = subjects.parameter_type(requirement.subject, name)
             for value in ("a", ["a"]):
@@ -273,7 +274,7 @@ def with_parameter(requirement: Requirement, name: str, text: str) -> Requiremen
 
 
 def test_parameters_that_can_have_a_text() -> None:
-    assert len(parameters()) > 20
+    assert len(parameters()) > 15
 
 
 @pytest.mark.parametrize(("requirement", "name"), parameters(), ids=str)
