@@ -114,14 +114,14 @@ def probes(host: Host, cases: Sequence[Case[VipOwnerParameters]]) -> tuple[Probe
         return ()
     if endpoint.kind == "kube-vip":
         state = f'{PROCESSES}[ -n "$(static_pids kube-vip)" ]; echo manager $?'
-        files = [*vip_config.KUBE_VIP_FILES]
+        files: tuple[str, ...] = vip_config.KUBE_VIP_FILES
     else:
         state = f"systemctl show --property=LoadState,ActiveState,SubState -- {shlex.quote(unit)}"
-        files = [
+        files = (
             *systemd_units.existence(unit),
             *boot_target.FILES,
             *vip_config.FILES,
-        ]
+        )
     vip = shlex.quote(endpoint.vip)
     return (
         FileProbe(*files),
