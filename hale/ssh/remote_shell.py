@@ -97,7 +97,7 @@ def prologue(target: Target) -> bytes:
 # `run_childless` saves two cats and three forks (1.5 instead of 3.6 ms). It is correct only for
 # commands that leave no process behind: one command of this list with literal arguments, in a
 # shell that reads no start-up file (bash does under sshd, hence the `case` above). `run_simple` is
-# the same with /bin/sh, where the caller guarantees this (Session.run, `simple`).
+# for what /bin/sh may run, where the caller guarantees this (Session.run, `simple`).
 _NO_CHILDREN = re.compile(
     rb"(?:(?:/usr)?/bin/)?(?:test|cat|grep|stat|uname|hostname|readlink|id|systemctl is-active)"
     rb"(?: (?:[\w./:=,@%+^-]|'[^']*')+)*\Z"

@@ -32,14 +32,18 @@ run_with_stdin() {
   end_frame "$1" "$exit_status"
 }
 
-# For a command that leaves no process behind. $3 is the shell to use.
+# For a command that leaves no process behind, as /bin/sh reads it: in a subshell of this shell, so
+# that it may be longer than an argument (128 KiB, execve(2)). The nonce is none of its arguments.
 run_simple() {
-  ("${3:-/bin/sh}" -c "$2" </dev/null >&6 2>&7 6>&- 7>&-)
+  (exec </dev/null >&6 2>&7 6>&- 7>&-; command=$2; set --; eval "$command")
   end_frame "$1" $?
 }
 
 # The same in the login shell, if that reads no start-up file: bash does under sshd.
-run_childless() { run_simple "$@" "$login_shell"; }
+run_childless() {
+  ("$login_shell" -c "$2" </dev/null >&6 2>&7 6>&- 7>&-)
+  end_frame "$1" $?
+}
 case ${login_shell##*/} in
   sh | dash | ash) ;;
   bash) [ -z "$SSH_CLIENT$SSH2_CLIENT$BASH_ENV" ] || run_childless() { run_isolated "$@"; } ;;

@@ -71,8 +71,9 @@ def test_results_are_those_of_the_shell(
 
 
 @pytest.mark.usefixtures("fake_ssh")
+@pytest.mark.parametrize("simple", [False, True], ids=["any command", "simple"])
 def test_a_command_cannot_see_or_print_its_end_mark(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, simple: bool
 ) -> None:
     """Neither in a process, its own and those before it included, nor in a shell variable.
 
@@ -92,13 +93,28 @@ def test_a_command_cannot_see_or_print_its_end_mark(
     letters = bytes.maketrans(b"0123456789abcdef", b"ghijklmnopqrstuv")
     look = (
         "{ cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ /proc/$$/stat 2>/dev/null | tr '\\0' '\\n'"
-        "; set; } | grep -oE '[0-9a-f]{32,}' | tr '0-9a-f' 'g-v'"
+        "; set; echo \"$*\"; } | grep -oE '[0-9a-f]{32,}' | tr '0-9a-f' 'g-v'"
     )
-    found = connect().run(look).stdout
+    found = connect().run(look, simple=simple).stdout
     assert known.hex().encode().translate(letters) in found
     assert marks
     for mark in marks:
         assert mark.hex().encode().translate(letters) not in found
+
+
+@pytest.mark.usefixtures("fake_ssh")
+def test_a_simple_command_may_be_longer_than_an_argument(connect: Connect) -> None:
+    host = connect()
+    long = f"name={'x' * (200 << 10)}; echo ${{#name}}; exit 3"
+    done = host.run(long, simple=True)
+    assert (done.stdout, done.stderr, done.exit_status) == (b"204800\n", b"", 3)
+    after = host.run("echo \"${name-unset}\" $#; cd /; false", simple=True)
+    assert (after.stdout, after.exit_status) == (b"unset 0\n", 1), "each in a shell of its own"
+    wrong = host.run("echo 'unfinished", simple=True)
+    assert wrong.exit_status == 2
+    assert wrong.stderr
+    assert host.run("echo on", simple=True).stdout == b"on\n"
+    assert host.attempts == 1
 
 
 @pytest.mark.usefixtures("fake_ssh")
