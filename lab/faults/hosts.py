@@ -160,7 +160,7 @@ FAULTS = (
         "VIP entry behind a byte order mark",
         HOST,
         r"line=$(grep '^10.208.1.190' /etc/hosts); sed -i '/^10.208.1.190/d' /etc/hosts;"
-        r" sed -i \"1s/^/$(printf '\357\273\277')$line\n/\" /etc/hosts",
+        r""" sed -i "1s/^/$(printf '\357\273\277')$line\n/" /etc/hosts""",
         {
             "HOSTS-VIP runtime": fail("master.k8s.io resolves to nothing"),
             "HOSTS-VIP persisted": fail("no line of /etc/hosts maps 10.208.1.190"),
