@@ -386,14 +386,22 @@ def _decided(
     )
 
 
+def most_files(readings: HostView) -> int:
+    """The kernel's fs.nr_open. Raises Unreadable."""
+    file = readings.file(MOST_FILES)
+    if file is None:
+        raise Unreadable(f"{MOST_FILES} does not exist: is /proc mounted?")
+    text = "".join(file.lines)
+    if not is_decimal(text) or len(text) > 20:
+        raise Unreadable(f"{MOST_FILES}: {text[:40]!r} is not a number")
+    return int(text)
+
+
 def _refused(readings: HostView, item: str, value: float) -> str:
     """Why the kernel would reject this value; empty where it would not. Only nofile is bounded."""
     if item != "nofile":
         return ""
-    file = readings.file(MOST_FILES)
-    if file is None:
-        raise Unreadable(f"{MOST_FILES} does not exist: is /proc mounted?")
-    most = int("".join(file.lines))
+    most = most_files(readings)
     if value == inf:
         found = re.findall(r"pam_limits\.so:(\d+)", readings.text("library"), re.ASCII)
         known = bool(found) and all(int(count) for count in found)

@@ -25,7 +25,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.limits import MOST_FILES, SHOWN
+from facts.limits import MOST_FILES, SHOWN, most_files
 from facts.parsers import boot_files, conf_dirs, kubeadm_membership, systemd_units, unit_limits
 from facts.parsers.blanks import BLANKS, split_lines, split_words
 from facts.parsers.unit_limits import NOT_UTF_8, Item, Limit, assignments, bound, parsed
@@ -465,10 +465,7 @@ def _possible(readings: HostView, item: Item, limit: Limit) -> Limit:
     able = bool(int(found[1], 16) & CAP_SYS_RESOURCE)
     most = inf
     if item == "nofile":
-        file = readings.file(MOST_FILES)
-        if file is None:
-            raise Unreadable(f"{MOST_FILES} does not exist: is /proc mounted?")
-        most = int("".join(file.lines))
+        most = most_files(readings)
     if able and limit.hard <= most:
         return limit
     return Limit(min(limit.soft, own), min(limit.hard, own))

@@ -228,6 +228,13 @@ class Evidence(Struct, frozen=True, dict=True, rename=_SAVED_NAMES):
             self._named[pattern] = tuple(self.files[path] for path in named)
         return self._named[pattern]
 
+    def has_pattern(self, pattern: str) -> bool:
+        """Whether these files were looked for; those of one path also by an earlier version's
+        pattern that names it."""
+        return pattern in self.patterns or (
+            not _WILD.search(pattern) and any(matches(pattern, other) for other in self.patterns)
+        )
+
     @cached_property
     def reading_time(self) -> Stopwatch:
         """What it took so far to understand this host's answer."""
@@ -314,7 +321,7 @@ class HostView:
             raise Unreadable(self._evidence.files_error)
         found: dict[str, File] = {}
         for pattern in patterns:
-            if pattern not in self._evidence.patterns:
+            if not self._evidence.has_pattern(pattern):
                 raise Unreadable(f"{pattern} is not in the evidence")
             for directory, why in self._evidence.unsearchable.items():
                 if _could_hold(directory, pattern):

@@ -12,7 +12,7 @@ from hale.audit import evidence_file
 from hale.audit.evidence_file import EvidenceFile
 from hale.files import atomic
 from hale.model.errors import UserError
-from hale.model.evidence import Evidence, File, HostView, Output
+from hale.model.evidence import Evidence, File, HostView, Output, Unreadable
 
 DATA = Path(__file__).parent / "data/evidence.json"
 
@@ -34,6 +34,19 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     evidence_file.save_evidence(saved(a=told), path)
     assert evidence_file.load_evidence(path) == saved(a=told)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600  # it holds the hosts' configuration
+
+
+def test_a_path_that_an_earlier_release_read_by_a_pattern() -> None:
+    here = Evidence(
+        "a",
+        files={"/a/b.yaml": File("/a/b.yaml", "f", None, 1.0, ("x",))},
+        patterns=frozenset({"/a/*.yaml"}),
+    )
+    view = HostView(here, "x")
+    assert [f.path for f in view.files("/a/b.yaml", "/a/c.yaml")] == ["/a/b.yaml"]
+    for pattern in ("/a/b.yam", "/a/*.yml", "/a/b*.yaml", "/a/.b.yaml", "/a/b/c.yaml"):
+        with pytest.raises(Unreadable, match="is not in the evidence"):
+            view.files(pattern)
 
 
 def test_evidence_of_earlier_releases_is_found_by_renamed_subjects(tmp_path: Path) -> None:
