@@ -134,7 +134,8 @@ def read_runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> Load
     _applies(case)
     unit, endpoint = case.parameters.unit, case.inventory.endpoint
     lines = readings.output("socket").lines
-    state = dict(line.split("=", 1) for line in lines if line.startswith(tuple(SHOWN.split(","))))
+    names = tuple(f"{name}=" for name in SHOWN.split(","))
+    state = dict(line.split("=", 1) for line in lines if line.startswith(names))
     if "ActiveState" not in state:
         raise Unreadable(f"systemctl show {unit} prints no ActiveState")
     if state.get("LoadState") == "not-found":

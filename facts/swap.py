@@ -508,8 +508,8 @@ def _host(readings: HostView) -> tuple[set[str], set[str]]:
     """The installed generators, and the device numbers below the root file system."""
     lines = [split_words(line) for line in readings.output("generators").lines]
     return (
-        {words[1] for words in lines if words[0] == "generator"},
-        {words[1] for words in lines if words[0] == "root" and len(words) > 1},
+        {words[1] for words in lines if words[:1] == ["generator"] and len(words) > 1},
+        {words[1] for words in lines if words[:1] == ["root"] and len(words) > 1},
     )
 
 
@@ -657,7 +657,7 @@ def _kernel(readings: HostView) -> Iterator[tuple[ConfigLine, str, str | None]]:
 def _swap_argument(readings: HostView, since: int) -> ConfigLine | None:
     """`systemd.swap=0` where systemd is recent enough to know it there; None if it is not."""
     lines = (split_words(line) for line in readings.output("generators").lines)
-    version = next((words[1] for words in lines if words[0] == "systemd" and words[1:]), "")
+    version = next((words[1] for words in lines if words[:1] == ["systemd"] and words[1:]), "")
     if not is_decimal(version) or int(version) < since:
         return None
     given = [(line, value) for line, name, value in _kernel(readings) if name == "systemd.swap"]

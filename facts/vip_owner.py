@@ -209,7 +209,7 @@ def _observed(its: HostView, case: Case[VipOwnerParameters]) -> tuple[bool, str]
         if "=" in line and len(words) == 1:
             name, _, value = line.partition("=")
             state[name] = value
-        elif words[:1] == ["manager"]:
+        elif words[:1] == ["manager"] and len(words) == 2:
             state["ActiveState"] = "active" if words[1] == "0" else "inactive"
         elif len(words) > 3 and words[2] in ("inet", "inet6"):
             useless = any(word in words for word in USELESS)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hale.model.evidence import CommandProbe, HostView, Unreadable
+from hale.model.evidence import CommandProbe, HostView, Unreadable, parsed
 from hale.shell import script_with
 
 SUBJECT = "containerd"
@@ -43,6 +43,7 @@ def probe(config: str) -> CommandProbe:
     return CommandProbe("settings", script, timeout=20)
 
 
+@parsed
 def read(readings: HostView) -> ContainerdConfig | None:
     """The settings; None before containerd 2, or where its file is invalid. Raises Unreadable."""
     lines = readings.output("settings").lines

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from facts.parsers.blanks import BLANKS
 from facts.parsers.probe_prelude import PRELUDE
-from hale.model.evidence import CommandProbe, HostView, Unreadable
+from hale.model.evidence import CommandProbe, HostView, Unreadable, parsed
 from hale.shell import arguments, script_with
 
 SUBJECT = "external_etcd"
@@ -45,6 +45,7 @@ def probe(endpoints: Iterable[str], ca: str, cert: str, key: str) -> CommandProb
     return CommandProbe("store", f"{PRELUDE}{arguments(*endpoints)}{script}", timeout=40, slow=True)
 
 
+@parsed
 def read(readings: HostView) -> Store:
     """The endpoints' answers to this host. Raises Unreadable."""
     lines = readings.output("store").lines

@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from hale.inventory.cluster_spec import KUBELET, WRITTEN
-from hale.model.evidence import CommandProbe, HostView, Unreadable
+from hale.model.evidence import CommandProbe, HostView, Unreadable, parsed
 from hale.shell import arguments, script_with
 
 SUBJECT = "written"
@@ -37,6 +37,7 @@ def probe(paths: Iterable[str]) -> CommandProbe:
     return CommandProbe("files", f"{arguments(*paths)}{_SCRIPT}")
 
 
+@parsed
 def read(readings: HostView) -> Mapping[str, FileDigest]:
     """The files that exist, by path. Raises Unreadable."""
     found: dict[str, FileDigest] = {}
@@ -56,6 +57,7 @@ def read(readings: HostView) -> Mapping[str, FileDigest]:
     return found
 
 
+@parsed
 def joined(readings: HostView) -> bool:
     """Whether the host has joined a cluster: the kubelet has its kubeconfig. Raises Unreadable."""
     return JOINED in readings.output("files").lines

@@ -7,7 +7,7 @@ import shlex
 
 from msgspec import Struct
 
-from hale.model.evidence import CommandProbe, HostView
+from hale.model.evidence import CommandProbe, HostView, parsed
 
 SUBJECT = "images"
 # The images that a worker needs.
@@ -48,6 +48,7 @@ def probe(version: str, repository: str) -> CommandProbe:
     return CommandProbe("images", _SCRIPT % (shlex.quote(f"v{version}"), where), timeout=20)
 
 
+@parsed
 def read(readings: HostView) -> Images:
     """The host's images. Raises Unreadable."""
     listed: dict[str, list[str]] = {"want": [], "have": []}

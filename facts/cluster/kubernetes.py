@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from facts.parsers.blanks import BLANKS, is_decimal
 from hale.inventory.cluster_spec import ADMIN, KUBELET
-from hale.model.evidence import CommandProbe, HostView, Unreadable
+from hale.model.evidence import CommandProbe, HostView, Unreadable, parsed
 from hale.shell import arguments, script_with
 
 SUBJECT = "kubernetes"
@@ -85,6 +85,7 @@ def probe(*, stacked: bool) -> CommandProbe:
     return CommandProbe("node", f"{arguments(*kubeadm_files(stacked=stacked))}{_SCRIPT}")
 
 
+@parsed
 def read(readings: HostView) -> Node:
     """How far kubeadm got on this host. Raises Unreadable."""
     files: set[str] = set()
@@ -120,6 +121,7 @@ def readyz() -> CommandProbe:
     )
 
 
+@parsed
 def ready(readings: HostView) -> bool:
     """Whether that apiserver reports itself ready. Raises Unreadable."""
     return readings.output("readyz").text.strip(BLANKS) == "200"

@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from facts.cluster import kubernetes
-from hale.model.evidence import CommandProbe, HostView, Unreadable
+from hale.model.evidence import CommandProbe, HostView, Unreadable, parsed
 from hale.shell import arguments, load_script, script_with, variables
 
 SUBJECT = "remains"
@@ -57,6 +57,7 @@ def probe(vip: str, pods: str, *, stacked: bool) -> CommandProbe:
     return CommandProbe("things", script, timeout=30)
 
 
+@parsed
 def read(readings: HostView) -> Leftovers:
     """The leftovers on the host. Raises Unreadable."""
     lines = readings.output("things").lines

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from hale.model.evidence import CommandProbe, HostView, Unreadable
+from hale.model.evidence import CommandProbe, HostView, Unreadable, parsed
 from hale.shell import arguments, load_script
 
 SUBJECT = "load_balancer_host"
@@ -68,6 +68,7 @@ def probe() -> CommandProbe:
     return CommandProbe("versions", script, timeout=20)
 
 
+@parsed
 def read(readings: HostView) -> LoadBalancerHost:
     """Versions and IPv6. Raises Unreadable, also for an installed program without a version."""
     found: dict[str, Program] = {}

@@ -12,7 +12,7 @@ import msgspec
 
 from facts.parsers.blanks import BLANKS
 from hale.inventory.cluster_spec import ADMIN
-from hale.model.evidence import CommandProbe, HostView, Unreadable
+from hale.model.evidence import CommandProbe, HostView, Unreadable, parsed
 from hale.shell import script_with
 
 SUBJECT = "manifests"
@@ -28,6 +28,7 @@ def probe(address: str) -> CommandProbe:
     return CommandProbe("applied", script, timeout=20, slow=True)
 
 
+@parsed
 def read(readings: HostView) -> Mapping[str, str]:
     """The notes by the manifest's key. Raises Unreadable."""
     *lines, end = readings.output("applied").lines or [""]

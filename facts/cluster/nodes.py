@@ -19,7 +19,7 @@ from msgspec import Struct
 from facts.parsers import local_apiserver
 from facts.parsers.blanks import split_words
 from hale.inventory.cluster_spec import ADMIN
-from hale.model.evidence import CommandProbe, HostView, Probe, Unreadable
+from hale.model.evidence import CommandProbe, HostView, Probe, Unreadable, parsed
 from hale.shell import script_with
 
 SUBJECT = "nodes"
@@ -112,6 +112,7 @@ def probes(address: str, objects: Iterable[Object] = MADE) -> tuple[Probe, ...]:
     return probe(), CommandProbe("objects", script, timeout=40, slow=True)
 
 
+@parsed
 def read(readings: HostView) -> Nodes:
     """The nodes according to the apiserver. Raises Unreadable."""
     responses = local_apiserver.answers(readings.output("nodes").lines, _PATHS)
@@ -132,6 +133,7 @@ def read(readings: HostView) -> Nodes:
         raise Unreadable(f"the nodes' table has an unknown format: {error!r}") from None
 
 
+@parsed
 def counted(readings: HostView, objects: Iterable[Object]) -> dict[Object, Count | None]:
     """The pods of each of these objects; None where it does not exist. Raises Unreadable."""
     *lines, end = readings.output("objects").lines or [""]

@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from facts.parsers.blanks import split_words
-from hale.model.evidence import CommandProbe, HostView, Unreadable
+from hale.model.evidence import CommandProbe, HostView, Unreadable, parsed
 from hale.shell import arguments, load_script
 
 SUBJECT = "packages"
@@ -42,6 +42,7 @@ def probe(names: Iterable[str]) -> CommandProbe:
     return CommandProbe("versions", f"{arguments(*names)}{_SCRIPT}", timeout=20)
 
 
+@parsed
 def read(readings: HostView) -> Packages:
     """The host's packages. Raises Unreadable."""
     lines = readings.output("versions").lines

@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from facts.parsers.blanks import split_words
-from hale.model.evidence import CommandProbe, HostView, Unreadable
+from hale.model.evidence import CommandProbe, HostView, Unreadable, parsed
 from hale.shell import arguments, load_script
 
 SUBJECT = "services"
@@ -34,19 +34,25 @@ def probe(units: Iterable[str]) -> CommandProbe:
     return CommandProbe("units", f"{arguments(*units)}{_SCRIPT}")
 
 
+class _Services(dict[str, Service]):
+    def __missing__(self, unit: str) -> Service:
+        raise Unreadable(f"the answer is garbled: it has no {unit}")
+
+
+@parsed
 def read(readings: HostView) -> Mapping[str, Service]:
-    """The services by unit. Raises Unreadable."""
+    """The services by unit; a unit that is not in the answer is Unreadable. Raises Unreadable."""
     *lines, last = readings.output("units").lines or [""]
     try:
         _, clock, up, hertz = split_words(last)
         boot = float(clock) - float(up)
-        found = {}
+        found = _Services()
         for line in lines:
             unit, load, active, enabled, ticks = split_words(line)
             since = boot + int(ticks) / int(hertz) if int(ticks) else 0.0
             found[unit] = Service(
                 load == "loaded", active == "active", enabled.startswith("enabled"), since
             )
-    except ValueError:
+    except (ValueError, ZeroDivisionError):
         raise Unreadable(f"the answer is garbled: {last[:80]!r}") from None
     return found

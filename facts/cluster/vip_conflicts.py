@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from facts.parsers.blanks import split_words
-from hale.model.evidence import CommandProbe, HostView, Unreadable
+from hale.model.evidence import CommandProbe, HostView, Unreadable, parsed
 from hale.shell import script_with
 
 SUBJECT = "vip_claims"
@@ -48,12 +48,14 @@ def conflict_probe(vip: str, address: str) -> CommandProbe:
     return CommandProbe("strangers", script, timeout=15, slow=True)
 
 
+@parsed
 def interface(readings: HostView) -> str:
     """The interface with the host's planned address; empty without one. Raises Unreadable."""
     words = (line.partition(" ") for line in readings.output("own").lines)
     return next((name for word, _, name in words if word == "interface"), "")
 
 
+@parsed
 def read(readings: HostView) -> Claims:
     """The claims, as observed from this host. Raises Unreadable."""
     values: dict[str, str] = {}

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from hale.model.evidence import Selection
+from hale.model.evidence import EXISTENCE, Selection
 
 #: A wildcard of a shell pattern. All other characters of a pattern are quoted.
 WILD = re.compile(r"[*?]|\[!?[A-Za-z0-9._-]+\]")
@@ -86,6 +86,7 @@ def _selecting(selections: Mapping[str, Sequence[Selection]], complete: Sequence
             rf"/{_paths(patterns)}[0-9]+:({_slashed(s.only)})/b kept"
             + (str(follow.index(s.follow)) if s.follow else "")
             for s, patterns in by_lines.items()
+            if s != EXISTENCE
         ),
         r"/\x00[0-9]+:[ \t]*[#;]/{s/(\x00[0-9]+:[ \t]*.).*/\1/",
         "b dropped",
@@ -120,7 +121,16 @@ def _slashed(expression: str) -> str:
 
 def _paths(patterns: Sequence[str]) -> str:
     """Matches the beginning of a line of a file that one of these shell patterns names."""
-    return rf"^({'|'.join(map(_path, patterns))})\x00"
+    names: dict[str, dict[str, None]] = {}
+    for pattern in patterns:
+        folder, _, name = pattern.rpartition("/")
+        names.setdefault(_path(folder), {})[_path(name)] = None
+    # Hundreds of files of units are in a few folders, which have the same names.
+    folders: dict[tuple[str, ...], list[str]] = {}
+    for folder, found in names.items():
+        folders.setdefault(tuple(found), []).append(folder)
+    parts = (rf"({'|'.join(f)})\/({'|'.join(n)})" for n, f in folders.items())
+    return rf"^({'|'.join(parts)})\x00"
 
 
 def _path(pattern: str) -> str:

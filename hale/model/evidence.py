@@ -7,16 +7,19 @@ returns a frozen Struct. Nothing in this file touches a host.
 
 import re
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, wraps
 from itertools import islice, takewhile
-from typing import Protocol
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from msgspec import Struct
 
 from hale.model.reading_time import Stopwatch
+
+Rest = ParamSpec("Rest")
+Understood = TypeVar("Understood")
 
 
 class Unreadable(Exception):
@@ -334,6 +337,20 @@ class HostView:
     def _up(self) -> None:
         if self._evidence.unreachable:
             raise Unreadable(self._evidence.unreachable)
+
+
+def parsed(
+    read: Callable[Concatenate[HostView, Rest], Understood],
+) -> Callable[Concatenate[HostView, Rest], Understood]:
+    """A reader to which an answer in which it does not find its way is Unreadable."""
+
+    def guarded(readings: HostView, /, *args: Rest.args, **kwargs: Rest.kwargs) -> Understood:
+        try:
+            return read(readings, *args, **kwargs)
+        except (ValueError, LookupError) as error:
+            raise Unreadable(f"{readings.host}: the answer is garbled: {error}") from None
+
+    return wraps(read)(guarded)
 
 
 ClusterView = Mapping[str, HostView]

@@ -84,7 +84,7 @@ def host_key(log: bytes) -> str | None:
     """
     key = _HOST_KEY.search(log)
     known = _KEY_KNOWN.search(log) and not any(line in log for line in _KEY_UNKNOWN)
-    return key[1].decode("ascii") if key and known else None
+    return key[1].decode("ascii", "backslashreplace") if key and known else None
 
 
 def host_key_changed(log: bytes) -> bool:
