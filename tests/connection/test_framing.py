@@ -108,7 +108,7 @@ def test_a_simple_command_may_be_longer_than_an_argument(connect: Connect) -> No
     long = f"name={'x' * (200 << 10)}; echo ${{#name}}; exit 3"
     done = host.run(long, simple=True)
     assert (done.stdout, done.stderr, done.exit_status) == (b"204800\n", b"", 3)
-    after = host.run("echo \"${name-unset}\" $#; cd /; false", simple=True)
+    after = host.run('echo "${name-unset}" $#; cd /; false', simple=True)
     assert (after.stdout, after.exit_status) == (b"unset 0\n", 1), "each in a shell of its own"
     wrong = host.run("echo 'unfinished", simple=True)
     assert wrong.exit_status == 2
