@@ -96,11 +96,13 @@ class _Option(_Rule):
 class _Random(_Rule):
     """What only a generator makes: long, and small letters, capitals and digits by turns.
 
-    Public are SSH's public keys, certificates in base64, UUIDs, and what stands alone on its line,
-    as in PEM.
+    Public are SSH's public keys and their fingerprints, certificates in base64, names with a UUID,
+    and what stands alone on its line, as in PEM.
     """
 
-    _PUBLIC = r"AAAA|LS0tLS1CRUdJTiBDRVJU|[\da-fA-F]{8}(?:-[\da-fA-F]{4}){3}-"
+    _PUBLIC = (
+        r"AAAA|LS0tLS1CRUdJTiBDRVJU|[\w/-]{0,40}?[\da-fA-F]{8}(?:-[\da-fA-F]{4}){3}-[\da-fA-F]{12}$"
+    )
 
     def __init__(self) -> None:
         super().__init__([""], r"()(?<=[ \t\"'=:,])[\w+/-]{24,}={0,2}(?![\w+/=.-])")
@@ -115,7 +117,8 @@ class _Random(_Rule):
         return _STARS if self._is_secret(found) else found[0]
 
     def _is_secret(self, found: re.Match[str]) -> bool:
-        if _compiled(self._PUBLIC).match(found[0]):
+        fingerprint = found.string.endswith("SHA256:", 0, found.start())
+        if fingerprint or _compiled(self._PUBLIC).match(found[0]):
             return False
         kinds = [_kind(c) for c in found[0] if c.isalnum()]
         turns = sum(a != b for a, b in pairwise(kinds))

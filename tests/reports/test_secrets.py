@@ -174,6 +174,10 @@ OPEN = (
     "-----BEGIN CERTIFICATE-----\nMIIDBTCCAe2gAwIBAgIIQ7zQ9kL4tB8xV2mP1hS0wDQYJKoZIhvcNAQELBQAwFT\n"
     "-----END CERTIFICATE-----",
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8xV2mP1hS0wQ7zQ9kL4tB8xV2mP1hS0wQ7z ops@x",
+    "its key is SHA256:uNiVztksCsDhcc0u9e8BrqXJTs1Bfg3vhFqnGZ1kzQc, and another one is known",
+    "ro rd.luks.uuid=luks-2F6C1A3b-7C1D-4E5F-8A9B-0C1D2E3F4A5B quiet",
+    "/dev/disk/by-partuuid/2F6C1A3B-7C1D-4E5F-8A9B-0C1D2E3F4A5B none swap sw 0 0",
+    "/dev/disk/by-id/nvme-Samsung_SSD_970_EVO_Plus_1TB_S4EWNX0R123456 none swap sw 0 0",
     "[curl, -u, ops]",
     "ls -la | passwd-less",
     "Password: ",
