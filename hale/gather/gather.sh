@@ -86,10 +86,11 @@ stat_link_targets() {
   [ $# = 0 ] || find -L "$@" -maxdepth 0 -xtype l -printf '%p\0%C@\0%T@\0' 2>/dev/null
 }
 
-# read_files FILE...: the names, then each line with its file and number.
+# read_files FILE...: the names, a newline, then each line with its file and number.
 read_files() {
   printf '%s G\n' $N
   printf '%s\0' "$@" ""
+  echo
   { e=$(grep -anHZ '' "$@" 2>&1 >&3); r=$?; } 3>&1
   printf '%s S %s\n%s' $N $r "$e"
 }

@@ -188,7 +188,7 @@ def _files_of_frames(frames: Frames, memory: _TextMemory) -> tuple[dict[str, str
         raise _FilesIncomplete(
             f"the files could not be listed: {len(listed)} of {_text(count)} were"
         )
-    names, _, records = found[_FILE_LINES][1:].partition(b"\0\0")
+    names, _, records = found[_FILE_LINES][1:].partition(b"\0\0\n")
     if names.count(b"\0") > budgets.FILES:
         raise _FilesIncomplete(f"the host read more than {budgets.FILES} files")
     read = {_text(name) for name in names.split(b"\0")}

@@ -37,7 +37,7 @@ def answer(
     parts += [frame("M") + b"\n"]
     content = b"".join(lines_of(p.encode(), c) for p, c in files.items())
     names = b"".join(p + b"\0" for p in paths) + SENTINEL + b"\0"
-    parts += [frame("G") + b"\n" + names + b"\0" + content + lines_of(SENTINEL, b"x\n")]
+    parts += [frame("G") + b"\n" + names + b"\0\n" + content + lines_of(SENTINEL, b"x\n")]
     parts += [frame("S", b"0\n")]
     for name, printed in (outputs or {}).items():
         parts += [frame("C", name.encode() + b"\n" + printed), frame("S", b"0\n")]

@@ -22,6 +22,7 @@ from hale.model.evidence import matches
 from hale.paths import ROOT
 from hale.standard import loader
 from lab.machine import Lab
+from tests.engine import local_gather
 
 SECRET = "S3cr3tS3cr3t9"
 KEY = f"-----BEGIN EC PRIVATE KEY-----\n{SECRET}\n{SECRET}\n-----END EC PRIVATE KEY-----\n"
@@ -238,6 +239,20 @@ def test_lists_and_frames_are_not_changed(tmp_path: Path) -> None:
     assert filtered(request, b"no newline") == b"no newline"
 
 
+def test_the_first_line_of_the_first_file(tmp_path: Path) -> None:
+    """It comes after the names of all files."""
+    (tmp_path / "a").write_text(f"password={SECRET}\nx\n")
+    came: list[bytes] = []
+
+    def keep(printed: bytes) -> bytes:
+        came.append(response.decode(printed, printed.partition(b"\n")[0]))
+        return printed
+
+    found = local_gather.ask(tmp_path / "a", shell=local_gather.Shell(spoil=keep))
+    assert found.files[str(tmp_path / "a")].lines == ("password=********", "x")
+    assert SECRET.encode() not in came[0]
+
+
 class Recorder:
     """A connection to a host of the lab that keeps what comes over it."""
 
@@ -282,4 +297,4 @@ def test_no_secret_comes_over_the_connection(lab: Lab, tmp_path: Path) -> None:
     assert "net.ipv4.ip_forward = 1" in evidence.files["/etc/sysctl.d/a.conf"].lines
     assert len(connection.came) > 10_000
     leaks = [line for line in connection.came.split(b"\n") if SECRET.encode() in line]
-    assert leaks == []
+    assert b"\n".join(leaks) == b""
