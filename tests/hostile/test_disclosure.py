@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from hale.inventory import ini
 from hale.model.evidence import matches
 from hale.paths import ROOT
 from hale.standard import loader
-from lab.machine import Lab
+from lab.machine import Lab, LabHost
 from tests.engine import local_gather
 
 SECRET = "S3cr3tS3cr3t9"
@@ -272,10 +273,17 @@ class Recorder:
         return RawResponse(done.stdout, done.stderr)
 
 
+@pytest.fixture
+def host(lab: Lab) -> Iterator[LabHost]:
+    """A host as new, and then again."""
+    lab["k8s-master-01"].reset()
+    yield lab["k8s-master-01"]
+    lab["k8s-master-01"].reset()
+
+
 @pytest.mark.lab
-def test_no_secret_comes_over_the_connection(lab: Lab, tmp_path: Path) -> None:
+def test_no_secret_comes_over_the_connection(lab: Lab, host: LabHost) -> None:
     """Of all files at once, of an environment, and of a command line."""
-    host = lab["k8s-master-01"]
     by_path: dict[str, str] = {}
     for held in FILES.values():
         by_path.setdefault(held.path, filled(held.text))
