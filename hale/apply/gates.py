@@ -151,6 +151,11 @@ def subject_of(problem: str) -> str:
     return problem.partition(": ")[0]
 
 
+def requirement_of(problem: str) -> str:
+    """The id of the requirement that is not met: `CMP-KUBELET`."""
+    return subject_of(problem).partition(" on ")[0]
+
+
 def naming(problems: Sequence[str]) -> str:
     """The first NAMED problems in one line, those of the cluster itself before those of a host."""
     first = sorted(problems, key=lambda p: not subject_of(p).endswith(f" on {CLUSTER}"))
@@ -167,8 +172,8 @@ def closing(problems: Iterable[str], host: str, remediated: Collection[str] = ()
     """
 
     def closes(problem: str) -> bool:
-        requirement, _, where = subject_of(problem).partition(" on ")
-        return where != host and requirement not in remediated
+        where = subject_of(problem).partition(" on ")[2]
+        return where != host and requirement_of(problem) not in remediated
 
     return [problem for problem in problems if closes(problem)]
 

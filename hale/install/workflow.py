@@ -46,6 +46,7 @@ from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
 from hale.model.requirement import Profile
 from hale.paths import ROOT
+from hale.polling import wait_until
 from hale.report.audits import audit
 from hale.report.text import confirm, escape_controls
 from hale.ssh import SessionPool
@@ -54,6 +55,8 @@ from hale.standard import loader
 from hale.standard.loader import Standard
 
 GATE, AUDIT = "gate", "audit"
+# Seconds: how long the final audit waits for a cluster that is not healthy yet, and between looks.
+SETTLE_TIMEOUT, SETTLE_INTERVAL = 60.0, 2.0
 
 
 def install_cluster(options: InstallOptions) -> bool:
@@ -105,7 +108,11 @@ def _install(
     phases = [n for n in chosen if n not in (GATE, AUDIT)]
     ok = _phases(options, made, context, standard, sessions, folder, console, phases, joined)
     if ok and AUDIT in chosen:
-        ok = _audit(inventory, standard, sessions, folder, options.ignore_preflight_errors)
+        ignored = options.ignore_preflight_errors
+        print(f"▶ {AUDIT}: Audit of everything", flush=True)
+        if phases:
+            _settle(inventory, standard, sessions, ignored)
+        ok = _audit(inventory, standard, sessions, folder, ignored)
     console.print(f"report: {folder}")
     return ok
 
@@ -322,6 +329,30 @@ def _explain(
     )
 
 
+def _settle(
+    inventory: Inventory, standard: Standard, sessions: SessionPool, ignored: Sequence[str]
+) -> None:
+    """Give the cluster SETTLE_TIMEOUT to become healthy; the audit then judges it as it is.
+
+    An apiserver is not ready for a moment while etcd takes another member in, and a load balancer
+    wants several good answers before it sends traffic there again (haproxy's `rise`).
+    """
+    named = ""
+
+    def problems() -> list[str]:
+        nonlocal named
+        found = [
+            p
+            for p in gates.cluster_problems(inventory, standard, sessions)
+            if gates.requirement_of(p) not in ignored
+        ]
+        if found and (text := gates.naming(found)) != named:
+            print(f"  waiting: {escape_controls(named := text)}", flush=True)
+        return found
+
+    wait_until(problems, SETTLE_TIMEOUT, SETTLE_INTERVAL)
+
+
 def _audit(
     inventory: Inventory,
     standard: Standard,
@@ -330,7 +361,6 @@ def _audit(
     ignored: Sequence[str],
 ) -> bool:
     """Whether everything passes, except the ignored requirements."""
-    print(f"▶ {AUDIT}: Audit of everything", flush=True)
     made = audit(
         recorder.create_run_dir(folder, "audit"),
         inventory,

@@ -272,7 +272,7 @@ def test_it_does_not_wait_after_ctrl_c() -> None:
         gates.wait_until_healthy(lambda: problems(row(Verdict.FAIL)), lambda: True, 60, 60)
 
 
-def test_the_whole_cluster_is_named_before_its_hosts() -> None:
+def test_problems_of_the_cluster_are_named_before_those_of_hosts() -> None:
     hosts = [f"HA-LB-BACKENDS on {h}: FAIL, a is down" for h in "bcd"]
     etcd = "HA-ETCD-MEMBERS on cluster: FAIL, two of three"
     with pytest.raises(GateClosed) as closed:

@@ -32,7 +32,7 @@ class Standing:
     lab: Lab
     engine: audit.Engine
     before: Rows = field(default_factory=dict)
-    left: list[str] = field(default_factory=list)  # what the undo of the last fault left
+    not_undone: list[str] = field(default_factory=list)  # rows that the last undo did not restore
     silent: frozenset[str] = frozenset()  # hosts that gave no answer at the last look
 
     def look(self) -> Rows:
@@ -49,7 +49,7 @@ class Standing:
         """
         baseline = {r.id for r in self.engine.standard.of_profile(Profile.BASELINE)}
 
-        def ill() -> list[str]:
+        def unhealthy() -> list[str]:
             self.before = self.look()
             return [
                 f"{_named(key)} is {row}"
@@ -57,27 +57,27 @@ class Standing:
                 if key.requirement in baseline and row.verdict in ("FAIL", "UNKNOWN")
             ]
 
-        if found := until(MENDS, ill):
+        if found := until(MENDS, unhealthy):
             raise AssertionError(f"unhealthy without any fault: {'; '.join(found)}")
 
     def prove(self, fault: ClusterFault) -> None:
         """Bring it about and take it back: its rows turn, and all is as before.
 
-        On a cluster that an earlier undo did not make whole nothing is proven, nor waited for.
+        On a cluster that an earlier undo did not restore, nothing is proven and nothing waited for.
         """
         nothing = ClusterFault("nothing", fault.host, (), ())
-        if self.left:
-            self.left = trouble(nothing, self.before, self.look())
-        assert not self.left, f"an earlier undo left: {'; '.join(self.left)}"
+        if self.not_undone:
+            self.not_undone = trouble(nothing, self.before, self.look())
+        assert not self.not_undone, f"an earlier undo left: {'; '.join(self.not_undone)}"
         try:
             wrong = self._done(fault.inject)
             if not wrong:
                 wrong = until(SHOWS, lambda: trouble(fault, self.before, self.look()))
         finally:
-            self.left = self._done(fault.undo)
-        self.left += until(MENDS, lambda: trouble(nothing, self.before, self.look()))
+            self.not_undone = self._done(fault.undo)
+        self.not_undone += until(MENDS, lambda: trouble(nothing, self.before, self.look()))
         assert not wrong, "\n".join(wrong)
-        assert not self.left, "the undo left\n" + "\n".join(self.left)
+        assert not self.not_undone, "the undo left\n" + "\n".join(self.not_undone)
 
     def _done(self, steps: Steps) -> list[str]:
         """Do them all, whatever one of them says; returns what went wrong."""
