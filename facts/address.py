@@ -103,7 +103,7 @@ def probes(host: Host, cases: Sequence[Case[AddressParameters]]) -> tuple[Probe,
     if "persisted" in aspects:
         wanted += [
             FileProbe(*boot_network.FILES, *cloud_init.FILES),
-            *boot_files.probes(*boot_network.CONFIGURATION),
+            boot_files.PROBE,
             boot_commands.probe(f"{COMMANDS}|{ASSIGNMENTS}"),
         ]
     planned = _address(host)

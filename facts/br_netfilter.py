@@ -139,7 +139,7 @@ def probes(host: Host, cases: Sequence[Case[BrNetfilterParameters]]) -> tuple[Pr
             *RULES,
             *systemd_units.file_patterns(SERVICE),
         ),
-        *boot_files.probes(*NAMED, OLD_FILE),
+        boot_files.PROBE,
         # The modules built into this kernel; without that file they are unknown.
         CommandProbe(
             "builtin",

@@ -109,7 +109,7 @@ def probes(host: Host, cases: Sequence[Case[HostnameParameters]]) -> tuple[Probe
             *cloud_init.FILES,
             *kubeadm_membership.FILES,
         ),
-        *boot_files.probes(STATIC),
+        boot_files.PROBE,
     )
 
 

@@ -139,7 +139,7 @@ def probes(host: Host, cases: Sequence[Case[HostsFileParameters]]) -> tuple[Prob
     names = {name: None for case in cases for name in case.inventory.endpoint.names}
     return (
         FileProbe(HOSTS, ORDER, *cloud_init.FILES, *kubeadm_membership.FILES),
-        *boot_files.probes(HOSTS),
+        boot_files.PROBE,
         CommandProbe("resolver", _script(tuple(names)), timeout=20, slow=True),
     )
 

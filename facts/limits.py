@@ -181,7 +181,7 @@ def probes(host: Host, cases: Sequence[Case[LimitsParameters]]) -> tuple[Probe, 
             *pam.PATTERNS,
             *pam.SSHD_PATTERNS,
         ),
-        *boot_files.probes(MAIN, FOLDER),
+        boot_files.PROBE,
         CommandProbe("library", _LIBRARY),
         *(
             CommandProbe(f"identity_{who}", variables(user=name) + _USER + _IDENTITY)

@@ -86,7 +86,7 @@ def probes(host: Host, cases: Sequence[Case[SelinuxParameters]]) -> tuple[Probe,
     """The kernel's files, SELinux's configuration, and the boot loader's."""
     return (
         FileProbe(ENFORCE, FILE_SYSTEMS, LABEL, CONFIG, OLD_CONFIG, *boot_loader.PATTERNS),
-        *boot_files.probes(CONFIG),
+        boot_files.PROBE,
     )
 
 

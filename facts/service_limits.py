@@ -198,9 +198,7 @@ def probes(host: Host, cases: Sequence[Case[ServiceLimitsParameters]]) -> tuple[
             MOST_FILES,
             *kubeadm_membership.FILES,
         ),
-        *boot_files.probes(
-            *(path for unit in found for path in (*_mains(unit), *_dropins(unit))), *MAINS, *MANAGER
-        ),
+        boot_files.PROBE,
         CommandProbe("systemd", _SYSTEMD),
         *(CommandProbe(unit, script_with(_UNIT, unit=unit, shown=_SHOWN)) for unit in found),
     )

@@ -217,7 +217,7 @@ def probes(host: Host, cases: Sequence[Case[SwapParameters]]) -> tuple[Probe, ..
             *cloud_init.FILES,
         ),
         boot_commands.probe(COMMANDS),
-        *boot_files.probes(FSTAB),
+        boot_files.PROBE,
         CommandProbe("generators", _GENERATORS),
     )
 

@@ -142,7 +142,7 @@ def probes(host: Host, cases: Sequence[Case[SysctlParameters]]) -> tuple[Probe, 
             *systemd_units.file_patterns(SERVICE),
         ),
         VERSION,
-        *boot_files.probes(*PATTERNS),
+        boot_files.PROBE,
     )
 
 

@@ -174,7 +174,7 @@ def probes(host: Host, cases: Sequence[Case[TimeSyncParameters]]) -> tuple[Probe
             *boot_target.FILES,
             *time_sources.PATTERNS,
         ),
-        *boot_files.probes(*time_sources.PATTERNS),
+        boot_files.PROBE,
         CommandProbe("state", _script(), timeout=20),
     )
 

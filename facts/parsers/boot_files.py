@@ -4,14 +4,13 @@ It does not where the file is in memory (a link or a bind mount that leads into 
 its folder), where something is mounted over it by hand, and where systemd-tmpfiles writes, replaces
 or removes it at boot.
 
-Sources: tmpfiles.d(5), systemd-tmpfiles-setup.service(8) (`--create --remove --boot`); stat(1);
+Sources: tmpfiles.d(5), systemd-tmpfiles-setup.service(8) (`--create --remove --boot`);
 proc_pid_mountinfo(5); file-hierarchy(7).
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, wraps
-from pathlib import Path
 from posixpath import normpath
 from typing import TypeVar
 
@@ -21,24 +20,24 @@ from hale.model import budgets
 from hale.model.evidence import (
     EXISTENCE,
     Allowance,
-    CommandProbe,
     ConfigLine,
     Fact,
     File,
     FileProbe,
     HostView,
-    Probe,
     Selection,
     Unreadable,
     matches,
     select,
 )
 from hale.model.requirement import Case
-from hale.shell import arguments, load_script
 
 RULES = conf_dirs.patterns("tmpfiles.d")
 SERVICE = "systemd-tmpfiles-setup.service"
 FSTAB = "/etc/fstab"
+MOUNT_TABLE = "/proc/self/mountinfo"
+# A node has hundreds of mounts, one or two for each container, far below these folders.
+_MOUNTS_NEAR_ROOT = Selection(r"([^ ]+ ){4}((/[^/ ]*){1,3}|/etc/[^ ]*) ")
 _IN_ETC = Selection(r"[[:space:]]*[^#[:space:]]+[[:space:]]+(/etc|[^[:space:]]*\\)")
 MOUNTS = systemd_units.file_patterns("etc-*.mount")
 # File systems without a disk.
@@ -49,19 +48,12 @@ EMPTIED = ("/run/", "/var/run/", "/tmp/", "/dev/shm/")
 ParametersT = TypeVar("ParametersT")
 FactT = TypeVar("FactT", bound=Fact)
 
-_SCRIPT = load_script(Path(__file__).with_suffix(".sh"))
-
-
-def probes(*patterns: str) -> tuple[Probe, ...]:
-    """What must be read to judge the files of these patterns."""
-    return (
-        FileProbe(
-            *RULES,
-            *select(EXISTENCE, *systemd_units.file_patterns(SERVICE), *MOUNTS),
-            *select(_IN_ETC, FSTAB),
-        ),
-        CommandProbe("boot_files", arguments(*patterns) + _SCRIPT),
-    )
+PROBE = FileProbe(
+    *RULES,
+    *select(EXISTENCE, *systemd_units.file_patterns(SERVICE), *MOUNTS),
+    *select(_IN_ETC, FSTAB),
+    *select(_MOUNTS_NEAR_ROOT, MOUNT_TABLE),
+)
 
 
 def losses(readings: HostView, files: Iterable[File]) -> tuple[ConfigLine, ...]:
@@ -113,23 +105,26 @@ def sentence(lost: Sequence[ConfigLine]) -> str:
 
 
 def _mounted(readings: HostView) -> tuple[Mapping[str, str], Sequence[str]]:
-    """The file system's type of each file that is not on the root's, and mount points in /etc."""
+    """The file systems' types by device, without the root's, and the mount points in /etc."""
+    table = readings.file(MOUNT_TABLE)
     types: dict[str, str] = {}
-    mounts: list[str] = []
+    points: list[str] = []
     root = ""
-    for line in readings.output("boot_files").lines:
-        kind, _, rest = line.partition(" ")
-        if kind == "mount":
-            mounts.append(_unescaped(rest))
-        elif kind == "fs" and (found := re.fullmatch(r"(\S+) (\S+) (/.*)", rest, re.ASCII)):
-            root = root or found[2]
-            if found[2] != root:
-                types[found[3]] = found[1]
-        else:
-            raise Unreadable(f"boot_files: {line!r} is neither a file system nor a mount")
+    for line in table.lines if table else ():
+        if not line:
+            continue  # a mount that is not read
+        before, _, after = line.partition(" - ")
+        words = before.split(" ")
+        if len(words) < 6 or not after:
+            raise Unreadable(f"{MOUNT_TABLE}: {line!r} is no mount")
+        types[words[2]] = after.partition(" ")[0]
+        root = words[2] if words[4] == "/" else root
+        if words[4].startswith("/etc/"):
+            points.append(_unescaped(words[4]))
     if not root:
-        raise Unreadable("boot_files: stat(1) does not say on which file system / is")
-    return types, mounts
+        raise Unreadable(f"{MOUNT_TABLE} does not say on which device / is")
+    del types[root]
+    return types, points
 
 
 def _unescaped(text: str) -> str:
@@ -138,10 +133,10 @@ def _unescaped(text: str) -> str:
 
 def _in_memory(file: File, types: Mapping[str, str]) -> Iterator[ConfigLine]:
     to = normpath(conf_dirs.leads_to(file))
-    if types.get(file.path) not in IN_MEMORY and not to.startswith(EMPTIED):
+    if types.get(file.device) not in IN_MEMORY and not to.startswith(EMPTIED):
         return
     text = f"-> {file.target}" if file.target else ""
-    what = f"leads to {to}" if file.target else f"is in memory ({types[file.path]})"
+    what = f"leads to {to}" if file.target else f"is in memory ({types[file.device]})"
     note = f"{what}, which a boot empties"
     yield ConfigLine(file.path, 0, text, changed=file.changed, note=note)
 

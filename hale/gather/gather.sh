@@ -72,18 +72,19 @@ check_searchable() {
   report_errors
 }
 
-# stat_files PATH...: path, type, type of the target, target, ctime, mtime, whether it is readable.
+# stat_files PATH...: path, type, type of the target, target, ctime, mtime, device, whether it is
+# readable.
 stat_files() {
   printf '%s L %s\n' $N $#
-  { e=$(find "$@" -maxdepth 0 -printf '%p\0%y\0%Y\0%l\0%C@\0%T@\0' \
+  { e=$(find "$@" -maxdepth 0 -printf '%p\0%y\0%Y\0%l\0%C@\0%T@\0%D\0' \
     \( -readable -printf 'r\0' -o -printf '-\0' \) 2>&1 >&3); r=$?; } 3>&1
   report_errors
 }
 
-# stat_link_targets LINK...: path, and ctime and mtime of what it leads to.
+# stat_link_targets LINK...: path, and ctime, mtime and device of what it leads to.
 stat_link_targets() {
   printf '%s M\n' $N
-  [ $# = 0 ] || find -L "$@" -maxdepth 0 -xtype l -printf '%p\0%C@\0%T@\0' 2>/dev/null
+  [ $# = 0 ] || find -L "$@" -maxdepth 0 -xtype l -printf '%p\0%C@\0%T@\0%D\0' 2>/dev/null
 }
 
 # read_files FILE...: the names, a newline, then each line with its file and number.

@@ -204,8 +204,8 @@ def _files_of_frames(frames: Frames, memory: _TextMemory) -> tuple[dict[str, str
             f"the files could not be read: grep printed a line of {unknown[0][:40]!r}"
         )
     failed = dict(_parse_grep_error(line, read) for line in errors.splitlines()) | too_large
-    target_times = _link_target_times(found[_LINK_TARGETS][1:])
-    files = _with_contents(listed, target_times, read, content, failed, memory)
+    targets = _link_targets(found[_LINK_TARGETS][1:])
+    files = _with_contents(listed, targets, read, content, failed, memory)
     return hidden | dict(blocked), {f.path: f for f in files}
 
 
@@ -257,7 +257,7 @@ def _records(data: bytes, width: int) -> Iterable[list[bytes]]:
 
 def _parse_file_list(data: bytes) -> list[File]:
     files = []
-    for path, kind, real, target, changed, modified, readable in _records(data, 7):
+    for path, kind, real, target, changed, modified, device, readable in _records(data, 8):
         followed = real if kind == b"l" and real == b"f" else kind
         files.append(
             File(
@@ -267,19 +267,33 @@ def _parse_file_list(data: bytes) -> list[File]:
                 changed=max(_seconds(changed), _seconds(modified)),
                 content=() if readable == b"r" and followed == b"f" else None,
                 error="" if readable == b"r" else "not readable by this user",
+                device=_device(device),
             )
         )
     return files
 
 
-def _link_target_times(data: bytes) -> dict[str, float]:
-    return {_text(p): max(_seconds(c), _seconds(m)) for p, c, m in _records(data, 3)}
+def _link_targets(data: bytes) -> dict[str, tuple[float, str]]:
+    """When the target of each link was changed, and its device."""
+    return {
+        _text(p): (max(_seconds(c), _seconds(m)), _device(d)) for p, c, m, d in _records(data, 4)
+    }
 
 
 def _seconds(raw: bytes) -> float:
     if not re.fullmatch(rb"-?\d{1,15}(\.\d*)?", raw):
         raise MalformedResponse("the host's list of files is garbled")
     return float(raw)
+
+
+def _device(raw: bytes) -> str:
+    """`8:1` of find's number, as Linux has it; os.major() knows this system's own."""
+    if not re.fullmatch(rb"\d{1,20}", raw):
+        raise MalformedResponse("the host's list of files is garbled")
+    number = int(raw)
+    major = (number & 0xFFF00) >> 8 | (number & 0xFFFFF00000000000) >> 32
+    minor = number & 0xFF | (number & 0xFFFFFF00000) >> 12
+    return f"{major}:{minor}"
 
 
 _RECORD = re.compile(rb"([^\0]+)\0(\d{1,9}):([^\n]*)\n")
@@ -323,7 +337,7 @@ def _parse_grep_output(data: bytes) -> tuple[dict[str, list[bytes]], dict[str, s
 
 def _with_contents(
     files: Iterable[File],
-    target_times: Mapping[str, float],
+    targets: Mapping[str, tuple[float, str]],
     read: Collection[str],
     content: Mapping[str, list[bytes]],
     failed: Mapping[str, str],
@@ -333,8 +347,9 @@ def _with_contents(
         # A mask is a link to /dev/null, which every boot re-creates: only the link's time counts.
         if file.target is not None and not file.masked:
             # The later of link and target; 0 means unknown, if the target's was not reported.
-            target = target_times.get(file.path)
-            file = replace(file, changed=max(file.changed, target) if target else 0.0)
+            target, device = targets.get(file.path, (0.0, ""))
+            changed = max(file.changed, target) if target else 0.0
+            file = replace(file, changed=changed, device=device)
         if file.path in failed:
             file = replace(file, content=None, error=failed[file.path])
         elif file.content is not None and file.path not in read:

@@ -143,6 +143,7 @@ class File(Struct, frozen=True, rename={"error": "trouble"}):
     or find(1)'s other letters; a link to a regular file is `f` with `target` set.
     changed: the later of inode change and content change, seconds since the epoch, by the
     host's clock. content: lines without their newline (a CR stays), None if not readable.
+    device: MAJOR:MINOR of the device that it, or a link's target, is on; empty if unknown.
     """
 
     path: str
@@ -151,6 +152,7 @@ class File(Struct, frozen=True, rename={"error": "trouble"}):
     changed: float
     content: tuple[str, ...] | None
     error: str = ""
+    device: str = ""
 
     @property
     def lines(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import shutil
 import socket
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -170,6 +171,26 @@ def test_a_link_is_as_young_as_what_it_leads_to(tmp_path: Path) -> None:
     assert file.changed == 4e9 > old.st_ctime
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="os.makedev is that of this system")
+@pytest.mark.parametrize("number", [(8, 1), (0, 24), (259, 0), (4095, 1048575), (1 << 19, 1 << 30)])
+def test_the_number_of_a_device(number: tuple[int, int]) -> None:
+    major, minor = number
+    raw = b"%d" % os.makedev(major, minor)
+    assert back._device(raw) == f"{major}:{minor}"
+
+
+def test_the_device_of_a_file_and_of_what_a_link_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a\n")
+    with tempfile.NamedTemporaryFile(dir="/dev/shm", prefix="hale-test-") as elsewhere:
+        (tmp_path / "link").symlink_to(elsewhere.name)
+        found = readings(tmp_path / "*").files(str(tmp_path / "*"))
+        devices = {Path(f.path).name: f.device for f in found}
+        here, there = (p.stat().st_dev for p in (tmp_path / "file", Path(elsewhere.name)))
+    assert here != there
+    wanted = {"file": here, "link": there}
+    assert devices == {n: f"{os.major(d)}:{os.minor(d)}" for n, d in wanted.items()}
+
+
 def test_a_link_whose_target_was_not_told_has_no_age(tmp_path: Path) -> None:
     (tmp_path / "target").write_text("a\n")
     (tmp_path / "link").symlink_to("target")
@@ -178,7 +199,7 @@ def test_a_link_whose_target_was_not_told_has_no_age(tmp_path: Path) -> None:
         str(tmp_path / "link")
     )
     assert file
-    assert (file.lines, file.changed) == (("a",), 0.0)
+    assert (file.lines, file.changed, file.device) == (("a",), 0.0, "")
 
 
 def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
@@ -708,7 +729,7 @@ def owned(frames: bytes) -> list[str]:
                 own(start, end, frame[2].partition(b"\n")[0].removeprefix(b"test."))
             case b"L" | b"M":
                 first = body.index(b"\n", start) + 1 if frame[1] == b"L" else start
-                width = 6 if frame[1] == b"L" else 2
+                width = 7 if frame[1] == b"L" else 3
                 for m in re.compile(rb"([^\0]+)\0(?:[^\0]*\0){%d}" % width).finditer(body, first):
                     own(*m.span(), m[1])
             case b"G":

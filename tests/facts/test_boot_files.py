@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from facts.parsers.boot_files import MOUNT_TABLE
 from hale.audit.judge import judge_fact
 from tests.facts.test_cases import (
     CASES,
-    USUAL,
+    USUAL_FILES,
     Given,
     GivenFile,
-    GivenOutput,
     case_of,
     loaded,
     read,
@@ -72,16 +72,18 @@ def with_file(given: Given, path: str, file: GivenFile) -> Given:
     return replace(given, files={**given.files, path: file})
 
 
-def with_output(given: Given, text: str) -> Given:
-    output = GivenOutput(f"{USUAL['boot_files'].stdout}{text}\n")
-    return replace(given, outputs={**given.outputs, "boot_files": output})
+def with_mount(given: Given, path: str, device: str, point: str, kind: str) -> Given:
+    """The file on this device, and a mount of it."""
+    table = f"{USUAL_FILES[MOUNT_TABLE].text}31 30 {device} / {point} rw - {kind} none rw\n"
+    moved = with_file(given, path, replace(given.files[path], device=device))
+    return with_file(moved, MOUNT_TABLE, GivenFile(table))
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_the_case_passes(subject: str) -> None:
     given, path = passing(subject)
     assert verdict_of(given)[0] == "PASS"
-    assert verdict_of(with_output(given, f"fs xfs 99 {path}"))[0] == "PASS"
+    assert verdict_of(with_mount(given, path, "8:17", "/srv", "xfs"))[0] == "PASS"
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
@@ -98,7 +100,7 @@ def test_a_link_into_what_a_boot_empties(subject: str, to: str) -> None:
 @pytest.mark.parametrize("kind", ["tmpfs", "ramfs"])
 def test_a_file_in_memory(subject: str, kind: str) -> None:
     given, path = passing(subject)
-    verdict, reason = verdict_of(with_output(given, f"fs {kind} 0 {path}"))
+    verdict, reason = verdict_of(with_mount(given, path, "0:24", "/mnt", kind))
     assert verdict != "PASS"
     assert f"{path} is in memory ({kind}), which a boot empties" in reason
 
@@ -106,7 +108,7 @@ def test_a_file_in_memory(subject: str, kind: str) -> None:
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_a_mount_that_nothing_makes_at_boot(subject: str) -> None:
     given, path = passing(subject)
-    verdict, reason = verdict_of(with_output(given, f"mount {path}"))
+    verdict, reason = verdict_of(with_mount(given, path, "8:1", path, "ext4"))
     assert verdict != "PASS"
     assert f"{path} covers {path}" in reason
 

@@ -74,17 +74,13 @@ ROOT = HERE.parent.parent
 CASES = sorted(HERE.glob("*/*.toml"))
 
 
-# Outputs that a case has without naming them: all files are on the disk of the root,
-# and a boot runs no commands.
-USUAL: dict[str, "GivenOutput"] = {}
-
-
 class GivenFile(msgspec.Struct, forbid_unknown_fields=True):
     text: str = ""
     kind: str = "f"
     target: str | None = None
     trouble: str = ""
     changed: float = 0.0
+    device: str = "8:1"
     ignored: bool = False
 
 
@@ -94,8 +90,9 @@ class GivenOutput(msgspec.Struct, forbid_unknown_fields=True):
     status: int = 0
 
 
-USUAL["boot_commands"] = GivenOutput("")
-USUAL["boot_files"] = GivenOutput("fs ext2/ext3 1234 /\n")
+# What a case has without naming it: a boot runs no commands, and all files are on the root's disk.
+USUAL = {"boot_commands": GivenOutput("")}
+USUAL_FILES = {"/proc/self/mountinfo": GivenFile("30 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n")}
 
 
 class GivenHost(msgspec.Struct, forbid_unknown_fields=True):
@@ -232,6 +229,8 @@ def readings_of(given: GivenHost, case: Case[Any], host: Host | None) -> HostVie
     commands = {probe.name: probe for probe in probes if isinstance(probe, CommandProbe)}
     usual = {name: out for name, out in USUAL.items() if name in commands}
     outputs = {**usual, **given.outputs}
+    files = {path: file for path, file in USUAL_FILES.items() if path in patterns}
+    files |= given.files
     assert set(given.outputs) <= set(commands), "no probe has such a name"
     for path, file in given.files.items():
         asked = any(matches(path, pattern) for pattern in patterns)
@@ -247,7 +246,7 @@ def readings_of(given: GivenHost, case: Case[Any], host: Host | None) -> HostVie
             },
             files=as_sent(
                 host,
-                [file_of(p, file) for p, file in given.files.items() if not file.ignored],
+                [file_of(p, file) for p, file in files.items() if not file.ignored],
                 probes,
             ),
             patterns=frozenset(patterns),
@@ -301,6 +300,7 @@ def file_of(path: str, given: GivenFile) -> File:
         given.changed,
         tuple(lines) if readable else None,
         given.trouble,
+        given.device,
     )
 
 

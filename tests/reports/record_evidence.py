@@ -18,6 +18,8 @@ DATA = Path(__file__).parent / "data"
 SUBJECTS = ("br_netfilter", "bridge", "hostname", "hosts_file", "identity", "swap", "sysctl")
 LEFT_OUT = re.compile(r"/pam\.d|/security/|/ssh|/udev|/network|firewalld|selinux")
 CMDLINE = "BOOT_IMAGE=/vmlinuz root=/dev/vda1 ro quiet"
+MOUNT_TABLE = "/proc/self/mountinfo"
+ROOT_MOUNT = "30 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw"
 KERNEL = "6.1.0-28-amd64"
 EXCERPT = 160
 
@@ -49,6 +51,9 @@ def main(run: Path) -> None:
                 continue
             if path == "/proc/cmdline":
                 file["content"] = [CMDLINE]
+            if path == MOUNT_TABLE:
+                file["content"] = [ROOT_MOUNT]
+            file["device"] = "8:1"
             if file["content"]:
                 file["content"] = [scrubbed(line) for line in file["content"]]
             listed[path] = file
