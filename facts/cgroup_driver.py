@@ -1,5 +1,7 @@
 """The cgroup driver: containerd and the kubelet must use the same one.
 
+A flag of the kubelet wins over its file (`--cgroup-driver`, which kubeadm no longer writes).
+
 With different drivers, two managers write the same cgroup tree: pods lose their limits, or do not
 start after a reboot. Both drivers are read from the configuration that the next start will use.
 containerd's is `SystemdCgroup` of its default runtime; a file that it imports may set it too.
@@ -34,23 +36,24 @@ class CgroupDriverParameters(Struct, frozen=True):
 
 
 class CgroupDriverPersisted(Struct, frozen=True):
-    """Both drivers: `systemd` or `cgroupfs`."""
+    """Both drivers: `systemd` or `cgroupfs`. where: what sets the kubelet's."""
 
     kubelet: str
     runtime: str
     sources: tuple[ConfigLine, ...] = ()
+    where: str = kubelet_config.PATH
 
     @property
     def actual(self) -> str:
         return (
-            f"the kubelet uses {self.kubelet} ({kubelet_config.PATH}), "
+            f"the kubelet uses {self.kubelet} ({self.where}), "
             f"containerd {self.runtime} ({CONTAINERD})"
         )
 
 
 def probes(host: Host, cases: Sequence[Case[CgroupDriverParameters]]) -> tuple[Probe, ...]:
     """Both configurations, and the files that containerd's may import."""
-    return (FileProbe(kubelet_config.PATH, CONTAINERD, *IMPORTS),)
+    return (FileProbe(*kubelet_config.PATTERNS, CONTAINERD, *IMPORTS),)
 
 
 def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> CgroupDriverPersisted:
@@ -63,8 +66,10 @@ def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> Cg
             f"there is no {CONTAINERD}: the driver of another runtime is not read here"
         )
     driver, sources = "cgroupfs", []  # the kubelet's own default
-    if found := kubelet_config.setting(readings, "cgroupDriver"):
+    where = kubelet_config.PATH
+    if found := kubelet_config.effective(readings, "cgroup-driver", "cgroupDriver"):
         driver, source = found
+        where = str(source) if source.path != where else where
         sources.append(source)
     config = _parsed(CONTAINERD, containerd.lines)
     for pattern in config.get("imports", []):
@@ -79,7 +84,7 @@ def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> Cg
                 ConfigLine(CONTAINERD, number, line.strip(BLANKS), False, containerd.changed)
             )
     return CgroupDriverPersisted(
-        driver, "systemd" if _systemd(config) else "cgroupfs", tuple(sources)
+        driver, "systemd" if _systemd(config) else "cgroupfs", tuple(sources), where
     )
 
 
