@@ -20,7 +20,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from facts.parsers import kubelet_config
+from facts.parsers import kubelet_config, unit_settings
 from facts.parsers.blanks import BLANKS
 from hale.inventory.ini import Host
 from hale.model.evidence import ConfigLine, FileProbe, HostView, NotApplicable, Probe, Unreadable
@@ -28,6 +28,7 @@ from hale.model.requirement import Case
 
 CONTAINERD = "/etc/containerd/config.toml"
 IMPORTS = ("/etc/containerd/conf.d/*.toml", "/etc/containerd/config.d/*.toml")
+CONTAINERD_UNIT = "containerd.service"
 PLUGINS = ("io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri")
 
 
@@ -53,7 +54,11 @@ class CgroupDriverPersisted(Struct, frozen=True):
 
 def probes(host: Host, cases: Sequence[Case[CgroupDriverParameters]]) -> tuple[Probe, ...]:
     """Both configurations, and the files that containerd's may import."""
-    return (FileProbe(*kubelet_config.PATTERNS, CONTAINERD, *IMPORTS),)
+    return (
+        FileProbe(
+            *kubelet_config.PATTERNS, CONTAINERD, *IMPORTS, *unit_settings.patterns(CONTAINERD_UNIT)
+        ),
+    )
 
 
 def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> CgroupDriverPersisted:
@@ -65,6 +70,7 @@ def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> Cg
         raise Unreadable(
             f"there is no {CONTAINERD}: the driver of another runtime is not read here"
         )
+    _reads_its_file(readings)
     driver, sources = "cgroupfs", []  # the kubelet's own default
     where = kubelet_config.PATH
     if found := kubelet_config.effective(readings, "cgroup-driver", "cgroupDriver"):
@@ -86,6 +92,20 @@ def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> Cg
     return CgroupDriverPersisted(
         driver, "systemd" if _systemd(config) else "cgroupfs", tuple(sources), where
     )
+
+
+def _reads_its_file(readings: HostView) -> None:
+    """Raises Unreadable where containerd's unit names another configuration."""
+    for command in unit_settings.commands(unit_settings.files(readings, CONTAINERD_UNIT)):
+        words = command.words
+        for at, word in enumerate(words):
+            flag, equals, value = word.partition("=")
+            if flag in ("-c", "--config", "-config"):
+                named = value if equals else "".join(words[at + 1 : at + 2])
+                if named != CONTAINERD:
+                    raise Unreadable(
+                        f"{command.source} has containerd read {named} instead of {CONTAINERD}"
+                    )
 
 
 def _parsed(path: str, lines: Sequence[str]) -> dict[str, Any]:

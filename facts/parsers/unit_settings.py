@@ -230,9 +230,9 @@ def start_of(readings: HostView, unit: str, program: str) -> Start:
         if {unit, unit.removesuffix(".service")} & {v for n, v in boot.arguments if n == MASK}:
             return Start(f"{boot.source} masks {unit} (kernel argument {MASK})", boot.source)
     with suppress(Unreadable):  # any other target has the units of an early boot
-        line = boot_target.obstacle(readings)
-        if line and f" {EMERGENCY}," in line.note:
-            return Start(f"{line} {line.note}, nor {unit}", line)
+        reached = boot_target.obstacle(readings)
+        if reached and f" {EMERGENCY}," in reached.note:
+            return Start(f"{reached} {reached.note}, nor {unit}", reached)
     read = files(readings, unit)
     if not read:
         return Start(f"{unit} is not installed")
@@ -245,7 +245,8 @@ def start_of(readings: HostView, unit: str, program: str) -> Start:
         )
     if limit := confined(read):
         raise Unreadable(
-            f"{limit} has {limit.text}: what {unit} can do then is not known (`systemctl cat {unit}`)"
+            f"{limit} has {limit.text}: what {unit} can do then is not known "
+            f"(`systemctl cat {unit}`)"
         )
     return _started(unit, program, commands(read))
 
