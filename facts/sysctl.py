@@ -19,6 +19,7 @@ count (systemd's rules.d/99-systemd.rules).
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -319,14 +320,20 @@ def most_files_at_boot(readings: HostView, now: int) -> tuple[int, str]:
     Without a line a value above the kernel's own does not last, unless systemd sets it.
     Raises Unreadable. For the subjects of limits, which probe LINE_PATTERNS.
     """
-    found = conf_dirs.persistent(readings.files(*PATTERNS))
-    then = _outcome(readings, found, SysctlParameters(MOST_FILES_KEY, now))
-    winner = next((s for s in then.sources if s.wins), None)
-    if then.value is not None:
-        return then.value, f"{winner}"
+    if readings not in _MOST_FILES:  # once a row, not once a line of limits.conf
+        found = conf_dirs.persistent(readings.files(*PATTERNS))
+        then = _outcome(readings, found, SysctlParameters(MOST_FILES_KEY, now))
+        winner = next((s for s in then.sources if s.wins), None)
+        _MOST_FILES[readings] = then.value, f"{winner}"
+    value, why = _MOST_FILES[readings]
+    if value is not None:
+        return value, why
     if MOST_FILES_DEFAULT < now < MOST_FILES_RAISED:
         return MOST_FILES_DEFAULT, f"the kernel's own; no line of sysctl.d keeps {now}"
     return now, "as now"
+
+
+_MOST_FILES: WeakKeyDictionary[HostView, tuple[int | None, str]] = WeakKeyDictionary()
 
 
 class _Entry(Struct, frozen=True):
