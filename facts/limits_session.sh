@@ -56,9 +56,11 @@ for file in bash_profile bash_login profile bashrc bash_aliases zshenv zprofile 
 # shellcheck disable=SC2086  # words
 grep -HnsE -D skip -d skip '^([^#]*[;&|[:blank:]])?u?limit[[:blank:]]' /etc/profile \
   /etc/profile.d/*.sh /etc/bash.bashrc /etc/bashrc /etc/zprofile /etc/zshrc /etc/zsh/* \
-  /etc/csh.cshrc /etc/csh.login /etc/environment.d/*.sh $files | sed 's/^/ulimit /'
+  /etc/csh.cshrc /etc/csh.login /etc/environment.d/*.sh $files |
+  sed -E 's/^([^:]*:[0-9]+:)([^#]*[;&|[:blank:]])?(u?limit[[:blank:]]+[^;&|#]*).*/ulimit \1\3/'
 # Whoever replaces the shell in a start-up file reads the same commands from standard input. No
-# terminal, no history; what the files start in the background ends with it.
+# terminal, no history; what the files start in the background ends with it, since it would keep
+# the output open. Nothing else that they print is printed here.
 mark=hale-$self-limits
 show="echo $mark; cat /proc/self/limits"
 case ${shell##*/} in
@@ -73,12 +75,10 @@ printf '%s\n' "$show" exit | runuser -s /bin/sh -- "$user" -c '
   cd "$HOME" || cd /
   mark=$1 alone=$2 name=$3 shell=$4
   shift 4
-  exec env -i HOME="$HOME" USER="$name" LOGNAME="$name" SHELL="$shell" TERM=dumb LC_ALL=C \
+  env -i HOME="$HOME" USER="$name" LOGNAME="$name" SHELL="$shell" TERM=dumb LC_ALL=C \
     PATH=/usr/local/bin:/usr/bin:/bin HISTFILE= HALE_MARK="$mark" \
-    timeout -k 1 4 $alone "$shell" "$@"' sh "$mark" "$alone" "$user" "$shell" "$@" 2>/dev/null |
-  sed -n "/^$mark\$/,\$p" | sed "s/^$mark\$/login/"
-# shellcheck disable=SC2013  # no blanks in these names
-for file in $(grep -lszxF "HALE_MARK=$mark" /proc/[0-9]*/environ); do
-  pid=${file#/proc/}; kill -9 "${pid%/environ}" 2>/dev/null
-done
-:
+    timeout -k 1 4 $alone "$shell" "$@"
+  for file in $(grep -lszxF "HALE_MARK=$mark" /proc/[0-9]*/environ); do
+    pid=${file#/proc/}; kill -9 "${pid%/environ}"
+  done' sh "$mark" "$alone" "$user" "$shell" "$@" 2>/dev/null |
+  sed -n "/^$mark\$/,\$ { s/^$mark\$/login/p; /^Max \(open files\|processes\|locked memory\) /p; }"

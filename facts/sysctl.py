@@ -400,8 +400,10 @@ def _set_apart(
     for at, (key, entry) in enumerate(table.items()):
         if entry.value is None or number(entry.value) in (None, parameters.value):
             continue
-        hit = [k for k in present if k not in table and _matches(k, key)]
-        for one in hit if _is_pattern(key) else [key]:
+        hit = [key]
+        if _is_pattern(key):
+            hit = [k for k in present if k not in table and _matches(k, key)]
+        for one in hit:
             if _leads(one, parameters) and ("default" not in one.split("/") or at > ours):
                 path = entry.source.path
                 yield SysctlLine(entry.source, key, entry.value, files.get(path, path))

@@ -29,8 +29,9 @@ FOLDER = "/etc/kubernetes/kubelet.conf.d"
 PATTERNS = (PATH, f"{FOLDER}/*.conf", *OPTION_FILES, *unit_settings.patterns(UNIT))
 
 Word = tuple[ConfigLine, str]
-_ALONE = re.compile(r"\$(\w+)|\$\{(\w+)\}", re.ASCII)
+_ALONE = re.compile(r"\$(\w+)", re.ASCII)
 _PART = re.compile(r"\$\{(\w+)\}", re.ASCII)
+_VARIABLE = re.compile(r"\$(\w+|\{\w+\})", re.ASCII)
 
 
 def effective(readings: HostView, flag: str, key: str) -> tuple[str, ConfigLine] | None:
@@ -72,7 +73,8 @@ def _files(readings: HostView) -> list[File]:
 def option(readings: HostView, name: str) -> tuple[str, ConfigLine] | None:
     """The value of `--NAME` on the command line and its line; the last one counts.
 
-    A flag without a value is `true`. Raises Unreadable where the command line is not known.
+    A flag without a value is `true`. Raises Unreadable where the command line is not known, or
+    takes the value from a variable whose line is not read (unit_settings.LINES).
     """
     words = _command_line(readings)
     found: tuple[str, ConfigLine] | None = None
@@ -83,6 +85,11 @@ def option(readings: HostView, name: str) -> tuple[str, ConfigLine] | None:
         if not equals:
             following = words[at + 1][1] if at + 1 < len(words) else "-"
             value = "true" if following.startswith("-") else following
+        if unknown := _VARIABLE.search(value):
+            raise Unreadable(
+                f"{source}: --{name} is {unknown[0]} there, a variable that Hale does not read "
+                f"(`systemctl show {UNIT} --property=Environment` has it)"
+            )
         found = value, source
     return found
 
@@ -112,14 +119,14 @@ def _command_line(readings: HostView) -> Sequence[Word]:
 
 
 def _expanded(source: ConfigLine, word: str, variables: dict[str, Word]) -> Iterator[Word]:
-    """`$NAME` as a word of its own becomes words, `${NAME}` text."""
+    """`$NAME` as a word of its own becomes words, `${NAME}` text. Others stay as they are."""
     alone = _ALONE.fullmatch(word)
-    if alone and alone[1]:
-        where, value = variables.get(alone[1], (source, ""))
+    if alone and alone[1] in variables:
+        where, value = variables[alone[1]]
         for part in unit_settings.command_words(value):
             yield where, part
         return
     where = source
     for name in _PART.findall(word):
         where = variables.get(name, (source, ""))[0]
-    yield where, _PART.sub(lambda found: variables.get(found[1], (source, ""))[1], word)
+    yield where, _PART.sub(lambda found: variables.get(found[1], (source, found[0]))[1], word)

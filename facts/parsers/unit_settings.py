@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from facts.parsers import boot_loader, boot_target, conf_dirs, systemd_units
 from facts.parsers.blanks import SYSTEMD_BLANKS as BLANKS
 from facts.parsers.unit_limits import assignments, logical
-from hale.model.evidence import ConfigLine, File, HostView, Unreadable
+from hale.model.evidence import ConfigLine, File, HostView, Selection, Unreadable, select
 
 # Settings by which a command no longer reaches the host's own kernel, files or network.
 CONFINES = (
@@ -33,6 +33,12 @@ USUAL_CONDITIONS = (
 _CONDITION = re.compile(r"(Condition|Assert)[A-Z]\w*\Z", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _PREFIXES = "@-:+!|"
+# Sections, commands, conditions, and what confines; of variables only those with options, since
+# others may be secrets. A carriage return within a line ends one too.
+LINES = Selection(
+    rf".*(\[|(Exec[A-Z]|Condition[A-Z]|Assert[A-Z])[A-Za-z]*[[:space:]]*=|EnvironmentFile"
+    rf"|Environment[[:space:]]*=.*--|({'|'.join(CONFINES)})[[:space:]]*=)|\xef\xbb\xbf"
+)
 # systemd-debug-generator(8)
 MASK = "systemd.mask"
 # The one target that a boot reaches without sysinit.target.
@@ -56,9 +62,8 @@ class CommandLine(Struct, frozen=True):
 def patterns(unit: str) -> tuple[str, ...]:
     """The files that decide how a boot starts this unit, and the links that pull it in."""
     return (
-        *systemd_units.file_patterns(unit),
-        *_dropins(unit),
-        *systemd_units.pull_patterns(unit),
+        *select(LINES, *systemd_units.file_patterns(unit), *_dropins(unit)),
+        *systemd_units.existence(unit),
     )
 
 
