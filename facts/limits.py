@@ -252,7 +252,9 @@ def read_runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRunt
         )
     # Without PAM the shell's limits were not tried from those that sshd gives.
     if not lost and (ends := _of_login_shell(lines, item)):
-        soft, hard = ends
+        # No user but root may raise the hard limit: what claims so is text of a start-up file.
+        most = inf if parameters.domain == ROOT else given[1]
+        soft, hard = min(ends[0], most), min(ends[1], most)
         if soft < given[0] or hard < given[1]:
             sources = tuple(_lowering(lines))
             lowered = how = _lowered_by(lines, item, given, sources)
