@@ -283,7 +283,7 @@ def _of_login_shell(lines: Sequence[str], item: str) -> tuple[float, float] | No
 def _lowering(lines: Sequence[str]) -> Iterator[ConfigLine]:
     """Lines of start-up files with `ulimit`."""
     for line in lines:
-        if found := re.fullmatch(r"ulimit (/[^:]*):([0-9]+):(.*)", line):
+        if found := re.fullmatch(r"ulimit (/[^:]*):([0-9]{1,9}):(.*)", line):
             yield ConfigLine(found[1], int(found[2]), found[3].strip(BLANKS))
 
 
@@ -468,10 +468,9 @@ def _refused(readings: HostView, item: str, value: float) -> str:
 
 def _unlimited_files(readings: HostView, found: LimitsPersisted) -> LimitsPersisted:
     """With fs.nr_open of the next boot in the place of an unlimited nofile, where it is lower."""
-    file = readings.file(MOST_FILES)
-    if found.item != "nofile" or inf not in (found.soft, found.hard) or file is None:
+    if found.item != "nofile" or inf not in (found.soft, found.hard):
         return found
-    most = int("".join(file.lines))
+    most = most_files(readings)
     then, _ = sysctl.most_files_at_boot(readings, most)
     if then >= most:
         return found

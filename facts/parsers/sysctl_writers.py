@@ -21,7 +21,7 @@ from hale.shell import script_with
 NAME = "writers"
 # The first systemd-networkd whose IPv4Forwarding=no switches forwarding off.
 NETWORKD_SINCE = 256
-_FOUND = re.compile(r"(/[^:]*):([0-9]+):(.*)", re.DOTALL)
+_FOUND = re.compile(r"(/[^:]*):([0-9]{1,9}):(.*)", re.DOTALL)
 _NOT_AT_BOOT = re.compile(
     r"[#;]|(ExecStop|ExecStopPost|ExecReload|Description|Documentation)[ \t]*="
     r"|(down|post-down|pre-down)[ \t]"
