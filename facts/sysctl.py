@@ -311,7 +311,9 @@ def _later(readings: HostView, parameters: SysctlParameters) -> Iterator[ConfigL
 
 
 def _versions(readings: HostView) -> list[int]:
-    return [int(v) for v in re.findall(r"/libsystemd-shared-([0-9]{1,9})", readings.text("systemd"))]
+    return [
+        int(v) for v in re.findall(r"/libsystemd-shared-([0-9]{1,9})", readings.text("systemd"))
+    ]
 
 
 def most_files_at_boot(readings: HostView, now: int) -> tuple[int, str]:

@@ -39,7 +39,7 @@ def fix_runtime(fact: LimitsRuntime, case: Case[LimitsParameters]) -> tuple[Reme
         return (
             ManualStep(
                 f"{fact.lowered}. Take that `ulimit` out, or raise it to what the baseline wants: "
-                "what a start-up file lowers, hard too, no command of that login raises again."
+                "a hard limit that a start-up file lowers cannot be raised again in that login."
             ),
         )
     if fact.files is None:

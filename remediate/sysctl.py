@@ -132,7 +132,7 @@ def _exceptions(fact: SysctlPersisted, wanted: SysctlParameters) -> Iterator[Rem
     """Lines for single interfaces are commented out, where the site may edit their file."""
     done = {(line.file, line.source.line) for line in fact.lines if _wrong(line, wanted)}
     ours = [line for line in fact.exceptions if (line.file, line.source.line) not in done]
-    yield from _commented([line for line in ours if _commentable(line)], wanted)
+    yield from _commented([line for line in ours if _commentable(line)], wanted, apart=True)
     for line in fact.exceptions:
         if not _commentable(line):
             yield ManualStep(
@@ -209,7 +209,10 @@ def _elsewhere(
         yield FileEdit(place, edits, why)
 
 
-def _commented(lines: Iterable[SysctlLine], wanted: SysctlParameters) -> Iterator[Remedy]:
+def _commented(
+    lines: Iterable[SysctlLine], wanted: SysctlParameters, apart: bool = False
+) -> Iterator[Remedy]:
+    """apart: they set keys of single interfaces."""
     done: set[tuple[str, int]] = set()
     for line in lines:
         at = line.file, line.source.line
@@ -217,4 +220,6 @@ def _commented(lines: Iterable[SysctlLine], wanted: SysctlParameters) -> Iterato
             continue
         done.add(at)
         why = f"{line.file}:{line.source.line} wins over the line that sets {wanted.key}."
+        if apart:
+            why = f"{line.file}:{line.source.line} sets {dotted(line.key)} apart from {wanted.key}."
         yield FileEdit(line.file, (ReplaceLine(at[1], line.source.text, COMMENTED),), why)
