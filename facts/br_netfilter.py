@@ -16,7 +16,14 @@ from fnmatch import fnmatchcase
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_files, conf_dirs, kernel_cmdline, systemd_units
+from facts.parsers import (
+    boot_files,
+    boot_loader,
+    conf_dirs,
+    sysctl_writers,
+    systemd_units,
+    unit_settings,
+)
 from facts.parsers.blanks import BLANKS, split_words
 from facts.parsers.kernel_cmdline import same_name
 from hale.inventory.ini import Host
@@ -37,6 +44,7 @@ RULES = conf_dirs.patterns("modprobe.d")
 # Debian's list; read at boot only through its link in modules-load.d.
 OLD_FILE = "/etc/modules"
 SERVICE = "systemd-modules-load.service"
+PROGRAM = "systemd-modules-load"
 LOADED = "/proc/modules"
 ROOT = "/proc/sys"
 
@@ -131,15 +139,17 @@ def probes(host: Host, cases: Sequence[Case[BrNetfilterParameters]]) -> tuple[Pr
         FileProbe(
             LOADED,
             ROOT,
-            kernel_cmdline.PATH,
             *(_sysfs(module) for module in modules),
             *shown,
             *NAMED,
             OLD_FILE,
             *RULES,
-            *systemd_units.file_patterns(SERVICE),
+            *unit_settings.START_FILES,
+            *unit_settings.patterns(SERVICE),
         ),
         boot_files.PROBE,
+        # What a boot runs later, and whether it names the module.
+        sysctl_writers.probe([_either(module) for module in modules], plain=False),
         # The modules built into this kernel; without that file they are unknown.
         CommandProbe(
             "builtin",
@@ -200,20 +210,15 @@ def _state(readings: HostView, module: str) -> str:
 
 @boot_files.kept_by_boot
 def read_persisted(readings: HostView, case: Case[BrNetfilterParameters]) -> BrNetfilterPersisted:
-    """Whether a boot loads it, by files and kernel arguments alone. Raises Unreadable where
-    they are not readable, and NotApplicable where kube-proxy works without it."""
+    """Whether a boot loads it, by files and the boot loader's arguments. Raises Unreadable
+    where they are not readable, and NotApplicable where kube-proxy works without it."""
     _require_mode(case.parameters)
     module, needs = case.parameters.module, case.parameters.needs
     found = readings.files(*NAMED)
-    arguments = list(_arguments(readings))
+    boots = boot_loader.to_come(readings)
     named = [
         *_naming(conf_dirs.effective(conf_dirs.persistent(found)), module),
-        *(
-            source
-            for source, name, value in arguments
-            if same_name(name, "modules_load")
-            and any(same_name(v, module) for v in value.split(","))
-        ),
+        *_naming_arguments(boots, module),
     ]
     hint = "" if named else _hint(readings, conf_dirs.effective(found), module)
     files = readings.files(*RULES)
@@ -221,7 +226,12 @@ def read_persisted(readings: HostView, case: Case[BrNetfilterParameters]) -> BrN
     return BrNetfilterPersisted(
         module,
         tuple(named),
-        (*_masked(readings), *lines, *_blocking_arguments(arguments, module, needs)),
+        (
+            *_not_started(readings),
+            *lines,
+            *_blocking_arguments(boots, module, needs),
+            *_unloading(readings, module),
+        ),
         hint,
         tuple(_rule(files, source) for source in lines),
         conf_dirs.writable_location(found, case.parameters.file),
@@ -259,11 +269,32 @@ def _hint(readings: HostView, files: Sequence[File], module: str) -> str:
     return ""
 
 
-def _masked(readings: HostView) -> Iterator[ConfigLine]:
+def _not_started(readings: HostView) -> Iterator[ConfigLine]:
+    """Why a boot does not run the service with all files. Raises Unreadable."""
     if mask := systemd_units.mask(readings, SERVICE):
         yield ConfigLine(
             mask.path, 0, "-> /dev/null", changed=mask.changed, note=f"masks {SERVICE}"
         )
+        return
+    start = unit_settings.start_of(readings, SERVICE, PROGRAM)
+    if start.problem:
+        yield start.blocking_line(SERVICE)
+    if start.arguments:
+        raise Unreadable(
+            f"{start.line} has {SERVICE} read only {' '.join(start.arguments)} "
+            f"(`systemctl cat {SERVICE}`)"
+        )
+
+
+def _unloading(readings: HostView, module: str) -> Iterator[ConfigLine]:
+    """Lines of what a boot runs later that unload it again."""
+    name = _either(module)
+    unload = re.compile(
+        rf"\b(?:rmmod|modprobe\s(?:.*\s)?(?:-\w*r\w*|--remove))\s(?:.*\s)?{name}(?![\w-])", re.ASCII
+    )
+    for source in sysctl_writers.lines(readings):
+        if unload.search(source.text):
+            yield replace(source, note="unloads it again")
 
 
 def _blocking(files: Sequence[File], module: str, needs: Sequence[str]) -> list[ConfigLine]:
@@ -328,19 +359,30 @@ def _loads(command: str, module: str) -> bool:
     )
 
 
-def _arguments(readings: HostView) -> Iterator[tuple[ConfigLine, str, str]]:
-    file = readings.file(kernel_cmdline.PATH)
-    if file is None:
-        raise Unreadable(f"{kernel_cmdline.PATH} does not exist: is /proc mounted?")
-    for name, value in kernel_cmdline.arguments(" ".join(file.lines)):
+def _arguments(boot: boot_loader.Boot) -> Iterator[tuple[ConfigLine, str, str]]:
+    for name, value in boot.arguments:
         if value is not None:
-            yield ConfigLine(file.path, 1, f"{name}={value}", changed=file.changed), name, value
+            yield replace(boot.source, text=f"{name}={value}"), name, value
+
+
+def _naming_arguments(boots: Sequence[boot_loader.Boot], module: str) -> list[ConfigLine]:
+    """The arguments that name it; none where one of the boots to come lacks them."""
+    found = [
+        [
+            source
+            for source, name, value in _arguments(boot)
+            if same_name(name, "modules_load")
+            and any(same_name(v, module) for v in value.split(","))
+        ]
+        for boot in boots
+    ]
+    return [source for sources in found for source in sources] if all(found) else []
 
 
 def _blocking_arguments(
-    arguments: Sequence[tuple[ConfigLine, str, str]], module: str, needs: Sequence[str]
+    boots: Sequence[boot_loader.Boot], module: str, needs: Sequence[str]
 ) -> Iterator[ConfigLine]:
-    for source, name, value in arguments:
+    for source, name, value in (found for boot in boots for found in _arguments(boot)):
         if name == "modprobe.blacklist":
             hit = [module]
         elif name == "module_blacklist":

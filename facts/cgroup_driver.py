@@ -1,5 +1,7 @@
 """The cgroup driver: containerd and the kubelet must use the same one.
 
+A flag of the kubelet wins over its file (`--cgroup-driver`, which kubeadm no longer writes).
+
 With different drivers, two managers write the same cgroup tree: pods lose their limits, or do not
 start after a reboot. Both drivers are read from the configuration that the next start will use.
 containerd's is `SystemdCgroup` of its default runtime; a file that it imports may set it too.
@@ -18,7 +20,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from facts.parsers import kubelet_config
+from facts.parsers import kubelet_config, unit_settings
 from facts.parsers.blanks import BLANKS
 from hale.inventory.ini import Host
 from hale.model.evidence import ConfigLine, FileProbe, HostView, NotApplicable, Probe, Unreadable
@@ -26,6 +28,7 @@ from hale.model.requirement import Case
 
 CONTAINERD = "/etc/containerd/config.toml"
 IMPORTS = ("/etc/containerd/conf.d/*.toml", "/etc/containerd/config.d/*.toml")
+CONTAINERD_UNIT = "containerd.service"
 PLUGINS = ("io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri")
 
 
@@ -34,23 +37,28 @@ class CgroupDriverParameters(Struct, frozen=True):
 
 
 class CgroupDriverPersisted(Struct, frozen=True):
-    """Both drivers: `systemd` or `cgroupfs`."""
+    """Both drivers: `systemd` or `cgroupfs`. where: what sets the kubelet's."""
 
     kubelet: str
     runtime: str
     sources: tuple[ConfigLine, ...] = ()
+    where: str = kubelet_config.PATH
 
     @property
     def actual(self) -> str:
         return (
-            f"the kubelet uses {self.kubelet} ({kubelet_config.PATH}), "
+            f"the kubelet uses {self.kubelet} ({self.where}), "
             f"containerd {self.runtime} ({CONTAINERD})"
         )
 
 
 def probes(host: Host, cases: Sequence[Case[CgroupDriverParameters]]) -> tuple[Probe, ...]:
     """Both configurations, and the files that containerd's may import."""
-    return (FileProbe(kubelet_config.PATH, CONTAINERD, *IMPORTS),)
+    return (
+        FileProbe(
+            *kubelet_config.PATTERNS, CONTAINERD, *IMPORTS, *unit_settings.patterns(CONTAINERD_UNIT)
+        ),
+    )
 
 
 def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> CgroupDriverPersisted:
@@ -62,9 +70,12 @@ def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> Cg
         raise Unreadable(
             f"there is no {CONTAINERD}: the driver of another runtime is not read here"
         )
+    _reads_its_file(readings)
     driver, sources = "cgroupfs", []  # the kubelet's own default
-    if found := kubelet_config.setting(readings, "cgroupDriver"):
+    where = kubelet_config.PATH
+    if found := kubelet_config.effective(readings, "cgroup-driver", "cgroupDriver"):
         driver, source = found
+        where = str(source) if source.path != where else where
         sources.append(source)
     config = _parsed(CONTAINERD, containerd.lines)
     for pattern in config.get("imports", []):
@@ -79,8 +90,22 @@ def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> Cg
                 ConfigLine(CONTAINERD, number, line.strip(BLANKS), False, containerd.changed)
             )
     return CgroupDriverPersisted(
-        driver, "systemd" if _systemd(config) else "cgroupfs", tuple(sources)
+        driver, "systemd" if _systemd(config) else "cgroupfs", tuple(sources), where
     )
+
+
+def _reads_its_file(readings: HostView) -> None:
+    """Raises Unreadable where containerd's unit names another configuration."""
+    for command in unit_settings.commands(unit_settings.files(readings, CONTAINERD_UNIT)):
+        words = command.words
+        for at, word in enumerate(words):
+            flag, equals, value = word.partition("=")
+            if flag in ("-c", "--config", "-config"):
+                named = value if equals else "".join(words[at + 1 : at + 2])
+                if named != CONTAINERD:
+                    raise Unreadable(
+                        f"{command.source} has containerd read {named} instead of {CONTAINERD}"
+                    )
 
 
 def _parsed(path: str, lines: Sequence[str]) -> dict[str, Any]:

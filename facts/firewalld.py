@@ -156,7 +156,7 @@ def probes(host: Host, cases: Sequence[Case[FirewalldParameters]]) -> tuple[Prob
 
 
 def _processes(program: str) -> str:
-    """Lists processes of that name, or with the program's path among their arguments.
+    """Lists processes that run the program, by itself or in an interpreter.
 
     The brackets keep the probe's own command line from matching.
     """

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from facts.parsers import boot_target, kubelet_config, systemd_units
+from facts.parsers import boot_target, kubelet_config, systemd_units, unit_settings
 from facts.parsers.blanks import BLANKS
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
@@ -32,16 +32,9 @@ from hale.model.evidence import (
 from hale.model.requirement import Case
 from hale.shell import script_with
 
-# Files that name the runtime's socket, the highest priority first, and the default without any.
-ENDPOINT_FILES = (
-    "/var/lib/kubelet/kubeadm-flags.env",
-    "/var/lib/kubelet/instance-config.yaml",
-    kubelet_config.PATH,
-)
-_ENDPOINT = re.compile(
-    r"""(?:--container-runtime-endpoint[ =]|^containerRuntimeEndpoint:\s*)["']?([^\s"']+)""",
-    re.ASCII,
-)
+# kubeadm merges this file into the kubelet's when it writes that: a flag wins over both.
+INSTANCE = "/var/lib/kubelet/instance-config.yaml"
+_ENDPOINT = re.compile(r"""containerRuntimeEndpoint:[ \t]*["']?([^\s"']+)""", re.ASCII)
 DEFAULT = "unix:///run/containerd/containerd.sock"
 # The unit of each runtime, by the name of its socket.
 RUNTIMES = {
@@ -102,10 +95,9 @@ def probes(host: Host, cases: Sequence[Case[KubeletParameters]]) -> tuple[Probe,
                 *systemd_units.dropin_patterns(unit),
             ),
             *boot_target.FILES,
-            *select(
-                Selection(".*(--container-runtime-endpoint|containerRuntimeEndpoint)"),
-                *ENDPOINT_FILES,
-            ),
+            *select(Selection("[[:space:]]*containerRuntimeEndpoint"), INSTANCE),
+            *kubelet_config.PATTERNS,
+            *unit_settings.patterns(unit),
         ),
         CommandProbe("healthz", _script(unit), timeout=15, slow=True),
     )
@@ -150,6 +142,12 @@ def read_persisted(readings: HostView, case: Case[KubeletParameters]) -> Kubelet
     """Whether the unit's files and links start it at boot. Raises Unreadable."""
     unit = case.parameters.unit
     faults = boot_target.boot_problems(readings, unit)
+    held = unit_settings.conditions(unit_settings.files(readings, unit))
+    if held and not faults:
+        raise Unreadable(
+            f"{held[0]} has {held[0].text}: whether a boot starts {unit} depends on it "
+            f"(`systemctl show {unit} --property=ConditionResult` has the last answer)"
+        )
     runtime = "" if faults else _runtime(readings)
     if runtime and not _pulled_by(readings, unit, runtime):
         faults = boot_target.boot_problems(readings, runtime)
@@ -160,13 +158,20 @@ def _runtime(readings: HostView) -> str:
     """The unit of the runtime that this node's kubelet uses; empty where it is unknown."""
     if readings.file(kubelet_config.PATH) is None:
         return ""
-    endpoints = [
-        found[1]
-        for file in readings.files(*ENDPOINT_FILES)
-        for found in map(_ENDPOINT.search, file.lines)
-        if found
-    ]
-    return RUNTIMES.get((endpoints or [DEFAULT])[0].rpartition("/")[2], "")
+    endpoint = DEFAULT
+    if found := kubelet_config.option(readings, "container-runtime-endpoint"):
+        endpoint = found[0]
+    elif named := _in_instance(readings):
+        endpoint = named
+    elif found := kubelet_config.setting(readings, "containerRuntimeEndpoint"):
+        endpoint = found[0]
+    return RUNTIMES.get(endpoint.rpartition("/")[2], "")
+
+
+def _in_instance(readings: HostView) -> str:
+    file = readings.file(INSTANCE)
+    found = next(filter(None, map(_ENDPOINT.match, file.lines if file else ())), None)
+    return found[1] if found else ""
 
 
 def _pulled_by(readings: HostView, unit: str, other: str) -> bool:

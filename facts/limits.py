@@ -8,6 +8,11 @@ pam_limits reads limits.conf, then limits.d/*.conf in the order of the C locale.
 the hard limit separately, a line for the user takes precedence over one for a group, and that over
 `*`; among equals the last one counts. A soft limit above the hard one is lowered to it. A limit
 that no line sets remains sshd's own. memlock is in KiB here, as in the files.
+
+What a login ends with is up to its shell: start-up files may lower a limit again, for good
+(bash(1), `ulimit`). So `runtime` tries an interactive login shell, beside the session that PAM
+opens.
+`persisted` judges the files of pam_limits, with the fs.nr_open of the next boot.
 """
 
 import re
@@ -20,8 +25,9 @@ from typing import Literal, NoReturn
 from msgspec import Struct
 from msgspec.structs import replace
 
+from facts import sysctl
 from facts.parsers import boot_files, conf_dirs, pam
-from facts.parsers.blanks import is_decimal, split_words
+from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from facts.parsers.limits_conf import LimitsEntry, Rank, User, entries, identity, rank_of
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -141,7 +147,8 @@ class LimitsRuntime(Struct, frozen=True):
     """The limits of this user's new session; inf for unlimited.
 
     files: the limits that the files set, None where they are unknown; stack: as in
-    LimitsPersisted.
+    LimitsPersisted. lowered: how the login shell lowers what PAM gives, empty where it does not;
+    sources: then the lines of its start-up files that may.
     """
 
     item: str
@@ -152,6 +159,7 @@ class LimitsRuntime(Struct, frozen=True):
     sources: tuple[ConfigLine, ...] = ()
     files: LimitsPersisted | None = None
     stack: str = ""
+    lowered: str = ""
 
     @property
     def actual(self) -> str:
@@ -178,6 +186,7 @@ def probes(host: Host, cases: Sequence[Case[LimitsParameters]]) -> tuple[Probe, 
             *VENDOR_FOLDERS,
             DEBIAN,
             MOST_FILES,
+            *sysctl.LINE_PATTERNS,
             *pam.PATTERNS,
             *pam.SSHD_PATTERNS,
         ),
@@ -228,6 +237,9 @@ def read_runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRunt
         raise Unreadable(f"{output.name}: no {item} in what it printed")
     soft, hard = _kernel(item, found[1]), _kernel(item, found[2])
     how = f"sshd's own limits: {lost}" if lost else ""
+    lowered = ""
+    sources: tuple[ConfigLine, ...] = ()
+    given = soft, hard
     files: LimitsPersisted | None = None
     with suppress(Unreadable):
         files = read_persisted(readings, case)
@@ -238,7 +250,49 @@ def read_runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRunt
             f"{output.name}: root came through sudo, whose {item} is lower than sshd's, and may "
             "not raise it (no CAP_SYS_RESOURCE): log in as root to try a login"
         )
-    return LimitsRuntime(item, user, soft, hard, how, files=files, stack=lost)
+    # Without PAM the shell's limits were not tried from those that sshd gives.
+    if not lost and (ends := _of_login_shell(lines, item)):
+        # No user but root may raise the hard limit: what claims so is text of a start-up file.
+        most = inf if parameters.domain == ROOT else given[1]
+        soft, hard = min(ends[0], most), min(ends[1], most)
+        if soft < given[0] or hard < given[1]:
+            sources = tuple(_lowering(lines))
+            lowered = how = _lowered_by(lines, item, given, sources)
+    return LimitsRuntime(item, user, soft, hard, how, sources, files, lost, lowered)
+
+
+def _of_login_shell(lines: Sequence[str], item: str) -> tuple[float, float] | None:
+    """The limits in the login shell, None in evidence of releases that did not try one.
+
+    Raises Unreadable where the shell ran no command.
+    """
+    shell = next((line[6:] for line in lines if line.startswith("shell ")), "")
+    if not shell:
+        return None
+    after = lines[lines.index("login") + 1 :] if "login" in lines else ()
+    shown = next((line for line in after if line.startswith(SHOWN[item])), "")
+    found = re.match(r"\s+(\w+)\s+(\w+)", shown[len(SHOWN[item]) :], re.ASCII)
+    if not found:
+        raise Unreadable(
+            f"the login shell {shell} ran no command within 4 s: a start-up file ends it, replaces "
+            "it or waits for a person (/etc/profile, ~/.profile, ~/.bashrc and their like)"
+        )
+    return _kernel(item, found[1]), _kernel(item, found[2])
+
+
+def _lowering(lines: Sequence[str]) -> Iterator[ConfigLine]:
+    """Lines of start-up files with `ulimit`."""
+    for line in lines:
+        if found := re.fullmatch(r"ulimit (/[^:]*):([0-9]{1,9}):(.*)", line):
+            yield ConfigLine(found[1], int(found[2]), found[3].strip(BLANKS))
+
+
+def _lowered_by(
+    lines: Sequence[str], item: str, given: tuple[float, float], sources: Sequence[ConfigLine]
+) -> str:
+    shell = next(line[6:] for line in lines if line.startswith("shell "))
+    where = ", ".join(f"{s} ({s.text})" for s in sources) or "in its start-up files"
+    return f"PAM gives {_described(item, *given)}, and the login shell {shell} lowers it: {where}"
 
 
 def _no_ordinary_user(lines: Sequence[str]) -> NoReturn:
@@ -280,7 +334,7 @@ def read_persisted(readings: HostView, case: Case[LimitsParameters]) -> LimitsPe
             own = _decided(readings, read, parameters, user)
             found = min(found, own, key=lambda p: min(_or_less(p.soft), _or_less(p.hard)))
     return replace(
-        found,
+        _unlimited_files(readings, found),
         lost="; ".join(part for part in (found.lost, lost) if part),
         lines=tuple(_lines(readings, read, parameters, user)),
         place=_place(readings, parameters.file),
@@ -403,10 +457,25 @@ def _refused(readings: HostView, item: str, value: float) -> str:
         return ""
     most = most_files(readings)
     if value == inf:
-        found = re.findall(r"pam_limits\.so:(\d+)", readings.text("library"), re.ASCII)
+        found = re.findall(r"pam_limits\.so:([0-9]+)", readings.text("library"))
         known = bool(found) and all(int(count) for count in found)
         return "" if known else "this pam_limits cannot set nofile to unlimited: give a number"
-    return f"above the kernel's fs.nr_open, {most}" if value > most else ""
+    if value > most:
+        return f"above the kernel's fs.nr_open, {most}"
+    then, why = sysctl.most_files_at_boot(readings, most)
+    return f"above the fs.nr_open of the next boot, {then} ({why})" if value > then else ""
+
+
+def _unlimited_files(readings: HostView, found: LimitsPersisted) -> LimitsPersisted:
+    """With fs.nr_open of the next boot in the place of an unlimited nofile, where it is lower."""
+    if found.item != "nofile" or inf not in (found.soft, found.hard):
+        return found
+    most = most_files(readings)
+    then, _ = sysctl.most_files_at_boot(readings, most)
+    if then >= most:
+        return found
+    soft, hard = (None if v is None else min(v, then) for v in (found.soft, found.hard))
+    return replace(found, soft=soft, hard=hard)
 
 
 def _read(readings: HostView) -> list[File]:

@@ -25,6 +25,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from facts import sysctl
 from facts.limits import MOST_FILES, SHOWN, most_files
 from facts.parsers import boot_files, conf_dirs, kubeadm_membership, systemd_units, unit_limits
 from facts.parsers.blanks import BLANKS, split_lines, split_words
@@ -196,6 +197,7 @@ def probes(host: Host, cases: Sequence[Case[ServiceLimitsParameters]]) -> tuple[
                 *MANAGER,
             ),
             MOST_FILES,
+            *sysctl.LINE_PATTERNS,
             *kubeadm_membership.FILES,
         ),
         boot_files.PROBE,
@@ -286,7 +288,7 @@ def read_persisted(
     differs = ""
     if now and not now.lasting and now.limit != given:
         differs = f"until the next boot {now.source} gives it {_described(item, now.limit)}"
-    limit = _possible(readings, item, given)
+    limit = _possible(readings, item, given, at_boot=True)
     return ServiceLimitsPersisted(
         item,
         unit,
@@ -297,7 +299,7 @@ def read_persisted(
         (*_ranked(sources), *invalid),
         tuple(valid),
         _place(files, f"{OWN}/{unit}.d/{wanted.dropin}"),
-        _refused(readings, wanted),
+        _refused(readings, wanted, at_boot=True),
         differs,
     )
 
@@ -452,7 +454,7 @@ def _of_process(text: str, item: Item, whose: str) -> Limit:
     return Limit(values[0], values[1])
 
 
-def _possible(readings: HostView, item: Item, limit: Limit) -> Limit:
+def _possible(readings: HostView, item: Item, limit: Limit, at_boot: bool = False) -> Limit:
     """The part of it that systemd can set: the kernel bounds nofile, and without CAP_SYS_RESOURCE
     systemd's own limits bound everything. As setrlimit_closest(), the closest possible value."""
     text = readings.text("systemd")
@@ -464,14 +466,17 @@ def _possible(readings: HostView, item: Item, limit: Limit) -> Limit:
     most = inf
     if item == "nofile":
         most = most_files(readings)
+        if at_boot:
+            most, _ = sysctl.most_files_at_boot(readings, most)
     if able and limit.hard <= most:
         return limit
-    return Limit(min(limit.soft, own), min(limit.hard, own))
+    top = min(own, most)
+    return Limit(min(limit.soft, top), min(limit.hard, top))
 
 
-def _refused(readings: HostView, wanted: ServiceLimitsParameters) -> str:
+def _refused(readings: HostView, wanted: ServiceLimitsParameters, at_boot: bool = False) -> str:
     """Why systemd cannot set the baseline's value; empty where it can."""
-    most = _possible(readings, wanted.item, Limit(wanted.wanted, wanted.wanted))
+    most = _possible(readings, wanted.item, Limit(wanted.wanted, wanted.wanted), at_boot)
     if most.reaches(wanted.wanted):
         return ""
     return (

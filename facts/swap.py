@@ -251,8 +251,7 @@ def _kubelet(readings: HostView, parameters: SwapParameters) -> ConfigLine | Non
     kubelet decides no verdict: a user who cannot read its files still learns whether swap is off.
     """
     try:
-        option = kubelet_config.option(readings, "fail-swap-on")
-        found = option or kubelet_config.setting(readings, "failSwapOn")
+        found = kubelet_config.effective(readings, "fail-swap-on", "failSwapOn")
     except Unreadable:
         if parameters.node_swap:
             raise

@@ -4,19 +4,27 @@ Sources: sysctl.d(5), systemd-sysctl.service(8) and its source, src/sysctl/sysct
 proc_sys(5); the kernel's kernel/sysctl.c for the numbers that it accepts.
 
 `persisted` mirrors systemd-sysctl: all files are first read into one table, in which a key's last
-line replaces the earlier ones, and the table is then written to /proc/sys in its order. Not
-covered: values that other programs write later (networkd, tuned, docker), and credentials. The
-requirement that loads a module covers whether the module's keys exist by then.
+line replaces the earlier ones, and the table is then written to /proc/sys in its order. Before
+that it reads what starts the service and with which arguments, and after it, what else writes the
+key at boot (facts/parsers/sysctl_writers.py). Not covered: credentials, and programs that write a
+key of their own accord. The requirement that loads a module covers whether the module's keys exist
+by then.
+
+Where the kernel leads other keys along (each interface has its own `forwarding`), those must have
+the value too: a packet that comes in by an interface is forwarded by that interface's key. udev
+sets an interface's keys once more when the interface appears, so the order of their lines does not
+count (systemd's rules.d/99-systemd.rules).
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_files, conf_dirs, kernel_cmdline, systemd_units
+from facts.parsers import boot_files, boot_loader, conf_dirs, sysctl_writers, unit_settings
 from facts.parsers.blanks import BLANKS
 from hale.inventory.ini import Host
 from hale.model import budgets
@@ -35,9 +43,20 @@ from hale.model.requirement import Case
 
 ROOT = "/proc/sys"
 PATTERNS = conf_dirs.patterns("sysctl.d")
+# The most files that a process may be allowed, and the kernel's own value of it (fs/file.c).
+MOST_FILES_KEY, MOST_FILES_DEFAULT = "fs.nr_open", 1 << 20
+# systemd raises it to the most that fits, unless built otherwise as in Debian (src/core/main.c).
+MOST_FILES_RAISED = 1_000_000_000
 # Read at boot only where a link in sysctl.d leads to it, as on Debian 12 and Red Hat 8 and 9.
 OLD_FILE = "/etc/sysctl.conf"
 SERVICE = "systemd-sysctl.service"
+PROGRAM = "systemd-sysctl"
+# The loopback interface forwards nothing.
+LOOPBACK = "lo"
+# The key that systemd-networkd writes too.
+FORWARDING = "net/ipv4/ip_forward"
+# The files that decide a key at boot, but for what runs systemd-sysctl.
+LINE_PATTERNS = (*PATTERNS, OLD_FILE, *boot_loader.PATTERNS)
 # The first systemd with patterns (`net.*.x = 1`) and exclusions (`-net.y`).
 PATTERNS_SINCE = 245
 # The library's name contains the version; the shell's own globbing finds it without a fork.
@@ -68,17 +87,22 @@ class SysctlParameters(Struct, frozen=True):
 
 
 class SysctlRuntime(Struct, frozen=True):
-    """The kernel's value; None where the kernel has no such parameter."""
+    """The kernel's value; None where the kernel has no such parameter.
+
+    exceptions: keys that the kernel sets along with it and that have another value now, and that.
+    """
 
     key: str
     value: int | None
     sources: tuple[ConfigLine, ...] = ()
+    exceptions: tuple[tuple[str, int], ...] = ()
 
     @property
     def actual(self) -> str:
         if self.value is None:
             return f"the kernel has no {self.key}: {path_of(self.key)} does not exist"
-        return f"{self.key} is {self.value}"
+        others = "".join(f", but {key} is {value}" for key, value in self.exceptions)
+        return f"{self.key} is {self.value}{others}"
 
 
 class SysctlLine(Struct, frozen=True):
@@ -101,10 +125,12 @@ class SysctlLine(Struct, frozen=True):
 class SysctlPersisted(Struct, frozen=True):
     """The value after a boot; None where no line sets one that the kernel would accept.
 
-    lost: why lines that appear to set it do not. differs: the value with the files now in /run, if
+    lost: why lines that appear to set it do not. exceptions: lines that give another value to a key
+    that the kernel sets along with it. later: lines outside of sysctl.d that set the key or such a
+    key to another value afterwards. differs: the value with the files now in /run, if
     different; a boot empties /run, but a program may fill it again. lines: all that affect it, in
     reading order, those in /run too. place: the file to add a line to, None where there is none.
-    masked: the mask that keeps all files from being read.
+    unread: why the service does not read the files of sysctl.d at boot.
     """
 
     key: str
@@ -114,7 +140,9 @@ class SysctlPersisted(Struct, frozen=True):
     differs: str = ""
     lines: tuple[SysctlLine, ...] = ()
     place: str | None = None
-    masked: str = ""
+    unread: str = ""
+    exceptions: tuple[SysctlLine, ...] = ()
+    later: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
@@ -127,23 +155,38 @@ class SysctlPersisted(Struct, frozen=True):
             )
             behind = f" (wins over {losers})" if losers else ""
             text = f"{winner} sets {self.key} to {self.value}{behind}"
-        return "; ".join(part for part in (text, self.lost, self.differs) if part)
+        others = [
+            f"but {line.source} sets {dotted(line.key)} to {line.value}" for line in self.exceptions
+        ]
+        after = [f"but {line} sets it after {SERVICE}: {line.text}" for line in self.later]
+        return "; ".join(p for p in (text, *others, *after, self.lost, self.differs) if p)
 
 
 def probes(host: Host, cases: Sequence[Case[SysctlParameters]]) -> tuple[Probe, ...]:
-    """The parameters' files below /proc/sys, all of sysctl.d, and systemd's version."""
+    """The parameters' files below /proc/sys, all of sysctl.d, what runs it, and systemd's version.
+
+    Keys that the kernel sets along are read by a command: a node has hundreds of interfaces.
+    """
+    leads = dict.fromkeys(path_of(key) for case in cases for key in case.parameters.leads)
+    written = [normalized(key) for case in cases for key in _related(case.parameters)]
     return (
         FileProbe(
             ROOT,
             *(path_of(case.parameters.key) for case in cases),
             *PATTERNS,
             OLD_FILE,
-            kernel_cmdline.PATH,
-            *systemd_units.file_patterns(SERVICE),
+            *unit_settings.START_FILES,
+            *unit_settings.patterns(SERVICE),
         ),
         VERSION,
         boot_files.PROBE,
+        CommandProbe("leads", f"grep -sH '' /dev/null {' '.join(leads)} || [ $? -le 2 ]"),
+        sysctl_writers.probe(written),
     )
+
+
+def _related(parameters: SysctlParameters) -> tuple[str, ...]:
+    return (parameters.key, *parameters.same_as, *parameters.leads)
 
 
 def read_runtime(readings: HostView, case: Case[SysctlParameters]) -> SysctlRuntime:
@@ -157,7 +200,34 @@ def read_runtime(readings: HostView, case: Case[SysctlParameters]) -> SysctlRunt
     value = number(text)
     if value is None:
         raise Unreadable(f"{file.path}: {text.strip(BLANKS)!r} is not a number")
-    return SysctlRuntime(key, value)
+    exceptions = _exceptions(readings, case.parameters) if value == case.parameters.value else ()
+    return SysctlRuntime(key, value, exceptions=tuple(exceptions))
+
+
+def _exceptions(readings: HostView, parameters: SysctlParameters) -> Iterator[tuple[str, int]]:
+    """The keys that the kernel sets along, and that have another value."""
+    if not parameters.leads:
+        return
+    for line in readings.output("leads").lines:
+        path, _, text = line.partition(":")
+        key = path.removeprefix(f"{ROOT}/")
+        value = number(text)
+        if value is not None and value != parameters.value and _leads(key, parameters):
+            yield dotted(key), value
+
+
+def _leads(key: str, parameters: SysctlParameters) -> bool:
+    """Whether it is a key that must have the value too."""
+    if key in (normalized(k) for k in (parameters.key, *parameters.same_as)):
+        return False
+    if LOOPBACK in key.split("/"):
+        return False
+    return any(_matches(key, normalized(lead)) for lead in parameters.leads)
+
+
+def dotted(key: str) -> str:
+    """A path below /proc/sys in sysctl's usual spelling."""
+    return key.translate(str.maketrans("./", "/."))
 
 
 @boot_files.kept_by_boot
@@ -167,16 +237,19 @@ def read_persisted(readings: HostView, case: Case[SysctlParameters]) -> SysctlPe
     Raises Unreadable.
     """
     parameters = case.parameters
-    if mask := systemd_units.mask(readings, SERVICE):
-        source = ConfigLine(mask.path, 0, "-> /dev/null", changed=mask.changed)
-        why = f"{SERVICE} is masked ({mask.path}): nothing of sysctl.d is set at boot"
-        return SysctlPersisted(parameters.key, None, (source,), lost=why, masked=mask.path)
+    start = unit_settings.start_of(readings, SERVICE, PROGRAM)
+    unread = _unread_by(start, parameters)
+    if unread:
+        source = (start.line,) if start.line else ()
+        why = f"{unread}: nothing of sysctl.d is set at boot"
+        return SysctlPersisted(parameters.key, None, source, lost=why, unread=unread)
     found = readings.files(*PATTERNS)
     now = _outcome(readings, found, parameters)
     stays = replace(
         _outcome(readings, conf_dirs.persistent(found), parameters),
         lines=tuple(_lines(found, parameters)),
         place=conf_dirs.writable_location(found, parameters.file),
+        later=tuple(dict.fromkeys(_later(readings, parameters))),
     )
     if now.value == stays.value:
         return stays
@@ -187,6 +260,82 @@ def read_persisted(readings: HostView, case: Case[SysctlParameters]) -> SysctlPe
         + (f" ({decides})" if decides else "")
         + "; a boot empties /run, unless something fills it again",
     )
+
+
+def _unread_by(start: unit_settings.Start, parameters: SysctlParameters) -> str:
+    """Why the service does not set this key at boot; empty where it does.
+
+    Raises Unreadable for arguments by which it reads other files.
+    """
+    if start.problem:
+        return start.problem
+    prefixes = []
+    for word in start.arguments:
+        option, equals, value = word.partition("=")
+        if option != "--prefix" or not equals:
+            raise Unreadable(
+                f"{start.line} has {SERVICE} run with {word!r}: which files it reads then is not "
+                f"known (`systemctl cat {SERVICE}`)"
+            )
+        prefixes.append(normalized(value.removeprefix(ROOT)))
+    names = [normalized(key) for key in (parameters.key, *parameters.same_as)]
+    if not prefixes or any(f"{n}/".startswith(f"{p}/") for n in names for p in prefixes):
+        return ""
+    return f"{start.line} has {SERVICE} set only what is below {', '.join(prefixes)}"
+
+
+def _later(readings: HostView, parameters: SysctlParameters) -> Iterator[ConfigLine]:
+    """Lines outside of sysctl.d that set the key, or one that follows it, to another value.
+
+    Raises Unreadable where a line writes a value that it does not show.
+    """
+    keys = [normalized(key) for key in _related(parameters)]
+    own = [normalized(key) for key in (parameters.key, *parameters.same_as)]
+    for write in sysctl_writers.writes(readings, list(dict.fromkeys(keys))):
+        if write.key not in own and not _leads(write.key, parameters):
+            continue
+        value = number(write.value) if write.value is not None else None
+        if value is None:
+            raise Unreadable(
+                f"{write.source} writes {dotted(write.key)} after {SERVICE}, and not a number that "
+                f"stands there: {write.source.text}"
+            )
+        if value != parameters.value:
+            yield write.source
+    if FORWARDING in own and (lines := sysctl_writers.networkd_forwarding_off(readings)):
+        versions = _versions(readings)
+        if not versions:
+            raise Unreadable(f"{lines[0]} has {lines[0].text}, and systemd's version is unknown")
+        if min(versions) >= sysctl_writers.NETWORKD_SINCE:
+            yield from lines
+
+
+def _versions(readings: HostView) -> list[int]:
+    return [
+        int(v) for v in re.findall(r"/libsystemd-shared-([0-9]{1,9})", readings.text("systemd"))
+    ]
+
+
+def most_files_at_boot(readings: HostView, now: int) -> tuple[int, str]:
+    """fs.nr_open at the next boot, and what makes it that. now: its present value.
+
+    Without a line a value above the kernel's own does not last, unless systemd sets it.
+    Raises Unreadable. For the subjects of limits, which probe LINE_PATTERNS.
+    """
+    if readings not in _MOST_FILES:  # once a row, not once a line of limits.conf
+        found = conf_dirs.persistent(readings.files(*PATTERNS))
+        then = _outcome(readings, found, SysctlParameters(MOST_FILES_KEY, now))
+        winner = next((s for s in then.sources if s.wins), None)
+        _MOST_FILES[readings] = then.value, f"{winner}"
+    value, why = _MOST_FILES[readings]
+    if value is not None:
+        return value, why
+    if MOST_FILES_DEFAULT < now < MOST_FILES_RAISED:
+        return MOST_FILES_DEFAULT, f"the kernel's own; no line of sysctl.d keeps {now}"
+    return now, "as now"
+
+
+_MOST_FILES: WeakKeyDictionary[HostView, tuple[int | None, str]] = WeakKeyDictionary()
 
 
 class _Entry(Struct, frozen=True):
@@ -204,8 +353,9 @@ def _outcome(
     table, replaced = _table(read)
     if any(_concerns(p, names) and (_is_pattern(p) or e.value is None) for p, e in table.items()):
         _knows_patterns(readings)
-    writes = list(_writes(table, names)) or _kernel_arguments(readings, names)
+    writes = list(_writes(table, names)) or _kernel_arguments(readings, names, parameters.value)
     losers = [s for key, s in replaced if _concerns(key, names)]
+    exceptions = tuple(_set_apart(readings, read, table, parameters))
     winner: ConfigLine | None = None
     value: int | None = None
     for source, text in writes:
@@ -226,7 +376,40 @@ def _outcome(
         value,
         (*([replace(winner, wins=True)] if winner else []), *reversed(losers)),
         lost="; ".join(part for part in (lost, *refused, *excluded) if part),
+        exceptions=exceptions,
     )
+
+
+def _set_apart(
+    readings: HostView,
+    read: Sequence[File],
+    table: Mapping[str, _Entry],
+    parameters: SysctlParameters,
+) -> Iterator[SysctlLine]:
+    """Lines that give another value to a key that the kernel sets along with this one.
+
+    New interfaces take that of `default`, which udev does not set once more: its line counts only
+    after ours.
+    """
+    if not parameters.leads:
+        return
+    names = [normalized(key) for key in (parameters.key, *parameters.same_as)]
+    files = {file.path: conf_dirs.leads_to(file) for file in read}
+    ours = max((n for n, key in enumerate(table) if _concerns(key, names)), default=-1)
+    present = [
+        line.partition(":")[0].removeprefix(f"{ROOT}/") for line in readings.output("leads").lines
+    ]
+    for at, (key, entry) in enumerate(table.items()):
+        if entry.value is None or number(entry.value) in (None, parameters.value):
+            continue
+        hit = [key]
+        if _is_pattern(key):
+            hit = [k for k in present if k not in table and _matches(k, key)]
+        for one in hit:
+            if _leads(one, parameters) and ("default" not in one.split("/") or at > ours):
+                path = entry.source.path
+                yield SysctlLine(entry.source, key, entry.value, files.get(path, path))
+                break
 
 
 def _lines(found: Sequence[File], parameters: SysctlParameters) -> Iterator[SysctlLine]:
@@ -300,21 +483,27 @@ def _writes(table: Mapping[str, _Entry], names: Sequence[str]) -> Iterator[tuple
             yield entry.source, entry.value
 
 
-def _kernel_arguments(readings: HostView, names: Sequence[str]) -> list[tuple[ConfigLine, str]]:
+def _kernel_arguments(
+    readings: HostView, names: Sequence[str], wanted: int
+) -> list[tuple[ConfigLine, str]]:
     """`sysctl.key=value` arguments, which the kernel itself applies before systemd starts.
 
     Source: the kernel's admin-guide/kernel-parameters, "sysctl.*=".
     """
-    file = readings.file(kernel_cmdline.PATH)
-    if file is None:
-        raise Unreadable(f"{kernel_cmdline.PATH} does not exist: is /proc mounted?")
-    return [
-        (ConfigLine(file.path, 1, f"{name}={value}", changed=file.changed), value)
-        for name, value in kernel_cmdline.arguments(" ".join(file.lines))
-        if value is not None
-        and name.startswith("sysctl.")
-        and normalized(name.removeprefix("sysctl.")) in names
+    boots = [
+        [
+            (replace(boot.source, text=f"{name}={value}"), value)
+            for name, value in boot.arguments
+            if value is not None
+            and name.startswith("sysctl.")
+            and normalized(name.removeprefix("sysctl.")) in names
+        ]
+        for boot in boot_loader.to_come(readings)
     ]
+    # A command line that lacks it, or has another value, may be the next boot's.
+    return min(
+        boots, key=lambda found: (bool(found), number(found[-1][1]) == wanted if found else 0)
+    )
 
 
 def _unread(readings: HostView, read: Sequence[File], parameters: SysctlParameters) -> str:
@@ -330,10 +519,10 @@ def _unread(readings: HostView, read: Sequence[File], parameters: SysctlParamete
 
 
 def _knows_patterns(readings: HostView) -> None:
-    versions = re.findall(r"/libsystemd-shared-(\d+)", readings.text("systemd"), re.ASCII)
+    versions = _versions(readings)
     if not versions:
         raise Unreadable("a pattern bears on this key, and systemd's version is unknown")
-    if min(map(int, versions)) < PATTERNS_SINCE:
+    if min(versions) < PATTERNS_SINCE:
         raise Unreadable(
             f"a pattern bears on this key, which systemd {versions[0]} does not know "
             f"(since {PATTERNS_SINCE}): name the key in full"

@@ -11,12 +11,13 @@ from posixpath import basename, dirname
 
 from facts.br_netfilter import (
     RULES,
+    SERVICE,
     BrNetfilterParameters,
     BrNetfilterPersisted,
     BrNetfilterRuntime,
     Rule,
 )
-from facts.parsers import conf_dirs, kernel_cmdline
+from facts.parsers import conf_dirs
 from hale.model.change import (
     COMMENTED,
     AppendLine,
@@ -28,6 +29,7 @@ from hale.model.change import (
     ReplaceLine,
 )
 from hale.model.requirement import Case
+from remediate import boot_loader
 
 KINDS = (FileEdit, ModuleChange)
 IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
@@ -132,15 +134,16 @@ def _not_files(fact: BrNetfilterPersisted) -> Iterator[Remedy]:
     """Manual steps for masks of the service and for kernel arguments."""
     lines = {str(rule.source) for rule in fact.rules}
     for source in fact.blocked:
-        if source.path == kernel_cmdline.PATH:
-            yield ManualStep(
-                f"The kernel argument `{source.text}` {source.note}: take it out of the boot "
-                "loader's configuration (GRUB: /etc/default/grub, then update-grub or "
-                "grub2-mkconfig; Red Hat: grubby --remove-args) and reboot."
-            )
+        argument = source.text.partition("=")[0]
+        if argument in ("module_blacklist", "modprobe.blacklist"):
+            why = f"The kernel argument `{source.text}` of {source} {source.note}."
+            yield boot_loader.remove_argument_step(source, argument, why)
+        elif source.note.startswith("unloads"):
+            yield ManualStep(f"{source} {source.note}: take that out of what a boot runs.")
         elif str(source) not in lines:
             yield ManualStep(
                 f"{source} {source.note}, so no file of modules-load.d is read. That was "
-                f"deliberate: find out why, then `systemctl unmask {basename(source.path)}` and "
+                f"deliberate: find out why (`systemctl cat {SERVICE}`), then `systemctl unmask "
+                f"{SERVICE}` or `systemctl revert {SERVICE}`, and "
                 "plan again."
             )

@@ -35,6 +35,13 @@ def fix_runtime(fact: LimitsRuntime, case: Case[LimitsParameters]) -> tuple[Reme
     """The remedy of the files, where they are wrong: a new login gets the limits that they set."""
     if fact.stack:
         return (_stack(fact.stack),)
+    if fact.lowered:
+        return (
+            ManualStep(
+                f"{fact.lowered}. Take that `ulimit` out, or raise it to what the baseline wants: "
+                "a hard limit that a start-up file lowers cannot be raised again in that login."
+            ),
+        )
     if fact.files is None:
         return (
             ManualStep(

@@ -13,11 +13,13 @@ from posixpath import basename
 
 from facts.parsers import conf_dirs
 from facts.sysctl import (
+    PROGRAM,
     SERVICE,
     SysctlLine,
     SysctlParameters,
     SysctlPersisted,
     SysctlRuntime,
+    dotted,
     normalized,
     number,
     path_of,
@@ -50,6 +52,17 @@ def kernel_values(parameters: SysctlParameters) -> tuple[str, ...]:
 def fix_runtime(fact: SysctlRuntime, case: Case[SysctlParameters]) -> tuple[Remedy, ...]:
     """The value is written; where the kernel lacks the parameter, its module is loaded."""
     wanted = case.parameters
+    if fact.value == wanted.value and fact.exceptions:
+        return tuple(
+            KernelValueChange(
+                path_of(key),
+                str(value),
+                str(wanted.value),
+                f"{key} is {value} in the kernel and must be {wanted.value} as {wanted.key} is.",
+                effects=(Impact.DISRUPTS_TRAFFIC,),
+            )
+            for key, value in fact.exceptions
+        )
     if fact.value is not None:
         why = f"{wanted.key} is {fact.value} in the kernel and must be {wanted.value}."
         keep, follow = (tuple(map(path_of, keys)) for keys in (wanted.disturbs, wanted.leads))
@@ -74,13 +87,18 @@ def fix_runtime(fact: SysctlRuntime, case: Case[SysctlParameters]) -> tuple[Reme
 def fix_persisted(fact: SysctlPersisted, case: Case[SysctlParameters]) -> tuple[Remedy, ...]:
     """The baseline's line is set in the baseline's file, and no other line wins over it."""
     wanted = case.parameters
-    if fact.masked:
+    if fact.unread:
         return (
             ManualStep(
-                f"{fact.masked} masks {SERVICE}, so no file of sysctl.d is read at boot. That "
-                f"was deliberate: find out why, then `systemctl unmask {SERVICE}` and plan again."
+                f"{fact.unread}, so no file of sysctl.d sets {wanted.key} at boot. That was "
+                f"deliberate: find out why (`systemctl cat {SERVICE}`), have the service run "
+                f"`{PROGRAM}` again (`systemctl unmask` or `systemctl revert {SERVICE}`), and plan "
+                "again."
             ),
         )
+    apart = (*_exceptions(fact, wanted), *_later(fact))
+    if fact.value == wanted.value and not fact.differs:
+        return apart
     if fact.place is None:
         return (
             ManualStep(
@@ -98,7 +116,29 @@ def fix_persisted(fact: SysctlPersisted, case: Case[SysctlParameters]) -> tuple[
         *_in_own_file(fact, [line for line in own if _commentable(line)], place, wanted),
         *_elsewhere(place, theirs, fact.place, wanted),
         *_commented(sited, wanted),
+        *apart,
     )
+
+
+def _later(fact: SysctlPersisted) -> Iterator[Remedy]:
+    for line in fact.later:
+        yield ManualStep(
+            f"{line} sets it to another value after {SERVICE}: {line.text}. Change that line, or "
+            "what makes it."
+        )
+
+
+def _exceptions(fact: SysctlPersisted, wanted: SysctlParameters) -> Iterator[Remedy]:
+    """Lines for single interfaces are commented out, where the site may edit their file."""
+    done = {(line.file, line.source.line) for line in fact.lines if _wrong(line, wanted)}
+    ours = [line for line in fact.exceptions if (line.file, line.source.line) not in done]
+    yield from _commented([line for line in ours if _commentable(line)], wanted, apart=True)
+    for line in fact.exceptions:
+        if not _commentable(line):
+            yield ManualStep(
+                f"{line.source} sets {dotted(line.key)} to {line.value} in a file that is not the "
+                "site's own: override it by a file of that name in /etc/sysctl.d, and plan again."
+            )
 
 
 def _wrong(line: SysctlLine, wanted: SysctlParameters) -> bool:
@@ -169,7 +209,10 @@ def _elsewhere(
         yield FileEdit(place, edits, why)
 
 
-def _commented(lines: Iterable[SysctlLine], wanted: SysctlParameters) -> Iterator[Remedy]:
+def _commented(
+    lines: Iterable[SysctlLine], wanted: SysctlParameters, apart: bool = False
+) -> Iterator[Remedy]:
+    """apart: they set keys of single interfaces."""
     done: set[tuple[str, int]] = set()
     for line in lines:
         at = line.file, line.source.line
@@ -177,4 +220,6 @@ def _commented(lines: Iterable[SysctlLine], wanted: SysctlParameters) -> Iterato
             continue
         done.add(at)
         why = f"{line.file}:{line.source.line} wins over the line that sets {wanted.key}."
+        if apart:
+            why = f"{line.file}:{line.source.line} sets {dotted(line.key)} apart from {wanted.key}."
         yield FileEdit(line.file, (ReplaceLine(at[1], line.source.text, COMMENTED),), why)

@@ -7,9 +7,10 @@ fi
 # In a Pod's control group, or root's shim of a Pod's containers: others may have such names.
 # shellcheck disable=SC2013  # no blanks in these names
 {
-  grep -sE 'kubepods' /proc/[0-9]*/cgroup | grep -v /user.slice/ | cut -d: -f1
+  grep -sE '/(([^/]*-)?kubepods[.]slice|kubepods)(/|$)' /proc/[0-9]*/cgroup | grep -v /user.slice/ | cut -d: -f1
   for f in $(grep -lsx 'containerd-shim.*' /proc/[0-9]*/comm); do
-    grep -qzsxF k8s.io "${f%comm}cmdline" || continue
+    tr '\000' '\n' <"${f%comm}cmdline" 2>/dev/null | sed -n '/^-namespace$/{n;p;}' |
+      grep -qxF k8s.io || continue
     ! grep -qsE '^Uid:[[:space:]]*0[[:space:]]+0[[:space:]]' "${f%comm}status" || echo "$f"
   done
 } | sed 's|/[a-z]*$|/comm|' | sort -u | xargs -r cat 2>/dev/null | sed 's/^/process /'

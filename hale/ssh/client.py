@@ -174,22 +174,35 @@ _KEY_CHANGED = (
 )
 
 
-def login_failure(target: Target, log: bytes, output: bytes, waited: float | None) -> str:
+def is_logged_in(log: bytes) -> bool:
+    """Whether the host has begun to run our command."""
+    return b"debug1: Entering interactive session" in log
+
+
+def login_failure(
+    target: Target, log: bytes, output: bytes, waited: float | None, other: str = ""
+) -> str:
     """Why the login failed, in ssh's own words, and the next step for the operator.
 
     `output`: text printed besides the log. `waited`: seconds until we gave up; None if ssh ended
-    by itself.
+    by itself. `other`: the program that reads in the place of the login shell.
     """
     reason = last_log_line(log)
     detail = _last_line(output)
     authenticating = b"debug1: Authenticating to " in log
-    logged_in = b"debug1: Entering interactive session" in log
+    logged_in = is_logged_in(log)
     if logged_in:
         if waited is not None:
             reason = f"logged in, but the shell did not start within {waited:.1f} s"
         else:
             reason = "logged in, but the login shell ended at once"
         step = "Run `ssh` yourself; check login shell, its start-up files, PAM, ForceCommand"
+        if other:
+            reason = f"logged in, but {other} reads what is for the login shell"
+            step = (
+                f"A start-up file of the login shell starts {other} (for bash ~/.bashrc): have it "
+                "do so in interactive shells alone, `case $- in *i*) exec … ;; esac`"
+            )
     elif host_key_changed(log):
         step = _KEY_CHANGED
     else:

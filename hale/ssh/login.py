@@ -8,11 +8,14 @@ from msgspec import Struct
 
 from hale.ssh import client
 from hale.ssh.process import SshProcess
-from hale.ssh.remote_shell import password_prompt
+from hale.ssh.remote_shell import password_prompt, shell_question
 from hale.ssh.target import BecomeFailed, HostUnreachable, Target
 
 # Seconds that ssh has to report a timeout itself; its message is better than ours.
 _GRACE = 0.5
+# Seconds that another shell has to name itself once the login has failed, and what connect_timeout
+# adds to them.
+_NAMING, _NAMING_SHARE = 0.3, 0.1
 # Bytes kept of what banners and start-up files print before the shell is there.
 MAX_BANNER = 1 << 16
 
@@ -30,8 +33,13 @@ def log_in(
 ) -> LoginResult | None:
     """Wait until the shell is there, and give sudo its password; None once `stop` is true.
 
+    A start-up file may have replaced the login shell before it has read our command (Debian's bash
+    reads ~/.bashrc for a command that comes by ssh). The program that reads instead is named, if it
+    is a shell.
+
     Raises HostUnreachable or BecomeFailed, at most connect_timeout seconds after the start of ssh,
-    and with sudo at most connect_timeout seconds after the login.
+    and with sudo at most connect_timeout seconds after the login; somewhat later if another shell
+    is there.
     """
     limit = target.connect_timeout + _GRACE
     began = time.monotonic()
@@ -50,7 +58,9 @@ def log_in(
             )
         # nologin(8) explains itself on standard output.
         output = bytes(process.err) or bytes(process.out)
-        return HostUnreachable(client.login_failure(target, process.log(), output, waited))
+        missing = waited is not None and login_user is None
+        other = _replaced_by(process, target, token) if missing else ""
+        return HostUnreachable(client.login_failure(target, process.log(), output, waited, other))
 
     while not stop():
         if login_user is None and (found := login_line.search(process.out)):
@@ -84,3 +94,19 @@ def log_in(
                 del stream[: -MAX_BANNER // 2]
         process.pump(remaining)
     return None
+
+
+def _replaced_by(process: SshProcess, target: Target, token: str) -> str:
+    """The program that reads what is for our shell; empty where none names itself."""
+    if not client.is_logged_in(process.log()):
+        return ""
+    answer = re.compile(rb"%s by (.*)\n" % token.encode("ascii"))
+    process.to_send += shell_question(token)
+    end = time.monotonic() + _NAMING + _NAMING_SHARE * target.connect_timeout
+    while not process.ended and (remaining := end - time.monotonic()) > 0:
+        process.pump(remaining)
+        if found := answer.search(process.out):
+            return found[1].decode("utf-8", "replace")[:200]
+        if len(process.out) > MAX_BANNER:
+            break
+    return ""

@@ -72,6 +72,14 @@ def _command(script: str, *arguments: str) -> str:
     return f"exec /bin/sh -c {shlex.join([script, 'sh', *arguments])}"
 
 
+def shell_question(token: str) -> bytes:
+    """A line for whatever reads in the place of our shell, if it is a shell: `TOKEN by PROGRAM`.
+
+    Single quotes are the same in sh, fish, zsh and csh.
+    """
+    return f"sh -c 'echo {token} by $(readlink /proc/$PPID/exe)'\n".encode("ascii")
+
+
 def password_prompt(token: str) -> str:
     """The prompt that sudo prints on standard error when it needs a password."""
     return f"{token}-password:"

@@ -1,10 +1,15 @@
 """Faults of chapter 9 (1) to (3): sysctl.d, modules-load.d, and the kernel's values."""
 
-from lab.faults.fault import ExpectedResult, HostFault, fail
+from pathlib import Path
 
+from hale.shell import load_script
+from lab.faults.fault import ExpectedResult, HostFault, fail, unknown
+
+HERE = Path(__file__).parent
 HOST = "k8s-node-01"
 FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/etc/sysctl.conf")
 MODULES = ("/etc/modules-load.d", "/run/modules-load.d", "/etc/modprobe.d")
+DROP_INS = "/etc/systemd/system"
 OURS = "/etc/sysctl.d/60-kubernetes.conf"
 SYSCTLS = ("SYS-IP-FORWARD", "SYS-BRIDGE-IPTABLES", "SYS-BRIDGE-IP6TABLES")
 
@@ -119,7 +124,76 @@ FAULTS = (
         all_persisted("systemd-sysctl.service is masked"),
         undo="systemctl --quiet unmask systemd-sysctl.service",
     ),
+    HostFault(
+        "systemd-sysctl sets only a part",
+        "k8s-node-02",
+        f"mkdir -p {DROP_INS}/systemd-sysctl.service.d;"
+        " printf '[Service]\\nExecStart=\\nExecStart=-%s --prefix=/net/core\\n'"
+        f" /lib/systemd/systemd-sysctl >{DROP_INS}/systemd-sysctl.service.d/lxc.conf;"
+        " systemctl daemon-reload",
+        all_persisted("systemd-sysctl.service set only what is below net/core"),
+        (f"{DROP_INS}/systemd-sysctl.service.d",),
+        undo="systemctl daemon-reload",
+    ),
+    HostFault(
+        "systemd-sysctl waits for a condition",
+        HOST,
+        f"mkdir -p {DROP_INS}/systemd-sysctl.service.d;"
+        " printf '[Unit]\\nConditionPathExists=/etc/site\\n'"
+        f" >{DROP_INS}/systemd-sysctl.service.d/site.conf",
+        {
+            f"{requirement} persisted": unknown("has ConditionPathExists=/etc/site")
+            for requirement in SYSCTLS
+        },
+        (f"{DROP_INS}/systemd-sysctl.service.d",),
+    ),
+    HostFault(
+        "forwarding switched off again by ufw's own file",
+        HOST,
+        load_script(HERE / "forwarding_ufw.sh"),
+        {"SYS-IP-FORWARD persisted": fail("/etc/ufw/sysctl.conf:1 sets it after")},
+        ("/etc/ufw", "/etc/default/ufw", "/etc/systemd/system/multi-user.target.wants/ufw.service"),
+    ),
+    HostFault(
+        "forwarding switched off again by a script of a site's unit",
+        HOST,
+        load_script(HERE / "forwarding_unit.sh"),
+        {"SYS-IP-FORWARD persisted": fail("/opt/site/harden:2 sets it after")},
+        (
+            "/opt/site",
+            "/etc/systemd/system/harden.service",
+            "/etc/systemd/system/multi-user.target.wants/harden.service",
+        ),
+    ),
+    HostFault(
+        "forwarding switched off for one interface as it comes up",
+        HOST,
+        "sed -i '/^iface lo inet loopback/a up sysctl -w net.ipv4.conf.eth0.forwarding=0'"
+        " /etc/network/interfaces",
+        {"SYS-IP-FORWARD persisted": fail("/etc/network/interfaces:")},
+        ("/etc/network/interfaces",),
+    ),
+    HostFault(
+        "forwarding switched off by what starts nowhere, and by what says so in a comment",
+        HOST,
+        load_script(HERE / "forwarding_idle.sh"),
+        files=("/etc/systemd/system/harden.service", "/etc/ufw", "/etc/rc.local"),
+    ),
     # --- SYS-* runtime ---
+    HostFault(
+        "forwarding switched off for one interface",
+        "k8s-node-02",
+        "sysctl -qw net.ipv4.conf.eth0.forwarding=0;"
+        " echo 'net.ipv4.conf.eth0.forwarding = 0' >/etc/sysctl.d/zz-site.conf",
+        {
+            "SYS-IP-FORWARD runtime": fail("but net.ipv4.conf.eth0.forwarding is 0"),
+            "SYS-IP-FORWARD persisted": fail(
+                "but /etc/sysctl.d/zz-site.conf:1 sets net.ipv4.conf.eth0.forwarding to 0"
+            ),
+        },
+        FOLDERS,
+        undo="sysctl -qw net.ipv4.conf.eth0.forwarding=1",
+    ),
     HostFault(
         "forwarding switched off until the next boot",
         HOST,
@@ -220,6 +294,24 @@ FAULTS = (
         "systemctl --quiet mask systemd-modules-load.service",
         {"MOD-BR-NETFILTER persisted": fail("masks systemd-modules-load.service")},
         undo="systemctl --quiet unmask systemd-modules-load.service",
+    ),
+    HostFault(
+        "module blacklisted in the boot menu",
+        "k8s-node-02",
+        "mkdir -p /boot/grub;"
+        " printf 'menuentry Debian {\\n linux /vmlinuz ro module_blacklist=br_netfilter\\n}\\n'"
+        " >/boot/grub/grub.cfg",
+        {"MOD-BR-NETFILTER persisted": fail("/boot/grub/grub.cfg:2 blacklists br_netfilter")},
+        ("/boot/grub",),
+    ),
+    HostFault(
+        "systemd-modules-load replaced by a command that does nothing",
+        HOST,
+        f"mkdir -p {DROP_INS}/systemd-modules-load.service.d;"
+        " printf '[Service]\\nExecStart=\\nExecStart=/bin/true\\n'"
+        f" >{DROP_INS}/systemd-modules-load.service.d/site.conf",
+        {"MOD-BR-NETFILTER persisted": fail("run /bin/true instead of systemd-modules-load")},
+        (f"{DROP_INS}/systemd-modules-load.service.d",),
     ),
     HostFault(
         "module named with a dash, and blacklisted in a comment",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lab.faults.fault import ExpectedResult, HostFault, fail
+from lab.faults.fault import ExpectedResult, HostFault, fail, unknown
 
 HOST = "k8s-node-01"
 MAIN = "/etc/security/limits.conf"
@@ -104,6 +104,40 @@ FAULTS = (
             "LIM-ROOT-MEMLOCK persisted": fail("does not call it"),
         },
         files=("/etc/pam.d/sshd",),
+    ),
+    HostFault(
+        "limit lowered by a login shell's profile",
+        "k8s-node-02",
+        "echo 'ulimit -n 1024' >/etc/profile.d/limits.sh",
+        {
+            "LIM-NOFILE runtime": fail("/etc/profile.d/limits.sh:1 (ulimit -n 1024)"),
+            "LIM-ROOT-NOFILE runtime": fail("/etc/profile.d/limits.sh:1 (ulimit -n 1024)"),
+        },
+        ("/etc/profile.d/limits.sh",),
+    ),
+    limit(
+        "limit lowered by a user's .bashrc, in interactive shells alone",
+        "echo 'ulimit -u 500' >>~ops/.bashrc",
+        {"LIM-NPROC runtime": fail(".bashrc:")},
+        files=("/home/ops/.bashrc",),
+    ),
+    limit(
+        "login shell whose start-up file ends it",
+        "echo exit >>~ops/.bashrc",
+        {
+            f"{requirement} runtime": unknown("the login shell /bin/bash ran no command")
+            for requirement in ("LIM-NOFILE", "LIM-NPROC", "LIM-MEMLOCK")
+        },
+        files=("/home/ops/.bashrc",),
+    ),
+    limit(
+        "fs.nr_open below the limit at the next boot",
+        "echo fs.nr_open=1024 >/etc/sysctl.d/zz-site.conf",
+        {
+            "LIM-NOFILE persisted": fail("above the fs.nr_open of the next boot, 1024"),
+            "LIM-ROOT-NOFILE persisted": fail("above the fs.nr_open of the next boot, 1024"),
+        },
+        files=("/etc/sysctl.d",),
     ),
     limit(
         "limits said twice, and low ones in a comment and in a file that is not read",

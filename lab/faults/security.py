@@ -53,6 +53,12 @@ FAULTS = (
         "nohup /usr/sbin/firewalld --nofork >/dev/null 2>&1 & sleep 2",
         {"FW-FIREWALLD runtime": fail("outside of systemd")},
     ),
+    HostFault(
+        "firewalld's program named by another one's argument",
+        "k8s-node-02",
+        "nohup tail -f /usr/sbin/firewalld </dev/null >/dev/null 2>&1 & echo $! >/run/tail.pid",
+        undo="kill $(cat /run/tail.pid); rm /run/tail.pid",
+    ),
     wall(
         "firewalld stopped but enabled",
         f"{UNMASK}; systemctl --quiet enable firewalld",

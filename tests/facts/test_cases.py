@@ -23,6 +23,9 @@ tests/facts/<subject>/<what-it-shows>.toml is
     [outputs.name]
     stdout = ""                      # also: stderr, status
 
+What each host has in every case of a subject is in <subject>/usual/host.toml, `[files]` and
+`[outputs]`; a case's own file or output of that name replaces it (`kind = "-"`: it is not there).
+
     inventory = "[masters]\n…"       # instead of ../../inventory.ini
     planned = false                  # the host was named by a URI, not by the inventory
 
@@ -38,7 +41,7 @@ a field that is not empty.
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -227,6 +230,7 @@ def readings_of(given: GivenHost, case: Case[Any], host: Host | None) -> HostVie
     probes = list(subjects.load_subject(subject).probes(host, [case]))
     patterns = {p for probe in probes if isinstance(probe, FileProbe) for p in probe.patterns}
     commands = {probe.name: probe for probe in probes if isinstance(probe, CommandProbe)}
+    given = with_usual(given, subject, patterns, commands)
     usual = {name: out for name, out in USUAL.items() if name in commands}
     outputs = {**usual, **given.outputs}
     files = {path: file for path, file in USUAL_FILES.items() if path in patterns}
@@ -286,6 +290,27 @@ def as_sent(host: Host, files: Sequence[File], probes: Sequence[Probe]) -> dict[
 def _bytes(line: str) -> bytes:
     """What stands in the file: cases have bytes that are not UTF-8 as `\\xNN`."""
     return re.sub(rb"\\x([89a-f][0-9a-f])", lambda m: bytes.fromhex(m[1].decode()), line.encode())
+
+
+def with_usual(
+    given: GivenHost, subject: str, patterns: set[str], commands: Mapping[str, CommandProbe]
+) -> GivenHost:
+    """With what hosts have in every case of the subject, as far as the probes read it."""
+    more = usual_host(subject)
+    files = {
+        path: file
+        for path, file in more.files.items()
+        if any(matches(path, pattern) for pattern in patterns)
+    }
+    outputs = {name: out for name, out in more.outputs.items() if name in commands}
+    kept = {p: f for p, f in {**files, **given.files}.items() if f.kind != "-"}
+    return replace(given, files=kept, outputs={**outputs, **given.outputs})
+
+
+@cache
+def usual_host(subject: str) -> GivenHost:
+    path = HERE / subject / "usual" / "host.toml"
+    return msgspec.toml.decode(path.read_bytes(), type=GivenHost) if path.exists() else GivenHost()
 
 
 def file_of(path: str, given: GivenFile) -> File:

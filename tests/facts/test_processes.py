@@ -37,7 +37,7 @@ class Proc:
 
     def process(
         self, pid: int, name: str, group: str, *, uid: int = 0, net: str = "net:[1]",
-        uid_map: str = ROOT_MAP, argv: str = "", sockets: tuple[int, ...] = (),
+        uid_map: str = ROOT_MAP, argv: str = "", exe: str = "", sockets: tuple[int, ...] = (),
     ) -> None:  # fmt: skip
         its = self.folder / f"proc/{pid}"
         (its / "fd").mkdir(parents=True)
@@ -47,6 +47,8 @@ class Proc:
         (its / "cgroup").write_text(f"{group}\n")
         (its / "cmdline").write_text((argv or name).replace(" ", "\0") + "\0")
         (its / "uid_map").write_text(uid_map)
+        if exe:
+            (its / "exe").symlink_to(exe)
         ids = "\t".join([str(uid)] * 4)
         (its / "status").write_text(f"Name:\t{name}\nUid:\t{ids}\nCapEff:\t000001ffffffffff\n")
         for number in sockets:
@@ -188,6 +190,28 @@ def test_whose_firewalld_counts(proc: Proc) -> None:
     assert proc.run(script) == ["/proc/8/comm", "/proc/9/cmdline"]
 
 
+@pytest.mark.parametrize(
+    ("name", "exe", "argv", "found"),
+    [
+        ("tail", "/usr/bin/tail", "tail -f /usr/sbin/firewalld", False),
+        ("vim", "/usr/bin/vim.basic", "vim /usr/sbin/firewalld", False),
+        ("sleep", "/usr/bin/sleep", "/usr/sbin/firewalld 1000", False),  # by `exec -a`
+        ("python3", "/usr/bin/python3.11", "python3 /opt/watch /usr/sbin/firewalld", False),
+        ("python3", "/usr/bin/python3.11", "python3 -m site /usr/sbin/firewalld", False),
+        ("tail", "", "tail -f /usr/sbin/firewalld", False),  # its exe is not readable
+        ("python3", "/usr/bin/python3.11", "python3 -s /usr/sbin/firewalld --nofork", True),
+        ("firewalld", "/usr/bin/python3.11", "/usr/bin/python3 -s /usr/sbin/firewalld", True),
+        ("firewalld", "/usr/libexec/platform-python3.6", "/usr/libexec/platform-python -s x", True),
+        ("firewalld", "/usr/sbin/firewalld (deleted)", "/usr/sbin/firewalld", True),
+    ],
+)
+def test_a_path_among_arguments_is_no_firewalld(
+    proc: Proc, name: str, exe: str, argv: str, found: bool
+) -> None:
+    proc.process(9, name, "0::/system.slice/x.service", argv=argv, exe=exe)
+    assert bool(proc.run(firewalld._processes("firewalld"))) is found
+
+
 def test_who_may_set_the_clock(proc: Proc) -> None:
     script = time_sync._script()
     script = PRELUDE + script[script.index("for p in /proc") : script.index("date '+now")]
@@ -201,7 +225,7 @@ def test_who_may_set_the_clock(proc: Proc) -> None:
 
 def test_what_a_cluster_leaves(proc: Proc) -> None:
     script = leftovers.probe("10.0.0.1", "", stacked=True).script
-    start = script.index("{\n  grep -sE 'kubepods'")
+    start = script.index("{\n  grep -sE '/(")
     script = script[start : script.index("awk '$2")]
     proc.process(5, "kube-burner", SESSION, uid=1000)
     proc.process(6, "coredns", "0::/system.slice/coredns.service")
@@ -210,6 +234,9 @@ def test_what_a_cluster_leaves(proc: Proc) -> None:
     shim = "/usr/bin/containerd-shim-runc-v2 -namespace {} -id 1"
     proc.process(9, "containerd-shim-runc-v2", "0::/a", argv=shim.format("moby"))
     proc.process(10, "containerd-shim-runc-v2", SESSION, uid=1000, argv=shim.format("k8s.io"))
+    named = shim.format("moby").replace("-id 1", "-id k8s.io")
+    proc.process(13, "containerd-shim-runc-v2", "0::/a", argv=named)
+    proc.process(14, "exporter", "0::/system.slice/kubepods-exporter.service")
     assert proc.run(script) == []
     proc.process(11, "containerd-shim-runc-v2", "0::/a", argv=shim.format("k8s.io"))
     proc.process(12, "coredns", CGROUPFS.format(API_UID), uid=65532)

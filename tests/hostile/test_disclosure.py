@@ -139,6 +139,21 @@ FILES = {
         '[Service]\nEnvironment="HTTP_PROXY=http://u:S@p:1"\nLimitNOFILE=5\n',
         "LimitNOFILE=5",
     ),
+    "kubelet's variables": Holding(
+        "/etc/systemd/system/kubelet.service.d/a.conf",
+        '[Service]\nEnvironment=VAULT=S\nEnvironment="ARGS=--cgroup-driver=systemd"\n',
+        "--cgroup-driver=systemd",
+    ),
+    "a drop-in for all services": Holding(
+        "/etc/systemd/system/service.d/a.conf",
+        "[Unit]\nDescription=S\n[Service]\nEnvironment=VAULT=S\nProtectKernelTunables=yes\n",
+        "ProtectKernelTunables=yes",
+    ),
+    "kubelet's folder": Holding(
+        "/etc/kubernetes/kubelet.conf.d/a.conf",
+        "staticPodURLHeader:\n  Authorization: Bearer S\ncgroupDriver: systemd\n",
+        "cgroupDriver: systemd",
+    ),
     "kubelet's options": Holding(
         "/var/lib/kubelet/kubeadm-flags.env", "A='--token=S --fail-swap-on=false'\n", "swap-on"
     ),

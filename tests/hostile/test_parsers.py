@@ -32,11 +32,18 @@ SECONDS = 25.0  # of processor time, most of it for the time limit of a reader
 HONEST = {
     "/proc/sys/net/ipv4/ip_forward": b"1\n",
     "/etc/sysctl.d/k8s.conf": b"net.ipv4.ip_forward = 1\n",
+    "/lib/systemd/system/systemd-sysctl.service": b"[Service]\nExecStart=/lib/systemd-sysctl\n",
+    "/lib/systemd/system/sysinit.target.wants/systemd-sysctl.service": b"[Service]\n",
     "/proc/cmdline": b"ro quiet\n",
     "/proc/filesystems": b"nodev\tselinuxfs\n",
     "/etc/ssh/sshd_config": b"UsePAM yes\n",
     "/etc/fstab": b"UUID=1 / ext4 defaults 0 1\n",
     "/etc/hosts": b"127.0.0.1 localhost\n192.0.2.190 master.k8s.io k8s-vip\n",
+}
+OUTPUTS = {
+    "sysctl.leads": b"/proc/sys/net/ipv4/conf/eth0/forwarding:1\n",
+    "sysctl.writers": b"",
+    "sysctl.boot_files": b"fs ext2/ext3 1234 /\n",
 }
 PAM = {f"/etc/pam.d/a{n}": b"@include a%d\n@include a%d\n" % (n + 1, n + 1) for n in range(29)}
 
@@ -241,17 +248,17 @@ def judge_both(case: str, folder: Path) -> dict[str, Any]:
     if case in FILES:
         files = FILES[case][0]
         answered: Callable[[str], bytes] = lambda token: packed(  # noqa: E731
-            answer(HONEST | dict(files())), token
+            answer(HONEST | dict(files()), OUTPUTS), token
         )
     else:
-        answered = {**UNREACHABLE, **NO_FILES}.get(case, (lambda t: packed(answer(HONEST), t), ""))[
-            0
-        ]
+        answered = {**UNREACHABLE, **NO_FILES}.get(
+            case, (lambda t: packed(answer(HONEST, OUTPUTS), t), "")
+        )[0]
     content = answered("0" * 16)  # made once, before the measurement
     path = folder / "inventory.ini"
     path.write_text(INVENTORY)
     inventory = ini.load_inventory(path)
-    honest = Canned(lambda token: packed(answer(HONEST), token))
+    honest = Canned(lambda token: packed(answer(HONEST, OUTPUTS), token))
     liar = Canned(lambda token: content.replace(b"0" * 16, token.encode()))
 
     def transport(selected: SelectedHost) -> Canned:

@@ -1,0 +1,112 @@
+"""Lines that set a kernel parameter at boot after systemd-sysctl, outside of sysctl.d.
+
+Not a subject. sysctl_writers.sh finds the files and the lines that name a parameter; here it is
+judged which of them write it, and what. Orders among them are not known.
+
+Sources: ufw's ufw-init-functions (IPT_SYSCTL); tuned-main.conf(5), tuned.conf (reapply_sysctl,
+include); interfaces(5); systemd.network(5), networkd.conf(5) (IPv4Forwarding=, since 256);
+rc-local.service(8); crontab(5); udev(7) (RUN, SYSCTL); cloud-init's module bootcmd.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from facts.parsers.blanks import BLANKS, lowered
+from hale.model.evidence import CommandProbe, ConfigLine, HostView
+from hale.shell import script_with
+
+NAME = "writers"
+# The first systemd-networkd whose IPv4Forwarding=no switches forwarding off.
+NETWORKD_SINCE = 256
+_FOUND = re.compile(r"(/[^:]*):([0-9]{1,9}):(.*)", re.DOTALL)
+_NOT_AT_BOOT = re.compile(
+    r"[#;]|(ExecStop|ExecStopPost|ExecReload|Description|Documentation)[ \t]*="
+    r"|(down|post-down|pre-down)[ \t]"
+)
+_NETWORKD = re.compile(r"IPv4Forwarding[ \t]*=[ \t]*(\S*)", re.ASCII | re.IGNORECASE)
+_OFF = ("no", "false", "off", "0", "n", "f")
+
+
+class Write(Struct, frozen=True):
+    """A line that writes a parameter. key: its path below /proc/sys. value: None where the line
+    alone does not show it."""
+
+    source: ConfigLine
+    key: str
+    value: str | None
+
+
+def probe(keys: Sequence[str], plain: bool = True) -> CommandProbe:
+    """keys: paths below /proc/sys, `*` for any part; or, not `plain`, regular expressions."""
+    file = Path(__file__).with_suffix(".sh")
+    made = [_expression(key, "[^[:blank:]=]*") for key in keys] if plain else keys
+    either = "|".join(dict.fromkeys(made))
+    return CommandProbe(NAME, script_with(file, keys=either))
+
+
+def _expression(key: str, part: str) -> str:
+    return "[./]".join(part if word == "*" else re.escape(word) for word in key.split("/"))
+
+
+def lines(readings: HostView) -> Iterator[ConfigLine]:
+    """The lines that name one, but those in comments and those that no boot runs."""
+    for line in readings.output(NAME).lines:
+        at = _FOUND.fullmatch(line)
+        text = at[3].strip(BLANKS) if at else ""
+        if at and text and not _NOT_AT_BOOT.match(text):
+            yield ConfigLine(at[1], int(at[2]), text)
+
+
+def writes(readings: HostView, keys: Sequence[str]) -> list[Write]:
+    """The lines that write one of these keys. Raises Unreadable."""
+    named = [re.compile(_written(key), re.ASCII) for key in keys]
+    return [
+        found
+        for source in lines(readings)
+        for expression in named
+        for found in _in_line(source, expression)
+    ]
+
+
+def networkd_forwarding_off(readings: HostView) -> list[ConfigLine]:
+    """Lines by which systemd-networkd switches IPv4 forwarding off, from NETWORKD_SINCE on."""
+    return [
+        source
+        for source in lines(readings)
+        if (hit := _NETWORKD.match(source.text)) and lowered(hit[1]) in _OFF
+    ]
+
+
+def _written(key: str) -> str:
+    name = _expression(key, r"[^\s=\"'}]+?")
+    return rf"(?<![\w./])(?P<proc>/proc/sys/)?(?P<name>{name})(?![\w./])(?P<rest>.*)"
+
+
+_ASSIGNED = re.compile(r"[}\"']*[ \t]*=(?!=)[ \t]*[\"']?([^\s\"';&|)\]}]*)", re.ASCII)
+_ECHOED = re.compile(
+    r"(?:echo|printf)[ \t]+(?:-\w+[ \t]+)*(?:[\"']?%[sd](?:\\+n)?[\"']?[ \t]+)?"
+    r"[\"']?(-?[0-9]+)(?:\\+n)?[\"']?[ \t]*"
+    r"(?:>+\|?|\|[ \t]*(?:[\w/]*sudo[ \t]+)?[\w/]*tee(?:[ \t]+-\w+)*)[ \t]*[\"']?\Z",
+    re.ASCII,
+)
+_INTO = re.compile(r"(?:>+\|?|\btee(?:[ \t]+-\w+)*)[ \t]*[\"']?\Z|\bof=[\"']?\Z", re.ASCII)
+
+
+def _in_line(source: ConfigLine, expression: re.Pattern[str]) -> Iterator[Write]:
+    """Every write of the key in this line: `key=1`, `echo 1 >/proc/sys/key`."""
+    at = 0
+    while hit := expression.search(source.text, at):
+        at = hit.end("name")
+        key = hit["name"]
+        separator = next((c for c in key if c in "./"), "/")
+        path = key if separator == "/" else key.translate(str.maketrans("./", "/."))
+        before = source.text[: hit.start()]
+        if assigned := _ASSIGNED.match(hit["rest"]):
+            yield Write(source, path, assigned[1])
+        elif hit["proc"] and (echoed := _ECHOED.search(before)):
+            yield Write(source, path, echoed[1])
+        elif hit["proc"] and _INTO.search(before):
+            yield Write(source, path, None)

@@ -1,0 +1,98 @@
+# Given: keys (an extended regular expression of the parameters' names and paths).
+# Lines that may set them after systemd-sysctl, as FILE:LINE:TEXT, in what a boot runs: ufw's own
+# file, tuned, ifupdown, NetworkManager, networkd, rc.local, cron, udev, cloud-init, units of the
+# site's own, and the files that these name.
+wanted() {
+  for link in /etc/systemd/system/*."wants/$1" /lib/systemd/system/*."wants/$1" \
+              /etc/systemd/system/*."requires/$1"; do
+    [ ! -h "$link" ] || { [ ! /dev/null -ef "/etc/systemd/system/$1" ]; return; }
+  done
+  return 1
+}
+value_of() { sed -n "s/^[[:blank:]]*$1[[:blank:]]*=[[:blank:]]*[\"']\{0,1\}\([^\"'#]*\).*/\1/p" "$2"; }
+set --
+for unit in /etc/systemd/system/*.service /usr/local/lib/systemd/system/*.service; do
+  [ -f "$unit" ] || continue
+  name=${unit##*/}
+  for by in "${unit%/*}"/*.wants/"$name" "${unit%/*}"/*.requires/"$name" \
+            /etc/systemd/system/*.wants/"${name%@.service}"@*.service \
+            /etc/systemd/system/*.wants/"${name%.service}".timer \
+            /etc/systemd/system/*.wants/"${name%.service}".path; do
+    [ ! -h "$by" ] || { set -- "$@" "$unit"; break; }
+  done
+done
+for unit in /etc/systemd/system/*.service.d/*.conf; do [ ! -f "$unit" ] || set -- "$@" "$unit"; done
+# Units that another unit of the site pulls in.
+for unit in /etc/systemd/system/*.service; do
+  [ ! -f "$unit" ] || case " $* " in
+    *" $unit "*) ;;
+    *) ! grep -qsE "^(Wants|Requires|BindsTo|Upholds|OnSuccess|OnFailure)=.*${unit##*/}" \
+         /etc/systemd/system/*.* /etc/systemd/system/*.d/*.conf || set -- "$@" "$unit" ;;
+  esac
+done
+for file in /etc/rc.local /etc/rc.d/rc.local; do [ ! -x "$file" ] || set -- "$@" "$file"; done
+if wanted networking.service; then
+  set -- "$@" /etc/network/interfaces /etc/network/interfaces.d/* /etc/network/if-pre-up.d/* \
+    /etc/network/if-up.d/*
+fi
+if wanted NetworkManager.service; then
+  set -- "$@" /etc/NetworkManager/dispatcher.d/* /etc/NetworkManager/dispatcher.d/*/*
+fi
+wanted networkd-dispatcher.service && set -- "$@" /etc/networkd-dispatcher/*.d/*
+set -- "$@" /etc/crontab /etc/cron.d/* /var/spool/cron/crontabs/* /var/spool/cron/root \
+  /etc/udev/rules.d/*.rules
+[ -e /etc/cloud/cloud-init.disabled ] || set -- "$@" /var/lib/cloud/scripts/per-boot/*
+if [ -e /etc/ufw/ufw.conf ] && wanted ufw.service &&
+   grep -qsiE '^[[:blank:]]*ENABLED=["'\'']?yes' /etc/ufw/ufw.conf; then
+  set -- "$@" "$(value_of IPT_SYSCTL /etc/default/ufw)"
+fi
+main=/etc/tuned/tuned-main.conf
+if [ -e /etc/tuned/active_profile ] && wanted tuned.service &&
+   case $(value_of reapply_sysctl $main 2>/dev/null) in 0*|[Ff]*|[Nn]*) ;; *) false ;; esac; then
+  left=$(cat /etc/tuned/active_profile)
+  for n in 1 2 3 4 5 6 7 8; do
+    next=
+    for name in $left; do
+      for file in "/etc/tuned/$name" "/etc/tuned/profiles/$name" "/usr/lib/tuned/$name" \
+                  "/usr/lib/tuned/profiles/$name"; do
+        file=$file/tuned.conf
+        [ -e "$file" ] || continue
+        set -- "$@" "$file"
+        next="$next $(value_of include "$file" | tr , ' ')"
+        break
+      done
+    done
+    left=$next
+  done
+fi
+wanted systemd-networkd.service && grep -nHsiE '^[[:blank:]]*IPv4Forwarding[[:blank:]]*=' \
+  /etc/systemd/networkd.conf /etc/systemd/networkd.conf.d/*.conf /etc/systemd/network/*.network \
+  /etc/systemd/network/*.network.d/*.conf /run/systemd/network/*.network
+if [ ! -e /etc/cloud/cloud-init.disabled ] && [ -e /usr/bin/cloud-init ]; then
+  for file in /etc/cloud/cloud.cfg /etc/cloud/cloud.cfg.d/*.cfg; do
+    [ ! -f "$file" ] ||
+      awk '/^[^ \t#-]/ { inside = /^bootcmd:/ } inside { print FILENAME ":" FNR ":" $0 }' "$file"
+  done | grep -E -- "$keys"
+fi
+[ $# -gt 0 ] || exit 0
+# What these name: scripts, and files of parameters for `sysctl -p`; two steps are followed.
+named() {
+  grep -hsoE -D skip -d skip '(^|[^[:alnum:]_.~-])/(etc|opt|root|srv|usr/local|usr/libexec|var/lib)/[[:alnum:]_./@+-]+' \
+    "$@" | sed 's|^[^/]*||' | sort -u
+  ! grep -qsE -D skip -d skip '(^|[/[:blank:]"=])sysctl[[:blank:]].*(-p|-f|--load|--system)' "$@" ||
+    echo /etc/sysctl.conf
+}
+follow() {
+  for file in $(named "$@" </dev/null); do
+    case " $known " in *" $file "*) continue ;; esac
+    known="$known $file"
+    [ -f "$file" ] && [ "$(wc -c <"$file")" -lt 200000 ] && echo "$file"
+  done
+}
+known="$*"
+more=$(follow "$@")
+# shellcheck disable=SC2086  # words of paths without blanks
+[ -z "$more" ] || { known="$known $more"; more="$more $(follow $more)"; }
+# shellcheck disable=SC2086  # the same words
+grep -nHIsE -D skip -d skip -- "$keys" "$@" $more </dev/null
+[ $? -le 2 ]
