@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from facts.parsers.blanks import BLANKS, split_words
 from facts.parsers.curl import EXIT_CODES, NO_ACCESS
+from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import ControlPlaneEndpoint, Host
 from hale.model.evidence import CommandProbe, ConfigLine, HostView, Probe, Unreadable
 from hale.model.requirement import Case
@@ -133,4 +134,4 @@ def _script(endpoint: ControlPlaneEndpoint) -> str:
     -w prints its line last and body lines get a prefix, so a body cannot be mistaken for it.
     """
     file = Path(__file__).with_suffix(".sh")
-    return arguments(*_urls(endpoint)) + script_with(file, ca=CA, client=CLIENT)
+    return PRELUDE + arguments(*_urls(endpoint)) + script_with(file, ca=CA, client=CLIENT)
