@@ -1,8 +1,20 @@
-# Arguments: two URLs. Given: ca; client: certificate and key, in one file.
-need curl grep head sed tail
+# Arguments: two URLs. Given: ca; client: certificate and key, in one file; kubelet: its kubeconfig.
+need curl grep head sed tail tr
 if [ -e "$ca" ]; then
   readable "$ca"
   echo joined
+  if [ ! -e "$kubelet" ]; then echo "kubelet absent"
+  elif [ ! -r "$kubelet" ]; then echo "kubelet hidden"
+  else
+    urls=$(sed -n "s/^[ -]*server: *[\"']\{0,1\}\([^\"' ]*\).*/\1/p" "$kubelet")
+    for url in ${urls:-none}; do
+      at=${url#*://}; at=${at%%/*}; at=${at%:*}; at=${at#[}; at=${at%]}
+      found=$(timeout 4 getent ahosts "$at" | sed 's/[[:space:]].*//')
+      echo "kubelet $url $(flat "$found")"
+    done
+    found=$(ip -o addr show | sed -nE 's/^[0-9]+: +[^ ]+ +inet6? +([^ /]+).*/\1/p')
+    echo "own $(flat "$found")"
+  fi
 else
   enter /etc/kubernetes /etc/kubernetes/pki
   echo not joined
