@@ -186,13 +186,13 @@ def _checked(section: _Section, server: Server) -> Server:
 
 def _tracked(server: Server, section: str, every: Mapping[str, Server]) -> Server:
     """The server with the check of the one that it tracks, which may track a further one."""
-    at, seen = server, set[str]()
+    at, visited = server, set[str]()
     while at.check and (to := at.check.tracks):
         name = to if "/" in to else f"{section}/{to}"
         section = name.rpartition("/")[0]
-        if name in seen or name not in every:
+        if name in visited or name not in every:
             return server
-        seen.add(name)
+        visited.add(name)
         at = every[name]
     return replace(server, check=at.check)
 

@@ -183,6 +183,33 @@ DNS_FAULTS = (
         turns={"CMP-COREDNS runtime @cluster": fail("they are on 1 node(s)")},
     ),
     ClusterFault(
+        "CoreDNS forwards to itself",
+        FIRST,
+        **on(
+            FIRST,
+            f"{COREDNS} get configmap coredns -o yaml >/root/coredns.yaml && sed"
+            " 's|forward . /etc/resolv.conf|forward . 127.0.0.1|' /root/coredns.yaml |"
+            f" {COREDNS} replace -f - && {COREDNS} delete pods -l k8s-app=kube-dns --wait=false",
+            f"{COREDNS} get configmap coredns -o yaml | sed"
+            f" 's|forward . 127.0.0.1|forward . /etc/resolv.conf|' | {COREDNS} replace -f - &&"
+            f" {COREDNS} delete pods -l k8s-app=kube-dns --grace-period=1;"
+            f" {COREDNS} rollout status deployment coredns --timeout=100s",
+        ),
+        turns={"CMP-COREDNS runtime @cluster": fail("is not ready (CrashLoopBackOff)")},
+    ),
+    ClusterFault(
+        "CoreDNS is to forward to itself at its next start",
+        FIRST,
+        **on(
+            OTHER_NODE,
+            "cp -p /etc/resolv.conf /root/; echo nameserver 127.0.0.53 >/etc/resolv.conf",
+            "cat /root/resolv.conf >/etc/resolv.conf; rm /root/resolv.conf",
+        ),
+        turns={
+            "CMP-COREDNS runtime @cluster": fail(f"{OTHER_NODE}: /etc/resolv.conf names 127.0.0.53")
+        },
+    ),
+    ClusterFault(
         "one node gets a wrong address",
         OTHER_NODE,
         **on(
