@@ -23,7 +23,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from facts.parsers.blanks import BLANKS, split_words
+from facts.parsers import kubelet_config
 from facts.parsers.curl import EXIT_CODES, NO_ACCESS
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import ControlPlaneEndpoint, Host
@@ -217,8 +217,5 @@ def _script(endpoint: ControlPlaneEndpoint) -> str:
     -w prints its line last and body lines get a prefix, so a body cannot be mistaken for it.
     """
     file = Path(__file__).with_suffix(".sh")
-    return (
-        PRELUDE
-        + arguments(*_urls(endpoint))
-        + script_with(file, ca=CA, client=CLIENT, kubelet=KUBELET)
-    )
+    paths = {"ca": CA, "client": CLIENT, "kubelet": KUBELET, "config": kubelet_config.PATH}
+    return PRELUDE + arguments(*_urls(endpoint)) + script_with(file, **paths)

@@ -1,11 +1,13 @@
-# Arguments: two URLs. Given: ca; client: certificate and key, in one file; kubelet: its kubeconfig.
+# Arguments: two URLs. Given: ca; client: certificate and key, in one file; kubelet: its kubeconfig,
+# which a node has, as it has config.
 need curl grep head sed tail tr
 if [ -e "$ca" ]; then
   readable "$ca"
   echo joined
-  if [ ! -e "$kubelet" ]; then echo "kubelet absent"
+  if [ ! -e "$kubelet" ]; then [ ! -e "$config" ] || echo "kubelet absent"
   elif [ ! -r "$kubelet" ]; then echo "kubelet hidden"
   else
+    need timeout getent ip
     urls=$(sed -n "s/^[ -]*server: *[\"']\{0,1\}\([^\"' ]*\).*/\1/p" "$kubelet")
     for url in ${urls:-none}; do
       at=${url#*://}; at=${at%%/*}; at=${at%:*}; at=${at#[}; at=${at%]}

@@ -1,6 +1,6 @@
 # This host's interfaces and addresses, and each program that keepalived's scripts name: whether the
 # host has it.
-need sed sort
+need sed sort ip
 for d in /sys/class/net/*; do echo "link ${d##*/}"; done
 ip -o addr show | sed -nE 's/^[0-9]+: +[^ ]+ +inet6? +([^ /]+).*/address \1/p' || exit
 b='[[:space:]]'

@@ -87,7 +87,13 @@ def livez(folder: Path) -> str:
     return (
         PRELUDE
         + "set -- https://vip/livez https://192.0.2.9/livez\n"
-        + script_with(FACTS / "apiserver_vip.sh", ca=str(folder / "ca.crt"), client="/nowhere")
+        + script_with(
+            FACTS / "apiserver_vip.sh",
+            ca=str(folder / "ca.crt"),
+            client="/nowhere",
+            kubelet="",
+            config="",
+        )
     )
 
 
