@@ -62,7 +62,7 @@ class NodesRuntime(Struct, frozen=True):
         return "; ".join([*self.faults, f"{self.nodes} nodes, {versions}", *self.unread])
 
 
-class Node(Struct, frozen=True):
+class ListedNode(Struct, frozen=True):
     """A node of the list. status: `Ready`, `NotReady`, `Unknown`, with `,SchedulingDisabled`."""
 
     name: str
@@ -81,7 +81,7 @@ def read_runtime(readings: ClusterView, case: Case[NodesParameters]) -> NodesRun
 
     Raises Unreadable where none answers, or they contradict each other and agree on no fault.
     """
-    lists: dict[str, tuple[Node, ...]] = {}
+    lists: dict[str, tuple[ListedNode, ...]] = {}
     servers: dict[str, str] = {}
     errors = []
     for host in case.inventory.masters:
@@ -113,14 +113,16 @@ def read_runtime(readings: ClusterView, case: Case[NodesParameters]) -> NodesRun
     )
 
 
-def _answers(readings: HostView) -> tuple[tuple[Node, ...], str]:
+def _answers(readings: HostView) -> tuple[tuple[ListedNode, ...], str]:
     """The nodes and the version of this master's apiserver. Raises Unreadable."""
     found = local_apiserver.answers(readings.output("nodes").lines, PATHS)
     if found is None:
         raise Unreadable(f"no apiserver to ask: {local_apiserver.NONE}")
     try:
         nodes = tuple(
-            Node(row["Name"], tuple(row["Status"].split(",")), row["Internal-IP"], row["Version"])
+            ListedNode(
+                row["Name"], tuple(row["Status"].split(",")), row["Internal-IP"], row["Version"]
+            )
             for row in found["nodes"].rows
         )
         version = str(found["version"].document["gitVersion"])
@@ -132,7 +134,7 @@ def _answers(readings: HostView) -> tuple[tuple[Node, ...], str]:
 
 
 def _faults(
-    nodes: Sequence[Node], servers: Mapping[str, str], case: Case[NodesParameters]
+    nodes: Sequence[ListedNode], servers: Mapping[str, str], case: Case[NodesParameters]
 ) -> list[str]:
     """What is wrong with these nodes."""
     wanted = case.parameters

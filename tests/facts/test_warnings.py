@@ -15,6 +15,7 @@ from facts import etcd, kubectl, registry
 from facts.cluster import external_etcd, manifests, nodes
 from facts.parsers import local_apiserver
 from facts.parsers.probe_prelude import PRELUDE
+from hale.inventory.cluster_spec import ADMIN
 from hale.model.evidence import CommandProbe
 from hale.shell import PROCESSES, script_with
 
@@ -65,13 +66,13 @@ def kubectl_version(folder: Path) -> str:
 
 
 def applied(folder: Path) -> str:
-    return manifests.probe("192.0.2.1").script.replace(manifests.ADMIN, str(folder / "admin.conf"))
+    return manifests.probe("192.0.2.1").script.replace(ADMIN, str(folder / "admin.conf"))
 
 
 def objects(folder: Path) -> str:
     _, probe = nodes.probes("192.0.2.1")
     assert isinstance(probe, CommandProbe)
-    return probe.script.replace(nodes.ADMIN, str(folder / "admin.conf"))
+    return probe.script.replace(ADMIN, str(folder / "admin.conf"))
 
 
 def api(folder: Path) -> str:
