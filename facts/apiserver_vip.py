@@ -24,6 +24,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from facts.parsers import kubelet_config
+from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from facts.parsers.curl import EXIT_CODES, NO_ACCESS
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import ControlPlaneEndpoint, Host
@@ -126,10 +127,10 @@ def _servers(lines: Sequence[str]) -> list[tuple[str, str, int, list[str]]]:
     found = []
     for line in lines:
         if line.startswith("kubelet https://"):
-            _, url, *addresses = line.split()
+            _, url, *addresses = split_words(line)
             at = url.removeprefix("https://").partition("/")[0]
             name, _, port = at.rpartition(":")
-            if not port.isdecimal():
+            if not is_decimal(port):
                 name, port = at, "443"
             name = name.strip("[]").lower()
             found.append((url, name, int(port), list(dict.fromkeys(addresses))))
@@ -140,7 +141,7 @@ def _astray(lines: Sequence[str], case: Case[ApiserverVipParameters]) -> list[st
     """Why the kubelet's kubeconfig does not lead to the endpoint."""
     endpoint, host = case.inventory.endpoint, case.host
     masters = {h.address or h.name: h.name for h in case.inventory.masters}
-    own = {a for line in lines if line.startswith("own ") for a in line.split()[1:]}
+    own = {a for line in lines if line.startswith("own ") for a in split_words(line)[1:]}
     own = {a for a in own if a != endpoint.vip}
     faults = []
     for url, name, port, found in _servers(lines):
@@ -167,7 +168,7 @@ def _astray(lines: Sequence[str], case: Case[ApiserverVipParameters]) -> list[st
 def _unknown(lines: Sequence[str], case: Case[ApiserverVipParameters]) -> str:
     """Why it is not known where the kubelet's kubeconfig leads; empty where it is."""
     for line, why in _UNREAD.items():
-        if any(found.strip() == line for found in lines):
+        if any(found.strip(BLANKS) == line for found in lines):
             return f"{KUBELET} {why}: look which API server the kubelet uses"
     if case.host is None or case.host.is_master:
         return ""

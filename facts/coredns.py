@@ -25,6 +25,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from facts.parsers import dns_query, kubelet_config, local_apiserver
+from facts.parsers.blanks import split_words
 from hale.inventory.ini import Host
 from hale.model.evidence import ClusterView, CommandProbe, ConfigLine, HostView, Probe, Unreadable
 from hale.model.requirement import Case
@@ -38,7 +39,7 @@ PATHS = {
 
 CONFIGMAP = "/api/v1/namespaces/kube-system/configmaps/coredns?pretty=false"
 RESOLV_CONF = "/etc/resolv.conf"
-_FORWARD = re.compile(r"\s*(?:forward|proxy)\s+\.\s+([^{#]*)")
+_FORWARD = re.compile(r"\s*(?:forward|proxy)\s+\.\s+([^{#]*)", re.ASCII)
 
 LOOK = dns_query.SHELL + script_with(Path(__file__).with_suffix(".sh"), config=kubelet_config.PATH)
 
@@ -150,10 +151,12 @@ def _loops(readings: ClusterView, case: Case[CorednsParameters]) -> list[str]:
             lines = readings[host.name].output("lookup").lines
         except (KeyError, Unreadable):
             continue
-        clusters |= {line.split()[1] for line in lines if re.match(r"dns \S+ ", line)}
+        clusters |= {
+            split_words(line)[1] for line in lines if re.match(r"dns \S+ ", line, re.ASCII)
+        }
         for line in lines:
             if line.startswith("resolver "):
-                _, path, *found = line.split()
+                _, path, *found = split_words(line)
                 servers[host.name] = path, found
     faults = [
         f"CoreDNS forwards to {target}, which is itself: it ends when it starts (plugin loop)"
@@ -178,7 +181,7 @@ def _forwards(lines: Sequence[str]) -> tuple[str, ...]:
         text = json.loads(line)
     except ValueError:
         return ()
-    found = (match[1].split() for match in map(_FORWARD.match, str(text).split("\n")) if match)
+    found = (split_words(match[1]) for match in map(_FORWARD.match, str(text).split("\n")) if match)
     return tuple(dict.fromkeys(word for words in found for word in words))
 
 

@@ -208,7 +208,10 @@ def normal_address(text: str) -> str:
 def _lines(files: Sequence[File]) -> Iterator[tuple[ConfigLine, list[str]]]:
     for file in files:
         for number, line in enumerate(file.lines, 1):
-            yield ConfigLine(file.path, number, line.strip(), True, file.changed), _words(line)
+            yield (
+                ConfigLine(file.path, number, line.strip(BLANKS), True, file.changed),
+                _words(line),
+            )
 
 
 def _sections(files: Sequence[File]) -> Iterator[_Section]:
@@ -287,7 +290,7 @@ def _bind(section: _Section, words: Sequence[str], source: ConfigLine) -> None:
     for text in words[0].split(","):
         address, _, ports = text.rpartition(":")
         first, _, last = ports.partition("-")
-        if first.isdecimal() and (last.isdecimal() or not last):
+        if is_decimal(first) and (is_decimal(last) or not last):
             address = re.sub(r"^ipv[46]@", "", address).strip("[]")
             address = normal_address(address) or address
             address = "" if address in ("*", "0.0.0.0", "::") else address

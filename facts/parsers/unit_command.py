@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from facts.parsers import systemd_units
+from facts.parsers.blanks import BLANKS, split_words
 from facts.parsers.unit_limits import assignments, logical
 from hale.model.evidence import ConfigLine, File, HostView, Unreadable, matches
 
@@ -85,7 +86,7 @@ def start_command(readings: HostView, unit: str, *environment: str) -> StartComm
         used = [variables[n] for v in _VARIABLE.finditer(word) if (n := v[1] or v[2]) in variables]
         sources += [line for _, line in used]
         if alone := re.fullmatch(r"\$(\w+)", word, re.ASCII):
-            words += variables[alone[1]][0].split() if used else []
+            words += split_words(variables[alone[1]][0]) if used else []
         else:
             words.append(
                 _VARIABLE.sub(lambda v: variables.get(v[1] or v[2], ("", source))[0], word)
@@ -119,9 +120,9 @@ def _variables(
         return
     for number, text, _ in logical(files[path]):
         name, equals, rest = text.partition("=")
-        if equals and re.fullmatch(r"\w+", name.strip(), re.ASCII):
+        if equals and re.fullmatch(r"\w+", name.strip(BLANKS), re.ASCII):
             line = ConfigLine(path, number, text, True, files[path].changed)
-            yield name.strip(), "".join(_words(rest, parts=True)), line
+            yield name.strip(BLANKS), "".join(_words(rest, parts=True)), line
 
 
 def _words(text: str, *, parts: bool = False) -> list[str]:
@@ -131,7 +132,7 @@ def _words(text: str, *, parts: bool = False) -> list[str]:
     """
     try:
         if parts:
-            text = text.strip()
+            text = text.strip(BLANKS)
             return shlex.split(text) if text[:1] in "\"'" and text[-1:] == text[:1] else [text]
         return shlex.split(text)
     except ValueError as error:

@@ -17,6 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from facts.parsers import boot_network, unit_command
+from facts.parsers.blanks import BLANKS, split_words
 from hale.model import budgets
 from hale.model.evidence import File, HostView, Selection, Unreadable, matches, select
 
@@ -49,7 +50,7 @@ _OTHER_FILE = re.compile(r"""[^#]*(?:=|\s|["'])(?:-f|--use-file)""", re.ASCII)
 _INCLUDE = re.compile(r"""include[a-z]?\s+["']?([^"']+)["']?""", re.ASCII)
 _ADDRESSES = ("virtual_ipaddress", "virtual_ipaddress_excluded")
 # A quoted text is one word; braces are words of their own.
-_WORD = re.compile(r"""[{}]|"[^"]*"?|'[^']*'?|[^\s{}"']+""")
+_WORD = re.compile(r"""[{}]|"[^"]*"?|'[^']*'?|[^\s{}"']+""", re.ASCII)
 _DECIMAL = re.compile(r"\d{1,6}(?:\.\d{1,6})?", re.ASCII)
 # Headers whose brace people write on the next line.
 _BLOCKS = (
@@ -199,7 +200,7 @@ class _Keepalived:
             yield tuple(blocks), [self._known(w, named) if known else w for w in plain]
 
     def _known(self, word: str, named: Mapping[str, str]) -> str:
-        found = re.sub(r"\$(\w+)", lambda v: named.get(v[1], v[0]), word)
+        found = re.sub(r"\$(\w+)", lambda v: named.get(v[1], v[0]), word, flags=re.ASCII)
         if "$" in found:
             self.doubts.append(f"{KEEPALIVED}: {found} is not known")
         return found
@@ -249,7 +250,7 @@ def _instance(
     tracked = []
     for words in inside["track_script"]:
         given = [w for name, w in pairwise(words) if name == "weight"]
-        weight = (given or [scripts.get(words[0], {}).get("weight", "0")])[0].split()[0]
+        weight = split_words((given or [scripts.get(words[0], {}).get("weight", "0")])[0])[0]
         tracked.append((words[0], _number(weight)))
     auth = [words[1] for words in inside["authentication"] if words[0] == "auth_type" and words[1:]]
     origin = own.get("unicast_src_ip" if inside["unicast_peer"] else "mcast_src_ip", "")
@@ -265,9 +266,9 @@ def _instance(
         origin,
         tuple(tracked),
         tuple(
-            (name, scripts[name]["script"].split()[0].strip("\"'"))
+            (name, split_words(scripts[name]["script"])[0].strip("\"'"))
             for name, _ in tracked
-            if scripts.get(name, {}).get("script", "").split()
+            if split_words(scripts.get(name, {}).get("script", ""))
         ),
     )
 
