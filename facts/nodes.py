@@ -63,7 +63,10 @@ class NodesRuntime(Struct, frozen=True):
 
 
 class ListedNode(Struct, frozen=True):
-    """A node of the list. status: `Ready`, `NotReady`, `Unknown`, with `,SchedulingDisabled`."""
+    """A node of the list. status: `Ready`, `NotReady`, `Unknown`, with `,SchedulingDisabled`.
+
+    version: empty where no kubelet has reported.
+    """
 
     name: str
     status: tuple[str, ...]
@@ -106,7 +109,7 @@ def read_runtime(readings: ClusterView, case: Case[NodesParameters]) -> NodesRun
     nodes = lists[first]
     return NodesRuntime(
         len(nodes),
-        tuple(sorted({n.version for n in nodes})),
+        tuple(sorted({n.version for n in nodes if n.version})),
         tuple(sorted(set(servers.values()))),
         common,
         unread,
@@ -126,7 +129,7 @@ def _answers(readings: HostView) -> tuple[tuple[ListedNode, ...], str]:
             for row in found["nodes"].rows
         )
         version = str(found["version"].document["gitVersion"])
-        for text in (version, *(node.version for node in nodes)):
+        for text in (version, *(node.version for node in nodes if node.version)):
             _minor(text)
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise Unreadable(f"the answer has an unknown format: {error!r}") from None
@@ -165,6 +168,8 @@ def _skewed(
     """Why this kubelet's version is not supported with these API servers."""
     oldest = min(servers, key=lambda host: _minor(servers[host]))
     newest = max(servers, key=lambda host: _minor(servers[host]))
+    if not kubelet:
+        return [f"{name}'s kubelet has reported no version"]
     minor = _minor(kubelet)
     if minor > _minor(servers[oldest]):
         return [f"{name}'s kubelet {kubelet} is newer than {oldest}'s API server {servers[oldest]}"]
