@@ -45,6 +45,7 @@ from hale.model.evidence import (
     Probe,
     Unreadable,
     matches,
+    select,
 )
 from hale.model.requirement import Case
 from hale.shell import arguments, script_with
@@ -125,7 +126,7 @@ def probes(host: Host, cases: Sequence[Case[LoadBalancerParameters]]) -> tuple[P
     names = [n for h in cases[0].inventory.masters if not normal_address(n := h.address or h.name)]
     return (
         FileProbe(
-            *haproxy.LINES,
+            *select(haproxy.LINES, FILE, *CONFIGS),
             *unit_command.patterns(unit, *OPTIONS),
             *systemd_units.existence(unit),
             *sysctl.PATTERNS,

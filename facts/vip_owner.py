@@ -222,9 +222,9 @@ def _unfit(its: HostView, instance: Instance) -> list[str]:
     links = {name for kind, name in lines if kind == "link"}
     addresses = {boot_network.plain(text) for kind, text in lines if kind == "address"}
     absent = {
-        text.removeprefix("no ")
+        words[1]: words[2]
         for kind, text in lines
-        if kind == "program" and text.startswith("no ")
+        if kind == "program" and (words := split_words(text))[:1] == ["no"] and len(words) > 2
     }
     if not links or not addresses:
         raise Unreadable("the interfaces of this host are missing in the answer")
@@ -238,13 +238,12 @@ def _unfit(its: HostView, instance: Instance) -> list[str]:
         faults.append(f"{file} sends its adverts on lo: no other master hears them")
     if instance.origin and boot_network.plain(instance.origin) not in addresses:
         faults.append(f"{file} sends from {instance.origin}, which is not an address of this host")
-    defined = dict(instance.programs)
     for name, _ in instance.scripts:
-        if name not in defined:
+        if name not in instance.defined:
             faults.append(f"{file} tracks the script {name}, which nothing defines")
-        elif defined[name] in absent:
+        elif name in absent:
             faults.append(
-                f"{file} tracks the script {name}, and there is no program {defined[name]}: "
+                f"{file} tracks the script {name}, and there is no program {absent[name]}: "
                 "the VIP stays where the load balancer is lost"
             )
     return faults

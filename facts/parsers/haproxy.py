@@ -21,7 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from facts.parsers.blanks import BLANKS, is_decimal
-from hale.model.evidence import ConfigLine, File, Selection, select
+from hale.model.evidence import ConfigLine, File, Selection
 
 # The apiserver's own reports of its health; /healthz is the older name.
 HEALTH_PATHS = ("/readyz", "/livez", "/healthz")
@@ -49,8 +49,13 @@ _SETTINGS = (
     "server-template",
     "use_backend",
 )
-_ONLY = rf"[[:space:]]*[\"']?({'|'.join((*_SECTIONS, *_SETTINGS))})[\"']?([[:space:]]|$)"
-LINES = select(Selection(_ONLY), FILE)
+# Of checks, their kind and what they ask for: what else they send may be a password.
+LINES = Selection(
+    rf"[[:space:]]*([\"']?({'|'.join((*_SECTIONS, *_SETTINGS))})[\"']?([[:space:]]|$)"
+    rf"|(no[[:space:]]+)?option[[:space:]]+({'|'.join(_CHECKS)})([[:space:]]|$)"
+    r"|http-check[[:space:]]+send[[:space:]](.*[[:space:]])?uri(-lf)?[[:space:]]"
+    rf"|tcp-check[[:space:]]+send.*({'|'.join(HEALTH_PATHS)}))"
+)
 
 
 class Server(Struct, frozen=True):

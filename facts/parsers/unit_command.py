@@ -17,10 +17,28 @@ from msgspec import Struct
 from facts.parsers import systemd_units
 from facts.parsers.blanks import BLANKS, split_words
 from facts.parsers.unit_limits import assignments, logical
-from hale.model.evidence import ConfigLine, File, HostView, Unreadable, matches
+from hale.model.evidence import (
+    ConfigLine,
+    File,
+    HostView,
+    Selection,
+    Unreadable,
+    matches,
+    select,
+)
 
 _SETTINGS = ("ExecStart", "Environment", "EnvironmentFile", "UnsetEnvironment")
 _PREFIXES = "@-:+!|"  # of a command
+# Variables that a command may use: by their name, or options and paths. Others may be secret.
+_USED = (
+    r"[A-Z0-9_]*(CONF|CFG|OPT|ARG|FILE|DIR|PATH)[A-Z0-9_]*[[:space:]]*=|=[[:space:]]*[\"']*(-|/)"
+)
+ENVIRONMENT = Selection(rf".*({_USED})")
+UNIT = Selection(
+    r"(.*\r)?[[:space:]]*(\[|(ExecStart|EnvironmentFile|UnsetEnvironment)[[:space:]]*="
+    rf"|Environment[[:space:]]*=([[:space:]]*$|.*({_USED})))"
+    r"|.*[^\x01-\x7f]|\xef\xbb\xbf"
+)
 _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)", re.ASCII)
 
 
@@ -49,9 +67,8 @@ class StartCommand(Struct, frozen=True):
 def patterns(unit: str, *environment: str) -> tuple[str, ...]:
     """What `start_command` reads; environment: patterns of files that EnvironmentFile= may name."""
     return (
-        *systemd_units.file_patterns(unit),
-        *systemd_units.dropin_patterns(unit),
-        *environment,
+        *select(UNIT, *systemd_units.file_patterns(unit), *systemd_units.dropin_patterns(unit)),
+        *select(ENVIRONMENT, *environment),
     )
 
 

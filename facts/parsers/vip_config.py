@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from facts.parsers import boot_network, unit_command
-from facts.parsers.blanks import BLANKS, split_words
+from facts.parsers.blanks import BLANKS
 from hale.model import budgets
 from hale.model.evidence import File, HostView, Selection, Unreadable, matches, select
 
@@ -28,14 +28,15 @@ _ADDRESS = r"[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*(/[0-9]+)?"
 # keepalived.conf may include other files, and the unit's environment may replace it.
 INCLUDED = ("/etc/keepalived/*.conf", "/etc/keepalived/*/*.conf")
 OPTIONS = ("/etc/default/keepalived", "/etc/sysconfig/keepalived")
-# Blocks, addresses, variables, and includes.
-_BLOCKS = Selection(
-    rf".*[{{}}]|[[:space:]]*(@|[$]|include|v[a-z_]+[[:space:]]|real_server[[:space:]]"
-    rf"|[a-z_]+[[:space:]]*$|{_ADDRESS})"
+# Blocks, addresses, variables, and includes; settings of an instance. Of a script, not its command.
+_LINES = Selection(
+    rf".*[{{}}]|[[:space:]]*(@|[$]|include|v[a-z_]+[[:space:]]|real_server[[:space:]]|{_ADDRESS}"
+    r"|(interface|priority|advert_int|auth_type|unicast_src_ip|mcast_src_ip|weight)[[:space:]]"
+    r"|[\"']?[A-Za-z0-9_.-]+[\"']?([[:space:]]+weight[[:space:]].*)?[[:space:]]*([#!].*)?$)"
 )
 FILES = (
-    *select(_BLOCKS, KEEPALIVED, *INCLUDED),
-    *select(Selection(".*(-f|--use-file)"), *OPTIONS),
+    *select(_LINES, KEEPALIVED, *INCLUDED),
+    *select(unit_command.ENVIRONMENT, *OPTIONS),
 )
 # Of kube-vip's manifest: keys without a value, names, and values that are addresses.
 _END = r"[\"']?[[:space:]]*$"
@@ -69,7 +70,7 @@ class Instance(Struct, frozen=True):
 
     Values are in keepalived's own spelling, with its defaults. devices: the interfaces that it
     names. peers: those of unicast_peer; empty with multicast. origin: the address that it sends
-    from, if given. scripts: what it tracks, name and weight; programs: the program of each.
+    from, if given. scripts: what it tracks, name and weight; defined: the names of all scripts.
     """
 
     file: str
@@ -82,7 +83,7 @@ class Instance(Struct, frozen=True):
     peers: tuple[str, ...] = ()
     origin: str = ""
     scripts: tuple[tuple[str, int], ...] = ()
-    programs: tuple[tuple[str, str], ...] = ()
+    defined: tuple[str, ...] = ()
 
 
 def keepalived(readings: HostView, unit: str, vip: str) -> Instance | str:
@@ -141,26 +142,26 @@ class _Keepalived:
 
     def __init__(self, others: Sequence[File]) -> None:
         self.doubts: list[str] = []
+        self._headers: list[str] = []
         self._others = [file for file in others if file.kind == "f"]
         self._opened = 0
 
     def instance(self, file: File, vip: str) -> Instance | None:
         """The first vrrp_instance with the VIP among its virtual addresses."""
         every: dict[str, list[tuple[tuple[str, ...], list[str]]]] = {}
-        scripts: dict[str, dict[str, str]] = {}
+        weights: dict[str, str] = {}
         version = "2"
         for blocks, words in self.statements(file):
             top = blocks[0] if blocks else ""
             if top.startswith("vrrp_instance"):
                 every.setdefault(top, []).append((blocks[1:], words))
-            elif top.startswith("vrrp_script") and len(words) > 1:
-                name = top.partition(" ")[2]
-                scripts.setdefault(name, {}).setdefault(words[0], " ".join(words[1:]))
+            elif top.startswith("vrrp_script") and words[0] == "weight" and len(words) > 1:
+                weights.setdefault(top.partition(" ")[2], words[1])
             elif words[0] == "vrrp_version":
                 version = (words[1:] or [version])[0]
         for lines in every.values():
             if any(_gives(blocks, words, vip) for blocks, words in lines):
-                return _instance(file, lines, scripts, version, vip)
+                return _instance(file, lines, weights, self._headers, version, vip)
         return None
 
     def statements(self, file: File) -> Iterator[tuple[tuple[str, ...], list[str]]]:
@@ -174,7 +175,8 @@ class _Keepalived:
                 continue
             for word in _WORD.findall(line):
                 if word == "{":
-                    blocks.append(" ".join(held))
+                    blocks.append(" ".join(word.strip("\"'") for word in held))
+                    self._headers.append(blocks[-1])
                     held = []
                 elif word == "}":
                     yield from self._statement(blocks, held, named)
@@ -235,7 +237,8 @@ def _gives(blocks: Sequence[str], words: Sequence[str], vip: str) -> bool:
 def _instance(
     file: File,
     lines: Sequence[tuple[tuple[str, ...], list[str]]],
-    scripts: Mapping[str, Mapping[str, str]],
+    weights: Mapping[str, str],
+    headers: Sequence[str],
     version: str,
     vip: str,
 ) -> Instance:
@@ -250,8 +253,7 @@ def _instance(
     tracked = []
     for words in inside["track_script"]:
         given = [w for name, w in pairwise(words) if name == "weight"]
-        weight = split_words((given or [scripts.get(words[0], {}).get("weight", "0")])[0])[0]
-        tracked.append((words[0], _number(weight)))
+        tracked.append((words[0], _number((given or [weights.get(words[0], "0")])[0])))
     auth = [words[1] for words in inside["authentication"] if words[0] == "auth_type" and words[1:]]
     origin = own.get("unicast_src_ip" if inside["unicast_peer"] else "mcast_src_ip", "")
     return Instance(
@@ -265,11 +267,7 @@ def _instance(
         tuple(words[0] for words in inside["unicast_peer"]),
         origin,
         tuple(tracked),
-        tuple(
-            (name, split_words(scripts[name]["script"])[0].strip("\"'"))
-            for name, _ in tracked
-            if split_words(scripts.get(name, {}).get("script", ""))
-        ),
+        tuple(h.partition(" ")[2] for h in headers if h.startswith("vrrp_script ")),
     )
 
 
