@@ -155,9 +155,8 @@ def _loops(readings: ClusterView, case: Case[CorednsParameters]) -> list[str]:
             split_words(line)[1] for line in lines if re.match(r"dns \S+ ", line, re.ASCII)
         }
         for line in lines:
-            if line.startswith("resolver "):
-                _, path, *found = split_words(line)
-                servers[host.name] = path, found
+            if line.startswith("resolver ") and len(words := split_words(line)) > 1:
+                servers[host.name] = words[1], words[2:]
     faults = [
         f"CoreDNS forwards to {target}, which is itself: it ends when it starts (plugin loop)"
         for target in targets
@@ -179,7 +178,7 @@ def _forwards(lines: Sequence[str]) -> tuple[str, ...]:
     line = next((x.removeprefix("corefile ") for x in lines if x.startswith("corefile ")), '""')
     try:
         text = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()
     found = (split_words(match[1]) for match in map(_FORWARD.match, str(text).split("\n")) if match)
     return tuple(dict.fromkeys(word for words in found for word in words))

@@ -276,6 +276,10 @@ def _named_files(readings: HostView, paths: Sequence[str], who: str) -> tuple[li
     read = {file.path: file for file in readings.files(FILE, *CONFIGS)}
     files: list[File] = []
     for path in paths:
+        if not path.startswith("/"):
+            raise Unreadable(
+                f"{who} has its configuration in {path!r}, which is no path: look there"
+            )
         inside = [f for name, f in sorted(read.items()) if name.startswith(f"{path.rstrip('/')}/")]
         if path in read:
             files.append(read[path])

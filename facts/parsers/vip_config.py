@@ -125,7 +125,7 @@ def _main_file(readings: HostView, unit: str) -> str:
             if any(map(_OTHER_FILE.match, file.lines)):
                 raise Unreadable(f"{file.path}: keepalived is started with another file")
         return KEEPALIVED
-    if not command.words[0].endswith("/keepalived"):
+    if not command.words or not command.words[0].endswith("/keepalived"):
         text = " ".join(command.words)[:80]
         raise Unreadable(
             f"{command.sources[0]}: {text!r} is not keepalived: look at what it starts"
