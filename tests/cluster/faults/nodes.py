@@ -127,11 +127,12 @@ OBJECT_FAULTS = (
     ClusterFault(
         "a node is not ready",
         FIRST,
-        # The network plugin's configuration is gone: the kubelet says so, and is healthy.
+        # containerd finds no configuration of the network: the kubelet reports it, and is healthy.
+        # The network plugin writes a removed file again, and does not see what is mounted over it.
         **on(
             OTHER_NODE,
-            "mkdir /root/net.d && mv /etc/cni/net.d/* /root/net.d/ && systemctl restart containerd",
-            "mv /root/net.d/* /etc/cni/net.d/; rmdir /root/net.d; systemctl restart containerd",
+            "mount -t tmpfs none /etc/cni/net.d && systemctl restart containerd",
+            "! mountpoint -q /etc/cni/net.d || umount /etc/cni/net.d; systemctl restart containerd",
         ),
         turns={NODES: fail(f"{OTHER_NODE} is not ready (NotReady)")},
         may=("CMP-COREDNS runtime @cluster",),
