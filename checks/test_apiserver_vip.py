@@ -9,3 +9,4 @@ def test_runtime(apiserver_vip: ApiserverVipRuntime) -> None:
     assert apiserver_vip.by_name.address == apiserver_vip.vip
     assert apiserver_vip.by_vip.ok
     assert apiserver_vip.by_vip.address == apiserver_vip.vip
+    assert not apiserver_vip.astray

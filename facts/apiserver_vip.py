@@ -8,8 +8,13 @@ valid for both. Only the cluster's CA is trusted, not the system's, and verifica
 request is repeated with the kubelet's client certificate (only curl reads its key). If that is
 refused too, the verdict is UNKNOWN: the cluster answers, but does not disclose its state.
 
+The kubelet must use this address too, by the kubeconfig that it reads when it starts: one that
+names a master works until that master is lost. On a master it may name that master's own API
+server (kubeadm's ControlPlaneKubeletLocalMode).
+
 Sources: kubernetes.io, "Kubernetes API health endpoints", "PKI certificates and requirements";
-kubeadm's "Creating Highly Available Clusters"; curl(1), EXIT CODES and --write-out.
+kubeadm's "Creating Highly Available Clusters", "ControlPlaneKubeletLocalMode"; getent(1); curl(1),
+EXIT CODES and --write-out.
 """
 
 import re
@@ -18,15 +23,24 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from facts.parsers.blanks import BLANKS, split_words
+from facts.parsers import kubelet_config
+from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from facts.parsers.curl import EXIT_CODES, NO_ACCESS
+from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import ControlPlaneEndpoint, Host
 from hale.model.evidence import CommandProbe, ConfigLine, HostView, Probe, Unreadable
 from hale.model.requirement import Case
 from hale.shell import arguments, script_with
 
+APISERVER_PORT = 6443
+_UNREAD = {
+    "kubelet absent": "does not exist",
+    "kubelet hidden": "is not readable by this user",
+    "kubelet none": "names no server that Hale finds",
+}
 # kubeadm puts it here on every host, masters and workers, when the host joins.
 CA = "/etc/kubernetes/pki/ca.crt"
+KUBELET = "/etc/kubernetes/kubelet.conf"
 CLIENT = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 
 
@@ -57,12 +71,16 @@ class VipResponse(Struct, frozen=True):
 
 
 class ApiserverVipRuntime(Struct, frozen=True):
-    """Both responses, the VIP, and whether the host has the cluster's CA certificate."""
+    """Both responses, the VIP, and whether the host has the cluster's CA certificate.
+
+    astray: why the kubelet does not use the VIP after its next start.
+    """
 
     vip: str
     joined: bool
     by_name: VipResponse
     by_vip: VipResponse
+    astray: tuple[str, ...] = ()
     sources: tuple[ConfigLine, ...] = ()
 
     @property
@@ -72,7 +90,7 @@ class ApiserverVipRuntime(Struct, frozen=True):
             text = f"this host is not in a cluster yet (no {CA}); {text}"
         if self.by_name.exit == 0 and self.by_name.address != self.vip:
             text += f"; the name resolves to {self.by_name.address}, not to the VIP {self.vip}"
-        return text
+        return "; ".join([text, *self.astray])
 
 
 def probes(host: Host, cases: Sequence[Case[ApiserverVipParameters]]) -> tuple[Probe, ...]:
@@ -95,7 +113,74 @@ def read_runtime(readings: HostView, case: Case[ApiserverVipParameters]) -> Apis
                 f"{answer.url} is the cluster's, but does not authorize this host: "
                 f"HTTP {answer.http}"
             )
-    return ApiserverVipRuntime(endpoint.vip, lines[0] == "joined", by_name, by_vip)
+    fact = ApiserverVipRuntime(
+        endpoint.vip, lines[0] == "joined", by_name, by_vip, tuple(_astray(lines, case))
+    )
+    unknown = _unknown(lines, case)
+    if unknown and not fact.astray and by_name.ok and by_vip.ok:
+        raise Unreadable(unknown)
+    return fact
+
+
+def _servers(lines: Sequence[str]) -> list[tuple[str, str, int, list[str]]]:
+    """Each server of the kubelet's kubeconfig: URL, host, port, and the host's addresses."""
+    found = []
+    for line in lines:
+        if line.startswith("kubelet https://"):
+            _, url, *addresses = split_words(line)
+            at = url.removeprefix("https://").partition("/")[0]
+            name, _, port = at.rpartition(":")
+            if not is_decimal(port):
+                name, port = at, "443"
+            name = name.strip("[]").lower()
+            found.append((url, name, int(port), list(dict.fromkeys(addresses))))
+    return found
+
+
+def _astray(lines: Sequence[str], case: Case[ApiserverVipParameters]) -> list[str]:
+    """Why the kubelet's kubeconfig does not lead to the endpoint."""
+    endpoint, host = case.inventory.endpoint, case.host
+    masters = {h.address or h.name: h.name for h in case.inventory.masters}
+    own = {a for line in lines if line.startswith("own ") for a in split_words(line)[1:]}
+    own = {a for a in own if a != endpoint.vip}
+    faults = []
+    for url, name, port, found in _servers(lines):
+        addresses = [name] if name == endpoint.vip else found
+        named = name in (endpoint.vip, *(n.lower() for n in endpoint.names))
+        if named and endpoint.vip in (addresses or [endpoint.vip]):
+            if port not in (endpoint.port, APISERVER_PORT):
+                faults.append(
+                    f"{KUBELET} names {url}, and the API server's port is {endpoint.port} there"
+                )
+            continue
+        if addresses == [endpoint.vip]:
+            continue
+        others = [masters[a] for a in addresses or [name] if a in masters]
+        if host is not None and host.is_master and (others == [host.name] or own & {*addresses}):
+            continue
+        if _loopback(name, addresses):
+            continue
+        what = f"which is {others[0]} alone" if others else "which is not the VIP"
+        faults.append(f"{KUBELET} names {url}, {what}: this node is lost with it")
+    return faults
+
+
+def _unknown(lines: Sequence[str], case: Case[ApiserverVipParameters]) -> str:
+    """Why it is not known where the kubelet's kubeconfig leads; empty where it is."""
+    for line, why in _UNREAD.items():
+        if any(found.strip(BLANKS) == line for found in lines):
+            return f"{KUBELET} {why}: look which API server the kubelet uses"
+    if case.host is None or case.host.is_master:
+        return ""
+    for url, name, _, addresses in _servers(lines):
+        if _loopback(name, addresses):
+            return f"{KUBELET} names {url}, a proxy on this node: look where that one leads"
+    return ""
+
+
+def _loopback(name: str, addresses: Sequence[str]) -> bool:
+    every = addresses or [name]
+    return all(a.startswith("127.") or a == "::1" for a in every)
 
 
 def _urls(endpoint: ControlPlaneEndpoint) -> tuple[str, str]:
@@ -133,4 +218,5 @@ def _script(endpoint: ControlPlaneEndpoint) -> str:
     -w prints its line last and body lines get a prefix, so a body cannot be mistaken for it.
     """
     file = Path(__file__).with_suffix(".sh")
-    return arguments(*_urls(endpoint)) + script_with(file, ca=CA, client=CLIENT)
+    paths = {"ca": CA, "client": CLIENT, "kubelet": KUBELET, "config": kubelet_config.PATH}
+    return PRELUDE + arguments(*_urls(endpoint)) + script_with(file, **paths)

@@ -1,26 +1,35 @@
-# Arguments: two URLs. Given: ca; client: certificate and key, in one file.
-for tool in curl grep head sed tail; do
-  command -v $tool >/dev/null || { echo "$tool is not installed" >&2; exit 127; }
-done
+# Arguments: two URLs. Given: ca; client: certificate and key, in one file; kubelet: its kubeconfig,
+# which a node has, as it has config.
+need curl grep head sed tail tr
 if [ -e "$ca" ]; then
-  [ -r "$ca" ] || { echo "$ca is not readable by this user" >&2; exit 3; }
+  readable "$ca"
   echo joined
+  if [ ! -e "$kubelet" ]; then [ ! -e "$config" ] || echo "kubelet absent"
+  elif [ ! -r "$kubelet" ]; then echo "kubelet hidden"
+  else
+    need timeout getent ip
+    urls=$(sed -n "s/^[ -]*server: *[\"']\{0,1\}\([^\"' ]*\).*/\1/p" "$kubelet")
+    for url in ${urls:-none}; do
+      at=${url#*://}; at=${at%%/*}; at=${at%:*}; at=${at#[}; at=${at%]}
+      found=$(timeout 4 getent ahosts "$at" | sed 's/[[:space:]].*//')
+      echo "kubelet $url $(flat "$found")"
+    done
+    found=$(ip -o addr show | sed -nE 's/^[0-9]+: +[^ ]+ +inet6? +([^ /]+).*/\1/p')
+    echo "own $(flat "$found")"
+  fi
 else
-  d=/etc/kubernetes/pki
-  for p in /etc/kubernetes $d; do
-    [ ! -d "$p" ] || [ -x "$p" ] || { echo "$p is not searchable by this user" >&2; exit 3; }
-  done
+  enter /etc/kubernetes /etc/kubernetes/pki
   echo not joined
   ca=/dev/null
 fi
 ask() {
-  curl -q -sS --noproxy '*' --connect-timeout 3 --max-time 6 --cacert "$ca" --capath /dev/null \
-    -w '\n@ %{http_code} %{remote_ip}\n' "$@" 2>&1
+  capture curl -q -sS --noproxy '*' --connect-timeout 3 --max-time 6 --cacert "$ca" \
+    --capath /dev/null -w '\n@ %{http_code} %{remote_ip}\n' "$@"
 }
 one() {
-  said=$(ask "$1"); r=$?
+  ask "$1"
   case $(printf '%s\n' "$said" | grep '^@ ' | tail -n 1) in
-  "@ 401 "*|"@ 403 "*) [ ! -r "$client" ] || { said=$(ask --cert "$client" "$1"); r=$?; } ;;
+  "@ 401 "*|"@ 403 "*) [ ! -r "$client" ] || ask --cert "$client" "$1" ;;
   esac
   got=$(printf '%s\n' "$said" | sed -n 's/^@ //p' | tail -n 1)
   said=$(printf '%s\n' "$said" | sed '/^@ /d; s/^/| /' | head -c 1500)

@@ -5,7 +5,8 @@ the text before and after the certificate never leaves the host. The certificate
 Hale and compared with the clock of the host that uses them.
 
 kubeadm issues certificates for a year and renews them on upgrade; the kubelet renews its own.
-A component uses a renewed file only after a restart.
+A component uses a renewed file only after a restart. A kubelet does not start again where its
+kubeconfig contains a certificate that has expired, whatever it has renewed beside it.
 
 Sources: kubernetes.io, "PKI certificates and requirements", "Certificate Management with
 kubeadm"; RFC 7468 (PEM).
@@ -32,13 +33,19 @@ NO_CLUSTER = f"this host is not a node yet (no {kubelet_config.PATH})"
 # kubeadm's path of the apiserver's client certificate for etcd; an external etcd may use another.
 ETCD_CLIENT = "/etc/kubernetes/pki/apiserver-etcd-client.crt"
 
+KUBELET_CLIENT = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
+
 # Prints `cert PATH` and then the PEM, or the base64 of a kubeconfig's certificate; `none PATH`.
-# Before them `etcd PATH`, the apiserver's certificate for etcd as its manifest names it.
+# Before them `etcd PATH`, the apiserver's certificate for etcd as its manifest names it, and
+# `kubelet PATH`, where the kubelet's kubeconfig has another certificate than the usual one.
 SCRIPT = script_with(
     Path(__file__).with_suffix(".sh"),
     joined=kubelet_config.PATH,
     manifest=MANIFEST,
     client=ETCD_CLIENT,
+    kubelet=KUBELET_CLIENT,
+    conf=KUBELET_CONF,
 )
 
 
@@ -106,7 +113,10 @@ def read_runtime(readings: HostView, case: Case[CertificatesParameters]) -> Cert
     found: list[Certificate] = []
     faults: list[str] = []
     elsewhere = next((line[5:] for line in lines if line.startswith("etcd ")), ETCD_CLIENT)
-    for path in (elsewhere if f == ETCD_CLIENT else f for f in case.parameters.files):
+    files = [elsewhere if f == ETCD_CLIENT else f for f in case.parameters.files]
+    if KUBELET_CLIENT in files:
+        files += [line.removeprefix("kubelet ") for line in lines if line.startswith("kubelet ")]
+    for path in files:
         if f"none {path}" in lines:
             faults.append(f"there is no {path}")
             continue

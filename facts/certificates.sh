@@ -1,5 +1,6 @@
 # Arguments: the files. Given: joined (a file that a node has), manifest (of the apiserver), client
-# (the apiserver's certificate for etcd, which its manifest may place elsewhere).
+# (the apiserver's certificate for etcd, which its manifest may place elsewhere), kubelet (the
+# kubelet's certificate) and conf (its kubeconfig, which may name or contain another one).
 need sed date
 enter /etc/kubernetes /etc/kubernetes/pki /etc/kubernetes/pki/etcd
 enter /var/lib/kubelet /var/lib/kubelet/pki
@@ -8,7 +9,15 @@ date '+now %s'
 etcd=$(sed -n 's/^[- ]*--etcd-certfile=//p' "$manifest" 2>/dev/null) || :
 case " $* " in *" $client "*) ;; *) etcd= ;; esac
 if [ "${etcd:-$client}" = "$client" ]; then etcd=; else echo "etcd $etcd"; fi
-for f in "$@" $etcd; do
+own=
+case " $* " in *" $kubelet "*) [ ! -e "$conf" ] || {
+  readable "$conf"
+  own=$(sed -n "s/^ *client-certificate: *[\"']\{0,1\}\([^\"' ]*\).*/\1/p" "$conf")
+  own=${own:-$conf}
+} ;; esac
+case " $* " in *" $own "*) own= ;; esac
+[ -z "$own" ] || echo "kubelet $own"
+for f in "$@" $etcd $own; do
   [ -e "$f" ] || { echo "none $f"; continue; }
   readable "$f"
   echo "cert $f"

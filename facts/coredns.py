@@ -6,18 +6,26 @@ resolution is tested from every node with one query: the A record of kubernetes.
 to the DNS server that its kubelet configures for pods, through the same kube-proxy that pods use.
 The answer must be the Service's address according to the apiserver.
 
+A CoreDNS that forwards to itself finds its own question come back and ends. So its Corefile is read
+for servers that are itself, and where it forwards to /etc/resolv.conf, the file that each node's
+kubelet gives to its pods.
+
 Sources: kubernetes.io, "DNS for Services and Pods", KubeletConfiguration v1beta1 (clusterDNS,
-clusterDomain); facts/parsers/dns_query.py.
+clusterDomain, resolvConf); CoreDNS's plugins forward and loop, "Troubleshooting Loops In Kubernetes
+Clusters"; facts/parsers/dns_query.py.
 """
 
 import ipaddress
+import json
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from facts.parsers import dns_query, kubelet_config, local_apiserver
+from facts.parsers.blanks import split_words
 from hale.inventory.ini import Host
 from hale.model.evidence import ClusterView, CommandProbe, ConfigLine, HostView, Probe, Unreadable
 from hale.model.requirement import Case
@@ -28,6 +36,10 @@ PATHS = {
     "&includeObject=None&pretty=false",
     "service": "/api/v1/namespaces/default/services/kubernetes?includeObject=None&pretty=false",
 }
+
+CONFIGMAP = "/api/v1/namespaces/kube-system/configmaps/coredns?pretty=false"
+RESOLV_CONF = "/etc/resolv.conf"
+_FORWARD = re.compile(r"\s*(?:forward|proxy)\s+\.\s+([^{#]*)", re.ASCII)
 
 LOOK = dns_query.SHELL + script_with(Path(__file__).with_suffix(".sh"), config=kubelet_config.PATH)
 
@@ -55,7 +67,11 @@ class CorednsRuntime(Struct, frozen=True):
 def probes(host: Host, cases: Sequence[Case[CorednsParameters]]) -> tuple[Probe, ...]:
     """A DNS query from every host, and the list of replicas from masters; run in parallel."""
     look = CommandProbe("lookup", LOOK, timeout=15, slow=True)
-    return (look,) if not host.is_master else (look, replicas_probe())
+    if not host.is_master:
+        return (look,)
+    file = Path(__file__).with_name("coredns_corefile.sh")
+    corefile = local_apiserver.SHELL + script_with(file, path=CONFIGMAP)
+    return look, replicas_probe(), CommandProbe("corefile", corefile, timeout=20, slow=True)
 
 
 def replicas_probe() -> CommandProbe:
@@ -96,9 +112,85 @@ def read_runtime(readings: ClusterView, case: Case[CorednsParameters]) -> Coredn
             if nodes
             else "none is ready: no Service's name resolves"
         )
+    if any("ready" in fault for fault in faults) or len(set(nodes or ())) < 2:
+        faults += _not_ready(readings, case)
+    faults += _loops(readings, case)
     if unread and not faults:
         raise Unreadable("; ".join(unread))
     return CorednsRuntime(nodes or (), tuple(faults), tuple(unread))
+
+
+def _not_ready(readings: ClusterView, case: Case[CorednsParameters]) -> list[str]:
+    """The state of each replica that is not ready, as the first master with an answer has it."""
+    for host in case.inventory.masters:
+        try:
+            found = local_apiserver.answers(readings[host.name].output("replicas").lines, PATHS)
+            rows = found["pods"].rows if found else []
+            return sorted(
+                f"{row['Name']} on {row['Node']} is not ready ({row['Status']})"
+                for row in rows
+                if row["Status"] != "Running" or not _all_ready(row["Ready"])
+            )
+        except (KeyError, Unreadable):
+            continue
+    return []
+
+
+def _loops(readings: ClusterView, case: Case[CorednsParameters]) -> list[str]:
+    """Where CoreDNS forwards to itself. Nothing where the Corefile could not be read."""
+    targets: tuple[str, ...] = ()
+    for host in case.inventory.masters:
+        try:
+            targets = targets or _forwards(readings[host.name].output("corefile").lines)
+        except (KeyError, Unreadable):
+            continue
+    servers: dict[str, tuple[str, list[str]]] = {}
+    clusters: set[str] = set()
+    for host in case.inventory.hosts:
+        try:
+            lines = readings[host.name].output("lookup").lines
+        except (KeyError, Unreadable):
+            continue
+        clusters |= {
+            split_words(line)[1] for line in lines if re.match(r"dns \S+ ", line, re.ASCII)
+        }
+        for line in lines:
+            if line.startswith("resolver ") and len(words := split_words(line)) > 1:
+                servers[host.name] = words[1], words[2:]
+    faults = [
+        f"CoreDNS forwards to {target}, which is itself: it ends when it starts (plugin loop)"
+        for target in targets
+        if _itself(target, clusters)
+    ]
+    if RESOLV_CONF in targets:
+        faults += [
+            f"{host}: {path} names {server}, which is itself for a CoreDNS that starts there: it "
+            "ends (plugin loop)"
+            for host, (path, found) in servers.items()
+            for server in found
+            if _itself(server, clusters)
+        ]
+    return faults
+
+
+def _forwards(lines: Sequence[str]) -> tuple[str, ...]:
+    """What the Corefile forwards all other names to."""
+    line = next((x.removeprefix("corefile ") for x in lines if x.startswith("corefile ")), '""')
+    try:
+        text = json.loads(line)
+    except (ValueError, RecursionError):
+        return ()
+    found = (split_words(match[1]) for match in map(_FORWARD.match, str(text).split("\n")) if match)
+    return tuple(dict.fromkeys(word for words in found for word in words))
+
+
+def _itself(target: str, clusters: Collection[str]) -> bool:
+    """Whether it is the DNS port of the loopback address, or of the cluster's DNS server."""
+    text = target.removeprefix("dns://").removesuffix(":53").strip("[]")
+    try:
+        return text in clusters or ipaddress.ip_address(text.partition("%")[0]).is_loopback
+    except ValueError:
+        return text == "localhost"
 
 
 def _lookup(lines: Sequence[str], addresses: Sequence[str]) -> str:

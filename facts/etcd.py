@@ -21,6 +21,7 @@ from typing import Any
 from msgspec import Struct
 
 from facts.parsers.blanks import BLANKS, is_decimal
+from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     ClusterView,
@@ -46,7 +47,9 @@ SILENT = {
     60: f"presents a certificate that {PKI}/ca.crt did not sign, or that is not valid now",
 }
 
-_ASK = script_with(Path(__file__).with_suffix(".sh"), pki=PKI, manifest=MANIFEST, port=str(PORT))
+_ASK = PRELUDE + script_with(
+    Path(__file__).with_suffix(".sh"), pki=PKI, manifest=MANIFEST, port=str(PORT)
+)
 _SECOND_SAMPLE = "ask again /v3/maintenance/status -d '{}'\n"
 # A second apart, to show whether entries are applied at all.
 SCRIPT = f"{_ASK}sleep 1\n{_SECOND_SAMPLE}"

@@ -1,8 +1,7 @@
 # After processes.sh and listeners.sh.
 need curl grep tr sed head
 get() {
-  said=$(curl -q -sS --noproxy '*' --connect-timeout 2 --max-time 4 \
-    -w '\n@ %{http_code}\n' "$2" 2>&1); r=$?
+  capture curl -q -sS --noproxy '*' --connect-timeout 2 --max-time 4 -w '\n@ %{http_code}\n' "$2"
   [ "$1" = mode ] || said=$(printf '%s\n' "$said" | grep -E '^@|^curl')
   printf '%s %s %s\n' "$1" "$r" "$(flat "$said")"
 }
@@ -21,12 +20,9 @@ iptables*)
   for save in iptables-save iptables-legacy-save iptables-nft-save ip6tables-save; do
     command -v $save >/dev/null || continue
     seen=1
-    # Warnings on stderr, such as of legacy tables, would break up a line of the rules.
-    rules=$($save -t nat 2>/dev/null) || {
-      printf '%s: %s\n' "$save" "$($save -t nat 2>&1)" >&2
-      exit 3
-    }
-    rules=$(printf '%s\n' "$rules" | grep -E 'default/kubernetes:https|-j KUBE-SERVICES')
+    capture $save -t nat
+    [ "$r" = 0 ] || { printf '%s: %s\n' "$save" "$said" >&2; exit 3; }
+    rules=$(printf '%s\n' "$said" | grep -E 'default/kubernetes:https|-j KUBE-SERVICES')
     case $rules in *-A*) printf '%s\n' "$rules"; break ;; esac
   done
   [ "$seen" ] || missing "iptables-save is not installed: the rules cannot be looked at"
@@ -34,12 +30,12 @@ iptables*)
 nftables*)
   command -v nft >/dev/null || missing "nft is not installed: the rules cannot be looked at"
   for family in ip ip6; do
-    rules=$(nft list table $family kube-proxy 2>/dev/null) || {
-      rules=$(nft list table $family kube-proxy 2>&1)
-      case $rules in *'No such file'*) continue ;; esac
-      printf '%s\n' "$rules" >&2; exit 3
-    }
-    printf '%s\n' "$rules" | grep -E 'default/kubernetes/tcp/https|hook (prerouting|output)'
+    capture nft list table $family kube-proxy
+    [ "$r" = 0 ] || case $said in
+      *'No such file'*) continue ;;
+      *) printf '%s\n' "$said" >&2; exit 3 ;;
+    esac
+    printf '%s\n' "$said" | grep -E 'default/kubernetes/tcp/https|hook (prerouting|output)'
   done
   ;;
 ipvs*)

@@ -16,5 +16,5 @@ given=$(flag healthz-bind-address); at=${given:-$at}
 given=$(flag healthz-port); port=${given:-$port}
 case $at in ''|0.0.0.0|::) at=127.0.0.1 ;; *:*) at="[$at]" ;; esac
 url=http://$at:${port:-10248}/healthz
-said=$(curl -q -sS --noproxy '*' --connect-timeout 2 --max-time 5 "$url" 2>&1); r=$?
+capture curl -q -sS --noproxy '*' --connect-timeout 2 --max-time 5 "$url"
 printf 'healthz %s %s %s\n' "$url" "$r" "$(flat "$said")"

@@ -11,8 +11,8 @@ if [ -n "$pids" ]; then
   listeners "$port" $pids
   case $bind in *:*) bind="[$bind]" ;; esac
   url=https://$bind:$port/healthz
-  said=$(curl -q -ksS --noproxy '*' --connect-timeout 2 --max-time 3 "$url" 2>&1)
-  echo "healthz $? $(flat "$said")"
+  capture curl -q -ksS --noproxy '*' --connect-timeout 2 --max-time 3 "$url"
+  echo "healthz $r $(flat "$said")"
 else
   echo no process
 fi

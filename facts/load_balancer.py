@@ -2,19 +2,24 @@
 
 Now: the running haproxy's own report over its stats socket, which is only read: every server
 behind the VIP's port, whether its health check finds it up, and if not, why. These must be the
-masters and no other hosts, and the process must be newer than its configuration file: a haproxy
-that has not been reloaded still uses the old configuration.
+masters and no other hosts, and the process must be newer than its configuration files, which its
+command line names: a haproxy that has not been reloaded still uses the old configuration. A server
+must be checked by a request for the API server's health (/readyz, /livez or /healthz): without a
+check haproxy reports it up for ever, and a connection alone succeeds where an API server hangs.
 
-At boot: the service is enabled, and the file names every master. A server by host name is the
-master to whose address the name resolves on this host, as haproxy resolves it when it starts: by
-the C library, which returns one address of several. A loopback address is this host's own.
+At boot: the service is enabled, and the files with which systemd will start it name every master,
+with such a check. A server by host name is the master to whose address the name resolves on this
+host, as haproxy resolves it when it starts: by the C library, which returns one address of several.
+A loopback address is this host's own. The VIP's port must be bound on all addresses, or on the
+VIP's; the latter needs net.ipv4.ip_nonlocal_bind, or haproxy does not start where the VIP is not.
 
 A load balancer outside this inventory (`endpoint_kind=external`), and kube-vip, which needs no
 load balancer, are not judged here; HA-APISERVER-VIP applies to them.
 
-Sources: haproxy's Management Guide, 9.3 "Unix Socket commands" (show info, show servers state,
-show stat), 4 "Stopping and restarting"; its Configuration Manual, 5.3 "Server IP address
-resolution using DNS", init-addr; getent(1); systemd.unit(5); facts/parsers/haproxy.py.
+Sources: haproxy's Management Guide, 3 "Starting HAProxy" (-f), 4 "Stopping and restarting", 9.3
+"Unix Socket commands" (show info, show servers state, show stat); its Configuration Manual, 5.3
+"Server IP address resolution using DNS", init-addr; getent(1); the kernel's ip-sysctl.rst
+(ip_nonlocal_bind); facts/parsers/haproxy.py, facts/parsers/unit_command.py.
 """
 
 import csv
@@ -24,7 +29,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from facts.parsers import boot_target, haproxy, systemd_units
+from facts import sysctl
+from facts.parsers import boot_target, conf_dirs, haproxy, systemd_units, unit_command
 from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from facts.parsers.haproxy import FILE, PortRoute, Server, normal_address
 from facts.parsers.probe_prelude import PRELUDE
@@ -32,11 +38,14 @@ from hale.inventory.ini import Host
 from hale.model.evidence import (
     CommandProbe,
     ConfigLine,
+    File,
     FileProbe,
     HostView,
     NotApplicable,
     Probe,
     Unreadable,
+    matches,
+    select,
 )
 from hale.model.requirement import Case
 from hale.shell import arguments, script_with
@@ -45,6 +54,11 @@ RUNNING = "2"  # SRV_ST_RUNNING, of srv_op_state
 SHOWN = "LoadState,ActiveState,SubState"
 MOST_NAMES = 64
 NO_SUCH_NAME = 2  # of getent(1)
+CONFIGS = ("/etc/haproxy/*.cfg", "/etc/haproxy/*/*.cfg")
+OPTIONS = ("/etc/default/haproxy", "/etc/sysconfig/haproxy")
+NONLOCAL = "net/ipv4/ip_nonlocal_bind"
+# `show stat`: a server without a check; what a check of the connection alone reports for one up.
+UNCHECKED, CONNECTED = "no check", ("L4OK", "L6OK")
 
 
 class LoadBalancerParameters(Struct, frozen=True):
@@ -55,7 +69,7 @@ class LoadBalancerParameters(Struct, frozen=True):
 
 
 class Backend(Struct, frozen=True):
-    """A server of haproxy. why: the result of its last health check.
+    """A server of haproxy. why: the result of its last health check. unproven: what that misses.
 
     address: empty where haproxy has none for its host_name, which is empty for one by address.
     """
@@ -66,6 +80,7 @@ class Backend(Struct, frozen=True):
     up: bool
     why: str = ""
     host_name: str = ""
+    unproven: str = ""
 
     def __str__(self) -> str:
         by = f"{self.host_name}, " if self.host_name else ""
@@ -88,17 +103,18 @@ class LoadBalancerRuntime(Struct, frozen=True):
 
 
 class LoadBalancerPersisted(Struct, frozen=True):
-    """Whether a boot starts the service, and the faults of its configuration."""
+    """Whether a boot starts the service, and the faults of its configuration, and its files."""
 
     unit: str
     enabled: bool
     faults: tuple[str, ...] = ()
     sources: tuple[ConfigLine, ...] = ()
+    files: tuple[str, ...] = (FILE,)
 
     @property
     def actual(self) -> str:
         return "; ".join(self.faults) or (
-            f"{self.unit} starts at boot, and {FILE} names every master"
+            f"{self.unit} starts at boot, and {' and '.join(self.files)} names every master"
         )
 
 
@@ -110,8 +126,10 @@ def probes(host: Host, cases: Sequence[Case[LoadBalancerParameters]]) -> tuple[P
     names = [n for h in cases[0].inventory.masters if not normal_address(n := h.address or h.name)]
     return (
         FileProbe(
-            *haproxy.LINES,
+            *select(haproxy.LINES, FILE, *CONFIGS),
+            *unit_command.patterns(unit, *OPTIONS),
             *systemd_units.existence(unit),
+            *sysctl.PATTERNS,
             *boot_target.FILES,
         ),
         CommandProbe("socket", _script(unit)),
@@ -145,29 +163,33 @@ def read_runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> Load
     if state["ActiveState"] != "active":
         now = f"{state['ActiveState']} ({state.get('SubState')})"
         return LoadBalancerRuntime(unit, (), (f"{unit} does not run: systemd says {now}",))
-    file = readings.file(FILE)
-    if file is None:
-        return LoadBalancerRuntime(unit, (), (f"{unit} runs, and there is no {FILE}",))
-    found = haproxy.route_of_port(file, endpoint.port)
+    paths = [line.removeprefix("config ") for line in lines if line.startswith("config ")]
+    paths = paths or [FILE]
+    files, gone = _named_files(readings, paths, "the running haproxy")
+    if gone:
+        return LoadBalancerRuntime(unit, (), (f"{unit} runs, and there is no {gone}",))
+    found = haproxy.route_of_port(files, endpoint.port)
+    named_files = " and ".join(paths)
     if found is None:
         return LoadBalancerRuntime(
-            unit, (), (f"{FILE}: no line binds the VIP's port {endpoint.port}",)
+            unit, (), (f"{named_files}: no line binds the VIP's port {endpoint.port}",)
         )
     if "socket " in lines:
         raise Unreadable(
-            f"{FILE} has no line `stats socket /…`: the running haproxy cannot be queried"
+            f"{named_files} has no line `stats socket /…`: the running haproxy cannot be queried"
         )
     if gone := next((line for line in lines if line.startswith("nothing at ")), ""):
         raise Unreadable(
-            f"{FILE} names a stats socket, and there is {gone}: does haproxy run with this file?"
+            f"{named_files} names a stats socket, and there is {gone}: does haproxy run with this "
+            "file?"
         )
-    faults = []
     started = _started(lines)
-    if file.changed > started + 1:
-        faults.append(
-            f"haproxy runs an old configuration: {FILE} was changed after it was started; "
-            f"reload it (`systemctl reload {unit}`)"
-        )
+    faults = [
+        f"haproxy runs an old configuration: {file.path} was changed after it was started; "
+        f"reload it (`systemctl reload {unit}`)"
+        for file in files
+        if file.changed > started + 1
+    ]
     running = [
         b
         for name in found.backends
@@ -190,6 +212,7 @@ def read_runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> Load
         for server in found.servers
         if not server.disabled and not any(_same(server, b) for b in running)
     ]
+    faults += _not_on_vip(found, endpoint.vip)
     return LoadBalancerRuntime(unit, tuple(running), tuple(dict.fromkeys(faults)))
 
 
@@ -200,11 +223,12 @@ def read_persisted(readings: HostView, case: Case[LoadBalancerParameters]) -> Lo
     faults = list(boot_target.boot_problems(readings, unit))
     enabled = not faults
     sources: tuple[ConfigLine, ...] = ()
-    file = readings.file(FILE)
-    if file is None:
-        faults.append(f"there is no {FILE}")
-    elif (found := haproxy.route_of_port(file, endpoint.port)) is None:
-        faults.append(f"{FILE}: no line binds the VIP's port {endpoint.port}")
+    paths, why = _next_start(readings, unit)
+    files, gone = _named_files(readings, paths, f"the next start of {unit}{why}")
+    if gone:
+        faults.append(f"there is no {gone}{why}")
+    elif (found := haproxy.route_of_port(files, endpoint.port)) is None:
+        faults.append(f"{' and '.join(paths)}: no line binds the VIP's port {endpoint.port}{why}")
     else:
         sources = tuple(server.source for server in found.servers)
         named: list[Backend] = []
@@ -212,8 +236,92 @@ def read_persisted(readings: HostView, case: Case[LoadBalancerParameters]) -> Lo
             backends, fault = _at_boot(server, readings, case)
             named += backends
             faults += [fault] if fault else []
-        faults += _unknown(named, readings, case)
-    return LoadBalancerPersisted(unit, enabled, tuple(dict.fromkeys(faults)), sources)
+        faults += [f"{fault}{why}" for fault in _unknown(named, readings, case)]
+        faults += _not_on_vip(found, endpoint.vip)
+        faults += _cannot_bind(found, endpoint.vip, readings)
+        programs = [s for s in found.servers if s.check and s.check.kind == "program"]
+        if programs and not faults:
+            raise Unreadable(
+                f"{programs[0].source}: {programs[0].name} is checked by a program of the site's: "
+                "look whether it asks for /readyz"
+            )
+    return LoadBalancerPersisted(unit, enabled, tuple(dict.fromkeys(faults)), sources, tuple(paths))
+
+
+def _next_start(readings: HostView, unit: str) -> tuple[list[str], str]:
+    """The files with which systemd starts haproxy, and where that is said if not by the package.
+
+    Raises Unreadable where the command is none of haproxy's, or depends on a file not read.
+    """
+    command = unit_command.start_command(readings, unit, *OPTIONS)
+    if command is None:
+        return [FILE], ""
+    paths = command.option("-f")
+    if not paths:
+        raise Unreadable(
+            f"{command.sources[0]}: {' '.join(command.words)[:80]!r} names no configuration (-f): "
+            "look at what it starts"
+        )
+    if paths[0] == FILE:
+        return paths, ""
+    source = next((s for s in command.sources if paths[0] in s.text), command.sources[0])
+    return paths, f" ({source} starts haproxy with {paths[0]})"
+
+
+def _named_files(readings: HostView, paths: Sequence[str], who: str) -> tuple[list[File], str]:
+    """The files, those of a folder included; and the first path at which there is none.
+
+    Raises Unreadable for a path elsewhere.
+    """
+    read = {file.path: file for file in readings.files(FILE, *CONFIGS)}
+    files: list[File] = []
+    for path in paths:
+        if not path.startswith("/"):
+            raise Unreadable(
+                f"{who} has its configuration in {path!r}, which is no path: look there"
+            )
+        inside = [f for name, f in sorted(read.items()) if name.startswith(f"{path.rstrip('/')}/")]
+        if path in read:
+            files.append(read[path])
+        elif path == FILE or any(matches(path, pattern) for pattern in CONFIGS):
+            return files, path
+        elif inside or matches(f"{path.rstrip('/')}/x.cfg", CONFIGS[1]):
+            files += inside
+        else:
+            raise Unreadable(
+                f"{who} has its configuration in {path}, which is not read: look there"
+            )
+    return files, ""
+
+
+def _not_on_vip(route: PortRoute, vip: str) -> list[str]:
+    """The fault of a port that is bound on other addresses alone."""
+    known = [b for b in route.binds if not b.address or normal_address(b.address)]
+    if len(known) < len(route.binds) or any(_takes(b.address, b.words, vip) for b in known):
+        return []
+    others = " and ".join(b.address or "IPv6" for b in known)
+    return [f"{known[0].source} binds the VIP's port on {others} alone, and not on the VIP {vip}"]
+
+
+def _takes(address: str, words: Sequence[str], vip: str) -> bool:
+    return address == vip or (not address and ("v6only" not in words or ":" in vip))
+
+
+def _cannot_bind(route: PortRoute, vip: str, readings: HostView) -> list[str]:
+    """Why haproxy does not start on a master that does not hold the VIP. Raises Unreadable."""
+    own = [b for b in route.binds if b.address == vip and "transparent" not in b.words]
+    if not own or ":" in vip:
+        return []
+    value = ""
+    for file in conf_dirs.effective(conf_dirs.persistent(readings.files(*sysctl.PATTERNS))):
+        for _, key, text in sysctl.assignments([file]):
+            value = text or "" if key == NONLOCAL else value
+    if value == "1":
+        return []
+    return [
+        f"{own[0].source} binds the VIP {vip} itself, and no line of sysctl.d sets "
+        f"{NONLOCAL.replace('/', '.')} to 1: haproxy does not start on a master without the VIP"
+    ]
 
 
 def _applies(case: Case[LoadBalancerParameters]) -> None:
@@ -249,7 +357,9 @@ def _at_boot(
 
     def backend(name: str, address: str, host_name: str = "") -> Backend:
         why = f"{server.source} starts it disabled"
-        return Backend(name, address, server.port, not server.disabled, why, host_name)
+        missed = server.check.fault if server.check else ""
+        unproven = f"{missed} ({server.source})" if missed else ""
+        return Backend(name, address, server.port, not server.disabled, why, host_name, unproven)
 
     if "$" in server.address:
         raise Unreadable(
@@ -342,6 +452,8 @@ def _unknown(
             others.remove(server)
             if not server.up:
                 faults.append(f"{host.name} is down for it ({server.why})")
+            elif server.unproven:
+                faults.append(f"{host.name} {server.unproven}")
     faults += [f"{b} is among its servers, and is no master" for b in others]
     return faults
 
@@ -371,6 +483,11 @@ def _servers(lines: Sequence[str]) -> Mapping[str, list[Backend]]:
                 check.get(k, "") for k in ("status", "check_status", "last_chk")
             ).strip(BLANKS)
             up = row["srv_op_state"] == RUNNING and row["srv_admin_state"] == "0"
+            missed = ""
+            if check.get("status") == UNCHECKED:
+                missed = haproxy.Check("none").fault
+            elif check.get("check_status", "").lstrip("* ") in CONNECTED:
+                missed = haproxy.Check("tcp").fault
             found.setdefault(row["be_name"], []).append(
                 Backend(
                     row["srv_name"],
@@ -379,6 +496,7 @@ def _servers(lines: Sequence[str]) -> Mapping[str, list[Backend]]:
                     up,
                     health,
                     (row.get("srv_fqdn") or "-").removeprefix("-"),
+                    missed,
                 )
             )
         except (KeyError, ValueError) as error:

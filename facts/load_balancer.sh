@@ -1,11 +1,21 @@
 # Given: unit, shown (its properties), config (haproxy's).
-need systemctl sed head date
+need systemctl sed head date tr
 said=$(systemctl show "$unit" --property="$shown") || exit
 printf '%s\n' "$said"
 case $said in *ActiveState=active*) ;; *) exit 0 ;; esac
-readable "$config"
-line='^[[:space:]]*stats[[:space:]]+socket[[:space:]]+(unix@)?(/[^[:space:]]*).*'
-s=$(sed -nE "s#$line#\2#p" "$config" | head -n 1)
+# Its files are those of its command line: -f, a file or a folder each.
+pid=$(systemctl show "$unit" --property=MainPID | tr -dc 0-9)
+files=$({ tr '\0' '\n' <"/proc/${pid:-0}/cmdline"; } 2>/dev/null | sed -n '/^-f$/{n;p;}')
+socket='^[[:space:]]*stats[[:space:]]+socket[[:space:]]+(unix@)?(/[^[:space:]]*).*'
+s=
+for f in ${files:-$config}; do
+  echo "config $f"
+  for one in "$f" "$f"/*.cfg; do
+    [ -f "$one" ] || continue
+    readable "$one"
+    [ -n "$s" ] || s=$(sed -nE "s#$socket#\2#p" "$one" | head -n 1)
+  done
+done
 echo "socket $s"
 [ -n "$s" ] || exit 0
 [ -S "$s" ] || { echo "nothing at $s"; exit 0; }

@@ -5,12 +5,18 @@ when a client happens to reach it. Before manifests are compared, each host's ow
 are replaced, and the flags are removed that kubeadm writes differently for the first master and
 for those that join.
 
-Sources: kubeadm's implementation details, "Generate static Pod manifests"; etcd's clustering
-guide (--initial-cluster).
+The kubelet reads every file of the folder but those whose name begins with a dot, whatever their
+ending: a copy beside a manifest (`.bak`, `.yaml~`) is a second Pod of one name, and which of the
+two runs after the kubelet's next start depends on the order of names.
+
+Sources: kubeadm's implementation details, "Generate static Pod manifests"; kubernetes.io, "Create
+static Pods"; the kubelet's pkg/kubelet/config/file.go (extractFromDir); etcd's clustering guide
+(--initial-cluster).
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 from msgspec import Struct
 
@@ -23,11 +29,22 @@ from hale.model.evidence import (
     FileProbe,
     NotApplicable,
     Probe,
+    Selection,
     Unreadable,
+    select,
 )
 from hale.model.requirement import Case
 
 FOLDER = "/etc/kubernetes/manifests"
+# Of files beside the manifests: whether each is a Pod, and its name.
+OTHERS = select(
+    Selection(r"[[:space:]]*[\"']?(kind|metadata|name|namespace|spec)[\"']?[[:space:]]*:"),
+    f"{FOLDER}/*",
+)
+_KEY = re.compile(
+    r"""([ \t]*)["']?(kind|metadata|name|namespace|spec)["']?[ \t]*:[ \t]*["']?([^"',{#\s]*)""",
+    re.ASCII,
+)
 
 
 class StaticPodsParameters(Struct, frozen=True):
@@ -52,8 +69,8 @@ class StaticPodsRuntime(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[StaticPodsParameters]]) -> tuple[Probe, ...]:
-    """The control plane's manifests, which name key files but contain no keys."""
-    return (FileProbe(*_paths(cases[0])),) if host.is_master and cases else ()
+    """The control plane's manifests, which name key files but contain no keys; others' names."""
+    return (FileProbe(*_paths(cases[0]), *OTHERS),) if host.is_master and cases else ()
 
 
 def _paths(case: Case[StaticPodsParameters]) -> list[str]:
@@ -67,16 +84,20 @@ def read_runtime(readings: ClusterView, case: Case[StaticPodsParameters]) -> Sta
     """
     each: dict[str, Mapping[str, list[str]]] = {}
     unread = []
+    copies = []
     for host in case.inventory.masters:
         try:
             if host.name not in readings:
                 raise Unreadable("not asked")
-            each[host.name] = _manifests(readings[host.name].files(*_paths(case)), host, case)
+            files = readings[host.name].files(*OTHERS)
+            each[host.name] = _manifests(files, host, case)
+            copies += [f"{host.name}: {fault}" for fault in _copies(files)]
         except Unreadable as error:
             unread.append(f"{host.name}: {error}")
     if not unread and not any(each.values()):
         raise NotApplicable(f"no master has a manifest in {FOLDER}: there is no cluster yet")
     drift = [fault for name in case.parameters.manifests for fault in _drift(name, each, case)]
+    drift += copies
     if unread and not drift:
         raise Unreadable("; ".join(unread))
     return StaticPodsRuntime(len(each), tuple(drift), tuple(unread))
@@ -99,6 +120,40 @@ def _manifests(
             lines = (own.sub("<own>", line.rstrip(BLANKS)) for line in file.lines)
             found[name] = [line for line in lines if line and not flags.match(line)]
     return found
+
+
+def _copies(files: Sequence[File]) -> list[str]:
+    """Files that are Pods of the same name and namespace."""
+    pods: dict[tuple[str, str], str] = {}
+    faults = []
+    # The manifest proper first: its name ends as kubeadm's does.
+    for file in sorted(
+        files, key=lambda f: (not f.path.endswith((".yaml", ".yml", ".json")), f.path)
+    ):
+        if file.kind != "f" or not (pod := _pod(file)):
+            continue
+        if pod in pods:
+            faults.append(
+                f"{file.path} is a second manifest of the Pod {pod[1]} beside {pods[pod]}: the "
+                "kubelet reads every file there"
+            )
+        pods.setdefault(pod, file.path)
+    return faults
+
+
+def _pod(file: File) -> tuple[str, str] | None:
+    """The Pod's namespace and name; None where the file is not a Pod."""
+    keys = [
+        (len(found[1]), found[2], found[3]) for line in file.lines if (found := _KEY.match(line))
+    ]
+    top = min((depth for depth, _, _ in keys), default=0)
+    if (top, "kind", "Pod") not in keys or (top, "metadata", "") not in keys:
+        return None
+    inside = list(takewhile(lambda k: k[0] > top, keys[keys.index((top, "metadata", "")) + 1 :]))
+    least = min((depth for depth, _, _ in inside), default=0)
+    # Labels are deeper.
+    own = {key: value for depth, key, value in reversed(inside) if depth == least}
+    return (own.get("namespace") or "default", own["name"]) if own.get("name") else None
 
 
 def _drift(

@@ -5,9 +5,9 @@ need systemctl sed date timeout
 systemctl show "$@" --property="$shown" || exit
 ask() {
   name=$1; shift
-  out=$(timeout 4 "$@" 2>&1); code=$?
-  printf '%s\n' "$out" | sed "s/^/$name: /"
-  echo "status $name $code"
+  capture timeout 4 "$@"
+  printf '%s\n' "$said" | sed "s/^/$name: /"
+  echo "status $name $r"
 }
 # shellcheck disable=SC2086 # a list of units
 active() { systemctl is-active --quiet $1; }

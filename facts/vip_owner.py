@@ -5,21 +5,29 @@ appears to work. So the interfaces of every master are read, and a single holder
 when all masters have answered.
 
 keepalived: its service runs on every master now, and starts at boot with the VIP in its
-configuration. kube-vip: the same applies to its static pod, whose process is found by its control
-group. An external endpoint has no holder
-among these hosts.
+configuration. The masters must also understand each other's adverts then, or each takes the VIP:
+one virtual_router_id, version, interval and kind of authentication (its password is masked, and
+not compared), and each a unicast_peer of the others where adverts are unicast. The interfaces that
+the configuration names must exist, as must the programs of the scripts that it tracks, and a
+script that fails must lower the priority below another master's. kube-vip: the same applies to its
+static pod, whose process is found by its control group. An external endpoint has no holder among
+these hosts.
 
-Sources: ip-address(8); keepalived.conf(5), virtual_ipaddress; kube-vip's "Static Pods".
+Sources: ip-address(8); keepalived.conf(5), vrrp_script, vrrp_instance; RFC 3768 and RFC 5798, 7.1
+"Receiving VRRP Packets"; kube-vip's "Static Pods".
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
 from facts.address import USELESS
-from facts.parsers import boot_network, boot_target, systemd_units, vip_config
+from facts.parsers import boot_network, boot_target, systemd_units, unit_command, vip_config
 from facts.parsers.blanks import split_words
+from facts.parsers.probe_prelude import PRELUDE
+from facts.parsers.vip_config import Instance
 from hale.inventory.ini import Host
 from hale.model.drill import FaultKind, Measurement
 from hale.model.evidence import (
@@ -33,11 +41,12 @@ from hale.model.evidence import (
     Unreadable,
 )
 from hale.model.requirement import Case
-from hale.shell import PROCESSES
+from hale.shell import PROCESSES, load_script
 
 # The drills that inject a fault into the VIP's owner.
 DRILLS = (FaultKind.VIP, FaultKind.APISERVER, FaultKind.MASTER)
 KEEPALIVED = "keepalived.service"
+LINKS = PRELUDE + load_script(Path(__file__).with_name("vip_owner_links.sh"))
 
 
 class VipOwnerParameters(Struct, frozen=True):
@@ -118,12 +127,15 @@ def probes(host: Host, cases: Sequence[Case[VipOwnerParameters]]) -> tuple[Probe
     else:
         state = f"systemctl show --property=LoadState,ActiveState,SubState -- {shlex.quote(unit)}"
         files = (
+            *unit_command.patterns(unit),
             *systemd_units.existence(unit),
             *boot_target.FILES,
             *vip_config.FILES,
         )
     vip = shlex.quote(endpoint.vip)
+    links = () if endpoint.kind == "kube-vip" else (CommandProbe("links", LINKS),)
     return (
+        *links,
         FileProbe(*files),
         CommandProbe("holder", f"echo of {vip}\nip -o addr show to {vip} || exit\n{state}"),
     )
@@ -160,13 +172,24 @@ def read_persisted(readings: ClusterView, case: Case[VipOwnerParameters]) -> Vip
     _applies(case)
     faults: list[str] = []
     unread: list[str] = []
+    instances: dict[str, Instance] = {}
     for host in case.inventory.masters:
         try:
             found = _lacking(_of(readings, host), case)
+            if isinstance(found, Instance):
+                instances[host.name] = found
+                found = _unfit(_of(readings, host), found)
         except Unreadable as error:
             unread.append(f"{host.name}: {error}")
             continue
         faults += [f"{host.name}: {fault}" for fault in found]
+    for name, fault in _apart(instances, case):
+        try:
+            if why := vip_config.doubt(readings[name], case.parameters.unit):
+                raise Unreadable(f"{why}, so it is not known whether it {fault}")
+            faults.append(f"{name}: {instances[name].file} {fault}")
+        except Unreadable as error:
+            unread.append(f"{name}: {error}")
     if unread and not faults:
         raise Unreadable("; ".join(unread))
     if not case.inventory.masters:
@@ -179,15 +202,118 @@ def _applies(case: Case[VipOwnerParameters]) -> None:
         raise NotApplicable("the endpoint is external: no host of this inventory holds the VIP")
 
 
-def _lacking(its: HostView, case: Case[VipOwnerParameters]) -> list[str]:
-    """Why this master could not hold the VIP after its next boot. Raises Unreadable."""
+def _lacking(its: HostView, case: Case[VipOwnerParameters]) -> list[str] | Instance:
+    """Why this master could not hold the VIP after its next boot; keepalived's instance where it
+    could. Raises Unreadable."""
     endpoint, unit = case.inventory.endpoint, case.parameters.unit
     if endpoint.kind == "kube-vip":
         return vip_config.kube_vip(its, endpoint.vip)
-    found = boot_target.boot_problems(its, unit)
-    if not found and unit == KEEPALIVED:  # another one's files are not known
-        found = vip_config.keepalived(its, endpoint.vip)
-    return found
+    if found := boot_target.boot_problems(its, unit):
+        return found
+    if unit != KEEPALIVED:  # another one's files are not known
+        return []
+    instance = vip_config.keepalived(its, unit, endpoint.vip)
+    return [instance] if isinstance(instance, str) else instance
+
+
+def _unfit(its: HostView, instance: Instance) -> list[str]:
+    """What this host lacks of what the instance names. Raises Unreadable."""
+    lines = [line.partition(" ")[::2] for line in its.output("links").lines]
+    links = {name for kind, name in lines if kind == "link"}
+    addresses = {boot_network.plain(text) for kind, text in lines if kind == "address"}
+    absent = {
+        words[1]: words[2]
+        for kind, text in lines
+        if kind == "program" and (words := split_words(text))[:1] == ["no"] and len(words) > 2
+    }
+    if not links or not addresses:
+        raise Unreadable("the interfaces of this host are missing in the answer")
+    file = instance.file
+    faults = [
+        f"{file} names the interface {device}, which this host has not: keepalived stays in FAULT"
+        for device in instance.devices
+        if device not in links
+    ]
+    if instance.devices[:1] == ("lo",):
+        faults.append(f"{file} sends its adverts on lo: no other master hears them")
+    if instance.origin and boot_network.plain(instance.origin) not in addresses:
+        faults.append(f"{file} sends from {instance.origin}, which is not an address of this host")
+    for name, _ in instance.scripts:
+        if name not in instance.defined:
+            faults.append(f"{file} tracks the script {name}, which nothing defines")
+        elif name in absent:
+            faults.append(
+                f"{file} tracks the script {name}, and there is no program {absent[name]}: "
+                "the VIP stays where the load balancer is lost"
+            )
+    return faults
+
+
+# What masters must have in common, or they do not understand each other's adverts.
+_COMMON: tuple[tuple[str, Callable[[Instance], str]], ...] = (
+    ("virtual_router_id", lambda i: i.router_id),
+    ("vrrp_version", lambda i: i.version),
+    ("advert_int", lambda i: i.advert),
+    ("auth_type", lambda i: i.auth or "none"),
+    ("adverts by", lambda i: "unicast" if i.peers else "multicast"),
+)
+
+
+def _apart(
+    instances: Mapping[str, Instance], case: Case[VipOwnerParameters]
+) -> list[tuple[str, str]]:
+    """Why masters, once started with these files, do not act as one: (host, fault)."""
+    faults = []
+    for name, value in _COMMON:
+        values = [value(instance) for instance in instances.values()]
+        usual = max(values, key=lambda v: (values.count(v), -values.index(v)), default="")
+        others = " and ".join(h for h, i in instances.items() if value(i) == usual)
+        faults += [
+            (
+                host,
+                f"has {name} {value(instance)}, unlike {others} ({usual}): it does not hear "
+                "their adverts at its next start, and takes the VIP beside them",
+            )
+            for host, instance in instances.items()
+            if value(instance) != usual
+        ]
+    addresses = {
+        host.name: boot_network.plain(host.address)
+        for host in case.inventory.masters
+        if host.address
+    }
+    for host, instance in instances.items():
+        peers = {boot_network.plain(peer) for peer in instance.peers}
+        for other, address in addresses.items():
+            sends = boot_network.plain(instances[other].origin) if other in instances else ""
+            if peers and other != host and not peers & {address, sends}:
+                faults.append(
+                    (
+                        host,
+                        f"has no unicast_peer {address} ({other}): {other} does not "
+                        "hear its adverts, and takes the VIP beside it",
+                    )
+                )
+    return faults + _unmoved(instances)
+
+
+def _unmoved(instances: Mapping[str, Instance]) -> list[tuple[str, str]]:
+    """The master that keeps the VIP though a script that it tracks fails, by its priority."""
+    gains = {h: sum(max(w, 0) for _, w in i.scripts) for h, i in instances.items()}
+    best = {h: i.priority + gains[h] for h, i in instances.items()}
+    if len(best) < 2:
+        return []
+    first = max(best, key=lambda host: best[host])
+    most = max(value for host, value in best.items() if host != first)
+    return [
+        (
+            first,
+            f"keeps a priority of {best[first] - abs(weight)} when its script {name} fails "
+            f"(weight {weight}), and the others have at most {most}: the VIP stays",
+        )
+        for name, weight in instances[first].scripts
+        if weight and best[first] - abs(weight) > most
+    ]
 
 
 def _of(readings: ClusterView, host: Host) -> HostView:

@@ -229,11 +229,19 @@ _SECRETS = (
     # HTTP's headers, hashes of passwords
     _Rule(
         ("authorization",),
-        r"(?i)(\bauthorization[\"']?(?:[ \t]*:[ \t]*|[ \t]+)[\"']?(?:basic|bearer)\\?[ \t]+)"
-        r"[^\s\"']+",
+        r"(?i)((?:\b|\\n)authorization[\"']?(?:[ \t]*:\\?[ \t]*|[ \t]+)[\"']?(?:basic|bearer)"
+        r"\\?[ \t]+)[^\s\"']+",
     ),
     _Rule(("bearer",), r"(?i)(\bbearer[ \t]+)(?=\S*\d)[\w.~+/=-]{8,}"),
     _Rule(("$",), r"()\$(?:[1-7]|2[abxy]|g?y)\$[./A-Za-z0-9$=,-]{12,}"),
+    # What haproxy's checks send.
+    _Rule(("httpchk",), r"(\bhttpchk(?:[ \t]+[^\s\\]+){2}[ \t]+[\"']?HTTP/[\d.]+\\r\\n)\S.*"),
+    _Option(
+        "http-check",
+        r"(\b(?:hdr[ \t]+(?!(?:Host|host|User-Agent|Accept|Connection|Content-Type)[ \t])"
+        r"[^\s\"']+|body(?:-lf)?)[ \t]+)"
+        rf"(?:{_QUOTED}|(?:[^\s\"'\\]|\\.)(?:[^\s\\]|\\.)*)",
+    ),
     _Rule(("cookie",), r"(?i)(\bcookie[ \t]*:[ \t]*)\S.*"),
     _WebToken(),
     # By their form: keys in base64, tokens with a known beginning.

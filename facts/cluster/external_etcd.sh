@@ -2,8 +2,8 @@
 need curl tr
 for f in "$ca" "$cert" "$key"; do [ -z "$f" ] || [ -e "$f" ] || echo "missing $f"; done
 for at; do
-  said=$(curl -q -sS --noproxy '*' --connect-timeout 3 --max-time 8 --capath /dev/null \
+  capture curl -q -sS --noproxy '*' --connect-timeout 3 --max-time 8 --capath /dev/null \
     ${ca:+--cacert "$ca"} ${cert:+--cert "$cert"} ${key:+--key "$key"} "$at/v3/kv/range" \
-    -d "$range" 2>&1)
-  printf 'at %s %s %s\n' "$at" "$?" "$(flat "$said")"
+    -d "$range"
+  printf 'at %s %s %s\n' "$at" "$r" "$(flat "$said")"
 done

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from facts.parsers.blanks import BLANKS
+from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.cluster_spec import ADMIN
 from hale.model.evidence import CommandProbe, HostView, Unreadable, parsed
 from hale.shell import script_with
@@ -22,7 +23,7 @@ APPLYING = "applying"
 
 def probe(address: str) -> CommandProbe:
     """A request for the notes to the apiserver at this address."""
-    script = script_with(
+    script = PRELUDE + script_with(
         Path(__file__).with_suffix(".sh"), kubeconfig=ADMIN, address=address, name=NAME
     )
     return CommandProbe("applied", script, timeout=20, slow=True)

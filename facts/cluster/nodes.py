@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from facts.parsers import local_apiserver
 from facts.parsers.blanks import split_words
+from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.cluster_spec import ADMIN
 from hale.model.evidence import CommandProbe, HostView, Probe, Unreadable, parsed
 from hale.shell import script_with
@@ -102,7 +103,7 @@ def probes(address: str, objects: Iterable[Object] = MADE) -> tuple[Probe, ...]:
     )
     if not given:
         return (probe(),)
-    script = script_with(
+    script = PRELUDE + script_with(
         Path(__file__).with_name("nodes_objects.sh"),
         kubeconfig=ADMIN,
         address=address,

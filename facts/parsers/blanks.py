@@ -41,8 +41,8 @@ def lowered(text: str) -> str:
 
 
 def is_decimal(text: str) -> bool:
-    """Whether the text consists of the digits 0 to 9, at least one."""
-    return text.isascii() and text.isdecimal()
+    """Whether the text consists of the digits 0 to 9, at least one, and int() takes it."""
+    return text.isascii() and text.isdecimal() and len(text) <= 4300
 
 
 _LOWER = str.maketrans({chr(code): chr(code + 32) for code in range(ord("A"), ord("Z") + 1)})

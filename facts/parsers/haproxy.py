@@ -1,26 +1,41 @@
 """haproxy's configuration file. Not a subject: facts/load_balancer.py uses it.
 
-Parsed as far as needed to find the servers behind one port: sections, `bind`, `default_backend`,
-`use_backend`, `server`, `server-template` and `default-server` lines, and the `defaults` section
-that a section takes its settings from.
+Parsed as far as needed to find the servers behind one port, and how they are checked: sections,
+`bind`, `default_backend`, `use_backend`, `server`, `server-template` and `default-server` lines,
+the kinds of check, and the `defaults` section that a section takes its settings from. Several files
+are read as one.
 
 Source: haproxy's Configuration Manual, 2.1 "Configuration file format", 2.2 "Quoting and
 escaping", 4 "Proxies" (defaults, from), 4.2 (bind, default_backend, default-server, server,
-server-template, use_backend), 5.2 (disabled, enabled, init-addr, resolvers), 11 "Address formats".
+server-template, use_backend, option httpchk, http-check, tcp-check, external-check), 5.1 (v6only,
+transparent), 5.2 (check, no-check, track, disabled, enabled, init-addr, resolvers), 11 "Address
+formats".
 """
 
 import ipaddress
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from facts.parsers.blanks import BLANKS, is_decimal
-from hale.model.evidence import ConfigLine, File, Selection, select
+from hale.model.evidence import ConfigLine, File, Selection
 
+# The apiserver's own reports of its health; /healthz is the older name.
+HEALTH_PATHS = ("/readyz", "/livez", "/healthz")
 FILE = "/etc/haproxy/haproxy.cfg"
 # Letters, digits, dots, hyphens and underscores, with at least one letter.
 HOST_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_][A-Za-z0-9._-]{0,252}", re.ASCII)
+# `option NAME`, which chooses the kind of check of the section's servers.
+_CHECKS = {
+    "httpchk": "http",
+    "tcp-check": "tcp-check",
+    "external-check": "program",
+    **dict.fromkeys(("ssl-hello-chk", "smtpchk", "ldap-check", "mysql-check"), "tcp"),
+    **dict.fromkeys(("pgsql-check", "redis-check", "spop-check"), "tcp"),
+}
 _SECTIONS = (
     "backend", "cache", "crt-store", "defaults", "fcgi-app", "frontend", "global",
     "http-errors", "listen", "log-forward", "mailers", "peers", "program", "resolvers", "ring",
@@ -34,8 +49,13 @@ _SETTINGS = (
     "server-template",
     "use_backend",
 )
-_ONLY = rf"[[:space:]]*[\"']?({'|'.join((*_SECTIONS, *_SETTINGS))})[\"']?([[:space:]]|$)"
-LINES = select(Selection(_ONLY), FILE)
+# Of checks, their kind and what they ask for: what else they send may be a password.
+LINES = Selection(
+    rf"[[:space:]]*([\"']?({'|'.join((*_SECTIONS, *_SETTINGS))})[\"']?([[:space:]]|$)"
+    rf"|(no[[:space:]]+)?option[[:space:]]+({'|'.join(_CHECKS)})([[:space:]]|$)"
+    r"|http-check[[:space:]]+send[[:space:]](.*[[:space:]])?uri(-lf)?[[:space:]]"
+    rf"|tcp-check[[:space:]]+send.*({'|'.join(HEALTH_PATHS)}))"
+)
 
 
 class Server(Struct, frozen=True):
@@ -44,7 +64,8 @@ class Server(Struct, frozen=True):
     address: an IP address in its normal form, a host name, or another form as it is written. port:
     0 for the port that the client connected to. disabled: it starts out of service. count: the
     number of servers that a `server-template` makes, else 0. by_dns: haproxy's own resolver
-    follows the name, each server of a template with an address of its own.
+    follows the name, each server of a template with an address of its own. check: how it is
+    checked.
     """
 
     name: str
@@ -54,6 +75,7 @@ class Server(Struct, frozen=True):
     source: ConfigLine
     count: int = 0
     by_dns: bool = False
+    check: "Check | None" = None
 
     @property
     def by_name(self) -> bool:
@@ -61,42 +83,123 @@ class Server(Struct, frozen=True):
         return bool(HOST_NAME.fullmatch(self.address)) and not normal_address(self.address)
 
 
+class Check(Struct, frozen=True):
+    """A server's health check. kind: none, tcp, http, or program for one of the site's own.
+
+    path: what an HTTP request asks for. tracks: the server whose check counts, `backend/server`.
+    """
+
+    kind: str
+    path: str = ""
+    tracks: str = ""
+
+    @property
+    def fault(self) -> str:
+        """What an apiserver's failure it does not find; empty where it finds it, or is unknown."""
+        if self.kind == "none":
+            return "is not checked: it stays in service when its API server is lost"
+        if self.kind == "tcp":
+            return "is checked by a connection alone, which an API server that hangs accepts"
+        if self.kind == "http" and not self.path.startswith(HEALTH_PATHS):
+            return f"is checked by {self.path}, which does not say whether the API server is ready"
+        return ""
+
+
+class Bind(Struct, frozen=True):
+    """An address and ports on which a section listens. address: empty for every one of the host.
+
+    words: the line's other ones.
+    """
+
+    address: str
+    first: int
+    last: int
+    words: tuple[str, ...]
+    source: ConfigLine
+
+
 class _Section(Struct):
     kind: str
     name: str
-    ports: list[tuple[int, int]] = []
+    binds: list[Bind] = []
     backends: list[str] = []
     servers: list[Server] = []
     # Of default-server, which applies to the servers after it.
     disabled: bool = False
     by_dns: bool = False
+    checked: bool = False
+    # Of the section's own lines, or those of its defaults.
+    check: str = "tcp"
+    path: str = "/"
+    sends: list[str] = []
 
 
 class PortRoute(Struct, frozen=True):
-    """The destination of a port: the names of the backends, and their servers."""
+    """The destination of a port: the names of the backends, and their servers; and its binds."""
 
     backends: tuple[str, ...]
     servers: tuple[Server, ...]
+    binds: tuple[Bind, ...] = ()
 
 
-def route_of_port(file: File, port: int) -> PortRoute | None:
+def route_of_port(files: Sequence[File], port: int) -> PortRoute | None:
     """The destination of the port's connections; None where no line binds it. Raises Unreadable."""
-    sections = list(_sections(file))
-    fronts = [
-        s
+    sections = list(_sections(files))
+    binds = {
+        s.name: [b for b in s.binds if b.first <= port <= b.last]
         for s in sections
-        if s.kind in ("frontend", "listen") and any(a <= port <= z for a, z in s.ports)
-    ]
+        if s.kind in ("frontend", "listen")
+    }
+    fronts = [s for s in sections if s.kind in ("frontend", "listen") and binds[s.name]]
     if not fronts:
         return None
     named = [n for s in fronts for n in (s.backends or ([s.name] if s.kind == "listen" else []))]
+    every = {
+        f"{s.name}/{server.name}": _checked(s, server)
+        for s in sections
+        if s.kind in ("backend", "listen")
+        for server in s.servers
+    }
     servers = [
-        server
+        _tracked(_checked(s, server), s.name, every)
         for s in sections
         if s.kind in ("backend", "listen") and s.name in named
         for server in s.servers
     ]
-    return PortRoute(tuple(dict.fromkeys(named)), tuple(servers))
+    return PortRoute(
+        tuple(dict.fromkeys(named)),
+        tuple(servers),
+        tuple(b for s in fronts for b in binds[s.name]),
+    )
+
+
+def _checked(section: _Section, server: Server) -> Server:
+    """The server with the kind of check that its section has; its own words say if there is one."""
+    if server.check is None or server.check.kind == "none":
+        return server
+    kind, path = section.check, section.path
+    sends = [p for p in section.sends if p]
+    if kind == "http":
+        # A rule that asks for a path of health counts; haproxy sends all of them in turn.
+        paths = sends or [path]
+        path = next((p for p in paths if p.startswith(HEALTH_PATHS)), paths[0])
+    elif kind == "tcp-check":
+        found = next((p for line in sends for p in HEALTH_PATHS if p in line), "")
+        kind, path = ("http", found) if found else ("tcp", "")
+    return replace(server, check=replace(server.check, kind=kind, path=path))
+
+
+def _tracked(server: Server, section: str, every: Mapping[str, Server]) -> Server:
+    """The server with the check of the one that it tracks, which may track a further one."""
+    at, visited = server, set[str]()
+    while at.check and (to := at.check.tracks):
+        name = to if "/" in to else f"{section}/{to}"
+        section = name.rpartition("/")[0]
+        if name in visited or name not in every:
+            return server
+        visited.add(name)
+        at = every[name]
+    return replace(server, check=at.check)
 
 
 def normal_address(text: str) -> str:
@@ -107,12 +210,20 @@ def normal_address(text: str) -> str:
         return ""
 
 
-def _sections(file: File) -> Iterator[_Section]:
+def _lines(files: Sequence[File]) -> Iterator[tuple[ConfigLine, list[str]]]:
+    for file in files:
+        for number, line in enumerate(file.lines, 1):
+            yield (
+                ConfigLine(file.path, number, line.strip(BLANKS), True, file.changed),
+                _words(line),
+            )
+
+
+def _sections(files: Sequence[File]) -> Iterator[_Section]:
     section: _Section | None = None
     last = _Section("defaults", "")
     named: dict[str, _Section] = {}
-    for number, line in enumerate(file.lines, 1):
-        words = _words(line)
+    for source, words in _lines(files):
         if not words:
             continue
         if words[0] in _SECTIONS:
@@ -126,16 +237,14 @@ def _sections(file: File) -> Iterator[_Section]:
             section = _Section(words[0], name)
             if before:
                 section.disabled, section.by_dns = before.disabled, before.by_dns
+                section.checked, section.check = before.checked, before.check
+                section.path, section.sends = before.path, list(before.sends)
             if words[0] == "defaults":
                 named[name] = last = section
             elif words[0] in ("frontend", "listen") and len(words) > 2 and not parent:
-                _bind(section, words[2])  # before 2.1 a section's own line could bind
+                _bind(section, words[2:], source)  # before 2.1 a section's own line could bind
         elif section:
-            _setting(
-                section,
-                words,
-                ConfigLine(file.path, number, line.strip(BLANKS), True, file.changed),
-            )
+            _setting(section, words, source)
     if section:
         yield section
 
@@ -149,12 +258,21 @@ def _words(line: str) -> list[str]:
 def _setting(section: _Section, words: Sequence[str], source: ConfigLine) -> None:
     match words[0]:
         case "bind" if len(words) > 1:
-            _bind(section, words[1])
+            _bind(section, words[1:], source)
         case "default_backend" | "use_backend" if len(words) > 1:
             section.backends.append(words[1])
         case "default-server":
             section.disabled = _disabled(words[1:], section.disabled)
             section.by_dns = section.by_dns or "resolvers" in words[1:]
+            section.checked = _last_of(words[1:], "check", "no-check", section.checked)
+        case "option" if len(words) > 1 and words[1] in _CHECKS:
+            section.check = _CHECKS[words[1]]
+            # `option httpchk [[METHOD] URI [VERSION]]`
+            section.path = (words[3:4] or words[2:3] or ["/"])[0]
+        case "no" if len(words) > 2 and words[1] == "option" and words[2] in _CHECKS:
+            section.check = "tcp"
+        case "http-check" | "tcp-check" if len(words) > 2 and words[1].startswith("send"):
+            section.sends = [*section.sends, _sent(words)]
         case "server" if len(words) > 2:
             section.servers.append(_server(section, words, source))
         case "server-template" if len(words) > 3:
@@ -166,11 +284,24 @@ def _setting(section: _Section, words: Sequence[str], source: ConfigLine) -> Non
             pass
 
 
-def _bind(section: _Section, addresses: str) -> None:
-    for address in addresses.split(","):
-        first, _, last = address.rpartition(":")[2].partition("-")
+def _sent(words: Sequence[str]) -> str:
+    """The URI of `http-check send … uri URI`; the text of `tcp-check send TEXT`."""
+    if words[0] == "tcp-check":
+        return " ".join(words[2:])
+    return next((value for name, value in pairwise(words) if name in ("uri", "uri-lf")), "")
+
+
+def _bind(section: _Section, words: Sequence[str], source: ConfigLine) -> None:
+    for text in words[0].split(","):
+        address, _, ports = text.rpartition(":")
+        first, _, last = ports.partition("-")
         if is_decimal(first) and (is_decimal(last) or not last):
-            section.ports.append((int(first), int(last or first)))
+            address = re.sub(r"^ipv[46]@", "", address).strip("[]")
+            address = normal_address(address) or address
+            address = "" if address in ("*", "0.0.0.0", "::") else address
+            section.binds.append(
+                Bind(address, int(first), int(last or first), tuple(words[1:]), source)
+            )
 
 
 def _server(section: _Section, words: Sequence[str], source: ConfigLine, count: int = 0) -> Server:
@@ -186,9 +317,21 @@ def _server(section: _Section, words: Sequence[str], source: ConfigLine, count: 
         source,
         count,
         section.by_dns or "resolvers" in words[3:],
+        _check(words[3:], section.checked),
     )
+
+
+def _check(words: Sequence[str], before: bool) -> Check:
+    """The check that the server's own words ask for; its kind is the section's."""
+    tracks = next((value for name, value in pairwise(words) if name == "track"), "")
+    checked = _last_of(words, "check", "no-check", before)
+    return Check("" if checked or tracks else "none", tracks=tracks)
 
 
 def _disabled(words: Sequence[str], before: bool) -> bool:
     """The last of `disabled` and `enabled` counts."""
-    return next((w == "disabled" for w in reversed(words) if w in ("disabled", "enabled")), before)
+    return _last_of(words, "disabled", "enabled", before)
+
+
+def _last_of(words: Sequence[str], on: str, off: str, before: bool) -> bool:
+    return next((word == on for word in reversed(words) if word in (on, off)), before)

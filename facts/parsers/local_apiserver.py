@@ -37,7 +37,8 @@ SHELL = PRELUDE + script_with(Path(__file__).with_suffix(".sh"), pki=PKI, manife
 # With this header, a list comes as the table that `kubectl get` prints.
 TABLE = "Accept: application/json;as=Table;v=v1;g=meta.k8s.io"
 
-_LINE = re.compile(r"([\w-]+) (-?\d+) (.*) *@ (\d{3}) *(curl: .*?)? *", re.ASCII)
+# Between the status and curl's error may be warnings, such as the dynamic linker's.
+_LINE = re.compile(r"([\w-]+) (-?\d+) (.*) *@ (\d{3})(?: .*?(curl: .*?))? *", re.ASCII)
 
 
 class ApiResponse(Struct, frozen=True):

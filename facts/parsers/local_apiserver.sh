@@ -17,9 +17,9 @@ api() {
     readable "$pki/$f"
   done
   name=$1 path=$2; shift 2
-  said=$(curl -q -sS --noproxy '*' --connect-timeout 2 --max-time 5 --capath /dev/null \
+  capture curl -q -sS --noproxy '*' --connect-timeout 2 --max-time 5 --capath /dev/null \
     --cacert "$pki/ca.crt" --cert "$pki/apiserver-kubelet-client.crt" \
     --key "$pki/apiserver-kubelet-client.key" -w '\n@ %{http_code}\n' \
-    "$@" "https://$at$path" 2>&1)
-  printf '%s %s %s\n' "$name" "$?" "$(flat "$said")"
+    "$@" "https://$at$path"
+  printf '%s %s %s\n' "$name" "$r" "$(flat "$said")"
 }

@@ -2,6 +2,7 @@
 
 A probe that lacks a program or access reports that by its exit status, and the reason on stderr:
 `need` checks programs, `enter` folders, `readable` a file. A missing folder is not an error.
+`capture` runs a command whose output is parsed.
 """
 
 from pathlib import Path

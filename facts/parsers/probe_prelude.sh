@@ -4,3 +4,15 @@ hidden() { echo "$1 by this user" >&2; exit 3; }
 enter() { for d; do [ ! -d "$d" ] || [ -x "$d" ] || hidden "$d is not searchable"; done; }
 readable() { [ -r "$1" ] || hidden "$1 is not readable"; }
 flat() { printf '%s' "$1" | tr '\n\r' '  '; }
+
+# capture COMMAND...: its output in $said, its status in $r. What it prints on standard error is
+# added only where it fails: a warning, such as the dynamic linker's, would break up the output.
+newline='
+'
+ended="$newline@ended "
+capture() {
+  said=$({ out=$("$@") && r=0 || r=$?; printf '%s%s\n%s' "$ended" "$r" "$out"; } 2>&1)
+  errors=${said%%"$ended"*}; said=${said#*"$ended"}
+  r=${said%%[!0-9]*}; said=${said#"$r"}; said=${said#?}
+  [ "$r" = 0 ] || said=$said${said:+$newline}${errors%"$newline"}
+}

@@ -38,9 +38,13 @@ _NAMES = (
 _ORDINARY = (
     r"(\/|[|>][-+]?$|(true|false|files|compat|sss|systemd|ldap|nis|winbind|db|cache|altfiles)\b)"
 )
-_ANY = r"pass|secret|token|psk|_pwd|key|auth|cred|signature|dockerc|\$[1-7gy]"
+# Of HTTP, without secrets.
+_HEADERS = "Host|host|User-Agent|Accept|Connection|Content-Type"
+_ANY = r"pass|secret|token|psk|_pwd|key|auth|cred|signature|dockerc|\$[1-7gy]|http-?ch"
 _OPTION = r"--([A-Za-z0-9_-]+-)?(pass(word|wd|phrase)|token|secret|(api|certificate)-key)"
-_AUTHORIZATION = r"\bauthorization[\"']?([ \t]*:[ \t]*|[ \t]+)[\"']?(basic|bearer)\\?[ \t]+"
+_AUTHORIZATION = (
+    r"(\b|\\n)authorization[\"']?([ \t]*:\\?[ \t]*|[ \t]+)[\"']?(basic|bearer)\\?[ \t]+"
+)
 
 
 def filter_program(selections: Mapping[str, Sequence[Selection]], complete: Sequence[str]) -> str:
@@ -160,6 +164,18 @@ def _masking() -> list[str]:
         rf"s#(//[^[:space:]/:@\x00]*:)[^[:space:]/\x00]+@#\1{_STARS}@#g",
         rf"/{_ANY}/I!b",
         *_masked(r"\bauth_pass[ \t]+", r"[^[:space:]\"']+", "Ig"),
+        # What haproxy's checks send.
+        r"/\b(httpchk|http-check)[ \t]/{",
+        rf"s/(\bhttpchk([ \t]+[^[:space:]\\]+){{2}}[ \t]+[\"']?HTTP\/[0-9.]+\\r\\n)[^[:space:]].*"
+        rf"/\1{_STARS}/",
+        rf"s/\bhdr([ \t]+({_HEADERS})[ \t])/\x01\1/g",
+        *_masked(
+            r"\b(hdr[ \t]+[^[:space:]\"']+|body(-lf)?)[ \t]+",
+            r"([^[:space:]\"'\\]|\\.)([^[:space:]\\]|\\.)*",
+            "g",
+        ),
+        r"s/\x01/hdr/g",
+        "}",
         *_masked(rf"{_OPTION}([ \t]+|[\"']?,{_BLANKS})", r"[^[:space:]\"'-][^[:space:]]*", "g"),
         rf"s/({_AUTHORIZATION})[^[:space:]\"']+/\1{_STARS}/Ig",
         rf"s/\$([1-7]|2[abxy]|g?y)\$[.\/A-Za-z0-9$=,-]{{12,}}/{_STARS}/g",

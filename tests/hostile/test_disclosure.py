@@ -100,6 +100,43 @@ FILES = {
         '  notify "/x S"\n  virtual_ipaddress {\n    192.0.2.190/24\n  }\n}\n',
         "192.0.2.190/24",
     ),
+    "HAProxy's checks": Holding(
+        "/etc/haproxy/conf.d/10-checks.cfg",
+        "backend b\n  option httpchk GET /readyz HTTP/1.1\\r\\nHost:\\ a\\r\\nX-Key:\\ S\n"
+        '  http-check send meth GET uri /readyz hdr X-Key S hdr Host a body "S x"\n'
+        "  http-check send uri /livez hdr Authorization Basic\\ S body S\\ S\n"
+        "  tcp-check send GET\\ /readyz\\r\\nAuthorization:\\ Basic\\ S\\r\\n\n"
+        "  tcp-check send AUTH\\ S\\r\\n\n  http-check send body S\n  server m1 192.0.2.1:1\n",
+        "http-check send meth GET uri /readyz hdr X-Key ******** hdr Host a",
+    ),
+    "HAProxy's options": Holding(
+        "/etc/default/haproxy",
+        'STATS=S\nexport DB_PASSWORD=S\nEXTRAOPTS="-f /x --token=S"\nX=\\\nS\n',
+        'EXTRAOPTS="-f /x',
+    ),
+    "HAProxy's unit": Holding(
+        "/etc/systemd/system/haproxy.service",
+        "[Service]\nEnvironment=STATS=S\nEnvironment=CONFIG=/x DB_PASSWORD=S\n"
+        "ExecStartPre=/opt/x S\nExecStart=/usr/sbin/haproxy -f $CONFIG --password S\n",
+        "ExecStart=/usr/sbin/haproxy -f $CONFIG",
+    ),
+    "keepalived's drop-in": Holding(
+        "/etc/systemd/system/keepalived.service.d/a.conf",
+        "[Service]\nEnvironment=SMTP=S\nExecStartPost=/opt/x S\nExecStart=\n",
+        "ExecStart=",
+    ),
+    "keepalived's scripts": Holding(
+        "/etc/keepalived/conf.d/scripts.conf",
+        'vrrp_script api {\n  script "/usr/bin/curl -u joe:S https://a"\n  weight -5\n}\n'
+        "vrrp_instance VI {\n  notify_master /x S\n  interface eth0\n}\n",
+        "interface eth0",
+    ),
+    "a copy beside a static manifest": Holding(
+        "/etc/kubernetes/manifests/kube-apiserver.yaml.bak",
+        "kind: Pod\nmetadata:\n  annotations:\n    a: S\n  name: kube-apiserver\nspec:\n"
+        "  containers:\n  - command: [a, --x=S]\n    env:\n    - name: KEY\n      value: S\n",
+        "  name: kube-apiserver",
+    ),
     "keepalived, in one line": Holding(
         "/etc/keepalived/keepalived.conf",
         "vrrp_instance VI {\n  authentication { auth_type PASS auth_pass S }\n}\n",
@@ -199,7 +236,7 @@ def request_of(folder: Path, kind: str) -> ProbeRequest:
 
 
 def records(path: str, text: str) -> bytes:
-    lines = text.replace("S\n", f"{SECRET}\n").encode().split(b"\n")[:-1]
+    lines = text.encode().split(b"\n")[:-1]
     return b"".join(b"%s\0%d:%s\n" % (path.encode(), n, line) for n, line in enumerate(lines, 1))
 
 

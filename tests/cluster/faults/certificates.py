@@ -43,7 +43,21 @@ def in_kubeconfig(path: str, days: int) -> Both:
     )
 
 
+CONF = "/etc/kubernetes/kubelet.conf"
+EXPIRED = signed(KUBELET, KUBELET, f"{PKI}/ca", -1)
+
 FAULTS = (
+    ClusterFault(
+        "the kubelet's kubeconfig contains a certificate that has expired",
+        THIRD,
+        **on(
+            THIRD,
+            f'cp -p {CONF} {KEPT} && new=$({EXPIRED} | base64 -w0) && [ -n "$new" ] &&'
+            f' sed -i "s|client-certificate: .*|client-certificate-data: $new|" {CONF}',
+            f"mv {KEPT} {CONF}",
+        ),
+        turns={"CERT-KUBELET runtime": fail(f"{CONF} (CN=system:node:k8s-master-03,O=system:")},
+    ),
     ClusterFault(
         "the apiserver's certificate for kubelets expires soon",
         THIRD,
@@ -66,7 +80,9 @@ FAULTS = (
         "the scheduler's kubeconfig expires soon",
         THIRD,
         **in_kubeconfig("/etc/kubernetes/scheduler.conf", 10),
-        turns={"CERT-KUBECONFIG runtime": fail("scheduler.conf (CN=system:kube-scheduler) runs")},
+        turns={
+            "CERT-KUBECONFIG runtime": fail("scheduler.conf (CN=system:kube-scheduler) expires")
+        },
     ),
     ClusterFault(
         "the administrator's kubeconfig has run out",
@@ -98,6 +114,8 @@ FAULTS = (
             f" sed -n '/PRIVATE KEY/,/PRIVATE KEY/p' {KEPT}; }} >$p",
             f"mv {KEPT} $(readlink -f {KUBELET})",
         ),
-        turns={"CERT-KUBELET runtime": fail("(CN=system:node:k8s-master-03,O=system:nodes) runs")},
+        turns={
+            "CERT-KUBELET runtime": fail("(CN=system:node:k8s-master-03,O=system:nodes) expires")
+        },
     ),
 )

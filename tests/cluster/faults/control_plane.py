@@ -2,6 +2,7 @@
 
 from lab.faults.fault import fail
 from tests.cluster.faults.fault import (
+    DRIFT,
     FIRST,
     KUBECTL,
     LEADERS,
@@ -171,6 +172,21 @@ APISERVER_FAULTS = (
     ),
 )
 
+COPY_FAULTS = (
+    ClusterFault(
+        "a copy lies beside a static manifest",
+        THIRD,
+        **on(
+            THIRD,
+            f"cp -p {MANIFESTS}/kube-scheduler.yaml {MANIFESTS}/kube-scheduler.yaml.bak",
+            f"rm {MANIFESTS}/kube-scheduler.yaml.bak",
+        ),
+        turns={DRIFT: fail(f"{THIRD}: {MANIFESTS}/kube-scheduler.yaml.bak is a second manifest")},
+        # The kubelet may start the scheduler again, from the other file.
+        may=("HA-SCHEDULER runtime @cluster", "NODE-PORTS-MASTER runtime"),
+    ),
+)
+
 LEADER_FAULTS = (
     ClusterFault(
         "one scheduler is down",
@@ -219,4 +235,4 @@ LEADER_FAULTS = (
     ),
 )
 
-FAULTS = (*ETCD_FAULTS, *APISERVER_FAULTS, *LEADER_FAULTS)
+FAULTS = (*ETCD_FAULTS, *APISERVER_FAULTS, *COPY_FAULTS, *LEADER_FAULTS)

@@ -21,6 +21,7 @@ KEPT = "/root/haproxy.cfg"
 RELOAD = "systemctl reload haproxy && sleep 1.5"
 BACK = f"mv {KEPT} {CONFIG} && {RELOAD}"
 FAKE = "/run/fake"
+AT_BOOT = "HA-VIP-OWNER persisted @cluster"
 REDIRECT = f"OUTPUT -d {VIP} -p tcp --dport {PORT} -j REDIRECT --to-ports 26443"
 
 
@@ -28,6 +29,24 @@ def edited(sed: str, *, reload: bool) -> Both:
     """The second master's haproxy with another file, known to it or not."""
     more = f" && {RELOAD}" if reload else ""
     return on(SECOND, f"cp -p {CONFIG} {KEPT} && sed -i '{sed}' {CONFIG}{more}", BACK)
+
+
+def kept(sed: str) -> Both:
+    """The second master's keepalived.conf is another one, which keepalived does not know yet."""
+    path = vip_config.KEEPALIVED
+    return on(
+        SECOND, f"cp -p {path} /root/ && sed -i '{sed}' {path}", f"mv /root/keepalived.conf {path}"
+    )
+
+
+def asks(host: str, server: str) -> Both:
+    """The host's kubelet is to connect there; it is not started again."""
+    path = "/etc/kubernetes/kubelet.conf"
+    return on(
+        host,
+        f"cp -p {path} /root/ && sed -i 's|server: .*|server: {server}|' {path}",
+        f"mv /root/kubelet.conf {path}",
+    )
 
 
 def answered(host: str, certificate: str) -> Both:
@@ -126,6 +145,136 @@ BALANCER_FAULTS = (
     ),
 )
 
+NEXT_START_FAULTS = (
+    ClusterFault(
+        "haproxy's next start reads a file without one master",
+        SECOND,
+        **on(
+            SECOND,
+            f"cp -p /etc/default/haproxy /root/; grep -v {THIRD} {CONFIG} >/etc/haproxy/site.cfg &&"
+            " echo CONFIG=/etc/haproxy/site.cfg >>/etc/default/haproxy",
+            "mv /root/haproxy /etc/default/; rm -f /etc/haproxy/site.cfg",
+        ),
+        turns={"HA-LB-BACKENDS persisted": fail("starts haproxy with /etc/haproxy/site.cfg")},
+    ),
+    ClusterFault(
+        "a drop-in starts haproxy with a file elsewhere",
+        SECOND,
+        **on(
+            SECOND,
+            "mkdir -p /etc/systemd/system/haproxy.service.d &&"
+            " printf '[Service]\\nEnvironment=CONFIG=/srv/haproxy.cfg\\n'"
+            " >/etc/systemd/system/haproxy.service.d/zz-site.conf",
+            "rm -f /etc/systemd/system/haproxy.service.d/zz-site.conf",
+        ),
+        turns={"HA-LB-BACKENDS persisted": unknown("/srv/haproxy.cfg, which is not read")},
+    ),
+    ClusterFault(
+        "haproxy does not check one server",
+        SECOND,
+        **edited("/server k8s-master-03/s/$/ no-check/", reload=True),
+        turns={
+            "HA-LB-BACKENDS runtime": fail(f"{THIRD} is not checked"),
+            "HA-LB-BACKENDS persisted": fail(f"{THIRD} is not checked"),
+        },
+    ),
+    ClusterFault(
+        "haproxy checks by a connection alone",
+        SECOND,
+        **edited("/httpchk/d; /http-check/d", reload=True),
+        turns={
+            "HA-LB-BACKENDS runtime": fail(f"{THIRD} is checked by a connection alone"),
+            "HA-LB-BACKENDS persisted": fail(f"{THIRD} is checked by a connection alone"),
+        },
+    ),
+    ClusterFault(
+        "haproxy checks by a path that does not say whether the apiserver is ready",
+        SECOND,
+        **edited("s|/readyz|/version|", reload=True),
+        turns={"HA-LB-BACKENDS persisted": fail(f"{THIRD} is checked by /version")},
+    ),
+    ClusterFault(
+        "haproxy binds its own address alone",
+        SECOND,
+        **edited("s/bind .*/bind 10.208.1.192:16443/", reload=True),
+        turns={
+            "HA-LB-BACKENDS runtime": fail("10.208.1.192 alone, and not on the VIP"),
+            "HA-LB-BACKENDS persisted": fail("10.208.1.192 alone, and not on the VIP"),
+        },
+        # Where the second master has the VIP, nothing listens there.
+        may=(
+            *(f"HA-APISERVER-VIP runtime @{host}" for host in EVERY),
+            *(f"CMP-KUBECTL runtime @{host}" for host in MASTERS),
+            "HA-VIP-OWNER runtime @cluster",
+        ),
+    ),
+    ClusterFault(
+        "haproxy's next start binds the VIP itself",
+        SECOND,
+        **edited(f"s/bind .*/bind {VIP}:{PORT}/", reload=False),
+        turns={
+            "HA-LB-BACKENDS runtime": fail("haproxy runs an old configuration"),
+            "HA-LB-BACKENDS persisted": fail(f"binds the VIP {VIP} itself"),
+        },
+    ),
+    ClusterFault(
+        "another virtual_router_id at keepalived's next start",
+        SECOND,
+        **kept("s/virtual_router_id .*/virtual_router_id 99/"),
+        turns={AT_BOOT: fail(f"{SECOND}: {vip_config.KEEPALIVED} has virtual_router_id 99")},
+    ),
+    ClusterFault(
+        "an interface that the host has not, in keepalived.conf",
+        SECOND,
+        **kept("s/interface .*/interface ens192/"),
+        turns={AT_BOOT: fail(f"{SECOND}: {vip_config.KEEPALIVED} names the interface ens192")},
+    ),
+    ClusterFault(
+        "a peer is missing in keepalived.conf",
+        SECOND,
+        **kept("/^ *10.208.1.195$/d"),
+        turns={
+            AT_BOOT: fail(f"{SECOND}: {vip_config.KEEPALIVED} has no unicast_peer 10.208.1.195")
+        },
+    ),
+    ClusterFault(
+        "keepalived.conf sends from another master's address",
+        SECOND,
+        **kept("s/unicast_src_ip .*/unicast_src_ip 10.208.1.195/"),
+        turns={AT_BOOT: fail("sends from 10.208.1.195, which is not an address of this host")},
+    ),
+    ClusterFault(
+        "the script of keepalived.conf does not exist",
+        SECOND,
+        **kept('s|^ *script .*|    script "/usr/local/bin/check-api -q"|'),
+        turns={AT_BOOT: fail("and there is no program /usr/local/bin/check-api")},
+    ),
+    ClusterFault(
+        "another interval of adverts at keepalived's next start",
+        SECOND,
+        **kept("s/advert_int .*/advert_int 7/"),
+        turns={AT_BOOT: fail(f"{SECOND}: {vip_config.KEEPALIVED} has advert_int 7")},
+    ),
+    ClusterFault(
+        "a worker's kubelet asks one master",
+        NODE,
+        **asks(NODE, "https://10.208.1.191:6443"),
+        turns={"HA-APISERVER-VIP runtime": fail(f"which is {FIRST} alone")},
+    ),
+    ClusterFault(
+        "a master's kubelet asks another master",
+        SECOND,
+        **asks(SECOND, "https://10.208.1.191:6443"),
+        turns={"HA-APISERVER-VIP runtime": fail(f"which is {FIRST} alone")},
+    ),
+    ClusterFault(
+        "a worker's kubelet asks a proxy of its own",
+        NODE,
+        **asks(NODE, "https://localhost:6443"),
+        turns={"HA-APISERVER-VIP runtime": unknown("a proxy on this node")},
+    ),
+)
+
 VIP_FAULTS = (
     ClusterFault(
         "two masters hold the VIP",
@@ -196,4 +345,4 @@ VIP_FAULTS = (
     ),
 )
 
-FAULTS = (*BALANCER_FAULTS, *VIP_FAULTS)
+FAULTS = (*BALANCER_FAULTS, *NEXT_START_FAULTS, *VIP_FAULTS)

@@ -18,8 +18,13 @@ EVERY = MASTERS + WORKERS
 ADDRESS = {h.name: h.address for h in HOSTS}
 KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
 MANIFESTS = "/etc/kubernetes/manifests"
-# Leaders lose their lease when their own apiserver, or etcd, takes no writes.
-LEADERS = ("HA-CONTROLLER-MANAGER runtime @cluster", "HA-SCHEDULER runtime @cluster")
+# Leaders lose their lease when their own apiserver, or etcd, takes no writes; so does a kubelet,
+# and its node is not ready.
+LEADERS = (
+    "HA-CONTROLLER-MANAGER runtime @cluster",
+    "HA-SCHEDULER runtime @cluster",
+    "CMP-NODES runtime @cluster",
+)
 
 Steps = tuple[tuple[str, str], ...]  # host, script
 

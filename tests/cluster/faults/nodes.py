@@ -58,6 +58,7 @@ KUBELET_FAULTS = (
         },
         may=(
             "CMP-COREDNS runtime @cluster",
+            "CMP-NODES runtime @cluster",
             *(f"SVC-KUBELET-{item} runtime" for item in ("NOFILE", "NPROC", "MEMLOCK")),
         ),
     ),
@@ -66,7 +67,7 @@ KUBELET_FAULTS = (
         OTHER_NODE,
         **hanging(OTHER_NODE, "kubelet"),
         turns={"CMP-KUBELET runtime": fail("gives no answer in time")},
-        may=("CMP-COREDNS runtime @cluster",),
+        may=("CMP-COREDNS runtime @cluster", "CMP-NODES runtime @cluster"),
     ),
     ClusterFault(
         "kubelet is disabled",
@@ -111,6 +112,97 @@ KUBELET_FAULTS = (
             "iptables -D OUTPUT -p tcp --dport 5000 -j REJECT --reject-with tcp-reset",
         ),
         turns={"NODES-IMAGE-PULL runtime": fail("nothing listens there")},
+    ),
+)
+
+NODES = "CMP-NODES runtime @cluster"
+STATUS = f"{KUBECTL} patch node {OTHER_NODE} --subresource=status --type=json -p"
+OBJECT_FAULTS = (
+    ClusterFault(
+        "a node is cordoned",
+        FIRST,
+        **on(FIRST, f"{KUBECTL} cordon {OTHER_NODE}", f"{KUBECTL} uncordon {OTHER_NODE}"),
+        turns={NODES: fail(f"{OTHER_NODE} is cordoned: no pod is scheduled to it")},
+    ),
+    ClusterFault(
+        "a node is not ready",
+        FIRST,
+        # containerd finds no configuration of the network: the kubelet reports it, and is healthy.
+        # The network plugin writes a removed file again, and does not see what is mounted over it.
+        **on(
+            OTHER_NODE,
+            "mount -t tmpfs none /etc/cni/net.d && systemctl restart containerd",
+            "! mountpoint -q /etc/cni/net.d || umount /etc/cni/net.d; systemctl restart containerd",
+        ),
+        turns={NODES: fail(f"{OTHER_NODE} is not ready (NotReady)")},
+        may=("CMP-COREDNS runtime @cluster",),
+    ),
+    ClusterFault(
+        "a node that is no host of the inventory",
+        FIRST,
+        **on(
+            FIRST,
+            f"printf 'apiVersion: v1\\nkind: Node\\nmetadata: {{name: old-node}}\\n' |"
+            f" {KUBECTL} create -f -",
+            f"{KUBECTL} delete node old-node --ignore-not-found",
+        ),
+        turns={NODES: fail("old-node is a node, and no host of the inventory")},
+    ),
+    ClusterFault(
+        "a host is not a node",
+        FIRST,
+        inject=(
+            (OTHER_NODE, "systemctl stop kubelet"),
+            (FIRST, f"{KUBECTL} delete node {OTHER_NODE}"),
+        ),
+        undo=((OTHER_NODE, "systemctl start kubelet"),),
+        turns={
+            NODES: fail(f"{OTHER_NODE} is not a node; 4 nodes"),
+            f"CMP-KUBELET runtime @{OTHER_NODE}": fail("the kubelet does not listen"),
+            f"NODE-PORTS-WORKER runtime @{OTHER_NODE}": fail("nothing listens on 10250"),
+        },
+        may=(
+            "CMP-COREDNS runtime @cluster",
+            f"CMP-KUBE-PROXY runtime @{OTHER_NODE}",
+            *(f"SVC-KUBELET-{i} runtime @{OTHER_NODE}" for i in ("NOFILE", "NPROC", "MEMLOCK")),
+        ),
+    ),
+    ClusterFault(
+        "a kubelet is older than the version skew policy allows",
+        FIRST,
+        # The stopped kubelet does not put it right.
+        inject=(
+            (OTHER_NODE, "systemctl stop kubelet"),
+            (
+                FIRST,
+                f'{STATUS} \'[{{"op":"replace","path":"/status/nodeInfo/kubeletVersion",'
+                '"value":"v1.30.14"}]\'',
+            ),
+        ),
+        undo=((OTHER_NODE, "systemctl start kubelet"),),
+        turns={
+            NODES: fail(f"{OTHER_NODE}'s kubelet v1.30.14 is more than 3 minor versions older"),
+            f"CMP-KUBELET runtime @{OTHER_NODE}": fail("the kubelet does not listen"),
+            f"NODE-PORTS-WORKER runtime @{OTHER_NODE}": fail("nothing listens on 10250"),
+        },
+        may=(
+            "CMP-COREDNS runtime @cluster",
+            *(f"SVC-KUBELET-{i} runtime @{OTHER_NODE}" for i in ("NOFILE", "NPROC", "MEMLOCK")),
+        ),
+    ),
+    ClusterFault(
+        "a node has another InternalIP",
+        OTHER_NODE,
+        **on(
+            OTHER_NODE,
+            "ip address add 10.208.1.199/24 dev eth0 && cp -p /var/lib/kubelet/kubeadm-flags.env"
+            " /root/ && sed -i 's/--node-ip=[0-9.]*/--node-ip=10.208.1.199/'"
+            " /var/lib/kubelet/kubeadm-flags.env && systemctl restart kubelet",
+            "mv /root/kubeadm-flags.env /var/lib/kubelet/ && systemctl restart kubelet &&"
+            " sleep 12; ip address del 10.208.1.199/24 dev eth0",
+        ),
+        turns={NODES: fail(f"{OTHER_NODE} has InternalIP 10.208.1.199")},
+        may=("CMP-COREDNS runtime @cluster", "CMP-KUBELET runtime"),
     ),
 )
 
@@ -180,7 +272,37 @@ DNS_FAULTS = (
             f" && {COREDNS} rollout status deployment coredns --timeout=60s",
             f"{KUBECTL} uncordon {OTHER_NODE}; {COREDNS} rollout undo deployment coredns",
         ),
-        turns={"CMP-COREDNS runtime @cluster": fail("they are on 1 node(s)")},
+        turns={
+            "CMP-COREDNS runtime @cluster": fail("they are on 1 node(s)"),
+            NODES: fail(f"{OTHER_NODE} is cordoned"),
+        },
+    ),
+    ClusterFault(
+        "CoreDNS forwards to itself",
+        FIRST,
+        **on(
+            FIRST,
+            f"{COREDNS} get configmap coredns -o yaml >/root/coredns.yaml && sed"
+            " 's|forward . /etc/resolv.conf|forward . 127.0.0.1|' /root/coredns.yaml |"
+            f" {COREDNS} replace -f - && {COREDNS} delete pods -l k8s-app=kube-dns --wait=false",
+            f"{COREDNS} get configmap coredns -o yaml | sed"
+            f" 's|forward . 127.0.0.1|forward . /etc/resolv.conf|' | {COREDNS} replace -f - &&"
+            f" {COREDNS} delete pods -l k8s-app=kube-dns --grace-period=1;"
+            f" {COREDNS} rollout status deployment coredns --timeout=100s",
+        ),
+        turns={"CMP-COREDNS runtime @cluster": fail("is not ready (CrashLoopBackOff)")},
+    ),
+    ClusterFault(
+        "CoreDNS is to forward to itself at its next start",
+        FIRST,
+        **on(
+            OTHER_NODE,
+            "cp -p /etc/resolv.conf /root/; echo nameserver 127.0.0.53 >/etc/resolv.conf",
+            "cat /root/resolv.conf >/etc/resolv.conf; rm /root/resolv.conf",
+        ),
+        turns={
+            "CMP-COREDNS runtime @cluster": fail(f"{OTHER_NODE}: /etc/resolv.conf names 127.0.0.53")
+        },
     ),
     ClusterFault(
         "one node gets a wrong address",
@@ -208,4 +330,4 @@ DNS_FAULTS = (
     ),
 )
 
-FAULTS = (*KUBELET_FAULTS, *PROXY_FAULTS, *DNS_FAULTS)
+FAULTS = (*KUBELET_FAULTS, *OBJECT_FAULTS, *PROXY_FAULTS, *DNS_FAULTS)
