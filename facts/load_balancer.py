@@ -4,11 +4,12 @@ Now: the running haproxy's own report over its stats socket, which is only read:
 behind the VIP's port, whether its health check finds it up, and if not, why. These must be the
 masters and no other hosts, and the process must be newer than its configuration files, which its
 command line names: a haproxy that has not been reloaded still uses the old configuration. A server
-must be checked by a request for the API server's health (/readyz, /livez or /healthz): without a
-check haproxy reports it up for ever, and a connection alone succeeds where an API server hangs.
+without a check does not count: haproxy reports it up for ever.
 
 At boot: the service is enabled, and the files with which systemd will start it name every master,
-with such a check. A server by host name is the master to whose address the name resolves on this
+each checked by a request for the API server's health (/readyz, /livez or /healthz): a connection
+alone succeeds where an API server hangs. That is read from the files alone, because it is no reason
+to change no control-plane node: one that is restarted refuses connections. A server by host name is the master to whose address the name resolves on this
 host, as haproxy resolves it when it starts: by the C library, which returns one address of several.
 A loopback address is this host's own. The VIP's port must be bound on all addresses, or on the
 VIP's; the latter needs net.ipv4.ip_nonlocal_bind, or haproxy does not start where the VIP is not.
@@ -57,8 +58,7 @@ NO_SUCH_NAME = 2  # of getent(1)
 CONFIGS = ("/etc/haproxy/*.cfg", "/etc/haproxy/*/*.cfg")
 OPTIONS = ("/etc/default/haproxy", "/etc/sysconfig/haproxy")
 NONLOCAL = "net/ipv4/ip_nonlocal_bind"
-# `show stat`: a server without a check; what a check of the connection alone reports for one up.
-UNCHECKED, CONNECTED = "no check", ("L4OK", "L6OK")
+UNCHECKED = "no check"  # the status of such a server in `show stat`
 
 
 class LoadBalancerParameters(Struct, frozen=True):
@@ -486,8 +486,6 @@ def _servers(lines: Sequence[str]) -> Mapping[str, list[Backend]]:
             missed = ""
             if check.get("status") == UNCHECKED:
                 missed = haproxy.Check("none").fault
-            elif check.get("check_status", "").lstrip("* ") in CONNECTED:
-                missed = haproxy.Check("tcp").fault
             found.setdefault(row["be_name"], []).append(
                 Backend(
                     row["srv_name"],

@@ -12,7 +12,7 @@ case $($curl -w '%{http_code}' "$url" 2>/dev/null) in
 401|403) [ ! -r "$certificate" ] || cert="--cert $certificate" ;;
 esac
 ask() {
-  now; began=$now
+  began=$now
   # shellcheck disable=SC2086  # words
   said=$($curl $cert -w '= %{http_code} %{time_total}' "$url" 2>&1); r=$?
   # shellcheck disable=SC2086  # on one line
@@ -30,5 +30,6 @@ while :; do
   elif [ $left -gt 0 ]; then sleep 0.0$left
   fi
   [ $left -gt -100 ] || { echo "late $now"; start=$((now - n * period)); }
-  [ $left -gt 9 ] || { ask $n & n=$((n + 1)); }
+  # Read here, not behind the &: on a busy host a later process may run before an earlier one.
+  [ $left -gt 9 ] || { now; ask $n & n=$((n + 1)); }
 done

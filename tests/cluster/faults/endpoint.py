@@ -182,10 +182,7 @@ NEXT_START_FAULTS = (
         "haproxy checks by a connection alone",
         SECOND,
         **edited("/httpchk/d; /http-check/d", reload=True),
-        turns={
-            "HA-LB-BACKENDS runtime": fail(f"{THIRD} is checked by a connection alone"),
-            "HA-LB-BACKENDS persisted": fail(f"{THIRD} is checked by a connection alone"),
-        },
+        turns={"HA-LB-BACKENDS persisted": fail(f"{THIRD} is checked by a connection alone")},
     ),
     ClusterFault(
         "haproxy checks by a path that does not say whether the apiserver is ready",
