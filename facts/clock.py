@@ -1,8 +1,10 @@
 """How far apart the hosts' clocks are.
 
 Each host's clock is read when its answer is complete, and compared with the operator's clock.
-That one may be wrong itself, so only differences between hosts are judged. The network delay makes
-a host appear some milliseconds late, which the tolerance must cover.
+That one may be wrong itself, so only differences between hosts are judged. The answer's way makes
+a host look late: by milliseconds, which the tolerance must cover, or by seconds where a machine or
+the network is busy. Such a delay alone is no fault: what the request took beyond the script's own
+duration on the host is the most that it can be.
 
 Sources: etcd's rafthttp prober, which warns of more than one second between members; date(1).
 """
@@ -23,10 +25,11 @@ class ClockParameters(Struct, frozen=True):
 
 
 class Offset(Struct, frozen=True):
-    """How far a host's clock is ahead of the operator's, in seconds."""
+    """How far a host's clock is ahead of the operator's, in seconds; it may be `delay` more."""
 
     host: str
     seconds: float
+    delay: float = 0.0
 
 
 class ClockRuntime(Struct, frozen=True):
@@ -40,6 +43,12 @@ class ClockRuntime(Struct, frozen=True):
     def spread_seconds(self) -> float:
         """The difference between the clock furthest ahead and the one furthest behind, in s."""
         return self.offsets[0].seconds - self.offsets[-1].seconds if self.offsets else 0.0
+
+    @property
+    def proven_seconds(self) -> float:
+        """What of it is no delay of an answer, in s."""
+        ahead = max((o.seconds for o in self.offsets), default=0.0)
+        return max(0.0, ahead - min((o.seconds + o.delay for o in self.offsets), default=0.0))
 
     @property
     def actual(self) -> str:
@@ -66,12 +75,18 @@ def read_runtime(readings: ClusterView, case: Case[ClockParameters]) -> ClockRun
     unread = [f"{h.name}: not asked" for h in case.inventory.hosts if h.name not in readings]
     for host, its in readings.items():
         try:
-            offsets.append(Offset(host, its.clock_offset))
+            offsets.append(Offset(host, its.clock_offset, its.clock_delay))
         except Unreadable as error:
             unread.append(f"{host}: {error}")
     fact = ClockRuntime(
         tuple(sorted(offsets, key=lambda o: o.seconds, reverse=True)), tuple(unread)
     )
+    if fact.spread_seconds > case.parameters.tolerance_seconds >= fact.proven_seconds:
+        late = max(offsets, key=lambda o: o.delay)
+        raise Unreadable(
+            f"{fact.actual}; but the answer of {late.host} was up to {late.delay:.3f} s on its "
+            f"way, and only {fact.proven_seconds:.3f} s are certain: run it again"
+        )
     if unread and fact.spread_seconds <= case.parameters.tolerance_seconds:
         raise Unreadable("; ".join(unread))
     if not offsets:

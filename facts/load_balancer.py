@@ -8,11 +8,12 @@ without a check does not count: haproxy reports it up for ever.
 
 At boot: the service is enabled, and the files with which systemd will start it name every master,
 each checked by a request for the API server's health (/readyz, /livez or /healthz): a connection
-alone succeeds where an API server hangs. That is read from the files alone, because it is no reason
-to change no control-plane node: one that is restarted refuses connections. A server by host name is the master to whose address the name resolves on this
-host, as haproxy resolves it when it starts: by the C library, which returns one address of several.
-A loopback address is this host's own. The VIP's port must be bound on all addresses, or on the
-VIP's; the latter needs net.ipv4.ip_nonlocal_bind, or haproxy does not start where the VIP is not.
+alone succeeds where an API server hangs. That is read from the files alone, because it is no
+reason to change no control-plane node: one that is restarted refuses connections. A server by host
+name is the master to whose address the name resolves on this host, as haproxy resolves it when it
+starts: by the C library, which returns one address of several. A loopback address is this host's
+own. The VIP's port must be bound on all addresses, or on the VIP's; the latter needs
+net.ipv4.ip_nonlocal_bind, or haproxy does not start where the VIP is not.
 
 A load balancer outside this inventory (`endpoint_kind=external`), and kube-vip, which needs no
 load balancer, are not judged here; HA-APISERVER-VIP applies to them.

@@ -23,7 +23,10 @@ PAUSE = 0.5  # seconds
 
 
 class RawResponse(Struct, frozen=True):
-    """The output of a host's script; or, in `unreachable`, why there is none."""
+    """The output of a host's script; or, in `unreachable`, why there is none.
+
+    sent: when the script was sent, by monotonic(3); 0 if that is not known.
+    """
 
     stdout: bytes = b""
     stderr: bytes = b""
@@ -31,6 +34,7 @@ class RawResponse(Struct, frozen=True):
     address: str = ""
     login_user: str = ""
     host_key: str = ""
+    sent: float = 0.0
 
 
 class Transport(Protocol):
@@ -94,8 +98,9 @@ def gather_hosts(
 def gather_host(request: ProbeRequest, transport: Transport, timeout: float) -> Evidence:
     """One host's evidence; `unreachable` has the reason where there is no valid response."""
     token = secrets.token_hex(8)
+    begun = time.monotonic()
     raw = transport.run_script(request_script(request, token), timeout)
-    now = time.time()
+    now, seconds = time.time(), time.monotonic() - (raw.sent or begun)
     known = Evidence(
         request.host.name,
         read_at=now,
@@ -111,7 +116,7 @@ def gather_host(request: ProbeRequest, transport: Transport, timeout: float) -> 
     stopwatch = Stopwatch()
     try:
         with limited(stopwatch):
-            return response.parse_response(known, request, token.encode(), raw.stdout)
+            return response.parse_response(known, request, token.encode(), raw.stdout, seconds)
     except TimeExceeded:
         return replace(known, unreachable=stopwatch.reason)
     except response.MalformedResponse as error:

@@ -3,7 +3,7 @@
 # followed by calls.
 #
 # They print frames `NONCE LETTER …`; request.py names the letters. N is the nonce, T is not empty
-# if there is timeout(1). In each function r is an exit status and e the text of standard error.
+# if there is timeout(1), B is the host's uptime at the begin. In each function r is an exit status and e the text of standard error.
 
 LC_ALL=C PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin
 export LC_ALL PATH
@@ -11,6 +11,7 @@ unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 unset POSIXLY_CORRECT GREP_OPTIONS GREP_COLORS
 read -r N </proc/sys/kernel/random/uuid || exit
 printf '%s\n' $N
+read -r B _ </proc/uptime || B=
 T=
 command -v timeout >/dev/null && T=1
 

@@ -84,9 +84,12 @@ _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
 
 
-def parse_response(known: Evidence, request: ProbeRequest, token: bytes, stdout: bytes) -> Evidence:
+def parse_response(
+    known: Evidence, request: ProbeRequest, token: bytes, stdout: bytes, seconds: float = 0.0
+) -> Evidence:
     """`known`, completed by what the host printed. Raises MalformedResponse.
 
+    seconds: from the moment when the script was sent until the answer was complete.
     Files that could not be read completely set `files_error`; the outputs of commands count
     nevertheless.
     """
@@ -116,7 +119,7 @@ def parse_response(known: Evidence, request: ProbeRequest, token: bytes, stdout:
             hidden, listed = _files_of_frames(frames, memory)
     except _FilesIncomplete as error:
         files_error = str(error)
-    clock = re.fullmatch(rb"(\d+\.\d+)\n?", frames[-1][1])
+    clock = _CLOCK.fullmatch(frames[-1][1])
     return replace(
         known,
         outputs=_outputs_of_frames(known, request, frames, memory),
@@ -124,7 +127,12 @@ def parse_response(known: Evidence, request: ProbeRequest, token: bytes, stdout:
         unsearchable=hidden,
         files_error=redact(files_error),
         clock=float(clock[1]) if clock else None,
+        clock_delay=max(0.0, seconds - (float(clock[3]) - float(clock[2]))) if clock else 0.0,
     )
+
+
+# The time of day, the uptime at the begin, and now: proc_uptime(5).
+_CLOCK = re.compile(rb"(\d{1,12}\.\d{1,9}) (\d{1,12}\.\d{1,9}) (\d{1,12}\.\d{1,9})\n?")
 
 
 class _TextMemory:

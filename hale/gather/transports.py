@@ -49,6 +49,7 @@ class SshTransport:
             address=address,
             login_user=self._session.login_user or "",
             host_key=self._session.host_key or "",
+            sent=done.began,
         )
 
 

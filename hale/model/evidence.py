@@ -212,7 +212,8 @@ class Evidence(Struct, frozen=True, dict=True, rename=_SAVED_NAMES):
     unsearchable: Mapping[str, str] = {}  # what could not be searched, and why
     files_error: str = ""  # why the files could not be read at all
     read_at: float = 0.0  # when the answer was complete, by the operator's clock
-    clock: float | None = None  # the host's own clock at that moment
+    clock: float | None = None  # the host's own clock at that moment, or up to `clock_delay` before
+    clock_delay: float = 0.0  # seconds that the answer took beyond what the script did: its way
     unreachable: str = ""  # why the host could not be asked at all
     transport: str = "hale"  # testinfra's name for the connection
     address: str = ""
@@ -290,11 +291,16 @@ class HostView:
         return self._evidence.clock
 
     @property
+    def clock_delay(self) -> float:
+        """Seconds by which the clock may be further ahead than `clock_offset`."""
+        return self._evidence.clock_delay
+
+    @property
     def clock_offset(self) -> float:
         """How far the host's clock is ahead of the operator's, in seconds. Raises Unreadable.
 
-        Both are read when the host has answered everything; the way back (one half of a round
-        trip) makes the host look that much late.
+        Both are read when the host has answered everything; the answer's way makes the host look
+        late, by `clock_delay` at most.
         """
         self._up()
         if self._evidence.clock is None:

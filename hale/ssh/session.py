@@ -350,7 +350,9 @@ class Session:
                 request.future.set_exception(self._output_error(request))
             elif _STATUS.fullmatch(status):
                 duration = now - request.began
-                request.future.set_result(CommandResult(int(status), stdout, stderr, duration))
+                request.future.set_result(
+                    CommandResult(int(status), stdout, stderr, duration, request.began)
+                )
             elif status:
                 error = self._lost(
                     f"`{request.summary()}` ended with {status!r}, which is no exit status, so the "

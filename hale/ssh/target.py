@@ -32,7 +32,7 @@ class Target:
 
 @dataclass(frozen=True)
 class CommandResult:
-    """The result of a command; `duration` in seconds, measured here.
+    """The result of a command; `duration` in seconds, measured here; `began`: monotonic(3).
 
     `exit_status` is the shell's: 0 to 255, 128+n after signal n. 255 has no special meaning.
     """
@@ -41,6 +41,7 @@ class CommandResult:
     stdout: bytes
     stderr: bytes
     duration: float
+    began: float = 0.0
 
 
 class RemoteError(Exception):

@@ -581,6 +581,26 @@ def test_banners_around_the_answer(noise: bytes) -> None:
     assert readings(shell=shell, commands=[CommandProbe("a", "echo seen")]).text("a") == "seen\n"
 
 
+# --- the clock ---
+
+
+def test_how_late_an_answer_may_be() -> None:
+    """What the host itself took is no delay; its way is, on which the clock goes on."""
+
+    class Slow(Shell):
+        def run_script(self, command: str, timeout: float) -> RawResponse:
+            said = super().run_script(command, timeout)
+            time.sleep(1.0)
+            return said
+
+    quick = ask(commands=[CommandProbe("a", "sleep 1")])
+    late = ask(shell=Slow())
+    assert quick.clock is not None
+    assert late.clock is not None
+    assert late.clock - late.read_at < -0.9 < quick.clock - quick.read_at
+    assert quick.clock_delay < 0.9 < late.clock_delay
+
+
 # --- answers that were cut or changed ---
 
 

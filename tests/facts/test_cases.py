@@ -106,6 +106,7 @@ class GivenHost(msgspec.Struct, forbid_unknown_fields=True):
     files_trouble: str = ""
     variables: dict[str, str] = {}
     clock: float | None = None
+    clock_delay: float = 0.0
     asked: bool = True
 
 
@@ -258,6 +259,7 @@ def readings_of(given: GivenHost, case: Case[Any], host: Host | None) -> HostVie
             files_error=given.files_trouble,
             unreachable=given.down,
             clock=given.clock,
+            clock_delay=given.clock_delay,
         ),
         subject,
     )
