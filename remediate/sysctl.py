@@ -40,6 +40,10 @@ from hale.model.requirement import Case
 
 KINDS = (FileEdit, KernelValueChange, ModuleChange)
 IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
+_DELIBERATE = (
+    "Somebody set that for single interfaces: make sure that none of them carries packets of Pods "
+    "or services."
+)
 PATHS = ("/etc/sysctl.d/*.conf", "/etc/sysctl.conf")
 
 
@@ -54,12 +58,9 @@ def fix_runtime(fact: SysctlRuntime, case: Case[SysctlParameters]) -> tuple[Reme
     wanted = case.parameters
     if fact.value == wanted.value and fact.exceptions:
         return tuple(
-            KernelValueChange(
-                path_of(key),
-                str(value),
-                str(wanted.value),
-                f"{key} is {value} in the kernel and must be {wanted.value} as {wanted.key} is.",
-                effects=(Impact.DISRUPTS_TRAFFIC,),
+            ManualStep(
+                f"{key} is {value} in the kernel, and {wanted.key} is {wanted.value}. "
+                f"{_DELIBERATE} Then `sysctl -w {key}={wanted.value}`."
             )
             for key, value in fact.exceptions
         )
@@ -129,16 +130,16 @@ def _later(fact: SysctlPersisted) -> Iterator[Remedy]:
 
 
 def _exceptions(fact: SysctlPersisted, wanted: SysctlParameters) -> Iterator[Remedy]:
-    """Lines for single interfaces are commented out, where the site may edit their file."""
-    done = {(line.file, line.source.line) for line in fact.lines if _wrong(line, wanted)}
-    ours = [line for line in fact.exceptions if (line.file, line.source.line) not in done]
-    yield from _commented([line for line in ours if _commentable(line)], wanted, apart=True)
+    """A line for single interfaces stays: somebody chose them, and only the site knows what for."""
+    wrong = [line for line in fact.lines if _wrong(line, wanted) and _commentable(line)]
+    done = {(line.file, line.source.line) for line in wrong}
     for line in fact.exceptions:
-        if not _commentable(line):
-            yield ManualStep(
-                f"{line.source} sets {dotted(line.key)} to {line.value} in a file that is not the "
-                "site's own: override it by a file of that name in /etc/sysctl.d, and plan again."
-            )
+        if (line.file, line.source.line) in done:
+            continue
+        yield ManualStep(
+            f"{line.source} sets {dotted(line.key)} to {line.value} apart from {wanted.key}. "
+            f"{_DELIBERATE} Then take the line out, or override it by one that is read later."
+        )
 
 
 def _wrong(line: SysctlLine, wanted: SysctlParameters) -> bool:
@@ -209,10 +210,7 @@ def _elsewhere(
         yield FileEdit(place, edits, why)
 
 
-def _commented(
-    lines: Iterable[SysctlLine], wanted: SysctlParameters, apart: bool = False
-) -> Iterator[Remedy]:
-    """apart: they set keys of single interfaces."""
+def _commented(lines: Iterable[SysctlLine], wanted: SysctlParameters) -> Iterator[Remedy]:
     done: set[tuple[str, int]] = set()
     for line in lines:
         at = line.file, line.source.line
@@ -220,6 +218,4 @@ def _commented(
             continue
         done.add(at)
         why = f"{line.file}:{line.source.line} wins over the line that sets {wanted.key}."
-        if apart:
-            why = f"{line.file}:{line.source.line} sets {dotted(line.key)} apart from {wanted.key}."
         yield FileEdit(line.file, (ReplaceLine(at[1], line.source.text, COMMENTED),), why)
