@@ -41,8 +41,8 @@ from hale.model.requirement import Case
 KINDS = (FileEdit, KernelValueChange, ModuleChange)
 IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
 _DELIBERATE = (
-    "Somebody set that for single interfaces: make sure that none of them carries packets of Pods "
-    "or services."
+    "That was set for single interfaces: make sure that none of them carries packets of Pods or "
+    "services."
 )
 PATHS = ("/etc/sysctl.d/*.conf", "/etc/sysctl.conf")
 
@@ -130,7 +130,7 @@ def _later(fact: SysctlPersisted) -> Iterator[Remedy]:
 
 
 def _exceptions(fact: SysctlPersisted, wanted: SysctlParameters) -> Iterator[Remedy]:
-    """A line for single interfaces stays: somebody chose them, and only the site knows what for."""
+    """A line for single interfaces stays: only the site knows what they are for."""
     wrong = [line for line in fact.lines if _wrong(line, wanted) and _commentable(line)]
     done = {(line.file, line.source.line) for line in wrong}
     for line in fact.exceptions:

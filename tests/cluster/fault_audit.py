@@ -21,7 +21,8 @@ from tests.faults.audit import Rows
 HELLO = ("OS-RELEASE", "runtime")  # a row that every host has that answers at all
 # Seconds for a fault to show everywhere, and for the cluster to be whole again after it: a kubelet
 # whose apiserver hangs without its etcd starts that late (docs/drills.md, "Runbook: etcd").
-SHOWS, MENDS = 45.0, 240.0
+SHOWS, MENDS = 90.0, 240.0
+PAUSE = 2.0  # seconds between two looks: an audit takes what an etcd on the same cores needs
 STEP = 120.0  # seconds for one step of it
 
 
@@ -98,6 +99,7 @@ def until(patience: float, wrong: Callable[[], Iterable[str]]) -> list[str]:
         found = list(wrong())
         if not found or time.monotonic() > end:
             return found
+        time.sleep(PAUSE)
 
 
 def trouble(fault: ClusterFault, before: Rows, after: Rows) -> list[str]:
