@@ -269,6 +269,7 @@ class HostView:
         self.host = evidence.host
         self.used_outputs: dict[str, Output] = {}
         self.used_files: dict[str, File] = {}
+        self.without_match: dict[str, None] = {}  # patterns that name no file
 
     @property
     def read_at(self) -> float:
@@ -337,7 +338,10 @@ class HostView:
             for directory, why in self._evidence.unsearchable.items():
                 if _could_hold(directory, pattern):
                     raise Unreadable(f"{directory}: not searchable: {why}")
-            for file in self._evidence.named(pattern):
+            named = self._evidence.named(pattern)
+            if not named:
+                self.without_match[pattern] = None
+            for file in named:
                 found.setdefault(file.path, file)
         self.used_files.update(found)
         return tuple(found.values())

@@ -226,6 +226,12 @@ def _evidence(readings: HostView, several: bool, decided: set[str]) -> Iterable[
     for path, file in readings.used_files.items():
         most = EXCERPT_SECONDARY if decided and path not in decided else EXCERPT
         yield _file(prefix, file, most, utc(readings.read_at))
+    if not readings.used_outputs and not readings.used_files and readings.without_match:
+        first, *others = readings.without_match
+        more = f" and {len(others)} more patterns" if others else ""
+        yield EvidenceExcerpt(
+            f"{prefix}{first}{more}", None, "(no such file)", utc(readings.read_at)
+        )
 
 
 @lru_cache(maxsize=1024)  # many rows rest on the same file
