@@ -85,7 +85,7 @@ def build(
 
 def save(made: InstallPlan, path: Path) -> None:
     """Write it atomically, readable by the operator alone."""
-    atomic.write(path, msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n", mode=0o600)
+    atomic.write(path, _encoded(made), mode=0o600)
 
 
 def load(path: Path, approved_sha256: str = "") -> InstallPlan:
@@ -93,13 +93,17 @@ def load(path: Path, approved_sha256: str = "") -> InstallPlan:
 
     approved_sha256: in hex; "" accepts any.
     """
-    made = versioned.load(path, InstallPlan, SCHEMA, "install plan", MOST)
-    known = msgspec.json.decode(msgspec.json.encode(made))
-    if msgspec.json.decode(versioned.read(path, "install plan", MOST)) != known or (
-        made.sha256 != _digest(made)
-    ):
+    raw = versioned.read(path, "install plan", MOST)
+    made = versioned.parse(raw, path, InstallPlan, SCHEMA, "install plan")
+    if made.sha256 != _digest(made):
         raise UserError(
             "the plan was altered since it was made: its SHA-256 does not match. Plan again.",
+            Location(path),
+        )
+    if raw != _encoded(made):
+        raise UserError(
+            "the plan was altered since it was made, or was written by another program. "
+            "Plan again.",
             Location(path),
         )
     if approved_sha256 and approved_sha256.lower() != made.sha256:
@@ -169,6 +173,10 @@ def _digests(context: ClusterContext) -> dict[str, str]:
     if (extra := context.cluster.kubeadm_extra) is not None:
         found[str(extra)] = provenance.sha256(extra)
     return found
+
+
+def _encoded(made: InstallPlan) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"
 
 
 def _digest(made: InstallPlan) -> str:

@@ -78,6 +78,21 @@ def test_an_altered_plan_is_refused(tmp_path: Path, alter: Callable[[str], str])
         saved_plan.load(path)
 
 
+@pytest.mark.parametrize(
+    "more",
+    [b'"until":"init",', b'"x":1e400,', b'"x":' + b"9" * 5000 + b",", b'"x":"\xff",', b" ", b"\n"],
+)
+def test_a_file_that_save_would_not_write_is_refused(tmp_path: Path, more: bytes) -> None:
+    """Its fields, and so its SHA-256, are those of the plan."""
+    made, _ = planned(tmp_path)
+    path = tmp_path / "plan.json"
+    saved_plan.save(made, path)
+    path.write_bytes(path.read_bytes().replace(b"{", b"{" + more, 1))
+    with pytest.raises(UserError, match=r"altered since it was made, or .*Plan again") as error:
+        saved_plan.load(path, made.sha256)
+    assert str(error.value).startswith(f"{path}: ")
+
+
 def test_other_files_refuse_the_plan(tmp_path: Path) -> None:
     made, site = planned(tmp_path)
     standard = loader.load_standard(ROOT / "standard")
