@@ -43,7 +43,7 @@ def print_plan(options: InstallOptions) -> None:
         phases = [n for n in selected if n not in (GATE, AUDIT)]
         try:
             alone = left_alone(context, sessions, phases, joined, options.phase)
-            statuses = phase_statuses(context, sessions, phases, alone)
+            statuses = phase_statuses(context, sessions, phases, alone, again=bool(options.phase))
         except HostsUnreachable as error:
             raise UserError(str(error)) from None
     for status in statuses:

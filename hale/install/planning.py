@@ -54,8 +54,13 @@ def phase_statuses(
     sessions: SessionPool,
     names: Iterable[str],
     left: LeftAlone = frozenset(),
+    *,
+    again: bool = False,
 ) -> list[PhaseStatus]:
-    """The status of each phase. Changes nothing. Raises HostsUnreachable."""
+    """The status of each phase. Changes nothing. Raises HostsUnreachable.
+
+    again: with the steps of a phase that is done too, as `--phase` runs it.
+    """
     names = tuple(names)
     observed = observe(
         [ObservationRequest(load_phase(n), site, with_preflight=True) for n in names],
@@ -64,12 +69,18 @@ def phase_statuses(
     found: dict[str, PhaseStatus] = {}
     for name, own in zip(names, observed, strict=True):
         waits = [n for n in required_phases(name) if n in found and found[n].remaining]
-        found[name] = _phase_status(site, name, own, waits, left)
+        found[name] = _phase_status(site, name, own, waits, left, again=again)
     return list(found.values())
 
 
 def _phase_status(
-    site: ClusterContext, name: str, observed: Observations, waits: Sequence[str], left: LeftAlone
+    site: ClusterContext,
+    name: str,
+    observed: Observations,
+    waits: Sequence[str],
+    left: LeftAlone,
+    *,
+    again: bool,
 ) -> PhaseStatus:
     phase = load_phase(name)
     if why := phase.skip_reason(site):
@@ -80,7 +91,7 @@ def _phase_status(
         return PhaseStatus(name, phase.title, unknown=str(error))
     with suppress(Unreadable, UserError):
         kept = (*kept, *phase.differences(site, observed))
-    if not remaining:
+    if not remaining and not again:
         return PhaseStatus(name, phase.title, differences=kept)
     after = f"depends on {' and '.join(waits)}" if waits else ""
     try:

@@ -220,8 +220,7 @@ def _phases(
         try:
             left = left_alone(context, sessions, chosen, joined, options.phase)
             if made is not None:
-                statuses = phase_statuses(context, sessions, chosen, left)
-                saved_plan.require_same_steps(made, statuses)
+                _require_same_steps(options, made, context, sessions, chosen, left)
                 saved_plan.save(made, folder / "plan.json")
         except HostsUnreachable as error:
             raise UserError(str(error)) from None
@@ -242,6 +241,12 @@ def _phases(
             report = apply.console_reporter()
             apply.recover_runs(options.reports, context.inventory, of_gate, report)
             gate = _joined_gate(options, context, standard, of_gate, journal, joined, remediated)
+        if made is not None:
+            try:  # what has run since may have held the lock
+                _require_same_steps(options, made, context, sessions, chosen, left)
+            except (UserError, HostsUnreachable) as error:
+                journal.write(RunFinished(RunState.FAILED, now()))
+                raise UserError(str(error)) from None
         engine = Engine(context, sessions, progress, journal, gate, left)
         with interruptible(engine):
             try:
@@ -270,6 +275,19 @@ def _phases(
         console.print("Left as they are, because Hale did not write them, or not as they are now:")
         print_differences(console, tuple(engine.differences.values()))
     return True
+
+
+def _require_same_steps(
+    options: InstallOptions,
+    made: InstallPlan,
+    context: ClusterContext,
+    sessions: SessionPool,
+    chosen: Sequence[str],
+    left: LeftAlone,
+) -> None:
+    """Raises UserError if other steps remain now than the plan has; HostsUnreachable."""
+    statuses = phase_statuses(context, sessions, chosen, left, again=bool(options.phase))
+    saved_plan.require_same_steps(made, statuses)
 
 
 def _joined_gate(

@@ -5,15 +5,18 @@ import json
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from invoke.program import Program
 
+from hale.apply import journal, runner
+from hale.apply.journal import RunState
 from hale.install import plan_view, planning, preflight, saved_plan, workflow
 from hale.install.cluster_context import ClusterContext, load_context
+from hale.install.engine import Engine
 from hale.install.options import InstallOptions
 from hale.install.phase import PhaseProblem
 from hale.install.planning import PhaseStatus
@@ -201,7 +204,7 @@ def test_options_that_contradict_each_other(
 
 
 class Carried(Exception):
-    """The locks are taken: the run begins."""
+    """The locks are taken, and what remains is the plan: the phases begin."""
 
 
 @pytest.fixture
@@ -209,19 +212,18 @@ def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[PhaseStatus]:
     """What remains on hosts of which none has joined; change it."""
     statuses = list(STATUSES)
 
-    @contextmanager
-    def locked(*given: Any) -> Iterator[None]:
-        raise Carried(given[-1])
-        yield
+    def carry_out(*_: Any, **__: Any) -> None:
+        raise Carried
 
     for module in (workflow, plan_view):
         monkeypatch.setattr(module, "check_reachable", lambda _: None)
         monkeypatch.setattr(module, "joined_hosts", lambda *_: frozenset())
         monkeypatch.setattr(module, "left_alone", lambda *_: frozenset())
-        monkeypatch.setattr(module, "phase_statuses", lambda *_: statuses)
+        monkeypatch.setattr(module, "phase_statuses", lambda *_, **__: statuses)
     monkeypatch.setattr(plan_view, "_print_gate", lambda *_: None)
     monkeypatch.setattr(workflow, "_gate", lambda *_: True)
-    monkeypatch.setattr(workflow, "locked_run", locked)
+    monkeypatch.setattr(runner, "locks_held", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(Engine, "carry_out", carry_out)
     return statuses
 
 
@@ -234,10 +236,50 @@ def test_it_is_carried_out_while_the_same_remains(
     digest = json.loads(out.read_text())["sha256"]
     assert f"invoke install --apply {out} --sha256 {digest}" in capsys.readouterr().out
     approved = InstallOptions(tmp_path / "reports", apply=out, plan_sha256=digest)
-    with pytest.raises(Carried, match=digest):  # as the journal has it
+    with pytest.raises(Carried):
         workflow.install_cluster(approved)
     (kept,) = (tmp_path / "reports").glob("*-install/plan.json")
     assert kept.read_bytes() == out.read_bytes()
+    assert journal.load_run(kept.parent).header.plan_sha256 == digest
     hosts.pop()
     with pytest.raises(UserError, match="workers: no phase of this run"):
         workflow.install_cluster(approved)
+
+
+def test_what_has_changed_by_the_time_of_the_lock_refuses_the_plan(
+    tmp_path: Path, hosts: list[PhaseStatus], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as by the run that the lock was held by."""
+    made, _ = planned(tmp_path)
+    saved_plan.save(made, tmp_path / "plan.json")
+
+    @contextmanager
+    def late(*_: Any, **__: Any) -> Iterator[None]:
+        hosts.pop()
+        yield
+
+    monkeypatch.setattr(runner, "locks_held", late)
+    with pytest.raises(UserError, match="workers: no phase of this run"):
+        workflow.install_cluster(InstallOptions(tmp_path / "reports", apply=tmp_path / "plan.json"))
+    (kept,) = (tmp_path / "reports").glob("*-install")
+    assert journal.load_run(kept).state is RunState.FAILED
+
+
+def test_a_phase_that_is_run_again_is_planned_and_compared_as_such(
+    tmp_path: Path, hosts: list[PhaseStatus], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags: list[bool] = []
+
+    def statuses(*_: Any, again: bool = False) -> list[PhaseStatus]:
+        flags.append(again)
+        return hosts
+
+    for module in (workflow, plan_view):
+        monkeypatch.setattr(module, "phase_statuses", statuses)
+    monkeypatch.setattr(workflow, "_needs", lambda *_: None)
+    site = factories.made(tmp_path)
+    out = tmp_path / "plan.json"
+    plan_view.print_plan(InstallOptions(tmp_path, site.inventory.path, phase="images", out=out))
+    with pytest.raises(Carried):
+        workflow.install_cluster(InstallOptions(tmp_path / "reports", apply=out))
+    assert flags == [True, True, True]
