@@ -186,6 +186,14 @@ def test_a_gate_that_is_not_open_is_none_of_the_plan(
         (["--apply=x", "--sha256=abc"], "64 hexadecimal digits"),
         (["--sha256=" + "0" * 64], "--sha256 requires --apply"),
         (["--apply=/nowhere/plan.json"], "/nowhere/plan.json"),
+        (["--apply="], "--apply has no value"),
+        (["--apply", "", "--yes"], "--apply has no value"),
+        (["-a", ""], "--apply has no value"),
+        (["--plan", "--out", ""], "--out has no value"),
+        (["--plan", "-o", ""], "--out has no value"),
+        (["--apply=x", "-s", ""], "64 hexadecimal digits"),
+        (["--until="], "--until has no value"),
+        (["--phase", ""], "--phase has no value"),
     ],
 )
 def test_options_that_contradict_each_other(

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from invoke.program import Program
 
+from hale.apply import workflow
 from hale.files import provenance
 from hale.inventory import ini
 from hale.model.errors import UserError
@@ -115,3 +117,29 @@ def test_fix_refuses_it_before_any_host_is_contacted(
     assert done.stderr.startswith("fix: ")
     assert says in done.stderr
     assert not reports.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--apply", "--plan=x", "-s", ""), "--sha256 requires --plan, and the 64"),
+        (("--apply", "--plan=", "--yes"), "--plan has no value"),
+        (("--apply", "-l", ""), "--plan has no value"),
+        (("--out", ""), "--out has no value"),
+    ],
+)
+def test_an_option_without_a_value_is_not_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    why: str,
+) -> None:
+    """Of a variable that is not set: `fix` would plan again, and apply that."""
+    for part in ("apply_fix", "plan_fix"):  # else the hosts of inventory.ini are contacted
+        monkeypatch.setattr(workflow, part, lambda *_: pytest.fail("the fix begins"))
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["invoke", "fix", *words])
+    with pytest.raises(SystemExit) as ended:
+        Program().run()
+    assert ended.value.code == 1
+    assert why in capsys.readouterr().err
