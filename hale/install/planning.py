@@ -119,12 +119,14 @@ def _phase_status(
 
 
 def _content(batches: Iterable[Batch]) -> str:
-    """SHA-256 of what the steps do. Their standard input, which may be secret, is not in it."""
+    """SHA-256 of what the steps do. Standard input that is secret differs in each run, and is not
+    in it."""
     digest = hashlib.sha256()
     for step in (step for batch in batches for step in batch.steps):
         fields: tuple[str, ...]
         if isinstance(step, RunScript):
-            fields = (step.host, step.title, step.script)
+            given = step.stdin if isinstance(step.stdin, str) else ""
+            fields = (step.host, step.title, step.script, given)
         else:
             text = step.content if isinstance(step.content, str) else step.content.hex()
             fields = (step.host, step.path, f"{step.mode:o}", text, step.check, step.then)

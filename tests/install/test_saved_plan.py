@@ -14,13 +14,15 @@ from invoke.program import Program
 
 from hale.apply import journal, runner
 from hale.apply.journal import RunState
+from hale.files import provenance
 from hale.install import plan_view, planning, preflight, saved_plan, workflow
 from hale.install.cluster_context import ClusterContext, load_context
 from hale.install.engine import Engine
 from hale.install.options import InstallOptions
-from hale.install.phase import PhaseProblem
+from hale.install.phase import Batch, PhaseProblem, RunScript
 from hale.install.planning import PhaseStatus
 from hale.install.saved_plan import InstallPlan
+from hale.install.secrets import Secret
 from hale.inventory import ini
 from hale.model.errors import UserError
 from hale.model.results import Result
@@ -111,6 +113,68 @@ def test_other_files_refuse_the_plan(tmp_path: Path) -> None:
     other = loader.Standard(standard.folder, standard.requirements, "0" * 64)
     with pytest.raises(UserError, match="the baseline has changed"):
         saved_plan.require_same_inputs(made, site, other)
+
+
+def test_the_digests_are_those_of_what_was_read(tmp_path: Path) -> None:
+    """Whoever alters a file while the hosts are read has it neither approved nor applied."""
+    more = "kubeadm_extra=kubeadm.yaml\n"
+    extra = "kind: KubeletConfiguration\nmaxPods: 200\n"
+    site = factories.made(tmp_path, more, kubeadm_yaml=extra)
+    standard = loader.load_standard(ROOT / "standard")
+    options = InstallOptions(tmp_path, site.inventory.path)
+    made = saved_plan.build(options, site, standard, STATUSES)
+    for name in ("inventory.ini", "kubeadm.yaml"):
+        text = (tmp_path / name).read_text()
+        (tmp_path / name).write_text(f"{text}# more\n")
+        assert saved_plan.build(options, site, standard, STATUSES).files == made.files
+        late = saved_plan.build(options, site, standard, STATUSES)
+        assert late.inventory_sha256 == made.inventory_sha256
+        saved_plan.require_same_inputs(made, site, standard)
+        with pytest.raises(UserError, match=f"{name} has changed since the plan was made"):
+            saved_plan.require_same_inputs(made, again(tmp_path), standard)
+        (tmp_path / name).write_text(text)
+
+
+def test_other_program_files_refuse_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two trees of Hale have one version until the release."""
+    made, site = planned(tmp_path)
+    standard = loader.load_standard(ROOT / "standard")
+    monkeypatch.setattr(provenance, "program_sha256", lambda: "0" * 64)
+    with pytest.raises(UserError, match=r"Hale's program files? has changed since"):
+        saved_plan.require_same_inputs(made, site, standard)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["hale/x/a.py", "facts/a.sh", "remediate/cluster/a.j2", "remediate/a.in", "standard/a.toml"],
+)
+def test_the_digest_of_the_program_covers_its_files(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True)
+    path.write_text("1")
+    first = provenance.program_sha256(tmp_path)
+    assert first == provenance.program_sha256(tmp_path)
+    path.write_text("2")
+    second = provenance.program_sha256(tmp_path)
+    moved = path.rename(path.with_stem("b"))
+    (path.parent / "__pycache__").mkdir()
+    (path.parent / "__pycache__" / "a.pyc").write_text("3")
+    digests = {first, second, provenance.program_sha256(tmp_path)}
+    assert len(digests) == 3
+    (path.parent / "__pycache__" / "a.pyc").unlink()
+    assert provenance.program_sha256(tmp_path) in digests
+    moved.unlink()
+    assert provenance.program_sha256(tmp_path) not in digests
+
+
+def test_a_plans_content_has_standard_input_that_is_no_secret() -> None:
+    def content(given: Secret | str | None) -> str:
+        return planning._content([Batch((RunScript("m1", "pull", "cat", stdin=given),))])
+
+    assert content("a") != content("b")
+    assert content(Secret("a")) == content(Secret("b"))
 
 
 def test_other_steps_refuse_the_plan(tmp_path: Path) -> None:
