@@ -1,5 +1,6 @@
 """`invoke install --plan`: the status of each phase, and what it would do."""
 
+import shlex
 from collections.abc import Collection
 
 from rich.console import Console
@@ -54,9 +55,12 @@ def print_plan(options: InstallOptions) -> None:
     if options.out is not None:
         made = saved_plan.build(options, context, standard, statuses)
         saved_plan.save(made, options.out)
+        command = f"invoke install --apply {shlex.quote(str(options.out))} --sha256 {made.sha256}"
         console.print(
-            f"Saved to {options.out}. This carries it out, and refuses any other plan:\n"
-            f"    invoke install --apply {options.out} --sha256 {made.sha256}"
+            Text(
+                f"Saved to {options.out}. This carries it out, and refuses any other plan:\n"
+                f"    {command}"
+            )
         )
 
 

@@ -81,7 +81,7 @@ def install_cluster(options: InstallOptions) -> bool:
         saved_plan.require_same_inputs(made, context, standard)
     chosen = selected_phases(options)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{inventory.environment} inventory {inventory.path}")
+    console.print(Text(f"{inventory.environment} inventory {inventory.path}"))
     if made is not None:
         author, created = escape_controls(made.author), escape_controls(made.created)
         console.print(Text(f"plan of {author}, {created}, SHA-256 {made.sha256}"))
@@ -113,7 +113,7 @@ def _install(
         if phases:
             _settle(inventory, standard, sessions, ignored)
         ok = _audit(inventory, standard, sessions, folder, ignored)
-    console.print(f"report: {folder}")
+    console.print(Text(f"report: {folder}"))
     return ok
 
 
@@ -153,9 +153,14 @@ def _gate(
         for text in preflight.render(found.blocking):
             console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
         ids = ",".join(sorted({r.requirement for r in found.blocking}))
+        how = (
+            f": --ignore-preflight-errors {ids}"
+            if options.apply is None
+            else " when you plan the install again."
+        )
         console.print(
-            f"Nothing was changed: there is no remedy for these. Fix them manually, or ignore them:"
-            f" --ignore-preflight-errors {ids}"
+            "Nothing was changed: there is no remedy for these. Fix them manually, or ignore them"
+            f"{how}"
         )
         return False
     if found.fixable:
@@ -251,11 +256,11 @@ def _phases(
         with interruptible(engine):
             try:
                 if options.phase:
-                    _needs(engine, options.phase)
+                    _needs(engine, options)
                 engine.carry_out(chosen, again=bool(options.phase))
             except InstallAborted:
                 journal.write(RunFinished(RunState.INTERRUPTED, now()))
-                console.print(f"Stopped. Resume with:\n    {options.resume_command}")
+                console.print(Text(f"Stopped. {options.resume_advice}"))
                 raise KeyboardInterrupt from None
             except (PhaseFailed, HostsUnreachable) as error:
                 journal.write(RunFinished(RunState.FAILED, now()))
@@ -323,13 +328,15 @@ def _joined_gate(
     )
 
 
-def _needs(engine: Engine, only: str) -> None:
+def _needs(engine: Engine, options: InstallOptions) -> None:
     """Check that the dependencies of --phase are done. Raises UserError."""
+    only = options.phase
+    use = "Use" if options.apply is None else "Plan again, with"
     for one in phase_statuses(engine.site, engine.sessions, required_phases(only)):
         if one.remaining or one.unknown:
             raise UserError(
                 f"--phase {only} needs {one.name}, which is not done: "
-                f"{(*one.remaining, one.unknown)[0]}. Use --until {only}."
+                f"{(*one.remaining, one.unknown)[0]}. {use} --until {only}."
             )
 
 
@@ -341,8 +348,10 @@ def _explain(
     if isinstance(error, PhaseFailed) and error.output:
         console.print(Text(indented(escaped_lines(error.output))))
     console.print(
-        f"\nCompleted steps are kept; a new run resumes from here:\n    {options.resume_command}\n"
-        "docs/install.md lists for each phase where to look.",
+        Text(
+            f"\nCompleted steps are kept. {options.resume_advice}\n"
+            "docs/install.md lists for each phase where to look."
+        ),
         soft_wrap=True,
     )
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import shlex
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from invoke.program import Program
@@ -17,7 +19,8 @@ from hale.apply.journal import RunState
 from hale.files import provenance
 from hale.install import plan_view, planning, preflight, saved_plan, workflow
 from hale.install.cluster_context import ClusterContext, load_context
-from hale.install.engine import Engine
+from hale.install.engine import Engine, PhaseFailed
+from hale.install.joined import InstallAborted
 from hale.install.options import InstallOptions
 from hale.install.phase import Batch, PhaseProblem, RunScript
 from hale.install.planning import PhaseStatus
@@ -355,3 +358,98 @@ def test_a_phase_that_is_run_again_is_planned_and_compared_as_such(
     with pytest.raises(Carried):
         workflow.install_cluster(InstallOptions(tmp_path / "reports", apply=out))
     assert flags == [True, True, True]
+
+
+INVOKE = ".venv/bin/invoke install"
+
+
+def test_a_run_is_resumed_with_its_scope(tmp_path: Path) -> None:
+    given = InstallOptions(tmp_path, Path("a b.ini"), until="init", yes=True, ticket="T-1")
+    command = f"{INVOKE} --inventory 'a b.ini' --until init --yes --ticket T-1"
+    assert given.resume_advice == f"A new run resumes from here:\n    {command}"
+    given = InstallOptions(tmp_path, phase="images", drain=False)
+    assert given.resume_advice.endswith(f"    {INVOKE} --phase images --no-drain")
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_plan_that_was_not_completed_is_planned_and_approved_again(
+    tmp_path: Path,
+    hosts: list[PhaseStatus],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stopped: bool,
+) -> None:
+    def carry_out(*_: Any, **__: Any) -> None:
+        raise InstallAborted if stopped else PhaseFailed("init", "no")
+
+    monkeypatch.setattr(Engine, "carry_out", carry_out)
+    made, site = planned(tmp_path, until="init", ignore_preflight_errors=("SWAP-OFF",))
+    out = tmp_path / "plan.json"
+    saved_plan.save(made, out)
+    approved = InstallOptions(
+        tmp_path / "reports", apply=out, plan_sha256=made.sha256, yes=True, approved_by="me"
+    )
+    if stopped:
+        with pytest.raises(KeyboardInterrupt):
+            workflow.install_cluster(approved)
+    else:
+        assert not workflow.install_cluster(approved)
+    shown = capsys.readouterr().out
+    assert (
+        f"""What remains needs a new plan and its approval:
+    {INVOKE} --inventory {site.inventory.path} --ignore-preflight-errors SWAP-OFF --until init \
+--plan --out FILE
+    {INVOKE} --apply FILE --sha256 DIGEST --yes
+"""
+        in shown
+    )
+    assert "resumes from here" not in shown
+
+
+def test_a_gate_without_a_remedy_names_no_option_that_apply_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, _ = planned(tmp_path)
+    saved_plan.save(made, tmp_path / "plan.json")
+    failed = preflight.PreflightResult(tmp_path, None, (), (), ())
+    failed = dataclasses.replace(failed, blocking=(cast("Result", Mock(requirement="SWAP-OFF")),))
+    monkeypatch.setattr(preflight, "run_preflight", lambda *_: failed)
+    monkeypatch.setattr(preflight, "render", lambda rows: ["SWAP-OFF"] if rows else [])
+    monkeypatch.setattr(workflow, "unsupported", lambda *_: ())
+    monkeypatch.setattr(workflow, "check_reachable", lambda _: None)
+    monkeypatch.setattr(workflow, "joined_hosts", lambda *_: frozenset())
+    for given, named in (
+        (InstallOptions(tmp_path / "reports", apply=tmp_path / "plan.json"), False),
+        (InstallOptions(tmp_path / "reports", tmp_path / "inventory.ini"), True),
+    ):
+        assert not workflow.install_cluster(given)
+        shown = capsys.readouterr().out
+        assert ("--ignore-preflight-errors" in shown) == named
+        assert ("when you plan the install again" in shown) != named
+
+
+def test_what_a_phase_needs_is_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = factories.made(tmp_path)
+    engine = Engine(site, SessionPool({}), cast("Any", None))
+    monkeypatch.setattr(workflow, "phase_statuses", lambda *_: STATUSES[:1])
+    with pytest.raises(UserError, match=r"Use --until images\."):
+        workflow._needs(engine, InstallOptions(tmp_path, phase="images"))
+    with pytest.raises(UserError, match=r"Plan again, with --until images\."):
+        workflow._needs(engine, InstallOptions(tmp_path, phase="images", apply=tmp_path))
+
+
+@pytest.mark.parametrize("name", ["plan[prod].json", "x[/b].json", "a b.json", "$(id).json"])
+def test_the_command_for_the_approval_names_the_file(
+    tmp_path: Path, hosts: list[PhaseStatus], capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    folder = tmp_path / "[bold]"
+    folder.mkdir()
+    site = factories.made(folder)
+    out = tmp_path / name
+    out.parent.mkdir(exist_ok=True)
+    plan_view.print_plan(InstallOptions(folder, site.inventory.path, out=out))
+    (command,) = [w for w in capsys.readouterr().out.splitlines() if "--apply" in w]
+    assert shlex.split(command)[3] == str(out)
+    with pytest.raises(Carried):
+        workflow.install_cluster(InstallOptions(folder, apply=out))
+    assert f"site inventory {site.inventory.path}\n" in capsys.readouterr().out
