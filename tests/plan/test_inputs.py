@@ -1,5 +1,6 @@
 """A plan is applied to the inventory and the standard that it was made for, and to no other."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -150,3 +151,17 @@ def test_an_option_without_a_value_is_not_left_out(
         Program().run()
     assert ended.value.code == 1
     assert why in capsys.readouterr().err
+
+
+def test_the_command_for_the_approval_names_the_file(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = plan.with_checksum(made_for(path))
+    out = tmp_path / "a b[c].json"
+    monkeypatch.setattr(workflow, "plan_fix", lambda *_: made)
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["invoke", "fix", "--out", str(out)])
+    Program().run(exit=False)
+    (command,) = [w for w in capsys.readouterr().out.splitlines() if "--apply" in w]
+    assert shlex.split(command)[4] == str(out)
+    assert plan.load_plan(out, made.sha256) == made
