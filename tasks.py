@@ -100,10 +100,10 @@ def fix(
     inventory: str = "",
     only: str = "",
     profile: str = "baseline",
-    out: str = "",
+    out: str | None = None,
     apply: bool = False,
-    plan: str = "",
-    sha256: str = "",
+    plan: str | None = None,
+    sha256: str | None = None,
     yes: bool = False,
     approved_by: str = "",
     ticket: str = "",
@@ -117,6 +117,7 @@ def fix(
     login: "LoginOptions",
 ) -> None:
     """Show a remediation plan: diffs, impact, manual steps. --apply carries it out."""
+    options.require_values(out=out, plan=plan)
     path = Path(inventory) if inventory else None
     folder = options.reports(reports)
     if (plan or yes or ticket or approved_by or force_unlock) and not apply:
@@ -128,7 +129,7 @@ def fix(
             "--out only saves a plan, without --apply; a saved plan has its own inventory and "
             "requirements, so --plan excludes --inventory and --only."
         )
-    if options.is_typed("sha256") and not (plan and re.fullmatch("[0-9a-fA-F]{64}", sha256)):
+    if sha256 is not None and not (plan and re.fullmatch("[0-9a-fA-F]{64}", sha256)):
         raise UserError("--sha256 requires --plan, and the 64 hexadecimal digits of its SHA-256.")
     from hale.apply import workflow
     from hale.apply.gates import BatchSize
@@ -150,22 +151,19 @@ def fix(
         approved_by=approved_by,
         ticket=ticket,
         login=login,
-        plan_sha256=sha256,
+        plan_sha256=sha256 or "",
     )
     if apply:
         complete = workflow.apply_fix(chosen, wanted, Path(plan) if plan else None)
         raise Exit(code=0 if complete else 1)
     made = workflow.plan_fix(chosen, wanted)
-    if out:
-        plans.save_plan(made, Path(out))
-    saved = (
-        f"Saved to {out}. This applies it, and refuses any other plan:\n"
-        f"    invoke fix --apply --plan {out} --sha256 {made.sha256}"
-    )
+    if not out:
+        print("\nNothing was changed. --apply applies the plan, --out FILE saves it.")
+        return
+    plans.save_plan(made, Path(out))
     print(
-        f"\n{saved}"
-        if out
-        else "\nNothing was changed. --apply applies the plan, --out FILE saves it."
+        f"\nSaved to {out}. This applies it, and refuses any other plan:\n"
+        f"    invoke fix --apply --plan {shlex.quote(out)} --sha256 {made.sha256}"
     )
 
 

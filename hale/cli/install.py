@@ -49,11 +49,11 @@ def install(
     _: Context,
     inventory: str = "",
     plan: bool = False,
-    out: str = "",
-    apply: str = "",
-    sha256: str = "",
-    until: str = "",
-    phase: str = "",
+    out: str | None = None,
+    apply: str | None = None,
+    sha256: str | None = None,
+    until: str | None = None,
+    phase: str | None = None,
     fix: bool = False,
     ignore_preflight_errors: str = "",
     no_drain: bool = False,
@@ -71,6 +71,7 @@ def install(
     from hale.install import plan_view, workflow
     from hale.plan import planner as planner
 
+    options.require_values(out=out, apply=apply, until=until, phase=phase)
     typed = plan or inventory or until or phase or fix or ignore_preflight_errors
     if (out and not plan) or (apply and typed):
         raise UserError(
@@ -78,7 +79,7 @@ def install(
             "requirements, so --apply excludes --plan, --inventory, --until, --phase, --fix and "
             "--ignore-preflight-errors."
         )
-    if options.is_typed("sha256") and not (apply and re.fullmatch("[0-9a-fA-F]{64}", sha256)):
+    if sha256 is not None and not (apply and re.fullmatch("[0-9a-fA-F]{64}", sha256)):
         raise UserError("--sha256 requires --apply, and the 64 hexadecimal digits of its SHA-256.")
     run_options = install_options.InstallOptions(
         options.reports(reports),
@@ -87,8 +88,8 @@ def install(
         ignore_preflight_errors=tuple(planner.parse_only(ignore_preflight_errors))
         if ignore_preflight_errors
         else (),
-        until=until,
-        phase=phase,
+        until=until or "",
+        phase=phase or "",
         yes=yes,
         force_unlock=force_unlock,
         approved_by=approved_by,
@@ -98,7 +99,7 @@ def install(
         login=login,
         out=Path(out) if out else None,
         apply=Path(apply) if apply else None,
-        plan_sha256=sha256,
+        plan_sha256=sha256 or "",
     )
     if plan:
         plan_view.print_plan(run_options)

@@ -63,6 +63,16 @@ def is_typed(name: str) -> bool:
     return any(word.partition("=")[0] == flag(name) for word in sys.argv[1:])
 
 
+def require_values(**given: str | None) -> None:
+    """Raises UserError for an option without a value, such as one of a variable that is not set.
+
+    given: by parameter; None where it is not typed.
+    """
+    for name, value in given.items():
+        if value is not None and not value.strip():
+            raise UserError(f"{flag(name)} has no value: give it one, or leave it out.")
+
+
 def warn_renamed(old: str, new: str) -> None:
     """Tell on standard error what an old spelling is called now."""
     print(

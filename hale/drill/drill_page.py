@@ -138,9 +138,11 @@ def print_summary(
         unhealthy = [c.kind for c in drill.components if c.recovered_at is None]
         table.add_row(
             drill.kind,
-            drill.host,
-            drill.invalid_because
-            or f"{drill.longest_downtime:.2f} s longest, {drill.total_downtime:.2f} s total",
+            Text(drill.host),
+            Text(
+                drill.invalid_because
+                or f"{drill.longest_downtime:.2f} s longest, {drill.total_downtime:.2f} s total"
+            ),
             f"{drill.failed_requests} of {drill.requests}",
             f"not: {', '.join(unhealthy)}" if unhealthy else f"after {recovered_at:.1f} s",
         )

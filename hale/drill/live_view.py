@@ -71,7 +71,7 @@ def progress_table(
     last = next((r.ended for r in reversed(requests) if r.ok), None)
     downtime = now - last if last is not None else 0.0
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_row("step", escape_controls(step))
+    table.add_row("step", Text(escape_controls(step)))
     table.add_row("elapsed", f"{elapsed:.1f} s" if elapsed > 0 else "no fault injected yet")
     rate = f"{successful} successful, {len(recent) - successful} failed in the last second"
     table.add_row("requests", Text(rate))

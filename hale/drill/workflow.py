@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from hale.apply import lock
 from hale.apply.gates import HEALTH_TIMEOUT, POLL_INTERVAL, unhealthy
@@ -326,14 +327,14 @@ class DrillRunner:
         ]
         drill_page.print_summary(console, found, drills)
         if reason:
-            console.print(f"stopped: {reason}", style="bold red", markup=False)
+            console.print(Text(f"stopped: {reason}", "bold red"))
         for failure in wrong:
-            console.print(f"not reverted: {failure}", style="bold red", markup=False)
+            console.print(Text(f"not reverted: {failure}", "bold red"))
         for row in rows:
-            console.print(f"unhealthy: {row}", style="bold red", markup=False)
+            console.print(Text(f"unhealthy: {row}", "bold red"))
         if wrong:
             console.print("Try again with `invoke drill --revert`, or follow docs/drills.md.")
-        console.print(f"report: {folder}/report.html", markup=False)
+        console.print(Text(f"report: {folder}/report.html"))
 
 
 # --- audits of the cluster ---

@@ -12,6 +12,8 @@ from hale.files import regular
 from hale.paths import ROOT
 
 PACKAGES = ("pytest", "pytest-testinfra", "pytest-xdist", "pytest-html", "invoke", "msgspec")
+PROGRAM = ("hale", "facts", "remediate", "standard")
+PROGRAM_KINDS = (".py", ".sh", ".toml", ".in", ".j2", ".jinja2")
 
 
 def operator() -> str:
@@ -33,6 +35,19 @@ def version() -> str:
         if line.startswith("version"):
             return line.partition("=")[2].strip(' "')
     return ""
+
+
+def program_sha256(root: Path = ROOT) -> str:
+    """The SHA-256 of the files that determine what Hale does to hosts, their paths included.
+
+    The version is the same from one release to the next.
+    """
+    digest = hashlib.sha256()
+    names = (p.relative_to(root) for room in PROGRAM for p in (root / room).rglob("*"))
+    for name in sorted(p.as_posix() for p in names if p.suffix in PROGRAM_KINDS):
+        raw = (root / name).read_bytes()
+        digest.update(f"{name}\0{len(raw)}\0".encode() + raw)
+    return digest.hexdigest()
 
 
 def packages() -> dict[str, str]:

@@ -21,13 +21,16 @@ class _Header(msgspec.Struct):
 
 
 def load(path: Path, kind: type[T], schema: str, name: str, most: int = regular.MOST) -> T:
-    """The content of a file. Raises UserError.
+    """The content of a file, `most` bytes at most. Raises UserError as `parse` and `read` do."""
+    return parse(read(path, name, most), path, kind, schema, name)
+
+
+def parse(raw: bytes, path: Path, kind: type[T], schema: str, name: str) -> T:
+    """The content of a file that was read. Raises UserError.
 
     schema: the version that this Hale reads. name: what the file is called in messages, such as
-    "evidence". most: bytes. The version is checked before the fields: those of another version may
-    differ.
+    "evidence". The version is checked before the fields: those of another version may differ.
     """
-    raw = read(path, name, most)
     where = Location(path)
     wrong = f"not a Hale {name} file"
     check_schema(decode(raw, msgspec.json.Decoder(_Header), wrong, where).schema, schema, where)

@@ -32,8 +32,8 @@ class ClusterContext:
     """Everything that the phases know besides their observations.
 
     extra: the documents of kubeadm_extra by kind. files: the contents of the operator's files by
-    path. dns_nodes: the number of nodes that must run CoreDNS. current_group: the host group of
-    the current task (hale/install/scheduler.py).
+    path, as they were read. dns_nodes: the number of nodes that must run CoreDNS. current_group:
+    the host group of the current task (hale/install/scheduler.py).
     """
 
     inventory: Inventory
@@ -148,8 +148,8 @@ def _load(inventory: Inventory, stated: Standard) -> ClusterContext:
             documents(path, texts[path])
     extra: dict[str, Mapping[str, Any]] = {}
     if cluster.kubeadm_extra is not None:
-        raw = _bytes(cluster.kubeadm_extra)
-        for document in documents(cluster.kubeadm_extra, raw):
+        texts[cluster.kubeadm_extra] = _bytes(cluster.kubeadm_extra)
+        for document in documents(cluster.kubeadm_extra, texts[cluster.kubeadm_extra]):
             extra[document["kind"]] = document
     _check_consistent(inventory, extra)
     nodes = min(_stated(inventory, stated, COREDNS).replicas, len(inventory.hosts))

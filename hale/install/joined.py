@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.text import Text
 
 from hale.apply import gates
 from hale.apply.gates import GateClosed
@@ -111,7 +112,7 @@ def confirm_changes(
     if not todo:
         return frozenset()
     names = ", ".join(h.name for h in context.hosts if h.name in joined)
-    console.print(f"These hosts have joined a cluster: {names}. What remains to do:")
+    console.print(Text(f"These hosts have joined a cluster: {names}. What remains to do:"))
     for status in statuses:
         if status.remaining or status.unknown or status.differences:
             print_status(console, status)

@@ -8,6 +8,8 @@ from hale.apply.worker_gate import DRAIN_TIMEOUT, check_drain_timeout
 from hale.paths import ROOT
 from hale.ssh.inventory_targets import LOGIN_TIMEOUT, LoginOptions
 
+_INSTALL = (".venv/bin/invoke", "install")
+
 
 @dataclass(frozen=True)
 class InstallOptions:
@@ -44,24 +46,43 @@ class InstallOptions:
         return self.inventory or ROOT / "inventory.ini"
 
     @property
-    def resume_command(self) -> str:
-        """The command that resumes this run."""
-        words = [".venv/bin/invoke", "install"]
-        if self.inventory:
-            words += ["--inventory", str(self.inventory)]
-        if self.ignore_preflight_errors:
-            words += ["--ignore-preflight-errors", ",".join(self.ignore_preflight_errors)]
-        if self.fix:
-            words.append("--fix")
-        if self.yes:
-            words.append("--yes")
-        words += [] if self.drain else ["--no-drain"]
-        if self.drain_timeout != DRAIN_TIMEOUT:
-            words += ["--drain-timeout", str(self.drain_timeout)]
-        login = self.login
-        words += ["--ask-become-pass"] if login.become else []
-        words += ["--ssh-config", login.ssh_config] if login.ssh_config else []
-        words += ["--ssh-identity-file", login.identity_file] if login.identity_file else []
-        if login.connect_timeout != LOGIN_TIMEOUT:
-            words += ["--connect-timeout", f"{login.connect_timeout:g}"]
-        return shlex.join(words)
+    def resume_advice(self) -> str:
+        """What resumes this run: its command, or for a saved plan those of a new one."""
+        scope = self._typed(
+            inventory=str(self.inventory or ""),
+            ignore_preflight_errors=",".join(self.ignore_preflight_errors),
+            until=self.until,
+            phase=self.phase,
+        )
+        changes = [
+            *self._typed(fix=self.fix, yes=self.yes, no_drain=not self.drain),
+            *self._typed(
+                drain_timeout=str(self.drain_timeout) if self.drain_timeout != DRAIN_TIMEOUT else ""
+            ),
+        ]
+        login = self._typed(
+            ask_become_pass=self.login.become,
+            ssh_config=self.login.ssh_config or "",
+            ssh_identity_file=self.login.identity_file or "",
+            connect_timeout=f"{self.login.connect_timeout:g}"
+            if self.login.connect_timeout != LOGIN_TIMEOUT
+            else "",
+        )
+        if self.apply is None:
+            approval = self._typed(approved_by=self.approved_by, ticket=self.ticket)
+            command = shlex.join([*_INSTALL, *scope, *changes, *approval, *login])
+            return f"A new run resumes from here:\n    {command}"
+        plan = shlex.join([*_INSTALL, *scope, "--plan", "--out", "FILE", *login])
+        approved = ["--apply", "FILE", "--sha256", "DIGEST"]
+        apply = shlex.join([*_INSTALL, *approved, *changes, *login])
+        return f"What remains needs a new plan and its approval:\n    {plan}\n    {apply}"
+
+    @staticmethod
+    def _typed(**values: str | bool) -> list[str]:
+        """The words of the options that have a value."""
+        words = []
+        for name, value in values.items():
+            if value:
+                words.append(f"--{name.replace('_', '-')}")
+                words += [value] if isinstance(value, str) else []
+        return words

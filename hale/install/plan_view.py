@@ -1,5 +1,6 @@
 """`invoke install --plan`: the status of each phase, and what it would do."""
 
+import shlex
 from collections.abc import Collection
 
 from rich.console import Console
@@ -43,7 +44,7 @@ def print_plan(options: InstallOptions) -> None:
         phases = [n for n in selected if n not in (GATE, AUDIT)]
         try:
             alone = left_alone(context, sessions, phases, joined, options.phase)
-            statuses = phase_statuses(context, sessions, phases, alone)
+            statuses = phase_statuses(context, sessions, phases, alone, again=bool(options.phase))
         except HostsUnreachable as error:
             raise UserError(str(error)) from None
     for status in statuses:
@@ -54,9 +55,12 @@ def print_plan(options: InstallOptions) -> None:
     if options.out is not None:
         made = saved_plan.build(options, context, standard, statuses)
         saved_plan.save(made, options.out)
+        command = f"invoke install --apply {shlex.quote(str(options.out))} --sha256 {made.sha256}"
         console.print(
-            f"Saved to {options.out}. This carries it out, and refuses any other plan:\n"
-            f"    invoke install --apply {options.out} --sha256 {made.sha256}"
+            Text(
+                f"Saved to {options.out}. This carries it out, and refuses any other plan:\n"
+                f"    {command}"
+            )
         )
 
 

@@ -54,8 +54,13 @@ def phase_statuses(
     sessions: SessionPool,
     names: Iterable[str],
     left: LeftAlone = frozenset(),
+    *,
+    again: bool = False,
 ) -> list[PhaseStatus]:
-    """The status of each phase. Changes nothing. Raises HostsUnreachable."""
+    """The status of each phase. Changes nothing. Raises HostsUnreachable.
+
+    again: with the steps of a phase that is done too, as `--phase` runs it.
+    """
     names = tuple(names)
     observed = observe(
         [ObservationRequest(load_phase(n), site, with_preflight=True) for n in names],
@@ -64,12 +69,18 @@ def phase_statuses(
     found: dict[str, PhaseStatus] = {}
     for name, own in zip(names, observed, strict=True):
         waits = [n for n in required_phases(name) if n in found and found[n].remaining]
-        found[name] = _phase_status(site, name, own, waits, left)
+        found[name] = _phase_status(site, name, own, waits, left, again=again)
     return list(found.values())
 
 
 def _phase_status(
-    site: ClusterContext, name: str, observed: Observations, waits: Sequence[str], left: LeftAlone
+    site: ClusterContext,
+    name: str,
+    observed: Observations,
+    waits: Sequence[str],
+    left: LeftAlone,
+    *,
+    again: bool,
 ) -> PhaseStatus:
     phase = load_phase(name)
     if why := phase.skip_reason(site):
@@ -80,7 +91,7 @@ def _phase_status(
         return PhaseStatus(name, phase.title, unknown=str(error))
     with suppress(Unreadable, UserError):
         kept = (*kept, *phase.differences(site, observed))
-    if not remaining:
+    if not remaining and not again:
         return PhaseStatus(name, phase.title, differences=kept)
     after = f"depends on {' and '.join(waits)}" if waits else ""
     try:
@@ -108,12 +119,14 @@ def _phase_status(
 
 
 def _content(batches: Iterable[Batch]) -> str:
-    """SHA-256 of what the steps do. Their standard input, which may be secret, is not in it."""
+    """SHA-256 of what the steps do. Standard input that is secret differs in each run, and is not
+    in it."""
     digest = hashlib.sha256()
     for step in (step for batch in batches for step in batch.steps):
         fields: tuple[str, ...]
         if isinstance(step, RunScript):
-            fields = (step.host, step.title, step.script)
+            given = step.stdin if isinstance(step.stdin, str) else ""
+            fields = (step.host, step.title, step.script, given)
         else:
             text = step.content if isinstance(step.content, str) else step.content.hex()
             fields = (step.host, step.path, f"{step.mode:o}", text, step.check, step.then)

@@ -201,7 +201,7 @@ def _reset(
         print_differences(console, kept)
     for problem in left:
         console.print(Text(f"  ✗ remaining: {escape_controls(str(problem))}", "red"))
-    console.print(f"report: {folder}")
+    console.print(Text(f"report: {folder}"))
     return not left
 
 

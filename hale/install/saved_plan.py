@@ -1,9 +1,9 @@
 """A plan of an install in a file: what remained and its steps when it was made, to be approved.
 
 `invoke install --apply FILE` does what such a plan has, or nothing: it is refused where the
-inventory, a file that this names, the baseline or Hale's version is another one, or where the hosts
-have changed, so that other steps remain. The steps of a phase that depends on one that is not done
-are not known beforehand; they follow from these files.
+inventory, a file that this names, the baseline, or a program file or the version of Hale is another
+one, or where the hosts have changed, so that other steps remain. The steps of a phase that depends
+on one that is not done are not known beforehand; they follow from these files.
 """
 
 import hashlib
@@ -40,13 +40,15 @@ class PlannedPhase(msgspec.Struct, frozen=True):
 
 
 class InstallPlan(msgspec.Struct, frozen=True):
-    """The file. files: SHA-256 of those that the inventory names, by path. until, phase, ignored:
-    the options as typed, ignored of --ignore-preflight-errors."""
+    """The file. program_sha256: of Hale's own files. files: SHA-256 of those that the inventory
+    names, by path. until, phase, ignored: the options as typed, ignored of
+    --ignore-preflight-errors."""
 
     schema: str
     author: str
     created: str
     version: str
+    program_sha256: str
     inventory: str
     inventory_sha256: str
     standard_sha256: str
@@ -64,15 +66,15 @@ def build(
     standard: Standard,
     statuses: Iterable[PhaseStatus],
 ) -> InstallPlan:
-    """The plan of what remains now."""
-    inventory = context.inventory.path.resolve()
+    """The plan of what remains now, with the digests of what was read to determine it."""
     made = InstallPlan(
         schema=SCHEMA,
         author=provenance.operator(),
         created=results.utc(time.time()),
         version=provenance.version(),
-        inventory=str(inventory),
-        inventory_sha256=provenance.sha256(inventory),
+        program_sha256=provenance.program_sha256(),
+        inventory=str(context.inventory.path.resolve()),
+        inventory_sha256=context.inventory.sha256,
         standard_sha256=standard.sha256,
         files=_digests(context),
         until=options.until,
@@ -85,7 +87,7 @@ def build(
 
 def save(made: InstallPlan, path: Path) -> None:
     """Write it atomically, readable by the operator alone."""
-    atomic.write(path, msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n", mode=0o600)
+    atomic.write(path, _encoded(made), mode=0o600)
 
 
 def load(path: Path, approved_sha256: str = "") -> InstallPlan:
@@ -93,13 +95,17 @@ def load(path: Path, approved_sha256: str = "") -> InstallPlan:
 
     approved_sha256: in hex; "" accepts any.
     """
-    made = versioned.load(path, InstallPlan, SCHEMA, "install plan", MOST)
-    known = msgspec.json.decode(msgspec.json.encode(made))
-    if msgspec.json.decode(versioned.read(path, "install plan", MOST)) != known or (
-        made.sha256 != _digest(made)
-    ):
+    raw = versioned.read(path, "install plan", MOST)
+    made = versioned.parse(raw, path, InstallPlan, SCHEMA, "install plan")
+    if made.sha256 != _digest(made):
         raise UserError(
             "the plan was altered since it was made: its SHA-256 does not match. Plan again.",
+            Location(path),
+        )
+    if raw != _encoded(made):
+        raise UserError(
+            "the plan was altered since it was made, or was written by another program. "
+            "Plan again.",
             Location(path),
         )
     if approved_sha256 and approved_sha256.lower() != made.sha256:
@@ -112,18 +118,15 @@ def load(path: Path, approved_sha256: str = "") -> InstallPlan:
 
 
 def require_same_inputs(made: InstallPlan, context: ClusterContext, standard: Standard) -> None:
-    """Raises UserError if the plan was made of other files, or by another Hale."""
+    """Raises UserError if the plan was made from other files, or by another Hale."""
     found = _digests(context)
     if made.files.keys() != found.keys():
-        raise UserError("the inventory names other files than the plan was made of. Plan again.")
+        raise UserError("the inventory names other files than the plan was made from. Plan again.")
     for what, planned, now in (
-        (
-            f"the inventory {made.inventory}",
-            made.inventory_sha256,
-            provenance.sha256(Path(made.inventory)),
-        ),
+        (f"the inventory {made.inventory}", made.inventory_sha256, context.inventory.sha256),
         ("the baseline", made.standard_sha256, standard.sha256),
         ("Hale's version", made.version, provenance.version()),
+        ("one of Hale's program files", made.program_sha256, provenance.program_sha256()),
         *((path, made.files[path], found[path]) for path in found),
     ):
         if planned != now:
@@ -165,10 +168,11 @@ def _phases(statuses: Iterable[PhaseStatus]) -> tuple[PlannedPhase, ...]:
 
 
 def _digests(context: ClusterContext) -> dict[str, str]:
-    found = {str(path): hashlib.sha256(raw).hexdigest() for path, raw in context.files.items()}
-    if (extra := context.cluster.kubeadm_extra) is not None:
-        found[str(extra)] = provenance.sha256(extra)
-    return found
+    return {str(path): hashlib.sha256(raw).hexdigest() for path, raw in context.files.items()}
+
+
+def _encoded(made: InstallPlan) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"
 
 
 def _digest(made: InstallPlan) -> str:

@@ -19,7 +19,7 @@ def print_status(console: Console, status: PhaseStatus) -> None:
         return
     console.print(
         headline(
-            "▶" if status.remaining else "-",
+            "▶" if status.remaining or status.steps else "-",
             status.name,
             status.title,
             "" if status.remaining else "done",

@@ -81,7 +81,7 @@ def install_cluster(options: InstallOptions) -> bool:
         saved_plan.require_same_inputs(made, context, standard)
     chosen = selected_phases(options)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{inventory.environment} inventory {inventory.path}")
+    console.print(Text(f"{inventory.environment} inventory {inventory.path}"))
     if made is not None:
         author, created = escape_controls(made.author), escape_controls(made.created)
         console.print(Text(f"plan of {author}, {created}, SHA-256 {made.sha256}"))
@@ -113,7 +113,7 @@ def _install(
         if phases:
             _settle(inventory, standard, sessions, ignored)
         ok = _audit(inventory, standard, sessions, folder, ignored)
-    console.print(f"report: {folder}")
+    console.print(Text(f"report: {folder}"))
     return ok
 
 
@@ -153,9 +153,14 @@ def _gate(
         for text in preflight.render(found.blocking):
             console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
         ids = ",".join(sorted({r.requirement for r in found.blocking}))
+        how = (
+            f": --ignore-preflight-errors {ids}"
+            if options.apply is None
+            else " when you plan the install again."
+        )
         console.print(
-            f"Nothing was changed: there is no remedy for these. Fix them manually, or ignore them:"
-            f" --ignore-preflight-errors {ids}"
+            "Nothing was changed: there is no remedy for these. Fix them manually, or ignore them"
+            f"{how}"
         )
         return False
     if found.fixable:
@@ -220,8 +225,7 @@ def _phases(
         try:
             left = left_alone(context, sessions, chosen, joined, options.phase)
             if made is not None:
-                statuses = phase_statuses(context, sessions, chosen, left)
-                saved_plan.require_same_steps(made, statuses)
+                _require_same_steps(options, made, context, sessions, chosen, left)
                 saved_plan.save(made, folder / "plan.json")
         except HostsUnreachable as error:
             raise UserError(str(error)) from None
@@ -242,15 +246,21 @@ def _phases(
             report = apply.console_reporter()
             apply.recover_runs(options.reports, context.inventory, of_gate, report)
             gate = _joined_gate(options, context, standard, of_gate, journal, joined, remediated)
+        if made is not None:
+            try:  # what has run since may have held the lock
+                _require_same_steps(options, made, context, sessions, chosen, left)
+            except (UserError, HostsUnreachable) as error:
+                journal.write(RunFinished(RunState.FAILED, now()))
+                raise UserError(str(error)) from None
         engine = Engine(context, sessions, progress, journal, gate, left)
         with interruptible(engine):
             try:
                 if options.phase:
-                    _needs(engine, options.phase)
+                    _needs(engine, options)
                 engine.carry_out(chosen, again=bool(options.phase))
             except InstallAborted:
                 journal.write(RunFinished(RunState.INTERRUPTED, now()))
-                console.print(f"Stopped. Resume with:\n    {options.resume_command}")
+                console.print(Text(f"Stopped. {options.resume_advice}"))
                 raise KeyboardInterrupt from None
             except (PhaseFailed, HostsUnreachable) as error:
                 journal.write(RunFinished(RunState.FAILED, now()))
@@ -270,6 +280,19 @@ def _phases(
         console.print("Left as they are, because Hale did not write them, or not as they are now:")
         print_differences(console, tuple(engine.differences.values()))
     return True
+
+
+def _require_same_steps(
+    options: InstallOptions,
+    made: InstallPlan,
+    context: ClusterContext,
+    sessions: SessionPool,
+    chosen: Sequence[str],
+    left: LeftAlone,
+) -> None:
+    """Raises UserError if other steps remain now than the plan has; HostsUnreachable."""
+    statuses = phase_statuses(context, sessions, chosen, left, again=bool(options.phase))
+    saved_plan.require_same_steps(made, statuses)
 
 
 def _joined_gate(
@@ -305,13 +328,15 @@ def _joined_gate(
     )
 
 
-def _needs(engine: Engine, only: str) -> None:
+def _needs(engine: Engine, options: InstallOptions) -> None:
     """Check that the dependencies of --phase are done. Raises UserError."""
+    only = options.phase
+    use = "Use" if options.apply is None else "Plan again, with"
     for one in phase_statuses(engine.site, engine.sessions, required_phases(only)):
         if one.remaining or one.unknown:
             raise UserError(
                 f"--phase {only} needs {one.name}, which is not done: "
-                f"{(*one.remaining, one.unknown)[0]}. Use --until {only}."
+                f"{(*one.remaining, one.unknown)[0]}. {use} --until {only}."
             )
 
 
@@ -323,8 +348,10 @@ def _explain(
     if isinstance(error, PhaseFailed) and error.output:
         console.print(Text(indented(escaped_lines(error.output))))
     console.print(
-        f"\nCompleted steps are kept; a new run resumes from here:\n    {options.resume_command}\n"
-        "docs/install.md lists for each phase where to look.",
+        Text(
+            f"\nCompleted steps are kept. {options.resume_advice}\n"
+            "docs/install.md lists for each phase where to look."
+        ),
         soft_wrap=True,
     )
 

@@ -9,6 +9,7 @@ value. Files of variables (group_vars/, host_vars/) are not read.
 """
 
 import ast
+import hashlib
 import ipaddress
 import re
 import shlex
@@ -16,6 +17,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from hale.files import regular
@@ -81,7 +83,10 @@ class ControlPlaneEndpoint(Struct, frozen=True):
 
 
 class Inventory(Struct, frozen=True):
-    """The hosts in the file's order, the host names of each group, and the cluster's settings."""
+    """The hosts in the file's order, the host names of each group, and the cluster's settings.
+
+    sha256: of the file's bytes that were read.
+    """
 
     path: Path
     hosts: tuple[Host, ...]
@@ -90,6 +95,7 @@ class Inventory(Struct, frozen=True):
     endpoint: ControlPlaneEndpoint
     etcd_kind: str = "stacked"
     cluster: ClusterSpec = ClusterSpec()
+    sha256: str = ""
 
     @property
     def environment(self) -> str:
@@ -128,7 +134,8 @@ def load_inventory(path: Path) -> Inventory:
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise UserError("there is a NUL byte. Save the file as plain text.", Location(path, line))
-    return _Parser(path, text).inventory()
+    found = _Parser(path, text).inventory()
+    return msgspec.structs.replace(found, sha256=hashlib.sha256(raw).hexdigest())
 
 
 _SECTION = re.compile(r"\[([^\]:\s]+)(?::(\w+))?\]\s*(?:[#;].*)?$")

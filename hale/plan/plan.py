@@ -205,7 +205,11 @@ def _digest(plan: Plan) -> str:
 
 def save_plan(plan: Plan, path: Path) -> None:
     """Write it atomically, readable by the operator alone."""
-    atomic.write(path, msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n", mode=0o600)
+    atomic.write(path, _encoded(plan), mode=0o600)
+
+
+def _encoded(plan: Plan) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n"
 
 
 def load_plan(path: Path, approved_sha256: str = "") -> Plan:
@@ -214,15 +218,17 @@ def load_plan(path: Path, approved_sha256: str = "") -> Plan:
     approved_sha256: the digest of the plan that was approved, in hex: another plan is refused; ""
     accepts any.
     """
-    plan = versioned.load(path, Plan, SCHEMA, "plan", MOST)
-    covered = msgspec.json.decode(msgspec.json.encode(plan))
-    if msgspec.json.decode(versioned.read(path, "plan", MOST)) != covered:
-        raise UserError(
-            "the plan has fields that its SHA-256 does not cover. Plan again.", Location(path)
-        )
+    raw = versioned.read(path, "plan", MOST)
+    plan = versioned.parse(raw, path, Plan, SCHEMA, "plan")
     if plan.sha256 != _digest(plan):
         raise UserError(
             "the plan was altered since it was made: its SHA-256 does not match. Plan again.",
+            Location(path),
+        )
+    if raw != _encoded(plan):
+        raise UserError(
+            "the plan was written by another program, or has fields that its SHA-256 does not "
+            "cover. Plan again.",
             Location(path),
         )
     if approved_sha256 and approved_sha256.strip().lower() != plan.sha256:

@@ -69,7 +69,7 @@ def build_plan(audited: AuditResult, sessions: SessionPool, only: Sequence[str] 
             author=provenance.operator(),
             created=results.utc(time.time()),
             inventory=str(path.resolve()),
-            inventory_sha256=provenance.sha256(path),
+            inventory_sha256=audit.inventory.sha256,
             standard_sha256=audit.standard.sha256,
             profile=audit.profile,
             hosts=tuple(hosts),
@@ -85,7 +85,7 @@ def require_same_inputs(made: Plan, known: Inventory, standard: Standard) -> Non
             "Plan again."
         )
     for what, planned, now in (
-        (f"the inventory {known.path}", made.inventory_sha256, provenance.sha256(known.path)),
+        (f"the inventory {known.path}", made.inventory_sha256, known.sha256),
         ("the baseline", made.standard_sha256, standard.sha256),
     ):
         if planned != now:

@@ -1,12 +1,14 @@
 """The picture, the line and the page: true to the numbers, and nobody's markup."""
 
+import io
 import re
 from typing import cast
 from xml.etree import ElementTree
 
 import pytest
+from rich.console import Console
 
-from hale.drill import chart, drill_page
+from hale.drill import chart, drill_page, live_view
 from hale.drill.chart import Scale
 from hale.drill.http_client import Request
 from hale.model.drill import (
@@ -168,3 +170,15 @@ def test_the_page_stands_by_itself_and_shows_no_ones_markup() -> None:
     assert text.count("<svg") == 2
     assert "1.10 s" in text
     assert "NOT REVERTED" in text
+
+
+def test_the_terminal_shows_no_ones_markup() -> None:
+    """`[/b]` would end the drill with an error, `[b]` would be left out."""
+    console = Console(width=200, file=io.StringIO())
+    found = Results(SCHEMA, run(), [], [], [])
+    measured = drill(host="m[b]1", invalid_because="no answer of x[/b]")
+    drill_page.print_summary(console, found, [(measured, asks())])
+    console.print(live_view.progress_table("start x[/b] of m[b]1", [], 0, 0, []))
+    text = cast("io.StringIO", console.file).getvalue()
+    for name in ("m[b]1 ", "no answer of x[/b]", "start x[/b] of m[b]1"):
+        assert name in text

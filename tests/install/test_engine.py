@@ -530,6 +530,18 @@ def test_done_again_where_it_is_asked_for(made: Made) -> None:
     assert made.told.said == ["a begun", "a done"]
 
 
+def test_a_plan_of_what_is_done_again_has_its_steps(made: Made) -> None:
+    step = RunScript("m1", "pull", "true")
+    made.phase("a", lambda: [Batch((step,))])
+    made.phases["a"].done.set()
+    site, sessions = made.engine.site, made.engine.sessions
+    (once,) = planning.phase_statuses(site, sessions, ["a"])
+    assert (once.remaining, once.steps, once.content) == ((), (), "")
+    (found,) = planning.phase_statuses(site, sessions, ["a"], again=True)
+    assert (found.remaining, found.steps) == ((), ("m1: run pull",))
+    assert found.content
+
+
 def test_kubeadms_seconds_that_go_at_once_are_counted_once() -> None:
     def act(begun: int, seconds: float, own: bool = True) -> InstallStepDone:
         end = begun + seconds

@@ -348,7 +348,8 @@ def test_install_and_its_plan_leave_hosts_alone_by_phase(
     class Noted(Exception):
         pass
 
-    def note(*given: Any) -> None:
+    def note(*given: Any, again: bool = False) -> None:
+        assert again == (bool(phase) and len(left) == 1), "the plan has what --phase runs again"
         left.append(bool(given[-1]))
         raise Noted
 

@@ -120,7 +120,7 @@ def test_a_plan_says_what_the_gate_would_refuse(
 ) -> None:
     passed = preflight.PreflightResult(refused.reports, None, (), (), ())
     monkeypatch.setattr(preflight, "run_preflight", lambda *_: passed)
-    monkeypatch.setattr(plan_view, "phase_statuses", lambda *_: [])
+    monkeypatch.setattr(plan_view, "phase_statuses", lambda *_, **__: [])
     plan_view.print_plan(refused)
     said = capsys.readouterr().out
     assert f"blocked by: {TOO_OLD}" in said

@@ -1,12 +1,15 @@
 """A plan is applied to the inventory and the standard that it was made for, and to no other."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import msgspec
 import pytest
+from invoke.program import Program
 
+from hale.apply import workflow
 from hale.files import provenance
 from hale.inventory import ini
 from hale.model.errors import UserError
@@ -63,6 +66,13 @@ def test_an_inventory_that_has_changed(path: Path) -> None:
         planner.require_same_inputs(made, ini.load_inventory(path), STANDARD)
 
 
+def test_an_inventory_that_changes_while_it_is_used(path: Path) -> None:
+    """The digest is that of what was parsed."""
+    made, known = made_for(path), ini.load_inventory(path)
+    path.write_text(INVENTORY.replace(".11", ".12"))
+    planner.require_same_inputs(made, known, STANDARD)
+
+
 def test_a_standard_that_has_changed(path: Path) -> None:
     made = msgspec.structs.replace(made_for(path), standard_sha256="other")
     with pytest.raises(UserError, match="the baseline has changed since the plan was made"):
@@ -115,3 +125,43 @@ def test_fix_refuses_it_before_any_host_is_contacted(
     assert done.stderr.startswith("fix: ")
     assert says in done.stderr
     assert not reports.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--apply", "--plan=x", "-s", ""), "--sha256 requires --plan, and the 64"),
+        (("--apply", "--plan=", "--yes"), "--plan has no value"),
+        (("--apply", "-l", ""), "--plan has no value"),
+        (("--out", ""), "--out has no value"),
+    ],
+)
+def test_an_option_without_a_value_is_not_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    why: str,
+) -> None:
+    """Of a variable that is not set: `fix` would plan again, and apply that."""
+    for part in ("apply_fix", "plan_fix"):  # else the hosts of inventory.ini are contacted
+        monkeypatch.setattr(workflow, part, lambda *_: pytest.fail("the fix begins"))
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["invoke", "fix", *words])
+    with pytest.raises(SystemExit) as ended:
+        Program().run()
+    assert ended.value.code == 1
+    assert why in capsys.readouterr().err
+
+
+def test_the_command_for_the_approval_names_the_file(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = plan.with_checksum(made_for(path))
+    out = tmp_path / "a b[c].json"
+    monkeypatch.setattr(workflow, "plan_fix", lambda *_: made)
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["invoke", "fix", "--out", str(out)])
+    Program().run(exit=False)
+    (command,) = [w for w in capsys.readouterr().out.splitlines() if "--apply" in w]
+    assert shlex.split(command)[4] == str(out)
+    assert plan.load_plan(out, made.sha256) == made

@@ -150,6 +150,20 @@ def test_an_altered_plan_is_refused(tmp_path: Path, old: bytes, new: bytes, said
     assert str(error.value).startswith(f"{path}: ")
 
 
+@pytest.mark.parametrize(
+    "more",
+    [b'"author":"eve",', b'"x":1e400,', b'"x":' + b"9" * 5000 + b",", b'"x":"\xff",', b" "],
+)
+def test_a_file_that_save_plan_would_not_write_is_refused(tmp_path: Path, more: bytes) -> None:
+    """Its fields, and so its SHA-256, are those of the plan."""
+    path = tmp_path / "fix.json"
+    plan.save_plan(sample(), path)
+    path.write_bytes(path.read_bytes().replace(b"{", b"{" + more, 1))
+    with pytest.raises(UserError, match="written by another program, or has fields") as error:
+        plan.load_plan(path, sample().sha256)
+    assert str(error.value).startswith(f"{path}: ")
+
+
 def invoke_fix(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(Path(sys.executable).parent / "invoke"), "fix", *arguments],
