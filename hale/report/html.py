@@ -66,6 +66,7 @@ def render(found: Results) -> str:
         tally=[_tally(rows, name) for name in names],
         link=lambda row: "#" + quote(row_id(row)),
         overrides=overrides(found),
+        waivers=found.waivers,
         deselected=_deselected(found),
         possible=len(rows) + len(found.deselected),
         filters=_filters(found),
