@@ -1,10 +1,10 @@
 """How far apart the hosts' clocks are.
 
 Each host's clock is read when its answer is complete, and compared with the operator's clock.
-That one may be wrong itself, so only differences between hosts are judged. The answer's way makes
-a host look late: by milliseconds, which the tolerance must cover, or by seconds where a machine or
-the network is busy. Such a delay alone is no fault: what the request took beyond the script's own
-duration on the host is the most that it can be.
+That one may be wrong itself, so only differences between hosts are judged. The time in transit
+makes a host look late: by milliseconds, or by seconds where a machine or the network is busy. It is
+at most what the request took beyond the script's own duration on the host. A difference that it may
+explain is no fault, and one that it may hide is not excluded: both are UNKNOWN.
 
 Sources: etcd's rafthttp prober, which warns of more than one second between members; date(1).
 """
@@ -51,6 +51,18 @@ class ClockRuntime(Struct, frozen=True):
         return max(0.0, ahead - min((o.seconds + o.delay for o in self.offsets), default=0.0))
 
     @property
+    def possible_seconds(self) -> float:
+        """The largest difference that the delays may hide, in s."""
+        last = sorted(self.offsets, key=lambda o: o.seconds)[:2]
+        return max(
+            (
+                ahead.seconds + ahead.delay - next(b.seconds for b in last if b is not ahead)
+                for ahead in (self.offsets if len(last) == 2 else ())
+            ),
+            default=0.0,
+        )
+
+    @property
     def actual(self) -> str:
         first, last = self.offsets[0], self.offsets[-1]
         if first is last:
@@ -81,11 +93,12 @@ def read_runtime(readings: ClusterView, case: Case[ClockParameters]) -> ClockRun
     fact = ClockRuntime(
         tuple(sorted(offsets, key=lambda o: o.seconds, reverse=True)), tuple(unread)
     )
-    if fact.spread_seconds > case.parameters.tolerance_seconds >= fact.proven_seconds:
+    if fact.proven_seconds <= case.parameters.tolerance_seconds < fact.possible_seconds:
         late = max(offsets, key=lambda o: o.delay)
         raise Unreadable(
-            f"{fact.actual}; but the answer of {late.host} was up to {late.delay:.3f} s on its "
-            f"way, and only {fact.proven_seconds:.3f} s are certain: run it again"
+            f"{fact.actual}; but the answer of {late.host} was up to {late.delay:.3f} s in "
+            f"transit, so the difference is between {fact.proven_seconds:.3f} and "
+            f"{fact.possible_seconds:.3f} s: run it again"
         )
     if unread and fact.spread_seconds <= case.parameters.tolerance_seconds:
         raise Unreadable("; ".join(unread))

@@ -40,6 +40,7 @@ from hale.model.evidence import (
     matches,
 )
 from hale.model.requirement import Case
+from hale.shell import arguments
 
 ROOT = "/proc/sys"
 PATTERNS = conf_dirs.patterns("sysctl.d")
@@ -180,9 +181,15 @@ def probes(host: Host, cases: Sequence[Case[SysctlParameters]]) -> tuple[Probe, 
         ),
         VERSION,
         boot_files.PROBE,
-        CommandProbe("leads", f"grep -sH '' /dev/null {' '.join(leads)} || [ $? -le 2 ]"),
+        CommandProbe("leads", arguments(*leads) + _LEADS),
         sysctl_writers.probe(written),
     )
+
+
+# Patterns, to be expanded and nothing else.
+_LEADS = """IFS=
+set -- $@
+grep -sH '' /dev/null "$@" || [ $? -le 2 ]"""
 
 
 def _related(parameters: SysctlParameters) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 request.py builds the script, response.py parses what it prints, transports.py runs it.
 """
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +21,8 @@ from hale.model.reading_time import Stopwatch, TimeExceeded, limited
 from hale.redact import redact
 
 PAUSE = 0.5  # seconds
+# How often the clock of a host whose answer may have been later than CLOCK_DELAY is read again; s.
+CLOCK_READINGS, CLOCK_DELAY, CLOCK_TIMEOUT = 3, 0.25, 5.0
 
 
 class RawResponse(Struct, frozen=True):
@@ -116,9 +119,32 @@ def gather_host(request: ProbeRequest, transport: Transport, timeout: float) -> 
     stopwatch = Stopwatch()
     try:
         with limited(stopwatch):
-            return response.parse_response(known, request, token.encode(), raw.stdout, seconds)
+            found = response.parse_response(known, request, token.encode(), raw.stdout, seconds)
+        return _with_clock(found, transport)
     except TimeExceeded:
         return replace(known, unreachable=stopwatch.reason)
     except response.MalformedResponse as error:
         detail = raw.stderr[-2000:].decode(errors="backslashreplace").strip()[-300:]
         return replace(known, unreachable=redact(f"{error}{': ' + detail if detail else ''}"))
+
+
+def _with_clock(found: Evidence, transport: Transport) -> Evidence:
+    """The evidence with the host's clock as exact as a few more readings make it.
+
+    An answer that was late on its way makes the clock look behind; a short question is answered
+    sooner than the script was.
+    """
+    for _ in range(CLOCK_READINGS):
+        if found.clock is None or found.clock_delay <= CLOCK_DELAY:
+            break
+        token = secrets.token_hex(8)
+        begun = time.monotonic()
+        raw = transport.run_script(f"echo {token}; date +%s.%N; echo {token}", CLOCK_TIMEOUT)
+        now, seconds = time.time(), time.monotonic() - (raw.sent or begun)
+        shown = re.search(rb"%b\n(\d{1,12}\.\d{1,9})\n%b" % ((token.encode(),) * 2), raw.stdout)
+        if shown is None:
+            break
+        if seconds < found.clock_delay:
+            clock = found.read_at + float(shown[1]) - now
+            found = replace(found, clock=clock, clock_delay=seconds)
+    return found

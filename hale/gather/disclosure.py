@@ -1,9 +1,10 @@
 """What leaves a host: the sed(1) program through which its answer goes, before it is compressed.
 
-Of files with a selection (hale.model.evidence.select), the lines that no fact needs leave the host
-empty, so that each line keeps its number. In all other lines, and in the output of commands, the
-most frequent forms of secrets are masked. Each command that masks is the twin of a rule of
-hale/redact.py, with the same result; that masks the rarer forms once the answer has arrived.
+Of files with a selection (hale.model.evidence.select), the lines that no fact needs are blanked
+before they leave the host, so that each line keeps its number. In all other lines, and in the
+output of commands, the most frequent forms of secrets are masked. Each command that masks is the
+twin of a rule of hale/redact.py, with the same result but for blanks at the end of a line; that
+masks the rarer forms once the answer has arrived.
 
 This is GNU sed in the C locale; another one ends the answer early, which is UNKNOWN. grep prints
 lines of files as `path NUL number : line`.
@@ -185,7 +186,6 @@ def _masking() -> list[str]:
         own = rf"{begin}([A-Za-z0-9_.-]*{before})?{name}[\"']?{_BLANKS}[=:]{_BLANKS}"
         inside = rf"(^|{before}){name}" if case else rf"{before}{name}"
         colon, equals = rf"{inside}[\"']?{_BLANKS}:{_BLANKS}", rf"{inside}{_BLANKS}={_BLANKS}"
-        number = len(re.findall(r"(?<!\\)\(", own)) + 2
         found += [
             rf"/{own}{_ORDINARY}/{case}b",
             f"t own{label}",  # forgets what was replaced before
@@ -194,8 +194,14 @@ def _masking() -> list[str]:
             "t",
             rf"s/({own})'[^']+'/\1'{_STARS}'/{case}",
             "t",
-            rf"s/({own})[^[:space:]\"'].*([,;])[ \t]*$/\1{_STARS}\{number}/{case}",
-            "t",
+            *(
+                command
+                for end in (",", ";")
+                for command in (
+                    rf"s/({own})[^[:space:]\"'].*{end}[ \t]*$/\1{_STARS}{end}/{case}",
+                    "t",
+                )
+            ),
             rf"s/({own})[^[:space:]\"'].*/\1{_STARS}/{case}",
             "t",
             rf"/({colon}|{equals}){_ORDINARY}/{case}b",

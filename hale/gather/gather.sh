@@ -2,8 +2,10 @@
 # Functions of the script that reads a host; request.py sends them without comments,
 # followed by calls.
 #
-# They print frames `NONCE LETTER …`; request.py names the letters. N is the nonce, T is not empty
-# if there is timeout(1), B is the host's uptime at the begin. In each function r is an exit status and e the text of standard error.
+# They print frames `NONCE LETTER …`; request.py names the letters. A newline stands before each: what
+# masks secrets reads lines, and must not take a nonce for the end of one. N is the nonce, T is not
+# empty if there is timeout(1), B is the host's uptime at the start. In each function r is an exit
+# status and e the text of standard error.
 
 LC_ALL=C PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin
 export LC_ALL PATH
@@ -17,9 +19,9 @@ command -v timeout >/dev/null && T=1
 
 # run NAME TIMEOUT SCRIPT: one command with its own watchdog.
 run() {
-  printf '%s C %s\n' $N "$1"
+  printf '\n%s C %s\n' $N "$1"
   { e=$(${T:+timeout -k 1 "$2"} sh -c "$3" </dev/null 2>&1 >&3 3>&-); r=$?; } 3>&1
-  printf '%s S %s\n%s' $N $r "$e"
+  printf '\n%s S %s\n%s' $N $r "$e"
 }
 
 # run_batch [NAME TIMEOUT SCRIPT]...: quick commands under one watchdog of 3 s, which saves a process
@@ -41,10 +43,10 @@ read -r N
 exec </dev/null
 trap "exit 124" TERM
 while [ $# -gt 2 ]; do
-printf "%s C %s\n" $N "$1"
+printf "\n%s C %s\n" $N "$1"
 { e=$(N=; eval "$3" 2>&1 >&4 3>&- 4>&-); r=$?; } 4>&1
 printf . >&3
-printf "%s S %s\n%s" $N $r "$e"
+printf "\n%s S %s\n%s" $N $r "$e"
 shift 3
 done'
 
@@ -63,12 +65,12 @@ report_errors() {
   done
   unset IFS
   set +f
-  printf '%s S %s\n%s\n%s' $N $r $n "$f"
+  printf '\n%s S %s\n%s\n%s' $N $r $n "$f"
 }
 
 # check_searchable FOLDER...: only errors are of interest.
 check_searchable() {
-  printf '%s H\n' $N
+  printf '\n%s H\n' $N
   { e=$(find -H "$@" -maxdepth 1 -false 2>&1 >&3); r=$?; } 3>&1
   report_errors
 }
@@ -76,7 +78,7 @@ check_searchable() {
 # stat_files PATH...: path, type, type of the target, target, ctime, mtime, device, whether it is
 # readable.
 stat_files() {
-  printf '%s L %s\n' $N $#
+  printf '\n%s L %s\n' $N $#
   { e=$(find "$@" -maxdepth 0 -printf '%p\0%y\0%Y\0%l\0%C@\0%T@\0%D\0' \
     \( -readable -printf 'r\0' -o -printf '-\0' \) 2>&1 >&3); r=$?; } 3>&1
   report_errors
@@ -84,17 +86,17 @@ stat_files() {
 
 # stat_link_targets LINK...: path, and ctime, mtime and device of what it leads to.
 stat_link_targets() {
-  printf '%s M\n' $N
+  printf '\n%s M\n' $N
   [ $# = 0 ] || find -L "$@" -maxdepth 0 -xtype l -printf '%p\0%C@\0%T@\0%D\0' 2>/dev/null
 }
 
 # read_files FILE...: the names, a newline, then each line with its file and number.
 read_files() {
-  printf '%s G\n' $N
+  printf '\n%s G\n' $N
   printf '%s\0' "$@" ""
   echo
   { e=$(grep -anHZ '' "$@" 2>&1 >&3); r=$?; } 3>&1
-  printf '%s S %s\n%s' $N $r "$e"
+  printf '\n%s S %s\n%s' $N $r "$e"
 }
 
 # read_matches SENTINEL PATH...: the targets of links, then the lines of files. Only regular files are

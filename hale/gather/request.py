@@ -28,7 +28,7 @@ LINK_TARGETS = "M"  # times of the targets of links
 FILE_LINES = "G"  # the lines of files
 COMMAND = "C"  # a probe's output
 STATUS = "S"  # exit status and errors of the frame before
-END = "Z"  # the clock, the uptime at the begin and now
+END = "Z"  # the clock, the uptime at the start and now
 
 IDENTITY = "identity"  # the subject that tells which host answered; read in every run
 
@@ -101,7 +101,7 @@ def request_script(request: ProbeRequest, token: str) -> str:
     for name, slow in request.commands:
         if slow.slow:  # its output waits in the pipe until the others are done
             inner = f"{{ run {_probe_arguments(name, slow)}; }} | {{\n{inner}\ncat\n}}"
-    end = f"read -r u _ </proc/uptime; printf '%s {END} %s\\n' $N \"$(date +%s.%N) $B $u\""
+    end = f"read -r u _ </proc/uptime; printf '\\n%s {END} %s\\n' $N \"$(date +%s.%N) $B $u\""
     edge = f"echo {token}\n"
     program = shlex.quote(filter_of(request))
     pipe = f"LC_ALL=C sed -E {program} | gzip -1c | base64"

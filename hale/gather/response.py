@@ -99,8 +99,12 @@ def parse_response(
         raise MalformedResponse("the host's answer is garbled")
     if answer.count(nonce) > budgets.FRAMES:
         raise MalformedResponse(f"the host's answer has more than {budgets.FRAMES} parts")
-    frames = [(f[1:2], f[3:] if f[2:3] == b" " else f[2:]) for f in answer.split(nonce)[2:]]
+    parts = answer.split(nonce)[2:]
     del answer
+    if not all(part.endswith(b"\n") for part in parts):
+        raise MalformedResponse("the host's answer is garbled: a part does not end with its line")
+    frames = [(p[1:2], (p[3:] if p[2:3] == b" " else p[2:])[:-1]) for p in parts]
+    del parts
     if not frames or frames[-1][0] != _END:
         raise MalformedResponse("the host's answer is truncated")
     for kind, data in frames:
@@ -131,8 +135,8 @@ def parse_response(
     )
 
 
-# The time of day, the uptime at the begin, and now: proc_uptime(5).
-_CLOCK = re.compile(rb"(\d{1,12}\.\d{1,9}) (\d{1,12}\.\d{1,9}) (\d{1,12}\.\d{1,9})\n?")
+# The time of day, the uptime at the start, and now: proc_uptime(5).
+_CLOCK = re.compile(rb"(\d{1,12}\.\d{1,9}) (\d{1,12}\.\d{1,9}) (\d{1,12}\.\d{1,9})")
 
 
 class _TextMemory:

@@ -213,7 +213,7 @@ class Evidence(Struct, frozen=True, dict=True, rename=_SAVED_NAMES):
     files_error: str = ""  # why the files could not be read at all
     read_at: float = 0.0  # when the answer was complete, by the operator's clock
     clock: float | None = None  # the host's own clock at that moment, or up to `clock_delay` before
-    clock_delay: float = 0.0  # seconds that the answer took beyond what the script did: its way
+    clock_delay: float = 0.0  # most seconds that it was in transit
     unreachable: str = ""  # why the host could not be asked at all
     transport: str = "hale"  # testinfra's name for the connection
     address: str = ""
@@ -300,7 +300,7 @@ class HostView:
     def clock_offset(self) -> float:
         """How far the host's clock is ahead of the operator's, in seconds. Raises Unreadable.
 
-        Both are read when the host has answered everything; the answer's way makes the host look
+        Both are read when the host has answered everything; the time in transit makes the host look
         late, by `clock_delay` at most.
         """
         self._up()
@@ -354,7 +354,7 @@ class HostView:
 def parsed(
     read: Callable[Concatenate[HostView, Rest], Understood],
 ) -> Callable[Concatenate[HostView, Rest], Understood]:
-    """A reader to which an answer in which it does not find its way is Unreadable."""
+    """A reader to which an answer that it cannot parse is Unreadable."""
 
     def guarded(readings: HostView, /, *args: Rest.args, **kwargs: Rest.kwargs) -> Understood:
         try:

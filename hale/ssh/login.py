@@ -59,7 +59,7 @@ def log_in(
         # nologin(8) explains itself on standard output.
         output = bytes(process.err) or bytes(process.out)
         missing = waited is not None and login_user is None
-        other = _replaced_by(process, target, token) if missing else ""
+        other = _replaced_by(process, target, token, stop) if missing else ""
         return HostUnreachable(client.login_failure(target, process.log(), output, waited, other))
 
     while not stop():
@@ -96,14 +96,14 @@ def log_in(
     return None
 
 
-def _replaced_by(process: SshProcess, target: Target, token: str) -> str:
-    """The program that reads what is for our shell; empty where none names itself."""
+def _replaced_by(process: SshProcess, target: Target, token: str, stop: Callable[[], bool]) -> str:
+    """The program that reads what is for our shell; empty where none names itself, or at a stop."""
     if not client.is_logged_in(process.log()):
         return ""
     answer = re.compile(rb"%s by (.*)\n" % token.encode("ascii"))
     process.to_send += shell_question(token)
     end = time.monotonic() + _NAMING + _NAMING_SHARE * target.connect_timeout
-    while not process.ended and (remaining := end - time.monotonic()) > 0:
+    while not (process.ended or stop()) and (remaining := end - time.monotonic()) > 0:
         process.pump(remaining)
         if found := answer.search(process.out):
             return found[1].decode("utf-8", "replace")[:200]

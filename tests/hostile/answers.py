@@ -9,7 +9,7 @@ SENTINEL = b"/proc/sys/kernel/random/uuid"
 
 
 def frame(letter: str, data: bytes = b"") -> bytes:
-    return b"%s %s%s" % (NONCE, letter.encode(), b" " + data if data else b"")
+    return b"\n%s %s%s" % (NONCE, letter.encode(), b" " + data if data else b"")
 
 
 def lines_of(path: bytes, content: bytes) -> bytes:
@@ -31,8 +31,8 @@ def answer(
     """
     paths = [path.encode() for path in files]
     parts = [NONCE + b"\n", frame("H") + b"\n", frame("S", b"0\n0\n")]
-    records = b"".join(b"%s\0f\0f\0\0" % p + b"1.0\0" * 2 + b"r\0" for p in paths) + listed
-    count = records.count(b"\0") // 7
+    records = b"".join(b"%s\0f\0f\0\0" % p + b"1.0\0" * 2 + b"2049\0r\0" for p in paths) + listed
+    count = records.count(b"\0") // 8
     parts += [frame("L", b"%d\n" % count) + records, frame("S", b"0\n0\n" + errors)]
     parts += [frame("M") + b"\n"]
     content = b"".join(lines_of(p.encode(), c) for p, c in files.items())
@@ -41,7 +41,7 @@ def answer(
     parts += [frame("S", b"0\n")]
     for name, printed in (outputs or {}).items():
         parts += [frame("C", name.encode() + b"\n" + printed), frame("S", b"0\n")]
-    return b"".join([*parts, frame("Z", b"1700000000.5\n")])
+    return b"".join([*parts, frame("Z", b"1700000000.5 1.0 2.0\n")])
 
 
 def packed(answered: bytes, token: str) -> bytes:

@@ -36,6 +36,7 @@ HONEST = {
     "/lib/systemd/system/sysinit.target.wants/systemd-sysctl.service": b"[Service]\n",
     "/proc/cmdline": b"ro quiet\n",
     "/proc/filesystems": b"nodev\tselinuxfs\n",
+    "/proc/self/mountinfo": b"30 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n",
     "/etc/ssh/sshd_config": b"UsePAM yes\n",
     "/etc/fstab": b"UUID=1 / ext4 defaults 0 1\n",
     "/etc/hosts": b"127.0.0.1 localhost\n192.0.2.190 master.k8s.io k8s-vip\n",
@@ -43,7 +44,6 @@ HONEST = {
 OUTPUTS = {
     "sysctl.leads": b"/proc/sys/net/ipv4/conf/eth0/forwarding:1\n",
     "sysctl.writers": b"",
-    "sysctl.boot_files": b"fs ext2/ext3 1234 /\n",
 }
 PAM = {f"/etc/pam.d/a{n}": b"@include a%d\n@include a%d\n" % (n + 1, n + 1) for n in range(29)}
 

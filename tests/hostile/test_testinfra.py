@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hale.paths import ROOT
 from tests.engine.pytest_cli import Done, typed
 from tests.hostile.test_answers import MEMORY
 
@@ -61,6 +62,19 @@ def test_a_sites_own_check(tmp_path: Path) -> None:
     done = run(tmp_path, ENDLESS, *words)
     assert done.code == 1
     assert "OutputUnlimited: the host printed more than 64 MiB" in done.said
+
+
+def test_paramiko_need_not_be_installed() -> None:
+    script = (
+        "import sys; sys.modules['paramiko'] = None\n"
+        "from hale.gather.bounded import limit_output\n"
+        "limit_output()\n"
+        "import testinfra; print(testinfra.get_host('local://').run('echo here').stdout)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "here"), done.stderr
 
 
 def test_the_memory_that_a_command_takes() -> None:

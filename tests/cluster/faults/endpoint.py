@@ -221,7 +221,7 @@ NEXT_START_FAULTS = (
         turns={AT_BOOT: fail(f"{SECOND}: {vip_config.KEEPALIVED} has virtual_router_id 99")},
     ),
     ClusterFault(
-        "an interface that the host has not, in keepalived.conf",
+        "an interface that the host does not have, in keepalived.conf",
         SECOND,
         **kept("s/interface .*/interface ens192/"),
         turns={AT_BOOT: fail(f"{SECOND}: {vip_config.KEEPALIVED} names the interface ens192")},
