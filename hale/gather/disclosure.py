@@ -19,6 +19,9 @@ from hale.model.evidence import EXISTENCE, Selection
 #: A wildcard of a shell pattern. All other characters of a pattern are quoted.
 WILD = re.compile(r"[*?]|\[!?[A-Za-z0-9._-]+\]")
 _LINE = r"\/[^\x00]*\x00[0-9]+:"
+# A line that goes on in the next one: an odd number of backslashes, as systemd and shells count
+# them; systemd takes a carriage return for the end of a line too.
+_GOES_ON = r"(\x00[0-9]+:|[^\\])(\\\\)*\\\r?$"
 _STARS = "********"
 _BLANKS = r"[ \t]*"
 # Names of something secret, with what may be before them, and sed's flag for the case of letters.
@@ -97,7 +100,7 @@ def _selecting(selections: Mapping[str, Sequence[Selection]], complete: Sequence
         "b dropped",
         "}",
         # What goes on in the next line still does, so that the next one does not count for itself.
-        r"/\\$/{s/(\x00[0-9]+:).*/\1_\\/",
+        rf"/{_GOES_ON}/{{s/(\x00[0-9]+:).*/\1_\\/",
         "b dropped",
         "}",
         r"s/(\x00[0-9]+:).*/\1/",
@@ -113,7 +116,7 @@ def _selecting(selections: Mapping[str, Sequence[Selection]], complete: Sequence
         "x",
         "s/.*//",
         "x",
-        r"/\\$/{x",
+        rf"/{_GOES_ON}/{{x",
         "s/.*/k/",
         "x",
         "}",

@@ -286,6 +286,24 @@ def test_what_goes_on_in_the_next_line(tmp_path: Path) -> None:
     assert lines == ["_\\", "#", "LimitNOFILE=1", "LimitNOFILE= \\", " 2", ""]
 
 
+@pytest.mark.parametrize(
+    ("line", "sent_as"),
+    [
+        ("A=\\", "_\\"),
+        ("A=\\\\", ""),
+        ("A=\\\\\\", "_\\"),
+        ("A=\\\r", "_\\"),
+        ("\\", "_\\"),
+        ("\\\\", ""),
+    ],
+)
+def test_an_odd_number_of_backslashes_goes_on(line: str, sent_as: str, tmp_path: Path) -> None:
+    unit = "/etc/systemd/system/containerd.service.d/a.conf"
+    printed = records(unit, f"{line}\nLimitNOFILE=1\n")
+    sent = filtered(request_of(tmp_path, "keepalived"), printed)
+    assert sent == records(unit, f"{sent_as}\nLimitNOFILE=1\n")
+
+
 @pytest.mark.parametrize("end", ["", ",", ";", "; ", ",\t"])
 @pytest.mark.parametrize("name", ["db_password", "DB_PASSWORD", "MY_PWD", "dbPassword"])
 def test_what_the_host_masks_is_what_is_masked_here(name: str, end: str, tmp_path: Path) -> None:
