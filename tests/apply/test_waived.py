@@ -21,7 +21,7 @@ TODAY = datetime.now(UTC).date()
 @pytest.fixture
 def limited(operator: Operator) -> Iterator[Operator]:
     """A host on which a site has a lower limit, and a site that has no waivers yet."""
-    operator.ready.lab[HOST].run(f"echo '* - nofile 60000' >{FILE}")
+    operator.ready.lab[HOST].run(f"echo '* - nofile 15000' >{FILE}")
     yield operator
     operator.ready.inventory.with_name("waivers.toml").unlink(missing_ok=True)
     operator.ready.lab[HOST].run(f"rm -f {FILE}")
@@ -58,7 +58,7 @@ def accept(operator: Operator, run: Path | None) -> None:
 def test_the_accepted_value_is_left_alone_and_a_worse_one_is_not(limited: Operator) -> None:
     host = limited.ready.lab[HOST]
     found = audited(limited, "before")
-    assert verdicts(found) == {Verdict.FAIL}
+    assert verdicts(found) == {Verdict.FAIL}, found.said
     accept(limited, found.folder)
     accepted = audited(limited, "accepted")
     assert accepted.code == 0, accepted.said
@@ -67,7 +67,7 @@ def test_the_accepted_value_is_left_alone_and_a_worse_one_is_not(limited: Operat
     status, said = limited.type(*fix)
     assert status == 0, said
     assert "Nothing to change." in said
-    assert host.run(f"cat {FILE}").stdout == b"* - nofile 60000\n"
+    assert host.run(f"cat {FILE}").stdout == b"* - nofile 15000\n"
     host.run(f"echo '* - nofile 1024' >{FILE}")
     worse = audited(limited, "worse")
     assert worse.code == 1
