@@ -255,6 +255,80 @@ def report(_: Context, run: str, format: str = "html", out: str = "", reports: s
         sys.stdout.buffer.write(content)
 
 
+@task(
+    klass=options.Command,
+    positional=["requirement"],
+    help={
+        "requirement": "its id, such as LIM-NOFILE",
+        "aspect": "runtime, persisted or inventory: which of its rows",
+        "hosts": "the hosts, as in pytest --hosts; or cluster, for what is read from several",
+        "accepts": "the value that is accepted, a shell pattern; or unknown",
+        "run": "an audit in reports/, instead of --accepts: the value that it found",
+        "owner": "who answers for it",
+        "approver": "who approved it, and is not the owner",
+        "reason": "why it cannot be as required",
+        "compensation": "what is done instead",
+        "ticket": "where that was decided",
+        "expires": "the last day on which it holds, such as 2027-03-01",
+        "inventory": options.INVENTORY,
+        "reports": options.REPORTS,
+    },
+)
+def waive(
+    _: Context,
+    requirement: str,
+    aspect: str = "",
+    hosts: str = "",
+    owner: str = "",
+    approver: str = "",
+    reason: str = "",
+    compensation: str = "",
+    ticket: str = "",
+    expires: str = "",
+    accepts: str = "",
+    run: str = "",
+    inventory: str = "",
+    reports: str = "",
+) -> None:
+    """Accept a failed requirement until a day: writes waivers.toml beside the inventory."""
+    from hale.cli import waivers as written
+
+    folder = options.reports(reports) / run
+    print(
+        written.waive(
+            written.WaiveOptions(
+                requirement,
+                Path(inventory) if inventory else TREE / "inventory.ini",
+                hosts,
+                aspect,
+                owner,
+                approver,
+                reason,
+                compensation,
+                ticket,
+                expires,
+                accepts,
+                (folder if folder.is_dir() else Path(run)) if run else None,
+            )
+        ),
+        end="",
+    )
+
+
+@task(klass=options.Command, help={"inventory": options.INVENTORY})
+def waivers(_: Context, inventory: str = "") -> None:
+    """List the waivers beside the inventory, the first to expire first."""
+    from rich.console import Console
+
+    from hale.cli import waivers as written
+
+    width = None if sys.stdout.isatty() else 1000
+    written.print_waivers(
+        Console(highlight=False, width=width),
+        Path(inventory) if inventory else TREE / "inventory.ini",
+    )
+
+
 @task(klass=options.Command, help={"requirement": "its id, such as SWAP-OFF"})
 def explain(_: Context, requirement: str) -> None:
     """Explain a requirement: what is checked and how, what `fix` does, and the manual steps."""
@@ -325,5 +399,17 @@ def drill(
 
 
 namespace = Collection(
-    demo, explain, fix, undo, runs, report, install, reset, kubeconfig, drill, lab
+    demo,
+    explain,
+    fix,
+    undo,
+    runs,
+    report,
+    waive,
+    waivers,
+    install,
+    reset,
+    kubeconfig,
+    drill,
+    lab,
 )

@@ -24,7 +24,6 @@ from hale.model.change import Impact
 from hale.model.errors import UserError
 from hale.model.requirement import Guard, Profile
 from hale.model.results import Result
-from hale.model.verdict import Verdict
 from hale.plan.plan import HostPlan, Step
 from hale.polling import wait_until
 from hale.report.audits import audit
@@ -140,9 +139,7 @@ def unhealthy(rows: Iterable[Result], guards: Collection[str]) -> list[str]:
     return [
         f"{r.requirement} on {r.host}: {r.verdict.value}, {r.actual}"
         for r in rows
-        if r.requirement in guards
-        and r.aspect == "runtime"
-        and r.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)
+        if r.requirement in guards and r.aspect == "runtime" and r.verdict.failed
     ]
 
 

@@ -450,7 +450,7 @@ def cluster_membership(audited: Audit) -> Mapping[str, NodeStatus]:
         judged = audited.judge(case)
         found: Any = judged.fact
         if found is None:
-            if judged.result.verdict is Verdict.UNKNOWN:
+            if judged.result.verdict is not Verdict.NOT_APPLICABLE:  # a waiver makes it no known
                 joined.setdefault(case.host_name, judged.result.actual)
             continue
         if subject == planner.ADDRESS:

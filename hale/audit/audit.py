@@ -6,12 +6,14 @@ from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hale import gather
 from hale.audit import cases as audit_cases
 from hale.audit import evidence_file
 from hale.audit.cases import skip_reason, source_hosts
 from hale.audit.judge import JudgedCase, View, judge
+from hale.audit.waivers import NO_WAIVERS, Waivers
 from hale.gather import request
 from hale.inventory.ini import Host, Inventory
 from hale.inventory.selection import SelectedHost
@@ -34,6 +36,7 @@ class Audit(Struct, dict=True):
     selected_hosts: tuple[SelectedHost, ...]
     transport: Callable[[SelectedHost], gather.Transport]
     gather_timeout: float  # seconds
+    waivers: Waivers = NO_WAIVERS
     hosts: Mapping[str, Evidence] = {}
     evidence_of: str = ""  # inventory of the --evidence, if it differs
     judged: dict[str, JudgedCase] = {}  # by the case's nodeid
@@ -102,7 +105,9 @@ class Audit(Struct, dict=True):
         """The case's verdict, judged once and then remembered. Never raises."""
         found = self.judged.get(case.nodeid)
         if found is None:
-            found = self.judged[case.nodeid] = judge(case, self.view(case))
+            found = judge(case, self.view(case))
+            found = replace(found, result=self.waivers.judged(case, found.result))
+            self.judged[case.nodeid] = found
         return found
 
     def view(self, case: Case[Any]) -> View:

@@ -84,6 +84,11 @@ class Recorder:
         self._written = time.monotonic()
 
     @property
+    def judged(self) -> list[Result]:
+        """The rows that have a verdict."""
+        return [row for test, row in self._rows.items() if test not in self._open]
+
+    @property
     def unjudged(self) -> int:
         """The number of selected cases without a verdict."""
         return len(self._open)

@@ -17,6 +17,7 @@ from hale.audit.cases import coverage_gaps, overrides_sha256
 from hale.audit.evidence_file import EvidenceFile
 from hale.audit.judge import require_checks
 from hale.audit.recorder import Recorder
+from hale.audit.waivers import load_waivers
 from hale.files import atomic, provenance
 from hale.gather import Transport
 from hale.inventory.ini import Inventory
@@ -24,6 +25,7 @@ from hale.inventory.selection import SelectedHost, select_hosts
 from hale.model import results
 from hale.model.evidence import Evidence
 from hale.model.results import HostRecord, Results, Run
+from hale.model.waiver import WaiverState
 from hale.redact import redact
 from hale.standard import loader
 from hale.standard.loader import Standard
@@ -69,6 +71,7 @@ def run(
     """
     started = time.time()
     loader.check_overrides(request.standard, request.inventory)
+    accepted = load_waivers(request.inventory, request.standard)
     revision = provenance.GitRevision()  # in the background
     require_checks(request.standard)
     audit = Audit(
@@ -78,6 +81,7 @@ def run(
         select_hosts(request.hosts, request.inventory, lambda uri: ()),
         request.transport,
         request.gather_timeout,
+        accepted,
     )
     wanted = request.requirements
     selected = [c for c in audit.cases if not wanted or c.requirement.id in wanted]
@@ -100,8 +104,14 @@ def run(
     failed = any(audit.judge(case).result.verdict.failed for case in selected)
     audited = [s.host.name for s in audit.selected_hosts]
     gaps = coverage_gaps(audit.inventory, audited, audit.all_cases, selected, recorder.unjudged)
+    recorder.results.waivers = waiver_states(audit, recorder)
     recorder.end(1 if failed else 0, gaps, booted)
     return AuditResult(audit, recorder.results, folder)
+
+
+def waiver_states(audit: Audit, recorder: Recorder) -> list[WaiverState]:
+    """What became of the site's waivers, by the rows that were judged."""
+    return audit.waivers.states(audit.all_cases, recorder.judged)
 
 
 def save_progress(

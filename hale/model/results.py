@@ -14,6 +14,7 @@ import msgspec
 from hale.model.evidence import Fact, File, HostView
 from hale.model.requirement import Case
 from hale.model.verdict import Verdict
+from hale.model.waiver import WaiverRecord, WaiverState
 
 SCHEMA = "hale.results/1"
 # The attribute of a test report that carries its row, through xdist too: a Result, or None in a
@@ -79,6 +80,7 @@ class Result(msgspec.Struct):
     settings: list[ConfigLineRecord] = []
     evidence: list[EvidenceExcerpt] = []
     log: str = ""  # what pytest has beyond that: the traceback of an error, captured output
+    waiver: WaiverRecord | None = None  # where the verdict is WAIVED
 
 
 class HostRecord(msgspec.Struct):
@@ -164,6 +166,7 @@ class Results(msgspec.Struct):
     results: list[Result]
     deselected: list[RowKey]
     site_checks: list[SiteCheck] = []
+    waivers: list[WaiverState] = []
 
 
 def unjudged(case: Case[Any], verdict: Verdict, actual: str) -> Result:

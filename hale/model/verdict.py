@@ -8,7 +8,7 @@ class Verdict(StrEnum):
 
     PASS = "PASS"  # the fact was read and meets the requirement
     FAIL = "FAIL"  # the fact was read and does not
-    WAIVED = "WAIVED"  # reserved: no run gives it yet
+    WAIVED = "WAIVED"  # failed, and accepted until a day: waivers.toml
     NOT_APPLICABLE = "N-A"  # role or condition exclude this host
     UNKNOWN = "UNKNOWN"  # the fact could not be read
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 from hale.audit import evidence_file
 from hale.audit.audit import Audit, hosts_in_evidence
 from hale.audit.judge import BrokenCheck, require_checks
+from hale.audit.waivers import load_waivers
 from hale.files import provenance
 from hale.gather import Transport, transports
 from hale.gather.bounded import limit_output
@@ -111,6 +112,7 @@ def build_audit(config: pytest.Config, resolved: AuditConfig, standard: loader.S
         resolved.selected_hosts,
         lambda one: _transport(one, resolved.sessions, option),
         option.gather_timeout,
+        load_waivers(resolved.inventory, standard),
     )
     if resolved.saved is not None:
         found.hosts = resolved.saved.hosts

@@ -225,6 +225,10 @@ def pytest_runtest_makereport(
     if row.verdict is Verdict.NOT_APPLICABLE:
         report.outcome = "skipped"
         report.longrepr = (str(item.path), item.location[1] or 0, row.actual)
+    elif row.waiver is not None:  # as pytest's xfail, which its other plugins know
+        report.outcome = "skipped"
+        report.wasxfail = f"reason: {row.waiver.reason} ({row.waiver.ticket})"
+        report.longrepr = (str(item.path), item.location[1] or 0, row.actual)
     elif row.verdict.failed:
         report.outcome = "failed"
         judged = item.stash.get(JUDGED, None)

@@ -12,7 +12,7 @@ from hale.audit import evidence_file
 from hale.audit.audit import Audit
 from hale.audit.cases import coverage_gaps
 from hale.audit.recorder import Recorder, create_run_dir
-from hale.audit.run import evidence_of, host_records, run_record, save_progress
+from hale.audit.run import evidence_of, host_records, run_record, save_progress, waiver_states
 from hale.files import atomic, provenance, signals
 from hale.model import results
 from hale.model.errors import UserError
@@ -198,6 +198,7 @@ class AuditRun:
         if self.recorder is None:
             return
         reasons = self._coverage_gaps(self.recorder.unjudged)
+        self.recorder.results.waivers = waiver_states(self.audit, self.recorder)
         self.reports.complete(self.recorder.results)
         self.recorder.end(int(exitstatus), reasons, self._booted)
         self.reports.write(self.recorder.results, self.writer)

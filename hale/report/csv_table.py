@@ -19,6 +19,8 @@ COLUMNS = (
     "actual",
     "reboot_proven",
     "overrides",
+    "waiver_ticket",
+    "waiver_expires",
 )
 # A spreadsheet takes a cell that begins with one of these for a formula, which may run programs
 # and send data away: https://owasp.org/www-community/attacks/CSV_Injection
@@ -45,6 +47,8 @@ def render(found: Results) -> str:
                 row.actual,
                 "yes" if row.reboot_proven else "no",
                 "; ".join(f"{o.parameter}={o.value}" for o in row.overrides),
+                row.waiver.ticket if row.waiver else "",
+                row.waiver.expires if row.waiver else "",
             )
         )
     return table.getvalue()

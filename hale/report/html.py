@@ -66,6 +66,7 @@ def render(found: Results) -> str:
         tally=[_tally(rows, name) for name in names],
         link=lambda row: "#" + quote(row_id(row)),
         overrides=overrides(found),
+        waivers=found.waivers,
         deselected=_deselected(found),
         possible=len(rows) + len(found.deselected),
         filters=_filters(found),
@@ -102,8 +103,10 @@ def verdict(found: Results) -> str:
         return "not proven"
     if beside := matrix.failures_beside(found.run):
         return beside
+    waived = sum(row.verdict is Verdict.WAIVED for row in found.results)
+    words = f"compliant but for {waived} waived" if waived else "compliant"
     complete = found.run.state == "finished" and not found.run.incomplete
-    return "compliant" if complete else "compliant (partial run)"
+    return words if complete else f"{words} (partial run)"
 
 
 class MatrixRow(Struct, frozen=True):

@@ -16,6 +16,7 @@ from hale.report.text import escape_lines
 from hale.report.verdicts import PRESENTATION
 
 ROW_PROPERTIES = ("host", "requirement", "aspect", "verdict")
+WAIVER_PROPERTIES = ("where", "owner", "approver", "reason", "compensation", "ticket", "expires")
 RUN_PROPERTIES = ("version", "git_revision", "site", "inventory", "profile", "started")
 # The element inside the test case of a site's check, by pytest's outcome.
 SITE_ELEMENTS = {
@@ -67,7 +68,10 @@ def render(found: Results, prefix: str = "") -> str:
 
 def _row(row: Result, prefix: str) -> Element:
     case = _case(row.test, row.duration, prefix)
-    _properties(case, [(name, str(getattr(row, name))) for name in ROW_PROPERTIES])
+    named = [(name, str(getattr(row, name))) for name in ROW_PROPERTIES]
+    if row.waiver is not None:
+        named += [(f"waiver_{n}", str(getattr(row.waiver, n))) for n in WAIVER_PROPERTIES]
+    _properties(case, named)
     element = PRESENTATION[row.verdict].junit
     if row.verdict.failed:
         text = f"{failure_block(row)}\n\n{row.log}" if row.log else failure_block(row)

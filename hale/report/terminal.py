@@ -14,6 +14,7 @@ from msgspec import Struct
 from hale.model.evidence import Evidence
 from hale.model.results import Result, Results
 from hale.model.verdict import Verdict
+from hale.model.waiver import WaiverState
 from hale.report.matrix import (
     BEYOND,
     FailureGroup,
@@ -24,7 +25,7 @@ from hale.report.matrix import (
     matrix,
 )
 from hale.report.text import escape_controls, fold_hostnames, format_value
-from hale.report.verdicts import sign_of
+from hale.report.verdicts import PRESENTATION, sign_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -175,6 +176,7 @@ def renderables(results: Results, width: int, verbosity: int = 0) -> "list[Rende
         if verbosity >= 0:
             found.extend(_reasons(rows, names, verbosity))
             found.extend(_overrides(rows))
+            found.extend(_waivers(results.waivers))
         found.extend(_matrices(rows, names, width))  # last: it is what stays on the screen
         found.append(_legend(rows))
     else:
@@ -356,6 +358,22 @@ def _reasons(rows: Sequence[Result], names: Sequence[str], verbosity: int) -> "l
     if found:
         found.append(Text(""))
     return found
+
+
+def _waivers(waivers: Sequence[WaiverState]) -> "list[Any]":
+    """The rows that waivers accept, and the waivers that need somebody's attention."""
+    from rich.text import Text
+
+    found: list[Any] = []
+    for one in waivers:
+        what = f"{one.requirement} {one.aspect} ({one.hosts})"
+        if one.note:
+            sign, style, text = "! ", "bold yellow", f"waiver {one.where}: {what}: {one.note}"
+        else:
+            sign, style = PRESENTATION[Verdict.WAIVED].sign + " ", "yellow"
+            text = f"{what}: {one.rows} accepted until {one.expires} ({one.ticket})"
+        found.append(_hanging(Text(sign, style), Text(escape_controls(text))))
+    return [*found, Text("")] if found else []
 
 
 def _affected(reason: FailureGroup, hosts: Sequence[str]) -> "list[tuple[str, str]]":

@@ -26,7 +26,7 @@ def audit() -> Audit:
     known = ini.load_inventory(ROOT / "inventory.ini")
     chosen = tuple(SelectedHost(h) for h in known.hosts)
     stated = loader.load_standard(ROOT / "standard")
-    return Audit(known, stated, "baseline", chosen, nobody, 0.0, {})
+    return Audit(known, stated, "baseline", chosen, nobody, 0.0)
 
 
 def said(audit: Audit, *drills: Measurement) -> dict[str, tuple[Verdict, str]]:
@@ -106,7 +106,7 @@ def test_a_limit_of_the_site_counts_and_is_shown(tmp_path: Path) -> None:
     known = ini.load_inventory(path)
     chosen = tuple(SelectedHost(h) for h in known.hosts)
     stated = loader.load_standard(ROOT / "standard")
-    audit = Audit(known, stated, "baseline", chosen, nobody, 0.0, {})
+    audit = Audit(known, stated, "baseline", chosen, nobody, 0.0)
     (row,), _ = judge.rows(audit, [waited(8.0)])
     assert row.verdict is Verdict.PASS
     assert row.overrides[0].value == 9.0
