@@ -255,13 +255,15 @@ def _instance(
         given = [w for name, w in pairwise(words) if name == "weight"]
         tracked.append((words[0], _number((given or [weights.get(words[0], "0")])[0])))
     auth = [words[1] for words in inside["authentication"] if words[0] == "auth_type" and words[1:]]
+    # Version 2 has no IPv6: keepalived takes version 3 for such an address.
+    version = "3" if ":" in vip else own.get("version", version)
     origin = own.get("unicast_src_ip" if inside["unicast_peer"] else "mcast_src_ip", "")
     return Instance(
         file.path,
         str(_number(own.get("virtual_router_id", "0"))),
-        own.get("version", version),
+        version,
         f"{float(own['advert_int']):g}" if _DECIMAL.fullmatch(own.get("advert_int", "")) else "1",
-        "" if own.get("version", version) == "3" else (auth or [""])[-1],
+        "" if version == "3" else (auth or [""])[-1],
         _number(own.get("priority", "100")),
         tuple(dict.fromkeys(devices)),
         tuple(words[0] for words in inside["unicast_peer"]),
