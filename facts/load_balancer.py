@@ -8,7 +8,7 @@ without a check does not count: haproxy reports it up for ever.
 
 At boot: the service is enabled, and the files with which systemd will start it name every master,
 each checked by a request for the API server's health (/readyz, /livez or /healthz): a connection
-alone succeeds where an API server hangs. That is read from the files alone, because it is no
+alone succeeds where an API server hangs, and plain HTTP finds every API server down. That is read from the files alone, because it is no
 reason to change no control-plane node: one that is restarted refuses connections. A server by host
 name is the master to whose address the name resolves on this host, as haproxy resolves it when it
 starts: by the C library, which returns one address of several. A loopback address is this host's
@@ -213,6 +213,7 @@ def read_runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> Load
         for server in found.servers
         if not server.disabled and not any(_same(server, b) for b in running)
     ]
+    faults += _disabled(found)
     faults += _not_on_vip(found, endpoint.vip)
     return LoadBalancerRuntime(unit, tuple(running), tuple(dict.fromkeys(faults)))
 
@@ -238,6 +239,7 @@ def read_persisted(readings: HostView, case: Case[LoadBalancerParameters]) -> Lo
             named += backends
             faults += [fault] if fault else []
         faults += [f"{fault}{why}" for fault in _unknown(named, readings, case)]
+        faults += _disabled(found)
         faults += _not_on_vip(found, endpoint.vip)
         faults += _cannot_bind(found, endpoint.vip, readings)
         programs = [s for s in found.servers if s.check and s.check.kind == "program"]
@@ -293,6 +295,14 @@ def _named_files(readings: HostView, paths: Sequence[str], who: str) -> tuple[li
                 f"{who} has its configuration in {path}, which is not read: look there"
             )
     return files, ""
+
+
+def _disabled(route: PortRoute) -> list[str]:
+    """The faults of sections that haproxy reads and does not start."""
+    return [
+        f"{line} disables a section on the way from the VIP's port to the masters"
+        for line in route.disabled
+    ]
 
 
 def _not_on_vip(route: PortRoute, vip: str) -> list[str]:
