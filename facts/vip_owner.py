@@ -28,7 +28,15 @@ from pathlib import Path
 from msgspec import Struct
 
 from facts.address import USELESS
-from facts.parsers import boot_network, boot_target, systemd_units, unit_command, vip_config
+from facts.parsers import (
+    boot_files,
+    boot_network,
+    boot_target,
+    systemd_units,
+    unit_command,
+    unit_settings,
+    vip_config,
+)
 from facts.parsers.blanks import split_words
 from facts.parsers.probe_prelude import PRELUDE
 from facts.parsers.vip_config import Instance
@@ -132,6 +140,7 @@ def probes(host: Host, cases: Sequence[Case[VipOwnerParameters]]) -> tuple[Probe
         state = f"systemctl show --property=LoadState,ActiveState,SubState -- {shlex.quote(unit)}"
         files = (
             *unit_command.patterns(unit),
+            *unit_settings.condition_patterns(unit),
             *systemd_units.existence(unit),
             *boot_target.FILES,
             *vip_config.FILES,
@@ -141,6 +150,7 @@ def probes(host: Host, cases: Sequence[Case[VipOwnerParameters]]) -> tuple[Probe
     return (
         *links,
         FileProbe(*files),
+        boot_files.PROBE,
         CommandProbe("holder", f"echo of {vip}\nip -o addr show to {vip} || exit\n{state}"),
     )
 
@@ -183,6 +193,8 @@ def read_persisted(readings: ClusterView, case: Case[VipOwnerParameters]) -> Vip
             if isinstance(found, Instance):
                 instances[host.name] = found
                 found = _unfit(_of(readings, host), found)
+            if not found:
+                _refuse_losses(_of(readings, host), case, instances.get(host.name))
         except Unreadable as error:
             unread.append(f"{host.name}: {error}")
             continue
@@ -218,6 +230,23 @@ def _lacking(its: HostView, case: Case[VipOwnerParameters]) -> list[str] | Insta
         return []
     instance = vip_config.keepalived(its, unit, endpoint.vip)
     return [instance] if isinstance(instance, str) else instance
+
+
+def _refuse_losses(
+    its: HostView, case: Case[VipOwnerParameters], instance: Instance | None
+) -> None:
+    """Raises Unreadable where a boot does not find these files, or the unit has conditions."""
+    if case.inventory.endpoint.kind == "kube-vip":
+        boot_files.refuse_files(its, its.files(vip_config.KUBE_VIP))
+        return
+    unit = case.parameters.unit
+    used = list(unit_settings.files(its, unit))
+    if instance:
+        used += its.files(*vip_config.OPTIONS)
+        used += [f for f in its.files(*vip_config.INCLUDED) if f.path in instance.paths]
+    present = [file.path for file in used if file.kind == "f" and file.content]
+    unit_settings.refuse_conditions(its, unit, present)
+    boot_files.refuse_files(its, used)
 
 
 def _unfit(its: HostView, instance: Instance) -> list[str]:

@@ -5,8 +5,8 @@ Parsed as far as needed to find the servers behind one port, and how they are ch
 `disabled` lines, the kinds of check with their requests and connections, and the `defaults` section
 that a section takes its settings from. Several files are read as one.
 
-Source: haproxy's Configuration Manual, 2.1 "Configuration file format", 2.2 "Quoting and
-escaping", 4 "Proxies" (defaults, from), 4.2 (bind, default_backend, default-server, disabled, server,
+Source: haproxy's Configuration Manual, 2.1 "Configuration file format", 2.2 "Quoting and escaping",
+4 "Proxies" (defaults, from), 4.2 (bind, default_backend, default-server, disabled, server,
 server-template, use_backend, option httpchk, http-check, http-check connect, tcp-check,
 external-check), 5.1 (v6only, transparent), 5.2 (addr, check, check-ssl, no-check, port, ssl, track,
 disabled, enabled, init-addr, resolvers), 11 "Address formats".
