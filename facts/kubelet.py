@@ -15,13 +15,14 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from facts.parsers import boot_target, kubelet_config, systemd_units, unit_settings
+from facts.parsers import boot_files, boot_target, kubelet_config, systemd_units, unit_settings
 from facts.parsers.blanks import BLANKS
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     CommandProbe,
     ConfigLine,
+    File,
     FileProbe,
     HostView,
     Probe,
@@ -89,6 +90,7 @@ def probes(host: Host, cases: Sequence[Case[KubeletParameters]]) -> tuple[Probe,
     return (
         FileProbe(
             *systemd_units.existence(unit, *RUNTIMES.values()),
+            *(p for name in RUNTIMES.values() for p in unit_settings.condition_patterns(name)),
             *select(
                 Selection("[[:space:]]*(Wants|Requires|BindsTo)[[:space:]]*="),
                 *systemd_units.file_patterns(unit),
@@ -99,6 +101,7 @@ def probes(host: Host, cases: Sequence[Case[KubeletParameters]]) -> tuple[Probe,
             *kubelet_config.PATTERNS,
             *unit_settings.patterns(unit),
         ),
+        boot_files.PROBE,
         CommandProbe("healthz", _script(unit), timeout=15, slow=True),
     )
 
@@ -142,16 +145,30 @@ def read_persisted(readings: HostView, case: Case[KubeletParameters]) -> Kubelet
     """Whether the unit's files and links start it at boot. Raises Unreadable."""
     unit = case.parameters.unit
     faults = boot_target.boot_problems(readings, unit)
-    held = unit_settings.conditions(unit_settings.files(readings, unit))
-    if held and not faults:
-        raise Unreadable(
-            f"{held[0]} has {held[0].text}: whether a boot starts {unit} depends on it "
-            f"(`systemctl show {unit} --property=ConditionResult` has the last answer)"
-        )
+    if not faults:
+        unit_settings.refuse_conditions(readings, unit, _present(readings))
     runtime = "" if faults else _runtime(readings)
     if runtime and not _pulled_by(readings, unit, runtime):
         faults = boot_target.boot_problems(readings, runtime)
+    if runtime and not faults:
+        unit_settings.refuse_conditions(readings, runtime)
+    if not faults:
+        boot_files.refuse_files(readings, _deciding(readings, unit, runtime))
     return KubeletPersisted(unit, tuple(faults), runtime)
+
+
+def _deciding(readings: HostView, unit: str, runtime: str) -> list[File]:
+    """The files by which a boot starts both as they are now."""
+    return [
+        *readings.files(kubelet_config.PATH, INSTANCE, *kubelet_config.OPTION_FILES),
+        *(f for name in (unit, runtime) if name for f in unit_settings.files(readings, name)),
+    ]
+
+
+def _present(readings: HostView) -> list[str]:
+    """The kubelet's files that a condition may demand."""
+    files = readings.files(kubelet_config.PATH, *kubelet_config.OPTION_FILES)
+    return [file.path for file in files if file.kind == "f" and file.content]
 
 
 def _runtime(readings: HostView) -> str:

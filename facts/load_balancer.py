@@ -8,12 +8,12 @@ without a check does not count: haproxy reports it up for ever.
 
 At boot: the service is enabled, and the files with which systemd will start it name every master,
 each checked by a request for the API server's health (/readyz, /livez or /healthz): a connection
-alone succeeds where an API server hangs. That is read from the files alone, because it is no
-reason to change no control-plane node: one that is restarted refuses connections. A server by host
-name is the master to whose address the name resolves on this host, as haproxy resolves it when it
-starts: by the C library, which returns one address of several. A loopback address is this host's
-own. The VIP's port must be bound on all addresses, or on the VIP's; the latter needs
-net.ipv4.ip_nonlocal_bind, or haproxy does not start where the VIP is not.
+alone succeeds where an API server hangs, and plain HTTP finds every API server down. That is read
+from the files alone, because it is no reason to change no control-plane node: one that is restarted
+refuses connections. A server by host name is the master to whose address the name resolves on this
+host, as haproxy resolves it when it starts: by the C library, which returns one address of several.
+A loopback address is this host's own. The VIP's port must be bound on all addresses, or on the
+VIP's; the latter needs net.ipv4.ip_nonlocal_bind, or haproxy does not start where the VIP is not.
 
 A load balancer outside this inventory (`endpoint_kind=external`), and kube-vip, which needs no
 load balancer, are not judged here; HA-APISERVER-VIP applies to them.
@@ -32,7 +32,15 @@ from pathlib import Path
 from msgspec import Struct
 
 from facts import sysctl
-from facts.parsers import boot_target, conf_dirs, haproxy, systemd_units, unit_command
+from facts.parsers import (
+    boot_files,
+    boot_target,
+    conf_dirs,
+    haproxy,
+    systemd_units,
+    unit_command,
+    unit_settings,
+)
 from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from facts.parsers.haproxy import FILE, PortRoute, Server, normal_address
 from facts.parsers.probe_prelude import PRELUDE
@@ -129,10 +137,12 @@ def probes(host: Host, cases: Sequence[Case[LoadBalancerParameters]]) -> tuple[P
         FileProbe(
             *select(haproxy.LINES, FILE, *CONFIGS),
             *unit_command.patterns(unit, *OPTIONS),
+            *unit_settings.condition_patterns(unit),
             *systemd_units.existence(unit),
             *sysctl.PATTERNS,
             *boot_target.FILES,
         ),
+        boot_files.PROBE,
         CommandProbe("socket", _script(unit)),
         CommandProbe("names", arguments(*names) + _NAMES, timeout=20, slow=True),
     )
@@ -213,6 +223,7 @@ def read_runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> Load
         for server in found.servers
         if not server.disabled and not any(_same(server, b) for b in running)
     ]
+    faults += _disabled(found)
     faults += _not_on_vip(found, endpoint.vip)
     return LoadBalancerRuntime(unit, tuple(running), tuple(dict.fromkeys(faults)))
 
@@ -224,7 +235,8 @@ def read_persisted(readings: HostView, case: Case[LoadBalancerParameters]) -> Lo
     faults = list(boot_target.boot_problems(readings, unit))
     enabled = not faults
     sources: tuple[ConfigLine, ...] = ()
-    paths, why = _next_start(readings, unit)
+    paths, why, missing = _next_start(readings, unit)
+    faults += missing
     files, gone = _named_files(readings, paths, f"the next start of {unit}{why}")
     if gone:
         faults.append(f"there is no {gone}{why}")
@@ -238,6 +250,7 @@ def read_persisted(readings: HostView, case: Case[LoadBalancerParameters]) -> Lo
             named += backends
             faults += [fault] if fault else []
         faults += [f"{fault}{why}" for fault in _unknown(named, readings, case)]
+        faults += _disabled(found)
         faults += _not_on_vip(found, endpoint.vip)
         faults += _cannot_bind(found, endpoint.vip, readings)
         programs = [s for s in found.servers if s.check and s.check.kind == "program"]
@@ -246,17 +259,23 @@ def read_persisted(readings: HostView, case: Case[LoadBalancerParameters]) -> Lo
                 f"{programs[0].source}: {programs[0].name} is checked by a program of the site's: "
                 "look whether it asks for /readyz"
             )
+    if not faults:
+        used = [*files, *readings.files(*OPTIONS), *unit_settings.files(readings, unit)]
+        present = [file.path for file in used if file.kind == "f" and file.content]
+        unit_settings.refuse_conditions(readings, unit, present)
+        boot_files.refuse_files(readings, used)
     return LoadBalancerPersisted(unit, enabled, tuple(dict.fromkeys(faults)), sources, tuple(paths))
 
 
-def _next_start(readings: HostView, unit: str) -> tuple[list[str], str]:
-    """The files with which systemd starts haproxy, and where that is said if not by the package.
+def _next_start(readings: HostView, unit: str) -> tuple[list[str], str, tuple[str, ...]]:
+    """The files with which systemd starts haproxy, and where that is said if not by the package;
+    and why systemd does not start it.
 
     Raises Unreadable where the command is none of haproxy's, or depends on a file not read.
     """
     command = unit_command.start_command(readings, unit, *OPTIONS)
     if command is None:
-        return [FILE], ""
+        return [FILE], "", ()
     paths = command.option("-f")
     if not paths:
         raise Unreadable(
@@ -264,9 +283,9 @@ def _next_start(readings: HostView, unit: str) -> tuple[list[str], str]:
             "look at what it starts"
         )
     if paths[0] == FILE:
-        return paths, ""
+        return paths, "", command.missing
     source = next((s for s in command.sources if paths[0] in s.text), command.sources[0])
-    return paths, f" ({source} starts haproxy with {paths[0]})"
+    return paths, f" ({source} starts haproxy with {paths[0]})", command.missing
 
 
 def _named_files(readings: HostView, paths: Sequence[str], who: str) -> tuple[list[File], str]:
@@ -293,6 +312,14 @@ def _named_files(readings: HostView, paths: Sequence[str], who: str) -> tuple[li
                 f"{who} has its configuration in {path}, which is not read: look there"
             )
     return files, ""
+
+
+def _disabled(route: PortRoute) -> list[str]:
+    """The faults of sections that haproxy reads and does not start."""
+    return [
+        f"{line} disables a section on the way from the VIP's port to the masters"
+        for line in route.disabled
+    ]
 
 
 def _not_on_vip(route: PortRoute, vip: str) -> list[str]:

@@ -6,25 +6,37 @@ when all masters have answered.
 
 keepalived: its service runs on every master now, and starts at boot with the VIP in its
 configuration. The masters must also understand each other's adverts then, or each takes the VIP:
-one virtual_router_id, version, interval and kind of authentication (its password is masked, and
-not compared), and each a unicast_peer of the others where adverts are unicast. The interfaces that
-the configuration names must exist, as must the programs of the scripts that it tracks, and a
-script that fails must lower the priority below another master's. kube-vip: the same applies to its
-static pod, whose process is found by its control group. An external endpoint has no holder among
-these hosts.
+one virtual_router_id, version, kind of authentication (its password is masked, and not compared)
+and, with version 2, interval, and each a unicast_peer of the others where adverts are unicast. The
+interfaces that the configuration names must exist, as must the programs of the scripts that it
+tracks. One of these, when it fails, must move the VIP: by its weight, which lowers the priority
+below another master's, or by weight 0, with which keepalived gives the VIP up. kube-vip: the same
+applies to its static pod, whose process is found by its control group. An external endpoint has no
+holder among these hosts.
 
-Sources: ip-address(8); keepalived.conf(5), vrrp_script, vrrp_instance; RFC 3768 and RFC 5798, 7.1
-"Receiving VRRP Packets"; kube-vip's "Static Pods".
+Sources: ip-address(8); keepalived.conf(5), vrrp_script, vrrp_instance (unicast_src_ip: by default
+the interface's primary address); RFC 3768 and RFC 5798, 6.4.2 "Backup" (an advert of an equal
+priority keeps it so), 7.1 "Receiving VRRP Packets" (an interval that differs is dropped by version
+2, and adopted by version 3); kube-vip's "Static Pods".
 """
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
 
 from facts.address import USELESS
-from facts.parsers import boot_network, boot_target, systemd_units, unit_command, vip_config
+from facts.parsers import (
+    boot_files,
+    boot_network,
+    boot_target,
+    systemd_units,
+    unit_command,
+    unit_settings,
+    vip_config,
+)
 from facts.parsers.blanks import split_words
 from facts.parsers.probe_prelude import PRELUDE
 from facts.parsers.vip_config import Instance
@@ -128,6 +140,7 @@ def probes(host: Host, cases: Sequence[Case[VipOwnerParameters]]) -> tuple[Probe
         state = f"systemctl show --property=LoadState,ActiveState,SubState -- {shlex.quote(unit)}"
         files = (
             *unit_command.patterns(unit),
+            *unit_settings.condition_patterns(unit),
             *systemd_units.existence(unit),
             *boot_target.FILES,
             *vip_config.FILES,
@@ -137,6 +150,7 @@ def probes(host: Host, cases: Sequence[Case[VipOwnerParameters]]) -> tuple[Probe
     return (
         *links,
         FileProbe(*files),
+        boot_files.PROBE,
         CommandProbe("holder", f"echo of {vip}\nip -o addr show to {vip} || exit\n{state}"),
     )
 
@@ -179,11 +193,13 @@ def read_persisted(readings: ClusterView, case: Case[VipOwnerParameters]) -> Vip
             if isinstance(found, Instance):
                 instances[host.name] = found
                 found = _unfit(_of(readings, host), found)
+            if not found:
+                _refuse_losses(_of(readings, host), case, instances.get(host.name))
         except Unreadable as error:
             unread.append(f"{host.name}: {error}")
             continue
         faults += [f"{host.name}: {fault}" for fault in found]
-    for name, fault in _apart(instances, case):
+    for name, fault in _apart(readings, instances, case):
         try:
             if why := vip_config.doubt(readings[name], case.parameters.unit):
                 raise Unreadable(f"{why}, so it is not known whether it {fault}")
@@ -216,11 +232,28 @@ def _lacking(its: HostView, case: Case[VipOwnerParameters]) -> list[str] | Insta
     return [instance] if isinstance(instance, str) else instance
 
 
+def _refuse_losses(
+    its: HostView, case: Case[VipOwnerParameters], instance: Instance | None
+) -> None:
+    """Raises Unreadable where a boot does not find these files, or the unit has conditions."""
+    if case.inventory.endpoint.kind == "kube-vip":
+        boot_files.refuse_files(its, its.files(vip_config.KUBE_VIP))
+        return
+    unit = case.parameters.unit
+    used = list(unit_settings.files(its, unit))
+    if instance:
+        used += its.files(*vip_config.OPTIONS)
+        used += [f for f in its.files(*vip_config.INCLUDED) if f.path in instance.paths]
+    present = [file.path for file in used if file.kind == "f" and file.content]
+    unit_settings.refuse_conditions(its, unit, present)
+    boot_files.refuse_files(its, used)
+
+
 def _unfit(its: HostView, instance: Instance) -> list[str]:
     """What this host lacks of what the instance names. Raises Unreadable."""
     lines = [line.partition(" ")[::2] for line in its.output("links").lines]
     links = {name for kind, name in lines if kind == "link"}
-    addresses = {boot_network.plain(text) for kind, text in lines if kind == "address"}
+    addresses = _addresses(its)
     absent = {
         words[1]: words[2]
         for kind, text in lines
@@ -249,23 +282,30 @@ def _unfit(its: HostView, instance: Instance) -> list[str]:
     return faults
 
 
-# What masters must have in common, or they do not understand each other's adverts.
+def _addresses(its: HostView) -> set[str]:
+    """This host's addresses. Raises Unreadable."""
+    lines = [line.partition(" ")[::2] for line in its.output("links").lines]
+    return {boot_network.plain(text) for kind, text in lines if kind == "address"}
+
+
+# What masters must have in common, or they do not understand each other's adverts; empty: does not
+# matter.
 _COMMON: tuple[tuple[str, Callable[[Instance], str]], ...] = (
     ("virtual_router_id", lambda i: i.router_id),
     ("vrrp_version", lambda i: i.version),
-    ("advert_int", lambda i: i.advert),
+    ("advert_int", lambda i: i.advert if i.version == "2" else ""),
     ("auth_type", lambda i: i.auth or "none"),
     ("adverts by", lambda i: "unicast" if i.peers else "multicast"),
 )
 
 
 def _apart(
-    instances: Mapping[str, Instance], case: Case[VipOwnerParameters]
+    readings: ClusterView, instances: Mapping[str, Instance], case: Case[VipOwnerParameters]
 ) -> list[tuple[str, str]]:
     """Why masters, once started with these files, do not act as one: (host, fault)."""
     faults = []
     for name, value in _COMMON:
-        values = [value(instance) for instance in instances.values()]
+        values = [v for instance in instances.values() if (v := value(instance))]
         usual = max(values, key=lambda v: (values.count(v), -values.index(v)), default="")
         others = " and ".join(h for h, i in instances.items() if value(i) == usual)
         faults += [
@@ -275,18 +315,19 @@ def _apart(
                 "their adverts at its next start, and takes the VIP beside them",
             )
             for host, instance in instances.items()
-            if value(instance) != usual
+            if value(instance) not in ("", usual)
         ]
     addresses = {
         host.name: boot_network.plain(host.address)
         for host in case.inventory.masters
         if host.address
     }
+    sent_from = {host: _sent_from(readings[host], i, case) for host, i in instances.items()}
     for host, instance in instances.items():
         peers = {boot_network.plain(peer) for peer in instance.peers}
         for other, address in addresses.items():
-            sends = boot_network.plain(instances[other].origin) if other in instances else ""
-            if peers and other != host and not peers & {address, sends}:
+            sends = sent_from.get(other, set())
+            if peers and sends and other != host and not peers & {address, *sends}:
                 faults.append(
                     (
                         host,
@@ -297,14 +338,26 @@ def _apart(
     return faults + _unmoved(instances)
 
 
+def _sent_from(its: HostView, instance: Instance, case: Case[VipOwnerParameters]) -> set[str]:
+    """The addresses from which its adverts may come; empty where its own are not known."""
+    if instance.origin:
+        return {boot_network.plain(instance.origin)}
+    with suppress(Unreadable):
+        return _addresses(its) - {case.inventory.endpoint.vip}
+    return set()
+
+
 def _unmoved(instances: Mapping[str, Instance]) -> list[tuple[str, str]]:
-    """The master that keeps the VIP though a script that it tracks fails, by its priority."""
+    """The master that keeps the VIP whichever of its scripts fails, by its priority."""
     gains = {h: sum(max(w, 0) for _, w in i.scripts) for h, i in instances.items()}
     best = {h: i.priority + gains[h] for h, i in instances.items()}
     if len(best) < 2:
         return []
     first = max(best, key=lambda host: best[host])
     most = max(value for host, value in best.items() if host != first)
+    weights = [abs(weight) for _, weight in instances[first].scripts]
+    if any(not weight or best[first] - weight < most for weight in weights):
+        return []
     return [
         (
             first,
@@ -312,7 +365,6 @@ def _unmoved(instances: Mapping[str, Instance]) -> list[tuple[str, str]]:
             f"(weight {weight}), and the others have at most {most}: the VIP stays",
         )
         for name, weight in instances[first].scripts
-        if weight and best[first] - abs(weight) > most
     ]
 
 

@@ -1,4 +1,4 @@
-"""Whether a boot finds a file of /etc as it is now. Not a subject.
+"""Whether a boot finds a file of /etc, or of the kubelet's folder, as it is now. Not a subject.
 
 It does not where the file is in memory (a link or a bind mount that leads into /run, a tmpfs over
 its folder), where something is mounted over it by hand, and where systemd-tmpfiles writes, replaces
@@ -40,6 +40,8 @@ MOUNT_TABLE = "/proc/self/mountinfo"
 _MOUNTS_NEAR_ROOT = Selection(r"([^ ]+ ){4}((/[^/ ]*){1,3}|/etc/[^ ]*) ")
 _IN_ETC = Selection(r"[[:space:]]*[^#[:space:]]+[[:space:]]+(/etc|[^[:space:]]*\\)")
 MOUNTS = systemd_units.file_patterns("etc-*.mount")
+# Other folders of a system's own have no files that a boot replaces.
+JUDGED = ("/etc/", "/var/lib/kubelet/")
 # File systems without a disk.
 IN_MEMORY = ("tmpfs", "ramfs", "proc", "sysfs", "devpts", "cgroupfs", "cgroup2fs")
 # Folders that every boot empties, whatever file system they are on.
@@ -61,7 +63,7 @@ def losses(readings: HostView, files: Iterable[File]) -> tuple[ConfigLine, ...]:
 
     Raises Unreadable where that is unknown.
     """
-    kept = [file for file in files if file.path.startswith("/etc/") and not file.masked]
+    kept = [file for file in files if file.path.startswith(JUDGED) and not file.masked]
     if not kept:
         return ()
     types, mounts = _mounted(readings)
@@ -80,7 +82,13 @@ def losses(readings: HostView, files: Iterable[File]) -> tuple[ConfigLine, ...]:
 def refuse(readings: HostView, sources: Iterable[ConfigLine]) -> None:
     """Raises Unreadable where a boot does not find the files of the effective lines as they are."""
     paths = [source.path for source in sources if source.wins]
-    used = [readings.used_files[path] for path in paths if path in readings.used_files]
+    refuse_files(
+        readings, [readings.used_files[path] for path in paths if path in readings.used_files]
+    )
+
+
+def refuse_files(readings: HostView, used: Iterable[File]) -> None:
+    """Raises Unreadable where a boot does not find these files as they are."""
     if lost := losses(readings, used):
         raise Unreadable(f"{sentence(lost)}; what it finds instead is unknown")
 

@@ -1,15 +1,15 @@
 """haproxy's configuration file. Not a subject: facts/load_balancer.py uses it.
 
 Parsed as far as needed to find the servers behind one port, and how they are checked: sections,
-`bind`, `default_backend`, `use_backend`, `server`, `server-template` and `default-server` lines,
-the kinds of check, and the `defaults` section that a section takes its settings from. Several files
-are read as one.
+`bind`, `default_backend`, `use_backend`, `server`, `server-template`, `default-server` and
+`disabled` lines, the kinds of check with their requests and connections, and the `defaults` section
+that a section takes its settings from. Several files are read as one.
 
-Source: haproxy's Configuration Manual, 2.1 "Configuration file format", 2.2 "Quoting and
-escaping", 4 "Proxies" (defaults, from), 4.2 (bind, default_backend, default-server, server,
-server-template, use_backend, option httpchk, http-check, tcp-check, external-check), 5.1 (v6only,
-transparent), 5.2 (check, no-check, track, disabled, enabled, init-addr, resolvers), 11 "Address
-formats".
+Source: haproxy's Configuration Manual, 2.1 "Configuration file format", 2.2 "Quoting and escaping",
+4 "Proxies" (defaults, from), 4.2 (bind, default_backend, default-server, disabled, server,
+server-template, use_backend, option httpchk, http-check, http-check connect, tcp-check,
+external-check), 5.1 (v6only, transparent), 5.2 (addr, check, check-ssl, no-check, port, ssl, track,
+disabled, enabled, init-addr, resolvers), 11 "Address formats".
 """
 
 import ipaddress
@@ -45,14 +45,18 @@ _SETTINGS = (
     "bind",
     "default_backend",
     "default-server",
+    "disabled",
+    "enabled",
     "server",
     "server-template",
     "use_backend",
 )
-# Of checks, their kind and what they ask for: what else they send may be a password.
+# Of checks, their kind, their connections and what they ask for: what else they send may be a
+# password.
 LINES = Selection(
     rf"[[:space:]]*([\"']?({'|'.join((*_SECTIONS, *_SETTINGS))})[\"']?([[:space:]]|$)"
     rf"|(no[[:space:]]+)?option[[:space:]]+({'|'.join(_CHECKS)})([[:space:]]|$)"
+    r"|(http|tcp)-check[[:space:]]+connect([[:space:]]|$)"
     r"|http-check[[:space:]]+send[[:space:]](.*[[:space:]])?uri(-lf)?[[:space:]]"
     rf"|tcp-check[[:space:]]+send.*({'|'.join(HEALTH_PATHS)}))"
 )
@@ -87,11 +91,15 @@ class Check(Struct, frozen=True):
     """A server's health check. kind: none, tcp, http, or program for one of the site's own.
 
     path: what an HTTP request asks for. tracks: the server whose check counts, `backend/server`.
+    tls: whether it speaks TLS, as an API server does. elsewhere: the address and port that it
+    connects to, where these are not the server's own.
     """
 
     kind: str
     path: str = ""
     tracks: str = ""
+    tls: bool = False
+    elsewhere: str = ""
 
     @property
     def fault(self) -> str:
@@ -100,6 +108,13 @@ class Check(Struct, frozen=True):
             return "is not checked: it stays in service when its API server is lost"
         if self.kind == "tcp":
             return "is checked by a connection alone, which an API server that hangs accepts"
+        if self.kind == "http" and self.elsewhere:
+            return f"is checked at {self.elsewhere}, which is not its own address and port"
+        if self.kind == "http" and not self.tls:
+            return (
+                "is checked by plain HTTP, which an API server answers with status 400: haproxy "
+                "finds it down (`check-ssl` is missing)"
+            )
         if self.kind == "http" and not self.path.startswith(HEALTH_PATHS):
             return f"is checked by {self.path}, which does not say whether the API server is ready"
         return ""
@@ -124,22 +139,28 @@ class _Section(Struct):
     binds: list[Bind] = []
     backends: list[str] = []
     servers: list[Server] = []
-    # Of default-server, which applies to the servers after it.
-    disabled: bool = False
-    by_dns: bool = False
-    checked: bool = False
+    # Of default-server, which applies to the servers after it: its words.
+    usual: list[str] = []
     # Of the section's own lines, or those of its defaults.
+    disabled: ConfigLine | None = None
     check: str = "tcp"
     path: str = "/"
+    # Of http-check and tcp-check; own: no longer those of its defaults.
     sends: list[str] = []
+    connects: list[list[str]] = []
+    own: bool = False
 
 
 class PortRoute(Struct, frozen=True):
-    """The destination of a port: the names of the backends, and their servers; and its binds."""
+    """The destination of a port: the names of the backends, and their servers; and its binds.
+
+    disabled: the lines that keep the sections on the way from starting.
+    """
 
     backends: tuple[str, ...]
     servers: tuple[Server, ...]
     binds: tuple[Bind, ...] = ()
+    disabled: tuple[ConfigLine, ...] = ()
 
 
 def route_of_port(files: Sequence[File], port: int) -> PortRoute | None:
@@ -153,6 +174,8 @@ def route_of_port(files: Sequence[File], port: int) -> PortRoute | None:
     fronts = [s for s in sections if s.kind in ("frontend", "listen") and binds[s.name]]
     if not fronts:
         return None
+    # Another section may bind the port beside a disabled one.
+    fronts = [s for s in fronts if not s.disabled] or fronts
     named = [n for s in fronts for n in (s.backends or ([s.name] if s.kind == "listen" else []))]
     every = {
         f"{s.name}/{server.name}": _checked(s, server)
@@ -170,6 +193,14 @@ def route_of_port(files: Sequence[File], port: int) -> PortRoute | None:
         tuple(dict.fromkeys(named)),
         tuple(servers),
         tuple(b for s in fronts for b in binds[s.name]),
+        tuple(
+            dict.fromkeys(
+                s.disabled
+                for s in sections
+                if s.disabled
+                and (s in fronts or (s.kind in ("backend", "listen") and s.name in named))
+            )
+        ),
     )
 
 
@@ -186,7 +217,30 @@ def _checked(section: _Section, server: Server) -> Server:
     elif kind == "tcp-check":
         found = next((p for line in sends for p in HEALTH_PATHS if p in line), "")
         kind, path = ("http", found) if found else ("tcp", "")
-    return replace(server, check=replace(server.check, kind=kind, path=path))
+    check = replace(server.check, kind=kind, path=path)
+    # `connect` takes over what the server's line says only with `default`.
+    each = [
+        replace(
+            check if "default" in words else Check(""),
+            tls="ssl" in words or ("default" in words and check.tls),
+            elsewhere=_elsewhere(server, words) or (check.elsewhere if "default" in words else ""),
+        )
+        for words in section.connects
+    ]
+    if each:
+        best = next((c for c in each if c.tls and not c.elsewhere), each[0])
+        check = replace(check, tls=best.tls, elsewhere=best.elsewhere)
+    return replace(server, check=check)
+
+
+def _elsewhere(server: Server, words: Sequence[str]) -> str:
+    """Where `addr` and `port` lead, if not to the server itself."""
+    given = dict(pairwise(words))
+    address, port = given.get("addr", ""), given.get("port", "")
+    address = normal_address(address) or address or server.address
+    port = port or str(server.port)
+    same = (address, port) == (server.address, str(server.port))
+    return "" if same else f"{address}:{port}"
 
 
 def _tracked(server: Server, section: str, every: Mapping[str, Server]) -> Server:
@@ -236,9 +290,9 @@ def _sections(files: Sequence[File]) -> Iterator[_Section]:
                 before = before or last
             section = _Section(words[0], name)
             if before:
-                section.disabled, section.by_dns = before.disabled, before.by_dns
-                section.checked, section.check = before.checked, before.check
-                section.path, section.sends = before.path, list(before.sends)
+                section.usual, section.disabled = list(before.usual), before.disabled
+                section.path, section.check = before.path, before.check
+                section.sends, section.connects = list(before.sends), list(before.connects)
             if words[0] == "defaults":
                 named[name] = last = section
             elif words[0] in ("frontend", "listen") and len(words) > 2 and not parent:
@@ -262,17 +316,24 @@ def _setting(section: _Section, words: Sequence[str], source: ConfigLine) -> Non
         case "default_backend" | "use_backend" if len(words) > 1:
             section.backends.append(words[1])
         case "default-server":
-            section.disabled = _disabled(words[1:], section.disabled)
-            section.by_dns = section.by_dns or "resolvers" in words[1:]
-            section.checked = _last_of(words[1:], "check", "no-check", section.checked)
+            section.usual = [*section.usual, *words[1:]]
+        case "disabled":
+            section.disabled = source
+        case "enabled":
+            section.disabled = None
         case "option" if len(words) > 1 and words[1] in _CHECKS:
             section.check = _CHECKS[words[1]]
             # `option httpchk [[METHOD] URI [VERSION]]`
             section.path = (words[3:4] or words[2:3] or ["/"])[0]
         case "no" if len(words) > 2 and words[1] == "option" and words[2] in _CHECKS:
             section.check = "tcp"
-        case "http-check" | "tcp-check" if len(words) > 2 and words[1].startswith("send"):
-            section.sends = [*section.sends, _sent(words)]
+        case "http-check" | "tcp-check" if len(words) > 1:
+            if not section.own:  # the first one replaces all of the defaults
+                section.sends, section.connects, section.own = [], [], True
+            if words[1].startswith("send"):
+                section.sends = [*section.sends, _sent(words)]
+            elif words[1] == "connect":
+                section.connects = [*section.connects, list(words[2:])]
         case "server" if len(words) > 2:
             section.servers.append(_server(section, words, source))
         case "server-template" if len(words) > 3:
@@ -309,29 +370,33 @@ def _server(section: _Section, words: Sequence[str], source: ConfigLine, count: 
     if not is_decimal(port):
         address, port = (words[2] if port else address), "0"
     address = re.sub(r"^ipv[46]@", "", address).strip("[]")
-    return Server(
+    given = [*section.usual, *words[3:]]
+    server = Server(
         words[1],
         normal_address(address) or address,
         int(port),
-        _disabled(words[3:], section.disabled),
+        _last_of(given, "disabled", "enabled"),
         source,
         count,
-        section.by_dns or "resolvers" in words[3:],
-        _check(words[3:], section.checked),
+        "resolvers" in given,
+    )
+    return replace(server, check=_check(server, given))
+
+
+def _check(server: Server, words: Sequence[str]) -> Check:
+    """The check that the words of a server ask for; its kind is the section's."""
+    tracks = next((value for name, value in pairwise(words) if name == "track"), "")
+    checked = _last_of(words, "check", "no-check")
+    # The TLS of the traffic is the check's, too, unless that has an address or port of its own.
+    same = _last_of(words, "ssl", "no-ssl") and not {"addr", "port", "no-check-ssl"} & {*words}
+    return Check(
+        "" if checked or tracks else "none",
+        tracks=tracks,
+        tls=same or _last_of(words, "check-ssl", "no-check-ssl"),
+        elsewhere=_elsewhere(server, words),
     )
 
 
-def _check(words: Sequence[str], before: bool) -> Check:
-    """The check that the server's own words ask for; its kind is the section's."""
-    tracks = next((value for name, value in pairwise(words) if name == "track"), "")
-    checked = _last_of(words, "check", "no-check", before)
-    return Check("" if checked or tracks else "none", tracks=tracks)
-
-
-def _disabled(words: Sequence[str], before: bool) -> bool:
-    """The last of `disabled` and `enabled` counts."""
-    return _last_of(words, "disabled", "enabled", before)
-
-
-def _last_of(words: Sequence[str], on: str, off: str, before: bool) -> bool:
-    return next((word == on for word in reversed(words) if word in (on, off)), before)
+def _last_of(words: Sequence[str], on: str, off: str) -> bool:
+    """The last of both counts."""
+    return next((word == on for word in reversed(words) if word in (on, off)), False)

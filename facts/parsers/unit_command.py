@@ -4,13 +4,14 @@ The unit's own file is read first, then its drop-ins in the order of their names
 `ExecStart=`, `Environment=` or `EnvironmentFile=` drops what was before it. Variables of an
 EnvironmentFile beat those of Environment=, a later file beats an earlier one.
 
-Sources: systemd.service(5), "COMMAND LINES"; systemd.exec(5), Environment=, EnvironmentFile=;
+Sources: systemd.service(5), "COMMAND LINES"; systemd.exec(5), Environment=, EnvironmentFile= (a
+file without `-` before it must be there);
 systemd.unit(5), drop-ins.
 """
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from msgspec import Struct
 
@@ -43,10 +44,14 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)", re.ASCII)
 
 
 class StartCommand(Struct, frozen=True):
-    """Its words, variables replaced; sources: the lines that make it, the command's own first."""
+    """Its words, variables replaced; sources: the lines that make it, the command's own first.
+
+    missing: why systemd does not start it: a file of variables that is required, and is not there.
+    """
 
     words: tuple[str, ...]
     sources: tuple[ConfigLine, ...]
+    missing: tuple[str, ...] = ()
 
     def option(self, *names: str) -> list[str]:
         """The values of this option, in any of its spellings: `-f V`, `-fV`, `--file=V`."""
@@ -90,8 +95,15 @@ def start_command(readings: HostView, unit: str, *environment: str) -> StartComm
             name, equals, text = word.partition("=")
             if equals:
                 variables[name] = text, source
+    missing: list[str] = []
     for source, value in found["EnvironmentFile"]:
-        for name, text, line in _variables(readings, source, value, environment):
+        path = value.removeprefix("-").strip("\"'")
+        if not any(matches(path, pattern) for pattern in environment):
+            raise Unreadable(f"{source} takes variables from {path}, which is not read: look at it")
+        named = next((f for f in readings.files(*environment) if f.path == path), None)
+        if named is None and not value.startswith("-"):
+            missing.append(f"{source} requires {path}, which is not there: {unit} does not start")
+        for name, text, line in _variables(named):
             variables[name] = text, line
     for _, value in found["UnsetEnvironment"]:
         for word in _words(value):
@@ -108,7 +120,7 @@ def start_command(readings: HostView, unit: str, *environment: str) -> StartComm
             words.append(
                 _VARIABLE.sub(lambda v: variables.get(v[1] or v[2], ("", source))[0], word)
             )
-    return StartCommand(tuple(words), tuple(dict.fromkeys(sources)))
+    return StartCommand(tuple(words), tuple(dict.fromkeys(sources)), tuple(missing))
 
 
 def _files(readings: HostView, unit: str) -> Iterator[File]:
@@ -125,20 +137,14 @@ def _files(readings: HostView, unit: str) -> Iterator[File]:
             yield file
 
 
-def _variables(
-    readings: HostView, source: ConfigLine, value: str, environment: Sequence[str]
-) -> Iterator[tuple[str, str, ConfigLine]]:
-    """The variables of one EnvironmentFile=. Raises Unreadable where it is not read."""
-    path = value.removeprefix("-").strip("\"'")
-    if not any(matches(path, pattern) for pattern in environment):
-        raise Unreadable(f"{source} takes variables from {path}, which is not read: look at it")
-    files = {file.path: file for file in readings.files(*environment)}
-    if path not in files:
+def _variables(file: File | None) -> Iterator[tuple[str, str, ConfigLine]]:
+    """The variables of the file of an EnvironmentFile=."""
+    if file is None:
         return
-    for number, text, _ in logical(files[path]):
+    for number, text, _ in logical(file):
         name, equals, rest = text.partition("=")
         if equals and re.fullmatch(r"\w+", name.strip(BLANKS), re.ASCII):
-            line = ConfigLine(path, number, text, True, files[path].changed)
+            line = ConfigLine(file.path, number, text, True, file.changed)
             yield name.strip(BLANKS), "".join(_words(rest, parts=True)), line
 
 

@@ -6,7 +6,7 @@ survive a boot count. Not a subject.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 
 from msgspec import Struct
@@ -30,6 +30,9 @@ USUAL_CONDITIONS = (
     "ConditionPathIsReadWrite=/proc/sys/net/",
     "ConditionCapability=CAP_SYS_MODULE",
 )
+_DEMANDS_FILE = (
+    "ConditionPathExists", "ConditionFileNotEmpty", "AssertPathExists", "AssertFileNotEmpty",
+)  # fmt: skip
 _CONDITION = re.compile(r"(Condition|Assert)[A-Z]\w*\Z", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _PREFIXES = "@-:+!|"
@@ -38,6 +41,10 @@ _PREFIXES = "@-:+!|"
 LINES = Selection(
     rf".*(\[|(Exec[A-Z]|Condition[A-Z]|Assert[A-Z])[A-Za-z]*[[:space:]]*=|EnvironmentFile"
     rf"|Environment[[:space:]]*=.*--|({'|'.join(CONFINES)})[[:space:]]*=)|\xef\xbb\xbf"
+)
+# Of them, conditions: of commands of the site's own, words may be secrets.
+_CONDITIONS = Selection(
+    r"(.*\r)?[[:space:]]*(\[|(Condition|Assert)[A-Z][A-Za-z]*[[:space:]]*=)|\xef\xbb\xbf"
 )
 # systemd-debug-generator(8)
 MASK = "systemd.mask"
@@ -65,6 +72,11 @@ def patterns(unit: str) -> tuple[str, ...]:
         *select(LINES, *systemd_units.file_patterns(unit), *_dropins(unit)),
         *systemd_units.existence(unit),
     )
+
+
+def condition_patterns(unit: str) -> tuple[str, ...]:
+    """What `refuse_conditions` reads."""
+    return select(_CONDITIONS, *systemd_units.file_patterns(unit), *_dropins(unit))
 
 
 def _dropins(unit: str) -> tuple[str, ...]:
@@ -127,6 +139,21 @@ def conditions(read: Sequence[File]) -> list[ConfigLine]:
             elif not vendors and f"{key}={value}" not in USUAL_CONDITIONS:
                 found.append(source)
     return found
+
+
+def refuse_conditions(readings: HostView, unit: str, present: Collection[str] = ()) -> None:
+    """Raises Unreadable where a boot starts the unit under conditions of the site's own.
+
+    present: files that are there, and not empty: conditions that demand no more hold.
+    """
+    for held in conditions(files(readings, unit)):
+        key, _, value = (part.strip(BLANKS) for part in held.text.partition("="))
+        if key in _DEMANDS_FILE and value in present:
+            continue
+        raise Unreadable(
+            f"{held} has {held.text}: whether a boot starts {unit} depends on it "
+            f"(`systemctl show {unit} --property=ConditionResult` has the last answer)"
+        )
 
 
 def _is_dropin(file: File) -> bool:
@@ -243,11 +270,7 @@ def start_of(readings: HostView, unit: str, program: str) -> Start:
         return Start(f"{unit} is not installed")
     if not systemd_units.pull_links(readings, unit):
         return Start(f"{unit} is started by nothing at boot: no unit's folder has a link to it")
-    if held := conditions(read):
-        raise Unreadable(
-            f"{held[0]} has {held[0].text}: whether a boot starts {unit} depends on it "
-            f"(`systemctl show {unit} --property=ConditionResult` has the last answer)"
-        )
+    refuse_conditions(readings, unit)
     if limit := confined(read):
         raise Unreadable(
             f"{limit} has {limit.text}: what {unit} can do then is not known "

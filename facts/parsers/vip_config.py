@@ -15,6 +15,7 @@ from posixpath import dirname, join, normpath
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from facts.parsers import boot_network, unit_command
 from facts.parsers.blanks import BLANKS
@@ -71,6 +72,7 @@ class Instance(Struct, frozen=True):
     Values are in keepalived's own spelling, with its defaults. devices: the interfaces that it
     names. peers: those of unicast_peer; empty with multicast. origin: the address that it sends
     from, if given. scripts: what it tracks, name and weight; defined: the names of all scripts.
+    paths: its files, those that it includes too.
     """
 
     file: str
@@ -84,6 +86,7 @@ class Instance(Struct, frozen=True):
     origin: str = ""
     scripts: tuple[tuple[str, int], ...] = ()
     defined: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
 
 
 def keepalived(readings: HostView, unit: str, vip: str) -> Instance | str:
@@ -92,6 +95,9 @@ def keepalived(readings: HostView, unit: str, vip: str) -> Instance | str:
     Raises Unreadable where that is unknown: parts are in files elsewhere or for certain machines
     only, or another file is used.
     """
+    command = unit_command.start_command(readings, unit, *OPTIONS)
+    if command and command.missing:
+        return command.missing[0]
     path = _main_file(readings, unit)
     included = readings.files(*INCLUDED)
     main = next((file for file in included if file.path == path), None) or readings.file(KEEPALIVED)
@@ -100,7 +106,7 @@ def keepalived(readings: HostView, unit: str, vip: str) -> Instance | str:
     reader = _Keepalived(included)
     instance = reader.instance(main, vip)
     if instance:
-        return instance
+        return replace(instance, paths=tuple(reader.paths))
     if reader.doubts:
         raise Unreadable(reader.doubts[0])
     return f"{path} gives {vip} to no vrrp_instance"
@@ -138,10 +144,14 @@ def _main_file(readings: HostView, unit: str) -> str:
 
 
 class _Keepalived:
-    """A parsed configuration. doubts: the parts of it that could not be interpreted."""
+    """A parsed configuration. doubts: the parts of it that could not be interpreted.
+
+    paths: the files that were read for it.
+    """
 
     def __init__(self, others: Sequence[File]) -> None:
         self.doubts: list[str] = []
+        self.paths: dict[str, None] = {}
         self._headers: list[str] = []
         self._others = [file for file in others if file.kind == "f"]
         self._opened = 0
@@ -210,6 +220,7 @@ class _Keepalived:
     def _lines(self, file: File) -> Iterator[str]:
         """Its lines without comments, with each `include` replaced by the included lines."""
         self._opened += 1
+        self.paths[file.path] = None
         if self._opened > budgets.INCLUDES:
             self.doubts.append(f"{file.path}: too many files include each other")
             return
@@ -255,13 +266,14 @@ def _instance(
         given = [w for name, w in pairwise(words) if name == "weight"]
         tracked.append((words[0], _number((given or [weights.get(words[0], "0")])[0])))
     auth = [words[1] for words in inside["authentication"] if words[0] == "auth_type" and words[1:]]
+    version = own.get("version", version)
     origin = own.get("unicast_src_ip" if inside["unicast_peer"] else "mcast_src_ip", "")
     return Instance(
         file.path,
         str(_number(own.get("virtual_router_id", "0"))),
-        own.get("version", version),
+        version,
         f"{float(own['advert_int']):g}" if _DECIMAL.fullmatch(own.get("advert_int", "")) else "1",
-        "" if own.get("version", version) == "3" else (auth or [""])[-1],
+        "" if version == "3" else (auth or [""])[-1],
         _number(own.get("priority", "100")),
         tuple(dict.fromkeys(devices)),
         tuple(words[0] for words in inside["unicast_peer"]),

@@ -28,7 +28,9 @@ SUBJECTS = (
     "br_netfilter",
     "hostname",
     "hosts_file",
+    "kubelet",
     "limits",
+    "load_balancer",
     "selinux",
     "service_limits",
     "swap",
@@ -36,8 +38,12 @@ SUBJECTS = (
     "time_sync",
 )
 RULES = "/etc/tmpfiles.d/site.conf"
-# fstab decides by what it does not have.
-ALWAYS = {"swap": "/etc/fstab"}
+# fstab decides by what it does not have; these facts name no line of the others, or have outputs.
+ALWAYS = {
+    "swap": "/etc/fstab",
+    "kubelet": "/etc/systemd/system/kubelet.service.d/10-runtime.conf",
+    "load_balancer": "/etc/haproxy/haproxy.cfg",
+}
 
 
 @cache
