@@ -10,7 +10,7 @@ The file stands beside the inventory:
     aspect = "runtime"
     accepts = "60000*"                 # the actual value, a shell pattern; or "unknown"
     owner = "storage team"
-    approver = "B. Ito"                # somebody else
+    approver = "B. Ito"                # not the owner
     reason = "the database of that vendor needs it"
     compensation = "its own monitor restarts it"
     ticket = "CHG-1234"
@@ -169,7 +169,7 @@ class Waivers(msgspec.Struct, frozen=True):
         if waiver.approved > self.today:
             return f"{by} begins on {waiver.approved}"
         if waiver.standard != digest(requirement, Aspect(waiver.aspect)):
-            return f"{by} was approved for other words or values of the baseline: approve it anew"
+            return f"{by} was approved for other words or values of the baseline: approve it again"
         return ""
 
 
@@ -222,14 +222,14 @@ def parse_waivers(
 
 def digest(requirement: Requirement, aspect: Aspect) -> str:
     """What a waiver is bound to, hashed: the title, the aspect's words, the standard's values."""
-    said = [
+    stated = [
         requirement.id,
         requirement.title,
         aspect.value,
         requirement.aspects[aspect],
         msgspec.to_builtins(requirement.parameters),
     ]
-    return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()[:DIGITS]
+    return hashlib.sha256(msgspec.json.encode(stated, order="sorted")).hexdigest()[:DIGITS]
 
 
 def _document(path: Path, raw: bytes) -> dict[str, Any]:
@@ -283,7 +283,7 @@ def _waiver(
     if not stated.accepts.strip("*? "):
         raise wrong("accepts", f"{stated.accepts!r} accepts any value: name the one that is meant.")
     if _person(stated.owner) == _person(stated.approver):
-        raise wrong("approver", f"{stated.approver} is the owner: somebody else must approve it.")
+        raise wrong("approver", f"{stated.approver} is the owner: another person must approve it.")
     term = (stated.expires - stated.approved).days
     if term < 0:
         raise wrong("expires", f"{stated.expires} is before its approval, {stated.approved}.")

@@ -1,4 +1,4 @@
-"""A waiver: a failed requirement that somebody answers for, until a day."""
+"""A waiver: a failed requirement that an owner answers for, until a day."""
 
 from datetime import date
 

@@ -361,7 +361,7 @@ def _reasons(rows: Sequence[Result], names: Sequence[str], verbosity: int) -> "l
 
 
 def _waivers(waivers: Sequence[WaiverState]) -> "list[Any]":
-    """The rows that waivers accept, and the waivers that need somebody's attention."""
+    """The rows that waivers accept, and the waivers that need attention."""
     from rich.text import Text
 
     found: list[Any] = []

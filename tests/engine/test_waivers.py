@@ -110,7 +110,7 @@ def test_a_waiver_accepts_its_value_on_its_hosts_alone(site: Path) -> None:
         ({"accepts": "unknown"}, "accepts only 'unknown'"),
         ({"expires": TODAY - timedelta(days=1)}, f"expired on {TODAY - timedelta(days=1)}"),
         ({"approved": TODAY + timedelta(days=1)}, f"begins on {TODAY + timedelta(days=1)}"),
-        ({"standard": "0" * 16}, "other words or values of the baseline: approve it anew"),
+        ({"standard": "0" * 16}, "other words or values of the baseline: approve it again"),
     ],
     ids=lambda v: next(iter(v)) if isinstance(v, dict) else "",
 )
