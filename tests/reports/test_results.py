@@ -27,6 +27,7 @@ from hale.model.results import (
     SiteCheck,
 )
 from hale.model.verdict import Verdict
+from hale.model.waiver import WaiverRecord, WaiverState
 from hale.standard import loader
 from tests.reports import factories
 
@@ -40,6 +41,8 @@ SECTIONS: dict[type[msgspec.Struct], str] = {
     EvidenceExcerpt: "results",
     RowKey: "deselected",
     SiteCheck: "site_checks",
+    WaiverRecord: "results",
+    WaiverState: "waivers",
 }
 DOCUMENT = factories.ROOT / "docs" / "results.md"
 SCHEMA = factories.ROOT / "docs" / "results.schema.json"
