@@ -1,8 +1,8 @@
 """The kernel arguments of future boots, as far as the boot loader's files determine them.
 
 Sources: the Boot Loader Specification (loader/entries/*.conf); GRUB's manual, grub.cfg, `default`,
-grub-reboot and /etc/default/grub; Red Hat's GRUB, grub-core/commands/blscfg.c (entries are sorted by
-file name, as a package's name, version and release, the newest first); rpm's rpmvercmp;
+grub-reboot and /etc/default/grub; Red Hat's GRUB, grub-core/commands/blscfg.c (entries are sorted
+by file name, as a package's name, version and release, the newest first); rpm's rpmvercmp;
 systemd-boot(7); kernel-install(8), /etc/kernel/cmdline.
 """
 
@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cmp_to_key
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 
 from msgspec import Struct
 
@@ -110,9 +110,7 @@ def may_be_next(readings: HostView) -> list[Boot]:
     ]
     ours = {file.path for file in readings.files(GRUBS_ENTRIES)}
     grubs = sorted(
-        (item for item in entries if item.boots[0].source.path in ours),
-        key=cmp_to_key(lambda a, b: _compared_packages(a.names[0], b.names[0])),
-        reverse=True,
+        (item for item in entries if item.boots[0].source.path in ours), key=_age, reverse=True
     )
     others = [item for item in entries if item not in grubs]
     menus = [_menu(file, at) for file in readings.files(*MENUS) if file.kind == "f"]
@@ -195,7 +193,7 @@ def _titles(text: str) -> tuple[str, ...]:
     except ValueError:
         return ()
     options = ("--id", "$menuentry_id_option", "${menuentry_id_option}")
-    ids = [after for word, after in zip(words, words[1:], strict=False) if word in options]
+    ids = [after for word, after in pairwise(words) if word in options]
     return (*ids, *words[1:2])
 
 
@@ -226,12 +224,15 @@ def _boots(items: Sequence[_Item]) -> Iterator[Boot]:
         yield from _boots(item.items)
 
 
-def _compared_packages(a: str, b: str) -> int:
-    """Below 0 where GRUB's blscfg takes a for older than b."""
-    for one, other in zip(_package(a), _package(b), strict=True):
+def _compared(a: _Item, b: _Item) -> int:
+    """Below 0 where GRUB's blscfg takes the entry a for older than b."""
+    for one, other in zip(_package(a.names[0]), _package(b.names[0]), strict=True):
         if compared := _compared_versions(one, other):
             return compared
     return 0
+
+
+_age = cmp_to_key(_compared)
 
 
 def _package(text: str) -> tuple[str, str, str]:
