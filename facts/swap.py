@@ -291,7 +291,12 @@ def read_persisted(readings: HostView, case: Case[SwapParameters]) -> SwapPersis
         *_arguments(readings),
     ]
     known = {trigger.line.path for trigger in found if trigger.kind is TriggerKind.UNIT}
-    commands = list(_commands(readings, known))
+    commands: list[tuple[SwapTrigger, bool]] = []
+    try:
+        commands += _commands(readings, known)
+    except Unreadable:
+        if not any(t.enables for t in found):
+            raise
     found += [trigger for trigger, sure in commands if sure]
     if not any(t.enables for t in found) and (doubt := next((t for t, _ in commands), None)):
         raise Unreadable(f"{doubt}: whether it comes to that is unknown, see the script")

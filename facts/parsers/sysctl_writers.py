@@ -16,10 +16,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from facts.parsers.blanks import BLANKS, lowered, split_words
+from facts.parsers.unseen import UNSEEN
 from hale.model.evidence import CommandProbe, ConfigLine, HostView
 from hale.shell import script_with
 
 NAME = "writers"
+_SCRIPT = Path(__file__).with_suffix(".sh")
 # The first systemd-networkd whose IPv4Forwarding=no switches forwarding off.
 NETWORKD_SINCE = 256
 _FOUND = re.compile(r"(/[^:]*):([0-9]{1,9}):(.*)", re.DOTALL)
@@ -42,10 +44,9 @@ class Write(Struct, frozen=True):
 
 def probe(keys: Sequence[str], plain: bool = True) -> CommandProbe:
     """keys: paths below /proc/sys, `*` for any part; or, not `plain`, regular expressions."""
-    file = Path(__file__).with_suffix(".sh")
     made = [_expression(key, "[^[:blank:]=]*") for key in keys] if plain else keys
     either = "|".join(dict.fromkeys(made))
-    return CommandProbe(NAME, script_with(file, keys=either))
+    return CommandProbe(NAME, UNSEEN + script_with(_SCRIPT, keys=either))
 
 
 def _expression(key: str, part: str) -> str:
