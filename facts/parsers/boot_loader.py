@@ -112,7 +112,7 @@ def may_be_next(readings: HostView) -> list[Boot]:
     grubs = sorted(
         (item for item in entries if item.boots[0].source.path in ours), key=_age, reverse=True
     )
-    others = [item for item in entries if item not in grubs]
+    others = [item for item in entries if item.boots[0].source.path not in ours]
     menus = [_menu(file, at) for file in readings.files(*MENUS) if file.kind == "f"]
     variables = _variables(readings)
     chosen: list[Boot] = []
