@@ -171,10 +171,9 @@ def _by_argument(readings: HostView) -> list[tuple[ConfigLine, str]]:
     arguments report them.
     """
     every: Sequence[Boot] = ()
-    first: Sequence[Boot] = ()
     with suppress(Unreadable):
         every = boot_loader.to_come(readings)
-        first = boot_loader.may_be_next(readings)
+    first = boot_loader.may_be_next(readings) if every else ()
     paths = (boot_loader.INSTALL, *_defaults(readings))
     later = [(b.source, _target(b)) for b in every if b.source.path in paths]
     named = next(((source, target) for source, target in later if target), None)
