@@ -151,9 +151,13 @@ def read_persisted(readings: HostView, case: Case[AddressParameters]) -> Address
     vip = case.inventory.endpoint.vip
     every = boot_network.settings(readings)
     active = [s for s in every if not s.idle]
-    by_command = tuple(_by_command(readings, vip))
     setters = tuple(replace(s.source, wins=True) for s in active if s.address == planned)
-    vip_setters = (*(s.source for s in active if s.address == vip), *by_command)
+    vip_setters = tuple(s.source for s in active if s.address == vip)
+    try:
+        vip_setters += tuple(_by_command(readings, vip))
+    except Unreadable:
+        if setters and not vip_setters:
+            raise
     dhcp = tuple(s.source for s in active if s.address is None)
     idle = tuple(replace(s.source, note=s.idle) for s in every if s.idle and s.address == planned)
     return AddressPersisted(

@@ -223,15 +223,16 @@ def read_persisted(readings: HostView, case: Case[BrNetfilterParameters]) -> BrN
     hint = "" if named else _hint(readings, conf_dirs.effective(found), module)
     files = readings.files(*RULES)
     lines = _blocking(files, module, needs)
+    blocking = [*_not_started(readings), *lines, *_blocking_arguments(boots, module, needs)]
+    try:
+        blocking += _unloading(readings, module)
+    except Unreadable:
+        if named and not blocking:
+            raise
     return BrNetfilterPersisted(
         module,
         tuple(named),
-        (
-            *_not_started(readings),
-            *lines,
-            *_blocking_arguments(boots, module, needs),
-            *_unloading(readings, module),
-        ),
+        tuple(blocking),
         hint,
         tuple(_rule(files, source) for source in lines),
         conf_dirs.writable_location(found, case.parameters.file),

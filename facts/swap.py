@@ -2,7 +2,8 @@
 
 Sources: proc_swaps(5); fstab(5), getmntent(3), systemd-fstab-generator(8); systemd.swap(5);
 systemd-gpt-auto-generator(8); zram-generator.conf(5); the packages named in SERVICES; swapon(8);
-WALinuxAgent's README (ResourceDisk.Format, ResourceDisk.EnableSwap).
+WALinuxAgent's README (ResourceDisk.Format, ResourceDisk.EnableSwap); amazon-ec2-hibinit-agent,
+agent/hibinit-agent (hibernation_enabled, update_kernel_swap_offset).
 
 A kubelet with `failSwapOn: false` runs beside swap, and gives it to pods where `memorySwap` says
 so (kubernetes.io, "Swap memory management"). The baseline wants no swap all the same; a site that
@@ -37,6 +38,7 @@ from facts.parsers import (
 from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from hale.inventory.ini import Host
 from hale.model.evidence import (
+    EXISTENCE,
     CommandProbe,
     ConfigLine,
     File,
@@ -69,8 +71,13 @@ NO_AUTO = 1 << 63
 AGENT = "/etc/waagent.conf"
 AGENT_SERVICES = ("walinuxagent.service", "waagent.service")
 AGENT_SWITCHES = ("ResourceDisk.Format", "ResourceDisk.EnableSwap")
+# Amazon's agent exits before it makes a swap file where the instance was not launched for
+# hibernation, which nothing changes later; else it makes this file.
+HIBERNATION_AGENT = "hibinit-agent"
+HIBERNATION = "/var/lib/hibinit-agent/hibernation-enabled"
 # Commands that turn swap on, and options with which swapon(8) does not.
 COMMANDS = "(^|[^A-Za-z0-9_.-])swapon([^A-Za-z0-9_-]|$)"
+ASSIGNMENTS = ("=", "+=", ":=", "==")
 QUERIES = ("-s", "--summary", "--show", "-h", "--help", "-V", "--version")
 ZRAM_PARENTS = ("/run", "/etc", "/usr/local/lib", "/usr/lib")
 ZRAM_MAINS = tuple(f"{parent}/systemd/zram-generator.conf" for parent in ZRAM_PARENTS)
@@ -214,6 +221,7 @@ def probes(host: Host, cases: Sequence[Case[SwapParameters]]) -> tuple[Probe, ..
             *ZRAM_FOLDERS,
             *select(Selection("E:ID_PART_ENTRY_"), DEVICES),
             *select(Selection(r"[[:space:]]*ResourceDisk\."), AGENT),
+            *select(EXISTENCE, HIBERNATION),
             *cloud_init.FILES,
         ),
         boot_commands.probe(COMMANDS),
@@ -291,7 +299,12 @@ def read_persisted(readings: HostView, case: Case[SwapParameters]) -> SwapPersis
         *_arguments(readings),
     ]
     known = {trigger.line.path for trigger in found if trigger.kind is TriggerKind.UNIT}
-    commands = list(_commands(readings, known))
+    commands: list[tuple[SwapTrigger, bool]] = []
+    try:
+        commands += _commands(readings, known)
+    except Unreadable:
+        if not any(t.enables for t in found):
+            raise
     found += [trigger for trigger, sure in commands if sure]
     if not any(t.enables for t in found) and (doubt := next((t for t, _ in commands), None)):
         raise Unreadable(f"{doubt}: whether it comes to that is unknown, see the script")
@@ -618,11 +631,14 @@ def _commands(readings: HostView, known: set[str]) -> Iterator[tuple[SwapTrigger
     """
     names = {path.rpartition("/")[2] for path in known}
     for command in boot_commands.commands(readings, COMMANDS):
-        if command.source.path.rpartition("/")[2] in names:
+        file = command.source.path.rpartition("/")[2]
+        if file in names or (file == HIBERNATION_AGENT and not readings.file(HIBERNATION)):
             continue
         for words in ip_command.commands(command.text):
             program, *options = ip_command.without_prefixes(words) or [""]
             if _program(program) != "swapon" or any(word in QUERIES for word in options):
+                continue
+            if options[:1] and options[0] in ASSIGNMENTS:  # a variable of another language
                 continue
             note = f"runs `{' '.join((program, *options))}` at boot"
             yield _trigger(TriggerKind.COMMAND, command.source, note, True), command.certain

@@ -256,8 +256,12 @@ def read_persisted(readings: HostView, case: Case[SysctlParameters]) -> SysctlPe
         _outcome(readings, conf_dirs.persistent(found), parameters),
         lines=tuple(_lines(found, parameters)),
         place=conf_dirs.writable_location(found, parameters.file),
-        later=tuple(dict.fromkeys(_later(readings, parameters))),
     )
+    try:
+        stays = replace(stays, later=tuple(dict.fromkeys(_later(readings, parameters))))
+    except Unreadable:
+        if stays.value == parameters.value and not stays.exceptions:
+            raise
     if now.value == stays.value:
         return stays
     decides = next((s for s in now.sources if s.wins), None)

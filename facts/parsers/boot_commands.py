@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from facts.parsers import cloud_init
 from facts.parsers.blanks import BLANKS
+from facts.parsers.unseen import UNSEEN
 from hale.model.evidence import CommandProbe, ConfigLine, HostView, Unreadable
 from hale.shell import arguments, load_script
 
@@ -45,7 +46,7 @@ class BootCommand(Struct, frozen=True):
 
 def probe(pattern: str) -> CommandProbe:
     """The lines that match; the pattern is an extended regular expression of grep(1)."""
-    return CommandProbe(NAME, arguments(pattern) + _SCRIPT)
+    return CommandProbe(NAME, UNSEEN + arguments(pattern) + _SCRIPT)
 
 
 def commands(readings: HostView, pattern: str) -> Iterator[BootCommand]:

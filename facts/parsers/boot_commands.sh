@@ -1,8 +1,11 @@
 # shellcheck disable=SC2086  # lists of paths without blanks
 # Lines that match a pattern: of the units that a boot starts, and of the scripts that these, cron
-# and a boot itself run. `$1` is an extended regular expression.
+# and a boot itself run. `$1` is an extended regular expression. Given: unseen.sh.
 units='' scripts=''
 folders='/etc/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system'
+unseen /etc/systemd/system /usr/local/lib/systemd/system /etc/systemd/system/*.wants \
+  /etc/systemd/system/*.requires /etc/systemd/system/*.upholds \
+  /usr/local/lib/systemd/system/*.wants /run/systemd/generator.late
 for link in /etc/systemd/system/*.wants/* /etc/systemd/system/*.requires/* \
   /etc/systemd/system/*.upholds/* /usr/local/lib/systemd/system/*.wants/* \
   /usr/lib/systemd/system/*.wants/* /run/systemd/generator.late/*.wants/*; do
@@ -16,23 +19,32 @@ for link in /etc/systemd/system/*.wants/* /etc/systemd/system/*.requires/* \
   esac
   case " $units " in *"/$name "*) continue ;; esac
   for folder in $folders /run/systemd/generator.late; do
+    unseen "$folder/$name"
     [ -e "$folder/$name" ] || continue
     [ -f "$folder/$name" ] && [ -r "$folder/$name" ] || break  # masked
+    unseen "$folder/$name.d" "/etc/systemd/system/$name.d"
     units="$units $folder/$name"
     for file in "$folder/$name.d"/*.conf "/etc/systemd/system/$name.d"/*.conf; do
       case $file in *[!A-Za-z0-9@:_./-]*) continue ;; esac
+      unseen "$file"
       [ -f "$file" ] && [ -r "$file" ] && units="$units $file"
     done
     break
   done
 done
+unseen /etc/rc.d /var/lib/cloud/scripts/per-boot /etc/cron.d /var/spool/cron \
+  /var/spool/cron/crontabs
 for file in /etc/rc.local /etc/rc.d/rc.local /var/lib/cloud/scripts/per-boot/*; do
   case $file in *[!A-Za-z0-9@:_./-]*) continue ;; esac
-  [ -f "$file" ] && [ -x "$file" ] && [ -r "$file" ] && scripts="$scripts $file"
+  [ -f "$file" ] || continue
+  executable "$file" || continue
+  unseen "$file"
+  [ ! -r "$file" ] || scripts="$scripts $file"
 done
 crontabs=
 for file in /etc/crontab /etc/cron.d/* /var/spool/cron/* /var/spool/cron/crontabs/*; do
   case $file in *[!A-Za-z0-9@:_./-]*) continue ;; esac
+  [ -d "$file" ] || unseen "$file"
   [ -f "$file" ] && [ -r "$file" ] && crontabs="$crontabs $file"
 done
 # The programs that these name, if they are files; grep -I skips those that are not text.
@@ -53,8 +65,10 @@ for line; do
       *) continue ;;
     esac
     case " $scripts " in *" $word "*) continue ;; esac
+    [ -d "$word" ] || unseen "$word"
     [ -f "$word" ] && [ -r "$word" ] && scripts="$scripts $word"
   done
 done
 set +f
-grep -HnIE -e "$pattern" -- /dev/null $units $crontabs $scripts || [ $? -eq 1 ]
+grep -HnIE -e "$pattern" -- /dev/null $units $crontabs $scripts || [ $? -eq 1 ] || exit
+end_unseen

@@ -4,8 +4,13 @@ It does not where the file is in memory (a link or a bind mount that leads into 
 its folder), where something is mounted over it by hand, and where systemd-tmpfiles writes, replaces
 or removes it at boot.
 
+A root that is an overlay whose upper folder is in memory (Ubuntu's overlayroot) loses every edit:
+what a boot finds is in its image, which is not read. A root that is a tmpfs itself is a diskless
+host's: every boot fills it from the same image, and which of its files are the image's is not to be
+seen from the host. They count as kept.
+
 Sources: tmpfiles.d(5), systemd-tmpfiles-setup.service(8) (`--create --remove --boot`);
-proc_pid_mountinfo(5); file-hierarchy(7).
+proc_pid_mountinfo(5); file-hierarchy(7); the kernel's filesystems/overlayfs (upperdir=, st_dev).
 """
 
 import re
@@ -13,6 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, wraps
 from posixpath import normpath
 from typing import TypeVar
+
+from msgspec import Struct
 
 from facts.parsers import conf_dirs, systemd_units
 from facts.parsers.blanks import SYSTEMD_BLANKS, split_words
@@ -44,6 +51,7 @@ MOUNTS = systemd_units.file_patterns("etc-*.mount")
 JUDGED = ("/etc/", "/var/lib/kubelet/")
 # File systems without a disk.
 IN_MEMORY = ("tmpfs", "ramfs", "proc", "sysfs", "devpts", "cgroupfs", "cgroup2fs")
+_UPPER = re.compile(r"(?:^|,)upperdir=((?:\\.|[^,\\])*)")
 # Folders that every boot empties, whatever file system they are on.
 EMPTIED = ("/run/", "/var/run/", "/tmp/", "/dev/shm/")
 
@@ -66,10 +74,16 @@ def losses(readings: HostView, files: Iterable[File]) -> tuple[ConfigLine, ...]:
     kept = [file for file in files if file.path.startswith(JUDGED) and not file.masked]
     if not kept:
         return ()
-    types, mounts = _mounted(readings)
+    mounted = _mounted(readings)
+    types, mounts = mounted.types, mounted.points
     rules = _rules(readings)
     found: dict[str, ConfigLine] = {}
     for file in kept:
+        if mounted.image and file.device not in types:
+            raise Unreadable(
+                f"a boot starts from an image, and {file.path} may be another there: / is an "
+                f"overlay, and what is written to it is in memory ({mounted.image})"
+            )
         for line in (
             *_in_memory(file, types),
             *_mounted_over(readings, file, mounts),
@@ -112,11 +126,22 @@ def sentence(lost: Sequence[ConfigLine]) -> str:
     return "a boot does not keep it: " + "; ".join(f"{line} {line.note}" for line in lost)
 
 
-def _mounted(readings: HostView) -> tuple[Mapping[str, str], Sequence[str]]:
-    """The file systems' types by device, without the root's, and the mount points in /etc."""
+class _Mounted(Struct, frozen=True):
+    """The file systems' types by device, without the root's, and the mount points in /etc.
+
+    image: where a root in memory has its changes; empty for any other root.
+    """
+
+    types: Mapping[str, str]
+    points: Sequence[str]
+    image: str = ""
+
+
+def _mounted(readings: HostView) -> _Mounted:
     table = readings.file(MOUNT_TABLE)
     types: dict[str, str] = {}
-    points: list[str] = []
+    points: dict[str, str] = {}  # with the types; the last mount of a point covers the others
+    uppers: dict[str, str] = {}
     root = ""
     for line in table.lines if table else ():
         if not line:
@@ -125,14 +150,29 @@ def _mounted(readings: HostView) -> tuple[Mapping[str, str], Sequence[str]]:
         words = before.split(" ")
         if len(words) < 6 or not after:
             raise Unreadable(f"{MOUNT_TABLE}: {line!r} is no mount")
-        types[words[2]] = after.partition(" ")[0]
-        root = words[2] if words[4] == "/" else root
-        if words[4].startswith("/etc/"):
-            points.append(_unescaped(words[4]))
+        device, point, kind = words[2], _unescaped(words[4]), after.partition(" ")[0]
+        types[device] = points[point] = kind
+        root = device if point == "/" else root
+        upper = _UPPER.search(_unescaped(after.rpartition(" ")[2])) if kind == "overlay" else None
+        if upper:
+            uppers[device] = re.sub(r"\\(.)", r"\1", upper[1])
     if not root:
         raise Unreadable(f"{MOUNT_TABLE} does not say on which device / is")
-    del types[root]
-    return types, points
+    for device, upper_folder in uppers.items():
+        if (kind := _type_at(upper_folder, points)) in IN_MEMORY:
+            types[device] = kind
+    return _Mounted(
+        {device: kind for device, kind in types.items() if device != root},
+        [point for point in points if point.startswith("/etc/")],
+        uppers[root] if root in uppers and types[root] in IN_MEMORY else "",
+    )
+
+
+def _type_at(path: str, points: Mapping[str, str]) -> str:
+    """The type of the file system that a folder is on, by the longest mount point that is known."""
+    parts = normpath(path).split("/")
+    every = ("/".join(parts[:n]) or "/" for n in range(len(parts), 0, -1))
+    return next((points[point] for point in every if point in points), "")
 
 
 def _unescaped(text: str) -> str:

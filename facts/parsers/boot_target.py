@@ -18,6 +18,8 @@ from hale.model.evidence import ConfigLine, File, HostView, Unreadable
 
 DEFAULT = "default.target"
 SERVICES = "multi-user.target"
+# The one target that a boot reaches without sysinit.target.
+EMERGENCY = "emergency.target"
 FILES = (
     *systemd_units.file_patterns(DEFAULT),
     *systemd_units.file_patterns(SERVICES),
@@ -31,7 +33,7 @@ _LESS = (
     "runlevel6",
 )
 _WORDS = {
-    **dict.fromkeys(("-b", "emergency"), "emergency.target"),
+    **dict.fromkeys(("-b", "emergency"), EMERGENCY),
     **dict.fromkeys(("rescue", "single", "-s", "s", "S", "1"), "rescue.target"),
     **{level: f"runlevel{level}.target" for level in "2345"},
 }
@@ -61,16 +63,57 @@ def boot_problems(readings: HostView, unit: str) -> list[str]:
 def obstacle(readings: HostView) -> ConfigLine | None:
     """The line that makes the next boot end before multi-user.target, with the reason as note.
 
-    None where nothing does. Raises Unreadable where default.target is none that systemd brings.
+    None where nothing does. Raises Unreadable where default.target is none that systemd brings, and
+    where entries of the boot loader differ, and its choice is not known.
     """
     if mask := systemd_units.mask(readings, SERVICES):
         return ConfigLine(
             mask.path, 0, "-> /dev/null", changed=mask.changed, note=f"masks {SERVICES}"
         )
-    by_argument = _by_argument(readings)
-    if by_argument is not None:
-        source, target = by_argument
-        return None if _is_full(target) else _line(source, target)
+    ends = [
+        (source, _default_obstacle(readings) if not target else _obstacle_of(source, target))
+        for source, target in _by_argument(readings)
+    ]
+    return _agreed(ends)
+
+
+def emergency(readings: HostView) -> ConfigLine | None:
+    """The line that makes the next boot end at emergency.target, which needs no sysinit.target.
+
+    Any other target has the units of an early boot. Raises Unreadable.
+    """
+    by_default: ConfigLine | None = None
+    with suppress(Unreadable):  # a target of the site's own
+        by_default = _default_obstacle(readings)
+    if by_default and f" {EMERGENCY}," not in by_default.note:
+        by_default = None
+    return _agreed(
+        [
+            (source, by_default if not target else _line(source, target))
+            if target in ("", EMERGENCY)
+            else (source, None)
+            for source, target in _by_argument(readings)
+        ]
+    )
+
+
+def _agreed(ends: Sequence[tuple[ConfigLine, ConfigLine | None]]) -> ConfigLine | None:
+    """What all these boots come to. Raises Unreadable where some have an obstacle."""
+    obstacles = [line for _, line in ends if line]
+    free = [source for source, line in ends if not line]
+    if obstacles and free:
+        raise Unreadable(
+            f"{obstacles[0]} {obstacles[0].note}, {free[0]} has not, and which of them the boot "
+            "loader takes is not known: see its default (`grub2-editenv list`, `bootctl list`)"
+        )
+    return obstacles[0] if obstacles else None
+
+
+def _obstacle_of(source: ConfigLine, target: str) -> ConfigLine | None:
+    return None if _is_full(target) else _line(source, target)
+
+
+def _default_obstacle(readings: HostView) -> ConfigLine | None:
     file = systemd_units.in_force(readings, DEFAULT).get(DEFAULT)
     if file is None:
         return None
@@ -119,20 +162,24 @@ def _pulled(file: File) -> tuple[str, ...]:
     )
 
 
-def _by_argument(readings: HostView) -> tuple[ConfigLine, str] | None:
-    """The target that the boot loader's arguments name, and their line.
+def _by_argument(readings: HostView) -> list[tuple[ConfigLine, str]]:
+    """The boots of which the next one is one: their line, and the target that its arguments name,
+    empty without one.
 
-    Of a menu, the first entry counts, and what all of them have: others are for repairs. Files of
-    /boot that cannot be read say nothing here; requirements about arguments report them.
+    Of a menu, the entry counts that the boot loader takes: others are for repairs; and what kernels
+    installed later have. Files of /boot that cannot be read say nothing here; requirements about
+    arguments report them.
     """
-    boots: Sequence[Boot] = ()
+    every: Sequence[Boot] = ()
     with suppress(Unreadable):
-        boots = boot_loader.to_come(readings)
-    named = [(boot.source, _target(boot)) for boot in boots]
-    menus = [(s, t) for s, t in named if s.path not in (boot_loader.INSTALL, *_defaults(readings))]
-    later = [(s, t) for s, t in named if (s, t) not in menus]
-    chosen = [*menus[:1], *(pair for pair in later if pair[1])]
-    return next(((s, t) for s, t in chosen if t), None)
+        every = boot_loader.to_come(readings)
+    first = boot_loader.may_be_next(readings) if every else ()
+    paths = (boot_loader.INSTALL, *_defaults(readings))
+    later = [(b.source, _target(b)) for b in every if b.source.path in paths]
+    named = next(((source, target) for source, target in later if target), None)
+    boots = [(boot.source, _target(boot)) for boot in first]
+    found = [(source, target) if target or not named else named for source, target in boots]
+    return found or [named or (ConfigLine(DEFAULT, 0, ""), "")]
 
 
 def _defaults(readings: HostView) -> list[str]:

@@ -1,7 +1,8 @@
 """Lines that set a kernel parameter at boot after systemd-sysctl, outside of sysctl.d.
 
 Not a subject. sysctl_writers.sh finds the files and the lines that name a parameter; here it is
-judged which of them write it, and what. Orders among them are not known.
+judged which of them write it, and what. Orders among them are not known. What a variable or a loop
+has the path of is taken for written, with an unknown value.
 
 Sources: ufw's ufw-init-functions (IPT_SYSCTL); tuned-main.conf(5), tuned.conf (reapply_sysctl,
 include); interfaces(5); systemd.network(5), networkd.conf(5) (IPv4Forwarding=, since 256);
@@ -14,11 +15,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from facts.parsers.blanks import BLANKS, lowered
+from facts.parsers.blanks import BLANKS, lowered, split_words
+from facts.parsers.unseen import UNSEEN
 from hale.model.evidence import CommandProbe, ConfigLine, HostView
 from hale.shell import script_with
 
 NAME = "writers"
+_SCRIPT = Path(__file__).with_suffix(".sh")
 # The first systemd-networkd whose IPv4Forwarding=no switches forwarding off.
 NETWORKD_SINCE = 256
 _FOUND = re.compile(r"(/[^:]*):([0-9]{1,9}):(.*)", re.DOTALL)
@@ -41,10 +44,9 @@ class Write(Struct, frozen=True):
 
 def probe(keys: Sequence[str], plain: bool = True) -> CommandProbe:
     """keys: paths below /proc/sys, `*` for any part; or, not `plain`, regular expressions."""
-    file = Path(__file__).with_suffix(".sh")
     made = [_expression(key, "[^[:blank:]=]*") for key in keys] if plain else keys
     either = "|".join(dict.fromkeys(made))
-    return CommandProbe(NAME, script_with(file, keys=either))
+    return CommandProbe(NAME, UNSEEN + script_with(_SCRIPT, keys=either))
 
 
 def _expression(key: str, part: str) -> str:
@@ -81,18 +83,29 @@ def networkd_forwarding_off(readings: HostView) -> list[ConfigLine]:
 
 
 def _written(key: str) -> str:
-    name = _expression(key, r"[^\s=\"'}]+?")
+    name = _expression(key, r"(?:\{[^\s{}=]*\}|[^\s=\"'}])+?")
     return rf"(?<![\w./])(?P<proc>/proc/sys/)?(?P<name>{name})(?![\w./])(?P<rest>.*)"
 
 
 _ASSIGNED = re.compile(r"[}\"']*[ \t]*=(?!=)[ \t]*[\"']?([^\s\"';&|)\]}]*)", re.ASCII)
+_TEE = r"[\w/]*\btee(?:[ \t]+[^\s|;&<>]+)*"
 _ECHOED = re.compile(
     r"(?:echo|printf)[ \t]+(?:-\w+[ \t]+)*(?:[\"']?%[sd](?:\\+n)?[\"']?[ \t]+)?"
     r"[\"']?(-?[0-9]+)(?:\\+n)?[\"']?[ \t]*"
-    r"(?:>+\|?|\|[ \t]*(?:[\w/]*sudo[ \t]+)?[\w/]*tee(?:[ \t]+-\w+)*)[ \t]*[\"']?\Z",
+    rf"(?:>+\|?|\|[ \t]*(?:[\w/]*sudo[ \t]+)?{_TEE})[ \t]*[\"']?\Z",
     re.ASCII,
 )
-_INTO = re.compile(r"(?:>+\|?|\btee(?:[ \t]+-\w+)*)[ \t]*[\"']?\Z|\bof=[\"']?\Z", re.ASCII)
+_INTO = re.compile(rf"(?:>+\|?|{_TEE})[ \t]*[\"']?\Z|\bof=[\"']?\Z", re.ASCII)
+# A file's path in a variable: what a later command does with it is not in this line.
+_LOOP = re.compile(r"\bfor[ \t]+\w+[ \t]+in[ \t][^;|&]*\Z", re.ASCII)
+_VARIABLE = re.compile(r"(?:^|[\s;\"'])(?!if=)[A-Za-z_]\w*=[\"']?\Z", re.ASCII)
+_DONE = re.compile(r"\bdone\b", re.ASCII)
+_WRITES = re.compile(r"(?<!2)>(?!>*[ \t]*(?:&|/dev/(?:null|stderr)))|\btee\b", re.ASCII)
+# Commands whose words are text to be looked for or put into a file.
+_READERS = ("grep", "egrep", "fgrep", "zgrep", "sed", "awk", "gawk", "mawk")
+_PATTERN_CHARACTERS = ("*", "?", "[")
+_BRACES = re.compile(r"(?<!\$)\{([^{}]*,[^{}]*)\}")
+_MOST_BRACES = 16
 
 
 def _in_line(source: ConfigLine, expression: re.Pattern[str]) -> Iterator[Write]:
@@ -104,9 +117,59 @@ def _in_line(source: ConfigLine, expression: re.Pattern[str]) -> Iterator[Write]
         separator = next((c for c in key if c in "./"), "/")
         path = key if separator == "/" else key.translate(str.maketrans("./", "/."))
         before = source.text[: hit.start()]
+        value: str | None = None
         if assigned := _ASSIGNED.match(hit["rest"]):
-            yield Write(source, path, assigned[1])
+            value = assigned[1]
+            if "/" in value or _only_reads(before):
+                continue
         elif hit["proc"] and (echoed := _ECHOED.search(before)):
-            yield Write(source, path, echoed[1])
-        elif hit["proc"] and _INTO.search(before):
-            yield Write(source, path, None)
+            value = echoed[1]
+        elif not hit["proc"] or not (
+            _INTO.search(before) or _later_by_variable(before, key, hit["rest"])
+        ):
+            continue
+        for one in _without_braces(path):
+            yield Write(source, one, value)
+
+
+def _later_by_variable(before: str, key: str, rest: str) -> bool:
+    """Whether the path is that of a loop or a variable which may be written to."""
+    if _LOOP.search(before):
+        return not _DONE.search(rest) or bool(_WRITES.search(rest))
+    if _VARIABLE.search(before):
+        return True
+    return any(c in key for c in _PATTERN_CHARACTERS) and bool(_WRITES.search(before + rest))
+
+
+def _without_braces(key: str) -> list[str]:
+    """The keys of `net/ipv4/conf/{all,default}/forwarding`; itself where they are too many."""
+    left, keys = [key], []
+    while left:
+        one = left.pop(0)
+        if not (found := _BRACES.search(one)):
+            keys.append(one)
+            continue
+        left += [one[: found.start()] + part + one[found.end() :] for part in found[1].split(",")]
+        if len(left) + len(keys) > _MOST_BRACES:
+            return [key]
+    return keys
+
+
+def _only_reads(before: str) -> bool:
+    """Whether a line's next word is one of grep(1), sed(1) or awk(1): `if grep -q "^key=0" file`.
+
+    before: the line up to there. Quotes may hold another command (`sh -c "…"`).
+    """
+    begin, quote, opened = 0, "", 0
+    for at, character in enumerate(before):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote, opened = character, at
+        elif character in ";|&()`\n":
+            begin = at + 1
+    command = before[begin : opened if quote else len(before)]
+    words = [word.lstrip("\"'`$({!-@+:").rpartition("/")[2] for word in split_words(command)]
+    if any(word in _READERS for word in words):
+        return True
+    return bool(quote) and _only_reads(before[opened + 1 :])

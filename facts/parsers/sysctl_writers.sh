@@ -1,4 +1,4 @@
-# Given: keys (an extended regular expression of the parameters' names and paths).
+# Given: keys (an extended regular expression of the parameters' names and paths), and unseen.sh.
 # Lines that may set them after systemd-sysctl, as FILE:LINE:TEXT, in what a boot runs: ufw's own
 # file, tuned, ifupdown, NetworkManager, networkd, rc.local, cron, udev, cloud-init, units of the
 # site's own, and the files that these name.
@@ -11,6 +11,7 @@ wanted() {
 }
 value_of() { sed -n "s/^[[:blank:]]*$1[[:blank:]]*=[[:blank:]]*[\"']\{0,1\}\([^\"'#]*\).*/\1/p" "$2"; }
 set --
+unseen /etc/systemd/system/* /etc/systemd/system/*.d/*.conf /usr/local/lib/systemd/system/*
 for unit in /etc/systemd/system/*.service /usr/local/lib/systemd/system/*.service; do
   [ -f "$unit" ] || continue
   name=${unit##*/}
@@ -30,7 +31,10 @@ for unit in /etc/systemd/system/*.service; do
          /etc/systemd/system/*.* /etc/systemd/system/*.d/*.conf || set -- "$@" "$unit" ;;
   esac
 done
-for file in /etc/rc.local /etc/rc.d/rc.local; do [ ! -x "$file" ] || set -- "$@" "$file"; done
+unseen /etc/rc.d
+for file in /etc/rc.local /etc/rc.d/rc.local; do
+  [ ! -f "$file" ] || ! executable "$file" || set -- "$@" "$file"
+done
 if wanted networking.service; then
   set -- "$@" /etc/network/interfaces /etc/network/interfaces.d/* /etc/network/if-pre-up.d/* \
     /etc/network/if-up.d/*
@@ -38,15 +42,18 @@ fi
 if wanted NetworkManager.service; then
   set -- "$@" /etc/NetworkManager/dispatcher.d/* /etc/NetworkManager/dispatcher.d/*/*
 fi
-wanted networkd-dispatcher.service && set -- "$@" /etc/networkd-dispatcher/*.d/*
+wanted networkd-dispatcher.service &&
+  set -- "$@" /etc/networkd-dispatcher/*.d /etc/networkd-dispatcher/*.d/*
 set -- "$@" /etc/crontab /etc/cron.d/* /var/spool/cron/crontabs/* /var/spool/cron/root \
   /etc/udev/rules.d/*.rules
 [ -e /etc/cloud/cloud-init.disabled ] || set -- "$@" /var/lib/cloud/scripts/per-boot/*
+! wanted ufw.service || unseen /etc/ufw/ufw.conf /etc/default/ufw
 if [ -e /etc/ufw/ufw.conf ] && wanted ufw.service &&
    grep -qsiE '^[[:blank:]]*ENABLED=["'\'']?yes' /etc/ufw/ufw.conf; then
   set -- "$@" "$(value_of IPT_SYSCTL /etc/default/ufw)"
 fi
 main=/etc/tuned/tuned-main.conf
+! wanted tuned.service || unseen $main /etc/tuned/active_profile
 if [ -e /etc/tuned/active_profile ] && wanted tuned.service &&
    case $(value_of reapply_sysctl $main 2>/dev/null) in 0*|[Ff]*|[Nn]*) ;; *) false ;; esac; then
   left=$(cat /etc/tuned/active_profile)
@@ -56,7 +63,7 @@ if [ -e /etc/tuned/active_profile ] && wanted tuned.service &&
       for file in "/etc/tuned/$name" "/etc/tuned/profiles/$name" "/usr/lib/tuned/$name" \
                   "/usr/lib/tuned/profiles/$name"; do
         file=$file/tuned.conf
-        [ -e "$file" ] || continue
+        [ -e "$file" ] || { unseen "$file"; continue; }
         set -- "$@" "$file"
         next="$next $(value_of include "$file" | tr , ' ')"
         break
@@ -65,16 +72,22 @@ if [ -e /etc/tuned/active_profile ] && wanted tuned.service &&
     left=$next
   done
 fi
-wanted systemd-networkd.service && grep -nHsiE '^[[:blank:]]*IPv4Forwarding[[:blank:]]*=' \
-  /etc/systemd/networkd.conf /etc/systemd/networkd.conf.d/*.conf /etc/systemd/network/*.network \
-  /etc/systemd/network/*.network.d/*.conf /run/systemd/network/*.network
+if wanted systemd-networkd.service; then
+  for file in /etc/systemd/networkd.conf /etc/systemd/networkd.conf.d/*.conf \
+      /etc/systemd/network/*.network /etc/systemd/network/*.network.d/*.conf \
+      /run/systemd/network/*.network; do
+    unseen "$file"
+    [ ! -f "$file" ] || grep -nHsiE '^[[:blank:]]*IPv4Forwarding[[:blank:]]*=' "$file"
+  done
+fi
 if [ ! -e /etc/cloud/cloud-init.disabled ] && [ -e /usr/bin/cloud-init ]; then
+  unseen /etc/cloud/cloud.cfg /etc/cloud/cloud.cfg.d/*.cfg
   for file in /etc/cloud/cloud.cfg /etc/cloud/cloud.cfg.d/*.cfg; do
-    [ ! -f "$file" ] ||
+    [ ! -f "$file" ] || [ ! -r "$file" ] ||
       awk '/^[^ \t#-]/ { inside = /^bootcmd:/ } inside { print FILENAME ":" FNR ":" $0 }' "$file"
   done | grep -E -- "$keys"
 fi
-[ $# -gt 0 ] || exit 0
+unseen "$@"
 # What these name: scripts, and files of parameters for `sysctl -p`; two steps are followed.
 named() {
   grep -hsoE -D skip -d skip '(^|[^[:alnum:]_.~-])/(etc|opt|root|srv|usr/local|usr/libexec|var/lib)/[[:alnum:]_./@+-]+' \
@@ -82,17 +95,22 @@ named() {
   ! grep -qsE -D skip -d skip '(^|[/[:blank:]"=])sysctl[[:blank:]].*(-p|-f|--load|--system)' "$@" ||
     echo /etc/sysctl.conf
 }
+# follow FILE...: what these name, in $new.
 follow() {
+  new=
   for file in $(named "$@" </dev/null); do
     case " $known " in *" $file "*) continue ;; esac
     known="$known $file"
-    [ -f "$file" ] && [ "$(wc -c <"$file")" -lt 200000 ] && echo "$file"
+    [ -d "$file" ] || unseen "$file"
+    [ -f "$file" ] && [ -r "$file" ] && [ "$(wc -c <"$file")" -lt 200000 ] && new="$new $file"
   done
 }
 known="$*"
-more=$(follow "$@")
+follow "$@"
+more=$new
 # shellcheck disable=SC2086  # words of paths without blanks
-[ -z "$more" ] || { known="$known $more"; more="$more $(follow $more)"; }
+[ -z "$more" ] || { follow $more; more="$more $new"; }
 # shellcheck disable=SC2086  # the same words
 grep -nHIsE -D skip -d skip -- "$keys" "$@" $more </dev/null
-[ $? -le 2 ]
+[ $? -le 2 ] || exit
+end_unseen

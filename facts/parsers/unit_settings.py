@@ -7,7 +7,6 @@ survive a boot count. Not a subject.
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -48,8 +47,6 @@ _CONDITIONS = Selection(
 )
 # systemd-debug-generator(8)
 MASK = "systemd.mask"
-# The one target that a boot reaches without sysinit.target.
-EMERGENCY = "emergency.target"
 # What `start_of` reads beside the unit's own files.
 START_FILES = boot_target.FILES
 
@@ -261,10 +258,8 @@ def start_of(readings: HostView, unit: str, program: str) -> Start:
     for boot in boot_loader.to_come(readings):
         if {unit, unit.removesuffix(".service")} & {v for n, v in boot.arguments if n == MASK}:
             return Start(f"{boot.source} masks {unit} (kernel argument {MASK})", boot.source)
-    with suppress(Unreadable):  # any other target has the units of an early boot
-        reached = boot_target.obstacle(readings)
-        if reached and f" {EMERGENCY}," in reached.note:
-            return Start(f"{reached} {reached.note}, nor {unit}", reached)
+    if reached := boot_target.emergency(readings):
+        return Start(f"{reached} {reached.note}, nor {unit}", reached)
     read = files(readings, unit)
     if not read:
         return Start(f"{unit} is not installed")

@@ -1,11 +1,17 @@
-"""What a boot runs after systemd-sysctl that names a parameter, in a folder in the place of /."""
+"""What a boot runs after systemd-sysctl that names a parameter, in a folder in the place of /.
 
+The same folder for boot_commands.sh, and both as a user who cannot read all of it.
+"""
+
+import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from facts.parsers import sysctl_writers
+from facts.parsers import boot_commands, sysctl_writers
 
 FOLDERS = (
     "/etc/", "/usr/local/", "/lib/systemd/", "/usr/lib/tuned/", "/var/", "/run/", "/usr/bin/",
@@ -13,6 +19,9 @@ FOLDERS = (
 )  # fmt: skip
 OFF = "sysctl -w net.ipv4.ip_forward=0"
 WANTS = "/etc/systemd/system/multi-user.target.wants"
+WRITERS = sysctl_writers.probe(["net/ipv4/ip_forward"]).script
+COMMANDS = boot_commands.probe("ip_forward").script
+USER = 65534
 
 
 class Root:
@@ -32,17 +41,33 @@ class Root:
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(f"../{unit}")
 
-    def found(self) -> list[str]:
-        script = sysctl_writers.probe(["net/ipv4/ip_forward"]).script
+    def ran(self, script: str, user: int | None = None) -> "subprocess.CompletedProcess[str]":
         for path in FOLDERS:
             script = script.replace(path, f"{self.folder}{path}")
-        done = subprocess.run(
-            ["sh", "-c", script], capture_output=True, text=True, timeout=20, check=False
+        return subprocess.run(
+            ["sh", "-c", script],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
+            cwd="/",
         )
+
+    def found(self, script: str = WRITERS, user: int | None = None) -> list[str]:
+        done = self.ran(script, user)
         assert not done.stderr
         assert done.returncode == 0
         lines = done.stdout.replace(str(self.folder), "").splitlines()
         return [":".join(line.split(":")[:2]) for line in lines]
+
+    def refused(self, script: str) -> str:
+        """Why the probe of a user other than root could not see all; empty where it could."""
+        done = self.ran(script, USER)
+        assert done.returncode == (3 if done.stderr else 0), done
+        return done.stderr.replace(str(self.folder), "")
 
 
 @pytest.fixture
@@ -176,3 +201,111 @@ def test_networkd(root: Root) -> None:
     assert root.found() == []
     root.enable("systemd-networkd.service")
     assert root.found() == ["/etc/systemd/network/lan.network:2"]
+
+
+@pytest.fixture
+def users_root() -> Iterator[Root]:
+    """A folder that every user can search, for a script that runs as another one."""
+    if os.getuid():
+        pytest.skip("only root can run a script as another user")
+    with TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Root(Path(folder))
+
+
+BOTH = pytest.mark.parametrize("script", [WRITERS, COMMANDS], ids=["writers", "commands"])
+
+
+@BOTH
+def test_another_user_sees_an_ordinary_host(users_root: Root, script: str) -> None:
+    users_root.write("/etc/systemd/system/a.service", "[Service]\nExecStart=/bin/sh @/opt/one\n")
+    users_root.write("/opt/one", f"{OFF}\n")
+    users_root.enable("a.service")
+    users_root.write("/etc/rc.local", f"#!/bin/sh\n{OFF}\n", 0o755)
+    users_root.write("/etc/cron.d/site", f"@reboot root {OFF}\n")
+    (users_root.folder / "etc/systemd/system/b.service").symlink_to("/dev/null")
+    (users_root.folder / "etc/systemd/system/c.service").symlink_to("/usr/lib/nowhere.service")
+    (users_root.folder / "var/spool/cron").mkdir(parents=True)
+    assert users_root.refused(script) == ""
+    assert len(users_root.found(script, USER)) == 3
+    assert users_root.found(script, USER) == users_root.found(script)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("path", "mode"),
+    [
+        ("/etc/cron.d/site", 0o600),
+        ("/etc/crontab", 0o600),
+        ("/etc/rc.local", 0o700),
+        ("/etc/rc.local", 0o711),
+        ("/etc/systemd/system/a.service", 0o600),
+        ("/etc/systemd/system/a.service.d/x.conf", 0o600),
+        ("/var/lib/cloud/scripts/per-boot/site", 0o700),
+        ("/opt/one", 0o700),
+    ],
+)
+def test_a_file_that_a_user_cannot_read(
+    users_root: Root, script: str, path: str, mode: int
+) -> None:
+    users_root.write("/etc/systemd/system/a.service", "[Service]\nExecStart=/bin/sh @/opt/one\n")
+    users_root.enable("a.service")
+    users_root.write(path, f"[Service]\n{OFF}\n", mode)
+    assert users_root.refused(script) == f"{path} is not readable by this user\n"
+    assert users_root.ran(script).returncode == 0
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("folder", "mode"),
+    [
+        ("/etc/cron.d", 0o700),
+        ("/var/spool/cron", 0o700),
+        ("/var/spool/cron/crontabs", 0o733),
+        ("/var/lib/cloud/scripts/per-boot", 0o700),
+        ("/etc/systemd/system", 0o700),
+        (WANTS, 0o700),
+        ("/opt/site", 0o700),
+    ],
+)
+def test_a_folder_that_a_user_cannot_search(
+    users_root: Root, script: str, folder: str, mode: int
+) -> None:
+    text = "[Service]\nExecStart=/bin/sh @/opt/site/one\n"
+    users_root.write("/etc/systemd/system/a.service", text)
+    users_root.enable("a.service")
+    users_root.write(f"{folder}/one", f"{OFF}\n")
+    (users_root.folder / folder[1:]).chmod(mode)
+    assert users_root.refused(script).startswith(f"{folder} is not readable by this user")
+
+
+@BOTH
+def test_a_script_that_no_boot_runs_need_not_be_read(users_root: Root, script: str) -> None:
+    users_root.write("/etc/rc.local", f"#!/bin/sh\n{OFF}\n", 0o600)
+    assert users_root.refused(script) == ""
+
+
+@pytest.mark.parametrize(
+    ("unit", "file"),
+    [
+        ("networking.service", "/etc/network/interfaces"),
+        ("networking.service", "/etc/network/interfaces.d/lan"),
+        ("NetworkManager.service", "/etc/NetworkManager/dispatcher.d/90-site"),
+        ("networkd-dispatcher.service", "/etc/networkd-dispatcher/routable.d/site"),
+        ("ufw.service", "/etc/ufw/ufw.conf"),
+        ("tuned.service", "/etc/tuned/tuned-main.conf"),
+        ("systemd-networkd.service", "/run/systemd/network/10-netplan-lan.network"),
+    ],
+)
+def test_a_managers_file_that_a_user_cannot_read(users_root: Root, unit: str, file: str) -> None:
+    users_root.write(file, f"{OFF}\n", 0o600)
+    assert users_root.refused(WRITERS) == ""
+    users_root.enable(unit)
+    assert users_root.refused(WRITERS) == f"{file} is not readable by this user\n"
+
+
+def test_a_file_of_cloud_init_that_a_user_cannot_read(users_root: Root) -> None:
+    file = "/etc/cloud/cloud.cfg.d/90-installer.cfg"
+    users_root.write("/usr/bin/cloud-init", "")
+    users_root.write(file, f"bootcmd:\n - {OFF}\n", 0o600)
+    assert users_root.refused(WRITERS) == f"{file} is not readable by this user\n"

@@ -1,0 +1,40 @@
+# `unseen PATH...` remembers in $denied which of these files and folders this user cannot read, and
+# for `FOLDER/*`, a pattern without a match, whether the folder can be listed. A path that an
+# unsearchable folder hides counts by that folder. `end_unseen` ends the probe where there is one.
+denied=
+unseen() {
+  for at; do
+    listed='' steps=0
+    case $at in *'*'*) at=${at%%'*'*} listed=1; at=${at%/*} ;; esac
+    wanted_at=$at
+    while [ -n "$at" ] && [ ! -e "$at" ] && [ $steps -lt 40 ]; do
+      steps=$((steps + 1))
+      if [ -h "$at" ]; then
+        to=$(readlink "$at") || break
+        case $to in /*) at=$to ;; *) at=${at%/*}/$to ;; esac
+        wanted_at=$at
+      else
+        at=${at%/*} listed=
+      fi
+    done
+    [ -e "$at" ] || continue
+    if [ ! -d "$at" ]; then [ ! -r "$at" ]
+    elif [ ! -x "$at" ]; then :
+    else [ ! -r "$at" ] && { [ -n "$listed" ] || [ "$at" = "$wanted_at" ]; }
+    fi || continue
+    case " $denied " in *" $at "*) ;; *) denied="$denied $at" ;; esac
+  done
+}
+# Whether root may execute the file, whoever asks.
+executable() {
+  [ -x "$1" ] || [ -n "$(find -L "$1" -prune -type f \( -perm -100 -o -perm -010 -o -perm -001 \))" ]
+}
+end_unseen() {
+  [ -n "$denied" ] || return 0
+  # shellcheck disable=SC2086  # words, for their number
+  set -- $denied
+  more=
+  [ $# -eq 1 ] || more=" (nor are $(($# - 1)) more)"
+  echo "$1 is not readable by this user$more" >&2
+  exit 3
+}
