@@ -79,7 +79,7 @@ FILES = {
         "/etc/default/grub", 'GRUB_ENCRYPTION=S\nGRUB_CMDLINE_LINUX="a"\n', 'GRUB_CMDLINE_LINUX="a"'
     ),
     "boot loader's entry": Holding(
-        "/boot/loader/entries/a.conf", "title S\noptions ro quiet\n", "options ro quiet"
+        "/boot/loader/entries/a.conf", "sort-key S\noptions ro quiet\n", "options ro quiet"
     ),
     "kube-vip": Holding(
         "/etc/kubernetes/manifests/kube-vip.yaml",
