@@ -44,7 +44,7 @@ TOOLS = {
 }
 REASONS = {
     "endless": "printed more than 64 MiB",
-    "hanging": "did not finish answering within 6 s",
+    "hanging": "did not finish answering within 20 s",
     "cut-off": "",
     "other-nonce": "the host's answer is truncated",
     "nologin": "logged in, but the login shell ended at once",
@@ -179,7 +179,7 @@ def after(site: Site, before: Done) -> Done:
     spoilt.run("head -c 3000 /dev/urandom >/opt/garbage; printf '\\0\\377\\n' >>/opt/garbage")
     for path in ("/proc/stat", "/proc/swaps", "/proc/sys/net/ipv4/ip_forward", "/etc/os-release"):
         spoilt.run(f"mount --bind /opt/garbage $(readlink -f {path})")
-    words = ("--hosts=all", f"--inventory={site.inventory}", "--gather-timeout=6", *MOST)
+    words = ("--hosts=all", f"--inventory={site.inventory}", "--gather-timeout=20", *MOST)
     return typed(site.folder / "after", *words, "--connect-timeout=7", timeout=90)
 
 
