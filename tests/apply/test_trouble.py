@@ -87,13 +87,17 @@ TROUBLE = {
 
 @pytest.mark.parametrize("kind", TROUBLE)
 def test_what_cannot_be_written_is_told_and_left_whole(
-    operator: Operator, host: LabHost, kind: str
+    operator: Operator, host: LabHost, kind: str, tmp_path: Path
 ) -> None:
+    """The plan is made before: where a boot does not find these files, nothing would be planned."""
     does, undoes, hint = TROUBLE[kind]
     host.run("sysctl -qw net.ipv4.ip_forward=1")
+    plan = tmp_path / "fix.json"
+    status, said = operator.type("fix", *FORWARD, f"--out={plan}")
+    assert status == 0, said
     with with_it(host, does, undoes):
         before = state(host)
-        status, said = operator.type("fix", *FORWARD, *APPLY)
+        status, said = operator.type("fix", f"--plan={plan}", *APPLY)
         assert status == 1
         assert hint in said, said
         assert state(host) == before
