@@ -106,7 +106,9 @@ class Audit(Struct, dict=True):
         found = self.judged.get(case.nodeid)
         if found is None:
             found = judge(case, self.view(case))
-            found = replace(found, result=self.waivers.judged(case, found.result))
+            result = self.waivers.judged(case, found.result)
+            if result is not found.result:
+                found = replace(found, result=result)
             self.judged[case.nodeid] = found
         return found
 

@@ -31,9 +31,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import tomli
 
 from hale.files import regular
+from hale.files.toml import parse_toml
 from hale.inventory.ini import Inventory
 from hale.inventory.selection import select_hosts
 from hale.model.errors import Location, UserError
@@ -48,6 +48,7 @@ from hale.model.waiver import (
     OTHER_VALUE,
     OUTDATED,
     UNKNOWN,
+    StatedWaiver,
     Waiver,
     WaiverRecord,
     WaiverState,
@@ -63,29 +64,11 @@ DIGITS = 16  # of a digest
 ASPECTS = tuple(a for a in Aspect if a is not Aspect.DRILL)
 
 
-class _Table(msgspec.Struct, forbid_unknown_fields=True):
-    """One waiver as the file has it."""
-
-    hosts: str
-    requirement: str
-    aspect: str
-    accepts: str
-    owner: str
-    approver: str
-    reason: str
-    compensation: str
-    ticket: str
-    approved: date
-    expires: date
-    standard: str
-
-
 class Waivers(msgspec.Struct, frozen=True):
-    """The waivers of a site, and the hosts that each of them names, by its place."""
+    """The waivers of a site."""
 
     path: Path
     waivers: tuple[Waiver, ...] = ()
-    hosts: tuple[frozenset[str], ...] = ()
     today: date = date.min
 
     def judged(self, case: Case[Any], row: Result) -> Result:
@@ -98,6 +81,8 @@ class Waivers(msgspec.Struct, frozen=True):
                 reasons.append(f"; {reason}")
                 continue
             return msgspec.structs.replace(row, verdict=Verdict.WAIVED, waiver=_record(waiver))
+        if not reasons:
+            return row
         return msgspec.structs.replace(row, actual=row.actual + "".join(reasons))
 
     def refusal(self, waiver: Waiver, case: Case[Any], row: Result) -> str:
@@ -106,18 +91,19 @@ class Waivers(msgspec.Struct, frozen=True):
 
     def states(self, cases: Iterable[Case[Any]], rows: Iterable[Result]) -> list[WaiverState]:
         """What became of each waiver. cases: of the inventory; rows: judged in this run."""
+        if not self.waivers:
+            return []
         known = list(cases)
         found = {(r.host, r.requirement, r.aspect): r for r in rows}
-        return [self._state(number, known, found) for number in range(len(self.waivers))]
+        return [self._state(waiver, known, found) for waiver in self.waivers]
 
     def _state(
         self,
-        number: int,
+        waiver: Waiver,
         cases: Sequence[Case[Any]],
         rows: Mapping[tuple[str, str, str], Result],
     ) -> WaiverState:
-        waiver = self.waivers[number]
-        mine = [c for c in cases if self._names(number, c)]
+        mine = [c for c in cases if _names(waiver, c)]
         judged = [
             row
             for c in mine
@@ -151,15 +137,7 @@ class Waivers(msgspec.Struct, frozen=True):
         )
 
     def _of(self, case: Case[Any]) -> Iterable[Waiver]:
-        return (w for number, w in enumerate(self.waivers) if self._names(number, case))
-
-    def _names(self, number: int, case: Case[Any]) -> bool:
-        waiver = self.waivers[number]
-        return (
-            waiver.requirement == case.requirement.id
-            and waiver.aspect == case.aspect.value
-            and case.host_name in self.hosts[number]
-        )
+        return (w for w in self.waivers if _names(w, case))
 
     def lapsed(self, waiver: Waiver, requirement: Requirement) -> str:
         """Why the waiver is not in force, whatever the row is; empty where it is."""
@@ -202,7 +180,7 @@ def parse_waivers(
 ) -> Waivers:
     """The waivers of a file with this content. Raises UserError as `load_waivers` does."""
     now = today or datetime.now(UTC).date()
-    document = _document(path, raw)
+    _, document = parse_toml(path, raw)
     longest = _max_days(path, raw, document)
     tables = document.pop("waiver", [])
     if document:
@@ -214,10 +192,11 @@ def parse_waivers(
     if not isinstance(tables, list):
         raise UserError("a waiver is a table [[waiver]].", _line_of(path, raw, -1, "waiver"))
     found = tuple(
-        _waiver(path, raw, number, table, standard, longest) for number, table in enumerate(tables)
+        _waiver(path, raw, number, table, inventory, standard, longest)
+        for number, table in enumerate(tables)
     )
     _require_apart(path, found)
-    return Waivers(path, found, tuple(_hosts(w.hosts, inventory) for w in found), now)
+    return Waivers(path, found, now)
 
 
 def digest(requirement: Requirement, aspect: Aspect) -> str:
@@ -232,20 +211,6 @@ def digest(requirement: Requirement, aspect: Aspect) -> str:
     return hashlib.sha256(msgspec.json.encode(stated, order="sorted")).hexdigest()[:DIGITS]
 
 
-def _document(path: Path, raw: bytes) -> dict[str, Any]:
-    try:
-        return tomli.loads(raw.decode())
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise UserError("the file is not UTF-8.", Location(path, line)) from None
-    except tomli.TOMLDecodeError as error:
-        found = re.search(r"at line (\d+)", str(error))
-        at = int(found[1]) if found else raw.count(b"\n") + 1
-        raise UserError(f"no valid TOML: {error}", Location(path, at)) from None
-    except RecursionError:
-        raise UserError("no valid TOML: nested too deep.", Location(path)) from None
-
-
 def _max_days(path: Path, raw: bytes, document: dict[str, Any]) -> int:
     given = document.pop("max_days", MAX_DAYS)
     if type(given) is not int or given < 1:
@@ -257,7 +222,13 @@ def _max_days(path: Path, raw: bytes, document: dict[str, Any]) -> int:
 
 
 def _waiver(
-    path: Path, raw: bytes, number: int, table: Any, standard: Standard, longest: int
+    path: Path,
+    raw: bytes,
+    number: int,
+    table: Any,
+    inventory: Inventory,
+    standard: Standard,
+    longest: int,
 ) -> Waiver:
     """The waiver of one table. Raises UserError."""
 
@@ -265,7 +236,7 @@ def _waiver(
         return UserError(f"{key}: {why}", _line_of(path, raw, number, key))
 
     try:
-        stated = msgspec.convert(table, _Table)
+        stated = msgspec.convert(table, StatedWaiver)
     except msgspec.ValidationError as error:
         named = re.search(r"(?:`\$\.|field `)(\w+)`", str(error))
         where = _line_of(path, raw, number, named[1] if named else "")
@@ -296,6 +267,7 @@ def _waiver(
     return Waiver(
         **{name: getattr(stated, name) for name in stated.__struct_fields__},
         where=Location(path.name, _line_of(path, raw, number, "").line),
+        names=_hosts(stated.hosts, inventory),
     )
 
 
@@ -318,6 +290,14 @@ def _hosts(pattern: str, inventory: Inventory) -> frozenset[str]:
         return frozenset(s.host.name for s in select_hosts(pattern, inventory, lambda uri: ()))
     except UserError:
         return frozenset()  # said in the run's states
+
+
+def _names(waiver: Waiver, case: Case[Any]) -> bool:
+    return (
+        waiver.requirement == case.requirement.id
+        and waiver.aspect == case.aspect.value
+        and case.host_name in waiver.names
+    )
 
 
 def _other_value(waiver: Waiver, row: Result) -> str:

@@ -10,8 +10,8 @@ from hale.model.errors import Location
 UNKNOWN = "unknown"
 
 
-class Waiver(Struct, frozen=True):
-    """One table of waivers.toml.
+class StatedWaiver(Struct, frozen=True, forbid_unknown_fields=True):
+    """One table of waivers.toml, as it stands there.
 
     hosts: a pattern, as of `--hosts`, or `cluster`. accepts: a shell pattern of the row's actual
     value, or `unknown`. standard: the digest of what the baseline says, as it was accepted.
@@ -30,7 +30,13 @@ class Waiver(Struct, frozen=True):
     approved: date
     expires: date
     standard: str
+
+
+class Waiver(StatedWaiver, frozen=True):
+    """A waiver that was checked. where: its line; names: the hosts that its pattern names."""
+
     where: Location
+    names: frozenset[str]
 
 
 class WaiverRecord(Struct, frozen=True):

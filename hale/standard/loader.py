@@ -35,6 +35,7 @@ import tomli
 from msgspec import Struct
 
 from hale.files import regular
+from hale.files.toml import parse_toml
 from hale.inventory.ini import OVERRIDE_PREFIX, OWN_VARIABLES, Host, Inventory, Variable
 from hale.model.errors import Location, UserError
 from hale.model.requirement import (
@@ -133,18 +134,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def _parse_chapter(path: Path, raw: bytes) -> list[Requirement]:
-    try:
-        text = raw.decode()
-        document = tomli.loads(text)
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise UserError("the file is not UTF-8.", Location(path, line)) from None
-    except tomli.TOMLDecodeError as error:
-        found = re.search(r"at line (\d+)", str(error))
-        at = int(found[1]) if found else text.count("\n") + 1
-        raise UserError(f"no valid TOML: {error}", Location(path, at)) from None
-    except RecursionError:
-        raise UserError("no valid TOML: nested too deep.", Location(path)) from None
+    text, document = parse_toml(path, raw)
     chapter = document.pop("chapter", None)
     if type(chapter) is not int:
         at = _locate(path, text, "", "chapter").line or 1
