@@ -11,7 +11,7 @@ lines of files as `path NUL number : line`.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from hale.model.evidence import EXISTENCE, Selection
@@ -62,7 +62,7 @@ def filter_program(selections: Mapping[str, Sequence[Selection]], complete: Sequ
 
 
 def _selecting(selections: Mapping[str, Sequence[Selection]], complete: Sequence[str]) -> list[str]:
-    full = [p for p in complete if any(_overlap(p, other) for other in selections)]
+    full = _overlapping(complete, selections)
     by_lines: dict[Selection, list[str]] = {}
     for pattern, wanted in selections.items():
         for selection in wanted:
@@ -150,12 +150,30 @@ def _path(pattern: str) -> str:
     )
 
 
-def _overlap(one: str, other: str) -> bool:
-    """Whether both patterns may name one file."""
-    parts = one.split("/"), other.split("/")
-    return len(parts[0]) == len(parts[1]) and all(
-        fnmatchcase(a, b) or fnmatchcase(b, a) or bool(WILD.search(a) and WILD.search(b))
-        for a, b in zip(*parts, strict=True)
+def _overlapping(complete: Sequence[str], selections: Iterable[str]) -> list[str]:
+    """Those of the first patterns that may name a file which one of the second names, too."""
+    literal = frozenset(selections)
+    wild: dict[int, list[list[str]]] = {}  # by the number of parts
+    exact: dict[int, list[list[str]]] = {}
+    for pattern in literal:
+        parts = pattern.split("/")
+        (wild if WILD.search(pattern) else exact).setdefault(len(parts), []).append(parts)
+    found = []
+    for pattern in complete:
+        parts = pattern.split("/")
+        others = wild.get(len(parts), [])
+        if WILD.search(pattern):
+            others = [*others, *exact.get(len(parts), [])]
+        if pattern in literal or any(_may_be_one(parts, other) for other in others):
+            found.append(pattern)
+    return found
+
+
+def _may_be_one(parts: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether two patterns of the same depth may name one file."""
+    return all(
+        a == b or fnmatchcase(a, b) or fnmatchcase(b, a) or bool(WILD.search(a) and WILD.search(b))
+        for a, b in zip(parts, others, strict=True)
     )
 
 

@@ -9,7 +9,9 @@ import gzip
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from msgspec import Struct
@@ -29,6 +31,10 @@ FILE_LINES = "G"  # the lines of files
 COMMAND = "C"  # a probe's output
 STATUS = "S"  # exit status and errors of the frame before
 END = "Z"  # the clock, the uptime at the start and now
+
+# The threads of all hosts make their scripts at once. Most hosts are asked for the same files, and
+# the commands and the filter for them are made once: the first thread does, and the others wait.
+_ONE_BY_ONE = Lock()
 
 IDENTITY = "identity"  # the subject that tells which host answered; read in every run
 
@@ -96,7 +102,9 @@ def request_script(request: ProbeRequest, token: str) -> str:
     nonce is the host's own, so that no process list shows it while a probe runs.
     """
     batch = " ".join(_probe_arguments(name, c) for name, c in request.commands if not c.slow)
-    body = "\n".join([*_file_commands(request.patterns), f"run_batch {batch}"])
+    with _ONE_BY_ONE:
+        files = _file_commands(request.patterns)
+    body = f"{files}run_batch {batch}"
     inner = f"{{\n{body}\n}} </dev/null"
     for name, slow in request.commands:
         if slow.slow:  # its output waits in the pipe until the others are done
@@ -110,18 +118,27 @@ def request_script(request: ProbeRequest, token: str) -> str:
 
 def filter_of(request: ProbeRequest) -> str:
     """The sed program through which the answer leaves the host."""
-    full = [p for p in request.patterns if p not in request.selections]
-    return filter_program(request.selections, full)
+    full = tuple(p for p in request.patterns if p not in request.selections)
+    with _ONE_BY_ONE:
+        return _filter_of_files(tuple(request.selections.items()), full)
+
+
+@lru_cache(maxsize=16)
+def _filter_of_files(
+    selections: tuple[tuple[str, tuple[Selection, ...]], ...], full: tuple[str, ...]
+) -> str:
+    return filter_program(dict(selections), full)
 
 
 def _probe_arguments(name: str, command: CommandProbe) -> str:
     return f"{shlex.quote(name)} {command.timeout:g} {shlex.quote(command.script)}"
 
 
-def _file_commands(patterns: Sequence[str]) -> list[str]:
+@lru_cache(maxsize=16)
+def _file_commands(patterns: tuple[str, ...]) -> str:
     if not patterns:
-        return []
-    return [
+        return ""
+    lines = [
         # Without an argument, find would search the current folder.
         *_set_arguments(["/dev/null", *_folders_to_search(patterns)]),
         'check_searchable "$@"',
@@ -130,6 +147,7 @@ def _file_commands(patterns: Sequence[str]) -> list[str]:
         'stat_files "$@"',
         f'read_matches {SENTINEL_FILE} "$@"',
     ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _set_arguments(patterns: Sequence[str]) -> list[str]:

@@ -17,9 +17,10 @@ import pytest
 
 from hale.audit.cases import build_cases
 from hale.gather import RawResponse, gather_host, response
+from hale.gather.disclosure import filter_program
 from hale.gather.request import ProbeRequest, build_request, filter_of
 from hale.inventory import ini
-from hale.model.evidence import CommandProbe, matches
+from hale.model.evidence import CommandProbe, Selection, matches
 from hale.paths import ROOT
 from hale.redact import redact
 from hale.standard import loader
@@ -274,6 +275,33 @@ def test_a_secret_stays_on_the_host(name: str, tmp_path: Path) -> None:
     assert sent.count(b"\n") == text.count("\n") + 1
     numbers = re.findall(rb"^[^\0]*\0(\d+):", sent, re.M)
     assert [int(n) for n in numbers[:-1]] == list(range(1, len(numbers)))
+
+
+@pytest.mark.parametrize(
+    ("complete", "selected", "path", "in_full"),
+    [
+        ("/etc/a.conf", "/etc/a.conf", "/etc/a.conf", True),
+        ("/etc/a.conf", "/etc/*.conf", "/etc/a.conf", True),
+        ("/etc/a.conf", "/etc/*.conf", "/etc/b.conf", False),
+        ("/etc/*.conf", "/etc/a.conf", "/etc/a.conf", True),
+        ("/etc/a*", "/etc/*.conf", "/etc/a.conf", True),
+        ("/etc/a*", "/etc/*.conf", "/etc/b.conf", False),
+        ("/etc/a", "/etc/*/a", "/etc/x/a", False),
+        ("/*/a", "/etc/?", "/etc/a", True),
+    ],
+)
+def test_a_file_that_a_probe_reads_in_full_comes_in_full(
+    complete: str, selected: str, path: str, in_full: bool
+) -> None:
+    lines = filter_program({selected: [Selection("keep")]}, [complete])
+    sent = subprocess.run(
+        ["sed", "-E", lines],
+        input=records(path, "keep\nother\n"),
+        env={"LC_ALL": "C", "PATH": os.environ["PATH"]},
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert sent == records(path, "keep\nother\n" if in_full else "keep\n\n")
 
 
 def test_what_goes_on_in_the_next_line(tmp_path: Path) -> None:
