@@ -27,9 +27,10 @@ check: lint ## lint, and run all tests that need no lab (two minutes)
 test: .venv/.complete ## run all tests, those on the lab too
 	@.venv/bin/pytest tests $(LAB_TESTS)
 
-soak: .venv/.complete ## all crash tests, all of a cluster, an hour of mutations for the parsers (hours)
+soak: .venv/.complete ## all crashes, round trips and cluster faults, an hour of mutations for the parsers (hours)
 	@HALE_SOAK=1 .venv/bin/pytest tests/hostile/test_fuzz.py
-	@HALE_SOAK=1 .venv/bin/pytest tests/apply/test_crash.py tests/cluster tests/stranger $(LAB_TESTS)
+	@HALE_SOAK=1 .venv/bin/pytest tests/apply/test_crash.py tests/apply/test_round_trip.py \
+	  tests/cluster tests/stranger $(LAB_TESTS)
 
 lint: .venv/.complete ## check style, types, walls, shell scripts, words, and that docs/requirements is current
 	.venv/bin/ruff check .

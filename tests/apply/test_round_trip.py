@@ -6,10 +6,14 @@ owners, times and units are as before, and the same rows are red as before.
 
 A plan file is what `invoke fix` prints. `HALE_WRITE_PLANS=1 pytest …` writes them anew, to be
 read before they are committed.
+
+Without HALE_SOAK half of the faults end after their plan, drawn by HALE_SEED or the day.
 """
 
 import os
+import random
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +25,7 @@ from tests.apply.compliant_lab import Ready, told
 from tests.faults.fault_context import injected
 
 PLANS = Path(__file__).parent / "plans"
+SEED = os.environ.get("HALE_SEED") or time.strftime("%Y-%m-%d")
 # Where the lab cannot follow, and why.
 NOT_HERE = {
     "limits of root forgotten": "the document's nproc is below sshd's here, and without "
@@ -32,6 +37,13 @@ FAULTS = [
     for fault in module.FAULTS
     if any(turn.verdict == "FAIL" for turn in fault.turns.values()) and fault.name not in NOT_HERE
 ]
+# Those that make the round trip, by name; the others end after their plan.
+DRAWN = frozenset(
+    fault.name
+    for fault in random.Random(SEED).sample(
+        FAULTS, len(FAULTS) if os.environ.get("HALE_SOAK") else len(FAULTS) // 2
+    )
+)
 
 
 def mendable(fault: HostFault) -> bool:
@@ -57,7 +69,7 @@ def test_there_and_back(fault: HostFault, ready: Ready) -> None:
         assert ready.red(harmed), "the fault turns no row"
         made = ready.plan([host])
         _as_written(fault, told(made))
-        if not made.hosts[0].steps:
+        if not made.hosts[0].steps or fault.name not in DRAWN:
             return
         story, run = ready.apply(made)
         assert not run.failed
