@@ -32,6 +32,7 @@ PATH_OPTIONS = (
     "--log-file",
 )
 
+AUDIT = "hale.pytest_plugin.plugin"  # conftest.py loads it
 _GROUPS = frozenset({"all", "masters", "workers"})
 
 
@@ -47,6 +48,8 @@ def join_option_values(arguments: list[str]) -> list[str]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost: before output is captured
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+    if early_config.pluginmanager.is_blocked(AUDIT):
+        raise pytest.UsageError(f"-p no:{AUDIT}: nothing is audited without it; leave it out.")
     typed = list(early_config.invocation_params.args)
     better = join_option_values(typed)
     try:
@@ -65,7 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Reject `--hosts=all` and groups outside the tree: testinfra takes them for host names."""
     given = getattr(config.option, "hosts", None) or ""
     words = {word.removeprefix("!") for word in given.split(",")}
-    if words & _GROUPS and not config.pluginmanager.hasplugin("hale.pytest_plugin.plugin"):
+    if words & _GROUPS and not config.pluginmanager.hasplugin(AUDIT):
         raise pytest.UsageError(
             f"--hosts={given} audits in Hale's tree, and {config.rootpath} is not it. "
             f"Go to {ROOT}, or type: pytest {ROOT / 'checks'} --hosts={given}"

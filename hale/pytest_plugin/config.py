@@ -25,6 +25,8 @@ from hale.pytest_plugin.sessions import SESSIONS, adopt, register_backend
 from hale.ssh import SessionPool, Target, inventory_targets
 from hale.standard import loader
 
+# Without these an audit judges no row, records none, or does not count what failed.
+NEEDED_PLUGINS = ("hale-controller", "hale-reports", "hale-subjects", "python", "session")
 NO_HOSTS_HINT = """\
 no host is contacted without --hosts. Type for example
     pytest --hosts=all                  every host of {inventory}
@@ -54,6 +56,8 @@ def require_plugins(config: pytest.Config) -> None:
         )
     if getattr(config.option, "reruns", None):
         raise UserError("--reruns: a row is judged once, and tries again would count as failures.")
+    for name in filter(config.pluginmanager.is_blocked, NEEDED_PLUGINS):
+        raise UserError(f"-p no:{name}: an audit needs it; leave the option out.")
 
 
 class AuditConfig(Struct, frozen=True):

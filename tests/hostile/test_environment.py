@@ -4,7 +4,25 @@ from pathlib import Path
 
 import pytest
 
+from hale.pytest_plugin import config
 from tests.engine.pytest_cli import EVIDENCE, Done, typed
+
+# Those of pytest and its extensions whose hooks take part in a run.
+OTHER_PLUGINS = (
+    "assertion",
+    "cacheprovider",
+    "capture",
+    "hale.pytest_plugin.fastpath",
+    "hale.pytest_plugin.options",
+    "junitxml",
+    "logging",
+    "reports",
+    "skipping",
+    "subtests",
+    "threadexception",
+    "unittest",
+    "warnings",
+)
 
 
 @pytest.fixture(scope="module")
@@ -19,11 +37,12 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Done:
         (["-p", "no:hale-junit"], {}),
         (["-p", "no:html"], {}),
         (["-p", "no:xdist"], {}),
+        *((["-p", f"no:{name}"], {}) for name in OTHER_PLUGINS),
         ([], {"LC_ALL": "C", "PYTHONUTF8": "0"}),
         ([], {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
         ([], {"PYTHONOPTIMIZE": "2", "PYTEST_ADDOPTS": "--assert=plain"}),
     ],
-    ids=["metadata", "junit", "html", "xdist", "C", "C-not-coerced", "optimized"],
+    ids=["metadata", "junit", "html", "xdist", *OTHER_PLUGINS, "C", "C-not-coerced", "optimized"],
 )
 def test_the_verdicts_are_the_same(
     usual: Done, words: list[str], more: dict[str, str], tmp_path: Path
@@ -40,8 +59,23 @@ def test_the_verdicts_are_the_same(
         (["-p", "rerunfailures", "--reruns=3"], {}, "--reruns: a row is judged once"),
         (["--reruns=3"], {}, "unrecognized arguments: --reruns=3"),
         ([], {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, "testinfra's plugin is not loaded"),
+        ([], {"PYTEST_ADDOPTS": "-p no:session"}, "-p no:session: an audit needs it"),
+        (["-p", "no:hale", "-p", "no:session"], {}, "-p no:session: an audit needs it"),
+        (["-p", "no:hale.pytest_plugin.plugin"], {}, "nothing is audited without it"),
+        *(
+            (["-p", f"no:{name}"], {}, f"-p no:{name}: an audit needs it")
+            for name in config.NEEDED_PLUGINS
+        ),
     ],
-    ids=["reruns", "reruns-off", "autoload"],
+    ids=[
+        "reruns",
+        "reruns-off",
+        "autoload",
+        "addopts",
+        "no-argv",
+        "no-plugin",
+        *config.NEEDED_PLUGINS,
+    ],
 )
 def test_it_is_refused(words: list[str], more: dict[str, str], reason: str, tmp_path: Path) -> None:
     done = typed(tmp_path / "r", *EVIDENCE, *words, more=more)
