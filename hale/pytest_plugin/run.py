@@ -194,13 +194,17 @@ class AuditRun:
 
     @pytest.hookimpl(tryfirst=True)
     @ends_pytest()
-    def pytest_sessionfinish(self, exitstatus: int) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self.recorder is None:
             return
+        # Whatever pytest and its plugins counted: --setup-only runs no test, and ends with 0.
+        rows_failed = any(row.verdict.failed for row in self.recorder.judged)
+        if session.exitstatus == pytest.ExitCode.OK and (rows_failed or self.recorder.unjudged):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         reasons = self._coverage_gaps(self.recorder.unjudged)
         self.recorder.results.waivers = waiver_states(self.audit, self.recorder)
         self.reports.complete(self.recorder.results)
-        self.recorder.end(int(exitstatus), reasons, self._booted)
+        self.recorder.end(int(session.exitstatus), reasons, self._booted)
         self.reports.write(self.recorder.results, self.writer)
         if not self.config.pluginmanager.hasplugin("terminalreporter"):
             self.writer.flush()  # with one, the summary is made while the files are written

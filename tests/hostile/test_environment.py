@@ -7,6 +7,7 @@ import pytest
 from hale.pytest_plugin import config
 from tests.engine.pytest_cli import EVIDENCE, Done, typed
 
+PLUGINS = {"PYTHONPATH": str(Path(__file__).parent / "plugins")}
 # Those of pytest and its extensions whose hooks take part in a run.
 OTHER_PLUGINS = (
     "assertion",
@@ -38,11 +39,22 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Done:
         (["-p", "no:html"], {}),
         (["-p", "no:xdist"], {}),
         *((["-p", f"no:{name}"], {}) for name in OTHER_PLUGINS),
+        (["-p", "shuffled"], PLUGINS),
         ([], {"LC_ALL": "C", "PYTHONUTF8": "0"}),
         ([], {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
         ([], {"PYTHONOPTIMIZE": "2", "PYTEST_ADDOPTS": "--assert=plain"}),
     ],
-    ids=["metadata", "junit", "html", "xdist", *OTHER_PLUGINS, "C", "C-not-coerced", "optimized"],
+    ids=[
+        "metadata",
+        "junit",
+        "html",
+        "xdist",
+        *OTHER_PLUGINS,
+        "shuffled",
+        "C",
+        "C-not-coerced",
+        "optimized",
+    ],
 )
 def test_the_verdicts_are_the_same(
     usual: Done, words: list[str], more: dict[str, str], tmp_path: Path
@@ -83,6 +95,22 @@ def test_it_is_refused(words: list[str], more: dict[str, str], reason: str, tmp_
     assert reason in done.said
     assert "INTERNALERROR" not in done.said
     assert done.folder is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--setup-only"], "INCOMPLETE: 202 cases selected but not judged"),
+        (["-p", "uncounted"], " FAIL "),
+    ],
+    ids=["setup-only", "uncounted"],
+)
+def test_what_pytest_does_not_count_fails_all_the_same(
+    words: list[str], said: str, tmp_path: Path
+) -> None:
+    done = typed(tmp_path / "r", *EVIDENCE, *words, more=PLUGINS)
+    assert said in done.said
+    assert done.code == 1
 
 
 @pytest.mark.parametrize("hosts", ["all", "masters", "workers", "web1,!masters"])
