@@ -1,9 +1,10 @@
 """Init: `kubeadm init` on the first control-plane node.
 
-If init was interrupted (power, kill) before kubeadm completed the node, no other node can have
-joined: the host is reset and init runs again. If it was interrupted in its addons, these are
-installed. A control plane that has been complete is never reset here; if it does not answer, a
-person must act. Nothing is made twice: an addon that is missing after init was removed by the site.
+If an init that Hale began (begun.py) was interrupted (power, kill) before kubeadm completed the
+node, no other node can have joined: the host is reset and init runs again. If it was interrupted in
+its addons, these are installed. A control plane that has been complete is never reset here; if it
+does not answer, a person must act. Nothing is made twice: an addon that is missing after init was
+removed by the site.
 
 A CA that the site has put into /etc/kubernetes/pki before init is used by kubeadm, and kept.
 
@@ -27,8 +28,9 @@ from hale.install.phase import (
 )
 from hale.install.secrets import CERTIFICATES, TOKEN
 from hale.inventory.ini import Host
+from hale.model.errors import UserError
 from hale.model.evidence import HostView, Probe
-from remediate.cluster import kubeadm
+from remediate.cluster import begun, kubeadm
 
 PORTS = (APISERVER_PORT, 10250, 10257, 10259)
 ETCD_PORTS = (2379, 2380)  # of a stacked etcd
@@ -69,6 +71,16 @@ class KubeadmInit(Phase):
             PhaseProblem("the end of kubeadm init is not noted", name),
         )
 
+    def gate_probes(self, site: ClusterContext, host: Host) -> Probes:
+        """How far kubeadm got on the first control-plane node."""
+        if host is not site.first_control_plane:
+            return {}
+        return {kubernetes.SUBJECT: (kubernetes.probe(stacked=site.etcd_is_stacked),)}
+
+    def gate_problems(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
+        """What looks like an interrupted init, and is none that Hale began."""
+        return _not_begun(site, observations)
+
     def preflight_probes(self, site: ClusterContext, host: Host) -> Probes:
         """The external etcd, as the first control-plane node reaches it."""
         if site.etcd_is_stacked or host is not site.first_control_plane:
@@ -79,7 +91,9 @@ class KubeadmInit(Phase):
 
     def preflight(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
         """Ports in use, a control plane elsewhere, an external etcd that cannot be used."""
-        problems = [] if site.etcd_is_stacked else list(_external(site, observations))
+        problems = list(_not_begun(site, observations))
+        if not site.etcd_is_stacked:
+            problems += _external(site, observations)
         found = {
             h.name: kubernetes.read(observations.of(h.name, kubernetes.SUBJECT)) for h in site.hosts
         }
@@ -114,10 +128,11 @@ class KubeadmInit(Phase):
         node = kubernetes.read(observations.of(first.name, kubernetes.SUBJECT))
         if not node.finalised:
             if not node.before_init:
+                if node.init is None or node.foreign_init():
+                    raise UserError(begun.init_refusal(first, node))
                 title = "an interrupted init is cleaned up"
-                yield Batch(
-                    (RunScript(first.name, title, kubeadm.cleanup_script(site, init=True)),)
-                )
+                cleanup = kubeadm.cleanup_script(site, node.init, init=True)
+                yield Batch((RunScript(first.name, title, cleanup),))
             script = kubeadm.init_script(site)
             yield Batch((_run(site, "kubeadm init", script, 600, init=True),))
             return
@@ -128,6 +143,16 @@ class KubeadmInit(Phase):
             )
         elif node.began:
             yield Batch((_run(site, "kubeadm's addons", _addons_script(site, readings), 120),))
+
+
+def _not_begun(site: ClusterContext, observations: Observations) -> tuple[str, ...]:
+    """Why the first control-plane node is not reset for another init; empty where it need not be,
+    or may be."""
+    first = site.first_control_plane
+    node = kubernetes.read(observations.of(first.name, kubernetes.SUBJECT))
+    if node.finalised or node.before_init:
+        return ()
+    return tuple(filter(None, (begun.init_refusal(first, node),)))
 
 
 def _missing(site: ClusterContext, readings: HostView) -> list[nodes.Object]:

@@ -13,6 +13,7 @@ from facts.cluster import kubernetes, nodes
 from facts.parsers import vip_config
 from hale.install.cluster_context import APISERVER_PORT, NO_PROXY, ClusterContext, encoded
 from hale.install.secrets import Secret
+from hale.inventory.cluster_spec import KUBELET
 from hale.inventory.ini import Host
 from remediate.cluster import scripts
 
@@ -69,27 +70,54 @@ def _disabled(cluster: Mapping[str, Any], name: str) -> bool:
 
 def init_script(site: ClusterContext) -> str:
     """A script that runs `kubeadm init`, and notes its begin and its end."""
+    files = kubernetes.kubeadm_files(stacked=site.etcd_is_stacked)
     begin = scripts.load(
         "begin_init",
         *(*_PKI, *_ETCD_CA),
         given=_GIVEN,
         removed=_REMOVED,
-        began=kubernetes.BEGAN,
+        began=kubernetes.INIT_BEGAN,
+        ca=kubernetes.CA,
+        none=kubernetes.NO_CA,
+        kubeadm=" ".join(f for f in files if f != kubernetes.CA),
     )
     forget = scripts.load(
         "forget_init",
-        *kubernetes.kubeadm_files(stacked=site.etcd_is_stacked),
+        *files,
         pki=_PKI_FOLDER,
         given=_GIVEN,
-        began=kubernetes.BEGAN,
+        began=kubernetes.INIT_BEGAN,
+        ca=kubernetes.CA,
     )
     command = "kubeadm init --upload-certs --skip-token-print --skip-certificate-key-print"
     failed = f"status=$?\n{forget}exit $status"
-    return f"{begin}{command} {CONFIG} || {{\n{failed}\n}}\n{END_INIT}"
+    return f"{_noting()}{begin}{command} {CONFIG} || {{\n{failed}\n}}\n{END_INIT}"
+
+
+def _noting() -> str:
+    """Shell functions for the notes of what Hale begins."""
+    return kubernetes.CERTIFICATE_DIGEST + scripts.load("note_began")
 
 
 # Afterwards an addon that is missing is the site's decision.
-END_INIT = f"rm -f {kubernetes.BEGAN}"
+END_INIT = f"rm -f {kubernetes.INIT_BEGAN}"
+# Afterwards the host is no leftover of a join that Hale began.
+END_JOIN = f"rm -f {kubernetes.JOIN_BEGAN}"
+
+
+def join_script(site: ClusterContext, ca: str, *, master: bool) -> str:
+    """A script that runs `kubeadm join`, and notes its begin and its end.
+
+    ca: the SHA-256 of the cluster's CA certificate.
+    """
+    join = f"joined=0\nkubeadm join {CONFIG} || joined=$?\n"
+    if master:
+        join = scripts.load("join_control_plane", readyz=kubernetes.READYZ)
+    files = kubernetes.kubeadm_files(stacked=site.etcd_is_stacked)
+    began = kubernetes.JOIN_BEGAN
+    begin = scripts.load("begin_join", *files, began=began, digest=ca)
+    end = scripts.load("end_join", *files, began=began)
+    return f"{_noting()}{begin}{join}{end}"
 
 
 def token(site: ClusterContext) -> Secret:
@@ -179,8 +207,11 @@ def _node(host: Host) -> dict[str, Any]:
     }
 
 
-def cleanup_script(site: ClusterContext, *, init: bool = False) -> str:
+def cleanup_script(site: ClusterContext, note: kubernetes.Note, *, init: bool = False) -> str:
     """A script that removes what an interrupted init or join has left on a host.
+
+    note: what Hale noted before it, as it was observed; where this, or the CA, has changed since,
+    the script removes nothing.
 
     It resets twice if need be: files that containers hold open are removed only after them. What an
     init has written to an external etcd stays, so the keys that encrypt it stay too; the next init
@@ -194,7 +225,17 @@ def cleanup_script(site: ClusterContext, *, init: bool = False) -> str:
         save = scripts.load("save_pki", pki=_PKI_FOLDER, removed=_REMOVED)
         restore = scripts.load("restore_given", *_PKI, *_ETCD_CA, given=_GIVEN)
         script = f"{save}{script}\n{restore}"
-    return preserving(site, script, _PKI if init and not site.etcd_is_stacked else ())
+    require = scripts.load(
+        "require_begun",
+        began=kubernetes.INIT_BEGAN if init else kubernetes.JOIN_BEGAN,
+        noted=note.ca,
+        none=kubernetes.NO_CA,
+        ca=kubernetes.CA,
+        kubelet=KUBELET,
+        completed=kubernetes.ROTATING if init else "",
+    )
+    script = preserving(site, script, _PKI if init and not site.etcd_is_stacked else ())
+    return f"{_noting()}{require}{script}\n{'' if init else END_JOIN}"
 
 
 # kubeadm derives everything else from these, and reuses those that exist. The last one is written

@@ -1,24 +1,20 @@
 """Masters: the other control-plane nodes join one at a time; etcd is healthy before each join.
 
 An interrupted join leaves anything from a file to an etcd member that never started. It is
-recognised by the cluster having no control-plane node of that name. Its member is removed, if all
-other members are healthy, so that the removal cannot cost the quorum; then its node object; then
-`kubeadm reset` runs on that host only, and it joins again. A host whose join has completed is
-never cleaned: the phase waits for it.
+recognised by the cluster having no control-plane node of that name, and by Hale's note that it
+began the join (begun.py). Its member is removed, if all other members are healthy, so that the
+removal cannot cost the quorum; then its node object; then `kubeadm reset` runs on that host only,
+and it joins again. A host whose join has completed is never cleaned: the phase waits for it.
 
 Sources: kubeadm-join(1), "The join workflow"; etcd's "gRPC gateway", /v3/cluster/member/remove;
 etcd's "Learner" design.
 """
 
-import hashlib
 import math
 import shlex
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum, auto
 from typing import NamedTuple
-
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509 import load_pem_x509_certificate
 
 from facts import etcd
 from facts.cluster import kubernetes, nodes
@@ -38,7 +34,7 @@ from hale.install.secrets import CERTIFICATES, TOKEN
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
 from hale.model.evidence import CommandProbe, FileProbe, Probe, Unreadable
-from remediate.cluster import kubeadm, kubectl, scripts
+from remediate.cluster import begun, cluster_ca, kubeadm, kubectl, scripts
 
 PATIENCE = 180.0  # seconds until a joined node's etcd and apiserver are healthy
 
@@ -77,11 +73,26 @@ class JoinControlPlane(Phase):
                 f"the cluster has a master {min(strangers)} that [masters] does not name: is this "
                 "another cluster, or was the inventory shortened? Nothing joins it.",
             )
-        return ()
+        return begun.join_refusals(site, observations, site.current_masters)
+
+    def gate_probes(self, site: ClusterContext, host: Host) -> Probes:
+        """How far kubeadm got on each control-plane node, and its cluster."""
+        return begun.gate_probes(site, host) if host.is_master else {}
+
+    def gate_problems(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
+        """What looks like an interrupted join, and is none that Hale began."""
+        return begun.join_refusals(site, observations, site.masters)
 
     def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """One join after the other, each only while all earlier nodes are healthy."""
         joined = _joined(site, observations)
+        yield Batch(
+            tuple(
+                begun.forget_join(h)
+                for h in site.current_masters
+                if h.name in joined and _node(observations, h).join
+            )
+        )
         joined_hosts = [h for h in site.masters if h.name in joined]
         fresh = [h for h in site.current_masters if h.name not in joined]
         if unhealthy := [
@@ -100,10 +111,10 @@ class JoinControlPlane(Phase):
             return
         by = joined_hosts[0]
         yield Batch((token(site, by), certificates(site, by)))
-        pin = ca_pin(observations, by)
+        pin, ca = cluster_ca.pin(observations, by), cluster_ca.digest(observations, by)
         for host in fresh:
-            node = kubernetes.read(observations.of(host.name, kubernetes.SUBJECT))
-            for step in () if node.untouched else clean(site, observations, host, joined_hosts):
+            untouched = _node(observations, host).untouched
+            for step in () if untouched else clean(site, observations, host, joined_hosts):
                 yield Batch((step,))
             secret = kubeadm.join(site, host, pin, master=True)
             others = _well(
@@ -112,7 +123,7 @@ class JoinControlPlane(Phase):
             joins = RunScript(
                 host.name,
                 "kubeadm join",
-                scripts.load("join_control_plane", readyz=kubernetes.READYZ),
+                kubeadm.join_script(site, ca, master=True),
                 secret,
                 600,
                 is_kubeadm_work=True,
@@ -137,11 +148,17 @@ def health_probes(site: ClusterContext, host: Host) -> Probes:
     return probes
 
 
+def _node(observations: Observations, host: Host) -> kubernetes.Node:
+    return kubernetes.read(observations.of(host.name, kubernetes.SUBJECT))
+
+
 def _left(site: ClusterContext, observations: Observations, host: Host) -> str:
     joined = _joined(site, observations)
+    node = _node(observations, host)
     if host.name not in joined:
-        node = kubernetes.read(observations.of(host.name, kubernetes.SUBJECT))
         return "has not joined" if node.untouched else "its join was interrupted"
+    if node.join:
+        return begun.END_NOT_NOTED
     if _leftover_of_cut_off_join(site, observations, host, joined):
         return ""
     return str(_unhealthy(site, observations, host) or "")
@@ -251,16 +268,6 @@ def _well(
     return WaitFor(title, names, health_probes, left, PATIENCE, every)
 
 
-def ca_pin(observations: Observations, host: Host) -> str:
-    """The CA's public key as kubeadm's discovery knows it: sha256:HEX, RFC 7469's pin."""
-    file = observations.of(host.name, kubernetes.SUBJECT).file(kubernetes.CA)
-    if file is None:
-        raise UserError(f"{host.name} has no {kubernetes.CA}.")
-    certificate = load_pem_x509_certificate("\n".join(file.lines).encode())
-    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return f"sha256:{hashlib.sha256(key).hexdigest()}"
-
-
 def token(site: ClusterContext, by: Host) -> RunScript:
     """Create this run's token. That of an earlier run expires by itself."""
     # `kubeadm token create` fails if the token exists, so one from earlier in this run goes first.
@@ -287,9 +294,14 @@ def clean(
 ) -> list[RunScript]:
     """Remove the leftovers of an interrupted join from the cluster, then from the host.
 
-    Raises UserError, and removes nothing, if any other etcd member is unhealthy.
+    Raises UserError, and removes nothing, if it is no join that Hale began, or if any other etcd
+    member is unhealthy.
     """
     by = joined_hosts[0]
+    node = _node(observations, host)
+    ca = cluster_ca.digest(observations, by)
+    if node.join is None or node.foreign_join(ca):
+        raise UserError(begun.join_refusal(host, node, ca))
     steps = []
     for other in joined_hosts if site.etcd_is_stacked else ():
         status = etcd.parse_status(observations.of(other.name, "etcd"))
@@ -314,7 +326,7 @@ def clean(
         RunScript(
             host.name,
             "an interrupted join is cleaned up",
-            kubeadm.cleanup_script(site),
+            kubeadm.cleanup_script(site, node.join),
             timeout=180,
         )
     )

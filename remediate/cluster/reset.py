@@ -289,7 +289,7 @@ def _sweep(site: ClusterContext) -> str:
     interfaces = scripts.load("remove_interfaces", interfaces=leftovers.INTERFACES)
     sweep = f"{scripts.load('unmount_pods')}{files}{leftovers.KUBE_IPVS}{interfaces}"
     # With the note, the next cluster's own CA would be taken for that of an interrupted init.
-    return f"{kubeadm.preserving(site, sweep)}{kubeadm.END_INIT}\n"
+    return f"{kubeadm.preserving(site, sweep)}{kubeadm.END_JOIN}\n{kubeadm.END_INIT}\n"
 
 
 def _packages(site: ClusterContext, host: Host) -> Step:

@@ -28,6 +28,9 @@ from hale.ssh.target import CommandResult
 from remediate.cluster import kubeadm, reset, scripts
 from tests.install import factories
 
+# Of the scripts that note that an init begins; without a certificate.
+NOTING = kubernetes.CERTIFICATE_DIGEST + scripts.load("note_began")
+NO_CA = {"ca": "/nonexistent", "none": kubernetes.NO_CA, "kubeadm": ""}
 ETCD = {"pki": "/pki", "port": "2379", "url": "https://10.0.0.2:2380"}
 
 
@@ -186,7 +189,7 @@ def test_the_member_of_that_peer_url_is_removed(tmp_path: Path) -> None:
 def test_a_join_reads_its_configuration_and_ends_with_kubeadms_status(
     tmp_path: Path, status: int
 ) -> None:
-    script = scripts.load("join_control_plane", readyz="echo 200")
+    script = scripts.load("join_control_plane", readyz="echo 200") + "exit $joined\n"
     kubeadm = f"cat; sleep 0.3; exit {status}"
     done = run(tmp_path, script, "kind: X\n", kubeadm=kubeadm, systemctl="")
     assert (done.returncode, done.stdout) == (status, "kind: X\n"), done.stderr
@@ -614,7 +617,7 @@ def test_a_given_ca_survives_an_init_that_is_cut_off(tmp_path: Path) -> None:
     ca.write_text("the company's\n")
     removed = tmp_path / "removed"
     folders = {"given": str(given), "removed": str(removed), "began": str(began)}
-    begin = scripts.load("begin_init", str(ca), str(key), **folders)
+    begin = NOTING + scripts.load("begin_init", str(ca), str(key), **folders, **NO_CA)
     assert run(tmp_path, f"{begin}echo kubeadms >{key}").returncode == 0
     assert began.exists()
     # The second attempt: what is there by now is not the site's.
@@ -646,8 +649,8 @@ def test_an_init_brings_a_given_ca_back_where_its_clean_up_was_cut_off(tmp_path:
     pki.mkdir()
     ca.write_text("the company's\n")
     folders = {"given": given, "removed": tmp_path / "removed", "began": tmp_path / "began"}
-    begin = scripts.load(
-        "begin_init", str(ca), str(key), **{name: str(path) for name, path in folders.items()}
+    begin = NOTING + scripts.load(
+        "begin_init", str(ca), str(key), **{n: str(path) for n, path in folders.items()}, **NO_CA
     )
     assert run(tmp_path, begin).returncode == 0
     ca.unlink()  # kubeadm reset, and then the power fails
@@ -675,7 +678,7 @@ def test_a_reset_ends_an_init_that_was_interrupted(tmp_path: Path, more: str) ->
     for host in site.hosts:
         last = [s for s in steps if s.host == host.name][-1].script
         # After all the rest, and in no subshell: an interrupted reset is still one of that init.
-        assert last.splitlines()[-1] == f"rm -f {kubernetes.BEGAN}"
+        assert last.splitlines()[-1] == f"rm -f {kubernetes.INIT_BEGAN}"
     parsed = subprocess.run(["sh", "-n", "-c", last], capture_output=True, check=False)
     assert parsed.returncode == 0, parsed.stderr
 
@@ -720,7 +723,7 @@ def test_an_init_that_failed_and_wrote_nothing_has_not_begun(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     folders = {"pki": str(pki), "given": str(given), "began": str(began)}
-    forget = scripts.load("forget_init", str(ca), str(manifest), **folders)
+    forget = NOTING + scripts.load("forget_init", str(ca), str(manifest), **folders, ca=str(ca))
     done = run(tmp_path, forget)
     assert (done.returncode, done.stderr) == (0, "")
     assert began.exists() is not forgotten
