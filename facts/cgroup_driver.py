@@ -13,22 +13,18 @@ Sources: kubernetes.io, "Configuring a cgroup driver", "Container Runtimes"; con
 docs/cri/config.md, containerd-config.toml(5) (version, imports).
 """
 
-import tomllib
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from msgspec import Struct
 
-from facts.parsers import kubelet_config, unit_settings
+from facts.parsers import containerd_files, kubelet_config
 from facts.parsers.blanks import BLANKS
 from hale.inventory.ini import Host
 from hale.model.evidence import ConfigLine, FileProbe, HostView, NotApplicable, Probe, Unreadable
 from hale.model.requirement import Case
 
-CONTAINERD = "/etc/containerd/config.toml"
-IMPORTS = ("/etc/containerd/conf.d/*.toml", "/etc/containerd/config.d/*.toml")
-CONTAINERD_UNIT = "containerd.service"
+CONTAINERD = containerd_files.CONFIG
 PLUGINS = ("io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri")
 
 
@@ -54,11 +50,7 @@ class CgroupDriverPersisted(Struct, frozen=True):
 
 def probes(host: Host, cases: Sequence[Case[CgroupDriverParameters]]) -> tuple[Probe, ...]:
     """Both configurations, and the files that containerd's may import."""
-    return (
-        FileProbe(
-            *kubelet_config.PATTERNS, CONTAINERD, *IMPORTS, *unit_settings.patterns(CONTAINERD_UNIT)
-        ),
-    )
+    return (FileProbe(*kubelet_config.PATTERNS, *containerd_files.PATTERNS),)
 
 
 def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> CgroupDriverPersisted:
@@ -70,20 +62,13 @@ def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> Cg
         raise Unreadable(
             f"there is no {CONTAINERD}: the driver of another runtime is not read here"
         )
-    _reads_its_file(readings)
+    config = containerd_files.configuration(readings) or {}
     driver, sources = "cgroupfs", []  # the kubelet's own default
     where = kubelet_config.PATH
     if found := kubelet_config.effective(readings, "cgroup-driver", "cgroupDriver"):
         driver, source = found
         where = str(source) if source.path != where else where
         sources.append(source)
-    config = _parsed(CONTAINERD, containerd.lines)
-    for pattern in config.get("imports", []):
-        for file in readings.files(*IMPORTS):
-            if fnmatchcase(file.path, pattern) or file.path == pattern:
-                _merge(config, _parsed(file.path, file.lines))
-        if pattern not in (CONTAINERD, *IMPORTS) and not pattern.startswith("/etc/containerd/con"):
-            raise Unreadable(f"{CONTAINERD} imports {pattern}, which Hale does not read")
     for number, line in enumerate(containerd.lines, 1):
         if line.strip(BLANKS).startswith("SystemdCgroup"):
             sources.append(
@@ -92,35 +77,6 @@ def read_persisted(readings: HostView, case: Case[CgroupDriverParameters]) -> Cg
     return CgroupDriverPersisted(
         driver, "systemd" if _systemd(config) else "cgroupfs", tuple(sources), where
     )
-
-
-def _reads_its_file(readings: HostView) -> None:
-    """Raises Unreadable where containerd's unit names another configuration."""
-    for command in unit_settings.commands(unit_settings.files(readings, CONTAINERD_UNIT)):
-        words = command.words
-        for at, word in enumerate(words):
-            flag, equals, value = word.partition("=")
-            if flag in ("-c", "--config", "-config"):
-                named = value if equals else "".join(words[at + 1 : at + 2])
-                if named != CONTAINERD:
-                    raise Unreadable(
-                        f"{command.source} has containerd read {named} instead of {CONTAINERD}"
-                    )
-
-
-def _parsed(path: str, lines: Sequence[str]) -> dict[str, Any]:
-    try:
-        return tomllib.loads("\n".join(lines))
-    except tomllib.TOMLDecodeError as error:
-        raise Unreadable(f"{path} is not valid TOML: {error}") from None
-
-
-def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
-    for key, value in more.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value
 
 
 def _systemd(config: Mapping[str, Any]) -> bool:

@@ -86,7 +86,7 @@ NO_CLUSTER = {
         "HA-APISERVER-EACH runtime, HA-LB-BACKENDS runtime, HA-LB-BACKENDS persisted, "
         "CMP-KUBECTL runtime, CERT-APISERVER runtime, CERT-ETCD runtime, "
         "CERT-FRONT-PROXY runtime, CERT-KUBECONFIG runtime, CERT-CA runtime, "
-        "NODE-PORTS-MASTER runtime",
+        "NODE-PORTS-MASTER runtime, DISK-ETCD runtime",
         "N-A",
         "concerns masters only",
     ),

@@ -1,6 +1,16 @@
 """The faults that are injected on real hosts of the lab, in the order of docs/proofs.md."""
 
-from lab.faults import cluster, hosts, kernel, limits, security, services, swap, time_sync
+from lab.faults import (
+    cluster,
+    disk_space,
+    hosts,
+    kernel,
+    limits,
+    security,
+    services,
+    swap,
+    time_sync,
+)
 from lab.faults.fault import HostFault
 
 FAULTS: tuple[HostFault, ...] = (
@@ -12,4 +22,5 @@ FAULTS: tuple[HostFault, ...] = (
     *limits.FAULTS,
     *services.FAULTS,
     *time_sync.FAULTS,
+    *disk_space.FAULTS,
 )

@@ -20,6 +20,9 @@ COUNTERS = ("/proc/meminfo",)
 # chronyc's measurements of a source, and of the clock; not the source, and not its state.
 MEASURED = re.compile(r"(?m)^(chrony: (?:\^,.,[\d.]+|\w+,[\d.]+,\d+)),[-\d.,]*(,[\w ]+)?$")
 
+# What is free of a file system.
+FREE = re.compile(r"(?m)^blocks \d+ (\d+) inodes \d+ ")
+
 
 def steady(found: Results) -> str:
     """Everything in the results that is not a time, or named after one."""
@@ -33,7 +36,7 @@ def steady(found: Results) -> str:
                 del reading["output"]
             else:  # a lease is held against the host's own clock, which the probe tells
                 output = re.sub(r"(?m)^now [\d.]+$", "now", reading["output"])
-                reading["output"] = MEASURED.sub(r"\1 …\2", output)
+                reading["output"] = FREE.sub(r"blocks … \1 ", MEASURED.sub(r"\1 …\2", output))
         if result.requirement == "CLOCK-SKEW":  # it tells times
             del row["actual"]
         rows.append(row)

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.lab
 TOOLS = (
     "awk", "base64", "cat", "chronyc", "curl", "date", "dd", "find", "getconf", "getent", "grep",
     "head", "hostname", "id", "ip", "ls", "lsmod", "od", "prlimit", "ps", "readlink", "runuser",
-    "sed", "sleep", "socat", "sort", "ss", "su", "swapon", "sysctl", "systemctl", "tail", "timeout",
-    "tr", "uname",
+    "sed", "sleep", "socat", "sort", "ss", "stat", "su", "swapon", "sysctl", "systemctl", "tail",
+    "timeout", "tr", "uname",
 )  # fmt: skip
 
 # Whatever a host can have wrong, on the host that has firewalld, all at once.
@@ -47,6 +47,10 @@ done >/etc/security/limits.d/90-site.conf
 RUIN += """
 systemctl --quiet disable kubelet
 systemctl --quiet disable --now chrony
+for d in kubelet containerd; do
+  mkdir -p /var/lib/$d; mount -t tmpfs -o size=1m none /var/lib/$d
+  head -c 1000000 /dev/zero >/var/lib/$d/full
+done
 nohup socat TCP-LISTEN:10250,reuseaddr,fork EXEC:/bin/cat >/dev/null 2>&1 &
 """
 REPAIR = r"""
@@ -56,6 +60,7 @@ ip address del 10.208.1.190/32 dev lo
 systemctl --quiet disable --now firewalld; systemctl --quiet mask firewalld
 systemctl --quiet enable --now chrony
 systemctl stop containerd kubelet
+umount /var/lib/kubelet /var/lib/containerd
 systemctl daemon-reload
 sysctl -qw net.ipv4.ip_forward=1 \
   net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1
