@@ -54,7 +54,7 @@ proofs: .venv/.complete ## write docs/proofs.md from the tables of faults
 
 golden: .venv/.complete ## write tests/golden, tests/install/golden and docs/results.schema.json
 	.venv/bin/pytest tests/reports -m "not lab" --update-golden
-	HALE_GOLDEN=1 .venv/bin/pytest tests/install/test_templates.py
+	HALE_GOLDEN=1 .venv/bin/pytest tests/install/test_templates.py tests/engine/test_lifetimes.py
 
 format: .venv/.complete ## format the code
 	.venv/bin/ruff check --fix .

@@ -3,8 +3,9 @@
 A process counts if it is in the control group of a Pod kube-proxy-… of kube-system, or of a unit
 with that name, and its answers if the socket is its own. It reports its mode. The rules are read
 from where that mode keeps them, for the Service `default/kubernetes`, which every cluster has: the
-hooks that intercept packets, the Service's address and port, and at least one apiserver behind it.
-This detects a flushed ruleset, which kube-proxy itself does not notice.
+hooks that intercept packets, the Service's address and port, and the apiservers behind it.
+This detects a flushed ruleset, which kube-proxy itself does not notice; of nftables also one whose
+chains, hooks and maps are there, and empty of rules (`nft flush table`).
 
 Sources: kubernetes.io, "Virtual IPs and Service Proxies", kube-proxy(1) (metricsBindAddress,
 healthzBindAddress), KEP-3866 (nftables); iptables-save(8); nft(8); the kernel's
@@ -18,6 +19,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from facts.parsers import nft_table
 from facts.parsers.blanks import BLANKS, split_words
 from facts.parsers.listeners import LISTENERS, foreign_owner
 from facts.parsers.probe_prelude import PRELUDE
@@ -141,18 +143,40 @@ def _iptables(rules: Sequence[str]) -> list[str]:
 
 
 def _nftables(rules: Sequence[str]) -> list[str]:
-    """The table kube-proxy: hooks, the Service in the map service-ips, a chain of an endpoint."""
-    text = "\n".join(rules)
+    """The table kube-proxy of the family that has the Service; with faults, the better of both."""
+    tables = [t for t in nft_table.read_tables(rules) if t.name == "kube-proxy"]
+    if not tables:
+        return ["nftables: there is no table kube-proxy: no Service is reached"]
+    return min((_nft_faults(table) for table in tables), key=len)
+
+
+def _nft_faults(table: nft_table.NftTable) -> list[str]:
+    """What a packet to the Service's address meets: hooks, the map, its chain, each endpoint's."""
     faults = [
-        f"nftables: table kube-proxy has no chain at hook {hook}: no Service is reached"
+        f"nftables: table kube-proxy has no chain at hook {hook} that leads to services: "
+        "no Service is reached"
         for hook in ("prerouting", "output")
-        if f"hook {hook}" not in text
+        if not any(rule.endswith("jump services") for rule in table.based_at("nat", hook))
     ]
-    if not re.search(r"tcp \. 443 : goto service-\w+-default/kubernetes/tcp/https", text, re.ASCII):
-        faults.append("nftables: the table kube-proxy has no element for default/kubernetes")
-    elif not re.search(r"endpoint-\w+-default/kubernetes/tcp/https", text, re.ASCII):
-        faults.append("nftables: default/kubernetes leads to no apiserver")
-    return faults
+    if not any("vmap @service-ips" in rule for rule in table.chains.get("services", ())):
+        faults.append("nftables: the chain services does not look into the map service-ips")
+    elements = "\n".join(table.maps.get("service-ips", ()))
+    service = re.search(
+        r" tcp \. 443 : goto (service-\w+-default/kubernetes/tcp/https)\b", elements, re.ASCII
+    )
+    if service is None:
+        return [*faults, "nftables: the table kube-proxy has no element for default/kubernetes"]
+    chain = "\n".join(table.chains.get(service[1], ()))
+    ends = re.findall(
+        r"\bgoto (endpoint-\w+-default/kubernetes/tcp/https\S*?)(?=[,\s]|$)", chain, re.ASCII
+    )
+    if not ends:
+        return [*faults, "nftables: default/kubernetes leads to no apiserver"]
+    return faults + [
+        f"nftables: default/kubernetes leads to no apiserver by the chain {end}"
+        for end in ends
+        if not any(" dnat to " in rule for rule in table.chains.get(end, ()))
+    ]
 
 
 def _ipvs(rules: Sequence[str], case: Case[KubeProxyParameters]) -> list[str]:

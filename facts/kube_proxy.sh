@@ -35,7 +35,11 @@ nftables*)
       *'No such file'*) continue ;;
       *) printf '%s\n' "$said" >&2; exit 3 ;;
     esac
-    printf '%s\n' "$said" | grep -E 'default/kubernetes/tcp/https|hook (prerouting|output)'
+    # The chains on the way of the Service default/kubernetes with their rules, and its element.
+    printf '%s\n' "$said" | sed -nE '
+      /^table /p
+      /^.map service-ips \{/,/^.\}/{ /service-ips|^.\}|default\/kubernetes\/tcp\/https/p; }
+      /^.chain (nat-prerouting|nat-output|services|[^ ]*-default\/kubernetes\/tcp\/https[^ ]*) \{/,/^.\}/p'
   done
   ;;
 ipvs*)

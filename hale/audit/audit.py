@@ -13,15 +13,17 @@ from hale.audit import cases as audit_cases
 from hale.audit import evidence_file
 from hale.audit.cases import skip_reason, source_hosts
 from hale.audit.judge import JudgedCase, View, judge
+from hale.audit.versions import at_versions
 from hale.audit.waivers import NO_WAIVERS, Waivers
 from hale.gather import request
 from hale.inventory.ini import Host, Inventory
 from hale.inventory.selection import SelectedHost
 from hale.model.errors import Location
 from hale.model.evidence import Evidence, HostView
+from hale.model.lifetime import Versions
 from hale.model.requirement import Aspect, Case
 from hale.standard import subjects
-from hale.standard.loader import Standard
+from hale.standard.loader import Standard, planned_versions
 
 
 class Audit(Struct, dict=True):
@@ -105,12 +107,17 @@ class Audit(Struct, dict=True):
         """The case's verdict, judged once and then remembered. Never raises."""
         found = self.judged.get(case.nodeid)
         if found is None:
-            found = judge(case, self.view(case))
+            versions = self.versions(case)
+            found = judge(at_versions(case, versions), self.view(case), versions)
             result = self.waivers.judged(case, found.result)
             if result is not found.result:
                 found = replace(found, result=result)
             self.judged[case.nodeid] = found
         return found
+
+    def versions(self, case: Case[Any]) -> Versions:
+        """The versions that decide which requirements and values hold for the case."""
+        return planned_versions(self.inventory)
 
     def view(self, case: Case[Any]) -> View:
         """The evidence for the case's subject: of one host, of the cluster's hosts, or none."""

@@ -14,15 +14,17 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from msgspec import Struct
 
 from hale.audit.cases import skip_reason
+from hale.audit.versions import require_held
 from hale.model import results
 from hale.model.errors import UserError
 from hale.model.evidence import ClusterView, Fact, HostView, NotApplicable, Unreadable
+from hale.model.lifetime import Versions
 from hale.model.reading_time import Stopwatch, TimeExceeded, limited
 from hale.model.requirement import Aspect, Case
 from hale.model.results import Result
@@ -35,6 +37,8 @@ CHECKS = ROOT / "checks"
 
 #: What a subject's function reads: one host, all hosts of the cluster, or nothing (the inventory).
 View = HostView | ClusterView
+#: Where no version is known.
+NO_VERSIONS: Versions = MappingProxyType({})
 #: A function of checks/. It gets what its parameters name: the fact by the subject's name, or
 #: `parameters`, `requirement`, `case` or `inventory`.
 Check = Callable[..., None]
@@ -59,10 +63,13 @@ class JudgedCase(Struct, frozen=True):
     error: BaseException | None = None
 
 
-def judge(case: Case[Any], view: View) -> JudgedCase:
-    """Judge a case by its evidence. Never raises: any error makes the verdict UNKNOWN."""
+def judge(case: Case[Any], view: View, versions: Versions = NO_VERSIONS) -> JudgedCase:
+    """Judge a case by its evidence. Never raises: any error makes the verdict UNKNOWN.
+
+    versions: those in use, which decide whether the requirement holds.
+    """
     views = [view] if isinstance(view, HostView) else list(view.values())
-    return judge_fact(case, lambda: parse_fact(case, view), views)
+    return judge_fact(case, lambda: parse_fact(case, view, versions), views)
 
 
 def judge_fact(
@@ -110,14 +117,17 @@ def _judge_fact(case: Case[Any], read: Callable[[], Fact], views: Sequence[HostV
     return JudgedCase(case, result, fact, error)
 
 
-def parse_fact(case: Case[Any], view: View) -> Fact:
+def parse_fact(case: Case[Any], view: View, versions: Versions = NO_VERSIONS) -> Fact:
     """The fact that the subject reads from the evidence.
+
+    versions: those in use.
 
     Raises NotApplicable, Unreadable, or any exception of an error in the subject's code.
     """
     reason = skip_reason(case)
     if reason:
         raise NotApplicable(reason)
+    require_held(case.requirement, versions)
     if case.host is None and case.aspect is not Aspect.INVENTORY and not view:
         group = case.requirement.reads
         raise Unreadable(f"no host is in the group {group}, so there is nothing to read it from")

@@ -23,12 +23,14 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hale.audit import cases as audit_cases
+from hale.audit.versions import product_name
 from hale.files import atomic
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model.change import Action, Impact
 from hale.model.errors import UserError
 from hale.model.evidence import CommandProbe, FileProbe
+from hale.model.lifetime import spelled
 from hale.model.requirement import Case, Requirement
 from hale.paths import ROOT
 from hale.plan import plan, remedy_page
@@ -62,6 +64,19 @@ class ParameterDoc(msgspec.Struct, frozen=True):
     name: str
     value: str
     variable: str
+
+
+class LifetimeDoc(msgspec.Struct, frozen=True):
+    """The versions that have the requirement or a value; empty where there is no such limit."""
+
+    what: str
+    product: str
+    since: str
+    deprecated: str
+    disabled: str
+    until: str
+    tested: str
+    source: str
 
 
 @cache
@@ -112,6 +127,7 @@ def _page(requirement: Requirement, known: Inventory) -> str:
         remedy=_remedy(next(iter(one.values()))),
         by_hand=remedy_page.instructions(next(iter(one.values()))),
         values=_values(requirement),
+        lifetimes=_lifetimes(requirement),
     )
 
 
@@ -181,6 +197,27 @@ def _values(requirement: Requirement) -> list[ParameterDoc]:
         text = json.dumps(value, ensure_ascii=False)
         found.append(ParameterDoc(name, text, loader.override_variable(requirement, name)))
     return found
+
+
+def _lifetimes(requirement: Requirement) -> list[LifetimeDoc]:
+    own = [("the requirement", lifetime, "") for lifetime in requirement.lifetimes]
+    values = [
+        (f"{v.parameter} `{v.value}`", v.lifetime, v.tested.value if v.tested else "")
+        for v in requirement.values
+    ]
+    return [
+        LifetimeDoc(
+            what,
+            product_name(found.product),
+            spelled(found.since or ()),
+            spelled(found.deprecated or ()),
+            spelled(found.disabled or ()),
+            spelled(found.until or ()),
+            tested,
+            found.source,
+        )
+        for what, found, tested in (*own, *values)
+    ]
 
 
 @cache

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from hale.inventory.ini import Host, Inventory
 from hale.model.errors import Location
+from hale.model.lifetime import Lifetime, StatedValue
 
 
 class Role(StrEnum):
@@ -70,6 +71,8 @@ class Requirement(Struct, frozen=True):
     guards: what must not begin on a living cluster while the requirement's runtime result is not
     PASS. preflight: whether the hosts must meet it before an install begins. shared: the
     requirement whose parameter this one's is, and which is overridden in its place, by name.
+    lifetimes: the versions that have the requirement, all where there are none. values: of its
+    parameters, those that not all versions have.
     """
 
     id: str
@@ -87,6 +90,8 @@ class Requirement(Struct, frozen=True):
     guards: tuple[Guard, ...] = ()
     preflight: bool = False
     shared: Mapping[str, str] = {}
+    lifetimes: tuple[Lifetime, ...] = ()
+    values: tuple[StatedValue, ...] = ()
 
 
 class Override(Struct, frozen=True):

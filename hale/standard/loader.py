@@ -19,6 +19,8 @@ A file is `standard/NN-name.toml`: `chapter` and `title`, then one table a requi
     mode = "CMP-KUBE-PROXY"
 
 `{name}` in an aspect's text stands for a parameter, or for `vip`, `vip_port`, `vip_names`.
+`[[SWAP-OFF.versions]]` and `[[SWAP-OFF.values]]` state which versions of Kubernetes or of a system
+have the requirement or a value: hale/standard/lifetimes.py.
 """
 
 import difflib
@@ -26,7 +28,6 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from hale.files import regular
 from hale.files.toml import parse_toml
 from hale.inventory.ini import OVERRIDE_PREFIX, OWN_VARIABLES, Host, Inventory, Variable
 from hale.model.errors import Location, UserError
+from hale.model.lifetime import KUBERNETES, Versions
 from hale.model.requirement import (
     Aspect,
     Guard,
@@ -48,7 +50,8 @@ from hale.model.requirement import (
     Severity,
     current_profile,
 )
-from hale.standard import subjects
+from hale.standard import lifetimes, subjects
+from hale.standard.places import header, invalid, locate
 
 
 class Standard(Struct, frozen=True):
@@ -99,6 +102,11 @@ def load_standard(folder: Path) -> Standard:
                 )
     for requirement in by_id.values():
         _check_shared(requirement, by_id)
+    owners = {name: requirement.values for name, requirement in by_id.items()}
+    for name, requirement in by_id.items():
+        if of_owner := lifetimes.of_owner(requirement.shared, owners):
+            values = (*requirement.values, *of_owner)
+            by_id[name] = msgspec.structs.replace(requirement, values=values)
     return Standard(folder, tuple(by_id.values()), digest.hexdigest())
 
 
@@ -112,6 +120,11 @@ def _check_shared(requirement: Requirement, by_id: Mapping[str, Requirement]) ->
             raise UserError(
                 f"{requirement.id}: {name} is not shared with {owner}, which has no such parameter "
                 "or another value of it.",
+                requirement.where,
+            )
+        if any(value.parameter == name for value in requirement.values):
+            raise UserError(
+                f"{requirement.id}: {name} is shared with {owner}: state its values there.",
                 requirement.where,
             )
 
@@ -131,33 +144,35 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     preflight: bool = False
     parameters: dict[str, Any] = {}
     shared: dict[str, str] = {}
+    versions: list[lifetimes.LifetimeTable] = []
+    values: list[lifetimes.ValueTable] = []
 
 
 def _parse_chapter(path: Path, raw: bytes) -> list[Requirement]:
     text, document = parse_toml(path, raw)
     chapter = document.pop("chapter", None)
     if type(chapter) is not int:
-        at = _locate(path, text, "", "chapter").line or 1
+        at = locate(path, text, "", "chapter").line or 1
         raise UserError("`chapter = <number>` must stand first.", Location(path, at))
     if not isinstance(document.pop("title", None), str):
-        at = _locate(path, text, "", "title").line or 1
+        at = locate(path, text, "", "title").line or 1
         raise UserError('`title = "…"` must stand first.', Location(path, at))
     return [_requirement(path, text, chapter, *entry) for entry in document.items()]
 
 
 def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> Requirement:
-    where = _header(path, text, name)
+    where = header(path, text, name)
     if not isinstance(table, dict) or not re.fullmatch(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)+", name):
         raise UserError(f"{name!r}: a requirement is a table like [SWAP-OFF].", where)
     aspects = table.get("aspects")
     for aspect, statement in aspects.items() if isinstance(aspects, dict) else ():
         if not isinstance(statement, str):
-            at = _locate(path, text, f"{name}.aspects", aspect)
+            at = locate(path, text, f"{name}.aspects", aspect)
             raise UserError(f"{aspect}: what must be true, as a text.", at)
     try:
         stated = msgspec.convert(table, _Table)
     except msgspec.ValidationError as error:
-        raise _invalid(path, text, name, error) from None
+        raise invalid(path, text, name, error) from None
     choices: tuple[tuple[str, str, Iterable[str]], ...] = (
         ("role", stated.role, Role),
         ("reads", stated.reads, [r for r in Role if r is not Role.CLUSTER]),
@@ -168,9 +183,9 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
     for key, value, known in choices:
         if value not in tuple(known):
             raise UserError(
-                f"{key} = {value!r}: known are {', '.join(known)}.", _locate(path, text, name, key)
+                f"{key} = {value!r}: known are {', '.join(known)}.", locate(path, text, name, key)
             )
-    subject_at = _locate(path, text, name, "subject")
+    subject_at = locate(path, text, name, "subject")
     try:
         subjects.load_subject(stated.subject)
     except subjects.UnknownSubject as error:
@@ -180,15 +195,15 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
     if stated.guards and "runtime" not in stated.aspects:
         raise UserError(
             f"{name} guards nothing: only a runtime aspect can.",
-            _locate(path, text, name, "guards"),
+            locate(path, text, name, "guards"),
         )
     if stated.guards and stated.profile != Profile.BASELINE:
         raise UserError(
             f"{name} guards nothing: only a requirement of the {Profile.BASELINE} can.",
-            _locate(path, text, name, "guards"),
+            locate(path, text, name, "guards"),
         )
     for aspect in stated.aspects:
-        at = _locate(path, text, f"{name}.aspects", aspect)
+        at = locate(path, text, f"{name}.aspects", aspect)
         if aspect not in tuple(Aspect):
             raise UserError(f"{aspect!r}: known aspects are {', '.join(Aspect)}.", at)
         if aspect != Aspect.DRILL and subjects.reader(stated.subject, aspect) is None:
@@ -200,15 +215,15 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
         if unknown:
             raise UserError(
                 f"{name} has no parameter {min(unknown)!r}.",
-                _locate(path, text, f"{name}.parameters", min(unknown)),
+                locate(path, text, f"{name}.parameters", min(unknown)),
             )
     except msgspec.ValidationError as error:
-        raise _invalid(path, text, f"{name}.parameters", error) from None
+        raise invalid(path, text, f"{name}.parameters", error) from None
     for key, value in stated.parameters.items():
         if not _finite(value):
             raise UserError(
                 f"{name}: {key} = {value}: a limit is a finite number.",
-                _locate(path, text, f"{name}.parameters", key),
+                locate(path, text, f"{name}.parameters", key),
             )
     return Requirement(
         id=name,
@@ -226,81 +241,44 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
         guards=tuple(Guard(action) for action in stated.guards),
         preflight=stated.preflight,
         shared=stated.shared,
+        lifetimes=lifetimes.lifetimes(path, text, name, stated.versions),
+        values=lifetimes.values(path, text, name, stated.subject, parameters, stated.values),
     )
-
-
-def _invalid(path: Path, text: str, table: str, error: msgspec.ValidationError) -> UserError:
-    """msgspec says `… - at `$.aspects``, or names an unknown or missing field: find its line."""
-    raw_message = str(error)
-    at = re.search(r"at `\$\.?([\w.]*)", raw_message)
-    unknown = re.search(r"unknown field `(\w+)`", raw_message)
-    keys = [k for k in (at[1] if at else "").split(".") if k]
-    if unknown:
-        keys.append(unknown[1])
-    where = _locate(path, text, table)
-    if not where.line:
-        where = _header(path, text, table.partition(".")[0])
-    for depth in range(len(keys)):
-        inside = ".".join([table, *keys[:depth]])
-        found = _locate(path, text, inside, keys[depth])
-        where = found if found.line else where
-    message = raw_message.replace("Object contains", "there is an").replace(
-        "Object missing required", "missing the"
-    )
-    return UserError(f"{table}: {message}", where)
-
-
-def _header(path: Path, text: str, name: str) -> Location:
-    """The line of `[NAME]`, or of `NAME = { … }`."""
-    found = _locate(path, text, name)
-    return found if found.line else _locate(path, text, "", name)
-
-
-def _locate(path: Path, text: str, table: str, key: str = "") -> Location:
-    """The line of `[table]`, or of `key = …` in it; line 0 if there is neither."""
-    lines = _line_index(text)
-    return Location(path, lines.get((table, key)) or lines.get((table, ""), 0))
 
 
 MOST = regular.MIB  # of a chapter
-_OPENED = re.compile(r"\s*\[{1,2}\s*([^\]]+?)\s*\]")
-_KEY = re.compile(r"""\s*(?:"([^"]*)"|([^\s"=.]+))\s*[=.]""")
-
-
-@lru_cache(maxsize=1)  # a file is asked for dozens of its lines, one file after the other
-def _line_index(text: str) -> Mapping[tuple[str, str], int]:
-    """The line of every `key = …` by table and key, and of the table itself by the key ""."""
-    found: dict[tuple[str, str], int] = {}
-    table = ""  # what stands before the first one
-    for number, line in enumerate(text.splitlines(), 1):
-        if opened := _OPENED.match(line):
-            table = opened[1].replace('"', "")
-            found[table, ""] = number
-        elif key := _KEY.match(line):
-            found.setdefault((table, key[1] or key[2]), number)
-    return found
 
 
 def parameters_of(
-    requirement: Requirement, inventory: Inventory, host: Host | None
+    requirement: Requirement,
+    inventory: Inventory,
+    host: Host | None,
+    versions: Versions | None = None,
 ) -> tuple[Any, tuple[Override, ...]]:
     """The requirement's parameters for this host, and what was overridden to get them.
 
-    Raises UserError with the inventory's line for a value of the wrong type.
+    versions: those in use; what the inventory asks for where they are not given. Raises UserError
+    with the inventory's line for a value of the wrong type.
     """
     variables = host.variables if host else inventory.variables
+    versions = planned_versions(inventory) if versions is None else versions
+    stated = lifetimes.values_at(requirement.parameters, requirement.values, versions)
     overrides = []
-    for name in requirement.parameters.__struct_fields__:
+    for name in stated.__struct_fields__:
         variable = variables.get(override_variable(requirement, name))
         if variable is None:
             continue
         value = _coerce(variable, name, requirement)
-        standard = getattr(requirement.parameters, name)
+        standard = getattr(stated, name)
         overrides.append(Override(name, standard, value, variable.scope, variable.where))
-    changed = msgspec.structs.replace(
-        requirement.parameters, **{o.parameter: o.value for o in overrides}
-    )
+    changed = msgspec.structs.replace(stated, **{o.parameter: o.value for o in overrides})
     return changed, tuple(overrides)
+
+
+def planned_versions(inventory: Inventory) -> Versions:
+    """The version that the inventory asks for; empty where it names none."""
+    planned = inventory.cluster.kubernetes_version
+    return {KUBERNETES: inventory.cluster.minor} if planned else {}
 
 
 def check_overrides(standard: Standard, inventory: Inventory) -> None:

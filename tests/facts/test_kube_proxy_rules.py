@@ -14,11 +14,23 @@ printf '*nat\\n-A KUBE-S'
 echo '# Warning: iptables-legacy tables present, use iptables-legacy-save to see them' >&2
 echo '{RULE.removeprefix("-A KUBE-S")}'
 """
-NFT = """#!/bin/sh
+NFT = r"""#!/bin/sh
 [ "$4" = kube-proxy ] && [ "$3" = ip ] || { echo 'Error: No such file or directory' >&2; exit 1; }
-printf 'map service-ips {\\n elements = { 10.96.0.1 . tcp . 443 : goto service-'
+printf 'table ip kube-proxy {\n\tmap service-ips {\n\t\telements = { 10.96.0.9 . udp . 53 : goto x,'
+printf '\n\t\t\t10.96.0.1 . tcp . 443 : goto service-'
 echo '# Warning: table ip nat is managed by iptables-nft, do not touch!' >&2
-echo 'x-default/kubernetes/tcp/https }'
+printf 'x-default/kubernetes/tcp/https }\n\t}\n\n\tchain endpoint-y-kube-system/dns/udp/dns {\n'
+printf '\t\tmeta l4proto udp dnat to 10.244.0.2:53\n\t}\n\n\tchain services {\n'
+printf '\t\tip daddr . meta l4proto . th dport vmap @service-ips\n\t}\n}\n'
+"""
+NFT_READ = """\
+table ip kube-proxy {
+\tmap service-ips {
+\t\t\t10.96.0.1 . tcp . 443 : goto service-x-default/kubernetes/tcp/https }
+\t}
+\tchain services {
+\t\tip daddr . meta l4proto . th dport vmap @service-ips
+\t}
 """
 FAILS = "#!/bin/sh\necho 'Fatal: cannot open' >&2\nexit 4\n"
 
@@ -46,10 +58,12 @@ def test_a_warning_breaks_up_no_rule_of_iptables(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == RULE
 
 
-def test_a_warning_breaks_up_no_rule_of_nftables(tmp_path: Path) -> None:
+def test_of_nftables_the_chains_of_the_first_service_are_read_and_no_warning_breaks_them_up(
+    tmp_path: Path,
+) -> None:
     done = read(tmp_path, "nftables", nft=NFT)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("443 : goto service-x-default/kubernetes/tcp/https }\n")
+    assert done.stdout.endswith(f"health 0 @ 200\n{NFT_READ}")
 
 
 @pytest.mark.parametrize(("mode", "program"), [("iptables", "iptables_save"), ("nftables", "nft")])

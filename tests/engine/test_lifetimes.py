@@ -1,0 +1,187 @@
+"""Which requirements and values hold for which version: the table of all, and how it is decided."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hale.audit.audit import Audit
+from hale.audit.versions import at_versions, require_held
+from hale.inventory import ini
+from hale.inventory.ini import Inventory
+from hale.inventory.selection import SelectedHost
+from hale.model.evidence import NotApplicable, Unreadable
+from hale.model.lifetime import KUBERNETES, HowTested, Lifetime, Version, Versions, spelled
+from hale.model.requirement import Case, Requirement
+from hale.model.verdict import Verdict
+from hale.standard import loader
+from hale.standard.lifetimes import values_at
+
+ROOT = Path(__file__).parents[2]
+TABLE = ROOT / "tests" / "golden" / "baseline-versions.txt"
+MINORS = tuple((1, minor) for minor in range(30, 37))
+STANDARD = loader.load_standard(ROOT / "standard")
+VALID = (Path(__file__).parent / "standard" / "valid.toml").read_text()
+
+
+def named(name: str) -> Requirement:
+    return next(r for r in STANDARD.requirements if r.id == name)
+
+
+def held(requirement: Requirement, versions: Versions) -> bool:
+    try:
+        require_held(requirement, versions)
+    except NotApplicable:
+        return False
+    return True
+
+
+def stated(version: Version) -> Iterator[str]:
+    """Every row and value of the baseline for that version."""
+    versions = {KUBERNETES: version}
+    for requirement in STANDARD.requirements:
+        if not held(requirement, versions):
+            continue
+        for aspect, text in requirement.aspects.items():
+            yield f"{requirement.id} {aspect}: {text}"
+        parameters = values_at(requirement.parameters, requirement.values, versions)
+        for name, value in msgspec.structs.asdict(parameters).items():
+            yield f"{requirement.id} {name} = {json.dumps(value, ensure_ascii=False)}"
+
+
+def table() -> str:
+    """A line for each, behind the first and the last version that has it."""
+    found: dict[str, list[Version]] = {}
+    for version in MINORS:
+        for line in stated(version):
+            found.setdefault(line, []).append(version)
+    order = {r.id: number for number, r in enumerate(STANDARD.requirements)}
+    lines = []
+    for line, versions in sorted(found.items(), key=lambda one: order[one[0].split()[0]]):
+        assert versions == list(MINORS[MINORS.index(versions[0]) :][: len(versions)]), line
+        lines.append(f"{spelled(versions[0])} to {spelled(versions[-1])}  {line}\n")
+    return "".join(lines)
+
+
+def test_the_rows_and_values_of_each_version_are_those_of_the_table() -> None:
+    if os.environ.get("HALE_GOLDEN"):
+        TABLE.write_text(table())
+    assert table() == TABLE.read_text(), "`make golden` writes it: look at the difference"
+
+
+def test_where_no_version_is_known_the_values_are_those_of_the_baseline() -> None:
+    for requirement in STANDARD.requirements:
+        found = values_at(requirement.parameters, requirement.values, {})
+        assert found == requirement.parameters
+
+
+@pytest.mark.parametrize(
+    ("version", "mode", "systems", "kernel"),
+    [
+        ((1, 34), "ipvs", ("CentOS Stream 8",), "4.18"),
+        ((1, 35), "ipvs", ("CentOS Stream 9", "Debian GNU/Linux 12"), "5.8"),
+        ((1, 42), "ipvs", ("CentOS Stream 9", "Debian GNU/Linux 12"), "5.8"),
+        ((1, 43), "nftables", ("CentOS Stream 9", "Debian GNU/Linux 12"), "5.8"),
+    ],
+)
+def test_what_ends_upstream_ends_here(
+    version: Version, mode: str, systems: tuple[str, ...], kernel: str
+) -> None:
+    versions = {KUBERNETES: version}
+    system = named("OS-RELEASE")
+    found = values_at(system.parameters, system.values, versions)
+    assert (found.accepted, found.kernel) == (systems, kernel)
+    for name in ("CMP-KUBE-PROXY", "MOD-IP-VS"):  # the second shares the first one's
+        proxy = named(name)
+        assert values_at(proxy.parameters, proxy.values, versions).mode == mode
+    assert held(named("MOD-IP-VS"), versions) == (mode == "ipvs")
+
+
+def test_every_accepted_system_states_how_it_was_tested() -> None:
+    system = named("OS-RELEASE")
+    tested = {v.value: v.tested for v in system.values if v.parameter == "accepted"}
+    assert set(system.parameters.accepted) <= set(tested)
+    assert set(tested.values()) == set(HowTested)
+    assert None not in tested.values()
+
+
+def requirement_of(folder: Path, text: str) -> Requirement:
+    (folder / "09-kernel.toml").write_text(f"{VALID}{text}")
+    (found,) = loader.load_standard(folder).requirements
+    return found
+
+
+def test_a_requirement_of_a_system_concerns_no_other_system(tmp_path: Path) -> None:
+    text = '[[SYS-X.versions]]\nof = "CentOS Stream"\nsince = "9"\nuntil = "10"\nsource = "x"\n'
+    found = requirement_of(tmp_path, text)
+    assert found.lifetimes == (Lifetime("CentOS Stream", since=(9,), until=(10,), source="x"),)
+    assert held(found, {"Debian GNU/Linux": (12,), KUBERNETES: (1, 35)})
+    assert held(found, {"CentOS Stream": (9,)})
+    assert held(found, {"CentOS Stream": (9, 4)})
+    with pytest.raises(NotApplicable, match=r"before CentOS Stream 10, and 10 is in use \(x\)"):
+        require_held(found, {"CentOS Stream": (10,)})
+    with pytest.raises(NotApplicable, match="from CentOS Stream 9 on"):
+        require_held(found, {"CentOS Stream": (8,)})
+
+
+def test_a_requirement_that_begins_is_unknown_without_a_version(tmp_path: Path) -> None:
+    found = requirement_of(tmp_path, '[[SYS-X.versions]]\nsince = "1.35"\nsource = "KEP-1"\n')
+    with pytest.raises(Unreadable, match=r"from Kubernetes 1.35 on \(KEP-1\), and the version is"):
+        require_held(found, {})
+    with pytest.raises(NotApplicable, match=r"from Kubernetes 1.35 on, and 1.34 is in use"):
+        require_held(found, {KUBERNETES: (1, 34)})
+    require_held(found, {KUBERNETES: (1, 35)})
+
+
+def test_a_requirement_that_only_ends_holds_without_a_version(tmp_path: Path) -> None:
+    require_held(requirement_of(tmp_path, '[[SYS-X.versions]]\nuntil = "1.35"\nsource = "x"\n'), {})
+
+
+# --- what the inventory asks for decides before anything runs ---
+
+HOSTS = "[workers]\nw1\n[all:vars]\nvip=192.0.2.1\nvip_port=1\nvip_names=api.example\n"
+
+
+def inventory(folder: Path, *lines: str) -> Inventory:
+    path = folder / "inventory.ini"
+    path.write_text(HOSTS + "".join(f"{line}\n" for line in lines))
+    return ini.load_inventory(path)
+
+
+def audit(known: Inventory) -> Audit:
+    chosen = tuple(SelectedHost(host) for host in known.hosts)
+
+    def nobody(_: SelectedHost) -> Any:
+        raise AssertionError("a host was asked")
+
+    return Audit(known, STANDARD, "extended", chosen, nobody, 1.0)
+
+
+def case_of(run: Audit, requirement: str) -> Case[Any]:
+    return next(c for c in run.cases if c.requirement.id == requirement and c.aspect == "runtime")
+
+
+def test_the_planned_version_decides_before_anything_runs(tmp_path: Path) -> None:
+    run = audit(inventory(tmp_path, "kubernetes_version=1.43.0"))
+    assert case_of(run, "CMP-KUBE-PROXY").parameters.mode == "nftables"
+    judged = run.judge(case_of(run, "MOD-IP-VS"))
+    assert judged.result.verdict is Verdict.NOT_APPLICABLE
+    assert judged.result.actual == (
+        "required only before Kubernetes 1.43, and 1.43 is in use "
+        "(KEP-5495: kube-proxy is without the mode ipvs from 1.43 on)"
+    )
+
+
+def test_an_override_of_the_site_outlives_the_baselines_value(tmp_path: Path) -> None:
+    run = audit(
+        inventory(tmp_path, "kubernetes_version=1.43.0", "hale_cmp_kube_proxy__mode=iptables")
+    )
+    case = case_of(run, "CMP-KUBE-PROXY")
+    assert case.parameters.mode == "iptables"
+    (override,) = case.overrides
+    assert (override.standard, override.value) == ("nftables", "iptables")
+    assert at_versions(case, {KUBERNETES: (1, 34)}).overrides[0].standard == "ipvs"
