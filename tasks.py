@@ -88,6 +88,7 @@ _WORKERS = {
         "yes": options.YES,
         "approved-by": options.APPROVED_BY,
         "ticket": options.TICKET,
+        "window": options.WINDOW,
         "max-fail": MAX_FAIL,
         **_WORKERS,
         "force-unlock": options.FORCE_UNLOCK,
@@ -107,6 +108,7 @@ def fix(
     yes: bool = False,
     approved_by: str = "",
     ticket: str = "",
+    window: str = "",
     max_fail: int = 1,
     batch: str = "10%",
     no_drain: bool = False,
@@ -120,9 +122,9 @@ def fix(
     options.require_values(out=out, plan=plan)
     path = Path(inventory) if inventory else None
     folder = options.reports(reports)
-    if (plan or yes or ticket or approved_by or force_unlock) and not apply:
+    if (plan or yes or ticket or approved_by or window or force_unlock) and not apply:
         raise UserError(
-            "--plan, --yes, --ticket, --approved-by and --force-unlock require --apply."
+            "--plan, --yes, --ticket, --approved-by, --window and --force-unlock require --apply."
         )
     if (apply and out) or (plan and (only or inventory)):
         raise UserError(
@@ -133,7 +135,6 @@ def fix(
         raise UserError("--sha256 requires --plan, and the 64 hexadecimal digits of its SHA-256.")
     from hale.apply import workflow
     from hale.apply.gates import BatchSize
-    from hale.plan import plan as plans
     from hale.plan import planner
 
     wanted = planner.parse_only(only)
@@ -150,6 +151,7 @@ def fix(
         drain_timeout=drain_timeout,
         approved_by=approved_by,
         ticket=ticket,
+        window=window,
         login=login,
         plan_sha256=sha256 or "",
     )
@@ -160,10 +162,11 @@ def fix(
     if not out:
         print("\nNothing was changed. --apply applies the plan, --out FILE saves it.")
         return
-    plans.save_plan(made, Path(out))
+    saved_page = made.save(Path(out))
     print(
-        f"\nSaved to {out}. This applies it, and refuses any other plan:\n"
-        f"    invoke fix --apply --plan {shlex.quote(out)} --sha256 {made.sha256}"
+        f"\nSaved to {out}, with its page for the approval: {saved_page}\n"
+        "This applies it, and refuses any other plan:\n"
+        f"    invoke fix --apply --plan {shlex.quote(out)} --sha256 {made.plan.sha256}"
     )
 
 
@@ -177,6 +180,7 @@ def fix(
         "yes": options.YES,
         "approved-by": options.APPROVED_BY,
         "ticket": options.TICKET,
+        "window": options.WINDOW,
         "max-fail": MAX_FAIL,
         **_WORKERS,
         "force-unlock": options.FORCE_UNLOCK,
@@ -191,6 +195,7 @@ def undo(
     yes: bool = False,
     approved_by: str = "",
     ticket: str = "",
+    window: str = "",
     max_fail: int = 1,
     batch: str = "10%",
     no_drain: bool = False,
@@ -215,6 +220,7 @@ def undo(
         drain_timeout=drain_timeout,
         approved_by=approved_by,
         ticket=ticket,
+        window=window,
         force=force,
         login=login,
     )
@@ -238,17 +244,20 @@ def runs(_: Context, reports: str = "") -> None:
     klass=options.Command,
     help={
         "run": "a folder in reports/, such as 2026-11-23T162800Z-audit, or a path",
-        "format": "html (default), junit, json or csv",
+        "format": "html (default), junit, json or csv; change: the page of a change, made again",
         "out": "the file to write (default: standard output)",
         "reports": options.REPORTS,
     },
 )
 def report(_: Context, run: str, format: str = "html", out: str = "", reports: str = "") -> None:
     """Print the report of an earlier run in another format."""
+    from hale.cli import change_page
     from hale.cli.report import render
     from hale.files import atomic
 
-    content = render(run, options.reports(reports), format)
+    folder = options.reports(reports)
+    change = format == change_page.FORMAT
+    content = change_page.render(run, folder) if change else render(run, folder, format)
     if out:
         atomic.write_named(Path(out), content)
     else:
