@@ -111,8 +111,15 @@ def build(folder: Path) -> ChangeReport:
         events=tuple(events(folder)) if history else (),
         reversal=Reversal.UNDO if history else Reversal.NOT_NEEDED,
         revert=f"invoke undo {folder.name}" if history else "",
-        links=page.links(folder),
+        links=(*_undone_page(folder, header), *page.links(folder)),
     )
+
+
+def _undone_page(folder: Path, header: RunHeader | None) -> tuple[tuple[str, str], ...]:
+    """The page of the run that an undo undoes, which stays as it is."""
+    if header is None or not header.of or not (folder.parent / header.of / page.NAME).is_file():
+        return ()
+    return ((f"change page of {header.of}", f"../{header.of}/{page.NAME}"),)
 
 
 def _kind_of_folder(folder: Path) -> ChangeKind:

@@ -169,6 +169,25 @@ def test_a_run_that_never_began(tmp_path: Path, recorded: Results) -> None:
     assert "Nothing was changed: the run ended before the first of 12 changes" in rendered(report)
 
 
+def test_an_undo(tmp_path: Path, recorded: Results) -> None:
+    """It has a page of its own; what the run had fixed fails again, which is its purpose."""
+    undone = finished(tmp_path, recorded)
+    change_page.write_page(undone, lambda host, text: None)
+    page_of_run = (undone / page.NAME).read_bytes()
+    made = runs.a_plan(runs.ONE)
+    after, before = runs.audits(recorded, (runs.ONE,))
+    entries = [*runs.complete(runs.ONE, 700), runs.end(RunState.FINISHED, 710)]
+    folder = runs.a_run(tmp_path, made, entries, before, after, "undo", undone.name)
+    change_page.write_page(folder, lambda host, text: None)
+    html = (folder / page.NAME).read_text()
+    assert f"Hale undo of {undone.name}, {folder.name}</h1>" in html
+    assert "4 changes made on 1 host; 2 results no longer passing, 1 fixed" in html
+    assert 'class="banner good"' in html
+    assert f"invoke undo {folder.name}" in html
+    assert f"../{undone.name}/change.html" in Page(html).links
+    assert (undone / page.NAME).read_bytes() == page_of_run
+
+
 def test_refused_failed_and_skipped(tmp_path: Path, recorded: Results) -> None:
     report = change_page.build(failed(tmp_path, recorded))
     wanted = [Outcome.REFUSED, Outcome.FAILED, Outcome.SKIPPED, Outcome.SKIPPED]

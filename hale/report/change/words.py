@@ -138,8 +138,10 @@ def _results(report: ChangeReport) -> str:
     if comparison is None or not comparison.audited_after:
         return "" if report.kind not in (ChangeKind.FIX, ChangeKind.UNDO) else "not audited since"
     counts = comparison.counts
-    parts = [f"{_count(counts[Movement.FIXED], 'result')} fixed"]
-    parts.append(f"{counts[Movement.BROKEN] or 'none'} broken")
+    fixed, broken = counts[Movement.FIXED], counts[Movement.BROKEN]
+    parts = [f"{_count(fixed, 'result')} fixed", f"{broken or 'none'} broken"]
+    if report.kind is ChangeKind.UNDO:  # what the run had fixed fails again: that is its purpose
+        parts = [f"{_count(broken, 'result')} no longer passing", f"{fixed} fixed"]
     if comparison.unchanged_failed:
         parts.append(f"{comparison.unchanged_failed} still failing")
     if counts[Movement.NOT_JUDGED]:
@@ -251,12 +253,12 @@ def approval(report: ChangeReport) -> list[Approved]:
 
 
 _REVERSALS = {
-    Reversal.UNDO: "Restores the files, modes, owners, units and kernel values of before the run, "
-    "newest first. A file that was edited since is not touched without --force.",
-    Reversal.UNDONE_BY_RESET: "Removes the cluster from its hosts, with all data in it.",
+    Reversal.UNDO: "This restores the files, modes, owners, units and kernel values of before the "
+    "run, newest first. A file that was edited since is not touched without --force.",
+    Reversal.UNDONE_BY_RESET: "This removes the cluster from its hosts, with all data in it.",
     Reversal.INSTALL_AGAIN: "Cannot be undone: the cluster's data is deleted. A new install makes "
     "a new cluster.",
-    Reversal.DRILL_REVERT: "Reverts each fault that an interrupted drill left.",
+    Reversal.DRILL_REVERT: "This reverts each fault that an interrupted drill left.",
     Reversal.NOT_NEEDED: "Nothing to undo.",
 }
 
