@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hale.model import results
 from hale.model.change import Remedy
 from hale.model.errors import Location, UserError
 from hale.plan.plan import Step
+from hale.report.change.model import PlanSource
 
 SCHEMA = "hale.journal/1"
 NAME = "journal.jsonl"
@@ -61,6 +63,14 @@ class RunHeader(msgspec.Struct, frozen=True, tag="run"):
     of: str = ""
     approved_by: str = ""
     ticket: str = ""
+
+
+class RunApproval(msgspec.Struct, frozen=True, tag="approval"):
+    """What was approved beyond the header. window: when the change may be made, as typed."""
+
+    source: PlanSource
+    window: str
+    at: str
 
 
 class StepStarted(msgspec.Struct, frozen=True, tag="begin", rename={"notes": "told"}):
@@ -170,6 +180,7 @@ class RunFinished(msgspec.Struct, frozen=True, tag="end"):
 
 Entry = (
     RunHeader
+    | RunApproval
     | StepStarted
     | StepDone
     | StepSkipped
@@ -199,6 +210,7 @@ class RunHistory(msgspec.Struct):
 
     folder: Path
     header: RunHeader
+    approval: RunApproval | None = None
     begun: dict[tuple[str, int], StepStarted] = {}
     done: dict[tuple[str, int], StepDone] = {}
     skipped: list[StepSkipped] = []
@@ -235,11 +247,16 @@ def load_run(folder: Path) -> RunHistory:
     return story
 
 
+def read_entries(folder: Path) -> Iterator[Entry]:
+    """The entries of a run's journal, in order. Raises as load_run does."""
+    decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
+    return jsonl.read_entries(folder / NAME, decoder, SCHEMA)
+
+
 def read_run(folder: Path) -> RunHistory | None:
     """Read a run's journal; None if nothing was begun. Raises as load_run does."""
-    decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
     story: RunHistory | None = None
-    for entry in jsonl.read_entries(folder / NAME, decoder, SCHEMA):
+    for entry in read_entries(folder):
         if isinstance(entry, RunHeader):
             if not RUN_NAME.fullmatch(entry.run):
                 raise UserError(f"{entry.run!r} is no name of a run.", Location(folder / NAME, 1))
@@ -251,7 +268,8 @@ def read_run(folder: Path) -> RunHistory | None:
 
 def _replay(
     story: RunHistory,
-    entry: StepStarted
+    entry: RunApproval
+    | StepStarted
     | StepDone
     | StepSkipped
     | HostFinished
@@ -262,6 +280,8 @@ def _replay(
     | RunFinished,
 ) -> None:
     match entry:
+        case RunApproval():
+            story.approval = entry
         case StepStarted():
             story.begun[entry.host, entry.number] = entry
         case StepDone():

@@ -1,7 +1,7 @@
 """`invoke fix --apply` and `invoke undo`: from the command line to a run.
 
 A run's folder is reports/<time>-fix/ (or -undo): before/ and after/ are audits like any other,
-plan.json what was approved, journal.jsonl what was done.
+plan.json what was approved, journal.jsonl what was done, change.html the page of all that.
 """
 
 import sys
@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hale.apply import journal, runner, undo
+from hale.apply import change_page, journal, runner, undo
 from hale.apply.gates import TENTH, BatchSize, NodeStatus, health_problems, render_batches
-from hale.apply.journal import Journal, RunHistory, RunState
+from hale.apply.journal import Journal, RunApproval, RunHistory, RunState, now
 from hale.apply.lock import Owner
 from hale.apply.prepared import RUNS, StepFailed
 from hale.apply.runner import PlanRunner, Reporter
@@ -34,9 +34,12 @@ from hale.model.requirement import Aspect, Profile, current_profile
 from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
+from hale.plan import change_page as plan_page
 from hale.plan import plan, planner, scope
 from hale.plan.plan import Plan
 from hale.report.audits import audit
+from hale.report.change import page
+from hale.report.change.model import PlanSource
 from hale.report.matrix import chapter_order
 from hale.report.text import confirm, escape_controls, escape_lines, fold_hostnames
 from hale.report.verdicts import sign_of
@@ -53,7 +56,8 @@ class ApplyOptions:
     max_fail: the number of failed hosts of a group at which the rest of it is stopped. batch: how
     many workers of a living cluster are changed at the same time, after the first one. drain,
     drain_timeout: whether they are drained before they are interrupted; seconds. plan_sha256: of
-    the plan that was approved, "" if it was not named.
+    the plan that was approved, "" if it was not named. window: when the change may be made, in
+    words; it is recorded, not enforced.
     """
 
     reports: Path
@@ -71,6 +75,7 @@ class ApplyOptions:
     drain: bool = True
     drain_timeout: int = DRAIN_TIMEOUT
     plan_sha256: str = ""
+    window: str = ""
 
     def __post_init__(self) -> None:
         check_drain_timeout(self.drain_timeout)
@@ -102,9 +107,11 @@ def _fix(
 ) -> bool:
     audited = _audit_before(options, only, selected, sessions)
     found = audited.results
+    source = PlanSource.MADE_NOW
     if made is None:
         made = planner.build_plan(audited, sessions, only)
     else:
+        source = PlanSource.DIGEST if options.plan_sha256 else PlanSource.FILE
         made = _check_machine_ids(made, found)
         _check_scope(made, audited, sessions)
         _print_author(made, options)
@@ -117,23 +124,41 @@ def _fix(
     _confirm(options, made)
     folder = recorder.create_run_dir(options.reports, "fix")
     audited.folder.rename(folder / "before")
-    ok = _execute(made, folder, options, audited.audit, sessions, "fix", "")
-    requirements = planner.with_membership(only, audited.audit.standard)
-    after = _audit_after(audited.audit, sessions, made, folder, requirements)
+    with change_page.page_written(folder, console_reporter()):
+        ok = _execute(made, folder, options, audited.audit, sessions, "fix", "", source)
+        requirements = planner.with_membership(only, audited.audit.standard)
+        after = _audit_after(audited.audit, sessions, made, folder, requirements)
     wanted = {(h.host, r) for h in made.hosts for s in h.steps for r in s.requirements}
     passed = _before_after(found, after, wanted)
     _print_next_steps(folder, ok=ok, passed=passed)
     return ok and passed
 
 
-def plan_fix(options: ApplyOptions, only: Sequence[str]) -> Plan:
+@dataclass(frozen=True)
+class FixPlan:
+    """A plan, the audit that it was made from, and its batches in words."""
+
+    plan: Plan
+    before: Results
+    order: tuple[str, ...]
+
+    def save(self, path: Path) -> Path:
+        """Save the plan to that file, and its page beside it; returns the page's path.
+
+        Raises UserError.
+        """
+        plan.save_plan(self.plan, path)
+        return plan_page.save_page(self.plan, path, self.before, self.order)
+
+
+def plan_fix(options: ApplyOptions, only: Sequence[str]) -> FixPlan:
     """Audit, and plan what would change; print the plan. Nothing is changed. Raises UserError."""
     selected = _select(options, None)
     with SessionPool(targets_of(selected.inventory, options.login)) as sessions:
         audited = _audit_before(options, only, selected, sessions)
         made = planner.build_plan(audited, sessions, only)
-    _print_plan(made, cluster_membership(audited.audit), options)
-    return made
+    order = _print_plan(made, cluster_membership(audited.audit), options)
+    return FixPlan(made, audited.results, order)
 
 
 def undo_run(options: ApplyOptions, name: str) -> bool:
@@ -208,9 +233,10 @@ def _undo(
     _confirm(options, made)
     folder = recorder.create_run_dir(options.reports, "undo")
     before.folder.rename(folder / "before")
-    _check_machine_ids(made, before.results)
-    ok = _execute(made, folder, options, before.audit, sessions, "undo", name)
-    after = _audit_after(before.audit, sessions, made, folder)
+    with change_page.page_written(folder, console_reporter()):
+        _check_machine_ids(made, before.results)
+        ok = _execute(made, folder, options, before.audit, sessions, "undo", name)
+        after = _audit_after(before.audit, sessions, made, folder)
     _before_after(before.results, after, set())
     _print_next_steps(folder, ok=ok, passed=True)
     return ok
@@ -326,9 +352,13 @@ def _print_author(made: Plan, options: ApplyOptions) -> None:
     print(f"plan of {author}, {created}; {digest}\n  {made.sha256}")
 
 
-def _print_plan(made: Plan, membership: Mapping[str, NodeStatus], options: ApplyOptions) -> None:
-    batches = render_batches(made.hosts, membership, options.batch, drain=options.drain)
+def _print_plan(
+    made: Plan, membership: Mapping[str, NodeStatus], options: ApplyOptions
+) -> tuple[str, ...]:
+    """Print the plan and its batches; returns the batches."""
+    batches = tuple(render_batches(made.hosts, membership, options.batch, drain=options.drain))
     print("\n".join([*planner.render(made), *batches]), flush=True)
+    return batches
 
 
 def _confirm(options: ApplyOptions, made: Plan) -> None:
@@ -350,6 +380,7 @@ def _execute(
     sessions: SessionPool,
     kind: str,
     of: str,
+    source: PlanSource = PlanSource.MADE_NOW,
 ) -> bool:
     plan.save_plan(made, folder / "plan.json")
     known = before.inventory
@@ -373,6 +404,8 @@ def _execute(
         ):
             recover_runs(options.reports, known, sessions, report)
             with closing(Journal(folder, header)) as book:
+                book.write(RunApproval(source, options.window, now()))
+                change_page.write_page(folder, report)
                 return PlanRunner(
                     made,
                     sessions,
@@ -409,6 +442,7 @@ def _recover(
         for story in stories:
             scope.check_begun([b.step for b in story.open], standard, story.header.run)
             runner.recover(story, sessions, [h.name for h in known.masters], report)
+            change_page.write_page(story.folder, report)
 
 
 def recover_runs(reports: Path, known: Inventory, sessions: SessionPool, report: Reporter) -> None:
@@ -430,6 +464,8 @@ def recover_runs(reports: Path, known: Inventory, sessions: SessionPool, report:
                 report("", str(error))
                 continue
             runner.recover(story, sessions, masters, report)
+            if change_page.has_page(story):
+                change_page.write_page(story.folder, report)
 
 
 def _group(groups: Iterable[str]) -> str:
@@ -526,7 +562,7 @@ def _signed(verdict: Verdict) -> Text:
 
 
 def _print_next_steps(folder: Path, *, ok: bool, passed: bool) -> None:
-    print(f"report: {folder}")
+    print(f"report: {folder / page.NAME}")
     if not ok:
         print("Not all changes were made; see above. Completed changes stay, and can be undone:")
     elif not passed:

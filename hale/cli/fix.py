@@ -43,6 +43,7 @@ _WORKERS = {
         "yes": options.YES,
         "approved-by": options.APPROVED_BY,
         "ticket": options.TICKET,
+        "window": options.WINDOW,
         "max-fail": MAX_FAIL,
         **_WORKERS,
         "force-unlock": options.FORCE_UNLOCK,
@@ -62,6 +63,7 @@ def fix(
     yes: bool = False,
     approved_by: str = "",
     ticket: str = "",
+    window: str = "",
     max_fail: int = 1,
     batch: str = "10%",
     no_drain: bool = False,
@@ -75,9 +77,9 @@ def fix(
     options.require_values(out=out, plan=plan)
     path = Path(inventory) if inventory else None
     folder = options.reports(reports)
-    if (plan or yes or ticket or approved_by or force_unlock) and not apply:
+    if (plan or yes or ticket or approved_by or window or force_unlock) and not apply:
         raise UserError(
-            "--plan, --yes, --ticket, --approved-by and --force-unlock require --apply."
+            "--plan, --yes, --ticket, --approved-by, --window and --force-unlock require --apply."
         )
     if (apply and out) or (plan and (only or inventory)):
         raise UserError(
@@ -88,7 +90,6 @@ def fix(
         raise UserError("--sha256 requires --plan, and the 64 hexadecimal digits of its SHA-256.")
     from hale.apply import workflow
     from hale.apply.gates import BatchSize
-    from hale.plan import plan as plans
     from hale.plan import planner
 
     wanted = planner.parse_only(only)
@@ -105,6 +106,7 @@ def fix(
         drain_timeout=drain_timeout,
         approved_by=approved_by,
         ticket=ticket,
+        window=window,
         login=login,
         plan_sha256=sha256 or "",
     )
@@ -115,10 +117,11 @@ def fix(
     if not out:
         print("\nNothing was changed. --apply applies the plan, --out FILE saves it.")
         return
-    plans.save_plan(made, Path(out))
+    saved_page = made.save(Path(out))
     print(
-        f"\nSaved to {out}. This applies it, and refuses any other plan:\n"
-        f"    invoke fix --apply --plan {shlex.quote(out)} --sha256 {made.sha256}"
+        f"\nSaved to {out}, with its page for the approval: {saved_page}\n"
+        "This applies it, and refuses any other plan:\n"
+        f"    invoke fix --apply --plan {shlex.quote(out)} --sha256 {made.plan.sha256}"
     )
 
 
@@ -132,6 +135,7 @@ def fix(
         "yes": options.YES,
         "approved-by": options.APPROVED_BY,
         "ticket": options.TICKET,
+        "window": options.WINDOW,
         "max-fail": MAX_FAIL,
         **_WORKERS,
         "force-unlock": options.FORCE_UNLOCK,
@@ -146,6 +150,7 @@ def undo(
     yes: bool = False,
     approved_by: str = "",
     ticket: str = "",
+    window: str = "",
     max_fail: int = 1,
     batch: str = "10%",
     no_drain: bool = False,
@@ -170,6 +175,7 @@ def undo(
         drain_timeout=drain_timeout,
         approved_by=approved_by,
         ticket=ticket,
+        window=window,
         force=force,
         login=login,
     )

@@ -26,6 +26,7 @@ YES = "do not ask for confirmation"
 FORCE_UNLOCK = "break a stale lock left by a run that has died"
 APPROVED_BY = "who approved the change, for the journal"
 TICKET = "the change's ticket, for the journal"
+WINDOW = "when the change may be made, in words, for the journal and the page"
 NO_DRAIN = "do not drain workers before they are interrupted"
 DRAIN_TIMEOUT = "seconds for a worker's pods to be evicted (default: 300)"
 

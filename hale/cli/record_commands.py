@@ -27,17 +27,20 @@ def runs(_: Context, reports: str = "") -> None:
     klass=options.Command,
     help={
         "run": "a folder in reports/, such as 2026-11-23T162800Z-audit, or a path",
-        "format": "html (default), junit, json or csv",
+        "format": "html (default), junit, json or csv; change: the page of a change, made again",
         "out": "the file to write (default: standard output)",
         "reports": options.REPORTS,
     },
 )
 def report(_: Context, run: str, format: str = "html", out: str = "", reports: str = "") -> None:
     """Print the report of an earlier run in another format."""
+    from hale.cli import change_page
     from hale.cli.report import render
     from hale.files import atomic
 
-    content = render(run, options.reports(reports), format)
+    folder = options.reports(reports)
+    change = format == change_page.FORMAT
+    content = change_page.render(run, folder) if change else render(run, folder, format)
     if out:
         atomic.write_named(Path(out), content)
     else:

@@ -4,11 +4,12 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
 from hale.apply import journal, runner, workflow
-from hale.apply.journal import Journal, RunHeader, RunHistory, now
+from hale.apply.journal import Journal, RunApproval, RunHeader, RunHistory, now
 from hale.audit import results_file
 from hale.audit.audit import Audit
 from hale.inventory import ini
@@ -17,6 +18,7 @@ from hale.paths import ROOT
 from hale.plan import plan
 from hale.plan.plan import Plan
 from hale.report import audits
+from hale.report.change.model import PlanSource
 from hale.ssh import SessionPool
 from hale.standard import loader
 
@@ -44,7 +46,7 @@ def execute(site: Path, inventory: Path, reports: Path) -> Path:
     empty = Plan(plan.SCHEMA, "me", "", str(site), "", standard.sha256, "baseline", ())
     folder = reports / "2026-01-01T000000Z-fix"
     folder.mkdir()
-    options = workflow.ApplyOptions(reports, inventory)
+    options = workflow.ApplyOptions(reports, inventory, window="at night")
     assert workflow._execute(
         plan.with_checksum(empty), folder, options, audit, SessionPool({}), "fix", ""
     )
@@ -70,6 +72,26 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_undo_finds_an_inventory_that_was_typed_relatively(site: Path) -> None:
     folder = execute(site, Path("site.ini"), site.parent / "reports")
     assert journal.load_run(folder).header.inventory == str(site)
+
+
+def test_a_run_has_its_page_before_its_first_step(site: Path) -> None:
+    """A power cut may leave no other one."""
+    folder = execute(site, Path("site.ini"), site.parent / "reports")
+    page = (folder / "change.html").read_text()
+    assert "<b>IN PROGRESS</b>" in page
+    assert journal.load_run(folder).approval == RunApproval(PlanSource.MADE_NOW, "at night", ANY)
+
+
+def test_a_run_that_is_recovered_has_its_page_again(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports = site.parent / "reports"
+    folder = execute(site, Path("site.ini"), reports)
+    assert "<b>INTERRUPTED</b>" not in (folder / "change.html").read_text()
+    monkeypatch.setattr(runner, "recover", lambda *_: None)
+    known = ini.load_inventory(site)
+    workflow.recover_runs(reports, known, SessionPool({}), lambda *_: None)
+    assert "<b>INTERRUPTED</b>" in (folder / "change.html").read_text()
 
 
 def test_a_run_that_was_cut_off_is_recovered_however_its_inventory_is_typed(
@@ -108,7 +130,7 @@ def test_a_mistake_in_an_override_leaves_no_empty_run(site: Path) -> None:
 def test_results_and_plan_name_the_inventory_by_its_full_path(site: Path) -> None:
     site.write_text(INVENTORY.replace("127.0.0.1", "127.0.0.1 ansible_port=1"))
     reports = site.parent / "reports"
-    made = workflow.plan_fix(workflow.ApplyOptions(reports, Path("site.ini")), ["SWAP-OFF"])
+    made = workflow.plan_fix(workflow.ApplyOptions(reports, Path("site.ini")), ["SWAP-OFF"]).plan
     (run,) = reports.iterdir()
     assert (
         results_file.load_results(run / "results.json").run.inventory == str(site) == made.inventory

@@ -1,5 +1,6 @@
 """A plan is applied to the inventory and the standard that it was made for, and to no other."""
 
+import html
 import shlex
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from invoke.program import Program
 
 from hale.apply import workflow
+from hale.audit import results_file
 from hale.files import provenance
 from hale.inventory import ini
 from hale.model.errors import UserError
@@ -158,10 +160,15 @@ def test_the_command_for_the_approval_names_the_file(
 ) -> None:
     made = plan.with_checksum(made_for(path))
     out = tmp_path / "a b[c].json"
-    monkeypatch.setattr(workflow, "plan_fix", lambda *_: made)
+    before = results_file.load_results(ROOT / "tests/reports/data/results.json")
+    found = workflow.FixPlan(made, before, ())
+    monkeypatch.setattr(workflow, "plan_fix", lambda *_: found)
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "argv", ["invoke", "fix", "--out", str(out)])
     Program().run(exit=False)
     (command,) = [w for w in capsys.readouterr().out.splitlines() if "--apply" in w]
     assert shlex.split(command)[4] == str(out)
     assert plan.load_plan(out, made.sha256) == made
+    page = tmp_path / "a b[c].html"
+    assert shlex.quote(str(out)) in html.unescape(page.read_text())
+    assert page.stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,273 @@
+"""The sentences of a change page, made from its states and counts."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from hale.report.change.comparison import Comparison, Movement
+from hale.report.change.model import (
+    ChangeKind,
+    ChangeReport,
+    ChangeState,
+    Outcome,
+    PlanSource,
+    Reversal,
+)
+from hale.report.jinja import utc
+
+NOT_MADE = (
+    Outcome.REFUSED,
+    Outcome.FAILED,
+    Outcome.SKIPPED,
+    Outcome.NOT_APPLIED,
+    Outcome.NOT_BEGUN,
+)
+_UNFINISHED = (ChangeState.RUNNING, ChangeState.CRASHED)
+
+
+class Warning(NamedTuple):
+    """A box at the top of the page. tone: red, amber or blue."""
+
+    tone: str
+    head: str
+    text: str
+
+
+class Approved(NamedTuple):
+    """A line of the approval block. code: it is a digest or a command."""
+
+    name: str
+    value: str
+    code: bool = False
+
+
+def subject(report: ChangeReport) -> str:
+    """What the page is about: `fix 2026-…`, `undo of 2026-…`, `plan of a fix`."""
+    if report.state is ChangeState.PLANNED:
+        return f"plan of {'an' if report.kind is ChangeKind.INSTALL else 'a'} {report.kind.value}"
+    of = f" of {report.of}" if report.of else ""
+    return f"{report.kind.value}{of}, {report.run}"
+
+
+def tone(report: ChangeReport) -> str:
+    """The colour of the banner: plan, good or bad."""
+    if report.state is ChangeState.PLANNED:
+        return "plan"
+    finished = report.state is ChangeState.FINISHED and not report.count(*NOT_MADE)
+    return "good" if finished and not _worse(report) else "bad"
+
+
+def _worse(report: ChangeReport) -> bool:
+    """Whether a result is broken, or could not be judged although it was before."""
+    if report.comparison is None:
+        return report.kind is ChangeKind.FIX
+    if report.kind is ChangeKind.UNDO:  # what the run had fixed fails again, as before it
+        return False
+    return bool(report.comparison.counts[Movement.BROKEN] or _open_targets(report))
+
+
+def _open_targets(report: ChangeReport) -> int:
+    """Results that a step was for, and that fail or are unknown at the end."""
+    if report.comparison is None:
+        return 0
+    targets = {(h.host, r) for h in report.hosts for a in h.actions for r in a.requirements}
+    return sum(
+        row.still_failed and (row.host, row.requirement) in targets
+        for row in report.comparison.rows
+    )
+
+
+def verdict(report: ChangeReport) -> str:
+    """The change in one sentence."""
+    actions = sum(1 for _ in report.actions)
+    hosts = sum(bool(h.actions) for h in report.hosts)
+    everything = f"{_count(actions, 'change')} on {_count(hosts, 'host')}"
+    if report.state is ChangeState.PLANNED:
+        are = "is" if actions == 1 else "are"
+        forecast = _forecast(report.comparison)
+        return f"Nothing has been changed: {everything} {are} planned{forecast}."
+    if report.state is ChangeState.NOT_BEGUN:
+        return f"Nothing was changed: the run ended before the first of {everything}."
+    parts = [_done(report, actions, hosts), *_others(report)]
+    results = _results(report)
+    sentence = ", ".join(parts) + (f"; {results}" if results else "")
+    return f"{_START[report.state]}{sentence}."
+
+
+_START = {
+    ChangeState.RUNNING: "In progress when this page was written: ",
+    ChangeState.FINISHED: "",
+    ChangeState.FAILED: "Incomplete: ",
+    ChangeState.INTERRUPTED: "Interrupted: ",
+    ChangeState.CRASHED: "Interrupted without an end: ",
+}
+_SHORT = {
+    Outcome.UNCHANGED: "already so",
+    Outcome.REFUSED: "refused",
+    Outcome.FAILED: "failed",
+    Outcome.SKIPPED: "skipped",
+    Outcome.NOT_APPLIED: "not applied",
+    Outcome.NOT_BEGUN: "not begun",
+    Outcome.NOT_KNOWN: "not known",
+}
+
+
+def _done(report: ChangeReport, actions: int, hosts: int) -> str:
+    done = report.count(Outcome.DONE)
+    where = f"on {_count(hosts, 'host')}"
+    if done == actions:
+        return f"{_count(done, 'change')} made {where}"
+    return f"{done} of {_count(actions, 'change')} made {where}"
+
+
+def _others(report: ChangeReport) -> list[str]:
+    found = [(report.count(outcome), text) for outcome, text in _SHORT.items()]
+    return [f"{count} {text}" for count, text in found if count]
+
+
+def _forecast(comparison: Comparison | None) -> str:
+    if comparison is None:
+        return ""
+    planned = comparison.counts[Movement.PLANNED]
+    others = comparison.unchanged_failed
+    more = f"; {_count(others, 'failed result')} without a change" if others else ""
+    return f", for {_count(planned, 'failed result')}{more}"
+
+
+def _results(report: ChangeReport) -> str:
+    comparison = report.comparison
+    if comparison is None or not comparison.audited_after:
+        return "" if report.kind not in (ChangeKind.FIX, ChangeKind.UNDO) else "not audited since"
+    counts = comparison.counts
+    fixed, broken = counts[Movement.FIXED], counts[Movement.BROKEN]
+    parts = [f"{_count(fixed, 'result')} fixed", f"{broken or 'none'} broken"]
+    if report.kind is ChangeKind.UNDO:  # what the run had fixed fails again: that is its purpose
+        parts = [f"{_count(broken, 'result')} no longer passing", f"{fixed} fixed"]
+    if comparison.unchanged_failed:
+        parts.append(f"{comparison.unchanged_failed} still failing")
+    if counts[Movement.NOT_JUDGED]:
+        parts.append(f"{counts[Movement.NOT_JUDGED]} not judged")
+    return ", ".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def counts(report: ChangeReport) -> Mapping[Movement, int]:
+    """The tiles: how many results moved in each way, in the order of Movement."""
+    if report.comparison is None:
+        return {}
+    found = report.comparison.counts
+    unused = (
+        (Movement.FIXED, Movement.BROKEN)
+        if report.state is ChangeState.PLANNED
+        else (Movement.PLANNED,)
+    )
+    return {movement: found[movement] for movement in Movement if movement not in unused}
+
+
+def warnings(report: ChangeReport) -> list[Warning]:
+    """What a reader must know first."""
+    found = []
+    again = f"`invoke report {report.run} --format change` makes it from the journal as it is then."
+    if report.state is ChangeState.RUNNING:
+        found.append(
+            Warning(
+                "amber",
+                "IN PROGRESS",
+                f"This page was written at {utc(report.made_at)}, before the run ended. A step "
+                f"without an entry may have been done since. {again}",
+            )
+        )
+    if report.state is ChangeState.CRASHED:
+        found.append(
+            Warning(
+                "red",
+                "INTERRUPTED",
+                "The run's process ended without a last entry in the journal, as after kill -9 or "
+                "a power cut. Each step has an entry on disk before it begins, so a step that is "
+                "not begun changed nothing; what became of one that is not known, the next "
+                "`invoke fix --apply` or `invoke undo` finds out on the host.",
+            )
+        )
+    elif report.count(Outcome.NOT_KNOWN) and report.state is not ChangeState.RUNNING:
+        found.append(
+            Warning(
+                "red",
+                "NOT KNOWN",
+                "The host's answer to a step was lost. The next `invoke fix --apply` or "
+                "`invoke undo` finds out on the host whether it was applied.",
+            )
+        )
+    comparison = report.comparison
+    if comparison and report.kind is ChangeKind.FIX and comparison.counts[Movement.BROKEN]:
+        found.append(
+            Warning("red", "BROKEN", "Results that passed before fail afterwards; see below.")
+        )
+    if report.state is ChangeState.PLANNED:
+        found.append(
+            Warning(
+                "blue",
+                "FOR APPROVAL",
+                "Approve the SHA-256 below: only the plan with this digest is applied. Planning "
+                "again makes a plan with another digest, and voids the approval. So does a change "
+                "of the inventory or of the baseline.",
+            )
+        )
+    return found
+
+
+_SOURCES = {
+    PlanSource.UNRECORDED: "not recorded",
+    PlanSource.MADE_NOW: "none: the plan was made by the run itself, and confirmed by its operator",
+    PlanSource.FILE: "a saved plan, applied without naming its SHA-256",
+    PlanSource.DIGEST: "a saved plan whose SHA-256 was named for the run (--sha256)",
+}
+
+
+def approval(report: ChangeReport) -> list[Approved]:
+    """The approval block."""
+    given = report.approval
+    planned = report.state is ChangeState.PLANNED
+    none = "to be filled in" if planned else "not recorded"
+    found = []
+    if given.plan_sha256:
+        found.append(Approved("SHA-256 of the plan", given.plan_sha256, code=True))
+    if given.author:
+        found.append(Approved("author", f"{given.author}, {utc(given.planned_at)}"))
+    found += [
+        Approved("approved by", given.approver or none),
+        Approved("ticket", given.ticket or none),
+        Approved("window", given.window or none),
+    ]
+    if planned:
+        return [*found, Approved("applied by", "not applied yet")]
+    found.append(Approved("approval checked", _SOURCES[given.source]))
+    if given.operator:
+        by = f"{given.operator} on {given.source_host}"
+        until = utc(given.ended) or "no end in the journal"
+        found.append(Approved("applied by", f"{by}, {utc(given.started)} to {until}"))
+    else:
+        found.append(Approved("applied by", "not applied"))
+    return found
+
+
+_REVERSALS = {
+    Reversal.UNDO: "This restores the files, modes, owners, units and kernel values of before the "
+    "run, newest first. A file that was edited since is not touched without --force.",
+    Reversal.UNDONE_BY_RESET: "This removes the cluster from its hosts, with all data in it.",
+    Reversal.INSTALL_AGAIN: "Cannot be undone: the cluster's data is deleted. A new install makes "
+    "a new cluster.",
+    Reversal.DRILL_REVERT: "This reverts each fault that an interrupted drill left.",
+    Reversal.NOT_NEEDED: "Nothing to undo.",
+}
+
+
+def reversal(report: ChangeReport) -> str:
+    """How the change is undone, in a sentence."""
+    if report.state is ChangeState.PLANNED and report.kind is ChangeKind.FIX:
+        return (
+            "`invoke undo RUN` restores the files, modes, owners, units and kernel values of "
+            "before the run; RUN is the folder that the run prints."
+        )
+    return _REVERSALS[report.reversal]
