@@ -238,7 +238,8 @@ def runs(_: Context, reports: str = "") -> None:
     klass=options.Command,
     help={
         "run": "a folder in reports/, such as 2026-11-23T162800Z-audit, or a path",
-        "format": "html (default), junit, json or csv",
+        "format": "html (default), csv, json, junit, markdown, openreports, oscal, prometheus, "
+        "sarif or xccdf",
         "out": "the file to write (default: standard output)",
         "reports": options.REPORTS,
     },

@@ -53,6 +53,26 @@ class Aspect(StrEnum):
     DRILL = "drill"
 
 
+class Relation(StrEnum):
+    """What a requirement that passes means for the rule of another benchmark."""
+
+    EQUIVALENT = "equivalent"  # it is met too
+    PARTIAL = "partial"  # a part of it is met
+    CONFLICTING = "conflicting"  # it cannot be met: the baseline asks for the opposite
+
+
+class Reference(Struct, frozen=True, forbid_unknown_fields=True):
+    """A rule of a published benchmark that is about the same thing as a requirement.
+
+    benchmark: its title and version; id, title: the rule's, as it prints them.
+    """
+
+    benchmark: str
+    id: str
+    title: str
+    relation: Relation
+
+
 _EARLIER_PROFILES = {"document": Profile.BASELINE}  # as typed, and as saved by earlier releases
 
 
@@ -70,6 +90,7 @@ class Requirement(Struct, frozen=True):
     guards: what must not begin on a living cluster while the requirement's runtime result is not
     PASS. preflight: whether the hosts must meet it before an install begins. shared: the
     requirement whose parameter this one's is, and which is overridden in its place, by name.
+    references: rules of other benchmarks about the same thing.
     """
 
     id: str
@@ -87,6 +108,7 @@ class Requirement(Struct, frozen=True):
     guards: tuple[Guard, ...] = ()
     preflight: bool = False
     shared: Mapping[str, str] = {}
+    references: tuple[Reference, ...] = ()
 
 
 class Override(Struct, frozen=True):

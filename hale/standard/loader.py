@@ -17,6 +17,11 @@ A file is `standard/NN-name.toml`: `chapter` and `title`, then one table a requi
     [SWAP-OFF.parameters]       # limits and values; their types are the subject's Parameters
     [MOD-IP-VS.shared]          # parameters that are another requirement's, with its overrides
     mode = "CMP-KUBE-PROXY"
+    [[TIME-SYNC.references]]    # rules of published benchmarks about the same thing
+    benchmark = "CIS Debian Linux 12 Benchmark"
+    id = "2.3.1.1"
+    title = "Ensure a single time synchronization daemon is in use"
+    relation = "equivalent"     # equivalent, partial or conflicting
 
 `{name}` in an aspect's text stands for a parameter, or for `vip`, `vip_port`, `vip_names`.
 """
@@ -43,6 +48,7 @@ from hale.model.requirement import (
     Guard,
     Override,
     Profile,
+    Reference,
     Requirement,
     Role,
     Severity,
@@ -131,6 +137,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     preflight: bool = False
     parameters: dict[str, Any] = {}
     shared: dict[str, str] = {}
+    references: tuple[Reference, ...] = ()
 
 
 def _parse_chapter(path: Path, raw: bytes) -> list[Requirement]:
@@ -226,6 +233,7 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
         guards=tuple(Guard(action) for action in stated.guards),
         preflight=stated.preflight,
         shared=stated.shared,
+        references=stated.references,
     )
 
 
@@ -244,6 +252,8 @@ def _invalid(path: Path, text: str, table: str, error: msgspec.ValidationError) 
         inside = ".".join([table, *keys[:depth]])
         found = _locate(path, text, inside, keys[depth])
         where = found if found.line else where
+    array = _locate(path, text, ".".join([table, *keys]))  # [[SWAP-OFF.references]]
+    where = array if keys and array.line else where
     message = raw_message.replace("Object contains", "there is an").replace(
         "Object missing required", "missing the"
     )
