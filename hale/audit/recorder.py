@@ -57,7 +57,9 @@ class Recorder:
         self, selected: Iterable[Case[Any]], possible: Iterable[Case[Any]], hosts: list[HostRecord]
     ) -> None:
         """Write the file with every selected case UNKNOWN, as it stays if the run is killed."""
-        for case in selected:
+        cases = list(selected)
+        self.results.references = results.references_of(cases)
+        for case in cases:
             self._rows[case.nodeid] = results.unjudged(case, Verdict.UNKNOWN, NOT_RUN)
         self._open = set(self._rows)
         self.results.results = list(self._rows.values())

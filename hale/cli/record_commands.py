@@ -27,7 +27,8 @@ def runs(_: Context, reports: str = "") -> None:
     klass=options.Command,
     help={
         "run": "a folder in reports/, such as 2026-11-23T162800Z-audit, or a path",
-        "format": "html (default), junit, json or csv; change: the page of a change, made again",
+        "format": "html (default), csv, json, junit, markdown, openreports, oscal, prometheus, "
+        "sarif or xccdf; change: the page of a change, made again",
         "out": "the file to write (default: standard output)",
         "reports": options.REPORTS,
     },

@@ -54,6 +54,26 @@ class Aspect(StrEnum):
     DRILL = "drill"
 
 
+class Relation(StrEnum):
+    """What a requirement that passes means for the rule of another benchmark."""
+
+    EQUIVALENT = "equivalent"  # it is met too
+    PARTIAL = "partial"  # a part of it is met
+    CONFLICTING = "conflicting"  # it cannot be met: the baseline asks for the opposite
+
+
+class Reference(Struct, frozen=True, forbid_unknown_fields=True):
+    """A rule of a published benchmark that is about the same thing as a requirement.
+
+    benchmark: its title and version; id, title: the rule's, as it prints them.
+    """
+
+    benchmark: str
+    id: str
+    title: str
+    relation: Relation
+
+
 _EARLIER_PROFILES = {"document": Profile.BASELINE}  # as typed, and as saved by earlier releases
 
 
@@ -73,6 +93,7 @@ class Requirement(Struct, frozen=True):
     requirement whose parameter this one's is, and which is overridden in its place, by name.
     lifetimes: the versions that have the requirement, all where there are none. values: of its
     parameters, those that not all versions have.
+    references: rules of other benchmarks about the same thing.
     """
 
     id: str
@@ -92,6 +113,7 @@ class Requirement(Struct, frozen=True):
     shared: Mapping[str, str] = {}
     lifetimes: tuple[Lifetime, ...] = ()
     values: tuple[StatedValue, ...] = ()
+    references: tuple[Reference, ...] = ()
 
 
 class Override(Struct, frozen=True):

@@ -157,6 +157,19 @@ class Run(msgspec.Struct):
     other_tests_failed: int = 0  # tests that judge no requirement, and failed
 
 
+class ReferenceRecord(msgspec.Struct, frozen=True):
+    """A rule of another benchmark about the same thing as a requirement of this run.
+
+    relation: equivalent, partial or conflicting (`hale.model.requirement.Relation`).
+    """
+
+    requirement: str
+    benchmark: str
+    id: str
+    title: str
+    relation: str
+
+
 class Results(msgspec.Struct):
     """The file."""
 
@@ -167,6 +180,17 @@ class Results(msgspec.Struct):
     deselected: list[RowKey]
     site_checks: list[SiteCheck] = []
     waivers: list[WaiverState] = []
+    references: list[ReferenceRecord] = []
+
+
+def references_of(cases: Iterable[Case[Any]]) -> list[ReferenceRecord]:
+    """The rules of other benchmarks that the cases' requirements name, each once."""
+    requirements = {case.requirement.id: case.requirement for case in cases}
+    return [
+        ReferenceRecord(r.id, other.benchmark, other.id, other.title, other.relation.value)
+        for r in requirements.values()
+        for other in r.references
+    ]
 
 
 def unjudged(case: Case[Any], verdict: Verdict, actual: str) -> Result:

@@ -7,7 +7,17 @@ from collections.abc import Callable, Mapping
 
 from hale.audit.results_file import encode_results
 from hale.model.results import Results
-from hale.report import csv_table, html, junit
+from hale.report import (
+    csv_table,
+    html,
+    junit,
+    markdown,
+    openreports,
+    oscal,
+    prometheus,
+    sarif,
+    xccdf,
+)
 
 Renderer = Callable[[Results], str]
 
@@ -21,6 +31,12 @@ FORMATS: Mapping[str, Renderer] = {
     "html": html.render,
     "json": _json,
     "junit": junit.render,
+    "markdown": markdown.render,
+    "openreports": openreports.render,
+    "oscal": oscal.render,
+    "prometheus": prometheus.render,
+    "sarif": sarif.render,
+    "xccdf": xccdf.render,
 }
 
 

@@ -21,7 +21,7 @@ def columns(results: Results) -> list[str]:
     """The names of the matrix's columns: the hosts of the run, then `cluster`."""
     present = dict.fromkeys(r.host for r in results.results)
     hosts = [h.name for h in results.hosts if h.name in present]
-    return hosts + [name for name in present if name not in hosts]
+    return list(dict.fromkeys([*hosts, *present]))
 
 
 def chapter_order(row: Result) -> tuple[bool, int]:

@@ -20,6 +20,12 @@ def escape_lines(text: str) -> str:
     return "".join(c if c in "\n\t" else escape_controls(c) for c in text)
 
 
+def shorten(text: str, most: int) -> str:
+    """At most `most` characters of a host's text, in one line without control characters."""
+    text = escape_controls(text[: most + 1])
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def format_value(value: Any) -> str:
     """A parameter's value for people: a list without brackets and quotes."""
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -17,6 +17,11 @@ A file is `standard/NN-name.toml`: `chapter` and `title`, then one table a requi
     [SWAP-OFF.parameters]       # limits and values; their types are the subject's Parameters
     [MOD-IP-VS.shared]          # parameters that are another requirement's, with its overrides
     mode = "CMP-KUBE-PROXY"
+    [[TIME-SYNC.references]]    # rules of published benchmarks about the same thing
+    benchmark = "CIS Debian Linux 12 Benchmark"
+    id = "2.3.1.1"
+    title = "Ensure a single time synchronization daemon is in use"
+    relation = "equivalent"     # equivalent, partial or conflicting
 
 `{name}` in an aspect's text stands for a parameter, or for `vip`, `vip_port`, `vip_names`.
 `[[SWAP-OFF.versions]]` and `[[SWAP-OFF.values]]` state which versions of Kubernetes or of a system
@@ -45,6 +50,7 @@ from hale.model.requirement import (
     Guard,
     Override,
     Profile,
+    Reference,
     Requirement,
     Role,
     Severity,
@@ -146,6 +152,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     shared: dict[str, str] = {}
     versions: list[lifetimes.LifetimeTable] = []
     values: list[lifetimes.ValueTable] = []
+    references: tuple[Reference, ...] = ()
 
 
 def _parse_chapter(path: Path, raw: bytes) -> list[Requirement]:
@@ -243,6 +250,7 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
         shared=stated.shared,
         lifetimes=lifetimes.lifetimes(path, text, name, stated.versions),
         values=lifetimes.values(path, text, name, stated.subject, parameters, stated.values),
+        references=stated.references,
     )
 
 

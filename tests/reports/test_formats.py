@@ -25,6 +25,8 @@ from tests.reports.test_html import HOSTILE, hostile
 def test_every_format_is_documented() -> None:
     text = (factories.ROOT / "docs" / "results.md").read_text()
     assert [name for name in formats.FORMATS if f"| `{name}` |" not in text] == []
+    helped = " ".join(invoke("--help").stdout.split())
+    assert [name for name in formats.FORMATS if not re.search(rf"\b{name}\b", helped)] == []
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)

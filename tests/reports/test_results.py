@@ -20,6 +20,7 @@ from hale.model.results import (
     EvidenceExcerpt,
     HostRecord,
     OverrideRecord,
+    ReferenceRecord,
     Result,
     Results,
     RowKey,
@@ -43,6 +44,7 @@ SECTIONS: dict[type[msgspec.Struct], str] = {
     SiteCheck: "site_checks",
     WaiverRecord: "results",
     WaiverState: "waivers",
+    ReferenceRecord: "references",
 }
 DOCUMENT = factories.ROOT / "docs" / "results.md"
 SCHEMA = factories.ROOT / "docs" / "results.schema.json"
