@@ -80,13 +80,14 @@ NO_CLUSTER = {
         "N-A",
         "this host is not a node yet",
     ),
+    **_each(MASTERS, "ETCD-SIZE runtime, ETCD-FSYNC runtime", "N-A", "no etcd yet"),
     **_each(MASTERS + WORKERS, "CERT-KUBELET runtime", "N-A", "this host is not a node yet"),
     **_each(
         WORKERS,
         "HA-APISERVER-EACH runtime, HA-LB-BACKENDS runtime, HA-LB-BACKENDS persisted, "
         "CMP-KUBECTL runtime, CERT-APISERVER runtime, CERT-ETCD runtime, "
         "CERT-FRONT-PROXY runtime, CERT-KUBECONFIG runtime, CERT-CA runtime, "
-        "NODE-PORTS-MASTER runtime, DISK-ETCD runtime",
+        "NODE-PORTS-MASTER runtime, DISK-ETCD runtime, ETCD-SIZE runtime, ETCD-FSYNC runtime",
         "N-A",
         "concerns masters only",
     ),

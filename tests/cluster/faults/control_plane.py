@@ -1,6 +1,6 @@
 """Faults of the control plane: etcd, apiserver, leaders, kubectl, static manifests."""
 
-from lab.faults.fault import fail
+from lab.faults.fault import ExpectedResult, fail, unknown
 from tests.cluster.faults.fault import (
     DRIFT,
     FIRST,
@@ -12,6 +12,7 @@ from tests.cluster.faults.fault import (
     THIRD,
     ClusterFault,
     down_for_everybody,
+    each,
     hanging,
     missing,
     on,
@@ -50,6 +51,7 @@ ETCD_FAULTS = (
         turns={
             "HA-ETCD-MEMBERS runtime @cluster": fail(f"{THIRD}: etcd gives no answer in time"),
             "HA-APISERVER-EACH runtime": fail("https://10.208.1.195:6443/readyz?verbose: "),
+            "ETCD-SIZE runtime": unknown("etcd's metrics: no answer in time"),
             **down_for_everybody(THIRD),
         },
         may=LEADERS,
@@ -64,6 +66,7 @@ ETCD_FAULTS = (
             **down_for_everybody(THIRD),
             **missing(THIRD, "etcd"),
             "NODE-PORTS-MASTER runtime": fail("2379, 2380"),
+            "ETCD-SIZE runtime": ExpectedResult("N-A", "this host has no etcd yet"),
         },
         may=LEADERS,
     ),
@@ -94,7 +97,7 @@ ETCD_FAULTS = (
             "HA-APISERVER-EACH runtime": fail("https://10.208.1.195:6443/readyz?verbose: "),
             **down_for_everybody(THIRD),
         },
-        may=(*LEADERS, "NODE-PORTS-MASTER runtime"),
+        may=(*LEADERS, "NODE-PORTS-MASTER runtime", "ETCD-SIZE runtime"),
     ),
     ClusterFault(
         "a learner that never started",
@@ -112,12 +115,47 @@ ETCD_FAULTS = (
         "etcd is out of space",
         THIRD,
         **on(THIRD, alarm("ACTIVATE", "NOSPACE"), alarm("DEACTIVATE", "NOSPACE")),
-        turns={"HA-ETCD-MEMBERS runtime @cluster": fail("NOSPACE")},
+        turns={
+            "HA-ETCD-MEMBERS runtime @cluster": fail("NOSPACE"),
+            **each(MASTERS, "ETCD-SIZE runtime", fail("etcd reports ALARM NOSPACE")),
+        },
         may=(
             *LEADERS,
             *(f"HA-APISERVER-EACH runtime @{host}" for host in MASTERS),
             *(f"HA-LB-BACKENDS runtime @{host}" for host in MASTERS),
         ),
+    ),
+    ClusterFault(
+        "etcd's database is near its quota",
+        THIRD,
+        **on(
+            THIRD,
+            f"""
+            quota=$(curl -sS http://127.0.0.1:2381/metrics |
+              awk '/^etcd_mvcc_db_total_size_in_bytes /{{printf "%d", $2 * 1.2}}') &&
+            cp -p {MANIFESTS}/etcd.yaml /root/ &&
+            sed -i "s/^    - --data-dir=.*/&\n    - --quota-backend-bytes=$quota/" \
+              {MANIFESTS}/etcd.yaml""",
+            f"mv /root/etcd.yaml {MANIFESTS}/",
+        ),
+        turns={
+            "ETCD-SIZE runtime": fail("% of its quota ("),
+            DRIFT: fail("etcd.yaml has quota-backend-bytes="),
+        },
+        may=LEADERS,
+    ),
+    ClusterFault(
+        "etcd's disk is slow",
+        THIRD,
+        # Halted for 40 ms again and again, most of its writes take that long.
+        **on(
+            THIRD,
+            "pid=$(pgrep -x etcd) && for n in $(seq 250); do"
+            " kill -STOP $pid; sleep 0.04; kill -CONT $pid; sleep 0.02; done",
+            "pkill -CONT -x etcd; pkill -TERM -x etcd",
+        ),
+        turns={"ETCD-FSYNC runtime": fail("of etcd's log since its start took up to")},
+        may=LEADERS,
     ),
 )
 
