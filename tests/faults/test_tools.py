@@ -18,8 +18,8 @@ pytestmark = pytest.mark.lab
 TOOLS = (
     "awk", "base64", "cat", "chronyc", "curl", "date", "dd", "find", "getconf", "getent", "grep",
     "head", "hostname", "id", "ip", "ls", "lsmod", "od", "prlimit", "ps", "readlink", "runuser",
-    "sed", "sleep", "socat", "sort", "ss", "su", "swapon", "sysctl", "systemctl", "tail", "timeout",
-    "tr", "uname",
+    "sed", "sleep", "socat", "sort", "ss", "stat", "su", "swapon", "sysctl", "systemctl", "tail",
+    "timeout", "tr", "uname",
 )  # fmt: skip
 
 # Whatever a host can have wrong, on the host that has firewalld, all at once.
