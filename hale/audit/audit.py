@@ -20,7 +20,7 @@ from hale.inventory.ini import Host, Inventory
 from hale.inventory.selection import SelectedHost
 from hale.model.errors import Location
 from hale.model.evidence import Evidence, HostView
-from hale.model.lifetime import Versions
+from hale.model.lifetime import KUBERNETES, Versions
 from hale.model.requirement import Aspect, Case
 from hale.standard import subjects
 from hale.standard.loader import Standard, planned_versions
@@ -42,6 +42,7 @@ class Audit(Struct, dict=True):
     hosts: Mapping[str, Evidence] = {}
     evidence_of: str = ""  # inventory of the --evidence, if it differs
     judged: dict[str, JudgedCase] = {}  # by the case's nodeid
+    versions_read: dict[str, Versions] = {}  # by host name
 
     @cached_property
     def cases(self) -> tuple[Case[Any], ...]:
@@ -116,8 +117,48 @@ class Audit(Struct, dict=True):
         return found
 
     def versions(self, case: Case[Any]) -> Versions:
-        """The versions that decide which requirements and values hold for the case."""
-        return planned_versions(self.inventory)
+        """The versions that decide which requirements and values hold for the case.
+
+        Of the cluster: the newest kubelet of the hosts that it is read from.
+        """
+        if case.host is not None:
+            return self.host_versions(case.host.name)
+        sources = sorted(source_hosts(case.requirement, self.inventory))
+        return max(
+            (self.host_versions(name) for name in sources),
+            key=lambda found: found.get(KUBERNETES, ()),
+            default=planned_versions(self.inventory),
+        )
+
+    def host_versions(self, host: str) -> Versions:
+        """Those of the host: what runs there, and else what the inventory asks for."""
+        if host not in self.hosts:
+            return planned_versions(self.inventory)
+        if host not in self.versions_read:
+            self.versions_read[host] = {
+                **planned_versions(self.inventory),
+                **self._running_versions(host),
+            }
+        return self.versions_read[host]
+
+    def kubelet_version(self, host: str) -> tuple[int, ...]:
+        """Major, minor and patch of the kubelet that runs there; empty where that is unknown."""
+        found = self._node_versions(host)
+        return tuple(found.kubernetes) if found else ()
+
+    def _node_versions(self, host: str) -> Any:
+        """What facts/node_versions.py reads; None where that is unreadable or garbled."""
+        subject: Any = subjects.load_subject(request.VERSIONS)
+        try:
+            return subject.read(self._host_view(host, request.VERSIONS))
+        except Exception:  # the versions are unknown then, whatever the reason
+            return None
+
+    def _running_versions(self, host: str) -> Versions:
+        found = self._node_versions(host)
+        if found is None:
+            return {}
+        return {**found.systems, **({KUBERNETES: found.kubernetes[:2]} if found.kubernetes else {})}
 
     def view(self, case: Case[Any]) -> View:
         """The evidence for the case's subject: of one host, of the cluster's hosts, or none."""

@@ -24,6 +24,7 @@ from hale.inventory.ini import Inventory
 from hale.inventory.selection import SelectedHost, select_hosts
 from hale.model import results
 from hale.model.evidence import Evidence
+from hale.model.lifetime import spelled
 from hale.model.results import HostRecord, Results, Run
 from hale.model.waiver import WaiverState
 from hale.redact import redact
@@ -196,6 +197,7 @@ def _host_record(audit: Audit, name: str, booted: dict[str, float]) -> HostRecor
         host_key=evidence.host_key,
         read_at=results.utc(evidence.read_at),
         down=evidence.unreachable,
+        kubernetes=spelled(audit.kubelet_version(name)),
     )
     if evidence.unreachable:
         return record

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from hale.model.evidence import NotApplicable, Unreadable
+from hale.model.evidence import NotApplicable
 from hale.model.lifetime import KUBERNETES, Lifetime, Versions, spelled
 from hale.model.requirement import Case, Requirement
 from hale.standard.loader import parameters_of
@@ -21,8 +21,8 @@ def at_versions(case: Case[Any], versions: Versions) -> Case[Any]:
 def require_held(requirement: Requirement, versions: Versions) -> None:
     """Raises NotApplicable where the requirement does not hold for these versions.
 
-    Raises Unreadable where that is unknown: it begins with a version of Kubernetes. (One that only
-    ends is the baseline's until a version is known that is without it.)
+    Without a version of Kubernetes, what begins with a version is no part of the baseline yet, and
+    what only ends still is.
     """
     for lifetime in requirement.lifetimes:
         version = versions.get(lifetime.product)
@@ -31,9 +31,9 @@ def require_held(requirement: Requirement, versions: Versions) -> None:
                 f"{_range(lifetime)}, and {spelled(version)} is in use ({lifetime.source})"
             )
         if version is None and lifetime.product == KUBERNETES and lifetime.since is not None:
-            raise Unreadable(
+            raise NotApplicable(
                 f"{_range(lifetime)} ({lifetime.source}), and the version is unknown: no kubelet "
-                "runs. Set kubernetes_version in the inventory"
+                "runs, and the inventory sets no kubernetes_version"
             )
 
 

@@ -37,6 +37,7 @@ END = "Z"  # the clock, the uptime at the start and now
 _ONE_BY_ONE = Lock()
 
 IDENTITY = "identity"  # the subject that tells which host answered; read in every run
+VERSIONS = "node_versions"  # which versions decide what of the baseline holds; read in every run
 
 
 class ProbeRequest(Struct, frozen=True):
@@ -53,7 +54,7 @@ class ProbeRequest(Struct, frozen=True):
 
 def build_request(host: Host, cases: Sequence[Case[Any]]) -> ProbeRequest:
     """What must be read from this host to judge these cases, without repetition."""
-    by_subject: dict[str, list[Case[Any]]] = {IDENTITY: []}
+    by_subject: dict[str, list[Case[Any]]] = {IDENTITY: [], VERSIONS: []}
     for case in cases:
         by_subject.setdefault(case.requirement.subject, []).append(case)
     return request_of_probes(

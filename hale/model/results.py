@@ -98,6 +98,7 @@ class HostRecord(msgspec.Struct):
     boot_unclear: str = ""  # why no setting counts as proven by a reboot
     os: str = ""
     kernel: str = ""
+    kubernetes: str = ""  # the kubelet's version, without a `v`
     read_at: str = ""
     down: str = ""
 

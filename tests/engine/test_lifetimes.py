@@ -14,7 +14,7 @@ from hale.audit.versions import at_versions, require_held
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.inventory.selection import SelectedHost
-from hale.model.evidence import NotApplicable, Unreadable
+from hale.model.evidence import Evidence, File, NotApplicable, Output
 from hale.model.lifetime import KUBERNETES, HowTested, Lifetime, Version, Versions, spelled
 from hale.model.requirement import Case, Requirement
 from hale.model.verdict import Verdict
@@ -128,9 +128,11 @@ def test_a_requirement_of_a_system_concerns_no_other_system(tmp_path: Path) -> N
         require_held(found, {"CentOS Stream": (8,)})
 
 
-def test_a_requirement_that_begins_is_unknown_without_a_version(tmp_path: Path) -> None:
+def test_a_requirement_that_begins_does_not_hold_without_a_version(tmp_path: Path) -> None:
     found = requirement_of(tmp_path, '[[SYS-X.versions]]\nsince = "1.35"\nsource = "KEP-1"\n')
-    with pytest.raises(Unreadable, match=r"from Kubernetes 1.35 on \(KEP-1\), and the version is"):
+    with pytest.raises(
+        NotApplicable, match=r"from Kubernetes 1.35 on \(KEP-1\), and the version is"
+    ):
         require_held(found, {})
     with pytest.raises(NotApplicable, match=r"from Kubernetes 1.35 on, and 1.34 is in use"):
         require_held(found, {KUBERNETES: (1, 34)})
@@ -185,3 +187,61 @@ def test_an_override_of_the_site_outlives_the_baselines_value(tmp_path: Path) ->
     (override,) = case.overrides
     assert (override.standard, override.value) == ("nftables", "iptables")
     assert at_versions(case, {KUBERNETES: (1, 34)}).overrides[0].standard == "ipvs"
+
+
+# --- then what runs decides ---
+
+
+def answered(run: Audit, programs: str, host: str = "w1") -> None:
+    """The host's answer to the probe of its versions, and its os-release."""
+    path = "/etc/os-release"
+    text = ('NAME="CentOS Stream"', 'VERSION_ID="8"')
+    run.hosts = {
+        **run.hosts,
+        host: Evidence(
+            host,
+            {"node_versions.programs": Output("node_versions.programs", 0, programs, "", 0.0)},
+            {path: File(path, "f", None, 0.0, text)},
+            frozenset({path}),
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("programs", "version"),
+    [
+        ("kubelet running Kubernetes v1.44.0\ncgroup tmpfs\n", (1, 44)),
+        ("kubelet running Kubernetes v1.34.4-rc.1+lab\ncgroup tmpfs\n", (1, 34)),
+        # Not a node: the package is there, and what the inventory asks for will run.
+        ("kubelet installed Kubernetes v1.44.0\ncgroup tmpfs\n", (1, 42)),
+        ("kubelet installed Kubernetes v1.44.0\nnode\ncgroup tmpfs\n", (1, 44)),
+        ("kubelet running sleep (GNU coreutils) 9.1\nnode\ncgroup tmpfs\n", (1, 42)),
+        ("cgroup tmpfs\n", (1, 42)),
+        ("", (1, 42)),
+    ],
+)
+def test_what_runs_on_the_host_decides(tmp_path: Path, programs: str, version: Version) -> None:
+    run = audit(inventory(tmp_path, "kubernetes_version=1.42.1"))
+    answered(run, programs)
+    case = case_of(run, "CMP-KUBE-PROXY")
+    assert case.parameters.mode == "ipvs"
+    assert run.versions(case) == {KUBERNETES: version, "CentOS Stream": (8,)}
+    judged = run.judge(case).case
+    assert judged.parameters.mode == ("nftables" if version >= (1, 43) else "ipvs")
+    assert ("nftables" in judged.expected) == (version >= (1, 43))
+
+
+def test_of_the_cluster_the_newest_kubelet_decides(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.ini"
+    path.write_text(HOSTS.replace("w1\n", "w1\n[masters]\nm1\nm2\n"))
+    run = audit(ini.load_inventory(path))
+    for host, minor in (("m1", 35), ("m2", 36), ("w1", 37)):
+        answered(run, f"kubelet running Kubernetes v1.{minor}.0\n", host)
+    (case,) = (c for c in run.cases if c.requirement.id == "CMP-NODES")
+    assert run.versions(case)[KUBERNETES] == (1, 36 if case.requirement.reads == "masters" else 37)
+
+
+def test_a_host_that_does_not_answer_has_the_planned_version(tmp_path: Path) -> None:
+    run = audit(inventory(tmp_path, "kubernetes_version=1.43.1"))
+    run.hosts = {"w1": Evidence("w1", unreachable="w1: no route to host")}
+    assert run.versions(case_of(run, "CMP-KUBE-PROXY")) == {KUBERNETES: (1, 43)}

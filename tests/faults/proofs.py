@@ -120,6 +120,10 @@ ONLY_RECORDED: Mapping[tuple[str, str], str] = {
         for name in ("IP-VS", "NF-CONNTRACK")
         for aspect in ("runtime", "persisted")
     },
+    **{
+        (name, "runtime"): "the lab's hosts run no such version of Kubernetes"
+        for name in ("NODE-CGROUP-V2", "CMP-CONTAINERD")
+    },
     ("BRIDGE-PROC", "runtime"): "the folder goes with the kernel's module",
     ("NODES-ODD-MASTERS", "inventory"): "no host is read; the inventory decides",
     ("NODES-RESOURCES", "runtime"): "CPUs and memory are the machine's",

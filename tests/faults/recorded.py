@@ -139,6 +139,21 @@ RECORDED = (
         {"CLOCK-SKEW runtime @cluster": fail(f"{HOST}'s clock is 1.")},
         clock=1.5,
     ),
+    # --- beyond chapter 2: the version that runs decides that the rows hold ---
+    RecordedFault(
+        "Kubernetes 1.36 on a host with control groups and containerd of version 1",
+        HOST,
+        "kubelet(1), containerd(8), `--version`; stat -fc %T /sys/fs/cgroup of CentOS Stream 8",
+        {
+            "NODE-CGROUP-V2 runtime": fail("the control groups have version 1"),
+            "CMP-CONTAINERD runtime": fail("containerd 1.6.32 runs"),
+        },
+        outputs={
+            "node_versions.programs": "kubelet running Kubernetes v1.36.1\n"
+            "containerd running containerd containerd.io 1.6.32 "
+            "8b3b7ca2e5ce38e8f31a34f35b2b68ceb8470d89\nnode\ncgroup tmpfs\n"
+        },
+    ),
     # --- chapters 4 and 6 ---
     RecordedFault(
         "kernel of CentOS 7",
