@@ -54,6 +54,7 @@ CLEANING = "cleaning"
 CERTIFICATE_DIGEST = load_script(Path(__file__).with_name("certificate_digest.sh"))
 _SCRIPT = CERTIFICATE_DIGEST + script_with(
     Path(__file__).with_suffix(".sh"),
+    admin=ADMIN,
     kubelet=KUBELET,
     rotating=ROTATING,
     ca=CA,
@@ -84,7 +85,7 @@ class Node(Struct, frozen=True):
     """files: those of FILES that exist. ports: the listening program, by port. finalised: kubeadm
     has completed its work on this host. init, join: Hale's own has begun here, and its end is not
     noted. ca: the SHA-256 of the CA's certificate here; empty for none. ca_newer: it is newer than
-    the note of the init."""
+    the note of the init. cluster: its name in admin.conf; empty without one."""
 
     files: frozenset[str] = frozenset()
     finalised: bool = False
@@ -94,6 +95,7 @@ class Node(Struct, frozen=True):
     join: Note | None = None
     ca: str = ""
     ca_newer: bool = False
+    cluster: str = ""
 
     @property
     def began(self) -> bool:
@@ -181,6 +183,7 @@ def read(readings: HostView) -> Node:
         _note(values, "join"),
         values.get("ca", ""),
         "newer" in values,
+        values.get("cluster", "").strip("\"'"),
     )
 
 

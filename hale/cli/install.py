@@ -118,7 +118,7 @@ def install(
         "disable-eviction": "delete the pods of hosts that leave, also where a PodDisruptionBudget "
         "refuses their eviction, as kubectl drain's option",
         "gone": "a host that no longer exists: the cluster forgets it and its etcd member",
-        "allow-quorum-loss": "reset masters even if etcd loses its quorum",
+        "allow-quorum-loss": "reset even if etcd loses its quorum, or no other master answers",
     },
 )
 def reset(

@@ -86,6 +86,12 @@ class ClusterContext:
         return self.masters[0]
 
     @property
+    def cluster_name(self) -> str:
+        """The cluster's name as kubeadm has it: kubeadm_extra's, else the inventory's."""
+        named = self.extra.get("ClusterConfiguration", {}).get("clusterName")
+        return str(named or self.cluster.name)
+
+    @property
     def endpoint(self) -> str:
         """Name and port of the control plane: kubeadm's controlPlaneEndpoint."""
         return f"{self.inventory.endpoint.names[0]}:{self.inventory.endpoint.port}"

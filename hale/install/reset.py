@@ -26,6 +26,7 @@ from hale.install.status_view import print_differences
 from hale.inventory import ini, selection
 from hale.inventory.ini import Host, Inventory
 from hale.model.errors import UserError
+from hale.model.evidence import Unreadable
 from hale.report.text import confirm, escape_controls
 from hale.ssh import BecomeFailed, HostUnreachable, RemoteError, SessionPool
 from hale.ssh.inventory_targets import targets_of
@@ -63,6 +64,10 @@ class ResetModule(ProbeSource, Protocol):
     """remediate/cluster/reset.py: like a phase, but of the hosts that are to be reset."""
 
     @property
+    def foreign(self) -> Callable[[ClusterContext, Observations, Sequence[Host]], str]:
+        """Why a host belongs to another cluster; empty if none does."""
+
+    @property
     def quorum_loss(self) -> Callable[[ClusterContext, Observations, Sequence[Host]], str]:
         """What resetting these hosts does to etcd's quorum; empty where it keeps it."""
 
@@ -90,8 +95,8 @@ class ResetModule(ProbeSource, Protocol):
 def reset_cluster(options: InstallOptions, reset_options: Reset) -> bool:
     """Remove the cluster from the hosts. True if nothing of it remains there.
 
-    Raises UserError for a wrong cluster name, without confirmation, or if etcd would lose its
-    quorum.
+    Raises UserError for a wrong cluster name, without confirmation, for a host of another cluster,
+    or if etcd would lose its quorum or cannot give the hosts up.
     """
     inventory = ini.load_inventory(options.path)
     if reset_options.gone:
@@ -168,12 +173,8 @@ def _reset(
             try:
                 request = ObservationRequest(reset_module, context)
                 (observations,) = observe([request], sessions.session)
-                lost = reset_module.quorum_loss(context, observations, hosts)
-                if lost and not reset_options.allow_quorum_loss:
-                    raise UserError(
-                        f"nothing was changed: {lost} Pass --allow-quorum-loss to reset anyway."
-                    )
                 present = [h for h in hosts if h.name != reset_options.gone]
+                _refuse(reset_module, context, observations, hosts, reset_options)
                 kept = reset_module.kept(context, observations, present)
                 batches = _batches(reset_module, context, observations, hosts, reset_options)
                 left = engine.run_batches(
@@ -203,6 +204,25 @@ def _reset(
         console.print(Text(f"  ✗ remaining: {escape_controls(str(problem))}", "red"))
     console.print(Text(f"report: {folder}"))
     return not left
+
+
+def _refuse(
+    reset_module: ResetModule,
+    context: ClusterContext,
+    observations: Observations,
+    hosts: Sequence[Host],
+    options: Reset,
+) -> None:
+    """Raises UserError if these hosts must not be reset, or it cannot be read whether they may."""
+    try:
+        present = [h for h in hosts if h.name != options.gone]
+        if foreign := reset_module.foreign(context, observations, present):
+            raise UserError(f"nothing was changed: {foreign}")
+        lost = reset_module.quorum_loss(context, observations, hosts)
+    except Unreadable as error:
+        raise UserError(f"nothing was changed: {error}") from None
+    if lost and not options.allow_quorum_loss:
+        raise UserError(f"nothing was changed: {lost} Pass --allow-quorum-loss to reset anyway.")
 
 
 def _batches(

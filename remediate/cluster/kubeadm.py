@@ -222,9 +222,8 @@ def cleanup_script(site: ClusterContext, note: kubernetes.Note, *, init: bool = 
     stop = f"systemctl stop kubelet 2>/dev/null || :\n{scripts.load('unmount_pods')}"
     script = f"{stop}{reset(site)} >/dev/null 2>&1 || {reset(site)}\n{etcd_data(site)}"
     if init:
-        save = scripts.load("save_pki", pki=_PKI_FOLDER, removed=_REMOVED)
         restore = scripts.load("restore_given", *_PKI, *_ETCD_CA, given=_GIVEN)
-        script = f"{save}{script}\n{restore}"
+        script = f"{copy_keys()}{script}\n{restore}"
     require = scripts.load(
         "require_begun",
         began=kubernetes.INIT_BEGAN if init else kubernetes.JOIN_BEGAN,
@@ -236,6 +235,11 @@ def cleanup_script(site: ClusterContext, note: kubernetes.Note, *, init: bool = 
     )
     script = preserving(site, script, _PKI if init and not site.etcd_is_stacked else ())
     return f"{_noting()}{require}{script}\n{'' if init else END_JOIN}"
+
+
+def copy_keys() -> str:
+    """A script that copies kubeadm's PKI to a folder that only root can read, if keys are in it."""
+    return scripts.load("save_pki", pki=_PKI_FOLDER, removed=_REMOVED)
 
 
 # kubeadm derives everything else from these, and reuses those that exist. The last one is written

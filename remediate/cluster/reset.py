@@ -7,7 +7,8 @@ configuration is not as Hale wrote it keeps running, with its files and its pack
 
 On some of the hosts: they are drained and deleted from the cluster; a control-plane node's etcd
 member is removed before its host is reset, one node at a time, and never so many that the rest
-is no majority, unless the operator allows it (`quorum_loss`).
+is no majority, unless the operator allows it; a host of another cluster is never reset
+(reset_refusals.py). No key of a CA is deleted without a copy on the host.
 
 Sources: kubeadm-reset(1) and what it says it leaves; kubespray's roles/reset, which stops
 containers before it removes them; etcd's FAQ, "What is failure tolerance?"
@@ -18,7 +19,6 @@ from collections.abc import Iterable, Sequence
 
 from facts import etcd
 from facts.cluster import file_digests, kubernetes, leftovers, nodes, services
-from facts.etcd import MemberStatus
 from hale.install.cluster_context import ClusterContext
 from hale.install.executor import BACKUP_DIR
 from hale.install.phase import (
@@ -34,9 +34,19 @@ from hale.install.phase import (
 from hale.inventory.cluster_spec import WRITTEN
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
-from hale.model.evidence import CommandProbe, Probe, Unreadable
-from remediate.cluster import kubeadm, kubectl, load_balancer, masters, packages, runtime, scripts
+from hale.model.evidence import CommandProbe, Probe
+from remediate.cluster import (
+    kubeadm,
+    kubectl,
+    load_balancer,
+    masters,
+    packages,
+    reset_refusals,
+    runtime,
+    scripts,
+)
 from remediate.cluster.containerd_drop_in import CERTS, CONFIG, DROP_IN
+from remediate.cluster.reset_refusals import member_status
 
 # The files of each unit, its configuration first.
 BALANCER_FILES = {
@@ -46,6 +56,8 @@ BALANCER_FILES = {
 PATIENCE = 120.0  # seconds for etcd to be healthy without a removed member
 DRAIN_TIMEOUT = 90  # seconds for the pods of a node that leaves
 GRACE = 30  # seconds for a host's containers to terminate: a Pod's default
+
+foreign, quorum_loss = reset_refusals.foreign, reset_refusals.quorum_loss
 
 
 def probes(site: ClusterContext, host: Host) -> Probes:
@@ -87,40 +99,6 @@ def kept(site: ClusterContext, observations: Observations, hosts: Sequence[Host]
         and not found.by_hale
         and services.read(observations.of(host.name, services.SUBJECT))[unit].active
     )
-
-
-def quorum_loss(site: ClusterContext, observations: Observations, hosts: Sequence[Host]) -> str:
-    """What is lost if these hosts are reset and the others stay; empty for nothing.
-
-    The remaining etcd members must be healthy, and a majority of all present ones.
-    """
-    going = {h.name for h in hosts}
-    staying = [h for h in site.masters if h.name not in going]
-    if not site.etcd_is_stacked or not staying:
-        return ""
-    if not any(h.is_master for h in hosts):
-        return ""
-    voices = {h.name: _member_status(observations, h) for h in site.masters}
-    members = max((len(v.members) for v in voices.values() if v), default=0)
-    well = [h.name for h in staying if (v := voices[h.name]) and v.healthy and v.leader]
-    if not members:
-        return ""
-    if len(well) <= members // 2:
-        return (
-            f"etcd has {members} members, and {members // 2 + 1} of them are its majority; without "
-            f"{', '.join(sorted(going))} there would be {len(well)} healthy ones "
-            f"({', '.join(well) or 'none'}). The cluster could tolerate no further loss, or would "
-            "stop and lose the latest writes."
-        )
-    return ""
-
-
-def _member_status(observations: Observations, host: Host) -> MemberStatus | None:
-    try:
-        status = etcd.parse_status(observations.of(host.name, "etcd"))
-    except Unreadable:
-        return None
-    return status if isinstance(status, MemberStatus) else None
 
 
 def batches(
@@ -173,7 +151,7 @@ def gone_batches(site: ClusterContext, observations: Observations, gone: Host) -
             "A node is NotReady about 50 s after its host has stopped."
         )
     stacked = gone.is_master and site.etcd_is_stacked
-    if stacked and _member_status(observations, by) is None:
+    if stacked and member_status(observations, by) is None:
         raise UserError(
             f"nothing was changed: etcd's members cannot be read on {by.name}. Repair "
             "etcd there, then run the command again."
@@ -189,7 +167,7 @@ def _well(staying: Sequence[Host]) -> WaitFor:
             PhaseProblem("etcd is not healthy", h.name)
             for h in site.masters
             if h.name in names
-            and not ((v := _member_status(observations, h)) and v.healthy and v.leader)
+            and not ((v := member_status(observations, h)) and v.healthy and v.leader)
         )
 
     return WaitFor(
@@ -257,7 +235,8 @@ _DAEMONS = (
 def _kubeadm(site: ClusterContext) -> str:
     stop = scripts.load("stop_containers", daemons=_DAEMONS, grace=str(GRACE))
     unmount, reset = scripts.load("unmount_pods"), scripts.load("kubeadm_reset")
-    return kubeadm.preserving(site, f"{stop}{unmount}{reset}{kubeadm.etcd_data(site)}\n")
+    script = f"{stop}{unmount}{reset}{kubeadm.etcd_data(site)}\n"
+    return f"{kubeadm.copy_keys()}{kubeadm.preserving(site, script)}"
 
 
 def _unbalance(site: ClusterContext) -> str:
