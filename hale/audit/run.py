@@ -15,6 +15,7 @@ from hale.audit import evidence_file
 from hale.audit.audit import Audit
 from hale.audit.cases import coverage_gaps, overrides_sha256
 from hale.audit.evidence_file import EvidenceFile
+from hale.audit.guidance import guidance
 from hale.audit.judge import require_checks
 from hale.audit.recorder import Recorder
 from hale.audit.waivers import load_waivers
@@ -106,6 +107,7 @@ def run(
     audited = [s.host.name for s in audit.selected_hosts]
     gaps = coverage_gaps(audit.inventory, audited, audit.all_cases, selected, recorder.unjudged)
     recorder.results.waivers = waiver_states(audit, recorder)
+    recorder.results.guidance = guidance(selected, recorder.judged)
     recorder.end(1 if failed else 0, gaps, booted)
     return AuditResult(audit, recorder.results, folder)
 
@@ -164,6 +166,8 @@ def run_record(
         started=results.utc(started),
         evidence_from=evidence_from,
         metadata=dict(metadata),
+        cluster=audit.inventory.cluster.name,
+        purpose=redact(audit.inventory.purpose),
     )
 
 
@@ -198,6 +202,7 @@ def _host_record(audit: Audit, name: str, booted: dict[str, float]) -> HostRecor
         read_at=results.utc(evidence.read_at),
         down=evidence.unreachable,
         kubernetes=spelled(audit.kubelet_version(name)),
+        groups=[g for g, names in audit.inventory.groups.items() if g != "all" and name in names],
     )
     if evidence.unreachable:
         return record

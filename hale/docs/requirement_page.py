@@ -33,8 +33,8 @@ from hale.model.evidence import CommandProbe, FileProbe
 from hale.model.lifetime import spelled
 from hale.model.requirement import Case, Requirement
 from hale.paths import ROOT
-from hale.plan import plan, remedy_page
-from hale.standard import loader, subjects
+from hale.plan import plan
+from hale.standard import loader, remedy_page, subjects
 from hale.standard.loader import Standard
 
 PAGES = ROOT / "docs" / "requirements"

@@ -26,8 +26,9 @@ from hale.inventory.cluster_spec import ClusterSpec
 from hale.model.errors import Location, UserError
 
 OVERRIDE_PREFIX = "hale_"
-# Variables with the prefix that override nothing; the last one is the old name of the first.
-OWN_VARIABLES = ("hale_environment", "hale_site")
+# Variables with the prefix that override nothing; the second is the old name of the first.
+PURPOSE = "hale_purpose"
+OWN_VARIABLES = ("hale_environment", "hale_site", PURPOSE)
 ENDPOINT_KINDS = ("keepalived", "external", "kube-vip")
 ENDPOINT = ("vip", "vip_port", "vip_names", "endpoint_kind")
 ETCD_KINDS = ("stacked", "external")
@@ -100,9 +101,15 @@ class Inventory(Struct, frozen=True):
     @property
     def environment(self) -> str:
         """`lab` or `site`, for the first line of a run; the variable hale_environment."""
-        names = (name for name in OWN_VARIABLES if name in self.variables)
+        names = (name for name in OWN_VARIABLES[:2] if name in self.variables)
         found = self.variables.get(next(names, ""))
         return found.value if found else "site"
+
+    @property
+    def purpose(self) -> str:
+        """What the cluster is for, in the site's words; empty where hale_purpose is not set."""
+        found = self.variables.get(PURPOSE)
+        return found.value if found else ""
 
     @property
     def masters(self) -> tuple[Host, ...]:

@@ -101,6 +101,20 @@ class HostRecord(msgspec.Struct):
     kubernetes: str = ""  # the kubelet's version, without a `v`
     read_at: str = ""
     down: str = ""
+    groups: list[str] = []  # of the inventory, without `all`
+
+
+class Guidance(msgspec.Struct, frozen=True):
+    """A failed requirement: why it matters, and how to remediate it.
+
+    by_hand: Markdown, with the baseline's values; `HOST` stands for the host's name. fixed_aspects:
+    those that `invoke fix` has a change for.
+    """
+
+    requirement: str
+    why: str
+    by_hand: str
+    fixed_aspects: list[str] = []
 
 
 class SiteCheck(msgspec.Struct):
@@ -156,6 +170,8 @@ class Run(msgspec.Struct):
     incomplete: list[str] = []  # why the run covers less than inventory and profile
     metadata: dict[str, str] = {}  # what the operator added with --metadata
     other_tests_failed: int = 0  # tests that judge no requirement, and failed
+    cluster: str = ""  # its name: the inventory's cluster_name
+    purpose: str = ""  # what it is for: the inventory's hale_purpose
 
 
 class ReferenceRecord(msgspec.Struct, frozen=True):
@@ -182,6 +198,7 @@ class Results(msgspec.Struct):
     site_checks: list[SiteCheck] = []
     waivers: list[WaiverState] = []
     references: list[ReferenceRecord] = []
+    guidance: list[Guidance] = []
 
 
 def references_of(cases: Iterable[Case[Any]]) -> list[ReferenceRecord]:

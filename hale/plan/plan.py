@@ -105,7 +105,7 @@ def plan_remedy(case: Case[Any], fact: Fact) -> tuple[Remedy, ...]:
         changes: tuple[Remedy, ...] = fix(fact, case)
         return changes
     # Imported where it is needed: a plan without manual steps does without jinja2.
-    page = importlib.import_module("hale.plan.remedy_page")
+    page = importlib.import_module("hale.standard.remedy_page")
     steps: tuple[Remedy, ...] | None = page.manual_steps(case, fact)
     if steps is None:
         return (ManualStep("there is no automatic remedy: fix it manually and audit again"),)

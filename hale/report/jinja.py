@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, Stric
 from markupsafe import Markup
 
 from hale.model.results import Results
+from hale.report import matrix
 from hale.report.text import escape_controls, escape_lines, format_value
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -52,7 +53,7 @@ def render_page(template: str, found: Results, verdict: str, *, good: bool, **va
     words = [f"Hale {run.kind} {utc(run.started)}: {verdict}"]
     interrupted = run.state != "finished" and verdict != "interrupted"
     words += ["INTERRUPTED"] if interrupted else []
-    words += ["INCOMPLETE"] if run.incomplete else []
+    words += ["INCOMPLETE"] if matrix.gaps(found) else []
     return (
         templates()
         .get_template(template)

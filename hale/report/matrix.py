@@ -1,14 +1,14 @@
 """The view of a run that all reports share: columns, the matrix, and failures by their reason."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
 from hale.model.requirement import Aspect, Profile
 from hale.model.results import Result, Results, Run
 from hale.model.verdict import Verdict
-from hale.report.text import escape_controls, format_value
+from hale.report.text import escape_controls, fold_hostnames, format_value
 from hale.report.verdicts import PRESENTATION
 
 EXTENDED = Profile.EXTENDED.value  # requirements that the baseline does not have
@@ -43,6 +43,24 @@ def matrix(rows: Sequence[Result]) -> dict[str, dict[str, list[Result]]]:
         for cell in cells.values():
             cell.sort(key=lambda r: _ASPECTS.index(r.aspect) if r.aspect in _ASPECTS else 9)
     return found
+
+
+def alike_hosts(
+    found: Mapping[str, Mapping[str, Sequence[Result]]], names: Iterable[str]
+) -> list[list[str]]:
+    """Hosts that have the same verdicts, requirement by requirement, in one list each."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        verdicts = ["".join(r.verdict for r in cells.get(name, ())) for cells in found.values()]
+        alike.setdefault(tuple(verdicts), []).append(name)
+    return list(alike.values())
+
+
+def gaps(found: Results) -> list[str]:
+    """Why the results cover less than the inventory and the profile; empty where they cover all."""
+    down = [host.name for host in found.hosts if host.down]
+    unreached = [f"hosts not reached: {fold_hostnames(down)}"] if down else []
+    return [*unreached, *found.run.incomplete]
 
 
 def failures_beside(run: Run) -> str:

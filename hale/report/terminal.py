@@ -18,6 +18,7 @@ from hale.model.waiver import WaiverState
 from hale.report.matrix import (
     BEYOND,
     FailureGroup,
+    alike_hosts,
     chapter_label,
     columns,
     failure_groups,
@@ -224,14 +225,10 @@ def _matrices(rows: Sequence[Result], names: Sequence[str], width: int) -> "list
     each = [_Column(h, (n,)) for h, n in zip(headings, names, strict=True)]
     if label + sum(_wide(c, found) for c in each) <= width:
         return [_matrix(found, each)]
-    alike: dict[tuple[str, ...], list[str]] = {}
-    for name in names:
-        signs = ["".join(r.verdict for r in found[q].get(name, ())) for q in found]
-        alike.setdefault(tuple(signs), []).append(name)
+    alike = alike_hosts(found, names)
     if len(alike) < len(names):
         each = [
-            _Column(f"{_letters(n)}\n×{len(hosts)}", tuple(hosts))
-            for n, hosts in enumerate(alike.values())
+            _Column(f"{_letters(n)}\n×{len(hosts)}", tuple(hosts)) for n, hosts in enumerate(alike)
         ]
     blocks: list[list[_Column]] = [[]]
     for column in each:

@@ -10,8 +10,8 @@ import pytest
 from hale.model.change import FileEdit, Impact, KernelValueChange, ManualStep, SymlinkChange
 from hale.model.evidence import ConfigLine
 from hale.paths import ROOT
-from hale.plan import remedy_page, scope
-from hale.standard import loader
+from hale.plan import scope
+from hale.standard import loader, remedy_page
 from tests.facts import test_cases as facts_cases
 from tests.facts.test_cases import Given
 from tests.remediate import test_cases as cases

@@ -75,10 +75,10 @@ AUDITS = [
     (256, "evidence.json", ""),
     (512, "results.json", ""),
     (720, "report.html", ""),
-    (1000, "junit.xml", ""),
-    (1000, "junit.xml", "-o addopts= -p no:terminal"),
+    (860, "junit.xml", ""),
+    (860, "junit.xml", "-o addopts= -p no:terminal"),
     (256, "evidence.json", "-n 2"),
-    (1000, "junit.xml", "-n 2"),
+    (860, "junit.xml", "-n 2"),
 ]
 
 

@@ -1,13 +1,6 @@
 """report.html: nothing from outside becomes markup, and it says what results.json says."""
 
-import base64
-import hashlib
-import json
 import re
-import shutil
-import subprocess
-from html import unescape
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +22,7 @@ from hale.model.verdict import Verdict
 from hale.report import html
 from hale.report.verdicts import PRESENTATION
 from tests.reports import factories
+from tests.reports.pages import Markup, Page, ids
 
 SCRIPT = "<script>document.title='pwned'</script>"
 HOSTILE = (
@@ -47,7 +41,8 @@ ALL = " ".join(HOSTILE)
 TAGS = """
     html head meta title style body h1 h2 h3 p a div table thead tbody tfoot tr th td template
     span button input script section b i em ul li small sup br code pre
-    dl dt dd details summary
+    dl dt dd details summary main nav article form fieldset legend label select option output
+    noscript
 """
 
 
@@ -95,60 +90,6 @@ def hostile(recorded: Results) -> Results:
     return Results(recorded.schema, run, [down, up], [row], [RowKey(text, text, text)], [check])
 
 
-class Markup(HTMLParser):
-    """What a browser would find: tags with their attributes, and texts."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.scripts = 0
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        if self.tags and self.tags[-1][0] not in ("script", "style"):
-            self.texts.append(data)
-
-    @property
-    def text(self) -> str:
-        return "".join(self.texts)
-
-
-def entries(page: str) -> list[dict[str, Any]]:
-    """The rows of the table, in order: id, outcome, the texts of the cells, and the details."""
-    found = []
-    for attributes, text in re.findall(r"<tbody (.*?)>(.*?)</tbody>", page, re.DOTALL):
-        if 'data-outcome="' not in attributes:
-            continue
-        given = Markup(f"<tbody {attributes}>").tags[0][1]
-        row, detail = text.split('<tr class="extras-row hidden">')
-        cells = [Markup(cell).text for cell in re.findall(r"<td class=.*?</td>", row, re.DOTALL)]
-        found.append(
-            {
-                "id": given.get("id"),
-                "outcome": given["data-outcome"],
-                "row": Markup(row).text,
-                "cells": cells,
-                "detail": detail,
-            }
-        )
-    return found
-
-
-def readings(page: str) -> dict[str, list[str]]:
-    """By its place, what was read: the probe, and what it said."""
-    found = re.findall(r'<template id="(reading-\d+)">(.*?)</template>', page, re.DOTALL)
-    parts = r"<code>(.*?)</code>.*<pre>\n(.*?)</pre>"  # a browser leaves that newline out
-    return {
-        place: [unescape(part) for part in re.search(parts, text, re.DOTALL).groups()]  # type: ignore[union-attr]
-        for place, text in found
-    }
-
-
 def harmless(markup: Markup, scripts: int) -> None:
     """Only tags that we know, and nothing in them that runs or fetches."""
     assert {tag for tag, _ in markup.tags} <= set(TAGS.split())
@@ -190,27 +131,38 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_nothing_hostile_becomes_markup(nasty: str) -> None:
     page = Markup(nasty)
-    harmless(page, scripts=1)
+    harmless(page, scripts=2)
     assert len(page.tags) > 300
+
+
+def test_the_scripts_data_end_nowhere_and_drive_nothing(nasty: str) -> None:
+    """`</script` and `<!--` end or change a script element; control characters stay visible."""
+    (block,) = re.findall(r'id="data">(.*?)</script>', nasty, re.DOTALL)
+    assert "<" not in block
+    assert block.isprintable()
 
 
 def test_hostile_text_is_there_to_be_read(nasty: str) -> None:
     seen = Markup(nasty).text
+    (row,) = Page(nasty).rows
     for text in HOSTILE[:5]:
         assert text in seen
+        for name in ("host", "actual", "expected", "title", "aspect"):
+            assert text in row[name] or name == "aspect"
     assert "\\x1b[31mred" in seen
     assert "evil\\u202egnp.exe" in seen
     assert "\\udcff" in seen
 
 
-def test_what_a_site_adds_has_the_same_columns(nasty: str) -> None:
-    (ours, *others) = entries(nasty)
-    assert ours["id"]
-    assert len(others) == 8
-    for entry in others:
-        assert entry["id"] is None
-        assert len(entry["cells"]) == len(ours["cells"]) == len(html.COLUMNS)
-        assert entry["outcome"] in ("failed", "error")
+def test_what_a_site_adds_is_in_the_table(nasty: str) -> None:
+    page = Page(nasty)
+    assert len(page.rows) == 1
+    assert len(page.site_checks) == 8
+    for check in page.site_checks:
+        assert check["outcome"] in ("failed", "error")
+    for check in page.site_checks:  # and, as they failed, above it
+        first = check["message"].partition("\n")[0]
+        assert first in Markup(nasty).text
 
 
 def test_nothing_is_fetched(nasty: str) -> None:
@@ -221,11 +173,10 @@ def test_nothing_is_fetched(nasty: str) -> None:
 
 
 def test_what_a_sites_check_printed_is_in_its_details(nasty: str) -> None:
-    for entry in (e for e in entries(nasty)[1:] if e["outcome"] == "failed"):
-        detail = Markup(entry["detail"]).text
-        assert "Captured stdout call" in detail
-        assert "raise ValueError(x)" in detail
-        assert " = " in detail  # a property
+    for check in (c for c in Page(nasty).site_checks if c["outcome"] == "failed"):
+        assert "Captured stdout call" in check["output"]
+        assert "raise ValueError(x)" in check["text"]
+        assert any(" = " in one for one in check["properties"])
 
 
 # --- what it says ---
@@ -237,28 +188,35 @@ def shown(recorded: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_rows_are_those_of_the_results(recorded: Results, shown: str) -> None:
-    told = {e["id"]: e for e in entries(shown)}
-    read = readings(shown)
+    told = {row["id"]: row for row in Page(shown).rows}
     assert len(told) == len(recorded.results)
     for row in recorded.results:
         entry = told[f"{row.host}/{row.requirement}/{row.aspect}"]
-        assert entry["outcome"] == PRESENTATION[row.verdict].category
-        text = entry["row"]
-        for word in (row.verdict, row.host, row.requirement, row.title, row.expected, row.actual):
-            assert word in text
-        detail = Markup(entry["detail"]).text
-        for setting in row.settings:
-            assert f"{setting.path}:{setting.line}" in detail
-            assert setting.text in detail
-        places = re.findall(r'data-reading="([^"]+)"', entry["detail"])
-        assert [read[place] for place in places] == [
-            [reading.probe, reading.output or "(empty)"] for reading in row.evidence
+        for name in ("verdict", "title", "severity", "expected", "actual"):
+            assert entry[name] == getattr(row, name)
+        assert entry["proven"] == row.reboot_proven
+        assert entry["settings"] == [
+            (f"{s.path}:{s.line}", s.text, s.wins, s.note) for s in row.settings
         ]
+        assert entry["evidence"] == [
+            [e.probe, e.exit_status, e.output, e.read_at] for e in row.evidence
+        ]
+        assert len(entry["overrides"]) == len(row.overrides)
+
+
+def test_the_pages_counts_are_those_of_the_results(recorded: Results, shown: str) -> None:
+    text = " ".join(Markup(shown).text.split())
+    for verdict in Verdict:
+        count = sum(r.verdict is verdict for r in recorded.results)
+        assert (f"{PRESENTATION[verdict].sign} {count} {verdict}" in text) == bool(count)
+    failed = [r.severity for r in recorded.results if r.verdict.failed]
+    for severity in set(failed):
+        assert f"{failed.count(severity)} {severity}" in text
 
 
 def test_red_rows_come_first(shown: str) -> None:
-    order = [e["outcome"] for e in entries(shown)]
-    assert order == sorted(order, key=["failed", "error", "xfailed", "passed", "skipped"].index)
+    order = [row["verdict"] for row in Page(shown).rows]
+    assert order == sorted(order, key=["FAIL", "UNKNOWN", "WAIVED", "PASS", "N-A"].index)
 
 
 def test_every_cell_of_the_matrix_has_its_sign_and_leads_to_its_row(
@@ -266,17 +224,16 @@ def test_every_cell_of_the_matrix_has_its_sign_and_leads_to_its_row(
 ) -> None:
     links = re.findall(r'<a class="([\w-]+)" href="#([^"]+)" title="[^"]*">(.)', shown)
     assert len(links) == len(recorded.results)
-    ids = {e["id"]: e["outcome"] for e in entries(shown)}
+    verdicts = {row["id"]: row["verdict"] for row in Page(shown).rows}
     for name, anchor, sign in links:
-        assert ids[anchor] == PRESENTATION[Verdict(name)].category
+        assert verdicts[anchor] == name
         assert sign == {"PASS": "✓", "FAIL": "✗", "UNKNOWN": "?", "N-A": "-"}[name]
 
 
 def test_unknown_is_not_shown_as_passed(recorded: Results, shown: str) -> None:
-    unknown = [e for e in entries(shown) if e["outcome"] == "error"]
-    assert unknown
-    for entry in unknown:
-        assert "? UNKNOWN" in entry["row"]
+    unknown = [row for row in recorded.results if row.verdict is Verdict.UNKNOWN]
+    shown_so = [row for row in Page(shown).rows if row["verdict"] == "UNKNOWN"]
+    assert len(unknown) == len(shown_so) > 0
     only = msgspec.structs.replace(
         recorded, results=[r for r in recorded.results if r.verdict in ("PASS", "UNKNOWN")]
     )
@@ -288,6 +245,7 @@ def test_unknown_is_not_shown_as_passed(recorded: Results, shown: str) -> None:
     [
         ({}, []),
         ({"incomplete": ["hosts left out: a"]}, ["INCOMPLETE", "hosts left out: a"]),
+        ({"down": "a: no route"}, ["INCOMPLETE", "1 host not reached: k8s-node-02: a: no route"]),
         ({"state": "interrupted"}, ["INTERRUPTED"]),
         ({"evidence_from": "x.json"}, ["SAVED EVIDENCE", "x.json"]),
     ],
@@ -295,6 +253,9 @@ def test_unknown_is_not_shown_as_passed(recorded: Results, shown: str) -> None:
 def test_what_must_not_be_overlooked(
     recorded: Results, run: dict[str, Any], words: list[str]
 ) -> None:
+    for host in recorded.hosts:
+        host.down = run.get("down", "") if host.down else ""
+    run = {name: value for name, value in run.items() if name != "down"}
     found = msgspec.structs.replace(recorded, run=msgspec.structs.replace(recorded.run, **run))
     page = html.render(found)
     text = Markup(page).text
@@ -351,121 +312,21 @@ def test_overrides_are_shown_as_overrides(recorded: Results) -> None:
 
 def test_the_page_of_a_run_is_made_of_its_results(whole: factories.Audited) -> None:
     page = whole.text("report.html")
-    assert len(entries(page)) == len(whole.results.results)
-    harmless(Markup(page), scripts=1)
+    assert len(ids(page)) == len(whole.results.results)
+    harmless(Markup(page), scripts=2)
     assert "SAVED EVIDENCE" in page
 
 
 def test_with_xdist_it_is_the_same(
     whole: factories.Audited, distributed: factories.Audited
 ) -> None:
-    def rows(page: str) -> list[Any]:
-        told = entries(page)
-        for entry in told:
-            entry["detail"] = re.sub(r"[\d.]+ ms", "", entry["detail"])
-        return told
-
-    one, other = distributed.text("report.html"), whole.text("report.html")
-    assert rows(one) == rows(other)
-    assert readings(one) == readings(other)
+    one, other = (Page(run.text("report.html")) for run in (distributed, whole))
+    assert one.rows == other.rows  # all but the milliseconds
+    assert one.data["texts"] == other.data["texts"]
 
 
-def test_what_many_rows_rest_on_stands_there_once(recorded: Results, shown: str) -> None:
+def test_every_text_stands_in_the_data_once(recorded: Results, shown: str) -> None:
+    page = Page(shown)
+    assert len(page.data["texts"]) == len(set(page.data["texts"]))
     every = [reading for row in recorded.results for reading in row.evidence]
-    assert len(readings(shown)) == len(set(every)) < len(every)
-
-
-# --- in a browser ---
-
-PROBE = """
-<script>
-const said = [];
-const rows = () => [...document.querySelectorAll('#results-table > tbody')];
-const open = () => rows().filter(r => r.querySelector('.extras-row:not(.hidden)'));
-const column = (name) => rows().map(r => r.querySelector('.col-' + name)?.textContent.trim());
-said.push(['title', document.title]);
-said.push(['rows', rows().length]);
-said.push(['open', open().length]);
-// Where a hand would click: on the words, not on the cell around them.
-const words = rows()[0].querySelector('.col-actual span') ?? rows()[0].querySelector('td');
-words.scrollIntoView({block: 'center'});
-const box = words.getBoundingClientRect();
-document.elementFromPoint(box.x + box.width / 2, box.y + 4).click();
-said.push(['opened', open().length]);
-document.querySelector('.matrix a[href]').click();
-said.push(['hash', document.getElementById(decodeURIComponent(location.hash.slice(1))) !== null]);
-document.querySelector('th[data-column-type="host"]').click();
-said.push(['hosts', column('host')]);
-document.querySelector('input[data-test-result="failed"]').click();
-said.push(['left', rows().length]);
-document.getElementById('show_all_details').click();
-said.push(['all', open().length]);
-setTimeout(() => {
-  said.push(['title at last', document.title]);
-  said.push(['read', Object.fromEntries(rows().map(
-    r => [r.id, [...r.querySelectorAll('.detail details')].map(
-      d => [d.querySelector('code').textContent, d.querySelector('pre').textContent])]))]);
-  document.body.textContent = '';
-  const pre = document.createElement('pre');
-  pre.id = 'said';
-  pre.textContent = JSON.stringify(said);
-  document.body.appendChild(pre);
-}, 300);
-</script>
-"""
-
-
-def browse(page: str, folder: Path) -> dict[str, Any]:
-    """What a browser makes of the page, with the clicks of PROBE."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("no chromium here")
-    path = folder / "probe.html"
-    script = PROBE.strip().removeprefix("<script>").removesuffix("</script>")
-    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = page.replace("script-src ", f"script-src 'sha256-{allowed}' ".replace("'", "&#39;"))
-    path.write_text(page.replace("</body>", f"{PROBE}</body>"))
-    quiet = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-    ran = subprocess.run(
-        [chromium, "--headless", "--no-sandbox", *quiet, "--disable-component-update",
-         "--disable-sync", f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=2000",
-         "--dump-dom", path.as_uri()],
-        capture_output=True, text=True, timeout=50, check=True,
-    )  # fmt: skip
-    texts = Markup(ran.stdout).text
-    return dict(json.loads(texts[texts.index("[[") :]))
-
-
-def test_a_browser_runs_nothing_hostile(nasty: str, tmp_path: Path) -> None:
-    said = browse(nasty, tmp_path)
-    assert said["title"] == said["title at last"]
-    assert said["title"].startswith("Hale audit")
-    assert said["rows"] == 9  # one of ours, eight of the site
-
-
-def test_a_browser_runs_no_script_but_the_pages_own(shown: str, tmp_path: Path) -> None:
-    """Should a text ever become markup, the page's Content-Security-Policy is what holds."""
-    script = "<script>document.title = 'in';</script>"
-    handler = "<svg onload=\"document.title = 'in'\"></svg><a id=x style='color:red'></a>"
-    said = browse(shown.replace("<h1>", f"{script}{handler}<h1>"), tmp_path)
-    assert said["title at last"].startswith("Hale audit")
-    freed = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", shown)
-    said = browse(freed.replace("<h1>", f"{script}{handler}<h1>"), tmp_path)
-    assert said["title at last"] == "in", "the policy is what stops it"
-
-
-def test_rows_open_sort_and_filter(recorded: Results, shown: str, tmp_path: Path) -> None:
-    said = browse(shown, tmp_path)
-    assert said["rows"] == len(recorded.results)
-    assert said["open"] == 0
-    assert said["opened"] == 1
-    assert said["hash"] is True
-    assert said["hosts"] == sorted(said["hosts"])
-    failed = sum(r.verdict is Verdict.FAIL for r in recorded.results)
-    assert said["left"] == said["all"] == len(recorded.results) - failed
-    # What each row that is left rests on is in it.
-    assert said["read"] == {
-        html.row_id(row): [[reading.probe, reading.output or "(empty)"] for reading in row.evidence]
-        for row in recorded.results
-        if row.verdict is not Verdict.FAIL
-    }
+    assert len(page.data["evidence"]) == len(set(every)) < len(every)

@@ -12,7 +12,7 @@ import pytest
 from hale.model.results import Result, Results
 from hale.model.verdict import Verdict
 from tests.reports import factories
-from tests.reports.test_html import Markup
+from tests.reports.pages import Markup
 
 HANG = "test_runtime[k8s-node-01-SYS-IP-FORWARD]"
 
@@ -73,7 +73,42 @@ def test_incomplete_is_said_everywhere(fewer: factories.Audited) -> None:
 def test_a_whole_run_is_not_called_incomplete(whole: factories.Audited) -> None:
     assert "INCOMPLETE" not in whole.printed
     assert "INCOMPLETE" not in whole.text("junit.xml")
-    assert "<b>INCOMPLETE</b>" not in whole.text("report.html")
+    page = Markup(whole.text("report.html")).text
+    assert "hosts of the inventory left out" not in page
+    assert "deselected" not in page
+    assert page.count("not reached: k8s-node-02") == 1
+
+
+def test_every_failed_requirement_has_its_guidance(whole: factories.Audited) -> None:
+    found = whole.results
+    failed = dict.fromkeys(r.requirement for r in found.results if r.verdict.failed)
+    assert {g.requirement for g in found.guidance} == set(failed)
+    by_id = {g.requirement: g for g in found.guidance}
+    assert by_id["SYS-IP-FORWARD"].fixed_aspects == ["runtime", "persisted"]
+    assert by_id["HA-ETCD-MEMBERS"].fixed_aspects == []
+    page = Markup(whole.text("report.html")).text
+    reached = {r.requirement for r in found.results if r.verdict is Verdict.FAIL}
+    for one in found.guidance:
+        assert one.why in page or one.requirement not in reached
+        assert "{{" not in one.by_hand
+    assert "--only=SYS-IP-FORWARD" in page
+
+
+def test_cluster_purpose_ticket_and_groups_are_on_the_page(tmp_path: Path) -> None:
+    inventory = tmp_path / "inventory.ini"
+    known = (factories.DATA / "inventory.ini").read_text()
+    variables = "hale_purpose=payments, live\ncluster_name=berlin\n"
+    inventory.write_text(known.replace("[k8s:vars]\n", f"[k8s:vars]\n{variables}"))
+    given = (f"--evidence={factories.DATA / 'evidence.json'}", f"--inventory={inventory}")
+    ran = factories.audit(
+        tmp_path, "-k", "SWAP-OFF", "--metadata", "ticket", "CHG-1", "--metadata", "approver",
+        "B. Ito", given=given,
+    )  # fmt: skip
+    assert (ran.results.run.cluster, ran.results.run.purpose) == ("berlin", "payments, live")
+    assert ran.results.hosts[0].groups == ["masters", "k8s"]
+    text = " ".join(Markup(ran.text("report.html")).text.split())
+    assert "cluster berlin: payments, live ticket CHG-1" in text
+    assert "approved byB. Ito" in text
 
 
 def test_stopping_at_the_first_failure(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ rendered with the requirement's parameters. Its macros `fix_<aspect>()` are the 
 a paragraph, because line breaks in a host's values become spaces.
 """
 
+import importlib
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -38,6 +40,14 @@ def manual_steps(case: Case[Any], fact: Fact) -> tuple[ManualStep, ...] | None:
     return tuple(ManualStep(" ".join(p.split())) for p in paragraphs if p.strip())
 
 
+def fixed_aspects(subject: str, aspects: Iterable[str]) -> tuple[str, ...]:
+    """Those of the aspects that `invoke fix` has a change for: remediate/<subject>.py."""
+    if not (FOLDER / f"{subject}.py").exists():
+        return ()
+    module = importlib.import_module(f"{FOLDER.name}.{subject}")
+    return tuple(aspect for aspect in aspects if hasattr(module, f"fix_{aspect}"))
+
+
 def manual_aspects(case: Case[Any]) -> tuple[str, ...]:
     """The requirement's aspects that the page has manual steps for."""
     page = _page(_steps_environment(), case.requirement.subject)
@@ -45,10 +55,14 @@ def manual_aspects(case: Case[Any]) -> tuple[str, ...]:
     return tuple(a for a in case.requirement.aspects if hasattr(module, f"fix_{a}"))
 
 
-def instructions(case: Case[Any]) -> str:
-    """The page's own text, for docs/requirements; empty where there is no page."""
+def instructions(case: Case[Any], host: str = "") -> str:
+    """The page's own text, for people; empty where there is no page.
+
+    host: what stands for the host's name, if the text is for several.
+    """
     page = _page(_text_environment(), case.requirement.subject)
-    return page.render(_context(case)).strip() if page else ""
+    given = _context(case) | ({"host": host} if host else {})
+    return page.render(given).strip() if page else ""
 
 
 def _context(case: Case[Any]) -> dict[str, Any]:
