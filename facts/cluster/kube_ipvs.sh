@@ -1,6 +1,7 @@
 # Defines kube_ipvs: kube-proxy's virtual servers, a line each, as ipvsadm(8) names them. They are
-# those whose address is on its interface, and node ports; keepalived's, and the site's own, are
-# left out.
+# those whose address is on its interface, and node ports that lead to nothing but what those lead to:
+# a Service with a node port has a virtual server there too. keepalived's, and the site's own, on
+# such a port or not, are left out.
 : "${ip_vs:=/proc/net/ip_vs}"
 kube_ipvs() {
   [ -r "$ip_vs" ] || return 0
@@ -22,6 +23,8 @@ kube_ipvs() {
       return substr(text, 2)
     }
     FILENAME == "-" { sub("/.*", "", $4); own[$3 == "inet6" ? "[" in_full($4) "]" : $4]; next }
+    $1 == "->" { if (n) to[n, ++many[n]] = $2; next }
+    { n = 0 }
     $1 !~ /^(TCP|UDP|SCTP)$/ { next }
     $2 ~ /^[0-9A-F]+:[0-9A-F]+$/ {
       split($2, at, ":")
@@ -36,6 +39,17 @@ kube_ipvs() {
     }
     {
       option = $1 == "TCP" ? "-t" : $1 == "UDP" ? "-u" : "--sctp-service"
-      if (address in own || port >= 30000 && port <= 32767) print option " " address ":" port
+      n = ++servers
+      named[n] = option " " address ":" port
+      ours[n] = address in own
+      node_port[n] = port >= 30000 && port <= 32767
+    }
+    END {
+      for (n = 1; n <= servers; n++)
+        for (i = 1; ours[n] && i <= many[n]; i++) known[to[n, i]]
+      for (n = 1; n <= servers; n++) {
+        for (i = 1; i <= many[n] && to[n, i] in known; i++);
+        if (ours[n] || node_port[n] && many[n] && i > many[n]) print named[n]
+      }
     }' - "$ip_vs"
 }

@@ -16,25 +16,33 @@ from hale.shell import arguments, load_script, script_with, variables
 
 SUBJECT = "remains"
 
-# Names of the interfaces that network plugins and kube-proxy create.
+# Names of the interfaces that network plugins and kube-proxy create. Cilium's are lxc and 12
+# digits; LXC's bridge is lxcbr0, podman's are cni-podman0 and so on.
 INTERFACES = (
-    r"cni0|cni-.*|cbr0|flannel[.-].*|cali.*|vxlan[.]calico|tunl0|wireguard[.]cali|cilium_.*|lxc.*|"
-    r"kube-ipvs0|kube-bridge|nodelocaldns|weave|genev_sys_.*|antrea.*|ovn.*"
+    r"cni0|cbr0|flannel[.-].*|cali.*|vxlan[.]calico|tunl0|wireguard[.]cali|cilium_.*|lxc_health|"
+    r"lxc[0-9a-f]{12}|kube-ipvs0|kube-bridge|nodelocaldns|weave|genev_sys_.*|antrea.*|ovn0|"
+    r"ovn-k8s-.*"
 )
 # Chains and tables of kube-proxy, the kubelet and network plugins.
 CHAINS = "KUBE-|CNI-|cali-|FLANNEL|CILIUM_|ANTREA-|WEAVE"
-TABLES = "kube-proxy|kube_proxy|flannel|calico|cni_hostport"
+TABLES = "kube-proxy|kube_proxy|flannel(-ipv[46])?|calico|cni_hostport"
 # Names in /etc/cni/net.d of programs that have containers without Kubernetes.
 OTHERS_CNI = "podman|nerdctl|cri-?o"
 # Defines kube_ipvs.
 KUBE_IPVS = load_script(Path(__file__).with_name("kube_ipvs.sh"))
+# Defines functions that tell networks of other programs from the cluster's.
+OTHERS_NETWORKS = load_script(Path(__file__).with_name("others_networks.sh"))
 
-_SCRIPT = KUBE_IPVS + script_with(
-    Path(__file__).with_suffix(".sh"),
-    interfaces=INTERFACES,
-    chains=CHAINS,
-    tables=TABLES,
-    others_cni=OTHERS_CNI,
+_SCRIPT = (
+    KUBE_IPVS
+    + OTHERS_NETWORKS
+    + script_with(
+        Path(__file__).with_suffix(".sh"),
+        interfaces=INTERFACES,
+        chains=CHAINS,
+        tables=TABLES,
+        others_cni=OTHERS_CNI,
+    )
 )
 
 

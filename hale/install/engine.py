@@ -336,12 +336,17 @@ class Engine:
 
     def _gated(self, phase: str, steps: Sequence[Step], session_for: SessionFor) -> None:
         """Run the steps of one host; where it has joined, one host at a time, and in health."""
-        if self.gate is None or not load_phase(phase).GATED:
+        host = steps[0].host
+        if (
+            self.gate is None
+            or not load_phase(phase).GATED
+            or (phase, host) in self.gate.unfinished
+        ):
             self._host(phase, steps, session_for)
             return
         scripts = [s for s in steps if isinstance(s, RunScript)]
         with self.gate.changing(
-            steps[0].host,
+            host,
             self._should_stop,
             ", ".join(s.title for s in scripts if s.interrupts),
             self._failing.set,

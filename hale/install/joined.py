@@ -81,6 +81,18 @@ def left_alone(
     """
     if not only_adds_workers(context, joined, phase):
         return frozenset()
+    preparing = [p.name for p in map(load_phase, phases) if p.PREPARES_HOSTS]
+    begun = unfinished(context, sessions, phases, joined)
+    return frozenset((phase, name) for phase in preparing for name in joined) - begun
+
+
+def unfinished(
+    context: ClusterContext, sessions: SessionPool, phases: Sequence[str], joined: Collection[str]
+) -> LeftAlone:
+    """(phase, host) of a first install that was interrupted on hosts that have joined.
+
+    Raises HostsUnreachable.
+    """
     preparing = [p for p in map(load_phase, phases) if p.PREPARES_HOSTS]
     observed = observe([ObservationRequest(p, context) for p in preparing], sessions.session)
     found = set()
@@ -88,8 +100,7 @@ def left_alone(
         for name in joined:
             with suppress(Unreadable):
                 if one.unfinished(context, observations, name):
-                    continue
-            found.add((one.name, name))
+                    found.add((one.name, name))
     return frozenset(found)
 
 
@@ -133,15 +144,19 @@ def confirm_changes(
 class JoinedGate:
     """When a host that has joined may be changed.
 
-    joined: the names. masters: those of them that are control-plane nodes. unhealthy: why the
-    cluster is not healthy now; None while its control plane is incomplete, which no audit can call
-    healthy. remediated: the requirements that the run is for. worker_gate: makes the gate of the
-    workers, given whether the run is to stop.
+    joined: the names. masters: those of them that are control-plane nodes. unhealthy: why these
+    are not healthy now. complete: whether all control-plane nodes of the inventory have joined;
+    otherwise a load balancer that names those that have not is awaited nowhere. unfinished: (phase,
+    host) of a first install that was interrupted: it has no gate (Phase.unfinished). remediated:
+    the requirements that the run is for. worker_gate: makes the gate of the workers, given whether
+    the run is to stop.
     """
 
     joined: frozenset[str]
     masters: frozenset[str]
-    unhealthy: Callable[[], Sequence[str]] | None
+    unhealthy: Callable[[], Sequence[str]]
+    complete: bool = True
+    unfinished: LeftAlone = frozenset()
     remediated: frozenset[str] = frozenset()
     worker_gate: Callable[[Callable[[], bool]], WorkerGate] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -184,8 +199,6 @@ class JoinedGate:
     def _gate(
         self, host: str, give_up: Callable[[], bool], interrupts: str, awaited: Collection[str]
     ) -> AbstractContextManager[None]:
-        if self.unhealthy is None:
-            return _open()
         if host in self.masters:
             return gates.changing_master(
                 host,
@@ -195,7 +208,7 @@ class JoinedGate:
                 interrupts=interrupts,
                 remediated=self.remediated,
                 # What is no host's own is judged by the audit at the end.
-                awaited=gates.awaited_after(host, awaited, last=False),
+                awaited=gates.awaited_after(host, awaited if self.complete else (), last=False),
             )
         if self.worker_gate is None:
             return _open()

@@ -25,6 +25,7 @@ from hale.install.joined import (
     joined_hosts,
     left_alone,
     only_adds_workers,
+    unfinished,
 )
 from hale.install.locked_run import check_reachable, locked_run
 from hale.install.observe import HostsUnreachable
@@ -245,7 +246,13 @@ def _phases(
         if joined:
             report = apply.console_reporter()
             apply.recover_runs(options.reports, context.inventory, of_gate, report)
-            gate = _joined_gate(options, context, standard, of_gate, journal, joined, remediated)
+            try:
+                gate = _joined_gate(
+                    options, context, standard, of_gate, journal, chosen, joined, remediated
+                )
+            except HostsUnreachable as error:
+                journal.write(RunFinished(RunState.FAILED, now()))
+                raise UserError(str(error)) from None
         if made is not None:
             try:  # what has run since may have held the lock
                 _require_same_steps(options, made, context, sessions, chosen, left)
@@ -301,19 +308,21 @@ def _joined_gate(
     standard: Standard,
     sessions: SessionPool,
     journal: Journal,
+    phases: Sequence[str],
     joined: frozenset[str],
     remediated: frozenset[str],
 ) -> JoinedGate:
-    """The gate of the hosts that have joined; open while the control plane is incomplete.
+    """The gate of the hosts that have joined; it judges the control-plane nodes that have.
 
-    sessions: its own, as those of the engine may be busy.
+    sessions: its own, as those of the engine may be busy. Raises HostsUnreachable.
     """
-    masters = frozenset(h.name for h in context.masters)
+    every = [h.name for h in context.masters]
+    masters = [name for name in every if name in joined]
     inventory = context.inventory
 
     def worker_gate(give_up: Callable[[], bool]) -> WorkerGate:
         return WorkerGate(
-            ClusterNodes(sessions, [h.name for h in context.masters]),
+            ClusterNodes(sessions, masters or every),
             DrainOptions(options.drain, options.drain_timeout),
             {h.name: h.address or h.name for h in context.hosts},
             partial(gates.health_problems, inventory, standard, sessions),
@@ -322,9 +331,16 @@ def _joined_gate(
             give_up,
         )
 
-    check = partial(gates.cluster_problems, inventory, standard, sessions)
+    complete = masters == every
+    begun = LeftAlone() if complete else unfinished(context, sessions, phases, joined)
     return JoinedGate(
-        joined, masters, check if masters <= joined else None, remediated, worker_gate
+        joined,
+        frozenset(masters),
+        partial(gates.health_problems, inventory, standard, sessions, masters),
+        complete,
+        begun,
+        remediated,
+        worker_gate,
     )
 
 

@@ -35,6 +35,7 @@ from hale.inventory.cluster_spec import WRITTEN
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
 from hale.model.evidence import CommandProbe, Probe
+from hale.shell import variables
 from remediate.cluster import (
     kubeadm,
     kubectl,
@@ -262,11 +263,15 @@ def _sweep(site: ClusterContext) -> str:
         pods=str(site.cluster.pod_cidr or ""),
         chains=leftovers.CHAINS,
         tables=leftovers.TABLES,
-        others_cni=leftovers.OTHERS_CNI,
+    )
+    others = (
+        variables(others_cni=leftovers.OTHERS_CNI)
+        + leftovers.OTHERS_NETWORKS
+        + "bridges=$(of_others bridge)\n"
     )
     # After the containers: kube-proxy would make its own again.
     interfaces = scripts.load("remove_interfaces", interfaces=leftovers.INTERFACES)
-    sweep = f"{scripts.load('unmount_pods')}{files}{leftovers.KUBE_IPVS}{interfaces}"
+    sweep = f"{scripts.load('unmount_pods')}{others}{files}{leftovers.KUBE_IPVS}{interfaces}"
     # With the note, the next cluster's own CA would be taken for that of an interrupted init.
     return f"{kubeadm.preserving(site, sweep)}{kubeadm.END_JOIN}\n{kubeadm.END_INIT}\n"
 

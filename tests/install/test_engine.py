@@ -632,6 +632,8 @@ def test_what_steps_interrupt_and_bring_about_is_named_to_the_gate(
     gated: list[tuple[str, str, set[str]]] = []
 
     class Gate:
+        unfinished = frozenset({("runtime", "m1")})  # of a first install that was interrupted
+
         @contextmanager
         def changing(
             self, host: str, stop: Any, interrupts: str, fail: Any, awaited: frozenset[str]
@@ -642,7 +644,8 @@ def test_what_steps_interrupt_and_bring_about_is_named_to_the_gate(
     monkeypatch.setattr(Engine, "_host", lambda *_: None)
     quiet, loud = RunScript("w1", "q", ""), RunScript("w2", "restart", "", interrupts=True)
     remedies = [RunScript("w2", name, "", awaited=frozenset({name})) for name in ("HA-A", "HA-B")]
-    made.phase("runtime", lambda: [Batch((quiet, loud, *remedies))], GATED=True)
+    first = RunScript("m1", "the first one's", "")
+    made.phase("runtime", lambda: [Batch((first, quiet, loud, *remedies))], GATED=True)
     made.engine.gate = cast("JoinedGate", Gate())
     made.run()
     assert sorted(gated) == [("w1", "", set()), ("w2", "restart", {"HA-A", "HA-B"})]

@@ -11,7 +11,9 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
+from hale.apply import gates
 from hale.apply.gates import GateClosed
+from hale.apply.journal import Journal
 from hale.apply.worker_gate import WorkerGate
 from hale.install import joined, plan_view, planning, scheduler, workflow
 from hale.install.joined import InstallAborted, JoinedGate, confirm_changes
@@ -19,7 +21,9 @@ from hale.install.options import InstallOptions
 from hale.install.phase import Observations, PhaseProblem
 from hale.install.planning import PhaseStatus
 from hale.model.errors import UserError
+from hale.paths import ROOT
 from hale.ssh import SessionPool
+from hale.standard import loader
 from remediate.cluster.load_balancer import LoadBalancer
 from tests.install import factories
 
@@ -112,9 +116,75 @@ def _change(both: JoinedGate, host: str, changed: list[str]) -> None:
         changed.append(host)
 
 
-def test_while_the_control_plane_is_incomplete_nothing_can_call_it_healthy() -> None:
-    with gate(None).changing("m1", lambda: False):
+def test_while_a_master_is_missing_the_others_are_judged() -> None:
+    """Of three masters m3 has not joined, or has lost its disk."""
+    present = frozenset({"m1", "m2"})
+    unhealthy = JoinedGate(present, present, Health(["HA-ETCD on m2: FAIL, x"]), complete=False)
+    with (
+        pytest.raises(UserError, match=r"m1 was not changed: the cluster is unhealthy.*m2"),
+        unhealthy.changing("m1", lambda: False),
+    ):
+        raise AssertionError("it was changed")
+    healthy = JoinedGate(present, present, Health([]), complete=False)
+    with (
+        pytest.raises(UserError, match=r"with 2 control-plane node.s. etcd would lose quorum"),
+        healthy.changing("m1", lambda: False, "containerd restarts"),
+    ):
+        raise AssertionError("it was changed")
+    with healthy.changing("m1", lambda: False):
         pass
+
+
+def test_a_load_balancer_that_names_a_missing_master_is_not_awaited() -> None:
+    """Its backends cannot all be up before that one has joined."""
+    failing = Health(["HA-LB-BACKENDS on m1: FAIL, m3 is down"])
+    present = frozenset({"m1", "m2"})
+    added = JoinedGate(
+        present, present, failing, complete=False, remediated=LoadBalancer.REMEDIATES
+    )
+    with added.changing("m1", lambda: False, awaited={"HA-LB-BACKENDS"}):
+        pass
+    assert failing.calls == 2
+
+
+@pytest.mark.parametrize(
+    ("present", "judged", "complete"),
+    [
+        ({"m1", "m2", "m3"}, ["m1", "m2", "m3"], True),
+        ({"m1", "m2", "w1"}, ["m1", "m2"], False),
+        ({"w1"}, [], False),
+    ],
+)
+def test_the_gate_judges_the_masters_that_have_joined(
+    present: set[str],
+    judged: list[str],
+    complete: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = factories.made(tmp_path)
+    asked: list[list[str]] = []
+    begun = frozenset({("readyz", "m1")})
+    monkeypatch.setattr(workflow, "unfinished", lambda *_: begun)
+
+    def health(inventory: Any, standard: Any, sessions: Any, hosts: list[str]) -> list[str]:
+        asked.append(hosts)
+        return ["x"]
+
+    monkeypatch.setattr(gates, "health_problems", health)
+    made = workflow._joined_gate(
+        InstallOptions(reports=tmp_path),
+        site,
+        loader.load_standard(ROOT / "standard"),
+        SessionPool({}),
+        cast("Journal", None),
+        ["readyz"],
+        frozenset(present),
+        frozenset(),
+    )
+    assert made.unhealthy() == ["x"]
+    assert (asked, made.complete, made.masters) == ([judged], complete, frozenset(judged))
+    assert made.unfinished == (frozenset() if complete else begun)
 
 
 def test_with_fewer_than_three_masters_none_is_interrupted() -> None:

@@ -578,7 +578,15 @@ Prot LocalAddress:Port Scheduler Flags
 TCP  0A600001:01BB rr
   -> 0AD001BF:192B      Masq    1      0          0
 UDP  0A60000A:0035 rr
+TCP  0A600009:0050 rr
+  -> 0AF40105:1F90      Masq    1      0          0
+  -> 0AF40206:1F90      Masq    1      0          0
 TCP  0AD001BF:7530 rr
+  -> 0AF40206:1F90      Masq    1      0          0
+TCP  0AD001BE:7531 wlc
+  -> 0AF40206:1F90      Masq    1      0          0
+  -> C0A80A07:1F90      Route   1      0          0
+TCP  0AD001BE:7532 wlc
 TCP  C0A80A05:0050 wlc persistent 300
 FWM  00000001 rr
 TCP  [fd00:0096:0000:0000:0000:0000:0000:0001]:01BB rr
@@ -592,22 +600,23 @@ def test_only_kube_proxys_virtual_servers_are_removed(tmp_path: Path) -> None:
     ip = (
         "echo '9: kube-ipvs0    inet 10.96.0.1/32 scope global kube-ipvs0'\n"
         "echo '9: kube-ipvs0    inet 10.96.0.10/32 scope global kube-ipvs0'\n"
+        "echo '9: kube-ipvs0    inet 10.96.0.9/32 scope global kube-ipvs0'\n"
         "echo '9: kube-ipvs0    inet6 fd00:96::1/128 scope global'\n"
         "echo '9: kube-ipvs0    inet6 fd00:96::a/128 scope global'"
     )
     done = run(tmp_path, f"ip_vs={tmp_path}/ip_vs\n{leftovers.KUBE_IPVS}kube_ipvs", ip=ip)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        "-t 10.96.0.1:443\n-u 10.96.0.10:53\n-t 10.208.1.191:30000\n"
+        "-t 10.96.0.1:443\n-u 10.96.0.10:53\n-t 10.96.0.9:80\n-t 10.208.1.191:30000\n"
         "-t [fd00:0096:0000:0000:0000:0000:0000:0001]:443\n"
         "-u [fd00:0096:0000:0000:0000:0000:0000:000a]:53\n"
     )
 
 
-def test_without_kube_proxys_interface_only_node_ports_are_its_own(tmp_path: Path) -> None:
+def test_without_kube_proxys_interface_nothing_is_its_own(tmp_path: Path) -> None:
     (tmp_path / "ip_vs").write_text(IP_VS)
     done = run(tmp_path, f"ip_vs={tmp_path}/ip_vs\n{leftovers.KUBE_IPVS}kube_ipvs", ip="exit 1")
-    assert (done.returncode, done.stdout) == (0, "-t 10.208.1.191:30000\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 def test_a_given_ca_survives_an_init_that_is_cut_off(tmp_path: Path) -> None:
@@ -702,7 +711,7 @@ def test_kube_proxys_interface_stays_as_long_as_its_virtual_servers(
     table.write_text(IP_VS)
     script = (
         f"{LINKS}ip_vs={table}\n{leftovers.KUBE_IPVS}"
-        + scripts.load("remove_interfaces", interfaces=leftovers.INTERFACES)
+        + scripts.load("remove_interfaces", interfaces=leftovers.INTERFACES, bridges="")
         + "ls /sys/class/net\n"
     )
     alone = f"unshare --net --mount --propagation private sh -euc {shlex.quote(script)}"

@@ -1,7 +1,7 @@
 # Remove what kubeadm reset leaves: containers, mounts, routes, rules, files.
 # pods: the pods' range. chains, tables: of Kubernetes and the network plugins, as extended regular
 # expressions; others_cni: names in /etc/cni/net.d of other programs, likewise.
-# After unmount_pods.sh.
+# After unmount_pods.sh and others_networks.sh.
 if [ -S /run/containerd/containerd.sock ]; then
   for c in $(ctr -n k8s.io containers ls -q 2>/dev/null); do
     ctr -n k8s.io tasks kill -s SIGKILL -a "$c" >/dev/null 2>&1 || :
@@ -9,9 +9,11 @@ if [ -S /run/containerd/containerd.sock ]; then
     ctr -n k8s.io containers rm "$c" >/dev/null 2>&1 || :
   done
 fi
-awk '$2 ~ "^/run/netns/cni-" { print $2 }' /proc/mounts | sort -r |
-  while read -r m; do umount -l "$(printf %b "$m")" || :; done
-rm -f /run/netns/cni-* /var/run/netns/cni-* 2>/dev/null || :
+for n in /run/netns/cni-*; do
+  if [ ! -e "$n" ] || is_used "$n"; then continue; fi
+  umount -l "$n" 2>/dev/null || :
+  rm -f -- "$n"
+done
 [ -z "$pods" ] || ip -o route show root "$pods" 2>/dev/null | while read -r to _; do
   ip route del "$to" 2>/dev/null || :
 done
@@ -19,16 +21,27 @@ done
 for t in iptables ip6tables; do
   command -v $t-save >/dev/null || continue
   rules=$($t-save 2>/dev/null) || continue
-  echo "$rules" | grep -qE "$chains" || continue
-  echo "$rules" | grep -vE "^:($chains)|($chains)" | $t-restore
+  own=$(own_chains "$rules")
+  echo "$rules" | grep -qE "^:($own)" || continue
+  echo "$rules" | grep -vE "^:($own)|^-A ($own)| -[jg] ($own)" | $t-restore
 done
 if command -v nft >/dev/null; then
-  nft list tables 2>/dev/null | grep -E " ($tables)" | while read -r _ family table; do
+  own_tables | while read -r _ family table; do
     nft delete table "$family" "$table"
   done
 fi
-for f in /etc/cni/net.d/*; do
-  echo "${f##*/}" | grep -qE "$others_cni" || rm -rf --one-file-system -- "$f"
+: "${cni_state:=/var/lib/cni}"
+networks=$(of_others name)
+for f in "$cni_conf"/*; do
+  is_others_cni "$f" || rm -rf --one-file-system -- "$f"
 done
-rm -rf --one-file-system /etc/kubernetes /var/lib/cni /run/flannel /run/calico /var/lib/calico
+# Addresses and results by network: a folder, or a file whose name begins with the network's.
+find "$cni_state" -xdev ! -type d 2>/dev/null | while read -r f; do
+  for n in $networks; do
+    case $f in */"$n"/* | */"$n"-*) continue 2;; esac
+  done
+  rm -f -- "$f"
+done
+find "$cni_state" -xdev -depth -type d -empty -delete 2>/dev/null || :
+rm -rf --one-file-system /etc/kubernetes /run/flannel /run/calico /var/lib/calico
 find /var/lib/kubelet -xdev -mindepth 1 -delete 2>/dev/null || :

@@ -1,0 +1,56 @@
+"""On a cluster that Hale did not build: a worker is reset without the networks of other programs,
+and joins again, also after a join that was interrupted."""
+
+import pytest
+
+from facts.cluster import kubernetes
+from lab import stranger as built
+from tests.stranger.stranger_fixture import Stranger
+
+WORKER = built.ROOT_ONLY_HOST
+# Rows of the gate that a host without an ordinary user cannot have.
+WITHOUT_LIMITS = ("--ignore-preflight-errors", "LIM-NOFILE,LIM-NPROC,LIM-MEMLOCK")
+OTHERS = """
+mkdir -p /var/lib/cni/networks/podman /var/lib/cni/networks/site
+echo orders >/var/lib/cni/networks/podman/10.88.0.2
+echo orders >/var/lib/cni/networks/site/10.89.0.2
+cat >/etc/cni/net.d/site.conflist <<'END'
+{"args": {"podman_labels": {}}, "name": "site", "plugins": [{"type": "bridge", "bridge": "cni9"}]}
+END
+for i in cni-podman0 cni9 lxcbr0 docker0; do
+  [ -e "/sys/class/net/$i" ] || ip link add "$i" type bridge
+done
+nft add table inet flannel-of-the-site
+nft add chain inet flannel-of-the-site kept
+"""
+LEFT = """
+find /var/lib/cni /etc/cni/net.d -type f | sort
+ls /sys/class/net | grep -E 'cni|lxc|docker' | sort
+nft list tables | grep site
+"""
+
+
+@pytest.mark.soak("five minutes")
+def test_a_worker_is_reset_and_joins_again(stranger: Stranger) -> None:
+    host = stranger.lab[WORKER]
+    stranger.spoiled = True
+    host.run(OTHERS)
+    done = stranger.reset("--hosts", WORKER)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    assert host.run(LEFT).stdout.decode().split("\n")[:-1] == [
+        "/etc/cni/net.d/87-podman-bridge.conflist",
+        "/etc/cni/net.d/site.conflist",
+        "/var/lib/cni/networks/podman/10.88.0.2",
+        "/var/lib/cni/networks/site/10.89.0.2",
+        *("cni-podman0", "cni9", "docker0", "lxcbr0"),
+        "table inet flannel-of-the-site",
+    ]
+    assert f"node/{WORKER}" not in stranger.kubectl("get nodes -o name").split()
+
+    stranger.killed("workers", 3.0, *WITHOUT_LIMITS)
+    done = stranger.install("--force-unlock", *WITHOUT_LIMITS)
+    said = f"{[a.title for s in stranger.stories() for a in s.acts]}\n{done.stdout[-3000:]}"
+    ready = stranger.kubectl(f"get node {WORKER} --no-headers").split()
+    assert ready[1] == "Ready", said
+    assert host.run(f"ls {kubernetes.JOIN_BEGAN}", check=False).returncode == 2, said
+    assert "kubeadm join" in said
