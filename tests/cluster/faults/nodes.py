@@ -1,6 +1,6 @@
 """Faults of the nodes: kubelet, kube-proxy, CoreDNS, control groups, the registry."""
 
-from lab.faults.fault import ExpectedResult, fail
+from lab.faults.fault import ExpectedResult, fail, unknown
 from tests.cluster.faults.fault import (
     EVERY,
     FIRST,
@@ -59,6 +59,7 @@ KUBELET_FAULTS = (
         may=(
             "CMP-COREDNS runtime @cluster",
             "CMP-NODES runtime @cluster",
+            "CERT-KUBELET-SERVED runtime",
             *(f"SVC-KUBELET-{item} runtime" for item in ("NOFILE", "NPROC", "MEMLOCK")),
         ),
     ),
@@ -66,7 +67,10 @@ KUBELET_FAULTS = (
         "kubelet hangs",
         OTHER_NODE,
         **hanging(OTHER_NODE, "kubelet"),
-        turns={"CMP-KUBELET runtime": fail("gives no answer in time")},
+        turns={
+            "CMP-KUBELET runtime": fail("gives no answer in time"),
+            "CERT-KUBELET-SERVED runtime": unknown("shows no certificate: no answer in time"),
+        },
         may=("CMP-COREDNS runtime @cluster", "CMP-NODES runtime @cluster"),
     ),
     ClusterFault(
@@ -164,6 +168,7 @@ OBJECT_FAULTS = (
         may=(
             "CMP-COREDNS runtime @cluster",
             f"CMP-KUBE-PROXY runtime @{OTHER_NODE}",
+            f"CERT-KUBELET-SERVED runtime @{OTHER_NODE}",
             *(f"SVC-KUBELET-{i} runtime @{OTHER_NODE}" for i in ("NOFILE", "NPROC", "MEMLOCK")),
         ),
     ),
@@ -187,6 +192,7 @@ OBJECT_FAULTS = (
         },
         may=(
             "CMP-COREDNS runtime @cluster",
+            f"CERT-KUBELET-SERVED runtime @{OTHER_NODE}",
             *(f"SVC-KUBELET-{i} runtime @{OTHER_NODE}" for i in ("NOFILE", "NPROC", "MEMLOCK")),
         ),
     ),
