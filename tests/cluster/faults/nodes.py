@@ -47,6 +47,7 @@ def cut_off(why: str) -> dict[str, ExpectedResult]:
     }
 
 
+KUBELETS = "CMP-KUBELET-DRIFT persisted @cluster"
 KUBELET_FAULTS = (
     ClusterFault(
         "kubelet is stopped",
@@ -94,7 +95,31 @@ KUBELET_FAULTS = (
             " sed -i '/^clusterDNS:/,+1d' config.yaml",
             "mv /root/config.yaml /var/lib/kubelet/",
         ),
-        turns={"CMP-COREDNS runtime @cluster": fail("names no clusterDNS")},
+        turns={
+            "CMP-COREDNS runtime @cluster": fail("names no clusterDNS"),
+            KUBELETS: fail("clusterDNS is ["),
+        },
+    ),
+    ClusterFault(
+        "two workers' kubelets have different configuration",
+        OTHER_NODE,
+        **on(
+            OTHER_NODE,
+            "cd /var/lib/kubelet && cp -p config.yaml /root/ && echo 'maxPods: 50' >>config.yaml",
+            "mv /root/config.yaml /var/lib/kubelet/",
+        ),
+        turns={KUBELETS: fail(f"maxPods is not set on {NODE}, 50 on {OTHER_NODE}")},
+    ),
+    ClusterFault(
+        "one master's kubelet has a different configuration by a flag",
+        FIRST,
+        **on(
+            FIRST,
+            "cd /var/lib/kubelet && cp -p kubeadm-flags.env /root/ &&"
+            " sed -i 's/--node-ip/--pods-per-core=9 &/' kubeadm-flags.env",
+            "mv /root/kubeadm-flags.env /var/lib/kubelet/",
+        ),
+        turns={KUBELETS: fail(f"podsPerCore is 9 on {FIRST}, not set on")},
     ),
     ClusterFault(
         "containerd has another driver of control groups",
