@@ -5,7 +5,7 @@ need sed date stat systemctl
 enter /etc/kubernetes "$folder" /var/lib/kubelet
 [ -e "$config" ] || { echo not joined; exit 0; }
 read -r up _ </proc/uptime || exit 3
-date "+now %s $up $(getconf CLK_TCK 2>/dev/null || echo 100)"
+date "+now %s.%N $up $(getconf CLK_TCK 2>/dev/null || echo 100)"
 LC_ALL=C TZ=UTC systemctl show --property=UserspaceTimestamp --property=UserspaceTimestampMonotonic
 files=
 held() {
@@ -34,4 +34,4 @@ if [ -e "$conf" ]; then
 fi
 echo end
 # shellcheck disable=SC2086  # no blanks in these names
-[ -z "$files" ] || stat -L -c 'file %Y %Z %n' $files
+[ -z "$files" ] || stat -L -c 'file %.9Y %.9Z %n' $files
