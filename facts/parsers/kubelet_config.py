@@ -48,7 +48,7 @@ def setting(readings: HostView, name: str) -> tuple[str, ConfigLine] | None:
     Raises Unreadable where the command line names another file or folder.
     """
     found: tuple[str, ConfigLine] | None = None
-    for file in _files(readings):
+    for file in files(readings):
         for number, line in enumerate(file.lines, 1):
             key, colon, value = line.partition(":")
             if colon and key.strip("\"'") == name:
@@ -58,8 +58,8 @@ def setting(readings: HostView, name: str) -> tuple[str, ConfigLine] | None:
     return found
 
 
-def _files(readings: HostView) -> list[File]:
-    """The kubelet's files in the order in which later ones win."""
+def files(readings: HostView) -> list[File]:
+    """The kubelet's files in the order in which later ones win. Raises Unreadable."""
     named, folder = option(readings, "config"), option(readings, "config-dir")
     if named and named[0] != PATH:
         raise Unreadable(f"{named[1]} has the kubelet read {named[0]} instead of {PATH}")
@@ -68,6 +68,15 @@ def _files(readings: HostView) -> list[File]:
     main = readings.file(PATH)
     more = readings.files(f"{FOLDER}/*.conf") if folder else ()
     return [f for f in (main, *more) if f is not None and f.kind == "f"]
+
+
+def options(readings: HostView) -> dict[str, str]:
+    """Every flag of the command line without its dashes, and its value. Raises Unreadable."""
+    names = (
+        word.lstrip("-").partition("=")[0] for _, word in _command_line(readings) if word[:1] == "-"
+    )
+    every = {name: option(readings, name) for name in names if name}
+    return {name: found[0] for name, found in every.items() if found}
 
 
 def option(readings: HostView, name: str) -> tuple[str, ConfigLine] | None:
@@ -99,10 +108,10 @@ def _command_line(readings: HostView) -> Sequence[Word]:
     read = unit_settings.files(readings, UNIT)
     commands = unit_settings.commands(read)
     if not commands:
-        files = [file for file in map(readings.file, OPTION_FILES) if file and file.kind == "f"]
+        present = [file for file in map(readings.file, OPTION_FILES) if file and file.kind == "f"]
         return [
             (source, word)
-            for file in files
+            for file in present
             for source, _, value in unit_settings.variables_of(file)
             for word in unit_settings.command_words(value)
         ]

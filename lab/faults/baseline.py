@@ -62,6 +62,7 @@ NO_CLUSTER = {
     ),
     **_each(["cluster"], "CMP-COREDNS runtime", "FAIL", "this host is not a node yet"),
     **_each(["cluster"], "CP-MANIFEST-DRIFT runtime", "N-A", "there is no cluster yet"),
+    **_each(["cluster"], "CMP-KUBELET-DRIFT persisted", "N-A", "no host is a node yet"),
     **_each(["cluster"], "CMP-NODES runtime", "UNKNOWN", "no apiserver to ask"),
     **_each(["cluster"], "HA-SELF-HEALING drill", "N-A", "measured only by a drill"),
     **_each(["cluster"], "HA-VIP-OWNER drill", "N-A", "measured only by a drill"),
@@ -76,18 +77,24 @@ NO_CLUSTER = {
     **_each(
         MASTERS,
         "CERT-APISERVER runtime, CERT-ETCD runtime, CERT-FRONT-PROXY runtime, "
-        "CERT-KUBECONFIG runtime, CERT-CA runtime",
+        "CERT-KUBECONFIG runtime, CERT-CA runtime, CERT-SERVED runtime",
         "N-A",
         "this host is not a node yet",
     ),
     **_each(MASTERS, "ETCD-SIZE runtime, ETCD-FSYNC runtime", "N-A", "no etcd yet"),
-    **_each(MASTERS + WORKERS, "CERT-KUBELET runtime", "N-A", "this host is not a node yet"),
+    **_each(
+        MASTERS + WORKERS,
+        "CERT-KUBELET runtime, CERT-KUBELET-SERVED runtime, CERT-HELD runtime",
+        "N-A",
+        "this host is not a node yet",
+    ),
     **_each(
         WORKERS,
         "HA-APISERVER-EACH runtime, HA-LB-BACKENDS runtime, HA-LB-BACKENDS persisted, "
         "CMP-KUBECTL runtime, CERT-APISERVER runtime, CERT-ETCD runtime, "
         "CERT-FRONT-PROXY runtime, CERT-KUBECONFIG runtime, CERT-CA runtime, "
-        "NODE-PORTS-MASTER runtime, DISK-ETCD runtime, ETCD-SIZE runtime, ETCD-FSYNC runtime",
+        "NODE-PORTS-MASTER runtime, DISK-ETCD runtime, ETCD-SIZE runtime, ETCD-FSYNC runtime, "
+        "CERT-SERVED runtime",
         "N-A",
         "concerns masters only",
     ),

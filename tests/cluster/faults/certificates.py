@@ -29,8 +29,11 @@ def short(path: str, ca: str, days: int) -> Both:
     )
 
 
-def in_kubeconfig(path: str, days: int) -> Both:
-    """A kubeconfig whose client certificate has that many days left."""
+def in_kubeconfig(path: str, days: int, restart: str = "true") -> Both:
+    """A kubeconfig whose client certificate has that many days left.
+
+    restart: of a process that must not be older than the file that is put back.
+    """
     return on(
         THIRD,
         f"""
@@ -39,11 +42,14 @@ def in_kubeconfig(path: str, days: int) -> Both:
         sed -n 's/^ *client-key-data: //p' {path} | base64 -d >/run/old.key &&
         new=$({signed("/run/old.crt", "/run/old.key", f"{PKI}/ca", days)} | base64 -w0) &&
         [ -n "$new" ] && sed -i "s|$old|$new|" {path} && rm /run/old.crt /run/old.key""",
-        f"mv {KEPT} {path}",
+        f"mv {KEPT} {path}; sleep 4; {restart}",
     )
 
 
 CONF = "/etc/kubernetes/kubelet.conf"
+SCHEDULER = "/etc/kubernetes/scheduler.conf"
+APISERVER = f"{PKI}/apiserver.crt"
+SERVING = "/var/lib/kubelet/pki/kubelet"
 EXPIRED = signed(KUBELET, KUBELET, f"{PKI}/ca", -1)
 
 FAULTS = (
@@ -56,7 +62,10 @@ FAULTS = (
             f' sed -i "s|client-certificate: .*|client-certificate-data: $new|" {CONF}',
             f"mv {KEPT} {CONF}",
         ),
-        turns={"CERT-KUBELET runtime": fail(f"{CONF} (CN=system:node:k8s-master-03,O=system:")},
+        turns={
+            "CERT-KUBELET runtime": fail(f"{CONF} (CN=system:node:k8s-master-03,O=system:"),
+            "CERT-HELD runtime": fail("kubelet (process"),
+        },
     ),
     ClusterFault(
         "the apiserver's certificate for kubelets expires soon",
@@ -79,9 +88,10 @@ FAULTS = (
     ClusterFault(
         "the scheduler's kubeconfig expires soon",
         THIRD,
-        **in_kubeconfig("/etc/kubernetes/scheduler.conf", 10),
+        **in_kubeconfig(SCHEDULER, 10, "pkill -x kube-scheduler"),
         turns={
-            "CERT-KUBECONFIG runtime": fail("scheduler.conf (CN=system:kube-scheduler) expires")
+            "CERT-KUBECONFIG runtime": fail("scheduler.conf (CN=system:kube-scheduler) expires"),
+            "CERT-HELD runtime": fail("kube-scheduler (process"),
         },
     ),
     ClusterFault(
@@ -117,5 +127,54 @@ FAULTS = (
         turns={
             "CERT-KUBELET runtime": fail("(CN=system:node:k8s-master-03,O=system:nodes) expires")
         },
+    ),
+    ClusterFault(
+        "the apiserver does not see its renewed certificate",
+        THIRD,
+        # A container does not see what is mounted on the host later.
+        **on(
+            THIRD,
+            f"{signed(APISERVER, f'{PKI}/apiserver.key', f'{PKI}/ca', 365)} >{KEPT} &&"
+            f" mount --bind {KEPT} {APISERVER}",
+            f"umount {APISERVER}; rm {KEPT}",
+        ),
+        turns={
+            "CERT-SERVED runtime": fail(
+                f"kube-apiserver at 127.0.0.1:6443 serves another certificate than {APISERVER} has"
+            )
+        },
+    ),
+    ClusterFault(
+        "etcd serves a certificate that expires soon",
+        THIRD,
+        **short(f"{PKI}/etcd/server.crt", f"{PKI}/etcd/ca", 10),
+        turns={
+            "CERT-ETCD runtime": fail("server.crt (CN=k8s-master-03) expires in 10 days"),
+            "CERT-SERVED runtime": fail(
+                f"etcd at 127.0.0.1:2379 serves {PKI}/etcd/server.crt, which expires in 10 days"
+            ),
+        },
+    ),
+    ClusterFault(
+        "the kubelet serves a certificate that expires soon",
+        THIRD,
+        **on(
+            THIRD,
+            f"cp -p {SERVING}.crt {KEPT} && openssl x509 -in {KEPT} -signkey {SERVING}.key"
+            f" -days 10 2>/dev/null >{SERVING}.crt && systemctl restart kubelet",
+            f"mv {KEPT} {SERVING}.crt && systemctl restart kubelet",
+        ),
+        turns={
+            "CERT-KUBELET-SERVED runtime": fail(
+                f"kubelet at 127.0.0.1:10250 serves {SERVING}.crt, which expires in 10 days"
+            )
+        },
+    ),
+    ClusterFault(
+        "the scheduler was not restarted after a renewal",
+        THIRD,
+        **on(THIRD, "kubeadm certs renew scheduler.conf", "pkill -x kube-scheduler"),
+        turns={"CERT-HELD runtime": fail("kube-scheduler (process")},
+        may=("HA-SCHEDULER runtime @cluster",),
     ),
 )

@@ -52,6 +52,7 @@ ETCD_FAULTS = (
             "HA-ETCD-MEMBERS runtime @cluster": fail(f"{THIRD}: etcd gives no answer in time"),
             "HA-APISERVER-EACH runtime": fail("https://10.208.1.195:6443/readyz?verbose: "),
             "ETCD-SIZE runtime": unknown("etcd's metrics: no answer in time"),
+            "CERT-SERVED runtime": unknown("etcd at 127.0.0.1:2379 shows no certificate"),
             **down_for_everybody(THIRD),
         },
         may=LEADERS,
@@ -97,7 +98,7 @@ ETCD_FAULTS = (
             "HA-APISERVER-EACH runtime": fail("https://10.208.1.195:6443/readyz?verbose: "),
             **down_for_everybody(THIRD),
         },
-        may=(*LEADERS, "NODE-PORTS-MASTER runtime", "ETCD-SIZE runtime"),
+        may=(*LEADERS, "NODE-PORTS-MASTER runtime", "ETCD-SIZE runtime", "CERT-SERVED runtime"),
     ),
     ClusterFault(
         "a learner that never started",
@@ -166,6 +167,7 @@ APISERVER_FAULTS = (
         **hanging(THIRD, "kube-apiserver"),
         turns={
             "HA-APISERVER-EACH runtime": fail("no answer in time"),
+            "CERT-SERVED runtime": unknown("kube-apiserver at 127.0.0.1:6443 shows no certificate"),
             **down_for_everybody(THIRD),
         },
         may=LEADERS,

@@ -1,6 +1,6 @@
 """Faults of the nodes: kubelet, kube-proxy, CoreDNS, control groups, the registry."""
 
-from lab.faults.fault import ExpectedResult, fail
+from lab.faults.fault import ExpectedResult, fail, unknown
 from tests.cluster.faults.fault import (
     EVERY,
     FIRST,
@@ -47,6 +47,7 @@ def cut_off(why: str) -> dict[str, ExpectedResult]:
     }
 
 
+KUBELETS = "CMP-KUBELET-DRIFT persisted @cluster"
 KUBELET_FAULTS = (
     ClusterFault(
         "kubelet is stopped",
@@ -59,6 +60,7 @@ KUBELET_FAULTS = (
         may=(
             "CMP-COREDNS runtime @cluster",
             "CMP-NODES runtime @cluster",
+            "CERT-KUBELET-SERVED runtime",
             *(f"SVC-KUBELET-{item} runtime" for item in ("NOFILE", "NPROC", "MEMLOCK")),
         ),
     ),
@@ -66,7 +68,10 @@ KUBELET_FAULTS = (
         "kubelet hangs",
         OTHER_NODE,
         **hanging(OTHER_NODE, "kubelet"),
-        turns={"CMP-KUBELET runtime": fail("gives no answer in time")},
+        turns={
+            "CMP-KUBELET runtime": fail("gives no answer in time"),
+            "CERT-KUBELET-SERVED runtime": unknown("shows no certificate: no answer in time"),
+        },
         may=("CMP-COREDNS runtime @cluster", "CMP-NODES runtime @cluster"),
     ),
     ClusterFault(
@@ -90,7 +95,31 @@ KUBELET_FAULTS = (
             " sed -i '/^clusterDNS:/,+1d' config.yaml",
             "mv /root/config.yaml /var/lib/kubelet/",
         ),
-        turns={"CMP-COREDNS runtime @cluster": fail("names no clusterDNS")},
+        turns={
+            "CMP-COREDNS runtime @cluster": fail("names no clusterDNS"),
+            KUBELETS: fail("clusterDNS is ["),
+        },
+    ),
+    ClusterFault(
+        "two workers' kubelets have different configuration",
+        OTHER_NODE,
+        **on(
+            OTHER_NODE,
+            "cd /var/lib/kubelet && cp -p config.yaml /root/ && echo 'maxPods: 50' >>config.yaml",
+            "mv /root/config.yaml /var/lib/kubelet/",
+        ),
+        turns={KUBELETS: fail(f"maxPods is not set on {NODE}, 50 on {OTHER_NODE}")},
+    ),
+    ClusterFault(
+        "one master's kubelet has a different configuration by a flag",
+        FIRST,
+        **on(
+            FIRST,
+            "cd /var/lib/kubelet && cp -p kubeadm-flags.env /root/ &&"
+            " sed -i 's/--node-ip/--pods-per-core=9 &/' kubeadm-flags.env",
+            "mv /root/kubeadm-flags.env /var/lib/kubelet/",
+        ),
+        turns={KUBELETS: fail(f"podsPerCore is 9 on {FIRST}, not set on")},
     ),
     ClusterFault(
         "containerd has another driver of control groups",
@@ -164,6 +193,7 @@ OBJECT_FAULTS = (
         may=(
             "CMP-COREDNS runtime @cluster",
             f"CMP-KUBE-PROXY runtime @{OTHER_NODE}",
+            f"CERT-KUBELET-SERVED runtime @{OTHER_NODE}",
             *(f"SVC-KUBELET-{i} runtime @{OTHER_NODE}" for i in ("NOFILE", "NPROC", "MEMLOCK")),
         ),
     ),
@@ -187,6 +217,7 @@ OBJECT_FAULTS = (
         },
         may=(
             "CMP-COREDNS runtime @cluster",
+            f"CERT-KUBELET-SERVED runtime @{OTHER_NODE}",
             *(f"SVC-KUBELET-{i} runtime @{OTHER_NODE}" for i in ("NOFILE", "NPROC", "MEMLOCK")),
         ),
     ),
