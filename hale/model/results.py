@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from hale.model.evidence import Fact, File, HostView
+from hale.model.notice import Notice
 from hale.model.requirement import Case
 from hale.model.verdict import Verdict
 from hale.model.waiver import WaiverRecord, WaiverState
@@ -168,6 +169,7 @@ class Results(msgspec.Struct):
     deselected: list[RowKey]
     site_checks: list[SiteCheck] = []
     waivers: list[WaiverState] = []
+    notices: list[Notice] = []
 
 
 def unjudged(case: Case[Any], verdict: Verdict, actual: str) -> Result:

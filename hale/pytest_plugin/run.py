@@ -11,6 +11,7 @@ import pytest
 from hale.audit import evidence_file
 from hale.audit.audit import Audit
 from hale.audit.cases import coverage_gaps
+from hale.audit.notices import notices
 from hale.audit.recorder import Recorder, create_run_dir
 from hale.audit.run import evidence_of, host_records, run_record, save_progress, waiver_states
 from hale.files import atomic, provenance, signals
@@ -199,6 +200,7 @@ class AuditRun:
             return
         reasons = self._coverage_gaps(self.recorder.unjudged)
         self.recorder.results.waivers = waiver_states(self.audit, self.recorder)
+        self.recorder.results.notices = notices(self.audit, self.selected)
         self.reports.complete(self.recorder.results)
         self.recorder.end(int(exitstatus), reasons, self._booted)
         self.reports.write(self.recorder.results, self.writer)

@@ -20,6 +20,7 @@ from hale.model.results import (
 from hale.model.verdict import Verdict
 from hale.report import matrix
 from hale.report.jinja import inline_asset, render_page, templates
+from hale.report.notices import sentence
 from hale.report.text import escape_controls, fold_hostnames
 from hale.report.verdicts import PRESENTATION
 
@@ -67,6 +68,7 @@ def render(found: Results) -> str:
         link=lambda row: "#" + quote(row_id(row)),
         overrides=overrides(found),
         waivers=found.waivers,
+        notices=[sentence(notice) for notice in found.notices],
         deselected=_deselected(found),
         possible=len(rows) + len(found.deselected),
         filters=_filters(found),
