@@ -17,6 +17,7 @@ from hale.audit.cases import coverage_gaps, overrides_sha256
 from hale.audit.evidence_file import EvidenceFile
 from hale.audit.guidance import guidance
 from hale.audit.judge import require_checks
+from hale.audit.notices import notices
 from hale.audit.recorder import Recorder
 from hale.audit.waivers import load_waivers
 from hale.files import atomic, provenance
@@ -108,6 +109,7 @@ def run(
     gaps = coverage_gaps(audit.inventory, audited, audit.all_cases, selected, recorder.unjudged)
     recorder.results.waivers = waiver_states(audit, recorder)
     recorder.results.guidance = guidance(selected, recorder.judged)
+    recorder.results.notices = notices(audit, selected)
     recorder.end(1 if failed else 0, gaps, booted)
     return AuditResult(audit, recorder.results, folder)
 

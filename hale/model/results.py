@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from hale.model.evidence import Fact, File, HostView
+from hale.model.notice import Notice
 from hale.model.requirement import Case
 from hale.model.verdict import Verdict
 from hale.model.waiver import WaiverRecord, WaiverState
@@ -199,6 +200,7 @@ class Results(msgspec.Struct):
     waivers: list[WaiverState] = []
     references: list[ReferenceRecord] = []
     guidance: list[Guidance] = []
+    notices: list[Notice] = []
 
 
 def references_of(cases: Iterable[Case[Any]]) -> list[ReferenceRecord]:

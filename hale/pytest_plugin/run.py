@@ -12,6 +12,7 @@ from hale.audit import evidence_file
 from hale.audit.audit import Audit
 from hale.audit.cases import coverage_gaps
 from hale.audit.guidance import guidance
+from hale.audit.notices import notices
 from hale.audit.recorder import Recorder, create_run_dir
 from hale.audit.run import evidence_of, host_records, run_record, save_progress, waiver_states
 from hale.files import atomic, provenance, signals
@@ -205,6 +206,7 @@ class AuditRun:
         reasons = self._coverage_gaps(self.recorder.unjudged)
         self.recorder.results.waivers = waiver_states(self.audit, self.recorder)
         self.recorder.results.guidance = guidance(self.selected, self.recorder.judged)
+        self.recorder.results.notices = notices(self.audit, self.selected)
         self.reports.complete(self.recorder.results)
         self.recorder.end(int(session.exitstatus), reasons, self._booted)
         self.reports.write(self.recorder.results, self.writer)

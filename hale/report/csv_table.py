@@ -5,6 +5,7 @@ import io
 
 from hale.model.results import Results
 from hale.report.matrix import chapter_label
+from hale.report.notices import of_row, sentence
 from hale.report.text import escape_controls
 
 COLUMNS = (
@@ -21,6 +22,7 @@ COLUMNS = (
     "overrides",
     "waiver_ticket",
     "waiver_expires",
+    "notices",
 )
 # A spreadsheet takes a cell that begins with one of these for a formula, which may run programs
 # and send data away: https://owasp.org/www-community/attacks/CSV_Injection
@@ -49,6 +51,7 @@ def render(found: Results) -> str:
                 "; ".join(f"{o.parameter}={o.value}" for o in row.overrides),
                 row.waiver.ticket if row.waiver else "",
                 row.waiver.expires if row.waiver else "",
+                "; ".join(sentence(notice) for notice in of_row(row, found.notices)),
             )
         )
     return table.getvalue()

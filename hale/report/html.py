@@ -27,6 +27,7 @@ from hale.report import causes as failure_causes
 from hale.report import matrix, page_data
 from hale.report.causes import Cause
 from hale.report.jinja import inline_asset, render_page, templates
+from hale.report.notices import sentence
 from hale.report.text import escape_controls, fold_hostnames
 from hale.report.verdicts import PRESENTATION
 
@@ -88,6 +89,7 @@ def render(found: Results) -> str:
         accepted=_accepted(rows),
         passed=_passed(rows),
         folded=sum(counts[v] for v in page_data.FOLDED),
+        notices=[sentence(notice) for notice in found.notices],
         deselected=_deselected(found),
         possible=len(rows) + len(found.deselected),
         sign_off={name: found.run.metadata.get(name, "") for name in SIGN_OFF},

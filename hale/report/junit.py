@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element, SubElement
 from hale.model.results import Result, Results, Run, SiteCheck
 from hale.model.verdict import Verdict
 from hale.report.matrix import failure_block
+from hale.report.notices import sentence
 from hale.report.text import escape_lines
 from hale.report.verdicts import PRESENTATION
 
@@ -32,7 +33,7 @@ MAX_MESSAGE = 1000  # characters of an attribute; the element's text has everyth
 def render(found: Results, prefix: str = "") -> str:
     """The file. `prefix` stands before each class name, as `pytest --junit-prefix` says.
 
-    A suite that is not complete says so in its name and in its properties.
+    A suite that is not complete says so in its name and in its properties, which have the notices.
     """
     run = found.run
     names = [f"hale {run.kind}"]
@@ -43,6 +44,7 @@ def render(found: Results, prefix: str = "") -> str:
     if run.incomplete:
         names.append("INCOMPLETE")
         notes += [("INCOMPLETE", reason) for reason in run.incomplete]
+    notes += [("NOTICE", sentence(notice)) for notice in found.notices]
     cases = [_row(row, prefix) for row in found.results]
     cases += [_site_check(check, prefix) for check in found.site_checks]
     count = Counter(child.tag for case in cases for child in case)

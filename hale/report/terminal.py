@@ -25,6 +25,7 @@ from hale.report.matrix import (
     failures_beside,
     matrix,
 )
+from hale.report.notices import sentence
 from hale.report.text import escape_controls, fold_hostnames, format_value
 from hale.report.verdicts import PRESENTATION, sign_of
 
@@ -193,6 +194,9 @@ def renderables(results: Results, width: int, verbosity: int = 0) -> "list[Rende
     if run.other_tests_failed:
         warning = f"{failures_beside(run)}: tests that judge no requirement; see above"
         found.append(_hanging(Text("! ", "bold red"), Text(warning, "bold red")))
+    for notice in results.notices:
+        text = Text(escape_controls(f"notice: {sentence(notice)}"), "cyan")
+        found.append(_hanging(Text("! ", "bold cyan"), text))
     for reason in run.incomplete:
         warning = escape_controls(f"INCOMPLETE: {reason}")
         found.append(_hanging(Text("! ", "bold yellow"), Text(warning, "yellow")))

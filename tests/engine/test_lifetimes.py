@@ -4,27 +4,23 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
-from hale.audit.audit import Audit
 from hale.audit.versions import at_versions, require_held
 from hale.inventory import ini
-from hale.inventory.ini import Inventory
-from hale.inventory.selection import SelectedHost
-from hale.model.evidence import Evidence, File, NotApplicable, Output
+from hale.model.evidence import Evidence, NotApplicable
 from hale.model.lifetime import KUBERNETES, HowTested, Lifetime, Version, Versions, spelled
-from hale.model.requirement import Case, Requirement
+from hale.model.requirement import Requirement
 from hale.model.verdict import Verdict
 from hale.standard import loader
 from hale.standard.lifetimes import values_at
+from tests.engine.answers import HOSTS, STANDARD, answered, audit, case_of, inventory
 
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "tests" / "golden" / "baseline-versions.txt"
 MINORS = tuple((1, minor) for minor in range(30, 37))
-STANDARD = loader.load_standard(ROOT / "standard")
 VALID = (Path(__file__).parent / "standard" / "valid.toml").read_text()
 
 
@@ -145,27 +141,6 @@ def test_a_requirement_that_only_ends_holds_without_a_version(tmp_path: Path) ->
 
 # --- what the inventory asks for decides before anything runs ---
 
-HOSTS = "[workers]\nw1\n[all:vars]\nvip=192.0.2.1\nvip_port=1\nvip_names=api.example\n"
-
-
-def inventory(folder: Path, *lines: str) -> Inventory:
-    path = folder / "inventory.ini"
-    path.write_text(HOSTS + "".join(f"{line}\n" for line in lines))
-    return ini.load_inventory(path)
-
-
-def audit(known: Inventory) -> Audit:
-    chosen = tuple(SelectedHost(host) for host in known.hosts)
-
-    def nobody(_: SelectedHost) -> Any:
-        raise AssertionError("a host was asked")
-
-    return Audit(known, STANDARD, "extended", chosen, nobody, 1.0)
-
-
-def case_of(run: Audit, requirement: str) -> Case[Any]:
-    return next(c for c in run.cases if c.requirement.id == requirement and c.aspect == "runtime")
-
 
 def test_the_planned_version_decides_before_anything_runs(tmp_path: Path) -> None:
     run = audit(inventory(tmp_path, "kubernetes_version=1.43.0"))
@@ -190,21 +165,6 @@ def test_an_override_of_the_site_outlives_the_baselines_value(tmp_path: Path) ->
 
 
 # --- then what runs decides ---
-
-
-def answered(run: Audit, programs: str, host: str = "w1") -> None:
-    """The host's answer to the probe of its versions, and its os-release."""
-    path = "/etc/os-release"
-    text = ('NAME="CentOS Stream"', 'VERSION_ID="8"')
-    run.hosts = {
-        **run.hosts,
-        host: Evidence(
-            host,
-            {"node_versions.programs": Output("node_versions.programs", 0, programs, "", 0.0)},
-            {path: File(path, "f", None, 0.0, text)},
-            frozenset({path}),
-        ),
-    }
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from hale.audit import recorder, results_file
 from hale.inventory import ini
 from hale.model import results
 from hale.model.errors import UserError
+from hale.model.notice import Notice
 from hale.model.results import (
     ConfigLineRecord,
     EvidenceExcerpt,
@@ -45,6 +46,7 @@ SECTIONS: dict[type[msgspec.Struct], str] = {
     WaiverRecord: "results",
     WaiverState: "waivers",
     ReferenceRecord: "references",
+    Notice: "notices",
 }
 DOCUMENT = factories.ROOT / "docs" / "results.md"
 SCHEMA = factories.ROOT / "docs" / "results.schema.json"
