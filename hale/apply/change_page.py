@@ -15,8 +15,12 @@ from pathlib import Path
 from hale.apply import journal
 from hale.apply.journal import (
     HostFinished,
+    InstallStepDone,
+    InstallStepStarted,
     NodeCordoned,
     NodeUncordoned,
+    PhaseEvent,
+    PhaseState,
     RunFinished,
     RunHeader,
     RunHistory,
@@ -30,7 +34,6 @@ from hale.apply.runner import Reporter
 from hale.audit import results_file
 from hale.model import results
 from hale.model.change import Impact, UnitAction, UnitChange
-from hale.model.errors import UserError
 from hale.model.results import Results
 from hale.plan import plan
 from hale.plan.change_page import StepEnding, host_change, plan_approval
@@ -83,11 +86,8 @@ def page_written(folder: Path, report: Reporter) -> Iterator[None]:
 
 
 def write_page(folder: Path, report: Reporter) -> None:
-    """Write change.html of the run's folder as it stands; reports what keeps it from that."""
-    try:
-        page.save(build(folder), folder / page.NAME)
-    except UserError as error:
-        report("", f"{page.NAME} is not written: {error}")
+    """Write change.html of a fix or an undo as it stands; reports what keeps it from that."""
+    page.write(folder, build, report)
 
 
 def build(folder: Path) -> ChangeReport:
@@ -227,9 +227,12 @@ def events(folder: Path) -> Iterator[ChangeEvent]:
     entries = list(journal.read_entries(folder))
     begun = {(e.host, e.number): e for e in entries if isinstance(e, StepStarted)}
     ended = {(e.host, e.number) for e in entries if isinstance(e, StepDone | StepSkipped)}
+    open_acts = journal.open_acts(entries)
     for entry in entries:
         key = getattr(entry, "host", ""), getattr(entry, "number", 0)
         if isinstance(entry, StepStarted) and key in ended:
+            continue
+        if isinstance(entry, InstallStepStarted) and entry not in open_acts:
             continue
         if (event := _event(entry, begun.get(key))) is not None:
             yield event
@@ -238,6 +241,15 @@ def events(folder: Path) -> Iterator[ChangeEvent]:
 def _event(entry: journal.Entry, begun: StepStarted | None) -> ChangeEvent | None:
     title = _step_title(begun)
     match entry:
+        case PhaseEvent():
+            what = f"{entry.name}: {entry.state.value}"
+            seconds = entry.seconds if entry.state is not PhaseState.STARTED else None
+            return ChangeEvent(entry.at, EventKind.PHASE, "", what, entry.reason, seconds)
+        case InstallStepStarted():
+            return ChangeEvent(entry.at, EventKind.BEGUN, entry.host, entry.title)
+        case InstallStepDone():
+            what = f"{entry.title}: {entry.state.value}"
+            return ChangeEvent(entry.at, EventKind.ENDED, entry.host, what, seconds=entry.seconds)
         case RunHeader():
             return ChangeEvent(entry.at, EventKind.RUN_STARTED, what=entry.run)
         case StepStarted():

@@ -338,7 +338,9 @@ P, F, U, W, N = (
         (P, U, Movement.NOT_JUDGED),
         (F, N, Movement.NOT_JUDGED),
         (P, None, Movement.NOT_JUDGED),
-        (None, P, Movement.NOT_JUDGED),
+        (None, P, Movement.NEW),
+        (None, F, Movement.NEW),
+        (None, U, Movement.NOT_JUDGED),
     ],
 )
 def test_movements(
