@@ -7,7 +7,6 @@ what is on disk.
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -73,16 +72,6 @@ _NO_ENTRY = {ChangeState.RUNNING: Outcome.NOT_KNOWN}
 def has_page(history: RunHistory) -> bool:
     """Whether this module makes the page of that run: of a fix or an undo."""
     return history.header.kind in (ChangeKind.FIX, ChangeKind.UNDO)
-
-
-@contextmanager
-def page_written(folder: Path, report: Reporter) -> Iterator[None]:
-    """Write the run's page at the end, however that comes. A page that cannot be written is
-    reported: it never ends a run."""
-    try:
-        yield
-    finally:
-        write_page(folder, report)
 
 
 def write_page(folder: Path, report: Reporter) -> None:

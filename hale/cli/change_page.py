@@ -5,6 +5,8 @@ from pathlib import Path
 
 from hale.apply import change_page as apply_page
 from hale.apply import journal
+from hale.drill import change_page as drill_page
+from hale.drill import journal as drill_journal
 from hale.install import change_page as install_page
 from hale.model.errors import UserError
 from hale.report.change import page
@@ -27,6 +29,8 @@ def render(run: str, reports: Path) -> bytes:
 
 def _builder(folder: Path) -> Callable[[Path], ChangeReport]:
     """What makes the page of that run."""
+    if (folder / drill_journal.NAME).is_file():
+        return drill_page.build
     if (folder / journal.NAME).is_file():
         kind = journal.load_run(folder).header.kind
         of_install = kind in (ChangeKind.INSTALL, ChangeKind.RESET)

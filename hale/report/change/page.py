@@ -4,7 +4,8 @@ Every value is masked of secrets, escaped, and its control characters made visib
 """
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -96,6 +97,17 @@ def write(
         save(build(folder), folder / NAME)
     except UserError as error:
         report("", f"{NAME} is not written: {error}")
+
+
+@contextmanager
+def written(
+    folder: Path, build: Callable[[Path], ChangeReport], report: Callable[[str, str], None]
+) -> Iterator[None]:
+    """Write the page at the end, however that comes."""
+    try:
+        yield
+    finally:
+        write(folder, build, report)
 
 
 def beside(plan: Path) -> Path:

@@ -20,6 +20,7 @@ NOT_MADE = (
     Outcome.SKIPPED,
     Outcome.NOT_APPLIED,
     Outcome.NOT_BEGUN,
+    Outcome.NOT_REVERTED,
 )
 _UNFINISHED = (ChangeState.RUNNING, ChangeState.CRASHED)
 
@@ -114,15 +115,21 @@ _SHORT = {
     Outcome.NOT_APPLIED: "not applied",
     Outcome.NOT_BEGUN: "not begun",
     Outcome.NOT_KNOWN: "not known",
+    Outcome.NOT_REVERTED: "not reverted",
 }
 
 
 def _done(report: ChangeReport, actions: int, hosts: int) -> str:
     done = report.count(Outcome.DONE)
-    where = f"on {_count(hosts, 'host')}"
+    noun, verb = _DEEDS.get(report.kind, ("change", "made"))
+    where = f"{verb} on {_count(hosts, 'host')}"
     if done == actions:
-        return f"{_count(done, 'change')} made {where}"
-    return f"{done} of {_count(actions, 'change')} made {where}"
+        return f"{_count(done, noun)} {where}"
+    return f"{done} of {_count(actions, noun)} {where}"
+
+
+# What a change of a kind consists of, and what became of each when it is done.
+_DEEDS = {ChangeKind.DRILL: ("fault", "injected and reverted")}
 
 
 def _others(report: ChangeReport) -> list[str]:
@@ -144,7 +151,7 @@ def _results(report: ChangeReport) -> str:
     if comparison is None or not comparison.audited_after:
         return "" if report.kind not in (ChangeKind.FIX, ChangeKind.UNDO) else "not audited since"
     counts = comparison.counts
-    if report.kind is ChangeKind.INSTALL:
+    if report.kind in (ChangeKind.INSTALL, ChangeKind.DRILL):
         failing = _still_failed(comparison) or "none"
         return f"{_count(len(comparison.rows), 'result')} audited, {failing} failed or unknown"
     fixed, broken = counts[Movement.FIXED], counts[Movement.BROKEN]
@@ -216,7 +223,16 @@ def warnings(report: ChangeReport) -> list[Warning]:
                 f"without an entry may have been done since. {again}",
             )
         )
-    if report.state is ChangeState.CRASHED:
+    if report.count(Outcome.NOT_REVERTED):
+        found.append(
+            Warning(
+                "red",
+                "NOT REVERTED",
+                "A fault is not known to be reverted. `invoke drill --revert` reverts what the "
+                "drill left; docs/drills.md has what to do by hand.",
+            )
+        )
+    if report.state is ChangeState.CRASHED and report.kind is not ChangeKind.DRILL:
         found.append(
             Warning(
                 "red",
@@ -295,7 +311,7 @@ _REVERSALS = {
     Reversal.INSTALL_AGAIN: "Cannot be undone: the cluster's data is deleted. A new install makes "
     "a new cluster.",
     Reversal.DRILL_REVERT: "This reverts each fault that an interrupted drill left.",
-    Reversal.NOT_NEEDED: "Nothing to undo.",
+    Reversal.NOT_NEEDED: "Nothing is left to undo.",
 }
 
 
