@@ -7,7 +7,6 @@ what is on disk.
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +14,12 @@ from pathlib import Path
 from hale.apply import journal
 from hale.apply.journal import (
     HostFinished,
+    InstallStepDone,
+    InstallStepStarted,
     NodeCordoned,
     NodeUncordoned,
+    PhaseEvent,
+    PhaseState,
     RunFinished,
     RunHeader,
     RunHistory,
@@ -30,7 +33,6 @@ from hale.apply.runner import Reporter
 from hale.audit import results_file
 from hale.model import results
 from hale.model.change import Impact, UnitAction, UnitChange
-from hale.model.errors import UserError
 from hale.model.results import Results
 from hale.plan import plan
 from hale.plan.change_page import StepEnding, host_change, plan_approval
@@ -72,22 +74,9 @@ def has_page(history: RunHistory) -> bool:
     return history.header.kind in (ChangeKind.FIX, ChangeKind.UNDO)
 
 
-@contextmanager
-def page_written(folder: Path, report: Reporter) -> Iterator[None]:
-    """Write the run's page at the end, however that comes. A page that cannot be written is
-    reported: it never ends a run."""
-    try:
-        yield
-    finally:
-        write_page(folder, report)
-
-
 def write_page(folder: Path, report: Reporter) -> None:
-    """Write change.html of the run's folder as it stands; reports what keeps it from that."""
-    try:
-        page.save(build(folder), folder / page.NAME)
-    except UserError as error:
-        report("", f"{page.NAME} is not written: {error}")
+    """Write change.html of a fix or an undo as it stands; reports what keeps it from that."""
+    page.write(folder, build, report)
 
 
 def build(folder: Path) -> ChangeReport:
@@ -227,9 +216,12 @@ def events(folder: Path) -> Iterator[ChangeEvent]:
     entries = list(journal.read_entries(folder))
     begun = {(e.host, e.number): e for e in entries if isinstance(e, StepStarted)}
     ended = {(e.host, e.number) for e in entries if isinstance(e, StepDone | StepSkipped)}
+    open_acts = journal.open_acts(entries)
     for entry in entries:
         key = getattr(entry, "host", ""), getattr(entry, "number", 0)
         if isinstance(entry, StepStarted) and key in ended:
+            continue
+        if isinstance(entry, InstallStepStarted) and entry not in open_acts:
             continue
         if (event := _event(entry, begun.get(key))) is not None:
             yield event
@@ -238,6 +230,15 @@ def events(folder: Path) -> Iterator[ChangeEvent]:
 def _event(entry: journal.Entry, begun: StepStarted | None) -> ChangeEvent | None:
     title = _step_title(begun)
     match entry:
+        case PhaseEvent():
+            what = f"{entry.name}: {entry.state.value}"
+            seconds = entry.seconds if entry.state is not PhaseState.STARTED else None
+            return ChangeEvent(entry.at, EventKind.PHASE, "", what, entry.reason, seconds)
+        case InstallStepStarted():
+            return ChangeEvent(entry.at, EventKind.BEGUN, entry.host, entry.title)
+        case InstallStepDone():
+            what = f"{entry.title}: {entry.state.value}"
+            return ChangeEvent(entry.at, EventKind.ENDED, entry.host, what, seconds=entry.seconds)
         case RunHeader():
             return ChangeEvent(entry.at, EventKind.RUN_STARTED, what=entry.run)
         case StepStarted():

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 
@@ -156,6 +156,20 @@ class PhaseEvent(msgspec.Struct, frozen=True, tag="phase", rename={"reason": "wh
     at: str
 
 
+class InstallStepStarted(msgspec.Struct, frozen=True, tag="act-begin"):
+    """A step of an install is about to run. path: of the file that it writes, "" of a script.
+
+    interrupts: it interrupts what runs on a host that has joined.
+    """
+
+    phase: str
+    host: str
+    title: str
+    path: str
+    interrupts: bool
+    at: str
+
+
 class InstallStepDone(msgspec.Struct, frozen=True, tag="act"):
     """A step of an install is over: done, failed, or there was nothing to do.
 
@@ -188,9 +202,21 @@ Entry = (
     | NodeCordoned
     | NodeUncordoned
     | PhaseEvent
+    | InstallStepStarted
     | InstallStepDone
     | RunFinished
 )
+
+
+def open_acts(entries: Iterable[Entry]) -> tuple[InstallStepStarted, ...]:
+    """The steps of an install that were begun and have no entry of their end."""
+    begun: dict[tuple[str, str, str], InstallStepStarted] = {}
+    for entry in entries:
+        if isinstance(entry, InstallStepStarted):
+            begun[entry.phase, entry.host, entry.title] = entry
+        elif isinstance(entry, InstallStepDone):
+            begun.pop((entry.phase, entry.host, entry.title), None)
+    return tuple(begun.values())
 
 
 def now() -> str:
@@ -276,6 +302,7 @@ def _replay(
     | NodeCordoned
     | NodeUncordoned
     | PhaseEvent
+    | InstallStepStarted
     | InstallStepDone
     | RunFinished,
 ) -> None:
@@ -290,6 +317,8 @@ def _replay(
             story.skipped.append(entry)
         case PhaseEvent():
             story.phases[entry.name] = entry
+        case InstallStepStarted():
+            pass  # its end is what counts; open_acts has those without one
         case InstallStepDone():
             story.acts.append(entry)
         case NodeCordoned():

@@ -124,7 +124,7 @@ def _fix(
     _confirm(options, made)
     folder = recorder.create_run_dir(options.reports, "fix")
     audited.folder.rename(folder / "before")
-    with change_page.page_written(folder, console_reporter()):
+    with page.written(folder, change_page.build, console_reporter()):
         ok = _execute(made, folder, options, audited.audit, sessions, "fix", "", source)
         requirements = planner.with_membership(only, audited.audit.standard)
         after = _audit_after(audited.audit, sessions, made, folder, requirements)
@@ -233,7 +233,7 @@ def _undo(
     _confirm(options, made)
     folder = recorder.create_run_dir(options.reports, "undo")
     before.folder.rename(folder / "before")
-    with change_page.page_written(folder, console_reporter()):
+    with page.written(folder, change_page.build, console_reporter()):
         _check_machine_ids(made, before.results)
         ok = _execute(made, folder, options, before.audit, sessions, "undo", name)
         after = _audit_after(before.audit, sessions, made, folder)

@@ -1,10 +1,16 @@
 """`invoke report RUN --format change`: the page of a change, made from what its folder has now."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from hale.apply import change_page
+from hale.apply import change_page as apply_page
+from hale.apply import journal
+from hale.drill import change_page as drill_page
+from hale.drill import journal as drill_journal
+from hale.install import change_page as install_page
 from hale.model.errors import UserError
 from hale.report.change import page
+from hale.report.change.model import ChangeKind, ChangeReport
 from hale.report.formats import encode
 
 FORMAT = "change"
@@ -18,6 +24,17 @@ def render(run: str, reports: Path) -> bytes:
     folder = next((f for f in (reports / run, Path(run)) if f.is_dir()), None)
     if folder is None:
         raise UserError(f"no run {run} in {reports}.")
-    if not (folder / "plan.json").is_file():
-        raise UserError(f"{run} has no plan.json: it is not a fix or an undo.")
-    return encode(page.render(change_page.build(folder)))
+    return encode(page.render(_builder(folder)(folder)))
+
+
+def _builder(folder: Path) -> Callable[[Path], ChangeReport]:
+    """What makes the page of that run."""
+    if (folder / drill_journal.NAME).is_file():
+        return drill_page.build
+    if (folder / journal.NAME).is_file():
+        kind = journal.load_run(folder).header.kind
+        of_install = kind in (ChangeKind.INSTALL, ChangeKind.RESET)
+        return install_page.build if of_install else apply_page.build
+    if (folder / "plan.json").is_file():
+        return apply_page.build
+    raise UserError(f"{folder.name} has no journal: it changed nothing.")

@@ -25,6 +25,7 @@ _COMMON = {
     "reports": options.REPORTS,
     "approved-by": options.APPROVED_BY,
     "ticket": options.TICKET,
+    "window": options.WINDOW,
 }
 
 
@@ -63,6 +64,7 @@ def install(
     reports: str = "",
     approved_by: str = "",
     ticket: str = "",
+    window: str = "",
     *,
     login: LoginOptions,
 ) -> None:
@@ -94,6 +96,7 @@ def install(
         force_unlock=force_unlock,
         approved_by=approved_by,
         ticket=ticket,
+        window=window,
         drain=not no_drain,
         drain_timeout=drain_timeout,
         login=login,
@@ -135,6 +138,7 @@ def reset(
     reports: str = "",
     approved_by: str = "",
     ticket: str = "",
+    window: str = "",
     *,
     login: LoginOptions,
 ) -> None:
@@ -149,6 +153,7 @@ def reset(
         force_unlock=force_unlock,
         approved_by=approved_by,
         ticket=ticket,
+        window=window,
         login=login,
     )
     wanted = off.Reset(cluster_name, hosts, packages, allow_quorum_loss, disable_eviction, gone)

@@ -1,7 +1,8 @@
 """`invoke drill`: from the command line to the report.
 
 A drill's folder is reports/<time>-drill/: before/ and after/ are audits of the cluster's own
-requirements, drill.jsonl is the journal, <fault>/ has the raw records of client and watcher.
+requirements, drill.jsonl is the journal, change.html the page of all that, <fault>/ has the raw
+records of client and watcher.
 """
 
 import contextlib
@@ -26,7 +27,7 @@ from hale.apply.runner import locks_held, new_owner
 from hale.audit import recorder
 from hale.audit.audit import Audit
 from hale.audit.run import AuditResult
-from hale.drill import actions, drill_page, journal, revert
+from hale.drill import actions, change_page, drill_page, journal, revert
 from hale.drill.actions import ActionFailed
 from hale.drill.experiment import DrillRun
 from hale.drill.fault import (
@@ -59,6 +60,7 @@ from hale.model.verdict import Verdict
 from hale.paths import ROOT
 from hale.polling import wait_until
 from hale.report.audits import audit
+from hale.report.change import page
 from hale.report.text import confirm
 from hale.ssh import RemoteError, SessionPool, Target
 from hale.ssh.inventory_targets import LoginOptions, targets_of
@@ -155,6 +157,7 @@ def recover_interrupted(
             book.write(DrillEnd(DrillState.REVERTED, now()))
         finally:
             book.close()
+            change_page.write_page(story.folder, screen.log)
             sessions.close()  # a lost session stays lost; the drill needs new ones
     return True
 
@@ -218,8 +221,10 @@ class DrillRunner:
                 report=log,
                 nothing=nothing,
             ),
+            page.written(folder, change_page.build, log),
             contextlib.closing(DrillJournal(folder, header)) as book,
         ):
+            change_page.write_page(folder, log)
             try:
                 self._drills(book, folder, planned)
             except (ActionFailed, SamplerStopped, UserError, OSError) as error:
@@ -247,6 +252,7 @@ class DrillRunner:
         drill_page.save(
             folder, found, self._done, unhealthy=rows, not_reverted=wrong, reason=reason
         )
+        change_page.write_page(folder, log)  # with what was measured
         self._show(folder, found, rows, wrong, reason)
         return completed and not rows and found.run.exit_status == 0
 

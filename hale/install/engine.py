@@ -20,6 +20,7 @@ from typing import Any
 
 from hale.apply.journal import (
     InstallStepDone,
+    InstallStepStarted,
     InstallStepState,
     Journal,
     PhaseState,
@@ -40,6 +41,7 @@ from hale.install.phase import (
     Step,
     WaitFor,
     WaitForPhase,
+    WriteFile,
 )
 from hale.install.planning import LeftAlone, split
 from hale.install.reporter import PhaseReporter, ProgressListener
@@ -371,6 +373,11 @@ class Engine:
                     there |= step.uploads
 
     def _step(self, phase: str, step: Step, executor: InstallStepExecutor) -> None:
+        path = step.path if isinstance(step, WriteFile) else ""
+        interrupts = isinstance(step, RunScript) and step.interrupts
+        self._reporter.write(
+            InstallStepStarted(phase, step.host, step.title, path, interrupts, now())
+        )
         started = time.monotonic()
         self.listener.step(step, InstallStepState.STARTED, 0.0)
         state = InstallStepState.FAILED

@@ -1,7 +1,7 @@
 """A run of install or reset: every host reachable, the cluster locked, a journal.
 
 The folder of a run is reports/<time>-install/ (or -reset): journal.jsonl records each step with its
-duration; gate/ and the last <time>-audit/ are normal audits.
+duration; gate/ and the last <time>-audit/ are normal audits; change.html is the page of all that.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from hale.apply import runner
 from hale.apply import workflow as apply
-from hale.apply.journal import Journal
+from hale.apply.journal import Journal, RunApproval, now
+from hale.install import change_page
 from hale.install.options import InstallOptions
 from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
@@ -62,6 +63,7 @@ def locked_run(
     """
     owner = runner.new_owner(folder.name)
     names = [h.name for h in inventory.hosts]
+    report = apply.console_reporter()
     try:
         with runner.locks_held(
             sessions,
@@ -69,7 +71,7 @@ def locked_run(
             names,
             owner,
             stale=options.force_unlock,
-            report=apply.console_reporter(),
+            report=report,
         ):
             header = runner.journal_header(
                 owner,
@@ -80,6 +82,9 @@ def locked_run(
                 plan_sha256=plan_sha256,
             )
             with closing(Journal(folder, header)) as journal:
+                journal.write(RunApproval(options.plan_source, options.window, now()))
+                change_page.write_page(folder, report)
                 yield journal
     finally:
         sessions.close()
+        change_page.write_page(folder, report)

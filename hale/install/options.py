@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hale.apply.worker_gate import DRAIN_TIMEOUT, check_drain_timeout
 from hale.paths import ROOT
+from hale.report.change.model import PlanSource
 from hale.ssh.inventory_targets import LOGIN_TIMEOUT, LoginOptions
 
 _INSTALL = (".venv/bin/invoke", "install")
@@ -16,8 +17,9 @@ class InstallOptions:
     """The options of one run, as typed.
 
     out: where --plan saves the plan. apply: the saved plan that is to be carried out; plan_sha256:
-    of the approved one, "" if it was not named. drain, drain_timeout: whether workers that have
-    joined are drained before they are interrupted; seconds. Raises UserError.
+    of the approved one, "" if it was not named. window: when the change may be made, in words.
+    drain, drain_timeout: whether workers that have joined are drained before they are interrupted;
+    seconds. Raises UserError.
     """
 
     reports: Path
@@ -30,6 +32,7 @@ class InstallOptions:
     force_unlock: bool = False
     approved_by: str = ""
     ticket: str = ""
+    window: str = ""
     drain: bool = True
     drain_timeout: int = DRAIN_TIMEOUT
     login: LoginOptions = field(default_factory=LoginOptions)
@@ -44,6 +47,13 @@ class InstallOptions:
     def path(self) -> Path:
         """The path of the inventory."""
         return self.inventory or ROOT / "inventory.ini"
+
+    @property
+    def plan_source(self) -> PlanSource:
+        """Where the plan that is carried out comes from."""
+        if self.apply is None:
+            return PlanSource.MADE_NOW
+        return PlanSource.DIGEST if self.plan_sha256 else PlanSource.FILE
 
     @property
     def resume_advice(self) -> str:
@@ -69,7 +79,9 @@ class InstallOptions:
             else "",
         )
         if self.apply is None:
-            approval = self._typed(approved_by=self.approved_by, ticket=self.ticket)
+            approval = self._typed(
+                approved_by=self.approved_by, ticket=self.ticket, window=self.window
+            )
             command = shlex.join([*_INSTALL, *scope, *changes, *approval, *login])
             return f"A new run resumes from here:\n    {command}"
         plan = shlex.join([*_INSTALL, *scope, "--plan", "--out", "FILE", *login])

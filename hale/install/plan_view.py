@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hale.audit import recorder
-from hale.install import preflight, saved_plan
+from hale.install import change_page, preflight, saved_plan
 from hale.install.cluster_context import ClusterContext, load_context
 from hale.install.joined import joined_hosts, left_alone, only_adds_workers
 from hale.install.locked_run import check_reachable
@@ -55,10 +55,12 @@ def print_plan(options: InstallOptions) -> None:
     if options.out is not None:
         made = saved_plan.build(options, context, standard, statuses)
         saved_plan.save(made, options.out)
+        saved_page = change_page.save_plan_page(made, options.out)
         command = f"invoke install --apply {shlex.quote(str(options.out))} --sha256 {made.sha256}"
         console.print(
             Text(
-                f"Saved to {options.out}. This carries it out, and refuses any other plan:\n"
+                f"Saved to {options.out}, with its page for the approval: {saved_page}\n"
+                "This carries it out, and refuses any other plan:\n"
                 f"    {command}"
             )
         )

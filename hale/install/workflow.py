@@ -15,7 +15,7 @@ from hale.apply.cluster_nodes import ClusterNodes
 from hale.apply.journal import Journal, RunFinished, RunState, now
 from hale.apply.worker_gate import DrainOptions, WorkerGate
 from hale.audit import recorder
-from hale.install import preflight, saved_plan
+from hale.install import change_page, preflight, saved_plan
 from hale.install.cluster_context import ClusterContext, load_context
 from hale.install.engine import Engine, PhaseFailed, interruptible
 from hale.install.joined import (
@@ -114,6 +114,7 @@ def _install(
         if phases:
             _settle(inventory, standard, sessions, ignored)
         ok = _audit(inventory, standard, sessions, folder, ignored)
+        change_page.write_page(folder, apply.console_reporter())
     console.print(Text(f"report: {folder}"))
     return ok
 
@@ -188,6 +189,7 @@ def _gate(
             force_unlock=options.force_unlock,
             approved_by=options.approved_by,
             ticket=options.ticket,
+            window=options.window,
             login=options.login,
         )
         sessions.close()  # a fix has its own; new ones then get the limits that it sets

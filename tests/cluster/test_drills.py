@@ -111,6 +111,7 @@ def test_drills_are_survived_and_leave_nothing(cluster: Built) -> None:
         assert names["replicas"]
         assert names["nodes Ready"]
     page = (folder / "report.html").read_text()
+    assert "injected and reverted" in (folder / "change.html").read_text()
     assert page.count("<svg") == 2 * len(drills)
     assert "hale-drill" not in cluster.kubectl("get", "namespaces")
     assert left(cluster) == {}

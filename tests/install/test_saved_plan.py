@@ -313,6 +313,12 @@ def test_it_is_carried_out_while_the_same_remains(
     approved = InstallOptions(tmp_path / "reports", apply=out, plan_sha256=digest)
     with pytest.raises(Carried):
         workflow.install_cluster(approved)
+    (saved_page,) = tmp_path.glob("plan.html")
+    (page,) = (tmp_path / "reports").glob("*-install/change.html")
+    for found in (saved_page, page):
+        assert digest in found.read_text()
+    assert "whose SHA-256 was named for the run" in page.read_text()
+    assert "IN PROGRESS" not in page.read_text(), "the run has ended since its first page"
     (kept,) = (tmp_path / "reports").glob("*-install/plan.json")
     assert kept.read_bytes() == out.read_bytes()
     assert journal.load_run(kept.parent).header.plan_sha256 == digest

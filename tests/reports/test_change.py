@@ -279,7 +279,7 @@ def test_a_page_that_cannot_be_written_ends_no_run(
 
     monkeypatch.setattr(atomic, "write", full)
     reported: list[str] = []
-    with change_page.page_written(folder, lambda host, text: reported.append(text)):
+    with page.written(folder, change_page.build, lambda host, text: reported.append(text)):
         pass
     (text,) = reported
     assert text.startswith("change.html is not written: ")
@@ -338,7 +338,9 @@ P, F, U, W, N = (
         (P, U, Movement.NOT_JUDGED),
         (F, N, Movement.NOT_JUDGED),
         (P, None, Movement.NOT_JUDGED),
-        (None, P, Movement.NOT_JUDGED),
+        (None, P, Movement.NEW),
+        (None, F, Movement.NEW),
+        (None, U, Movement.NOT_JUDGED),
     ],
 )
 def test_movements(

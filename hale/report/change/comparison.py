@@ -16,13 +16,15 @@ class Movement(StrEnum):
     """What a change made of a result.
 
     PLANNED: it fails, and the plan has a step for it. BROKEN: it fails, and did not before.
-    NOT_JUDGED: before or afterwards there is no verdict that can be compared.
+    NEW: there was no result before, as of a cluster that is installed. NOT_JUDGED: before or
+    afterwards there is no verdict that can be compared.
     """
 
     FIXED = "fixed"
     BROKEN = "broken"
     PLANNED = "planned"
     UNCHANGED = "unchanged"
+    NEW = "new"
     WAIVED = "waived"
     NOT_JUDGED = "not judged"
 
@@ -117,8 +119,10 @@ def _pair(before: Result | None, after: Result | None) -> ResultChange:
 def _movement(before: Verdict | None, after: Verdict | None) -> Movement:
     if after is Verdict.WAIVED:
         return Movement.WAIVED
-    if before is None or after in (None, Verdict.UNKNOWN):
+    if after in (None, Verdict.UNKNOWN):
         return Movement.NOT_JUDGED
+    if before is None:
+        return Movement.NEW
     if after is Verdict.FAIL:
         return Movement.UNCHANGED if before.failed else Movement.BROKEN
     if Verdict.NOT_APPLICABLE in (before, after):

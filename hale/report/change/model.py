@@ -44,7 +44,7 @@ class Outcome(StrEnum):
 
     UNCHANGED: the host was already as wanted. SKIPPED: the run stopped before it. NOT_APPLIED: it
     was begun, and recovery found that it changed nothing. NOT_KNOWN: it was begun, and the journal
-    has no entry of its end.
+    has no entry of its end. NOT_REVERTED: a drill's fault that is not known to be reverted.
     """
 
     PLANNED = "planned"
@@ -56,6 +56,7 @@ class Outcome(StrEnum):
     NOT_APPLIED = "not applied"
     NOT_BEGUN = "not begun"
     NOT_KNOWN = "not known"
+    NOT_REVERTED = "not reverted"
 
 
 class PlanSource(StrEnum):
@@ -89,6 +90,7 @@ class EventKind(StrEnum):
     PHASE = "phase"
     CORDONED = "node cordoned"
     UNCORDONED = "node uncordoned"
+    SAMPLERS = "client and watcher started"
     INJECTED = "fault injected"
     REVERTED = "fault reverted"
     WORKLOAD_CREATED = "workload created"

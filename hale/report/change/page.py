@@ -4,6 +4,8 @@ Every value is masked of secrets, escaped, and its control characters made visib
 """
 
 import base64
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +15,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from hale.files import atomic
+from hale.model.errors import UserError
 from hale.redact import redact
 from hale.report.change import words
 from hale.report.change.comparison import Movement
@@ -35,6 +38,7 @@ _STYLE = "change.css"
 # What lies beside the page in the folder of a run, and how the page names it.
 _BESIDE = {
     "before/report.html": "audit before",
+    "gate/report.html": "audit before",
     "after/report.html": "audit afterwards",
     "report.html": "measurements",
     "plan.json": "plan",
@@ -60,6 +64,7 @@ def render(report: ChangeReport) -> str:
             approval=words.approval(report),
             reversal=words.reversal(report),
             impacts=impacts(report),
+            impact_note=words.impact_note(report),
             groups=host_groups(report),
             matrix=result_matrix(report.comparison),
             failing=open_results(report),
@@ -79,6 +84,30 @@ def render(report: ChangeReport) -> str:
 def save(report: ChangeReport, path: Path) -> None:
     """Write the page atomically, readable by the operator alone. Raises UserError."""
     atomic.write(path, render(report).encode(errors="backslashreplace"), mode=0o600)
+
+
+def write(
+    folder: Path, build: Callable[[Path], ChangeReport], report: Callable[[str, str], None]
+) -> None:
+    """Write change.html of a run's folder as it stands.
+
+    A page that cannot be made or written never ends a run: report(host, text) is called.
+    """
+    try:
+        save(build(folder), folder / NAME)
+    except UserError as error:
+        report("", f"{NAME} is not written: {error}")
+
+
+@contextmanager
+def written(
+    folder: Path, build: Callable[[Path], ChangeReport], report: Callable[[str, str], None]
+) -> Iterator[None]:
+    """Write the page at the end, however that comes."""
+    try:
+        yield
+    finally:
+        write(folder, build, report)
 
 
 def beside(plan: Path) -> Path:

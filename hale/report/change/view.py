@@ -146,7 +146,7 @@ def _signs(cell: Iterable[ResultChange]) -> tuple[object, ...]:
 
 
 def _steady(row: ResultChange) -> bool:
-    return row.movement is Movement.UNCHANGED and not row.still_failed
+    return row.movement in (Movement.UNCHANGED, Movement.NEW) and not row.still_failed
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ NOT_MADE = (
     Outcome.SKIPPED,
     Outcome.NOT_APPLIED,
     Outcome.NOT_BEGUN,
+    Outcome.NOT_REVERTED,
 )
 _UNFINISHED = (ChangeState.RUNNING, ChangeState.CRASHED)
 
@@ -58,11 +59,17 @@ def tone(report: ChangeReport) -> str:
 
 def _worse(report: ChangeReport) -> bool:
     """Whether a result is broken, or could not be judged although it was before."""
+    if report.kind in (ChangeKind.INSTALL, ChangeKind.DRILL):
+        return bool(_still_failed(report.comparison))
     if report.comparison is None:
         return report.kind is ChangeKind.FIX
     if report.kind is ChangeKind.UNDO:  # what the run had fixed fails again, as before it
         return False
     return bool(report.comparison.counts[Movement.BROKEN] or _open_targets(report))
+
+
+def _still_failed(comparison: Comparison | None) -> int:
+    return sum(row.still_failed for row in comparison.rows) if comparison else 0
 
 
 def _open_targets(report: ChangeReport) -> int:
@@ -108,15 +115,21 @@ _SHORT = {
     Outcome.NOT_APPLIED: "not applied",
     Outcome.NOT_BEGUN: "not begun",
     Outcome.NOT_KNOWN: "not known",
+    Outcome.NOT_REVERTED: "not reverted",
 }
 
 
 def _done(report: ChangeReport, actions: int, hosts: int) -> str:
     done = report.count(Outcome.DONE)
-    where = f"on {_count(hosts, 'host')}"
+    noun, verb = _DEEDS.get(report.kind, ("change", "made"))
+    where = f"{verb} on {_count(hosts, 'host')}"
     if done == actions:
-        return f"{_count(done, 'change')} made {where}"
-    return f"{done} of {_count(actions, 'change')} made {where}"
+        return f"{_count(done, noun)} {where}"
+    return f"{done} of {_count(actions, noun)} {where}"
+
+
+# What a change of a kind consists of, and what became of each when it is done.
+_DEEDS = {ChangeKind.DRILL: ("fault", "injected and reverted")}
 
 
 def _others(report: ChangeReport) -> list[str]:
@@ -138,6 +151,9 @@ def _results(report: ChangeReport) -> str:
     if comparison is None or not comparison.audited_after:
         return "" if report.kind not in (ChangeKind.FIX, ChangeKind.UNDO) else "not audited since"
     counts = comparison.counts
+    if report.kind in (ChangeKind.INSTALL, ChangeKind.DRILL):
+        failing = _still_failed(comparison) or "none"
+        return f"{_count(len(comparison.rows), 'result')} audited, {failing} failed or unknown"
     fixed, broken = counts[Movement.FIXED], counts[Movement.BROKEN]
     parts = [f"{_count(fixed, 'result')} fixed", f"{broken or 'none'} broken"]
     if report.kind is ChangeKind.UNDO:  # what the run had fixed fails again: that is its purpose
@@ -163,7 +179,35 @@ def counts(report: ChangeReport) -> Mapping[Movement, int]:
         if report.state is ChangeState.PLANNED
         else (Movement.PLANNED,)
     )
-    return {movement: found[movement] for movement in Movement if movement not in unused}
+    shown = [m for m in Movement if m not in unused and (m is not Movement.NEW or found[m])]
+    return {movement: found[movement] for movement in shown}
+
+
+_IMPACTS = {
+    ChangeKind.INSTALL: "On hosts that are in no cluster, an install interrupts no traffic. Of a "
+    "cluster that has hosts already, control-plane nodes are changed one at a time, in health, and "
+    "workers are cordoned and drained before a step that interrupts what runs there. No host is "
+    "rebooted.",
+    ChangeKind.RESET: "What the cluster runs on these hosts stops, and its data on them is "
+    "deleted. Nodes that leave a cluster of other hosts are drained first. No host is rebooted.",
+    ChangeKind.DRILL: "Each fault interrupts what it stops until it is reverted.",
+}
+
+
+def impact_note(report: ChangeReport) -> str:
+    """What a change of this kind interrupts, where its steps alone do not have it."""
+    return _IMPACTS.get(report.kind, "")
+
+
+_RECOVERED_NEXT = (
+    "What became of a step that is not known, the next `invoke fix --apply` or `invoke undo` finds "
+    "out on the host."
+)
+_RECOVERY = {
+    ChangeKind.INSTALL: "Run the install again: it observes each phase, and completes it.",
+    ChangeKind.RESET: "Run the reset again: it observes what remains, and removes it.",
+    ChangeKind.DRILL: "`invoke drill --revert` reverts what the drill left.",
+}
 
 
 def warnings(report: ChangeReport) -> list[Warning]:
@@ -179,15 +223,23 @@ def warnings(report: ChangeReport) -> list[Warning]:
                 f"without an entry may have been done since. {again}",
             )
         )
-    if report.state is ChangeState.CRASHED:
+    if report.count(Outcome.NOT_REVERTED):
+        found.append(
+            Warning(
+                "red",
+                "NOT REVERTED",
+                "A fault is not known to be reverted. `invoke drill --revert` reverts what the "
+                "drill left; docs/drills.md has what to do by hand.",
+            )
+        )
+    if report.state is ChangeState.CRASHED and report.kind is not ChangeKind.DRILL:
         found.append(
             Warning(
                 "red",
                 "INTERRUPTED",
                 "The run's process ended without a last entry in the journal, as after kill -9 or "
                 "a power cut. Each step has an entry on disk before it begins, so a step that is "
-                "not begun changed nothing; what became of one that is not known, the next "
-                "`invoke fix --apply` or `invoke undo` finds out on the host.",
+                f"not begun changed nothing. {_RECOVERY.get(report.kind, _RECOVERED_NEXT)}",
             )
         )
     elif report.count(Outcome.NOT_KNOWN) and report.state is not ChangeState.RUNNING:
@@ -195,8 +247,8 @@ def warnings(report: ChangeReport) -> list[Warning]:
             Warning(
                 "red",
                 "NOT KNOWN",
-                "The host's answer to a step was lost. The next `invoke fix --apply` or "
-                "`invoke undo` finds out on the host whether it was applied.",
+                "The host's answer to a step was lost. "
+                f"{_RECOVERY.get(report.kind, _RECOVERED_NEXT)}",
             )
         )
     comparison = report.comparison
@@ -259,7 +311,7 @@ _REVERSALS = {
     Reversal.INSTALL_AGAIN: "Cannot be undone: the cluster's data is deleted. A new install makes "
     "a new cluster.",
     Reversal.DRILL_REVERT: "This reverts each fault that an interrupted drill left.",
-    Reversal.NOT_NEEDED: "Nothing to undo.",
+    Reversal.NOT_NEEDED: "Nothing is left to undo.",
 }
 
 

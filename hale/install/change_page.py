@@ -1,0 +1,183 @@
+"""change.html of an install or a reset, made from its journal, its saved plan and its audits; and
+the page of a saved plan, for its approval.
+
+It is written when the journal begins, when the run ends and after the final audit.
+"""
+
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from hale.apply import change_page, journal
+from hale.apply.change_page import load_audit, run_approval, run_state
+from hale.apply.journal import Entry, InstallStepDone, InstallStepStarted, InstallStepState
+from hale.apply.runner import Reporter
+from hale.install import saved_plan
+from hale.install.saved_plan import InstallPlan, PlannedPhase
+from hale.model import results
+from hale.model.change import Impact
+from hale.model.results import Results
+from hale.report.change import page
+from hale.report.change.comparison import Comparison, compare
+from hale.report.change.model import (
+    Approval,
+    ChangeAction,
+    ChangeKind,
+    ChangeReport,
+    ChangeState,
+    HostChange,
+    Outcome,
+    Reversal,
+)
+
+CLUSTER = "cluster"  # stands for the hosts of a plan, whose steps name them
+_OUTCOMES = {
+    InstallStepState.STARTED: Outcome.NOT_KNOWN,
+    InstallStepState.DONE: Outcome.DONE,
+    InstallStepState.UNCHANGED: Outcome.UNCHANGED,
+    InstallStepState.FAILED: Outcome.FAILED,
+}
+_Key = tuple[str, str, str]  # phase, host, title
+
+
+def save_plan_page(made: InstallPlan, saved: Path) -> Path:
+    """Write the page beside the plan's file; returns its path. Raises UserError."""
+    path = page.beside(saved)
+    page.save(planned_install(made, saved), path)
+    return path
+
+
+def planned_install(made: InstallPlan, saved: Path) -> ChangeReport:
+    """What remains of each phase, and its steps."""
+    actions = tuple(action for phase in made.phases for action in _planned(phase))
+    return ChangeReport(
+        kind=ChangeKind.INSTALL,
+        state=ChangeState.PLANNED,
+        made_at=results.utc(time.time()),
+        inventory=made.inventory,
+        approval=_plan_approval(made),
+        hosts=(HostChange(CLUSTER, actions),),
+        reversal=Reversal.UNDONE_BY_RESET,
+        apply=f"invoke install --apply {shlex.quote(str(saved))} --sha256 {made.sha256}",
+    )
+
+
+def _planned(phase: PlannedPhase) -> list[ChangeAction]:
+    remaining = "; ".join(phase.remaining)
+    actions = [ChangeAction(step, Outcome.PLANNED, phase.name) for step in phase.steps]
+    if phase.unknown:
+        title = f"steps that are not known yet: {phase.unknown}"
+        actions.append(ChangeAction(title, Outcome.PLANNED, phase.name))
+    if actions and remaining:
+        actions[0] = replace(actions[0], reason=f"remaining: {remaining}")
+    return actions
+
+
+def _plan_approval(made: InstallPlan) -> Approval:
+    return Approval(plan_sha256=made.sha256, author=made.author, planned_at=made.created)
+
+
+def write_page(folder: Path, report: Reporter) -> None:
+    """Write the page of an install or a reset as it stands; reports what keeps it from that.
+
+    Nothing is written for a run without a journal: it changed nothing.
+    """
+    if (folder / journal.NAME).is_file():
+        page.write(folder, build, report)
+
+
+def build(folder: Path) -> ChangeReport:
+    """The page of the install or reset in that folder. Raises UserError for an invalid file."""
+    history = journal.load_run(folder)
+    saved = folder / "plan.json"
+    planned = _plan_approval(saved_plan.load(saved)) if saved.is_file() else Approval()
+    kind = ChangeKind(history.header.kind)
+    final = _final_audit(folder, history.end.at if history.end else "")
+    return ChangeReport(
+        kind=kind,
+        state=run_state(history),
+        made_at=results.utc(time.time()),
+        inventory=history.header.inventory,
+        approval=run_approval(planned, history),
+        run=folder.name,
+        hosts=_hosts(list(journal.read_entries(folder))),
+        comparison=_comparison(folder, final),
+        events=tuple(change_page.events(folder)),
+        reversal=Reversal.INSTALL_AGAIN if kind is ChangeKind.RESET else Reversal.UNDONE_BY_RESET,
+        revert=shlex.join(
+            [
+                "invoke",
+                "install" if kind is ChangeKind.RESET else "reset",
+                "--inventory",
+                history.header.inventory,
+            ]
+        ),
+        links=(*page.links(folder), *_final_link(folder, final)),
+    )
+
+
+def _hosts(entries: Sequence[Entry]) -> tuple[HostChange, ...]:
+    """The steps by host, in the order in which they ended; last those without an end."""
+    started = {_key(e): e for e in entries if isinstance(e, InstallStepStarted)}
+    by_host: dict[str, list[ChangeAction]] = {}
+    for entry in entries:
+        if isinstance(entry, InstallStepDone):
+            begun = started.get(_key(entry))
+            action = _action(entry.phase, entry.title, entry.state, begun, entry.seconds)
+            by_host.setdefault(entry.host, []).append(action)
+    for begun in journal.open_acts(entries):
+        action = _action(begun.phase, begun.title, InstallStepState.STARTED, begun, None)
+        by_host.setdefault(begun.host, []).append(action)
+    return tuple(HostChange(host, tuple(actions)) for host, actions in by_host.items())
+
+
+def _key(entry: InstallStepStarted | InstallStepDone) -> _Key:
+    return entry.phase, entry.host, entry.title
+
+
+def _action(
+    phase: str,
+    title: str,
+    state: InstallStepState,
+    begun: InstallStepStarted | None,
+    seconds: float | None,
+) -> ChangeAction:
+    return ChangeAction(
+        title=f"write {begun.path}" if begun and begun.path else f"run {title}",
+        outcome=_OUTCOMES[state],
+        group=phase,
+        reason=title if begun and begun.path else "",
+        effects=(Impact.DISRUPTS_TRAFFIC,) if begun and begun.interrupts else (),
+        seconds=seconds,
+    )
+
+
+def _comparison(folder: Path, final: tuple[Path, Results] | None) -> Comparison | None:
+    """The audit of the gate, and the final one; of the gate's what the final one has too."""
+    if final is None:
+        return None
+    before, after = load_audit(folder / "gate"), final[1]
+    judged = {(r.host, r.requirement, r.aspect) for r in after.results}
+    rows = before.results if before else []
+    kept = [r for r in rows if (r.host, r.requirement, r.aspect) in judged]
+    return compare(msgspec.structs.replace(after, results=kept), after)
+
+
+def _final_audit(folder: Path, ended: str) -> tuple[Path, Results] | None:
+    """Folder and results of the audit after the phases' end; the gate's own are older."""
+    for path in sorted(folder.glob("*-audit"), reverse=True):
+        found = load_audit(path)
+        if found is not None and ended and found.run.started >= ended:
+            return path, found
+    return None
+
+
+def _final_link(folder: Path, final: tuple[Path, Results] | None) -> tuple[tuple[str, str], ...]:
+    page_of_audit = final[0] / "report.html" if final else None
+    if page_of_audit is None or not page_of_audit.is_file():
+        return ()
+    return (("audit afterwards", str(page_of_audit.relative_to(folder))),)
