@@ -20,6 +20,7 @@ from invoke.tasks import task
 from hale.cli import options
 from hale.cli.install import install, kubeconfig, reset
 from hale.model.errors import UserError
+from hale.report.text import escape_lines
 from lab.errors import LabError
 from lab.tasks import lab
 
@@ -236,24 +237,51 @@ def runs(_: Context, reports: str = "") -> None:
 
 @task(
     klass=options.Command,
+    positional=["run", "before", "after"],
+    more_positional=("diff", ("before", "after")),
     help={
-        "run": "a folder in reports/, such as 2026-11-23T162800Z-audit, or a path",
+        "run": "a folder in reports/, such as 2026-11-23T162800Z-audit, or a path; or diff, with "
+        "two of them: invoke report diff BEFORE AFTER",
+        "before": "of diff: the earlier run, or its results.json",
+        "after": "of diff: the later one",
         "format": "html (default), csv, json, junit, markdown, openreports, oscal, prometheus, "
         "sarif or xccdf",
         "out": "the file to write (default: standard output)",
         "reports": options.REPORTS,
     },
 )
-def report(_: Context, run: str, format: str = "html", out: str = "", reports: str = "") -> None:
-    """Print the report of an earlier run in another format."""
-    from hale.cli.report import render
+def report(
+    _: Context,
+    run: str,
+    before: str = "",
+    after: str = "",
+    format: str = "html",
+    out: str = "",
+    reports: str = "",
+) -> None:
+    """Print an earlier run's report in another format; `diff BEFORE AFTER` compares two runs.
+
+    The exit status of diff is 1 if something broke or is no longer known, 2 if there is nothing
+    to compare.
+    """
+    from hale.cli import report as written
     from hale.files import atomic
 
-    content = render(run, options.reports(reports), format)
+    folder, status = options.reports(reports), 0
+    if run == written.DIFF:
+        try:
+            if options.is_typed("format"):
+                raise UserError("a comparison has no --format.")
+            content, status = written.diff(before, after, folder)
+        except UserError as error:
+            raise Exit(f"report: {escape_lines(str(error))}", code=written.UNFIT) from None
+    else:
+        content = written.render(run, folder, format)
     if out:
         atomic.write_named(Path(out), content)
     else:
         sys.stdout.buffer.write(content)
+    raise Exit(code=status)
 
 
 @task(

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from hale.model.evidence import Fact, File, HostView
+from hale.model.evidence import Fact, File, HostView, SettledFact
 from hale.model.requirement import Case
 from hale.model.verdict import Verdict
 from hale.model.waiver import WaiverRecord, WaiverState
@@ -81,6 +81,7 @@ class Result(msgspec.Struct):
     evidence: list[EvidenceExcerpt] = []
     log: str = ""  # what pytest has beyond that: the traceback of an error, captured output
     waiver: WaiverRecord | None = None  # where the verdict is WAIVED
+    value: str = ""  # what two runs compare, where `actual` names what changes by itself
 
 
 class HostRecord(msgspec.Struct):
@@ -233,6 +234,7 @@ def result_of(
     result = unjudged(case, verdict, reason if fact is None else fact.actual)
     result.duration = round(duration, 6)
     if fact is not None:
+        result.value = fact.settled if isinstance(fact, SettledFact) else ""
         result.settings = [
             ConfigLineRecord(s.path, s.line, s.text, s.wins, s.changed, s.note)
             for s in fact.sources

@@ -33,6 +33,7 @@ from hale.model.results import ReferenceRecord, Result, Results, SiteCheck
 from hale.model.verdict import Verdict
 from hale.model.waiver import IN_FORCE, WaiverRecord, WaiverState
 from hale.report import formats, openreports, sarif, xccdf
+from hale.report.markdown import code
 from hale.report.text import escape_controls
 from tests.reports.conftest import DATA
 from tests.reports.test_html import HOSTILE, hostile
@@ -422,6 +423,23 @@ def test_names_of_openreports(host: str, name: str) -> None:
 
 
 # --- what a reader of each must find ---
+
+
+def test_the_words_of_each_format_for_a_verdict() -> None:
+    words = {v: (sarif.KINDS[v], xccdf.OUTCOMES[v], openreports.OUTCOMES[v]) for v in Verdict}
+    assert words == {
+        Verdict.PASS: ("pass", "pass", "pass"),
+        Verdict.FAIL: ("fail", "fail", "fail"),
+        Verdict.WAIVED: ("fail", "informational", "warn"),
+        Verdict.UNKNOWN: ("open", "error", "error"),
+        Verdict.NOT_APPLICABLE: ("notApplicable", "notapplicable", "skip"),
+    }
+
+
+def test_a_bar_after_a_backslash_stays_in_its_cell() -> None:
+    # GitHub reads `\\\\` as one backslash before it looks for the bar; markdown-it does not.
+    assert code("a\\|b") == "`a\\\\\\|b`"
+    assert code("a|b") == "`a\\|b`"
 
 
 def test_unknown_and_waived_are_not_passed_anywhere() -> None:
