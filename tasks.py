@@ -286,6 +286,22 @@ def report(
 
 @task(
     klass=options.Command,
+    help={
+        "run": "an audit in reports/, such as 2026-11-23T162800Z-audit, or a path",
+        "inventory": options.INVENTORY,
+        "reports": options.REPORTS,
+    },
+)
+def accept(_: Context, run: str, inventory: str = "", reports: str = "") -> None:
+    """Accept the results of an audit: pytest --drift reports what changes from then on."""
+    from hale.cli import accepted
+
+    path = Path(inventory) if inventory else TREE / "inventory.ini"
+    print(accepted.accept(run, options.reports(reports), path), end="")
+
+
+@task(
+    klass=options.Command,
     positional=["requirement"],
     help={
         "requirement": "its id, such as LIM-NOFILE",
@@ -434,6 +450,7 @@ namespace = Collection(
     undo,
     runs,
     report,
+    accept,
     waive,
     waivers,
     install,

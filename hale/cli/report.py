@@ -33,12 +33,17 @@ def load(run: str, reports: Path) -> Results:
 
     run: the name of a folder in `reports`, or the path of a folder or of a results.json.
     """
+    return results_file.load_results(results_path(run, reports))
+
+
+def results_path(run: str, reports: Path) -> Path:
+    """The results.json of a run, named as for `load`. Raises UserError if there is no such run."""
     places = (reports / run, Path(run))
     folder = next((f for f in places if f.is_dir()), None)
     if folder is not None:
-        return results_file.load_results(folder / "results.json")
+        return folder / "results.json"
     if file := next((f for f in places if run and f.exists()), None):
-        return results_file.load_results(file)
+        return file
     raise UserError(f"no run {run} in {reports}.")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from hale.model.comparison import DriftRecord
 from hale.model.evidence import Fact, File, HostView, SettledFact
 from hale.model.requirement import Case
 from hale.model.verdict import Verdict
@@ -182,6 +183,7 @@ class Results(msgspec.Struct):
     site_checks: list[SiteCheck] = []
     waivers: list[WaiverState] = []
     references: list[ReferenceRecord] = []
+    drift: DriftRecord | None = None  # of a run with --drift
 
 
 def references_of(cases: Iterable[Case[Any]]) -> list[ReferenceRecord]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hale.audit import evidence_file
+from hale.audit.accepted import Accepted
 from hale.audit.audit import Audit
 from hale.audit.cases import coverage_gaps
 from hale.audit.recorder import Recorder, create_run_dir
@@ -18,6 +19,7 @@ from hale.model import results
 from hale.model.errors import UserError
 from hale.model.requirement import Case
 from hale.model.results import ROW
+from hale.pytest_plugin import drift
 from hale.pytest_plugin.reports import ReportFiles
 from hale.report import html, terminal
 from hale.ssh import SessionPool
@@ -50,10 +52,18 @@ def ends_pytest() -> Iterator[None]:
 class AuditRun:
     """The audit in pytest's main process, not in xdist's workers: it gathers and records."""
 
-    def __init__(self, config: pytest.Config, audit: Audit, sessions: SessionPool) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        audit: Audit,
+        sessions: SessionPool,
+        accepted: Accepted | None = None,
+    ) -> None:
+        """accepted: the run to report the drift from, with --drift."""
         self.config = config
         self.audit = audit
         self.sessions = sessions
+        self.accepted = accepted
         self.revision = provenance.GitRevision()
         self.started = time.time()
         self.folder = create_run_dir(Path(config.option.reports), "audit")
@@ -200,6 +210,8 @@ class AuditRun:
         reasons = self._coverage_gaps(self.recorder.unjudged)
         self.recorder.results.waivers = waiver_states(self.audit, self.recorder)
         self.reports.complete(self.recorder.results)
+        if self.accepted is not None:
+            self.recorder.results.drift = drift.since(self.accepted, self.recorder)
         self.recorder.end(int(exitstatus), reasons, self._booted)
         self.reports.write(self.recorder.results, self.writer)
         if not self.config.pluginmanager.hasplugin("terminalreporter"):
@@ -232,3 +244,5 @@ class AuditRun:
             terminal.summary(terminalreporter, self.recorder.results, self.folder)
             raise pytest.UsageError(str(error)) from None
         terminal.summary(terminalreporter, self.recorder.results, shown)
+        if self.recorder.results.drift is not None:
+            drift.write(terminalreporter, self.recorder.results.drift)

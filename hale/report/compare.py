@@ -6,84 +6,14 @@ names why: a host that was not reached cannot pass for one that was taken out.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
 
-from msgspec import Struct
-
+from hale.model.comparison import ChangeKind, ChangeReason, ComparedRow, Comparison, RowChange
 from hale.model.results import Result, Results
 from hale.model.verdict import Verdict
 from hale.report.text import escape_controls, fold_hostnames
 
 _FINE = (Verdict.PASS, Verdict.NOT_APPLICABLE)
 _MOST = 2000  # characters of a value
-
-
-class ChangeKind(StrEnum):
-    """What became of a row, the worst first."""
-
-    BROKEN = "broken"  # it fails, and did not
-    NOT_JUDGED = "not judged"  # it became UNKNOWN, or its host was not reached
-    FIXED = "fixed"  # it failed or was waived, and passes
-    WAIVED = "waived"  # it is accepted by a waiver, and was not
-    CHANGED = "changed"  # another value, verdict or expectation that neither breaks nor fixes it
-    NEW = "new"  # only the run after has it
-    GONE = "gone"  # only the run before has it
-
-
-class ComparedRow(Struct, frozen=True):
-    """What a comparison takes of a result.
-
-    value: what is compared, without what changes by itself (`Result.value`); "" where the row has
-    none but `actual`.
-    """
-
-    host: str
-    requirement: str
-    aspect: str
-    verdict: Verdict
-    actual: str
-    value: str
-    expected: str
-
-
-class Change(Struct, frozen=True):
-    """A row that differs. before, after: None where that run does not have it. note: the reason."""
-
-    kind: ChangeKind
-    before: ComparedRow | None
-    after: ComparedRow | None
-    note: str = ""
-
-    @property
-    def row(self) -> ComparedRow:
-        """The row as it is now; as it was, where it is gone."""
-        found = self.after or self.before
-        assert found is not None
-        return found
-
-    @property
-    def broke(self) -> bool:
-        """Whether a result that was not failed can no longer be relied on."""
-        if self.kind is ChangeKind.BROKEN:
-            return True
-        was_failed = self.before is None or self.before.verdict.failed
-        return self.kind is ChangeKind.NOT_JUDGED and not was_failed
-
-
-class Comparison(Struct, frozen=True):
-    """All changes, in the order of ChangeKind, and the number of rows that are the same."""
-
-    changes: tuple[Change, ...]
-    same: int
-
-    @property
-    def broke(self) -> bool:
-        """Whether something broke, or is no longer known to be as required."""
-        return any(change.broke for change in self.changes)
-
-    def count(self, kind: ChangeKind) -> int:
-        """The number of rows of that kind."""
-        return sum(change.kind is kind for change in self.changes)
 
 
 def rows_of(results: Iterable[Result]) -> list[ComparedRow]:
@@ -96,8 +26,8 @@ def rows_of(results: Iterable[Result]) -> list[ComparedRow]:
 
 def compare(before: Sequence[ComparedRow], after: Results) -> Comparison:
     """The changes since `before`, the rows of an earlier run."""
-    was = {(r.host, r.requirement, r.aspect): r for r in before}
-    now = {(r.host, r.requirement, r.aspect): r for r in rows_of(after.results)}
+    was = {row.key: row for row in before}
+    now = {row.key: row for row in rows_of(after.results)}
     down = {host.name: host.down for host in after.hosts if host.down}
     changes = []
     for key, row in now.items():
@@ -107,25 +37,25 @@ def compare(before: Sequence[ComparedRow], after: Results) -> Comparison:
     changes += [_gone(row, down, left_out) for key, row in was.items() if key not in now]
     order = list(ChangeKind)
     changes.sort(key=lambda change: order.index(change.kind))
-    return Comparison(tuple(changes), len(now) - sum(c.after is not None for c in changes))
+    return Comparison(changes, len(now) - sum(c.after is not None for c in changes))
 
 
 def _change(
     before: ComparedRow | None, after: ComparedRow, down: Mapping[str, str]
-) -> Change | None:
+) -> RowChange | None:
     if before is None:
-        return Change(ChangeKind.NEW, None, after)
+        return RowChange(ChangeKind.NEW, None, after)
     if after.verdict is Verdict.UNKNOWN:
         if before.verdict is Verdict.UNKNOWN:
             return None  # neither was judged, so that nothing is known of a change
-        note = f"{after.host} was not reached" if after.host in down else ""
-        return Change(ChangeKind.NOT_JUDGED, before, after, note)
+        reason = ChangeReason.NOT_REACHED if after.host in down else ChangeReason.NONE
+        return RowChange(ChangeKind.NOT_JUDGED, before, after, reason)
     if before.verdict is not after.verdict:
-        return Change(_kind(before.verdict, after.verdict), before, after)
+        return RowChange(_kind(before.verdict, after.verdict), before, after)
     if not _same_value(before, after):
-        return Change(ChangeKind.CHANGED, before, after)
+        return RowChange(ChangeKind.CHANGED, before, after)
     if before.expected != after.expected:
-        return Change(ChangeKind.CHANGED, before, after, "the baseline expects something else")
+        return RowChange(ChangeKind.CHANGED, before, after, ChangeReason.EXPECTATION)
     return None
 
 
@@ -153,14 +83,14 @@ def _without_times(actual: str) -> str:
     return re.sub(r"\d+(?= ms\b)", "", actual)
 
 
-def _gone(row: ComparedRow, down: Mapping[str, str], left_out: set[tuple[str, str, str]]) -> Change:
+def _gone(
+    row: ComparedRow, down: Mapping[str, str], left_out: set[tuple[str, str, str]]
+) -> RowChange:
     if row.host in down:
-        return Change(ChangeKind.NOT_JUDGED, row, None, f"{row.host} was not reached")
-    if (row.host, row.requirement, row.aspect) in left_out:
-        note = "not selected in this run"
-    else:
-        note = "no longer in the inventory, the baseline or the profile"
-    return Change(ChangeKind.GONE, row, None, note)
+        return RowChange(ChangeKind.NOT_JUDGED, row, None, ChangeReason.NOT_REACHED)
+    known = row.key in left_out
+    reason = ChangeReason.DESELECTED if known else ChangeReason.REMOVED
+    return RowChange(ChangeKind.GONE, row, None, reason)
 
 
 # --- as text ---
@@ -198,17 +128,17 @@ def text(comparison: Comparison, earlier: str = "before", later: str = "after") 
             for name, one in (earlier, changes[0].before), (later, changes[0].after):
                 if one is not None:
                     parts.append(f"    {name:{width}}  {one.verdict}  {_shown(one.actual)}")
-            if note := changes[0].note:
-                parts.append(f"    {note}")
+            if reason := changes[0].reason:
+                parts.append(f"    {reason}")
         parts.append("")
     counts = ", ".join(f"{comparison.count(kind)} {kind}" for kind in ChangeKind)
     parts.append(f"{counts}; {comparison.same} the same")
     return "".join(f"{escape_controls(part)}\n" for part in parts)
 
 
-def _alike(changes: Iterable[Change]) -> list[list[Change]]:
+def _alike(changes: Iterable[RowChange]) -> list[list[RowChange]]:
     """Changes that differ in the host only."""
-    groups: dict[tuple[str, ...], list[Change]] = {}
+    groups: dict[tuple[str, ...], list[RowChange]] = {}
     for change in changes:
         row = change.row
         texts = [
@@ -217,8 +147,8 @@ def _alike(changes: Iterable[Change]) -> list[list[Change]]:
             else ""
             for one in (change.before, change.after)
         ]
-        note = change.note.replace(row.host, "")
-        groups.setdefault((row.requirement, row.aspect, *texts, note), []).append(change)
+        key = row.requirement, row.aspect, *texts, change.reason
+        groups.setdefault(key, []).append(change)
     return list(groups.values())
 
 

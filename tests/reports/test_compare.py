@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from hale.audit import results_file
+from hale.model.comparison import ChangeKind, ChangeReason, Comparison
 from hale.model.results import Result, Results, RowKey
 from hale.model.verdict import Verdict
 from hale.report import compare
-from hale.report.compare import ChangeKind
 from tests.reports import factories
 
 PASS, FAIL, UNKNOWN = Verdict.PASS, Verdict.FAIL, Verdict.UNKNOWN
@@ -25,7 +25,7 @@ def row(found: Results, verdict: Verdict, actual: str = "x", **more: str) -> Res
     return changed
 
 
-def compared(found: Results, before: list[Result], after: list[Result]) -> compare.Comparison:
+def compared(found: Results, before: list[Result], after: list[Result]) -> Comparison:
     later = msgspec.structs.replace(found, results=after)
     return compare.compare(compare.rows_of(before), later)
 
@@ -96,10 +96,7 @@ def test_what_changes_by_itself_is_no_change(recorded: Results) -> None:
 def test_another_expectation_is_named(recorded: Results) -> None:
     before, after = row(recorded, PASS, expected="1"), row(recorded, PASS, expected="2")
     (change,) = compared(recorded, [before], [after]).changes
-    assert (change.kind, change.note) == (
-        ChangeKind.CHANGED,
-        "the baseline expects something else",
-    )
+    assert (change.kind, change.reason) == (ChangeKind.CHANGED, ChangeReason.EXPECTATION)
 
 
 def test_rows_of_one_run_only(recorded: Results) -> None:
@@ -108,10 +105,10 @@ def test_rows_of_one_run_only(recorded: Results) -> None:
     assert (new.kind, new.broke) == (ChangeKind.NEW, False)
     (gone,) = compared(recorded, [one], []).changes
     assert gone.kind is ChangeKind.GONE
-    assert "no longer in the inventory" in gone.note
+    assert gone.reason is ChangeReason.REMOVED
     recorded.deselected = [RowKey(one.host, one.requirement, one.aspect)]
     (gone,) = compared(recorded, [one], []).changes
-    assert gone.note == "not selected in this run"
+    assert gone.reason is ChangeReason.DESELECTED
 
 
 @pytest.mark.parametrize("rows", [[], [UNKNOWN]], ids=["gone", "unknown"])
@@ -120,7 +117,7 @@ def test_a_host_that_was_not_reached(recorded: Results, rows: list[Verdict]) -> 
     found = compared(recorded, [row(recorded, PASS)], [row(recorded, v) for v in rows])
     (change,) = found.changes
     assert change.kind is ChangeKind.NOT_JUDGED
-    assert change.note == f"{HOST} was not reached"
+    assert change.reason is ChangeReason.NOT_REACHED
     assert found.broke
 
 

@@ -165,7 +165,7 @@ def count_prometheus(text: str) -> Mapping[str, int]:
             elif one.name == "hale_host_results":
                 of_hosts[one.labels["verdict"]] += int(one.value)
             elif one.name == "hale_result_failed":
-                failed += 1
+                failed += int(one.value)
     assert of_hosts == count
     assert failed == count["FAIL"] + count["UNKNOWN"]
     return count
@@ -215,7 +215,8 @@ COUNTS: Mapping[str, Callable[[str], Mapping[str, int]]] = {
     "xccdf": count_xccdf,
 }
 TEXT = st.one_of(
-    st.sampled_from([*HOSTILE, "", " ", "a", "|", "\\", "`", "\n", "a" * 1200]), st.text(max_size=8)
+    st.sampled_from([*HOSTILE, "", " ", "a", "|", "\\", "`", "\n", "a" * 1200, "a" * 1300]),
+    st.text(max_size=8),
 )
 
 
