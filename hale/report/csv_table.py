@@ -21,6 +21,7 @@ COLUMNS = (
     "overrides",
     "waiver_ticket",
     "waiver_expires",
+    "references",
 )
 # A spreadsheet takes a cell that begins with one of these for a formula, which may run programs
 # and send data away: https://owasp.org/www-community/attacks/CSV_Injection
@@ -32,6 +33,10 @@ def render(found: Results) -> str:
     table = io.StringIO()
     writer = csv.writer(table)
     writer.writerow(COLUMNS)
+    references: dict[str, list[str]] = {}
+    for other in found.references:
+        text = f"{other.benchmark} {other.id} ({other.relation})"
+        references.setdefault(other.requirement, []).append(text)
     for row in found.results:
         writer.writerow(
             _cell(text)
@@ -49,6 +54,7 @@ def render(found: Results) -> str:
                 "; ".join(f"{o.parameter}={o.value}" for o in row.overrides),
                 row.waiver.ticket if row.waiver else "",
                 row.waiver.expires if row.waiver else "",
+                "; ".join(references.get(row.requirement, ())),
             )
         )
     return table.getvalue()

@@ -476,6 +476,7 @@ def test_other_benchmarks_are_carried_through() -> None:
         "xccdf": ('<ident system="urn:hale:benchmark:CIS-Debian-Linux-12">3.3.1</ident>',),
         "oscal": ('"CIS Debian Linux 12 3.3.1 (conflicting)"',),
         "openreports": ("CIS Debian Linux 12 3.3.1 (conflicting)",),
+        "csv": ("CIS Debian Linux 12 3.3.1 (conflicting)",),
     }.items():
         text = formats.FORMATS[name](found)
         assert [word for word in words if word not in text] == [], name
