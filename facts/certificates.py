@@ -93,6 +93,12 @@ class CertificatesRuntime(Struct, frozen=True):
         first = [c for c in self.certificates if not c.begun] or list(self.certificates[:1])
         return "; ".join([*self.faults, *map(str, first)])
 
+    @property
+    def settled(self) -> str:
+        """The files and subjects of all certificates, without the days that they have left."""
+        named = sorted(f"{c.path} ({c.subject})" for c in self.certificates)
+        return "; ".join([*self.faults, *named]) or "no certificate"
+
 
 def probes(host: Host, cases: Sequence[Case[CertificatesParameters]]) -> tuple[Probe, ...]:
     """All files of all requirements in one command."""

@@ -75,6 +75,12 @@ class ClockRuntime(Struct, frozen=True):
             )
         return "; ".join([text, *self.unread])
 
+    @property
+    def settled(self) -> str:
+        """The hosts whose clocks were compared, in the order of their names."""
+        hosts = sorted(offset.host for offset in self.offsets)
+        return "; ".join([f"clocks of {', '.join(hosts)}", *self.unread])
+
 
 def probes(host: Host, cases: Sequence[Case[ClockParameters]]) -> tuple[Probe, ...]:
     """No probe of its own: every answer of a host ends with its clock."""

@@ -120,6 +120,12 @@ class EtcdRuntime(Struct, frozen=True):
             parts.append("none is behind")
         return "; ".join([*parts, *self.unread])
 
+    @property
+    def settled(self) -> str:
+        """The members without the leader, which changes by itself, and without the lag."""
+        parts = self.faults or (f"members on {', '.join(v.host for v in self.statuses)}",)
+        return "; ".join([*parts, *self.unread])
+
 
 def probes(host: Host, cases: Sequence[Case[EtcdParameters]]) -> tuple[Probe, ...]:
     """Each master's own member, twice, a second apart, so in parallel with other probes."""

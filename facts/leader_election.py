@@ -81,6 +81,12 @@ class LeaderElectionRuntime(Struct, frozen=True):
             parts.append(f"{self.leader} leads, and renewed its lease {self.age:.0f} s ago")
         return "; ".join([*parts, *self.unread])
 
+    @property
+    def settled(self) -> str:
+        """Without the leader, which changes by itself, and the age of its lease."""
+        parts = self.faults or (f"{self.component} runs on every master",)
+        return "; ".join([*parts, "one leads" if self.leader else "none leads", *self.unread])
+
 
 class Lease(Struct, frozen=True):
     """A lease as a master's apiserver returns it; holder: its identity, empty where none has it.

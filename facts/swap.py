@@ -140,6 +140,14 @@ class SwapRuntime(Struct, frozen=True):
         active = f"swap is active: {', '.join(map(str, self.active))}"
         return f"{active}; {_beside(self.kubelet)}" if self.kubelet else active
 
+    @property
+    def settled(self) -> str:
+        """Without the size in use."""
+        if not self.active:
+            return self.actual
+        named = [f"{d.name} ({d.kind}, {d.size} KiB)" for d in self.active]
+        return "; ".join(["swap", *named, *([_beside(self.kubelet)] if self.kubelet else [])])
+
 
 class TriggerKind(StrEnum):
     """How something enables swap at boot, which also determines how to prevent it."""

@@ -130,6 +130,13 @@ class TimeSyncRuntime(Struct, frozen=True):
             text += f", the last time {_rounded(self.age_seconds)} ago"
         return text
 
+    @property
+    def settled(self) -> str:
+        """The program, without the server of a pool that it has chosen, offset and age."""
+        if len(self.running) == 1 and not self.problem:
+            return f"{self.running[0]} synchronizes the clock"
+        return self.actual
+
 
 class TimeSyncPersisted(Struct, frozen=True):
     """What a boot starts, and the sources that its configuration names.

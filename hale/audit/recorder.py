@@ -86,6 +86,11 @@ class Recorder:
         self._written = time.monotonic()
 
     @property
+    def rows(self) -> list[Result]:
+        """All rows; those without a verdict yet are UNKNOWN."""
+        return list(self._rows.values())
+
+    @property
     def judged(self) -> list[Result]:
         """The rows that have a verdict."""
         return [row for test, row in self._rows.items() if test not in self._open]

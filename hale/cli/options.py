@@ -3,7 +3,7 @@
 import inspect
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,19 @@ def is_typed(name: str) -> bool:
     return any(word.partition("=")[0] == flag(name) for word in sys.argv[1:])
 
 
+def words_after(word: str) -> int:
+    """The number of words after that one, without options and the values of long ones."""
+    rest = sys.argv[sys.argv.index(word) + 1 :] if word in sys.argv else []
+    count = 0
+    while rest:
+        typed = rest.pop(0)
+        if not typed.startswith("-"):
+            count += 1
+        elif typed.startswith("--") and "=" not in typed and rest:
+            rest.pop(0)
+    return count
+
+
 def require_values(**given: str | None) -> None:
     """Raises UserError for an option without a value, such as one of a variable that is not set.
 
@@ -110,7 +123,8 @@ class Command(Task[Any]):
     `invoke TASK --help` also works where the task begins with a positional word, which invoke
     itself would take `--help` for. A positional parameter with a default may be left out only
     together with the option
-    `without_positional`.
+    `without_positional`. more_positional: a word, and the parameters that are positional only after
+    it, such as BEFORE and AFTER of `report diff`; as many as there are words.
 
     A task with a parameter `login` has the options of LOGIN, and gets LoginOptions of them.
 
@@ -122,11 +136,13 @@ class Command(Task[Any]):
         self,
         *args: Any,
         without_positional: str = "",
+        more_positional: tuple[str, Sequence[str]] = ("", ()),
         interrupted: str = "interrupted",
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._without_positional = without_positional
+        self._more_positional = more_positional
         self._interrupted = interrupted
 
     def __call__(self, context: Context, *args: Any, **kwargs: Any) -> Any:
@@ -190,6 +206,12 @@ class Command(Task[Any]):
             if argument.positional and self._without_positional:
                 argument.positional = not is_typed(self._without_positional)
                 argument.default = None if argument.positional else ""
+        word, names = self._more_positional
+        typed = words_after(word) if word else 0
+        for number, name in enumerate(names):
+            argument = next(a for a in found if a.name == name)
+            argument.positional = number < typed
+            argument.default = None if argument.positional else ""
         return found
 
     def _old_names(self) -> Iterator[tuple[str, str]]:

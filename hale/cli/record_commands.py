@@ -1,4 +1,4 @@
-"""`invoke runs | report | explain`: what was done and found, and why it matters."""
+"""`invoke runs | report | accept | explain`: what was done and found, and why it matters."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import sys
 from pathlib import Path
 
 from invoke.context import Context
+from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from hale.cli import options
+from hale.model.errors import UserError
+from hale.paths import ROOT
+from hale.report.text import escape_lines
 
 
 @task(klass=options.Command, help={"reports": options.REPORTS})
@@ -25,27 +29,70 @@ def runs(_: Context, reports: str = "") -> None:
 
 @task(
     klass=options.Command,
+    positional=["run", "before", "after"],
+    more_positional=("diff", ("before", "after")),
     help={
-        "run": "a folder in reports/, such as 2026-11-23T162800Z-audit, or a path",
+        "run": "a folder in reports/, such as 2026-11-23T162800Z-audit, or a path; or diff, with "
+        "two of them: invoke report diff BEFORE AFTER",
+        "before": "of diff: the earlier run, or its results.json",
+        "after": "of diff: the later one",
         "format": "html (default), csv, json, junit, markdown, openreports, oscal, prometheus, "
         "sarif or xccdf; change: the page of a change, made again",
         "out": "the file to write (default: standard output)",
         "reports": options.REPORTS,
     },
 )
-def report(_: Context, run: str, format: str = "html", out: str = "", reports: str = "") -> None:
-    """Print the report of an earlier run in another format."""
+def report(
+    _: Context,
+    run: str,
+    before: str = "",
+    after: str = "",
+    format: str = "html",
+    out: str = "",
+    reports: str = "",
+) -> None:
+    """Print an earlier run's report in another format; `diff BEFORE AFTER` compares two runs.
+
+    The exit status of diff is 1 if something broke or is no longer known, 2 if there is nothing
+    to compare.
+    """
     from hale.cli import change_page
-    from hale.cli.report import render
+    from hale.cli import report as written
     from hale.files import atomic
 
-    folder = options.reports(reports)
-    change = format == change_page.FORMAT
-    content = change_page.render(run, folder) if change else render(run, folder, format)
+    folder, status = options.reports(reports), 0
+    if run == written.DIFF:
+        try:
+            if options.is_typed("format"):
+                raise UserError("a comparison has no --format.")
+            content, status = written.diff(before, after, folder)
+        except UserError as error:
+            raise Exit(f"report: {escape_lines(str(error))}", code=written.UNFIT) from None
+    elif format == change_page.FORMAT:
+        content = change_page.render(run, folder)
+    else:
+        content = written.render(run, folder, format)
     if out:
         atomic.write_named(Path(out), content)
     else:
         sys.stdout.buffer.write(content)
+    raise Exit(code=status)
+
+
+@task(
+    klass=options.Command,
+    help={
+        "run": "an audit in reports/, such as 2026-11-23T162800Z-audit, or a path",
+        "inventory": options.INVENTORY,
+        "reports": options.REPORTS,
+    },
+)
+def accept(_: Context, run: str, inventory: str = "", reports: str = "") -> None:
+    """Accept the results of an audit: pytest --drift reports what changes from then on."""
+    from hale.cli import accepted
+
+    path = Path(inventory) if inventory else ROOT / "inventory.ini"
+    print(accepted.accept(run, options.reports(reports), path), end="")
 
 
 @task(klass=options.Command, help={"requirement": "its id, such as SWAP-OFF"})

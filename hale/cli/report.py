@@ -1,11 +1,16 @@
-"""`invoke report`: the report of an earlier run, made again from its results.json."""
+"""`invoke report`: an earlier run's report in another format, and two runs compared."""
 
 import difflib
 from pathlib import Path
 
 from hale.audit import results_file
 from hale.model.errors import UserError
-from hale.report import formats
+from hale.model.results import Results
+from hale.report import compare, formats
+
+DIFF = "diff"  # the word in place of a run: `invoke report diff BEFORE AFTER`
+BROKE = 1  # exit status of a comparison in which something broke
+UNFIT = 2  # of one that could not be made, as of diff(1)
 
 
 def render(run: str, reports: Path, name: str) -> bytes:
@@ -20,7 +25,33 @@ def render(run: str, reports: Path, name: str) -> bytes:
             f"Did you mean {similar[0]}?" if similar else f"Formats: {', '.join(formats.FORMATS)}."
         )
         raise UserError(f"no format {name!r}. {hint}")
-    folder = next((f for f in (reports / run, Path(run)) if f.is_dir()), None)
-    if folder is None:
-        raise UserError(f"no run {run} in {reports}.")
-    return formats.encode(formats.FORMATS[name](results_file.load_results(folder / "results.json")))
+    return formats.encode(formats.FORMATS[name](load(run, reports)))
+
+
+def load(run: str, reports: Path) -> Results:
+    """The results of a run. Raises UserError.
+
+    run: the name of a folder in `reports`, or the path of a folder or of a results.json.
+    """
+    return results_file.load_results(results_path(run, reports))
+
+
+def results_path(run: str, reports: Path) -> Path:
+    """The results.json of a run, named as for `load`. Raises UserError if there is no such run."""
+    places = (reports / run, Path(run))
+    folder = next((f for f in places if f.is_dir()), None)
+    if folder is not None:
+        return folder / "results.json"
+    if file := next((f for f in places if run and f.exists()), None):
+        return file
+    raise UserError(f"no run {run} in {reports}.")
+
+
+def diff(before: str, after: str, reports: Path) -> tuple[bytes, int]:
+    """The comparison of two runs as text, and its exit status. Raises UserError."""
+    if not before or not after:
+        raise UserError(f"name two runs or files: invoke report {DIFF} BEFORE AFTER.")
+    earlier, later = load(before, reports), load(after, reports)
+    found = compare.compare(compare.rows_of(earlier.results), later)
+    text = f"{compare.describe(earlier, later)}\n{compare.text(found)}"
+    return formats.encode(text), BROKE if found.broke else 0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property, wraps
 from itertools import islice, takewhile
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from msgspec import Struct
 
@@ -191,6 +191,15 @@ class Fact(Protocol):
     @property
     def sources(self) -> Sequence[ConfigLine]:
         """The lines it was read from, winners marked; empty for values of the kernel."""
+
+
+@runtime_checkable
+class SettledFact(Fact, Protocol):
+    """A fact whose `actual` names values that change by themselves, such as the age of a lease."""
+
+    @property
+    def settled(self) -> str:
+        """The same sentence without them: what two runs compare. Never empty."""
 
 
 # The names of evidence.json, a published format.

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from hale.model.evidence import Fact, File, HostView
+from hale.model.comparison import DriftRecord
+from hale.model.evidence import Fact, File, HostView, SettledFact
 from hale.model.notice import Notice
 from hale.model.requirement import Case
 from hale.model.verdict import Verdict
@@ -82,6 +83,7 @@ class Result(msgspec.Struct):
     evidence: list[EvidenceExcerpt] = []
     log: str = ""  # what pytest has beyond that: the traceback of an error, captured output
     waiver: WaiverRecord | None = None  # where the verdict is WAIVED
+    value: str = ""  # what two runs compare, where `actual` names what changes by itself
 
 
 class HostRecord(msgspec.Struct):
@@ -201,6 +203,7 @@ class Results(msgspec.Struct):
     references: list[ReferenceRecord] = []
     guidance: list[Guidance] = []
     notices: list[Notice] = []
+    drift: DriftRecord | None = None  # of a run with --drift
 
 
 def references_of(cases: Iterable[Case[Any]]) -> list[ReferenceRecord]:
@@ -253,6 +256,7 @@ def result_of(
     result = unjudged(case, verdict, reason if fact is None else fact.actual)
     result.duration = round(duration, 6)
     if fact is not None:
+        result.value = fact.settled if isinstance(fact, SettledFact) else ""
         result.settings = [
             ConfigLineRecord(s.path, s.line, s.text, s.wins, s.changed, s.note)
             for s in fact.sources

@@ -10,6 +10,7 @@ import testinfra
 from msgspec import Struct
 
 from hale.audit import evidence_file
+from hale.audit.accepted import Accepted, load_accepted
 from hale.audit.audit import Audit, hosts_in_evidence
 from hale.audit.judge import BrokenCheck, require_checks
 from hale.audit.waivers import load_waivers
@@ -64,13 +65,14 @@ class AuditConfig(Struct, frozen=True):
     """The resolved options of an audit.
 
     sessions: to the selected hosts, except those of a testinfra URI. saved: the evidence of an
-    earlier run (`--evidence`), if given.
+    earlier run (`--evidence`), if given. accepted: what `--drift` compares with.
     """
 
     inventory: Inventory
     selected_hosts: tuple[SelectedHost, ...]
     sessions: SessionPool
     saved: evidence_file.EvidenceFile | None
+    accepted: Accepted | None = None
 
 
 def resolve_config(config: pytest.Config, worker: dict[str, Any] | None) -> AuditConfig:
@@ -84,6 +86,7 @@ def resolve_config(config: pytest.Config, worker: dict[str, Any] | None) -> Audi
     saved = evidence_file.load_evidence(Path(option.evidence)) if option.evidence else None
     path = option.inventory or (saved.inventory if saved else ROOT / "inventory.ini")
     inventory = ini.load_inventory(Path(path))
+    accepted = load_accepted(inventory.path) if option.drift and worker is None else None
     # xdist passes workers the current options, in which hosts are already rewritten.
     hosts_option = getattr(option, "hale_hosts", option.hosts)
     option.hale_hosts = hosts_option
@@ -100,7 +103,7 @@ def resolve_config(config: pytest.Config, worker: dict[str, Any] | None) -> Audi
         selected = wanted
     sessions = _sessions(config, _targets(selected, option, worker))
     option.hosts = ",".join(c.uri or f"hale://{c.host.name}" for c in selected)
-    return AuditConfig(inventory, selected, sessions, saved)
+    return AuditConfig(inventory, selected, sessions, saved, accepted)
 
 
 def build_audit(config: pytest.Config, resolved: AuditConfig, standard: loader.Standard) -> Audit:

@@ -41,6 +41,10 @@ def _preconnect(early_config: pytest.Config) -> None:
         return
     with contextlib.suppress(UserError):
         known = ini.load_inventory(Path(option.inventory or ROOT / "inventory.ini"))
+        if option.drift:
+            from hale.audit.accepted import load_accepted
+
+            load_accepted(known.path)  # nothing is contacted if it is malformed
         chosen = selection.select_hosts(option.hosts, known, lambda uri: ())
         sessions = SessionPool(targets_for_options(chosen, option))
         adopt(early_config, sessions)

@@ -54,6 +54,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="folder in which each run creates its own (default: reports/)",
     )
     group.addoption(
+        "--drift",
+        action="store_true",
+        help="report what has changed since the run that `invoke accept` accepted, also where both "
+        "are compliant; the exit status stays that of the verdicts",
+    )
+    group.addoption(
         "--connect-timeout",
         metavar="SECONDS",
         type=seconds,

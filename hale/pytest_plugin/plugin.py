@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
             return
         audit = audit_config.build_audit(config, resolved, standard)
         if worker is None and not config.option.collectonly:
-            config.stash[RUN] = AuditRun(config, audit, resolved.sessions)
+            config.stash[RUN] = AuditRun(config, audit, resolved.sessions, resolved.accepted)
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[AUDIT] = audit

@@ -23,6 +23,7 @@ COLUMNS = (
     "waiver_ticket",
     "waiver_expires",
     "notices",
+    "references",
 )
 # A spreadsheet takes a cell that begins with one of these for a formula, which may run programs
 # and send data away: https://owasp.org/www-community/attacks/CSV_Injection
@@ -34,6 +35,10 @@ def render(found: Results) -> str:
     table = io.StringIO()
     writer = csv.writer(table)
     writer.writerow(COLUMNS)
+    references: dict[str, list[str]] = {}
+    for other in found.references:
+        text = f"{other.benchmark} {other.id} ({other.relation})"
+        references.setdefault(other.requirement, []).append(text)
     for row in found.results:
         writer.writerow(
             _cell(text)
@@ -52,6 +57,7 @@ def render(found: Results) -> str:
                 row.waiver.ticket if row.waiver else "",
                 row.waiver.expires if row.waiver else "",
                 "; ".join(sentence(notice) for notice in of_row(row, found.notices)),
+                "; ".join(references.get(row.requirement, ())),
             )
         )
     return table.getvalue()

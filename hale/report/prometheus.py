@@ -79,7 +79,7 @@ def _of_results(found: Results) -> list[Metric]:
         for v in Verdict
         for s in severities
     )
-    failed = {_labels(_name(row)): 1.0 for row in found.results if row.verdict.failed}
+    failed = _sum((_labels(_name(row)), 1) for row in found.results if row.verdict.failed)
     checks = Counter(check.outcome for check in found.site_checks)
     return [
         Metric("results", "Results by verdict and severity.", totals),

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from hale.model.verdict import Verdict
+from hale.report import formats
 from tests.engine.pytest_cli import (
     DATA,
     EVIDENCE,
@@ -823,3 +824,24 @@ def test_pdb_stops_where_a_fact_cannot_be_read(tmp_path: Path) -> None:
     (other,) = typed(tmp_path / "plain", *EVIDENCE, *words).results.results
     assert (one.verdict, one.actual, one.log) == (other.verdict, other.actual, other.log)
     assert one.verdict is Verdict.UNKNOWN
+
+
+LEAKS = """
+def test_leak():
+    assert "connected with password=S3cr3tS3cr3t9 to x" == ""
+"""
+
+
+def test_no_secret_of_a_sites_check_or_command_is_in_any_format(
+    tree: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    folder, more = tree
+    (folder / "checks/test_site.py").write_text(LEAKS)
+    noted = ("--metadata", "url", "https://ops:S3cr3tS3cr3t9@x/")
+    words = ("checks/test_site.py", f"{SYSCTL}::test_runtime", "-k", "site or SYS-IP-FORWARD")
+    done = typed(tmp_path / "r", *EVIDENCE, *words, *noted, cwd=folder, more=more)
+    assert done.code == 1
+    (check,) = done.results.site_checks
+    assert "connected with password=********" in check.message
+    for name, render in formats.FORMATS.items():
+        assert "S3cr3tS3cr3t9" not in render(done.results), name

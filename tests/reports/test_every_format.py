@@ -33,6 +33,7 @@ from hale.model.results import ReferenceRecord, Result, Results, SiteCheck
 from hale.model.verdict import Verdict
 from hale.model.waiver import IN_FORCE, WaiverRecord, WaiverState
 from hale.report import formats, openreports, sarif, xccdf
+from hale.report.markdown import code
 from hale.report.text import escape_controls
 from tests.reports.conftest import DATA
 from tests.reports.test_html import HOSTILE, hostile
@@ -164,7 +165,7 @@ def count_prometheus(text: str) -> Mapping[str, int]:
             elif one.name == "hale_host_results":
                 of_hosts[one.labels["verdict"]] += int(one.value)
             elif one.name == "hale_result_failed":
-                failed += 1
+                failed += int(one.value)
     assert of_hosts == count
     assert failed == count["FAIL"] + count["UNKNOWN"]
     return count
@@ -214,7 +215,8 @@ COUNTS: Mapping[str, Callable[[str], Mapping[str, int]]] = {
     "xccdf": count_xccdf,
 }
 TEXT = st.one_of(
-    st.sampled_from([*HOSTILE, "", " ", "a", "|", "\\", "`", "\n", "a" * 1200]), st.text(max_size=8)
+    st.sampled_from([*HOSTILE, "", " ", "a", "|", "\\", "`", "\n", "a" * 1200, "a" * 1300]),
+    st.text(max_size=8),
 )
 
 
@@ -424,6 +426,23 @@ def test_names_of_openreports(host: str, name: str) -> None:
 # --- what a reader of each must find ---
 
 
+def test_the_words_of_each_format_for_a_verdict() -> None:
+    words = {v: (sarif.KINDS[v], xccdf.OUTCOMES[v], openreports.OUTCOMES[v]) for v in Verdict}
+    assert words == {
+        Verdict.PASS: ("pass", "pass", "pass"),
+        Verdict.FAIL: ("fail", "fail", "fail"),
+        Verdict.WAIVED: ("fail", "informational", "warn"),
+        Verdict.UNKNOWN: ("open", "error", "error"),
+        Verdict.NOT_APPLICABLE: ("notApplicable", "notapplicable", "skip"),
+    }
+
+
+def test_a_bar_after_a_backslash_stays_in_its_cell() -> None:
+    # GitHub reads `\\\\` as one backslash before it looks for the bar; markdown-it does not.
+    assert code("a\\|b") == "`a\\\\\\|b`"
+    assert code("a|b") == "`a\\|b`"
+
+
 def test_unknown_and_waived_are_not_passed_anywhere() -> None:
     found = sample()
     found.results = [r for r in found.results if r.verdict in (Verdict.UNKNOWN, Verdict.WAIVED)]
@@ -457,6 +476,7 @@ def test_other_benchmarks_are_carried_through() -> None:
         "xccdf": ('<ident system="urn:hale:benchmark:CIS-Debian-Linux-12">3.3.1</ident>',),
         "oscal": ('"CIS Debian Linux 12 3.3.1 (conflicting)"',),
         "openreports": ("CIS Debian Linux 12 3.3.1 (conflicting)",),
+        "csv": ("CIS Debian Linux 12 3.3.1 (conflicting)",),
     }.items():
         text = formats.FORMATS[name](found)
         assert [word for word in words if word not in text] == [], name

@@ -14,6 +14,13 @@ from hale.audit import cases as audit_cases
 from hale.audit import recorder, results_file
 from hale.inventory import ini
 from hale.model import results
+from hale.model.comparison import (
+    AcceptedRun,
+    ComparedRow,
+    Comparison,
+    DriftRecord,
+    RowChange,
+)
 from hale.model.errors import UserError
 from hale.model.notice import Notice
 from hale.model.results import (
@@ -47,6 +54,11 @@ SECTIONS: dict[type[msgspec.Struct], str] = {
     WaiverState: "waivers",
     ReferenceRecord: "references",
     Notice: "notices",
+    DriftRecord: "drift",
+    AcceptedRun: "drift",
+    Comparison: "drift",
+    RowChange: "drift",
+    ComparedRow: "drift",
 }
 DOCUMENT = factories.ROOT / "docs" / "results.md"
 SCHEMA = factories.ROOT / "docs" / "results.schema.json"
