@@ -237,6 +237,44 @@ def runs(_: Context, reports: str = "") -> None:
 @task(
     klass=options.Command,
     help={
+        "hosts": options.HOSTS,
+        "inventory": options.INVENTORY,
+        "profile": "baseline (default) or extended",
+        "run": "judge no host, but report this run: a folder in reports/, a path, or newest",
+        "max-age": "hours after which that run is UNKNOWN (default: 24)",
+        "reports": options.REPORTS,
+    },
+)
+def check(
+    _: Context,
+    hosts: str = "all",
+    inventory: str = "",
+    profile: str = "baseline",
+    run: str = "",
+    max_age: float = 24.0,
+    reports: str = "",
+    *,
+    login: "LoginOptions",
+) -> None:
+    """Audit, and print one line for a monitoring system: exit status 0, 1, 2 or 3."""
+    from hale.cli import check as monitored
+
+    folder = options.reports(reports)
+    try:
+        if run:
+            line, state = monitored.saved(run, folder, max_age)
+        else:
+            path = Path(inventory) if inventory else None
+            line, state = monitored.audit(path, profile, hosts, folder, login)
+    except (UserError, OSError) as error:
+        line, state = monitored.refusal(error)
+    print(line)
+    raise Exit(code=state.value)
+
+
+@task(
+    klass=options.Command,
+    help={
         "run": "a folder in reports/, such as 2026-11-23T162800Z-audit, or a path",
         "format": "html (default), junit, json or csv",
         "out": "the file to write (default: standard output)",
@@ -404,6 +442,7 @@ namespace = Collection(
     fix,
     undo,
     runs,
+    check,
     report,
     waive,
     waivers,

@@ -1,6 +1,7 @@
 """The run of an audit in pytest: gathers before the first test and records each result."""
 
 import contextlib
+import os
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from hale.model.errors import UserError
 from hale.model.requirement import Case
 from hale.model.results import ROW
 from hale.pytest_plugin.reports import ReportFiles
-from hale.report import html, terminal
+from hale.report import ci, html, terminal
 from hale.ssh import SessionPool
 
 
@@ -62,6 +63,7 @@ class AuditRun:
         self.reports = ReportFiles(config, self.folder)
         self.recorder: Recorder | None = None
         self.writer = atomic.BackgroundWriter()
+        self.log = ci.Log(ci.detect(os.environ))
         self._booted: Mapping[
             str, float
         ] = {}  # seconds since the epoch; of the hosts that answered
@@ -90,6 +92,8 @@ class AuditRun:
     @pytest.hookimpl(tryfirst=True)
     @ends_pytest()
     def pytest_sessionstart(self) -> None:
+        if (reporter := self.config.pluginmanager.getplugin("terminalreporter")) is not None:
+            reporter.write(self.log.begin())  # from here on, texts of hosts may be shown
         # With xdist: gather before the workers start, for every case that may be selected.
         if self.distributed:
             self._gather(self.audit.cases)
@@ -224,7 +228,17 @@ class AuditRun:
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter
     ) -> Generator[None, None, None]:
-        yield
+        try:
+            yield
+            terminalreporter.write(self.log.open_section("hale", "Hale", time.time()))
+            self._summarize(terminalreporter)
+        finally:
+            terminalreporter.write(self.log.close_section("hale", time.time()))
+            terminalreporter.write(self.log.end())
+        if self.recorder is not None:
+            terminalreporter.write(self.log.annotations(self.recorder.results))
+
+    def _summarize(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.recorder is None:
             return
         shown = self.reports.html or self.folder
