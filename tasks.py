@@ -13,7 +13,7 @@ from invoke.collection import Collection
 from hale.cli.drill import drill_command
 from hale.cli.fix import fix, undo
 from hale.cli.install import install, kubeconfig, reset
-from hale.cli.record_commands import accept, explain, report, runs
+from hale.cli.record_commands import accept, check, explain, report, runs
 from hale.cli.waiver_commands import waive, waivers
 from lab.demo import demo
 from lab.tasks import lab
@@ -34,6 +34,7 @@ namespace = Collection(
     fix,
     undo,
     runs,
+    check,
     report,
     accept,
     waive,

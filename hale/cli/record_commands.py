@@ -1,9 +1,10 @@
-"""`invoke runs | report | accept | explain`: what was done and found, and why it matters."""
+"""`invoke check | runs | report | accept | explain`: what was found and done, and why."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -13,6 +14,9 @@ from hale.cli import options
 from hale.model.errors import UserError
 from hale.paths import ROOT
 from hale.report.text import escape_lines
+
+if TYPE_CHECKING:
+    from hale.ssh.inventory_targets import LoginOptions
 
 
 @task(klass=options.Command, help={"reports": options.REPORTS})
@@ -25,6 +29,44 @@ def runs(_: Context, reports: str = "") -> None:
     # Whatever reads a file or a pipe does not need lines of 80 columns.
     width = None if sys.stdout.isatty() else 1000
     Console(highlight=False, width=width).print(every.table(options.reports(reports)))
+
+
+@task(
+    klass=options.Command,
+    help={
+        "hosts": options.HOSTS,
+        "inventory": options.INVENTORY,
+        "profile": "baseline (default) or extended",
+        "run": "judge no host, but report this run: a folder in reports/, a path, or newest",
+        "max-age": "hours after which that run is UNKNOWN (default: 24)",
+        "reports": options.REPORTS,
+    },
+)
+def check(
+    _: Context,
+    hosts: str = "all",
+    inventory: str = "",
+    profile: str = "baseline",
+    run: str = "",
+    max_age: float = 24.0,
+    reports: str = "",
+    *,
+    login: LoginOptions,
+) -> None:
+    """Audit, and print one line for a monitoring system: exit status 0, 1, 2 or 3."""
+    from hale.cli import check as monitored
+
+    folder = options.reports(reports)
+    try:
+        if run:
+            line, state = monitored.saved(run, folder, max_age)
+        else:
+            path = Path(inventory) if inventory else None
+            line, state = monitored.audit(path, profile, hosts, folder, login)
+    except (UserError, OSError) as error:
+        line, state = monitored.refusal(error)
+    print(line)
+    raise Exit(code=state.value)
 
 
 @task(

@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-import sys
 from collections.abc import Collection
 from pathlib import Path
 
@@ -69,5 +68,5 @@ def _run(request: AuditRequest, folder: Path, *, show: bool) -> AuditResult:
 
 def _print_matrix(found: Results, folder: Path) -> None:
     width = shutil.get_terminal_size((100, 24)).columns
-    print(terminal.text(found, width, -2, color=sys.stdout.isatty()), end="")
+    print(terminal.text(found, width, -2, color=terminal.wants_color()), end="")
     print(f"audit: {folder}", flush=True)

@@ -11,7 +11,6 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from hale.model.requirement import Severity
 from hale.model.results import Guidance, HostRecord, Result, Results
 from hale.model.verdict import Verdict
 from hale.report import matrix
@@ -20,7 +19,6 @@ ANY_HOST = "‹host›"  # stands for the host's own name where several hosts sh
 MAX_CAUSES = 8  # of one aspect with one verdict; the remaining values are one cause more
 MAX_UNUSUAL = 4  # values of one aspect that differ from the usual one
 MOST = 2 / 3  # of a group's hosts have the usual value
-_SEVERITIES = [severity.value for severity in Severity]
 
 
 class Unreached(Struct, frozen=True):
@@ -60,11 +58,6 @@ class Outliers(Struct, frozen=True):
     count: int
     unusual: Sequence[Unusual]
     more: int  # hosts with further values
-
-
-def severity_order(row: Result) -> int:
-    """A key to sort by: the worst first, unknown words last."""
-    return _SEVERITIES.index(row.severity) if row.severity in _SEVERITIES else len(_SEVERITIES)
 
 
 def unreached(found: Results) -> list[Unreached]:
@@ -117,7 +110,14 @@ def _worst_first(rows: Sequence[Result]) -> tuple[int, int, tuple[bool, int], st
     row = rows[0]
     verdict, chapter = matrix.ORDER.index(row.verdict), matrix.chapter_order(row)
     merged = shared_texts(row) != shared_texts(rows[-1])
-    return severity_order(row), verdict, chapter, row.requirement, merged, -len(rows)
+    return (
+        matrix.severity_order(row.severity),
+        verdict,
+        chapter,
+        row.requirement,
+        merged,
+        -len(rows),
+    )
 
 
 def _cause(rows: Sequence[Result], guidance: Mapping[str, Guidance], known: set[str]) -> Cause:

@@ -6,7 +6,6 @@ by the page's script from a block of JSON (page_data.py).
 """
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import quote, urlencode
@@ -24,7 +23,7 @@ from hale.model.results import (
 )
 from hale.model.verdict import Verdict
 from hale.report import causes as failure_causes
-from hale.report import matrix, page_data
+from hale.report import commands, matrix, page_data
 from hale.report.causes import Cause
 from hale.report.jinja import inline_asset, render_page, templates
 from hale.report.notices import sentence
@@ -45,7 +44,6 @@ COLUMNS = {
 # pytest's outcomes that no verdict has: only a site's own checks end so.
 OTHER_OUTCOMES = {"xpassed": "XPASS", "rerun": "RERUN"}
 MAX_COLUMNS = 24  # of the matrix, one a host; above, hosts with the same verdicts share one
-MAX_NAMED = 5  # hosts that a command names one by one
 # Names of `--metadata` that the page shows at its top, and in the block for signatures.
 SIGN_OFF = ("ticket", "purpose", "author", "approver")
 
@@ -71,7 +69,7 @@ def render(found: Results) -> str:
         unverified=fold_hostnames(unverified_hosts(found.hosts)),
         unreached=failure_causes.unreached(found),
         causes=failure_causes.causes(found),
-        commands=Commands(found),
+        fix=lambda cause: fix_command(found, cause),
         failed_checks=[c for c in found.site_checks if c.outcome in FAILED_OUTCOMES],
         outliers=failure_causes.outliers(found),
         fold=fold_hostnames,
@@ -130,22 +128,13 @@ def verdict(found: Results) -> str:
     return words if complete else f"{words} (partial run)"
 
 
-class Commands:
-    """The commands that remediate and explain, as the operator of this run would type them."""
-
-    def __init__(self, found: Results) -> None:
-        self._inventory = found.run.inventory
-        self._hosts = [h.name for h in found.hosts]
-
-    def fix(self, cause: Cause) -> str:
-        """`invoke fix` for this cause alone; empty where it has no change for it."""
-        row, known = cause.row, cause.guidance
-        if row.verdict is not Verdict.FAIL or not known or row.aspect not in known.fixed_aspects:
-            return ""
-        words = ["invoke", "fix", f"--inventory={self._inventory}", f"--only={row.requirement}"]
-        if set(self._hosts) - set(cause.hosts) and len(cause.hosts) <= MAX_NAMED:
-            words.append(f"--hosts={','.join(cause.hosts)}")
-        return shlex.join(words)
+def fix_command(found: Results, cause: Cause) -> str:
+    """`invoke fix` for this cause alone; empty where it has no change for it."""
+    row, known = cause.row, cause.guidance
+    if row.verdict is not Verdict.FAIL or not known or row.aspect not in known.fixed_aspects:
+        return ""
+    everywhere = {h.name for h in found.hosts} <= set(cause.hosts)
+    return commands.fix(found, [row.requirement], () if everywhere else cause.hosts)
 
 
 class Block(Struct, frozen=True):
@@ -232,7 +221,7 @@ def _rows_of(cause: Cause) -> str:
 def _severities(rows: Iterable[Result]) -> list[tuple[str, int]]:
     """How many results of each severity failed, the worst first."""
     failed = [row for row in rows if row.verdict.failed]
-    order = {row.severity: failure_causes.severity_order(row) for row in failed}
+    order = {row.severity: matrix.severity_order(row.severity) for row in failed}
     count = Counter(row.severity for row in failed)
     return [(name, count[name]) for name in sorted(order, key=lambda n: (order[n], n))]
 
@@ -303,5 +292,5 @@ def _filters(rows: Iterable[Result], checks: Iterable[SiteCheck]) -> Mapping[str
     return {
         "outcomes": [(o, label, count[o]) for o, label in labels.items() if count[o]],
         "chapters": sorted(first, key=lambda c: matrix.chapter_order(first[c])),
-        "severities": sorted(worst, key=lambda s: failure_causes.severity_order(worst[s])),
+        "severities": sorted(worst, key=lambda s: matrix.severity_order(s)),
     }

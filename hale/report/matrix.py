@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from hale.model.requirement import Aspect, Profile
+from hale.model.requirement import Aspect, Profile, Severity
 from hale.model.results import Result, Results, Run
 from hale.model.verdict import Verdict
 from hale.report.text import escape_controls, fold_hostnames, format_value
@@ -15,6 +15,7 @@ EXTENDED = Profile.EXTENDED.value  # requirements that the baseline does not hav
 BEYOND = "+"  # stands for the chapter of such a requirement
 ORDER = list(PRESENTATION)
 _ASPECTS = [aspect.value for aspect in Aspect]
+_SEVERITIES = [severity.value for severity in Severity]
 
 
 def columns(results: Results) -> list[str]:
@@ -22,6 +23,11 @@ def columns(results: Results) -> list[str]:
     present = dict.fromkeys(r.host for r in results.results)
     hosts = [h.name for h in results.hosts if h.name in present]
     return list(dict.fromkeys([*hosts, *present]))
+
+
+def severity_order(severity: str) -> int:
+    """A key to sort by: the worst first, unknown words last."""
+    return _SEVERITIES.index(severity) if severity in _SEVERITIES else len(_SEVERITIES)
 
 
 def chapter_order(row: Result) -> tuple[bool, int]:
@@ -96,10 +102,11 @@ class FailureGroup(Struct):
     actual: str
     expected: str
     rows: dict[str, dict[str, None]]  # hosts by "requirement aspect"
+    severity: str = ""  # the worst
 
 
 def failure_groups(rows: Sequence[Result]) -> list[FailureGroup]:
-    """Failed rows by their reason, FAIL before UNKNOWN.
+    """Failed rows by their reason, FAIL before UNKNOWN, the most severe first.
 
     A reason is the same on two hosts if it differs only in the host's name in front of it and
     in milliseconds.
@@ -111,4 +118,7 @@ def failure_groups(rows: Sequence[Result]) -> list[FailureGroup]:
             key = (row.verdict, re.sub(r"\d+(?= ms\b)", "", actual))
             group = grouped.setdefault(key, FailureGroup(row.verdict, actual, row.expected, {}))
             group.rows.setdefault(f"{row.requirement} {row.aspect}", {})[row.host] = None
-    return sorted(grouped.values(), key=lambda group: ORDER.index(group.verdict))
+            group.severity = min(group.severity or row.severity, row.severity, key=severity_order)
+    return sorted(
+        grouped.values(), key=lambda g: (ORDER.index(g.verdict), severity_order(g.severity))
+    )

@@ -14,7 +14,6 @@ from hale.model.results import EvidenceExcerpt, Result, Results, SiteCheck
 from hale.model.verdict import Verdict
 from hale.model.waiver import WaiverRecord
 from hale.report import matrix
-from hale.report.causes import severity_order
 from hale.report.text import escape_lines, format_value
 from hale.report.verdicts import PRESENTATION
 
@@ -89,7 +88,7 @@ class _Pages:
             "chapter": matrix.chapter_label(row),
             "order": chapter + 100 * beyond,
             "severity": self.text(row.severity),
-            "severityOrder": severity_order(row),
+            "severityOrder": matrix.severity_order(row.severity),
             "subject": self.text(row.subject),
             "profile": self.text(row.profile),
         }

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from hale.model.evidence import Evidence
+from hale.model.requirement import Severity
 from hale.model.results import Result, Results
 from hale.model.verdict import Verdict
 from hale.model.waiver import WaiverState
+from hale.report import commands
 from hale.report.matrix import (
     BEYOND,
     FailureGroup,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 # Limits of what the terminal shows; results.json and report.html have everything.
 MAX_REASONS = 40
+SEVERITY_STYLES = {Severity.CRITICAL.value: "red", Severity.MAJOR.value: "yellow"}
 MAX_NAMES = 4  # requirements that say the same
 MAX_TEXT = 400  # characters of a reason
 # The picture's black, red, green, yellow, blue, magenta, cyan and white, on white.
@@ -58,7 +61,7 @@ class GatherProgress:
         self._reporter = reporter
         self._hosts = hosts
         self._answered = 0
-        self._live = sys.stdout.isatty()
+        self._live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
     def __enter__(self) -> "GatherProgress":
         self._show()
@@ -82,6 +85,12 @@ class GatherProgress:
     def _show(self) -> None:
         if self._live:
             self._reporter.write(f"\rgathering: {self._answered} of {self._hosts} hosts answered")
+
+
+def wants_color() -> bool:
+    """Whether standard output takes colours: a terminal, and no NO_COLOR (no-color.org)."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not plain
 
 
 class Stdout:
@@ -200,7 +209,21 @@ def renderables(results: Results, width: int, verbosity: int = 0) -> "list[Rende
     for reason in run.incomplete:
         warning = escape_controls(f"INCOMPLETE: {reason}")
         found.append(_hanging(Text("! ", "bold yellow"), Text(warning, "yellow")))
-    return found
+    return found if verbosity < 0 else [*found, *_following(results)]
+
+
+def _following(results: Results) -> "list[RenderableType]":
+    """The commands to type next."""
+    from rich.text import Text
+
+    offered = commands.following(results)
+    if not offered:
+        return []
+    body = Text()
+    for number, (command, what) in enumerate(offered):
+        body.append(("\n" if number else "") + command, "bold")
+        body.append(f"  # {what}", "dim")
+    return [_hanging(Text("next: "), body)]
 
 
 def _hanging(sign: "Text", body: "Text") -> "Table":
@@ -349,6 +372,10 @@ def _reasons(rows: Sequence[Result], names: Sequence[str], verbosity: int) -> "l
     for reason in grouped[:most]:
         sign, style = sign_of(reason.verdict)
         body = Text.assemble(*_affected(reason, hosts))
+        if reason.severity:
+            body.append(
+                f"  {escape_controls(reason.severity)}", SEVERITY_STYLES.get(reason.severity, "dim")
+            )
         body.append(f"\n{_cut(escape_controls(reason.actual), verbosity)}")
         if verbosity > 0 and len(reason.rows) == 1:
             body.append(f"\nexpected: {escape_controls(reason.expected)}", "dim")

@@ -75,6 +75,7 @@ VARIABLES = [
     "vip_names",
     "hale_environment",
     "hale_site",
+    "hale_purpose",
 ]
 REFUSED = ("ansible_user", "ansible_become_user", "ansible_host", "vip", "ansible_port")
 STANDARD = loader.load_standard(ROOT / "standard")

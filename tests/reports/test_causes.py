@@ -90,13 +90,14 @@ def test_guidance_comes_once_and_the_command_names_the_hosts(recorded: Results) 
     found.guidance = [Guidance("SWAP-OFF", "the kubelet refuses", "Type `swapoff`.", ["runtime"])]
     first, second, _ = causes.causes(found)
     assert (first.first, second.first) == (True, False)
-    commands = html.Commands(found)
-    assert commands.fix(first) == ("invoke fix '--inventory=a b.ini' --only=SWAP-OFF --hosts=n-1")
+    assert html.fix_command(found, first) == (
+        "invoke fix '--inventory=a b.ini' --only=SWAP-OFF --hosts=n-1"
+    )
     page = html.render(found)
     assert page.count("the kubelet refuses") == 1
     assert "<code>swapoff</code>" in page
     found.guidance = [Guidance("SWAP-OFF", "", "", ["persisted"])]
-    assert commands.fix(causes.causes(found)[0]) == ""
+    assert html.fix_command(found, causes.causes(found)[0]) == ""
 
 
 def fleet(recorded: Results, odd: int, of: int = 1000, group: str = "") -> Results:

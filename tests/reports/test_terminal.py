@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from rich.cells import cell_len
 
-from hale.model.results import HostRecord, Result, Results
+from hale.model.results import Guidance, HostRecord, Result, Results
 from hale.model.verdict import Verdict
 from hale.report import matrix, terminal
 from hale.report.matrix import failure_block
@@ -117,6 +117,47 @@ def test_a_dead_host_is_one_reason(recorded: Results) -> None:
 def test_the_matrix_stands_below_the_reasons(recorded: Results) -> None:
     printed = terminal.text(recorded, 100)
     assert printed.index("✗ HOSTS-VIP") < printed.index("§  requirement")
+
+
+def test_the_next_command_is_the_last_line(recorded: Results) -> None:
+    last = lines(recorded, 200)[-1]
+    assert (
+        last == "next: invoke explain HA-APISERVER-VIP  # how to fix it by hand, and 9 more by hand"
+    )
+    recorded.guidance = [
+        Guidance("SYS-IP-FORWARD", "", "", ["runtime"]),
+        Guidance("LIM-NOFILE", "", "", ["persisted"]),
+        Guidance("SWAP-OFF", "", "", ["runtime"]),  # UNKNOWN: nothing is planned
+    ]
+    recorded.run.hosts_expression = "masters,!x"
+    fix, explain = lines(recorded, 200)[-2:]
+    assert fix == (
+        "next: invoke fix --inventory=inventory.ini --only=SYS-IP-FORWARD,LIM-NOFILE "
+        "'--hosts=masters,!x'  # the plan for 2 requirements; changes nothing"
+    )
+    assert explain.startswith("      invoke explain HA-APISERVER-VIP  #")
+    recorded.results = [r for r in recorded.results if r.verdict is Verdict.PASS]
+    assert "next:" not in terminal.text(recorded, 100)
+
+
+def test_the_worst_reasons_stand_first(recorded: Results) -> None:
+    recorded.results.reverse()
+    printed = lines(recorded, 200)
+    words = [s for line in printed for s in re.findall(r"^✗ .*\)  (critical|major)$", line)]
+    assert words == sorted(words)
+    assert set(words) == {"critical", "major"}
+
+
+def test_no_color_and_no_terminal_mean_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert terminal.wants_color()
+    monkeypatch.setenv("TERM", "dumb")
+    assert not terminal.wants_color()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not terminal.wants_color()
 
 
 def test_quiet_and_verbose(recorded: Results) -> None:
