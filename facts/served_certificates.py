@@ -143,7 +143,7 @@ def read_runtime(
             unread.append(str(error))
     if not found and not faults and not unread:
         raise NotApplicable("no such server with a certificate of its own is set up on this host")
-    proven = faults or [one for one in found if not one.lasts(case.parameters.days)]
+    proven = bool(faults) or not all(one.lasts(case.parameters.days) for one in found)
     if unread and not proven:
         raise Unreadable("; ".join(unread))
     found.sort(key=lambda one: (one.same, one.days))
