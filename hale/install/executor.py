@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from hale.install.phase import RunScript, Step, WriteFile
+from hale.install.phase import NO_FILE, RunScript, Step, WriteFile
 from hale.install.secrets import Secret, Secrets
 from hale.inventory.cluster_spec import WRITTEN
 from hale.redact import redact
@@ -20,7 +20,7 @@ BACKUP_DIR = "/var/lib/hale/install/original"
 REPLACED_DIR = "/var/lib/hale/install/replaced"
 TIMEOUT = 120.0
 LINES = 15  # of a failed step's output
-_INVALID = 45
+_INVALID, _CHANGED = 45, 46
 
 NOTE = "note: "  # begins a line of a step's output that the operator is to read
 OutputCallback = Callable[[str], None]  # the latest line of a step that runs
@@ -84,6 +84,9 @@ class InstallStepExecutor:
             check=step.check or ":",
             after=step.then or ":",
             invalid=str(_INVALID),
+            replaces=step.replaces or "",
+            none=NO_FILE,
+            different=str(_CHANGED),
         )
         done = self._session.run(
             f"/bin/sh -c {shlex.quote(script)}", TIMEOUT, base64.b64encode(raw)
@@ -93,6 +96,11 @@ class InstallStepExecutor:
             raise InstallStepFailed(
                 step, f"the new {step.path} is invalid, the old one was kept", self.tail(output)
             )
+        if done.exit_status == _CHANGED:
+            why = (
+                f"{step.path} has changed since it was read, so it was kept; run the command again"
+            )
+            raise InstallStepFailed(step, why, self.tail(output))
         if done.exit_status:
             raise InstallStepFailed(step, f"exit status {done.exit_status}", self.tail(output))
         return done.stdout.strip() == b"changed"

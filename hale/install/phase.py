@@ -30,13 +30,18 @@ class Observations:
         return HostView(self.hosts.get(host, missing), subject)
 
 
+NO_FILE = "none"
+
+
 @dataclass(frozen=True)
 class WriteFile:
     """Replace a file atomically: write a temporary file beside it, validate, rename. Owner: root.
 
     check: a command that must accept the new file, `$new`. then: a command, such as a reload or
     restart, that runs if the file was changed. keep: back up the file as it was before Hale's first
-    change, so that `invoke reset` can restore it.
+    change, so that `invoke reset` can restore it. replaces: on a host that has joined, the SHA-256
+    of the file as it was observed, NO_FILE where there was none; any other content is kept, and
+    the step fails. None: whatever is there is replaced.
     """
 
     host: str
@@ -47,6 +52,7 @@ class WriteFile:
     check: str = ""
     then: str = ""
     keep: bool = True
+    replaces: str | None = None
 
 
 @dataclass(frozen=True)

@@ -213,12 +213,22 @@ class LoadBalancer(Phase):
             if found.haproxy is None or found.keepalived is None:
                 continue  # the engine reads again what the packages have brought
             files = _files(site, observations, host)
+            was = {p: templates.replaces(observations, host.name, p) for p in files}
             for path in (CA, DROPIN, HAPROXY):
                 if path in files:
                     check = 'haproxy -c -q -f "$new"' if path == HAPROXY else ""
                     then = "systemctl daemon-reload" if path == DROPIN else ""
-                    step = WriteFile(host.name, path, path, files[path], check=check, then=then)
-                    haproxy.append(step)
+                    haproxy.append(
+                        WriteFile(
+                            host.name,
+                            path,
+                            path,
+                            files[path],
+                            check=check,
+                            then=then,
+                            replaces=was[path],
+                        )
+                    )
             port = site.inventory.endpoint.port
             haproxy.append(
                 RunScript(
@@ -228,7 +238,9 @@ class LoadBalancer(Phase):
                     awaited=frozenset({"HA-LB-BACKENDS"}),
                 )
             )
-            keepalived.append(WriteFile(host.name, CHECK, CHECK, files[CHECK], mode=0o755))
+            keepalived.append(
+                WriteFile(host.name, CHECK, CHECK, files[CHECK], mode=0o755, replaces=was[CHECK])
+            )
             keepalived.append(
                 WriteFile(
                     host.name,
@@ -238,6 +250,7 @@ class LoadBalancer(Phase):
                     mode=0o600,
                     check=load_balancer_config.keepalived_check(found.keepalived.version),
                     then="systemctl restart keepalived",
+                    replaces=was[KEEPALIVED],
                 )
             )
             # A restart moves the VIP, so only where the running one has not read the file.

@@ -141,7 +141,10 @@ class InstallPackages(Phase):
                 continue
             for path, content in _repository(site, found).items():
                 title = "repository's key" if isinstance(content, bytes) else "repository"
-                steps.append(WriteFile(host.name, title, path, content, keep=False))
+                replaces = templates.replaces(observations, host.name, path)
+                steps.append(
+                    WriteFile(host.name, title, path, content, keep=False, replaces=replaces)
+                )
             script = _apt(site, found) if found.manager == "apt" else _dnf(site, found)
             names = (*_wanted(found), *PLUGINS)
             script = remembering(

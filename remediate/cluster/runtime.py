@@ -91,7 +91,14 @@ class ContainerRuntime(Phase):
                 # A configuration that containerd cannot read would stop every pod of the node.
                 check = _CHECKS.get(path, "")
                 steps.append(
-                    WriteFile(host.name, path.rpartition("/")[2], path, content, check=check)
+                    WriteFile(
+                        host.name,
+                        path.rpartition("/")[2],
+                        path,
+                        content,
+                        check=check,
+                        replaces=templates.replaces(observations, host.name, path),
+                    )
                 )
             if not files.keys() & UNITS.keys():
                 continue  # hosts.toml is read at each pull

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,19 @@ import pytest
 from rich.console import Console
 
 from facts.cluster import file_digests, kubernetes, leftovers
-from hale.install import executor, revoke
+from hale.install import executor, revoke, scheduler
 from hale.install.executor import InstallStepExecutor, InstallStepFailed
-from hale.install.phase import RunScript, WriteFile
+from hale.install.phase import NO_FILE, RunScript, WriteFile
 from hale.install.progress import InstallProgress
 from hale.install.secrets import CERTIFICATES, TOKEN, Secrets
 from hale.inventory.cluster_spec import KUBELET, WRITTEN
 from hale.model.evidence import Evidence, HostView, Output
 from hale.ssh.remote import ATOMIC_WRITE
 from hale.ssh.target import CommandResult
-from remediate.cluster import kubeadm, reset, scripts
+from remediate.cluster import kubeadm, reset, scripts, templates
 from tests.install import factories
 
+CASES = Path(__file__).parent / "phases"
 # Of the scripts that note that an init begins; without a certificate.
 NOTING = kubernetes.CERTIFICATE_DIGEST + scripts.load("note_began")
 NO_CA = {"ca": "/nonexistent", "none": kubernetes.NO_CA, "kubeadm": ""}
@@ -110,6 +112,74 @@ def test_a_file_of_an_earlier_hale_is_copied_first(
     assert copy.read_text() == "# written by Hale\na, edited\n"
     write(path, "# written by Hale\nc\n")
     assert len([*copy.parent.iterdir()]) == 1, "what the record knows needs no copy"
+
+
+def test_what_has_changed_since_it_was_read_is_kept(
+    write: Callable[..., bool], tmp_path: Path
+) -> None:
+    path, ran = tmp_path / "conf", tmp_path / "ran"
+    seen = hashlib.sha256(b"as it was read\n").hexdigest()
+    path.write_text("edited by the site\n")
+    with pytest.raises(InstallStepFailed, match="conf has changed since it was read") as caught:
+        write(path, "new\n", replaces=seen, then=f"touch {ran}")
+    edited = hashlib.sha256(b"edited by the site\n").hexdigest()
+    assert f"{seen} when it was read, {edited} now" in caught.value.output
+    with pytest.raises(InstallStepFailed, match="has changed since"):
+        write(path, "new\n", replaces=NO_FILE)
+    assert path.read_text() == "edited by the site\n"
+    path.unlink()
+    with pytest.raises(InstallStepFailed, match="has changed since"):
+        write(path, "new\n", replaces=seen)
+    # While the new file is checked, the site edits.
+    path.write_text("as it was read\n")
+    with pytest.raises(InstallStepFailed, match="has changed since"):
+        write(path, "new\n", replaces=seen, check=f"echo edited >>{path}")
+    assert path.read_text() == "as it was read\nedited\n"
+    assert not ran.exists()
+    assert [p.name for p in tmp_path.glob(".hale-new*")] == []
+    path.write_text("as it was read\n")
+    assert write(path, "new\n", replaces=seen)
+    path.unlink()
+    assert write(path, "new\n", replaces=NO_FILE)
+    assert not write(path, "new\n", replaces=seen), "it is there already"
+
+
+def test_what_a_write_on_a_joined_host_may_replace(tmp_path: Path) -> None:
+    files = f"{'a' * 64} 644 1.0 /etc/x\n"
+    seen = factories.seen(
+        {"m1": {"written.files": f"joined\n{files}"}, "m2": {"written.files": files}}, {}
+    )
+    assert templates.replaces(seen, "m1", "/etc/x") == "a" * 64
+    assert templates.replaces(seen, "m1", "/etc/y") == NO_FILE
+    assert templates.replaces(seen, "m2", "/etc/x") is None
+
+
+@pytest.mark.parametrize(
+    ("phase", "case"),
+    [
+        ("runtime", "older-than-its-configuration"),
+        ("load_balancer", "the-ca-has-come"),
+        ("packages", "not-held"),
+    ],
+)
+def test_every_write_on_a_joined_host_names_what_it_replaces(
+    tmp_path: Path, phase: str, case: str
+) -> None:
+    given = tomllib.loads((CASES / phase / f"{case}.toml").read_text())
+    site = factories.made(tmp_path, given.get("inventory", ""))
+    everywhere = given["outputs"].pop("*", {})
+    outputs = {h.name: everywhere | given["outputs"].get(h.name, {}) for h in site.hosts}
+    for one in outputs.values():
+        files = re.sub(r"\{sha256 \S+\}", "b" * 64, one.get("written.files", ""))
+        hales = "".join(f"hale {line.split()[-1]}\n" for line in files.splitlines())
+        one["written.files"] = f"joined\n{hales}{files}"
+    found = factories.seen(outputs, given.get("files", {}))
+    steps = [s for b in scheduler.load_phase(phase).batches(site, found) for s in b.steps]
+    writes = [s for s in steps if isinstance(s, WriteFile)]
+    assert writes
+    for one_write in writes:
+        known = templates.replaces(found, one_write.host, one_write.path)
+        assert (one_write.replaces, bool(known)) == (known, True), one_write.path
 
 
 @pytest.mark.parametrize("refused", ["nothing", "apply -f /dev/stdin"])

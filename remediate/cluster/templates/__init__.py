@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from facts.cluster import file_digests, services
-from hale.install.phase import Observations, PhaseProblem
+from hale.install.phase import NO_FILE, Observations, PhaseProblem
 from hale.model.evidence import FileProbe, Unreadable
 
 _TEMPLATES = Environment(
@@ -102,6 +102,15 @@ def left_alone(wanted: Mapping[str, str], observations: Observations, host: str)
         for path, content in wanted.items()
         if path in there and not there[path].by_hale and there[path].sha256 != digest(content)
     )
+
+
+def replaces(observations: Observations, host: str, path: str) -> str | None:
+    """What a write on a host that has joined may replace (WriteFile.replaces)."""
+    readings = observations.of(host, file_digests.SUBJECT)
+    if not file_digests.joined(readings):
+        return None
+    there = file_digests.read(readings).get(path)
+    return there.sha256 if there else NO_FILE
 
 
 def differences(
