@@ -53,8 +53,8 @@ class BrNetfilterParameters(Struct, frozen=True):
     """The module, its dependencies, a path that exists once it works, and the file of
     modules-load.d in which the baseline names it.
 
-    traffic: what loading it does to traffic. mode: kube-proxy's; needed_by: the mode of kube-proxy
-    that needs the module, empty for any.
+    traffic: what loading it does to traffic. mode: kube-proxy's; needed_by: the modes of kube-proxy
+    that need the module, empty for any.
     """
 
     module: str
@@ -63,7 +63,7 @@ class BrNetfilterParameters(Struct, frozen=True):
     file: str = ""
     traffic: str = ""
     mode: str = ""
-    needed_by: str = ""
+    needed_by: tuple[str, ...] = ()
 
 
 class BrNetfilterRuntime(Struct, frozen=True):
@@ -154,8 +154,8 @@ def probes(host: Host, cases: Sequence[Case[BrNetfilterParameters]]) -> tuple[Pr
         CommandProbe(
             "builtin",
             "read -r release </proc/sys/kernel/osrelease || exit\n"
-            'list=/lib/modules/$release/modules.builtin; [ -e "$list" ] || exit 0\n'
-            f"grep -E '/({'|'.join(map(_either, modules))})[.]ko' \"$list\" || [ $? -eq 1 ]",
+            'l=/lib/modules/$release/modules.builtin; [ -e "$l" ] || { echo no list; exit; }\n'
+            f"grep -E '/({'|'.join(map(_either, modules))})[.]ko' \"$l\" || [ $? -eq 1 ]",
         ),
     )
 
@@ -179,12 +179,19 @@ def read_runtime(readings: HostView, case: Case[BrNetfilterParameters]) -> BrNet
         return BrNetfilterRuntime(module, True, f"is built into the kernel ({shows} exists)")
     if readings.file(ROOT) is None:
         raise Unreadable(f"{ROOT} does not exist: is /proc mounted?")
-    for line in readings.output("builtin").lines:
+    builtin = readings.output("builtin").lines
+    for line in builtin:
         if same_name(line.rpartition("/")[2].partition(".ko")[0], module):
             return BrNetfilterRuntime(
                 module, True, f"is built into the kernel (modules.builtin: {line})"
             )
     modular = readings.file(LOADED) is not None
+    if not modular and not shows and builtin == ["no list"]:
+        raise Unreadable(
+            f"whether the kernel has {module} built in: it loads no modules, and there is no "
+            "modules.builtin of it in /lib/modules (`nft list tables` and the like show whether it "
+            "works)"
+        )
     return BrNetfilterRuntime(
         module, False, "is neither loaded nor built into the kernel", modular=modular
     )
@@ -192,9 +199,10 @@ def read_runtime(readings: HostView, case: Case[BrNetfilterParameters]) -> BrNet
 
 def _require_mode(wanted: BrNetfilterParameters) -> None:
     """Raises NotApplicable where kube-proxy works without the module."""
-    if wanted.needed_by not in ("", wanted.mode):
+    if wanted.needed_by and wanted.mode not in wanted.needed_by:
+        modes = " and ".join(wanted.needed_by)
         raise NotApplicable(
-            f"kube-proxy's mode is {wanted.mode}, and {wanted.module} is for {wanted.needed_by}"
+            f"kube-proxy's mode is {wanted.mode}, and {wanted.module} is for {modes}"
         )
 
 

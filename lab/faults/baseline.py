@@ -106,7 +106,7 @@ NOT_GREEN = {
     **{
         RowKey(host.name, f"MOD-{module}", aspect): ("N-A", "kube-proxy's mode is iptables")
         for host in HOSTS
-        for module in ("IP-VS", "NF-CONNTRACK")
+        for module in ("IP-VS", "NF-CONNTRACK", "NF-TABLES")
         for aspect in ("runtime", "persisted")
     },
     # No kubelet runs, and the lab's inventory asks for no version.

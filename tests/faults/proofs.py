@@ -116,8 +116,8 @@ ONLY_RECORDED: Mapping[tuple[str, str], str] = {
     ("SWAP-OFF", "runtime"): "swap is the kernel's, and the lab's hosts share the machine's",
     ("MOD-BR-NETFILTER", "runtime"): "modules are the kernel's",
     **{
-        (f"MOD-{name}", aspect): "the lab's kube-proxy has another mode: its kernel may lack IPVS"
-        for name in ("IP-VS", "NF-CONNTRACK")
+        (f"MOD-{name}", aspect): "the lab's kube-proxy has another mode: its kernel may lack both"
+        for name in ("IP-VS", "NF-CONNTRACK", "NF-TABLES")
         for aspect in ("runtime", "persisted")
     },
     **{

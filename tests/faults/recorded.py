@@ -258,6 +258,28 @@ RECORDED = (
         inventory=(f"{HOST} ansible_host=", f"{HOST} hale_cmp_kube_proxy__mode=ipvs ansible_host="),
     ),
     RecordedFault(
+        "no nftables where kube-proxy is to use it",
+        HOST,
+        "proc_modules(5); Debian 12's kernel without nf_tables and nf_conntrack",
+        {
+            "MOD-NF-TABLES runtime": fail("nf_tables is neither loaded nor built into the kernel"),
+            "MOD-NF-TABLES persisted": fail("no line of modules-load.d names nf_tables"),
+            "MOD-NF-CONNTRACK runtime": fail("nf_conntrack is neither loaded nor built into"),
+            "MOD-NF-CONNTRACK persisted": fail("no line of modules-load.d names nf_conntrack"),
+        },
+        {
+            "/proc/modules": "br_netfilter 32768 0 - Live 0x0000000000000000\n",
+            "/sys/module/nf_conntrack": None,
+            "/sys/module/nf_tables": None,
+            "/proc/sys/net/netfilter/nf_conntrack_max": None,
+        },
+        {"br_netfilter.builtin": ""},
+        inventory=(
+            f"{HOST} ansible_host=",
+            f"{HOST} hale_cmp_kube_proxy__mode=nftables ansible_host=",
+        ),
+    ),
+    RecordedFault(
         "module blacklisted by an argument of the kernel",
         HOST,
         "the kernel's kernel-parameters, module_blacklist=",
