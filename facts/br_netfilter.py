@@ -154,9 +154,8 @@ def probes(host: Host, cases: Sequence[Case[BrNetfilterParameters]]) -> tuple[Pr
         CommandProbe(
             "builtin",
             "read -r release </proc/sys/kernel/osrelease || exit\n"
-            "list=/lib/modules/$release/modules.builtin\n"
-            '[ -e "$list" ] || { echo no list; exit 0; }\n'
-            f"grep -E '/({'|'.join(map(_either, modules))})[.]ko' \"$list\" || [ $? -eq 1 ]",
+            'l=/lib/modules/$release/modules.builtin; [ -e "$l" ] || { echo no list; exit; }\n'
+            f"grep -E '/({'|'.join(map(_either, modules))})[.]ko' \"$l\" || [ $? -eq 1 ]",
         ),
     )
 

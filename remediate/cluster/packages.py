@@ -13,6 +13,7 @@ Sources: apt-get(8), apt-mark(8), sources.list(5); kubernetes.io, "Installing ku
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 from typing import ClassVar
 
 from facts.cluster import file_digests, packages, services
@@ -40,6 +41,8 @@ RUNTIME = ("containerd", "runc")
 OTHER_RUNTIME = "containerd.io"
 TOOLS = ("conntrack", "curl", "socat")
 _ALL = (*RUNTIME, *PINNED, *TOOLS)
+# With what an audit reads the rules of that mode of kube-proxy, which brings its own.
+MODE_TOOLS = {"nftables": ("nftables",)}
 DNF_NAMES = {"conntrack": "conntrack-tools"}  # where dnf's name differs
 # Of dpkg, its front ends, and `apt-get update`: apt.conf(5), dpkg(1).
 LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock")
@@ -70,7 +73,7 @@ class InstallPackages(Phase):
         if host not in site.current_hosts:
             return {}
         paths = [LIST, *_keyrings(), REPO, DNF_KEY, RECORD]
-        names = (*_ALL, OTHER_RUNTIME, *DNF_NAMES.values())
+        names = (*_ALL, *chain(*MODE_TOOLS.values()), OTHER_RUNTIME, *DNF_NAMES.values())
         return {
             packages.SUBJECT: (packages.probe(names),),
             file_digests.SUBJECT: (file_digests.probe(paths),),
@@ -146,7 +149,7 @@ class InstallPackages(Phase):
                     WriteFile(host.name, title, path, content, keep=False, replaces=replaces)
                 )
             script = _apt(site, found) if found.manager == "apt" else _dnf(site, found)
-            names = (*_wanted(found), *PLUGINS)
+            names = (*_wanted(site, found), *PLUGINS)
             script = remembering(
                 script, *names, *(() if found.manager == "apt" else (OTHER_RUNTIME,))
             )
@@ -176,7 +179,7 @@ def _left(site: ClusterContext, observations: Observations, host: Host) -> Itera
             yield f"{path} is not the inventory's"
     if found.broken:
         yield "dpkg was interrupted"
-    if missing := [name for name in _wanted(found) if name not in found.versions]:
+    if missing := [name for name in _wanted(site, found) if name not in found.versions]:
         yield f"not installed: {' '.join(missing)}"
     version = site.cluster.kubernetes_version
     for name in PINNED:
@@ -222,10 +225,11 @@ def remembering(script: str, *names: str) -> str:
     return f"{scripts.load('is_installed')}{before}{script}{scripts.load('prune_packages')}"
 
 
-def _wanted(found: Packages) -> tuple[str, ...]:
+def _wanted(site: ClusterContext, found: Packages) -> tuple[str, ...]:
     other = RUNTIME if OTHER_RUNTIME in found.versions else ()
     called = DNF_NAMES if found.manager == "dnf" else {}
-    return tuple(called.get(n, n) for n in _ALL if n not in other)
+    wanted = (*_ALL, *MODE_TOOLS.get(site.kube_proxy_mode, ()))
+    return tuple(called.get(n, n) for n in wanted if n not in other)
 
 
 # --- the repository ---
@@ -277,7 +281,7 @@ _ENABLE = "systemctl -q enable kubelet containerd\n"
 def _apt(site: ClusterContext, found: Packages) -> str:
     script = scripts.load(
         "install_kubernetes_apt",
-        *(n for n in _wanted(found) if n not in PINNED and n not in found.versions),
+        *(n for n in _wanted(site, found) if n not in PINNED and n not in found.versions),
         **_pinned(site),
         held=" ".join(RUNTIME),
         list=LIST if site.cluster.apt_repository is not None else "",
@@ -286,7 +290,7 @@ def _apt(site: ClusterContext, found: Packages) -> str:
 
 
 def _dnf(site: ClusterContext, found: Packages) -> str:
-    wanted = [n for n in _wanted(found) if n not in PINNED and n not in found.versions]
+    wanted = [n for n in _wanted(site, found) if n not in PINNED and n not in found.versions]
     script = scripts.load(
         "install_kubernetes_dnf",
         *(n for n in wanted if n not in RUNTIME),
