@@ -126,12 +126,14 @@ class InstallPackages(Phase):
         )
 
     def preflight(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
-        """A running kubelet of another version: replacing it would be an upgrade."""
+        """A kubelet of another version that runs, or of a host that has joined, stopped or not:
+        replacing it would be an upgrade."""
         problems = []
         for host in site.current_hosts:
             found = packages.read(observations.of(host.name, packages.SUBJECT))
             runs = services.read(observations.of(host.name, services.SUBJECT))["kubelet"].active
-            if runs and (problem := _upgrade(site, host, found)):
+            joined = file_digests.joined(observations.of(host.name, file_digests.SUBJECT))
+            if (runs or joined) and (problem := _upgrade(site, host, found)):
                 problems.append(problem)
         return tuple(problems)
 
@@ -163,7 +165,7 @@ def _upgrade(site: ClusterContext, host: Host, found: Packages) -> str:
     if not have or is_version(have, wanted):
         return ""
     return (
-        f"{host.name} runs the kubelet {have}; the inventory says {wanted}. An install does not "
+        f"{host.name} has the kubelet {have}; the inventory says {wanted}. An install does not "
         "upgrade a cluster: set kubernetes_version to the running version, or run `invoke reset` "
         "first."
     )

@@ -99,7 +99,9 @@ class JoinWorkers(Phase):
                     RunScript(host.name, "kubeadm join", script, secret, 300, is_kubeadm_work=True)
                 )
             elif state is WorkerState.KUBELET_STOPPED:
-                joins.append(RunScript(host.name, "kubelet", "systemctl restart kubelet"))
+                joins.append(
+                    RunScript(host.name, "the stopped kubelet starts", "systemctl start kubelet")
+                )
             elif state is WorkerState.NOT_NOTED:
                 joins.append(begun.forget_join(host))
         if any(isinstance(s, RunScript) and s.is_kubeadm_work for s in joins):
