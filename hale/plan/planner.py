@@ -102,9 +102,9 @@ def _host(
         if row is None or (only and row.requirement not in only):
             continue
         if row.verdict is Verdict.FAIL:
-            fact = audit.judge(case).fact
-            assert fact is not None  # the judge had it from the same evidence
-            failed.append(FailedCase(case, fact))
+            judged = audit.judge(case)
+            assert judged.fact is not None  # the judge had it from the same evidence
+            failed.append(FailedCase(judged.case, judged.fact))
         elif row.verdict is Verdict.UNKNOWN:
             unknown.append(RowKey(row.host, row.requirement, row.aspect))
     machine = next(h.machine_id for h in found.hosts if h.name == name)

@@ -163,9 +163,10 @@ def requirement(case: Case[Any]) -> Requirement:
 
 
 @pytest.fixture
-def parameters(case: Case[Any]) -> Any:
-    """The requirement's values for this host, overrides applied: the subject's Parameters."""
-    return case.parameters
+def parameters(case: Case[Any], pytestconfig: pytest.Config) -> Any:
+    """The requirement's values for this host and its versions, overrides applied: the subject's
+    Parameters."""
+    return pytestconfig.stash[AUDIT].judge(case).case.parameters
 
 
 def _subject_fixtures(audit: Audit) -> object:
