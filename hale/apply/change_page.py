@@ -38,13 +38,13 @@ from hale.plan import plan
 from hale.plan.change_page import StepEnding, host_change, plan_approval
 from hale.plan.plan import HostPlan, Plan
 from hale.report.change import page
-from hale.report.change.comparison import Comparison, compare
+from hale.report.change.comparison import BeforeAndAfter, compare
 from hale.report.change.model import (
     Approval,
     ChangeEvent,
-    ChangeKind,
     ChangeReport,
     ChangeState,
+    Operation,
     EventKind,
     HostChange,
     Outcome,
@@ -71,7 +71,7 @@ _NO_ENTRY = {ChangeState.RUNNING: Outcome.NOT_KNOWN}
 
 def has_page(history: RunHistory) -> bool:
     """Whether this module makes the page of that run: of a fix or an undo."""
-    return history.header.kind in (ChangeKind.FIX, ChangeKind.UNDO)
+    return history.header.kind in (Operation.FIX, Operation.UNDO)
 
 
 def write_page(folder: Path, report: Reporter) -> None:
@@ -84,7 +84,7 @@ def build(folder: Path) -> ChangeReport:
     made = plan.load_plan(folder / "plan.json")
     history = journal.read_run(folder) if (folder / journal.NAME).is_file() else None
     header = history.header if history else None
-    kind = ChangeKind(header.kind) if header else _kind_of_folder(folder)
+    kind = Operation(header.kind) if header else _kind_of_folder(folder)
     state = run_state(history)
     return ChangeReport(
         kind=kind,
@@ -111,9 +111,9 @@ def _undone_page(folder: Path, header: RunHeader | None) -> tuple[tuple[str, str
     return ((f"change page of {header.of}", f"../{header.of}/{page.NAME}"),)
 
 
-def _kind_of_folder(folder: Path) -> ChangeKind:
+def _kind_of_folder(folder: Path) -> Operation:
     """A folder without a journal: its name ends in the kind, but for a number."""
-    return ChangeKind.UNDO if "-undo" in folder.name else ChangeKind.FIX
+    return Operation.UNDO if "-undo" in folder.name else Operation.FIX
 
 
 def run_state(history: RunHistory | None) -> ChangeState:
@@ -147,7 +147,7 @@ def _approval(made: Plan, history: RunHistory | None) -> Approval:
     return run_approval(plan_approval(made), history)
 
 
-def _comparison(folder: Path) -> Comparison | None:
+def _comparison(folder: Path) -> BeforeAndAfter | None:
     before, after = (load_audit(folder / name) for name in ("before", "after"))
     return compare(before, after) if before else None
 

@@ -10,7 +10,7 @@ from hale.drill import journal as drill_journal
 from hale.install import change_page as install_page
 from hale.model.errors import UserError
 from hale.report.change import page
-from hale.report.change.model import ChangeKind, ChangeReport
+from hale.report.change.model import ChangeReport, Operation
 from hale.report.formats import encode
 
 FORMAT = "change"
@@ -33,7 +33,7 @@ def _builder(folder: Path) -> Callable[[Path], ChangeReport]:
         return drill_page.build
     if (folder / journal.NAME).is_file():
         kind = journal.load_run(folder).header.kind
-        of_install = kind in (ChangeKind.INSTALL, ChangeKind.RESET)
+        of_install = kind in (Operation.INSTALL, Operation.RESET)
         return install_page.build if of_install else apply_page.build
     if (folder / "plan.json").is_file():
         return apply_page.build

@@ -28,14 +28,14 @@ from hale.model import results
 from hale.model.change import Impact
 from hale.model.errors import Location, UserError
 from hale.report.change import page
-from hale.report.change.comparison import Comparison, compare
+from hale.report.change.comparison import BeforeAndAfter, compare
 from hale.report.change.model import (
     Approval,
     ChangeAction,
     ChangeEvent,
-    ChangeKind,
     ChangeReport,
     ChangeState,
+    Operation,
     EventKind,
     HostChange,
     Outcome,
@@ -66,7 +66,7 @@ def build(folder: Path) -> ChangeReport:
     active = bool(history.active_faults)
     owner, inventory = history.header.owner, history.header.inventory
     return ChangeReport(
-        kind=ChangeKind.DRILL,
+        kind=Operation.DRILL,
         state=_state(history),
         made_at=results.utc(time.time()),
         inventory=inventory,
@@ -122,7 +122,7 @@ def _action(injected: FaultInjected, since: Sequence[Entry]) -> ChangeAction:
     )
 
 
-def _comparison(folder: Path) -> Comparison | None:
+def _comparison(folder: Path) -> BeforeAndAfter | None:
     """The audits before and after, and what the drills measured."""
     before, after = (load_audit(folder / name) for name in ("before", "after"))
     if before is None:

@@ -22,13 +22,13 @@ from hale.model import results
 from hale.model.change import Impact
 from hale.model.results import Results
 from hale.report.change import page
-from hale.report.change.comparison import Comparison, compare
+from hale.report.change.comparison import BeforeAndAfter, compare
 from hale.report.change.model import (
     Approval,
     ChangeAction,
-    ChangeKind,
     ChangeReport,
     ChangeState,
+    Operation,
     HostChange,
     Outcome,
     Reversal,
@@ -55,7 +55,7 @@ def planned_install(made: InstallPlan, saved: Path) -> ChangeReport:
     """What remains of each phase, and its steps."""
     actions = tuple(action for phase in made.phases for action in _planned(phase))
     return ChangeReport(
-        kind=ChangeKind.INSTALL,
+        kind=Operation.INSTALL,
         state=ChangeState.PLANNED,
         made_at=results.utc(time.time()),
         inventory=made.inventory,
@@ -95,7 +95,7 @@ def build(folder: Path) -> ChangeReport:
     history = journal.load_run(folder)
     saved = folder / "plan.json"
     planned = _plan_approval(saved_plan.load(saved)) if saved.is_file() else Approval()
-    kind = ChangeKind(history.header.kind)
+    kind = Operation(history.header.kind)
     final = _final_audit(folder, history.end.at if history.end else "")
     return ChangeReport(
         kind=kind,
@@ -107,11 +107,11 @@ def build(folder: Path) -> ChangeReport:
         hosts=_hosts(list(journal.read_entries(folder))),
         comparison=_comparison(folder, final),
         events=tuple(change_page.events(folder)),
-        reversal=Reversal.INSTALL_AGAIN if kind is ChangeKind.RESET else Reversal.UNDONE_BY_RESET,
+        reversal=Reversal.INSTALL_AGAIN if kind is Operation.RESET else Reversal.UNDONE_BY_RESET,
         revert=shlex.join(
             [
                 "invoke",
-                "install" if kind is ChangeKind.RESET else "reset",
+                "install" if kind is Operation.RESET else "reset",
                 "--inventory",
                 history.header.inventory,
             ]
@@ -156,7 +156,7 @@ def _action(
     )
 
 
-def _comparison(folder: Path, final: tuple[Path, Results] | None) -> Comparison | None:
+def _comparison(folder: Path, final: tuple[Path, Results] | None) -> BeforeAndAfter | None:
     """The audit of the gate, and the final one; of the gate's what the final one has too."""
     if final is None:
         return None

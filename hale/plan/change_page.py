@@ -15,9 +15,9 @@ from hale.report.change.comparison import forecast
 from hale.report.change.model import (
     Approval,
     ChangeAction,
-    ChangeKind,
     ChangeReport,
     ChangeState,
+    Operation,
     HostChange,
     ManualTask,
     Outcome,
@@ -40,7 +40,7 @@ def planned_change(
     """What the plan would change."""
     targets = {(h.host, r) for h in made.hosts for s in h.steps for r in s.requirements}
     return ChangeReport(
-        kind=ChangeKind.FIX,
+        kind=Operation.FIX,
         state=ChangeState.PLANNED,
         made_at=results.utc(time.time()),
         inventory=made.inventory,

@@ -51,7 +51,7 @@ class ResultChange:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BeforeAndAfter:
     """All results, in the order of the chapters. audited_after: there was an audit afterwards."""
 
     rows: tuple[ResultChange, ...]
@@ -68,19 +68,19 @@ class Comparison:
         return sum(r.movement is Movement.UNCHANGED and r.still_failed for r in self.rows)
 
 
-def compare(before: Results, after: Results | None) -> Comparison:
+def compare(before: Results, after: Results | None) -> BeforeAndAfter:
     """The results of an audit before a change and of one after it; None: there is none."""
     then = {_key(row): row for row in after.results} if after else {}
     old = sorted(before.results, key=chapter_order)
     rows = [_pair(row, then.pop(_key(row), None)) for row in old]
     rows += [_pair(None, row) for row in then.values()]
-    return Comparison(tuple(rows), after is not None)
+    return BeforeAndAfter(tuple(rows), after is not None)
 
 
-def forecast(before: Results, planned: Collection[tuple[str, str]]) -> Comparison:
+def forecast(before: Results, planned: Collection[tuple[str, str]]) -> BeforeAndAfter:
     """The results before a change. planned: (host, requirement) of the plan's steps."""
     found = compare(before, None)
-    return Comparison(tuple(_forecast(row, planned) for row in found.rows), audited_after=False)
+    return BeforeAndAfter(tuple(_forecast(row, planned) for row in found.rows), audited_after=False)
 
 
 def _forecast(row: ResultChange, planned: Collection[tuple[str, str]]) -> ResultChange:

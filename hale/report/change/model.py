@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from hale.model.change import Impact
-from hale.report.change.comparison import Comparison
+from hale.report.change.comparison import BeforeAndAfter
 
 
-class ChangeKind(StrEnum):
+class Operation(StrEnum):
     """The command that makes the change."""
 
     FIX = "fix"
@@ -175,7 +175,7 @@ class ChangeReport:
     after the other. remaining: what is still there of a cluster, or unhealthy, at the end.
     """
 
-    kind: ChangeKind
+    kind: Operation
     state: ChangeState
     made_at: str
     inventory: str
@@ -184,7 +184,7 @@ class ChangeReport:
     of: str = ""
     profile: str = ""
     hosts: tuple[HostChange, ...] = ()
-    comparison: Comparison | None = None
+    comparison: BeforeAndAfter | None = None
     events: tuple[ChangeEvent, ...] = ()
     reversal: Reversal = Reversal.NOT_NEEDED
     revert: str = ""

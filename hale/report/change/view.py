@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from hale.model.change import Impact
-from hale.report.change.comparison import Comparison, Movement, ResultChange
+from hale.report.change.comparison import BeforeAndAfter, Movement, ResultChange
 from hale.report.change.model import (
     ChangeAction,
     ChangeReport,
@@ -105,7 +105,7 @@ class ChangeMatrix:
     steady: tuple[str, ...]
 
 
-def result_matrix(comparison: Comparison | None) -> ChangeMatrix | None:
+def result_matrix(comparison: BeforeAndAfter | None) -> ChangeMatrix | None:
     """The matrix; None where there was no audit."""
     if comparison is None:
         return None

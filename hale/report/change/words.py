@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from hale.report.change.comparison import Comparison, Movement
+from hale.report.change.comparison import BeforeAndAfter, Movement
 from hale.report.change.model import (
-    ChangeKind,
     ChangeReport,
     ChangeState,
+    Operation,
     Outcome,
     PlanSource,
     Reversal,
@@ -44,7 +44,7 @@ class Approved(NamedTuple):
 def subject(report: ChangeReport) -> str:
     """What the page is about: `fix 2026-…`, `undo of 2026-…`, `plan of a fix`."""
     if report.state is ChangeState.PLANNED:
-        return f"plan of {'an' if report.kind is ChangeKind.INSTALL else 'a'} {report.kind.value}"
+        return f"plan of {'an' if report.kind is Operation.INSTALL else 'a'} {report.kind.value}"
     of = f" of {report.of}" if report.of else ""
     return f"{report.kind.value}{of}, {report.run}"
 
@@ -59,16 +59,16 @@ def tone(report: ChangeReport) -> str:
 
 def _worse(report: ChangeReport) -> bool:
     """Whether a result is broken, or could not be judged although it was before."""
-    if report.kind in (ChangeKind.INSTALL, ChangeKind.DRILL):
+    if report.kind in (Operation.INSTALL, Operation.DRILL):
         return bool(_still_failed(report.comparison))
     if report.comparison is None:
-        return report.kind is ChangeKind.FIX
-    if report.kind is ChangeKind.UNDO:  # what the run had fixed fails again, as before it
+        return report.kind is Operation.FIX
+    if report.kind is Operation.UNDO:  # what the run had fixed fails again, as before it
         return False
     return bool(report.comparison.counts[Movement.BROKEN] or _open_targets(report))
 
 
-def _still_failed(comparison: Comparison | None) -> int:
+def _still_failed(comparison: BeforeAndAfter | None) -> int:
     return sum(row.still_failed for row in comparison.rows) if comparison else 0
 
 
@@ -129,7 +129,7 @@ def _done(report: ChangeReport, actions: int, hosts: int) -> str:
 
 
 # What a change of a kind consists of, and what became of each when it is done.
-_DEEDS = {ChangeKind.DRILL: ("fault", "injected and reverted")}
+_DEEDS = {Operation.DRILL: ("fault", "injected and reverted")}
 
 
 def _others(report: ChangeReport) -> list[str]:
@@ -137,7 +137,7 @@ def _others(report: ChangeReport) -> list[str]:
     return [f"{count} {text}" for count, text in found if count]
 
 
-def _forecast(comparison: Comparison | None) -> str:
+def _forecast(comparison: BeforeAndAfter | None) -> str:
     if comparison is None:
         return ""
     planned = comparison.counts[Movement.PLANNED]
@@ -149,14 +149,14 @@ def _forecast(comparison: Comparison | None) -> str:
 def _results(report: ChangeReport) -> str:
     comparison = report.comparison
     if comparison is None or not comparison.audited_after:
-        return "" if report.kind not in (ChangeKind.FIX, ChangeKind.UNDO) else "not audited since"
+        return "" if report.kind not in (Operation.FIX, Operation.UNDO) else "not audited since"
     counts = comparison.counts
-    if report.kind in (ChangeKind.INSTALL, ChangeKind.DRILL):
+    if report.kind in (Operation.INSTALL, Operation.DRILL):
         failing = _still_failed(comparison) or "none"
         return f"{_count(len(comparison.rows), 'result')} audited, {failing} failed or unknown"
     fixed, broken = counts[Movement.FIXED], counts[Movement.BROKEN]
     parts = [f"{_count(fixed, 'result')} fixed", f"{broken or 'none'} broken"]
-    if report.kind is ChangeKind.UNDO:  # what the run had fixed fails again: that is its purpose
+    if report.kind is Operation.UNDO:  # what the run had fixed fails again: that is its purpose
         parts = [f"{_count(broken, 'result')} no longer passing", f"{fixed} fixed"]
     if comparison.unchanged_failed:
         parts.append(f"{comparison.unchanged_failed} still failing")
@@ -184,13 +184,13 @@ def counts(report: ChangeReport) -> Mapping[Movement, int]:
 
 
 _IMPACTS = {
-    ChangeKind.INSTALL: "On hosts that are in no cluster, an install interrupts no traffic. Of a "
+    Operation.INSTALL: "On hosts that are in no cluster, an install interrupts no traffic. Of a "
     "cluster that has hosts already, control-plane nodes are changed one at a time, in health, and "
     "workers are cordoned and drained before a step that interrupts what runs there. No host is "
     "rebooted.",
-    ChangeKind.RESET: "What the cluster runs on these hosts stops, and its data on them is "
+    Operation.RESET: "What the cluster runs on these hosts stops, and its data on them is "
     "deleted. Nodes that leave a cluster of other hosts are drained first. No host is rebooted.",
-    ChangeKind.DRILL: "Each fault interrupts what it stops until it is reverted.",
+    Operation.DRILL: "Each fault interrupts what it stops until it is reverted.",
 }
 
 
@@ -204,9 +204,9 @@ _RECOVERED_NEXT = (
     "out on the host."
 )
 _RECOVERY = {
-    ChangeKind.INSTALL: "Run the install again: it observes each phase, and completes it.",
-    ChangeKind.RESET: "Run the reset again: it observes what remains, and removes it.",
-    ChangeKind.DRILL: "`invoke drill --revert` reverts what the drill left.",
+    Operation.INSTALL: "Run the install again: it observes each phase, and completes it.",
+    Operation.RESET: "Run the reset again: it observes what remains, and removes it.",
+    Operation.DRILL: "`invoke drill --revert` reverts what the drill left.",
 }
 
 
@@ -232,7 +232,7 @@ def warnings(report: ChangeReport) -> list[Warning]:
                 "drill left; docs/drills.md has what to do by hand.",
             )
         )
-    if report.state is ChangeState.CRASHED and report.kind is not ChangeKind.DRILL:
+    if report.state is ChangeState.CRASHED and report.kind is not Operation.DRILL:
         found.append(
             Warning(
                 "red",
@@ -252,7 +252,7 @@ def warnings(report: ChangeReport) -> list[Warning]:
             )
         )
     comparison = report.comparison
-    if comparison and report.kind is ChangeKind.FIX and comparison.counts[Movement.BROKEN]:
+    if comparison and report.kind is Operation.FIX and comparison.counts[Movement.BROKEN]:
         found.append(
             Warning("red", "BROKEN", "Results that passed before fail afterwards; see below.")
         )
@@ -317,7 +317,7 @@ _REVERSALS = {
 
 def reversal(report: ChangeReport) -> str:
     """How the change is undone, in a sentence."""
-    if report.state is ChangeState.PLANNED and report.kind is ChangeKind.FIX:
+    if report.state is ChangeState.PLANNED and report.kind is Operation.FIX:
         return (
             "`invoke undo RUN` restores the files, modes, owners, units and kernel values of "
             "before the run; RUN is the folder that the run prints."
