@@ -44,9 +44,9 @@ from hale.report.change.model import (
     ChangeEvent,
     ChangeReport,
     ChangeState,
-    Operation,
     EventKind,
     HostChange,
+    Operation,
     Outcome,
     Reversal,
 )

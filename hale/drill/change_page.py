@@ -35,9 +35,9 @@ from hale.report.change.model import (
     ChangeEvent,
     ChangeReport,
     ChangeState,
-    Operation,
     EventKind,
     HostChange,
+    Operation,
     Outcome,
     Reversal,
 )

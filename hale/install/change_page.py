@@ -28,8 +28,8 @@ from hale.report.change.model import (
     ChangeAction,
     ChangeReport,
     ChangeState,
-    Operation,
     HostChange,
+    Operation,
     Outcome,
     Reversal,
 )

@@ -17,9 +17,9 @@ from hale.report.change.model import (
     ChangeAction,
     ChangeReport,
     ChangeState,
-    Operation,
     HostChange,
     ManualTask,
+    Operation,
     Outcome,
 )
 
