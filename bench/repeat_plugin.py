@@ -40,5 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _copy(case: Case[Any], number: int) -> Case[Any]:
-    name = f"{case.requirement.id}{COPY}{number}"
-    return replace(case, requirement=replace(case.requirement, id=name))
+    of = case.requirement
+    shared = dict.fromkeys(of.parameters.__struct_fields__, of.id) | dict(of.shared)
+    name = f"{of.id}{COPY}{number}"
+    return replace(case, requirement=replace(of, id=name, shared=shared))

@@ -53,6 +53,17 @@ FILES = {
         "  wireless-key1 s:S\n  post-up echo S | /opt/vpn\n  wpa-ssid \\\n S\n",
         "address 192.0.2.1/24",
     ),
+    "apt, a proxy and its netrc": Holding(
+        "/etc/apt/apt.conf.d/52site",
+        'Acquire::http::Proxy "http://u:S@proxy:3128";\n// S\n'
+        'Unattended-Upgrade::Automatic-Reboot "true";\n',
+        'Automatic-Reboot "true"',
+    ),
+    "dnf-automatic": Holding(
+        "/etc/dnf/automatic.conf",
+        "[commands]\nreboot = when-needed\n[email]\nemail_password = S\n# S\n",
+        "reboot = when-needed",
+    ),
     "interfaces.d": Holding(
         "/etc/network/interfaces.d/wlan0", "auto wlan0\nwpa-password S\n", "auto wlan0"
     ),

@@ -135,7 +135,7 @@ ETCD_FAULTS = (
             quota=$(curl -sS http://127.0.0.1:2381/metrics |
               awk '/^etcd_mvcc_db_total_size_in_bytes /{{printf "%d", $2 * 1.2}}') &&
             cp -p {MANIFESTS}/etcd.yaml /root/ &&
-            sed -i "s/^    - --data-dir=.*/&\n    - --quota-backend-bytes=$quota/" \
+            sed -i "s/^    - --data-dir=.*/&\\n    - --quota-backend-bytes=$quota/" \
               {MANIFESTS}/etcd.yaml""",
             f"mv /root/etcd.yaml {MANIFESTS}/",
         ),

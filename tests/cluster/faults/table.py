@@ -1,6 +1,6 @@
 """All faults of a cluster, in the order in which they are injected and of docs/proofs.md."""
 
-from tests.cluster.faults import certificates, control_plane, endpoint, nodes
+from tests.cluster.faults import certificates, control_plane, endpoint, nodes, reboots
 from tests.cluster.faults.fault import ClusterFault
 
 FAULTS: tuple[ClusterFault, ...] = (
@@ -8,4 +8,5 @@ FAULTS: tuple[ClusterFault, ...] = (
     *nodes.FAULTS,
     *certificates.FAULTS,
     *control_plane.FAULTS,
+    *reboots.FAULTS,
 )
