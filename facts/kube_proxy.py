@@ -166,13 +166,28 @@ def _nft_faults(table: nft_table.NftTable) -> list[str]:
     )
     if service is None:
         return [*faults, "nftables: the table kube-proxy has no element for default/kubernetes"]
-    chain = "\n".join(table.chains.get(service[1], ()))
+    return faults + _nft_service_faults(table, service[1])
+
+
+def _nft_service_faults(table: nft_table.NftTable, name: str) -> list[str]:
+    """What is wrong with the Service's chain, in either form of kube-proxy's.
+
+    It picks the chain of an endpoint, which translates the address, or translates it by a map of
+    its own. Raises Unreadable for another form.
+    """
+    rules = [r for r in table.chains.get(name, ()) if not r.endswith("jump mark-for-masquerade")]
+    if not rules:
+        return ["nftables: default/kubernetes leads to no apiserver"]
     ends = re.findall(
-        r"\bgoto (endpoint-\w+-default/kubernetes/tcp/https\S*?)(?=[,\s]|$)", chain, re.ASCII
+        r"\bgoto (endpoint-\w+-default/kubernetes/tcp/https\S*?)(?=[,\s]|$)",
+        "\n".join(rules),
+        re.ASCII,
     )
-    if not ends:
-        return [*faults, "nftables: default/kubernetes leads to no apiserver"]
-    return faults + [
+    if not ends and not any(" dnat " in rule for rule in rules):
+        raise Unreadable(
+            f"nftables: the chain {name} has a form that is not known: {rules[0][:80]}"
+        )
+    return [
         f"nftables: default/kubernetes leads to no apiserver by the chain {end}"
         for end in ends
         if not any(" dnat to " in rule for rule in table.chains.get(end, ()))

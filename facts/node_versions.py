@@ -68,10 +68,10 @@ class NodeVersionsRuntime(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[NodeVersionsParameters]]) -> tuple[Probe, ...]:
-    """One command, beside the others: each program takes a moment to start."""
+    """One command, beside the others: each program takes a moment to start; the kubelet's files."""
     return (
         CommandProbe("programs", SCRIPT, timeout=10, slow=True),
-        FileProbe(*os_release.FILES, *(kubelet_config.PATTERNS if cases else ())),
+        FileProbe(*os_release.FILES, *kubelet_config.PATTERNS),
     )
 
 

@@ -6,27 +6,45 @@ from typing import Any
 from msgspec.structs import replace
 
 from hale.audit.audit import Audit
-from hale.audit.cases import skip_reason
+from hale.audit.cases import build_cases, skip_reason
 from hale.audit.judge import JudgedCase, judge
 from hale.audit.versions import at_versions
+from hale.gather.request import VERSIONS
 from hale.model.lifetime import KUBERNETES, Lifetime, StatedValue, Version, spelled
 from hale.model.notice import Notice, NoticeState
-from hale.model.requirement import Case
+from hale.model.requirement import Case, Profile
 from hale.model.verdict import Verdict
 
 AHEAD = 2  # minor versions
 
 
 def notices(audit: Audit, selected: Iterable[Case[Any]]) -> list[Notice]:
-    """The notices of a run with these cases, each once, with the hosts that it concerns."""
+    """The notices of a run with these cases, each once, with the hosts that it concerns.
+
+    What the host runs is noticed in every profile: the versions of it are read in every run.
+    """
     found: dict[str, tuple[Notice, dict[str, None]]] = {}
-    for case in selected:
+    selected = list(selected)
+    for case in (*selected, *_of_versions(audit, selected)):
         requirement = case.requirement
         if not (requirement.lifetimes or requirement.values) or skip_reason(case):
             continue
         for notice in _of_case(audit, case):
             found.setdefault(repr(notice), (notice, {}))[1][case.host_name] = None
     return [replace(notice, hosts=list(hosts)) for notice, hosts in found.values()]
+
+
+def _of_versions(audit: Audit, selected: Iterable[Case[Any]]) -> list[Case[Any]]:
+    """The cases of the subject that is read in every run, where they are not selected."""
+    known = {case.nodeid for case in selected}
+    hosts = [one.host for one in audit.selected_hosts if one.host.name in audit.hosts]
+    return [
+        case
+        for case in build_cases(audit.inventory, audit.standard, Profile.EXTENDED, hosts)
+        if case.requirement.subject == VERSIONS
+        and case.nodeid not in known
+        and KUBERNETES in audit.versions(case)
+    ]
 
 
 def _of_case(audit: Audit, case: Case[Any]) -> Iterator[Notice]:

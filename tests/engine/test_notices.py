@@ -97,6 +97,22 @@ def test_an_ending_value_of_the_site_is_one_too(tmp_path: Path) -> None:
     assert (notice.state, notice.version) == (NoticeState.ENDS, "1.43")
 
 
+def test_what_the_host_runs_is_noticed_in_every_profile_and_selection(tmp_path: Path) -> None:
+    run = audit(inventory(tmp_path))
+    answered(
+        run,
+        "kubelet running Kubernetes v1.34.2\ncontainerd running containerd x 1.7.29 y\n"
+        "node\ncgroup tmpfs\n",
+    )
+    run.profile = "baseline"
+    chosen = [c for c in run.cases if c.requirement.id == "SWAP-OFF"]
+    assert chosen
+    have = [(n.state, n.requirement) for n in notices(run, chosen)]
+    assert have == [(NoticeState.FAILS, "NODE-CGROUP-V2"), (NoticeState.FAILS, "CMP-CONTAINERD")]
+    run.hosts, run.versions_read = {}, {}
+    assert notices(run, chosen) == []
+
+
 def test_hosts_with_the_same_notice_share_it(tmp_path: Path) -> None:
     path = tmp_path / "inventory.ini"
     path.write_text(HOSTS.replace("w1\n", "w1\nw2\nw3\n"))

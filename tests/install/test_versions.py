@@ -1,5 +1,6 @@
 """Versions that cannot work together are refused at the gate."""
 
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import pytest
 
 from facts.cluster.packages import Packages
 from hale.install.scheduler import load_phase
+from hale.model.lifetime import spelled
+from hale.paths import ROOT
+from hale.standard import loader
 from remediate.cluster import versions
 from tests.install import factories
 
@@ -50,3 +54,16 @@ def test_the_gate_reads_each_host(tmp_path: Path) -> None:
     }
     (problem,) = phase.gate_problems(site, factories.seen(outputs, {}))
     assert problem.startswith("w2: Kubernetes 1.35.0: the kubelet does not start with version 1 ")
+
+
+@pytest.mark.parametrize(
+    ("what", "requirement"), [("cgroup v1", "NODE-CGROUP-V2"), ("containerd 1", "CMP-CONTAINERD")]
+)
+def test_the_gate_refuses_from_the_version_on_that_the_baseline_states(
+    what: str, requirement: str
+) -> None:
+    standard = loader.load_standard(ROOT / "standard")
+    (stated,) = (r for r in standard.requirements if r.id == requirement)
+    table = tomllib.loads((ROOT / "remediate/cluster/versions.toml").read_text())["needs"]
+    (row,) = (row for row in table if row["what"] == what)
+    assert [spelled(lifetime.since or ()) for lifetime in stated.lifetimes] == [row["from"]]
