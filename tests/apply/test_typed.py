@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hale.plan import plan
 from tests.apply.invoke_cli import Operator
 
 pytestmark = pytest.mark.lab
@@ -45,14 +46,29 @@ def test_ten_faults_at_once_there_and_back(operator: Operator, tmp_path: Path) -
     status, said = operator.type("fix", ONLY, f"--out={saved}")
     assert status == 0, said
     assert {h.name: ready.listing(h.name) for h in ready.lab.hosts} == harmed
+    digest = plan.load_plan(saved).sha256
+    reviewed = saved.with_suffix(".html").read_text()
+    assert "Nothing has been changed" in reviewed
+    assert digest in reviewed
     status, said = operator.type(
-        "fix", "--apply", f"--plan={saved}", "--yes", "--approved-by=the board", "--ticket=CHG-7"
-    )
+        "fix", "--apply", f"--plan={saved}", f"--sha256={digest}", "--yes",
+        "--approved-by=the board", "--ticket=CHG-7", "--window=tonight",
+    )  # fmt: skip
     assert status == 0, said
     assert re.search(r"failed or unknown results: \d+ before", said)
     folder = operator.last
-    assert {p.name for p in folder.iterdir()} == {"before", "after", "plan.json", "journal.jsonl"}
-    assert all((folder / n).stat().st_mode & 0o77 == 0 for n in ("plan.json", "journal.jsonl"))
+    files = ("plan.json", "journal.jsonl", "change.html")
+    assert {p.name for p in folder.iterdir()} == {"before", "after", *files}
+    assert all((folder / n).stat().st_mode & 0o77 == 0 for n in files)
+    page = (folder / "change.html").read_text()
+    assert re.search(
+        r'class="verdict">(\d+) changes made on 5 hosts; \d+ results fixed, none', page
+    )
+    for text in (digest, "the board", "CHG-7", "tonight", "whose SHA-256 was named for the run"):
+        assert text in page
+    # What was reviewed is what was applied: the same differences and commands.
+    diffs = re.compile(r'<pre><span class="file">.*?</pre>|<code class="title">.*?</code>')
+    assert diffs.findall(reviewed) == diffs.findall(page) != []
     header = json.loads((folder / "journal.jsonl").read_text().splitlines()[0])
     assert (header["approved_by"], header["ticket"]) == ("the board", "CHG-7")
     status, said = operator.type("fix", ONLY, "--apply", "--yes")
@@ -65,6 +81,10 @@ def test_ten_faults_at_once_there_and_back(operator: Operator, tmp_path: Path) -
     status, said = operator.type("undo", folder.name, "--yes")
     assert status == 0, said
     assert {h.name: ready.listing(h.name) for h in ready.lab.hosts} == harmed
+    undone = (operator.last / "change.html").read_text()
+    assert f"Hale undo of {folder.name}" in undone
+    assert "no longer passing" in undone
+    assert (folder / "change.html").read_text() == page
     status, said = operator.type("undo", operator.last.name, "--yes")
     assert status == 0, f"an undo can be undone: {said}"
     assert not ready.red(ready.rows())
@@ -197,6 +217,11 @@ def test_two_operators_at_once(harmed: Operator, tmp_path: Path) -> None:
         assert not list((tmp_path / "other").glob("*/journal.jsonl"))
         first.send_signal(signal.SIGKILL)
         first.communicate()
+        killed = harmed.last
+        assert "IN PROGRESS" in (killed / "change.html").read_text()
+        status, page = harmed.type("report", killed.name, "--format=change")
+        assert status == 0
+        assert "Interrupted without an end: 0 of" in page
         time.sleep(1)  # sshd sees the connection end
         host.run("rm /root/slow")
         status, said = other.type(*words[:-1])
