@@ -29,10 +29,11 @@ from oscal_bindings.v1 import models as oscal_models
 from prometheus_client.parser import text_string_to_metric_families
 
 from hale.audit import results_file
+from hale.model.comparison import AcceptedRun, ChangeKind, DriftRecord
 from hale.model.results import ReferenceRecord, Result, Results, SiteCheck
 from hale.model.verdict import Verdict
 from hale.model.waiver import IN_FORCE, WaiverRecord, WaiverState
-from hale.report import formats, openreports, sarif, xccdf
+from hale.report import compare, formats, openreports, sarif, xccdf
 from hale.report.markdown import code
 from hale.report.text import escape_controls
 from tests.reports.conftest import DATA
@@ -467,6 +468,23 @@ def test_unknown_and_waived_are_not_passed_anywhere() -> None:
     assert (risk["status"], risk["deadline"]) == ("deviation-approved", "2027-03-01T23:59:59.000Z")
     assert "not compliant" in text["markdown"]
     assert 'hale_waiver_expiry_timestamp_seconds{waiver="waivers.toml:3"' in text["prometheus"]
+
+
+def test_drift_is_counted() -> None:
+    found = sample()
+    accepted = AcceptedRun(
+        "hale.accepted/1", "2026-11-20T10:00:00Z", "o|ps", "audit", "x", "baseline", *"abc", 9, "d"
+    )
+    was = [msgspec.structs.replace(r, actual=f"not {r.actual}") for r in found.results]
+    changed = compare.compare(compare.rows_of(was), found)
+    found.drift = DriftRecord(accepted, "accepted.jsonl", changed)
+    count = changed.count(ChangeKind.CHANGED)
+    assert count == sum(row.verdict is not Verdict.UNKNOWN for row in found.results)
+    assert f'hale_drift{{kind="changed"}} {count}\n' in formats.FORMATS["prometheus"](found)
+    text = formats.FORMATS["markdown"](found)
+    assert f" {count} changed, 0 new, 0 gone; {len(was) - count} the same, since `x`" in text
+    assert r"accepted by `o\|ps`" in text
+    assert "hale_drift{" not in formats.FORMATS["prometheus"](sample())
 
 
 def test_other_benchmarks_are_carried_through() -> None:
