@@ -7,6 +7,7 @@ a host or a file stands in code spans, where nothing is markup, a link or a ment
 import re
 from collections.abc import Iterable, Sequence
 
+from hale.model.comparison import ChangeKind, DriftRecord
 from hale.model.requirement import Severity
 from hale.model.results import FAILED_OUTCOMES, Result, Results
 from hale.model.verdict import Verdict
@@ -31,6 +32,8 @@ def render(found: Results) -> str:
         parts.append(f"### The site's own checks\n\n{table(('check', 'reason'), rows)}")
     if waived := [row for row in found.results if row.verdict is Verdict.WAIVED]:
         parts.append(_waived(waived))
+    if found.drift:
+        parts.append(_drift(found.drift))
     return "\n\n".join(parts) + "\n"
 
 
@@ -116,6 +119,13 @@ def _failures(groups: Sequence[FailureGroup]) -> str:
     if len(groups) > MOST_GROUPS:
         text += f"\n\nAnd {len(groups) - MOST_GROUPS} more causes; `report.html` has all."
     return text
+
+
+def _drift(drift: DriftRecord) -> str:
+    run, changed = drift.accepted, drift.comparison
+    since = f"since {code(run.started)}, accepted by {code(run.by)} on {code(run.at)}"
+    counts = ", ".join(f"{changed.count(kind)} {kind}" for kind in ChangeKind)
+    return f"### Drift\n\n{counts}; {changed.same} the same, {since}"
 
 
 def _waived(rows: Sequence[Result]) -> str:

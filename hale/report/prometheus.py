@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+from hale.model.comparison import ChangeKind
 from hale.model.requirement import Severity
 from hale.model.results import Result, Results
 from hale.model.verdict import Verdict
@@ -36,7 +37,8 @@ def render(found: Results) -> str:
 
 def metrics(found: Results) -> list[Metric]:
     """All metrics of the run, in a fixed order."""
-    return [*_of_run(found), *_of_results(found), *_of_hosts(found), _of_waivers(found)]
+    others = [_of_waivers(found), _of_drift(found)]
+    return [*_of_run(found), *_of_results(found), *_of_hosts(found), *others]
 
 
 def _of_run(found: Results) -> list[Metric]:
@@ -127,6 +129,17 @@ def _of_waivers(found: Results) -> Metric:
             samples[_labels(labels)] = end
     return Metric(
         "waiver_expiry_timestamp_seconds", "The end of the last day of a waiver.", samples
+    )
+
+
+def _of_drift(found: Results) -> Metric:
+    changed = found.drift.comparison if found.drift else None
+    return Metric(
+        "drift",
+        "Results that changed since the accepted run, by kind; no sample without --drift.",
+        {_labels({"kind": kind.value}): changed.count(kind) for kind in ChangeKind}
+        if changed
+        else {},
     )
 
 

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,11 @@ from oscal_bindings.v1 import models as oscal_models
 from prometheus_client.parser import text_string_to_metric_families
 
 from hale.audit import results_file
+from hale.model.comparison import AcceptedRun, ChangeKind, DriftRecord
 from hale.model.results import ReferenceRecord, Result, Results, SiteCheck
 from hale.model.verdict import Verdict
 from hale.model.waiver import IN_FORCE, WaiverRecord, WaiverState
-from hale.report import formats, openreports, sarif, xccdf
+from hale.report import compare, formats, openreports, sarif, xccdf
 from hale.report.markdown import code
 from hale.report.text import escape_controls
 from tests.reports.conftest import DATA
@@ -99,6 +101,12 @@ def sample() -> Results:
         waivers=[state],
         references=references,
     )
+
+
+@cache
+def unchanged_sample() -> Results:
+    """The same, for those who only copy from it."""
+    return sample()
 
 
 def test_every_format_is_tested_here() -> None:
@@ -223,7 +231,7 @@ TEXT = st.one_of(
 @st.composite
 def runs(draw: st.DrawFn) -> Results:
     """A run with any rows; no two of the same host, requirement and aspect, as in results.json."""
-    found = sample()
+    found = unchanged_sample()
     keys = st.tuples(TEXT, st.sampled_from(["SWAP-OFF", "LIM-NOFILE", "A B"]), TEXT)
     rows = []
     for host, requirement, aspect in draw(st.lists(keys, max_size=12, unique=True)):
@@ -467,6 +475,33 @@ def test_unknown_and_waived_are_not_passed_anywhere() -> None:
     assert (risk["status"], risk["deadline"]) == ("deviation-approved", "2027-03-01T23:59:59.000Z")
     assert "not compliant" in text["markdown"]
     assert 'hale_waiver_expiry_timestamp_seconds{waiver="waivers.toml:3"' in text["prometheus"]
+
+
+def test_drift_is_counted() -> None:
+    found = sample()
+    accepted = AcceptedRun(
+        schema="hale.accepted/1",
+        at="2026-11-20T10:00:00Z",
+        by="o|ps",
+        run="audit",
+        started="x",
+        profile="baseline",
+        results_sha256="a",
+        inventory_sha256="b",
+        standard_sha256="c",
+        rows=9,
+        rows_sha256="d",
+    )
+    was = [msgspec.structs.replace(r, actual=f"not {r.actual}") for r in found.results]
+    changed = compare.compare(compare.rows_of(was), found)
+    found.drift = DriftRecord(accepted, "accepted.jsonl", changed)
+    count = changed.count(ChangeKind.CHANGED)
+    assert count == sum(row.verdict is not Verdict.UNKNOWN for row in found.results)
+    assert f'hale_drift{{kind="changed"}} {count}\n' in formats.FORMATS["prometheus"](found)
+    text = formats.FORMATS["markdown"](found)
+    assert f" {count} changed, 0 new, 0 gone; {len(was) - count} the same, since `x`" in text
+    assert r"accepted by `o\|ps`" in text
+    assert "hale_drift{" not in formats.FORMATS["prometheus"](sample())
 
 
 def test_other_benchmarks_are_carried_through() -> None:

@@ -69,26 +69,30 @@ def small(tmp_path: Path) -> Path:
 
 
 # KiB, the first file that does not fit, and options of pytest. results.json needs twice its size,
-# because it is replaced.
+# because it is replaced. Where an option names SMALL, that file alone is there.
 AUDITS = [
     (4, "results.json", ""),
     (256, "evidence.json", ""),
     (512, "results.json", ""),
-    (720, "report.html", ""),
-    (860, "junit.xml", ""),
-    (860, "junit.xml", "-o addopts= -p no:terminal"),
+    (64, "report.html", "--html=SMALL/report.html"),
+    (64, "junit.xml", "--junitxml=SMALL/junit.xml"),
+    (64, "junit.xml", "--junitxml=SMALL/junit.xml -o addopts= -p no:terminal"),
     (256, "evidence.json", "-n 2"),
-    (860, "junit.xml", "-n 2"),
+    (64, "junit.xml", "--junitxml=SMALL/junit.xml -n 2"),
 ]
 
 
 @pytest.mark.parametrize(("size", "name", "more"), AUDITS)
-def test_an_audit(small: Path, size: int, name: str, more: str) -> None:
-    command = factories.command(small, *factories.GIVEN, *more.split())
+def test_an_audit(small: Path, tmp_path: Path, size: int, name: str, more: str) -> None:
+    reports = tmp_path / "reports" if "SMALL" in more else small
+    words = more.replace("SMALL", str(small)).split()
+    command = factories.command(reports, *factories.GIVEN, *words)
     status, said = inside(f"mount -t tmpfs -o size={size}k none {small}", command, small)
     assert Path(require_one_line(said, "ERROR", FULL)).name == name
     assert status == 4
     require_complete(small.with_name("kept"))
+    if reports.is_dir():
+        require_complete(reports)
 
 
 def test_an_audit_that_fits(small: Path) -> None:
