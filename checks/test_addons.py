@@ -1,4 +1,4 @@
-"""Chapter 2: dashboard, ingress, a second cluster, where the site asks for them."""
+"""Chapter 2: dashboard, a second cluster, where the site asks for them."""
 
 from facts.addons import AddonsRuntime
 

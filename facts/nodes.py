@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from facts.parsers import local_apiserver
+from facts.parsers.masters import agreed
 from hale.inventory.ini import Host
 from hale.model.evidence import ClusterView, CommandProbe, ConfigLine, HostView, Probe, Unreadable
 from hale.model.requirement import Case
@@ -97,16 +98,10 @@ def read_runtime(readings: ClusterView, case: Case[NodesParameters]) -> NodesRun
     if not lists:
         raise Unreadable("; ".join(errors) or "the inventory names no master")
     each = {host: _faults(nodes, servers, case) for host, nodes in lists.items()}
-    first = next(iter(each))
-    common = tuple(f for f in each[first] if all(f in faults for faults in each.values()))
-    unread = tuple(
-        f"the masters contradict each other: only for {' and '.join(hosts)} {fault}"
-        for fault in dict.fromkeys(f for faults in each.values() for f in faults)
-        if len(hosts := [host for host, faults in each.items() if fault in faults]) < len(each)
-    )
+    common, unread = agreed(each)
     if unread and not common:
         raise Unreadable("; ".join(unread))
-    nodes = lists[first]
+    nodes = next(iter(lists.values()))
     return NodesRuntime(
         len(nodes),
         tuple(sorted({n.version for n in nodes if n.version})),

@@ -111,7 +111,7 @@ NOTES: Mapping[str, str] = {
 ONLY_RECORDED: Mapping[tuple[str, str], str] = {
     **{
         (f"CMP-{name}", "runtime"): "no host is read yet; the inventory decides"
-        for name in ("DASHBOARD", "INGRESS", "FEDERATION")
+        for name in ("DASHBOARD", "FEDERATION")
     },
     ("SWAP-OFF", "runtime"): "swap is the kernel's, and the lab's hosts share the machine's",
     ("MOD-BR-NETFILTER", "runtime"): "modules are the kernel's",

@@ -69,16 +69,16 @@ RECORDED = (
             f"the inventory asks for {what}",
             "k8s-master-03",
             "the inventory is the plan, no host's",
-            {f"CMP-{name} runtime @cluster": unknown("Hale cannot prove it yet")},
+            {f"CMP-{name} runtime @cluster": unknown(why)},
             inventory=(
                 "hale_environment=lab",
                 f"hale_environment=lab\nhale_cmp_{name.lower()}__requested=true",
             ),
         )
-        for what, name in (
-            ("a dashboard", "DASHBOARD"),
-            ("an ingress", "INGRESS"),
-            ("a second cluster", "FEDERATION"),
+        for what, name, why in (
+            ("a dashboard", "DASHBOARD", "Hale cannot prove it yet"),
+            ("an ingress", "INGRESS", "no apiserver to ask"),
+            ("a second cluster", "FEDERATION", "Hale cannot prove it yet"),
         )
     ),
     # --- chapter 3 ---

@@ -19,11 +19,12 @@ ADDRESS = {h.name: h.address for h in HOSTS}
 KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
 MANIFESTS = "/etc/kubernetes/manifests"
 # Leaders lose their lease when their own apiserver, or etcd, takes no writes; so does a kubelet,
-# and its node is not ready.
+# and its node is not ready. Without a quorum no apiserver can list anything.
 LEADERS = (
     "HA-CONTROLLER-MANAGER runtime @cluster",
     "HA-SCHEDULER runtime @cluster",
     "CMP-NODES runtime @cluster",
+    "CMP-INGRESS runtime @cluster",
 )
 
 Steps = tuple[tuple[str, str], ...]  # host, script

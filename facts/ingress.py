@@ -1,0 +1,220 @@
+"""The ingress: its controller, its classes, its routes, and what they answer.
+
+Each master's own apiserver lists the controllers that Hale knows by image or label, IngressClasses,
+Ingresses, and where there is such an API, GatewayClasses, Gateways and HTTPRoutes. Each master then
+requests every route by host and path at the controller's Service, and the same at the endpoints
+of the route's Service: what comes back must be the same. A host that no route has must get the
+answer of `unknown_status`, and never a Service's. Hosts' names are resolved by hand
+(curl --resolve), and certificates are not judged.
+
+What answers is proven by its content. A Service whose answers differ from one request to the next,
+one that does not speak HTTP, and a path that the controller rewrites are UNKNOWN, with that reason.
+Where nothing is found, that costs a master two connections to its apiserver.
+
+Sources: kubernetes.io, "Ingress", "Ingress Controllers"; gateway-api.sigs.k8s.io; curl(1);
+facts/parsers/ingress_controllers.py, ingress_routes.py, route_answers.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from facts.parsers import (
+    api_objects,
+    ingress_cluster,
+    ingress_controllers,
+    ingress_routes,
+    route_answers,
+)
+from facts.parsers.api_objects import Workload
+from facts.parsers.ingress_cluster import UNKNOWN_HOST, IngressCluster
+from facts.parsers.ingress_routes import Route
+from facts.parsers.masters import agreed
+from facts.parsers.route_answers import RouteState
+from hale.inventory.ini import Host
+from hale.model.evidence import (
+    ClusterView,
+    CommandProbe,
+    ConfigLine,
+    NotApplicable,
+    Probe,
+    Unreadable,
+)
+from hale.model.requirement import Case
+from hale.shell import load_script, variables
+
+_HERE = Path(__file__)
+
+
+class IngressParameters(Struct, frozen=True):
+    """Whether the site's inventory requests one; replicas, each on another node where there are
+    as many workers; the HTTP status for an unknown host; how many routes are requested at most."""
+
+    requested: bool
+    replicas: int
+    unknown_status: int
+    most_routes: int
+
+
+class IngressRuntime(Struct, frozen=True):
+    """The controllers with their replicas, the number of routes, and the faults."""
+
+    controllers: str
+    routes: int
+    faults: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        return "; ".join([*self.faults, f"{self.controllers}; {self.routes} routes", *self.unread])
+
+
+def probes(host: Host, cases: Sequence[Case[IngressParameters]]) -> tuple[Probe, ...]:
+    """A master's requests to its own apiserver, and to routes if there are any."""
+    if not (host.is_master and cases):
+        return ()
+    scripts = (
+        api_objects.shell(ingress_controllers.PROGRAMS),
+        variables(unknown_host=UNKNOWN_HOST, most=str(cases[0].parameters.most_routes)),
+        load_script(_HERE.with_suffix(".sh")),
+        load_script(_HERE.with_name("ingress_requests.sh")),
+    )
+    return (CommandProbe("ingress", "".join(scripts), timeout=30, slow=True),)
+
+
+def read_runtime(readings: ClusterView, case: Case[IngressParameters]) -> IngressRuntime:
+    """The masters' answers combined. A fault of requests counts if one master has it.
+
+    Raises NotApplicable where nothing is found and nothing requested. Raises Unreadable where no
+    apiserver answers, masters contradict each other, or a route is not proven, and no fault is.
+    """
+    clusters: dict[str, IngressCluster] = {}
+    errors, without = [], []
+    for host in case.inventory.masters:
+        try:
+            if host.name not in readings:
+                raise Unreadable("not asked")
+            if (
+                cluster := ingress_cluster.read(readings[host.name].output("ingress").lines)
+            ) is None:
+                without.append(host.name)
+            else:
+                clusters[host.name] = cluster
+        except Unreadable as error:
+            errors.append(f"{host.name}: {error}")
+    wanted = case.parameters
+    if not clusters:
+        if without and not errors and not wanted.requested:
+            raise NotApplicable("not requested, and there is no cluster yet")
+        raise Unreadable("; ".join(errors) or "no apiserver to ask")
+    if not any(c.found for c in clusters.values()) and not wanted.requested:
+        raise NotApplicable("not requested, and the cluster has none")
+    workers = len(case.inventory.hosts) - len(case.inventory.masters)
+    spread = max(1, min(wanted.replicas, workers))
+    faults, unread = agreed({h: _faults(c, spread) for h, c in clusters.items()})
+    states = {h: _states(c, wanted) for h, c in clusters.items()}
+    faults += _of(states, RouteState.FAULT)
+    unread += _of(states, RouteState.UNPROVEN)
+    first = next(iter(clusters.values()))
+    if unread and not faults:
+        raise Unreadable("; ".join([_described(first), *unread]))
+    return IngressRuntime(_described(first), len(first.routes), faults, unread)
+
+
+def _faults(cluster: IngressCluster, spread: int) -> list[str]:
+    """What is wrong with the controllers, classes and routes, by the apiserver's lists."""
+    faults = []
+    if not cluster.found:
+        faults.append("there is no ingress: no controller, class or route")
+    elif not cluster.controllers and not cluster.strange:
+        faults.append("no workload is an ingress controller that Hale knows")
+    for controller, workloads in cluster.controllers.values():
+        if not any(controller.names(given) for given in cluster.classes.values()):
+            faults.append(f"no class has the controller {controller.ingress or controller.gateway}")
+        for workload in workloads:
+            faults += _unready(workload, cluster.nodes[str(workload)], spread)
+    for name, given in cluster.classes.items():
+        for known in ingress_controllers.KNOWN:
+            if known.names(given) and known.name not in cluster.controllers:
+                faults.append(f"the class {name} has the controller {given}, which is not there")
+                break
+    return [
+        *faults,
+        *cluster.faults,
+        *ingress_routes.without_backend(cluster.routes, cluster.services),
+    ]
+
+
+def _unready(workload: Workload, nodes: Sequence[str], spread: int) -> list[str]:
+    if not workload.wanted:
+        return [f"{workload} is scaled to 0"]
+    if workload.ready < workload.wanted:
+        return [f"{workload}: {workload.ready} of {workload.wanted} replicas are ready"]
+    if len(set(nodes)) < spread:
+        return [
+            f"{workload}: its ready replicas are on {len(set(nodes))} node(s): "
+            f"{' '.join(nodes) or 'none'}; the loss of one would stop every route"
+        ]
+    return []
+
+
+def _states(cluster: IngressCluster, wanted: IngressParameters) -> list[tuple[RouteState, str]]:
+    """What the requests prove: of each route at each address, and of an unknown host."""
+    states = []
+    for route in cluster.requested(wanted.most_routes):
+        states += _state(route, cluster)
+    for address in {a for every in cluster.addresses.values() for a in every}:
+        answer = cluster.answers.unknown(address)
+        if answer and answer.http and answer.http != wanted.unknown_status:
+            states.append(
+                (
+                    RouteState.FAULT,
+                    f"a host without any route gets {answer} at {address}, and not HTTP "
+                    f"{wanted.unknown_status}",
+                )
+            )
+    if not cluster.routes:
+        states.append((RouteState.UNPROVEN, "there is no route that could be requested"))
+    return states
+
+
+def _state(route: Route, cluster: IngressCluster) -> list[tuple[RouteState, str]]:
+    owner = next((c for c, _ in cluster.controllers.values() if c.names(route.controller)), None)
+    if not route.service:
+        return [(RouteState.UNPROVEN, f"{route} leads to no Service")]
+    if owner is None:
+        why = f"the controller {route.controller or 'of its class'} is not one that Hale knows here"
+        return [(RouteState.UNPROVEN, f"{route}: {why}")]
+    addresses = cluster.addresses[owner.name]
+    if not addresses:
+        why = f"no Service leads from port 80 to {owner.name}: it was not requested"
+        return [(RouteState.UNPROVEN, f"{route}: {why}")]
+    others = {r.backend for r in cluster.routes if r.host == route.host} - {route.backend}
+    return [
+        route_answers.judged(route, sorted(others), address, cluster.answers)
+        for address in addresses
+    ]
+
+
+def _of(
+    states: Mapping[str, Sequence[tuple[RouteState, str]]], kind: RouteState
+) -> tuple[str, ...]:
+    """The sentences of that kind, each with the masters that have it."""
+    each = {h: [text for state, text in found if state is kind] for h, found in states.items()}
+    every = dict.fromkeys(text for texts in each.values() for text in texts)
+    return tuple(
+        f"{', '.join(host for host, texts in each.items() if text in texts)}: {text}"
+        for text in every
+    )
+
+
+def _described(cluster: IngressCluster) -> str:
+    parts = [
+        f"{controller.name} {workload} ({' '.join(workload.images)}), {workload.ready} of "
+        f"{workload.wanted} replicas ready on {' '.join(cluster.nodes[str(workload)]) or 'no node'}"
+        for controller, workloads in cluster.controllers.values()
+        for workload in workloads
+    ]
+    return ", ".join(parts) or "no ingress controller that Hale knows"

@@ -1,0 +1,109 @@
+"""Of the cluster's objects only the needed lines leave the host, and they are read as they are.
+
+The answers are a real apiserver's (1.34.4), of objects with secrets wherever an object may have
+one: annotations, labels, environment, arguments, headers. curl is a program that prints them.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from facts.parsers import api_objects, ingress_controllers, ingress_routes
+from facts.parsers.api_objects import KnownProgram
+from hale.model.evidence import Unreadable
+
+HERE = Path(__file__).parent
+SECRET = "S3cr3tS3cr3t9"
+
+
+def printed(folder: Path, answer: str, name: str, status: int = 0) -> list[str]:
+    """What `get` and `show` print where curl prints this answer."""
+    pki = folder / "pki"
+    pki.mkdir()
+    for file in ("ca.crt", "apiserver-kubelet-client.crt", "apiserver-kubelet-client.key"):
+        (pki / file).touch()
+    (folder / "answer").write_text(answer)
+    curl = folder / "curl"
+    curl.write_text(
+        f"#!/bin/sh\ncat {folder}/answer\n"
+        + (f"echo 'curl: (7) no connection' >&2\nexit {status}\n" if status else "")
+    )
+    curl.chmod(0o755)
+    script = api_objects.shell(ingress_controllers.PROGRAMS)
+    script += f"pki={pki} at=192.0.2.1:6443\nclient\nget {name} /x\nshow {name}\n"
+    done = subprocess.run(
+        ["sh", "-c", script],
+        env={"PATH": f"{folder}:{os.environ['PATH']}", "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    return done.stdout.split("\n")[:-1]
+
+
+def test_workloads(tmp_path: Path) -> None:
+    answer = (HERE / "workloads_with_secrets.txt").read_text()
+    assert answer.count(SECRET) > 15
+    assert "registry.example:5000/db:1" in answer
+    lines = printed(tmp_path, answer, "workloads")
+    assert SECRET not in "\n".join(lines)
+    (edge,) = api_objects.workloads(api_objects.sections(lines)["workloads"])
+    assert (str(edge), edge.wanted, edge.ready, edge.account) == ("traefik/edge", 2, 0, "edge")
+    assert edge.images == ("registry.example:5000/edge/traefik:3.7.15",)
+    assert edge.labels == {"app": "edge"}
+    assert [c.name for c in ingress_controllers.installed([edge])] == ["traefik"]
+
+
+def test_routes(tmp_path: Path) -> None:
+    answer = (HERE / "routes_with_secrets.txt").read_text()
+    assert answer.count(SECRET) > 8
+    lines = printed(tmp_path, answer, "objects")
+    assert SECRET not in "\n".join(lines)
+    ingresses, http_routes = api_objects.sections(lines)["objects"]
+    routes, faults = ingress_routes.of_ingresses(ingresses.items, ())
+    assert [(r.host, r.path, r.backend, r.port) for r in routes] == [
+        ("a.example", "/b&c", "lab/echo", 80)
+    ]
+    assert faults == ["Ingress lab/web has the class old, which is not there"]
+    routes, faults = ingress_routes.of_http_routes(http_routes.items, (), ())
+    assert [(r.host, r.path, r.backend, r.port) for r in routes] == [
+        ("b.example", "/x", "lab/echo", 80)
+    ]
+    assert faults == ["HTTPRoute lab/web is not accepted: no controller has a status for it"]
+
+
+def test_an_apiserver_that_does_not_answer(tmp_path: Path) -> None:
+    lines = printed(tmp_path, "\n@ 000\n", "objects", status=7)
+    with pytest.raises(Unreadable, match=r"objects: curl: \(7\) no connection"):
+        api_objects.sections(lines)
+
+
+@pytest.mark.parametrize(
+    ("image", "known"),
+    [
+        ("traefik", True),
+        ("traefik:3.7", True),
+        ("docker.io/library/traefik@sha256:00", True),
+        ("registry.example:5000/traefik:3", True),
+        ("registry.example:5000/mytraefik:3", False),
+        ("traefik/whoami:1", False),
+    ],
+)
+def test_images(tmp_path: Path, image: str, known: bool) -> None:
+    """sed on the host and the reader agree."""
+    workload = "    {\n" + "".join(
+        f"{' ' * depth}{line},\n"
+        for depth, line in (
+            (8, '"name": "a"'),
+            (8, '"namespace": "b"'),
+            (8, '"replicas": 1'),
+            (16, f'"image": "{image}"'),
+        )
+    )
+    lines = printed(tmp_path, f"{workload}    }}\n@ 200\n", "workloads")
+    assert ("item" in lines) is known
+    found = api_objects.Workload("b", "a", (image,), {}, 1, 1)
+    assert KnownProgram(("traefik",)).runs(found) is known

@@ -1,0 +1,177 @@
+"""What facts/ingress_requests.sh requests, of real servers on this machine's loopback interface.
+
+A controller on port 80 of one address, endpoints of two Services on others.
+"""
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from facts.parsers import api_objects, ingress_routes, route_answers
+from facts.parsers.ingress_controllers import PROGRAMS
+from facts.parsers.ingress_routes import Route
+from facts.parsers.route_answers import RouteState
+from hale.shell import load_script, variables
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="port 80")
+
+CONTROLLER, ECHO, OTHER, PORT = "127.0.83.20", "127.0.83.1", "127.0.83.2", 8381
+UNKNOWN = "unknown.hale.invalid"
+Answer = tuple[int, str]
+SCRIPT = Path(ingress_routes.__file__).parents[1] / "ingress_requests.sh"
+SLICES = "".join(
+    f"""    {{
+      "metadata": {{
+        "name": "{name}-abc",
+        "namespace": "lab",
+        "labels": {{
+          "kubernetes.io/service-name": "{name}"
+        }},
+      }},
+      "endpoints": [
+        {{
+          "addresses": [
+            "127.0.83.99"
+          ],
+          "conditions": {{
+            "ready": false,
+          }},
+        }},
+        {{
+          "addresses": [
+            "{address}"
+          ],
+          "conditions": {{
+            "ready": true,
+          }},
+        }}
+      ],
+      "ports": [
+        {{
+          "name": "",
+          "port": {PORT}
+        }}
+      ]
+    }},
+"""
+    for name, address in (("echo", ECHO), ("other", OTHER))
+)
+
+
+@contextmanager
+def server(address: str, port: int, answer: Callable[[str, str], Answer]) -> Iterator[None]:
+    """A server whose answers are by host and path."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, text = answer(self.headers.get("Host", ""), self.path)
+            self.send_response(status)
+            if status == 302:
+                self.send_header("Location", f"http://{self.headers['Host']}/login")
+            self.end_headers()
+            with suppress(ConnectionError):
+                while text == "endless":
+                    self.wfile.write(b"x" * 65536)
+            self.wfile.write(text.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer((address, port), Handler) as made:
+        made.daemon_threads = True
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield
+        made.shutdown()
+
+
+def routes(*paths: tuple[str, str]) -> tuple[Route, ...]:
+    return tuple(Route("", "lab", "a.example", p, s, 80) for p, s in paths)
+
+
+def states(
+    wanted: tuple[Route, ...],
+    controller: Callable[[str, str], Answer],
+    echo: Callable[[str, str], Answer],
+    other: Callable[[str, str], Answer] = lambda h, p: (200, "other"),
+) -> list[RouteState]:
+    """What is proven of these routes."""
+    text = "\n".join(f"lab {r.host} {r.path} {r.service}" for r in wanted)
+    script = api_objects.shell(PROGRAMS) + variables(
+        unknown_host=UNKNOWN, routes=text, vias=CONTROLLER, got=SLICES
+    )
+    with ExitStack() as stack:
+        stack.enter_context(server(CONTROLLER, 80, controller))
+        stack.enter_context(server(ECHO, PORT, echo))
+        stack.enter_context(server(OTHER, PORT, other))
+        done = subprocess.run(
+            ["sh", "-c", script + load_script(SCRIPT)],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+        )
+    found = route_answers.read(done.stdout.split("\n"), UNKNOWN)
+    assert found.complete
+    each = []
+    for route in wanted:
+        others = sorted({r.backend for r in wanted} - {route.backend})
+        state, _ = route_answers.judged(route, others, CONTROLLER, found)
+        each.append(state)
+    return each
+
+
+def by_path(host: str, path: str) -> Answer:
+    """A controller with both routes."""
+    if host != "a.example":
+        return 404, "no route"
+    return (200, "other") if path.startswith("/other") else (200, "echo")
+
+
+BOTH = routes(("/", "echo"), ("/other", "other"))
+
+
+def test_right() -> None:
+    assert states(BOTH, by_path, lambda h, p: (200, "echo")) == [RouteState.REACHED] * 2
+
+
+def test_a_redirect_of_the_application() -> None:
+    """It names the host that was requested, whichever address that was at."""
+    redirects = by_path
+
+    def controller(host: str, path: str) -> Answer:
+        return (302, "") if host == "a.example" else redirects(host, path)
+
+    assert states(BOTH[:1], controller, lambda h, p: (302, "")) == [RouteState.REACHED]
+
+
+def test_swapped() -> None:
+    def controller(host: str, path: str) -> Answer:
+        return by_path(host, "/" if path.startswith("/other") else "/other")
+
+    assert states(BOTH, controller, lambda h, p: (200, "echo")) == [RouteState.FAULT] * 2
+
+
+def test_another_content() -> None:
+    number = iter(range(1000))
+    found = states(BOTH[:1], by_path, lambda h, p: (200, f"echo {next(number)}"))
+    assert found == [RouteState.UNPROVEN]
+
+
+def test_the_controllers_own_error() -> None:
+    found = states(BOTH[:1], lambda h, p: (503, "no server"), lambda h, p: (200, "echo"))
+    assert found == [RouteState.FAULT]
+
+
+def test_an_answer_without_end() -> None:
+    """It is cut, costs neither memory nor time, and proves nothing."""
+    began = time.monotonic()
+    found = states(BOTH[:1], lambda h, p: (200, "endless"), lambda h, p: (200, "endless"))
+    assert found == [RouteState.UNPROVEN]
+    assert time.monotonic() - began < 15
