@@ -304,6 +304,7 @@ def reset_all(site: Site) -> object:
     options = of_install(site, reset)
     module = SimpleNamespace(
         quorum_loss=lambda *_: "",
+        foreign=lambda *_: "",
         kept=lambda *_: (),
         batches=lambda *_, **__: (),
         remaining=lambda *_: (),

@@ -25,7 +25,7 @@ NOT_MADE = (
 _UNFINISHED = (ChangeState.RUNNING, ChangeState.CRASHED)
 
 
-class Notice(NamedTuple):
+class Banner(NamedTuple):
     """A box at the top of the page. tone: red, amber or blue."""
 
     tone: str
@@ -210,13 +210,13 @@ _RECOVERY = {
 }
 
 
-def warnings(report: ChangeReport) -> list[Notice]:
+def warnings(report: ChangeReport) -> list[Banner]:
     """What a reader must know first."""
     found = []
     again = f"`invoke report {report.run} --format change` makes it from the journal as it is then."
     if report.state is ChangeState.RUNNING:
         found.append(
-            Notice(
+            Banner(
                 "amber",
                 "IN PROGRESS",
                 f"This page was written at {utc(report.made_at)}, before the run ended. A step "
@@ -225,7 +225,7 @@ def warnings(report: ChangeReport) -> list[Notice]:
         )
     if report.count(Outcome.NOT_REVERTED):
         found.append(
-            Notice(
+            Banner(
                 "red",
                 "NOT REVERTED",
                 "A fault is not known to be reverted. `invoke drill --revert` reverts what the "
@@ -234,7 +234,7 @@ def warnings(report: ChangeReport) -> list[Notice]:
         )
     if report.state is ChangeState.CRASHED and report.kind is not Operation.DRILL:
         found.append(
-            Notice(
+            Banner(
                 "red",
                 "INTERRUPTED",
                 "The run's process ended without a last entry in the journal, as after kill -9 or "
@@ -244,7 +244,7 @@ def warnings(report: ChangeReport) -> list[Notice]:
         )
     elif report.count(Outcome.NOT_KNOWN) and report.state is not ChangeState.RUNNING:
         found.append(
-            Notice(
+            Banner(
                 "red",
                 "NOT KNOWN",
                 "The host's answer to a step was lost. "
@@ -254,11 +254,11 @@ def warnings(report: ChangeReport) -> list[Notice]:
     comparison = report.comparison
     if comparison and report.kind is Operation.FIX and comparison.counts[Movement.BROKEN]:
         found.append(
-            Notice("red", "BROKEN", "Results that passed before fail afterwards; see below.")
+            Banner("red", "BROKEN", "Results that passed before fail afterwards; see below.")
         )
     if report.state is ChangeState.PLANNED:
         found.append(
-            Notice(
+            Banner(
                 "blue",
                 "FOR APPROVAL",
                 "Approve the SHA-256 below: only the plan with this digest is applied. Planning "
