@@ -118,14 +118,15 @@ def confirm_changes(
     left: what is left alone. Returns the requirements that the run is for (Phase.REMEDIATES).
     Raises UserError if the operator declines, or stdin is not a terminal; HostsUnreachable.
     """
-    statuses = phase_statuses(context, sessions, phases, left)
-    todo = [status for status in statuses if status.remaining or status.unknown]
+    again = bool(options.phase)  # its steps run even if it is done
+    statuses = phase_statuses(context, sessions, phases, left, again=again)
+    todo = [s for s in statuses if s.remaining or s.unknown or (again and s.steps)]
     if not todo:
         return frozenset()
     names = ", ".join(h.name for h in context.hosts if h.name in joined)
     console.print(Text(f"These hosts have joined a cluster: {names}. What remains to do:"))
     for status in statuses:
-        if status.remaining or status.unknown or status.differences:
+        if status in todo or status.differences:
             print_status(console, status)
     remediated = frozenset[str]().union(*(load_phase(s.name).REMEDIATES for s in todo))
     if options.yes:

@@ -245,6 +245,13 @@ def _phases(
         InstallProgress(console) as progress,
     ):
         gate = None
+        if changed := joined ^ joined_hosts(context, sessions):
+            journal.write(RunFinished(RunState.FAILED, now()))
+            names = ", ".join(h.name for h in context.hosts if h.name in changed)
+            raise UserError(
+                f"nothing was changed: {names} joined or left a cluster while this run waited for "
+                f"your answer. {options.resume_advice}"
+            )
         if joined:
             report = apply.console_reporter()
             apply.recover_runs(options.reports, context.inventory, of_gate, report)

@@ -285,6 +285,8 @@ def _packages(site: ClusterContext, host: Host) -> Step:
         names=" ".join(names),
         record=packages.RECORD,
         repository=packages.NAME,
+        written=WRITTEN,
+        keepalived=load_balancer.KEEPALIVED,
     )
     registry = runtime.hosts_toml(site)
     files = (packages.LIST, packages.REPO, packages.DNF_KEY)

@@ -303,6 +303,7 @@ def plan_of_install(site: Site) -> None:
 def reset_all(site: Site) -> object:
     options = of_install(site, reset)
     module = SimpleNamespace(
+        foreign=lambda *_: "",
         quorum_loss=lambda *_: "",
         foreign=lambda *_: "",
         kept=lambda *_: (),

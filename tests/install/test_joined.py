@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from rich.console import Console
@@ -34,10 +35,19 @@ KEPT = PhaseStatus("runtime", "R", differences=(PhaseProblem("x is left as it is
 
 
 def ask(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: PhaseStatus, *, yes: bool = False
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: PhaseStatus,
+    *,
+    yes: bool = False,
+    phase: str = "",
 ) -> None:
-    monkeypatch.setattr(joined, "phase_statuses", lambda *_: [status])
-    options = InstallOptions(tmp_path, yes=yes)
+    def statuses(*_: Any, again: bool) -> list[PhaseStatus]:
+        assert again == bool(phase)
+        return [status]
+
+    monkeypatch.setattr(joined, "phase_statuses", statuses)
+    options = InstallOptions(tmp_path, yes=yes, phase=phase)
     console = Console(highlight=False, soft_wrap=True)
     confirm_changes(
         options, factories.made(tmp_path), SessionPool({}), console, ["runtime"], {"m1", "w2"}
@@ -55,6 +65,55 @@ def test_without_a_terminal_nothing_is_changed_unless_yes(
     assert "remaining: m1: differs" in printed
     ask(tmp_path, monkeypatch, LEFT, yes=True)
     assert "remaining: m1: differs" in capsys.readouterr().out
+
+
+def test_a_phase_that_is_done_and_runs_again_is_a_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing remains, and `--phase` runs its steps all the same."""
+    done = PhaseStatus("runtime", "Container runtime", steps=("m1: run containerd restarts",))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(joined, "confirm", lambda _: False)
+    with pytest.raises(UserError, match=r"nothing was changed\."):
+        ask(tmp_path, monkeypatch, done, phase="runtime")
+    assert "would do: m1: run containerd restarts" in capsys.readouterr().out
+    ask(tmp_path, monkeypatch, dataclasses.replace(done, steps=()), phase="runtime")
+
+
+@pytest.mark.parametrize("now", [{"m1"}, {"m1", "m2", "w1"}, set[str]()])
+def test_who_has_joined_is_read_again_under_the_lock(
+    now: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[bool] = []
+
+    @contextmanager
+    def locked(*_: Any) -> Iterator[Any]:
+        held.append(True)
+        yield Mock()
+
+    def joined_now(*_: Any) -> frozenset[str]:
+        assert held
+        return frozenset(now)
+
+    monkeypatch.setattr(workflow, "left_alone", lambda *_: frozenset())
+    monkeypatch.setattr(workflow, "confirm_changes", lambda *_: frozenset())
+    monkeypatch.setattr(workflow, "locked_run", locked)
+    monkeypatch.setattr(workflow, "joined_hosts", joined_now)
+    monkeypatch.setattr(workflow, "Engine", lambda *_: pytest.fail("a phase runs"))
+    site = factories.made(tmp_path)
+    standard = loader.load_standard(ROOT / "standard")
+    with pytest.raises(UserError, match=r"^nothing was changed: .* joined or left a cluster"):
+        workflow._phases(
+            InstallOptions(tmp_path),
+            None,
+            site,
+            standard,
+            SessionPool({}),
+            tmp_path,
+            Console(),
+            ["runtime"],
+            frozenset({"m1", "m2"}),
+        )
 
 
 def test_a_no_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -883,6 +883,8 @@ def test_only_packages_of_hale_are_removed(
         names="kubelet containerd haproxy kubernetes-cni",
         record=str(record),
         repository="hale-of-a-test",
+        written=f"{tmp_path}/written",
+        keepalived=f"{tmp_path}/keepalived.conf",
     )
     done = run(tmp_path, script, **programs)
     assert done.returncode == 0, done.stderr
@@ -897,6 +899,55 @@ def test_only_packages_of_hale_are_removed(
         bool(stay)
     )
     assert not record.exists()
+
+
+@pytest.mark.parametrize(
+    ("haproxy", "keepalived", "purged", "removed"),
+    [
+        ("as packaged\n", "hale's\n", "haproxy keepalived", ""),
+        ("hale's\n", None, "haproxy keepalived", ""),
+        ("edited\n", "hale's\n", "keepalived", "haproxy"),
+        ("as packaged\n", "edited\n", "haproxy", "keepalived"),
+        ("edited\n", "edited\n", "", "haproxy keepalived"),
+    ],
+)
+def test_files_that_the_site_has_edited_outlive_their_package(
+    tmp_path: Path, haproxy: str, keepalived: str | None, purged: str, removed: str
+) -> None:
+    programs, record = packages_host(tmp_path, "haproxy", "keepalived")
+    record.parent.mkdir()
+    record.write_text("haproxy\nkeepalived\n")
+    files = {"haproxy.cfg": haproxy, "keepalived.conf": keepalived}
+    for name, text in files.items():
+        if text is not None:
+            (tmp_path / name).write_text(text)
+        known = Path(f"{tmp_path}/written{tmp_path}/{name}")
+        known.parent.mkdir(parents=True, exist_ok=True)
+        known.write_text(hashlib.sha256(b"hale's\n").hexdigest() + "\n")
+    md5 = hashlib.md5(b"as packaged\n", usedforsecurity=False).hexdigest()
+    programs["dpkg-query"] = (
+        f'case "$*" in *Conffiles*haproxy) echo; echo " {tmp_path}/haproxy.cfg {md5}";; '
+        f"*Conffiles*) echo;; *) {programs['dpkg-query']};; esac"
+    )
+    programs["systemctl"] = "exit 3"  # neither runs
+    script = scripts.load("is_installed") + scripts.load(
+        "remove_packages",
+        names="haproxy keepalived",
+        record=str(record),
+        repository="hale-of-a-test",
+        written=f"{tmp_path}/written",
+        keepalived=f"{tmp_path}/keepalived.conf",
+    )
+    done = run(tmp_path, script, **programs)
+    assert done.returncode == 0, done.stderr
+    calls = (tmp_path / "calls").read_text()
+    assert re.findall(r"apt-get .* purge (.*)", calls) == ([purged] if purged else [])
+    assert re.findall(r"apt-get .* remove (.*)", calls) == ([removed] if removed else [])
+    for name in removed.split():
+        assert (
+            f"note: {name} is removed, and its files that were edited stay: {tmp_path}/"
+            in done.stdout
+        )
 
 
 def test_a_dead_hosts_pods_do_not_take_the_timeout_of_its_drain(tmp_path: Path) -> None:

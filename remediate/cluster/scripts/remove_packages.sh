@@ -2,7 +2,22 @@
 # names: the packages, held or not. record: the file with those of Hale, a name a line. repository:
 # the name of Hale's. An installation by an earlier release has no record: it removes nothing. Nor
 # does a host on which other packages need them (docker-ce: containerd.io). haproxy and keepalived
-# that still run, after stop_load_balancer.sh, are the site's.
+# that still run, after stop_load_balancer.sh, are the site's. A package with configuration files that
+# the site has edited is removed and not purged, so that these stay. written: as of write_file.sh.
+# keepalived: its configuration, which is in no list of dpkg's.
+# edited PACKAGE: its configuration files that neither dpkg nor Hale has written.
+edited() {
+  {
+    dpkg-query -W -f '${Conffiles}\n' "$1" 2>/dev/null
+    [ "$1" != keepalived ] || echo "$keepalived unknown"
+  } | while read -r file md5 _; do
+    [ -f "$file" ] || continue
+    sum=$(md5sum <"$file")
+    [ "${sum%% *}" != "$md5" ] || continue
+    sum=$(sha256sum <"$file")
+    grep -qsxF "${sum%% *}" "$written$file" || echo "$file"
+  done
+}
 [ -e "$record" ] || echo "note: no $record: which packages Hale installed is unknown, so all stay"
 ours= others= held=
 for name in $names; do
@@ -35,7 +50,16 @@ esac
 # shellcheck disable=SC2086  # names
 if [ -z "$ours" ]; then :
 elif command -v apt-get >/dev/null; then
-  DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=120 purge $ours
+  purged= kept=
+  for name in $ours; do
+    files=$(edited "$name")
+    [ -n "$files" ] || { purged="$purged $name"; continue; }
+    kept="$kept $name"
+    echo "note: $name is removed, and its files that were edited stay:" $files
+  done
+  export DEBIAN_FRONTEND=noninteractive
+  [ -z "$kept" ] || apt-get -qq -y -o DPkg::Lock::Timeout=120 remove $kept
+  [ -z "$purged" ] || apt-get -qq -y -o DPkg::Lock::Timeout=120 purge $purged
 else
   dnf_release $ours
   dnf -q -y --disableexcludes="$repository" remove $ours
