@@ -174,7 +174,7 @@ def _by_apt(readings: HostView) -> Iterator[AutomaticReboot]:
         return
     time = re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", at, re.ASCII)
     if not time:
-        raise Unreadable(f"{line} has a time in another form than HH:MM: {at[:40]!r}")
+        raise Unreadable(f"{line} has a time that is not HH:MM: {at[:40]!r}")
     yield AutomaticReboot(readings.host, int(time[1]), line or source)
 
 

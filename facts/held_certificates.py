@@ -108,8 +108,8 @@ def read_runtime(
             )
         else:
             unread.append(
-                f"{name} (process {pid}): whether it started before {path} was last written cannot "
-                f"be told, since the times are too near or its attributes alone changed; a restart "
+                f"{name} (process {pid}): whether it started before {path} was last written is "
+                "unknown: the times are too near, or its attributes alone changed; a restart "
                 "decides it"
             )
     if unread and not held:
