@@ -129,11 +129,11 @@ def read_runtime(readings: HostView, case: Case[DiskSpaceParameters]) -> DiskSpa
 def _answers(lines: Sequence[str]) -> dict[str, FileSystem]:
     """By folder. Raises Unreadable."""
     folders = [line.removeprefix("at ") for line in lines if line.startswith("at ")]
-    printed = lines[len(folders) :]
-    if not folders or len(printed) != len(folders):
+    stats = lines[len(folders) :]
+    if not folders or len(stats) != len(folders):
         raise Unreadable("the answer of stat is incomplete")
     found = {}
-    for folder, line in zip(folders, printed, strict=True):
+    for folder, line in zip(folders, stats, strict=True):
         parts = _ANSWER.fullmatch(line)
         if not parts or not all(map(is_decimal, parts.groups()[:4])):
             raise Unreadable(f"{folder}: stat printed {line[:80]!r}")

@@ -109,7 +109,7 @@ def read_runtime(
         else:
             unread.append(
                 f"{name} (process {pid}): whether it started before {path} was last written is "
-                "unknown, since the times are too near or its attributes alone changed; a restart "
+                "unknown: the times are too near, or its attributes alone changed; a restart "
                 "decides it"
             )
     if unread and not held:

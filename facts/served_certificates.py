@@ -130,7 +130,9 @@ def read_runtime(
         raise NotApplicable(f"this host is not a node yet (no {kubelet_config.PATH})")
     if "kubelet" in case.parameters.servers:
         _refuse_flags(readings)
-    found, faults, unread = [], [], []
+    found: list[ServedCertificate] = []
+    faults: list[str] = []
+    unread: list[str] = []
     for server, address, path, part in _servers(lines):
         if server not in case.parameters.servers:
             continue
@@ -143,8 +145,8 @@ def read_runtime(
             unread.append(str(error))
     if not found and not faults and not unread:
         raise NotApplicable("no such server with a certificate of its own is set up on this host")
-    proven = bool(faults) or not all(one.lasts(case.parameters.days) for one in found)
-    if unread and not proven:
+    lasting = all(one.lasts(case.parameters.days) for one in found)
+    if unread and lasting and not faults:
         raise Unreadable("; ".join(unread))
     found.sort(key=lambda one: (one.same, one.days))
     return ServedCertificatesRuntime(tuple(found), tuple(faults), tuple(unread))
