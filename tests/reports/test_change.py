@@ -204,13 +204,13 @@ def test_only_what_is_as_required_is_a_success(
 ) -> None:
     """All changes were made: the banner is that of success where no other result fails."""
     rows = [r for r in recorded.results if r.requirement == runs.FORWARD][:1]
-    other = [
-        [msgspec.structs.replace(rows[0], requirement="OTHER", verdict=Verdict(verdict))]
-        for verdict in (before, after)
-    ]
-    audits = [msgspec.structs.replace(recorded, results=found) for found in other]
+
+    def audit(verdict: str) -> Results:
+        row = msgspec.structs.replace(rows[0], requirement="OTHER", verdict=Verdict(verdict))
+        return msgspec.structs.replace(recorded, results=[row])
+
     entries = [*runs.complete(runs.ONE, 610), runs.end(RunState.FINISHED, 640)]
-    folder = runs.a_run(tmp_path, runs.a_plan(runs.ONE), entries, *audits)
+    folder = runs.a_run(tmp_path, runs.a_plan(runs.ONE), entries, audit(before), audit(after))
     assert f'class="banner {tone}"' in rendered(change_page.build(folder))
 
 
