@@ -182,10 +182,36 @@ def test_an_undo(tmp_path: Path, recorded: Results) -> None:
     html = (folder / page.NAME).read_text()
     assert f"Hale undo of {undone.name}, {folder.name}</h1>" in html
     assert "4 changes made on 1 host; 2 results no longer passing, 1 fixed" in html
-    assert 'class="banner good"' in html
+    assert 'class="banner mild"' in html
     assert f"invoke undo {folder.name}" in html
     assert f"../{undone.name}/change.html" in Page(html).links
     assert (undone / page.NAME).read_bytes() == page_of_run
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "tone"),
+    [
+        ("FAIL", "PASS", "good"),
+        ("PASS", "PASS", "good"),
+        ("WAIVED", "WAIVED", "good"),
+        ("PASS", "FAIL", "bad"),
+        ("FAIL", "FAIL", "mild"),
+        ("PASS", "UNKNOWN", "mild"),
+    ],
+)
+def test_only_what_is_as_required_is_a_success(
+    tmp_path: Path, recorded: Results, before: str, after: str, tone: str
+) -> None:
+    """All changes were made: the banner is that of success where no other result fails."""
+    rows = [r for r in recorded.results if r.requirement == runs.FORWARD][:1]
+
+    def audit(verdict: str) -> Results:
+        row = msgspec.structs.replace(rows[0], requirement="OTHER", verdict=Verdict(verdict))
+        return msgspec.structs.replace(recorded, results=[row])
+
+    entries = [*runs.complete(runs.ONE, 610), runs.end(RunState.FINISHED, 640)]
+    folder = runs.a_run(tmp_path, runs.a_plan(runs.ONE), entries, audit(before), audit(after))
+    assert f'class="banner {tone}"' in rendered(change_page.build(folder))
 
 
 def test_refused_failed_and_skipped(tmp_path: Path, recorded: Results) -> None:

@@ -50,11 +50,20 @@ def subject(report: ChangeReport) -> str:
 
 
 def tone(report: ChangeReport) -> str:
-    """The colour of the banner: plan, good or bad."""
+    """The colour of the banner: plan, good, bad; mild for a change that was made as planned, where
+    other results fail or are not judged: that is no compliance."""
     if report.state is ChangeState.PLANNED:
         return "plan"
     finished = report.state is ChangeState.FINISHED and not report.count(*NOT_MADE)
-    return "good" if finished and not _worse(report) else "bad"
+    if not finished or _worse(report):
+        return "bad"
+    return "mild" if _not_compliant(report.comparison) else "good"
+
+
+def _not_compliant(comparison: Comparison | None) -> bool:
+    if comparison is None:
+        return False
+    return bool(comparison.counts[Movement.NOT_JUDGED] or _still_failed(comparison))
 
 
 def _worse(report: ChangeReport) -> bool:
