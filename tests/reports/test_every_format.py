@@ -202,6 +202,8 @@ def count_xccdf(text: str) -> Mapping[str, int]:
         assert int(score.attrib["maximum"]) == scored
         count += outcomes
     rules = {rule.attrib["id"] for rule in root.iterfind("x:Rule", XML)}
+    ids = [element.attrib["id"] for element in root if "id" in element.attrib]
+    assert len(ids) == len(set(ids))
     assert {e.attrib["idref"] for e in root.iterfind(".//x:rule-result", XML)} == rules
     return named(count, xccdf.OUTCOMES)
 
