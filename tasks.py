@@ -237,6 +237,25 @@ def runs(_: Context, reports: str = "") -> None:
 @task(
     klass=options.Command,
     help={
+        "run": "a folder in reports/ that has an evidence.json, or a path",
+        "inventory": "the inventory (default: the one that the run had)",
+        "reports": options.REPORTS,
+    },
+)
+def judge(_: Context, run: str, inventory: str = "", reports: str = "") -> None:
+    """Judge saved evidence again, without pytest, and report it; contacts no host."""
+    from hale.cli.judge import judge as judge_again
+
+    path = Path(inventory) if inventory else None
+    found, folder = judge_again(run, path, options.reports(reports))
+    failed = sum(row.verdict.failed for row in found.results)
+    print(f"{len(found.results)} results, {failed} failed or unknown\nreport: {folder}/report.html")
+    raise Exit(code=1 if failed else 0)
+
+
+@task(
+    klass=options.Command,
+    help={
         "hosts": options.HOSTS,
         "inventory": options.INVENTORY,
         "profile": "baseline (default) or extended",
@@ -443,6 +462,7 @@ namespace = Collection(
     undo,
     runs,
     check,
+    judge,
     report,
     waive,
     waivers,

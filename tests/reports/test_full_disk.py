@@ -74,11 +74,11 @@ AUDITS = [
     (4, "results.json", ""),
     (256, "evidence.json", ""),
     (512, "results.json", ""),
-    (720, "report.html", ""),
-    (860, "junit.xml", ""),
-    (860, "junit.xml", "-o addopts= -p no:terminal"),
+    (600, "report.html", ""),
+    (750, "junit.xml", ""),
+    (750, "junit.xml", "-o addopts= -p no:terminal"),
     (256, "evidence.json", "-n 2"),
-    (860, "junit.xml", "-n 2"),
+    (750, "junit.xml", "-n 2"),
 ]
 
 
