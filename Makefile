@@ -61,6 +61,7 @@ format: .venv/.complete ## format the code
 	.venv/bin/ruff format .
 
 bench: .venv/.complete .venv/rivals/.complete ## benchmarks: other tools, a failover, an install (an hour)
+	.venv/bin/python -m bench.scale
 	.venv/bin/python -m bench audit
 	.venv/bin/python -m bench fix
 	.venv/bin/python -m bench failover

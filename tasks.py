@@ -13,7 +13,7 @@ from invoke.collection import Collection
 from hale.cli.drill import drill_command
 from hale.cli.fix import fix, undo
 from hale.cli.install import install, kubeconfig, reset
-from hale.cli.record_commands import accept, check, explain, report, runs
+from hale.cli.record_commands import accept, check, explain, judge, report, runs
 from hale.cli.waiver_commands import waive, waivers
 from lab.demo import demo
 from lab.tasks import lab
@@ -35,6 +35,7 @@ namespace = Collection(
     undo,
     runs,
     check,
+    judge,
     report,
     accept,
     waive,

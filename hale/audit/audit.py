@@ -160,6 +160,13 @@ class Audit(Struct, dict=True):
             return {}
         return {**found.systems, **({KUBERNETES: found.kubernetes[:2]} if found.kubernetes else {})}
 
+    def forget(self, host: str, cases: Iterable[Case[Any]]) -> None:
+        """Free what was understood of the host and of its judged cases; the evidence stays."""
+        for case in cases:
+            self.judged.pop(case.nodeid, None)
+        if host in self.hosts:
+            vars(self.hosts[host]).clear()
+
     def view(self, case: Case[Any]) -> View:
         """The evidence for the case's subject: of one host, of the cluster's hosts, or none."""
         subject = case.requirement.subject

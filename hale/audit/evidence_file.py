@@ -38,16 +38,19 @@ def save_evidence(
 def load_evidence(path: Path) -> EvidenceFile:
     """Read the file. Raises UserError if it is no evidence or of another version."""
     saved = versioned.load(path, EvidenceFile, SCHEMA, "evidence")
+    patterns: dict[frozenset[str], frozenset[str]] = {}
     for name, evidence in saved.hosts.items():
         if evidence.host != name:
             raise UserError(f"{name} has the answers of {evidence.host}.", Location(path))
-        saved.hosts[name] = _under_current_names(evidence)
+        shared = patterns.setdefault(evidence.patterns, evidence.patterns)
+        saved.hosts[name] = _under_current_names(evidence, shared)
     return saved
 
 
-def _under_current_names(evidence: Evidence) -> Evidence:
+def _under_current_names(evidence: Evidence, patterns: frozenset[str]) -> Evidence:
+    """patterns: the same as its own, one object for all hosts that have the same."""
     outputs = {_current_name(key): output for key, output in evidence.outputs.items()}
-    return msgspec.structs.replace(evidence, outputs=outputs)
+    return msgspec.structs.replace(evidence, outputs=outputs, patterns=patterns)
 
 
 def _current_name(key: str) -> str:

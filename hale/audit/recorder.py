@@ -15,6 +15,7 @@ from hale.model.results import HostRecord, Result, Results, RowKey, Run
 from hale.model.verdict import Verdict
 
 FLUSH_INTERVAL = 1.0  # seconds between two writes while tests run
+WRITING_SHARE = 20  # or so many times what the last one took
 NOT_RUN = "not judged: the run ended before"
 
 
@@ -52,6 +53,7 @@ class Recorder:
         self._rows: dict[str, Result] = {}
         self._open: set[str] = set()
         self._written = 0.0
+        self._interval = FLUSH_INTERVAL
 
     def begin(
         self, selected: Iterable[Case[Any]], possible: Iterable[Case[Any]], hosts: list[HostRecord]
@@ -76,14 +78,17 @@ class Recorder:
         """Record one judged case."""
         self._rows[result.test] = result
         self._open.discard(result.test)
-        if time.monotonic() - self._written > FLUSH_INTERVAL:
+        if time.monotonic() - self._written > self._interval:
             self.save()
 
     def save(self) -> None:
         """Write the file with the results so far."""
+        began = time.monotonic()
         self.results.results = list(self._rows.values())
         results_file.save_results(self.results, self.path, self._soon)
         self._written = time.monotonic()
+        # Of a fleet, writing takes longer than a second: it must not take most of the time.
+        self._interval = max(FLUSH_INTERVAL, WRITING_SHARE * (self._written - began))
 
     @property
     def rows(self) -> list[Result]:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from hale.audit import evidence_file
-from hale.audit.audit import Audit
+from hale.audit.audit import Audit, hosts_in_evidence
 from hale.audit.cases import coverage_gaps, overrides_sha256
 from hale.audit.evidence_file import EvidenceFile
 from hale.audit.guidance import guidance
@@ -25,8 +26,10 @@ from hale.gather import Transport
 from hale.inventory.ini import Inventory
 from hale.inventory.selection import SelectedHost, select_hosts
 from hale.model import results
+from hale.model.errors import UserError
 from hale.model.evidence import Evidence
 from hale.model.lifetime import spelled
+from hale.model.requirement import Case, current_profile
 from hale.model.results import HostRecord, Results, Run
 from hale.model.waiver import WaiverState
 from hale.redact import redact
@@ -101,10 +104,70 @@ def run(
         save()
         raise
     evidence_file.save_evidence(evidence_of(audit), folder / "evidence.json")
+    return _judged(audit, recorder, selected, folder)
+
+
+def judge_saved(
+    saved: EvidenceFile, path: Path, inventory: Inventory, standard: Standard, folder: Path
+) -> AuditResult:
+    """Judge saved evidence again, and record results.json in `folder`; contacts no host.
+
+    path: of the evidence. Its hosts and profile are those of the run that gathered it. Raises
+    UserError for an invalid override or check.
+    """
+    started = time.time()
+    loader.check_overrides(standard, inventory)
+    accepted = load_waivers(inventory, standard)
+    revision = provenance.GitRevision()
+    require_checks(standard)
+    selected_hosts = hosts_in_evidence(saved, inventory)
+    audit = Audit(
+        inventory,
+        standard,
+        current_profile(saved.profile),
+        selected_hosts,
+        _no_transport,
+        0.0,
+        accepted,
+        hosts=saved.hosts,
+    )
+    gathered_with_other = saved.inventory_sha256 != provenance.sha256(inventory.path)
+    of = f" (gathered with another state of the inventory: {saved.inventory})"
+    source = f"{path}{of if gathered_with_other else ''}"
+    record = run_record(audit, revision, list(sys.argv), "", started, source)
+    recorder = Recorder(folder / "results.json", record)
+    recorder.begin(audit.cases, audit.all_cases, [])
+    return _judged(audit, recorder, audit.cases, folder, keep=False)
+
+
+def _no_transport(selected: SelectedHost) -> Transport:
+    raise UserError(f"{selected.host.name}: saved evidence is judged without a connection.")
+
+
+def _judged(
+    audit: Audit,
+    recorder: Recorder,
+    selected: Sequence[Case[Any]],
+    folder: Path,
+    *,
+    keep: bool = True,
+) -> AuditResult:
+    """Judge the cases by the evidence that is there, and end the run.
+
+    keep: the facts, and what was understood of each host; a fleet's take hundreds of MiB.
+    """
     recorder.results.hosts, booted = host_records(audit)
+    failed = False
+    by_host: dict[str, list[Case[Any]]] = {}
     for case in selected:
-        recorder.record(audit.judge(case).result)
-    failed = any(audit.judge(case).result.verdict.failed for case in selected)
+        by_host.setdefault(case.host_name, []).append(case)
+    for host, cases in by_host.items():
+        for case in cases:
+            result = audit.judge(case).result
+            recorder.record(result)
+            failed = failed or result.verdict.failed
+        if not keep:
+            audit.forget(host, cases)
     audited = [s.host.name for s in audit.selected_hosts]
     gaps = coverage_gaps(audit.inventory, audited, audit.all_cases, selected, recorder.unjudged)
     recorder.results.waivers = waiver_states(audit, recorder)

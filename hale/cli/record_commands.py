@@ -1,4 +1,4 @@
-"""`invoke check | runs | report | accept | explain`: what was found and done, and why."""
+"""`invoke check | judge | runs | report | accept | explain`: what was found and done, and why."""
 
 from __future__ import annotations
 
@@ -29,6 +29,25 @@ def runs(_: Context, reports: str = "") -> None:
     # Whatever reads a file or a pipe does not need lines of 80 columns.
     width = None if sys.stdout.isatty() else 1000
     Console(highlight=False, width=width).print(every.table(options.reports(reports)))
+
+
+@task(
+    klass=options.Command,
+    help={
+        "run": "a folder in reports/ that has an evidence.json, or a path",
+        "inventory": "the inventory (default: the one that the run had)",
+        "reports": options.REPORTS,
+    },
+)
+def judge(_: Context, run: str, inventory: str = "", reports: str = "") -> None:
+    """Judge saved evidence again, without pytest, and report it; contacts no host."""
+    from hale.cli.judge import judge as judge_again
+
+    path = Path(inventory) if inventory else None
+    found, folder = judge_again(run, path, options.reports(reports))
+    failed = sum(row.verdict.failed for row in found.results)
+    print(f"{len(found.results)} results, {failed} failed or unknown\nreport: {folder}/report.html")
+    raise Exit(code=1 if failed else 0)
 
 
 @task(

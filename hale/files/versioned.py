@@ -32,9 +32,14 @@ def parse(raw: bytes, path: Path, kind: type[T], schema: str, name: str) -> T:
     "evidence". The version is checked before the fields: those of another version may differ.
     """
     where = Location(path)
-    wrong = f"not a Hale {name} file"
-    check_schema(decode(raw, msgspec.json.Decoder(_Header), wrong, where).schema, schema, where)
-    return decode(raw, msgspec.json.Decoder(kind), wrong, where)
+    check_schema(schema_of(raw, path, name), schema, where)
+    return decode(raw, msgspec.json.Decoder(kind), f"not a Hale {name} file", where)
+
+
+def schema_of(raw: bytes, path: Path, name: str) -> str:
+    """The format and version that the file names. Raises UserError where it is no JSON object."""
+    decoder = msgspec.json.Decoder(_Header)
+    return decode(raw, decoder, f"not a Hale {name} file", Location(path)).schema
 
 
 def read(path: Path, name: str, most: int = regular.MOST) -> bytes:

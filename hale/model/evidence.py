@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cached_property, wraps
+from functools import cached_property, lru_cache, wraps
 from itertools import islice, takewhile
 from typing import Concatenate, ParamSpec, Protocol, TypeVar, runtime_checkable
 
@@ -246,9 +246,7 @@ class Evidence(Struct, frozen=True, dict=True, rename=_SAVED_NAMES):
     def has_pattern(self, pattern: str) -> bool:
         """Whether these files were looked for; those of one path also by an earlier version's
         pattern that names it."""
-        return pattern in self.patterns or (
-            not _WILD.search(pattern) and any(matches(pattern, other) for other in self.patterns)
-        )
+        return pattern in self.patterns or _earlier_pattern(self.patterns, pattern)
 
     @cached_property
     def reading_time(self) -> Stopwatch:
@@ -267,6 +265,11 @@ class Evidence(Struct, frozen=True, dict=True, rename=_SAVED_NAMES):
     @cached_property
     def _paths(self) -> list[str]:
         return sorted(self.files)
+
+
+@lru_cache(maxsize=1 << 14)  # hosts of one run have the same patterns
+def _earlier_pattern(patterns: frozenset[str], path: str) -> bool:
+    return not _WILD.search(path) and any(matches(path, other) for other in patterns)
 
 
 class HostView:

@@ -18,7 +18,7 @@ from hale.model.requirement import Case
 from hale.model.verdict import Verdict
 from hale.model.waiver import WaiverRecord, WaiverState
 
-SCHEMA = "hale.results/1"
+SCHEMA = "hale.results/2"
 # The attribute of a test report that carries its row, through xdist too: a Result, or None in a
 # phase of such a test that decides nothing.
 ROW = "hale_row"

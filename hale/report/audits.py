@@ -51,9 +51,14 @@ def audit(
         with contextlib.suppress(OSError):  # an empty folder would look like an audit
             folder.rmdir()
         raise
-    for name, file in FILES.items():
-        atomic.write(folder / file, formats.encode(formats.FORMATS[name](found.results)))
+    write_reports(found.results, folder)
     return found
+
+
+def write_reports(found: Results, folder: Path) -> None:
+    """The same reports as of an audit by pytest. Raises UserError."""
+    for name, file in FILES.items():
+        atomic.write(folder / file, formats.encode(formats.FORMATS[name](found)))
 
 
 def _run(request: AuditRequest, folder: Path, *, show: bool) -> AuditResult:

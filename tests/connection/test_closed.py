@@ -305,7 +305,6 @@ def reset_all(site: Site) -> object:
     module = SimpleNamespace(
         foreign=lambda *_: "",
         quorum_loss=lambda *_: "",
-        foreign=lambda *_: "",
         kept=lambda *_: (),
         batches=lambda *_, **__: (),
         remaining=lambda *_: (),

@@ -15,7 +15,7 @@ from hale.plan import plan
 
 Load = Callable[[Path], object]
 FILES: dict[str, tuple[Load, str]] = {
-    "results": (results_file.load_results, "hale.results/1"),
+    "results": (results_file.load_results, "hale.results/2"),
     "evidence": (evidence_file.load_evidence, "hale.evidence/1"),
     "plan": (plan.load_plan, "hale.plan/1"),
 }

@@ -354,7 +354,7 @@ def documents(folder: Path) -> dict[str, tuple[str, str, Callable[[Path], object
         ),
         "results": (
             "results.json",
-            '{"schema":"hale.results/1","run":{},"hosts":[],"results":[]}',
+            '{"schema":"hale.results/2","run":{},"hosts":[],"results":[],"readings":[],"texts":[]}',
             results_file.load_results,
         ),
         "inventory": ("inventory.ini", factories.INVENTORY, _inventory),

@@ -12,6 +12,7 @@ import pytest
 
 from hale.audit import cases as audit_cases
 from hale.audit import recorder, results_file
+from hale.audit.results_file import Reading, RowFields, SavedResults, StatedRequirement
 from hale.inventory import ini
 from hale.model import results
 from hale.model.comparison import (
@@ -25,7 +26,7 @@ from hale.model.errors import UserError
 from hale.model.notice import Notice
 from hale.model.results import (
     ConfigLineRecord,
-    EvidenceExcerpt,
+    Guidance,
     HostRecord,
     OverrideRecord,
     ReferenceRecord,
@@ -41,13 +42,15 @@ from hale.standard import loader
 from tests.reports import factories
 
 SECTIONS: dict[type[msgspec.Struct], str] = {
-    Results: "The file",
+    SavedResults: "The file",
+    StatedRequirement: "requirements",
+    Reading: "readings",
+    RowFields: "results",
+    Guidance: "guidance",
     Run: "run",
     HostRecord: "hosts",
-    Result: "results",
     OverrideRecord: "results",
     ConfigLineRecord: "results",
-    EvidenceExcerpt: "results",
     RowKey: "deselected",
     SiteCheck: "site_checks",
     WaiverRecord: "results",
@@ -83,7 +86,8 @@ def test_every_verdict_and_the_version_are_documented() -> None:
 
 def test_the_example_is_a_results_file() -> None:
     (example,) = re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    found = msgspec.json.decode(example, type=Results)
+    found = msgspec.json.decode(example, type=SavedResults)
+    assert results_file.parse_results(example.encode(), DOCUMENT).results
     assert found.results
     assert found.hosts
     # No field is left out of it.
@@ -91,7 +95,7 @@ def test_the_example_is_a_results_file() -> None:
 
 
 def test_the_schema_is_current(request: pytest.FixtureRequest) -> None:
-    wanted = json.dumps(msgspec.json.schema(Results), indent=1, ensure_ascii=False) + "\n"
+    wanted = json.dumps(msgspec.json.schema(SavedResults), indent=1, ensure_ascii=False) + "\n"
     if request.config.getoption("--update-golden"):
         SCHEMA.write_text(wanted)
     assert SCHEMA.read_text() == wanted
@@ -112,10 +116,63 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path, recorded: Results)
 
 def test_fields_that_are_not_known_are_ignored(tmp_path: Path, recorded: Results) -> None:
     path = tmp_path / "results.json"
-    document = msgspec.to_builtins(recorded)
+    document = msgspec.to_builtins(results_file.saved_results(recorded))
     document["new"] = document["run"]["new"] = document["results"][0]["new"] = 1
     path.write_bytes(msgspec.json.encode(document))
     assert results_file.load_results(path) == recorded
+
+
+def test_the_earlier_version_is_read(tmp_path: Path, recorded: Results) -> None:
+    """The recorded run is of hale.results/1; saved again, it is of this version, and the same."""
+    path = factories.DATA / "results.json"
+    assert json.loads(path.read_bytes())["schema"] == results_file.SCHEMA_1
+    results_file.save_results(recorded, tmp_path / "results.json")
+    raw = (tmp_path / "results.json").read_bytes()
+    assert json.loads(raw)["schema"] == results.SCHEMA != results_file.SCHEMA_1
+    assert results_file.parse_results(raw, path) == recorded
+    earlier = msgspec.json.decode(path.read_bytes(), type=Results)
+    assert earlier.results == recorded.results
+
+
+def test_every_field_of_a_row_is_saved() -> None:
+    own = {field.name for field in msgspec.structs.fields(RowFields)}
+    every = {field.name for field in msgspec.structs.fields(Result)}
+    assert own - {"stated"} == every - set(results_file.SHARED)
+    saved = {field.name for field in msgspec.structs.fields(SavedResults)}
+    assert {field.name for field in msgspec.structs.fields(Results)} <= saved
+
+
+def test_what_rows_share_is_saved_once(recorded: Results) -> None:
+    recorded.results[0].log = "a log"
+    raw = results_file.encode_results(recorded)
+    saved = msgspec.json.decode(raw, type=SavedResults)
+    assert len(saved.texts) == len(set(saved.texts)) > 0
+    assert len(saved.readings) == len(set(saved.readings))
+    assert len(saved.requirements) == len({r.requirement for r in recorded.results})
+    lines = raw.decode().splitlines()
+    assert sum(line.startswith('{"host":') for line in lines) == len(recorded.results)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"results": {"stated": 99}},
+        {"results": {"evidence": [9999]}},
+        {"results": {"evidence": [-1]}},
+        {"readings": {"output": 9999}},
+        {"readings": {"output": -1}},
+    ],
+)
+def test_a_number_without_its_element_is_refused(
+    tmp_path: Path, recorded: Results, change: dict[str, dict[str, Any]]
+) -> None:
+    document = msgspec.to_builtins(results_file.saved_results(recorded))
+    for name, fields in change.items():
+        document[name][0] |= fields
+    path = tmp_path / "results.json"
+    path.write_bytes(msgspec.json.encode(document))
+    with pytest.raises(UserError, match="not a Hale results file"):
+        results_file.load_results(path)
 
 
 def test_bytes_that_are_no_text_do_not_cost_the_results(tmp_path: Path, recorded: Results) -> None:

@@ -60,7 +60,7 @@ def tone(report: ChangeReport) -> str:
     return "mild" if _not_compliant(report.comparison) else "good"
 
 
-def _not_compliant(comparison: Comparison | None) -> bool:
+def _not_compliant(comparison: BeforeAndAfter | None) -> bool:
     if comparison is None:
         return False
     return bool(comparison.counts[Movement.NOT_JUDGED] or _still_failed(comparison))
