@@ -1,4 +1,4 @@
-"""Chapter 2: dashboard, a second cluster, where the site asks for them."""
+"""Chapter 2: a second cluster, where the site asks for one."""
 
 from facts.addons import AddonsRuntime
 

@@ -1,4 +1,4 @@
-"""What the baseline names and not every cluster has: dashboard, a second cluster.
+"""What the baseline names and not every cluster has: a second cluster.
 
 A site that wants one requests it in its inventory. Hale cannot yet prove that one works, so the
 verdict of a requested one is UNKNOWN, with that reason; it is never assumed to work.

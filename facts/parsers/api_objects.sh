@@ -1,4 +1,5 @@
-# After local_apiserver.sh. Given: known, a regular expression of workloads (tagged lines).
+# After local_apiserver.sh. Given: known, a regular expression of workloads (tagged lines). For
+# bindings, the script sets subject, another.
 need grep head sha256sum sort
 # What leaves the host: structure, and values of these keys. Not annotations, managedFields, headers.
 objects='
@@ -28,6 +29,14 @@ s/^ {8}"(name|namespace|replicas|readyReplicas|numberReady|desiredNumberSchedule
 s/^ {12}"(serviceAccountName|hostNetwork)": ([^,]*),?$/\1 \2/p
 /^ {12}"labels": \{$/,/^ {12}\}/s/^ {14}("[^"]*": "[^"]*"),?$/label {\1}/p
 s/^ {16}"(image)": ("[^"]*"),?$/\1 \2/p'
+# Of a RoleBinding or ClusterRoleBinding: the same. Its own name comes before its role's.
+bindings='
+/^ *"managedFields": \[$/,/^ *\],?$/d
+/^ *"(annotations|labels)": \{$/,/^ *\},?$/d
+/^@ [0-9]{3}$/p
+/^    \{$/s/.*/item/p
+s/^ {8}"(name|namespace|kind)": ([^,]*),?$/\1 \2/p
+s/^ {10}"(name|namespace|kind)": ([^,]*),?$/subject-\1 \2/p'
 
 # get FILTER PATH...: all paths over one connection. $got is what the filter selects, a line `@ HTTP`
 # behind each; $r is curl's exit status, and $why its error. With $accept, as that.
@@ -43,13 +52,14 @@ get() {
   why=$(printf '%s\n' "$said" | sed -n '/^curl: /{p;q;}')
   case $filter in
   objects) got=$(printf '%s\n' "$said" | sed -E "$objects") ;;
-  workloads)
-    got=$(printf '%s\n' "$said" | sed -nE "$workloads" |
-      sed -nE "/^(item|@ .*)\$/{x;/$known/p;x;/^@/p;h;b
-}
-H") ;;
+  workloads) got=$(printf '%s\n' "$said" | sed -nE "$workloads" | items "$known") ;;
+  bindings) got=$(printf '%s\n' "$said" | sed -nE "$bindings" | items "$subject") ;;
   esac
 }
+# items REGEX: of tagged lines, the items that match, and the lines of status.
+items() { sed -nE "/^(item|@ .*)\$/{x;/$1/p;x;/^@/p;h;b
+}
+H"; }
 # show NAME: $got as a section. Where the apiserver did not answer, it is the last one.
 show() {
   printf 'section %s %s %s\n' "$1" "$r" "$why"

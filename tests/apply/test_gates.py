@@ -244,7 +244,7 @@ def test_what_cannot_be_judged_closes_no_gate(action: Guard) -> None:
         if "runtime" in r.aspects
         and get_type_hints(subjects.reader(r.subject, "runtime")).get("return") is NoReturn
     ]
-    assert {"CMP-DASHBOARD", "CMP-FEDERATION"} <= set(unprovable)
+    assert "CMP-FEDERATION" in unprovable
     guards = {r.id for r in stated.guarding(action)}
     assert guards
     rows = [row(Verdict.UNKNOWN, name) for name in unprovable]

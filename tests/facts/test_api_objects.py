@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from facts.parsers import api_objects, ingress_controllers, ingress_routes
+from facts.parsers import api_objects, bindings, ingress_controllers, ingress_routes
 from facts.parsers.api_objects import KnownProgram
 from hale.model.evidence import Unreadable
 
@@ -32,6 +32,7 @@ def printed(folder: Path, answer: str, name: str, status: int = 0) -> list[str]:
     )
     curl.chmod(0o755)
     script = api_objects.shell(ingress_controllers.PROGRAMS)
+    script += "subject='subject-name \"(board)\"'\n"
     script += f"pki={pki} at=192.0.2.1:6443\nclient\nget {name} /x\nshow {name}\n"
     done = subprocess.run(
         ["sh", "-c", script],
@@ -73,6 +74,24 @@ def test_routes(tmp_path: Path) -> None:
         ("b.example", "/x", "lab/echo", 80)
     ]
     assert faults == ["HTTPRoute lab/web is not accepted: no controller has a status for it"]
+
+
+def test_bindings(tmp_path: Path) -> None:
+    answer = (HERE / "bindings_with_secrets.txt").read_text()
+    assert answer.count(SECRET) > 4
+    lines = printed(tmp_path, answer, "bindings")
+    assert SECRET not in "\n".join(lines)
+    cluster, own = bindings.read(api_objects.sections(lines)["bindings"])
+    assert (str(cluster), cluster.role_kind, cluster.role) == (
+        "ClusterRoleBinding board",
+        "ClusterRole",
+        "view",
+    )
+    assert (str(own), own.role_kind, own.role) == ("RoleBinding web/board", "Role", "own")
+    assert cluster.has("web", "board")
+    assert cluster.has("lab", "other")
+    assert not cluster.has("lab", "board")
+    assert not own.has("web", "other")
 
 
 def test_an_apiserver_that_does_not_answer(tmp_path: Path) -> None:

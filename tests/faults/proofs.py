@@ -109,10 +109,7 @@ NOTES: Mapping[str, str] = {
 
 # What turns by recorded evidence alone, and why the lab's hosts cannot have the fault.
 ONLY_RECORDED: Mapping[tuple[str, str], str] = {
-    **{
-        (f"CMP-{name}", "runtime"): "no host is read yet; the inventory decides"
-        for name in ("DASHBOARD", "FEDERATION")
-    },
+    ("CMP-FEDERATION", "runtime"): "no host is read yet; the inventory decides",
     ("SWAP-OFF", "runtime"): "swap is the kernel's, and the lab's hosts share the machine's",
     ("MOD-BR-NETFILTER", "runtime"): "modules are the kernel's",
     **{

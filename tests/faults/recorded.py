@@ -76,7 +76,7 @@ RECORDED = (
             ),
         )
         for what, name, why in (
-            ("a dashboard", "DASHBOARD", "Hale cannot prove it yet"),
+            ("a dashboard", "DASHBOARD", "no apiserver to ask"),
             ("an ingress", "INGRESS", "no apiserver to ask"),
             ("a second cluster", "FEDERATION", "Hale cannot prove it yet"),
         )

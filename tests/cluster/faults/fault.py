@@ -25,6 +25,7 @@ LEADERS = (
     "HA-SCHEDULER runtime @cluster",
     "CMP-NODES runtime @cluster",
     "CMP-INGRESS runtime @cluster",
+    "CMP-DASHBOARD runtime @cluster",
 )
 
 Steps = tuple[tuple[str, str], ...]  # host, script
