@@ -3,6 +3,7 @@
 from tests.cluster.faults import (
     certificates,
     control_plane,
+    dashboard,
     endpoint,
     ingress,
     nodes,
