@@ -74,7 +74,7 @@ AUDITS = [
     (4, "results.json", ""),
     (256, "evidence.json", ""),
     (512, "results.json", ""),
-    (720, "report.html", ""),
+    (890, "report.html", ""),
     (1000, "junit.xml", ""),
     (1000, "junit.xml", "-o addopts= -p no:terminal"),
     (256, "evidence.json", "-n 2"),
