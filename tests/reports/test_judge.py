@@ -105,5 +105,5 @@ def test_a_host_of_a_fleet_costs_little(of_fleet: tuple[Results, str]) -> None:
     found, page = of_fleet
     raw = results_file.encode_results(found)
     hosts = len(found.hosts)
-    assert len(raw) / hosts < 30_000
-    assert len(page.encode()) / hosts < 12_000
+    assert len(raw) / hosts < 24_000
+    assert len(page.encode()) / hosts < 9_000
