@@ -1,5 +1,6 @@
 """All faults of a cluster, in the order in which they are injected and of docs/proofs.md."""
 
+<<<<<<< HEAD
 from tests.cluster.faults import (
     certificates,
     control_plane,
@@ -9,13 +10,14 @@ from tests.cluster.faults import (
     nodes,
     reboots,
 )
+=======
+from tests.cluster.faults import certificates, control_plane, endpoint, nodes
+>>>>>>> s9-ingress
 from tests.cluster.faults.fault import ClusterFault
 
 FAULTS: tuple[ClusterFault, ...] = (
     *endpoint.FAULTS,
     *nodes.FAULTS,
-    *ingress.FAULTS,
-    *dashboard.FAULTS,
     *certificates.FAULTS,
     *control_plane.FAULTS,
     *reboots.FAULTS,
