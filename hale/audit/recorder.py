@@ -74,11 +74,11 @@ class Recorder:
         results_file.save_results(self.results, self.path)
         self._written = -FLUSH_INTERVAL  # so the first result is written at once
 
-    def record(self, result: Result) -> None:
-        """Record one judged case."""
+    def record(self, result: Result, *, save: bool = True) -> None:
+        """Record one judged case. save: write the file if it is due."""
         self._rows[result.test] = result
         self._open.discard(result.test)
-        if time.monotonic() - self._written > self._interval:
+        if save and time.monotonic() - self._written > self._interval:
             self.save()
 
     def save(self) -> None:

@@ -164,7 +164,7 @@ def _judged(
     for host, cases in by_host.items():
         for case in cases:
             result = audit.judge(case).result
-            recorder.record(result)
+            recorder.record(result, save=keep)  # what is not kept can be judged again
             failed = failed or result.verdict.failed
         if not keep:
             audit.forget(host, cases)
