@@ -68,8 +68,8 @@ def read_persisted(
 ) -> KubeletDriftPersisted:
     """The differences within each group. A proven one counts though other hosts did not answer.
 
-    Raises NotApplicable where no host is a node, Unreadable where a host gave no answer and the
-    others prove no difference.
+    Raises NotApplicable where no host is a node. Raises Unreadable where a host gave no answer and
+    the others prove no difference.
     """
     groups: dict[str, dict[str, dict[str, str]]] = {"masters": {}, "workers": {}}
     unread = []
