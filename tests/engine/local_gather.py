@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hale import gather
 from hale.gather import RawResponse
-from hale.gather.request import ProbeRequest
+from hale.gather.request import ProbeRequest, encode_for_login_shell
 from hale.inventory.ini import Host
 from hale.model.errors import Location
 from hale.model.evidence import CommandProbe, Evidence, HostView
@@ -44,6 +44,13 @@ class Shell:
             check=False,
         )
         return RawResponse(self.spoil(done.stdout), done.stderr)
+
+
+class LoginShell(Shell):
+    """The same through any login shell, as testinfra's backends have it."""
+
+    def run_script(self, command: str, timeout: float) -> RawResponse:
+        return super().run_script(encode_for_login_shell(command), timeout)
 
 
 def question(*patterns: str | Path, commands: Sequence[CommandProbe] = ()) -> ProbeRequest:
