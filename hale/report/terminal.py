@@ -131,6 +131,7 @@ def _short(path: Path) -> str:
 def text(results: Results, width: int, verbosity: int = 0, color: bool = False) -> str:
     """What `summary` prints: for a terminal of that many columns, for -q (-1) or -v (1)."""
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(
         width=width,
@@ -145,7 +146,8 @@ def text(results: Results, width: int, verbosity: int = 0, color: bool = False) 
     )
     with console.capture() as printed:
         for piece in renderables(results, width, verbosity):
-            console.print(piece, overflow="fold")
+            unbroken = isinstance(piece, Text) and bool(piece.no_wrap)
+            console.print(piece, overflow="ignore" if unbroken else "fold", soft_wrap=unbroken)
     # rich fills lines up with blanks, which every copy and every diff would show.
     return "".join(f"{line.rstrip()}\n" for line in printed.get().splitlines())
 
@@ -219,11 +221,12 @@ def _following(results: Results) -> "list[RenderableType]":
     offered = commands.following(results)
     if not offered:
         return []
-    body = Text()
-    for number, (command, what) in enumerate(offered):
-        body.append(("\n" if number else "") + command, "bold")
-        body.append(f"  # {what}", "dim")
-    return [_hanging(Text("next: "), body)]
+    found: list[RenderableType] = [Text("next:")]
+    for command, what in offered:
+        found.append(Text(f"  # {what}", "dim"))
+        # The terminal itself breaks a long one, and copies it without the breaks.
+        found.append(Text(f"  {command}", "bold", no_wrap=True))
+    return found
 
 
 def _hanging(sign: "Text", body: "Text") -> "Table":
