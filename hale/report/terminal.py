@@ -131,7 +131,6 @@ def _short(path: Path) -> str:
 def text(results: Results, width: int, verbosity: int = 0, color: bool = False) -> str:
     """What `summary` prints: for a terminal of that many columns, for -q (-1) or -v (1)."""
     from rich.console import Console
-    from rich.text import Text
 
     console = Console(
         width=width,
@@ -146,8 +145,11 @@ def text(results: Results, width: int, verbosity: int = 0, color: bool = False) 
     )
     with console.capture() as printed:
         for piece in renderables(results, width, verbosity):
-            unbroken = isinstance(piece, Text) and bool(piece.no_wrap)
-            console.print(piece, overflow="ignore" if unbroken else "fold", soft_wrap=unbroken)
+            console.print(piece, overflow="fold")
+        for what, command in _following(results) if verbosity >= 0 else ():
+            console.print(what, overflow="fold")
+            # The terminal itself breaks a long one, and copies it without the breaks.
+            console.print(command, soft_wrap=True)
     # rich fills lines up with blanks, which every copy and every diff would show.
     return "".join(f"{line.rstrip()}\n" for line in printed.get().splitlines())
 
@@ -211,22 +213,17 @@ def renderables(results: Results, width: int, verbosity: int = 0) -> "list[Rende
     for reason in run.incomplete:
         warning = escape_controls(f"INCOMPLETE: {reason}")
         found.append(_hanging(Text("! ", "bold yellow"), Text(warning, "yellow")))
-    return found if verbosity < 0 else [*found, *_following(results)]
+    return found
 
 
-def _following(results: Results) -> "list[RenderableType]":
-    """The commands to type next."""
+def _following(results: Results) -> "list[tuple[Text, Text]]":
+    """The commands to type next, each with what it does."""
     from rich.text import Text
 
-    offered = commands.following(results)
-    if not offered:
-        return []
-    found: list[RenderableType] = [Text("next:")]
-    for command, what in offered:
-        found.append(Text(f"  # {what}", "dim"))
-        # The terminal itself breaks a long one, and copies it without the breaks.
-        found.append(Text(f"  {command}", "bold", no_wrap=True))
-    return found
+    return [
+        (Text.assemble("" if number else "next:\n", (f"  # {what}", "dim")), Text(f"  {command}"))
+        for number, (command, what) in enumerate(commands.following(results))
+    ]
 
 
 def _hanging(sign: "Text", body: "Text") -> "Table":
