@@ -78,8 +78,16 @@ def service(
     reboot: bool = False,
 ) -> HostFault:
     """A fault of a service; afterwards it is gone."""
-    if unit == KUBELET:  # the stand-in is enabled, which is all that this row wants
-        turns = {**turns, "CMP-KUBELET persisted": ExpectedResult("PASS", f"{unit} starts at boot")}
+    if unit == KUBELET:
+        flags = unknown("start another command than kubelet: its flags are not known")
+        turns = {
+            **turns,
+            # The stand-in is enabled, which is all that this row wants.
+            "CMP-KUBELET persisted": ExpectedResult("PASS", f"{unit} starts at boot"),
+            # The flags may name the kubelet's folder, and a container runtime.
+            "DISK-KUBELET runtime": flags,
+            "DISK-CONTAINERD runtime": flags,
+        }
     return HostFault(
         name,
         HOST,
