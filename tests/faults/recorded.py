@@ -97,6 +97,7 @@ RECORDED = (
                     "HA-LB-BACKENDS persisted",
                     "CMP-KUBECTL runtime",
                     "NODE-PORTS-MASTER runtime",
+                    "DISK-ETCD runtime",
                 )
             },
             "NODE-PORTS-WORKER runtime @k8s-master-03": ExpectedResult(
