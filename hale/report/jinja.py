@@ -4,18 +4,16 @@ So a host's text can never become markup.
 """
 
 import base64
-import os
 import shlex
-import sys
 from functools import cache
 from hashlib import sha256
-from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from hale.files.template_cache import bytecode_cache
 from hale.model.results import Results
 from hale.report import matrix
 from hale.report.text import escape_controls, escape_lines, format_value
@@ -69,13 +67,6 @@ def render_page(template: str, found: Results, verdict: str, *, good: bool, **va
             **values,
         )
     )
-
-
-def bytecode_cache() -> FileSystemBytecodeCache | None:
-    """Keeps compiled templates beside Python's own compiled files, where those are kept."""
-    folder = Path(cache_from_source(__file__)).parent
-    kept = not sys.dont_write_bytecode and os.access(folder, os.W_OK)
-    return FileSystemBytecodeCache(str(folder)) if kept else None
 
 
 def inline_asset(name: str) -> Markup:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from hale.files.template_cache import bytecode_cache
 from hale.inventory.ini import OVERRIDE_PREFIX
 from hale.model.change import ManualStep
 from hale.model.evidence import Fact
@@ -97,12 +98,13 @@ def _text_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        bytecode_cache=bytecode_cache(),
     )
 
 
 @cache
 def _steps_environment() -> Environment:
-    return _text_environment().overlay(finalize=_on_one_line)
+    return _text_environment().overlay(finalize=_on_one_line, bytecode_cache=None)
 
 
 def _on_one_line(value: Any) -> str:
