@@ -278,11 +278,18 @@ def _parse_file_list(data: bytes) -> list[File]:
                 target=_text(target) if kind == b"l" else None,
                 changed=max(_seconds(changed), _seconds(modified)),
                 content=() if readable == b"r" and followed == b"f" else None,
-                error="" if readable == b"r" else "not readable by this user",
+                error="" if readable == b"r" else _obstacle(kind, real, _text(target)),
                 device=_device(device),
             )
         )
     return files
+
+
+def _obstacle(kind: bytes, real: bytes, target: str) -> str:
+    """Why a file is not readable. kind, real: find(1)'s letters of it and of a link's target."""
+    if kind == b"l" and real == b"N":
+        return f"a link to {target}, which is missing"
+    return "not readable by this user"
 
 
 def _link_targets(data: bytes) -> dict[str, tuple[float, str]]:

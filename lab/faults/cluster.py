@@ -198,8 +198,8 @@ FAULTS = (
                 "k8s-master-01: there is no /etc/kubernetes/manifests/etcd.yaml"
             ),
             "DISK-ETCD runtime": unknown("is not the manifest of a Pod with one etcd"),
-            "ETCD-SIZE runtime": unknown("/healthcheck-client.key is not readable"),
-            "ETCD-FSYNC runtime": unknown("/healthcheck-client.key is not readable"),
+            "ETCD-SIZE runtime": unknown("/healthcheck-client.key is missing"),
+            "ETCD-FSYNC runtime": unknown("/healthcheck-client.key is missing"),
         },
     ),
     etcd(

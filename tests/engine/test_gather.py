@@ -157,6 +157,7 @@ def test_links(tmp_path: Path) -> None:
         assert by_name[name].kind == "l"
         with pytest.raises(Unreadable):
             _ = by_name[name].lines
+    assert by_name["dangling"].error == "a link to nowhere, which is missing"
     assert by_name["folder"].kind == "d"
 
 
