@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from facts.parsers import conf_dirs, systemd_units
 from facts.parsers.blanks import BLANKS
+from facts.parsers.combined import read_each
 from facts.parsers.unit_limits import assignments
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -120,18 +121,11 @@ def read_runtime(
     readings: ClusterView, case: Case[AutomaticRebootsParameters]
 ) -> AutomaticRebootsRuntime:
     """The masters' reboots. Raises Unreadable where one is unknown, and others prove no fault."""
-    found: list[AutomaticReboot] = []
-    unread = []
     masters = case.inventory.masters
-    for host in masters:
-        try:
-            if host.name not in readings:
-                raise Unreadable("not asked")
-            found += _reboots(readings[host.name])
-        except Unreadable as error:
-            unread.append(f"{host.name}: {error}")
+    answers, unread = read_each(readings, masters, lambda its: tuple(_reboots(its)))
     spare = (len(masters) - 1) // 2
-    fact = AutomaticRebootsRuntime(tuple(found), spare, tuple(unread))
+    found = tuple(reboot for reboots in answers.values() for reboot in reboots)
+    fact = AutomaticRebootsRuntime(found, spare, tuple(unread))
     if unread and not fact.together:
         raise Unreadable("; ".join(unread))
     return fact

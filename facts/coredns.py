@@ -26,6 +26,7 @@ from msgspec import Struct
 
 from facts.parsers import dns_query, kubelet_config, local_apiserver
 from facts.parsers.blanks import split_words
+from facts.parsers.combined import read_each
 from hale.inventory.ini import Host
 from hale.model.evidence import ClusterView, CommandProbe, ConfigLine, HostView, Probe, Unreadable
 from hale.model.requirement import Case
@@ -88,19 +89,13 @@ def read_runtime(readings: ClusterView, case: Case[CorednsParameters]) -> Coredn
     Raises Unreadable where a host, or every apiserver, gave no answer, or two masters contradict
     each other, and the others prove no fault.
     """
-    answers, errors = _replicas(readings, case)
+    answers, errors = read_each(readings, case.inventory.masters, replicas)
     addresses = tuple(dict.fromkeys(address for _, address in answers.values()))
     nodes = next((nodes for nodes, _ in answers.values()), None)
-    faults: list[str] = []
-    unread: list[str] = []
-    for host in case.inventory.hosts:
-        try:
-            if host.name not in readings:
-                raise Unreadable("not asked")
-            if fault := _lookup(readings[host.name].output("lookup").lines, addresses):
-                faults.append(f"{host.name}: {fault}")
-        except Unreadable as error:
-            unread.append(f"{host.name}: {error}")
+    lookups, unread = read_each(
+        readings, case.inventory.hosts, lambda its: _lookup(its.output("lookup").lines, addresses)
+    )
+    faults = [f"{host}: {fault}" for host, fault in lookups.items() if fault]
     if len(set(answers.values())) > 1:
         unread.insert(0, _contradiction(answers))
     elif nodes is None:
@@ -211,22 +206,6 @@ def _lookup(lines: Sequence[str], addresses: Sequence[str]) -> str:
             f"{' or '.join(addresses)}"
         )
     return ""
-
-
-def _replicas(
-    readings: ClusterView, case: Case[CorednsParameters]
-) -> tuple[dict[str, tuple[tuple[str, ...], str]], list[str]]:
-    """What each master answers, by its name, and why the others do not."""
-    found = {}
-    errors = []
-    for host in case.inventory.masters:
-        try:
-            if host.name not in readings:
-                raise Unreadable("not asked")
-            found[host.name] = replicas(readings[host.name])
-        except Unreadable as error:
-            errors.append(f"{host.name}: {error}")
-    return found, errors
 
 
 def _contradiction(answers: Mapping[str, tuple[tuple[str, ...], str]]) -> str:

@@ -23,14 +23,13 @@ from facts.parsers import api_objects, bindings
 from facts.parsers.api_objects import KnownProgram, Listing, Workload
 from facts.parsers.bindings import Binding
 from facts.parsers.blanks import split_words
+from facts.parsers.combined import agreed, read_addon
 from facts.parsers.curl import NO_ACCESS
-from facts.parsers.masters import agreed
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     ClusterView,
     CommandProbe,
     ConfigLine,
-    NotApplicable,
     Probe,
     Unreadable,
 )
@@ -125,24 +124,13 @@ def read_runtime(readings: ClusterView, case: Case[DashboardParameters]) -> Dash
     Raises NotApplicable where nothing is found and nothing requested. Raises Unreadable where no
     apiserver answers, masters contradict each other, or a login is not proven, and no fault is.
     """
-    clusters: dict[str, DashboardCluster] = {}
-    errors, without = [], []
-    for host in case.inventory.masters:
-        try:
-            if host.name not in readings:
-                raise Unreadable("not asked")
-            if (cluster := _cluster(readings[host.name].output("dashboard").lines)) is None:
-                without.append(host.name)
-            else:
-                clusters[host.name] = cluster
-        except Unreadable as error:
-            errors.append(f"{host.name}: {error}")
-    if not clusters:
-        if without and not errors and not case.parameters.requested:
-            raise NotApplicable("not requested, and there is no cluster yet")
-        raise Unreadable("; ".join(errors) or "no apiserver to ask")
-    if not any(c.workloads for c in clusters.values()) and not case.parameters.requested:
-        raise NotApplicable("not requested, and the cluster has none")
+    clusters = read_addon(
+        readings,
+        case.inventory.masters,
+        lambda its: _cluster(its.output("dashboard").lines),
+        lambda cluster: bool(cluster.workloads),
+        requested=case.parameters.requested,
+    )
     faults, unread = agreed({host: _faults(c) for host, c in clusters.items()})
     open_to = {host: _open(c) for host, c in clusters.items() if c.workloads}
     faults += tuple(f"{host}: {text}" for host, (text, _) in open_to.items() if text)
@@ -157,25 +145,21 @@ def read_runtime(readings: ClusterView, case: Case[DashboardParameters]) -> Dash
 
 def _cluster(lines: Sequence[str]) -> DashboardCluster | None:
     """What this master answers; None where it has no apiserver. Raises Unreadable."""
-    if not any(line.startswith("at ") for line in lines):
-        raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
-    if "at none" in lines:
-        return None
-    found = api_objects.sections(lines)
-    try:
-        workloads = api_objects.workloads(found["workloads"])
-        if not workloads:
-            return DashboardCluster(())
-        services = [s for listing in found["services"] for s in listing.items]
-        return DashboardCluster(
-            workloads,
-            tuple(s for s in services if any(w.selected_by(s) for w in workloads)),
-            tuple(_rights(workloads, bindings.read(found["bindings"]), found.get("roles", ()))),
-            tuple(_requested(line) for line in lines if line.startswith(("page ", "api "))),
-            "done" in lines,
-        )
-    except (LookupError, AttributeError, TypeError, ValueError) as error:
-        raise Unreadable(f"the answer has an unknown format: {error!r}") from None
+    return api_objects.parse_answer(lines, _parsed)
+
+
+def _parsed(lines: Sequence[str], found: Mapping[str, tuple[Listing, ...]]) -> DashboardCluster:
+    workloads = api_objects.workloads(found["workloads"])
+    if not workloads:
+        return DashboardCluster(())
+    services = [s for listing in found["services"] for s in listing.items]
+    return DashboardCluster(
+        workloads,
+        tuple(s for s in services if any(w.selected_by(s) for w in workloads)),
+        tuple(_rights(workloads, bindings.read(found["bindings"]), found.get("roles", ()))),
+        tuple(_requested(line) for line in lines if line.startswith(("page ", "api "))),
+        "done" in lines,
+    )
 
 
 def _requested(line: str) -> Requested:

@@ -21,6 +21,7 @@ from typing import Any
 from msgspec import Struct
 
 from facts.parsers.blanks import BLANKS, is_decimal
+from facts.parsers.combined import read_each
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -143,22 +144,10 @@ def read_runtime(readings: ClusterView, case: Case[EtcdParameters]) -> EtcdRunti
     """
     if case.inventory.etcd_kind != "stacked":
         raise NotApplicable("etcd is external: its hosts are not in this inventory")
-    statuses: list[MemberStatus] = []
-    faults: list[str] = []
-    unread: list[str] = []
     masters = case.inventory.masters
-    for host in masters:
-        try:
-            if host.name not in readings:
-                raise Unreadable("not asked")
-            status = parse_status(readings[host.name])
-        except Unreadable as error:
-            unread.append(f"{host.name}: {error}")
-            continue
-        if isinstance(status, MemberStatus):
-            statuses.append(status)
-        else:
-            faults.append(f"{host.name}: {status}")
+    answers, unread = read_each(readings, masters, parse_status)
+    statuses = [status for status in answers.values() if isinstance(status, MemberStatus)]
+    faults = [f"{host}: {text}" for host, text in answers.items() if isinstance(text, str)]
     faults += _faults(statuses, len(masters))
     fact = EtcdRuntime(tuple(statuses), tuple(faults), tuple(unread))
     if unread and not faults and fact.lag <= case.parameters.lag:

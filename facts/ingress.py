@@ -28,16 +28,15 @@ from facts.parsers import (
     route_answers,
 )
 from facts.parsers.api_objects import Workload
+from facts.parsers.combined import agreed, read_addon
 from facts.parsers.ingress_cluster import UNKNOWN_HOST, IngressCluster
 from facts.parsers.ingress_routes import Route
-from facts.parsers.masters import agreed
 from facts.parsers.route_answers import RouteState
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     ClusterView,
     CommandProbe,
     ConfigLine,
-    NotApplicable,
     Probe,
     Unreadable,
 )
@@ -90,27 +89,14 @@ def read_runtime(readings: ClusterView, case: Case[IngressParameters]) -> Ingres
     Raises NotApplicable where nothing is found and nothing requested. Raises Unreadable where no
     apiserver answers, masters contradict each other, or a route is not proven, and no fault is.
     """
-    clusters: dict[str, IngressCluster] = {}
-    errors, without = [], []
-    for host in case.inventory.masters:
-        try:
-            if host.name not in readings:
-                raise Unreadable("not asked")
-            if (
-                cluster := ingress_cluster.read(readings[host.name].output("ingress").lines)
-            ) is None:
-                without.append(host.name)
-            else:
-                clusters[host.name] = cluster
-        except Unreadable as error:
-            errors.append(f"{host.name}: {error}")
     wanted = case.parameters
-    if not clusters:
-        if without and not errors and not wanted.requested:
-            raise NotApplicable("not requested, and there is no cluster yet")
-        raise Unreadable("; ".join(errors) or "no apiserver to ask")
-    if not any(c.found for c in clusters.values()) and not wanted.requested:
-        raise NotApplicable("not requested, and the cluster has none")
+    clusters = read_addon(
+        readings,
+        case.inventory.masters,
+        lambda its: ingress_cluster.read(its.output("ingress").lines),
+        lambda cluster: cluster.found,
+        requested=wanted.requested,
+    )
     workers = len(case.inventory.hosts) - len(case.inventory.masters)
     spread = max(1, min(wanted.replicas, workers))
     faults, unread = agreed({h: _faults(c, spread) for h, c in clusters.items()})

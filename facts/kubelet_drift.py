@@ -19,6 +19,7 @@ from typing import Any
 from msgspec import Struct
 
 from facts.parsers import kubelet_config
+from facts.parsers.combined import read_each
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     Allowance,
@@ -71,20 +72,17 @@ def read_persisted(
     Raises NotApplicable where no host is a node. Raises Unreadable where a host gave no answer and
     the others prove no difference.
     """
-    groups: dict[str, dict[str, dict[str, str]]] = {"masters": {}, "workers": {}}
-    unread = []
-    for host in case.inventory.hosts:
-        try:
-            if host.name not in readings:
-                raise Unreadable("not asked")
-            if (found := _settings(readings[host.name])) is not None:
-                groups["masters" if host.is_master else "workers"][host.name] = found
-        except Unreadable as error:
-            unread.append(f"{host.name}: {error}")
-    compared = sum(map(len, groups.values()))
+    answers, unread = read_each(readings, case.inventory.hosts, _settings)
+    masters = {host.name for host in case.inventory.masters}
+    nodes = {name: found for name, found in answers.items() if found is not None}
+    groups = [
+        {name: found for name, found in nodes.items() if (name in masters) is wanted}
+        for wanted in (True, False)
+    ]
+    compared = len(nodes)
     if not compared and not unread:
         raise NotApplicable(f"no host is a node yet (no {kubelet_config.PATH})")
-    drift = [text for each in groups.values() for text in _drift(each, case.parameters.may_differ)]
+    drift = [text for each in groups for text in _drift(each, case.parameters.may_differ)]
     if unread and not drift:
         raise Unreadable("; ".join(unread))
     return KubeletDriftPersisted(compared, tuple(drift), tuple(unread))

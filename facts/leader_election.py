@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from facts.parsers import listeners, local_apiserver
 from facts.parsers.blanks import BLANKS
+from facts.parsers.combined import read_each
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     ClusterView,
@@ -128,25 +129,17 @@ def read_runtime(
     masters contradict each other about it, and the others prove no fault.
     """
     wanted = case.parameters
-    faults: list[str] = []
-    unread: list[str] = []
-    leases: dict[str, Lease] = {}
-    lease_errors: list[str] = []
-    for host in case.inventory.masters:
-        try:
-            if host.name not in readings:
-                raise Unreadable("not asked")
-            lines = readings[host.name].output(wanted.component).lines
-            if fault := _instance(lines, wanted):
-                faults.append(f"{host.name}: {fault}")
-        except Unreadable as error:
-            unread.append(f"{host.name}: {error}")
-            continue
-        try:
-            leases[host.name] = _lease(lines, wanted.component, readings[host.name])
-        except Unreadable as error:
-            lease_errors.append(f"{host.name}: {error}")
-    if not case.inventory.masters:
+    masters = case.inventory.masters
+    instances, unread = read_each(
+        readings, masters, lambda its: _instance(its.output(wanted.component).lines, wanted)
+    )
+    faults = [f"{host}: {fault}" for host, fault in instances.items() if fault]
+    leases, lease_errors = read_each(
+        readings,
+        [host for host in masters if host.name in instances],
+        lambda its: _lease(its.output(wanted.component).lines, wanted.component, its),
+    )
+    if not masters:
         raise Unreadable("the inventory names no master")
     unread += _contradictions(leases, wanted) if leases else lease_errors
     leader = _leader([lease.holder for lease in leases.values() if lease.holder], case)

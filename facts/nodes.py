@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from facts.parsers import local_apiserver
-from facts.parsers.masters import agreed
+from facts.parsers.combined import agreed, read_each
 from hale.inventory.ini import Host
 from hale.model.evidence import ClusterView, CommandProbe, ConfigLine, HostView, Probe, Unreadable
 from hale.model.requirement import Case
@@ -85,16 +85,9 @@ def read_runtime(readings: ClusterView, case: Case[NodesParameters]) -> NodesRun
 
     Raises Unreadable where none answers, or they contradict each other and agree on no fault.
     """
-    lists: dict[str, tuple[ListedNode, ...]] = {}
-    servers: dict[str, str] = {}
-    errors = []
-    for host in case.inventory.masters:
-        try:
-            if host.name not in readings:
-                raise Unreadable("not asked")
-            lists[host.name], servers[host.name] = _answers(readings[host.name])
-        except Unreadable as error:
-            errors.append(f"{host.name}: {error}")
+    answers, errors = read_each(readings, case.inventory.masters, _answers)
+    lists = {host: nodes for host, (nodes, _) in answers.items()}
+    servers = {host: version for host, (_, version) in answers.items()}
     if not lists:
         raise Unreadable("; ".join(errors) or "the inventory names no master")
     each = {host: _faults(nodes, servers, case) for host, nodes in lists.items()}

@@ -21,12 +21,14 @@ from itertools import takewhile
 from msgspec import Struct
 
 from facts.parsers.blanks import BLANKS
+from facts.parsers.combined import read_each
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     ClusterView,
     ConfigLine,
     File,
     FileProbe,
+    HostView,
     NotApplicable,
     Probe,
     Selection,
@@ -82,18 +84,15 @@ def read_runtime(readings: ClusterView, case: Case[StaticPodsParameters]) -> Sta
 
     Raises Unreadable where a master gave no answer and the others prove no fault.
     """
-    each: dict[str, Mapping[str, list[str]]] = {}
-    unread = []
-    copies = []
-    for host in case.inventory.masters:
-        try:
-            if host.name not in readings:
-                raise Unreadable("not asked")
-            files = readings[host.name].files(*OTHERS)
-            each[host.name] = _manifests(files, host, case)
-            copies += [f"{host.name}: {fault}" for fault in _copies(files)]
-        except Unreadable as error:
-            unread.append(f"{host.name}: {error}")
+    masters = {host.name: host for host in case.inventory.masters}
+
+    def read(its: HostView) -> tuple[dict[str, list[str]], list[str]]:
+        files = its.files(*OTHERS)
+        return _manifests(files, masters[its.host], case), _copies(files)
+
+    answers, unread = read_each(readings, masters.values(), read)
+    each = {host: manifests for host, (manifests, _) in answers.items()}
+    copies = [f"{host}: {fault}" for host, (_, faults) in answers.items() for fault in faults]
     if not unread and not any(each.values()):
         raise NotApplicable(f"no master has a manifest in {FOLDER}: there is no cluster yet")
     drift = [fault for name in case.parameters.manifests for fault in _drift(name, each, case)]

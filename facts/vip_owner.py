@@ -38,6 +38,7 @@ from facts.parsers import (
     vip_config,
 )
 from facts.parsers.blanks import split_words
+from facts.parsers.combined import read_each, view_of
 from facts.parsers.probe_prelude import PRELUDE
 from facts.parsers.vip_config import Instance
 from hale.inventory.ini import Host
@@ -162,17 +163,9 @@ def read_runtime(readings: ClusterView, case: Case[VipOwnerParameters]) -> VipOw
     """
     endpoint = case.inventory.endpoint
     _applies(case)
-    owners: list[str] = []
-    idle: list[str] = []
-    unread: list[str] = []
-    for host in case.inventory.masters:
-        try:
-            holds, state = _observed(_of(readings, host), case)
-        except Unreadable as error:
-            unread.append(f"{host.name}: {error}")
-            continue
-        owners += [host.name] if holds else []
-        idle += [f"{host.name}: {state}"] if state else []
+    answers, unread = read_each(readings, case.inventory.masters, lambda its: _observed(its, case))
+    owners = [host for host, (holds, _) in answers.items() if holds]
+    idle = [f"{host}: {state}" for host, (_, state) in answers.items() if state]
     if not case.inventory.masters:
         raise Unreadable("the inventory names no master")
     fact = VipOwnerRuntime(endpoint.vip, tuple(owners), tuple(idle), tuple(unread))
@@ -189,12 +182,12 @@ def read_persisted(readings: ClusterView, case: Case[VipOwnerParameters]) -> Vip
     instances: dict[str, Instance] = {}
     for host in case.inventory.masters:
         try:
-            found = _lacking(_of(readings, host), case)
+            found = _lacking(view_of(readings, host), case)
             if isinstance(found, Instance):
                 instances[host.name] = found
-                found = _unfit(_of(readings, host), found)
+                found = _unfit(view_of(readings, host), found)
             if not found:
-                _refuse_losses(_of(readings, host), case, instances.get(host.name))
+                _refuse_losses(view_of(readings, host), case, instances.get(host.name))
         except Unreadable as error:
             unread.append(f"{host.name}: {error}")
             continue
@@ -366,12 +359,6 @@ def _unmoved(instances: Mapping[str, Instance]) -> list[tuple[str, str]]:
         )
         for name, weight in instances[first].scripts
     ]
-
-
-def _of(readings: ClusterView, host: Host) -> HostView:
-    if host.name not in readings:
-        raise Unreadable("not asked")
-    return readings[host.name]
 
 
 def _observed(its: HostView, case: Case[VipOwnerParameters]) -> tuple[bool, str]:

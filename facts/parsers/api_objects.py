@@ -10,9 +10,9 @@ Sources: kubernetes.io, "API Concepts"; Go's encoding/json (MarshalIndent: a str
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -20,6 +20,8 @@ from facts.parsers import local_apiserver
 from facts.parsers.blanks import BLANKS
 from hale.model.evidence import Unreadable
 from hale.shell import script_with
+
+Answer = TypeVar("Answer")
 
 _LISTS = Path(__file__).with_suffix(".sh")
 _APP = r"(match|label) \{\"app\.kubernetes\.io\/name\": "
@@ -141,20 +143,44 @@ def sections(lines: Sequence[str]) -> dict[str, tuple[Listing, ...]]:
     return found
 
 
-def workloads(listings: Sequence[Listing]) -> tuple[Workload, ...]:
-    """The listed Deployments and DaemonSets. Raises Unreadable."""
-    found = []
+def parse_answer(
+    lines: Sequence[str],
+    parse: Callable[[Sequence[str], Mapping[str, tuple[Listing, ...]]], Answer],
+) -> Answer | None:
+    """What `parse` makes of a probe's lines and their sections; None where there is no apiserver.
+
+    Raises Unreadable, also for an answer in which `parse` does not find what it needs.
+    """
+    if not any(line.startswith("at ") for line in lines):
+        raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
+    if "at none" in lines:
+        return None
+    found = sections(lines)
+    try:
+        return parse(lines, found)
+    except (LookupError, AttributeError, TypeError, ValueError) as error:
+        raise Unreadable(f"the answer has an unknown format: {error!r}") from None
+
+
+def blocks(listings: Sequence[Listing], what: str) -> list[list[str]]:
+    """The tagged lines of each object. what: the kind of objects. Raises Unreadable."""
+    found: list[list[str]] = []
     for listing in listings:
         if listing.http != 200:
-            raise Unreadable(f"the apiserver answers HTTP {listing.http} for workloads")
-        blocks: list[list[str]] = []
+            raise Unreadable(f"the apiserver answers HTTP {listing.http} for {what}")
+        of_listing: list[list[str]] = []
         for line in listing.lines:
             if line == "item":
-                blocks.append([])
-            elif blocks:
-                blocks[-1].append(line)
-        found += [_workload(block) for block in blocks]
-    return tuple(found)
+                of_listing.append([])
+            elif of_listing:
+                of_listing[-1].append(line)
+        found += of_listing
+    return found
+
+
+def workloads(listings: Sequence[Listing]) -> tuple[Workload, ...]:
+    """The listed Deployments and DaemonSets. Raises Unreadable."""
+    return tuple(map(_workload, blocks(listings, "workloads")))
 
 
 def _workload(lines: Sequence[str]) -> Workload:

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from facts.parsers.api_objects import Listing
+from facts.parsers.api_objects import Listing, blocks
 from hale.model.evidence import Unreadable
 
 _ADMIN = "cluster-admin"
@@ -52,18 +52,7 @@ class Binding(Struct, frozen=True):
 
 def read(listings: Sequence[Listing]) -> tuple[Binding, ...]:
     """The tagged lines of bindings. Raises Unreadable."""
-    found = []
-    for listing in listings:
-        if listing.http != 200:
-            raise Unreadable(f"the apiserver answers HTTP {listing.http} for bindings")
-        blocks: list[list[str]] = []
-        for line in listing.lines:
-            if line == "item":
-                blocks.append([])
-            elif blocks:
-                blocks[-1].append(line)
-        found += [_binding(block) for block in blocks]
-    return tuple(found)
+    return tuple(map(_binding, blocks(listings, "bindings")))
 
 
 def _binding(lines: Sequence[str]) -> Binding:

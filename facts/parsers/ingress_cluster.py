@@ -57,15 +57,7 @@ class IngressCluster(Struct, frozen=True):
 
 def read(lines: Sequence[str]) -> IngressCluster | None:
     """What a master's probe printed; None where it has no apiserver. Raises Unreadable."""
-    if not any(line.startswith("at ") for line in lines):
-        raise Unreadable(f"the answer is garbled: {' '.join(lines)[:80]!r}")
-    if "at none" in lines:
-        return None
-    found = api_objects.sections(lines)
-    try:
-        return _parsed(lines, found)
-    except (LookupError, AttributeError, TypeError, ValueError) as error:
-        raise Unreadable(f"the answer has an unknown format: {error!r}") from None
+    return api_objects.parse_answer(lines, _parsed)
 
 
 def _parsed(lines: Sequence[str], found: Mapping[str, tuple[Listing, ...]]) -> IngressCluster:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hale.apply import change_page as apply_page
 from hale.apply import journal
+from hale.cli import run_folder
 from hale.drill import change_page as drill_page
 from hale.drill import journal as drill_journal
 from hale.install import change_page as install_page
@@ -21,9 +22,7 @@ def render(run: str, reports: Path) -> bytes:
 
     Raises UserError for a folder that is none of a change, and for invalid files.
     """
-    folder = next((f for f in (reports / run, Path(run)) if f.is_dir()), None)
-    if folder is None:
-        raise UserError(f"no run {run} in {reports}.")
+    folder = run_folder.find_folder(run, reports)
     return encode(page.render(_builder(folder)(folder)))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hale.audit import results_file
 from hale.audit.recorder import create_run_dir
+from hale.cli import run_folder
 from hale.inventory import ini
 from hale.model.errors import UserError
 from hale.model.requirement import Profile
@@ -52,7 +53,7 @@ def saved(run: str, reports: Path, max_age: float) -> tuple[str, MonitoringState
             raise UserError(f"no audit in {reports}.")
         folder = audited[-1]
     else:
-        folder = next((f for f in (reports / run, Path(run)) if f.is_dir()), reports / run)
+        folder = run_folder.find_folder(run, reports)
     found = results_file.load_results(folder / "results.json")
     try:
         age = datetime.now(UTC) - datetime.fromisoformat(found.run.started)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,17 +16,30 @@ from hale.cli import options
 from hale.model.errors import UserError
 
 if TYPE_CHECKING:
+    from hale.apply.workflow import ApplyOptions
     from hale.ssh.inventory_targets import LoginOptions
 
 SEE_RUNS = "interrupted; `invoke runs` lists what was done"
-MAX_FAIL = "stop a group after this many of its hosts have failed (default: 1)"
-# How workers of a living cluster are changed.
-_WORKERS = {
-    "batch": "workers of a cluster that are changed at the same time after the first one, a number "
-    "or a percentage, as Ansible's serial (default: 10%)",
-    "no-drain": options.NO_DRAIN,
-    "drain-timeout": options.DRAIN_TIMEOUT,
-}
+
+
+def _apply_options(change: options.ChangeArguments, login: LoginOptions) -> ApplyOptions:
+    """What a fix and an undo have in common. Raises UserError."""
+    from hale.apply.gates import BatchSize
+    from hale.apply.workflow import ApplyOptions
+
+    return ApplyOptions(
+        options.reports(change.reports),
+        yes=change.yes,
+        force_unlock=change.force_unlock,
+        max_fail=change.max_fail,
+        batch=BatchSize.parse(change.batch),
+        drain=not change.no_drain,
+        drain_timeout=change.drain_timeout,
+        approved_by=change.approved_by,
+        ticket=change.ticket,
+        window=change.window,
+        login=login,
+    )
 
 
 @task(
@@ -40,14 +54,6 @@ _WORKERS = {
         "apply": "make the changes, and audit again",
         "plan": "with --apply: apply exactly this saved plan",
         "sha256": "with --plan: refuse a plan with another SHA-256 than this one, of the approval",
-        "yes": options.YES,
-        "approved-by": options.APPROVED_BY,
-        "ticket": options.TICKET,
-        "window": options.WINDOW,
-        "max-fail": MAX_FAIL,
-        **_WORKERS,
-        "force-unlock": options.FORCE_UNLOCK,
-        "reports": options.REPORTS,
     },
 )
 def fix(
@@ -60,24 +66,14 @@ def fix(
     apply: bool = False,
     plan: str | None = None,
     sha256: str | None = None,
-    yes: bool = False,
-    approved_by: str = "",
-    ticket: str = "",
-    window: str = "",
-    max_fail: int = 1,
-    batch: str = "10%",
-    no_drain: bool = False,
-    drain_timeout: int = 300,
-    force_unlock: bool = False,
-    reports: str = "",
     *,
+    change: options.ChangeArguments,
     login: LoginOptions,
 ) -> None:
     """Show a remediation plan: diffs, impact, manual steps. --apply carries it out."""
     options.require_values(out=out, plan=plan)
-    path = Path(inventory) if inventory else None
-    folder = options.reports(reports)
-    if (plan or yes or ticket or approved_by or window or force_unlock) and not apply:
+    of_apply = change.yes or change.ticket or change.approved_by or change.window
+    if (plan or of_apply or change.force_unlock) and not apply:
         raise UserError(
             "--plan, --yes, --ticket, --approved-by, --window and --force-unlock require --apply."
         )
@@ -89,25 +85,14 @@ def fix(
     if sha256 is not None and not (plan and re.fullmatch("[0-9a-fA-F]{64}", sha256)):
         raise UserError("--sha256 requires --plan, and the 64 hexadecimal digits of its SHA-256.")
     from hale.apply import workflow
-    from hale.apply.gates import BatchSize
     from hale.plan import planner
 
     wanted = planner.parse_only(only)
-    chosen = workflow.ApplyOptions(
-        folder,
-        path,
-        hosts,
-        profile,
-        yes=yes,
-        force_unlock=force_unlock,
-        max_fail=max_fail,
-        batch=BatchSize.parse(batch),
-        drain=not no_drain,
-        drain_timeout=drain_timeout,
-        approved_by=approved_by,
-        ticket=ticket,
-        window=window,
-        login=login,
+    chosen = replace(
+        _apply_options(change, login),
+        inventory=Path(inventory) if inventory else None,
+        hosts=hosts,
+        profile=profile,
         plan_sha256=sha256 or "",
     )
     if apply:
@@ -132,14 +117,6 @@ def fix(
         "run": "the run to undo, as listed by `invoke runs`",
         "hosts": "only these hosts (default: all that the run changed)",
         "force": "also restore files that were changed after the run",
-        "yes": options.YES,
-        "approved-by": options.APPROVED_BY,
-        "ticket": options.TICKET,
-        "window": options.WINDOW,
-        "max-fail": MAX_FAIL,
-        **_WORKERS,
-        "force-unlock": options.FORCE_UNLOCK,
-        "reports": options.REPORTS,
     },
 )
 def undo(
@@ -147,37 +124,13 @@ def undo(
     run: str,
     hosts: str = "all",
     force: bool = False,
-    yes: bool = False,
-    approved_by: str = "",
-    ticket: str = "",
-    window: str = "",
-    max_fail: int = 1,
-    batch: str = "10%",
-    no_drain: bool = False,
-    drain_timeout: int = 300,
-    force_unlock: bool = False,
-    reports: str = "",
     *,
+    change: options.ChangeArguments,
     login: LoginOptions,
 ) -> None:
     """Undo a run: restore content, modes, owners, units and kernel values, newest first."""
     from hale.apply import workflow
-    from hale.apply.gates import BatchSize
 
-    chosen = workflow.ApplyOptions(
-        options.reports(reports),
-        hosts=hosts,
-        yes=yes,
-        force_unlock=force_unlock,
-        max_fail=max_fail,
-        batch=BatchSize.parse(batch),
-        drain=not no_drain,
-        drain_timeout=drain_timeout,
-        approved_by=approved_by,
-        ticket=ticket,
-        window=window,
-        force=force,
-        login=login,
-    )
+    chosen = replace(_apply_options(change, login), hosts=hosts, force=force)
     complete = workflow.undo_run(chosen, run)
     raise Exit(code=0 if complete else 1)

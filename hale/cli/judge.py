@@ -5,8 +5,8 @@ from pathlib import Path
 from hale.audit import evidence_file
 from hale.audit.recorder import create_run_dir
 from hale.audit.run import judge_saved
+from hale.cli import run_folder
 from hale.inventory import ini
-from hale.model.errors import UserError
 from hale.model.results import Results
 from hale.paths import ROOT
 from hale.report import audits
@@ -19,11 +19,7 @@ def judge(run: str, inventory: Path | None, reports: Path) -> tuple[Results, Pat
     run: a folder of `reports` that has an evidence.json, the path of one, or of the file.
     inventory: None for the one that the evidence was gathered with. Raises UserError.
     """
-    places = (reports / run, Path(run))
-    path = next((p for p in places if p.is_file()), None)
-    path = path or next((p / "evidence.json" for p in places if p.is_dir()), None)
-    if path is None:
-        raise UserError(f"no run {run} in {reports}.")
+    path = run_folder.find_file(run, reports, "evidence.json")
     saved = evidence_file.load_evidence(path)
     known = ini.load_inventory(inventory or Path(saved.inventory))
     standard = loader.load_standard(ROOT / "standard")

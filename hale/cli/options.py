@@ -3,9 +3,9 @@
 import inspect
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -31,12 +31,46 @@ NO_DRAIN = "do not drain workers before they are interrupted"
 DRAIN_TIMEOUT = "seconds for a worker's pods to be evicted (default: 300)"
 
 #: How a command logs in: the parameters, by the names of pytest's options, with default and help.
-LOGIN: dict[str, tuple[str | bool, str]] = {
+LOGIN: dict[str, tuple[str | bool | int, str]] = {
     "ask_become_pass": (False, "ask once for the hosts' sudo password"),
     "ssh_config": ("", "the ssh configuration to use instead of ~/.ssh/config"),
     "ssh_identity_file": ("", "the private key of hosts for which the inventory names none"),
     "connect_timeout": ("", "seconds for the login to a host (default: 20)"),
 }
+
+#: How a change is approved and carried out, of a fix and of an undo: as LOGIN.
+CHANGE: dict[str, tuple[str | bool | int, str]] = {
+    "yes": (False, YES),
+    "approved_by": ("", APPROVED_BY),
+    "ticket": ("", TICKET),
+    "window": ("", WINDOW),
+    "max_fail": (1, "stop a group after this many of its hosts have failed (default: 1)"),
+    "batch": (
+        "10%",
+        "workers of a cluster that are changed at the same time after the first one, a number or "
+        "a percentage, as Ansible's serial (default: 10%)",
+    ),
+    "no_drain": (False, NO_DRAIN),
+    "drain_timeout": (300, DRAIN_TIMEOUT),
+    "force_unlock": (False, FORCE_UNLOCK),
+    "reports": ("", REPORTS),
+}
+
+
+class ChangeArguments(NamedTuple):
+    """The values of CHANGE, as typed."""
+
+    yes: bool
+    approved_by: str
+    ticket: str
+    window: str
+    max_fail: int
+    batch: str
+    no_drain: bool
+    drain_timeout: int
+    force_unlock: bool
+    reports: str
+
 
 # New name -> old name. The old names work until the next release.
 RENAMED = {
@@ -116,6 +150,18 @@ def login_options(
     )
 
 
+_CHANGE = "change"
+# By the parameter of a body that gets their values.
+_GROUPS: Mapping[str, Mapping[str, tuple[str | bool | int, str]]] = {
+    _CHANGE: CHANGE,
+    "login": LOGIN,
+}
+
+
+def _defaults(group: str) -> dict[str, Any]:
+    return {name: default for name, (default, _) in _GROUPS[group].items()}
+
+
 class Command(Task[Any]):
     """A task whose renamed options (RENAMED) keep their old spelling and their letter.
 
@@ -126,7 +172,8 @@ class Command(Task[Any]):
     `without_positional`. more_positional: a word, and the parameters that are positional only after
     it, such as BEFORE and AFTER of `report diff`; as many as there are words.
 
-    A task with a parameter `login` has the options of LOGIN, and gets LoginOptions of them.
+    A task with a parameter `login` has the options of LOGIN, and gets LoginOptions of them; one
+    with `change` those of CHANGE, and gets ChangeArguments.
 
     A UserError, or an OSError of a file, ends the command with its text and exit status 1, Ctrl-C
     with `interrupted` and 130. Hosts' text in either cannot drive the terminal.
@@ -151,9 +198,9 @@ class Command(Task[Any]):
             raise Exit(code=subprocess.run([sys.argv[0], "--help", name], check=False).returncode)
         for new, old in self._old_names():
             warn_renamed(flag(old), flag(new))
-        if self._logs_in:
-            typed: dict[str, Any] = {name: kwargs.pop(name) for name in LOGIN if name in kwargs}
-            kwargs["login"] = self._login(typed)
+        for group in self._groups():
+            typed = {name: kwargs.pop(name) for name in _GROUPS[group] if name in kwargs}
+            kwargs[group] = self._value(group, _defaults(group) | typed)
         try:
             return super().__call__(context, *args, **kwargs)
         except UserError as error:
@@ -166,32 +213,39 @@ class Command(Task[Any]):
         except KeyboardInterrupt:
             raise Exit(self._interrupted, code=130) from None
 
-    def _login(self, typed: dict[str, Any]) -> "LoginOptions":
+    def _value(self, group: str, given: dict[str, Any]) -> "LoginOptions | ChangeArguments":
+        if group == _CHANGE:
+            return ChangeArguments(**given)
         try:
-            return login_options(**{name: d for name, (d, _) in LOGIN.items()} | typed)
+            return login_options(**given)
         except UserError as error:
             raise Exit(f"{self.name}: {error}", code=1) from None
         except KeyboardInterrupt:
             raise Exit("interrupted; nothing was done", code=130) from None
 
-    @property
-    def _logs_in(self) -> bool:
-        return "login" in super().argspec(self.body).parameters
+    def _groups(self) -> list[str]:
+        """The parameters of the body that stand for a group of options."""
+        return [name for name in super().argspec(self.body).parameters if name in _GROUPS]
 
     def argspec(self, body: Callable[..., Any]) -> inspect.Signature:
-        """The parameters of the command line: those of the body, and LOGIN for `login`."""
+        """The parameters of the command line: those of the body, and of groups their options."""
         found: inspect.Signature = super().argspec(body)
-        own = [p for name, p in found.parameters.items() if name != "login"]
-        if len(own) < len(found.parameters):
-            kind = inspect.Parameter.KEYWORD_ONLY
-            own += [inspect.Parameter(n, kind, default=d) for n, (d, _) in LOGIN.items()]
-        return found.replace(parameters=own)
+        kind = inspect.Parameter.KEYWORD_ONLY
+        every: list[inspect.Parameter] = []
+        for name, parameter in found.parameters.items():
+            if name in _GROUPS:
+                every += [inspect.Parameter(n, kind, default=d) for n, d in _defaults(name).items()]
+            else:
+                every.append(parameter)
+        return found.replace(parameters=every)
 
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
         """invoke's description of a parameter, with the old name and the letter of the old name."""
         found: dict[str, Any] = super().arg_opts(name, default, taken_names)
         if name in LOGIN:
             found |= {"names": found["names"][:1], "help": LOGIN[name][1]}
+        elif name in CHANGE and _CHANGE in self._groups():
+            found["help"] = CHANGE[name][1]
         if old := RENAMED.get(name):
             letter = next((c for c in flag(old)[2:] if c not in taken_names), "")
             found["names"] = [found["names"][0], *(letter if letter.isalpha() else "")]

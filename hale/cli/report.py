@@ -4,6 +4,7 @@ import difflib
 from pathlib import Path
 
 from hale.audit import results_file
+from hale.cli import run_folder
 from hale.model.errors import UserError
 from hale.model.results import Results
 from hale.report import compare, formats
@@ -38,13 +39,7 @@ def load(run: str, reports: Path) -> Results:
 
 def results_path(run: str, reports: Path) -> Path:
     """The results.json of a run, named as for `load`. Raises UserError if there is no such run."""
-    places = (reports / run, Path(run))
-    folder = next((f for f in places if f.is_dir()), None)
-    if folder is not None:
-        return folder / "results.json"
-    if file := next((f for f in places if run and f.exists()), None):
-        return file
-    raise UserError(f"no run {run} in {reports}.")
+    return run_folder.find_file(run, reports, "results.json")
 
 
 def diff(before: str, after: str, reports: Path) -> tuple[bytes, int]:

@@ -48,9 +48,9 @@ def waive(
     reports: str = "",
 ) -> None:
     """Accept a failed requirement until a day: writes waivers.toml beside the inventory."""
+    from hale.cli import run_folder
     from hale.cli import waivers as written
 
-    folder = options.reports(reports) / run
     print(
         written.waive(
             written.WaiveOptions(
@@ -65,7 +65,7 @@ def waive(
                 ticket,
                 expires,
                 accepts,
-                (folder if folder.is_dir() else Path(run)) if run else None,
+                run_folder.find_folder(run, options.reports(reports)) if run else None,
             )
         ),
         end="",

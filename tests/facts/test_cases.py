@@ -22,6 +22,8 @@ tests/facts/<subject>/<what-it-shows>.toml is
     ignored = true                   # no probe reads this one (the driver holds you to it)
     [outputs.name]
     stdout = ""                      # also: stderr, status
+    base = "NAME"                    # instead of stdout: <subject>/recorded/NAME.txt, and
+    diff = ""                        # the hunks of `diff -u` from it to the output
 
 What each host has in every case of a subject is in <subject>/usual/host.toml, `[files]` and
 `[outputs]`; a case's own file or output of that name replaces it (`kind = "-"`: it is not there).
@@ -71,6 +73,7 @@ from hale.model.evidence import (
 from hale.model.requirement import Aspect, Case, Requirement
 from hale.standard import loader as standards
 from hale.standard import subjects
+from tests.facts.recorded_output import output_of
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -91,6 +94,8 @@ class GivenOutput(msgspec.Struct, forbid_unknown_fields=True):
     stdout: str = ""
     stderr: str = ""
     status: int = 0
+    base: str = ""
+    diff: str = ""
 
 
 # What a case has without naming it: a boot runs no commands, and all files are on the root's disk.
@@ -158,6 +163,8 @@ def test_case(path: Path) -> None:
 def loaded(text: bytes) -> Given:
     """The case; raises ValueError where an empty fact would do for its verdict."""
     given = msgspec.toml.decode(text, type=Given)
+    for host in (given, given.every, *given.hosts.values()):
+        host.outputs = {n: as_printed(out, given.requirement) for n, out in host.outputs.items()}
     fields = [v for v in given.fields.values() if v not in ([], {}, "")]
     bare = not (given.actual or given.winners or given.losers or fields)
     if bare and given.verdict in ("PASS", "FAIL"):
@@ -165,6 +172,17 @@ def loaded(text: bytes) -> Given:
             f"a {given.verdict} case must state `actual`, `fields`, `winners` or `losers`"
         )
     return given
+
+
+def as_printed(given: GivenOutput, requirement: str) -> GivenOutput:
+    """The output with its text, if the case has a base and differences."""
+    if not given.base:
+        assert not given.diff, "differences without a base"
+        return given
+    assert not given.stdout, "an output has a base or `stdout`"
+    subject = requirement_named(requirement).subject
+    base = HERE / subject / "recorded" / f"{given.base}.txt"
+    return replace(given, stdout=output_of(base, given.diff), base="", diff="")
 
 
 def swap_case(verdict: str, statement: str) -> bytes:
