@@ -95,7 +95,7 @@ def test_who_has_joined_is_read_again_under_the_lock(
         assert held
         return frozenset(now)
 
-    monkeypatch.setattr(workflow, "left_alone", lambda *_: frozenset())
+    monkeypatch.setattr(workflow, "exempt_phases", lambda *_: frozenset())
     monkeypatch.setattr(workflow, "confirm_changes", lambda *_: frozenset())
     monkeypatch.setattr(workflow, "locked_run", locked)
     monkeypatch.setattr(workflow, "joined_hosts", joined_now)
@@ -421,13 +421,13 @@ def test_the_other_hosts_are_left_alone_while_a_worker_is_added(
     monkeypatch.setattr(joined, "observe", observe)
     site = factories.made(tmp_path)
     names = scheduler.phase_names()
-    left = joined.left_alone(site, SessionPool({}), names, ALL - {"w2"})
+    left = joined.exempt_phases(site, SessionPool({}), names, ALL - {"w2"})
     assert {host for _, host in left} == ALL - {"w2"}
     phases = {"packages", "runtime", "images", "load_balancer", "readyz"}
     changed = {"readyz"} if unfinished else set()
     assert {phase for phase, host in left if host == "m1"} == phases - changed
     assert {phase for phase, host in left if host == "w1"} == phases
-    assert joined.left_alone(site, SessionPool({}), names, ALL) == frozenset()
+    assert joined.exempt_phases(site, SessionPool({}), names, ALL) == frozenset()
 
 
 def test_a_host_joins_only_after_all_that_prepares_it(tmp_path: Path) -> None:
@@ -460,9 +460,9 @@ def test_a_single_phase_leaves_no_host_alone(
     monkeypatch.setattr(
         joined, "observe", lambda requests, _: [factories.seen({}, {}) for _ in requests]
     )
-    assert joined.left_alone(site, SessionPool({}), ["runtime"], ALL - {"w2"})
+    assert joined.exempt_phases(site, SessionPool({}), ["runtime"], ALL - {"w2"})
     assert not joined.only_adds_workers(site, ALL - {"w2"}, "runtime")
-    found = joined.left_alone(site, SessionPool({}), ["runtime"], ALL - {"w2"}, "runtime")
+    found = joined.exempt_phases(site, SessionPool({}), ["runtime"], ALL - {"w2"}, "runtime")
     assert found == frozenset()
 
 
