@@ -72,6 +72,7 @@ VERSION = CommandProbe(
 class SysctlParameters(Struct, frozen=True):
     """A kernel parameter in sysctl's spelling, and its value.
 
+    at_least: whether `value` is a minimum, so that a higher one complies and is never lowered.
     same_as: other names of the same kernel variable; a value written to one of them is the value
     of all. disturbs: parameters that the kernel resets when this one changes. leads: those that
     it sets to the same value. module: the module that creates the parameter. file: the file in
@@ -80,11 +81,18 @@ class SysctlParameters(Struct, frozen=True):
 
     key: str
     value: int
+    at_least: bool = False
     same_as: tuple[str, ...] = ()
     disturbs: tuple[str, ...] = ()
     leads: tuple[str, ...] = ()
     module: str = ""
     file: str = ""
+
+    def met_by(self, value: int | None) -> bool:
+        """Whether that value of the parameter complies; None, no value, never does."""
+        if value is None:
+            return False
+        return value >= self.value if self.at_least else value == self.value
 
 
 class SysctlRuntime(Struct, frozen=True):
@@ -207,7 +215,7 @@ def read_runtime(readings: HostView, case: Case[SysctlParameters]) -> SysctlRunt
     value = number(text)
     if value is None:
         raise Unreadable(f"{file.path}: {text.strip(BLANKS)!r} is not a number")
-    exceptions = _exceptions(readings, case.parameters) if value == case.parameters.value else ()
+    exceptions = _exceptions(readings, case.parameters) if case.parameters.met_by(value) else ()
     return SysctlRuntime(key, value, exceptions=tuple(exceptions))
 
 
@@ -219,7 +227,7 @@ def _exceptions(readings: HostView, parameters: SysctlParameters) -> Iterator[tu
         path, _, text = line.partition(":")
         key = path.removeprefix(f"{ROOT}/")
         value = number(text)
-        if value is not None and value != parameters.value and _leads(key, parameters):
+        if value is not None and not parameters.met_by(value) and _leads(key, parameters):
             yield dotted(key), value
 
 
@@ -260,9 +268,9 @@ def read_persisted(readings: HostView, case: Case[SysctlParameters]) -> SysctlPe
     try:
         stays = replace(stays, later=tuple(dict.fromkeys(_later(readings, parameters))))
     except Unreadable:
-        if stays.value == parameters.value and not stays.exceptions:
+        if parameters.met_by(stays.value) and not stays.exceptions:
             raise
-    if now.value == stays.value:
+    if now.value == stays.value or all(map(parameters.met_by, (now.value, stays.value))):
         return stays
     decides = next((s for s in now.sources if s.wins), None)
     return replace(
@@ -311,7 +319,7 @@ def _later(readings: HostView, parameters: SysctlParameters) -> Iterator[ConfigL
                 f"{write.source} writes {dotted(write.key)} after {SERVICE}, and not a number that "
                 f"stands there: {write.source.text}"
             )
-        if value != parameters.value:
+        if not parameters.met_by(value):
             yield write.source
     if FORWARDING in own and (lines := sysctl_writers.networkd_forwarding_off(readings)):
         versions = _versions(readings)
@@ -364,7 +372,7 @@ def _outcome(
     table, replaced = _table(read)
     if any(_concerns(p, names) and (_is_pattern(p) or e.value is None) for p, e in table.items()):
         _knows_patterns(readings)
-    writes = list(_writes(table, names)) or _kernel_arguments(readings, names, parameters.value)
+    writes = list(_writes(table, names)) or _kernel_arguments(readings, parameters)
     losers = [s for key, s in replaced if _concerns(key, names)]
     exceptions = tuple(_set_apart(readings, read, table, parameters))
     winner: ConfigLine | None = None
@@ -411,7 +419,8 @@ def _set_apart(
         line.partition(":")[0].removeprefix(f"{ROOT}/") for line in readings.output("leads").lines
     ]
     for at, (key, entry) in enumerate(table.items()):
-        if entry.value is None or number(entry.value) in (None, parameters.value):
+        value = number(entry.value) if entry.value is not None else None
+        if value is None or parameters.met_by(value):
             continue
         hit = [key]
         if _is_pattern(key):
@@ -495,12 +504,13 @@ def _writes(table: Mapping[str, _Entry], names: Sequence[str]) -> Iterator[tuple
 
 
 def _kernel_arguments(
-    readings: HostView, names: Sequence[str], wanted: int
+    readings: HostView, parameters: SysctlParameters
 ) -> list[tuple[ConfigLine, str]]:
     """`sysctl.key=value` arguments, which the kernel itself applies before systemd starts.
 
     Source: the kernel's admin-guide/kernel-parameters, "sysctl.*=".
     """
+    names = [normalized(key) for key in (parameters.key, *parameters.same_as)]
     boots = [
         [
             (replace(boot.source, text=f"{name}={value}"), value)
@@ -513,7 +523,8 @@ def _kernel_arguments(
     ]
     # A command line that lacks it, or has another value, may be the next boot's.
     return min(
-        boots, key=lambda found: (bool(found), number(found[-1][1]) == wanted if found else 0)
+        boots,
+        key=lambda found: (bool(found), bool(found) and parameters.met_by(number(found[-1][1]))),
     )
 
 

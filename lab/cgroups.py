@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
 from hale.polling import wait_until
 from lab.errors import LabError, LabUnavailable
+from lab.subprocesses import kill_process
 
 TOP = "hale-lab"
 
@@ -147,10 +147,19 @@ def _kill(lab: str, host: str | None) -> set[int]:
     """SIGKILL what is in the group; returns what there was."""
     if pids := processes(lab, host) - {os.getpid()}:
         _thaw(lab, host)
+    tail = "/".join(("", TOP, lab, *([host] if host else ())))
     for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        kill_process(pid, partial(_is_below, pid, tail))
     return pids
+
+
+def _is_below(pid: int, tail: str) -> bool:
+    """Whether the process is in this group or one below it, in any hierarchy (cgroups(7))."""
+    try:
+        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return False
+    return any(f"{line.split(':', 2)[2]}/".startswith(f"{tail}/") for line in lines)
 
 
 def _thaw(lab: str, host: str | None) -> None:

@@ -10,8 +10,8 @@ while read -r _ _ _ _ where options; do
     esac
 done < /proc/self/mountinfo
 
-# Settings that belong to the machine and that the kubelet insists on writing. The host gets
-# files of its own in their place, with the values that a kernel starts with (sysctl/vm.rst,
+# Settings that belong to the machine, and that the kubelet or a baseline's remedy writes. The host
+# gets files of its own in their place, with the values that a kernel starts with (sysctl/vm.rst,
 # sysctl/kernel.rst, keyrings(7)): what is written there is read there, until the next boot.
 mount -t tmpfs -o mode=755 settings /mnt
 while read -r name value; do
@@ -24,6 +24,8 @@ kernel/panic 0
 kernel/panic_on_oops 0
 kernel/keys/root_maxkeys 1000000
 kernel/keys/root_maxbytes 25000000
+fs/inotify/max_user_instances 128
+fs/inotify/max_user_watches 65536
 settings
 umount --lazy /mnt
 

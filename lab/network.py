@@ -7,15 +7,14 @@ unreachable") and not swallowed; it has no route but the lab's own.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from lab.errors import LabUnavailable
-from lab.subprocesses import run
+from lab.subprocesses import kill_process, run
 from lab.topology import LAB_RANGES, NETWORK, OPERATOR_ADDRESS, HostSpec, mac_of, name_prefix
 
 NETNS = Path("/run/netns")
@@ -159,9 +158,16 @@ def kill_inside(lab: str) -> None:
     """SIGKILL what still runs in the lab's namespaces, for instance started by the operator."""
     inodes = {path.stat().st_ino for path in NETNS.glob(f"{name_prefix(lab)}*")}
     for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if (process / "ns/net").stat().st_ino in inodes and int(process.name) != os.getpid():
-                os.kill(int(process.name), signal.SIGKILL)
+        is_inside = partial(_is_in, process, inodes)
+        if is_inside() and int(process.name) != os.getpid():
+            kill_process(int(process.name), is_inside)
+
+
+def _is_in(process: Path, inodes: set[int]) -> bool:
+    try:
+        return (process / "ns/net").stat().st_ino in inodes
+    except OSError:
+        return False
 
 
 def release(keep: Sequence[int]) -> None:

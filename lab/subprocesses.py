@@ -1,10 +1,12 @@
-"""Run a program of the machine, with a clear error if it fails."""
+"""Run a program of the machine, with a clear error if it fails; end one that is the lab's."""
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lab.errors import LabError
 
@@ -42,3 +44,22 @@ def run(
         words = (done.stderr or done.stdout).strip() or "no output"
         raise LabError(f"`{shlex.join(argv)}` failed ({done.returncode}): {words}")
     return done
+
+
+def kill_process(pid: int, is_ours: Callable[[], bool]) -> None:
+    """SIGKILL the process if, once nobody else can get its number, `is_ours` finds it to be ours.
+
+    The kernel deals out numbers again, on a busy machine (32768 of them) within minutes: that of a
+    process which died since it was listed may be any other program's (pidfd_open(2)).
+    """
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if is_ours():
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # it has died, whoever has its number now
+    finally:
+        os.close(process)

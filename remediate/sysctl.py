@@ -56,7 +56,7 @@ def kernel_values(parameters: SysctlParameters) -> tuple[str, ...]:
 def fix_runtime(fact: SysctlRuntime, case: Case[SysctlParameters]) -> tuple[Remedy, ...]:
     """The value is written; where the kernel lacks the parameter, its module is loaded."""
     wanted = case.parameters
-    if fact.value == wanted.value and fact.exceptions:
+    if wanted.met_by(fact.value) and fact.exceptions:
         return tuple(
             ManualStep(
                 f"{key} is {value} in the kernel, and {wanted.key} is {wanted.value}. "
@@ -65,7 +65,7 @@ def fix_runtime(fact: SysctlRuntime, case: Case[SysctlParameters]) -> tuple[Reme
             for key, value in fact.exceptions
         )
     if fact.value is not None:
-        why = f"{wanted.key} is {fact.value} in the kernel and must be {wanted.value}."
+        why = f"{wanted.key} is {fact.value} in the kernel and must be {_stated(wanted)}."
         keep, follow = (tuple(map(path_of, keys)) for keys in (wanted.disturbs, wanted.leads))
         path, now, then = path_of(wanted.key), str(fact.value), str(wanted.value)
         # A module's parameter sends packets through rules that did not apply to them before.
@@ -98,7 +98,7 @@ def fix_persisted(fact: SysctlPersisted, case: Case[SysctlParameters]) -> tuple[
             ),
         )
     apart = (*_exceptions(fact, wanted), *_later(fact))
-    if fact.value == wanted.value and not fact.differs:
+    if wanted.met_by(fact.value) and not fact.differs:
         return apart
     if fact.place is None:
         return (
@@ -115,7 +115,7 @@ def fix_persisted(fact: SysctlPersisted, case: Case[SysctlParameters]) -> tuple[
     place = _behind(theirs, fact.place)
     return (
         *_in_own_file(fact, [line for line in own if _commentable(line)], place, wanted),
-        *_elsewhere(place, theirs, fact.place, wanted),
+        *_elsewhere(place, theirs, fact, wanted),
         *_commented(sited, wanted),
         *apart,
     )
@@ -150,7 +150,7 @@ def _wrong(line: SysctlLine, wanted: SysctlParameters) -> bool:
         matches(f"/{normalized(key)}", f"/{line.key}") for key in wanted.same_as
     ):
         return False
-    return number(line.value) != wanted.value
+    return not wanted.met_by(number(line.value))
 
 
 def _beats(line: SysctlLine, place: str, wanted: SysctlParameters) -> bool:
@@ -170,8 +170,15 @@ def _behind(theirs: Sequence[SysctlLine], place: str) -> str:
     return place if last < basename(place) else conf_dirs.sorts_after(place, last)
 
 
-def _line(key: str, wanted: SysctlParameters) -> str:
-    return f"{key} = {wanted.value}"
+def _stated(wanted: SysctlParameters) -> str:
+    return f"at least {wanted.value}" if wanted.at_least else f"{wanted.value}"
+
+
+def _line(key: str, fact: SysctlPersisted, wanted: SysctlParameters) -> str:
+    """The baseline's line; a minimum is raised where another line has more, to lower nothing."""
+    more = (number(line.value) for line in fact.lines if line.value is not None)
+    met = [value for value in more if value is not None and wanted.met_by(value)]
+    return f"{key} = {max((wanted.value, *met))}"
 
 
 def _in_own_file(
@@ -187,25 +194,25 @@ def _in_own_file(
     for line in wrong:
         new = COMMENTED
         if line.key == name and line.value is not None and not right:
-            new, right = _line(wanted.key, wanted), True
-        why = f"{line.file}:{line.source.line} must set {wanted.key} to {wanted.value}."
+            new, right = _line(wanted.key, fact, wanted), True
+        why = f"{line.file}:{line.source.line} must set {wanted.key} to {_stated(wanted)}."
         yield FileEdit(line.file, (ReplaceLine(line.source.line, line.source.text, new),), why)
     if not right and place == fact.place:
-        why = f"A boot sets {wanted.key} to {wanted.value} by a line of {place}."
-        yield FileEdit(place, (AppendLine(_line(wanted.key, wanted)),), why)
+        why = f"A boot sets {wanted.key} to {_stated(wanted)} by a line of {place}."
+        yield FileEdit(place, (AppendLine(_line(wanted.key, fact, wanted)),), why)
 
 
 def _elsewhere(
-    place: str, theirs: Sequence[SysctlLine], own: str, wanted: SysctlParameters
+    place: str, theirs: Sequence[SysctlLine], fact: SysctlPersisted, wanted: SysctlParameters
 ) -> Iterator[Remedy]:
     """Overrides lines that cannot be commented out, under the variable's other names too."""
     others = [
         k for k in wanted.same_as if any(line.key != normalized(wanted.key) for line in theirs)
     ]
-    keys = [*([wanted.key] if place != own else []), *others]
+    keys = [*([wanted.key] if place != fact.place else []), *others]
     if keys:
         where = " and ".join(str(line.source) for line in theirs)
-        edits = tuple(AppendLine(_line(key, wanted)) for key in keys)
+        edits = tuple(AppendLine(_line(key, fact, wanted)) for key in keys)
         why = f"{where} must not be edited, and {place}, which is read after it, wins over it."
         yield FileEdit(place, edits, why)
 

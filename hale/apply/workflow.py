@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hale.apply import change_page, journal, runner, undo
+from hale.apply import change_page, journal, runner, sealing, undo
 from hale.apply.gates import TENTH, BatchSize, NodeStatus, health_problems, render_batches
 from hale.apply.journal import Journal, RunApproval, RunHistory, RunState, now
 from hale.apply.lock import Owner
@@ -26,6 +26,7 @@ from hale.apply.worker_gate import DRAIN_TIMEOUT, DrainOptions, check_drain_time
 from hale.audit import recorder
 from hale.audit.audit import Audit
 from hale.audit.run import AuditResult
+from hale.files import signature
 from hale.inventory import ini, selection
 from hale.inventory.ini import Inventory
 from hale.model.change import FileEdit
@@ -128,6 +129,7 @@ def _fix(
         ok = _execute(made, folder, options, audited.audit, sessions, "fix", "", source)
         requirements = planner.with_membership(only, audited.audit.standard)
         after = _audit_after(audited.audit, sessions, made, folder, requirements)
+    sealing.seal_run(folder, console_reporter())
     wanted = {(h.host, r) for h in made.hosts for s in h.steps for r in s.requirements}
     passed = _before_after(found, after, wanted)
     _print_next_steps(folder, ok=ok, passed=passed)
@@ -219,6 +221,7 @@ def _undo(
     profile = current_profile(made.profile)
     kept = recorder.create_run_dir(options.reports, "audit")
     before = audit(kept, known, standard, profile, ",".join(hosts), sessions=sessions)
+    signature.seal(kept)
     _print_plan(made, cluster_membership(before.audit), options)
     if moved:
         print("\n" + "\n".join(map(escape_lines, moved)))
@@ -237,6 +240,7 @@ def _undo(
         _check_machine_ids(made, before.results)
         ok = _execute(made, folder, options, before.audit, sessions, "undo", name)
         after = _audit_after(before.audit, sessions, made, folder)
+    sealing.seal_run(folder, console_reporter())
     _before_after(before.results, after, set())
     _print_next_steps(folder, ok=ok, passed=True)
     return ok
@@ -286,7 +290,7 @@ def _audit_before(
     sessions.start(c.host.name for c in selection.select_hosts(hosts, known, lambda uri: ()))
     folder = recorder.create_run_dir(options.reports, "audit")
     requirements = planner.with_membership(only, standard)
-    return audit(
+    made = audit(
         folder,
         known,
         standard,
@@ -296,6 +300,8 @@ def _audit_before(
         sessions=sessions,
         show=True,
     )
+    signature.seal(folder)
+    return made
 
 
 def _hosts_of_plan(made: Plan, hosts: str, known: Inventory) -> str:
@@ -441,8 +447,9 @@ def _recover(
     ):
         for story in stories:
             scope.check_begun([b.step for b in story.open], standard, story.header.run)
-            runner.recover(story, sessions, [h.name for h in known.masters], report)
-            change_page.write_page(story.folder, report)
+            with sealing.recovered(story.folder, report):
+                runner.recover(story, sessions, [h.name for h in known.masters], report)
+                change_page.write_page(story.folder, report)
 
 
 def recover_runs(reports: Path, known: Inventory, sessions: SessionPool, report: Reporter) -> None:
@@ -463,9 +470,10 @@ def recover_runs(reports: Path, known: Inventory, sessions: SessionPool, report:
             except UserError as error:
                 report("", str(error))
                 continue
-            runner.recover(story, sessions, masters, report)
-            if change_page.has_page(story):
-                change_page.write_page(story.folder, report)
+            with sealing.recovered(story.folder, report):
+                runner.recover(story, sessions, masters, report)
+                if change_page.has_page(story):
+                    change_page.write_page(story.folder, report)
 
 
 def _group(groups: Iterable[str]) -> str:

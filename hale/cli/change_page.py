@@ -12,7 +12,7 @@ from hale.install import change_page as install_page
 from hale.model.errors import UserError
 from hale.report.change import page
 from hale.report.change.model import ChangeReport, Operation
-from hale.report.formats import encode
+from hale.report.text import encode
 
 FORMAT = "change"
 

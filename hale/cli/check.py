@@ -6,6 +6,7 @@ from pathlib import Path
 from hale.audit import results_file
 from hale.audit.recorder import create_run_dir
 from hale.cli import run_folder
+from hale.files import signature
 from hale.inventory import ini
 from hale.model.errors import UserError
 from hale.model.requirement import Profile
@@ -38,6 +39,7 @@ def audit(
     folder = create_run_dir(reports, "audit")
     with SessionPool(targets_of(known, login)) as sessions:
         made = audits.audit(folder, known, standard, profile, hosts, sessions=sessions)
+    signature.seal(folder)
     return _judged(made.results)
 
 

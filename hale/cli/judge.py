@@ -6,6 +6,7 @@ from hale.audit import evidence_file
 from hale.audit.recorder import create_run_dir
 from hale.audit.run import judge_saved
 from hale.cli import run_folder
+from hale.files import signature
 from hale.inventory import ini
 from hale.model.results import Results
 from hale.paths import ROOT
@@ -26,4 +27,5 @@ def judge(run: str, inventory: Path | None, reports: Path) -> tuple[Results, Pat
     folder = create_run_dir(reports, "audit")
     found = judge_saved(saved, path, known, standard, folder)
     audits.write_reports(found.results, folder)
+    signature.seal(folder)
     return found.results, folder

@@ -169,7 +169,7 @@ class Command(Task[Any]):
     `invoke TASK --help` also works where the task begins with a positional word, which invoke
     itself would take `--help` for. A positional parameter with a default may be left out only
     together with the option
-    `without_positional`. more_positional: a word, and the parameters that are positional only after
+    `without_positional`. more_positional: by a word, the parameters that are positional only after
     it, such as BEFORE and AFTER of `report diff`; as many as there are words.
 
     A task with a parameter `login` has the options of LOGIN, and gets LoginOptions of them; one
@@ -183,13 +183,13 @@ class Command(Task[Any]):
         self,
         *args: Any,
         without_positional: str = "",
-        more_positional: tuple[str, Sequence[str]] = ("", ()),
+        more_positional: Mapping[str, Sequence[str]] | None = None,
         interrupted: str = "interrupted",
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._without_positional = without_positional
-        self._more_positional = more_positional
+        self._more_positional = dict(more_positional or {})
         self._interrupted = interrupted
 
     def __call__(self, context: Context, *args: Any, **kwargs: Any) -> Any:
@@ -260,12 +260,12 @@ class Command(Task[Any]):
             if argument.positional and self._without_positional:
                 argument.positional = not is_typed(self._without_positional)
                 argument.default = None if argument.positional else ""
-        word, names = self._more_positional
-        typed = words_after(word) if word else 0
-        for number, name in enumerate(names):
-            argument = next(a for a in found if a.name == name)
-            argument.positional = number < typed
-            argument.default = None if argument.positional else ""
+        later = self._more_positional
+        typed = {n for word, names in later.items() for n in names[: words_after(word)]}
+        for argument in found:
+            if any(argument.name in names for names in later.values()):
+                argument.positional = argument.name in typed
+                argument.default = None if argument.positional else ""
         return found
 
     def _old_names(self) -> Iterator[tuple[str, str]]:

@@ -91,15 +91,17 @@ def check(
 @task(
     klass=options.Command,
     positional=["run", "before", "after"],
-    more_positional=("diff", ("before", "after")),
+    more_positional={"diff": ("before", "after"), "verify": ("before",), "sign": ("before",)},
     help={
-        "run": "a folder in reports/, such as 2026-11-23T162800Z-audit, or a path; or diff, with "
-        "two of them: invoke report diff BEFORE AFTER",
-        "before": "of diff: the earlier run, or its results.json",
+        "run": "a folder in reports/, such as 2026-11-23T162800Z-audit, or a path; or a word: "
+        "invoke report diff BEFORE AFTER, invoke report verify RUN, invoke report sign RUN",
+        "before": "of diff: the earlier run, or its results.json; of verify and sign: the run",
         "after": "of diff: the later one",
         "format": "html (default), csv, json, junit, markdown, openreports, oscal, prometheus, "
         "sarif or xccdf; change: the page of a change, made again",
         "out": "the file to write (default: standard output)",
+        "key": "of sign: an ssh key, or the .pub of one in ssh-agent (default: $HALE_SIGN_KEY)",
+        "inventory": "of verify: allowed_signers stands beside it (default: inventory.ini)",
         "reports": options.REPORTS,
     },
 )
@@ -110,16 +112,23 @@ def report(
     after: str = "",
     format: str = "html",
     out: str = "",
+    key: str = "",
+    inventory: str = "",
     reports: str = "",
 ) -> None:
-    """Print an earlier run's report in another format; `diff BEFORE AFTER` compares two runs.
+    """Print an earlier run's report in another format; compare two runs; verify or sign one.
 
-    The exit status of diff is 1 if something broke or is no longer known, 2 if there is nothing
-    to compare.
+    `diff BEFORE AFTER` compares. Its exit status is 1 if something broke or is no longer known, 2
+    if there is nothing to compare.
+
+    `verify RUN` names the files that are not as the run wrote them (SHA256SUMS), and whether a
+    signature is by one of allowed_signers, beside the inventory. Its exit status is 1 if not, or
+    if a signature is required and missing. `sign RUN` signs a run with an ssh key.
     """
-    from hale.cli import change_page
+    from hale.cli import change_page, integrity
     from hale.cli import report as written
     from hale.files import atomic
+    from hale.report.formats import encode
 
     folder, status = options.reports(reports), 0
     if run == written.DIFF:
@@ -129,6 +138,12 @@ def report(
             content, status = written.diff(before, after, folder)
         except UserError as error:
             raise Exit(f"report: {escape_lines(str(error))}", code=written.UNFIT) from None
+    elif run == integrity.VERIFY:
+        path = Path(inventory) if inventory else ROOT / "inventory.ini"
+        text, status = integrity.verify(before, folder, path)
+        content = encode(text)
+    elif run == integrity.SIGN:
+        content = encode(integrity.sign(before, folder, key))
     elif format == change_page.FORMAT:
         content = change_page.render(run, folder)
     else:

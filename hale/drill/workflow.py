@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from hale.apply import lock
+from hale.apply import lock, sealing
 from hale.apply.gates import HEALTH_TIMEOUT, POLL_INTERVAL, unhealthy
 from hale.apply.journal import now
 from hale.apply.runner import locks_held, new_owner
@@ -158,8 +158,16 @@ def recover_interrupted(
         finally:
             book.close()
             change_page.write_page(story.folder, screen.log)
+            _seal(story.folder, screen)
             sessions.close()  # a lost session stays lost; the drill needs new ones
     return True
+
+
+def _seal(folder: Path, screen: LiveView) -> None:
+    """Write the manifest of a drill whose journal has its end: nothing is left to revert."""
+    history = journal.load_drill(folder)
+    if history is not None and history.end is not None:
+        sealing.seal_folder(folder, screen.log)
 
 
 def _unlocked(targets: Mapping[str, Target], story: DrillHistory, screen: LiveView) -> None:
@@ -253,6 +261,7 @@ class DrillRunner:
             folder, found, self._done, unhealthy=rows, not_reverted=wrong, reason=reason
         )
         change_page.write_page(folder, log)  # with what was measured
+        _seal(folder, self.view)
         self._show(folder, found, rows, wrong, reason)
         return completed and not rows and found.run.exit_status == 0
 

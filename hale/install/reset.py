@@ -10,6 +10,8 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from hale.apply import sealing
+from hale.apply import workflow as apply
 from hale.apply.journal import RunFinished, RunState, now
 from hale.audit import recorder
 from hale.install import scheduler
@@ -197,6 +199,7 @@ def _reset(
                 console.print("Run the command again to resume.")
                 return False
         journal.write(RunFinished(RunState.FAILED if unresolved else RunState.FINISHED, now()))
+    sealing.seal_run(folder, apply.console_reporter())
     if kept:
         console.print("Left as they are, because Hale did not write them, or not as they are now:")
         print_differences(console, kept)

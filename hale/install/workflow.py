@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from hale.apply import gates
+from hale.apply import gates, sealing
 from hale.apply import workflow as apply
 from hale.apply.cluster_nodes import ClusterNodes
 from hale.apply.journal import Journal, RunFinished, RunState, now
@@ -105,6 +105,7 @@ def _install(
     joined = joined_hosts(context, sessions)
     exempt = joined if only_adds_workers(context, joined, options.phase) else frozenset()
     if GATE in chosen and not _gate(options, context, standard, sessions, folder, console, exempt):
+        sealing.seal_run(folder, apply.console_reporter())
         return False
     phases = [n for n in chosen if n not in (GATE, AUDIT)]
     ok = _phases(options, made, context, standard, sessions, folder, console, phases, joined)
@@ -115,6 +116,7 @@ def _install(
             _settle(inventory, standard, sessions, ignored)
         ok = _audit(inventory, standard, sessions, folder, ignored)
         change_page.write_page(folder, apply.console_reporter())
+    sealing.seal_run(folder, apply.console_reporter())
     console.print(Text(f"report: {folder}"))
     return ok
 

@@ -15,8 +15,9 @@ from hale.files.atomic import BackgroundWriter
 from hale.model.errors import UserError
 from hale.model.results import FAILED_OUTCOMES, ROW, Result, Results, SiteCheck
 from hale.redact import redact
-from hale.report import formats, junit
+from hale.report import html, junit
 from hale.report.matrix import failure_block
+from hale.report.text import encode
 
 
 class SiteChecks:
@@ -68,10 +69,10 @@ class ReportFiles(SiteChecks):
     def write(self, found: Results, writer: BackgroundWriter) -> None:
         """Write the reports. Those outside of the run's folder may be pipes: no temporary file."""
         xml = partial(junit.render, prefix=self._junit_prefix)
-        for path, render in (self.html, formats.FORMATS["html"]), (self._junit, xml):
+        for path, render in (self.html, html.render), (self._junit, xml):
             if path is None:
                 continue
-            content = formats.encode(render(found))
+            content = encode(render(found))
             if path.parent == self._folder:
                 writer.write(path, content)
             else:

@@ -17,7 +17,7 @@ from hale.audit.guidance import guidance
 from hale.audit.notices import notices
 from hale.audit.recorder import Recorder, create_run_dir
 from hale.audit.run import evidence_of, host_records, run_record, save_progress, waiver_states
-from hale.files import atomic, provenance, signals
+from hale.files import atomic, provenance, signals, signature
 from hale.model import results
 from hale.model.errors import UserError
 from hale.model.requirement import Case
@@ -227,7 +227,16 @@ class AuditRun:
         self.recorder.end(int(session.exitstatus), reasons, self._booted)
         self.reports.write(self.recorder.results, self.writer)
         if not self.config.pluginmanager.hasplugin("terminalreporter"):
-            self.writer.flush()  # with one, the summary is made while the files are written
+            self._finish_files()  # with one, the summary is made while the files are written
+
+    def _finish_files(self) -> None:
+        """Wait for the run's files; then the manifest, unless the run was cut short.
+
+        Raises UserError.
+        """
+        self.writer.flush()
+        if self.recorder is not None and self.recorder.results.run.state == "finished":
+            signature.seal(self.folder)
 
     def _coverage_gaps(self, unjudged: int) -> list[str]:
         audit = self.audit
@@ -261,7 +270,7 @@ class AuditRun:
             return
         shown = self.reports.html or self.folder
         try:
-            self.writer.flush()
+            self._finish_files()
         except UserError as error:  # the verdicts are shown all the same
             terminal.summary(terminalreporter, self.recorder.results, self.folder)
             raise pytest.UsageError(str(error)) from None

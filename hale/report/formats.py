@@ -18,6 +18,9 @@ from hale.report import (
     sarif,
     xccdf,
 )
+from hale.report.text import encode
+
+__all__ = ["FORMATS", "Renderer", "encode"]
 
 Renderer = Callable[[Results], str]
 
@@ -38,8 +41,3 @@ FORMATS: Mapping[str, Renderer] = {
     "sarif": sarif.render,
     "xccdf": xccdf.render,
 }
-
-
-def encode(report: str) -> bytes:
-    """In UTF-8; bytes of a path or an argument that are no text (surrogates) are spelled out."""
-    return report.encode(errors="backslashreplace")

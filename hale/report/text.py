@@ -60,3 +60,8 @@ def _folded(stem: str, numbers: Sequence[str]) -> str:
 def confirm(question: str) -> bool:
     """Ask the operator. False without a terminal."""
     return sys.stdin.isatty() and input(question).strip().lower() in ("y", "yes")
+
+
+def encode(report: str) -> bytes:
+    """In UTF-8; bytes of a path or an argument that are no text (surrogates) are spelled out."""
+    return report.encode(errors="backslashreplace")

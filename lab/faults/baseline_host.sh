@@ -6,6 +6,8 @@ cat >/etc/sysctl.d/60-kubernetes.conf <<'EOF'
 net.ipv4.ip_forward = 1
 net.bridge.bridge-nf-call-iptables = 1
 net.bridge.bridge-nf-call-ip6tables = 1
+fs.inotify.max_user_instances = 512
+fs.inotify.max_user_watches = 524288
 EOF
 echo br_netfilter >/etc/modules-load.d/kubernetes.conf
 printf '%s\n' "$limits" >>/etc/security/limits.conf

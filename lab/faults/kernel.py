@@ -1,4 +1,4 @@
-"""Faults of chapter 9 (1) to (3): sysctl.d, modules-load.d, and the kernel's values."""
+"""Faults of chapter 9 (1) to (3) and KERN-*: sysctl.d, modules-load.d, and the kernel's values."""
 
 from pathlib import Path
 
@@ -11,12 +11,15 @@ FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/etc/sysctl.conf")
 MODULES = ("/etc/modules-load.d", "/run/modules-load.d", "/etc/modprobe.d")
 DROP_INS = "/etc/systemd/system"
 OURS = "/etc/sysctl.d/60-kubernetes.conf"
-SYSCTLS = ("SYS-IP-FORWARD", "SYS-BRIDGE-IPTABLES", "SYS-BRIDGE-IP6TABLES")
+NETWORK = ("SYS-IP-FORWARD", "SYS-BRIDGE-IPTABLES", "SYS-BRIDGE-IP6TABLES")
+INOTIFY = ("KERN-INOTIFY-INSTANCES", "KERN-INOTIFY-WATCHES")
+SYSCTLS = (*NETWORK, *INOTIFY)
+INSTANCES = "fs.inotify.max_user_instances"
 
 
-def all_persisted(says: str) -> dict[str, ExpectedResult]:
-    """What makes all of sysctl.d's lines lost."""
-    return {f"{requirement} persisted": fail(says) for requirement in SYSCTLS}
+def all_persisted(says: str, requirements: tuple[str, ...] = SYSCTLS) -> dict[str, ExpectedResult]:
+    """What makes all of sysctl.d's lines lost, or those of these requirements."""
+    return {f"{requirement} persisted": fail(says) for requirement in requirements}
 
 
 def forwarding(name: str, inject: str, says: str, host: str = HOST) -> HostFault:
@@ -217,7 +220,7 @@ FAULTS = (
         HOST,
         "sed 's/= 1/= 0/' /etc/sysctl.d/60-kubernetes.conf >/etc/sysctl.d/95-router.conf",
         {
-            **all_persisted("/etc/sysctl.d/95-router.conf:"),
+            **all_persisted("/etc/sysctl.d/95-router.conf:", NETWORK),
             "SYS-IP-FORWARD runtime": fail("net.ipv4.ip_forward is 0"),
             "SYS-BRIDGE-IPTABLES runtime": fail("net.bridge.bridge-nf-call-iptables is 0"),
             "SYS-BRIDGE-IP6TABLES runtime": fail("net.bridge.bridge-nf-call-ip6tables is 0"),
@@ -250,6 +253,42 @@ FAULTS = (
         "echo 'net.bridge.bridge-nf-call-* = 0' >/etc/sysctl.d/95-libvirt.conf",
         files=FOLDERS,
         reboot=True,
+    ),
+    # --- KERN-INOTIFY-* ---
+    HostFault(
+        "inotify's instances lowered by a later file, after a boot",
+        HOST,
+        f"echo {INSTANCES}=128 >/etc/sysctl.d/95-site.conf",
+        {
+            "KERN-INOTIFY-INSTANCES persisted": fail("/etc/sysctl.d/95-site.conf:1 sets"),
+            "KERN-INOTIFY-INSTANCES runtime": fail(f"{INSTANCES} is 128"),
+        },
+        FOLDERS,
+        reboot=True,
+    ),
+    HostFault(
+        "inotify's limits as the kernel has them, until the next boot",
+        "k8s-master-03",
+        f"sysctl -qw {INSTANCES}=128 fs.inotify.max_user_watches=65536",
+        {
+            "KERN-INOTIFY-INSTANCES runtime": fail(f"{INSTANCES} is 128"),
+            "KERN-INOTIFY-WATCHES runtime": fail("fs.inotify.max_user_watches is 65536"),
+        },
+        undo=f"sysctl -qw {INSTANCES}=512 fs.inotify.max_user_watches=524288",
+    ),
+    HostFault(
+        "inotify's watches never persisted",
+        HOST,
+        f"sed -i /max_user_watches/d {OURS}",
+        {"KERN-INOTIFY-WATCHES persisted": fail("no line of sysctl.d sets fs.inotify.max_user_w")},
+        FOLDERS,
+    ),
+    HostFault(
+        "inotify's limits raised further, by a file and in the kernel",
+        "k8s-node-02",
+        f"echo {INSTANCES}=8192 >/etc/sysctl.d/95-site.conf; sysctl -qw {INSTANCES}=8192",
+        files=FOLDERS,
+        undo=f"sysctl -qw {INSTANCES}=512",
     ),
     # --- MOD-BR-NETFILTER persisted ---
     module(

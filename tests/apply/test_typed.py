@@ -57,7 +57,7 @@ def test_ten_faults_at_once_there_and_back(operator: Operator, tmp_path: Path) -
     assert status == 0, said
     assert re.search(r"failed or unknown results: \d+ before", said)
     folder = operator.last
-    files = ("plan.json", "journal.jsonl", "change.html")
+    files = ("plan.json", "journal.jsonl", "change.html", "SHA256SUMS")
     assert {p.name for p in folder.iterdir()} == {"before", "after", *files}
     assert all((folder / n).stat().st_mode & 0o77 == 0 for n in files)
     page = (folder / "change.html").read_text()

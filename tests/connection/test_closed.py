@@ -246,6 +246,7 @@ def all_joined(context: ClusterContext, sessions: SessionPool) -> frozenset[str]
 def of_install(site: Site, module: Any) -> InstallOptions:
     """The options of an install or a reset, and the parts that both have."""
     site.patch.setattr(Pretended, "answer", CommandResult(0, b"0\n", b"", 0.0))
+    site.patch.setattr(install, "SETTLE_TIMEOUT", 0.0)  # these hosts never become healthy
     context = ClusterContext(site.inventory, "", 1)
     for name in ("load_context", "load_cluster_context"):
         site.patch.setattr(module, name, lambda *_: context, raising=False)

@@ -18,8 +18,8 @@ from .corpus import CASES, Case
 LOCAL = [case for case in CASES if not case.ssh_only]
 
 
-def alive(marker: str, wait: float = 1.0) -> list[str]:
-    """Processes whose command line contains `marker`, after at most `wait` seconds of hope."""
+def alive(marker: str, wait: float = 20) -> list[str]:
+    """Processes whose command line contains `marker`; they have `wait` seconds to be gone."""
     end = time.monotonic() + wait
     while True:
         found = []
@@ -160,29 +160,30 @@ def test_what_a_login_prints_is_swallowed(
 
 
 @pytest.mark.parametrize(
-    ("script", "words", "seconds"),
+    ("script", "words", "timeout"),
     [
         ("sleep 60", "the shell did not start", 0.5),
         ("exec yes", "the shell did not start", 0.5),
         ("exec yes >&2", "the shell did not start", 0.5),
         # A start-up file has another shell run in the place of the login shell.
-        ("exec bash -l", "/bash reads what is for the login shell", 0.5),
+        ("exec bash -l", "/bash reads what is for the login shell", 2.0),
         ("cat >/dev/null", "the shell did not start", 0.5),
-        ("echo This account is not available. >&2; exit 1", "This account is not available", 0.0),
-        ("kill -9 $$", "ended at once", 0.0),
+        ("echo This account is not available. >&2; exit 1", "This account is not available", 60.0),
+        ("kill -9 $$", "ended at once", 60.0),
     ],
 )
 def test_a_login_without_a_shell_is_down(
-    login_shell: Callable[[str], None], connect: Connect, script: str, words: str, seconds: float
+    login_shell: Callable[[str], None], connect: Connect, script: str, words: str, timeout: float
 ) -> None:
+    """After the timeout, or at once where the login ends by itself."""
     login_shell(script)
-    host = connect(connect_timeout=0.5)
+    host = connect(connect_timeout=timeout)
     begun = time.monotonic()
     results = [host.submit("echo never") for _ in range(3)]
     for result in results:
         with pytest.raises(HostUnreachable, match=words):
             result.result()
-    assert seconds <= time.monotonic() - begun < seconds + 1.5
+    assert (timeout if timeout < 60 else 0) <= time.monotonic() - begun < 30
     with pytest.raises(HostUnreachable, match="somehost"):
         host.run("echo still never")
     assert host.attempts == 1
@@ -249,8 +250,8 @@ class TestTimeout:
     @pytest.mark.usefixtures("fake_ssh")
     def test_does_not_count_the_wait_in_the_queue(self, connect: Connect) -> None:
         host = connect()
-        futures = [host.submit("sleep 0.2", timeout=0.5) for _ in range(5)]
-        assert [future.result().exit_status for future in futures] == [0] * 5
+        before, behind = host.submit("sleep 4", timeout=60), host.submit("true", timeout=3)
+        assert [future.result().exit_status for future in (before, behind)] == [0, 0]
 
 
 class TestLimits:
@@ -288,7 +289,7 @@ class TestEnd:
         assert time.monotonic() - begun < 10
         for future in (running, waiting):
             with pytest.raises(ConnectionLost, match="closed"):
-                future.result(timeout=1)
+                future.result(timeout=20)
         assert alive(f"sleep {mark}") == []
         with pytest.raises(ConnectionLost, match="closed"):
             host.run("true")
@@ -300,7 +301,8 @@ class TestEnd:
         host = connect()
         mark = f"8{os.getpid()}.6"
         host.run(f"sleep {mark} >/dev/null 2>&1 &")
-        assert alive(f"sleep {mark}", wait=0)
+        while not alive(f"sleep {mark}", wait=0):  # a child is there before it executes sleep
+            time.sleep(0.01)
         begun = time.monotonic()
         host.close()
         assert time.monotonic() - begun < 10
@@ -365,9 +367,9 @@ def test_output_is_told_as_it_comes(connect: Connect) -> None:
     told: list[tuple[float, bytes]] = []
     begun = time.monotonic()
     done = connect().run(
-        f"echo {'first' * 10}; sleep 5; echo second",
+        f"echo {'first' * 10}; sleep 4; echo second",
         on_output=lambda new: told.append((time.monotonic() - begun, new)),
     )
     assert done.stdout == b"first" * 10 + b"\nsecond\n"
     assert done.stdout.startswith(b"".join(new for _, new in told))
-    assert told[0][0] < 4, "while the command ran"
+    assert time.monotonic() - begun - told[0][0] > 1, "while the command ran"

@@ -288,7 +288,7 @@ def test_without_a_plugin(tmp_path: Path, judged: Done, plugin: str, missing: st
     assert "INTERNALERROR" not in done.said
     assert rows(done) == rows(judged)
     assert done.folder
-    whole = {"evidence.json", "results.json", "report.html", "junit.xml"}
+    whole = {"evidence.json", "results.json", "report.html", "junit.xml", "SHA256SUMS"}
     assert {p.name for p in done.folder.iterdir()} == whole - {missing}
 
 
@@ -298,7 +298,8 @@ def test_own_places_for_the_reports(tmp_path: Path) -> None:
     assert "k8s-master-01" in page.read_text()
     assert "k8s-master-01" in xml.read_text()
     assert done.folder
-    assert {p.name for p in done.folder.iterdir()} == {"evidence.json", "results.json"}
+    kept = {p.name for p in done.folder.iterdir()}
+    assert kept == {"evidence.json", "results.json", "SHA256SUMS"}
 
 
 def test_options_in_two_words_from_anywhere(tmp_path: Path) -> None:

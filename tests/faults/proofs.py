@@ -111,7 +111,6 @@ NOTES: Mapping[str, str] = {
 ONLY_RECORDED: Mapping[tuple[str, str], str] = {
     ("CMP-FEDERATION", "runtime"): "no host is read yet; the inventory decides",
     ("CMP-DASHBOARD", "runtime"): "the lab's cluster has no dashboard",
-    ("CMP-INGRESS", "runtime"): "the lab's cluster has no ingress",
     ("SWAP-OFF", "runtime"): "swap is the kernel's, and the lab's hosts share the machine's",
     ("MOD-BR-NETFILTER", "runtime"): "modules are the kernel's",
     **{

@@ -34,8 +34,9 @@ systemctl --quiet unmask firewalld; systemctl --quiet enable --now firewalld
 mkdir -p /etc/selinux; echo SELINUX=enforcing >/etc/selinux/config
 echo 'GRUB_CMDLINE_LINUX="security=selinux selinux=1"' >/etc/default/grub
 printf '/dev/sdb1\tnone\tswap\tsw\t0\t0\n' >>/etc/fstab
-sed -i 's/= 1/= 0/' /etc/sysctl.d/60-kubernetes.conf
-sysctl -qw net.ipv4.ip_forward=0 \
+sed -i 's/= 1/= 0/; s/= 5/= 1/' /etc/sysctl.d/60-kubernetes.conf
+sysctl -qw net.ipv4.ip_forward=0 fs.inotify.max_user_instances=128 \
+  fs.inotify.max_user_watches=65536 \
   net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0
 echo 'blacklist br_netfilter' >/etc/modprobe.d/site.conf
 for who in '*' root; do
@@ -62,7 +63,8 @@ systemctl --quiet enable --now chrony
 systemctl stop containerd kubelet
 umount /var/lib/kubelet /var/lib/containerd
 systemctl daemon-reload
-sysctl -qw net.ipv4.ip_forward=1 \
+sysctl -qw net.ipv4.ip_forward=1 fs.inotify.max_user_instances=512 \
+  fs.inotify.max_user_watches=524288 \
   net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1
 """
 EVERYTHING = HostFault(

@@ -75,7 +75,7 @@ class Sandbox:
         self._folder.cleanup()
 
     def run(self, script: str, *arguments: str, shell: str = "sh", stdin: bytes = b"") -> None:
-        """Whatever becomes of it; it has 10 s. Scripts that set PATH do so behind ours."""
+        """Whatever becomes of it; it has a minute. Scripts that set PATH do so behind ours."""
         path = f"{self.folder}/bin:/usr/bin:/bin"
         with suppress(subprocess.TimeoutExpired):
             subprocess.run(
@@ -85,7 +85,7 @@ class Sandbox:
                 input=stdin,
                 capture_output=True,
                 check=False,
-                timeout=10,
+                timeout=60,
                 user=USER if os.geteuid() == 0 else None,
                 extra_groups=[] if os.geteuid() == 0 else None,
             )

@@ -22,6 +22,9 @@ from tests.engine.pytest_cli import ROOT, Done, command, environment
 
 MEMORY = 200 << 20
 EVIL_SSH = Path(__file__).with_name("evil_ssh")
+# Seconds for an answer. A busy machine may need the second try: the honest host has to answer, and
+# others to print 64 MiB, before the time of the silent ones is over.
+TIMEOUTS = (3, 30)
 #: The words of the reason.
 REASONS = {
     "status-letters": "ended with b'abc', which is no exit status",
@@ -33,8 +36,8 @@ REASONS = {
     "no-stderr-nonce": "printed more than 64 MiB",
     "no-stdout-nonce": "printed more than 64 MiB",
     "endless-stderr": "printed more than 64 MiB",
-    "a-byte-a-second": "did not finish answering within 3 s",
-    "silent": "did not finish answering within 3 s",
+    "a-byte-a-second": "did not finish answering within {timeout} s",
+    "silent": "did not finish answering within {timeout} s",
     # These have answered (nothing) before.
     "talks-on": "the host did not run the script",
     "talks-on-stderr": "the host did not run the script",
@@ -65,7 +68,6 @@ class Site:
                 reports,
                 "--hosts=all",
                 f"--inventory={inventory}",
-                "--gather-timeout=3",
                 "-k",
                 "sysctl",
                 *words,
@@ -104,30 +106,51 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 @pytest.fixture(scope="module")
 def usual(site: Site) -> tuple[Done, int]:
     """The honest host alone."""
-    return site.end(site.start(site.inventory()))
+    return site.end(site.start(site.inventory(), "--gather-timeout=60"))
+
+
+def reasons(done: Done, timeout: int) -> dict[str, str]:
+    """The rows of hosts that lie which have not the reason that they should have."""
+    wanted = {name: words.format(timeout=timeout) for name, words in REASONS.items()}
+    return {
+        r.host: r.actual for r in done.results.results if wanted.get(r.host, "") not in r.actual
+    }
 
 
 def test_every_lie_at_once(site: Site, usual: tuple[Done, int]) -> None:
-    began = time.monotonic()
-    done, memory = site.end(site.start(site.inventory(*REASONS)))
-    assert time.monotonic() - began < 30
+    for timeout in TIMEOUTS:
+        began = time.monotonic()
+        run = site.start(site.inventory(*REASONS), f"--gather-timeout={timeout}")
+        done, memory = site.end(run)
+        assert time.monotonic() - began < timeout + 27
+        wrong = reasons(done, timeout)
+        if not wrong and done.of("honest") == usual[0].of("honest"):
+            break
+    assert wrong == {}
     assert done.code == 1, done.said
     assert done.results.run.state == "finished"
     assert "Traceback" not in done.said
     assert done.of("honest") == usual[0].of("honest")
     assert {"PASS", "FAIL"} & set(done.of("honest").values())
     assert memory - usual[1] < 3 * MEMORY, "four hosts print without end"
-    for name, words in REASONS.items():
-        rows = [r for r in done.results.results if r.host == name]
-        assert {str(r.verdict) for r in rows} == {"UNKNOWN"}, name
-        assert all(words in r.actual for r in rows), (name, rows[0].actual)
+    for name in REASONS:
+        assert set(done.of(name).values()) == {"UNKNOWN"}, name
+
+
+def honest_answers(site: Site, usual: tuple[Done, int], *names: str) -> int:
+    """Audit it beside these; the most memory of the run, beyond the usual (bytes)."""
+    for timeout in TIMEOUTS:
+        run = site.start(site.inventory(*names), f"--gather-timeout={timeout}")
+        done, memory = site.end(run)
+        if done.of("honest") == usual[0].of("honest"):
+            break
+    assert done.of("honest") == usual[0].of("honest")
+    return memory - usual[1]
 
 
 @pytest.mark.parametrize("name", ["no-stderr-nonce", "endless-stderr", "status-without-end"])
 def test_output_without_end_is_not_kept(site: Site, usual: tuple[Done, int], name: str) -> None:
-    done, memory = site.end(site.start(site.inventory(name)))
-    assert memory - usual[1] < MEMORY
-    assert done.of("honest") == usual[0].of("honest")
+    assert honest_answers(site, usual, name) < MEMORY
 
 
 @pytest.mark.parametrize("name", ["talks-on", "talks-on-stderr"])
@@ -135,9 +158,7 @@ def test_output_that_was_not_requested_ends_the_connection(
     site: Site, usual: tuple[Done, int], name: str
 ) -> None:
     """While another host is waited for."""
-    done, memory = site.end(site.start(site.inventory(name, "silent")))
-    assert memory - usual[1] < MEMORY
-    assert done.of("honest") == usual[0].of("honest")
+    assert honest_answers(site, usual, name, "silent") < MEMORY
 
 
 @pytest.fixture
@@ -151,10 +172,11 @@ def test_a_host_that_talks_on_is_not_contacted_again(name: str) -> None:
     """At a question to the operator, nothing reads what a host prints."""
     session = Session(Target(name=name))
     try:
-        session.run("true", timeout=5)
-        time.sleep(2)
+        session.run("true", timeout=60)
+        (thread,) = (t for t in threading.enumerate() if t.name == f"hale-{name}")
+        thread.join(60)
         with pytest.raises(ConnectionLost, match="printed what no command asked for"):
-            session.run("true", timeout=5)
+            session.run("true", timeout=60)
         assert session.attempts == 1
     finally:
         session.close()
@@ -165,10 +187,10 @@ def test_a_host_that_talks_on_is_not_contacted_again(name: str) -> None:
 def test_a_status_that_is_no_number_settles_every_command(name: str) -> None:
     session = Session(Target(name=name))
     try:
-        jobs = [session.submit("true", timeout=5) for _ in range(3)]
+        jobs = [session.submit("true", timeout=60) for _ in range(3)]
         for job in jobs:
             with pytest.raises(RemoteError, match=r"no exit status|killed the shell"):
-                job.result(timeout=6)
+                job.result(timeout=60)
         assert session.attempts == 1
     finally:
         session.close()
@@ -178,7 +200,7 @@ def interrupt(site: Site, number: signal.Signals, *words: str) -> tuple[Done, fl
     """A run in which one host is silent and the others have answered, until this signal."""
     inventory = site.inventory("silent", "holds-on", "talks-on")
     run = site.start(inventory, "--gather-timeout=60", *words)
-    end = time.monotonic() + 40
+    end = time.monotonic() + 50
     found = (site.folder / "reports").glob
     while not any(b'"honest":' in p.read_bytes() for p in found("*-audit/evidence.json")):
         assert time.monotonic() < end, "the evidence is not saved as it comes"

@@ -167,7 +167,7 @@ def test_the_login_command_has_names_as_arguments(payload: str, shell: str, tmp_
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             check=False,
-            timeout=10,
+            timeout=60,
         )
     assert payload.encode() in (tmp_path / "sudo-arguments").read_bytes().split(b"\0")
     assert not (tmp_path / MARK).exists()

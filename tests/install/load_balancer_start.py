@@ -29,7 +29,7 @@ from pathlib import Path
 
 NAME, PORT = "api.example", 16443
 ADDRESS, APISERVER_PORT = "10.0.0.1", 6443
-PATIENCE = 8.0  # seconds until haproxy listens and has checked its servers
+PATIENCE = 40.0  # seconds until haproxy listens and has checked its servers
 
 # seccomp's number of the architecture, and of its system call socket(2).
 ARCHITECTURES = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}

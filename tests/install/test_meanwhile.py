@@ -15,7 +15,7 @@ from hale.install.peer_monitor import monitor_peers
 from hale.install.phase import Observations, PhaseProblem, Problems, RunScript, WaitFor
 from tests.install import factories
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 ILL, WELL = "m2: its etcd is not healthy", ""
 
 

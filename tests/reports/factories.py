@@ -107,7 +107,7 @@ def ended(
         start_new_session=True,
     )
     try:
-        late = time.monotonic() + 30
+        late = time.monotonic() + 50
         while not when():
             assert process.poll() is None, process.communicate()[0]
             assert time.monotonic() < late, "it never came so far"
@@ -119,7 +119,7 @@ def ended(
                 os.killpg(process.pid, end)  # workers: by themselves they end only after a while
         else:
             os.killpg(process.pid, end)  # as a terminal does: to all of the foreground
-        printed, _ = process.communicate(timeout=30)
+        printed, _ = process.communicate(timeout=50)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

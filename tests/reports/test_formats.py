@@ -28,6 +28,16 @@ def test_every_format_is_documented() -> None:
     assert [name for name in formats.FORMATS if not re.search(rf"\b{name}\b", helped)] == []
 
 
+def test_an_audit_loads_only_the_formats_that_it_writes() -> None:
+    code = "import sys, hale.pytest_plugin.plugin, hale.report.audits; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=factories.ROOT, check=True, capture_output=True, text=True
+    )
+    renderers = {render.__module__ for render in formats.FORMATS.values()} - {formats.__name__}
+    loaded = renderers.intersection(done.stdout.split())
+    assert loaded == {"hale.report.html", "hale.report.junit"}
+
+
 @pytest.mark.parametrize("name", formats.FORMATS)
 def test_any_results_can_be_reported(recorded: Results, name: str) -> None:
     """Also those with hostile text, without rows, and of a run that has no end."""

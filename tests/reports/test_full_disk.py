@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hale.files import manifest
 from tests.reports import factories
 
 END = {"report.html": "</html>", "junit.xml": "</testsuites>"}
@@ -55,7 +56,9 @@ def require_complete(folder: Path) -> None:
         if path.is_dir():
             continue
         assert not path.name.startswith("."), path
-        if path.suffix == ".json":
+        if path.name == manifest.NAME:
+            assert manifest.differences(path.parent, path.read_bytes()) == []
+        elif path.suffix == ".json":
             assert json.loads(path.read_bytes())
         else:
             assert path.read_text().rstrip().endswith(END[path.name]), path

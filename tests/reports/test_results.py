@@ -415,4 +415,4 @@ def test_the_hosts_configuration_is_for_the_operator_alone(whole: factories.Audi
     mode = (whole.folder / "evidence.json").stat().st_mode
     assert stat.S_IMODE(mode) == 0o600
     names = sorted(p.name for p in whole.folder.iterdir())
-    assert names == ["evidence.json", "junit.xml", "report.html", "results.json"]
+    assert names == ["SHA256SUMS", "evidence.json", "junit.xml", "report.html", "results.json"]

@@ -207,11 +207,10 @@ def silent(folder: Path) -> tuple[str]:
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_ctrl_c_while_hosts_are_asked(tmp_path: Path, workers: tuple[str, ...]) -> None:
-    arguments = (*silent(tmp_path), "--hosts=all", "--connect-timeout=30", *workers)
-    late = time.monotonic() + 20
+    arguments = (*silent(tmp_path), "--hosts=all", "--connect-timeout=50", *workers)
 
     def there() -> bool:
-        return bool(list(tmp_path.glob("*-audit/results.json"))) or time.monotonic() > late
+        return bool(list(tmp_path.glob("*-audit/results.json")))
 
     ran = factories.ended(tmp_path, signal.SIGINT, *arguments, when=there)
     found = ran.results
@@ -240,10 +239,10 @@ html.preload = preload
 def test_ctrl_c_while_modules_are_imported(tmp_path: Path) -> None:
     (tmp_path / "loses.py").write_text(LOSES)
     known = silent(tmp_path)
-    chosen = ("--hosts=all", "--connect-timeout=30", "-p", "loses")
+    chosen = ("--hosts=all", "--connect-timeout=55", "-p", "loses")
     begun = time.monotonic()
     ran = factories.audit(tmp_path, *chosen, given=known, PYTHONPATH=str(tmp_path))
-    assert time.monotonic() - begun < 25, "nobody was waited for"
+    assert time.monotonic() - begun < 50, "nobody was waited for"
     assert ran.status == pytest.ExitCode.INTERRUPTED
     assert ran.results.run.state == "interrupted"
 

@@ -272,7 +272,7 @@ def test_no_secret_of_a_host_is_in_a_report(lab: machine.Lab, tmp_path: Path) ->
         host.run(f"printf '%s\\n' '{quoted}' >>{path}")
     ran = factories.audit(tmp_path / "held", "-v", "--tb=long", given=given)
     names = [p.name for p in ran.folder.iterdir()]
-    assert len(names) == 4
+    assert len(names) == 5
     for name in names:
         assert not revealed(ran.text(name)), name
     assert not revealed(ran.printed)

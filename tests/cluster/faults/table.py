@@ -1,11 +1,19 @@
 """All faults of a cluster, in the order in which they are injected and of docs/proofs.md."""
 
-from tests.cluster.faults import certificates, control_plane, endpoint, nodes, reboots
+from tests.cluster.faults import (
+    certificates,
+    control_plane,
+    endpoint,
+    ingress,
+    nodes,
+    reboots,
+)
 from tests.cluster.faults.fault import ClusterFault
 
 FAULTS: tuple[ClusterFault, ...] = (
     *endpoint.FAULTS,
     *nodes.FAULTS,
+    *ingress.FAULTS,
     *certificates.FAULTS,
     *control_plane.FAULTS,
     *reboots.FAULTS,
