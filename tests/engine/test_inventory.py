@@ -58,11 +58,11 @@ def test_malformed(case: Path, tmp_path: Path) -> None:
     given, path = load(case, tmp_path)
     with pytest.raises(UserError) as error:
         ini.load_inventory(path)
-    output = str(error.value)
-    assert output.startswith(f"{path}:")
-    assert given["error"] in output
+    message = str(error.value)
+    assert message.startswith(f"{path}:")
+    assert given["error"] in message
     if given["error"].startswith(":"):
-        assert output.startswith(f"{path}{given['error'].partition(' ')[0]}")
+        assert message.startswith(f"{path}{given['error'].partition(' ')[0]}")
 
 
 def test_the_documents_inventory() -> None:

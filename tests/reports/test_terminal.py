@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from hale.model.results import Guidance, HostRecord, Result, Results
 from hale.model.verdict import Verdict
-from hale.report import matrix, terminal
+from hale.report import gather_progress, matrix, terminal
 from hale.report.matrix import failure_block
 from hale.report.text import fold_hostnames
 from hale.report.verdicts import PRESENTATION
@@ -164,12 +164,12 @@ def test_no_color_and_no_terminal_mean_plain(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    assert terminal.wants_color()
+    assert gather_progress.wants_color()
     monkeypatch.setenv("TERM", "dumb")
-    assert not terminal.wants_color()
+    assert not gather_progress.wants_color()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not terminal.wants_color()
+    assert not gather_progress.wants_color()
 
 
 def test_quiet_and_verbose(recorded: Results) -> None:
