@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# invoke lets no compiled Python be kept: each command would compile anew all that it imports,
+# invoke lets no compiled Python be kept: each command would compile all that it imports again,
 # which takes longer than an audit. From here on it is as Python was told.
 sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 

@@ -28,12 +28,12 @@ ask() {
 }
 one() {
   ask "$1"
-  case $(printf '%s\n' "$said" | grep '^@ ' | tail -n 1) in
+  case $(printf '%s\n' "$output" | grep '^@ ' | tail -n 1) in
   "@ 401 "*|"@ 403 "*) [ ! -r "$client" ] || ask --cert "$client" "$1" ;;
   esac
-  got=$(printf '%s\n' "$said" | sed -n 's/^@ //p' | tail -n 1)
-  said=$(printf '%s\n' "$said" | sed '/^@ /d; s/^/| /' | head -c 1500)
-  printf 'url %s\n%s\ngot %s %s\n' "$1" "$said" "$r" "$got"
+  got=$(printf '%s\n' "$output" | sed -n 's/^@ //p' | tail -n 1)
+  output=$(printf '%s\n' "$output" | sed '/^@ /d; s/^/| /' | head -c 1500)
+  printf 'url %s\n%s\ngot %s %s\n' "$1" "$output" "$r" "$got"
 }
 # Both run at once; the second's output waits in the pipe, which keeps their order constant.
 one "$2" | { one "$1" </dev/null; cat; }

@@ -160,6 +160,6 @@ def _certificates(path: str, lines: Sequence[str], now: float) -> list[Certifica
         first = x509.load_pem_x509_certificates(text.encode())[0]
     except ValueError as error:
         raise Unreadable(f"{path}: its certificate cannot be read: {error}") from None
-    left = first.not_valid_after_utc.timestamp() - now
+    seconds = first.not_valid_after_utc.timestamp() - now
     begun = first.not_valid_before_utc.timestamp() <= now
-    return [Certificate(path, first.subject.rfc4514_string(), left / DAY, begun)]
+    return [Certificate(path, first.subject.rfc4514_string(), seconds / DAY, begun)]

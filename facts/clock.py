@@ -90,7 +90,7 @@ def probes(host: Host, cases: Sequence[Case[ClockParameters]]) -> tuple[Probe, .
 def read_runtime(readings: ClusterView, case: Case[ClockParameters]) -> ClockRuntime:
     """All clocks. Raises Unreadable where one is missing and the others prove no fault."""
     offsets: list[Offset] = []
-    unread = [f"{h.name}: not asked" for h in case.inventory.hosts if h.name not in readings]
+    unread = [f"{h.name}: not audited" for h in case.inventory.hosts if h.name not in readings]
     for host, its in readings.items():
         try:
             offsets.append(Offset(host, its.clock_offset, its.clock_delay))
@@ -109,5 +109,5 @@ def read_runtime(readings: ClusterView, case: Case[ClockParameters]) -> ClockRun
     if unread and fact.spread_seconds <= case.parameters.tolerance_seconds:
         raise Unreadable("; ".join(unread))
     if not offsets:
-        raise Unreadable("no host was asked")
+        raise Unreadable("no host was audited")
     return fact

@@ -140,8 +140,8 @@ def _answers(lines: Sequence[str]) -> dict[str, FileSystem]:
         free, size, inodes, every = map(int, parts.groups()[:4])
         if not size:
             raise Unreadable(f"{folder}: its file system reports no size")
-        left = 100 * inodes / every if every else None
-        found[folder] = FileSystem(folder, parts[5], 100 * free / size, left)
+        free_inodes = 100 * inodes / every if every else None
+        found[folder] = FileSystem(folder, parts[5], 100 * free / size, free_inodes)
     return found
 
 

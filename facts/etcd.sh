@@ -15,7 +15,7 @@ ask() {
   capture curl -q -sS --noproxy '*' --connect-timeout 3 --max-time 5 --capath /dev/null \
     --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt" \
     --key "$pki/healthcheck-client.key" "$@" "https://127.0.0.1:$port$path"
-  printf '%s %s %s\n' "$name" "$r" "$(flat "$said")"
+  printf '%s %s %s\n' "$name" "$r" "$(flat "$output")"
 }
 ask status /v3/maintenance/status -d '{}'
 ask members /v3/cluster/member/list -d '{}'

@@ -21,11 +21,11 @@ ask() { capture curl -q -sS --noproxy '*' --connect-timeout 2 --max-time 5 "$@";
 ask "$@" "$at/metrics"
 if [ "$r" = 0 ]; then
   echo "metrics 0"
-  printf '%s\n' "$said" | sed -n -e '/^etcd_mvcc_db_total_size_in[a-z_]*bytes /p' \
+  printf '%s\n' "$output" | sed -n -e '/^etcd_mvcc_db_total_size_in[a-z_]*bytes /p' \
     -e '/^etcd_server_quota_backend_bytes /p' -e '/^etcd_disk_wal_fsync_duration_seconds_/p'
 else
-  echo "metrics $r $(flat "$said")"
+  echo "metrics $r $(flat "$output")"
 fi
 # An alarm is a part of it, and a member without a majority answers.
 ask "$@" "$at/health?serializable=true"
-echo "health $r $(flat "$said")"
+echo "health $r $(flat "$output")"

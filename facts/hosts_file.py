@@ -159,7 +159,7 @@ def read_runtime(readings: HostView, case: Case[HostsFileParameters]) -> HostsFi
             raise Unreadable(f"the resolver's answer is garbled: {line!r}")
     endpoint = case.inventory.endpoint
     if missing := [name for name in endpoint.names if name not in found]:
-        raise Unreadable(f"the resolver was not asked for {', '.join(missing)}")
+        raise Unreadable(f"the resolver was not queried for {', '.join(missing)}")
     return HostsFileRuntime(
         endpoint.vip,
         tuple(

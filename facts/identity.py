@@ -173,7 +173,7 @@ def read_runtime(readings: ClusterView, case: Case[IdentityParameters]) -> Ident
     holders: dict[str, list[str]] = {}
     sources: list[ConfigLine] = []
     unset: list[str] = []
-    unread = [f"{h.name}: not asked" for h in case.inventory.hosts if h.name not in readings]
+    unread = [f"{h.name}: not audited" for h in case.inventory.hosts if h.name not in readings]
     read_of = 0
     for host, its in readings.items():
         try:

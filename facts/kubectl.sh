@@ -7,4 +7,4 @@ readable "$kubeconfig"
 KUBERC=off; export KUBERC
 capture kubectl --kubeconfig "$kubeconfig" --cache-dir /dev/null --request-timeout=5s \
   version -o json
-printf 'version %s %s\n' "$r" "$(flat "$said")"
+printf 'version %s %s\n' "$r" "$(flat "$output")"

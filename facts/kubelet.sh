@@ -17,4 +17,4 @@ given=$(flag healthz-port); port=${given:-$port}
 case $at in ''|0.0.0.0|::) at=127.0.0.1 ;; *:*) at="[$at]" ;; esac
 url=http://$at:${port:-10248}/healthz
 capture curl -q -sS --noproxy '*' --connect-timeout 2 --max-time 5 "$url"
-printf 'healthz %s %s %s\n' "$url" "$r" "$(flat "$said")"
+printf 'healthz %s %s %s\n' "$url" "$r" "$(flat "$output")"

@@ -12,7 +12,7 @@ if [ -n "$pids" ]; then
   case $bind in *:*) bind="[$bind]" ;; esac
   url=https://$bind:$port/healthz
   capture curl -q -ksS --noproxy '*' --connect-timeout 2 --max-time 3 "$url"
-  echo "healthz $r $(flat "$said")"
+  echo "healthz $r $(flat "$output")"
 else
   echo no process
 fi

@@ -40,9 +40,9 @@ echo "user $user"
 read -r self _ </proc/self/stat || exit
 set -- --nofile="$nofile" --nproc="$nproc" --memlock="$memlock"
 prlimit --pid "$self" "$@" 2>/dev/null || for limit; do
-  said=$(prlimit --pid "$self" "$limit" 2>&1) || case $said in
+  output=$(prlimit --pid "$self" "$limit" 2>&1) || case $output in
     *'Operation not permitted'*) limit=${limit#--}; echo "kept ${limit%%=*}";;
-    *) fail "$said";;
+    *) fail "$output";;
   esac
 done
 runuser -s /bin/cat -- "$user" /proc/self/limits || exit

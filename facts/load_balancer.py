@@ -268,7 +268,7 @@ def read_persisted(readings: HostView, case: Case[LoadBalancerParameters]) -> Lo
 
 
 def _next_start(readings: HostView, unit: str) -> tuple[list[str], str, tuple[str, ...]]:
-    """The files with which systemd starts haproxy, and where that is said if not by the package;
+    """The files with which systemd starts haproxy, the place that names them if not the package's,
     and why systemd does not start it.
 
     Raises Unreadable where the command is none of haproxy's, or depends on a file not read.

@@ -1,8 +1,8 @@
 # Given: unit, shown (its properties), config (haproxy's).
 need systemctl sed head date tr
-said=$(systemctl show "$unit" --property="$shown") || exit
-printf '%s\n' "$said"
-case $said in *ActiveState=active*) ;; *) exit 0 ;; esac
+output=$(systemctl show "$unit" --property="$shown") || exit
+printf '%s\n' "$output"
+case $output in *ActiveState=active*) ;; *) exit 0 ;; esac
 # Its files are those of its command line: -f, a file or a folder each.
 pid=$(systemctl show "$unit" --property=MainPID | tr -dc 0-9)
 files=$({ tr '\0' '\n' <"/proc/${pid:-0}/cmdline"; } 2>/dev/null | sed -n '/^-f$/{n;p;}')

@@ -7,7 +7,7 @@ for name in kubelet containerd; do
     command -v "${from#*:}" >/dev/null || continue
     capture "${from#*:}" --version
     [ "$r" = 0 ] || continue
-    printf '%s %s %s\n' $name "${from%%:*}" "$(flat "$said")"
+    printf '%s %s %s\n' $name "${from%%:*}" "$(flat "$output")"
     break
   done
 done

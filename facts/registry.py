@@ -65,11 +65,11 @@ def probes(host: Host, cases: Sequence[Case[RegistryParameters]]) -> tuple[Probe
     if not urls:
         return ()
     accept = " ".join(f"-H {shlex.quote(f'Accept: {kind}')}" for kind in KINDS)
-    asks = "\n".join(
+    requests = "\n".join(
         f"ask {shlex.quote(url)}" + (f" -I {accept}" if "/manifests/" in url else "")
         for url in urls
     )
-    return (CommandProbe("answers", PRELUDE + ASK + asks, timeout=20, slow=True),)
+    return (CommandProbe("answers", PRELUDE + ASK + requests, timeout=20, slow=True),)
 
 
 def read_runtime(readings: HostView, case: Case[RegistryParameters]) -> RegistryRuntime:

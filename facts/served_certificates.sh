@@ -14,7 +14,7 @@ served() {
   echo "server $name $address:$port $file"
   capture curl -q -svk -o /dev/null --noproxy '*' --connect-timeout 2 --max-time 4 "$@" \
     --stderr - "https://$address:$port/livez"
-  printf '%s\n' "$said" | sed -n 's/^\*[[:space:]]*\(start\|expire\) date: /\1 /p'
+  printf '%s\n' "$output" | sed -n 's/^\*[[:space:]]*\(start\|expire\) date: /\1 /p'
   echo "ended $r"
   [ -e "$file" ] || { echo none; return; }
   readable "$file"

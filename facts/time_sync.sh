@@ -6,7 +6,7 @@ systemctl show "$@" --property="$shown" || exit
 ask() {
   name=$1; shift
   capture timeout 4 "$@"
-  printf '%s\n' "$said" | sed "s/^/$name: /"
+  printf '%s\n' "$output" | sed "s/^/$name: /"
   echo "status $name $r"
 }
 # shellcheck disable=SC2086 # a list of units

@@ -16,7 +16,7 @@ def wait_until(
     """Call `check` until nothing is missing; returns what it found last.
 
     check: what is still missing; anything falsy ends the wait. timeout, interval: seconds; there
-    is always one check, and the last one begins after `timeout`. give_up: asked after each check
+    is always one check, and the last one begins after `timeout`. give_up: called after each check
     that found something.
     """
     end = time.monotonic() + timeout

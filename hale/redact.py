@@ -167,7 +167,7 @@ _SECRETS = (
         rf"{_NOT}(?:{_QUOTED}|[^\s\"'].*)",
         _end_of_line,
     ),
-    # Behind a colon: the whole value, commas too.
+    # Behind a colon: the entire value, commas too.
     _Rule(
         _NAMES,
         rf"({_NAME}[\"']?[ \t]*:[ \t]*){_NOT}(?:{_QUOTED}|[^\s\"']+)",

@@ -10,7 +10,7 @@ while read -r _ _ _ _ where options; do
     esac
 done < /proc/self/mountinfo
 
-# Settings that are the whole machine's, and that the kubelet or a baseline's remedy writes. The host
+# Settings that belong to the machine, and that the kubelet or a baseline's remedy writes. The host
 # gets files of its own in their place, with the values that a kernel starts with (sysctl/vm.rst,
 # sysctl/kernel.rst, keyrings(7)): what is written there is read there, until the next boot.
 mount -t tmpfs -o mode=755 settings /mnt
@@ -33,7 +33,7 @@ umount --lazy /mnt
 mount --make-rshared /
 
 # A systemd for each user that logs in would hold four of the inotify instances that root has on
-# the whole machine (inotify(7)), and with a cluster on the hosts they would not do.
+# the machine (inotify(7)), and with a cluster on the hosts they would not do.
 mkdir -p /run/systemd/system
 ln -s /dev/null /run/systemd/system/user@.service
 

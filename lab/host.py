@@ -216,9 +216,9 @@ class LabHost:
 
     def wait_for_boot(self, end: float) -> None:
         """Wait until the host has finished booting, failed units or not. Raises LabError."""
-        left = max(1.0, end - time.monotonic())
+        remaining = max(1.0, end - time.monotonic())
         try:
-            self.run("systemctl is-system-running --wait", check=False, timeout=left)
+            self.run("systemctl is-system-running --wait", check=False, timeout=remaining)
         except subprocess.TimeoutExpired as e:
             raise self._did_not_boot("is still booting") from e
 

@@ -71,6 +71,8 @@ TEXTS: Mapping[str, str] = {
     r"no longer well": "unhealthy",
     r"nobody": "no host, nothing",
     r"not to be seen": "not visible, unknown",
+    r"said": "output, stated",
+    r"seen": "observed, read",
     r"r[au]ns? out (in|\d+ days|soon)": "expire",
     r"(red|green|unknown) rows?": "failed, passed, unknown results",
     r"rows? (is|are|was|were) (red|green|unknown)": "failed, passed, unknown results",

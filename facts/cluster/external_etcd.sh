@@ -5,5 +5,5 @@ for at; do
   capture curl -q -sS --noproxy '*' --connect-timeout 3 --max-time 8 --capath /dev/null \
     ${ca:+--cacert "$ca"} ${cert:+--cert "$cert"} ${key:+--key "$key"} "$at/v3/kv/range" \
     -d "$range"
-  printf 'at %s %s %s\n' "$at" "$r" "$(flat "$said")"
+  printf 'at %s %s %s\n' "$at" "$r" "$(flat "$output")"
 done

@@ -7,4 +7,4 @@ get() {
     --request-timeout 8s get -f - --ignore-not-found -o jsonpath="$template"
 }
 capture get
-printf '%s\nend %s\n' "$said" "$r"
+printf '%s\nend %s\n' "$output" "$r"

@@ -49,11 +49,11 @@ get() {
     --cacert "$pki/ca.crt" --cert "$pki/apiserver-kubelet-client.crt" \
     --key "$pki/apiserver-kubelet-client.key" -w '\n@ %{http_code}\n' \
     ${accept:+-H "$accept"} "$@"
-  why=$(printf '%s\n' "$said" | sed -n '/^curl: /{p;q;}')
+  why=$(printf '%s\n' "$output" | sed -n '/^curl: /{p;q;}')
   case $filter in
-  objects) got=$(printf '%s\n' "$said" | sed -E "$objects") ;;
-  workloads) got=$(printf '%s\n' "$said" | sed -nE "$workloads" | items "$known") ;;
-  bindings) got=$(printf '%s\n' "$said" | sed -nE "$bindings" | items "$subject") ;;
+  objects) got=$(printf '%s\n' "$output" | sed -E "$objects") ;;
+  workloads) got=$(printf '%s\n' "$output" | sed -nE "$workloads" | items "$known") ;;
+  bindings) got=$(printf '%s\n' "$output" | sed -nE "$bindings" | items "$subject") ;;
   esac
 }
 # items REGEX: of tagged lines, the items that match, and the lines of status.

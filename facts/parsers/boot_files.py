@@ -6,8 +6,8 @@ or removes it at boot.
 
 A root that is an overlay whose upper folder is in memory (Ubuntu's overlayroot) loses every edit:
 what a boot finds is in its image, which is not read. A root that is a tmpfs itself is a diskless
-host's: every boot fills it from the same image, and which of its files are the image's is not to be
-seen from the host. They count as kept.
+host's: every boot fills it from the same image, and which of its files are the image's cannot be
+read on the host. They count as kept.
 
 Sources: tmpfiles.d(5), systemd-tmpfiles-setup.service(8) (`--create --remove --boot`);
 proc_pid_mountinfo(5); file-hierarchy(7); the kernel's filesystems/overlayfs (upperdir=, st_dev).

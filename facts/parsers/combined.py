@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 def view_of(readings: ClusterView, host: Host) -> HostView:
     """The host's evidence. Raises Unreadable where it is not in the run."""
     if host.name not in readings:
-        raise Unreadable("not asked")
+        raise Unreadable("not audited")
     return readings[host.name]
 
 

@@ -10,7 +10,7 @@ ask() {
   elif command -v socat >/dev/null; then
     send() { socat -t 2 - "UDP:$1:53"; }
   else
-    missing "neither bash nor socat is installed: no DNS server can be asked"
+    missing "neither bash nor socat is installed: no DNS server can be queried"
   fi
   for _ in 1 2; do
     # shellcheck disable=SC2059  # the packet is a format

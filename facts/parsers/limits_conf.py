@@ -55,7 +55,7 @@ def identity(text: str) -> User | None:
     main = re.search(r"gid=(\d+)", text, re.ASCII)
     groups = re.findall(r"(\d+)\(([^)]*)\)", text.partition("groups=")[2], re.ASCII)
     if not who or not main:
-        raise Unreadable(f"id said {text.strip(BLANKS)!r}")
+        raise Unreadable(f"id printed {text.strip(BLANKS)!r}")
     return User(
         who[2],
         int(who[1]),

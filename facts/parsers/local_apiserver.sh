@@ -21,5 +21,5 @@ api() {
     --cacert "$pki/ca.crt" --cert "$pki/apiserver-kubelet-client.crt" \
     --key "$pki/apiserver-kubelet-client.key" -w '\n@ %{http_code}\n' \
     "$@" "https://$at$path"
-  printf '%s %s %s\n' "$name" "$r" "$(flat "$said")"
+  printf '%s %s %s\n' "$name" "$r" "$(flat "$output")"
 }

@@ -15,14 +15,14 @@ readable() {
 }
 flat() { printf '%s' "$1" | tr '\n\r' '  '; }
 
-# capture COMMAND...: its output in $said, its status in $r. What it prints on standard error is
+# capture COMMAND...: its output as $output, its status as $r. What it prints on standard error is
 # added only where it fails: a warning, such as the dynamic linker's, would break up the output.
 newline='
 '
 ended="$newline@ended "
 capture() {
-  said=$({ out=$("$@") && r=0 || r=$?; printf '%s%s\n%s' "$ended" "$r" "$out"; } 2>&1)
-  errors=${said%%"$ended"*}; said=${said#*"$ended"}
-  r=${said%%[!0-9]*}; said=${said#"$r"}; said=${said#?}
-  [ "$r" = 0 ] || said=$said${said:+$newline}${errors%"$newline"}
+  output=$({ out=$("$@") && r=0 || r=$?; printf '%s%s\n%s' "$ended" "$r" "$out"; } 2>&1)
+  errors=${output%%"$ended"*}; output=${output#*"$ended"}
+  r=${output%%[!0-9]*}; output=${output#"$r"}; output=${output#?}
+  [ "$r" = 0 ] || output=$output${output:+$newline}${errors%"$newline"}
 }

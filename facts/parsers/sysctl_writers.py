@@ -143,14 +143,16 @@ def _later_by_variable(before: str, key: str, rest: str) -> bool:
 
 def _without_braces(key: str) -> list[str]:
     """The keys of `net/ipv4/conf/{all,default}/forwarding`; itself where they are too many."""
-    left, keys = [key], []
-    while left:
-        one = left.pop(0)
+    pending, keys = [key], []
+    while pending:
+        one = pending.pop(0)
         if not (found := _BRACES.search(one)):
             keys.append(one)
             continue
-        left += [one[: found.start()] + part + one[found.end() :] for part in found[1].split(",")]
-        if len(left) + len(keys) > _MOST_BRACES:
+        pending += [
+            one[: found.start()] + part + one[found.end() :] for part in found[1].split(",")
+        ]
+        if len(pending) + len(keys) > _MOST_BRACES:
             return [key]
     return keys
 

@@ -56,10 +56,10 @@ main=/etc/tuned/tuned-main.conf
 ! wanted tuned.service || unseen $main /etc/tuned/active_profile
 if [ -e /etc/tuned/active_profile ] && wanted tuned.service &&
    case $(value_of reapply_sysctl $main 2>/dev/null) in 0*|[Ff]*|[Nn]*) ;; *) false ;; esac; then
-  left=$(cat /etc/tuned/active_profile)
+  pending=$(cat /etc/tuned/active_profile)
   for n in 1 2 3 4 5 6 7 8; do
     next=
-    for name in $left; do
+    for name in $pending; do
       for file in "/etc/tuned/$name" "/etc/tuned/profiles/$name" "/usr/lib/tuned/$name" \
                   "/usr/lib/tuned/profiles/$name"; do
         file=$file/tuned.conf
@@ -69,7 +69,7 @@ if [ -e /etc/tuned/active_profile ] && wanted tuned.service &&
         break
       done
     done
-    left=$next
+    pending=$next
   done
 fi
 if wanted systemd-networkd.service; then

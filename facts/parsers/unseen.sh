@@ -25,7 +25,7 @@ unseen() {
     case " $denied " in *" $at "*) ;; *) denied="$denied $at" ;; esac
   done
 }
-# Whether root may execute the file, whoever asks.
+# Whether root may execute the file, whoever runs this.
 executable() {
   [ -x "$1" ] || [ -n "$(find -L "$1" -prune -type f \( -perm -100 -o -perm -010 -o -perm -001 \))" ]
 }

@@ -156,10 +156,10 @@ class WorkerGate:
         words = ("drain", node, "--ignore-daemonsets", "--delete-emptydir-data")
         end = time.monotonic() + self.options.timeout
         while True:
-            left = max(1, min(_DRAIN_SLICE, round(end - time.monotonic())))
+            remaining = max(1, min(_DRAIN_SLICE, round(end - time.monotonic())))
             never = False
             try:
-                done = self.nodes.run(*words, f"--timeout={left}s", timeout=left + 30)
+                done = self.nodes.run(*words, f"--timeout={remaining}s", timeout=remaining + 30)
             except ApiUnavailable as error:
                 why = str(error)
             else:

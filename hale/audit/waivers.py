@@ -289,7 +289,7 @@ def _hosts(pattern: str, inventory: Inventory) -> frozenset[str]:
     try:
         return frozenset(s.host.name for s in select_hosts(pattern, inventory, lambda uri: ()))
     except UserError:
-        return frozenset()  # said in the run's states
+        return frozenset()  # the run's states report it
 
 
 def _names(waiver: Waiver, case: Case[Any]) -> bool:

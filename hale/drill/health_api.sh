@@ -23,7 +23,7 @@ while :; do
   # shellcheck disable=SC2086  # words
   curl -q $options $leases --next $options -H "$table" $lists 2>/dev/null |
     awk -v t="$now" -v names="$names" 'BEGIN { split(names, name); n = 1 }
-      /^@$/ { if (!seen) print name[n] " . " t " 28 no answer"; n++; seen = 0; next }
-      length { print name[n] " . " t " 0 " $0; seen = 1 }'
+      /^@$/ { if (!answered) print name[n] " . " t " 28 no answer"; n++; answered = 0; next }
+      length { print name[n] " . " t " 0 " $0; answered = 1 }'
   sleep "$period"
 done

@@ -2,11 +2,11 @@
 now; echo "begin $now"
 etcd() {
   now; t=$now
-  said=$(curl -q -sS --noproxy '*' --connect-timeout "$timeout" --max-time "$timeout" \
+  output=$(curl -q -sS --noproxy '*' --connect-timeout "$timeout" --max-time "$timeout" \
     --capath /dev/null --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt" \
     --key "$pki/healthcheck-client.key" "$2" 2>&1); r=$?
   # shellcheck disable=SC2086  # on one line
-  set -- "$1" $said; name=$1; shift
+  set -- "$1" $output; name=$1; shift
   printf 'etcd %s %s %s %s\n' "$name" "$t" "$r" "$*"
 }
 while :; do

@@ -14,9 +14,9 @@ esac
 ask() {
   began=$now
   # shellcheck disable=SC2086  # words
-  said=$($curl $cert -w '= %{http_code} %{time_total}' "$url" 2>&1); r=$?
+  output=$($curl $cert -w '= %{http_code} %{time_total}' "$url" 2>&1); r=$?
   # shellcheck disable=SC2086  # on one line
-  set -- "$1" $said
+  set -- "$1" $output
   n=$1; shift
   now
   printf 'ask %s %s %s %s %s\n' "$n" "$began" "$now" "$r" "$*"
@@ -25,11 +25,11 @@ now; start=$now; n=0
 echo "begin $now"
 while :; do
   now
-  left=$((start + n * period - now))
-  if [ $left -gt 9 ]; then sleep 0.1
-  elif [ $left -gt 0 ]; then sleep 0.0$left
+  wait_ms=$((start + n * period - now))
+  if [ $wait_ms -gt 9 ]; then sleep 0.1
+  elif [ $wait_ms -gt 0 ]; then sleep 0.0$wait_ms
   fi
-  [ $left -gt -100 ] || { echo "late $now"; start=$((now - n * period)); }
+  [ $wait_ms -gt -100 ] || { echo "late $now"; start=$((now - n * period)); }
   # Read here, not behind the &: on a busy host a later process may run before an earlier one.
-  [ $left -gt 9 ] || { now; ask $n & n=$((n + 1)); }
+  [ $wait_ms -gt 9 ] || { now; ask $n & n=$((n + 1)); }
 done

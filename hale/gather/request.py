@@ -32,7 +32,7 @@ COMMAND = "C"  # a probe's output
 STATUS = "S"  # exit status and errors of the frame before
 END = "Z"  # the clock, the uptime at the start and now
 
-# The threads of all hosts make their scripts at once. Most hosts are asked for the same files, and
+# The threads of all hosts make their scripts at once. Most hosts have the same files read, and
 # the commands and the filter for them are made once: the first thread does, and the others wait.
 _ONE_BY_ONE = Lock()
 

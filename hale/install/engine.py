@@ -43,7 +43,7 @@ from hale.install.phase import (
     WaitForPhase,
     WriteFile,
 )
-from hale.install.planning import LeftAlone, split
+from hale.install.planning import Exempt, split
 from hale.install.reporter import PhaseReporter, ProgressListener
 from hale.install.scheduler import PhaseTask, Scheduler, load_phase
 from hale.install.session_leases import SessionFor, SessionLeases
@@ -71,7 +71,7 @@ class PhaseFailed(Exception):
 class Engine:
     """One run of an install or a reset.
 
-    sessions: to all hosts; the caller closes them. gate: of hosts that have joined. left_alone:
+    sessions: to all hosts; the caller closes them. gate: of hosts that have joined. exempt:
     what the run does not touch. stop: set it to end the run after the current steps. differences:
     what stays as it is although it differs, by its text.
     """
@@ -81,7 +81,7 @@ class Engine:
     listener: ProgressListener
     journal: Journal | None = None
     gate: JoinedGate | None = None
-    left_alone: LeftAlone = frozenset()
+    exempt: Exempt = frozenset()
     stop: threading.Event = field(default_factory=threading.Event)
     differences: dict[str, PhaseProblem] = field(default_factory=dict)
     _failing: threading.Event = field(default_factory=threading.Event)
@@ -194,15 +194,15 @@ class Engine:
         with suppress(Unreadable, UserError):
             phase, site = load_phase(task.phase), self._context(task)
             kept: Problems = ()
-            if self.left_alone:
-                _, kept = split(phase.remaining(site, observed), task.phase, self.left_alone)
+            if self.exempt:
+                _, kept = split(phase.remaining(site, observed), task.phase, self.exempt)
             for found in (*kept, *phase.differences(site, observed)):
                 self.differences[str(found)] = found
 
     def _remaining(self, task: PhaseTask, observed: Observations) -> Problems:
         """What the run has to do of the task. Raises Unreadable."""
         problems = load_phase(task.phase).remaining(self._context(task), observed)
-        return split(problems, task.phase, self.left_alone)[0]
+        return split(problems, task.phase, self.exempt)[0]
 
     def _phase(
         self, task: PhaseTask, observed: Observations | None, *, again: bool
@@ -321,7 +321,7 @@ class Engine:
                 raise InstallAborted
             by_host: dict[str, list[Step]] = {}
             for step in batch.steps:
-                if (phase, step.host) in self.left_alone:
+                if (phase, step.host) in self.exempt:
                     continue
                 by_host.setdefault(step.host, []).append(step)
             _all(

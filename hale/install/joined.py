@@ -18,7 +18,7 @@ from hale.install.cluster_context import ClusterContext
 from hale.install.observe import HostsUnreachable, ObservationRequest, observe
 from hale.install.options import InstallOptions
 from hale.install.phase import Probes
-from hale.install.planning import LeftAlone, phase_statuses
+from hale.install.planning import Exempt, phase_statuses
 from hale.install.scheduler import load_phase
 from hale.install.status_view import print_status
 from hale.inventory.cluster_spec import KUBELET
@@ -67,13 +67,13 @@ def only_adds_workers(context: ClusterContext, joined: Collection[str], phase: s
     return bool(missing) and not any(h.is_master for h in missing)
 
 
-def left_alone(
+def exempt_phases(
     context: ClusterContext,
     sessions: SessionPool,
     phases: Sequence[str],
     joined: Collection[str],
     phase: str = "",
-) -> LeftAlone:
+) -> Exempt:
     """What this run does not touch: (phase, host), where it only adds workers.
 
     A phase that an earlier run has begun on the cluster and not completed is not left out. Raises
@@ -88,7 +88,7 @@ def left_alone(
 
 def unfinished(
     context: ClusterContext, sessions: SessionPool, phases: Sequence[str], joined: Collection[str]
-) -> LeftAlone:
+) -> Exempt:
     """(phase, host) of a first install that was interrupted on hosts that have joined.
 
     Raises HostsUnreachable.
@@ -111,15 +111,16 @@ def confirm_changes(
     console: Console,
     phases: Sequence[str],
     joined: Collection[str],
-    left: LeftAlone = frozenset(),
+    exempt: Exempt = frozenset(),
 ) -> frozenset[str]:
     """Print what remains to do in a cluster that has hosts already, and ask once.
 
-    left: what is left alone. Returns the requirements that the run is for (Phase.REMEDIATES).
+    exempt: what the run does not touch. Returns the requirements that the run is for
+    (Phase.REMEDIATES).
     Raises UserError if the operator declines, or stdin is not a terminal; HostsUnreachable.
     """
     again = bool(options.phase)  # its steps run even if it is done
-    statuses = phase_statuses(context, sessions, phases, left, again=again)
+    statuses = phase_statuses(context, sessions, phases, exempt, again=again)
     todo = [s for s in statuses if s.remaining or s.unknown or (again and s.steps)]
     if not todo:
         return frozenset()
@@ -157,7 +158,7 @@ class JoinedGate:
     masters: frozenset[str]
     unhealthy: Callable[[], Sequence[str]]
     complete: bool = True
-    unfinished: LeftAlone = frozenset()
+    unfinished: Exempt = frozenset()
     remediated: frozenset[str] = frozenset()
     worker_gate: Callable[[Callable[[], bool]], WorkerGate] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)

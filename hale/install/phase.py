@@ -26,7 +26,7 @@ class Observations:
 
     def of(self, host: str, subject: str) -> HostView:
         """One subject's view of one host. Reading missing evidence raises Unreadable."""
-        missing = Evidence(host, unreachable=f"{host} was not asked")
+        missing = Evidence(host, unreachable=f"{host} was not observed")
         return HostView(self.hosts.get(host, missing), subject)
 
 
@@ -215,8 +215,8 @@ class Phase(ABC):
         """
         return ()
 
-    def left_problems(
-        self, site: ClusterContext, observations: Observations, left: Collection[str]
+    def exemption_problems(
+        self, site: ClusterContext, observations: Observations, exempt: Collection[str]
     ) -> tuple[str, ...]:
         """Reasons why these hosts cannot be left alone, by `gate_probes`. Raises Unreadable."""
         return ()

@@ -11,7 +11,7 @@ from hale.apply import workflow as apply
 from hale.audit import recorder
 from hale.install import change_page, preflight, saved_plan
 from hale.install.cluster_context import ClusterContext, load_context
-from hale.install.joined import joined_hosts, left_alone, only_adds_workers
+from hale.install.joined import exempt_phases, joined_hosts, only_adds_workers
 from hale.install.locked_run import check_reachable
 from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
@@ -40,12 +40,12 @@ def print_plan(options: InstallOptions) -> None:
     with SessionPool(targets_of(inventory, options.login)) as sessions:
         check_reachable(sessions)
         joined = joined_hosts(context, sessions)
-        left = joined if only_adds_workers(context, joined, options.phase) else frozenset()
+        exempt = joined if only_adds_workers(context, joined, options.phase) else frozenset()
         if GATE in selected:
-            _print_gate(options, context, standard, sessions, console, left)
+            _print_gate(options, context, standard, sessions, console, exempt)
         phases = [n for n in selected if n not in (GATE, AUDIT)]
         try:
-            alone = left_alone(context, sessions, phases, joined, options.phase)
+            alone = exempt_phases(context, sessions, phases, joined, options.phase)
             statuses = phase_statuses(context, sessions, phases, alone, again=bool(options.phase))
         except HostsUnreachable as error:
             raise UserError(str(error)) from None
@@ -74,12 +74,12 @@ def _print_gate(
     standard: Standard,
     sessions: SessionPool,
     console: Console,
-    left: Collection[str],
+    exempt: Collection[str],
 ) -> None:
-    reasons = unsupported(context, sessions, left)
+    reasons = unsupported(context, sessions, exempt)
     folder = recorder.create_run_dir(options.reports, "plan")
     found = preflight.run_preflight(
-        context.inventory, standard, sessions, folder, options.ignore_preflight_errors, left
+        context.inventory, standard, sessions, folder, options.ignore_preflight_errors, exempt
     )
     sealing.seal_folder(folder, apply.console_reporter())
     failed = [*found.fixable, *found.blocking]

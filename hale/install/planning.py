@@ -14,8 +14,8 @@ from hale.model.evidence import Unreadable
 from hale.ssh import SessionPool
 
 # (phase, host): what a run leaves alone (hale/install/joined.py).
-LeftAlone = frozenset[tuple[str, str]]
-_LEFT = "left as it is, because this run only adds workers"
+Exempt = frozenset[tuple[str, str]]
+_NOT_TOUCHED = "left as it is, because this run only adds workers"
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class PhaseStatus:
     content: str = ""
 
 
-def split(problems: Problems, phase: str, left: LeftAlone) -> tuple[Problems, Problems]:
+def split(problems: Problems, phase: str, exempt: Exempt) -> tuple[Problems, Problems]:
     """What remains of a phase, and what of it is left alone in this run."""
-    if not left:
+    if not exempt:
         return problems, ()
-    kept = tuple(p for p in problems if (phase, p.host) in left)
+    kept = tuple(p for p in problems if (phase, p.host) in exempt)
     return (
         tuple(p for p in problems if p not in kept),
-        tuple(p._replace(detail=f"{p.detail}; {_LEFT}") for p in kept),
+        tuple(p._replace(detail=f"{p.detail}; {_NOT_TOUCHED}") for p in kept),
     )
 
 
@@ -53,7 +53,7 @@ def phase_statuses(
     site: ClusterContext,
     sessions: SessionPool,
     names: Iterable[str],
-    left: LeftAlone = frozenset(),
+    exempt: Exempt = frozenset(),
     *,
     again: bool = False,
 ) -> list[PhaseStatus]:
@@ -69,7 +69,7 @@ def phase_statuses(
     found: dict[str, PhaseStatus] = {}
     for name, own in zip(names, observed, strict=True):
         waits = [n for n in required_phases(name) if n in found and found[n].remaining]
-        found[name] = _phase_status(site, name, own, waits, left, again=again)
+        found[name] = _phase_status(site, name, own, waits, exempt, again=again)
     return list(found.values())
 
 
@@ -78,7 +78,7 @@ def _phase_status(
     name: str,
     observed: Observations,
     waits: Sequence[str],
-    left: LeftAlone,
+    exempt: Exempt,
     *,
     again: bool,
 ) -> PhaseStatus:
@@ -86,7 +86,7 @@ def _phase_status(
     if why := phase.skip_reason(site):
         return PhaseStatus(name, phase.title, skip_reason=why)
     try:
-        remaining, kept = split(phase.remaining(site, observed), name, left)
+        remaining, kept = split(phase.remaining(site, observed), name, exempt)
     except Unreadable as error:
         return PhaseStatus(name, phase.title, unknown=str(error))
     with suppress(Unreadable, UserError):
@@ -98,7 +98,7 @@ def _phase_status(
         # The phases before it may resolve what its preflight would report now.
         problems = () if waits else phase.preflight(site, observed)
         batches = tuple(
-            replace(b, steps=tuple(s for s in b.steps if (name, s.host) not in left))
+            replace(b, steps=tuple(s for s in b.steps if (name, s.host) not in exempt))
             for b in (*phase.prepare(site, observed), *phase.batches(site, observed))
         )
         steps = tuple(_steps(batches))

@@ -44,11 +44,11 @@ def run_preflight(
     sessions: SessionPool,
     reports: Path,
     ignored: Collection[str],
-    left: Collection[str] = (),
+    exempt: Collection[str] = (),
 ) -> PreflightResult:
     """Audit the hosts and sort the failed results. Raises UserError if the audit cannot run.
 
-    left: hosts that the run leaves alone; their failed results are ignored.
+    exempt: hosts that the run leaves as they are; their failed results are ignored.
     """
     required = [r.id for r in standard.preflight]
     first = _audit(inventory, standard, sessions, reports, required)
@@ -58,7 +58,7 @@ def run_preflight(
             # A busy host's answer comes late, and its clock looks as late; a wrong clock stays so.
             again = _failed(_audit(inventory, standard, sessions, reports, [CLOCK]))
             failed = [r for r in failed if r.requirement != CLOCK] + again
-    accepted = tuple(r for r in failed if r.requirement in ignored or r.host in left)
+    accepted = tuple(r for r in failed if r.requirement in ignored or r.host in exempt)
     failed = [r for r in failed if r not in accepted]
     ids = sorted({r.requirement for r in failed})
     made = planner.build_plan(first, sessions, ids) if ids else None

@@ -1,4 +1,4 @@
-"""What the gate asks the phases: can they ever complete on these hosts?
+"""Whether the phases can ever complete on these hosts, for the gate.
 
 A phase that would fail after packages have been installed says so here, before any host is changed.
 """
@@ -24,12 +24,12 @@ class _GateProbes:
 
 
 def unsupported(
-    context: ClusterContext, sessions: SessionPool, left: Collection[str] = ()
+    context: ClusterContext, sessions: SessionPool, exempt: Collection[str] = ()
 ) -> tuple[str, ...]:
     """Why phases cannot be completed on these hosts, each with the next step; empty if they can.
 
-    left: hosts that the run leaves alone; what cannot be completed there is no reason, but another
-    version of Kubernetes is. What cannot be read is a reason too. Raises UserError for an
+    exempt: hosts that the run leaves as they are; what cannot be completed there is no reason, but
+    another version of Kubernetes is. What cannot be read is a reason too. Raises UserError for an
     unreachable host.
     """
     phases = map(load_phase, phase_names())
@@ -40,11 +40,11 @@ def unsupported(
     except HostsUnreachable as error:
         raise UserError(str(error)) from None
     reasons: list[str] = []
-    of_left: list[str] = []
+    of_exempt: list[str] = []
     for phase, observations in zip(asking, observed, strict=True):
         try:
             reasons += phase.gate_problems(context, observations)
-            of_left += phase.left_problems(context, observations, left)
+            of_exempt += phase.exemption_problems(context, observations, exempt)
         except Unreadable as error:
             reasons.append(f"{phase.name}: {error}")
-    return (*(r for r in reasons if r.partition(": ")[0] not in left), *of_left)
+    return (*(r for r in reasons if r.partition(": ")[0] not in exempt), *of_exempt)

@@ -179,7 +179,7 @@ def _reset(
                 _refuse(reset_module, context, observations, hosts, reset_options)
                 kept = reset_module.kept(context, observations, present)
                 batches = _batches(reset_module, context, observations, hosts, reset_options)
-                left = engine.run_batches(
+                unresolved = engine.run_batches(
                     "reset", batches, request, lambda s: reset_module.remaining(context, s, present)
                 )
             except InstallAborted:
@@ -198,15 +198,15 @@ def _reset(
                     console.print(Text(indented(escaped_lines(output))))
                 console.print("Run the command again to resume.")
                 return False
-        journal.write(RunFinished(RunState.FAILED if left else RunState.FINISHED, now()))
+        journal.write(RunFinished(RunState.FAILED if unresolved else RunState.FINISHED, now()))
     sealing.seal_run(folder, apply.console_reporter())
     if kept:
         console.print("Left as they are, because Hale did not write them, or not as they are now:")
         print_differences(console, kept)
-    for problem in left:
+    for problem in unresolved:
         console.print(Text(f"  ✗ remaining: {escape_controls(str(problem))}", "red"))
     console.print(Text(f"report: {folder}"))
-    return not left
+    return not unresolved
 
 
 def _refuse(

@@ -114,13 +114,15 @@ class Scheduler:
         more."""
         for task in list(self.waiting):
             self._startable |= set(self._sorter.get_ready())
-            if task in self._startable and self._stagger_left(task, self._done) <= 0:
+            if task in self._startable and self._stagger_remaining(task, self._done) <= 0:
                 yield task
 
     def next_wakeup(self) -> float | None:
         """Seconds until another task may start by its turn alone; None if none will."""
         self._startable |= set(self._sorter.get_ready())
-        waits = [self._stagger_left(t, self._done) for t in self.waiting if t in self._startable]
+        waits = [
+            self._stagger_remaining(t, self._done) for t in self.waiting if t in self._startable
+        ]
         return min((seconds for seconds in waits if seconds < math.inf), default=None)
 
     def begin(self, task: PhaseTask) -> Observations | None:
@@ -157,9 +159,9 @@ class Scheduler:
         self._observations |= {t: o for t, o in observations.items() if t in self.waiting}
 
     def _may_start(self, task: PhaseTask, done: Set[PhaseTask]) -> bool:
-        return self._dependencies[task] <= done and self._stagger_left(task, done) <= 0
+        return self._dependencies[task] <= done and self._stagger_remaining(task, done) <= 0
 
-    def _stagger_left(self, task: PhaseTask, done: Set[PhaseTask]) -> float:
+    def _stagger_remaining(self, task: PhaseTask, done: Set[PhaseTask]) -> float:
         """Seconds until its turn, after the group before it; infinity if only that group's end
         brings it."""
         group = self._previous_group.get(task.group)

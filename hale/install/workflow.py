@@ -22,15 +22,15 @@ from hale.install.joined import (
     InstallAborted,
     JoinedGate,
     confirm_changes,
+    exempt_phases,
     joined_hosts,
-    left_alone,
     only_adds_workers,
     unfinished,
 )
 from hale.install.locked_run import check_reachable, locked_run
 from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
-from hale.install.planning import LeftAlone, phase_statuses
+from hale.install.planning import Exempt, phase_statuses
 from hale.install.progress import (
     InstallProgress,
     escaped_lines,
@@ -103,8 +103,8 @@ def _install(
     inventory = context.inventory
     folder = recorder.create_run_dir(options.reports, "install")
     joined = joined_hosts(context, sessions)
-    left = joined if only_adds_workers(context, joined, options.phase) else frozenset()
-    if GATE in chosen and not _gate(options, context, standard, sessions, folder, console, left):
+    exempt = joined if only_adds_workers(context, joined, options.phase) else frozenset()
+    if GATE in chosen and not _gate(options, context, standard, sessions, folder, console, exempt):
         sealing.seal_run(folder, apply.console_reporter())
         return False
     phases = [n for n in chosen if n not in (GATE, AUDIT)]
@@ -141,18 +141,18 @@ def _gate(
     sessions: SessionPool,
     folder: Path,
     console: Console,
-    left: Collection[str],
+    exempt: Collection[str],
 ) -> bool:
     begun = time.monotonic()
     console.print(headline("▶", GATE, "Host requirements", ""))
-    if reasons := unsupported(context, sessions, left):
+    if reasons := unsupported(context, sessions, exempt):
         for text in reasons:
             console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
         console.print("Nothing was changed: the install could not be completed on these hosts.")
         return False
     inventory = context.inventory
     ignored = options.ignore_preflight_errors
-    found = preflight.run_preflight(inventory, standard, sessions, folder, ignored, left)
+    found = preflight.run_preflight(inventory, standard, sessions, folder, ignored, exempt)
     if found.blocking:
         for text in preflight.render(found.blocking):
             console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
@@ -183,7 +183,7 @@ def _gate(
         typed = apply.ApplyOptions(
             options.reports,
             inventory.path,
-            hosts=",".join(h.name for h in inventory.hosts if h.name not in left),
+            hosts=",".join(h.name for h in inventory.hosts if h.name not in exempt),
             profile=preflight.PROFILE,
             drain=options.drain,
             drain_timeout=options.drain_timeout,
@@ -198,7 +198,7 @@ def _gate(
         if not apply.apply_fix(typed, wanted, None):
             console.print("Not everything was remediated; see above, then run the command again.")
             return False
-        found = preflight.run_preflight(inventory, standard, sessions, folder, ignored, left)
+        found = preflight.run_preflight(inventory, standard, sessions, folder, ignored, exempt)
         if not found.open:
             for text in preflight.render([*found.fixable, *found.blocking]):
                 console.print(Text(f"  ✗ {escape_controls(text)}", "red"))
@@ -225,18 +225,20 @@ def _phases(
 ) -> bool:
     if not chosen:
         return True
-    remediated, left = frozenset[str](), LeftAlone()
+    remediated, exempt = frozenset[str](), Exempt()
     if joined or made is not None:
         try:
-            left = left_alone(context, sessions, chosen, joined, options.phase)
+            exempt = exempt_phases(context, sessions, chosen, joined, options.phase)
             if made is not None:
-                _require_same_steps(options, made, context, sessions, chosen, left)
+                _require_same_steps(options, made, context, sessions, chosen, exempt)
                 saved_plan.save(made, folder / "plan.json")
         except HostsUnreachable as error:
             raise UserError(str(error)) from None
     if joined:
         try:
-            remediated = confirm_changes(options, context, sessions, console, chosen, joined, left)
+            remediated = confirm_changes(
+                options, context, sessions, console, chosen, joined, exempt
+            )
         except HostsUnreachable as error:
             raise UserError(str(error)) from None
     with (
@@ -266,11 +268,11 @@ def _phases(
                 raise UserError(str(error)) from None
         if made is not None:
             try:  # what has run since may have held the lock
-                _require_same_steps(options, made, context, sessions, chosen, left)
+                _require_same_steps(options, made, context, sessions, chosen, exempt)
             except (UserError, HostsUnreachable) as error:
                 journal.write(RunFinished(RunState.FAILED, now()))
                 raise UserError(str(error)) from None
-        engine = Engine(context, sessions, progress, journal, gate, left)
+        engine = Engine(context, sessions, progress, journal, gate, exempt)
         with interruptible(engine):
             try:
                 if options.phase:
@@ -306,10 +308,10 @@ def _require_same_steps(
     context: ClusterContext,
     sessions: SessionPool,
     chosen: Sequence[str],
-    left: LeftAlone,
+    exempt: Exempt,
 ) -> None:
     """Raises UserError if other steps remain now than the plan has; HostsUnreachable."""
-    statuses = phase_statuses(context, sessions, chosen, left, again=bool(options.phase))
+    statuses = phase_statuses(context, sessions, chosen, exempt, again=bool(options.phase))
     saved_plan.require_same_steps(made, statuses)
 
 
@@ -343,7 +345,7 @@ def _joined_gate(
         )
 
     complete = masters == every
-    begun = LeftAlone() if complete else unfinished(context, sessions, phases, joined)
+    begun = Exempt() if complete else unfinished(context, sessions, phases, joined)
     return JoinedGate(
         joined,
         frozenset(masters),

@@ -1,6 +1,6 @@
 """What a drill injects, and what it measured.
 
-All times are seconds since the moment of injection, where nothing else is said.
+All times are seconds since the moment of injection, unless stated otherwise.
 """
 
 from enum import StrEnum

@@ -23,7 +23,7 @@ Understood = TypeVar("Understood")
 
 
 class Unreadable(Exception):
-    """The host could not be asked, or did not answer in a form we know: the verdict is UNKNOWN."""
+    """The host could not be queried, or did not answer in a known form: the verdict is UNKNOWN."""
 
 
 class NotApplicable(Exception):
@@ -36,13 +36,13 @@ class Allowance:
     def __init__(self, limit: int, what: str) -> None:
         """what: the limit in the plural, for the reason: `characters of variables`."""
         self._limit = limit
-        self._left = limit
+        self._remaining = limit
         self._what = what
 
     def spend(self, amount: int = 1, where: object = "") -> None:
         """Raises Unreadable, with the place, once more than the limit was spent."""
-        self._left -= amount
-        if self._left < 0:
+        self._remaining -= amount
+        if self._remaining < 0:
             place = f"{where}: " if where else ""
             raise Unreadable(f"{place}more than {self._limit} {self._what}")
 
@@ -223,7 +223,7 @@ class Evidence(Struct, frozen=True, dict=True, rename=_SAVED_NAMES):
     read_at: float = 0.0  # when the answer was complete, by the operator's clock
     clock: float | None = None  # the host's own clock at that moment, or up to `clock_delay` before
     clock_delay: float = 0.0  # most seconds that it was in transit
-    unreachable: str = ""  # why the host could not be asked at all
+    unreachable: str = ""  # why the host could not be queried at all
     transport: str = "hale"  # testinfra's name for the connection
     address: str = ""
     login_user: str = ""

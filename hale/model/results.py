@@ -26,7 +26,7 @@ ROW = "hale_row"
 # one decided; evidence.json has it all.
 EXCERPT = 2000
 EXCERPT_SECONDARY = 300
-# Seconds. The kernel states its boot time in whole seconds, computed from a clock that is being
+# Seconds. The kernel states its boot time to the second, computed from a clock that is being
 # adjusted, so the same boot moves by one: a change that close to it proves nothing.
 BOOT_TIME_TOLERANCE = 2.0
 

@@ -39,9 +39,9 @@ _GROUPS = frozenset({"all", "masters", "workers"})
 def join_option_values(arguments: list[str]) -> list[str]:
     """The command line with `--option value` of PATH_OPTIONS as `--option=value`."""
     found: list[str] = []
-    left = iter(arguments)
-    for word in left:
-        value = next(left, None) if word in PATH_OPTIONS else None
+    rest = iter(arguments)
+    for word in rest:
+        value = next(rest, None) if word in PATH_OPTIONS else None
         found.append(word if value is None else f"{word}={value}")
     return found
 

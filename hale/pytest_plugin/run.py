@@ -24,7 +24,7 @@ from hale.model.requirement import Case
 from hale.model.results import ROW
 from hale.pytest_plugin import drift
 from hale.pytest_plugin.reports import ReportFiles
-from hale.report import ci, html, terminal
+from hale.report import ci, gather_progress, html, terminal
 from hale.ssh import SessionPool
 
 
@@ -163,7 +163,9 @@ class AuditRun:
             elif reporter is None:  # -p no:terminal
                 self.audit.gather(cases, lambda evidence: None, while_waiting, save)
             else:
-                with terminal.GatherProgress(reporter, len(self.audit.selected_hosts)) as progress:
+                with gather_progress.GatherProgress(
+                    reporter, len(self.audit.selected_hosts)
+                ) as progress:
                     self.audit.gather(cases, progress.report, while_waiting, save)
         except KeyboardInterrupt:
             with signals.defer_sigint():

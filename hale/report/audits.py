@@ -12,7 +12,7 @@ from hale.inventory.ini import Inventory
 from hale.inventory.selection import select_hosts
 from hale.model.errors import UserError
 from hale.model.results import Results
-from hale.report import html, junit, terminal
+from hale.report import gather_progress, html, junit, terminal
 from hale.report.text import encode
 from hale.ssh import SessionPool
 from hale.standard.loader import Standard
@@ -67,7 +67,7 @@ def _run(request: AuditRequest, folder: Path, *, show: bool) -> AuditResult:
     if not show:
         return run(request, folder)
     selected = select_hosts(request.hosts, request.inventory, lambda uri: ())
-    with terminal.GatherProgress(terminal.Stdout(), len(selected)) as progress:
+    with gather_progress.GatherProgress(gather_progress.Stdout(), len(selected)) as progress:
         found = run(request, folder, progress.report)
     _print_matrix(found.results, folder)
     return found
@@ -75,5 +75,5 @@ def _run(request: AuditRequest, folder: Path, *, show: bool) -> AuditResult:
 
 def _print_matrix(found: Results, folder: Path) -> None:
     width = shutil.get_terminal_size((100, 24)).columns
-    print(terminal.text(found, width, -2, color=terminal.wants_color()), end="")
+    print(terminal.text(found, width, -2, color=gather_progress.wants_color()), end="")
     print(f"audit: {folder}", flush=True)

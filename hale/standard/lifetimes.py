@@ -1,7 +1,7 @@
 """The versions that a requirement and its values hold for, as a chapter's file states them.
 
     [[MOD-IP-VS.versions]]      # the requirement itself
-    of = "kubernetes"           # or NAME of os-release(5); Kubernetes where it is not said
+    of = "kubernetes"           # or NAME of os-release(5); Kubernetes by default
     since = "1.8"               # the first version for which it holds
     deprecated = "1.35"         # the first one that warns of it
     disabled = "1.40"           # the first one that has it off by default

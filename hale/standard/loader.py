@@ -6,7 +6,7 @@ A file is `standard/NN-name.toml`: `chapter` and `title`, then one table a requi
     title = "Swap is off"
     subject = "swap"            # facts/swap.py reads it, checks/test_swap.py judges it
     role = "all"                # all, masters, workers, or cluster (judged once …)
-    reads = "masters"           # (… from these hosts; all where it is not said)
+    reads = "masters"           # (… from these hosts; all by default)
     severity = "critical"       # critical, major or minor
     profile = "baseline"        # or "extended": beyond the baseline
     guards = ["change"]         # what a cluster that fails it must not get: "change", "drill"

@@ -51,7 +51,7 @@ def locate(path: Path, text: str, table: str, key: str = "") -> Location:
     return Location(path, lines.get((table, key)) or lines.get((table, ""), 0))
 
 
-@lru_cache(maxsize=1)  # a file is asked for dozens of its lines, one file after the other
+@lru_cache(maxsize=1)  # dozens of a file's lines are looked up, one file after the other
 def _line_index(text: str) -> Mapping[tuple[str, str], int]:
     """The line of every `key = …` by table and key, and of the table itself by the key ""."""
     found: dict[tuple[str, str], int] = {}

@@ -140,7 +140,7 @@ FAULTS = (
         files=("/etc/sysctl.d",),
     ),
     limit(
-        "limits said twice, and low ones in a comment and in a file that is not read",
+        "limits set twice, and low ones in a comment and in a file that is not read",
         f"grep '^. soft' {MAIN} >{LATE}; echo '* - nproc 5' >{LATE}.off;"
         f" echo '#* - nofile 5' >>{MAIN}",
         {},

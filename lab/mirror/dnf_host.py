@@ -1,6 +1,6 @@
 """A host with dnf and rpm instead of apt and dpkg, and what it installs: Kubernetes, containerd 2.
 
-Not a Red Hat: kernel, systemd, PAM and paths stay Debian's. It shows that what is said to dnf is
+Not a Red Hat: kernel, systemd, PAM and paths stay Debian's. It shows that the arguments of dnf are
 right, and that a cluster may have both, and containerd 1 and 2.
 
 The packages have the names that sites know: Kubernetes' are those of pkgs.k8s.io, containerd.io is

@@ -69,12 +69,12 @@ def _closure(base: Path) -> set[str]:
                 if choice.strip()
             ]
     found: set[str] = set()
-    left = [name for name in PACKAGES if name in depends]
-    while left:
-        name = left.pop()
+    pending = [name for name in PACKAGES if name in depends]
+    while pending:
+        name = pending.pop()
         if name not in found and name in depends and name not in _NOT_NEEDED:
             found.add(name)
-            left.extend(depends[name])
+            pending.extend(depends[name])
     return found
 
 

@@ -123,7 +123,7 @@ class LoadBalancer(Phase):
         return tuple(
             PhaseProblem(str(what), host.name)
             for host in site.current_masters
-            for what in _left(site, observations, host)
+            for what in _remaining(site, observations, host)
         )
 
     def differences(self, site: ClusterContext, observations: Observations) -> Problems:
@@ -168,7 +168,7 @@ class LoadBalancer(Phase):
         }
         for peer, name in sorted(strangers)[:1]:
             problems.append(
-                f"{peer} already speaks VRRP with the id {site.cluster.vrrp_id}, as seen from "
+                f"{peer} already speaks VRRP with the id {site.cluster.vrrp_id}, as observed from "
                 f"{name}: two groups with one id take each other's VIP. Set another vrrp_id."
             )
         for host in site.masters:
@@ -201,7 +201,7 @@ class LoadBalancer(Phase):
         haproxy: list[Step] = []
         keepalived: list[Step] = []
         for host in site.current_masters:
-            undone = tuple(_left(site, observations, host))
+            undone = tuple(_remaining(site, observations, host))
             if not undone:
                 continue
             if _configured(observations, host):
@@ -268,14 +268,14 @@ class LoadBalancer(Phase):
         yield Batch(tuple(keepalived))
 
 
-def _left(
+def _remaining(
     site: ClusterContext, observations: Observations, host: Host
 ) -> Iterator[ConfigProblem | str]:
     if missing := _missing(observations, host):
         yield f"not installed: {' '.join(missing)}"
         return
     files = _files(site, observations, host)
-    if templates.left_alone(files, observations, host.name):
+    if templates.foreign_files(files, observations, host.name):
         return
     yield from templates.config_problems(files, observations, host.name, UNITS)
     ports = kubernetes.read(observations.of(host.name, kubernetes.SUBJECT)).ports

@@ -59,7 +59,7 @@ class JoinControlPlane(Phase):
         return tuple(
             PhaseProblem(str(what), h.name)
             for h in site.current_masters
-            if (what := _left(site, observations, h))
+            if (what := _remaining(site, observations, h))
         )
 
     def preflight(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
@@ -152,7 +152,7 @@ def _node(observations: Observations, host: Host) -> kubernetes.Node:
     return kubernetes.read(observations.of(host.name, kubernetes.SUBJECT))
 
 
-def _left(site: ClusterContext, observations: Observations, host: Host) -> str:
+def _remaining(site: ClusterContext, observations: Observations, host: Host) -> str:
     joined = _joined(site, observations)
     node = _node(observations, host)
     if host.name not in joined:
@@ -258,14 +258,14 @@ def _well(
     """Wait until these nodes are healthy."""
     names = tuple(h.name for h in hosts)
 
-    def left(site: ClusterContext, observations: Observations) -> Problems:
+    def pending(site: ClusterContext, observations: Observations) -> Problems:
         return tuple(
             PhaseProblem(str(what), h.name)
             for h in hosts
             if (what := unhealthy(site, observations, h))
         )
 
-    return WaitFor(title, names, health_probes, left, PATIENCE, every)
+    return WaitFor(title, names, health_probes, pending, PATIENCE, every)
 
 
 def token(site: ClusterContext, by: Host) -> RunScript:

@@ -94,14 +94,14 @@ class InstallPackages(Phase):
             )
         )
 
-    def left_problems(
-        self, site: ClusterContext, observations: Observations, left: Collection[str]
+    def exemption_problems(
+        self, site: ClusterContext, observations: Observations, exempt: Collection[str]
     ) -> tuple[str, ...]:
         """A kubelet of another version: one that is added would be newer than the apiserver."""
         return tuple(
             problem
             for host in site.hosts
-            if host.name in left
+            if host.name in exempt
             for found in (packages.read(observations.of(host.name, packages.SUBJECT)),)
             if (problem := _upgrade(site, host, found))
         )
@@ -111,7 +111,7 @@ class InstallPackages(Phase):
         return tuple(
             PhaseProblem(str(what), host.name)
             for host in site.current_hosts
-            for what in _left(site, observations, host)
+            for what in _remaining(site, observations, host)
         )
 
     def differences(self, site: ClusterContext, observations: Observations) -> Problems:
@@ -142,7 +142,7 @@ class InstallPackages(Phase):
         steps: list[Step] = []
         for host in site.current_hosts:
             found = packages.read(observations.of(host.name, packages.SUBJECT))
-            if not tuple(_left(site, observations, host)):
+            if not tuple(_remaining(site, observations, host)):
                 continue
             for path, content in _repository(site, found).items():
                 title = "repository's key" if isinstance(content, bytes) else "repository"
@@ -171,7 +171,7 @@ def _upgrade(site: ClusterContext, host: Host, found: Packages) -> str:
     )
 
 
-def _left(site: ClusterContext, observations: Observations, host: Host) -> Iterator[str]:
+def _remaining(site: ClusterContext, observations: Observations, host: Host) -> Iterator[str]:
     found = packages.read(observations.of(host.name, packages.SUBJECT))
     there = file_digests.read(observations.of(host.name, file_digests.SUBJECT))
     units = services.read(observations.of(host.name, services.SUBJECT))

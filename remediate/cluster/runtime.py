@@ -66,7 +66,7 @@ class ContainerRuntime(Phase):
         return tuple(
             PhaseProblem(str(what), host.name)
             for host in site.current_hosts
-            for what in _left(site, observations, host)
+            for what in _remaining(site, observations, host)
         )
 
     def differences(self, site: ClusterContext, observations: Observations) -> Problems:
@@ -84,7 +84,7 @@ class ContainerRuntime(Phase):
         steps: list[Step] = []
         for host in site.current_hosts:
             found = packages.read(observations.of(host.name, packages.SUBJECT))
-            if not found.containerd or not tuple(_left(site, observations, host)):
+            if not found.containerd or not tuple(_remaining(site, observations, host)):
                 continue
             files = _files(site, observations, host)
             for path, content in files.items():
@@ -122,7 +122,7 @@ _CHECKS = {
 }
 
 
-def _left(
+def _remaining(
     site: ClusterContext, observations: Observations, host: Host
 ) -> Iterator[ConfigProblem | str]:
     found = packages.read(observations.of(host.name, packages.SUBJECT))
@@ -182,7 +182,9 @@ def _drop_in(site: ClusterContext, observations: Observations, host: Host) -> Dr
     cluster = site.cluster
     found = packages.read(observations.of(host.name, packages.SUBJECT))
     config = _config(site, observations, host)
-    if _major(found) < FIRST_MERGING or not templates.left_alone(config, observations, host.name):
+    if _major(found) < FIRST_MERGING or not templates.foreign_files(
+        config, observations, host.name
+    ):
         return None
     wanted = Settings(
         _pause(observations, host),

@@ -65,11 +65,13 @@ class JoinWorkers(Phase):
         """What looks like an interrupted join, and is none that Hale began."""
         return begun.join_refusals(site, observations, site.workers)
 
-    def left_problems(
-        self, site: ClusterContext, observations: Observations, left: Collection[str]
+    def exemption_problems(
+        self, site: ClusterContext, observations: Observations, exempt: Collection[str]
     ) -> tuple[str, ...]:
         """The same of workers that have a kubelet's kubeconfig: they would be joined again."""
-        return begun.join_refusals(site, observations, [h for h in site.workers if h.name in left])
+        return begun.join_refusals(
+            site, observations, [h for h in site.workers if h.name in exempt]
+        )
 
     def preflight(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
         """What looks like an interrupted join, and is none that Hale began."""

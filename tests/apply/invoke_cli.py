@@ -39,8 +39,8 @@ class Operator:
     def type(self, *words: str, inventory: Path | None = None) -> tuple[int, str]:
         """Type it and wait: exit status, and all that was said."""
         process = self.start(*words, inventory=inventory)
-        said, _ = process.communicate(timeout=PATIENCE)
-        return process.returncode, said
+        output, _ = process.communicate(timeout=PATIENCE)
+        return process.returncode, output
 
     @property
     def last(self) -> Path:

@@ -190,13 +190,13 @@ def _stale_and_whole(harmed: Harmed, folder: Path, where: str) -> None:
     if held:
         until = time.monotonic() + 5
         while True:  # sshd sees the end of the connection a moment later
-            with pytest.raises(LockHeld) as told:
+            with pytest.raises(LockHeld) as refused:
                 lock.acquire(session, mine, stale=False)
-            if "the lock is stale" in str(told.value) or time.monotonic() > until:
+            if "the lock is stale" in str(refused.value) or time.monotonic() > until:
                 break
             time.sleep(0.1)
-        assert f"run {folder.parent.name}-{folder.name}" in str(told.value), where
-        assert "the lock is stale" in str(told.value), where
+        assert f"run {folder.parent.name}-{folder.name}" in str(refused.value), where
+        assert "the lock is stale" in str(refused.value), where
     lock.acquire(session, mine, stale=True)
     story = _story(folder)
     for path, old in harmed.before.items():
@@ -208,11 +208,11 @@ def _stale_and_whole(harmed: Harmed, folder: Path, where: str) -> None:
             ).stdout.decode()
             assert old in kept, f"{where}: the original of {path} is lost"
     if story is not None:
-        runner.recover(story, harmed.ready.sessions, [], lambda host, said: None)
+        runner.recover(story, harmed.ready.sessions, [], lambda host, output: None)
         assert not journal.load_run(folder).open
     lock.release(session, mine)
-    left = host.run("find /etc -name '.hale-new*'").stdout.decode()
-    assert not left, f"{where}: {left}"
+    remaining = host.run("find /etc -name '.hale-new*'").stdout.decode()
+    assert not remaining, f"{where}: {remaining}"
 
 
 def _story(folder: Path) -> journal.RunHistory | None:

@@ -62,13 +62,13 @@ def test_the_states_of_a_run(tmp_path: Path) -> None:
 
 def test_a_line_that_was_cut_off_counts_as_not_written(tmp_path: Path) -> None:
     path = written(tmp_path)
-    whole = path.read_bytes()
-    path.write_bytes(whole + b'{"type":"done","host":"one","nu')
+    complete = path.read_bytes()
+    path.write_bytes(complete + b'{"type":"done","host":"one","nu')
     assert [b.number for b in journal.load_run(tmp_path).open] == [2]
     book = Journal(tmp_path, None)  # who settles it takes the piece away
     book.write(RunFinished(RunState.INTERRUPTED, now()))
     book.close()
-    assert path.read_bytes().startswith(whole)
+    assert path.read_bytes().startswith(complete)
     assert journal.load_run(tmp_path).state == "interrupted"
 
 

@@ -75,21 +75,21 @@ def test_there_and_back(fault: HostFault, ready: Ready) -> None:
         assert not run.failed
         # What only a person can do stays red; there must be nothing else.
         by_hand = {(note.requirement, note.aspect) for note in made.hosts[0].manual_steps}
-        left = {
+        remaining = {
             r: s
             for r, s in ready.red(ready.rows(host)).items()
             if (r.requirement, r.aspect) not in by_hand
         }
-        assert not left
+        assert not remaining
         again = ready.plan([host])
         assert not again.hosts[0].steps, told(again)
         ready.power_cycle(host)
-        left = {
+        remaining = {
             r: s
             for r, s in ready.red(ready.rows(host)).items()
             if (r.requirement, r.aspect) not in by_hand
         }
-        assert not left, "a boot undid it"
+        assert not remaining, "a boot undid it"
         back, moved = ready.take_back(story)
         assert not moved
         _, run = ready.apply(back, "undo", story.header.run)
@@ -99,8 +99,8 @@ def test_there_and_back(fault: HostFault, ready: Ready) -> None:
         if volatile or final:
             return  # the boot has emptied /run; or the plan said that it cannot be undone
         assert ready.units(host) == units
-        now = {row: said.verdict for row, said in ready.rows(host).items()}
-        assert now == {row: said.verdict for row, said in harmed.items()}
+        now = {row: output.verdict for row, output in ready.rows(host).items()}
+        assert now == {row: output.verdict for row, output in harmed.items()}
 
 
 def _without_run(listing: list[str]) -> list[str]:

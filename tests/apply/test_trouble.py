@@ -93,18 +93,18 @@ def test_what_cannot_be_written_is_told_and_left_whole(
     does, undoes, hint = TROUBLE[kind]
     host.run("sysctl -qw net.ipv4.ip_forward=1")
     plan = tmp_path / "fix.json"
-    status, said = operator.type("fix", *FORWARD, f"--out={plan}")
-    assert status == 0, said
+    status, output = operator.type("fix", *FORWARD, f"--out={plan}")
+    assert status == 0, output
     with with_it(host, does, undoes):
         before = state(host)
-        status, said = operator.type("fix", f"--plan={plan}", *APPLY)
+        status, output = operator.type("fix", f"--plan={plan}", *APPLY)
         assert status == 1
-        assert hint in said, said
+        assert hint in output, output
         assert state(host) == before
         assert host.run("ls -A /etc/sysctl.d | grep hale || true").stdout == b""
         assert "lock" not in host.run("ls /var/lib/hale").stdout.decode().split()
-    status, said = operator.type("fix", *FORWARD, *APPLY)
-    assert status == 0, f"once that is over it goes: {said}"
+    status, output = operator.type("fix", *FORWARD, *APPLY)
+    assert status == 0, f"once that is over it goes: {output}"
 
 
 def test_mode_owner_acl_and_attributes_stay_and_a_link_is_followed(
@@ -125,8 +125,8 @@ def test_mode_owner_acl_and_attributes_stay_and_a_link_is_followed(
     ):
         before = state(host, real)
         assert "b'kept'" in before
-        status, said = operator.type("fix", *FORWARD, *APPLY)
-        assert status == 0, said
+        status, output = operator.type("fix", *FORWARD, *APPLY)
+        assert status == 0, output
         after = state(host, real)
         assert "# commented by Hale: net.ipv4.ip_forward=0" in after
         for part in ("0o100640", " 1000 6 ", "('user.site', b'kept')", "('trusted.site', b'too')"):
@@ -135,8 +135,8 @@ def test_mode_owner_acl_and_attributes_stay_and_a_link_is_followed(
         acls = [text.count("posix_acl") for text in (before, after)]
         assert acls[0] == acls[1]
         assert host.run(f"readlink {FILE}").stdout == b"../site-sysctl\n"
-        status, said = operator.type("undo", operator.last.name, "--yes")
-        assert status == 0, said
+        status, output = operator.type("undo", operator.last.name, "--yes")
+        assert status == 0, output
         assert state(host, real) == before
         assert host.run(f"readlink {FILE}").stdout == b"../site-sysctl\n"
 
@@ -156,12 +156,12 @@ def test_what_forwarding_sets_anew_is_put_back(
         f" for i in all default eth0; do echo {redirects} >{folder}/$i/accept_redirects; done"
     )
     before = host.run(look).stdout
-    status, said = operator.type("fix", *FORWARD, *APPLY)
-    assert status == 0, said
+    status, output = operator.type("fix", *FORWARD, *APPLY)
+    assert status == 0, output
     assert host.run("cat /proc/sys/net/ipv4/ip_forward").stdout == b"1\n"
     assert host.run(look).stdout == before
-    status, said = operator.type("undo", operator.last.name, "--yes")
-    assert status == 0, said
+    status, output = operator.type("undo", operator.last.name, "--yes")
+    assert status == 0, output
     assert host.run("cat /proc/sys/net/ipv4/ip_forward").stdout == b"0\n"
     assert host.run(look).stdout == before
     host.run("echo 1 >/proc/sys/net/ipv4/ip_forward")
@@ -177,19 +177,19 @@ def test_interfaces_that_forwarded_by_themselves_do_so_again_after_the_undo(
     look = f"grep -H . {folder}/*/forwarding"
     host.run(f"echo 0 >/proc/sys/net/ipv4/ip_forward; echo 1 >{folder}/eth0/forwarding")
     before = host.run(look).stdout
-    status, said = operator.type("fix", *FORWARD, *APPLY)
-    assert status == 0, said
+    status, output = operator.type("fix", *FORWARD, *APPLY)
+    assert status == 0, output
     assert b":0" not in host.run(look).stdout, "a host that forwards does it everywhere"
     host.run(f"echo 0 >{folder}/lo/forwarding")
     between = host.run(look).stdout
-    status, said = operator.type("undo", operator.last.name, "--yes")
-    assert status == 0, said
+    status, output = operator.type("undo", operator.last.name, "--yes")
+    assert status == 0, output
     assert host.run(look).stdout == before
-    status, said = operator.type("undo", operator.last.name, "--yes")
-    assert status == 0, said
+    status, output = operator.type("undo", operator.last.name, "--yes")
+    assert status == 0, output
     assert host.run(look).stdout == between
-    status, said = operator.type("undo", operator.last.name, "--yes")
-    assert status == 0, said
+    status, output = operator.type("undo", operator.last.name, "--yes")
+    assert status == 0, output
     assert host.run(look).stdout == before
     host.run("echo 1 >/proc/sys/net/ipv4/ip_forward")
 
@@ -219,19 +219,19 @@ def test_through_sudo_where_root_may_not_log_in(
     with_sudo.write_text(text.replace(line, f"{line} ansible_user={user} ansible_become=true"))
     with with_it(host, made, gone):
         before = state(host)
-        status, said = operator.type("fix", *FORWARD, *APPLY)
+        status, output = operator.type("fix", *FORWARD, *APPLY)
         assert status == 1
-        assert "Permission denied" in said
-        status, said = operator.type("fix", *FORWARD, *APPLY, inventory=tmp_path / "user.ini")
+        assert "Permission denied" in output
+        status, output = operator.type("fix", *FORWARD, *APPLY, inventory=tmp_path / "user.ini")
         assert status == 1
-        assert "changes need root: put ansible_become=true into the inventory" in said
+        assert "changes need root: put ansible_become=true into the inventory" in output
         assert state(host) == before
-        status, said = operator.type("fix", *FORWARD, *APPLY, inventory=with_sudo)
-        assert status == 0, said
+        status, output = operator.type("fix", *FORWARD, *APPLY, inventory=with_sudo)
+        assert status == 0, output
         assert "commented by Hale" in state(host)
         assert host.run("stat -c '%U %a' /var/lib/hale/runs").stdout == b"root 700\n"
-        status, said = operator.type("undo", operator.last.name, "--yes")
-        assert status == 0, said
+        status, output = operator.type("undo", operator.last.name, "--yes")
+        assert status == 0, output
         assert state(host) == before
 
 
@@ -258,15 +258,15 @@ def test_progress_is_shown_and_ctrl_c_ends_after_the_step(
         before = state(host), state(host, "/etc/fstab")
         process = operator.start("fix", *BOTH, *APPLY)
         assert process.stdout
-        said = ""
+        output = ""
         for line in process.stdout:
-            said += line
+            output += line
             if "1/" in line and f"{HOST}: " in line:
                 break
-        assert process.poll() is None, f"a step is told while the run goes on: {said}"
+        assert process.poll() is None, f"a step is told while the run goes on: {output}"
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=120)
-        assert process.returncode == 130, said + rest
+        assert process.returncode == 130, output + rest
         assert "stopping after the steps that are running" in rest
         entries = journal(operator)
         begun = [e["number"] for e in entries if e["type"] == "begin"]
@@ -274,11 +274,11 @@ def test_progress_is_shown_and_ctrl_c_ends_after_the_step(
         assert begun == sorted(e["number"] for e in entries if e["type"] == "done")
         assert entries[-1]["state"] == "interrupted"
         assert "lock" not in host.run("ls /var/lib/hale").stdout.decode().split()
-        status, said = operator.type("runs")
+        status, output = operator.type("runs")
         assert status == 0
-        assert "interrupted" in said
-        status, said = operator.type("undo", operator.last.name, "--yes")
-        assert status == 0, said
+        assert "interrupted" in output
+        status, output = operator.type("undo", operator.last.name, "--yes")
+        assert status == 0, output
         assert (state(host), state(host, "/etc/fstab")) == before
 
 
@@ -309,17 +309,17 @@ def test_a_failed_host_stops_its_group_alone(
 ) -> None:
     hosts = f"--hosts={','.join([*MASTERS, HOST])}"
     only = "--only=SYS-IP-FORWARD,SWAP-OFF"
-    status, said = operator.type("fix", only, hosts, *APPLY, f"--max-fail={allowed}")
+    status, output = operator.type("fix", only, hosts, *APPLY, f"--max-fail={allowed}")
     assert status == 1
-    assert "failed:" in said, said
+    assert "failed:" in output, output
     ends = {e["host"]: e["state"] for e in journal(operator) if e["type"] == "host"}
     assert ends[MASTERS[0]] == "failed"
     assert ends[HOST] == "done", "another group goes on"
     assert {ends[name] for name in MASTERS[1:]} == {"stopped" if stopped else "done"}
-    assert ("of the same group failed (--max-fail=1)" in said) == stopped
+    assert ("of the same group failed (--max-fail=1)" in output) == stopped
     assert "commented by Hale" in state(host)
-    status, said = operator.type("undo", operator.last.name, "--yes")
-    assert status == 0, said
+    status, output = operator.type("undo", operator.last.name, "--yes")
+    assert status == 0, output
     for one in (*group, host):
         assert state(one).startswith(LINE)
 
@@ -337,16 +337,16 @@ def test_a_run_that_is_killed_is_settled_by_the_next(operator: Operator, host: L
         process.communicate()
         killed = operator.last.name
         time.sleep(1)  # sshd sees the connection end
-        status, said = operator.type("fix", *BOTH, *APPLY)
+        status, output = operator.type("fix", *BOTH, *APPLY)
         assert status == 1
-        assert "the lock is stale" in said
-        assert killed in said
-        status, said = operator.type("fix", *BOTH, *APPLY, "--force-unlock")
-        assert status == 0, said
-        assert f"{killed}, step " in said
+        assert "the lock is stale" in output
+        assert killed in output
+        status, output = operator.type("fix", *BOTH, *APPLY, "--force-unlock")
+        assert status == 0, output
+        assert f"{killed}, step " in output
         for run in sorted((p.parent.name for p in _paths(operator)), reverse=True):
-            status, said = operator.type("undo", run, "--yes")
-            assert status == 0, said
+            status, output = operator.type("undo", run, "--yes")
+            assert status == 0, output
         assert state(host).startswith(LINE)
 
 

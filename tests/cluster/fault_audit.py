@@ -107,16 +107,16 @@ def until(patience: float, wrong: Callable[[], Iterable[str]]) -> list[str]:
 def trouble(fault: ClusterFault, before: Rows, after: Rows) -> list[str]:
     """What is not as the fault's table says."""
     found = [f"the audit has no {row}" for row in fault.rows if row not in before]
-    for row, said in after.items():
+    for row, result in after.items():
         turn = fault.rows.get(row)
         if turn is None:
-            same = said.verdict == before[row].verdict or row.requirement in MEASURED
+            same = result.verdict == before[row].verdict or row.requirement in MEASURED
             if not same and row not in fault.may_turn:
-                found.append(f"{_named(row)} was {before[row]} and is {said}")
-        elif turn.verdict != said.verdict or turn.says not in said.actual:
-            found.append(f"{_named(row)} should be {turn.verdict} {turn.says!r} and is {said}")
-        elif before[row] == said:
-            found.append(f"{_named(row)} says what it said without the fault: {said}")
+                found.append(f"{_named(row)} was {before[row]} and is {result}")
+        elif turn.verdict != result.verdict or turn.says not in result.actual:
+            found.append(f"{_named(row)} should be {turn.verdict} {turn.says!r} and is {result}")
+        elif before[row] == result:
+            found.append(f"{_named(row)} says what it said without the fault: {result}")
     return found
 
 

@@ -29,15 +29,15 @@ def test_it_runs_what_dnf_brought(cluster: Built) -> None:
         for name in (h.name for h in cluster.lab.hosts)
     }
     assert runtimes.pop(DNF).startswith("containerd://2.")
-    assert all(said.startswith("containerd://1.") for said in runtimes.values())
+    assert all(output.startswith("containerd://1.") for output in runtimes.values())
 
 
 @pytest.mark.usefixtures("has_dnf")
 def test_an_upgrade_of_all_leaves_kubernetes_as_it_is(cluster: Built) -> None:
     host = cluster.lab[DNF]
-    asked = "dnf -q {} repoquery kubelet kubeadm kubectl"
-    assert host.run(asked.format("")).stdout == b""
-    there = host.run(asked.format("--disableexcludes=hale-kubernetes")).stdout
+    command = "dnf -q {} repoquery kubelet kubeadm kubectl"
+    assert host.run(command.format("")).stdout == b""
+    there = host.run(command.format("--disableexcludes=hale-kubernetes")).stdout
     assert len(there.split()) == 3, "the repository has them, and they are left out"
 
 
@@ -89,8 +89,8 @@ def test_it_goes_with_its_packages_and_comes_back(cluster: Built) -> None:
     done = cluster.reset("--hosts", DNF, "--packages")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     assert cluster.remains(DNF) == []
-    said = host.run(f"rpm -q {' '.join(OURS)}", check=False).stdout.decode()
-    assert said.count("is not installed") == len(OURS)
+    output = host.run(f"rpm -q {' '.join(OURS)}", check=False).stdout.decode()
+    assert output.count("is not installed") == len(OURS)
     assert host.run("ls -A /etc/yum.repos.d /etc/pki/rpm-gpg").stdout.count(b"hale") == 0
     assert b"Hale" not in host.run("cat /etc/containerd/config.toml", check=False).stdout
     # rpm keeps a key that dnf has once been let to import.
@@ -133,5 +133,5 @@ def test_masters_may_have_it_too(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
         for host in lab.hosts:
             assert made.remains(host.name) == []
-        said = first.run(f"rpm -q {' '.join((*OURS, *BALANCER))}", check=False).stdout
-        assert said.count(b"is not installed") == len(OURS) + len(BALANCER)
+        output = first.run(f"rpm -q {' '.join((*OURS, *BALANCER))}", check=False).stdout
+        assert output.count(b"is not installed") == len(OURS) + len(BALANCER)

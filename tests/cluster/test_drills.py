@@ -29,8 +29,8 @@ true
 
 
 def left(cluster: Built) -> dict[str, str]:
-    said = {h.name: h.run(_LEFT).stdout.decode().strip() for h in cluster.lab.hosts}
-    return {host: text for host, text in said.items() if text}
+    output = {h.name: h.run(_LEFT).stdout.decode().strip() for h in cluster.lab.hosts}
+    return {host: text for host, text in output.items() if text}
 
 
 def owner(cluster: Built) -> str:

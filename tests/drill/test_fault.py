@@ -131,7 +131,9 @@ def test_production_must_be_named(known: Inventory) -> None:
 def test_what_was_mistyped_is_refused_before_a_host_is_asked(
     tmp_path: Path, part: str, host: str, why: str
 ) -> None:
-    asked = workflow.DrillOptions(part, tmp_path, INVENTORY, host, allow_production=True, yes=True)
+    options = workflow.DrillOptions(
+        part, tmp_path, INVENTORY, host, allow_production=True, yes=True
+    )
     with pytest.raises(UserError, match=why):
-        workflow.run_drills(asked)
+        workflow.run_drills(options)
     assert not list(tmp_path.iterdir())

@@ -21,8 +21,8 @@ def known() -> Inventory:
     return ini.load_inventory(INVENTORY)
 
 
-def etcd(at: float, name: str, said: str) -> str:
-    return f"etcd {name} {round(at * 100)} {said}\n"
+def etcd(at: float, name: str, output: str) -> str:
+    return f"etcd {name} {round(at * 100)} {output}\n"
 
 
 WELL = '0 {"health":"true","reason":""}'
@@ -36,12 +36,12 @@ def lease(at: float, holder: str, renewed: str, name: str = "kube-scheduler") ->
 
 
 def table(what: str, at: float, names: list[str], rows: list[list[str]]) -> str:
-    said = {
+    output = {
         "kind": "Table",
         "columnDefinitions": [{"name": n} for n in names],
         "rows": [{"cells": r} for r in rows],
     }
-    return f"{what} . {round(at * 100)} 0 {json.dumps(said)}\n"
+    return f"{what} . {round(at * 100)} 0 {json.dumps(output)}\n"
 
 
 POD = ["Name", "Ready", "Status", "Restarts", "Age", "IP", "Node"]
@@ -137,9 +137,9 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("said", HOSTILE.values(), ids=HOSTILE)
-def test_what_is_no_answer_makes_nothing_whole(known: Inventory, said: str) -> None:
-    found = tracks(known, said, 2)["nodes Ready"]
+@pytest.mark.parametrize("output", HOSTILE.values(), ids=HOSTILE)
+def test_what_is_no_answer_makes_nothing_whole(known: Inventory, output: str) -> None:
+    found = tracks(known, output, 2)["nodes Ready"]
     assert not found.healthy
     assert found.detail == "the API does not answer"
 

@@ -163,7 +163,7 @@ def put_back(monkeypatch: pytest.MonkeyPatch, folder: Path, there: Hosts) -> lis
     writer = DrillJournal(folder, None)
     try:
         return revert.revert_all(
-            told(folder), SessionPool({}), None, writer.write, lambda host, said: None
+            told(folder), SessionPool({}), None, writer.write, lambda host, output: None
         )
     finally:
         writer.close()

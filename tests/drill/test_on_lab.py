@@ -163,8 +163,8 @@ def follow(loop: RemoteSampler, seconds: float) -> None:
 
 def left(lab: Lab) -> list[bytes]:
     """What there is of the client on its host: processes, and files."""
-    said = lab[WORKER].run(f"pgrep -fa readyz; ls {FOLDER}", check=False).stdout
-    return [line for line in said.splitlines() if b"pgrep" not in line]
+    output = lab[WORKER].run(f"pgrep -fa readyz; ls {FOLDER}", check=False).stdout
+    return [line for line in output.splitlines() if b"pgrep" not in line]
 
 
 def test_the_client_asks_every_50_ms_and_sees_how_long_nobody_answered(
@@ -184,16 +184,16 @@ def test_the_client_asks_every_50_ms_and_sees_how_long_nobody_answered(
         end = time.monotonic()
     finally:
         loop.stop()
-    asked = http_client.parse_log(loop.record).since(zero + loop.clock.offset)
-    assert measurement.invalid_because(asked) == ""
+    log = http_client.parse_log(loop.record).since(zero + loop.clock.offset)
+    assert measurement.invalid_because(log) == ""
     # 20 a second, also while they hang; those of the last 2 s have not all been written.
-    since = [a for a in asked.requests if a.started < end - zero - 2.5]
+    since = [a for a in log.requests if a.started < end - zero - 2.5]
     assert len(since) == pytest.approx(20 * (end - began - 2.5), rel=0.25)
-    longest = max(measurement.client_downtimes(asked, end - zero), key=lambda gap: gap.seconds)
+    longest = max(measurement.client_downtimes(log, end - zero), key=lambda gap: gap.seconds)
     assert longest.started == pytest.approx(0, abs=0.7)
     assert longest.ended == pytest.approx(back - zero, abs=1.0)
     assert longest.failed_requests >= 10
-    assert any("curl 28" in said for said in http_client.failure_counts(asked.requests))
+    assert any("curl 28" in output for output in http_client.failure_counts(log.requests))
     assert left(lab) == []
 
 

@@ -32,9 +32,9 @@ VIP = FaultInjected(FaultKind.VIP, "m1", False, "t1")
 
 def told(reports: Path) -> list[str]:
     console = Console(width=200, highlight=False)
-    with console.capture() as said:
+    with console.capture() as printed:
         console.print(runs.table(reports))
-    return [" ".join(line.split()) for line in said.get().splitlines()]
+    return [" ".join(line.split()) for line in printed.get().splitlines()]
 
 
 LONG = "2026-11-23T162800.123456Z-install-of-another-colleague"

@@ -22,7 +22,7 @@ def saved(**hosts: Evidence) -> EvidenceFile:
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    told = Evidence(
+    gathered = Evidence(
         "a",
         outputs={"x.y": Output("y", 3, "ü\x00\u2028", "err\x1b[0m", 1.5, "script")},
         files={"/a\nb": File("/a\nb", "f", None, 1.25, ("", "\r"), "")},
@@ -31,8 +31,8 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
         clock=None,
     )
     path = tmp_path / "evidence.json"
-    evidence_file.save_evidence(saved(a=told), path)
-    assert evidence_file.load_evidence(path) == saved(a=told)
+    evidence_file.save_evidence(saved(a=gathered), path)
+    assert evidence_file.load_evidence(path) == saved(a=gathered)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600  # it holds the hosts' configuration
 
 
@@ -51,9 +51,9 @@ def test_a_path_that_an_earlier_release_read_by_a_pattern() -> None:
 
 def test_evidence_of_earlier_releases_is_found_by_renamed_subjects(tmp_path: Path) -> None:
     output = Output("kube-scheduler", 0, "lease", "", 1.5)
-    told = Evidence("a", outputs={"leaders.kube-scheduler": output, "swap.on": output})
+    gathered = Evidence("a", outputs={"leaders.kube-scheduler": output, "swap.on": output})
     path = tmp_path / "evidence.json"
-    evidence_file.save_evidence(saved(a=told), path)
+    evidence_file.save_evidence(saved(a=gathered), path)
     found = evidence_file.load_evidence(path).hosts["a"]
     assert HostView(found, "leader_election").text("kube-scheduler") == "lease"
     assert HostView(found, "swap").text("on") == "lease"
@@ -115,10 +115,10 @@ def test_what_is_no_file(tmp_path: Path, path: str, error: str) -> None:
 
 
 def test_the_answers_of_another_host(tmp_path: Path) -> None:
-    whole = json.loads(DATA.read_text())
-    whole["hosts"]["k8s-master-02"] = whole["hosts"]["k8s-master-01"]
+    complete = json.loads(DATA.read_text())
+    complete["hosts"]["k8s-master-02"] = complete["hosts"]["k8s-master-01"]
     path = tmp_path / "evidence.json"
-    path.write_text(json.dumps(whole))
+    path.write_text(json.dumps(complete))
     with pytest.raises(UserError, match="k8s-master-02 has the answers of k8s-master-01"):
         evidence_file.load_evidence(path)
 
@@ -168,5 +168,5 @@ def test_a_file_that_cannot_be_opened_stays(tmp_path: Path) -> None:
 
 def test_no_time_is_nan() -> None:
     """nan is null in JSON, and null is no number: the file could not be read again."""
-    for told in evidence_file.load_evidence(DATA).hosts.values():
-        assert all(math.isfinite(f.changed) for f in told.files.values())
+    for gathered in evidence_file.load_evidence(DATA).hosts.values():
+        assert all(math.isfinite(f.changed) for f in gathered.files.values())

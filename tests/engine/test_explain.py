@@ -57,14 +57,14 @@ def test_texts_by_hand_are_of_subjects() -> None:
 
 def test_costs_are_those_of_the_remedies() -> None:
     """What a recorded case of tests/remediate costs, its requirement's page has."""
-    seen = set()
+    observed = set()
     for path in (ROOT / "tests" / "remediate").glob("*/*.toml"):
         case = tomllib.loads(path.read_text())
         risk = requirement_page.page(case["requirement"]).partition("## Risk")[2].partition("##")[0]
         for name in case.get("effects", ()):
             assert Impact[name].value in risk, f"{path.name}: {name}"
-            seen.add(name)
-    assert seen >= {"RESTARTS_SERVICE", "NEEDS_REBOOT", "DISRUPTS_TRAFFIC"}
+            observed.add(name)
+    assert observed >= {"RESTARTS_SERVICE", "NEEDS_REBOOT", "DISRUPTS_TRAFFIC"}
 
 
 def test_a_new_requirement_needs_no_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,10 +69,10 @@ def test_an_old_name_works_and_says_its_new_one(typed: tuple[str, ...], old: str
 def test_old_and_new_names_set_the_same_field(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked: list[InstallOptions] = []
+    requested: list[InstallOptions] = []
 
     def install(given: InstallOptions) -> bool:
-        asked.append(given)
+        requested.append(given)
         return True
 
     monkeypatch.setattr(workflow, "install_cluster", install)
@@ -85,7 +85,7 @@ def test_old_and_new_names_set_the_same_field(
         Program().run(exit=False)
         notes = capsys.readouterr().err.count("is now called")
         assert notes == (4 if "--to=init" in words else 0)
-    old, new = asked
+    old, new = requested
     assert old == new
     assert (new.until, new.phase, new.force_unlock) == ("init", "dns", True)
     assert new.ignore_preflight_errors == ("SWAP-OFF",)

@@ -241,10 +241,10 @@ def test_without_root_nothing_is_pass_that_root_does_not_see(after: Done) -> Non
 
 @pytest.mark.parametrize("name", ["old-find", "no-grep"])
 def test_a_tool_that_cannot_makes_files_unknown(after: Done, name: str) -> None:
-    told, root = without_names(after, name), without_names(after, "root")
-    for row, verdict in told.items():
+    verdicts, root = without_names(after, name), without_names(after, "root")
+    for row, verdict in verdicts.items():
         assert verdict in ("UNKNOWN", root[row]), row
-    assert told["SWAP-OFF persisted"] == told["SYS-IP-FORWARD runtime"] == "UNKNOWN"
+    assert verdicts["SWAP-OFF persisted"] == verdicts["SYS-IP-FORWARD runtime"] == "UNKNOWN"
 
 
 def test_garbage_in_proc_is_unknown(before: Done, after: Done) -> None:

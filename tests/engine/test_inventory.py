@@ -58,11 +58,11 @@ def test_malformed(case: Path, tmp_path: Path) -> None:
     given, path = load(case, tmp_path)
     with pytest.raises(UserError) as error:
         ini.load_inventory(path)
-    said = str(error.value)
-    assert said.startswith(f"{path}:")
-    assert given["error"] in said
+    message = str(error.value)
+    assert message.startswith(f"{path}:")
+    assert given["error"] in message
     if given["error"].startswith(":"):
-        assert said.startswith(f"{path}{given['error'].partition(' ')[0]}")
+        assert message.startswith(f"{path}{given['error'].partition(' ')[0]}")
 
 
 def test_the_documents_inventory() -> None:
@@ -148,8 +148,8 @@ def test_variables_remember_where_they_were_set(tmp_path: Path) -> None:
     path = tmp_path / "inventory.ini"
     path.write_text("[masters]\nm1 a=host\nm2\n[masters:vars]\na=group\nb=site\n" + TAIL)
     known = ini.load_inventory(path)
-    told = [(h.name, h.variables["a"].scope, str(h.variables["a"].where)) for h in known.hosts]
-    assert told == [("m1", "m1", f"{path}:2"), ("m2", "masters", f"{path}:5")]
+    reported = [(h.name, h.variables["a"].scope, str(h.variables["a"].where)) for h in known.hosts]
+    assert reported == [("m1", "m1", f"{path}:2"), ("m2", "masters", f"{path}:5")]
     assert known.variables["b"].scope == "masters"
     assert "a" not in known.variables
 

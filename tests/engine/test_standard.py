@@ -29,11 +29,11 @@ def test_malformed(case: Path, tmp_path: Path) -> None:
     path.write_bytes(text)
     with pytest.raises(UserError) as error:
         loader.load_standard(tmp_path)
-    said = str(error.value)
-    assert said.startswith(f"{path}:")
-    assert wanted in said
+    message = str(error.value)
+    assert message.startswith(f"{path}:")
+    assert wanted in message
     if wanted.startswith(":"):
-        assert said.startswith(f"{path}{wanted.partition(' ')[0]}")
+        assert message.startswith(f"{path}{wanted.partition(' ')[0]}")
 
 
 def test_valid(tmp_path: Path) -> None:

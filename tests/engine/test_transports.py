@@ -110,7 +110,7 @@ class Failing:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "output"),
     [
         (HostUnreachable("m1: no route"), "m1: no route"),
         (
@@ -121,10 +121,10 @@ class Failing:
         (CommandTimeout("m1: `x` did not end"), "did not finish answering within 3 s"),
     ],
 )
-def test_a_session_that_fails(error: Exception, said: str) -> None:
+def test_a_session_that_fails(error: Exception, output: str) -> None:
     session: Any = Failing(error)
     answer = transports.SshTransport(session).run_script("e" * 1000, 3)
-    assert said in answer.unreachable
+    assert output in answer.unreachable
     assert answer.address == "m1"
 
 

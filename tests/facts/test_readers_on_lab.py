@@ -124,9 +124,9 @@ def test_every_line_means_what_systemd_sysctl_makes_of_it(lab: Lab, host: LabHos
             f"echo 7 >{FORWARD}; /lib/systemd/systemd-sysctl 2>/dev/null; cat {FORWARD}"
         )
         fact = sysctl.read_persisted(HostView(_evidence(lab, case), "sysctl"), case)
-        said = 7 if fact.value is None else fact.value
-        if said != int(real.stdout):
-            differ[text] = (said, int(real.stdout))
+        output = 7 if fact.value is None else fact.value
+        if output != int(real.stdout):
+            differ[text] = (output, int(real.stdout))
     assert not differ
 
 
@@ -159,12 +159,12 @@ def test_a_power_cycle_gives_what_was_read_before_it(lab: Lab, host: LabHost, va
     host.run(f"echo {1 - value} >{FORWARD}")
     before = HostView(_evidence(lab, *cases), "sysctl")
     assert sysctl.read_runtime(before, cases[0]).value == 1 - value
-    told = sysctl.read_persisted(before, cases[1])
-    assert told.value == value
+    read_before = sysctl.read_persisted(before, cases[1])
+    assert read_before.value == value
     host.power_cycle()
     after = HostView(_evidence(lab, *cases), "sysctl")
     assert sysctl.read_runtime(after, cases[0]).value == value
-    assert sysctl.read_persisted(after, cases[1]).sources == told.sources
+    assert sysctl.read_persisted(after, cases[1]).sources == read_before.sources
 
 
 # --- limits ---
@@ -291,10 +291,10 @@ def _compare(lab: Lab, text: str, differ: list[str], lines_count: bool = True) -
             differ.append(f"{text!r}: {lines.actual}")
         if not lines_count or user != ("root" if lines.domain == "root" else "ops"):
             continue
-        for said, is_ in zip((lines.soft, lines.hard), real[user][item], strict=True):
+        for output, is_ in zip((lines.soft, lines.hard), real[user][item], strict=True):
             if lines.domain == "*" and "ops" in text:
                 continue  # a line of ops' own that is better than the one for all
-            if said is not None and said != is_:
+            if output is not None and output != is_:
                 differ.append(f"{text!r}: {lines.actual}, but really {real[user][item]}")
 
 
@@ -460,9 +460,9 @@ def _of_unit(unit: str, item: unit_limits.Item, aspect: str) -> Case[Any]:
 def _loaded(host: LabHost, unit: str) -> dict[str, tuple[str, str]]:
     """Soft and hard limits as systemd has loaded them."""
     shown = host.run(f"systemctl show {unit}").stdout.decode("latin-1")
-    said = dict(line.partition("=")[::2] for line in shown.splitlines())
+    output = dict(line.partition("=")[::2] for line in shown.splitlines())
     names = {item: f"Limit{item.upper()}" for item in ITEMS}
-    return {item: (said[f"{name}Soft"], said[name]) for item, name in names.items()}
+    return {item: (output[f"{name}Soft"], output[name]) for item, name in names.items()}
 
 
 def _in_systemds_words(item: str, limit: unit_limits.Limit) -> tuple[str, str]:
@@ -489,10 +489,10 @@ def test_every_line_of_a_service_means_what_systemd_makes_of_it(lab: Lab, host: 
     names, some = list(units), 20  # at once, not to ask too much of one script
     for at in range(0, len(names), some):
         for fact in _limits_of(lab, names[at : at + some], *ITEMS):
-            said = _in_systemds_words(fact.item, fact.given)
+            output = _in_systemds_words(fact.item, fact.given)
             real = _loaded(host, fact.unit)[fact.item]
-            if said != real:
-                differ.append(f"{units[fact.unit]!r}: {said}, but really {real}")
+            if output != real:
+                differ.append(f"{units[fact.unit]!r}: {output}, but really {real}")
     assert not differ
 
 
@@ -530,12 +530,12 @@ def test_a_start_after_a_power_cycle_gets_what_was_read_before_it(lab: Lab, host
     host.run(f"systemctl daemon-reload; systemctl start {unit}")
     cases = [_of_unit(unit, item, aspect) for item in ITEMS for aspect in ("runtime", "persisted")]
     before = HostView(_evidence(lab, *cases), "service_limits")
-    told = [service_limits.read_persisted(before, case) for case in cases[1::2]]
+    read_before = [service_limits.read_persisted(before, case) for case in cases[1::2]]
     assert service_limits.read_runtime(before, cases[0]).soft == 2000
-    assert "nofile soft 2000, hard 2000" in told[0].differs
+    assert "nofile soft 2000, hard 2000" in read_before[0].differs
     host.power_cycle()
     host.run(f"systemctl start {unit}")
     after = HostView(_evidence(lab, *cases), "service_limits")
     got = [service_limits.read_runtime(after, case) for case in cases[::2]]
-    assert [(g.soft, g.hard) for g in got] == [(t.soft, t.hard) for t in told]
+    assert [(g.soft, g.hard) for g in got] == [(t.soft, t.hard) for t in read_before]
     assert [g.soft for g in got][:2] == [3000, 500]

@@ -65,10 +65,10 @@ def typed(reports: Path, *arguments: str) -> Results:
         check=False,
     )  # fmt: skip
     made = sorted(set(reports.iterdir()) - before)
-    said = f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
-    assert len(made) == 1, f"the audit kept no results (exit status {done.returncode}):\n{said}"
+    output = f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
+    assert len(made) == 1, f"the audit kept no results (exit status {done.returncode}):\n{output}"
     found = results_file.load_results(made[0] / "results.json")
-    assert found.run.state == "finished", f"the audit did not finish:\n{said}"
+    assert found.run.state == "finished", f"the audit did not finish:\n{output}"
     assert not found.run.incomplete, f"the audit is incomplete: {found.run.incomplete}"
     return found
 
@@ -159,7 +159,7 @@ def rows(found: Results) -> dict[RowKey, Said]:
 
 def of_host(found: Rows, host: str) -> dict[RowKey, Said]:
     """The rows of one host."""
-    return {row: said for row, said in found.items() if row.host == host}
+    return {row: result for row, result in found.items() if row.host == host}
 
 
 def trouble(

@@ -311,8 +311,8 @@ def changed(saved: EvidenceFile, fault: RecordedFault) -> EvidenceFile:
         hosts[name] = _with_file(hosts[name], path, text)
     one = hosts[fault.host]
     outputs = dict(one.outputs)
-    for key, said in fault.outputs.items():
-        outputs[key] = replace(one.outputs[key], stdout=said, exit_status=0)
+    for key, printed in fault.outputs.items():
+        outputs[key] = replace(one.outputs[key], stdout=printed, exit_status=0)
     clock = None if one.clock is None else one.clock + fault.clock
     hosts[fault.host] = replace(one, outputs=outputs, clock=clock)
     found = EvidenceFile(
@@ -331,11 +331,11 @@ def _with_file(evidence: Evidence, path: str, text: str | None) -> Evidence:
 
 
 def _with_etcd(saved: EvidenceFile, case: str) -> EvidenceFile:
-    told = tomllib.loads((ETCD / f"{case}.toml").read_text())["hosts"]
+    reported = tomllib.loads((ETCD / f"{case}.toml").read_text())["hosts"]
     hosts = dict(saved.hosts)
-    for name, given in told.items():
+    for name, given in reported.items():
         output: Output = hosts[name].outputs[MEMBERS]
-        said = given.get("outputs", {}).get("members", {}).get("stdout", "")
-        outputs = {**hosts[name].outputs, MEMBERS: replace(output, stdout=said, exit_status=0)}
+        printed = given.get("outputs", {}).get("members", {}).get("stdout", "")
+        outputs = {**hosts[name].outputs, MEMBERS: replace(output, stdout=printed, exit_status=0)}
         hosts[name] = replace(hosts[name], outputs=outputs)
     return EvidenceFile(saved.schema, saved.inventory, saved.inventory_sha256, saved.profile, hosts)

@@ -44,9 +44,9 @@ def test_fault(fault: HostFault, compliant: Compliant) -> None:
     if typed is not None:
         wrong += audit.trouble(compliant.before, typed, fault.rows, fault.host)
         wrong += [
-            f"{row}: typed {typed.get(row)}, the engine {said}"
-            for row, said in after.items()
-            if typed.get(row, said).verdict != said.verdict
+            f"{row}: typed {typed.get(row)}, the engine {result}"
+            for row, result in after.items()
+            if typed.get(row, result).verdict != result.verdict
         ]
     assert not wrong, "\n".join(wrong)
     # The way back is a part of the proof: the next fault must not be red because of this one.
@@ -55,8 +55,8 @@ def test_fault(fault: HostFault, compliant: Compliant) -> None:
         back = audit.of_host(compliant.engine.audit(fault.host, [fault.host]), fault.host)
     else:
         before, back = dict(compliant.before), compliant.engine.audit(anew=[fault.host])
-    left = audit.trouble(before, back, {}, fault.host)
-    assert not left, "the undo left\n" + "\n".join(left)
+    remaining = audit.trouble(before, back, {}, fault.host)
+    assert not remaining, "the undo left\n" + "\n".join(remaining)
     compliant.whole = True
 
 
@@ -70,7 +70,7 @@ def saved(compliant: Compliant) -> EvidenceFile:
 def before(compliant: Compliant, saved: EvidenceFile) -> audit.Rows:
     """The rows of that evidence: all green, etcd's too, but for what no host has."""
     rows = compliant.engine.judge(saved)
-    red = {row: said for row, said in rows.items() if said.verdict != "PASS"}
+    red = {row: result for row, result in rows.items() if result.verdict != "PASS"}
     assert set(red) == set(baseline.NOT_GREEN) - {RowKey("cluster", "HA-ETCD-MEMBERS", "runtime")}
     return rows
 

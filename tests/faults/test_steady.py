@@ -59,7 +59,7 @@ def same(one: Results, other: Results, which: str) -> None:
     changed = difflib.unified_diff(
         steady(one).splitlines(), steady(other).splitlines(), "one", "other", lineterm="", n=12
     )
-    assert not (said := "\n".join(changed)), f"{which}:\n{said}"
+    assert not (printed := "\n".join(changed)), f"{which}:\n{printed}"
 
 
 def test_twenty_audits_are_one(compliant: Compliant) -> None:

@@ -47,14 +47,14 @@ def on_disk(host: LabHost) -> Listing:
 
 def _looks(path: Path) -> tuple[object, ...]:
     try:
-        seen = path.lstat()
+        observed = path.lstat()
         content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
     except FileNotFoundError:  # gone since it was listed, by the host's own work
         return ()
-    link = str(path.readlink()) if stat.S_ISLNK(seen.st_mode) else ""
+    link = str(path.readlink()) if stat.S_ISLNK(observed.st_mode) else ""
     return (
-        seen.st_mode, seen.st_uid, seen.st_gid, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns,
-        link, content,
+        observed.st_mode, observed.st_uid, observed.st_gid, observed.st_size,
+        observed.st_mtime_ns, observed.st_ctime_ns, link, content,
     )  # fmt: skip
 
 
@@ -101,10 +101,10 @@ def test_the_watch_sees_what_is_written(path: str, compliant: Compliant) -> None
     before = {**on_disk(host), **in_memory(host)}
     host.run(f"mkdir -p $(dirname {path}) && echo x >{path}")
     try:
-        seen = changed(before, {**on_disk(host), **in_memory(host)})
+        observed = changed(before, {**on_disk(host), **in_memory(host)})
     finally:
         host.run(f"rm -rf {path} /var/lib/x")
-    assert path in seen
+    assert path in observed
 
 
 def test_the_watch_sees_a_mode_and_a_deletion(compliant: Compliant) -> None:
@@ -112,7 +112,7 @@ def test_the_watch_sees_a_mode_and_a_deletion(compliant: Compliant) -> None:
     before = on_disk(host)
     host.run("chmod 600 /etc/fstab && mv /usr/bin/wall /usr/bin/wall.off")
     try:
-        seen = changed(before, on_disk(host))
+        observed = changed(before, on_disk(host))
     finally:
         host.run("chmod 644 /etc/fstab && mv /usr/bin/wall.off /usr/bin/wall")
-    assert {"/etc/fstab", "/usr/bin/wall"} <= set(seen)
+    assert {"/etc/fstab", "/usr/bin/wall"} <= set(observed)

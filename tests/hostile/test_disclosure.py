@@ -360,9 +360,9 @@ def test_a_secret_at_the_end_of_an_output_hides_no_frame() -> None:
     found = local_gather.ask("/etc/hostname", commands=commands)
     assert not found.unreachable
     for name in ("a", "b", "slow", "last"):
-        said = found.outputs[f"test.{name}"]
-        assert (said.stdout, said.stderr) == ("token: ********", "error: token: ********")
-        assert said.exit_status == 0
+        output = found.outputs[f"test.{name}"]
+        assert (output.stdout, output.stderr) == ("token: ********", "error: token: ********")
+        assert output.exit_status == 0
 
 
 def test_lists_and_frames_are_not_changed(tmp_path: Path) -> None:

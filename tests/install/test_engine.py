@@ -583,7 +583,7 @@ def test_what_is_left_alone_has_no_steps_and_is_reported(
         PhaseProblem("x", "m1"),
         *(() if done.is_set() else (PhaseProblem("x", "w2"),)),
     )
-    made.engine.left_alone = frozenset({("packages", "m1"), ("packages", "w1")})
+    made.engine.exempt = frozenset({("packages", "m1"), ("packages", "w1")})
     made.run(again=True)
     assert ran == ["w2"]
     assert list(made.engine.differences) == [

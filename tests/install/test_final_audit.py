@@ -59,8 +59,8 @@ def test_it_waits_until_the_cluster_is_healthy_and_says_for_what(
     ok, cluster = _installed([[DOWN, STOPPED], [DOWN], [DOWN], []], monkeypatch, tmp_path)
     assert ok
     assert cluster.audits == [1]  # once, with the last answer
-    said = [line for line in capsys.readouterr().out.splitlines() if "waiting" in line]
-    assert said == [f"  waiting: {DOWN}; {STOPPED}", f"  waiting: {DOWN}"]
+    output = [line for line in capsys.readouterr().out.splitlines() if "waiting" in line]
+    assert output == [f"  waiting: {DOWN}; {STOPPED}", f"  waiting: {DOWN}"]
 
 
 def test_a_cluster_that_does_not_become_healthy_is_judged_as_it_is(

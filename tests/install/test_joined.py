@@ -95,7 +95,7 @@ def test_who_has_joined_is_read_again_under_the_lock(
         assert held
         return frozenset(now)
 
-    monkeypatch.setattr(workflow, "left_alone", lambda *_: frozenset())
+    monkeypatch.setattr(workflow, "exempt_phases", lambda *_: frozenset())
     monkeypatch.setattr(workflow, "confirm_changes", lambda *_: frozenset())
     monkeypatch.setattr(workflow, "locked_run", locked)
     monkeypatch.setattr(workflow, "joined_hosts", joined_now)
@@ -222,12 +222,12 @@ def test_the_gate_judges_the_masters_that_have_joined(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     site = factories.made(tmp_path)
-    asked: list[list[str]] = []
+    requested: list[list[str]] = []
     begun = frozenset({("readyz", "m1")})
     monkeypatch.setattr(workflow, "unfinished", lambda *_: begun)
 
     def health(inventory: Any, standard: Any, sessions: Any, hosts: list[str]) -> list[str]:
-        asked.append(hosts)
+        requested.append(hosts)
         return ["x"]
 
     monkeypatch.setattr(gates, "health_problems", health)
@@ -242,7 +242,7 @@ def test_the_gate_judges_the_masters_that_have_joined(
         frozenset(),
     )
     assert made.unhealthy() == ["x"]
-    assert (asked, made.complete, made.masters) == ([judged], complete, frozenset(judged))
+    assert (requested, made.complete, made.masters) == ([judged], complete, frozenset(judged))
     assert made.unfinished == (frozenset() if complete else begun)
 
 
@@ -421,13 +421,13 @@ def test_the_other_hosts_are_left_alone_while_a_worker_is_added(
     monkeypatch.setattr(joined, "observe", observe)
     site = factories.made(tmp_path)
     names = scheduler.phase_names()
-    left = joined.left_alone(site, SessionPool({}), names, ALL - {"w2"})
-    assert {host for _, host in left} == ALL - {"w2"}
+    rest = joined.exempt_phases(site, SessionPool({}), names, ALL - {"w2"})
+    assert {host for _, host in rest} == ALL - {"w2"}
     phases = {"packages", "runtime", "images", "load_balancer", "readyz"}
     changed = {"readyz"} if unfinished else set()
-    assert {phase for phase, host in left if host == "m1"} == phases - changed
-    assert {phase for phase, host in left if host == "w1"} == phases
-    assert joined.left_alone(site, SessionPool({}), names, ALL) == frozenset()
+    assert {phase for phase, host in rest if host == "m1"} == phases - changed
+    assert {phase for phase, host in rest if host == "w1"} == phases
+    assert joined.exempt_phases(site, SessionPool({}), names, ALL) == frozenset()
 
 
 def test_a_host_joins_only_after_all_that_prepares_it(tmp_path: Path) -> None:
@@ -460,9 +460,9 @@ def test_a_single_phase_leaves_no_host_alone(
     monkeypatch.setattr(
         joined, "observe", lambda requests, _: [factories.seen({}, {}) for _ in requests]
     )
-    assert joined.left_alone(site, SessionPool({}), ["runtime"], ALL - {"w2"})
+    assert joined.exempt_phases(site, SessionPool({}), ["runtime"], ALL - {"w2"})
     assert not joined.only_adds_workers(site, ALL - {"w2"}, "runtime")
-    found = joined.left_alone(site, SessionPool({}), ["runtime"], ALL - {"w2"}, "runtime")
+    found = joined.exempt_phases(site, SessionPool({}), ["runtime"], ALL - {"w2"}, "runtime")
     assert found == frozenset()
 
 
@@ -472,14 +472,14 @@ def test_install_and_its_plan_leave_hosts_alone_by_phase(
 ) -> None:
     inventory = factories.made(tmp_path).inventory.path
     options = InstallOptions(reports=tmp_path / "reports", inventory=inventory, phase=phase)
-    left: list[bool] = []
+    rest: list[bool] = []
 
     class Noted(Exception):
         pass
 
     def note(*given: Any, again: bool = False) -> None:
-        assert again == (bool(phase) and len(left) == 1), "the plan has what --phase runs again"
-        left.append(bool(given[-1]))
+        assert again == (bool(phase) and len(rest) == 1), "the plan has what --phase runs again"
+        rest.append(bool(given[-1]))
         raise Noted
 
     monkeypatch.setattr(
@@ -496,7 +496,7 @@ def test_install_and_its_plan_leave_hosts_alone_by_phase(
     for run in (workflow.install_cluster, plan_view.print_plan):
         with pytest.raises(Noted):
             run(options)
-    assert left == [alone, alone]
+    assert rest == [alone, alone]
 
 
 def test_what_is_left_alone_is_reported_and_has_no_steps(
@@ -507,9 +507,9 @@ def test_what_is_left_alone_is_reported_and_has_no_steps(
     everywhere = case["outputs"].pop("*")
     observed = factories.seen({h: everywhere | case["outputs"].get(h, {}) for h in ALL}, {})
     monkeypatch.setattr(planning, "observe", lambda *_: [observed])
-    left = frozenset(("packages", host) for host in ALL - {"w2"})
+    rest = frozenset(("packages", host) for host in ALL - {"w2"})
     (status,) = planning.phase_statuses(
-        factories.made(tmp_path), SessionPool({}), ["packages"], left
+        factories.made(tmp_path), SessionPool({}), ["packages"], rest
     )
     assert {p.host for p in status.remaining} == {"w2"}
     assert {p.host for p in status.differences} == ALL - {"w2"}

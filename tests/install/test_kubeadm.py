@@ -112,8 +112,8 @@ def test_a_join_carries_the_key_for_masters_alone(tmp_path: Path) -> None:
     key = site.secrets.certificate_key.reveal()
     master = documents(kubeadm.join(site, site.masters[1], "sha256:ab", master=True))
     worker = documents(kubeadm.join(site, site.workers[0], "sha256:ab", master=False))
-    told = master["JoinConfiguration"]["discovery"]["bootstrapToken"]
-    assert told == {
+    discovery = master["JoinConfiguration"]["discovery"]["bootstrapToken"]
+    assert discovery == {
         "token": site.secrets.token.reveal(),
         "apiServerEndpoint": "api.example:16443",
         "caCertHashes": ["sha256:ab"],
@@ -158,13 +158,13 @@ def test_what_a_host_says_is_told_without_secrets() -> None:
     secrets = Secrets()
     doer = InstallStepExecutor(None, secrets)  # type: ignore[arg-type]  # nothing is asked of a host
     token, key = secrets.token.reveal(), secrets.certificate_key.reveal()
-    said = doer.tail(
+    output = doer.tail(
         f"join with {token}\nor {token.split('.')[1]}\nUsing certificate key:\n{key}\n"
     )
-    assert token not in said
-    assert token.split(".")[1] not in said
-    assert key not in said
-    assert said.splitlines()[0] == "join with ********"
+    assert token not in output
+    assert token.split(".")[1] not in output
+    assert key not in output
+    assert output.splitlines()[0] == "join with ********"
 
 
 def test_tokens_are_kubernetes_own_form() -> None:
@@ -252,8 +252,10 @@ def test_kube_vips_manifest_stays(lab: Lab, tmp_path: Path, kind: str, stays: st
         host.run(f"(umask 077; echo ours >{manifest}); echo other >/etc/kubernetes/kubelet.conf")
         script = kubeadm.preserving(site, "rm -rf /etc/kubernetes")
         host.run(f"{remote.PRELUDE}{remote.ATOMIC_WRITE}set -eu\n{script}")
-        left = host.run("find /etc/kubernetes -type f -printf '%p %m\\n' 2>/dev/null", check=False)
-        assert left.stdout.decode() == (f"{manifest} 600\n" if stays else "")
+        remaining = host.run(
+            "find /etc/kubernetes -type f -printf '%p %m\\n' 2>/dev/null", check=False
+        )
+        assert remaining.stdout.decode() == (f"{manifest} 600\n" if stays else "")
         assert host.run(f"cat {manifest}", check=False).stdout.decode() == stays
         assert host.run("ls -A /var/lib/hale/install", check=False).stdout == b""
     finally:

@@ -141,8 +141,8 @@ def test_haproxy_reads_every_variant_without_a_warning(release: Release) -> None
         done = release.run(
             "chroot", str(release.root), "/usr/sbin/haproxy", "-c", "-f", "/etc/haproxy/haproxy.cfg"
         )
-        said = (done.stdout + done.stderr).replace("Configuration file is valid\n", "")
-        assert (done.returncode, said) == (0, ""), name
+        output = (done.stdout + done.stderr).replace("Configuration file is valid\n", "")
+        assert (done.returncode, output) == (0, ""), name
 
 
 def test_keepalived_reads_every_variant_without_a_word(release: Release, tmp_path: Path) -> None:

@@ -106,8 +106,8 @@ def test_files_and_state_of_others_stay(tmp_path: Path) -> None:
     swept = Swept(tmp_path, set(FILES))
     swept.sweep()
     assert {p.name for p in swept.conf.iterdir()} == OTHERS
-    left = {str(p.relative_to(swept.state)) for p in swept.state.rglob("*") if p.is_file()}
-    assert left == {name for name, stays in STATE.items() if stays}
+    remaining = {str(p.relative_to(swept.state)) for p in swept.state.rglob("*") if p.is_file()}
+    assert remaining == {name for name, stays in STATE.items() if stays}
     assert swept.run("of_others name; of_others bridge").split() == [
         *("crio", "podman", "shop"),
         *("cni0", "cni-podman0", "cni9"),

@@ -110,9 +110,9 @@ def test_the_gate_refuses_before_it_changes_or_audits(
     monkeypatch.setattr(preflight, "run_preflight", lambda *_: pytest.fail("the hosts are audited"))
     monkeypatch.setattr(workflow, "_phases", lambda *_: pytest.fail("a phase runs"))
     assert not workflow.install_cluster(refused)
-    said = capsys.readouterr().out
-    assert f"✗ {TOO_OLD}" in said
-    assert "Nothing was changed" in said
+    printed = capsys.readouterr().out
+    assert f"✗ {TOO_OLD}" in printed
+    assert "Nothing was changed" in printed
 
 
 def test_a_plan_says_what_the_gate_would_refuse(
@@ -122,7 +122,7 @@ def test_a_plan_says_what_the_gate_would_refuse(
     monkeypatch.setattr(preflight, "run_preflight", lambda *_: passed)
     monkeypatch.setattr(plan_view, "phase_statuses", lambda *_, **__: [])
     plan_view.print_plan(refused)
-    said = capsys.readouterr().out
-    assert f"blocked by: {TOO_OLD}" in said
-    assert "gate" in said
-    assert "done" not in said
+    printed = capsys.readouterr().out
+    assert f"blocked by: {TOO_OLD}" in printed
+    assert "gate" in printed
+    assert "done" not in printed

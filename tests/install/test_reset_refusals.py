@@ -82,9 +82,9 @@ def test_a_host_of_another_cluster_stays(
 ) -> None:
     site = factories.made(tmp_path)
     found = answers(**{node[0]: {"kubernetes.node": whole(*node)}})
-    said = reset.foreign(site, found, of(site, *going))
-    assert said.startswith(why)
-    assert ("run `kubeadm reset` there" in said) == bool(why)
+    output = reset.foreign(site, found, of(site, *going))
+    assert output.startswith(why)
+    assert ("run `kubeadm reset` there" in output) == bool(why)
 
 
 def test_the_name_may_be_that_of_kubeadm_extra(tmp_path: Path) -> None:
@@ -183,9 +183,9 @@ users:
 def test_the_clusters_name_is_read_without_its_keys(host: HostHere, text: str) -> None:
     host.path("/etc/kubernetes/admin.conf").write_text(text)
     assert host.node().cluster == "berlin"
-    said = host.run(kubernetes.probe(stacked=True).script).stdout
-    assert "c2VjcmV0" not in said
-    assert "QUJD" not in said
+    output = host.run(kubernetes.probe(stacked=True).script).stdout
+    assert "c2VjcmV0" not in output
+    assert "QUJD" not in output
 
 
 def test_keys_are_copied_before_anything_is_deleted(host: HostHere) -> None:

@@ -293,7 +293,7 @@ def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[PhaseStatus]:
     for module in (workflow, plan_view):
         monkeypatch.setattr(module, "check_reachable", lambda _: None)
         monkeypatch.setattr(module, "joined_hosts", lambda *_: frozenset())
-        monkeypatch.setattr(module, "left_alone", lambda *_: frozenset())
+        monkeypatch.setattr(module, "exempt_phases", lambda *_: frozenset())
         monkeypatch.setattr(module, "phase_statuses", lambda *_, **__: statuses)
     monkeypatch.setattr(plan_view, "_print_gate", lambda *_: None)
     monkeypatch.setattr(workflow, "_gate", lambda *_: True)

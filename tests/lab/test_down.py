@@ -57,24 +57,24 @@ def test_up_then_down_leaves_nothing(name: str, left: Left, inner: Callable[[Lab
 
 
 def test_up_of_a_lab_that_is_up_switches_on_what_is_off(name: str) -> None:
-    said: list[str] = []
-    lab = Lab(name, said.append, TWO)
+    output: list[str] = []
+    lab = Lab(name, output.append, TWO)
     lab.up()
     machine_id = (lab.hosts[0].root / "etc/machine-id").read_text()
     lab["k8s-node-01"].power_off()
     assert not lab["k8s-node-01"].running
-    said.clear()
+    output.clear()
     lab.up()
     assert lab["k8s-node-01"].running
-    assert said == [f"lab {name} is up, hosts to switch on:", "  k8s-node-01"]
+    assert output == [f"lab {name} is up, hosts to switch on:", "  k8s-node-01"]
     assert (lab.hosts[0].root / "etc/machine-id").read_text() == machine_id
 
 
 def test_two_who_raise_the_same_lab_at_once_get_one(name: str) -> None:
     both = [_start(UP, name), _start(UP, name)]
-    said = [one.communicate(timeout=60)[0] for one in both]
-    assert [one.returncode for one in both] == [0, 0], said
-    assert sum("is up" in text for text in said) == 1
+    output = [one.communicate(timeout=60)[0] for one in both]
+    assert [one.returncode for one in both] == [0, 0], output
+    assert sum("is up" in text for text in output) == 1
     assert all(host.running for host in Lab(name).hosts)
 
 
@@ -118,9 +118,9 @@ def test_interrupted_while_raising(name: str, left: Left) -> None:
         if "booting" in line:
             os.killpg(raising.pid, signal.SIGINT)
             break
-    said = raising.communicate(timeout=30)[0]
+    output = raising.communicate(timeout=30)[0]
     assert raising.returncode != 0
-    assert "the start failed; removing the lab" in said
+    assert "the start failed; removing the lab" in output
     assert left(name) == []
 
 

@@ -79,13 +79,13 @@ cat > $folder/bin/go << 'go'
 touch $folder/pkg/tool/linux_amd64/compile
 """
     program(programs_in_front / "go", old)
-    said: list[str] = []
-    with open_cache(cache_root(), said.append) as building:
+    output: list[str] = []
+    with open_cache(cache_root(), output.append) as building:
         built = golang.build_module(building, binaries.TOOLS)
         go = golang.toolchain(building, (1, 24))
     assert (built / "pause").exists()
     assert os.access(go, os.X_OK)
-    assert said[0] == f"getting Go {golang.TOOLCHAIN}, newer than the machine's"
+    assert output[0] == f"getting Go {golang.TOOLCHAIN}, newer than the machine's"
 
 
 def test_a_failed_build_says_what_and_where(programs_in_front: Path) -> None:

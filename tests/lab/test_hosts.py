@@ -55,9 +55,9 @@ def test_what_must_differ_between_hosts_does(lab: Lab) -> None:
 
 
 def test_firewalld_runs_on_one_host_as_debian_leaves_it(lab: Lab) -> None:
-    asked = "systemctl is-active firewalld; systemctl is-enabled firewalld 2>/dev/null; true"
-    assert text(lab["k8s-node-02"], asked) == "active\nenabled"
-    assert text(lab["k8s-master-01"], asked) == "inactive"
+    finished = "systemctl is-active firewalld; systemctl is-enabled firewalld 2>/dev/null; true"
+    assert text(lab["k8s-node-02"], finished) == "active\nenabled"
+    assert text(lab["k8s-master-01"], finished) == "inactive"
 
 
 def test_run_gives_streams_status_and_input_as_they_are(lab: Lab) -> None:
@@ -156,8 +156,8 @@ def test_reset_gives_a_fresh_disk_to_the_same_host(host: LabHost, lab: Lab) -> N
     host.reset()
     assert text(host, same) == before
     assert text(host, "ls /etc/keep 2>/dev/null; cat /etc/issue").startswith("Debian")
-    asked = subprocess.run(["ssh", "-F", lab.ssh_config, host.name, "true"], check=False)
-    assert asked.returncode == 0
+    finished = subprocess.run(["ssh", "-F", lab.ssh_config, host.name, "true"], check=False)
+    assert finished.returncode == 0
 
 
 def test_the_disk_can_be_changed_while_the_host_is_off(host: LabHost) -> None:

@@ -142,9 +142,9 @@ def test_missing_packages_are_installed_with_a_line_that_says_so(
 
     monkeypatch.setattr(prerequisites, "missing_packages", lambda _: ["debootstrap"])
     monkeypatch.setattr(subprocess, "run", apt)
-    said: list[str] = []
-    prerequisites.install_missing(said.append)
-    assert said == ["installing Debian packages the lab needs: debootstrap"]
+    output: list[str] = []
+    prerequisites.install_missing(output.append)
+    assert output == ["installing Debian packages the lab needs: debootstrap"]
     assert [argv[1] for argv in calls] == ["install", "update", "install"]
 
 

@@ -45,11 +45,15 @@ def test_packages_install_from_the_labs_repository_alone(host: LabHost, install:
     assert host.run(shown).stdout.decode().split() == [
         "kubeadm", version, "kubectl", version, "kubelet", version,
     ]  # fmt: skip
-    said = host.run("kubeadm version -o short; kubelet --version; etcdctl version; runc --version")
-    assert f"v{binaries.KUBERNETES_VERSION}" in said.stdout.decode()
+    output = host.run(
+        "kubeadm version -o short; kubelet --version; etcdctl version; runc --version"
+    )
+    assert f"v{binaries.KUBERNETES_VERSION}" in output.stdout.decode()
     # The kubelet waits for kubeadm; nobody takes a VIP before there is a configuration.
-    asked = "systemctl is-enabled kubelet; systemctl is-active kubelet keepalived containerd; true"
-    assert host.run(asked).stdout == b"enabled\ninactive\ninactive\nactive\n"
+    command = (
+        "systemctl is-enabled kubelet; systemctl is-active kubelet keepalived containerd; true"
+    )
+    assert host.run(command).stdout == b"enabled\ninactive\ninactive\nactive\n"
     assert host.run("systemctl --failed --no-legend").stdout == b""
     assert host.run("systemctl cat kubelet | grep -c KUBELET_KUBEADM_ARGS").stdout == b"1\n"
 
@@ -76,8 +80,8 @@ def test_every_image_that_kubeadm_names_can_be_had(host: LabHost) -> None:
     for name in (*names, "lab/network:1", "lab/echo:1"):
         repository, _, tag = name.partition(":")
         url = f"http://10.208.1.1:5000/v2/{repository}"
-        asked = f"curl -sSf -H 'Accept: {images.MANIFEST}' {url}/manifests/{tag}"
-        manifest = json.loads(host.run(asked).stdout)
+        command = f"curl -sSf -H 'Accept: {images.MANIFEST}' {url}/manifests/{tag}"
+        manifest = json.loads(host.run(command).stdout)
         for blob in (manifest["config"], *manifest["layers"]):
             got = host.run(f"curl -sSf {url}/blobs/{blob['digest']}", timeout=60).stdout
             assert f"sha256:{hashlib.sha256(got).hexdigest()}" == blob["digest"]
@@ -102,12 +106,12 @@ def test_the_inventory_has_the_clusters_variables_and_the_files_they_name(host: 
 
 def test_again_is_a_matter_of_seconds_and_changes_nothing(host: LabHost) -> None:
     lab = host.lab
-    said: list[str] = []
+    output: list[str] = []
     before = lab.inventory.read_text()
     begun = time.monotonic()
-    start_mirror(lab, said.append)
+    start_mirror(lab, output.append)
     assert time.monotonic() - begun < 20  # building it takes minutes
-    assert said == [
+    assert output == [
         "packages at http://10.208.1.1:8080, as before",
         "images at http://10.208.1.1:5000, as before",
     ]
@@ -128,12 +132,12 @@ def test_a_service_that_died_is_started_again(
 
 def test_status_shows_the_supply(host: LabHost) -> None:
     lab = host.lab
-    asked = [sys.executable, "-m", "invoke", "lab.status", "--name", lab.name]
-    shown = subprocess.check_output(asked, cwd=ROOT, text=True)
+    command = [sys.executable, "-m", "invoke", "lab.status", "--name", lab.name]
+    shown = subprocess.check_output(command, cwd=ROOT, text=True)
     assert "packages at http://10.208.1.1:8080: answers" in shown
     services.IMAGES.stop(lab.name)
     try:
-        shown = subprocess.check_output(asked, cwd=ROOT, text=True)
+        shown = subprocess.check_output(command, cwd=ROOT, text=True)
         assert "images at http://10.208.1.1:5000: is dead: `invoke lab.supply`" in shown
     finally:
         start_mirror(lab, silent)
@@ -181,10 +185,10 @@ start_mirror(Lab(sys.argv[1]), say)
 
 
 def test_a_lab_that_is_down_is_told() -> None:
-    asked = [sys.executable, "-m", "invoke", "lab.supply", "--name", "test-1-nowhere"]
-    told = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert told.returncode == 1
-    assert "lab test-1-nowhere is down" in told.stderr
+    command = [sys.executable, "-m", "invoke", "lab.supply", "--name", "test-1-nowhere"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "lab test-1-nowhere is down" in done.stderr
 
 
 def test_a_folder_without_a_release_is_told(host: LabHost, tmp_path: Path) -> None:

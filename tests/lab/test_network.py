@@ -37,11 +37,11 @@ def test_the_operators_namespace_has_no_uplink(lab: Lab) -> None:
 
 
 def test_the_machine_has_no_way_to_the_labs_addresses(lab: Lab) -> None:
-    asked = subprocess.run(
+    done = subprocess.run(
         ["ip", "route", "get", lab.hosts[0].address], capture_output=True, text=True, check=False
     )
-    assert asked.returncode == 2
-    assert "No route to host" in asked.stderr or "Network is unreachable" in asked.stderr
+    assert done.returncode == 2
+    assert "No route to host" in done.stderr or "Network is unreachable" in done.stderr
 
 
 def test_hosts_reach_each_other_and_the_operator(lab: Lab) -> None:
@@ -58,8 +58,8 @@ def test_labs_side_by_side_do_not_meet(lab: Lab) -> None:
         assert twin.run("test -e /root/mine", check=False).returncode == 1
         ids = set()
         for each in (lab, other):
-            asked = ["ssh", "-F", str(each.ssh_config), host.address, "cat /etc/machine-id"]
-            ids.add(subprocess.check_output(asked))
+            done = ["ssh", "-F", str(each.ssh_config), host.address, "cat /etc/machine-id"]
+            ids.add(subprocess.check_output(done))
         assert len(ids) == 2
         twin.power_off()
         assert host.running
@@ -90,15 +90,15 @@ network.unblock_lab_ranges(); show()
 
 def test_the_guard_is_put_once_and_taken_away() -> None:
     routes = [f"unreachable {r} proto {network.PROTOCOL}" for r in sorted(LAB_RANGES)]
-    said = _in_a_namespace("", GUARD).stdout.splitlines()
-    assert [line.rstrip() for line in said] == [*routes, "none"]
+    output = _in_a_namespace("", GUARD).stdout.splitlines()
+    assert [line.rstrip() for line in output] == [*routes, "none"]
 
 
 def test_a_guard_that_was_there_stays() -> None:
     setup = "\n".join(f"ip route add unreachable {r}" for r in LAB_RANGES)
     routes = [f"unreachable {r}" for r in sorted(LAB_RANGES)]
-    said = _in_a_namespace(setup, GUARD).stdout.splitlines()
-    assert [line.rstrip() for line in said] == [*routes, *routes]
+    output = _in_a_namespace(setup, GUARD).stdout.splitlines()
+    assert [line.rstrip() for line in output] == [*routes, *routes]
 
 
 @pytest.mark.parametrize("address", ["10.208.1.7/24", "10.208.1.7/32", "10.208.1.129/25"])

@@ -44,6 +44,7 @@ def test_what_is_no_retired_word_is_left_alone(source: str) -> None:
 def test_comments_of_text_files_are_left_alone_but_not_headings() -> None:
     assert list(words.findings_of_lines("a/b.sh", "# mend\ntrue")) == []
     assert [f.line for f in words.findings_of_lines("a/b.sh", "# x\necho mend")] == [2]
+    assert [f.line for f in words.findings_of_lines("a/b.sh", 'echo "$said"')] == [1]
     assert [f.line for f in words.findings_of_lines("a/b.md", "# Mend it")] == [1]
 
 

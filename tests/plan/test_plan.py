@@ -132,7 +132,7 @@ def test_a_plan_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "output"),
     [
         (b'"value": "1"', b'"value": "2"', "altered"),
         (b'"author": "me"', b'"author": "you"', "altered"),
@@ -141,11 +141,11 @@ def test_a_plan_comes_back_as_it_was(tmp_path: Path) -> None:
         (b"}", b"", "not a Hale plan"),
     ],
 )
-def test_an_altered_plan_is_refused(tmp_path: Path, old: bytes, new: bytes, said: str) -> None:
+def test_an_altered_plan_is_refused(tmp_path: Path, old: bytes, new: bytes, output: str) -> None:
     path = tmp_path / "fix.json"
     plan.save_plan(sample(), path)
     path.write_bytes(path.read_bytes().replace(old, new))
-    with pytest.raises(UserError, match=said) as error:
+    with pytest.raises(UserError, match=output) as error:
         plan.load_plan(path)
     assert str(error.value).startswith(f"{path}: ")
 

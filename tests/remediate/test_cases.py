@@ -159,12 +159,14 @@ def mends(given: Given, changes: Sequence[Remedy], subject: str) -> None:
     if not changes and given.aspect == "runtime":
         assert mended_by_persisted(given, subject), f"no change and no word: {fact.actual}"
         return
-    left = remedy(after, subject)
+    remaining = remedy(after, subject)
     assert any(isinstance(change, ManualStep) for change in changes), (
-        f"still {verdict}: {fact.actual}; and then {left}"
+        f"still {verdict}: {fact.actual}; and then {remaining}"
     )
-    assert left, f"{verdict} and nothing said: {fact.actual}"
-    assert all(isinstance(change, ManualStep) for change in left), f"a second time changes: {left}"
+    assert remaining, f"{verdict} and nothing said: {fact.actual}"
+    assert all(isinstance(change, ManualStep) for change in remaining), (
+        f"a second time changes: {remaining}"
+    )
 
 
 def mended_by_persisted(given: Given, subject: str) -> bool:

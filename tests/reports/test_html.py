@@ -143,15 +143,15 @@ def test_the_scripts_data_end_nowhere_and_drive_nothing(nasty: str) -> None:
 
 
 def test_hostile_text_is_there_to_be_read(nasty: str) -> None:
-    seen = Markup(nasty).text
+    observed = Markup(nasty).text
     (row,) = Page(nasty).rows
     for text in HOSTILE[:5]:
-        assert text in seen
+        assert text in observed
         for name in ("host", "actual", "expected", "title", "aspect"):
             assert text in row[name] or name == "aspect"
-    assert "\\x1b[31mred" in seen
-    assert "evil\\u202egnp.exe" in seen
-    assert "\\udcff" in seen
+    assert "\\x1b[31mred" in observed
+    assert "evil\\u202egnp.exe" in observed
+    assert "\\udcff" in observed
 
 
 def test_what_a_site_adds_is_in_the_table(nasty: str) -> None:
@@ -188,10 +188,10 @@ def shown(recorded: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_rows_are_those_of_the_results(recorded: Results, shown: str) -> None:
-    told = {row["id"]: row for row in Page(shown).rows}
-    assert len(told) == len(recorded.results)
+    reported = {row["id"]: row for row in Page(shown).rows}
+    assert len(reported) == len(recorded.results)
     for row in recorded.results:
-        entry = told[f"{row.host}/{row.requirement}/{row.aspect}"]
+        entry = reported[f"{row.host}/{row.requirement}/{row.aspect}"]
         for name in ("verdict", "title", "severity", "expected", "actual"):
             assert entry[name] == getattr(row, name)
         assert entry["proven"] == row.reboot_proven

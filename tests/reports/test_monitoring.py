@@ -112,7 +112,7 @@ def test_the_exit_status_of_a_saved_run(
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("--run=nope",), "cannot read the results"),
+        (("--run=nope",), "no run nope in"),
         (("--run=newest",), "hours old, and 24 are the most"),
         (("--inventory=/nope",), "cannot read the inventory"),
         (("--profile=nope",), "no profile 'nope'"),

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from hale.model.results import Guidance, HostRecord, Result, Results
 from hale.model.verdict import Verdict
-from hale.report import matrix, terminal
+from hale.report import gather_progress, matrix, terminal
 from hale.report.matrix import failure_block
 from hale.report.text import fold_hostnames
 from hale.report.verdicts import PRESENTATION
@@ -100,8 +100,8 @@ def test_no_host_is_lost_in_blocks(recorded: Results, count: int, odd: int) -> N
         numbers = [n for line in heads for n in re.findall(r"\b\d{3}\b", line)]
         assert numbers == [f"{n:03}" for n in range(1, count + 1)]
     else:
-        told = sum(int(n) for line in heads for n in re.findall(r"×(\d+)", line))
-        assert told == count + 1  # and the cluster
+        reported = sum(int(n) for line in heads for n in re.findall(r"×(\d+)", line))
+        assert reported == count + 1  # and the cluster
 
 
 def test_reasons_come_once(recorded: Results) -> None:
@@ -164,12 +164,12 @@ def test_no_color_and_no_terminal_mean_plain(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    assert terminal.wants_color()
+    assert gather_progress.wants_color()
     monkeypatch.setenv("TERM", "dumb")
-    assert not terminal.wants_color()
+    assert not gather_progress.wants_color()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not terminal.wants_color()
+    assert not gather_progress.wants_color()
 
 
 def test_quiet_and_verbose(recorded: Results) -> None:
@@ -241,7 +241,7 @@ def test_colours_are_the_operators_choice(
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "output"),
     [
         ([], ""),
         (["a"], "a"),
@@ -254,8 +254,8 @@ def test_colours_are_the_operators_choice(
         (["ssh://web", "cluster"], "ssh://web, cluster"),
     ],
 )
-def test_folded(names: list[str], said: str) -> None:
-    assert fold_hostnames(names) == said
+def test_folded(names: list[str], output: str) -> None:
+    assert fold_hostnames(names) == output
 
 
 def test_rich_is_not_loaded_before_it_is_needed() -> None:
@@ -268,11 +268,11 @@ def test_rich_is_not_loaded_before_it_is_needed() -> None:
 
 
 def test_a_run_ends_with_matrix_and_report(whole: factories.Audited) -> None:
-    told = whole.printed.splitlines()
-    table = next(n for n, line in enumerate(told) if line.startswith("§  requirement"))
-    report = next(n for n, line in enumerate(told) if line.startswith("report: "))
+    lines = whole.printed.splitlines()
+    table = next(n for n, line in enumerate(lines) if line.startswith("§  requirement"))
+    report = next(n for n, line in enumerate(lines) if line.startswith("report: "))
     assert table < report
-    path = told[report].removeprefix("report: ")
+    path = lines[report].removeprefix("report: ")
     assert (factories.ROOT / path).samefile(whole.folder / "report.html")
     assert "\x1b" not in whole.printed
 

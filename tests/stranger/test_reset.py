@@ -51,8 +51,8 @@ def test_a_worker_is_reset_and_joins_again(stranger: Stranger) -> None:
     host.run("rm /etc/apt/sources.list.d/site.list")
     stranger.killed("workers", 3.0, *WITHOUT_LIMITS)
     done = stranger.install("--force-unlock", *WITHOUT_LIMITS)
-    said = f"{[a.title for s in stranger.stories() for a in s.acts]}\n{done.stdout[-3000:]}"
+    output = f"{[a.title for s in stranger.stories() for a in s.acts]}\n{done.stdout[-3000:]}"
     ready = stranger.kubectl(f"get node {WORKER} --no-headers").split()
-    assert ready[1] == "Ready", said
-    assert host.run(f"ls {kubernetes.JOIN_BEGAN}", check=False).returncode == 2, said
-    assert "kubeadm join" in said
+    assert ready[1] == "Ready", output
+    assert host.run(f"ls {kubernetes.JOIN_BEGAN}", check=False).returncode == 2, output
+    assert "kubeadm join" in output

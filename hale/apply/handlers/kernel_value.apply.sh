@@ -4,10 +4,10 @@ if [ "$value" != "$after" ]; then
   exit_if_checking
   [ "$value" = "$before" ] || fail_precondition "$path is $value and no longer $before"
   # A container may have /proc read-only and the right to sethostname(2) all the same.
-  { printf '%s\n' "$after" >"$path"; } 2>"$step_dir/said" || {
+  { printf '%s\n' "$after" >"$path"; } 2>"$step_dir/output" || {
     # shellcheck disable=SC2015  # where hostname fails, the reason is printed too
     [ "$path" = /proc/sys/kernel/hostname ] && hostname -- "$after" ||
-      { cat "$step_dir/said" >&2; exit 1; }
+      { cat "$step_dir/output" >&2; exit 1; }
   }
 fi
 # What else the kernel changed with it is written back.

@@ -9,9 +9,9 @@ if [ -S /run/containerd/containerd.sock ]; then
     BEGIN { n = split(ids, i); while (n) of[i[n--]] } $1 in of && $2 { print $2 }')
   for c in $ids; do ctr -n k8s.io tasks kill "$c" >/dev/null 2>&1 || :; done
   for _ in $(seq $((2 * grace))); do
-    left=
-    for p in $pids; do [ ! -e "/proc/$p" ] || left="$left $p"; done
-    [ -n "$left" ] || break
+    remaining=
+    for p in $pids; do [ ! -e "/proc/$p" ] || remaining="$remaining $p"; done
+    [ -n "$remaining" ] || break
     sleep 0.5
   done
 fi

@@ -6,8 +6,8 @@ mounted_below | sort -r | while read -r m; do
   m=$(printf '%b.' "$m")
   umount -l -- "${m%.}" || :
 done
-left=$(mounted_below)
-[ -z "$left" ] || {
-  printf 'still mounted, so nothing is deleted; unmount it, and run this again:\n%b\n' "$left" >&2
+remaining=$(mounted_below)
+[ -z "$remaining" ] || {
+  printf 'still mounted, so nothing is deleted; unmount it, and run this again:\n%b\n' "$remaining" >&2
   exit 1
 }

@@ -66,7 +66,7 @@ def config_problems(
     wanted: content by path. units: the systemd service that reads a file, by path. On a host that
     has joined, with a file that is not Hale's, all of them stay as they are.
     """
-    if left_alone(wanted, observations, host):
+    if foreign_files(wanted, observations, host):
         return
     there = file_digests.read(observations.of(host, file_digests.SUBJECT))
     for path, content in wanted.items():
@@ -90,7 +90,9 @@ def contents(wanted: Iterable[str]) -> tuple[FileProbe, ...]:
     return tuple(FileProbe(path) for path in wanted)
 
 
-def left_alone(wanted: Mapping[str, str], observations: Observations, host: str) -> tuple[str, ...]:
+def foreign_files(
+    wanted: Mapping[str, str], observations: Observations, host: str
+) -> tuple[str, ...]:
     """Of these files those that a host which has joined keeps: they differ, and are not Hale's, or
     were edited since. Before a host joins, there are none."""
     readings = observations.of(host, file_digests.SUBJECT)
@@ -118,7 +120,7 @@ def differences(
 ) -> Iterator[PhaseProblem]:
     """The files that are left alone, each with those lines of Hale's that it does not have."""
     readings = observations.of(host, file_digests.SUBJECT)
-    for path in left_alone(wanted, observations, host):
+    for path in foreign_files(wanted, observations, host):
         present: set[str] = set()
         with suppress(Unreadable):
             if found := readings.file(path):

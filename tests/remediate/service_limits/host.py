@@ -22,17 +22,17 @@ def after(host: GivenHost, change: Remedy) -> GivenHost:
     if not isinstance(change, UnitChange):
         return host
     assert isinstance(host, Given)
-    said = host.outputs[change.unit]
+    output = host.outputs[change.unit]
     assert change.action == UnitAction.RESTART
-    assert f"ActiveState={change.active}\n" in said.stdout
+    assert f"ActiveState={change.active}\n" in output.stdout
     got = _start(host)
     item = facts_cases.requirement_named(host.requirement).parameters.item
     text = re.sub(
         f"(?m)^{SHOWN[item]} .*$",
         f"{SHOWN[item]}  {_kernel(item, got.soft)}  {_kernel(item, got.hard)}  x",
-        said.stdout,
+        output.stdout,
     )
-    outputs = host.outputs | {change.unit: msgspec.structs.replace(said, stdout=text)}
+    outputs = host.outputs | {change.unit: msgspec.structs.replace(output, stdout=text)}
     return msgspec.structs.replace(host, outputs=outputs)
 
 
