@@ -32,6 +32,7 @@ from facts.parsers.ingress_cluster import UNKNOWN_HOST, IngressCluster
 from facts.parsers.ingress_routes import Route
 from facts.parsers.masters import agreed
 from facts.parsers.route_answers import RouteState
+from hale.inventory.cluster_spec import NO_INGRESS
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     ClusterView,
@@ -48,8 +49,9 @@ _HERE = Path(__file__)
 
 
 class IngressParameters(Struct, frozen=True):
-    """Whether the site's inventory requests one; replicas, each on another node where there are
-    as many workers; the HTTP status for an unknown host; how many routes are requested at most."""
+    """Whether the site requests one, as `ingress` in its inventory does too; replicas, each on
+    another node where there are as many workers; the HTTP status for an unknown host; how many
+    routes are requested at most."""
 
     requested: bool
     replicas: int
@@ -105,11 +107,12 @@ def read_runtime(readings: ClusterView, case: Case[IngressParameters]) -> Ingres
         except Unreadable as error:
             errors.append(f"{host.name}: {error}")
     wanted = case.parameters
+    requested = wanted.requested or case.inventory.cluster.ingress != NO_INGRESS
     if not clusters:
-        if without and not errors and not wanted.requested:
+        if without and not errors and not requested:
             raise NotApplicable("not requested, and there is no cluster yet")
         raise Unreadable("; ".join(errors) or "no apiserver to ask")
-    if not any(c.found for c in clusters.values()) and not wanted.requested:
+    if not any(c.found for c in clusters.values()) and not requested:
         raise NotApplicable("not requested, and the cluster has none")
     workers = len(case.inventory.hosts) - len(case.inventory.masters)
     spread = max(1, min(wanted.replicas, workers))
