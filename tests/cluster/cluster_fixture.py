@@ -173,7 +173,7 @@ class Built:
 _REMAINS = r"""
 ! [ -S /run/containerd/containerd.sock ] || ctr -n k8s.io containers ls -q | sed 's/^/container /'
 ps -eo args |
-  grep -E '^(/pause|kube-|etcd |/coredns|/usr/bin/kubelet|haproxy|keepalived)|containerd-shim' |
+  grep -E '^(/pause|/traefik|kube-|etcd |/coredns|/usr/bin/kubelet|haproxy|keepalived)|d-shim' |
   grep -v grep | sed 's/^/process /'
 cut -d' ' -f2 /proc/mounts | grep -E '^/var/lib/kubelet/|^/run/netns/|^/run/containerd/' |
   sed 's/^/mount /'
