@@ -16,7 +16,7 @@ from hale.model.verdict import Verdict
 from tests.cluster.cluster_fixture import Built, Running
 
 SOAK = bool(os.environ.get("HALE_SOAK"))
-SEED = os.environ.get("HALE_SEED") or time.strftime("%Y-%m-%d")
+SEED = os.environ.get("HALE_SEED") or os.environ["HALE_DAY"]
 MASTERS = ("k8s-master-01", "k8s-master-02", "k8s-master-03")
 # What a drill leaves nowhere: its loops, its locks, its masks, manifests aside, its timers.
 _LEFT = r"""

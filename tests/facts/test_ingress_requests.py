@@ -115,7 +115,7 @@ def states(
             capture_output=True,
             text=True,
             check=True,
-            timeout=30,
+            timeout=120,
         )
     found = route_answers.read(done.stdout.split("\n"), UNKNOWN)
     assert found.complete
@@ -174,4 +174,4 @@ def test_an_answer_without_end() -> None:
     began = time.monotonic()
     found = states(BOTH[:1], lambda h, p: (200, "endless"), lambda h, p: (200, "endless"))
     assert found == [RouteState.UNPROVEN]
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
