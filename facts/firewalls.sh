@@ -7,30 +7,30 @@ loaded() { # MODULE; also where it cannot be known: a kernel without modules loa
   builtin=/lib/modules/$(uname -r)/modules.builtin
   [ ! -r "$builtin" ] || grep -q "/$1\.ko" "$builtin"
 }
-tables() { # [FAMILY]: nft's list of tables in $said; false where the kernel has no nftables
+tables() { # [FAMILY]: nft's list of tables in $output; false where the kernel has no nftables
   # shellcheck disable=SC2086  # a family, or none
   capture nft list tables $1
   [ "$r" != 0 ] || return 0
-  case $said in *'not supported'*) return 1 ;; esac
-  printf 'nft list tables: %s\n' "$said" >&2
+  case $output in *'not supported'*) return 1 ;; esac
+  printf 'nft list tables: %s\n' "$output" >&2
   exit 3
 }
 show() {
   family=$1; shift
   capture "$@"
-  [ "$r" = 0 ] || { printf '%s: %s\n' "$*" "$said" >&2; exit 3; }
-  printf '@ %s %s\n%s\n' "$1" "$family" "$said"
+  [ "$r" = 0 ] || { printf '%s: %s\n' "$*" "$output" >&2; exit 3; }
+  printf '@ %s %s\n%s\n' "$1" "$family" "$output"
 }
 has_filter() { # FAMILY: whether nftables has a table of that name, as iptables-nft makes it
   command -v nft >/dev/null || return 0
-  tables "$1" && printf '%s\n' "$said" | grep -qx "table $1 filter"
+  tables "$1" && printf '%s\n' "$output" | grep -qx "table $1 filter"
 }
 nftables() {
   loaded nf_tables || return 0
   command -v nft >/dev/null ||
     missing "nft is not installed: the rules of nftables cannot be looked at"
   tables '' || return 0
-  printf '%s\n' "$said" | while read -r word family name; do
+  printf '%s\n' "$output" | while read -r word family name; do
     # Those of kube-proxy are many, and firewalld is another requirement's.
     case $word/$name in
       table/ | table/kube-proxy | table/firewalld) continue ;;
@@ -38,10 +38,10 @@ nftables() {
       *) continue ;;
     esac
     capture nft list table "$family" "$name"
-    case $r/$said in
-      0/*) printf '@ nft %s\n%s\n' "$family" "$said" ;;
+    case $r/$output in
+      0/*) printf '@ nft %s\n%s\n' "$family" "$output" ;;
       */*'No such file'*) ;;
-      *) printf 'nft list table %s %s: %s\n' "$family" "$name" "$said" >&2; exit 3 ;;
+      *) printf 'nft list table %s %s: %s\n' "$family" "$name" "$output" >&2; exit 3 ;;
     esac
   done || exit
 }
