@@ -67,7 +67,9 @@ def test_a_case_has_its_base() -> None:
     assert printed.startswith("at 10.208.1.191:6443\nsection workloads 0 \nitem\n")
 
 
-@pytest.mark.parametrize("more", [{"base": "a.txt", "stdout": "a\n"}, {"diff": "@@ -1 +1 @@\n"}])
-def test_an_output_is_one_or_the_other(more: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("base", "stdout", "diff"), [("a.txt", "a\n", ""), ("", "", "@@ -1 +1 @@\n")]
+)
+def test_an_output_has_a_base_or_a_text(base: str, stdout: str, diff: str) -> None:
     with pytest.raises(ValueError, match="base"):
-        GivenOutput(**more)
+        GivenOutput(stdout=stdout, base=base, diff=diff)
