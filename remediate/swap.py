@@ -12,19 +12,10 @@ from collections.abc import Iterator
 from posixpath import basename
 
 from facts.parsers import systemd_units
-from facts.swap import (
-    FSTAB,
-    GPT_GENERATOR,
-    SITE,
-    TARGET,
-    ZRAM_GENERATOR,
-    Device,
-    SwapParameters,
-    SwapPersisted,
-    SwapRuntime,
-    SwapTrigger,
-    TriggerKind,
-)
+from facts.parsers.swap_programs import ZRAM_GENERATOR
+from facts.parsers.swap_triggers import SwapTrigger, TriggerKind
+from facts.parsers.swap_units import FSTAB, GPT_GENERATOR, TARGET
+from facts.swap import SITE, Device, SwapParameters, SwapPersisted, SwapRuntime
 from hale.model.change import (
     COMMENTED,
     FileEdit,

@@ -1,6 +1,7 @@
 """A recorded output as a base and its differences, so that a case shows what it is about.
 
-The base is <subject>/recorded/NAME.txt. The differences are the hunks of `diff -u BASE OUTPUT`.
+The base is tests/facts/<subject>/recorded/NAME.txt, the differences are the hunks that
+`diff -u BASE OUTPUT` prints.
 """
 
 import re

@@ -22,7 +22,7 @@ tests/facts/<subject>/<what-it-shows>.toml is
     ignored = true                   # no probe reads this one (the driver holds you to it)
     [outputs.name]
     stdout = ""                      # also: stderr, status
-    base = "NAME"                    # instead of stdout: <subject>/recorded/NAME.txt, and
+    base = "swap/recorded/a.txt"     # instead of stdout: a file beside the cases, and
     diff = ""                        # the hunks of `diff -u` from it to the output
 
 What each host has in every case of a subject is in <subject>/usual/host.toml, `[files]` and
@@ -97,6 +97,15 @@ class GivenOutput(msgspec.Struct, forbid_unknown_fields=True):
     base: str = ""
     diff: str = ""
 
+    def __post_init__(self) -> None:
+        if self.base:
+            if self.stdout:
+                raise ValueError("an output has `base` or `stdout`")
+            self.stdout = output_of(HERE / self.base, self.diff)
+        elif self.diff:
+            raise ValueError("differences without a base")
+        self.base = self.diff = ""
+
 
 # What a case has without naming it: a boot runs no commands, and all files are on the root's disk.
 USUAL = {"boot_commands": GivenOutput("")}
@@ -163,8 +172,6 @@ def test_case(path: Path) -> None:
 def loaded(text: bytes) -> Given:
     """The case; raises ValueError where an empty fact would do for its verdict."""
     given = msgspec.toml.decode(text, type=Given)
-    for host in (given, given.every, *given.hosts.values()):
-        host.outputs = {n: as_printed(out, given.requirement) for n, out in host.outputs.items()}
     fields = [v for v in given.fields.values() if v not in ([], {}, "")]
     bare = not (given.actual or given.winners or given.losers or fields)
     if bare and given.verdict in ("PASS", "FAIL"):
@@ -172,17 +179,6 @@ def loaded(text: bytes) -> Given:
             f"a {given.verdict} case must state `actual`, `fields`, `winners` or `losers`"
         )
     return given
-
-
-def as_printed(given: GivenOutput, requirement: str) -> GivenOutput:
-    """The output with its text, if the case has a base and differences."""
-    if not given.base:
-        assert not given.diff, "differences without a base"
-        return given
-    assert not given.stdout, "an output has a base or `stdout`"
-    subject = requirement_named(requirement).subject
-    base = HERE / subject / "recorded" / f"{given.base}.txt"
-    return replace(given, stdout=output_of(base, given.diff), base="", diff="")
 
 
 def swap_case(verdict: str, statement: str) -> bytes:

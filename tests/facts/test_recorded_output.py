@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.facts.recorded_output import output_of
-from tests.facts.test_cases import HERE, loaded, requirement_named
+from tests.facts.test_cases import HERE, GivenOutput, loaded
 
 BASE = "a\nb\nc\nd\ne\nf\ng\nh\n"
 
@@ -56,12 +56,20 @@ def test_differences_that_do_not_fit(base: Path, hunks: str, error: str) -> None
 def test_a_base_that_no_case_uses_is_a_mistake() -> None:
     for base in HERE.glob("*/recorded/*.txt"):
         cases = base.parent.parent.glob("*.toml")
-        assert any(f'base = "{base.stem}"' in case.read_text() for case in cases), base.name
+        named = f'base = "{base.relative_to(HERE)}"'
+        assert any(named in case.read_text() for case in cases), base.name
 
 
 def test_a_case_has_its_base() -> None:
     case = HERE / "ingress" / "class-is-missing.toml"
     given = loaded(case.read_bytes())
-    assert requirement_named(given.requirement).subject == "ingress"
     printed = given.hosts["k8s-master-01"].outputs["ingress"].stdout
     assert printed.startswith("at 10.208.1.191:6443\nsection workloads 0 \nitem\n")
+
+
+@pytest.mark.parametrize(
+    ("base", "stdout", "diff"), [("a.txt", "a\n", ""), ("", "", "@@ -1 +1 @@\n")]
+)
+def test_an_output_has_a_base_or_a_text(base: str, stdout: str, diff: str) -> None:
+    with pytest.raises(ValueError, match="base"):
+        GivenOutput(stdout=stdout, base=base, diff=diff)
