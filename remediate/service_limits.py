@@ -30,13 +30,20 @@ from hale.model.change import (
     UnitAction,
     UnitChange,
 )
+from hale.model.remedy_scope import RemedyScope
 from hale.model.requirement import Case
 
 KINDS = (FileEdit, UnitChange)
 IMPACTS = (Impact.RESTARTS_SERVICE,)
-PATHS = ("/etc/systemd/system/*.d/*.conf",)
-
 SECTION = "[Service]"
+
+
+def scope(parameters: ServiceLimitsParameters) -> RemedyScope:
+    """The unit and its drop-ins."""
+    unit = parameters.unit
+    return RemedyScope(
+        files=(f"/etc/systemd/system/{unit}.d/*.conf",), units={UnitAction.RESTART: (unit,)}
+    )
 
 
 def fix_runtime(
