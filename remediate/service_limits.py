@@ -135,6 +135,11 @@ def _line(fact: ServiceLimitsPersisted, wanted: ServiceLimitsParameters) -> str:
     return f"{wanted.setting}={':'.join(values)}"
 
 
+def minimum(wanted: ServiceLimitsParameters) -> str:
+    """The minimum, in systemd's notation."""
+    return _value(wanted.wanted, wanted)
+
+
 def _value(value: float, wanted: ServiceLimitsParameters) -> str:
     """In systemd's notation, with memlock in bytes."""
     if value == inf:
