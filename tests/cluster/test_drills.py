@@ -151,7 +151,7 @@ def test_what_a_killed_drill_took_the_next_one_gives_back(cluster: Built) -> Non
     masked = "systemctl show --property=LoadState --value haproxy"
     assert cluster.lab[host].run(masked).stdout == b"masked\n"
     # The client and the watchers are gone with the connections.
-    until(lambda: not any("readyz -w" in text for text in left(cluster).values()), 20)
+    until(lambda: not any("readyz -w" in text for text in left(cluster).values()), 60)
     done = cluster.invoke("drill", "--revert")
     assert done.returncode == 0, done.stdout
     assert "reverting: haproxy" in done.stdout
