@@ -93,9 +93,9 @@ def markdown(measured: AuditTimings) -> str:
         "",
         f"Written by `make bench` on {utc_text(measured.ended)}. Audit of {measured.hosts} hosts "
         f"of the lab, chapters 4 to 9, every requirement {measured.repeat} times: "
-        f"{measured.tests} tests in each contender but the full audit. Every round ran all "
-        "contenders in turn, each from a cold start, the short ones three times between the long "
-        "ones; all judged the same tests, with the same verdicts.",
+        f"{measured.tests} tests in each contender but the full audit. Every round ran the "
+        "contenders in turn, each from a cold start, the short ones three times, those of stock "
+        "testinfra after the first round only; all judged the same tests, with the same verdicts.",
         "",
         *(f"- {v}" for v in verdicts(measured)),
         "",

@@ -32,6 +32,7 @@ from facts.parsers.combined import agreed, read_addon
 from facts.parsers.ingress_cluster import UNKNOWN_HOST, IngressCluster
 from facts.parsers.ingress_routes import Route
 from facts.parsers.route_answers import RouteState
+from hale.inventory.cluster_spec import NO_INGRESS
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     ClusterView,
@@ -47,8 +48,9 @@ _HERE = Path(__file__)
 
 
 class IngressParameters(Struct, frozen=True):
-    """Whether the site's inventory requests one; replicas, each on another node where there are
-    as many workers; the HTTP status for an unknown host; how many routes are requested at most."""
+    """Whether the site requests one, as `ingress` in its inventory does too; replicas, each on
+    another node where there are as many workers; the HTTP status for an unknown host; how many
+    routes are requested at most."""
 
     requested: bool
     replicas: int
@@ -90,12 +92,13 @@ def read_runtime(readings: ClusterView, case: Case[IngressParameters]) -> Ingres
     apiserver answers, masters contradict each other, or a route is not proven, and no fault is.
     """
     wanted = case.parameters
+    requested = wanted.requested or case.inventory.cluster.ingress != NO_INGRESS
     clusters = read_addon(
         readings,
         case.inventory.masters,
         lambda its: ingress_cluster.read(its.output("ingress").lines),
         lambda cluster: cluster.found,
-        requested=wanted.requested,
+        requested=requested,
     )
     workers = len(case.inventory.hosts) - len(case.inventory.masters)
     spread = max(1, min(wanted.replicas, workers))

@@ -1,8 +1,9 @@
 # After processes.sh. A running program answers by its own binary, which an upgrade may have replaced
 # since; one that does not run, or whose binary this user may not execute, by the installed one.
-need grep sed head stat tr
+need grep stat tr
 for name in kubelet containerd; do
-  pid=$(unit_pids $name | head -n 1)
+  pid=$(unit_pids $name)
+  pid=${pid%%"$newline"*}
   for from in ${pid:+running:/proc/$pid/exe} "installed:$name"; do
     command -v "${from#*:}" >/dev/null || continue
     capture "${from#*:}" --version

@@ -7,8 +7,21 @@ for name in zram-generator systemd-gpt-auto-generator; do
     break
   done
 done
-# `systemd 252 (252.39-1)`: which kernel arguments its generators know.
-command -v systemctl >/dev/null && systemctl --version | sed -n '1s/^\(systemd [0-9]*\).*/\1/p'
+# `systemd 252`: which kernel arguments its generators know. The name of its library has the version,
+# which spares starting systemctl(1); it does not where there is no such library, or two.
+version=
+for file in /usr/lib/systemd/libsystemd-shared-*.so /lib/systemd/libsystemd-shared-*.so \
+            /usr/lib/*/systemd/libsystemd-shared-*.so /lib/*/systemd/libsystemd-shared-*.so; do
+  [ -e "$file" ] || continue
+  found=${file##*/libsystemd-shared-}
+  found=${found%%[!0-9]*}
+  [ "${version:-$found}" = "$found" ] || { version=; break; }
+  version=$found
+done
+if [ -n "$version" ]; then echo "systemd $version"
+elif command -v systemctl >/dev/null; then
+  systemctl --version | sed -n '1s/^\(systemd [0-9]*\).*/\1/p'
+fi
 # A shell reads a line byte by byte, and a node has hundreds of mounts: sed(1) is faster.
 device=$(sed -n 's,^[^ ]* [^ ]* \([^ ]*\) [^ ]* / .*,\1,p' /proc/self/mountinfo) || exit
 device=${device##*"

@@ -47,7 +47,7 @@ def run(
 
 
 def kill_process(pid: int, is_ours: Callable[[], bool]) -> None:
-    """SIGKILL the process if, once nobody else can get its number, `is_ours` finds it to be ours.
+    """SIGKILL the process if, once no other can get its number, `is_ours` finds it to be ours.
 
     The kernel deals out numbers again, on a busy machine (32768 of them) within minutes: that of a
     process which died since it was listed may be any other program's (pidfd_open(2)).

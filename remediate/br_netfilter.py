@@ -28,14 +28,20 @@ from hale.model.change import (
     Remedy,
     ReplaceLine,
 )
+from hale.model.remedy_scope import RemedyScope
 from hale.model.requirement import Case
 from remediate import boot_loader
 
 KINDS = (FileEdit, ModuleChange)
 IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
-PATHS = ("/etc/modules-load.d/*.conf", "/etc/modprobe.d/*.conf")
-
 OURS = dirname(RULES[0])
+
+
+def scope(parameters: BrNetfilterParameters) -> RemedyScope:
+    """The module, its name in modules-load.d, and rules against it."""
+    return RemedyScope(
+        files=("/etc/modules-load.d/*.conf", f"{OURS}/*.conf"), modules=(parameters.module,)
+    )
 
 
 def fix_runtime(fact: BrNetfilterRuntime, case: Case[BrNetfilterParameters]) -> tuple[Remedy, ...]:

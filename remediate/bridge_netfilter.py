@@ -2,10 +2,16 @@
 
 from facts.bridge_netfilter import BridgeNetfilterParameters, BridgeNetfilterRuntime
 from hale.model.change import Impact, ManualStep, ModuleChange, Remedy
+from hale.model.remedy_scope import RemedyScope
 from hale.model.requirement import Case
 
 KINDS = (ModuleChange,)
 IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
+
+
+def scope(parameters: BridgeNetfilterParameters) -> RemedyScope:
+    """The module."""
+    return RemedyScope(modules=(parameters.module,))
 
 
 def fix_runtime(

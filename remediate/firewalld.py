@@ -13,13 +13,21 @@ from collections.abc import Sequence
 from facts.firewalld import MASK_FOLDER, FirewalldParameters, FirewalldPersisted, FirewalldRuntime
 from hale.inventory.ini import OVERRIDE_PREFIX
 from hale.model.change import Impact, ManualStep, Remedy, SymlinkChange, UnitAction, UnitChange
+from hale.model.remedy_scope import RemedyScope
 from hale.model.requirement import Case
 
 KINDS = (UnitChange, SymlinkChange)
 IMPACTS = (Impact.DISRUPTS_TRAFFIC, Impact.IRREVERSIBLE)
-PATHS = ("/etc/systemd/system/*.service",)
-
 NOTHING = "/dev/null"
+
+
+def scope(parameters: FirewalldParameters) -> RemedyScope:
+    """The unit and its mask."""
+    unit = parameters.unit
+    return RemedyScope(
+        links={f"{MASK_FOLDER}/{unit}": (NOTHING,)},
+        units={UnitAction.STOP: (unit,), UnitAction.DISABLE: (unit,)},
+    )
 
 
 def fix_runtime(fact: FirewalldRuntime, case: Case[FirewalldParameters]) -> tuple[Remedy, ...]:

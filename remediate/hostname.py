@@ -17,17 +17,17 @@ from hale.model.change import (
     Remedy,
     ReplaceLine,
 )
+from hale.model.remedy_scope import RemedyScope
 from hale.model.requirement import Case
 from remediate import boot_loader, cloud_init
 
 KINDS = (FileEdit, KernelValueChange)
 IMPACTS: tuple[Impact, ...] = ()
-PATHS = (STATIC, cloud_init.DROP_IN)
 
 
-def kernel_values(parameters: HostnameParameters) -> tuple[str, ...]:
-    """The file of the name."""
-    return (KERNEL,)
+def scope(parameters: HostnameParameters) -> RemedyScope:
+    """The name's files."""
+    return RemedyScope(files=(STATIC, cloud_init.DROP_IN), kernel_values=(KERNEL,))
 
 
 def fix_runtime(fact: HostnameRuntime, case: Case[HostnameParameters]) -> tuple[Remedy, ...]:

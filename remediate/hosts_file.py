@@ -26,12 +26,18 @@ from hale.model.change import (
     Remedy,
     ReplaceLine,
 )
+from hale.model.remedy_scope import RemedyScope
 from hale.model.requirement import Case
 from remediate import cloud_init
 
 KINDS = (FileEdit,)
 IMPACTS = (Impact.DISRUPTS_TRAFFIC,)
-PATHS = (HOSTS, cloud_init.DROP_IN)
+
+
+def scope(parameters: HostsFileParameters) -> RemedyScope:
+    """The file, and what keeps cloud-init from writing it."""
+    return RemedyScope(files=(HOSTS, cloud_init.DROP_IN))
+
 
 # The characters that hosts(5) allows in a name, and the underscore, which occurs in practice. A
 # name with any other character cannot be written back exactly as it was read.

@@ -22,11 +22,17 @@ from hale.model.change import (
     Remedy,
     ReplaceLine,
 )
+from hale.model.remedy_scope import RemedyScope
 from hale.model.requirement import Case
 
 KINDS = (FileEdit,)
 IMPACTS: tuple[Impact, ...] = ()
-PATHS = ("/etc/security/limits.conf", "/etc/security/limits.d/*.conf")
+
+
+def scope(parameters: LimitsParameters) -> RemedyScope:
+    """The files of pam_limits."""
+    return RemedyScope(files=("/etc/security/limits.conf", "/etc/security/limits.d/*.conf"))
+
 
 SIDES = ("soft", "hard")
 

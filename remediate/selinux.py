@@ -30,17 +30,17 @@ from hale.model.change import (
     ReplaceLine,
 )
 from hale.model.evidence import ConfigLine
+from hale.model.remedy_scope import RemedyScope
 from hale.model.requirement import Case
 from remediate import boot_loader
 
 KINDS = (FileEdit, KernelValueChange)
 IMPACTS = (Impact.NEEDS_REBOOT,)
-PATHS = (CONFIG,)
 
 
-def kernel_values(parameters: SelinuxParameters) -> tuple[str, ...]:
-    """The file that turns permissive on."""
-    return (ENFORCE,)
+def scope(parameters: SelinuxParameters) -> RemedyScope:
+    """The configuration, and the file that turns permissive on."""
+    return RemedyScope(files=(CONFIG,), kernel_values=(ENFORCE,))
 
 
 def fix_runtime(fact: SelinuxRuntime, case: Case[SelinuxParameters]) -> tuple[Remedy, ...]:

@@ -30,13 +30,20 @@ from hale.model.change import (
     UnitAction,
     UnitChange,
 )
+from hale.model.remedy_scope import RemedyScope
 from hale.model.requirement import Case
 
 KINDS = (FileEdit, UnitChange)
 IMPACTS = (Impact.RESTARTS_SERVICE,)
-PATHS = ("/etc/systemd/system/*.d/*.conf",)
-
 SECTION = "[Service]"
+
+
+def scope(parameters: ServiceLimitsParameters) -> RemedyScope:
+    """The unit and its drop-ins."""
+    unit = parameters.unit
+    return RemedyScope(
+        files=(f"/etc/systemd/system/{unit}.d/*.conf",), units={UnitAction.RESTART: (unit,)}
+    )
 
 
 def fix_runtime(
@@ -126,6 +133,11 @@ def _line(fact: ServiceLimitsPersisted, wanted: ServiceLimitsParameters) -> str:
     hard = max(soft, *(limit.hard for limit in today))
     values = dict.fromkeys(_value(value, wanted) for value in (soft, hard))
     return f"{wanted.setting}={':'.join(values)}"
+
+
+def minimum(wanted: ServiceLimitsParameters) -> str:
+    """The minimum, in systemd's notation."""
+    return _value(wanted.wanted, wanted)
 
 
 def _value(value: float, wanted: ServiceLimitsParameters) -> str:

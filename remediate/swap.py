@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from posixpath import basename
 
 from facts.parsers import systemd_units
-from facts.parsers.swap_programs import ZRAM_GENERATOR
+from facts.parsers.swap_programs import SERVICE_NAMES, ZRAM_GENERATOR
 from facts.parsers.swap_triggers import SwapTrigger, TriggerKind
 from facts.parsers.swap_units import FSTAB, GPT_GENERATOR, TARGET
 from facts.swap import SITE, Device, SwapParameters, SwapPersisted, SwapRuntime
@@ -28,14 +28,25 @@ from hale.model.change import (
     UnitAction,
     UnitChange,
 )
+from hale.model.remedy_scope import RemedyScope
 from hale.model.requirement import Case
 
 KINDS = (FileEdit, SymlinkChange, UnitChange, SwapOff)
 IMPACTS: tuple[Impact, ...] = ()
 
 GENERATORS = "/etc/systemd/system-generators"
-PATHS = (FSTAB, f"{SITE}/*", f"{GENERATORS}/{ZRAM_GENERATOR}")
+UNITS = ("*.swap", TARGET, *SERVICE_NAMES)
 NOTHING = "/dev/null"
+
+
+def scope(parameters: SwapParameters) -> RemedyScope:
+    """fstab, the units that turn swap on, and the generator of zram."""
+    masks = {f"{SITE}/{unit}": (NOTHING,) for unit in UNITS}
+    return RemedyScope(
+        files=(FSTAB,),
+        links={**masks, f"{GENERATORS}/{ZRAM_GENERATOR}": (NOTHING,)},
+        units={UnitAction.DISABLE: UNITS},
+    )
 
 
 def fix_runtime(fact: SwapRuntime, case: Case[SwapParameters]) -> tuple[Remedy, ...]:

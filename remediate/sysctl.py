@@ -36,6 +36,7 @@ from hale.model.change import (
     ReplaceLine,
 )
 from hale.model.evidence import matches
+from hale.model.remedy_scope import RemedyScope
 from hale.model.requirement import Case
 
 KINDS = (FileEdit, KernelValueChange, ModuleChange)
@@ -44,13 +45,17 @@ _DELIBERATE = (
     "That was set for single interfaces: make sure that none of them carries packets of Pods or "
     "services."
 )
-PATHS = ("/etc/sysctl.d/*.conf", "/etc/sysctl.conf")
 
 
-def kernel_values(parameters: SysctlParameters) -> tuple[str, ...]:
-    """The files of the value and of those that the kernel changes with it, as patterns."""
-    keys = parameters.key, *parameters.disturbs, *parameters.leads
-    return tuple(map(path_of, keys))
+def scope(parameters: SysctlParameters) -> RemedyScope:
+    """The value and those that the kernel changes with it, the module that makes it, and lines."""
+    return RemedyScope(
+        files=("/etc/sysctl.d/*.conf", "/etc/sysctl.conf"),
+        modules=(parameters.module,) if parameters.module else (),
+        kernel_values=tuple(
+            map(path_of, (parameters.key, *parameters.disturbs, *parameters.leads))
+        ),
+    )
 
 
 def fix_runtime(fact: SysctlRuntime, case: Case[SysctlParameters]) -> tuple[Remedy, ...]:

@@ -9,12 +9,12 @@ timesyncd.conf(5); ntp.conf(5), ntpd(8); systemctl(1) (enable, unmask), systemd.
 
 from facts.time_sync import UNITS, TimeSyncParameters, TimeSyncPersisted, TimeSyncRuntime
 from hale.model.change import ManualStep, Remedy, SymlinkChange, UnitAction, UnitChange
+from hale.model.remedy_scope import RemedyScope
 from hale.model.requirement import Case
 
 KINDS = (UnitChange, SymlinkChange)
 IMPACTS = ()
-PATHS = ("/etc/systemd/system/*.service", "/etc/systemd/system/*.wants/*.service")
-
+SITE = "/etc/systemd/system"
 NOTHING = "/dev/null"
 _INSTALL = (
     "Install one and give it this site's servers: `dnf install chrony` and /etc/chrony.conf (Red "
@@ -36,6 +36,19 @@ _CONFIGURATION = {
     "ntp": "a line `server HOST iburst` in /etc/ntp.conf, or /etc/ntpsec/ntp.conf of NTPsec",
     "openntpd": "a line `server HOST` in /etc/openntpd/ntpd.conf, or /etc/ntpd.conf",
 }
+
+
+def scope(parameters: TimeSyncParameters) -> RemedyScope:
+    """The units of the accepted programs, their masks, and the links of `systemctl enable`."""
+    units = tuple(unit for unit, program in UNITS.items() if program in parameters.programs)
+    files = tuple(f"/{lib}/systemd/system/{unit}" for lib in ("lib", "usr/lib") for unit in units)
+    return RemedyScope(
+        links={
+            **{f"{SITE}/{unit}": ("", *files) for unit in units},
+            **{f"{SITE}/{name}": files for name in ("*.service", "*.wants/*.service")},
+        },
+        units={UnitAction.START: units},
+    )
 
 
 def fix_runtime(fact: TimeSyncRuntime, case: Case[TimeSyncParameters]) -> tuple[Remedy, ...]:

@@ -30,9 +30,14 @@ _BEGAN = time.monotonic()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Whoever starts us in the background has Ctrl-C ignored, and all that we start would too."""
+    """Whoever starts us in the background has Ctrl-C ignored, and all that we start would too.
+
+    HALE_DAY is the day (UTC) on which the run began, in all of its processes.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # At midnight workers would draw, and so collect, different tests.
+    os.environ.setdefault("HALE_DAY", time.strftime("%Y-%m-%d", time.gmtime()))
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_FailureLines(config))
 

@@ -91,19 +91,23 @@ unseen "$@"
 # What these name: scripts, and files of parameters for `sysctl -p`; two steps are followed.
 named() {
   grep -hsoE -D skip -d skip '(^|[^[:alnum:]_.~-])/(etc|opt|root|srv|usr/local|usr/libexec|var/lib)/[[:alnum:]_./@+-]+' \
-    "$@" | sed 's|^[^/]*||' | sort -u
+    "$@"
   ! grep -qsE -D skip -d skip '(^|[/[:blank:]"=])sysctl[[:blank:]].*(-p|-f|--load|--system)' "$@" ||
     echo /etc/sysctl.conf
 }
-# follow FILE...: what these name, in $new.
+# follow FILE...: what these name, in $new. `named` also prints the character before a path, which may
+# be a wildcard.
 follow() {
   new=
+  set -f
   for file in $(named "$@" </dev/null); do
+    file=/${file#*/}
     case " $known " in *" $file "*) continue ;; esac
     known="$known $file"
     [ -d "$file" ] || unseen "$file"
     [ -f "$file" ] && [ -r "$file" ] && [ "$(wc -c <"$file")" -lt 200000 ] && new="$new $file"
   done
+  set +f
 }
 known="$*"
 follow "$@"

@@ -132,6 +132,7 @@ def run_approval(planned: Approval, history: RunHistory | None) -> Approval:
     header, given = history.header, history.approval
     return replace(
         planned,
+        plan_sha256=header.plan_sha256 or planned.plan_sha256,
         source=given.source if given else planned.source,
         window=given.window if given else "",
         approver=header.approved_by,

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from hale.apply import gates, journal, lock, worker_gate
 from hale.apply.cluster_nodes import ClusterNodes
 from hale.apply.executor import StepExecutor
@@ -49,7 +51,8 @@ class PlanRunner:
     sessions: to the hosts, whose locks are held. membership: each host's place in its cluster.
     group: host -> the group that its failure stops. health_problems: why these hosts are unhealthy
     now (gates.unhealthy). max_fail: the number of failed hosts at which their group is stopped.
-    batch, drain: how workers of a living cluster are changed.
+    batch, drain: how workers of a living cluster are changed. unplanned: steps, by host and number,
+    that are refused unless they are done already, and why.
     """
 
     plan: Plan
@@ -64,6 +67,7 @@ class PlanRunner:
     max_fail: int = 1
     batch: BatchSize = TENTH
     drain: DrainOptions = worker_gate.DEFAULT
+    unplanned: Mapping[tuple[str, int], str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)  # host -> why
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -118,6 +122,11 @@ class PlanRunner:
         else:
             self.journal.write(HostFinished(host.host, HostState.DONE, "", now()))
 
+    def _planned(self, host: HostPlan) -> HostPlan:
+        """The host's plan without the steps that are refused."""
+        steps = [s for n, s in enumerate(host.steps, 1) if (host.host, n) not in self.unplanned]
+        return msgspec.structs.replace(host, steps=tuple(steps))
+
     def _masters(self) -> list[str]:
         return [name for name, status in self.membership.items() if status.master]
 
@@ -128,8 +137,9 @@ class PlanRunner:
 
     def _run_master(self, host: HostPlan) -> None:
         masters = self._masters()
-        risky = gates.interrupting(host)
-        remediated = {r for s in host.steps for r in s.requirements}
+        planned = self._planned(host)
+        risky = gates.interrupting(planned)
+        remediated = {r for s in planned.steps for r in s.requirements}
         with gates.changing_master(
             host.host,
             len(masters),
@@ -146,7 +156,7 @@ class PlanRunner:
         in a shared one, and after a second Ctrl-C it is closed before the node is uncordoned."""
         with SessionPool(self.sessions.targets) as sessions:
             gate = self._worker_gate(sessions)
-            with gate.changing(host.host, interrupts=bool(gates.interrupting(host))):
+            with gate.changing(host.host, interrupts=bool(gates.interrupting(self._planned(host)))):
                 self._run_host(host)
 
     def _worker_gate(self, sessions: SessionPool) -> WorkerGate:
@@ -205,6 +215,8 @@ class PlanRunner:
                     self._skip(host, number, StepState.UNCHANGED, "")
                     self.report(host.host, f"{name}: already so")
                     continue
+                if (host.host, number) in self.unplanned:
+                    raise PreconditionFailed(self.unplanned[host.host, number])
                 handler = handler_of(step.change)
                 if handler.needs_fresh_units(step.change):
                     self._reload(executor, awaiting_reload)

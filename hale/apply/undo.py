@@ -87,10 +87,9 @@ def with_diffs(
     return plan.with_checksum(msgspec.structs.replace(made, hosts=tuple(hosts))), changed_since
 
 
-def recorded_path(session: Session, backup_path: str) -> str:
-    """What path the host says that this backup is of; empty if it does not. Raises StepFailed."""
-    note = f"{backup_path.rpartition('/')[0]}/path"
-    return (_read_files(session, [note])[note] or b"").decode(errors="surrogateescape")
+def noted(session: Session, file: str) -> str:
+    """The text of a file of a run's backups; empty if there is none. Raises StepFailed."""
+    return (_read_files(session, [file])[file] or b"").decode(errors="surrogateescape")
 
 
 def _staged(change: RestoreFile) -> str:

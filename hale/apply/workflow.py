@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hale.apply import change_page, journal, runner, sealing, undo
+from hale.apply import change_page, journal, runner, sealing, undo, undo_scope
 from hale.apply.gates import TENTH, BatchSize, NodeStatus, health_problems, render_batches
 from hale.apply.journal import Journal, RunApproval, RunHistory, RunState, now
 from hale.apply.lock import Owner
-from hale.apply.prepared import RUNS, StepFailed
+from hale.apply.prepared import StepFailed
 from hale.apply.runner import PlanRunner, Reporter
 from hale.apply.worker_gate import DRAIN_TIMEOUT, DrainOptions, check_drain_timeout
 from hale.audit import recorder
@@ -29,14 +29,13 @@ from hale.audit.run import AuditResult
 from hale.files import signature
 from hale.inventory import ini, selection
 from hale.inventory.ini import Inventory
-from hale.model.change import FileEdit
 from hale.model.errors import UserError
 from hale.model.requirement import Aspect, Profile, current_profile
 from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
 from hale.plan import change_page as plan_page
-from hale.plan import plan, planner, scope
+from hale.plan import fresh, plan, planner, scope
 from hale.plan.plan import Plan
 from hale.report.audits import audit
 from hale.report.change import page
@@ -95,6 +94,8 @@ def apply_fix(options: ApplyOptions, only: Sequence[str], approved: Path | None)
     """
     made = plan.load_plan(approved, options.plan_sha256) if approved else None
     selected = _select(options, made)
+    if made is not None:
+        scope.check_plan(made, scope.scopes(selected.standard, selected.inventory))
     with SessionPool(targets_of(selected.inventory, options.login)) as sessions:
         return _fix(options, only, made, selected, sessions)
 
@@ -109,15 +110,17 @@ def _fix(
     audited = _audit_before(options, only, selected, sessions)
     found = audited.results
     source = PlanSource.MADE_NOW
+    unplanned: Mapping[tuple[str, int], str] = {}
     if made is None:
         made = planner.build_plan(audited, sessions, only)
     else:
         source = PlanSource.DIGEST if options.plan_sha256 else PlanSource.FILE
         made = _check_machine_ids(made, found)
-        _check_scope(made, audited, sessions)
+        unplanned = _compare(made, audited, sessions)
         _print_author(made, options)
     membership = cluster_membership(audited.audit)
     _print_plan(made, membership, options)
+    _print_unplanned(unplanned)
     if not any(h.steps for h in made.hosts):
         unknown = sum(len(h.unknown) for h in made.hosts)
         print(f"\nNothing to change{f', and {unknown} results are unknown' if unknown else ''}.")
@@ -126,7 +129,7 @@ def _fix(
     folder = recorder.create_run_dir(options.reports, "fix")
     audited.folder.rename(folder / "before")
     with page.written(folder, change_page.build, console_reporter()):
-        ok = _execute(made, folder, options, audited.audit, sessions, "fix", "", source)
+        ok = _execute(made, folder, options, audited.audit, sessions, "fix", "", source, unplanned)
         requirements = planner.with_membership(only, audited.audit.standard)
         after = _audit_after(audited.audit, sessions, made, folder, requirements)
     sealing.seal_run(folder, console_reporter())
@@ -191,6 +194,9 @@ def _undo(
     sessions: SessionPool,
 ) -> bool:
     name = story.header.run
+    scope_of = scope.scopes(loader.load_standard(ROOT / "standard"), known)
+    undo_scope.check_begun(story, scope_of)
+    records = undo_scope.check_undo(story, hosts, scope_of)
     if story.open or story.end is None or story.cordoned:
         if journal.is_running(story.folder):
             raise UserError(f"{name} is still running; it cannot be undone yet.")
@@ -203,17 +209,14 @@ def _undo(
                 f"{name} has steps whose undo is unknown on {', '.join(unsettled)}; see above. "
                 "Nothing was undone."
             )
+        records = undo_scope.check_undo(story, hosts, scope_of)
     made_of = plan.load_plan(story.folder / "plan.json")
     machines = {h.host: h.machine_id for h in made_of.hosts}
     made = undo.build_undo_plan(story, hosts, made_of.profile, machines)
     standard = loader.load_standard(ROOT / "standard")
     try:
-        scope.check_undo(
-            made,
-            standard,
-            name,
-            RUNS,
-            lambda host, backup: undo.recorded_path(sessions.session(host), backup),
+        undo_scope.check_records(
+            story, records, lambda host, file: undo.noted(sessions.session(host), file)
         )
         made, moved = undo.with_diffs(made, story, sessions, force=options.force)
     except (StepFailed, RemoteError) as error:
@@ -332,19 +335,20 @@ def _check_machine_ids(made: Plan, found: Results) -> Plan:
     return msgspec.structs.replace(made, hosts=tuple(hosts))
 
 
-def _check_scope(made: Plan, audited: AuditResult, sessions: SessionPool) -> None:
-    """Raises UserError if a plan of a file does or shows what no plan made now would."""
-    found: dict[str, set[str]] = {}
+def _compare(
+    made: Plan, audited: AuditResult, sessions: SessionPool
+) -> Mapping[tuple[str, int], str]:
+    """The steps of a plan of a file that a plan made now does not have; see fresh.py.
 
-    def fresh_paths(host: str) -> set[str]:
-        if not found:
-            for one in planner.build_plan(audited, sessions).hosts:
-                edits = (s.change for s in one.steps)
-                found[one.host] = {c.path for c in edits if isinstance(c, FileEdit)}
-        return found.get(host, set())
+    Raises UserError for a plan that was altered.
+    """
+    scope_of = scope.scopes(audited.audit.standard, audited.audit.inventory)
+    return fresh.unplanned_steps(made, planner.plan_again(made, audited, sessions), scope_of)
 
-    scope.check_plan(made, audited.audit.standard, fresh_paths)
-    planner.check_shown(made, sessions)
+
+def _print_unplanned(unplanned: Mapping[tuple[str, int], str]) -> None:
+    for (host, number), why in unplanned.items():
+        print(f"step {number} of {host} is not applied, unless it is done already: {why}.")
 
 
 def _print_author(made: Plan, options: ApplyOptions) -> None:
@@ -354,8 +358,8 @@ def _print_author(made: Plan, options: ApplyOptions) -> None:
         if options.plan_sha256
         else "it is not signed: compare its SHA-256 with the approved one, or pass --sha256"
     )
-    author, created = escape_controls(made.author), escape_controls(made.created)
-    print(f"plan of {author}, {created}; {digest}\n  {made.sha256}")
+    author, created, inventory = map(escape_controls, (made.author, made.created, made.inventory))
+    print(f"plan of {author}, {created}, for {inventory}; {digest}\n  {made.sha256}")
 
 
 def _print_plan(
@@ -387,8 +391,10 @@ def _execute(
     kind: str,
     of: str,
     source: PlanSource = PlanSource.MADE_NOW,
+    unplanned: Mapping[tuple[str, int], str] = {},
 ) -> bool:
-    plan.save_plan(made, folder / "plan.json")
+    # Of some of the plan's hosts it is another plan; the journal has the approved one's SHA-256.
+    plan.save_plan(plan.with_checksum(made), folder / "plan.json")
     known = before.inventory
     owner = runner.new_owner(folder.name)
     inventory = known.path.resolve()  # `undo` loads it from whatever folder it is typed in
@@ -425,6 +431,7 @@ def _execute(
                     options.max_fail,
                     options.batch,
                     DrainOptions(options.drain, options.drain_timeout),
+                    unplanned,
                 ).run()
     finally:
         sessions.close()  # the audit after it logs in again, to see what new sessions get
@@ -441,12 +448,12 @@ def _recover(
     report = console_reporter()
     needed = [host for s in stories for host in dict.fromkeys(b.host for b in s.open)]
     names = list(sessions.targets)
-    standard = loader.load_standard(ROOT / "standard")
+    scope_of = scope.scopes(loader.load_standard(ROOT / "standard"), known)
     with runner.locks_held(
         sessions, names, needed, owner, stale=options.force_unlock, report=report
     ):
         for story in stories:
-            scope.check_begun([b.step for b in story.open], standard, story.header.run)
+            undo_scope.check_begun(story, scope_of)
             with sealing.recovered(story.folder, report):
                 runner.recover(story, sessions, [h.name for h in known.masters], report)
                 change_page.write_page(story.folder, report)
@@ -458,7 +465,7 @@ def recover_runs(reports: Path, known: Inventory, sessions: SessionPool, report:
     The hosts' locks must be held. Raises UserError as runner.recover.
     """
     inventory, masters = known.path.resolve(), [h.name for h in known.masters]
-    standard = loader.load_standard(ROOT / "standard")
+    scope_of = scope.scopes(loader.load_standard(ROOT / "standard"), known)
     for story in runner.load_runs(
         reports, lambda error: report("", f"no run is recovered by it: {error}")
     ):
@@ -466,7 +473,7 @@ def recover_runs(reports: Path, known: Inventory, sessions: SessionPool, report:
         cordoned = story.cordoned and story.state is not RunState.RUNNING
         if (crashed or cordoned) and Path(story.header.inventory) == inventory:
             try:
-                scope.check_begun([b.step for b in story.open], standard, story.header.run)
+                undo_scope.check_begun(story, scope_of)
             except UserError as error:
                 report("", str(error))
                 continue

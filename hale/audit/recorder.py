@@ -1,12 +1,13 @@
 """Records a run's results on disk from its start, so that they survive any end of the run."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hale.audit import results_file
+from hale.audit import history, results_file
 from hale.files import atomic
 from hale.model import results
 from hale.model.errors import UserError
@@ -114,5 +115,7 @@ class Recorder:
         if exit_status in (0, 1, 5) and not self._open:
             run.state = "finished"
         self.results.results = list(self._rows.values())
+        run.counts = dict(Counter(row.verdict.value for row in self._rows.values()))
+        self.results.history = history.earlier_runs(self.path.parent, run)
         results.mark_reboot_proven(self.results, booted)
         results_file.save_results(self.results, self.path, self._soon)

@@ -17,6 +17,7 @@ from hale.model.notice import Notice
 from hale.model.results import (
     SCHEMA,
     ConfigLineRecord,
+    EarlierRun,
     EvidenceExcerpt,
     Guidance,
     HostRecord,
@@ -96,6 +97,7 @@ class SavedResults(msgspec.Struct):
     guidance: list[Guidance] = []
     notices: list[Notice] = []
     drift: DriftRecord | None = None
+    history: list[EarlierRun] = []
 
 
 def save_results(

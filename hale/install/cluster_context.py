@@ -19,6 +19,7 @@ from hale.standard.loader import Standard
 
 KUBE_PROXY = "CMP-KUBE-PROXY"  # the requirement whose parameter `mode` is the proxy's mode
 NO_PROXY = "none"  # … of a cluster whose network plugin replaces kube-proxy
+SERVICE_LIMITS = "service_limits"  # the subject of requirements about the limits of services
 COREDNS = "CMP-COREDNS"  # … and whose parameter `replicas` says on how many nodes it must be
 APISERVER_PORT = 6443
 # The kinds of host groups for a phase's HOST_GROUPS; and the name of the group of all hosts.
@@ -33,7 +34,8 @@ class ClusterContext:
 
     extra: the documents of kubeadm_extra by kind. files: the contents of the operator's files by
     path, as they were read. dns_nodes: the number of nodes that must run CoreDNS. current_group:
-    the host group of the current task (hale/install/scheduler.py).
+    the host group of the current task (hale/install/scheduler.py). service_limits: by host, the
+    parameters of the requirements about limits of services.
     """
 
     inventory: Inventory
@@ -43,6 +45,7 @@ class ClusterContext:
     files: Mapping[Path, bytes] = field(default_factory=dict, repr=False)
     secrets: Secrets = field(default_factory=Secrets, repr=False)
     current_group: str = ALL_HOSTS
+    service_limits: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     @property
     def cluster(self) -> ClusterSpec:
@@ -159,7 +162,18 @@ def _load(inventory: Inventory, stated: Standard) -> ClusterContext:
             extra[document["kind"]] = document
     _check_consistent(inventory, extra)
     nodes = min(_stated(inventory, stated, COREDNS).replicas, len(inventory.hosts))
-    return ClusterContext(inventory, _mode(inventory, stated, extra), nodes, extra, texts)
+    mode = _mode(inventory, stated, extra)
+    limits = _service_limits(inventory, stated)
+    return ClusterContext(inventory, mode, nodes, extra, texts, service_limits=limits)
+
+
+def _service_limits(inventory: Inventory, stated: Standard) -> dict[str, tuple[Any, ...]]:
+    """The parameters of each host, overrides included."""
+    found = [r for r in stated.requirements if r.subject == SERVICE_LIMITS]
+    return {
+        host.name: tuple(loader.parameters_of(r, inventory, host)[0] for r in found)
+        for host in inventory.hosts
+    }
 
 
 def load_cluster_context(inventory: Inventory) -> ClusterContext:

@@ -17,6 +17,8 @@ from msgspec import Struct
 from hale.model.errors import Location, UserError
 
 CGROUP_DRIVERS = ("systemd", "cgroupfs")
+NO_INGRESS = "none"
+INGRESSES = (NO_INGRESS, "traefik")
 VARIABLES = (
     "cluster_name",
     "kubernetes_version",
@@ -33,6 +35,8 @@ VARIABLES = (
     "vrrp_id",
     "kubeadm_extra",
     "cgroup_driver",
+    "ingress",
+    "ingress_image",
 )
 ADMIN = "/etc/kubernetes/admin.conf"  # where kubeadm puts the administrator's kubeconfig
 KUBELET = "/etc/kubernetes/kubelet.conf"  # the kubelet's, on a host that has joined a cluster
@@ -77,7 +81,7 @@ class ClusterSpec(Struct, frozen=True):
 
     kubernetes_version: without a `v`. image_repository: with its path, without a trailing `/`;
     empty means kubeadm's default. plain_http: the registry does not use TLS. cgroup_driver: of
-    containerd and the kubelet.
+    containerd and the kubelet. ingress: one of INGRESSES; ingress_image: instead of Hale's own.
     """
 
     name: str = "kubernetes"
@@ -95,6 +99,8 @@ class ClusterSpec(Struct, frozen=True):
     vrrp_id: int = VRRP_ID
     kubeadm_extra: Path | None = None
     cgroup_driver: str = "systemd"
+    ingress: str = NO_INGRESS
+    ingress_image: str = ""
 
     @property
     def registry(self) -> str:
@@ -145,6 +151,13 @@ def read_cluster_spec(
         vrrp_id=given.number("vrrp_id", 1, 255) or VRRP_ID,
         kubeadm_extra=given.file("kubeadm_extra"),
         cgroup_driver=given.choice("cgroup_driver", CGROUP_DRIVERS),
+        ingress=given.choice("ingress", INGRESSES),
+        ingress_image=given.matching(
+            "ingress_image",
+            r"[A-Za-z0-9.-]+(:\d{1,5})?(/[a-z0-9._-]+)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
+            r"(@sha256:[0-9a-f]{64})?",
+            "like registry.example:5000/traefik:v3.7.15, with its registry",
+        ),
     )
 
 

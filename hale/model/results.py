@@ -175,6 +175,18 @@ class Run(msgspec.Struct):
     other_tests_failed: int = 0  # tests that judge no requirement, and failed
     cluster: str = ""  # its name: the inventory's cluster_name
     purpose: str = ""  # what it is for: the inventory's hale_purpose
+    counts: dict[str, int] = {}  # of the results, by verdict; empty until the end
+
+
+class EarlierRun(msgspec.Struct, frozen=True):
+    """A finished audit of the same selection before this one. counts: of its results, by verdict.
+
+    run: the name of its folder.
+    """
+
+    run: str
+    started: str
+    counts: dict[str, int]
 
 
 class ReferenceRecord(msgspec.Struct, frozen=True):
@@ -204,6 +216,7 @@ class Results(msgspec.Struct):
     guidance: list[Guidance] = []
     notices: list[Notice] = []
     drift: DriftRecord | None = None  # of a run with --drift
+    history: list[EarlierRun] = []  # the newest first
 
 
 def references_of(cases: Iterable[Case[Any]]) -> list[ReferenceRecord]:

@@ -1,7 +1,7 @@
 """The plan of `invoke fix`, made from an audit's results. Nothing is written to a host."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,14 +54,8 @@ def build_plan(audited: AuditResult, sessions: SessionPool, only: Sequence[str] 
     sessions: to the inventory's hosts; the files to edit are read over them. only: the requirements
     to remediate; empty for all. Raises UserError if a host's file changes while it is read.
     """
-    audit, found = audited.audit, audited.results
-
-    def one(name: str) -> HostPlan:
-        return _host(audit, name, found, only, file_reader(sessions, name))
-
-    names = [h.name for h in found.hosts]
-    with ThreadPoolExecutor(max_workers=len(names)) as pool:
-        hosts = list(pool.map(one, names))
+    audit = audited.audit
+    hosts = _hosts(audited, sessions, {h.name: only for h in audited.results.hosts})
     path = audit.inventory.path
     return plan.with_checksum(
         Plan(
@@ -75,6 +69,32 @@ def build_plan(audited: AuditResult, sessions: SessionPool, only: Sequence[str] 
             hosts=tuple(hosts),
         )
     )
+
+
+def plan_again(made: Plan, audited: AuditResult, sessions: SessionPool) -> dict[str, HostPlan]:
+    """The plans of that plan's hosts as they are made now, of the requirements of its steps.
+
+    Raises as build_plan does.
+    """
+    only = {
+        host.host: [r for step in host.steps for r in step.requirements]
+        for host in made.hosts
+        if host.steps
+    }
+    return {host.host: host for host in _hosts(audited, sessions, only)} if only else {}
+
+
+def _hosts(
+    audited: AuditResult, sessions: SessionPool, only: Mapping[str, Sequence[str]]
+) -> list[HostPlan]:
+    """The plans of these hosts; of each, the requirements to remediate, empty for all."""
+
+    def one(name: str) -> HostPlan:
+        reader = file_reader(sessions, name)
+        return _host(audited.audit, name, audited.results, only[name], reader)
+
+    with ThreadPoolExecutor(max_workers=len(only)) as pool:
+        return list(pool.map(one, only))
 
 
 def require_same_inputs(made: Plan, known: Inventory, standard: Standard) -> None:
@@ -133,29 +153,6 @@ def file_reader(sessions: SessionPool, name: str) -> plan.FileReader:
         return found
 
     return read
-
-
-def check_shown(made: Plan, sessions: SessionPool) -> None:
-    """Raises UserError if an edit's difference is not what the edit would write.
-
-    Where a file has changed since the plan was made, its step will be refused.
-    """
-    for host in made.hosts:
-        edits = [(s, s.change) for s in host.steps if isinstance(s.change, FileEdit)]
-        present = file_reader(sessions, host.host)([c.path for _, c in edits]) if edits else {}
-        for step, change in edits:
-            before = present[change.path]
-            if plan.sha256(before) != step.sha256:
-                continue
-            try:
-                after = line_edit.apply_edits(before or b"", change.edits)
-            except line_edit.LineMismatch as error:
-                raise UserError(f"{host.host}: {change.path}: {error}. Plan again.") from None
-            if plan.unified_diff(change.path, before, after) != step.diff:
-                raise UserError(
-                    f"{host.host}: {change.path}: the difference that the plan shows is not what "
-                    "it would write. Plan again."
-                )
 
 
 def render(made: Plan) -> Iterable[str]:

@@ -32,6 +32,9 @@ PATH_OPTIONS = (
     "--log-file",
 )
 
+# Without its terminal, pytest refuses options of pytest.ini. Without its configuration it ends in a
+# traceback, on the command line before any plugin is loaded.
+OF_PYTEST = ("pytestconfig", "terminal")
 AUDIT = "hale.pytest_plugin.plugin"  # conftest.py loads it
 _GROUPS = frozenset({"all", "masters", "workers"})
 
@@ -48,6 +51,9 @@ def join_option_values(arguments: list[str]) -> list[str]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost: before output is captured
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+    for name in filter(early_config.pluginmanager.is_blocked, OF_PYTEST):
+        if early_config.rootpath.resolve() == ROOT.resolve():
+            raise pytest.UsageError(f"-p no:{name}: an audit needs it; leave the option out.")
     if early_config.pluginmanager.is_blocked(AUDIT):
         raise pytest.UsageError(f"-p no:{AUDIT}: nothing is audited without it; leave it out.")
     typed = list(early_config.invocation_params.args)

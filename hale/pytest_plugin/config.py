@@ -27,7 +27,14 @@ from hale.ssh import SessionPool, Target, inventory_targets
 from hale.standard import loader
 
 # Without these an audit judges no row, records none, or does not count what failed.
-NEEDED_PLUGINS = ("hale-controller", "hale-reports", "hale-subjects", "python", "session")
+NEEDED_PLUGINS = (
+    "funcmanage",
+    "hale-controller",
+    "hale-reports",
+    "hale-subjects",
+    "python",
+    "session",
+)
 NO_HOSTS_HINT = """\
 no host is contacted without --hosts. Type for example
     pytest --hosts=all                  every host of {inventory}

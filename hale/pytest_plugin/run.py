@@ -266,6 +266,7 @@ class AuditRun:
             terminalreporter.write(self.log.end())
         if self.recorder is not None:
             terminalreporter.write(self.log.annotations(self.recorder.results))
+            ci.append_summary(self.recorder.results, os.environ)
 
     def _summarize(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.recorder is None:

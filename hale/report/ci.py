@@ -1,9 +1,11 @@
 """GitHub Actions and GitLab CI: annotations, a section, and no commands from a host's text.
 
-Sources: docs.github.com, "Workflow commands for GitHub Actions"; docs.gitlab.com, "GitLab CI/CD job
-logs" (custom collapsible sections).
+Sources: docs.github.com, "Workflow commands for GitHub Actions", also of job summaries;
+docs.gitlab.com, "GitLab CI/CD job logs" (custom collapsible sections).
 """
 
+import contextlib
+import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -12,11 +14,14 @@ from enum import Enum, auto
 from hale.model.requirement import Severity
 from hale.model.results import Results
 from hale.model.verdict import Verdict
-from hale.report import causes, matrix
+from hale.report import causes, markdown, matrix
 from hale.report.text import escape_controls, fold_hostnames
 
 MAX_ANNOTATIONS = 10  # GitHub shows so many of one level and step
 MAX_MESSAGE = 1000  # characters
+SUMMARY_FILE = "GITHUB_STEP_SUMMARY"
+MAX_SUMMARY = 1 << 20  # bytes of one step; GitHub shows nothing of more
+_CUT = b"\n\nMore does not fit here: see report.html.\n"
 
 
 class CiSystem(Enum):
@@ -85,6 +90,23 @@ class Log:
             lines = lines[: MAX_ANNOTATIONS - 1]
             lines.append(_annotation("error", "Hale", f"{more + 1} more: see report.html"))
         return "".join(lines)
+
+
+def append_summary(found: Results, environment: Mapping[str, str]) -> None:
+    """Append the Markdown summary to the page of GitHub's job, GITHUB_STEP_SUMMARY.
+
+    Nothing is written elsewhere, or where that file is absent or cannot be written.
+    """
+    path = environment.get(SUMMARY_FILE, "")
+    if not path or detect(environment) is not CiSystem.GITHUB:
+        return
+    text = f"\n{markdown.render(found)}".encode(errors="backslashreplace")
+    if len(text) > MAX_SUMMARY:
+        text = text[: text.rindex(b"\n", 0, MAX_SUMMARY - len(_CUT)) + 1] + _CUT
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK  # a FIFO without a reader is an OSError
+    # ValueError: a NUL byte in the path.
+    with contextlib.suppress(OSError, ValueError), os.fdopen(os.open(path, flags), "ab") as file:
+        file.write(text)
 
 
 def _is_mild(verdict: Verdict, severity: str) -> bool:

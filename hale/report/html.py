@@ -28,6 +28,7 @@ from hale.report.causes import Cause
 from hale.report.jinja import inline_asset, render_page, templates
 from hale.report.notices import sentence
 from hale.report.text import escape_controls, fold_hostnames
+from hale.report.trend import trend
 from hale.report.verdicts import PRESENTATION
 
 TEMPLATE = "audit.jinja2"
@@ -74,6 +75,7 @@ def render(found: Results) -> str:
         outliers=failure_causes.outliers(found),
         fold=fold_hostnames,
         blocks=markdown_blocks,
+        trend=trend(found),
         columns=columns,
         remaining=remaining,
         total_hosts=len(names),

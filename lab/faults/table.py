@@ -3,6 +3,7 @@
 from lab.faults import (
     cluster,
     disk_space,
+    firewalls,
     hosts,
     kernel,
     limits,
@@ -17,6 +18,7 @@ FAULTS: tuple[HostFault, ...] = (
     *cluster.FAULTS,
     *hosts.FAULTS,
     *security.FAULTS,
+    *firewalls.FAULTS,
     *swap.FAULTS,
     *kernel.FAULTS,
     *limits.FAULTS,

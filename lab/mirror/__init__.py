@@ -1,9 +1,9 @@
 """The package mirror and image registry of a lab, whose network has no way out.
 
-`invoke lab.supply` builds Kubernetes, etcd and CoreDNS from pinned Go modules, makes packages and
-images of them, and serves both inside the lab: an apt repository at http://10.208.1.1:8080/apt and
-an image registry at 10.208.1.1:5000. Everything but the two servers is in the cache that all labs
-share.
+`invoke lab.supply` builds Kubernetes, etcd and CoreDNS from pinned Go modules, downloads Traefik,
+makes packages and images of them, and serves both inside the lab: an apt repository at
+http://10.208.1.1:8080/apt and an image registry at 10.208.1.1:5000. Everything but the two servers
+is in the cache that all labs share.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from lab.mirror import (
     kube_vip,
     repository,
     services,
+    traefik,
 )
 from lab.topology import POD_RANGE, SERVICE_RANGE, VIP, VIP_PORT
 
@@ -136,7 +137,8 @@ def build_artifacts(
         )
         downloaded = debian.download_packages(building, base)
         packed = debs.build_packages(building, kubernetes, version, etcd, debian.architecture(base))
-        wanted = images.lab_images(made, version)
+        ingress = traefik.image(traefik.download_program(building))
+        wanted = [*images.lab_images(made, version), ingress]
         its = (
             golang.build_module(building, binaries.KUBE_VIP) / "kube-vip" if with_kube_vip else None
         )

@@ -8,6 +8,7 @@ from hale.install.phase import Phase
 from remediate.cluster.addons import Addons
 from remediate.cluster.dns import CoreDnsSpread
 from remediate.cluster.images import PullImages
+from remediate.cluster.ingress import Ingress
 from remediate.cluster.init import KubeadmInit
 from remediate.cluster.load_balancer import LoadBalancer
 from remediate.cluster.masters import JoinControlPlane
@@ -31,6 +32,7 @@ PHASES: tuple[Phase, ...] = (
     JoinControlPlane(),
     JoinWorkers(),
     CoreDnsSpread(),
+    Ingress(),
     Addons(),
     NodesReady(),
 )

@@ -1,7 +1,8 @@
 """Packages: the site's repository and its key; containerd, runc, the CNI plugins, kubelet, kubeadm
 and kubectl at the inventory's version, held there. So are containerd, runc and the CNI plugins that
 are installed here; what is there already is not upgraded. dnf holds by its versionlock, where it
-has that, and by `exclude=` of the site's repository.
+has that, and by `exclude=` of the site's repository. With the packages, the kubelet and containerd
+of a host that has not joined get the limits that the baseline asks for, by a drop-in.
 
 Host groups are staggered: where they share a mirror's link, or a lab's CPUs, the hosts that
 others depend on come first. Only the site's own repository is refreshed, so that another mirror
@@ -32,6 +33,7 @@ from hale.install.phase import (
 )
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
+from remediate import service_limits
 from remediate.cluster import scripts, templates, versions
 
 PINNED = ("kubeadm", "kubectl", "kubelet")
@@ -52,6 +54,7 @@ REPO = f"/etc/yum.repos.d/{NAME}.repo"
 # The packages that Hale has installed on the host, a name a line.
 RECORD = "/var/lib/hale/install/packages"
 PLUGINS = ("kubernetes-cni", "containernetworking-plugins")
+UNITS = "/etc/systemd/system"
 DNF_KEY = f"/etc/pki/rpm-gpg/RPM-GPG-KEY-{NAME}"
 
 
@@ -151,6 +154,8 @@ class InstallPackages(Phase):
                     WriteFile(host.name, title, path, content, keep=False, replaces=replaces)
                 )
             script = _apt(site, found) if found.manager == "apt" else _dnf(site, found)
+            if not file_digests.joined(observations.of(host.name, file_digests.SUBJECT)):
+                script += _limits(site, host)
             names = (*_wanted(site, found), *PLUGINS)
             script = remembering(
                 script, *names, *(() if found.manager == "apt" else (OTHER_RUNTIME,))
@@ -278,6 +283,16 @@ def _key(site: ClusterContext, found: Packages) -> bytes:
 
 
 _ENABLE = "systemctl -q enable kubelet containerd\n"
+
+
+def _limits(site: ClusterContext, host: Host) -> str:
+    """A script that raises what the services' own files set lower than the baseline asks for."""
+    words = [
+        word
+        for limit in site.service_limits.get(host.name, ())
+        for word in (limit.unit, limit.dropin, limit.setting, service_limits.minimum(limit))
+    ]
+    return scripts.load("raise_service_limits", *words, units=UNITS) if words else ""
 
 
 def _apt(site: ClusterContext, found: Packages) -> str:

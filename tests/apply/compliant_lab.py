@@ -13,6 +13,7 @@ from hale.apply.gates import NodeStatus
 from hale.apply.journal import Journal, RunHeader, RunHistory, now
 from hale.apply.lock import Owner
 from hale.apply.runner import PlanRunner
+from hale.audit.audit import Audit
 from hale.model.results import RowKey
 from hale.plan import plan, planner
 from hale.plan.plan import FailedCase, Plan
@@ -80,8 +81,15 @@ class Ready:
 
     def plan(self, hosts: Sequence[str], only: Sequence[str] = ()) -> Plan:
         """As `invoke fix` makes it, for what is red now."""
+        return self._plan(self.engine.asked(",".join(hosts)), hosts, only)
+
+    def rows_and_plan(self, host: str) -> tuple[audit.Rows, Plan]:
+        """`rows` and `plan` by the same answers."""
+        found = self.engine.asked(host)
+        return self.engine.rows(found), self._plan(found, [host])
+
+    def _plan(self, found: Audit, hosts: Sequence[str], only: Sequence[str] = ()) -> Plan:
         self.sessions.close()  # of before a power cut, if there was one
-        found = self.engine.asked(",".join(hosts))
         made = []
         for name in hosts:
             red = []

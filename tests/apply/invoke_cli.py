@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,14 @@ class Operator:
         process = self.start(*words, inventory=inventory)
         output, _ = process.communicate(timeout=PATIENCE)
         return process.returncode, output
+
+    def type_until(self, expected: str, *words: str) -> tuple[int, str]:
+        """Type it until this is printed, for a minute: sshd sees the end of a connection late."""
+        end = time.monotonic() + 60
+        while True:
+            status, said = self.type(*words)
+            if expected in said or time.monotonic() > end:
+                return status, said
 
     @property
     def last(self) -> Path:

@@ -188,7 +188,7 @@ def _stale_and_whole(harmed: Harmed, folder: Path, where: str) -> None:
     session = harmed.ready.sessions.session(harmed.host)
     held = host.run("cat /var/lib/hale/lock 2>/dev/null || true").stdout
     if held:
-        until = time.monotonic() + 5
+        until = time.monotonic() + 60
         while True:  # sshd sees the end of the connection a moment later
             with pytest.raises(LockHeld) as refused:
                 lock.acquire(session, mine, stale=False)

@@ -336,8 +336,7 @@ def test_a_run_that_is_killed_is_settled_by_the_next(operator: Operator, host: L
         process.kill()
         process.communicate()
         killed = operator.last.name
-        time.sleep(1)  # sshd sees the connection end
-        status, output = operator.type("fix", *BOTH, *APPLY)
+        status, output = operator.type_until("the lock is stale", "fix", *BOTH, *APPLY)
         assert status == 1
         assert "the lock is stale" in output
         assert killed in output

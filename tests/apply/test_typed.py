@@ -7,9 +7,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from hale.model.change import AppendLine, FileEdit, SymlinkChange
 from hale.plan import plan
+from hale.plan.plan import Step
 from tests.apply.invoke_cli import Operator
 
 pytestmark = pytest.mark.lab
@@ -151,6 +154,55 @@ def test_a_file_edited_after_the_plan_is_refused_and_the_others_are_not(
     assert "# commented by Hale: /dev/sdb1" in content(harmed, "/etc/fstab")
 
 
+def test_a_forged_plan_with_its_right_checksum(harmed: Operator, tmp_path: Path) -> None:
+    """It edits the planned bytes in another way, or has a step more than a plan made now."""
+    saved = tmp_path / "fix.json"
+    harmed.type("fix", "--only=SYS-IP-FORWARD,SWAP-OFF", f"--hosts={HOST}", f"--out={saved}")
+    made = plan.load_plan(saved)
+    (host,) = made.hosts
+
+    def forge(*steps: Step) -> tuple[int, str]:
+        hosts = (msgspec.structs.replace(host, steps=steps),)
+        plan.save_plan(plan.with_checksum(msgspec.structs.replace(made, hosts=hosts)), saved)
+        return harmed.type("fix", "--apply", f"--plan={saved}", "--yes")
+
+    def evil(step: Step) -> Step:
+        if getattr(step.change, "path", "") != SYSCTL:
+            return step
+        line = AppendLine("kernel.core_pattern = |/home/ops/x")
+        return msgspec.structs.replace(
+            step, change=FileEdit(SYSCTL, (line,), step.change.reason, step.change.effects)
+        )
+
+    status, said = forge(*map(evil, host.steps))
+    assert status == 1
+    assert f"would edit {SYSCTL} in another way" in said
+    assert content(harmed, SYSCTL) == "net.ipv4.ip_forward=0\n"
+    assert "# commented by Hale" not in content(harmed, "/etc/fstab")
+    mask = SymlinkChange("/etc/systemd/system/site-swap.service", "/dev/null", None, "why")
+    steps = sorted((*host.steps, Step(("SWAP-OFF",), mask)), key=lambda s: s.change.apply_order)
+    status, said = forge(*steps)
+    assert status == 1
+    assert "refused: a plan that is made now does not have this step" in said
+    assert not harmed.ready.lab[HOST].run(f"ls {mask.path} 2>/dev/null || :").stdout
+    assert "# commented by Hale: /dev/sdb1" in content(harmed, "/etc/fstab")
+
+
+def test_a_forged_journal_of_a_file_that_the_run_did_not_change(harmed: Operator) -> None:
+    status, said = harmed.type("fix", FORWARD, f"--hosts={HOST}", "--apply", "--yes")
+    assert status == 0, said
+    run = harmed.last
+    before = content(harmed, SYSCTL)
+    for name in ("journal.jsonl", "plan.json"):
+        text = (run / name).read_text()
+        assert SYSCTL in text
+        (run / name).write_text(text.replace(SYSCTL, "/etc/site.conf"))
+    status, said = harmed.type("undo", run.name, "--yes")
+    assert status == 1
+    assert "it would restore /etc/site.conf on k8s-node-01, which has no record of it" in said
+    assert content(harmed, SYSCTL) == before
+
+
 def test_a_file_edited_before_the_undo_is_put_back_by_force_only(harmed: Operator) -> None:
     status, said = harmed.type("fix", FORWARD, f"--hosts={HOST}", "--apply", "--yes")
     assert status == 0, said
@@ -222,9 +274,8 @@ def test_two_operators_at_once(harmed: Operator, tmp_path: Path) -> None:
         status, page = harmed.type("report", killed.name, "--format=change")
         assert status == 0
         assert "Interrupted without an end: 0 of" in page
-        time.sleep(1)  # sshd sees the connection end
         host.run("rm /root/slow")
-        status, said = other.type(*words[:-1])
+        status, said = other.type_until("the lock is stale", *words[:-1])
         assert status == 1
         assert "the lock is stale" in said
         status, said = other.type(*words)

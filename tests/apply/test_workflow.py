@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
 
+import msgspec
 import pytest
 
 from hale.apply import journal, runner, workflow
@@ -38,8 +39,11 @@ class _Runner:
         return True
 
 
-def execute(site: Path, inventory: Path, reports: Path) -> Path:
-    """Runs an empty plan for an inventory as it was typed; returns the run's folder."""
+def execute(site: Path, inventory: Path, reports: Path, planned: str = "") -> Path:
+    """Runs an empty plan for an inventory as it was typed; returns the run's folder.
+
+    planned: the SHA-256 of a plan of more hosts that was approved.
+    """
     known = ini.load_inventory(inventory)
     standard = loader.load_standard(ROOT / "standard")
     audit = Audit(known, standard, "baseline", (), lambda _: pytest.fail("no host"), 1.0)
@@ -47,9 +51,10 @@ def execute(site: Path, inventory: Path, reports: Path) -> Path:
     folder = reports / "2026-01-01T000000Z-fix"
     folder.mkdir()
     options = workflow.ApplyOptions(reports, inventory, window="at night")
-    assert workflow._execute(
-        plan.with_checksum(empty), folder, options, audit, SessionPool({}), "fix", ""
-    )
+    made = plan.with_checksum(empty)
+    if planned:
+        made = msgspec.structs.replace(made, sha256=planned)
+    assert workflow._execute(made, folder, options, audit, SessionPool({}), "fix", "")
     return folder
 
 
@@ -72,6 +77,15 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_undo_finds_an_inventory_that_was_typed_relatively(site: Path) -> None:
     folder = execute(site, Path("site.ini"), site.parent / "reports")
     assert journal.load_run(folder).header.inventory == str(site)
+
+
+def test_an_approved_plan_of_which_some_hosts_are_changed_can_be_undone(site: Path) -> None:
+    """`fix --apply --plan FILE --hosts=m1`: what was applied is no longer what was approved."""
+    approved = "a" * 64
+    folder = execute(site, site, site.parent / "reports", approved)
+    assert plan.load_plan(folder / "plan.json").sha256 != approved
+    assert journal.load_run(folder).header.plan_sha256 == approved
+    assert approved in (folder / "change.html").read_text()
 
 
 def test_a_run_has_its_page_before_its_first_step(site: Path) -> None:

@@ -27,6 +27,19 @@ KEY = "5ec2e7" + "0f" * 29
 PLANTED = (TOKEN, TOKEN.partition(".")[2], KEY)
 READS = 3  # how often one process is looked into
 PATIENCE = 1500.0  # seconds for an install on a busy machine
+# Until sshd has seen the operator's end: the lock's session is over then (hale/apply/lock.sh).
+_UNTIL_STALE = r"""
+lock=/var/lib/hale/lock
+for _ in $(seq 600); do
+  { read -r _ && read -r pid start _; } 2>/dev/null <"$lock" || exit 0
+  read -r line 2>/dev/null <"/proc/$pid/stat" || exit 0
+  set -- ${line##*) }
+  [ "${20}" = "$start" ] || exit 0
+  sleep 0.1
+done
+echo "the session of $(cat "$lock") is not over" >&2
+exit 1
+"""
 
 
 @dataclass
@@ -137,7 +150,8 @@ class Built:
             return reached and running.child.poll() is None
         finally:
             running.kill()
-            time.sleep(3)  # until every sshd has seen it, and the locks are stale
+            for host in self.lab.hosts:
+                host.run(_UNTIL_STALE, timeout=90)
 
     def reached(self, running: "Running", known: set[Path], phase: str) -> bool:
         """Wait until the run's journal says that the phase began; False where it ended before.
@@ -173,7 +187,7 @@ class Built:
 _REMAINS = r"""
 ! [ -S /run/containerd/containerd.sock ] || ctr -n k8s.io containers ls -q | sed 's/^/container /'
 ps -eo args |
-  grep -E '^(/pause|kube-|etcd |/coredns|/usr/bin/kubelet|haproxy|keepalived)|containerd-shim' |
+  grep -E '^(/pause|/traefik|kube-|etcd |/coredns|/usr/bin/kubelet|haproxy|keepalived)|d-shim' |
   grep -v grep | sed 's/^/process /'
 cut -d' ' -f2 /proc/mounts | grep -E '^/var/lib/kubelet/|^/run/netns/|^/run/containerd/' |
   sed 's/^/mount /'

@@ -16,7 +16,7 @@ from hale.model.verdict import Verdict
 from tests.cluster.cluster_fixture import Built, Running
 
 SOAK = bool(os.environ.get("HALE_SOAK"))
-SEED = os.environ.get("HALE_SEED") or time.strftime("%Y-%m-%d")
+SEED = os.environ.get("HALE_SEED") or os.environ["HALE_DAY"]
 MASTERS = ("k8s-master-01", "k8s-master-02", "k8s-master-03")
 # What a drill leaves nowhere: its loops, its locks, its masks, manifests aside, its timers.
 _LEFT = r"""
@@ -151,7 +151,7 @@ def test_what_a_killed_drill_took_the_next_one_gives_back(cluster: Built) -> Non
     masked = "systemctl show --property=LoadState --value haproxy"
     assert cluster.lab[host].run(masked).stdout == b"masked\n"
     # The client and the watchers are gone with the connections.
-    until(lambda: not any("readyz -w" in text for text in left(cluster).values()), 20)
+    until(lambda: not any("readyz -w" in text for text in left(cluster).values()), 60)
     done = cluster.invoke("drill", "--revert")
     assert done.returncode == 0, done.stdout
     assert "reverting: haproxy" in done.stdout

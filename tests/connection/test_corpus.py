@@ -41,7 +41,7 @@ def plain(config: Path, shared: Path, user: str, case: Case) -> Result:
          case.command],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr

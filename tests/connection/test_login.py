@@ -120,11 +120,11 @@ def test_start_up_files_that_print_change_nothing_but_what_ssh_prints(
     ],
 )
 def test_no_login(users: Lab, connect: Connect, user: str, words: str) -> None:
-    host = connect(**to(users, user, connect_timeout=1.0))
+    host = connect(**to(users, user, connect_timeout=1.0 if "within 1" in words else 60.0))
     begun = time.monotonic()
     with pytest.raises(HostUnreachable, match=words):
         host.run("true")
-    assert time.monotonic() - begun < 10  # ssh alone waits for minutes
+    assert time.monotonic() - begun < 30  # ssh alone waits for minutes
     assert host.attempts == 1
 
 
@@ -201,14 +201,14 @@ def test_nothing_is_left_after_kill_9(users: Lab, user: str, become: bool) -> No
         return int(host[HOST].run(look, check=False).stdout)
 
     try:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while left(users) < 2 and time.monotonic() < end:
             time.sleep(0.05)
         assert left(users) >= 2, "the command never began"
     finally:
         os.kill(client.pid, 9)
         client.wait()
-    end = time.monotonic() + 3
+    end = time.monotonic() + 30
     while left(users) and time.monotonic() < end:
         time.sleep(0.05)
     assert left(users) == 0

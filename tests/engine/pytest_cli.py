@@ -70,7 +70,7 @@ def typed(
     *words: str,
     cwd: Path = ROOT,
     more: Mapping[str, str] | None = None,
-    timeout: float = 60,
+    timeout: float = 120,
     plain: Sequence[str] = (),
 ) -> Done:
     """Run `pytest --reports=… words`, or exactly the words of `plain`."""

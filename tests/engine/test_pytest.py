@@ -797,7 +797,7 @@ def debugged(folder: Path, commands: str, *words: str, more: dict[str, str] | No
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     return Done(done.returncode, done.stdout, folder)

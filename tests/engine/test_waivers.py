@@ -4,7 +4,8 @@ The hosts are recorded ones (data/evidence.json), whose masters 02 and 03 have i
 """
 
 import json
-from datetime import UTC, date, datetime, timedelta
+import os
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).parent / "data"
 STANDARD = loader.load_standard(ROOT / "standard")
 FORWARD = next(r for r in STANDARD.requirements if r.id == "SYS-IP-FORWARD")
-TODAY = datetime.now(UTC).date()
+TODAY = date.fromisoformat(os.environ["HALE_DAY"])  # or yesterday, if midnight has come
 KEYS: dict[str, Any] = {
     "hosts": "k8s-master-02",
     "requirement": "SYS-IP-FORWARD",
@@ -109,7 +110,7 @@ def test_a_waiver_accepts_its_value_on_its_hosts_alone(site: Path) -> None:
         ({"accepts": "60000"}, "accepts only '60000'"),
         ({"accepts": "unknown"}, "accepts only 'unknown'"),
         ({"expires": TODAY - timedelta(days=1)}, f"expired on {TODAY - timedelta(days=1)}"),
-        ({"approved": TODAY + timedelta(days=1)}, f"begins on {TODAY + timedelta(days=1)}"),
+        ({"approved": TODAY + timedelta(days=2)}, f"begins on {TODAY + timedelta(days=2)}"),
         ({"standard": "0" * 16}, "other words or values of the baseline: approve it again"),
     ],
     ids=lambda v: next(iter(v)) if isinstance(v, dict) else "",

@@ -40,7 +40,7 @@ def printed(folder: Path, answer: str, name: str, status: int = 0) -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=120,
     )
     return done.stdout.split("\n")[:-1]
 

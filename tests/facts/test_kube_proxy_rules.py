@@ -48,7 +48,7 @@ def read(folder: Path, mode: str, **programs: str) -> "subprocess.CompletedProce
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=120,
     )
 
 

@@ -11,7 +11,7 @@ import facts.limits
 
 SCRIPT = (Path(facts.limits.__file__).parent / "limits_session.sh").read_text()
 SECRET = "S3cr3tS3cr3t9"
-AFTER = 15.0  # of 5 s; the machine may be busy
+AFTER = 60.0  # of 5 s; the machine may be busy
 
 
 def tried(folder: Path, shell: str, profile: str = "") -> tuple[list[str], float, list[str]]:
@@ -32,7 +32,7 @@ def tried(folder: Path, shell: str, profile: str = "") -> tuple[list[str], float
         env={**os.environ, "PATH": f"{folder}:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(folder)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         check=True,
     )
     seconds = time.monotonic() - began

@@ -35,7 +35,7 @@ def read(folder: Path, pid: int | None, **installed: str) -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=120,
     )
     return done.stdout.splitlines()
 

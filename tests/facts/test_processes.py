@@ -61,7 +61,7 @@ class Proc:
         for path in ("/proc/", "/var/log/pods/"):
             script = script.replace(path, f"{self.folder}{path}")
         done = subprocess.run(
-            ["sh", "-c", script], capture_output=True, text=True, timeout=20, check=False
+            ["sh", "-c", script], capture_output=True, text=True, timeout=120, check=False
         )
         assert not done.stderr
         return done.stdout.replace(str(self.folder), "").splitlines()

@@ -48,7 +48,7 @@ class Root:
             ["sh", "-c", script],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=120,
             check=False,
             user=user,
             group=user,

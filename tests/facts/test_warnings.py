@@ -55,7 +55,7 @@ def run(folder: Path, script: str, **programs: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -91,7 +91,7 @@ class Engine:
         them. Over the others' connections of the last audit, hosts that nobody touched tell the
         same in half the time.
         """
-        return self._judge(self._asked(hosts, anew))
+        return self.rows(self._asked(hosts, anew))
 
     def asked(self, hosts: str) -> Audit:
         """An audit with these hosts' answers, over new connections."""
@@ -113,7 +113,7 @@ class Engine:
         """The rows of evidence that was saved before."""
         audit = self._audit("all")
         audit.hosts = saved.hosts
-        return self._judge(audit)
+        return self.rows(audit)
 
     def _asked(self, hosts: str, anew: Collection[str] | None) -> Audit:
         self._close(self.targets if anew is None else anew)
@@ -136,7 +136,8 @@ class Engine:
         target = self.targets[chosen.host.name]
         return transports.SshTransport(self.sessions.setdefault(target.name, ssh.Session(target)))
 
-    def _judge(self, audit: Audit) -> dict[RowKey, Said]:
+    def rows(self, audit: Audit) -> dict[RowKey, Said]:
+        """Every row of these answers."""
         return {
             RowKey(case.host_name, case.requirement.id, case.aspect): judged(audit, case)
             for case in audit.cases

@@ -47,7 +47,10 @@ class Proof(Protocol):
 
 def current() -> str:
     """The page of the tables as they are now."""
-    return page(loader.load_standard(ROOT / "standard").requirements, (*EVERY, *CLUSTERS))
+    return page(
+        loader.load_standard(ROOT / "standard").requirements,
+        (*EVERY, *CLUSTERS),
+    )
 
 
 def page(stated: Iterable[Requirement], faults: Iterable[Proof]) -> str:
@@ -110,7 +113,6 @@ NOTES: Mapping[str, str] = {
 # What turns by recorded evidence alone, and why the lab's hosts cannot have the fault.
 ONLY_RECORDED: Mapping[tuple[str, str], str] = {
     ("CMP-FEDERATION", "runtime"): "no host is read yet; the inventory decides",
-    ("CMP-DASHBOARD", "runtime"): "the lab's cluster has no dashboard",
     ("SWAP-OFF", "runtime"): "swap is the kernel's, and the lab's hosts share the machine's",
     ("MOD-BR-NETFILTER", "runtime"): "modules are the kernel's",
     **{

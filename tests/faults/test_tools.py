@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from hale.paths import ROOT
+from hale.shell import arguments, load_script, script_with
 from lab.faults import baseline, services
 from lab.faults.fault import HostFault
 from lab.machine import LabHost
@@ -12,14 +14,15 @@ from tests.faults.conftest import Compliant
 from tests.faults.fault_context import injected
 
 pytestmark = pytest.mark.lab
+_LAB = ROOT / "lab" / "faults"
 
 # Every program that a probe runs, and those that it might be tempted to. No host of the lab has
 # getenforce(8), so every audit of the lab shows that it is not needed.
 TOOLS = (
     "awk", "base64", "cat", "chronyc", "curl", "date", "dd", "find", "getconf", "getent", "grep",
-    "head", "hostname", "id", "ip", "ls", "lsmod", "od", "prlimit", "ps", "readlink", "runuser",
-    "sed", "sleep", "socat", "sort", "ss", "stat", "su", "swapon", "sysctl", "systemctl", "tail",
-    "timeout", "tr", "uname",
+    "head", "hostname", "id", "ip", "iptables-save", "ls", "lsmod", "nft", "od", "prlimit", "ps",
+    "readlink", "runuser", "sed", "sleep", "socat", "sort", "ss", "stat", "su", "swapon", "sysctl",
+    "systemctl", "tail", "timeout", "tr", "uname",
 )  # fmt: skip
 
 # Whatever a host can have wrong, on the host that has firewalld, all at once.
@@ -45,6 +48,17 @@ done >/etc/security/limits.d/90-site.conf
 """ + "\n".join(
     f"{services.installed(unit, services.LOW)}; {services.started(unit)}" for unit in services.UNITS
 )
+# ufw's rules in nftables, those of iptables beside them in the kernel's older tables.
+_SITE = script_with(_LAB / "firewall_nftables.sh", ports="22")
+RUIN += f"""
+( {arguments("ufw-before-input")}{load_script(_LAB / "firewall_ufw.sh")}
+)
+( {load_script(_LAB / "firewall_iptables.sh")}
+)
+iptables-legacy -A INPUT -p tcp --dport 10250 -j DROP
+( {_SITE} ) >/etc/nftables.conf
+nft -f /etc/nftables.conf; systemctl --quiet enable nftables
+"""
 RUIN += """
 systemctl --quiet disable kubelet
 systemctl --quiet disable --now chrony
@@ -56,6 +70,7 @@ nohup socat TCP-LISTEN:10250,reuseaddr,fork EXEC:/bin/cat >/dev/null 2>&1 &
 """
 REPAIR = r"""
 pkill -x socat
+nft delete table inet site; nft delete table ip filter; iptables-legacy -F INPUT
 hostname k8s-node-02
 ip address del 10.208.1.190/32 dev lo
 systemctl --quiet disable --now firewalld; systemctl --quiet mask firewalld
@@ -74,7 +89,12 @@ EVERYTHING = HostFault(
     files=(
         "/etc/hosts", "/etc/kubernetes/pki", "/etc/hostname", "/etc/network", "/etc/os-release",
         "/etc/selinux", "/etc/default/grub", "/etc/fstab", "/etc/sysctl.d", "/etc/modprobe.d",
-        "/etc/security", *map(services.path, services.UNITS), *map(services.link, services.UNITS),
+        "/etc/security", "/etc/ufw", "/etc/default/ufw", "/etc/iptables", "/etc/nftables.conf",
+        "/etc/systemd/system/ufw.service", "/etc/systemd/system/netfilter-persistent.service",
+        "/etc/systemd/system/multi-user.target.wants/ufw.service",
+        "/etc/systemd/system/multi-user.target.wants/netfilter-persistent.service",
+        "/etc/systemd/system/sysinit.target.wants/nftables.service",
+        *map(services.path, services.UNITS), *map(services.link, services.UNITS),
     ),
     undo=REPAIR,
 )  # fmt: skip

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from _pytest.config import default_plugins, essential_plugins
 
-from hale.pytest_plugin import config
+from hale.paths import ROOT
+from hale.pytest_plugin import argv, config
 from tests.engine.pytest_cli import EVIDENCE, Done, typed
 
 PLUGINS = {"PYTHONPATH": str(Path(__file__).parent / "plugins")}
@@ -24,6 +26,27 @@ OTHER_PLUGINS = (
     "unittest",
     "warnings",
 )
+# Those that pytest has besides, also of its next versions, and those that it makes as it starts.
+THE_REST = (
+    *(
+        name
+        for name in default_plugins
+        if name not in (*OTHER_PLUGINS, *argv.OF_PYTEST, *config.NEEDED_PLUGINS, *essential_plugins)
+    ),
+    "capturemanager",
+    "hale",
+    "legacypath-tmpdir",
+    "logging-plugin",
+    "platformdirs",
+)
+
+
+ESSENTIAL = [name for name in essential_plugins if name not in config.NEEDED_PLUGINS]
+
+
+def without(*names: str) -> list[str]:
+    """The options that switch these plugins off."""
+    return [word for name in names for word in ("-p", f"no:{name}")]
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +62,11 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Done:
         (["-p", "no:html"], {}),
         (["-p", "no:xdist"], {}),
         *((["-p", f"no:{name}"], {}) for name in OTHER_PLUGINS),
+        (without(*THE_REST), {}),
+        (without("terminalreporter"), {}),
+        (["-n2", *without("dsession")], {}),
+        (["-n2", "-p", "shuffled"], PLUGINS),
+        (["-p", "xdist", "-p", "html"], {}),
         (["-p", "shuffled"], PLUGINS),
         ([], {"LC_ALL": "C", "PYTHONUTF8": "0"}),
         ([], {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
@@ -50,6 +78,11 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Done:
         "html",
         "xdist",
         *OTHER_PLUGINS,
+        "the-rest",
+        "terminalreporter",
+        "dsession",
+        "shuffled-workers",
+        "xdist-named",
         "shuffled",
         "C",
         "C-not-coerced",
@@ -72,6 +105,9 @@ def test_the_verdicts_are_the_same(
         (["--reruns=3"], {}, "unrecognized arguments: --reruns=3"),
         ([], {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, "testinfra's plugin is not loaded"),
         ([], {"PYTEST_ADDOPTS": "-p no:session"}, "-p no:session: an audit needs it"),
+        ([], {"PYTEST_ADDOPTS": "-p no:pytestconfig"}, "-p no:pytestconfig: an audit needs it"),
+        (without("terminal"), {}, "-p no:terminal: an audit needs it"),
+        *((without(name), {}, f"plugin {name} cannot be disabled") for name in ESSENTIAL),
         (["-p", "no:hale", "-p", "no:session"], {}, "-p no:session: an audit needs it"),
         (["-p", "no:hale.pytest_plugin.plugin"], {}, "nothing is audited without it"),
         *(
@@ -84,6 +120,9 @@ def test_the_verdicts_are_the_same(
         "reruns-off",
         "autoload",
         "addopts",
+        "configuration",
+        "terminal",
+        *ESSENTIAL,
         "no-argv",
         "no-plugin",
         *config.NEEDED_PLUGINS,
@@ -95,6 +134,26 @@ def test_it_is_refused(words: list[str], more: dict[str, str], reason: str, tmp_
     assert reason in done.said
     assert "INTERNALERROR" not in done.said
     assert done.folder is None
+
+
+@pytest.mark.parametrize("words", [["-p", "no:pytestconfig"], ["-pno:pytestconfig", "-n2"]])
+def test_pytest_without_its_configuration_judges_nothing(words: list[str], tmp_path: Path) -> None:
+    """It ends in its own traceback before a plugin is loaded; no host is contacted."""
+    done = typed(tmp_path / "r", *EVIDENCE, *words)
+    assert done.code == 1
+    assert "helpconfig.py" in done.said
+    assert "hale" not in done.said.replace(str(ROOT), "")
+    assert "INTERNALERROR" not in done.said
+    assert done.folder is None
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", THE_REST)
+def test_each_of_the_rest_alone(usual: Done, name: str, tmp_path: Path) -> None:
+    done = typed(tmp_path / "r", *EVIDENCE, *without(name))
+    assert "INTERNALERROR" not in done.said
+    assert done.code == usual.code
+    assert done.verdicts == usual.verdicts
 
 
 @pytest.mark.parametrize(

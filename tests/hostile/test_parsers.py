@@ -298,7 +298,7 @@ def in_a_process(case: str, folder: Path) -> dict[str, Any]:
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
-        timeout=60,
+        timeout=120,
         check=False,
         preexec_fn=limit,
     )

@@ -1,17 +1,20 @@
-"""Plans and journals by a forger: each has a right SHA-256, and shows or does what no remedy does.
+"""Plans by a forger: each has a right SHA-256, and shows or does what no remedy does.
 
-It is refused, with the reason, before anything is done.
+It is refused, with the reason, before a host is contacted; what only a host can show, before
+anything is done to it. tests/apply/test_typed.py has such plans and journals on a real host.
 """
 
 import json
-from collections.abc import Callable
+import re
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
+from invoke.program import Program
 
-from hale.apply import journal
-from hale.apply.undo import build_undo_plan
+from hale.apply import workflow
+from hale.inventory import ini
 from hale.model.change import (
     Action,
     AppendLine,
@@ -29,7 +32,7 @@ from hale.model.change import (
 )
 from hale.model.errors import UserError
 from hale.paths import ROOT
-from hale.plan import plan, planner, scope
+from hale.plan import fresh, plan, planner, scope
 from hale.plan.plan import HostPlan, Plan, Step
 from hale.ssh import SessionPool
 from hale.standard import loader
@@ -41,6 +44,16 @@ LINE = "net.ipv4.ip_forward = 1"
 DIFF = f"--- {K8S}\n+++ {K8S}\n@@ -0,0 +1 @@\n+{LINE}"
 COSTS = (Impact.DISRUPTS_TRAFFIC,)
 RESTART = UnitChange("containerd.service", UnitAction.RESTART, "active", "", "why")
+SYSTEMD = "/etc/systemd/system"
+MASK = f"{SYSTEMD}/firewalld.service"
+KNOWN = ini.load_inventory(ROOT / "inventory.ini")
+SCOPES = scope.scopes(STANDARD, KNOWN)
+HOST = "k8s-node-01"
+ALL = "[all:vars]\nvip=127.0.0.9\nvip_port=16443\nvip_names=k8s-vip\n"
+
+
+def unit(name: str, action: UnitAction, effects: tuple[Impact, ...] = ()) -> UnitChange:
+    return UnitChange(name, action, "", "", "why", effects)
 
 
 def edit(path: str, text: str = LINE) -> FileEdit:
@@ -53,21 +66,16 @@ def value(path: str, **more: object) -> KernelValueChange:
 
 def made(change: Action, requirement: str = "SYS-IP-FORWARD", diff: str = "") -> Plan:
     step = Step((requirement,), change, plan.sha256(b""), diff)
-    host = HostPlan("h", "m", (step,), (), ())
+    host = HostPlan(HOST, "m", (step,), (), ())
     return plan.with_checksum(Plan(plan.SCHEMA, "me", "t", "i", "", "", "baseline", (host,)))
 
 
 # The change, the requirement that it is said to be for, and what the refusal says.
 REFUSED: dict[str, tuple[Action, str, str]] = {
-    "sudoers": (edit("/etc/sudoers.d/zz"), "SYS-IP-FORWARD", "would edit /etc/sudoers.d/zz"),
     "up": (edit("/etc/sysctl.d/../../root/.ssh/a.conf"), "SYS-IP-FORWARD", "without `.` and"),
-    "up, by a name": (edit("/etc/sysctl.d/..conf/x.conf"), "SYS-IP-FORWARD", "would edit"),
     "twice a slash": (edit("//etc/sysctl.d/a.conf"), "SYS-IP-FORWARD", "without `.` and"),
     "a slash at its end": (edit("/etc/sysctl.d/a.conf/"), "SYS-IP-FORWARD", "without `.` and"),
     "relative": (edit("etc/sysctl.d/a.conf"), "SYS-IP-FORWARD", "without `.` and"),
-    "a folder below": (edit("/etc/sysctl.d/a/b.conf"), "SYS-IP-FORWARD", "would edit"),
-    "another suffix": (edit("/etc/sysctl.d/a.conf.sh"), "SYS-IP-FORWARD", "would edit"),
-    "another requirement's file": (edit("/etc/hosts"), "SYS-IP-FORWARD", "would edit /etc/hosts"),
     "a newline in the path": (edit("/etc/sysctl.d/a\n.conf"), "SYS-IP-FORWARD", "for a path"),
     "an escape in the path": (edit("/etc/sysctl.d/\x1b[2Ja.conf"), "SYS-IP-FORWARD", "control"),
     "a carriage return in a line": (edit(K8S, "x\r# y"), "SYS-IP-FORWARD", "control character"),
@@ -98,14 +106,14 @@ REFUSED: dict[str, tuple[Action, str, str]] = {
     "a link elsewhere": (
         SymlinkChange("/etc/cron.d/x", "/tmp/x", None, "why"),
         "FW-FIREWALLD",
-        "would change /etc/cron.d/x",
+        "would '/etc/cron.d/x -> ",
     ),
     "a link, and a folder to remove": (
         SymlinkChange(
             "/etc/systemd/system/firewalld.service", "/dev/null", None, "why", (), ("/a",)
         ),
         "FW-FIREWALLD",
-        "would change .* and /a",
+        "and remove /a",
     ),
     "a unit with an option": (
         UnitChange("--root=/x", UnitAction.DISABLE, "", "enabled", "why"),
@@ -123,7 +131,67 @@ REFUSED: dict[str, tuple[Action, str, str]] = {
         "FW-FIREWALLD",
         "conceals that it interrupts traffic",
     ),
-    "a module without its impact": (ModuleChange("x", "why"), "MOD-BR-NETFILTER", "conceals that"),
+    "a unit that a remedy does not start": (
+        unit("evil.service", UnitAction.START),
+        "TIME-SYNC",
+        "would 'systemctl start evil",
+    ),
+    "another service's restart": (
+        unit("ssh.service", UnitAction.RESTART, (Impact.RESTARTS_SERVICE,)),
+        "SVC-CONTAINERD-NOFILE",
+        "would 'systemctl restart ssh",
+    ),
+    "another service's stop": (
+        unit("ssh.service", UnitAction.STOP, COSTS),
+        "FW-FIREWALLD",
+        "would 'systemctl stop ssh",
+    ),
+    "another service disabled": (
+        unit("auditd.service", UnitAction.DISABLE),
+        "SWAP-OFF",
+        "would 'systemctl disable auditd",
+    ),
+    "a start of what a remedy stops": (
+        unit("firewalld.service", UnitAction.START),
+        "FW-FIREWALLD",
+        "would 'systemctl start",
+    ),
+    "another module": (
+        ModuleChange("evil", "why", effects=COSTS),
+        "MOD-BR-NETFILTER",
+        "would 'modprobe evil",
+    ),
+    "a module that is unloaded": (
+        ModuleChange("br_netfilter", "why", False, COSTS),
+        "MOD-BR-NETFILTER",
+        "would 'modprobe -r",
+    ),
+    "another service masked": (
+        SymlinkChange("/etc/systemd/system/auditd.service", "/dev/null", None, "why"),
+        "FW-FIREWALLD",
+        "would '/etc/systemd/system/auditd.service -> /dev/null",
+    ),
+    "a mask that leads to a unit of the forger's": (
+        SymlinkChange(MASK, "/home/ops/x.service", None, "why"),
+        "FW-FIREWALLD",
+        "-> /home/ops/x",
+    ),
+    "a link to nothing at all": (
+        SymlinkChange(MASK, "", None, "why"),
+        "FW-FIREWALLD",
+        "an empty text for what a link",
+    ),
+    "a mask removed": (SymlinkChange(MASK, None, "/dev/null", "why"), "FW-FIREWALLD", "remove the"),
+    "a unit of the forger's enabled": (
+        SymlinkChange(f"{SYSTEMD}/multi-user.target.wants/x.service", "/tmp/x", None, "why"),
+        "TIME-SYNC",
+        "-> /tmp/x",
+    ),
+    "a generator of the forger's": (
+        SymlinkChange("/etc/systemd/system-generators/zram-generator", "/tmp/x", None, "why"),
+        "SWAP-OFF",
+        "-> /tmp/x",
+    ),
     "a device up the tree": (SwapOff("/dev/../x", 0, "why"), "SWAP-OFF", "without `.` and"),
 }
 
@@ -133,40 +201,171 @@ def test_a_plan_of_what_no_remedy_does(name: str, tmp_path: Path) -> None:
     change, requirement, why = REFUSED[name]
     plan.save_plan(made(change, requirement), tmp_path / "p.json")
     with pytest.raises(UserError, match=why):
-        scope.check_plan(plan.load_plan(tmp_path / "p.json"), STANDARD, lambda host: set())
+        scope.check_plan(plan.load_plan(tmp_path / "p.json"), SCOPES)
+
+
+# One of each kind of change.
+TYPED = (
+    "an escape in a line",
+    "a restore",
+    "swap on",
+    "a device up the tree",
+    "core_pattern",
+    "another service masked",
+    "a unit that a remedy does not start",
+    "another module",
+)
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_apply_refuses_it_in_one_line_and_contacts_no_host(
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def contact(*_: object, **__: object) -> None:
+        raise AssertionError("a host was contacted")
+
+    monkeypatch.setattr(workflow, "audit", contact)
+    monkeypatch.setattr(SessionPool, "start", contact)
+    monkeypatch.setattr(SessionPool, "session", contact)
+    site = tmp_path / "inventory.ini"
+    site.write_text(f"[masters]\n{HOST} ansible_host=127.0.0.1 ansible_port=1\n{ALL}")
+    change, requirement, why = REFUSED[name]
+    forged = msgspec.structs.replace(
+        made(change, requirement),
+        inventory=str(site.resolve()),
+        inventory_sha256=ini.load_inventory(site).sha256,
+        standard_sha256=STANDARD.sha256,
+    )
+    plan.save_plan(plan.with_checksum(forged), tmp_path / "p.json")
+    monkeypatch.chdir(ROOT)
+    words = ("fix", "--apply", f"--plan={tmp_path}/p.json", "--yes", f"--reports={tmp_path}/r")
+    monkeypatch.setattr(sys, "argv", ["invoke", *words])
+    with pytest.raises(SystemExit) as ended:
+        Program().run()
+    assert ended.value.code == 1
+    shown = capsys.readouterr()
+    assert not shown.out
+    (line,) = shown.err.splitlines()
+    assert re.search(why, line)
+    assert not (tmp_path / "r").exists()
 
 
 def test_plans_of_remedies_are_applied() -> None:
-    for change in (
-        edit(K8S),
-        value(FORWARD),
-        SymlinkChange("/etc/systemd/system/x.service", "/dev/null", None, "why"),
+    for change, requirement in (
+        (edit(K8S), "SYS-IP-FORWARD"),
+        (value(FORWARD), "SYS-IP-FORWARD"),
+        (SymlinkChange(MASK, "/dev/null", None, "why"), "FW-FIREWALLD"),
+        (unit("chrony.service", UnitAction.START), "TIME-SYNC"),
+        (ModuleChange("ip_vs", "why"), "MOD-IP-VS"),
     ):
-        name = "FW-FIREWALLD" if isinstance(change, SymlinkChange) else "SYS-IP-FORWARD"
-        scope.check_plan(made(change, name), STANDARD, lambda host: set())
+        scope.check_plan(made(change, requirement), SCOPES)
 
 
-def test_a_file_behind_a_sites_link_is_what_a_plan_of_now_would_edit() -> None:
-    scope.check_plan(made(edit("/etc/site")), STANDARD, lambda host: {"/etc/site"})
+def test_a_site_that_names_another_unit_has_that_unit_bounded(tmp_path: Path) -> None:
+    site = tmp_path / "inventory.ini"
+    host = f"{HOST} ansible_host=127.0.0.1"
+    site.write_text(f"[masters]\n{host}\n{ALL}hale_fw_firewalld__unit=fw.service\n")
+    scopes = scope.scopes(STANDARD, ini.load_inventory(site))
+    stop = unit("fw.service", UnitAction.STOP, COSTS)
+    scope.check_plan(made(stop, "FW-FIREWALLD"), scopes)
+    with pytest.raises(UserError, match="would 'systemctl stop firewalld"):
+        scope.check_plan(
+            made(unit("firewalld.service", UnitAction.STOP, COSTS), "FW-FIREWALLD"), scopes
+        )
+
+
+def test_a_host_that_the_inventory_does_not_have() -> None:
+    with pytest.raises(UserError, match="has no host 'h'"):
+        SCOPES("h", ["SWAP-OFF"])
+
+
+def test_steps_in_another_order() -> None:
+    steps = tuple(Step(("SYS-IP-FORWARD",), change) for change in (value(FORWARD), edit(K8S)))
+    host = HostPlan(HOST, "m", steps, (), ())
+    with pytest.raises(UserError, match="not in the order of a plan"):
+        scope.check_plan(msgspec.structs.replace(made(edit(K8S)), hosts=(host,)), SCOPES)
+
+
+# --- beside a plan that is made now ---
+
+SWAP = "/dev/sdb1"
+FORWARD_STEP = Step(("SYS-IP-FORWARD",), value(FORWARD))
+NOW = (
+    Step(("SYS-IP-FORWARD",), edit(K8S), plan.sha256(b""), DIFF),
+    FORWARD_STEP,
+    Step(("SWAP-OFF",), SwapOff(SWAP, 7, "7 KiB are in use")),
+)
+
+
+def beside(*steps: Step) -> dict[tuple[str, int], str]:
+    """The steps of a plan that are not in NOW."""
+    forged = msgspec.structs.replace(made(edit(K8S)), hosts=(HostPlan(HOST, "m", steps, (), ()),))
+    return fresh.unplanned_steps(forged, {HOST: HostPlan(HOST, "m", NOW, (), ())}, SCOPES)
+
+
+def test_a_plan_that_would_be_made_now() -> None:
+    assert beside(*NOW) == {}
+    assert beside(*NOW[1:]) == {}, "of fewer requirements"
+    used = Step(("SWAP-OFF",), SwapOff(SWAP, 1, "1 KiB is in use"))
+    assert beside(used) == {}, "what the host compares itself is no other step"
+    assert beside(Step(("SYS-IP-FORWARD",), edit(K8S), "of other bytes", DIFF)) == {}
 
 
 @pytest.mark.parametrize(
-    ("diff", "right"),
-    [(DIFF, True), ("", False), (DIFF.replace("= 1", "= 0"), False), (f"{DIFF}\n+x", False)],
+    "step",
+    [
+        Step(("SWAP-OFF",), SwapOff("/home/ops/x", 0, "why")),
+        Step(("SYS-IP-FORWARD",), KernelValueChange(FORWARD, "0", "2", "why")),
+        Step(("SYS-IP-FORWARD",), value(FORWARD, effects=(Impact.IRREVERSIBLE,))),
+        Step(("SYS-IP-FORWARD", "HA-ETCD-MEMBERS"), value(FORWARD)),
+        Step(("FW-FIREWALLD",), UnitChange("firewalld.service", UnitAction.STOP, "", "", "why")),
+        Step(("SYS-IP-FORWARD",), edit("/etc/sysctl.d/zz.conf", "kernel.core_pattern = |/x")),
+        Step(("SYS-IP-FORWARD",), edit(K8S, "kernel.core_pattern = |/x"), "of other bytes"),
+    ],
+    ids=lambda step: str(step.change.describe()),
 )
-def test_the_difference_is_that_of_the_edit(
-    monkeypatch: pytest.MonkeyPatch, diff: str, right: bool
-) -> None:
-    def reader(sessions: object, host: str) -> Callable[[list[str]], dict[str, bytes]]:
-        return lambda paths: dict.fromkeys(paths, b"")
+def test_a_step_that_no_plan_of_now_has_is_not_applied(step: Step) -> None:
+    assert beside(step) == {(HOST, 1): fresh.WHY}
 
-    monkeypatch.setattr(planner, "file_reader", reader)
-    found = made(edit(K8S), diff=diff)
-    if right:
-        planner.check_shown(found, SessionPool({}))
-        return
-    with pytest.raises(UserError, match="is not what it would write"):
-        planner.check_shown(found, SessionPool({}))
+
+def test_a_step_twice() -> None:
+    assert beside(FORWARD_STEP, FORWARD_STEP) == {(HOST, 2): fresh.WHY}
+
+
+@pytest.mark.parametrize(
+    ("step", "why"),
+    [
+        (Step(("SYS-IP-FORWARD",), edit("/etc/sudoers.d/zz"), "", DIFF), "which no remedy edits"),
+        (Step(("SYS-IP-FORWARD",), edit("/etc/sysctl.d/..conf/x.conf")), "which no remedy edits"),
+        (Step(("SYS-IP-FORWARD",), edit("/etc/sysctl.d/a/b.conf")), "which no remedy edits"),
+        (Step(("SYS-IP-FORWARD",), edit("/etc/sysctl.d/a.conf.sh")), "which no remedy edits"),
+        (Step(("SYS-IP-FORWARD",), edit("/etc/hosts")), "which no remedy edits"),
+        (
+            Step(("SYS-IP-FORWARD",), edit(K8S, "kernel.core_pattern = |/x"), plan.sha256(b"")),
+            "in another way",
+        ),
+        *(
+            (Step(("SYS-IP-FORWARD",), edit(K8S), plan.sha256(b""), diff), "that is not what it")
+            for diff in ("", DIFF.replace("= 1", "= 0"), f"{DIFF}\n+x")
+        ),
+    ],
+)
+def test_an_edit_that_the_remedies_do_not_make(step: Step, why: str) -> None:
+    with pytest.raises(UserError, match=why):
+        beside(step)
+
+
+def test_a_file_behind_a_sites_link_is_what_a_plan_of_now_would_edit() -> None:
+    step = Step(("SYS-IP-FORWARD",), edit("/etc/site"), plan.sha256(b""), DIFF)
+    forged = msgspec.structs.replace(made(edit(K8S)), hosts=(HostPlan(HOST, "m", (step,), (), ()),))
+    now = {HOST: HostPlan(HOST, "m", (step,), (), ())}
+    assert fresh.unplanned_steps(forged, now, SCOPES) == {}
+
+
+# --- what is shown ---
 
 
 def test_a_difference_hides_no_other_change() -> None:
@@ -174,7 +373,7 @@ def test_a_difference_hides_no_other_change() -> None:
     assert "/proc/sys/x: 0 -> 1" in shown
     assert "+net" not in shown
     with pytest.raises(UserError, match="shows a difference of a file, and edits none"):
-        scope.check_plan(made(value(FORWARD), diff=DIFF), STANDARD, lambda host: set())
+        scope.check_plan(made(value(FORWARD), diff=DIFF), SCOPES)
 
 
 def test_what_is_written_after_a_value_is_shown() -> None:
@@ -194,105 +393,3 @@ def test_fields_that_the_checksum_does_not_cover(tmp_path: Path, where: str) -> 
     path.write_text(json.dumps(raw))
     with pytest.raises(UserError, match="fields that its SHA-256 does not cover"):
         plan.load_plan(path)
-
-
-# --- journals, before an undo ---
-
-RUN = "2026-01-01T000000Z-fix"
-BACKUP = f"/var/lib/hale/runs/{RUN}/1/original"
-UNDO: dict[str, tuple[Action, str]] = {
-    "another file": (RestoreFile("/etc/shadow", BACKUP, "a", "b", "why"), "restore /etc/shadow"),
-    "another backup": (RestoreFile(K8S, "/home/ops/x", "a", "b", "why"), "from /home/ops/x"),
-    "another run's": (
-        RestoreFile(K8S, BACKUP.replace("-fix", "-fiy"), "a", "b", "why"),
-        "from /var/lib",
-    ),
-    "up": (RestoreFile(f"{K8S}/../../x.conf", BACKUP, "a", "b", "why"), "without `.` and"),
-    "a folder": (
-        RestoreFile(K8S, BACKUP, "a", "", "why", ("/home/ops/d",)),
-        "it would remove /home/ops/d",
-    ),
-    "an edit": (edit(K8S), "it would edit"),
-    "a link": (SymlinkChange("/etc/cron.d/x", "/x", None, "why"), "would change /etc/cron.d/x"),
-    "a value": (value("/proc/sys/kernel/core_pattern"), "would write /proc/sys/kernel/core_p"),
-    "a value after it": (
-        value(FORWARD, write_after=(("/proc/sys/kernel/modprobe", "/tmp/x"),)),
-        "and /proc/sys/kernel/modprobe",
-    ),
-    "an escape": (UnitChange("\x1b[2J", UnitAction.START, "", "", "why"), "control character"),
-}
-
-
-def written(
-    folder: Path, undo: Action, run: str = RUN, requirement: str = "SYS-IP-FORWARD"
-) -> journal.RunHistory:
-    """A journal of a run with one step that is undone so."""
-    header = {"type": "run", "schema": journal.SCHEMA, "run": run, "kind": "fix"}
-    header |= dict.fromkeys(("operator", "source_host", "inventory", "plan_sha256", "at"), "")
-    step = Step((requirement,), value(FORWARD))
-    entries = [
-        json.dumps(header).encode(),
-        msgspec.json.encode(journal.StepStarted("h", 1, step, "", (), "")),
-        msgspec.json.encode(journal.StepDone("h", 1, (undo,), "")),
-    ]
-    (folder / journal.NAME).write_bytes(b"".join(entry + b"\n" for entry in entries))
-    return journal.load_run(folder)
-
-
-def check_undo(
-    folder: Path, undo: Action, recorded: str = "", requirement: str = "SYS-IP-FORWARD"
-) -> None:
-    back = build_undo_plan(written(folder, undo, requirement=requirement), ["h"], "baseline", {})
-    runs = "/var/lib/hale/runs"
-    scope.check_undo(back, STANDARD, RUN, runs, lambda host, backup: recorded)
-
-
-@pytest.mark.parametrize("name", UNDO)
-def test_a_journal_of_what_no_fix_did(tmp_path: Path, name: str) -> None:
-    change, why = UNDO[name]
-    with pytest.raises(UserError, match=why):
-        check_undo(tmp_path, change)
-
-
-def test_what_a_fix_did_is_undone(tmp_path: Path) -> None:
-    check_undo(tmp_path, RestoreFile(K8S, BACKUP, "a", "", "why", ("/etc/sysctl.d",)))
-    check_undo(tmp_path, value(FORWARD))
-    behind_a_link = RestoreFile("/etc/site", BACKUP, "a", "b", "why")
-    check_undo(tmp_path, behind_a_link, recorded="/etc/site")
-    with pytest.raises(UserError, match="restore /etc/site"):
-        check_undo(tmp_path, behind_a_link, recorded="/etc/other")
-
-
-@pytest.mark.parametrize(
-    ("path", "requirement", "right"),
-    [
-        ("multi-user.target.wants/firewalld.service", "FW-FIREWALLD", True),
-        ("dbus-org.fedoraproject.FirewallD1.service", "FW-FIREWALLD", True),
-        ("multi-user.target.wants/firewalld.service", "SYS-IP-FORWARD", False),
-        ("x.service.d/firewalld.conf", "FW-FIREWALLD", False),
-        ("../x.wants/y", "FW-FIREWALLD", False),
-    ],
-)
-def test_links_that_disable_has_removed_are_restored(
-    tmp_path: Path, path: str, requirement: str, right: bool
-) -> None:
-    change = SymlinkChange(f"/etc/systemd/system/{path}", "/lib/x", None, "why")
-    if right:
-        check_undo(tmp_path, change, requirement=requirement)
-        return
-    with pytest.raises(UserError, match="is not of a fix"):
-        check_undo(tmp_path, change, requirement=requirement)
-
-
-@pytest.mark.parametrize("run", ["../../../tmp/x", "/tmp/x", "", ".", "a/b", "a b", "-a", "a\n"])
-def test_a_run_whose_name_is_none(tmp_path: Path, run: str) -> None:
-    with pytest.raises(UserError, match="is no name of a run"):
-        written(tmp_path, value(FORWARD), run)
-
-
-def test_a_step_that_no_run_began_is_not_recovered() -> None:
-    written_after = value(FORWARD, write_after=(("/proc/sys/kernel/modprobe", "/tmp/x"),))
-    for change in (written_after, value("/etc/passwd"), edit("/etc/../x")):
-        with pytest.raises(UserError, match="is not recovered"):
-            scope.check_begun([Step(("SYS-IP-FORWARD",), change)], STANDARD, RUN)
-    scope.check_begun([Step(("SYS-IP-FORWARD",), value(FORWARD))], STANDARD, RUN)

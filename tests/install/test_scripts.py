@@ -538,7 +538,7 @@ DELETE = "find /var/lib/kubelet -xdev -mindepth 1 -delete\n"
 def in_a_mount_namespace(script: str) -> subprocess.CompletedProcess[str]:
     unshare = ["unshare", "--mount", "--propagation", "private"]
     command = [*unshare, "/bin/sh", "-c", f"set -eu\n{VOLUMES}{script}"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")

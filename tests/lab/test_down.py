@@ -50,7 +50,7 @@ def test_up_then_down_leaves_nothing(name: str, left: Left, inner: Callable[[Lab
     world = inner(lab)
     served = subprocess.Popen(lab.operator_argv(["sleep", "600"]))  # as a registry would be
     lab.down()
-    assert served.wait(5) == -signal.SIGKILL
+    assert served.wait(60) == -signal.SIGKILL
     assert not lab.is_up
     assert left(name) == []
     assert world.inhabitants() == []
@@ -102,7 +102,7 @@ def say(line):
 Lab(sys.argv[1], say, {TWO}).up()
 """
     killed = _start(code, name)
-    killed.communicate(timeout=60)
+    killed.communicate(timeout=120)
     assert killed.returncode == -signal.SIGKILL
     assert not Lab(name).is_up
     lab = Lab(name, hosts=TWO)
@@ -118,7 +118,7 @@ def test_interrupted_while_raising(name: str, left: Left) -> None:
         if "booting" in line:
             os.killpg(raising.pid, signal.SIGINT)
             break
-    output = raising.communicate(timeout=30)[0]
+    output = raising.communicate(timeout=120)[0]
     assert raising.returncode != 0
     assert "the start failed; removing the lab" in output
     assert left(name) == []
@@ -184,7 +184,7 @@ def test_raised_ends_with_sigterm(left: Left) -> None:
     name = holder.stdout.readline().strip()
     assert Lab(name).is_up
     holder.terminate()
-    holder.communicate(timeout=30)
+    holder.communicate(timeout=120)
     assert holder.returncode == 128 + signal.SIGTERM
     assert left(name) == []
 

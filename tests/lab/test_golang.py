@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,8 @@ import pytest
 from lab.build import cache_root, open_cache
 from lab.errors import LabError
 from lab.mirror import binaries, golang
+
+from .conftest import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,18 +48,18 @@ touch "$2/pause" "$2/echo"
 """
 
 
+def sleeps() -> bool:
+    return not subprocess.run(["pgrep", "-f", "sleep 464[6]"], capture_output=True).returncode
+
+
 def test_a_killed_build_leaves_nothing_that_is_taken_for_complete(programs_in_front: Path) -> None:
     slow = NEW.replace("touch", "sleep 4646; touch")
     program(programs_in_front / "go", slow)
     building = subprocess.Popen([sys.executable, "-c", BUILD], cwd=ROOT, stdout=subprocess.DEVNULL)
-    end = time.monotonic() + 20
-    while subprocess.run(["pgrep", "-f", "sleep 464[6]"], capture_output=True).returncode:
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(sleeps)
     building.send_signal(signal.SIGKILL)
     building.wait()
-    time.sleep(0.3)
-    assert subprocess.run(["pgrep", "-f", "sleep 464[6]"], check=False).returncode == 1
+    until(lambda: not sleeps())
     assert [path.suffix for path in cache_root().iterdir() if path.is_dir()] == [".partial"]
     program(programs_in_front / "go", NEW)
     with open_cache(cache_root(), lambda _: None) as again:

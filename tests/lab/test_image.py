@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,8 @@ import pytest
 from lab import image
 from lab.build import cache_root
 from lab.machine import LabError
+
+from .conftest import until
 
 pytestmark = pytest.mark.lab
 
@@ -53,14 +54,10 @@ def test_a_killed_build_leaves_no_process_and_is_cleared_by_the_next(programs: P
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
     )
-    end = time.monotonic() + 10
-    while not list(cache_root().glob("*.partial/root")):
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    until(lambda: bool(list(cache_root().glob("*.partial/root"))))
     building.send_signal(signal.SIGKILL)
     building.wait()
-    time.sleep(0.3)
-    assert subprocess.run(["pgrep", "-f", "sleep 444[4]"], check=False).returncode == 1
+    until(lambda: subprocess.run(["pgrep", "-f", "sleep 444[4]"], check=False).returncode == 1)
     program(programs, "debootstrap", "mkdir root")
     program(programs, "chroot", "exit 0")
     program(programs, "sh", "mkdir upper")

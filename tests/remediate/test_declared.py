@@ -7,18 +7,28 @@ from typing import Any
 import msgspec
 import pytest
 
-from hale.model.change import FileEdit, Impact, KernelValueChange, ManualStep, SymlinkChange
+from facts import time_sync
+from hale.model.change import (
+    FileEdit,
+    Impact,
+    ManualStep,
+    ModuleChange,
+    Remedy,
+    SymlinkChange,
+    UnitChange,
+)
 from hale.model.evidence import ConfigLine
+from hale.model.remedy_scope import RemedyScope
 from hale.paths import ROOT
 from hale.plan import scope
-from hale.standard import loader, remedy_page
+from hale.plan.plan import Step
+from hale.standard import remedy_page
 from tests.facts import test_cases as facts_cases
 from tests.facts.test_cases import Given
 from tests.remediate import test_cases as cases
 from tests.remediate.test_cases import Wanted
 
 SUBJECTS = {path.parent.name for path in facts_cases.CASES}
-STANDARD = loader.load_standard(ROOT / "standard")
 PLANNED = sorted(s for s in SUBJECTS if (ROOT / "remediate" / f"{s}.py").exists())
 MANUAL = sorted(
     path.stem for path in (ROOT / "remediate").glob("*.md") if "{% macro fix_" in path.read_text()
@@ -94,25 +104,55 @@ def test_a_page_cannot_use_a_value_that_the_fact_does_not_have() -> None:
         remedy_page.manual_steps(case, Hostile())
 
 
+def named(part: RemedyScope) -> set[str]:
+    """What a scope names: patterns, and the actions of units."""
+    return {*part.files, *part.links, *part.units, *(["a module"] if part.modules else [])}
+
+
+def used(part: RemedyScope, change: Remedy) -> set[str]:
+    """What of a scope allows the change."""
+    match change:
+        case FileEdit():
+            return {p for p in part.files if scope.regex(p).fullmatch(change.path)}
+        case SymlinkChange():
+            return {p for p in part.links if scope.regex(p).fullmatch(change.path)}
+        case UnitChange():
+            return {change.action}
+        case ModuleChange():
+            return {"a module"}
+    return set()
+
+
+# Masks of units beside those of the cases: the same module names them all.
+ALIKE = {
+    "time_sync": {f"/etc/systemd/system/{unit}" for unit in time_sync.UNITS},
+    "swap": {"/etc/systemd/system/zram-config.service"},
+}
+
+
 @pytest.mark.parametrize("subject", PLANNED)
-def test_a_module_declares_the_paths_that_its_cases_write(subject: str) -> None:
-    """And none that no case needs: a plan from a file may write what is declared."""
+def test_a_module_declares_what_its_cases_touch(subject: str) -> None:
+    """And nothing that no case needs: a plan from a file may touch what is declared."""
     module = importlib.import_module(f"remediate.{subject}")
-    used = set()
+    declared: set[str] = set()
+    needed: set[str] = set()
     for path in (*cases.OWN, *cases.FAILING):
         if path.parent.name != subject:
             continue
         wanted = msgspec.toml.decode(path.read_bytes(), type=Wanted)
         requirement = facts_cases.requirement_named(wanted.requirement)
-        allowed = scope._Scope([wanted.requirement], STANDARD)
+        parameters = facts_cases.case_of(wanted, requirement).parameters
+        allowed = scope.Scope()
+        scope.add(allowed, requirement, parameters)
+        declared |= named(module.scope(parameters))
+        linked = {f.target for f in wanted.files.values()} - {None}
         for change in cases.remedy(wanted, subject):
-            if isinstance(change, FileEdit | SymlinkChange):
-                linked = {f.target for f in wanted.files.values()} - {None}
-                assert allowed.has_path(change.path) or any(
-                    str(target).endswith(change.path.rpartition("/")[2]) for target in linked
-                ), change.path
-                used |= {p for p in allowed.paths if scope._regex(p).fullmatch(change.path)}
-            elif isinstance(change, KernelValueChange):
-                paths = (change.path, *change.preserve, *change.cascades_to)
-                assert allowed.has_values(paths), (requirement.id, paths)
-    assert used == set(getattr(module, "PATHS", ()))
+            if isinstance(change, ManualStep):
+                continue
+            assert not scope.not_planned(Step((requirement.id,), change), allowed), change
+            if isinstance(change, FileEdit) and not allowed.has_file(change.path):
+                name = change.path.rpartition("/")[2]
+                assert any(str(target).endswith(name) for target in linked), change.path
+            needed |= used(module.scope(parameters), change)
+    assert needed <= declared
+    assert declared - needed <= ALIKE.get(subject, set())

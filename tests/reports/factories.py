@@ -65,7 +65,7 @@ def audit(reports: Path, *arguments: str, given: Sequence[str] = GIVEN, **more: 
         env=environment(**more),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     folders = list(reports.glob("*-audit"))

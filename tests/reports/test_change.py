@@ -331,7 +331,7 @@ def test_a_page_on_request(tmp_path: Path, recorded: Results) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

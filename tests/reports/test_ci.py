@@ -1,6 +1,8 @@
 """GitHub Actions and GitLab CI: annotations, and no command of theirs from a host's text."""
 
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -8,7 +10,7 @@ import pytest
 
 from hale.model.results import Results
 from hale.model.verdict import Verdict
-from hale.report import causes, ci
+from hale.report import causes, ci, markdown
 from hale.report.ci import CiSystem, Log
 from tests.reports import factories
 from tests.reports.test_html import hostile
@@ -97,7 +99,9 @@ class EVIL: pass
 def test_what_a_host_prints_is_no_command(tmp_path: Path) -> None:
     """Between the first and the last text of a host the runner is told to obey nothing else."""
     (tmp_path / "evil.py").write_text(EVIL)
-    more = {"PYTHONPATH": str(tmp_path)} | GITHUB
+    summary = tmp_path / "summary"
+    summary.touch()
+    more = {"PYTHONPATH": str(tmp_path)} | summary_of(summary)
     ran = factories.audit(tmp_path, "-m", "chapter9", "-s", "-p", "evil", **more)
     lines = ran.printed.splitlines()
     (start,) = (n for n, line in enumerate(lines) if line.startswith("::stop-commands::"))
@@ -107,6 +111,7 @@ def test_what_a_host_prints_is_no_command(tmp_path: Path) -> None:
     obeyed = [line for line in (*lines[:start], *lines[end + 1 :]) if COMMAND.match(line)]
     ignored = [line for line in lines[start + 1 : end] if COMMAND.match(line)]
     assert {"  ::add-mask::root", "::warning::from a host"} <= set(ignored)
+    assert summary.read_text() == f"\n{markdown.render(ran.results)}"
     assert obeyed
     assert all(line.startswith("::error title=") for line in obeyed)
 
@@ -123,3 +128,70 @@ def test_gitlab_can_fold_the_report(tmp_path: Path) -> None:
 def test_elsewhere_nothing_is_added(whole: factories.Audited) -> None:
     assert "::" not in re.sub(r"\w::\w", "", whole.printed)
     assert "section_start" not in whole.printed
+
+
+# --- the summary of GitHub's job ---
+
+
+def summary_of(path: Path) -> dict[str, str]:
+    return GITHUB | {ci.SUMMARY_FILE: str(path)}
+
+
+def test_the_summary_is_appended(recorded: Results, tmp_path: Path) -> None:
+    path = tmp_path / "summary"
+    path.write_text("of the step before")
+    ci.append_summary(recorded, summary_of(path))
+    assert path.read_text() == f"of the step before\n{markdown.render(recorded)}"
+    for elsewhere in ({}, GITLAB, {"CI": "true"}):
+        ci.append_summary(recorded, elsewhere | {ci.SUMMARY_FILE: str(path)})
+    assert path.read_text() == f"of the step before\n{markdown.render(recorded)}"
+
+
+def test_more_than_github_takes_is_left_out(
+    recorded: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "summary"
+    path.touch()
+    monkeypatch.setattr(markdown, "render", lambda found, once=markdown.render(recorded): once)
+    for most in range(600, 1600, 10):
+        path.write_text("")
+        monkeypatch.setattr(ci, "MAX_SUMMARY", most)
+        ci.append_summary(recorded, summary_of(path))
+        assert path.stat().st_size <= most
+    kept, _, cut = path.read_text().partition("\n\nMore does not fit here")
+    assert f"\n{markdown.render(recorded)}".startswith(kept)
+    assert kept.endswith("|\n")
+    assert cut
+
+
+def unset(path: Path) -> dict[str, str]:
+    return GITHUB
+
+
+def absent(path: Path) -> dict[str, str]:
+    return summary_of(path / "none")
+
+
+def folder(path: Path) -> dict[str, str]:
+    return summary_of(path)
+
+
+def full(path: Path) -> dict[str, str]:
+    return summary_of(Path("/dev/full"))
+
+
+def fifo(path: Path) -> dict[str, str]:
+    os.mkfifo(path / "fifo")
+    return summary_of(path / "fifo")
+
+
+def no_path(path: Path) -> dict[str, str]:
+    return GITHUB | {ci.SUMMARY_FILE: "a\0b"}
+
+
+@pytest.mark.parametrize("made", [unset, absent, folder, full, fifo, no_path])
+def test_a_summary_that_cannot_be_written_fails_nothing(
+    recorded: Results, tmp_path: Path, made: Callable[[Path], dict[str, str]]
+) -> None:
+    ci.append_summary(recorded, made(tmp_path))
+    assert not [p for p in tmp_path.iterdir() if p.is_file()]

@@ -86,7 +86,7 @@ def check(*words: str) -> tuple[int, str]:
     ran = subprocess.run(
         [str(Path(sys.executable).parent / "invoke"), "check", *words],
         cwd=factories.ROOT, env=factories.environment(), capture_output=True, text=True,
-        check=False, timeout=60,
+        check=False, timeout=120,
     )  # fmt: skip
     assert "Traceback" not in ran.stderr
     return ran.returncode, ran.stdout

@@ -26,6 +26,7 @@ from hale.model.errors import UserError
 from hale.model.notice import Notice
 from hale.model.results import (
     ConfigLineRecord,
+    EarlierRun,
     Guidance,
     HostRecord,
     OverrideRecord,
@@ -57,6 +58,7 @@ SECTIONS: dict[type[msgspec.Struct], str] = {
     WaiverState: "waivers",
     ReferenceRecord: "references",
     Notice: "notices",
+    EarlierRun: "history",
     DriftRecord: "drift",
     AcceptedRun: "drift",
     Comparison: "drift",

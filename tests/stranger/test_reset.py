@@ -8,8 +8,9 @@ from lab import stranger as built
 from tests.stranger.stranger_fixture import Stranger
 
 WORKER = built.ROOT_ONLY_HOST
-# Rows of the gate that a host without an ordinary user cannot have.
-WITHOUT_LIMITS = ("--ignore-preflight-errors", "LIM-NOFILE,LIM-NPROC,LIM-MEMLOCK")
+# Rows of the gate that a host without an ordinary user cannot have, and those of root's limits.
+LIMITS = [f"LIM-{of}{item}" for of in ("", "ROOT-") for item in ("NOFILE", "NPROC", "MEMLOCK")]
+WITHOUT_LIMITS = ("--ignore-preflight-errors", ",".join(LIMITS))
 OTHERS = """
 mkdir -p /var/lib/cni/networks/podman /var/lib/cni/networks/site
 echo orders >/var/lib/cni/networks/podman/10.88.0.2

@@ -49,6 +49,12 @@ spec:
     http:
       paths: [{path: /, pathType: Prefix, backend: {service: {name: SERVICE, port: {number: 80}}}}]
 """
+EMPTY = """
+apiVersion: v1
+kind: Service
+metadata: {name: empty, namespace: ingress-fault}
+spec: {selector: {app: none}, ports: [{port: 80}]}
+"""
 ECHO = (
     f"{KUBECTL} -n lab get deployment echo -o jsonpath={{.spec.template.spec.containers[0].image}}"
 )
@@ -105,5 +111,17 @@ FAULTS = (
         FIRST,
         **with_objects(CLASS, CONTROLLER, ROUTE, service="none"),
         turns={INGRESS: fail("leads to ingress-fault/none, which is not there")},
+    ),
+    ClusterFault(
+        "ingress to a Service without endpoints",
+        FIRST,
+        **with_objects(CLASS, CONTROLLER, ROUTE, EMPTY, service="empty"),
+        turns={INGRESS: fail("leads to ingress-fault/empty, which has no ready endpoint")},
+    ),
+    ClusterFault(
+        "an unknown host gets a Service of the ingress",
+        FIRST,
+        **with_objects(CLASS, CONTROLLER, ROUTE),
+        turns={INGRESS: fail("a host without any route gets HTTP 200")},
     ),
 )

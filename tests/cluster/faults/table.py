@@ -3,6 +3,7 @@
 from tests.cluster.faults import (
     certificates,
     control_plane,
+    dashboard,
     endpoint,
     ingress,
     nodes,
@@ -14,6 +15,7 @@ FAULTS: tuple[ClusterFault, ...] = (
     *endpoint.FAULTS,
     *nodes.FAULTS,
     *ingress.FAULTS,
+    *dashboard.FAULTS,
     *certificates.FAULTS,
     *control_plane.FAULTS,
     *reboots.FAULTS,

@@ -1,0 +1,113 @@
+"""The ingress's manifest: which image, what it may do, and on which hosts it cannot run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hale.install.phase import Observations, RunScript
+from hale.install.secrets import Secret
+from hale.model.errors import UserError
+from remediate.cluster.ingress import Ingress
+from tests.install import factories
+
+NOTHING = {
+    "manifests.applied": "\nend 0\n",
+    "nodes.objects": "\nend 0\n",
+    "nodes.nodes": 'at 10.0.0.1:6443\nnodes 0 {"columnDefinitions":[{"name":"Name"},'
+    '{"name":"Status"},{"name":"Roles"}],"rows":[]} @ 200\n',
+}
+
+
+GIVEN = "mirror.example/a/traefik:v3.8@sha256:" + "0f" * 32
+
+
+def manifest(folder: Path, more: str = "", **values: str) -> dict[str, dict[str, Any]]:
+    """The objects that are applied on an empty cluster, by kind and name."""
+    whole = factories.INVENTORY
+    for old, new in values.items():
+        whole = "\n".join(new if line.startswith(old) else line for line in whole.split("\n"))
+    site = factories.made(folder, f"ingress=traefik\n{more}", whole=whole)
+    (batch,) = Ingress().batches(site, factories.seen({"m1": NOTHING}, {}))
+    (step,) = batch.steps
+    assert isinstance(step, RunScript)
+    assert isinstance(step.stdin, Secret)
+    found = list(yaml.safe_load_all(step.stdin.reveal()))
+    return {f"{o['kind']}/{o['metadata']['name']}": o for o in found}
+
+
+def container(objects: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    (only,) = objects["DaemonSet/traefik"]["spec"]["template"]["spec"]["containers"]
+    assert isinstance(only, dict)
+    return only
+
+
+@pytest.mark.parametrize(
+    ("more", "repository", "image"),
+    [
+        ("", "image_repository=reg.example:5000/k8s", "reg.example:5000/k8s/traefik:v3.7.15"),
+        ("", "", "docker.io/library/traefik:v3.7.15"),
+        (f"ingress_image={GIVEN}", "", GIVEN),
+    ],
+    ids=["by-the-sites-repository", "by-its-publisher", "by-the-inventory"],
+)  # fmt: skip
+def test_its_image(tmp_path: Path, more: str, repository: str, image: str) -> None:
+    assert container(manifest(tmp_path, more, image_repository=repository))["image"] == image
+
+
+def test_what_it_may_do(tmp_path: Path) -> None:
+    """Reading, but for an Ingress's status; and nothing by a role of somebody else."""
+    objects = manifest(tmp_path)
+    (role,) = (o for o in objects.values() if o["kind"] == "ClusterRole")
+    for rule in role["rules"]:
+        assert "*" not in (*rule["apiGroups"], *rule["resources"], *rule["verbs"])
+        writes = set(rule["verbs"]) - {"get", "list", "watch"}
+        assert not writes or (writes, rule["resources"]) == ({"update"}, ["ingresses/status"])
+    (binding,) = (o for o in objects.values() if o["kind"] == "ClusterRoleBinding")
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert [s["name"] for s in binding["subjects"]] == ["traefik"]
+
+
+def test_how_it_runs(tmp_path: Path) -> None:
+    objects = manifest(tmp_path)
+    pod, only = objects["DaemonSet/traefik"]["spec"]["template"]["spec"], container(objects)
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert "hostNetwork" not in pod
+    assert only["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert only["resources"]["requests"].keys() >= {"cpu", "memory"}
+    assert {"readinessProbe", "livenessProbe"} <= only.keys()
+    assert {p["hostPort"] for p in only["ports"] if "hostPort" in p} == {80, 443}
+    selector = objects["PodDisruptionBudget/traefik"]["spec"]["selector"]["matchLabels"]
+    labels = objects["DaemonSet/traefik"]["spec"]["template"]["metadata"]["labels"]
+    assert selector == labels == objects["Service/traefik"]["spec"]["selector"]
+
+
+def test_a_cluster_without_workers(tmp_path: Path) -> None:
+    whole = factories.INVENTORY.replace(
+        "w1 ansible_host=10.0.0.11\nw2 ansible_host=10.0.0.12\n", ""
+    )
+    site = factories.made(tmp_path, "ingress=traefik\n", whole=whole)
+    # A phase without gate_probes is not consulted (hale/install/refusals.py).
+    assert any(Ingress().gate_probes(site, host) for host in site.hosts)
+    (problem,) = Ingress().gate_problems(site, Observations())
+    assert problem.startswith("ingress=traefik needs a worker")
+    assert not Ingress().gate_problems(factories.made(tmp_path, whole=whole), Observations())
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("ingress=nginx", "use one of none, traefik"),
+        ("ingress_image=traefik:v3", "with its registry"),
+        ("ingress_image=r.example/traefik@sha256:0f", "with its registry"),
+        ('ingress_image="r.example/t:1\\" evil: yes"', "with its registry"),
+    ],
+)
+def test_wrong_values(tmp_path: Path, line: str, why: str) -> None:
+    with pytest.raises(UserError, match=why):
+        factories.made(tmp_path, f"{line}\n")
