@@ -20,7 +20,14 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_commands, boot_files, boot_network, cloud_init, ip_command
+from facts.parsers import (
+    address_setting,
+    boot_commands,
+    boot_files,
+    boot_network,
+    cloud_init,
+    ip_command,
+)
 from facts.parsers.blanks import split_words
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -124,7 +131,7 @@ def read_runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRu
         elif on and len(words) > 3 and words[2] in ("inet", "inet6"):
             key = next(reversed(on))
             useless = any(word in words for word in USELESS)
-            if boot_network.plain(words[3]) == split_words(key)[-1] and not useless:
+            if address_setting.plain(words[3]) == split_words(key)[-1] and not useless:
                 on[key].append(words[1].partition("@")[0])
         elif words:
             raise Unreadable(f"ip: {line!r} is not an address")
@@ -172,7 +179,7 @@ def _by_command(readings: HostView, vip: str) -> Iterator[ConfigLine]:
     """
     for command in boot_commands.commands(readings, COMMANDS):
         for added in ip_command.added_addresses(command.text, command.values):
-            if boot_network.plain(added) == vip:
+            if address_setting.plain(added) == vip:
                 yield command.source
             elif added.startswith("$") and command.certain:
                 raise Unreadable(f"{command.source}: whether {added} is the VIP is unknown")

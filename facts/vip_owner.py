@@ -29,8 +29,8 @@ from msgspec import Struct
 
 from facts.address import USELESS
 from facts.parsers import (
+    address_setting,
     boot_files,
-    boot_network,
     boot_target,
     systemd_units,
     unit_command,
@@ -262,7 +262,7 @@ def _unfit(its: HostView, instance: Instance) -> list[str]:
     ]
     if instance.devices[:1] == ("lo",):
         faults.append(f"{file} sends its adverts on lo: no other master hears them")
-    if instance.origin and boot_network.plain(instance.origin) not in addresses:
+    if instance.origin and address_setting.plain(instance.origin) not in addresses:
         faults.append(f"{file} sends from {instance.origin}, which is not an address of this host")
     for name, _ in instance.scripts:
         if name not in instance.defined:
@@ -278,7 +278,7 @@ def _unfit(its: HostView, instance: Instance) -> list[str]:
 def _addresses(its: HostView) -> set[str]:
     """This host's addresses. Raises Unreadable."""
     lines = [line.partition(" ")[::2] for line in its.output("links").lines]
-    return {boot_network.plain(text) for kind, text in lines if kind == "address"}
+    return {address_setting.plain(text) for kind, text in lines if kind == "address"}
 
 
 # What masters must have in common, or they do not understand each other's adverts; empty: does not
@@ -311,13 +311,13 @@ def _apart(
             if value(instance) not in ("", usual)
         ]
     addresses = {
-        host.name: boot_network.plain(host.address)
+        host.name: address_setting.plain(host.address)
         for host in case.inventory.masters
         if host.address
     }
     sent_from = {host: _sent_from(readings[host], i, case) for host, i in instances.items()}
     for host, instance in instances.items():
-        peers = {boot_network.plain(peer) for peer in instance.peers}
+        peers = {address_setting.plain(peer) for peer in instance.peers}
         for other, address in addresses.items():
             sends = sent_from.get(other, set())
             if peers and sends and other != host and not peers & {address, *sends}:
@@ -334,7 +334,7 @@ def _apart(
 def _sent_from(its: HostView, instance: Instance, case: Case[VipOwnerParameters]) -> set[str]:
     """The addresses from which its adverts may come; empty where its own are not known."""
     if instance.origin:
-        return {boot_network.plain(instance.origin)}
+        return {address_setting.plain(instance.origin)}
     with suppress(Unreadable):
         return _addresses(its) - {case.inventory.endpoint.vip}
     return set()
@@ -378,7 +378,7 @@ def _observed(its: HostView, case: Case[VipOwnerParameters]) -> tuple[bool, str]
             state["ActiveState"] = "active" if words[1] == "0" else "inactive"
         elif len(words) > 3 and words[2] in ("inet", "inet6"):
             useless = any(word in words for word in USELESS)
-            holds = holds or (boot_network.plain(words[3]) == vip and not useless)
+            holds = holds or (address_setting.plain(words[3]) == vip and not useless)
         elif words:
             raise Unreadable(f"ip: {line!r} is not an address")
     if "ActiveState" not in state:

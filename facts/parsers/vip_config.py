@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_network, unit_command
+from facts.parsers import address_setting, unit_command
 from facts.parsers.blanks import BLANKS
 from hale.model import budgets
 from hale.model.evidence import File, HostView, Selection, Unreadable, matches, select
@@ -242,7 +242,7 @@ class _Keepalived:
 
 def _gives(blocks: Sequence[str], words: Sequence[str], vip: str) -> bool:
     inside = bool(blocks) and blocks[-1] in _ADDRESSES
-    return inside and boot_network.plain(words[0]) == vip
+    return inside and address_setting.plain(words[0]) == vip
 
 
 def _instance(
@@ -295,7 +295,7 @@ def kube_vip(readings: HostView, vip: str) -> list[str]:
     pod = _pod("\n".join(file.lines))
     if pod is None:
         return [f"{KUBE_VIP} is not a Pod"]
-    if vip not in map(boot_network.plain, _named_addresses(pod)):
+    if vip not in map(address_setting.plain, _named_addresses(pod)):
         return [f"{KUBE_VIP} does not name the VIP {vip}"]
     return []
 
