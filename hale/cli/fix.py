@@ -26,6 +26,10 @@ _WORKERS = {
     "no-drain": options.NO_DRAIN,
     "drain-timeout": options.DRAIN_TIMEOUT,
 }
+TRY = (
+    "with --apply: each host undoes the run by itself after this time (10m; 1m to 24h) unless "
+    "`invoke confirm RUN` comes before"
+)
 
 
 @task(
@@ -48,6 +52,7 @@ _WORKERS = {
         **_WORKERS,
         "force-unlock": options.FORCE_UNLOCK,
         "reports": options.REPORTS,
+        "try_": TRY,
     },
 )
 def fix(
@@ -70,6 +75,7 @@ def fix(
     drain_timeout: int = 300,
     force_unlock: bool = False,
     reports: str = "",
+    try_: str | None = None,
     *,
     login: LoginOptions,
 ) -> None:
@@ -77,9 +83,12 @@ def fix(
     options.require_values(out=out, plan=plan)
     path = Path(inventory) if inventory else None
     folder = options.reports(reports)
-    if (plan or yes or ticket or approved_by or window or force_unlock) and not apply:
+    if (
+        plan or yes or ticket or approved_by or window or force_unlock or try_ is not None
+    ) and not apply:
         raise UserError(
-            "--plan, --yes, --ticket, --approved-by, --window and --force-unlock require --apply."
+            "--plan, --yes, --ticket, --approved-by, --window, --force-unlock and --try require "
+            "--apply."
         )
     if (apply and out) or (plan and (only or inventory)):
         raise UserError(
@@ -88,7 +97,7 @@ def fix(
         )
     if sha256 is not None and not (plan and re.fullmatch("[0-9a-fA-F]{64}", sha256)):
         raise UserError("--sha256 requires --plan, and the 64 hexadecimal digits of its SHA-256.")
-    from hale.apply import workflow
+    from hale.apply import trial, workflow
     from hale.apply.gates import BatchSize
     from hale.plan import planner
 
@@ -109,6 +118,7 @@ def fix(
         window=window,
         login=login,
         plan_sha256=sha256 or "",
+        trial_seconds=trial.parse_window(try_) if try_ is not None else 0,
     )
     if apply:
         complete = workflow.apply_fix(chosen, wanted, Path(plan) if plan else None)
