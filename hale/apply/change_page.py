@@ -28,6 +28,8 @@ from hale.apply.journal import (
     StepSkipped,
     StepStarted,
     StepState,
+    TrialEnded,
+    TrialStarted,
 )
 from hale.apply.runner import Reporter
 from hale.audit import results_file
@@ -46,10 +48,14 @@ from hale.report.change.model import (
     ChangeState,
     EventKind,
     HostChange,
+    HostTrial,
     Operation,
     Outcome,
     Reversal,
+    TrialState,
 )
+from hale.report.change.words import trial_sentence
+from hale.report.jinja import utc
 
 STATES = {
     RunState.RUNNING: ChangeState.RUNNING,
@@ -100,8 +106,18 @@ def build(folder: Path) -> ChangeReport:
         events=tuple(events(folder)) if history else (),
         reversal=Reversal.UNDO if history else Reversal.NOT_NEEDED,
         revert=f"invoke undo {folder.name}" if history else "",
+        trials=tuple(_trials(history)) if history else (),
         links=(*_undone_page(folder, header), *page.links(folder)),
     )
+
+
+def _trials(history: RunHistory) -> Iterator[HostTrial]:
+    for host, begun in history.trials.items():
+        end = history.trial_ends.get(host)
+        if end is None:
+            yield HostTrial(host, TrialState.PENDING, begun.until)
+        else:
+            yield HostTrial(host, end.state, begun.until, end.since, end.problems)
 
 
 def _undone_page(folder: Path, header: RunHeader | None) -> tuple[tuple[str, str], ...]:
@@ -250,6 +266,13 @@ def _event(entry: journal.Entry, begun: StepStarted | None) -> ChangeEvent | Non
         case StepSkipped():
             what = f"step {entry.number}: {entry.state.value}"
             return ChangeEvent(entry.at, EventKind.NOT_DONE, entry.host, what, entry.reason)
+        case TrialStarted():
+            what = f"until {utc(entry.until)}"
+            return ChangeEvent(entry.at, EventKind.TRIAL_STARTED, entry.host, what)
+        case TrialEnded():
+            detail = "; ".join(entry.problems)
+            what = trial_sentence(entry.state, entry.since)
+            return ChangeEvent(entry.at, EventKind.TRIAL_ENDED, entry.host, what, detail)
         case HostFinished():
             return ChangeEvent(
                 entry.at, EventKind.HOST_ENDED, entry.host, entry.state.value, entry.reason

@@ -16,7 +16,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from hale.apply import backup
+from hale.apply import backup, trial
 from hale.apply.handlers import handler_of, inverse_changes
 from hale.apply.journal import StepState
 from hale.apply.prepared import (
@@ -44,9 +44,11 @@ RELOAD = "systemctl daemon-reload\n"
 class StepExecutor:
     """Prepares and applies the steps of one run on one host."""
 
-    def __init__(self, session: Session, run: str) -> None:
+    def __init__(self, session: Session, run: str, *, on_trial: bool = False) -> None:
+        """on_trial: the host undoes the run by itself, so it records each step too."""
         self._session = session
         self._run = run
+        self._on_trial = on_trial
 
     def prepare(
         self, steps: Mapping[int, Step]
@@ -101,6 +103,8 @@ class StepExecutor:
         """
         handler = handler_of(prepared.step.change)
         script = handler.apply_script(prepared)
+        if self._on_trial:
+            script = trial.step_script(self._run, script)
         _, output = self._run_script(prepared.folder, script, handler.timeout)
         return self._inverse(prepared, output)
 

@@ -13,7 +13,7 @@ from hale.model import results
 from hale.model.change import Remedy
 from hale.model.errors import Location, UserError
 from hale.plan.plan import Step
-from hale.report.change.model import PlanSource
+from hale.report.change.model import PlanSource, TrialState
 
 SCHEMA = "hale.journal/1"
 NAME = "journal.jsonl"
@@ -128,6 +128,29 @@ class NodeUncordoned(msgspec.Struct, frozen=True, tag="uncordon"):
     at: str
 
 
+class TrialStarted(msgspec.Struct, frozen=True, tag="trial"):
+    """The host is about to begin its trial of `seconds`. until: its end, by this machine's clock;
+    a boot of the host begins again."""
+
+    host: str
+    seconds: int
+    until: str
+    at: str
+
+
+class TrialEnded(msgspec.Struct, frozen=True, tag="trial-end"):
+    """How the trial ended on the host. since: when, by the host's clock, "" if it is not known.
+
+    problems: what the host could not undo, and why.
+    """
+
+    host: str
+    state: TrialState
+    since: str
+    problems: tuple[str, ...]
+    at: str
+
+
 class PhaseState(StrEnum):
     """How a phase of an install stands."""
 
@@ -201,6 +224,8 @@ Entry = (
     | HostFinished
     | NodeCordoned
     | NodeUncordoned
+    | TrialStarted
+    | TrialEnded
     | PhaseEvent
     | InstallStepStarted
     | InstallStepDone
@@ -243,6 +268,8 @@ class RunHistory(msgspec.Struct):
     hosts: dict[str, HostFinished] = {}
     cordoned: dict[str, str] = {}  # host -> its node, until it is uncordoned
     cordoned_at: dict[str, str] = {}  # host -> when that was last journaled, in UTC
+    trials: dict[str, TrialStarted] = {}  # host -> its trial
+    trial_ends: dict[str, TrialEnded] = {}
     phases: dict[str, PhaseEvent] = {}  # of an install: the last event of each phase
     acts: list[InstallStepDone] = []
     end: RunFinished | None = None
@@ -251,6 +278,11 @@ class RunHistory(msgspec.Struct):
     def open(self) -> list[StepStarted]:
         """Steps that were begun and have no entry of how they ended."""
         return [b for key, b in self.begun.items() if key not in self.done]
+
+    @property
+    def open_trials(self) -> list[str]:
+        """The hosts whose trial has no entry of its end."""
+        return [host for host in self.trials if host not in self.trial_ends]
 
     @property
     def state(self) -> RunState:
@@ -301,6 +333,8 @@ def _replay(
     | HostFinished
     | NodeCordoned
     | NodeUncordoned
+    | TrialStarted
+    | TrialEnded
     | PhaseEvent
     | InstallStepStarted
     | InstallStepDone
@@ -326,6 +360,10 @@ def _replay(
             story.cordoned_at[entry.host] = entry.at
         case NodeUncordoned():
             story.cordoned.pop(entry.host, None)
+        case TrialStarted():
+            story.trials[entry.host] = entry
+        case TrialEnded():
+            story.trial_ends[entry.host] = entry
         case HostFinished():
             story.hosts[entry.host] = entry
         case RunFinished():

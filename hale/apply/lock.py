@@ -17,7 +17,7 @@ from hale.ssh.remote import ATOMIC_WRITE, PRELUDE
 
 PATH = f"{HOME}/lock"
 HERE = Path(__file__).parent
-_STALE, _LIVE = 44, 45  # exit statuses of lock.sh
+_STALE, _LIVE, _ON_TRIAL = 44, 45, 46  # exit statuses of lock.sh
 TIMEOUT = 20.0  # seconds
 
 
@@ -40,18 +40,30 @@ _LOCK = ATOMIC_WRITE + load_script(HERE / "lock.sh")
 _UNLOCK = load_script(HERE / "unlock.sh")
 
 
-def acquire(session: Session, owner: Owner, *, stale: bool) -> None:
+def acquire(session: Session, owner: Owner, *, stale: bool, trial: str = "") -> None:
     """Acquire the host's lock. stale: break the lock of a session that has ended.
 
-    Raises LockHeld, and HostUnreachable as Session.run does.
+    trial: the run that may be on trial there; of any other one the lock is not acquired. Raises
+    LockHeld, and HostUnreachable as Session.run does.
     """
     mine = msgspec.json.encode(owner).decode()
     given = variables(
-        owner=mine, break_stale="1" if stale else "", STALE=str(_STALE), LIVE=str(_LIVE)
+        owner=mine,
+        break_stale="1" if stale else "",
+        trial=trial,
+        STALE=str(_STALE),
+        LIVE=str(_LIVE),
+        ON_TRIAL=str(_ON_TRIAL),
     )
     script = _PRELUDE + given + _LOCK
     done = session.run(script, TIMEOUT, simple=True)
     name = session.target.name
+    if done.exit_status == _ON_TRIAL:
+        run = done.stdout.decode(errors="backslashreplace").strip()
+        raise LockHeld(
+            f"{name} has {run} on trial. `invoke confirm {run}` keeps its changes, `invoke undo "
+            f"{run}` undoes them, and at the end of its window the host does so by itself"
+        )
     if done.exit_status in (_STALE, _LIVE):
         raise LockHeld(
             f"{name} is locked by {_parse_reply(done.stdout)}. {_next(done.exit_status, stale)}"

@@ -1,4 +1,5 @@
-# Take the lock. Given: lock, owner (one line of JSON), break_stale (1 or empty).
+# Take the lock. Given: lock, owner (one line of JSON), break_stale (1 or empty), trial (the run that
+# may be on trial here).
 set -eu
 umask 077
 [ "$(id -u)" = 0 ] || {
@@ -17,6 +18,10 @@ stat_field() {
   shift $((n - 1))
   echo "$1"
 }
+if [ -e "$HALE_HOME/trial" ]; then
+  read -r on_trial <"$HALE_HOME/trial" || :
+  [ "$on_trial" = "$trial" ] || { printf %s "$on_trial"; exit "$ON_TRIAL"; }
+fi
 leader=$(stat_field $$ 4)
 session="$leader $(stat_field "$leader" 20) $(cat /proc/sys/kernel/random/boot_id)"
 if [ -e "$lock" ]; then

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from hale.apply import gates, journal, lock, worker_gate
+from hale.apply import gates, journal, lock, trial, worker_gate
 from hale.apply.cluster_nodes import ClusterNodes
 from hale.apply.executor import StepExecutor
 from hale.apply.gates import TENTH, BatchSize, GateClosed, NodeStatus
@@ -52,7 +52,8 @@ class PlanRunner:
     group: host -> the group that its failure stops. health_problems: why these hosts are unhealthy
     now (gates.unhealthy). max_fail: the number of failed hosts at which their group is stopped.
     batch, drain: how workers of a living cluster are changed. unplanned: steps, by host and number,
-    that are refused unless they are done already, and why.
+    that are refused unless they are done already, and why. trial_seconds: after which each host
+    undoes the run by itself; 0 for a run that is not on trial.
     """
 
     plan: Plan
@@ -68,6 +69,7 @@ class PlanRunner:
     batch: BatchSize = TENTH
     drain: DrainOptions = worker_gate.DEFAULT
     unplanned: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    trial_seconds: int = 0
     failed: dict[str, str] = field(default_factory=dict)  # host -> why
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -176,9 +178,14 @@ class PlanRunner:
 
         Raises PreconditionFailed with all refusals.
         """
-        executor = StepExecutor(self.sessions.session(host.host), self.owner.run)
+        session, run = self.sessions.session(host.host), self.owner.run
+        executor = StepExecutor(session, run, on_trial=bool(self.trial_seconds))
         steps = dict(enumerate(host.steps, 1))
         found = {} if self._stopped(host.host) else executor.prepare(steps)
+        prepared = {n: one for n, one in found.items() if isinstance(one, PreparedStep)}
+        if self.trial_seconds and prepared:
+            self.journal.write(trial.started(host.host, self.trial_seconds))
+            trial.arm(session, run, prepared, self.trial_seconds)
         awaiting_reload: list[StepDone] = []
         try:
             refused = self._steps(host, executor, found, awaiting_reload)
@@ -321,13 +328,17 @@ def locks_held(
     stale: bool,
     report: Reporter,
     nothing: str = "nothing was changed",
+    trial: str = "",
 ) -> Iterator[None]:
     """Hold the locks of all hosts, acquired as by `acquire_all`; reports the hosts that keep one.
 
-    nothing: how the error message begins. Raises UserError if another run holds a lock.
+    trial: as of lock.acquire. nothing: how the error message begins. Raises UserError if another
+    run holds a lock.
     """
     try:
-        held = acquire_all(sessions, hosts, list(needed), owner, stale=stale, report=report)
+        held = acquire_all(
+            sessions, hosts, list(needed), owner, stale=stale, report=report, trial=trial
+        )
     except LockHeld as error:
         raise UserError(f"{nothing}: {error}") from None
     try:
@@ -347,6 +358,7 @@ def acquire_all(
     *,
     stale: bool,
     report: Reporter,
+    trial: str = "",
 ) -> list[str]:
     """Lock all hosts of an inventory; returns those that are locked, in its order.
 
@@ -359,7 +371,7 @@ def acquire_all(
 
     def take(name: str) -> None:
         try:
-            lock.acquire(sessions.session(name), owner, stale=stale)
+            lock.acquire(sessions.session(name), owner, stale=stale, trial=trial)
             held.append(name)
         except RemoteError as error:
             if name in needed:

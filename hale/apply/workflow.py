@@ -16,7 +16,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hale.apply import change_page, journal, runner, sealing, undo, undo_scope
+from hale.apply import (
+    change_page,
+    journal,
+    runner,
+    sealing,
+    trial,
+    trial_end,
+    undo,
+    undo_scope,
+)
 from hale.apply.gates import TENTH, BatchSize, NodeStatus, health_problems, render_batches
 from hale.apply.journal import Journal, RunApproval, RunHistory, RunState, now
 from hale.apply.lock import Owner
@@ -57,7 +66,8 @@ class ApplyOptions:
     many workers of a living cluster are changed at the same time, after the first one. drain,
     drain_timeout: whether they are drained before they are interrupted; seconds. plan_sha256: of
     the plan that was approved, "" if it was not named. window: when the change may be made, in
-    words; it is recorded, not enforced.
+    words; it is recorded, not enforced. trial_seconds: after which the hosts undo the run by
+    themselves unless it is confirmed; 0 for never.
     """
 
     reports: Path
@@ -76,6 +86,7 @@ class ApplyOptions:
     drain_timeout: int = DRAIN_TIMEOUT
     plan_sha256: str = ""
     window: str = ""
+    trial_seconds: int = 0
 
     def __post_init__(self) -> None:
         check_drain_timeout(self.drain_timeout)
@@ -125,6 +136,8 @@ def _fix(
         unknown = sum(len(h.unknown) for h in made.hosts)
         print(f"\nNothing to change{f', and {unknown} results are unknown' if unknown else ''}.")
         return not unknown
+    if options.trial_seconds:
+        trial.check_plan(made, membership)
     _confirm(options, made)
     folder = recorder.create_run_dir(options.reports, "fix")
     audited.folder.rename(folder / "before")
@@ -136,6 +149,7 @@ def _fix(
     wanted = {(h.host, r) for h in made.hosts for s in h.steps for r in s.requirements}
     passed = _before_after(found, after, wanted)
     _print_next_steps(folder, ok=ok, passed=passed)
+    _print_trial(journal.read_run(folder))
     return ok and passed
 
 
@@ -169,7 +183,7 @@ def plan_fix(options: ApplyOptions, only: Sequence[str]) -> FixPlan:
 def undo_run(options: ApplyOptions, name: str) -> bool:
     """Undo a run, on all its hosts or on some. True if its hosts are as they were
     before it. Raises UserError."""
-    story = _find_run(options.reports, name)
+    story = find_run(options.reports, name)
     if story.header.kind in ("install", "reset"):
         raise UserError(
             f"{name} is not a fix. What an install has made is removed by `invoke reset`, and a "
@@ -201,7 +215,7 @@ def _undo(
         if journal.is_running(story.folder):
             raise UserError(f"{name} is still running; it cannot be undone yet.")
         owner = runner.new_owner(recorder.create_run_dir(options.reports, "settle").name)
-        _recover(options, known, sessions, owner, [story])
+        _recover(options, known, sessions, owner, story)
         (options.reports / owner.run).rmdir()
         story = journal.load_run(story.folder)
         if unsettled := [b.host for b in story.open if b.host in hosts]:
@@ -412,9 +426,13 @@ def _execute(
     names = [h.name for h in known.hosts]
     try:
         with runner.locks_held(
-            sessions, names, needed, owner, stale=options.force_unlock, report=report
+            sessions, names, needed, owner, stale=options.force_unlock, report=report, trial=of
         ):
             recover_runs(options.reports, known, sessions, report)
+            if options.trial_seconds:
+                trial.require_support(sessions, needed)
+            if of:
+                trial_end.cancel(options.reports / of, sessions, needed, report)
             with closing(Journal(folder, header)) as book:
                 book.write(RunApproval(source, options.window, now()))
                 change_page.write_page(folder, report)
@@ -432,6 +450,7 @@ def _execute(
                     options.batch,
                     DrainOptions(options.drain, options.drain_timeout),
                     unplanned,
+                    options.trial_seconds,
                 ).run()
     finally:
         sessions.close()  # the audit after it logs in again, to see what new sessions get
@@ -442,21 +461,21 @@ def _recover(
     known: Inventory,
     sessions: SessionPool,
     owner: Owner,
-    stories: Iterable[RunHistory],
+    story: RunHistory,
 ) -> None:
-    """Recover runs under the locks, for an undo that is the first run after a crash."""
+    """Recover a run under the locks, for an undo that is the first run after a crash."""
     report = console_reporter()
-    needed = [host for s in stories for host in dict.fromkeys(b.host for b in s.open)]
+    needed = list(dict.fromkeys(b.host for b in story.open))
+    run = story.header.run
     names = list(sessions.targets)
     scope_of = scope.scopes(loader.load_standard(ROOT / "standard"), known)
     with runner.locks_held(
-        sessions, names, needed, owner, stale=options.force_unlock, report=report
+        sessions, names, needed, owner, stale=options.force_unlock, report=report, trial=run
     ):
-        for story in stories:
-            undo_scope.check_begun(story, scope_of)
-            with sealing.recovered(story.folder, report):
-                runner.recover(story, sessions, [h.name for h in known.masters], report)
-                change_page.write_page(story.folder, report)
+        undo_scope.check_begun(story, scope_of)
+        with sealing.recovered(story.folder, report):
+            runner.recover(story, sessions, [h.name for h in known.masters], report)
+            change_page.write_page(story.folder, report)
 
 
 def recover_runs(reports: Path, known: Inventory, sessions: SessionPool, report: Reporter) -> None:
@@ -471,7 +490,9 @@ def recover_runs(reports: Path, known: Inventory, sessions: SessionPool, report:
     ):
         crashed = story.state is RunState.INTERRUPTED and not story.end
         cordoned = story.cordoned and story.state is not RunState.RUNNING
-        if (crashed or cordoned) and Path(story.header.inventory) == inventory:
+        on_trial = story.open_trials and story.state is not RunState.RUNNING
+        if (crashed or cordoned or on_trial) and Path(story.header.inventory) == inventory:
+            trial_end.collect(story, sessions, report)
             try:
                 undo_scope.check_begun(story, scope_of)
             except UserError as error:
@@ -585,6 +606,17 @@ def _print_next_steps(folder: Path, *, ok: bool, passed: bool) -> None:
     print(f"undo:   invoke undo {folder.name}")
 
 
+def _print_trial(story: RunHistory | None) -> None:
+    """Print until when the hosts of a run on trial wait."""
+    if story is not None and story.open_trials:
+        until = min(one.until for one in story.trials.values())
+        print(
+            f"on trial until {until}: from then on {fold_hostnames(story.open_trials)} "
+            f"undo it by themselves, unless it is confirmed:\n"
+            f"confirm: invoke confirm {story.header.run}"
+        )
+
+
 def console_reporter() -> Reporter:
     """A reporter that prints each event as a line, after the name of its host."""
     console = Console(highlight=False, soft_wrap=True)
@@ -593,7 +625,7 @@ def console_reporter() -> Reporter:
     )
 
 
-def _find_run(reports: Path, name: str) -> RunHistory:
+def find_run(reports: Path, name: str) -> RunHistory:
     folder = reports / Path(name).name
     if not (folder / journal.NAME).is_file():
         known = ", ".join(s.header.run for s in runner.load_runs(reports, print)) or "none"

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from hale.ssh.inventory_targets import LoginOptions
 
 SEE_RUNS = "interrupted; `invoke runs` lists what was done"
+TRY = (
+    "with --apply: each host undoes the run by itself after this time (10m; 1m to 24h) unless "
+    "`invoke confirm RUN` comes before"
+)
 
 
 def _apply_options(change: options.ChangeArguments, login: LoginOptions) -> ApplyOptions:
@@ -54,6 +58,7 @@ def _apply_options(change: options.ChangeArguments, login: LoginOptions) -> Appl
         "apply": "make the changes, and audit again",
         "plan": "with --apply: apply exactly this saved plan",
         "sha256": "with --plan: refuse a plan with another SHA-256 than this one, of the approval",
+        "try_": TRY,
     },
 )
 def fix(
@@ -66,6 +71,7 @@ def fix(
     apply: bool = False,
     plan: str | None = None,
     sha256: str | None = None,
+    try_: str | None = None,
     *,
     change: options.ChangeArguments,
     login: LoginOptions,
@@ -73,9 +79,10 @@ def fix(
     """Show a remediation plan: diffs, impact, manual steps. --apply carries it out."""
     options.require_values(out=out, plan=plan)
     of_apply = change.yes or change.ticket or change.approved_by or change.window
-    if (plan or of_apply or change.force_unlock) and not apply:
+    if (plan or of_apply or change.force_unlock or try_ is not None) and not apply:
         raise UserError(
-            "--plan, --yes, --ticket, --approved-by, --window and --force-unlock require --apply."
+            "--plan, --yes, --ticket, --approved-by, --window, --force-unlock and --try require "
+            "--apply."
         )
     if (apply and out) or (plan and (only or inventory)):
         raise UserError(
@@ -84,7 +91,7 @@ def fix(
         )
     if sha256 is not None and not (plan and re.fullmatch("[0-9a-fA-F]{64}", sha256)):
         raise UserError("--sha256 requires --plan, and the 64 hexadecimal digits of its SHA-256.")
-    from hale.apply import workflow
+    from hale.apply import trial, workflow
     from hale.plan import planner
 
     wanted = planner.parse_only(only)
@@ -94,6 +101,7 @@ def fix(
         hosts=hosts,
         profile=profile,
         plan_sha256=sha256 or "",
+        trial_seconds=trial.parse_window(try_) if try_ is not None else 0,
     )
     if apply:
         complete = workflow.apply_fix(chosen, wanted, Path(plan) if plan else None)

@@ -7,9 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hale.apply import runner
-from hale.apply.journal import RunHistory, RunState
+from hale.apply.journal import RunHistory, RunState, now
 from hale.drill import journal as drills
 from hale.model.errors import UserError
+from hale.report.change.model import TrialState
 from hale.report.text import escape_controls, fold_hostnames
 
 _RunRow = tuple[str, str, str, str, str]  # run, operator, hosts, steps, state
@@ -40,6 +41,8 @@ def _row(story: RunHistory, stories: Iterable[RunHistory]) -> _RunRow:
     header = story.header
     by = ", ".join(s.header.run for s in stories if s.header.of == header.run and _succeeded(s))
     state = f"{story.state}, undone by {by}" if by else story.state
+    if story.trials:
+        state = f"{state}, {_trial(story)}"
     hosts = {host for host, _ in story.begun} | {a.host for a in story.acts}
     done = sum(bool(d.undo) for d in story.done.values()) + len(story.acts)
     approved = f", approved by {header.approved_by}" if header.approved_by else ""
@@ -51,6 +54,35 @@ def _row(story: RunHistory, stories: Iterable[RunHistory]) -> _RunRow:
         f"{done} done, {len(story.skipped)} not",
         f"undoes {header.of}: {state}" if header.of else state,
     )
+
+
+def _trial(story: RunHistory) -> str:
+    """How the trial of a run stands, as far as its journal has it."""
+    ends: dict[TrialState, list[str]] = {}
+    for host, end in story.trial_ends.items():
+        ends.setdefault(end.state, []).append(host)
+    parts = [
+        f"{state.value} on {fold_hostnames(sorted(hosts))}"
+        if state in (TrialState.CONFIRMED, TrialState.CANCELLED)
+        else f"{_BY_HOST[state]}: {fold_hostnames(sorted(hosts))}"
+        for state, hosts in ends.items()
+    ]
+    if waiting := story.open_trials:
+        until = max(story.trials[host].until for host in waiting)
+        over = until <= now()
+        parts.append(
+            f"trial over since {until}: `invoke confirm {story.header.run}` reports its end"
+            if over
+            else f"on trial until {until}"
+        )
+    return ", ".join(parts)
+
+
+_BY_HOST = {
+    TrialState.UNDONE: "undone by the hosts",
+    TrialState.INCOMPLETE: "undone in part by the hosts",
+    TrialState.NONE: "trial without a record on",
+}
 
 
 def _invalid(error: UserError) -> _RunRow:

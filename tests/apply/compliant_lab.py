@@ -116,12 +116,14 @@ class Ready:
             )
         )
 
-    def apply(self, made: Plan, kind: str = "fix", of: str = "") -> tuple[RunHistory, PlanRunner]:
-        """Carry a plan out; its journal, and the run."""
+    def apply(
+        self, made: Plan, kind: str = "fix", of: str = "", trial: int = 0
+    ) -> tuple[RunHistory, PlanRunner]:
+        """Carry a plan out, on trial for so many seconds; its journal, and the run."""
         self._runs += 1
         folder = self.folder / f"run-{self._runs:04}-{kind}"
         folder.mkdir()
-        leader = carry_out(made, self.sessions, self.inventory, folder, kind, of)
+        leader = carry_out(made, self.sessions, self.inventory, folder, kind, of, trial)
         return journal.load_run(folder), leader
 
     def carry_out_in(self, made: Plan, folder: Path) -> PlanRunner:
@@ -154,7 +156,13 @@ class Ready:
 
 
 def carry_out(
-    made: Plan, sessions: SessionPool, path: Path, folder: Path, kind: str, of: str = ""
+    made: Plan,
+    sessions: SessionPool,
+    path: Path,
+    folder: Path,
+    kind: str,
+    of: str = "",
+    trial: int = 0,
 ) -> PlanRunner:
     """The run of a plan on hosts that are in no cluster, with locks and journal."""
     plan.save_plan(made, folder / "plan.json")
@@ -174,6 +182,7 @@ def carry_out(
                 dict.fromkeys(hosts, "workers"),
                 lambda hosts: [],
                 lambda host, said: None,
+                trial_seconds=trial,
             )
             leader.run()
         finally:

@@ -16,8 +16,11 @@ from hale.ssh.inventory_targets import targets_of
 from tests.apply.compliant_lab import carry_out
 
 
-def main(inventory: str, saved: str, folder: str, side: str, entry: int) -> None:
-    """Die right `before` or `after` the entry of that number is on disk."""
+def main(inventory: str, saved: str, folder: str, side: str, entry: int, trial: int = 0) -> None:
+    """Die right `before` or `after` the entry of that number is on disk.
+
+    trial: seconds after which the host undoes the run by itself.
+    """
     write = Journal.write
     count = 0
 
@@ -33,9 +36,10 @@ def main(inventory: str, saved: str, folder: str, side: str, entry: int) -> None
     Journal.write = dying  # type: ignore[method-assign, assignment]
     made = plan.load_plan(Path(saved))
     known = ini.load_inventory(Path(inventory))
-    carry_out(made, SessionPool(targets_of(known)), Path(inventory), Path(folder), "fix")
+    sessions = SessionPool(targets_of(known))
+    carry_out(made, sessions, Path(inventory), Path(folder), "fix", trial=trial)
 
 
 if __name__ == "__main__":
-    inventory, saved, folder, side, entry = sys.argv[1:]
-    main(inventory, saved, folder, side, int(entry))
+    inventory, saved, folder, side, *numbers = sys.argv[1:]
+    main(inventory, saved, folder, side, *map(int, numbers))

@@ -13,11 +13,12 @@ from typing import Any, NoReturn
 
 import pytest
 
-from hale.apply import runner
+from hale.apply import runner, trial, trial_end
 from hale.apply import workflow as apply
-from hale.apply.journal import now
+from hale.apply.journal import Journal, TrialStarted, now
 from hale.apply.lock import Owner
 from hale.apply.prepared import StepFailed
+from hale.apply.trial import TrialReply
 from hale.apply.workflow import ApplyOptions
 from hale.audit import recorder
 from hale.audit.cases import build_cases
@@ -44,7 +45,9 @@ from hale.model.verdict import Verdict
 from hale.paths import ROOT
 from hale.plan import plan
 from hale.plan.plan import HostPlan, Plan, Step
+from hale.report.change.model import TrialState
 from hale.ssh import CommandResult, HostUnreachable, SessionPool, Target, pool
+from hale.ssh.inventory_targets import LoginOptions
 from hale.standard import loader
 
 INVENTORY = """\
@@ -189,6 +192,7 @@ def of_apply(site: Site) -> ApplyOptions:
             "undo_scope.check_records": None,
             "runner.locks_held": nothing,
             "runner.recover": None,
+            "trial_end.cancel": None,
             "PlanRunner": lambda: SimpleNamespace(run=lambda: True),
             "_confirm": None,
             "_check_machine_ids": lambda: made(site),
@@ -204,13 +208,13 @@ def undo(site: Site, **story: Any) -> object:
     header = SimpleNamespace(kind="fix", inventory=str(site.path), run="earlier")
     begun = {("m1", 1): None}
     ended = SimpleNamespace(**{
-        "header": header, "begun": begun, "open": [], "end": "", "cordoned": {},
+        "header": header, "begun": begun, "open": [], "end": "", "cordoned": {}, "open_trials": [],
         "folder": site.reports, **story,
     })  # fmt: skip
     site.parts(
         apply,
         {
-            "_find_run": ended,
+            "find_run": ended,
             "journal.is_running": False,
             "journal.load_run": ended,
             "plan.load_plan": lambda: made(site),
@@ -219,6 +223,19 @@ def undo(site: Site, **story: Any) -> object:
         },
     )
     return apply.undo_run(options, "earlier")
+
+
+def confirm(site: Site) -> object:
+    """Of a run on trial whose host is not reached."""
+    folder = site.reports / "earlier"
+    folder.mkdir()
+    owner = Owner("me", "here", "earlier", now())
+    header = runner.journal_header(owner, "fix", site.path, approved_by="", ticket="")
+    with contextlib.closing(Journal(folder, header)) as book:
+        book.write(TrialStarted("m1", 600, now(), now()))
+    site.parts(runner, {"locks_held": nothing})
+    site.parts(trial, {"end": TrialReply(TrialState.CONFIRMED, "")})
+    return trial_end.confirm_run(folder, LoginOptions(), lambda host, text: None)
 
 
 def fix(site: Site) -> object:
@@ -383,9 +400,10 @@ COMMANDS: dict[Callable[[Site], object], Sequence[str]] = {
     ),
     fix_approved: ("audit", "_check_machine_ids", "PlanRunner"),
     plan_of_fix: ("audit", "planner.build_plan"),
+    confirm: ("locks_held", "end"),
     undo: (
         "undo.with_diffs", "_confirm", "audit", "_check_machine_ids", "runner.locks_held",
-        "PlanRunner", "_audit_after", "_before_after",
+        "trial_end.cancel", "PlanRunner", "_audit_after", "_before_after",
     ),
     install_all: (
         "create_run_dir", "unsupported", "preflight.run_preflight", "locks_held",

@@ -16,8 +16,14 @@ from hale.model.errors import UserError
 from hale.paths import ROOT
 
 INVOKE = Path(sys.executable).with_name("invoke")
-FIRST_WORD = {"drill": "--part", "explain": "--requirement", "undo": "--run", "lab.shell": "--host"}
-NONE = {"fix": "--apply", "install": "--until", "reset": "--cluster-name", "lab.up": "--name"}
+FIRST_WORD = {
+    "drill": "--part",
+    "explain": "--requirement",
+    "undo": "--run",
+    "confirm": "--run",
+    "lab.shell": "--host",
+}
+NONE = {"fix": "--try", "install": "--until", "reset": "--cluster-name", "lab.up": "--name"}
 
 
 @pytest.mark.parametrize(("task", "option"), [*FIRST_WORD.items(), *NONE.items()])
@@ -30,7 +36,7 @@ def test_help(task: str, option: str, order: str) -> None:
     assert option in done.stdout
 
 
-@pytest.mark.parametrize("task", ["install", "reset", "fix", "undo", "drill"])
+@pytest.mark.parametrize("task", ["install", "reset", "fix", "undo", "confirm", "drill"])
 def test_help_has_new_names_only(task: str) -> None:
     words = [str(INVOKE), "--help", task]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)

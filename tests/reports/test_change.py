@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from hale.apply import change_page, journal
-from hale.apply.journal import Journal, RunState, StepDone
+from hale.apply.journal import Journal, RunState, StepDone, TrialEnded, TrialStarted
+from hale.cli import runs as every_run
 from hale.files import atomic
 from hale.model.errors import Location, UserError
 from hale.model.results import Results
@@ -21,7 +22,7 @@ from hale.plan import change_page as plan_page
 from hale.plan import plan
 from hale.report.change import comparison, page
 from hale.report.change.comparison import Movement
-from hale.report.change.model import ChangeReport, ChangeState, Outcome
+from hale.report.change.model import ChangeReport, ChangeState, Outcome, TrialState
 from tests.reports import change_runs as runs
 from tests.reports.factories import ROOT
 from tests.reports.test_html import HOSTILE
@@ -186,6 +187,58 @@ def test_an_undo(tmp_path: Path, recorded: Results) -> None:
     assert f"invoke undo {folder.name}" in html
     assert f"../{undone.name}/change.html" in Page(html).links
     assert (undone / page.NAME).read_bytes() == page_of_run
+
+
+KEPT, BY_HOST = TrialState.CONFIRMED, TrialState.UNDONE
+PART, NONE = TrialState.INCOMPLETE, TrialState.NONE
+
+
+@pytest.mark.parametrize(
+    ("ends", "tone", "of_page", "of_runs"),
+    [
+        ((), "good", ("ON TRIAL", f"From 2026-11-29 22:20:00 UTC on, {runs.ONE}"), "since 20"),
+        ((KEPT, KEPT), "good", ("confirmed at 2026-11-29 22:11:50 UTC",), "confirmed on k8s-"),
+        (
+            (KEPT, BY_HOST),
+            "bad",
+            (
+                f"NOT CONFIRMED{runs.TWO}: undone by the host at 2026-11-29 22:11:50 UTC: why.",
+                "8 changes made on 2 hosts, not kept on 1 host",
+            ),
+            f"undone by the hosts: {runs.TWO}",
+        ),
+        ((PART, KEPT), "bad", ("undone by the host, but not all of it",), "in part by the hosts"),
+        ((KEPT, NONE), "bad", ("only an audit shows its state",), "without a record on"),
+    ],
+    ids=["waiting", "confirmed", "undone", "incomplete", "none"],
+)
+def test_a_run_on_trial(
+    tmp_path: Path,
+    recorded: Results,
+    ends: tuple[TrialState, ...],
+    tone: str,
+    of_page: tuple[str, ...],
+    of_runs: str,
+) -> None:
+    """The page and `invoke runs` show how it stands on each host, as far as the journal has it."""
+    hosts = (runs.ONE, runs.TWO)
+    rows = [r for r in recorded.results if r.requirement == runs.FORWARD][:1]
+    passed = msgspec.structs.replace(rows[0], requirement="OTHER", verdict=Verdict.PASS)
+    audit = msgspec.structs.replace(recorded, results=[passed])
+    trials = [TrialStarted(host, 600, runs.at(1200), runs.at(600)) for host in hosts]
+    steps = [entry for host in hosts for entry in runs.complete(host, 610)]
+    ended = [
+        TrialEnded(host, state, runs.at(710), () if state is KEPT else ("why",), runs.at(720))
+        for host, state in zip(hosts, ends, strict=False)
+    ]
+    entries = [*trials, *steps, runs.end(RunState.FINISHED, 640), *ended]
+    folder = runs.a_run(tmp_path, runs.a_plan(*hosts), entries, audit, audit)
+    html = rendered(change_page.build(folder))
+    assert f'class="banner {tone}"' in html
+    for part in of_page:
+        assert part in Page(html).text
+    (state,) = every_run.table(tmp_path).columns[-1].cells
+    assert of_runs in str(state)
 
 
 @pytest.mark.parametrize(

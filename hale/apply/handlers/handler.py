@@ -48,9 +48,19 @@ class Handler(ABC, Generic[C]):
 
     def _script(self, prepared: PreparedStep, name: str) -> str:
         change: C = prepared.step.change  # type: ignore[assignment]
+        return variables(**self.variables(change, prepared)) + self.script_body(name)
+
+    def script_body(self, name: str) -> str:
+        """`backup` or `apply` without the variables that it is given."""
         names = (self.common, name) if self.common else (name,)
-        scripts = "".join(load_script(HERE / each) for each in names)
-        return variables(**self.variables(change, prepared)) + scripts
+        return "".join(load_script(HERE / each) for each in names)
+
+    def prints_removed_links(self, change: C) -> bool:
+        """Whether `apply` prints links that it removed, which is all that there is to undo.
+
+        Other inverses need no output, so a host on trial can have them before the change is made.
+        """
+        return False
 
     # --- of files only ---
 

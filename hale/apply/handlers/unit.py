@@ -32,6 +32,10 @@ class UnitHandler(Handler[UnitChange]):
         action = _OPPOSITE.get(change.action, change.action)
         return (UnitChange(change.unit, action, "", "", reason, change.effects),)
 
+    def prints_removed_links(self, change: UnitChange) -> bool:
+        """`disable` does."""
+        return change.action is UnitAction.DISABLE
+
     def wants_daemon_reload(self, change: UnitChange) -> bool:
         """`disable` removes links, with --no-reload."""
         return change.action is UnitAction.DISABLE

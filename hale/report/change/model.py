@@ -78,6 +78,22 @@ class Reversal(StrEnum):
     NOT_NEEDED = "not needed"
 
 
+class TrialState(StrEnum):
+    """How a run on trial stands on a host; the words of trial.sh.
+
+    UNDOING: the host is undoing the run. UNDONE: it has done so. INCOMPLETE: it could not undo all
+    of it. CONFIRMED: the changes stay. CANCELLED: by `invoke undo`. NONE: the host has no record.
+    """
+
+    PENDING = "pending"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+    INCOMPLETE = "incomplete"
+    CONFIRMED = "confirmed"
+    CANCELLED = "cancelled"
+    NONE = "none"
+
+
 class EventKind(StrEnum):
     """A line of the timeline; its value is how the page names it."""
 
@@ -87,6 +103,8 @@ class EventKind(StrEnum):
     BEGUN = "step begun, end not known"
     ENDED = "step ended"
     NOT_DONE = "step not done"
+    TRIAL_STARTED = "trial started"
+    TRIAL_ENDED = "trial ended"
     PHASE = "phase"
     CORDONED = "node cordoned"
     UNCORDONED = "node uncordoned"
@@ -135,6 +153,18 @@ class HostChange:
     unknown: tuple[str, ...] = ()  # results without a verdict: nothing is planned for them
     state: str = ""
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class HostTrial:
+    """How a run on trial stands on a host. until: the end of its window. since: when it ended, by
+    the host's clock, "" while it goes on. problems: what the host could not undo."""
+
+    host: str
+    state: TrialState
+    until: str
+    since: str = ""
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -191,6 +221,7 @@ class ChangeReport:
     apply: str = ""
     order: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = field(default=())  # name and path beside the page
+    trials: tuple[HostTrial, ...] = ()
 
     @property
     def actions(self) -> Iterable[ChangeAction]:

@@ -1,6 +1,6 @@
 """The sentences of a change page, made from its states and counts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from hale.report.change.comparison import BeforeAndAfter, Movement
@@ -11,8 +11,10 @@ from hale.report.change.model import (
     Outcome,
     PlanSource,
     Reversal,
+    TrialState,
 )
 from hale.report.jinja import utc
+from hale.report.text import fold_hostnames
 
 NOT_MADE = (
     Outcome.REFUSED,
@@ -55,7 +57,8 @@ def tone(report: ChangeReport) -> str:
     if report.state is ChangeState.PLANNED:
         return "plan"
     finished = report.state is ChangeState.FINISHED and not report.count(*NOT_MADE)
-    if not finished or _worse(report):
+    kept = not any(one.state in _NOT_KEPT for one in report.trials)
+    if not finished or not kept or _worse(report):
         return "bad"
     return "mild" if _not_compliant(report.comparison) else "good"
 
@@ -104,6 +107,8 @@ def verdict(report: ChangeReport) -> str:
     if report.state is ChangeState.NOT_BEGUN:
         return f"Nothing was changed: the run ended before the first of {everything}."
     parts = [_done(report, actions, hosts), *_others(report)]
+    if undone := sum(one.state in _NOT_KEPT for one in report.trials):
+        parts.append(f"not kept on {_count(undone, 'host')}")
     results = _results(report)
     sentence = ", ".join(parts) + (f"; {results}" if results else "")
     return f"{_START[report.state]}{sentence}."
@@ -219,9 +224,50 @@ _RECOVERY = {
 }
 
 
+_TRIALS = {
+    TrialState.CONFIRMED: "confirmed",
+    TrialState.CANCELLED: "ended by an undo",
+    TrialState.UNDONE: "undone by the host",
+    TrialState.INCOMPLETE: "undone by the host, but not all of it",
+    TrialState.NONE: "no record on the host: only an audit shows its state",
+}
+# Trials after which a host has not all that the run has changed.
+_NOT_KEPT = (TrialState.UNDONE, TrialState.INCOMPLETE, TrialState.NONE)
+
+
+def trial_sentence(state: TrialState, since: str) -> str:
+    """How a trial ended. since: UTC in ISO 8601, "" if it is not known."""
+    return f"{_TRIALS.get(state, state.value)}{f' at {utc(since)}' if since else ''}"
+
+
+def _trial_banners(report: ChangeReport) -> Iterator[Banner]:
+    """The hosts of a run on trial by how it ended there, and those where it goes on."""
+    waiting = [one for one in report.trials if one.state is TrialState.PENDING]
+    if waiting:
+        until = min(one.until for one in waiting)
+        yield Banner(
+            "amber",
+            "ON TRIAL",
+            f"From {utc(until)} on, {fold_hostnames([one.host for one in waiting])} undo this run "
+            f"by themselves, unless `invoke confirm {report.run}` comes before; it also reports "
+            "which hosts have done so.",
+        )
+    ended: dict[tuple[TrialState, str, tuple[str, ...]], list[str]] = {}
+    for one in report.trials:
+        if one.state in _NOT_KEPT:
+            ended.setdefault((one.state, one.since, one.problems), []).append(one.host)
+    for (state, since, problems), hosts in ended.items():
+        details = f": {'; '.join(problems)}" if problems else ""
+        yield Banner(
+            "red",
+            "NOT CONFIRMED",
+            f"{fold_hostnames(hosts)}: {trial_sentence(state, since)}{details}.",
+        )
+
+
 def warnings(report: ChangeReport) -> list[Banner]:
     """What a reader must know first."""
-    found = []
+    found = [*_trial_banners(report)]
     again = f"`invoke report {report.run} --format change` makes it from the journal as it is then."
     if report.state is ChangeState.RUNNING:
         found.append(
