@@ -24,9 +24,10 @@ runs() {
   { read -r name <"/proc/$1/comm"; } 2>/dev/null && [ "$name" = "$comm" ] && return
   printf '%s\n' "$words" | sed '1d; /^-/d; /./!d; q' | grep -qE "$path"
 }
-net=$(readlink /proc/1/ns/net 2>/dev/null)
+net=
 for file in $(by_name) $by_path; do
   grep -qsE '^Uid:[[:space:]]*[0-9]+[[:space:]]+0[[:space:]]' "${file%/*}/status" || continue
+  net=${net:-$(readlink /proc/1/ns/net 2>/dev/null)}
   its=$(readlink "${file%/*}/ns/net" 2>/dev/null)
   [ -z "$its" ] || [ -z "$net" ] || [ "$its" = "$net" ] || continue
   pid=${file#/proc/}

@@ -74,7 +74,7 @@ def losses(readings: HostView, files: Iterable[File]) -> tuple[ConfigLine, ...]:
     kept = [file for file in files if file.path.startswith(JUDGED) and not file.masked]
     if not kept:
         return ()
-    mounted = _mounted(readings)
+    mounted = _mounted(readings.file(MOUNT_TABLE))
     types, mounts = mounted.types, mounted.points
     rules = _rules(readings)
     found: dict[str, ConfigLine] = {}
@@ -137,8 +137,8 @@ class _Mounted(Struct, frozen=True):
     image: str = ""
 
 
-def _mounted(readings: HostView) -> _Mounted:
-    table = readings.file(MOUNT_TABLE)
+@lru_cache(maxsize=64)  # all rows of a host read it
+def _mounted(table: File | None) -> _Mounted:
     types: dict[str, str] = {}
     points: dict[str, str] = {}  # with the types; the last mount of a point covers the others
     uppers: dict[str, str] = {}
@@ -267,11 +267,10 @@ def _rewritten(file: File, rules: Sequence[_Rule]) -> Iterator[ConfigLine]:
 
 def _what(file: File, rule: _Rule) -> str:
     """What the line does to the file at boot; empty where it stays as it is."""
-    letter, below = rule.kind[0], _is_below(file.path, rule.where)
-    exact = file.path == rule.where
-    if letter in "rR" and (matches(file.path, rule.where) or (letter == "R" and below)):
+    letter, exact = rule.kind[0], file.path == rule.where
+    if letter in "rR" and matches(file.path, rule.where):
         return "removes"
-    if letter == "D" and below:
+    if letter in "RD" and _is_below(file.path, rule.where):
         return "removes"
     if letter == "w" and matches(file.path, rule.where):
         begins = "\n".join(file.content or ()).startswith(_plain(rule.argument).rstrip("\n"))
