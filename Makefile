@@ -28,7 +28,8 @@ test: .venv/.complete ## run all tests, those on the lab too
 	@.venv/bin/pytest tests $(LAB_TESTS)
 
 soak: .venv/.complete ## all crashes, round trips and cluster faults, an hour of mutations for the parsers (hours)
-	@HALE_SOAK=1 .venv/bin/pytest tests/hostile/test_fuzz.py tests/hostile/test_environment.py
+	@HALE_SOAK=1 .venv/bin/pytest tests/hostile/test_fuzz.py tests/hostile/test_environment.py \
+	  tests/hostile/test_two_operators.py
 	@HALE_SOAK=1 .venv/bin/pytest tests/apply/test_crash.py tests/apply/test_round_trip.py \
 	  tests/cluster tests/stranger $(LAB_TESTS)
 

@@ -43,20 +43,20 @@ def audit(
     return _judged(made.results)
 
 
-def saved(run: str, reports: Path, max_age: float) -> tuple[str, MonitoringState]:
+def saved(
+    run: str, reports: Path, max_age: float, inventory: Path | None = None
+) -> tuple[str, MonitoringState]:
     """The state of a run that was made before.
 
     run: a folder of `reports`, a path, or `newest`, the newest audit. max_age: hours; an older run
-    is UNKNOWN. Raises UserError.
+    is UNKNOWN. inventory: of the newest audit; any if None, so that of another operator's too.
+    Raises UserError.
     """
     if run == NEWEST:
-        audited = sorted(p for p in reports.glob("*-audit*") if (p / "results.json").exists())
-        if not audited:
-            raise UserError(f"no audit in {reports}.")
-        folder = audited[-1]
+        folder, found = _newest(reports, inventory)
     else:
         folder = run_folder.find_folder(run, reports)
-    found = results_file.load_results(folder / "results.json")
+        found = results_file.load_results(folder / "results.json")
     try:
         age = datetime.now(UTC) - datetime.fromisoformat(found.run.started)
         hours = age.total_seconds() / 3600
@@ -65,6 +65,15 @@ def saved(run: str, reports: Path, max_age: float) -> tuple[str, MonitoringState
     if not -1 < hours <= max_age:
         raise UserError(f"{folder.name} is {hours:.0f} hours old, and {max_age:g} are the most.")
     return _judged(found)
+
+
+def _newest(reports: Path, inventory: Path | None) -> tuple[Path, Results]:
+    """The newest audit, of that inventory if one is named. Raises UserError."""
+    for results in sorted(reports.glob("*-audit*/results.json"), reverse=True):
+        found = results_file.load_results(results)
+        if inventory is None or Path(found.run.inventory).resolve() == inventory.resolve():
+            return results.parent, found
+    raise UserError(f"no audit in {reports}{f' of {inventory}' if inventory else ''}.")
 
 
 def _judged(found: Results) -> tuple[str, MonitoringState]:

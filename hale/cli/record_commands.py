@@ -56,7 +56,8 @@ def judge(_: Context, run: str, inventory: str = "", reports: str = "") -> None:
         "hosts": options.HOSTS,
         "inventory": options.INVENTORY,
         "profile": "baseline (default) or extended",
-        "run": "judge no host, but report this run: a folder in reports/, a path, or newest",
+        "run": "judge no host, but report this run: a folder in reports/, a path, or newest, of "
+        "--inventory if that is given",
         "max-age": "hours after which that run is UNKNOWN (default: 24)",
         "reports": options.REPORTS,
     },
@@ -77,10 +78,10 @@ def check(
 
     folder = options.reports(reports)
     try:
+        path = Path(inventory) if inventory else None
         if run:
-            line, state = monitored.saved(run, folder, max_age)
+            line, state = monitored.saved(run, folder, max_age, path)
         else:
-            path = Path(inventory) if inventory else None
             line, state = monitored.audit(path, profile, hosts, folder, login)
     except (UserError, OSError) as error:
         line, state = monitored.refusal(error)

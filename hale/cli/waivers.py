@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hale.audit import results_file, waivers
-from hale.files import atomic
+from hale.files import atomic, exclusive
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.inventory.selection import select_hosts
@@ -79,13 +79,15 @@ def waive(options: WaiveOptions) -> str:
         "standard": waivers.digest(requirement, Aspect(options.aspect)),
     }
     path = inventory.path.with_name(waivers.NAME)
-    before = waivers.read_file(path)
     block = _table(values)
-    gap = b"\n" if before else b""
-    after = before + (b"" if before.endswith(b"\n") or not before else b"\n") + gap + block.encode()
-    waivers.parse_waivers(path, after, inventory, standard)
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-    atomic.write(path, after, mode)
+    with exclusive.changing(path):
+        before = waivers.read_file(path)
+        gap = b"\n" if before else b""
+        end = b"" if before.endswith(b"\n") or not before else b"\n"
+        after = before + end + gap + block.encode()
+        waivers.parse_waivers(path, after, inventory, standard)
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+        atomic.write(path, after, mode)
     return block
 
 

@@ -45,6 +45,9 @@ _ORDINARY = (
 # Of HTTP, without secrets.
 _HEADERS = "Host|host|User-Agent|Accept|Connection|Content-Type"
 _ANY = r"pass|secret|token|psk|_pwd|key|auth|cred|signature|dockerc|\$[1-7gy]|http-?ch"
+# What every line has that the commands for names and values may change: most lines with such a word
+# are no assignment, and some fifty searches are spared.
+_ASSIGNED = r"(pass|secret|token|psk|pwd|key|cred|signature|dockerc)[a-z_-]*[\"']?[ \t]*[=:]"
 _OPTION = r"--([A-Za-z0-9_-]+-)?(pass(word|wd|phrase)|token|secret|(api|certificate)-key)"
 _AUTHORIZATION = (
     r"(\b|\\n)authorization[\"']?([ \t]*:\\?[ \t]*|[ \t]+)[\"']?(basic|bearer)\\?[ \t]+"
@@ -202,6 +205,7 @@ def _masking() -> list[str]:
         rf"s/({_AUTHORIZATION})[^[:space:]\"']+/\1{_STARS}/Ig",
         rf"s/\$([1-7]|2[abxy]|g?y)\$[.\/A-Za-z0-9$=,-]{{12,}}/{_STARS}/g",
     ]
+    found.append(rf"/{_ASSIGNED}/I!b")
     begin = rf"^({_LINE})?[ \t#;]*(-[ \t]+)?(export[ \t]+)?[\"']?"
     for label, (before, name, case) in enumerate(_NAMES):
         own = rf"{begin}([A-Za-z0-9_.-]*{before})?{name}[\"']?{_BLANKS}[=:]{_BLANKS}"

@@ -352,6 +352,32 @@ def test_what_the_host_masks_is_what_is_masked_here(name: str, end: str, tmp_pat
     assert b"hunter2x" not in sent
 
 
+NAMES = (
+    "password", "pass", "passphrase", "secret", "secret-access-key", "secret_key", "psk", "token",
+    "identitytoken", "accesstoken", "refreshtoken", "api-key", "apikey", "certificate-key",
+    "client-key-data", "presharedkey", "private_key", "account_key", "encryption-key",
+    "access_key", "signature", "credential", "credentials", "dockerconfigjson", "dockercfg",
+    "MY_PASSWORD", "MYTOKEN", "MYSECRET", "DB_PWD", "PWD_PWD", "dbPass", "dbSecret", "dbToken",
+    "myApiKey", "theCertificateKey",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("between", ["=", ": ", " = ", '": ', "' : "])
+def test_every_name_of_a_secret_is_masked_on_the_host(between: str) -> None:
+    """Before redact() sees it, which would hide that the host has not."""
+    lines = [f"x {name}{between}{SECRET}" for name in NAMES]
+    sent = subprocess.run(
+        ["sed", "-E", filter_program({}, [])],
+        input="\n".join(lines),
+        env={"LC_ALL": "C", "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    assert len(sent) == len(NAMES)
+    assert [name for name, line in zip(NAMES, sent, strict=True) if SECRET in line] == []
+
+
 def test_a_secret_at_the_end_of_an_output_hides_no_frame() -> None:
     """What masks a word on the host stops before the next frame, which follows at once."""
     loud = "printf 'token: abcdef'; printf 'error: token: abcdef' >&2"
