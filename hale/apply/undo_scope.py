@@ -118,7 +118,7 @@ def _not_begun(begun: StepStarted, history: RunHistory, scope: Scope) -> str:
 
 
 def _not_an_undo(change: Action, folder: str, scope: Scope) -> str:
-    """Why the change takes back none of a remedy. folder: of the backups that it restores."""
+    """Why the change does not undo one of a remedy. folder: of the backups that it restores."""
     match change:
         case FileEdit():
             return f"would edit {change.path}"
