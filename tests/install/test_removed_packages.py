@@ -2,6 +2,9 @@
 
 import hashlib
 import re
+import shutil
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -128,6 +131,82 @@ def test_files_that_the_site_has_edited_outlive_their_package(
             f"note: {name} is removed, and its files that were edited stay: {tmp_path}/"
             in done.stdout
         )
+
+
+# `rpm -V` of rpm 4.18: files edited, replaced, removed, of another owner, none of configuration.
+VERIFIED = (
+    "S.5....T.  c {0}/haproxy.cfg\n..5....T.  c {0}/with a blank.cfg\nmissing   c {0}/gone.cfg\n"
+    ".....U...  c {0}/owned.cfg\nS.5....T.    {0}/program\n.M.......  g {0}/ghost.cfg\n"
+)
+
+
+@pytest.mark.parametrize("real", [False, True], ids=["recorded", "rpm"])
+def test_files_that_the_site_has_edited_outlive_their_rpm(tmp_path: Path, real: bool) -> None:
+    """A file of Hale's goes, and one that another package has by now keeps the saved one beside."""
+    if real and not shutil.which("rpmbuild"):
+        pytest.skip("no rpmbuild")
+    edited, hales, packaged, replaced = (
+        tmp_path / name for name in ("haproxy.cfg", "with a blank.cfg", "same.cfg", "again.cfg")
+    )
+    record = tmp_path / "record"
+    record.write_text("haproxy\n")
+    known = Path(f"{tmp_path}/written{hales}")
+    known.parent.mkdir(parents=True)
+    known.write_text(hashlib.sha256(b"hale's\n").hexdigest() + "\n")
+    files = [edited, hales, packaged, replaced]
+    if real:
+        rpm = f'exec /usr/bin/rpm --dbpath {tmp_path}/db "$@"'
+        remove = f"/usr/bin/rpm --dbpath {tmp_path}/db -e haproxy"
+        install_rpm(tmp_path, "haproxy", files)
+    else:
+        listed = f"{VERIFIED.format(tmp_path)}S.5....T.  c {replaced}\n"
+        rpm = f"[ $1 != -V ] || {{ printf '%s' '{listed}'; exit 1; }}"
+        remove = f'for f in {edited} \'{hales}\' {replaced}; do mv "$f" "$f.rpmsave"; done'
+        remove += f"; rm {packaged}"
+        packaged.write_text("as packaged\n")
+    edited.write_text("edited\n")
+    hales.write_text("hale's\n")
+    replaced.write_text("edited too\n")
+    dnf = f'case "$*" in *" remove "*) {remove}; echo other >{replaced};; *) exit 1;; esac'
+    parts = [scripts.load(name) for name in ("is_installed", "dnf_hold")]
+    values = {"names": "haproxy", "record": str(record), "repository": "ours"}
+    parts.append(
+        scripts.load("remove_packages", **values, written=f"{tmp_path}/written", keepalived="x")
+    )
+    script = "\n".join(["command() { [ $2 != apt-get ]; }", *parts])
+    done = run(tmp_path, script, rpm=rpm, dnf=dnf, systemctl="exit 3")
+    assert done.returncode == 0, done.stderr
+    found = {path.name: path.read_text() for path in tmp_path.glob("*.cfg*")}
+    assert found == {
+        "haproxy.cfg": "edited\n",
+        "again.cfg": "other\n",
+        "again.cfg.rpmsave": "edited too\n",
+    }
+    note = "note: haproxy is removed, and its files that were edited stay: "
+    assert sorted(line for line in done.stdout.splitlines() if line.startswith("note")) == [
+        f"{note}{replaced}.rpmsave",
+        f"{note}{edited}",
+    ]
+
+
+def install_rpm(folder: Path, name: str, files: Sequence[Path]) -> None:
+    """Build a package with these configuration files, and install it beside them."""
+    listed = "\n".join(f'%config(noreplace) "{path}"' for path in files)
+    made = "\n".join(f'echo as packaged >"%{{buildroot}}{path}"' for path in files)
+    spec = folder / f"{name}.spec"
+    spec.write_text(
+        f"Name: {name}\nVersion: 1\nRelease: 1\nSummary: x\nLicense: x\nBuildArch: noarch\n"
+        "AutoReqProv: no\n%description\nx\n%install\n"
+        f"mkdir -p %{{buildroot}}{folder}\n{made}\n%files\n{listed}\n"
+    )
+    top = ("--define", f"_topdir {folder}/build", "--dbpath", str(folder / "db"))
+    for command in (
+        ["rpmbuild", "-bb", "--quiet", *top, str(spec)],
+        ["rpm", "--dbpath", str(folder / "db"), "--initdb"],
+        ["rpm", "--dbpath", str(folder / "db"), "-i", "--nodeps", "--nosignature",
+         f"{folder}/build/RPMS/noarch/{name}-1-1.noarch.rpm"],
+    ):  # fmt: skip
+        subprocess.run(command, check=True, capture_output=True)
 
 
 def test_a_load_balancer_that_runs_keeps_its_package(tmp_path: Path) -> None:
