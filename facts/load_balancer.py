@@ -24,9 +24,7 @@ Sources: haproxy's Management Guide, 3 "Starting HAProxy" (-f), 4 "Stopping and 
 (ip_nonlocal_bind); facts/parsers/haproxy.py, facts/parsers/unit_command.py.
 """
 
-import csv
-import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -41,8 +39,9 @@ from facts.parsers import (
     unit_command,
     unit_settings,
 )
-from facts.parsers.blanks import BLANKS, is_decimal, split_words
-from facts.parsers.haproxy import FILE, PortRoute, Server, normal_address
+from facts.parsers.haproxy import FILE, PortRoute, normal_address
+from facts.parsers.haproxy_backends import at_boot, is_of_line, is_of_template, owner_of
+from facts.parsers.haproxy_stats import Backend, running_servers, started_at
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -60,14 +59,11 @@ from hale.model.evidence import (
 from hale.model.requirement import Case
 from hale.shell import arguments, script_with
 
-RUNNING = "2"  # SRV_ST_RUNNING, of srv_op_state
 SHOWN = "LoadState,ActiveState,SubState"
 MOST_NAMES = 64
-NO_SUCH_NAME = 2  # of getent(1)
 CONFIGS = ("/etc/haproxy/*.cfg", "/etc/haproxy/*/*.cfg")
 OPTIONS = ("/etc/default/haproxy", "/etc/sysconfig/haproxy")
 NONLOCAL = "net/ipv4/ip_nonlocal_bind"
-UNCHECKED = "no check"  # the status of such a server in `show stat`
 
 
 class LoadBalancerParameters(Struct, frozen=True):
@@ -75,25 +71,6 @@ class LoadBalancerParameters(Struct, frozen=True):
 
     unit: str
     apiserver_port: int
-
-
-class Backend(Struct, frozen=True):
-    """A server of haproxy. why: the result of its last health check. unproven: what that misses.
-
-    address: empty where haproxy has none for its host_name, which is empty for one by address.
-    """
-
-    name: str
-    address: str
-    port: int
-    up: bool
-    why: str = ""
-    host_name: str = ""
-    unproven: str = ""
-
-    def __str__(self) -> str:
-        by = f"{self.host_name}, " if self.host_name else ""
-        return f"{self.name} ({by}{self.address}:{self.port})"
 
 
 class LoadBalancerRuntime(Struct, frozen=True):
@@ -194,7 +171,7 @@ def read_runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> Load
             f"{named_files} names a stats socket, and there is {gone}: does haproxy run with this "
             "file?"
         )
-    started = _started(lines)
+    started = started_at(lines)
     faults = [
         f"haproxy runs an old configuration: {file.path} was changed after it was started; "
         f"reload it (`systemctl reload {unit}`)"
@@ -204,8 +181,8 @@ def read_runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> Load
     running = [
         b
         for name in found.backends
-        for b in _servers(lines).get(name, [])
-        if b.address or not _of_template(b.name, found)
+        for b in running_servers(lines).get(name, [])
+        if b.address or not is_of_template(b.name, found)
     ]
     if not running:
         faults.append(
@@ -221,7 +198,7 @@ def read_runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> Load
     faults += [
         f"{server.source} names {server.name}, which the running haproxy has not"
         for server in found.servers
-        if not server.disabled and not any(_same(server, b) for b in running)
+        if not server.disabled and not any(is_of_line(server, b) for b in running)
     ]
     faults += _disabled(found)
     faults += _not_on_vip(found, endpoint.vip)
@@ -246,7 +223,7 @@ def read_persisted(readings: HostView, case: Case[LoadBalancerParameters]) -> Lo
         sources = tuple(server.source for server in found.servers)
         named: list[Backend] = []
         for server in found.servers:
-            backends, fault = _at_boot(server, readings, case)
+            backends, fault = at_boot(server, readings, case)
             named += backends
             faults += [fault] if fault else []
         faults += [f"{fault}{why}" for fault in _unknown(named, readings, case)]
@@ -360,105 +337,6 @@ def _applies(case: Case[LoadBalancerParameters]) -> None:
         raise NotApplicable("the endpoint is kube-vip: there is no load balancer in front")
 
 
-def _of_template(name: str, route: PortRoute) -> bool:
-    """Whether a `server-template` makes it, which may make more servers than there are masters."""
-    return any(s.count and name.rstrip("0123456789") == s.name for s in route.servers)
-
-
-def _same(server: Server, running: Backend) -> bool:
-    """Whether this line of the file is that server of the running haproxy."""
-    if server.count:
-        return running.name.rstrip("0123456789") == server.name and running.port == server.port
-    if not server.by_name:
-        return (server.address, server.port) == (running.address, running.port)
-    return (server.name, server.address.lower(), server.port) == (
-        running.name,
-        running.host_name.lower(),
-        running.port,
-    )
-
-
-def _at_boot(
-    server: Server, readings: HostView, case: Case[LoadBalancerParameters]
-) -> tuple[list[Backend], str]:
-    """The servers that a start of haproxy makes of this line, and its fault. Raises Unreadable."""
-
-    def backend(name: str, address: str, host_name: str = "") -> Backend:
-        why = f"{server.source} starts it disabled"
-        missed = server.check.fault if server.check else ""
-        unproven = f"{missed} ({server.source})" if missed else ""
-        return Backend(name, address, server.port, not server.disabled, why, host_name, unproven)
-
-    if "$" in server.address:
-        raise Unreadable(
-            f"{server.source}: {server.name} has its address from haproxy's environment, which is "
-            "not read"
-        )
-    if not server.by_name:
-        return [backend(server.name, server.address)], ""
-    if server.count and server.address.startswith("_"):
-        raise Unreadable(
-            f"{server.source}: {server.address} is an SRV record: the C library has no answer"
-        )
-    found = _resolved(readings, server.address)
-    if not found:
-        return [], f"{server.source} names {server.address}, which resolves to nothing on this host"
-    if server.count and server.by_dns:
-        fault = ""
-        if len(found) > server.count:
-            fault = f"{server.source} makes {server.count} servers of {len(found)} addresses"
-        each = enumerate(found[: server.count], 1)
-        return [backend(f"{server.name}{n}", a, server.address) for n, a in each], fault
-    family = [a for a in found if (":" in a) == (":" in found[0])]
-    owners = {_owner(a, readings, case) for a in family}
-    if len(owners) > 1:
-        several = " and ".join(family)
-        return [], (
-            f"{server.source} names {server.address}, which resolves to {several}: haproxy takes "
-            "one of them"
-        )
-    return [backend(server.name, found[0], server.address)], ""
-
-
-def _resolved(readings: HostView, name: str) -> tuple[str, ...]:
-    """The name's addresses by this host's resolver, in its order. Raises Unreadable."""
-    lines = readings.output("names").lines
-    if not lines or lines[-1] != "end":
-        raise Unreadable("the answer of the host names is truncated")
-    words = next((split_words(line) for line in lines if line.startswith(f"name {name} ")), [])
-    if len(words) < 3 or not is_decimal(words[2]):
-        raise Unreadable(f"{name}: the name was not looked up")
-    if int(words[2]) not in (0, NO_SUCH_NAME):
-        raise Unreadable(f"{name}: the resolver gives no answer (getent: status {words[2]})")
-    found = [normal_address(word.partition("%")[0]) for word in words[3:]]
-    return tuple(dict.fromkeys(address for address in found if address))
-
-
-def _owner(
-    address: str, readings: HostView, case: Case[LoadBalancerParameters], name: str = ""
-) -> str:
-    """The master that has the address; empty: none. Raises Unreadable.
-
-    name: the server's own, which counts where the inventory has a name for the master, and that
-    does not resolve here.
-    """
-    if case.host and _loopback(address):
-        return case.host.name
-    for host in case.inventory.masters:
-        wanted = host.address or host.name
-        if address == wanted:
-            return host.name
-        if not normal_address(wanted):
-            known = [a for a in _resolved(readings, wanted) if not _loopback(a)]
-            if address in known or (name == wanted and not known):
-                return host.name
-    return ""
-
-
-def _loopback(address: str) -> bool:
-    return bool(normal_address(address)) and ipaddress.ip_address(address).is_loopback
-
-
 def _unknown(
     servers: Sequence[Backend], readings: HostView, case: Case[LoadBalancerParameters]
 ) -> list[str]:
@@ -471,7 +349,7 @@ def _unknown(
     others = list(servers)
     for host in case.inventory.masters:
         mine = [b for b in others if b.port == port]
-        mine = [b for b in mine if _owner(b.address, readings, case, b.name) == host.name]
+        mine = [b for b in mine if owner_of(b.address, readings, case, b.name) == host.name]
         if not mine:
             faults.append(
                 f"{host.name} ({host.address or host.name}:{port}) is not among its servers"
@@ -484,56 +362,3 @@ def _unknown(
                 faults.append(f"{host.name} {server.unproven}")
     faults += [f"{b} is among its servers, and is no master" for b in others]
     return faults
-
-
-def _started(lines: Sequence[str]) -> float:
-    """When the running process started, in seconds since the epoch, by the host's clock.
-
-    Raises Unreadable.
-    """
-    info = dict(line.split(": ", 1) for line in lines if ": " in line)
-    now = next((line.removeprefix("now ") for line in lines if line.startswith("now ")), "")
-    up = info.get("Uptime_sec", "")
-    if not is_decimal(now) or not is_decimal(up):
-        raise Unreadable("haproxy's `show info` has no Uptime_sec: its answer is truncated")
-    return float(now) - float(up)
-
-
-def _servers(lines: Sequence[str]) -> Mapping[str, list[Backend]]:
-    """Each backend's servers. Raises Unreadable where a table is missing."""
-    states = _table(lines, "# be_id ", " ")
-    checks = {(row["pxname"], row["svname"]): row for row in _table(lines, "# pxname,", ",")}
-    found: dict[str, list[Backend]] = {}
-    for row in states:
-        try:
-            check = checks.get((row["be_name"], row["srv_name"]), {})
-            health = " ".join(
-                check.get(k, "") for k in ("status", "check_status", "last_chk")
-            ).strip(BLANKS)
-            up = row["srv_op_state"] == RUNNING and row["srv_admin_state"] == "0"
-            missed = ""
-            if check.get("status") == UNCHECKED:
-                missed = haproxy.Check("none").fault
-            found.setdefault(row["be_name"], []).append(
-                Backend(
-                    row["srv_name"],
-                    normal_address(row["srv_addr"]) or row["srv_addr"].removeprefix("-"),
-                    int(row["srv_port"]),
-                    up,
-                    health,
-                    (row.get("srv_fqdn") or "-").removeprefix("-"),
-                    missed,
-                )
-            )
-        except (KeyError, ValueError) as error:
-            raise Unreadable(f"haproxy's table has an unknown format: {error!r}") from None
-    return found
-
-
-def _table(lines: Sequence[str], head: str, between: str) -> list[dict[str, str]]:
-    start = next((i for i, line in enumerate(lines) if line.startswith(head)), None)
-    if start is None:
-        raise Unreadable(f"haproxy's answer has no table `{head.strip(BLANKS)}`: it is truncated")
-    end = next((i for i in range(start, len(lines)) if not lines[i].strip(BLANKS)), len(lines))
-    rows = [line.removeprefix("# ") for line in lines[start:end]]
-    return [dict(row) for row in csv.DictReader(rows, delimiter=between)]

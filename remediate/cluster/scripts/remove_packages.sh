@@ -3,7 +3,8 @@
 # the name of Hale's. An installation by an earlier release has no record: it removes nothing. Nor
 # does a host on which other packages need them (docker-ce: containerd.io). haproxy and keepalived
 # that still run, after stop_load_balancer.sh, are the site's. A package with configuration files that
-# the site has edited is removed and not purged, so that these stay. written: as of write_file.sh.
+# the site has edited is removed and not purged, so that these stay; rpm renames them to .rpmsave, and
+# they get their names back. written: as of write_file.sh.
 # keepalived: its configuration, which is in no list of dpkg's.
 # edited PACKAGE: its configuration files that neither dpkg nor Hale has written.
 edited() {
@@ -16,6 +17,25 @@ edited() {
     [ "${sum%% *}" != "$md5" ] || continue
     sum=$(sha256sum <"$file")
     grep -qsxF "${sum%% *}" "$written$file" || echo "$file"
+  done
+}
+# rpm_changed PACKAGE: it and each of its configuration files that is not as packaged (rpm(8), VERIFY).
+rpm_changed() {
+  LC_ALL=C rpm -V --nodeps --noscripts "$1" 2>/dev/null |
+    sed -n "s|^..5...... *c /|$1 /|p"
+}
+# restore_edited: for each line of rpm_changed, after the removal.
+restore_edited() {
+  while read -r name file; do
+    saved=$file.rpmsave
+    [ -n "$file" ] && [ -f "$saved" ] || continue
+    sum=$(sha256sum <"$saved")
+    if grep -qsxF "${sum%% *}" "$written$file"; then
+      rm -f -- "$saved"
+      continue
+    fi
+    [ -e "$file" ] || [ -L "$file" ] || { mv -T -- "$saved" "$file" && saved=$file; }
+    echo "note: $name is removed, and its files that were edited stay: $saved"
   done
 }
 [ -e "$record" ] || echo "note: no $record: which packages Hale installed is unknown, so all stay"
@@ -62,6 +82,8 @@ elif command -v apt-get >/dev/null; then
   [ -z "$purged" ] || apt-get -qq -y -o DPkg::Lock::Timeout=120 purge $purged
 else
   dnf_release $ours
+  changed=$(for name in $ours; do rpm_changed "$name"; done)
   dnf -q -y --disableexcludes="$repository" remove $ours
+  printf '%s\n' "$changed" | restore_edited
 fi
 rm -f "/etc/apt/keyrings/$repository".* "$record"
