@@ -2,13 +2,19 @@
 
 import importlib
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from facts import time_sync
+from hale.apply import undo_scope
+from hale.apply.handlers import inverse_changes
+from hale.apply.journal import RunHeader, RunHistory, StepDone, StepStarted
+from hale.apply.prepared import RUNS, PreparedStep
 from hale.model.change import (
+    Action,
     FileEdit,
     Impact,
     ManualStep,
@@ -123,6 +129,38 @@ def used(part: RemedyScope, change: Remedy) -> set[str]:
     return set()
 
 
+def check_undone(change: Action, requirement: str, allowed: scope.Scope) -> None:
+    """A journal of the change, and one of its undo, are those of a fix and of an undo."""
+    notes = tuple(f"was {p.replace('*', 'eth0')} 0" for p in getattr(change, "cascades_to", ()))
+    undo = undone("fix", RUN, change, requirement, notes, allowed)
+    for each in undo:
+        undone("undo", f"{RUN}-undo", each, requirement, (), allowed)
+
+
+RUN = "2026-01-01T000000Z-fix"
+
+
+def undone(
+    kind: str,
+    run: str,
+    change: Action,
+    requirement: str,
+    notes: tuple[str, ...],
+    allowed: scope.Scope,
+) -> list[Action]:
+    """What undoes it, as that kind of run journals it; undo_scope accepts that."""
+    names = dict.fromkeys(("operator", "source_host", "inventory", "plan_sha256", "at"), "")
+    header = RunHeader(schema="", run=run, kind=kind, of=RUN, **names)
+    begun = StepStarted("h", 1, Step((requirement,), change, "old"), "new", notes, "")
+    prepared = PreparedStep(begun.step, f"{RUNS}/{run}/1", "new", notes)
+    undo = inverse_changes(prepared, ["/etc/systemd/system/a.wants/b\t/lib/b"])
+    history = RunHistory(
+        Path(), header, begun={("h", 1): begun}, done={("h", 1): StepDone("h", 1, undo, "")}
+    )
+    undo_scope.check_undo(history, ["h"], lambda *_: allowed)
+    return [each for each in undo if not isinstance(each, ManualStep)]
+
+
 # Masks of units beside those of the cases: the same module names them all.
 ALIKE = {
     "time_sync": {f"/etc/systemd/system/{unit}" for unit in time_sync.UNITS},
@@ -154,5 +192,6 @@ def test_a_module_declares_what_its_cases_touch(subject: str) -> None:
                 name = change.path.rpartition("/")[2]
                 assert any(str(target).endswith(name) for target in linked), change.path
             needed |= used(module.scope(parameters), change)
+            check_undone(change, requirement.id, allowed)
     assert needed <= declared
     assert declared - needed <= ALIKE.get(subject, set())
