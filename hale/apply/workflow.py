@@ -479,7 +479,8 @@ def _recover(
 
 
 def recover_runs(reports: Path, known: Inventory, sessions: SessionPool, report: Reporter) -> None:
-    """Recover the runs of this inventory that crashed or have a node cordoned still.
+    """Recover the runs of this inventory that crashed or have a node cordoned still, and journal
+    how trials ended.
 
     The hosts' locks must be held. Raises UserError as runner.recover.
     """
@@ -488,11 +489,11 @@ def recover_runs(reports: Path, known: Inventory, sessions: SessionPool, report:
     for story in runner.load_runs(
         reports, lambda error: report("", f"no run is recovered by it: {error}")
     ):
+        if Path(story.header.inventory) != inventory or story.state is RunState.RUNNING:
+            continue
+        trial_end.collect(story, sessions, report)
         crashed = story.state is RunState.INTERRUPTED and not story.end
-        cordoned = story.cordoned and story.state is not RunState.RUNNING
-        on_trial = story.open_trials and story.state is not RunState.RUNNING
-        if (crashed or cordoned or on_trial) and Path(story.header.inventory) == inventory:
-            trial_end.collect(story, sessions, report)
+        if crashed or story.cordoned:
             try:
                 undo_scope.check_begun(story, scope_of)
             except UserError as error:

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from hale.apply import trial
+from hale.apply import lock, trial
 from hale.apply.executor import StepExecutor
 from hale.apply.gates import NodeStatus
+from hale.apply.lock import LockHeld, Owner
 from hale.apply.prepared import PreconditionFailed, PreparedStep, StepFailed
 from hale.model.change import (
     Action,
@@ -257,6 +258,19 @@ def test_what_is_confirmed_or_cancelled_stays(armed: OnTrial, goal: TrialState) 
     assert armed.reply(TrialState.CONFIRMED).state is goal
 
 
+def test_no_other_run_gets_the_lock_until_the_end(armed: OnTrial) -> None:
+    """With --force-unlock either; the run's own confirm and undo do."""
+    session: Any = armed.session
+    for stale in (False, True):
+        with pytest.raises(LockHeld, match=f"here has {RUN} on trial. `invoke confirm {RUN}`"):
+            lock.acquire(session, Owner("me", "here", "next", "now"), stale=stale)
+    owner = Owner("me", "here", RUN, "now")
+    lock.acquire(session, owner, stale=False, trial=RUN)
+    lock.release(session, owner)
+    armed.time_is_over()
+    lock.acquire(session, Owner("me", "here", "next", "now"), stale=False)
+
+
 def test_a_trial_that_cannot_begin_leaves_nothing(on_trial: OnTrial) -> None:
     on_trial.session.units.chmod(0o777)
     before = on_trial.listing()
@@ -271,10 +285,10 @@ def test_a_trial_that_cannot_begin_leaves_nothing(on_trial: OnTrial) -> None:
 def test_the_order_is_that_of_an_undo() -> None:
     """Files and links before units, units before values; the links that `disable` removed too."""
     changes: tuple[Action, ...] = (
+        FileEdit("/etc/f", (AppendLine("b"),), "why"),
         KernelValueChange("/proc/a", "0", "1", "why"),
         UnitChange("x.service", UnitAction.STOP, "active", "", "why"),
         UnitChange("x.service", UnitAction.DISABLE, "", "enabled", "why"),
-        FileEdit("/etc/f", (AppendLine("b"),), "why"),
     )
     steps = {
         n: PreparedStep(Step(("SYS-X",), change), f"/runs/{n}", "", ())
@@ -287,7 +301,7 @@ def test_the_order_is_that_of_an_undo() -> None:
     ]
     assert [(name, folder[-1]) for name, folder, _ in calls] == [
         *(("settle", n) for n in "4321"),
-        ("undo", "4"), ("undo_links", "3"), ("undo", "2"), ("undo", "1"),
+        ("undo", "1"), ("undo_links", "4"), ("undo", "3"), ("undo", "2"),
     ]  # fmt: skip
 
 
