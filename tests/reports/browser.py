@@ -114,6 +114,7 @@ class Browser:
             deviceScaleFactor=1,
             mobile=mobile,
         )
+        self.call("Emulation.setScrollbarsHidden", hidden=True)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", features=features)
 
@@ -121,10 +122,9 @@ class Browser:
         """The page on paper, of the size that its style wants."""
         return base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True)["data"])
 
-    def screenshot(self, width: int, height: int) -> bytes:
-        """The page's top, as a PNG."""
-        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
-        return base64.b64decode(self.call("Page.captureScreenshot", clip=clip)["data"])
+    def screenshot(self) -> bytes:
+        """What the screen shows, as a PNG."""
+        return base64.b64decode(self.call("Page.captureScreenshot")["data"])
 
     def _messages(self) -> Iterator[dict[str, Any]]:
         late = time.monotonic() + TIMEOUT
