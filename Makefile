@@ -7,7 +7,7 @@ LOCK := --system-certs --universal --upgrade --generate-hashes --no-annotate --n
 # Two labs at most, and never one beside a cluster (tests/README.md).
 LAB_TESTS := -n 2 --dist loadgroup --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup demo cluster check test soak lint docs new-requirement proofs golden format lock bench clean
+.PHONY: help setup demo cluster check test soak lint docs new-requirement proofs golden screenshots format lock bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -56,6 +56,9 @@ proofs: .venv/.complete ## write docs/proofs.md from the tables of faults
 golden: .venv/.complete ## write tests/golden, tests/install/golden and docs/results.schema.json
 	.venv/bin/pytest tests/reports -m "not lab" --update-golden
 	HALE_GOLDEN=1 .venv/bin/pytest tests/install/test_templates.py tests/engine/test_lifetimes.py
+
+screenshots: .venv/.complete ## write the pictures of README.md, docs/*.png (needs chromium)
+	.venv/bin/python -m tests.reports.screenshots
 
 format: .venv/.complete ## format the code
 	.venv/bin/ruff check --fix .

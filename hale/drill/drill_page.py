@@ -1,6 +1,7 @@
 """The reports of a drill: results.json, drill.json, report.html and the terminal summary."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def build_results(
 ) -> Results:
     """The run's results: metadata and hosts of the audit before it, and the drills' own rows.
 
+    The waivers that the audit before it rests on are among them: they let the drill begin.
     completed: nothing was interrupted and every fault reverted; only then is the run finished.
     """
     judged, others = judge.rows(audit, drills)
@@ -59,8 +61,10 @@ def build_results(
         ended=results.utc(time.time()),
         exit_status=0 if completed and not any(r.verdict.failed for r in judged) else 1,
         incomplete=[f"not drilled: {', '.join(left_out)}"] if left_out else [],
+        counts=dict(Counter(row.verdict.value for row in judged)),
     )
-    return Results(results.SCHEMA, run, before.hosts, judged, others)
+    waivers = [one for one in before.waivers if one.rows]
+    return Results(results.SCHEMA, run, before.hosts, judged, others, waivers=waivers)
 
 
 def save(
@@ -110,6 +114,7 @@ def html_page(
         outcome(found, drills),
         good=found.run.exit_status == 0,
         rows=found.results,
+        waivers=found.waivers,
         drills=charts,
         unhealthy=unhealthy,
         not_reverted=not_reverted,

@@ -23,10 +23,12 @@ from hale.drill.journal import (
 )
 from hale.drill.live_view import LiveView
 from hale.drill.workflow import DrillOptions, DrillRunner
+from hale.files import manifest
 from hale.inventory import ini
 from hale.model.drill import FaultKind
 from hale.model.errors import UserError
 from hale.model.verdict import Verdict
+from hale.model.waiver import WaiverRecord
 from hale.paths import ROOT
 from hale.report.change import page
 from hale.report.change.comparison import Movement
@@ -98,6 +100,35 @@ def test_a_drill_that_ended(tmp_path: Path, measured: Verdict, result: str, bann
     assert report.reversal is Reversal.NOT_NEEDED
 
 
+WAIVED_BY = WaiverRecord(
+    "waivers.toml:3", "storage", "B. Ito", "it is old", "a monitor", "CHG-9", "*", "", "2099-01-01"
+)
+
+
+def test_a_waived_row_of_the_gate_is_named(tmp_path: Path) -> None:
+    """It failed before the drill and after it, and was accepted: it is no failure, nor a PASS."""
+    folder = drill(tmp_path / "1-drill", VIP, BACK, DrillEnd(DrillState.FINISHED, at(40)))
+    audits(folder, Verdict.PASS)
+    for name in ("before", "after"):
+        path = folder / name / "results.json"
+        found = results_file.load_results(path)
+        row = found.results[1]
+        row.verdict, row.waiver, row.actual = Verdict.WAIVED, WAIVED_BY, "two masters only"
+        results_file.save_results(found, path)
+    report = change_page.build(folder)
+    html = page.render(report)
+    assert sentence(html) == (
+        "1 fault injected and reverted on 1 host; 6 results audited, none failed or unknown, "
+        "1 waived."
+    )
+    assert report.comparison is not None
+    assert report.comparison.counts[Movement.WAIVED] == 1
+    (line,) = re.findall(r"<tr><td><b>[^\n]*\n<td><span class=\"move waived\">waived</span>", html)
+    assert row.requirement in line
+    assert "two masters only" in html
+    assert 'title="runtime: waived">w→w<' in html
+
+
 def test_a_drill_that_was_killed(tmp_path: Path) -> None:
     folder = drill(tmp_path / "1-drill", VIP, BACK, ETCD)
     report = change_page.build(folder)
@@ -132,6 +163,7 @@ def test_a_revert_completes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
     options = DrillOptions("", tmp_path / "reports", inventory)
     known = ini.load_inventory(inventory)
     assert workflow.recover_interrupted(options, known, SessionPool({}), LiveView())
+    assert manifest.differences(folder, manifest.read(folder)) == []
     html = (folder / page.NAME).read_text()
     assert sentence(html) == "Interrupted: 1 fault injected and reverted on 1 host."
     assert "Nothing is left to undo." in html
@@ -178,7 +210,12 @@ def test_a_drill_has_its_page_from_the_start(
     with pytest.raises(_Bug) if fails else contextlib.nullcontext():
         runner.run()
     assert ["<b>IN PROGRESS</b>" in html for html in observed] == [True]
-    (html,) = (p.read_text() for p in tmp_path.glob("*-drill/change.html"))
+    (path,) = tmp_path.glob("*-drill")
+    if fails:
+        assert not (path / manifest.NAME).exists()
+    else:
+        assert manifest.differences(path, manifest.read(path)) == []
+    html = (path / page.NAME).read_text()
     start = "Interrupted without an end: " if fails else ""
     assert sentence(html) == f"{start}1 fault injected and reverted on 1 host."
 

@@ -6,15 +6,18 @@ from typing import NoReturn
 import msgspec
 import pytest
 
+from hale.audit import results_file
 from hale.audit.audit import Audit
-from hale.drill import judge
+from hale.drill import drill_page, judge
 from hale.inventory import ini
 from hale.inventory.selection import SelectedHost
 from hale.model.drill import Component, ComponentKind, Downtime, FaultKind, Interval, Measurement
 from hale.model.verdict import Verdict
+from hale.model.waiver import WaiverState
 from hale.paths import ROOT
 from hale.standard import loader
 from tests.drill.test_chart import drill
+from tests.reports.factories import DATA
 
 
 def nobody(_: SelectedHost) -> NoReturn:
@@ -110,3 +113,25 @@ def test_a_limit_of_the_site_counts_and_is_shown(tmp_path: Path) -> None:
     (row,), _ = judge.rows(audit, [waited(8.0)])
     assert row.verdict is Verdict.PASS
     assert row.overrides[0].value == 9.0
+
+
+def test_a_drill_states_its_own_counts_and_the_waivers_before_it(audit: Audit) -> None:
+    before = results_file.load_results(DATA / "results.json")
+    before.run.counts = {"FAIL": 24}
+    accepted, unused = (
+        WaiverState(
+            f"w.toml:{rows}", "all", f"ID-{rows}", "runtime", "CHG-9", "2099-01-01", "", rows
+        )
+        for rows in (3, 0)
+    )
+    before.waivers = [accepted, unused]
+    found = drill_page.build_results(
+        before, audit, [waited(1)], [FaultKind.VIP], [], 0.0, completed=True
+    )
+    assert found.run.counts == {"PASS": 1}
+    assert found.waivers == [accepted]
+    text = drill_page.html_page(found, [])
+    assert "<b>WAIVED</b>" in text
+    assert "<b>ID-3</b> runtime was not as required before the drill" in text
+    found.waivers = []
+    assert "WAIVED" not in drill_page.html_page(found, []).partition("</style>")[2]

@@ -51,7 +51,7 @@ def test_it_judges_as_pytest_does(whole: factories.Audited, judged: Path) -> Non
     assert (mine.run.exit_status, mine.run.profile) == (1, "baseline")
     assert mine.run.evidence_from.startswith(str(factories.DATA / "evidence.json"))
     assert sorted(p.name for p in judged.iterdir()) == [
-        "junit.xml", "report.html", "results.json",
+        "SHA256SUMS", "junit.xml", "report.html", "results.json",
     ]  # fmt: skip
     assert "SAVED EVIDENCE" in (judged / "report.html").read_text()
 

@@ -167,7 +167,9 @@ def _results(report: ChangeReport) -> str:
     counts = comparison.counts
     if report.kind in (Operation.INSTALL, Operation.DRILL):
         failing = _still_failed(comparison) or "none"
-        return f"{_count(len(comparison.rows), 'result')} audited, {failing} failed or unknown"
+        waived = f", {counts[Movement.WAIVED]} waived" if counts[Movement.WAIVED] else ""
+        audited = _count(len(comparison.rows), "result")
+        return f"{audited} audited, {failing} failed or unknown{waived}"
     fixed, broken = counts[Movement.FIXED], counts[Movement.BROKEN]
     parts = [f"{_count(fixed, 'result')} fixed", f"{broken or 'none'} broken"]
     if report.kind is Operation.UNDO:  # what the run had fixed fails again: that is its purpose
