@@ -9,7 +9,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from hale.apply import change_page, journal, runner, trial
+from hale.apply import change_page, journal, runner, sealing, trial
 from hale.apply.journal import Journal, RunHistory, TrialEnded, now
 from hale.apply.prepared import StepFailed
 from hale.apply.runner import Reporter
@@ -122,12 +122,13 @@ def _record(story: RunHistory, replies: Mapping[str, TrialReply], report: Report
     ended = {host: reply for host, reply in replies.items() if reply.state not in _GOES_ON}
     if not ended:
         return
-    with closing(Journal(story.folder, None)) as book:
-        for host, reply in ended.items():
-            end = TrialEnded(host, reply.state, reply.since, reply.problems, now())
-            book.write(end)
-            story.trial_ends[host] = end
-            sentence = trial_sentence(end.state, end.since)
-            report(host, "; ".join([f"{story.header.run}: {sentence}", *end.problems]))
-    if change_page.has_page(story):
-        change_page.write_page(story.folder, report)
+    with sealing.recovered(story.folder, report):
+        with closing(Journal(story.folder, None)) as book:
+            for host, reply in ended.items():
+                end = TrialEnded(host, reply.state, reply.since, reply.problems, now())
+                book.write(end)
+                story.trial_ends[host] = end
+                sentence = trial_sentence(end.state, end.since)
+                report(host, "; ".join([f"{story.header.run}: {sentence}", *end.problems]))
+        if change_page.has_page(story):
+            change_page.write_page(story.folder, report)
