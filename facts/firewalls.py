@@ -8,8 +8,9 @@ is firewalld, which has a requirement of its own.
 
 `persisted` reads what the services load at boot: nftables.service its script with what that
 includes; netfilter-persistent, iptables and ip6tables their files; ufw is judged by whether it
-starts. Not covered: rules that a program or a script of the site's own makes, tables of iptables
-other than `filter`, and networks in front of the host.
+starts. Of what is forwarded only a policy counts, or a rule without conditions. Not covered: rules
+that a program or a script of the site's own makes at boot; tables of iptables other than `filter`;
+nftables' families bridge and netdev; networks in front of the host.
 
 Sources: nft(8); iptables-save(8); Debian's netfilter-persistent(8), Red Hat's iptables.service
 (/etc/sysconfig/iptables); ufw(8), ufw-init-functions (ENABLED); kubernetes.io, "Ports and

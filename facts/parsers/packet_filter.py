@@ -20,6 +20,12 @@ from hale.model.evidence import Unreadable
 Address = IPv4Address | IPv6Address
 KUBE_PROXY = "KUBE-"
 NETWORKS = ("cali-", "CILIUM_", "FLANNEL-", "CNI-", "WEAVE-", "ANTREA-")
+# The hooks that a packet passes, by the one that is named for it.
+PASSED = {
+    "input": ("prerouting", "input"),
+    "output": ("output", "postrouting"),
+    "forward": ("forward",),
+}
 DEEPEST = 32  # chains that jump to each other
 MOST_STEPS = 100_000  # rules that are compared with one packet
 
@@ -99,7 +105,7 @@ def losses(chains: Mapping[str, Chain], packets: Iterable[Packet]) -> list[Loss]
     found = []
     for packet in packets:
         for chain in chains.values():
-            if chain.hook == packet.hook and (loss := _Walk(chains, packet).loss(chain)):
+            if chain.hook in PASSED[packet.hook] and (loss := _Walk(chains, packet).loss(chain)):
                 found.append(loss)
     return found
 
@@ -134,7 +140,8 @@ class _Walk:
             end, self.by = base.policy, f"policy {base.policy} of {base.name}"
         if end is Action.DROP:
             return Loss(self.packet, self.by, Action.ACCEPT not in self.may)
-        if doubt := self.may.get(Action.DROP):
+        # What drops some of the packets that are forwarded is the site's decision.
+        if self.packet.port is not None and (doubt := self.may.get(Action.DROP)):
             return Loss(self.packet, doubt, False)
         return None
 
