@@ -25,6 +25,7 @@ from facts.parsers.bindings import Binding
 from facts.parsers.blanks import split_words
 from facts.parsers.curl import NO_ACCESS
 from facts.parsers.masters import agreed
+from hale.inventory.cluster_spec import NO_DASHBOARD
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     ClusterView,
@@ -41,7 +42,7 @@ _SCRIPT = Path(__file__).with_suffix(".sh")
 
 
 class DashboardParameters(Struct, frozen=True):
-    """Whether the site's inventory requests one."""
+    """Whether the site requests one, as `dashboard` in its inventory does too."""
 
     requested: bool
 
@@ -137,11 +138,12 @@ def read_runtime(readings: ClusterView, case: Case[DashboardParameters]) -> Dash
                 clusters[host.name] = cluster
         except Unreadable as error:
             errors.append(f"{host.name}: {error}")
+    requested = case.parameters.requested or case.inventory.cluster.dashboard != NO_DASHBOARD
     if not clusters:
-        if without and not errors and not case.parameters.requested:
+        if without and not errors and not requested:
             raise NotApplicable("not requested, and there is no cluster yet")
         raise Unreadable("; ".join(errors) or "no apiserver to ask")
-    if not any(c.workloads for c in clusters.values()) and not case.parameters.requested:
+    if not any(c.workloads for c in clusters.values()) and not requested:
         raise NotApplicable("not requested, and the cluster has none")
     faults, unread = agreed({host: _faults(c) for host, c in clusters.items()})
     open_to = {host: _open(c) for host, c in clusters.items() if c.workloads}
