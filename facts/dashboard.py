@@ -25,6 +25,7 @@ from facts.parsers.bindings import Binding
 from facts.parsers.blanks import split_words
 from facts.parsers.combined import agreed, read_addon
 from facts.parsers.curl import NO_ACCESS
+from hale.inventory.cluster_spec import NO_DASHBOARD
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     ClusterView,
@@ -40,7 +41,7 @@ _SCRIPT = Path(__file__).with_suffix(".sh")
 
 
 class DashboardParameters(Struct, frozen=True):
-    """Whether the site's inventory requests one."""
+    """Whether the site requests one, as `dashboard` in its inventory does too."""
 
     requested: bool
 
@@ -124,12 +125,13 @@ def read_runtime(readings: ClusterView, case: Case[DashboardParameters]) -> Dash
     Raises NotApplicable where nothing is found and nothing requested. Raises Unreadable where no
     apiserver answers, masters contradict each other, or a login is not proven, and no fault is.
     """
+    requested = case.parameters.requested or case.inventory.cluster.dashboard != NO_DASHBOARD
     clusters = read_addon(
         readings,
         case.inventory.masters,
         lambda its: _cluster(its.output("dashboard").lines),
         lambda cluster: bool(cluster.workloads),
-        requested=case.parameters.requested,
+        requested=requested,
     )
     faults, unread = agreed({host: _faults(c) for host, c in clusters.items()})
     open_to = {host: _open(c) for host, c in clusters.items() if c.workloads}

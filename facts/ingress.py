@@ -156,12 +156,21 @@ def _states(cluster: IngressCluster, wanted: IngressParameters) -> list[tuple[Ro
         states += _state(route, cluster)
     for address in {a for every in cluster.addresses.values() for a in every}:
         answer = cluster.answers.unknown(address)
-        if answer and answer.http and answer.http != wanted.unknown_status:
+        if answer and answer.http:
+            if answer.http != wanted.unknown_status:
+                states.append(
+                    (
+                        RouteState.FAULT,
+                        f"a host without any route gets {answer} at {address}, and not HTTP "
+                        f"{wanted.unknown_status}",
+                    )
+                )
+        elif cluster.routes:
+            why = answer or "it was not requested"
             states.append(
                 (
-                    RouteState.FAULT,
-                    f"a host without any route gets {answer} at {address}, and not HTTP "
-                    f"{wanted.unknown_status}",
+                    RouteState.UNPROVEN,
+                    f"what a host without any route gets at {address} is not proven: {why}",
                 )
             )
     if not cluster.routes:

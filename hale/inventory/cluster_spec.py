@@ -19,6 +19,8 @@ from hale.model.errors import Location, UserError
 CGROUP_DRIVERS = ("systemd", "cgroupfs")
 NO_INGRESS = "none"
 INGRESSES = (NO_INGRESS, "traefik")
+NO_DASHBOARD = "none"
+DASHBOARDS = (NO_DASHBOARD, "headlamp")
 VARIABLES = (
     "cluster_name",
     "kubernetes_version",
@@ -37,6 +39,8 @@ VARIABLES = (
     "cgroup_driver",
     "ingress",
     "ingress_image",
+    "dashboard",
+    "dashboard_image",
 )
 ADMIN = "/etc/kubernetes/admin.conf"  # where kubeadm puts the administrator's kubeconfig
 KUBELET = "/etc/kubernetes/kubelet.conf"  # the kubelet's, on a host that has joined a cluster
@@ -81,7 +85,8 @@ class ClusterSpec(Struct, frozen=True):
 
     kubernetes_version: without a `v`. image_repository: with its path, without a trailing `/`;
     empty means kubeadm's default. plain_http: the registry does not use TLS. cgroup_driver: of
-    containerd and the kubelet. ingress: one of INGRESSES; ingress_image: instead of Hale's own.
+    containerd and the kubelet. ingress, dashboard: one of INGRESSES, of DASHBOARDS;
+    ingress_image, dashboard_image: in place of those that Hale names.
     """
 
     name: str = "kubernetes"
@@ -101,6 +106,8 @@ class ClusterSpec(Struct, frozen=True):
     cgroup_driver: str = "systemd"
     ingress: str = NO_INGRESS
     ingress_image: str = ""
+    dashboard: str = NO_DASHBOARD
+    dashboard_image: str = ""
 
     @property
     def registry(self) -> str:
@@ -152,12 +159,9 @@ def read_cluster_spec(
         kubeadm_extra=given.file("kubeadm_extra"),
         cgroup_driver=given.choice("cgroup_driver", CGROUP_DRIVERS),
         ingress=given.choice("ingress", INGRESSES),
-        ingress_image=given.matching(
-            "ingress_image",
-            r"[A-Za-z0-9.-]+(:\d{1,5})?(/[a-z0-9._-]+)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
-            r"(@sha256:[0-9a-f]{64})?",
-            "like registry.example:5000/traefik:v3.7.15, with its registry",
-        ),
+        ingress_image=given.image("ingress_image"),
+        dashboard=given.choice("dashboard", DASHBOARDS),
+        dashboard_image=given.image("dashboard_image"),
     )
 
 
@@ -191,6 +195,14 @@ class _SettingReader:
         if text not in known:
             raise self.wrong(name, f"use one of {', '.join(known)}.")
         return text
+
+    def image(self, name: str) -> str:
+        return self.matching(
+            name,
+            r"[A-Za-z0-9.-]+(:\d{1,5})?(/[a-z0-9._-]+)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
+            r"(@sha256:[0-9a-f]{64})?",
+            "like registry.example:5000/traefik:v3.7.15, with its registry",
+        )
 
     def boolean(self, name: str) -> bool:
         text = self.text(name).lower()

@@ -1,4 +1,4 @@
-"""What is built: Kubernetes, etcd, CoreDNS, two programs of the lab's own, and on demand more."""
+"""What is built: Kubernetes, etcd, CoreDNS, three programs of the lab's own, and on demand more."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ KUBERNETES_VERSION = "1.34.4"
 ETCD_VERSION = "3.6.5"
 CONTAINERD_VERSION = "2.4.2"
 KUBE_VIP_VERSION = "1.0.0"
+#: Of the stand-in's image, which `invoke install` pulls by this name.
+HEADLAMP_VERSION = "0.45.0"
 
 #: Programs of a Kubernetes release, the names `--kube-dir` has them under.
 KUBERNETES_PROGRAMS = (
@@ -65,4 +67,4 @@ KUBE_VIP = Module(
     {"main.Version": f"v{KUBE_VIP_VERSION}"},
 )
 
-TOOLS = Module("tools", {"./pause": "pause", "./echo": "echo"})
+TOOLS = Module("tools", {f"./{name}": name for name in ("pause", "echo", "headlamp")})

@@ -1,8 +1,8 @@
 """The images that a cluster pulls, as the storage folder of a read-only docker-registry.
 
-They are the images that kubeadm names, and two of the lab's own. An image consists of layers, a
-configuration and a manifest (OCI image specification); their paths in a registry's storage are
-those of distribution/distribution, registry/storage/paths.go.
+They are the images that kubeadm names, two of the lab's own, and its stand-in for Headlamp. An
+image consists of layers, a configuration and a manifest (OCI image specification); their paths in a
+registry's storage are those of distribution/distribution, registry/storage/paths.go.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lab.build import Cache
 from lab.errors import LabError
-from lab.mirror import rootfs
+from lab.mirror import binaries, rootfs
 from lab.topology import OPERATOR_ADDRESS
 
 #: Where the lab's registry answers, and the two repositories in it.
@@ -81,6 +81,11 @@ def lab_images(programs: ImagePrograms, version: str) -> list[Image]:
             debian=True,
         ),
         Image(f"{LAB}/echo:{OWN}", ("/echo",), ((programs.tools / "echo", "echo"),)),
+        Image(
+            f"{KUBERNETES}/headlamp:v{binaries.HEADLAMP_VERSION}",
+            ("/headlamp",),
+            ((programs.tools / "headlamp", "headlamp"),),
+        ),
     ]
 
 

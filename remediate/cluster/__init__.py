@@ -6,6 +6,7 @@ hale/install/phase.py.
 
 from hale.install.phase import Phase
 from remediate.cluster.addons import Addons
+from remediate.cluster.dashboard import Dashboard
 from remediate.cluster.dns import CoreDnsSpread
 from remediate.cluster.images import PullImages
 from remediate.cluster.ingress import Ingress
@@ -33,6 +34,7 @@ PHASES: tuple[Phase, ...] = (
     JoinWorkers(),
     CoreDnsSpread(),
     Ingress(),
+    Dashboard(),
     Addons(),
     NodesReady(),
 )

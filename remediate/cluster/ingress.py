@@ -13,29 +13,23 @@ kubernetes.io, "Configuration Best Practices" (hostPort), "DaemonSet", "Pod Secu
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
-from pathlib import Path
 
 from facts.cluster import kubernetes, nodes
 from hale.install.cluster_context import ClusterContext
-from hale.install.phase import (
-    Batch,
-    Observations,
-    Phase,
-    PhaseProblem,
-    Probes,
-    Problems,
-    WaitForPhase,
-)
+from hale.install.phase import Batch, Observations, Phase, Probes, Problems
 from hale.inventory.ini import Host
-from remediate.cluster import components, network, templates
+from remediate.cluster.components import ClusterComponent
 
-TRAEFIK = nodes.Object("apps/v1", "DaemonSet", "traefik", "hale-ingress")
 CHECK_HOST = "hale-check.ingress.internal"
+TRAEFIK = ClusterComponent(
+    "traefik",
+    "ingress",
+    "Traefik",
+    nodes.Object("apps/v1", "DaemonSet", "traefik", "hale-ingress"),
+    "ingress-traefik.yaml.j2",
+    (("check_host", CHECK_HOST),),
+)
 PORTS = (80, 443)
-PATIENCE = 300.0  # seconds for the image to be pulled on every worker, and its pod to be ready
-# The manifest's name in the cluster's notes (facts/cluster/manifests.py).
-_MANIFEST = Path("hale-ingress-traefik.yaml")
 
 
 class Ingress(Phase):
@@ -54,8 +48,7 @@ class Ingress(Phase):
         """The manifest's objects, and each worker's ports."""
         if self.skip_reason(site):
             return {}
-        applied = network.object_probes(_with_manifest(site), host, (_MANIFEST,))
-        return {**applied, **self.gate_probes(site, host)}
+        return {**TRAEFIK.probes(site, host), **self.gate_probes(site, host)}
 
     def gate_probes(self, site: ClusterContext, host: Host) -> Probes:
         """Each worker's ports; without workers a master's, so that `gate_problems` is consulted."""
@@ -80,32 +73,15 @@ class Ingress(Phase):
 
     def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
         """The objects to make, of a manifest that was not applied; then pods that are not ready."""
-        if self.skip_reason(site):
-            return ()
-        made = _with_manifest(site)
-        if missing := network.missing_objects(made, observations, (_MANIFEST,)):
-            return missing
-        readings = observations.of(site.first_control_plane.name, nodes.SUBJECT)
-        count = nodes.counted(readings, (TRAEFIK,))[TRAEFIK]
-        # One that is missing after it was applied was removed by the site; `differences` has it.
-        if count and count.ready < max(count.wanted, 1):
-            return (PhaseProblem(f"{TRAEFIK}: {count.ready} of {count.wanted} are ready"),)
-        return ()
+        return () if self.skip_reason(site) else TRAEFIK.remaining(site, observations)
 
     def differences(self, site: ClusterContext, observations: Observations) -> Problems:
         """What differs from the manifest since it was applied."""
-        if self.skip_reason(site):
-            return ()
-        return network.differences(_with_manifest(site), observations, (_MANIFEST,))
+        return () if self.skip_reason(site) else TRAEFIK.differences(site, observations)
 
     def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """Apply it, and wait for its pods."""
-        if self.skip_reason(site):
-            return
-        applied = network.apply_batch(
-            _with_manifest(site), observations, "the ingress", (_MANIFEST,)
-        )
-        yield replace(applied, wait_for=WaitForPhase("Traefik is ready on every worker", PATIENCE))
+        return () if self.skip_reason(site) else (TRAEFIK.batch(site, observations),)
 
 
 def _ports_in_use(site: ClusterContext, observations: Observations) -> tuple[str, ...]:
@@ -119,15 +95,3 @@ def _ports_in_use(site: ClusterContext, observations: Observations) -> tuple[str
         for port in PORTS
         if port in listening
     )
-
-
-def _with_manifest(site: ClusterContext) -> ClusterContext:
-    """The site with Hale's manifest among its files."""
-    text = templates.render(
-        "ingress-traefik.yaml.j2",
-        image=components.image(site, "traefik", site.cluster.ingress_image),
-        namespace=TRAEFIK.namespace,
-        name=TRAEFIK.name,
-        check_host=CHECK_HOST,
-    )
-    return replace(site, files={**site.files, _MANIFEST: text.encode()})

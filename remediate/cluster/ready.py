@@ -24,7 +24,7 @@ class NodesReady(Phase):
 
     name = "ready"
     title = "All nodes are ready"
-    DEPENDS_ON = ("readyz", "masters", "workers", "dns", "ingress", "addons")
+    DEPENDS_ON = ("readyz", "masters", "workers", "dns", "ingress", "dashboard", "addons")
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
         """The nodes, from the first control-plane node."""

@@ -25,6 +25,8 @@ DNF = "k8s-node-02"
 TOKEN = "f00d1e.0123456789abcdef"
 KEY = "5ec2e7" + "0f" * 29
 PLANTED = (TOKEN, TOKEN.partition(".")[2], KEY)
+# Phases of which the lab's inventory asks nothing (test_routed.py does).
+NOT_ASKED_FOR = ("ingress", "dashboard")
 READS = 3  # how often one process is looked into
 PATIENCE = 1500.0  # seconds for an install on a busy machine
 # Until sshd has seen the operator's end: the lock's session is over then (hale/apply/lock.sh).
@@ -187,7 +189,8 @@ class Built:
 _REMAINS = r"""
 ! [ -S /run/containerd/containerd.sock ] || ctr -n k8s.io containers ls -q | sed 's/^/container /'
 ps -eo args |
-  grep -E '^(/pause|/traefik|kube-|etcd |/coredns|/usr/bin/kubelet|haproxy|keepalived)|d-shim' |
+  grep -E '^(/(pause|traefik|headlamp|coredns|usr/bin/kubelet)|kube-|etcd |haproxy|keepalived)
+containerd-shim' |
   grep -v grep | sed 's/^/process /'
 cut -d' ' -f2 /proc/mounts | grep -E '^/var/lib/kubelet/|^/run/netns/|^/run/containerd/' |
   sed 's/^/mount /'

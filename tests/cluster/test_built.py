@@ -10,7 +10,7 @@ from hale.audit import results_file
 from hale.install import engine, scheduler
 from hale.model.verdict import Verdict
 from tests.cluster import known_secrets_main
-from tests.cluster.cluster_fixture import KEY, PLANTED, TOKEN, Built, phases
+from tests.cluster.cluster_fixture import KEY, NOT_ASKED_FOR, PLANTED, TOKEN, Built, phases
 
 # Where a host may keep what a run has left: not etcd's own data, which holds the cluster's token.
 _GREP = "grep -rlsaF -e {} /etc /root /run /tmp /var/log /var/lib/hale /var/lib/kubelet /home"
@@ -42,8 +42,9 @@ def test_the_journal_has_every_phase_and_kubeadms_seconds(cluster: Built) -> Non
     story = next(s for s in cluster.stories() if s.header.kind == "install")
     ended = phases(story)
     assert ended.pop("ready") in ("done", "skipped"), "the last node may be ready when it is asked"
-    assert ended.pop("ingress") == "skipped", "the inventory asks for none"
-    others = [name for name in scheduler.phase_names() if name not in ("ingress", "ready")]
+    unasked = {name: ended.pop(name) for name in NOT_ASKED_FOR}
+    assert unasked == dict.fromkeys(NOT_ASKED_FOR, "skipped")
+    others = [name for name in scheduler.phase_names() if name not in (*NOT_ASKED_FOR, "ready")]
     assert ended == dict.fromkeys(others, "done")
     own = [a for a in story.acts if a.kubeadm and a.phase != "images"]
     (pulled,) = (a for a in story.acts if a.kubeadm and a.phase == "images")
@@ -66,8 +67,9 @@ def test_the_plan_of_a_cluster_is_that_nothing_is_to_do(cluster: Built) -> None:
     done = cluster.invoke("install", "--plan")
     assert done.returncode == 0, done.stderr
     assert "would do:" not in done.stdout
-    assert "skipped: the inventory asks for no ingress" in done.stdout
-    assert done.stdout.count("  done") == len(scheduler.phase_names()), "the gate, without ingress"
+    assert done.stdout.count("skipped: the inventory asks for no") == len(NOT_ASKED_FOR)
+    told = len(scheduler.phase_names()) + 1 - len(NOT_ASKED_FOR)
+    assert done.stdout.count("  done") == told, "the gate and the phases"
 
 
 def test_one_master_has_the_vip_and_every_haproxy_three_backends(cluster: Built) -> None:

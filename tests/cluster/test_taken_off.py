@@ -20,7 +20,7 @@ from lab.errors import LabError
 from lab.machine import LabHost
 from lab.mirror import kube_vip
 from tests.cluster import external_services
-from tests.cluster.cluster_fixture import PATIENCE, Built, phases
+from tests.cluster.cluster_fixture import NOT_ASKED_FOR, PATIENCE, Built, phases
 from tests.cluster.fault_audit import Standing
 from tests.cluster.faults.kube_vip import FAULTS
 from tests.faults import audit
@@ -355,7 +355,7 @@ class Cut:
 def cuts() -> list[Cut]:
     """All of them in a soak, in the order of the phases; else two kills and a power cut."""
     dice = random.Random(SEED)
-    names = [name for name in scheduler.phase_names() if name != "ingress"]  # not asked for
+    names = [name for name in scheduler.phase_names() if name not in NOT_ASKED_FOR]
     power = [
         Cut("init", dice.uniform(1, 12), "k8s-master-01"),
         Cut("masters", dice.uniform(2, 18), "k8s-master-02"),

@@ -1,0 +1,175 @@
+"""What `invoke install` adds to a cluster, an ingress and a dashboard: reached, judged, broken.
+
+They stay when these tests are done: the reset of test_taken_off.py, which follows, removes them
+too.
+"""
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.faults.fault import slug
+from lab.mirror import images
+from lab.topology import HOSTS
+from tests.cluster.cluster_fixture import NOT_ASKED_FOR, Built, phases
+from tests.cluster.fault_audit import Standing, until
+from tests.cluster.faults import headlamp, traefik
+from tests.cluster.faults.fault import FIRST, KUBECTL, WORKERS, ClusterFault
+from tests.faults import audit
+
+ASKED = ("vip_port=", "ingress=traefik\ndashboard=headlamp\nvip_port=")
+FAULTS = (*traefik.FAULTS, *headlamp.FAULTS)
+# Two Services of one host by their paths; `other` answers as its pod is named, as `echo` does.
+ROUTES = f"""
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: other, namespace: lab}}
+spec:
+  selector: {{matchLabels: {{app: other}}}}
+  template:
+    metadata: {{labels: {{app: other}}}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: other
+        image: {images.REGISTRY}/{images.LAB}/echo:{images.OWN}
+        readinessProbe: {{httpGet: {{port: 8080}}, periodSeconds: 1}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: other, namespace: lab}}
+spec: {{selector: {{app: other}}, ports: [{{port: 80, targetPort: 8080}}]}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: routes, namespace: lab}}
+spec:
+  ingressClassName: traefik
+  rules:
+  - host: shop.lab.example
+    http:
+      paths:
+      - path: /
+        pathType: Prefix
+        backend: {{service: {{name: echo, port: {{number: 80}}}}}}
+      - path: /other
+        pathType: Prefix
+        backend: {{service: {{name: other, port: {{number: 80}}}}}}
+"""
+# Prints the answer that a host and a path get at a worker's own port, and its status.
+ASK = "curl -sk -m 5 -w ' %{{http_code}}' --resolve {host}:{port}:{at} {scheme}://{host}{path}"
+
+
+@pytest.fixture(scope="module")
+def routed(cluster: Built) -> Iterator[Path]:
+    """The inventory with both, which the cluster has, and two routes of the site."""
+    with cluster.edited(ASKED) as path:
+        plan = cluster.invoke("install", "--plan", "--inventory", str(path))
+        for name in NOT_ASKED_FOR:
+            assert f"would do: k8s-master-01: run the {name}" in plan.stdout, plan.stdout[-3000:]
+        done = cluster.install("--inventory", str(path))
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+        story = cluster.stories()[-1]
+        ended = {name: state for name, state in phases(story).items() if state == "done"}
+        assert ended == dict.fromkeys(NOT_ASKED_FOR, "done")
+        assert {act.phase for act in story.acts} == set(NOT_ASKED_FOR), "nothing else is changed"
+        cluster.lab[FIRST].run(f"{KUBECTL} apply -f -", input=ROUTES.encode(), timeout=60)
+        wait = f"{KUBECTL} -n lab rollout status deployment other --timeout 120s"
+        cluster.lab[FIRST].run(wait, timeout=150)
+        yield path
+
+
+def test_each_worker_routes_by_host_and_path(cluster: Built, routed: Path) -> None:
+    """Requested by curl from a master, on ports 80 and 443 of both workers."""
+    asks = cluster.lab["k8s-master-02"]
+
+    def got(worker: str, scheme: str, host: str, path: str) -> tuple[str, str]:
+        at = next(h.address for h in HOSTS if h.name == worker)
+        port = 443 if scheme == "https" else 80
+        command = ASK.format(host=host, port=port, at=at, scheme=scheme, path=path)
+        *words, status = asks.run(command, check=False).stdout.decode().split() or [""]
+        return status, words[0].split("-")[0] if words else ""
+
+    def wrong() -> list[str]:
+        return [
+            f"{worker}: {scheme}://{host}{path} gets {answer}, and not {wanted}"
+            for worker in WORKERS
+            for scheme in ("http", "https")
+            for host, path, wanted in (
+                ("shop.lab.example", "/", ("200", "echo")),
+                ("shop.lab.example", "/other", ("200", "other")),
+                ("nobody.lab.example", "/", ("404", "404")),
+            )
+            if (answer := got(worker, scheme, host, path)) != wanted
+        ]
+
+    assert not until(60, wrong)  # Traefik reads the routes some time after they are made
+
+
+# Prints the status of the dashboard's answer to the token in its input, and how many nodes it has.
+LOGIN = """
+at=$(kubectl --kubeconfig /etc/kubernetes/admin.conf -n hale-dashboard get service headlamp \\
+  -o jsonpath={.spec.clusterIP})
+{ printf 'header = "Authorization: Bearer '; tr -d '\\n'; printf '"\\n'; } |
+  curl -s -m 5 -K - -o /run/answer -w '%{http_code} ' "http://$at/clusters/main/api/v1/nodes"
+grep -c '"name": "k8s-' /run/answer || true
+rm -f /run/answer
+"""
+USER = f"{KUBECTL} -n lab create serviceaccount visitor --dry-run=client -o yaml |" + (
+    f" {KUBECTL} apply -f - >&2 &&"
+    f" {KUBECTL} create clusterrole sees-nodes --verb=get,list --resource=nodes --dry-run=client"
+    f" -o yaml | {KUBECTL} apply -f - >&2 &&"
+    f" {KUBECTL} create clusterrolebinding sees-nodes --clusterrole=sees-nodes"
+    f" --serviceaccount=lab:visitor --dry-run=client -o yaml | {KUBECTL} apply -f - >&2 &&"
+    f" {KUBECTL} -n lab create token visitor --duration=10m"
+)
+
+
+def test_a_user_logs_in_to_the_dashboard(cluster: Built, routed: Path) -> None:
+    """With a short-lived token of their own they see the nodes; with a wrong one nothing."""
+    host = cluster.lab[FIRST]
+    token = host.run(USER, timeout=60).stdout
+    wrong = token.strip()[:-8] + b"AAAAAAAA\n"
+    got = [host.run(LOGIN, input=each).stdout.decode().split() for each in (token, wrong)]
+    assert got == [["200", str(len(cluster.lab.hosts))], ["401", "0"]]
+
+
+@pytest.fixture(scope="module")
+def standing(cluster: Built, routed: Path) -> Iterator[Standing]:
+    """The cluster with its ingress, healthy."""
+    engine = audit.Engine(routed, connect_timeout=30)
+    found = Standing(cluster.lab, engine)
+    found.begin()
+    yield found
+    engine.close()
+
+
+def test_the_audit_proves_every_route_and_the_login(standing: Standing) -> None:
+    rows = {key.requirement: said for key, said in standing.before.items() if key.host == "cluster"}
+    assert (rows["CMP-INGRESS"].verdict, rows["CMP-DASHBOARD"].verdict) == ("PASS", "PASS")
+    assert "3 routes" in rows["CMP-INGRESS"].actual, "two of the site's, and Hale's own"
+
+
+def drawn() -> list[ClusterFault]:
+    """All of them in a soak; else one, by HALE_SEED or the day."""
+    if os.environ.get("HALE_SOAK"):
+        return list(FAULTS)
+    return [random.Random(os.environ.get("HALE_SEED") or time.strftime("%Y-%m-%d")).choice(FAULTS)]
+
+
+@pytest.mark.parametrize("fault", drawn(), ids=lambda f: slug(f.name))
+def test_fault(fault: ClusterFault, standing: Standing) -> None:
+    standing.prove(fault)
+
+
+@pytest.mark.soak("a plan more")
+def test_asked_for_again_it_would_do_nothing(cluster: Built, routed: Path) -> None:
+    done = cluster.invoke("install", "--plan", "--inventory", str(routed))
+    assert done.returncode == 0, done.stderr
+    assert "ingress: Ingress  done" in done.stdout, done.stdout[-3000:]
+    assert "dashboard: Dashboard  done" in done.stdout, done.stdout[-3000:]
+    assert "would do:" not in done.stdout
