@@ -1,7 +1,7 @@
 # After probe_prelude.sh. Given: make (nftables, or iptables for what iptables and ufw have made).
 # The rules in the kernel, as "@ TOOL FAMILY" and what the tool prints; "@ end" after the last. Only
 # where the kernel has loaded what a tool would load: an audit changes nothing.
-need grep cat uname
+need grep sed uname
 loaded() { # MODULE; also where it cannot be known: a kernel without modules loads none
   [ ! -d "/sys/module/$1" ] && [ -e /proc/modules ] || return 0
   builtin=/lib/modules/$(uname -r)/modules.builtin
@@ -19,7 +19,9 @@ show() {
   family=$1; shift
   capture "$@"
   [ "$r" = 0 ] || { printf '%s: %s\n' "$*" "$said" >&2; exit 3; }
-  printf '@ %s %s\n%s\n' "$1" "$family" "$said"
+  # Without times and counters, which differ between two audits.
+  printf '@ %s %s\n' "$1" "$family"
+  printf '%s\n' "$said" | sed -e '/^# Generated/d' -e '/^# Completed/d' -e 's/ \[[0-9]*:[0-9]*\]$//'
 }
 has_filter() { # FAMILY: whether nftables has a table of that name, as iptables-nft makes it
   command -v nft >/dev/null || return 0
@@ -37,7 +39,7 @@ nftables() {
       table/*) ;;
       *) continue ;;
     esac
-    capture nft list table "$family" "$name"
+    capture nft -s list table "$family" "$name"
     case $r/$said in
       0/*) printf '@ nft %s\n%s\n' "$family" "$said" ;;
       */*'No such file'*) ;;
