@@ -1,7 +1,7 @@
 # After probe_prelude.sh. Given: make (nftables, or iptables for what iptables and ufw have made).
 # The rules in the kernel, as "@ TOOL FAMILY" and what the tool prints; "@ end" after the last. Only
 # where the kernel has loaded what a tool would load: an audit changes nothing.
-need grep cat uname
+need grep sed uname
 loaded() { # MODULE; also where it cannot be known: a kernel without modules loads none
   [ ! -d "/sys/module/$1" ] && [ -e /proc/modules ] || return 0
   builtin=/lib/modules/$(uname -r)/modules.builtin
@@ -18,8 +18,15 @@ tables() { # [FAMILY]: nft's list of tables in $output; false where the kernel h
 show() {
   family=$1; shift
   capture "$@"
+<<<<<<< HEAD
   [ "$r" = 0 ] || { printf '%s: %s\n' "$*" "$output" >&2; exit 3; }
   printf '@ %s %s\n%s\n' "$1" "$family" "$output"
+=======
+  [ "$r" = 0 ] || { printf '%s: %s\n' "$*" "$said" >&2; exit 3; }
+  # Without times and counters, which differ between two audits.
+  printf '@ %s %s\n' "$1" "$family"
+  printf '%s\n' "$said" | sed -e '/^# Generated/d' -e '/^# Completed/d' -e 's/ \[[0-9]*:[0-9]*\]$//'
+>>>>>>> s10-rows
 }
 has_filter() { # FAMILY: whether nftables has a table of that name, as iptables-nft makes it
   command -v nft >/dev/null || return 0
@@ -37,9 +44,15 @@ nftables() {
       table/*) ;;
       *) continue ;;
     esac
+<<<<<<< HEAD
     capture nft list table "$family" "$name"
     case $r/$output in
       0/*) printf '@ nft %s\n%s\n' "$family" "$output" ;;
+=======
+    capture nft -s list table "$family" "$name"
+    case $r/$said in
+      0/*) printf '@ nft %s\n%s\n' "$family" "$said" ;;
+>>>>>>> s10-rows
       */*'No such file'*) ;;
       *) printf 'nft list table %s %s: %s\n' "$family" "$name" "$output" >&2; exit 3 ;;
     esac
