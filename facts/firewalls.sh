@@ -22,10 +22,10 @@ show() {
   [ "$r" = 0 ] || { printf '%s: %s\n' "$*" "$output" >&2; exit 3; }
   printf '@ %s %s\n%s\n' "$1" "$family" "$output"
 =======
-  [ "$r" = 0 ] || { printf '%s: %s\n' "$*" "$said" >&2; exit 3; }
+  [ "$r" = 0 ] || { printf '%s: %s\n' "$*" "$output" >&2; exit 3; }
   # Without times and counters, which differ between two audits.
   printf '@ %s %s\n' "$1" "$family"
-  printf '%s\n' "$said" | sed -e '/^# Generated/d' -e '/^# Completed/d' -e 's/ \[[0-9]*:[0-9]*\]$//'
+  printf '%s\n' "$output" | sed -e '/^# Generated/d' -e '/^# Completed/d' -e 's/ \[[0-9]*:[0-9]*\]$//'
 >>>>>>> s10-rows
 }
 has_filter() { # FAMILY: whether nftables has a table of that name, as iptables-nft makes it
@@ -50,8 +50,8 @@ nftables() {
       0/*) printf '@ nft %s\n%s\n' "$family" "$output" ;;
 =======
     capture nft -s list table "$family" "$name"
-    case $r/$said in
-      0/*) printf '@ nft %s\n%s\n' "$family" "$said" ;;
+    case $r/$output in
+      0/*) printf '@ nft %s\n%s\n' "$family" "$output" ;;
 >>>>>>> s10-rows
       */*'No such file'*) ;;
       *) printf 'nft list table %s %s: %s\n' "$family" "$name" "$output" >&2; exit 3 ;;
