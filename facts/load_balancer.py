@@ -35,6 +35,7 @@ from facts.parsers import (
     boot_target,
     conf_dirs,
     haproxy,
+    sysctl_table,
     systemd_units,
     unit_command,
     unit_settings,
@@ -319,7 +320,7 @@ def _cannot_bind(route: PortRoute, vip: str, readings: HostView) -> list[str]:
         return []
     value = ""
     for file in conf_dirs.effective(conf_dirs.persistent(readings.files(*sysctl.PATTERNS))):
-        for _, key, text in sysctl.assignments([file]):
+        for _, key, text in sysctl_table.assignments([file]):
             value = text or "" if key == NONLOCAL else value
     if value == "1":
         return []

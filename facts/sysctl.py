@@ -18,7 +18,6 @@ count (systemd's rules.d/99-systemd.rules).
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from weakref import WeakKeyDictionary
 
 from msgspec import Struct
@@ -26,10 +25,21 @@ from msgspec.structs import replace
 
 from facts.parsers import boot_files, boot_loader, conf_dirs, sysctl_writers, unit_settings
 from facts.parsers.blanks import BLANKS
+from facts.parsers.sysctl_table import (
+    ROOT,
+    TableEntry,
+    assignments,
+    concerns,
+    is_pattern,
+    matches_key,
+    normalized,
+    number,
+    path_of,
+    table_of,
+    writes_of,
+)
 from hale.inventory.ini import Host
-from hale.model import budgets
 from hale.model.evidence import (
-    Allowance,
     CommandProbe,
     ConfigLine,
     File,
@@ -37,12 +47,10 @@ from hale.model.evidence import (
     HostView,
     Probe,
     Unreadable,
-    matches,
 )
 from hale.model.requirement import Case
 from hale.shell import arguments
 
-ROOT = "/proc/sys"
 PATTERNS = conf_dirs.patterns("sysctl.d")
 # The most files that a process may be allowed, and the kernel's own value of it (fs/file.c).
 MOST_FILES_KEY, MOST_FILES_DEFAULT = "fs.nr_open", 1 << 20
@@ -128,7 +136,7 @@ class SysctlLine(Struct, frozen=True):
 
     @property
     def pattern(self) -> bool:
-        return _is_pattern(self.key)
+        return is_pattern(self.key)
 
 
 class SysctlPersisted(Struct, frozen=True):
@@ -237,7 +245,7 @@ def _leads(key: str, parameters: SysctlParameters) -> bool:
         return False
     if LOOPBACK in key.split("/"):
         return False
-    return any(_matches(key, normalized(lead)) for lead in parameters.leads)
+    return any(matches_key(key, normalized(lead)) for lead in parameters.leads)
 
 
 def dotted(key: str) -> str:
@@ -357,23 +365,16 @@ def most_files_at_boot(readings: HostView, now: int) -> tuple[int, str]:
 _MOST_FILES: WeakKeyDictionary[HostView, tuple[int | None, str]] = WeakKeyDictionary()
 
 
-class _Entry(Struct, frozen=True):
-    """A key's last line in systemd-sysctl's table; `value` None excludes it from patterns."""
-
-    value: str | None
-    source: ConfigLine
-
-
 def _outcome(
     readings: HostView, files: Sequence[File], parameters: SysctlParameters
 ) -> SysctlPersisted:
     read = conf_dirs.effective(files)
     names = [normalized(key) for key in (parameters.key, *parameters.same_as)]
-    table, replaced = _table(read)
-    if any(_concerns(p, names) and (_is_pattern(p) or e.value is None) for p, e in table.items()):
+    table, replaced = table_of(read)
+    if any(concerns(p, names) and (is_pattern(p) or e.value is None) for p, e in table.items()):
         _knows_patterns(readings)
-    writes = list(_writes(table, names)) or _kernel_arguments(readings, parameters)
-    losers = [s for key, s in replaced if _concerns(key, names)]
+    writes = list(writes_of(table, names)) or _kernel_arguments(readings, parameters)
+    losers = [s for key, s in replaced if concerns(key, names)]
     exceptions = tuple(_set_apart(readings, read, table, parameters))
     winner: ConfigLine | None = None
     value: int | None = None
@@ -402,7 +403,7 @@ def _outcome(
 def _set_apart(
     readings: HostView,
     read: Sequence[File],
-    table: Mapping[str, _Entry],
+    table: Mapping[str, TableEntry],
     parameters: SysctlParameters,
 ) -> Iterator[SysctlLine]:
     """Lines that give another value to a key that the kernel sets along with this one.
@@ -414,7 +415,7 @@ def _set_apart(
         return
     names = [normalized(key) for key in (parameters.key, *parameters.same_as)]
     files = {file.path: conf_dirs.leads_to(file) for file in read}
-    ours = max((n for n, key in enumerate(table) if _concerns(key, names)), default=-1)
+    ours = max((n for n, key in enumerate(table) if concerns(key, names)), default=-1)
     present = [
         line.partition(":")[0].removeprefix(f"{ROOT}/") for line in readings.output("leads").lines
     ]
@@ -423,8 +424,8 @@ def _set_apart(
         if value is None or parameters.met_by(value):
             continue
         hit = [key]
-        if _is_pattern(key):
-            hit = [k for k in present if k not in table and _matches(k, key)]
+        if is_pattern(key):
+            hit = [k for k in present if k not in table and matches_key(k, key)]
         for one in hit:
             if _leads(one, parameters) and ("default" not in one.split("/") or at > ours):
                 path = entry.source.path
@@ -441,66 +442,8 @@ def _lines(found: Sequence[File], parameters: SysctlParameters) -> Iterator[Sysc
     }
     for file in sorted(read.values(), key=conf_dirs.name_of):
         for source, key, value in assignments([file]):
-            if _concerns(key, names):
+            if concerns(key, names):
                 yield SysctlLine(source, key, value, conf_dirs.leads_to(file))
-
-
-def _table(files: Sequence[File]) -> tuple[dict[str, _Entry], list[tuple[str, ConfigLine]]]:
-    """systemd-sysctl's table in its order, and the lines that a later line of the key replaced.
-
-    A key that is set again to the same value keeps its place in the order.
-    """
-    table: dict[str, _Entry] = {}
-    replaced: list[tuple[str, ConfigLine]] = []
-    for source, key, value in assignments(files):
-        old = table.get(key)
-        if old:
-            replaced.append((key, old.source))
-            if old.value != value:
-                del table[key]
-        table[key] = _Entry(value, source)
-    return table, replaced
-
-
-def assignments(files: Sequence[File]) -> Iterator[tuple[ConfigLine, str, str | None]]:
-    """Every line, its key as a path below /proc/sys, and its value, in reading order.
-
-    The value is None for an exclusion (`-key`). Other lines without `=` are ignored.
-    """
-    for file in files:
-        yield from _assignments(file)
-
-
-@lru_cache(maxsize=4096)  # every requirement reads all of them, three times
-def _assignments(file: File) -> tuple[tuple[ConfigLine, str, str | None], ...]:
-    found: list[tuple[ConfigLine, str, str | None]] = []
-    allowance = Allowance(budgets.PATTERNS, "patterns")
-    for count, raw in enumerate(file.lines, 1):
-        for line in raw.split("\r"):  # systemd ends a line at a carriage return too
-            line = line.strip(" \t")
-            if not line or line[0] in "#;":
-                continue
-            key, equals, value = line.partition("=")
-            if not equals and not key.startswith("-"):
-                continue
-            name = normalized(key.removeprefix("-").strip(" \t"))
-            source = ConfigLine(file.path, count, raw.strip(BLANKS), changed=file.changed)
-            if _is_pattern(name):
-                allowance.spend(where=source)
-            found.append((source, name, value.strip(" \t") if equals else None))
-    return tuple(found)
-
-
-def _writes(table: Mapping[str, _Entry], names: Sequence[str]) -> Iterator[tuple[ConfigLine, str]]:
-    """What is written to the parameter, in order; a pattern skips keys that have a line."""
-    for key, entry in table.items():
-        if entry.value is None:
-            continue
-        if _is_pattern(key):
-            if any(name not in table and _matches(name, key) for name in names):
-                yield entry.source, entry.value
-        elif key in names:
-            yield entry.source, entry.value
 
 
 def _kernel_arguments(
@@ -555,55 +498,3 @@ def _sees_proc_sys(readings: HostView) -> None:
     """Raises Unreadable unless /proc/sys exists: one parameter may be missing, not all."""
     if readings.file(ROOT) is None:
         raise Unreadable(f"{ROOT} does not exist: is /proc mounted?")
-
-
-def _concerns(key: str, names: Sequence[str]) -> bool:
-    return any(_matches(n, key) for n in names) if _is_pattern(key) else key in names
-
-
-def _is_pattern(key: str) -> bool:
-    return any(c in key for c in "*?[")
-
-
-def _matches(name: str, pattern: str) -> bool:
-    if len(pattern) > budgets.PATTERN_CHARACTERS:
-        limit = budgets.PATTERN_CHARACTERS
-        raise Unreadable(
-            f"a pattern of sysctl.d is longer than {limit} characters: {pattern[:40]}…"
-        )
-    return matches(f"/{name}", f"/{pattern}")
-
-
-def normalized(key: str) -> str:
-    """The path below /proc/sys. The first `.` or `/` decides which of them is the separator.
-
-    `net.ipv4.conf.eth0/1.x` and `net/ipv4/conf/eth0.1/x` are the same.
-    """
-    first = next((c for c in key if c in "./"), "/")
-    path = key if first == "/" else key.translate(str.maketrans("./", "/."))
-    return "/".join(part for part in path.split("/") if part not in ("", "."))
-
-
-def path_of(key: str) -> str:
-    """The parameter's file; a pattern for a key with `*`."""
-    return f"{ROOT}/{normalized(key)}"
-
-
-_NUMBER = re.compile(r"\s*(-?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)(?=[ \t\n]|$)", re.ASCII)
-
-
-def number(text: str) -> int | None:
-    """The kernel's value for a text written to an integer parameter; None: it rejects the text.
-
-    The first number counts (decimal, 0x… or octal 0…) and must be followed by a blank or the end;
-    it must fit into 32 bits and, with leading zeros, into 20 characters.
-    Source: the kernel's kernel/sysctl.c, proc_get_long.
-    """
-    found = _NUMBER.match(text)
-    if not found:
-        return None
-    digits = found[2]
-    base = 16 if digits[:2] in ("0x", "0X") else 8 if digits[0] == "0" else 10
-    value = -int(digits, base) if found[1] else int(digits, base)
-    fits = -0x80000000 <= value <= 0x7FFFFFFF and len(found[1] + digits) <= 20
-    return value if fits else None

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from posixpath import basename
 
 from facts.parsers import conf_dirs
+from facts.parsers.sysctl_table import normalized, number, path_of
 from facts.sysctl import (
     PROGRAM,
     SERVICE,
@@ -20,9 +21,6 @@ from facts.sysctl import (
     SysctlPersisted,
     SysctlRuntime,
     dotted,
-    normalized,
-    number,
-    path_of,
 )
 from hale.model.change import (
     COMMENTED,
