@@ -46,19 +46,19 @@ def test_ten_faults_at_once_there_and_back(operator: Operator, tmp_path: Path) -
         ready.lab[host].run(fault)
     harmed = {h.name: ready.listing(h.name) for h in ready.lab.hosts}
     saved = tmp_path / "fix.json"
-    status, said = operator.type("fix", ONLY, f"--out={saved}")
-    assert status == 0, said
+    status, output = operator.type("fix", ONLY, f"--out={saved}")
+    assert status == 0, output
     assert {h.name: ready.listing(h.name) for h in ready.lab.hosts} == harmed
     digest = plan.load_plan(saved).sha256
     reviewed = saved.with_suffix(".html").read_text()
     assert "Nothing has been changed" in reviewed
     assert digest in reviewed
-    status, said = operator.type(
+    status, output = operator.type(
         "fix", "--apply", f"--plan={saved}", f"--sha256={digest}", "--yes",
         "--approved-by=the board", "--ticket=CHG-7", "--window=tonight",
     )  # fmt: skip
-    assert status == 0, said
-    assert re.search(r"failed or unknown results: \d+ before", said)
+    assert status == 0, output
+    assert re.search(r"failed or unknown results: \d+ before", output)
     folder = operator.last
     files = ("plan.json", "journal.jsonl", "change.html", "SHA256SUMS")
     assert {p.name for p in folder.iterdir()} == {"before", "after", *files}
@@ -74,25 +74,25 @@ def test_ten_faults_at_once_there_and_back(operator: Operator, tmp_path: Path) -
     assert diffs.findall(reviewed) == diffs.findall(page) != []
     header = json.loads((folder / "journal.jsonl").read_text().splitlines()[0])
     assert (header["approved_by"], header["ticket"]) == ("the board", "CHG-7")
-    status, said = operator.type("fix", ONLY, "--apply", "--yes")
-    assert status == 0, said
-    assert "Nothing to change." in said
-    status, said = operator.type("runs")
+    status, output = operator.type("fix", ONLY, "--apply", "--yes")
+    assert status == 0, output
+    assert "Nothing to change." in output
+    status, output = operator.type("runs")
     assert status == 0
-    assert "finished" in said
-    assert "CHG-7" in said
-    status, said = operator.type("undo", folder.name, "--yes")
-    assert status == 0, said
+    assert "finished" in output
+    assert "CHG-7" in output
+    status, output = operator.type("undo", folder.name, "--yes")
+    assert status == 0, output
     assert {h.name: ready.listing(h.name) for h in ready.lab.hosts} == harmed
     undone = (operator.last / "change.html").read_text()
     assert f"Hale undo of {folder.name}" in undone
     assert "no longer passing" in undone
     assert (folder / "change.html").read_text() == page
-    status, said = operator.type("undo", operator.last.name, "--yes")
-    assert status == 0, f"an undo can be undone: {said}"
+    status, output = operator.type("undo", operator.last.name, "--yes")
+    assert status == 0, f"an undo can be undone: {output}"
     assert not ready.red(ready.rows())
-    status, said = operator.type("undo", operator.last.name, "--yes")
-    assert status == 0, said
+    status, output = operator.type("undo", operator.last.name, "--yes")
+    assert status == 0, output
     undo = {
         "k8s-master-01": "sed -i '/ip_forward/d' /etc/sysctl.conf; "
         "echo '10.208.1.190 master.k8s.io k8s-vip' >>/etc/hosts",
@@ -131,12 +131,12 @@ def content(operator: Operator, path: str) -> str:
 
 def test_an_altered_plan_is_refused(harmed: Operator, tmp_path: Path) -> None:
     saved = tmp_path / "fix.json"
-    status, said = harmed.type("fix", FORWARD, f"--hosts={HOST}", f"--out={saved}")
-    assert status == 0, said
+    status, output = harmed.type("fix", FORWARD, f"--hosts={HOST}", f"--out={saved}")
+    assert status == 0, output
     saved.write_text(saved.read_text().replace(SYSCTL, "/etc/passwd", 1))
-    status, said = harmed.type("fix", "--apply", f"--plan={saved}", "--yes")
+    status, output = harmed.type("fix", "--apply", f"--plan={saved}", "--yes")
     assert status == 1
-    assert "the plan was altered since it was made" in said
+    assert "the plan was altered since it was made" in output
     assert content(harmed, SYSCTL) == "net.ipv4.ip_forward=0\n"
 
 
@@ -147,9 +147,9 @@ def test_a_file_edited_after_the_plan_is_refused_and_the_others_are_not(
     only = "--only=SYS-IP-FORWARD,SWAP-OFF"
     harmed.type("fix", only, f"--hosts={HOST}", f"--out={saved}")
     harmed.ready.lab[HOST].run(f"echo '# by hand' >>{SYSCTL}")
-    status, said = harmed.type("fix", "--apply", f"--plan={saved}", "--yes")
+    status, output = harmed.type("fix", "--apply", f"--plan={saved}", "--yes")
     assert status == 1
-    assert f"{SYSCTL} has other bytes" in said
+    assert f"{SYSCTL} has other bytes" in output
     assert content(harmed, SYSCTL) == "net.ipv4.ip_forward=0\n# by hand\n"
     assert "# commented by Hale: /dev/sdb1" in content(harmed, "/etc/fstab")
 
@@ -174,53 +174,53 @@ def test_a_forged_plan_with_its_right_checksum(harmed: Operator, tmp_path: Path)
             step, change=FileEdit(SYSCTL, (line,), step.change.reason, step.change.effects)
         )
 
-    status, said = forge(*map(evil, host.steps))
+    status, output = forge(*map(evil, host.steps))
     assert status == 1
-    assert f"would edit {SYSCTL} in another way" in said
+    assert f"would edit {SYSCTL} in another way" in output
     assert content(harmed, SYSCTL) == "net.ipv4.ip_forward=0\n"
     assert "# commented by Hale" not in content(harmed, "/etc/fstab")
     mask = SymlinkChange("/etc/systemd/system/site-swap.service", "/dev/null", None, "why")
     steps = sorted((*host.steps, Step(("SWAP-OFF",), mask)), key=lambda s: s.change.apply_order)
-    status, said = forge(*steps)
+    status, output = forge(*steps)
     assert status == 1
-    assert "refused: a plan that is made now does not have this step" in said
+    assert "refused: a plan that is made now does not have this step" in output
     assert not harmed.ready.lab[HOST].run(f"ls {mask.path} 2>/dev/null || :").stdout
     assert "# commented by Hale: /dev/sdb1" in content(harmed, "/etc/fstab")
 
 
 def test_a_forged_journal_of_a_file_that_the_run_did_not_change(harmed: Operator) -> None:
-    status, said = harmed.type("fix", FORWARD, f"--hosts={HOST}", "--apply", "--yes")
-    assert status == 0, said
+    status, output = harmed.type("fix", FORWARD, f"--hosts={HOST}", "--apply", "--yes")
+    assert status == 0, output
     run = harmed.last
     before = content(harmed, SYSCTL)
     for name in ("journal.jsonl", "plan.json"):
         text = (run / name).read_text()
         assert SYSCTL in text
         (run / name).write_text(text.replace(SYSCTL, "/etc/site.conf"))
-    status, said = harmed.type("undo", run.name, "--yes")
+    status, output = harmed.type("undo", run.name, "--yes")
     assert status == 1
-    assert "it would restore /etc/site.conf on k8s-node-01, which has no record of it" in said
+    assert "it would restore /etc/site.conf on k8s-node-01, which has no record of it" in output
     assert content(harmed, SYSCTL) == before
 
 
 def test_a_file_edited_before_the_undo_is_put_back_by_force_only(harmed: Operator) -> None:
-    status, said = harmed.type("fix", FORWARD, f"--hosts={HOST}", "--apply", "--yes")
-    assert status == 0, said
+    status, output = harmed.type("fix", FORWARD, f"--hosts={HOST}", "--apply", "--yes")
+    assert status == 0, output
     run = harmed.last.name
     harmed.ready.lab[HOST].run(f"echo '# by hand' >>{SYSCTL}")
-    status, said = harmed.type("undo", run, "--yes")
+    status, output = harmed.type("undo", run, "--yes")
     assert status == 1
-    assert "+# by hand" in said
+    assert "+# by hand" in output
     assert content(harmed, SYSCTL).endswith("# by hand\n")
-    status, said = harmed.type("undo", run, "--yes", "--force")
-    assert status == 0, said
+    status, output = harmed.type("undo", run, "--yes", "--force")
+    assert status == 0, output
     assert content(harmed, SYSCTL) == "net.ipv4.ip_forward=0\n"
 
 
 def test_without_a_yes_nothing_is_changed(harmed: Operator) -> None:
-    status, said = harmed.type("fix", FORWARD, f"--hosts={HOST}", "--apply")
+    status, output = harmed.type("fix", FORWARD, f"--hosts={HOST}", "--apply")
     assert status == 1
-    assert "pass --yes" in said
+    assert "pass --yes" in output
     assert content(harmed, SYSCTL) == "net.ipv4.ip_forward=0\n"
 
 
@@ -236,9 +236,9 @@ def test_without_a_yes_nothing_is_changed(harmed: Operator) -> None:
 )
 def test_wrong_words(operator: Operator, words: tuple[str, ...], says: str) -> None:
     operator.reports.mkdir()
-    status, said = operator.type(*words)
+    status, output = operator.type(*words)
     assert status == 1
-    assert says in said
+    assert says in output
 
 
 def test_two_operators_at_once(harmed: Operator, tmp_path: Path) -> None:
@@ -261,10 +261,10 @@ def test_two_operators_at_once(harmed: Operator, tmp_path: Path) -> None:
         other = Operator(harmed.ready, tmp_path / "other")
         words = ("fix", "--only=SWAP-OFF", f"--hosts={HOST}", "--apply", "--yes", "--force-unlock")
         second = other.start(*words)
-        said, _ = second.communicate(timeout=60)
+        output, _ = second.communicate(timeout=60)
         assert second.returncode == 1
-        assert "is locked by" in said
-        assert "--force-unlock does not break a lock whose owner is still connected" in said
+        assert "is locked by" in output
+        assert "--force-unlock does not break a lock whose owner is still connected" in output
         assert "/dev/sdb1 none" in content(harmed, "/etc/fstab").splitlines()[-1]
         assert not list((tmp_path / "other").glob("*/journal.jsonl"))
         first.send_signal(signal.SIGKILL)
@@ -275,11 +275,11 @@ def test_two_operators_at_once(harmed: Operator, tmp_path: Path) -> None:
         assert status == 0
         assert "Interrupted without an end: 0 of" in page
         host.run("rm /root/slow")
-        status, said = other.type_until("the lock is stale", *words[:-1])
+        status, output = other.type_until("the lock is stale", *words[:-1])
         assert status == 1
-        assert "the lock is stale" in said
-        status, said = other.type(*words)
-        assert status == 0, said
+        assert "the lock is stale" in output
+        status, output = other.type(*words)
+        assert status == 0, output
         assert content(harmed, "/etc/fstab").splitlines()[-1].startswith("# commented by Hale")
     finally:
         host.run("rm -f /root/slow; mv /root/sha256sum /usr/bin/sha256sum")

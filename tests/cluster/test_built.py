@@ -77,8 +77,8 @@ def test_one_master_has_the_vip_and_every_haproxy_three_backends(cluster: Built)
     for host in cluster.lab.hosts[:3]:
         if "10.208.1.190/" in host.run("ip -o addr show").stdout.decode():
             holders.append(host.name)
-        said = host.run("echo show stat | socat - /run/haproxy/admin.sock").stdout.decode()
-        rows = [line.split(",") for line in said.splitlines() if line.startswith("apiservers,")]
+        output = host.run("echo show stat | socat - /run/haproxy/admin.sock").stdout.decode()
+        rows = [line.split(",") for line in output.splitlines() if line.startswith("apiservers,")]
         states = {row[1]: row[17] for row in rows}
         assert states == {**{h.name: "UP" for h in cluster.lab.hosts[:3]}, "BACKEND": "UP"}
         # While the next check is on its way, haproxy puts "* " before what the last one found.
@@ -129,13 +129,13 @@ def test_what_joins_have_used_is_gone(cluster: Built) -> None:
 
 
 def test_the_wrong_names_reset_nothing(cluster: Built) -> None:
-    for words, said in (
+    for words, output in (
         (("--yes", "--cluster-name", "berlin"), "the cluster's name is 'kubernetes', not 'berlin'"),
         (("--yes",), "name the cluster to remove: --cluster-name NAME"),
         (("--cluster-name", "kubernetes"), "pass --yes to reset without confirmation"),
     ):
         done = cluster.invoke("reset", *words)
-        assert (done.returncode, said in done.stderr) == (1, True), done.stderr
+        assert (done.returncode, output in done.stderr) == (1, True), done.stderr
     assert isinstance(cluster.kubectl("get nodes"), str)
 
 

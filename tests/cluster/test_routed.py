@@ -149,7 +149,9 @@ def standing(cluster: Built, routed: Path) -> Iterator[Standing]:
 
 
 def test_the_audit_proves_every_route_and_the_login(standing: Standing) -> None:
-    rows = {key.requirement: said for key, said in standing.before.items() if key.host == "cluster"}
+    rows = {
+        key.requirement: output for key, output in standing.before.items() if key.host == "cluster"
+    }
     assert (rows["CMP-INGRESS"].verdict, rows["CMP-DASHBOARD"].verdict) == ("PASS", "PASS")
     assert "3 routes" in rows["CMP-INGRESS"].actual, "two of the site's, and Hale's own"
 

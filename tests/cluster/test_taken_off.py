@@ -114,8 +114,8 @@ def test_a_master_is_lost_while_another_joins(cluster: Built) -> None:
 def test_reset_leaves_nothing(cluster: Built) -> None:
     done = cluster.reset()
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
-    left = {host.name: cluster.remains(host.name) for host in cluster.lab.hosts}
-    assert left == {host.name: [] for host in cluster.lab.hosts}
+    remaining = {host.name: cluster.remains(host.name) for host in cluster.lab.hosts}
+    assert remaining == {host.name: [] for host in cluster.lab.hosts}
     for host in cluster.lab.hosts:  # packages and host requirements stay
         host.run("command -v kubelet && command -v containerd")
         host.run("grep -q master.k8s.io /etc/hosts && [ $(cat /proc/sys/net/ipv4/ip_forward) = 1 ]")
@@ -126,7 +126,7 @@ def test_reset_leaves_nothing(cluster: Built) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "old", "new", "said"),
+    ("options", "old", "new", "output"),
     [
         (
             "--until gate",
@@ -148,12 +148,12 @@ def test_reset_leaves_nothing(cluster: Built) -> None:
     ],
     ids=["two-masters", "no-such-version", "no-such-image", "another-key", "no-such-package"],
 )  # fmt: skip
-def test_wrong_inputs(cluster: Built, options: str, old: str, new: str, said: str) -> None:
+def test_wrong_inputs(cluster: Built, options: str, old: str, new: str, output: str) -> None:
     """Each is told before anything is built by it, and mended by a run with the right one."""
     with cluster.edited((old, new)) as path:
         done = cluster.install("--inventory", str(path), *options.split())
     told = done.stdout + done.stderr
-    assert (done.returncode, said in told) == (1, True), told[-3000:]
+    assert (done.returncode, output in told) == (1, True), told[-3000:]
     assert all(cluster.remains(h.name) == [] for h in cluster.lab.hosts)
 
 
@@ -273,10 +273,10 @@ def test_etcd_and_the_load_balancer_may_be_the_sites_own(cluster: Built, theirs:
     found = results_file.load_results(
         max(cluster.reports.glob("*-install/*-audit")) / "results.json"
     ).results
-    said = {(r.requirement, r.verdict) for r in found if r.chapter in (1, 2)}
-    assert {v for _, v in said} == {Verdict.PASS, Verdict.NOT_APPLICABLE}
-    assert ("HA-ETCD-MEMBERS", Verdict.NOT_APPLICABLE) in said
-    assert ("HA-APISERVER-VIP", Verdict.PASS) in said
+    verdicts = {(r.requirement, r.verdict) for r in found if r.chapter in (1, 2)}
+    assert {v for _, v in verdicts} == {Verdict.PASS, Verdict.NOT_APPLICABLE}
+    assert ("HA-ETCD-MEMBERS", Verdict.NOT_APPLICABLE) in verdicts
+    assert ("HA-APISERVER-VIP", Verdict.PASS) in verdicts
     assert "etcd-k8s" not in cluster.kubectl("-n kube-system get pods -o name")
 
     done = cluster.reset(*known)
@@ -311,10 +311,10 @@ def test_kube_vip_may_have_the_vip(cluster: Built, theirs_is_kube_vip: tuple[Lab
     found = results_file.load_results(
         max(cluster.reports.glob("*-install/*-audit")) / "results.json"
     ).results
-    said = {(r.requirement, r.verdict) for r in found if r.chapter in (1, 2)}
-    assert {v for _, v in said} == {Verdict.PASS, Verdict.NOT_APPLICABLE}
-    assert ("HA-LB-BACKENDS", Verdict.NOT_APPLICABLE) in said
-    assert ("HA-VIP-OWNER", Verdict.PASS) in said
+    verdicts = {(r.requirement, r.verdict) for r in found if r.chapter in (1, 2)}
+    assert {v for _, v in verdicts} == {Verdict.PASS, Verdict.NOT_APPLICABLE}
+    assert ("HA-LB-BACKENDS", Verdict.NOT_APPLICABLE) in verdicts
+    assert ("HA-VIP-OWNER", Verdict.PASS) in verdicts
 
     engine = audit.Engine(cluster.inventory, connect_timeout=30)
     try:

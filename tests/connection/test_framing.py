@@ -130,8 +130,8 @@ def test_late_output_stays_in_its_own_frame(connect: Connect) -> None:
 def test_many_threads_get_their_own_results(connect: Connect) -> None:
     host = connect()
     with ThreadPoolExecutor(16) as pool:
-        said = list(pool.map(lambda n: host.run(f"echo {n}; exit {n % 7}"), range(200)))
-    assert [(int(done.stdout), done.exit_status) for done in said] == [
+        output = list(pool.map(lambda n: host.run(f"echo {n}; exit {n % 7}"), range(200)))
+    assert [(int(done.stdout), done.exit_status) for done in output] == [
         (n, n % 7) for n in range(200)
     ]
     assert host.attempts == 1
@@ -357,8 +357,8 @@ def test_standard_input_is_in_no_process_list(connect: Connect) -> None:
     # More than a pipe holds, so that whoever writes it is still at it while we look.
     given = f"{secret}\n" * 10_000
     running = connect().submit(f"sleep 1; grep -c {secret[:8]}", stdin=given.encode())
-    seen = [line for _ in range(20) for line in alive(secret[8:], wait=0.03)]
-    assert seen == []
+    observed = [line for _ in range(20) for line in alive(secret[8:], wait=0.03)]
+    assert observed == []
     assert running.result().stdout == b"10000\n"
 
 

@@ -139,9 +139,9 @@ def test_how_late_an_answer_may_be() -> None:
 
     class Slow(Shell):
         def run_script(self, command: str, timeout: float) -> RawResponse:
-            said = super().run_script(command, timeout)
+            printed = super().run_script(command, timeout)
             time.sleep(1.0)
-            return said
+            return printed
 
     quick = ask(commands=[CommandProbe("a", "sleep 1")])
     late = ask(shell=Slow())

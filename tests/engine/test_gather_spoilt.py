@@ -32,9 +32,9 @@ def answer() -> tuple[str, bytes, Evidence]:
 
     class Recorder(Shell):
         def run_script(self, command: str, timeout: float) -> RawResponse:
-            said = super().run_script(command, timeout)
-            recorded.append((said.stdout.partition(b"\n")[0].decode(), said.stdout))
-            return said
+            output = super().run_script(command, timeout)
+            recorded.append((output.stdout.partition(b"\n")[0].decode(), output.stdout))
+            return output
 
     evidence = gather.gather_host(sample, Recorder(), 60)
     return (*recorded[0], evidence)
@@ -180,8 +180,8 @@ def test_a_frame_that_is_missing_never_tells_less(monkeypatch: pytest.MonkeyPatc
     parts = frames.split(nonce)
     for gone in range(2, len(parts)):
         for last in (gone + 1, gone + 2, gone + 4):
-            left = nonce.join([*parts[:gone], *parts[last:]])
-            monkeypatch.setattr(back, "decode", lambda *_, left=left: left)
+            remaining = nonce.join([*parts[:gone], *parts[last:]])
+            monkeypatch.setattr(back, "decode", lambda *_, remaining=remaining: remaining)
             same_or_unknown(judged(b""))
 
 

@@ -46,10 +46,10 @@ def test_a_tool_that_does_not_do_its_work(tmp_path: Path, name: str, how: str) -
         assert lines == ("/dev/sda1 none swap sw 0 0",)
     for command in ("quick", "slow"):
         try:
-            said = found.text(command)
+            output = found.text(command)
         except Unreadable:
             continue
-        assert said == "seen\n" or (name, how) in {
+        assert output == "seen\n" or (name, how) in {
             # What stands in for the command itself: it alone can know.
             ("timeout", "silent"),
             ("timeout", "echo"),

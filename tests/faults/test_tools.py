@@ -146,9 +146,9 @@ def sound(compliant: Compliant) -> Without:
 def test_a_compliant_host_turns_unknown_at_worst(tool: str, sound: Without) -> None:
     after = sound.rows_without(tool)
     wrong = [
-        f"{row} was {sound.before[row]} and is {said}"
-        for row, said in after.items()
-        if said.verdict not in (sound.before[row].verdict, "UNKNOWN")
+        f"{row} was {sound.before[row]} and is {result}"
+        for row, result in after.items()
+        if result.verdict not in (sound.before[row].verdict, "UNKNOWN")
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -156,8 +156,8 @@ def test_a_compliant_host_turns_unknown_at_worst(tool: str, sound: Without) -> N
 def test_on_the_ruined_host_all_is_red_that_can_be(ruined: Without) -> None:
     green = {
         (row.requirement, row.aspect)
-        for row, said in ruined.before.items()
-        if said.verdict not in ("FAIL", "UNKNOWN")
+        for row, result in ruined.before.items()
+        if result.verdict not in ("FAIL", "UNKNOWN")
     }
     assert green == {
         key
@@ -174,9 +174,9 @@ def test_on_the_ruined_host_all_is_red_that_can_be(ruined: Without) -> None:
 def test_a_ruined_host_never_turns_green(tool: str, ruined: Without) -> None:
     after = ruined.rows_without(tool)
     wrong = [
-        f"{row} was {ruined.before[row]} and is {said}"
-        for row, said in after.items()
-        if said.verdict not in ("FAIL", "UNKNOWN")
+        f"{row} was {ruined.before[row]} and is {result}"
+        for row, result in after.items()
+        if result.verdict not in ("FAIL", "UNKNOWN")
         and ruined.before[row].verdict in ("FAIL", "UNKNOWN")
     ]
     assert not wrong, "\n".join(wrong)

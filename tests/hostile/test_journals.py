@@ -290,7 +290,7 @@ def test_a_link_is_restored_where_the_host_noted_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "noted", "left", "right"),
+    ("path", "noted", "remaining", "right"),
     [
         ("multi-user.target.wants/firewalld.service", True, False, True),
         ("dbus-org.fedoraproject.FirewallD1.service", True, False, True),
@@ -301,10 +301,10 @@ def test_a_link_is_restored_where_the_host_noted_it(tmp_path: Path) -> None:
     ],
 )
 def test_links_that_disable_has_removed_are_restored(
-    tmp_path: Path, path: str, noted: bool, left: bool, right: bool
+    tmp_path: Path, path: str, noted: bool, remaining: bool, right: bool
 ) -> None:
     line = f"{SYSTEMD}/{path}\t/lib/x\n"
-    lists = {"links": line if noted else "", "left": line if left else ""}
+    lists = {"links": line if noted else "", "left": line if remaining else ""}
     history = written(tmp_path, DISABLE, link(f"{SYSTEMD}/{path}", "/lib/x", None))
     if right:
         check(history, lists)

@@ -61,10 +61,10 @@ class MadeUp(Phase):
     def probes(self, site: ClusterContext, host: Host) -> Probes:
         return {}
 
-    def remaining(self, site: ClusterContext, seen: Observations) -> Problems:
+    def remaining(self, site: ClusterContext, observed: Observations) -> Problems:
         raise NotImplementedError
 
-    def batches(self, site: ClusterContext, seen: Observations) -> Iterable[Batch]:
+    def batches(self, site: ClusterContext, observed: Observations) -> Iterable[Batch]:
         raise NotImplementedError
 
 
@@ -98,13 +98,13 @@ class Made:
         """One that is done once its waves were gone through."""
         done = threading.Event()
 
-        def through(site: Any, seen: Any) -> Iterator[Batch]:
+        def through(site: Any, observed: Any) -> Iterator[Batch]:
             yield from waves()
             done.set()
 
         self.phases[name] = MadeUp(
             title=name, DEPENDS_ON=needs, batches=through, done=done,
-            remaining=lambda site, seen: () if done.is_set() else (name,),
+            remaining=lambda site, observed: () if done.is_set() else (name,),
             **more,
         )  # fmt: skip
 
@@ -119,14 +119,14 @@ class Made:
         """One that goes in parts. at: what it does, by the first host of the part."""
         done: set[str] = set()
 
-        def through(site: Any, seen: Any) -> Iterator[Batch]:
+        def through(site: Any, observed: Any) -> Iterator[Batch]:
             self.order.append(f"{name} {site.current_hosts[0].name}")
             yield from at(site.current_hosts[0].name)
             done.add(site.current_hosts[0].name)
 
         self.phases[name] = MadeUp(
             title=name, DEPENDS_ON=needs, HOST_GROUPS=groups, batches=through, done=done,
-            remaining=lambda site, seen: () if site.current_hosts[0].name in done else (name,),
+            remaining=lambda site, observed: () if site.current_hosts[0].name in done else (name,),
             **more,
         )  # fmt: skip
 
@@ -154,7 +154,7 @@ def nothing() -> Iterable[Batch]:
 
 def until(happens: Callable[[], bool]) -> Iterable[Batch]:
     """A wave that waits for it."""
-    wanted = lambda site, seen: () if happens() else (PhaseProblem("not yet"),)  # noqa: E731
+    wanted = lambda site, observed: () if happens() else (PhaseProblem("not yet"),)  # noqa: E731
     yield Batch(wait_for=WaitFor("it happens", (), lambda s, h: {}, wanted, PATIENCE, 0.01))
 
 
@@ -304,7 +304,7 @@ def test_a_phase_is_waited_for_until_it_is_through(made: Made) -> None:
     lefts = iter([("not yet",), ("not yet",), ("still not",), ()])
     last = Batch(wait_for=WaitForPhase("it is there", PATIENCE))
     made.phase("comes", lambda: [last])
-    made.phases["comes"].remaining = lambda site, seen: next(lefts)
+    made.phases["comes"].remaining = lambda site, observed: next(lefts)
     made.phase("next", nothing, "comes")
     made.run()
     assert made.told.said == ["comes begun", "comes done", "next begun", "next done"]
@@ -328,7 +328,7 @@ def test_a_host_that_is_down_is_waited_for(made: Made, monkeypatch: pytest.Monke
 
 def test_a_phase_that_does_not_come_through_fails_with_what_is_left(made: Made) -> None:
     made.phase("comes", lambda: [Batch(wait_for=WaitForPhase("it is there", 0.01))])
-    made.phases["comes"].remaining = lambda site, seen: ("m1 is not ready",)
+    made.phases["comes"].remaining = lambda site, observed: ("m1 is not ready",)
     with pytest.raises(PhaseFailed, match=r"waited 0\.01 s until it is there: m1 is not ready"):
         made.run()
     assert made.told.said == ["comes begun", "comes failed"]
@@ -490,7 +490,7 @@ def test_what_no_obstacle_concerns_is_done_while_they_are_looked_for(
             assert free.wait(PATIENCE)
         return made.look(wishes, of)
 
-    def beforehand(site: Any, seen: Any) -> Iterator[Batch]:
+    def beforehand(site: Any, observed: Any) -> Iterator[Batch]:
         made.order.append("beforehand")
         yield from until(asked.is_set)
         free.set()
@@ -509,7 +509,7 @@ def test_what_is_refused_is_not_gone_on_with(made: Made) -> None:
         made.noting("waves"),
         preflight_probes=lambda site, host: {"who": ()},
         prepare=made.noting("beforehand"),
-        preflight=lambda site, seen: ("somebody has it",),
+        preflight=lambda site, observed: ("somebody has it",),
     )
     with pytest.raises(PhaseFailed, match="somebody has it"):
         made.run()
@@ -558,7 +558,7 @@ def test_a_misspelt_hook_is_an_error() -> None:
     with pytest.raises(TypeError, match=r"Odd\.preflights: a phase has no such hook"):
 
         class Odd(MadeUp):
-            def preflights(self, site: ClusterContext, seen: Observations) -> tuple[str, ...]:
+            def preflights(self, site: ClusterContext, observed: Observations) -> tuple[str, ...]:
                 return ("never asked",)
 
 

@@ -44,19 +44,19 @@ def told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: list[str | HostsUnreachable]
 ) -> tuple[list[str], tuple[str, ...]]:
     """What the operator was told, and who is missed when the step ends."""
-    looks, said = Looks(found), list[str]()
+    looks, output = Looks(found), list[str]()
     monkeypatch.setattr(module, "PEER_TIMEOUT", 0.0)
     monkeypatch.setattr(module, "observe", looks.look)
     others = WaitFor("the others are well", ("m2",), lambda s, h: {}, looks.left, interval=0.001)
     joins = RunScript("m3", "kubeadm join", "true", timeout=600, watch_peers=others)
-    with monitor_peers(joins, factories.made(tmp_path), {}, said.append) as missed:
+    with monitor_peers(joins, factories.made(tmp_path), {}, output.append) as missed:
         assert looks.seen.wait(PATIENCE)
-    return said, missed.problems
+    return output, missed.problems
 
 
 def test_who_is_missed_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said, missed = told(tmp_path, monkeypatch, [ILL, ILL, ILL, ILL])
-    assert said == [
+    output, missed = told(tmp_path, monkeypatch, [ILL, ILL, ILL, ILL])
+    assert output == [
         f"m3: kubeadm join may be blocked: {ILL}. It continues once that is healthy again, and is "
         "stopped after 600 s."
     ]
@@ -64,9 +64,11 @@ def test_who_is_missed_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_host_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said, missed = told(tmp_path, monkeypatch, [ILL, HostsUnreachable("m2 does not answer."), WELL])
-    assert "may be blocked: m2 does not answer." in said[0]
-    assert said[1:] == ["m3: kubeadm join continues: the others are well"]
+    output, missed = told(
+        tmp_path, monkeypatch, [ILL, HostsUnreachable("m2 does not answer."), WELL]
+    )
+    assert "may be blocked: m2 does not answer." in output[0]
+    assert output[1:] == ["m3: kubeadm join continues: the others are well"]
     assert missed == ()
 
 

@@ -141,10 +141,11 @@ ip addr add 10.96.0.1/32 dev kube-ipvs0
 
 @needs_root
 @pytest.mark.parametrize(
-    ("ipvsadm", "left"), [("exit 1", {"lo", "br-site", "kube-ipvs0"}), (": >{}", {"lo", "br-site"})]
+    ("ipvsadm", "remaining"),
+    [("exit 1", {"lo", "br-site", "kube-ipvs0"}), (": >{}", {"lo", "br-site"})],
 )
 def test_kube_proxys_interface_stays_as_long_as_its_virtual_servers(
-    tmp_path: Path, ipvsadm: str, left: set[str]
+    tmp_path: Path, ipvsadm: str, remaining: set[str]
 ) -> None:
     table = tmp_path / "ip_vs"
     table.write_text(IP_VS)
@@ -156,7 +157,7 @@ def test_kube_proxys_interface_stays_as_long_as_its_virtual_servers(
     alone = f"unshare --net --mount --propagation private sh -euc {shlex.quote(script)}"
     done = run(tmp_path, alone, ipvsadm=ipvsadm.format(table))
     assert (done.returncode, done.stderr) == (0, "")
-    assert set(done.stdout.split()) == left
+    assert set(done.stdout.split()) == remaining
 
 
 def test_a_dead_hosts_pods_do_not_take_the_timeout_of_its_drain(tmp_path: Path) -> None:

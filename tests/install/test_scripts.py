@@ -36,13 +36,13 @@ def test_a_manifest_is_noted_before_and_after(tmp_path: Path, refused: str) -> N
         digest="d",
     ).replace("--server-side --force-conflicts ", "")
     done = subprocess.run(["sh", "-euc", f"sleep() {{ :; }}\n{script}"], input=b"x\n", check=False)
-    said = log.read_text().splitlines()
+    output = log.read_text().splitlines()
     note = "-n kube-system annotate --overwrite configmap hale-manifests k="
-    assert said[:2] == ["apply --server-side -f -", f"{note}applying"]
+    assert output[:2] == ["apply --server-side -f -", f"{note}applying"]
     if refused == "nothing":
-        assert (said[2:], done.returncode) == (["apply -f /dev/stdin", f"{note}d"], 0)
+        assert (output[2:], done.returncode) == (["apply -f /dev/stdin", f"{note}d"], 0)
     else:
-        assert (set(said[2:]), done.returncode) == ({"apply -f /dev/stdin"}, 1)
+        assert (set(output[2:]), done.returncode) == ({"apply -f /dev/stdin"}, 1)
 
 
 def test_the_member_of_that_peer_url_is_removed(tmp_path: Path) -> None:

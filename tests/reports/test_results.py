@@ -75,15 +75,15 @@ SCHEMA = factories.ROOT / "docs" / "results.schema.json"
 @pytest.mark.parametrize("struct", SECTIONS, ids=lambda s: s.__name__)
 def test_every_field_is_documented(struct: type[msgspec.Struct]) -> None:
     sections = re.split(r"^##+ (.*)$", DOCUMENT.read_text(), flags=re.MULTILINE)
-    said = dict(zip(sections[1::2], sections[2::2], strict=True))[SECTIONS[struct]]
-    missing = [f.name for f in msgspec.structs.fields(struct) if f"`{f.name}`" not in said]
+    entry = dict(zip(sections[1::2], sections[2::2], strict=True))[SECTIONS[struct]]
+    missing = [f.name for f in msgspec.structs.fields(struct) if f"`{f.name}`" not in entry]
     assert not missing
 
 
 def test_every_verdict_and_the_version_are_documented() -> None:
-    said = DOCUMENT.read_text()
-    assert results.SCHEMA in said
-    assert [v for v in Verdict if f"`{v}`" not in said] == []
+    entry = DOCUMENT.read_text()
+    assert results.SCHEMA in entry
+    assert [v for v in Verdict if f"`{v}`" not in entry] == []
 
 
 def test_the_example_is_a_results_file() -> None:

@@ -117,10 +117,10 @@ def test_stopping_at_the_first_failure(tmp_path: Path) -> None:
     assert found.run.state == "interrupted"
     red = [r for r in found.results if r.verdict.failed and "not judged" not in r.actual]
     assert len(red) == 1
-    left = [r for r in found.results if "not judged" in r.actual]
-    assert left
-    assert {r.verdict for r in left} == {Verdict.UNKNOWN}
-    assert f"{len(left)} cases selected but not judged" in found.run.incomplete
+    remaining = [r for r in found.results if "not judged" in r.actual]
+    assert remaining
+    assert {r.verdict for r in remaining} == {Verdict.UNKNOWN}
+    assert f"{len(remaining)} cases selected but not judged" in found.run.incomplete
     assert "INTERRUPTED" in ran.printed
     assert "<b>INTERRUPTED</b>" in ran.text("report.html")
     assert "INTERRUPTED" in junit(ran).attrib["name"]
@@ -265,8 +265,8 @@ def test_junit_says_what_the_results_say(whole: factories.Audited) -> None:
     suite = junit(whole)
     told = {}
     for case in suite.iter("testcase"):
-        said = dict(properties(case))
-        told[said["host"], said["requirement"], said["aspect"]] = case, said["verdict"]
+        output = dict(properties(case))
+        told[output["host"], output["requirement"], output["aspect"]] = case, output["verdict"]
     assert sorted(told) == sorted(factories.names(whole.results.results))
     for row in whole.results.results:
         case, verdict = told[row.host, row.requirement, row.aspect]
