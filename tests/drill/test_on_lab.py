@@ -196,7 +196,8 @@ def test_the_client_asks_every_50_ms_and_sees_how_long_nobody_answered(
     assert len(hanging) > 8 * (returns - gone)
     longest = max(measurement.client_downtimes(asked, end - zero), key=lambda gap: gap.seconds)
     assert -0.7 < longest.started < gone - zero + 0.7
-    assert returns - zero - 1.0 < longest.ended < back - zero + 1.0
+    # The restarted server listens a while after systemctl has returned.
+    assert returns - zero - 1.0 < longest.ended < back - zero + 2.5
     assert longest.failed_requests >= 10
     assert any("curl 28" in said for said in http_client.failure_counts(asked.requests))
     assert left(lab) == []
