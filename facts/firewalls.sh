@@ -18,15 +18,10 @@ tables() { # [FAMILY]: nft's list of tables in $output; false where the kernel h
 show() {
   family=$1; shift
   capture "$@"
-<<<<<<< HEAD
-  [ "$r" = 0 ] || { printf '%s: %s\n' "$*" "$output" >&2; exit 3; }
-  printf '@ %s %s\n%s\n' "$1" "$family" "$output"
-=======
   [ "$r" = 0 ] || { printf '%s: %s\n' "$*" "$output" >&2; exit 3; }
   # Without times and counters, which differ between two audits.
   printf '@ %s %s\n' "$1" "$family"
   printf '%s\n' "$output" | sed -e '/^# Generated/d' -e '/^# Completed/d' -e 's/ \[[0-9]*:[0-9]*\]$//'
->>>>>>> s10-rows
 }
 has_filter() { # FAMILY: whether nftables has a table of that name, as iptables-nft makes it
   command -v nft >/dev/null || return 0
@@ -44,15 +39,9 @@ nftables() {
       table/*) ;;
       *) continue ;;
     esac
-<<<<<<< HEAD
-    capture nft list table "$family" "$name"
-    case $r/$output in
-      0/*) printf '@ nft %s\n%s\n' "$family" "$output" ;;
-=======
     capture nft -s list table "$family" "$name"
     case $r/$output in
       0/*) printf '@ nft %s\n%s\n' "$family" "$output" ;;
->>>>>>> s10-rows
       */*'No such file'*) ;;
       *) printf 'nft list table %s %s: %s\n' "$family" "$name" "$output" >&2; exit 3 ;;
     esac

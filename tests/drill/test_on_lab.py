@@ -177,7 +177,9 @@ def test_the_client_asks_every_50_ms_and_sees_how_long_nobody_answered(
         follow(loop, 2)
         zero = time.monotonic()
         lab[MASTER].run("ip address del 10.208.1.190/32 dev eth0")  # asks hang, and overlap
+        gone = time.monotonic()
         follow(loop, 2)
+        returns = time.monotonic()
         lab[MASTER].run("systemctl restart stand-in")
         back = time.monotonic()
         follow(loop, 3)
@@ -186,12 +188,16 @@ def test_the_client_asks_every_50_ms_and_sees_how_long_nobody_answered(
         loop.stop()
     log = http_client.parse_log(loop.record).since(zero + loop.clock.offset)
     assert measurement.invalid_because(log) == ""
-    # 20 a second, also while they hang; those of the last 2 s have not all been written.
+    # 20 a second, on a busy machine fewer; one after the other they would be 1 while they hang.
+    # Those of the last 2 s have not all been written.
     since = [a for a in log.requests if a.started < end - zero - 2.5]
-    assert len(since) == pytest.approx(20 * (end - began - 2.5), rel=0.25)
+    assert 10 * (end - began - 2.5) < len(since) < 25 * (end - began - 2.5)
+    hanging = [a for a in since if gone - zero < a.started < returns - zero]
+    assert len(hanging) > 8 * (returns - gone)
     longest = max(measurement.client_downtimes(log, end - zero), key=lambda gap: gap.seconds)
-    assert longest.started == pytest.approx(0, abs=0.7)
-    assert longest.ended == pytest.approx(back - zero, abs=1.0)
+    assert -0.7 < longest.started < gone - zero + 0.7
+    # The restarted server listens a while after systemctl has returned.
+    assert returns - zero - 1.0 < longest.ended < back - zero + 2.5
     assert longest.failed_requests >= 10
     assert any("curl 28" in output for output in http_client.failure_counts(log.requests))
     assert left(lab) == []
