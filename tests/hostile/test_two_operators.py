@@ -1,7 +1,7 @@
 """Two operators type at the same time in one checkout, with one reports folder.
 
 Each has an inventory. Each command ends as if it ran alone, and what it writes is its own; where
-both change one file, both changes are in it. Two fixes of one host are in tests/apply/test_typed.py.
+both change one file, both changes are in it. tests/apply/test_typed.py has two fixes of one host.
 `make soak` takes all pairs, other runs those that the day draws (HALE_SEED).
 """
 
