@@ -120,6 +120,9 @@ def check_plan(made: Plan, scope_of: ScopeOf) -> None:
 
     The paths of edited files are not compared: a site's link may lead to one that no pattern names.
     """
+    names = [host.host for host in made.hosts]
+    if len(set(names)) < len(names):
+        raise UserError("the plan has a host twice, which no plan has. Plan again.")
     for host in made.hosts:
         order = [step.change.apply_order for step in host.steps]
         if order != sorted(order):
