@@ -20,6 +20,7 @@ from hale.model.change import (
     Impact,
     KernelValueChange,
     ModuleChange,
+    SwapOff,
     SymlinkChange,
     UnitAction,
     UnitChange,
@@ -157,6 +158,10 @@ def not_planned(step: Step, scope: Scope) -> str:
             paths = (change.path, *change.preserve, *change.cascades_to)
             if not scope.has_values(paths) or change.write_after:
                 return f"would write {' and '.join((*paths, *dict(change.write_after)))}"
+        case FileEdit() | UnitChange() | ModuleChange() | SwapOff():
+            pass
+        case _:
+            return f"would {change.describe()!r}"
     needed = _IMPACTS.get(getattr(change, "action", None))  # type: ignore[arg-type]
     if needed and needed not in change.effects:
         return f"conceals that it {needed.value}"
