@@ -6,8 +6,8 @@ bench/install.py).
 
 All contenders run side by side: a round runs each of them, and the results are medians, and
 ratios of runs next to each other in time. Stock testinfra, which takes two minutes a run, runs in
-the first round only: an audit takes five to six minutes to measure. A contender that judges other
-tests than the audit, or judges them differently, ends the benchmark.
+the first round only. A contender that judges other tests than the audit, or judges them
+differently, ends the benchmark; Ctrl-C prints the ratio to the floor by the runs until then.
 
 Exit status: 0 targets reached, 1 a target missed, 2 nothing could be measured.
 """
@@ -17,6 +17,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -31,7 +32,7 @@ from rich.progress import (
 from bench import fix, report
 from bench.compliant_hosts import make_compliant
 from bench.contenders import MIN_TESTS, BenchLab, Contender, RunFailed, RunResult, contenders, run
-from bench.ratios import Disagreement, compare, repeats
+from bench.ratios import Disagreement, Series, compare, repeats
 from hale.paths import ROOT
 from lab.machine import LabError, LabUnavailable, running_lab
 
@@ -130,16 +131,21 @@ def _measure(arena: BenchLab, rounds: int, console: Console) -> report.AuditTimi
             progress.advance(task)
         by_key = {contender.key: contender for contender in everybody}
         done: dict[str, list[list[RunResult]]] = {key: [] for key in by_key}
-        for number, keys in enumerate(plan, 1):
-            for key in dict.fromkeys(keys):
-                done[key].append([])
-            for key in keys:
-                contender = by_key[key]
-                progress.update(task, description=f"round {number} of {rounds}: {contender.title}")
-                one = _checked(contender, arena, once)
-                done[key][-1].append(one)
-                console.print(f"  round {number}  {one.seconds:8.3f} s  {contender.title}")
-                progress.advance(task)
+        try:
+            for number, keys in enumerate(plan, 1):
+                for key in dict.fromkeys(keys):
+                    done[key].append([])
+                for key in keys:
+                    contender = by_key[key]
+                    label = f"round {number} of {rounds}: {contender.title}"
+                    progress.update(task, description=label)
+                    one = _checked(contender, arena, once)
+                    done[key][-1].append(one)
+                    console.print(f"  round {number}  {one.seconds:8.3f} s  {contender.title}")
+                    progress.advance(task)
+        except KeyboardInterrupt:
+            show_until_now(done, console)
+            raise
     return report.AuditTimings(
         titles={contender.key: contender.title for contender in everybody},
         done=done,
@@ -149,6 +155,17 @@ def _measure(arena: BenchLab, rounds: int, console: Console) -> report.AuditTimi
         load=(load, os.getloadavg()[0]),
         ended=time.time(),
     )
+
+
+def show_until_now(done: Mapping[str, Sequence[Sequence[RunResult]]], console: Console) -> None:
+    """The ratio to the floor by the runs that there are, if the measurement is stopped."""
+    both = [(a, f) for a, f in zip(done["audit"], done["floor"], strict=True) if a and f]
+    if both:
+        audit, floor = (
+            Series(tuple(tuple(one.seconds for one in runs) for runs in series))
+            for series in zip(*both, strict=True)
+        )
+        console.print(str(report.floor_verdict(audit, floor)))
 
 
 def _checked(contender: Contender, arena: BenchLab, reference: RunResult) -> RunResult:

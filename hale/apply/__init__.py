@@ -2,5 +2,6 @@
 
 `executor` prepares and applies one step on one host, with the handler of its kind of change.
 `journal` has an entry before and after each step, `lock` keeps other runs out, `gates` decides
-which hosts may be changed when, `runner` carries a plan out, `undo` makes a plan of a journal.
+which hosts may be changed when, `runner` carries a plan out, `undo` makes a plan of a journal,
+`trial` has a host undo a run by itself, and `trial_end` ends that.
 """

@@ -138,6 +138,7 @@ def program(run: str, steps: Mapping[int, PreparedStep]) -> str:
     undone.sort(key=lambda call: call[0])
     return "".join(
         (
+            "{\n",
             backup.STEP_PRELUDE,
             load_script(HERE / "backup.sh"),
             _variables(run),
@@ -145,7 +146,7 @@ def program(run: str, steps: Mapping[int, PreparedStep]) -> str:
             load_script(HERE / "trial_undo.sh"),
             *settled,
             *(call for _, call in undone),
-            "finish\n",
+            "finish\n} </dev/null\n",
         )
     )
 

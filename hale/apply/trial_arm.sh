@@ -3,8 +3,8 @@ set -u
 umask 077
 # The program that undoes the run is on standard input, in base64.
 arm() {
-  mkdir -p -- "$trial" && base64 -d >"$trial/undo.sh" && chmod 700 "$trial/undo.sh" &&
-    : >"$trial/lock" && sync "$trial/undo.sh" "$trial" || return
+  mkdir -p -- "$trial" && cat >"$trial/undo" && : >"$trial/lock" &&
+    sync "$trial/undo" "$trial" || return
   printf '%s\n' "$run" >"$marker.new" && replace_file "$marker.new" "$marker" &&
     write_state pending && write_service && write_timer "$seconds" && enable_timer &&
     systemctl --quiet start "$unit.timer" && systemctl --quiet is-active "$unit.timer"

@@ -146,6 +146,8 @@ def _not_an_undo(change: Action, folder: str, scope: Scope) -> str:
         case SwapOff() | SwapOn():
             if SwapOff not in scope.kinds:
                 return f"would {change.describe()!r}"
+        case _:
+            return f"would {change.describe()!r}"
     return ""
 
 

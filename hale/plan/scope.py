@@ -20,6 +20,7 @@ from hale.model.change import (
     Impact,
     KernelValueChange,
     ModuleChange,
+    SwapOff,
     SymlinkChange,
     UnitAction,
     UnitChange,
@@ -120,6 +121,9 @@ def check_plan(made: Plan, scope_of: ScopeOf) -> None:
 
     The paths of edited files are not compared: a site's link may lead to one that no pattern names.
     """
+    names = [host.host for host in made.hosts]
+    if len(set(names)) < len(names):
+        raise UserError("the plan has a host twice, which no plan has. Plan again.")
     for host in made.hosts:
         order = [step.change.apply_order for step in host.steps]
         if order != sorted(order):
@@ -154,6 +158,10 @@ def not_planned(step: Step, scope: Scope) -> str:
             paths = (change.path, *change.preserve, *change.cascades_to)
             if not scope.has_values(paths) or change.write_after:
                 return f"would write {' and '.join((*paths, *dict(change.write_after)))}"
+        case FileEdit() | UnitChange() | ModuleChange() | SwapOff():
+            pass
+        case _:
+            return f"would {change.describe()!r}"
     needed = _IMPACTS.get(getattr(change, "action", None))  # type: ignore[arg-type]
     if needed and needed not in change.effects:
         return f"conceals that it {needed.value}"

@@ -85,12 +85,22 @@ class OnTrial:
         for number in numbers:
             self.executor.apply(self.steps[number])
 
-    def time_is_over(self) -> str:
-        """The timer's service: what it prints."""
-        program = self.folder / "trial/undo.sh"
+    @property
+    def program(self) -> str:
+        """The program that the host has."""
+        return base64.b64decode((self.folder / "trial/undo").read_bytes()).decode()
+
+    def time_is_over(self, old: str = "", new: str = "") -> str:
+        """The timer's service: what it prints. old, new: of the program, replaced."""
         home, tools = self.host.top / "hale", self.host.session.tools
-        script = self.session.moved(program.read_text()).replace(HOME, str(home))
+        assert old in self.program
+        script = self.program.replace(old, new) if old else self.program
+        script = self.session.moved(script).replace(HOME, str(home))
         script = script.replace("PATH=/usr/sbin", f"PATH={tools}:/usr/sbin")
+        service = next(self.session.units.glob("*.service"), None)
+        if service is not None:
+            command = f"ExecStart=/bin/sh -c 'base64 -d {self.folder}/trial/undo | exec /bin/sh'\n"
+            assert command in service.read_text()
         done = subprocess.run(["/bin/sh"], input=script, capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
@@ -167,6 +177,16 @@ def test_what_was_applied_is_undone(armed: OnTrial, applied: tuple[int, ...]) ->
     assert not (armed.host.top / "hale/trial").exists()
 
 
+def test_an_audit_finds_no_command_of_a_boot_in_it(armed: OnTrial) -> None:
+    """It reads the files that a service names, such as one that sets what a run has set."""
+    files = [*armed.session.units.glob("*.*"), armed.folder / "trial/undo"]
+    assert len(files) == 4
+    for path in files:
+        assert path.is_dir() or str(armed.host.etc) not in path.read_text()
+    assert str(armed.host.etc) in armed.program
+    assert (armed.folder / "trial/undo").stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize("cut", [1, 2, 3])
 def test_a_step_that_was_applied_and_not_recorded_is_undone(armed: OnTrial, cut: int) -> None:
     armed.apply(1, 2, 3)
@@ -213,9 +233,7 @@ def test_an_undo_that_was_interrupted_goes_on(armed: OnTrial) -> None:
 
 def test_the_undo_of_an_interrupted_one_does_not_wait_for_the_window(armed: OnTrial) -> None:
     armed.apply(1)
-    broken = 'sed -i \'s/^finish$/cp -a "$units" "$units.cut"/\' '
-    subprocess.run(f"{broken} {armed.folder}/trial/undo.sh", shell=True, check=True)
-    armed.time_is_over()
+    armed.time_is_over("\nfinish\n", '\ncp -a "$units" "$units.cut"\n')
     (timer,) = Path(f"{armed.session.units}.cut").glob("*.timer")
     assert "OnActiveSec=1\n" in timer.read_text()
 
@@ -237,11 +255,8 @@ def test_a_step_that_runs_ends_before(armed: OnTrial) -> None:
         assert step.stdout
         assert step.stdin
         assert step.stdout.readline() == b"held\n"
-        program = armed.folder / "trial/undo.sh"
-        limited = program.read_text().replace("flock 8", "flock -n 8 || exit 77")
-        program.write_text(limited)
         with pytest.raises(AssertionError, match="77"):
-            armed.time_is_over()
+            armed.time_is_over("flock 8", "flock -n 8 || exit 77")
         step.stdin.close()
     armed.time_is_over()
 

@@ -18,10 +18,11 @@ Connect = Callable[..., Session]
 
 @pytest.fixture
 def connect() -> Iterator[Connect]:
-    """Makes sessions and closes them when the test is over."""
+    """Makes sessions and closes them when the test is over; a login has a minute."""
     sessions: list[Session] = []
 
     def make(name: str = "somehost", **how: Any) -> Session:
+        how.setdefault("connect_timeout", 60.0)
         sessions.append(Session(Target(name=name, **how)))
         return sessions[-1]
 

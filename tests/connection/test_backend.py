@@ -66,19 +66,19 @@ class TestPretended:
         assert backend.get_connection_type() == "hale"
 
     def test_text_is_utf8_and_no_python_is_asked(self, known: Known) -> None:
-        pool = known(Target(name="somehost"))
+        pool = known(Target(name="somehost", connect_timeout=60))
         host = host_of("somehost")
         assert host.check_output("echo %s", "größer 世界") == "größer 世界"
         assert host.run("printf '\\377'").stdout_bytes == b"\xff"
         assert pool.session("somehost").run("echo é").stdout == "é\n".encode()
 
     def test_timeout(self, known: Known) -> None:
-        known(Target(name="somehost"))
+        known(Target(name="somehost", connect_timeout=60))
         with pytest.raises(CommandTimeout):
             host_of("somehost").run("sleep 30", timeout=0.2)
 
     def test_local_commands_stay_local(self, known: Known) -> None:
-        pool = known(Target(name="somehost"))
+        pool = known(Target(name="somehost", connect_timeout=60))
         assert host_of("somehost").backend.run_local("echo %s", "a b").stdout == "a b\n"
         assert pool.session("somehost").attempts == 0
 

@@ -7,6 +7,7 @@ uses the sessions and then returns or raises.
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -15,7 +16,7 @@ import pytest
 
 from hale.apply import runner, trial, trial_end
 from hale.apply import workflow as apply
-from hale.apply.journal import Journal, TrialStarted, now
+from hale.apply.journal import NAME, Journal, RunFinished, RunState, TrialStarted, now
 from hale.apply.lock import Owner
 from hale.apply.prepared import StepFailed
 from hale.apply.trial import TrialReply
@@ -27,6 +28,7 @@ from hale.drill import workflow as drill
 from hale.drill.fault import Fault
 from hale.drill.journal import SCHEMA, DrillHeader, DrillJournal
 from hale.drill.workflow import DrillOptions
+from hale.files import manifest
 from hale.install import engine, joined, kubeconfig, plan_view, preflight, reset, session_leases
 from hale.install import workflow as install
 from hale.install.cluster_context import ClusterContext
@@ -101,6 +103,7 @@ class Site:
     broken: str = ""  # the part that raises `error`
     error: BaseException = field(default_factory=RuntimeError)
     reached: bool = False  # whether that part was called
+    ends: RunState | None = None  # the last entry of the journal of a fix or an undo
 
     @property
     def inventory(self) -> Inventory:
@@ -200,6 +203,8 @@ def of_apply(site: Site) -> ApplyOptions:
             "_before_after": True,
         },
     )
+    if site.ends:
+        site.patch.setattr(apply, "PlanRunner", partial(Ended, site.ends))
     return ApplyOptions(site.reports, known.path)
 
 
@@ -277,6 +282,7 @@ def of_install(site: Site, module: Any) -> InstallOptions:
         site.parts(planner, {"unsupported": (), "phase_statuses": []})
         site.patch.setattr(planner, "joined_hosts", all_joined)
     site.parts(joined, {"phase_statuses": []})
+    site.patch.setattr(install, "SETTLE_TIMEOUT", 0.0)  # seconds: what answers here stays as it is
     return InstallOptions(site.reports, site.path, fix=True, yes=True)
 
 
@@ -478,3 +484,36 @@ def test_undo_of_what_was_changed_since(site: Site) -> None:
     site.broken, site.error = "undo.with_diffs", StepFailed("no such backup")
     with pytest.raises(UserError, match="cannot be read"):
         undo(site)
+
+
+class Ended:
+    """As PlanRunner: its run ends at once, well or with a host that failed."""
+
+    def __init__(self, state: RunState, *given: Any) -> None:
+        self.state = state
+        (self.book,) = (one for one in given if isinstance(one, Journal))
+
+    def run(self) -> bool:
+        self.book.write(RunFinished(self.state, now()))
+        return self.state is RunState.FINISHED
+
+
+@pytest.mark.parametrize("state", [RunState.FINISHED, RunState.FAILED])
+@pytest.mark.parametrize("command", [fix, undo])
+def test_a_change_ends_with_its_manifest(
+    site: Site, command: Callable[[Site], object], state: RunState
+) -> None:
+    site.ends = state
+    command(site)
+    (folder,) = site.reports.glob(f"*-{command.__name__}")
+    assert manifest.differences(folder, manifest.read(folder)) == []
+    assert b"  change.html\n" in manifest.read(folder)
+
+
+@pytest.mark.parametrize("command", [install_one, reset_all])
+def test_an_install_and_a_reset_end_with_their_manifest(
+    site: Site, command: Callable[[Site], object]
+) -> None:
+    command(site)
+    (folder,) = (path.parent for path in site.reports.glob(f"*/{NAME}"))
+    assert manifest.differences(folder, manifest.read(folder)) == []

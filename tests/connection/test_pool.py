@@ -14,7 +14,7 @@ NAMES = ("m1", "n1")
 
 @pytest.fixture
 def pool() -> Iterator[SessionPool]:
-    with SessionPool({name: Target(name) for name in NAMES}) as made:
+    with SessionPool({name: Target(name, connect_timeout=60) for name in NAMES}) as made:
         yield made
 
 

@@ -166,7 +166,7 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
 def before(site: Site) -> Done:
     """The hosts that are spoilt later, as they were."""
     words = ("--hosts=root,tmp,garbage", f"--inventory={site.inventory}")
-    return typed(site.folder / "before", *words, *MOST)
+    return typed(site.folder / "before", *words, *MOST, "--connect-timeout=30")
 
 
 @pytest.fixture(scope="module")

@@ -10,21 +10,13 @@ from hale.pytest_plugin import argv, config
 from tests.engine.pytest_cli import EVIDENCE, Done, typed
 
 PLUGINS = {"PYTHONPATH": str(Path(__file__).parent / "plugins")}
-# Those of pytest and its extensions whose hooks take part in a run.
+# Those of pytest and its extensions that take most part in a run; the others are off together.
 OTHER_PLUGINS = (
     "assertion",
-    "cacheprovider",
     "capture",
     "hale.pytest_plugin.fastpath",
     "hale.pytest_plugin.options",
     "junitxml",
-    "logging",
-    "reports",
-    "skipping",
-    "subtests",
-    "threadexception",
-    "unittest",
-    "warnings",
 )
 # Those that pytest has besides, also of its next versions, and those that it makes as it starts.
 THE_REST = (
@@ -39,9 +31,6 @@ THE_REST = (
     "logging-plugin",
     "platformdirs",
 )
-
-
-ESSENTIAL = [name for name in essential_plugins if name not in config.NEEDED_PLUGINS]
 
 
 def without(*names: str) -> list[str]:
@@ -66,7 +55,6 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Done:
         (without("terminalreporter"), {}),
         (["-n2", *without("dsession")], {}),
         (["-n2", "-p", "shuffled"], PLUGINS),
-        (["-p", "xdist", "-p", "html"], {}),
         (["-p", "shuffled"], PLUGINS),
         ([], {"LC_ALL": "C", "PYTHONUTF8": "0"}),
         ([], {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
@@ -82,7 +70,6 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Done:
         "terminalreporter",
         "dsession",
         "shuffled-workers",
-        "xdist-named",
         "shuffled",
         "C",
         "C-not-coerced",
@@ -107,7 +94,7 @@ def test_the_verdicts_are_the_same(
         ([], {"PYTEST_ADDOPTS": "-p no:session"}, "-p no:session: an audit needs it"),
         ([], {"PYTEST_ADDOPTS": "-p no:pytestconfig"}, "-p no:pytestconfig: an audit needs it"),
         (without("terminal"), {}, "-p no:terminal: an audit needs it"),
-        *((without(name), {}, f"plugin {name} cannot be disabled") for name in ESSENTIAL),
+        (without("runner"), {}, "plugin runner cannot be disabled"),
         (["-p", "no:hale", "-p", "no:session"], {}, "-p no:session: an audit needs it"),
         (["-p", "no:hale.pytest_plugin.plugin"], {}, "nothing is audited without it"),
         *(
@@ -122,7 +109,7 @@ def test_the_verdicts_are_the_same(
         "addopts",
         "configuration",
         "terminal",
-        *ESSENTIAL,
+        "essential",
         "no-argv",
         "no-plugin",
         *config.NEEDED_PLUGINS,
@@ -144,6 +131,15 @@ def test_pytest_without_its_configuration_judges_nothing(words: list[str], tmp_p
     assert "helpconfig.py" in done.said
     assert "hale" not in done.said.replace(str(ROOT), "")
     assert "INTERNALERROR" not in done.said
+    assert done.folder is None
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", essential_plugins)
+def test_pytest_keeps_each_plugin_that_is_essential(name: str, tmp_path: Path) -> None:
+    done = typed(tmp_path / "r", *EVIDENCE, *without(name))
+    assert done.code == 4
+    assert "Traceback" not in done.said
     assert done.folder is None
 
 

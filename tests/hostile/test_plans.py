@@ -289,6 +289,13 @@ def test_steps_in_another_order() -> None:
         scope.check_plan(msgspec.structs.replace(made(edit(K8S)), hosts=(host,)), SCOPES)
 
 
+def test_a_host_twice() -> None:
+    forged = made(edit(K8S))
+    twice = msgspec.structs.replace(forged, hosts=forged.hosts * 2)
+    with pytest.raises(UserError, match="the plan has a host twice"):
+        scope.check_plan(twice, SCOPES)
+
+
 # --- beside a plan that is made now ---
 
 SWAP = "/dev/sdb1"

@@ -7,8 +7,10 @@ others can change is refused, with the reason.
 
 import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -21,10 +23,11 @@ from hale.install.executor import InstallStepExecutor, InstallStepFailed
 from hale.install.phase import RunScript, WriteFile
 from hale.install.secrets import Secrets
 from hale.model.change import Action, AppendLine, FileEdit, RestoreFile, SymlinkChange
+from hale.paths import ROOT
 from hale.plan import plan
 from hale.plan.plan import Step
 from remediate.cluster import scripts
-from tests.hostile.local_host import LocalHost, local_host
+from tests.hostile.local_host import USER, LocalHost, local_host
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="root writes, and nobody attacks")
 
@@ -255,3 +258,70 @@ def test_the_executor_of_an_install_keeps_originals_in_hales_folder() -> None:
     """Which the lock has looked at."""
     assert executor.BACKUP_DIR.startswith("/var/lib/hale/")
     assert executor.REPLACED_DIR.startswith("/var/lib/hale/")
+
+
+# --- what a run keeps, and its processes ---
+
+# Shell of an ordinary user, with $home for Hale's folder, $ops for the user's own and $pid for a
+# shell of Hale's on the host.
+ATTEMPTS = {
+    "lists Hale's folder": "ls $home",
+    "reads a file's original": "cat $home/runs/run/1/original",
+    "names a file's original by a hard link": "ln $home/runs/run/1/original $ops/mine",
+    "holds the lock": "flock -n $home/lock true",
+    "breaks the lock": "rm -f $home/lock",
+    "writes an original": "echo x >$home/runs/run/1/original",
+    "plants the folder of a run": "mkdir $home/runs/next",
+    "moves Hale's folder away": "mv $home $ops/hale",
+    "stops a process of Hale's": "kill -STOP $pid",
+    "reads its environment": "cat /proc/$pid/environ",
+    "reads what it reads": "cat /proc/$pid/fd/0",
+    "reads its memory": "dd if=/proc/$pid/mem of=$ops/memory bs=1 count=1",
+    "traces it": (
+        'python3 -c "import ctypes, sys; '
+        "sys.exit(ctypes.CDLL(None).ptrace(16, $pid, 0, 0) != 0 and 'Operation not permitted')\""
+    ),
+}
+DENIED = "Permission denied|Operation not permitted|cannot open lock file"
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_an_ordinary_user_gets_at_nothing_of_a_run(host: LocalHost, attempt: str) -> None:
+    (host.etc / "f").write_text("a secret\n")
+    edit(host, "f")
+    lock.acquire(host.session, Owner("me", "here", "run", "now"), stale=False)
+    home = host.top / "hale"
+    kept = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    assert b"a secret\n" in kept.values()
+    with subprocess.Popen(["/bin/sh"], stdin=subprocess.PIPE) as shell:
+        names = {"home": str(home), "ops": str(host.ops), "pid": str(shell.pid)}
+        try:
+            done = subprocess.run(
+                ["/bin/sh", "-c", ATTEMPTS[attempt]],
+                cwd=host.ops,
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"} | names,
+                user=USER,
+                group=USER,
+                extra_groups=[],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            state = Path(f"/proc/{shell.pid}/stat").read_text().rpartition(") ")[2][0]
+        finally:
+            shell.kill()
+    assert done.returncode
+    assert re.search(DENIED, done.stderr), done.stderr
+    assert not done.stdout
+    assert state in "SR"
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == kept
+
+
+def test_the_page_lists_every_attacker() -> None:
+    page = (ROOT / "docs/local-users.md").read_text()
+    missing = [name for name in (*ATTACKS, *ATTEMPTS) if f"| {name} |" not in page]
+    assert not missing
+    on_lab = (ROOT / "tests/facts/test_processes_on_lab.py").read_text()
+    named = re.findall(r"\| `(test_\w+)` \|", page)
+    assert all(f"def {name}(" in on_lab for name in named)
+    assert f"{len(ATTACKS) + len(ATTEMPTS) + len(named)} attackers: {len(ATTACKS)} beside" in page

@@ -103,6 +103,8 @@ def test_a_cluster_without_workers(tmp_path: Path) -> None:
     ("line", "why"),
     [
         ("ingress=nginx", "use one of none, traefik"),
+        ("dashboard=kubernetes-dashboard", "use one of none, headlamp"),
+        ("dashboard_image=headlamp:v1", "with its registry"),
         ("ingress_image=traefik:v3", "with its registry"),
         ("ingress_image=r.example/traefik@sha256:0f", "with its registry"),
         ('ingress_image="r.example/t:1\\" evil: yes"', "with its registry"),
