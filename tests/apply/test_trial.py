@@ -25,6 +25,7 @@ from lab import network
 from lab.faults.table import FAULTS
 from lab.machine import Lab, LabHost
 from tests.apply.compliant_lab import Ready
+from tests.apply.invoke_cli import Operator
 from tests.faults.fault_context import injected
 
 pytestmark = pytest.mark.lab
@@ -32,6 +33,7 @@ HOST = "k8s-node-02"
 PATIENCE = 60.0  # seconds
 FIREWALL = "firewalld enabled and running, as Debian leaves it"
 SITE = "/etc/sysctl.d/zz-site.conf"
+APPLY = ("fix", "--only=SYS-IP-FORWARD", f"--hosts={HOST}", "--apply", "--yes")
 _VALUES = """
 grep -rs '' /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/default/forwarding \
   /proc/sys/kernel/hostname
@@ -183,6 +185,58 @@ def test_the_operator_is_killed(harmed: Trial, tmp_path: Path, side: str, entry:
     end_window(harmed.host)
     harmed.check_undone()
     assert outcome(harmed.host), "the run was killed before its first step"
+
+
+def test_confirmed_in_time(operator: Operator, host: LabHost) -> None:
+    """And no other run changes the host while the trial goes on."""
+    status, output = operator.type(*APPLY, "--try=10m")
+    assert status == 0, output
+    run = operator.last.name
+    assert f"invoke confirm {run}" in output
+    assert "ON TRIAL" in (operator.last / "change.html").read_text()
+    assert left(host)
+    status, output = operator.type("runs")
+    assert "on trial until" in output
+    host.run(f"echo net.ipv4.ip_forward=0 >>{SITE}")
+    status, output = operator.type(*APPLY, "--force-unlock")
+    assert status == 1
+    assert f"{HOST} has {run} on trial. `invoke confirm {run}`" in output
+    host.run(f"sed -i '$d' {SITE}")
+    status, output = operator.type("confirm", run)
+    assert status == 0, output
+    assert f"confirmed: {HOST}" in output
+    assert not wait_until(lambda: left(host), PATIENCE, 0.1)
+    assert "# commented by Hale" in host.run(f"cat {SITE}").stdout.decode()
+    assert "confirmed on" in operator.type("runs")[1]
+    status, output = operator.type("undo", run, "--yes")
+    assert status == 0, output
+    assert host.run(f"cat {SITE}").stdout == b"net.ipv4.ip_forward=0\n"
+
+
+def test_confirmed_too_late(operator: Operator, host: LabHost) -> None:
+    status, output = operator.type(*APPLY, "--try=10m")
+    assert status == 0, output
+    end_window(host)
+    assert not wait_until(lambda: state(host) != "undone", PATIENCE, 0.1)
+    status, output = operator.type("confirm", operator.last.name)
+    assert status == 1
+    assert f"{operator.last.name}: undone by the host at " in output
+    assert host.run(f"cat {SITE}").stdout == b"net.ipv4.ip_forward=0\n"
+    assert "NOT CONFIRMED" in (operator.last / "change.html").read_text()
+    assert "undone by the hosts: k8s-node-02" in operator.type("runs")[1]
+
+
+def test_undone_in_time(operator: Operator, host: LabHost) -> None:
+    status, output = operator.type(*APPLY, "--try=10m")
+    assert status == 0, output
+    run = operator.last.name
+    status, output = operator.type("undo", run, "--yes")
+    assert status == 0, output
+    assert host.run(f"cat {SITE}").stdout == b"net.ipv4.ip_forward=0\n"
+    assert not wait_until(lambda: left(host), PATIENCE, 0.1)
+    assert state(host) == "cancelled"
+    status, output = operator.type("confirm", run)
+    assert (status, f"cancelled: {HOST}" in output) == (1, True), output
 
 
 def test_a_host_without_systemctl_is_refused(ready: Ready, host: LabHost) -> None:
