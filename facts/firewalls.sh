@@ -39,6 +39,12 @@ nftables() {
       table/*) ;;
       *) continue ;;
     esac
+    # Those of iptables' table nat may be many, and it filters nothing.
+    case $family/$name in ip/nat | ip6/nat)
+      capture nft list chains "$family"
+      [ "$r" = 0 ] || { printf 'nft list chains %s: %s\n' "$family" "$said" >&2; exit 3; }
+      printf '%s\n' "$said" | sed -n "/^table $family nat {/,/^}/p" | grep -q 'type filter' || continue ;;
+    esac
     capture nft -s list table "$family" "$name"
     case $r/$output in
       0/*) printf '@ nft %s\n%s\n' "$family" "$output" ;;
