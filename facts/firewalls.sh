@@ -42,8 +42,8 @@ nftables() {
     # Those of iptables' table nat may be many, and it filters nothing.
     case $family/$name in ip/nat | ip6/nat)
       capture nft list chains "$family"
-      [ "$r" = 0 ] || { printf 'nft list chains %s: %s\n' "$family" "$said" >&2; exit 3; }
-      printf '%s\n' "$said" | sed -n "/^table $family nat {/,/^}/p" | grep -q 'type filter' || continue ;;
+      [ "$r" = 0 ] || { printf 'nft list chains %s: %s\n' "$family" "$output" >&2; exit 3; }
+      printf '%s\n' "$output" | sed -n "/^table $family nat {/,/^}/p" | grep -q 'type filter' || continue ;;
     esac
     capture nft -s list table "$family" "$name"
     case $r/$output in
