@@ -188,6 +188,20 @@ def test_a_forged_plan_with_its_right_checksum(harmed: Operator, tmp_path: Path)
     assert "# commented by Hale: /dev/sdb1" in content(harmed, "/etc/fstab")
 
 
+def test_a_forged_journal_of_a_file_that_the_run_did_not_change(harmed: Operator) -> None:
+    status, said = harmed.type("fix", FORWARD, f"--hosts={HOST}", "--apply", "--yes")
+    assert status == 0, said
+    run = harmed.last
+    before = content(harmed, SYSCTL)
+    text = (run / "journal.jsonl").read_text()
+    assert SYSCTL in text
+    (run / "journal.jsonl").write_text(text.replace(SYSCTL, "/etc/site.conf"))
+    status, said = harmed.type("undo", run.name, "--yes")
+    assert status == 1
+    assert "it would restore /etc/site.conf on k8s-node-01, which has no record of it" in said
+    assert content(harmed, SYSCTL) == before
+
+
 def test_a_file_edited_before_the_undo_is_put_back_by_force_only(harmed: Operator) -> None:
     status, output = harmed.type("fix", FORWARD, f"--hosts={HOST}", "--apply", "--yes")
     assert status == 0, output

@@ -1,7 +1,7 @@
 """Plans by a forger: each has a right SHA-256, and shows or does what no remedy does.
 
 It is refused, with the reason, before a host is contacted; what only a host can show, before
-anything is done to it. tests/apply/test_typed.py has such plans on a real host.
+anything is done to it. tests/apply/test_typed.py has such plans and journals on a real host.
 """
 
 import json
