@@ -14,7 +14,7 @@ from enum import Enum, auto
 from hale.model.requirement import Severity
 from hale.model.results import Results
 from hale.model.verdict import Verdict
-from hale.report import causes, markdown, matrix
+from hale.report import causes, matrix
 from hale.report.text import escape_controls, fold_hostnames
 
 MAX_ANNOTATIONS = 10  # GitHub shows so many of one level and step
@@ -100,6 +100,8 @@ def append_summary(found: Results, environment: Mapping[str, str]) -> None:
     path = environment.get(SUMMARY_FILE, "")
     if not path or detect(environment) is not CiSystem.GITHUB:
         return
+    from hale.report import markdown  # slower to import than what other runs need of reports
+
     text = f"\n{markdown.render(found)}".encode(errors="backslashreplace")
     if len(text) > MAX_SUMMARY:
         text = text[: text.rindex(b"\n", 0, MAX_SUMMARY - len(_CUT)) + 1] + _CUT
