@@ -40,11 +40,12 @@ def program(path: Path, script: str) -> None:
     path.chmod(0o755)
 
 
+PROGRAMS = sorted(binaries.TOOLS.packages.values())
 #: A Go that is new enough and writes what it is asked to, without compiling.
-NEW = """
-[ "$1" = version ] && { echo go version go1.99.0 linux/amd64; exit; }
+NEW = f"""
+[ "$1" = version ] && {{ echo go version go1.99.0 linux/amd64; exit; }}
 while [ "$1" != -o ]; do shift; done
-touch "$2/pause" "$2/echo"
+for each in {" ".join(PROGRAMS)}; do touch "$2/$each"; done
 """
 
 
@@ -65,7 +66,7 @@ def test_a_killed_build_leaves_nothing_that_is_taken_for_complete(programs_in_fr
     with open_cache(cache_root(), lambda _: None) as again:
         built = golang.build_module(again, binaries.TOOLS)
     assert [path for path in cache_root().iterdir() if path.is_dir()] == [built]
-    assert sorted(path.name for path in built.iterdir()) == ["echo", "pause"]
+    assert sorted(path.name for path in built.iterdir()) == PROGRAMS
 
 
 def test_an_old_go_gets_a_newer_one_as_a_module(programs_in_front: Path) -> None:
