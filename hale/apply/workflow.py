@@ -208,7 +208,8 @@ def _undo(
     sessions: SessionPool,
 ) -> bool:
     name = story.header.run
-    scope_of = scope.scopes(loader.load_standard(ROOT / "standard"), known)
+    standard = loader.load_standard(ROOT / "standard")
+    scope_of = scope.scopes(standard, known)
     undo_scope.check_begun(story, scope_of)
     records = undo_scope.check_undo(story, hosts, scope_of)
     if story.open or story.end is None or story.cordoned:
@@ -227,7 +228,6 @@ def _undo(
     made_of = plan.load_plan(story.folder / "plan.json")
     machines = {h.host: h.machine_id for h in made_of.hosts}
     made = undo.build_undo_plan(story, hosts, made_of.profile, machines)
-    standard = loader.load_standard(ROOT / "standard")
     try:
         undo_scope.check_records(
             story, records, lambda host, file: undo.noted(sessions.session(host), file)
@@ -463,19 +463,22 @@ def _recover(
     owner: Owner,
     story: RunHistory,
 ) -> None:
-    """Recover a run under the locks, for an undo that is the first run after a crash."""
+    """Recover a run under the locks, for an undo that is the first run after a crash.
+
+    What its unfinished steps may do is checked (undo_scope.check_begun).
+    """
     report = console_reporter()
     needed = list(dict.fromkeys(b.host for b in story.open))
     run = story.header.run
     names = list(sessions.targets)
-    scope_of = scope.scopes(loader.load_standard(ROOT / "standard"), known)
-    with runner.locks_held(
-        sessions, names, needed, owner, stale=options.force_unlock, report=report, trial=run
+    with (
+        runner.locks_held(
+            sessions, names, needed, owner, stale=options.force_unlock, report=report, trial=run
+        ),
+        sealing.recovered(story.folder, report),
     ):
-        undo_scope.check_begun(story, scope_of)
-        with sealing.recovered(story.folder, report):
-            runner.recover(story, sessions, [h.name for h in known.masters], report)
-            change_page.write_page(story.folder, report)
+        runner.recover(story, sessions, [h.name for h in known.masters], report)
+        change_page.write_page(story.folder, report)
 
 
 def recover_runs(reports: Path, known: Inventory, sessions: SessionPool, report: Reporter) -> None:
