@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from hale.cli import run_folder
 from hale.files import manifest, signature
 from hale.files.manifest import FileDifference, FileState
 from hale.files.signature import KEY_VARIABLE, Signature, SignatureState
@@ -27,7 +28,7 @@ def verify(run: str, reports: Path, inventory: Path) -> tuple[str, int]:
     run: a folder of `reports`, or a path. inventory: who may sign stands beside it. The run's own
     record is not used for that: whoever changes a run could name another inventory there.
     """
-    folder = _folder(run, reports)
+    folder = run_folder.find_folder(run, reports)
     content = _manifest(folder)
     differ = manifest.differences(folder, content)
     allowed = inventory.with_name(signature.ALLOWED_SIGNERS)
@@ -50,20 +51,13 @@ def sign(run: str, reports: Path, key: str) -> str:
     typed = key or os.environ.get(KEY_VARIABLE, "")
     if not typed.strip():
         raise UserError(f"name the ssh key: --key FILE, or the variable {KEY_VARIABLE}.")
-    folder = _folder(run, reports)
+    folder = run_folder.find_folder(run, reports)
     differ = manifest.differences(folder, _manifest(folder))
     if differ:
         lines = "\n".join(_difference_lines(differ))
         raise UserError(f"nothing is signed: {folder.name} is not as it was written:\n{lines}")
     signature.sign(folder, Path(typed).expanduser())
     return escape_controls(f"signed: {folder / manifest.SIGNATURE}") + "\n"
-
-
-def _folder(run: str, reports: Path) -> Path:
-    found = next((f for f in (reports / run, Path(run)) if run and f.is_dir()), None)
-    if found is None:
-        raise UserError(f"no run {run} in {reports}.")
-    return found
 
 
 def _manifest(folder: Path) -> bytes:

@@ -18,10 +18,11 @@ def find_file(run: str, reports: Path, name: str) -> Path:
 
     Raises UserError if there is no such run.
     """
-    if file := next((place for place in _places(run, reports) if run and place.is_file()), None):
+    if file := next((place for place in _places(run, reports) if place.is_file()), None):
         return file
     return find_folder(run, reports) / name
 
 
-def _places(run: str, reports: Path) -> tuple[Path, Path]:
-    return reports / run, Path(run)
+def _places(run: str, reports: Path) -> tuple[Path, ...]:
+    """Where it may be; an empty text is no run."""
+    return (reports / run, Path(run)) if run else ()

@@ -22,7 +22,6 @@ from hale.model.errors import Location, UserError
 NAME = "SHA256SUMS"
 SIGNATURE = "SHA256SUMS.sig"
 MOST = 64 * regular.MIB
-_CHUNK = regular.MIB
 _LINE = re.compile(rb"(\\?)([0-9a-f]{64})  (.+)")
 _ESCAPES = {b"\\": rb"\\", b"\n": rb"\n", b"\r": rb"\r"}
 _UNESCAPES = {escape: byte for byte, escape in _ESCAPES.items()}
@@ -120,14 +119,11 @@ def _scan(folder: Path) -> tuple[list[str], list[FileDifference]]:
 
 def _digest(path: Path) -> str:
     """The SHA-256 in hex. Raises OSError; UserError if it has become no regular file."""
-    digest = hashlib.sha256()
     try:
         with regular.open_file(path, follow=False) as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except regular.UnfitFile as error:
         raise UserError(f"it is {error}: a run has files only.", Location(path)) from None
-    return digest.hexdigest()
 
 
 def _line(path: str, digest: str) -> bytes:

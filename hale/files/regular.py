@@ -5,8 +5,8 @@ Opening a FIFO would wait for a writer, and a device may have no end.
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 MIB = 1 << 20
 MOST = 1024 * MIB  # of evidence: 16 hosts that have answered all that one may
@@ -29,7 +29,7 @@ def kind_of(mode: int) -> str:
     return _KINDS.get(stat.S_IFMT(mode), "")
 
 
-def open_file(path: Path, *, follow: bool = True) -> BinaryIO:
+def open_file(path: Path, *, follow: bool = True) -> BufferedReader:
     """Open it to read, at once. Raises OSError, ValueError (a NUL byte in the path), UnfitFile.
 
     follow: a symbolic link; if not, one is an OSError (ELOOP).
