@@ -5,12 +5,22 @@ Source: distribution's "reference" for names of images.
 """
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from facts.cluster import nodes
 from hale.install.cluster_context import ClusterContext
-from hale.install.phase import Batch, Observations, PhaseProblem, Probes, Problems, WaitForPhase
+from hale.install.phase import (
+    Batch,
+    Observations,
+    Phase,
+    PhaseProblem,
+    Probes,
+    Problems,
+    WaitForPhase,
+)
 from hale.inventory.ini import Host
 from remediate.cluster import network, templates
 
@@ -75,6 +85,46 @@ class ClusterComponent:
             **dict(self.values),
         )
         return replace(site, files={**site.files, self.manifest: text.encode()})
+
+
+class ComponentPhase(Phase):
+    """The phase of a component: it applies the manifest where the inventory asks for it."""
+
+    DEPENDS_ON = ("workers",)
+    _component: ClassVar[ClusterComponent]
+
+    def skip_reason(self, site: ClusterContext) -> str:
+        """Where the inventory asks for none."""
+        kind = self._component.kind
+        requested = getattr(site.cluster, kind) == self._component.name
+        return "" if requested else f"the inventory asks for no {kind}"
+
+    def probes(self, site: ClusterContext, host: Host) -> Probes:
+        """Whether the manifest was applied, and its objects exist."""
+        return {} if self.skip_reason(site) else self._component.probes(site, host)
+
+    def gate_problems(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
+        """A cluster without a worker, on which it would run nowhere."""
+        if self.skip_reason(site) or site.workers:
+            return ()
+        one = self._component
+        return (
+            f"{one.kind}={one.name} needs a worker: {one.title} does not run on control-plane "
+            "nodes. Add one to [workers], or remove the line and name a manifest of your own in "
+            "addons.",
+        )
+
+    def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
+        """The objects to make, of a manifest that was not applied; then pods that are not ready."""
+        return () if self.skip_reason(site) else self._component.remaining(site, observations)
+
+    def differences(self, site: ClusterContext, observations: Observations) -> Problems:
+        """What differs from the manifest since it was applied."""
+        return () if self.skip_reason(site) else self._component.differences(site, observations)
+
+    def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
+        """Apply it, and wait for its pods."""
+        return () if self.skip_reason(site) else (self._component.batch(site, observations),)
 
 
 def _image(site: ClusterContext, name: str) -> str:

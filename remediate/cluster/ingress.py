@@ -12,43 +12,34 @@ Sources: doc.traefik.io, "Kubernetes Ingress Routing Configuration", "EntryPoint
 kubernetes.io, "Configuration Best Practices" (hostPort), "DaemonSet", "Pod Security Standards".
 """
 
-from collections.abc import Iterable
-
 from facts.cluster import kubernetes, nodes
 from hale.install.cluster_context import ClusterContext
-from hale.install.phase import Batch, Observations, Phase, Probes, Problems
+from hale.install.phase import Observations, Probes
 from hale.inventory.ini import Host
-from remediate.cluster.components import ClusterComponent
+from remediate.cluster.components import ClusterComponent, ComponentPhase
 
 CHECK_HOST = "hale-check.ingress.internal"
-TRAEFIK = ClusterComponent(
-    "traefik",
-    "ingress",
-    "Traefik",
-    nodes.Object("apps/v1", "DaemonSet", "traefik", "hale-ingress"),
-    "ingress-traefik.yaml.j2",
-    (("check_host", CHECK_HOST),),
-)
 PORTS = (80, 443)
 
 
-class Ingress(Phase):
+class Ingress(ComponentPhase):
     """Traefik on every worker."""
 
     name = "ingress"
     title = "Ingress"
-    DEPENDS_ON = ("workers",)
     REMEDIATES = frozenset({"CMP-INGRESS"})
-
-    def skip_reason(self, site: ClusterContext) -> str:
-        """Where the inventory asks for none."""
-        return "" if site.cluster.ingress == "traefik" else "the inventory asks for no ingress"
+    _component = ClusterComponent(
+        "traefik",
+        "ingress",
+        "Traefik",
+        nodes.Object("apps/v1", "DaemonSet", "traefik", "hale-ingress"),
+        "ingress-traefik.yaml.j2",
+        (("check_host", CHECK_HOST),),
+    )
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
         """The manifest's objects, and each worker's ports."""
-        if self.skip_reason(site):
-            return {}
-        return {**TRAEFIK.probes(site, host), **self.gate_probes(site, host)}
+        return {**super().probes(site, host), **self.gate_probes(site, host)}
 
     def gate_probes(self, site: ClusterContext, host: Host) -> Probes:
         """Each worker's ports; without workers a master's, so that `gate_problems` is consulted."""
@@ -57,31 +48,12 @@ class Ingress(Phase):
         return {kubernetes.SUBJECT: (kubernetes.probe(stacked=site.etcd_is_stacked),)}
 
     def gate_problems(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
-        """A cluster without a worker, on which no Traefik would run; a port that is in use."""
-        if self.skip_reason(site):
-            return ()
-        if not site.workers:
-            return (
-                "ingress=traefik needs a worker: Traefik does not run on control-plane nodes. Add "
-                "one to [workers], or remove the line and name a manifest of your own in addons.",
-            )
-        return _ports_in_use(site, observations)
+        """A cluster without a worker; a port that is in use."""
+        return super().gate_problems(site, observations) or self.preflight(site, observations)
 
     def preflight(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
-        """A port that is in use by now."""
+        """A port that is in use."""
         return () if self.skip_reason(site) else _ports_in_use(site, observations)
-
-    def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
-        """The objects to make, of a manifest that was not applied; then pods that are not ready."""
-        return () if self.skip_reason(site) else TRAEFIK.remaining(site, observations)
-
-    def differences(self, site: ClusterContext, observations: Observations) -> Problems:
-        """What differs from the manifest since it was applied."""
-        return () if self.skip_reason(site) else TRAEFIK.differences(site, observations)
-
-    def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
-        """Apply it, and wait for its pods."""
-        return () if self.skip_reason(site) else (TRAEFIK.batch(site, observations),)
 
 
 def _ports_in_use(site: ClusterContext, observations: Observations) -> tuple[str, ...]:
