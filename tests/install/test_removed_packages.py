@@ -23,6 +23,18 @@ def packages_host(tmp_path: Path, *there: str) -> tuple[dict[str, str], Path]:
     return programs | {"apt-get": "", "dpkg": ""}, tmp_path / "hale" / "packages"
 
 
+def removal(tmp_path: Path, record: Path, names: str) -> str:
+    """The script that removes those of these packages that Hale has installed."""
+    return scripts.load("is_installed") + scripts.load(
+        "remove_packages",
+        names=names,
+        record=str(record),
+        repository="hale-of-a-test",
+        written=f"{tmp_path}/written",
+        keepalived=f"{tmp_path}/keepalived.conf",
+    )
+
+
 def test_what_an_installation_adds_is_remembered(tmp_path: Path) -> None:
     programs, record = packages_host(tmp_path, "containerd", "runc")
     names = "containerd runc kubelet kubernetes-cni containernetworking-plugins"
@@ -61,14 +73,7 @@ def test_only_packages_of_hale_are_removed(
     if recorded is not None:
         record.write_text(recorded)
     (tmp_path / "calls").touch()
-    script = scripts.load("is_installed") + scripts.load(
-        "remove_packages",
-        names="kubelet containerd haproxy kubernetes-cni",
-        record=str(record),
-        repository="hale-of-a-test",
-        written=f"{tmp_path}/written",
-        keepalived=f"{tmp_path}/keepalived.conf",
-    )
+    script = removal(tmp_path, record, "kubelet containerd haproxy kubernetes-cni")
     done = run(tmp_path, script, **programs)
     assert done.returncode == 0, done.stderr
     calls = (tmp_path / "calls").read_text().splitlines()
@@ -113,15 +118,7 @@ def test_files_that_the_site_has_edited_outlive_their_package(
         f"*Conffiles*) echo;; *) {programs['dpkg-query']};; esac"
     )
     programs["systemctl"] = "exit 3"  # neither runs
-    script = scripts.load("is_installed") + scripts.load(
-        "remove_packages",
-        names="haproxy keepalived",
-        record=str(record),
-        repository="hale-of-a-test",
-        written=f"{tmp_path}/written",
-        keepalived=f"{tmp_path}/keepalived.conf",
-    )
-    done = run(tmp_path, script, **programs)
+    done = run(tmp_path, removal(tmp_path, record, "haproxy keepalived"), **programs)
     assert done.returncode == 0, done.stderr
     calls = (tmp_path / "calls").read_text()
     assert re.findall(r"apt-get .* purge (.*)", calls) == ([purged] if purged else [])

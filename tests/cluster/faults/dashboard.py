@@ -5,8 +5,8 @@ dashboard that is right is shown by recorded evidence alone.
 """
 
 from lab.faults.fault import fail, unknown
-from tests.cluster.faults.fault import FIRST, KUBECTL, Both, ClusterFault, on
-from tests.cluster.faults.ingress import ECHO
+from tests.cluster.faults import fault
+from tests.cluster.faults.fault import FIRST, Both, ClusterFault
 
 NAMESPACE = "dashboard-fault"
 DASHBOARD = """
@@ -52,19 +52,11 @@ subjects: [{kind: ServiceAccount, name: board, namespace: dashboard-fault}]
 
 
 def with_objects(*objects: str, **values: str) -> Both:
-    """Objects in a namespace of their own, which goes again with all that is in it."""
+    """Objects in a namespace of their own, with these texts for the words in them."""
     text = "---".join(objects)
     for name, value in {"REPLICAS": "1", "KIND": "ClusterIP", **values}.items():
         text = text.replace(name, value)
-    inject = (
-        f"{KUBECTL} create namespace {NAMESPACE} && echo=$({ECHO}) &&\n"
-        f'sed "s|ECHO|$echo|" <<"END" | {KUBECTL} apply -f -\n{text}\nEND'
-    )
-    undo = (
-        f"{KUBECTL} delete namespace {NAMESPACE} --ignore-not-found &&"
-        f" {KUBECTL} delete clusterrolebinding,clusterrole {NAMESPACE} --ignore-not-found"
-    )
-    return on(FIRST, inject, undo)
+    return fault.with_objects(NAMESPACE, text, f"clusterrolebinding,clusterrole {NAMESPACE}")
 
 
 ROW = "CMP-DASHBOARD runtime @cluster"

@@ -17,6 +17,9 @@ NODE, OTHER_NODE = WORKERS = tuple(h.name for h in HOSTS if h.role == "workers")
 EVERY = MASTERS + WORKERS
 ADDRESS = {h.name: h.address for h in HOSTS}
 KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
+ECHO_IMAGE = (
+    f"{KUBECTL} -n lab get deployment echo -o jsonpath={{.spec.template.spec.containers[0].image}}"
+)
 MANIFESTS = "/etc/kubernetes/manifests"
 # Leaders lose their lease when their own apiserver, or etcd, takes no writes; so does a kubelet,
 # and its node is not ready. Without a quorum no apiserver can list anything.
@@ -71,6 +74,23 @@ class ClusterFault:
 def on(host: str, inject: str, undo: str) -> Both:
     """The steps of a fault that one host has."""
     return {"inject": ((host, inject),), "undo": ((host, undo),)}
+
+
+def with_objects(namespace: str, text: str, cleanup: str) -> Both:
+    """Objects in a namespace of their own, which goes again with all that is in it.
+
+    text: their YAML, in which ECHO is the image of the lab's echo. cleanup: what else kubectl
+    deletes.
+    """
+    inject = (
+        f"{KUBECTL} create namespace {namespace} && echo=$({ECHO_IMAGE}) &&\n"
+        f'sed "s|ECHO|$echo|" <<"END" | {KUBECTL} apply -f -\n{text}\nEND'
+    )
+    undo = (
+        f"{KUBECTL} delete namespace {namespace} --ignore-not-found &&"
+        f" {KUBECTL} delete {cleanup} --ignore-not-found"
+    )
+    return on(FIRST, inject, undo)
 
 
 def without_manifest(host: str, component: str) -> Both:

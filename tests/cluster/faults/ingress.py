@@ -5,7 +5,8 @@ and path, which a controller must not.
 """
 
 from lab.faults.fault import fail
-from tests.cluster.faults.fault import FIRST, KUBECTL, Both, ClusterFault, on
+from tests.cluster.faults import fault
+from tests.cluster.faults.fault import FIRST, Both, ClusterFault
 
 NAMESPACE = "ingress-fault"
 CLASS = """
@@ -55,23 +56,12 @@ kind: Service
 metadata: {name: empty, namespace: ingress-fault}
 spec: {selector: {app: none}, ports: [{port: 80}]}
 """
-ECHO = (
-    f"{KUBECTL} -n lab get deployment echo -o jsonpath={{.spec.template.spec.containers[0].image}}"
-)
 
 
 def with_objects(*objects: str, replicas: int = 2, service: str = "edge") -> Both:
     """Objects in a namespace of their own, which goes again with all that is in it."""
     text = "---".join(objects).replace("REPLICAS", str(replicas)).replace("SERVICE", service)
-    inject = (
-        f"{KUBECTL} create namespace {NAMESPACE} && echo=$({ECHO}) &&\n"
-        f'sed "s|ECHO|$echo|" <<"END" | {KUBECTL} apply -f -\n{text}\nEND'
-    )
-    undo = (
-        f"{KUBECTL} delete namespace {NAMESPACE} --ignore-not-found &&"
-        f" {KUBECTL} delete ingressclass fault --ignore-not-found"
-    )
-    return on(FIRST, inject, undo)
+    return fault.with_objects(NAMESPACE, text, "ingressclass fault")
 
 
 INGRESS = "CMP-INGRESS runtime @cluster"
