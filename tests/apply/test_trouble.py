@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
+from hale.plan import plan
 from lab.machine import LabHost
 from tests.apply.invoke_cli import Operator
 
 pytestmark = pytest.mark.lab
-# Of a file that a boot would not find there, nothing would be planned now.
-NOT_PLANNED = "a plan that is made now does not have this step. Plan again"
 HOST = "k8s-node-01"
 FILE = "/etc/sysctl.d/zz-site.conf"
 LINE = "net.ipv4.ip_forward=0\n"
@@ -67,15 +66,15 @@ TROUBLE = {
     "read-only file system": (
         "mount --bind /etc/sysctl.d /etc/sysctl.d; mount -o remount,bind,ro /etc/sysctl.d",
         "umount /etc/sysctl.d",
-        NOT_PLANNED,
+        "Read-only file system",
     ),
-    "mounted by itself": (f"mount --bind {FILE} {FILE}", f"umount {FILE}", NOT_PLANNED),
+    "mounted by itself": (f"mount --bind {FILE} {FILE}", f"umount {FILE}", "findmnt"),
     "disk full": (
         "mkdir /run/small; mount -t tmpfs -o size=16k none /run/small;"
         " cp -a /etc/sysctl.d/. /run/small/; mount --bind /run/small /etc/sysctl.d;"
         " ! head -c 100000 /dev/zero >/etc/sysctl.d/fill 2>/dev/null",
         "umount /etc/sysctl.d /run/small; rmdir /run/small",
-        NOT_PLANNED,
+        "make room",
     ),
     "no room for originals": (
         "mkdir -p /var/lib/hale; mount -t tmpfs -o size=8k,mode=700 none /var/lib/hale;"
@@ -87,21 +86,34 @@ TROUBLE = {
 }
 
 
+NOT_FOUND_BY_A_BOOT = ("read-only file system", "mounted by itself", "disk full")
+NOT_PLANNED = "a plan that is made now does not have this step. Plan again"
+
+
 @pytest.mark.parametrize("kind", TROUBLE)
 def test_what_cannot_be_written_is_told_and_left_whole(
     operator: Operator, host: LabHost, kind: str, tmp_path: Path
 ) -> None:
-    """The plan is made before. Where a boot would not find these files, its step is refused."""
+    """The plan is made before. Where a boot would not find these files, an audit refuses its step;
+    without one between, as where the trouble begins after it, the write itself fails."""
     does, undoes, hint = TROUBLE[kind]
     host.run("sysctl -qw net.ipv4.ip_forward=1")
-    plan = tmp_path / "fix.json"
-    status, output = operator.type("fix", *FORWARD, f"--out={plan}")
+    saved = tmp_path / "fix.json"
+    status, output = operator.type("fix", *FORWARD, f"--out={saved}")
     assert status == 0, output
     with with_it(host, does, undoes):
         before = state(host)
-        status, output = operator.type("fix", f"--plan={plan}", *APPLY)
+        made = plan.load_plan(saved)
+        story, run = operator.ready.apply(made)
+        (number,) = (
+            n for n, step in enumerate(made.hosts[0].steps, 1) if FILE in step.change.describe()
+        )
+        assert (HOST, number) not in story.done
+        assert hint in run.failed[HOST]
+        assert state(host) == before
+        status, output = operator.type("fix", f"--plan={saved}", *APPLY)
         assert status == 1
-        assert hint in output, output
+        assert (NOT_PLANNED if kind in NOT_FOUND_BY_A_BOOT else hint) in output, output
         assert state(host) == before
         assert host.run("ls -A /etc/sysctl.d | grep hale || true").stdout == b""
         assert "lock" not in host.run("ls /var/lib/hale").stdout.decode().split()
