@@ -142,11 +142,11 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> tuple[Site, Site]:
             text = (DATA / name).read_text().replace('"extended"', '"baseline"')
             (place / name).write_text(re.sub(r"k8s-(master|node)", rf"{site.prefix}8s-\1", text))
     typed(*(site.words("judge") for site in made))
-    for judged in sorted(reports.glob("*-audit")):
-        found = results_file.load_results(judged / "results.json")
+    for judged in sorted(reports.glob("*/results.json")):
+        found = results_file.load_results(judged)
         mine = next(s for s in made if found.run.inventory == str(s.inventory))
-        shutil.move(judged / "results.json", mine.run)
-        shutil.rmtree(judged)
+        shutil.move(judged, mine.run)
+        shutil.rmtree(judged.parent)
     for ended in typed(*(site.words("accept") for site in made)):
         assert ended.status == 0, ended.output
     for site in made:
