@@ -21,9 +21,10 @@ from rich.console import Console
 from rich.text import Text
 
 from hale.apply import lock, sealing
+from hale.apply.cluster_lock import locks_held
 from hale.apply.gates import HEALTH_TIMEOUT, POLL_INTERVAL, unhealthy
 from hale.apply.journal import now
-from hale.apply.runner import locks_held, new_owner
+from hale.apply.run_journals import new_owner
 from hale.audit import recorder
 from hale.audit.audit import Audit
 from hale.audit.run import AuditResult
