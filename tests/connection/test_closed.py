@@ -24,10 +24,13 @@ from hale.apply.trial import TrialReply
 from hale.audit import recorder
 from hale.audit.cases import build_cases
 from hale.audit.recorder import create_run_dir
+from hale.drill import cluster_audit
+from hale.drill import interrupted as interrupted_drills
+from hale.drill import runner as drill_runner
 from hale.drill import workflow as drill
 from hale.drill.fault import Fault
 from hale.drill.journal import SCHEMA, DrillHeader, DrillJournal
-from hale.drill.workflow import DrillOptions
+from hale.drill.options import DrillOptions
 from hale.files import manifest
 from hale.install import engine, joined, kubeconfig, plan_view, preflight, reset, session_leases
 from hale.install import workflow as install
@@ -365,16 +368,16 @@ def fetch(site: Site) -> None:
 def of_drill(site: Site) -> DrillOptions:
     """The options of a drill, and all its parts."""
     fault = Fault(FaultKind.ETCD, "m1")
+    site.parts(cluster_audit, {"audit": site.audited})
+    site.parts(interrupted_drills, {"lock.release": None, "revert.revert_all": list})
+    site.parts(drill, {"wait_until_healthy": ([], None)})
     site.parts(
-        drill,
+        drill_runner,
         {
-            "audit": site.audited,
             "require_healthy": None,
             "find_roles": None,
             "is_inconclusive": False,
             "locks_held": nothing,
-            "lock.release": None,
-            "revert.revert_all": list,
             "DrillRunner._select": fault,
             "DrillRunner._confirm": None,
             "DrillRunner._drills": None,
