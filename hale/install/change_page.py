@@ -15,7 +15,7 @@ import msgspec
 from hale.apply import change_page, journal
 from hale.apply.change_page import load_audit, run_approval, run_state
 from hale.apply.journal import Entry, InstallStepDone, InstallStepStarted, InstallStepState
-from hale.apply.runner import Reporter
+from hale.apply.reporter import Reporter
 from hale.install import saved_plan
 from hale.install.saved_plan import InstallPlan, PlannedPhase
 from hale.model import results
