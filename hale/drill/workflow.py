@@ -27,18 +27,18 @@ from hale.apply.runner import locks_held, new_owner
 from hale.audit import recorder
 from hale.audit.audit import Audit
 from hale.audit.run import AuditResult
-from hale.drill import actions, change_page, drill_page, journal, revert
+from hale.drill import actions, change_page, components, drill_page, http_client, journal, revert
 from hale.drill.actions import ActionFailed
 from hale.drill.experiment import DrillRun
 from hale.drill.fault import (
-    HOST_FAULTS,
+    WORKLOAD_FAULTS,
     ClusterRoles,
     Fault,
     PowerSwitch,
     select_client,
     select_fault,
 )
-from hale.drill.http_client import Request
+from hale.drill.http_client import ClientTarget, Request
 from hale.drill.journal import (
     DrillEnd,
     DrillHeader,
@@ -52,7 +52,7 @@ from hale.drill.sampler import SamplerStopped
 from hale.files import signals
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
-from hale.model.drill import FaultKind, Measurement
+from hale.model.drill import CLUSTER_FAULTS, COMPONENT_FAULTS, FaultKind, Measurement
 from hale.model.errors import UserError
 from hale.model.requirement import Aspect, Guard, Profile
 from hale.model.results import Results
@@ -90,7 +90,7 @@ class DrillOptions:
 
 def run_drills(options: DrillOptions) -> bool:
     """Run the drills; True if every result passed and the cluster is healthy. Raises UserError."""
-    typed = list(FaultKind) if options.faults == "all" else options.faults.split(",")
+    typed = list(CLUSTER_FAULTS) if options.faults == "all" else options.faults.split(",")
     if unknown := sorted(set(typed) - set(FaultKind)):
         raise UserError(
             f"unknown drill {unknown[0]!r}: choose from {', '.join(FaultKind)}, or all."
@@ -197,13 +197,13 @@ class DrillRunner:
         options, inventory, log = self.options, self.inventory, self.view.log
         folder = recorder.create_run_dir(options.reports, "drill")
         log("", f"auditing the cluster of {inventory.path}")
-        audited = audit_cluster(inventory, folder / "before", self.sessions.targets)
+        audited = audit_cluster(inventory, folder / "before", self.sessions.targets, self.kinds)
         if is_inconclusive(audited.results):
             log("", "some results are UNKNOWN; auditing once more")
             shutil.rmtree(folder / "before")
-            audited = audit_cluster(inventory, folder / "before", self.sessions.targets)
+            audited = audit_cluster(inventory, folder / "before", self.sessions.targets, self.kinds)
         before, judged = audited.results, audited.audit
-        require_healthy(before, _guards(judged.standard))
+        require_healthy(before, _guards(judged.standard, self.kinds))
         roles = find_roles(judged)
         # Before the confirmation: every fault is possible here.
         planned = [self._select(kind, roles) for kind in self.kinds]
@@ -243,7 +243,7 @@ class DrillRunner:
                 log("", "stopping; injected faults are reverted first")
             wrong = self._revert(book, folder)
             log("", "auditing the cluster again")
-            rows, _ = wait_until_healthy(inventory, self.sessions.targets, folder)
+            rows, _ = wait_until_healthy(inventory, self.sessions.targets, folder, self.kinds)
             if not wrong:
                 state = DrillState.INTERRUPTED if reason else DrillState.FINISHED
                 book.write(DrillEnd(state, now()))
@@ -267,6 +267,10 @@ class DrillRunner:
 
     def _select(self, kind: FaultKind, roles: ClusterRoles) -> Fault:
         power = self.options.power if self.inventory.environment == "lab" else None
+        if kind in COMPONENT_FAULTS:
+            return components.select_fault(
+                kind, self.inventory, self.sessions, self.options.host, power
+            )
         return select_fault(kind, self.inventory, roles, self.options.host, power)
 
     def _confirm(self, planned: Sequence[Fault]) -> None:
@@ -288,29 +292,42 @@ class DrillRunner:
         for number, fault in enumerate(planned):
             if number:
                 # The VIP and etcd's leader have moved: find the roles again.
-                rows, judged = wait_until_healthy(self.inventory, self.sessions.targets)
+                rows, judged = wait_until_healthy(
+                    self.inventory, self.sessions.targets, kinds=self.kinds
+                )
                 if rows or judged is None:
                     raise ActionFailed(f"the cluster is unhealthy before {fault.kind}: {rows[0]}")
                 fault = self._select(fault.kind, find_roles(judged))
             watcher = self._watcher(fault)
-            if fault.kind in HOST_FAULTS and not replicas:
+            if fault.kind in WORKLOAD_FAULTS and not replicas:
                 replicas = len(self.inventory.hosts)
                 self.view.log(watcher, f"deploying a workload with {replicas} replicas")
                 book.write(WorkloadEvent(watcher, False, now()))
                 actions.deploy_workload(self.sessions, watcher, replicas)
+            client, requested = self._client(fault)
             drill = DrillRun(
                 inventory=self.inventory,
                 sessions=self.sessions,
                 folder=folder / fault.kind,
                 fault=fault,
-                client=select_client(self.inventory, {fault.host: fault.kind}),
+                client=client,
                 watcher=watcher,
-                replicas=replicas if fault.kind in HOST_FAULTS else 0,
+                replicas=replicas if fault.kind in WORKLOAD_FAULTS else 0,
                 power=self.options.power,
                 journal=book,
                 view=self.view,
+                requested=requested,
             )
             self._done.append(drill.run())
+
+    def _client(self, fault: Fault) -> tuple[str, ClientTarget]:
+        """Where requests are sent from, and what is requested."""
+        known = self.inventory
+        if fault.kind not in COMPONENT_FAULTS:
+            client = select_client(known, {fault.host: fault.kind})
+            return client, http_client.apiserver(known.endpoint)
+        client = components.select_client(known, fault.kind, self.sessions, fault.host)
+        return client, components.find_target(fault.kind, known, self.sessions, client)
 
     def _watcher(self, fault: Fault) -> str:
         """A control-plane node without a fault."""
@@ -355,8 +372,15 @@ class DrillRunner:
 # --- audits of the cluster ---
 
 
-def audit_cluster(known: Inventory, folder: Path, targets: Mapping[str, Target]) -> AuditResult:
-    """Audit what the cluster must meet, and its roles, into folder, over new sessions.
+def audit_cluster(
+    known: Inventory,
+    folder: Path,
+    targets: Mapping[str, Target],
+    kinds: Collection[FaultKind] = (),
+) -> AuditResult:
+    """Audit what the cluster must meet for these drills, and its roles, into folder.
+
+    Over new sessions.
 
     Raises UserError.
     """
@@ -370,14 +394,18 @@ def audit_cluster(known: Inventory, folder: Path, targets: Mapping[str, Target])
             known,
             standard,
             Profile.BASELINE,
-            requirements=_guards(standard) | roles | drilled,
+            requirements=_guards(standard, kinds) | roles | drilled,
             sessions=sessions,
         )
 
 
-def _guards(standard: Standard) -> frozenset[str]:
-    """Ids of the requirements that the cluster must meet before and after a drill."""
-    return frozenset(r.id for r in standard.guarding(Guard.DRILL))
+def _guards(standard: Standard, kinds: Collection[FaultKind]) -> frozenset[str]:
+    """Ids of the requirements that the cluster must meet before and after these drills.
+
+    The drill of a component adds that of the subject of its name.
+    """
+    own = {r.id for r in standard.requirements if r.subject in {*COMPONENT_FAULTS} & {*kinds}}
+    return frozenset(r.id for r in standard.guarding(Guard.DRILL)) | own
 
 
 def is_inconclusive(before: Results) -> bool:
@@ -422,7 +450,10 @@ def find_roles(judged: Audit) -> ClusterRoles:
 
 
 def wait_until_healthy(
-    known: Inventory, targets: Mapping[str, Target], folder: Path | None = None
+    known: Inventory,
+    targets: Mapping[str, Target],
+    folder: Path | None = None,
+    kinds: Collection[FaultKind] = (),
 ) -> tuple[list[str], Audit | None]:
     """Audit until the cluster is healthy, for up to HEALTH_TIMEOUT; returns failures and the audit.
 
@@ -437,11 +468,11 @@ def wait_until_healthy(
             nonlocal judged
             shutil.rmtree(latest, ignore_errors=True)
             try:
-                audited = audit_cluster(known, latest, targets)
+                audited = audit_cluster(known, latest, targets, kinds)
                 judged = audited.audit
             except (UserError, OSError) as error:  # a full disk, say: the drill still ends in order
                 return [str(error)]
-            return unhealthy(audited.results.results, _guards(judged.standard))
+            return unhealthy(audited.results.results, _guards(judged.standard, kinds))
 
         failures = wait_until(check, HEALTH_TIMEOUT, POLL_INTERVAL)
         if folder is not None and latest.exists():
