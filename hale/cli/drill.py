@@ -28,8 +28,8 @@ def drill_command(power: Callable[[Path], PowerSwitch | None]) -> Task[Any]:
         positional=["part"],
         without_positional="revert",
         help={
-            "part": "which fault to inject: vip, apiserver, etcd, worker, master, several "
-            "separated by commas, or all",
+            "part": "which fault to inject: vip, apiserver, etcd, worker, master, ingress, "
+            "dashboard, several separated by commas, or all (the first five)",
             "inventory": options.INVENTORY,
             "host": "the host to inject it on (default: the one with the largest effect)",
             "allow-production": "run on hosts that are not a lab; read docs/drills.md first",

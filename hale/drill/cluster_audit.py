@@ -11,6 +11,7 @@ from hale.audit.audit import Audit
 from hale.audit.run import AuditResult
 from hale.drill.fault import ClusterRoles
 from hale.inventory.ini import Inventory
+from hale.model.drill import COMPONENT_FAULTS, FaultKind
 from hale.model.errors import UserError
 from hale.model.requirement import Aspect, Guard, Profile
 from hale.model.results import Results
@@ -23,10 +24,15 @@ from hale.standard import loader
 from hale.standard.loader import Standard
 
 
-def audit_cluster(known: Inventory, folder: Path, targets: Mapping[str, Target]) -> AuditResult:
-    """Audit what the cluster must meet, and its roles, into folder, over new sessions.
+def audit_cluster(
+    known: Inventory,
+    folder: Path,
+    targets: Mapping[str, Target],
+    kinds: Collection[FaultKind] = (),
+) -> AuditResult:
+    """Audit what the cluster must meet for these drills, and its roles, into folder.
 
-    Raises UserError.
+    Over new sessions. Raises UserError.
     """
     folder.mkdir()
     standard = loader.load_standard(ROOT / "standard")
@@ -38,14 +44,18 @@ def audit_cluster(known: Inventory, folder: Path, targets: Mapping[str, Target])
             known,
             standard,
             Profile.BASELINE,
-            requirements=drill_guards(standard) | roles | drilled,
+            requirements=drill_guards(standard, kinds) | roles | drilled,
             sessions=sessions,
         )
 
 
-def drill_guards(standard: Standard) -> frozenset[str]:
-    """Ids of the requirements that the cluster must meet before and after a drill."""
-    return frozenset(r.id for r in standard.guarding(Guard.DRILL))
+def drill_guards(standard: Standard, kinds: Collection[FaultKind] = ()) -> frozenset[str]:
+    """Ids of the requirements that the cluster must meet before and after these drills.
+
+    The drill of a component adds that of the subject of its name.
+    """
+    own = {r.id for r in standard.requirements if r.subject in {*COMPONENT_FAULTS} & {*kinds}}
+    return frozenset(r.id for r in standard.guarding(Guard.DRILL)) | own
 
 
 def is_inconclusive(before: Results) -> bool:
@@ -90,7 +100,10 @@ def find_roles(judged: Audit) -> ClusterRoles:
 
 
 def wait_until_healthy(
-    known: Inventory, targets: Mapping[str, Target], folder: Path | None = None
+    known: Inventory,
+    targets: Mapping[str, Target],
+    folder: Path | None = None,
+    kinds: Collection[FaultKind] = (),
 ) -> tuple[list[str], Audit | None]:
     """Audit until the cluster is healthy, for up to HEALTH_TIMEOUT; returns failures and the audit.
 
@@ -105,11 +118,11 @@ def wait_until_healthy(
             nonlocal judged
             shutil.rmtree(latest, ignore_errors=True)
             try:
-                audited = audit_cluster(known, latest, targets)
+                audited = audit_cluster(known, latest, targets, kinds)
                 judged = audited.audit
             except (UserError, OSError) as error:  # a full disk, say: the drill still ends in order
                 return [str(error)]
-            return unhealthy(audited.results.results, drill_guards(judged.standard))
+            return unhealthy(audited.results.results, drill_guards(judged.standard, kinds))
 
         failures = wait_until(check, HEALTH_TIMEOUT, POLL_INTERVAL)
         if folder is not None and latest.exists():

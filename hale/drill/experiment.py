@@ -10,7 +10,7 @@ from hale.drill import actions, health, http_client, measurement
 from hale.drill.actions import ActionFailed
 from hale.drill.fault import HOST_FAULTS, Fault, PowerSwitch
 from hale.drill.health import HealthTimeline, PoweredOff, Sample
-from hale.drill.http_client import Request
+from hale.drill.http_client import ClientTarget, Request
 from hale.drill.journal import DrillJournal, FaultInjected, FaultReverted, SamplersStarted
 from hale.drill.live_view import LiveView
 from hale.drill.measurement import is_settled, unhealthy_components
@@ -18,7 +18,7 @@ from hale.drill.sampler import RemoteSampler
 from hale.files import atomic
 from hale.inventory.ini import Inventory
 from hale.model import results
-from hale.model.drill import ComponentKind, Measurement
+from hale.model.drill import COMPONENT_FAULTS, ComponentKind, Measurement
 from hale.model.errors import Location, UserError
 from hale.polling import wait_until
 from hale.ssh import SessionPool
@@ -28,7 +28,7 @@ STEADY_FOR = 2.0  # seconds of nothing but successful requests before a fault is
 STEADY_TIMEOUT = 40.0  # seconds until the cluster must be steady
 MIN_FAULT = 8.0  # seconds that a fault lasts at least, so that missing lease renewals show
 MAX_FAULT = 60.0  # seconds that a fault lasts at most without a workload
-MAX_EVICTION = 240.0  # seconds that it lasts at most with one, whose Pods are to move elsewhere
+MAX_EVICTION = 240.0  # seconds that it lasts at most with a replica that is to be missed, or moved
 REBOOT_TIMEOUT = 600.0  # seconds until a rebooted host must be back
 HEALTH_TIMEOUT = 300.0  # seconds until the cluster must be healthy after the revert
 
@@ -40,6 +40,7 @@ RECOVERS_DURING_FAULT = (ComponentKind.ETCD_QUORUM, ComponentKind.REPLICAS, *hea
 class DrillRun:
     """One fault on one host. replicas: of the workload, 0 without one.
 
+    requested: by the client; without, the apiserver through the VIP.
     brief: revert as soon as the client is served again, for a benchmark.
     """
 
@@ -54,6 +55,7 @@ class DrillRun:
     journal: DrillJournal
     view: LiveView
     brief: bool = False
+    requested: ClientTarget | None = None
     _requests: list[Request] = field(default_factory=list)
     _samples: list[Sample] = field(default_factory=list)
     _timelines: tuple[HealthTimeline, ...] = ()
@@ -70,7 +72,7 @@ class DrillRun:
         api = health.api_script(workload=bool(self.replicas))
         client, watcher = map(self.sessions.target, (self.client, self.watcher))
         self._samplers = (
-            RemoteSampler(client, "client", http_client.client_script(self.inventory.endpoint)),
+            RemoteSampler(client, "client", http_client.client_script(self._target)),
             RemoteSampler(watcher, "etcd", health.etcd_script(self.inventory)),
             RemoteSampler(watcher, "api", api),
         )
@@ -94,8 +96,7 @@ class DrillRun:
 
     def _run_phases(self) -> Measurement:
         log, fault = self.view.log, self.fault
-        url, period = http_client.url(self.inventory.endpoint), http_client.PERIOD * 1000
-        log(self.client, f"requesting {url} every {period:g} ms")
+        log(self.client, f"requesting {self._target} every {http_client.PERIOD * 1000:g} ms")
         if not self._wait_until(self._is_steady, STEADY_TIMEOUT):
             reasons = unhealthy_components(self._timelines) or list(
                 http_client.failure_counts(self._requests)
@@ -110,7 +111,9 @@ class DrillRun:
         self.journal.write(FaultInjected(fault.kind, fault.host, fault.reboots, started))
         self._injected_at = actions.inject(self.sessions, fault, self.power)
         if not fault.reboots:
-            self._wait_until(self._has_recovered, MAX_EVICTION if self.replicas else MAX_FAULT)
+            self._wait_until(
+                self._has_recovered, MAX_EVICTION if self._loses_replica else MAX_FAULT
+            )
             log(fault.host, f"reverting: {fault.title}")
             self._reverted_at = time.monotonic() - self._injected_at
             actions.revert(self.sessions, fault, self.power)
@@ -125,6 +128,15 @@ class DrillRun:
             unhealthy = "; ".join(unhealthy_components(self._timelines))
             log("", f"unhealthy after {HEALTH_TIMEOUT:g} s: {unhealthy}")
         return self._measurement(started, had_replica)
+
+    @property
+    def _target(self) -> ClientTarget:
+        return self.requested or http_client.apiserver(self.inventory.endpoint)
+
+    @property
+    def _loses_replica(self) -> bool:
+        """Whether the cluster has to find out that a replica is lost with its node."""
+        return bool(self.replicas) or self.fault.kind in COMPONENT_FAULTS
 
     # --- conditions ---
 
@@ -148,6 +160,8 @@ class DrillRun:
             return False
         if self.brief:
             return True
+        if self.fault.kind in COMPONENT_FAULTS and not self._node_is_missed():
+            return False
         watched = {t.kind: t for t in self._timelines if t.kind in RECOVERS_DURING_FAULT}
         if not all(t.healthy for t in watched.values()):
             return False
@@ -158,6 +172,11 @@ class DrillRun:
             or self.fault.kind not in HOST_FAULTS
             or bool(replicas.unhealthy_intervals(0.0))
         )
+
+    def _node_is_missed(self) -> bool:
+        """Whether the cluster considers the node dead: only then do Services drop its pods."""
+        nodes = next(t for t in self._timelines if t.kind is ComponentKind.NODES)
+        return bool(nodes.unhealthy_intervals(0.0))
 
     def _is_healthy(self) -> bool:
         sampled_again = (
@@ -250,6 +269,7 @@ class DrillRun:
             had_replica=had_replica,
             reboots=self.fault.reboots,
             invalid_because=measurement.invalid_because(log),
+            route=str(self._target),
         )
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from hale.inventory.ini import Inventory
-from hale.model.drill import FaultKind
+from hale.model.drill import COMPONENT_FAULTS, FaultKind
 from hale.model.errors import UserError
 from hale.shell import PROCESSES, load_script, script_with
 
@@ -38,7 +38,9 @@ HAPROXY = "haproxy.service"
 _UNDO = "hale-drill-undo"
 
 #: The faults that stop a host.
-HOST_FAULTS = (FaultKind.WORKER, FaultKind.MASTER)
+HOST_FAULTS = (FaultKind.WORKER, FaultKind.MASTER, *COMPONENT_FAULTS)
+#: Those that lose a replica of the drill's own workload, too.
+WORKLOAD_FAULTS = (FaultKind.WORKER, FaultKind.MASTER)
 
 
 class PowerError(Exception):
@@ -61,6 +63,8 @@ _TITLES = {
     FaultKind.ETCD: "the etcd member on {}",
     FaultKind.WORKER: "the worker {}",
     FaultKind.MASTER: "the control-plane node {}",
+    FaultKind.INGRESS: "the node {} with a replica of the ingress",
+    FaultKind.DASHBOARD: "the node {} with a replica of the dashboard",
 }
 _METHODS = {
     FaultKind.VIP: "SIGKILL, masked until reverted",
@@ -68,6 +72,8 @@ _METHODS = {
     FaultKind.ETCD: "SIGKILL at every restart",
     FaultKind.WORKER: "power cut",
     FaultKind.MASTER: "power cut",
+    FaultKind.INGRESS: "power cut",
+    FaultKind.DASHBOARD: "power cut",
 }
 
 

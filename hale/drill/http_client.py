@@ -1,11 +1,14 @@
 """The client: requests the apiserver's /readyz through the VIP every 50 ms, on new connections.
 
-Each request is a curl process of its own that verifies the certificate. Requests overlap, so one
+Or a route of the ingress, or the dashboard (components.py). Each request is a curl process of its
+own that verifies the certificate of an https URL. Requests overlap, so one
 that hangs does not delay the next. Each line of the log says when its request started and ended,
 and with what result. A downtime lasts from the end of the last successful request to the end of
 the next one.
 
-Sources: kubernetes.io, "Kubernetes API health endpoints"; curl(1), EXIT CODES and --write-out.
+Sources: kubernetes.io, "Kubernetes API health endpoints"; curl(1), EXIT CODES, --write-out, and
+--resolve (of several addresses, the next one is tried where a connection to one fails or takes half
+of the time that is left).
 """
 
 import re
@@ -36,13 +39,35 @@ def url(endpoint: ControlPlaneEndpoint) -> str:
     return f"https://{vip}:{endpoint.port}/readyz"
 
 
-def client_script(endpoint: ControlPlaneEndpoint) -> str:
+class ClientTarget(Struct, frozen=True):
+    """What the client requests.
+
+    through: for people, where its requests go. resolved: words for curl's --resolve, one of which
+    each request takes in turn; empty for a URL with an address. certificate: the client's own.
+    """
+
+    url: str
+    through: str
+    resolved: tuple[str, ...] = ()
+    certificate: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.url} {self.through}"
+
+
+def apiserver(endpoint: ControlPlaneEndpoint) -> ClientTarget:
+    """The apiserver through the VIP."""
+    return ClientTarget(url(endpoint), "through the VIP", certificate=CLIENT_CERTIFICATE)
+
+
+def client_script(target: ClientTarget) -> str:
     """The client's loop, in POSIX sh, on a fixed schedule: one late request delays no other."""
     return BEGIN + script_with(
         Path(__file__).with_suffix(".sh"),
-        url=url(endpoint),
+        url=target.url,
+        resolved=" ".join(target.resolved),
         ca=CA_FILE,
-        certificate=CLIENT_CERTIFICATE,
+        certificate=target.certificate,
         timeout=str(REQUEST_TIMEOUT),
         period=str(round(PERIOD * 100)),
     )
@@ -60,7 +85,7 @@ class Request(Struct, frozen=True):
 
     @property
     def ok(self) -> bool:
-        """Whether an apiserver with a valid certificate reported that it is ready."""
+        """Whether the answer was HTTP 200, from a server with a valid certificate if it has one."""
         return self.exit_status == 0 and self.http_status == 200
 
     @property

@@ -16,7 +16,7 @@ from hale.apply.journal import now
 from hale.apply.run_journals import new_owner
 from hale.audit import recorder
 from hale.audit.run import AuditResult
-from hale.drill import actions, change_page, drill_page, journal, revert
+from hale.drill import actions, change_page, components, drill_page, http_client, journal, revert
 from hale.drill.actions import ActionFailed
 from hale.drill.cluster_audit import (
     audit_cluster,
@@ -27,15 +27,15 @@ from hale.drill.cluster_audit import (
     wait_until_healthy,
 )
 from hale.drill.experiment import DrillRun
-from hale.drill.fault import HOST_FAULTS, ClusterRoles, Fault, select_client, select_fault
-from hale.drill.http_client import Request
+from hale.drill.fault import WORKLOAD_FAULTS, ClusterRoles, Fault, select_client, select_fault
+from hale.drill.http_client import ClientTarget, Request
 from hale.drill.journal import DrillEnd, DrillHeader, DrillJournal, DrillState, WorkloadEvent
 from hale.drill.live_view import LiveView
 from hale.drill.options import DrillOptions
 from hale.drill.sampler import SamplerStopped
 from hale.drill.sealing import seal_drill
 from hale.inventory.ini import Inventory
-from hale.model.drill import FaultKind, Measurement
+from hale.model.drill import COMPONENT_FAULTS, FaultKind, Measurement
 from hale.model.errors import UserError
 from hale.model.results import Results
 from hale.report.change import page
@@ -61,7 +61,7 @@ class DrillRunner:
         folder = recorder.create_run_dir(options.reports, "drill")
         audited = self._audit_before(folder)
         judged = audited.audit
-        require_healthy(audited.results, drill_guards(judged.standard))
+        require_healthy(audited.results, drill_guards(judged.standard, self.kinds))
         roles = find_roles(judged)
         # Before the confirmation: every fault is possible here.
         planned = [self._select(kind, roles) for kind in self.kinds]
@@ -93,11 +93,15 @@ class DrillRunner:
     def _audit_before(self, folder: Path) -> AuditResult:
         """Audit the cluster, twice if the first audit is inconclusive."""
         self.view.log("", f"auditing the cluster of {self.inventory.path}")
-        audited = audit_cluster(self.inventory, folder / "before", self.sessions.targets)
+        audited = audit_cluster(
+            self.inventory, folder / "before", self.sessions.targets, self.kinds
+        )
         if is_inconclusive(audited.results):
             self.view.log("", "some results are UNKNOWN; auditing once more")
             shutil.rmtree(folder / "before")
-            audited = audit_cluster(self.inventory, folder / "before", self.sessions.targets)
+            audited = audit_cluster(
+                self.inventory, folder / "before", self.sessions.targets, self.kinds
+            )
         return audited
 
     def _inject_and_revert(self, folder: Path, planned: Sequence[Fault]) -> "_DrillEnd":
@@ -132,7 +136,9 @@ class DrillRunner:
                 log("", "stopping; injected faults are reverted first")
             not_reverted = self._revert(book, folder)
             log("", "auditing the cluster again")
-            problems, _ = wait_until_healthy(self.inventory, self.sessions.targets, folder)
+            problems, _ = wait_until_healthy(
+                self.inventory, self.sessions.targets, folder, self.kinds
+            )
             if not not_reverted:
                 state = DrillState.INTERRUPTED if reason else DrillState.FINISHED
                 book.write(DrillEnd(state, now()))
@@ -140,6 +146,10 @@ class DrillRunner:
 
     def _select(self, kind: FaultKind, roles: ClusterRoles) -> Fault:
         power = self.options.power if self.inventory.environment == "lab" else None
+        if kind in COMPONENT_FAULTS:
+            return components.select_fault(
+                kind, self.inventory, self.sessions, self.options.host, power
+            )
         return select_fault(kind, self.inventory, roles, self.options.host, power)
 
     def _confirm(self, planned: Sequence[Fault]) -> None:
@@ -161,29 +171,42 @@ class DrillRunner:
         for number, fault in enumerate(planned):
             if number:
                 # The VIP and etcd's leader have moved: find the roles again.
-                rows, judged = wait_until_healthy(self.inventory, self.sessions.targets)
+                rows, judged = wait_until_healthy(
+                    self.inventory, self.sessions.targets, kinds=self.kinds
+                )
                 if rows or judged is None:
                     raise ActionFailed(f"the cluster is unhealthy before {fault.kind}: {rows[0]}")
                 fault = self._select(fault.kind, find_roles(judged))
             watcher = self._watcher(fault)
-            if fault.kind in HOST_FAULTS and not replicas:
+            if fault.kind in WORKLOAD_FAULTS and not replicas:
                 replicas = len(self.inventory.hosts)
                 self.view.log(watcher, f"deploying a workload with {replicas} replicas")
                 book.write(WorkloadEvent(watcher, False, now()))
                 actions.deploy_workload(self.sessions, watcher, replicas)
+            client, requested = self._client(fault)
             drill = DrillRun(
                 inventory=self.inventory,
                 sessions=self.sessions,
                 folder=folder / fault.kind,
                 fault=fault,
-                client=select_client(self.inventory, {fault.host: fault.kind}),
+                client=client,
                 watcher=watcher,
-                replicas=replicas if fault.kind in HOST_FAULTS else 0,
+                replicas=replicas if fault.kind in WORKLOAD_FAULTS else 0,
                 power=self.options.power,
                 journal=book,
                 view=self.view,
+                requested=requested,
             )
             self._done.append(drill.run())
+
+    def _client(self, fault: Fault) -> tuple[str, ClientTarget]:
+        """Where requests are sent from, and what is requested."""
+        known = self.inventory
+        if fault.kind not in COMPONENT_FAULTS:
+            client = select_client(known, {fault.host: fault.kind})
+            return client, http_client.apiserver(known.endpoint)
+        client = components.select_client(known, fault.kind, self.sessions, fault.host)
+        return client, components.find_target(fault.kind, known, self.sessions, client)
 
     def _watcher(self, fault: Fault) -> str:
         """A control-plane node without a fault."""

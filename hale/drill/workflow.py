@@ -18,7 +18,7 @@ from hale.drill.runner import DrillRunner
 from hale.files import signals
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
-from hale.model.drill import FaultKind
+from hale.model.drill import CLUSTER_FAULTS, FaultKind
 from hale.model.errors import UserError
 from hale.ssh import SessionPool
 from hale.ssh.inventory_targets import targets_of
@@ -26,7 +26,7 @@ from hale.ssh.inventory_targets import targets_of
 
 def run_drills(options: DrillOptions) -> bool:
     """Run the drills; True if every result passed and the cluster is healthy. Raises UserError."""
-    typed = list(FaultKind) if options.faults == "all" else options.faults.split(",")
+    typed = list(CLUSTER_FAULTS) if options.faults == "all" else options.faults.split(",")
     if unknown := sorted(set(typed) - set(FaultKind)):
         raise UserError(
             f"unknown drill {unknown[0]!r}: choose from {', '.join(FaultKind)}, or all."

@@ -9,13 +9,27 @@ import msgspec
 
 
 class FaultKind(StrEnum):
-    """What a fault stops. In the order of `invoke drill all`: the least disruptive first."""
+    """What a fault stops. In the order in which several run: the least disruptive first."""
 
     VIP = "vip"
     APISERVER = "apiserver"
     ETCD = "etcd"
     WORKER = "worker"
     MASTER = "master"
+    INGRESS = "ingress"
+    DASHBOARD = "dashboard"
+
+
+#: What `invoke drill all` injects: every cluster has these.
+CLUSTER_FAULTS = (
+    FaultKind.VIP,
+    FaultKind.APISERVER,
+    FaultKind.ETCD,
+    FaultKind.WORKER,
+    FaultKind.MASTER,
+)
+#: The loss of a node with a replica of what `invoke install` adds where a site asks for it.
+COMPONENT_FAULTS = (FaultKind.INGRESS, FaultKind.DASHBOARD)
 
 
 class ComponentKind(StrEnum):
@@ -111,6 +125,7 @@ class Measurement(
     median_latency: seconds, of successful requests before the injection.
     had_replica: whether a replica of the workload ran on the host.
     invalid_because: why the measurement proves nothing; empty if it is valid.
+    route: what the client requested, and at which addresses.
     """
 
     kind: FaultKind
@@ -135,6 +150,7 @@ class Measurement(
     had_replica: bool
     reboots: bool
     invalid_because: str = ""
+    route: str = ""
 
     @property
     def longest_downtime(self) -> float:

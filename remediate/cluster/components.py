@@ -22,6 +22,7 @@ from hale.install.phase import (
     WaitForPhase,
 )
 from hale.inventory.ini import Host
+from hale.model.components import AddedComponent
 from remediate.cluster import network, templates
 
 _TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
@@ -32,16 +33,28 @@ PATIENCE = 300.0  # seconds for the image to be pulled, and the pods to be ready
 class ClusterComponent:
     """One of components.toml.
 
-    kind: what it is for a cluster, and the variable that asks for it; title: its name for people.
     workload: what must be ready. template: of its manifest. values: for the template.
     """
 
-    name: str
-    kind: str
-    title: str
+    added: AddedComponent
     workload: nodes.Object
     template: str
     values: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the inventory calls it, and components.toml."""
+        return self.added.value
+
+    @property
+    def kind(self) -> str:
+        """What it is for a cluster, and the variable that asks for it."""
+        return self.added.variable
+
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+        return self.added.title
 
     @property
     def manifest(self) -> Path:

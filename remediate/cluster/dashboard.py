@@ -12,6 +12,7 @@ from facts.cluster import nodes
 from hale.install.cluster_context import ClusterContext
 from hale.install.phase import Probes
 from hale.inventory.ini import Host
+from hale.model.components import DASHBOARD
 from remediate.cluster.components import ClusterComponent, ComponentPhase
 
 
@@ -22,10 +23,8 @@ class Dashboard(ComponentPhase):
     title = "Dashboard"
     REMEDIATES = frozenset({"CMP-DASHBOARD"})
     _component = ClusterComponent(
-        "headlamp",
-        "dashboard",
-        "Headlamp",
-        nodes.Object("apps/v1", "Deployment", "headlamp", "hale-dashboard"),
+        DASHBOARD,
+        nodes.Object("apps/v1", "Deployment", DASHBOARD.name, DASHBOARD.namespace),
         "dashboard-headlamp.yaml.j2",
     )
 

@@ -16,9 +16,9 @@ from facts.cluster import kubernetes, nodes
 from hale.install.cluster_context import ClusterContext
 from hale.install.phase import Observations, Probes
 from hale.inventory.ini import Host
+from hale.model.components import CHECK_HOST, CHECK_PATH, INGRESS
 from remediate.cluster.components import ClusterComponent, ComponentPhase
 
-CHECK_HOST = "hale-check.ingress.internal"
 PORTS = (80, 443)
 
 
@@ -29,12 +29,10 @@ class Ingress(ComponentPhase):
     title = "Ingress"
     REMEDIATES = frozenset({"CMP-INGRESS"})
     _component = ClusterComponent(
-        "traefik",
-        "ingress",
-        "Traefik",
-        nodes.Object("apps/v1", "DaemonSet", "traefik", "hale-ingress"),
+        INGRESS,
+        nodes.Object("apps/v1", "DaemonSet", INGRESS.name, INGRESS.namespace),
         "ingress-traefik.yaml.j2",
-        (("check_host", CHECK_HOST),),
+        (("check_host", CHECK_HOST), ("check_path", CHECK_PATH)),
     )
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hale.audit import results_file
 from hale.drill import journal
-from hale.model.drill import FaultKind
+from hale.model.drill import CLUSTER_FAULTS
 from hale.model.verdict import Verdict
 from tests.cluster.cluster_fixture import Built, Running
 
@@ -74,7 +74,7 @@ def parts() -> list[str]:
     Both in such a way that each requirement which drills judge is judged.
     """
     if SOAK:
-        return list(FaultKind)
+        return list(CLUSTER_FAULTS)
     return random.Random(SEED).choice([["vip", "worker"], ["etcd", "master"]])
 
 

@@ -4,14 +4,17 @@ They stay when these tests are done: the reset of test_taken_off.py, which follo
 too.
 """
 
+import json
 import os
 import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hale.model.drill import FaultKind
 from lab.faults.fault import slug
 from lab.mirror import images
 from lab.topology import HOSTS
@@ -166,6 +169,33 @@ def drawn() -> list[ClusterFault]:
 @pytest.mark.parametrize("fault", drawn(), ids=lambda f: slug(f.name))
 def test_fault(fault: ClusterFault, standing: Standing) -> None:
     standing.prove(fault)
+
+
+@pytest.mark.soak("a node is lost until the cluster misses it, twice")
+@pytest.mark.parametrize("part", [FaultKind.INGRESS, FaultKind.DASHBOARD])
+def test_the_loss_of_a_node_with_a_replica(cluster: Built, routed: Path, part: FaultKind) -> None:
+    """The client asks where a site's would: the lab's VIP routes no ingress, so at both workers."""
+    known = set(cluster.reports.glob("*-drill*"))
+    done = cluster.invoke("drill", part, "--yes", "--inventory", str(routed))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = set(cluster.reports.glob("*-drill*")) - known
+    saved: dict[str, Any] = json.loads((folder / "drill.json").read_text())
+    (drill,) = saved["drills"]
+    assert (drill["part"], drill["doubt"], saved["ill"]) == (part, "", [])
+    assert drill["host"] in WORKERS
+    assert drill["client"] not in WORKERS
+    addresses = [h.address for h in HOSTS if h.name in WORKERS]
+    if part is FaultKind.INGRESS:
+        assert all(address in drill["route"] for address in addresses), drill["route"]
+    else:
+        assert "at its Service's address" in drill["route"]
+    assert drill["asks"] > 10 * drill["ended"]
+    things = {t["name"]: t["broken"] for t in drill["things"]}
+    assert things["nodes Ready"][0]["began"] < drill["given"], "missed while it was away"
+    # One of two replicas answers all the time: a client that asks again gets through.
+    assert all(gap["ended"] - gap["began"] < 10 for gap in drill["gaps"]), drill["gaps"]
+    assert drill["failed"] < drill["asks"] / 2
+    assert "with a replica of the" in (folder / "change.html").read_text()
 
 
 @pytest.mark.soak("a plan more")

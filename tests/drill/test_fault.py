@@ -10,7 +10,7 @@ from hale.drill.fault import ClusterRoles, select_client, select_fault
 from hale.drill.options import DrillOptions
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
-from hale.model.drill import FaultKind
+from hale.model.drill import CLUSTER_FAULTS, FaultKind
 from hale.model.errors import UserError
 
 ROLES = ClusterRoles(vip_owner="k8s-master-02", etcd_leader="k8s-master-03")
@@ -37,7 +37,7 @@ def without(known: Inventory, *names: str) -> Inventory:
 
 
 def test_each_part_is_taken_where_its_loss_costs_most(known: Inventory) -> None:
-    hosts = {p: select_fault(p, known, ROLES, "", Switch()).host for p in FaultKind}
+    hosts = {p: select_fault(p, known, ROLES, "", Switch()).host for p in CLUSTER_FAULTS}
     assert hosts == {
         "vip": "k8s-master-02",
         "apiserver": "k8s-master-02",
@@ -73,7 +73,7 @@ def test_a_host_that_has_no_such_part_is_refused(
         select_fault(part, known, ROLES, host, Switch())
 
 
-@pytest.mark.parametrize("part", sorted(set(FaultKind) - {FaultKind.WORKER}))
+@pytest.mark.parametrize("part", sorted(set(CLUSTER_FAULTS) - {FaultKind.WORKER}))
 def test_two_masters_lose_nothing(known: Inventory, part: FaultKind) -> None:
     with pytest.raises(UserError, match="without quorum"):
         select_fault(part, without(known, "k8s-master-03"), ROLES, "", Switch())
@@ -92,7 +92,7 @@ def test_parts_that_are_elsewhere_are_refused(known: Inventory) -> None:
         select_fault(FaultKind.VIP, there, ROLES, "", Switch())
 
 
-@pytest.mark.parametrize("part", fault.HOST_FAULTS)
+@pytest.mark.parametrize("part", fault.WORKLOAD_FAULTS)
 def test_where_nobody_has_the_switch_a_host_is_rebooted(known: Inventory, part: FaultKind) -> None:
     """Never switched off: nobody could switch it on again from here."""
     lost = select_fault(part, known, ROLES, "", None)

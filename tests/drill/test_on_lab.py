@@ -150,7 +150,9 @@ def known(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Invent
 
 def client(known: Inventory) -> RemoteSampler:
     return RemoteSampler(
-        targets_of(known)[WORKER], "client", http_client.client_script(known.endpoint)
+        targets_of(known)[WORKER],
+        "client",
+        http_client.client_script(http_client.apiserver(known.endpoint)),
     )
 
 
