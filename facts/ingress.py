@@ -5,14 +5,20 @@ Ingresses, and where there is such an API, GatewayClasses, Gateways and HTTPRout
 requests every route by host and path at the controller's Service, and the same at the endpoints
 of the route's Service: what comes back must be the same. A host that no route has must get the
 answer of `unknown_status`, and never a Service's. Hosts' names are resolved by hand
-(curl --resolve), and certificates are not judged.
+(curl --resolve).
+
+Where an Ingress, or the listener of a Gateway, names a Secret for TLS, its certificate must cover
+the host, be valid now, and be the one that the controller serves for that name (SNI).
+Where an Ingress has an annotation that asks for a redirect to HTTPS, HTTP must get one. Of a Secret
+the master reads the certificate alone; its key is not printed.
 
 What answers is proven by its content. A Service whose answers differ from one request to the next,
 one that does not speak HTTP, and a path that the controller rewrites are UNKNOWN, with that reason.
 Where nothing is found, that costs a master two connections to its apiserver.
 
 Sources: kubernetes.io, "Ingress", "Ingress Controllers"; gateway-api.sigs.k8s.io; curl(1);
-facts/parsers/ingress_controllers.py, ingress_routes.py, route_answers.py.
+facts/parsers/ingress_controllers.py, ingress_routes.py, ingress_tls.py,
+ingress_redirects.py, route_answers.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +30,9 @@ from facts.parsers import (
     api_objects,
     ingress_cluster,
     ingress_controllers,
+    ingress_redirects,
     ingress_routes,
+    ingress_tls,
     route_answers,
 )
 from facts.parsers.api_objects import Workload
@@ -81,6 +89,7 @@ def probes(host: Host, cases: Sequence[Case[IngressParameters]]) -> tuple[Probe,
         variables(unknown_host=UNKNOWN_HOST, most=str(cases[0].parameters.most_routes)),
         load_script(_HERE.with_suffix(".sh")),
         load_script(_HERE.with_name("ingress_requests.sh")),
+        load_script(_HERE.with_name("ingress_tls.sh")),
     )
     return (CommandProbe("ingress", "".join(scripts), timeout=30, slow=True),)
 
@@ -154,6 +163,8 @@ def _states(cluster: IngressCluster, wanted: IngressParameters) -> list[tuple[Ro
     states = []
     for route in cluster.requested(wanted.most_routes):
         states += _state(route, cluster)
+    states += ingress_tls.judged(cluster.tls, cluster.tls_addresses, UNKNOWN_HOST)
+    states += ingress_redirects.not_redirected(cluster.routes, cluster.redirecting, cluster.answers)
     for address in {a for every in cluster.addresses.values() for a in every}:
         answer = cluster.answers.unknown(address)
         if answer and answer.http:

@@ -8,7 +8,7 @@ get workloads '/apis/apps/v1/deployments?pretty=true' '/apis/apps/v1/daemonsets?
 show workloads; controllers=$got
 get objects "$networking/ingressclasses?pretty=true" "$networking/ingresses?pretty=true" \
   "$gateway?pretty=true"
-show ingresses; ingresses=$got routes=
+show ingresses; ingresses=$got routes='' listeners=''
 case $controllers$ingresses in
 *item*|*'"kind": "APIGroup"'*|*'"name": '*) ;;
 *) exit 0 ;;
@@ -16,7 +16,7 @@ esac
 case $ingresses in *'"kind": "APIGroup"'*)
   get objects "$gateway/v1/gatewayclasses?pretty=true" "$gateway/v1/gateways?pretty=true" \
     "$gateway/v1/httproutes?pretty=true"
-  show gateways; routes=$got
+  show gateways; routes=$got listeners=$got
 esac
 
 # The pods of each controller, and the Services of its namespace.

@@ -60,6 +60,7 @@ for via in $(printf '%s\n' "$vias" | sort -u | head -n 3); do
     case $h in -) host=$unknown_host ;; '*.'*) host=hale-check.${h#??} ;; esac
     request "http://$host$p" --resolve "$host:80:$ip"
     echo "via $via $host $p http $answer"
+    case $to in https://*) echo "secure $via $host $p" ;; esac
     wanted=${answer#* }
     found=$(direct "$n/$s" "$host" "$p"); printf '%s\n' "$found"
     case $found in

@@ -8,13 +8,14 @@ objects='
   /[{}],?$/bk
   /^ *"(kubernetes.io\/ingress.class|ingressclass.kubernetes.io\/is-default-class)": /bk
   /^ *"kubernetes.io\/service-name": /bk
+  /^ *"[a-z0-9.-]+\/(force-)?ssl-redirect": "(true|false)",?$/bk
   d
 }
 /^ {8}"selector": \{$/,/^ {8}\},?$/bk
 /[]{}[],?$/bk
 /^@ [0-9]{3}$/bk
 /^ *"(name|namespace|kind|group|type|status|reason|controller|controllerName)": /bk
-/^ *"(ingressClassName|gatewayClassName|host|hostname|path|pathType|ip|sectionName)": /bk
+/^ *"(ingressClassName|gatewayClassName|host|hostname|path|pathType|ip|sectionName|secretName|protocol|mode)": /bk
 /^ *"(number|port|nodePort|clusterIP|ready|weight)": /bk
 /^( {12}| {18})"value": /bk
 /^ *"([^"\\]|\\.)*",?$/bk

@@ -1,6 +1,7 @@
 """The ingress of a cluster as one master's apiserver lists it. Not a subject.
 
-What facts/ingress.sh and facts/ingress_requests.sh print. Source: kubernetes.io, "Service".
+What facts/ingress.sh, ingress_requests.sh and ingress_tls.sh print. Source: kubernetes.io,
+"Service".
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,10 +9,19 @@ from typing import Any
 
 from msgspec import Struct
 
-from facts.parsers import api_objects, ingress_controllers, ingress_routes, route_answers
+from facts.parsers import (
+    api_objects,
+    ingress_controllers,
+    ingress_redirects,
+    ingress_routes,
+    ingress_tls,
+    route_answers,
+)
 from facts.parsers.api_objects import Listing, Workload
 from facts.parsers.ingress_controllers import IngressController
+from facts.parsers.ingress_redirects import Redirecting
 from facts.parsers.ingress_routes import Behind, Route
+from facts.parsers.ingress_tls import IngressTls
 from facts.parsers.route_answers import Answers, requested_host
 from hale.model.evidence import Unreadable
 
@@ -23,6 +33,7 @@ class IngressCluster(Struct, frozen=True):
     """What one master's apiserver lists, and what came back from there.
 
     nodes: of ready pods, by workload. addresses: of a controller's Services with port 80.
+    over_tls: those of all Services with port 443.
     """
 
     controllers: Mapping[str, tuple[IngressController, tuple[Workload, ...]]]
@@ -33,6 +44,23 @@ class IngressCluster(Struct, frozen=True):
     addresses: Mapping[str, tuple[str, ...]]
     services: Mapping[str, Behind]
     answers: Answers
+    tls: IngressTls
+    over_tls: frozenset[str] = frozenset()
+    redirecting: tuple[Redirecting, ...] = ()
+
+    @property
+    def tls_addresses(self) -> dict[str, tuple[str, ...]]:
+        """The addresses at which a host is served over TLS, by `OWNER HOST`.
+
+        Only of those whose controller is one that Hale knows here.
+        """
+        by_controller = {
+            route: tuple(a for a in self.addresses[controller.name] if a in self.over_tls)
+            for route in self.routes
+            for controller, _ in self.controllers.values()
+            if controller.names(route.controller)
+        }
+        return {f"{route.owner} {route.host}": at for route, at in by_controller.items()}
 
     @property
     def found(self) -> bool:
@@ -89,6 +117,19 @@ def _parsed(lines: Sequence[str], found: Mapping[str, tuple[Listing, ...]]) -> I
         {c.name: _addresses(own, services) for c, own in controllers.items()},
         ingress_routes.behind(names, found.get("backends", ())),
         route_answers.read(lines, UNKNOWN_HOST),
+        IngressTls(
+            (
+                *ingress_tls.of_ingresses(ingresses.items),
+                *ingress_tls.of_gateways(gateways[2], gateways[1]),
+            ),
+            ingress_tls.read(lines),
+        ),
+        frozenset(
+            service["spec"].get("clusterIP", "")
+            for service in services
+            if any(port["port"] == 443 for port in service["spec"].get("ports") or ())
+        ),
+        ingress_redirects.redirecting(ingresses.items),
     )
 
 

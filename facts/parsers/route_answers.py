@@ -53,12 +53,16 @@ class Answer(Struct, frozen=True):
 
 
 class Answers(Struct, frozen=True):
-    """via: by controller's address, host, path and scheme; direct: by Service, host and path."""
+    """via: by controller's address, host, path and scheme; direct: by Service, host and path.
+
+    secure: address, host and path of requests over HTTP that were redirected to HTTPS.
+    """
 
     via: Mapping[tuple[str, str, str, str], Answer] = {}
     direct: Mapping[tuple[str, str, str], tuple[Answer, ...]] = {}
     unknown_host: str = ""
     complete: bool = False
+    secure: frozenset[tuple[str, str, str]] = frozenset()
 
     def unknown(self, address: str) -> Answer | None:
         """What an unknown host gets at this address."""
@@ -69,6 +73,7 @@ def read(lines: Sequence[str], unknown_host: str) -> Answers:
     """The lines that facts/ingress_requests.sh prints. Raises Unreadable."""
     via: dict[tuple[str, str, str, str], Answer] = {}
     direct: dict[tuple[str, str, str], tuple[Answer, ...]] = {}
+    secure: set[tuple[str, str, str]] = set()
     for line in lines:
         words = split_words(line)
         try:
@@ -76,12 +81,14 @@ def read(lines: Sequence[str], unknown_host: str) -> Answers:
                 case ["via", address, host, path, scheme, *rest]:
                     # The unknown host is requested first, and again by routes of any host.
                     via.setdefault((address, host, path, scheme), _answer(rest))
+                case ["secure", address, host, path]:
+                    secure.add((address, host, path))
                 case ["direct", service, host, path, _, _, *rest]:
                     key = service, host, path
                     direct[key] = (*direct.get(key, ()), _answer(rest))
         except ValueError as error:
             raise Unreadable(f"the answer is garbled: {line[:80]!r}: {error}") from None
-    return Answers(via, direct, unknown_host, "done" in lines)
+    return Answers(via, direct, unknown_host, "done" in lines, frozenset(secure))
 
 
 def _answer(words: Sequence[str]) -> Answer:

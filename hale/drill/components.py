@@ -188,8 +188,8 @@ def _replicas(kind: FaultKind, inventory: Inventory, sessions: SessionPool) -> t
             f"{inventory.path} has no {added.variable}={added.value}: `invoke drill {kind}` knows "
             f"{added.title} as `invoke install` makes it, and no other {kind}."
         )
-    columns = '{.spec.nodeName}{"\t"}{.status.hostIP}{"\t"}'
-    ready = '{.status.conditions[?(@.type=="Ready")].status}{"\n"}'
+    columns = r'{.spec.nodeName}{"\t"}{.status.hostIP}{"\t"}'
+    ready = r'{.status.conditions[?(@.type=="Ready")].status}{"\n"}'
     return parse_replicas(
         _output(
             inventory,

@@ -63,13 +63,28 @@ spec:
         pathType: Prefix
         backend: {{service: {{name: other, port: {{number: 80}}}}}}
 """
+SECURE = f"""
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: secure, namespace: lab}}
+spec:
+  ingressClassName: traefik
+  tls: [{{hosts: [{traefik.TLS_HOST}], secretName: site}}]
+  rules:
+  - host: {traefik.TLS_HOST}
+    http:
+      paths:
+      - path: /
+        pathType: Prefix
+        backend: {{service: {{name: other, port: {{number: 80}}}}}}
+"""
 # Prints the answer that a host and a path get at a worker's own port, and its status.
 ASK = "curl -sk -m 5 -w ' %{{http_code}}' --resolve {host}:{port}:{at} {scheme}://{host}{path}"
 
 
 @pytest.fixture(scope="module")
 def routed(cluster: Built) -> Iterator[Path]:
-    """The inventory with both, which the cluster has, and two routes of the site."""
+    """The inventory with both, which the cluster has, and three routes, one of them over TLS."""
     with cluster.edited(ASKED) as path:
         plan = cluster.invoke("install", "--plan", "--inventory", str(path))
         for name in NOT_ASKED_FOR:
@@ -80,7 +95,8 @@ def routed(cluster: Built) -> Iterator[Path]:
         ended = {name: state for name, state in phases(story).items() if state == "done"}
         assert ended == dict.fromkeys(NOT_ASKED_FOR, "done")
         assert {act.phase for act in story.acts} == set(NOT_ASKED_FOR), "nothing else is changed"
-        cluster.lab[FIRST].run(f"{KUBECTL} apply -f -", input=ROUTES.encode(), timeout=60)
+        objects = "---".join((ROUTES, SECURE, f"\n{traefik.SITE_SECRET}\n"))
+        cluster.lab[FIRST].run(f"{KUBECTL} apply -f -", input=objects.encode(), timeout=60)
         wait = f"{KUBECTL} -n lab rollout status deployment other --timeout 120s"
         cluster.lab[FIRST].run(wait, timeout=150)
         yield path
@@ -156,7 +172,7 @@ def test_the_audit_proves_every_route_and_the_login(standing: Standing) -> None:
         key.requirement: output for key, output in standing.before.items() if key.host == "cluster"
     }
     assert (rows["CMP-INGRESS"].verdict, rows["CMP-DASHBOARD"].verdict) == ("PASS", "PASS")
-    assert "3 routes" in rows["CMP-INGRESS"].actual, "two of the site's, and Hale's own"
+    assert "4 routes" in rows["CMP-INGRESS"].actual, "three of the site's, and Hale's own"
 
 
 def drawn() -> list[ClusterFault]:

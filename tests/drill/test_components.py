@@ -69,8 +69,10 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Hosts]:
 def test_the_last_node_with_a_replica_is_lost(
     known: Inventory, hosts: Callable[..., Hosts], kind: FaultKind
 ) -> None:
-    hosts()
+    found = hosts()
     assert components.select_fault(kind, known, NOBODY, "", None).host == "k8s-node-02"
+    # kubectl's jsonpath takes escapes in quoted text, and no control characters (JSONPath Support).
+    assert all(r'{"\t"}' in c and c.isprintable() for _, c in found.commands), found.commands
     wanted = components.select_fault(kind, known, NOBODY, "k8s-node-01", None)
     assert (wanted.host, wanted.reboots, wanted.method) == (
         "k8s-node-01",

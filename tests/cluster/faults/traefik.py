@@ -1,6 +1,7 @@
 """Faults of the ingress that `invoke install` adds: Traefik, with the routes of test_routed.py."""
 
 from lab.faults.fault import fail
+from tests.cluster.faults import tls_secret
 from tests.cluster.faults.fault import FIRST, KUBECTL, WORKERS, ClusterFault, on
 
 INGRESS = "CMP-INGRESS runtime @cluster"
@@ -11,6 +12,40 @@ kind: IngressClass
 metadata: {{name: traefik}}
 spec: {{controller: traefik.io/ingress-controller}}
 END"""
+
+
+# The certificate of the route over TLS, which test_routed.py makes. It is for a wildcard, so that
+# one for the host itself takes its place (Traefik prefers the more specific name).
+TLS_HOST = "tls.lab.example"
+SITE = tls_secret.certificate("*.lab.example")
+
+
+def applied(text: str) -> str:
+    """These objects, made or changed."""
+    return f"{KUBECTL} apply -f - <<'END'\n{text}\nEND"
+
+
+SITE_SECRET = tls_secret.manifest("site", SITE)
+RESTORED = applied(SITE_SECRET)
+EXPIRED = tls_secret.certificate(TLS_HOST, until=-tls_secret.DAY)
+OTHER_NAME = tls_secret.certificate("tls.other.example")
+OTHER_KEY = (SITE[0], OTHER_NAME[1])
+SPECIFIC = tls_secret.certificate(TLS_HOST, "specific.lab.example")
+SPECIFIC_ROUTE = """
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: specific, namespace: lab}
+spec:
+  ingressClassName: traefik
+  tls: [{hosts: [specific.lab.example], secretName: specific}]
+  rules:
+  - host: specific.lab.example
+    http:
+      paths: [{path: /, pathType: Prefix, backend: {service: {name: other, port: {number: 80}}}}]
+"""
+
+
+ANNOTATE = f"{KUBECTL} -n lab annotate ingress secure nginx.ingress.kubernetes.io/ssl-redirect"
 
 
 def selected(labels: str) -> str:
@@ -51,5 +86,49 @@ FAULTS = (
             f"{KUBECTL} -n lab delete ingress leak --ignore-not-found",
         ),
         turns={INGRESS: fail("a host without any route gets HTTP 200")},
+    ),
+    ClusterFault(
+        "the Secret of a route's certificate is removed",
+        FIRST,
+        **on(FIRST, f"{KUBECTL} -n lab delete secret site", RESTORED),
+        turns={INGRESS: fail(f"the Secret lab/site for TLS of {TLS_HOST} is not there")},
+    ),
+    ClusterFault(
+        "a route's certificate has expired",
+        FIRST,
+        **on(FIRST, applied(tls_secret.manifest("site", EXPIRED)), RESTORED),
+        turns={INGRESS: fail(f"for TLS of {TLS_HOST}: its certificate expired on 2")},
+    ),
+    ClusterFault(
+        "a route's certificate is for another name",
+        FIRST,
+        **on(FIRST, applied(tls_secret.manifest("site", OTHER_NAME)), RESTORED),
+        turns={INGRESS: fail(f"for TLS of {TLS_HOST} has a certificate for tls.other.example")},
+    ),
+    ClusterFault(
+        "a route's key is of another certificate: Traefik serves its own",
+        FIRST,
+        **on(FIRST, applied(tls_secret.manifest("site", OTHER_KEY)), RESTORED),
+        turns={INGRESS: fail("gets the controller's own certificate, and not that of the Secret")},
+    ),
+    ClusterFault(
+        "another route's certificate is served for a name that both cover",
+        FIRST,
+        **on(
+            FIRST,
+            f"{applied(tls_secret.manifest('specific', SPECIFIC))}\n{applied(SPECIFIC_ROUTE)}",
+            f"{KUBECTL} -n lab delete --ignore-not-found ingress/specific secret/specific",
+        ),
+        turns={INGRESS: fail(f"gets a certificate for {TLS_HOST} specific.lab.example, and not")},
+    ),
+    ClusterFault(
+        "a redirect to HTTPS that Traefik does not make",
+        FIRST,
+        **on(
+            FIRST,
+            f"{ANNOTATE}=true",
+            f"{ANNOTATE}-",
+        ),
+        turns={INGRESS: fail(f"Ingress lab/secure wants a redirect to HTTPS: {TLS_HOST}/")},
     ),
 )
