@@ -81,6 +81,6 @@ def test_another_program_with_the_loops_number_is_no_loop(
 def test_a_loop_that_ends_at_once_is_reported(loop: RemoteSampler) -> None:
     failed = RemoteSampler(Target("here"), "etcd", "echo no etcdctl >&2; exit 1")
     failed.start()
+    assert not wait_until(lambda: running(failed._pid), 10, 0.05)
     with pytest.raises(SamplerStopped, match="here: etcd ended: no etcdctl"):
-        while True:
-            failed.read()
+        failed.read()
