@@ -8,7 +8,7 @@ unseen /etc/systemd/system /usr/local/lib/systemd/system /etc/systemd/system/*.w
   /etc/systemd/system/*.requires /etc/systemd/system/*.upholds \
   /usr/local/lib/systemd/system/*.wants /run/systemd/generator.late
 # That they can be searched, once for all units.
-for folder in $folders; do unseen "$folder/."; done
+for folder in $folders; do [ -x "$folder" ] || unseen "$folder"; done
 for link in /etc/systemd/system/*.wants/* /etc/systemd/system/*.requires/* \
   /etc/systemd/system/*.upholds/* /usr/local/lib/systemd/system/*.wants/* \
   /usr/lib/systemd/system/*.wants/* /run/systemd/generator.late/*.wants/*; do
