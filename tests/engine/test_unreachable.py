@@ -120,7 +120,7 @@ def test_each_costs_one_attempt_and_all_at_once(
 
 
 def unreadable(done: Done) -> list[str]:
-    return [word for word in ("Traceback", "INTERNALERROR") if word in done.said]
+    return [word for word in ("Traceback", "INTERNALERROR") if word in done.output]
 
 
 def test_collecting_dials_nobody(network: Network, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_live_checks_of_a_dead_host_dial_once(tmp_path: Path, network: Network) 
     words = [str(tmp_path / "test_live.py"), "checks/test_sysctl.py", "--rootdir=."]
     done = typed(tmp_path / "r", "--hosts=refuses", *network.words, *words)
     assert done.code == 1
-    assert "3 failed" in done.said
+    assert "3 failed" in done.output
     assert network.attempts == {"refuses": 1}
 
 
@@ -197,7 +197,7 @@ def typed_with(plugin: str, network: Network, folder: Path, *words: str) -> Done
 def test_logins_begin_before_the_first_conftest(network: Network, tmp_path: Path) -> None:
     plugin = WAITING.format(dialled=str(network.dialled))
     done = typed_with(plugin, network, tmp_path, "--hosts=refuses")
-    assert done.code == 1, done.said
+    assert done.code == 1, done.output
     assert network.attempts == {"refuses": 1}
 
 
@@ -205,7 +205,7 @@ def test_without_the_fast_start_the_audit_is_the_same(network: Network, tmp_path
     off = ("-p", "no:hale.pytest_plugin.fastpath")
     plugin = NOT_YET.format(dialled=str(network.dialled))
     done = typed_with(plugin, network, tmp_path, "--hosts=refuses", *off)
-    assert done.code == 1, done.said
+    assert done.code == 1, done.output
     assert network.attempts == {"refuses": 1}
     assert {str(r.verdict) for r in done.results.results} == {"UNKNOWN"}
 
@@ -214,7 +214,7 @@ def test_logins_that_began_with_other_options_begin_again(network: Network, tmp_
     network.dialled.touch()
     plugin = OTHER_WORDS.format(dialled=str(network.dialled))
     done = typed_with(plugin, network, tmp_path, "--hosts=refuses,hangs")
-    assert done.code == 1, done.said
+    assert done.code == 1, done.output
     assert network.attempts == {"refuses": 2, "hangs": 2}
     assert {str(r.verdict) for r in done.results.results} == {"UNKNOWN"}
 

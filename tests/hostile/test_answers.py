@@ -132,9 +132,9 @@ def test_every_lie_at_once(site: Site, usual: tuple[Done, int]) -> None:
         if not wrong and done.of("honest") == usual[0].of("honest"):
             break
     assert wrong == {}
-    assert done.code == 1, done.said
+    assert done.code == 1, done.output
     assert done.results.run.state == "finished"
-    assert "Traceback" not in done.said
+    assert "Traceback" not in done.output
     assert done.of("honest") == usual[0].of("honest")
     assert {"PASS", "FAIL"} & set(done.of("honest").values())
     assert memory - usual[1] < 3 * MEMORY, "four hosts print without end"
@@ -230,8 +230,8 @@ def interrupt_within(site: Site, seconds: float, *words: str) -> Done:
 def test_ctrl_c_loses_no_answer(site: Site, usual: tuple[Done, int], words: list[str]) -> None:
     # Where a host's end were waited for, it took 2 s and more (hale/ssh/session.py).
     done = interrupt_within(site, 1.8, *words)
-    assert done.code == 2, done.said
-    assert "Traceback" not in done.said
+    assert done.code == 2, done.output
+    assert "Traceback" not in done.output
     assert done.results.run.state == "interrupted"
     assert done.of("honest") == usual[0].of("honest")
     assert set(done.of("silent").values()) == {"UNKNOWN"}
