@@ -111,7 +111,10 @@ def read_runtime(readings: ClusterView, case: Case[IngressParameters]) -> Ingres
     )
     workers = len(case.inventory.hosts) - len(case.inventory.masters)
     spread = max(1, min(wanted.replicas, workers))
-    faults, unread = agreed({h: _faults(c, spread) for h, c in clusters.items()})
+    named = case.inventory.cluster.ingress_class
+    faults, unread = agreed(
+        {h: [*_class_missing(c, named), *_faults(c, spread)] for h, c in clusters.items()}
+    )
     states = {h: _states(c, wanted) for h, c in clusters.items()}
     faults += _of(states, RouteState.FAULT)
     unread += _of(states, RouteState.UNPROVEN)
@@ -143,6 +146,13 @@ def _faults(cluster: IngressCluster, spread: int) -> list[str]:
         *cluster.faults,
         *ingress_routes.without_backend(cluster.routes, cluster.services),
     ]
+
+
+def _class_missing(cluster: IngressCluster, named: str) -> list[str]:
+    """The GatewayClass that the inventory names, where that is not there."""
+    if not named or named in cluster.gateway_classes:
+        return []
+    return [f"there is no GatewayClass {named}, which the inventory has (ingress=gateway:{named})"]
 
 
 def _unready(workload: Workload, nodes: Sequence[str], spread: int) -> list[str]:

@@ -33,7 +33,7 @@ class IngressCluster(Struct, frozen=True):
     """What one master's apiserver lists, and what came back from there.
 
     nodes: of ready pods, by workload. addresses: of a controller's Services with port 80.
-    over_tls: those of all Services with port 443.
+    over_tls: those of all Services with port 443. gateway_classes: every GatewayClass.
     """
 
     controllers: Mapping[str, tuple[IngressController, tuple[Workload, ...]]]
@@ -46,6 +46,7 @@ class IngressCluster(Struct, frozen=True):
     answers: Answers
     tls: IngressTls
     over_tls: frozenset[str] = frozenset()
+    gateway_classes: tuple[str, ...] = ()
     redirecting: tuple[Redirecting, ...] = ()
 
     @property
@@ -129,6 +130,7 @@ def _parsed(lines: Sequence[str], found: Mapping[str, tuple[Listing, ...]]) -> I
             for service in services
             if any(port["port"] == 443 for port in service["spec"].get("ports") or ())
         ),
+        tuple(c["metadata"]["name"] for c in gateways[0]),
         ingress_redirects.redirecting(ingresses.items),
     )
 

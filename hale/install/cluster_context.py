@@ -147,14 +147,13 @@ def load_context(inventory: Inventory, stated: Standard) -> ClusterContext:
 def _load(inventory: Inventory, stated: Standard) -> ClusterContext:
     cluster = inventory.cluster
     _check_required(inventory)
-    paths = [cluster.apt_key, cluster.dnf_key, cluster.network_manifest, *cluster.addons]
+    paths = [cluster.apt_key, cluster.dnf_key, *cluster.manifests]
     texts: dict[Path, bytes] = {}
     for path in paths:
         if path is not None:
             texts[path] = _bytes(path)
-    for path in (cluster.network_manifest, *cluster.addons):
-        if path is not None:
-            documents(path, texts[path])
+    for path in cluster.manifests:
+        documents(path, texts[path])
     extra: dict[str, Mapping[str, Any]] = {}
     if cluster.kubeadm_extra is not None:
         texts[cluster.kubeadm_extra] = _bytes(cluster.kubeadm_extra)

@@ -14,13 +14,14 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from hale.inventory.component_choice import GATEWAY, MANIFEST, REFUSED, ComponentChoice
 from hale.model.errors import Location, UserError
 
 CGROUP_DRIVERS = ("systemd", "cgroupfs")
 NO_INGRESS = "none"
-INGRESSES = (NO_INGRESS, "traefik")
+INGRESSES = (NO_INGRESS, "traefik", f"{GATEWAY}:CLASS", f"{MANIFEST}:FILE")
 NO_DASHBOARD = "none"
-DASHBOARDS = (NO_DASHBOARD, "headlamp")
+DASHBOARDS = (NO_DASHBOARD, "headlamp", "kubernetes-dashboard", f"{MANIFEST}:FILE")
 VARIABLES = (
     "cluster_name",
     "kubernetes_version",
@@ -85,7 +86,8 @@ class ClusterSpec(Struct, frozen=True):
 
     kubernetes_version: without a `v`. image_repository: with its path, without a trailing `/`;
     empty means kubeadm's default. plain_http: the registry does not use TLS. cgroup_driver: of
-    containerd and the kubelet. ingress, dashboard: one of INGRESSES, of DASHBOARDS;
+    containerd and the kubelet. ingress, dashboard: one of INGRESSES, of DASHBOARDS, its first word;
+    ingress_class, ingress_manifest, dashboard_manifest: what is named behind `gateway`, `manifest`;
     ingress_image, dashboard_image: in place of those that Hale names.
     """
 
@@ -105,9 +107,18 @@ class ClusterSpec(Struct, frozen=True):
     kubeadm_extra: Path | None = None
     cgroup_driver: str = "systemd"
     ingress: str = NO_INGRESS
+    ingress_class: str = ""
+    ingress_manifest: Path | None = None
     ingress_image: str = ""
     dashboard: str = NO_DASHBOARD
+    dashboard_manifest: Path | None = None
     dashboard_image: str = ""
+
+    @property
+    def manifests(self) -> tuple[Path, ...]:
+        """The files of objects that the inventory names for the cluster."""
+        own = (self.network_manifest, self.ingress_manifest, self.dashboard_manifest)
+        return (*(path for path in own if path is not None), *self.addons)
 
     @property
     def registry(self) -> str:
@@ -133,6 +144,8 @@ def read_cluster_spec(
     pods, services = given.network("pod_cidr"), given.network("service_cidr")
     services = services or SERVICES
     _check_ranges_disjoint(given, pods, services, addresses)
+    ingress = given.component("ingress", INGRESSES)
+    dashboard = given.component("dashboard", DASHBOARDS)
     return ClusterSpec(
         name=given.matching(
             "cluster_name", r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?", "small letters, digits and -"
@@ -158,9 +171,12 @@ def read_cluster_spec(
         vrrp_id=given.number("vrrp_id", 1, 255) or VRRP_ID,
         kubeadm_extra=given.file("kubeadm_extra"),
         cgroup_driver=given.choice("cgroup_driver", CGROUP_DRIVERS),
-        ingress=given.choice("ingress", INGRESSES),
+        ingress=ingress.kind,
+        ingress_class=ingress.gateway_class,
+        ingress_manifest=ingress.manifest,
         ingress_image=given.image("ingress_image"),
-        dashboard=given.choice("dashboard", DASHBOARDS),
+        dashboard=dashboard.kind,
+        dashboard_manifest=dashboard.manifest,
         dashboard_image=given.image("dashboard_image"),
     )
 
@@ -195,6 +211,21 @@ class _SettingReader:
         if text not in known:
             raise self.wrong(name, f"use one of {', '.join(known)}.")
         return text
+
+    def component(self, name: str, known: tuple[str, ...]) -> ComponentChoice:
+        """One of `known`, whose first is the default; behind a colon what it names."""
+        text = self.text(name) or known[0]
+        if why := REFUSED.get((name, text)):
+            raise self.wrong(name, f"{why} See docs/install.md.")
+        kind, colon, named = text.partition(":")
+        forms = {form.partition(":")[0]: ":" in form for form in known}
+        if forms.get(kind) is not bool(colon):
+            raise self.wrong(name, f"use one of {', '.join(known)}.")
+        if kind == MANIFEST:
+            return ComponentChoice(kind, manifest=self._there(name, named))
+        if colon and not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", named, re.ASCII):
+            raise self.wrong(name, f"expected the name of a GatewayClass behind {GATEWAY}:.")
+        return ComponentChoice(kind, gateway_class=named)
 
     def image(self, name: str) -> str:
         return self.matching(

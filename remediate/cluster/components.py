@@ -1,11 +1,12 @@
-"""What an inventory may ask for besides Kubernetes: a manifest of Hale's own, applied once, and the
-workload that the phase waits for. Its image is pinned in components.toml.
+"""What an inventory may ask for besides Kubernetes: a manifest, applied once, and the workloads
+that the phase waits for. The manifest is Hale's own, whose image is pinned in components.toml, or
+the site's (`manifest:FILE`).
 
 Source: distribution's "reference" for names of images.
 """
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -70,12 +71,7 @@ class ClusterComponent:
         made = self._with_manifest(site)
         if missing := network.missing_objects(made, observations, (self.manifest,)):
             return missing
-        readings = observations.of(site.first_control_plane.name, nodes.SUBJECT)
-        count = nodes.counted(readings, (self.workload,))[self.workload]
-        # One that is missing after it was applied was removed by the site; `differences` has it.
-        if count and count.ready < max(count.wanted, 1):
-            return (PhaseProblem(f"{self.workload}: {count.ready} of {count.wanted} are ready"),)
-        return ()
+        return _unready(site, observations, (self.workload,))
 
     def differences(self, site: ClusterContext, observations: Observations) -> Problems:
         """What differs from the manifest since it was applied."""
@@ -100,44 +96,107 @@ class ClusterComponent:
         return replace(site, files={**site.files, self.manifest: text.encode()})
 
 
+@dataclass(frozen=True)
+class SiteManifest:
+    """A file of the site's in place of one of Hale's. kind: what it is for a cluster."""
+
+    kind: str
+    path: Path
+
+    def probes(self, site: ClusterContext, host: Host) -> Probes:
+        """Whether the file was applied, and its objects exist."""
+        return network.object_probes(site, host, (self.path,))
+
+    def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
+        """The objects to make; then Deployments and DaemonSets whose pods are not ready."""
+        if missing := network.missing_objects(site, observations, (self.path,)):
+            return missing
+        made = network.objects(site, (self.path,))
+        return _unready(site, observations, tuple(o for o in made if o.kind in _WORKLOADS))
+
+    def differences(self, site: ClusterContext, observations: Observations) -> Problems:
+        """What differs from the file since it was applied."""
+        return network.differences(site, observations, (self.path,))
+
+    def batch(self, site: ClusterContext, observations: Observations) -> Batch:
+        """Apply it, and wait for its pods."""
+        applied = network.apply_batch(site, observations, f"the {self.kind}", (self.path,))
+        return replace(applied, wait_for=WaitForPhase(f"{self.path.name} is ready", PATIENCE))
+
+
+_WORKLOADS = ("Deployment", "DaemonSet")
+
+
+def _unready(
+    site: ClusterContext, observations: Observations, workloads: tuple[nodes.Object, ...]
+) -> Problems:
+    """The workloads that are there, and have pods that are not ready.
+
+    One that is missing after it was applied was removed by the site; `differences` has it.
+    """
+    readings = observations.of(site.first_control_plane.name, nodes.SUBJECT)
+    return tuple(
+        PhaseProblem(f"{workload}: {count.ready} of {count.wanted} are ready")
+        for workload, count in nodes.counted(readings, workloads).items()
+        if count and count.ready < max(count.wanted, 1)
+    )
+
+
 class ComponentPhase(Phase):
     """The phase of a component: it applies the manifest where the inventory asks for it."""
 
     DEPENDS_ON = ("workers",)
     _component: ClassVar[ClusterComponent]
+    #: Why values of the inventory install nothing: what is asked for is judged alone.
+    _judged: ClassVar[Mapping[str, str]] = {}
 
     def skip_reason(self, site: ClusterContext) -> str:
-        """Where the inventory asks for none."""
+        """Where the inventory asks for none, or for one that is not installed."""
+        if self._chosen(site):
+            return ""
         kind = self._component.kind
-        requested = getattr(site.cluster, kind) == self._component.name
-        return "" if requested else f"the inventory asks for no {kind}"
+        return self._judged.get(getattr(site.cluster, kind), f"the inventory asks for no {kind}")
+
+    def _is_own(self, site: ClusterContext) -> bool:
+        """Whether the inventory asks for the one that Hale has a manifest of."""
+        return bool(getattr(site.cluster, self._component.kind) == self._component.name)
+
+    def _chosen(self, site: ClusterContext) -> ClusterComponent | SiteManifest | None:
+        kind = self._component.kind
+        path: Path | None = getattr(site.cluster, f"{kind}_manifest")
+        if path is not None:
+            return SiteManifest(kind, path)
+        return self._component if self._is_own(site) else None
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
         """Whether the manifest was applied, and its objects exist."""
-        return {} if self.skip_reason(site) else self._component.probes(site, host)
+        chosen = self._chosen(site)
+        return chosen.probes(site, host) if chosen else {}
 
     def gate_problems(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
         """A cluster without a worker, on which it would run nowhere."""
-        if self.skip_reason(site) or site.workers:
+        if not self._is_own(site) or site.workers:
             return ()
         one = self._component
         return (
             f"{one.kind}={one.name} needs a worker: {one.title} does not run on control-plane "
-            "nodes. Add one to [workers], or remove the line and name a manifest of your own in "
-            "addons.",
+            f"nodes. Add one to [workers], or name a file of your own: {one.kind}=manifest:FILE.",
         )
 
     def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
         """The objects to make, of a manifest that was not applied; then pods that are not ready."""
-        return () if self.skip_reason(site) else self._component.remaining(site, observations)
+        chosen = self._chosen(site)
+        return chosen.remaining(site, observations) if chosen else ()
 
     def differences(self, site: ClusterContext, observations: Observations) -> Problems:
         """What differs from the manifest since it was applied."""
-        return () if self.skip_reason(site) else self._component.differences(site, observations)
+        chosen = self._chosen(site)
+        return chosen.differences(site, observations) if chosen else ()
 
     def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """Apply it, and wait for its pods."""
-        return () if self.skip_reason(site) else (self._component.batch(site, observations),)
+        chosen = self._chosen(site)
+        return (chosen.batch(site, observations),) if chosen else ()
 
 
 def _image(site: ClusterContext, name: str) -> str:

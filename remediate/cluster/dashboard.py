@@ -8,6 +8,9 @@ Sources: headlamp.dev, "Installation", "In-cluster" (kubernetes-headlamp.yaml: a
 github.com/kubernetes-sigs/headlamp, charts/headlamp/values.yaml (user and group of the image).
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from facts.cluster import nodes
 from hale.install.cluster_context import ClusterContext
 from hale.install.phase import Probes
@@ -22,6 +25,10 @@ class Dashboard(ComponentPhase):
     name = "dashboard"
     title = "Dashboard"
     REMEDIATES = frozenset({"CMP-DASHBOARD"})
+    _judged: ClassVar[Mapping[str, str]] = {
+        "kubernetes-dashboard": "Kubernetes Dashboard was archived in January 2026: one that is "
+        "there is judged, and none is installed"
+    }
     _component = ClusterComponent(
         DASHBOARD,
         nodes.Object("apps/v1", "Deployment", DASHBOARD.name, DASHBOARD.namespace),
@@ -30,4 +37,4 @@ class Dashboard(ComponentPhase):
 
     def gate_probes(self, site: ClusterContext, host: Host) -> Probes:
         """Any, without workers, so that `gate_problems` is consulted."""
-        return {} if self.skip_reason(site) or site.workers else {nodes.SUBJECT: (nodes.probe(),)}
+        return {} if not self._is_own(site) or site.workers else {nodes.SUBJECT: (nodes.probe(),)}

@@ -12,9 +12,13 @@ Sources: doc.traefik.io, "Kubernetes Ingress Routing Configuration", "EntryPoint
 kubernetes.io, "Configuration Best Practices" (hostPort), "DaemonSet", "Pod Security Standards".
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from facts.cluster import kubernetes, nodes
 from hale.install.cluster_context import ClusterContext
 from hale.install.phase import Observations, Probes
+from hale.inventory.component_choice import GATEWAY
 from hale.inventory.ini import Host
 from hale.model.components import CHECK_HOST, CHECK_PATH, INGRESS
 from remediate.cluster.components import ClusterComponent, ComponentPhase
@@ -28,6 +32,9 @@ class Ingress(ComponentPhase):
     name = "ingress"
     title = "Ingress"
     REMEDIATES = frozenset({"CMP-INGRESS"})
+    _judged: ClassVar[Mapping[str, str]] = {
+        GATEWAY: "Hale installs no Gateway API: name its objects and its controller in addons"
+    }
     _component = ClusterComponent(
         INGRESS,
         nodes.Object("apps/v1", "DaemonSet", INGRESS.name, INGRESS.namespace),
@@ -41,7 +48,7 @@ class Ingress(ComponentPhase):
 
     def gate_probes(self, site: ClusterContext, host: Host) -> Probes:
         """Each worker's ports; without workers a master's, so that `gate_problems` is consulted."""
-        if self.skip_reason(site) or host not in (site.workers or site.masters):
+        if not self._is_own(site) or host not in (site.workers or site.masters):
             return {}
         return {kubernetes.SUBJECT: (kubernetes.probe(stacked=site.etcd_is_stacked),)}
 
@@ -51,7 +58,7 @@ class Ingress(ComponentPhase):
 
     def preflight(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
         """A port that is in use."""
-        return () if self.skip_reason(site) else _ports_in_use(site, observations)
+        return _ports_in_use(site, observations) if self._is_own(site) else ()
 
 
 def _ports_in_use(site: ClusterContext, observations: Observations) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from hale.install.phase import Observations, RunScript
+from hale.install.phase import Observations, Phase, RunScript
 from hale.install.secrets import Secret
 from hale.model.errors import UserError
+from remediate.cluster.dashboard import Dashboard
 from remediate.cluster.ingress import Ingress
 from tests.install import factories
 
@@ -102,8 +103,16 @@ def test_a_cluster_without_workers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("ingress=nginx", "use one of none, traefik"),
-        ("dashboard=kubernetes-dashboard", "use one of none, headlamp"),
+        ("ingress=nginx", "was retired in March 2026 .* Alive are traefik, which Hale installs"),
+        ("ingress=haproxy", "has no manifest for haproxy-ingress, .* Alive are traefik"),
+        ("ingress=caddy", "use one of none, traefik, gateway:CLASS, manifest:FILE"),
+        ("ingress=gateway", "use one of none, traefik"),
+        ("ingress=traefik:x", "use one of none, traefik"),
+        ("ingress=gateway:", "the name of a GatewayClass behind gateway:"),
+        ("ingress=gateway:Edge_1", "the name of a GatewayClass"),
+        ("ingress=manifest:none.yaml", "there is no file .*none.yaml"),
+        ("dashboard=gateway:edge", "use one of none, headlamp, kubernetes-dashboard, manifest:FI"),
+        ("dashboard=octant", "use one of none, headlamp"),
         ("dashboard_image=headlamp:v1", "with its registry"),
         ("ingress_image=traefik:v3", "with its registry"),
         ("ingress_image=r.example/traefik@sha256:0f", "with its registry"),
@@ -113,3 +122,46 @@ def test_a_cluster_without_workers(tmp_path: Path) -> None:
 def test_wrong_values(tmp_path: Path, line: str, why: str) -> None:
     with pytest.raises(UserError, match=why):
         factories.made(tmp_path, f"{line}\n")
+
+
+MANIFEST = """
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: edge, namespace: edge}
+"""
+
+
+@pytest.mark.parametrize("phase", [Ingress(), Dashboard()], ids=lambda p: p.name)
+def test_a_file_of_the_site_is_applied(tmp_path: Path, phase: Phase) -> None:
+    """As it is; its pods are waited for, and workers are the site's own concern."""
+    (tmp_path / "edge.yaml").write_text(MANIFEST)
+    whole = "\n".join(line for line in factories.INVENTORY.split("\n") if line[:1] != "w")
+    site = factories.made(tmp_path, f"{phase.name}=manifest:edge.yaml\n", whole=whole)
+    assert not site.workers
+    assert phase.skip_reason(site) == ""
+    seen = factories.seen({"m1": NOTHING}, {})
+    assert list(map(str, phase.remaining(site, seen))) == ["there is no edge/daemonset/edge"]
+    assert not phase.gate_problems(site, Observations())
+    assert not phase.preflight(site, Observations())
+    (batch,) = phase.batches(site, seen)
+    (step,) = batch.steps
+    assert isinstance(step, RunScript)
+    assert isinstance(step.stdin, Secret)
+    assert step.stdin.reveal() == MANIFEST
+    assert batch.wait_for
+    assert batch.wait_for.title == "edge.yaml is ready"
+
+
+@pytest.mark.parametrize(
+    ("line", "phase", "why"),
+    [
+        ("ingress=gateway:edge", Ingress(), "Hale installs no Gateway API"),
+        ("dashboard=kubernetes-dashboard", Dashboard(), "was archived in January 2026"),
+        ("ingress=none", Ingress(), "the inventory asks for no ingress"),
+    ],
+)
+def test_what_is_judged_alone(tmp_path: Path, line: str, phase: Phase, why: str) -> None:
+    site = factories.made(tmp_path, f"{line}\n")
+    assert why in phase.skip_reason(site)
+    assert not phase.batches(site, Observations())
+    assert not any(phase.probes(site, host) or phase.gate_probes(site, host) for host in site.hosts)
