@@ -110,7 +110,7 @@ def usual(site: Site) -> tuple[Done, int]:
         site.start(site.inventory(), "--gather-timeout=120", "--connect-timeout=120")
     )
     # All are compared with it: an honest host that was too late would be missed in each.
-    assert {"PASS", "FAIL"} & set(done.of("honest").values()), done.said
+    assert {"PASS", "FAIL"} & set(done.of("honest").values()), done.output
     return done, memory
 
 
