@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Mapping
 from facts.parsers import address_setting
 from facts.parsers.vip_config import Instance
 
-# What all must have in common, or they do not understand each other's adverts; an empty value does not
-# matter.
+# What all must have in common, or they do not understand each other's adverts; an empty value does
+# not matter.
 _COMMON: tuple[tuple[str, Callable[[Instance], str]], ...] = (
     ("virtual_router_id", lambda i: i.router_id),
     ("vrrp_version", lambda i: i.version),
