@@ -3,7 +3,7 @@
 No login is involved, so pam_limits and limits.conf never apply to a service: systemd sets the
 unit's limits. Sources: systemd.unit(5) (load path, drop-ins), systemd.exec(5) (LimitNOFILE=),
 systemd-system.conf(5) (DefaultLimitNOFILE=), systemd.syntax(7); systemd's
-src/shared/conf-parser.c, src/shared/dropin.c, src/basic/rlimit-util.c and
+src/shared/conf-parser.c, src/basic/rlimit-util.c and
 src/basic/parse-util.c; proc_pid_limits(5); capabilities(7), CAP_SYS_RESOURCE.
 
 The unit's own file is read first, then its drop-ins in the order of their names. Of drop-ins with
@@ -19,7 +19,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from math import inf
 from pathlib import Path
-from posixpath import basename
 from typing import Literal
 
 from msgspec import Struct
@@ -28,39 +27,31 @@ from msgspec.structs import replace
 from facts import sysctl
 from facts.limits import MOST_FILES, SHOWN, most_files
 from facts.parsers import boot_files, conf_dirs, kubeadm_membership, systemd_units, unit_limits
-from facts.parsers.blanks import BLANKS, split_lines, split_words
-from facts.parsers.unit_limits import NOT_UTF_8, Item, Limit, assignments, bound, parsed
+from facts.parsers.blanks import split_lines
+from facts.parsers.unit_limit_files import (
+    OWN,
+    UnitLimitLine,
+    dropin_patterns,
+    limit_lines,
+    main_patterns,
+    place_for_line,
+    require_covered,
+)
+from facts.parsers.unit_limits import Item, Limit, assignments, bound, parsed
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     CommandProbe,
     ConfigLine,
-    File,
     FileProbe,
     HostView,
     NotApplicable,
     Probe,
     Unreadable,
-    matches,
     select,
 )
 from hale.model.requirement import Case
 from hale.shell import script_with
 
-# All folders of units by priority; those in /run are empty after a boot, or generated again.
-FOLDERS = (
-    "/etc/systemd/system.control",
-    "/run/systemd/system.control",
-    "/run/systemd/transient",
-    "/run/systemd/generator.early",
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/run/systemd/generator",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-    "/run/systemd/generator.late",
-)
-OWN = "/etc/systemd/system"  # where a site puts its drop-ins
 MAINS = tuple(f"{parent}/systemd/system.conf" for parent in conf_dirs.PARENTS)
 MANAGER = conf_dirs.patterns("systemd/system.conf.d")
 
@@ -103,27 +94,6 @@ class ServiceLimitsParameters(Struct, frozen=True):
     def setting(self) -> str:
         """The name of systemd's setting, such as LimitNOFILE."""
         return f"Limit{self.item.upper()}"
-
-
-class UnitLimitLine(Struct, frozen=True):
-    """A line that sets the unit's limit.
-
-    file: the file that contains it, links resolved. name: the drop-in's name, which orders it;
-    empty for the unit's own file. own: it applies to this unit only. single_line: it is one line
-    of the file, neither continued nor ended by a lone carriage return.
-    """
-
-    source: ConfigLine
-    limit: Limit
-    file: str
-    name: str
-    own: bool
-    single_line: bool
-
-    @property
-    def lasting(self) -> bool:
-        """Whether it survives a boot."""
-        return not conf_dirs.volatile(self.source.path)
 
 
 class ServiceLimitsPersisted(Struct, frozen=True):
@@ -192,7 +162,11 @@ def probes(host: Host, cases: Sequence[Case[ServiceLimitsParameters]]) -> tuple[
         FileProbe(
             *select(
                 unit_limits.LINES,
-                *(path for unit in found for path in (*_mains(unit), *_dropins(unit))),
+                *(
+                    path
+                    for unit in found
+                    for path in (*main_patterns(unit), *dropin_patterns(unit))
+                ),
                 *MAINS,
                 *MANAGER,
             ),
@@ -265,7 +239,7 @@ def read_persisted(
     load = _loaded(state, unit)
     if mask := systemd_units.mask(readings, unit):
         raise NotApplicable(f"{unit} is masked ({mask.path}): nothing starts it")
-    mains = [f for f in readings.files(*_mains(unit)) if f.kind != "d"]
+    mains = [f for f in readings.files(*main_patterns(unit)) if f.kind != "d"]
     main = next(iter(conf_dirs.persistent(mains)), None)
     if main and main.kind == "l":
         raise NotApplicable(f"{unit} is not installed: {main.path} leads nowhere")
@@ -277,9 +251,9 @@ def read_persisted(
                 f"{mains[0].path} is generated at every boot, and its generator is unknown"
             )
         raise Unreadable(f"systemd knows {unit}, and no file of that name is where it looks")
-    _covered(state, unit)
-    files = readings.files(*_dropins(unit))
-    valid, invalid = _lines(readings, unit, wanted.setting, item)
+    require_covered(state, unit)
+    files = readings.files(*dropin_patterns(unit))
+    valid, invalid = limit_lines(readings, unit, wanted.setting, item)
     lasting = [line for line in valid if line.lasting]
     default, default_sources = _default(readings, item)
     given = lasting[-1].limit if lasting else default
@@ -298,7 +272,7 @@ def read_persisted(
         default,
         (*_ranked(sources), *invalid),
         tuple(valid),
-        _place(files, f"{OWN}/{unit}.d/{wanted.dropin}"),
+        place_for_line(files, f"{OWN}/{unit}.d/{wanted.dropin}"),
         _refused(readings, wanted, at_boot=True),
         differs,
     )
@@ -309,91 +283,6 @@ def _ranked(sources: Sequence[ConfigLine]) -> Iterator[ConfigLine]:
     for source in sources[-1:]:
         yield replace(source, wins=True)
     yield from sources[:-1]
-
-
-# --- where systemd looks ---
-
-
-def _mains(unit: str) -> tuple[str, ...]:
-    return tuple(f"{folder}/{unit}" for folder in FOLDERS)
-
-
-def _dropins(unit: str) -> tuple[str, ...]:
-    """Patterns of the unit's drop-ins by priority: its own, its prefixes', then its type's."""
-    stem, _, kind = unit.rpartition(".")
-    parts = stem.split("-")
-    prefixes = ("-".join(parts[:n]) for n in range(len(parts) - 1, 0, -1))
-    names = [unit, *(f"{prefix}-.{kind}" for prefix in prefixes if prefix)]
-    return (
-        *(f"{folder}/{name}.d/*.conf" for folder in FOLDERS for name in names),
-        *(f"{folder}/{kind}.d/*.conf" for folder in FOLDERS),
-    )
-
-
-def _covered(state: Mapping[str, str], unit: str) -> None:
-    """Raises Unreadable where systemd reads files that the patterns do not match."""
-    path = state.get("FragmentPath", "")
-    if path and basename(path) != unit:
-        raise Unreadable(f"{unit} is another name of {path}, whose drop-ins count too")
-    for path in split_words(state.get("DropInPaths", "")):
-        if not any(matches(path, pattern) for pattern in _dropins(unit)):
-            raise Unreadable(f"systemd reads {path} for {unit}, and no such folder is looked into")
-
-
-def _place(files: Sequence[File], path: str) -> str | None:
-    """The drop-in to add a line to: this one, or one beside it; None where neither is possible."""
-    for name in (path, conf_dirs.sorts_after(path, path)):
-        there = next((f for f in files if conf_dirs.name_of(f) == basename(name)), None)
-        if there is None:
-            return name
-        if there.path == name and there.kind == "f" and there.target is None and _simple(there):
-            return name
-    return None
-
-
-def _simple(file: File) -> bool:
-    """Whether a line at the end belongs to [Service]: no other section, no continued line."""
-    lines = [line.strip(BLANKS) for line in file.lines]
-    heads = {line for line in lines if line.startswith("[")}
-    goes_on = bool(lines) and lines[-1].endswith("\\")
-    return heads <= {"[Service]"} and not goes_on and not any(map(NOT_UTF_8.search, lines))
-
-
-# --- what the files say ---
-
-
-def _lines(
-    readings: HostView, unit: str, setting: str, item: Item
-) -> tuple[list[UnitLimitLine], list[ConfigLine]]:
-    """The lines that set it, in reading order, and those that systemd ignores.
-
-    A drop-in in /run may hide a persistent one of that name until the boot: both are included.
-    """
-    every = readings.files(*_dropins(unit))
-    mains = [f for f in readings.files(*_mains(unit)) if f.kind == "f"]
-    order = {f.path: "" for main in (mains, conf_dirs.persistent(mains)) for f in main[:1]} | {
-        f.path: conf_dirs.name_of(f)
-        for files in (every, conf_dirs.persistent(every))
-        for f in conf_dirs.effective(files)
-    }
-    valid: list[UnitLimitLine] = []
-    invalid: list[ConfigLine] = []
-    files = sorted(
-        (f for f in (*mains, *every) if f.path in order),
-        key=lambda f: (order[f.path], conf_dirs.volatile(f.path)),
-    )
-    for file in files:
-        name = order[file.path]
-        own = not name or file.path.split("/")[-2] == f"{unit}.d"
-        for source, value, complete in assignments(file, "Service", setting):
-            limit = parsed(item, value)
-            if limit is None:
-                invalid.append(replace(source, note="systemd takes no such value"))
-            else:
-                valid.append(
-                    UnitLimitLine(source, limit, conf_dirs.leads_to(file), name, own, complete)
-                )
-    return valid, invalid
 
 
 def _default(readings: HostView, item: Item) -> tuple[Limit, list[ConfigLine]]:

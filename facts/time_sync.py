@@ -1,9 +1,8 @@
 """Time synchronization: which program sets the clock, whether it has the time from a source now,
 and whether a boot starts it with a source.
 
-Sources: chronyc(1) (tracking, sources), chronyd(8) (-x); systemd-timesyncd.service(8)
-(/run/systemd/timesync/synchronized), timesyncd.conf(5), timedatectl(1); ntpq(8) (rv, peers);
-ntpctl(8); systemctl(1), systemd.unit(5) (Alias=, masks); capabilities(7) (CAP_SYS_TIME).
+Sources: chronyd(8) (-x); timesyncd.conf(5); systemctl(1), systemd.unit(5) (Alias=, masks);
+capabilities(7) (CAP_SYS_TIME); those of facts/parsers/time_status.py.
 
 A program's own report is used and not the kernel's flag (NTPSynchronized of timedatectl): that
 stays set for hours without a source, and a container has the machine's. chronyd's offset is true
@@ -13,20 +12,18 @@ Not covered: PTP without chronyd, tools of a hypervisor that set the clock, and 
 dependencies in drop-ins that keep an enabled unit from starting.
 """
 
-import csv
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from posixpath import basename
-from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_files, boot_target, systemd_units, time_sources
-from facts.parsers.blanks import BLANKS, split_lines, split_words
+from facts.parsers import boot_files, boot_target, systemd_units, time_sources, time_status
 from facts.parsers.probe_prelude import PRELUDE
-from facts.parsers.time_sources import TimeSources
+from facts.parsers.time_configuration import OPTIONS, UNITS, Program, configured_sources
+from facts.parsers.time_status import ClockStatus
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     CommandProbe,
@@ -40,41 +37,16 @@ from hale.model.evidence import (
 from hale.model.requirement import Case
 from hale.shell import arguments, script_with
 
-Program = Literal["chrony", "systemd-timesyncd", "ntp", "openntpd"]
-
-# The units of each program: Debian's and Ubuntu's names, and Red Hat's. Some are aliases of others.
-UNITS: Mapping[str, Program] = {
-    "chrony.service": "chrony",
-    "chronyd.service": "chrony",
-    "systemd-timesyncd.service": "systemd-timesyncd",
-    "ntpsec.service": "ntp",
-    "ntp.service": "ntp",
-    "ntpd.service": "ntp",
-    "openntpd.service": "openntpd",
+# What parses a program's report, of the probe's lines.
+STATUS: Mapping[Program, Callable[[Sequence[str]], ClockStatus]] = {
+    "chrony": time_status.chrony_status,
+    "systemd-timesyncd": time_status.timesyncd_status,
+    "ntp": time_status.ntp_status,
+    "openntpd": time_status.openntpd_status,
 }
-# Where each reads its sources, if no option says otherwise, and what parses that.
-CONFIGURATIONS: Mapping[str, tuple[tuple[str, ...], Callable[[HostView, File], TimeSources]]] = {
-    "chrony.service": (("/etc/chrony/chrony.conf",), time_sources.chrony),
-    "chronyd.service": (("/etc/chrony.conf",), time_sources.chrony),
-    "ntpsec.service": (("/etc/ntpsec/ntp.conf",), time_sources.ntp),
-    "ntp.service": (("/etc/ntp.conf",), time_sources.ntp),
-    "ntpd.service": (("/etc/ntp.conf",), time_sources.ntp),
-    "openntpd.service": (("/etc/openntpd/ntpd.conf", "/etc/ntpd.conf"), time_sources.openntpd),
-}
-# The options of the packages' units; one may name another configuration (-f, of ntpd -c).
-OPTIONS = (
-    "/etc/default/chrony",
-    "/etc/sysconfig/chronyd",
-    "/etc/default/ntpsec",
-    "/etc/default/ntp",
-    "/etc/sysconfig/ntpd",
-    "/etc/default/openntpd",
-)
 CAP_SYS_TIME = 1 << 25
 RUNNING = ("active", "reloading", "activating")
 SHOWN = ("Id", "LoadState", "ActiveState", "UnitFileState")
-LEAP_SYNCHRONIZED = ("Normal", "Insert second", "Delete second")
-OWN_CLOCK = re.compile(r"7F7F01[0-9A-F]{2}", re.IGNORECASE | re.ASCII)  # 127.127.1.x
 
 
 class TimeSyncParameters(Struct, frozen=True):
@@ -230,13 +202,17 @@ def read_runtime(readings: HostView, case: Case[TimeSyncParameters]) -> TimeSync
     [unit] = running
     program = UNITS[unit]
     fact = replace(fact, program=program)
-    if program == "chrony":
-        return _chrony_state(fact, _report(lines, "chrony"))
-    if program == "systemd-timesyncd":
-        return _timesyncd_state(fact, lines)
-    if program == "ntp":
-        return _ntp_state(fact, _report(lines, "ntp"))
-    return _openntpd_state(fact, _report(lines, "openntpd"))
+    return _with_status(fact, STATUS[program](lines))
+
+
+def _with_status(fact: TimeSyncRuntime, status: ClockStatus) -> TimeSyncRuntime:
+    return replace(
+        fact,
+        problem=status.problem,
+        source=status.source,
+        offset_seconds=status.offset_seconds,
+        age_seconds=status.age_seconds,
+    )
 
 
 def _units(lines: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -310,104 +286,6 @@ def _state(state: Mapping[str, str]) -> str:
     return state["ActiveState"] + (f" ({load})" if load != "loaded" else "")
 
 
-def _report(lines: Sequence[str], name: str) -> list[str]:
-    """What a program printed. Raises Unreadable where it failed, or was not queried."""
-    status = next((line for line in lines if line.startswith(f"status {name} ")), "")
-    text = [line.removeprefix(f"{name}: ") for line in lines if line.startswith(f"{name}: ")]
-    if not status:
-        raise Unreadable(f"there is no report of {name}: its state changed while it was read")
-    code = status.rpartition(" ")[2]
-    if code != "0":
-        raise Unreadable(f"{name} does not report its state ({code}): {' '.join(text)[:200]}")
-    return text
-
-
-def _chrony_state(fact: TimeSyncRuntime, report: Sequence[str]) -> TimeSyncRuntime:
-    """`chronyc -c tracking` has 14 fields, `sources` 10; a `*` marks the selected source."""
-    rows = list(csv.reader(report))
-    tracking = next((row for row in rows if len(row) == 14), None)
-    sources = [row for row in rows if len(row) == 10 and row[0] in ("^", "=", "#")]
-    if tracking is None or len(sources) + 1 != len(rows):
-        raise Unreadable(f"chronyc reports its state in an unknown form: {' '.join(report)[:200]}")
-    reference, offset, leap = tracking[0], _number(tracking[4], "chronyc"), tracking[13]
-    selected = [row[2] for row in sources if row[1] == "*"]
-    if not sources:
-        return replace(fact, problem="chronyd has no source")
-    if leap not in LEAP_SYNCHRONIZED:
-        states = ", ".join(f"{row[2]} {_chrony_word(row)}" for row in sources)
-        return replace(fact, problem=f"chronyc says {leap.lower()} ({states})")
-    if OWN_CLOCK.fullmatch(reference) or not selected:
-        states = ", ".join(f"{row[2]} {_chrony_word(row)}" for row in sources)
-        return replace(fact, problem=f"chronyd has selected no source ({states})")
-    return replace(fact, source=selected[0], offset_seconds=offset)
-
-
-def _chrony_word(row: Sequence[str]) -> str:
-    if row[5] == "0":
-        return "does not answer"
-    words = {"?": "is not usable", "x": "has a wrong time", "~": "is too variable"}
-    return words.get(row[1], "is not selected")
-
-
-def _timesyncd_state(fact: TimeSyncRuntime, lines: Sequence[str]) -> TimeSyncRuntime:
-    """The file that timesyncd touches whenever it sets the clock; systemd removes it with it."""
-    server = dict(line.split("=", 1) for line in _report(lines, "timesyncd") if "=" in line)
-    text = [line for line in lines if line.startswith("synchronized: ")]
-    status = next((line for line in lines if line.startswith("status synchronized ")), "")
-    now = int(split_words(lines[-1])[1])
-    name = server.get("ServerName") or server.get("ServerAddress", "")
-    if status.endswith(" 0") and (found := re.fullmatch(r"synchronized: (\d+)", text[0], re.ASCII)):
-        if not name:
-            return replace(fact, problem="it has no server now")
-        return replace(fact, source=name, age_seconds=float(now - int(found[1])))
-    if any("No such file" in line for line in text):
-        which = f"{name} has not answered" if name else "it has no server"
-        return replace(fact, problem=f"{which}, and it has not set the clock since it started")
-    raise Unreadable(f"when timesyncd set the clock is unknown: {' '.join(text)[:200]}")
-
-
-def _ntp_state(fact: TimeSyncRuntime, report: Sequence[str]) -> TimeSyncRuntime:
-    """ntpq's system variables, and the peer with the tally code `*`, or `o` for a PPS signal."""
-    text = " ".join(report)
-    leap = re.search(r"\bleap=(\w+)", text, re.ASCII)
-    stratum = re.search(r"\bstratum=(\d+)", text, re.ASCII)
-    offset = re.search(r"\boffset=([-+]?[\d.]+)\s*(ns|us|µs|ms|s)?", text, re.ASCII)
-    if not (leap and stratum and offset):
-        raise Unreadable(f"ntpq reports its state in an unknown form: {text[:200]}")
-    peers = [split_words(line) for line in report if re.match(r"[*o]\S", line, re.ASCII)]
-    chosen = next((words[0][1:] for words in peers), "")
-    if leap[1] in ("11", "3") or int(stratum[1]) >= 16:
-        return replace(fact, problem=f"ntpq says leap={leap[1]}, stratum={stratum[1]}")
-    if not chosen:
-        return replace(fact, problem="ntpd has selected no source")
-    if chosen.startswith("127.127.1.") or any(w[1:2] in ([".LOCL."], ["LOCL"]) for w in peers):
-        return replace(fact, problem=f"ntpd has selected the host's own clock ({chosen})")
-    unit = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "s": 1.0}.get(offset[2] or "ms", 1e-3)
-    return replace(fact, source=chosen, offset_seconds=_number(offset[1], "ntpq") * unit)
-
-
-def _openntpd_state(fact: TimeSyncRuntime, report: Sequence[str]) -> TimeSyncRuntime:
-    """ntpctl's one line: `4/4 peers valid, clock synced, stratum 3`."""
-    text = " ".join(report)
-    if re.search(r"\bclock unsynced\b", text, re.ASCII):
-        return replace(fact, problem=f"ntpctl says {text[:120]}")
-    found = re.search(
-        r"\b([1-9]\d*)/\d+ peers valid\b.*\bclock synced, stratum (\d+)", text, re.ASCII
-    )
-    if found and int(found[2]) < 16:
-        return replace(fact, source=f"{found[1]} peers")
-    if re.search(r"\bclock synced\b", text, re.ASCII):
-        return replace(fact, problem=f"ntpctl says {text[:120]}")
-    raise Unreadable(f"ntpctl reports its state in an unknown form: {text[:200]}")
-
-
-def _number(text: str, program: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise Unreadable(f"{program} reports no number: {text!r}") from None
-
-
 def _rounded(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
@@ -436,7 +314,7 @@ def read_persisted(readings: HostView, case: Case[TimeSyncParameters]) -> TimeSy
         [unit] = problems
         return _only_installed(readings, fact, unit)
     [unit] = enabled
-    configured = _configured(readings, unit)
+    configured = configured_sources(readings, unit)
     problem = ""
     if not configured.lines:
         if configured.unread:
@@ -486,86 +364,11 @@ def _only_installed(readings: HostView, fact: TimeSyncPersisted, unit: str) -> T
     mask = systemd_units.mask(readings, unit)
     if file is None or (mask and not mask.masked) or boot_target.obstacle(readings):
         return fact
-    links: list[str] = []
+    links: tuple[str, ...] = ()
     if not systemd_units.pull_links(readings, unit):
-        section = ""
-        for text in file.content or ():
-            section = text.strip(BLANKS) if text.startswith("[") else section
-            key, _, value = text.partition("=")
-            if section != "[Install]" or not value.strip(BLANKS):
-                continue
-            if key.strip(BLANKS) not in ("WantedBy", "RequiredBy", "Alias"):
-                return fact  # Also=, DefaultInstance=: `systemctl enable` does more
-            kind = {"WantedBy": ".wants/", "RequiredBy": ".requires/"}.get(key.strip(BLANKS))
-            for name in split_words(value):
-                links.append(
-                    f"/etc/systemd/system/{name}{kind}{unit}"
-                    if kind
-                    else f"/etc/systemd/system/{name}"
-                )
+        links = systemd_units.install_links(file, unit)
         if not links:
             return fact
     return replace(
-        fact, unit=unit, unit_file=file.path, mask=mask.path if mask else "", links=tuple(links)
+        fact, unit=unit, unit_file=file.path, mask=mask.path if mask else "", links=links
     )
-
-
-def _configured(readings: HostView, unit: str) -> TimeSources:
-    """The sources that the unit's configuration names. Raises Unreadable."""
-    program = UNITS[unit]
-    if program == "systemd-timesyncd":
-        server = _server_properties(readings)
-        compiled_in = server.get("FallbackNTPServers")
-        return time_sources.timesyncd(
-            readings, split_words(server.get("LinkNTPServers", "")), compiled_in
-        )
-    paths, read = CONFIGURATIONS[unit]
-    named = _named_configuration(readings, unit, "c" if program == "ntp" else "f")
-    if named and named[1] not in time_sources.PATTERNS:
-        return TimeSources((), (f"{named[0]} names a configuration that is not read, {named[1]}",))
-    present = readings.files(*((named[1],) if named else paths))
-    present = tuple(file for file in present if file.kind == "f")
-    if len(present) > 1:
-        names = " and ".join(file.path for file in present)
-        return TimeSources((), (f"which of {names} it reads is unknown",))
-    return read(readings, present[0]) if present else TimeSources(())
-
-
-def _server_properties(readings: HostView) -> dict[str, str]:
-    """timesyncd's servers, empty where it does not run or does not report."""
-    output = readings.output("state")
-    if output.exit_status:
-        return {}
-    lines = [
-        line.removeprefix("timesyncd: ")
-        for line in split_lines(output.stdout)
-        if line.startswith("timesyncd: ")
-    ]
-    return dict(line.split("=", 1) for line in lines if "=" in line)
-
-
-def _named_configuration(
-    readings: HostView, unit: str, option: str
-) -> tuple[ConfigLine, str] | None:
-    """The configuration that an option of the unit or of its options file names, the last one."""
-    units = (*systemd_units.file_patterns(unit), *systemd_units.dropin_patterns(unit))
-    found = None
-    for file in readings.files(*units, *OPTIONS):
-        if file.kind != "f" or systemd_units.masked(file):
-            continue
-        if file.path in OPTIONS and UNITS[unit] not in _option_programs(file.path):
-            continue
-        for number, text in enumerate(file.lines, 1):
-            if text.lstrip(BLANKS).startswith(("#", ";")):
-                continue
-            for match in re.finditer(rf"(?:^|[\s\"'=])-{option}\s*([^\s\"']+)", text, re.ASCII):
-                if match[1].startswith("/"):
-                    found = (ConfigLine(file.path, number, text.strip(BLANKS)), match[1])
-    return found
-
-
-def _option_programs(path: str) -> tuple[Program, ...]:
-    name = basename(path)
-    if name == "openntpd":
-        return ("openntpd",)
-    return ("chrony",) if name.startswith("chrony") else ("ntp",)

@@ -21,7 +21,7 @@ priority keeps it so), 7.1 "Receiving VRRP Packets" (an interval that differs is
 """
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from facts.parsers import (
     unit_command,
     unit_settings,
     vip_config,
+    vrrp_peers,
 )
 from facts.parsers.blanks import split_words
 from facts.parsers.combined import read_each, view_of
@@ -192,7 +193,7 @@ def read_persisted(readings: ClusterView, case: Case[VipOwnerParameters]) -> Vip
             unread.append(f"{host.name}: {error}")
             continue
         faults += [f"{host.name}: {fault}" for fault in found]
-    for name, fault in _apart(readings, instances, case):
+    for name, fault in _disagreements(readings, instances, case):
         try:
             if why := vip_config.doubt(readings[name], case.parameters.unit):
                 raise Unreadable(f"{why}, so it is not known whether it {fault}")
@@ -281,54 +282,17 @@ def _addresses(its: HostView) -> set[str]:
     return {address_setting.plain(text) for kind, text in lines if kind == "address"}
 
 
-# What masters must have in common, or they do not understand each other's adverts; empty: does not
-# matter.
-_COMMON: tuple[tuple[str, Callable[[Instance], str]], ...] = (
-    ("virtual_router_id", lambda i: i.router_id),
-    ("vrrp_version", lambda i: i.version),
-    ("advert_int", lambda i: i.advert if i.version == "2" else ""),
-    ("auth_type", lambda i: i.auth or "none"),
-    ("adverts by", lambda i: "unicast" if i.peers else "multicast"),
-)
-
-
-def _apart(
+def _disagreements(
     readings: ClusterView, instances: Mapping[str, Instance], case: Case[VipOwnerParameters]
 ) -> list[tuple[str, str]]:
     """Why masters, once started with these files, do not act as one: (host, fault)."""
-    faults = []
-    for name, value in _COMMON:
-        values = [v for instance in instances.values() if (v := value(instance))]
-        usual = max(values, key=lambda v: (values.count(v), -values.index(v)), default="")
-        others = " and ".join(h for h, i in instances.items() if value(i) == usual)
-        faults += [
-            (
-                host,
-                f"has {name} {value(instance)}, unlike {others} ({usual}): it does not hear "
-                "their adverts at its next start, and takes the VIP beside them",
-            )
-            for host, instance in instances.items()
-            if value(instance) not in ("", usual)
-        ]
     addresses = {
         host.name: address_setting.plain(host.address)
         for host in case.inventory.masters
         if host.address
     }
-    sent_from = {host: _sent_from(readings[host], i, case) for host, i in instances.items()}
-    for host, instance in instances.items():
-        peers = {address_setting.plain(peer) for peer in instance.peers}
-        for other, address in addresses.items():
-            sends = sent_from.get(other, set())
-            if peers and sends and other != host and not peers & {address, *sends}:
-                faults.append(
-                    (
-                        host,
-                        f"has no unicast_peer {address} ({other}): {other} does not "
-                        "hear its adverts, and takes the VIP beside it",
-                    )
-                )
-    return faults + _unmoved(instances)
+    senders = {host: _sent_from(readings[host], i, case) for host, i in instances.items()}
+    return vrrp_peers.disagreements(instances, addresses, senders)
 
 
 def _sent_from(its: HostView, instance: Instance, case: Case[VipOwnerParameters]) -> set[str]:
@@ -338,27 +302,6 @@ def _sent_from(its: HostView, instance: Instance, case: Case[VipOwnerParameters]
     with suppress(Unreadable):
         return _addresses(its) - {case.inventory.endpoint.vip}
     return set()
-
-
-def _unmoved(instances: Mapping[str, Instance]) -> list[tuple[str, str]]:
-    """The master that keeps the VIP whichever of its scripts fails, by its priority."""
-    gains = {h: sum(max(w, 0) for _, w in i.scripts) for h, i in instances.items()}
-    best = {h: i.priority + gains[h] for h, i in instances.items()}
-    if len(best) < 2:
-        return []
-    first = max(best, key=lambda host: best[host])
-    most = max(value for host, value in best.items() if host != first)
-    weights = [abs(weight) for _, weight in instances[first].scripts]
-    if any(not weight or best[first] - weight < most for weight in weights):
-        return []
-    return [
-        (
-            first,
-            f"keeps a priority of {best[first] - abs(weight)} when its script {name} fails "
-            f"(weight {weight}), and the others have at most {most}: the VIP stays",
-        )
-        for name, weight in instances[first].scripts
-    ]
 
 
 def _observed(its: HostView, case: Case[VipOwnerParameters]) -> tuple[bool, str]:

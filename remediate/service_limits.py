@@ -12,12 +12,12 @@ from math import inf
 from posixpath import basename, dirname, join
 
 from facts.parsers import conf_dirs
+from facts.parsers.unit_limit_files import UnitLimitLine
 from facts.parsers.unit_limits import Limit
 from facts.service_limits import (
     ServiceLimitsParameters,
     ServiceLimitsPersisted,
     ServiceLimitsRuntime,
-    UnitLimitLine,
 )
 from hale.model.change import (
     COMMENTED,

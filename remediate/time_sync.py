@@ -7,7 +7,8 @@ Sources: chrony.conf(5) (makestep), chronyd(8), chronyc(1); systemd-timesyncd.se
 timesyncd.conf(5); ntp.conf(5), ntpd(8); systemctl(1) (enable, unmask), systemd.unit(5) ([Install]).
 """
 
-from facts.time_sync import UNITS, TimeSyncParameters, TimeSyncPersisted, TimeSyncRuntime
+from facts.parsers.time_configuration import UNITS
+from facts.time_sync import TimeSyncParameters, TimeSyncPersisted, TimeSyncRuntime
 from hale.model.change import ManualStep, Remedy, SymlinkChange, UnitAction, UnitChange
 from hale.model.remedy_scope import RemedyScope
 from hale.model.requirement import Case

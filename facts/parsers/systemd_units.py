@@ -4,6 +4,7 @@ Source: systemd.unit(5), "UNIT FILE LOAD PATH" and the .wants/, .requires/ and .
 Only files that survive a boot count: /run is empty after it, and generators run again.
 """
 
+from facts.parsers.blanks import BLANKS, split_words
 from hale.model.evidence import EXISTENCE, File, HostView, select
 
 # Highest priority first. With a merged /usr the last two are one folder.
@@ -15,6 +16,8 @@ FOLDERS = (
     "/lib/systemd/system",
 )
 PULLS = ("wants", "requires", "upholds")
+# Where `systemctl enable` makes its links, by the key of the [Install] section.
+_INSTALL_FOLDERS = {"WantedBy": ".wants/", "RequiredBy": ".requires/", "Alias": ""}
 
 
 def file_patterns(unit: str) -> tuple[str, ...]:
@@ -85,3 +88,23 @@ def name_of_path(path: str, kind: str) -> str:
         for at, c in enumerate(text)
     )
     return f"{escaped or '-'}.{kind}"
+
+
+def install_links(file: File, unit: str) -> tuple[str, ...]:
+    """The links that `systemctl enable` makes for the unit, by its file's [Install] section.
+
+    Empty where there is none, or where it does more than make links (Also=, DefaultInstance=).
+    """
+    links: list[str] = []
+    section = ""
+    for text in file.content or ():
+        section = text.strip(BLANKS) if text.startswith("[") else section
+        key, _, value = text.partition("=")
+        if section != "[Install]" or not value.strip(BLANKS):
+            continue
+        if key.strip(BLANKS) not in _INSTALL_FOLDERS:
+            return ()
+        folder = _INSTALL_FOLDERS[key.strip(BLANKS)]
+        for name in split_words(value):
+            links.append(f"/etc/systemd/system/{name}{folder and folder + unit}")
+    return tuple(links)

@@ -252,7 +252,7 @@ def test_what_cannot_be_judged_closes_no_gate(action: Guard) -> None:
     assert gates.unhealthy([row(Verdict.UNKNOWN, min(guards))], guards)
 
 
-def test_it_waits_until_the_cluster_is_whole() -> None:
+def test_it_waits_until_the_cluster_is_healthy() -> None:
     looks = [[row(Verdict.FAIL)], [row(Verdict.UNKNOWN)], [row(Verdict.PASS)]]
 
     def look() -> list[str]:

@@ -89,7 +89,7 @@ def test_what_is_no_journal(tmp_path: Path, text: bytes, says: str) -> None:
         journal.load_run(tmp_path)
 
 
-def test_garbage_in_the_middle_is_told_with_its_line(tmp_path: Path) -> None:
+def test_garbage_in_the_middle_is_reported_with_its_line(tmp_path: Path) -> None:
     path = written(tmp_path)
     lines = path.read_bytes().split(b"\n")
     lines[2] = b"<script>"

@@ -91,7 +91,7 @@ NOT_PLANNED = "a plan that is made now does not have this step. Plan again"
 
 
 @pytest.mark.parametrize("kind", TROUBLE)
-def test_what_cannot_be_written_is_told_and_left_whole(
+def test_a_file_that_cannot_be_written_is_reported_and_unchanged(
     operator: Operator, host: LabHost, kind: str, tmp_path: Path
 ) -> None:
     """The plan is made before. Where a boot would not find these files, an audit refuses its step;
@@ -159,7 +159,7 @@ def test_mode_owner_acl_and_attributes_stay_and_a_link_is_followed(
 
 
 @pytest.mark.parametrize("redirects", ["0", "1"])
-def test_what_forwarding_sets_anew_is_put_back(
+def test_values_that_forwarding_resets_are_restored(
     operator: Operator, host: LabHost, redirects: str
 ) -> None:
     """The kernel makes conf.all.accept_redirects the contrary of forwarding (devinet.c)."""

@@ -55,7 +55,7 @@ def accept(operator: Operator, run: Path | None) -> None:
         )
 
 
-def test_the_accepted_value_is_left_alone_and_a_worse_one_is_not(limited: Operator) -> None:
+def test_the_waived_value_is_not_changed_and_a_worse_one_is(limited: Operator) -> None:
     host = limited.ready.lab[HOST]
     found = audited(limited, "before")
     assert verdicts(found) == {Verdict.FAIL}, found.output

@@ -112,7 +112,7 @@ def test_a_run_that_is_recovered_has_its_page_again(
     assert "<b>INTERRUPTED</b>" in (folder / "change.html").read_text()
 
 
-def test_a_run_that_was_cut_off_is_recovered_however_its_inventory_is_typed(
+def test_an_interrupted_run_is_recovered_however_its_inventory_is_typed(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reports = site.parent / "reports"
@@ -129,7 +129,7 @@ def test_a_run_that_was_cut_off_is_recovered_however_its_inventory_is_typed(
     assert recovered == ["cut-off"]
 
 
-def test_a_profile_that_is_none_is_refused_before_any_host_is_asked(site: Path) -> None:
+def test_an_unknown_profile_is_refused_before_a_host_is_contacted(site: Path) -> None:
     with pytest.raises(UserError, match="no profile 'extend'; known: baseline, extended"):
         ApplyOptions(site.parent, site, profile="extend")
     ApplyOptions(site.parent, site, profile="document")  # its name in earlier releases

@@ -65,7 +65,7 @@ class TestPretended:
         assert backend.get_hostname() == "Some-Host.example"
         assert backend.get_connection_type() == "hale"
 
-    def test_text_is_utf8_and_no_python_is_asked(self, known: Known) -> None:
+    def test_text_is_utf8_and_needs_no_python_on_the_host(self, known: Known) -> None:
         pool = known(Target(name="somehost", connect_timeout=60))
         host = host_of("somehost")
         assert host.check_output("echo %s", "größer 世界") == "größer 世界"

@@ -113,7 +113,7 @@ def test_a_proxy_command_that_hangs(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("level", [None, "0", "1"])
-def test_a_proxy_command_of_somebody_whose_bashrc_takes_long(
+def test_a_proxy_command_behind_a_slow_bashrc(
     connect: Connect, level: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Started by cron, systemd or CI, no shell is above us; bash must not take that for rshd."""
@@ -163,7 +163,7 @@ class TestInTheLab:
         finally:
             victim.run("nft delete table inet hale_test")
 
-    def test_an_address_that_nobody_has(self, lab: Lab, connect: Connect) -> None:
+    def test_an_address_of_no_host(self, lab: Lab, connect: Connect) -> None:
         is_down(
             connect, "timed out|route", name="ghost", address="10.208.1.77",
             ssh_config=str(lab.ssh_config),

@@ -294,7 +294,7 @@ class TestEnd:
         with pytest.raises(ConnectionLost, match="closed"):
             host.run("true")
 
-    def test_an_idle_session_is_left_at_once(self, fake_ssh: Path, connect: Connect) -> None:
+    def test_an_idle_session_closes_at_once(self, fake_ssh: Path, connect: Connect) -> None:
         ssh = fake_ssh / "bin/ssh"  # the host takes its time to end a session
         ssh.write_text(f'#!/bin/sh\n{ssh.rename(f"{ssh}-quick")} "$@"\nexec sleep 30\n')
         ssh.chmod(0o755)
@@ -316,7 +316,7 @@ class TestEnd:
         host.close()
         host.close()
 
-    def test_no_log_is_left(
+    def test_no_log_file_remains(
         self, fake_ssh: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         folder = fake_ssh / "logs"
@@ -363,7 +363,7 @@ def test_standard_input_is_in_no_process_list(connect: Connect) -> None:
 
 
 @pytest.mark.usefixtures("fake_ssh")
-def test_output_is_told_as_it_comes(connect: Connect) -> None:
+def test_output_is_reported_as_it_arrives(connect: Connect) -> None:
     told: list[tuple[float, bytes]] = []
     begun = time.monotonic()
     done = connect().run(

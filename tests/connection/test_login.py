@@ -188,7 +188,7 @@ host.run("true", timeout=100)
 
 @pytest.mark.parametrize("become", [True, False])
 @pytest.mark.parametrize("user", ["root", "hale-sudo", "hale-pty", "hale-fish"])
-def test_nothing_is_left_after_kill_9(users: Lab, user: str, become: bool) -> None:
+def test_no_process_remains_after_kill_9(users: Lab, user: str, become: bool) -> None:
     """Whatever runs, and with a full queue behind it."""
     client = subprocess.Popen(
         [sys.executable, "-c", _CLIENT, HOST, user, str(users.ssh_config), str(become)],

@@ -71,13 +71,13 @@ def svg(**changed: object) -> ElementTree.Element:
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def test_every_ask_is_a_mark_and_failed_ones_are_others() -> None:
+def test_every_request_has_a_mark_and_failed_ones_another() -> None:
     ok, bad = (p.attrib["d"] for p in svg().iter(f"{SVG}path"))
     assert bad.count("M") == 20
     assert ok.count("M") + bad.count("M") == len(asks())
 
 
-def test_what_was_not_whole_is_as_wide_as_it_was_long() -> None:
+def test_an_unhealthy_time_is_as_wide_as_it_was_long() -> None:
     broken = [r for r in svg().iter(f"{SVG}rect") if r.attrib["class"] == "unhealthy"]
     a_second = chart.WIDTH / 23
     widths = [float(r.attrib["width"]) / a_second for r in broken]
@@ -123,7 +123,7 @@ def test_what_lies_beyond_the_picture_is_at_its_edge() -> None:
     assert chart.y(0) == chart.y(chart.FASTEST)
 
 
-def test_the_line_is_low_where_nobody_answered() -> None:
+def test_the_line_is_low_during_downtime() -> None:
     line = chart.sparkline(asks(), 20.0, 23)
     assert len(line.plain) == 23
     assert line.plain[3] in "▁▂"

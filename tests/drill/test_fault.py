@@ -93,7 +93,7 @@ def test_parts_that_are_elsewhere_are_refused(known: Inventory) -> None:
 
 
 @pytest.mark.parametrize("part", fault.WORKLOAD_FAULTS)
-def test_where_nobody_has_the_switch_a_host_is_rebooted(known: Inventory, part: FaultKind) -> None:
+def test_without_a_power_switch_a_host_is_rebooted(known: Inventory, part: FaultKind) -> None:
     """Never switched off: nobody could switch it on again from here."""
     lost = select_fault(part, known, ROLES, "", None)
     assert lost.reboots
@@ -129,7 +129,7 @@ def test_production_must_be_named(known: Inventory) -> None:
         ("etcd,vip", "k8s-node-01", "--host takes a single drill"),
     ],
 )
-def test_what_was_mistyped_is_refused_before_a_host_is_asked(
+def test_a_mistyped_option_is_refused_before_a_host_is_contacted(
     tmp_path: Path, part: str, host: str, why: str
 ) -> None:
     options = DrillOptions(part, tmp_path, INVENTORY, host, allow_production=True, yes=True)

@@ -95,12 +95,12 @@ def test_a_leader_that_stops_renewing_is_broken_until_another_one_leads(known: I
     assert scheduler.max_renewal_gap == 16.0
 
 
-def test_a_lease_that_nobody_holds_is_no_leader(known: Inventory) -> None:
+def test_a_lease_without_a_holder_is_no_leader(known: Inventory) -> None:
     text = 'kube-scheduler . 100 0 {"spec":{"holderIdentity":"","renewTime":"1"}}\n'
     assert not tracks(known, text, 2)["kube-scheduler"].healthy
 
 
-def test_nodes_are_whole_when_all_are_there_and_ready(known: Inventory) -> None:
+def test_nodes_are_healthy_when_all_are_present_and_ready(known: Inventory) -> None:
     names = [h.name for h in known.hosts]
 
     def look(at: float, ill: str = "", fewer: int = 0) -> str:
@@ -138,7 +138,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("output", HOSTILE.values(), ids=HOSTILE)
-def test_what_is_no_answer_makes_nothing_whole(known: Inventory, output: str) -> None:
+def test_a_garbled_answer_makes_nothing_healthy(known: Inventory, output: str) -> None:
     found = tracks(known, output, 2)["nodes Ready"]
     assert not found.healthy
     assert found.detail == "the API does not answer"
@@ -149,7 +149,7 @@ def test_foreign_lines_are_no_samples() -> None:
     assert health.parse_samples(raw) == ()
 
 
-def test_nothing_seen_is_not_whole(known: Inventory) -> None:
+def test_without_observations_nothing_is_healthy(known: Inventory) -> None:
     assert all(not t.healthy for t in tracks(known, "", 1, 3).values())
 
 

@@ -125,7 +125,7 @@ def test_garbage_is_counted_and_nothing_is_concluded(garbage: bytes) -> None:
     assert "the client did not write" in measurement.invalid_because(log.since(1.0))
 
 
-def test_a_line_that_was_cut_off_is_left_out() -> None:
+def test_a_truncated_line_is_ignored() -> None:
     log = http_client.parse_log((line(0, 0) + "ask 1 5 10 0 = 20").encode())
     assert len(log.requests) == 1
     assert not log.malformed
@@ -145,14 +145,14 @@ def test_a_clock_that_jumps_makes_everything_doubtful(second: str) -> None:
     assert "jumped" in measurement.invalid_because(log.since(1.0))
 
 
-def test_a_late_line_of_an_earlier_ask_is_no_jump() -> None:
+def test_a_late_line_of_an_earlier_request_is_no_jump() -> None:
     """Asks overlap: what hangs is written when it ends."""
     log = http_client.parse_log((line(1, 5) + line(2, 10) + line(0, 0, 200)).encode())
     assert not log.out_of_order
     assert [a.number for a in log.requests] == [0, 1, 2]
 
 
-def test_the_client_that_pauses_is_told() -> None:
+def test_a_client_that_paused_is_reported() -> None:
     log = record((0, 100, OK), (190, 300, OK))
     assert http_client.max_client_gap(log.requests) == pytest.approx(0.95)
 

@@ -46,14 +46,14 @@ def told(folder: Path) -> journal.DrillHistory:
     return story
 
 
-def test_what_was_taken_and_not_given_is_left(tmp_path: Path) -> None:
+def test_an_injected_fault_is_pending(tmp_path: Path) -> None:
     story = told(book(tmp_path / "a", VIP))
     assert story.active_faults == [VIP]
     assert story.end is None
     assert revert.remaining(story) == ["haproxy on the VIP owner m1 (injected at t1)"]
 
 
-def test_what_is_back_is_not_left(tmp_path: Path) -> None:
+def test_a_reverted_fault_is_not_pending(tmp_path: Path) -> None:
     entries = (VIP, FaultReverted(FaultKind.VIP, "m1", "t"), MASTER)
     assert told(book(tmp_path / "a", *entries)).active_faults == [MASTER]
 
@@ -62,13 +62,13 @@ def test_the_last_taken_comes_back_first(tmp_path: Path) -> None:
     assert told(book(tmp_path / "a", VIP, MASTER)).active_faults == [MASTER, VIP]
 
 
-def test_a_part_that_was_taken_again_is_left_again(tmp_path: Path) -> None:
+def test_a_fault_that_was_injected_again_is_pending_again(tmp_path: Path) -> None:
     assert told(
         book(tmp_path / "a", VIP, FaultReverted(FaultKind.VIP, "m1", "t"), VIP)
     ).active_faults == [VIP]
 
 
-def test_the_deployment_is_left_until_it_is_deleted(tmp_path: Path) -> None:
+def test_the_deployment_is_pending_until_it_is_deleted(tmp_path: Path) -> None:
     made, gone = WorkloadEvent("m2", False, "t"), WorkloadEvent("m2", True, "t")
     assert told(book(tmp_path / "a", made)).workload_host == "m2"
     assert told(book(tmp_path / "b", made, gone)).workload_host == ""
@@ -111,14 +111,14 @@ def test_how_it_ended_keeps_its_saved_spelling(tmp_path: Path) -> None:
         assert story.state is state
 
 
-def test_a_journal_that_named_nothing_yet_left_nothing(tmp_path: Path) -> None:
+def test_a_journal_without_faults_leaves_nothing_to_revert(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / journal.NAME).write_bytes(b'{"type":"dri')
     assert journal.load_drill(tmp_path / "a") is None
     assert journal.unfinished(tmp_path, "/inv") == []
 
 
-def test_only_drills_of_this_inventory_that_were_cut_off_are_left(tmp_path: Path) -> None:
+def test_only_interrupted_drills_of_this_inventory_are_unfinished(tmp_path: Path) -> None:
     book(tmp_path / "1", VIP)
     book(tmp_path / "2", VIP, DrillEnd(DrillState.FINISHED, "t"))
     book(tmp_path / "3", MASTER)
@@ -178,7 +178,7 @@ ALL = (
 )
 
 
-def test_all_that_is_left_is_put_back_and_written_down(
+def test_all_pending_faults_are_reverted_and_journaled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, there = book(tmp_path / "a", *ALL), Hosts()
@@ -192,7 +192,7 @@ def test_all_that_is_left_is_put_back_and_written_down(
     assert revert.remaining(told(folder)) == []
 
 
-def test_what_cannot_be_put_back_stays_left_and_the_rest_is_done(
+def test_a_fault_that_cannot_be_reverted_stays_pending_and_the_others_are_reverted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, there = book(tmp_path / "a", *ALL), Hosts("master")
@@ -221,6 +221,6 @@ def test_a_full_disk_keeps_nothing_from_being_reverted(
     ]
 
 
-def test_power_that_nobody_here_can_switch_is_said() -> None:
+def test_a_host_that_cannot_be_switched_on_here_is_reported() -> None:
     with pytest.raises(ActionFailed, match="powered on by its lab"):
         actions.revert(SessionPool({}), Fault(FaultKind.MASTER, "m1"), None)

@@ -117,7 +117,7 @@ def test_what_is_taken_stays_away_and_comes_back(host: LabHost, part: FaultKind)
 
 
 @pytest.mark.parametrize("part", PROCESS)
-def test_a_host_helps_itself_when_nobody_comes_back(host: LabHost, part: FaultKind) -> None:
+def test_a_host_reverts_its_fault_by_itself_after_its_time(host: LabHost, part: FaultKind) -> None:
     outage, name = Fault(part, host.name), PROCESS[part]
     wait(lambda: there(host, name))
     host.run(outage.inject_script(2))
@@ -169,7 +169,7 @@ def left(lab: Lab) -> list[bytes]:
     return [line for line in output.splitlines() if b"pgrep" not in line]
 
 
-def test_the_client_asks_every_50_ms_and_sees_how_long_nobody_answered(
+def test_the_client_sends_a_request_every_50_ms_and_measures_downtime(
     lab: Lab, known: Inventory
 ) -> None:
     loop = client(known)
@@ -205,7 +205,7 @@ def test_the_client_asks_every_50_ms_and_sees_how_long_nobody_answered(
     assert left(lab) == []
 
 
-def test_a_client_that_is_left_alone_ends_with_its_connection(lab: Lab, known: Inventory) -> None:
+def test_a_client_ends_with_its_connection(lab: Lab, known: Inventory) -> None:
     loop = client(known)
     loop.start()
     follow(loop, 0.5)
@@ -214,7 +214,7 @@ def test_a_client_that_is_left_alone_ends_with_its_connection(lab: Lab, known: I
     wait(lambda: not any(b"readyz" in line for line in left(lab)))
 
 
-def test_a_client_without_a_ca_says_so(lab: Lab, known: Inventory) -> None:
+def test_a_client_without_a_ca_reports_it(lab: Lab, known: Inventory) -> None:
     lab[WORKER].run("mv /etc/kubernetes/pki/ca.crt /root/")
     loop = client(known)
     try:

@@ -107,7 +107,7 @@ def test_no_runs(tmp_path: Path) -> None:
     assert len(told(tmp_path)) == 1
 
 
-def test_garbage_is_told_with_its_place(tmp_path: Path) -> None:
+def test_garbage_is_reported_with_its_place(tmp_path: Path) -> None:
     drill(tmp_path / "1-drill", VIP).close()
     path = tmp_path / "1-drill" / "drill.jsonl"
     path.write_bytes(path.read_bytes() + b"<script>\n")

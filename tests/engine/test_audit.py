@@ -78,7 +78,7 @@ def test_recorded_evidence_is_judged_without_asking() -> None:
     assert told(run, case).value == 1
 
 
-def test_nobody_is_asked_for_rows_of_the_inventory_or_a_drill() -> None:
+def test_no_host_is_contacted_for_rows_of_the_inventory_or_a_drill() -> None:
     run = audit(ini.load_inventory(DATA / "inventory.ini"))
     run.gather([c for c in run.cases if c.aspect in ("inventory", "drill")], lambda _: None)
     assert run.hosts == {}

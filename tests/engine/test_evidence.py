@@ -126,7 +126,7 @@ def test_the_answers_of_another_host(tmp_path: Path) -> None:
 # --- atomic.write ---
 
 
-def test_a_file_is_there_whole_or_as_it_was(
+def test_a_file_is_written_completely_or_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file"

@@ -87,7 +87,7 @@ def test_a_new_requirement_needs_no_work(tmp_path: Path, monkeypatch: pytest.Mon
     assert "- `/proc/sys/vm/swappiness`" in text
 
 
-def test_what_is_not_current_is_found_and_mended(tmp_path: Path) -> None:
+def test_pages_that_are_not_current_are_found_and_rewritten(tmp_path: Path) -> None:
     requirement_page.write(tmp_path)
     assert requirement_page.outdated(tmp_path) == []
     (tmp_path / "SWAP-OFF.md").write_text("by hand")
@@ -110,7 +110,7 @@ def test_invoke_explain_prints_the_page() -> None:
     assert done.stdout == (requirement_page.PAGES / "SWAP-OFF.md").read_text()
 
 
-def test_an_unknown_one_is_told_with_a_near_one() -> None:
+def test_an_unknown_requirement_is_refused_with_a_similar_one() -> None:
     done = typed("SWAP-OF")
     assert done.returncode == 1
     assert "there is no requirement 'SWAP-OF'. Did you mean SWAP-OFF?" in done.stderr

@@ -166,7 +166,7 @@ def test_the_device_of_a_file_and_of_what_a_link_leads_to(tmp_path: Path) -> Non
     assert devices == {n: f"{os.major(d)}:{os.minor(d)}" for n, d in wanted.items()}
 
 
-def test_a_link_whose_target_was_not_told_has_no_age(tmp_path: Path) -> None:
+def test_a_link_whose_target_was_not_read_has_no_age(tmp_path: Path) -> None:
     (tmp_path / "target").write_text("a\n")
     (tmp_path / "link").symlink_to("target")
     tool(tmp_path / "bin", "find", '[ "$1" = -L ] && exit 137\nexec $REAL "$@"')

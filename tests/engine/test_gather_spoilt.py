@@ -76,7 +76,7 @@ def same_or_unknown(evidence: Evidence) -> None:
         assert text == before.text(name)
 
 
-def test_the_recorded_answer_is_whole() -> None:
+def test_the_recorded_answer_is_complete() -> None:
     whole = answer()[2]
     assert not whole.unreachable
     assert not whole.files_error

@@ -276,7 +276,7 @@ def test_asked_for_the_password(site: Site, before: Done, tmp_path: Path) -> Non
     assert PASSWORD not in done.output
 
 
-def test_without_a_terminal_nobody_can_be_asked(site: Site, tmp_path: Path) -> None:
+def test_without_a_terminal_no_confirmation_is_possible(site: Site, tmp_path: Path) -> None:
     words = ("--ask-become-pass", "--hosts=root", f"--inventory={site.inventory}")
     done = typed(tmp_path / "r", *words)
     assert done.code == 4

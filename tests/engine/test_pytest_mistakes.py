@@ -49,7 +49,7 @@ def test_malformed_inputs(
     assert done.folder is None
 
 
-def test_evidence_that_was_cut_off(tmp_path: Path) -> None:
+def test_truncated_evidence(tmp_path: Path) -> None:
     path = tmp_path / "evidence.json"
     raw = (DATA / "evidence.json").read_bytes()
     path.write_bytes(raw[: len(raw) // 2])
@@ -72,7 +72,7 @@ def test_evidence_of_hosts_that_it_does_not_hold(tmp_path: Path) -> None:
     assert not done.of("k8s-node-02")
 
 
-def test_evidence_of_another_inventory_says_so(tmp_path: Path, judged: Done) -> None:
+def test_evidence_of_another_inventory_is_reported(tmp_path: Path, judged: Done) -> None:
     other = tmp_path / "inventory.ini"
     other.write_text((DATA / "inventory.ini").read_text() + "# changed since\n")
     done = typed(tmp_path / "r", EVIDENCE[0], f"--inventory={other}", "-k", "SYS-IP-FORWARD")

@@ -82,13 +82,13 @@ def test_from_another_folder(tmp_path: Path, where: str) -> None:
     }
 
 
-def test_outside_of_the_tree_it_says_where_to_go(tmp_path: Path) -> None:
+def test_outside_of_the_tree_the_error_names_the_folder_to_run_it_in(tmp_path: Path) -> None:
     done = typed(tmp_path, plain=["--hosts=all"], cwd=tmp_path)
     assert done.code == 4
     assert f"Go to {ROOT}, or type: pytest {ROOT}/checks --hosts=all" in done.output
 
 
-def test_another_suite_of_testinfra_is_left_alone(tmp_path: Path) -> None:
+def test_another_suite_of_testinfra_runs_as_without_hale(tmp_path: Path) -> None:
     (tmp_path / "test_own.py").write_text("def test_own(host): assert host.run('true').rc == 0\n")
     done = typed(tmp_path, plain=["-q", "--hosts=local://"], cwd=tmp_path)
     assert done.code == 0, done.output

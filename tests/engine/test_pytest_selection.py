@@ -62,13 +62,13 @@ def test_a_profile_may_have_the_name_of_earlier_releases(tmp_path: Path) -> None
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else None,
 )
-def test_choosing_tests(tmp_path: Path, words: list[str], count: int, part: str) -> None:
+def test_selecting_tests(tmp_path: Path, words: list[str], count: int, part: str) -> None:
     ids = collected(tmp_path, *EVIDENCE, *words)
     assert len(ids) == count
     assert all(part in name for name in ids)
 
 
-def test_choosing_hosts(tmp_path: Path) -> None:
+def test_selecting_hosts(tmp_path: Path) -> None:
     """All kinds of words are in test_selection.py; here is that pytest hands them on."""
     words = (*EVIDENCE, "-k", "SYS-IP-FORWARD and runtime")
     ids = collected(tmp_path, "--hosts=all,!k8s-node-*,!k8s-master-02", *words)

@@ -13,7 +13,7 @@ from tests.engine.pytest_cli import (
 
 
 @pytest.mark.parametrize("where", [".", "facts"])
-def test_without_hosts_it_says_what_to_type(tmp_path: Path, where: str) -> None:
+def test_without_hosts_the_error_has_examples(tmp_path: Path, where: str) -> None:
     done = typed(tmp_path / "r", cwd=ROOT / where)
     assert done.code == 4
     for part in ("--hosts=all", "'masters,!k8s-master-01'", "masters (3)", "workers (2)"):
@@ -30,7 +30,7 @@ def test_without_hosts_whatever_else_is_typed(tmp_path: Path, words: list[str]) 
 
 
 @pytest.mark.parametrize("word", ["--help", "--markers", "--fixtures", "--version"])
-def test_words_that_ask_for_help(tmp_path: Path, word: str) -> None:
+def test_options_that_print_help(tmp_path: Path, word: str) -> None:
     done = typed(tmp_path / "r", word)
     assert done.code == 0
     assert {
@@ -52,7 +52,7 @@ def test_words_that_ask_for_help(tmp_path: Path, word: str) -> None:
         ("k8s-node-01,ssh://k8s-node-01", "names k8s-node-01 twice"),
     ],
 )
-def test_hosts_that_name_nothing(tmp_path: Path, expression: str, error: str) -> None:
+def test_hosts_that_select_none(tmp_path: Path, expression: str, error: str) -> None:
     inventory = DATA / "inventory.ini"
     done = typed(tmp_path / "r", f"--hosts={expression}", f"--inventory={inventory}")
     assert done.code == 4

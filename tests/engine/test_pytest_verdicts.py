@@ -57,14 +57,14 @@ def test_pytests_own_count_agrees(judged: Done) -> None:
     ]
 
 
-def test_all_green_is_0(tmp_path: Path) -> None:
+def test_exit_status_0_if_all_passed(tmp_path: Path) -> None:
     done = typed(tmp_path, *EVIDENCE, SYSCTL, "-k", "SYS-IP-FORWARD and k8s-master-01")
     assert done.code == 0, done.output
     assert set(done.verdicts.values()) == {"PASS"}
     assert "INCOMPLETE" in done.output
 
 
-def test_nothing_selected_is_5(tmp_path: Path) -> None:
+def test_exit_status_5_if_nothing_is_selected(tmp_path: Path) -> None:
     assert typed(tmp_path, *EVIDENCE, "-k", "nothing-has-this-name").code == 5
 
 

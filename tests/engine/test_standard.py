@@ -226,7 +226,7 @@ def test_no_limit_is_nan_or_infinite(tmp_path: Path, text: str) -> None:
         told(known(tmp_path, site=f"hale_clock_skew__tolerance_seconds={text}"), "", "")
 
 
-def test_every_case_is_told_apart() -> None:
+def test_no_two_cases_are_equal() -> None:
     texts = [p.read_text() for p in CASES]
     assert len(texts) == len(set(texts))
 

@@ -123,7 +123,7 @@ def unreadable(done: Done) -> list[str]:
     return [word for word in ("Traceback", "INTERNALERROR") if word in done.output]
 
 
-def test_collecting_dials_nobody(network: Network, tmp_path: Path) -> None:
+def test_collecting_contacts_no_host(network: Network, tmp_path: Path) -> None:
     done = typed(tmp_path / "r", "--hosts=all", "--collect-only", "-q", *network.words)
     assert done.code == 0
     assert not network.attempts

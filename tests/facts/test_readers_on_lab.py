@@ -18,7 +18,7 @@ import pytest
 from msgspec.structs import replace
 
 from facts import br_netfilter, firewalld, limits, service_limits, swap, sysctl
-from facts.parsers import conf_dirs, unit_limits
+from facts.parsers import conf_dirs, unit_limit_files, unit_limits
 from hale import gather
 from hale.gather import request
 from hale.inventory import ini
@@ -499,7 +499,7 @@ def test_every_line_of_a_service_means_what_systemd_makes_of_it(lab: Lab, host: 
 def test_units_and_drop_ins_are_read_in_the_order_of_systemd(lab: Lab, host: LabHost) -> None:
     """Every file sets another number, which tells the one that counts; it goes, and so on."""
     unit = "a-b.service"
-    folders = [f for f in service_limits.FOLDERS if not f.startswith(("/run/", "/lib/"))]
+    folders = [f for f in unit_limit_files.FOLDERS if not f.startswith(("/run/", "/lib/"))]
     files = [f"{f}/{unit}" for f in folders[1:]]
     files += [
         f"{folder}/{kind}.d/{name}.conf"

@@ -65,7 +65,7 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_only_what_somebody_changes_counts(name: str) -> None:
+def test_only_changes_by_an_operator_count(name: str) -> None:
     pair = PAIRS[name]
     moved = msgspec.structs.replace(pair.fact, **pair.moved)
     changed = msgspec.structs.replace(pair.fact, **pair.changed)

@@ -9,14 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hale.apply import gates, undo, undo_scope
-from hale.apply.journal import Journal, RunHistory, StepState, load_run
-from hale.apply.run_journals import journal_header, new_owner
-from hale.apply.runner import PlanRunner
+from hale.apply import undo, undo_scope
+from hale.apply.journal import RunHistory, StepState, load_run
 from hale.audit import evidence_file
 from hale.audit.run import AuditResult, judge_saved
 from hale.inventory import ini
-from hale.model.change import Action, AppendLine, FileEdit, KernelValueChange, SymlinkChange
+from hale.model.change import Action, FileEdit, KernelValueChange, SymlinkChange
 from hale.model.errors import UserError
 from hale.model.remedy_scope import RemedyScope
 from hale.paths import ROOT
@@ -27,8 +25,7 @@ from hale.ssh import SessionPool
 from hale.standard import loader
 from tests.engine.pytest_cli import DATA
 from tests.hostile.local_host import LocalHost, local_host
-
-NAME = "h"
+from tests.hostile.plan_runs import NAME, appended, plan_runner, planned
 
 
 @pytest.fixture
@@ -37,47 +34,13 @@ def host() -> Iterator[LocalHost]:
         yield made
 
 
-class Pool:
-    """The sessions of a run on one host."""
-
-    def __init__(self, host: LocalHost) -> None:
-        self._host = host
-
-    def session(self, name: str) -> object:
-        return self._host.session
-
-
-def planned(*steps: Step) -> Plan:
-    hosts = (HostPlan(NAME, "m", steps, (), ()),)
-    return plan.with_checksum(Plan(plan.SCHEMA, "me", "t", "i", "", "", "baseline", hosts))
-
-
-def edit(path: Path, line: str, before: bytes = b"") -> Step:
-    diff = plan.unified_diff(str(path), before, before + f"{line}\n".encode())
-    change = FileEdit(str(path), (AppendLine(line),), "why")
-    return Step(("X",), change, plan.sha256(before), diff)
-
-
 def apply(
     host: LocalHost, folder: Path, made: Plan, unplanned: Iterable[int] = ()
 ) -> tuple[bool, RunHistory]:
     """Apply the plan; these steps are in no plan of now."""
-    owner = new_owner("2026-01-01T000000Z-fix")
-    book = Journal(folder, journal_header(owner, "fix", folder, approved_by="", ticket=""))
-    run = PlanRunner(
-        made,
-        Pool(host),  # type: ignore[arg-type]
-        folder,
-        book,
-        owner,
-        {NAME: gates.NodeStatus(False, "")},
-        {NAME: "workers"},
-        lambda hosts: [],
-        lambda name, text: None,
-        unplanned={(NAME, number): fresh.WHY for number in unplanned},
-    )
+    run, journal = plan_runner(host, folder, made, unplanned=unplanned)
     complete = run.run()
-    book.close()
+    journal.close()
     return complete, load_run(folder)
 
 
@@ -87,7 +50,7 @@ def test_a_step_of_no_plan_of_now_is_refused_and_the_others_are_made(
     paths = [host.etc / name for name in ("planned", "forged", "done")]
     for path in paths:
         path.write_text("")
-    steps = [edit(path, "a line") for path in paths]
+    steps = [appended(path, "a line") for path in paths]
     paths[2].write_text("a line\n")
     complete, story = apply(host, tmp_path, planned(*steps), (2, 3))
     assert not complete
@@ -104,7 +67,7 @@ def test_a_step_whose_host_has_changed_has_the_hosts_reason(
 ) -> None:
     path = host.etc / "edited"
     path.write_text("by hand\n")
-    _, story = apply(host, tmp_path, planned(edit(path, "a line")), (1,))
+    _, story = apply(host, tmp_path, planned(appended(path, "a line")), (1,))
     assert "has other bytes" in story.skipped[0].reason
     assert path.read_text() == "by hand\n"
 
@@ -126,7 +89,7 @@ def test_the_hosts_own_records_agree_with_its_journal(host: LocalHost, tmp_path:
     file.write_text("")
     link.symlink_to("/lib/before")
     mask: Action = SymlinkChange(str(link), "/dev/null", "/lib/before", "why")
-    complete, story = apply(host, tmp_path, planned(edit(file, "a line"), Step(("X",), mask)))
+    complete, story = apply(host, tmp_path, planned(appended(file, "a line"), Step(("X",), mask)))
     assert complete
     assert str(link.readlink()) == "/dev/null"
     check(host, story, str(link))

@@ -44,7 +44,8 @@ from hale.standard import loader
 from tests.engine.local_gather import HOST
 from tests.facts import test_cases as facts
 from tests.hostile.answers import answer, packed
-from tests.hostile.test_plans import K8S, edit, made, value
+from tests.hostile.forgery import K8S, edit
+from tests.hostile.test_plans import made, value
 from tests.install import factories
 from tests.install import test_phases as phases
 from tests.reports.test_secrets import HELD, OPEN

@@ -5,21 +5,17 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from hale.apply import gates
 from hale.apply.executor import StepExecutor
-from hale.apply.journal import HostState, Journal, RunState, load_run
+from hale.apply.journal import HostState, RunState, load_run
 from hale.apply.prepared import StepFailed
 from hale.apply.recovery import recover_run
-from hale.apply.run_journals import journal_header, new_owner
-from hale.apply.runner import PlanRunner
-from hale.model.change import AppendLine, FileEdit, SwapOff
-from hale.plan import plan
-from hale.plan.plan import HostPlan, Plan, Step
+from hale.model.change import SwapOff
+from hale.plan.plan import Step
 from hale.ssh.remote.files import FileUnreadable, read_files
 from tests.hostile.local_host import LocalHost, local_host
+from tests.hostile.plan_runs import NAME, appended, plan_runner, planned, pool_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the scripts are root's")
 
@@ -52,49 +48,19 @@ def spoil(host: LocalHost, program: str, script: str) -> None:
     path.chmod(0o755)
 
 
-class Pool:
-    """The sessions of a run on one host."""
-
-    def __init__(self, host: LocalHost) -> None:
-        self._host = host
-
-    def session(self, name: str) -> object:
-        return self._host.session
-
-
 @pytest.mark.parametrize("name", GARBAGE)
 def test_garbage(host: LocalHost, tmp_path: Path, name: str) -> None:
     path = host.etc / "hosts"
     path.write_text("127.0.0.1 localhost\n")
-    before = path.read_bytes()
-    diff = plan.unified_diff(str(path), before, before + b"10.0.0.1 vip\n")
-    change = FileEdit(str(path), (AppendLine("10.0.0.1 vip"),), "why")
-    step = Step(("X",), change, plan.sha256(before), diff)
-    made = Plan(
-        plan.SCHEMA, "me", "t", "i", "", "", "baseline", (HostPlan("h", "m", (step,), (), ()),)
-    )
+    made = planned(appended(path, "10.0.0.1 vip", path.read_bytes()))
     spoil(host, *GARBAGE[name])
-    owner = new_owner("run")
-    header = journal_header(owner, "fix", tmp_path / "i", approved_by="", ticket="")
-    book = Journal(tmp_path, header)
-    events: list[str] = []
-    run = PlanRunner(
-        made,
-        Pool(host),  # type: ignore[arg-type]
-        tmp_path,
-        book,
-        owner,
-        {"h": gates.NodeStatus(False, "")},
-        {"h": "workers"},
-        lambda hosts: [],
-        lambda name, text: events.append(text),
-    )
+    run, journal = plan_runner(host, tmp_path, made)
     assert not run.run()
-    book.close()
+    journal.close()
     found = load_run(tmp_path)
     assert found.state is RunState.FAILED
-    assert found.hosts["h"].state in (HostState.FAILED, HostState.REFUSED)
-    assert found.hosts["h"].reason
+    assert found.hosts[NAME].state in (HostState.FAILED, HostState.REFUSED)
+    assert found.hosts[NAME].reason
     assert path.read_text() == "127.0.0.1 localhost\n"
     assert [p.name for p in host.etc.iterdir()] == ["hosts"]
 
@@ -123,40 +89,21 @@ def test_an_answer_after_the_change_keeps_the_step_open(
     path = host.etc / "hosts"
     path.write_text("127.0.0.1 localhost\n")
     before = path.read_bytes()
-    diff = plan.unified_diff(str(path), before, before + b"10.0.0.1 vip\n")
-    step = Step(("X",), FileEdit(str(path), (AppendLine("10.0.0.1 vip"),), "why"), "", diff)
-    step = msgspec.structs.replace(step, sha256=plan.sha256(before))
-    made = Plan(
-        plan.SCHEMA, "me", "t", "i", "", "", "baseline", (HostPlan("h", "m", (step,), (), ()),)
-    )
-    owner = new_owner("run")
-    header = journal_header(owner, "fix", tmp_path / "i", approved_by="", ticket="")
-    book = Journal(tmp_path, header)
-    run = PlanRunner(
-        made,
-        Pool(host),  # type: ignore[arg-type]
-        tmp_path,
-        book,
-        owner,
-        {"h": gates.NodeStatus(False, "")},
-        {"h": "workers"},
-        lambda hosts: [],
-        lambda name, text: None,
-    )
+    run, journal = plan_runner(host, tmp_path, planned(appended(path, "10.0.0.1 vip", before)))
     events: list[str] = []
     with monkeypatch.context() as patch:
         patch.setattr("hale.apply.executor.inverse_changes", _garbled_once_applied(path, before))
         assert not run.run()
-        book.close()
+        journal.close()
         story = load_run(tmp_path)
-        assert "the change was made, and stays" in story.hosts["h"].reason
-        assert story.hosts["h"].state is HostState.FAILED
+        assert "the change was made, and stays" in story.hosts[NAME].reason
+        assert story.hosts[NAME].state is HostState.FAILED
         assert (story.skipped, len(story.open)) == ([], 1)
-        recover_run(load_run(tmp_path), Pool(host), [], lambda h, t: events.append(t))  # type: ignore[arg-type]
+        recover_run(load_run(tmp_path), pool_of(host), [], lambda h, t: events.append(t))
     assert "the change was made" in events[0]
     assert len(load_run(tmp_path).open) == 1
-    recover_run(load_run(tmp_path), Pool(host), [], lambda h, t: None)  # type: ignore[arg-type]
-    assert load_run(tmp_path).done["h", 1].undo
+    recover_run(load_run(tmp_path), pool_of(host), [], lambda h, t: None)
+    assert load_run(tmp_path).done[NAME, 1].undo
 
 
 def _garbled_once_applied(path: Path, before: bytes) -> Callable[..., tuple[()]]:

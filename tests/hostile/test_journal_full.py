@@ -10,18 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from hale.apply import gates
 from hale.apply.executor import StepExecutor
 from hale.apply.handlers import handler_of
-from hale.apply.journal import NAME, Journal, RunState, load_run
-from hale.apply.run_journals import journal_header, new_owner
+from hale.apply.journal import NAME as JOURNAL
+from hale.apply.journal import Journal, RunState, load_run
 from hale.apply.runner import PlanRunner
-from hale.model.change import AppendLine, FileEdit
+from hale.model.change import FileEdit
 from hale.model.errors import UserError
-from hale.plan import plan
-from hale.plan.plan import HostPlan, Plan, Step
 from tests.hostile.local_host import LocalHost, local_host
-from tests.hostile.test_garbage import Pool
+from tests.hostile.plan_runs import NAME, appended, plan_runner, planned
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the scripts are root's")
 
@@ -38,38 +35,20 @@ def host() -> Iterator[LocalHost]:
 
 
 def runner_of(host: LocalHost, folder: Path) -> tuple[PlanRunner, Journal]:
-    steps = []
-    for name in FILES:
-        path = str(host.etc / name)
-        change = FileEdit(path, (AppendLine("10.0.0.1 vip"),), "why")
-        steps.append(Step(("X",), change, plan.sha256(OLD), plan.unified_diff(path, OLD, NEW)))
-    hosts = (HostPlan("h", "m", tuple(steps), (), ()),)
-    owner = new_owner("run")
-    book = Journal(folder, journal_header(owner, "fix", folder / "i", approved_by="", ticket=""))
-    run = PlanRunner(
-        Plan(plan.SCHEMA, "me", "t", "i", "", "", "baseline", hosts),
-        Pool(host),  # type: ignore[arg-type]
-        folder,
-        book,
-        owner,
-        {"h": gates.NodeStatus(False, "")},
-        {"h": "workers"},
-        lambda hosts: [],
-        lambda name, text: None,
-    )
-    return run, book
+    steps = [appended(host.etc / name, "10.0.0.1 vip", OLD) for name in FILES]
+    return plan_runner(host, folder, planned(*steps))
 
 
 @pytest.mark.parametrize("part", range(12))
 def test_it_fills(host: LocalHost, tmp_path: Path, part: int) -> None:
-    (tmp_path / "whole").mkdir()
+    (tmp_path / "complete").mkdir()
     with local_host() as other:
         for name in FILES:
             (other.etc / name).write_bytes(OLD)
-        run, book = runner_of(other, tmp_path / "whole")
+        run, book = runner_of(other, tmp_path / "complete")
         assert run.run()
         book.close()
-    total = (tmp_path / "whole" / NAME).stat().st_size
+    total = (tmp_path / "complete" / JOURNAL).stat().st_size
 
     folder = tmp_path / "full"
     folder.mkdir()
@@ -89,7 +68,7 @@ def test_it_fills(host: LocalHost, tmp_path: Path, part: int) -> None:
     changed = {n for n, name in enumerate(FILES, 1) if (host.etc / name).read_bytes() == NEW}
     same = {n for n, name in enumerate(FILES, 1) if (host.etc / name).read_bytes() == OLD}
     assert changed | same == {1, 2, 3}
-    assert {("h", n) for n in changed} <= set(story.begun)
+    assert {(NAME, n) for n in changed} <= set(story.begun)
     if part == 0:
         assert not changed
 

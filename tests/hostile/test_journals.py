@@ -1,24 +1,17 @@
 """Journals by a forger: an undo does what undoes a step of a fix, and nothing else."""
 
 import json
-import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import pytest
-from invoke.program import Program
 
 from hale.apply import journal, undo_scope, undo_workflow
 from hale.apply.handlers import inverse_changes
 from hale.apply.prepared import PreparedStep
-from hale.inventory import ini
 from hale.model.change import (
     Action,
-    AppendLine,
-    FileEdit,
-    Impact,
     KernelValueChange,
     ManualStep,
     ModuleChange,
@@ -30,28 +23,24 @@ from hale.model.change import (
     UnitChange,
 )
 from hale.model.errors import UserError
-from hale.paths import ROOT
-from hale.plan import scope
 from hale.plan.plan import Step
-from hale.ssh import SessionPool
-from hale.standard import loader
+from tests.hostile.forgery import (
+    COSTS,
+    FORWARD,
+    HOST,
+    K8S,
+    MASK,
+    SCOPES,
+    SYSTEMD,
+    Refusal,
+    edit,
+    unreachable_site,
+)
 
-STANDARD = loader.load_standard(ROOT / "standard")
-HOST = "k8s-node-01"
-SCOPES = scope.scopes(STANDARD, ini.load_inventory(ROOT / "inventory.ini"))
 RUN, EARLIER = "2026-01-02T000000Z-fix", "2026-01-01T000000Z-fix"
 FOLDER = f"/var/lib/hale/runs/{RUN}/1"
 BACKUP = f"{FOLDER}/original"
-FORWARD = "/proc/sys/net/ipv4/ip_forward"
-K8S = "/etc/sysctl.d/k8s.conf"
-SYSTEMD = "/etc/systemd/system"
-MASK = f"{SYSTEMD}/firewalld.service"
 WANTS = f"{SYSTEMD}/multi-user.target.wants/firewalld.service"
-COSTS = (Impact.DISRUPTS_TRAFFIC,)
-
-
-def edit(path: str) -> FileEdit:
-    return FileEdit(path, (AppendLine("net.ipv4.ip_forward = 1"),), "why")
 
 
 def value(path: str = FORWARD, old: str = "0", new: str = "1", **more: object) -> Action:
@@ -180,36 +169,14 @@ def test_a_journal_of_a_step_that_no_fix_makes(tmp_path: Path, name: str) -> Non
 
 @pytest.mark.parametrize("name", ["another file", "another unit started", "another module"])
 def test_undo_refuses_it_in_one_line_and_contacts_no_host(
-    name: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    name: str, tmp_path: Path, refusal: Refusal
 ) -> None:
-    def contact(*_: object, **__: object) -> None:
-        raise AssertionError("a host was contacted")
-
-    monkeypatch.setattr(undo_workflow, "audit", contact)
-    monkeypatch.setattr(SessionPool, "start", contact)
-    monkeypatch.setattr(SessionPool, "session", contact)
-    site = tmp_path / "inventory.ini"
-    site.write_text(
-        f"[masters]\n{HOST} ansible_host=127.0.0.1 ansible_port=1\n"
-        "[all:vars]\nvip=127.0.0.9\nvip_port=16443\nvip_names=k8s-vip\n"
-    )
+    site = unreachable_site(tmp_path)
     step, change, why = FORGED[name]
     folder = tmp_path / "reports" / RUN
     folder.mkdir(parents=True)
     written(folder, step, change, inventory=str(site))
-    monkeypatch.chdir(ROOT)
-    reports = f"--reports={folder.parent}"
-    monkeypatch.setattr(sys, "argv", ["invoke", "undo", RUN, "--yes", reports])
-    with pytest.raises(SystemExit) as ended:
-        Program().run()
-    assert ended.value.code == 1
-    shown = capsys.readouterr()
-    assert not shown.out
-    (line,) = shown.err.splitlines()
-    assert re.search(why, line)
+    refusal.expect(why, undo_workflow, "undo", RUN, "--yes", f"--reports={folder.parent}")
     assert [path.name for path in folder.parent.iterdir()] == [RUN]
 
 

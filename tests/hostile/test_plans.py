@@ -5,19 +5,15 @@ anything is done to it. tests/apply/test_typed.py has such plans and journals on
 """
 
 import json
-import re
-import sys
 from pathlib import Path
 
 import msgspec
 import pytest
-from invoke.program import Program
 
 from hale.apply import workflow
 from hale.inventory import ini
 from hale.model.change import (
     Action,
-    AppendLine,
     FileEdit,
     Impact,
     KernelValueChange,
@@ -31,33 +27,30 @@ from hale.model.change import (
     UnitChange,
 )
 from hale.model.errors import UserError
-from hale.paths import ROOT
 from hale.plan import fresh, plan, planner, scope
 from hale.plan.plan import HostPlan, Plan, Step
-from hale.ssh import SessionPool
-from hale.standard import loader
+from tests.hostile.forgery import (
+    ALL,
+    COSTS,
+    FORWARD,
+    HOST,
+    K8S,
+    LINE,
+    MASK,
+    SCOPES,
+    STANDARD,
+    SYSTEMD,
+    Refusal,
+    edit,
+    unreachable_site,
+)
 
-STANDARD = loader.load_standard(ROOT / "standard")
-FORWARD = "/proc/sys/net/ipv4/ip_forward"
-K8S = "/etc/sysctl.d/k8s.conf"
-LINE = "net.ipv4.ip_forward = 1"
 DIFF = f"--- {K8S}\n+++ {K8S}\n@@ -0,0 +1 @@\n+{LINE}"
-COSTS = (Impact.DISRUPTS_TRAFFIC,)
 RESTART = UnitChange("containerd.service", UnitAction.RESTART, "active", "", "why")
-SYSTEMD = "/etc/systemd/system"
-MASK = f"{SYSTEMD}/firewalld.service"
-KNOWN = ini.load_inventory(ROOT / "inventory.ini")
-SCOPES = scope.scopes(STANDARD, KNOWN)
-HOST = "k8s-node-01"
-ALL = "[all:vars]\nvip=127.0.0.9\nvip_port=16443\nvip_names=k8s-vip\n"
 
 
 def unit(name: str, action: UnitAction, effects: tuple[Impact, ...] = ()) -> UnitChange:
     return UnitChange(name, action, "", "", "why", effects)
-
-
-def edit(path: str, text: str = LINE) -> FileEdit:
-    return FileEdit(path, (AppendLine(text),), "why")
 
 
 def value(path: str, **more: object) -> KernelValueChange:
@@ -219,19 +212,9 @@ TYPED = (
 
 @pytest.mark.parametrize("name", TYPED)
 def test_apply_refuses_it_in_one_line_and_contacts_no_host(
-    name: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    name: str, tmp_path: Path, refusal: Refusal
 ) -> None:
-    def contact(*_: object, **__: object) -> None:
-        raise AssertionError("a host was contacted")
-
-    monkeypatch.setattr(workflow, "audit", contact)
-    monkeypatch.setattr(SessionPool, "start", contact)
-    monkeypatch.setattr(SessionPool, "session", contact)
-    site = tmp_path / "inventory.ini"
-    site.write_text(f"[masters]\n{HOST} ansible_host=127.0.0.1 ansible_port=1\n{ALL}")
+    site = unreachable_site(tmp_path)
     change, requirement, why = REFUSED[name]
     forged = msgspec.structs.replace(
         made(change, requirement),
@@ -240,16 +223,8 @@ def test_apply_refuses_it_in_one_line_and_contacts_no_host(
         standard_sha256=STANDARD.sha256,
     )
     plan.save_plan(plan.with_checksum(forged), tmp_path / "p.json")
-    monkeypatch.chdir(ROOT)
     words = ("fix", "--apply", f"--plan={tmp_path}/p.json", "--yes", f"--reports={tmp_path}/r")
-    monkeypatch.setattr(sys, "argv", ["invoke", *words])
-    with pytest.raises(SystemExit) as ended:
-        Program().run()
-    assert ended.value.code == 1
-    shown = capsys.readouterr()
-    assert not shown.out
-    (line,) = shown.err.splitlines()
-    assert re.search(why, line)
+    refusal.expect(why, workflow, *words)
     assert not (tmp_path / "r").exists()
 
 

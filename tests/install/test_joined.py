@@ -397,7 +397,7 @@ BEFORE, AFTER = "verify none", f"verify required ca-file {CA}"
         (None, None, False, False),
     ],
 )
-def test_the_other_hosts_are_left_alone_while_a_worker_is_added(
+def test_other_hosts_are_not_changed_while_a_worker_is_added(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     haproxy: str | None,
@@ -499,7 +499,7 @@ def test_install_and_its_plan_leave_hosts_alone_by_phase(
     assert rest == [alone, alone]
 
 
-def test_what_is_left_alone_is_reported_and_has_no_steps(
+def test_exempt_hosts_are_reported_and_have_no_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker is added to hosts whose packages are not as the inventory has them."""

@@ -154,7 +154,7 @@ def test_no_step_shows_a_secret(tmp_path: Path) -> None:
         assert all(secret.reveal() not in s.script for s in steps)
 
 
-def test_what_a_host_says_is_told_without_secrets() -> None:
+def test_output_of_a_host_is_reported_without_secrets() -> None:
     secrets = Secrets()
     doer = InstallStepExecutor(None, secrets)  # type: ignore[arg-type]  # nothing is asked of a host
     token, key = secrets.token.reveal(), secrets.certificate_key.reveal()
@@ -212,7 +212,7 @@ def test_what_does_not_fit_together(tmp_path: Path, more: str, extra: str, error
         ("m1 ansible_host=10.0.0.1", "nothing"),
     ],
 )
-def test_what_nobody_can_guess(tmp_path: Path, line: str, error: str) -> None:
+def test_settings_without_a_default_are_required(tmp_path: Path, line: str, error: str) -> None:
     assert line in factories.INVENTORY
     if error == "nothing":
         whole = factories.INVENTORY.replace("[masters]", "[others]")

@@ -54,7 +54,9 @@ def told(
     return output, missed.problems
 
 
-def test_who_is_missed_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_peer_is_reported_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     output, missed = told(tmp_path, monkeypatch, [ILL, ILL, ILL, ILL])
     assert output == [
         f"m3: kubeadm join may be blocked: {ILL}. It continues once that is healthy again, and is "
@@ -76,7 +78,7 @@ def test_an_election_is_no_illness(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert told(tmp_path, monkeypatch, [ILL, WELL, ILL, WELL]) == ([], ())
 
 
-def test_a_step_that_needs_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_watches_no_peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "observe", lambda *_: pytest.fail("nobody is to be looked at"))
     before = set(threading.enumerate())  # those of other tests may still be ending
     with monitor_peers(

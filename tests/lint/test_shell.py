@@ -35,7 +35,7 @@ def test_a_script_in_a_string_is_found(source: str, line: int) -> None:
         f"x = {UNIT!r}",
     ],
 )
-def test_what_is_no_long_script_is_left_alone(source: str) -> None:
+def test_shorter_scripts_and_other_strings_pass(source: str) -> None:
     assert list(shell.long_scripts(source)) == []
 
 

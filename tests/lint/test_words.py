@@ -37,11 +37,11 @@ def test_a_retired_word_of_a_module_is_found(source: str, line: int, word: str) 
         'print("recommended, untold, still")',
     ],
 )
-def test_what_is_no_retired_word_is_left_alone(source: str) -> None:
+def test_other_words_pass(source: str) -> None:
     assert list(words.findings_of_python("hale/x/y.py", source)) == []
 
 
-def test_comments_of_text_files_are_left_alone_but_not_headings() -> None:
+def test_comments_of_text_files_pass_but_not_headings() -> None:
     assert list(words.findings_of_lines("a/b.sh", "# mend\ntrue")) == []
     assert [f.line for f in words.findings_of_lines("a/b.sh", "# x\necho mend")] == [2]
     assert [f.line for f in words.findings_of_lines("a/b.sh", 'echo "$said"')] == [1]

@@ -138,7 +138,7 @@ def test_fix_refuses_it_before_any_host_is_contacted(
         (("--out", ""), "--out has no value"),
     ],
 )
-def test_an_option_without_a_value_is_not_left_out(
+def test_an_option_without_a_value_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     words: tuple[str, ...],

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from facts import time_sync
+from facts.parsers import time_configuration
 from hale.apply import undo_scope
 from hale.apply.handlers import inverse_changes
 from hale.apply.journal import RunHeader, RunHistory, StepDone, StepStarted
@@ -163,7 +163,7 @@ def undone(
 
 # Masks of units beside those of the cases: the same module names them all.
 ALIKE = {
-    "time_sync": {f"/etc/systemd/system/{unit}" for unit in time_sync.UNITS},
+    "time_sync": {f"/etc/systemd/system/{unit}" for unit in time_configuration.UNITS},
     "swap": {"/etc/systemd/system/zram-config.service"},
 }
 

@@ -147,7 +147,7 @@ def test_the_summary_is_appended(recorded: Results, tmp_path: Path) -> None:
     assert path.read_text() == f"of the step before\n{markdown.render(recorded)}"
 
 
-def test_more_than_github_takes_is_left_out(
+def test_a_summary_is_cut_to_the_size_that_github_takes(
     recorded: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "summary"

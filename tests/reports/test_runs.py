@@ -70,7 +70,7 @@ def test_incomplete_is_said_everywhere(fewer: factories.Audited) -> None:
     assert "· INCOMPLETE</title>" in fewer.text("report.html")
 
 
-def test_a_whole_run_is_not_called_incomplete(whole: factories.Audited) -> None:
+def test_a_complete_run_is_not_called_incomplete(whole: factories.Audited) -> None:
     assert "INCOMPLETE" not in whole.printed
     assert "INCOMPLETE" not in whole.text("junit.xml")
     page = Markup(whole.text("report.html")).text
@@ -206,7 +206,7 @@ def silent(folder: Path) -> tuple[str]:
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_ctrl_c_while_hosts_are_asked(tmp_path: Path, workers: tuple[str, ...]) -> None:
+def test_ctrl_c_while_hosts_are_read(tmp_path: Path, workers: tuple[str, ...]) -> None:
     arguments = (*silent(tmp_path), "--hosts=all", "--connect-timeout=50", *workers)
 
     def there() -> bool:

@@ -108,7 +108,7 @@ UNFIT = [as_fifo, interrupted, earlier_schema, deep, without_hosts, Path.unlink]
 
 
 @pytest.mark.parametrize("spoil", UNFIT)
-def test_what_is_no_finished_audit_is_left_out(
+def test_only_finished_audits_are_shown(
     recorded: Results, rows: list[Result], tmp_path: Path, spoil: object
 ) -> None:
     assert callable(spoil)

@@ -12,7 +12,7 @@ from tests.stranger.stranger_fixture import Stranger
 LIMITS = ("--only=LIM-NOFILE", f"--hosts={built.VOLUME_HOST}")
 
 
-def test_it_is_whole_and_not_of_hale(stranger: Stranger) -> None:
+def test_the_cluster_is_healthy_and_has_nothing_of_hale(stranger: Stranger) -> None:
     """The fixture: what the other tests look at is there, and healthy."""
     rows = [line.split() for line in stranger.kubectl("get nodes --no-headers").splitlines()]
     assert {row[0]: row[1] for row in rows} == {h.name: "Ready" for h in stranger.lab.hosts}
