@@ -7,6 +7,7 @@ facts/service_limits.py uses it.
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from math import inf
 from typing import Literal
 
@@ -61,12 +62,17 @@ def assignments(file: File, section: str, key: str) -> Iterator[tuple[ConfigLine
         yield source, value.strip(BLANKS), complete
 
 
-def logical(file: File) -> Iterator[tuple[int, str, bool]]:
+@lru_cache(maxsize=256)  # each key and each section is looked up by itself
+def logical(file: File) -> tuple[tuple[int, str, bool], ...]:
     """Lines as systemd reads them: without comments and empty lines, continued lines joined.
 
-    A lone carriage return ends a line too. A comment is never continued, and may stand between
-    continued lines.
+    Each with its number, and whether it is exactly one line of the file. A lone carriage return
+    ends a line too. A comment is never continued, and may stand between continued lines.
     """
+    return tuple(_logical(file))
+
+
+def _logical(file: File) -> Iterator[tuple[int, str, bool]]:
     held, began, parts = "", 0, 0
     for number, raw in enumerate(file.lines, 1):
         pieces = raw.removesuffix("\r").split("\r")

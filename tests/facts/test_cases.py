@@ -283,13 +283,10 @@ def as_sent(host: Host, files: Sequence[File], probes: Sequence[Probe]) -> dict[
     """By path, with the lines that leave the host: the filter is sed's, as there."""
     request = request_of_probes(host, [("subject", probe) for probe in probes])
     lines = [(f, n, line) for f in files for n, line in enumerate(f.content or (), 1)]
-    sent = subprocess.run(
-        ["sed", "-E", filter_of(request)],
-        input=b"".join(f"{f.path}\0{n}:".encode() + _bytes(line) + b"\n" for f, n, line in lines),
-        env={"LC_ALL": "C", "PATH": os.environ["PATH"]},
-        capture_output=True,
-        check=True,
-    ).stdout.split(b"\n")[:-1]
+    sent = filtered(
+        filter_of(request),
+        b"".join(f"{f.path}\0{n}:".encode() + _bytes(line) + b"\n" for f, n, line in lines),
+    ).split(b"\n")[:-1]
     assert len(sent) == len(lines)
     content: dict[str, list[str]] = {f.path: [] for f in files if f.content is not None}
     for (file, n, line), record in zip(lines, sent, strict=True):
@@ -301,6 +298,18 @@ def as_sent(host: Host, files: Sequence[File], probes: Sequence[Probe]) -> dict[
         f.path: replace(f, content=tuple(content[f.path])) if f.path in content else f
         for f in files
     }
+
+
+@cache  # the hosts of a cluster have the same files, and so have many cases
+def filtered(program: str, lines: bytes) -> bytes:
+    """What the host's sed makes of these lines."""
+    return subprocess.run(
+        ["sed", "-E", program],
+        input=lines,
+        env={"LC_ALL": "C", "PATH": os.environ["PATH"]},
+        capture_output=True,
+        check=True,
+    ).stdout
 
 
 def _bytes(line: str) -> bytes:
@@ -364,7 +373,7 @@ def case_of(given: Given, requirement: Requirement) -> Case[Any]:
 
 def with_variables(given: Given) -> Inventory:
     """The inventory of the document's hosts, with the case's own variables of each."""
-    whole = inventories.load_inventory(ROOT / "inventory.ini")
+    whole = the_inventory()
     if given.inventory:
         with NamedTemporaryFile("w", suffix=".ini") as file:
             file.write(given.inventory)
@@ -390,6 +399,11 @@ def with_variables(given: Given) -> Inventory:
 
 def requirement_named(name: str) -> Requirement:
     return {r.id: r for r in the_standard().requirements}[name]
+
+
+@cache
+def the_inventory() -> Inventory:
+    return inventories.load_inventory(ROOT / "inventory.ini")
 
 
 @cache
