@@ -31,7 +31,7 @@ from hale.apply.journal import (
     TrialEnded,
     TrialStarted,
 )
-from hale.apply.runner import Reporter
+from hale.apply.reporter import Reporter
 from hale.audit import results_file
 from hale.model import results
 from hale.model.change import Impact, UnitAction, UnitChange

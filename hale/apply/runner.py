@@ -4,28 +4,23 @@ The journal has an entry before each step and one after it.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from hale.apply import gates, journal, lock, trial, worker_gate
+from hale.apply import gates, trial, worker_gate
 from hale.apply.cluster_nodes import ClusterNodes
 from hale.apply.executor import StepExecutor
 from hale.apply.gates import TENTH, BatchSize, GateClosed, NodeStatus
 from hale.apply.handlers import handler_of
 from hale.apply.journal import (
-    SCHEMA,
     HostFinished,
     HostState,
     Journal,
-    NodeUncordoned,
     RunFinished,
-    RunHeader,
-    RunHistory,
     RunState,
     StepDone,
     StepSkipped,
@@ -33,15 +28,13 @@ from hale.apply.journal import (
     StepState,
     now,
 )
-from hale.apply.lock import LockHeld, Owner
-from hale.apply.prepared import RUNS, PreconditionFailed, PreparedStep, StepFailed, UndoUnknown
+from hale.apply.lock import Owner
+from hale.apply.prepared import PreconditionFailed, PreparedStep, StepFailed, UndoUnknown
+from hale.apply.reporter import Reporter
 from hale.apply.worker_gate import DrainOptions, WorkerGate
-from hale.files import provenance
 from hale.model.errors import UserError
 from hale.plan.plan import HostPlan, Plan
 from hale.ssh import RemoteError, SessionPool
-
-Reporter = Callable[[str, str], None]  # host, and what happens there
 
 
 @dataclass
@@ -285,198 +278,3 @@ _HOST_STATES = {
     PreconditionFailed: HostState.REFUSED,
     RunAborted: HostState.STOPPED,
 }
-
-
-def new_owner(run: str) -> Owner:
-    """The lock owner of that run: this operator, on this machine, now."""
-    return Owner(provenance.operator(), provenance.control_host(), run, now())
-
-
-def journal_header(
-    owner: Owner,
-    kind: str,
-    inventory: Path,
-    *,
-    approved_by: str,
-    ticket: str,
-    plan_sha256: str = "",
-    of: str = "",
-) -> RunHeader:
-    """The first entry of the journal of that owner's run."""
-    return RunHeader(
-        schema=SCHEMA,
-        run=owner.run,
-        kind=kind,
-        operator=owner.operator,
-        source_host=owner.source_host,
-        inventory=str(inventory),
-        plan_sha256=plan_sha256,
-        at=now(),
-        of=of,
-        approved_by=approved_by,
-        ticket=ticket,
-    )
-
-
-@contextmanager
-def locks_held(
-    sessions: SessionPool,
-    hosts: Sequence[str],
-    needed: Iterable[str],
-    owner: Owner,
-    *,
-    stale: bool,
-    report: Reporter,
-    nothing: str = "nothing was changed",
-    trial: str = "",
-) -> Iterator[None]:
-    """Hold the locks of all hosts, acquired as by `acquire_all`; reports the hosts that keep one.
-
-    trial: as of lock.acquire. nothing: how the error message begins. Raises UserError if another
-    run holds a lock.
-    """
-    try:
-        held = acquire_all(
-            sessions, hosts, list(needed), owner, stale=stale, report=report, trial=trial
-        )
-    except LockHeld as error:
-        raise UserError(f"{nothing}: {error}") from None
-    try:
-        yield
-    finally:
-        if left := release_all(sessions, held, owner):
-            report(
-                "", f"the lock is still on {', '.join(left)}, which did not respond: --force-unlock"
-            )
-
-
-def acquire_all(
-    sessions: SessionPool,
-    hosts: Sequence[str],
-    needed: Iterable[str],
-    owner: Owner,
-    *,
-    stale: bool,
-    report: Reporter,
-    trial: str = "",
-) -> list[str]:
-    """Lock all hosts of an inventory; returns those that are locked, in its order.
-
-    The first one alone, then the others in parallel: of two runs that start together, one gets all
-    locks. A host that is unreachable and not `needed` is left out, and reported. Raises LockHeld,
-    with all locks released.
-    """
-    sessions.start(hosts)
-    held: list[str] = []
-
-    def take(name: str) -> None:
-        try:
-            lock.acquire(sessions.session(name), owner, stale=stale, trial=trial)
-            held.append(name)
-        except RemoteError as error:
-            if name in needed:
-                raise LockHeld(f"{name} cannot be locked: {error}") from None
-            report(name, f"not reached, so not locked: {error}")
-
-    try:
-        for at_once in (hosts[:1], hosts[1:]):
-            _on_all_hosts(take, at_once)
-    except BaseException:
-        release_all(sessions, held, owner)
-        raise
-    return [name for name in hosts if name in held]
-
-
-def _on_all_hosts(action: Callable[[str], None], names: Sequence[str]) -> None:
-    """Call it for all hosts in parallel, and wait for all. Raises the first one's exception."""
-    if names:
-        with ThreadPoolExecutor(len(names)) as pool:
-            begun = [pool.submit(action, name) for name in names]
-        for one in begun:
-            one.result()
-
-
-def release_all(sessions: SessionPool, hosts: Iterable[str], owner: Owner) -> list[str]:
-    """Release the locks; returns the hosts on which that failed."""
-    left: list[str] = []
-
-    def release(name: str) -> None:
-        try:
-            sessions.on_session(
-                name, lambda session: lock.release(session, owner), lost=RemoteError
-            )
-        except RemoteError:
-            left.append(name)
-
-    _on_all_hosts(release, list(hosts))
-    return left
-
-
-def recover(
-    story: RunHistory, sessions: SessionPool, masters: Sequence[str], report: Reporter
-) -> None:
-    """Find out how the unfinished steps of a run that was interrupted ended, and journal it.
-
-    The nodes that it has cordoned are uncordoned, by kubectl on one of the `masters`, unless an
-    operator has cordoned them since; a node that stays cordoned is reported. Raises UserError where
-    a host is unreachable. The hosts' locks must be held. A step whose undo is unknown is
-    reported, and stays open.
-    """
-    book = Journal(story.folder, None)
-    settled = True
-    try:
-        for begun in story.open:
-            prepared = _prepared_step(story, begun)
-            executor = StepExecutor(sessions.session(begun.host), story.header.run)
-            try:
-                state, undo = executor.recover(prepared)
-            except (PreconditionFailed, StepFailed) as error:
-                report(begun.host, f"{story.header.run}, step {begun.number}: {error}")
-                state, undo = StepState.NOT_APPLIED, ()
-            except UndoUnknown as error:
-                settled = False
-                report(begun.host, f"{story.header.run}, step {begun.number}: {error}")
-                continue
-            except RemoteError as error:
-                raise UserError(
-                    f"{begun.host} must report how far {story.header.run} got: {error}"
-                ) from None
-            book.write(StepDone(begun.host, begun.number, undo, now()))
-            report(begun.host, f"{story.header.run}, step {begun.number} was {state}")
-        nodes = ClusterNodes(sessions, masters)
-        for host, node in story.cordoned.items():
-            by = f"{node}, which {story.header.run} had cordoned,"
-            if why := worker_gate.uncordon_own(nodes, node, story.cordoned_at[host]):
-                report(host, f"{by} is still cordoned ({why}): kubectl uncordon {node}")
-                continue
-            book.write(NodeUncordoned(host, node, now()))
-            report(host, f"{by} is uncordoned")
-        if story.end is None and settled:
-            book.write(RunFinished(RunState.INTERRUPTED, now()))
-    finally:
-        book.close()
-
-
-def _prepared_step(story: RunHistory, begun: StepStarted) -> PreparedStep:
-    folder = f"{RUNS}/{story.header.run}/{begun.number}"
-    return PreparedStep(begun.step, folder, begun.after, begun.notes)
-
-
-def load_runs(
-    reports: Path, unreadable: Callable[[UserError], None] | None = None
-) -> list[RunHistory]:
-    """All runs that have begun, the newest first.
-
-    A journal without a complete first line, as a full disk leaves it, is of a run that has not
-    begun. unreadable: called for each file that is no journal; None raises its UserError.
-    """
-    found = []
-    for path in sorted(reports.glob(f"*/{journal.NAME}")):
-        try:
-            if (story := journal.read_run(path.parent)) is not None:
-                found.append(story)
-        except UserError as error:
-            if unreadable is None:
-                raise
-            unreadable(error)
-    return sorted(found, key=lambda s: s.header.run, reverse=True)

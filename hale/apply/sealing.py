@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hale.apply import journal
-from hale.apply.runner import Reporter
+from hale.apply.reporter import Reporter
 from hale.files import manifest, signature
 from hale.model.errors import UserError
 

@@ -9,10 +9,10 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from hale.apply import change_page, journal, runner, sealing, trial
+from hale.apply import change_page, cluster_lock, journal, run_journals, sealing, trial
 from hale.apply.journal import Journal, RunHistory, TrialEnded, now
 from hale.apply.prepared import StepFailed
-from hale.apply.runner import Reporter
+from hale.apply.reporter import Reporter
 from hale.apply.trial import TrialReply
 from hale.inventory import ini
 from hale.model.errors import UserError
@@ -44,11 +44,11 @@ def confirm_run(
         names = [host.name for host in known.hosts]
         with (
             SessionPool(targets_of(known, login)) as sessions,
-            runner.locks_held(
+            cluster_lock.locks_held(
                 sessions,
                 names,
                 (),
-                runner.new_owner(name),
+                run_journals.new_owner(name),
                 stale=force_unlock,
                 report=report,
                 nothing="nothing was confirmed",

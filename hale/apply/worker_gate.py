@@ -6,7 +6,7 @@ being Ready; whatever was healthy then must be so again before the next batch.
 A change that restarts or interrupts something needs an empty node: it is cordoned, and drained by
 eviction, which PodDisruptionBudgets may refuse. Afterwards it is uncordoned, whatever became of the
 change, unless it was cordoned before. The journal has an entry before it is cordoned and one after
-it is uncordoned, so that a run that was killed is recovered (runner.recover).
+it is uncordoned, so that a run that was killed is recovered (recovery.recover_run).
 
 Source: kubernetes.io, "Safely Drain a Node", "Disruptions"; kubectl's reference, `drain`.
 """

@@ -30,12 +30,13 @@ def confirm(
 
     The exit status is 1 where a host has undone them before, or was not reached.
     """
-    from hale.apply import trial_end, workflow
+    from hale.apply import run_journals, trial_end
+    from hale.apply.reporter import console_reporter
     from hale.report.change.model import TrialState
     from hale.report.text import fold_hostnames
 
-    folder = workflow.find_run(options.reports(reports), run).folder
-    report = workflow.console_reporter()
+    folder = run_journals.find_run(options.reports(reports), run).folder
+    report = console_reporter()
     states = trial_end.confirm_run(folder, login, report, force_unlock=force_unlock)
     for state in TrialState:
         if hosts := [host for host, found in states.items() if found is state]:

@@ -54,12 +54,13 @@ def drill_command(power: Callable[[Path], PowerSwitch | None]) -> Task[Any]:
     ) -> None:
         """Inject a fault into the cluster, measure the downtime, and revert the fault."""
         from hale.drill import workflow
+        from hale.drill.options import DrillOptions
 
         if part == "restore":
             options.warn_renamed("drill restore", "drill --revert")
             revert = True
         path = Path(inventory) if inventory else ROOT / "inventory.ini"
-        chosen = workflow.DrillOptions(
+        chosen = DrillOptions(
             faults=part,
             reports=options.reports(reports),
             inventory=path,

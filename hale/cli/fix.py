@@ -16,7 +16,7 @@ from hale.cli import options
 from hale.model.errors import UserError
 
 if TYPE_CHECKING:
-    from hale.apply.workflow import ApplyOptions
+    from hale.apply.options import ApplyOptions
     from hale.ssh.inventory_targets import LoginOptions
 
 SEE_RUNS = "interrupted; `invoke runs` lists what was done"
@@ -29,7 +29,7 @@ TRY = (
 def _apply_options(change: options.ChangeArguments, login: LoginOptions) -> ApplyOptions:
     """What a fix and an undo have in common. Raises UserError."""
     from hale.apply.gates import BatchSize
-    from hale.apply.workflow import ApplyOptions
+    from hale.apply.options import ApplyOptions
 
     return ApplyOptions(
         options.reports(change.reports),
@@ -137,8 +137,8 @@ def undo(
     login: LoginOptions,
 ) -> None:
     """Undo a run: restore content, modes, owners, units and kernel values, newest first."""
-    from hale.apply import workflow
+    from hale.apply import undo_workflow
 
     chosen = replace(_apply_options(change, login), hosts=hosts, force=force)
-    complete = workflow.undo_run(chosen, run)
+    complete = undo_workflow.undo_run(chosen, run)
     raise Exit(code=0 if complete else 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from hale.apply import runner
+from hale.apply import run_journals
 from hale.apply.journal import RunHistory, RunState, now
 from hale.drill import journal as drills
 from hale.model.errors import UserError
@@ -22,7 +22,7 @@ def table(reports: Path) -> Table:
     A file that is no journal of a run is a row too. Raises UserError for an invalid one of a drill.
     """
     invalid: list[UserError] = []
-    stories = runner.load_runs(reports, invalid.append)
+    stories = run_journals.load_runs(reports, invalid.append)
     rows = [_row(story, stories) for story in stories]
     rows += [_invalid(error) for error in invalid]
     rows += [_drill(story) for story in drills.load_drills(reports)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from hale.apply.change_page import duration, load_audit
-from hale.apply.runner import Reporter
+from hale.apply.reporter import Reporter
 from hale.drill import journal
 from hale.drill.journal import (
     DrillEnd,

@@ -22,6 +22,7 @@ TIMEOUT = 20.0
 
 #: Shell that a loop begins with.
 BEGIN = PRELUDE + load_script(Path(__file__).with_name("begin.sh"))
+_FUNCTIONS = load_script(Path(__file__).with_name("sampler.sh"))
 
 
 class SamplerStopped(Exception):
@@ -55,22 +56,24 @@ class RemoteSampler:
         self.name, self._script = name, script
         self._path = f"{FOLDER}/{name}"
         self._session = Session(target)
-        self._pid = 0
+        self._pid, self._start_time = 0, ""  # of the loop, on its host
 
     def start(self) -> None:
         """Start the loop. Raises SamplerStopped if the host cannot run it."""
         script = shlex.quote(self._script)
-        pid = self._run(
+        loop = self._run(
             f"umask 077; mkdir -p {FOLDER} && : >{self._path} && "
-            f"{{ /bin/sh -c {script} >>{self._path} 2>{self._path}.err </dev/null & }} && echo $!"
+            f"{{ /bin/sh -c {script} >>{self._path} 2>{self._path}.err </dev/null & }} && "
+            'echo "$! $(start_time $!)"'
         )
-        self._pid = int(pid)
+        pid, _, start_time = loop.decode().strip().partition(" ")
+        self._pid, self._start_time = int(pid), start_time
 
     def read(self) -> bytes:
         """The complete lines since the last read. Raises SamplerStopped if the loop has ended."""
         sent = time.monotonic()
         output = self._run(
-            f"cat /proc/uptime; kill -0 {self._pid} 2>/dev/null && echo alive || echo dead; "
+            f"cat /proc/uptime; {self._is_loop} && echo alive || echo dead; "
             f"tail -c +{len(self.record) + 1} {self._path}"
         )
         received = time.monotonic()
@@ -89,14 +92,22 @@ class RemoteSampler:
         """End the loop and remove its files; does nothing on a host that does not answer."""
         try:
             if self._pid:
-                self._run(f"kill -9 {self._pid} 2>/dev/null; rm -f {self._path} {self._path}.err")
+                self._run(
+                    f"! {self._is_loop} || kill -9 {self._pid} 2>/dev/null; "
+                    f"rm -f {self._path} {self._path}.err"
+                )
         except SamplerStopped:
             pass
         self._session.close()
 
+    @property
+    def _is_loop(self) -> str:
+        """Shell that succeeds while the loop runs."""
+        return f"is_loop {self._pid} {shlex.quote(self._start_time)}"
+
     def _run(self, script: str) -> bytes:
         try:
-            result = self._session.run(f"/bin/sh -c {shlex.quote(script)}", TIMEOUT)
+            result = self._session.run(f"/bin/sh -c {shlex.quote(_FUNCTIONS + script)}", TIMEOUT)
         except RemoteError as error:
             raise SamplerStopped(f"{self.name} stopped: {error}") from None
         if result.exit_status and not result.stdout:

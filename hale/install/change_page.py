@@ -15,7 +15,7 @@ import msgspec
 from hale.apply import change_page, journal
 from hale.apply.change_page import load_audit, run_approval, run_state
 from hale.apply.journal import Entry, InstallStepDone, InstallStepStarted, InstallStepState
-from hale.apply.runner import Reporter
+from hale.apply.reporter import Reporter
 from hale.install import saved_plan
 from hale.install.saved_plan import InstallPlan, PlannedPhase
 from hale.model import results
@@ -169,7 +169,7 @@ def _comparison(folder: Path, final: tuple[Path, Results] | None) -> BeforeAndAf
 
 def _final_audit(folder: Path, ended: str) -> tuple[Path, Results] | None:
     """Folder and results of the audit after the phases' end; the gate's own are older."""
-    for path in sorted(folder.glob("*-audit"), reverse=True):
+    for path in sorted(folder.glob("*-audit*"), reverse=True):
         found = load_audit(path)
         if found is not None and ended and found.run.started >= ended:
             return path, found

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from hale.apply import runner
-from hale.apply import workflow as apply
+from hale.apply import cluster_lock, run_journals
 from hale.apply.journal import Journal, RunApproval, now
+from hale.apply.reporter import console_reporter
 from hale.install import change_page
 from hale.install.options import InstallOptions
 from hale.inventory.ini import Inventory
@@ -61,11 +61,11 @@ def locked_run(
 
     At the end the sessions are closed, so that what follows logs in again.
     """
-    owner = runner.new_owner(folder.name)
+    owner = run_journals.new_owner(folder.name)
     names = [h.name for h in inventory.hosts]
-    report = apply.console_reporter()
+    report = console_reporter()
     try:
-        with runner.locks_held(
+        with cluster_lock.locks_held(
             sessions,
             names,
             names,
@@ -73,7 +73,7 @@ def locked_run(
             stale=options.force_unlock,
             report=report,
         ):
-            header = runner.journal_header(
+            header = run_journals.journal_header(
                 owner,
                 kind,
                 inventory.path.resolve(),  # as `fix` has it, which recovers runs by it

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hale.apply import sealing
-from hale.apply import workflow as apply
+from hale.apply.reporter import console_reporter
 from hale.audit import recorder
 from hale.install import change_page, preflight, saved_plan
 from hale.install.cluster_context import ClusterContext, load_context
@@ -81,7 +81,7 @@ def _print_gate(
     found = preflight.run_preflight(
         context.inventory, standard, sessions, folder, options.ignore_preflight_errors, exempt
     )
-    sealing.seal_folder(folder, apply.console_reporter())
+    sealing.seal_folder(folder, console_reporter())
     failed = [*found.fixable, *found.blocking]
     mark = "-" if found.open and not reasons else "▶"
     console.print(headline(mark, GATE, "Host requirements", "" if failed or reasons else "done"))

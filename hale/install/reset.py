@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.text import Text
 
 from hale.apply import sealing
-from hale.apply import workflow as apply
 from hale.apply.journal import RunFinished, RunState, now
+from hale.apply.reporter import console_reporter
 from hale.audit import recorder
 from hale.install import scheduler
 from hale.install.cluster_context import ClusterContext, load_cluster_context
@@ -199,7 +199,7 @@ def _reset(
                 console.print("Run the command again to resume.")
                 return False
         journal.write(RunFinished(RunState.FAILED if unresolved else RunState.FINISHED, now()))
-    sealing.seal_run(folder, apply.console_reporter())
+    sealing.seal_run(folder, console_reporter())
     if kept:
         console.print("Left as they are, because Hale did not write them, or not as they are now:")
         print_differences(console, kept)

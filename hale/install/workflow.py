@@ -9,10 +9,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from hale.apply import gates, sealing
+from hale.apply import gates, recovery, sealing
 from hale.apply import workflow as apply
 from hale.apply.cluster_nodes import ClusterNodes
 from hale.apply.journal import Journal, RunFinished, RunState, now
+from hale.apply.options import ApplyOptions
+from hale.apply.reporter import console_reporter
 from hale.apply.worker_gate import DrainOptions, WorkerGate
 from hale.audit import recorder
 from hale.install import change_page, preflight, saved_plan
@@ -105,7 +107,7 @@ def _install(
     joined = joined_hosts(context, sessions)
     exempt = joined if only_adds_workers(context, joined, options.phase) else frozenset()
     if GATE in chosen and not _gate(options, context, standard, sessions, folder, console, exempt):
-        sealing.seal_run(folder, apply.console_reporter())
+        sealing.seal_run(folder, console_reporter())
         return False
     phases = [n for n in chosen if n not in (GATE, AUDIT)]
     ok = _phases(options, made, context, standard, sessions, folder, console, phases, joined)
@@ -115,8 +117,8 @@ def _install(
         if phases:
             _settle(inventory, standard, sessions, ignored)
         ok = _audit(inventory, standard, sessions, folder, ignored)
-        change_page.write_page(folder, apply.console_reporter())
-    sealing.seal_run(folder, apply.console_reporter())
+        change_page.write_page(folder, console_reporter())
+    sealing.seal_run(folder, console_reporter())
     console.print(Text(f"report: {folder}"))
     return ok
 
@@ -180,7 +182,7 @@ def _gate(
             console.print("Nothing was changed. `invoke install --fix` remediates these first.")
             return False
         wanted = sorted({r.requirement for r in found.fixable})
-        typed = apply.ApplyOptions(
+        typed = ApplyOptions(
             options.reports,
             inventory.path,
             hosts=",".join(h.name for h in inventory.hosts if h.name not in exempt),
@@ -257,8 +259,8 @@ def _phases(
                 f"your answer. {options.resume_advice}"
             )
         if joined:
-            report = apply.console_reporter()
-            apply.recover_runs(options.reports, context.inventory, of_gate, report)
+            report = console_reporter()
+            recovery.recover_runs(options.reports, context.inventory, of_gate, report)
             try:
                 gate = _joined_gate(
                     options, context, standard, of_gate, journal, chosen, joined, remediated
@@ -340,7 +342,7 @@ def _joined_gate(
             {h.name: h.address or h.name for h in context.hosts},
             partial(gates.health_problems, inventory, standard, sessions),
             journal,
-            apply.console_reporter(),
+            console_reporter(),
             give_up,
         )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from hale.apply import journal, runner, undo
+from hale.apply import cluster_lock, journal, undo
 from hale.apply.gates import NodeStatus
 from hale.apply.journal import Journal, RunHeader, RunHistory, now
 from hale.apply.lock import Owner
@@ -192,13 +192,13 @@ def carry_out(
 
 @contextmanager
 def _locked(sessions: SessionPool, hosts: Sequence[str], owner: Owner) -> Iterator[None]:
-    held = runner.acquire_all(
+    held = cluster_lock.acquire_all(
         sessions, hosts, hosts, owner, stale=False, report=lambda host, said: None
     )
     try:
         yield
     finally:
-        runner.release_all(sessions, held, owner)
+        cluster_lock.release_all(sessions, held, owner)
 
 
 def steps(made: Plan) -> list[str]:

@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from hale.apply import journal, lock, runner
+from hale.apply import journal, lock, recovery
 from hale.apply.executor import StepExecutor
 from hale.apply.lock import LockHeld, Owner
 from hale.apply.prepared import RUNS, PreparedStep
@@ -208,7 +208,7 @@ def _stale_and_whole(harmed: Harmed, folder: Path, where: str) -> None:
             ).stdout.decode()
             assert old in kept, f"{where}: the original of {path} is lost"
     if story is not None:
-        runner.recover(story, harmed.ready.sessions, [], lambda host, output: None)
+        recovery.recover_run(story, harmed.ready.sessions, [], lambda host, output: None)
         assert not journal.load_run(folder).open
     lock.release(session, mine)
     remaining = host.run("find /etc -name '.hale-new*'").stdout.decode()

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from hale.apply import gates, journal, runner, worker_gate
+from hale.apply import gates, journal, recovery, worker_gate
 from hale.apply.cluster_nodes import ApiUnavailable, ClusterNodes, node_of, parse_nodes
 from hale.apply.gates import BatchSize, GateClosed, NodeStatus
 from hale.apply.journal import Journal, NodeCordoned, RunHeader, now
@@ -331,7 +331,7 @@ def recovered(cluster: Cluster, folder: Path) -> list[str]:
     """What the recovery of the run in that folder reports."""
     reports: list[str] = []
     story, pool = journal.load_run(folder), cast("SessionPool", cluster)
-    runner.recover(story, pool, ["m1"], lambda host, text: reports.append(text))
+    recovery.recover_run(story, pool, ["m1"], lambda host, text: reports.append(text))
     return reports
 
 

@@ -9,8 +9,10 @@ from unittest.mock import ANY
 import msgspec
 import pytest
 
-from hale.apply import journal, runner, workflow
+from hale.apply import cluster_lock, execution, journal, recovery, workflow
+from hale.apply.execution import ApprovedPlan
 from hale.apply.journal import Journal, RunApproval, RunHeader, RunHistory, now
+from hale.apply.options import ApplyOptions
 from hale.audit import results_file
 from hale.audit.audit import Audit
 from hale.inventory import ini
@@ -32,7 +34,7 @@ INVENTORY = (
 class _Runner:
     """Stands for a run that makes no step."""
 
-    def __init__(self, *_: Any) -> None:
+    def __init__(self, **_: Any) -> None:
         pass
 
     def run(self) -> bool:
@@ -50,11 +52,13 @@ def execute(site: Path, inventory: Path, reports: Path, planned: str = "") -> Pa
     empty = Plan(plan.SCHEMA, "me", "", str(site), "", standard.sha256, "baseline", ())
     folder = reports / "2026-01-01T000000Z-fix"
     folder.mkdir()
-    options = workflow.ApplyOptions(reports, inventory, window="at night")
+    options = ApplyOptions(reports, inventory, window="at night")
     made = plan.with_checksum(empty)
     if planned:
         made = msgspec.structs.replace(made, sha256=planned)
-    assert workflow._execute(made, folder, options, audit, SessionPool({}), "fix", "")
+    assert execution.execute_plan(
+        ApprovedPlan(made, "fix"), folder, options, audit, SessionPool({})
+    )
     return folder
 
 
@@ -66,8 +70,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def locks_held(*_: Any, **__: Any) -> Iterator[None]:
         yield
 
-    monkeypatch.setattr(runner, "locks_held", locks_held)
-    monkeypatch.setattr(workflow, "PlanRunner", _Runner)
+    monkeypatch.setattr(cluster_lock, "locks_held", locks_held)
+    monkeypatch.setattr(execution, "PlanRunner", _Runner)
     (tmp_path / "reports").mkdir()
     (tmp_path / "site.ini").write_text(INVENTORY)
     monkeypatch.chdir(tmp_path)
@@ -102,9 +106,9 @@ def test_a_run_that_is_recovered_has_its_page_again(
     reports = site.parent / "reports"
     folder = execute(site, Path("site.ini"), reports)
     assert "<b>INTERRUPTED</b>" not in (folder / "change.html").read_text()
-    monkeypatch.setattr(runner, "recover", lambda *_: None)
+    monkeypatch.setattr(recovery, "recover_run", lambda *_: None)
     known = ini.load_inventory(site)
-    workflow.recover_runs(reports, known, SessionPool({}), lambda *_: None)
+    recovery.recover_runs(reports, known, SessionPool({}), lambda *_: None)
     assert "<b>INTERRUPTED</b>" in (folder / "change.html").read_text()
 
 
@@ -120,15 +124,15 @@ def test_a_run_that_was_cut_off_is_recovered_however_its_inventory_is_typed(
     def recover(story: RunHistory, *_: Any) -> None:
         recovered.append(story.header.run)
 
-    monkeypatch.setattr(runner, "recover", recover)
+    monkeypatch.setattr(recovery, "recover_run", recover)
     execute(site, Path("site.ini"), reports)
     assert recovered == ["cut-off"]
 
 
 def test_a_profile_that_is_none_is_refused_before_any_host_is_asked(site: Path) -> None:
     with pytest.raises(UserError, match="no profile 'extend'; known: baseline, extended"):
-        workflow.ApplyOptions(site.parent, site, profile="extend")
-    workflow.ApplyOptions(site.parent, site, profile="document")  # its name in earlier releases
+        ApplyOptions(site.parent, site, profile="extend")
+    ApplyOptions(site.parent, site, profile="document")  # its name in earlier releases
 
 
 def test_a_mistake_in_an_override_leaves_no_empty_run(site: Path) -> None:
@@ -144,7 +148,7 @@ def test_a_mistake_in_an_override_leaves_no_empty_run(site: Path) -> None:
 def test_results_and_plan_name_the_inventory_by_its_full_path(site: Path) -> None:
     site.write_text(INVENTORY.replace("127.0.0.1", "127.0.0.1 ansible_port=1"))
     reports = site.parent / "reports"
-    made = workflow.plan_fix(workflow.ApplyOptions(reports, Path("site.ini")), ["SWAP-OFF"]).plan
+    made = workflow.plan_fix(ApplyOptions(reports, Path("site.ini")), ["SWAP-OFF"]).plan
     (run,) = reports.iterdir()
     assert (
         results_file.load_results(run / "results.json").run.inventory == str(site) == made.inventory

@@ -14,20 +14,23 @@ from typing import Any, NoReturn
 
 import pytest
 
-from hale.apply import runner, trial, trial_end
+from hale.apply import cluster_lock, execution, run_journals, trial, trial_end, undo_workflow
 from hale.apply import workflow as apply
 from hale.apply.journal import NAME, Journal, RunFinished, RunState, TrialStarted, now
 from hale.apply.lock import Owner
+from hale.apply.options import ApplyOptions
 from hale.apply.prepared import StepFailed
 from hale.apply.trial import TrialReply
-from hale.apply.workflow import ApplyOptions
 from hale.audit import recorder
 from hale.audit.cases import build_cases
 from hale.audit.recorder import create_run_dir
+from hale.drill import cluster_audit
+from hale.drill import interrupted as interrupted_drills
+from hale.drill import runner as drill_runner
 from hale.drill import workflow as drill
 from hale.drill.fault import Fault
 from hale.drill.journal import SCHEMA, DrillHeader, DrillJournal
-from hale.drill.workflow import DrillOptions
+from hale.drill.options import DrillOptions
 from hale.files import manifest
 from hale.install import engine, joined, kubeconfig, plan_view, preflight, reset, session_leases
 from hale.install import workflow as install
@@ -182,29 +185,37 @@ def made(site: Site) -> Plan:
 def of_apply(site: Site) -> ApplyOptions:
     """The options of a fix, and all its parts."""
     known = site.inventory
+    after = site.audited().results
+    for module in (apply, undo_workflow):
+        site.parts(
+            module,
+            {
+                "audit": site.audited,
+                "confirm_plan": None,
+                "check_machine_ids": lambda: made(site),
+                "audit_after": after,
+                "print_verdicts": True,
+            },
+        )
     site.parts(
         apply,
         {
-            "audit": site.audited,
             "planner.build_plan": lambda: made(site),
             "planner.require_same_inputs": None,
             "_compare": {},
             "scope.check_plan": None,
-            "undo_scope.check_begun": None,
-            "undo_scope.check_undo": (),
-            "undo_scope.check_records": None,
-            "runner.locks_held": nothing,
-            "runner.recover": None,
+        },
+    )
+    site.parts(
+        execution,
+        {
+            "cluster_lock.locks_held": nothing,
             "trial_end.cancel": None,
             "PlanRunner": lambda: SimpleNamespace(run=lambda: True),
-            "_confirm": None,
-            "_check_machine_ids": lambda: made(site),
-            "_audit_after": site.audited().results,
-            "_before_after": True,
         },
     )
     if site.ends:
-        site.patch.setattr(apply, "PlanRunner", partial(Ended, site.ends))
+        site.patch.setattr(execution, "PlanRunner", partial(Ended, site.ends))
     return ApplyOptions(site.reports, known.path)
 
 
@@ -217,9 +228,13 @@ def undo(site: Site, **story: Any) -> object:
         "folder": site.reports, **story,
     })  # fmt: skip
     site.parts(
-        apply,
+        undo_workflow,
         {
-            "find_run": ended,
+            "run_journals.find_run": ended,
+            "undo_scope.check_begun": None,
+            "undo_scope.check_undo": (),
+            "undo_scope.check_records": None,
+            "recovery.recover_run": None,
             "journal.is_running": False,
             "journal.load_run": ended,
             "plan.load_plan": lambda: made(site),
@@ -227,7 +242,7 @@ def undo(site: Site, **story: Any) -> object:
             "undo.with_diffs": lambda: (made(site), []),
         },
     )
-    return apply.undo_run(options, "earlier")
+    return undo_workflow.undo_run(options, "earlier")
 
 
 def confirm(site: Site) -> object:
@@ -235,10 +250,10 @@ def confirm(site: Site) -> object:
     folder = site.reports / "earlier"
     folder.mkdir()
     owner = Owner("me", "here", "earlier", now())
-    header = runner.journal_header(owner, "fix", site.path, approved_by="", ticket="")
+    header = run_journals.journal_header(owner, "fix", site.path, approved_by="", ticket="")
     with contextlib.closing(Journal(folder, header)) as book:
         book.write(TrialStarted("m1", 600, now(), now()))
-    site.parts(runner, {"locks_held": nothing})
+    site.parts(cluster_lock, {"locks_held": nothing})
     site.parts(trial, {"end": TrialReply(TrialState.CONFIRMED, "")})
     return trial_end.confirm_run(folder, LoginOptions(), lambda host, text: None)
 
@@ -275,7 +290,7 @@ def of_install(site: Site, module: Any) -> InstallOptions:
     context = ClusterContext(site.inventory, "", 1)
     for name in ("load_context", "load_cluster_context"):
         site.patch.setattr(module, name, lambda *_: context, raising=False)
-    site.parts(runner, {"locks_held": nothing})
+    site.parts(cluster_lock, {"locks_held": nothing})
     site.parts(recorder, {"create_run_dir": site.folder})
     site.parts(engine, {"Engine.carry_out": None, "Engine.run_batches": ()})
     for planner in (install, plan_view):
@@ -353,16 +368,16 @@ def fetch(site: Site) -> None:
 def of_drill(site: Site) -> DrillOptions:
     """The options of a drill, and all its parts."""
     fault = Fault(FaultKind.ETCD, "m1")
+    site.parts(cluster_audit, {"audit": site.audited})
+    site.parts(interrupted_drills, {"lock.release": None, "revert.revert_all": list})
+    site.parts(drill, {"wait_until_healthy": ([], None)})
     site.parts(
-        drill,
+        drill_runner,
         {
-            "audit": site.audited,
             "require_healthy": None,
             "find_roles": None,
             "is_inconclusive": False,
             "locks_held": nothing,
-            "lock.release": None,
-            "revert.revert_all": list,
             "DrillRunner._select": fault,
             "DrillRunner._confirm": None,
             "DrillRunner._drills": None,
@@ -401,15 +416,15 @@ def revert_another(site: Site) -> object:
 
 COMMANDS: dict[Callable[[Site], object], Sequence[str]] = {
     fix: (
-        "audit", "planner.build_plan", "_confirm", "runner.locks_held", "PlanRunner",
-        "_audit_after", "_before_after",
+        "audit", "planner.build_plan", "confirm_plan", "cluster_lock.locks_held", "PlanRunner",
+        "audit_after", "print_verdicts",
     ),
-    fix_approved: ("audit", "_check_machine_ids", "PlanRunner"),
+    fix_approved: ("audit", "check_machine_ids", "PlanRunner"),
     plan_of_fix: ("audit", "planner.build_plan"),
     confirm: ("locks_held", "end"),
     undo: (
-        "undo.with_diffs", "_confirm", "audit", "_check_machine_ids", "runner.locks_held",
-        "trial_end.cancel", "PlanRunner", "_audit_after", "_before_after",
+        "undo.with_diffs", "confirm_plan", "audit", "check_machine_ids", "cluster_lock.locks_held",
+        "trial_end.cancel", "PlanRunner", "audit_after", "print_verdicts",
     ),
     install_all: (
         "create_run_dir", "unsupported", "preflight.run_preflight", "locks_held",
@@ -475,7 +490,7 @@ def test_when_no_host_is_reachable(site: Site, command: Callable[[Site], object]
 
 
 def test_undo_of_a_run_that_was_cut_off(site: Site) -> None:
-    site.broken, site.error = "runner.recover", UserError("m1 must say how far it came")
+    site.broken, site.error = "recovery.recover_run", UserError("m1 must say how far it came")
     with pytest.raises(UserError, match="must say"):
         undo(site, end=None)
 
@@ -489,9 +504,9 @@ def test_undo_of_what_was_changed_since(site: Site) -> None:
 class Ended:
     """As PlanRunner: its run ends at once, well or with a host that failed."""
 
-    def __init__(self, state: RunState, *given: Any) -> None:
+    def __init__(self, state: RunState, *, journal: Journal, **_: Any) -> None:
         self.state = state
-        (self.book,) = (one for one in given if isinstance(one, Journal))
+        self.book = journal
 
     def run(self) -> bool:
         self.book.write(RunFinished(self.state, now()))

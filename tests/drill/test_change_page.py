@@ -11,7 +11,8 @@ import pytest
 from hale.apply.lock import Owner
 from hale.audit import results_file
 from hale.cli import change_page as on_request
-from hale.drill import change_page, drill_page, journal, revert, workflow
+from hale.drill import change_page, drill_page, interrupted, journal, revert
+from hale.drill import runner as drill_runner
 from hale.drill.journal import (
     DrillEnd,
     DrillHeader,
@@ -22,7 +23,8 @@ from hale.drill.journal import (
     FaultReverted,
 )
 from hale.drill.live_view import LiveView
-from hale.drill.workflow import DrillOptions, DrillRunner
+from hale.drill.options import DrillOptions
+from hale.drill.runner import DrillRunner
 from hale.files import manifest
 from hale.inventory import ini
 from hale.model.drill import FaultKind
@@ -159,10 +161,10 @@ def test_a_revert_completes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return []
 
     monkeypatch.setattr(revert, "revert_all", revert_all)
-    monkeypatch.setattr(workflow, "_unlocked", lambda *_: None)
+    monkeypatch.setattr(interrupted, "_release_locks", lambda *_: None)
     options = DrillOptions("", tmp_path / "reports", inventory)
     known = ini.load_inventory(inventory)
-    assert workflow.recover_interrupted(options, known, SessionPool({}), LiveView())
+    assert interrupted.recover_interrupted(options, known, SessionPool({}), LiveView())
     assert manifest.differences(folder, manifest.read(folder)) == []
     html = (folder / page.NAME).read_text()
     assert sentence(html) == "Interrupted: 1 fault injected and reverted on 1 host."
@@ -197,12 +199,12 @@ def test_a_drill_has_its_page_from_the_start(
         ("audit_cluster", audited),
         ("is_inconclusive", False),
         ("require_healthy", None),
-        ("_guards", frozenset()),
+        ("drill_guards", frozenset()),
         ("find_roles", None),
         ("locks_held", contextlib.nullcontext()),
         ("wait_until_healthy", ([], None)),
     ):
-        monkeypatch.setattr(workflow, name, lambda *_, value=value, **__: value)
+        monkeypatch.setattr(drill_runner, name, lambda *_, value=value, **__: value)
     monkeypatch.setattr(drill_page, "build_results", lambda *_, **__: found)
     monkeypatch.setattr(DrillRunner, "_drills", drills)
     monkeypatch.setattr(DrillRunner, "_show", lambda *_: None)

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from hale.drill import fault, workflow
 from hale.drill.fault import ClusterRoles, select_client, select_fault
+from hale.drill.options import DrillOptions
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model.drill import CLUSTER_FAULTS, FaultKind
@@ -131,9 +132,7 @@ def test_production_must_be_named(known: Inventory) -> None:
 def test_what_was_mistyped_is_refused_before_a_host_is_asked(
     tmp_path: Path, part: str, host: str, why: str
 ) -> None:
-    options = workflow.DrillOptions(
-        part, tmp_path, INVENTORY, host, allow_production=True, yes=True
-    )
+    options = DrillOptions(part, tmp_path, INVENTORY, host, allow_production=True, yes=True)
     with pytest.raises(UserError, match=why):
         workflow.run_drills(options)
     assert not list(tmp_path.iterdir())

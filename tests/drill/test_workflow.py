@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NoReturn
 import pytest
 
 from hale.apply.lock import Owner
-from hale.drill import experiment, workflow
+from hale.drill import cluster_audit, experiment
 from hale.drill.experiment import DrillRun
 from hale.drill.fault import Fault
 from hale.drill.journal import SCHEMA, DrillHeader, DrillJournal
@@ -24,11 +24,11 @@ def test_an_audit_that_cannot_be_written_counts_as_unhealthy(
     def full(*_: Any) -> NoReturn:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(workflow, "audit_cluster", full)
-    monkeypatch.setattr(workflow, "HEALTH_TIMEOUT", 0.0)
-    monkeypatch.setattr(workflow, "POLL_INTERVAL", 0.01)
+    monkeypatch.setattr(cluster_audit, "audit_cluster", full)
+    monkeypatch.setattr(cluster_audit, "HEALTH_TIMEOUT", 0.0)
+    monkeypatch.setattr(cluster_audit, "POLL_INTERVAL", 0.01)
     known = ini.load_inventory(ROOT / "inventory.ini")
-    failures, judged = workflow.wait_until_healthy(known, {}, tmp_path)
+    failures, judged = cluster_audit.wait_until_healthy(known, {}, tmp_path)
     assert failures == ["[Errno 28] No space left on device"]
     assert judged is None
 

@@ -11,7 +11,8 @@ import pytest
 
 from hale.apply import gates, undo, undo_scope
 from hale.apply.journal import Journal, RunHistory, StepState, load_run
-from hale.apply.runner import PlanRunner, journal_header, new_owner
+from hale.apply.run_journals import journal_header, new_owner
+from hale.apply.runner import PlanRunner
 from hale.audit import evidence_file
 from hale.audit.run import AuditResult, judge_saved
 from hale.inventory import ini

@@ -12,7 +12,9 @@ from hale.apply import gates
 from hale.apply.executor import StepExecutor
 from hale.apply.journal import HostState, Journal, RunState, load_run
 from hale.apply.prepared import StepFailed
-from hale.apply.runner import PlanRunner, journal_header, new_owner, recover
+from hale.apply.recovery import recover_run
+from hale.apply.run_journals import journal_header, new_owner
+from hale.apply.runner import PlanRunner
 from hale.model.change import AppendLine, FileEdit, SwapOff
 from hale.plan import plan
 from hale.plan.plan import HostPlan, Plan, Step
@@ -150,10 +152,10 @@ def test_an_answer_after_the_change_keeps_the_step_open(
         assert "the change was made, and stays" in story.hosts["h"].reason
         assert story.hosts["h"].state is HostState.FAILED
         assert (story.skipped, len(story.open)) == ([], 1)
-        recover(load_run(tmp_path), Pool(host), [], lambda h, t: events.append(t))  # type: ignore[arg-type]
+        recover_run(load_run(tmp_path), Pool(host), [], lambda h, t: events.append(t))  # type: ignore[arg-type]
     assert "the change was made" in events[0]
     assert len(load_run(tmp_path).open) == 1
-    recover(load_run(tmp_path), Pool(host), [], lambda h, t: None)  # type: ignore[arg-type]
+    recover_run(load_run(tmp_path), Pool(host), [], lambda h, t: None)  # type: ignore[arg-type]
     assert load_run(tmp_path).done["h", 1].undo
 
 

@@ -14,7 +14,8 @@ from hale.apply import gates
 from hale.apply.executor import StepExecutor
 from hale.apply.handlers import handler_of
 from hale.apply.journal import NAME, Journal, RunState, load_run
-from hale.apply.runner import PlanRunner, journal_header, new_owner
+from hale.apply.run_journals import journal_header, new_owner
+from hale.apply.runner import PlanRunner
 from hale.model.change import AppendLine, FileEdit
 from hale.model.errors import UserError
 from hale.plan import plan

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from invoke.program import Program
 
-from hale.apply import journal, undo_scope, workflow
+from hale.apply import journal, undo_scope, undo_workflow
 from hale.apply.handlers import inverse_changes
 from hale.apply.prepared import PreparedStep
 from hale.inventory import ini
@@ -188,7 +188,7 @@ def test_undo_refuses_it_in_one_line_and_contacts_no_host(
     def contact(*_: object, **__: object) -> None:
         raise AssertionError("a host was contacted")
 
-    monkeypatch.setattr(workflow, "audit", contact)
+    monkeypatch.setattr(undo_workflow, "audit", contact)
     monkeypatch.setattr(SessionPool, "start", contact)
     monkeypatch.setattr(SessionPool, "session", contact)
     site = tmp_path / "inventory.ini"

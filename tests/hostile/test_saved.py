@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hale.apply import journal, runner
+from hale.apply import journal, run_journals
 from hale.apply.journal import Journal, RunFinished, RunState, now
 from hale.audit import evidence_file, results_file
 from hale.cli import runs
@@ -113,8 +113,8 @@ INVALID = {
 def _good(reports: Path) -> None:
     folder = reports / "2026-01-01T000000Z-fix"
     folder.mkdir()
-    owner = runner.new_owner(folder.name)
-    header = runner.journal_header(owner, "fix", folder / "i", approved_by="", ticket="")
+    owner = run_journals.new_owner(folder.name)
+    header = run_journals.journal_header(owner, "fix", folder / "i", approved_by="", ticket="")
     book = Journal(folder, header)
     book.write(RunFinished(RunState.FINISHED, now()))
     book.close()
@@ -125,7 +125,7 @@ def test_a_run_that_never_began_blocks_no_other(tmp_path: Path, content: bytes) 
     _good(tmp_path)
     (tmp_path / "2026-02-02T000000Z-fix").mkdir()
     (tmp_path / "2026-02-02T000000Z-fix" / journal.NAME).write_bytes(content)
-    assert [s.header.run for s in runner.load_runs(tmp_path)] == ["2026-01-01T000000Z-fix"]
+    assert [s.header.run for s in run_journals.load_runs(tmp_path)] == ["2026-01-01T000000Z-fix"]
     assert len(runs.table(tmp_path).rows) == 1
 
 
@@ -137,7 +137,7 @@ def test_a_file_that_is_no_journal_is_reported_and_blocks_no_other(
     (tmp_path / "2026-02-02T000000Z-fix").mkdir()
     (tmp_path / "2026-02-02T000000Z-fix" / journal.NAME).write_bytes(content)
     errors: list[UserError] = []
-    assert [s.header.run for s in runner.load_runs(tmp_path, errors.append)] == [
+    assert [s.header.run for s in run_journals.load_runs(tmp_path, errors.append)] == [
         "2026-01-01T000000Z-fix"
     ]
     assert len(errors) == 1

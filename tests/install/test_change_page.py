@@ -148,6 +148,17 @@ def test_the_final_audit(tmp_path: Path) -> None:
     assert 'class="banner good"' in page.render(report)
 
 
+def test_the_final_audit_of_a_second_with_two(tmp_path: Path) -> None:
+    folder = a_run(tmp_path, "install", [STARTED, *ONE, RunFinished(RunState.FINISHED, at(20))])
+    audits(folder)
+    (folder / "2026-11-29T220030Z-audit").rename(folder / "2026-11-29T220030Z-audit-1")
+    report = change_page.build(folder)
+    assert report.comparison is not None
+    (folder / "2026-11-29T220030Z-audit-1" / "report.html").write_text("")
+    links = change_page.build(folder).links
+    assert ("audit afterwards", "2026-11-29T220030Z-audit-1/report.html") in links
+
+
 def test_an_audit_of_the_gate_is_no_final_one(tmp_path: Path) -> None:
     folder = a_run(tmp_path, "install", [STARTED, *ONE])
     audits(folder)

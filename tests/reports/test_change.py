@@ -137,7 +137,7 @@ def test_a_run_that_was_killed(tmp_path: Path, recorded: Results) -> None:
 
 
 def test_recovery_completes_the_page(tmp_path: Path, recorded: Results) -> None:
-    """What `runner.recover` journals of the open step: it was not applied, or it was."""
+    """What `recovery.recover_run` journals of the open step: it was not applied, or it was."""
     folder = killed(tmp_path, recorded)
     for undo, outcome in (((), Outcome.NOT_APPLIED), ((runs.STEPS[1].change,), Outcome.DONE)):
         saved = (folder / journal.NAME).read_bytes()

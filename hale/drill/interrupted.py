@@ -1,0 +1,51 @@
+"""Drills whose process has ended before they did: what they left is reverted, and unlocked."""
+
+from collections.abc import Mapping
+
+from hale.apply import lock
+from hale.apply.journal import now
+from hale.drill import change_page, journal, revert
+from hale.drill.journal import DrillEnd, DrillHistory, DrillJournal, DrillState
+from hale.drill.live_view import LiveView
+from hale.drill.options import DrillOptions
+from hale.drill.sealing import seal_drill
+from hale.inventory.ini import Inventory
+from hale.model.errors import UserError
+from hale.ssh import RemoteError, SessionPool, Target
+
+
+def recover_interrupted(
+    options: DrillOptions, known: Inventory, sessions: SessionPool, screen: LiveView
+) -> bool:
+    """Revert what interrupted drills left; False if there was none. Raises UserError."""
+    found = journal.unfinished(options.reports, str(known.path.resolve()))
+    if not found:
+        return False
+    for story in found:
+        screen.log("", f"{story.folder.name} was interrupted; reverting what it left")
+        book = DrillJournal(story.folder, None)
+        try:
+            _release_locks(sessions.targets, story, screen)
+            wrong = revert.revert_all(story, sessions, options.power, book.write, screen.log)
+            if wrong:
+                raise UserError(
+                    f"{story.folder.name} is not fully reverted: {'; '.join(wrong)}. Fix that as "
+                    "described in docs/drills.md, then run `invoke drill --revert` again."
+                )
+            book.write(DrillEnd(DrillState.REVERTED, now()))
+        finally:
+            book.close()
+            change_page.write_page(story.folder, screen.log)
+            seal_drill(story.folder, screen.log)
+            sessions.close()  # a lost session stays lost; the drill needs new ones
+    return True
+
+
+def _release_locks(targets: Mapping[str, Target], story: DrillHistory, screen: LiveView) -> None:
+    """Release the locks of a drill whose process has ended."""
+    with SessionPool(targets) as own:  # a host that does not answer now may do so later
+        for host in targets:
+            try:
+                lock.release(own.session(host), story.header.owner)
+            except RemoteError as error:
+                screen.log(host, f"unreachable, so its lock stays: {error}")
