@@ -45,7 +45,6 @@ prlimit --pid "$self" "$@" 2>/dev/null || for limit; do
     *) fail "$output";;
   esac
 done
-runuser -s /bin/cat -- "$user" /proc/self/limits || exit
 # A login program that is no shell, or one that cannot be started so, prints nothing more.
 entry=$(getent passwd "$user") || entry=$(grep "^$user:" /etc/passwd)
 shell=${entry##*:} home=${entry%:*} home=${home##*:}
@@ -58,9 +57,10 @@ grep -HnsE -D skip -d skip '^([^#]*[;&|[:blank:]])?u?limit[[:blank:]]' /etc/prof
   /etc/profile.d/*.sh /etc/bash.bashrc /etc/bashrc /etc/zprofile /etc/zshrc /etc/zsh/* \
   /etc/csh.cshrc /etc/csh.login /etc/environment.d/*.sh $files |
   sed -E 's/^([^:]*:[0-9]+:)([^#]*[;&|[:blank:]])?(u?limit[[:blank:]]+[^;&|#]*).*/ulimit \1\3/'
-# Whoever replaces the shell in a start-up file reads the same commands from standard input. No
-# terminal, no history; what the files start in the background ends with it, since it would keep
-# the output open. Nothing else that they print is printed here.
+# The session's own limits, by the shell itself: a user may have all processes that are allowed.
+# Then those of the login shell. Whoever replaces the shell in a start-up file reads the same commands
+# from standard input. No terminal, no history; what the files start in the background ends with it,
+# since it would keep the output open. Nothing else that they print is printed here.
 mark=hale-$self-limits
 show="echo $mark; cat /proc/self/limits"
 case ${shell##*/} in
@@ -69,16 +69,21 @@ case ${shell##*/} in
   *) set -- -c "$show" ;;
 esac
 alone=
-if (: </dev/tty) 2>/dev/null; then alone=setsid; fi
+if { true </dev/tty; } 2>/dev/null; then alone=setsid; fi
 # shellcheck disable=SC2016  # expanded by the inner shell
-printf '%s\n' "$show" exit | runuser -s /bin/sh -- "$user" -c '
-  cd "$HOME" || cd /
+session='
+  while IFS= read -r line; do echo "$line"; done </proc/self/limits || exit
+  cd "$HOME" 2>/dev/null || cd /
   mark=$1 alone=$2 name=$3 shell=$4
   shift 4
-  env -i HOME="$HOME" USER="$name" LOGNAME="$name" SHELL="$shell" TERM=dumb LC_ALL=C \
-    PATH=/usr/local/bin:/usr/bin:/bin HISTFILE= HALE_MARK="$mark" \
-    timeout -k 1 4 $alone "$shell" "$@"
-  for file in $(grep -lszxF "HALE_MARK=$mark" /proc/[0-9]*/environ); do
-    pid=${file#/proc/}; kill -9 "${pid%/environ}"
-  done' sh "$mark" "$alone" "$user" "$shell" "$@" 2>/dev/null |
-  sed -n "/^$mark\$/,\$ { s/^$mark\$/login/p; /^Max \(open files\|processes\|locked memory\) /p; }"
+  {
+    env -i HOME="$HOME" USER="$name" LOGNAME="$name" SHELL="$shell" TERM=dumb LC_ALL=C \
+      PATH=/usr/local/bin:/usr/bin:/bin HISTFILE= HALE_MARK="$mark" \
+      timeout -k 1 4 $alone "$shell" "$@"
+    for file in $(grep -lszxF "HALE_MARK=$mark" /proc/[0-9]*/environ); do
+      pid=${file#/proc/}; kill -9 "${pid%/environ}"
+    done
+  } 2>/dev/null |
+    sed -n "/^$mark\$/,\$ { s/^$mark\$/login/p; /^Max \(open files\|processes\|locked memory\) /p; }"'
+printf '%s\n' "$show" exit |
+  runuser -s /bin/sh -- "$user" -c "$session" sh "$mark" "$alone" "$user" "$shell" "$@"

@@ -17,8 +17,13 @@ from lab.topology import HostSpec
 if TYPE_CHECKING:
     from lab.machine import Lab
 
-#: Seconds from power on until a host must accept logins; usually below 3.
-BOOT_TIMEOUT = 60.0
+#: Seconds from power on until a host must accept logins; usually below 3, on a machine with a load
+#: of 40 a minute and more.
+BOOT_TIMEOUT = 240.0
+#: Seconds for a script that asks for no other limit; kubectl alone needs 30 on such a machine.
+RUN_TIMEOUT = 120.0
+#: Seconds for the banner of an sshd; one that is there answers at once on an idle machine.
+BANNER_TIMEOUT = 15
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,12 @@ class LabHost:
         return nspawn.find_init(self.lab.name, self.name) is not None
 
     def run(
-        self, script: str, *, check: bool = True, input: bytes | None = None, timeout: float = 30
+        self,
+        script: str,
+        *,
+        check: bool = True,
+        input: bytes | None = None,
+        timeout: float = RUN_TIMEOUT,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a shell script as root inside the running host, without ssh.
 
@@ -146,14 +156,14 @@ class LabHost:
             self.boot(lock)
 
     def status(self) -> HostStatus:
-        """The host's status; waits for its sshd's banner for at most 2 s."""
+        """The host's status; waits for its sshd's banner for at most 15 s."""
         leader = nspawn.find_init(self.lab.name, self.name)
         if leader is None:
             return HostStatus(self.name, self.address, False, None, None)
-        # The first line is the banner (RFC 4253 4.2); `read` ends with it, or after 2 s.
-        ask = f'read -r -t 2 banner < /dev/tcp/{self.address}/22 && echo "$banner"'
+        # The first line is the banner (RFC 4253 4.2); `read` ends with it, or in time.
+        ask = f'read -r -t {BANNER_TIMEOUT} banner < /dev/tcp/{self.address}/22 && echo "$banner"'
         result = subprocess.run(
-            self.lab.operator_argv(["timeout", "2", "bash", "-c", ask]),
+            self.lab.operator_argv(["timeout", str(BANNER_TIMEOUT), "bash", "-c", ask]),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -2,10 +2,13 @@
 # Lines that match a pattern: of the units that a boot starts, and of the scripts that these, cron
 # and a boot itself run. `$1` is an extended regular expression. Given: unseen.sh.
 units='' scripts=''
-folders='/etc/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system'
+folders='/etc/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system
+/lib/systemd/system /run/systemd/generator.late'
 unseen /etc/systemd/system /usr/local/lib/systemd/system /etc/systemd/system/*.wants \
   /etc/systemd/system/*.requires /etc/systemd/system/*.upholds \
   /usr/local/lib/systemd/system/*.wants /run/systemd/generator.late
+# That they can be searched, once for all units.
+for folder in $folders; do [ -x "$folder" ] || unseen "$folder"; done
 for link in /etc/systemd/system/*.wants/* /etc/systemd/system/*.requires/* \
   /etc/systemd/system/*.upholds/* /usr/local/lib/systemd/system/*.wants/* \
   /usr/lib/systemd/system/*.wants/* /run/systemd/generator.late/*.wants/*; do
@@ -18,16 +21,21 @@ for link in /etc/systemd/system/*.wants/* /etc/systemd/system/*.requires/* \
     *) continue ;;
   esac
   case " $units " in *"/$name "*) continue ;; esac
-  for folder in $folders /run/systemd/generator.late; do
-    unseen "$folder/$name"
-    [ -e "$folder/$name" ] || continue
-    [ -f "$folder/$name" ] && [ -r "$folder/$name" ] || break  # masked
-    unseen "$folder/$name.d" "/etc/systemd/system/$name.d"
+  for folder in $folders; do
+    if [ ! -e "$folder/$name" ]; then
+      [ ! -h "$folder/$name" ] || unseen "$folder/$name"
+      continue
+    fi
+    [ -f "$folder/$name" ] && [ -r "$folder/$name" ] || { unseen "$folder/$name"; break; }  # masked
     units="$units $folder/$name"
-    for file in "$folder/$name.d"/*.conf "/etc/systemd/system/$name.d"/*.conf; do
-      case $file in *[!A-Za-z0-9@:_./-]*) continue ;; esac
-      unseen "$file"
-      [ -f "$file" ] && [ -r "$file" ] && units="$units $file"
+    for drop_ins in "$folder/$name.d" "/etc/systemd/system/$name.d"; do
+      [ -e "$drop_ins" ] || [ -h "$drop_ins" ] || continue
+      unseen "$drop_ins"
+      for file in "$drop_ins"/*.conf; do
+        case $file in *[!A-Za-z0-9@:_./-]*) continue ;; esac
+        unseen "$file"
+        [ -f "$file" ] && [ -r "$file" ] && units="$units $file"
+      done
     done
     break
   done

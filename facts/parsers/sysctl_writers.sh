@@ -24,11 +24,12 @@ for unit in /etc/systemd/system/*.service /usr/local/lib/systemd/system/*.servic
 done
 for unit in /etc/systemd/system/*.service.d/*.conf; do [ ! -f "$unit" ] || set -- "$@" "$unit"; done
 # Units that another unit of the site pulls in.
+pulled=$(grep -hsE '^(Wants|Requires|BindsTo|Upholds|OnSuccess|OnFailure)=' \
+  /etc/systemd/system/*.* /etc/systemd/system/*.d/*.conf)
 for unit in /etc/systemd/system/*.service; do
   [ ! -f "$unit" ] || case " $* " in
     *" $unit "*) ;;
-    *) ! grep -qsE "^(Wants|Requires|BindsTo|Upholds|OnSuccess|OnFailure)=.*${unit##*/}" \
-         /etc/systemd/system/*.* /etc/systemd/system/*.d/*.conf || set -- "$@" "$unit" ;;
+    *) case $pulled in *"${unit##*/}"*) set -- "$@" "$unit" ;; esac ;;
   esac
 done
 unseen /etc/rc.d

@@ -49,7 +49,7 @@ def audit_cluster(
         )
 
 
-def drill_guards(standard: Standard, kinds: Collection[FaultKind]) -> frozenset[str]:
+def drill_guards(standard: Standard, kinds: Collection[FaultKind] = ()) -> frozenset[str]:
     """Ids of the requirements that the cluster must meet before and after these drills.
 
     The drill of a component adds that of the subject of its name.

@@ -93,12 +93,15 @@ class DrillRunner:
     def _audit_before(self, folder: Path) -> AuditResult:
         """Audit the cluster, twice if the first audit is inconclusive."""
         self.view.log("", f"auditing the cluster of {self.inventory.path}")
-        known, targets = self.inventory, self.sessions.targets
-        audited = audit_cluster(known, folder / "before", targets, self.kinds)
+        audited = audit_cluster(
+            self.inventory, folder / "before", self.sessions.targets, self.kinds
+        )
         if is_inconclusive(audited.results):
             self.view.log("", "some results are UNKNOWN; auditing once more")
             shutil.rmtree(folder / "before")
-            audited = audit_cluster(known, folder / "before", targets, self.kinds)
+            audited = audit_cluster(
+                self.inventory, folder / "before", self.sessions.targets, self.kinds
+            )
         return audited
 
     def _inject_and_revert(self, folder: Path, planned: Sequence[Fault]) -> "_DrillEnd":

@@ -20,7 +20,7 @@ from lab.subprocesses import ENVIRONMENT
 from lab.topology import OPERATOR_ADDRESS
 
 #: Seconds until a service must listen; the usual is below 1.
-START = 20.0
+START = 120.0
 
 _LISTEN = "0A"
 
@@ -45,7 +45,7 @@ class MirrorService:
         """Make it run as `argv`; a server with other arguments is replaced.
 
         Returns whether it had to be started. Raises LabError with the end of its log if it does
-        not listen within 20 s.
+        not listen in time.
         """
         if self.answers(lab) and self._runs_as(lab, argv):
             return False

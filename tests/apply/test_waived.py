@@ -58,10 +58,10 @@ def accept(operator: Operator, run: Path | None) -> None:
 def test_the_accepted_value_is_left_alone_and_a_worse_one_is_not(limited: Operator) -> None:
     host = limited.ready.lab[HOST]
     found = audited(limited, "before")
-    assert verdicts(found) == {Verdict.FAIL}, found.said
+    assert verdicts(found) == {Verdict.FAIL}, found.output
     accept(limited, found.folder)
     accepted = audited(limited, "accepted")
-    assert accepted.code == 0, accepted.said
+    assert accepted.code == 0, accepted.output
     assert verdicts(accepted) == {Verdict.WAIVED}
     fix = ("fix", "--only=LIM-NOFILE", f"--hosts={HOST}", "--apply", "--yes")
     status, said = limited.type(*fix)
@@ -72,7 +72,7 @@ def test_the_accepted_value_is_left_alone_and_a_worse_one_is_not(limited: Operat
     worse = audited(limited, "worse")
     assert worse.code == 1
     assert verdicts(worse) == {Verdict.FAIL}
-    assert "(CHG-9) accepts only" in worse.said
+    assert "(CHG-9) accepts only" in worse.output
     status, said = limited.type(*fix)
     assert status == 0, said
     assert verdicts(audited(limited, "fixed")) == {Verdict.PASS}
@@ -90,4 +90,4 @@ def test_the_day_after_its_last_it_fails_again(limited: Operator) -> None:
     over = audited(limited, "over")
     assert over.code == 1
     assert verdicts(over) == {Verdict.FAIL}
-    assert f"(CHG-9) expired on {yesterday}" in over.said
+    assert f"(CHG-9) expired on {yesterday}" in over.output

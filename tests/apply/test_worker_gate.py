@@ -218,7 +218,10 @@ def test_a_node_that_stays_cordoned_is_reported(book: Journal, tmp_path: Path) -
     assert open_cordons(book, tmp_path) == {"w1": "w1"}
 
 
-def test_another_master_answers_when_one_is_lost(book: Journal) -> None:
+def test_another_master_answers_when_one_is_lost(
+    book: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_gate, "_UNCORDON_TIMEOUT", 60.0)
     cluster = Cluster()
     change(cluster, book, lambda: cluster.dead.add("m1"))
     assert cluster.calls[-1] == "m2 uncordon"

@@ -16,7 +16,9 @@ import msgspec
 
 from hale.apply import journal
 from hale.apply.journal import RunHistory
+from hale.polling import wait_until
 from lab.machine import Lab
+from lab.topology import VIP
 
 ROOT = Path(__file__).parents[2]
 # The host that has dnf and containerd 2, where the others have apt and containerd 1.
@@ -29,6 +31,8 @@ PLANTED = (TOKEN, TOKEN.partition(".")[2], KEY)
 NOT_ASKED_FOR = ("ingress", "dashboard")
 READS = 3  # how often one process is looked into
 PATIENCE = 1500.0  # seconds for an install on a busy machine
+SETTLES = 300.0  # seconds for a cluster to be whole after the test before
+ANSWERS = 90.0  # seconds for an apiserver that is busy to answer kubectl
 # Until sshd has seen the operator's end: the lock's session is over then (hale/apply/lock.sh).
 _UNTIL_STALE = r"""
 lock=/var/lib/hale/lock
@@ -71,6 +75,7 @@ class Built:
         self.inventory = lab.inventory
         self.reports = reports
         reports.mkdir(parents=True, exist_ok=True)
+        self.unsettled: list[str] = []  # of the last `settle`
         self.first: subprocess.CompletedProcess[str] | None = None
         self.sampled: Sampler | None = None
         self._runs = 0
@@ -172,20 +177,87 @@ class Built:
         return False
 
     def kubectl(self, *words: str) -> str:
-        """What kubectl says on the first master that lets it."""
-        for host in self.lab.hosts[:3]:
-            done = host.run(
-                f"kubectl --kubeconfig /etc/kubernetes/admin.conf {' '.join(words)}", check=False
-            )
-            if done.returncode == 0:
-                return done.stdout.decode()
-        raise AssertionError(done.stderr.decode())
+        """What kubectl says on the first master that lets it; a busy one is asked again."""
+        said: list[str] = []
+
+        def refused() -> str:
+            said.clear()
+            for host in self.lab.hosts[:3]:
+                done = host.run(
+                    f"kubectl --kubeconfig /etc/kubernetes/admin.conf {' '.join(words)}",
+                    check=False,
+                    timeout=300,
+                )
+                if done.returncode == 0:
+                    said.append(done.stdout.decode())
+                    return ""
+            return done.stderr.decode() or "it said nothing"
+
+        why = wait_until(refused, ANSWERS, 2.0)
+        assert not why, f"kubectl {' '.join(words)}: {why}"
+        return said[0]
+
+    @property
+    def whole(self) -> bool:
+        """Whether every host has its part of a cluster on its disk."""
+        return all((h.root / "etc/kubernetes/kubelet.conf").exists() for h in self.lab.hosts)
+
+    def owner(self) -> str:
+        """The master that has the VIP; waits while there is none, or more than one."""
+        found: list[str] = []
+
+        def unclear() -> bool:
+            ask = f"ip -o address show to {VIP}"
+            found[:] = [h.name for h in self.lab.hosts[:3] if h.run(ask).stdout.strip()]
+            return len(found) != 1
+
+        assert not wait_until(unclear, SETTLES, 1.0), f"the VIP is on {found or 'no master'}"
+        return found[0]
+
+    def settle(self) -> None:
+        """Wait until nodes, apiservers, load balancers and the VIP are as on a healthy cluster.
+
+        A test before this one, or its own first try, may have left them at work, and a machine
+        with other work too takes its time. One that does not become healthy is not waited for
+        again. Raises AssertionError with what is wrong.
+        """
+        patience = 10.0 if self.unsettled else SETTLES
+        self.unsettled = wait_until(self._wrong, patience, 2.0)
+        assert not self.unsettled, f"the cluster is not whole: {'; '.join(self.unsettled)}"
+
+    def _wrong(self) -> list[str]:
+        masters = self.lab.hosts[:3]
+        found, holders = [], 0
+        nodes: dict[str, str] = {}
+        for host in masters:
+            lines = host.run(_HEALTH, timeout=300).stdout.decode().splitlines()
+            said = [line.split(" ", 1) for line in lines if " " in line]
+            found += [f"{host.name}: {why}" for word, why in said if word == "wrong"]
+            holders += sum(word == "holds" for word, _ in said)
+            nodes |= dict(why.split() for word, why in said if word == "node")
+        if holders != 1:
+            found.append(f"{holders} masters have the VIP")
+        ready = {name for name, state in nodes.items() if state == "Ready"}
+        if missing := {h.name for h in self.lab.hosts} - ready:
+            found.append(f"not Ready: {', '.join(f'{n} {nodes.get(n)}' for n in sorted(missing))}")
+        return found
 
     def remains(self, host: str) -> list[str]:
         """What of a cluster is on a host, looked for without the suite's own probes."""
         return self.lab[host].run(_REMAINS, timeout=60).stdout.decode().split("\n")[:-1]
 
 
+# A line each: `wrong WHY`, `node NAME STATE`, `holds VIP`. Column 18 of haproxy is the state.
+_HEALTH = rf"""
+out=$(curl -sk -m 20 https://127.0.0.1:6443/readyz) && [ "$out" = ok ] ||
+  echo "wrong readyz: ${{out:-no answer}}" | tr '\n' ' '
+echo
+stat=$(echo show stat | socat -t 20 - /run/haproxy/admin.sock) || echo 'wrong no answer of haproxy'
+echo "$stat" | awk -F, '/^apiservers,/ && $18 != "UP" {{ print "wrong haproxy: " $2 " is " $18 }}'
+kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout 20s get nodes --no-headers |
+  awk '{{ print "node " $1 " " $2 }}'
+[ -z "$(ip -o address show to {VIP})" ] || echo 'holds {VIP}'
+"""
 _REMAINS = r"""
 ! [ -S /run/containerd/containerd.sock ] || ctr -n k8s.io containers ls -q | sed 's/^/container /'
 ps -eo args |

@@ -11,6 +11,7 @@ from hale.install import engine, scheduler
 from hale.model.verdict import Verdict
 from tests.cluster import known_secrets_main
 from tests.cluster.cluster_fixture import KEY, NOT_ASKED_FOR, PLANTED, TOKEN, Built, phases
+from tests.cluster.fault_audit import until
 
 # Where a host may keep what a run has left: not etcd's own data, which holds the cluster's token.
 _GREP = "grep -rlsaF -e {} /etc /root /run /tmp /var/log /var/lib/hale /var/lib/kubelet /home"
@@ -59,7 +60,11 @@ def test_said_again_it_does_nothing(cluster: Built) -> None:
     done = cluster.install()
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     story = cluster.stories()[-1]
-    assert phases(story) == dict.fromkeys(scheduler.phase_names(), "skipped")
+    ended = phases(story)
+    # A node whose kubelet is late may be waited for: nothing else of it is done.
+    assert ended.pop("ready") in ("done", "skipped")
+    others = [name for name in scheduler.phase_names() if name != "ready"]
+    assert ended == dict.fromkeys(others, "skipped")
     assert story.acts == []
 
 
@@ -73,18 +78,26 @@ def test_the_plan_of_a_cluster_is_that_nothing_is_to_do(cluster: Built) -> None:
 
 
 def test_one_master_has_the_vip_and_every_haproxy_three_backends(cluster: Built) -> None:
-    holders = []
-    for host in cluster.lab.hosts[:3]:
-        if "10.208.1.190/" in host.run("ip -o addr show").stdout.decode():
-            holders.append(host.name)
-        output = host.run("echo show stat | socat - /run/haproxy/admin.sock").stdout.decode()
-        rows = [line.split(",") for line in output.splitlines() if line.startswith("apiservers,")]
-        states = {row[1]: row[17] for row in rows}
-        assert states == {**{h.name: "UP" for h in cluster.lab.hosts[:3]}, "BACKEND": "UP"}
-        # While the next check is on its way, haproxy puts "* " before what the last one found.
-        checks = {row[1]: row[36].removeprefix("* ") for row in rows if row[1] != "BACKEND"}
-        assert checks == {h.name: "L7OK" for h in cluster.lab.hosts[:3]}, "by /readyz"
-    assert len(holders) == 1
+    masters = cluster.lab.hosts[:3]
+
+    def wrong() -> list[str]:
+        found, holders = [], []
+        for host in masters:
+            if "10.208.1.190/" in host.run("ip -o addr show").stdout.decode():
+                holders.append(host.name)
+            output = host.run("echo show stat | socat -t 20 - /run/haproxy/admin.sock").stdout
+            lines = output.decode().splitlines()
+            rows = [line.split(",") for line in lines if line.startswith("apiservers,")]
+            states = {row[1]: row[17] for row in rows}
+            if states != {**{h.name: "UP" for h in masters}, "BACKEND": "UP"}:
+                found.append(f"{host.name}: {states}")
+            # While the next check is on its way, haproxy puts "* " before what the last one found.
+            checks = {row[1]: row[36].removeprefix("* ") for row in rows if row[1] != "BACKEND"}
+            if checks != {h.name: "L7OK" for h in masters}:
+                found.append(f"{host.name}: {checks}, and not all by /readyz")
+        return found if len(holders) == 1 else [*found, f"the VIP is on {holders}"]
+
+    assert not until(120, wrong)
 
 
 def test_the_kubeconfig_is_the_operators_alone(cluster: Built, tmp_path: Path) -> None:
@@ -116,8 +129,9 @@ def test_no_secret_is_left_anywhere(cluster: Built) -> None:
             assert not [s for s in PLANTED if s.encode() in raw], path
     words = " -e ".join((TOKEN, KEY))
     for host in cluster.lab.hosts:
-        assert host.run(_GREP.format(words), check=False).stdout == b""
-        log = host.run(f"journalctl --no-pager -o cat | grep -cF -e {words}", check=False)
+        assert host.run(_GREP.format(words), check=False, timeout=300).stdout == b""
+        read = f"journalctl --no-pager -o cat | grep -cF -e {words}"
+        log = host.run(read, check=False, timeout=300)
         assert log.stdout == b"0\n"
     assert shown.count(known_secrets_main.USED) == 2, "token and key were the run's own"
 

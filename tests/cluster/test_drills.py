@@ -33,23 +33,23 @@ def left(cluster: Built) -> dict[str, str]:
     return {host: text for host, text in output.items() if text}
 
 
-def owner(cluster: Built) -> str:
-    """The master that has the VIP."""
-    ask = "ip -o address show to 10.208.1.190"
-    found = [m for m in MASTERS if cluster.lab[m].run(ask).stdout.strip()]
-    assert len(found) == 1, found
-    return found[0]
-
-
 def newest(cluster: Built) -> Path:
     return max(cluster.reports.glob("*-drill*"), key=lambda p: p.stat().st_mtime)
 
 
-def until(condition: Callable[[], bool], most: float) -> None:
+def until(
+    condition: Callable[[], bool], most: float, shown: Callable[[], object] = lambda: ""
+) -> None:
+    """`shown` is what a failure prints."""
     end = time.monotonic() + most
     while not condition():
-        assert time.monotonic() < end
+        assert time.monotonic() < end, shown()
         time.sleep(0.2)
+
+
+def nothing_left(cluster: Built) -> None:
+    """systemd ends a drill's units, and the connection's end its loops, a moment later."""
+    until(lambda: left(cluster) == {}, 120, lambda: left(cluster))
 
 
 def taken(cluster: Built, running: Running, known: set[Path]) -> journal.DrillHistory:
@@ -64,7 +64,7 @@ def taken(cluster: Built, running: Running, known: set[Path]) -> journal.DrillHi
                 found.append(story)
         return bool(found)
 
-    until(look, 240)
+    until(look, 600, lambda: running.completed().stdout)
     return found[0]
 
 
@@ -79,7 +79,7 @@ def parts() -> list[str]:
 
 
 def test_drills_are_survived_and_leave_nothing(cluster: Built) -> None:
-    before = owner(cluster)
+    before = cluster.owner()
     done = cluster.invoke("drill", ",".join(parts()), "--yes")
     assert done.returncode in (0, 1), done.stdout + done.stderr
     folder = newest(cluster)
@@ -92,13 +92,15 @@ def test_drills_are_survived_and_leave_nothing(cluster: Built) -> None:
     assert rows["HA-SELF-HEALING"].verdict is Verdict.PASS, rows["HA-SELF-HEALING"].actual
     assert rows["HA-VIP-OWNER"].verdict is not Verdict.UNKNOWN, rows["HA-VIP-OWNER"].actual
     saved: dict[str, Any] = json.loads((folder / "drill.json").read_text())
-    assert saved["ill"] == []
+    assert saved["ill"] == [], saved["ill"]
     drills = {d["part"]: d for d in saved["drills"]}
     assert list(drills) == parts()
     for part, drill in drills.items():
-        assert drill["doubt"] == ""
-        assert drill["asks"] > 10 * drill["ended"], part  # 20 a second, on a machine that is busy
-        assert all(not t["broken"] or t["broken"][-1]["ended"] for t in drill["things"]), part
+        assert drill["doubt"] == "", f"{part}: {drill['doubt']}"
+        # 20 a second, on a machine that is busy
+        assert drill["asks"] > 10 * drill["ended"], f"{part}: {drill['asks']} in {drill['ended']} s"
+        open_ends = [t for t in drill["things"] if t["broken"] and not t["broken"][-1]["ended"]]
+        assert not open_ends, f"{part}: {open_ends}"
     # What is lost shows in the record: a blow that nobody felt was none.
     if vip := drills.get("vip"):
         assert vip["host"] == before
@@ -114,7 +116,7 @@ def test_drills_are_survived_and_leave_nothing(cluster: Built) -> None:
     assert "injected and reverted" in (folder / "change.html").read_text()
     assert page.count("<svg") == 2 * len(drills)
     assert "hale-drill" not in cluster.kubectl("get", "namespaces")
-    assert left(cluster) == {}
+    nothing_left(cluster)
 
 
 def test_ctrl_c_gives_back_what_was_taken(cluster: Built) -> None:
@@ -122,10 +124,10 @@ def test_ctrl_c_gives_back_what_was_taken(cluster: Built) -> None:
     running = cluster.start("drill", "apiserver", "--yes")
     try:
         host = taken(cluster, running, known).active_faults[0].host
-        time.sleep(2)
-        assert cluster.lab[host].run("pgrep -x kube-apiserver", check=False).returncode
+        runs = "pgrep -x kube-apiserver"
+        until(lambda: cluster.lab[host].run(runs, check=False).returncode == 1, 120)
         running.child.send_signal(signal.SIGINT)
-        assert running.child.wait(400) == 1
+        assert running.child.wait(900) == 1
     finally:
         running.kill()
     folder = newest(cluster)
@@ -137,7 +139,7 @@ def test_ctrl_c_gives_back_what_was_taken(cluster: Built) -> None:
     assert results_file.load_results(folder / "results.json").run.state == "interrupted"
     assert "INTERRUPTED" in (folder / "report.html").read_text()
     assert cluster.lab[host].run("pgrep -x kube-apiserver").stdout
-    assert left(cluster) == {}
+    nothing_left(cluster)
 
 
 def test_what_a_killed_drill_took_the_next_one_gives_back(cluster: Built) -> None:
@@ -145,13 +147,13 @@ def test_what_a_killed_drill_took_the_next_one_gives_back(cluster: Built) -> Non
     running = cluster.start("drill", "vip", "--yes")
     try:
         host = taken(cluster, running, known).active_faults[0].host
-        time.sleep(2)
+        masked = "systemctl show --property=LoadState --value haproxy"
+        until(lambda: cluster.lab[host].run(masked).stdout == b"masked\n", 120)
     finally:
         running.kill()
-    masked = "systemctl show --property=LoadState --value haproxy"
     assert cluster.lab[host].run(masked).stdout == b"masked\n"
     # The client and the watchers are gone with the connections.
-    until(lambda: not any("readyz -w" in text for text in left(cluster).values()), 60)
+    until(lambda: not any("readyz -w" in text for text in left(cluster).values()), 240)
     done = cluster.invoke("drill", "--revert")
     assert done.returncode == 0, done.stdout
     assert "reverting: haproxy" in done.stdout
@@ -160,14 +162,14 @@ def test_what_a_killed_drill_took_the_next_one_gives_back(cluster: Built) -> Non
     assert story
     assert story.end
     assert story.end.state == "restored"
-    assert left(cluster) == {}
+    nothing_left(cluster)
     again = cluster.invoke("drill", "--revert")
     assert again.returncode == 0
     assert "has anything left to revert" in again.stdout
 
 
 def test_a_cluster_that_is_not_whole_is_not_drilled(cluster: Built) -> None:
-    host = next(m for m in MASTERS if m != owner(cluster))
+    host = next(m for m in MASTERS if m != cluster.owner())
     cluster.lab[host].run("systemctl stop haproxy")
     try:
         done = cluster.invoke("drill", "vip", "--yes")
@@ -177,4 +179,4 @@ def test_a_cluster_that_is_not_whole_is_not_drilled(cluster: Built) -> None:
     assert "the cluster is unhealthy: " in done.stderr
     assert f"HA-LB-BACKENDS on {host}" in done.stderr
     assert not (newest(cluster) / journal.NAME).exists()
-    assert left(cluster) == {}
+    nothing_left(cluster)

@@ -166,7 +166,7 @@ def test_what_a_login_prints_is_swallowed(
         ("exec yes", "the shell did not start", 0.5),
         ("exec yes >&2", "the shell did not start", 0.5),
         # A start-up file has another shell run in the place of the login shell.
-        ("exec bash -l", "/bash reads what is for the login shell", 2.0),
+        ("exec bash -l", "/bash reads what is for the login shell", 6.0),
         ("cat >/dev/null", "the shell did not start", 0.5),
         ("echo This account is not available. >&2; exit 1", "This account is not available", 60.0),
         ("kill -9 $$", "ended at once", 60.0),

@@ -27,7 +27,7 @@ def test_an_unknown_name_says_which_there_are(pool: SessionPool) -> None:
 
 
 def test_all_threads_get_the_same_session(pool: SessionPool) -> None:
-    together = threading.Barrier(16, timeout=10)
+    together = threading.Barrier(16, timeout=120)
 
     def use(_: int) -> Session:
         together.wait()

@@ -18,6 +18,7 @@ PYTEST = Path(sys.executable).with_name("pytest")
 # node-02 was off. Of sysctl, masters, hostname, clock and etcd.
 EVIDENCE = (f"--evidence={DATA / 'evidence.json'}", f"--inventory={DATA / 'inventory.ini'}")
 SYSCTL = "checks/test_sysctl.py"
+HOSTS = ["k8s-master-01", "k8s-master-02", "k8s-master-03", "k8s-node-01", "k8s-node-02"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Done:
     """How it ended, what it printed, and the folder it reported to, if any."""
 
     code: int
-    said: str
+    output: str
     reports: Path
 
     @property

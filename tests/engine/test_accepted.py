@@ -97,11 +97,11 @@ def test_hosts_that_stayed_as_they_were_show_no_drift(
     before = results_of(audited)
     done = run(site, "second", *PART, *words, "--drift")
     assert done.code == before.run.exit_status == 1
-    assert f"no drift: {len(before.results)} results are the same" in done.said
+    assert f"no drift: {len(before.results)} results are the same" in done.output
     assert done.results.drift
     assert done.results.drift.comparison.changes == []
     # Without the option nothing is compared.
-    assert "drift" not in run(site, "third", *PART, *words).said
+    assert "drift" not in run(site, "third", *PART, *words).output
 
 
 def test_drift_is_reported_also_where_both_are_compliant(site: Path, audited: Path) -> None:
@@ -127,12 +127,12 @@ def test_drift_is_reported_also_where_both_are_compliant(site: Path, audited: Pa
         ("k8s-node-02", ChangeKind.NOT_JUDGED, ChangeReason.NOT_REACHED),
         ("k8s-master-01", ChangeKind.CHANGED, ChangeReason.NONE),
     ]
-    assert "accepted  PASS  another file set it" in done.said
+    assert "accepted  PASS  another file set it" in done.output
     # Rows that are not selected are no drift, and the exit status is that of the verdicts.
     part = ("-k", "SYS-IP-FORWARD and persisted and k8s-master-01", "--profile=extended")
     done = run(site, "third", *part, "--drift")
     assert done.code == 0
-    assert "1 changed, 0 new, 0 gone; 0 the same" in done.said
+    assert "1 changed, 0 new, 0 gone; 0 the same" in done.output
 
 
 # --- what is refused ---
@@ -212,8 +212,8 @@ def test_nothing_is_contacted_if_it_is_malformed(
     assert (tmp_path / "contacted").exists() is (state == "fit")
     if state != "fit":
         assert done.code == 4
-        assert str(path) in done.said
-        assert "Traceback" not in done.said
+        assert str(path) in done.output
+        assert "Traceback" not in done.output
         assert done.folder is None
 
 

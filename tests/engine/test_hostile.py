@@ -192,8 +192,8 @@ def without_names(done: Done, host: str) -> dict[str, str]:
 
 def test_the_run_ends_in_good_order(after: Done) -> None:
     assert after.code == 1
-    assert "INTERNALERROR" not in after.said
-    assert "Traceback" not in after.said
+    assert "INTERNALERROR" not in after.output
+    assert "Traceback" not in after.output
     assert after.results.run.state == "finished"
 
 
@@ -273,21 +273,21 @@ def test_asked_for_the_password(site: Site, before: Done, tmp_path: Path) -> Non
     assert done.folder
     for path in done.folder.iterdir():
         assert PASSWORD.encode() not in path.read_bytes(), path.name
-    assert PASSWORD not in done.said
+    assert PASSWORD not in done.output
 
 
 def test_without_a_terminal_nobody_can_be_asked(site: Site, tmp_path: Path) -> None:
     words = ("--ask-become-pass", "--hosts=root", f"--inventory={site.inventory}")
     done = typed(tmp_path / "r", *words)
     assert done.code == 4
-    assert "--ask-become-pass needs a terminal to ask on" in done.said
+    assert "--ask-become-pass needs a terminal to ask on" in done.output
 
 
 def test_a_wrong_password_is_tried_once(site: Site, tmp_path: Path) -> None:
     words = ("--hosts=asked-twice", "-k", "sysctl")
     done = with_password(site, tmp_path / "r", "not-this-one", *words)
     assert set(done.of("asked-twice").values()) == {"UNKNOWN"}
-    assert "incorrect password" in done.said
+    assert "incorrect password" in done.output
 
 
 def test_sudo_on_the_command_line(site: Site, before: Done, tmp_path: Path) -> None:
@@ -340,6 +340,6 @@ def test_a_sites_own_check_runs_over_the_fast_connection(site: Site, tmp_path: P
     done = typed(
         tmp_path / "r", "--hosts=root,sudoer", "--sudo", *words, f"--inventory={site.inventory}"
     )
-    assert "2 failed" not in done.said
+    assert "2 failed" not in done.output
     assert site.dialled == {"root": 1, "sudoer": 1}
-    assert "test_live" not in [line for line in done.said.splitlines() if "FAIL" in line]
+    assert "test_live" not in [line for line in done.output.splitlines() if "FAIL" in line]

@@ -84,7 +84,7 @@ class Network:
         return found
 
     def gone(self) -> bool:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while self.left() and time.monotonic() < end:
             time.sleep(0.05)
         return not self.left()
@@ -120,7 +120,7 @@ def test_each_costs_one_attempt_and_all_at_once(
 
 
 def unreadable(done: Done) -> list[str]:
-    return [word for word in ("Traceback", "INTERNALERROR") if word in done.said]
+    return [word for word in ("Traceback", "INTERNALERROR") if word in done.output]
 
 
 def test_collecting_dials_nobody(network: Network, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_live_checks_of_a_dead_host_dial_once(tmp_path: Path, network: Network) 
     words = [str(tmp_path / "test_live.py"), "checks/test_sysctl.py", "--rootdir=."]
     done = typed(tmp_path / "r", "--hosts=refuses", *network.words, *words)
     assert done.code == 1
-    assert "3 failed" in done.said
+    assert "3 failed" in done.output
     assert network.attempts == {"refuses": 1}
 
 
@@ -197,7 +197,7 @@ def typed_with(plugin: str, network: Network, folder: Path, *words: str) -> Done
 def test_logins_begin_before_the_first_conftest(network: Network, tmp_path: Path) -> None:
     plugin = WAITING.format(dialled=str(network.dialled))
     done = typed_with(plugin, network, tmp_path, "--hosts=refuses")
-    assert done.code == 1, done.said
+    assert done.code == 1, done.output
     assert network.attempts == {"refuses": 1}
 
 
@@ -205,7 +205,7 @@ def test_without_the_fast_start_the_audit_is_the_same(network: Network, tmp_path
     off = ("-p", "no:hale.pytest_plugin.fastpath")
     plugin = NOT_YET.format(dialled=str(network.dialled))
     done = typed_with(plugin, network, tmp_path, "--hosts=refuses", *off)
-    assert done.code == 1, done.said
+    assert done.code == 1, done.output
     assert network.attempts == {"refuses": 1}
     assert {str(r.verdict) for r in done.results.results} == {"UNKNOWN"}
 
@@ -214,7 +214,7 @@ def test_logins_that_began_with_other_options_begin_again(network: Network, tmp_
     network.dialled.touch()
     plugin = OTHER_WORDS.format(dialled=str(network.dialled))
     done = typed_with(plugin, network, tmp_path, "--hosts=refuses,hangs")
-    assert done.code == 1, done.said
+    assert done.code == 1, done.output
     assert network.attempts == {"refuses": 2, "hangs": 2}
     assert {str(r.verdict) for r in done.results.results} == {"UNKNOWN"}
 
@@ -256,7 +256,7 @@ def wait_until_gathering(run: subprocess.Popen[str], network: Network, reports: 
 
 @pytest.fixture
 def hanging(tmp_path: Path) -> Iterator[Network]:
-    habits = {f"hangs{n}": ("sleep 60", "") for n in range(5)}
+    habits = {f"hangs{n}": ("sleep 240", "") for n in range(5)}
     network = Network(tmp_path, habits)
     network.inventory.write_text(network.inventory.read_text())
     yield network
@@ -266,12 +266,12 @@ def hanging(tmp_path: Path) -> Iterator[Network]:
 @pytest.mark.parametrize("words", [[], ["-n2"]], ids=["plain", "xdist"])
 def test_ctrl_c_while_gathering(hanging: Network, tmp_path: Path, words: list[str]) -> None:
     reports = tmp_path / "r"
-    run = started(reports, hanging, "--hosts=all", "--connect-timeout=30", *words)
+    run = started(reports, hanging, "--hosts=all", "--connect-timeout=200", *words)
     wait_until_gathering(run, hanging, reports)
     began = time.monotonic()
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does: all of the foreground
-    said = run.communicate(timeout=30)[0]
-    assert time.monotonic() - began < 15  # of 30 s that the logins have
+    said = run.communicate(timeout=150)[0]
+    assert time.monotonic() - began < 100  # of 200 s that the logins have
     assert run.returncode == 2, said
     assert "Traceback" not in said
     done = Done(2, said, reports)
@@ -286,10 +286,10 @@ def test_ctrl_c_while_gathering(hanging: Network, tmp_path: Path, words: list[st
 def test_killed_while_gathering(hanging: Network, tmp_path: Path, number: signal.Signals) -> None:
     """Nothing of ours can run then: the rows must be on disk."""
     reports = tmp_path / "r"
-    run = started(reports, hanging, "--hosts=all", "--connect-timeout=30")
+    run = started(reports, hanging, "--hosts=all", "--connect-timeout=200")
     wait_until_gathering(run, hanging, reports)
     run.send_signal(number)
-    run.communicate(timeout=30)
+    run.communicate(timeout=150)
     done = Done(run.returncode, "", reports)
     assert done.results.run.state == "interrupted"
     assert set(done.verdicts.values()) == {"UNKNOWN"}
@@ -301,8 +301,8 @@ def test_after_a_kill_ssh_ends_by_itself(hanging: Network, tmp_path: Path) -> No
     while len(hanging.attempts) < 5:
         time.sleep(0.02)
     run.kill()
-    run.communicate(timeout=30)
-    end = time.monotonic() + 30  # of the 60 s that the hosts take
+    run.communicate(timeout=150)
+    end = time.monotonic() + 120  # of the 240 s that the hosts take
     while any("ssh " in line for line in hanging.left()):
         assert time.monotonic() < end, hanging.left()
         time.sleep(0.1)

@@ -240,10 +240,10 @@ def test_an_audit_with_a_waiver_passes_and_names_it(
 ) -> None:
     site.with_name("waivers.toml").write_text(text_of() + text_of(hosts="k8s-master-09"))
     done = run(site, tmp_path / "r", *words)
-    assert done.code == 0, done.said
-    assert f"1 accepted until {KEYS['expires']} (CHG-7)" in done.said
-    assert "names no row of this inventory" in done.said
-    assert "1 xfailed" in done.said
+    assert done.code == 0, done.output
+    assert f"1 accepted until {KEYS['expires']} (CHG-7)" in done.output
+    assert "names no row of this inventory" in done.output
+    assert "1 xfailed" in done.output
     (row,) = done.results.results
     assert row.verdict is Verdict.WAIVED
     assert row.waiver
@@ -259,8 +259,8 @@ def test_a_malformed_waiver_ends_it_before_a_host_is_contacted(site: Path, tmp_p
     site.with_name("waivers.toml").write_text(text_of(owner=""))
     done = typed(tmp_path / "r", "--hosts=all", f"--inventory={site}")
     assert done.code == 4
-    assert "waivers.toml:6: owner: it is empty" in done.said
-    assert "Traceback" not in done.said
+    assert "waivers.toml:6: owner: it is empty" in done.output
+    assert "Traceback" not in done.output
     assert done.folder is None
 
 

@@ -12,12 +12,19 @@ import facts.limits
 SCRIPT = (Path(facts.limits.__file__).parent / "limits_session.sh").read_text()
 SECRET = "S3cr3tS3cr3t9"
 AFTER = 60.0  # of 5 s; the machine may be busy
+OWN = Path("/proc/self/limits").read_text().splitlines()
 
 
-def tried(folder: Path, shell: str, profile: str = "") -> tuple[list[str], float, list[str]]:
-    """What the script prints from the user's shell on, its seconds, and processes that remain."""
+RUNUSER = 'shift 4; exec /bin/sh "$@"'
+
+
+def tried(
+    folder: Path, shell: str, profile: str = "", runuser: str = RUNUSER
+) -> tuple[list[str], float, list[str]]:
+    """What the script prints from the user's shell on, without the session's own limits, its
+    seconds, and processes that remain."""
     programs = {
-        "runuser": 'shift 4; exec /bin/sh "$@"',
+        "runuser": runuser,
         "getent": f"echo ops:x:1:1::{folder}:{folder}/shell.sh",
         "shell.sh": shell,
     }
@@ -37,7 +44,10 @@ def tried(folder: Path, shell: str, profile: str = "") -> tuple[list[str], float
     )
     seconds = time.monotonic() - began
     marked = [p.parent.name for p in Path("/proc").glob("[0-9]*/environ") if of(p, folder)]
-    return done.stdout.splitlines(), seconds, marked
+    lines = done.stdout.splitlines()
+    before = lines.index(OWN[0])
+    assert lines[before : before + len(OWN)] == OWN
+    return lines[:before] + lines[before + len(OWN) :], seconds, marked
 
 
 def of(environ: Path, folder: Path) -> bool:
@@ -82,3 +92,10 @@ def test_a_shell_that_prints_without_end(tmp_path: Path) -> None:
     printed, seconds, remain = tried(tmp_path, f"exec yes {SECRET}")
     assert (len(printed), remain) == (1, [])
     assert seconds < AFTER
+
+
+def test_a_session_that_pam_refuses_ends_the_probe_with_its_reason(tmp_path: Path) -> None:
+    refused = "runuser: cannot open session: Permission denied"
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        tried(tmp_path, USUAL, runuser=f"echo '{refused}' >&2; exit 1")
+    assert (caught.value.returncode, caught.value.stderr) == (1, f"{refused}\n")

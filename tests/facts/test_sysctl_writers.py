@@ -264,6 +264,7 @@ def test_a_file_that_a_user_cannot_read(
         ("/var/spool/cron/crontabs", 0o733),
         ("/var/lib/cloud/scripts/per-boot", 0o700),
         ("/etc/systemd/system", 0o700),
+        ("/etc/systemd/system/a.service.d", 0o700),
         (WANTS, 0o700),
         ("/opt/site", 0o700),
     ],
@@ -277,6 +278,27 @@ def test_a_folder_that_a_user_cannot_search(
     users_root.write(f"{folder}/one", f"{OFF}\n")
     (users_root.folder / folder[1:]).chmod(mode)
     assert users_root.refused(script).startswith(f"{folder} is not readable by this user")
+
+
+@BOTH
+def test_a_unit_behind_a_folder_that_a_user_cannot_search(users_root: Root, script: str) -> None:
+    users_root.write("/opt/site/a.service", f"[Service]\nExecStart=/sbin/{OFF}\n")
+    link = users_root.folder / "etc/systemd/system/a.service"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(users_root.folder / "opt/site/a.service")
+    users_root.enable("a.service")
+    (users_root.folder / "opt/site").chmod(0o700)
+    assert users_root.refused(script) == "/opt/site is not readable by this user\n"
+
+
+def test_a_folder_of_the_systems_units_that_a_user_cannot_search(users_root: Root) -> None:
+    users_root.write("/lib/systemd/system/a.service", f"[Service]\nExecStart=/sbin/{OFF}\n")
+    users_root.enable("a.service")
+    folder = users_root.folder / "lib/systemd/system"
+    folder.chmod(0o711)
+    assert users_root.found(COMMANDS, USER) == ["/lib/systemd/system/a.service:2"]
+    folder.chmod(0o700)
+    assert users_root.refused(COMMANDS) == "/lib/systemd/system is not readable by this user\n"
 
 
 @BOTH

@@ -85,7 +85,7 @@ class Site:
     def end(self, run: "subprocess.Popen[str]") -> tuple[Done, int]:
         """How it ended, and the most memory that it had (bytes)."""
         assert run.stdout
-        stopped = threading.Timer(60, run.kill)  # a run that does not end
+        stopped = threading.Timer(240, run.kill)  # a run that does not end
         stopped.start()
         with run.stdout as stream:
             said = stream.read()
@@ -106,7 +106,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 @pytest.fixture(scope="module")
 def usual(site: Site) -> tuple[Done, int]:
     """The honest host alone."""
-    return site.end(site.start(site.inventory(), "--gather-timeout=60"))
+    done, memory = site.end(
+        site.start(site.inventory(), "--gather-timeout=120", "--connect-timeout=120")
+    )
+    # All are compared with it: an honest host that was too late would be missed in each.
+    assert {"PASS", "FAIL"} & set(done.of("honest").values()), done.output
+    return done, memory
 
 
 def reasons(done: Done, timeout: int) -> dict[str, str]:
@@ -127,9 +132,9 @@ def test_every_lie_at_once(site: Site, usual: tuple[Done, int]) -> None:
         if not wrong and done.of("honest") == usual[0].of("honest"):
             break
     assert wrong == {}
-    assert done.code == 1, done.said
+    assert done.code == 1, done.output
     assert done.results.run.state == "finished"
-    assert "Traceback" not in done.said
+    assert "Traceback" not in done.output
     assert done.of("honest") == usual[0].of("honest")
     assert {"PASS", "FAIL"} & set(done.of("honest").values())
     assert memory - usual[1] < 3 * MEMORY, "four hosts print without end"
@@ -199,8 +204,8 @@ def test_a_status_that_is_no_number_settles_every_command(name: str) -> None:
 def interrupt(site: Site, number: signal.Signals, *words: str) -> tuple[Done, float]:
     """A run in which one host is silent and the others have answered, until this signal."""
     inventory = site.inventory("silent", "holds-on", "talks-on")
-    run = site.start(inventory, "--gather-timeout=60", *words)
-    end = time.monotonic() + 50
+    run = site.start(inventory, "--gather-timeout=240", "--connect-timeout=60", *words)
+    end = time.monotonic() + 200
     found = (site.folder / "reports").glob
     while not any(b'"honest":' in p.read_bytes() for p in found("*-audit/evidence.json")):
         assert time.monotonic() < end, "the evidence is not saved as it comes"
@@ -225,8 +230,8 @@ def interrupt_within(site: Site, seconds: float, *words: str) -> Done:
 def test_ctrl_c_loses_no_answer(site: Site, usual: tuple[Done, int], words: list[str]) -> None:
     # Where a host's end were waited for, it took 2 s and more (hale/ssh/session.py).
     done = interrupt_within(site, 1.8, *words)
-    assert done.code == 2, done.said
-    assert "Traceback" not in done.said
+    assert done.code == 2, done.output
+    assert "Traceback" not in done.output
     assert done.results.run.state == "interrupted"
     assert done.of("honest") == usual[0].of("honest")
     assert set(done.of("silent").values()) == {"UNKNOWN"}

@@ -80,7 +80,7 @@ def test_the_verdicts_are_the_same(
     usual: Done, words: list[str], more: dict[str, str], tmp_path: Path
 ) -> None:
     done = typed(tmp_path / "r", *EVIDENCE, *words, more=more)
-    assert "INTERNALERROR" not in done.said
+    assert "INTERNALERROR" not in done.output
     assert done.code == usual.code == 1
     assert done.verdicts == usual.verdicts
 
@@ -118,8 +118,8 @@ def test_the_verdicts_are_the_same(
 def test_it_is_refused(words: list[str], more: dict[str, str], reason: str, tmp_path: Path) -> None:
     done = typed(tmp_path / "r", *EVIDENCE, *words, more=more)
     assert done.code == 4
-    assert reason in done.said
-    assert "INTERNALERROR" not in done.said
+    assert reason in done.output
+    assert "INTERNALERROR" not in done.output
     assert done.folder is None
 
 
@@ -128,9 +128,9 @@ def test_pytest_without_its_configuration_judges_nothing(words: list[str], tmp_p
     """It ends in its own traceback before a plugin is loaded; no host is contacted."""
     done = typed(tmp_path / "r", *EVIDENCE, *words)
     assert done.code == 1
-    assert "helpconfig.py" in done.said
-    assert "hale" not in done.said.replace(str(ROOT), "")
-    assert "INTERNALERROR" not in done.said
+    assert "helpconfig.py" in done.output
+    assert "hale" not in done.output.replace(str(ROOT), "")
+    assert "INTERNALERROR" not in done.output
     assert done.folder is None
 
 
@@ -139,7 +139,7 @@ def test_pytest_without_its_configuration_judges_nothing(words: list[str], tmp_p
 def test_pytest_keeps_each_plugin_that_is_essential(name: str, tmp_path: Path) -> None:
     done = typed(tmp_path / "r", *EVIDENCE, *without(name))
     assert done.code == 4
-    assert "Traceback" not in done.said
+    assert "Traceback" not in done.output
     assert done.folder is None
 
 
@@ -147,7 +147,7 @@ def test_pytest_keeps_each_plugin_that_is_essential(name: str, tmp_path: Path) -
 @pytest.mark.parametrize("name", THE_REST)
 def test_each_of_the_rest_alone(usual: Done, name: str, tmp_path: Path) -> None:
     done = typed(tmp_path / "r", *EVIDENCE, *without(name))
-    assert "INTERNALERROR" not in done.said
+    assert "INTERNALERROR" not in done.output
     assert done.code == usual.code
     assert done.verdicts == usual.verdicts
 
@@ -164,7 +164,7 @@ def test_what_pytest_does_not_count_fails_all_the_same(
     words: list[str], said: str, tmp_path: Path
 ) -> None:
     done = typed(tmp_path / "r", *EVIDENCE, *words, more=PLUGINS)
-    assert said in done.said
+    assert said in done.output
     assert done.code == 1
 
 
@@ -173,4 +173,4 @@ def test_a_group_outside_the_tree_collects_nothing(hosts: str, tmp_path: Path) -
     (tmp_path / "test_here.py").write_text("def test_here():\n    assert True\n")
     done = typed(tmp_path / "r", cwd=tmp_path, plain=[f"--hosts={hosts}"])
     assert done.code == 4
-    assert f"--hosts={hosts} audits in Hale's tree" in done.said
+    assert f"--hosts={hosts} audits in Hale's tree" in done.output

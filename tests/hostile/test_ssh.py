@@ -170,7 +170,7 @@ def test_a_run_without_verified_keys_reports_that_first(
     )
     done = typed(tmp_path / "r", "--hosts=all", f"--inventory={path}", "-k", "sysctl")
     words = "HOST KEYS NOT VERIFIED"
-    assert 0 < done.said.index(words) < done.said.index("checks/test_sysctl.py")
+    assert 0 < done.output.index(words) < done.output.index("checks/test_sysctl.py")
     assert done.folder
     page = (done.folder / "report.html").read_text()
     assert 0 < page.index(words) < page.index("SYS-IP-FORWARD")

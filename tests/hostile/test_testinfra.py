@@ -61,7 +61,7 @@ def test_a_sites_own_check(tmp_path: Path) -> None:
     words = (str(tmp_path / "test_site.py"), "checks/test_sysctl.py", "--rootdir=.")
     done = run(tmp_path, ENDLESS, *words)
     assert done.code == 1
-    assert "OutputUnlimited: the host printed more than 64 MiB" in done.said
+    assert "OutputUnlimited: the host printed more than 64 MiB" in done.output
 
 
 def test_paramiko_need_not_be_installed() -> None:

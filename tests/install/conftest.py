@@ -1,6 +1,10 @@
 """No test of this folder contacts a host: the addresses of its inventories belong to none."""
 
+from pathlib import Path
+
 import pytest
+
+from tests.install.made_up_phases import MadeUpInstall
 
 
 @pytest.fixture(autouse=True)
@@ -10,3 +14,9 @@ def _no_host_is_contacted(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("hale.ssh.pool.Session", session)
     monkeypatch.setattr("hale.install.session_leases.Session", session)
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MadeUpInstall:
+    """An install of phases that the test makes up."""
+    return MadeUpInstall(tmp_path, monkeypatch)

@@ -23,11 +23,11 @@ def _available() -> None:
         pytest.skip(reason)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for it, a minute at most."""
-    end = time.monotonic() + 60
+def until(condition: Callable[[], bool], shown: Callable[[], object] = lambda: "") -> None:
+    """Wait for it, two minutes at most; `shown` is what the failure prints."""
+    end = time.monotonic() + 120
     while not condition():
-        assert time.monotonic() < end
+        assert time.monotonic() < end, shown()
         time.sleep(0.05)
 
 
@@ -69,7 +69,7 @@ def install() -> Install:
     ) -> subprocess.CompletedProcess[bytes]:
         script = _INSTALL.format(packages=" ".join(packages))
         key = key or (host.lab.state / "apt-key.asc").read_bytes()
-        return host.run(script, input=key, check=check, timeout=180)
+        return host.run(script, input=key, check=check, timeout=600)
 
     return install
 

@@ -72,7 +72,7 @@ def test_up_of_a_lab_that_is_up_switches_on_what_is_off(name: str) -> None:
 
 def test_two_who_raise_the_same_lab_at_once_get_one(name: str) -> None:
     both = [_start(UP, name), _start(UP, name)]
-    output = [one.communicate(timeout=60)[0] for one in both]
+    output = [one.communicate(timeout=300)[0] for one in both]
     assert [one.returncode for one in both] == [0, 0], output
     assert sum("is up" in text for text in output) == 1
     assert all(host.running for host in Lab(name).hosts)
@@ -102,7 +102,7 @@ def say(line):
 Lab(sys.argv[1], say, {TWO}).up()
 """
     killed = _start(code, name)
-    killed.communicate(timeout=120)
+    killed.communicate(timeout=300)
     assert killed.returncode == -signal.SIGKILL
     assert not Lab(name).is_up
     lab = Lab(name, hosts=TWO)
@@ -118,7 +118,7 @@ def test_interrupted_while_raising(name: str, left: Left) -> None:
         if "booting" in line:
             os.killpg(raising.pid, signal.SIGINT)
             break
-    output = raising.communicate(timeout=120)[0]
+    output = raising.communicate(timeout=300)[0]
     assert raising.returncode != 0
     assert "the start failed; removing the lab" in output
     assert left(name) == []
@@ -184,7 +184,7 @@ def test_raised_ends_with_sigterm(left: Left) -> None:
     name = holder.stdout.readline().strip()
     assert Lab(name).is_up
     holder.terminate()
-    holder.communicate(timeout=120)
+    holder.communicate(timeout=300)
     assert holder.returncode == 128 + signal.SIGTERM
     assert left(name) == []
 

@@ -14,6 +14,8 @@ import pytest
 from lab import cgroups, prerequisites
 from lab.machine import Lab, LabUnavailable, running_lab, unavailable
 
+from .conftest import until
+
 pytestmark = pytest.mark.lab
 
 #: What the kernel counts by itself.
@@ -30,6 +32,15 @@ def sysctls() -> dict[str, str]:
     return {name: value for name, value in pairs if not name.startswith(VOLATILE)}
 
 
+def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """A line for each value that is not as before."""
+    return [
+        f"{name}: {before.get(name)} -> {after.get(name)}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+
+
 def test_no_sysctl_of_the_machine_changes() -> None:
     before = sysctls()
     with running_lab(f"test-{os.getpid()}-sysctl", hosts=["k8s-node-01"]) as lab:
@@ -43,8 +54,8 @@ def test_no_sysctl_of_the_machine_changes() -> None:
         for setting in ("vm.swappiness=1", "kernel.pid_max=4242", "fs.file-max=4242"):
             refused = host.run(f"sysctl -w {setting}", check=False)
             assert refused.returncode != 0, setting
-        assert sysctls() == before
-    assert sysctls() == before
+        assert differences(before, sysctls()) == []
+    assert differences(before, sysctls()) == []
 
 
 def test_a_host_cannot_set_the_clock_or_swap_of_the_machine(lab: Lab) -> None:
@@ -81,6 +92,7 @@ def test_all_of_a_host_is_in_its_groups(lab: Lab) -> None:
     """So that a power cut reaches all of it, in each hierarchy alike."""
     host = lab["k8s-master-01"]
     host.run("exec sleep 4545 > /dev/null 2>&1 &")
+    until(lambda: b"sleep 4545" in host.run("ps -eo args").stdout)
     for group in cgroups.groups(lab.name, host.name):
         names = _commands_in(group)
         for command in (b"systemd-nspawn", b"/usr/lib/systemd/systemd", b"sshd", b"sleep\x004545"):

@@ -28,7 +28,7 @@ def invoke(tmp_path: Path) -> list[str]:
 
 def call(argv: list[str], *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*argv, *args], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+        [*argv, *args], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
     )
 
 
@@ -56,7 +56,7 @@ def test_shell(invoke: list[str], lab: Lab) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert "k8s-master-01\n" in done.stdout
 

@@ -58,7 +58,7 @@ class Suite:
             cwd=self.folder,
             text=True,
             capture_output=True,
-            timeout=300,  # beside a cluster
+            timeout=900,  # beside a cluster
             check=False,
         )
         return done.returncode, done.stdout + done.stderr
@@ -251,7 +251,7 @@ import pytest
     log.with_name("{group}-began").touch()
     beside = log.with_name("{beside}-began")
     waits = {beside!r} and number == 2
-    while waits and not beside.exists() and time.time() < began + 30:
+    while waits and not beside.exists() and time.time() < began + 240:
         time.sleep(0.01)
     with log.open("a") as file:
         file.write(f"{group} {{began}} {{time.time()}}\\n")
@@ -288,7 +288,7 @@ def test_each_group_has_its_time(suite: Suite, options: tuple[str, ...]) -> None
     other = suite.folder / "other"
     other.mkdir()
     (other / "test_slow.py").write_text(
-        "import time\ndef test_it(): time.sleep(0.4)\ndef test_two(): pass\n"
+        "import time\ndef test_it(): time.sleep(3)\ndef test_two(): pass\n"
     )
     status, output = suite.run("\ndef test_quick(): pass\n", *options)
     assert status == 0
@@ -296,6 +296,6 @@ def test_each_group_has_its_time(suite: Suite, options: tuple[str, ...]) -> None
     at = next(n for n, line in enumerate(lines) if "time of each group" in line)
     groups = [line.split() for line in lines[at + 1 : at + 4]]
     assert [(g[2], g[4]) for g in groups[:2]] == [("2", "other"), ("1", "group")]
-    assert 0.4 <= float(groups[0][0]) < 300
+    assert 3 <= float(groups[0][0]) < 300
     assert groups[2][2] == "3"
     assert "3 passed" in lines[-1], "pytest's own summary stays last"
