@@ -4,6 +4,7 @@ The answers are a real apiserver's (1.34.4), of objects with secrets wherever an
 one: annotations, labels, environment, arguments, headers. curl is a program that prints them.
 """
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -43,6 +44,21 @@ def printed(folder: Path, answer: str, name: str, status: int = 0) -> list[str]:
         timeout=120,
     )
     return done.stdout.split("\n")[:-1]
+
+
+def test_of_annotations_only_known_ones_leave_the_host(tmp_path: Path) -> None:
+    """A redirect's, if its value is one that it can have."""
+    annotations = {
+        "a.example/force-ssl-redirect": "true",
+        "a.example/ssl-redirect": SECRET,
+        "a.example/token": SECRET,
+    }
+    items = [{"metadata": {"name": "web", "annotations": annotations}}]
+    answer = json.dumps({"kind": "IngressList", "items": items}, indent=2) + "\n@ 200"
+    lines = printed(tmp_path, answer, "objects")
+    assert SECRET not in "\n".join(lines)
+    (found,) = api_objects.sections(lines)["objects"][0].items
+    assert found["metadata"]["annotations"] == {"a.example/force-ssl-redirect": "true"}
 
 
 def test_workloads(tmp_path: Path) -> None:

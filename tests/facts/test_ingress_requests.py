@@ -17,7 +17,7 @@ import pytest
 from facts.parsers import api_objects, ingress_routes, route_answers
 from facts.parsers.ingress_controllers import PROGRAMS
 from facts.parsers.ingress_routes import Route
-from facts.parsers.route_answers import RouteState
+from facts.parsers.route_answers import Answers, RouteState
 from hale.shell import load_script, variables
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="port 80")
@@ -77,7 +77,8 @@ def server(address: str, port: int, answer: Callable[[str, str], Answer]) -> Ite
             status, text = answer(self.headers.get("Host", ""), self.path)
             self.send_response(status)
             if status == 302:
-                self.send_header("Location", f"http://{self.headers['Host']}/login")
+                scheme = text or "http"
+                self.send_header("Location", f"{scheme}://{self.headers['Host']}/login")
             self.end_headers()
             with suppress(ConnectionError):
                 while text == "endless":
@@ -105,6 +106,22 @@ def states(
     other: Callable[[str, str], Answer] = lambda h, p: (200, "other"),
 ) -> list[RouteState]:
     """What is proven of these routes."""
+    found = answers(wanted, controller, echo, other)
+    each = []
+    for route in wanted:
+        others = sorted({r.backend for r in wanted} - {route.backend})
+        state, _ = route_answers.judged(route, others, CONTROLLER, found)
+        each.append(state)
+    return each
+
+
+def answers(
+    wanted: tuple[Route, ...],
+    controller: Callable[[str, str], Answer],
+    echo: Callable[[str, str], Answer],
+    other: Callable[[str, str], Answer] = lambda h, p: (200, "other"),
+) -> Answers:
+    """What the script gets."""
     text = "\n".join(f"lab {r.host} {r.path} {r.service}" for r in wanted)
     script = api_objects.shell(PROGRAMS) + variables(
         unknown_host=UNKNOWN, routes=text, vias=CONTROLLER, got=SLICES
@@ -122,12 +139,7 @@ def states(
         )
     found = route_answers.read(done.stdout.split("\n"), UNKNOWN)
     assert found.complete
-    each = []
-    for route in wanted:
-        others = sorted({r.backend for r in wanted} - {route.backend})
-        state, _ = route_answers.judged(route, others, CONTROLLER, found)
-        each.append(state)
-    return each
+    return found
 
 
 def by_path(host: str, path: str) -> Answer:
@@ -152,6 +164,15 @@ def test_a_redirect_of_the_application() -> None:
         return (302, "") if host == "a.example" else redirects(host, path)
 
     assert states(BOTH[:1], controller, lambda h, p: (302, "")) == [RouteState.REACHED]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_redirect_to_https_is_noted(scheme: str) -> None:
+    def controller(host: str, path: str) -> Answer:
+        return (302, scheme) if host == "a.example" else (404, "no route")
+
+    found = answers(BOTH[:1], controller, lambda h, p: (200, "echo"))
+    assert found.secure == ({(CONTROLLER, "a.example", "/")} if scheme == "https" else set())
 
 
 def test_swapped() -> None:
