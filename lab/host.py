@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hale.polling import wait_until
+from hale.shell import load_script
 from lab import cgroups, disk, image, network, nspawn, prerequisites
 from lab.errors import LabError
 from lab.topology import HostSpec
@@ -24,6 +25,7 @@ BOOT_TIMEOUT = 240.0
 RUN_TIMEOUT = 120.0
 #: Seconds for the banner of an sshd; one that is there answers at once on an idle machine.
 BANNER_TIMEOUT = 15
+_BOOTED = load_script(Path(__file__).with_name("booted.sh"))
 
 
 @dataclass(frozen=True)
@@ -225,10 +227,13 @@ class LabHost:
         network.refresh_arp(self.lab.name, self.spec)
 
     def wait_for_boot(self, end: float) -> None:
-        """Wait until the host has finished booting, failed units or not. Raises LabError."""
+        """Wait until the host has finished booting, failed units or not, and knows the time.
+
+        Raises LabError.
+        """
         remaining = max(1.0, end - time.monotonic())
         try:
-            self.run("systemctl is-system-running --wait", check=False, timeout=remaining)
+            self.run(_BOOTED, check=False, timeout=remaining)
         except subprocess.TimeoutExpired as e:
             raise self._did_not_boot("is still booting") from e
 

@@ -18,7 +18,6 @@ from hale.model.results import RowKey
 from hale.plan import plan, planner
 from hale.plan.plan import FailedCase, Plan
 from hale.ssh import SessionPool
-from hale.ssh.inventory_targets import targets_of
 from lab.faults import baseline
 from lab.machine import Lab
 from tests.faults import audit
@@ -30,6 +29,8 @@ NO_CLUSTER = {
     "ID-PRODUCT-UUID",
     *(row.requirement for row in baseline.NO_CLUSTER),
 }
+
+LOOKS = 3
 
 # All that a remedy could change on a disk; directories without their time of change.
 _LISTING = r"""
@@ -62,14 +63,23 @@ class Ready:
         for host in lab.hosts:  # a CA's certificate says that the host has joined a cluster
             host.run("rm -r /etc/kubernetes; systemctl --quiet disable --now stand-in || true")
         self.engine = audit.Engine(self.inventory)
-        self.sessions = SessionPool(targets_of(self.engine.inventory))
+        self.sessions = SessionPool(self.engine.targets)
         self.before = self.rows()
         self._runs = 0
 
     def rows(self, host: str = "all") -> audit.Rows:
         """Every row's verdict, over new connections."""
-        names = list(self.engine.targets) if host == "all" else [host]
-        return self.engine.audit(host, names)
+        return self.engine.rows(self._look(host))
+
+    def _look(self, hosts: str) -> Audit:
+        """Over new connections. A busy machine's host may be late with an answer: what is unknown
+        is asked for again, twice; what fails is not."""
+        for _ in range(LOOKS):
+            found = self.engine.asked(hosts)
+            said = self.engine.rows(found).items()
+            if not any(s.verdict == "UNKNOWN" and r.requirement not in NO_CLUSTER for r, s in said):
+                break
+        return found
 
     def red(self, found: audit.Rows) -> dict[RowKey, audit.Said]:
         """Rows that are not as a compliant host's, as far as there can be one here."""
@@ -81,11 +91,11 @@ class Ready:
 
     def plan(self, hosts: Sequence[str], only: Sequence[str] = ()) -> Plan:
         """As `invoke fix` makes it, for what is red now."""
-        return self._plan(self.engine.asked(",".join(hosts)), hosts, only)
+        return self._plan(self._look(",".join(hosts)), hosts, only)
 
     def rows_and_plan(self, host: str) -> tuple[audit.Rows, Plan]:
         """`rows` and `plan` by the same answers."""
-        found = self.engine.asked(host)
+        found = self._look(host)
         return self.engine.rows(found), self._plan(found, [host])
 
     def _plan(self, found: Audit, hosts: Sequence[str], only: Sequence[str] = ()) -> Plan:

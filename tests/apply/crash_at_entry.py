@@ -12,7 +12,7 @@ from hale.apply.journal import Entry, Journal
 from hale.inventory import ini
 from hale.plan import plan
 from hale.ssh import SessionPool
-from hale.ssh.inventory_targets import targets_of
+from hale.ssh.inventory_targets import LoginOptions, targets_of
 from tests.apply.compliant_lab import carry_out
 
 
@@ -36,7 +36,7 @@ def main(inventory: str, saved: str, folder: str, side: str, entry: int, trial: 
     Journal.write = dying  # type: ignore[method-assign, assignment]
     made = plan.load_plan(Path(saved))
     known = ini.load_inventory(Path(inventory))
-    sessions = SessionPool(targets_of(known))
+    sessions = SessionPool(targets_of(known, LoginOptions(connect_timeout=60)))
     carry_out(made, sessions, Path(inventory), Path(folder), "fix", trial=trial)
 
 

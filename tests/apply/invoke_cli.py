@@ -12,7 +12,7 @@ from tests.apply.compliant_lab import Ready
 
 INVOKE = str(Path(sys.executable).parent / "invoke")
 # Seconds that a command may take, on a machine with other work too.
-PATIENCE = 240
+PATIENCE = 600
 
 
 @dataclass
@@ -44,8 +44,8 @@ class Operator:
         return process.returncode, output
 
     def type_until(self, expected: str, *words: str) -> tuple[int, str]:
-        """Type it until this is printed, for a minute: sshd sees the end of a connection late."""
-        end = time.monotonic() + 60
+        """Type it until this is printed: sshd sees the end of a connection late."""
+        end = time.monotonic() + 180
         while True:
             status, said = self.type(*words)
             if expected in said or time.monotonic() > end:

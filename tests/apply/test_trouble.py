@@ -13,7 +13,7 @@ import pytest
 
 from hale.plan import plan
 from lab.machine import LabHost
-from tests.apply.invoke_cli import Operator
+from tests.apply.invoke_cli import PATIENCE, Operator
 
 pytestmark = pytest.mark.lab
 HOST = "k8s-node-01"
@@ -215,15 +215,16 @@ def test_through_sudo_where_root_may_not_log_in(
     operator: Operator, host: LabHost, tmp_path: Path
 ) -> None:
     user = "hale-operator"
+    # After a restart sshd listens (Type=notify); a reload returns before it does again.
     made = (
         f"useradd -m -s /bin/bash {user}; install -d -o {user} -m 700 /home/{user}/.ssh;"
         f" install -o {user} -m 600 /root/.ssh/authorized_keys /home/{user}/.ssh/;"
         f" echo '{user} ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/{user};"
-        " echo 'PermitRootLogin no' >/etc/ssh/sshd_config.d/00-site.conf; systemctl reload ssh"
+        " echo 'PermitRootLogin no' >/etc/ssh/sshd_config.d/00-site.conf; systemctl restart ssh"
     )
     gone = (
         f"pkill -KILL -u {user} || true; rm -f /etc/sudoers.d/{user}"
-        " /etc/ssh/sshd_config.d/00-site.conf; systemctl reload ssh; sleep 0.2;"
+        " /etc/ssh/sshd_config.d/00-site.conf; systemctl restart ssh;"
         f" userdel -r {user} 2>/dev/null || true"
     )
     text = operator.ready.inventory.read_text()
@@ -251,6 +252,21 @@ def test_through_sudo_where_root_may_not_log_in(
 
 # --- stopped half-way ---
 
+_HELD = """\
+touch /root/hold
+cp -p /usr/bin/sha256sum /root/sha256sum
+cat >/usr/bin/sha256sum.new <<'EOF'
+#!/bin/sh
+while [ -e /root/hold ]{condition}; do sleep 0.1; done
+exec /root/sha256sum "$@"
+EOF
+chmod +x /usr/bin/sha256sum.new; mv /usr/bin/sha256sum.new /usr/bin/sha256sum
+"""
+# What saves originals waits; or every step but the first of a run.
+HELD_AT_ONCE = _HELD.format(condition="")
+HELD_AFTER_A_STEP = _HELD.format(condition=" && ls /var/lib/hale/runs/*/*/done >/dev/null 2>&1")
+GO_ON = "rm -f /root/hold"
+NOT_HELD = f"{GO_ON}; mv /root/sha256sum /usr/bin/sha256sum"
 _SLOW = """\
 cp -p /usr/bin/sha256sum /root/sha256sum
 cat >/usr/bin/sha256sum.new <<'EOF'
@@ -268,7 +284,7 @@ NO_SWAP = "cp -p /root/fstab /etc/fstab; systemctl daemon-reload"
 def test_progress_is_shown_and_ctrl_c_ends_after_the_step(
     operator: Operator, host: LabHost
 ) -> None:
-    with with_it(host, SWAP, NO_SWAP), with_it(host, _SLOW, _QUICK):
+    with with_it(host, SWAP, NO_SWAP), with_it(host, HELD_AFTER_A_STEP, NOT_HELD):
         before = state(host), state(host, "/etc/fstab")
         process = operator.start("fix", *BOTH, *APPLY)
         assert process.stdout
@@ -279,9 +295,14 @@ def test_progress_is_shown_and_ctrl_c_ends_after_the_step(
                 break
         assert process.poll() is None, f"a step is told while the run goes on: {output}"
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=120)
+        for line in process.stdout:
+            output += line
+            if "stopping after the steps that are running" in line:
+                break
+        host.run(GO_ON)
+        rest, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 130, output + rest
-        assert "stopping after the steps that are running" in rest
+        assert "stopping after the steps that are running" in output
         entries = journal(operator)
         begun = [e["number"] for e in entries if e["type"] == "begin"]
         # What systemd has to read anew is done last.
@@ -301,18 +322,18 @@ MASTERS = ("k8s-master-01", "k8s-master-02", "k8s-master-03")
 
 @pytest.fixture
 def group(operator: Operator, host: LabHost) -> Iterator[list[LabHost]]:
-    """Three masters with two files to mend: the first of them cannot be written, the others are
-    slow; and a worker."""
+    """Three masters with two files to mend: the first of them cannot be written, the others do not
+    go on; and a worker."""
     masters = [operator.ready.lab[name] for name in MASTERS]
     for one in masters:
         one.run(f"echo {LINE.strip()} >{FILE}; {SWAP}")
     masters[0].run("chattr +i /etc/fstab")
     for one in masters[1:]:
-        one.run(_SLOW)
+        one.run(HELD_AT_ONCE)
     yield masters
     masters[0].run("chattr -i /etc/fstab")
     for one in masters[1:]:
-        one.run(_QUICK)
+        one.run(NOT_HELD)
     for one in masters:
         one.run(f"rm -f {FILE}; {NO_SWAP}")
 
@@ -323,8 +344,16 @@ def test_a_failed_host_stops_its_group_alone(
 ) -> None:
     hosts = f"--hosts={','.join([*MASTERS, HOST])}"
     only = "--only=SYS-IP-FORWARD,SWAP-OFF"
-    status, output = operator.type("fix", only, hosts, *APPLY, f"--max-fail={allowed}")
-    assert status == 1
+    process = operator.start("fix", only, hosts, *APPLY, f"--max-fail={allowed}")
+    until = time.monotonic() + PATIENCE
+    while f'"host":"{MASTERS[0]}","state":"failed"'.encode() not in _journals(operator):
+        assert time.monotonic() < until, _journals(operator)
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.1)
+    for one in group[1:]:
+        one.run(GO_ON)
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
     assert "failed:" in output, output
     ends = {e["host"]: e["state"] for e in journal(operator) if e["type"] == "host"}
     assert ends[MASTERS[0]] == "failed"
@@ -342,7 +371,7 @@ def test_a_run_that_is_killed_is_settled_by_the_next(operator: Operator, host: L
     """kill -9 as an operator meets it: the lock is explained, and the next fix goes on."""
     with with_it(host, SWAP, NO_SWAP), with_it(host, _SLOW, _QUICK):
         process = operator.start("fix", *BOTH, *APPLY)
-        until = time.monotonic() + 120
+        until = time.monotonic() + PATIENCE
         while b'"begin"' not in _journals(operator):
             assert time.monotonic() < until
             assert process.poll() is None

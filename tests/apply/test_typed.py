@@ -13,7 +13,7 @@ import pytest
 from hale.model.change import AppendLine, FileEdit, SymlinkChange
 from hale.plan import plan
 from hale.plan.plan import Step
-from tests.apply.invoke_cli import Operator
+from tests.apply.invoke_cli import PATIENCE, Operator
 
 pytestmark = pytest.mark.lab
 
@@ -243,24 +243,23 @@ def test_wrong_words(operator: Operator, words: tuple[str, ...], says: str) -> N
 def test_two_operators_at_once(harmed: Operator, tmp_path: Path) -> None:
     """While one has the lock, the other changes nothing and says who has it."""
     host = harmed.ready.lab[HOST]
-    # A step of the first takes its time: its shell waits for what holds the folder of the locks.
+    # The first, which has the lock, does not go on: what saves the originals waits.
+    host.run("mkdir -p /var/lib/hale/runs; touch /root/slow; mv /usr/bin/sha256sum /root/sha256sum")
     host.run(
-        "mkdir -p /var/lib/hale/runs; mkfifo /root/slow; mv /usr/bin/sha256sum /root/sha256sum"
+        "printf '#!/bin/sh\\nwhile [ -e /root/slow ]; do sleep 0.1; done\\n"
+        'exec /root/sha256sum "$@"\\n\' >/usr/bin/sha256sum; chmod +x /usr/bin/sha256sum'
     )
-    host.run(
-        "printf '#!/bin/sh\\n[ ! -e /root/slow ] || sleep 6\\nexec /root/sha256sum \"$@\"\\n' "
-        ">/usr/bin/sha256sum; chmod +x /usr/bin/sha256sum"
-    )
+    first = harmed.start("fix", FORWARD, f"--hosts={HOST}", "--apply", "--yes")
     try:
-        first = harmed.start("fix", FORWARD, f"--hosts={HOST}", "--apply", "--yes")
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE
         while b"operator" not in host.run("cat /var/lib/hale/lock 2>/dev/null || true").stdout:
             assert time.monotonic() < until
+            assert first.poll() is None, first.communicate()[0]
             time.sleep(0.1)
         other = Operator(harmed.ready, tmp_path / "other")
         words = ("fix", "--only=SWAP-OFF", f"--hosts={HOST}", "--apply", "--yes", "--force-unlock")
         second = other.start(*words)
-        output, _ = second.communicate(timeout=60)
+        output, _ = second.communicate(timeout=PATIENCE)
         assert second.returncode == 1
         assert "is locked by" in output
         assert "--force-unlock does not break a lock whose owner is still connected" in output
@@ -281,4 +280,6 @@ def test_two_operators_at_once(harmed: Operator, tmp_path: Path) -> None:
         assert status == 0, output
         assert content(harmed, "/etc/fstab").splitlines()[-1].startswith("# commented by Hale")
     finally:
+        first.kill()
+        first.wait()
         host.run("rm -f /root/slow; mv /root/sha256sum /usr/bin/sha256sum")

@@ -28,7 +28,8 @@ def limited(operator: Operator) -> Iterator[Operator]:
 
 
 def audited(operator: Operator, name: str) -> Done:
-    words = (f"--inventory={operator.ready.inventory}", f"--hosts={HOST}", "-k", "LIM-NOFILE")
+    words = (f"--inventory={operator.ready.inventory}", f"--hosts={HOST}", "-k", "LIM-NOFILE",
+             "--connect-timeout=60")  # fmt: skip
     return typed(operator.reports / name, *words)
 
 

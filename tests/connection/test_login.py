@@ -115,12 +115,12 @@ def test_start_up_files_that_print_change_nothing_but_what_ssh_prints(
     ("user", "words"),
     [
         ("hale-none", "not available"),
-        ("hale-hang", "the shell did not start within 1"),
+        ("hale-hang", "the shell did not start within 8"),
         ("nobody-here", "Permission denied.*ssh -v"),
     ],
 )
 def test_no_login(users: Lab, connect: Connect, user: str, words: str) -> None:
-    host = connect(**to(users, user, connect_timeout=1.0 if "within 1" in words else 60.0))
+    host = connect(**to(users, user, connect_timeout=8.0 if "within 8" in words else 60.0))
     begun = time.monotonic()
     with pytest.raises(HostUnreachable, match=words):
         host.run("true")
@@ -182,7 +182,7 @@ host = Session(Target(name=sys.argv[1], user=sys.argv[2], ssh_config=sys.argv[3]
 host.submit("sh -c 'sleep 4711 & timeout 600 sleep 4711; exit' # and fish knows no (...)")
 for n in range(200):
     host.submit("touch /tmp/hale-went-on; sleep 4711 #" + "x" * 3000)
-host.run("true", timeout=100)
+host.run("true", timeout=500)
 """
 
 
@@ -190,6 +190,7 @@ host.run("true", timeout=100)
 @pytest.mark.parametrize("user", ["root", "hale-sudo", "hale-pty", "hale-fish"])
 def test_no_process_remains_after_kill_9(users: Lab, user: str, become: bool) -> None:
     """Whatever runs, and with a full queue behind it."""
+    users[HOST].run("rm -f /tmp/hale-went-on; pkill -f '[s]leep 4711' || true")  # of a first try
     client = subprocess.Popen(
         [sys.executable, "-c", _CLIENT, HOST, user, str(users.ssh_config), str(become)],
         cwd=ROOT,
@@ -201,14 +202,14 @@ def test_no_process_remains_after_kill_9(users: Lab, user: str, become: bool) ->
         return int(host[HOST].run(look, check=False).stdout)
 
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240
         while left(users) < 2 and time.monotonic() < end:
             time.sleep(0.05)
         assert left(users) >= 2, "the command never began"
     finally:
         os.kill(client.pid, 9)
         client.wait()
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while left(users) and time.monotonic() < end:
         time.sleep(0.05)
     assert left(users) == 0

@@ -12,7 +12,7 @@ from hale.drill.sampler import FOLDER, RemoteSampler, SamplerStopped
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model.drill import FaultKind
-from hale.ssh.inventory_targets import targets_of
+from hale.ssh.inventory_targets import LoginOptions, targets_of
 from lab.faults import baseline
 from lab.machine import Lab, LabHost
 
@@ -79,7 +79,7 @@ def others(host: LabHost) -> list[str]:
     return shown
 
 
-def wait(condition: Callable[[], bool], most: float = 60) -> None:
+def wait(condition: Callable[[], bool], most: float = 240) -> None:
     end = time.monotonic() + most
     while not condition():
         assert time.monotonic() < end
@@ -150,7 +150,7 @@ def known(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Invent
 
 def client(known: Inventory) -> RemoteSampler:
     return RemoteSampler(
-        targets_of(known)[WORKER],
+        targets_of(known, LoginOptions(connect_timeout=60))[WORKER],
         "client",
         http_client.client_script(http_client.apiserver(known.endpoint)),
     )

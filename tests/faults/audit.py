@@ -9,7 +9,7 @@ rows is tested with faults of every check.
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,10 +25,14 @@ from hale.model.results import Results, RowKey
 from hale.paths import ROOT
 from hale.ssh.inventory_targets import LoginOptions, targets_of
 from hale.standard import loader
+from lab.faults import baseline
 from lab.faults.fault import ExpectedResult
 
 # Every requirement: those of the document are a part of it.
 PROFILE = "extended"
+# Seconds for a login to a host, and for all of its answers: on a machine with a load of 40 they are
+# many. pytest's own limit for a login is 5 s.
+LOGIN, ANSWERS = 60.0, 240.0
 
 
 class Said(NamedTuple):
@@ -54,7 +58,8 @@ def typed(reports: Path, *arguments: str) -> Results:
     done = subprocess.run(
         [
             sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--quiet",
-            f"--profile={PROFILE}", f"--reports={reports}", *arguments,
+            f"--profile={PROFILE}", f"--reports={reports}",
+            f"--connect-timeout={LOGIN:g}", f"--gather-timeout={ANSWERS:g}", *arguments,
         ],
         cwd=ROOT,
         # Not ours: what pytest says to its own children, and options meant for this run.
@@ -76,7 +81,7 @@ def typed(reports: Path, *arguments: str) -> Results:
 class Engine:
     """Audits all hosts of an inventory without a new pytest."""
 
-    def __init__(self, path: Path, connect_timeout: float = 15.0) -> None:
+    def __init__(self, path: Path, connect_timeout: float = LOGIN) -> None:
         """connect_timeout: seconds that a login may take, which on a busy machine are many."""
         self.inventory = ini.load_inventory(path)
         self.standard = loader.load_standard(ROOT / "standard")
@@ -129,7 +134,7 @@ class Engine:
     def _audit(self, hosts: str) -> Audit:
         chosen = selection.select_hosts(hosts, self.inventory, lambda uri: ())
         return Audit(
-            self.inventory, self.standard, PROFILE, chosen, self._transport, gather_timeout=60
+            self.inventory, self.standard, PROFILE, chosen, self._transport, gather_timeout=ANSWERS
         )
 
     def _transport(self, chosen: selection.SelectedHost) -> Transport:
@@ -156,6 +161,36 @@ def rows(found: Results) -> dict[RowKey, Said]:
         RowKey(r.host, r.requirement, r.aspect): Said(r.verdict.value, r.actual)
         for r in found.results
     }
+
+
+def answered(
+    look: Callable[[], dict[RowKey, Said]], before: Rows, turns: Collection[RowKey]
+) -> dict[RowKey, Said]:
+    """A look in which no row is unknown that was known before and is not to turn; of three looks
+    the last. A busy machine's host may be late with an answer; what fails or passes stays.
+    """
+    for _ in range(3):
+        after = look()
+        late = [
+            row
+            for row, said in after.items()
+            if said.verdict == "UNKNOWN"
+            and row not in turns
+            and (row not in before or before[row].verdict != "UNKNOWN")
+        ]
+        if not late:
+            break
+    return after
+
+
+def not_compliant(found: Rows) -> list[str]:
+    """The rows that are not as those of compliant hosts without a cluster."""
+    expected = dict.fromkeys(found, ("PASS", "")) | baseline.NOT_GREEN
+    return [
+        f"{row} should be {verdict} {says!r} and is {found.get(row)}"
+        for row, (verdict, says) in expected.items()
+        if row not in found or found[row].verdict != verdict or says not in found[row].actual
+    ]
 
 
 def of_host(found: Rows, host: str) -> dict[RowKey, Said]:
