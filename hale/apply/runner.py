@@ -23,6 +23,7 @@ from hale.apply.journal import (
     HostState,
     Journal,
     NodeUncordoned,
+    RunApproval,
     RunFinished,
     RunHeader,
     RunHistory,
@@ -38,6 +39,7 @@ from hale.apply.prepared import RUNS, PreconditionFailed, PreparedStep, StepFail
 from hale.apply.worker_gate import DrainOptions, WorkerGate
 from hale.files import provenance
 from hale.model.errors import UserError
+from hale.plan.approval import PlanOrigin
 from hale.plan.plan import HostPlan, Plan
 from hale.ssh import RemoteError, SessionPool
 
@@ -316,6 +318,11 @@ def journal_header(
         approved_by=approved_by,
         ticket=ticket,
     )
+
+
+def run_approval(origin: PlanOrigin, window: str) -> RunApproval:
+    """The entry of the journal about the approval. window: when the change may be made."""
+    return RunApproval(origin.source, window, now(), origin.check, origin.signer, origin.key)
 
 
 @contextmanager

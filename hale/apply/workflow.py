@@ -27,7 +27,7 @@ from hale.apply import (
     undo_scope,
 )
 from hale.apply.gates import TENTH, BatchSize, NodeStatus, health_problems, render_batches
-from hale.apply.journal import Journal, RunApproval, RunHistory, RunState, now
+from hale.apply.journal import Journal, RunHistory, RunState
 from hale.apply.lock import Owner
 from hale.apply.prepared import StepFailed
 from hale.apply.runner import PlanRunner, Reporter
@@ -43,12 +43,13 @@ from hale.model.requirement import Aspect, Profile, current_profile
 from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
+from hale.plan import approval, fresh, plan, planner, scope
 from hale.plan import change_page as plan_page
-from hale.plan import fresh, plan, planner, scope
+from hale.plan.approval import PlanOrigin, SavedPlan
 from hale.plan.plan import Plan
 from hale.report.audits import audit
 from hale.report.change import page
-from hale.report.change.model import PlanSource
+from hale.report.change.model import SignatureCheck
 from hale.report.matrix import chapter_order
 from hale.report.text import confirm, escape_controls, escape_lines, fold_hostnames
 from hale.report.verdicts import sign_of
@@ -105,30 +106,44 @@ def apply_fix(options: ApplyOptions, only: Sequence[str], approved: Path | None)
     """
     made = plan.load_plan(approved, options.plan_sha256) if approved else None
     selected = _select(options, made)
+    origin = _origin(options, made, approved, selected.inventory)
     if made is not None:
         scope.check_plan(made, scope.scopes(selected.standard, selected.inventory))
     with SessionPool(targets_of(selected.inventory, options.login)) as sessions:
-        return _fix(options, only, made, selected, sessions)
+        return _fix(options, only, made, origin, selected, sessions)
+
+
+def _origin(
+    options: ApplyOptions, made: Plan | None, saved: Path | None, inventory: Inventory
+) -> PlanOrigin:
+    """Where the plan comes from. Raises UserError where its approval is not as required."""
+    if made is None or saved is None:
+        steps = (
+            "Save the plan (--out FILE), have it signed (invoke approve FILE), apply it (--plan)."
+        )
+        approval.require_for_run(inventory, steps)
+        return approval.MADE_NOW
+    exact = SavedPlan(saved, plan.encoded(made), made.author)
+    return approval.require(exact, inventory, named=bool(options.plan_sha256))
 
 
 def _fix(
     options: ApplyOptions,
     only: Sequence[str],
     made: Plan | None,
+    origin: PlanOrigin,
     selected: "_Selection",
     sessions: SessionPool,
 ) -> bool:
     audited = _audit_before(options, only, selected, sessions)
     found = audited.results
-    source = PlanSource.MADE_NOW
     unplanned: Mapping[tuple[str, int], str] = {}
     if made is None:
         made = planner.build_plan(audited, sessions, only)
     else:
-        source = PlanSource.DIGEST if options.plan_sha256 else PlanSource.FILE
         made = _check_machine_ids(made, found)
         unplanned = _compare(made, audited, sessions)
-        _print_author(made, options)
+        _print_author(made, options, origin)
     membership = cluster_membership(audited.audit)
     _print_plan(made, membership, options)
     _print_unplanned(unplanned)
@@ -142,7 +157,7 @@ def _fix(
     folder = recorder.create_run_dir(options.reports, "fix")
     audited.folder.rename(folder / "before")
     with page.written(folder, change_page.build, console_reporter()):
-        ok = _execute(made, folder, options, audited.audit, sessions, "fix", "", source, unplanned)
+        ok = _execute(made, folder, options, audited.audit, sessions, "fix", "", origin, unplanned)
         requirements = planner.with_membership(only, audited.audit.standard)
         after = _audit_after(audited.audit, sessions, made, folder, requirements)
     sealing.seal_run(folder, console_reporter())
@@ -166,6 +181,7 @@ class FixPlan:
 
         Raises UserError.
         """
+        approval.void(path)
         plan.save_plan(self.plan, path)
         return plan_page.save_page(self.plan, path, self.before, self.order)
 
@@ -287,7 +303,7 @@ def _select(options: ApplyOptions, made: Plan | None) -> _Selection:
         options.profile,
     )
     if made is not None:
-        path, profile = Path(made.inventory), made.profile
+        path, profile = options.inventory or Path(made.inventory), made.profile
     known = ini.load_inventory(path.absolute())  # as results and plans name it
     standard = loader.load_standard(ROOT / "standard")
     if made is not None:
@@ -365,15 +381,20 @@ def _print_unplanned(unplanned: Mapping[tuple[str, int], str]) -> None:
         print(f"step {number} of {host} is not applied, unless it is done already: {why}.")
 
 
-def _print_author(made: Plan, options: ApplyOptions) -> None:
-    """Print who made the plan of a file, and which digest it has."""
-    digest = (
-        "its SHA-256 is that of --sha256"
-        if options.plan_sha256
-        else "it is not signed: compare its SHA-256 with the approved one, or pass --sha256"
-    )
+def _print_author(made: Plan, options: ApplyOptions, origin: PlanOrigin) -> None:
+    """Print who made the plan of a file, who has approved it, and which digest it has."""
+    checked = ["its SHA-256 is that of --sha256"] if options.plan_sha256 else []
+    match origin.check:
+        case SignatureCheck.VERIFIED:
+            checked.append(f"signed by {escape_controls(origin.signer)} ({origin.key})")
+        case SignatureCheck.NOT_VERIFIED:
+            checked.append(f"SIGNATURE NOT VERIFIED ({origin.key}): there is no allowed_signers")
+        case _ if not checked:
+            checked.append(
+                "it is not signed: compare its SHA-256 with the approved one, or pass --sha256"
+            )
     author, created, inventory = map(escape_controls, (made.author, made.created, made.inventory))
-    print(f"plan of {author}, {created}, for {inventory}; {digest}\n  {made.sha256}")
+    print(f"plan of {author}, {created}, for {inventory}; {'; '.join(checked)}\n  {made.sha256}")
 
 
 def _print_plan(
@@ -404,11 +425,12 @@ def _execute(
     sessions: SessionPool,
     kind: str,
     of: str,
-    source: PlanSource = PlanSource.MADE_NOW,
+    origin: PlanOrigin = approval.MADE_NOW,
     unplanned: Mapping[tuple[str, int], str] = {},
 ) -> bool:
     # Of some of the plan's hosts it is another plan; the journal has the approved one's SHA-256.
     plan.save_plan(plan.with_checksum(made), folder / "plan.json")
+    origin.keep(folder)
     known = before.inventory
     owner = runner.new_owner(folder.name)
     inventory = known.path.resolve()  # `undo` loads it from whatever folder it is typed in
@@ -416,7 +438,7 @@ def _execute(
         owner,
         kind,
         inventory,
-        approved_by=options.approved_by,
+        approved_by=options.approved_by or origin.signer,
         ticket=options.ticket,
         plan_sha256=made.sha256,
         of=of,
@@ -434,7 +456,7 @@ def _execute(
             if of:
                 trial_end.cancel(options.reports / of, sessions, needed, report)
             with closing(Journal(folder, header)) as book:
-                book.write(RunApproval(source, options.window, now()))
+                book.write(runner.run_approval(origin, options.window))
                 change_page.write_page(folder, report)
                 return PlanRunner(
                     made,

@@ -307,7 +307,10 @@ def test_it_is_carried_out_while_the_same_remains(
 ) -> None:
     site = factories.made(tmp_path)
     out = tmp_path / "plan.json"
+    signature = out.with_name("plan.json.sig")
+    signature.write_text("of an earlier plan")
     plan_view.print_plan(InstallOptions(tmp_path, site.inventory.path, out=out))
+    assert not signature.exists(), "planning again voids the approval"
     digest = json.loads(out.read_text())["sha256"]
     assert f"invoke install --apply {out} --sha256 {digest}" in capsys.readouterr().out
     approved = InstallOptions(tmp_path / "reports", apply=out, plan_sha256=digest)
