@@ -10,6 +10,7 @@ sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 
 from invoke.collection import Collection
 
+from hale.cli.approve_command import approve
 from hale.cli.confirm import confirm
 from hale.cli.drill import drill_command
 from hale.cli.fix import fix, undo
@@ -33,6 +34,7 @@ namespace = Collection(
     demo,
     explain,
     fix,
+    approve,
     undo,
     confirm,
     runs,

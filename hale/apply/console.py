@@ -15,22 +15,29 @@ from hale.model.errors import UserError
 from hale.model.results import Results
 from hale.model.verdict import Verdict
 from hale.plan import planner
+from hale.plan.approval import PlanOrigin
 from hale.plan.plan import Plan
 from hale.report.change import page
+from hale.report.change.model import SignatureCheck
 from hale.report.matrix import chapter_order
 from hale.report.text import confirm, escape_controls, fold_hostnames
 from hale.report.verdicts import sign_of
 
 
-def print_author(made: Plan, options: ApplyOptions) -> None:
-    """Print who made the plan of a file, and which digest it has."""
-    digest = (
-        "its SHA-256 is that of --sha256"
-        if options.plan_sha256
-        else "it is not signed: compare its SHA-256 with the approved one, or pass --sha256"
-    )
+def print_author(made: Plan, options: ApplyOptions, origin: PlanOrigin) -> None:
+    """Print who made the plan of a file, who has approved it, and which digest it has."""
+    checked = ["its SHA-256 is that of --sha256"] if options.plan_sha256 else []
+    match origin.check:
+        case SignatureCheck.VERIFIED:
+            checked.append(f"signed by {escape_controls(origin.signer)} ({origin.key})")
+        case SignatureCheck.NOT_VERIFIED:
+            checked.append(f"SIGNATURE NOT VERIFIED ({origin.key}): there is no allowed_signers")
+        case _ if not checked:
+            checked.append(
+                "it is not signed: compare its SHA-256 with the approved one, or pass --sha256"
+            )
     author, created, inventory = map(escape_controls, (made.author, made.created, made.inventory))
-    print(f"plan of {author}, {created}, for {inventory}; {digest}\n  {made.sha256}")
+    print(f"plan of {author}, {created}, for {inventory}; {'; '.join(checked)}\n  {made.sha256}")
 
 
 def print_plan(

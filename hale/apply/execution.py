@@ -9,7 +9,7 @@ import msgspec
 
 from hale.apply import change_page, cluster_lock, recovery, run_journals, trial, trial_end
 from hale.apply.gates import health_problems
-from hale.apply.journal import Journal, RunApproval, now
+from hale.apply.journal import Journal
 from hale.apply.membership import cluster_membership
 from hale.apply.options import ApplyOptions
 from hale.apply.reporter import console_reporter
@@ -18,10 +18,10 @@ from hale.apply.worker_gate import DrainOptions
 from hale.audit.audit import Audit
 from hale.model.errors import UserError
 from hale.model.results import Results
-from hale.plan import plan
+from hale.plan import approval, plan
+from hale.plan.approval import PlanOrigin
 from hale.plan.plan import Plan
 from hale.report.audits import audit
-from hale.report.change.model import PlanSource
 from hale.ssh import SessionPool
 
 
@@ -36,7 +36,7 @@ class ApprovedPlan:
     plan: Plan
     kind: str
     undone: str = ""
-    source: PlanSource = PlanSource.MADE_NOW
+    origin: PlanOrigin = approval.MADE_NOW
     unplanned: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
 
@@ -73,13 +73,14 @@ def execute_plan(
     made, undone = approved.plan, approved.undone
     # Of some of the plan's hosts it is another plan; the journal has the approved one's SHA-256.
     plan.save_plan(plan.with_checksum(made), folder / "plan.json")
+    approved.origin.keep(folder)
     known = before.inventory
     owner = run_journals.new_owner(folder.name)
     header = run_journals.journal_header(
         owner,
         approved.kind,
         known.path.resolve(),  # `undo` loads it from whatever folder it is typed in
-        approved_by=options.approved_by,
+        approved_by=options.approved_by or approved.origin.signer,
         ticket=options.ticket,
         plan_sha256=made.sha256,
         of=undone,
@@ -97,7 +98,7 @@ def execute_plan(
             if undone:
                 trial_end.cancel(options.reports / undone, sessions, needed, report)
             with closing(Journal(folder, header)) as journal:
-                journal.write(RunApproval(approved.source, options.window, now()))
+                journal.write(run_journals.run_approval(approved.origin, options.window))
                 change_page.write_page(folder, report)
                 return PlanRunner(
                     plan=made,

@@ -13,7 +13,7 @@ from hale.model import results
 from hale.model.change import Remedy
 from hale.model.errors import Location, UserError
 from hale.plan.plan import Step
-from hale.report.change.model import PlanSource, TrialState
+from hale.report.change.model import PlanSource, SignatureCheck, TrialState
 
 SCHEMA = "hale.journal/1"
 NAME = "journal.jsonl"
@@ -66,11 +66,17 @@ class RunHeader(msgspec.Struct, frozen=True, tag="run"):
 
 
 class RunApproval(msgspec.Struct, frozen=True, tag="approval"):
-    """What was approved beyond the header. window: when the change may be made, as typed."""
+    """What was approved beyond the header. window: when the change may be made, as typed.
+
+    signature: of the approver; signer: as allowed_signers has it; signer_key: the fingerprint.
+    """
 
     source: PlanSource
     window: str
     at: str
+    signature: SignatureCheck = SignatureCheck.UNRECORDED
+    signer: str = ""
+    signer_key: str = ""
 
 
 class StepStarted(msgspec.Struct, frozen=True, tag="begin", rename={"notes": "told"}):

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hale.apply import journal
-from hale.apply.journal import RunHeader, RunHistory, now
+from hale.apply.journal import RunApproval, RunHeader, RunHistory, now
 from hale.apply.lock import Owner
 from hale.files import provenance
 from hale.model.errors import UserError
+from hale.plan.approval import PlanOrigin
 
 
 def new_owner(run: str) -> Owner:
@@ -39,6 +40,11 @@ def journal_header(
         approved_by=approved_by,
         ticket=ticket,
     )
+
+
+def run_approval(origin: PlanOrigin, window: str) -> RunApproval:
+    """The entry of the journal about the approval. window: when the change may be made."""
+    return RunApproval(origin.source, window, now(), origin.check, origin.signer, origin.key)
 
 
 def load_runs(

@@ -31,12 +31,12 @@ from hale.model.errors import UserError
 from hale.model.requirement import current_profile
 from hale.model.results import Results
 from hale.paths import ROOT
+from hale.plan import approval, fresh, plan, planner, scope
 from hale.plan import change_page as plan_page
-from hale.plan import fresh, plan, planner, scope
+from hale.plan.approval import PlanOrigin, SavedPlan
 from hale.plan.plan import Plan
 from hale.report.audits import audit
 from hale.report.change import page
-from hale.report.change.model import PlanSource
 from hale.ssh import SessionPool
 from hale.ssh.inventory_targets import targets_of
 from hale.standard import loader
@@ -51,30 +51,44 @@ def apply_fix(options: ApplyOptions, only: Sequence[str], approved: Path | None)
     """
     made = plan.load_plan(approved, options.plan_sha256) if approved else None
     selected = _select(options, made)
+    origin = _origin(options, made, approved, selected.inventory)
     if made is not None:
         scope.check_plan(made, scope.scopes(selected.standard, selected.inventory))
     with SessionPool(targets_of(selected.inventory, options.login)) as sessions:
-        return _fix(options, only, made, selected, sessions)
+        return _fix(options, only, made, origin, selected, sessions)
+
+
+def _origin(
+    options: ApplyOptions, made: Plan | None, saved: Path | None, inventory: Inventory
+) -> PlanOrigin:
+    """Where the plan comes from. Raises UserError where its approval is not as required."""
+    if made is None or saved is None:
+        steps = (
+            "Save the plan (--out FILE), have it signed (invoke approve FILE), apply it (--plan)."
+        )
+        approval.require_for_run(inventory, steps)
+        return approval.MADE_NOW
+    exact = SavedPlan(saved, plan.encoded(made), made.author)
+    return approval.require(exact, inventory, named=bool(options.plan_sha256))
 
 
 def _fix(
     options: ApplyOptions,
     only: Sequence[str],
     made: Plan | None,
+    origin: PlanOrigin,
     selected: "_Selection",
     sessions: SessionPool,
 ) -> bool:
     audited = _audit_before(options, only, selected, sessions)
     found = audited.results
-    source = PlanSource.MADE_NOW
     unplanned: Mapping[tuple[str, int], str] = {}
     if made is None:
         made = planner.build_plan(audited, sessions, only)
     else:
-        source = PlanSource.DIGEST if options.plan_sha256 else PlanSource.FILE
         made = check_machine_ids(made, found)
         unplanned = _compare(made, audited, sessions)
-        print_author(made, options)
+        print_author(made, options, origin)
     membership = cluster_membership(audited.audit)
     print_plan(made, membership, options)
     print_unplanned(unplanned)
@@ -85,7 +99,7 @@ def _fix(
     if options.trial_seconds:
         trial.check_plan(made, membership)
     confirm_plan(options, made)
-    approved = ApprovedPlan(made, "fix", source=source, unplanned=unplanned)
+    approved = ApprovedPlan(made, "fix", origin=origin, unplanned=unplanned)
     folder = recorder.create_run_dir(options.reports, "fix")
     audited.folder.rename(folder / "before")
     with page.written(folder, change_page.build, console_reporter()):
@@ -113,6 +127,7 @@ class FixPlan:
 
         Raises UserError.
         """
+        approval.void(path)
         plan.save_plan(self.plan, path)
         return plan_page.save_page(self.plan, path, self.before, self.order)
 
@@ -148,7 +163,7 @@ def _select(options: ApplyOptions, made: Plan | None) -> _Selection:
         options.profile,
     )
     if made is not None:
-        path, profile = Path(made.inventory), made.profile
+        path, profile = options.inventory or Path(made.inventory), made.profile
     known = ini.load_inventory(path.absolute())  # as results and plans name it
     standard = loader.load_standard(ROOT / "standard")
     if made is not None:

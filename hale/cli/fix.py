@@ -56,7 +56,7 @@ def _apply_options(change: options.ChangeArguments, login: LoginOptions) -> Appl
         "profile": "baseline (default) or extended",
         "out": "save the plan to this file, with a SHA-256 over its content",
         "apply": "make the changes, and audit again",
-        "plan": "with --apply: apply exactly this saved plan",
+        "plan": "with --apply: apply exactly this saved plan; a signature in FILE.sig is verified",
         "sha256": "with --plan: refuse a plan with another SHA-256 than this one, of the approval",
         "try_": TRY,
     },
@@ -84,15 +84,15 @@ def fix(
             "--plan, --yes, --ticket, --approved-by, --window, --force-unlock and --try require "
             "--apply."
         )
-    if (apply and out) or (plan and (only or inventory)):
+    if (apply and out) or (plan and only):
         raise UserError(
-            "--out only saves a plan, without --apply; a saved plan has its own inventory and "
-            "requirements, so --plan excludes --inventory and --only."
+            "--out only saves a plan, without --apply; a saved plan has its own requirements, so "
+            "--plan excludes --only."
         )
     if sha256 is not None and not (plan and re.fullmatch("[0-9a-fA-F]{64}", sha256)):
         raise UserError("--sha256 requires --plan, and the 64 hexadecimal digits of its SHA-256.")
     from hale.apply import trial, workflow
-    from hale.plan import planner
+    from hale.plan import approval, planner
 
     wanted = planner.parse_only(only)
     chosen = replace(
@@ -114,7 +114,9 @@ def fix(
     print(
         f"\nSaved to {out}, with its page for the approval: {saved_page}\n"
         "This applies it, and refuses any other plan:\n"
-        f"    invoke fix --apply --plan {shlex.quote(out)} --sha256 {made.plan.sha256}"
+        f"    invoke fix --apply --plan {shlex.quote(out)} --sha256 {made.plan.sha256}\n"
+        "Before that, its approver can sign it with an ssh key:\n"
+        f"    {approval.command(Path(out))}"
     )
 
 

@@ -36,7 +36,7 @@ _COMMON = {
         **_COMMON,
         "plan": "show the status of each phase and what it would do; change nothing",
         "out": "with --plan: save the plan to this file, with a SHA-256 over its content",
-        "apply": "carry out exactly this saved plan",
+        "apply": "carry out exactly this saved plan; a signature in FILE.sig is verified",
         "sha256": "with --apply: refuse a plan with another SHA-256 than this one, of the approval",
         "until": "up to and including this phase",
         "phase": "run this phase alone, even if it is done",
@@ -74,12 +74,11 @@ def install(
     from hale.plan import planner as planner
 
     options.require_values(out=out, apply=apply, until=until, phase=phase)
-    typed = plan or inventory or until or phase or fix or ignore_preflight_errors
+    typed = plan or until or phase or fix or ignore_preflight_errors
     if (out and not plan) or (apply and typed):
         raise UserError(
-            "--out requires --plan. A saved plan has its own inventory, phases and ignored "
-            "requirements, so --apply excludes --plan, --inventory, --until, --phase, --fix and "
-            "--ignore-preflight-errors."
+            "--out requires --plan. A saved plan has its own phases and ignored requirements, so "
+            "--apply excludes --plan, --until, --phase, --fix and --ignore-preflight-errors."
         )
     if sha256 is not None and not (apply and re.fullmatch("[0-9a-fA-F]{64}", sha256)):
         raise UserError("--sha256 requires --apply, and the 64 hexadecimal digits of its SHA-256.")

@@ -1,10 +1,11 @@
-"""SHA256SUMS.sig: the manifest signed with an ssh key, as ssh-keygen(1) does with -Y.
+"""Signatures with an ssh key, as ssh-keygen(1) makes them with -Y: SHA256SUMS.sig of a run.
 
 By hand, in the run's folder:
 
     ssh-keygen -Y verify -f allowed_signers -I WHO -n hale -s SHA256SUMS.sig < SHA256SUMS
 
 Who may sign stands in allowed_signers (ssh-keygen(1), ALLOWED SIGNERS), never in the run itself.
+The namespace keeps a signature of a run from being taken for one of a plan.
 """
 
 import os
@@ -20,7 +21,7 @@ from msgspec import Struct
 from hale.files import atomic, manifest, regular, versioned
 from hale.model.errors import Location, UserError
 
-NAMESPACE = "hale"
+NAMESPACE = "hale"  # of runs
 ALLOWED_SIGNERS = "allowed_signers"  # beside the inventory
 KEY_VARIABLE = "HALE_SIGN_KEY"  # the key that signs every run at its end
 MOST = regular.MIB  # of a signature, and of allowed_signers
@@ -32,7 +33,7 @@ _Ran = subprocess.CompletedProcess[bytes]
 class SignatureState(Enum):
     """What a signature is worth.
 
-    MISMATCH: it was not made over this manifest. NOT_ALLOWED: of a key that allowed_signers does
+    MISMATCH: it was not made over this content. NOT_ALLOWED: of a key that allowed_signers does
     not have for the namespace, or no longer has. NO_LIST: there is no allowed_signers.
     """
 
@@ -44,11 +45,17 @@ class SignatureState(Enum):
 
 
 class Signature(Struct, frozen=True):
-    """A signature that was checked. signer: as allowed_signers has it. key: its fingerprint."""
+    """A signature that was checked.
+
+    signer: as allowed_signers has it, and `signers` all its names there. key: its fingerprint.
+    reason: why the key is not allowed, in the words of ssh-keygen, "" where it has none.
+    """
 
     state: SignatureState
     signer: str = ""
     key: str = ""
+    signers: tuple[str, ...] = ()
+    reason: str = ""
 
 
 def seal(folder: Path, environment: Mapping[str, str] = os.environ) -> None:
@@ -63,26 +70,30 @@ def seal(folder: Path, environment: Mapping[str, str] = os.environ) -> None:
 
 
 def sign(folder: Path, key: Path) -> None:
-    """Sign the manifest. Raises UserError, with the reason that ssh-keygen gives.
+    """Sign the manifest, as `sign_content` does. Raises UserError."""
+    signed = sign_content(manifest.read(folder), key, NAMESPACE, "run")
+    atomic.write(folder / manifest.SIGNATURE, signed)
+
+
+def sign_content(content: bytes, key: Path, namespace: str, name: str) -> bytes:
+    """The signature over that content. Raises UserError, with the reason that ssh-keygen gives.
 
     key: a private key, or the public key of one that ssh-agent has. ssh-keygen asks for a
-    passphrase on the terminal.
+    passphrase on the terminal. name: what is signed, for messages.
     """
-    content = manifest.read(folder)
     if not key.is_file():
         raise UserError("there is no such key: name an ssh key, or its .pub.", Location(key))
     with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch, manifest.NAME)
+        path = Path(scratch, "content")
         path.write_bytes(content)
-        ran = _keygen(["-Y", "sign", "-f", str(key), "-n", NAMESPACE, str(path)], None)
+        ran = _keygen(["-Y", "sign", "-f", str(key), "-n", namespace, str(path)], None)
         if ran.returncode != 0:
             raise UserError(
-                f"the run is not signed: {_reason(ran)}. Load the key with ssh-add, or name "
+                f"the {name} is not signed: {_reason(ran)}. Load the key with ssh-add, or name "
                 "another one.",
                 Location(key),
             )
-        signed = path.with_name(manifest.SIGNATURE).read_bytes()
-    atomic.write(folder / manifest.SIGNATURE, signed)
+        return path.with_name("content.sig").read_bytes()
 
 
 def check(folder: Path, content: bytes, allowed: Path) -> Signature:
@@ -90,29 +101,52 @@ def check(folder: Path, content: bytes, allowed: Path) -> Signature:
 
     content: of the manifest. allowed: the file of allowed signers.
     """
-    path = folder / manifest.SIGNATURE
+    return check_file(folder / manifest.SIGNATURE, content, allowed, NAMESPACE)
+
+
+def check_file(path: Path, content: bytes, allowed: Path, namespace: str) -> Signature:
+    """What the signature in a file is worth for that content. Raises UserError as `check` does."""
     if not os.path.lexists(path):
         return Signature(SignatureState.MISSING)
-    raw = versioned.read(path, "signature", MOST)
+    return check_content(versioned.read(path, "signature", MOST), content, allowed, namespace)
+
+
+def check_content(raw: bytes, content: bytes, allowed: Path, namespace: str) -> Signature:
+    """What a signature is worth for that content. Raises UserError as `check` does."""
     with tempfile.TemporaryDirectory() as scratch:
-        copy = Path(scratch, manifest.SIGNATURE)
+        copy = Path(scratch, "signature")
         copy.write_bytes(raw)
-        made = _keygen(["-Y", "check-novalidate", "-n", NAMESPACE, "-s", str(copy)], content)
+        made = _keygen(["-Y", "check-novalidate", "-n", namespace, "-s", str(copy)], content)
         if made.returncode != 0:
             return Signature(SignatureState.MISMATCH)
         found = re.search(rb"\bwith (\S+ key SHA256:\S+)", made.stdout)
         key = found[1].decode(errors="replace") if found else ""
-        if not allowed.exists():
+        if not os.path.lexists(allowed):
             return Signature(SignatureState.NO_LIST, key=key)
         known = Path(scratch, ALLOWED_SIGNERS)
         known.write_bytes(versioned.read(allowed, "list of signers", MOST))
-        options = ["-s", str(copy), "-f", str(known)]
-        named = _keygen(["-Y", "find-principals", *options], b"")
-        for name in named.stdout.decode(errors="replace").splitlines():
-            verify = ["-Y", "verify", "-n", NAMESPACE, "-I", name, *options]
-            if _keygen(verify, content).returncode == 0:
-                return Signature(SignatureState.VALID, name, key)
-    return Signature(SignatureState.NOT_ALLOWED, key=key)
+        return _by_whom(copy, known, content, namespace, key)
+
+
+def _by_whom(copy: Path, known: Path, content: bytes, namespace: str, key: str) -> Signature:
+    options = ["-s", str(copy), "-f", str(known)]
+    named = _keygen(["-Y", "find-principals", *options], b"")
+    ran, signers = named, []
+    for name in named.stdout.decode(errors="replace").splitlines():
+        ran = _keygen(["-Y", "verify", "-n", namespace, "-I", name, *options], content)
+        if ran.returncode == 0:
+            signers.append(name)
+    if signers:
+        return Signature(SignatureState.VALID, signers[0], key, tuple(signers))
+    return Signature(SignatureState.NOT_ALLOWED, key=key, reason=_rejection(ran, known))
+
+
+def _rejection(ran: _Ran, known: Path) -> str:
+    """What ssh-keygen has against the line of a key, such as that it has expired; "" if nothing."""
+    for line in ran.stderr.decode(errors="replace").splitlines():
+        if found := re.fullmatch(rf"{re.escape(str(known))}:(\d+): (.+)", line):
+            return f"line {found[1]}: {found[2]}"
+    return ""
 
 
 def _keygen(arguments: Sequence[str], content: bytes | None) -> _Ran:

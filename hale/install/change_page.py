@@ -21,6 +21,7 @@ from hale.install.saved_plan import InstallPlan, PlannedPhase
 from hale.model import results
 from hale.model.change import Impact
 from hale.model.results import Results
+from hale.plan import approval
 from hale.report.change import page
 from hale.report.change.comparison import BeforeAndAfter, compare
 from hale.report.change.model import (
@@ -59,7 +60,7 @@ def planned_install(made: InstallPlan, saved: Path) -> ChangeReport:
         state=ChangeState.PLANNED,
         made_at=results.utc(time.time()),
         inventory=made.inventory,
-        approval=_plan_approval(made),
+        approval=replace(_plan_approval(made), sign=approval.command(saved)),
         hosts=(HostChange(CLUSTER, actions),),
         reversal=Reversal.UNDONE_BY_RESET,
         apply=f"invoke install --apply {shlex.quote(str(saved))} --sha256 {made.sha256}",

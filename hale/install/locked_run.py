@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from hale.apply import cluster_lock, run_journals
-from hale.apply.journal import Journal, RunApproval, now
+from hale.apply.journal import Journal
 from hale.apply.reporter import console_reporter
 from hale.install import change_page
 from hale.install.options import InstallOptions
@@ -77,12 +77,12 @@ def locked_run(
                 owner,
                 kind,
                 inventory.path.resolve(),  # as `fix` has it, which recovers runs by it
-                approved_by=options.approved_by,
+                approved_by=options.approved_by or options.origin.signer,
                 ticket=options.ticket,
                 plan_sha256=plan_sha256,
             )
             with closing(Journal(folder, header)) as journal:
-                journal.write(RunApproval(options.plan_source, options.window, now()))
+                journal.write(run_journals.run_approval(options.origin, options.window))
                 change_page.write_page(folder, report)
                 yield journal
     finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hale.apply.worker_gate import DRAIN_TIMEOUT, check_drain_timeout
 from hale.paths import ROOT
-from hale.report.change.model import PlanSource
+from hale.plan.approval import MADE_NOW, PlanOrigin
 from hale.ssh.inventory_targets import LOGIN_TIMEOUT, LoginOptions
 
 _INSTALL = (".venv/bin/invoke", "install")
@@ -17,7 +17,8 @@ class InstallOptions:
     """The options of one run, as typed.
 
     out: where --plan saves the plan. apply: the saved plan that is to be carried out; plan_sha256:
-    of the approved one, "" if it was not named. window: when the change may be made, in words.
+    of the approved one, "" if it was not named; origin: of it, once it is read. window: when the
+    change may be made, in words.
     drain, drain_timeout: whether workers that have joined are drained before they are interrupted;
     seconds. Raises UserError.
     """
@@ -39,6 +40,7 @@ class InstallOptions:
     out: Path | None = None
     apply: Path | None = None
     plan_sha256: str = ""
+    origin: PlanOrigin = MADE_NOW
 
     def __post_init__(self) -> None:
         check_drain_timeout(self.drain_timeout)
@@ -47,13 +49,6 @@ class InstallOptions:
     def path(self) -> Path:
         """The path of the inventory."""
         return self.inventory or ROOT / "inventory.ini"
-
-    @property
-    def plan_source(self) -> PlanSource:
-        """Where the plan that is carried out comes from."""
-        if self.apply is None:
-            return PlanSource.MADE_NOW
-        return PlanSource.DIGEST if self.plan_sha256 else PlanSource.FILE
 
     @property
     def resume_advice(self) -> str:

@@ -23,6 +23,7 @@ from hale.install.workflow import AUDIT, GATE, selected_phases
 from hale.inventory import ini
 from hale.model.errors import UserError
 from hale.paths import ROOT
+from hale.plan import approval
 from hale.report.text import escape_controls
 from hale.ssh import SessionPool
 from hale.ssh.inventory_targets import targets_of
@@ -56,6 +57,7 @@ def print_plan(options: InstallOptions) -> None:
     console.print("\nNothing was changed.")
     if options.out is not None:
         made = saved_plan.build(options, context, standard, statuses)
+        approval.void(options.out)
         saved_plan.save(made, options.out)
         saved_page = change_page.save_plan_page(made, options.out)
         command = f"invoke install --apply {shlex.quote(str(options.out))} --sha256 {made.sha256}"
@@ -63,7 +65,9 @@ def print_plan(options: InstallOptions) -> None:
             Text(
                 f"Saved to {options.out}, with its page for the approval: {saved_page}\n"
                 "This carries it out, and refuses any other plan:\n"
-                f"    {command}"
+                f"    {command}\n"
+                "Before that, its approver can sign it with an ssh key:\n"
+                f"    {approval.command(options.out)}"
             )
         )
 

@@ -29,6 +29,7 @@ from hale.inventory import ini, selection
 from hale.inventory.ini import Host, Inventory
 from hale.model.errors import UserError
 from hale.model.evidence import Unreadable
+from hale.plan import approval
 from hale.report.text import confirm, escape_controls
 from hale.ssh import BecomeFailed, HostUnreachable, RemoteError, SessionPool
 from hale.ssh.inventory_targets import targets_of
@@ -101,6 +102,10 @@ def reset_cluster(options: InstallOptions, reset_options: Reset) -> bool:
     or if etcd would lose its quorum or cannot give the hosts up.
     """
     inventory = ini.load_inventory(options.path)
+    without = (
+        "A reset has no plan to sign: remove the variable for it, and set it again afterwards."
+    )
+    approval.require_for_run(inventory, without)
     if reset_options.gone:
         return _reset_gone(options, reset_options, inventory)
     context = load_cluster_context(inventory)

@@ -87,7 +87,7 @@ def build(
 
 def save(made: InstallPlan, path: Path) -> None:
     """Write it atomically, readable by the operator alone."""
-    atomic.write(path, _encoded(made), mode=0o600)
+    atomic.write(path, encoded(made), mode=0o600)
 
 
 def load(path: Path, approved_sha256: str = "") -> InstallPlan:
@@ -102,7 +102,7 @@ def load(path: Path, approved_sha256: str = "") -> InstallPlan:
             "the plan was altered since it was made: its SHA-256 does not match. Plan again.",
             Location(path),
         )
-    if raw != _encoded(made):
+    if raw != encoded(made):
         raise UserError(
             "the plan was altered since it was made, or was written by another program. "
             "Plan again.",
@@ -119,6 +119,11 @@ def load(path: Path, approved_sha256: str = "") -> InstallPlan:
 
 def require_same_inputs(made: InstallPlan, context: ClusterContext, standard: Standard) -> None:
     """Raises UserError if the plan was made from other files, or by another Hale."""
+    if Path(made.inventory) != context.inventory.path.resolve():
+        raise UserError(
+            f"the plan was made for the inventory {made.inventory}, and this one is "
+            f"{context.inventory.path}. Plan again."
+        )
     found = _digests(context)
     if made.files.keys() != found.keys():
         raise UserError("the inventory names other files than the plan was made from. Plan again.")
@@ -171,7 +176,8 @@ def _digests(context: ClusterContext) -> dict[str, str]:
     return {str(path): hashlib.sha256(raw).hexdigest() for path, raw in context.files.items()}
 
 
-def _encoded(made: InstallPlan) -> bytes:
+def encoded(made: InstallPlan) -> bytes:
+    """The bytes of the plan's file; `load` accepts no others."""
     return msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"
 
 

@@ -49,6 +49,8 @@ from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
 from hale.model.requirement import Profile
 from hale.paths import ROOT
+from hale.plan import approval
+from hale.plan.approval import PlanOrigin, SavedPlan
 from hale.polling import wait_until
 from hale.report.audits import audit
 from hale.report.text import confirm, escape_controls
@@ -72,7 +74,7 @@ def install_cluster(options: InstallOptions) -> bool:
         made = saved_plan.load(options.apply, options.plan_sha256)
         options = dataclasses.replace(
             options,
-            inventory=Path(made.inventory),
+            inventory=options.inventory or Path(made.inventory),
             until=made.until,
             phase=made.phase,
             ignore_preflight_errors=made.ignored,
@@ -82,15 +84,32 @@ def install_cluster(options: InstallOptions) -> bool:
     context = load_context(inventory, standard)
     if made is not None:
         saved_plan.require_same_inputs(made, context, standard)
+    options = dataclasses.replace(options, origin=_origin(options, made, inventory))
     chosen = selected_phases(options)
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(f"{inventory.environment} inventory {inventory.path}"))
     if made is not None:
         author, created = escape_controls(made.author), escape_controls(made.created)
         console.print(Text(f"plan of {author}, {created}, SHA-256 {made.sha256}"))
+        if options.origin.signer:
+            signer = escape_controls(options.origin.signer)
+            console.print(Text(f"signed by {signer} ({options.origin.key})"))
     with SessionPool(targets_of(inventory, options.login)) as sessions:
         check_reachable(sessions)
         return _install(options, made, standard, context, chosen, sessions, console)
+
+
+def _origin(options: InstallOptions, made: InstallPlan | None, inventory: Inventory) -> PlanOrigin:
+    """Where the plan comes from. Raises UserError where its approval is not as required."""
+    if made is None or options.apply is None:
+        steps = (
+            "Save the plan (--plan --out FILE), have it signed (invoke approve FILE), and carry it "
+            "out (--apply FILE)."
+        )
+        approval.require_for_run(inventory, steps)
+        return approval.MADE_NOW
+    exact = SavedPlan(options.apply, saved_plan.encoded(made), made.author)
+    return approval.require(exact, inventory, named=bool(options.plan_sha256))
 
 
 def _install(
@@ -234,6 +253,7 @@ def _phases(
             if made is not None:
                 _require_same_steps(options, made, context, sessions, chosen, exempt)
                 saved_plan.save(made, folder / "plan.json")
+                options.origin.keep(folder)
         except HostsUnreachable as error:
             raise UserError(str(error)) from None
     if joined:

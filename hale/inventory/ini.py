@@ -28,10 +28,12 @@ from hale.model.errors import Location, UserError
 OVERRIDE_PREFIX = "hale_"
 # Variables with the prefix that override nothing; the second is the old name of the first.
 PURPOSE = "hale_purpose"
-OWN_VARIABLES = ("hale_environment", "hale_site", PURPOSE)
+APPROVALS = "hale_approvals"
+OWN_VARIABLES = ("hale_environment", "hale_site", PURPOSE, APPROVALS)
 ENDPOINT_KINDS = ("keepalived", "external", "kube-vip")
 ENDPOINT = ("vip", "vip_port", "vip_names", "endpoint_kind")
 ETCD_KINDS = ("stacked", "external")
+RECORDED, SIGNED = "recorded", "signed"  # of hale_approvals
 MAX_BYTES = 16 << 20
 # Names from before Ansible 2.0, which Ansible still accepts.
 OLD_NAMES = {
@@ -86,7 +88,8 @@ class ControlPlaneEndpoint(Struct, frozen=True):
 class Inventory(Struct, frozen=True):
     """The hosts in the file's order, the host names of each group, and the cluster's settings.
 
-    sha256: of the file's bytes that were read.
+    sha256: of the file's bytes that were read. signed_approvals: where the inventory requires
+    that a plan is signed by its approver; None where it does not.
     """
 
     path: Path
@@ -97,6 +100,7 @@ class Inventory(Struct, frozen=True):
     etcd_kind: str = "stacked"
     cluster: ClusterSpec = ClusterSpec()
     sha256: str = ""
+    signed_approvals: Location | None = None
 
     @property
     def environment(self) -> str:
@@ -198,7 +202,11 @@ class _Parser:
         etcd_kind = _choose_kind(site, "etcd_kind", ETCD_KINDS)
         addresses = [endpoint.vip, *(h.address or h.name for h in hosts)]
         built = cluster_spec.read_cluster_spec(site, self.path, addresses)
-        return Inventory(self.path, hosts, groups, site, endpoint, etcd_kind, built)
+        signed = _choose_kind(site, APPROVALS, (RECORDED, SIGNED)) == SIGNED
+        demanded = site[APPROVALS].where if signed else None
+        return Inventory(
+            self.path, hosts, groups, site, endpoint, etcd_kind, built, signed_approvals=demanded
+        )
 
     def _lines(self) -> Iterator[tuple[int, str, str, str]]:
         section, kind = "ungrouped", "hosts"
@@ -370,7 +378,7 @@ class _Parser:
                 name in o.variables and o.variables[name].value == variable.value for o in others
             )
         }
-        for name in (*ENDPOINT, "etcd_kind", *cluster_spec.VARIABLES):
+        for name in (*ENDPOINT, "etcd_kind", APPROVALS, *cluster_spec.VARIABLES):
             given = [h.variables[name] for h in hosts if name in h.variables]
             if given and name not in common:
                 # Report the exception, not the rule: a host's own value, or the rarest.

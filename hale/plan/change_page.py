@@ -3,12 +3,14 @@
 import shlex
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from hale.model import results
 from hale.model.change import FileEdit, KernelValueChange, RestoreFile
 from hale.model.results import Results
+from hale.plan import approval
 from hale.plan.plan import HostPlan, Plan, Step
 from hale.report.change import page
 from hale.report.change.comparison import forecast
@@ -44,7 +46,7 @@ def planned_change(
         state=ChangeState.PLANNED,
         made_at=results.utc(time.time()),
         inventory=made.inventory,
-        approval=plan_approval(made),
+        approval=replace(plan_approval(made), sign=approval.command(saved)),
         profile=made.profile,
         hosts=tuple(
             host_change(h, [StepEnding(Outcome.PLANNED)] * len(h.steps)) for h in made.hosts

@@ -205,10 +205,11 @@ def _digest(plan: Plan) -> str:
 
 def save_plan(plan: Plan, path: Path) -> None:
     """Write it atomically, readable by the operator alone."""
-    atomic.write(path, _encoded(plan), mode=0o600)
+    atomic.write(path, encoded(plan), mode=0o600)
 
 
-def _encoded(plan: Plan) -> bytes:
+def encoded(plan: Plan) -> bytes:
+    """The bytes of the plan's file; `load_plan` accepts no others."""
     return msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n"
 
 
@@ -225,7 +226,7 @@ def load_plan(path: Path, approved_sha256: str = "") -> Plan:
             "the plan was altered since it was made: its SHA-256 does not match. Plan again.",
             Location(path),
         )
-    if raw != _encoded(plan):
+    if raw != encoded(plan):
         raise UserError(
             "the plan was written by another program, or has fields that its SHA-256 does not "
             "cover. Plan again.",

@@ -76,6 +76,7 @@ VARIABLES = [
     "hale_environment",
     "hale_site",
     "hale_purpose",
+    "hale_approvals",
 ]
 REFUSED = ("ansible_user", "ansible_become_user", "ansible_host", "vip", "ansible_port")
 STANDARD = loader.load_standard(ROOT / "standard")

@@ -14,7 +14,7 @@ from unittest.mock import Mock
 import pytest
 from invoke.program import Program
 
-from hale.apply import journal, runner
+from hale.apply import cluster_lock, journal
 from hale.apply.journal import RunState
 from hale.files import provenance
 from hale.install import plan_view, planning, preflight, saved_plan, workflow
@@ -297,7 +297,7 @@ def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[PhaseStatus]:
         monkeypatch.setattr(module, "phase_statuses", lambda *_, **__: statuses)
     monkeypatch.setattr(plan_view, "_print_gate", lambda *_: None)
     monkeypatch.setattr(workflow, "_gate", lambda *_: True)
-    monkeypatch.setattr(runner, "locks_held", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(cluster_lock, "locks_held", lambda *_, **__: nullcontext())
     monkeypatch.setattr(Engine, "carry_out", carry_out)
     return statuses
 
@@ -307,7 +307,10 @@ def test_it_is_carried_out_while_the_same_remains(
 ) -> None:
     site = factories.made(tmp_path)
     out = tmp_path / "plan.json"
+    signature = out.with_name("plan.json.sig")
+    signature.write_text("of an earlier plan")
     plan_view.print_plan(InstallOptions(tmp_path, site.inventory.path, out=out))
+    assert not signature.exists(), "planning again voids the approval"
     digest = json.loads(out.read_text())["sha256"]
     assert f"invoke install --apply {out} --sha256 {digest}" in capsys.readouterr().out
     approved = InstallOptions(tmp_path / "reports", apply=out, plan_sha256=digest)
@@ -339,7 +342,7 @@ def test_what_has_changed_by_the_time_of_the_lock_refuses_the_plan(
         hosts.pop()
         yield
 
-    monkeypatch.setattr(runner, "locks_held", late)
+    monkeypatch.setattr(cluster_lock, "locks_held", late)
     with pytest.raises(UserError, match="workers: no phase of this run"):
         workflow.install_cluster(InstallOptions(tmp_path / "reports", apply=tmp_path / "plan.json"))
     (kept,) = (tmp_path / "reports").glob("*-install")

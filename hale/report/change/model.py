@@ -68,6 +68,19 @@ class PlanSource(StrEnum):
     DIGEST = "approved by its SHA-256"
 
 
+class SignatureCheck(StrEnum):
+    """The approver's signature on the plan of a run, as it was when the run began.
+
+    UNRECORDED: the run made its plan itself, or an earlier version made the run. NOT_VERIFIED: the
+    site had no list of those who may approve.
+    """
+
+    UNRECORDED = "unrecorded"
+    NOT_SIGNED = "not signed"
+    VERIFIED = "verified"
+    NOT_VERIFIED = "not verified"
+
+
 class Reversal(StrEnum):
     """How a change is undone."""
 
@@ -181,12 +194,20 @@ class ChangeEvent:
 
 @dataclass(frozen=True)
 class Approval:
-    """What was approved, by whom, and who carried it out. Empty fields are not recorded."""
+    """What was approved, by whom, and who carried it out. Empty fields are not recorded.
+
+    signer: of the plan, as allowed_signers has it. signer_key: the fingerprint. sign: the command
+    that signs a plan.
+    """
 
     plan_sha256: str = ""
     author: str = ""
     planned_at: str = ""
     source: PlanSource = PlanSource.UNRECORDED
+    signature: SignatureCheck = SignatureCheck.UNRECORDED
+    signer: str = ""
+    signer_key: str = ""
+    sign: str = ""
     approver: str = ""
     ticket: str = ""
     window: str = ""

@@ -5,12 +5,14 @@ from typing import NamedTuple
 
 from hale.report.change.comparison import BeforeAndAfter, Movement
 from hale.report.change.model import (
+    Approval,
     ChangeReport,
     ChangeState,
     Operation,
     Outcome,
     PlanSource,
     Reversal,
+    SignatureCheck,
     TrialState,
 )
 from hale.report.jinja import utc
@@ -350,8 +352,9 @@ def approval(report: ChangeReport) -> list[Approved]:
         Approved("window", given.window or none),
     ]
     if planned:
-        return [*found, Approved("applied by", "not applied yet")]
+        return [*found, *_signature(given), Approved("applied by", "not applied yet")]
     found.append(Approved("approval checked", _SOURCES[given.source]))
+    found += _signature(given)
     if given.operator:
         by = f"{given.operator} on {given.source_host}"
         until = utc(given.ended) or "no end in the journal"
@@ -359,6 +362,25 @@ def approval(report: ChangeReport) -> list[Approved]:
     else:
         found.append(Approved("applied by", "not applied"))
     return found
+
+
+def _signature(given: Approval) -> list[Approved]:
+    """The line about the approver's signature; none where it is not known whether there is one."""
+    match given.signature:
+        case SignatureCheck.VERIFIED:
+            by = f"verified: signed by {given.signer} with the {given.signer_key}"
+        case SignatureCheck.NOT_VERIFIED:
+            by = (
+                f"NOT VERIFIED: signed with the {given.signer_key}, and there was no "
+                "allowed_signers beside the inventory"
+            )
+        case SignatureCheck.NOT_SIGNED:
+            by = "none"
+        case SignatureCheck.UNRECORDED if given.sign:
+            return [Approved("the approver signs by", given.sign, code=True)]
+        case SignatureCheck.UNRECORDED:
+            return []
+    return [Approved("signature of the approver", by)]
 
 
 _REVERSALS = {
