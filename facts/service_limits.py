@@ -3,7 +3,7 @@
 No login is involved, so pam_limits and limits.conf never apply to a service: systemd sets the
 unit's limits. Sources: systemd.unit(5) (load path, drop-ins), systemd.exec(5) (LimitNOFILE=),
 systemd-system.conf(5) (DefaultLimitNOFILE=), systemd.syntax(7); systemd's
-src/shared/conf-parser.c, src/basic/rlimit-util.c and
+src/shared/conf-parser.c, src/shared/dropin.c, src/basic/rlimit-util.c and
 src/basic/parse-util.c; proc_pid_limits(5); capabilities(7), CAP_SYS_RESOURCE.
 
 The unit's own file is read first, then its drop-ins in the order of their names. Of drop-ins with

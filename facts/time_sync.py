@@ -1,8 +1,9 @@
 """Time synchronization: which program sets the clock, whether it has the time from a source now,
 and whether a boot starts it with a source.
 
-Sources: chronyd(8) (-x); timesyncd.conf(5); systemctl(1), systemd.unit(5) (Alias=, masks);
-capabilities(7) (CAP_SYS_TIME); those of facts/parsers/time_status.py.
+Sources: chronyc(1) (tracking, sources), chronyd(8) (-x); systemd-timesyncd.service(8)
+(/run/systemd/timesync/synchronized), timesyncd.conf(5), timedatectl(1); ntpq(8) (rv, peers);
+ntpctl(8); systemctl(1), systemd.unit(5) (Alias=, masks); capabilities(7) (CAP_SYS_TIME).
 
 A program's own report is used and not the kernel's flag (NTPSynchronized of timedatectl): that
 stays set for hours without a source, and a container has the machine's. chronyd's offset is true
