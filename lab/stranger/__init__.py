@@ -94,7 +94,12 @@ def build(lab: Lab, say: Say) -> None:
 
 def delete_kube_proxy(lab: Lab) -> None:
     """Make another program serve the Services, and delete kube-proxy's DaemonSet."""
-    lab.hosts[0].run(load_script(_HERE / "no_kube_proxy.sh"), timeout=180)
+    lab.hosts[0].run(load_script(_HERE / "no_kube_proxy.sh"), timeout=600)
+
+
+def settle(lab: Lab) -> None:
+    """Wait until all nodes are Ready, and everything runs. Raises LabError."""
+    lab.hosts[0].run(load_script(_HERE / "settle.sh"), timeout=1200)
 
 
 class _Builder:
@@ -114,7 +119,7 @@ class _Builder:
         with ThreadPoolExecutor(len(self._lab.hosts)) as pool:
             for done in [pool.submit(self._host, host) for host in self._lab.hosts]:
                 done.result()
-            self._masters[0].run(load_script(_HERE / "settle.sh"), timeout=300)
+            settle(self._lab)
             self._step("everything runs")
         # Later than the pods' network: containerd takes the first file that it finds.
         podman = "87-podman-bridge.conflist"
@@ -178,7 +183,7 @@ class _Builder:
 
     def _run(self, host: LabHost, name: str, **values: str) -> str:
         script = script_with(_HERE / f"{name}.sh", **values)
-        return host.run(script, timeout=600).stdout.decode()
+        return host.run(script, timeout=1200).stdout.decode()
 
     def _add_repository(self, host: LabHost) -> None:
         key = host.root / "etc/apt/keyrings/site.asc"

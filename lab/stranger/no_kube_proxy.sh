@@ -3,4 +3,4 @@ set -eu
 export KUBECONFIG=/etc/kubernetes/admin.conf
 kubectl -n kube-system delete daemonset kube-proxy --wait --ignore-not-found
 kubectl apply -f /root/site-proxy.yaml
-kubectl -n kube-system rollout status daemonset site-proxy --timeout=90s
+kubectl -n kube-system rollout status daemonset site-proxy --timeout=300s

@@ -20,7 +20,7 @@ SAMPLE = 8
 @pytest.fixture(scope="module")
 def standing(cluster: Built) -> Iterator[Standing]:
     """The cluster with all its rows before any fault."""
-    engine = audit.Engine(cluster.inventory, connect_timeout=30)
+    engine = audit.Engine(cluster.inventory)
     found = Standing(cluster.lab, engine)
     found.begin()
     yield found

@@ -316,7 +316,7 @@ def test_kube_vip_may_have_the_vip(cluster: Built, theirs_is_kube_vip: tuple[Lab
     assert ("HA-LB-BACKENDS", Verdict.NOT_APPLICABLE) in verdicts
     assert ("HA-VIP-OWNER", Verdict.PASS) in verdicts
 
-    engine = audit.Engine(cluster.inventory, connect_timeout=30)
+    engine = audit.Engine(cluster.inventory)
     try:
         standing = Standing(cluster.lab, engine)
         standing.begin()

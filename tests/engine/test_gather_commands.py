@@ -60,7 +60,7 @@ def test_a_command_that_hangs_among_quick_ones(hangs: str) -> None:
     ]
     began = time.monotonic()
     found = readings(commands=commands)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 50
     before = found.output("before")
     assert (before.exit_status, before.stdout, before.stderr) == (3, "before\n", "err")
     for name in ("hangs", "hangs-too"):

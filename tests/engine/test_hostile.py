@@ -25,6 +25,10 @@ PASSWORD = "corRect-h0rse"
 MOST = ("-k", "not apiserver_vip")
 SOME = ("-k", "sysctl or swap or firewalld or limits")
 
+# Seconds for a login, and for all answers of a host, while twenty begin at once; a second try of a
+# test gets the same run. The host that hangs costs them.
+PATIENCE = 45
+
 # A user whose login shell puts a tool of a bad sort in front of the host's.
 TOOLS = {
     "endless": ("base64", 'case "$1" in -d) exec /usr/bin/base64 -d;; esac; exec cat /dev/zero'),
@@ -44,7 +48,7 @@ TOOLS = {
 }
 REASONS = {
     "endless": "printed more than 64 MiB",
-    "hanging": "did not finish answering within 30 s",
+    "hanging": f"did not finish answering within {PATIENCE} s",
     "cut-off": "",
     "other-nonce": "the host's answer is truncated",
     "nologin": "logged in, but the login shell ended at once",
@@ -166,7 +170,7 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
 def before(site: Site) -> Done:
     """The hosts that are spoilt later, as they were."""
     words = ("--hosts=root,tmp,garbage", f"--inventory={site.inventory}")
-    return typed(site.folder / "before", *words, *MOST, "--connect-timeout=30")
+    return typed(site.folder / "before", *words, *MOST, f"--connect-timeout={PATIENCE}")
 
 
 @pytest.fixture(scope="module")
@@ -179,9 +183,9 @@ def after(site: Site, before: Done) -> Done:
     spoilt.run("head -c 3000 /dev/urandom >/opt/garbage; printf '\\0\\377\\n' >>/opt/garbage")
     for path in ("/proc/stat", "/proc/swaps", "/proc/sys/net/ipv4/ip_forward", "/etc/os-release"):
         spoilt.run(f"mount --bind /opt/garbage $(readlink -f {path})")
-    words = ("--hosts=all", f"--inventory={site.inventory}", "--gather-timeout=30", *MOST)
+    words = ("--hosts=all", f"--inventory={site.inventory}", f"--gather-timeout={PATIENCE}", *MOST)
     # No shorter for the logins, of which twenty begin at once: a second try gets the same run.
-    return typed(site.folder / "after", *words, "--connect-timeout=30", timeout=180)
+    return typed(site.folder / "after", *words, f"--connect-timeout={PATIENCE}", timeout=400)
 
 
 def without_names(done: Done, host: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ def test_it_ends_when_nothing_is_missing() -> None:
 def test_it_returns_what_is_missing_when_the_time_is_over() -> None:
     began = time.monotonic()
     assert wait_until(lambda: "a reason", 0.05, 0.001) == "a reason"
-    assert 0.05 <= time.monotonic() - began < 5
+    assert 0.05 <= time.monotonic() - began < 30
 
 
 def test_it_checks_once_whatever_the_time() -> None:

@@ -140,7 +140,7 @@ def test_a_stock_transport_that_hangs() -> None:
     host = testinfra.get_host("local://")
     began = time.monotonic()
     answer = transports.TestinfraTransport(host).run_script("sleep 30", 0.2)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 25
     assert answer.unreachable == "no answer within 0.2 s over local."
 
 

@@ -64,7 +64,7 @@ def answer(folder: Path, config: str | None, *names: str) -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=120,
     )
     assert not done.stderr
     assert not (folder / "pwned").exists()

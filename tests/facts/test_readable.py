@@ -32,7 +32,7 @@ def refusal(script: str, user: int | None = None) -> tuple[int, str]:
         ["sh", "-c", script],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
         check=False,
         user=user,
         group=user,

@@ -30,7 +30,7 @@ def version(folder: Path, *libraries: str) -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=120,
     )
     return [line for line in done.stdout.splitlines() if line.startswith("systemd ")]
 

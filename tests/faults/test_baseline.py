@@ -7,9 +7,8 @@ import pytest
 
 from hale.model.results import RowKey
 from hale.model.verdict import Verdict
-from lab.faults import baseline
 from tests.faults import audit
-from tests.faults.conftest import Compliant
+from tests.faults.conftest import Compliant, settled
 
 pytestmark = pytest.mark.lab
 
@@ -17,12 +16,7 @@ pytestmark = pytest.mark.lab
 def test_every_row_is_green(compliant: Compliant) -> None:
     rows = audit.rows(compliant.typed())
     assert rows
-    expected = dict.fromkeys(rows, ("PASS", "")) | baseline.NOT_GREEN
-    wrong = [
-        f"{row} should be {verdict} {says!r} and is {rows.get(row)}"
-        for row, (verdict, says) in expected.items()
-        if row not in rows or rows[row].verdict != verdict or says not in rows[row].actual
-    ]
+    wrong = audit.not_compliant(rows)
     assert not wrong, "\n".join(wrong)
 
 
@@ -41,6 +35,8 @@ def test_a_power_cut_leaves_it_compliant_and_proves_what_is_persisted(
     host = compliant.lab["k8s-node-02"]  # its firewalld is masked by a line
     compliant.engine.close()
     host.power_cycle()
+    settled(compliant.engine)
+    compliant.engine.close()
     found = compliant.typed()
     assert not audit.trouble(compliant.before, audit.rows(found), {}, host.name)
     mine = [r for r in found.results if r.host == host.name and r.aspect == "persisted"]

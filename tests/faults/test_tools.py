@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from hale.paths import ROOT
+from hale.polling import wait_until
 from hale.shell import arguments, load_script, script_with
 from lab.faults import baseline, services
 from lab.faults.fault import HostFault
@@ -106,7 +107,20 @@ class Without:
     def __init__(self, compliant: Compliant, host: LabHost) -> None:
         self.compliant = compliant
         self.host = host
-        self.before = self.rows()
+        self.before = self._settled()
+
+    def _settled(self) -> audit.Rows:
+        """The host's rows, once two looks have the same verdicts: all later ones are compared with
+        them, and a busy machine's host may be late with an answer."""
+        looks: list[audit.Rows] = [self.rows()]
+
+        def moves() -> bool:
+            looks.append(self.rows())
+            old, new = ({r: said.verdict for r, said in one.items()} for one in looks[-2:])
+            return old != new
+
+        assert not wait_until(moves, 120.0, 1.0), "the host's rows do not settle"
+        return looks[-1]
 
     def rows(self) -> audit.Rows:
         """The host's own rows."""

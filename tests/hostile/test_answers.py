@@ -201,9 +201,14 @@ def test_a_status_that_is_no_number_settles_every_command(name: str) -> None:
         session.close()
 
 
-def interrupt(site: Site, number: signal.Signals, *words: str) -> tuple[Done, float]:
+def interrupt(
+    site: Site,
+    number: signal.Signals,
+    *words: str,
+    hosts: tuple[str, ...] = ("silent", "holds-on", "talks-on"),
+) -> tuple[Done, float]:
     """A run in which one host is silent and the others have answered, until this signal."""
-    inventory = site.inventory("silent", "holds-on", "talks-on")
+    inventory = site.inventory(*hosts)
     run = site.start(inventory, "--gather-timeout=240", "--connect-timeout=60", *words)
     end = time.monotonic() + 200
     found = (site.folder / "reports").glob
@@ -218,12 +223,19 @@ def interrupt(site: Site, number: signal.Signals, *words: str) -> tuple[Done, fl
 
 
 def interrupt_within(site: Site, seconds: float, *words: str) -> Done:
-    """By Ctrl-C. The fastest of six, because this machine may be busy with other tests."""
+    """By Ctrl-C. The fastest of six, because this machine may be busy with other tests; where it is
+    all the time, compared with a run of a host that ends when it is told.
+    """
+    found = []
     for _ in range(6):
         done, took = interrupt(site, signal.SIGINT, *words)
         if took < seconds:
             return done
-    raise AssertionError(f"it took {took:.1f} s")
+        _, usual = interrupt(site, signal.SIGINT, *words, hosts=("silent",))
+        if took < usual + seconds / 2:
+            return done
+        found.append(f"{took:.1f} s, and {usual:.1f} s where no host holds on")
+    raise AssertionError(f"it took {found}")
 
 
 @pytest.mark.parametrize("words", [[], ["-n2"]], ids=["plain", "xdist"])

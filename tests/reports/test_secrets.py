@@ -265,7 +265,7 @@ PLANT = {
 @pytest.mark.lab
 def test_no_secret_of_a_host_is_in_a_report(lab: machine.Lab, tmp_path: Path) -> None:
     host = lab["k8s-node-01"]
-    given = (f"--inventory={lab.inventory}", "--hosts=k8s-node-01")
+    given = (f"--inventory={lab.inventory}", "--hosts=k8s-node-01", "--connect-timeout=60")
     plain = factories.audit(tmp_path / "plain", given=given)
     for path, text in PLANT.items():
         quoted = text.replace("'", "'\\''")

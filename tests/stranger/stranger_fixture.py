@@ -21,8 +21,9 @@ class Stranger(Built):
         self.spoiled = False
 
     def restore(self) -> None:
-        """Build it, on fresh disks, if a test has taken it off."""
+        """Build it, on fresh disks, if a test has taken it off; else wait until all of it runs."""
         if not self.spoiled:
+            stranger.settle(self.lab)
             return
         if any((h.root / "etc/kubernetes").exists() for h in self.lab.hosts) or any(
             (h.root / "etc/haproxy").exists() for h in self.lab.hosts
@@ -35,7 +36,7 @@ class Stranger(Built):
     def audit(self) -> "subprocess.CompletedProcess[str]":
         """`pytest --hosts=all`, as an operator runs it."""
         argv = [sys.executable, "-m", "pytest", "--inventory", str(self.inventory), "--hosts=all",
-                f"--reports={self.reports}"]  # fmt: skip
+                f"--reports={self.reports}", "--connect-timeout=60"]  # fmt: skip
         return subprocess.run(
             argv, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )

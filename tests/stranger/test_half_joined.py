@@ -28,5 +28,5 @@ def test_a_node_whose_object_was_deleted_is_refused(stranger: Stranger) -> None:
         assert "Nothing was changed" in done.stdout
     finally:
         host.run("systemctl restart kubelet")
-        stranger.kubectl(f"wait --for=create --timeout=60s node/{host.name}")
-        stranger.kubectl(f"wait --for=condition=Ready --timeout=120s node/{host.name}")
+        stranger.kubectl(f"wait --for=create --timeout=300s node/{host.name}")
+        stranger.kubectl(f"wait --for=condition=Ready --timeout=300s node/{host.name}")

@@ -106,7 +106,7 @@ def without_manifest(host: str, component: str) -> Both:
 def gone(program: str) -> str:
     """Wait until no such process is left; a Pod has half a minute to end."""
     look = f"pgrep -x {program[:15]} >/dev/null || exit 0"
-    return f"for n in $(seq 160); do {look}; sleep 0.5; done; exit 1"
+    return f"for n in $(seq 400); do {look}; sleep 0.5; done; exit 1"
 
 
 def hanging(host: str, program: str) -> Both:

@@ -35,7 +35,7 @@ def moded(mode: str) -> str:
     return (
         f"{MODE} | sed 's/^    mode: .*/    mode: {mode}/' | {KUBECTL} apply -f - 2>/dev/null &&"
         f" {KUBECTL} -n kube-system delete pods -l {NAMES} --wait=true &&"
-        f" {KUBECTL} -n kube-system rollout status daemonset kube-proxy --timeout=90s"
+        f" {KUBECTL} -n kube-system rollout status daemonset kube-proxy --timeout=240s"
     )
 
 
@@ -288,7 +288,7 @@ DNS_FAULTS = (
         **on(
             FIRST,
             f"{COREDNS} scale deployment coredns --replicas 0 &&"
-            f" {COREDNS} wait --for=delete pod -l k8s-app=kube-dns --timeout=60s",
+            f" {COREDNS} wait --for=delete pod -l k8s-app=kube-dns --timeout=240s",
             f"{COREDNS} scale deployment coredns --replicas 2",
         ),
         turns={"CMP-COREDNS runtime @cluster": fail("none is ready")},
@@ -300,7 +300,7 @@ DNS_FAULTS = (
             FIRST,
             f"{KUBECTL} cordon {OTHER_NODE} && {COREDNS} patch deployment coredns -p"
             f' \'{{"spec":{{"template":{{"spec":{{"nodeName":"{NODE}"}}}}}}}}\''
-            f" && {COREDNS} rollout status deployment coredns --timeout=60s",
+            f" && {COREDNS} rollout status deployment coredns --timeout=240s",
             f"{KUBECTL} uncordon {OTHER_NODE}; {COREDNS} rollout undo deployment coredns",
         ),
         turns={
@@ -319,7 +319,7 @@ DNS_FAULTS = (
             f"{COREDNS} get configmap coredns -o yaml | sed"
             f" 's|forward . 127.0.0.1|forward . /etc/resolv.conf|' | {COREDNS} replace -f - &&"
             f" {COREDNS} delete pods -l k8s-app=kube-dns --grace-period=1;"
-            f" {COREDNS} rollout status deployment coredns --timeout=100s",
+            f" {COREDNS} rollout status deployment coredns --timeout=240s",
         ),
         turns={"CMP-COREDNS runtime @cluster": fail("is not ready (CrashLoopBackOff)")},
     ),
