@@ -20,15 +20,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from math import inf
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from facts import sysctl
 from facts.parsers import boot_files, conf_dirs, pam
-from facts.parsers.blanks import BLANKS, is_decimal, split_words
+from facts.parsers.blanks import is_decimal, split_words
 from facts.parsers.limits_conf import LimitsEntry, Rank, User, entries, identity, rank_of
+from facts.parsers.login_limits import (
+    SHOWN,
+    VARIABLE,
+    described,
+    kernel_limit,
+    login_shell_limits,
+    lowered_by,
+    lowering_lines,
+    refuse_without_user,
+)
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     CommandProbe,
@@ -36,7 +46,6 @@ from hale.model.evidence import (
     File,
     FileProbe,
     HostView,
-    NotApplicable,
     Probe,
     Unreadable,
 )
@@ -52,13 +61,6 @@ VENDOR_FOLDERS = tuple(f"{folder}/limits.d/*.conf" for folder in VENDORS)
 DEBIAN = "/etc/debian_version"
 MOST_FILES = "/proc/sys/fs/nr_open"
 ROOT = "root"
-# The inventory's variable for the ordinary user whose login is tried.
-VARIABLE = "limits_user"
-# Databases of nsswitch.conf(5) with files of the host. `sss` is one of them where sssd has no
-# configuration: Red Hat's default names it on every host.
-LOCAL_USERS = ("files", "systemd", "altfiles")
-SHOWN = {"nofile": "Max open files", "nproc": "Max processes", "memlock": "Max locked memory"}
-
 _HERE = Path(__file__).parent
 _USER = load_script(_HERE / "limits_user.sh")
 
@@ -134,7 +136,7 @@ class LimitsPersisted(Struct, frozen=True):
         winners = [s for s in self.sources if s.wins]
         where = " and ".join(dict.fromkeys(str(s) for s in winners))
         if winners:
-            text = f"{where}: {_described(self.item, self.soft, self.hard)} for {self.domain}"
+            text = f"{where}: {described(self.item, self.soft, self.hard)} for {self.domain}"
         else:
             text = f"no line sets {self.item} for {self.domain}"
         behind = [f"{s} ({s.note})" if s.note else str(s) for s in self.sources if not s.wins]
@@ -163,7 +165,7 @@ class LimitsRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
-        text = f"a fresh login of {self.user} gets {_described(self.item, self.soft, self.hard)}"
+        text = f"a fresh login of {self.user} gets {described(self.item, self.soft, self.hard)}"
         return f"{text} ({self.how})" if self.how else text
 
 
@@ -224,7 +226,7 @@ def read_runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRunt
     output = readings.output("session_root" if parameters.domain == ROOT else "session_user")
     lines = output.lines
     if lines[:1] == ["no-ordinary-user"]:
-        _no_ordinary_user(lines)
+        refuse_without_user(lines)
     user = next((line[5:] for line in lines if line.startswith("user ")), "")
     if lost:
         sshd = next((line for line in lines if line.startswith("sshd ")), "")
@@ -235,7 +237,7 @@ def read_runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRunt
         found = re.match(r"\s+(\w+)\s+(\w+)", shown[len(SHOWN[item]) :], re.ASCII)
     if not found or not user:
         raise Unreadable(f"{output.name}: no {item} in what it printed")
-    soft, hard = _kernel(item, found[1]), _kernel(item, found[2])
+    soft, hard = kernel_limit(item, found[1]), kernel_limit(item, found[2])
     how = f"sshd's own limits: {lost}" if lost else ""
     lowered = ""
     sources: tuple[ConfigLine, ...] = ()
@@ -251,65 +253,14 @@ def read_runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRunt
             "not raise it (no CAP_SYS_RESOURCE): log in as root to try a login"
         )
     # Without PAM the shell's limits were not tried from those that sshd gives.
-    if not lost and (ends := _of_login_shell(lines, item)):
+    if not lost and (ends := login_shell_limits(lines, item)):
         # No user but root may raise the hard limit: what claims so is text of a start-up file.
         most = inf if parameters.domain == ROOT else given[1]
         soft, hard = min(ends[0], most), min(ends[1], most)
         if soft < given[0] or hard < given[1]:
-            sources = tuple(_lowering(lines))
-            lowered = how = _lowered_by(lines, item, given, sources)
+            sources = tuple(lowering_lines(lines))
+            lowered = how = lowered_by(lines, item, given, sources)
     return LimitsRuntime(item, user, soft, hard, how, sources, files, lost, lowered)
-
-
-def _of_login_shell(lines: Sequence[str], item: str) -> tuple[float, float] | None:
-    """The limits in the login shell, None in evidence of releases that did not try one.
-
-    Raises Unreadable where the shell ran no command.
-    """
-    shell = next((line[6:] for line in lines if line.startswith("shell ")), "")
-    if not shell:
-        return None
-    after = lines[lines.index("login") + 1 :] if "login" in lines else ()
-    shown = next((line for line in after if line.startswith(SHOWN[item])), "")
-    found = re.match(r"\s+(\w+)\s+(\w+)", shown[len(SHOWN[item]) :], re.ASCII)
-    if not found:
-        raise Unreadable(
-            f"the login shell {shell} ran no command within 4 s: a start-up file ends it, replaces "
-            "it or waits for a person (/etc/profile, ~/.profile, ~/.bashrc and their like)"
-        )
-    return _kernel(item, found[1]), _kernel(item, found[2])
-
-
-def _lowering(lines: Sequence[str]) -> Iterator[ConfigLine]:
-    """Lines of start-up files with `ulimit`."""
-    for line in lines:
-        if found := re.fullmatch(r"ulimit (/[^:]*):([0-9]{1,9}):(.*)", line):
-            yield ConfigLine(found[1], int(found[2]), found[3].strip(BLANKS))
-
-
-def _lowered_by(
-    lines: Sequence[str], item: str, given: tuple[float, float], sources: Sequence[ConfigLine]
-) -> str:
-    shell = next(line[6:] for line in lines if line.startswith("shell "))
-    where = ", ".join(f"{s} ({s.text})" for s in sources) or "in its start-up files"
-    return f"PAM gives {_described(item, *given)}, and the login shell {shell} lowers it: {where}"
-
-
-def _no_ordinary_user(lines: Sequence[str]) -> NoReturn:
-    """Raises NotApplicable where /etc/passwd has all users, Unreadable where it may not."""
-    databases = [
-        word for line in lines if line.startswith("passwd ") for word in split_words(line)[1:]
-    ]
-    by_sssd = [split_words(line, 1)[1] for line in lines if line.startswith("sssd ")]
-    others = [word for word in databases if word[0] != "[" and word not in (*LOCAL_USERS, "sss")]
-    if "sss" in databases and by_sssd:
-        others.append(f"sss ({by_sssd[0]})")
-    if others:
-        raise Unreadable(
-            "no ordinary user of /etc/passwd has a login shell, and /etc/nsswitch.conf has users "
-            f"from {', '.join(others)} too: name one in the inventory, {VARIABLE}"
-        )
-    raise NotApplicable("no ordinary user has a login shell (/etc/passwd)")
 
 
 @boot_files.kept_by_boot
@@ -508,25 +459,5 @@ def _same_call(readings: HostView, called: tuple[str, ...]) -> None:
         )
 
 
-def _kernel(item: str, text: str) -> float:
-    """A limit from /proc/PID/limits, in the unit of limits.conf."""
-    if text == "unlimited":
-        return inf
-    if not is_decimal(text):
-        raise Unreadable(f"{item}: {text!r} is not a number")
-    return int(text) // 1024 if item == "memlock" else int(text)
-
-
 def _or_less(value: float | None) -> float:
     return -1 if value is None else value
-
-
-def _described(item: str, soft: float | None, hard: float | None) -> str:
-    def one(value: float | None) -> str:
-        if value is None:
-            return "unset"
-        if value == inf:
-            return "unlimited"
-        return f"{value:.0f} KiB" if item == "memlock" else f"{value:.0f}"
-
-    return f"{item} soft {one(soft)}, hard {one(hard)}"

@@ -25,9 +25,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from facts import sysctl
-from facts.limits import MOST_FILES, SHOWN, most_files
+from facts.limits import MOST_FILES, most_files
 from facts.parsers import boot_files, conf_dirs, kubeadm_membership, systemd_units, unit_limits
 from facts.parsers.blanks import split_lines
+from facts.parsers.login_limits import SHOWN
 from facts.parsers.unit_limit_files import (
     OWN,
     UnitLimitLine,

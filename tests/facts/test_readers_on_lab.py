@@ -18,7 +18,7 @@ import pytest
 from msgspec.structs import replace
 
 from facts import br_netfilter, firewalld, limits, service_limits, swap, sysctl
-from facts.parsers import conf_dirs, unit_limit_files, unit_limits
+from facts.parsers import conf_dirs, login_limits, unit_limit_files, unit_limits
 from hale import gather
 from hale.gather import request
 from hale.inventory import ini
@@ -199,7 +199,7 @@ LIMITS = (
 )
 IDS = {
     (item, who): f"LIM-{'ROOT-' if who == 'root' else ''}{item.upper()}"
-    for item in limits.SHOWN
+    for item in login_limits.SHOWN
     for who in ("ops", "root")
 }
 
@@ -218,7 +218,7 @@ def _real(lab: Lab, user: str) -> dict[str, tuple[float, float]]:
     """What a login by ssh really gets."""
     shown = _ssh(lab, user, "cat /proc/self/limits").stdout.decode()
     found = {}
-    for item, title in limits.SHOWN.items():
+    for item, title in login_limits.SHOWN.items():
         words = next(x for x in shown.splitlines() if x.startswith(title))[len(title) :].split()
         soft, hard = (float("inf") if w == "unlimited" else int(w) for w in words[:2])
         unit = 1024 if item == "memlock" else 1
