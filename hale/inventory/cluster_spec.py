@@ -22,6 +22,8 @@ NO_INGRESS = "none"
 INGRESSES = (NO_INGRESS, "traefik", f"{GATEWAY}:CLASS", f"{MANIFEST}:FILE")
 NO_DASHBOARD = "none"
 DASHBOARDS = (NO_DASHBOARD, "headlamp", "kubernetes-dashboard", f"{MANIFEST}:FILE")
+NO_FEDERATION = "none"
+FEDERATIONS = (NO_FEDERATION, "karmada")
 VARIABLES = (
     "cluster_name",
     "kubernetes_version",
@@ -42,6 +44,7 @@ VARIABLES = (
     "ingress_image",
     "dashboard",
     "dashboard_image",
+    "federation",
 )
 ADMIN = "/etc/kubernetes/admin.conf"  # where kubeadm puts the administrator's kubeconfig
 KUBELET = "/etc/kubernetes/kubelet.conf"  # the kubelet's, on a host that has joined a cluster
@@ -88,7 +91,8 @@ class ClusterSpec(Struct, frozen=True):
     empty means kubeadm's default. plain_http: the registry does not use TLS. cgroup_driver: of
     containerd and the kubelet. ingress, dashboard: one of INGRESSES, of DASHBOARDS, its first word;
     ingress_class, ingress_manifest, dashboard_manifest: what is named behind `gateway`, `manifest`;
-    ingress_image, dashboard_image: in place of those that Hale names.
+    ingress_image, dashboard_image: in place of those that Hale names. federation: one of
+    FEDERATIONS.
     """
 
     name: str = "kubernetes"
@@ -113,6 +117,7 @@ class ClusterSpec(Struct, frozen=True):
     dashboard: str = NO_DASHBOARD
     dashboard_manifest: Path | None = None
     dashboard_image: str = ""
+    federation: str = NO_FEDERATION
 
     @property
     def manifests(self) -> tuple[Path, ...]:
@@ -178,6 +183,7 @@ def read_cluster_spec(
         dashboard=dashboard.kind,
         dashboard_manifest=dashboard.manifest,
         dashboard_image=given.image("dashboard_image"),
+        federation=given.choice("federation", FEDERATIONS),
     )
 
 
