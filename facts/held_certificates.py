@@ -129,7 +129,8 @@ def _step(lines: Sequence[str], booted: float) -> float:
 
     systemd keeps both clocks of one moment of the boot.
     """
-    stamp = dict(line.split("=", 1) for line in lines if line.startswith("UserspaceTimestamp"))
+    pairs = (line.partition("=") for line in lines)
+    stamp = {name: value for name, _, value in pairs if name.startswith("UserspaceTimestamp")}
     try:
         then = datetime.strptime(stamp["UserspaceTimestamp"], "%a %Y-%m-%d %H:%M:%S UTC")
         since = int(stamp["UserspaceTimestampMonotonic"]) / 1e6

@@ -52,7 +52,9 @@ def started_at(lines: Sequence[str]) -> float:
 def running_servers(lines: Sequence[str]) -> Mapping[str, list[Backend]]:
     """Each backend's servers. Raises Unreadable where a table is missing."""
     states = _table(lines, "# be_id ", " ")
-    checks = {(row["pxname"], row["svname"]): row for row in _table(lines, "# pxname,", ",")}
+    checks = {
+        (row.get("pxname"), row.get("svname")): row for row in _table(lines, "# pxname,", ",")
+    }
     found: dict[str, list[Backend]] = {}
     for row in states:
         try:
@@ -86,4 +88,6 @@ def _table(lines: Sequence[str], head: str, between: str) -> list[dict[str, str]
         raise Unreadable(f"haproxy's answer has no table `{head.strip(BLANKS)}`: it is truncated")
     end = next((i for i in range(start, len(lines)) if not lines[i].strip(BLANKS)), len(lines))
     rows = [line.removeprefix("# ") for line in lines[start:end]]
-    return [dict(row) for row in csv.DictReader(rows, delimiter=between)]
+    # DictReader has None for what a line lacks, and as the name of what it has too much.
+    read = csv.DictReader(rows, delimiter=between)
+    return [{k: v for k, v in row.items() if k is not None and v is not None} for row in read]

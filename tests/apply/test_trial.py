@@ -39,22 +39,6 @@ grep -rs '' /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/default/forwar
   /proc/sys/kernel/hostname
 systemctl is-active firewalld || :
 """
-# Ordered as docker.service: while it is loaded, systemd keeps what it has read of firewalld,
-# its mask too, and starts it only after a reload.
-_ORDERED = "/etc/systemd/system/site-ordered.service"
-_ORDER = f"""
-cat >{_ORDERED} <<END
-[Unit]
-After=firewalld.service
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=true
-END
-systemctl daemon-reload
-systemctl start site-ordered
-"""
-_UNORDER = f"systemctl stop site-ordered; rm -f {_ORDERED}; systemctl daemon-reload"
 _LEFT = """
 find /etc/systemd /run/systemd/transient -name '*hale*'
 systemctl list-units --all --plain --no-legend | grep hale-try || :
@@ -102,11 +86,9 @@ class Trial:
 
 @pytest.fixture
 def harmed(ready: Ready, host: LabHost) -> Iterator[Trial]:
-    """Units that run and on which another one waits, links of an enabled unit, a file, a value."""
+    """Units that run, links of an enabled unit, a file, and a value."""
     with ExitStack() as stack:
         stack.enter_context(injected(ready.lab, next(f for f in FAULTS if f.name == FIREWALL)))
-        stack.callback(host.run, _UNORDER)
-        host.run(_ORDER)
         made = ready.plan([HOST], ["FW-FIREWALLD", "SYS-IP-FORWARD"])
         made_trial = Trial(ready, host, made, [], values(host))
         made_trial.listing = made_trial.bytes_now()

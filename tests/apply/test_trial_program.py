@@ -40,6 +40,21 @@ UNITS = "/etc/systemd/system"
 SYSTEMCTL = '#!/bin/sh\necho "$@" >>{calls}\n'
 
 
+# As systemd does while a unit that is ordered after x.service keeps it loaded: it starts what it
+# has read at the last reload, and not what the files are now.
+KEPT_UNIT = """#!/bin/sh
+case "$*" in
+daemon-reload) if [ -L {units}/x.service ]; then : >{top}/masked; else rm -f {top}/masked; fi ;;
+*show*x.service) printf 'LoadState=loaded\\nActiveState=%s\\n' "$(cat {top}/active)" ;;
+*stop*x.service) echo inactive >{top}/active ;;
+*start*x.service)
+  [ ! -e {top}/masked ] || {{ echo "Unit x.service is masked." >&2; exit 1; }}
+  echo active >{top}/active
+  ;;
+esac
+"""
+
+
 class Session:
     """This machine as a host, with folders of the test's for units too."""
 
@@ -175,6 +190,33 @@ def test_what_was_applied_is_undone(armed: OnTrial, applied: tuple[int, ...]) ->
     assert (reply.state, reply.problems) == (TrialState.UNDONE, ())
     assert len(reply.undone) == len(applied)
     assert not (armed.host.top / "hale/trial").exists()
+
+
+def test_what_is_started_has_its_files_read_again(on_trial: OnTrial) -> None:
+    """A unit that the run has masked, after which systemd has read its files, and stopped."""
+    session: Any = on_trial.session
+    top, active = on_trial.host.top, on_trial.host.top / "active"
+    active.write_text("active\n")
+    script = KEPT_UNIT.format(units=session.units, top=top)
+    (session.host.session.tools / "systemctl").write_text(script)
+    mask = SymlinkChange(f"{UNITS}/x.service", "/dev/null", None, "why")
+    stop = UnitChange("x.service", UnitAction.STOP, "active", "", "why")
+    steps = {n: Step(("SYS-X",), change) for n, change in enumerate((mask, stop), 4)}
+    executor = StepExecutor(session, RUN, on_trial=True)
+    prepared = executor.prepare(steps)
+    on_trial.steps = {n: one for n, one in prepared.items() if isinstance(one, PreparedStep)}
+    assert on_trial.steps.keys() == steps.keys()
+    begin(on_trial)
+    executor.apply(on_trial.steps[4])
+    executor.reload()
+    executor.apply(on_trial.steps[5])
+    assert active.read_text() == "inactive\n"
+    assert (top / "masked").exists()
+    on_trial.time_is_over()
+    reply = on_trial.reply()
+    assert (reply.state, reply.problems) == (TrialState.UNDONE, ())
+    assert active.read_text() == "active\n"
+    assert on_trial.listing() == on_trial.before
 
 
 def test_an_audit_finds_no_command_of_a_boot_in_it(armed: OnTrial) -> None:
