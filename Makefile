@@ -6,6 +6,8 @@ LOCK := --system-certs --universal --upgrade --generate-hashes --no-annotate --n
   --quiet --custom-compile-command 'make lock' --output-file
 # Two labs at most, and never one beside a cluster (tests/README.md).
 LAB_TESTS := -n 2 --dist loadgroup --no-loadscope-reorder
+# The tests start hundreds of Pythons, and what is compiled once halves their start.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup demo cluster check test soak lint docs new-requirement proofs golden screenshots format lock bench clean
 
