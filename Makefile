@@ -30,6 +30,7 @@ test: .venv/.complete ## run all tests, those on the lab too
 soak: .venv/.complete ## all crashes, round trips and cluster faults, an hour of mutations for the parsers (hours)
 	@HALE_SOAK=1 .venv/bin/pytest tests/hostile/test_fuzz.py tests/hostile/test_environment.py \
 	  tests/hostile/test_two_operators.py
+	@HALE_SOAK=1 .venv/bin/pytest tests/federation
 	@HALE_SOAK=1 .venv/bin/pytest tests/apply/test_crash.py tests/apply/test_round_trip.py \
 	  tests/cluster tests/stranger $(LAB_TESTS)
 
@@ -56,6 +57,9 @@ proofs: .venv/.complete ## write docs/proofs.md from the tables of faults
 golden: .venv/.complete ## write tests/golden, tests/install/golden and docs/results.schema.json
 	.venv/bin/pytest tests/reports -m "not lab" --update-golden
 	HALE_GOLDEN=1 .venv/bin/pytest tests/install/test_templates.py tests/engine/test_lifetimes.py
+
+karmada: .venv/.complete ## write tests/facts/federation from Karmada itself (root, Go; ten minutes, and a build of eight)
+	.venv/bin/python -m tests.federation.record
 
 screenshots: .venv/.complete ## write the pictures of README.md, docs/*.png (needs chromium)
 	.venv/bin/python -m tests.reports.screenshots

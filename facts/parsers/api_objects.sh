@@ -16,6 +16,7 @@ objects='
 /^ *"(name|namespace|kind|group|type|status|reason|controller|controllerName)": /bk
 /^ *"(ingressClassName|gatewayClassName|host|hostname|path|pathType|ip|sectionName)": /bk
 /^ *"(number|port|nodePort|clusterIP|ready|weight)": /bk
+/^ *"(syncMode|kubernetesVersion|renewTime|leaseDurationSeconds)": /bk
 /^( {12}| {18})"value": /bk
 /^ *"([^"\\]|\\.)*",?$/bk
 d

@@ -21,6 +21,8 @@ NO_INGRESS = "none"
 INGRESSES = (NO_INGRESS, "traefik")
 NO_DASHBOARD = "none"
 DASHBOARDS = (NO_DASHBOARD, "headlamp")
+NO_FEDERATION = "none"
+FEDERATIONS = (NO_FEDERATION, "karmada")
 VARIABLES = (
     "cluster_name",
     "kubernetes_version",
@@ -41,6 +43,7 @@ VARIABLES = (
     "ingress_image",
     "dashboard",
     "dashboard_image",
+    "federation",
 )
 ADMIN = "/etc/kubernetes/admin.conf"  # where kubeadm puts the administrator's kubeconfig
 KUBELET = "/etc/kubernetes/kubelet.conf"  # the kubelet's, on a host that has joined a cluster
@@ -85,8 +88,8 @@ class ClusterSpec(Struct, frozen=True):
 
     kubernetes_version: without a `v`. image_repository: with its path, without a trailing `/`;
     empty means kubeadm's default. plain_http: the registry does not use TLS. cgroup_driver: of
-    containerd and the kubelet. ingress, dashboard: one of INGRESSES, of DASHBOARDS;
-    ingress_image, dashboard_image: in place of those that Hale names.
+    containerd and the kubelet. ingress, dashboard, federation: one of INGRESSES, DASHBOARDS,
+    FEDERATIONS; ingress_image, dashboard_image: in place of those that Hale names.
     """
 
     name: str = "kubernetes"
@@ -108,6 +111,7 @@ class ClusterSpec(Struct, frozen=True):
     ingress_image: str = ""
     dashboard: str = NO_DASHBOARD
     dashboard_image: str = ""
+    federation: str = NO_FEDERATION
 
     @property
     def registry(self) -> str:
@@ -162,6 +166,7 @@ def read_cluster_spec(
         ingress_image=given.image("ingress_image"),
         dashboard=given.choice("dashboard", DASHBOARDS),
         dashboard_image=given.image("dashboard_image"),
+        federation=given.choice("federation", FEDERATIONS),
     )
 
 

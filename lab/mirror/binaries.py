@@ -8,6 +8,7 @@ KUBERNETES_VERSION = "1.34.4"
 ETCD_VERSION = "3.6.5"
 CONTAINERD_VERSION = "2.4.2"
 KUBE_VIP_VERSION = "1.0.0"
+KARMADA_VERSION = "1.18.2"
 #: Of the stand-in's image, which `invoke install` pulls by this name.
 HEADLAMP_VERSION = "0.45.0"
 
@@ -65,6 +66,15 @@ KUBE_VIP = Module(
     "kube-vip",
     {"github.com/kube-vip/kube-vip": "kube-vip"},
     {"main.Version": f"v{KUBE_VIP_VERSION}"},
+)
+
+#: For the evidence of federation (tests/federation); no lab has it. Five CPU minutes.
+KARMADA = Module(
+    "karmada",
+    {
+        f"github.com/karmada-io/karmada/cmd/{package}": f"karmada-{package}"
+        for package in ("aggregated-apiserver", "controller-manager", "scheduler", "agent")
+    },
 )
 
 TOOLS = Module("tools", {f"./{name}": name for name in ("pause", "echo", "headlamp")})

@@ -122,7 +122,10 @@ NOTES: Mapping[str, str] = {
 
 # What turns by recorded evidence alone, and why the lab's hosts cannot have the fault.
 ONLY_RECORDED: Mapping[tuple[str, str], str] = {
-    ("CMP-FEDERATION", "runtime"): "no host is read yet; the inventory decides",
+    ("CMP-FEDERATION", "runtime"): (
+        "the lab's cluster has no Karmada; tests/federation makes its faults with Karmada's "
+        "own programs and real apiservers, and are recorded in tests/facts/federation"
+    ),
     ("SWAP-OFF", "runtime"): "swap is the kernel's, and the lab's hosts share the machine's",
     ("MOD-BR-NETFILTER", "runtime"): "modules are the kernel's",
     **{

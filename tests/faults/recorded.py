@@ -78,7 +78,7 @@ RECORDED = (
         for what, name, why in (
             ("a dashboard", "DASHBOARD", "no apiserver to ask"),
             ("an ingress", "INGRESS", "no apiserver to ask"),
-            ("a second cluster", "FEDERATION", "Hale cannot prove it yet"),
+            ("a federation", "FEDERATION", "no apiserver to ask"),
         )
     ),
     # --- chapter 3 ---
