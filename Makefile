@@ -60,7 +60,7 @@ golden: .venv/.complete ## write tests/golden, tests/install/golden and docs/res
 	.venv/bin/pytest tests/reports -m "not lab" --update-golden
 	HALE_GOLDEN=1 .venv/bin/pytest tests/install/test_templates.py tests/engine/test_lifetimes.py
 
-federation-evidence: .venv/.complete ## write tests/facts/federation from Karmada itself (root, Go; ten minutes, and a build of eight)
+karmada: .venv/.complete ## write tests/facts/federation from Karmada itself (root, Go; ten minutes, and a build of eight)
 	.venv/bin/python -m tests.federation.record
 
 screenshots: .venv/.complete ## write the pictures of README.md, docs/*.png (needs chromium)

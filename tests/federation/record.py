@@ -1,6 +1,6 @@
 """Makes all states, judges them and writes them as cases of tests/facts/federation.
 
-`make federation-evidence`: root, a Go toolchain, and ten minutes; the build of Karmada is kept.
+`make karmada`: root, a Go toolchain, and ten minutes; the build of Karmada is kept.
 """
 
 import difflib
@@ -95,7 +95,7 @@ def case(state: State, outputs: dict[str, str], how: str) -> str:
     """The case of a state."""
     text = (
         f"# Karmada {binaries.KARMADA_VERSION}, Kubernetes {binaries.KUBERNETES_VERSION}, {how}\n"
-        "# `make federation-evidence` has written this.\n"
+        "# `make karmada` has written this.\n"
         'requirement = "CMP-FEDERATION"\naspect = "runtime"\n'
         f'verdict = "{state.verdict}"\nactual = [{json.dumps(state.actual)}]\n\n'
         "[every.outputs.federation]\n"
