@@ -201,7 +201,7 @@ def test_what_is_started_has_its_files_read_again(on_trial: OnTrial) -> None:
     (session.host.session.tools / "systemctl").write_text(script)
     mask = SymlinkChange(f"{UNITS}/x.service", "/dev/null", None, "why")
     stop = UnitChange("x.service", UnitAction.STOP, "active", "", "why")
-    steps = {n: Step(("SYS-X",), change) for n, change in enumerate((mask, stop), 4)}
+    steps = {4: Step(("SYS-X",), mask), 5: Step(("SYS-X",), stop)}
     executor = StepExecutor(session, RUN, on_trial=True)
     prepared = executor.prepare(steps)
     on_trial.steps = {n: one for n, one in prepared.items() if isinstance(one, PreparedStep)}
