@@ -9,7 +9,7 @@ LAB_TESTS := -n 2 --dist loadgroup --no-loadscope-reorder
 # The tests start hundreds of Pythons, and what is compiled once halves their start.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo cluster check test soak lint docs new-requirement proofs golden screenshots format lock bench clean
+.PHONY: help setup demo cluster check test soak lint docs new-requirement proofs golden screenshots karmada format lock bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
