@@ -208,7 +208,7 @@ def test_the_loss_of_a_node_with_a_replica(cluster: Built, routed: Path, part: F
     assert (drill["part"], drill["doubt"], saved["ill"]) == (part, "", [])
     assert drill["host"] in WORKERS
     assert drill["client"] not in WORKERS
-    addresses = [h.address for h in HOSTS if h.name in WORKERS]
+    addresses = [str(h.address) for h in HOSTS if h.name in WORKERS]
     if part is FaultKind.INGRESS:
         assert all(address in drill["route"] for address in addresses), drill["route"]
     else:
