@@ -28,6 +28,7 @@ from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from facts.parsers.curl import EXIT_CODES, NO_ACCESS
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import ControlPlaneEndpoint, Host
+from hale.model.address import url_host
 from hale.model.evidence import CommandProbe, ConfigLine, HostView, Probe, Unreadable
 from hale.model.requirement import Case
 from hale.shell import arguments, script_with
@@ -184,10 +185,9 @@ def _loopback(name: str, addresses: Sequence[str]) -> bool:
 
 
 def _urls(endpoint: ControlPlaneEndpoint) -> tuple[str, str]:
-    vip = f"[{endpoint.vip}]" if ":" in endpoint.vip else endpoint.vip
     return (
         f"https://{endpoint.names[0]}:{endpoint.port}/livez",
-        f"https://{vip}:{endpoint.port}/livez",
+        f"https://{url_host(endpoint.vip)}:{endpoint.port}/livez",
     )
 
 

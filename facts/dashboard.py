@@ -191,12 +191,7 @@ def _faults(cluster: DashboardCluster) -> list[str]:
     """What is wrong by the apiserver's lists."""
     if not cluster.workloads:
         return ["there is no dashboard that Hale knows"]
-    faults = []
-    for workload in cluster.workloads:
-        if not workload.wanted:
-            faults.append(f"{workload} is scaled to 0")
-        elif workload.ready < workload.wanted:
-            faults.append(f"{workload}: {workload.ready} of {workload.wanted} replicas are ready")
+    faults = [workload.unready for workload in cluster.workloads if workload.unready]
     if not cluster.services:
         faults.append(f"no Service leads to {cluster.workloads[0]}")
     return [*faults, *cluster.rights]

@@ -137,10 +137,8 @@ def _faults(cluster: FederationCluster, wanted: FederationParameters, spread: in
 
 
 def _unready(workload: Workload, nodes: Sequence[str], spread: int) -> Iterator[str]:
-    if not workload.wanted:
-        yield f"{workload} is scaled to 0"
-    elif workload.ready < workload.wanted:
-        yield f"{workload}: {workload.ready} of {workload.wanted} replicas are ready"
+    if workload.unready:
+        yield workload.unready
     elif len(set(nodes)) < spread and not karmada.AGENT.runs(workload):
         yield (
             f"{workload}: its ready replicas are on {len(set(nodes))} node(s): "

@@ -156,10 +156,8 @@ def _class_missing(cluster: IngressCluster, named: str) -> list[str]:
 
 
 def _unready(workload: Workload, nodes: Sequence[str], spread: int) -> list[str]:
-    if not workload.wanted:
-        return [f"{workload} is scaled to 0"]
-    if workload.ready < workload.wanted:
-        return [f"{workload}: {workload.ready} of {workload.wanted} replicas are ready"]
+    if workload.unready:
+        return [workload.unready]
     if len(set(nodes)) < spread:
         return [
             f"{workload}: its ready replicas are on {len(set(nodes))} node(s): "

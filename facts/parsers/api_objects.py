@@ -64,6 +64,15 @@ class Workload(Struct, frozen=True):
         """The recommended label's value; empty without."""
         return self.labels.get("app.kubernetes.io/name", "")
 
+    @property
+    def unready(self) -> str:
+        """What its replicas lack, in words; empty where all that are wanted are ready."""
+        if not self.wanted:
+            return f"{self} is scaled to 0"
+        if self.ready < self.wanted:
+            return f"{self}: {self.ready} of {self.wanted} replicas are ready"
+        return ""
+
     def selected_by(self, service: Mapping[str, Any]) -> bool:
         """Whether this Service's selector has its pods."""
         selector = service["spec"].get("selector") or {}

@@ -26,6 +26,7 @@ from hale.drill.http_client import ClientTarget
 from hale.drill.workload import ADMIN
 from hale.inventory.ini import Inventory
 from hale.model import components
+from hale.model.address import url_host
 from hale.model.components import CHECK_HOST, CHECK_PATH, AddedComponent
 from hale.model.drill import FaultKind
 from hale.model.errors import UserError
@@ -95,7 +96,7 @@ def find_target(
     if inventory.cluster.ingress == components.INGRESS.value and (route := find_route(ingresses)):
         return _through_ingress(route, inventory, sessions, client)
     service = f"{get} service {name.name} -o jsonpath={{.spec.clusterIP}}"
-    at = _bracketed(_output(inventory, sessions, service).strip())
+    at = url_host(_output(inventory, sessions, service).strip())
     target = ClientTarget(f"http://{at}/", "at its Service's address: no route leads to it")
     _require_answer(client, _statuses(sessions, client, at, "/", [at]))
     return target
@@ -136,7 +137,7 @@ def parse_replicas(text: str) -> tuple[Replica, ...]:
 def rotations(host: str, addresses: Sequence[str]) -> tuple[str, ...]:
     """Words for curl's --resolve: each begins with another one of the addresses."""
     return tuple(
-        f"{host}:80:{','.join(map(_bracketed, (*addresses[n:], *addresses[:n])))}"
+        f"{host}:80:{','.join(map(url_host, (*addresses[n:], *addresses[:n])))}"
         for n in range(len(addresses))
     )
 
@@ -160,7 +161,7 @@ def _statuses(
     sessions: SessionPool, client: str, host: str, path: str, addresses: Sequence[str]
 ) -> dict[str, str]:
     """The HTTP status that each address gives; 000 for none. Raises UserError."""
-    words = arguments(*map(_bracketed, addresses))
+    words = arguments(*map(url_host, addresses))
     try:
         output = actions.run_script(
             sessions, client, words + script_with(_REQUEST, host=host, path=path)
@@ -222,7 +223,3 @@ def _output(inventory: Inventory, sessions: SessionPool, command: str) -> str:
         return actions.run_script(sessions, inventory.masters[0].name, command)
     except ActionFailed as error:
         raise UserError(f"no fault was injected: {error}.") from None
-
-
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address

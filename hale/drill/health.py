@@ -21,6 +21,7 @@ from msgspec import Struct
 from hale.drill.sampler import BEGIN, FOLDER
 from hale.drill.workload import ADMIN, NAME
 from hale.inventory.ini import Inventory
+from hale.model.address import url_host
 from hale.model.drill import ComponentKind
 from hale.shell import arguments, script_with
 
@@ -44,7 +45,7 @@ _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 def etcd_script(inventory: Inventory) -> str:
     """The loop that queries etcd, in POSIX sh. With external etcd it queries nothing."""
     members = (
-        f"{h.name}=https://{_host(h.address or h.name)}:2379/health"
+        f"{h.name}=https://{url_host(h.address or h.name)}:2379/health"
         for h in inventory.masters
         if inventory.etcd_kind == "stacked"
     )
@@ -71,10 +72,6 @@ def api_script(*, workload: bool) -> str:
         lists=" ".join(f"http://localhost{path}" for path in tables),
         names=" ".join(names),
     )
-
-
-def _host(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 class Sample(Struct, frozen=True):

@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from hale.drill.sampler import BEGIN
 from hale.inventory.ini import ControlPlaneEndpoint
+from hale.model.address import url_host
 from hale.model.drill import Downtime
 from hale.shell import script_with
 
@@ -35,8 +36,7 @@ CLIENT_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 
 def url(endpoint: ControlPlaneEndpoint) -> str:
     """The requested URL: whether an apiserver behind the VIP is ready to serve."""
-    vip = f"[{endpoint.vip}]" if ":" in endpoint.vip else endpoint.vip
-    return f"https://{vip}:{endpoint.port}/readyz"
+    return f"https://{url_host(endpoint.vip)}:{endpoint.port}/readyz"
 
 
 class ClientTarget(Struct, frozen=True):

@@ -101,14 +101,10 @@ def check(folder: Path, content: bytes, allowed: Path) -> Signature:
 
     content: of the manifest. allowed: the file of allowed signers.
     """
-    return check_file(folder / manifest.SIGNATURE, content, allowed, NAMESPACE)
-
-
-def check_file(path: Path, content: bytes, allowed: Path, namespace: str) -> Signature:
-    """What the signature in a file is worth for that content. Raises UserError as `check` does."""
+    path = folder / manifest.SIGNATURE
     if not os.path.lexists(path):
         return Signature(SignatureState.MISSING)
-    return check_content(versioned.read(path, "signature", MOST), content, allowed, namespace)
+    return check_content(versioned.read(path, "signature", MOST), content, allowed, NAMESPACE)
 
 
 def check_content(raw: bytes, content: bytes, allowed: Path, namespace: str) -> Signature:

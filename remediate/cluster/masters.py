@@ -32,6 +32,7 @@ from hale.install.phase import (
 )
 from hale.install.secrets import CERTIFICATES, TOKEN
 from hale.inventory.ini import Host
+from hale.model.address import url_host
 from hale.model.errors import UserError
 from hale.model.evidence import CommandProbe, FileProbe, Probe, Unreadable
 from remediate.cluster import begun, cluster_ca, kubeadm, kubectl, scripts
@@ -335,6 +336,5 @@ def clean(
 
 def remove_etcd_member_script(host: Host) -> str:
     """Remove the etcd members of this host, by their peer URL."""
-    address = f"[{host.address}]" if ":" in (host.address or "") else host.address
-    url = f"https://{address}:2380"
+    url = f"https://{url_host(str(host.address))}:2380"
     return scripts.load("remove_etcd_member", pki=etcd.PKI, port=str(etcd.PORT), url=url)
