@@ -15,11 +15,11 @@ from hale.install.joined import exempt_phases, joined_hosts, only_adds_workers
 from hale.install.locked_run import check_reachable
 from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
+from hale.install.phase_selection import AUDIT, GATE, selected_phases
 from hale.install.planning import phase_statuses
 from hale.install.progress import headline
 from hale.install.refusals import unsupported
 from hale.install.status_view import print_status
-from hale.install.workflow import AUDIT, GATE, selected_phases
 from hale.inventory import ini
 from hale.model.errors import UserError
 from hale.paths import ROOT

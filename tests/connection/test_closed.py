@@ -32,7 +32,18 @@ from hale.drill.fault import Fault
 from hale.drill.journal import SCHEMA, DrillHeader, DrillJournal
 from hale.drill.options import DrillOptions
 from hale.files import manifest
-from hale.install import engine, joined, kubeconfig, plan_view, preflight, reset, session_leases
+from hale.install import (
+    engine,
+    final_audit,
+    host_requirements,
+    joined,
+    kubeconfig,
+    phase_run,
+    plan_view,
+    preflight,
+    reset,
+    session_leases,
+)
 from hale.install import workflow as install
 from hale.install.cluster_context import ClusterContext
 from hale.install.engine import PhaseFailed
@@ -286,18 +297,20 @@ def all_joined(context: ClusterContext, sessions: SessionPool) -> frozenset[str]
 def of_install(site: Site, module: Any) -> InstallOptions:
     """The options of an install or a reset, and the parts that both have."""
     site.patch.setattr(Pretended, "answer", CommandResult(0, b"0\n", b"", 0.0))
-    site.patch.setattr(install, "SETTLE_TIMEOUT", 0.0)  # these hosts never become healthy
+    site.patch.setattr(final_audit, "SETTLE_TIMEOUT", 0.0)  # these hosts never become healthy
     context = ClusterContext(site.inventory, "", 1)
     for name in ("load_context", "load_cluster_context"):
         site.patch.setattr(module, name, lambda *_: context, raising=False)
     site.parts(cluster_lock, {"locks_held": nothing})
     site.parts(recorder, {"create_run_dir": site.folder})
     site.parts(engine, {"Engine.carry_out": None, "Engine.run_batches": ()})
-    for planner in (install, plan_view):
-        site.parts(planner, {"unsupported": (), "phase_statuses": []})
+    for planner in (host_requirements, plan_view):
+        site.parts(planner, {"unsupported": ()})
+    for planner in (phase_run, plan_view):
+        site.parts(planner, {"phase_statuses": []})
+    for planner in (install, phase_run, plan_view):
         site.patch.setattr(planner, "joined_hosts", all_joined)
     site.parts(joined, {"phase_statuses": []})
-    site.patch.setattr(install, "SETTLE_TIMEOUT", 0.0)  # seconds: what answers here stays as it is
     return InstallOptions(site.reports, site.path, fix=True, yes=True)
 
 
@@ -308,7 +321,8 @@ def passed(site: Site) -> preflight.PreflightResult:
 
 def install_all(site: Site) -> object:
     options = of_install(site, install)
-    site.parts(install, {"preflight.run_preflight": lambda: passed(site), "audit": site.audited})
+    site.parts(host_requirements, {"preflight.run_preflight": lambda: passed(site)})
+    site.parts(final_audit, {"audit": site.audited})
     return install.install_cluster(options)
 
 
@@ -321,13 +335,13 @@ def install_after_fix(site: Site) -> object:
     failed = preflight.PreflightResult(site.folder(), None, (row,), (), ())
     left = [failed]
     site.parts(
-        install,
+        host_requirements,
         {
             "preflight.run_preflight": lambda: left.pop() if left else passed(site),
             "apply.apply_fix": True,
-            "audit": site.audited,
         },
     )
+    site.parts(final_audit, {"audit": site.audited})
     return install.install_cluster(options)
 
 

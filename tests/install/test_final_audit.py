@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hale.apply import gates
-from hale.install import workflow
+from hale.install import final_audit, workflow
 from hale.install.options import InstallOptions
 from tests.install import factories
 
@@ -39,10 +39,10 @@ def _installed(
     cluster = Cluster(answers)
     monkeypatch.setattr(workflow, "check_reachable", lambda _: None)
     monkeypatch.setattr(workflow, "joined_hosts", lambda *_: frozenset())
-    monkeypatch.setattr(workflow, "_gate", lambda *_: True)
-    monkeypatch.setattr(workflow, "_phases", lambda *_: True)
-    monkeypatch.setattr(workflow, "_audit", cluster.audit)
-    monkeypatch.setattr(workflow, "SETTLE_INTERVAL", 0.0)
+    monkeypatch.setattr(workflow, "pass_gate", lambda *_: True)
+    monkeypatch.setattr(workflow, "run_phases", lambda *_: True)
+    monkeypatch.setattr(workflow, "audit_passes", cluster.audit)
+    monkeypatch.setattr(final_audit, "SETTLE_INTERVAL", 0.0)
     monkeypatch.setattr(gates, "cluster_problems", cluster.problems)
     typed = InstallOptions(
         reports=folder / "reports",
@@ -66,7 +66,7 @@ def test_it_waits_until_the_cluster_is_healthy_and_says_for_what(
 def test_a_cluster_that_does_not_become_healthy_is_judged_as_it_is(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(workflow, "SETTLE_TIMEOUT", 0.2)
+    monkeypatch.setattr(final_audit, "SETTLE_TIMEOUT", 0.2)
     ok, cluster = _installed([[DOWN]], monkeypatch, tmp_path)
     assert not ok
     assert cluster.audits == [1]

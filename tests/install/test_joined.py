@@ -16,7 +16,8 @@ from hale.apply import gates
 from hale.apply.gates import GateClosed
 from hale.apply.journal import Journal
 from hale.apply.worker_gate import WorkerGate
-from hale.install import joined, plan_view, planning, scheduler, workflow
+from hale.install import joined, phase_run, plan_view, planning, scheduler, workflow
+from hale.install.install_run import InstallRun
 from hale.install.joined import InstallAborted, JoinedGate, confirm_changes
 from hale.install.options import InstallOptions
 from hale.install.phase import Observations, PhaseProblem
@@ -52,6 +53,13 @@ def ask(
     confirm_changes(
         options, factories.made(tmp_path), SessionPool({}), console, ["runtime"], {"m1", "w2"}
     )
+
+
+def run_of(folder: Path, sessions: SessionPool) -> InstallRun:
+    """A run of `invoke install` without options."""
+    standard = loader.load_standard(ROOT / "standard")
+    options = InstallOptions(reports=folder)
+    return InstallRun(options, None, standard, factories.made(folder), sessions, folder, Console())
 
 
 def test_without_a_terminal_nothing_is_changed_unless_yes(
@@ -95,24 +103,14 @@ def test_who_has_joined_is_read_again_under_the_lock(
         assert held
         return frozenset(now)
 
-    monkeypatch.setattr(workflow, "exempt_phases", lambda *_: frozenset())
-    monkeypatch.setattr(workflow, "confirm_changes", lambda *_: frozenset())
-    monkeypatch.setattr(workflow, "locked_run", locked)
-    monkeypatch.setattr(workflow, "joined_hosts", joined_now)
-    monkeypatch.setattr(workflow, "Engine", lambda *_: pytest.fail("a phase runs"))
-    site = factories.made(tmp_path)
-    standard = loader.load_standard(ROOT / "standard")
+    monkeypatch.setattr(phase_run, "exempt_phases", lambda *_: frozenset())
+    monkeypatch.setattr(phase_run, "confirm_changes", lambda *_: frozenset())
+    monkeypatch.setattr(phase_run, "locked_run", locked)
+    monkeypatch.setattr(phase_run, "joined_hosts", joined_now)
+    monkeypatch.setattr(phase_run, "Engine", lambda *_: pytest.fail("a phase runs"))
     with pytest.raises(UserError, match=r"^nothing was changed: .* joined or left a cluster"):
-        workflow._phases(
-            InstallOptions(tmp_path),
-            None,
-            site,
-            standard,
-            SessionPool({}),
-            tmp_path,
-            Console(),
-            ["runtime"],
-            frozenset({"m1", "m2"}),
+        phase_run.run_phases(
+            run_of(tmp_path, SessionPool({})), ["runtime"], frozenset({"m1", "m2"})
         )
 
 
@@ -221,20 +219,17 @@ def test_the_gate_judges_the_masters_that_have_joined(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    site = factories.made(tmp_path)
     requested: list[list[str]] = []
     begun = frozenset({("readyz", "m1")})
-    monkeypatch.setattr(workflow, "unfinished", lambda *_: begun)
+    monkeypatch.setattr(phase_run, "unfinished", lambda *_: begun)
 
     def health(inventory: Any, standard: Any, sessions: Any, hosts: list[str]) -> list[str]:
         requested.append(hosts)
         return ["x"]
 
     monkeypatch.setattr(gates, "health_problems", health)
-    made = workflow._joined_gate(
-        InstallOptions(reports=tmp_path),
-        site,
-        loader.load_standard(ROOT / "standard"),
+    made = phase_run._joined_gate(
+        run_of(tmp_path, SessionPool({})),
         SessionPool({}),
         cast("Journal", None),
         ["readyz"],
@@ -488,10 +483,10 @@ def test_install_and_its_plan_leave_hosts_alone_by_phase(
     for module in (workflow, plan_view):
         monkeypatch.setattr(module, "check_reachable", lambda _: None)
         monkeypatch.setattr(module, "joined_hosts", lambda *_: ALL - {"w2"})
-        monkeypatch.setattr(module, "unsupported", lambda *_: ())
-    monkeypatch.setattr(workflow, "_gate", lambda *_: True)
+    monkeypatch.setattr(plan_view, "unsupported", lambda *_: ())
+    monkeypatch.setattr(workflow, "pass_gate", lambda *_: True)
     monkeypatch.setattr(plan_view, "_print_gate", lambda *_: None)
-    monkeypatch.setattr(workflow, "confirm_changes", note)
+    monkeypatch.setattr(phase_run, "confirm_changes", note)
     monkeypatch.setattr(plan_view, "phase_statuses", note)
     for run in (workflow.install_cluster, plan_view.print_plan):
         with pytest.raises(Noted):

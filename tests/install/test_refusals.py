@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hale.install import plan_view, preflight, refusals, workflow
+from hale.install import host_requirements, plan_view, preflight, refusals, workflow
 from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
 from hale.install.phase import Observations
@@ -100,6 +100,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstallOptions:
     for module in (workflow, plan_view):
         monkeypatch.setattr(module, "check_reachable", lambda _: None)
         monkeypatch.setattr(module, "joined_hosts", lambda *_: frozenset())
+    for module in (host_requirements, plan_view):
         monkeypatch.setattr(module, "unsupported", lambda *_: (TOO_OLD,))
     return InstallOptions(reports=tmp_path / "reports", inventory=inventory)
 
@@ -108,7 +109,7 @@ def test_the_gate_refuses_before_it_changes_or_audits(
     refused: InstallOptions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(preflight, "run_preflight", lambda *_: pytest.fail("the hosts are audited"))
-    monkeypatch.setattr(workflow, "_phases", lambda *_: pytest.fail("a phase runs"))
+    monkeypatch.setattr(workflow, "run_phases", lambda *_: pytest.fail("a phase runs"))
     assert not workflow.install_cluster(refused)
     printed = capsys.readouterr().out
     assert f"✗ {TOO_OLD}" in printed

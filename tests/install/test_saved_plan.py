@@ -17,7 +17,15 @@ from invoke.program import Program
 from hale.apply import cluster_lock, journal
 from hale.apply.journal import RunState
 from hale.files import provenance
-from hale.install import plan_view, planning, preflight, saved_plan, workflow
+from hale.install import (
+    host_requirements,
+    phase_run,
+    plan_view,
+    planning,
+    preflight,
+    saved_plan,
+    workflow,
+)
 from hale.install.cluster_context import ClusterContext, load_context
 from hale.install.engine import Engine, PhaseFailed
 from hale.install.joined import InstallAborted
@@ -234,10 +242,12 @@ def test_a_gate_that_is_not_open_is_none_of_the_plan(
     failed = dataclasses.replace(failed, fixable=(cast("Result", object()),))
     monkeypatch.setattr(preflight, "run_preflight", lambda *_: failed)
     monkeypatch.setattr(preflight, "render", lambda rows: ["SWAP-OFF"] if rows else [])
-    monkeypatch.setattr(workflow, "unsupported", lambda *_: ())
+    monkeypatch.setattr(host_requirements, "unsupported", lambda *_: ())
     monkeypatch.setattr(workflow, "check_reachable", lambda _: None)
     monkeypatch.setattr(workflow, "joined_hosts", lambda *_: frozenset())
-    monkeypatch.setattr(workflow, "confirm", lambda _: pytest.fail("the operator is asked"))
+    monkeypatch.setattr(
+        host_requirements, "confirm", lambda _: pytest.fail("the operator is asked")
+    )
     approved = InstallOptions(tmp_path / "reports", apply=tmp_path / "plan.json", yes=True)
     assert not workflow.install_cluster(approved)
     assert "Nothing was changed: a saved plan" in capsys.readouterr().out
@@ -293,10 +303,12 @@ def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[PhaseStatus]:
     for module in (workflow, plan_view):
         monkeypatch.setattr(module, "check_reachable", lambda _: None)
         monkeypatch.setattr(module, "joined_hosts", lambda *_: frozenset())
+    monkeypatch.setattr(phase_run, "joined_hosts", lambda *_: frozenset())
+    for module in (phase_run, plan_view):
         monkeypatch.setattr(module, "exempt_phases", lambda *_: frozenset())
         monkeypatch.setattr(module, "phase_statuses", lambda *_, **__: statuses)
     monkeypatch.setattr(plan_view, "_print_gate", lambda *_: None)
-    monkeypatch.setattr(workflow, "_gate", lambda *_: True)
+    monkeypatch.setattr(workflow, "pass_gate", lambda *_: True)
     monkeypatch.setattr(cluster_lock, "locks_held", lambda *_, **__: nullcontext())
     monkeypatch.setattr(Engine, "carry_out", carry_out)
     return statuses
@@ -358,9 +370,9 @@ def test_a_phase_that_is_run_again_is_planned_and_compared_as_such(
         flags.append(again)
         return hosts
 
-    for module in (workflow, plan_view):
+    for module in (phase_run, plan_view):
         monkeypatch.setattr(module, "phase_statuses", statuses)
-    monkeypatch.setattr(workflow, "_needs", lambda *_: None)
+    monkeypatch.setattr(phase_run, "_require_dependencies", lambda *_, **__: None)
     site = factories.made(tmp_path)
     out = tmp_path / "plan.json"
     plan_view.print_plan(InstallOptions(tmp_path, site.inventory.path, phase="images", out=out))
@@ -424,7 +436,7 @@ def test_a_gate_without_a_remedy_names_no_option_that_apply_refuses(
     failed = dataclasses.replace(failed, blocking=(cast("Result", Mock(requirement="SWAP-OFF")),))
     monkeypatch.setattr(preflight, "run_preflight", lambda *_: failed)
     monkeypatch.setattr(preflight, "render", lambda rows: ["SWAP-OFF"] if rows else [])
-    monkeypatch.setattr(workflow, "unsupported", lambda *_: ())
+    monkeypatch.setattr(host_requirements, "unsupported", lambda *_: ())
     monkeypatch.setattr(workflow, "check_reachable", lambda _: None)
     monkeypatch.setattr(workflow, "joined_hosts", lambda *_: frozenset())
     for given, named in (
@@ -440,11 +452,11 @@ def test_a_gate_without_a_remedy_names_no_option_that_apply_refuses(
 def test_what_a_phase_needs_is_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = factories.made(tmp_path)
     engine = Engine(site, SessionPool({}), cast("Any", None))
-    monkeypatch.setattr(workflow, "phase_statuses", lambda *_: STATUSES[:1])
+    monkeypatch.setattr(phase_run, "phase_statuses", lambda *_: STATUSES[:1])
     with pytest.raises(UserError, match=r"Use --until images\."):
-        workflow._needs(engine, InstallOptions(tmp_path, phase="images"))
+        phase_run._require_dependencies(engine, "images", planned=False)
     with pytest.raises(UserError, match=r"Plan again, with --until images\."):
-        workflow._needs(engine, InstallOptions(tmp_path, phase="images", apply=tmp_path))
+        phase_run._require_dependencies(engine, "images", planned=True)
 
 
 @pytest.mark.parametrize("name", ["plan[prod].json", "x[/b].json", "a b.json", "$(id).json"])

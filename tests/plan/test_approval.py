@@ -25,6 +25,7 @@ from hale.install import change_page as install_page
 from hale.install import reset, saved_plan
 from hale.install import workflow as installs
 from hale.install.cluster_context import load_context
+from hale.install.install_run import InstallRun
 from hale.install.options import InstallOptions
 from hale.install.phase import PhaseProblem
 from hale.install.planning import PhaseStatus
@@ -136,8 +137,8 @@ def site(
         made.origins.append(origin)
         raise Begun
 
-    def begin_install(options: InstallOptions, *_: Any) -> None:
-        made.origins.append(options.origin)
+    def begin_install(run: InstallRun, *_: Any) -> None:
+        made.origins.append(run.options.origin)
         raise Begun
 
     monkeypatch.setattr(fixes, "_fix", begin_fix)
