@@ -28,7 +28,7 @@ def foreign_owner(lines: Sequence[str], address: str, port: int) -> str:
     lines: with the output of `listeners`. Raises Unreadable where no socket is listed for it.
     """
     found = {m[1]: m for line in lines if (m := _SOCKET.fullmatch(line)) and int(m[2], 16) == port}
-    for wanted in _spellings(address):
+    for wanted in spellings(address):
         if match := found.get(wanted):
             if match[3]:
                 return ""
@@ -38,7 +38,7 @@ def foreign_owner(lines: Sequence[str], address: str, port: int) -> str:
     raise Unreadable(f"the owner of port {port} on {address} is not in the answer")
 
 
-def _spellings(address: str) -> list[str]:
+def spellings(address: str) -> list[str]:
     """The address as /proc/net/tcp and tcp6 have it, then the addresses that mean all of them."""
     try:
         ip = ipaddress.ip_address(address)

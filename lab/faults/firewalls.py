@@ -12,6 +12,8 @@ CONFIG = "/etc/nftables.conf"
 NO_SITE = "nft delete table inet site"
 NO_FILTER = "nft delete table ip filter"
 DROPPED = "policy drop of input drops TCP port 10250 from k8s-master-01"
+REACH = "NET-REACH runtime @cluster"
+UNREACHED = fail("TCP port 10250 of k8s-node-01 gives no answer to k8s-master-01, k8s-master-02 a")
 
 
 def _site(*without: int) -> str:
@@ -26,7 +28,7 @@ FAULTS = (
         "a firewall of nftables without the kubelet's port",
         "k8s-node-01",
         f"{{ {_site(10250)}}} | nft -f -",
-        {"FW-NFTABLES runtime": fail(DROPPED)},
+        {"FW-NFTABLES runtime": fail(DROPPED), REACH: UNREACHED},
         undo=NO_SITE,
     ),
     HostFault(
@@ -36,6 +38,7 @@ FAULTS = (
         {
             "FW-NFTABLES persisted": fail(DROPPED),
             "FW-NFTABLES runtime": fail(DROPPED),
+            REACH: UNREACHED,
         },
         files=(CONFIG, "/etc/systemd/system/sysinit.target.wants/nftables.service"),
         reboot=True,
@@ -65,7 +68,8 @@ FAULTS = (
         {
             "FW-IPTABLES runtime": fail(
                 "--dport 2379 -j DROP drops TCP port 2379 from k8s-master-01"
-            )
+            ),
+            REACH: fail("TCP port 2379 of k8s-master-02 gives no answer to k8s-master-01:"),
         },
         undo=NO_FILTER,
     ),
@@ -83,6 +87,7 @@ FAULTS = (
         {
             "FW-IPTABLES persisted": fail("/etc/iptables/rules.v4:6 (-A INPUT -j REJECT"),
             "FW-IPTABLES runtime": fail("-A INPUT -j REJECT"),
+            REACH: fail("and k8s-master-03: No route to host"),
         },
         files=(
             "/etc/iptables",

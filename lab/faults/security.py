@@ -8,6 +8,11 @@ from lab.faults.fault import ExpectedResult, HostFault, fail
 WALL = "k8s-node-02"
 OFF = load_script(Path(__file__).with_name("firewalld_off.sh"))
 UNMASK = "systemctl --quiet unmask firewalld"
+# It is there before its rules are.
+RULES = "for n in $(seq 300); do firewall-cmd -q --state && exit; sleep 0.1; done; exit 1"
+CUT_OFF = {
+    "NET-REACH runtime @cluster": fail("TCP port 10250 of k8s-node-02 is not reached from k8s-m")
+}
 
 SELINUX = "k8s-master-03"
 # The lab's kernel has no SELinux; the arguments of the boots to come say that theirs has.
@@ -37,21 +42,22 @@ FAULTS = (
     # --- FW-FIREWALLD ---
     wall(
         "firewalld enabled and running, as Debian leaves it",
-        f"{UNMASK}; systemctl --quiet enable --now firewalld",
+        f"{UNMASK}; systemctl --quiet enable --now firewalld; {RULES}",
         {
+            **CUT_OFF,
             "FW-FIREWALLD runtime": fail("firewalld runs as process"),
             "FW-FIREWALLD persisted": fail("has multi-user.target start it"),
         },
     ),
     wall(
         "firewalld masked but running",
-        f"{UNMASK}; systemctl start firewalld; systemctl --quiet mask firewalld",
-        {"FW-FIREWALLD runtime": fail("firewalld runs as process")},
+        f"{UNMASK}; systemctl start firewalld; systemctl --quiet mask firewalld; {RULES}",
+        {**CUT_OFF, "FW-FIREWALLD runtime": fail("firewalld runs as process")},
     ),
     wall(
         "firewalld running outside of systemd",
-        "nohup /usr/sbin/firewalld --nofork >/dev/null 2>&1 & sleep 2",
-        {"FW-FIREWALLD runtime": fail("outside of systemd")},
+        f"nohup /usr/sbin/firewalld --nofork >/dev/null 2>&1 & {RULES}",
+        {**CUT_OFF, "FW-FIREWALLD runtime": fail("outside of systemd")},
     ),
     HostFault(
         "firewalld's program named by another one's argument",

@@ -7,6 +7,7 @@ from lab.faults import (
     hosts,
     kernel,
     limits,
+    network,
     security,
     services,
     swap,
@@ -17,6 +18,7 @@ from lab.faults.fault import HostFault
 FAULTS: tuple[HostFault, ...] = (
     *cluster.FAULTS,
     *hosts.FAULTS,
+    *network.FAULTS,
     *security.FAULTS,
     *firewalls.FAULTS,
     *swap.FAULTS,

@@ -2,6 +2,7 @@
 
 from facts.parsers import vip_config
 from lab.faults.fault import fail, unknown
+from lab.faults.network import REACH
 from tests.cluster.faults.fault import (
     EVERY,
     FIRST,
@@ -126,6 +127,8 @@ BALANCER_FAULTS = (
             "HA-LB-BACKENDS runtime": fail(f"{FIRST} is down for it"),
             # Which interface leads to the other masters is not known to it.
             "FW-IPTABLES runtime": unknown("perhaps: -A OUTPUT -o eth0 -p tcp"),
+            # A reset may be the other host's own.
+            REACH: unknown(f"TCP port 6443 of {FIRST} refuses {SECOND}, and a process listens"),
         },
     ),
     ClusterFault(

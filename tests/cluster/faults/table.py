@@ -6,6 +6,7 @@ from tests.cluster.faults import (
     dashboard,
     endpoint,
     ingress,
+    network,
     nodes,
     reboots,
 )
@@ -14,6 +15,7 @@ from tests.cluster.faults.fault import ClusterFault
 FAULTS: tuple[ClusterFault, ...] = (
     *endpoint.FAULTS,
     *nodes.FAULTS,
+    *network.FAULTS,
     *ingress.FAULTS,
     *dashboard.FAULTS,
     *certificates.FAULTS,
