@@ -8,10 +8,9 @@ what is on disk.
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
-from hale.apply import journal
+from hale.apply import journal, rehearsal
 from hale.apply.journal import (
     HostFinished,
     InstallStepDone,
@@ -51,11 +50,13 @@ from hale.report.change.model import (
     HostTrial,
     Operation,
     Outcome,
+    Rehearsal,
     Reversal,
     TrialState,
 )
 from hale.report.change.words import trial_sentence
 from hale.report.jinja import utc
+from hale.report.times import seconds_between
 
 STATES = {
     RunState.RUNNING: ChangeState.RUNNING,
@@ -106,9 +107,16 @@ def build(folder: Path) -> ChangeReport:
         events=tuple(events(folder)) if history else (),
         reversal=Reversal.UNDO if history else Reversal.NOT_NEEDED,
         revert=f"invoke undo {folder.name}" if history else "",
+        rehearsal=rehearsal.find(folder.parent, made, folder.name)
+        if kind is Operation.FIX
+        else None,
         trials=tuple(_trials(history)) if history else (),
         links=(*_undone_page(folder, header), *page.links(folder)),
     )
+
+
+def _rehearsal(folder: Path, made: Plan) -> Rehearsal | None:
+    return rehearsal.find(folder.parent, made, folder.name)
 
 
 def _trials(history: RunHistory) -> Iterator[HostTrial]:
@@ -216,20 +224,12 @@ def _ended(begun: StepStarted, done: StepDone, host: HostFinished | None) -> Ste
     """A step with both entries. Recovery writes its own after the host's, or without one."""
     recovered = host is None or done.at > host.at
     if done.undo or not recovered:
-        return StepEnding(Outcome.DONE, seconds=duration(begun.at, done.at))
+        return StepEnding(Outcome.DONE, seconds=seconds_between(begun.at, done.at))
     change = begun.step.change
     has_inverse = Impact.IRREVERSIBLE not in change.effects and not (
         isinstance(change, UnitChange) and change.action is UnitAction.DISABLE
     )
     return StepEnding(Outcome.NOT_APPLIED if has_inverse else Outcome.NOT_KNOWN)
-
-
-def duration(started: str, ended: str) -> float | None:
-    """Seconds between two times of a journal; None where one is none."""
-    try:
-        return (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
-    except ValueError:
-        return None
 
 
 def events(folder: Path) -> Iterator[ChangeEvent]:
@@ -265,7 +265,7 @@ def _event(entry: journal.Entry, begun: StepStarted | None) -> ChangeEvent | Non
         case StepStarted():
             return ChangeEvent(entry.at, EventKind.BEGUN, entry.host, title)
         case StepDone():
-            seconds = duration(begun.at, entry.at) if begun else None
+            seconds = seconds_between(begun.at, entry.at) if begun else None
             return ChangeEvent(entry.at, EventKind.ENDED, entry.host, title, seconds=seconds)
         case StepSkipped():
             what = f"step {entry.number}: {entry.state.value}"

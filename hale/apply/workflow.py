@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hale.apply import change_page, journal, sealing, trial
+from hale.apply import change_page, journal, rehearsal, sealing, trial
 from hale.apply.console import (
     confirm_plan,
     print_author,
@@ -37,6 +37,7 @@ from hale.plan.approval import PlanOrigin, SavedPlan
 from hale.plan.plan import Plan
 from hale.report.audits import audit
 from hale.report.change import page
+from hale.report.change.model import Rehearsal
 from hale.ssh import SessionPool
 from hale.ssh.inventory_targets import targets_of
 from hale.standard import loader
@@ -116,11 +117,12 @@ def _fix(
 
 @dataclass(frozen=True)
 class FixPlan:
-    """A plan, the audit that it was made from, and its batches in words."""
+    """A plan, the audit that it was made from, its batches in words, and its undo's rehearsal."""
 
     plan: Plan
     before: Results
     order: tuple[str, ...]
+    rehearsal: Rehearsal | None = None
 
     def save(self, path: Path) -> Path:
         """Save the plan to that file, and its page beside it; returns the page's path.
@@ -129,7 +131,7 @@ class FixPlan:
         """
         approval.void(path)
         plan.save_plan(self.plan, path)
-        return plan_page.save_page(self.plan, path, self.before, self.order)
+        return plan_page.save_page(self.plan, path, self.before, self.order, self.rehearsal)
 
 
 def plan_fix(options: ApplyOptions, only: Sequence[str]) -> FixPlan:
@@ -139,7 +141,7 @@ def plan_fix(options: ApplyOptions, only: Sequence[str]) -> FixPlan:
         audited = _audit_before(options, only, selected, sessions)
         made = planner.build_plan(audited, sessions, only)
     order = print_plan(made, cluster_membership(audited.audit), options)
-    return FixPlan(made, audited.results, order)
+    return FixPlan(made, audited.results, order, rehearsal.find(options.reports, made))
 
 
 @dataclass(frozen=True)

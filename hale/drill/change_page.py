@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from hale.apply.change_page import duration, load_audit
+from hale.apply.change_page import load_audit
 from hale.apply.reporter import Reporter
 from hale.drill import journal
 from hale.drill.journal import (
@@ -41,6 +41,7 @@ from hale.report.change.model import (
     Outcome,
     Reversal,
 )
+from hale.report.times import seconds_between
 
 _STATES = {
     DrillState.RUNNING: ChangeState.RUNNING,
@@ -118,7 +119,7 @@ def _action(injected: FaultInjected, since: Sequence[Entry]) -> ChangeAction:
         outcome=Outcome.DONE if reverted else Outcome.NOT_REVERTED,
         reason=fault.method,
         effects=(Impact.DISRUPTS_TRAFFIC,),
-        seconds=duration(injected.at, reverted.at) if reverted else None,
+        seconds=seconds_between(injected.at, reverted.at) if reverted else None,
     )
 
 

@@ -23,16 +23,24 @@ from hale.report.change.model import (
     ManualTask,
     Operation,
     Outcome,
+    Rehearsal,
 )
 
 
-def save_page(made: Plan, saved: Path, before: Results, order: Sequence[str]) -> Path:
+def save_page(
+    made: Plan,
+    saved: Path,
+    before: Results,
+    order: Sequence[str],
+    rehearsal: Rehearsal | None = None,
+) -> Path:
     """Write the page beside the plan's file; returns its path. Raises UserError.
 
     before: the audit that the plan was made from. order: the batches, as gates.render_batches.
     """
     path = page.beside(saved)
-    page.save(planned_change(made, saved, before, order), path)
+    planned = planned_change(made, saved, before, order)
+    page.save(replace(planned, rehearsal=rehearsal), path)
     return path
 
 

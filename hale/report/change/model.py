@@ -181,6 +181,16 @@ class HostTrial:
 
 
 @dataclass(frozen=True)
+class Rehearsal:
+    """A complete undo of the same changes. run: its folder's name. seconds: without its audits."""
+
+    run: str
+    at: str
+    seconds: float
+    hosts: int
+
+
+@dataclass(frozen=True)
 class ChangeEvent:
     """A line of the timeline. what: the step or phase; detail: a reason, or a host's message."""
 
@@ -238,6 +248,7 @@ class ChangeReport:
     comparison: BeforeAndAfter | None = None
     events: tuple[ChangeEvent, ...] = ()
     reversal: Reversal = Reversal.NOT_NEEDED
+    rehearsal: Rehearsal | None = None
     revert: str = ""
     apply: str = ""
     order: tuple[str, ...] = ()

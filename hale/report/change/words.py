@@ -11,6 +11,7 @@ from hale.report.change.model import (
     Operation,
     Outcome,
     PlanSource,
+    Rehearsal,
     Reversal,
     SignatureCheck,
     TrialState,
@@ -395,10 +396,21 @@ _REVERSALS = {
 
 
 def reversal(report: ChangeReport) -> str:
-    """How the change is undone, in a sentence."""
+    """How the change is undone, and how long that took in rehearsal."""
+    return _reversal(report) + _rehearsed(report.rehearsal)
+
+
+def _reversal(report: ChangeReport) -> str:
     if report.state is ChangeState.PLANNED and report.kind is Operation.FIX:
         return (
             "`invoke undo RUN` restores the files, modes, owners, units and kernel values of "
             "before the run; RUN is the folder that the run prints."
         )
     return _REVERSALS[report.reversal]
+
+
+def _rehearsed(found: Rehearsal | None) -> str:
+    if found is None:
+        return ""
+    where = f"on {_count(found.hosts, 'host')} in {found.seconds:.1f} s"
+    return f" Rehearsed: {found.run} undid the same changes {where}, at {utc(found.at)}."
