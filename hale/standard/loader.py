@@ -1,38 +1,8 @@
-"""The baseline: what must be true, as TOML, one file a chapter.
-
-A file is `standard/NN-name.toml`: `chapter` and `title`, then one table a requirement,
-
-    [SWAP-OFF]
-    title = "Swap is off"
-    subject = "swap"            # facts/swap.py reads it, checks/test_swap.py judges it
-    role = "all"                # all, masters, workers, or cluster (judged once …)
-    reads = "masters"           # (… from these hosts; all by default)
-    severity = "critical"       # critical, major or minor
-    profile = "baseline"        # or "extended": beyond the baseline
-    guards = ["change"]         # what a cluster that fails it must not get: "change", "drill"
-    preflight = true            # hosts must meet it before an install begins
-    why = "The kubelet refuses to start …"
-    [SWAP-OFF.aspects]          # what must be true, aspect by aspect, for people
-    runtime = "no swap is active"
-    [SWAP-OFF.parameters]       # limits and values; their types are the subject's Parameters
-    [MOD-IP-VS.shared]          # parameters that are another requirement's, with its overrides
-    mode = "CMP-KUBE-PROXY"
-    [[TIME-SYNC.references]]    # rules of published benchmarks about the same thing
-    benchmark = "CIS Debian Linux 12 Benchmark"
-    id = "2.3.1.1"
-    title = "Ensure a single time synchronization daemon is in use"
-    relation = "equivalent"     # equivalent, partial or conflicting
-
-`{name}` in an aspect's text stands for a parameter, or for `vip`, `vip_port`, `vip_names`.
-`[[SWAP-OFF.versions]]` and `[[SWAP-OFF.values]]` state which versions of Kubernetes or of a system
-have the requirement or a value: hale/standard/lifetimes.py.
-"""
+"""The baseline, read from standard/, and its parameters with the overrides of an inventory."""
 
 import difflib
 import hashlib
-import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,23 +11,21 @@ import tomli
 from msgspec import Struct
 
 from hale.files import regular
-from hale.files.toml import parse_toml
 from hale.inventory.ini import OVERRIDE_PREFIX, OWN_VARIABLES, Host, Inventory, Variable
 from hale.model.errors import Location, UserError
 from hale.model.lifetime import KUBERNETES, Versions
 from hale.model.requirement import (
-    Aspect,
     Guard,
     Override,
     Profile,
-    Reference,
     Requirement,
     Role,
-    Severity,
     current_profile,
 )
 from hale.standard import lifetimes, subjects
-from hale.standard.places import header, invalid, locate
+from hale.standard.chapter import is_finite, parse_chapter
+
+MOST = regular.MIB  # of a chapter
 
 
 class Standard(Struct, frozen=True):
@@ -100,7 +68,7 @@ def load_standard(folder: Path) -> Standard:
                 f"cannot read the baseline: {error.strerror}.", Location(path)
             ) from None
         digest.update(f"{path.name}\0{len(raw)}\0".encode() + raw)
-        for requirement in _parse_chapter(path, raw):
+        for requirement in parse_chapter(path, raw):
             other = by_id.setdefault(requirement.id, requirement)
             if other is not requirement:
                 raise UserError(
@@ -133,128 +101,6 @@ def _check_shared(requirement: Requirement, by_id: Mapping[str, Requirement]) ->
                 f"{requirement.id}: {name} is shared with {owner}: state its values there.",
                 requirement.where,
             )
-
-
-class _Table(msgspec.Struct, forbid_unknown_fields=True):
-    """One requirement as the file has it."""
-
-    title: str
-    subject: str
-    role: str
-    severity: str
-    aspects: dict[str, str]
-    reads: str = "all"
-    profile: str = "baseline"
-    why: str = ""
-    guards: tuple[str, ...] = ()
-    preflight: bool = False
-    parameters: dict[str, Any] = {}
-    shared: dict[str, str] = {}
-    versions: list[lifetimes.LifetimeTable] = []
-    values: list[lifetimes.ValueTable] = []
-    references: tuple[Reference, ...] = ()
-
-
-def _parse_chapter(path: Path, raw: bytes) -> list[Requirement]:
-    text, document = parse_toml(path, raw)
-    chapter = document.pop("chapter", None)
-    if type(chapter) is not int:
-        at = locate(path, text, "", "chapter").line or 1
-        raise UserError("`chapter = <number>` must stand first.", Location(path, at))
-    if not isinstance(document.pop("title", None), str):
-        at = locate(path, text, "", "title").line or 1
-        raise UserError('`title = "…"` must stand first.', Location(path, at))
-    return [_requirement(path, text, chapter, *entry) for entry in document.items()]
-
-
-def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> Requirement:
-    where = header(path, text, name)
-    if not isinstance(table, dict) or not re.fullmatch(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)+", name):
-        raise UserError(f"{name!r}: a requirement is a table like [SWAP-OFF].", where)
-    aspects = table.get("aspects")
-    for aspect, statement in aspects.items() if isinstance(aspects, dict) else ():
-        if not isinstance(statement, str):
-            at = locate(path, text, f"{name}.aspects", aspect)
-            raise UserError(f"{aspect}: what must be true, as a text.", at)
-    try:
-        stated = msgspec.convert(table, _Table)
-    except msgspec.ValidationError as error:
-        raise invalid(path, text, name, error) from None
-    choices: tuple[tuple[str, str, Iterable[str]], ...] = (
-        ("role", stated.role, Role),
-        ("reads", stated.reads, [r for r in Role if r is not Role.CLUSTER]),
-        ("severity", stated.severity, Severity),
-        ("profile", stated.profile, Profile),
-        *(("guards", action, Guard) for action in stated.guards),
-    )
-    for key, value, known in choices:
-        if value not in tuple(known):
-            raise UserError(
-                f"{key} = {value!r}: known are {', '.join(known)}.", locate(path, text, name, key)
-            )
-    subject_at = locate(path, text, name, "subject")
-    try:
-        subjects.load_subject(stated.subject)
-    except subjects.UnknownSubject as error:
-        raise UserError(str(error), subject_at) from None
-    if not stated.aspects:
-        raise UserError(f"{name} names no aspect.", where)
-    if stated.guards and "runtime" not in stated.aspects:
-        raise UserError(
-            f"{name} guards nothing: only a runtime aspect can.",
-            locate(path, text, name, "guards"),
-        )
-    if stated.guards and stated.profile != Profile.BASELINE:
-        raise UserError(
-            f"{name} guards nothing: only a requirement of the {Profile.BASELINE} can.",
-            locate(path, text, name, "guards"),
-        )
-    for aspect in stated.aspects:
-        at = locate(path, text, f"{name}.aspects", aspect)
-        if aspect not in tuple(Aspect):
-            raise UserError(f"{aspect!r}: known aspects are {', '.join(Aspect)}.", at)
-        if aspect != Aspect.DRILL and subjects.reader(stated.subject, aspect) is None:
-            raise UserError(f"facts/{stated.subject}.py has no read_{aspect}().", at)
-    try:
-        parameter_types = subjects.parameters_class(stated.subject)
-        parameters = msgspec.convert(stated.parameters, parameter_types)
-        unknown = set(stated.parameters) - set(parameter_types.__struct_fields__)
-        if unknown:
-            raise UserError(
-                f"{name} has no parameter {min(unknown)!r}.",
-                locate(path, text, f"{name}.parameters", min(unknown)),
-            )
-    except msgspec.ValidationError as error:
-        raise invalid(path, text, f"{name}.parameters", error) from None
-    for key, value in stated.parameters.items():
-        if not _finite(value):
-            raise UserError(
-                f"{name}: {key} = {value}: a limit is a finite number.",
-                locate(path, text, f"{name}.parameters", key),
-            )
-    return Requirement(
-        id=name,
-        chapter=chapter,
-        title=stated.title,
-        subject=stated.subject,
-        role=Role(stated.role),
-        reads=Role(stated.reads),
-        severity=Severity(stated.severity),
-        profile=Profile(stated.profile),
-        why=stated.why,
-        aspects={Aspect(aspect): text for aspect, text in stated.aspects.items()},
-        parameters=parameters,
-        where=where,
-        guards=tuple(Guard(action) for action in stated.guards),
-        preflight=stated.preflight,
-        shared=stated.shared,
-        lifetimes=lifetimes.lifetimes(path, text, name, stated.versions),
-        values=lifetimes.values(path, text, name, stated.subject, parameters, stated.values),
-        references=stated.references,
-    )
-
-
-MOST = regular.MIB  # of a chapter
 
 
 def parameters_of(
@@ -338,16 +184,7 @@ def _coerce(variable: Variable, name: str, requirement: Requirement) -> Any:
         except msgspec.ValidationError as error:
             why = why or str(error)
             continue
-        if _finite(value):
+        if is_finite(value):
             return value
         why = why or "a limit is a finite number"
     raise UserError(f"{requirement.id}: {name} = {text!r}: {why}.", variable.where)
-
-
-def _finite(value: Any) -> bool:
-    """Whether no number in it is nan or inf: nothing is above nan, and everything below inf."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, Mapping):
-        return all(map(_finite, value.values()))
-    return not isinstance(value, list | tuple) or all(map(_finite, value))
