@@ -41,59 +41,91 @@ def log_in(
     and with sudo at most connect_timeout seconds after the login; somewhat later if another shell
     is there.
     """
+    login = _Login(process, target, token, stop)
     limit = target.connect_timeout + _GRACE
     began = time.monotonic()
-    mark = token.encode("ascii")
-    login_line = re.compile(rb"%s login (.*)\n" % mark)
-    shell_line = re.compile(rb"%s shell (.*)\n" % mark)
-    shell_mark = mark + b"\n"
-    prompt = password_prompt(token).encode("ascii")
-    login_user: str | None = None
-    password_sent = False
-
-    def refused(waited: float | None, wrong_password: bool = False) -> HostUnreachable:
-        if target.become and login_user not in (None, target.become_user):
-            return BecomeFailed(
-                client.become_failure(target, bytes(process.err), waited, wrong_password)
-            )
-        # nologin(8) explains itself on standard output.
-        output = bytes(process.err) or bytes(process.out)
-        missing = waited is not None and login_user is None
-        other = _replaced_by(process, target, token, stop) if missing else ""
-        return HostUnreachable(client.login_failure(target, process.log(), output, waited, other))
-
     while not stop():
-        if login_user is None and (found := login_line.search(process.out)):
-            login_user = found[1].decode("utf-8", "replace")
-            if client.host_key_changed(process.log()) and not target.any_host_key:
-                raise HostUnreachable(client.changed_key(target))
-            if target.become:
-                # sudo has its own timeout: PAM delays a wrong password for seconds.
-                began = time.monotonic()
-        if login_user is not None and (ready := shell_line.search(process.out)):
-            at = process.err.find(shell_mark)
-            if at >= 0:
-                effective_user = ready[1].decode("utf-8", "replace")  # before the `del`
-                del process.out[: ready.end()], process.err[: at + len(shell_mark)]
-                return LoginResult(login_user, effective_user, client.host_key(process.log()))
-        if target.become_password is not None and (at := process.err.find(prompt)) >= 0:
-            if password_sent:
-                raise refused(None, wrong_password=True)
-            if client.host_key(process.log()) is None:
-                raise BecomeFailed(client.unverified_password(target))
-            password_sent = True
-            del process.err[: at + len(prompt)]
-            process.to_send += target.become_password.encode() + b"\n"
+        if login.user is None and login.read_user() and target.become:
+            # sudo has its own timeout: PAM delays a wrong password for seconds.
+            began = time.monotonic()
+        if login.user is not None and (result := login.read_shell()):
+            return result
+        if target.become_password is not None:
+            login.answer_prompt(target.become_password)
         if process.ended:
-            raise refused(None)
+            raise login.failure(None)
         remaining = began + limit - time.monotonic()
         if remaining <= 0:
-            raise refused(time.monotonic() - began)
+            raise login.failure(time.monotonic() - began)
         for stream in (process.out, process.err):
             if len(stream) > MAX_BANNER:
                 del stream[: -MAX_BANNER // 2]
         process.pump(remaining)
     return None
+
+
+class _Login:
+    """A login under way. user: who has logged in; None until the host has named it.
+
+    token: starts each line of the host that is meant for us (remote_shell.sh). The methods raise
+    HostUnreachable or BecomeFailed.
+    """
+
+    def __init__(
+        self, process: SshProcess, target: Target, token: str, stop: Callable[[], bool]
+    ) -> None:
+        self.user: str | None = None
+        self._process, self._target, self._token, self._stop = process, target, token, stop
+        self._mark = token.encode("ascii")
+        self._prompt = password_prompt(token).encode("ascii")
+        self._password_sent = False
+
+    def read_user(self) -> bool:
+        """Whether the host has named the user, with the key that is known for it."""
+        line = re.search(rb"%s login (.*)\n" % self._mark, self._process.out)
+        if line is None:
+            return False
+        if client.host_key_changed(self._process.log()) and not self._target.any_host_key:
+            raise HostUnreachable(client.changed_key(self._target))
+        self.user = line[1].decode("utf-8", "replace")
+        return True
+
+    def read_shell(self) -> LoginResult | None:
+        """The result once the shell is there on both streams; what they had until then is gone."""
+        process, mark = self._process, self._mark + b"\n"
+        line = re.search(rb"%s shell (.*)\n" % self._mark, process.out)
+        at = process.err.find(mark)
+        if line is None or at < 0 or self.user is None:
+            return None
+        effective_user = line[1].decode("utf-8", "replace")  # before the `del`
+        del process.out[: line.end()], process.err[: at + len(mark)]
+        return LoginResult(self.user, effective_user, client.host_key(process.log()))
+
+    def answer_prompt(self, password: str) -> None:
+        """Give sudo its password once, if it asks for it."""
+        at = self._process.err.find(self._prompt)
+        if at < 0:
+            return
+        if self._password_sent:
+            raise self.failure(None, wrong_password=True)
+        if client.host_key(self._process.log()) is None:
+            raise BecomeFailed(client.unverified_password(self._target))
+        self._password_sent = True
+        del self._process.err[: at + len(self._prompt)]
+        self._process.to_send += password.encode() + b"\n"
+
+    def failure(self, waited: float | None, wrong_password: bool = False) -> HostUnreachable:
+        """Why there is no shell. waited: seconds until the limit; None if ssh or sudo ended."""
+        process, target = self._process, self._target
+        if target.become and self.user not in (None, target.become_user):
+            return BecomeFailed(
+                client.become_failure(target, bytes(process.err), waited, wrong_password)
+            )
+        # nologin(8) explains itself on standard output.
+        output = bytes(process.err) or bytes(process.out)
+        missing = waited is not None and self.user is None
+        other = _replaced_by(process, target, self._token, self._stop) if missing else ""
+        return HostUnreachable(client.login_failure(target, process.log(), output, waited, other))
 
 
 def _replaced_by(process: SshProcess, target: Target, token: str, stop: Callable[[], bool]) -> str:

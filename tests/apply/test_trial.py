@@ -77,7 +77,7 @@ class Trial:
         assert state(self.host) == "undone", outcome(self.host)
         assert self.bytes_now() == self.listing
         assert values(self.host) == self.values
-        assert not wait_until(lambda: left(self.host), PATIENCE, 0.1)
+        assert not wait_until(lambda: trial_leftovers(self.host), PATIENCE, 0.1)
 
     def bytes_now(self) -> list[str]:
         """The listing, without what a boot writes again."""
@@ -119,7 +119,7 @@ def values(host: LabHost) -> list[str]:
     return host.run(_VALUES).stdout.decode().splitlines()
 
 
-def left(host: LabHost) -> str:
+def trial_leftovers(host: LabHost) -> str:
     """What is left of a trial: units, their files, the mark."""
     return host.run(_LEFT).stdout.decode()
 
@@ -194,7 +194,7 @@ def test_confirmed_in_time(operator: Operator, host: LabHost) -> None:
     run = operator.last.name
     assert f"invoke confirm {run}" in output
     assert "ON TRIAL" in (operator.last / "change.html").read_text()
-    assert left(host)
+    assert trial_leftovers(host)
     status, output = operator.type("runs")
     assert "on trial until" in output
     host.run(f"echo net.ipv4.ip_forward=0 >>{SITE}")
@@ -205,7 +205,7 @@ def test_confirmed_in_time(operator: Operator, host: LabHost) -> None:
     status, output = operator.type("confirm", run)
     assert status == 0, output
     assert f"confirmed: {HOST}" in output
-    assert not wait_until(lambda: left(host), PATIENCE, 0.1)
+    assert not wait_until(lambda: trial_leftovers(host), PATIENCE, 0.1)
     assert "# commented by Hale" in host.run(f"cat {SITE}").stdout.decode()
     assert "confirmed on" in operator.type("runs")[1]
     status, output = operator.type("undo", run, "--yes")
@@ -233,7 +233,7 @@ def test_undone_in_time(operator: Operator, host: LabHost) -> None:
     status, output = operator.type("undo", run, "--yes")
     assert status == 0, output
     assert host.run(f"cat {SITE}").stdout == b"net.ipv4.ip_forward=0\n"
-    assert not wait_until(lambda: left(host), PATIENCE, 0.1)
+    assert not wait_until(lambda: trial_leftovers(host), PATIENCE, 0.1)
     assert state(host) == "cancelled"
     status, output = operator.type("confirm", run)
     assert (status, f"cancelled: {HOST}" in output) == (1, True), output

@@ -28,7 +28,7 @@ true
 """
 
 
-def left(cluster: Built) -> dict[str, str]:
+def leftovers(cluster: Built) -> dict[str, str]:
     output = {h.name: h.run(_LEFT).stdout.decode().strip() for h in cluster.lab.hosts}
     return {host: text for host, text in output.items() if text}
 
@@ -49,7 +49,7 @@ def until(
 
 def nothing_left(cluster: Built) -> None:
     """systemd ends a drill's units, and the connection's end its loops, a moment later."""
-    until(lambda: left(cluster) == {}, 120, lambda: left(cluster))
+    until(lambda: leftovers(cluster) == {}, 120, lambda: leftovers(cluster))
 
 
 def taken(cluster: Built, running: Running, known: set[Path]) -> journal.DrillHistory:
@@ -153,7 +153,7 @@ def test_what_a_killed_drill_took_the_next_one_gives_back(cluster: Built) -> Non
         running.kill()
     assert cluster.lab[host].run(masked).stdout == b"masked\n"
     # The client and the watchers are gone with the connections.
-    until(lambda: not any("readyz -w" in text for text in left(cluster).values()), 240)
+    until(lambda: not any("readyz -w" in text for text in leftovers(cluster).values()), 240)
     done = cluster.invoke("drill", "--revert")
     assert done.returncode == 0, done.stdout
     assert "reverting: haproxy" in done.stdout

@@ -42,7 +42,7 @@ def port(request: pytest.FixtureRequest) -> Iterator[int]:
     server.close()
 
 
-def says_nothing(peer: socket.socket) -> None:
+def silent(peer: socket.socket) -> None:
     peer.recv(1 << 16)
     time.sleep(60)
 
@@ -75,7 +75,7 @@ def hangs_in_key_exchange(peer: socket.socket) -> None:
 @pytest.mark.parametrize(
     ("port", "words"),
     [
-        (says_nothing, "timed out"),
+        (silent, "timed out"),
         (dribbles_garbage, "timed out|banner|identification"),
         (floods_garbage, "timed out|banner|identification"),
         (closes_half_way, "onnection (closed|reset).*sshd log"),

@@ -198,21 +198,21 @@ def test_no_process_remains_after_kill_9(users: Lab, user: str, become: bool) ->
     )
     look = "pgrep -fc '[s]leep 4711'"
 
-    def left(host: Lab) -> int:
+    def running(host: Lab) -> int:
         return int(host[HOST].run(look, check=False).stdout)
 
     try:
         end = time.monotonic() + 240
-        while left(users) < 2 and time.monotonic() < end:
+        while running(users) < 2 and time.monotonic() < end:
             time.sleep(0.05)
-        assert left(users) >= 2, "the command never began"
+        assert running(users) >= 2, "the command never began"
     finally:
         os.kill(client.pid, 9)
         client.wait()
     end = time.monotonic() + 120
-    while left(users) and time.monotonic() < end:
+    while running(users) and time.monotonic() < end:
         time.sleep(0.05)
-    assert left(users) == 0
+    assert running(users) == 0
     assert not users[HOST].run("ls /tmp/hale-went-on", check=False).stdout
 
 

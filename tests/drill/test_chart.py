@@ -55,7 +55,7 @@ def drill(**changed: object) -> Measurement:
     return Measurement(**(values | changed))  # type: ignore[arg-type]
 
 
-def asks(until: float = 20.0) -> list[Request]:
+def sample_requests(until: float = 20.0) -> list[Request]:
     found = []
     for n in range(int((until + 3) * 20)):
         at = n / 20 - 3
@@ -65,7 +65,7 @@ def asks(until: float = 20.0) -> list[Request]:
 
 
 def svg(**changed: object) -> ElementTree.Element:
-    return ElementTree.fromstring(str(chart.svg(drill(**changed), asks(), -3.0, 20.0)))
+    return ElementTree.fromstring(str(chart.svg(drill(**changed), sample_requests(), -3.0, 20.0)))
 
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -74,7 +74,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 def test_every_request_has_a_mark_and_failed_ones_another() -> None:
     ok, bad = (p.attrib["d"] for p in svg().iter(f"{SVG}path"))
     assert bad.count("M") == 20
-    assert ok.count("M") + bad.count("M") == len(asks())
+    assert ok.count("M") + bad.count("M") == len(sample_requests())
 
 
 def test_an_unhealthy_time_is_as_wide_as_it_was_long() -> None:
@@ -95,7 +95,7 @@ def test_a_name_is_no_markup() -> None:
     text = str(
         chart.svg(
             drill(title=EVIL, components=(Component(cast("ComponentKind", EVIL), (), ""),)),
-            asks(),
+            sample_requests(),
             -3,
             20,
         )
@@ -124,18 +124,18 @@ def test_what_lies_beyond_the_picture_is_at_its_edge() -> None:
 
 
 def test_the_line_is_low_during_downtime() -> None:
-    line = chart.sparkline(asks(), 20.0, 23)
+    line = chart.sparkline(sample_requests(), 20.0, 23)
     assert len(line.plain) == 23
     assert line.plain[3] in "▁▂"
     assert set(line.plain[5:]) == {"█"}
     assert chart.sparkline([], 20.0).plain == ""
-    assert chart.sparkline(asks()[:1], -3.0).plain == ""
+    assert chart.sparkline(sample_requests()[:1], -3.0).plain == ""
 
 
 def page(**changed: object) -> str:
     found = Results(SCHEMA, run(), [HostRecord(EVIL)], [], [])
     return drill_page.html_page(
-        found, [(drill(**changed), asks())], unhealthy=[EVIL], not_reverted=[EVIL]
+        found, [(drill(**changed), sample_requests())], unhealthy=[EVIL], not_reverted=[EVIL]
     )
 
 
@@ -177,7 +177,7 @@ def test_the_terminal_shows_no_ones_markup() -> None:
     console = Console(width=200, file=io.StringIO())
     found = Results(SCHEMA, run(), [], [], [])
     measured = drill(host="m[b]1", invalid_because="no answer of x[/b]")
-    drill_page.print_summary(console, found, [(measured, asks())])
+    drill_page.print_summary(console, found, [(measured, sample_requests())])
     console.print(live_view.progress_table("start x[/b] of m[b]1", [], 0, 0, []))
     text = cast("io.StringIO", console.file).getvalue()
     for name in ("m[b]1 ", "no answer of x[/b]", "start x[/b] of m[b]1"):

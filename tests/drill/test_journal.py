@@ -40,50 +40,50 @@ def book(folder: Path, *entries: Entry) -> Path:
     return folder
 
 
-def told(folder: Path) -> journal.DrillHistory:
-    story = journal.load_drill(folder)
-    assert story
-    return story
+def history_of(folder: Path) -> journal.DrillHistory:
+    history = journal.load_drill(folder)
+    assert history
+    return history
 
 
 def test_an_injected_fault_is_pending(tmp_path: Path) -> None:
-    story = told(book(tmp_path / "a", VIP))
-    assert story.active_faults == [VIP]
-    assert story.end is None
-    assert revert.remaining(story) == ["haproxy on the VIP owner m1 (injected at t1)"]
+    history = history_of(book(tmp_path / "a", VIP))
+    assert history.active_faults == [VIP]
+    assert history.end is None
+    assert revert.remaining(history) == ["haproxy on the VIP owner m1 (injected at t1)"]
 
 
 def test_a_reverted_fault_is_not_pending(tmp_path: Path) -> None:
     entries = (VIP, FaultReverted(FaultKind.VIP, "m1", "t"), MASTER)
-    assert told(book(tmp_path / "a", *entries)).active_faults == [MASTER]
+    assert history_of(book(tmp_path / "a", *entries)).active_faults == [MASTER]
 
 
 def test_the_last_taken_comes_back_first(tmp_path: Path) -> None:
-    assert told(book(tmp_path / "a", VIP, MASTER)).active_faults == [MASTER, VIP]
+    assert history_of(book(tmp_path / "a", VIP, MASTER)).active_faults == [MASTER, VIP]
 
 
 def test_a_fault_that_was_injected_again_is_pending_again(tmp_path: Path) -> None:
-    assert told(
+    assert history_of(
         book(tmp_path / "a", VIP, FaultReverted(FaultKind.VIP, "m1", "t"), VIP)
     ).active_faults == [VIP]
 
 
 def test_the_deployment_is_pending_until_it_is_deleted(tmp_path: Path) -> None:
     made, gone = WorkloadEvent("m2", False, "t"), WorkloadEvent("m2", True, "t")
-    assert told(book(tmp_path / "a", made)).workload_host == "m2"
-    assert told(book(tmp_path / "b", made, gone)).workload_host == ""
-    assert told(book(tmp_path / "c")).workload_host == ""
+    assert history_of(book(tmp_path / "a", made)).workload_host == "m2"
+    assert history_of(book(tmp_path / "b", made, gone)).workload_host == ""
+    assert history_of(book(tmp_path / "c")).workload_host == ""
 
 
 def test_the_last_line_that_a_crash_cut_off_does_not_count(tmp_path: Path) -> None:
     folder = book(tmp_path / "a", VIP)
     path = folder / journal.NAME
     path.write_bytes(path.read_bytes() + b'{"type":"given","part":"vip","ho')
-    assert told(folder).active_faults == [VIP]
+    assert history_of(folder).active_faults == [VIP]
     more = DrillJournal(folder, None)
     more.write(FaultReverted(FaultKind.VIP, "m1", "t"))
     more.close()
-    assert told(folder).active_faults == []
+    assert history_of(folder).active_faults == []
 
 
 def test_garbage_in_a_journal_is_an_error_with_its_line(tmp_path: Path) -> None:
@@ -106,9 +106,9 @@ def test_how_it_ended_keeps_its_saved_spelling(tmp_path: Path) -> None:
         folder = tmp_path / str(number)
         book(folder, DrillEnd(state, "t"))
         assert f'"state":"{saved}"' in (folder / journal.NAME).read_text()
-        story = journal.load_drill(folder)
-        assert story
-        assert story.state is state
+        history = journal.load_drill(folder)
+        assert history
+        assert history.state is state
 
 
 def test_a_journal_without_faults_leaves_nothing_to_revert(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def put_back(monkeypatch: pytest.MonkeyPatch, folder: Path, there: Hosts) -> lis
     writer = DrillJournal(folder, None)
     try:
         return revert.revert_all(
-            told(folder), SessionPool({}), None, writer.write, lambda host, output: None
+            history_of(folder), SessionPool({}), None, writer.write, lambda host, output: None
         )
     finally:
         writer.close()
@@ -189,7 +189,7 @@ def test_all_pending_faults_are_reverted_and_journaled(
         "rm -rf /run/hale-drill on n1",
         "rm -rf /run/hale-drill on m2",
     ]
-    assert revert.remaining(told(folder)) == []
+    assert revert.remaining(history_of(folder)) == []
 
 
 def test_a_fault_that_cannot_be_reverted_stays_pending_and_the_others_are_reverted(
@@ -200,7 +200,7 @@ def test_a_fault_that_cannot_be_reverted_stays_pending_and_the_others_are_revert
         "the control-plane node m1: m1: no route to host"
     ]
     assert "clear m2" in there.done
-    assert told(folder).active_faults == [MASTER]
+    assert history_of(folder).active_faults == [MASTER]
 
 
 def test_a_full_disk_keeps_nothing_from_being_reverted(

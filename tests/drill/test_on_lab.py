@@ -63,7 +63,7 @@ def host(lab: Lab) -> Iterator[LabHost]:
     host.reset()
 
 
-def there(host: LabHost, name: str) -> bool:
+def running(host: LabHost, name: str) -> bool:
     """Whether it runs, and not only since a moment ago."""
     unit = "haproxy.service" if name == "haproxy" else f"drill-{name}.service"
     listed = host.run(f"ps -ww -C {name} -o etimes=,cgroup=", check=False).stdout.decode()
@@ -97,32 +97,32 @@ _FILES = "ls -R /etc/kubernetes; cat /etc/kubernetes/manifests/*"
 @pytest.mark.parametrize("part", PROCESS)
 def test_what_is_taken_stays_away_and_comes_back(host: LabHost, part: FaultKind) -> None:
     outage, name = Fault(part, host.name), PROCESS[part]
-    wait(lambda: there(host, name))
+    wait(lambda: running(host, name))
     before = host.run(_FILES).stdout
     beside = others(host)
     host.run(outage.inject_script())
     assert others(host) == beside
-    assert not there(host, name)
+    assert not running(host, name)
     time.sleep(2)
-    assert not there(host, name)
+    assert not running(host, name)
     assert host.run("systemctl is-active hale-drill-undo.timer").stdout == b"active\n"
     assert others(host) == beside
     host.run(outage.revert_script())
-    wait(lambda: there(host, name))
+    wait(lambda: running(host, name))
     host.run(outage.revert_script())  # a second time there is nothing to do
-    assert there(host, name)
+    assert running(host, name)
     assert host.run(_FILES).stdout == before
-    left = host.run("systemctl is-active hale-drill-undo.timer", check=False).stdout
-    assert left == b"inactive\n"
+    leftovers = host.run("systemctl is-active hale-drill-undo.timer", check=False).stdout
+    assert leftovers == b"inactive\n"
 
 
 @pytest.mark.parametrize("part", PROCESS)
 def test_a_host_reverts_its_fault_by_itself_after_its_time(host: LabHost, part: FaultKind) -> None:
     outage, name = Fault(part, host.name), PROCESS[part]
-    wait(lambda: there(host, name))
+    wait(lambda: running(host, name))
     host.run(outage.inject_script(2))
-    assert not there(host, name)
-    wait(lambda: there(host, name))
+    assert not running(host, name)
+    wait(lambda: running(host, name))
     # Its service may still be at work: the timer is gone once that has ended.
     timer = "systemctl is-active hale-drill-undo.timer"
     wait(lambda: host.run(timer, check=False).returncode != 0)
@@ -163,7 +163,7 @@ def follow(loop: RemoteSampler, seconds: float) -> None:
         time.sleep(0.1)
 
 
-def left(lab: Lab) -> list[bytes]:
+def leftovers(lab: Lab) -> list[bytes]:
     """What there is of the client on its host: processes, and files."""
     output = lab[WORKER].run(f"pgrep -fa readyz; ls {FOLDER}", check=False).stdout
     return [line for line in output.splitlines() if b"pgrep" not in line]
@@ -202,16 +202,16 @@ def test_the_client_sends_a_request_every_50_ms_and_measures_downtime(
     assert returns - zero - 1.0 < longest.ended < back - zero + 2.5
     assert longest.failed_requests >= 10
     assert any("curl 28" in output for output in http_client.failure_counts(log.requests))
-    assert left(lab) == []
+    assert leftovers(lab) == []
 
 
 def test_a_client_ends_with_its_connection(lab: Lab, known: Inventory) -> None:
     loop = client(known)
     loop.start()
     follow(loop, 0.5)
-    assert any(b"readyz" in line for line in left(lab))
+    assert any(b"readyz" in line for line in leftovers(lab))
     loop._session.close()  # as if the operator's process had been killed
-    wait(lambda: not any(b"readyz" in line for line in left(lab)))
+    wait(lambda: not any(b"readyz" in line for line in leftovers(lab)))
 
 
 def test_a_client_without_a_ca_reports_it(lab: Lab, known: Inventory) -> None:

@@ -30,7 +30,7 @@ HEADER = DrillHeader(
 VIP = FaultInjected(FaultKind.VIP, "m1", False, "t1")
 
 
-def told(reports: Path) -> list[str]:
+def table_lines(reports: Path) -> list[str]:
     console = Console(width=200, highlight=False)
     with console.capture() as printed:
         console.print(runs.table(reports))
@@ -82,7 +82,7 @@ def test_drills_stand_among_installs_by_their_time(tmp_path: Path) -> None:
         DrillEnd(DrillState.FINISHED, "t"),
     ).close()
     drill(tmp_path / "3-drill", VIP).close()
-    assert told(tmp_path)[1:] == [
+    assert table_lines(tmp_path)[1:] == [
         "3-drill op@here m1 vip injected interrupted: vip of m1 not reverted, run `invoke drill "
         "--revert`",
         "2-install op@here m1 1 done, 0 not finished",
@@ -93,18 +93,18 @@ def test_drills_stand_among_installs_by_their_time(tmp_path: Path) -> None:
 def test_a_drill_that_goes_on_has_nothing_to_be_given_back(tmp_path: Path) -> None:
     writer = drill(tmp_path / "1-drill", VIP)
     try:
-        assert told(tmp_path)[1:] == ["1-drill op@here m1 vip injected running"]
+        assert table_lines(tmp_path)[1:] == ["1-drill op@here m1 vip injected running"]
     finally:
         writer.close()
 
 
 def test_a_drill_that_took_nothing(tmp_path: Path) -> None:
     drill(tmp_path / "1-drill", DrillEnd(DrillState.INTERRUPTED, "t")).close()
-    assert told(tmp_path)[1:] == ["1-drill op@here none no fault injected interrupted"]
+    assert table_lines(tmp_path)[1:] == ["1-drill op@here none no fault injected interrupted"]
 
 
 def test_no_runs(tmp_path: Path) -> None:
-    assert len(told(tmp_path)) == 1
+    assert len(table_lines(tmp_path)) == 1
 
 
 def test_garbage_is_reported_with_its_place(tmp_path: Path) -> None:
@@ -112,4 +112,4 @@ def test_garbage_is_reported_with_its_place(tmp_path: Path) -> None:
     path = tmp_path / "1-drill" / "drill.jsonl"
     path.write_bytes(path.read_bytes() + b"<script>\n")
     with pytest.raises(UserError, match=r"drill\.jsonl:3"):
-        told(tmp_path)
+        table_lines(tmp_path)

@@ -20,7 +20,7 @@ from tests.drill.test_chart import drill
 from tests.reports.factories import DATA
 
 
-def nobody(_: SelectedHost) -> NoReturn:
+def no_transport(_: SelectedHost) -> NoReturn:
     raise AssertionError("no host is asked")
 
 
@@ -29,10 +29,10 @@ def audit() -> Audit:
     known = ini.load_inventory(ROOT / "inventory.ini")
     chosen = tuple(SelectedHost(h) for h in known.hosts)
     stated = loader.load_standard(ROOT / "standard")
-    return Audit(known, stated, "baseline", chosen, nobody, 0.0)
+    return Audit(known, stated, "baseline", chosen, no_transport, 0.0)
 
 
-def said(audit: Audit, *drills: Measurement) -> dict[str, tuple[Verdict, str]]:
+def outcomes(audit: Audit, *drills: Measurement) -> dict[str, tuple[Verdict, str]]:
     rows, others = judge.rows(audit, drills)
     assert len(rows) + len(others) == len(audit.all_cases)
     assert all(r.aspect == "drill" and r.host == "cluster" for r in rows)
@@ -56,23 +56,25 @@ def healed(seconds: float | None, **changed: object) -> Measurement:
 
 
 def test_a_row_is_judged_by_the_drills_that_measure_it_and_no_others(audit: Audit) -> None:
-    assert set(said(audit, waited(1))) == {"HA-VIP-OWNER"}
-    assert set(said(audit, healed(50))) == {"HA-SELF-HEALING"}
-    assert set(said(audit, drill(kind=FaultKind.ETCD))) == set()
-    assert set(said(audit, waited(1), healed(50))) == {"HA-VIP-OWNER", "HA-SELF-HEALING"}
+    assert set(outcomes(audit, waited(1))) == {"HA-VIP-OWNER"}
+    assert set(outcomes(audit, healed(50))) == {"HA-SELF-HEALING"}
+    assert set(outcomes(audit, drill(kind=FaultKind.ETCD))) == set()
+    assert set(outcomes(audit, waited(1), healed(50))) == {"HA-VIP-OWNER", "HA-SELF-HEALING"}
 
 
 @pytest.mark.parametrize(
     ("seconds", "wanted"), [(0.0, Verdict.PASS), (5.0, Verdict.PASS), (5.01, Verdict.FAIL)]
 )
 def test_the_longest_wait_decides(audit: Audit, seconds: float, wanted: Verdict) -> None:
-    found, actual = said(audit, waited(0.1), waited(seconds, FaultKind.APISERVER))["HA-VIP-OWNER"]
+    found, actual = outcomes(audit, waited(0.1), waited(seconds, FaultKind.APISERVER))[
+        "HA-VIP-OWNER"
+    ]
     assert found is wanted
     assert f"downtime of {seconds:.2f} s after" in actual
 
 
 def test_a_record_that_proves_nothing_is_unknown(audit: Audit) -> None:
-    found = said(audit, waited(0.1, invalid_because="the clock jumped"))["HA-VIP-OWNER"]
+    found = outcomes(audit, waited(0.1, invalid_because="the clock jumped"))["HA-VIP-OWNER"]
     assert found == (Verdict.UNKNOWN, "vip: the clock jumped")
 
 
@@ -92,7 +94,7 @@ def test_a_record_that_proves_nothing_is_unknown(audit: Audit) -> None:
 def test_replicas_must_be_ready_without_the_host(
     audit: Audit, measured: Measurement, wanted: Verdict, why: str
 ) -> None:
-    found, actual = said(audit, measured)["HA-SELF-HEALING"]
+    found, actual = outcomes(audit, measured)["HA-SELF-HEALING"]
     assert found is wanted
     assert why in actual
 
@@ -109,7 +111,7 @@ def test_a_limit_of_the_site_counts_and_is_shown(tmp_path: Path) -> None:
     known = ini.load_inventory(path)
     chosen = tuple(SelectedHost(h) for h in known.hosts)
     stated = loader.load_standard(ROOT / "standard")
-    audit = Audit(known, stated, "baseline", chosen, nobody, 0.0)
+    audit = Audit(known, stated, "baseline", chosen, no_transport, 0.0)
     (row,), _ = judge.rows(audit, [waited(8.0)])
     assert row.verdict is Verdict.PASS
     assert row.overrides[0].value == 9.0

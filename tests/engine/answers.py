@@ -25,10 +25,10 @@ def inventory(folder: Path, *lines: str) -> Inventory:
 def audit(known: Inventory) -> Audit:
     chosen = tuple(SelectedHost(host) for host in known.hosts)
 
-    def nobody(_: SelectedHost) -> Any:
+    def no_transport(_: SelectedHost) -> Any:
         raise AssertionError("a host was asked")
 
-    return Audit(known, STANDARD, "extended", chosen, nobody, 1.0)
+    return Audit(known, STANDARD, "extended", chosen, no_transport, 1.0)
 
 
 def case_of(run: Audit, requirement: str) -> Case[Any]:

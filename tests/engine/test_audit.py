@@ -23,17 +23,17 @@ ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).parent / "data"
 
 
-def nobody(chosen: SelectedHost) -> Transport:
+def no_transport(chosen: SelectedHost) -> Transport:
     raise AssertionError(f"{chosen.host.name} was asked")
 
 
 def audit(known: Inventory, *names: str) -> Audit:
     chosen = tuple(SelectedHost(h) for h in known.hosts if not names or h.name in names)
     stated = loader.load_standard(ROOT / "standard")
-    return Audit(known, stated, "extended", chosen, nobody, 1.0)
+    return Audit(known, stated, "extended", chosen, no_transport, 1.0)
 
 
-def told(run: Audit, case: Case[Any]) -> Any:
+def fact_of(run: Audit, case: Case[Any]) -> Any:
     return parse_fact(case, run.view(case))
 
 
@@ -43,7 +43,7 @@ def test_without_evidence_every_row_that_reads_is_unreadable() -> None:
         if case.aspect == "inventory":
             continue
         with pytest.raises(Exception) as raised:  # noqa: PT011 - N-A for some roles
-            told(run, case)
+            fact_of(run, case)
         assert type(raised.value).__name__ in ("Unreadable", "NotApplicable"), case.nodeid
 
 
@@ -57,7 +57,7 @@ def test_a_row_of_the_cluster_that_no_host_tells_of(tmp_path: Path) -> None:
     for case in rows:
         if case.aspect not in ("inventory", "drill"):
             with pytest.raises(Unreadable, match="no host is in the group masters"):
-                told(run, case)
+                fact_of(run, case)
 
 
 def test_what_a_case_sees_is_parsed_once_and_every_error_kept() -> None:
@@ -75,7 +75,7 @@ def test_recorded_evidence_is_judged_without_asking() -> None:
     run = audit(ini.load_inventory(DATA / "inventory.ini"))
     run.hosts = evidence_file.load_evidence(DATA / "evidence.json").hosts
     (case,) = (c for c in run.cases if c.nodeid.endswith("runtime[k8s-node-01-SYS-IP-FORWARD]"))
-    assert told(run, case).value == 1
+    assert fact_of(run, case).value == 1
 
 
 def test_no_host_is_contacted_for_rows_of_the_inventory_or_a_drill() -> None:

@@ -139,7 +139,7 @@ def known(folder: Path, host: str = "", group: str = "", site: str = "") -> Inve
     return ini.load_inventory(path)
 
 
-def told(known: Inventory, requirement: str, parameter: str) -> dict[str, Any]:
+def by_host(known: Inventory, requirement: str, parameter: str) -> dict[str, Any]:
     stated = loader.load_standard(ROOT / "standard")
     loader.check_overrides(stated, known)
     return {
@@ -155,7 +155,7 @@ def told(known: Inventory, requirement: str, parameter: str) -> dict[str, Any]:
 def test_overrides_of_site_group_and_host(tmp_path: Path) -> None:
     name = "hale_sys_ip_forward__value"
     site = known(tmp_path, f"{name}=3", f"{name}=2", f"{name}=4")
-    assert told(site, "SYS-IP-FORWARD", "value") == {
+    assert by_host(site, "SYS-IP-FORWARD", "value") == {
         "k8s-master-01": (4, [(1, 4, "all", 12)]),
         "k8s-node-01": (3, [(1, 3, "k8s-node-01", 4)]),
         "k8s-node-02": (2, [(1, 2, "workers", 7)]),
@@ -178,7 +178,7 @@ def test_overrides_of_site_group_and_host(tmp_path: Path) -> None:
 )
 def test_values(tmp_path: Path, name: str, text: str, value: object) -> None:
     parameter = name.partition("__")[2]
-    found = told(known(tmp_path, site=f"hale_{name}={text}"), "SYS-IP-FORWARD", parameter)
+    found = by_host(known(tmp_path, site=f"hale_{name}={text}"), "SYS-IP-FORWARD", parameter)
     assert {v for v, _ in found.values()} == {value}
 
 
@@ -211,10 +211,10 @@ def test_values(tmp_path: Path, name: str, text: str, value: object) -> None:
 )
 def test_overrides_that_are_wrong(tmp_path: Path, host: str, site: str, error: str) -> None:
     if not error:  # a variable of somebody else's
-        told(known(tmp_path, host, site=site), "SYS-IP-FORWARD", "value")
+        by_host(known(tmp_path, host, site=site), "SYS-IP-FORWARD", "value")
         return
     with pytest.raises(UserError) as raised:
-        told(known(tmp_path, host, site=site), "SYS-IP-FORWARD", "value")
+        by_host(known(tmp_path, host, site=site), "SYS-IP-FORWARD", "value")
     assert str(raised.value).startswith(f"{tmp_path}/inventory.ini:")
     assert error in str(raised.value)
 
@@ -223,7 +223,7 @@ def test_overrides_that_are_wrong(tmp_path: Path, host: str, site: str, error: s
 def test_no_limit_is_nan_or_infinite(tmp_path: Path, text: str) -> None:
     """Nothing is above nan: a skew of hours would pass."""
     with pytest.raises(UserError, match=r"inventory.ini:12: .*finite"):
-        told(known(tmp_path, site=f"hale_clock_skew__tolerance_seconds={text}"), "", "")
+        by_host(known(tmp_path, site=f"hale_clock_skew__tolerance_seconds={text}"), "", "")
 
 
 def test_no_two_cases_are_equal() -> None:

@@ -68,7 +68,7 @@ def loaded(site: Path, text: str, today: date | None = None) -> Waivers:
     return waivers.load_waivers(ini.load_inventory(site), STANDARD, today)
 
 
-def nobody(chosen: SelectedHost) -> Transport:
+def no_transport(chosen: SelectedHost) -> Transport:
     raise AssertionError(f"{chosen.host.name} was asked")
 
 
@@ -76,7 +76,7 @@ def judged(site: Path, text: str, today: date | None = None) -> tuple[Audit, lis
     """The rows of SYS-IP-FORWARD at runtime, with these waivers."""
     known = ini.load_inventory(site)
     chosen = tuple(SelectedHost(h) for h in known.hosts)
-    audit = Audit(known, STANDARD, "baseline", chosen, nobody, 1.0, loaded(site, text, today))
+    audit = Audit(known, STANDARD, "baseline", chosen, no_transport, 1.0, loaded(site, text, today))
     audit.hosts = evidence_file.load_evidence(DATA / "evidence.json").hosts
     rows = [
         audit.judge(c).result

@@ -9,7 +9,7 @@ EMPTY = identity.Identity(None, None, None, None, None, None, None, ())
 STAT = "1 (a name) with 2) S 0 1 1 0 -1 4194560 1 2 0 7 7 3 5 2 20 0 13 0 2550 447 3 1"
 
 
-def told(
+def identity_of(
     files: dict[str, str],
     who: Output | None = None,
     down: str = "",
@@ -34,7 +34,7 @@ def who(text: str, status: int = 0) -> Output:
 
 def test_everything() -> None:
     card = "/sys/class/net/eth0"
-    found = told(
+    found = identity_of(
         {
             "/etc/machine-id": "0123456789abcdef0123456789abcdef\n",
             "/proc/sys/kernel/random/boot_id": "d09ddd0b-ddda-4d0a-aa26-4d7a2dabac7a\n",
@@ -61,15 +61,15 @@ def test_everything() -> None:
 
 
 def test_nothing() -> None:
-    assert told({}) == EMPTY
+    assert identity_of({}) == EMPTY
 
 
 def test_host_down() -> None:
-    assert told({}, down="no route") == EMPTY
+    assert identity_of({}, down="no route") == EMPTY
 
 
 def test_files_not_read() -> None:
-    assert told({}, files_trouble="find: not found") == EMPTY
+    assert identity_of({}, files_trouble="find: not found") == EMPTY
 
 
 def test_command_failed_or_garbled() -> None:
@@ -82,7 +82,7 @@ def test_command_failed_or_garbled() -> None:
         who("ops\n"),
         who("motd\nops\nbtime 1700000000\n100\n"),
     ):
-        assert told(stat, broken) == EMPTY
+        assert identity_of(stat, broken) == EMPTY
 
 
 def test_a_step_of_the_clock_since_the_boot() -> None:
@@ -91,7 +91,7 @@ def test_a_step_of_the_clock_since_the_boot() -> None:
     stat = {"/proc/1/stat": STAT}
     for step in (0, 7200, -86400):
         known = who(f"ops\nbtime {1700000000 + step}\n100\n")
-        found = told(stat, known, boot_stamp=Output("boot_stamp", 0, stamp, "", 0.0))
+        found = identity_of(stat, known, boot_stamp=Output("boot_stamp", 0, stamp, "", 0.0))
         assert found.clock_step is not None
         assert abs(found.clock_step - step) < 1
     for broken in (
@@ -103,19 +103,19 @@ def test_a_step_of_the_clock_since_the_boot() -> None:
         Output("boot_stamp", 0, stamp.replace("2023", "99999"), "", 0.0),
         Output("boot_stamp", 0, stamp.replace("=25500000", f"={'9' * 400}"), "", 0.0),
     ):
-        assert told(stat, known, boot_stamp=broken).clock_step is None
+        assert identity_of(stat, known, boot_stamp=broken).clock_step is None
 
 
 def test_no_ticks_in_a_second_tell_no_time() -> None:
-    assert told({"/proc/1/stat": STAT}, who("ops\nbtime 17\n0\n")).boot_time is None
+    assert identity_of({"/proc/1/stat": STAT}, who("ops\nbtime 17\n0\n")).boot_time is None
 
 
 def test_stat_cut_short_tells_no_time() -> None:
-    found = told({"/proc/1/stat": "1 (init) S 0"}, who("ops\nbtime 17\n100\n"))
+    found = identity_of({"/proc/1/stat": "1 (init) S 0"}, who("ops\nbtime 17\n100\n"))
     assert found.boot_time is None
     assert found.effective_user == "ops"
 
 
 def test_empty_files() -> None:
     empty = ("/etc/machine-id", "/proc/1/stat", "/etc/os-release", "/sys/class/net/eth0/address")
-    assert told(dict.fromkeys(empty, ""), who("ops\nbtime 17\n100\n")).machine_id is None
+    assert identity_of(dict.fromkeys(empty, ""), who("ops\nbtime 17\n100\n")).machine_id is None

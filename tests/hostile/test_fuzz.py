@@ -205,7 +205,7 @@ def test_phases_of_an_install(name: str, tmp_path: Path) -> None:
         if not one[host]:
             return
         one[host][list(one[host])[chosen % len(one[host])]] = as_host(text)
-        found = factories.seen(one, {})
+        found = factories.observed(one, {})
         for act in (
             phase.remaining,
             phase.differences,

@@ -324,7 +324,7 @@ def scripts_of(site: ClusterContext) -> Iterator[str]:
         module = __import__(type(phase).__module__, fromlist=["_"])
         try:
             digests(outputs, module, site, given.get("files", {}))
-            found = factories.seen(outputs, given.get("files", {}))
+            found = factories.observed(outputs, given.get("files", {}))
             batches = [*phase.prepare(site, found), *phase.batches(site, found)]
         except (UserError, Unreadable):
             continue

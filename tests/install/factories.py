@@ -60,7 +60,7 @@ def made(folder: Path, more: str = "", *, whole: str = "", **files: str) -> Clus
     return cluster_context.load_context(ini.load_inventory(path), stated)
 
 
-def seen(
+def observed(
     hosts: Mapping[str, Mapping[str, Any]], files: Mapping[str, Mapping[str, str]]
 ) -> Observations:
     """Evidence from outputs by host and "subject.command", and contents by host and path."""

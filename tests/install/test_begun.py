@@ -223,7 +223,7 @@ def test_the_gate_refuses_before_any_host_is_changed(
     site = factories.made(tmp_path)
     given = tomllib.loads((CASES / "its-node-object-was-deleted.toml").read_text())
     outputs = {h.name: given["outputs"]["*"] | given["outputs"].get(h.name, {}) for h in site.hosts}
-    found = factories.seen(outputs, given["files"])
+    found = factories.observed(outputs, given["files"])
     monkeypatch.setattr(refusals, "phase_names", lambda: ("workers",))
     monkeypatch.setattr(refusals, "observe", lambda *_: (found,))
     (reason,) = refusals.unsupported(site, SessionPool({}))
@@ -234,7 +234,7 @@ def test_the_gate_refuses_before_any_host_is_changed(
 def test_a_reset_forgets_what_has_begun(tmp_path: Path) -> None:
     site = factories.made(tmp_path)
     none = {h.name: {"nodes.nodes": "at none\n"} for h in site.hosts}
-    observations: Observations = factories.seen(none, {})
+    observations: Observations = factories.observed(none, {})
     steps = [s for b in reset.batches(site, observations, site.hosts) for s in b.steps]
     scripts = [s.script for s in steps if isinstance(s, RunScript)]
     last = [s for s in scripts if kubernetes.INIT_BEGAN in s]

@@ -71,7 +71,7 @@ class Site:
             written += f"hale {DROP_IN}\n{'0' * 64} 644 1.0 {DROP_IN}\n"
             files[DROP_IN] = self.drop_in.read_text()
         outputs = {"containerd.settings": answer.stdout, "written.files": written}
-        return factories.seen({"m1": outputs}, {"m1": files})
+        return factories.observed({"m1": outputs}, {"m1": files})
 
     def check(self, content: str) -> "subprocess.CompletedProcess[str]":
         """By the script that must accept the new file, before it replaces another."""

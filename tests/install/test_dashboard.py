@@ -16,7 +16,7 @@ from tests.install.test_ingress import NOTHING
 def manifest(folder: Path, more: str = "") -> dict[str, dict[str, Any]]:
     """The objects that are applied on an empty cluster, by kind."""
     site = factories.made(folder, f"dashboard=headlamp\n{more}")
-    (batch,) = Dashboard().batches(site, factories.seen({"m1": NOTHING}, {}))
+    (batch,) = Dashboard().batches(site, factories.observed({"m1": NOTHING}, {}))
     (step,) = batch.steps
     assert isinstance(step, RunScript)
     assert isinstance(step.stdin, Secret)

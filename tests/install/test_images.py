@@ -43,7 +43,7 @@ def test_those_of_the_networks_daemonsets_are_pulled_by_all_but_the_first(tmp_pa
     wanted = ("registry.example:5000/net/cni:v3", "quay.example/net/agent@sha256:0123")
     assert network.images(site) == wanted
     hosts = {h.name: {"images.images": NODES} for h in site.hosts}
-    (wave,) = images.PullImages().batches(site, factories.seen(hosts, {}))
+    (wave,) = images.PullImages().batches(site, factories.observed(hosts, {}))
     for step in wave.steps:
         assert isinstance(step, RunScript)
         beforehand = f"set -- {' '.join(wanted)}\n" in step.script

@@ -30,7 +30,7 @@ def manifest(folder: Path, more: str = "", **values: str) -> dict[str, dict[str,
     for old, new in values.items():
         whole = "\n".join(new if line.startswith(old) else line for line in whole.split("\n"))
     site = factories.made(folder, f"ingress=traefik\n{more}", whole=whole)
-    (batch,) = Ingress().batches(site, factories.seen({"m1": NOTHING}, {}))
+    (batch,) = Ingress().batches(site, factories.observed({"m1": NOTHING}, {}))
     (step,) = batch.steps
     assert isinstance(step, RunScript)
     assert isinstance(step.stdin, Secret)
@@ -139,7 +139,7 @@ def test_a_file_of_the_site_is_applied(tmp_path: Path, phase: Phase) -> None:
     site = factories.made(tmp_path, f"{phase.name}=manifest:edge.yaml\n", whole=whole)
     assert not site.workers
     assert phase.skip_reason(site) == ""
-    seen = factories.seen({"m1": NOTHING}, {})
+    seen = factories.observed({"m1": NOTHING}, {})
     assert list(map(str, phase.remaining(site, seen))) == ["there is no edge/daemonset/edge"]
     assert not phase.gate_problems(site, Observations())
     assert not phase.preflight(site, Observations())

@@ -74,7 +74,7 @@ def test_an_init_brings_a_given_ca_back_where_its_clean_up_was_cut_off(tmp_path:
 def test_a_reset_ends_an_init_that_was_interrupted(tmp_path: Path, more: str) -> None:
     site = factories.made(tmp_path, more)
     nothing = {"nodes.nodes": "at none\n"}
-    found = factories.seen({h.name: nothing for h in site.hosts}, {})
+    found = factories.observed({h.name: nothing for h in site.hosts}, {})
     steps = [
         step
         for batch in reset.batches(site, found, site.hosts)

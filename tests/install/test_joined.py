@@ -35,7 +35,7 @@ LEFT = PhaseStatus("runtime", "Container runtime", (PhaseProblem("differs", "m1"
 KEPT = PhaseStatus("runtime", "R", differences=(PhaseProblem("x is left as it is\na line", "m1"),))
 
 
-def ask(
+def confirm_once(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     status: PhaseStatus,
@@ -67,11 +67,11 @@ def test_without_a_terminal_nothing_is_changed_unless_yes(
 ) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     with pytest.raises(UserError, match="nothing was changed: stdin is not a terminal"):
-        ask(tmp_path, monkeypatch, LEFT)
+        confirm_once(tmp_path, monkeypatch, LEFT)
     printed = capsys.readouterr().out
     assert "These hosts have joined a cluster: m1, w2." in printed
     assert "remaining: m1: differs" in printed
-    ask(tmp_path, monkeypatch, LEFT, yes=True)
+    confirm_once(tmp_path, monkeypatch, LEFT, yes=True)
     assert "remaining: m1: differs" in capsys.readouterr().out
 
 
@@ -83,9 +83,9 @@ def test_a_phase_that_is_done_and_runs_again_is_a_question(
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr(joined, "confirm", lambda _: False)
     with pytest.raises(UserError, match=r"nothing was changed\."):
-        ask(tmp_path, monkeypatch, done, phase="runtime")
+        confirm_once(tmp_path, monkeypatch, done, phase="runtime")
     assert "would do: m1: run containerd restarts" in capsys.readouterr().out
-    ask(tmp_path, monkeypatch, dataclasses.replace(done, steps=()), phase="runtime")
+    confirm_once(tmp_path, monkeypatch, dataclasses.replace(done, steps=()), phase="runtime")
 
 
 @pytest.mark.parametrize("now", [{"m1"}, {"m1", "m2", "w1"}, set[str]()])
@@ -118,12 +118,12 @@ def test_a_no_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr(joined, "confirm", lambda _: False)
     with pytest.raises(UserError, match="nothing was changed"):
-        ask(tmp_path, monkeypatch, LEFT)
+        confirm_once(tmp_path, monkeypatch, LEFT)
 
 
 def test_a_difference_alone_is_no_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
-    ask(tmp_path, monkeypatch, KEPT)
+    confirm_once(tmp_path, monkeypatch, KEPT)
 
 
 class Health:
@@ -369,7 +369,7 @@ def test_who_has_joined_is_observed_on_all_at_once(
         outputs = {
             h.name: {"joined.kubelet": "joined" if h.is_master else ""} for h in request.site.hosts
         }
-        return (factories.seen(outputs, {}),)
+        return (factories.observed(outputs, {}),)
 
     monkeypatch.setattr(joined, "observe", observe)
     found = joined.joined_hosts(factories.made(tmp_path), SessionPool({}))
@@ -411,7 +411,7 @@ def test_other_hosts_are_not_changed_while_a_worker_is_added(
 
     def observe(requests: Sequence[Any], _: Any) -> list[Observations]:
         outputs = {h: {"written.files": "\n".join(lines)} for h in ALL}
-        return [factories.seen(outputs, dict.fromkeys(ALL, files)) for _ in requests]
+        return [factories.observed(outputs, dict.fromkeys(ALL, files)) for _ in requests]
 
     monkeypatch.setattr(joined, "observe", observe)
     site = factories.made(tmp_path)
@@ -453,7 +453,7 @@ def test_a_single_phase_leaves_no_host_alone(
     """`--phase runtime` is to be run where it remains, also while a worker is missing."""
     site = factories.made(tmp_path)
     monkeypatch.setattr(
-        joined, "observe", lambda requests, _: [factories.seen({}, {}) for _ in requests]
+        joined, "observe", lambda requests, _: [factories.observed({}, {}) for _ in requests]
     )
     assert joined.exempt_phases(site, SessionPool({}), ["runtime"], ALL - {"w2"})
     assert not joined.only_adds_workers(site, ALL - {"w2"}, "runtime")
@@ -478,7 +478,7 @@ def test_install_and_its_plan_leave_hosts_alone_by_phase(
         raise Noted
 
     monkeypatch.setattr(
-        joined, "observe", lambda requests, _: [factories.seen({}, {}) for _ in requests]
+        joined, "observe", lambda requests, _: [factories.observed({}, {}) for _ in requests]
     )
     for module in (workflow, plan_view):
         monkeypatch.setattr(module, "check_reachable", lambda _: None)
@@ -500,7 +500,7 @@ def test_exempt_hosts_are_reported_and_have_no_steps(
     """A worker is added to hosts whose packages are not as the inventory has them."""
     case = tomllib.loads((PACKAGES / "bare.toml").read_text())
     everywhere = case["outputs"].pop("*")
-    observed = factories.seen({h: everywhere | case["outputs"].get(h, {}) for h in ALL}, {})
+    observed = factories.observed({h: everywhere | case["outputs"].get(h, {}) for h in ALL}, {})
     monkeypatch.setattr(planning, "observe", lambda *_: [observed])
     rest = frozenset(("packages", host) for host in ALL - {"w2"})
     (status,) = planning.phase_statuses(

@@ -142,7 +142,7 @@ def test_no_step_shows_a_secret(tmp_path: Path) -> None:
     ]
     none = {"kubernetes.node": "kubelet inactive\n", "nodes.nodes": "at none\n"}
     for wave in init.KubeadmInit().batches(
-        site, factories.seen({h.name: none for h in site.hosts}, {})
+        site, factories.observed({h.name: none for h in site.hosts}, {})
     ):
         steps += [s for s in wave.steps if isinstance(s, RunScript)]
     assert len(steps) == 3

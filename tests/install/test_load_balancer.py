@@ -32,7 +32,7 @@ def test_keepalived_restarts_only_where_it_runs_by_an_older_file(
     everywhere = outputs.pop("*", {})
     outputs = {h.name: everywhere | outputs.get(h.name, {}) for h in site.inventory.hosts}
     digests(outputs, load_balancer, site, given.get("files", {}))
-    found = factories.seen(outputs, given.get("files", {}))
+    found = factories.observed(outputs, given.get("files", {}))
     steps = {
         step.title: step
         for batch in LoadBalancer().batches(site, found)
@@ -62,7 +62,7 @@ def test_each_host_gets_the_files_of_its_own_versions(tmp_path: Path) -> None:
         outputs[host]["written.files"] = ""
     steps = {
         (step.host, step.path): step
-        for batch in LoadBalancer().batches(site, factories.seen(outputs, {}))
+        for batch in LoadBalancer().batches(site, factories.observed(outputs, {}))
         for step in batch.steps
         if isinstance(step, WriteFile)
     }
@@ -88,5 +88,5 @@ def test_no_package_is_installed_before_the_refusal(
     outputs = {h.name: everywhere | outputs.get(h.name, {}) for h in site.inventory.hosts}
     for host in ("m1", "m3"):
         outputs[host]["written.files"] = f"{'0' * 64} 644 1.0 {load_balancer.KEEPALIVED}\n"
-    batches = list(LoadBalancer().prepare(site, factories.seen(outputs, {})))
+    batches = list(LoadBalancer().prepare(site, factories.observed(outputs, {})))
     assert [step.title for batch in batches for step in batch.steps] == ["packages"] * packages

@@ -100,7 +100,7 @@ class Release:
         done = self.run("sh", "-c", f"{programs}{load_balancer_host.probe().script}")
         subject = load_balancer_host.SUBJECT
         key = f"{subject}.{load_balancer_host.probe().name}"
-        seen = factories.seen({"m1": {key: done.stdout}}, {})
+        seen = factories.observed({"m1": {key: done.stdout}}, {})
         return load_balancer_host.read(seen.of("m1", subject))
 
     def start(self, text: str, network: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ KEY = f"{SUBJECT}.{load_balancer_host.probe().name}"
 
 
 def read(output: str) -> LoadBalancerHost:
-    return load_balancer_host.read(factories.seen({"m1": {KEY: output}}, {}).of("m1", SUBJECT))
+    return load_balancer_host.read(factories.observed({"m1": {KEY: output}}, {}).of("m1", SUBJECT))
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ class Looks:
         return (PhaseProblem(str(self._last)),) if self._last else ()
 
 
-def told(
+def waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: list[str | HostsUnreachable]
 ) -> tuple[list[str], tuple[str, ...]]:
     """What the operator was told, and who is missed when the step ends."""
@@ -57,7 +57,7 @@ def told(
 def test_an_unreachable_peer_is_reported_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output, missed = told(tmp_path, monkeypatch, [ILL, ILL, ILL, ILL])
+    output, missed = waited_for(tmp_path, monkeypatch, [ILL, ILL, ILL, ILL])
     assert output == [
         f"m3: kubeadm join may be blocked: {ILL}. It continues once that is healthy again, and is "
         "stopped after 600 s."
@@ -66,7 +66,7 @@ def test_an_unreachable_peer_is_reported_once(
 
 
 def test_a_host_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    output, missed = told(
+    output, missed = waited_for(
         tmp_path, monkeypatch, [ILL, HostsUnreachable("m2 does not answer."), WELL]
     )
     assert "may be blocked: m2 does not answer." in output[0]
@@ -75,7 +75,7 @@ def test_a_host_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_an_election_is_no_illness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert told(tmp_path, monkeypatch, [ILL, WELL, ILL, WELL]) == ([], ())
+    assert waited_for(tmp_path, monkeypatch, [ILL, WELL, ILL, WELL]) == ([], ())
 
 
 def test_a_step_that_watches_no_peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ HERE = Path(__file__).parent / "phases"
 CASES = sorted(HERE.glob("*/*.toml"))
 
 
-def told(phase: Phase, site: Any, found: Observations) -> list[str]:
+def plan_lines(phase: Phase, site: Any, found: Observations) -> list[str]:
     lines: list[str] = []
     for wave in (*phase.prepare(site, found), *phase.batches(site, found)):
         if lines and lines[-1] != "--":
@@ -50,7 +50,7 @@ def digests(
         host: {key: re.sub(r"\{sha256 \S+\}", "0" * 64, text) for key, text in one.items()}
         for host, one in outputs.items()
     }
-    found = factories.seen(unknown, files)
+    found = factories.observed(unknown, files)
     writes = getattr(load_balancer if module is readyz else module, "_files", None)
     for host in site.inventory.hosts:
         text = outputs[host.name].get("written.files", "")
@@ -73,7 +73,7 @@ def test_phase(case: Path, tmp_path: Path) -> None:
     phase = scheduler.load_phase(case.parent.name)
     files = given.get("files", {})
     digests(outputs, sys.modules[type(phase).__module__], site, files)
-    found = factories.seen(outputs, files)
+    found = factories.observed(outputs, files)
     if "unreadable" in given:
         with pytest.raises(Unreadable, match=given["unreadable"]):
             phase.remaining(site, found)
@@ -84,9 +84,9 @@ def test_phase(case: Path, tmp_path: Path) -> None:
     assert list(phase.gate_problems(site, found)) == given.get("gate", [])
     if "raises" in given:
         with pytest.raises(UserError, match=given["raises"]):
-            told(phase, site, found)
+            plan_lines(phase, site, found)
     else:
-        assert told(phase, site, found) == given.get("steps", [])
+        assert plan_lines(phase, site, found) == given.get("steps", [])
 
 
 def test_every_phase_has_cases() -> None:

@@ -42,7 +42,7 @@ def test_each_masters_versions_are_judged(
                 output = m2 if host.name == "m2" else VERSIONS.format("2.6.12-1")
                 found[host.name] = {f"{subject}.{probe.name}": output}
         assert list(found) == ["m1", "m2", "m3"], "workers have no load balancer"
-        return (factories.seen(found, {}),)
+        return (factories.observed(found, {}),)
 
     monkeypatch.setattr(refusals, "observe", observe)
     found = refusals.unsupported(site, SessionPool({}))
@@ -84,7 +84,7 @@ def test_a_worker_is_not_added_to_a_cluster_of_another_version(
                 found[host.name] = {
                     f"{subject}.{probe.name}": f"apt\n{kubelet}cgroup v2\ncapabilities 0\n"
                 }
-        return (factories.seen(found, {}),)
+        return (factories.observed(found, {}),)
 
     monkeypatch.setattr(refusals, "observe", observe)
     reasons = refusals.unsupported(site, SessionPool({}), {"m1", "m2", "m3"})

@@ -40,7 +40,7 @@ def site_without(tmp_path: Path, name: str) -> tuple[ClusterContext, Host]:
 def evidence(*masters: str, nodes: str = NODES, etcd: str = "") -> Observations:
     """What these masters answer: healthy members of etcd, which has three."""
     outputs = tomllib.loads(DONE.read_text())["outputs"]
-    return factories.seen(
+    return factories.observed(
         {
             name: {"nodes.nodes": nodes, "etcd.members": etcd or outputs[name]["etcd.members"]}
             for name in masters
@@ -84,7 +84,7 @@ def test_the_cluster_forgets_a_host_that_is_gone(
 def test_it_is_refused(tmp_path: Path, name: str, found: Observations, why: str) -> None:
     site, gone = site_without(tmp_path, name)
     absent = {h.name: {"nodes.nodes": "at none\n"} for h in site.masters if h.name != "m1"}
-    every = Observations({**factories.seen(absent, {}).hosts, **found.hosts})
+    every = Observations({**factories.observed(absent, {}).hosts, **found.hosts})
     with pytest.raises(UserError, match=f"nothing was changed: {why}"):
         list(reset.gone_batches(site, every, gone))
 
@@ -107,7 +107,7 @@ def test_what_keeps_running_is_reported(tmp_path: Path) -> None:
         "m2": {"written.files": files, "services.units": runs.replace("active", "inactive")},
         "m3": {"written.files": "", "services.units": runs},
     }
-    found = factories.seen(outputs, {})
+    found = factories.observed(outputs, {})
     assert list(map(str, reset.kept(site, found, site.hosts))) == [
         "m1: haproxy keeps running, because /etc/haproxy/haproxy.cfg is not as Hale wrote it"
     ]

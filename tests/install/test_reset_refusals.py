@@ -32,13 +32,13 @@ def answers(**changed: dict[str, str]) -> Observations:
     outputs = {
         name: DONE.get(name, WORKER)
         | changed.get(name, {})
-        | {"kubernetes.node": changed.get(name, {}).get("kubernetes.node", whole(name))}
+        | {"kubernetes.node": changed.get(name, {}).get("kubernetes.node", complete_node(name))}
         for name in ("m1", "m2", "m3", "w1", "w2")
     }
-    return factories.seen(outputs, {})
+    return factories.observed(outputs, {})
 
 
-def whole(name: str, ca: str = DIGEST, cluster: str = "kubernetes") -> str:
+def complete_node(name: str, ca: str = DIGEST, cluster: str = "kubernetes") -> str:
     text = str(DONE.get(name, WORKER)["kubernetes.node"])
     named = f"cluster {cluster}\n" if name.startswith("m") else ""
     return text.replace("kubelet active", f"ca {ca}\n{named}kubelet active")
@@ -81,7 +81,7 @@ def test_a_host_of_another_cluster_stays(
     tmp_path: Path, going: tuple[str, ...], node: tuple[str, ...], why: str
 ) -> None:
     site = factories.made(tmp_path)
-    found = answers(**{node[0]: {"kubernetes.node": whole(*node)}})
+    found = answers(**{node[0]: {"kubernetes.node": complete_node(*node)}})
     output = reset.foreign(site, found, of(site, *going))
     assert output.startswith(why)
     assert ("run `kubeadm reset` there" in output) == bool(why)
@@ -91,7 +91,7 @@ def test_the_name_may_be_that_of_kubeadm_extra(tmp_path: Path) -> None:
     extra = "kind: ClusterConfiguration\nclusterName: berlin\n"
     site = factories.made(tmp_path, "kubeadm_extra=extra.yaml\n", extra_yaml=extra)
     found = answers(
-        **{n: {"kubernetes.node": whole(n, DIGEST, "berlin")} for n in ("m1", "m2", "m3")}
+        **{n: {"kubernetes.node": complete_node(n, DIGEST, "berlin")} for n in ("m1", "m2", "m3")}
     )
     assert reset.foreign(site, found, site.hosts) == ""
     assert reset.foreign(site, answers(), site.hosts).startswith("m1 belongs to another cluster")
@@ -152,7 +152,7 @@ def test_the_operator_may_allow_a_loss_but_no_other_cluster(tmp_path: Path) -> N
     with pytest.raises(UserError, match=r"^nothing was changed: no apiserver.*--allow-quorum-loss"):
         refuse(site, silent, of(site, "m1"), Reset())
     refuse(site, silent, of(site, "m1"), Reset(allow_quorum_loss=True))
-    others = answers(w1={"kubernetes.node": whole("w1", OTHER)})
+    others = answers(w1={"kubernetes.node": complete_node("w1", OTHER)})
     with pytest.raises(UserError, match=r"^nothing was changed: w1 and m1 belong to two clusters"):
         refuse(site, others, of(site, "w1"), Reset(allow_quorum_loss=True))
     unknown = answers(w1={"kubernetes.node": "file x\n"})
@@ -192,7 +192,9 @@ def test_keys_are_copied_before_anything_is_deleted(host: HostHere) -> None:
     """kubeadm's reset, as a stand-in, finds the copy made."""
     site = host.site
     none = {h.name: {"nodes.nodes": "at none\n"} for h in site.hosts}
-    steps = [s for b in reset.batches(site, factories.seen(none, {}), site.hosts) for s in b.steps]
+    steps = [
+        s for b in reset.batches(site, factories.observed(none, {}), site.hosts) for s in b.steps
+    ]
     (first, *_) = [s for s in steps if isinstance(s, RunScript) and s.title == "kubeadm reset"]
     for name in ("ca.crt", "ca.key", "sa.key", "front-proxy-ca.key", "etcd/ca.key"):
         host.path(f"/etc/kubernetes/pki/{name}").write_text(PEM)

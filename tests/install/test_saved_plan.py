@@ -218,7 +218,7 @@ def test_the_content_of_a_step_is_in_the_plan(
     """The same words, and another version of Kubernetes."""
     case = tomllib.loads(BARE.read_text())
     everywhere = case["outputs"].pop("*")
-    observed = factories.seen({h: everywhere | case["outputs"].get(h, {}) for h in HOSTS}, {})
+    observed = factories.observed({h: everywhere | case["outputs"].get(h, {}) for h in HOSTS}, {})
     monkeypatch.setattr(planning, "observe", lambda *_: [observed])
 
     def status(version: str = "1.34.4") -> PhaseStatus:

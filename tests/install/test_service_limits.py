@@ -44,7 +44,7 @@ def packages_scripts(tmp_path: Path, joined: bool) -> dict[str, str]:
     outputs = {h: dict(given["outputs"]["*"]) for h in ("m1", "m2", "m3", "w1", "w2")}
     if joined:
         outputs["w2"]["written.files"] = f"{file_digests.JOINED}\n"
-    found = factories.seen(outputs, {})
+    found = factories.observed(outputs, {})
     phase = scheduler.load_phase("packages")
     (batch,) = phase.batches(factories.made(tmp_path, "hale_svc_kubelet_nproc__least=9\n"), found)
     return {s.host: s.script for s in batch.steps if isinstance(s, RunScript)}

@@ -52,7 +52,7 @@ def test_the_gate_reads_each_host(tmp_path: Path) -> None:
         for host in site.hosts
         if phase.gate_probes(site, host)
     }
-    (problem,) = phase.gate_problems(site, factories.seen(outputs, {}))
+    (problem,) = phase.gate_problems(site, factories.observed(outputs, {}))
     assert problem.startswith("w2: Kubernetes 1.35.0: the kubelet does not start with version 1 ")
 
 

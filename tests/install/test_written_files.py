@@ -122,7 +122,7 @@ def test_what_has_changed_since_it_was_read_is_kept(
 
 def test_what_a_write_on_a_joined_host_may_replace(tmp_path: Path) -> None:
     files = f"{'a' * 64} 644 1.0 /etc/x\n"
-    seen = factories.seen(
+    seen = factories.observed(
         {"m1": {"written.files": f"joined\n{files}"}, "m2": {"written.files": files}}, {}
     )
     assert templates.replaces(seen, "m1", "/etc/x") == "a" * 64
@@ -149,7 +149,7 @@ def test_every_write_on_a_joined_host_names_what_it_replaces(
         files = re.sub(r"\{sha256 \S+\}", "b" * 64, one.get("written.files", ""))
         hales = "".join(f"hale {line.split()[-1]}\n" for line in files.splitlines())
         one["written.files"] = f"joined\n{hales}{files}"
-    found = factories.seen(outputs, given.get("files", {}))
+    found = factories.observed(outputs, given.get("files", {}))
     steps = [s for b in scheduler.load_phase(phase).batches(site, found) for s in b.steps]
     writes = [s for s in steps if isinstance(s, WriteFile)]
     assert writes

@@ -97,7 +97,7 @@ def test_remedy(path: Path) -> None:
     for part, hand in zip(wanted.by_hand, hands, strict=True):
         assert part in hand
     others = [c for c in changes if not isinstance(c, ManualStep | FileEdit | SymlinkChange)]
-    assert [said(change) for change in others] == wanted.does
+    assert [described(change) for change in others] == wanted.does
     touched = {c.path for c in changes if isinstance(c, FileEdit | SymlinkChange)}
     assert touched == set(wanted.after)
     after = applied(wanted, changes, path.parent.name)
@@ -196,7 +196,7 @@ def remedy(given: Given, subject: str) -> tuple[Remedy, ...]:
     return changes
 
 
-def said(change: Remedy) -> str:
+def described(change: Remedy) -> str:
     """A change that is no file, in one line."""
     match change:
         case KernelValueChange():

@@ -40,7 +40,7 @@ def kept(sed: str) -> Both:
     )
 
 
-def asks(host: str, server: str) -> Both:
+def connects_to(host: str, server: str) -> Both:
     """The host's kubelet is to connect there; it is not started again."""
     path = "/etc/kubernetes/kubelet.conf"
     return on(
@@ -262,19 +262,19 @@ NEXT_START_FAULTS = (
     ClusterFault(
         "a worker's kubelet asks one master",
         NODE,
-        **asks(NODE, "https://10.208.1.191:6443"),
+        **connects_to(NODE, "https://10.208.1.191:6443"),
         turns={"HA-APISERVER-VIP runtime": fail(f"which is {FIRST} alone")},
     ),
     ClusterFault(
         "a master's kubelet asks another master",
         SECOND,
-        **asks(SECOND, "https://10.208.1.191:6443"),
+        **connects_to(SECOND, "https://10.208.1.191:6443"),
         turns={"HA-APISERVER-VIP runtime": fail(f"which is {FIRST} alone")},
     ),
     ClusterFault(
         "a worker's kubelet asks a proxy of its own",
         NODE,
-        **asks(NODE, "https://localhost:6443"),
+        **connects_to(NODE, "https://localhost:6443"),
         turns={"HA-APISERVER-VIP runtime": unknown("a proxy on this node")},
     ),
 )
