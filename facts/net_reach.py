@@ -170,8 +170,8 @@ def probes(host: Host, cases: Sequence[Case[NetReachParameters]]) -> tuple[Probe
 def read_runtime(readings: ClusterView, case: Case[NetReachParameters]) -> NetReachRuntime:
     """What the hosts reached of each other.
 
-    Raises NotApplicable where there is one host, and Unreadable where something could not be known
-    and nothing is proven.
+    Raises NotApplicable where there is one host. Raises Unreadable where something could not be
+    known and no fault is proven.
     """
     inventory = case.inventory
     if len(inventory.hosts) < 2:

@@ -1,7 +1,8 @@
 # shellcheck shell=bash  # its /dev/tcp connects where there is nothing else that could
 # Arguments: ADDRESS/PORT. Prints what became of a connection to each, all side by side:
 # `open T`, `closed T` (refused), `rejected T` (refused by ICMP), `silent T`, `failed T REASON`, or
-# `late T` where this host was too busy to know. What does not connect is tried twice.
+# `late T` where this host was too busy to know. What does not connect is tried twice, and longer
+# where this host was busy.
 limit=2 at_once=64
 declare -A got=() pids=()
 # ICMP's messages `destination unreachable` that came in so far.
@@ -29,6 +30,12 @@ connect() {
   done
   echo begun
 }
+# Whether the process that connects sleeps: it waits for an answer, and not for a processor.
+waits() {
+  local stat
+  { [ -n "$1" ] && read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+  case ${stat##*) } in S*) ;; *) return 1 ;; esac
+}
 batch() {
   local left=$# begun='' patience word t rest
   SECONDS=0
@@ -45,9 +52,9 @@ batch() {
   done < <(connect "$@")
   for t; do
     [ -z "${got[$t]}" ] || continue
-    [ -z "${pids[$t]}" ] || kill -KILL "${pids[$t]}" 2>/dev/null
     got[$t]=silent
-    [ -n "$begun" ] && [ "$SECONDS" -le $((limit + 1)) ] || got[$t]=late
+    [ -n "$begun" ] && [ "$SECONDS" -le $((limit + 1)) ] && waits "${pids[$t]}" || got[$t]=late
+    [ -z "${pids[$t]}" ] || kill -KILL "${pids[$t]}" 2>/dev/null
   done
 }
 every() {
@@ -65,6 +72,11 @@ for t in "${targets[@]}"; do
   case ${got[$t]} in "open "|"no Connection refused") ;; *) again+=("$t") ;; esac
 done
 every "${again[@]}"
+again=()
+for t in "${targets[@]}"; do [ "${got[$t]}" != late ] || again+=("$t"); done
+limit=6
+every "${again[@]}"
+limit=2
 after=$(unreachables) rejected=0
 for t in "${targets[@]}"; do
   case ${got[$t]} in

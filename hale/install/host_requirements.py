@@ -34,7 +34,7 @@ def pass_gate(run: InstallRun, exempt: Collection[str]) -> bool:
         _refuse(run, found.blocking)
         return False
     if found.fixable:
-        if not _remediate(run, found.fixable, exempt):
+        if not _remediate(run, found, exempt):
             return False
         found = _preflight(run, exempt)
         if not found.open:
@@ -76,10 +76,12 @@ def _refuse(run: InstallRun, blocking: Collection[Result]) -> None:
     )
 
 
-def _remediate(run: InstallRun, fixable: Collection[Result], exempt: Collection[str]) -> bool:
+def _remediate(run: InstallRun, found: PreflightResult, exempt: Collection[str]) -> bool:
     """Have `invoke fix` remediate them, if the operator wants that; whether all of it is done."""
     options = run.options
-    _print_failed(run, preflight.render(fixable), style="")
+    _print_failed(run, preflight.render(found.fixable), style="")
+    for text in preflight.render(found.postponed):
+        run.console.print(Text(f"  … judged again after these: {escape_controls(text)}"))
     if options.apply is not None:
         run.console.print(
             "Nothing was changed: a saved plan of an install remediates no host requirement. "
@@ -104,7 +106,7 @@ def _remediate(run: InstallRun, fixable: Collection[Result], exempt: Collection[
         login=options.login,
     )
     run.sessions.close()  # a fix has its own; new ones then get the limits that it sets
-    if not apply.apply_fix(typed, sorted({r.requirement for r in fixable}), None):
+    if not apply.apply_fix(typed, sorted({r.requirement for r in found.fixable}), None):
         run.console.print("Not everything was remediated; see above, then run the command again.")
         return False
     return True

@@ -11,6 +11,7 @@ A file is `standard/NN-name.toml`: `chapter` and `title`, then one table a requi
     profile = "baseline"        # or "extended": beyond the baseline
     guards = ["change"]         # what a cluster that fails it must not get: "change", "drill"
     preflight = true            # hosts must meet it before an install begins
+    preflight_after = ["A-B"]   # judged there once these, which may be its cause, are remediated
     why = "The kubelet refuses to start …"
     [SWAP-OFF.aspects]          # what must be true, aspect by aspect, for people
     runtime = "no swap is active"
@@ -65,6 +66,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     why: str = ""
     guards: tuple[str, ...] = ()
     preflight: bool = False
+    preflight_after: tuple[str, ...] = ()
     parameters: dict[str, Any] = {}
     shared: dict[str, str] = {}
     versions: list[lifetimes.LifetimeTable] = []
@@ -129,6 +131,7 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
         where=where,
         guards=tuple(Guard(action) for action in stated.guards),
         preflight=stated.preflight,
+        preflight_after=stated.preflight_after,
         shared=stated.shared,
         lifetimes=lifetimes.lifetimes(path, text, name, stated.versions),
         values=lifetimes.values(path, text, name, stated.subject, parameters, stated.values),

@@ -76,6 +76,7 @@ def load_standard(folder: Path) -> Standard:
                 )
     for requirement in by_id.values():
         _check_shared(requirement, by_id)
+        _check_order(requirement, by_id)
     owners = {name: requirement.values for name, requirement in by_id.items()}
     for name, requirement in by_id.items():
         if of_owner := lifetimes.of_owner(requirement.shared, owners):
@@ -99,6 +100,17 @@ def _check_shared(requirement: Requirement, by_id: Mapping[str, Requirement]) ->
         if any(value.parameter == name for value in requirement.values):
             raise UserError(
                 f"{requirement.id}: {name} is shared with {owner}: state its values there.",
+                requirement.where,
+            )
+
+
+def _check_order(requirement: Requirement, by_id: Mapping[str, Requirement]) -> None:
+    """Raises UserError where the preflight does not have both requirements."""
+    for name in requirement.preflight_after:
+        other = by_id.get(name)
+        if not requirement.preflight or other is None or not other.preflight:
+            raise UserError(
+                f"{requirement.id}: preflight_after has {name}, and not both are of the preflight.",
                 requirement.where,
             )
 
