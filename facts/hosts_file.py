@@ -148,7 +148,7 @@ def read_runtime(readings: HostView, case: Case[HostsFileParameters]) -> HostsFi
     """The resolver's answers. Raises Unreadable where it could not be queried."""
     found: dict[str, list[str]] = {}
     for line in readings.output("resolver").lines:
-        kind, *words = split_words(line)
+        kind, *words = split_words(line) or [""]
         if kind == "name" and len(words) == 1:
             found[words[0]] = []
         elif kind == "is" and words and found:

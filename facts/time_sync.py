@@ -185,7 +185,7 @@ def read_runtime(readings: HostView, case: Case[TimeSyncParameters]) -> TimeSync
     if any(state["LoadState"] == "error" for state in units.values()):
         # An alias of a masked unit is its link still, which systemd cannot load.
         units = {unit: state for unit, state in units.items() if unit not in _aliases(readings)}
-    if not lines[-1:] or not re.fullmatch(r"now \d+", lines[-1], re.ASCII):
+    if not lines[-1:] or not re.fullmatch(r"now \d{1,15}", lines[-1], re.ASCII):
         raise Unreadable("the output of systemctl and of the programs is incomplete")
     running = {u: state for u, state in units.items() if state["ActiveState"] in RUNNING}
     names = [

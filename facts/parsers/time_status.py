@@ -68,7 +68,8 @@ def timesyncd_status(lines: Sequence[str]) -> ClockStatus:
     status = next((line for line in lines if line.startswith("status synchronized ")), "")
     now = int(split_words(lines[-1])[1])
     name = server.get("ServerName") or server.get("ServerAddress", "")
-    if status.endswith(" 0") and (found := re.fullmatch(r"synchronized: (\d+)", text[0], re.ASCII)):
+    found = re.fullmatch(r"synchronized: (\d{1,15})", text[0] if text else "", re.ASCII)
+    if status.endswith(" 0") and found:
         if not name:
             return ClockStatus(problem="it has no server now")
         return ClockStatus(source=name, age_seconds=float(now - int(found[1])))
@@ -83,7 +84,7 @@ def ntp_status(lines: Sequence[str]) -> ClockStatus:
     report = _report(lines, "ntp")
     text = " ".join(report)
     leap = re.search(r"\bleap=(\w+)", text, re.ASCII)
-    stratum = re.search(r"\bstratum=(\d+)", text, re.ASCII)
+    stratum = re.search(r"\bstratum=(\d{1,15})\b", text, re.ASCII)
     offset = re.search(r"\boffset=([-+]?[\d.]+)\s*(ns|us|µs|ms|s)?", text, re.ASCII)
     if not (leap and stratum and offset):
         raise Unreadable(f"ntpq reports its state in an unknown form: {text[:200]}")
@@ -106,7 +107,7 @@ def openntpd_status(lines: Sequence[str]) -> ClockStatus:
     if re.search(r"\bclock unsynced\b", text, re.ASCII):
         return ClockStatus(problem=f"ntpctl says {text[:120]}")
     found = re.search(
-        r"\b([1-9]\d*)/\d+ peers valid\b.*\bclock synced, stratum (\d+)", text, re.ASCII
+        r"\b([1-9]\d*)/\d+ peers valid\b.*\bclock synced, stratum (\d{1,15})\b", text, re.ASCII
     )
     if found and int(found[2]) < 16:
         return ClockStatus(source=f"{found[1]} peers")

@@ -84,7 +84,7 @@ def _signature_line(signed: Signature, allowed: Path) -> tuple[str, bool]:
     match signed.state:
         case SignatureState.VALID:
             return f"signed by {signed.signer} ({signed.key})", True
-        case SignatureState.MISSING if allowed.exists():
+        case SignatureState.MISSING if signature.has_list(allowed):
             return f"NOT SIGNED, and {allowed} names who must", False
         case SignatureState.MISSING:
             return f"not signed: whoever could change a file could change {manifest.NAME} too", True

@@ -107,6 +107,18 @@ def check(folder: Path, content: bytes, allowed: Path) -> Signature:
     return check_content(versioned.read(path, "signature", MOST), content, allowed, NAMESPACE)
 
 
+def has_list(allowed: Path) -> bool:
+    """Whether there is a list of signers, if only a link that leads nowhere: a list that cannot be
+    read must not count as none, where no signature is required. Raises UserError."""
+    try:
+        allowed.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}.", Location(allowed)) from None
+    return True
+
+
 def check_content(raw: bytes, content: bytes, allowed: Path, namespace: str) -> Signature:
     """What a signature is worth for that content. Raises UserError as `check` does."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -117,7 +129,7 @@ def check_content(raw: bytes, content: bytes, allowed: Path, namespace: str) -> 
             return Signature(SignatureState.MISMATCH)
         found = re.search(rb"\bwith (\S+ key SHA256:\S+)", made.stdout)
         key = found[1].decode(errors="replace") if found else ""
-        if not os.path.lexists(allowed):
+        if not has_list(allowed):
             return Signature(SignatureState.NO_LIST, key=key)
         known = Path(scratch, ALLOWED_SIGNERS)
         known.write_bytes(versioned.read(allowed, "list of signers", MOST))

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
-from hale.files import regular
+from hale.files import regular, yaml_documents
 from hale.install.secrets import Secrets
 from hale.inventory.cluster_spec import ClusterSpec
 from hale.inventory.ini import Host, Inventory
@@ -182,18 +181,17 @@ def load_cluster_context(inventory: Inventory) -> ClusterContext:
 
 
 def documents(path: Path, raw: bytes) -> list[dict[str, Any]]:
-    """The YAML documents of a manifest. Raises UserError, with the line, for invalid YAML."""
-    try:
-        found = [d for d in yaml.safe_load_all(raw) if d is not None]
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error)
-        raise UserError(
-            f"invalid YAML: {problem}.", Location(path, mark.line + 1 if mark else 0)
-        ) from None
-    for document in found:
-        if not isinstance(document, dict) or not isinstance(document.get("kind"), str):
+    """The objects of a manifest, those of a List one by one. Raises UserError, with the line, for
+    invalid YAML, and for what is no object of Kubernetes."""
+    found: list[dict[str, Any]] = []
+    for document in yaml_documents.load_documents(path, raw):
+        items = document.get("items") if isinstance(document, dict) else None
+        found += [document] if items is None else items if isinstance(items, list) else [items]
+    for one in found:
+        if not isinstance(one, dict) or not isinstance(one.get("kind"), str):
             raise UserError("a document without `kind`.", Location(path))
+        if not isinstance(one.get("metadata", {}), dict):
+            raise UserError("a document whose `metadata` is no mapping.", Location(path))
     return found
 
 

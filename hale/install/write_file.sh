@@ -24,7 +24,7 @@ note_written() {
   sum=$(sha256sum <"$new"); sum=${sum%% *}
   ! grep -qsxF "$sum" "$written" || return 0
   (umask 077; mkdir -p -- "${written%/*}"
-   { cat -- "$written" 2>/dev/null || :; echo "$sum"; } >"$written.part")
+   { [ ! -e "$written" ] || cat -- "$written"; echo "$sum"; } >"$written.part")
   replace_file "$written.part" "$written"
 }
 resolve "$path" nofollow

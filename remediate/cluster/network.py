@@ -89,10 +89,9 @@ def objects(site: ClusterContext, paths: Iterable[Path | None]) -> tuple[nodes.O
 
 
 def _made(site: ClusterContext, paths: Iterable[Path | None]) -> Iterator[dict[str, Any]]:
-    """The manifests' objects, in order; those of a List one by one."""
+    """The manifests' objects, in order."""
     for path in paths:
-        for document in documents(path, site.files[path]) if path else ():
-            yield from document.get("items", [document])
+        yield from documents(path, site.files[path]) if path else ()
 
 
 def _object(document: dict[str, Any]) -> nodes.Object:

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.hostile import leftovers
+
 MARK = "hale-was-here"
 PAYLOADS = (
     f"$(touch {MARK})",
@@ -77,11 +79,12 @@ class Sandbox:
     def run(self, script: str, *arguments: str, shell: str = "sh", stdin: bytes = b"") -> None:
         """Whatever becomes of it; it has a minute. Scripts that set PATH do so behind ours."""
         path = f"{self.folder}/bin:/usr/bin:/bin"
+        mark = {leftovers.MARK: os.environ.get(leftovers.MARK, "")}
         with suppress(subprocess.TimeoutExpired):
             subprocess.run(
                 [shell, "-c", script.replace("PATH=/usr/", f"PATH={self.folder}/bin:/usr/")],
                 cwd=self.work,
-                env={"PATH": path, "HOME": str(self.work)},
+                env={"PATH": path, "HOME": str(self.work)} | mark,
                 input=stdin,
                 capture_output=True,
                 check=False,

@@ -12,13 +12,15 @@ import signal
 import subprocess
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from hale.ssh import ConnectionLost, RemoteError, Session, Target
 from tests.engine.pytest_cli import ROOT, Done, command, environment
+from tests.hostile import leftovers
 
 MEMORY = 200 << 20
 EVIL_SSH = Path(__file__).with_name("evil_ssh")
@@ -49,6 +51,7 @@ class Site:
     """An inventory of hosts that lie and an honest one, and what a command needs to use it."""
 
     folder: Path
+    _runs: list["subprocess.Popen[str]"] = field(default_factory=list)
 
     def inventory(self, *names: str) -> Path:
         path = self.folder / "inventory.ini"
@@ -63,7 +66,7 @@ class Site:
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
         reports = self.folder / "reports"
         shutil.rmtree(reports, ignore_errors=True)
-        return subprocess.Popen(
+        run = subprocess.Popen(
             command(
                 reports,
                 "--hosts=all",
@@ -81,6 +84,8 @@ class Site:
             start_new_session=True,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30)),
         )
+        self._runs.append(run)
+        return run
 
     def end(self, run: "subprocess.Popen[str]") -> tuple[Done, int]:
         """How it ended, and the most memory that it had (bytes)."""
@@ -94,6 +99,15 @@ class Site:
         run.returncode = os.waitstatus_to_exitcode(status)
         return Done(run.returncode, said, self.folder / "reports"), usage.ru_maxrss << 10
 
+    def end_all(self) -> None:
+        """No run remains, and no stand-in for ssh: some of them end for nobody."""
+        for run in self._runs:
+            if run.returncode is None:
+                run.kill()
+                run.wait()
+        self._runs.clear()
+        leftovers.end(f"{self.folder / 'bin'}:")
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
@@ -101,6 +115,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     (folder / "bin").mkdir()
     (folder / "bin/ssh").symlink_to(EVIL_SSH)
     return Site(folder)
+
+
+@pytest.fixture(autouse=True)
+def every_run_ends(site: Site) -> Iterator[None]:
+    yield
+    site.end_all()
 
 
 @pytest.fixture(scope="module")

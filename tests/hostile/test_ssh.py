@@ -4,13 +4,13 @@ Each test runs the operator's ssh with a configuration that somebody wrote with 
 """
 
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from hale.polling import wait_until
 from hale.report import html
 from hale.ssh import BecomeFailed, HostUnreachable, Session, Target
 from lab.machine import Lab, LabHost
@@ -54,14 +54,15 @@ def agent(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An agent with the operator's key."""
     path = server.folder / "agent"
     process = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
-    while not path.exists():
-        time.sleep(0.02)
-    monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
-    subprocess.run(["ssh-add", "-q", str(server.lab.state / "id_ed25519")], check=True)
-    yield
-    process.terminate()
-    process.wait(10)
-    path.unlink(missing_ok=True)
+    try:
+        assert not wait_until(lambda: not path.exists(), 60, 0.02)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
+        subprocess.run(["ssh-add", "-q", str(server.lab.state / "id_ed25519")], check=True)
+        yield
+    finally:
+        process.terminate()
+        process.wait(60)
+        path.unlink(missing_ok=True)
 
 
 def run(target: Target, command: str = "env") -> str:

@@ -4,6 +4,7 @@ Each command runs as root in a mount namespace of its own, with a tiny tmpfs for
 """
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -38,6 +39,13 @@ def inside(mount: str, command: list[str], folder: Path) -> tuple[int, str]:
         check=False,
     )
     return ran.returncode, ran.stdout + ran.stderr
+
+
+def fill(path: Path, free: int = 0) -> None:
+    """Take the room of a tmpfs by this file, but for so many KiB."""
+    found = os.statvfs(path.parent)
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - free * 1024)
 
 
 def require_one_line(output: str, start: str, reason: str) -> str:

@@ -275,6 +275,15 @@ def allow(inventory: Path, key: Path, options: str = "") -> None:
     inventory.with_name("allowed_signers").write_text(f"{key.name}@example.org {options}{public}")
 
 
+@pytest.mark.parametrize("leads_to", ["nowhere", "allowed_signers", "."])
+def test_a_list_that_cannot_be_read_is_one(run: Path, inventory: Path, leads_to: str) -> None:
+    """As of a share that is not mounted: a run without a signature is not accepted by that."""
+    inventory.with_name("allowed_signers").symlink_to(leads_to)
+    text, status = verify(run, inventory)
+    assert "NOT SIGNED, and " in text
+    assert status == integrity.TAMPERED
+
+
 def test_a_signature_by_who_is_allowed(run: Path, inventory: Path, key: Path) -> None:
     allow(inventory, key, 'namespaces="hale" ')
     text, status = verify(run, inventory)
