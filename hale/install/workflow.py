@@ -17,7 +17,7 @@ from hale.apply.options import ApplyOptions
 from hale.apply.reporter import console_reporter
 from hale.apply.worker_gate import DrainOptions, WorkerGate
 from hale.audit import recorder
-from hale.install import change_page, preflight, saved_plan
+from hale.install import change_page, final_audit, preflight, saved_plan
 from hale.install.cluster_context import ClusterContext, load_context
 from hale.install.engine import Engine, PhaseFailed, interruptible
 from hale.install.joined import (
@@ -47,12 +47,9 @@ from hale.install.status_view import print_differences
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
-from hale.model.requirement import Profile
 from hale.paths import ROOT
 from hale.plan import approval
 from hale.plan.approval import PlanOrigin, SavedPlan
-from hale.polling import wait_until
-from hale.report.audits import audit
 from hale.report.text import confirm, escape_controls
 from hale.ssh import SessionPool
 from hale.ssh.inventory_targets import targets_of
@@ -60,8 +57,6 @@ from hale.standard import loader
 from hale.standard.loader import Standard
 
 GATE, AUDIT = "gate", "audit"
-# Seconds: how long the final audit waits for a cluster that is not healthy yet, and between looks.
-SETTLE_TIMEOUT, SETTLE_INTERVAL = 60.0, 2.0
 
 
 def install_cluster(options: InstallOptions) -> bool:
@@ -133,9 +128,7 @@ def _install(
     if ok and AUDIT in chosen:
         ignored = options.ignore_preflight_errors
         print(f"▶ {AUDIT}: Audit of everything", flush=True)
-        if phases:
-            _settle(inventory, standard, sessions, ignored)
-        ok = _audit(inventory, standard, sessions, folder, ignored)
+        ok = final_audit.audit_cluster(inventory, standard, sessions, folder, ignored, phases)
         change_page.write_page(folder, console_reporter())
     sealing.seal_run(folder, console_reporter())
     console.print(Text(f"report: {folder}"))
@@ -405,48 +398,3 @@ def _explain(
         ),
         soft_wrap=True,
     )
-
-
-def _settle(
-    inventory: Inventory, standard: Standard, sessions: SessionPool, ignored: Sequence[str]
-) -> None:
-    """Give the cluster SETTLE_TIMEOUT to become healthy; the audit then judges it as it is.
-
-    An apiserver is not ready for a moment while etcd takes another member in, and a load balancer
-    wants several good answers before it sends traffic there again (haproxy's `rise`).
-    """
-    named = ""
-
-    def problems() -> list[str]:
-        nonlocal named
-        found = [
-            p
-            for p in gates.cluster_problems(inventory, standard, sessions)
-            if gates.requirement_of(p) not in ignored
-        ]
-        if found and (text := gates.naming(found)) != named:
-            print(f"  waiting: {escape_controls(named := text)}", flush=True)
-        return found
-
-    wait_until(problems, SETTLE_TIMEOUT, SETTLE_INTERVAL)
-
-
-def _audit(
-    inventory: Inventory,
-    standard: Standard,
-    sessions: SessionPool,
-    folder: Path,
-    ignored: Sequence[str],
-) -> bool:
-    """Whether everything passes, except the ignored requirements."""
-    made = audit(
-        recorder.create_run_dir(folder, "audit"),
-        inventory,
-        standard,
-        Profile.BASELINE,
-        sessions=sessions,
-        show=True,
-    )
-    found = made.results.results
-    failed = [r for r in found if r.verdict.failed and r.requirement not in ignored]
-    return not failed

@@ -32,7 +32,16 @@ from hale.drill.fault import Fault
 from hale.drill.journal import SCHEMA, DrillHeader, DrillJournal
 from hale.drill.options import DrillOptions
 from hale.files import manifest
-from hale.install import engine, joined, kubeconfig, plan_view, preflight, reset, session_leases
+from hale.install import (
+    engine,
+    final_audit,
+    joined,
+    kubeconfig,
+    plan_view,
+    preflight,
+    reset,
+    session_leases,
+)
 from hale.install import workflow as install
 from hale.install.cluster_context import ClusterContext
 from hale.install.engine import PhaseFailed
@@ -286,7 +295,6 @@ def all_joined(context: ClusterContext, sessions: SessionPool) -> frozenset[str]
 def of_install(site: Site, module: Any) -> InstallOptions:
     """The options of an install or a reset, and the parts that both have."""
     site.patch.setattr(Pretended, "answer", CommandResult(0, b"0\n", b"", 0.0))
-    site.patch.setattr(install, "SETTLE_TIMEOUT", 0.0)  # these hosts never become healthy
     context = ClusterContext(site.inventory, "", 1)
     for name in ("load_context", "load_cluster_context"):
         site.patch.setattr(module, name, lambda *_: context, raising=False)
@@ -297,7 +305,8 @@ def of_install(site: Site, module: Any) -> InstallOptions:
         site.parts(planner, {"unsupported": (), "phase_statuses": []})
         site.patch.setattr(planner, "joined_hosts", all_joined)
     site.parts(joined, {"phase_statuses": []})
-    site.patch.setattr(install, "SETTLE_TIMEOUT", 0.0)  # seconds: what answers here stays as it is
+    # Seconds: these hosts never become healthy.
+    site.patch.setattr(final_audit, "SETTLE_TIMEOUT", 0.0)
     return InstallOptions(site.reports, site.path, fix=True, yes=True)
 
 
@@ -308,7 +317,10 @@ def passed(site: Site) -> preflight.PreflightResult:
 
 def install_all(site: Site) -> object:
     options = of_install(site, install)
-    site.parts(install, {"preflight.run_preflight": lambda: passed(site), "audit": site.audited})
+    site.parts(
+        install,
+        {"preflight.run_preflight": lambda: passed(site), "final_audit.audit": site.audited},
+    )
     return install.install_cluster(options)
 
 
@@ -325,7 +337,7 @@ def install_after_fix(site: Site) -> object:
         {
             "preflight.run_preflight": lambda: left.pop() if left else passed(site),
             "apply.apply_fix": True,
-            "audit": site.audited,
+            "final_audit.audit": site.audited,
         },
     )
     return install.install_cluster(options)
@@ -428,7 +440,7 @@ COMMANDS: dict[Callable[[Site], object], Sequence[str]] = {
     ),
     install_all: (
         "create_run_dir", "unsupported", "preflight.run_preflight", "locks_held",
-        "Engine.carry_out", "audit",
+        "Engine.carry_out", "final_audit.audit",
     ),
     install_after_fix: ("preflight.run_preflight", "apply.apply_fix", "Engine.carry_out"),
     install_one: ("locks_held", "phase_statuses", "Engine.carry_out"),
