@@ -235,19 +235,19 @@ def wait_until_healthy(
         raise GateClosed(f"{what} is still unhealthy after {timeout:g} s: {naming(problems)}")
 
 
-def cluster_problems(inventory: Inventory, standard: Standard, shared: SessionPool) -> list[str]:
-    """Why the cluster is not healthy, by an audit of the masters."""
-    return health_problems(inventory, standard, shared, [h.name for h in inventory.masters])
-
-
 def health_problems(
-    inventory: Inventory, standard: Standard, shared: SessionPool, hosts: Sequence[str]
+    inventory: Inventory,
+    standard: Standard,
+    shared: SessionPool,
+    hosts: Sequence[str],
+    requirements: Collection[str] = (),
 ) -> list[str]:
     """Why the cluster or a node is not healthy, by an audit of these hosts.
 
-    It uses sessions of its own: the shared ones may be busy or lost during a change.
+    requirements: their ids; empty for those that guard a change. It uses sessions of its own: the
+    shared ones may be busy or lost during a change.
     """
-    ids = {r.id for r in standard.guarding(Guard.CHANGE)}
+    ids = set(requirements) or {r.id for r in standard.guarding(Guard.CHANGE)}
     if not ids:
         return unhealthy((), ids)
     with (

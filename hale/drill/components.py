@@ -134,12 +134,9 @@ def parse_replicas(text: str) -> tuple[Replica, ...]:
     return tuple(found)
 
 
-def rotations(host: str, addresses: Sequence[str]) -> tuple[str, ...]:
-    """Words for curl's --resolve: each begins with another one of the addresses."""
-    return tuple(
-        f"{host}:80:{','.join(map(url_host, (*addresses[n:], *addresses[:n])))}"
-        for n in range(len(addresses))
-    )
+def resolutions(host: str, addresses: Sequence[str]) -> tuple[str, ...]:
+    """Words for curl's --resolve, one for each of the addresses."""
+    return tuple(f"{host}:80:{url_host(address)}" for address in addresses)
 
 
 def _through_ingress(
@@ -149,12 +146,12 @@ def _through_ingress(
     url = f"http://{route.host}{route.path}"
     vip = inventory.endpoint.vip
     if _statuses(sessions, client, route.host, route.path, [vip])[vip] == "200":
-        return ClientTarget(url, f"through the VIP {vip}", rotations(route.host, [vip]))
+        return ClientTarget(url, f"through the VIP {vip}", resolutions(route.host, [vip]))
     replicas = _replicas(FaultKind.INGRESS, inventory, sessions)
     addresses = sorted({r.address for r in replicas})
     _require_answer(client, _statuses(sessions, client, route.host, route.path, addresses))
     through = f"at {' and '.join(addresses)} in turn, moving on where it cannot connect"
-    return ClientTarget(url, through, rotations(route.host, addresses))
+    return ClientTarget(url, through, resolutions(route.host, addresses))
 
 
 def _statuses(

@@ -6,9 +6,11 @@ that hangs does not delay the next. Each line of the log says when its request s
 and with what result. A downtime lasts from the end of the last successful request to the end of
 the next one.
 
-Sources: kubernetes.io, "Kubernetes API health endpoints"; curl(1), EXIT CODES, --write-out, and
---resolve (of several addresses, the next one is tried where a connection to one fails or takes half
-of the time that is left).
+Where the target has several addresses, each request begins with the next one, and moves on where it
+has no connection within a second.
+
+Sources: kubernetes.io, "Kubernetes API health endpoints"; curl(1), EXIT CODES, --write-out and
+--resolve.
 """
 
 import re
@@ -27,6 +29,7 @@ from hale.shell import script_with
 
 PERIOD = 0.05  # seconds between two requests
 REQUEST_TIMEOUT = 2  # seconds
+CONNECT_TIMEOUT = 1  # seconds, where there is another address to move on to
 MIN_DOWNTIME = 3 * PERIOD  # between two answers; less is scheduling noise on a busy host
 # kubeadm writes the CA to every host. The kubelet's own certificate is for clusters that refuse
 # anonymous requests.
@@ -42,8 +45,9 @@ def url(endpoint: ControlPlaneEndpoint) -> str:
 class ClientTarget(Struct, frozen=True):
     """What the client requests.
 
-    through: for people, where its requests go. resolved: words for curl's --resolve, one of which
-    each request takes in turn; empty for a URL with an address. certificate: the client's own.
+    through: for people, where its requests go. resolved: words for curl's --resolve, an address
+    each, with one of which each request begins in turn; empty for a URL with an address.
+    certificate: the client's own.
     """
 
     url: str
@@ -69,6 +73,7 @@ def client_script(target: ClientTarget) -> str:
         ca=CA_FILE,
         certificate=target.certificate,
         timeout=str(REQUEST_TIMEOUT),
+        connect=str(CONNECT_TIMEOUT if len(target.resolved) > 1 else REQUEST_TIMEOUT),
         period=str(round(PERIOD * 100)),
     )
 

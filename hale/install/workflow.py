@@ -12,7 +12,7 @@ from hale.apply.reporter import console_reporter
 from hale.audit import recorder
 from hale.install import change_page, saved_plan
 from hale.install.cluster_context import load_context
-from hale.install.final_audit import audit_passes, await_health
+from hale.install.final_audit import audit_cluster
 from hale.install.host_requirements import pass_gate
 from hale.install.install_run import InstallRun
 from hale.install.joined import joined_hosts, only_adds_workers
@@ -93,9 +93,7 @@ def _install(run: InstallRun, chosen: Sequence[str]) -> bool:
     ok = run_phases(run, phases, joined)
     if ok and AUDIT in chosen:
         print(f"▶ {AUDIT}: Audit of everything", flush=True)
-        if phases:
-            await_health(run)
-        ok = audit_passes(run)
+        ok = audit_cluster(run, phases)
         change_page.write_page(run.folder, console_reporter())
     sealing.seal_run(run.folder, console_reporter())
     run.console.print(Text(f"report: {run.folder}"))

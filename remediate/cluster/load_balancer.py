@@ -36,7 +36,7 @@ from hale.install.phase import (
 )
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
-from hale.model.evidence import FileProbe, Unreadable
+from hale.model.evidence import FileProbe, HostView, Unreadable
 from remediate.cluster import load_balancer_config, scripts, templates
 from remediate.cluster.packages import install_script, remembering
 from remediate.cluster.templates import ConfigProblem, ConfigState
@@ -95,13 +95,17 @@ class LoadBalancer(Phase):
         }
 
     def gate_probes(self, site: ClusterContext, host: Host) -> Probes:
-        """Versions, and whether there is IPv6."""
+        """Versions, whether there is IPv6, and whose files there are."""
         if "masters" not in host.groups or self.skip_reason(site):
             return {}
-        return {load_balancer_host.SUBJECT: (load_balancer_host.probe(),)}
+        return {
+            load_balancer_host.SUBJECT: (load_balancer_host.probe(),),
+            file_digests.SUBJECT: (file_digests.probe(UNITS), *templates.contents(UNITS)),
+        }
 
     def gate_problems(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
-        """A version that is too old, a VIP of IPv6 on a host without it.
+        """A version that is too old, a VIP of IPv6 on a host without it, a load balancer of the
+        site's own on masters that have joined.
 
         A package that no list of a host has yet is judged by `preflight`, before it is installed.
         """
@@ -317,6 +321,37 @@ def _unsupported(site: ClusterContext, observations: Observations) -> Iterator[s
     for host in site.masters:
         found = _host(observations, host)
         yield from load_balancer_config.problems(host, found, site.inventory.endpoint.vip)
+    yield from _beside_others(site, observations)
+
+
+def _beside_others(site: ClusterContext, observations: Observations) -> Iterator[str]:
+    """Hosts that would join with Hale's load balancer while the cluster's masters have another one.
+
+    Two keepalived that do not understand each other's adverts both take the VIP, and a haproxy.cfg
+    of Hale's has none of the site's other frontends.
+    """
+    readings = {h.name: observations.of(h.name, file_digests.SUBJECT) for h in site.masters}
+    joined = {name for name, one in readings.items() if file_digests.joined(one)}
+    others = [
+        f"{path} of {name}"
+        for name, one in readings.items()
+        for path in UNITS
+        if name in joined and path in file_digests.read(one) and not _begun_by_hale(one, path)
+    ]
+    for name in (name for name in readings if others and name not in joined):
+        yield (
+            f"{name}: it would join with a load balancer of Hale's beside one that Hale did not "
+            f"write ({others[0]}), and both would take the VIP. Configure haproxy and keepalived "
+            f"on {name} as on the other control-plane nodes, and set endpoint_kind=external."
+        )
+
+
+def _begun_by_hale(readings: HostView, path: str) -> bool:
+    """Whether Hale wrote the file, also if it was edited since. Raises Unreadable."""
+    found = readings.file(path)
+    return found is not None and any(
+        line.startswith("# written by Hale") for line in found.lines[:2]
+    )
 
 
 def _configured(observations: Observations, host: Host) -> bool:

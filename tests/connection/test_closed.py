@@ -297,7 +297,6 @@ def all_joined(context: ClusterContext, sessions: SessionPool) -> frozenset[str]
 def of_install(site: Site, module: Any) -> InstallOptions:
     """The options of an install or a reset, and the parts that both have."""
     site.patch.setattr(Pretended, "answer", CommandResult(0, b"0\n", b"", 0.0))
-    site.patch.setattr(final_audit, "SETTLE_TIMEOUT", 0.0)  # these hosts never become healthy
     context = ClusterContext(site.inventory, "", 1)
     for name in ("load_context", "load_cluster_context"):
         site.patch.setattr(module, name, lambda *_: context, raising=False)
@@ -311,6 +310,8 @@ def of_install(site: Site, module: Any) -> InstallOptions:
     for planner in (install, phase_run, plan_view):
         site.patch.setattr(planner, "joined_hosts", all_joined)
     site.parts(joined, {"phase_statuses": []})
+    # Seconds: these hosts never become healthy.
+    site.patch.setattr(final_audit, "SETTLE_TIMEOUT", 0.0)
     return InstallOptions(site.reports, site.path, fix=True, yes=True)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from hale.install import workflow
 from hale.install.options import InstallOptions
+from hale.install.phase_selection import GATE
 from lab.faults.table import FAULTS
 from tests.faults.conftest import Compliant
 from tests.faults.fault_context import injected
@@ -20,7 +21,7 @@ def gate(
 ) -> str:
     """What `invoke install --until gate` prints on hosts with this fault; it must refuse them."""
     (found,) = (f for f in FAULTS if f.name == fault)
-    options = InstallOptions(reports=reports, inventory=compliant.inventory, until=workflow.GATE)
+    options = InstallOptions(reports=reports, inventory=compliant.inventory, until=GATE)
     compliant.whole = False
     with injected(compliant.lab, found):
         allowed = workflow.install_cluster(options)

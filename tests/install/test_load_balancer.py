@@ -90,3 +90,38 @@ def test_no_package_is_installed_before_the_refusal(
         outputs[host]["written.files"] = f"{'0' * 64} 644 1.0 {load_balancer.KEEPALIVED}\n"
     batches = list(LoadBalancer().prepare(site, factories.observed(outputs, {})))
     assert [step.title for batch in batches for step in batch.steps] == ["packages"] * packages
+
+
+OURS = {load_balancer.KEEPALIVED: "# written by Hale; edited\nglobal_defs {}\n"}
+THEIRS = {load_balancer.KEEPALIVED: "! two addresses: the API's and the shop's\n"}
+
+
+@pytest.mark.parametrize(
+    ("joined", "content", "refused"),
+    [
+        (("m1", "m2"), THEIRS, ["m3"]),
+        (("m1",), THEIRS, ["m2", "m3"]),
+        (("m1", "m2"), OURS, []),
+        (("m1", "m2", "m3"), THEIRS, []),
+        ((), THEIRS, []),
+    ],
+)
+def test_a_master_joins_no_cluster_whose_load_balancer_is_the_sites(
+    tmp_path: Path, joined: tuple[str, ...], content: dict[str, str], refused: list[str]
+) -> None:
+    """A keepalived of Hale's beside another one would take the VIP as well."""
+    given = tomllib.loads((HERE / "load_balancer" / "not-installed.toml").read_text())["outputs"]
+    site = factories.made(tmp_path)
+    known = f"{'0' * 64} 600 1.0 {load_balancer.KEEPALIVED}\n"
+    outputs = {
+        h.name: given["*"] | {"written.files": ("joined\n" if h.name in joined else "") + known}
+        for h in site.inventory.hosts
+    }
+    files = {h.name: content for h in site.inventory.hosts}
+    problems = LoadBalancer().gate_problems(site, factories.observed(outputs, files))
+    assert [p.partition(": ")[0] for p in problems] == refused
+    for problem in problems:
+        assert "/etc/keepalived/keepalived.conf of m1" in problem
+        assert "endpoint_kind=external" in problem
+    own = factories.made(tmp_path, "endpoint_kind=external\n")
+    assert LoadBalancer().gate_problems(own, factories.observed(outputs, files)) == ()
