@@ -6,6 +6,7 @@ import io
 from hale.model.results import Results
 from hale.report.matrix import chapter_label
 from hale.report.notices import of_row, sentence
+from hale.report.references import label, references_of
 from hale.report.text import escape_controls
 
 COLUMNS = (
@@ -35,10 +36,7 @@ def render(found: Results) -> str:
     table = io.StringIO()
     writer = csv.writer(table)
     writer.writerow(COLUMNS)
-    references: dict[str, list[str]] = {}
-    for other in found.references:
-        text = f"{other.benchmark} {other.id} ({other.relation})"
-        references.setdefault(other.requirement, []).append(text)
+    references = references_of(found)
     for row in found.results:
         writer.writerow(
             _cell(text)
@@ -57,7 +55,7 @@ def render(found: Results) -> str:
                 row.waiver.ticket if row.waiver else "",
                 row.waiver.expires if row.waiver else "",
                 "; ".join(sentence(notice) for notice in of_row(row, found.notices)),
-                "; ".join(references.get(row.requirement, ())),
+                "; ".join(label(one) for one in references.get(row.requirement, ())),
             )
         )
     return table.getvalue()

@@ -27,6 +27,7 @@ from hale.report import commands, matrix, page_data
 from hale.report.causes import Cause
 from hale.report.jinja import inline_asset, render_page, templates
 from hale.report.notices import sentence
+from hale.report.references import label, references_of
 from hale.report.text import escape_controls, fold_hostnames
 from hale.report.trend import trend
 from hale.report.verdicts import PRESENTATION
@@ -71,6 +72,8 @@ def render(found: Results) -> str:
         unreached=failure_causes.unreached(found),
         causes=failure_causes.causes(found),
         fix=lambda cause: fix_command(found, cause),
+        references=references_of(found),
+        label=label,
         failed_checks=[c for c in found.site_checks if c.outcome in FAILED_OUTCOMES],
         outliers=failure_causes.outliers(found),
         fold=fold_hostnames,

@@ -5,15 +5,16 @@ https://github.com/jenkinsci/xunit-plugin/blob/master/src/main/resources/org/jen
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from hale.model.results import Result, Results, Run, SiteCheck
+from hale.model.results import ReferenceRecord, Result, Results, Run, SiteCheck
 from hale.model.verdict import Verdict
 from hale.report.matrix import failure_block
 from hale.report.notices import sentence
+from hale.report.references import References, label, references_of
 from hale.report.text import escape_lines
 from hale.report.verdicts import PRESENTATION
 
@@ -48,7 +49,9 @@ def render(found: Results, prefix: str = "") -> str:
     notes += [("NOTICE", sentence(notice)) for notice in found.notices]
     count: Counter[str] = Counter()
     cases = []
-    for case in _cases(found, prefix):  # as text at once: a tree of a fleet's takes 200 MiB
+    references = references_of(found)
+    # As text at once: a tree of a fleet's takes 200 MiB.
+    for case in _cases(found, prefix, references):
         count.update(child.tag for child in case)
         cases.append(ElementTree.tostring(case, "unicode"))
     suites = Element("testsuites", {"name": "pytest tests"})
@@ -72,16 +75,17 @@ def render(found: Results, prefix: str = "") -> str:
     return f'<?xml version="1.0" encoding="utf-8"?>{head}{body}{end}{tail}\n'
 
 
-def _cases(found: Results, prefix: str) -> Iterator[Element]:
+def _cases(found: Results, prefix: str, references: References) -> Iterator[Element]:
     for row in found.results:
-        yield _row(row, prefix)
+        yield _row(row, prefix, references.get(row.requirement, ()))
     for check in found.site_checks:
         yield _site_check(check, prefix)
 
 
-def _row(row: Result, prefix: str) -> Element:
+def _row(row: Result, prefix: str, references: Iterable[ReferenceRecord]) -> Element:
     case = _case(row.test, row.duration, prefix)
     named = [(name, str(getattr(row, name))) for name in ROW_PROPERTIES]
+    named += [("reference", label(one)) for one in references]
     if row.waiver is not None:
         named += [(f"waiver_{n}", str(getattr(row.waiver, n))) for n in WAIVER_PROPERTIES]
     _properties(case, named)

@@ -12,6 +12,7 @@ from hale.model.requirement import Severity
 from hale.model.results import FAILED_OUTCOMES, Result, Results
 from hale.model.verdict import Verdict
 from hale.report.matrix import ORDER, FailureGroup, failure_groups, failures_beside
+from hale.report.references import label, references_of
 from hale.report.text import fold_hostnames, shorten
 from hale.report.verdicts import PRESENTATION
 
@@ -27,6 +28,7 @@ def render(found: Results) -> str:
     groups = failure_groups(found.results)
     if groups:
         parts.append(_failures(groups))
+        parts += _references(found, groups[:MOST_GROUPS])
     if failed := [c for c in found.site_checks if c.outcome in FAILED_OUTCOMES]:
         rows = [(code(c.test), code(c.message)) for c in failed]
         parts.append(f"### The site's own checks\n\n{table(('check', 'reason'), rows)}")
@@ -119,6 +121,18 @@ def _failures(groups: Sequence[FailureGroup]) -> str:
     if len(groups) > MOST_GROUPS:
         text += f"\n\nAnd {len(groups) - MOST_GROUPS} more causes; `report.html` has all."
     return text
+
+
+def _references(found: Results, groups: Iterable[FailureGroup]) -> list[str]:
+    """The rules of other benchmarks that the listed failures are about."""
+    known = references_of(found)
+    names = sorted({name.rpartition(" ")[0] for group in groups for name in group.rows})
+    lines = [
+        (code(name), "<br>".join(code(label(one)) for one in known[name]))
+        for name in names
+        if name in known
+    ]
+    return [f"### Other benchmarks\n\n{table(('requirement', 'rules'), lines)}"] if lines else []
 
 
 def _drift(drift: DriftRecord) -> str:

@@ -19,6 +19,7 @@ from hale.model.requirement import Severity
 from hale.model.results import ReferenceRecord, Result, Results
 from hale.model.verdict import Verdict
 from hale.report.matrix import chapter_label, columns
+from hale.report.references import References, label, references_of
 from hale.report.text import shorten
 from hale.report.times import parse_time
 
@@ -47,9 +48,7 @@ def render(found: Results) -> str:
     rows: dict[str, list[Result]] = {}
     for row in found.results:
         rows.setdefault(row.host, []).append(row)
-    known: dict[str, list[ReferenceRecord]] = {}
-    for reference in found.references:
-        known.setdefault(reference.requirement, []).append(reference)
+    known = references_of(found)
     documents = [_report(found, host, rows[host], known) for host in columns(found)]
     # The C library of PyYAML is twenty times as fast, and not everywhere.
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -69,9 +68,7 @@ def object_name(host: str) -> str:
     return "-".join(part for part in ("hale", plain, digest) if part)
 
 
-def _report(
-    found: Results, host: str, rows: Sequence[Result], references: dict[str, list[ReferenceRecord]]
-) -> Json:
+def _report(found: Results, host: str, rows: Sequence[Result], references: References) -> Json:
     count = Counter(OUTCOMES[row.verdict] for row in rows)
     at = parse_time(found.run.ended or found.run.started)
     scope = {"scope": {"apiVersion": "v1", "kind": "Node", "name": shorten(host, _MOST_NAME)}}
@@ -103,8 +100,7 @@ def _result(row: Result, at: datetime | None, references: Sequence[ReferenceReco
         for name in ("owner", "approver", "reason", "ticket", "expires"):
             properties[f"waiver-{name}"] = shorten(getattr(row.waiver, name), MOST)
     for number, reference in enumerate(references, 1):
-        text = f"{reference.benchmark} {reference.id} ({reference.relation})"
-        properties[f"reference-{number}"] = shorten(text, MOST)
+        properties[f"reference-{number}"] = shorten(label(reference), MOST)
     return {
         "policy": shorten(row.requirement, MOST),
         "rule": shorten(row.aspect, MOST),

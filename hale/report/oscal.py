@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 
 from hale.audit.waivers import CLUSTER
-from hale.model.results import HostRecord, ReferenceRecord, Result, Results
+from hale.model.results import HostRecord, Result, Results
 from hale.model.verdict import Verdict
 from hale.report.markdown import code
 from hale.report.matrix import columns
+from hale.report.references import label, references_of
 from hale.report.text import shorten
 from hale.report.times import utc_time
 
@@ -44,9 +45,7 @@ class _Document:
         self._origin = uuid.uuid5(uuid.NAMESPACE_URL, _encodable(origin))
         self._started = utc_time(run.started) or NO_TIME
         self._ended = utc_time(run.ended)
-        self._references: dict[str, list[ReferenceRecord]] = {}
-        for reference in found.references:
-            self._references.setdefault(reference.requirement, []).append(reference)
+        self._references = references_of(found)
 
     def content(self) -> Json:
         run = self._found.run
@@ -148,10 +147,7 @@ class _Document:
         }
 
     def _finding(self, row: Result, number: int) -> Json:
-        references = [
-            f"{reference.benchmark} {reference.id} ({reference.relation})"
-            for reference in self._references.get(row.requirement, ())
-        ]
+        references = [label(one) for one in self._references.get(row.requirement, ())]
         risk = [{"risk-uuid": self._id("risk", str(number))}] if row.waiver is not None else []
         passed = row.verdict is Verdict.PASS
         return {

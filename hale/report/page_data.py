@@ -14,6 +14,7 @@ from hale.model.results import EvidenceExcerpt, Result, Results, SiteCheck
 from hale.model.verdict import Verdict
 from hale.model.waiver import WaiverRecord
 from hale.report import matrix
+from hale.report.references import References, label, references_of
 from hale.report.text import escape_lines, format_value
 from hale.report.verdicts import PRESENTATION
 
@@ -65,7 +66,8 @@ class _Table:
 class _Pages:
     """The tables that the rows refer to."""
 
-    def __init__(self) -> None:
+    def __init__(self, references: References) -> None:
+        self._references = references
         self.texts = _Table()
         self.requirements = _Table()
         self.evidence = _Table()
@@ -91,6 +93,9 @@ class _Pages:
             "severityOrder": matrix.severity_order(row.severity),
             "subject": self.text(row.subject),
             "profile": self.text(row.profile),
+            "references": [
+                self.text(label(one)) for one in self._references.get(row.requirement, ())
+            ],
         }
         return self.requirements.number(key, value)
 
@@ -135,7 +140,7 @@ class _Pages:
 
 def render(found: Results, rows: Sequence[Result]) -> Markup:
     """The JSON, fit to stand in a `script` element: it has no `<`. rows: in the page's order."""
-    tables = _Pages()
+    tables = _Pages(references_of(found))
     document: Mapping[str, Any] = {
         "fields": ROW_FIELDS,
         "waiverFields": WAIVER_FIELDS,

@@ -37,7 +37,7 @@ def render(found: Results) -> str:
 
 def metrics(found: Results) -> list[Metric]:
     """All metrics of the run, in a fixed order."""
-    others = [_of_waivers(found), _of_drift(found)]
+    others = [_of_waivers(found), _of_drift(found), _of_references(found)]
     return [*_of_run(found), *_of_results(found), *_of_hosts(found), *others]
 
 
@@ -140,6 +140,20 @@ def _of_drift(found: Results) -> Metric:
         {_labels({"kind": kind.value}): changed.count(kind) for kind in ChangeKind}
         if changed
         else {},
+    )
+
+
+def _of_references(found: Results) -> Metric:
+    judged = {row.requirement for row in found.results}
+    fields = ("requirement", "benchmark", "id", "relation")
+    return Metric(
+        "requirement_reference",
+        "A rule of another benchmark about the same thing as a requirement; always 1.",
+        {
+            _labels({name: getattr(one, name) for name in fields}): 1
+            for one in found.references
+            if one.requirement in judged
+        },
     )
 
 

@@ -8,7 +8,7 @@ checking engine could not complete the evaluation", as with insufficient privile
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
@@ -19,6 +19,7 @@ from hale.model.results import HostRecord, ReferenceRecord, Result, Results
 from hale.model.verdict import Verdict
 from hale.model.waiver import UNKNOWN
 from hale.report.matrix import columns
+from hale.report.references import References, references_of
 from hale.report.text import shorten
 from hale.report.times import utc_time
 
@@ -39,14 +40,10 @@ SCORING = "urn:xccdf:scoring:flat-unweighted"
 NO_TIME = "1970-01-01T00:00:00Z"  # where the run has none: the standard demands one
 MOST = 1000  # characters of a text
 
-References = Mapping[str, Sequence[ReferenceRecord]]
-
 
 def render(found: Results) -> str:
     """The benchmark and what each host got."""
-    references: dict[str, list[ReferenceRecord]] = {}
-    for reference in found.references:
-        references.setdefault(reference.requirement, []).append(reference)
+    references = references_of(found)
     root = Element("Benchmark", {"xmlns": NAMESPACE, "id": "xccdf_hale_benchmark_baseline"})
     root.set("xml:lang", "en")
     _add(root, "status", "accepted", date=_day(found))

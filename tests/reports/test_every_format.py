@@ -507,13 +507,24 @@ def test_drift_is_counted() -> None:
 
 
 def test_other_benchmarks_are_carried_through() -> None:
-    found = sample()
+    found, carried = sample(), set()
+    found.references.append(ReferenceRecord("LIM-NOFILE", "Another", "7", "Files", "partial"))
     for name, words in {
         "sarif": ('"3.3.1"', '"disjoint"', '"equal"', '"superset"'),
         "xccdf": ('<ident system="urn:hale:benchmark:CIS-Debian-Linux-12">3.3.1</ident>',),
         "oscal": ('"CIS Debian Linux 12 3.3.1 (conflicting)"',),
         "openreports": ("CIS Debian Linux 12 3.3.1 (conflicting)",),
         "csv": ("CIS Debian Linux 12 3.3.1 (conflicting)",),
+        "junit": ('name="reference" value="CIS Debian Linux 12 3.3.1 (conflicting)"',),
+        "markdown": ("| `SYS-IP-FORWARD` | `CIS Debian Linux 12 3.3.1 (conflicting)` |",),
+        "prometheus": ('{requirement="SYS-IP-FORWARD",benchmark="CIS Debian Linux 12",id="3.3.1"',),
+        "html": (
+            '"CIS Debian Linux 12 3.3.1 (conflicting)"',
+            "<dt>maps to</dt><dd>Another 7 (partial)</dd>",
+        ),
+        "json": ('"CIS Debian Linux 12"', '"3.3.1"', '"conflicting"'),
     }.items():
         text = formats.FORMATS[name](found)
         assert [word for word in words if word not in text] == [], name
+        carried.add(name)
+    assert carried == set(formats.FORMATS)

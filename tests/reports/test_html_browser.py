@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hale.model.results import Guidance, Result, Results
+from hale.model.results import Guidance, ReferenceRecord, Result, Results
 from hale.model.verdict import Verdict
 from hale.report import html
 from tests.reports import pages
@@ -164,6 +164,20 @@ def test_text_is_searched_in_all_words(recorded: Results, shown: str, tmp_path: 
     assert sorted(found["shown"]) == sorted(ids(wanted)) != []
     assert found["at"] == "#?q=nofile+SOFT"
     assert (found["none"], found["nothing"]) == (0, "")
+
+
+def test_a_rule_of_another_benchmark_finds_its_results(recorded: Results, tmp_path: Path) -> None:
+    name = recorded.results[0].requirement
+    recorded.references = [ReferenceRecord(name, "Bench of All", "3.3.1", "Off", "partial")]
+    script = """await type('q', 'bench 3.3.1'); note('shown', shown());
+    document.getElementById('expand').click();
+    note('listed', rows().filter(
+      row => row.querySelector('.detail').textContent.includes('Bench of All 3.3.1 (partial)')).length);
+    """
+    found = browse(html.render(recorded), tmp_path, ROWS + script)
+    wanted = [row for row in recorded.results if row.requirement == name]
+    assert sorted(found["shown"]) == sorted(ids(wanted))
+    assert found["listed"] == len(wanted) < len(recorded.results)
 
 
 def test_it_is_read_without_a_mouse(shown: str, tmp_path: Path) -> None:

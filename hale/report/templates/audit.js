@@ -129,6 +129,11 @@ function detail(one) {
     into(line, ' ', element('small', texts[time]));
     into(box, line, element('pre', texts[output] || '(empty)'));
   }
+  const {references} = one.requirement;
+  if (references.length) {
+    head('Other benchmarks');
+    into(box, into(element('ul'), ...references.map(number => element('li', texts[number]))));
+  }
   const log = field(one, 'log');
   if (log) into(head('Output of pytest'), element('pre', texts[log]));
   const test = field(one, 'test') ? texts[field(one, 'test')]
@@ -217,8 +222,8 @@ function having(word) {
 
 function searched(one) {
   if (one.check) return one.check.slice(1, 5);
-  const {id, title, severity} = one.requirement;
-  return [id, title, severity, field(one, 'host'), field(one, 'aspect'), field(one, 'expected'),
+  const {id, title, severity, references} = one.requirement;
+  return [id, title, severity, ...references, field(one, 'host'), field(one, 'aspect'), field(one, 'expected'),
     field(one, 'actual')];
 }
 
