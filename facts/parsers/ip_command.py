@@ -20,10 +20,6 @@ _IFCONFIG_KEYS = (
     *("netmask", "broadcast", "pointopoint", "dstaddr", "mtu", "metric", "hw", "ether", "del"),
     *("outfill", "keepalive", "media", "txqueuelen", "tunnel"),
 )
-_PREFIXES = (
-    *("sudo", "exec", "env", "nohup", "nice", "ionice", "timeout", "time", "command", "busybox"),
-    *("if", "then", "else", "elif", "do", "while", "until", "!", "{", "setsid"),
-)
 # Keys of those whose value has two words.
 _TWO_WORDS = ("hw",)
 
@@ -55,17 +51,29 @@ def commands(text: str) -> Iterator[list[str]]:
                 yield from simple_commands(word)
 
 
-def without_prefixes(words: Sequence[str]) -> Sequence[str]:
-    """The command without the words that run or precede it: `sudo -n`, `if`, `A=b`, `timeout 5`."""
-    at = 0
-    while at < len(words) and (
-        words[at] in _PREFIXES
-        or words[at].startswith("-")
-        or "=" in words[at]
-        or is_decimal(words[at])
-    ):
-        at += 1
-    return words[at:]
+# Commands whose words are text, files or names of programs: they run none of them.
+_MENTIONS = (
+    *("echo", "printf", "logger", "grep", "egrep", "fgrep", "zgrep", "sed", "awk", "gawk", "mawk"),
+    *("which", "type", "hash", "[", "[[", "test", "man", "pgrep", "pidof", "pkill", "killall"),
+    *("dpkg", "rpm", "apt", "apt-get", "yum", "dnf", "chmod", "chown", "ls", "stat", "readlink"),
+    *("rm", "cp", "mv", "ln", "install", "setcap", "cat", "alias", "unalias", "case", "return"),
+)
+
+
+def program_at(words: Sequence[str], program: str) -> int:
+    """Where in a command's words the program is, whatever runs it: `flock F swapon`, `xargs swapon`.
+
+    -1 where it is not there, or is only text: `echo swapon`, `command -v swapon`.
+    """
+    for at, word in enumerate(words):
+        if "=" in word.partition("/")[0]:
+            continue  # a variable, or an option's value
+        name = word.lstrip("`$({-@+!").rpartition("/")[2]
+        if name == program:
+            return -1 if words[at - 1 : at] in (["-v"], ["-V"]) else at
+        if name in _MENTIONS:
+            return -1
+    return -1
 
 
 def added_addresses(text: str, values: Mapping[str, str] | None = None) -> Iterator[str]:
