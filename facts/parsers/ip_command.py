@@ -94,6 +94,46 @@ def added_addresses(text: str, values: Mapping[str, str] | None = None) -> Itera
                 break
 
 
+def removals(text: str, values: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The addresses and interfaces that a line of shell takes down, as it has them.
+
+    `ip address del`, `ip address flush`, `ip link set DEV down`, ifdown(8) and `ifconfig DEV down`;
+    `-a` stands for all interfaces.
+    """
+    for words in commands(text):
+        for program, taken in (("ip", _removed), ("ifdown", _ifdown), ("ifconfig", _down)):
+            at = program_at(words, program)
+            if at >= 0:
+                yield from (_expanded(one, values or {}) for one in taken(words[at + 1 :]))
+
+
+def _removed(words: list[str]) -> Iterator[str]:
+    words = [word for word in words if not word.startswith("-")]
+    if len(words) < 3:
+        return
+    of, action, rest = words[0], words[1], words[2:]
+    cards = [after for word, after in zip(rest, [*rest[1:], ""], strict=True) if word == "dev"]
+    if _begins("address", of) and _begins("delete", action):
+        yield from _values(rest, _KEYS)
+    elif _begins("address", of) and _begins("flush", action):
+        yield from cards or [rest[0]]
+    elif _begins("link", of) and _begins("set", action) and "down" in rest:
+        yield from cards or [rest[0]]
+
+
+def _ifdown(words: list[str]) -> Iterator[str]:
+    for word in words:
+        if not word.startswith("-"):
+            yield word
+        elif word in ("-a", "--all"):
+            yield "-a"
+
+
+def _down(words: list[str]) -> Iterator[str]:
+    if words[1:] and words[1] in ("down", "0.0.0.0", "0"):
+        yield words[0]
+
+
 def _expanded(word: str, values: Mapping[str, str]) -> str:
     for name, value in values.items():
         word = word.replace(f"${{{name}}}", value).replace(f"${name}", value)
