@@ -236,9 +236,9 @@ def read_persisted(readings: HostView, case: Case[FirewalldParameters]) -> Firew
         text = f"-> {mask.target}" if mask.target else "(empty)"
         source = ConfigLine(mask.path, 0, text, changed=mask.changed)
         # A mask keeps systemd from starting it, but not D-Bus from running a program itself.
-        by_command, doubts = _by_commands(readings, parameters)
+        by_command, perhaps = _by_commands(readings, parameters)
         past = tuple(t for t in (*_by_bus(readings, parameters), *by_command) if t.runs_program)
-        if not past and (doubt := next((t for t in doubts if t.runs_program), None)):
+        if not past and (doubt := next((t for t in perhaps if t.runs_program), None)):
             raise Unreadable(f"{unit} is masked, but {doubt}: whether it comes to that is unknown")
         keeps = "a command" if by_command else "D-Bus"
         word = f"masked ({mask.path})" + (f", which does not keep {keeps} from it" if past else "")

@@ -67,6 +67,7 @@ for step in 1 2; do
   for file in $units $triggers; do
     case $file in /etc/* | /usr/local/*) own="$own $file" ;; esac
   done
+  # shellcheck disable=SC2013  # words
   for word in $(grep -hsE '^[[:blank:]]*(Wants|Requires|Requisite|BindsTo|Upholds|Unit|Service|OnSuccess|OnFailure)[[:blank:]]*=' \
     /dev/null $own /etc/systemd/system/*.target.d/*.conf | cut -d= -f2-); do
     start "$word"
@@ -127,6 +128,7 @@ for line; do
   done
 done
 # And the site's own programs that these scripts name.
+# shellcheck disable=SC2013  # words
 for word in $(grep -hIsoE '(^|[^[:alnum:]_.~/-])/(etc|opt|root|srv|usr/local|usr/libexec|var/lib)/[[:alnum:]_./@+-]+' \
   /dev/null $scripts); do
   word=/${word#*/}

@@ -1,8 +1,8 @@
 """Whether a boot finds a file of /etc, or of the kubelet's folder, as it is now. Not a subject.
 
 It does not where the file is in memory (a link or a bind mount that leads into /run, a tmpfs over
-its folder), where something is mounted by hand over it, over /etc or where its link leads, and where systemd-tmpfiles writes, replaces
-or removes it at boot.
+its folder), where something is mounted by hand over it, over /etc or where its link leads, and
+where systemd-tmpfiles writes, replaces or removes it at boot.
 
 A root that is an overlay whose upper folder is in memory (Ubuntu's overlayroot) loses every edit:
 what a boot finds is in its image, which is not read. A root that is a tmpfs itself is a diskless
@@ -134,7 +134,8 @@ def sentence(lost: Sequence[ConfigLine]) -> str:
 class _Mounted(Struct, frozen=True):
     """The file systems' types by device, without the root's, and the mount points in /etc.
 
-    every: all mount points. image: where a root in memory has its changes; empty for any other root.
+    every: all mount points. image: where a root in memory has its changes; empty for any other
+    root.
     """
 
     types: Mapping[str, str]

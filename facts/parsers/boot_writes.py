@@ -18,14 +18,38 @@ from hale.model.evidence import ConfigLine, HostView
 _READERS = (
     *("grep", "egrep", "fgrep", "zgrep", "cat", "head", "tail", "cut", "sort", "uniq", "wc", "tr"),
     *("test", "[", "[[", "diff", "cmp", "md5sum", "sha256sum", "stat", "ls", "file", "less"),
-    *("getent", "awk", "gawk", "mawk", "logger", "echo", "printf", "read", "readlink", "restorecon"),
-    *("source", ".", "inotifywait", "while", "done", "until", "chown", "chmod", "chcon", "hostname"),
+    *(
+        "getent",
+        "awk",
+        "gawk",
+        "mawk",
+        "logger",
+        "echo",
+        "printf",
+        "read",
+        "readlink",
+        "restorecon",
+    ),
+    *(
+        "source",
+        ".",
+        "inotifywait",
+        "while",
+        "done",
+        "until",
+        "chown",
+        "chmod",
+        "chcon",
+        "hostname",
+    ),
 )
 # Programs that write their last word alone.
 _COPY = ("cp", "install", "rsync", "scp", "ln")
 _IN_PLACE = re.compile(r"-[A-Za-z]*i|--in-place")
 _DELETION = re.compile(r"/((?:[\w .:@=-]|\\[.])+)/d", re.ASCII)
-_APPENDED = re.compile(r"(?:echo|printf)[ \t]+(?:-\w+[ \t]+)*([\"'])([^\"'$`]*)\1[ \t]*>>", re.ASCII)
+_APPENDED = re.compile(
+    r"(?:echo|printf)[ \t]+(?:-\w+[ \t]+)*([\"'])([^\"'$`]*)\1[ \t]*>>", re.ASCII
+)
 
 
 def pattern(path: str) -> str:

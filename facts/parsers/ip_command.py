@@ -7,7 +7,7 @@ ip/ipaddress.c (do_ipaddr, ipaddr_modify); ifconfig(8).
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
-from facts.parsers.blanks import is_decimal, split_words
+from facts.parsers.blanks import split_words
 
 # Options of ip(8) before its object that have a value; a beginning of them will do, but for `-r`.
 _WITH_VALUE = ("-family", "-loops", "-rcvbuf", "-batch")
@@ -61,7 +61,7 @@ _MENTIONS = (
 
 
 def program_at(words: Sequence[str], program: str) -> int:
-    """Where in a command's words the program is, whatever runs it: `flock F swapon`, `xargs swapon`.
+    """Where in a command's words the program is, whatever runs it: `flock F swapon`.
 
     -1 where it is not there, or is only text: `echo swapon`, `command -v swapon`.
     """
@@ -115,9 +115,9 @@ def _removed(words: list[str]) -> Iterator[str]:
     cards = [after for word, after in zip(rest, [*rest[1:], ""], strict=True) if word == "dev"]
     if _begins("address", of) and _begins("delete", action):
         yield from _values(rest, _KEYS)
-    elif _begins("address", of) and _begins("flush", action):
-        yield from cards or [rest[0]]
-    elif _begins("link", of) and _begins("set", action) and "down" in rest:
+    elif (_begins("address", of) and _begins("flush", action)) or (
+        _begins("link", of) and _begins("set", action) and "down" in rest
+    ):
         yield from cards or [rest[0]]
 
 

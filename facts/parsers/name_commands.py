@@ -20,17 +20,21 @@ KEY = "kernel/hostname"
 _COMMAND = "(^|[^A-Za-z0-9_.-])(hostname|hostnamectl)[ \t]"
 _KERNEL = re.compile(r"kernel[./]hostname[\"']?[ \t]*=[ \t]*[\"']?([^\s\"';]+)", re.ASCII)
 _ECHOED = re.compile(
-    r"(?:echo|printf)[ \t]+(?:-n[ \t]+)?[\"']?([\w.-]+)[\"']?[ \t]*>[ \t]*/proc/sys/kernel/hostname",
+    r"(?:echo|printf)[ \t]+(?:-n[ \t]+)?[\"']?([\w.-]+)[\"']?[ \t]*>"
+    r"[ \t]*/proc/sys/kernel/hostname",
     re.ASCII,
 )
 _PATTERN = f"{_COMMAND}|kernel[./]hostname|{boot_writes.pattern(STATIC)}"
-# Of hostname(1), those that take the name from a file, and those that show one.
-_OF_FILE = ("-F", "--file", "-b", "--boot")
-_ITS_OWN = re.compile(r"hostname[ \t]+[\"']?(\$\(|`)(cat|<)[ \t]*/etc/hostname|hostname[ \t]+(-F|--file)")
+_ITS_OWN = re.compile(
+    r"hostname[ \t]+[\"']?(\$\(|`)(cat|<)[ \t]*/etc/hostname|hostname[ \t]+(-F|--file)"
+)
 
 
 class Naming(Struct, frozen=True):
-    """A line that names the host. name: None where it is not written out. certain: a boot runs it."""
+    """A line that names the host.
+
+    name: None where it is not written out. certain: a boot runs it.
+    """
 
     source: ConfigLine
     name: str | None

@@ -117,12 +117,20 @@ PULLING = (
 )
 
 
+# The links by which a unit of the site is started.
+LINKS = tuple(f"{folder}/*.{pull}/*" for folder in SITE_FOLDERS for pull in systemd_units.PULLS)
+
+
 def pulled_by_dropins(readings: HostView) -> Iterator[tuple[str, str]]:
     """Units that drop-ins of targets, or units of the site, name in Wants=, Requires= and similar,
     and those targets and units."""
+    started = {conf_dirs.name_of(link) for link in readings.files(*LINKS)}
     for file in readings.files(*PULLING):
+        name = conf_dirs.name_of(file)
         if file.kind != "f" or file.masked:
             continue
+        if not name.endswith((".conf", ".target")) and name not in started:
+            continue  # nothing starts it
         for line in file.lines:
             matched = re.match(
                 r"\s*(Wants|Requires|Requisite|BindsTo|Upholds)\s*=(.*)", line, re.ASCII

@@ -126,7 +126,7 @@ follow() {
 }
 known="$*"
 # Programs of the packages' units, if they are scripts.
-# shellcheck disable=SC2086  # words of paths without blanks
+# shellcheck disable=SC2046,SC2086  # words of paths without blanks
 set -- "$@" $packaged $(grep -hoE '^Exec[A-Za-z]*=[-@:+!]*(/usr/s?bin|/s?bin|/usr/lib|/usr/libexec)/[[:alnum:]_./@+-]+' \
   /dev/null $packaged | sed 's/^[^/]*//' | sort -u)
 follow "$@"

@@ -12,7 +12,7 @@ from contextlib import suppress
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_loader, boot_target, conf_dirs, systemd_units
+from facts.parsers import boot_target, conf_dirs, systemd_units
 from facts.parsers.blanks import SYSTEMD_BLANKS as BLANKS
 from facts.parsers.unit_limits import assignments, logical
 from hale.model.evidence import ConfigLine, File, HostView, Selection, Unreadable, select
@@ -244,13 +244,12 @@ class Start(Struct, frozen=True):
         return replace(line, note=self.problem.removeprefix(f"{line} "))
 
 
-def not_run(
-    readings: HostView, unit: str, *programs: str, present: Collection[str] = ()
-) -> str:
-    """Why a boot does not run any of these programs by this unit, in a sentence; empty where it does.
+def not_run(readings: HostView, unit: str, *programs: str, present: Collection[str] = ()) -> str:
+    """Why a boot does not run any of these programs by this unit; empty where it does.
 
     Masks on kernel command lines, commands that drop-ins replace; the unit's own mask and links are
-    the caller's. present: as in `refuse_conditions`. Raises Unreadable for conditions, and for commands of the site's own.
+    the caller's. present: as in `refuse_conditions`. Raises Unreadable for conditions, and for
+    commands of the site's own.
     """
     with suppress(Unreadable):  # files of /boot: requirements about arguments report them
         if line := boot_target.masked_by_argument(readings, unit):
