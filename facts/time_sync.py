@@ -21,9 +21,22 @@ from posixpath import basename
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_files, boot_target, systemd_units, time_sources, time_status
+from facts.parsers import (
+    boot_files,
+    boot_target,
+    systemd_units,
+    time_sources,
+    time_status,
+    unit_settings,
+)
 from facts.parsers.probe_prelude import PRELUDE
-from facts.parsers.time_configuration import OPTIONS, UNITS, Program, configured_sources
+from facts.parsers.time_configuration import (
+    NAMES,
+    OPTIONS,
+    UNITS,
+    Program,
+    configured_sources,
+)
 from facts.parsers.time_status import ClockStatus
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -149,7 +162,7 @@ def probes(host: Host, cases: Sequence[Case[TimeSyncParameters]]) -> tuple[Probe
         FileProbe(
             *(p for unit in UNITS for p in systemd_units.file_patterns(unit)),
             *(p for unit in UNITS for p in systemd_units.dropin_patterns(unit)),
-            *(p for unit in UNITS for p in systemd_units.pull_patterns(unit)),
+            *(p for unit in UNITS for p in unit_settings.patterns(unit)),
             *OPTIONS,
             *boot_target.FILES,
             *time_sources.PATTERNS,
@@ -315,6 +328,8 @@ def read_persisted(readings: HostView, case: Case[TimeSyncParameters]) -> TimeSy
         [unit] = problems
         return _only_installed(readings, fact, unit)
     [unit] = enabled
+    if why := unit_settings.not_run(readings, unit, NAMES[UNITS[unit]]):
+        return TimeSyncPersisted((), states=(why,))
     configured = configured_sources(readings, unit)
     problem = ""
     if not configured.lines:
