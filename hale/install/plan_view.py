@@ -86,7 +86,7 @@ def _print_gate(
         context.inventory, standard, sessions, folder, options.ignore_preflight_errors, exempt
     )
     sealing.seal_folder(folder, console_reporter())
-    failed = [*found.fixable, *found.blocking]
+    failed = [*found.fixable, *found.blocking, *found.postponed]
     mark = "-" if found.open and not reasons else "▶"
     console.print(headline(mark, GATE, "Host requirements", "" if failed or reasons else "done"))
     for text in reasons:

@@ -11,6 +11,7 @@ from hale.audit.recorder import create_run_dir
 from hale.audit.run import AuditResult
 from hale.inventory.ini import Inventory
 from hale.model.results import Result
+from hale.model.verdict import Verdict
 from hale.plan import planner
 from hale.plan.plan import Plan
 from hale.report.audits import audit
@@ -18,19 +19,21 @@ from hale.ssh import SessionPool
 from hale.standard.loader import Standard
 
 PROFILE = "extended"
-CLOCK, CLOCK_RETRIES = "CLOCK-SKEW", 3
+CLOCK, RETRIES = "CLOCK-SKEW", 3
 
 
 @dataclass(frozen=True)
 class PreflightResult:
     """Failed and unknown results. fixable: `invoke fix` has a remedy; blocking: it has none;
-    ignored: of the requirements in --ignore-preflight-errors, and of hosts that are left alone."""
+    ignored: of the requirements in --ignore-preflight-errors, and of hosts that are left alone;
+    postponed: judged again once the fixable ones are fixed, which may be their cause."""
 
     folder: Path
     plan: Plan | None
     fixable: tuple[Result, ...]
     blocking: tuple[Result, ...]
     ignored: tuple[Result, ...]
+    postponed: tuple[Result, ...] = ()
 
     @property
     def open(self) -> bool:
@@ -53,19 +56,25 @@ def run_preflight(
     required = [r.id for r in standard.preflight]
     first = _audit(inventory, standard, sessions, reports, required)
     failed = _failed(first)
-    for _ in range(CLOCK_RETRIES):
-        if any(r.requirement == CLOCK for r in failed):
-            # A busy host's answer comes late, and its clock looks as late; a wrong clock stays so.
-            again = _failed(_audit(inventory, standard, sessions, reports, [CLOCK]))
-            failed = [r for r in failed if r.requirement != CLOCK] + again
+    for _ in range(RETRIES):
+        # A busy host's answer comes late, and its clock looks as late; a wrong clock stays so.
+        late = {
+            r.requirement for r in failed if r.requirement == CLOCK or r.verdict is Verdict.UNKNOWN
+        }
+        if late:
+            again = _failed(_audit(inventory, standard, sessions, reports, late))
+            failed = [r for r in failed if r.requirement not in late] + again
     accepted = tuple(r for r in failed if r.requirement in ignored or r.host in exempt)
     failed = [r for r in failed if r not in accepted]
     ids = sorted({r.requirement for r in failed})
     made = planner.build_plan(first, sessions, ids) if ids else None
     remediated = _remediated(made) if made else frozenset()
     fixable = tuple(r for r in failed if (r.host, r.requirement) in remediated)
-    stuck = tuple(r for r in failed if (r.host, r.requirement) not in remediated)
-    return PreflightResult(first.folder, made, fixable, stuck, accepted)
+    causes = {r.requirement for r in fixable}
+    later = {r.id for r in standard.preflight if causes & set(r.preflight_after)}
+    postponed = tuple(r for r in failed if r.requirement in later and r not in fixable)
+    stuck = tuple(r for r in failed if r not in fixable and r not in postponed)
+    return PreflightResult(first.folder, made, fixable, stuck, accepted, postponed)
 
 
 def _audit(

@@ -191,6 +191,8 @@ def _gate(
     if found.fixable:
         for text in preflight.render(found.fixable):
             console.print(Text(f"  ✗ {escape_controls(text)}"))
+        for text in preflight.render(found.postponed):
+            console.print(Text(f"  … judged again after these: {escape_controls(text)}"))
         if options.apply is not None:
             console.print(
                 "Nothing was changed: a saved plan of an install remediates no host requirement. "

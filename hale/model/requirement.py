@@ -89,7 +89,8 @@ class Requirement(Struct, frozen=True):
     """One requirement of the standard. `parameters` are the standard's own, unoverridden.
 
     guards: what must not begin on a living cluster while the requirement's runtime result is not
-    PASS. preflight: whether the hosts must meet it before an install begins. shared: the
+    PASS. preflight: whether the hosts must meet it before an install begins. preflight_after: the
+    requirements that are remediated first, because this one may fail for want of them. shared: the
     requirement whose parameter this one's is, and which is overridden in its place, by name.
     lifetimes: the versions that have the requirement, all where there are none. values: of its
     parameters, those that not all versions have.
@@ -110,6 +111,7 @@ class Requirement(Struct, frozen=True):
     where: Location
     guards: tuple[Guard, ...] = ()
     preflight: bool = False
+    preflight_after: tuple[str, ...] = ()
     shared: Mapping[str, str] = {}
     lifetimes: tuple[Lifetime, ...] = ()
     values: tuple[StatedValue, ...] = ()

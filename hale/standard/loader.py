@@ -11,6 +11,7 @@ A file is `standard/NN-name.toml`: `chapter` and `title`, then one table a requi
     profile = "baseline"        # or "extended": beyond the baseline
     guards = ["change"]         # what a cluster that fails it must not get: "change", "drill"
     preflight = true            # hosts must meet it before an install begins
+    preflight_after = ["A-B"]   # judged there once these, which may be its cause, are remediated
     why = "The kubelet refuses to start …"
     [SWAP-OFF.aspects]          # what must be true, aspect by aspect, for people
     runtime = "no swap is active"
@@ -108,6 +109,7 @@ def load_standard(folder: Path) -> Standard:
                 )
     for requirement in by_id.values():
         _check_shared(requirement, by_id)
+        _check_order(requirement, by_id)
     owners = {name: requirement.values for name, requirement in by_id.items()}
     for name, requirement in by_id.items():
         if of_owner := lifetimes.of_owner(requirement.shared, owners):
@@ -135,6 +137,17 @@ def _check_shared(requirement: Requirement, by_id: Mapping[str, Requirement]) ->
             )
 
 
+def _check_order(requirement: Requirement, by_id: Mapping[str, Requirement]) -> None:
+    """Raises UserError where the preflight does not have both requirements."""
+    for name in requirement.preflight_after:
+        other = by_id.get(name)
+        if not requirement.preflight or other is None or not other.preflight:
+            raise UserError(
+                f"{requirement.id}: preflight_after has {name}, and not both are of the preflight.",
+                requirement.where,
+            )
+
+
 class _Table(msgspec.Struct, forbid_unknown_fields=True):
     """One requirement as the file has it."""
 
@@ -148,6 +161,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     why: str = ""
     guards: tuple[str, ...] = ()
     preflight: bool = False
+    preflight_after: tuple[str, ...] = ()
     parameters: dict[str, Any] = {}
     shared: dict[str, str] = {}
     versions: list[lifetimes.LifetimeTable] = []
@@ -247,6 +261,7 @@ def _requirement(path: Path, text: str, chapter: int, name: str, table: Any) -> 
         where=where,
         guards=tuple(Guard(action) for action in stated.guards),
         preflight=stated.preflight,
+        preflight_after=stated.preflight_after,
         shared=stated.shared,
         lifetimes=lifetimes.lifetimes(path, text, name, stated.versions),
         values=lifetimes.values(path, text, name, stated.subject, parameters, stated.values),
