@@ -13,6 +13,7 @@ from tests.faults.fault_context import injected
 
 pytestmark = pytest.mark.lab
 PORTS_DROPPED = "a firewall in front of a master drops etcd's ports for one other"
+ASKED = "kubernetes_version=1.34.4\npod_cidr=10.244.0.0/16\nnetwork_manifest=network.yaml\n"
 FIREWALLD = "firewalld enabled and running, as Debian leaves it"
 
 
@@ -21,7 +22,12 @@ def gate(
 ) -> str:
     """What `invoke install --until gate` prints on hosts with this fault; it must refuse them."""
     (found,) = (f for f in FAULTS if f.name == fault)
-    options = InstallOptions(reports=reports, inventory=compliant.inventory, until=GATE)
+    reports.joinpath("network.yaml").write_text("# the pod network's\n")
+    inventory = reports / "inventory.ini"
+    text = compliant.inventory.read_text()
+    assert text.count("[k8s:vars]\n") == 1
+    inventory.write_text(text.replace("[k8s:vars]\n", f"[k8s:vars]\n{ASKED}"))
+    options = InstallOptions(reports=reports, inventory=inventory, until=GATE)
     compliant.whole = False
     with injected(compliant.lab, found):
         allowed = workflow.install_cluster(options)
