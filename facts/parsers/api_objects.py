@@ -24,6 +24,8 @@ from hale.shell import script_with
 Answer = TypeVar("Answer")
 
 _LISTS = Path(__file__).with_suffix(".sh")
+_SECTION = re.compile(r"section (\S+) (\d+) (.*)", re.ASCII)
+_STATUS = re.compile(r"@ (\d{3})", re.ASCII)
 _APP = r"(match|label) \{\"app\.kubernetes\.io\/name\": "
 
 
@@ -135,11 +137,11 @@ def sections(lines: Sequence[str]) -> dict[str, tuple[Listing, ...]]:
     listings: list[Listing] = []
     held: list[str] = []
     for line in lines:
-        if begins := re.fullmatch(r"section (\S+) (\d+) (.*)", line, re.ASCII):
+        if begins := _SECTION.fullmatch(line):
             name, listings, held = begins[1], [], []
             if begins[2] != "0":
                 raise Unreadable(f"{name}: {begins[3] or f'curl ended with {begins[2]}'}")
-        elif name and (status := re.fullmatch(r"@ (\d{3})", line, re.ASCII)):
+        elif name and (status := _STATUS.fullmatch(line)):
             listings.append(Listing(int(status[1]), tuple(held)))
             held = []
         elif name and line == "end":
