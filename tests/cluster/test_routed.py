@@ -90,7 +90,8 @@ def routed(cluster: Built) -> Iterator[Path]:
             assert f"would do: k8s-master-01: run the {name}" in plan.stdout, plan.stdout[-3000:]
         done = cluster.install("--inventory", str(path))
         story = cluster.stories()[-1]
-        if done.returncode:  # its audit looks once, while a busy machine still starts the pods
+        # Its audit waits for a minute, and a busy machine may start the pods for longer.
+        if done.returncode:
             done = cluster.install("--inventory", str(path))
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
         ended = {name for name, state in phases(story).items() if state == "done"}
