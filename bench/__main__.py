@@ -38,7 +38,7 @@ from lab.machine import LabError, LabUnavailable, running_lab
 
 # One round. Each of the short contenders runs next to the others, so that a burst of other work on
 # the machine does not affect only one of them.
-SHORT = ("audit", "floor", "reports")
+SHORT = ("audit", "floor", "reports", "lean")
 ROUND = (*SHORT, "plain", *SHORT, "full", *SHORT)
 # After the first round: three minutes on a quiet machine.
 SLOW = ("control", "paramiko", "stock")

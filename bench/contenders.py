@@ -1,7 +1,9 @@
 """The contenders: each starts cold, is timed, and returns its verdicts.
 
 All run in the operator's namespace of one lab, over the same ssh_config, with the same Python and
-plugins. Bytecode is cached for all of them, in a folder of the benchmark's own.
+the plugins that are installed for Hale's development; an audit switches some off (pytest.ini), of
+which Hypothesis takes 0.15 s and more, so there is a floor without them too. Bytecode is cached
+for all of them, in a folder of the benchmark's own.
 """
 
 import json
@@ -135,6 +137,13 @@ class BenchLab:
         html = ("--html", f"{folder}/report.html", "--self-contained-html")
         return self._floor(folder, *html, f"--junitxml={folder}/junit.xml")
 
+    def lean_floor(self, folder: Path) -> RunResult:
+        """The floor without the plugins that pytest.ini switches off for an audit."""
+        lines = (ROOT / "pytest.ini").read_text().splitlines()
+        words = [word for line in lines if line.startswith(" ") for word in line.split()]
+        off = [word for word in words if word.startswith("no:")]
+        return self._floor(folder, *(option for word in off for option in ("-p", word)))
+
     def _floor(self, folder: Path, *options: str) -> RunResult:
         ssh = [shlex.join(["ssh", "-F", str(self.ssh_config), host, "true"]) for host in self.hosts]
         script = "p=; " + " ".join(f"{one} & p=$p\\ $!;" for one in ssh)
@@ -249,6 +258,7 @@ def contenders(arena: BenchLab) -> list[Contender]:
         Contender("audit", "Hale", arena.audit),
         Contender("floor", "the floor: ssh + empty tests", arena.floor),
         Contender("reports", "the floor with junit and html", arena.floor_with_reports),
+        Contender("lean", "the floor with an audit's plugins", arena.lean_floor),
         Contender("plain", "Hale without the fast start", arena.audit_without_fast_start),
         Contender("full", "Hale, full audit, no VIP answers", arena.full_audit),
         Contender("control", "testinfra ssh:// + ControlPath", arena.control_path),

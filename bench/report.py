@@ -114,9 +114,12 @@ def markdown(measured: AuditTimings) -> str:
         lines.append(f"- part of the floor, {name}: {_seconds(series)}")
     against = ratio(measured.series("audit"), measured.series("reports"))
     plain = ratio(measured.series("plain"), measured.series("floor"))
+    lean = ratio(measured.series("audit"), measured.series("lean"))
     lines += [
         f"- without the fast start, an audit takes {_ratio(plain)} the floor",
         f"- relative to the floor with junit and html, an audit takes {_ratio(against)}",
+        "- relative to the floor without Hypothesis and what else pytest.ini switches off, "
+        f"an audit takes {_ratio(lean)}",
         "",
         "A ratio is the median over pairs of runs next to each other in time, with minimum and "
         "maximum: the machine is shared, and a ratio of medians could compare a quiet minute "

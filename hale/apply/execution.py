@@ -134,6 +134,7 @@ def audit_after(
     requirements: Collection[str] = (),
 ) -> Results:
     """Audit the hosts of the plan again."""
+    sessions.start(h.host for h in made.hosts)  # while the audit is prepared
     hosts = ",".join(h.host for h in made.hosts)
     (folder / "after").mkdir()
     found = audit(

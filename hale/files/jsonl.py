@@ -32,7 +32,10 @@ class JsonlWriter(Generic[Entry]):
 
     def __init__(self, path: Path, header: Entry | None) -> None:
         self.path = path
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of the file's end
+        self._syncing = threading.Lock()  # taken before the other one
+        self._on_disk = 0  # bytes
+        self._failed: OSError | None = None
         try:
             self._file = path.open("ab" if header is None else "xb", buffering=0)
             os.fchmod(self._file.fileno(), 0o600)
@@ -49,24 +52,63 @@ class JsonlWriter(Generic[Entry]):
             _sync_folder(path.parent)
         else:
             _terminate_last_line(path, self._file)
+            self._on_disk = self._size()
 
     def write(self, entry: Entry) -> None:
-        """Put an entry on disk, or nothing of it. A run that cannot record its actions stops."""
+        """Put an entry on disk, or nothing of it. A run that cannot record its actions stops.
+
+        Entries that threads write at the same time share an fsync: it covers all that was in the
+        file when it began, so those who waited for it find theirs on disk.
+        """
         rest = msgspec.json.encode(entry) + b"\n"
-        with self._lock:
-            before = os.fstat(self._file.fileno()).st_size
+        try:
+            with self._lock:
+                if self._failed is not None:
+                    raise self._failed
+                before = self._size()
+                try:
+                    while rest:
+                        rest = rest[self._file.write(rest) :]
+                except OSError:
+                    self._cut(before)
+                    raise
+                end = self._size()
+            self._sync(end)
+        except OSError as error:
+            raise UserError(
+                f"cannot write the journal, so the run stops here: {error.strerror}.",
+                Location(self.path),
+            ) from None
+
+    def _sync(self, end: int) -> None:
+        """Return once the file is on disk up to `end` (bytes). Raises OSError.
+
+        After an fsync that failed nobody knows what is on disk (fsync(2)): all that it was to cover
+        is cut off, and no more is written.
+        """
+        with self._syncing:
+            if self._failed is not None:
+                raise self._failed
+            if self._on_disk >= end:
+                return
+            with self._lock:  # no part of an entry
+                size = self._size()
             try:
-                while rest:
-                    rest = rest[self._file.write(rest) :]
                 os.fsync(self._file.fileno())
             except OSError as error:
-                with contextlib.suppress(OSError):
-                    self._file.truncate(before)
-                    self._file.seek(before)
-                raise UserError(
-                    f"cannot write the journal, so the run stops here: {error.strerror}.",
-                    Location(self.path),
-                ) from None
+                with self._lock:
+                    self._failed = error
+                    self._cut(self._on_disk)
+                raise
+            self._on_disk = size
+
+    def _size(self) -> int:
+        return os.fstat(self._file.fileno()).st_size
+
+    def _cut(self, size: int) -> None:
+        with contextlib.suppress(OSError):
+            self._file.truncate(size)
+            self._file.seek(size)
 
     def close(self) -> None:
         """Close the file, which releases its lock."""
