@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from lab import ssh
@@ -74,14 +75,21 @@ def bind_folders(folder: Path) -> dict[Path, str]:
     return disks
 
 
-def install(host: HostSpec, state: Path, folder: Path) -> None:
-    """Leave on the mounted disk what the Debian installer would have."""
+def install(
+    host: HostSpec, state: Path, folder: Path, routes: Mapping[IPv4Network, IPv4Address]
+) -> None:
+    """Leave on the mounted disk what the Debian installer would have.
+
+    routes: gateways of the site, by the range that they lead to.
+    """
     root = folder / "root"
     (root / "etc/hostname").write_text(f"{host.name}\n")
     (root / "etc/hosts").write_text(_HOSTS.format(host=host))
-    (root / "etc/network/interfaces").write_text(
-        _INTERFACES.format(host=host, prefixlen=NETWORK.prefixlen, gateway=OPERATOR_ADDRESS)
+    interfaces = _INTERFACES.format(
+        host=host, prefixlen=NETWORK.prefixlen, gateway=OPERATOR_ADDRESS
     )
+    lines = [f"\tup ip route replace {to} via {by}\n" for to, by in routes.items()]
+    (root / "etc/network/interfaces").write_text(interfaces + "".join(lines))
     # It refuses DNS requests at once. CoreDNS does not start without a name server.
     (root / "etc/resolv.conf").write_text(f"nameserver {OPERATOR_ADDRESS}\n")
     shutil.copyfile(folder / "identity/machine-id", root / "etc/machine-id")

@@ -13,7 +13,7 @@ from hale.polling import wait_until
 from hale.shell import load_script
 from lab import cgroups, disk, image, network, nspawn, prerequisites
 from lab.errors import LabError
-from lab.topology import HostSpec
+from lab.topology import HostSpec, pod_routes
 
 if TYPE_CHECKING:
     from lab.machine import Lab
@@ -179,7 +179,8 @@ class LabHost:
     def install_disk(self, images: image.BaseImages, lock: int) -> None:
         """Mount the host's disk and write what is its own. lock: of the lab, held by children."""
         disk.mount(self.folder, images.lower(self.spec.firewalld), [lock])
-        disk.install(self.spec, self.lab.state, self.folder)
+        routes = pod_routes(self.spec, [host.spec for host in self.lab.hosts])
+        disk.install(self.spec, self.lab.state, self.folder, routes)
 
     def _cut_power(self, lock: int) -> None:
         self._stop(lock)

@@ -32,7 +32,16 @@ from lab.errors import LabError, LabUnavailable
 from lab.host import HostStatus, LabHost, wait_until_ready
 from lab.lock import locked
 from lab.prerequisites import unavailable
-from lab.topology import HOSTS, STATE_ROOT, VIP, VIP_PORT, checked_name
+from lab.topology import (
+    HOSTS,
+    KNOWN_HOSTS,
+    SECOND_HOSTS,
+    SECOND_VIP,
+    STATE_ROOT,
+    VIP,
+    VIP_PORT,
+    checked_name,
+)
 
 __all__ = [
     "HostStatus",
@@ -61,7 +70,7 @@ class Lab:
         self, name: str = "lab", say: Say = _silent, hosts: Sequence[str] | None = None
     ) -> None:
         """`say` is called with one line of text for each step. `hosts` selects some of the
-        baseline's hosts; the default is all of them, or those of the lab if it is up. A machine
+        known hosts; the default is the baseline's, or those of the lab if it is up. A machine
         has room for about twenty hosts.
 
         Raises LabError if a name is invalid.
@@ -71,11 +80,11 @@ class Lab:
         self._say = say
         if hosts is None and self.is_up:
             hosts = list(self._read_state()["hosts"])
-        if unknown := set(hosts or ()) - {plan.name for plan in HOSTS}:
-            raise LabError(f"the document has no host {', '.join(sorted(unknown))}")
-        self.hosts = tuple(
-            LabHost(self, plan) for plan in HOSTS if hosts is None or plan.name in hosts
-        )
+        if hosts is None:
+            hosts = [plan.name for plan in HOSTS]
+        if unknown := set(hosts) - {plan.name for plan in KNOWN_HOSTS}:
+            raise LabError(f"a lab has no host {', '.join(sorted(unknown))}")
+        self.hosts = tuple(LabHost(self, plan) for plan in KNOWN_HOSTS if plan.name in hosts)
 
     def __repr__(self) -> str:
         return f"<Lab {self.name!r}>"
@@ -91,6 +100,16 @@ class Lab:
     def inventory(self) -> Path:
         """The lab's inventory, in Ansible's INI format."""
         return self.state / "inventory.ini"
+
+    @property
+    def second_inventory(self) -> Path:
+        """The inventory of the second cluster's hosts; there is none without them."""
+        return self.state / "second.ini"
+
+    @property
+    def second_hosts(self) -> tuple[LabHost, ...]:
+        """The hosts of the second cluster, which the first one's inventory does not have."""
+        return tuple(host for host in self.hosts if host.spec in SECOND_HOSTS)
 
     @property
     def ssh_config(self) -> Path:
@@ -219,6 +238,8 @@ class Lab:
                 step(f"{host.name} is booting")
         self._write("ssh_config")
         self.write_inventory()
+        if self.second_hosts:
+            self.write_second_inventory()
         _write(self.known_hosts, ssh.known_hosts((host.spec, host.root) for host in self.hosts))
         wait_until_ready(self.hosts)
         step("all hosts accept logins")
@@ -237,13 +258,30 @@ class Lab:
         """Write the lab's inventory; `variables` are those of the cluster, quoted as INI needs."""
         self._write(
             "inventory.ini",
+            hosts=[host.spec for host in self.hosts if host not in self.second_hosts],
             variables=variables or {},
             limits=limits.limit_overrides(),
             vip=VIP,
             vip_port=vip_port,
+            vip_names="master.k8s.io k8s-vip",
         )
 
-    def _write(self, name: str, **more: object) -> None:
+    def write_second_inventory(self, variables: Mapping[str, str] | None = None) -> None:
+        """Write the inventory of the second cluster's hosts, as `write_inventory` does."""
+        # With one host it has no quorum to keep, and nothing else of the baseline is different.
+        alone = {"hale_nodes_odd_masters__accepted": "'[1]'"} if len(self.second_hosts) == 1 else {}
+        self._write(
+            "inventory.ini",
+            self.second_inventory,
+            hosts=[host.spec for host in self.second_hosts],
+            variables=variables or {},
+            limits=limits.limit_overrides() | alone,
+            vip=SECOND_VIP,
+            vip_port=VIP_PORT,
+            vip_names="b.k8s.io k8s-b-vip",
+        )
+
+    def _write(self, name: str, path: Path | None = None, **more: object) -> None:
         templates = Environment(
             loader=FileSystemLoader(Path(__file__).parent),
             undefined=StrictUndefined,
@@ -254,18 +292,17 @@ class Lab:
         text = templates.get_template(f"{name}.j2").render(
             lab=self.name,
             state=self.state,
-            hosts=[host.spec for host in self.hosts],
+            **{"hosts": [host.spec for host in self.hosts], **more},
             enter=shlex.join(self.operator_argv([])),
-            **more,
         )
-        _write(self.state / name, text)
+        _write(path or self.state / name, text)
 
     def _clear(self, lock: int) -> None:
         """Remove everything under the lab's name, and with the last lab the machine's routes."""
         cgroups.kill(self.name)
         network.kill_inside(self.name)
         cgroups.remove(self.name)
-        for plan in HOSTS:
+        for plan in KNOWN_HOSTS:
             nspawn.remove_leftovers(self.name, plan, LabHost(self, plan).root)
         disk.unmount_below(self.state, [lock])
         network.remove_all(self.name, [lock])

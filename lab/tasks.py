@@ -29,15 +29,24 @@ _DEFAULT = os.environ.get("HALE_LAB", "lab")
 _NAME = {"name": "the name of the lab (default: $HALE_LAB, or lab)"}
 
 
-@task(help=_NAME)
-def up(_: Context, name: str = _DEFAULT) -> None:
+@task(
+    help={
+        **_NAME,
+        "hosts": "start these hosts only: k8s-master-01,… (default: the baseline's five)",
+        "second": "hosts of a second cluster to start as well, 1 or 3: k8s-b-master-01 …",
+    }
+)
+def up(_: Context, name: str = _DEFAULT, hosts: str = "", second: int = 0) -> None:
     """Start the lab (2 s, the first time a minute more) and print how to use it."""
     with _plainly():
-        lab = _lab(name)
+        lab = _lab(name, chosen_hosts(hosts, second))
         lab.up()
         _print_status(lab)
         print("\nAudit it:\n")
-        print(f"    .venv/bin/pytest --inventory {lab.inventory} --hosts=all\n")
+        print(f"    .venv/bin/pytest --inventory {lab.inventory} --hosts=all")
+        if lab.second_hosts:
+            print(f"    .venv/bin/pytest --inventory {lab.second_inventory} --hosts=all")
+        print()
 
 
 @task(help=_NAME)
@@ -57,12 +66,18 @@ def down(_: Context, name: str = _DEFAULT) -> None:
         "release) instead of building them",
         "dnf": "hosts (or all) to convert to dnf and containerd 2: k8s-node-02,…; three more "
         "minutes once",
+        "karmada": "serve Karmada's images and set the inventory; ten more minutes once",
         "kube-vip": "let kube-vip hold the VIP: install its manifest on the masters and set the "
         "inventory; two more minutes once",
     }
 )
 def supply(
-    _: Context, name: str = _DEFAULT, kube_dir: str = "", dnf: str = "", kube_vip: bool = False
+    _: Context,
+    name: str = _DEFAULT,
+    kube_dir: str = "",
+    dnf: str = "",
+    kube_vip: bool = False,
+    karmada: bool = False,
 ) -> None:
     """Build Kubernetes and serve packages and images in the lab (8 minutes once, then seconds)."""
     from lab.mirror import start_mirror
@@ -70,8 +85,11 @@ def supply(
     with _plainly():
         lab = _running(name)
         hosts = lab.hosts if dnf == "all" else [lab[host] for host in dnf.split(",") if host]
-        start_mirror(lab, _say, Path(kube_dir).resolve() if kube_dir else None, hosts, kube_vip)
+        release = Path(kube_dir).resolve() if kube_dir else None
+        start_mirror(lab, _say, release, hosts, kube_vip, karmada)
         print(f"\nThe cluster's variables are in {lab.inventory}")
+        if lab.second_hosts:
+            print(f"Those of the second cluster are in {lab.second_inventory}")
 
 
 @task(
@@ -134,10 +152,28 @@ def power(_: Context, state: str, host: str, name: str = _DEFAULT) -> None:
         print(f"{host} is {'on' if machine.running else 'off'}")
 
 
-def _lab(name: str) -> Lab:
+def chosen_hosts(hosts: str, second: int) -> list[str] | None:
+    """The names of hosts to start; None for those of the lab, or the baseline's.
+
+    Raises LabError.
+    """
+    from lab import topology
+
+    if second not in (0, 1, 3):
+        raise LabError(f"a second cluster has 1 or 3 hosts, not {second}: --second 1")
+    if not hosts and not second:
+        return None
+    first = [host.name for host in topology.HOSTS]
+    given = hosts.split(",") if hosts else first
+    if wrong := [name for name in given if name not in first]:
+        raise LabError(f"--hosts: choose from {', '.join(first)}, not {', '.join(wrong)}")
+    return [*given, *(host.name for host in topology.SECOND_HOSTS[:second])]
+
+
+def _lab(name: str, hosts: list[str] | None = None) -> Lab:
     from lab.machine import Lab
 
-    return Lab(name, _say)
+    return Lab(name, _say, hosts)
 
 
 def _running(name: str) -> Lab:

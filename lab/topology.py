@@ -8,6 +8,7 @@ a prefix of another lab's names.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -23,8 +24,13 @@ VIP_PORT = 16443
 POD_RANGE = IPv4Network("10.244.0.0/16")
 SERVICE_RANGE = IPv4Network("10.96.0.0/12")
 
+#: Those of a second cluster, which overlap none of the first one's: `invoke lab.up --second`.
+SECOND_VIP = IPv4Address("10.208.1.210")
+SECOND_POD_RANGE = IPv4Network("10.245.0.0/16")
+SECOND_SERVICE_RANGE = IPv4Network("10.112.0.0/16")
+
 #: Addresses that exist inside labs only; the machine itself must never send to them.
-LAB_RANGES = (NETWORK, POD_RANGE, SERVICE_RANGE)
+LAB_RANGES = (NETWORK, POD_RANGE, SERVICE_RANGE, SECOND_POD_RANGE, SECOND_SERVICE_RANGE)
 
 #: Where labs keep their state; hosts' disks lie here, so it must be on a real disk.
 STATE_ROOT = Path("/var/lib/hale-lab")
@@ -60,6 +66,31 @@ HOSTS = (
     # One host with firewalld as Debian leaves it, so that FW-FIREWALLD has something to find.
     HostSpec("k8s-node-02", IPv4Address("10.208.1.198"), "workers", firewalld=True),
 )
+
+#: Hosts of a second cluster, which the baseline does not have: one of them, or all. Their cluster
+#: has no worker, so pods run on its control-plane nodes.
+SECOND_HOSTS = (
+    HostSpec("k8s-b-master-01", IPv4Address("10.208.1.211"), "masters"),
+    HostSpec("k8s-b-master-02", IPv4Address("10.208.1.212"), "masters"),
+    HostSpec("k8s-b-master-03", IPv4Address("10.208.1.213"), "masters"),
+)
+KNOWN_HOSTS = (*HOSTS, *SECOND_HOSTS)
+
+
+def pod_routes(host: HostSpec, hosts: Sequence[HostSpec]) -> dict[IPv4Network, IPv4Address]:
+    """This host's way to the pods of the other cluster: their range and the next host.
+
+    All packets between two clusters pass the first host of each, on the way back too: a host that
+    forwards one direction alone knows no connection, and kube-proxy's rules drop what belongs to
+    none.
+    """
+    second = [each for each in hosts if each in SECOND_HOSTS]
+    first = [each for each in hosts if each not in SECOND_HOSTS]
+    if not (first and second):
+        return {}
+    own, other = (second, first) if host in second else (first, second)
+    there = POD_RANGE if other is first else SECOND_POD_RANGE
+    return {there: (other if host == own[0] else own)[0].address}
 
 
 def checked_name(name: str) -> str:

@@ -28,12 +28,21 @@ from lab.mirror import (
     dnf_host,
     golang,
     images,
+    karmada,
     kube_vip,
     repository,
     services,
     traefik,
 )
-from lab.topology import POD_RANGE, SERVICE_RANGE, VIP, VIP_PORT
+from lab.topology import (
+    POD_RANGE,
+    SECOND_POD_RANGE,
+    SECOND_SERVICE_RANGE,
+    SECOND_VIP,
+    SERVICE_RANGE,
+    VIP,
+    VIP_PORT,
+)
 
 Say = Callable[[str], None]
 
@@ -47,7 +56,8 @@ _HERE = Path(__file__).parent
 class Artifacts:
     """The folders of the cache that are served, and their Kubernetes version.
 
-    kubernetes: the folder of its programs. kube_vip: its program, or None without it.
+    kubernetes: the folder of its programs. kube_vip: its program, or None without it. karmada: the
+    file of its definitions, or None without it.
     """
 
     version: str
@@ -57,6 +67,7 @@ class Artifacts:
     registry: Path
     key: Path
     kube_vip: Path | None = None
+    karmada: Path | None = None
 
 
 def start_mirror(
@@ -65,19 +76,24 @@ def start_mirror(
     kube_dir: Path | None = None,
     dnf: Sequence[LabHost] = (),
     with_kube_vip: bool = False,
+    with_karmada: bool = False,
 ) -> None:
     """Build what is missing in the cache, serve it in the lab, and write the lab's inventory.
 
     Takes eight minutes on two cores the first time, seconds later. `kube_dir` is a folder with
     the programs of a Kubernetes release, used instead of building them. The `dnf` hosts are
     converted (dnf_host.py), three more minutes the first time. With `with_kube_vip`, kube-vip
-    holds the VIP as long as its manifest is on a master (kube_vip.py), two more minutes.
+    holds the VIP as long as its manifest is on a master (kube_vip.py), two more minutes. With
+    `with_karmada`, the lab serves Karmada's images from then on, ten more minutes the first time.
+    The hosts of a second cluster have an inventory of their own, with the same packages and images.
 
     Raises LabError if a step fails, `kube_dir` lacks a program, or the lab's cluster already uses
     keepalived; LabUnavailable if the machine lacks a package that cannot be installed.
     """
     prerequisites.install_missing(say, PROGRAMS)
-    masters = [host for host in lab.hosts if host.spec.role == "masters"]
+    masters = [
+        host for host in lab.hosts if host.spec.role == "masters" and host not in lab.second_hosts
+    ]
     if kube_vip.has_manifest(masters):
         with_kube_vip = True
     elif with_kube_vip and (joined := kube_vip.cluster_member(masters)):
@@ -85,7 +101,8 @@ def start_mirror(
             f"{joined} is in a cluster with keepalived: `invoke reset` first, then "
             "`invoke lab.supply --kube-vip`"
         )
-    goods = build_artifacts(lab.base, say, kube_dir, with_kube_vip)
+    with_karmada = with_karmada or karmada.is_served(lab.state)
+    goods = build_artifacts(lab.base, say, kube_dir, with_kube_vip, with_karmada)
     others = (
         dnf_host.build_artifacts(lab.base, say, goods.kubernetes, goods.version)
         if dnf or dnf_host.is_served(lab.state)
@@ -103,9 +120,14 @@ def start_mirror(
             port = kube_vip.PORT
             kube_vip.install_manifest(goods.kube_vip, masters)
         _write_files(lab.state, goods, port)
+        if goods.karmada:
+            shutil.copyfile(goods.karmada, lab.state / karmada.DEFINITIONS)
         if others:
             dnf_host.serve(others, lab.name, lab.state, [lock])
-        lab.write_inventory(inventory_variables(goods) | more, port)
+        variables = inventory_variables(goods)
+        lab.write_inventory(variables | more | (karmada.VARIABLES if goods.karmada else {}), port)
+        if lab.second_hosts:
+            lab.write_second_inventory(variables | _SECOND)
         started = services.serve_files(services.PACKAGES, lab.name, goods.packages, state, [lock])
         say(_served_line("packages", services.PACKAGES.url, started))
         program = goods.registry / "usr/bin/docker-registry"
@@ -118,9 +140,14 @@ def start_mirror(
 
 
 def build_artifacts(
-    base: Path, say: Say, kube_dir: Path | None = None, with_kube_vip: bool = False
+    base: Path,
+    say: Say,
+    kube_dir: Path | None = None,
+    with_kube_vip: bool = False,
+    with_karmada: bool = False,
 ) -> Artifacts:
     """Everything that is served, from the cache or built; `base` is the hosts' Debian."""
+    federation = karmada.build_programs(say) if with_karmada else None
     with open_cache(cache_root() / "supply", say) as building:
         if kube_dir is None:
             version = binaries.KUBERNETES_VERSION
@@ -144,6 +171,8 @@ def build_artifacts(
         )
         if its:
             wanted.append(kube_vip.image(its))
+        if federation:
+            wanted += karmada.its_images(federation[0])
         return Artifacts(
             version,
             kubernetes,
@@ -152,6 +181,7 @@ def build_artifacts(
             downloaded / "registry",
             repository.signing_key(building) / repository.KEY,
             its,
+            federation and federation[1],
         )
 
 
@@ -174,21 +204,40 @@ def inventory_variables(goods: Artifacts) -> dict[str, str]:
     }
 
 
+#: What differs in the inventory of the second cluster.
+_SECOND = {
+    "cluster_name": "second",
+    "pod_cidr": str(SECOND_POD_RANGE),
+    "service_cidr": str(SECOND_SERVICE_RANGE),
+    "network_manifest": "second-network.yaml",
+    "vrrp_id": "52",
+    "kubeadm_extra": "second-kubeadm-extra.yaml",
+}
+
+
 def _write_files(folder: Path, goods: Artifacts, vip_port: int) -> None:
     """Write the files that the variables name, beside the inventory."""
     templates = Environment(
         loader=FileSystemLoader(_HERE), undefined=StrictUndefined, keep_trailing_newline=True
     )
-    for name in ("network", "echo"):
+    for file, name, pods, vip, port in (
+        ("network.yaml", "network", POD_RANGE, VIP, vip_port),
+        ("second-network.yaml", "network", SECOND_POD_RANGE, SECOND_VIP, VIP_PORT),
+        ("echo.yaml", "echo", POD_RANGE, VIP, vip_port),
+    ):
         text = templates.get_template(f"{name}.yaml.j2").render(
             registry=images.REGISTRY,
             image=f"{images.LAB}/{name}:{images.OWN}",
-            pods=POD_RANGE,
-            vip=VIP,
-            vip_port=vip_port,
+            pods=pods,
+            others=POD_RANGE if pods is SECOND_POD_RANGE else SECOND_POD_RANGE,
+            vip=vip,
+            vip_port=port,
         )
-        (folder / f"{name}.yaml").write_text(text)
-    shutil.copyfile(_HERE / "kubeadm-extra.yaml", folder / "kubeadm-extra.yaml")
+        (folder / file).write_text(text)
+    extra = (_HERE / "kubeadm-extra.yaml").read_text()
+    (folder / "kubeadm-extra.yaml").write_text(extra)
+    schedulable = (_HERE / "schedulable-masters.yaml").read_text()
+    (folder / "second-kubeadm-extra.yaml").write_text(f"{extra}---\n{schedulable}")
     shutil.copyfile(goods.key, folder / "apt-key.asc")
 
 

@@ -68,13 +68,18 @@ KUBE_VIP = Module(
     {"main.Version": f"v{KUBE_VIP_VERSION}"},
 )
 
-#: For the evidence of federation (tests/federation); no lab has it. Five CPU minutes.
+#: Of Karmada's images and of its command, which only tests use. Five CPU minutes.
+KARMADA_IMAGES = tuple(
+    f"karmada-{name}"
+    for name in ("aggregated-apiserver", "controller-manager", "scheduler", "webhook", "agent")
+)
 KARMADA = Module(
     "karmada",
     {
-        f"github.com/karmada-io/karmada/cmd/{package}": f"karmada-{package}"
-        for package in ("aggregated-apiserver", "controller-manager", "scheduler", "agent")
+        f"github.com/karmada-io/karmada/cmd/{name.removeprefix('karmada-')}": name
+        for name in (*KARMADA_IMAGES, "karmadactl")
     },
+    {"github.com/karmada-io/karmada/pkg/version.gitVersion": f"v{KARMADA_VERSION}"},
 )
 
 TOOLS = Module("tools", {f"./{name}": name for name in ("pause", "echo", "headlamp")})

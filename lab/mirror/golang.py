@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lab import prerequisites
 from lab.build import Cache
+from lab.errors import LabError
 
 #: The toolchain that a machine gets whose own Go is too old or not there.
 TOOLCHAIN = "1.26.8"
@@ -88,6 +89,22 @@ def build_module(building: Cache, module: Module) -> Path:
         return programs
 
     return building.entry(module.name, module.inputs(), make)
+
+
+def download_module(building: Cache, module: Module, path: str, folder: Path) -> Path:
+    """The folder with the sources of one of the go.mod's modules, downloaded if it is not there.
+
+    folder: to work in. Raises LabError.
+    """
+    go = str(toolchain(building, module.needs))
+    _go(building, [go, "mod", "download", "-C", str(module.folder), path], folder,
+        f"downloading {path}")  # fmt: skip
+    argv = [go, "list", "-C", str(module.folder), "-m", "-f", "{{.Dir}}", path]
+    environment = {**os.environ, "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    done = subprocess.run(argv, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode or not done.stdout.strip():
+        raise LabError(f"`{' '.join(argv)}` failed: {done.stderr.strip()}")
+    return Path(done.stdout.strip())
 
 
 def _program(package: str) -> str:

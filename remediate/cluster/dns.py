@@ -80,7 +80,9 @@ class CoreDnsSpread(Phase):
         enough = WaitFor(f"{site.dns_nodes} nodes are ready", first, _nodes, _few, JOINS, EVERY)
         yield Batch(wait_for=enough)
         script = scripts.load(
-            "spread_coredns", kubectl=kubectl.shell_command(site.first_control_plane)
+            "spread_coredns",
+            kubectl=kubectl.shell_command(site.first_control_plane),
+            nodes=str(site.dns_nodes),
         )
         yield Batch(
             (RunScript(site.first_control_plane.name, "CoreDNS is spread", script, timeout=600),),

@@ -78,7 +78,7 @@ def test_surplus_pods_of_coredns_are_deleted_one_by_one(tmp_path: Path) -> None:
         f"case $* in *'get pods'*) cat {pods};; "
         f"*'delete pod coredns-b'*) printf 'n1 coredns-a\\nn2 coredns-c\\n' >{pods};; esac"
     )
-    script = scripts.load("spread_coredns", kubectl="kubectl --server https://x")
+    script = scripts.load("spread_coredns", kubectl="kubectl --server https://x", nodes="2")
     done = run(tmp_path, script, kubectl=kubectl)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "deleting coredns-b, which is not alone on its node\n"
@@ -86,6 +86,14 @@ def test_surplus_pods_of_coredns_are_deleted_one_by_one(tmp_path: Path) -> None:
     assert deleted == [
         "kubectl --server https://x -n kube-system delete pod coredns-b --timeout 60s"
     ]
+
+
+def test_a_cluster_of_one_node_keeps_its_pods_of_coredns(tmp_path: Path) -> None:
+    script = scripts.load("spread_coredns", kubectl="kubectl --server https://x", nodes="1")
+    kubectl = "case $* in *'get pods'*) printf 'n1 coredns-a\\nn1 coredns-b\\n' ;; esac"
+    done = run(tmp_path, script, kubectl=kubectl)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert "delete" not in (tmp_path / "calls").read_text()
 
 
 def test_a_service_is_started_and_waited_for(tmp_path: Path) -> None:

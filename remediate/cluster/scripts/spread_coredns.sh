@@ -1,13 +1,14 @@
 # shellcheck disable=SC2086  # words of a command
-# Delete surplus CoreDNS pods until no node has two. What the apiserver refuses while control-plane
+# Delete surplus CoreDNS pods until enough nodes have one. What the apiserver refuses while control-plane
 # nodes join is tried again.
-# kubectl: the command, with its options.
+# kubectl: the command, with its options. nodes: how many are enough.
 k() { $kubectl -n kube-system "$@"; }
 n=0
 while n=$((n + 1)); [ $n -le 10 ]; do
   k rollout status deployment coredns --timeout 60s || { sleep 2; continue; }
   pods=$(k get pods -l k8s-app=kube-dns --field-selector status.phase=Running --no-headers \
     -o custom-columns=:.spec.nodeName,:.metadata.name) || { sleep 2; continue; }
+  [ "$(echo "$pods" | awk '{ print $1 }' | sort -u | grep -c .)" -lt "$nodes" ] || exit 0
   second=$(echo "$pods" | sort | awk '$1 == last { print $2; exit } { last = $1 }')
   [ -n "$second" ] || exit 0
   echo "deleting $second, which is not alone on its node"
