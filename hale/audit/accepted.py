@@ -116,6 +116,6 @@ def _require_fit(found: Results, inventory: Inventory) -> None:
     known = {host.name for host in inventory.hosts} | {CLUSTER}
     if others := sorted({row.host for row in found.results} - known):
         raise UserError(
-            f"{inventory.path} has no {others[0]!r}: the run is of another inventory. Name its own: "
-            "--inventory FILE."
+            f"{inventory.path} has no {others[0]!r}: the run is of another inventory. Name its "
+            "own: --inventory FILE."
         )

@@ -5,7 +5,7 @@ for tool in curl sleep; do
 done
 [ -r "$ca" ] || { echo "$ca is missing: the host has joined no cluster" >&2; exit 3; }
 # A variable, because curl in a function would cost each request a fork.
-curl="curl -q -sS --noproxy * --http1.1 -o /dev/null --connect-timeout $timeout"
+curl="curl -q -g -sS --noproxy * --http1.1 -o /dev/null --connect-timeout $timeout"
 curl="$curl --max-time $timeout --cacert $ca --capath /dev/null"
 cert=
 resolve=${resolved%% *}
