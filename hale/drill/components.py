@@ -190,7 +190,7 @@ def _ip(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise UserError(f"no fault was injected: {text[:80]!r} is no address of a node.") from None
+        raise UserError(f"no fault was injected: {text[:80]!r} is not an address.") from None
 
 
 def _require_answer(client: str, statuses: dict[str, str]) -> None:

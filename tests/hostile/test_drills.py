@@ -16,9 +16,12 @@ import pytest
 
 from hale.drill import components, http_client
 from hale.model.components import DASHBOARD, INGRESS
+from hale.model.drill import FaultKind
 from hale.model.errors import UserError
 from hale.polling import wait_until
 from hale.shell import arguments, script_with
+from hale.ssh import SessionPool
+from tests.hostile.forgery import KNOWN
 
 GLOB = "/[1-9]/{a,b}"
 DRILL = Path(components.__file__).parent
@@ -148,3 +151,14 @@ def test_a_pattern_of_curls_is_one_request_of_the_client(server: Served, tmp_pat
         os.killpg(running.pid, 9)
         running.wait()
     assert set(server.paths) == {GLOB}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "None", "10.0.0.1/@192.0.2.1", "10.0.0.1 10.0.0.2", "h.example", "\x1b[2J"]
+)
+def test_an_address_that_is_none(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the dashboard's Service, as a master has it."""
+    outputs = iter([json.dumps({"items": []}), text])
+    monkeypatch.setattr(components, "_output", lambda *_: next(outputs))
+    with pytest.raises(UserError, match="is not an address"):
+        components.find_target(FaultKind.DASHBOARD, KNOWN, SessionPool({}), "m1")
