@@ -12,7 +12,9 @@ answer: otherwise nothing can be learned from the loss of one.
 Sources: kubernetes.io, "Ingress", "DaemonSet"; curl(1), --resolve.
 """
 
+import ipaddress
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,9 @@ from hale.ssh import SessionPool
 _KNOWN = {FaultKind.INGRESS: components.INGRESS, FaultKind.DASHBOARD: components.DASHBOARD}
 _REQUEST = Path(__file__).with_suffix(".sh")
 _KUBECTL = f"kubectl --kubeconfig={ADMIN}"
+# What can stand in a URL as it is, and leads to no other host, port or user.
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
+_PATH = re.compile(r"/[A-Za-z0-9/._~-]{0,1023}", re.ASCII)
 
 
 class Replica(Struct, frozen=True):
@@ -96,14 +101,14 @@ def find_target(
     if inventory.cluster.ingress == components.INGRESS.value and (route := find_route(ingresses)):
         return _through_ingress(route, inventory, sessions, client)
     service = f"{get} service {name.name} -o jsonpath={{.spec.clusterIP}}"
-    at = url_host(_output(inventory, sessions, service).strip())
+    at = url_host(_ip(_output(inventory, sessions, service).strip()))
     target = ClientTarget(f"http://{at}/", "at its Service's address: no route leads to it")
     _require_answer(client, _statuses(sessions, client, at, "/", [at]))
     return target
 
 
 def find_route(text: str) -> HttpRoute | None:
-    """The first host and path that leads to the dashboard.
+    """The first host and path that leads to the dashboard, and can be requested as it stands.
 
     text: kubectl's list of the Ingresses in its namespace. Raises UserError if that is not JSON.
     """
@@ -116,7 +121,8 @@ def find_route(text: str) -> HttpRoute | None:
                 if item["spec"].get("ingressClassName") == components.INGRESS.name
                 for rule in item["spec"].get("rules") or ()
                 for path in (rule.get("http") or {}).get("paths") or ()
-                if rule.get("host", "*")[0] != "*"
+                if _HOST.fullmatch(rule.get("host", ""))
+                and _PATH.fullmatch(path.get("path", "/"))
                 and (path["backend"].get("service") or {}).get("name") == components.DASHBOARD.name
             ),
             None,
@@ -148,7 +154,7 @@ def _through_ingress(
     if _statuses(sessions, client, route.host, route.path, [vip])[vip] == "200":
         return ClientTarget(url, f"through the VIP {vip}", resolutions(route.host, [vip]))
     replicas = _replicas(FaultKind.INGRESS, inventory, sessions)
-    addresses = sorted({r.address for r in replicas})
+    addresses = sorted({_ip(r.address) for r in replicas})
     _require_answer(client, _statuses(sessions, client, route.host, route.path, addresses))
     through = f"at {' and '.join(addresses)} in turn, moving on where it cannot connect"
     return ClientTarget(url, through, resolutions(route.host, addresses))
@@ -165,7 +171,23 @@ def _statuses(
         )
     except ActionFailed as error:
         raise UserError(f"no fault was injected: {error}.") from None
-    return dict(zip(addresses, output.split(), strict=True))
+    return parse_statuses(client, addresses, output)
+
+
+def parse_statuses(client: str, addresses: Sequence[str], output: str) -> dict[str, str]:
+    """A line for each address. Raises UserError."""
+    found = output.split()
+    if len(found) != len(addresses) or not all(re.fullmatch("[0-9]{3}", one) for one in found):
+        raise UserError(f"no fault was injected: {client} did not answer with HTTP statuses.")
+    return dict(zip(addresses, found, strict=True))
+
+
+def _ip(text: str) -> str:
+    """An address that kubectl has printed. Raises UserError."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise UserError(f"no fault was injected: {text[:80]!r} is not an address.") from None
 
 
 def _require_answer(client: str, statuses: dict[str, str]) -> None:

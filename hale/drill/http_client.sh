@@ -6,7 +6,7 @@ for tool in curl sleep; do
 done
 [ -r "$ca" ] || { echo "$ca is missing: the host has joined no cluster" >&2; exit 3; }
 # A variable, because curl in a function would cost each request a fork.
-curl="curl -q -sS --noproxy * --http1.1 -o /dev/null --connect-timeout $connect"
+curl="curl -q -g -sS --noproxy * --http1.1 -o /dev/null --connect-timeout $connect"
 curl="$curl --cacert $ca --capath /dev/null"
 cert=
 first=${resolved%% *}

@@ -20,32 +20,27 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from hale.apply import journal
 from hale.apply.executor import StepExecutor
 from hale.apply.prepared import PreconditionFailed, StepFailed
-from hale.audit import evidence_file, results_file
 from hale.audit.judge import judge_fact
-from hale.drill import journal as drills
 from hale.gather import response
 from hale.gather.request import ProbeRequest
 from hale.install import scheduler
-from hale.inventory import cluster_spec, ini
 from hale.model.change import ModuleChange, SwapOff, SymlinkChange
 from hale.model.errors import UserError
 from hale.model.evidence import CommandProbe, Evidence, NotApplicable, Unreadable
-from hale.paths import ROOT
 from hale.plan import plan
 from hale.plan.plan import Step
 from hale.redact import redact
 from hale.ssh import client
 from hale.ssh.remote.files import FileUnreadable, read_files
 from hale.ssh.target import CommandResult, Target
-from hale.standard import loader
 from tests.engine.local_gather import HOST
 from tests.facts import test_cases as facts
 from tests.hostile.answers import answer, packed
 from tests.hostile.forgery import K8S, edit
-from tests.hostile.test_plans import made, value
+from tests.hostile.fuzzed_files import KINDS, documents
+from tests.hostile.test_plans import value
 from tests.install import factories
 from tests.install import test_phases as phases
 from tests.reports.test_secrets import HELD, OPEN
@@ -121,7 +116,7 @@ def fuzz(texts: Sequence[str], check: Callable[[str], object], share: float) -> 
 
 SUBJECTS = sorted({path.parent.name for path in facts.CASES})
 PHASES = sorted({path.parent.name for path in phases.CASES})
-PARTS = len(SUBJECTS) + len(PHASES) + 20
+PARTS = len(SUBJECTS) + len(PHASES) + 25
 
 
 @cache
@@ -311,70 +306,6 @@ def test_masking() -> None:
 
 
 # --- files that the operator names ---
-
-
-def documents(folder: Path) -> dict[str, tuple[str, str, Callable[[Path], object]]]:
-    """By what it is: the file's name, a valid one, and its reader."""
-    plan.save_plan(made(edit(K8S)), folder / "p.json")
-    data = ROOT / "tests/engine/data"
-    header = {
-        "type": "run",
-        "schema": journal.SCHEMA,
-        "run": "2026-01-01T000000Z-fix",
-        "kind": "fix",
-    }
-    header |= dict.fromkeys(("operator", "source_host", "inventory", "plan_sha256", "at"), "")
-    step = Step(("SYS-IP-FORWARD",), value("/proc/sys/net/ipv4/ip_forward"))
-    lines = [
-        msgspec.json.encode(header),
-        msgspec.json.encode(journal.StepStarted("h", 1, step, "", (), "")),
-        msgspec.json.encode(journal.StepDone("h", 1, (step.change,), "")),
-    ]
-    drill = (
-        '{"type":"drill","schema":"hale.drill/1","owner":{"operator":"a","source_host":"b","run":"c",'
-        '"since":"d"},"inventory":"i","parts":["apiserver"],"on_production":false}\n'
-        '{"type":"take","part":"apiserver","host":"h","reboots":false,"at":"x"}\n'
-    )
-    evidence = msgspec.json.decode((data / "evidence.json").read_bytes())
-    evidence["hosts"] = dict(list(evidence["hosts"].items())[:1])
-    first = next(iter(evidence["hosts"].values()))
-    first["outputs"] = dict(list(first["outputs"].items())[:2])
-    first["listed"] = dict(list(first["listed"].items())[:2])
-    return {
-        "plan": ("p.json", (folder / "p.json").read_text(), plan.load_plan),
-        "journal": (
-            journal.NAME,
-            b"".join(line + b"\n" for line in lines).decode(),
-            lambda path: journal.load_run(path.parent),
-        ),
-        "drill's journal": (drills.NAME, drill, lambda path: drills.load_drill(path.parent)),
-        "evidence": (
-            "evidence.json",
-            msgspec.json.encode(evidence).decode(),
-            evidence_file.load_evidence,
-        ),
-        "results": (
-            "results.json",
-            '{"schema":"hale.results/2","run":{},"hosts":[],"results":[],"readings":[],"texts":[]}',
-            results_file.load_results,
-        ),
-        "inventory": ("inventory.ini", factories.INVENTORY, _inventory),
-        "baseline": (
-            "08-swap.toml",
-            (ROOT / "standard/08-swap.toml").read_text(),
-            lambda path: loader.load_standard(path.parent),
-        ),
-    }
-
-
-def _inventory(path: Path) -> object:
-    for name in ("key.asc", "network.yaml"):
-        (path.parent / name).write_text("a: b\n")
-    known = ini.load_inventory(path)
-    return cluster_spec.read_cluster_spec(known.variables, path, ())
-
-
-KINDS = ("plan", "journal", "drill's journal", "evidence", "results", "inventory", "baseline")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -42,7 +42,7 @@ def _written(folder: Path) -> set[str]:
         }
         phase = scheduler.load_phase(case.parent.name)
         digests(outputs, sys.modules[type(phase).__module__], site, given.get("files", {}))
-        observed = factories.seen(outputs, given.get("files", {}))
+        observed = factories.observed(outputs, given.get("files", {}))
         try:
             batches = [*phase.prepare(site, observed), *phase.batches(site, observed)]
         except UserError:
