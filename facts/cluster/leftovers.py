@@ -28,6 +28,8 @@ CHAINS = "KUBE-|CNI-|cali-|FLANNEL|CILIUM_|ANTREA-|WEAVE"
 TABLES = "kube-proxy|kube_proxy|flannel(-ipv[46])?|calico|cni_hostport"
 # Names in /etc/cni/net.d of programs that have containers without Kubernetes.
 OTHERS_CNI = "podman|nerdctl|cri-?o"
+#: On a host's disk, what Karmada's etcd stores (remediate/cluster/federation.py).
+FEDERATION = "/var/lib/hale-karmada"
 # Defines kube_ipvs.
 KUBE_IPVS = load_script(Path(__file__).with_name("kube_ipvs.sh"))
 # Defines functions that tell networks of other programs from the cluster's.
@@ -61,7 +63,7 @@ class Leftovers(Struct, frozen=True):
 def probe(vip: str, pods: str, *, stacked: bool) -> CommandProbe:
     """The probe for all of it. pods: the pods' CIDR, may be empty. stacked: etcd's data too."""
     given = variables(vip=vip, pods=pods)
-    script = f"{given}{arguments(*kubernetes.kubeadm_files(stacked=stacked))}{_SCRIPT}"
+    script = f"{given}{arguments(*kubernetes.kubeadm_files(stacked=stacked), FEDERATION)}{_SCRIPT}"
     return CommandProbe("things", script, timeout=30)
 
 

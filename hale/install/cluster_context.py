@@ -146,7 +146,7 @@ def load_context(inventory: Inventory, stated: Standard) -> ClusterContext:
 def _load(inventory: Inventory, stated: Standard) -> ClusterContext:
     cluster = inventory.cluster
     _check_required(inventory)
-    paths = [cluster.apt_key, cluster.dnf_key, *cluster.manifests]
+    paths = [cluster.apt_key, cluster.dnf_key, cluster.federation_crds, *cluster.manifests]
     texts: dict[Path, bytes] = {}
     for path in paths:
         if path is not None:

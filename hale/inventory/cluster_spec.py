@@ -45,6 +45,7 @@ VARIABLES = (
     "dashboard",
     "dashboard_image",
     "federation",
+    "federation_crds",
 )
 ADMIN = "/etc/kubernetes/admin.conf"  # where kubeadm puts the administrator's kubeconfig
 KUBELET = "/etc/kubernetes/kubelet.conf"  # the kubelet's, on a host that has joined a cluster
@@ -92,7 +93,7 @@ class ClusterSpec(Struct, frozen=True):
     containerd and the kubelet. ingress, dashboard: one of INGRESSES, of DASHBOARDS, its first word;
     ingress_class, ingress_manifest, dashboard_manifest: what is named behind `gateway`, `manifest`;
     ingress_image, dashboard_image: in place of those that Hale names. federation: one of
-    FEDERATIONS.
+    FEDERATIONS; federation_crds: the file of its kinds, with which it is installed.
     """
 
     name: str = "kubernetes"
@@ -118,6 +119,7 @@ class ClusterSpec(Struct, frozen=True):
     dashboard_manifest: Path | None = None
     dashboard_image: str = ""
     federation: str = NO_FEDERATION
+    federation_crds: Path | None = None
 
     @property
     def manifests(self) -> tuple[Path, ...]:
@@ -184,6 +186,7 @@ def read_cluster_spec(
         dashboard_manifest=dashboard.manifest,
         dashboard_image=given.image("dashboard_image"),
         federation=given.choice("federation", FEDERATIONS),
+        federation_crds=given.file("federation_crds"),
     )
 
 

@@ -17,6 +17,7 @@ class AddedComponent(Struct, frozen=True):
 
 
 INGRESS = AddedComponent("ingress", "traefik", "Traefik", "hale-ingress", "traefik")
+FEDERATION = AddedComponent("federation", "karmada", "Karmada", "karmada-system", "karmada")
 DASHBOARD = AddedComponent("dashboard", "headlamp", "Headlamp", "hale-dashboard", "headlamp")
 #: The route that Hale's own manifest of the ingress has, before the site has any.
 CHECK_HOST, CHECK_PATH = "hale-check.ingress.internal", "/ping"

@@ -8,6 +8,7 @@ from hale.install.phase import Phase
 from remediate.cluster.addons import Addons
 from remediate.cluster.dashboard import Dashboard
 from remediate.cluster.dns import CoreDnsSpread
+from remediate.cluster.federation import Federation
 from remediate.cluster.images import PullImages
 from remediate.cluster.ingress import Ingress
 from remediate.cluster.init import KubeadmInit
@@ -35,6 +36,7 @@ PHASES: tuple[Phase, ...] = (
     CoreDnsSpread(),
     Ingress(),
     Dashboard(),
+    Federation(),
     Addons(),
     NodesReady(),
 )

@@ -71,7 +71,7 @@ class ClusterComponent:
         made = self._with_manifest(site)
         if missing := network.missing_objects(made, observations, (self.manifest,)):
             return missing
-        return _unready(site, observations, (self.workload,))
+        return unready(site, observations, (self.workload,))
 
     def differences(self, site: ClusterContext, observations: Observations) -> Problems:
         """What differs from the manifest since it was applied."""
@@ -88,7 +88,7 @@ class ClusterComponent:
         given: str = getattr(site.cluster, f"{self.kind}_image")
         text = templates.render(
             self.template,
-            image=given or _image(site, self.name),
+            image=given or image(site, self.name),
             namespace=self.workload.namespace,
             name=self.workload.name,
             **dict(self.values),
@@ -112,7 +112,7 @@ class SiteManifest:
         if missing := network.missing_objects(site, observations, (self.path,)):
             return missing
         made = network.objects(site, (self.path,))
-        return _unready(site, observations, tuple(o for o in made if o.kind in _WORKLOADS))
+        return unready(site, observations, tuple(o for o in made if o.kind in _WORKLOADS))
 
     def differences(self, site: ClusterContext, observations: Observations) -> Problems:
         """What differs from the file since it was applied."""
@@ -127,7 +127,7 @@ class SiteManifest:
 _WORKLOADS = ("Deployment", "DaemonSet")
 
 
-def _unready(
+def unready(
     site: ClusterContext, observations: Observations, workloads: tuple[nodes.Object, ...]
 ) -> Problems:
     """The workloads that are there, and have pods that are not ready.
@@ -199,8 +199,8 @@ class ComponentPhase(Phase):
         return (chosen.batch(site, observations),) if chosen else ()
 
 
-def _image(site: ClusterContext, name: str) -> str:
-    """The component's image, through `image_repository`."""
+def image(site: ClusterContext, name: str) -> str:
+    """The image of that name in components.toml, through `image_repository`."""
     pinned: str = _TABLE[name]["image"]
     repository = site.cluster.image_repository
     return f"{repository}/{pinned.rpartition('/')[2]}" if repository else pinned

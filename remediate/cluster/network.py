@@ -167,8 +167,8 @@ def _manifests(
     site: ClusterContext, observations: Observations, paths: Iterable[Path | None]
 ) -> tuple[_Manifest, ...]:
     paths = tuple(paths)
-    keys = [_key(path) for path in paths if path is not None]
-    if twice := [key for key in keys if keys.count(key) > 1]:
+    keys = [key(path) for path in paths if path is not None]
+    if twice := [one for one in keys if keys.count(one) > 1]:
         raise UserError(f"two manifests have the name {twice[0]} in the cluster: rename one file.")
     name = site.first_control_plane.name
     wanted = objects(site, paths)
@@ -178,7 +178,7 @@ def _manifests(
         _Manifest(
             path,
             templates.digest(site.files[path]),
-            notes.get(_key(path), ""),
+            notes.get(key(path), ""),
             tuple(o for o in own if found[o] is not None),
             tuple(o for o in own if found[o] is None),
         )
@@ -188,7 +188,7 @@ def _manifests(
     )
 
 
-def _key(path: Path) -> str:
+def key(path: Path) -> str:
     """The name of the manifest's annotation: Kubernetes, "Labels and Annotations", syntax."""
     return f"manifest-{re.sub('[^A-Za-z0-9.-]', '-', path.name)[:50]}-sha256"
 
@@ -208,7 +208,7 @@ def apply_batch(
                     "apply_manifest",
                     kubectl=kubectl.shell_command(host),
                     notes=manifests.NAME,
-                    key=_key(manifest.path),
+                    key=key(manifest.path),
                     applying=manifests.APPLYING,
                     digest=manifest.digest,
                 ),

@@ -24,7 +24,16 @@ class NodesReady(Phase):
 
     name = "ready"
     title = "All nodes are ready"
-    DEPENDS_ON = ("readyz", "masters", "workers", "dns", "ingress", "dashboard", "addons")
+    DEPENDS_ON = (
+        "readyz",
+        "masters",
+        "workers",
+        "dns",
+        "ingress",
+        "dashboard",
+        "federation",
+        "addons",
+    )
 
     def probes(self, site: ClusterContext, host: Host) -> Probes:
         """The nodes, from the first control-plane node."""

@@ -263,6 +263,7 @@ def _sweep(site: ClusterContext) -> str:
         pods=str(site.cluster.pod_cidr or ""),
         chains=leftovers.CHAINS,
         tables=leftovers.TABLES,
+        federation=leftovers.FEDERATION,
     )
     others = (
         variables(others_cni=leftovers.OTHERS_CNI)

@@ -138,6 +138,7 @@ def test_a_pattern_of_curls_is_one_request_of_the_client(server: Served, tmp_pat
         ca=str(tmp_path / "ca"),
         certificate="",
         timeout="2",
+        connect="1",
         period="5",
     )
     running = subprocess.Popen(

@@ -1,6 +1,7 @@
 # Remove what kubeadm reset leaves: containers, mounts, routes, rules, files.
 # pods: the pods' range. chains, tables: of Kubernetes and the network plugins, as extended regular
-# expressions; others_cni: names in /etc/cni/net.d of other programs, likewise.
+# expressions; others_cni: names in /etc/cni/net.d of other programs, likewise. federation: what
+# Karmada's etcd stores.
 # After unmount_pods.sh and others_networks.sh.
 if [ -S /run/containerd/containerd.sock ]; then
   for c in $(ctr -n k8s.io containers ls -q 2>/dev/null); do
@@ -43,5 +44,5 @@ find "$cni_state" -xdev ! -type d 2>/dev/null | while read -r f; do
   rm -f -- "$f"
 done
 find "$cni_state" -xdev -depth -type d -empty -delete 2>/dev/null || :
-rm -rf --one-file-system /etc/kubernetes /run/flannel /run/calico /var/lib/calico
+rm -rf --one-file-system /etc/kubernetes /run/flannel /run/calico /var/lib/calico "$federation"
 find /var/lib/kubelet -xdev -mindepth 1 -delete 2>/dev/null || :
