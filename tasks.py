@@ -13,6 +13,7 @@ from invoke.collection import Collection
 from hale.cli.approve_command import approve
 from hale.cli.confirm import confirm
 from hale.cli.drill import drill_command
+from hale.cli.federation import federation
 from hale.cli.fix import fix, undo
 from hale.cli.install import install, kubeconfig, reset
 from hale.cli.record_commands import accept, check, explain, judge, report, runs
@@ -47,6 +48,7 @@ namespace = Collection(
     install,
     reset,
     kubeconfig,
+    federation,
     drill_command(_power),
     lab,
 )

@@ -47,6 +47,8 @@ from hale.install import (
 from hale.install import workflow as install
 from hale.install.cluster_context import ClusterContext
 from hale.install.engine import PhaseFailed
+from hale.install.federation import membership
+from hale.install.federation.membership import FederationOptions
 from hale.install.joined import InstallAborted
 from hale.install.observe import HostsUnreachable
 from hale.install.options import InstallOptions
@@ -377,6 +379,38 @@ def fetch(site: Site) -> None:
     kubeconfig.kubeconfig(site.path, site.reports / "admin.conf")
 
 
+# --- federation ---
+
+
+def of_federation(site: Site) -> FederationOptions:
+    """The options of a join or a leave, and the parts that both have."""
+    of_install(site, install)
+    second = site.reports / "second.ini"
+    second.write_text(INVENTORY.replace("127.0.0.", "127.0.1.").replace("=test", "=second"))
+    member = "uid u-1\npod 127.0.1.9\nend\n"
+    site.parts(
+        membership,
+        {
+            "state.range_refusals": list,
+            "_Clusters.on_host": "uid u-0\nmember known u-2-\npod 127.0.0.9\nend\n",
+            "_Clusters.on_member": member,
+            "_unreached": list,
+            "_carry_out": None,
+        },
+    )
+    return FederationOptions(site.path, second, yes=True)
+
+
+def join_one(site: Site) -> None:
+    membership.join(of_federation(site))
+
+
+def leave_one(site: Site) -> None:
+    options = of_federation(site)
+    site.parts(membership, {"state.leave_refusals": list})
+    membership.leave(options)
+
+
 # --- drill ---
 
 
@@ -450,6 +484,11 @@ COMMANDS: dict[Callable[[Site], object], Sequence[str]] = {
     plan_of_install: ("unsupported", "create_run_dir", "preflight.run_preflight", "phase_statuses"),
     reset_all: ("create_run_dir", "locks_held", "observe", "Engine.run_batches"),
     fetch: ("atomic.write",),
+    join_one: (
+        "_Clusters.on_host", "_Clusters.on_member", "state.range_refusals", "_unreached",
+        "_carry_out",
+    ),
+    leave_one: ("_Clusters.on_host", "_Clusters.on_member", "_carry_out"),
     drill_one: (
         "audit", "require_healthy", "find_roles", "DrillRunner._select", "DrillRunner._confirm",
         "locks_held", "DrillRunner._drills", "DrillRunner._revert", "wait_until_healthy",
@@ -494,7 +533,7 @@ def test_when_an_install_stops(
     assert site.reached
 
 
-@pytest.mark.parametrize("command", [install_all, plan_of_install, reset_all, fetch])
+@pytest.mark.parametrize("command", [install_all, plan_of_install, reset_all, fetch, join_one])
 def test_when_no_host_is_reachable(site: Site, command: Callable[[Site], object]) -> None:
     def unreachable(*_: Any, **__: Any) -> NoReturn:
         raise HostUnreachable("m1: no route to host")
