@@ -34,6 +34,7 @@ soak: .venv/.complete ## all crashes, round trips and cluster faults, an hour of
 	  tests/hostile/test_two_operators.py
 	@HALE_SOAK=1 .venv/bin/pytest tests/federation tests/lab/test_second.py
 	@HALE_SOAK=1 .venv/bin/pytest tests/apply/test_crash.py tests/apply/test_round_trip.py \
+	  tests/apply/test_two_at_once.py tests/apply/test_full_reports.py \
 	  tests/cluster tests/stranger $(LAB_TESTS)
 
 lint: .venv/.complete ## check style, types, walls, shell scripts, words, and that docs/requirements is current
