@@ -67,6 +67,7 @@ def render(found: Results) -> str:
         total=len(rows),
         counts=[(v, counts[v]) for v in Verdict if counts[v]],
         severities=_severities(rows),
+        unknown=counts[Verdict.UNKNOWN],
         show=PRESENTATION,
         unverified=fold_hostnames(unverified_hosts(found.hosts)),
         unreached=failure_causes.unreached(found),

@@ -41,6 +41,7 @@ def templates() -> Environment:
         bytecode_cache=bytecode_cache(),
     )
     environment.filters["utc"] = utc
+    environment.filters["spans"] = code_spans
     environment.filters["plain"] = format_value
     return environment
 
@@ -87,6 +88,14 @@ def _policy() -> str:
     return (
         f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
         "base-uri 'none'; form-action 'none'"
+    )
+
+
+def code_spans(text: str) -> list[tuple[str, bool]]:
+    """The parts of a text, and whether each stood in backticks; one part if those do not pair."""
+    parts = text.split("`")
+    return (
+        [(part, n % 2 == 1) for n, part in enumerate(parts)] if len(parts) % 2 else [(text, False)]
     )
 
 

@@ -28,7 +28,7 @@ from hale.report.change.view import (
     phases,
     result_matrix,
 )
-from hale.report.jinja import escape_text, inline_asset, templates
+from hale.report.jinja import code_spans, escape_text, inline_asset, templates
 from hale.report.text import escape_controls, fold_hostnames
 from hale.report.verdicts import PRESENTATION
 
@@ -72,6 +72,7 @@ def render(report: ChangeReport) -> str:
             fold=fold_hostnames,
             lines=diff_lines,
             phases=phases,
+            spans=lambda text: code_spans(redact(text)),
             sign=lambda verdict: PRESENTATION[verdict].sign if verdict else "·",
             seconds=lambda value: f"{value:.1f} s",
             Movement=Movement,

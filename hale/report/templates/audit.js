@@ -312,13 +312,7 @@ function reveal(address) {
 
 // --- what people do ---
 
-let waiting;
-form.addEventListener('input', ({target}) => {
-  clearTimeout(waiting);
-  const change = () => { apply(); remember(); };
-  if (target.type === 'search') waiting = setTimeout(change, 120);
-  else change();
-});
+form.addEventListener('input', () => { apply(); remember(); });
 form.addEventListener('submit', event => event.preventDefault());
 function clear() {
   form.reset();
