@@ -90,7 +90,7 @@ def probes(host: Host, cases: Sequence[Case[KubeletParameters]]) -> tuple[Probe,
     return (
         FileProbe(
             *systemd_units.existence(unit, *RUNTIMES.values()),
-            *(p for name in RUNTIMES.values() for p in unit_settings.condition_patterns(name)),
+            *(p for name in RUNTIMES.values() for p in unit_settings.patterns(name)),
             *select(
                 Selection("[[:space:]]*(Wants|Requires|BindsTo)[[:space:]]*="),
                 *systemd_units.file_patterns(unit),
@@ -146,15 +146,22 @@ def read_persisted(readings: HostView, case: Case[KubeletParameters]) -> Kubelet
     unit = case.parameters.unit
     faults = boot_target.boot_problems(readings, unit)
     if not faults:
-        unit_settings.refuse_conditions(readings, unit, _present(readings))
+        faults = _not_run(readings, unit)
     runtime = "" if faults else _runtime(readings)
     if runtime and not _pulled_by(readings, unit, runtime):
         faults = boot_target.boot_problems(readings, runtime)
     if runtime and not faults:
-        unit_settings.refuse_conditions(readings, runtime)
+        faults = _not_run(readings, runtime)
     if not faults:
         boot_files.refuse_files(readings, _deciding(readings, unit, runtime))
     return KubeletPersisted(unit, tuple(faults), runtime)
+
+
+def _not_run(readings: HostView, unit: str) -> list[str]:
+    """Why the unit, which starts, does not run its program."""
+    program = unit.removesuffix(".service")
+    why = unit_settings.not_run(readings, unit, program, present=_present(readings))
+    return [why] if why else []
 
 
 def _deciding(readings: HostView, unit: str, runtime: str) -> list[File]:

@@ -9,21 +9,35 @@ A program's own report is used and not the kernel's flag (NTPSynchronized of tim
 stays set for hours without a source, and a container has the machine's. chronyd's offset is true
 with -x too, where chronyd only measures. timesyncd reports no offset: it steps the clock at 0.4 s.
 
-Not covered: PTP without chronyd, tools of a hypervisor that set the clock, and conditions or
-dependencies in drop-ins that keep an enabled unit from starting.
+Not covered: PTP without chronyd, tools of a hypervisor that set the clock, and dependencies in
+drop-ins that keep an enabled unit from starting.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from posixpath import basename
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_files, boot_target, systemd_units, time_sources, time_status
+from facts.parsers import (
+    boot_files,
+    boot_target,
+    systemd_units,
+    time_sources,
+    time_status,
+    unit_settings,
+)
 from facts.parsers.probe_prelude import PRELUDE
-from facts.parsers.time_configuration import OPTIONS, UNITS, Program, configured_sources
+from facts.parsers.time_configuration import (
+    NAMES,
+    OPTIONS,
+    UNITS,
+    Program,
+    configured_sources,
+)
 from facts.parsers.time_status import ClockStatus
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -149,7 +163,7 @@ def probes(host: Host, cases: Sequence[Case[TimeSyncParameters]]) -> tuple[Probe
         FileProbe(
             *(p for unit in UNITS for p in systemd_units.file_patterns(unit)),
             *(p for unit in UNITS for p in systemd_units.dropin_patterns(unit)),
-            *(p for unit in UNITS for p in systemd_units.pull_patterns(unit)),
+            *(p for unit in UNITS for p in unit_settings.patterns(unit)),
             *OPTIONS,
             *boot_target.FILES,
             *time_sources.PATTERNS,
@@ -315,6 +329,8 @@ def read_persisted(readings: HostView, case: Case[TimeSyncParameters]) -> TimeSy
         [unit] = problems
         return _only_installed(readings, fact, unit)
     [unit] = enabled
+    if why := unit_settings.not_run(readings, unit, NAMES[UNITS[unit]]):
+        return TimeSyncPersisted((), states=(why,))
     configured = configured_sources(readings, unit)
     problem = ""
     if not configured.lines:
@@ -365,6 +381,9 @@ def _only_installed(readings: HostView, fact: TimeSyncPersisted, unit: str) -> T
     mask = systemd_units.mask(readings, unit)
     if file is None or (mask and not mask.masked) or boot_target.obstacle(readings):
         return fact
+    with suppress(Unreadable):
+        if boot_target.masked_by_argument(readings, unit):
+            return fact
     links: tuple[str, ...] = ()
     if not systemd_units.pull_links(readings, unit):
         links = systemd_units.install_links(file, unit)

@@ -7,7 +7,7 @@ elsewhere) raises Unreadable.
 Sources: those of the modules that it imports.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -18,6 +18,8 @@ from facts.parsers import (
     netplan,
     network_manager,
     networkd,
+    systemd_units,
+    unit_settings,
 )
 from facts.parsers.address_setting import AddressSetting
 from hale.model.evidence import EXISTENCE, HostView, Selection, Unreadable, select
@@ -53,10 +55,16 @@ _LINES = (
     ),
 )
 _SELECTED = tuple(p for patterns, only in _LINES for p in select(Selection(only), *patterns))
-UNITS = ("networking", "systemd-networkd", "NetworkManager")
+# Each manager's unit, and what it runs.
+UNITS = {
+    "networking": ("ifup", "/etc/init.d/networking"),
+    "systemd-networkd": ("systemd-networkd",),
+    "NetworkManager": ("NetworkManager",),
+}
 FILES = (
     *(f"{folder}/{unit}.service" for folder in WANTS for unit in UNITS),
-    *(f"/etc/systemd/system/{unit}.service" for unit in UNITS),  # masked
+    *(pattern for unit in UNITS for pattern in unit_settings.patterns(f"{unit}.service")),
+    *ifupdown.FILES,
     *_SELECTED,
     *(pattern for pattern in CONFIGURATION if pattern not in _SELECTED),
     *select(EXISTENCE, netplan.PROGRAM),
@@ -74,13 +82,14 @@ def settings(readings: HostView) -> tuple[AddressSetting, ...]:
     found: list[AddressSetting] = []
     of_netplan = netplan.settings(readings) if readings.file(netplan.PROGRAM) else []
     if _starts(readings, "networking"):
-        found += ifupdown.settings(readings)
+        found += _run(readings, "networking", ifupdown.settings(readings))
     found += of_netplan
     if _starts(readings, "systemd-networkd"):
-        found += networkd.settings(readings)
+        found += _run(readings, "systemd-networkd", networkd.settings(readings))
     runs = _starts(readings, "NetworkManager")
     if runs or readings.files(INITSCRIPT):
-        found += network_manager.settings(readings, runs)
+        of_manager = network_manager.settings(readings, runs)
+        found += _run(readings, "NetworkManager", of_manager) if runs else of_manager
     found = list(_on_cards(readings, found))
     if found and (line := boot_target.obstacle(readings)):
         idle = boot_target.sentence(line)
@@ -109,8 +118,17 @@ def _on_cards(readings: HostView, found: Iterable[AddressSetting]) -> Iterator[A
         yield replace(setting, idle=idle)
 
 
+def _run(
+    readings: HostView, unit: str, found: Sequence[AddressSetting]
+) -> Sequence[AddressSetting]:
+    """The settings, idle where a boot does not run the manager by its unit. Raises Unreadable."""
+    if not any(setting.address and not setting.idle for setting in found):
+        return found
+    why = unit_settings.not_run(readings, f"{unit}.service", *UNITS[unit])
+    return [replace(setting, idle=setting.idle or why) for setting in found]
+
+
 def _starts(readings: HostView, unit: str) -> bool:
-    masked = readings.file(f"/etc/systemd/system/{unit}.service")
-    if masked and masked.masked:
+    if systemd_units.mask(readings, f"{unit}.service"):
         return False
     return bool(readings.files(*(f"{folder}/{unit}.service" for folder in WANTS)))

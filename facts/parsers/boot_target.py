@@ -25,6 +25,8 @@ FILES = (
     *systemd_units.file_patterns(SERVICES),
     *boot_loader.PATTERNS,
 )
+# A kernel argument that masks a unit: systemd-debug-generator(8).
+MASK = "systemd.mask"
 # Those that pull in multi-user.target, and those that do not.
 _FULL = (SERVICES, "graphical.target", *(f"runlevel{level}.target" for level in "2345"))
 _LESS = (
@@ -55,9 +57,20 @@ def boot_problems(readings: HostView, unit: str) -> list[str]:
     links = systemd_units.pull_links(readings, unit)
     if not links:
         return [f"{unit} is not enabled: nothing starts it at boot (`systemctl enable {unit}`)"]
+    with suppress(Unreadable):  # files of /boot: requirements about arguments report them
+        if line := masked_by_argument(readings, unit):
+            return [f"{line} masks {unit} (kernel argument {MASK})"]
     if kept_from := obstacle(readings):
         return [f"{unit} does not start at boot: {sentence(kept_from)}"]
     return []
+
+
+def masked_by_argument(readings: HostView, unit: str) -> ConfigLine | None:
+    """The command line of a boot to come that masks the unit. Raises Unreadable."""
+    for boot in boot_loader.to_come(readings):
+        if {unit, unit.removesuffix(".service")} & {v for n, v in boot.arguments if n == MASK}:
+            return boot.source
+    return None
 
 
 def obstacle(readings: HostView) -> ConfigLine | None:

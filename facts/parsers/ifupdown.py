@@ -1,6 +1,6 @@
 """The addresses that ifupdown sets at boot. Not a subject.
 
-Source: interfaces(5).
+Sources: interfaces(5); ifup(8), EXCLUDE_INTERFACES; Debian's networking.service.
 """
 
 import re
@@ -9,14 +9,26 @@ from fnmatch import fnmatchcase
 
 from msgspec.structs import replace
 
-from facts.parsers import ip_command
+from facts.parsers import ip_command, unit_settings
 from facts.parsers.address_setting import AddressSetting, line_of, plain
 from facts.parsers.blanks import BLANKS, split_words
 from hale.model import budgets
-from hale.model.evidence import Allowance, ConfigLine, File, HostView, Unreadable, matches
+from hale.model.evidence import (
+    Allowance,
+    ConfigLine,
+    File,
+    HostView,
+    Selection,
+    Unreadable,
+    matches,
+    select,
+)
 
 INTERFACES = "/etc/network/interfaces"
 INTERFACES_D = "/etc/network/interfaces.d"
+# Variables of networking.service.
+DEFAULTS = "/etc/default/networking"
+FILES = select(Selection("[[:space:]]*EXCLUDE_INTERFACES="), DEFAULTS)
 
 
 def settings(readings: HostView) -> list[AddressSetting]:
@@ -46,12 +58,28 @@ def settings(readings: HostView) -> list[AddressSetting]:
                 for added in ip_command.added_addresses(" ".join(rest))
                 if plain(added)
             ]
-    return [
-        setting
-        if any(_starts_interface(one, setting.interface) for one in started)
-        else replace(setting, idle=f"no `auto {setting.interface}` brings it up at boot")
-        for setting in found
+    excluded = _excluded(readings)
+    return [replace(s, idle=_idle(s.interface, started, excluded)) for s in found]
+
+
+def _idle(interface: str, started: list[str], excluded: list[tuple[ConfigLine, str]]) -> str:
+    """Why a boot does not bring the interface up; empty where it does."""
+    if not any(_starts_interface(one, interface) for one in started):
+        return f"no `auto {interface}` brings it up at boot"
+    for source, pattern in excluded:
+        if fnmatchcase(interface, pattern):
+            return f"{source} excludes {interface} ({source.text})"
+    return ""
+
+
+def _excluded(readings: HostView) -> list[tuple[ConfigLine, str]]:
+    file = readings.file(DEFAULTS)
+    found = [
+        (source, value)
+        for source, name, value in (unit_settings.variables_of(file) if file else ())
+        if name == "EXCLUDE_INTERFACES"
     ]
+    return [(source, word) for source, value in found[-1:] for word in split_words(value)]
 
 
 def _starts_interface(pattern: str, interface: str) -> bool:

@@ -26,6 +26,13 @@ UNITS: Mapping[str, Program] = {
     "ntpd.service": "ntp",
     "openntpd.service": "openntpd",
 }
+# What the commands of each program's units name.
+NAMES: Mapping[Program, str] = {
+    "chrony": "chronyd",
+    "systemd-timesyncd": "systemd-timesyncd",
+    "ntp": "ntp",
+    "openntpd": "ntpd",
+}
 # Where each reads its sources, if no option says otherwise, and what parses that.
 CONFIGURATIONS: Mapping[str, tuple[tuple[str, ...], Callable[[HostView, File], TimeSources]]] = {
     "chrony.service": (("/etc/chrony/chrony.conf",), time_sources.chrony),

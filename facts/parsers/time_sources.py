@@ -78,7 +78,9 @@ def _chrony_file(
         if name in _CHRONY_SOURCES and values:
             if "noselect" in map(str.lower, values):
                 continue
-            if conf_dirs.volatile(file.path):
+            if "offline" in map(str.lower, values):
+                unread.append(f"{line} is offline until something runs `chronyc online`")
+            elif conf_dirs.volatile(file.path):
                 unread.append(f"{line} names {values[0]} until the next boot")
             else:
                 lines.append(line)

@@ -7,11 +7,12 @@ survive a boot count. Not a subject.
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_loader, boot_target, conf_dirs, systemd_units
+from facts.parsers import boot_target, conf_dirs, systemd_units
 from facts.parsers.blanks import SYSTEMD_BLANKS as BLANKS
 from facts.parsers.unit_limits import assignments, logical
 from hale.model.evidence import ConfigLine, File, HostView, Selection, Unreadable, select
@@ -45,8 +46,6 @@ LINES = Selection(
 _CONDITIONS = Selection(
     r"(.*\r)?[[:space:]]*(\[|(Condition|Assert)[A-Z][A-Za-z]*[[:space:]]*=)|\xef\xbb\xbf"
 )
-# systemd-debug-generator(8)
-MASK = "systemd.mask"
 # What `start_of` reads beside the unit's own files.
 START_FILES = boot_target.FILES
 
@@ -245,6 +244,28 @@ class Start(Struct, frozen=True):
         return replace(line, note=self.problem.removeprefix(f"{line} "))
 
 
+def not_run(readings: HostView, unit: str, *programs: str, present: Collection[str] = ()) -> str:
+    """Why a boot does not run any of these programs by this unit; empty where it does.
+
+    Masks on kernel command lines, commands that drop-ins replace; the unit's own mask and links are
+    the caller's. present: as in `refuse_conditions`. Raises Unreadable for conditions, and for
+    commands of the site's own.
+    """
+    with suppress(Unreadable):  # files of /boot: requirements about arguments report them
+        if line := boot_target.masked_by_argument(readings, unit):
+            return f"{line} masks {unit} (kernel argument {boot_target.MASK})"
+    read = files(readings, unit)
+    if not read:
+        return ""
+    refuse_conditions(readings, unit, present)
+    found = commands(read)
+    if not any(any(assignments(file, "Service", "ExecStart")) for file in read):
+        return ""  # a unit without a command of its own
+    if any(program in command.text for command in found for program in programs):
+        return ""
+    return _started(unit, programs[0], found).problem
+
+
 def start_of(readings: HostView, unit: str, program: str) -> Start:
     """Whether a boot runs this program by this unit, and with which arguments.
 
@@ -255,9 +276,8 @@ def start_of(readings: HostView, unit: str, program: str) -> Start:
         target = f"-> {kept.target}" if kept.target else "(empty)"
         line = ConfigLine(kept.path, 0, target, changed=kept.changed)
         return Start(f"{unit} is masked ({kept.path})", line)
-    for boot in boot_loader.to_come(readings):
-        if {unit, unit.removesuffix(".service")} & {v for n, v in boot.arguments if n == MASK}:
-            return Start(f"{boot.source} masks {unit} (kernel argument {MASK})", boot.source)
+    if argument := boot_target.masked_by_argument(readings, unit):
+        return Start(f"{argument} masks {unit} (kernel argument {boot_target.MASK})", argument)
     if reached := boot_target.emergency(readings):
         return Start(f"{reached} {reached.note}, nor {unit}", reached)
     read = files(readings, unit)

@@ -82,8 +82,7 @@ def service(
         flags = unknown("start another command than kubelet: its flags are not known")
         turns = {
             **turns,
-            # The stand-in is enabled, which is all that this row wants.
-            "CMP-KUBELET persisted": ExpectedResult("PASS", f"{unit} starts at boot"),
+            "CMP-KUBELET persisted": fail(f"has {unit} run /bin/sleep instead of kubelet"),
             # The flags may name the kubelet's folder, and a container runtime.
             "DISK-KUBELET runtime": flags,
             "DISK-CONTAINERD runtime": flags,
