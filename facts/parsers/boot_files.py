@@ -1,8 +1,8 @@
 """Whether a boot finds a file of /etc, or of the kubelet's folder, as it is now. Not a subject.
 
 It does not where the file is in memory (a link or a bind mount that leads into /run, a tmpfs over
-its folder), where something is mounted over it by hand, and where systemd-tmpfiles writes, replaces
-or removes it at boot.
+its folder), where something is mounted by hand over it, over /etc or where its link leads, and
+where systemd-tmpfiles writes, replaces or removes it at boot.
 
 A root that is an overlay whose upper folder is in memory (Ubuntu's overlayroot) loses every edit:
 what a boot finds is in its image, which is not read. A root that is a tmpfs itself is a diskless
@@ -46,7 +46,11 @@ MOUNT_TABLE = "/proc/self/mountinfo"
 # A node has hundreds of mounts, one or two for each container, far below these folders.
 _MOUNTS_NEAR_ROOT = Selection(r"([^ ]+ ){4}((/[^/ ]*){1,3}|/etc/[^ ]*) ")
 _IN_ETC = Selection(r"[[:space:]]*[^#[:space:]]+[[:space:]]+(/etc|[^[:space:]]*\\)")
-MOUNTS = systemd_units.file_patterns("etc-*.mount")
+# Units of mounts, those that systemd has made of fstab and of partitions too.
+GENERATED = tuple(f"/run/systemd/generator{late}/*.mount" for late in ("", ".early", ".late"))
+MOUNTS = (*systemd_units.file_patterns("*.mount"), *GENERATED)
+# What is mounted before systemd starts: by an initial RAM disk, or by the system's own start.
+BEFORE_SYSTEMD = ("/", "/usr", "/sysroot", "/nix", "/nix/store", "/gnu/store", "/boot", "/var")
 # Other folders of a system's own have no files that a boot replaces.
 JUDGED = ("/etc/", "/var/lib/kubelet/")
 # File systems without a disk.
@@ -87,6 +91,7 @@ def losses(readings: HostView, files: Iterable[File]) -> tuple[ConfigLine, ...]:
         for line in (
             *_in_memory(file, types),
             *_mounted_over(readings, file, mounts),
+            *_behind_a_mount(readings, file, mounted),
             *_rewritten(file, rules),
         ):
             found.setdefault(str(line), line)
@@ -129,12 +134,14 @@ def sentence(lost: Sequence[ConfigLine]) -> str:
 class _Mounted(Struct, frozen=True):
     """The file systems' types by device, without the root's, and the mount points in /etc.
 
-    image: where a root in memory has its changes; empty for any other root.
+    every: all mount points. image: where a root in memory has its changes; empty for any other
+    root.
     """
 
     types: Mapping[str, str]
     points: Sequence[str]
     image: str = ""
+    every: Sequence[str] = ()
 
 
 @lru_cache(maxsize=64)  # all rows of a host read it
@@ -161,10 +168,14 @@ def _mounted(table: File | None) -> _Mounted:
     for device, upper_folder in uppers.items():
         if (kind := _type_at(upper_folder, points)) in IN_MEMORY:
             types[device] = kind
+    image = uppers[root] if root in uppers and types[root] in IN_MEMORY else ""
+    # What makes such a root mounts its /etc as well.
+    etc = () if image else ("/etc",)
     return _Mounted(
         {device: kind for device, kind in types.items() if device != root},
-        [point for point in points if point.startswith("/etc/")],
-        uppers[root] if root in uppers and types[root] in IN_MEMORY else "",
+        [point for point in points if point in etc or point.startswith("/etc/")],
+        image,
+        tuple(points),
     )
 
 
@@ -193,14 +204,32 @@ def _mounted_over(readings: HostView, file: File, mounts: Sequence[str]) -> Iter
     for point in mounts:
         if file.path != point and not file.path.startswith(f"{point}/"):
             continue
-        unit = systemd_units.name_of_path(point, "mount")
-        if unit not in systemd_units.in_force(readings, "etc-*.mount") and not any(
-            _unescaped(words[1]) == point
-            for line in _lines(readings.file(FSTAB))
-            if len(words := split_words(line)) > 1
-        ):
+        if not _mounted_at_boot(readings, point):
             note = f"covers {file.path}, and neither {FSTAB} nor a unit mounts it at boot"
             yield ConfigLine(point, 0, "a mount", note=note)
+
+
+def _behind_a_mount(readings: HostView, file: File, mounted: _Mounted) -> Iterator[ConfigLine]:
+    """The link that leads to what is mounted by hand."""
+    if file.target is None:
+        return
+    to = normpath(conf_dirs.leads_to(file))
+    parts = to.split("/")
+    above = ["/".join(parts[:n]) or "/" for n in range(len(parts), 0, -1)]
+    point = next((point for point in above if point in mounted.every), "/")
+    if point not in BEFORE_SYSTEMD and not _mounted_at_boot(readings, point):
+        note = f"leads to {to}, and neither {FSTAB} nor a unit mounts {point} at boot"
+        yield ConfigLine(file.path, 0, f"-> {file.target}", changed=file.changed, note=note)
+
+
+def _mounted_at_boot(readings: HostView, point: str) -> bool:
+    unit = systemd_units.name_of_path(point, "mount")
+    named = {conf_dirs.name_of(file) for file in readings.files(*MOUNTS)}
+    return unit in named or any(
+        _unescaped(words[1]) == point
+        for line in _lines(readings.file(FSTAB))
+        if len(words := split_words(line)) > 1
+    )
 
 
 def _lines(file: File | None) -> Sequence[str]:

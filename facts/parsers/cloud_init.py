@@ -33,10 +33,13 @@ KEYS = ("fqdn", "hostname", "manage_etc_hosts", "preserve_hostname")
 _LINES = Selection(
     rf"[\"']?({'|'.join((*KEYS, *LISTS, 'bootcmd'))})[\"']?[[:space:]]*:", follow="[-[:space:]#]|$"
 )
+# The same keys of a file in JSON, or in YAML's flow style.
+_FLOW = Selection(rf"[[:space:]]*([{{].*|\")({'|'.join(KEYS)})[\"']?[[:space:]]*:")
 FILES = (
     *select(EXISTENCE, PROGRAM, *SWITCHED_OFF, *MASKS),
     ARGUMENTS,
     *select(_LINES, *CONFIGURATION),
+    *select(_FLOW, *CONFIGURATION),
 )
 
 
@@ -120,4 +123,22 @@ def _in_file(file: File, key: str) -> tuple[str, ConfigLine] | None:
             value = re.sub(r"\s+#.*$", "", hit[1], flags=re.ASCII).strip(BLANKS).strip("\"'")
             source = ConfigLine(file.path, number, line.strip(BLANKS), changed=file.changed)
             found = (value, source)
+        elif value := _in_flow(line, key):
+            found = (value, ConfigLine(file.path, number, line.strip(BLANKS), changed=file.changed))
     return found
+
+
+def _in_flow(line: str, key: str) -> str:
+    """The key's value in a line of JSON or of YAML's flow style; empty without one."""
+    import yaml
+
+    text = line.strip(BLANKS).rstrip(",")
+    if not text.startswith(("{", '"')):
+        return ""
+    text = text if text.startswith("{") else f"{{{text}}}"
+    try:
+        found = yaml.safe_load(text if text.endswith("}") else f"{text}}}")
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return ""
+    value = found.get(key) if isinstance(found, dict) else None
+    return str(value).lower() if isinstance(value, bool) else str(value or "")
