@@ -1,7 +1,7 @@
 """The PAM modules that a login calls, according to the files of pam.d.
 
-Sources: pam.conf(5), pam.d(5); sshd_config(5), UsePAM. Jumps (`[success=1 …]`) are not
-followed: a module counts as called if the stack names it.
+Sources: pam.conf(5), pam.d(5); sshd_config(5), UsePAM; sshd(8), `-o`, `-f`. A module that a jump
+(`[success=1 …]`) may leave out is Unreadable.
 """
 
 import re
@@ -10,12 +10,31 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from facts.parsers import unit_settings
 from facts.parsers.blanks import BLANKS, split_words
 from hale.model import budgets
-from hale.model.evidence import Allowance, ConfigLine, File, HostView, Unreadable
+from hale.model.evidence import (
+    Allowance,
+    ConfigLine,
+    File,
+    HostView,
+    Selection,
+    Unreadable,
+    select,
+)
 
 PATTERNS = ("/etc/pam.d/*", "/usr/lib/pam.d/*")
 SSHD_PATTERNS = ("/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/*.conf")
+# What sshd is started with: options win over its file.
+SSHD_UNITS = ("ssh.service", "sshd.service")
+SSHD_OPTIONS = ("/etc/default/ssh", "/etc/sysconfig/sshd")
+SSHD_START = (
+    *select(Selection(r"[^#]*(SSHD_OPTS|OPTIONS)[[:space:]]*="), *SSHD_OPTIONS),
+    *(p for unit in SSHD_UNITS for p in unit_settings.patterns(unit)),
+)
+_OPTION = re.compile(r"(?:^|[\s\"'=])-o[\s\"']*UsePAM[\s=\"']+(\w+)", re.ASCII | re.IGNORECASE)
+_OTHER_FILE = re.compile(r"(?:^|[\s\"'=])-f[\s\"']*(/[^\s\"']+)", re.ASCII)
+_JUMP = re.compile(r"=(\d{1,3})\b", re.ASCII)
 _INCLUDE = re.compile(r"@include\s+(\S+)", re.ASCII)
 _LINE = re.compile(r"-?(\w+)\s+(\[[^\]]*\]|\S+)\s+(\S+)(.*)", re.ASCII)
 
@@ -56,6 +75,8 @@ def _calls(
     file = next((f for f in files if f.path.rpartition("/")[2] == name and f.kind == "f"), None)
     if file is None:
         raise Unreadable(f"/etc/pam.d/{name} is not there" + (f" for {trail[-1]}" if trail else ""))
+    skipped = 0  # how many of the next modules a jump may leave out
+    jump: ConfigLine | None = None
     for number, line in _lines(file):
         if included := _INCLUDE.fullmatch(line):
             yield from _calls(files, included[1], kind, module, (*trail, name), allowance)
@@ -63,6 +84,16 @@ def _calls(
         found = _LINE.fullmatch(line)
         if not found or found[1].lower() != kind:
             continue
+        skipped -= 1
+        jumps = [int(n) for n in _JUMP.findall(found[2])] if found[2].startswith("[") else []
+        if found[3].rpartition("/")[2] == module and skipped >= 0 and jump:
+            raise Unreadable(
+                f"{jump} may leave {module} out of a login ({jump.text}): whether it does depends "
+                "on who logs in"
+            )
+        if jumps and max(jumps) > skipped:
+            skipped = max(jumps)
+            jump = ConfigLine(file.path, number, line, changed=file.changed)
         if found[2] in ("include", "substack"):
             yield from _calls(files, found[3], kind, module, (*trail, name), allowance)
         elif found[3].rpartition("/")[2] == module:
@@ -89,6 +120,8 @@ def sshd_without_pam(readings: HostView) -> str:
 
     Raises Unreadable where there is no sshd_config.
     """
+    if option := _by_option(readings):
+        return option
     files = {file.path: file for file in readings.files(*SSHD_PATTERNS)}
     main = SSHD_PATTERNS[0]
     if main not in files:
@@ -99,6 +132,23 @@ def sshd_without_pam(readings: HostView) -> str:
         return f"{main} does not say `UsePAM yes`, and sshd's own default is no"
     source, value = setting
     return "" if value == "yes" else f"{source} says UsePAM {value}"
+
+
+def _by_option(readings: HostView) -> str:
+    """Why sshd's command line switches PAM off. Raises Unreadable where it names another file."""
+    lines = [c.source for u in SSHD_UNITS for c in _commands(readings, u)]
+    for file in readings.files(*SSHD_OPTIONS):
+        lines += [s for s, _, _ in unit_settings.variables_of(file)] if file.kind == "f" else []
+    for source in lines:
+        if (found := _OPTION.search(source.text)) and found[1].lower() == "no":
+            return f"{source} starts sshd with UsePAM {found[1]}"
+        if found := _OTHER_FILE.search(source.text):
+            raise Unreadable(f"{source} has sshd read {found[1]}, which is not read here")
+    return ""
+
+
+def _commands(readings: HostView, unit: str) -> list[unit_settings.CommandLine]:
+    return unit_settings.commands(unit_settings.files(readings, unit))
 
 
 def _use_pam(
