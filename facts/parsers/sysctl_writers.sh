@@ -22,9 +22,20 @@ for unit in /etc/systemd/system/*.service /usr/local/lib/systemd/system/*.servic
     [ ! -h "$by" ] || { set -- "$@" "$unit"; break; }
   done
 done
+# Units of packages that a site has enabled; systemd's own do not set what it reads from files.
+packaged=
+for link in /etc/systemd/system/*.wants/*.service /etc/systemd/system/*.requires/*.service; do
+  name=${link##*/}
+  case $name in *[!A-Za-z0-9@:_.-]* | systemd-* | '*'*) continue ;; esac
+  for unit in "/etc/systemd/system/$name" "/usr/lib/systemd/system/$name" "/lib/systemd/system/$name"; do
+    [ -f "$unit" ] || continue
+    case $unit in /etc/*) ;; *) packaged="$packaged $unit" ;; esac
+    break
+  done
+done
 for unit in /etc/systemd/system/*.service.d/*.conf; do [ ! -f "$unit" ] || set -- "$@" "$unit"; done
 # Units that another unit of the site pulls in.
-pulled=$(grep -hsE '^(Wants|Requires|BindsTo|Upholds|OnSuccess|OnFailure)=' \
+pulled=$(grep -hsE '^(Wants|Requires|BindsTo|Upholds|OnSuccess|OnFailure|Unit|Service)=' \
   /etc/systemd/system/*.* /etc/systemd/system/*.d/*.conf)
 for unit in /etc/systemd/system/*.service; do
   [ ! -f "$unit" ] || case " $* " in
@@ -45,6 +56,9 @@ if wanted NetworkManager.service; then
 fi
 wanted networkd-dispatcher.service &&
   set -- "$@" /etc/networkd-dispatcher/*.d /etc/networkd-dispatcher/*.d/*
+for file in /etc/cron.hourly/* /etc/cron.daily/*; do
+  [ ! -f "$file" ] || ! executable "$file" || set -- "$@" "$file"
+done
 set -- "$@" /etc/crontab /etc/cron.d/* /var/spool/cron/crontabs/* /var/spool/cron/root \
   /etc/udev/rules.d/*.rules
 [ -e /etc/cloud/cloud-init.disabled ] || set -- "$@" /var/lib/cloud/scripts/per-boot/*
@@ -111,6 +125,10 @@ follow() {
   set +f
 }
 known="$*"
+# Programs of the packages' units, if they are scripts.
+# shellcheck disable=SC2046,SC2086  # words of paths without blanks
+set -- "$@" $packaged $(grep -hoE '^Exec[A-Za-z]*=[-@:+!]*(/usr/s?bin|/s?bin|/usr/lib|/usr/libexec)/[[:alnum:]_./@+-]+' \
+  /dev/null $packaged | sed 's/^[^/]*//' | sort -u)
 follow "$@"
 more=$new
 # shellcheck disable=SC2086  # words of paths without blanks
