@@ -14,7 +14,7 @@ Sources: ip-address(8); keepalived.conf(5), virtual_ipaddress; facts/parsers/boo
 """
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -43,9 +43,8 @@ from hale.model.requirement import Case
 from hale.shell import arguments, load_script
 
 # An IPv6 address that another host has, or that is still being checked, is not usable.
-# Lines of shell that may set an address, for grep(1) and for Python, and those that name one.
-COMMANDS = "(^|[^A-Za-z0-9_.-])(ip|ifconfig)[ \t]"
-ASSIGNMENTS = r"[A-Za-z0-9_]=[\"']?[0-9a-fA-F]*[.:]"
+# Commands that may set an address, or take one away.
+COMMANDS = "(^|[^A-Za-z0-9_.-])(ip|ifconfig|ifup|ifdown)[ \t]"
 USELESS = ("dadfailed", "tentative")
 
 
@@ -111,7 +110,7 @@ def probes(host: Host, cases: Sequence[Case[AddressParameters]]) -> tuple[Probe,
         wanted += [
             FileProbe(*boot_network.FILES, *cloud_init.FILES),
             boot_files.PROBE,
-            boot_commands.probe(f"{COMMANDS}|{ASSIGNMENTS}"),
+            boot_commands.probe(),
         ]
     planned = _address(host)
     if "runtime" in aspects and planned:
@@ -165,6 +164,8 @@ def read_persisted(readings: HostView, case: Case[AddressParameters]) -> Address
     except Unreadable:
         if setters and not vip_setters:
             raise
+    if setters and not vip_setters:
+        _refuse_removals(readings, planned, {s.interface for s in active if s.address == planned})
     dhcp = tuple(s.source for s in active if s.address is None)
     idle = tuple(replace(s.source, note=s.idle) for s in every if s.idle and s.address == planned)
     return AddressPersisted(
@@ -183,6 +184,26 @@ def _by_command(readings: HostView, vip: str) -> Iterator[ConfigLine]:
                 yield command.source
             elif added.startswith("$") and command.certain:
                 raise Unreadable(f"{command.source}: whether {added} is the VIP is unknown")
+
+
+def _refuse_removals(readings: HostView, planned: str, cards: Collection[str]) -> None:
+    """Raises Unreadable where a command of a boot takes the address or its interface down, and none
+    of its file brings it up again."""
+    every = list(boot_commands.commands(readings, COMMANDS))
+    again = {
+        command.source.path
+        for command in every
+        if "ifup" in command.text
+        or planned
+        in map(address_setting.plain, ip_command.added_addresses(command.text, command.values))
+    }
+    for command in every:
+        for taken in ip_command.removals(command.text, command.values):
+            hit = taken == "-a" or taken in cards or address_setting.plain(taken) == planned
+            if hit and command.source.path not in again:
+                raise Unreadable(
+                    f"{command.source} may take {planned} away after a boot ({command.source.text})"
+                )
 
 
 def _planned(case: Case[AddressParameters]) -> str:

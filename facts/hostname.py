@@ -14,7 +14,14 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_files, cloud_init, kubeadm_membership
+from facts.parsers import (
+    boot_commands,
+    boot_files,
+    boot_writes,
+    cloud_init,
+    kubeadm_membership,
+    name_commands,
+)
 from facts.parsers.blanks import BLANKS
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -73,7 +80,8 @@ class HostnamePersisted(Struct, frozen=True):
     /etc/hostname that is read, valid or not. strange: its path where it is not a file.
     arguments: kernel arguments that set another name. rewritten: cloud-init's line that sets
     another name, or would once the file has the planned one. preserve: the line that controls
-    whether cloud-init may do that.
+    whether cloud-init may do that. later: lines of sysctl.d, and commands that a boot runs, that
+    set another name afterwards.
     """
 
     name: str | None
@@ -85,6 +93,7 @@ class HostnamePersisted(Struct, frozen=True):
     arguments: tuple[ConfigLine, ...] = ()
     rewritten: ConfigLine | None = None
     preserve: ConfigLine | None = None
+    later: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
@@ -108,8 +117,10 @@ def probes(host: Host, cases: Sequence[Case[HostnameParameters]]) -> tuple[Probe
             WRITTEN_BY_CLOUD_INIT,
             *cloud_init.FILES,
             *kubeadm_membership.FILES,
+            *name_commands.PARAMETERS,
         ),
         boot_files.PROBE,
+        boot_commands.probe(),
     )
 
 
@@ -155,13 +166,43 @@ def read_persisted(readings: HostView, case: Case[HostnameParameters]) -> Hostna
     rewritten = _rewritten(readings, named[0][0], planned)
     if rewritten:
         named.insert(0, rewritten)
+    later = _later(readings, planned, named[0][0] == planned)
+    if later:
+        named.insert(0, later[-1])
     (name, winner), *losers = named
     return replace(
         fact,
         name=name,
         sources=(replace(winner, wins=True), *(source for _, source in losers)),
         rewritten=rewritten[1] if rewritten else fact.rewritten,
+        later=tuple(source for _, source in later),
     )
+
+
+def _later(readings: HostView, planned: str, right: bool) -> list[tuple[str, ConfigLine]]:
+    """What names the host otherwise once systemd has named it, in the order of a boot.
+
+    right: whether the name is the planned one without that. Raises Unreadable where a command may
+    do so.
+    """
+    parameter = name_commands.by_parameter(readings)
+    namings = [parameter] if parameter else []
+    try:
+        namings += name_commands.by_command(readings)
+        writes = list(boot_writes.writes(readings, STATIC, ()))
+    except Unreadable:
+        if right and not namings:
+            raise
+        writes = []
+    others = [naming for naming in namings if naming.name != planned]
+    if right and not any(naming.certain for naming in others):
+        for naming in others:
+            raise Unreadable(
+                f"{naming.source} may name the host otherwise after a boot: {naming.source.text}"
+            )
+        for line in writes:
+            raise Unreadable(boot_writes.sentence(line, STATIC))
+    return [(n.name, n.source) for n in others if n.certain and n.name is not None]
 
 
 def _planned(case: Case[HostnameParameters]) -> str:

@@ -16,7 +16,13 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_files, cloud_init, kubeadm_membership
+from facts.parsers import (
+    boot_commands,
+    boot_files,
+    boot_writes,
+    cloud_init,
+    kubeadm_membership,
+)
 from facts.parsers.blanks import BLANKS, lowered, split_words
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -140,6 +146,7 @@ def probes(host: Host, cases: Sequence[Case[HostsFileParameters]]) -> tuple[Prob
     return (
         FileProbe(HOSTS, ORDER, *cloud_init.FILES, *kubeadm_membership.FILES),
         boot_files.PROBE,
+        boot_commands.probe(),
         CommandProbe("resolver", _script(tuple(names)), timeout=20, slow=True),
     )
 
@@ -173,13 +180,23 @@ def read_runtime(readings: HostView, case: Case[HostsFileParameters]) -> HostsFi
 
 def _file_right(readings: HostView, case: Case[HostsFileParameters]) -> bool | None:
     try:
-        return read_persisted(readings, case).right
+        return _of_file(readings, case).right
     except Unreadable:
         return None
 
 
 def read_persisted(readings: HostView, case: Case[HostsFileParameters]) -> HostsFilePersisted:
     """The file's content, and whether a boot keeps it. Raises Unreadable."""
+    fact = _of_file(readings, case)
+    if fact.right and not (fact.rewritten or fact.lost):
+        endpoint = case.inventory.endpoint
+        words = (endpoint.vip, *map(lowered, endpoint.names))
+        for line in boot_writes.writes(readings, HOSTS, words):
+            raise Unreadable(boot_writes.sentence(line, HOSTS))
+    return fact
+
+
+def _of_file(readings: HostView, case: Case[HostsFileParameters]) -> HostsFilePersisted:
     endpoint = case.inventory.endpoint
     vip = _plain(endpoint.vip)
     wanted = {lowered(name): name for name in endpoint.names}

@@ -9,11 +9,11 @@ A kubelet with `failSwapOn: false` runs beside swap, and gives it to pods where 
 so (kubernetes.io, "Swap memory management"). The baseline wants no swap all the same; a site that
 uses it says so by the parameter `node_swap`.
 
-A swapon in a unit of any name, in cron's @reboot or in cloud-init's bootcmd counts; one in rc.local
-or in a script that these run is UNKNOWN, for scripts have conditions.
+A swapon in a unit of any name, in cron or in cloud-init's bootcmd counts; one in rc.local, in a
+rule of udev or in a script that these run is UNKNOWN, for scripts have conditions.
 
-Not covered: a swapon in a script that such a script runs, or in a program that is no script; and a
-.swap unit that a line of another unit's own file pulls in (lines of targets' drop-ins are covered).
+Not covered: a swapon in a program that is no script, or in a script three steps away; and a .swap
+unit that a line of a package's unit pulls in (lines of the site's units and drop-ins are covered).
 """
 
 import re
@@ -37,7 +37,6 @@ from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from facts.parsers.swap_programs import (
     AGENT,
     AGENT_SERVICES,
-    COMMANDS,
     HIBERNATION,
     SERVICE_NAMES,
     SERVICES,
@@ -54,6 +53,8 @@ from facts.parsers.swap_units import (
     DEVICES,
     FSTAB,
     GENERATED,
+    LINKS,
+    PULLING,
     TARGET,
     of_fstab,
     of_generators,
@@ -183,7 +184,8 @@ def probes(host: Host, cases: Sequence[Case[SwapParameters]]) -> tuple[Probe, ..
             kernel_cmdline.PATH,
             *kubelet_config.PATTERNS,
             *systemd_units.existence("*.swap", TARGET, *SERVICE_NAMES, *AGENT_SERVICES),
-            *select(Selection(_PULLING), *systemd_units.file_patterns("*.target.d/*.conf")),
+            *select(Selection(_PULLING), *PULLING),
+            *select(EXISTENCE, *LINKS),
             *(f"{folder}/*.swap" for folder in GENERATED),
             *(f"{folder}/*.{kind}/*.swap" for folder in GENERATED for kind in systemd_units.PULLS),
             *ZRAM_MAINS,
@@ -193,7 +195,7 @@ def probes(host: Host, cases: Sequence[Case[SwapParameters]]) -> tuple[Probe, ..
             *select(EXISTENCE, HIBERNATION),
             *cloud_init.FILES,
         ),
-        boot_commands.probe(COMMANDS),
+        boot_commands.probe(),
         boot_files.PROBE,
         CommandProbe("generators", _GENERATORS),
     )

@@ -56,6 +56,13 @@ def fix_persisted(fact: HostnamePersisted, case: Case[HostnameParameters]) -> tu
         boot_loader.remove_argument_step(a, a.text, f"{a} would name this host at boot: {a.text}.")
         for a in fact.arguments
     ]
+    changes += [
+        ManualStep(
+            f"{line} names this host otherwise after systemd has: {line.text}. Remove that line, "
+            "or the unit or script that it is in."
+        )
+        for line in fact.later
+    ]
     if fact.rewritten:
         why = f"{fact.rewritten} has cloud-init name this host at boot: {fact.rewritten.text}."
         preserve = fact.preserve

@@ -1,12 +1,16 @@
 """Commands that a boot runs beside its services: those of units, and of scripts that these name.
 
-Not a subject. Read are units that a folder of links pulls in (or the timer, path or socket of their
-name), their drop-ins, the scripts in their commands, rc.local, `@reboot` of cron, and cloud-init's
-bootcmd and scripts of each boot. A script that one of these scripts runs is not read, and neither
-is a program that is no text.
+Not a subject. Read are units that a folder of links pulls in (or a timer, path or socket), what the
+site's own of them pull in by Wants= and its like, their drop-ins, the scripts in their commands,
+rc.local, cron, udev's rules of the site, commands and scripts of ifupdown, dispatcher scripts,
+generators of the site, and cloud-init's bootcmd and scripts of each boot; and the site's own
+scripts that one of these scripts names. A program that is no text is not read.
 
-Sources: systemd.service(5), "COMMAND LINES"; crontab(5); cloud-init's "Bootcmd" and "Scripts
-Per Boot".
+A line of cron counts whatever its schedule: what it sets is set some time after a boot.
+
+Sources: systemd.service(5), "COMMAND LINES"; systemd.timer(5), Unit=; crontab(5); udev(7), RUN;
+interfaces(5), "IFACE OPTIONS"; NetworkManager-dispatcher(8); systemd.generator(7); cloud-init's
+"Bootcmd" and "Scripts Per Boot".
 """
 
 import re
@@ -22,6 +26,17 @@ from hale.model.evidence import CommandProbe, ConfigLine, HostView, Unreadable
 from hale.shell import arguments, load_script
 
 NAME = "boot_commands"
+# The lines that are read, for all subjects together: a host looks for them once.
+_PROGRAMS = (
+    "swapon|ip|ifconfig|ifup|ifdown|hostname|hostnamectl|firewalld|nft"
+    "|ip6?tables(-nft|-legacy)?(-restore|-apply)?"
+)
+LINES = (
+    f"(^|[^A-Za-z0-9_.-])({_PROGRAMS})([^A-Za-z0-9_-]|$)"
+    r"|systemctl[ \t].*(start|isolate|--now).*(swap|zram)"
+    r"|[A-Za-z0-9_]=[\"']?[0-9a-fA-F]*[.:]"
+    "|/etc/host(s|name)([^A-Za-z0-9_./-]|$)|kernel[./]hostname"
+)
 _SCRIPT = load_script(Path(__file__).with_suffix(".sh"))
 _LINE = re.compile(r"(/[^:]*):(\d+):(.*)", re.ASCII)
 _EXEC = re.compile(r"[ \t]*Exec(?:Condition|StartPre|Start|StartPost)[ \t]*=[-@:+!]*(.*)")
@@ -30,23 +45,30 @@ _ASSIGNED = re.compile(r"""(?:^|[\s;"'])(?:export\s+)?([A-Za-z_]\w*)=["']?([^\s"
 _ENVIRONMENT = re.compile(r"[ \t]*Environment[ \t]*=")
 _UNITS = (".service", ".conf")
 _CRONTABS = ("/etc/crontab", "/etc/cron.d/", "/var/spool/cron/")
+_SCHEDULE = re.compile(r"\s*(?:@\w+|(?:[\w*,/~-]+\s+){5})\s*(.*)", re.ASCII)
+_INTERFACES = ("/etc/network/interfaces",)
+_AS_IT_COMES_UP = re.compile(r"[ \t]*(?:pre-|post-)?up[ \t]+(.*)")
+_RULES = ("/etc/udev/rules.d/",)
+_RUN = re.compile(r'RUN(?:\{program\})?[ \t]*\+?:?=[ \t]*e?"([^"]*)"')
 
 
 class BootCommand(Struct, frozen=True):
     """A line with commands. certain: a boot runs it; lines of scripts may have conditions.
 
-    values: the variables that lines of the same file set, if they were read.
+    values: the variables that lines of the same file set, if they were read. when: in words, when
+    it runs.
     """
 
     source: ConfigLine
     text: str
     certain: bool
     values: Mapping[str, str] = {}
+    when: str = "at boot"
 
 
-def probe(pattern: str) -> CommandProbe:
-    """The lines that match; the pattern is an extended regular expression of grep(1)."""
-    return CommandProbe(NAME, UNSEEN + arguments(pattern) + _SCRIPT)
+def probe(*more: str) -> CommandProbe:
+    """The lines of LINES, and those that match more patterns: extended regular expressions."""
+    return CommandProbe(NAME, UNSEEN + arguments("|".join((LINES, *more))) + _SCRIPT)
 
 
 def commands(readings: HostView, pattern: str) -> Iterator[BootCommand]:
@@ -70,9 +92,10 @@ def commands(readings: HostView, pattern: str) -> Iterator[BootCommand]:
         command = _command(path, text, unit)
         if command and re.search(pattern, command, re.ASCII):
             source = ConfigLine(path, number, text.strip(BLANKS))
-            yield BootCommand(
-                source, command, unit or path.startswith(_CRONTABS), values.get(path, {})
-            )
+            certain = unit or path.startswith((*_CRONTABS, *_INTERFACES))
+            scheduled = path.startswith(_CRONTABS) and "@reboot" not in text
+            when = "on its schedule" if scheduled else "at boot"
+            yield BootCommand(source, command, certain, values.get(path, {}), when)
     yield from _bootcmd(readings, pattern)
 
 
@@ -85,7 +108,11 @@ def _command(path: str, text: str, unit: bool) -> str:
             return found[1].replace("%%", "%")
         return "" if _KEY.match(text) else text  # the rest of a continued line
     if path.startswith(_CRONTABS):
-        return text.partition("@reboot")[2]
+        return found[1] if (found := _SCHEDULE.fullmatch(text)) else ""
+    if path.startswith(_INTERFACES):
+        return found[1] if (found := _AS_IT_COMES_UP.fullmatch(text)) else ""
+    if path.startswith(_RULES):
+        return "; ".join(_RUN.findall(text))
     return text
 
 

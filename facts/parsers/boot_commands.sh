@@ -1,7 +1,8 @@
 # shellcheck disable=SC2086  # lists of paths without blanks
-# Lines that match a pattern: of the units that a boot starts, and of the scripts that these, cron
-# and a boot itself run. `$1` is an extended regular expression. Given: unseen.sh.
-units='' scripts=''
+# Lines that match a pattern: of the units that a boot starts, of what these pull in, and of the
+# scripts that these, the network's managers, udev, cron and a boot itself run. `$1` is an extended
+# regular expression. Given: unseen.sh.
+units='' scripts='' triggers='' done=' '
 folders='/etc/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system
 /lib/systemd/system /run/systemd/generator.late'
 unseen /etc/systemd/system /usr/local/lib/systemd/system /etc/systemd/system/*.wants \
@@ -9,18 +10,38 @@ unseen /etc/systemd/system /usr/local/lib/systemd/system /etc/systemd/system/*.w
   /usr/local/lib/systemd/system/*.wants /run/systemd/generator.late
 # That they can be searched, once for all units.
 for folder in $folders; do [ -x "$folder" ] || unseen "$folder"; done
-for link in /etc/systemd/system/*.wants/* /etc/systemd/system/*.requires/* \
-  /etc/systemd/system/*.upholds/* /usr/local/lib/systemd/system/*.wants/* \
-  /usr/lib/systemd/system/*.wants/* /run/systemd/generator.late/*.wants/*; do
-  name=${link##*/}
+# plain FILE: whether its path has only characters that need no quotes.
+plain() { case $1 in *[!A-Za-z0-9@:_./-]*) return 1 ;; esac; }
+# drop_ins FOLDER: the files of a folder of drop-ins, for `units`.
+drop_ins() {
+  [ -e "$1" ] || [ -h "$1" ] || return 0
+  unseen "$1"
+  for file in "$1"/*.conf; do
+    plain "$file" || continue
+    unseen "$file"
+    [ -f "$file" ] && [ -r "$file" ] || continue
+    case " $units " in *" $file "*) ;; *) units="$units $file" ;; esac
+  done
+}
+# start NAME: this unit, and what a timer, a path or a socket of that name starts.
+start() {
+  case $done in *" $1 "*) return ;; esac
+  done="$done$1 "
+  name=$1 instance=
   case $name in
-    *[!A-Za-z0-9@:_.-]*) continue ;;
-    *@*.service) name=${name%%@*}@.service ;;
+    *[!A-Za-z0-9@:_.-]*) return ;;
+    *@*.service) instance=$name name=${name%%@*}@.service ;;
     *.service) ;;
-    *.timer | *.path | *.socket) name=${name%.*}.service ;;
-    *) continue ;;
+    *.timer | *.path | *.socket)
+      for folder in $folders; do
+        [ -f "$folder/$name" ] && [ -r "$folder/$name" ] || continue
+        triggers="$triggers $folder/$name"
+        break
+      done
+      name=${name%.*}.service ;;
+    *) return ;;
   esac
-  case " $units " in *"/$name "*) continue ;; esac
+  case " $units " in *"/$name "*) return ;; esac
   for folder in $folders; do
     if [ ! -e "$folder/$name" ]; then
       [ ! -h "$folder/$name" ] || unseen "$folder/$name"
@@ -28,54 +49,90 @@ for link in /etc/systemd/system/*.wants/* /etc/systemd/system/*.requires/* \
     fi
     [ -f "$folder/$name" ] && [ -r "$folder/$name" ] || { unseen "$folder/$name"; break; }  # masked
     units="$units $folder/$name"
-    for drop_ins in "$folder/$name.d" "/etc/systemd/system/$name.d"; do
-      [ -e "$drop_ins" ] || [ -h "$drop_ins" ] || continue
-      unseen "$drop_ins"
-      for file in "$drop_ins"/*.conf; do
-        case $file in *[!A-Za-z0-9@:_./-]*) continue ;; esac
-        unseen "$file"
-        [ -f "$file" ] && [ -r "$file" ] && units="$units $file"
-      done
-    done
+    drop_ins "$folder/$name.d"
+    drop_ins "/etc/systemd/system/$name.d"
+    [ -z "$instance" ] || drop_ins "/etc/systemd/system/$instance.d"
     break
   done
+}
+for link in /etc/systemd/system/*.wants/* /etc/systemd/system/*.requires/* \
+  /etc/systemd/system/*.upholds/* /usr/local/lib/systemd/system/*.wants/* \
+  /usr/lib/systemd/system/*.wants/* /run/systemd/generator.late/*.wants/*; do
+  start "${link##*/}"
 done
+drop_ins /etc/systemd/system/service.d
+# What the site's own of these pull in, and what timers start by another name; two steps.
+for step in 1 2; do
+  own=
+  for file in $units $triggers; do
+    case $file in /etc/* | /usr/local/*) own="$own $file" ;; esac
+  done
+  # shellcheck disable=SC2013  # words
+  for word in $(grep -hsE '^[[:blank:]]*(Wants|Requires|Requisite|BindsTo|Upholds|Unit|Service|OnSuccess|OnFailure)[[:blank:]]*=' \
+    /dev/null $own /etc/systemd/system/*.target.d/*.conf | cut -d= -f2-); do
+    start "$word"
+  done
+done
+# enabled UNIT: whether a boot starts it.
+enabled() { case " $units " in *"/$1 "*) ;; *) return 1 ;; esac; }
 unseen /etc/rc.d /var/lib/cloud/scripts/per-boot /etc/cron.d /var/spool/cron \
   /var/spool/cron/crontabs
-for file in /etc/rc.local /etc/rc.d/rc.local /var/lib/cloud/scripts/per-boot/*; do
-  case $file in *[!A-Za-z0-9@:_./-]*) continue ;; esac
-  [ -f "$file" ] || continue
+hooks='' lines_of=''
+if enabled networking.service; then
+  hooks='/etc/network/if-pre-up.d/* /etc/network/if-up.d/*'
+  lines_of='/etc/network/interfaces /etc/network/interfaces.d/*'
+fi
+! enabled NetworkManager.service ||
+  hooks="$hooks /etc/NetworkManager/dispatcher.d/* /etc/NetworkManager/dispatcher.d/*/*"
+! enabled networkd-dispatcher.service || hooks="$hooks /etc/networkd-dispatcher/*.d/*"
+for file in /etc/rc.local /etc/rc.d/rc.local /var/lib/cloud/scripts/per-boot/* $hooks \
+  /etc/cron.hourly/* /etc/cron.daily/* /etc/systemd/system-generators/* \
+  /usr/local/lib/systemd/system-generators/*; do
+  plain "$file" && [ -f "$file" ] || continue
   executable "$file" || continue
   unseen "$file"
   [ ! -r "$file" ] || scripts="$scripts $file"
 done
 crontabs=
-for file in /etc/crontab /etc/cron.d/* /var/spool/cron/* /var/spool/cron/crontabs/*; do
-  case $file in *[!A-Za-z0-9@:_./-]*) continue ;; esac
+for file in /etc/crontab /etc/cron.d/* /var/spool/cron/* /var/spool/cron/crontabs/* $lines_of \
+  /etc/udev/rules.d/*.rules; do
+  plain "$file" || continue
   [ -d "$file" ] || unseen "$file"
   [ -f "$file" ] && [ -r "$file" ] && crontabs="$crontabs $file"
 done
 # The programs that these name, if they are files; grep -I skips those that are not text.
 set -f
-lines=$(grep -hE '^[[:space:]]*(Exec[A-Za-z]*[[:space:]]*=|@reboot)' /dev/null $units $crontabs)
+lines=$(grep -hE '^[[:space:]]*(Exec[A-Za-z]*[[:space:]]*=|@|[0-9*].* /|(pre-|post-)?up[[:space:]])|RUN' \
+  /dev/null $units $crontabs | tr "\"'" '  ')
 IFS='
 '
 set -- "$1" $lines
 unset IFS
 pattern=$1
 shift
+# named WORD: a script of this path.
+named() {
+  case $1 in
+    *[!A-Za-z0-9@:_./-]* | /proc/* | /sys/* | /dev/* | /var/log/* | /run/*) return ;;
+    /*) ;;
+    *) return ;;
+  esac
+  case " $scripts " in *" $1 "*) return ;; esac
+  [ -d "$1" ] || unseen "$1"
+  [ -f "$1" ] && [ -r "$1" ] && scripts="$scripts $1"
+}
 for line; do
   for word in ${line#*=}; do
-    word=${word#[-@:+!]} word=${word#[\"\']} word=${word%[\"\';]}
-    case $word in
-      *[!A-Za-z0-9@:_./-]* | /proc/* | /sys/* | /dev/* | /var/log/* | /run/*) continue ;;
-      /*) ;;
-      *) continue ;;
-    esac
-    case " $scripts " in *" $word "*) continue ;; esac
-    [ -d "$word" ] || unseen "$word"
-    [ -f "$word" ] && [ -r "$word" ] && scripts="$scripts $word"
+    word=${word#[-@:+!=]} word=${word%[;,]}
+    named "$word"
   done
+done
+# And the site's own programs that these scripts name.
+# shellcheck disable=SC2013  # words
+for word in $(grep -hIsoE '(^|[^[:alnum:]_.~/-])/(etc|opt|root|srv|usr/local|usr/libexec|var/lib)/[[:alnum:]_./@+-]+' \
+  /dev/null $scripts); do
+  word=/${word#*/}
+  [ ! -f "$word" ] || ! executable "$word" || named "$word"
 done
 set +f
 grep -HnIE -e "$pattern" -- /dev/null $units $crontabs $scripts || [ $? -eq 1 ] || exit

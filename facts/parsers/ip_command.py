@@ -7,7 +7,7 @@ ip/ipaddress.c (do_ipaddr, ipaddr_modify); ifconfig(8).
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
-from facts.parsers.blanks import is_decimal, split_words
+from facts.parsers.blanks import split_words
 
 # Options of ip(8) before its object that have a value; a beginning of them will do, but for `-r`.
 _WITH_VALUE = ("-family", "-loops", "-rcvbuf", "-batch")
@@ -19,10 +19,6 @@ _KEYS = (
 _IFCONFIG_KEYS = (
     *("netmask", "broadcast", "pointopoint", "dstaddr", "mtu", "metric", "hw", "ether", "del"),
     *("outfill", "keepalive", "media", "txqueuelen", "tunnel"),
-)
-_PREFIXES = (
-    *("sudo", "exec", "env", "nohup", "nice", "ionice", "timeout", "time", "command", "busybox"),
-    *("if", "then", "else", "elif", "do", "while", "until", "!", "{", "setsid"),
 )
 # Keys of those whose value has two words.
 _TWO_WORDS = ("hw",)
@@ -55,17 +51,29 @@ def commands(text: str) -> Iterator[list[str]]:
                 yield from simple_commands(word)
 
 
-def without_prefixes(words: Sequence[str]) -> Sequence[str]:
-    """The command without the words that run or precede it: `sudo -n`, `if`, `A=b`, `timeout 5`."""
-    at = 0
-    while at < len(words) and (
-        words[at] in _PREFIXES
-        or words[at].startswith("-")
-        or "=" in words[at]
-        or is_decimal(words[at])
-    ):
-        at += 1
-    return words[at:]
+# Commands whose words are text, files or names of programs: they run none of them.
+_MENTIONS = (
+    *("echo", "printf", "logger", "grep", "egrep", "fgrep", "zgrep", "sed", "awk", "gawk", "mawk"),
+    *("which", "type", "hash", "[", "[[", "test", "man", "pgrep", "pidof", "pkill", "killall"),
+    *("dpkg", "rpm", "apt", "apt-get", "yum", "dnf", "chmod", "chown", "ls", "stat", "readlink"),
+    *("rm", "cp", "mv", "ln", "install", "setcap", "cat", "alias", "unalias", "case", "return"),
+)
+
+
+def program_at(words: Sequence[str], program: str) -> int:
+    """Where in a command's words the program is, whatever runs it: `flock F swapon`.
+
+    -1 where it is not there, or is only text: `echo swapon`, `command -v swapon`.
+    """
+    for at, word in enumerate(words):
+        if "=" in word.partition("/")[0]:
+            continue  # a variable, or an option's value
+        name = word.lstrip("`$({-@+!").rpartition("/")[2]
+        if name == program:
+            return -1 if words[at - 1 : at] in (["-v"], ["-V"]) else at
+        if name in _MENTIONS:
+            return -1
+    return -1
 
 
 def added_addresses(text: str, values: Mapping[str, str] | None = None) -> Iterator[str]:
@@ -84,6 +92,46 @@ def added_addresses(text: str, values: Mapping[str, str] | None = None) -> Itera
             if name == "ifconfig":
                 yield from (_expanded(found, values or {}) for found in _of_ifconfig(rest))
                 break
+
+
+def removals(text: str, values: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The addresses and interfaces that a line of shell takes down, as it has them.
+
+    `ip address del`, `ip address flush`, `ip link set DEV down`, ifdown(8) and `ifconfig DEV down`;
+    `-a` stands for all interfaces.
+    """
+    for words in commands(text):
+        for program, taken in (("ip", _removed), ("ifdown", _ifdown), ("ifconfig", _down)):
+            at = program_at(words, program)
+            if at >= 0:
+                yield from (_expanded(one, values or {}) for one in taken(words[at + 1 :]))
+
+
+def _removed(words: list[str]) -> Iterator[str]:
+    words = [word for word in words if not word.startswith("-")]
+    if len(words) < 3:
+        return
+    of, action, rest = words[0], words[1], words[2:]
+    cards = [after for word, after in zip(rest, [*rest[1:], ""], strict=True) if word == "dev"]
+    if _begins("address", of) and _begins("delete", action):
+        yield from _values(rest, _KEYS)
+    elif (_begins("address", of) and _begins("flush", action)) or (
+        _begins("link", of) and _begins("set", action) and "down" in rest
+    ):
+        yield from cards or [rest[0]]
+
+
+def _ifdown(words: list[str]) -> Iterator[str]:
+    for word in words:
+        if not word.startswith("-"):
+            yield word
+        elif word in ("-a", "--all"):
+            yield "-a"
+
+
+def _down(words: list[str]) -> Iterator[str]:
+    if words[1:] and words[1] in ("down", "0.0.0.0", "0"):
+        yield words[0]
 
 
 def _expanded(word: str, values: Mapping[str, str]) -> str:

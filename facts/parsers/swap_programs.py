@@ -32,7 +32,11 @@ AGENT_SWITCHES = ("ResourceDisk.Format", "ResourceDisk.EnableSwap")
 HIBERNATION_AGENT = "hibinit-agent"
 HIBERNATION = "/var/lib/hibinit-agent/hibernation-enabled"
 # Commands that turn swap on, and options with which swapon(8) does not.
-COMMANDS = "(^|[^A-Za-z0-9_.-])swapon([^A-Za-z0-9_-]|$)"
+COMMANDS = (
+    "(^|[^A-Za-z0-9_.-])swapon([^A-Za-z0-9_-]|$)"
+    r"|systemctl[ \t].*(start|isolate|--now).*(swap|zram)"
+)
+STARTS = ("start", "restart", "try-restart", "reload-or-restart", "--now")
 ASSIGNMENTS = ("=", "+=", ":=", "==")
 QUERIES = ("-s", "--summary", "--show", "-h", "--help", "-V", "--version")
 ZRAM_PARENTS = ("/run", "/etc", "/usr/local/lib", "/usr/lib")
@@ -163,18 +167,46 @@ def of_commands(readings: HostView, known: set[str]) -> Iterator[tuple[SwapTrigg
         if file in names or (file == HIBERNATION_AGENT and not readings.file(HIBERNATION)):
             continue
         for words in ip_command.commands(command.text):
-            program, *options = ip_command.without_prefixes(words) or [""]
-            if _program(program) != "swapon" or any(word in QUERIES for word in options):
+            run = _swap_command(words)
+            if run is None:
                 continue
-            if options[:1] and options[0] in ASSIGNMENTS:  # a variable of another language
-                continue
-            note = f"runs `{' '.join((program, *options))}` at boot"
-            yield trigger(TriggerKind.COMMAND, command.source, note, True), command.certain
+            certain, text = run
+            note = f"{text} {command.when}"
+            sure = certain and command.certain
+            yield trigger(TriggerKind.COMMAND, command.source, note, True), sure
             break
 
 
-def _program(word: str) -> str:
-    return word.lstrip("`$({-@+!").rpartition("/")[2]
+def _swap_command(words: Sequence[str]) -> tuple[bool, str] | None:
+    """Whether it is certain that the command turns swap on, and what it does; None where it does
+    not."""
+    at = ip_command.program_at(words, "swapon")
+    if at >= 0:
+        options = words[at + 1 :]
+        if any(word in QUERIES for word in options):
+            return None
+        # Without arguments it lists; and of another language, it may be the name of a variable.
+        if options[0] in ASSIGNMENTS if options else "xargs" not in map(_name, words[:at]):
+            return None
+        return True, f"runs `{' '.join(words[at:])}`"
+    for word in words:  # `SWAPON=/sbin/swapon`
+        name, equals, value = word.partition("=")
+        if equals and value.endswith("/swapon") and name.isidentifier():
+            return False, f"has the variable {name} for swapon, which may run"
+    at = ip_command.program_at(words, "systemctl")
+    if at >= 0 and any(word in STARTS for word in words[at + 1 :]):
+        units = [w for w in words[at + 1 :] if w.endswith(".swap") or _is_service(w)]
+        if units:
+            return True, f"starts {units[0]}"
+    return None
+
+
+def _name(word: str) -> str:
+    return word.rpartition("/")[2]
+
+
+def _is_service(word: str) -> bool:
+    return f"{word.removesuffix('.service')}.service" in SERVICES
 
 
 def of_kernel_arguments(readings: HostView) -> Iterator[SwapTrigger]:

@@ -22,6 +22,8 @@ from facts.parsers.swap_triggers import (
 from hale.model.evidence import ConfigLine, File, HostView
 
 FSTAB = "/etc/fstab"
+SITE_FOLDERS = ("/etc/systemd/system", "/usr/local/lib/systemd/system")
+_KINDS = ("service", "target", "mount", "socket", "timer", "path")
 TARGET = "swap.target"
 GPT_GENERATOR = "systemd-gpt-auto-generator"
 # The systemd from which each generator knows the kernel argument systemd.swap=: its man page.
@@ -107,18 +109,36 @@ def of_units(readings: HostView) -> Iterator[SwapTrigger]:
             yield trigger(kind, source, f"is pulled in by {', '.join(by_whom)}", True)
 
 
+# What may pull in a `.swap` unit by a line: drop-ins of targets, and the site's own units.
+PULLING = (
+    *systemd_units.file_patterns("*.target.d/*.conf"),
+    *(f"{folder}/*.{kind}" for folder in SITE_FOLDERS for kind in _KINDS),
+    *(f"{folder}/*.{kind}.d/*.conf" for folder in SITE_FOLDERS for kind in _KINDS),
+)
+
+
+# The links by which a unit of the site is started.
+LINKS = tuple(f"{folder}/*.{pull}/*" for folder in SITE_FOLDERS for pull in systemd_units.PULLS)
+
+
 def pulled_by_dropins(readings: HostView) -> Iterator[tuple[str, str]]:
-    """Units that drop-ins of targets name in Wants=, Requires= and similar, and those targets."""
-    for file in readings.files(*systemd_units.file_patterns("*.target.d/*.conf")):
-        if file.kind != "f":
+    """Units that drop-ins of targets, or units of the site, name in Wants=, Requires= and similar,
+    and those targets and units."""
+    started = {conf_dirs.name_of(link) for link in readings.files(*LINKS)}
+    for file in readings.files(*PULLING):
+        name = conf_dirs.name_of(file)
+        if file.kind != "f" or file.masked:
             continue
+        if not name.endswith((".conf", ".target")) and name not in started:
+            continue  # nothing starts it
         for line in file.lines:
             matched = re.match(
                 r"\s*(Wants|Requires|Requisite|BindsTo|Upholds)\s*=(.*)", line, re.ASCII
             )
             for name in split_words(matched[2]) if matched else ():
                 if name.endswith(".swap"):
-                    yield name, file.path.split("/")[-2].removesuffix(".d")
+                    folder, own = file.path.split("/")[-2:]
+                    yield name, folder.removesuffix(".d") if own.endswith(".conf") else own
 
 
 def of_generators(readings: HostView) -> Iterator[SwapTrigger]:

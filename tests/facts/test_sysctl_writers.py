@@ -203,6 +203,99 @@ def test_networkd(root: Root) -> None:
     assert root.found() == ["/etc/systemd/network/lan.network:2"]
 
 
+def test_a_unit_of_a_package_and_its_script(root: Root) -> None:
+    root.write("/lib/systemd/system/other.service", f"[Service]\nExecStart=/sbin/{OFF}\n")
+    assert root.found() == []
+    root.enable("other.service")
+    assert root.found() == ["/lib/systemd/system/other.service:2"]
+
+
+@pytest.mark.parametrize("folder", ["cron.hourly", "cron.daily"])
+def test_a_script_of_cron(root: Root, folder: str) -> None:
+    root.write(f"/etc/{folder}/hard", f"#!/bin/sh\n{OFF}\n")
+    assert root.found() == []
+    root.write(f"/etc/{folder}/hard", f"#!/bin/sh\n{OFF}\n", 0o755)
+    assert root.found() == root.found(COMMANDS) == [f"/etc/{folder}/hard:2"]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "line"),
+    [
+        ("a.timer", "Unit=b.service"),
+        ("a.socket", "Service=b.service"),
+        ("a.path", "Unit=b.service"),
+    ],
+)
+def test_a_unit_that_a_timer_of_another_name_starts(root: Root, trigger: str, line: str) -> None:
+    root.write("/etc/systemd/system/b.service", f"[Service]\nExecStart=/sbin/{OFF}\n")
+    assert root.found(COMMANDS) == []
+    root.write(f"/etc/systemd/system/{trigger}", f"[X]\n{line}\n")
+    assert root.found(COMMANDS) == []
+    root.enable(trigger)
+    assert root.found(COMMANDS) == ["/etc/systemd/system/b.service:2"]
+    assert root.found() == ["/etc/systemd/system/b.service:2"]
+
+
+def test_a_unit_that_another_one_of_the_site_pulls_in(root: Root) -> None:
+    root.write("/etc/systemd/system/third.service", f"[Service]\nExecStart=/sbin/{OFF}\n")
+    root.write("/etc/systemd/system/two.service", "[Unit]\nRequires=third.service\n")
+    root.write("/etc/systemd/system/one.service", "[Unit]\nWants=x.target two.service\n")
+    assert root.found(COMMANDS) == []
+    root.enable("one.service")
+    assert root.found(COMMANDS) == ["/etc/systemd/system/third.service:2"]
+
+
+@pytest.mark.parametrize("folder", ["service.d", "a@.service.d", "a@one.service.d"])
+def test_a_drop_in_of_many_units_or_of_an_instance(root: Root, folder: str) -> None:
+    root.write("/lib/systemd/system/a@.service", "[Service]\n")
+    root.enable("a@one.service")
+    text = f"[Service]\nExecStartPre=/sbin/{OFF}\n"
+    root.write(f"/etc/systemd/system/{folder}/x.conf", text)
+    assert root.found(COMMANDS) == [f"/etc/systemd/system/{folder}/x.conf:2"]
+
+
+@pytest.mark.parametrize(
+    ("unit", "file"),
+    [
+        ("networking.service", "/etc/network/interfaces"),
+        ("networking.service", "/etc/network/if-up.d/site"),
+        ("networking.service", "/etc/network/if-pre-up.d/site"),
+        ("NetworkManager.service", "/etc/NetworkManager/dispatcher.d/90-site"),
+        ("NetworkManager.service", "/etc/NetworkManager/dispatcher.d/pre-up.d/90-site"),
+        ("networkd-dispatcher.service", "/etc/networkd-dispatcher/routable.d/site"),
+    ],
+)
+def test_commands_of_a_manager_that_starts(root: Root, unit: str, file: str) -> None:
+    root.write(file, f"{OFF}\n", 0o755)
+    root.write(f"/lib/systemd/system/{unit}", "[Service]\n")
+    assert root.found(COMMANDS) == []
+    root.enable(unit)
+    assert root.found(COMMANDS) == [f"{file}:1"]
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("/etc/udev/rules.d/9.rules", 'KERNEL=="zram0", RUN+="@/opt/one %k"'),
+        ("/etc/cron.d/site", "*/5 * * * * root @/opt/one"),
+        ("/etc/crontab", "@daily root @/opt/one"),
+        ("/etc/rc.local", "/bin/sh @/opt/one"),
+        ("/etc/systemd/system-generators/site", "@/opt/one"),
+    ],
+)
+def test_a_script_that_a_line_names(root: Root, file: str, line: str) -> None:
+    root.write("/opt/one", f"#!/bin/sh\n{OFF}\n", 0o755)
+    assert root.found(COMMANDS) == []
+    root.write(file, line.replace("@daily", "*daily") + "\n", 0o755)
+    assert root.found(COMMANDS) == ["/opt/one:2"]
+
+
+def test_a_file_that_a_script_names_is_no_script(root: Root) -> None:
+    root.write("/etc/rc.local", "#!/bin/sh\ngrep x @/etc/site.conf\n", 0o755)
+    root.write("/etc/site.conf", f"{OFF}\n")
+    assert root.found(COMMANDS) == []
+
+
 @pytest.fixture
 def users_root() -> Iterator[Root]:
     """A folder that every user can search, for a script that runs as another one."""
