@@ -4,7 +4,7 @@ Sources: systemd.unit(5), systemctl(1); dbus-daemon(1), "activation"; firewalld(
 firewalld.zone(5), firewalld.direct(5).
 
 A persistent mask is the safe state: nothing starts a masked unit, neither D-Bus nor another
-unit. Not covered: rc.local, cron and configuration management.
+unit; only a command that runs the program itself does. Not covered: configuration management.
 """
 
 import re
@@ -15,8 +15,9 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import conf_dirs, systemd_units
+from facts.parsers import boot_commands, cloud_init, conf_dirs, systemd_units
 from facts.parsers.blanks import BLANKS, split_lines, split_words
+from facts.parsers.ip_command import commands, program_at
 from hale.inventory.ini import Host
 from hale.model.evidence import (
     CommandProbe,
@@ -59,6 +60,8 @@ SITE_RULES = (
     "/etc/firewalld/helpers/*.xml",
     "/etc/firewalld/icmptypes/*.xml",
 )
+# The program whose lines every host is searched for.
+PROGRAM = "firewalld"
 VENDOR_ZONES = "/usr/lib/firewalld/zones/*.xml"
 
 
@@ -94,13 +97,15 @@ class StartTrigger(Struct, frozen=True):
     """Something that starts the unit after a boot; `line.note` describes it.
 
     unit: the unit or alias that does so, empty where only the line is known. required: that unit
-    fails without this one. runs_program: D-Bus runs the program itself, which no mask prevents.
+    fails without this one. runs_program: the program itself is run, which no mask prevents: by
+    D-Bus, or (command) by a command of a unit, of cron or of a script.
     """
 
     line: ConfigLine
     unit: str = ""
     required: bool = False
     runs_program: bool = False
+    command: bool = False
 
     def __str__(self) -> str:
         return f"{self.line} {self.line.note}"
@@ -149,10 +154,17 @@ def probes(host: Host, cases: Sequence[Case[FirewalldParameters]]) -> tuple[Prob
             *select(Selection(rf"[[:space:]]*({'|'.join(PULLS)})[[:space:]]*="), *OWN),
             *SITE_RULES,
             VENDOR_ZONES,
+            *cloud_init.FILES,
         ),
+        boot_commands.probe(*(() if program == PROGRAM else (_named(program),))),
         CommandProbe("unit", f"systemctl show {shlex.quote(unit)} --property={shown}"),
         CommandProbe("processes", _processes(program)),
     )
+
+
+def _named(program: str) -> str:
+    """The lines of a boot's commands that may start it."""
+    return f"(^|[^A-Za-z0-9_.-]){re.escape(program)}([^A-Za-z0-9_-]|$)"
 
 
 def _processes(program: str) -> str:
@@ -226,8 +238,12 @@ def read_persisted(readings: HostView, case: Case[FirewalldParameters]) -> Firew
         text = f"-> {mask.target}" if mask.target else "(empty)"
         source = ConfigLine(mask.path, 0, text, changed=mask.changed)
         # A mask keeps systemd from starting it, but not D-Bus from running a program itself.
-        past = tuple(t for t in _by_bus(readings, parameters) if t.runs_program)
-        word = f"masked ({mask.path})" + (", which does not keep D-Bus from it" if past else "")
+        by_command, perhaps = _by_commands(readings, parameters)
+        past = tuple(t for t in (*_by_bus(readings, parameters), *by_command) if t.runs_program)
+        if not past and (doubt := next((t for t in perhaps if t.runs_program), None)):
+            raise Unreadable(f"{unit} is masked, but {doubt}: whether it comes to that is unknown")
+        keeps = "a command" if by_command else "D-Bus"
+        word = f"masked ({mask.path})" + (f", which does not keep {keeps} from it" if past else "")
         return FirewalldPersisted(unit, word, past, masked_by=source)
     output = readings.output("unit")
     state = _properties(output.stdout) if output.exit_status == 0 else {}
@@ -235,6 +251,15 @@ def read_persisted(readings: HostView, case: Case[FirewalldParameters]) -> Firew
     if _nowhere(readings, unit) and state.get("LoadState", "not-found") in ("not-found", "masked"):
         return FirewalldPersisted(unit, "not installed: no unit file is where systemd looks")
     triggers += [*_by_bus(readings, parameters), *_by_systemd(state, unit, triggers)]
+    doubts: list[StartTrigger] = []
+    try:
+        by_command, doubts = _by_commands(readings, parameters)
+        triggers += by_command
+    except Unreadable:
+        if not triggers:
+            raise
+    if doubts and not triggers:
+        raise Unreadable(f"{doubts[0]}: whether it comes to that is unknown, see the script")
     if triggers:
         mask_path = readings.file(f"{MASK_FOLDER}/{unit}")
         blocking = readings.file(f"{STRONGER}/{unit}") or (
@@ -363,6 +388,36 @@ def _by_bus(readings: HostView, parameters: FirewalldParameters) -> Iterator[Sta
             runs_program="Exec" in keys and "SystemdService" not in keys,
         )
         return  # only the first folder with the name counts
+
+
+_STARTS = ("start", "restart", "reload-or-restart", "try-restart", "unmask", "--now")
+
+
+def _by_commands(
+    readings: HostView, parameters: FirewalldParameters
+) -> tuple[list[StartTrigger], list[StartTrigger]]:
+    """Commands that a boot runs and that start it, and those that may. Raises Unreadable."""
+    sure: list[StartTrigger] = []
+    perhaps: list[StartTrigger] = []
+    program, unit = parameters.program, parameters.unit
+    for command in boot_commands.commands(readings, _named(program)):
+        if conf_dirs.name_of_path(command.source.path) in (unit, program):
+            continue  # its own
+        for words in commands(command.text):
+            runs = program_at(words, program)
+            manager = max(program_at(words, name) for name in ("systemctl", "service"))
+            named = any(word in (program, unit) for word in words[manager + 1 :])
+            if manager >= 0:
+                if not (named and any(word in _STARTS for word in words)):
+                    continue
+            elif runs < 0:
+                continue
+            note = "starts it" if manager >= 0 else "runs the program itself"
+            line = replace(command.source, note=f"{note} {command.when}")
+            trigger = StartTrigger(line, runs_program=manager < 0, command=True)
+            (sure if command.certain else perhaps).append(trigger)
+            break
+    return sure, perhaps
 
 
 def _has_name(readings: HostView, name: str, unit: str) -> bool:

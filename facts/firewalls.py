@@ -8,9 +8,10 @@ is firewalld, which has a requirement of its own.
 
 `persisted` reads what the services load at boot: nftables.service its script with what that
 includes; netfilter-persistent, iptables and ip6tables their files; ufw is judged by whether it
-starts. Of what is forwarded only a policy counts, or a rule without conditions. Not covered: rules
-that a program or a script of the site's own makes at boot; tables of iptables other than `filter`;
-nftables' families bridge and netdev; networks in front of the host.
+starts. A command of the site's own that may load other rules at boot makes it UNKNOWN. Of what is
+forwarded only a policy counts, or a rule without conditions. Not covered: rules that a program
+makes at boot which is no script; tables of iptables other than `filter`; nftables' families bridge
+and netdev; networks in front of the host.
 
 Sources: nft(8); iptables-save(8); Debian's netfilter-persistent(8), Red Hat's iptables.service
 (/etc/sysconfig/iptables); ufw(8), ufw-init-functions (ENABLED); kubernetes.io, "Ports and
@@ -26,8 +27,11 @@ from typing import Literal
 from msgspec import Struct
 
 from facts.parsers import (
+    boot_commands,
     boot_files,
     boot_target,
+    cloud_init,
+    firewall_commands,
     iptables_rules,
     nft_rules,
     packet_filter,
@@ -66,6 +70,8 @@ RESTORED = {
     "ip6tables.service": {"/etc/sysconfig/ip6tables": 6},
 }
 UNITS = (NFT, UFW, *RESTORED)
+# Files of packages with rules of their own, which are judged as such or not at all.
+PACKAGED = (*UNITS, "firewalld.service", "firewalld", "netfilter-persistent", "ufw-init")
 # Of a pod network, by the names of its tables; each decides itself what pods may do.
 NETWORKS = ("kube-proxy", "firewalld", "calico", "cali", "cilium", "flannel", "antrea", "cni")
 # An endpoint that no master has.
@@ -115,8 +121,10 @@ def probes(host: Host, cases: Sequence[Case[FirewallsParameters]]) -> tuple[Prob
             *select(_ENABLED, UFW_FILE),
             *boot_target.FILES,
             *(p for unit in UNITS for p in unit_settings.patterns(unit)),
+            *cloud_init.FILES,
         ),
         boot_files.PROBE,
+        boot_commands.probe(),
         *(
             CommandProbe(make, PRELUDE + script_with(Path(__file__).with_suffix(".sh"), make=make))
             for make in sorted(makes)
@@ -250,7 +258,14 @@ def read_persisted(readings: HostView, case: Case[FirewallsParameters]) -> Firew
         "nftables": _nftables,
         "iptables": _iptables,
     }
-    return readers[case.parameters.make](readings, case)
+    fact = readers[case.parameters.make](readings, case)
+    make = case.parameters.make
+    if make != "ufw" and not fact.drops:
+        for line in firewall_commands.loading(readings, make, PACKAGED):
+            raise Unreadable(
+                f"{line} may load rules after a boot that are not read here: {line.text[:160]}"
+            )
+    return fact
 
 
 def _ufw(readings: HostView, case: Case[FirewallsParameters]) -> FirewallsPersisted:

@@ -96,7 +96,14 @@ def fix_persisted(fact: FirewalldPersisted, case: Case[FirewalldParameters]) -> 
             f"{line} has D-Bus run the program itself ({line.text}), which no mask prevents: "
             f"move {line.path} away, and see which package has it (`rpm -qf` or `dpkg -S`)."
         )
-        for line in (t.line for t in fact.start_triggers if t.runs_program)
+        for line in (t.line for t in fact.start_triggers if t.runs_program and not t.command)
+    ]
+    changes += [
+        ManualStep(
+            f"{line} runs the program itself ({line.text}), which no mask prevents: remove that "
+            "line, or disable the unit or the job of cron that it belongs to."
+        )
+        for line in (t.line for t in fact.start_triggers if t.runs_program and t.command)
     ]
     return tuple(changes)
 

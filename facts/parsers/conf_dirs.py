@@ -46,6 +46,11 @@ def name_of(file: File) -> str:
     return file.path.rpartition("/")[2]
 
 
+def name_of_path(path: str) -> str:
+    """The last part of a path."""
+    return path.rpartition("/")[2]
+
+
 def leads_to(file: File) -> str:
     """The absolute path of a link's target; the file's own path if it is not a link."""
     return file.path if file.target is None else normpath(join(dirname(file.path), file.target))

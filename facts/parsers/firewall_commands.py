@@ -1,0 +1,57 @@
+"""Commands that a boot runs and that may load rules of a firewall. Not a subject.
+
+What the services load that facts/firewalls.py reads is left out, and so are commands that cannot
+drop anything: lists, chains, policies and rules that accept.
+
+Sources: iptables(8), iptables-restore(8), iptables-apply(8); nft(8).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from facts.parsers import boot_commands
+from facts.parsers.ip_command import commands, program_at
+from hale.model.evidence import ConfigLine, HostView
+
+_FRONTS = tuple(
+    f"ip{six}tables{kind}{does}"
+    for six in ("", "6")
+    for kind in ("", "-nft", "-legacy")
+    for does in ("", "-restore", "-apply")
+)
+_NAMED = r"(^|[^A-Za-z0-9_.-])(ip6?tables(-nft|-legacy)?(-restore|-apply)?|nft)([ \t]|$)"
+_LOADS = ("-restore", "-apply")
+_DROPS = ("DROP", "REJECT")
+_NFT_DROPS = re.compile(r"\b(drop|reject)\b", re.ASCII)
+
+
+def loading(
+    readings: HostView, make: Literal["iptables", "nftables"], known: Sequence[str]
+) -> Iterator[ConfigLine]:
+    """The lines that may load rules that drop something. known: units and files that are judged.
+
+    Raises Unreadable.
+    """
+    for command in boot_commands.commands(readings, _NAMED):
+        if command.source.path.endswith(tuple(f"/{name}" for name in known)):
+            continue
+        if any(_may_drop(words, make) for words in commands(command.text)):
+            yield command.source
+
+
+def _may_drop(words: Sequence[str], make: Literal["iptables", "nftables"]) -> bool:
+    if make == "nftables":
+        at = program_at(words, "nft")
+        rest = words[at + 1 :]
+        return at >= 0 and (
+            any(w in ("-f", "--file") for w in rest) or bool(_NFT_DROPS.search(" ".join(rest)))
+        )
+    for front in _FRONTS:
+        at = program_at(words, front)
+        if at < 0:
+            continue
+        if front.endswith(_LOADS):
+            return "--test" not in words and "-t" not in words[at + 1 : at + 2]
+        return any(word in _DROPS for word in words[at + 1 :])
+    return False
