@@ -1,6 +1,7 @@
 """The faults that are injected on real hosts of the lab, in the order of docs/proofs.md."""
 
 from lab.faults import (
+    boots,
     cluster,
     disk_space,
     firewalls,
@@ -25,4 +26,5 @@ FAULTS: tuple[HostFault, ...] = (
     *services.FAULTS,
     *time_sync.FAULTS,
     *disk_space.FAULTS,
+    *boots.FAULTS,
 )
